@@ -1,0 +1,1 @@
+"""Clients of the service: they speak HTTP and need httpx alone."""

@@ -1,0 +1,1 @@
+"""Offline: a pool of pictures becomes a bundle."""

@@ -1,0 +1,1 @@
+"""Measure and improve: toy data, training, evaluation."""

@@ -1,0 +1,1 @@
+"""Online: the process that answers queries over HTTP."""

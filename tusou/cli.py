@@ -1,0 +1,69 @@
+"""The `tusou` command: a table from verb to function, each imported only when called."""
+
+import sys
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+from tusou import __version__
+from tusou.errors import MissingDependency
+from tusou.registry import Lazy
+
+# verb -> (where it lives, what it does): help must not import what it describes.
+VERBS: dict[str, tuple[Lazy, str]] = {
+    "demo": (Lazy("lab.cli:demo"), "Draw a pool, index, serve, replay and score it."),
+    "toy": (Lazy("lab.cli:toy"), "Draw product pictures and their Chinese queries."),
+    "index": (Lazy("indexer.cli:index"), "Encode a pool of pictures into a searchable bundle."),
+    "info": (Lazy("indexer.cli:info"), "Say what a bundle is."),
+    "verify": (Lazy("indexer.cli:verify"), "Check every byte of a bundle."),
+    "serve": (Lazy("service.cli:serve"), "Answer queries over HTTP."),
+    "query": (Lazy("clients.cli:query"), "Ask a running service one query."),
+    "replay": (Lazy("clients.cli:replay"), "Fill a query file with a running service's answers."),
+    "load": (Lazy("clients.cli:load"), "Send queries at a given rate; report the latencies."),
+    "evaluate": (Lazy("lab.cli:evaluate"), "Score predictions against the answers."),
+    "train": (Lazy("lab.cli:train"), "Train or fine-tune a model on pictures and queries."),
+}
+
+
+def main() -> None:
+    """Run the command line; exit 0 done, 1 our error, 2 wrong usage."""
+    called = next((word for word in sys.argv[1:] if not word.startswith("-")), None)
+    try:
+        app = _app(called)
+    except MissingDependency as error:
+        typer.secho(f"{error.code}: {error}", err=True, fg="red")
+        sys.exit(1)
+    app()
+
+
+def _app(called: str | None) -> typer.Typer:
+    app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+    app.callback(help="Find product pictures with Chinese queries (图搜).")(_options)
+    for verb, (lazy, about) in VERBS.items():
+        function = lazy.load() if verb == called else _described(about)
+        app.command(name=verb)(function)  # type: ignore[type-var]
+    return app
+
+
+def _described(about: str) -> Callable[[], None]:
+    """Stand in for a verb that is only listed."""
+
+    def listed() -> None: ...
+
+    listed.__doc__ = about
+    return listed
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"tusou {__version__}")
+        raise typer.Exit
+
+
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None: ...

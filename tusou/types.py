@@ -1,0 +1,24 @@
+"""The array and id types that cross package borders, with their conventions."""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+# (n, d) float32, C-contiguous, every row of unit length.
+Vectors: TypeAlias = npt.NDArray[np.float32]
+# (n,) int64 row keys: an item's key, never its position by accident.
+Ids: TypeAlias = npt.NDArray[np.int64]
+# (n, size, size, 3) uint8, RGB.
+Pixels: TypeAlias = npt.NDArray[np.uint8]
+# What the outside calls an item: an integer in MUGE, a string elsewhere.
+ItemId: TypeAlias = int | str
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbors:
+    """The k best per query, best first, padded with id -1 and score -inf."""
+
+    ids: Ids  # (n, k)
+    scores: npt.NDArray[np.float32]  # (n, k), inner products
