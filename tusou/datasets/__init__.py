@@ -1,0 +1,1 @@
+"""Readers of the formats product pools and their queries come in."""
