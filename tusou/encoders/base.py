@@ -1,0 +1,57 @@
+"""What an encoder promises, whichever model is behind it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from tusou.types import Pixels, Vectors
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """A model file, found and fingerprinted."""
+
+    path: Path
+    name: str  # as the manifest records it: a published name, "demo" or the file's name
+    digest: str  # SHA-256 of the file, in hex
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """A prepared batch of texts; plain arrays, so it can cross a process border."""
+
+    ids: npt.NDArray[np.int64]  # (n, width), padded with 0 to the longest text of the batch
+    truncated: tuple[bool, ...]  # whether a text was cut to the model's context
+
+
+class TextEncoder(Protocol):
+    """Texts to unit vectors, in two stages: `prepare` on any CPU, `encode` on the device.
+
+    Any string is accepted, and a text's vector does not depend on its neighbours in the batch
+    beyond rounding. One `encode` at a time; `prepare` may run beside it.
+    """
+
+    dim: int
+
+    def prepare(self, texts: Sequence[str]) -> Tokens:
+        """Tokenise a batch."""
+        ...
+
+    def encode(self, tokens: Tokens) -> Vectors:
+        """Return one unit row per text: (n, dim) float32, C-contiguous."""
+        ...
+
+
+class ImageEncoder(Protocol):
+    """Pictures to unit vectors in the same space as the texts of the same weights."""
+
+    dim: int
+    image_size: int
+
+    def encode(self, pixels: Pixels) -> Vectors:
+        """Return one unit row per (image_size, image_size, 3) picture: (n, dim) float32."""
+        ...

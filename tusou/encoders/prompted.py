@@ -1,0 +1,24 @@
+"""A text encoder that wraps every query in a prompt template."""
+
+from collections.abc import Sequence
+
+from tusou.encoders.base import TextEncoder, Tokens
+from tusou.text import check_prompt, fill_prompt
+from tusou.types import Vectors
+
+
+class PromptedEncoder:
+    """The inner encoder, given `template` with the text in place of `{query}`."""
+
+    def __init__(self, inner: TextEncoder, template: str) -> None:
+        self._inner = inner
+        self._template = check_prompt(template)
+        self.dim = inner.dim
+
+    def prepare(self, texts: Sequence[str]) -> Tokens:
+        """Fill the template with each text and tokenise it; the prompt counts as context."""
+        return self._inner.prepare([fill_prompt(self._template, text) for text in texts])
+
+    def encode(self, tokens: Tokens) -> Vectors:
+        """Encode what `prepare` returned."""
+        return self._inner.encode(tokens)
