@@ -1,0 +1,72 @@
+# Everything here needs Python 3.11 to 3.13 and make; the rest is installed from the lock files.
+#
+#   PYTHON=python3.12   another interpreter
+#   UV=uv               a uv of your own in place of the locked one
+
+PYTHON ?= python3
+LOCKED_UV := $(shell sed -n 's/^uv==\([^ ]*\).*/\1/p' requirements/installer.txt)
+PATH_UV := $(shell uv --version 2>/dev/null | cut -d ' ' -f 2)
+# The uv on the PATH serves when it is the locked version; otherwise ours is installed beside us.
+ifeq ($(PATH_UV),$(LOCKED_UV))
+UV ?= uv
+else
+UV ?= .venv-uv/bin/uv
+endif
+ENV := .venv/.installed
+BIN := .venv/bin
+
+export UV_PYTHON_DOWNLOADS = never
+
+.PHONY: help demo serve test check lock clean
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z]*\):.*##/make \1\t/p' Makefile
+
+demo: $(ENV)  ## draw a pool, index it, serve it, replay queries over HTTP and score them
+	$(BIN)/tusou demo --dir demo-run
+
+serve: $(ENV)  ## serve the demo: the search page is http://127.0.0.1:8000/
+	test -e demo-run/bundle/CURRENT || $(BIN)/tusou demo --dir demo-run
+	$(BIN)/tusou serve demo-run/bundle
+
+test: $(ENV)  ## run the tests
+	$(BIN)/pytest
+
+check: $(ENV)  ## format, lint, types, import rules
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+lock: $(filter .venv-uv/bin/uv,$(UV))  ## resolve the lock files again (UPGRADE=--upgrade for newer versions)
+	$(LOCK) --group installer --output-file requirements/installer.txt
+	$(LOCK) --group build --output-file requirements/build.txt
+	$(LOCK) pyproject.toml --extra dev --output-file requirements/dev.txt
+	$(SAME) --extra cpu --output-file requirements/cpu.txt
+	$(SAME) --extra gpu --output-file requirements/gpu.txt
+	$(SAME) --output-file requirements/client.txt
+
+LOCK = $(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-annotate \
+	--no-emit-index-url --custom-compile-command "make lock" --quiet $(UPGRADE)
+# What is tested is what is installed: the other locks take their versions from dev.txt.
+SAME = $(LOCK) pyproject.toml --constraints requirements/dev.txt
+
+clean:  ## remove what make installed and what the tools cached
+	rm -rf .venv .venv-uv build dist demo-run .mypy_cache .pytest_cache .ruff_cache .hypothesis \
+		.import_linter_cache
+
+$(ENV): $(filter .venv-uv/bin/uv,$(UV)) pyproject.toml requirements/dev.txt requirements/build.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+		|| { echo "Python 3.11, 3.12 or 3.13 is needed: make PYTHON=python3.12" >&2; exit 1; }
+	$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv
+	$(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements/dev.txt
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps \
+		--build-constraints requirements/build.txt --editable .
+	touch $@
+
+.venv-uv/bin/uv: requirements/installer.txt
+	$(PYTHON) -m venv .venv-uv || { rm -rf .venv-uv; \
+		echo "python -m venv failed. On Debian and Ubuntu: apt install python3-venv." >&2; \
+		echo "Or use a uv you have: make UV=uv" >&2; exit 1; }
+	.venv-uv/bin/python -m pip install --quiet --require-hashes -r requirements/installer.txt
+	touch $@
