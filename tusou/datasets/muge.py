@@ -72,7 +72,7 @@ class ImagesFile:
                     self._skip_rest(file, chunk)
                     yield BadRow(number, None, f"line longer than {MAX_LINE_BYTES} bytes")
                 else:
-                    yield _parse(chunk, number, start)
+                    yield _picture_row(chunk, number, start)
 
     def _read(self, file: BinaryIO) -> bytes:
         chunk = file.readline(MAX_LINE_BYTES + 1)
@@ -85,7 +85,7 @@ class ImagesFile:
             chunk = self._read(file)
 
 
-def _parse(chunk: bytes, number: int, start: int) -> PictureRow | BadRow:
+def _picture_row(chunk: bytes, number: int, start: int) -> PictureRow | BadRow:
     line = chunk.removesuffix(b"\n").removesuffix(b"\r")
     if number == 1 and line.startswith(_BOM):
         line, start = line[len(_BOM) :], start + len(_BOM)
@@ -149,7 +149,7 @@ def read_queries(path: Path) -> list[Query]:
     first_seen: dict[ItemId, int] = {}
     for number, line in enumerate(_lines(path), start=1):
         try:
-            query = _parse(line, number)
+            query = _query(line, number)
         except ValueError as error:
             problems.append(f"line {number}: {error}")
             continue
@@ -174,7 +174,7 @@ def _lines(path: Path) -> list[str]:
     return text.removesuffix("\n").split("\n") if text else []
 
 
-def _parse(line: str, number: int) -> Query:
+def _query(line: str, number: int) -> Query:
     if not line.strip():
         raise ValueError("blank line")
     try:
