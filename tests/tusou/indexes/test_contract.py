@@ -1,0 +1,114 @@
+"""Every index engine keeps the promises of `VectorIndex`; brute force says what is right."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tusou.config import ExactSpec, FaissSpec, IndexSpec
+from tusou.errors import CorruptBundle, InvalidRequest
+from tusou.indexes import VectorIndex, create_index, load_index
+from tusou.types import Neighbors, Vectors
+
+DIM, COUNT, K = 32, 500, 10
+
+# Each engine, the share of the true top-10 it must find on this data, whether its scores are exact.
+ENGINES = [
+    pytest.param((ExactSpec(), 1.0, True), id="exact"),
+    pytest.param((FaissSpec("Flat"), 1.0, True), id="faiss-flat"),
+    pytest.param((FaissSpec("IVF8,Flat", "nprobe=8"), 1.0, True), id="faiss-ivf"),
+    pytest.param((FaissSpec("HNSW16", "efSearch=64"), 0.95, True), id="faiss-hnsw"),
+    pytest.param((FaissSpec("SQ8,RFlat", "k_factor_rf=4"), 1.0, True), id="faiss-refined"),
+    pytest.param((FaissSpec("SQ8"), 0.9, False), id="faiss-quantised"),
+]
+
+
+def unit_vectors(count: int, seed: int) -> Vectors:
+    drawn = np.random.default_rng(seed).normal(size=(count, DIM)).astype(np.float32)
+    return drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
+
+
+STORED, QUERIES = unit_vectors(COUNT, seed=1), unit_vectors(40, seed=2)
+IDS = np.arange(COUNT, dtype=np.int64) * 7  # an id is never a row number
+
+
+def filled(spec: IndexSpec) -> VectorIndex:
+    index = create_index(spec, DIM)
+    index.add(IDS, STORED)
+    return index
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def case(request: pytest.FixtureRequest) -> tuple[IndexSpec, VectorIndex, float, bool]:
+    spec, floor, exact = request.param
+    return spec, filled(spec), floor, exact
+
+
+Case = tuple[IndexSpec, VectorIndex, float, bool]
+
+
+@pytest.fixture(scope="module")
+def truth() -> Neighbors:
+    scores = QUERIES @ STORED.T
+    best = np.argsort(-scores, axis=1)[:, :K]
+    return Neighbors(IDS[best], np.take_along_axis(scores, best, 1))
+
+
+def test_finds_what_brute_force_finds(case: Case, truth: Neighbors) -> None:
+    _, index, floor, _ = case
+    found = index.search(QUERIES, K)
+    shared = [np.intersect1d(a, b).size for a, b in zip(found.ids, truth.ids, strict=True)]
+    assert np.mean(shared) / K >= floor
+
+
+def test_says_truly_whether_a_score_is_the_inner_product(case: Case) -> None:
+    _, index, _, exact = case
+    found = index.search(QUERIES, K)
+    expected = np.einsum("qd,qkd->qk", QUERIES, STORED[found.ids // 7])
+    assert index.exact_scores == exact
+    assert bool(np.abs(found.scores - expected).max() < 1e-5) == exact
+
+
+def test_best_comes_first(case: Case) -> None:
+    _, index, _, _ = case
+    assert (np.diff(index.search(QUERIES, K).scores, axis=1) <= 0).all()
+
+
+def test_asking_for_more_than_there_is_pads(case: Case) -> None:
+    _, index, _, _ = case
+    found = index.search(QUERIES[:1], COUNT + 3)
+    assert found.ids.shape == (1, COUNT + 3)
+    assert (found.ids[:, -3:] == -1).all()
+    assert np.isneginf(found.scores[:, -3:]).all()
+
+
+def test_survives_a_round_trip(case: Case, tmp_path: Path) -> None:
+    spec, index, _, exact = case
+    before = index.search(QUERIES, K)
+    index.save(tmp_path / "index")
+    loaded = load_index(spec, tmp_path / "index")
+    after = loaded.search(QUERIES, K)
+    np.testing.assert_array_equal(before.ids, after.ids)
+    np.testing.assert_array_equal(before.scores, after.scores)
+    assert (len(loaded), loaded.dim, loaded.exact_scores) == (COUNT, DIM, exact)
+
+
+@pytest.mark.parametrize("spec", [ExactSpec(), FaissSpec("Flat")], ids=["exact", "faiss"])
+def test_equal_scores_come_in_id_order(spec: IndexSpec) -> None:
+    index = create_index(spec, DIM)
+    index.add(np.array([9, 4, 7, 1], np.int64), np.repeat(STORED[:1], 4, axis=0))
+    assert index.search(STORED[:1], 4).ids.tolist() == [[1, 4, 7, 9]]
+
+
+@pytest.mark.parametrize(
+    "spec", [FaissSpec("IVF"), FaissSpec("Flat", "nprobe=3")], ids=["factory", "tuning"]
+)
+def test_refuses_what_faiss_does_not_understand(spec: FaissSpec) -> None:
+    with pytest.raises(InvalidRequest, match="FAISS"):
+        create_index(spec, DIM)
+
+
+def test_refuses_a_file_that_is_no_index(tmp_path: Path) -> None:
+    (tmp_path / "index").write_bytes(b"not an index")
+    with pytest.raises(CorruptBundle, match="index is not a FAISS index"):
+        load_index(FaissSpec(), tmp_path / "index")

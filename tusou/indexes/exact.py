@@ -1,0 +1,59 @@
+"""Exact search in numpy: slow, short, and the judge of every other engine."""
+
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from tusou.config import ExactSpec
+from tusou.indexes.base import best_first
+from tusou.types import Ids, Neighbors, Vectors
+
+# Pool rows scored at once: bounds the (queries x rows) score block.
+_BLOCK = 65_536
+
+
+class ExactIndex:
+    """All vectors in one array, compared with every query."""
+
+    exact_scores = True
+
+    def __init__(self, _spec: ExactSpec, dim: int) -> None:
+        self.dim = dim
+        self._ids: Ids = np.empty(0, np.int64)
+        self._vectors: Vectors = np.empty((0, dim), np.float32)
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def add(self, ids: Ids, vectors: Vectors) -> None:
+        """Store vectors under new ids; the first call keeps the array it is given."""
+        self._vectors = np.concatenate([self._vectors, vectors]) if len(self) else vectors
+        self._ids = np.concatenate([self._ids, ids])
+
+    def search(self, queries: Vectors, k: int) -> Neighbors:
+        """Return the k best per query."""
+        found = Neighbors(
+            np.full((len(queries), k), -1, np.int64),
+            np.full((len(queries), k), -np.inf, np.float32),
+        )
+        for start in range(0, len(self), _BLOCK):
+            scores = queries @ self._vectors[start : start + _BLOCK].T
+            ids = np.broadcast_to(self._ids[start : start + _BLOCK], scores.shape)
+            pooled = best_first(np.hstack([found.ids, ids]), np.hstack([found.scores, scores]))
+            found = Neighbors(pooled.ids[:, :k], pooled.scores[:, :k])
+        return found
+
+    def save(self, path: Path) -> None:
+        """Write ids and vectors to one `.npz`-format file."""
+        with path.open("wb") as file:
+            np.savez(file, ids=self._ids, vectors=self._vectors)
+
+    @classmethod
+    def load(cls, spec: ExactSpec, path: Path, device: str = "cpu") -> Self:
+        """Read what `save` wrote; the device is always the CPU."""
+        del device
+        with np.load(path, allow_pickle=False) as arrays:
+            index = cls(spec, arrays["vectors"].shape[1])
+            index.add(arrays["ids"], arrays["vectors"])
+        return index

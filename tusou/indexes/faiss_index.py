@@ -1,0 +1,103 @@
+"""FAISS behind the VectorIndex promise: described by a factory string, on CPU or GPU."""
+
+import re
+import threading
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Self
+
+import faiss
+import numpy as np
+
+from tusou.config import FaissSpec
+from tusou.errors import CorruptBundle, InvalidRequest
+from tusou.indexes.base import best_first
+from tusou.types import Ids, Neighbors, Vectors
+
+# Codes stored instead of vectors, unless the factory ends by re-scoring on the vectors.
+_QUANTISED = re.compile(r"PQ|SQ|LSH|RQ|LSQ|RaBitQ|ZnLattice|ITQ")
+_REFINED = re.compile(r"(RFlat|Refine\(Flat\))$")
+
+
+class FaissIndex:
+    """An index described by a FAISS factory string, always over inner product."""
+
+    def __init__(self, spec: FaissSpec, dim: int) -> None:
+        try:
+            index = faiss.index_factory(dim, f"IDMap,{spec.factory}", faiss.METRIC_INNER_PRODUCT)
+        except RuntimeError as error:
+            raise InvalidRequest(
+                f"{spec.factory!r} is no FAISS factory for {dim} dimensions: {_brief(error)}"
+            ) from None
+        self._open(spec, index, "cpu")
+
+    def _open(self, spec: FaissSpec, index: faiss.Index, device: str) -> None:
+        self.exact_scores = bool(_REFINED.search(spec.factory)) or not _QUANTISED.search(
+            spec.factory
+        )
+        self.dim: int = index.d
+        self._lock: AbstractContextManager[object] = nullcontext()
+        if device.startswith("cuda"):
+            index = self._to_gpu(index, device)
+        self._index = index
+        self.tune(spec.tuning)
+
+    def _to_gpu(self, index: faiss.Index, device: str) -> faiss.Index:
+        # One resources object, one search at a time: GPU indexes are not safe to share.
+        self._resources = faiss.StandardGpuResources()
+        self._lock = threading.Lock()
+        number = int(device.partition(":")[2] or 0)
+        return faiss.index_cpu_to_gpu(self._resources, number, index)
+
+    def tune(self, tuning: str) -> None:
+        """Set search parameters such as `nprobe=16`; an empty string leaves the defaults."""
+        if not tuning:
+            return
+        space = faiss.GpuParameterSpace() if hasattr(self, "_resources") else faiss.ParameterSpace()
+        try:
+            space.set_index_parameters(self._index, tuning)  # type: ignore[arg-type]
+        except RuntimeError as error:
+            raise InvalidRequest(
+                f"{tuning!r} does not tune this FAISS index: {_brief(error)}"
+            ) from None
+
+    def __len__(self) -> int:
+        return int(self._index.ntotal)
+
+    def add(self, ids: Ids, vectors: Vectors) -> None:
+        """Store vectors under new ids; the first vectors train an index that needs training."""
+        if not self._index.is_trained:
+            self._index.train(vectors)
+        self._index.add_with_ids(vectors, ids)
+
+    def search(self, queries: Vectors, k: int) -> Neighbors:
+        """Return the k best per query."""
+        with self._lock:
+            scores, ids = self._index.search(queries, k)
+        scores[ids == -1] = -np.inf
+        return best_first(ids, scores)
+
+    def save(self, path: Path) -> None:
+        """Write the index to one file in FAISS's format."""
+        faiss.write_index(self._index, str(path))
+
+    @classmethod
+    def load(cls, spec: FaissSpec, path: Path, device: str = "cpu") -> Self:
+        """Read what `save` wrote; `device` may be `cuda` where faiss-gpu is installed."""
+        index = cls.__new__(cls)
+        try:
+            loaded = faiss.read_index(str(path))
+        except RuntimeError as error:
+            raise CorruptBundle(f"{path.name} is not a FAISS index: {_brief(error)}") from None
+        index._open(spec, loaded, device)  # noqa: SLF001 - our own constructor
+        return index
+
+
+def gpu_count() -> int:
+    """Count the GPUs this build of FAISS can use: 0 for faiss-cpu."""
+    return int(faiss.get_num_gpus()) if hasattr(faiss, "StandardGpuResources") else 0
+
+
+def _brief(error: RuntimeError) -> str:
+    """Keep FAISS's reason and drop its C++ location."""
+    return str(error).rpartition(": ")[2].strip()[:160]
