@@ -1,8 +1,9 @@
-"""Encoders by name: the model file is found here, torch and cn_clip are imported when it is read."""
+"""Encoders by name: a model file is found here; torch is imported when it is first read."""
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol, cast
+from typing import cast
 
 from tusou.encoders.base import ImageEncoder, TextEncoder, Tokens, Weights
 from tusou.encoders.prompted import PromptedEncoder
@@ -29,18 +30,6 @@ _TEXT = Lazy("tusou.encoders.cnclip:ClipTextEncoder")
 _IMAGE = Lazy("tusou.encoders.cnclip:ClipImageEncoder")
 
 
-class _Download(Protocol):
-    def __call__(self, name: str, cache: Path) -> Path: ...
-
-
-class _LoadText(Protocol):
-    def __call__(self, weights: Path, device: str) -> TextEncoder: ...
-
-
-class _LoadImage(Protocol):
-    def __call__(self, weights: Path, device: str) -> ImageEncoder: ...
-
-
 def find_weights(model: str, cache: Path | None = None) -> Weights:
     """Find a published name (downloaded into the cache once), `demo`, or a checkpoint's path.
 
@@ -48,7 +37,7 @@ def find_weights(model: str, cache: Path | None = None) -> Weights:
     that is none of these, and BadModel when the download fails.
     """
     if model in MODELS:
-        download = cast(_Download, _DOWNLOAD.load())
+        download = cast("Callable[[str, Path], Path]", _DOWNLOAD.load())
         path = download(model, cache or Path("~/.cache/clip").expanduser())
         return Weights(path, model, _digest(path))
     path = _DEMO if model == "demo" else Path(model).expanduser()
@@ -72,10 +61,12 @@ def load_text_encoder(
 
     Device is `auto`, `cpu`, `cuda` or `cuda:N`. Raises BadModel and InvalidRequest.
     """
-    encoder = cast(_LoadText, _TEXT.load())(weights.path, device)
+    load = cast("Callable[[Path, str], TextEncoder]", _TEXT.load())
+    encoder = load(weights.path, device)
     return encoder if prompt is None else PromptedEncoder(encoder, prompt)
 
 
 def load_image_encoder(weights: Weights, device: str = "auto") -> ImageEncoder:
     """Load the image tower alone; errors as for the text tower."""
-    return cast(_LoadImage, _IMAGE.load())(weights.path, device)
+    load = cast("Callable[[Path, str], ImageEncoder]", _IMAGE.load())
+    return load(weights.path, device)
