@@ -61,7 +61,7 @@ $(ENV): $(filter .venv-uv/bin/uv,$(UV)) pyproject.toml requirements/dev.txt requ
 	$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv
 	$(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements/dev.txt
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps \
-		--build-constraints requirements/build.txt --editable .
+		--build-constraints requirements/build.txt --require-build-hashes --editable .
 	touch $@
 
 .venv-uv/bin/uv: requirements/installer.txt

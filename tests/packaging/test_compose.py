@@ -1,0 +1,130 @@
+"""The compose files as compose reads them: variables set or not, the override merged."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tusou.cli import VERBS
+
+ROOT = Path(__file__).parents[2]
+VARIABLE = re.compile(r"\$\{(?P<name>\w+)(:-(?P<default>[^}]*))?\}")
+POOL = "/srv/pool/MR_test_imgs.tsv"
+
+
+class Loader(yaml.SafeLoader):
+    """YAML with compose's own tag."""
+
+
+Loader.add_constructor("!reset", lambda loader, node: "reset")
+
+
+def load(name: str, **env: str) -> dict[str, Any]:
+    def value(match: re.Match[str]) -> str:
+        return env.get(match["name"]) or match["default"] or ""
+
+    text = VARIABLE.sub(value, (ROOT / name).read_text())
+    # The loader is a SafeLoader.
+    document: dict[str, Any] = yaml.load(text, Loader)
+    return document
+
+
+@pytest.fixture(params=[{}, {"TUSOU_IMAGES": POOL}], ids=["demo", "own-pool"])
+def compose(request: pytest.FixtureRequest) -> dict[str, Any]:
+    return load("docker-compose.yml", **request.param)
+
+
+@pytest.fixture(params=["indexer", "service"])
+def container(request: pytest.FixtureRequest, compose: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = compose["services"][request.param]
+    return found
+
+
+def seconds(text: str) -> int:
+    assert text.endswith("s")
+    return int(text.removesuffix("s"))
+
+
+def test_a_container_can_do_no_more_than_it_must(container: dict[str, Any]) -> None:
+    assert container["read_only"] is True
+    assert container["cap_drop"] == ["ALL"]
+    assert container["security_opt"] == ["no-new-privileges:true"]
+    assert container["init"] is True
+    assert container["pids_limit"] > 0
+    assert container["mem_limit"] == "16g"
+    assert container["tmpfs"] == ["/tmp:size=1g,mode=1777,noexec,nosuid,nodev"]
+    assert container["logging"]["options"].keys() == {"max-size", "max-file"}
+    assert not {"privileged", "network_mode", "pid", "ipc", "devices", "user"} & container.keys()
+
+
+def test_one_nvidia_gpu_is_reserved(container: dict[str, Any]) -> None:
+    reserved = container["deploy"]["resources"]["reservations"]["devices"]
+    assert reserved == [{"driver": "nvidia", "count": 1, "capabilities": ["gpu"]}]
+
+
+def test_every_volume_is_declared_or_the_pool_under_its_own_path(
+    compose: dict[str, Any], container: dict[str, Any]
+) -> None:
+    for volume in container["volumes"]:
+        source, target, *_ = volume.split(":")
+        assert source in compose["volumes"] or source == target == POOL, volume
+        assert source != "/var/run/docker.sock"
+
+
+def test_only_the_indexer_writes(compose: dict[str, Any]) -> None:
+    service, indexer = compose["services"]["service"], compose["services"]["indexer"]
+    assert all(volume.endswith(":ro") for volume in service["volumes"])
+    assert indexer["volumes"][-1].endswith(":ro")
+    targets = [
+        [volume.removesuffix(":ro") for volume in one["volumes"]] for one in (service, indexer)
+    ]
+    assert targets[0] == targets[1]
+
+
+def test_the_service_waits_for_its_bundle(compose: dict[str, Any]) -> None:
+    service, indexer = compose["services"]["service"], compose["services"]["indexer"]
+    assert service["depends_on"] == {"indexer": {"condition": "service_completed_successfully"}}
+    assert indexer["restart"] == "no"
+    assert service["restart"] == "unless-stopped"
+    assert f"--out={service['command'][1]}" in indexer["command"]
+
+
+def test_the_commands_are_verbs(container: dict[str, Any]) -> None:
+    assert container["command"][0] in VERBS
+
+
+@pytest.mark.parametrize(
+    ("env", "images", "model"),
+    [
+        pytest.param({}, "/opt/toy/MR_test_imgs.tsv", "demo", id="nothing-configured"),
+        pytest.param({"TUSOU_IMAGES": POOL, "TUSOU_MODEL": "RN50"}, POOL, "RN50", id="own-pool"),
+    ],
+)
+def test_what_is_indexed(env: dict[str, str], images: str, model: str) -> None:
+    command = load("docker-compose.yml", **env)["services"]["indexer"]["command"]
+    assert command[:2] == ["index", images]
+    assert f"--model={model}" in command
+
+
+def test_the_port_is_on_loopback_unless_published(compose: dict[str, Any]) -> None:
+    assert compose["services"]["service"]["ports"] == ["127.0.0.1:8000:8000"]
+    opened = load("docker-compose.yml", TUSOU_PUBLISH="0.0.0.0:80")["services"]["service"]
+    assert opened["ports"] == ["0.0.0.0:80:8000"]
+    assert "ports" not in compose["services"]["indexer"]
+
+
+def test_without_a_gpu_nothing_is_reserved_and_the_cpu_extra_is_built() -> None:
+    override = load("docker-compose.cpu.yml")["services"]
+    assert override.keys() == load("docker-compose.yml")["services"].keys()
+    for container in override.values():
+        assert container["deploy"]["resources"]["reservations"]["devices"] == "reset"
+        assert container["build"]["args"] == ["EXTRA=cpu"]
+        assert container["image"] == "tusou:cpu"
+
+
+def test_every_variable_is_in_the_example() -> None:
+    used = {match["name"] for match in VARIABLE.finditer((ROOT / "docker-compose.yml").read_text())}
+    shown = set(re.findall(r"^#(\w+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
+    assert used == shown

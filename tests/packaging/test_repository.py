@@ -1,0 +1,43 @@
+"""The repository itself: licence, make targets, the check, and no index host anywhere."""
+
+import re
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+# Split, so that this file does not hold what it forbids.
+HOSTS = [
+    "py" + "pi.org",
+    "python" + "hosted.org",
+    "download.py" + "torch.org",
+    "deb." + "debian.org",
+]
+
+
+def test_the_licence_is_the_whole_apache_2() -> None:
+    text = (ROOT / "LICENSE").read_text()
+    assert "Version 2.0, January 2004" in text
+    assert "END OF TERMS AND CONDITIONS" in text
+
+
+def test_make_has_the_targets_people_are_told_of() -> None:
+    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert targets == ["help", "demo", "serve", "test", "check", "lock", "clean"]
+
+
+def test_the_check_runs_what_the_readme_says() -> None:
+    script = (ROOT / ".ci/run").read_text().splitlines()
+    assert [line for line in script if line.startswith("make")] == ["make check", "make test"]
+    assert "set -eu" in script
+
+
+def test_no_file_names_an_index_host() -> None:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True)
+    named = [
+        f"{path}: {host}"
+        for path in listed.stdout.decode().split("\0")
+        if path and (ROOT / path).is_file()
+        for host in HOSTS
+        if host.encode() in (ROOT / path).read_bytes()
+    ]
+    assert named == []
