@@ -1,11 +1,14 @@
 """Reads cn_clip checkpoint files: any published or fine-tuned `.pt`, never running its code."""
 
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from tusou.errors import BadModel
 
@@ -45,14 +48,43 @@ def _load(path: Path) -> object:
     return loaded
 
 
-def fill(module: nn.Module, tensors: Mapping[str, Tensor], device: torch.device) -> None:
-    """Give a module built on the meta device its weights, as float32 copies on `device`.
+_DRAWING = (Tensor.normal_, nn.init.normal_)  # in place: callers ignore what they return
 
-    Copies, because a mapped file that somebody overwrites would change or kill the process.
+
+class _NothingDrawn(TorchFunctionMode):
+    """Skips drawing initial weights: on the meta device that would import torch's compiler."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., object],
+        types: object,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> object:
+        return None if func in _DRAWING else func(*args, **(kwargs or {}))
+
+
+@contextmanager
+def unfilled() -> Iterator[None]:
+    """Build modules inside without memory for their weights; `fill` brings those."""
+    with torch.device("meta"), _NothingDrawn():
+        yield
+
+
+def fill(
+    module: nn.Module,
+    tensors: Mapping[str, Tensor],
+    prefixes: tuple[str, ...],
+    device: torch.device,
+) -> None:
+    """Give a module built `unfilled` the tensors so named, as float32 on `device`.
+
+    They are copied: a mapped file that somebody overwrites would change or kill the process.
     """
     weights = {
         name: tensor.to(device, torch.float32 if tensor.is_floating_point() else None, copy=True)
         for name, tensor in tensors.items()
+        if name.startswith(prefixes)
     }
     try:
         gaps = module.load_state_dict(weights, strict=False, assign=True)

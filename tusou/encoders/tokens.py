@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 import numpy as np
-from cn_clip.clip.bert_tokenizer import FullTokenizer
 
 from tusou.encoders.base import Tokens
+from tusou.encoders.cn_clip_parts import import_part
 
 CONTEXT = 52  # tokens a text may have, [CLS] and [SEP] included
 
@@ -16,7 +16,7 @@ class ClipTokenizer:
     """cn_clip's tokenizer behind the clean-up of its evaluation code, which its API leaves out."""
 
     def __init__(self) -> None:
-        self._tokenizer = FullTokenizer()
+        self._tokenizer = import_part("bert_tokenizer").FullTokenizer()
         vocabulary = self._tokenizer.vocab
         self.vocab_size = len(vocabulary)
         self._cls, self._sep = vocabulary["[CLS]"], vocabulary["[SEP]"]

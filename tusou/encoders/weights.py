@@ -1,0 +1,65 @@
+"""Finds a model file by name or path, and takes its fingerprint."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import cast
+
+from tusou.encoders.base import Weights
+from tusou.errors import BadModel, InvalidRequest
+from tusou.registry import Lazy
+
+# The published models, and the files that cn_clip keeps in its cache.
+MODELS = {
+    "ViT-B-16": "clip_cn_vit-b-16.pt",
+    "ViT-L-14": "clip_cn_vit-l-14.pt",
+    "ViT-L-14-336": "clip_cn_vit-l-14-336.pt",
+    "ViT-H-14": "clip_cn_vit-h-14.pt",
+    "RN50": "clip_cn_rn50.pt",
+}
+DEMO = "demo"
+
+_CACHE = Path("~/.cache/clip")  # cn_clip's own
+_DEMO_FILE = Path(__file__).parent.parent / "demo" / "tusou-demo.pt"
+_DOWNLOAD = Lazy("cn_clip.clip.utils:_download")
+
+
+def find_weights(model: str, cache: Path | None = None) -> Weights:
+    """Find a published name (downloaded into the cache once), `demo`, or a checkpoint's path.
+
+    The cache is cn_clip's own, `~/.cache/clip`, unless given. Raises InvalidRequest for a model
+    that is none of these, and BadModel when a file cannot be downloaded or read.
+    """
+    if model in MODELS:
+        path = _cached(model, (cache or _CACHE).expanduser())
+    else:
+        path = _DEMO_FILE if model == DEMO else Path(model).expanduser()
+        if not path.is_file():
+            raise InvalidRequest(
+                f"No model {model!r}: give `{DEMO}`, one of {', '.join(MODELS)}, "
+                "or the path of a cn_clip checkpoint (.pt)."
+            )
+    name = model if model in MODELS or model == DEMO else path.name
+    return Weights(path, name, _digest(path))
+
+
+def _cached(name: str, cache: Path) -> Path:
+    path = cache / MODELS[name]
+    if path.is_file():
+        return path
+    download = cast("Callable[[str, str], str]", _DOWNLOAD.load())
+    try:
+        return Path(download(name, str(cache)))
+    except Exception as error:  # the hub's client and its transport raise anything
+        raise BadModel(
+            f"could not download {name} ({type(error).__name__}): try again with a network, "
+            f"or put {path.name} into {cache} by hand"
+        ) from error
+
+
+def _digest(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise BadModel(f"cannot read {path}: {error.strerror}") from error
