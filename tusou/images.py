@@ -14,7 +14,7 @@ MAX_IMAGE_SIDE = 8192
 
 # Pillow can open over forty formats; each one more is a parser open to strangers.
 _FORMATS = ("JPEG", "PNG", "WEBP")
-_TOO_MANY_PIXELS = f"picture over {MAX_IMAGE_PIXELS // 1_000_000} megapixels"
+_TOO_LONG = f"picture side over {MAX_IMAGE_SIDE} pixels"
 
 
 def open_image(data: bytes) -> Image.Image:
@@ -39,7 +39,7 @@ def _read_header(data: bytes) -> Image.Image:
     except UnidentifiedImageError:
         raise BadImage("not a readable JPEG, PNG or WebP picture") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise BadImage(_TOO_MANY_PIXELS) from None
+        raise BadImage(_TOO_LONG) from None  # no picture of that many pixels has short sides
     except Exception as error:  # Pillow's parsers raise anything on hostile bytes
         raise BadImage("broken picture header") from error
 
@@ -48,9 +48,9 @@ def _check_size(width: int, height: int) -> None:
     if min(width, height) < 1:
         raise BadImage("picture without pixels")
     if max(width, height) > MAX_IMAGE_SIDE:
-        raise BadImage(f"picture side over {MAX_IMAGE_SIDE} pixels")
+        raise BadImage(_TOO_LONG)
     if width * height > MAX_IMAGE_PIXELS:
-        raise BadImage(_TOO_MANY_PIXELS)
+        raise BadImage(f"picture over {MAX_IMAGE_PIXELS // 1_000_000} megapixels")
 
 
 def _decode(image: Image.Image) -> None:
