@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 import yaml
 
+from service.settings import Settings
 from tusou.cli import VERBS
 
 ROOT = Path(__file__).parents[2]
-VARIABLE = re.compile(r"\$\{(?P<name>\w+)(:-(?P<default>[^}]*))?\}")
+VARIABLE = re.compile(r"\$\{(?P<name>\w+):(?P<sign>[-+])(?P<word>[^}]*)\}")
+SETTINGS = {f"TUSOU_{name.upper()}" for name in Settings.model_fields}
 POOL = "/srv/pool/MR_test_imgs.tsv"
 
 
@@ -23,7 +25,8 @@ Loader.add_constructor("!reset", lambda loader, node: "reset")
 
 def load(name: str, **env: str) -> dict[str, Any]:
     def value(match: re.Match[str]) -> str:
-        return env.get(match["name"]) or match["default"] or ""
+        given = env.get(match["name"], "")
+        return given or match["word"] if match["sign"] == "-" else given and match["word"]
 
     text = VARIABLE.sub(value, (ROOT / name).read_text())
     # The loader is a SafeLoader.
@@ -40,11 +43,6 @@ def compose(request: pytest.FixtureRequest) -> dict[str, Any]:
 def container(request: pytest.FixtureRequest, compose: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = compose["services"][request.param]
     return found
-
-
-def seconds(text: str) -> int:
-    assert text.endswith("s")
-    return int(text.removesuffix("s"))
 
 
 def test_a_container_can_do_no_more_than_it_must(container: dict[str, Any]) -> None:
@@ -124,7 +122,29 @@ def test_without_a_gpu_nothing_is_reserved_and_the_cpu_extra_is_built() -> None:
         assert container["image"] == "tusou:cpu"
 
 
-def test_every_variable_is_in_the_example() -> None:
-    used = {match["name"] for match in VARIABLE.finditer((ROOT / "docker-compose.yml").read_text())}
-    shown = set(re.findall(r"^#(\w+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
-    assert used == shown
+def test_the_grace_is_longer_than_the_drain(compose: dict[str, Any]) -> None:
+    grace = int(compose["services"]["service"]["stop_grace_period"].removesuffix("s"))
+    defaults = Settings.model_construct()
+    assert grace > defaults.drain_s + defaults.shutdown_s
+
+
+def test_keys_are_a_secret_file_or_none() -> None:
+    unset = load("docker-compose.yml")
+    assert unset["services"]["service"]["environment"]["TUSOU_API_KEYS"] is None
+    given = load("docker-compose.yml", TUSOU_API_KEYS="/srv/keys")
+    assert given["secrets"] == {"api_keys": {"file": "/srv/keys"}}
+    service = given["services"]["service"]
+    assert service["environment"]["TUSOU_API_KEYS"] == "/run/secrets/api_keys"
+    assert service["secrets"] == ["api_keys"]
+
+
+def test_every_variable_is_a_setting_or_composes_own_and_in_the_example() -> None:
+    text = (ROOT / "docker-compose.yml").read_text()
+    interpolated = {match["name"] for match in VARIABLE.finditer(text)}
+    passed = load("docker-compose.yml")["services"]["service"]["environment"].keys()
+    example = (ROOT / ".env.example").read_text()
+    shown = set(re.findall(r"^#(\w+)=", example, re.MULTILINE))
+    assert interpolated <= shown
+    assert passed | (shown - interpolated) <= SETTINGS
+    own = {"TUSOU_IMAGES", "TUSOU_MODELS", "TUSOU_PUBLISH", "TUSOU_MEMORY"}
+    assert interpolated - SETTINGS == own
