@@ -1,0 +1,71 @@
+"""The application as a function of its engine."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from pydantic.json_schema import models_json_schema
+
+from service import errors
+from service.engine import Engine
+from service.front_door import FrontDoor
+from service.keys import ApiKeys
+from service.limits import RequestLimits
+from service.routes import health, items, page, search
+from service.routes.state import State
+from service.schemas import BatchRequest, Problem, SearchRequest
+from tusou import __version__
+
+EngineFactory = Callable[[], AbstractAsyncContextManager[Engine]]
+
+
+def create_app(
+    make_engine: EngineFactory,
+    limits: RequestLimits,
+    *,
+    keys: ApiKeys | None = None,
+    docs: bool = True,
+) -> FastAPI:
+    """Build an app around an engine; tests pass a small one, `server` the real one."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[State]:
+        async with make_engine() as engine:
+            yield {"engine": engine}
+
+    app = FastAPI(
+        title="Tusou",
+        version=__version__,
+        lifespan=lifespan,
+        # FastAPI's own pages load scripts from elsewhere; /docs is ours.
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json" if docs else None,
+        redirect_slashes=False,
+    )
+    for module in (search, items, health, page):
+        app.include_router(module.router)
+    if docs:
+        app.include_router(page.docs_router())
+    app.mount("/static", page.static)
+    app.add_middleware(FrontDoor, limits=limits, keys=keys)
+    errors.install(app)
+    _describe_by_hand(app)
+    return app
+
+
+def _describe_by_hand(app: FastAPI) -> None:
+    """Add to OpenAPI the models that FastAPI does not see: bodies and problems."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = generate()
+        _, models = models_json_schema(
+            [(model, "validation") for model in (SearchRequest, BatchRequest, Problem)],
+            ref_template="#/components/schemas/{model}",
+        )
+        document["components"]["schemas"].update(models["$defs"])
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]

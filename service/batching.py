@@ -1,0 +1,207 @@
+"""Callers come in one by one and leave in batches: the micro-batcher."""
+
+import asyncio
+import math
+import random
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Generic, Self, TypeVar
+
+from tusou.errors import DeadlineExceeded, NotReady, Overloaded, Unavailable
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+# How much the newest batch counts in the measured batch time.
+_NEWEST = 0.3
+_SHORTEST_RETRY = 0.05
+
+
+class Busy(Overloaded):
+    """The queue is full, or too long for this caller; `retry_after` is in seconds."""
+
+    def __init__(self, message: str, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class WorkerStalled(Unavailable):
+    """A batch has run for so long that its thread must be given up."""
+
+
+@dataclass(eq=False, slots=True)
+class _Job(Generic[T, R]):
+    item: T
+    deadline: float
+    answer: "asyncio.Future[R]"
+
+
+@dataclass(frozen=True, slots=True)
+class BatchLimits:
+    """How much waits and runs at once; seconds."""
+
+    max_batch: int
+    max_waiting: int
+    stall_after: float
+
+
+class MicroBatcher(Generic[T, R]):
+    """Gathers concurrent callers into batches for one worker thread.
+
+    Four promises: every caller gets an answer or an error; a caller who leaves, or whose deadline
+    passes, touches nobody and costs nothing unless its batch has begun; a bad batch never stops
+    the next; the queue is bounded. It never waits while the thread is idle: an item alone leaves
+    at once, and what arrives while a batch runs forms the next one. Deadlines are on the clock of
+    the event loop. After a stall, or an error that `is_fatal` knows, `failure` says why and
+    nothing is accepted any more.
+    """
+
+    def __init__(
+        self,
+        run: Callable[[list[T]], Sequence[R]],
+        limits: BatchLimits,
+        is_fatal: Callable[[Exception], bool] = lambda _: False,
+    ) -> None:
+        self.failure: Exception | None = None
+        self._run, self._limits, self._is_fatal = run, limits, is_fatal
+        self._waiting: OrderedDict[_Job[T, R], None] = OrderedDict()
+        self._running = 0
+        self._batch_seconds = 0.0
+        self._arrived = asyncio.Event()
+        self._closed = False
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="batch")
+        self._worker: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._worker = asyncio.create_task(self._work(), name="batch-worker")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._closed = True
+        self._arrived.set()
+        if self._worker:
+            await asyncio.wait([self._worker])
+        self._thread.shutdown(wait=False)
+
+    @property
+    def alive(self) -> bool:
+        """Whether a caller who came now would be served."""
+        return bool(self._worker and not self._worker.done() and not self._closed)
+
+    @property
+    def depth(self) -> int:
+        """Count the items that wait."""
+        return len(self._waiting)
+
+    def admit(self, count: int, deadline: float) -> None:
+        """Raise unless `count` more items can expect an answer in time; reserves nothing."""
+        if not self.alive:
+            raise NotReady("The service cannot search now; try again shortly.")
+        wait = self._predicted_wait(count)
+        left = deadline - asyncio.get_running_loop().time()
+        if left <= 0:
+            raise DeadlineExceeded("The time limit passed before the search began.")
+        if wait > left or len(self._waiting) + count > self._limits.max_waiting:
+            # Jitter, so that refused callers do not come back together.
+            pause = wait * random.uniform(0.5, 1.5)  # noqa: S311 - no secret
+            raise Busy("The service is at capacity.", max(_SHORTEST_RETRY, pause))
+
+    async def __call__(self, item: T, deadline: float) -> R:
+        """Return the answer to one item, or raise what `run` raised for its batch."""
+        return (await self.all([item], deadline))[0]
+
+    async def all(self, items: Sequence[T], deadline: float) -> list[R]:
+        """Return the answers in order; all items are admitted, or none."""
+        self.admit(len(items), deadline)
+        loop = asyncio.get_running_loop()
+        jobs = [_Job[T, R](item, deadline, loop.create_future()) for item in items]
+        for job in jobs:
+            self._waiting[job] = None
+        self._arrived.set()
+        timeout = asyncio.timeout_at(deadline)
+        try:
+            async with timeout:
+                return list(await asyncio.gather(*(job.answer for job in jobs)))
+        except TimeoutError:
+            if timeout.expired():
+                raise DeadlineExceeded("The time limit passed before the search ended.") from None
+            raise
+        finally:
+            for job in jobs:
+                self._waiting.pop(job, None)
+
+    def _predicted_wait(self, count: int) -> float:
+        """Seconds until `count` items that came now would be answered; 0 when nothing is ahead.
+
+        An idle worker takes anything: otherwise one slow batch would have everything refused,
+        and nothing would ever be measured again.
+        """
+        if not self._running and not self._waiting:
+            return 0.0
+        batches = math.ceil((len(self._waiting) + count) / self._limits.max_batch)
+        return self._batch_seconds * (batches + (self._running > 0))
+
+    async def _work(self) -> None:
+        try:
+            while not self._closed and not self.failure:
+                await self._arrived.wait()
+                self._arrived.clear()
+                while not self._closed and not self.failure and (jobs := self._take()):
+                    await self._answer(jobs)
+        finally:
+            waiting = list(self._waiting)
+            self._waiting.clear()
+            _fail(waiting, NotReady("The service is stopping; send the request again."))
+
+    def _take(self) -> list[_Job[T, R]]:
+        """Remove the next batch from the queue, without those whose time is over."""
+        now = asyncio.get_running_loop().time()
+        jobs: list[_Job[T, R]] = []
+        while self._waiting and len(jobs) < self._limits.max_batch:
+            job, _ = self._waiting.popitem(last=False)
+            if job.answer.done():
+                continue
+            if job.deadline <= now:
+                _fail([job], DeadlineExceeded("The time limit passed before the search began."))
+                continue
+            jobs.append(job)
+        return jobs
+
+    async def _answer(self, jobs: list[_Job[T, R]]) -> None:
+        loop = asyncio.get_running_loop()
+        started, self._running = loop.time(), len(jobs)
+        call = loop.run_in_executor(self._thread, self._run, [job.item for job in jobs])
+        done, _ = await asyncio.wait([call], timeout=self._limits.stall_after)
+        self._running = 0
+        if not done:
+            call.cancel()
+            self._give_up(jobs, WorkerStalled(f"A batch ran over {self._limits.stall_after:g} s."))
+            return
+        self._measure(loop.time() - started)
+        try:
+            pairs = list(zip(jobs, call.result(), strict=True))
+        except Exception as error:  # noqa: BLE001 - the callers, not the worker, own this error
+            if self._is_fatal(error):
+                self._give_up(jobs, error)
+            else:
+                _fail(jobs, error)
+            return
+        for job, result in pairs:
+            if not job.answer.done():
+                job.answer.set_result(result)
+
+    def _measure(self, seconds: float) -> None:
+        known = self._batch_seconds or seconds
+        self._batch_seconds = known + _NEWEST * (seconds - known)
+
+    def _give_up(self, jobs: list[_Job[T, R]], failure: Exception) -> None:
+        self.failure = failure
+        _fail(jobs, NotReady("The service has failed and will restart; try again shortly."))
+
+
+def _fail(jobs: list[_Job[T, R]], error: Exception) -> None:
+    for job in jobs:
+        if not job.answer.done():
+            job.answer.set_exception(error)

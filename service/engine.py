@@ -1,0 +1,232 @@
+"""The async face of a search pipeline: batching, deadlines, hot swap."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Protocol, Self, TypeVar
+
+from pydantic import BaseModel
+
+from service.batching import BatchLimits, MicroBatcher
+from service.metrics import Metrics
+from tusou.errors import NotReady
+from tusou.search import Answers, Hits
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+# After one of these the CUDA context of the process is lost for good; only a restart helps.
+_STICKY = ("CUDA error", "device-side assert", "CUBLAS_STATUS", "CUDNN_STATUS", "cudaError")
+
+
+class ServedBundle(Protocol):
+    """What the service asks of a bundle beside searching it."""
+
+    @property
+    def version(self) -> str:
+        """Name what answers are computed from."""
+        ...
+
+    @property
+    def item_count(self) -> int:
+        """Count the items that can be found."""
+        ...
+
+    @property
+    def manifest(self) -> BaseModel:
+        """Say how the bundle was made."""
+        ...
+
+    def picture(self, item_id: str) -> tuple[bytes, str]:
+        """Return a picture's bytes and content type; UnknownItem."""
+        ...
+
+
+class Pipeline(Protocol):
+    """What the engine runs: `tusou.search.SearchPipeline`, or a small one in tests.
+
+    Nothing closes one: it goes when the last batch that uses it lets go.
+    """
+
+    @property
+    def bundle(self) -> ServedBundle:
+        """What is searched."""
+        ...
+
+    def search(self, queries: Sequence[str], top_k: Sequence[int]) -> Answers:
+        """Answer normalised queries; called by one thread at a time."""
+        ...
+
+    def warm_up(self) -> None:
+        """Make the first real query as fast as the next."""
+        ...
+
+
+class Source(Protocol):
+    """Where pipelines come from."""
+
+    def current_version(self) -> str:
+        """Name the version that `open` would open now."""
+        ...
+
+    def open(self) -> Pipeline:
+        """Verify and load the current version; CorruptBundle, IncompatibleBundle."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One query's answer, and the version of the index that gave it."""
+
+    hits: Hits
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reloaded:
+    """What a reload did."""
+
+    version: str
+    previous: str
+
+    @property
+    def changed(self) -> bool:
+        """Tell a swap from a bundle that was current already."""
+        return self.version != self.previous
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    query: str
+    top_k: int
+
+
+class Engine:
+    """Answers queries from the bundle that is current, and changes bundles without a gap.
+
+    Enter it to start loading; `search` raises NotReady until that is done. A batch runs wholly on
+    one pipeline, and a request's queries are all answered from one version.
+    """
+
+    def __init__(self, source: Source, limits: BatchLimits) -> None:
+        self.draining = False
+        self.load_error: Exception | None = None
+        self.metrics = Metrics()
+        self._source = source
+        self._pipeline: Pipeline | None = None
+        self._batcher = MicroBatcher(self._run, limits, _is_sticky)
+        self._loader = ThreadPoolExecutor(1, thread_name_prefix="loader")
+        self._reloading = asyncio.Lock()
+        self._first_load: asyncio.Task[None] | None = None
+        self.metrics.watch(queue_depth=lambda: self._batcher.depth, ready=lambda: self.ready)
+
+    async def __aenter__(self) -> Self:
+        await self._batcher.__aenter__()
+        self._first_load = asyncio.create_task(self._load_first(), name="first-load")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._first_load:
+            self._first_load.cancel()
+        self._loader.shutdown(wait=False, cancel_futures=True)
+        await self._batcher.__aexit__()
+
+    @property
+    def ready(self) -> bool:
+        """Whether traffic should come here."""
+        return self._pipeline is not None and self._batcher.alive and not self.draining
+
+    @property
+    def worker_error(self) -> Exception | None:
+        """Say why the worker was given up; then only a new process can help."""
+        return self._batcher.failure
+
+    @property
+    def bundle(self) -> ServedBundle:
+        """What is served now; NotReady before there is anything."""
+        return self._current().bundle
+
+    async def loaded(self) -> None:
+        """Wait until the first load has ended, well or with `load_error`."""
+        if self._first_load:
+            await asyncio.wait([self._first_load])
+
+    def admit(self, deadline: float) -> None:
+        """Raise what one more search would raise now, before anything is read or parsed."""
+        self._current()
+        self._batcher.admit(1, deadline)
+
+    async def search(self, queries: Sequence[str], top_k: int, deadline: float) -> list[Found]:
+        """Answer normalised queries in order, all from one version of the index."""
+        self._current()
+        asked = [_Asked(query, top_k) for query in queries]
+        try:
+            found = await self._batcher.all(asked, deadline)
+            while len({one.version for one in found}) > 1:  # a reload came between two batches
+                found = await self._batcher.all(asked, deadline)
+        except asyncio.CancelledError:
+            self.metrics.cancelled.inc()
+            raise
+        return found
+
+    async def reload(self) -> Reloaded:
+        """Swap to the current version; on any error the old one keeps serving."""
+        async with self._reloading:
+            previous = self.bundle.version
+            try:
+                if await self._in_loader(self._source.current_version) == previous:
+                    self.metrics.reloads.labels("unchanged").inc()
+                    return Reloaded(previous, previous)
+                self._swap(await self._in_loader(self._open))
+            except Exception as error:
+                self.metrics.reloads.labels("failed").inc()
+                _log.warning("reload failed: %s", error)
+                raise
+            self.metrics.reloads.labels("swapped").inc()
+            return Reloaded(self.bundle.version, previous)
+
+    async def picture(self, item_id: str) -> tuple[bytes, str]:
+        """Return a picture's bytes and content type; UnknownItem."""
+        return await asyncio.to_thread(self.bundle.picture, item_id)
+
+    async def _load_first(self) -> None:
+        try:
+            self._swap(await self._in_loader(self._open))
+        except Exception as error:  # noqa: BLE001 - whoever runs the process decides how it ends
+            self.load_error = error
+
+    async def _in_loader(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._loader, work)
+
+    def _open(self) -> Pipeline:
+        pipeline = self._source.open()
+        pipeline.warm_up()
+        return pipeline
+
+    def _swap(self, fresh: Pipeline) -> None:
+        self._pipeline = fresh
+        bundle = fresh.bundle
+        self.metrics.serve_index(bundle.version, bundle.item_count)
+        _log.info("serving", extra={"fields": {"index_version": bundle.version}})
+
+    def _current(self) -> Pipeline:
+        if self._pipeline is None:
+            raise NotReady("The service is loading its index; try again shortly.")
+        return self._pipeline
+
+    def _run(self, asked: list[_Asked]) -> list[Found]:
+        """Answer one batch, in the batcher's thread; a swap meanwhile is for the next."""
+        pipeline = self._current()
+        answers = pipeline.search([one.query for one in asked], [one.top_k for one in asked])
+        self.metrics.observe_batch(len(asked), answers.times)
+        version = pipeline.bundle.version
+        return [Found(hits, version) for hits in answers.hits]
+
+
+def _is_sticky(error: Exception) -> bool:
+    """Tell a lost device from a bad batch; running out of memory is neither."""
+    text = str(error)
+    return "out of memory" not in text and any(sign in text for sign in _STICKY)

@@ -1,0 +1,34 @@
+"""Logs: one JSON object a line on stderr."""
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+
+MAX_QUERY_CHARS = 128
+
+
+class JsonLines(logging.Formatter):
+    """Formats a record as one ASCII line: nothing a client sends can forge a second one."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line, with what the caller passed as `extra={"fields": {...}}`."""
+        line: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **getattr(record, "fields", {}),
+        }
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str)
+
+
+def configure(level: str) -> None:
+    """Send every logger's lines of this level and above to stderr."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonLines())
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    # uvicorn tells its life at "info"; ours is told by the server itself.
+    logging.getLogger("uvicorn").setLevel(max(logging.WARNING, logging.getLevelName(level.upper())))

@@ -1,0 +1,60 @@
+"""What the people and programs who run the service ask it."""
+
+from fastapi import APIRouter
+from fastapi.responses import Response
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from service.errors import documented
+from service.routes.state import EngineDep
+from service.schemas import Alive, Info, Ready, ReloadResponse
+from tusou import __version__
+from tusou.errors import CorruptBundle, IncompatibleBundle, NotReady
+
+router = APIRouter(tags=["operations"])
+
+
+@router.get("/healthz")
+async def healthz() -> Alive:
+    """Say that the process runs; it may still be loading."""
+    return Alive()
+
+
+@router.get("/readyz", responses=documented(NotReady))
+async def readyz(engine: EngineDep) -> Ready:
+    """Say whether traffic should come here: loaded, warm, worker alive, not stopping."""
+    if not engine.ready:
+        raise NotReady("The service is loading, stopping or failing.")
+    return Ready(index_version=engine.bundle.version)
+
+
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {}}}, **documented()},
+)
+async def metrics(engine: EngineDep) -> Response:
+    """Return the counters for Prometheus."""
+    return Response(engine.metrics.expose(), media_type=CONTENT_TYPE_LATEST)
+
+
+@router.get("/info", responses=documented(NotReady))
+async def info(engine: EngineDep) -> Info:
+    """Say what is served: model, index, counts, versions."""
+    bundle = engine.bundle
+    return Info(
+        tusou_version=__version__,
+        index_version=bundle.version,
+        item_count=bundle.item_count,
+        manifest=bundle.manifest.model_dump(mode="json", exclude={"files"}),
+    )
+
+
+@router.post("/admin/reload", responses=documented(CorruptBundle, IncompatibleBundle, NotReady))
+async def reload(engine: EngineDep) -> ReloadResponse:
+    """Serve the bundle's current version from now on; nothing is dropped on the way."""
+    done = await engine.reload()
+    return ReloadResponse(
+        status="swapped" if done.changed else "unchanged",
+        index_version=done.version,
+        previous_version=done.previous,
+    )

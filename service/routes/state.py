@@ -1,0 +1,46 @@
+"""What the lifespan and the front door leave for the routes."""
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, TypedDict
+
+from fastapi import Depends, Request
+
+from service.engine import Engine
+from service.schemas import Body, parse
+
+
+class State(TypedDict):
+    """What the lifespan yields."""
+
+    engine: Engine
+
+
+def get_engine(request: Request) -> Engine:
+    """Hand out the engine the lifespan built."""
+    engine: Engine = request.state.engine
+    return engine
+
+
+def get_deadline(request: Request) -> float:
+    """Hand out the moment, on the event loop's clock, when the client stops waiting."""
+    deadline: float = request.state.deadline
+    return deadline
+
+
+def body_of(model: type[Body]) -> Callable[[Request], Awaitable[Body]]:
+    """Return a dependency that reads the body as this model, straight from its bytes."""
+
+    async def read(request: Request) -> Body:
+        return parse(model, await request.body())
+
+    return read
+
+
+def takes(model: type[Body]) -> dict[str, object]:
+    """Describe that body for OpenAPI, which cannot see it through the dependency."""
+    schema = {"$ref": f"#/components/schemas/{model.__name__}"}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+EngineDep = Annotated[Engine, Depends(get_engine)]
+DeadlineDep = Annotated[float, Depends(get_deadline)]

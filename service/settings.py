@@ -1,0 +1,104 @@
+"""Settings from TUSOU_* variables; nothing else in the project reads the environment."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from service.batching import BatchLimits
+from service.limits import ConnectionLimits, RequestLimits
+
+Seconds = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Settings(BaseSettings):
+    """How to run; what to serve is written in the bundle."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="TUSOU_", env_ignore_empty=True, frozen=True, extra="ignore"
+    )
+
+    bundle: Path | None = Field(default=None, description="The bundle folder to serve.")
+    host: str = Field(default="127.0.0.1", description="The address to listen on.")
+    port: int = Field(default=8000, ge=0, le=65535, description="The port; 0 takes a free one.")
+    device: str = Field(
+        default="auto", description="Where the model runs: auto, cpu, cuda, cuda:1."
+    )
+    model: str | None = Field(
+        default=None,
+        description="A model in place of the one the bundle names; its weights must match.",
+    )
+
+    max_batch: Count = Field(default=64, description="Queries in one pass of the model.")
+    queue_size: Count = Field(default=1024, description="Queries that may wait; more are refused.")
+    timeout_ms: int = Field(
+        default=2000, ge=1, le=30_000, description="Time limit of a search whose client names none."
+    )
+    stall_s: Seconds = Field(default=10, description="A batch older than this ends the process.")
+
+    max_body_bytes: Count = Field(default=64 * 1024, description="Cap on the body of /search.")
+    max_batch_body_bytes: Count = Field(
+        default=1024 * 1024, description="Cap on the body of /search/batch."
+    )
+    max_header_bytes: Count = Field(
+        default=16 * 1024, description="Cap on a request's headers together."
+    )
+    max_connections: Count = Field(
+        default=2048, description="Connections at once; more are refused."
+    )
+    header_s: Seconds = Field(default=5, description="Time a client has to send its headers.")
+    body_s: Seconds = Field(default=10, description="Time a client has to send its body.")
+    keep_alive_s: Count = Field(default=5, description="Idle time before a connection is closed.")
+    write_s: Seconds = Field(default=20, description="Time a client may refuse to read its answer.")
+
+    drain_s: float = Field(
+        default=2,
+        ge=0,
+        description="Time between SIGTERM, which ends readiness, and closing the port.",
+    )
+    shutdown_s: Count = Field(
+        default=25, description="Time that requests in flight have to finish."
+    )
+
+    api_keys: Path | None = Field(default=None, description="A file of API keys, one a line.")
+    hosts: Annotated[frozenset[str], NoDecode] = Field(
+        default=frozenset(), description="Host names served, separated by commas; empty: any."
+    )
+    docs: bool = Field(default=True, description="Whether /docs and /openapi.json exist.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="The least serious lines logged."
+    )
+
+    @field_validator("hosts", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return frozenset(part.strip().lower() for part in value.split(",") if part.strip())
+        return value
+
+    def batching(self) -> BatchLimits:
+        """Return the part that the batcher takes."""
+        return BatchLimits(self.max_batch, self.queue_size, self.stall_s)
+
+    def requests(self) -> RequestLimits:
+        """Return the part that the front door takes."""
+        return RequestLimits(
+            body_bytes=self.max_body_bytes,
+            batch_body_bytes=self.max_batch_body_bytes,
+            header_bytes=self.max_header_bytes,
+            body_seconds=self.body_s,
+            timeout_seconds=self.timeout_ms / 1000,
+            hosts=self.hosts,
+        )
+
+    def connections(self) -> ConnectionLimits:
+        """Return the part that the HTTP protocol takes."""
+        return ConnectionLimits(
+            header_seconds=self.header_s,
+            body_seconds=self.body_s,
+            write_seconds=self.write_s,
+            header_bytes=self.max_header_bytes,
+            connections=self.max_connections,
+        )

@@ -1,0 +1,36 @@
+"""Settings and a bundle folder, made into an engine."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from service.engine import Engine, Pipeline
+from service.settings import Settings
+from tusou.bundle import current_version
+from tusou.errors import CorruptBundle
+
+
+@dataclass(frozen=True, slots=True)
+class BundleSource:
+    """Opens whatever version the bundle folder's CURRENT names."""
+
+    root: Path
+    device: str
+    model: str | None
+
+    def current_version(self) -> str:
+        """Read CURRENT."""
+        return current_version(self.root)
+
+    def open(self) -> Pipeline:
+        """Verify and load the current version."""
+        from tusou.search import SearchPipeline  # noqa: PLC0415 - heavy, and loaded in a thread
+
+        return SearchPipeline.open(self.root, device=self.device, model=self.model)
+
+
+def make_engine(settings: Settings) -> Engine:
+    """Build the engine of these settings; nothing is read before it is entered."""
+    if settings.bundle is None:
+        raise CorruptBundle("No bundle to serve: give its folder, or set TUSOU_BUNDLE.")
+    source = BundleSource(settings.bundle, settings.device, settings.model)
+    return Engine(source, settings.batching())
