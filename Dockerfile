@@ -46,14 +46,18 @@ COPY --from=build /opt/toy /opt/toy
 # Volumes start as copies of these two folders; all else belongs to root and stays as it is.
 RUN install -d -o 10001 -g 10001 /var/lib/tusou /var/cache/tusou
 # The home folder holds what is worth keeping, cn_clip's downloaded weights; the rest goes to /tmp.
+# (Importing torch needs the name of its cache: the default asks for a user name, and 10001 has none.)
 ENV PATH=/opt/tusou/bin:$PATH \
     HOME=/var/cache/tusou \
     HF_HOME=/var/cache/tusou/huggingface \
     CUDA_CACHE_PATH=/tmp/cuda \
     XDG_CACHE_HOME=/tmp/cache \
+    TORCHINDUCTOR_CACHE_DIR=/tmp/inductor \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONSAFEPATH=1 \
-    PYTHONUNBUFFERED=1
+    PYTHONUNBUFFERED=1 \
+    TUSOU_BUNDLE=/var/lib/tusou/bundle \
+    TUSOU_HOST=0.0.0.0
 WORKDIR /var/lib/tusou
 USER 10001:10001
 EXPOSE 8000
@@ -61,4 +65,4 @@ STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=120s --retries=3 \
     CMD ["python", "-m", "service.healthcheck"]
 ENTRYPOINT ["tusou"]
-CMD ["serve", "/var/lib/tusou/bundle", "--host", "0.0.0.0"]
+CMD ["serve"]

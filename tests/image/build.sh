@@ -10,7 +10,7 @@ cd "$(dirname "$0")/../.."
 work=$(realpath -m "${1:-$(mktemp -d)}")
 extra=${EXTRA:-cpu}
 port=${PORT:-18917}
-mkdir -p "$work"/{etc/uv,bundles,cache}
+mkdir -p "$work/etc/uv"
 store=(--root "$work/storage" --runroot "$work/run" --storage-driver overlay)
 buildah() { command buildah "${store[@]}" "$@"; }
 step() { printf '%s  %s\n' "$(date +%T)" "$*" >&2; }
@@ -47,35 +47,57 @@ build() {
         . >"$work/build.log" 2>&1 || { tail -n 40 "$work/build.log" >&2; exit 1; }
 }
 
-run() { # As compose runs it: the image's own user, no capability, two volumes.
-    buildah run --isolation chroot --cap-drop ALL \
-        --volume "$work/bundles:/var/lib/tusou" --volume "$work/cache:/var/cache/tusou" \
-        "$container" -- "$@"
+run() { # As compose runs it: read-only root, no capability, two volumes. Replaces its shell.
+    exec unshare --mount --propagation private bash -euc '
+        root=$1 volumes=$2
+        shift 2
+        mount --bind "$root" "$root"
+        mount -o remount,bind,ro "$root"
+        for tree in /proc /sys /dev; do mount --rbind "$tree" "$root$tree"; done
+        mount -t tmpfs -o size=1g,mode=1777,noexec,nosuid,nodev tmpfs "$root/tmp"
+        mount --bind "$volumes/bundles" "$root/var/lib/tusou"
+        mount --bind "$volumes/cache" "$root/var/cache/tusou"
+        exec chroot "$root" setpriv --reuid 10001 --regid 10001 --clear-groups --no-new-privs \
+            --bounding-set=-all --inh-caps=-all env -i -C /var/lib/tusou "$@"
+    ' run "$root" "$work" "${env[@]}" "$@"
 }
 
 answer() {
     container=$(buildah from "localhost/tusou:$extra")
+    root=$(buildah mount "$container")
+    [ "$(config .OCIv1.Config.User)" = 10001:10001 ]
+    mapfile -t env < <(config 'range .OCIv1.Config.Env}}{{println .}}{{end')
+    rm -rf "$work/bundles" "$work/cache"
+    mkdir "$work/bundles" "$work/cache"
     chown 10001:10001 "$work/bundles" "$work/cache"
-    step "as: $(run python -c 'import os; print(os.getuid(), os.getgid())')"
-    if run python -c 'open("/opt/tusou/x", "w")' 2>/dev/null; then
-        echo "the user can write into the installation" >&2
-        exit 1
-    fi
-    run tusou index /opt/toy/MR_test_imgs.tsv --out /var/lib/tusou/bundle --model demo
-    run tusou serve /var/lib/tusou/bundle --host 127.0.0.1 --port "$port" >"$work/serve.log" 2>&1 &
-    trap 'tail -n 20 "$work/serve.log" >&2' ERR
-    for _ in $(seq 60); do
-        run env TUSOU_PORT="$port" python -m service.healthcheck && break
+
+    step "what it may: $(run id -u), $(run grep -h -e CapBnd -e NoNewPrivs /proc/self/status | xargs)"
+    for place in /opt/tusou/x /opt/toy/x /etc/x; do
+        (run touch "$place") 2>/dev/null && fail "the user can write $place"
+    done
+
+    (run tusou index /opt/toy/MR_test_imgs.tsv --out bundle --model demo) 2>/dev/null
+    (run tusou index /opt/toy/MR_test_imgs.tsv --out bundle --model demo) 2>/dev/null
+    run TUSOU_HOST=127.0.0.1 TUSOU_PORT="$port" tusou serve >"$work/serve.log" 2>&1 &
+    service=$!
+    trap 'kill "$service" 2>/dev/null || true' EXIT
+    for _ in $(seq 90); do
+        (run TUSOU_PORT="$port" python -m service.healthcheck) && break
+        kill -0 "$service" || { tail -n 20 "$work/serve.log" >&2; fail "the service ended"; }
         sleep 1
     done
     step "healthy"
-    run tusou query 红色碎花吊带裙 --url "http://127.0.0.1:$port"
-    kill -TERM "$(pgrep -f "serve /var/lib/tusou/bundle --host 127.0.0.1 --port $port" | tail -n 1)"
-    wait %1
+    (run tusou query 红色碎花吊带裙 --top-k 3 --url "http://127.0.0.1:$port")
+    kill -TERM "$service"
+    wait "$service" || fail "exit $? after SIGTERM"
     step "drained, exit 0"
+    buildah rm "$container" >/dev/null
 }
+
+config() { buildah inspect --type image --format "{{$1}}" "localhost/tusou:$extra"; }
+fail() { echo "$*" >&2; exit 1; }
 
 step "base" && base
 step "build EXTRA=$extra" && mirror && build
-step "image: $(buildah images --format '{{.Size}}' "localhost/tusou:$extra")"
+step "built: $(buildah images --format '{{.Size}}' "localhost/tusou:$extra")"
 answer

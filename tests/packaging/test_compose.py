@@ -86,7 +86,7 @@ def test_the_service_waits_for_its_bundle(compose: dict[str, Any]) -> None:
     assert service["depends_on"] == {"indexer": {"condition": "service_completed_successfully"}}
     assert indexer["restart"] == "no"
     assert service["restart"] == "unless-stopped"
-    assert f"--out={service['command'][1]}" in indexer["command"]
+    assert f"--out={service['environment']['TUSOU_BUNDLE']}" in indexer["command"]
 
 
 def test_the_commands_are_verbs(container: dict[str, Any]) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from service.settings import Settings
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -39,7 +41,7 @@ def test_it_runs_as_a_numbered_user_who_is_not_root() -> None:
 
 def test_the_process_is_the_command_itself() -> None:
     assert json.loads(only("ENTRYPOINT")) == ["tusou"]
-    assert json.loads(only("CMD"))[0] == "serve"
+    assert json.loads(only("CMD")) == ["serve"]
     assert only("STOPSIGNAL") == "SIGTERM"
 
 
@@ -69,6 +71,12 @@ def test_what_it_copies_exists_and_passes_the_ignore_file() -> None:
 
 def test_the_ignore_file_lets_nothing_in_that_is_not_named() -> None:
     assert next(line for line in ignored() if not line.startswith("#")) == "*"
+
+
+def test_its_settings_are_the_services() -> None:
+    names = set(re.findall(r"(TUSOU_\w+)=", only("ENV")))
+    assert names == {"TUSOU_BUNDLE", "TUSOU_HOST"}
+    assert names <= {f"TUSOU_{name.upper()}" for name in Settings.model_fields}
 
 
 def test_no_argument_or_setting_holds_a_secret() -> None:
