@@ -38,7 +38,6 @@ class Bar:
         self._said: str | None = None
 
     def __enter__(self) -> Self:
-        self._bar.start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -49,6 +48,7 @@ class Bar:
         if self._bar.task_ids:
             self._bar.update(self._bar.task_ids[0], completed=done, total=total)
         else:
+            self._bar.start()
             self._bar.add_task(self._what, completed=done, total=total)
 
     def say(self, message: str) -> None:

@@ -31,6 +31,8 @@ class _Face:
         on_retry: OnRetry | None,
     ) -> None:
         self.url = protocol.check_url(url)
+        # Loading the certificates costs more than a query, and plain HTTP never reads them.
+        self._tls = self.url.lower().startswith("https:")
         self._headers = protocol.headers(api_key)
         self._policy = policy or RetryPolicy()
         self._budget = RetryBudget(self._policy.budget)
@@ -89,7 +91,7 @@ class Client(_Face):
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         super().__init__(url, api_key, policy, on_retry)
-        self._http = httpx.Client(transport=transport, trust_env=False)
+        self._http = httpx.Client(transport=transport, verify=self._tls, trust_env=False)
 
     def search(self, query: str, top_k: int = 10) -> Hits:
         """Return the items whose pictures match the query best."""
@@ -159,8 +161,12 @@ class AsyncClient(_Face):
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         super().__init__(url, api_key, policy, on_retry)
-        unlimited = httpx.Limits(max_connections=None)
-        self._http = httpx.AsyncClient(transport=transport, trust_env=False, limits=unlimited)
+        self._http = httpx.AsyncClient(
+            transport=transport,
+            verify=self._tls,
+            trust_env=False,
+            limits=httpx.Limits(max_connections=None),
+        )
 
     async def search(self, query: str, top_k: int = 10) -> Hits:
         """Return the items whose pictures match the query best."""
