@@ -41,7 +41,8 @@ class Bar:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bar.stop()
+        if self._bar.task_ids:  # else rich prints an empty line
+            self._bar.stop()
 
     def show(self, done: int, total: int) -> None:
         """Move the bar."""
