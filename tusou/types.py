@@ -22,3 +22,12 @@ class Neighbors:
 
     ids: Ids  # (n, k)
     scores: npt.NDArray[np.float32]  # (n, k), inner products
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A line of a pool that gave no item, and why."""
+
+    line: int
+    item_id: str | None
+    reason: str

@@ -1,6 +1,5 @@
 """The MUGE format: pictures as `item_id<TAB>base64` lines, queries as JSON lines."""
 
-import binascii
 import hashlib
 import json
 import re
@@ -9,15 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, TypeGuard
 
-from tusou.errors import BadDataset, BadImage
-from tusou.types import ItemId
+from tusou.errors import BadDataset
+from tusou.types import Failure, ItemId
 
 # 8 MB of picture is 11.2 million base64 characters; nothing usable is longer than this.
 MAX_LINE_BYTES = 12 * 2**20
 MAX_ID_BYTES = 256
 
 _BOM = b"\xef\xbb\xbf"
-_URL_SAFE = bytes.maketrans(b"-_", b"+/")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 # cn_clip names the same fields differently; a file may use either.
@@ -35,20 +33,11 @@ class PictureRow:
     length: int
 
 
-@dataclass(frozen=True, slots=True)
-class BadRow:
-    """A line that cannot be used, and why."""
-
-    line: int
-    item_id: str | None
-    reason: str
-
-
 class ImagesFile:
     """One pass over a MUGE picture file in the memory of its longest line.
 
     A BOM before the first id and CRLF line ends are accepted; what cannot be used becomes a
-    `BadRow`. After the pass `sha256` and `size` describe the bytes that were read.
+    `Failure`. After the pass `sha256` and `size` describe the bytes that were read.
     """
 
     def __init__(self, path: Path) -> None:
@@ -61,7 +50,7 @@ class ImagesFile:
         """The digest of all bytes read so far, in hexadecimal."""
         return self._hash.hexdigest()
 
-    def scan(self) -> Iterator[PictureRow | BadRow]:
+    def scan(self) -> Iterator[PictureRow | Failure]:
         """Yield every line once, in order."""
         with self._path.open("rb", buffering=2**20) as file:
             number = 0
@@ -70,7 +59,7 @@ class ImagesFile:
                 start = self.size - len(chunk)
                 if len(chunk) > MAX_LINE_BYTES:
                     self._skip_rest(file, chunk)
-                    yield BadRow(number, None, f"line longer than {MAX_LINE_BYTES} bytes")
+                    yield Failure(number, None, f"line longer than {MAX_LINE_BYTES} bytes")
                 else:
                     yield _picture_row(chunk, number, start)
 
@@ -85,22 +74,22 @@ class ImagesFile:
             chunk = self._read(file)
 
 
-def _picture_row(chunk: bytes, number: int, start: int) -> PictureRow | BadRow:
+def _picture_row(chunk: bytes, number: int, start: int) -> PictureRow | Failure:
     line = chunk.removesuffix(b"\n").removesuffix(b"\r")
     if number == 1 and line.startswith(_BOM):
         line, start = line[len(_BOM) :], start + len(_BOM)
     if not line.strip():
-        return BadRow(number, None, "blank line")
+        return Failure(number, None, "blank line")
     raw_id, tab, encoded = line.partition(b"\t")
     if not tab:
-        return BadRow(number, None, "missing column: expected item_id<TAB>base64")
+        return Failure(number, None, "missing column: expected item_id<TAB>base64")
     item_id, problem = _item_id(raw_id)
     if problem:
-        return BadRow(number, item_id, problem)
+        return Failure(number, item_id, problem)
     if not encoded:
-        return BadRow(number, item_id, "empty picture")
+        return Failure(number, item_id, "empty picture")
     if b"\t" in encoded:
-        return BadRow(number, item_id, "more than two columns")
+        return Failure(number, item_id, "more than two columns")
     return PictureRow(number, item_id or "", start + len(raw_id) + 1, len(encoded))
 
 
@@ -116,20 +105,6 @@ def _item_id(raw: bytes) -> tuple[str | None, str]:
     if _CONTROL.search(item_id) or item_id != item_id.strip():
         return None, "id with blanks around it or control characters"
     return item_id, ""
-
-
-def decode_picture(encoded: bytes) -> bytes:
-    """Turn base64 of either alphabet into bytes; BadImage on any character outside both."""
-    try:
-        return binascii.a2b_base64(encoded.translate(_URL_SAFE), strict_mode=True)
-    except binascii.Error:
-        raise BadImage("bad base64") from None
-
-
-def read_picture(file: BinaryIO, offset: int, length: int) -> bytes:
-    """Read one picture's bytes from an open picture file; BadImage when they are not there."""
-    file.seek(offset)
-    return decode_picture(file.read(length))
 
 
 @dataclass(frozen=True, slots=True)

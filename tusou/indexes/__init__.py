@@ -1,5 +1,6 @@
 """Vector indexes by name; an engine's library is imported when the engine is first used."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -29,6 +30,8 @@ def load_index(spec: IndexSpec, path: Path, device: str = "cpu") -> VectorIndex:
 
 
 def index_device(device: str) -> str:
-    """Where the index goes when the encoder runs on `device`: a GPU only if FAISS can use it."""
-    count = cast("Any", _GPU_COUNT.load())
-    return device if device.startswith("cuda") and count() else "cpu"
+    """Where an index goes when the encoder is put on `device`: a GPU only if FAISS can use it."""
+    count = cast("Callable[[], int]", _GPU_COUNT.load())
+    if device == "cpu" or not count():
+        return "cpu"
+    return "cuda" if device == "auto" else device

@@ -39,6 +39,10 @@ class VectorIndex(Protocol):
         """Return the k best per query, ties by id; safe to call from several threads."""
         ...
 
+    def tune(self, tuning: str) -> None:
+        """Set search parameters in the engine's language; InvalidRequest if it knows none such."""
+        ...
+
     def save(self, path: Path) -> None:
         """Write the index to one file."""
         ...

@@ -6,6 +6,7 @@ from typing import Self
 import numpy as np
 
 from tusou.config import ExactSpec
+from tusou.errors import InvalidRequest
 from tusou.indexes.base import best_first
 from tusou.types import Ids, Neighbors, Vectors
 
@@ -27,8 +28,8 @@ class ExactIndex:
         return len(self._ids)
 
     def add(self, ids: Ids, vectors: Vectors) -> None:
-        """Store vectors under new ids; the first call keeps the array it is given."""
-        self._vectors = np.concatenate([self._vectors, vectors]) if len(self) else vectors
+        """Store vectors under new ids."""
+        self._vectors = np.concatenate([self._vectors, vectors])
         self._ids = np.concatenate([self._ids, ids])
 
     def search(self, queries: Vectors, k: int) -> Neighbors:
@@ -43,6 +44,11 @@ class ExactIndex:
             pooled = best_first(np.hstack([found.ids, ids]), np.hstack([found.scores, scores]))
             found = Neighbors(pooled.ids[:, :k], pooled.scores[:, :k])
         return found
+
+    def tune(self, tuning: str) -> None:
+        """Take no tuning: there is nothing to trade for exactness."""
+        if tuning:
+            raise InvalidRequest(f"the exact index has nothing to tune, got {tuning!r}")
 
     def save(self, path: Path) -> None:
         """Write ids and vectors to one `.npz`-format file."""

@@ -1,0 +1,154 @@
+"""From finished shards to one version of a bundle."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from itertools import compress
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from indexer.plan import Inputs, Plan
+from indexer.tune import build_index
+from tusou import __version__
+from tusou.bundle import FAILURES, GOLDEN, IDS, INDEX, PICTURES, VECTORS
+from tusou.encoders import Weights, load_text_encoder
+from tusou.errors import BadDataset
+from tusou.files import replace_folder, sha256_of, sync_file, sync_folder, write_file
+from tusou.items import is_canonical_integer
+from tusou.manifest import (
+    FORMAT,
+    MANIFEST,
+    Counts,
+    FileRecord,
+    IndexRecord,
+    Manifest,
+    Model,
+    Source,
+)
+from tusou.shards import ShardStore
+from tusou.types import Ids, Vectors
+
+# Short, long, Latin, digits, curly quotes, beyond the context: what tokenizers trip over.
+GOLDEN_TEXTS = (
+    "纯棉碎花吊带裙",
+    "北欧轻奢边几",
+    "男士黑色皮鞋",
+    "圣诞 抱枕",
+    "32不粘锅",
+    "iPhone15手机壳",
+    "“复古”风 A字裙",
+    "适合小个子女生夏天穿的" * 8,
+)
+PREPROCESSING = "cn_clip: square bicubic resize, then RGB"
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What decides a version's bytes once the shards are there."""
+
+    weights: Weights
+    factory: str  # as asked for: `auto` or a FAISS factory string
+    prompt: str | None
+    image_size: int
+
+
+def assemble(plan: Plan, store: ShardStore, recipe: Recipe, folder: Path) -> Manifest:
+    """Write every file of a version into `folder`, the manifest last; BadDataset if it is empty."""
+    replace_folder(folder)
+    failures = _write_failures(plan, store, folder / FAILURES)
+    rows = np.concatenate([store.read(number).rows for number in range(plan.shard_count)])
+    if not len(rows):
+        raise BadDataset(f"no picture could be used; the reasons are in {folder / FAILURES}")
+    id_type = _write_ids(plan, rows, folder / IDS)
+    np.save(folder / PICTURES, plan.places(range(len(plan)))[rows, 1:])
+    vectors = _write_vectors(store, plan.shard_count, len(rows), folder / VECTORS)
+    _write_golden(recipe, folder / GOLDEN)
+    built = build_index(vectors, recipe.factory)
+    built.index.save(folder / INDEX)
+    manifest = Manifest(
+        format=FORMAT,
+        tool=f"tusou {__version__}",
+        source=Source(
+            path=plan.inputs.images, size=plan.inputs.images_size, sha256=plan.source_sha256
+        ),
+        model=Model(
+            name=recipe.weights.name,
+            sha256=recipe.weights.digest,
+            dim=vectors.shape[1],
+            image_size=recipe.image_size,
+        ),
+        preprocessing=PREPROCESSING,
+        prompt=recipe.prompt,
+        id_type=id_type,
+        counts=Counts(items=len(rows) + failures, embedded=len(rows), failed=failures),
+        index=IndexRecord(
+            engine="faiss",
+            factory=built.spec.factory,
+            tuning=built.spec.tuning,
+            index_recall_at_10=built.index_recall,
+        ),
+        build=build_record(plan.inputs, recipe.factory),
+        files={path.name: _seal(path) for path in sorted(folder.iterdir())},
+    )
+    write_file(folder / MANIFEST, manifest.model_dump_json(indent=1).encode())
+    sync_folder(folder)
+    return manifest
+
+
+def build_record(inputs: Inputs, factory: str) -> dict[str, str | int]:
+    """Say how a version is built; equal records, pools and weights give equal versions."""
+    return {
+        "factory": factory,
+        "device": inputs.device,
+        "shard_rows": inputs.shard_rows,
+        "batch_rows": inputs.batch_rows,
+        **inputs.libraries,
+    }
+
+
+def _write_failures(plan: Plan, store: ShardStore, path: Path) -> int:
+    failures = plan.failures()
+    for number in range(plan.shard_count):
+        failures += store.read(number).failures
+    failures.sort(key=lambda failure: failure.line)
+    _write_lines(path, (json.dumps(asdict(bad), ensure_ascii=False) for bad in failures))
+    return len(failures)
+
+
+def _write_ids(plan: Plan, rows: Ids, path: Path) -> Literal["int", "str"]:
+    kept = np.zeros(len(plan), np.bool_)
+    kept[rows] = True
+    _write_lines(path, compress(plan.ids(), kept))
+    integers = all(is_canonical_integer(item_id) for item_id in compress(plan.ids(), kept))
+    return "int" if integers else "str"
+
+
+def _write_vectors(store: ShardStore, shards: int, count: int, path: Path) -> Vectors:
+    """Put the shards' vectors behind each other; return them mapped from the file."""
+    dim = store.read(0).vectors.shape[1]
+    header = {"descr": "<f4", "fortran_order": False, "shape": (count, dim)}
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for number in range(shards):
+            file.write(np.ascontiguousarray(store.read(number).vectors, "<f4").data)
+    vectors: Vectors = np.load(path, mmap_mode="r", allow_pickle=False)
+    return vectors
+
+
+def _write_golden(recipe: Recipe, path: Path) -> None:
+    encoder = load_text_encoder(recipe.weights, "cpu", recipe.prompt)
+    vectors = encoder.encode(encoder.prepare(GOLDEN_TEXTS))
+    golden = {"texts": GOLDEN_TEXTS, "vectors": vectors.tolist()}
+    path.write_text(json.dumps(golden, ensure_ascii=False), encoding="utf-8")
+
+
+def _write_lines(path: Path, lines: Iterable[str]) -> None:
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(f"{line}\n" for line in lines)
+
+
+def _seal(path: Path) -> FileRecord:
+    sync_file(path)
+    return FileRecord(size=path.stat().st_size, sha256=sha256_of(path))

@@ -1,0 +1,172 @@
+"""From a pool of pictures to a published bundle; run again after a kill, it goes on."""
+
+import os
+import shutil
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from time import perf_counter
+
+from indexer.assemble import Recipe, assemble, build_record
+from indexer.decode import Decoder
+from indexer.embed import Progress, embed
+from indexer.plan import Inputs, Plan, make_plan
+from indexer.publish import only_writer, publish
+from tusou import __version__
+from tusou.bundle import CURRENT, FAILURES, Bundle
+from tusou.encoders import Weights, find_weights, load_image_encoder
+from tusou.errors import ArtifactError, BadDataset, InvalidRequest, OutputExists
+from tusou.files import replace_folder, sha256_of
+from tusou.manifest import Counts
+from tusou.shards import ShardStore
+
+# Fixed for good: other sizes would give other last digits of the vectors.
+SHARD_ROWS = 2048
+BATCH_ROWS = 64
+
+_WORK = ".build"
+_LIBRARIES = ("cn-clip", "faiss-cpu", "faiss-gpu", "numpy", "pillow", "torch")
+
+
+@dataclass(frozen=True, slots=True)
+class BuildSpec:
+    """What to build from what."""
+
+    images: Path
+    model: str
+    factory: str = "auto"
+    device: str = "auto"
+    prompt: str | None = None
+    max_bad: str = "1%"  # a count of lines, or a share of them
+    workers: int | None = None  # decoding processes; None is one a core
+
+
+@dataclass(frozen=True, slots=True)
+class BuildReport:
+    """What a build did; `encoded` counts the rows this run encoded itself."""
+
+    bundle: Path
+    version: str
+    counts: Counts
+    encoded: int
+    seconds: float
+
+
+def build(spec: BuildSpec, out: Path, progress: Progress, *, force: bool = False) -> BuildReport:
+    """Index a MUGE picture file into the bundle `out` and publish it.
+
+    An interrupted build of the same inputs goes on where it was; one that is published already
+    is left alone unless forced. Raises Locked when another build is writing there, and BadDataset
+    when more lines are bad than `max_bad` allows.
+    """
+    started = perf_counter()
+    _allowed(spec.max_bad, 0)
+    weights = find_weights(spec.model)
+    _refuse_strange_folder(out)
+    with only_writer(out):
+        inputs = _inputs(spec, weights)
+        bundle = None if force else _published(out, inputs, spec, weights)
+        encoded = 0
+        if bundle is None:
+            bundle, encoded = _build(spec, out, inputs, weights, progress, force=force)
+    seconds = perf_counter() - started
+    return BuildReport(out, bundle.version, bundle.manifest.counts, encoded, seconds)
+
+
+def _build(
+    spec: BuildSpec, out: Path, inputs: Inputs, weights: Weights, progress: Progress, *, force: bool
+) -> tuple[Bundle, int]:
+    work = out / _WORK
+    plan = None if force else Plan.matching(work / "plan", inputs)
+    if plan is None:
+        replace_folder(work)
+        plan = make_plan(work / "plan", inputs)
+    store = ShardStore(work / "shards")
+    image_size, encoded = _embed(spec, plan, store, weights, progress)
+    recipe = Recipe(weights, spec.factory, spec.prompt, image_size)
+    counts = assemble(plan, store, recipe, work / "version").counts
+    if counts.failed > _allowed(spec.max_bad, counts.items):
+        raise BadDataset(
+            f"{counts.failed} of {counts.items} lines cannot be used, more than --max-bad "
+            f"{spec.max_bad} allows; they are listed in {work / 'version' / FAILURES}"
+        )
+    bundle = publish(out, work / "version")
+    shutil.rmtree(work)
+    return bundle, encoded
+
+
+def _embed(
+    spec: BuildSpec, plan: Plan, store: ShardStore, weights: Weights, progress: Progress
+) -> tuple[int, int]:
+    """Encode what is missing; the image tower is gone from memory when this returns."""
+    encoder = load_image_encoder(weights, spec.device)
+    workers = spec.workers or os.cpu_count() or 1
+    progress.start(len(plan))
+    with Decoder(spec.images, encoder.image_size, workers) as decoder:
+        return encoder.image_size, embed(plan, store, encoder, decoder, progress)
+
+
+def _inputs(spec: BuildSpec, weights: Weights) -> Inputs:
+    state = spec.images.stat()
+    return Inputs(
+        images=str(spec.images.resolve()),
+        images_size=state.st_size,
+        images_mtime_ns=state.st_mtime_ns,
+        model_sha256=weights.digest,
+        device=spec.device,
+        shard_rows=SHARD_ROWS,
+        batch_rows=BATCH_ROWS,
+        libraries=_libraries(),
+    )
+
+
+def _libraries() -> dict[str, str]:
+    """Name the versions that decide a bundle's bytes."""
+    found = {"tusou": __version__}
+    for name in _LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:  # faiss-cpu or faiss-gpu, never both
+            continue
+    return found
+
+
+def _published(out: Path, inputs: Inputs, spec: BuildSpec, weights: Weights) -> Bundle | None:
+    """Return the current version if building again would give the same bytes."""
+    try:
+        bundle = Bundle.open(out)
+        bundle.verify()
+    except ArtifactError:
+        return None
+    made = bundle.manifest
+    same_way = (made.model.sha256, made.prompt, made.build) == (
+        weights.digest,
+        spec.prompt,
+        build_record(inputs, spec.factory),
+    )
+    same_file = (made.source.path, made.source.size) == (inputs.images, inputs.images_size)
+    if same_way and same_file and sha256_of(spec.images) == made.source.sha256:
+        return bundle
+    return None
+
+
+def _refuse_strange_folder(out: Path) -> None:
+    if out.is_file():
+        raise OutputExists(f"{out} is a file; give the folder of a bundle to --out")
+    if out.is_dir() and any(out.iterdir()):
+        ours = any((out / name).exists() for name in (CURRENT, _WORK, ".lock"))
+        if not ours:
+            raise OutputExists(f"{out} holds something else than a bundle; give another --out")
+
+
+def _allowed(max_bad: str, lines: int) -> int:
+    number = max_bad.removesuffix("%")
+    try:
+        value = float(number) if max_bad.endswith("%") else int(number)
+    except ValueError:
+        value = -1
+    if not value >= 0:
+        raise InvalidRequest(
+            f"--max-bad {max_bad!r}: give a count such as 10 or a share such as 1%"
+        )
+    return int(lines * value / 100) if max_bad.endswith("%") else int(value)

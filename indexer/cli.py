@@ -1,0 +1,111 @@
+"""Offline commands: each one parses, calls one use case, prints the result."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tusou.commands import plain_errors, print_json
+
+_Bundle = Annotated[
+    Path, typer.Argument(help="Bundle folder made by `tusou index`.", exists=True, file_okay=False)
+]
+_Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+def index(
+    images: Annotated[
+        Path,
+        typer.Argument(
+            help="Pool of pictures: item_id<TAB>base64 lines.", exists=True, dir_okay=False
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="Bundle folder to make or to bring up to date.")],
+    model: Annotated[
+        str, typer.Option(help="demo, a cn_clip name such as ViT-B-16, or a checkpoint (.pt).")
+    ] = "demo",
+    factory: Annotated[
+        str, typer.Option(help="FAISS factory string; auto chooses by pool size and recall.")
+    ] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    prompt: Annotated[
+        str | None, typer.Option(help="Template for queries, such as 这是一个商品搜索：{query}")
+    ] = None,
+    max_bad: Annotated[
+        str, typer.Option(help="Unusable lines to accept: a count, or a share such as 1%.")
+    ] = "1%",
+    workers: Annotated[
+        int | None, typer.Option(help="Processes that decode pictures; one a core.", min=1)
+    ] = None,
+    force: Annotated[bool, typer.Option(help="Build again from the start.")] = False,
+    as_json: _Json = False,
+) -> None:
+    """Encode a pool of pictures into a searchable bundle; run again after a kill, it goes on."""
+    from indexer.build import BuildSpec, build
+    from indexer.progress import ProgressBar
+
+    with plain_errors():
+        spec = BuildSpec(images, model, factory, device, prompt, max_bad, workers)
+        with ProgressBar() as progress:
+            report = build(spec, out, progress, force=force)
+    counts = report.counts
+    if as_json:
+        print_json(
+            {
+                "bundle": str(report.bundle),
+                "version": report.version,
+                **counts.model_dump(),
+                "encoded": report.encoded,
+                "seconds": report.seconds,
+            }
+        )
+        return
+    typer.echo(
+        f"{out}: version {report.version}, {counts.embedded} items, {counts.failed} lines failed "
+        f"({report.encoded} encoded in {report.seconds:.1f} s)"
+    )
+
+
+def info(bundle: _Bundle, as_json: _Json = False) -> None:
+    """Say what a bundle is: its pool, model, index and counts."""
+    from tusou.bundle import Bundle
+
+    with plain_errors():
+        opened = Bundle.open(bundle)
+    made = opened.manifest
+    if as_json:
+        print_json({"version": opened.version, **made.model_dump()})
+        return
+    source, counts, model = made.source, made.counts, made.model
+    recall = made.index.index_recall_at_10
+    rows = {
+        "version": opened.version,
+        "made by": made.tool,
+        "pool": f"{source.path} ({source.size:,} bytes, sha256 {source.sha256[:12]})",
+        "items": f"{counts.embedded:,} of {counts.items:,} lines, {counts.failed:,} failed",
+        "ids": "integers" if made.id_type == "int" else "strings",
+        "model": f"{model.name} (sha256 {model.sha256[:12]}, {model.dim} dimensions)",
+        "prompt": made.prompt or "none",
+        "index": f"{made.index.factory} {made.index.tuning}".strip(),
+        "index_recall@10": "1 (exact)" if recall is None else f"{recall:.4f} (measured)",
+    }
+    width = max(map(len, rows))
+    for name, value in rows.items():
+        typer.echo(f"{name:<{width}}  {value}")
+
+
+def verify(bundle: _Bundle, as_json: _Json = False) -> None:
+    """Check every byte of a bundle against its manifest."""
+    from tusou.bundle import Bundle
+
+    with plain_errors():
+        opened = Bundle.open(bundle)
+        opened.verify()
+    files = opened.manifest.files
+    size = sum(record.size for record in files.values())
+    if as_json:
+        print_json({"version": opened.version, "files": len(files) + 1, "bytes": size})
+        return
+    typer.echo(
+        f"{bundle}: version {opened.version}, {len(files) + 1} files, {size:,} bytes, all right"
+    )

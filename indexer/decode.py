@@ -1,0 +1,132 @@
+"""Pictures to pixels in worker processes, in order, with a bounded number in flight."""
+
+import multiprocessing
+import os
+import resource
+import sys
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from tusou.errors import BadImage
+from tusou.images import open_image, to_pixels
+from tusou.pictures import read_picture
+from tusou.types import Pixels
+
+# A hostile picture that gets past the size checks still cannot take the machine's memory.
+_WORKER_BYTES = 4 * 2**30
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """One batch of pictures: pixels of the good ones, a reason for each of the others."""
+
+    pixels: Pixels  # (n, size, size, 3)
+    good: tuple[int, ...]  # positions within the batch
+    bad: tuple[tuple[int, str], ...]  # position and reason
+
+
+class Decoder:
+    """A pool of processes that decode batches of one picture file."""
+
+    def __init__(self, images: Path, size: int, workers: int) -> None:
+        self._images, self._size, self._workers = images, size, workers
+
+    def __enter__(self) -> Self:
+        self._pool = self._start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def decode(self, batches: Iterable[npt.NDArray[np.int64]]) -> Iterator[Decoded]:
+        """Decode batches of (line, offset, length) rows, yielding results in the same order."""
+        waiting: deque[tuple[npt.NDArray[np.int64], Future[Decoded]]] = deque()
+        for places in batches:
+            waiting.append((places, self._submit(places)))
+            if len(waiting) > 2 * self._workers:
+                yield self._result(*waiting.popleft())
+        while waiting:
+            yield self._result(*waiting.popleft())
+
+    def _start(self) -> ProcessPoolExecutor:
+        # Spawned, not forked: torch's threads in the parent would not survive a fork.
+        return ProcessPoolExecutor(
+            self._workers, multiprocessing.get_context("spawn"), _prepare_worker
+        )
+
+    def _submit(self, places: npt.NDArray[np.int64]) -> Future[Decoded]:
+        try:
+            return self._pool.submit(_decode_batch, self._images, self._size, places)
+        except BrokenProcessPool:  # a picture killed a worker: go on with fresh ones
+            self._pool = self._start()
+            return self._pool.submit(_decode_batch, self._images, self._size, places)
+
+    def _result(self, places: npt.NDArray[np.int64], future: Future[Decoded]) -> Decoded:
+        try:
+            return future.result()
+        except BrokenProcessPool:
+            return self._one_by_one(places)
+
+    def _one_by_one(self, places: npt.NDArray[np.int64]) -> Decoded:
+        """Find the picture that killed its worker; the others of the batch are kept."""
+        parts = []
+        for row in range(len(places)):
+            try:
+                parts.append(self._submit(places[row : row + 1]).result())
+            except BrokenProcessPool:
+                parts.append(Decoded(_none(self._size), (), ((0, "picture crashes the decoder"),)))
+        return Decoded(
+            np.concatenate([part.pixels for part in parts]),
+            tuple(row for row, part in enumerate(parts) if part.good),
+            tuple((row, part.bad[0][1]) for row, part in enumerate(parts) if part.bad),
+        )
+
+
+def _prepare_worker() -> None:
+    # The parent's death (kill -9 too) must not leave workers behind.
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_follow, args=(parent,), daemon=True).start()
+    if sys.platform == "linux":  # macOS knows the limit and refuses to set it
+        resource.setrlimit(resource.RLIMIT_AS, (_WORKER_BYTES, _WORKER_BYTES))
+
+
+def _follow(parent: BaseProcess) -> None:
+    parent.join()
+    os._exit(1)
+
+
+def _decode_batch(images: Path, size: int, places: npt.NDArray[np.int64]) -> Decoded:
+    pixels: list[Pixels] = []
+    good: list[int] = []
+    bad: list[tuple[int, str]] = []
+    with images.open("rb") as file:
+        for row, (_, offset, length) in enumerate(places.tolist()):
+            try:
+                pixels.append(to_pixels(open_image(read_picture(file, offset, length)), size))
+                good.append(row)
+            except BadImage as error:
+                bad.append((row, str(error)))
+            except MemoryError:
+                bad.append((row, "picture needs too much memory"))
+    return Decoded(np.stack(pixels) if pixels else _none(size), tuple(good), tuple(bad))
+
+
+def _none(size: int) -> Pixels:
+    return np.empty((0, size, size, 3), np.uint8)

@@ -1,0 +1,141 @@
+"""The index bundle: versions beside each other in a folder, and CURRENT that names one.
+
+BUNDLE/CURRENT              one line: the version to serve
+BUNDLE/<version>/           written once, never changed
+    manifest.json           how it was made; size and SHA-256 of every other file
+    ids.txt                 item ids, one a line; the line number is the row key
+    vectors.npy             (n, d) float32 unit vectors, row key order
+    pictures.npy            (n, 2) int64: byte offset and length in the pool's TSV
+    index.bin               the vector index
+    golden.json             texts and their vectors, encoded again at every start
+    failures.jsonl          lines of the pool that gave no item
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from tusou.errors import BadImage, CorruptBundle, UnknownItem
+from tusou.files import sha256_of
+from tusou.items import ItemIds
+from tusou.manifest import MANIFEST, FileRecord, Manifest, read_manifest, version_of
+from tusou.pictures import content_type, decode_picture
+from tusou.types import Vectors
+
+CURRENT = "CURRENT"
+IDS, VECTORS, PICTURES = "ids.txt", "vectors.npy", "pictures.npy"
+INDEX, GOLDEN, FAILURES = "index.faiss", "golden.json", "failures.jsonl"
+
+_VERSION = re.compile(r"[0-9a-f]{16}")
+
+
+@dataclass(frozen=True, slots=True)
+class Golden:
+    """Texts and the vectors that the bundle's own model gave them."""
+
+    texts: tuple[str, ...]
+    vectors: Vectors  # (n, d)
+
+
+class Bundle:
+    """One version of a bundle, opened read-only."""
+
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        self.folder = folder
+        self.version = folder.name
+        self.manifest = manifest
+
+    @classmethod
+    def open(cls, root: Path, version: str | None = None) -> Self:
+        """Open the version CURRENT names, or another; the large files are not read yet."""
+        folder = root / (version or current_version(root))
+        return cls(folder, read_manifest(folder))
+
+    def verify(self) -> None:
+        """Compare every byte with the manifest; CorruptBundle names all files that differ."""
+        wrong = [name for name, file in self.manifest.files.items() if not self._holds(name, file)]
+        known = {MANIFEST, *self.manifest.files}
+        wrong += sorted({path.name for path in self.folder.iterdir()} - known)
+        if version_of(self.path(MANIFEST)) != self.version:
+            wrong.append(MANIFEST)
+        if wrong:
+            raise CorruptBundle(
+                f"{self.folder}: changed, missing or not of this bundle: {', '.join(wrong)}; "
+                "restore the folder or run `tusou index` again with --force"
+            )
+
+    def _holds(self, name: str, record: FileRecord) -> bool:
+        path = self.path(name)
+        same_size = path.is_file() and path.stat().st_size == record.size
+        return same_size and sha256_of(path) == record.sha256
+
+    def path(self, name: str) -> Path:
+        """Give the path of one of the version's files."""
+        return self.folder / name
+
+    @cached_property
+    def ids(self) -> ItemIds:
+        """The item ids by row key."""
+        return ItemIds(self.path(IDS), integers=self.manifest.id_type == "int")
+
+    @property
+    def item_count(self) -> int:
+        """Count the items that can be found."""
+        return self.manifest.counts.embedded
+
+    @cached_property
+    def vectors(self) -> Vectors:
+        """The items' vectors in row key order, mapped from the file."""
+        vectors: Vectors = np.load(self.path(VECTORS), mmap_mode="r", allow_pickle=False)
+        return vectors
+
+    @cached_property
+    def golden(self) -> Golden:
+        """The texts that every start encodes again."""
+        stored = json.loads(self.path(GOLDEN).read_bytes())
+        return Golden(tuple(stored["texts"]), np.array(stored["vectors"], np.float32))
+
+    @cached_property
+    def _places(self) -> npt.NDArray[np.int64]:
+        places: npt.NDArray[np.int64] = np.load(self.path(PICTURES), allow_pickle=False)
+        return places
+
+    def picture(self, item_id: str) -> tuple[bytes, str]:
+        """Read an item's picture from the pool's file: its bytes and media type.
+
+        Raises UnknownItem when the pool has no such id, or its file is gone or has changed.
+        """
+        key = self.ids.key(item_id)
+        if key is None:
+            raise UnknownItem("the pool holds no item of this id")
+        label = f"{item_id}\t".encode()
+        offset, length = (int(number) for number in self._places[key])
+        try:
+            with Path(self.manifest.source.path).open("rb") as pool:
+                pool.seek(offset - len(label))
+                row = pool.read(len(label) + length)
+            data = decode_picture(row.removeprefix(label))
+        except (OSError, BadImage):
+            row = data = b""
+        if not row.startswith(label):
+            raise UnknownItem("the pool's picture file is not there or has changed since indexing")
+        return data, content_type(data)
+
+
+def current_version(root: Path) -> str:
+    """Read which version a bundle serves; CorruptBundle when there is none."""
+    try:
+        version = (root / CURRENT).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        version = ""
+    if not version:
+        raise CorruptBundle(f"{root} is not a bundle: it has no CURRENT; make one by `tusou index`")
+    if not _VERSION.fullmatch(version):
+        raise CorruptBundle(f"{root / CURRENT} does not name a version; write one back into it")
+    return version

@@ -1,0 +1,33 @@
+"""Picture bytes in a pool's TSV: base64 text, addressed by byte offset."""
+
+import binascii
+from typing import BinaryIO
+
+from tusou.errors import BadImage
+
+_URL_SAFE = bytes.maketrans(b"-_", b"+/")
+
+
+def decode_picture(encoded: bytes) -> bytes:
+    """Turn base64 of either alphabet into bytes; BadImage on any character outside both."""
+    try:
+        return binascii.a2b_base64(encoded.translate(_URL_SAFE), strict_mode=True)
+    except binascii.Error:
+        raise BadImage("bad base64") from None
+
+
+def read_picture(file: BinaryIO, offset: int, length: int) -> bytes:
+    """Read one picture's bytes from an open pool file; BadImage when they are not there."""
+    file.seek(offset)
+    return decode_picture(file.read(length))
+
+
+def content_type(data: bytes) -> str:
+    """Name the media type that the first bytes show, whatever the file was called."""
+    if data.startswith(b"\xff\xd8\xff"):
+        return "image/jpeg"
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "image/png"
+    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+        return "image/webp"
+    return "application/octet-stream"

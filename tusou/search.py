@@ -1,0 +1,123 @@
+"""SearchPipeline: what the service runs and what evaluation measures."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from time import perf_counter
+from typing import Self
+
+import numpy as np
+
+from tusou.bundle import INDEX, Bundle
+from tusou.encoders import TextEncoder, find_weights, load_text_encoder
+from tusou.errors import IncompatibleBundle
+from tusou.indexes import VectorIndex, index_device, load_index
+from tusou.types import ItemId, Neighbors
+
+# Precisions and processors may differ between the indexer and here; another model differs by far.
+_GOLDEN_COSINE = 0.99
+
+
+@dataclass(frozen=True, slots=True)
+class Hits:
+    """One query's answer, best first."""
+
+    item_ids: tuple[ItemId, ...]
+    scores: tuple[float, ...]
+    truncated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StageTimes:
+    """Seconds that one batch spent in each stage."""
+
+    tokenise: float
+    encode: float
+    search: float
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What one batch of queries found."""
+
+    hits: tuple[Hits, ...]
+    times: StageTimes
+
+
+class SearchPipeline:
+    """Encode queries, find the nearest pictures, name the items.
+
+    One call at a time: the owner of the pipeline is its only caller.
+    """
+
+    def __init__(self, bundle: Bundle, encoder: TextEncoder, index: VectorIndex) -> None:
+        self.bundle = bundle
+        self._encoder, self._index = encoder, index
+
+    @classmethod
+    def open(cls, root: Path, *, device: str = "auto", model: str | None = None) -> Self:
+        """Open the version that CURRENT names, once every byte of it is verified.
+
+        `model` says where the weights are when not where the manifest's model name leads.
+        Raises CorruptBundle, and IncompatibleBundle when the weights are not the ones that
+        encoded the pictures or do not give the golden texts their stored vectors.
+        """
+        bundle = Bundle.open(root)
+        bundle.verify()
+        manifest = bundle.manifest
+        weights = find_weights(model or manifest.model.name)
+        if weights.digest != manifest.model.sha256:
+            raise IncompatibleBundle(
+                f"the bundle was made with weights {manifest.model.name} "
+                f"({manifest.model.sha256[:12]}), found {weights.name} ({weights.digest[:12]}); "
+                "give the right model with --model, or index again"
+            )
+        encoder = load_text_encoder(weights, device, manifest.prompt)
+        index = load_index(manifest.index.spec, bundle.path(INDEX), index_device(device))
+        pipeline = cls(bundle, encoder, index)
+        pipeline.check()
+        return pipeline
+
+    def check(self) -> None:
+        """Compare index, ids and golden texts with what the manifest promises."""
+        count, dim = self.bundle.item_count, self.bundle.manifest.model.dim
+        found = (len(self._index), len(self.bundle.ids), self._index.dim, self._encoder.dim)
+        if found != (count, count, dim, dim):
+            raise IncompatibleBundle(
+                f"{self.bundle.folder}: index, ids and model do not belong together; index again"
+            )
+        golden = self.bundle.golden
+        vectors = self._encoder.encode(self._encoder.prepare(golden.texts))
+        worst = float(np.einsum("nd,nd->n", vectors, golden.vectors).min())
+        if not worst >= _GOLDEN_COSINE:
+            raise IncompatibleBundle(
+                f"this machine encodes the bundle's golden texts otherwise (cosine {worst:.4f}); "
+                "check the installed torch and cn_clip, or index again"
+            )
+
+    def warm_up(self) -> None:
+        """Run the first, slow calls before anyone waits for them."""
+        for count in (1, 8, 32):
+            self.search(["纯棉碎花吊带裙"] * count, [10] * count)
+
+    def search(self, queries: Sequence[str], top_k: Sequence[int]) -> Answers:
+        """Answer normalised queries, each with its own number of items (fewer in a small pool)."""
+        marks = [perf_counter()]
+        tokens = self._encoder.prepare(queries)
+        marks.append(perf_counter())
+        vectors = self._encoder.encode(tokens)
+        marks.append(perf_counter())
+        found = self._index.search(vectors, min(max(top_k), len(self._index)))
+        hits = tuple(
+            self._hits(found, row, k, truncated=cut)
+            for row, (k, cut) in enumerate(zip(top_k, tokens.truncated, strict=True))
+        )
+        marks.append(perf_counter())
+        return Answers(hits, StageTimes(*(after - before for before, after in pairwise(marks))))
+
+    def _hits(self, found: Neighbors, row: int, k: int, *, truncated: bool) -> Hits:
+        ids = self.bundle.ids
+        keys = [key for key in found.ids[row, :k].tolist() if key >= 0]
+        scores = found.scores[row, : len(keys)].tolist()
+        return Hits(tuple(ids[key] for key in keys), tuple(scores), truncated)
