@@ -120,7 +120,7 @@ def _heads(width: int, head_width: int) -> int:
 
 
 def _grid(places: int) -> int:
-    side = isqrt(places - 1)
-    if side * side != places - 1:
+    side = isqrt(max(places - 1, 0))
+    if side < 1 or side * side != places - 1:
         raise BadModel(f"{places - 1} picture positions are not a square grid")
     return side

@@ -89,7 +89,8 @@ def fill(
     try:
         gaps = module.load_state_dict(weights, strict=False, assign=True)
     except RuntimeError as error:
-        raise BadModel(f"the checkpoint contradicts itself: {str(error).strip()[:500]}") from error
+        reason = " ".join(str(error).split())[:500]
+        raise BadModel(f"the checkpoint contradicts itself: {reason}") from error
     if wrong := [*gaps.missing_keys, *gaps.unexpected_keys]:
         raise BadModel(f"not a whole cn_clip checkpoint: {len(wrong)} tensors off, {wrong[0]!r}")
     module.eval().requires_grad_(requires_grad=False)

@@ -1,0 +1,168 @@
+"""Every way cn_clip saves a model is read alike; foreign files are refused and never run."""
+
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+
+from tusou.encoders import find_weights, load_image_encoder, load_text_encoder
+from tusou.encoders.checkpoint import read_tensors
+from tusou.errors import BadModel
+from tusou.types import Vectors
+
+if TYPE_CHECKING:
+    from tests.tusou.encoders.conftest import Sample
+
+State = dict[str, Any]
+
+
+def text_vectors(path: Path) -> Vectors:
+    encoder = load_text_encoder(find_weights(str(path)), "cpu")
+    return encoder.encode(encoder.prepare(["红色碎花吊带裙", "男士黑色皮鞋"]))
+
+
+def image_vectors(path: Path) -> Vectors:
+    pixels = np.random.default_rng(3).integers(0, 256, (2, 64, 64, 3), np.uint8)
+    return load_image_encoder(find_weights(str(path)), "cpu").encode(pixels)
+
+
+def with_pooler(state: State) -> State:
+    pooler = {"weight": torch.ones(128, 128), "bias": torch.ones(128)}
+    return state | {f"bert.pooler.dense.{name}": tensor for name, tensor in pooler.items()}
+
+
+def prefixed(state: State) -> State:
+    return {f"module.{name}": tensor for name, tensor in state.items()}
+
+
+FORMS: dict[str, Callable[[State], object]] = {
+    "bare": lambda state: state,
+    "bare-prefixed": prefixed,
+    "inside-a-dict": lambda state: {"state_dict": state},
+    "pooler": lambda state: {"state_dict": with_pooler(state)},
+    "pooler-prefixed": lambda state: {"state_dict": prefixed(with_pooler(state))},
+    "fine-tuned-with-optimizer": lambda state: {
+        "epoch": 1,
+        "step": 2,
+        "name": "run",
+        "state_dict": prefixed(state),
+        "optimizer": {"state": {0: {"exp_avg": torch.ones(3)}}, "param_groups": [{"lr": 1e-5}]},
+    },
+}
+
+
+@pytest.mark.parametrize("legacy", [False, True], ids=["zip", "before-torch-1.6"])
+@pytest.mark.parametrize("form", FORMS)
+def test_reads_every_form(tiny: "Sample", tmp_path: Path, form: str, legacy: bool) -> None:
+    path = tmp_path / "model.pt"
+    made = FORMS[form](dict(tiny.stock.state_dict()))
+    torch.save(made, path, _use_new_zipfile_serialization=not legacy)
+    np.testing.assert_array_equal(text_vectors(path), text_vectors(tiny.path))
+    np.testing.assert_array_equal(image_vectors(path), image_vectors(tiny.path))
+
+
+def test_reads_half_precision_throughout(tiny: "Sample", tmp_path: Path) -> None:
+    half = {name: tensor.half() for name, tensor in tiny.stock.state_dict().items()}
+    torch.save(half, tmp_path / "half.pt")
+    for vectors in (text_vectors, image_vectors):
+        cosine = (vectors(tmp_path / "half.pt") * vectors(tiny.path)).sum(axis=1)
+        assert cosine.min() > 0.99999
+
+
+def test_each_tower_loads_without_the_other(tiny: "Sample", tmp_path: Path) -> None:
+    image = {k: v for k, v in tiny.stock.state_dict().items() if k.startswith("visual.")}
+    text = {k: v for k, v in tiny.stock.state_dict().items() if k not in image}
+    torch.save(text, tmp_path / "text.pt")
+    torch.save(image, tmp_path / "image.pt")
+    np.testing.assert_array_equal(text_vectors(tmp_path / "text.pt"), text_vectors(tiny.path))
+    np.testing.assert_array_equal(image_vectors(tmp_path / "image.pt"), image_vectors(tiny.path))
+    with pytest.raises(BadModel):
+        text_vectors(tmp_path / "image.pt")
+
+
+def test_the_model_survives_its_file_being_overwritten(tiny: "Sample", tmp_path: Path) -> None:
+    path = tmp_path / "model.pt"
+    path.write_bytes(tiny.path.read_bytes())
+    encoder = load_text_encoder(find_weights(str(path)), "cpu")
+    tokens = encoder.prepare(["裙"])
+    before = encoder.encode(tokens)
+    path.write_bytes(b"")
+    np.testing.assert_array_equal(encoder.encode(tokens), before)
+
+
+class _Explosive:
+    """Would create a file if it were ever unpickled."""
+
+    def __init__(self, fuse: Path) -> None:
+        self.fuse = fuse
+
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
+        return Path.touch, (self.fuse,)
+
+
+@pytest.mark.parametrize("legacy", [False, True], ids=["zip", "before-torch-1.6"])
+def test_never_runs_what_a_checkpoint_brings(tmp_path: Path, legacy: bool) -> None:
+    path, fuse = tmp_path / "model.pt", tmp_path / "fired"
+    hostile = {"state_dict": {}, "name": _Explosive(fuse)}
+    torch.save(hostile, path, _use_new_zipfile_serialization=not legacy)
+    with pytest.raises(BadModel, match="plain tensors"):
+        read_tensors(path)
+    assert not fuse.exists()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(b"id\tpicture\n", id="text"),
+        pytest.param(b"version https://git-lfs.github.com/spec/v1\n", id="lfs-pointer"),
+        pytest.param(pickle.dumps({"a": 1}), id="pickle"),
+        pytest.param(b"PK\x05\x06" + b"\0" * 18, id="empty-zip"),
+    ],
+)
+def test_refuses_foreign_bytes(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "model.pt").write_bytes(content)
+    with pytest.raises(BadModel):
+        text_vectors(tmp_path / "model.pt")
+
+
+def test_refuses_a_cut_file(tiny: "Sample", tmp_path: Path) -> None:
+    whole = tiny.path.read_bytes()
+    (tmp_path / "cut.pt").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(BadModel):
+        text_vectors(tmp_path / "cut.pt")
+
+
+@pytest.mark.parametrize("content", [[1, 2], torch.ones(3), {"state_dict": 5}, {}, {1: {}}])
+def test_refuses_what_holds_no_model(tmp_path: Path, content: object) -> None:
+    torch.save(content, tmp_path / "model.pt")
+    with pytest.raises(BadModel, match="not a cn_clip checkpoint"):
+        text_vectors(tmp_path / "model.pt")
+
+
+def test_refuses_a_model_with_a_tensor_missing(tiny: "Sample", tmp_path: Path) -> None:
+    state = tiny.stock.state_dict()
+    del state["bert.encoder.layer.1.output.dense.bias"]
+    torch.save(state, tmp_path / "model.pt")
+    with pytest.raises(BadModel, match=r"1 tensors off.*layer\.1\.output\.dense\.bias"):
+        text_vectors(tmp_path / "model.pt")
+
+
+def test_refuses_a_model_with_a_tensor_too_many(tiny: "Sample", tmp_path: Path) -> None:
+    torch.save(tiny.stock.state_dict() | {"visual.extra": torch.ones(1)}, tmp_path / "model.pt")
+    with pytest.raises(BadModel, match=r"visual\.extra"):
+        image_vectors(tmp_path / "model.pt")
+
+
+def test_refuses_a_model_whose_tensors_contradict_each_other(
+    tiny: "Sample", tmp_path: Path
+) -> None:
+    state = tiny.stock.state_dict()
+    state["bert.encoder.layer.1.output.dense.bias"] = torch.ones(5)
+    torch.save(state, tmp_path / "model.pt")
+    with pytest.raises(BadModel, match=r"contradicts itself.*layer\.1\.output\.dense\.bias"):
+        text_vectors(tmp_path / "model.pt")

@@ -1,0 +1,174 @@
+"""Our towers give stock cn_clip's vectors, whichever model, alone or in a batch."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import torch
+from cn_clip.clip import tokenize
+from cn_clip.clip.utils import image_transform
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from tusou.encoders import TextEncoder, Weights, find_weights, load_image_encoder, load_text_encoder
+from tusou.encoders.cnclip import to_input
+from tusou.errors import BadModel, InvalidRequest
+from tusou.images import to_pixels
+from tusou.types import Vectors
+
+if TYPE_CHECKING:
+    from tests.tusou.encoders.conftest import Sample
+
+TEXTS = [
+    "红色碎花吊带裙",
+    "北欧轻奢边几",
+    "“复古” ABC 2023 连衣裙",
+    "裙",
+    "",
+    "男士黑色皮鞋，" * 12,
+    "[MASK] é ２ＸＬ 😀",
+]
+
+
+def weights_of(sample: "Sample") -> Weights:
+    return find_weights(str(sample.path))
+
+
+def stock_texts(sample: "Sample", texts: list[str]) -> Vectors:
+    """Encode as the published figures were made: lower case, plain quotes, 52 tokens."""
+    cleaned = [text.lower().replace("“", '"').replace("”", '"') for text in texts]
+    with torch.inference_mode():
+        features = sample.stock.encode_text(tokenize(cleaned))
+    return torch.nn.functional.normalize(features).numpy()
+
+
+def stock_images(sample: "Sample", pictures: list[Image.Image]) -> Vectors:
+    batch = torch.stack([image_transform(sample.image_size)(picture) for picture in pictures])
+    with torch.inference_mode():
+        return torch.nn.functional.normalize(sample.stock.encode_image(batch)).numpy()
+
+
+def noise(size: tuple[int, int], seed: int) -> Image.Image:
+    drawn = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), np.uint8)
+    drawn[..., seed % 3] //= 8  # tinted: a ResNet averages plain noise away
+    return Image.fromarray(drawn)
+
+
+def cosines(ours: Vectors, theirs: Vectors) -> Vectors:
+    cosine: Vectors = np.einsum("nd,nd->n", ours.astype(np.float64), theirs.astype(np.float64))
+    return cosine
+
+
+def assert_same(ours: Vectors, theirs: Vectors) -> None:
+    """Compare row by row, having made sure that the rows differ enough for it to mean anything."""
+    assert np.triu(theirs @ theirs.T, 1).max() < 0.99
+    assert cosines(ours, theirs).min() >= 0.99999
+
+
+def assert_unit_rows(vectors: Vectors, shape: tuple[int, int]) -> None:
+    assert (vectors.shape, vectors.dtype) == (shape, np.float32)
+    assert vectors.flags.c_contiguous
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
+
+
+def test_texts_agree_with_stock(sample: "Sample") -> None:
+    encoder = load_text_encoder(weights_of(sample), "cpu")
+    vectors = encoder.encode(encoder.prepare(TEXTS))
+    assert_unit_rows(vectors, (len(TEXTS), encoder.dim))
+    assert_same(vectors, stock_texts(sample, TEXTS))
+
+
+def test_pictures_agree_with_stock(sample: "Sample") -> None:
+    encoder = load_image_encoder(weights_of(sample), "cpu")
+    pictures = [noise((300, 200), 1), noise((50, 90), 2), Image.new("RGB", (9, 9), "red")]
+    pixels = np.stack([to_pixels(picture, encoder.image_size) for picture in pictures])
+    vectors = encoder.encode(pixels)
+    assert_unit_rows(vectors, (3, encoder.dim))
+    assert_same(vectors, stock_images(sample, pictures))
+
+
+@pytest.fixture(scope="module")
+def encoder(tiny: "Sample") -> TextEncoder:
+    return load_text_encoder(weights_of(tiny), "cpu")
+
+
+def test_a_batch_larger_than_one_pass_keeps_its_order(encoder: TextEncoder) -> None:
+    texts = [TEXTS[i % len(TEXTS)] + str(i) for i in range(90)]
+    together = encoder.encode(encoder.prepare(texts))
+    alone = np.concatenate([encoder.encode(encoder.prepare([text])) for text in texts])
+    assert cosines(together, alone).min() > 0.999999
+
+
+def test_many_pictures_keep_their_order(tiny: "Sample") -> None:
+    encoder = load_image_encoder(weights_of(tiny), "cpu")
+    pixels = np.stack([to_pixels(noise((64, 64), seed), 64) for seed in range(70)])
+    alone = np.concatenate([encoder.encode(pixels[i : i + 1]) for i in range(70)])
+    assert cosines(encoder.encode(pixels), alone).min() > 0.999999
+
+
+def test_empty_batches_have_no_rows(tiny: "Sample", encoder: TextEncoder) -> None:
+    assert encoder.encode(encoder.prepare([])).shape == (0, 48)
+    images = load_image_encoder(weights_of(tiny), "cpu")
+    assert images.encode(np.empty((0, 64, 64, 3), np.uint8)).shape == (0, 48)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.text(st.characters(), max_size=80), max_size=4))
+def test_any_text_has_one_vector(encoder: TextEncoder, texts: list[str]) -> None:
+    first = encoder.encode(encoder.prepare(texts))
+    assert np.isfinite(first).all()
+    np.testing.assert_array_equal(first, encoder.encode(encoder.prepare(texts)))
+
+
+def test_a_prompt_is_part_of_the_text(tiny: "Sample") -> None:
+    prompted = load_text_encoder(weights_of(tiny), "cpu", prompt="这是一个商品搜索：{query}")
+    vectors = prompted.encode(prompted.prepare(["吊带裙", "裙" * 45]))
+    expected = stock_texts(tiny, ["这是一个商品搜索：吊带裙", "这是一个商品搜索：" + "裙" * 45])
+    assert prompted.dim == 48
+    assert_same(vectors, expected)
+    assert prompted.prepare(["裙" * 41, "裙" * 42]).truncated == (False, True)
+
+
+def test_normalisation_is_bit_equal_to_torchvisions() -> None:
+    picture = Image.fromarray(np.arange(256, dtype=np.uint8).repeat(3).reshape(16, 16, 3))
+    ours = to_input(torch.from_numpy(to_pixels(picture, 16))[None])[0]
+    torch.testing.assert_close(ours, image_transform(16)(picture), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:99", "mps", "cuda:", "CPU", ""])
+def test_refuses_a_device_that_is_not_there(tiny: "Sample", device: str) -> None:
+    with pytest.raises(InvalidRequest, match="device"):
+        load_text_encoder(weights_of(tiny), device)
+
+
+def test_a_service_of_texts_imports_no_torchvision(tiny: "Sample") -> None:
+    code = """
+import sys
+from tusou.encoders import find_weights, load_text_encoder
+assert not {"torch", "cn_clip"} & set(sys.modules)
+encoder = load_text_encoder(find_weights(sys.argv[1]), "cpu")
+encoder.encode(encoder.prepare(["裙"]))
+assert not {"torchvision", "torch._dynamo"} & set(sys.modules)
+"""
+    command = [sys.executable, "-c", code, str(tiny.path)]
+    subprocess.run(command, check=True, timeout=60)
+
+
+def test_refuses_a_model_with_another_vocabulary(tiny: "Sample", tmp_path: Path) -> None:
+    state = tiny.stock.state_dict()
+    name = "bert.embeddings.word_embeddings.weight"
+    torch.save(state | {name: state[name][:1000]}, tmp_path / "few.pt")
+    with pytest.raises(BadModel, match="1000 tokens"):
+        load_text_encoder(find_weights(str(tmp_path / "few.pt")), "cpu")
+
+
+def test_refuses_a_model_with_too_few_positions(tiny: "Sample", tmp_path: Path) -> None:
+    state = tiny.stock.state_dict()
+    name = "bert.embeddings.position_embeddings.weight"
+    torch.save(state | {name: state[name][:51]}, tmp_path / "short.pt")
+    with pytest.raises(BadModel, match="52 text positions"):
+        load_text_encoder(find_weights(str(tmp_path / "short.pt")), "cpu")

@@ -1,0 +1,93 @@
+"""A model is found by name, path or `demo`, and known by the digest of its bytes."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import NoReturn
+
+import cn_clip.clip.utils
+import numpy as np
+import pytest
+from cn_clip.clip.utils import available_models
+from PIL import Image
+
+from tusou.encoders import MODELS, Weights, find_weights, load_image_encoder, load_text_encoder
+from tusou.errors import BadModel, InvalidRequest
+from tusou.images import to_pixels
+
+KNOWN_ANSWERS = Path(__file__).parents[4] / "shared/data/known_answers"
+
+CONTENT = b"weights"
+DIGEST = hashlib.sha256(CONTENT).hexdigest()
+
+
+def test_knows_the_models_cn_clip_knows() -> None:
+    assert list(MODELS) == available_models()
+    assert {name: file for name, (_, file) in cn_clip.clip.utils._MODELS.items()} == MODELS
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_finds_a_published_model_in_the_cache(tmp_path: Path, name: str) -> None:
+    (tmp_path / MODELS[name]).write_bytes(CONTENT)
+    assert find_weights(name, tmp_path) == Weights(tmp_path / MODELS[name], name, DIGEST)
+
+
+def test_the_cache_is_cn_clips_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    cached = tmp_path / ".cache/clip/clip_cn_rn50.pt"
+    cached.parent.mkdir(parents=True)
+    cached.write_bytes(CONTENT)
+    assert find_weights("RN50").path == cached
+
+
+def test_downloads_what_the_cache_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def download(name: str, root: str) -> str:
+        target = Path(root, MODELS[name])
+        target.write_bytes(CONTENT)
+        return str(target)
+
+    monkeypatch.setattr(cn_clip.clip.utils, "_download", download)
+    found = find_weights("RN50", tmp_path)
+    assert found == Weights(tmp_path / "clip_cn_rn50.pt", "RN50", DIGEST)
+
+
+def test_a_failed_download_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def download(name: str, root: str) -> NoReturn:
+        raise ConnectionError
+
+    monkeypatch.setattr(cn_clip.clip.utils, "_download", download)
+    with pytest.raises(BadModel, match=r"ConnectionError.*put clip_cn_vit-b-16\.pt into"):
+        find_weights("ViT-B-16", tmp_path)
+
+
+def test_finds_a_checkpoint_by_path(tmp_path: Path) -> None:
+    path = tmp_path / "my model.pt"
+    path.write_bytes(CONTENT)
+    assert find_weights(str(path)) == Weights(path, "my model.pt", DIGEST)
+
+
+def test_finds_the_demo_model() -> None:
+    found = find_weights("demo")
+    assert (found.name, found.path.name) == ("demo", "tusou-demo.pt")
+    assert found.path.stat().st_size <= 10 * 1024**2
+    assert load_text_encoder(found, "cpu").dim == load_image_encoder(found, "cpu").dim
+
+
+@pytest.mark.parametrize("model", ["ViT-B-32", "vit-b-16", "nowhere.pt", "", "/"])
+def test_refuses_what_is_no_model(model: str) -> None:
+    with pytest.raises(InvalidRequest, match="ViT-L-14-336"):
+        find_weights(model)
+
+
+@pytest.mark.weights
+def test_the_published_weights_give_the_published_answer() -> None:
+    """Softmax of 100 x cosine for one picture and four names, to the tolerance of its source."""
+    expected = json.loads((KNOWN_ANSWERS / "pokemon_expected.json").read_text(encoding="utf-8"))
+    weights = find_weights("ViT-B-16")
+    texts, images = load_text_encoder(weights, "cpu"), load_image_encoder(weights, "cpu")
+    with Image.open(KNOWN_ANSWERS / expected["image"]) as picture:
+        pixels = to_pixels(picture, images.image_size)[None]
+    cosine = texts.encode(texts.prepare(expected["texts"])) @ images.encode(pixels)[0]
+    odds = np.exp(expected["logit_scale_exp"] * cosine)
+    for answer in expected["expected_probs"]:
+        np.testing.assert_allclose(odds / odds.sum(), answer["probs"], atol=3e-3)
