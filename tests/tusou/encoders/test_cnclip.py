@@ -133,6 +133,18 @@ def test_a_prompt_is_part_of_the_text(tiny: "Sample") -> None:
     assert prompted.prepare(["裙" * 41, "裙" * 42]).truncated == (False, True)
 
 
+@pytest.mark.gpu
+def test_a_gpu_agrees_with_stock_in_single_precision(sample: "Sample") -> None:
+    """Half precision, as cn_clip computes there: ranks hold, the fifth digit does not."""
+    texts = load_text_encoder(weights_of(sample), "cuda")
+    vectors = texts.encode(texts.prepare(TEXTS))
+    assert cosines(vectors, stock_texts(sample, TEXTS)).min() >= 0.999
+    images = load_image_encoder(weights_of(sample), "cuda")
+    picture = noise((300, 200), 1)
+    found = images.encode(to_pixels(picture, images.image_size)[None])
+    assert cosines(found, stock_images(sample, [picture])).min() >= 0.999
+
+
 def test_normalisation_is_bit_equal_to_torchvisions() -> None:
     picture = Image.fromarray(np.arange(256, dtype=np.uint8).repeat(3).reshape(16, 16, 3))
     ours = to_input(torch.from_numpy(to_pixels(picture, 16))[None])[0]
