@@ -8,7 +8,7 @@ import typer
 from tusou.commands import plain_errors
 
 
-def serve(  # noqa: PLR0917 - one parameter per option
+def serve(
     bundle: Annotated[
         Path | None, typer.Argument(help="Bundle folder.", show_default="TUSOU_BUNDLE")
     ] = None,

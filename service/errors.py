@@ -173,10 +173,9 @@ class Refusal(Exception):
 
 def known(error: TusouError) -> tuple[str, Meaning]:
     """Return the code and meaning an error has over HTTP; one without a meaning is a bug."""
-    kind: type[TusouError]
-    for kind in [cls for cls in type(error).__mro__ if issubclass(cls, TusouError)]:
-        if kind in MEANINGS:
-            return kind.code, MEANINGS[kind]
+    for cls in type(error).__mro__:
+        if issubclass(cls, TusouError) and cls in MEANINGS:
+            return cls.code, MEANINGS[cls]
     return Internal.code, MEANINGS[Internal]
 
 
@@ -240,7 +239,8 @@ def _translate(error: Exception) -> TusouError | Refusal:
 def documented(*raised: type[TusouError]) -> dict[int | str, dict[str, object]]:
     """Return the `responses` of a route for OpenAPI: its own errors and those of every call."""
     codes: dict[int, list[str]] = {}
-    for error in {*raised, Unauthorized, domain.InvalidRequest, HeadersTooLarge, Internal}:
+    every: set[type[TusouError]] = {Unauthorized, domain.InvalidRequest, HeadersTooLarge, Internal}
+    for error in every.union(raised):
         codes.setdefault(MEANINGS[error].status, []).append(error.code)
     schema = {"schema": {"$ref": "#/components/schemas/Problem"}}
     return {
