@@ -1,0 +1,1 @@
+"""Scores of ranked lists, and the files that hold the lists."""
