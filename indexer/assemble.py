@@ -48,6 +48,7 @@ PREPROCESSING = "cn_clip: square bicubic resize, then RGB"
 class Recipe:
     """What decides a version's bytes once the shards are there."""
 
+    model: str  # as it can be found again
     weights: Weights
     factory: str  # as asked for: `auto` or a FAISS factory string
     prompt: str | None
@@ -75,6 +76,7 @@ def assemble(plan: Plan, store: ShardStore, recipe: Recipe, folder: Path) -> Man
         ),
         model=Model(
             name=recipe.weights.name,
+            location=recipe.model,
             sha256=recipe.weights.digest,
             dim=vectors.shape[1],
             image_size=recipe.image_size,

@@ -14,7 +14,7 @@ from indexer.plan import Inputs, Plan, make_plan
 from indexer.publish import only_writer, publish
 from tusou import __version__
 from tusou.bundle import CURRENT, FAILURES, Bundle
-from tusou.encoders import Weights, find_weights, load_image_encoder
+from tusou.encoders import DEMO, MODELS, Weights, find_weights, load_image_encoder
 from tusou.errors import ArtifactError, BadDataset, InvalidRequest, OutputExists
 from tusou.files import replace_folder, sha256_of
 from tusou.manifest import Counts
@@ -83,7 +83,7 @@ def _build(
         plan = make_plan(work / "plan", inputs)
     store = ShardStore(work / "shards")
     image_size, encoded = _embed(spec, plan, store, weights, progress)
-    recipe = Recipe(weights, spec.factory, spec.prompt, image_size)
+    recipe = Recipe(_location(spec.model, weights), weights, spec.factory, spec.prompt, image_size)
     counts = assemble(plan, store, recipe, work / "version").counts
     if counts.failed > _allowed(spec.max_bad, counts.items):
         raise BadDataset(
@@ -104,6 +104,11 @@ def _embed(
     progress.start(len(plan))
     with Decoder(spec.images, encoder.image_size, workers) as decoder:
         return encoder.image_size, embed(plan, store, encoder, decoder, progress)
+
+
+def _location(model: str, weights: Weights) -> str:
+    """Say what finds the weights again from any folder."""
+    return model if model in (*MODELS, DEMO) else str(weights.path.resolve())
 
 
 def _inputs(spec: BuildSpec, weights: Weights) -> Inputs:

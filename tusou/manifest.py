@@ -30,6 +30,7 @@ class Model(_Record):
     """The weights that encoded the pictures, and must encode the queries."""
 
     name: str
+    location: str  # what finds them again: a published name, `demo` or a path
     sha256: str
     dim: int
     image_size: int

@@ -10,9 +10,10 @@ from typing import Self
 import numpy as np
 
 from tusou.bundle import INDEX, Bundle
-from tusou.encoders import TextEncoder, find_weights, load_text_encoder
-from tusou.errors import IncompatibleBundle
+from tusou.encoders import TextEncoder, Weights, find_weights, load_text_encoder
+from tusou.errors import IncompatibleBundle, InvalidRequest
 from tusou.indexes import VectorIndex, index_device, load_index
+from tusou.manifest import Model
 from tusou.types import ItemId, Neighbors
 
 # Precisions and processors may differ between the indexer and here; another model differs by far.
@@ -66,7 +67,7 @@ class SearchPipeline:
         bundle = Bundle.open(root)
         bundle.verify()
         manifest = bundle.manifest
-        weights = find_weights(model or manifest.model.name)
+        weights = _find_weights(manifest.model, model)
         if weights.digest != manifest.model.sha256:
             raise IncompatibleBundle(
                 f"the bundle was made with weights {manifest.model.name} "
@@ -121,3 +122,13 @@ class SearchPipeline:
         keys = [key for key in found.ids[row, :k].tolist() if key >= 0]
         scores = found.scores[row, : len(keys)].tolist()
         return Hits(tuple(ids[key] for key in keys), tuple(scores), truncated)
+
+
+def _find_weights(made: Model, model: str | None) -> Weights:
+    try:
+        return find_weights(model or made.location)
+    except InvalidRequest as error:
+        raise IncompatibleBundle(
+            f"the weights that made the bundle ({made.name}, sha256 {made.sha256[:12]}) are not "
+            f"where they were; say where they are with --model. {error}"
+        ) from None

@@ -1,0 +1,203 @@
+"""A build gives one item a usable row, goes on after interruptions, and changes nothing twice."""
+
+import fcntl
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from drawing import picture_bytes, picture_line
+
+from indexer import build as build_module
+from indexer.build import BuildSpec, build
+from tusou.bundle import Bundle, current_version
+from tusou.encoders import find_weights, load_image_encoder
+from tusou.errors import BadDataset, CorruptBundle, InvalidRequest, Locked, OutputExists
+from tusou.images import open_image, to_pixels
+
+
+class Counted:
+    """A progress that remembers what it was told, and may stop the build."""
+
+    def __init__(self, stop_after: int | None = None) -> None:
+        self.rows, self.done, self.encoded, self._stop_after = 0, 0, 0, stop_after
+
+    def start(self, rows: int) -> None:
+        self.rows = rows
+
+    def advance(self, rows: int, *, encoded: bool) -> None:
+        self.done += rows
+        self.encoded += rows if encoded else 0
+        if self._stop_after is not None and self.done > self._stop_after:
+            raise KeyboardInterrupt
+
+
+@pytest.fixture(autouse=True)
+def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build_module, "SHARD_ROWS", 64)
+    monkeypatch.setattr(build_module, "BATCH_ROWS", 16)
+
+
+@pytest.fixture
+def spec(pool: Path, tiny_model: Path) -> BuildSpec:
+    return BuildSpec(pool, str(tiny_model), workers=1)
+
+
+def digests(root: Path) -> dict[str, str]:
+    files = [path for path in sorted(root.rglob("*")) if path.is_file() and path.name != ".lock"]
+    return {
+        str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files
+    }
+
+
+def test_every_item_gets_the_vector_of_its_own_picture(spec: BuildSpec, tmp_path: Path) -> None:
+    progress = Counted()
+    report = build(spec, tmp_path / "b", progress)
+    bundle = Bundle.open(tmp_path / "b")
+    assert report.counts.model_dump() == {"items": 300, "embedded": 300, "failed": 0}
+    assert (progress.rows, progress.done, progress.encoded, report.encoded) == (300,) * 4
+    encoder = load_image_encoder(find_weights(spec.model))
+    for key in (0, 63, 64, 299):
+        form = "PNG" if key % 3 == 0 else "JPEG"
+        pixels = to_pixels(open_image(picture_bytes(key, form=form)), encoder.image_size)
+        alone = encoder.encode(pixels[None])[0]
+        assert bundle.ids[key] == 1000 + key
+        assert float(alone @ bundle.vectors[key]) > 0.99999
+        assert bundle.picture(str(1000 + key))[0] == picture_bytes(key, form=form)
+
+
+def test_rows_that_give_no_picture_are_listed_and_the_rest_is_built(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    whole = picture_line("4", 4, side=64)
+    cut = whole[: len(whole) // 2 // 4 * 4 + 2] + b"\n"
+    lines = [
+        picture_line("1", 1),
+        b"2\tnot base64!\n",
+        b"3\tAAAA\n",
+        cut,
+        b"\n",
+        picture_line("1", 5),
+        picture_line("6", 6).replace(b"+", b"-").replace(b"/", b"_"),
+    ]
+    (tmp_path / "imgs.tsv").write_bytes(b"".join(lines))
+    bundle_path = tmp_path / "b"
+    spec = BuildSpec(tmp_path / "imgs.tsv", str(tiny_model), max_bad="5", workers=1)
+    report = build(spec, bundle_path, Counted())
+    bundle = Bundle.open(bundle_path)
+    failures = [json.loads(line) for line in bundle.path("failures.jsonl").read_text().splitlines()]
+    assert report.counts.model_dump() == {"items": 7, "embedded": 2, "failed": 5}
+    assert [bundle.ids[key] for key in range(2)] == [1, 6]
+    assert [(bad["line"], bad["item_id"], bad["reason"]) for bad in failures] == [
+        (2, "2", "bad base64"),
+        (3, "3", "not a readable JPEG, PNG or WebP picture"),
+        (4, "4", failures[2]["reason"]),
+        (5, None, "blank line"),
+        (6, "1", "duplicate id"),
+    ]
+
+
+def test_too_many_bad_lines_publish_nothing(tiny_model: Path, tmp_path: Path) -> None:
+    (tmp_path / "imgs.tsv").write_bytes(picture_line("1", 1) + b"\n" + b"2\tAAAA\n")
+    spec = BuildSpec(tmp_path / "imgs.tsv", str(tiny_model), max_bad="1", workers=1)
+    with pytest.raises(BadDataset, match=r"2 of 3 lines .*failures.jsonl"):
+        build(spec, tmp_path / "b", Counted())
+    assert not (tmp_path / "b" / "CURRENT").exists()
+
+
+@pytest.mark.parametrize("max_bad", ["-1", "x", "1.5", "%", "nan%"])
+def test_refuses_a_max_bad_that_is_no_number(spec: BuildSpec, tmp_path: Path, max_bad: str) -> None:
+    spec = BuildSpec(spec.images, spec.model, max_bad=max_bad)
+    with pytest.raises(InvalidRequest, match="--max-bad"):
+        build(spec, tmp_path / "b", Counted())
+
+
+def test_an_interrupted_build_goes_on_and_ends_in_the_same_bytes(
+    spec: BuildSpec, tmp_path: Path
+) -> None:
+    build(spec, tmp_path / "whole", Counted())
+    with pytest.raises(KeyboardInterrupt):
+        build(spec, tmp_path / "cut", Counted(stop_after=150))
+    assert not (tmp_path / "cut" / "CURRENT").exists()
+    progress = Counted()
+    report = build(spec, tmp_path / "cut", progress)
+    assert (report.encoded, progress.encoded, progress.done) == (172, 172, 300)
+    assert digests(tmp_path / "cut") == digests(tmp_path / "whole")
+
+
+def test_a_damaged_shard_is_encoded_again(spec: BuildSpec, tmp_path: Path) -> None:
+    build(spec, tmp_path / "whole", Counted())
+    with pytest.raises(KeyboardInterrupt):
+        build(spec, tmp_path / "cut", Counted(stop_after=150))
+    shard = tmp_path / "cut" / ".build" / "shards" / "000000.npy"
+    shard.write_bytes(shard.read_bytes()[:-1] + b"\x01")
+    assert build(spec, tmp_path / "cut", Counted()).encoded == 172 + 64
+    assert digests(tmp_path / "cut") == digests(tmp_path / "whole")
+
+
+def test_a_published_build_is_left_alone_unless_forced(spec: BuildSpec, tmp_path: Path) -> None:
+    first = build(spec, tmp_path / "b", Counted())
+    again = build(spec, tmp_path / "b", Counted())
+    forced = build(spec, tmp_path / "b", Counted(), force=True)
+    assert (again.encoded, forced.encoded) == (0, 300)
+    assert first.version == again.version == forced.version
+
+
+def test_another_factory_reuses_nothing_published_and_keeps_the_old_version(
+    spec: BuildSpec, tmp_path: Path
+) -> None:
+    first = build(spec, tmp_path / "b", Counted())
+    second = build(
+        BuildSpec(spec.images, spec.model, factory="HNSW8", workers=1), tmp_path / "b", Counted()
+    )
+    assert current_version(tmp_path / "b") == second.version != first.version
+    Bundle.open(tmp_path / "b", first.version).verify()
+
+
+def test_a_second_builder_is_turned_away(spec: BuildSpec, tmp_path: Path) -> None:
+    build(spec, tmp_path / "b", Counted())
+    with (tmp_path / "b" / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(Locked, match="another `tusou index`"):
+            build(spec, tmp_path / "b", Counted())
+
+
+def test_a_folder_of_something_else_is_not_touched(spec: BuildSpec, tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(OutputExists, match="something else"):
+        build(spec, tmp_path, Counted())
+
+
+def test_string_ids_stay_strings(tiny_model: Path, tmp_path: Path) -> None:
+    lines = [picture_line("7", 1), picture_line("007", 2)]
+    (tmp_path / "imgs.tsv").write_bytes(b"".join(lines))
+    build(BuildSpec(tmp_path / "imgs.tsv", str(tiny_model), workers=1), tmp_path / "b", Counted())
+    bundle = Bundle.open(tmp_path / "b")
+    assert (bundle.manifest.id_type, bundle.ids[0], bundle.ids[1]) == ("str", "7", "007")
+    assert bundle.picture("007")[0] == picture_bytes(2)
+
+
+def test_verify_finds_any_changed_byte(spec: BuildSpec, tmp_path: Path) -> None:
+    report = build(spec, tmp_path / "b", Counted())
+    folder = tmp_path / "b" / report.version
+    random = np.random.default_rng(3)
+    for path in sorted(folder.iterdir()):
+        good = path.read_bytes()
+        if not good:
+            continue
+        bad = bytearray(good)
+        bad[int(random.integers(len(bad)))] ^= 1 << int(random.integers(8))
+        path.write_bytes(bad)
+        with pytest.raises((CorruptBundle, build_module.ArtifactError)):
+            Bundle.open(tmp_path / "b").verify()
+        path.write_bytes(good)
+    Bundle.open(tmp_path / "b").verify()
+    (folder / "extra").touch()
+    with pytest.raises(CorruptBundle, match="extra"):
+        Bundle.open(tmp_path / "b").verify()
+    (folder / "extra").unlink()
+    shutil.copy(folder / "ids.txt", folder / "failures.jsonl")
+    with pytest.raises(CorruptBundle, match=r"failures\.jsonl"):
+        Bundle.open(tmp_path / "b").verify()
