@@ -2,6 +2,7 @@
 
 import json
 import random
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -95,10 +96,11 @@ def test_every_digit_is_the_official_scorer_s(write: Write) -> None:
     def renamed(one: dict[str, object]) -> dict[str, object]:
         return {"text_id": one["query_id"], "image_ids": one["item_ids"]}
 
-    official = compute_score(
-        write("golden.jsonl", [renamed(one) for one in answers]),
-        write("submitted.jsonl", [renamed(one) for one in found]),
-    )
+    golden = write("golden.jsonl", [renamed(one) for one in answers])
+    submitted = write("submitted.jsonl", [renamed(one) for one in found])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # it leaves its file open
+        official = compute_score(golden, submitted)
     assert official == [percent[name] for name in ("mean_recall", "hit@1", "hit@5", "hit@10")]
 
 
