@@ -1,0 +1,150 @@
+"""The pipeline answers with the pool's ids, and opens nothing that it cannot answer from."""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from indexer.build import BuildSpec, build
+from tusou.encoders import find_weights, load_text_encoder
+from tusou.errors import BadModel, CorruptBundle, IncompatibleBundle, UnknownItem
+from tusou.manifest import version_of
+from tusou.search import SearchPipeline
+
+
+class Silent:
+    def start(self, rows: int) -> None: ...
+
+    def advance(self, rows: int, *, encoded: bool) -> None: ...
+
+
+@pytest.fixture(scope="module")
+def bundle(pool: Path, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("bundle") / "b"
+    build(BuildSpec(pool, str(tiny_model), workers=1), root, Silent())
+    return root
+
+
+@pytest.fixture(scope="module")
+def pipeline(bundle: Path) -> SearchPipeline:
+    return SearchPipeline.open(bundle)
+
+
+def republish(root: Path, **changes: object) -> None:
+    """Change the manifest as a careless hand would, and make the name right again."""
+    version = (root / "CURRENT").read_text().strip()
+    path = root / version / "manifest.json"
+    manifest = json.loads(path.read_bytes())
+    for place, value in changes.items():
+        part = manifest
+        *parents, last = place.split("__")
+        for parent in parents:
+            part = part[parent]
+        part[last] = value
+    path.write_text(json.dumps(manifest))
+    name = version_of(path)
+    (root / version).rename(root / name)
+    (root / "CURRENT").write_text(name + "\n")
+
+
+@pytest.fixture
+def copy(bundle: Path, tmp_path: Path) -> Path:
+    shutil.copytree(bundle, tmp_path / "b")
+    return tmp_path / "b"
+
+
+def test_finds_what_the_vectors_say(pipeline: SearchPipeline, tiny_model: Path) -> None:
+    texts = ["红色连衣裙", "男士黑色皮鞋", "iPhone15手机壳"]
+    encoder = load_text_encoder(find_weights(str(tiny_model)))
+    scores = encoder.encode(encoder.prepare(texts)) @ np.asarray(pipeline.bundle.vectors).T
+    best = np.argsort(-scores, axis=1, kind="stable")
+    answers = pipeline.search(texts, [5, 1, 300])
+    for row, (hits, k) in enumerate(zip(answers.hits, [5, 1, 300], strict=True)):
+        assert hits.item_ids == tuple((1000 + best[row, :k]).tolist())
+        np.testing.assert_allclose(hits.scores, scores[row, best[row, :k]], atol=1e-5)
+
+
+def test_a_small_pool_answers_with_all_it_has(pipeline: SearchPipeline) -> None:
+    (hits,) = pipeline.search(["裙"], [1000]).hits
+    assert sorted(hits.item_ids, key=int) == list(range(1000, 1300))
+
+
+def test_says_when_a_query_was_cut(pipeline: SearchPipeline) -> None:
+    answers = pipeline.search(["裙" * 50, "裙" * 51], [1, 1])
+    assert [hits.truncated for hits in answers.hits] == [False, True]
+
+
+def test_unknown_ids_and_a_changed_pool_give_no_picture(copy: Path, pool: Path) -> None:
+    opened = SearchPipeline.open(copy).bundle
+    for item_id in ("999", "01000", "1000 ", "", "../CURRENT", "9" * 30):
+        with pytest.raises(UnknownItem, match="no item of this id"):
+            opened.picture(item_id)
+    republish(copy, source__path=str(pool) + ".gone")
+    with pytest.raises(UnknownItem, match="not there or has changed"):
+        SearchPipeline.open(copy).bundle.picture("1000")
+
+
+def test_refuses_other_weights(copy: Path, tiny_model: Path, tmp_path: Path) -> None:
+    checkpoint = torch.load(tiny_model, weights_only=True)
+    checkpoint["epoch"] = 1
+    torch.save(checkpoint, tmp_path / "other.pt")
+    with pytest.raises(IncompatibleBundle, match="give the right model with --model"):
+        SearchPipeline.open(copy, model=str(tmp_path / "other.pt"))
+
+
+def test_says_which_weights_are_missing(copy: Path) -> None:
+    republish(copy, model__location="/nowhere/model.pt")
+    with pytest.raises(IncompatibleBundle, match=r"tiny\.pt.* not where they were"):
+        SearchPipeline.open(copy)
+
+
+def test_refuses_a_model_that_encodes_the_golden_texts_otherwise(copy: Path) -> None:
+    golden = next(copy.glob("*/golden.json"))
+    stored = json.loads(golden.read_bytes())
+    stored["vectors"][0] = [-value for value in stored["vectors"][0]]
+    golden.write_text(json.dumps(stored))
+    manifest = json.loads((golden.parent / "manifest.json").read_bytes())
+    digest = hashlib.sha256(golden.read_bytes()).hexdigest()
+    manifest["files"]["golden.json"] = {"size": golden.stat().st_size, "sha256": digest}
+    republish(copy, files=manifest["files"])
+    with pytest.raises(IncompatibleBundle, match="golden texts otherwise"):
+        SearchPipeline.open(copy)
+
+
+def test_refuses_a_newer_format(copy: Path) -> None:
+    republish(copy, format=99)
+    with pytest.raises(IncompatibleBundle, match="format 99, this Tusou reads 1"):
+        SearchPipeline.open(copy)
+
+
+def test_refuses_files_that_do_not_belong_together(copy: Path) -> None:
+    republish(copy, counts={"items": 299, "embedded": 299, "failed": 0})
+    with pytest.raises(IncompatibleBundle, match="do not belong together"):
+        SearchPipeline.open(copy)
+
+
+@pytest.mark.parametrize("name", ["ids.txt", "index.faiss", "vectors.npy", "manifest.json"])
+def test_refuses_a_flipped_bit(copy: Path, name: str) -> None:
+    path = next(copy.glob(f"*/{name}"))
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 4
+    path.write_bytes(data)
+    with pytest.raises(CorruptBundle):
+        SearchPipeline.open(copy)
+
+
+@pytest.mark.parametrize("current", ["", "../elsewhere", "0123456789abcdef"])
+def test_refuses_a_current_that_names_nothing(copy: Path, current: str) -> None:
+    (copy / "CURRENT").write_text(current)
+    with pytest.raises(CorruptBundle):
+        SearchPipeline.open(copy)
+
+
+def test_refuses_a_checkpoint_that_is_none(copy: Path, tmp_path: Path) -> None:
+    (tmp_path / "not.pt").write_bytes(b"PK\x03\x04 not a checkpoint")
+    with pytest.raises((BadModel, IncompatibleBundle)):
+        SearchPipeline.open(copy, model=str(tmp_path / "not.pt"))
