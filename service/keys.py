@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from tusou.errors import BadDataset
+from tusou.errors import InputError
 
 MIN_KEY_CHARS = 16
 
@@ -23,13 +23,13 @@ class ApiKeys:
         try:
             lines = path.read_bytes().splitlines()
         except OSError as error:
-            raise BadDataset(f"The API key file {path} cannot be read: {error.strerror}.") from None
+            raise InputError(f"The API key file {path} cannot be read: {error.strerror}.") from None
         keys = [line.strip() for line in lines if line.strip() and not line.startswith(b"#")]
         if not keys:
-            raise BadDataset(f"{path} holds no API key; write one a line.")
+            raise InputError(f"{path} holds no API key; write one a line.")
         short = [n for n, key in enumerate(keys, 1) if len(key) < MIN_KEY_CHARS]
         if short:
-            raise BadDataset(
+            raise InputError(
                 f"{path}: key {short[0]} is shorter than {MIN_KEY_CHARS} characters; "
                 "make one with: python -c 'import secrets; print(secrets.token_urlsafe(32))'"
             )

@@ -13,6 +13,7 @@ from tusou.errors import Overloaded, TusouError
 
 # The front door answers a slow body with 408; this much later the connection is cut regardless.
 _GRACE = 1.0
+_LINGER = 2.0
 
 
 def protocol_with(limits: ConnectionLimits) -> type[HttpToolsProtocol]:
@@ -34,6 +35,7 @@ class TimedProtocol(HttpToolsProtocol):
         self._timers: dict[str, TimerHandle] = {}
         self._unparsed = 0
         self._in_headers = True
+        self._discarding = False
         super().connection_made(transport)
         if len(self.connections) > self.limits.connections:
             self._refuse(Overloaded())
@@ -49,7 +51,7 @@ class TimedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse, and cap what a request may send before its headers end."""
-        if self.transport.is_closing():
+        if self._discarding or self.transport.is_closing():
             return
         waited = self._in_headers
         super().data_received(data)
@@ -69,17 +71,12 @@ class TimedProtocol(HttpToolsProtocol):
         self._disarm("headers")
         self._arm("body", self.limits.body_seconds + _GRACE, self._close)
         super().on_headers_complete()
+        self.cycle.transport = _Ending(self.transport, self._finish)  # type: ignore[assignment]
 
     def on_message_complete(self) -> None:
         """Stop the body's clock."""
         self._disarm("body")
         super().on_message_complete()
-
-    def on_response_complete(self) -> None:
-        """Give a closing connection only so long to take its last bytes."""
-        super().on_response_complete()
-        if self.transport.is_closing():
-            self._arm("write", self.limits.write_seconds, self.transport.abort)
 
     def timeout_keep_alive_handler(self) -> None:
         """Close between two requests, even when the last answer was never read."""
@@ -113,6 +110,24 @@ class TimedProtocol(HttpToolsProtocol):
         # close() waits for the peer to read what is buffered; a peer may never do so.
         self._arm("write", self.limits.write_seconds, self.transport.abort)
 
+    def _finish(self) -> None:
+        """Close after the last answer of this connection."""
+        if self.cycle.more_body:
+            self._linger()
+        else:
+            self._close()
+
+    def _linger(self) -> None:
+        """End our side, and throw away what the client still sends before closing.
+
+        To close at once would have the kernel reset the connection, and a client that sends
+        before it reads would lose the answer that tells it what is wrong.
+        """
+        self._discarding = True
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self._arm("linger", _LINGER, self._close)
+
     def _refuse(self, error: TusouError) -> None:
         """Write an answer by hand, unless one has begun, and close."""
         answering = self.cycle is not None and self.cycle.response_started
@@ -123,4 +138,11 @@ class TimedProtocol(HttpToolsProtocol):
             if b"connection" not in dict(answer.raw_headers):
                 head.append(b"connection: close\r\n")
             self.transport.write(b"".join([*head, b"\r\n", bytes(answer.body)]))
-        self._close()
+        self._linger()
+
+
+class _Ending:
+    """A transport whose `close` is the protocol's to decide."""
+
+    def __init__(self, transport: asyncio.Transport, close: Callable[[], None]) -> None:
+        self.write, self.is_closing, self.close = transport.write, transport.is_closing, close

@@ -97,6 +97,8 @@ def leave(code: int) -> None:
 class PortTaken(Unavailable):
     """The address cannot be listened on."""
 
+    code = "port_taken"
+
 
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET

@@ -6,7 +6,7 @@ from pathlib import Path
 from service.engine import Engine, Pipeline
 from service.settings import Settings
 from tusou.bundle import current_version
-from tusou.errors import CorruptBundle
+from tusou.errors import InputError
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,6 @@ class BundleSource:
 def make_engine(settings: Settings) -> Engine:
     """Build the engine of these settings; nothing is read before it is entered."""
     if settings.bundle is None:
-        raise CorruptBundle("No bundle to serve: give its folder, or set TUSOU_BUNDLE.")
+        raise InputError("No bundle to serve: give its folder, or set TUSOU_BUNDLE.")
     source = BundleSource(settings.bundle, settings.device, settings.model)
     return Engine(source, settings.batching())

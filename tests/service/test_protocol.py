@@ -26,19 +26,28 @@ async def server(source: TinySource) -> AsyncIterator[Running]:
 async def say(server: Running, *parts: bytes, pause: float = 0.0) -> bytes:
     """Send the parts and return all that comes back until the server closes."""
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    heard = asyncio.create_task(_listen(reader))
     try:
         for part in parts:
             writer.write(part)
             await writer.drain()
             await asyncio.sleep(pause)
     except ConnectionError:
-        pass  # it has closed; what it said is still there to read
+        pass  # it has closed
     try:
-        return await asyncio.wait_for(reader.read(), 5)
-    except ConnectionError:
-        return b""
+        return await asyncio.wait_for(heard, 5)
     finally:
         writer.close()
+
+
+async def _listen(reader: asyncio.StreamReader) -> bytes:
+    heard = b""
+    try:
+        while chunk := await reader.read(65536):
+            heard += chunk
+    except ConnectionError:
+        pass
+    return heard
 
 
 def status_and_code(answer: bytes) -> tuple[int, str]:
@@ -107,7 +116,6 @@ async def test_an_idle_connection_is_kept_then_closed(server: Running) -> None:
     "request_",
     [
         pytest.param(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", id="TLS"),
-        pytest.param(b"GET /\r\n\r\n", id="no version"),
         pytest.param(SEARCH + b"Content-Length: -1\r\n\r\n", id="negative length"),
         pytest.param(SEARCH + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n", id="two lengths"),
         pytest.param(
@@ -175,23 +183,23 @@ async def test_connections_have_a_largest_number(source: TinySource) -> None:
             writer.close()
 
 
-@pytest.mark.parametrize("hostile", [*APPENDIX, *MORE], ids=lambda hostile: hostile.name)
-async def test_hostile_bodies_over_a_socket(
-    hostile_server: httpx.AsyncClient, hostile: Hostile
-) -> None:
+async def test_hostile_bodies_over_a_socket(source: TinySource) -> None:
+    async with running(source) as server, httpx.AsyncClient(base_url=server.url) as client:
+        for hostile in (*APPENDIX, *MORE):
+            await _check(client, hostile)
+
+
+async def _check(client: httpx.AsyncClient, hostile: Hostile) -> None:
     headers = {"Content-Type": hostile.content_type, "Content-Encoding": hostile.content_encoding}
     given = {name: value for name, value in headers.items() if value}
-    response = await hostile_server.post(hostile.path, content=hostile.body, headers=given)
-    assert response.status_code == hostile.status
-    if hostile.code:
-        assert response.json()["code"] == hostile.code
-        assert len(response.content) <= 2048
-
-
-@pytest.fixture
-async def hostile_server(source: TinySource) -> AsyncIterator[httpx.AsyncClient]:
-    async with running(source) as server, httpx.AsyncClient(base_url=server.url) as client:
-        yield client
+    response = await client.post(hostile.path, content=hostile.body, headers=given)
+    code = response.json().get("code", "")
+    assert (hostile.name, response.status_code, code) == (
+        hostile.name,
+        hostile.status,
+        hostile.code,
+    )
+    assert response.status_code == 200 or len(response.content) <= 2048
 
 
 async def test_work_of_clients_who_left_is_not_done(source: TinySource) -> None:
