@@ -51,12 +51,14 @@ class ServiceError(ClientError):
         *,
         status: int,
         code: str,
+        detail: str,
         transient: bool,
         retry_after: float | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
+        self.detail = detail  # the service's own words
         self.transient = transient
         self.retry_after = retry_after
 

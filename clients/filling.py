@@ -180,7 +180,7 @@ class Filling:
 
 def _refusals(refused: list[tuple[QueryRow, ServiceError]]) -> BadQueries:
     ordered = sorted(refused, key=lambda pair: pair[0].line)
-    listed = "\n  ".join(f"line {row.line}: {error.code}: {error}" for row, error in ordered)
+    listed = "\n  ".join(f"line {row.line}: {error.code}: {error.detail}" for row, error in ordered)
     return BadQueries(
         f"The service refused {len(ordered)} queries; mend these lines and run again.\n  {listed}"
     )

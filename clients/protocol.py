@@ -143,14 +143,14 @@ def _json(value: object) -> bytes:
 
 def _refusal(reply: Reply, url: str) -> ServiceError:
     problem = _problem(reply.body)
-    code, detail = problem.get("code"), problem.get("detail")
+    code, detail, request_id = (problem.get(key) for key in ("code", "detail", "request_id"))
     said = detail if isinstance(detail, str) else f"HTTP status {reply.status}"
-    if isinstance(problem.get("request_id"), str):
-        said = f"{said} [request {problem['request_id']}]"
+    request = f" [request {request_id}]" if isinstance(request_id, str) else ""
     return ServiceError(
-        f"{url} answered: {said}{_advice(reply.status)}",
+        f"{url} answered: {said}{request}{_advice(reply.status)}",
         status=reply.status,
         code=code if isinstance(code, str) else f"http_{reply.status}",
+        detail=said,
         transient=reply.status >= 500 or reply.status in _TRANSIENT,
         retry_after=_retry_after(problem, reply.retry_after),
     )

@@ -25,7 +25,12 @@ def attempts(policy: RetryPolicy, clock: Clock, budget: RetryBudget | None = Non
 
 def busy(retry_after: float | None) -> ServiceError:
     return ServiceError(
-        "busy", status=503, code="overloaded", transient=True, retry_after=retry_after
+        "busy",
+        status=503,
+        code="overloaded",
+        detail="busy",
+        transient=True,
+        retry_after=retry_after,
     )
 
 
