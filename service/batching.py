@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Generic, Self, TypeVar
 
 from tusou.errors import DeadlineExceeded, NotReady, Overloaded, Unavailable
@@ -171,7 +172,7 @@ class MicroBatcher(Generic[T, R]):
 
     async def _answer(self, jobs: list[_Job[T, R]]) -> None:
         loop = asyncio.get_running_loop()
-        started, self._running = loop.time(), len(jobs)
+        started, self._running = perf_counter(), len(jobs)
         call = loop.run_in_executor(self._thread, self._run, [job.item for job in jobs])
         done, _ = await asyncio.wait([call], timeout=self._limits.stall_after)
         self._running = 0
@@ -179,7 +180,7 @@ class MicroBatcher(Generic[T, R]):
             call.cancel()
             self._give_up(jobs, WorkerStalled(f"A batch ran over {self._limits.stall_after:g} s."))
             return
-        self._measure(loop.time() - started)
+        self._measure(perf_counter() - started)
         try:
             pairs = list(zip(jobs, call.result(), strict=True))
         except Exception as error:  # noqa: BLE001 - the callers, not the worker, own this error

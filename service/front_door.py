@@ -6,6 +6,7 @@ import re
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from time import perf_counter
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -90,7 +91,8 @@ class FrontDoor:
         self._check_size(scope)
         self._check_host(headers)
         self._check_key(scope["path"], headers)
-        scope["state"]["deadline"] = exchange.started + self._timeout(headers)
+        now = asyncio.get_running_loop().time()
+        scope["state"]["deadline"] = now + self._timeout(headers)
         cap = self._body_caps.get(scope["path"]) if scope["method"] == "POST" else None
         if cap is None:
             await self._app(scope, receive, exchange.send)
@@ -159,7 +161,7 @@ class _Exchange:
     """One request and its answer: identity, status, time."""
 
     def __init__(self, scope: Scope, send: Send) -> None:
-        self.started = asyncio.get_running_loop().time()
+        self._started = perf_counter()
         self.status = 0
         self.path = "unmatched"  # what log and metrics call a request that reaches no route
         self.complete = False
@@ -211,7 +213,7 @@ class _Exchange:
 
     def record(self) -> None:
         """Count and log the exchange."""
-        seconds = asyncio.get_running_loop().time() - self.started
+        seconds = perf_counter() - self._started
         route = self._route()
         self.engine.metrics.requests.labels(route, str(self.status)).inc()
         self.engine.metrics.request_seconds.labels(route).observe(seconds)

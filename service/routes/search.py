@@ -1,7 +1,7 @@
 """POST /search and POST /search/batch."""
 
-import asyncio
 import logging
+from time import perf_counter
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
@@ -55,7 +55,7 @@ async def search(
     deadline: DeadlineDep,
 ) -> SearchResponse:
     """Find the products whose pictures best match a Chinese sentence."""
-    started = asyncio.get_running_loop().time()
+    started = perf_counter()
     query = normalize_query(body.query)
     (found,) = await engine.search([query], body.top_k, deadline)
     _trace(request, [query])
@@ -76,7 +76,7 @@ async def search_batch(
     deadline: DeadlineDep,
 ) -> BatchResponse:
     """Answer up to 256 queries, all from one version of the index."""
-    started = asyncio.get_running_loop().time()
+    started = perf_counter()
     queries = normalize_all(body.queries)
     found = await engine.search(queries, body.top_k, deadline)
     _trace(request, queries)
@@ -93,7 +93,7 @@ async def search_batch(
 
 
 def _took_ms(started: float) -> float:
-    return round((asyncio.get_running_loop().time() - started) * 1000, 3)
+    return round((perf_counter() - started) * 1000, 3)
 
 
 def _trace(request: Request, queries: list[str]) -> None:
