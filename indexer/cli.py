@@ -23,7 +23,7 @@ def index(
     out: Annotated[Path, typer.Option(help="Bundle folder to make or to bring up to date.")],
     model: Annotated[
         str, typer.Option(help="demo, a cn_clip name such as ViT-B-16, or a checkpoint (.pt).")
-    ] = "demo",
+    ],
     factory: Annotated[
         str, typer.Option(help="FAISS factory string; auto chooses by pool size and recall.")
     ] = "auto",
@@ -37,7 +37,7 @@ def index(
     workers: Annotated[
         int | None, typer.Option(help="Processes that decode pictures; one a core.", min=1)
     ] = None,
-    force: Annotated[bool, typer.Option(help="Build again from the start.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Build again from the start.")] = False,
     as_json: _Json = False,
 ) -> None:
     """Encode a pool of pictures into a searchable bundle; run again after a kill, it goes on."""

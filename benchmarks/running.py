@@ -1,0 +1,78 @@
+"""A service process for the benchmarks, and the machine their figures are from."""
+
+import os
+import platform
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from time import perf_counter, sleep
+
+import httpx
+
+_READY_WITHIN = 120.0
+_POLL = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A service that is ready."""
+
+    url: str
+    pid: int
+    ready_seconds: float
+
+    def resident_mb(self) -> float:
+        """Ask the system how much memory the process holds."""
+        shown = subprocess.check_output(["ps", "-o", "rss=", "-p", str(self.pid)], text=True)
+        return int(shown) / 1024
+
+
+@contextmanager
+def service(bundle: Path, **environment: str) -> Iterator[Service]:
+    """Serve the bundle on a free port until the block ends."""
+    port = _free_port()
+    command = [sys.executable, "-m", "tusou", "serve", str(bundle), "--port", str(port)]
+    environment = {"TUSOU_LOG_LEVEL": "warning", "TUSOU_DRAIN_S": "0", **environment}
+    started = perf_counter()
+    with subprocess.Popen(command, env={**os.environ, **environment}) as process:
+        url = f"http://127.0.0.1:{port}"
+        try:
+            _wait(url, process, started + _READY_WITHIN)
+            yield Service(url, process.pid, perf_counter() - started)
+        finally:
+            process.terminate()
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return int(taken.getsockname()[1])
+
+
+def _wait(url: str, process: "subprocess.Popen[bytes]", until: float) -> None:
+    with httpx.Client(base_url=url) as client:
+        while perf_counter() < until:
+            if process.poll() is not None:
+                raise SystemExit(f"the service ended with {process.returncode}")
+            try:
+                if client.get("/readyz").status_code == 200:
+                    return
+            except httpx.TransportError:
+                pass
+            sleep(_POLL)
+    raise SystemExit("the service did not get ready")
+
+
+def machine() -> str:
+    """Say when and on what a figure was measured."""
+    name = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        models = [line for line in info.read_text().splitlines() if line.startswith("model name")]
+        name = models[0].partition(": ")[2] if models else name
+    day = datetime.now(UTC).date().isoformat()
+    return f"{day}, {os.cpu_count()} x {name}, Python {platform.python_version()}"

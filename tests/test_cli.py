@@ -1,0 +1,76 @@
+"""The command line keeps one manner: verbs documented, errors in one line, nothing heavy early."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+
+from tusou import __version__
+from tusou.cli import VERBS
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTED = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+
+
+def options(verb: str) -> list[str]:
+    app = typer.Typer(add_completion=False)
+    app.command(name=verb)(VERBS[verb][0].load())  # type: ignore[type-var]
+    command = typer.main.get_command(app)
+    return [option for part in command.params for option in part.opts if option.startswith("--")]
+
+
+def section(verb: str) -> str:
+    found = re.search(rf"### `tusou {verb}[ `].*?(?=\n##|\Z)", DOCUMENTED, re.DOTALL)
+    assert found, f"docs/cli.md has no section for {verb}"
+    return found.group()
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_option_is_documented(verb: str) -> None:
+    documented = set(re.findall(r"`(--[a-z-]+)", section(verb)))
+    assert documented == set(options(verb))
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_at_most_ten_options(verb: str) -> None:
+    assert len(options(verb)) <= 10
+
+
+def run(*words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "tusou", *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; sys.argv = ['tusou', '--help']\n"
+        "try:\n    from tusou.cli import main; main()\n"
+        "except SystemExit:\n    pass\n"
+        "heavy = {'torch', 'faiss', 'numpy', 'fastapi', 'cn_clip', 'pydantic'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for verb in VERBS:
+        assert re.search(rf"\b{verb}\b", done.stdout)
+
+
+def test_version() -> None:
+    done = run("--version")
+    assert (done.returncode, done.stdout) == (0, f"tusou {__version__}\n")
+
+
+def test_an_error_of_ours_is_one_line_and_exit_1(tmp_path: Path) -> None:
+    done = run("info", str(tmp_path))
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith("corrupt_bundle: ")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("words", [["nonsense"], ["info"], ["info", "/does/not/exist"]])
+def test_wrong_usage_is_exit_2(words: list[str]) -> None:
+    assert run(*words).returncode == 2
