@@ -1,0 +1,89 @@
+"""The pages about data and evaluation name everything that users meet."""
+
+import json
+import re
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from clients.queries import read_queries
+from tusou.datasets.muge import MAX_LINE_BYTES, ImagesFile
+from tusou.errors import BadImage
+from tusou.evaluation.metrics import Judged, score
+from tusou.images import open_image
+from tusou.pictures import decode_picture
+from tusou.types import Failure
+
+DOCS = Path(__file__).parents[2] / "docs"
+DATA, EVALUATION = (DOCS / name for name in ("data.md", "evaluation.md"))
+
+
+def test_every_metric_is_defined() -> None:
+    names = {re.sub(r"^(hit|recall|precision)@\d+$", r"\1@k", name) for name in score([])}
+    page = EVALUATION.read_text("utf-8")
+    assert [name for name in sorted(names) if f"| `{name}` |" not in page] == []
+
+
+def test_shorter_lists_name_their_depth() -> None:
+    shorter = score([Judged([1] * 5, (1,))], depth=5)
+    assert {"mrr@5", "ndcg@5"} <= shorter.keys()
+    assert "(`mrr@5`, `ndcg@5`)" in EVALUATION.read_text("utf-8")
+
+
+def test_every_reason_to_skip_a_line_is_listed(tmp_path: Path) -> None:
+    lines = [
+        b"  ",
+        b"1",
+        b"1\tx\ty",
+        b"2\t" + b"A" * MAX_LINE_BYTES,
+        b"\tx",
+        b"9" * 300 + b"\tx",
+        b"\xff\tx",
+        b" 3\tx",
+        b"4\t",
+    ]
+    (tmp_path / "pool.tsv").write_bytes(b"\n".join(lines) + b"\n")
+    rows = list(ImagesFile(tmp_path / "pool.tsv").scan())
+    reasons = [row.reason for row in rows if isinstance(row, Failure)]
+    assert len(reasons) == len(lines)
+    assert [reason for reason in reasons if f"`{reason}`" not in DATA.read_text("utf-8")] == []
+
+
+def png(width: int, height: int) -> bytes:
+    held = BytesIO()
+    Image.new("L", (width, height)).save(held, "PNG")
+    return held.getvalue()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(b"GIF89a", id="format"),
+        pytest.param(png(64, 64)[:60], id="cut"),
+        pytest.param(png(9000, 1), id="side"),
+        pytest.param(png(8000, 8000), id="pixels"),
+        pytest.param(b"\xff" * (2**23 + 1), id="bytes"),
+    ],
+)
+def test_every_reason_to_skip_a_picture_is_listed(data: bytes) -> None:
+    with pytest.raises(BadImage) as raised:
+        open_image(data)
+    assert f"`{raised.value}`" in DATA.read_text("utf-8")
+
+
+def test_bad_base64_is_listed() -> None:
+    with pytest.raises(BadImage) as raised:
+        decode_picture(b"!")
+    assert f"`{raised.value}`" in DATA.read_text("utf-8")
+
+
+def test_the_rows_it_shows_are_rows() -> None:
+    shown = re.findall(r"^```json\n(.*?)\n```$", DATA.read_text("utf-8"), re.MULTILINE)
+    rows = [json.loads(row) for row in shown]
+    queries = [row for row in rows if "query_text" in row]
+    assert len(rows) == 4
+    assert [row.text for row in read_queries(json.dumps(queries[0]).encode())] == ["圣诞 抱枕"]
+    assert len(queries[1]["item_ids"]) == len(set(queries[1]["item_ids"])) == 10
