@@ -18,6 +18,8 @@ OnRetry = Callable[[ClientError, float], None]  # what failed; seconds until the
 
 # The service's own 504 says more than our giving up, so it gets this much longer to arrive.
 _GRACE = 0.25
+# An idle connection is left before the server closes it (uvicorn: 5 s) under a new request.
+_LIMITS = httpx.Limits(max_connections=None, keepalive_expiry=2.0)
 
 
 class _Face:
@@ -91,7 +93,9 @@ class Client(_Face):
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         super().__init__(url, api_key, policy, on_retry)
-        self._http = httpx.Client(transport=transport, verify=self._tls, trust_env=False)
+        self._http = httpx.Client(
+            transport=transport, verify=self._tls, trust_env=False, limits=_LIMITS
+        )
 
     def search(self, query: str, top_k: int = 10) -> Hits:
         """Return the items whose pictures match the query best."""
@@ -139,13 +143,13 @@ class Client(_Face):
             try:
                 body = bytearray()
                 for part in response.iter_bytes():
-                    body += part
+                    body += protocol.within_limit(part, len(body))
                     # httpx limits each read, not their sum: a dripping reply has to end too.
                     if time.monotonic() > end:
                         raise TimeoutError
             finally:
                 response.close()
-        return Reply(response.status_code, bytes(body), response.headers.get("Retry-After"))
+        return _reply(response, body)
 
 
 class AsyncClient(_Face):
@@ -162,10 +166,7 @@ class AsyncClient(_Face):
     ) -> None:
         super().__init__(url, api_key, policy, on_retry)
         self._http = httpx.AsyncClient(
-            transport=transport,
-            verify=self._tls,
-            trust_env=False,
-            limits=httpx.Limits(max_connections=None),
+            transport=transport, verify=self._tls, trust_env=False, limits=_LIMITS
         )
 
     async def search(self, query: str, top_k: int = 10) -> Hits:
@@ -210,5 +211,15 @@ class AsyncClient(_Face):
     async def _send(self, call: Call[T], limit: float) -> Reply:
         with self._plain_errors(limit):
             async with asyncio.timeout(limit + _GRACE):
-                response = await self._http.send(self._request(call, limit))
-        return Reply(response.status_code, response.content, response.headers.get("Retry-After"))
+                response = await self._http.send(self._request(call, limit), stream=True)
+                try:
+                    body = bytearray()
+                    async for part in response.aiter_bytes():
+                        body += protocol.within_limit(part, len(body))
+                finally:
+                    await response.aclose()
+        return _reply(response, body)
+
+
+def _reply(response: httpx.Response, body: bytearray) -> Reply:
+    return Reply(response.status_code, bytes(body), response.headers.get("Retry-After"))

@@ -12,6 +12,8 @@ from clients.errors import BadReply, ClientError, Misuse, ServiceError, TimedOut
 DEFAULT_URL = "http://127.0.0.1:8000"
 # The service refuses a longer X-Request-Timeout-Ms.
 MAX_TIMEOUT_MS = 30_000
+# The longest right answer, 256 queries of 1,000 items, has about 10 MB.
+MAX_REPLY_BYTES = 64 * 2**20
 # Statuses below 500 that another try can mend: request timeout, too early, rate limited.
 _TRANSIENT = frozenset({408, 425, 429})
 
@@ -103,7 +105,7 @@ def check_url(url: str) -> str:
         usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
     except ValueError:
         usable = False
-    if not usable or parts.query or parts.fragment:
+    if not usable or parts.query or parts.fragment or "@" in parts.netloc:
         raise Misuse(f"{url!r} is not a service's address; write it like {DEFAULT_URL}")
     return url.rstrip("/")
 
@@ -121,6 +123,15 @@ def headers(api_key: str | None) -> dict[str, str]:
 def timeout_header(timeout: float) -> dict[str, str]:
     """Tell the service how long we wait, so that it drops work nobody reads."""
     return {"X-Request-Timeout-Ms": str(max(1, min(round(timeout * 1000), MAX_TIMEOUT_MS)))}
+
+
+def within_limit(part: bytes, before: int) -> bytes:
+    """Return a part of a reply, or raise BadReply when the reply has grown beyond all reason."""
+    if before + len(part) > MAX_REPLY_BYTES:
+        raise BadReply(
+            f"The answer has more than {MAX_REPLY_BYTES} bytes; is that a Tusou service?"
+        )
+    return part
 
 
 def unreachable(url: str, reason: Exception) -> ClientError:

@@ -59,7 +59,7 @@ def replay(
             filling = Filling(rows, journal, made_from, settings, watcher)
             try:
                 version = asyncio.run(filling.run(version, done))
-            except ClientError:
+            except (ClientError, KeyboardInterrupt):
                 _tell_what_is_kept(journal, watcher)
                 raise
         journal.publish(out)

@@ -219,7 +219,19 @@ def test_a_wrong_batch_answer_is_an_error(server, service, faults, body: bytes) 
         ask_blocking(server.url, "search_batch", ["裙"], policy=RetryPolicy(tries=1))
 
 
-@pytest.mark.parametrize("url", ["127.0.0.1:8000", "ftp://x", "http://", "http://x:99999", ""])
+def test_a_reply_without_end_is_cut_off(
+    ask: Ask, server, service, faults, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "MAX_REPLY_BYTES", 1000)
+    service.faults = [faults.reply(200, b" " * 1001)]
+    with pytest.raises(BadReply, match="more than 1000 bytes"):
+        ask(server.url, "search", "裙", policy=RetryPolicy(tries=1))
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["127.0.0.1:8000", "ftp://x", "http://", "http://x:99999", "", "http://me:pw@x", "http://x/?y"],
+)
 def test_a_bad_address_is_told_before_anything_is_sent(url: str) -> None:
     with pytest.raises(Misuse, match=r"http://127\.0\.0\.1:8000"):
         Client(url)

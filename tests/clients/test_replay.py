@@ -432,3 +432,24 @@ def test_the_journal_says_what_it_belongs_to(
     assert list(header) == ["tusou_replay", "queries_sha256", "top_k", "index_version"]
     assert (header["top_k"], header["index_version"]) == (10, "v1")
     assert b"".join(rows) == b"".join(expected(service, queries).splitlines(keepends=True)[:8])
+
+
+def test_an_interrupt_keeps_what_was_answered(
+    server, service, queries: Path, tmp_path: Path
+) -> None:
+    reached, gate = threading.Event(), threading.Event()
+
+    def hold(number: int) -> None:
+        if number == 4:
+            reached.set()
+            gate.wait(20)
+
+    service.on_post = hold
+    process = run_command(queries, tmp_path / "pred.jsonl", server.url)
+    assert reached.wait(20)
+    process.send_signal(signal.SIGINT)
+    _, printed = process.communicate(timeout=20)
+    gate.set()
+    assert process.returncode != 0
+    assert b"Traceback" not in printed
+    assert b"12 finished rows are kept in" in b" ".join(printed.split())
