@@ -1,1 +1,1 @@
-"""Measure and improve: toy data, training, evaluation."""
+"""Measure and improve: everything that is neither indexing nor answering."""

@@ -1,0 +1,1 @@
+"""Trains and fine-tunes cn_clip models on pictures and queries."""

@@ -1,0 +1,24 @@
+"""cn_clip's contrastive loss, without its false negatives."""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import log_softmax
+
+
+def contrastive_loss(
+    image_features: Tensor, text_features: Tensor, scale: Tensor, correct: Tensor
+) -> Tensor:
+    """Average the cross entropy of texts over pictures and of pictures over texts.
+
+    Features are (n, d) unit rows. `correct` (n, n) is True where the text of a row is known to
+    describe the picture of a column; each row's target is shared evenly among its correct ones.
+    With the diagonal alone this is cn_clip's loss to the last bit of meaning.
+    """
+    per_text = scale * text_features @ image_features.t()
+    return (_shared(per_text, correct) + _shared(per_text.t(), correct.t())) / 2
+
+
+def _shared(logits: Tensor, correct: Tensor) -> Tensor:
+    target = correct.to(torch.float32)
+    target = target / target.sum(dim=1, keepdim=True)
+    return -(target * log_softmax(logits.float(), dim=1)).sum(dim=1).mean()
