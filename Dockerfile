@@ -33,7 +33,7 @@ COPY tusou/ tusou/
 RUN /opt/uv/bin/uv pip install --python /opt/tusou/bin/python --no-deps \
         --build-constraints requirements/build.txt --require-build-hashes .
 # The drawn pool that is indexed and served when no other is named.
-RUN /opt/tusou/bin/tusou toy /opt/toy --items 3000 --queries 300 --splits test
+RUN /opt/tusou/bin/tusou toy /opt/toy --items 3000 --queries 300 --seed 2024 --splits test
 
 FROM ${BASE_IMAGE}
 ARG VERSION=0.1.0

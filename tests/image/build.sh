@@ -39,7 +39,7 @@ mirror() { # How this machine reaches its package index, mounted for the time of
 }
 
 build() {
-    buildah bud --isolation chroot --network host --format docker --tag "tusou:$extra" \
+    buildah bud --layers --isolation chroot --network host --format docker --tag "tusou:$extra" \
         --build-arg BASE_IMAGE=localhost/tusou-base --build-arg EXTRA="$extra" \
         --volume "$work/etc/pip.conf:/etc/pip.conf:ro" \
         --volume "$work/etc/uv:/etc/uv:ro" \
@@ -47,19 +47,21 @@ build() {
         . >"$work/build.log" 2>&1 || { tail -n 40 "$work/build.log" >&2; exit 1; }
 }
 
+mode=rw # of the volumes: compose lets the indexer write them, the service only read
 run() { # As compose runs it: read-only root, no capability, two volumes. Replaces its shell.
     exec unshare --mount --propagation private bash -euc '
-        root=$1 volumes=$2
-        shift 2
+        root=$1 volumes=$2 mode=$3
+        shift 3
         mount --bind "$root" "$root"
         mount -o remount,bind,ro "$root"
         for tree in /proc /sys /dev; do mount --rbind "$tree" "$root$tree"; done
         mount -t tmpfs -o size=1g,mode=1777,noexec,nosuid,nodev tmpfs "$root/tmp"
         mount --bind "$volumes/bundles" "$root/var/lib/tusou"
         mount --bind "$volumes/cache" "$root/var/cache/tusou"
+        for volume in lib cache; do mount -o "remount,bind,$mode" "$root/var/$volume/tusou"; done
         exec chroot "$root" setpriv --reuid 10001 --regid 10001 --clear-groups --no-new-privs \
             --bounding-set=-all --inh-caps=-all env -i -C /var/lib/tusou "$@"
-    ' run "$root" "$work" "${env[@]}" "$@"
+    ' run "$root" "$work" "$mode" "${env[@]}" "$@"
 }
 
 answer() {
@@ -78,6 +80,8 @@ answer() {
 
     (run tusou index /opt/toy/MR_test_imgs.tsv --out bundle --model demo) 2>/dev/null
     (run tusou index /opt/toy/MR_test_imgs.tsv --out bundle --model demo) 2>/dev/null
+    mode=ro
+    (run touch bundle/x) 2>/dev/null && fail "the service can write the bundle"
     run TUSOU_HOST=127.0.0.1 TUSOU_PORT="$port" tusou serve >"$work/serve.log" 2>&1 &
     service=$!
     trap 'kill "$service" 2>/dev/null || true' EXIT
@@ -88,6 +92,9 @@ answer() {
     done
     step "healthy"
     (run tusou query 红色碎花吊带裙 --top-k 3 --url "http://127.0.0.1:$port")
+    (run python -c "import urllib.request as http
+picture = http.urlopen('http://127.0.0.1:$port/items/30000000/image')
+print(picture.headers['content-type'], len(picture.read()), 'bytes')")
     kill -TERM "$service"
     wait "$service" || fail "exit $? after SIGTERM"
     step "drained, exit 0"
