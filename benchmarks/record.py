@@ -31,8 +31,8 @@ def machine() -> str:
     )
 
 
-def record(name: str, figures: dict[str, object]) -> None:
-    """Print the figures and keep them in `results/<name>.json`."""
+def record(name: str, figures: dict[str, object], kept_as: str | None = None) -> None:
+    """Print the figures of a benchmark and keep them in `results/`."""
     RESULTS.mkdir(exist_ok=True)
     result = {
         "benchmark": name,
@@ -43,5 +43,5 @@ def record(name: str, figures: dict[str, object]) -> None:
         "figures": figures,
     }
     text = json.dumps(result, ensure_ascii=False, indent=2)
-    (RESULTS / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+    (RESULTS / f"{kept_as or name}.json").write_text(text + "\n", encoding="utf-8")
     print(text)
