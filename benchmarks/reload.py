@@ -1,20 +1,22 @@
 """Reloads between two versions of a bundle while clients search: failed and mixed answers.
 
-    python -m benchmarks.reload BUNDLE [RELOADS] [CLIENTS]
+An answer is mixed when it is not what its `index_version` alone would give.
 
-The bundle folder must hold two versions: index two pools into it, one after the other. CURRENT is
-put back at the end. An answer is mixed when it is not what its `index_version` alone would give.
+python -m benchmarks.reload
 """
 
+import argparse
 import asyncio
 import sys
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
 
 import httpx
 
-from benchmarks.running import Service, machine, service
+from benchmarks.record import record
+from benchmarks.running import Service, demo_bundle, service
 
 QUERIES = ("红色碎花吊带裙", "北欧轻奢边几", "男士黑色皮鞋", "纯棉碎花吊带裙", "白色台灯")
 # A score moves in its last digits with the batch it was computed in; two versions differ by more.
@@ -65,7 +67,7 @@ async def learn(client: httpx.AsyncClient, bundle: Path, versions: list[str]) ->
 
 
 async def ask(client: httpx.AsyncClient, oracle: Oracle, tally: Tally, stop: asyncio.Event) -> None:
-    """Search until told to stop; single queries and batches in turn."""
+    """Search until told to stop."""
     while not stop.is_set():
         started = perf_counter()
         try:
@@ -103,22 +105,37 @@ async def swap(running: Service, bundle: Path, reloads: int, clients: int) -> Ta
 
 
 def main() -> None:
-    """Print the tally; exit 1 when anything failed or mixed."""
-    bundle = Path(sys.argv[1])
-    reloads, clients = (int(word) for word in [*sys.argv[2:], "20", "16"][:2])
+    """Run and record; exit 1 when anything failed or mixed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--bundle", type=Path, help="one of two versions; else one is made")
+    parser.add_argument("--reloads", type=int, default=20)
+    parser.add_argument("--clients", type=int, default=16)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        bundle = arguments.bundle or demo_bundle(Path(folder), items=500, seeds=(1, 2))
+        tally = measure(bundle, arguments.reloads, arguments.clients)
+    record(
+        "reload",
+        {
+            "reloads": arguments.reloads,
+            "clients": arguments.clients,
+            "batches answered, by version": [*tally.answers.values()],
+            "failed": tally.failed,
+            "mixed": tally.mixed,
+            "slowest answer, s": round(tally.slowest, 2),
+        },
+    )
+    sys.exit(1 if tally.failed or tally.mixed else 0)
+
+
+def measure(bundle: Path, reloads: int, clients: int) -> Tally:
+    """Serve the bundle and swap; CURRENT is put back at the end."""
     current = (bundle / "CURRENT").read_text().strip()
     try:
         with service(bundle, TUSOU_TIMEOUT_MS="30000") as running:
-            tally = asyncio.run(swap(running, bundle, reloads, clients))
+            return asyncio.run(swap(running, bundle, reloads, clients))
     finally:
         point(bundle, current)
-    answers = " + ".join(str(count) for count in tally.answers.values())
-    print(machine())
-    print(
-        f"{reloads} reloads under {clients} clients: {answers} batches answered, "
-        f"{tally.failed} failed, {tally.mixed} mixed, slowest {tally.slowest:.2f} s"
-    )
-    sys.exit(1 if tally.failed or tally.mixed else 0)
 
 
 if __name__ == "__main__":

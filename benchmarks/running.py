@@ -1,14 +1,12 @@
-"""A service process for the benchmarks, and the machine their figures are from."""
+"""A service process for the benchmarks, and a bundle for it."""
 
 import os
-import platform
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter, sleep
 
@@ -67,12 +65,16 @@ def _wait(url: str, process: "subprocess.Popen[bytes]", until: float) -> None:
     raise SystemExit("the service did not get ready")
 
 
-def machine() -> str:
-    """Say when and on what a figure was measured."""
-    name = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        models = [line for line in info.read_text().splitlines() if line.startswith("model name")]
-        name = models[0].partition(": ")[2] if models else name
-    day = datetime.now(UTC).date().isoformat()
-    return f"{day}, {os.cpu_count()} x {name}, Python {platform.python_version()}"
+def demo_bundle(folder: Path, items: int, seeds: tuple[int, ...] = (1,)) -> Path:
+    """Draw a pool for each seed and index them into one bundle, a version each."""
+    bundle = folder / "bundle"
+    for seed in seeds:
+        data = folder / f"data-{seed}"
+        size = ["--items", str(items), "--queries", "10", "--seed", str(seed), "--splits", "test"]
+        _tusou("toy", str(data), *size)
+        _tusou("index", str(data / "MR_test_imgs.tsv"), "--out", str(bundle), "--model", "demo")
+    return bundle
+
+
+def _tusou(*words: str) -> None:
+    subprocess.run([sys.executable, "-m", "tusou", *words], check=True, stdout=subprocess.DEVNULL)

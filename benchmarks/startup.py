@@ -1,36 +1,46 @@
 """How long a service takes from its start to /readyz, and what memory it holds idle.
 
-python -m benchmarks.startup BUNDLE [RUNS]
+python -m benchmarks.startup
 """
 
+import argparse
 import statistics
-import sys
+import tempfile
 from pathlib import Path
 from time import sleep
 
-from benchmarks.running import machine, service
-
-GOAL_SECONDS, GOAL_MB = 8, 700
+from benchmarks.record import record
+from benchmarks.running import demo_bundle, service
 
 
 def main() -> None:
+    """Run and record."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--bundle", type=Path, help="one to serve; else the demo's is made")
+    parser.add_argument("--runs", type=int, default=5)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        bundle = arguments.bundle or demo_bundle(Path(folder), items=3000)
+        record("startup", measure(bundle, arguments.runs))
+
+
+def measure(bundle: Path, runs: int) -> dict[str, object]:
     """Start and stop the service several times."""
-    bundle, runs = Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 5
     seconds, megabytes = [], []
     for _ in range(runs):
         with service(bundle) as running:
             sleep(1)  # what start-up leaves behind is freed
             seconds.append(running.ready_seconds)
             megabytes.append(running.resident_mb())
-    print(machine())
-    print(
-        f"start to ready  median {statistics.median(seconds):.1f} s, "
-        f"slowest {max(seconds):.1f} s of {runs}  (goal: under {GOAL_SECONDS} s)"
-    )
-    print(
-        f"idle memory     median {statistics.median(megabytes):.0f} MB, "
-        f"largest {max(megabytes):.0f} MB        (goal: under {GOAL_MB} MB)"
-    )
+    return {
+        "runs": runs,
+        "start to ready, s, median": round(statistics.median(seconds), 1),
+        "start to ready, s, slowest": round(max(seconds), 1),
+        "start to ready, s, goal": "under 8",
+        "idle memory, MB, median": round(statistics.median(megabytes)),
+        "idle memory, MB, largest": round(max(megabytes)),
+        "idle memory, MB, goal": "under 700",
+    }
 
 
 if __name__ == "__main__":

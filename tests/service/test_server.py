@@ -167,7 +167,7 @@ def test_the_health_check_follows_readiness(monkeypatch: pytest.MonkeyPatch) -> 
     assert healthcheck.main() == 1
 
 
-def _tusou(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def run_tusou(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "tusou", *words],
         capture_output=True,
@@ -181,7 +181,7 @@ def _tusou(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
 def test_a_taken_port_is_one_clear_line(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        done = _tusou("serve", str(tmp_path), "--port", port)
+        done = run_tusou("serve", str(tmp_path), "--port", port)
     assert done.returncode == 1
     assert done.stderr == (
         f"port_taken: Cannot listen on 127.0.0.1:{port}: Address already in use. "
@@ -190,7 +190,7 @@ def test_a_taken_port_is_one_clear_line(tmp_path: Path) -> None:
 
 
 def test_a_bad_setting_is_a_usage_error() -> None:
-    done = _tusou("serve", TUSOU_PORT="many", TUSOU_MAX_BATCH="0")
+    done = run_tusou("serve", TUSOU_PORT="many", TUSOU_MAX_BATCH="0")
     assert done.returncode == 2
     assert [line.split(":")[0] for line in done.stderr.splitlines()] == [
         "TUSOU_PORT",
@@ -199,12 +199,12 @@ def test_a_bad_setting_is_a_usage_error() -> None:
 
 
 def test_no_bundle_says_how_to_give_one() -> None:
-    done = _tusou("serve")
+    done = run_tusou("serve")
     assert done.returncode == 1
     assert "set TUSOU_BUNDLE" in done.stderr
 
 
 def test_a_folder_that_is_no_bundle_ends_the_process(tmp_path: Path) -> None:
-    done = _tusou("serve", str(tmp_path), "--port", "0")
+    done = run_tusou("serve", str(tmp_path), "--port", "0")
     assert done.returncode == 1
     assert json.loads(done.stderr.splitlines()[-1])["code"] == "corrupt_bundle"
