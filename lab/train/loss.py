@@ -12,7 +12,7 @@ def contrastive_loss(
 
     Features are (n, d) unit rows. `correct` (n, n) is True where the text of a row is known to
     describe the picture of a column; each row's target is shared evenly among its correct ones.
-    With the diagonal alone this is cn_clip's loss to the last bit of meaning.
+    With the diagonal alone this is cn_clip's loss.
     """
     per_text = scale * text_features @ image_features.t()
     return (_shared(per_text, correct) + _shared(per_text.t(), correct.t())) / 2
