@@ -28,19 +28,22 @@ _TOWERS = {
 
 
 def load_text_encoder(
-    weights: Weights, device: str = "auto", prompt: str | None = None
+    weights: Weights, device: str = "auto", prompt: str | None = None, precision: str = "auto"
 ) -> TextEncoder:
     """Load the text tower alone; with a prompt, every text is put into that template first.
 
-    Device is `auto`, `cpu`, `cuda` or `cuda:N`. Raises BadModel for a file that is no cn_clip
-    checkpoint, InvalidRequest for a device or prompt that cannot be, MissingDependency.
+    Device is `auto`, `cpu`, `cuda` or `cuda:N`; precision `fp32`, `bf16`, `fp16` or `auto`, which
+    is fp32 on a CPU and fp16 on a GPU as in cn_clip. Raises BadModel for a file that is no cn_clip
+    checkpoint, InvalidRequest for a device, precision or prompt that cannot be.
     """
-    load = cast("Callable[[Path, str], TextEncoder]", _TOWERS["text"].load())
-    encoder = load(weights.path, device)
+    load = cast("Callable[[Path, str, str], TextEncoder]", _TOWERS["text"].load())
+    encoder = load(weights.path, device, precision)
     return encoder if prompt is None else PromptedEncoder(encoder, prompt)
 
 
-def load_image_encoder(weights: Weights, device: str = "auto") -> ImageEncoder:
-    """Load the image tower alone; devices and errors as for the text tower."""
-    load = cast("Callable[[Path, str], ImageEncoder]", _TOWERS["image"].load())
-    return load(weights.path, device)
+def load_image_encoder(
+    weights: Weights, device: str = "auto", precision: str = "auto"
+) -> ImageEncoder:
+    """Load the image tower alone; arguments and errors as for the text tower."""
+    load = cast("Callable[[Path, str, str], ImageEncoder]", _TOWERS["image"].load())
+    return load(weights.path, device, precision)

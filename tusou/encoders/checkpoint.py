@@ -1,14 +1,11 @@
 """Reads cn_clip checkpoint files: any published or fine-tuned `.pt`, never running its code."""
 
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
+from torch import Tensor
 
 from tusou.errors import BadModel
 
@@ -48,49 +45,27 @@ def _load(path: Path) -> object:
     return loaded
 
 
-_DRAWING = (Tensor.normal_, nn.init.normal_)  # in place: callers ignore what they return
-
-
-class _NothingDrawn(TorchFunctionMode):
-    """Skips drawing initial weights: on the meta device that would import torch's compiler."""
-
-    def __torch_function__(
-        self,
-        func: Callable[..., object],
-        types: object,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> object:
-        return None if func in _DRAWING else func(*args, **(kwargs or {}))
-
-
-@contextmanager
-def unfilled() -> Iterator[None]:
-    """Build modules inside without memory for their weights; `fill` brings those."""
-    with torch.device("meta"), _NothingDrawn():
-        yield
-
-
-def fill(
-    module: nn.Module,
-    tensors: Mapping[str, Tensor],
-    prefixes: tuple[str, ...],
-    device: torch.device,
-) -> None:
-    """Give a module built `unfilled` the tensors so named, as float32 on `device`.
+class TensorReader:
+    """Hands out the tensors of one tower by name, each checked and none forgotten.
 
     They are copied: a mapped file that somebody overwrites would change or kill the process.
     """
-    weights = {
-        name: tensor.to(device, torch.float32 if tensor.is_floating_point() else None, copy=True)
-        for name, tensor in tensors.items()
-        if name.startswith(prefixes)
-    }
-    try:
-        gaps = module.load_state_dict(weights, strict=False, assign=True)
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())[:500]
-        raise BadModel(f"the checkpoint contradicts itself: {reason}") from error
-    if wrong := [*gaps.missing_keys, *gaps.unexpected_keys]:
-        raise BadModel(f"not a whole cn_clip checkpoint: {len(wrong)} tensors off, {wrong[0]!r}")
-    module.eval().requires_grad_(requires_grad=False)
+
+    def __init__(
+        self, tensors: Mapping[str, Tensor], prefixes: tuple[str, ...], device: torch.device
+    ) -> None:
+        self._left = {k: tensor for k, tensor in tensors.items() if k.startswith(prefixes)}
+        self._device = device
+
+    def take(self, name: str, *shape: int) -> Tensor:
+        """Copy a tensor to the device in the precision it was stored in; BadModel if it is off."""
+        tensor = self._left.pop(name, None)
+        if tensor is None or tuple(tensor.shape) != shape:
+            found = "missing" if tensor is None else f"{tuple(tensor.shape)}"
+            raise BadModel(f"not a whole cn_clip checkpoint: {name!r} is {found}, not {shape}")
+        return tensor.to(self._device, copy=True)
+
+    def finish(self) -> None:
+        """Raise BadModel if a tensor was not asked for: then the model is another than we think."""
+        if self._left:
+            raise BadModel(f"not a cn_clip checkpoint: it has a tensor {min(self._left)!r}")

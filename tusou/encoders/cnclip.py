@@ -1,84 +1,85 @@
-"""Chinese-CLIP on the cn_clip package: all its published models and any checkpoint like them."""
+"""Chinese-CLIP encoders: all of cn_clip's published models and any checkpoint like them."""
 
-from collections.abc import Callable, Sequence
-from importlib import import_module
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import normalize
 
 from tusou.encoders.architecture import ImageShape, TextShape, read_image_shape, read_text_shape
 from tusou.encoders.base import Tokens
-from tusou.encoders.checkpoint import fill, read_tensors, unfilled
-from tusou.encoders.cn_clip_parts import import_part
-from tusou.encoders.devices import pick_device
+from tusou.encoders.checkpoint import TensorReader, read_tensors
+from tusou.encoders.devices import pick_device, pick_precision
 from tusou.encoders.tokens import CONTEXT, ClipTokenizer
+from tusou.encoders.towers import ImageTower, TextTower, pack
 from tusou.errors import BadModel
+from tusou.registry import Lazy
 from tusou.types import Pixels, Vectors
 
 _MEAN = (0.48145466, 0.4578275, 0.40821073)
 _STD = (0.26862954, 0.26130258, 0.27577711)
 
-# Rows computed at once: enough to fill the device, few enough to bound the memory of a large call.
-_TEXT_ROWS = 64
-_IMAGE_ROWS = 32
+# Rows computed at once: enough to fill the device, few enough to stay in a processor's cache and
+# to bound the memory of a large call.
+_TEXT_ROWS = {"cpu": 64, "cuda": 1024}
+_IMAGE_ROWS = {"cpu": 8, "cuda": 128}
+
+_RESNET = Lazy("tusou.encoders.resnet:ResNetTower")  # imports torchvision
 
 
 class ClipTextEncoder:
     """The text tower of a checkpoint; the image tower costs neither time nor memory."""
 
-    def __init__(self, path: Path, device: str) -> None:
+    def __init__(self, path: Path, device: str, precision: str) -> None:
         self._device = pick_device(device)
         tensors = read_tensors(path)
         shape = read_text_shape(tensors)
         self._tokenizer = ClipTokenizer()
         _check_tokens_fit(shape, self._tokenizer.vocab_size)
-        with unfilled():
-            self._tower = TextTower(shape)
-        fill(self._tower, tensors, ("bert.", "text_projection"), self._device)
-        if self._device.type == "cuda":
-            self._tower.half()  # as cn_clip computes on a GPU
+        reader = TensorReader(tensors, ("bert.", "text_projection"), self._device)
+        self._tower = TextTower(reader, shape, pick_precision(precision, self._device))
         self.dim = shape.embed_dim
 
     def prepare(self, texts: Sequence[str]) -> Tokens:
         """Tokenise a batch."""
         return self._tokenizer.prepare(texts)
 
+    @torch.inference_mode()
     def encode(self, tokens: Tokens) -> Vectors:
-        """Encode in groups of like length, so that little padding is computed."""
+        """Encode in groups of like length; no padding is computed."""
         lengths = np.count_nonzero(tokens.ids, axis=1)
         vectors = np.empty((len(lengths), self.dim), dtype=np.float32)
         order = np.argsort(lengths, kind="stable")
-        for start in range(0, len(order), _TEXT_ROWS):
-            rows = order[start : start + _TEXT_ROWS]
-            ids = torch.from_numpy(tokens.ids[rows, : lengths[rows[-1]]])
-            vectors[rows] = _unit_rows(self._tower, ids.to(self._device))
+        at_once = _TEXT_ROWS[self._device.type]
+        for start in range(0, len(order), at_once):
+            rows = order[start : start + at_once]
+            vectors[rows] = _unit_rows(self._tower(pack(tokens.ids[rows], self._device)))
         return vectors
 
 
 class ClipImageEncoder:
     """The image tower of a checkpoint; the text tower costs neither time nor memory."""
 
-    def __init__(self, path: Path, device: str) -> None:
+    def __init__(self, path: Path, device: str, precision: str) -> None:
         self._device = pick_device(device)
         tensors = read_tensors(path)
         shape = read_image_shape(tensors)
-        with unfilled():
-            self._tower = ImageTower(shape)
-        fill(self._tower, tensors, ("visual.",), self._device)
-        if self._device.type == "cuda":
-            self._tower.half_as_cn_clip()
+        dtype = pick_precision(precision, self._device)
+        self._tower = _image_tower(tensors, shape, self._device, dtype)
         self.dim, self.image_size = shape.embed_dim, shape.image_resolution
 
+    @torch.inference_mode()
     def encode(self, pixels: Pixels) -> Vectors:
         """Encode squares made by `tusou.images.to_pixels`."""
         vectors = np.empty((len(pixels), self.dim), dtype=np.float32)
-        for start in range(0, len(pixels), _IMAGE_ROWS):
-            rows = slice(start, start + _IMAGE_ROWS)
+        at_once = _IMAGE_ROWS[self._device.type]
+        for start in range(0, len(pixels), at_once):
+            rows = slice(start, start + at_once)
             batch = torch.from_numpy(pixels[rows]).to(self._device)
-            vectors[rows] = _unit_rows(self._tower, to_input(batch))
+            vectors[rows] = _unit_rows(self._tower(to_input(batch)))
         return vectors
 
 
@@ -93,62 +94,13 @@ def to_input(pixels: Tensor) -> Tensor:
     return pixels.permute(0, 3, 1, 2).contiguous().float().div_(255).sub_(mean).div_(std)
 
 
-class TextTower(nn.Module):
-    """Token ids (n, width) to features (n, dim): the text half of cn_clip's CLIP."""
-
-    def __init__(self, shape: TextShape) -> None:
-        super().__init__()
-        bert = import_part("modeling_bert")
-        config = bert.BertConfig(
-            shape.vocab_size,
-            hidden_size=shape.text_hidden_size,
-            num_hidden_layers=shape.text_num_hidden_layers,
-            num_attention_heads=shape.text_num_attention_heads,
-            intermediate_size=shape.text_intermediate_size,
-            max_position_embeddings=shape.text_max_position_embeddings,
-            type_vocab_size=shape.text_type_vocab_size,
-        )
-        self.bert = bert.BertModel(config)
-        self.text_projection = nn.Parameter(torch.empty(shape.text_hidden_size, shape.embed_dim))
-
-    def forward(self, ids: Tensor) -> Tensor:
-        """Project the last hidden state of [CLS]; padding (0) is masked out."""
-        mask = ids.ne(0).to(self.text_projection.dtype)
-        hidden: Tensor = self.bert(ids, attention_mask=mask)[0]
-        return hidden[:, 0] @ self.text_projection
-
-
-class ImageTower(nn.Module):
-    """Normalised pictures (n, 3, size, size) to features (n, dim): the other half of CLIP."""
-
-    def __init__(self, shape: ImageShape) -> None:
-        super().__init__()
-        self._cn_clip = import_module("cn_clip.clip.model")  # imports torchvision: only when needed
-        common = {"output_dim": shape.embed_dim, "input_resolution": shape.image_resolution}
-        if isinstance(shape.vision_layers, tuple):
-            self.visual = self._cn_clip.ModifiedResNet(
-                layers=shape.vision_layers,
-                heads=shape.vision_width * 32 // shape.vision_head_width,
-                width=shape.vision_width,
-                **common,
-            )
-        else:
-            self.visual = self._cn_clip.VisualTransformer(
-                patch_size=shape.vision_patch_size,
-                width=shape.vision_width,
-                layers=shape.vision_layers,
-                heads=shape.vision_width // shape.vision_head_width,
-                **common,
-            )
-
-    def half_as_cn_clip(self) -> None:
-        """Convert to half precision what cn_clip converts: the norms stay in single."""
-        self._cn_clip.convert_weights(self)
-
-    def forward(self, pictures: Tensor) -> Tensor:
-        """Return the features at the tower's own precision."""
-        features: Tensor = self.visual(pictures.to(self.visual.conv1.weight.dtype))
-        return features
+def _image_tower(
+    tensors: Mapping[str, Tensor], shape: ImageShape, device: torch.device, precision: torch.dtype
+) -> Callable[[Tensor], Tensor]:
+    if isinstance(shape.vision_layers, int):
+        return ImageTower(TensorReader(tensors, ("visual.",), device), shape, precision)
+    resnet = cast("Callable[..., Callable[[Tensor], Tensor]]", _RESNET.load())
+    return resnet(tensors, shape, device, precision)
 
 
 def _check_tokens_fit(shape: TextShape, vocab_size: int) -> None:
@@ -158,7 +110,6 @@ def _check_tokens_fit(shape: TextShape, vocab_size: int) -> None:
         raise BadModel(f"the model has fewer than the {CONTEXT} text positions needed")
 
 
-@torch.inference_mode()
-def _unit_rows(tower: Callable[[Tensor], Tensor], batch: Tensor) -> Vectors:
-    features: Vectors = normalize(tower(batch).float()).cpu().numpy()
-    return features
+def _unit_rows(features: Tensor) -> Vectors:
+    vectors: Vectors = normalize(features).cpu().numpy()
+    return vectors

@@ -148,7 +148,7 @@ def test_refuses_a_model_with_a_tensor_missing(tiny: "Sample", tmp_path: Path) -
     state = tiny.stock.state_dict()
     del state["bert.encoder.layer.1.output.dense.bias"]
     torch.save(state, tmp_path / "model.pt")
-    with pytest.raises(BadModel, match=r"1 tensors off.*layer\.1\.output\.dense\.bias"):
+    with pytest.raises(BadModel, match=r"layer\.1\.output\.dense\.bias.*missing"):
         text_vectors(tmp_path / "model.pt")
 
 
@@ -164,5 +164,5 @@ def test_refuses_a_model_whose_tensors_contradict_each_other(
     state = tiny.stock.state_dict()
     state["bert.encoder.layer.1.output.dense.bias"] = torch.ones(5)
     torch.save(state, tmp_path / "model.pt")
-    with pytest.raises(BadModel, match=r"contradicts itself.*layer\.1\.output\.dense\.bias"):
+    with pytest.raises(BadModel, match=r"layer\.1\.output\.dense\.bias.*\(5,\)"):
         text_vectors(tmp_path / "model.pt")

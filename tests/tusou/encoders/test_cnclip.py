@@ -91,6 +91,22 @@ def test_pictures_agree_with_stock(sample: "Sample") -> None:
     assert_same(vectors, stock_images(sample, pictures))
 
 
+def test_bfloat16_keeps_the_ranks(sample: "Sample") -> None:
+    """Rounding every weight and product to 8 bits moves no vector by a degree."""
+    texts = load_text_encoder(weights_of(sample), "cpu", precision="bf16")
+    vectors = texts.encode(texts.prepare(TEXTS))
+    assert_unit_rows(vectors, (len(TEXTS), texts.dim))
+    assert cosines(vectors, stock_texts(sample, TEXTS)).min() >= 0.9999
+    if "attnpool.c_proj.weight" in sample.stock.visual.state_dict():
+        with pytest.raises(InvalidRequest, match="ResNet"):
+            load_image_encoder(weights_of(sample), "cpu", precision="bf16")
+        return
+    images = load_image_encoder(weights_of(sample), "cpu", precision="bf16")
+    picture = noise((300, 200), 1)
+    found = images.encode(to_pixels(picture, images.image_size)[None])
+    assert cosines(found, stock_images(sample, [picture])).min() >= 0.9999
+
+
 @pytest.fixture(scope="module")
 def encoder(tiny: "Sample") -> TextEncoder:
     return load_text_encoder(weights_of(tiny), "cpu")
@@ -157,13 +173,20 @@ def test_refuses_a_device_that_is_not_there(tiny: "Sample", device: str) -> None
         load_text_encoder(weights_of(tiny), device)
 
 
-def test_a_service_of_texts_imports_no_torchvision(tiny: "Sample") -> None:
+@pytest.mark.parametrize("precision", ["fp64", "", "FP32"])
+def test_refuses_a_precision_that_does_not_exist(tiny: "Sample", precision: str) -> None:
+    with pytest.raises(InvalidRequest, match="precision"):
+        load_text_encoder(weights_of(tiny), "cpu", precision=precision)
+
+
+def test_neither_tower_imports_torchvision(tiny: "Sample") -> None:
     code = """
 import sys
-from tusou.encoders import find_weights, load_text_encoder
+from tusou.encoders import find_weights, load_image_encoder, load_text_encoder
 assert not {"torch", "cn_clip"} & set(sys.modules)
-encoder = load_text_encoder(find_weights(sys.argv[1]), "cpu")
-encoder.encode(encoder.prepare(["裙"]))
+weights = find_weights(sys.argv[1])
+texts, images = load_text_encoder(weights, "cpu"), load_image_encoder(weights, "cpu")
+texts.encode(texts.prepare(["裙"]))
 assert not {"torchvision", "torch._dynamo"} & set(sys.modules)
 """
     command = [sys.executable, "-c", code, str(tiny.path)]
