@@ -15,13 +15,14 @@ class State(TypedDict):
     engine: Engine
 
 
-def get_engine(request: Request) -> Engine:
+# These are coroutines for speed: FastAPI calls plain functions in a thread of its pool.
+async def get_engine(request: Request) -> Engine:
     """Hand out the engine the lifespan built."""
     engine: Engine = request.state.engine
     return engine
 
 
-def get_deadline(request: Request) -> float:
+async def get_deadline(request: Request) -> float:
     """Hand out the moment, on the event loop's clock, when the client stops waiting."""
     deadline: float = request.state.deadline
     return deadline
