@@ -18,6 +18,7 @@ step() { printf '%s  %s\n' "$(date +%T)" "$*" >&2; }
 base() { # Debian bookworm with Python 3.11: what python:3.11-slim-bookworm has, for our purposes.
     [ -d "$work/base/usr" ] || debootstrap --variant=minbase \
         --include=python3,python3-venv,ca-certificates bookworm "$work/base" >"$work/debootstrap.log"
+    if buildah inspect --type image localhost/tusou-base >/dev/null 2>&1; then return; fi
     local empty
     empty=$(buildah from scratch)
     buildah add --quiet "$empty" "$work/base" / >/dev/null
