@@ -68,7 +68,7 @@ class MicroBatcher(Generic[T, R]):
         self.failure: Exception | None = None
         self._run, self._limits, self._is_fatal = run, limits, is_fatal
         self._waiting: OrderedDict[_Job[T, R], None] = OrderedDict()
-        self._running = 0
+        self._running: list[_Job[T, R]] = []
         self._batch_seconds = 0.0
         self._arrived = asyncio.Event()
         self._closed = False
@@ -83,6 +83,8 @@ class MicroBatcher(Generic[T, R]):
         self._closed = True
         self._arrived.set()
         if self._worker:
+            if self._running and all(job.answer.done() for job in self._running):
+                self._worker.cancel()  # its batch may hang, and nobody waits for it any more
             await asyncio.wait([self._worker])
         self._thread.shutdown(wait=False)
 
@@ -142,7 +144,7 @@ class MicroBatcher(Generic[T, R]):
         if not self._running and not self._waiting:
             return 0.0
         batches = math.ceil((len(self._waiting) + count) / self._limits.max_batch)
-        return self._batch_seconds * (batches + (self._running > 0))
+        return self._batch_seconds * (batches + bool(self._running))
 
     async def _work(self) -> None:
         try:
@@ -172,10 +174,10 @@ class MicroBatcher(Generic[T, R]):
 
     async def _answer(self, jobs: list[_Job[T, R]]) -> None:
         loop = asyncio.get_running_loop()
-        started, self._running = perf_counter(), len(jobs)
+        started, self._running = perf_counter(), jobs
         call = loop.run_in_executor(self._thread, self._run, [job.item for job in jobs])
         done, _ = await asyncio.wait([call], timeout=self._limits.stall_after)
-        self._running = 0
+        self._running = []
         if not done:
             call.cancel()
             self._give_up(jobs, WorkerStalled(f"A batch ran over {self._limits.stall_after:g} s."))

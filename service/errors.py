@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service.batching import Busy
+from service.rate import TooFast
 from tusou import errors as domain
 from tusou.errors import TusouError
 
@@ -193,7 +194,8 @@ def problem(error: TusouError | Refusal, request_id: str) -> Response:
     }
     headers = {**dict(meaning.headers), **refusal.headers, "Cache-Control": "no-store"}
     if meaning.status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
-        seconds = refusal.error.retry_after if isinstance(refusal.error, Busy) else _RETRY_AFTER
+        cause = refusal.error
+        seconds = cause.retry_after if isinstance(cause, Busy | TooFast) else _RETRY_AFTER
         body["retry_after_ms"] = math.ceil(seconds * 1000)
         headers["Retry-After"] = str(math.ceil(seconds))
     content = _fit(body, [_plain(detail) for detail in refusal.details[:_MAX_DETAILS]])

@@ -1,17 +1,13 @@
 """Everything a request must pass before a route sees it, and its trace in log and metrics."""
 
 import asyncio
+import hashlib
 import logging
 import re
-import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
-from time import perf_counter
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.engine import Engine
 from service.errors import (
     BadHttp,
     BodyTooLarge,
@@ -23,8 +19,8 @@ from service.errors import (
     Unauthorized,
     UnsupportedMediaType,
     UriTooLong,
-    problem,
 )
+from service.exchange import CLIENT_LEFT, ClientLeft, Exchange
 from service.keys import ApiKeys
 from service.limits import (
     MAX_BODY_PIECES,
@@ -33,23 +29,16 @@ from service.limits import (
     MAX_URI_BYTES,
     RequestLimits,
 )
-from tusou.errors import InvalidRequest, TusouError
+from service.rate import RateLimiter
+from tusou.errors import InvalidRequest, NotReady, TusouError
 
 _log = logging.getLogger(__name__)
 
 # What needs no key: probes, and the page, which holds no data of its own.
 PUBLIC_PATHS = frozenset({"/", "/healthz", "/readyz"})
 PUBLIC_PREFIX = "/static/"
-_QUIET_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
-CLIENT_LEFT = 499  # as nginx logs it; nobody is there to read an answer
 
 _JSON = re.compile(r'application/json(\s*;\s*charset="?utf-8"?)?\s*', re.IGNORECASE)
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_SAFETY_HEADERS = (
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"content-security-policy", b"default-src 'self'; frame-ancestors 'none'; base-uri 'none'"),
-)
 
 
 class FrontDoor:
@@ -61,6 +50,8 @@ class FrontDoor:
 
     def __init__(self, app: ASGIApp, limits: RequestLimits, keys: ApiKeys | None) -> None:
         self._app, self._limits, self._keys = app, limits, keys
+        limited = limits.rate_per_second > 0
+        self._rate = RateLimiter(limits.rate_per_second, limits.rate_burst) if limited else None
         self._body_caps = {
             "/search": limits.body_bytes,
             "/search/batch": limits.batch_body_bytes,
@@ -71,32 +62,38 @@ class FrontDoor:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = _Exchange(scope, send)
+        exchange = Exchange(scope, send)
         try:
             await self._pass(exchange, scope, receive)
-        except _ClientLeft:
+        except ClientLeft:
             exchange.status = CLIENT_LEFT
         except (TusouError, Refusal) as error:
             await exchange.refuse(error)
+        except asyncio.CancelledError:  # only the end of the process does this
+            await exchange.refuse(NotReady())
         except Exception:  # noqa: BLE001 - a bug in a route must not reach the client
             _log.exception("request failed", extra={"fields": {"request_id": exchange.id}})
             await exchange.refuse(Internal())
         finally:
             exchange.record()
 
-    async def _pass(self, exchange: "_Exchange", scope: Scope, receive: Receive) -> None:
+    async def _pass(self, exchange: Exchange, scope: Scope, receive: Receive) -> None:
         headers = Headers(scope=scope)
         if scope["path"] in self._body_caps:
             exchange.path = scope["path"]
         self._check_size(scope)
         self._check_host(headers)
-        self._check_key(scope["path"], headers)
+        key = _key_of(headers)
+        self._check_key(scope["path"], key)
         now = asyncio.get_running_loop().time()
         scope["state"]["deadline"] = now + self._timeout(headers)
         cap = self._body_caps.get(scope["path"]) if scope["method"] == "POST" else None
         if cap is None:
             await self._app(scope, receive, exchange.send)
             return
+        if self._rate:
+            address = scope["client"][0] if scope["client"] else ""
+            self._rate.admit(hashlib.sha256(key).hexdigest() if self._keys else address)
         _check_media(headers)
         _check_declared_size(headers, cap)
         exchange.engine.admit(scope["state"]["deadline"])
@@ -115,13 +112,10 @@ class FrontDoor:
         if self._limits.hosts and _without_port(headers.get("host", "")) not in self._limits.hosts:
             raise BadHttp
 
-    def _check_key(self, path: str, headers: Headers) -> None:
+    def _check_key(self, path: str, key: bytes) -> None:
         if self._keys is None or path in PUBLIC_PATHS or path.startswith(PUBLIC_PREFIX):
             return
-        scheme, _, token = headers.get("authorization", "").partition(" ")
-        key = token.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "")
-        # Headers are bytes read as latin-1; compared as bytes, since text may not be ASCII.
-        if not self._keys.admit(key.encode("latin-1")):
+        if not self._keys.admit(key):
             raise Unauthorized
 
     def _timeout(self, headers: Headers) -> float:
@@ -142,7 +136,7 @@ class FrontDoor:
                 while True:
                     message = await receive()
                     if message["type"] == "http.disconnect":
-                        raise _ClientLeft
+                        raise ClientLeft
                     body += message.get("body", b"")
                     pieces += 1
                     if len(body) > cap or pieces > MAX_BODY_PIECES:
@@ -153,84 +147,11 @@ class FrontDoor:
             raise RequestTimeout from None
 
 
-class _ClientLeft(Exception):
-    """Nobody waits for the answer any more."""
-
-
-class _Exchange:
-    """One request and its answer: identity, status, time."""
-
-    def __init__(self, scope: Scope, send: Send) -> None:
-        self._started = perf_counter()
-        self.status = 0
-        self.path = "unmatched"  # what log and metrics call a request that reaches no route
-        self.complete = False
-        self.engine: Engine = scope["state"]["engine"]
-        self._scope, self._send = scope, send
-        given = Headers(scope=scope).get("x-request-id", "")
-        self.id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
-        scope["state"]["request_id"] = self.id
-
-    async def send(self, message: Message) -> None:
-        """Pass a message on, with the headers that every answer has."""
-        if message["type"] == "http.response.start":
-            self.status = message["status"]
-            named = (b"x-request-id", self.id.encode())
-            message["headers"] = [*message.get("headers", []), named, *_SAFETY_HEADERS]
-        elif not message.get("more_body", False):
-            self.complete = True
-        await self._send(message)
-
-    async def refuse(self, error: TusouError | Refusal) -> None:
-        """Answer with a problem, unless an answer has begun."""
-        if not self.status:
-            await problem(error, self.id)(self._scope, _nothing, self.send)
-
-    @contextmanager
-    def cancelled_when_gone(self, receive: Receive) -> Iterator[None]:
-        """Cancel the block, as `_ClientLeft`, when the client goes before its answer is sent."""
-        block = asyncio.current_task()
-        gone = False
-
-        async def watch() -> None:
-            nonlocal gone
-            while (await receive())["type"] != "http.disconnect":
-                pass
-            # The server says "disconnect" after a complete answer, too.
-            if block and not self.complete:
-                gone = True
-                block.cancel()
-
-        watcher = asyncio.create_task(watch())
-        try:
-            yield
-        except asyncio.CancelledError:
-            if gone and block and not block.uncancel():
-                raise _ClientLeft from None
-            raise
-        finally:
-            watcher.cancel()
-
-    def record(self) -> None:
-        """Count and log the exchange."""
-        seconds = perf_counter() - self._started
-        route = self._route()
-        self.engine.metrics.requests.labels(route, str(self.status)).inc()
-        self.engine.metrics.request_seconds.labels(route).observe(seconds)
-        level = logging.DEBUG if self._scope["path"] in _QUIET_PATHS else logging.INFO
-        fields = {
-            "request_id": self.id,
-            "method": self._scope["method"],
-            "route": route,
-            "status": self.status,
-            "took_ms": round(seconds * 1000, 3),
-        }
-        _log.log(level, "request", extra={"fields": fields})
-
-    def _route(self) -> str:
-        """Name the route by its template: paths come from outside and have no end."""
-        matched = getattr(self._scope.get("route"), "path", None)
-        return matched if isinstance(matched, str) else self.path
+def _key_of(headers: Headers) -> bytes:
+    """Return the key as the bytes that came: text could not be compared, it may not be ASCII."""
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    key = token.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "")
+    return key.encode("latin-1")
 
 
 def _check_media(headers: Headers) -> None:
@@ -261,7 +182,3 @@ def _replay(body: bytes) -> Receive:
         return left.pop()
 
     return receive
-
-
-async def _nothing() -> Message:
-    return {"type": "http.disconnect"}

@@ -19,6 +19,8 @@ class RequestLimits:
     body_seconds: float
     timeout_seconds: float  # when the client names none
     hosts: frozenset[str]  # empty: any
+    rate_per_second: float  # searches of one client; 0: as many as it likes
+    rate_burst: int
 
 
 @dataclass(frozen=True, slots=True)

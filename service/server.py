@@ -3,6 +3,7 @@
 import logging
 import math
 import os
+import resource
 import socket
 import sys
 from time import monotonic
@@ -24,6 +25,8 @@ EXIT_BROKEN = 70  # sysexits.h EX_SOFTWARE: the worker hangs or the device is lo
 EXIT_MISMATCH = 78  # sysexits.h EX_CONFIG: this bundle needs another model or version
 # A broken process has nothing left to finish.
 _BROKEN_SHUTDOWN_S = 2
+# Files that are no connections: libraries, the index, pictures being read.
+_OTHER_FILES = 512
 
 
 class Server(uvicorn.Server):
@@ -66,6 +69,7 @@ class Server(uvicorn.Server):
 def serve(settings: Settings, engine: Engine, keys: ApiKeys | None) -> int:
     """Serve until a signal or a failure; return the exit code."""
     listener = _listen(settings.host, settings.port)
+    _allow_files(settings.max_connections + _OTHER_FILES)
     app = create_app(lambda: engine, settings.requests(), keys=keys, docs=settings.docs)
     config = uvicorn.Config(
         app,
@@ -98,6 +102,14 @@ class PortTaken(Unavailable):
     """The address cannot be listened on."""
 
     code = "port_taken"
+
+
+def _allow_files(count: int) -> None:
+    """Raise this process's own limit of open files, as far as the system lets it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = count if hard == resource.RLIM_INFINITY else min(count, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _listen(host: str, port: int) -> socket.socket:

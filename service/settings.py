@@ -53,6 +53,11 @@ class Settings(BaseSettings):
     keep_alive_s: Count = Field(default=5, description="Idle time before a connection is closed.")
     write_s: Seconds = Field(default=20, description="Time a client may refuse to read its answer.")
 
+    rate_per_s: float = Field(
+        default=0, ge=0, description="Search calls a second of one client; 0: no limit."
+    )
+    rate_burst: Count = Field(default=20, description="Search calls of one client at once.")
+
     drain_s: float = Field(
         default=2,
         ge=0,
@@ -91,6 +96,8 @@ class Settings(BaseSettings):
             body_seconds=self.body_s,
             timeout_seconds=self.timeout_ms / 1000,
             hosts=self.hosts,
+            rate_per_second=self.rate_per_s,
+            rate_burst=self.rate_burst,
         )
 
     def connections(self) -> ConnectionLimits:

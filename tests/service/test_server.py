@@ -105,6 +105,20 @@ def test_nothing_sent_before_the_close_fails() -> None:
     assert set(statuses) == {200}
 
 
+def test_what_does_not_finish_in_time_is_told_so() -> None:
+    with (
+        process(drain_s=0, shutdown_s=1, stall_s=60, timeout_ms=30_000) as server,
+        ThreadPoolExecutor(1) as threads,
+    ):
+        server.line("serving")
+        hanging = threads.submit(server.search, "hang")
+        time.sleep(0.2)
+        server.process.terminate()
+        response = hanging.result()
+        assert (response.status_code, response.json()["code"]) == (503, "not_ready")
+        assert server.exit_code() == 0
+
+
 @pytest.mark.parametrize("query", ["hang", "lost"])
 def test_a_broken_worker_ends_the_process_with_70(query: str) -> None:
     with process(stall_s=0.3, timeout_ms=20_000) as server:

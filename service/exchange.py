@@ -1,0 +1,111 @@
+"""One request and its answer: identity, status, time, and a client who may leave."""
+
+import asyncio
+import logging
+import re
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import perf_counter
+
+from starlette.datastructures import Headers
+from starlette.types import Message, Receive, Scope, Send
+
+from service.engine import Engine
+from service.errors import Refusal, problem
+from tusou.errors import TusouError
+
+_log = logging.getLogger(__name__)
+
+CLIENT_LEFT = 499  # as nginx logs it; nobody is there to read an answer
+_QUIET_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_SAFETY_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"content-security-policy", b"default-src 'self'; frame-ancestors 'none'; base-uri 'none'"),
+)
+
+
+class ClientLeft(Exception):
+    """Nobody waits for the answer any more."""
+
+
+class Exchange:
+    """One request and its answer: identity, status, time."""
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        self._started = perf_counter()
+        self.status = 0
+        self.path = "unmatched"  # what log and metrics call a request that reaches no route
+        self.complete = False
+        self.engine: Engine = scope["state"]["engine"]
+        self._scope, self._send = scope, send
+        given = Headers(scope=scope).get("x-request-id", "")
+        self.id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        scope["state"]["request_id"] = self.id
+
+    async def send(self, message: Message) -> None:
+        """Pass a message on, with the headers that every answer has."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            named = (b"x-request-id", self.id.encode())
+            message["headers"] = [*message.get("headers", []), named, *_SAFETY_HEADERS]
+        elif not message.get("more_body", False):
+            self.complete = True
+        await self._send(message)
+
+    async def refuse(self, error: TusouError | Refusal) -> None:
+        """Answer with a problem, unless an answer has begun."""
+        if not self.status:
+            await problem(error, self.id)(self._scope, _nothing, self.send)
+
+    @contextmanager
+    def cancelled_when_gone(self, receive: Receive) -> Iterator[None]:
+        """Cancel the block, as `ClientLeft`, when the client goes before its answer is sent."""
+        block = asyncio.current_task()
+        gone = False
+
+        async def watch() -> None:
+            nonlocal gone
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            # The server says "disconnect" after a complete answer, too.
+            if block and not self.complete:
+                gone = True
+                block.cancel()
+
+        watcher = asyncio.create_task(watch())
+        try:
+            yield
+        except asyncio.CancelledError:
+            if gone and block and not block.uncancel():
+                raise ClientLeft from None
+            raise
+        finally:
+            watcher.cancel()
+
+    def record(self) -> None:
+        """Count and log the exchange."""
+        seconds = perf_counter() - self._started
+        route = self._route()
+        self.engine.metrics.requests.labels(route, str(self.status)).inc()
+        self.engine.metrics.request_seconds.labels(route).observe(seconds)
+        level = logging.DEBUG if self._scope["path"] in _QUIET_PATHS else logging.INFO
+        fields = {
+            "request_id": self.id,
+            "method": self._scope["method"],
+            "route": route,
+            "status": self.status,
+            "took_ms": round(seconds * 1000, 3),
+        }
+        _log.log(level, "request", extra={"fields": fields})
+
+    def _route(self) -> str:
+        """Name the route by its template: paths come from outside and have no end."""
+        matched = getattr(self._scope.get("route"), "path", None)
+        return matched if isinstance(matched, str) else self.path
+
+
+async def _nothing() -> Message:
+    return {"type": "http.disconnect"}
