@@ -38,6 +38,11 @@ def draw_facts(seed: int, split: str, index: int) -> tuple[Product, Rng]:
             return Product(category, _with_traits(category, colour, pattern, rng)), rng
 
 
+def is_held_out(product: Product) -> bool:
+    """Tell whether a product's combination is one that training never sees."""
+    return held_out(product.category, product.facts["colour"], product.facts["pattern"])
+
+
 def _with_traits(category: Category, colour: str, pattern: str, rng: Rng) -> dict[str, str]:
     facts = {"colour": colour, "pattern": pattern}
     for trait, options in category.traits.items():

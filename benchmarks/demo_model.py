@@ -1,0 +1,101 @@
+"""What the demo model finds in toy pictures it never saw, in held-out combinations alone too.
+
+python -m benchmarks.demo_model
+"""
+
+import argparse
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.record import record
+from lab.toy.dataset import SplitSize, split_files, write_toy
+from lab.toy.products import draw_facts, is_held_out, item_id
+from tusou.datasets.muge import ImagesFile, PictureRow, Query, read_queries
+from tusou.encoders import find_weights, load_image_encoder, load_text_encoder
+from tusou.evaluation.metrics import Judged, score
+from tusou.images import open_image, to_pixels
+from tusou.pictures import read_picture
+
+DEPTH = 10
+WANTED = ("mean_recall", "hit@1", "hit@5", "hit@10", "precision@10")
+
+
+def main() -> None:
+    """Draw, search exactly, record."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="demo")
+    parser.add_argument("--split", choices=("valid", "test"), default="test")
+    parser.add_argument("--items", type=int, default=3000)
+    parser.add_argument("--queries", type=int, default=300)
+    parser.add_argument("--seed", type=int, default=2)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        figures = measure(Path(folder), arguments)
+    record("demo_model", figures, kept_as=f"demo_model_{arguments.split}_{arguments.queries}")
+
+
+def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, object]:
+    """Return the metrics in percent: of all queries, and of those for held-out items alone."""
+    split, seed = arguments.split, arguments.seed
+    size = SplitSize(split, arguments.items, arguments.queries)
+    write_toy(folder, [size], seed, workers=os.cpu_count() or 1)
+    images, asked = split_files(folder, split)
+    queries = read_queries(asked)
+    found = search(arguments.model, images, [query.text for query in queries])
+    kept_back = {
+        item_id(split, index)
+        for index in range(arguments.items)
+        if is_held_out(draw_facts(seed, split, index)[0])
+    }
+    unseen = [n for n, query in enumerate(queries) if kept_back.issuperset(query.item_ids or ())]
+    every = range(len(queries))
+    return {
+        "seed": seed,
+        "items": arguments.items,
+        "queries": len(queries),
+        "answers_per_query": round(sum(len(q.item_ids or ()) for q in queries) / len(queries), 2),
+        "percent": percent([judged(queries[n], found[n]) for n in every]),
+        "held_out_items": len(kept_back),
+        "held_out_queries": len(unseen),
+        "held_out_percent": percent([judged(queries[n], found[n]) for n in unseen]),
+    }
+
+
+def search(model: str, images: Path, texts: list[str]) -> list[list[int]]:
+    """Encode a pool and texts, and find each text's best ids by brute force."""
+    weights = find_weights(model)
+    towers = load_image_encoder(weights), load_text_encoder(weights)
+    rows = [row for row in ImagesFile(images).scan() if isinstance(row, PictureRow)]
+    with images.open("rb") as file:
+        pool = np.concatenate(
+            [
+                towers[0].encode(
+                    to_pixels(
+                        open_image(read_picture(file, row.offset, row.length)),
+                        towers[0].image_size,
+                    )[None]
+                )
+                for row in rows
+            ]
+        )
+    scores = towers[1].encode(towers[1].prepare(texts)) @ pool.T
+    best = np.argsort(-scores, axis=1, kind="stable")[:, :DEPTH]
+    return [[int(rows[place].item_id) for place in places] for places in best.tolist()]
+
+
+def judged(query: Query, ranked: list[int]) -> Judged:
+    """Put a query's ranking beside its answers."""
+    return Judged(ranked, query.item_ids or ())
+
+
+def percent(queries: list[Judged]) -> dict[str, float]:
+    """Average the wanted metrics."""
+    scores = score(queries, DEPTH)
+    return {name: round(100 * scores[name], 2) for name in WANTED}
+
+
+if __name__ == "__main__":
+    main()
