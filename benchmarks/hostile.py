@@ -76,12 +76,15 @@ def _send(client: httpx.Client, hostile: Hostile) -> Answered:
 def summary(sent: list[Answered]) -> dict[str, object]:
     """Count and compare."""
     statuses = Counter(one.status for one in sent)
+    refused = [one for one in sent if one.status >= 400]
     return {
         "statuses": {str(status): count for status, count in sorted(statuses.items())},
         "5xx": sum(count for status, count in statuses.items() if status >= 500),
         "not as decided": sum(not one.expected for one in sent),
-        "largest error, bytes": max(one.size for one in sent if one.status >= 400),
-        "slowest, ms, sending included": round(max(one.seconds for one in sent) * 1000, 1),
+        "largest error, bytes": max(one.size for one in refused),
+        "slowest refusal, ms, sending included": round(
+            max(one.seconds for one in refused) * 1000, 1
+        ),
     }
 
 
