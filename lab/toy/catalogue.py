@@ -51,7 +51,7 @@ PATTERNS: Mapping[str, Words] = {
     "dots": ("波点", "圆点"),
     "camouflage": ("迷彩", "迷彩花"),
 }
-# A third of the patterned products are plain, as in a shop.
+# Plain things are the most common, as in a shop.
 PATTERN_SHARES: Mapping[str, float] = {
     "plain": 0.3,
     "floral": 0.14,
@@ -95,7 +95,6 @@ class Category:
     words: Words
     traits: Mapping[str, Options]
     patterned: bool = True
-    fillers: Words = ()
     suffixes: Words = ()  # short names that are clear only after a trait: 吊带 + 裙
 
 

@@ -5,6 +5,7 @@ from io import BytesIO
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
+from lab.toy.backdrop import backdrop
 from lab.toy.catalogue import COLOURS, FINISHES, Product, Rgb
 from lab.toy.geometry import Paint, Part, Points
 from lab.toy.patterns import Rng, luminance, mix, texture
@@ -22,28 +23,14 @@ _FIXED: dict[Paint, tuple[int, ...]] = {
     Paint.SHADE: (0, 0, 0, 60),
     Paint.GLOSS: (255, 255, 255, 120),
 }
-_WALLS: tuple[Rgb, ...] = (
-    (236, 228, 216),
-    (222, 230, 236),
-    (232, 222, 226),
-    (224, 232, 220),
-    (214, 210, 204),
-)
-_VIVID: tuple[Rgb, ...] = (
-    (250, 220, 222),
-    (206, 228, 246),
-    (252, 238, 190),
-    (208, 236, 212),
-    (226, 214, 240),
-    (196, 176, 156),
-    (120, 132, 150),
-)
+
+_EDGED = (Paint.BODY, Paint.PLAIN, Paint.DEEP, Paint.WHITE)
 
 
 def draw_product(product: Product, rng: Rng) -> bytes:
     """Draw one 224 x 224 picture as JPEG or, one in five, PNG bytes."""
     parts = _posed(SHAPES[product.category.shape](dict(product.facts)), rng)
-    image = _backdrop(rng)
+    image = backdrop(SIZE, rng)
     _cast_shadow(image, parts, rng)
     image = image.resize((_FINE, _FINE), Image.Resampling.NEAREST)
     _paint(image, parts, product, rng)
@@ -61,44 +48,6 @@ def _posed(parts: list[Part], rng: Rng) -> list[Part]:
     slack = 0.5 * _FINE - scale * 1.08
     centre = 0.5 * _FINE + rng.uniform(-1, 1, 2) * max(slack, 0.0)
     return [Part(part.outline @ matrix.T + centre, part.paint) for part in parts]
-
-
-def _ramp(top: Rgb, bottom: Rgb) -> Image.Image:
-    column = Image.new("RGB", (1, 2))
-    column.putdata([top, bottom])
-    return column.resize((SIZE, SIZE), Image.Resampling.BILINEAR)
-
-
-def _backdrop(rng: Rng) -> Image.Image:
-    """White as in a catalogue, a studio sweep, a coloured card, or a corner of a room."""
-    kind = rng.choice(4, p=(0.3, 0.25, 0.2, 0.25))
-    if kind == 0:
-        return Image.new("RGB", (SIZE, SIZE), (255, 255, 255))
-    if kind == 1:
-        grey = int(rng.integers(196, 240))
-        return _ramp((grey, grey, grey + 4), (min(grey + 34, 255),) * 3)
-    if kind == 2:
-        card = _VIVID[int(rng.integers(len(_VIVID)))]
-        return _ramp(mix(card, (255, 255, 255), rng.uniform(0, 0.4)), card)
-    return _room(rng)
-
-
-def _room(rng: Rng) -> Image.Image:
-    wall = _WALLS[int(rng.integers(len(_WALLS)))]
-    room = _ramp(mix(wall, (255, 255, 255), 0.3), wall)
-    draw = ImageDraw.Draw(room)
-    horizon = int(SIZE * rng.uniform(0.62, 0.8))
-    floor = mix((196, 164, 128), (150, 118, 90), rng.uniform(0, 1))
-    draw.rectangle((0, horizon, SIZE, SIZE), fill=floor)
-    draw.rectangle((0, horizon - 4, SIZE, horizon), fill=mix(wall, (255, 255, 255), 0.7))
-    for y in range(horizon + 14, SIZE, 18):
-        draw.line((0, y, SIZE, y), fill=mix(floor, (90, 66, 46), 0.25))
-    if rng.random() < 0.6:
-        x, y = int(rng.uniform(4, SIZE - 70)), int(rng.uniform(6, 30))
-        draw.rectangle((x, y, x + 58, y + 72), fill=mix(wall, (120, 110, 100), 0.35))
-        view = _VIVID[int(rng.integers(len(_VIVID)))]
-        draw.rectangle((x + 4, y + 4, x + 54, y + 68), fill=mix(view, (255, 255, 255), 0.5))
-    return room
 
 
 def _flat(outline: Points) -> list[float]:
@@ -122,26 +71,30 @@ def _cast_shadow(image: Image.Image, parts: list[Part], rng: Rng) -> None:
 def _paint(image: Image.Image, parts: list[Part], product: Product, rng: Rng) -> None:
     tones = COLOURS[product.facts["colour"]].tones
     ground = tones[int(rng.integers(len(tones)))]
-    pattern = product.facts["pattern"]
-    fills = _FIXED | {
-        Paint.BODY: ground,
-        Paint.PLAIN: ground,
-        Paint.DEEP: mix(ground, (0, 0, 0), 0.2)
-        if luminance(ground) > 50
-        else mix(ground, (255, 255, 255), 0.14),
-        Paint.FINISH: FINISHES[product.facts.get("finish", "iron")],
-    }
+    fills = _fills(ground, product.facts.get("finish", "iron"))
     edge = (*mix(ground, (60, 60, 64), 0.45), 150) if luminance(ground) > 60 else (90, 90, 94, 150)
-    draw = ImageDraw.Draw(image, "RGBA")
+    pattern = product.facts["pattern"]
     cloth = None if pattern == "plain" else texture(pattern, ground, _FINE, rng)
+    draw = ImageDraw.Draw(image, "RGBA")
     for part in parts:
         outline = _flat(part.outline)
         if part.paint is Paint.BODY and cloth is not None:
             _cut(image, cloth, part.outline)
         else:
             draw.polygon(outline, fill=fills[part.paint])
-        if part.paint in (Paint.BODY, Paint.PLAIN, Paint.DEEP, Paint.WHITE):
+        if part.paint in _EDGED:
             draw.line([*outline, *outline[:2]], fill=edge, width=3)
+
+
+def _fills(ground: Rgb, finish: str) -> dict[Paint, tuple[int, ...]]:
+    dark = luminance(ground) <= 50
+    deep = mix(ground, (255, 255, 255), 0.14) if dark else mix(ground, (0, 0, 0), 0.2)
+    return _FIXED | {
+        Paint.BODY: ground,
+        Paint.PLAIN: ground,
+        Paint.DEEP: deep,
+        Paint.FINISH: FINISHES[finish],
+    }
 
 
 def _cut(image: Image.Image, cloth: Image.Image, outline: Points) -> None:

@@ -177,7 +177,7 @@ class _Run:
 
     def _validate(self, epoch: int) -> None:
         reached = mean_recall(self._model, self._valid, self._device)
-        if reached > self.best:
+        if reached >= self.best:  # of equals the later, which has seen more
             self.best, self.best_epoch = reached, epoch
             save_checkpoint(self._model, self._out, self._out.stem, epoch, self.step)
 
