@@ -1,6 +1,7 @@
 """Chinese-CLIP encoders: all of cn_clip's published models and any checkpoint like them."""
 
 from collections.abc import Callable, Mapping, Sequence
+from math import ceil
 from pathlib import Path
 from typing import cast
 
@@ -13,19 +14,23 @@ from tusou.encoders.architecture import ImageShape, TextShape, read_image_shape,
 from tusou.encoders.base import Tokens
 from tusou.encoders.checkpoint import TensorReader, read_tensors
 from tusou.encoders.devices import pick_device, pick_precision
+from tusou.encoders.lanes import Lanes
 from tusou.encoders.tokens import CONTEXT, ClipTokenizer
 from tusou.encoders.towers import ImageTower, TextTower, pack
 from tusou.errors import BadModel
 from tusou.registry import Lazy
-from tusou.types import Pixels, Vectors
+from tusou.types import Ids, Pixels, Vectors
 
 _MEAN = (0.48145466, 0.4578275, 0.40821073)
 _STD = (0.26862954, 0.26130258, 0.27577711)
 
-# Rows computed at once: enough to fill the device, few enough to stay in a processor's cache and
-# to bound the memory of a large call.
-_TEXT_ROWS = {"cpu": 64, "cuda": 1024}
-_IMAGE_ROWS = {"cpu": 8, "cuda": 128}
+# What one pass computes: enough to fill its core or device, little enough to stay in its cache.
+_PASS_TOKENS = {"cpu": 512, "cuda": 16_384}
+_PASS_PICTURES = {"cpu": 8, "cuda": 128}
+_FEWEST_TOKENS = 32  # below that, reading the weights costs more than using them
+
+# A tower with fewer weights to a token is done on one core before others could join.
+_HEAVY = 10_000_000
 
 _RESNET = Lazy("tusou.encoders.resnet:ResNetTower")  # imports torchvision
 
@@ -41,23 +46,34 @@ class ClipTextEncoder:
         _check_tokens_fit(shape, self._tokenizer.vocab_size)
         reader = TensorReader(tensors, ("bert.", "text_projection"), self._device)
         self._tower = TextTower(reader, shape, pick_precision(precision, self._device))
+        weights = shape.text_num_hidden_layers * shape.text_hidden_size**2 * 12
+        self._lanes = Lanes(self._device, heavy=weights >= _HEAVY)
         self.dim = shape.embed_dim
 
     def prepare(self, texts: Sequence[str]) -> Tokens:
         """Tokenise a batch."""
         return self._tokenizer.prepare(texts)
 
-    @torch.inference_mode()
     def encode(self, tokens: Tokens) -> Vectors:
-        """Encode in groups of like length; no padding is computed."""
-        lengths = np.count_nonzero(tokens.ids, axis=1)
-        vectors = np.empty((len(lengths), self.dim), dtype=np.float32)
-        order = np.argsort(lengths, kind="stable")
-        at_once = _TEXT_ROWS[self._device.type]
-        for start in range(0, len(order), at_once):
-            rows = order[start : start + at_once]
+        """Encode in passes of texts of like length; no padding is computed."""
+        vectors = np.empty((len(tokens.ids), self.dim), dtype=np.float32)
+
+        @torch.inference_mode()
+        def one_pass(rows: Ids) -> None:
             vectors[rows] = _unit_rows(self._tower(pack(tokens.ids[rows], self._device)))
+
+        self._lanes.run(one_pass, self._passes(np.count_nonzero(tokens.ids, axis=1)))
         return vectors
+
+    def _passes(self, lengths: Ids) -> list[Ids]:
+        """Cut the rows, shortest text first, into passes of about as many tokens each."""
+        order = np.argsort(lengths, kind="stable")
+        ends = lengths[order].cumsum()
+        total = int(ends[-1]) if len(ends) else 0
+        rounds = ceil(total / _PASS_TOKENS[self._device.type] / self._lanes.count)
+        count = max(1, min(rounds * self._lanes.count, total // _FEWEST_TOKENS))
+        cuts = np.searchsorted(ends, [total * part / count for part in range(1, count)])
+        return [rows for rows in np.split(order, cuts) if len(rows)]
 
 
 class ClipImageEncoder:
@@ -69,17 +85,21 @@ class ClipImageEncoder:
         shape = read_image_shape(tensors)
         dtype = pick_precision(precision, self._device)
         self._tower = _image_tower(tensors, shape, self._device, dtype)
+        self._lanes = Lanes(self._device, heavy=_is_heavy(shape))
         self.dim, self.image_size = shape.embed_dim, shape.image_resolution
 
-    @torch.inference_mode()
     def encode(self, pixels: Pixels) -> Vectors:
         """Encode squares made by `tusou.images.to_pixels`."""
         vectors = np.empty((len(pixels), self.dim), dtype=np.float32)
-        at_once = _IMAGE_ROWS[self._device.type]
-        for start in range(0, len(pixels), at_once):
-            rows = slice(start, start + at_once)
+
+        @torch.inference_mode()
+        def one_pass(rows: slice) -> None:
             batch = torch.from_numpy(pixels[rows]).to(self._device)
             vectors[rows] = _unit_rows(self._tower(to_input(batch)))
+
+        share = ceil(len(pixels) / self._lanes.count)
+        size = max(1, min(share, _PASS_PICTURES[self._device.type]))
+        self._lanes.run(one_pass, [slice(i, i + size) for i in range(0, len(pixels), size)])
         return vectors
 
 
@@ -101,6 +121,12 @@ def _image_tower(
         return ImageTower(TensorReader(tensors, ("visual.",), device), shape, precision)
     resnet = cast("Callable[..., Callable[[Tensor], Tensor]]", _RESNET.load())
     return resnet(tensors, shape, device, precision)
+
+
+def _is_heavy(shape: ImageShape) -> bool:
+    if not isinstance(shape.vision_layers, int):
+        return True
+    return shape.vision_layers * shape.vision_width**2 * 12 >= _HEAVY
 
 
 def _check_tokens_fit(shape: TextShape, vocab_size: int) -> None:
