@@ -18,6 +18,9 @@ R = TypeVar("R")
 # How much the newest batch counts in the measured batch time.
 _NEWEST = 0.3
 _SHORTEST_RETRY = 0.05
+# How much of a caller's time a predicted wait may take: batches differ, and an answer that comes
+# too late was computed for nothing.
+_MARGIN = 0.8
 
 
 class Busy(Overloaded):
@@ -106,7 +109,7 @@ class MicroBatcher(Generic[T, R]):
         left = deadline - asyncio.get_running_loop().time()
         if left <= 0:
             raise DeadlineExceeded("The time limit passed before the search began.")
-        if wait > left or len(self._waiting) + count > self._limits.max_waiting:
+        if wait > left * _MARGIN or len(self._waiting) + count > self._limits.max_waiting:
             # Jitter, so that refused callers do not come back together.
             pause = wait * random.uniform(0.5, 1.5)  # noqa: S311 - no secret
             raise Busy("The service is at capacity.", max(_SHORTEST_RETRY, pause))

@@ -172,9 +172,10 @@ class Refusal(Exception):
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-def known(error: TusouError) -> tuple[str, Meaning]:
+def known(error: TusouError | Refusal) -> tuple[str, Meaning]:
     """Return the code and meaning an error has over HTTP; one without a meaning is a bug."""
-    for cls in type(error).__mro__:
+    cause = error.error if isinstance(error, Refusal) else error
+    for cls in type(cause).__mro__:
         if issubclass(cls, TusouError) and cls in MEANINGS:
             return cls.code, MEANINGS[cls]
     return Internal.code, MEANINGS[Internal]
@@ -183,7 +184,7 @@ def known(error: TusouError) -> tuple[str, Meaning]:
 def problem(error: TusouError | Refusal, request_id: str) -> Response:
     """Build the answer to an error: RFC 9457, ASCII, at most 2 KiB."""
     refusal = error if isinstance(error, Refusal) else Refusal(error)
-    code, meaning = known(refusal.error)
+    code, meaning = known(error)
     body: dict[str, object] = {
         "type": f"/problems/{code}",
         "title": meaning.title,
@@ -218,18 +219,16 @@ def _fit(body: dict[str, object], details: list[dict[str, object]]) -> bytes:
 
 
 def install(app: FastAPI) -> None:
-    """Answer every error the routes and the router raise."""
+    """Turn the framework's own errors into ours; the front door answers them all."""
 
-    async def on_error(request: Request, error: Exception) -> Response:
-        return problem(_translate(error), request.state.request_id)
+    async def on_error(_: Request, error: Exception) -> Response:
+        raise _translate(error) from None
 
-    for kind in (TusouError, Refusal, HTTPException, RequestValidationError):
+    for kind in (HTTPException, RequestValidationError):
         app.add_exception_handler(kind, on_error)
 
 
 def _translate(error: Exception) -> TusouError | Refusal:
-    if isinstance(error, TusouError | Refusal):
-        return error
     if isinstance(error, HTTPException):
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
             return Refusal(MethodNotAllowed(), headers=error.headers or {})

@@ -12,7 +12,7 @@ from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Scope, Send
 
 from service.engine import Engine
-from service.errors import Refusal, problem
+from service.errors import Internal, Refusal, known, problem
 from tusou.errors import TusouError
 
 _log = logging.getLogger(__name__)
@@ -56,7 +56,9 @@ class Exchange:
         await self._send(message)
 
     async def refuse(self, error: TusouError | Refusal) -> None:
-        """Answer with a problem, unless an answer has begun."""
+        """Answer with a problem, unless an answer has begun; a bug goes to the log."""
+        if known(error)[0] == Internal.code:
+            _log.exception("request failed", extra={"fields": {"request_id": self.id}})
         if not self.status:
             await problem(error, self.id)(self._scope, _nothing, self.send)
 

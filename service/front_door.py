@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-import logging
 import re
 
 from starlette.datastructures import Headers
@@ -31,8 +30,6 @@ from service.limits import (
 )
 from service.rate import RateLimiter
 from tusou.errors import InvalidRequest, NotReady, TusouError
-
-_log = logging.getLogger(__name__)
 
 # What needs no key: probes, and the page, which holds no data of its own.
 PUBLIC_PATHS = frozenset({"/", "/healthz", "/readyz"})
@@ -72,7 +69,6 @@ class FrontDoor:
         except asyncio.CancelledError:  # only the end of the process does this
             await exchange.refuse(NotReady())
         except Exception:  # noqa: BLE001 - a bug in a route must not reach the client
-            _log.exception("request failed", extra={"fields": {"request_id": exchange.id}})
             await exchange.refuse(Internal())
         finally:
             exchange.record()

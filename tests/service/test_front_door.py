@@ -10,7 +10,8 @@ from fastapi.testclient import TestClient
 from httpx import Response
 
 from tests.service.hostile import APPENDIX, MORE, Hostile
-from tests.service.tiny import TinySource, connected
+from tests.service.tiny import TinyBundle, TinyPipeline, TinySource, connected
+from tusou.errors import MissingDependency
 
 MEMBERS = {"type", "title", "status", "detail", "code", "request_id"}
 # Exception text, addresses and paths of the server.
@@ -182,6 +183,15 @@ def test_a_bug_is_a_constant_500_and_a_traceback_in_the_log(
     (record,) = [record for record in caplog.records if record.exc_info]
     assert "ZeroDivisionError" in (record.exc_text or "")
     assert record.__dict__["fields"] == {"request_id": response.headers["x-request-id"]}
+
+
+def test_an_error_nobody_expected_of_a_call_is_a_bug_too(
+    client: TestClient, source: TinySource, caplog: pytest.LogCaptureFixture
+) -> None:
+    source.pipeline, source.error = TinyPipeline(TinyBundle("v2")), MissingDependency("no faiss")
+    response = client.post("/admin/reload")
+    assert (response.status_code, problem_of(response)["code"]) == (500, "internal")
+    assert [record.message for record in caplog.records if record.exc_info] == ["request failed"]
 
 
 def test_only_named_hosts_are_served_when_any_are_named(source: TinySource) -> None:
