@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -28,11 +28,15 @@ def toy(
 
     from lab.progress import progress
     from lab.toy.dataset import SplitSize, write_toy
+    from lab.toy.products import SPLITS
 
     train = train_items or 4 * items
+    names = splits.split(",")
+    if not set(names) <= SPLITS.keys() or len(set(names)) < len(names):
+        raise typer.BadParameter(f"give some of {', '.join(SPLITS)}", param_hint="--splits")
     wanted = [
         SplitSize(name, train, train) if name == "train" else SplitSize(name, items, queries)
-        for name in splits.split(",")
+        for name in names
     ]
     with plain_errors(), progress() as watcher:
         reports = write_toy(
@@ -68,7 +72,7 @@ def train(
     ] = 128,
     lr: Annotated[float, typer.Option(min=0.0, help="Peak learning rate.")] = 5e-5,
     weight_decay: Annotated[float, typer.Option(min=0.0)] = 0.001,
-    precision: Annotated[str, typer.Option(help="fp32 or bf16.")] = "fp32",
+    precision: Annotated[Literal["fp32", "bf16"], typer.Option(help="Of the towers.")] = "fp32",
     seed: Annotated[int, typer.Option(min=0)] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     force: Annotated[bool, typer.Option(help="Start over, replacing OUT.")] = False,

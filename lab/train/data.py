@@ -41,9 +41,12 @@ def open_split(data: Path, split: str, size: int, cache: Path, watcher: Watcher)
 
     Queries without a usable picture among their answers are left out; BadDataset when none is left.
     """
-    ids, pixels = _pictures(data / f"MR_{split}_imgs.tsv", size, cache, watcher)
+    images, asked = data / f"MR_{split}_imgs.tsv", data / f"MR_{split}_queries.jsonl"
+    if missing := [path for path in (images, asked) if not path.is_file()]:
+        raise BadDataset(f"{missing[0]} is missing: training needs a train and a valid split")
+    ids, pixels = _pictures(images, size, cache, watcher)
     rows = {item_id: row for row, item_id in enumerate(ids)}
-    queries = read_queries(data / f"MR_{split}_queries.jsonl")
+    queries = read_queries(asked)
     found = [_rows_of(query.item_ids or (), rows) for query in queries]
     kept = [number for number, answers in enumerate(found) if len(answers)]
     if not kept:

@@ -13,7 +13,7 @@ from lab.train.files import save_torch
 from tusou.encoders import find_weights
 from tusou.encoders.architecture import read_image_shape, read_text_shape
 from tusou.encoders.checkpoint import read_tensors
-from tusou.errors import InputError
+from tusou.errors import BadModel, InputError
 
 # What a checkpoint's tensors do not show, as in every published configuration.
 _UNSEEN = {
@@ -40,7 +40,10 @@ def open_model(model: str) -> CLIP:
 def _restored(tensors: Mapping[str, Tensor]) -> CLIP:
     shape = asdict(read_image_shape(tensors)) | asdict(read_text_shape(tensors)) | _UNSEEN
     model = CLIP(**shape)
-    model.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+    try:
+        model.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+    except RuntimeError as error:
+        raise BadModel(f"not a whole cn_clip checkpoint: {str(error).strip()[:500]}") from None
     return model
 
 

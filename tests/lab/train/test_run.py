@@ -14,7 +14,7 @@ from lab.train import run
 from lab.train.run import TrainReport, TrainSpec, train
 from tusou.encoders import find_weights, load_image_encoder, load_text_encoder
 from tusou.encoders.checkpoint import read_tensors
-from tusou.errors import BadDataset, InputError, OutputExists
+from tusou.errors import BadDataset, BadModel, InputError, OutputExists
 
 VISION = {
     "embed_dim": 64,
@@ -142,6 +142,15 @@ def test_fine_tunes_any_checkpoint(data: Path, tiny_model: Path, tmp_path: Path)
     assert load_image_encoder(find_weights(str(report.checkpoint)), "cpu").image_size == 32
 
 
+def test_refuses_a_checkpoint_with_a_hole(data: Path, tiny_model: Path, tmp_path: Path) -> None:
+    tensors = read_tensors(tiny_model)
+    del tensors["visual.ln_post.bias"]
+    path = tmp_path / "hole.pt"
+    torch.save(tensors, path)
+    with pytest.raises(BadModel, match="ln_post"):
+        train(data, TrainSpec(str(path), 1, 8, 1e-4, 0.0, 0, "fp32"), tmp_path / "x.pt")
+
+
 def test_refuses_what_is_in_the_way(
     data: Path, spec: TrainSpec, whole: TrainReport, tmp_path: Path
 ) -> None:
@@ -163,6 +172,9 @@ def test_passes_over_unusable_pictures(data: Path, spec: TrainSpec, tmp_path: Pa
     assert report.steps == 9
     images.write_bytes(b"20000099\tnot-a-picture\n")
     with pytest.raises(BadDataset, match="no valid query"):
+        train(tmp_path, spec, tmp_path / "out" / "other.pt", device="cpu")
+    images.unlink()
+    with pytest.raises(BadDataset, match="is missing"):
         train(tmp_path, spec, tmp_path / "out" / "other.pt", device="cpu")
 
 
