@@ -105,6 +105,14 @@ def test_nothing_sent_before_the_close_fails() -> None:
     assert set(statuses) == {200}
 
 
+def test_a_signal_ends_it_while_it_loads() -> None:
+    with process("loading", drain_s=0) as server:
+        assert httpx.get(f"{server.url}/healthz").status_code == 200
+        assert httpx.get(f"{server.url}/readyz").status_code == 503
+        server.process.terminate()
+        assert server.exit_code() == 0
+
+
 def test_what_does_not_finish_in_time_is_told_so() -> None:
     with (
         process(drain_s=0, shutdown_s=1, stall_s=60, timeout_ms=30_000) as server,

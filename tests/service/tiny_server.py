@@ -1,6 +1,7 @@
 """A process that serves a tiny pipeline: what it finds is invented, how it lives and dies is real.
 
-Queries named "slow", "hang" and "lost" behave so; opening fails when told to on the command line.
+Queries named "slow", "hang" and "lost" behave so; opening fails, or never ends, when the
+command line says so.
 """
 
 import sys
@@ -40,6 +41,8 @@ def main() -> None:
     logs.configure(settings.log_level)
     keys = ApiKeys.read(settings.api_keys) if settings.api_keys else None
     source = TinySource(Moody(TinyBundle("v1")), error=ERRORS.get(sys.argv[1]))
+    if sys.argv[1] == "loading":
+        source.gate = threading.Event()
     server.leave(server.serve(settings, Engine(source, settings.batching()), keys))
 
 
