@@ -31,8 +31,10 @@ from service.limits import (
 from service.rate import RateLimiter
 from tusou.errors import InvalidRequest, NotReady, TusouError
 
-# What needs no key: probes, and the page, which holds no data of its own.
-PUBLIC_PATHS = frozenset({"/", "/healthz", "/readyz"})
+# Asked by address and without a key, by what keeps the process running.
+PROBES = frozenset({"/healthz", "/readyz"})
+# What needs no key: the probes, and the page, which holds no data of its own.
+PUBLIC_PATHS = PROBES | {"/"}
 PUBLIC_PREFIX = "/static/"
 
 _JSON = re.compile(r'application/json(\s*;\s*charset="?utf-8"?)?\s*', re.IGNORECASE)
@@ -78,7 +80,7 @@ class FrontDoor:
         if scope["path"] in self._body_caps:
             exchange.path = scope["path"]
         self._check_size(scope)
-        self._check_host(headers)
+        self._check_host(scope["path"], headers)
         key = _key_of(headers)
         self._check_key(scope["path"], key)
         now = asyncio.get_running_loop().time()
@@ -104,8 +106,10 @@ class FrontDoor:
         if size > self._limits.header_bytes or len(scope["headers"]) > MAX_HEADERS:
             raise HeadersTooLarge
 
-    def _check_host(self, headers: Headers) -> None:
-        if self._limits.hosts and _without_port(headers.get("host", "")) not in self._limits.hosts:
+    def _check_host(self, path: str, headers: Headers) -> None:
+        if not self._limits.hosts or path in PROBES:
+            return
+        if _without_port(headers.get("host", "")) not in self._limits.hosts:
             raise BadHttp
 
     def _check_key(self, path: str, key: bytes) -> None:

@@ -196,10 +196,11 @@ def test_an_error_nobody_expected_of_a_call_is_a_bug_too(
 
 def test_only_named_hosts_are_served_when_any_are_named(source: TinySource) -> None:
     with connected(source, hosts="search.example, testserver") as client:
-        assert client.get("/healthz").status_code == 200
-        assert client.get("/healthz", headers={"Host": "search.example:8000"}).status_code == 200
-        refused = client.get("/healthz", headers={"Host": "evil.example"})
+        assert client.get("/info").status_code == 200
+        assert client.get("/info", headers={"Host": "search.example:8000"}).status_code == 200
+        refused = client.get("/info", headers={"Host": "evil.example"})
         assert (refused.status_code, problem_of(refused)["code"]) == (400, "bad_http")
+        assert client.get("/readyz", headers={"Host": "10.0.0.7:8000"}).status_code == 200
 
 
 def test_an_expired_request_is_a_504(source: TinySource) -> None:
