@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -107,6 +108,17 @@ def test_bfloat16_keeps_the_ranks(sample: "Sample") -> None:
     assert cosines(found, stock_images(sample, [picture])).min() >= 0.9999
 
 
+def test_the_products_of_a_gpu_agree_on_a_cpu_too(tiny: "Sample") -> None:
+    """fp16 goes the way a GPU goes: torch's plain products, norms and sums in float32."""
+    texts = load_text_encoder(weights_of(tiny), "cpu", precision="fp16")
+    vectors = texts.encode(texts.prepare(TEXTS))
+    assert cosines(vectors, stock_texts(tiny, TEXTS)).min() >= 0.99999
+    images = load_image_encoder(weights_of(tiny), "cpu", precision="fp16")
+    pictures = [noise((300, 200), 1), noise((50, 90), 2)]
+    found = images.encode(np.stack([to_pixels(picture, 64) for picture in pictures]))
+    assert cosines(found, stock_images(tiny, pictures)).min() >= 0.99999
+
+
 @pytest.fixture(scope="module")
 def encoder(tiny: "Sample") -> TextEncoder:
     return load_text_encoder(weights_of(tiny), "cpu")
@@ -117,6 +129,15 @@ def test_a_batch_larger_than_one_pass_keeps_its_order(encoder: TextEncoder) -> N
     together = encoder.encode(encoder.prepare(texts))
     alone = np.concatenate([encoder.encode(encoder.prepare([text])) for text in texts])
     assert cosines(together, alone).min() > 0.999999
+
+
+def test_callers_at_the_same_time_get_their_own(encoder: TextEncoder) -> None:
+    batches = [[f"{text}{number}" for text in TEXTS] for number in range(8)]
+    expected = [encoder.encode(encoder.prepare(batch)) for batch in batches]
+    with ThreadPoolExecutor(4) as callers:
+        found = list(callers.map(lambda batch: encoder.encode(encoder.prepare(batch)), batches))
+    for ours, alone in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(ours, alone)
 
 
 def test_many_pictures_keep_their_order(tiny: "Sample") -> None:
