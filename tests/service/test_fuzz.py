@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.service.hostile import APPENDIX, MORE
 from tests.service.tiny import TinyBundle, TinyPipeline, TinySource, connected
 
-FEW = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+FEW = settings(max_examples=75, deadline=None, suppress_health_check=list(HealthCheck))
 SMALL = [hostile.body for hostile in (*APPENDIX, *MORE) if 0 < len(hostile.body) < 10_000]
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
