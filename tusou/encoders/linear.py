@@ -1,5 +1,6 @@
 """The building blocks of a tower: products with weights laid out once for the processor."""
 
+import platform
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -27,10 +28,18 @@ class Product(Protocol):
 
 def product(weight: Tensor, bias: Tensor, activation: Activation = "none") -> Product:
     """Pick the faster of the two products for where the weights are."""
-    packable = weight.dtype in (torch.float32, torch.bfloat16)
-    if weight.device.type == "cpu" and packable and hasattr(_ONEDNN, "_linear_pointwise"):
+    if weight.device.type == "cpu" and _can_pack(weight.dtype):
         return _PackedProduct(weight, bias, activation)
     return _PlainProduct(weight, bias, activation)
+
+
+def _can_pack(precision: torch.dtype) -> bool:
+    """Tell whether oneDNN has been seen to compute it here: on x86-64, bf16 only with AVX512."""
+    if platform.machine() not in ("x86_64", "AMD64") or not hasattr(_ONEDNN, "_linear_pointwise"):
+        return False
+    if precision == torch.bfloat16:
+        return bool(_ONEDNN._is_mkldnn_bf16_supported())  # noqa: SLF001
+    return precision == torch.float32
 
 
 class _PackedProduct:
