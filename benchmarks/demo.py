@@ -1,6 +1,6 @@
 """How long the demo takes and what it finds.
 
-    python -m benchmarks.demo
+python -m benchmarks.demo
 """
 
 import argparse

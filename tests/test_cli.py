@@ -74,3 +74,12 @@ def test_an_error_of_ours_is_one_line_and_exit_1(tmp_path: Path) -> None:
 @pytest.mark.parametrize("words", [["nonsense"], ["info"], ["info", "/does/not/exist"]])
 def test_wrong_usage_is_exit_2(words: list[str]) -> None:
     assert run(*words).returncode == 2
+
+
+def test_a_client_only_install_says_what_a_verb_needs(tmp_path: Path) -> None:
+    hidden = "import sys; sys.modules.update(dict.fromkeys(['pydantic', 'numpy', 'torch']))\n"
+    call = f"sys.argv = ['tusou', 'info', {str(tmp_path)!r}]\nfrom tusou.cli import main; main()"
+    command = [sys.executable, "-c", hidden + call]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.fullmatch(r"missing_dependency: .*install tusou\[cpu\]\n", done.stderr)

@@ -102,7 +102,8 @@ class Bundle:
         return Golden(tuple(stored["texts"]), np.array(stored["vectors"], np.float32))
 
     @cached_property
-    def _places(self) -> npt.NDArray[np.int64]:
+    def places(self) -> npt.NDArray[np.int64]:
+        """Byte offset and length of every item's picture in the pool's file, shape (n, 2)."""
         places: npt.NDArray[np.int64] = np.load(self.path(PICTURES), allow_pickle=False)
         return places
 
@@ -115,7 +116,7 @@ class Bundle:
         if key is None:
             raise UnknownItem("the pool holds no item of this id")
         label = f"{item_id}\t".encode()
-        offset, length = (int(number) for number in self._places[key])
+        offset, length = (int(number) for number in self.places[key])
         try:
             with Path(self.manifest.source.path).open("rb") as pool:
                 pool.seek(offset - len(label))

@@ -8,7 +8,7 @@ import typer
 
 from tusou import __version__
 from tusou.errors import MissingDependency
-from tusou.registry import Lazy
+from tusou.registry import Lazy, extras_named
 
 # verb -> (where it lives, what it does): help must not import what it describes.
 VERBS: dict[str, tuple[Lazy, str]] = {
@@ -30,11 +30,11 @@ def main() -> None:
     """Run the command line; exit 0 done, 1 our error, 2 wrong usage."""
     called = next((word for word in sys.argv[1:] if not word.startswith("-")), None)
     try:
-        app = _app(called)
+        with extras_named("cpu"):  # verbs import what they need when they run
+            _app(called)()
     except MissingDependency as error:
         typer.secho(f"{error.code}: {error}", err=True, fg="red")
         sys.exit(1)
-    app()
 
 
 def _app(called: str | None) -> typer.Typer:

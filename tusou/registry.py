@@ -1,9 +1,13 @@
 """Found by name: implementations are imported when first asked for, never before."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 
 from tusou.errors import MissingDependency
+
+_OURS = {"tusou", "service", "indexer", "lab", "clients"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,17 +20,18 @@ class Lazy:
     def load(self) -> object:
         """Import and return the attribute; MissingDependency names the extra to install."""
         module, _, attribute = self.target.partition(":")
-        try:
+        with extras_named(self.extra):
             return getattr(import_module(module), attribute)
-        except ModuleNotFoundError as error:
-            if (error.name or "").split(".")[0] in {
-                "tusou",
-                "service",
-                "indexer",
-                "lab",
-                "clients",
-            }:
-                raise
-            raise MissingDependency(
-                f"this needs the package {error.name!r}: install tusou[{self.extra}]"
-            ) from error
+
+
+@contextmanager
+def extras_named(extra: str) -> Iterator[None]:
+    """Turn the failed import of a package that is not ours into advice on what to install."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] in _OURS:
+            raise
+        raise MissingDependency(
+            f"this needs the package {error.name!r}: install tusou[{extra}]"
+        ) from error

@@ -83,8 +83,10 @@ class SearchPipeline:
     def check(self) -> None:
         """Compare index, ids and golden texts with what the manifest promises."""
         count, dim = self.bundle.item_count, self.bundle.manifest.model.dim
-        found = (len(self._index), len(self.bundle.ids), self._index.dim, self._encoder.dim)
-        if found != (count, count, dim, dim):
+        bundle, index = self.bundle, self._index
+        # Ids and places are read now: the version's folder may be gone when they are first asked.
+        counts = {len(index), len(bundle.ids), len(bundle.places)}
+        if counts != {count} or {index.dim, self._encoder.dim} != {dim}:
             raise IncompatibleBundle(
                 f"{self.bundle.folder}: index, ids and model do not belong together; index again"
             )
@@ -108,6 +110,8 @@ class SearchPipeline:
         tokens = self._encoder.prepare(queries)
         marks.append(perf_counter())
         vectors = self._encoder.encode(tokens)
+        if not np.isfinite(vectors).all():  # an index would answer these with nonsense
+            raise FloatingPointError("the text tower gave a vector that is not finite")
         marks.append(perf_counter())
         found = self._index.search(vectors, min(max(top_k), len(self._index)))
         hits = tuple(

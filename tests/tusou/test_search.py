@@ -148,3 +148,21 @@ def test_refuses_a_checkpoint_that_is_none(copy: Path, tmp_path: Path) -> None:
     (tmp_path / "not.pt").write_bytes(b"PK\x03\x04 not a checkpoint")
     with pytest.raises((BadModel, IncompatibleBundle)):
         SearchPipeline.open(copy, model=str(tmp_path / "not.pt"))
+
+
+def test_a_vector_that_is_not_finite_reaches_no_index(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = SearchPipeline.open(bundle)
+    encode = opened._encoder.encode
+    monkeypatch.setattr(
+        opened._encoder, "encode", lambda tokens: encode(tokens) * np.float32("nan")
+    )
+    with pytest.raises(FloatingPointError):
+        opened.search(["裙"], [1])
+
+
+def test_pictures_outlive_the_versions_folder(copy: Path) -> None:
+    opened = SearchPipeline.open(copy).bundle
+    shutil.rmtree(opened.folder)
+    assert opened.picture("1000")[1] == "image/png"

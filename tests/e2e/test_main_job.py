@@ -1,0 +1,70 @@
+"""The main job as a user runs it: processes, files and HTTP, from drawing to scores."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def tusou(*words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "tusou", *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, object]]:
+    folder = tmp_path_factory.mktemp("demo") / "run"
+    done = tusou("demo", "--dir", str(folder), "--items", "400", "--queries", "40", "--json")
+    assert done.returncode == 0, done.stderr
+    report: dict[str, object] = json.loads(done.stdout)
+    return folder, report
+
+
+def rows(path: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.mark.timeout(180)
+def test_the_demo_finds_most_of_what_it_is_asked(demo: tuple[Path, dict[str, object]]) -> None:
+    _, report = demo
+    metrics = report["metrics"]
+    assert isinstance(metrics, dict)
+    assert (report["items"], report["queries"]) == (400, 40)
+    # Chance is 10 of 400 items for about six right ones: 14 %.
+    assert metrics["hit@10"] >= 70
+    assert metrics["mean_recall"] == pytest.approx(
+        (metrics["hit@1"] + metrics["hit@5"] + metrics["hit@10"]) / 3
+    )
+
+
+def test_the_submission_keeps_every_row_and_fills_ten_ids(
+    demo: tuple[Path, dict[str, object]],
+) -> None:
+    folder, _ = demo
+    asked = rows(folder / "data" / "MR_test_queries.jsonl")
+    answered = rows(folder / "pred.jsonl")
+    assert [row["query_id"] for row in answered] == [row["query_id"] for row in asked]
+    assert [row["query_text"] for row in answered] == [row["query_text"] for row in asked]
+    for row in answered:
+        ids = row["item_ids"]
+        assert isinstance(ids, list)
+        assert len(set(ids)) == 10
+        assert all(type(item_id) is int for item_id in ids)
+
+
+def test_indexing_again_has_nothing_to_do(demo: tuple[Path, dict[str, object]]) -> None:
+    folder, _ = demo
+    images = str(folder / "data" / "MR_test_imgs.tsv")
+    done = tusou("index", images, "--out", str(folder / "bundle"), "--model", "demo", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["encoded"] == 0
+
+
+def test_a_folder_of_something_else_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work")
+    done = tusou("demo", "--dir", str(tmp_path))
+    assert done.returncode == 1
+    assert done.stderr.startswith("output_exists: ")
+    assert (tmp_path / "thesis.txt").read_text() == "years of work"
