@@ -104,6 +104,7 @@ def build_record(inputs: Inputs, factory: str) -> dict[str, str | int]:
     return {
         "factory": factory,
         "device": inputs.device,
+        "precision": inputs.precision,
         "shard_rows": inputs.shard_rows,
         "batch_rows": inputs.batch_rows,
         **inputs.libraries,
@@ -140,7 +141,8 @@ def _write_vectors(store: ShardStore, shards: int, count: int, path: Path) -> Ve
 
 
 def _write_golden(recipe: Recipe, path: Path) -> None:
-    encoder = load_text_encoder(recipe.weights, "cpu", recipe.prompt)
+    # Single precision, whatever the pictures had: what every other one is measured against.
+    encoder = load_text_encoder(recipe.weights, "cpu", recipe.prompt, "fp32")
     vectors = encoder.encode(encoder.prepare(GOLDEN_TEXTS))
     golden = {"texts": GOLDEN_TEXTS, "vectors": vectors.tolist()}
     path.write_text(json.dumps(golden, ensure_ascii=False), encoding="utf-8")

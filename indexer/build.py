@@ -14,7 +14,7 @@ from indexer.plan import Inputs, Plan, make_plan
 from indexer.publish import only_writer, publish
 from tusou import __version__
 from tusou.bundle import CURRENT, FAILURES, Bundle
-from tusou.encoders import DEMO, MODELS, Weights, find_weights, load_image_encoder
+from tusou.encoders import DEMO, MODELS, Weights, find_weights, image_precision, load_image_encoder
 from tusou.errors import ArtifactError, BadDataset, InvalidRequest, OutputExists
 from tusou.files import replace_folder, sha256_of
 from tusou.manifest import Counts
@@ -39,6 +39,7 @@ class BuildSpec:
     prompt: str | None = None
     max_bad: str = "1%"  # a count of lines, or a share of them
     workers: int | None = None  # decoding processes; None is one a core
+    precision: str = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,7 @@ def _embed(
     spec: BuildSpec, plan: Plan, store: ShardStore, weights: Weights, progress: Progress
 ) -> tuple[int, int]:
     """Encode what is missing; the image tower is gone from memory when this returns."""
-    encoder = load_image_encoder(weights, spec.device)
+    encoder = load_image_encoder(weights, spec.device, plan.inputs.precision)
     workers = spec.workers or os.cpu_count() or 1
     progress.start(len(plan))
     with Decoder(spec.images, encoder.image_size, workers) as decoder:
@@ -119,6 +120,7 @@ def _inputs(spec: BuildSpec, weights: Weights) -> Inputs:
         images_mtime_ns=state.st_mtime_ns,
         model_sha256=weights.digest,
         device=spec.device,
+        precision=image_precision(weights, spec.device, spec.precision),
         shard_rows=SHARD_ROWS,
         batch_rows=BATCH_ROWS,
         libraries=_libraries(),

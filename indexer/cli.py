@@ -28,6 +28,9 @@ def index(
         str, typer.Option(help="FAISS factory string; auto chooses by pool size and recall.")
     ] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    precision: Annotated[
+        str, typer.Option(help="fp32, bf16 or fp16; auto takes what the device does fastest.")
+    ] = "auto",
     prompt: Annotated[
         str | None, typer.Option(help="Template for queries, such as 这是一个商品搜索：{query}")
     ] = None,
@@ -45,7 +48,7 @@ def index(
     from indexer.progress import ProgressBar
 
     with plain_errors():
-        spec = BuildSpec(images, model, factory, device, prompt, max_bad, workers)
+        spec = BuildSpec(images, model, factory, device, prompt, max_bad, workers, precision)
         with ProgressBar() as progress:
             report = build(spec, out, progress, force=force)
     counts = report.counts
@@ -85,6 +88,7 @@ def info(bundle: _Bundle, as_json: _Json = False) -> None:
         "items": f"{counts.embedded:,} of {counts.items:,} lines, {counts.failed:,} failed",
         "ids": "integers" if made.id_type == "int" else "strings",
         "model": f"{model.name} (sha256 {model.sha256[:12]}, {model.dim} dimensions)",
+        "precision": str(made.build.get("precision", "fp32")),
         "prompt": made.prompt or "none",
         "index": f"{made.index.factory} {made.index.tuning}".strip(),
         "index_recall@10": "1 (exact)" if recall is None else f"{recall:.4f} (measured)",

@@ -56,6 +56,11 @@ class Pipeline(Protocol):
         """What is searched."""
         ...
 
+    @property
+    def precision(self) -> str:
+        """In which precision queries are encoded."""
+        ...
+
     def search(self, queries: Sequence[str], top_k: Sequence[int]) -> Answers:
         """Answer normalised queries; called by one thread at a time."""
         ...
@@ -148,6 +153,11 @@ class Engine:
     def bundle(self) -> ServedBundle:
         """What is served now; NotReady before there is anything."""
         return self._current().bundle
+
+    @property
+    def precision(self) -> str:
+        """In which precision queries are encoded now; NotReady as for `bundle`."""
+        return self._current().precision
 
     async def loaded(self) -> None:
         """Wait until the first load has ended, well or with `load_error`."""

@@ -26,6 +26,9 @@ class Settings(BaseSettings):
     device: str = Field(
         default="auto", description="Where the model runs: auto, cpu, cuda, cuda:1."
     )
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        default="auto", description="Of the model; auto is what the device multiplies fastest."
+    )
     model: str | None = Field(
         default=None,
         description="A model in place of the one the bundle names; its weights must match.",

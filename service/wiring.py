@@ -16,6 +16,7 @@ class BundleSource:
     root: Path
     device: str
     model: str | None
+    precision: str
 
     def current_version(self) -> str:
         """Read CURRENT."""
@@ -25,12 +26,14 @@ class BundleSource:
         """Verify and load the current version."""
         from tusou.search import SearchPipeline  # noqa: PLC0415 - heavy, and loaded in a thread
 
-        return SearchPipeline.open(self.root, device=self.device, model=self.model)
+        return SearchPipeline.open(
+            self.root, device=self.device, model=self.model, precision=self.precision
+        )
 
 
 def make_engine(settings: Settings) -> Engine:
     """Build the engine of these settings; nothing is read before it is entered."""
     if settings.bundle is None:
         raise InputError("No bundle to serve: give its folder, or set TUSOU_BUNDLE.")
-    source = BundleSource(settings.bundle, settings.device, settings.model)
+    source = BundleSource(settings.bundle, settings.device, settings.model, settings.precision)
     return Engine(source, settings.batching())

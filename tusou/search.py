@@ -57,7 +57,14 @@ class SearchPipeline:
         self._encoder, self._index = encoder, index
 
     @classmethod
-    def open(cls, root: Path, *, device: str = "auto", model: str | None = None) -> Self:
+    def open(
+        cls,
+        root: Path,
+        *,
+        device: str = "auto",
+        model: str | None = None,
+        precision: str = "auto",
+    ) -> Self:
         """Open the version that CURRENT names, once every byte of it is verified.
 
         `model` says where the weights are when not where the manifest's model name leads.
@@ -74,11 +81,16 @@ class SearchPipeline:
                 f"({manifest.model.sha256[:12]}), found {weights.name} ({weights.digest[:12]}); "
                 "give the right model with --model, or index again"
             )
-        encoder = load_text_encoder(weights, device, manifest.prompt)
+        encoder = load_text_encoder(weights, device, manifest.prompt, precision)
         index = load_index(manifest.index.spec, bundle.path(INDEX), index_device(device))
         pipeline = cls(bundle, encoder, index)
         pipeline.check()
         return pipeline
+
+    @property
+    def precision(self) -> str:
+        """Say in which precision queries are encoded: fp32, bf16 or fp16."""
+        return self._encoder.precision
 
     def check(self) -> None:
         """Compare index, ids and golden texts with what the manifest promises."""

@@ -45,6 +45,7 @@ async def info(engine: EngineDep) -> Info:
         tusou_version=__version__,
         index_version=bundle.version,
         item_count=bundle.item_count,
+        precision=engine.precision,
         manifest=bundle.manifest.model_dump(mode="json", exclude={"files"}),
     )
 

@@ -73,6 +73,7 @@ def test_gives_back_the_very_bytes_of_a_picture(real: TestClient) -> None:
 def test_info_says_how_the_index_was_made(real: TestClient) -> None:
     info = real.get("/info").json()
     assert info["item_count"] == 40
+    assert (info["precision"], info["manifest"]["build"]["precision"]) == ("fp32", "fp32")
     assert info["manifest"]["model"]["dim"] == 64
     assert info["manifest"]["index"]["factory"] == "Flat"
     assert "files" not in info["manifest"]

@@ -52,6 +52,7 @@ class TinyPipeline:
     batches: list[list[str]] = field(default_factory=list)
     error: Exception | None = None
     warm: bool = False
+    precision: str = "fp32"
 
     def search(self, queries: Sequence[str], top_k: Sequence[int]) -> Answers:
         self.batches.append(list(queries))
