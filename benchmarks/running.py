@@ -36,6 +36,7 @@ def service(bundle: Path, **environment: str) -> Iterator[Service]:
     port = _free_port()
     command = [sys.executable, "-m", "tusou", "serve", str(bundle), "--port", str(port)]
     environment = {"TUSOU_LOG_LEVEL": "warning", "TUSOU_DRAIN_S": "0", **environment}
+    environment = {"TUSOU_CACHE_QUERIES": "0", **environment}
     started = perf_counter()
     with subprocess.Popen(command, env={**os.environ, **environment}) as process:
         url = f"http://127.0.0.1:{port}"

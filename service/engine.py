@@ -231,7 +231,7 @@ class Engine:
         """Answer one batch, in the batcher's thread; a swap meanwhile is for the next."""
         pipeline = self._current()
         answers = pipeline.search([one.query for one in asked], [one.top_k for one in asked])
-        self.metrics.observe_batch(len(asked), answers.times)
+        self.metrics.observe_batch(len(asked), answers)
         version = pipeline.bundle.version
         return [Found(hits, version) for hits in answers.hits]
 

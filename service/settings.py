@@ -39,6 +39,9 @@ class Settings(BaseSettings):
     timeout_ms: int = Field(
         default=2000, ge=1, le=30_000, description="Time limit of a search whose client names none."
     )
+    cache_queries: int = Field(
+        default=10_000, ge=0, description="Queries whose vectors are kept in memory; 0: none."
+    )
     stall_s: Seconds = Field(default=10, description="A batch older than this ends the process.")
 
     max_body_bytes: Count = Field(default=64 * 1024, description="Cap on the body of /search.")

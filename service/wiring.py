@@ -17,6 +17,7 @@ class BundleSource:
     device: str
     model: str | None
     precision: str
+    remember: int
 
     def current_version(self) -> str:
         """Read CURRENT."""
@@ -27,7 +28,11 @@ class BundleSource:
         from tusou.search import SearchPipeline  # noqa: PLC0415 - heavy, and loaded in a thread
 
         return SearchPipeline.open(
-            self.root, device=self.device, model=self.model, precision=self.precision
+            self.root,
+            device=self.device,
+            model=self.model,
+            precision=self.precision,
+            remember=self.remember,
         )
 
 
@@ -35,5 +40,11 @@ def make_engine(settings: Settings) -> Engine:
     """Build the engine of these settings; nothing is read before it is entered."""
     if settings.bundle is None:
         raise InputError("No bundle to serve: give its folder, or set TUSOU_BUNDLE.")
-    source = BundleSource(settings.bundle, settings.device, settings.model, settings.precision)
+    source = BundleSource(
+        settings.bundle,
+        settings.device,
+        settings.model,
+        settings.precision,
+        settings.cache_queries,
+    )
     return Engine(source, settings.batching())

@@ -10,7 +10,7 @@ from typing import Self
 import numpy as np
 
 from tusou.bundle import INDEX, Bundle
-from tusou.encoders import TextEncoder, Weights, find_weights, load_text_encoder
+from tusou.encoders import QueryMemory, TextEncoder, Weights, find_weights, load_text_encoder
 from tusou.errors import IncompatibleBundle, InvalidRequest
 from tusou.indexes import VectorIndex, index_device, load_index
 from tusou.manifest import Model
@@ -44,6 +44,7 @@ class Answers:
 
     hits: tuple[Hits, ...]
     times: StageTimes
+    remembered: int = 0  # queries whose vector was known from before
 
 
 class SearchPipeline:
@@ -52,9 +53,12 @@ class SearchPipeline:
     One call at a time: the owner of the pipeline is its only caller.
     """
 
-    def __init__(self, bundle: Bundle, encoder: TextEncoder, index: VectorIndex) -> None:
+    def __init__(
+        self, bundle: Bundle, encoder: TextEncoder, index: VectorIndex, remember: int = 0
+    ) -> None:
         self.bundle = bundle
         self._encoder, self._index = encoder, index
+        self._memory = QueryMemory(encoder, remember)
 
     @classmethod
     def open(
@@ -64,8 +68,11 @@ class SearchPipeline:
         device: str = "auto",
         model: str | None = None,
         precision: str = "auto",
+        remember: int = 0,
     ) -> Self:
         """Open the version that CURRENT names, once every byte of it is verified.
+
+        `remember` is the number of queries whose vectors are kept for when they come again.
 
         `model` says where the weights are when not where the manifest's model name leads.
         Raises CorruptBundle, and IncompatibleBundle when the weights are not the ones that
@@ -83,7 +90,7 @@ class SearchPipeline:
             )
         encoder = load_text_encoder(weights, device, manifest.prompt, precision)
         index = load_index(manifest.index.spec, bundle.path(INDEX), index_device(device))
-        pipeline = cls(bundle, encoder, index)
+        pipeline = cls(bundle, encoder, index, remember)
         pipeline.check()
         return pipeline
 
@@ -114,16 +121,15 @@ class SearchPipeline:
     def warm_up(self) -> None:
         """Run the first, slow calls before anyone waits for them."""
         for count in (1, 8, 32):
-            self.search(["纯棉碎花吊带裙"] * count, [10] * count)
+            tokens = self._encoder.prepare(["纯棉碎花吊带裙"] * count)
+            self._index.search(self._encoder.encode(tokens), min(10, len(self._index)))
 
     def search(self, queries: Sequence[str], top_k: Sequence[int]) -> Answers:
         """Answer normalised queries, each with its own number of items (fewer in a small pool)."""
         marks = [perf_counter()]
         tokens = self._encoder.prepare(queries)
         marks.append(perf_counter())
-        vectors = self._encoder.encode(tokens)
-        if not np.isfinite(vectors).all():  # an index would answer these with nonsense
-            raise FloatingPointError("the text tower gave a vector that is not finite")
+        vectors, remembered = self._memory.encode(tokens)
         marks.append(perf_counter())
         found = self._index.search(vectors, min(max(top_k), len(self._index)))
         hits = tuple(
@@ -131,7 +137,8 @@ class SearchPipeline:
             for row, (k, cut) in enumerate(zip(top_k, tokens.truncated, strict=True))
         )
         marks.append(perf_counter())
-        return Answers(hits, StageTimes(*(after - before for before, after in pairwise(marks))))
+        times = StageTimes(*(after - before for before, after in pairwise(marks)))
+        return Answers(hits, times, remembered)
 
     def _hits(self, found: Neighbors, row: int, k: int, *, truncated: bool) -> Hits:
         ids = self.bundle.ids

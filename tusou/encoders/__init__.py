@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import cast
 
 from tusou.encoders.base import ImageEncoder, TextEncoder, Tokens, Weights
+from tusou.encoders.memory import QueryMemory
 from tusou.encoders.prompted import PromptedEncoder
 from tusou.encoders.weights import DEMO, MODELS, find_weights
 from tusou.registry import Lazy
@@ -13,6 +14,7 @@ __all__ = [
     "DEMO",
     "MODELS",
     "ImageEncoder",
+    "QueryMemory",
     "TextEncoder",
     "Tokens",
     "Weights",
