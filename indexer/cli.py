@@ -27,6 +27,10 @@ def index(
     factory: Annotated[
         str, typer.Option(help="FAISS factory string; auto chooses by pool size and recall.")
     ] = "auto",
+    target_recall: Annotated[
+        float | None,
+        typer.Option(help="Share of the true top 10 to find; 0.999, or 0.99 over 200,000 items."),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     precision: Annotated[
         str, typer.Option(help="fp32, bf16 or fp16; auto takes what the device does fastest.")
@@ -37,9 +41,6 @@ def index(
     max_bad: Annotated[
         str, typer.Option(help="Unusable lines to accept: a count, or a share such as 1%.")
     ] = "1%",
-    workers: Annotated[
-        int | None, typer.Option(help="Processes that decode pictures; one a core.", min=1)
-    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Build again from the start.")] = False,
     as_json: _Json = False,
 ) -> None:
@@ -48,7 +49,16 @@ def index(
     from indexer.progress import ProgressBar
 
     with plain_errors():
-        spec = BuildSpec(images, model, factory, device, prompt, max_bad, workers, precision)
+        spec = BuildSpec(
+            images,
+            model,
+            factory,
+            device,
+            prompt,
+            max_bad,
+            precision=precision,
+            target_recall=target_recall,
+        )
         with ProgressBar() as progress:
             report = build(spec, out, progress, force=force)
     counts = report.counts
