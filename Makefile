@@ -17,7 +17,7 @@ BIN := .venv/bin
 
 export UV_PYTHON_DOWNLOADS = never
 
-.PHONY: help demo serve test check lock clean
+.PHONY: help demo serve test bench check lock clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*##/make \1\t/p' Makefile
@@ -31,6 +31,10 @@ serve: $(ENV)  ## serve the demo: the search page is http://127.0.0.1:8000/
 
 test: $(ENV)  ## run the tests
 	$(BIN)/pytest
+
+bench: $(ENV)  ## measure speed beside stock cn_clip (QUICK=--quick for three rough minutes)
+	$(BIN)/python -m benchmarks.performance $(QUICK)
+	$(BIN)/python -m benchmarks.page
 
 check: $(ENV)  ## format, lint, types, import rules
 	$(BIN)/ruff format --check .
