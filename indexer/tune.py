@@ -26,6 +26,8 @@ TARGET_RECALL = 0.99
 
 # Vectors that fit into a core's cache are compared in the time that anything else takes to begin.
 _CACHED_BYTES = 8 * 2**20
+# A vector fetched out of order costs as much as so many read in a row.
+_SCATTERED = 3
 # How many times less than a plain scan an index must read to take its place.
 _WORTH = 4
 _NPROBES = tuple(2**power for power in range(13))
@@ -137,7 +139,7 @@ def _tune(
 
 
 def _bytes_read(factory: str, tuning: str, count: int, dim: int) -> float:
-    """Estimate what one search for ten items reads."""
+    """Estimate what one search for ten items reads, in bytes read in a row."""
     vector = dim * 4
     numbers = {name: int(value) for name, value in re.findall(r"(\w+)=(\d+)", tuning)}
     codes = re.search(r"PQ(\d+)x4", factory)
@@ -146,4 +148,4 @@ def _bytes_read(factory: str, tuning: str, count: int, dim: int) -> float:
     share, table = 1.0, 0
     if lists:
         share, table = min(1, numbers["nprobe"] / int(lists[1])), int(lists[1]) * vector
-    return table + count * share * item + numbers.get("k_factor_rf", 0) * K * vector
+    return table + count * share * item + numbers.get("k_factor_rf", 0) * K * vector * _SCATTERED
