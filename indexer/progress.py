@@ -40,7 +40,6 @@ class ProgressBar:
         self._encoded = 0
 
     def __enter__(self) -> Self:
-        self._bar.start()
         return self
 
     def __exit__(
@@ -54,6 +53,7 @@ class ProgressBar:
     def start(self, rows: int) -> None:
         """Learn how many rows there are in all."""
         self._task = self._bar.add_task("encode", total=rows, encoded=0)
+        self._bar.start()  # not before: an empty bar would leave a blank line above an error
 
     def advance(self, rows: int, *, encoded: bool) -> None:
         """Count rows as done: encoded just now, or found finished."""
