@@ -13,7 +13,11 @@ from tusou.errors import CorruptBundle, IncompatibleBundle, NotReady
 router = APIRouter(tags=["operations"])
 
 # Where things lie on this machine is nobody else's business; digests of files are for `verify`.
-_KEPT_INSIDE = {"files": True, "source": {"path"}, "model": {"location"}}
+_KEPT_INSIDE: dict[str, bool | set[str]] = {
+    "files": True,
+    "source": {"path"},
+    "model": {"location"},
+}
 
 
 @router.get("/healthz")
