@@ -1,12 +1,13 @@
 """`auto` answers what exact search answers, reads less where the pool allows, and says so."""
 
 from dataclasses import astuple
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from indexer import tune
-from indexer.probes import PROBE_TEXTS
+from indexer import probes, tune
+from indexer.probes import PROBE_TEXTS, Judge
 from indexer.tune import Wanted, build_index
 from tusou.errors import InvalidRequest
 from tusou.types import Vectors
@@ -86,6 +87,37 @@ def test_a_lower_target_reads_less(monkeypatch: pytest.MonkeyPatch) -> None:
     assert 0.7 <= (low.index_recall or 0) <= (high.index_recall or 0)
     cost = [tune._bytes_read(one.spec.factory, one.spec.tuning, 5000, DIM) for one in (low, high)]
     assert cost[0] < cost[1] < 5000 * DIM * 4
+
+
+def test_an_inverted_file_gets_the_smallest_nprobe_that_reaches_the_target() -> None:
+    vectors = directions(6000, 4)
+    built = build_index(vectors, Wanted("IVF256,Flat"), texts)
+    nprobe = int(built.spec.tuning.removeprefix("nprobe="))
+    assert (built.index_recall or 0) >= tune.TARGET_RECALL
+    built.index.tune(f"nprobe={nprobe // 2}")
+    assert Judge(vectors, texts()).recall(built.index) < tune.TARGET_RECALL
+
+
+def test_an_index_without_parameters_is_measured_as_it_is() -> None:
+    built = build_index(directions(2000, 1), Wanted("SQ8"), texts)
+    assert built.spec.tuning == ""
+    assert 0.8 < (built.index_recall or 0) < 1
+
+
+def test_exact_search_in_blocks_is_exact(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probes, "_BLOCK", 128)
+    vectors, asked = directions(1000, 1), directions(20, 2)
+    found = np.take_along_axis(asked @ vectors.T, probes._exact(vectors, asked), axis=1)
+    expected = np.sort(asked @ vectors.T, axis=1)[:, :-11:-1]
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("factory", ["auto", "IVF32,Flat", "PQ16x4fs,RFlat"])
+def test_the_same_vectors_build_the_same_bytes(tmp_path: Path, factory: str) -> None:
+    for name in "ab":
+        built = build_index(structured(3000, 1), Wanted(factory), texts)
+        built.index.save(tmp_path / name)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
 def test_a_gpu_is_given_what_it_can_hold() -> None:
