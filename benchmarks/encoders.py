@@ -26,7 +26,6 @@ from tusou.encoders import (
 from tusou.images import open_image, to_pixels
 from tusou.types import Vectors
 
-TEXT_BATCHES = (1, 8, 32, 256)
 SIDES = (224, 400)
 PICTURES = 16
 PRECISIONS = ("auto", "fp32")
@@ -34,7 +33,7 @@ PRECISIONS = ("auto", "fp32")
 Ways = dict[str, Callable[[], Vectors]]
 
 
-def measure_texts(rounds: int) -> dict[str, object]:
+def measure_texts(rounds: int, batches: tuple[int, ...]) -> dict[str, object]:
     """Encode texts of 8 tokens on average, tokenising included."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "vit-b-16.pt")
@@ -42,7 +41,7 @@ def measure_texts(rounds: int) -> dict[str, object]:
         stock, weights = load_stock(path), find_weights(str(path))
         ours = {name: load_text_encoder(weights, "cpu", precision=name) for name in PRECISIONS}
     figures: dict[str, object] = {"default precision": ours["auto"].precision}
-    for batch in TEXT_BATCHES:
+    for batch in batches:
         texts = queries(batch)
         ways: Ways = {"stock": partial(stock_texts, stock, texts)}
         ways |= {_label(one, name): partial(our_texts, one, texts) for name, one in ours.items()}

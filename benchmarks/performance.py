@@ -25,7 +25,7 @@ _SEARCH = Lazy("benchmarks.search:measure_search")
 # Each part: what runs it, what it is given, and what it is given in a quick run (None: left out).
 PARTS: dict[str, tuple[Lazy, tuple[object, ...], tuple[object, ...] | None]] = {
     "floor": (Lazy("benchmarks.floor:measure_floor"), (20,), (5,)),
-    "texts": (Lazy("benchmarks.encoders:measure_texts"), (21,), (5,)),
+    "texts": (Lazy("benchmarks.encoders:measure_texts"), (21, (1, 8, 32, 256)), (5, (1, 8, 32))),
     "pictures": (Lazy("benchmarks.encoders:measure_pictures"), (28,), (12,)),
     "search, 30k x 512": (_SEARCH, (30_000, 21), (30_000, 7)),
     "search, 1M x 512": (_SEARCH, (1_000_000, 7), None),
@@ -56,7 +56,7 @@ def main() -> None:
         if name not in args.without and not (args.quick and short is None):
             print(f"{name} ...", file=sys.stderr, flush=True)
             figures[name] = _run(name, ["--quick"] * args.quick)
-    record("performance", figures)
+            record("performance", figures)  # a run that is ended keeps the parts it has done
 
 
 def _run(name: str, options: list[str]) -> object:
