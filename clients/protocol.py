@@ -3,8 +3,8 @@
 import json
 import math
 from base64 import b64encode
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Generic, TypedDict, TypeVar
 from urllib.parse import urlsplit
 
@@ -87,7 +87,10 @@ def search(query: str | None, top_k: int, more: More | None = None) -> Call[Hits
 
     def parse(answer: object) -> Hits:
         fields = _fields(answer)
-        return _hits(fields, top_k, _version(fields), _understood(fields))
+        positive, negative = _understood(fields)
+        changed = fields.get("version_changed") is True
+        found = _hits(fields, top_k, _version(fields))
+        return replace(found, positive=positive, negative=negative, version_changed=changed)
 
     body: dict[str, object] = {} if query is None else {"query": query}
     body |= {"top_k": top_k, **(more or {})}
@@ -232,16 +235,17 @@ def _version(fields: dict[str, object]) -> str:
     return version
 
 
-def _understood(fields: dict[str, object]) -> dict[str, str]:
-    said = _fields(fields.get("interpreted", {}))
-    if not all(isinstance(text, str) for text in said.values()):
-        raise ValueError("`interpreted` does not hold texts")
-    return {key: str(said[key]) for key in ("positive", "negative") if key in said}
+def _understood(fields: dict[str, object]) -> tuple[str | None, str | None]:
+    if "interpreted" not in fields:
+        return None, None
+    said = _fields(fields["interpreted"])
+    positive, negative = said.get("positive"), said.get("negative")
+    if not isinstance(positive, str) or not isinstance(negative, str):
+        raise ValueError("`interpreted` is not what was wanted and what was refused")
+    return positive, negative
 
 
-def _hits(
-    fields: dict[str, object], top_k: int, version: str, understood: Mapping[str, str] | None = None
-) -> Hits:
+def _hits(fields: dict[str, object], top_k: int, version: str) -> Hits:
     ids, scores, truncated = (fields.get(key) for key in ("item_ids", "scores", "truncated"))
     if not isinstance(ids, list) or not all(_is_id(item) for item in ids):
         raise ValueError("`item_ids` is not a list of integers or strings")
@@ -254,9 +258,7 @@ def _hits(
     "".join(map(str, ids)).encode()  # UnicodeEncodeError: half a surrogate pair is no id
     if not isinstance(truncated, bool):
         raise ValueError("`truncated` is not true or false")
-    changed = fields.get("version_changed") is True
-    found = tuple(ids), tuple(map(float, scores)), truncated, version
-    return Hits(*found, **(understood or {}), version_changed=changed)
+    return Hits(tuple(ids), tuple(map(float, scores)), truncated, version)
 
 
 def _is_id(value: object) -> bool:
