@@ -1,21 +1,32 @@
 """What goes over the wire, and how a body becomes a request."""
 
-from collections.abc import Sequence
-from typing import Annotated, TypeVar
+from collections.abc import Mapping
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError
 
 from service.errors import MEANINGS, Detail, Refusal
-from tusou.errors import InputError, InvalidJson, InvalidRequest, TusouError
+from service.sight import ImageState
+from tusou.errors import InputError, InvalidJson, InvalidRequest
 from tusou.text import normalize_query
 from tusou.types import ItemId
 
 MAX_TOP_K = 1000
 MAX_QUERIES = 256
+MAX_PICTURES = 16
 # Listing the errors of a hostile body can cost more than finding them.
 _MAX_LISTED = 64
 
+MAX_REACH = 10_000
+MAX_EXCLUDED = 256
+_MAX_ID_CHARS = 256
+
 TopK = Annotated[int, Field(ge=1, le=MAX_TOP_K, description="How many items to return.")]
+
+Offset = Annotated[int, Field(ge=0, le=MAX_REACH, description="How many items to skip.")]
+Weight = Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)]
+Texts = Annotated[list[str], Field(min_length=1, max_length=MAX_QUERIES, fail_fast=True)]
+RequestId = int | Annotated[str, Field(max_length=_MAX_ID_CHARS)]
 
 
 class _Request(BaseModel):
@@ -24,17 +35,78 @@ class _Request(BaseModel):
 
 
 class SearchRequest(_Request):
-    """One query."""
+    """One query: at least one of `query`, `image` and `item_id`."""
 
-    query: str = Field(description="What to look for; at most 512 characters.")
+    query: str | None = Field(None, description="What to look for; at most 512 characters.")
+    image: str | None = Field(None, description="A JPEG, PNG or WebP picture in base64.")
+    item_id: RequestId | None = Field(None, description="An item of the pool: more like it.")
+    negative: str | None = Field(None, description="A text: less like this.")
+    negative_item_id: RequestId | None = Field(None, description="An item: less like it.")
+    query_weight: Weight | None = Field(None, description="1 when left out.")
+    image_weight: Weight | None = Field(None, description="1 when left out.")
+    item_weight: Weight | None = Field(None, description="1 when left out.")
+    negative_weight: Weight | None = Field(None, description="0.5 when left out.")
     top_k: TopK = 10
+    offset: Offset = 0
+    exclude: Annotated[list[RequestId], FailFast(), Field(max_length=MAX_EXCLUDED)] = Field(
+        [], description="Item ids to leave out; unknown ones are ignored."
+    )
+    interpret: bool = Field(
+        default=True, description="Whether `query` is searched for what it refuses."
+    )
+    index_version: str | None = Field(
+        None, max_length=64, description="The version that answered before; see version_changed."
+    )
+
+
+class PageOfImage(BaseModel):
+    """What the address of POST /search/image says beside the picture."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    top_k: TopK = 10
+    offset: Offset = 0
 
 
 class BatchRequest(_Request):
     """Several queries, answered from one version of the index."""
 
-    queries: Annotated[list[str], FailFast(), Field(min_length=1, max_length=MAX_QUERIES)]
+    queries: Texts
     top_k: TopK = 10
+
+
+class EmbeddingRequest(_Request):
+    """Texts and pictures to encode, in the form of OpenAI's API."""
+
+    input: str | Texts = Field(description="Texts, or pictures as data:image/...;base64,...")
+    model: str = Field("", max_length=256, description="Not looked at: there is one model.")
+    encoding_format: Literal["float", "base64"] = "float"
+    dimensions: int | None = Field(None, description="Refused: vectors have one length.")
+    user: str | None = Field(None, max_length=256, description="Not looked at.")
+
+
+class Embedding(BaseModel):
+    """One input's vector."""
+
+    object: Literal["embedding"] = "embedding"
+    index: int
+    embedding: list[float] | str = Field(description="Numbers, or little-endian float32 in base64.")
+
+
+class Usage(BaseModel):
+    """What was read: tokens of the texts; a picture has none."""
+
+    prompt_tokens: int
+    total_tokens: int
+
+
+class EmbeddingResponse(BaseModel):
+    """The vectors, in the order of the inputs."""
+
+    object: Literal["list"] = "list"
+    data: list[Embedding]
+    model: str
+    usage: Usage
 
 
 class SearchResult(BaseModel):
@@ -45,11 +117,24 @@ class SearchResult(BaseModel):
     truncated: bool = Field(description="The query was longer than the model's context.")
 
 
+class Interpreted(BaseModel):
+    """What was understood of a query that refuses something."""
+
+    positive: str
+    negative: str = Field(description="What is refused; several things are joined by 、.")
+
+
 class SearchResponse(SearchResult):
     """The answer to one query."""
 
     index_version: str
     took_ms: float
+    interpreted: Interpreted | None = Field(
+        None, description="There when the query was understood to refuse something."
+    )
+    version_changed: Literal[True] | None = Field(
+        None, description="There when the request named another version."
+    )
 
 
 class BatchResponse(BaseModel):
@@ -71,6 +156,7 @@ class Ready(BaseModel):
 
     status: str = "ready"
     index_version: str
+    images: ImageState = Field(description="Whether pictures can be asked with.")
 
 
 class ReloadResponse(BaseModel):
@@ -88,6 +174,9 @@ class Info(BaseModel):
     index_version: str
     item_count: int
     precision: str = Field(description="Of the model that encodes queries: fp32, bf16 or fp16.")
+    model: str
+    id_type: Literal["int", "str"]
+    accepts: tuple[str, ...] = Field(description="What a query may hold.")
     manifest: dict[str, object]
 
 
@@ -110,6 +199,7 @@ class Problem(BaseModel):
     request_id: str
     retry_after_ms: int | None = None
     errors: list[ProblemDetail] | None = None
+    message: str | None = Field(None, description="Under /v1/ alone: what OpenAI's clients show.")
 
 
 Body = TypeVar("Body", bound=BaseModel)
@@ -137,19 +227,16 @@ def _refused(error: ValidationError) -> Refusal:
     )
 
 
-def normalize_all(queries: Sequence[str]) -> list[str]:
-    """Normalise every query; the error is that of the first bad one and lists them all."""
-    normal: list[str] = []
+def normalize_all(texts: Mapping[int, str], field: str) -> dict[int, str]:
+    """Normalise a field's texts, by position; the error is the first one's and lists them all."""
+    normal: dict[int, str] = {}
     bad: list[tuple[int, InputError]] = []
-    for position, query in enumerate(queries):
+    for position, text in texts.items():
         try:
-            normal.append(normalize_query(query))
+            normal[position] = normalize_query(text)
         except InputError as error:
             bad.append((position, error))
     if bad:
-        raise Refusal(bad[0][1], [_located(position, error) for position, error in bad])
+        places = [Detail(("body", field, position), error.code) for position, error in bad]
+        raise Refusal(bad[0][1], places)
     return normal
-
-
-def _located(position: int, error: TusouError) -> Detail:
-    return Detail(("body", "queries", position), error.code)

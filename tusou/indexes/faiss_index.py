@@ -1,6 +1,7 @@
 """FAISS behind the VectorIndex promise: described by a factory string, on CPU or GPU."""
 
 import re
+import sys
 import threading
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -22,6 +23,9 @@ _CPU_ONLY = re.compile(r"fs|HNSW|RFlat|Refine")  # no GPU index of FAISS is made
 # its recall was measured at is then no worse.
 _FEWEST = 10
 
+# What FAISS's selection on a GPU can hold.
+_GPU_DEEPEST = 2048
+
 
 class FaissIndex:
     """An index described by a FAISS factory string, always over inner product."""
@@ -41,6 +45,7 @@ class FaissIndex:
         )
         self.dim: int = index.d
         self._fewest = _FEWEST if _REFINED.search(spec.factory) else 1
+        self._deepest = sys.maxsize
         self._lock: AbstractContextManager[object] = nullcontext()
         if device.startswith("cuda") and not _CPU_ONLY.search(spec.factory):
             index = self._to_gpu(index, device)
@@ -51,6 +56,7 @@ class FaissIndex:
         # One resources object, one search at a time: GPU indexes are not safe to share.
         self._resources = faiss.StandardGpuResources()
         self._lock = threading.Lock()
+        self._deepest = _GPU_DEEPEST
         number = int(device.partition(":")[2] or 0)
         return faiss.index_cpu_to_gpu(self._resources, number, index)
 
@@ -76,9 +82,13 @@ class FaissIndex:
         self._index.add_with_ids(vectors, ids)
 
     def search(self, queries: Vectors, k: int) -> Neighbors:
-        """Return the k best per query."""
+        """Return the k best per query; on a GPU padding begins after 2,048 at the latest."""
         with self._lock:
-            scores, ids = self._index.search(queries, max(k, self._fewest))
+            deep = max(min(k, self._deepest), self._fewest)
+            scores, ids = self._index.search(queries, deep)
+        if (missing := k - ids.shape[1]) > 0:
+            ids = np.pad(ids, ((0, 0), (0, missing)), constant_values=-1)
+            scores = np.pad(scores, ((0, 0), (0, missing)))
         scores[ids == -1] = -np.inf
         found = best_first(ids, scores)
         return Neighbors(found.ids[:, :k], found.scores[:, :k])
