@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from benchmarks.performance import PARTS
 from benchmarks.record import RESULTS
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -59,13 +60,12 @@ separately and therefore not at the same load.
 
 * **Precision** is {precision}. The lowest cosine to stock was {cosine}.
 * **The index** that `auto` took for 30,000 vectors is `{index}`, its index_recall@10 on fresh
-  queries {recall}. HTTP runs on `{http_index}`, which `auto` chose with the text probes of a model
-  of random weights.
+  queries {recall}. HTTP: `{http_index}`, chosen with the text probes of random weights.
 * **HTTP** goes to our service and to `benchmarks/plain_service.py` (FastAPI, stock cn_clip, a query
   at a time, IndexFlatIP) over 30,000 vectors, from clients that ask again as soon as they are
   answered and share the cores with the service. Query cache off. Start to ready {ready} s; memory
   {memory} MB, after the load {memory_after} MB.
-* **Left out**: {left_out}.
+* **Not measured in this run**: {left_out}.
 * **Not there yet**: int8; OpenVINO and ONNX Runtime on the same graph; captured CUDA graphs. No
   CUDA machine has run any of this: the fp16 path is tested on a CPU and not measured.
 """
@@ -99,7 +99,7 @@ def main() -> None:
         ready=http.get("tusou start to ready, s", "not measured"),
         memory=http.get("tusou memory, MB", "not measured"),
         memory_after=http.get("tusou memory after, MB", "not measured"),
-        left_out=", ".join(parts["left out"]) or "nothing",
+        left_out="; ".join(name for name in PARTS if name not in parts) or "nothing",
     )
     (DOCS / "performance.md").write_text(page, encoding="utf-8")
     (DOCS / PLOT).write_text(plot(rows), encoding="utf-8")
