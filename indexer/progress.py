@@ -40,7 +40,6 @@ class ProgressBar:
         self._encoded = 0
 
     def __enter__(self) -> Self:
-        self._bar.start()
         return self
 
     def __exit__(
@@ -49,11 +48,13 @@ class ProgressBar:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._bar.stop()
+        if self._bar.tasks:  # a bar that never began would still write a blank line
+            self._bar.stop()
 
     def start(self, rows: int) -> None:
         """Learn how many rows there are in all."""
         self._task = self._bar.add_task("encode", total=rows, encoded=0)
+        self._bar.start()
 
     def advance(self, rows: int, *, encoded: bool) -> None:
         """Count rows as done: encoded just now, or found finished."""

@@ -12,6 +12,13 @@ from tusou.errors import CorruptBundle, IncompatibleBundle, NotReady
 
 router = APIRouter(tags=["operations"])
 
+# Where things lie on this machine is nobody else's business; digests of files are for `verify`.
+_KEPT_INSIDE: dict[str, bool | set[str]] = {
+    "files": True,
+    "source": {"path"},
+    "model": {"location"},
+}
+
 
 @router.get("/healthz")
 async def healthz() -> Alive:
@@ -45,7 +52,7 @@ async def info(engine: EngineDep) -> Info:
         tusou_version=__version__,
         index_version=bundle.version,
         item_count=bundle.item_count,
-        manifest=bundle.manifest.model_dump(mode="json", exclude={"files"}),
+        manifest=bundle.manifest.model_dump(mode="json", exclude=_KEPT_INSIDE),
     )
 
 

@@ -76,6 +76,8 @@ def test_info_says_how_the_index_was_made(real: TestClient) -> None:
     assert info["manifest"]["model"]["dim"] == 64
     assert info["manifest"]["index"]["factory"] == "Flat"
     assert "files" not in info["manifest"]
+    assert set(info["manifest"]["source"]) == {"size", "sha256"}
+    assert "location" not in info["manifest"]["model"]
 
 
 def test_reloads_what_current_names(real: TestClient, two_versions: tuple[Path, ...]) -> None:
