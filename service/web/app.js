@@ -102,7 +102,7 @@ async function sayImagesLoad(signal) {
 
 function failed(problem, retry, before = grid) {
   if (!(problem instanceof Problem)) throw problem;
-  byId("status").textContent = "";
+  if (!found) byId("status").textContent = "";
   before.before(byId("problem"));
   byId("more").hidden = true;
   showProblem(problem, retry);
