@@ -20,16 +20,16 @@ _log = logging.getLogger(__name__)
 CLIENT_LEFT = 499  # as nginx logs it; nobody is there to read an answer
 _QUIET_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+# `blob:` shows a picture that its user has just given, and one fetched with a key.
+_POLICY = (
+    b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
+    b"connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; "
+    b"require-trusted-types-for 'script'"
+)
 _SAFETY_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
-    (
-        b"content-security-policy",
-        # `blob:` shows a picture that its user has just given, and one fetched with a key.
-        b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
-        b"connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; "
-        b"require-trusted-types-for 'script'",
-    ),
+    (b"content-security-policy", _POLICY),
 )
 
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 # Kept apart from the body caps: a legitimate client sends few, large pieces.
 MAX_BODY_PIECES = 4096
 MAX_HEADERS = 100
-MAX_URI_BYTES = 4096
+# A shared address holds a whole query, and percent signs triple its bytes.
+MAX_URI_BYTES = 8192
 MAX_TIMEOUT_MS = 30_000
 
 

@@ -100,8 +100,9 @@ async function sayImagesLoad(signal) {
   if (state !== "ready" && state && !signal.aborted) byId("status").textContent = words().imagesLoading;
 }
 
-function failed(problem, retry, before = grid) {
-  if (!(problem instanceof Problem)) throw problem;
+function failed(error, retry, before = grid) {
+  const problem = error instanceof Problem ? error : new Problem({ code: "other" });
+  if (problem !== error) console.error(error); // a bug, or an answer that is not the service's
   if (!found) byId("status").textContent = "";
   before.before(byId("problem"));
   byId("more").hidden = true;
@@ -177,6 +178,8 @@ function showFound() {
   append(0);
   showLines();
   watchEnd();
+  // Whoever pressed a button that is gone now goes on at the results.
+  if (document.activeElement === document.body) byId("results").focus({ preventScroll: true });
 }
 
 function append(from) {
@@ -322,6 +325,7 @@ function tell(text) {
 byId("form").addEventListener("submit", (event) => {
   event.preventDefault();
   const next = { ...query, text: input.value };
+  if (matchMedia("(pointer: coarse)").matches) input.blur(); // puts the keyboard away
   if (isAsking(next)) go({ text: input.value }, { replace: toAddress(next) === toAddress(query) });
   else input.focus();
 });
@@ -363,6 +367,10 @@ document.addEventListener("keydown", (event) => {
   if (event.key !== "/" || typing || event.ctrlKey || event.metaKey || event.altKey) return;
   event.preventDefault();
   input.focus();
+});
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault(); // an address with a #hash would be a new entry in the history
+  byId("results").focus();
 });
 byId("next").addEventListener("click", runMore);
 byId("close").addEventListener("click", () => byId("viewer").close());

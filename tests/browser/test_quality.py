@@ -5,13 +5,14 @@ from typing import Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, ViewportSize, expect
 
 from tests.browser.pages import Open, ask, shown
 from tests.browser.serving import Site
 
 QUERY = "红色碎花吊带裙"
 MAX_WEIGHT = 60_000
+WINDOW: ViewportSize = {"width": 1100, "height": 700}
 
 
 def violations(page: Page) -> list[str]:
@@ -74,10 +75,10 @@ def test_its_time(opened: Open, site: Site, capsys: pytest.CaptureFixture[str]) 
     page.evaluate(
         """() => {
           window.times = [];
-          addEventListener("keydown", (event) => {
+          document.addEventListener("keydown", (event) => {
             if (event.key === "Enter") window.pressed = performance.now();
           }, true);
-          addEventListener("load", (event) => {
+          document.addEventListener("load", (event) => {
             if (!event.target.closest?.("#grid") || !window.pressed) return;
             const pressed = window.pressed;
             window.pressed = 0;
@@ -101,12 +102,12 @@ def test_its_looks(
     opened: Open, site: Site, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     folder = request.config.getoption("--screenshots", default=None) or tmp_path
-    page = opened(site.url, viewport={"width": 1180, "height": 760}, reduced_motion="reduce")
+    page = opened(site.url, viewport=WINDOW, reduced_motion="reduce")
     ask(page, "没有图案的黑色背包")
     shoot(page, folder / "search.png")
     page = opened(
         site.url,
-        viewport={"width": 1180, "height": 760},
+        viewport=WINDOW,
         color_scheme="dark",
         reduced_motion="reduce",
     )
