@@ -37,7 +37,7 @@ def peak_mib(folder: Path, items: int) -> float:
     data = folder / f"data{items}"
     subprocess.run([*TUSOU, "toy", str(data), *size], check=True, capture_output=True)
     out = str(folder / f"bundle{items}")
-    command = [*TUSOU, "index", str(data / "MR_test_imgs.tsv"), "--out", out]
+    command = [*TUSOU, "index", str(data / "MR_test_imgs.tsv"), "--out", out, "--model", "demo"]
     build = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _, status, usage = os.wait4(build.pid, 0)
     build.returncode = os.waitstatus_to_exitcode(status)

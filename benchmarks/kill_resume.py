@@ -33,7 +33,7 @@ def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, object]:
     """Return how many killed builds ended in other bytes: it must be none."""
     size = ["--items", str(arguments.items), "--queries", "1", "--seed", "3", "--splits", "test"]
     subprocess.run([*TUSOU, "toy", folder / "data", *size], check=True, capture_output=True)
-    index = [*TUSOU, "index", str(folder / "data" / "MR_test_imgs.tsv"), "--out"]
+    index = [*TUSOU, "index", str(folder / "data" / "MR_test_imgs.tsv"), "--model", "demo", "--out"]
     started = monotonic()
     subprocess.run([*index, str(folder / "whole")], check=True, capture_output=True)
     whole_seconds = monotonic() - started

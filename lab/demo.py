@@ -16,7 +16,7 @@ import httpx
 from tusou.errors import NotReady, OutputExists, TusouError
 from tusou.files import replace_folder
 
-SHOWN_QUERY = "红色碎花吊带裙"
+SHOWN_QUERY = "纯棉碎花吊带裙"
 _START_SECONDS = 60.0
 _STOP_SECONDS = 30.0
 _POLL_SECONDS = 0.05
