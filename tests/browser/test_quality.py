@@ -12,7 +12,7 @@ from tests.browser.serving import Site
 
 QUERY = "红色碎花吊带裙"
 MAX_WEIGHT = 60_000
-WINDOW: ViewportSize = {"width": 1100, "height": 700}
+WINDOW: ViewportSize = {"width": 1060, "height": 660}
 
 
 def violations(page: Page) -> list[str]:
