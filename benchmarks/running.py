@@ -72,8 +72,13 @@ def demo_bundle(folder: Path, items: int, seeds: tuple[int, ...] = (1,)) -> Path
         data = folder / f"data-{seed}"
         size = ["--items", str(items), "--queries", "10", "--seed", str(seed), "--splits", "test"]
         _tusou("toy", str(data), *size)
-        _tusou("index", str(data / "MR_test_imgs.tsv"), "--out", str(bundle), "--model", "demo")
+        index_pool(data / "MR_test_imgs.tsv", bundle)
     return bundle
+
+
+def index_pool(pool: Path, bundle: Path) -> None:
+    """Index a pool's file with the demo model."""
+    _tusou("index", str(pool), "--out", str(bundle), "--model", "demo")
 
 
 def _tusou(*words: str) -> None:

@@ -5,14 +5,17 @@ import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Protocol, Self, TypeVar
+from typing import Literal, Protocol, Self, TypeAlias, TypeVar
 
 from pydantic import BaseModel
 
 from service.batching import BatchLimits, MicroBatcher
 from service.metrics import Metrics
-from tusou.errors import NotReady
-from tusou.search import Answers, Hits
+from service.sight import ImageState, PicturePolicy, Sight
+from tusou.asks import Ask, VectorPart
+from tusou.errors import NotReady, TusouError
+from tusou.search import Answers, Embedded, Hits
+from tusou.types import Pixels, Vectors
 
 T = TypeVar("T")
 
@@ -36,6 +39,16 @@ class ServedBundle(Protocol):
         ...
 
     @property
+    def model_name(self) -> str:
+        """Name the model that encodes queries."""
+        ...
+
+    @property
+    def id_type(self) -> Literal["int", "str"]:
+        """Say what item ids are in JSON."""
+        ...
+
+    @property
     def manifest(self) -> BaseModel:
         """Say how the bundle was made."""
         ...
@@ -56,8 +69,30 @@ class Pipeline(Protocol):
         """What is searched."""
         ...
 
-    def search(self, queries: Sequence[str], top_k: Sequence[int]) -> Answers:
-        """Answer normalised queries; called by one thread at a time."""
+    @property
+    def image_size(self) -> int:
+        """The side of the pictures that `see` takes."""
+        ...
+
+    @property
+    def sees(self) -> bool:
+        """Tell whether the image tower is loaded."""
+        ...
+
+    def load_image_tower(self) -> None:
+        """Load what `see` needs."""
+        ...
+
+    def answer(self, asks: Sequence[Ask]) -> Answers:
+        """Answer a batch; called by one thread at a time."""
+        ...
+
+    def embed(self, texts: Sequence[str]) -> Embedded:
+        """Encode a batch of texts; called by the thread of `answer`."""
+        ...
+
+    def see(self, pixels: Pixels) -> list[VectorPart]:
+        """Encode a batch of pictures; called by one thread at a time, which may be another."""
         ...
 
     def warm_up(self) -> None:
@@ -98,10 +133,25 @@ class Reloaded:
         return self.version != self.previous
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class TextVector:
+    """One text's unit vector, and how many tokens of it were read."""
+
+    vector: Vectors  # (d,)
+    tokens: int
+    version: str
+
+
 @dataclass(frozen=True, slots=True)
-class _Asked:
-    query: str
-    top_k: int
+class _Failed:
+    """One query that cannot be answered, in a batch that can."""
+
+    error: TusouError
+    version: str
+
+
+_Job: TypeAlias = Ask | str  # a text is a job to encode it
+_Result: TypeAlias = Found | TextVector | _Failed
 
 
 class Engine:
@@ -111,20 +161,24 @@ class Engine:
     one pipeline, and a request's queries are all answered from one version.
     """
 
-    def __init__(self, source: Source, limits: BatchLimits) -> None:
+    def __init__(
+        self, source: Source, limits: BatchLimits, pictures: PicturePolicy = "lazy"
+    ) -> None:
         self.draining = False
         self.load_error: Exception | None = None
         self.metrics = Metrics()
         self._source = source
         self._pipeline: Pipeline | None = None
-        self._batcher = MicroBatcher(self._run, limits, _is_sticky)
+        self._batcher = MicroBatcher[_Job, _Result](self._run, limits, _is_sticky)
         self._loader = ThreadPoolExecutor(1, thread_name_prefix="loader")
+        self._sight = Sight(pictures, self._current, self._in_loader, limits, _is_sticky)
         self._reloading = asyncio.Lock()
         self._first_load: asyncio.Task[None] | None = None
         self.metrics.watch(queue_depth=lambda: self._batcher.depth, ready=lambda: self.ready)
 
     async def __aenter__(self) -> Self:
         await self._batcher.__aenter__()
+        await self._sight.__aenter__()
         self._first_load = asyncio.create_task(self._load_first(), name="first-load")
         return self
 
@@ -132,6 +186,7 @@ class Engine:
         if self._first_load:
             self._first_load.cancel()
         self._loader.shutdown(wait=False, cancel_futures=True)
+        await self._sight.__aexit__()
         await self._batcher.__aexit__()
 
     @property
@@ -140,9 +195,19 @@ class Engine:
         return self._pipeline is not None and self._batcher.alive and not self.draining
 
     @property
+    def accepts(self) -> tuple[str, ...]:
+        """Name what a query may hold."""
+        return ("text", "item") if self.images == "unavailable" else ("text", "image", "item")
+
+    @property
     def worker_error(self) -> Exception | None:
         """Say why the worker was given up; then only a new process can help."""
-        return self._batcher.failure
+        return self._batcher.failure or self._sight.failure
+
+    @property
+    def images(self) -> ImageState:
+        """Say whether pictures can be asked with."""
+        return self._sight.state
 
     @property
     def bundle(self) -> ServedBundle:
@@ -159,18 +224,33 @@ class Engine:
         self._current()
         self._batcher.admit(1, deadline)
 
-    async def search(self, queries: Sequence[str], top_k: int, deadline: float) -> list[Found]:
-        """Answer normalised queries in order, all from one version of the index."""
+    async def search(self, asks: Sequence[Ask], deadline: float) -> list[Found]:
+        """Answer in order, all from one version; the first error of one ask is the error of all."""
+        results = await self._of_one_version(asks, deadline)
+        for one in results:
+            if isinstance(one, _Failed):
+                raise one.error
+        return [one for one in results if isinstance(one, Found)]
+
+    async def embed(self, texts: Sequence[str], deadline: float) -> list[TextVector]:
+        """Encode normalised texts in order, all by one version's model."""
+        results = await self._of_one_version(texts, deadline)
+        return [one for one in results if isinstance(one, TextVector)]
+
+    async def see(self, picture: bytes | str, deadline: float) -> VectorPart:
+        """Encode a picture, given as its bytes or in base64; BadImage, or Unavailable."""
+        return await self._sight.see(picture, deadline)
+
+    async def _of_one_version(self, jobs: Sequence[_Job], deadline: float) -> list[_Result]:
         self._current()
-        asked = [_Asked(query, top_k) for query in queries]
         try:
-            found = await self._batcher.all(asked, deadline)
-            while len({one.version for one in found}) > 1:  # a reload came between two batches
-                found = await self._batcher.all(asked, deadline)
+            results = await self._batcher.all(jobs, deadline)
+            while len({one.version for one in results}) > 1:  # a reload came between two batches
+                results = await self._batcher.all(jobs, deadline)
         except asyncio.CancelledError:
             self.metrics.cancelled.inc()
             raise
-        return found
+        return results
 
     async def reload(self) -> Reloaded:
         """Swap to the current version; on any error the old one keeps serving."""
@@ -204,6 +284,8 @@ class Engine:
     def _open(self) -> Pipeline:
         pipeline = self._source.open()
         pipeline.warm_up()
+        if self._sight.wanted:
+            pipeline.load_image_tower()
         return pipeline
 
     def _swap(self, fresh: Pipeline) -> None:
@@ -217,13 +299,31 @@ class Engine:
             raise NotReady("The service is loading its index; try again shortly.")
         return self._pipeline
 
-    def _run(self, asked: list[_Asked]) -> list[Found]:
-        """Answer one batch, in the batcher's thread; a swap meanwhile is for the next."""
+    def _run(self, jobs: list[_Job]) -> list[_Result]:
+        """Do one batch, in the batcher's thread; a swap meanwhile is for the next."""
         pipeline = self._current()
-        answers = pipeline.search([one.query for one in asked], [one.top_k for one in asked])
-        self.metrics.observe_batch(len(asked), answers.times)
         version = pipeline.bundle.version
-        return [Found(hits, version) for hits in answers.hits]
+        asks = [job for job in jobs if isinstance(job, Ask)]
+        texts = [job for job in jobs if isinstance(job, str)]
+        found: list[_Result] = []
+        if asks:
+            answers = pipeline.answer(asks)
+            self.metrics.observe_batch(len(asks), answers.times)
+            found = [
+                _Failed(one, version) if isinstance(one, TusouError) else Found(one, version)
+                for one in answers.hits
+            ]
+        vectors = _encode(pipeline, texts) if texts else []
+        left, right = iter(found), iter(vectors)
+        return [next(left) if isinstance(job, Ask) else next(right) for job in jobs]
+
+
+def _encode(pipeline: Pipeline, texts: list[str]) -> list[TextVector]:
+    embedded = pipeline.embed(texts)
+    return [
+        TextVector(vector, tokens, pipeline.bundle.version)
+        for vector, tokens in zip(embedded.vectors, embedded.tokens, strict=True)
+    ]
 
 
 def _is_sticky(error: Exception) -> bool:

@@ -130,7 +130,7 @@ MEANINGS: dict[type[TusouError], Meaning] = {
     UnsupportedMediaType: Meaning(
         415,
         "Unsupported media type",
-        "Send Content-Type: application/json, UTF-8, without Content-Encoding.",
+        "Send application/json in UTF-8, or at /search/image a picture; uncompressed.",
     ),
     domain.InputError: Meaning(422, "Invalid input", "The request's data cannot be used."),
     domain.InvalidRequest: Meaning(
@@ -139,6 +139,11 @@ MEANINGS: dict[type[TusouError], Meaning] = {
     domain.EmptyQuery: Meaning(422, "Empty query", "A query needs at least one visible character."),
     domain.QueryTooLong: Meaning(
         422, "Query too long", "A query has at most 512 characters and 2048 bytes of UTF-8."
+    ),
+    domain.BadImage: Meaning(
+        422,
+        "Bad picture",
+        "Send a whole JPEG, PNG or WebP picture of at most 8 MiB, 16 megapixels and 8192 a side.",
     ),
     domain.RateLimited: Meaning(
         429, "Too many requests", "Slow down and retry after the time given."

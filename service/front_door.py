@@ -3,10 +3,13 @@
 import asyncio
 import hashlib
 import re
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.bodies import BodyRule, body_rules
 from service.errors import (
     BadHttp,
     BodyTooLarge,
@@ -22,6 +25,8 @@ from service.errors import (
 from service.exchange import CLIENT_LEFT, ClientLeft, Exchange
 from service.keys import ApiKeys
 from service.limits import (
+    LARGE_BODIES,
+    LARGE_BODY_BYTES,
     MAX_BODY_PIECES,
     MAX_HEADERS,
     MAX_TIMEOUT_MS,
@@ -29,7 +34,7 @@ from service.limits import (
     RequestLimits,
 )
 from service.rate import RateLimiter
-from tusou.errors import InvalidRequest, NotReady, TusouError
+from tusou.errors import InvalidRequest, NotReady, Overloaded, TusouError
 
 # Asked by address and without a key, by what keeps the process running.
 PROBES = frozenset({"/healthz", "/readyz"})
@@ -37,7 +42,8 @@ PROBES = frozenset({"/healthz", "/readyz"})
 PUBLIC_PATHS = PROBES | {"/"}
 PUBLIC_PREFIX = "/static/"
 
-_JSON = re.compile(r'application/json(\s*;\s*charset="?utf-8"?)?\s*', re.IGNORECASE)
+# A piece of a large body may be as small as a packet.
+_PIECE_BYTES = 1024
 
 
 class FrontDoor:
@@ -51,10 +57,8 @@ class FrontDoor:
         self._app, self._limits, self._keys = app, limits, keys
         limited = limits.rate_per_second > 0
         self._rate = RateLimiter(limits.rate_per_second, limits.rate_burst) if limited else None
-        self._body_caps = {
-            "/search": limits.body_bytes,
-            "/search/batch": limits.batch_body_bytes,
-        }
+        self._rules = body_rules(limits)
+        self._large_bodies = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one request on, or refuse it; nothing it raises goes further."""
@@ -77,7 +81,7 @@ class FrontDoor:
 
     async def _pass(self, exchange: Exchange, scope: Scope, receive: Receive) -> None:
         headers = Headers(scope=scope)
-        if scope["path"] in self._body_caps:
+        if scope["path"] in self._rules:
             exchange.path = scope["path"]
         self._check_size(scope)
         self._check_host(scope["path"], headers)
@@ -85,19 +89,20 @@ class FrontDoor:
         self._check_key(scope["path"], key)
         now = asyncio.get_running_loop().time()
         scope["state"]["deadline"] = now + self._timeout(headers)
-        cap = self._body_caps.get(scope["path"]) if scope["method"] == "POST" else None
-        if cap is None:
+        rule = self._rules.get(scope["path"]) if scope["method"] == "POST" else None
+        if rule is None:
             await self._app(scope, receive, exchange.send)
             return
         if self._rate:
             address = scope["client"][0] if scope["client"] else ""
             self._rate.admit(hashlib.sha256(key).hexdigest() if self._keys else address)
-        _check_media(headers)
-        _check_declared_size(headers, cap)
+        _check_media(headers, rule)
+        _check_declared_size(headers, rule)
         exchange.engine.admit(scope["state"]["deadline"])
-        body = await self._read(receive, cap)
-        with exchange.cancelled_when_gone(receive):
-            await self._app(scope, _replay(body), exchange.send)
+        with ExitStack() as held:
+            body = await self._read(receive, rule, held)
+            with exchange.cancelled_when_gone(receive):
+                await self._app(scope, _replay(body), exchange.send)
 
     def _check_size(self, scope: Scope) -> None:
         if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > MAX_URI_BYTES:
@@ -128,20 +133,41 @@ class FrontDoor:
             raise Refusal(InvalidRequest(), [Detail(where, "out_of_range", said)])
         return int(given) / 1000
 
-    async def _read(self, receive: Receive, cap: int) -> bytes:
+    @contextmanager
+    def _large_body(self) -> Iterator[None]:
+        """Bound the memory of large bodies, which is held until their request is answered."""
+        if self._large_bodies >= LARGE_BODIES:
+            raise Overloaded("Too many large bodies at once.")
+        self._large_bodies += 1
+        try:
+            yield
+        finally:
+            self._large_bodies -= 1
+
+    async def _read(self, receive: Receive, rule: BodyRule, held: ExitStack) -> bytes:
         """Collect the body; what was declared is not trusted, what arrives is counted."""
-        body, pieces = bytearray(), 0
+        body, pieces, large = bytearray(), 0, False
         try:
             async with asyncio.timeout(self._limits.body_seconds):
                 while True:
                     message = await receive()
                     if message["type"] == "http.disconnect":
                         raise ClientLeft
+                    before = len(body)
                     body += message.get("body", b"")
                     pieces += 1
-                    if len(body) > cap or pieces > MAX_BODY_PIECES:
+                    if pieces > MAX_BODY_PIECES + len(body) // _PIECE_BYTES:
                         raise BodyTooLarge
+                    if before <= rule.cap < len(body) and not rule.may_go_on(body):
+                        raise BodyTooLarge
+                    if len(body) > rule.total:
+                        raise BodyTooLarge
+                    if len(body) > LARGE_BODY_BYTES and not large:
+                        held.enter_context(self._large_body())
+                        large = True
                     if not message.get("more_body", False):
+                        if not rule.holds(body):
+                            raise BodyTooLarge
                         return bytes(body)
         except TimeoutError:
             raise RequestTimeout from None
@@ -154,17 +180,17 @@ def _key_of(headers: Headers) -> bytes:
     return key.encode("latin-1")
 
 
-def _check_media(headers: Headers) -> None:
+def _check_media(headers: Headers, rule: BodyRule) -> None:
     said = headers.getlist("content-type")
-    if len(said) != 1 or not _JSON.fullmatch(said[0].strip()):
+    if len(said) != 1 or not rule.media.fullmatch(said[0].strip()):
         raise UnsupportedMediaType
     if headers.get("content-encoding", "identity").lower() != "identity":
         raise UnsupportedMediaType
 
 
-def _check_declared_size(headers: Headers, cap: int) -> None:
+def _check_declared_size(headers: Headers, rule: BodyRule) -> None:
     declared = headers.get("content-length", "0")
-    if not declared.isdecimal() or int(declared[:20]) > cap:
+    if not declared.isdecimal() or int(declared[:20]) > rule.total:
         raise BodyTooLarge
 
 

@@ -1,11 +1,12 @@
 """What goes over the wire, and how a body becomes a request."""
 
 from collections.abc import Sequence
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError
 
 from service.errors import MEANINGS, Detail, Refusal
+from service.sight import ImageState
 from tusou.errors import InputError, InvalidJson, InvalidRequest, TusouError
 from tusou.text import normalize_query
 from tusou.types import ItemId
@@ -15,7 +16,15 @@ MAX_QUERIES = 256
 # Listing the errors of a hostile body can cost more than finding them.
 _MAX_LISTED = 64
 
+MAX_REACH = 10_000
+MAX_EXCLUDED = 256
+_MAX_ID_CHARS = 256
+
 TopK = Annotated[int, Field(ge=1, le=MAX_TOP_K, description="How many items to return.")]
+
+Offset = Annotated[int, Field(ge=0, le=MAX_REACH, description="How many items to skip.")]
+Weight = Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)]
+RequestId = int | Annotated[str, Field(max_length=_MAX_ID_CHARS)]
 
 
 class _Request(BaseModel):
@@ -24,10 +33,37 @@ class _Request(BaseModel):
 
 
 class SearchRequest(_Request):
-    """One query."""
+    """One query: at least one of `query`, `image` and `item_id`."""
 
-    query: str = Field(description="What to look for; at most 512 characters.")
+    query: str | None = Field(None, description="What to look for; at most 512 characters.")
+    image: str | None = Field(None, description="A JPEG, PNG or WebP picture in base64.")
+    item_id: RequestId | None = Field(None, description="An item of the pool: more like it.")
+    negative: str | None = Field(None, description="A text: less like this.")
+    negative_item_id: RequestId | None = Field(None, description="An item: less like it.")
+    query_weight: Weight | None = Field(None, description="1 when left out.")
+    image_weight: Weight | None = Field(None, description="1 when left out.")
+    item_weight: Weight | None = Field(None, description="1 when left out.")
+    negative_weight: Weight | None = Field(None, description="0.5 when left out.")
     top_k: TopK = 10
+    offset: Offset = 0
+    exclude: Annotated[list[RequestId], FailFast(), Field(max_length=MAX_EXCLUDED)] = Field(
+        [], description="Item ids to leave out; unknown ones are ignored."
+    )
+    interpret: bool = Field(
+        default=True, description="Whether `query` is searched for what it refuses."
+    )
+    index_version: str | None = Field(
+        None, max_length=64, description="The version that answered before; see version_changed."
+    )
+
+
+class PageOfImage(BaseModel):
+    """What the address of POST /search/image says beside the picture."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    top_k: TopK = 10
+    offset: Offset = 0
 
 
 class BatchRequest(_Request):
@@ -45,11 +81,24 @@ class SearchResult(BaseModel):
     truncated: bool = Field(description="The query was longer than the model's context.")
 
 
+class Interpreted(BaseModel):
+    """What was understood of a query that refuses something."""
+
+    positive: str
+    negative: str = Field(description="What is refused; several things are joined by 、.")
+
+
 class SearchResponse(SearchResult):
     """The answer to one query."""
 
     index_version: str
     took_ms: float
+    interpreted: Interpreted | None = Field(
+        None, description="There when the query was understood to refuse something."
+    )
+    version_changed: Literal[True] | None = Field(
+        None, description="There when the request named another version."
+    )
 
 
 class BatchResponse(BaseModel):
@@ -71,6 +120,7 @@ class Ready(BaseModel):
 
     status: str = "ready"
     index_version: str
+    images: ImageState = Field(description="Whether pictures can be asked with.")
 
 
 class ReloadResponse(BaseModel):
@@ -87,6 +137,9 @@ class Info(BaseModel):
     tusou_version: str
     index_version: str
     item_count: int
+    model: str
+    id_type: Literal["int", "str"]
+    accepts: tuple[str, ...] = Field(description="What a query may hold.")
     manifest: dict[str, object]
 
 

@@ -8,6 +8,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from service.batching import BatchLimits
 from service.limits import ConnectionLimits, RequestLimits
+from service.sight import PicturePolicy
 
 Seconds = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
@@ -29,6 +30,11 @@ class Settings(BaseSettings):
     model: str | None = Field(
         default=None,
         description="A model in place of the one the bundle names; its weights must match.",
+    )
+
+    picture_queries: PicturePolicy = Field(
+        default="lazy",
+        description="Queries with pictures: off, lazy (the first loads the image tower), on.",
     )
 
     max_batch: Count = Field(default=64, description="Queries in one pass of the model.")

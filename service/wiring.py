@@ -33,4 +33,4 @@ def make_engine(settings: Settings) -> Engine:
     if settings.bundle is None:
         raise InputError("No bundle to serve: give its folder, or set TUSOU_BUNDLE.")
     source = BundleSource(settings.bundle, settings.device, settings.model)
-    return Engine(source, settings.batching())
+    return Engine(source, settings.batching(), settings.picture_queries)

@@ -16,7 +16,7 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -83,6 +83,16 @@ class Bundle:
     def ids(self) -> ItemIds:
         """The item ids by row key."""
         return ItemIds(self.path(IDS), integers=self.manifest.id_type == "int")
+
+    @property
+    def model_name(self) -> str:
+        """Name the model that encoded the items."""
+        return self.manifest.model.name
+
+    @property
+    def id_type(self) -> Literal["int", "str"]:
+        """Say what item ids are in JSON."""
+        return self.manifest.id_type
 
     @property
     def item_count(self) -> int:

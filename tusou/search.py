@@ -1,6 +1,6 @@
 """SearchPipeline: what the service runs and what evaluation measures."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -8,16 +8,29 @@ from time import perf_counter
 from typing import Self
 
 import numpy as np
+import numpy.typing as npt
 
+from tusou.asks import Ask, ItemPart, Part, TextPart, VectorPart
 from tusou.bundle import INDEX, Bundle
-from tusou.encoders import TextEncoder, Weights, find_weights, load_text_encoder
-from tusou.errors import IncompatibleBundle, InvalidRequest
+from tusou.encoders import (
+    ImageEncoder,
+    TextEncoder,
+    Weights,
+    find_weights,
+    load_image_encoder,
+    load_text_encoder,
+)
+from tusou.errors import IncompatibleBundle, InvalidRequest, NotReady, TusouError, UnknownItem
 from tusou.indexes import VectorIndex, index_device, load_index
-from tusou.manifest import Model
-from tusou.types import ItemId, Neighbors
+from tusou.manifest import Manifest
+from tusou.types import ItemId, Neighbors, Pixels, Vectors
 
 # Precisions and processors may differ between the indexer and here; another model differs by far.
 _GOLDEN_COSINE = 0.99
+# Parts whose sum is shorter than this have cancelled out: what is left is rounding.
+_SHORTEST_SUM = 1e-3
+# How often a search goes deeper to see all items that tie at the end of an answer.
+_TIE_ROUNDS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +53,33 @@ class StageTimes:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What one batch of queries found."""
+    """What one batch of queries found; an error stands where one query cannot be answered."""
 
-    hits: tuple[Hits, ...]
+    hits: tuple[Hits | TusouError, ...]
     times: StageTimes
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """Texts as unit vectors, and how many tokens of each were read."""
+
+    vectors: Vectors
+    tokens: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Aim:
+    """An ask made ready: where to look, and which rows not to return."""
+
+    ask: Ask
+    vector: Vectors  # (d,)
+    hidden: set[int]
+    truncated: bool
+
+    @property
+    def depth(self) -> int:
+        """How many neighbours hold the answer, whatever is hidden among them."""
+        return self.ask.offset + self.ask.top_k + len(self.hidden)
 
 
 class SearchPipeline:
@@ -52,9 +88,12 @@ class SearchPipeline:
     One call at a time: the owner of the pipeline is its only caller.
     """
 
-    def __init__(self, bundle: Bundle, encoder: TextEncoder, index: VectorIndex) -> None:
+    def __init__(self, bundle: Bundle, weights: Weights, device: str, encoder: TextEncoder) -> None:
         self.bundle = bundle
-        self._encoder, self._index = encoder, index
+        self._weights, self._device, self._encoder = weights, device, encoder
+        spec = bundle.manifest.index.spec
+        self._index: VectorIndex = load_index(spec, bundle.path(INDEX), index_device(device))
+        self._image_encoder: ImageEncoder | None = None
 
     @classmethod
     def open(cls, root: Path, *, device: str = "auto", model: str | None = None) -> Self:
@@ -67,16 +106,9 @@ class SearchPipeline:
         bundle = Bundle.open(root)
         bundle.verify()
         manifest = bundle.manifest
-        weights = _find_weights(manifest.model, model)
-        if weights.digest != manifest.model.sha256:
-            raise IncompatibleBundle(
-                f"the bundle was made with weights {manifest.model.name} "
-                f"({manifest.model.sha256[:12]}), found {weights.name} ({weights.digest[:12]}); "
-                "give the right model with --model, or index again"
-            )
+        weights = _find_weights(manifest, model or manifest.model.location)
         encoder = load_text_encoder(weights, device, manifest.prompt)
-        index = load_index(manifest.index.spec, bundle.path(INDEX), index_device(device))
-        pipeline = cls(bundle, encoder, index)
+        pipeline = cls(bundle, weights, device, encoder)
         pipeline.check()
         return pipeline
 
@@ -85,7 +117,7 @@ class SearchPipeline:
         count, dim = self.bundle.item_count, self.bundle.manifest.model.dim
         bundle, index = self.bundle, self._index
         # Ids and places are read now: the version's folder may be gone when they are first asked.
-        counts = {len(index), len(bundle.ids), len(bundle.places)}
+        counts = {len(index), len(bundle.ids), len(bundle.places), len(bundle.vectors)}
         if counts != {count} or {index.dim, self._encoder.dim} != {dim}:
             raise IncompatibleBundle(
                 f"{self.bundle.folder}: index, ids and model do not belong together; index again"
@@ -104,35 +136,166 @@ class SearchPipeline:
         for count in (1, 8, 32):
             self.search(["纯棉碎花吊带裙"] * count, [10] * count)
 
+    @property
+    def image_size(self) -> int:
+        """The side, in pixels, of what `see` takes."""
+        return self.bundle.manifest.model.image_size
+
+    @property
+    def sees(self) -> bool:
+        """Tell whether the image tower is loaded."""
+        return self._image_encoder is not None
+
+    def load_image_tower(self) -> None:
+        """Load what `see` needs; IncompatibleBundle when the weights' file has changed."""
+        manifest = self.bundle.manifest
+        weights = _find_weights(manifest, str(self._weights.path))
+        encoder = load_image_encoder(weights, self._device)
+        if (encoder.dim, encoder.image_size) != (manifest.model.dim, manifest.model.image_size):
+            raise IncompatibleBundle(f"{self.bundle.folder}: not the image tower of its manifest")
+        blank = np.zeros((1, encoder.image_size, encoder.image_size, 3), np.uint8)
+        encoder.encode(blank)  # the first pass is slow
+        self._image_encoder = encoder
+
+    def see(self, pixels: Pixels) -> list[VectorPart]:
+        """Encode pictures made by `tusou.images.to_pixels`, once the image tower is loaded.
+
+        One call at a time, which may run beside the other calls.
+        """
+        if self._image_encoder is None:
+            raise NotReady("the image tower is not loaded; send the picture again")
+        vectors = _finite(self._image_encoder.encode(pixels))
+        return [VectorPart(vector, self.bundle.manifest.model.sha256) for vector in vectors]
+
+    def embed(self, texts: Sequence[str]) -> Embedded:
+        """Encode texts as queries are, prompt included."""
+        tokens = self._encoder.prepare(texts)
+        lengths = tuple(np.count_nonzero(tokens.ids, axis=1).tolist())
+        vectors = _finite(self._encoder.encode(tokens))
+        return Embedded(vectors, lengths)
+
     def search(self, queries: Sequence[str], top_k: Sequence[int]) -> Answers:
         """Answer normalised queries, each with its own number of items (fewer in a small pool)."""
+        return self.answer([Ask.of_text(*one) for one in zip(queries, top_k, strict=True)])
+
+    def answer(self, asks: Sequence[Ask]) -> Answers:
+        """Answer a batch: its texts are encoded together, its items looked up.
+
+        One ask that names no item of the pool, or whose parts cancel out, has its error in the
+        answers and harms no other.
+        """
         marks = [perf_counter()]
-        tokens = self._encoder.prepare(queries)
+        tokens = self._encoder.prepare([text for ask in asks for text in ask.texts])
         marks.append(perf_counter())
-        vectors = self._encoder.encode(tokens)
-        if not np.isfinite(vectors).all():  # an index would answer these with nonsense
-            raise FloatingPointError("the text tower gave a vector that is not finite")
+        texts = zip(_finite(self._encoder.encode(tokens)), tokens.truncated, strict=True)
+        aims = [self._aim(ask, texts) for ask in asks]
         marks.append(perf_counter())
-        found = self._index.search(vectors, min(max(top_k), len(self._index)))
-        hits = tuple(
-            self._hits(found, row, k, truncated=cut)
-            for row, (k, cut) in enumerate(zip(top_k, tokens.truncated, strict=True))
-        )
+        found = iter(self._look_up([aim for aim in aims if isinstance(aim, _Aim)]))
+        hits = tuple(next(found) if isinstance(aim, _Aim) else aim for aim in aims)
         marks.append(perf_counter())
         return Answers(hits, StageTimes(*(after - before for before, after in pairwise(marks))))
 
-    def _hits(self, found: Neighbors, row: int, k: int, *, truncated: bool) -> Hits:
+    def _aim(self, ask: Ask, texts: Iterator[tuple[Vectors, bool]]) -> _Aim | TusouError:
+        """Make one unit vector of an ask's parts; its texts are the next of these."""
+        encoded = [next(texts) for _ in ask.texts]
+        own = iter(encoded)
+        vectors: list[Vectors] = []
+        for part in ask.parts:
+            vector = next(own)[0] if isinstance(part, TextPart) else self._known(part)
+            if isinstance(vector, TusouError):
+                return vector
+            vectors.append(vector)
+        total = combine(ask.parts, vectors)
+        if isinstance(total, TusouError):
+            return total
+        hidden = {key for one in ask.left_out if (key := self.bundle.ids.key(one)) is not None}
+        return _Aim(ask, total, hidden, any(cut for _, cut in encoded))
+
+    def _known(self, part: ItemPart | VectorPart) -> Vectors | TusouError:
+        """Give the vector of a part that needs no encoding."""
+        if isinstance(part, VectorPart):
+            made_here = part.model == self.bundle.manifest.model.sha256
+            return part.vector if made_here else NotReady("the index has just changed; ask again")
+        key = self.bundle.ids.key(part.item_id)
+        if key is None:
+            return UnknownItem("the pool holds no item of this id")
+        vector: Vectors = self.bundle.vectors[key]
+        return vector
+
+    def _look_up(self, aims: Sequence[_Aim]) -> list[Hits]:
+        if not aims:
+            return []
+        found = self._nearest(
+            np.stack([aim.vector for aim in aims]), np.array([aim.depth for aim in aims])
+        )
+        return [
+            self._hits(aim, *row) for aim, *row in zip(aims, found.ids, found.scores, strict=True)
+        ]
+
+    def _hits(
+        self, aim: _Aim, keys: npt.NDArray[np.int64], scores: npt.NDArray[np.float32]
+    ) -> Hits:
+        near = zip(keys[: aim.depth].tolist(), scores[: aim.depth].tolist(), strict=True)
+        seen = [(key, score) for key, score in near if key >= 0 and key not in aim.hidden]
+        page = seen[aim.ask.offset : aim.ask.offset + aim.ask.top_k]
         ids = self.bundle.ids
-        keys = [key for key in found.ids[row, :k].tolist() if key >= 0]
-        scores = found.scores[row, : len(keys)].tolist()
-        return Hits(tuple(ids[key] for key in keys), tuple(scores), truncated)
+        found = tuple(ids[key] for key, _ in page)
+        return Hits(found, tuple(score for _, score in page), aim.truncated)
+
+    def _nearest(self, vectors: Vectors, depths: npt.NDArray[np.int64]) -> Neighbors:
+        """Find so many neighbours of each row, and all those that tie with its last.
+
+        Which of several equal items an index returns changes with the number asked for; pages
+        of one answer would repeat some and lose others.
+        """
+        count = len(self._index)
+        ends = np.minimum(depths, count)[:, None] - 1
+        width = min(int(ends.max()) + 2, count)
+        found = self._index.search(vectors, width)
+        for _ in range(_TIE_ROUNDS):
+            last = found.scores[:, -1]
+            tied = np.take_along_axis(found.scores, ends, 1)[:, 0] == last
+            if width == count or not tied[np.isfinite(last)].any():
+                break
+            width = min(2 * width, count)
+            found = self._index.search(vectors, width)
+        return found
 
 
-def _find_weights(made: Model, model: str | None) -> Weights:
+def combine(parts: Sequence[Part], vectors: Sequence[Vectors]) -> Vectors | InvalidRequest:
+    """Return the weighted sum of the parts' unit vectors at unit length.
+
+    One part alone keeps its vector to the last bit. Parts that cancel out are an InvalidRequest.
+    """
+    if len(parts) == 1:
+        return vectors[0]
+    weights = np.array([part.weight for part in parts], np.float32)
+    total: Vectors = weights @ np.stack(vectors)
+    length = float(np.linalg.norm(total))
+    if length < _SHORTEST_SUM * float(np.abs(weights).max()):
+        return InvalidRequest("the parts of the query cancel each other out")
+    return total / np.float32(length)
+
+
+def _finite(vectors: Vectors) -> Vectors:
+    if not np.isfinite(vectors).all():  # an index would answer these with nonsense
+        raise FloatingPointError("a tower gave a vector that is not finite")
+    return vectors
+
+
+def _find_weights(manifest: Manifest, place: str) -> Weights:
+    made = manifest.model
     try:
-        return find_weights(model or made.location)
+        weights = find_weights(place)
     except InvalidRequest as error:
         raise IncompatibleBundle(
             f"the weights that made the bundle ({made.name}, sha256 {made.sha256[:12]}) are not "
             f"where they were; say where they are with --model. {error}"
         ) from None
+    if weights.digest != made.sha256:
+        raise IncompatibleBundle(
+            f"the bundle was made with weights {made.name} ({made.sha256[:12]}), found "
+            f"{weights.name} ({weights.digest[:12]}); give the right model with --model, "
+            "or index again"
+        )
+    return weights

@@ -31,7 +31,7 @@ async def readyz(engine: EngineDep) -> Ready:
     """Say whether traffic should come here: loaded, warm, worker alive, not stopping."""
     if not engine.ready:
         raise NotReady("The service is loading, stopping or failing.")
-    return Ready(index_version=engine.bundle.version)
+    return Ready(index_version=engine.bundle.version, images=engine.images)
 
 
 @router.get(
@@ -52,6 +52,9 @@ async def info(engine: EngineDep) -> Info:
         tusou_version=__version__,
         index_version=bundle.version,
         item_count=bundle.item_count,
+        model=bundle.model_name,
+        id_type=bundle.id_type,
+        accepts=engine.accepts,
         manifest=bundle.manifest.model_dump(mode="json", exclude=_KEPT_INSIDE),
     )
 

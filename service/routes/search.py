@@ -1,23 +1,30 @@
-"""POST /search and POST /search/batch."""
+"""POST /search, POST /search/image and POST /search/batch."""
 
 import logging
+from collections.abc import Sequence
 from time import perf_counter
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Query, Request
 
+from service.asking import ask_of, check_reach
+from service.engine import Found
 from service.errors import BodyTooLarge, RequestTimeout, UnsupportedMediaType, documented
 from service.logs import MAX_QUERY_CHARS
-from service.routes.state import DeadlineDep, EngineDep, body_of, takes
+from service.routes.state import TAKES_A_PICTURE, DeadlineDep, EngineDep, body_of, takes
 from service.schemas import (
     BatchRequest,
     BatchResponse,
+    Interpreted,
+    PageOfImage,
     SearchRequest,
     SearchResponse,
     SearchResult,
     normalize_all,
 )
+from tusou.asks import Ask
 from tusou.errors import (
+    BadImage,
     DeadlineExceeded,
     EmptyQuery,
     InvalidJson,
@@ -26,13 +33,16 @@ from tusou.errors import (
     Overloaded,
     QueryTooLong,
     RateLimited,
+    TusouError,
+    Unavailable,
+    UnknownItem,
 )
-from tusou.text import normalize_query
+from tusou.negation import Understood
 
 router = APIRouter(tags=["search"])
 _log = logging.getLogger(__name__)
 
-_RESPONSES = documented(
+_REFUSED: tuple[type[TusouError], ...] = (
     InvalidJson,
     RequestTimeout,
     BodyTooLarge,
@@ -47,28 +57,50 @@ _RESPONSES = documented(
 )
 
 
-@router.post("/search", responses=_RESPONSES, openapi_extra=takes(SearchRequest))
+_ASKED = documented(*_REFUSED, BadImage, UnknownItem, Unavailable)
+
+
+@router.post(
+    "/search",
+    responses=_ASKED,
+    response_model_exclude_none=True,
+    openapi_extra=takes(SearchRequest),
+)
 async def search(
     request: Request,
     body: Annotated[SearchRequest, Depends(body_of(SearchRequest))],
     engine: EngineDep,
     deadline: DeadlineDep,
 ) -> SearchResponse:
-    """Find the products whose pictures best match a Chinese sentence."""
+    """Find the products whose pictures best match a sentence, a picture, an item, or a mixture."""
     started = perf_counter()
-    query = normalize_query(body.query)
-    (found,) = await engine.search([query], body.top_k, deadline)
-    _trace(request, [query])
-    return SearchResponse(
-        item_ids=found.hits.item_ids,
-        scores=found.hits.scores,
-        truncated=found.hits.truncated,
-        index_version=found.version,
-        took_ms=_took_ms(started),
-    )
+    ask, understood = await ask_of(body, engine, deadline)
+    (found,) = await engine.search([ask], deadline)
+    _trace(request, ask.texts)
+    return _response(found, started, body.index_version, understood)
 
 
-@router.post("/search/batch", responses=_RESPONSES, openapi_extra=takes(BatchRequest))
+@router.post(
+    "/search/image",
+    responses=_ASKED,
+    response_model_exclude_none=True,
+    openapi_extra=TAKES_A_PICTURE,
+)
+async def search_image(
+    request: Request,
+    page: Annotated[PageOfImage, Query()],
+    engine: EngineDep,
+    deadline: DeadlineDep,
+) -> SearchResponse:
+    """Find the products that look like a picture, which is the whole body."""
+    started = perf_counter()
+    check_reach(page.top_k, page.offset)
+    seen = await engine.see(await request.body(), deadline)
+    (found,) = await engine.search([Ask((seen,), page.top_k, page.offset)], deadline)
+    return _response(found, started)
+
+
+@router.post("/search/batch", responses=documented(*_REFUSED), openapi_extra=takes(BatchRequest))
 async def search_batch(
     request: Request,
     body: Annotated[BatchRequest, Depends(body_of(BatchRequest))],
@@ -78,7 +110,8 @@ async def search_batch(
     """Answer up to 256 queries, all from one version of the index."""
     started = perf_counter()
     queries = normalize_all(body.queries)
-    found = await engine.search(queries, body.top_k, deadline)
+    asks = [Ask.of_text(query, body.top_k) for query in queries]
+    found = await engine.search(asks, deadline)
     _trace(request, queries)
     return BatchResponse(
         results=tuple(
@@ -92,11 +125,33 @@ async def search_batch(
     )
 
 
+def _response(
+    found: Found,
+    started: float,
+    known_version: str | None = None,
+    understood: Understood | None = None,
+) -> SearchResponse:
+    changed = known_version is not None and known_version != found.version
+    return SearchResponse(
+        item_ids=found.hits.item_ids,
+        scores=found.hits.scores,
+        truncated=found.hits.truncated,
+        index_version=found.version,
+        took_ms=_took_ms(started),
+        interpreted=Interpreted(
+            positive=understood.positive, negative="、".join(understood.refused)
+        )
+        if understood
+        else None,
+        version_changed=True if changed else None,
+    )
+
+
 def _took_ms(started: float) -> float:
     return round((perf_counter() - started) * 1000, 3)
 
 
-def _trace(request: Request, queries: list[str]) -> None:
+def _trace(request: Request, queries: Sequence[str]) -> None:
     """Log what was asked, at debug level alone: queries are their users' business."""
     if _log.isEnabledFor(logging.DEBUG):
         cut = [query[:MAX_QUERY_CHARS] for query in queries]

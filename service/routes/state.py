@@ -43,5 +43,13 @@ def takes(model: type[Body]) -> dict[str, object]:
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
+_PICTURE = {"schema": {"type": "string", "format": "binary"}}
+TAKES_A_PICTURE: dict[str, object] = {
+    "requestBody": {
+        "required": True,
+        "content": {f"image/{kind}": _PICTURE for kind in ("jpeg", "png", "webp")},
+    }
+}
+
 EngineDep = Annotated[Engine, Depends(get_engine)]
 DeadlineDep = Annotated[float, Depends(get_deadline)]

@@ -77,11 +77,18 @@ def test_accepts_json_in_utf_8(client: TestClient, content_type: str) -> None:
 
 def test_health_and_info(client: TestClient) -> None:
     assert client.get("/healthz").json() == {"status": "alive"}
-    assert client.get("/readyz").json() == {"status": "ready", "index_version": "v1"}
+    assert client.get("/readyz").json() == {
+        "status": "ready",
+        "index_version": "v1",
+        "images": "absent",
+    }
     assert client.get("/info").json() == {
         "tusou_version": __version__,
         "index_version": "v1",
         "item_count": 50,
+        "model": "tiny",
+        "id_type": "int",
+        "accepts": ["text", "image", "item"],
         "manifest": {"made_by": "hand"},
     }
 
@@ -163,7 +170,7 @@ def test_openapi_knows_bodies_errors_and_the_closed_list_of_codes(client: TestCl
     document = client.get("/openapi.json").json()
     search = document["paths"]["/search"]["post"]
     assert {*search["responses"]} == {
-        *("200", "400", "401", "408", "413", "415", "422", "429", "431", "500", "503", "504")
+        *("200", "400", "401", "404", "408", "413", "415", "422", "429", "431", "500", "503", "504")
     }
     body = search["requestBody"]["content"]["application/json"]["schema"]
     assert body == {"$ref": "#/components/schemas/SearchRequest"}
@@ -194,6 +201,7 @@ PUBLIC = {"/", "/healthz", "/readyz", "/static"}
 GUARDED = {
     ("POST", "/search"),
     ("POST", "/search/batch"),
+    ("POST", "/search/image"),
     ("GET", "/items/{item_id}/image"),
     ("GET", "/info"),
     ("GET", "/metrics"),

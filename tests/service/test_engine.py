@@ -10,6 +10,7 @@ import pytest
 from service.batching import BatchLimits
 from service.engine import Engine, Found
 from tests.service.tiny import TinyBundle, TinyPipeline, TinySource
+from tusou.asks import Ask
 from tusou.errors import CorruptBundle, NotReady, UnknownItem
 
 
@@ -20,6 +21,10 @@ async def entered(source: TinySource, max_batch: int = 4) -> AsyncIterator[Engin
         yield engine
 
 
+def asks(queries: list[str], top_k: int) -> list[Ask]:
+    return [Ask.of_text(query, top_k) for query in queries]
+
+
 def soon() -> float:
     return asyncio.get_running_loop().time() + 20
 
@@ -27,7 +32,7 @@ def soon() -> float:
 async def test_answers_after_warm_up(source: TinySource) -> None:
     async with entered(source) as engine:
         assert source.pipeline.warm
-        (found,) = await engine.search(["裙"], 3, soon())
+        (found,) = await engine.search(asks(["裙"], 3), soon())
         assert (found.hits.item_ids, found.version) == ((0, 1, 2), "v1")
         assert engine.ready
 
@@ -37,7 +42,7 @@ async def test_is_not_ready_while_loading(source: TinySource) -> None:
     async with Engine(source, BatchLimits(4, 64, 20)) as engine:
         assert not engine.ready
         with pytest.raises(NotReady):
-            await engine.search(["裙"], 3, soon())
+            await engine.search(asks(["裙"], 3), soon())
         with pytest.raises(NotReady):
             await engine.reload()
         source.gate.set()
@@ -56,14 +61,14 @@ async def test_is_not_ready_while_draining_and_still_answers(source: TinySource)
     async with entered(source) as engine:
         engine.draining = True
         assert not engine.ready
-        assert len(await engine.search(["裙"], 3, soon())) == 1
+        assert len(await engine.search(asks(["裙"], 3), soon())) == 1
 
 
 async def test_swaps_between_batches_and_never_mixes(source: TinySource) -> None:
     old, new = source.pipeline, TinyPipeline(TinyBundle("v2"), first_id=100)
     old.gate = threading.Event()
     async with entered(source, max_batch=2) as engine:
-        searching = asyncio.create_task(engine.search(["a", "b", "c", "d"], 1, soon()))
+        searching = asyncio.create_task(engine.search(asks(["a", "b", "c", "d"], 1), soon()))
         assert await asyncio.to_thread(old.started.wait, 5)  # a and b run on the old one
         source.pipeline = new
         done = await engine.reload()
@@ -87,7 +92,7 @@ async def test_a_failed_reload_keeps_the_old_one(source: TinySource) -> None:
         source.error = CorruptBundle("a file differs")
         with pytest.raises(CorruptBundle):
             await engine.reload()
-        (found,) = await engine.search(["裙"], 3, soon())
+        (found,) = await engine.search(asks(["裙"], 3), soon())
         assert (found.version, engine.ready) == ("v1", True)
         assert b'tusou_reloads_total{result="failed"} 1.0' in engine.metrics.expose()
 
@@ -114,7 +119,7 @@ async def test_knows_a_lost_device(source: TinySource, message: str, lost: bool)
     source.pipeline.error = RuntimeError(message)
     async with entered(source) as engine:
         with pytest.raises(NotReady if lost else RuntimeError):
-            await engine.search(["裙"], 3, soon())
+            await engine.search(asks(["裙"], 3), soon())
         assert engine.ready is not lost
         assert (engine.worker_error is not None) is lost
 
@@ -130,7 +135,7 @@ async def test_64_callers_get_the_answers_one_would(source: TinySource) -> None:
     async with entered(source, max_batch=8) as engine:
 
         async def ask(k: int) -> list[Found]:
-            return await engine.search(["裙"], k, soon())
+            return await engine.search(asks(["裙"], k), soon())
 
         found = await asyncio.gather(*(ask(k) for k in range(1, 49)))
     assert [one[0].hits.item_ids for one in found] == [tuple(range(k)) for k in range(1, 49)]

@@ -6,7 +6,9 @@ import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from typing import Literal
 
+import numpy as np
 import uvicorn
 from fastapi.testclient import TestClient
 from pydantic import BaseModel
@@ -17,8 +19,10 @@ from service.keys import ApiKeys
 from service.protocol import protocol_with
 from service.server import Server
 from service.settings import Settings
-from tusou.errors import UnknownItem
-from tusou.search import Answers, Hits, StageTimes
+from tusou.asks import Ask, VectorPart
+from tusou.errors import TusouError, UnknownItem
+from tusou.search import Answers, Embedded, Hits, StageTimes
+from tusou.types import Pixels
 
 POOL = 50
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(24)
@@ -34,6 +38,8 @@ class TinyBundle:
     version: str
     item_count: int = POOL
     manifest: BaseModel = field(default_factory=TinyManifest)
+    model_name: str = "tiny"
+    id_type: Literal["int", "str"] = "int"
 
     def picture(self, item_id: str) -> tuple[bytes, str]:
         if item_id != "7":
@@ -52,23 +58,48 @@ class TinyPipeline:
     batches: list[list[str]] = field(default_factory=list)
     error: Exception | None = None
     warm: bool = False
+    sees: bool = False
+    image_size: int = 8
+    tower: threading.Event | None = None  # the image tower's loading waits for it
+    tower_error: Exception | None = None
+    asks: list[Ask] = field(default_factory=list)
+    seen: list[int] = field(default_factory=list)  # pictures in each pass
 
-    def search(self, queries: Sequence[str], top_k: Sequence[int]) -> Answers:
-        self.batches.append(list(queries))
+    def load_image_tower(self) -> None:
+        if self.tower:
+            assert self.tower.wait(20)
+        if self.tower_error:
+            raise self.tower_error
+        self.sees = True
+
+    def see(self, pixels: Pixels) -> list[VectorPart]:
+        """Make a vector of each picture's mean colour."""
+        self.seen.append(len(pixels))
+        return [VectorPart(one.mean((0, 1)).astype(np.float32) / 255, "tiny") for one in pixels]
+
+    def embed(self, texts: Sequence[str]) -> Embedded:
+        vectors = np.tile(np.array([0.6, 0.8, 0], np.float32), (len(texts), 1))
+        return Embedded(vectors, tuple(len(text) + 2 for text in texts))
+
+    def answer(self, asks: Sequence[Ask]) -> Answers:
+        self.asks.extend(asks)
+        self.batches.append([" ".join(ask.texts) for ask in asks])
         self.started.set()
         if self.gate:
             assert self.gate.wait(20)
         if self.error:
             raise self.error
-        hits = tuple(
-            Hits(
-                tuple(range(self.first_id, self.first_id + min(k, POOL))),
-                tuple(1 - i / 64 for i in range(min(k, POOL))),
-                truncated=len(query) > 48,
-            )
-            for query, k in zip(queries, top_k, strict=True)
-        )
+        hits = tuple(self._hits(ask) for ask in asks)
         return Answers(hits, StageTimes(0.001, 0.002, 0.003))
+
+    def _hits(self, ask: Ask) -> Hits | TusouError:
+        known = range(self.first_id, self.first_id + POOL)
+        if any(int(part.item_id) not in known for part in ask.items):
+            return UnknownItem("no such item")
+        left = [item for item in known if str(item) not in ask.left_out]
+        ids = tuple(left[ask.offset : ask.offset + ask.top_k])
+        scores = tuple(1 - (item - self.first_id) / 64 for item in ids)
+        return Hits(ids, scores, truncated=any(len(text) > 48 for text in ask.texts))
 
     def warm_up(self) -> None:
         self.warm = True
@@ -105,7 +136,7 @@ def connected(
 ) -> Iterator[TestClient]:
     """Talk to the application in this process, once it is ready."""
     config = Settings(**settings)  # type: ignore[arg-type]
-    engine = Engine(source, config.batching())
+    engine = Engine(source, config.batching(), config.picture_queries)
     app = create_app(lambda: engine, config.requests(), keys=keys, docs=config.docs)
     with TestClient(app) as client:
         assert client.portal
@@ -130,7 +161,7 @@ class Running:
 async def running(source: TinySource, **settings: object) -> AsyncIterator[Running]:
     """Serve on a free port, with the protocol and the server class of production."""
     config = Settings(drain_s=0, **settings)  # type: ignore[arg-type]
-    engine = Engine(source, config.batching())
+    engine = Engine(source, config.batching(), config.picture_queries)
     app = create_app(lambda: engine, config.requests(), docs=config.docs)
     listener = socket.create_server(("127.0.0.1", 0))
     server = Server(

@@ -6,14 +6,25 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 
 from indexer.build import BuildSpec, build
+from tusou.asks import Ask, ItemPart, TextPart, VectorPart
 from tusou.encoders import find_weights, load_text_encoder
-from tusou.errors import BadModel, CorruptBundle, IncompatibleBundle, UnknownItem
+from tusou.errors import (
+    BadModel,
+    CorruptBundle,
+    IncompatibleBundle,
+    InvalidRequest,
+    NotReady,
+    UnknownItem,
+)
+from tusou.images import open_image, to_pixels
 from tusou.manifest import version_of
-from tusou.search import SearchPipeline
+from tusou.search import Hits, SearchPipeline
+from tusou.types import Neighbors, Vectors
 
 
 class Silent:
@@ -166,3 +177,114 @@ def test_pictures_outlive_the_versions_folder(copy: Path) -> None:
     opened = SearchPipeline.open(copy).bundle
     shutil.rmtree(opened.folder)
     assert opened.picture("1000")[1] == "image/png"
+
+
+def unit(vector: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    return vector / np.linalg.norm(vector)
+
+
+def answered(pipeline: SearchPipeline, ask: Ask) -> Hits:
+    (hits,) = pipeline.answer([ask]).hits
+    assert isinstance(hits, Hits)
+    return hits
+
+
+def test_a_mixture_is_the_normalised_weighted_sum(pipeline: SearchPipeline) -> None:
+    stored = np.asarray(pipeline.bundle.vectors)
+    red, plain = pipeline.embed(["红色", "纯色"]).vectors
+    given = unit(np.arange(1, 65, dtype=np.float32))
+    model = pipeline.bundle.manifest.model.sha256
+    parts = (
+        TextPart("红色", 2),
+        VectorPart(given, model, 0.5),
+        ItemPart("1007", 1),
+        TextPart("纯色", -0.5),
+        ItemPart("1009", -0.25),
+    )
+    target = unit(2 * red + 0.5 * given + stored[7] - 0.5 * plain - 0.25 * stored[9])
+    scores = stored @ target
+    order = [key for key in np.argsort(-scores, kind="stable").tolist() if key not in (7, 9)]
+    hits = answered(pipeline, Ask(parts, 20))
+    assert [int(one) - 1000 for one in hits.item_ids] == order[:20]
+    np.testing.assert_allclose(hits.scores, scores[order[:20]], atol=1e-5)
+
+
+def test_a_lone_part_keeps_its_vector(pipeline: SearchPipeline) -> None:
+    plain = pipeline.search(["红色裙"], [10]).hits[0]
+    assert answered(pipeline, Ask((TextPart("红色裙", 3),), 10)) == plain
+
+
+def test_pages_of_one_answer_join(pipeline: SearchPipeline) -> None:
+    whole = pipeline.search(["红色裙"], [300]).hits[0]
+    assert isinstance(whole, Hits)
+    exclude = frozenset(str(one) for one in whole.item_ids[5:9])
+    pages = [
+        answered(pipeline, Ask((TextPart("红色裙"),), 7, offset, exclude)).item_ids
+        for offset in range(0, 301, 7)
+    ]
+    joined = tuple(one for page in pages for one in page)
+    assert joined == whole.item_ids[:5] + whole.item_ids[9:]
+
+
+def test_what_cannot_be_answered_harms_no_neighbour(pipeline: SearchPipeline) -> None:
+    asks = [
+        Ask((TextPart("红色裙"), ItemPart("7")), 3),
+        Ask.of_text("红色裙", 3),
+        Ask((ItemPart("1007"), ItemPart("1007", -1)), 3),
+        Ask((VectorPart(np.zeros(64, np.float32), "another model"),), 3),
+        Ask.of_text("裙" * 60, 3),
+    ]
+    hits = pipeline.answer(asks).hits
+    assert [type(one) for one in hits] == [UnknownItem, Hits, InvalidRequest, NotReady, Hits]
+    assert hits[1] == pipeline.search(["红色裙"], [3]).hits[0]
+    assert hits[4].truncated  # type: ignore[union-attr]
+
+
+def test_a_picture_finds_itself(bundle: Path, pool: Path) -> None:
+    opened = SearchPipeline.open(bundle)
+    with pytest.raises(NotReady):
+        opened.see(np.zeros((1, 32, 32, 3), np.uint8))
+    opened.load_image_tower()
+    data, _ = opened.bundle.picture("1042")
+    (seen,) = opened.see(to_pixels(open_image(data), opened.image_size)[None])
+    hits = answered(opened, Ask((seen,), 1))
+    assert hits.item_ids == (1042,)
+    assert hits.scores[0] == pytest.approx(1, abs=1e-3)
+
+
+def test_an_image_tower_of_other_weights_is_not_loaded(
+    copy: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    weights = tmp_path / "tiny.pt"
+    shutil.copy(tiny_model, weights)
+    opened = SearchPipeline.open(copy, model=str(weights))
+    weights.write_bytes(b"another file")
+    with pytest.raises(IncompatibleBundle, match="was made with weights"):
+        opened.load_image_tower()
+
+
+@pytest.mark.parametrize("top_k", [1, 7, 60])
+def test_equal_items_come_in_pool_order_on_every_page(
+    pipeline: SearchPipeline, monkeypatch: pytest.MonkeyPatch, top_k: int
+) -> None:
+    monkeypatch.setattr(pipeline, "_index", Twins())
+    pages = [
+        answered(pipeline, Ask((TextPart("裙"),), top_k, offset)).item_ids
+        for offset in range(0, 60, top_k)
+    ]
+    joined = [one for page in pages for one in page]
+    assert joined[:60] == [*range(1000, 1060)]
+
+
+class Twins:
+    """An index of equal pairs, which returns whichever of the last pair it likes."""
+
+    def __len__(self) -> int:
+        return 300
+
+    def search(self, queries: Vectors, k: int) -> Neighbors:
+        ids = np.arange(k)
+        if k % 2:
+            ids[-1] += 1
+        scores = (1 - ids // 2 / 300).astype(np.float32)
+        return Neighbors(np.tile(ids, (len(queries), 1)), np.tile(scores, (len(queries), 1)))

@@ -1,6 +1,7 @@
 """FAISS behind the VectorIndex promise: described by a factory string, on CPU or GPU."""
 
 import re
+import sys
 import threading
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -17,6 +18,9 @@ from tusou.types import Ids, Neighbors, Vectors
 # Codes stored instead of vectors, unless the factory ends by re-scoring on the vectors.
 _QUANTISED = re.compile(r"PQ|SQ|LSH|RQ|LSQ|RaBitQ|ZnLattice|ITQ")
 _REFINED = re.compile(r"(RFlat|Refine\(Flat\))$")
+
+# What FAISS's selection on a GPU can hold.
+_GPU_DEEPEST = 2048
 
 
 class FaissIndex:
@@ -36,6 +40,7 @@ class FaissIndex:
             spec.factory
         )
         self.dim: int = index.d
+        self._deepest = sys.maxsize
         self._lock: AbstractContextManager[object] = nullcontext()
         if device.startswith("cuda"):
             index = self._to_gpu(index, device)
@@ -46,6 +51,7 @@ class FaissIndex:
         # One resources object, one search at a time: GPU indexes are not safe to share.
         self._resources = faiss.StandardGpuResources()
         self._lock = threading.Lock()
+        self._deepest = _GPU_DEEPEST
         number = int(device.partition(":")[2] or 0)
         return faiss.index_cpu_to_gpu(self._resources, number, index)
 
@@ -71,9 +77,12 @@ class FaissIndex:
         self._index.add_with_ids(vectors, ids)
 
     def search(self, queries: Vectors, k: int) -> Neighbors:
-        """Return the k best per query."""
+        """Return the k best per query; on a GPU padding begins after 2,048 at the latest."""
         with self._lock:
-            scores, ids = self._index.search(queries, k)
+            scores, ids = self._index.search(queries, min(k, self._deepest))
+        if (missing := k - ids.shape[1]) > 0:
+            ids = np.pad(ids, ((0, 0), (0, missing)), constant_values=-1)
+            scores = np.pad(scores, ((0, 0), (0, missing)))
         scores[ids == -1] = -np.inf
         return best_first(ids, scores)
 

@@ -1,0 +1,99 @@
+"""Refused items in the top 10 of negated queries: read as they are, and understood.
+
+python -m benchmarks.negation
+"""
+
+import argparse
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from benchmarks.record import record
+from benchmarks.running import demo_bundle
+from lab.toy.catalogue import Product
+from lab.toy.negated import NegatedQuery, negated_queries
+from lab.toy.products import draw_facts, item_id
+from tusou.asks import Ask, TextPart
+from tusou.negation import REFUSED_WEIGHT, understand
+from tusou.search import Hits, SearchPipeline
+
+TOP = 10
+WEIGHTS = (0.0, 0.25, 0.35, 0.5, 0.75, 1.0)
+SLEEVELESS = "无袖连衣裙"  # in no toy query: what is wanted is drawn with straps
+
+
+def main() -> None:
+    """Measure every weight, and record."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--items", type=int, default=3000)
+    items = parser.parse_args().items
+    with tempfile.TemporaryDirectory() as folder:
+        pipeline = SearchPipeline.open(demo_bundle(Path(folder), items=items), device="cpu")
+        pool = {item_id("test", n): draw_facts(1, "test", n)[0] for n in range(items)}
+        queries = negated_queries()
+        understood = sum(understand(query.text) is not None for query in queries)
+        figures: dict[str, object] = {
+            "queries": len(queries),
+            "understood": understood,
+            "items": items,
+            "weight in use": REFUSED_WEIGHT,
+            "as it is (interpret: false)": judge(pipeline, pool, queries, as_it_is),
+        }
+        for weight in WEIGHTS:
+            name = f"understood, refused part x {weight}"
+            figures[name] = judge(pipeline, pool, queries, lambda text, w=weight: taken(text, w))
+        figures[SLEEVELESS] = sleeveless(pipeline, pool)
+    record("negation", figures)
+
+
+def as_it_is(text: str) -> Ask:
+    """Search for the whole query."""
+    return Ask.of_text(text, TOP)
+
+
+def taken(text: str, weight: float) -> Ask:
+    """Search for what is wanted, less what is refused."""
+    found = understand(text)
+    if not found:
+        return as_it_is(text)
+    refused = [TextPart(one, -weight) for one in found.refused if weight]
+    return Ask((TextPart(found.positive), *refused), TOP)
+
+
+def judge(
+    pipeline: SearchPipeline,
+    pool: dict[int, Product],
+    queries: Sequence[NegatedQuery],
+    ask: Callable[[str], Ask],
+) -> dict[str, float]:
+    """Share of the top 10 that is refused, and that is of the category and not refused."""
+    refused = wanted = 0
+    answers = pipeline.answer([ask(query.text) for query in queries])
+    for query, hits in zip(queries, answers.hits, strict=True):
+        found = _products(hits, pool)
+        refused += sum(query.refuses(product) for product in found)
+        wanted += sum(query.wants(product) for product in found)
+    shown = TOP * len(queries)
+    return {"refused": round(refused / shown, 4), "wanted": round(wanted / shown, 4)}
+
+
+def sleeveless(pipeline: SearchPipeline, pool: dict[int, Product]) -> dict[str, float]:
+    """Share of dresses with straps in the top 10, 无袖 taken as one word and as a refusal of 袖."""
+    asks = {
+        "one word": Ask.of_text(SLEEVELESS, TOP),
+        "understood": taken(SLEEVELESS, REFUSED_WEIGHT),
+    }
+    answers = pipeline.answer(list(asks.values()))
+    return {
+        name: sum(product.facts.get("sleeve") == "strap" for product in _products(hits, pool)) / TOP
+        for name, hits in zip(asks, answers.hits, strict=True)
+    }
+
+
+def _products(hits: object, pool: dict[int, Product]) -> list[Product]:
+    assert isinstance(hits, Hits)
+    return [pool[int(one)] for one in hits.item_ids]
+
+
+if __name__ == "__main__":
+    main()

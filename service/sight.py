@@ -1,0 +1,162 @@
+"""From a picture's bytes to its vector, by an image tower that may still have to come."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Literal, Protocol, Self, TypeAlias
+
+import numpy as np
+
+from service.batching import BatchLimits, MicroBatcher
+from service.errors import Detail, Refusal
+from tusou.asks import VectorPart
+from tusou.errors import BadImage, DeadlineExceeded, InvalidRequest, NotReady, Unavailable
+from tusou.images import open_image, to_pixels
+from tusou.pictures import decode_picture
+from tusou.types import Pixels
+
+_log = logging.getLogger(__name__)
+
+PicturePolicy: TypeAlias = Literal["off", "lazy", "on"]
+ImageState: TypeAlias = Literal["absent", "loading", "ready", "unavailable"]
+
+# A picture may have 16 million pixels: 64 MB decoded, and as much again while it is resized.
+_DECODERS = 2
+# A picture costs as much as dozens of texts, so a batch of them is kept short of a stall.
+_MAX_BATCH, _MAX_WAITING = 8, 64
+
+
+class Seeing(Protocol):
+    """What a pipeline is to Sight."""
+
+    @property
+    def image_size(self) -> int:
+        """The side of the pictures that `see` takes."""
+        ...
+
+    @property
+    def sees(self) -> bool:
+        """Tell whether the image tower is loaded."""
+        ...
+
+    def load_image_tower(self) -> None:
+        """Load what `see` needs."""
+        ...
+
+    def see(self, pixels: Pixels) -> list[VectorPart]:
+        """Encode a batch of pictures."""
+        ...
+
+
+class Sight:
+    """Encodes pictures beside the text queries, which do not wait for them.
+
+    Under `lazy` the first picture has the image tower loaded, and waits for it as long as its
+    time limit allows; under `on` the pipeline comes with the tower. A tower that cannot be
+    loaded is not tried again before the next reload.
+    """
+
+    def __init__(
+        self,
+        policy: PicturePolicy,
+        current: Callable[[], Seeing],
+        in_loader: Callable[[Callable[[], None]], Awaitable[None]],
+        limits: BatchLimits,
+        is_fatal: Callable[[Exception], bool],
+    ) -> None:
+        self._policy, self._current, self._in_loader = policy, current, in_loader
+        self._batcher = MicroBatcher[Pixels, VectorPart](
+            self._run, replace(limits, max_batch=_MAX_BATCH, max_waiting=_MAX_WAITING), is_fatal
+        )
+        self._decoders = ThreadPoolExecutor(_DECODERS, thread_name_prefix="decode")
+        self._loading: asyncio.Task[None] | None = None
+        self._failed: Seeing | None = None
+
+    async def __aenter__(self) -> Self:
+        await self._batcher.__aenter__()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._loading:
+            self._loading.cancel()
+        self._decoders.shutdown(wait=False, cancel_futures=True)
+        await self._batcher.__aexit__()
+
+    @property
+    def failure(self) -> Exception | None:
+        """Say why the batches of pictures were given up."""
+        return self._batcher.failure
+
+    @property
+    def wanted(self) -> bool:
+        """Whether a pipeline that is opened now should come with its image tower."""
+        return self._policy == "on" or self.state == "ready"
+
+    @property
+    def state(self) -> ImageState:
+        """Say whether pictures can be asked with: `absent` until the first one asks."""
+        try:
+            pipeline = self._current()
+        except NotReady:
+            return "absent"
+        if self._policy == "off" or self._failed is pipeline:
+            return "unavailable"
+        if pipeline.sees:
+            return "ready"
+        return "loading" if self._loading and not self._loading.done() else "absent"
+
+    async def see(self, picture: bytes | str, deadline: float) -> VectorPart:
+        """Return the vector of a JPEG, PNG or WebP file, given as its bytes or in base64."""
+        if self._policy == "off":
+            said = "This service takes no pictures; it can be asked for items of the pool."
+            raise Refusal(InvalidRequest(), [Detail(("body",), "pictures_off", said)])
+        await self._tower(deadline)
+        pixels = await self._decode(picture, self._current().image_size, deadline)
+        return await self._batcher(pixels, deadline)
+
+    async def _tower(self, deadline: float) -> None:
+        if self._current().sees:
+            return
+        if self.state == "unavailable":
+            raise Unavailable("the image tower could not be loaded; the log says why")
+        if not self._loading or self._loading.done():
+            self._loading = asyncio.create_task(self._load(), name="image-tower")
+        try:
+            async with asyncio.timeout_at(deadline):
+                await asyncio.shield(self._loading)
+        except TimeoutError:
+            raise NotReady("the image tower is loading; try again shortly") from None
+        if not self._current().sees:
+            raise Unavailable("the image tower could not be loaded; the log says why")
+
+    async def _load(self) -> None:
+        while not (pipeline := self._current()).sees:
+            try:
+                await self._in_loader(pipeline.load_image_tower)
+            except Exception as error:  # noqa: BLE001 - texts are answered without this tower
+                self._failed = pipeline
+                _log.warning("no image tower: %s", error)
+                return
+
+    async def _decode(self, picture: bytes | str, size: int, deadline: float) -> Pixels:
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await loop.run_in_executor(self._decoders, _pixels, picture, size)
+        except TimeoutError:
+            raise DeadlineExceeded("The time limit passed before the picture was read.") from None
+        except BadImage as error:
+            raise Refusal(error, [Detail(("body",), "bad_image", str(error))]) from None
+
+    def _run(self, pictures: list[Pixels]) -> list[VectorPart]:
+        pipeline = self._current()
+        if any(len(one) != pipeline.image_size for one in pictures):
+            raise NotReady("the index has just changed; send the picture again")
+        return pipeline.see(np.stack(pictures))
+
+
+def _pixels(picture: bytes | str, size: int) -> Pixels:
+    data = decode_picture(picture.encode()) if isinstance(picture, str) else picture
+    return to_pixels(open_image(data), size)

@@ -1,0 +1,68 @@
+"""What one query asks for: texts, pictures and items of the pool, wanted or refused."""
+
+from dataclasses import dataclass
+from typing import Self, TypeAlias
+
+from tusou.types import Vectors
+
+
+@dataclass(frozen=True, slots=True)
+class TextPart:
+    """A normalised text; of negative weight where less like it is wanted."""
+
+    text: str
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class ItemPart:
+    """A picture of the pool, by its item's id as text."""
+
+    item_id: str
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VectorPart:
+    """A picture that was encoded before, by the weights of this digest."""
+
+    vector: Vectors  # one unit row, (d,)
+    model: str
+    weight: float = 1.0
+
+
+Part: TypeAlias = TextPart | ItemPart | VectorPart
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One query: signed parts, which stretch of the answer is wanted, and what it leaves out.
+
+    A part's weight is never zero, and at least one is positive. Items named by a part are never
+    in the answer.
+    """
+
+    parts: tuple[Part, ...]
+    top_k: int
+    offset: int = 0
+    exclude: frozenset[str] = frozenset()
+
+    @classmethod
+    def of_text(cls, query: str, top_k: int) -> Self:
+        """Ask for a text and nothing else."""
+        return cls((TextPart(query),), top_k)
+
+    @property
+    def left_out(self) -> frozenset[str]:
+        """The ids that no answer may hold."""
+        return self.exclude.union(part.item_id for part in self.items)
+
+    @property
+    def items(self) -> tuple[ItemPart, ...]:
+        """The parts that are items of the pool."""
+        return tuple(part for part in self.parts if isinstance(part, ItemPart))
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The texts to encode, in the order of the parts."""
+        return tuple(part.text for part in self.parts if isinstance(part, TextPart))
