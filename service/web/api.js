@@ -64,10 +64,16 @@ export async function info() {
   return JSON.parse(text);
 }
 
+// A picture has to be uploaded, and the first one waits for the image model to load.
+const PICTURE_MS = "15000";
+
 export async function search(fields, integers, signal) {
   const response = await call("/search", {
     method: "POST",
-    headers: { "Content-Type": "application/json" },
+    headers: {
+      "Content-Type": "application/json",
+      ...(fields.image && { "X-Request-Timeout-Ms": PICTURE_MS }),
+    },
     body: writeBody(fields, integers),
     signal,
   });

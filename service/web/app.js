@@ -203,9 +203,11 @@ function showLines() {
       ? `${pool(service.item_count)} · ${version(service.index_version.slice(0, 8))}`
       : "";
   byId("meta").title = found?.version ?? "";
-  const over = count >= DEEPEST;
-  byId("more").hidden = !found || found.ended || found.changed || over;
-  byId("end").textContent = found?.ended && count ? allShown(count) : over ? farEnough(count) : "";
+  const all = service.item_count - [query.like && !query.picture, query.less].filter(Boolean).length;
+  const over = found?.ended || count >= DEEPEST;
+  byId("more").hidden = !found || over || found.changed;
+  // An index may end its answers before the pool does.
+  byId("end").textContent = !over || !count ? "" : count < all ? farEnough(count) : allShown(count);
   showNotices();
 }
 

@@ -24,6 +24,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if here in item.path.parents:
             item.add_marker("browser")
+            item.add_marker(pytest.mark.timeout(300))  # the first draws, indexes and serves a pool
 
 
 @pytest.fixture(scope="session")

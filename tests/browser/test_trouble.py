@@ -126,6 +126,8 @@ def test_an_address_that_cannot_be_answered(
     page = opened(site.url + address)
     expect(page.locator("#problem h2")).to_have_text(title)
     expect(page.locator("#problem .meta")).to_contain_text("请求编号")
+    for remove in page.locator(".chip button").all():
+        remove.click()
     ask(page, QUERY)
     shown(page)
     expect(page.locator("#problem")).to_be_hidden()
