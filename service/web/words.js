@@ -9,7 +9,7 @@ const zh = {
   weightText: "偏文字", weightPicture: "偏图片", weightLabel: "文字与图片的比重",
   weightSaid: (n) => `图片占 ${n}%`,
   startHint: "也可以粘贴、拖入或选择一张图片。试试：", startHintText: "试试：",
-  samples: ["红色碎花吊带裙", "蓝色条纹马克杯", "白色运动鞋", "北欧风落地灯", "没有图案的黑色背包"],
+  samples: ["红色碎花吊带裙", "蓝色条纹马克杯", "白色运动鞋", "北欧风落地灯", "碎花以外的连衣裙"],
   resultsLabel: "结果", gridLabel: "商品图片", more: "更多结果", dropHere: "松开，用这张图片搜索",
   viewerLabel: "大图", close: "关闭", remove: (what) => `去掉${what}`,
   uploaded: "上传的图片", likeItem: (id) => `像 ${id}`, lessItem: (id) => `不要像 ${id}`,

@@ -103,7 +103,7 @@ def test_its_looks(
 ) -> None:
     folder = request.config.getoption("--screenshots", default=None) or tmp_path
     page = opened(site.url, viewport=WINDOW, reduced_motion="reduce")
-    ask(page, "没有图案的黑色背包")
+    ask(page, "碎花以外的连衣裙")
     shoot(page, folder / "search.png")
     page = opened(
         site.url,
