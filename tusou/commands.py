@@ -20,6 +20,10 @@ def plain_errors() -> Iterator[None]:
     except TusouError as error:
         typer.secho(f"{error.code}: {error}", err=True, fg="red")
         raise typer.Exit(EXIT_LOCKED if isinstance(error, Locked) else 1) from None
+    except OSError as error:  # a full disk, a folder that may not be written: not a bug of ours
+        where = f": {error.filename}" if error.filename else ""
+        typer.secho(f"io_error: {error.strerror or error}{where}", err=True, fg="red")
+        raise typer.Exit(1) from None
 
 
 def print_json(value: object) -> None:

@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -76,3 +77,19 @@ def test_a_wrong_model_is_named(images: Path, tmp_path: Path) -> None:
     assert done.stderr.startswith("invalid_request: ")
     assert "ViT-B-16" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_a_full_disk_publishes_nothing_and_the_next_run_goes_on(
+    images: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    # No file may grow over 256 KiB: the plan fits, the first shard's vectors do not.
+    words = shlex.join(command(images, tmp_path / "b", tiny_model))
+    limited = ["bash", "-c", f"ulimit -f 256; exec {words}"]
+    done = subprocess.run(limited, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines()[-1].startswith("io_error: ")
+    assert not (tmp_path / "b" / "CURRENT").exists()
+    again = subprocess.run(
+        command(images, tmp_path / "b", tiny_model), capture_output=True, check=True
+    )
+    assert json.loads(again.stdout)["embedded"] == ROWS
