@@ -12,9 +12,9 @@ from service.engine import Engine
 from service.front_door import FrontDoor
 from service.keys import ApiKeys
 from service.limits import RequestLimits
-from service.routes import health, items, page, search
+from service.routes import embeddings, health, items, page, search
 from service.routes.state import State
-from service.schemas import BatchRequest, Problem, SearchRequest
+from service.schemas import BatchRequest, EmbeddingRequest, Problem, SearchRequest
 from tusou import __version__
 
 EngineFactory = Callable[[], AbstractAsyncContextManager[Engine]]
@@ -44,7 +44,7 @@ def create_app(
         openapi_url="/openapi.json" if docs else None,
         redirect_slashes=False,
     )
-    for module in (search, items, health, page):
+    for module in (search, embeddings, items, health, page):
         app.include_router(module.router)
     if docs:
         app.include_router(page.docs_router())
@@ -62,7 +62,10 @@ def _describe_by_hand(app: FastAPI) -> None:
     def openapi() -> dict[str, Any]:
         document = generate()
         _, models = models_json_schema(
-            [(model, "validation") for model in (SearchRequest, BatchRequest, Problem)],
+            [
+                (model, "validation")
+                for model in (SearchRequest, BatchRequest, EmbeddingRequest, Problem)
+            ],
             ref_template="#/components/schemas/{model}",
         )
         document["components"]["schemas"].update(models["$defs"])

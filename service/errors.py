@@ -186,8 +186,11 @@ def known(error: TusouError | Refusal) -> tuple[str, Meaning]:
     return Internal.code, MEANINGS[Internal]
 
 
-def problem(error: TusouError | Refusal, request_id: str) -> Response:
-    """Build the answer to an error: RFC 9457, ASCII, at most 2 KiB."""
+def problem(error: TusouError | Refusal, request_id: str, *, message: bool = False) -> Response:
+    """Build the answer to an error: RFC 9457, ASCII, at most 2 KiB.
+
+    `message` adds a member of that name, the one text of an error that OpenAI's clients show.
+    """
     refusal = error if isinstance(error, Refusal) else Refusal(error)
     code, meaning = known(error)
     body: dict[str, object] = {
@@ -198,6 +201,9 @@ def problem(error: TusouError | Refusal, request_id: str) -> Response:
         "code": code,
         "request_id": request_id,
     }
+    if message:
+        said = (detail.detail for detail in refusal.details if detail.detail)
+        body["message"] = next(said, meaning.detail)
     headers = {**dict(meaning.headers), **refusal.headers, "Cache-Control": "no-store"}
     if meaning.status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
         cause = refusal.error

@@ -17,6 +17,7 @@ from tusou.errors import TusouError
 
 _log = logging.getLogger(__name__)
 
+OPENAI_PREFIX = "/v1/"
 CLIENT_LEFT = 499  # as nginx logs it; nobody is there to read an answer
 _QUIET_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -66,7 +67,9 @@ class Exchange:
         if known(error)[0] == Internal.code:
             _log.exception("request failed", extra={"fields": {"request_id": self.id}})
         if not self.status:
-            await problem(error, self.id)(self._scope, _nothing, self.send)
+            openai = self._scope["path"].startswith(OPENAI_PREFIX)
+            answer = problem(error, self.id, message=openai)
+            await answer(self._scope, _nothing, self.send)
 
     @contextmanager
     def cancelled_when_gone(self, receive: Receive) -> Iterator[None]:

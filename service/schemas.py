@@ -1,18 +1,19 @@
 """What goes over the wire, and how a body becomes a request."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError
 
 from service.errors import MEANINGS, Detail, Refusal
 from service.sight import ImageState
-from tusou.errors import InputError, InvalidJson, InvalidRequest, TusouError
+from tusou.errors import InputError, InvalidJson, InvalidRequest
 from tusou.text import normalize_query
 from tusou.types import ItemId
 
 MAX_TOP_K = 1000
 MAX_QUERIES = 256
+MAX_PICTURES = 16
 # Listing the errors of a hostile body can cost more than finding them.
 _MAX_LISTED = 64
 
@@ -24,6 +25,7 @@ TopK = Annotated[int, Field(ge=1, le=MAX_TOP_K, description="How many items to r
 
 Offset = Annotated[int, Field(ge=0, le=MAX_REACH, description="How many items to skip.")]
 Weight = Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)]
+Texts = Annotated[list[str], Field(min_length=1, max_length=MAX_QUERIES, fail_fast=True)]
 RequestId = int | Annotated[str, Field(max_length=_MAX_ID_CHARS)]
 
 
@@ -69,8 +71,42 @@ class PageOfImage(BaseModel):
 class BatchRequest(_Request):
     """Several queries, answered from one version of the index."""
 
-    queries: Annotated[list[str], FailFast(), Field(min_length=1, max_length=MAX_QUERIES)]
+    queries: Texts
     top_k: TopK = 10
+
+
+class EmbeddingRequest(_Request):
+    """Texts and pictures to encode, in the form of OpenAI's API."""
+
+    input: str | Texts = Field(description="Texts, or pictures as data:image/...;base64,...")
+    model: str = Field("", max_length=256, description="Not looked at: there is one model.")
+    encoding_format: Literal["float", "base64"] = "float"
+    dimensions: int | None = Field(None, description="Refused: vectors have one length.")
+    user: str | None = Field(None, max_length=256, description="Not looked at.")
+
+
+class Embedding(BaseModel):
+    """One input's vector."""
+
+    object: Literal["embedding"] = "embedding"
+    index: int
+    embedding: list[float] | str = Field(description="Numbers, or little-endian float32 in base64.")
+
+
+class Usage(BaseModel):
+    """What was read: tokens of the texts; a picture has none."""
+
+    prompt_tokens: int
+    total_tokens: int
+
+
+class EmbeddingResponse(BaseModel):
+    """The vectors, in the order of the inputs."""
+
+    object: Literal["list"] = "list"
+    data: list[Embedding]
+    model: str
+    usage: Usage
 
 
 class SearchResult(BaseModel):
@@ -162,6 +198,7 @@ class Problem(BaseModel):
     request_id: str
     retry_after_ms: int | None = None
     errors: list[ProblemDetail] | None = None
+    message: str | None = Field(None, description="Under /v1/ alone: what OpenAI's clients show.")
 
 
 Body = TypeVar("Body", bound=BaseModel)
@@ -189,19 +226,16 @@ def _refused(error: ValidationError) -> Refusal:
     )
 
 
-def normalize_all(queries: Sequence[str]) -> list[str]:
-    """Normalise every query; the error is that of the first bad one and lists them all."""
-    normal: list[str] = []
+def normalize_all(texts: Mapping[int, str], field: str) -> dict[int, str]:
+    """Normalise a field's texts, by position; the error is the first one's and lists them all."""
+    normal: dict[int, str] = {}
     bad: list[tuple[int, InputError]] = []
-    for position, query in enumerate(queries):
+    for position, text in texts.items():
         try:
-            normal.append(normalize_query(query))
+            normal[position] = normalize_query(text)
         except InputError as error:
             bad.append((position, error))
     if bad:
-        raise Refusal(bad[0][1], [_located(position, error) for position, error in bad])
+        places = [Detail(("body", field, position), error.code) for position, error in bad]
+        raise Refusal(bad[0][1], places)
     return normal
-
-
-def _located(position: int, error: TusouError) -> Detail:
-    return Detail(("body", "queries", position), error.code)

@@ -45,7 +45,7 @@ class NegatedQuery:
 def negated_queries(seed: int = 1) -> list[NegatedQuery]:
     """Write two or three queries for every category: a colour, a pattern, a trait."""
     rng = np.random.default_rng(seed)
-    queries = []
+    queries: list[NegatedQuery] = []
     for category in CATEGORIES:
         for fact, value, word in _refusable(category, rng):
             form = _FORMS[len(queries) % len(_FORMS)]

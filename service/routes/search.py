@@ -109,7 +109,7 @@ async def search_batch(
 ) -> BatchResponse:
     """Answer up to 256 queries, all from one version of the index."""
     started = perf_counter()
-    queries = normalize_all(body.queries)
+    queries = list(normalize_all(dict(enumerate(body.queries)), "queries").values())
     asks = [Ask.of_text(query, body.top_k) for query in queries]
     found = await engine.search(asks, deadline)
     _trace(request, queries)

@@ -202,6 +202,7 @@ GUARDED = {
     ("POST", "/search"),
     ("POST", "/search/batch"),
     ("POST", "/search/image"),
+    ("POST", "/v1/embeddings"),
     ("GET", "/items/{item_id}/image"),
     ("GET", "/info"),
     ("GET", "/metrics"),

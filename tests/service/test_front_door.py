@@ -29,7 +29,7 @@ def problem_of(response: Response) -> dict[str, object]:
     assert response.content.isascii()
     assert not LEAKS.search(response.text)
     body: dict[str, object] = json.loads(response.content, parse_constant=_no_constants)
-    assert body.keys() - {"errors", "retry_after_ms"} == MEMBERS
+    assert body.keys() - {"errors", "retry_after_ms", "message"} == MEMBERS
     assert body["status"] == response.status_code
     assert body["type"] == f"/problems/{body['code']}"
     assert body["request_id"] == response.headers["x-request-id"]

@@ -14,7 +14,7 @@ from fastapi.testclient import TestClient
 from pydantic import BaseModel
 
 from service.app import create_app
-from service.engine import Engine, Pipeline
+from service.engine import Engine, Pipeline, Source
 from service.keys import ApiKeys
 from service.protocol import protocol_with
 from service.server import Server
@@ -158,7 +158,7 @@ class Running:
 
 
 @asynccontextmanager
-async def running(source: TinySource, **settings: object) -> AsyncIterator[Running]:
+async def running(source: Source, **settings: object) -> AsyncIterator[Running]:
     """Serve on a free port, with the protocol and the server class of production."""
     config = Settings(drain_s=0, **settings)  # type: ignore[arg-type]
     engine = Engine(source, config.batching(), config.picture_queries)
