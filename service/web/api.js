@@ -90,7 +90,3 @@ export const pictureAddress = (id) => `/items/${encodeURIComponent(id)}/image`;
 export async function pictureBlob(id) {
   return (await call(pictureAddress(id))).blob();
 }
-
-export async function textOf(id) {
-  return (await (await call(`/items/${encodeURIComponent(id)}`)).json()).text;
-}

@@ -1,7 +1,7 @@
 // The search page: one query at a time, its results, and the address that says both.
 
 import { Problem, imagesState, info, search } from "./api.js";
-import { card, content, openViewer, placeholders } from "./grid.js";
+import { card, openViewer, picture, placeholders } from "./grid.js";
 import { firstPicture, readPicture } from "./picture.js";
 import { clearProblem, showProblem } from "./problem.js";
 import { DEEPEST, EMPTY, PAGE, fromAddress, isAsking, isMixed, toAddress, toFields } from "./query.js";
@@ -15,7 +15,7 @@ const SLOW = 180; // milliseconds after which a search shows that it is busy
 const IMAGES_SLOW = 900; // and after which it asks whether the image model is still loading
 const KEPT_ENTRIES = 30;
 
-let service = { item_count: 0, integers: true, accepts: ["text"], texts: false };
+let service = { item_count: 0, integers: true, accepts: ["text"] };
 let query = { ...EMPTY };
 let hadPicture = false; // the address speaks of a picture that this page does not have
 let found = null; // what is on the page: { items, version, tookMs, ... }
@@ -137,7 +137,7 @@ function chip([field, label, id]) {
   const thumb = document.createElement("span");
   thumb.className = "thumb";
   if (id) {
-    content(id, thumb, service.texts, { eager: true });
+    picture(id, thumb, { eager: true });
   } else {
     const image = document.createElement("img");
     Object.assign(image, { src: query.picture.preview, alt: "" });
@@ -184,10 +184,9 @@ function showFound() {
 
 function append(from) {
   const acts = {
-    texts: service.texts,
     onLike: accepts("item") ? (id) => go({ ...EMPTY, like: id }, { top: true }) : null,
     onLess: accepts("item") ? (id) => go({ less: id }, { top: true }) : null,
-    onOpen: (one) => openViewer(one, service.texts),
+    onOpen: (one) => openViewer(one),
   };
   const items = found?.items.slice(from) ?? [];
   grid.append(...items.map((one, place) => card(one, from + place, acts)));
@@ -427,9 +426,7 @@ function known(said) {
   if (!said.index_version) return {};
   return {
     ...said,
-    integers: (said.id_type ?? said.manifest?.id_type) === "int",
-    accepts: said.accepts ?? ["text"],
-    texts: said.item_kind === "text",
+    integers: said.id_type === "int",
   };
 }
 

@@ -1,6 +1,6 @@
 // The results as cards, and the large view of one.
 
-import { hasKey, pictureAddress, pictureBlob, textOf } from "./api.js";
+import { hasKey, pictureAddress, pictureBlob } from "./api.js";
 import { words } from "./words.js";
 
 const EAGER = 8; // pictures that are surely in view
@@ -33,13 +33,6 @@ export function picture(id, place, { eager = false } = {}) {
   place.replaceChildren(image);
 }
 
-function text(id, place) {
-  const said = document.createElement("span");
-  said.className = "text";
-  place.replaceChildren(said);
-  whenSeen(place, async () => { said.textContent = await textOf(id); });
-}
-
 function whenSeen(place, work) {
   waiting.set(place, () => work().catch(() => gone(place)));
   watcher.observe(place);
@@ -52,16 +45,11 @@ function gone(place) {
   place.replaceChildren(said);
 }
 
-export function content(id, place, texts, options) {
-  if (texts) text(id, place);
-  else picture(id, place, options);
-}
-
-export function card({ id, score }, place, { texts, onLike, onLess, onOpen }) {
+export function card({ id, score }, place, { onLike, onLess, onOpen }) {
   const item = document.getElementById("card").content.firstElementChild.cloneNode(true);
   const part = (name) => item.querySelector(`.${name}`);
   const said = score.toFixed(3);
-  content(id, part("picture"), texts, { eager: place < EAGER });
+  picture(id, part("picture"), { eager: place < EAGER });
   part("picture").setAttribute("aria-label", `${words().enlarge(id)}, ${words().score(said)}`);
   part("picture").addEventListener("click", () => onOpen({ id, score }));
   part("id").textContent = id;
@@ -90,9 +78,9 @@ export function placeholders(count) {
   });
 }
 
-export function openViewer({ id, score }, texts) {
+export function openViewer({ id, score }) {
   const viewer = document.getElementById("viewer");
-  content(id, document.getElementById("large"), texts, { eager: true });
+  picture(id, document.getElementById("large"), { eager: true });
   document.getElementById("about").textContent = `${words().item(id)} · ${words().score(score.toFixed(3))}`;
   viewer.showModal();
 }

@@ -159,6 +159,7 @@ def test_an_address_without_its_picture_says_so(opened: Open, site: Site) -> Non
 
 
 def test_back_and_forward(page: Page, watch: Watch, site: Site) -> None:
+    page.set_viewport_size({"width": 700, "height": 240})  # the end is far: nothing more is asked
     ask(page, QUERY)
     first = shown(page, 24)
     ask(page, "蓝色马克杯")

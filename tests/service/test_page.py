@@ -54,6 +54,10 @@ def test_a_page_has_no_inline_script_or_style(name: str) -> None:
     )
 
 
+def test_the_style_loads_nothing() -> None:
+    assert re.findall(r"url\(|@import|//", (WEB / "style.css").read_text()) == []
+
+
 @pytest.mark.parametrize("name", ["/", "/docs", *(f"/static/{path.name}" for path in FILES)])
 def test_every_file_is_served_and_never_stale(client: TestClient, name: str) -> None:
     response = client.get(name)
