@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Self, TypeVar
+from typing import Self, TypeVar, Unpack
 
 import httpx
 
@@ -97,9 +97,11 @@ class Client(_Face):
             transport=transport, verify=self._tls, trust_env=False, limits=_LIMITS
         )
 
-    def search(self, query: str, top_k: int = 10) -> Hits:
-        """Return the items whose pictures match the query best."""
-        return self._ask(protocol.search(query, top_k))
+    def search(
+        self, query: str | None = None, top_k: int = 10, **more: Unpack[protocol.More]
+    ) -> Hits:
+        """Return the items that match best: a text, a picture's bytes, an item, or a mixture."""
+        return self._ask(protocol.search(query, top_k, more))
 
     def search_batch(self, queries: Sequence[str], top_k: int = 10) -> list[Hits]:
         """Return one answer per query, in order and all from one index version."""
@@ -169,9 +171,11 @@ class AsyncClient(_Face):
             transport=transport, verify=self._tls, trust_env=False, limits=_LIMITS
         )
 
-    async def search(self, query: str, top_k: int = 10) -> Hits:
-        """Return the items whose pictures match the query best."""
-        return await self._ask(protocol.search(query, top_k))
+    async def search(
+        self, query: str | None = None, top_k: int = 10, **more: Unpack[protocol.More]
+    ) -> Hits:
+        """Return the items that match best: a text, a picture's bytes, an item, or a mixture."""
+        return await self._ask(protocol.search(query, top_k, more))
 
     async def search_batch(self, queries: Sequence[str], top_k: int = 10) -> list[Hits]:
         """Return one answer per query, in order and all from one index version."""

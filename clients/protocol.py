@@ -2,9 +2,10 @@
 
 import json
 import math
+from base64 import b64encode
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from dataclasses import dataclass, replace
+from typing import Generic, TypedDict, TypeVar
 from urllib.parse import urlsplit
 
 from clients.errors import BadReply, ClientError, Misuse, ServiceError, TimedOut, Unreachable
@@ -28,6 +29,26 @@ class Hits:
     scores: tuple[float, ...]  # cosines, descending
     truncated: bool  # the query was longer than the model reads
     index_version: str  # which index answered
+    positive: str | None = None  # what was searched of a query that refuses something
+    negative: str | None = None  # what it was understood to refuse
+    version_changed: bool = False  # the index is not the one named in the call
+
+
+class More(TypedDict, total=False):
+    """What a search may say beside its text; see the service's docs/api.md."""
+
+    image: bytes  # a JPEG, PNG or WebP file
+    item_id: int | str
+    negative: str
+    negative_item_id: int | str
+    query_weight: float
+    image_weight: float
+    item_weight: float
+    negative_weight: float
+    offset: int
+    exclude: list[int | str]
+    interpret: bool
+    index_version: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +82,21 @@ class Call(Generic[T]):
             ) from None
 
 
-def search(query: str, top_k: int) -> Call[Hits]:
+def search(query: str | None, top_k: int, more: More | None = None) -> Call[Hits]:
     """Ask for one query's best items."""
 
     def parse(answer: object) -> Hits:
         fields = _fields(answer)
-        return _hits(fields, top_k, _version(fields))
+        positive, negative = _understood(fields)
+        changed = fields.get("version_changed") is True
+        found = _hits(fields, top_k, _version(fields))
+        return replace(found, positive=positive, negative=negative, version_changed=changed)
 
-    return Call("POST", "/search", _json({"query": query, "top_k": top_k}), parse)
+    body: dict[str, object] = {} if query is None else {"query": query}
+    body |= {"top_k": top_k, **(more or {})}
+    if more and "image" in more:
+        body["image"] = b64encode(more["image"]).decode()
+    return Call("POST", "/search", _json(body), parse)
 
 
 def search_batch(queries: Sequence[str], top_k: int) -> Call[list[Hits]]:
@@ -157,8 +185,9 @@ def _refusal(reply: Reply, url: str) -> ServiceError:
     code, detail, request_id = (problem.get(key) for key in ("code", "detail", "request_id"))
     said = detail if isinstance(detail, str) else f"HTTP status {reply.status}"
     request = f" [request {request_id}]" if isinstance(request_id, str) else ""
+    foreign = not isinstance(code, str)
     return ServiceError(
-        f"{url} answered: {said}{request}{_advice(reply.status)}",
+        f"{url} answered: {said}{request}{_advice(reply.status, foreign=foreign)}",
         status=reply.status,
         code=code if isinstance(code, str) else f"http_{reply.status}",
         detail=said,
@@ -167,12 +196,12 @@ def _refusal(reply: Reply, url: str) -> ServiceError:
     )
 
 
-def _advice(status: int) -> str:
+def _advice(status: int, *, foreign: bool) -> str:
     if status in (401, 403):
         return " Give the service's API key (--api-key-file, or `api_key=` in Python)."
     if 300 <= status < 400:
         return " Redirects are not followed: give the final address."
-    if status == 404:
+    if status == 404 and foreign:
         return " Is that the address of a Tusou service?"
     return ""
 
@@ -204,6 +233,16 @@ def _version(fields: dict[str, object]) -> str:
     if not isinstance(version, str) or not version:
         raise ValueError("`index_version` is missing")
     return version
+
+
+def _understood(fields: dict[str, object]) -> tuple[str | None, str | None]:
+    if "interpreted" not in fields:
+        return None, None
+    said = _fields(fields["interpreted"])
+    positive, negative = said.get("positive"), said.get("negative")
+    if not isinstance(positive, str) or not isinstance(negative, str):
+        raise ValueError("`interpreted` is not what was wanted and what was refused")
+    return positive, negative
 
 
 def _hits(fields: dict[str, object], top_k: int, version: str) -> Hits:

@@ -5,12 +5,13 @@ import logging
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Literal, Protocol, Self, TypeAlias
+from typing import Literal, Self, TypeAlias
 
 import numpy as np
 
 from service.batching import BatchLimits, MicroBatcher
 from service.errors import Detail, Refusal
+from service.served import Pipeline
 from tusou.asks import VectorPart
 from tusou.errors import BadImage, DeadlineExceeded, InvalidRequest, NotReady, Unavailable
 from tusou.images import open_image, to_pixels
@@ -28,28 +29,6 @@ _DECODERS = 2
 _MAX_BATCH, _MAX_WAITING = 8, 64
 
 
-class Seeing(Protocol):
-    """What a pipeline is to Sight."""
-
-    @property
-    def image_size(self) -> int:
-        """The side of the pictures that `see` takes."""
-        ...
-
-    @property
-    def sees(self) -> bool:
-        """Tell whether the image tower is loaded."""
-        ...
-
-    def load_image_tower(self) -> None:
-        """Load what `see` needs."""
-        ...
-
-    def see(self, pixels: Pixels) -> list[VectorPart]:
-        """Encode a batch of pictures."""
-        ...
-
-
 class Sight:
     """Encodes pictures beside the text queries, which do not wait for them.
 
@@ -61,7 +40,7 @@ class Sight:
     def __init__(
         self,
         policy: PicturePolicy,
-        current: Callable[[], Seeing],
+        current: Callable[[], Pipeline],
         in_loader: Callable[[Callable[[], None]], Awaitable[None]],
         limits: BatchLimits,
         is_fatal: Callable[[Exception], bool],
@@ -72,7 +51,7 @@ class Sight:
         )
         self._decoders = ThreadPoolExecutor(_DECODERS, thread_name_prefix="decode")
         self._loading: asyncio.Task[None] | None = None
-        self._failed: Seeing | None = None
+        self._failed: Pipeline | None = None
 
     async def __aenter__(self) -> Self:
         await self._batcher.__aenter__()
@@ -112,8 +91,9 @@ class Sight:
         if self._policy == "off":
             said = "This service takes no pictures; it can be asked for items of the pool."
             raise Refusal(InvalidRequest(), [Detail(("body",), "pictures_off", said)])
-        await self._tower(deadline)
+        # What is no picture has no tower loaded.
         pixels = await self._decode(picture, self._current().image_size, deadline)
+        await self._tower(deadline)
         return await self._batcher(pixels, deadline)
 
     async def _tower(self, deadline: float) -> None:

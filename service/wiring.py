@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from service.engine import Engine, Pipeline
+from service.engine import Engine
+from service.served import Pipeline
 from service.settings import Settings
 from tusou.bundle import current_version
 from tusou.errors import InputError

@@ -55,6 +55,41 @@ def test_a_request_is_what_the_contract_says(ask: Ask, server, service) -> None:
     assert headers["X-Request-Timeout-Ms"] == "5000"
 
 
+def test_everything_a_search_may_say(ask: Ask, server, service) -> None:
+    more = {"image": b"\xff\xd8", "negative": "红", "negative_weight": 0.25, "exclude": [1, "2"]}
+    asked = protocol.search("裙", 3, more)  # type: ignore[arg-type]
+    assert json.loads(asked.body or b"") == {
+        "query": "裙",
+        "top_k": 3,
+        "image": "/9g=",
+        "negative": "红",
+        "negative_weight": 0.25,
+        "exclude": [1, "2"],
+    }
+    assert json.loads(protocol.search(None, 3, {"item_id": 7}).body or b"") == {
+        "top_k": 3,
+        "item_id": 7,
+    }
+    assert ask(server.url, "search", "裙", 3).negative is None
+
+
+def test_what_was_understood_comes_back() -> None:
+    answer = {
+        "item_ids": [1],
+        "scores": [0.5],
+        "truncated": False,
+        "index_version": "v2",
+        "interpreted": {"positive": "裙", "negative": "红"},
+        "version_changed": True,
+    }
+    read = protocol.search("裙不要红", 1).read
+    hits = read(Reply(200, json.dumps(answer).encode()), "http://service")
+    assert (hits.positive, hits.negative, hits.version_changed) == ("裙", "红", True)
+    answer["interpreted"] = {"positive": 1}
+    with pytest.raises(BadReply):
+        read(Reply(200, json.dumps(answer).encode()), "http://service")
+
+
 def test_a_batch_keeps_order_and_shares_one_version(ask: Ask, server, service) -> None:
     answers = ask(server.url, "search_batch", ["裙", "鞋", "x" * 60])
     assert [list(hits.item_ids) for hits in answers] == [

@@ -28,6 +28,10 @@ def _query(value: bytes) -> bytes:
     return b'{"query":"' + value + b'"}'
 
 
+def _image(value: bytes) -> bytes:
+    return b'{"image":"' + value + b'"}'
+
+
 def _part(headers: bytes, data: bytes) -> bytes:
     return b"--x\r\n" + headers + b"\r\n\r\n" + data + b"\r\n--x--\r\n"
 
@@ -142,6 +146,17 @@ MORE = (
         "invalid_request",
         path="/search/batch",
     ),
+    Hostile(
+        "10 MB of arrays behind a picture",
+        b'{"image":"AAAA","x":' + b"[" * 10_000_000,
+        413,
+        "body_too_large",
+    ),
+    Hostile("10 MB of pictures", b'{"image":"A",' * 770_000, 413, "body_too_large"),
+    Hostile("10 MB that is no picture", _image(b"A" * 10_000_000), 422, "bad_image"),
+    Hostile("10 MB of escapes", _image(rb"\u0041" * 1_700_000), 413, "body_too_large"),
+    Hostile("picture of 60 MB", _image(b"A" * 60_000_000), 413, "body_too_large"),
+    Hostile("no base64", _image("图".encode() * 9), 422, "bad_image"),
     Hostile("no queries", b'{"queries":[]}', 422, "invalid_request", path="/search/batch"),
     Hostile(
         "257 queries",

@@ -201,6 +201,12 @@ def test_the_first_picture_has_the_tower_loaded(source: TinySource) -> None:
         assert client.get("/readyz").json()["images"] == "ready"
 
 
+def test_what_is_no_picture_has_no_tower_loaded(client: TestClient) -> None:
+    headers = {"Content-Type": "image/png"}
+    assert client.post("/search/image", content=b"no", headers=headers).status_code == 422
+    assert client.get("/readyz").json()["images"] == "absent"
+
+
 def test_a_tower_that_does_not_load_leaves_texts_alone(source: TinySource) -> None:
     source.pipeline.tower_error = BadModel("no image tower in it")
     with connected(source) as client:

@@ -70,6 +70,17 @@ def test_gives_back_the_very_bytes_of_a_picture(real: TestClient) -> None:
     assert real.get("/items/0107/image").status_code == 404
 
 
+def test_a_picture_of_the_pool_finds_itself_and_its_item_finds_others(real: TestClient) -> None:
+    headers = {"Content-Type": "image/jpeg", "X-Request-Timeout-Ms": "30000"}
+    picture = picture_bytes(107)
+    by_bytes = real.post("/search/image?top_k=5", content=picture, headers=headers).json()
+    assert by_bytes["item_ids"][0] == 107
+    assert by_bytes["scores"][0] == pytest.approx(1, abs=1e-3)
+    by_item = real.post("/search", json={"item_id": 107, "top_k": 4}).json()
+    assert by_item["item_ids"] == by_bytes["item_ids"][1:]
+    assert real.get("/readyz").json()["images"] == "ready"
+
+
 def test_info_says_how_the_index_was_made(real: TestClient) -> None:
     info = real.get("/info").json()
     assert info["item_count"] == 40

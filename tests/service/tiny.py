@@ -14,9 +14,10 @@ from fastapi.testclient import TestClient
 from pydantic import BaseModel
 
 from service.app import create_app
-from service.engine import Engine, Pipeline, Source
+from service.engine import Engine
 from service.keys import ApiKeys
 from service.protocol import protocol_with
+from service.served import Pipeline, Source
 from service.server import Server
 from service.settings import Settings
 from tusou.asks import Ask, VectorPart

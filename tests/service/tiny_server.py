@@ -14,6 +14,7 @@ from service.engine import Engine
 from service.keys import ApiKeys
 from service.settings import Settings
 from tests.service.tiny import TinyBundle, TinyPipeline, TinySource
+from tusou.asks import Ask
 from tusou.errors import CorruptBundle, IncompatibleBundle
 from tusou.search import Answers
 
@@ -25,14 +26,15 @@ ERRORS = {
 
 
 class Moody(TinyPipeline):
-    def search(self, queries: Sequence[str], top_k: Sequence[int]) -> Answers:
+    def answer(self, asks: Sequence[Ask]) -> Answers:
+        queries = [text for ask in asks for text in ask.texts]
         if "slow" in queries:
             time.sleep(0.6)
         if "hang" in queries:
             threading.Event().wait()
         if "lost" in queries:
             raise RuntimeError("CUDA error: device-side assert triggered")
-        return super().search(queries, top_k)
+        return super().answer(asks)
 
 
 def main() -> None:
