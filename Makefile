@@ -17,7 +17,7 @@ BIN := .venv/bin
 
 export UV_PYTHON_DOWNLOADS = never
 
-.PHONY: help demo serve test test-browser check lock clean
+.PHONY: help demo serve test test-browser bench check lock clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*##/make \1\t/p' Makefile
@@ -38,6 +38,10 @@ test-browser: $(ENV)  ## run the search page's tests in Chromium (SCREENSHOTS=do
 	@test -n "$(CHROMIUM)" || { echo "Chromium is missing." >&2; \
 		echo "On Debian: apt-get install chromium fonts-noto-cjk" >&2; exit 1; }
 	$(BIN)/pytest tests/browser -m browser $(if $(SCREENSHOTS),--screenshots $(SCREENSHOTS))
+
+bench: $(ENV)  ## measure speed beside stock cn_clip (QUICK=--quick for three rough minutes)
+	$(BIN)/python -m benchmarks.performance $(QUICK)
+	$(BIN)/python -m benchmarks.page
 
 check: $(ENV)  ## format, lint, types, import rules
 	$(BIN)/ruff format --check .

@@ -33,20 +33,29 @@ class Service:
 @contextmanager
 def service(bundle: Path, **environment: str) -> Iterator[Service]:
     """Serve the bundle on a free port until the block ends."""
-    port = _free_port()
+    port = free_port()
     command = [sys.executable, "-m", "tusou", "serve", str(bundle), "--port", str(port)]
     environment = {"TUSOU_LOG_LEVEL": "warning", "TUSOU_DRAIN_S": "0", **environment}
-    started = perf_counter()
+    environment = {"TUSOU_CACHE_QUERIES": "0", **environment}
+    with started(command, port, environment) as ready:
+        yield ready
+
+
+@contextmanager
+def started(command: list[str], port: int, environment: dict[str, str]) -> Iterator[Service]:
+    """Run a service until the block ends, which begins when /readyz answers 200."""
+    begun = perf_counter()
     with subprocess.Popen(command, env={**os.environ, **environment}) as process:
         url = f"http://127.0.0.1:{port}"
         try:
-            _wait(url, process, started + _READY_WITHIN)
-            yield Service(url, process.pid, perf_counter() - started)
+            _wait(url, process, begun + _READY_WITHIN)
+            yield Service(url, process.pid, perf_counter() - begun)
         finally:
             process.terminate()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Find a port that nobody listens on."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         return int(taken.getsockname()[1])
 

@@ -10,10 +10,11 @@ from typing import Literal
 import numpy as np
 
 from indexer.plan import Inputs, Plan
-from indexer.tune import build_index
+from indexer.probes import text_probes
+from indexer.tune import Wanted, build_index
 from tusou import __version__
 from tusou.bundle import FAILURES, GOLDEN, IDS, INDEX, PICTURES, VECTORS
-from tusou.encoders import Weights, load_text_encoder
+from tusou.encoders import TextEncoder, Weights, load_text_encoder
 from tusou.errors import BadDataset
 from tusou.files import replace_folder, sha256_of, sync_file, sync_folder, write_file
 from tusou.items import is_canonical_integer
@@ -50,7 +51,7 @@ class Recipe:
 
     model: str  # as it can be found again
     weights: Weights
-    factory: str  # as asked for: `auto` or a FAISS factory string
+    index: Wanted
     prompt: str | None
     image_size: int
 
@@ -65,8 +66,10 @@ def assemble(plan: Plan, store: ShardStore, recipe: Recipe, folder: Path) -> Man
     id_type = _write_ids(plan, rows, folder / IDS)
     np.save(folder / PICTURES, plan.places(range(len(plan)))[rows, 1:])
     vectors = _write_vectors(store, plan.shard_count, len(rows), folder / VECTORS)
-    _write_golden(recipe, folder / GOLDEN)
-    built = build_index(vectors, recipe.factory)
+    # Single precision, whatever the pictures had: what every other one is measured against.
+    encoder = load_text_encoder(recipe.weights, "cpu", recipe.prompt, "fp32")
+    _write_golden(encoder, folder / GOLDEN)
+    built = build_index(vectors, recipe.index, text_probes(encoder))
     built.index.save(folder / INDEX)
     manifest = Manifest(
         format=FORMAT,
@@ -90,8 +93,9 @@ def assemble(plan: Plan, store: ShardStore, recipe: Recipe, folder: Path) -> Man
             factory=built.spec.factory,
             tuning=built.spec.tuning,
             index_recall_at_10=built.index_recall,
+            trials=built.trials,
         ),
-        build=build_record(plan.inputs, recipe.factory),
+        build=build_record(plan.inputs, recipe.index),
         files={path.name: _seal(path) for path in sorted(folder.iterdir())},
     )
     write_file(folder / MANIFEST, manifest.model_dump_json(indent=1).encode())
@@ -99,11 +103,14 @@ def assemble(plan: Plan, store: ShardStore, recipe: Recipe, folder: Path) -> Man
     return manifest
 
 
-def build_record(inputs: Inputs, factory: str) -> dict[str, str | int]:
+def build_record(inputs: Inputs, wanted: Wanted) -> dict[str, str | int]:
     """Say how a version is built; equal records, pools and weights give equal versions."""
     return {
-        "factory": factory,
+        "factory": wanted.factory,
+        "target_recall": "default" if wanted.target_recall is None else f"{wanted.target_recall:g}",
+        "index_device": "gpu" if wanted.on_gpu else "cpu",
         "device": inputs.device,
+        "precision": inputs.precision,
         "shard_rows": inputs.shard_rows,
         "batch_rows": inputs.batch_rows,
         **inputs.libraries,
@@ -139,8 +146,7 @@ def _write_vectors(store: ShardStore, shards: int, count: int, path: Path) -> Ve
     return vectors
 
 
-def _write_golden(recipe: Recipe, path: Path) -> None:
-    encoder = load_text_encoder(recipe.weights, "cpu", recipe.prompt)
+def _write_golden(encoder: TextEncoder, path: Path) -> None:
     vectors = encoder.encode(encoder.prepare(GOLDEN_TEXTS))
     golden = {"texts": GOLDEN_TEXTS, "vectors": vectors.tolist()}
     path.write_text(json.dumps(golden, ensure_ascii=False), encoding="utf-8")

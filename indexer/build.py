@@ -12,11 +12,13 @@ from indexer.decode import Decoder
 from indexer.embed import Progress, embed
 from indexer.plan import Inputs, Plan, make_plan
 from indexer.publish import only_writer, publish
+from indexer.tune import AUTO, Wanted
 from tusou import __version__
 from tusou.bundle import CURRENT, FAILURES, Bundle
-from tusou.encoders import DEMO, MODELS, Weights, find_weights, load_image_encoder
+from tusou.encoders import DEMO, MODELS, Weights, find_weights, image_precision, load_image_encoder
 from tusou.errors import ArtifactError, BadDataset, InvalidRequest, OutputExists
 from tusou.files import replace_folder, sha256_of
+from tusou.indexes import index_device
 from tusou.manifest import Counts
 from tusou.shards import ShardStore
 
@@ -34,11 +36,18 @@ class BuildSpec:
 
     images: Path
     model: str
-    factory: str = "auto"
+    factory: str = AUTO
     device: str = "auto"
     prompt: str | None = None
     max_bad: str = "1%"  # a count of lines, or a share of them
     workers: int | None = None  # decoding processes; None is one a core
+    precision: str = "auto"
+    target_recall: float | None = None
+
+    @property
+    def index(self) -> Wanted:
+        """Say what index to build, for where the service will search it."""
+        return Wanted(self.factory, self.target_recall, index_device(self.device) != "cpu")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +92,7 @@ def _build(
         plan = make_plan(work / "plan", inputs)
     store = ShardStore(work / "shards")
     image_size, encoded = _embed(spec, plan, store, weights, progress)
-    recipe = Recipe(_location(spec.model, weights), weights, spec.factory, spec.prompt, image_size)
+    recipe = Recipe(_location(spec.model, weights), weights, spec.index, spec.prompt, image_size)
     counts = assemble(plan, store, recipe, work / "version").counts
     if counts.failed > _allowed(spec.max_bad, counts.items):
         raise BadDataset(
@@ -99,7 +108,7 @@ def _embed(
     spec: BuildSpec, plan: Plan, store: ShardStore, weights: Weights, progress: Progress
 ) -> tuple[int, int]:
     """Encode what is missing; the image tower is gone from memory when this returns."""
-    encoder = load_image_encoder(weights, spec.device)
+    encoder = load_image_encoder(weights, spec.device, plan.inputs.precision)
     workers = spec.workers or os.cpu_count() or 1
     progress.start(len(plan))
     with Decoder(spec.images, encoder.image_size, workers) as decoder:
@@ -119,6 +128,7 @@ def _inputs(spec: BuildSpec, weights: Weights) -> Inputs:
         images_mtime_ns=state.st_mtime_ns,
         model_sha256=weights.digest,
         device=spec.device,
+        precision=image_precision(weights, spec.device, spec.precision),
         shard_rows=SHARD_ROWS,
         batch_rows=BATCH_ROWS,
         libraries=_libraries(),
@@ -147,7 +157,7 @@ def _published(out: Path, inputs: Inputs, spec: BuildSpec, weights: Weights) -> 
     same_way = (made.model.sha256, made.prompt, made.build) == (
         weights.digest,
         spec.prompt,
-        build_record(inputs, spec.factory),
+        build_record(inputs, spec.index),
     )
     same_file = (made.source.path, made.source.size) == (inputs.images, inputs.images_size)
     if same_way and same_file and sha256_of(spec.images) == made.source.sha256:

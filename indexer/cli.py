@@ -27,16 +27,20 @@ def index(
     factory: Annotated[
         str, typer.Option(help="FAISS factory string; auto chooses by pool size and recall.")
     ] = "auto",
+    target_recall: Annotated[
+        float | None,
+        typer.Option(help="Share of the true top 10 to find; 0.999, or 0.99 over 200,000 items."),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    precision: Annotated[
+        str, typer.Option(help="fp32, bf16 or fp16; auto takes what the device does fastest.")
+    ] = "auto",
     prompt: Annotated[
         str | None, typer.Option(help="Template for queries, such as 这是一个商品搜索：{query}")
     ] = None,
     max_bad: Annotated[
         str, typer.Option(help="Unusable lines to accept: a count, or a share such as 1%.")
     ] = "1%",
-    workers: Annotated[
-        int | None, typer.Option(help="Processes that decode pictures; one a core.", min=1)
-    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Build again from the start.")] = False,
     as_json: _Json = False,
 ) -> None:
@@ -45,7 +49,16 @@ def index(
     from indexer.progress import ProgressBar
 
     with plain_errors():
-        spec = BuildSpec(images, model, factory, device, prompt, max_bad, workers)
+        spec = BuildSpec(
+            images,
+            model,
+            factory,
+            device,
+            prompt,
+            max_bad,
+            precision=precision,
+            target_recall=target_recall,
+        )
         with ProgressBar() as progress:
             report = build(spec, out, progress, force=force)
     counts = report.counts
@@ -85,6 +98,7 @@ def info(bundle: _Bundle, as_json: _Json = False) -> None:
         "items": f"{counts.embedded:,} of {counts.items:,} lines, {counts.failed:,} failed",
         "ids": "integers" if made.id_type == "int" else "strings",
         "model": f"{model.name} (sha256 {model.sha256[:12]}, {model.dim} dimensions)",
+        "precision": str(made.build.get("precision", "fp32")),
         "prompt": made.prompt or "none",
         "index": f"{made.index.factory} {made.index.tuning}".strip(),
         "index_recall@10": "1 (exact)" if recall is None else f"{recall:.4f} (measured)",

@@ -30,6 +30,7 @@ class Inputs:
     images_mtime_ns: int
     model_sha256: str
     device: str
+    precision: str  # of the image tower, resolved
     shard_rows: int
     batch_rows: int
     libraries: dict[str, str]

@@ -1,84 +1,151 @@
-"""Choose index type and search parameters for a pool: by its size, then by measured recall."""
+"""Choose index type and search parameters for a pool: the least reading that finds enough.
 
+Nothing here looks at a clock: the choice rests on measured recall and on the bytes that a search
+has to read, so that building again gives the same bytes.
+"""
+
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from math import log2, sqrt
+from math import inf, log2, sqrt
 
 import numpy as np
 
+from indexer.probes import Judge, K
 from tusou.config import FaissSpec
+from tusou.errors import InvalidRequest
 from tusou.indexes import VectorIndex, create_index
-from tusou.indexes.base import best_first
-from tusou.types import Ids, Neighbors, Vectors
+from tusou.manifest import Trial
+from tusou.types import Vectors
 
 AUTO = "auto"
-# Up to here comparing with every vector takes a few milliseconds and is always right.
+# Up to here `auto` answers what exact search answers.
 EXACT_ITEMS = 200_000
+EXACT_RECALL = 0.999
 TARGET_RECALL = 0.99
 
-_K = 10
-_PROBES = 500
-_SEED = 20_221
-_BLOCK = 65_536
+# Vectors that fit into a core's cache are compared in the time that anything else takes to begin.
+_CACHED_BYTES = 8 * 2**20
+# A vector fetched out of order costs as much as so many read in a row.
+_SCATTERED = 3
+# How many times less than a plain scan an index must read to take its place.
+_WORTH = 4
+_NPROBES = tuple(2**power for power in range(13))
+_REFINED = (4, 8, 16, 32, 64)  # candidates compared exactly, for each item asked for
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What index to build."""
+
+    factory: str = AUTO  # or a FAISS factory string
+    target_recall: float | None = None  # None: 0.999 up to 200,000 items, 0.99 beyond
+    on_gpu: bool = False  # where it will be searched; a GPU knows no fast-scan codes
 
 
 @dataclass(frozen=True, slots=True)
 class Tuned:
-    """A filled index, how it was made, and the index_recall@10 measured for it, if it was."""
+    """A filled index, how it was made, and what was measured on the way to it."""
 
     index: VectorIndex
     spec: FaissSpec
-    index_recall: float | None
+    index_recall: float | None  # None for one that is exact
+    trials: tuple[Trial, ...] = ()
 
 
-def build_index(vectors: Vectors, factory: str) -> Tuned:
+def build_index(vectors: Vectors, wanted: Wanted, texts: Callable[[], Vectors]) -> Tuned:
     """Build the index of a FAISS factory string, or for `auto` the one that suits the pool.
 
-    `vectors` (n, d) may be mapped from a file. An inverted-file index gets the smallest nprobe
-    whose index_recall@10 reaches 0.99; any other index that is not exact is measured as it is.
+    `vectors` (n, d) may be mapped from a file; `texts` gives probes that are texts, if any are
+    needed. Of the indexes and parameters that reach the wanted index_recall@10, `auto` takes the
+    one whose search reads least; a given factory gets the first parameters that reach it, or the
+    last there are. InvalidRequest for a target that is no share.
     """
-    if factory == AUTO:
-        factory = "Flat" if len(vectors) <= EXACT_ITEMS else f"IVF{_lists(len(vectors))},Flat"
-    spec = FaissSpec(factory)
-    index = create_index(spec, vectors.shape[1])
+    shape = len(vectors), vectors.shape[1]
+    target = _target(wanted, len(vectors))
+    factories = _factories(*shape, wanted)
+    if factories == ["Flat"]:
+        return _flat(vectors)
+    judge = Judge(vectors, texts())
+    exact_or_nothing = wanted.factory == AUTO and len(vectors) <= EXACT_ITEMS
+    budget = _bytes_read("Flat", "", *shape) / _WORTH if exact_or_nothing else inf
+    best, trials = None, list[Trial]()
+    for factory in factories:
+        tunings = [one for one in _tunings(factory) if _bytes_read(factory, one, *shape) < budget]
+        if not tunings:
+            continue
+        tuned = _tune(_filled(vectors, factory), factory, tunings, judge, target)
+        trials += tuned.trials
+        last_resort = best is None and factory == factories[-1] and not exact_or_nothing
+        if tuned.trials[-1].index_recall_at_10 >= target or last_resort:
+            best, budget = tuned, _bytes_read(factory, tuned.spec.tuning, *shape)
+    if best is None:
+        return _flat(vectors, tuple(trials))
+    return Tuned(best.index, best.spec, best.index_recall, tuple(trials))
+
+
+def _target(wanted: Wanted, count: int) -> float:
+    if wanted.target_recall is None:
+        return EXACT_RECALL if wanted.factory == AUTO and count <= EXACT_ITEMS else TARGET_RECALL
+    if not 0 < wanted.target_recall <= 1:
+        raise InvalidRequest(f"--target-recall {wanted.target_recall:g}: give a share such as 0.95")
+    return wanted.target_recall
+
+
+def _factories(count: int, dim: int, wanted: Wanted) -> list[str]:
+    """List what to try, the least reading first."""
+    if wanted.factory != AUTO:
+        return [wanted.factory]
+    if count <= EXACT_ITEMS:
+        small = count * dim * 4 <= _CACHED_BYTES
+        if small or wanted.on_gpu or dim % 8:
+            return ["Flat"]
+        return [f"PQ{dim // share}x4fs,RFlat" for share in (8, 4, 2)]
+    lists = int(2 ** round(log2(4 * sqrt(count))))  # FAISS's own advice
+    plain = f"IVF{lists},Flat"
+    return [plain] if wanted.on_gpu or dim % 8 else [f"IVF{lists},PQ{dim // 4}x4fs,RFlat", plain]
+
+
+def _tunings(factory: str) -> list[str]:
+    refined = factory.endswith("RFlat")
+    if "IVF" in factory:
+        tail = f",k_factor_rf={_REFINED[-2]}" if refined else ""
+        return [f"nprobe={number}{tail}" for number in _NPROBES]
+    return [f"k_factor_rf={number}" for number in _REFINED] if refined else [""]
+
+
+def _filled(vectors: Vectors, factory: str) -> VectorIndex:
+    index = create_index(FaissSpec(factory), vectors.shape[1])
     index.add(np.arange(len(vectors), dtype=np.int64), np.ascontiguousarray(vectors))
-    if factory == "Flat":
-        return Tuned(index, spec, None)
-    probes = _probes(vectors)
-    truth = _exact(vectors, probes)
-    tunings = [f"nprobe={2**power}" for power in range(13)] if "IVF" in factory else [""]
+    return index
+
+
+def _flat(vectors: Vectors, trials: tuple[Trial, ...] = ()) -> Tuned:
+    return Tuned(_filled(vectors, "Flat"), FaissSpec("Flat"), None, trials)
+
+
+def _tune(
+    index: VectorIndex, factory: str, tunings: list[str], judge: Judge, target: float
+) -> Tuned:
+    """Take the first parameters that reach the target, or else the last."""
+    trials = []
     for tuning in tunings:
         index.tune(tuning)
-        recall = _recall(index.search(probes, _K), truth)
-        if recall >= TARGET_RECALL:
+        recall = judge.recall(index)
+        trials.append(Trial(factory=factory, tuning=tuning, index_recall_at_10=recall))
+        if recall >= target:
             break
-    return Tuned(index, FaissSpec(factory, tuning), recall)
+    return Tuned(index, FaissSpec(factory, tuning), recall, tuple(trials))
 
 
-def _lists(count: int) -> int:
-    """Give FAISS's own advice for the number of inverted lists: 4 sqrt(n), a power of two."""
-    return int(2 ** round(log2(4 * sqrt(count))))
-
-
-def _probes(vectors: Vectors) -> Vectors:
-    """Draw queries from between the pool's vectors: harder than the vectors themselves."""
-    pairs = np.random.default_rng(_SEED).integers(len(vectors), size=(2, _PROBES))
-    between = vectors[pairs[0]] + vectors[pairs[1]]
-    unit: Vectors = between / np.linalg.norm(between, axis=1, keepdims=True)
-    return unit
-
-
-def _exact(vectors: Vectors, queries: Vectors) -> Ids:
-    best = Neighbors(np.empty((len(queries), 0), np.int64), np.empty((len(queries), 0), np.float32))
-    for start in range(0, len(vectors), _BLOCK):
-        block = np.ascontiguousarray(vectors[start : start + _BLOCK])
-        flat = create_index(FaissSpec("Flat"), vectors.shape[1])
-        flat.add(np.arange(start, start + len(block), dtype=np.int64), block)
-        found = flat.search(queries, _K)
-        best = best_first(np.hstack([best.ids, found.ids]), np.hstack([best.scores, found.scores]))
-        best = Neighbors(best.ids[:, :_K], best.scores[:, :_K])
-    return best.ids
-
-
-def _recall(found: Neighbors, truth: Ids) -> float:
-    shared = [np.intersect1d(a, b).size for a, b in zip(found.ids, truth, strict=True)]
-    return float(np.mean(shared) / truth.shape[1])
+def _bytes_read(factory: str, tuning: str, count: int, dim: int) -> float:
+    """Estimate what one search for ten items reads, in bytes read in a row."""
+    vector = dim * 4
+    numbers = {name: int(value) for name, value in re.findall(r"(\w+)=(\d+)", tuning)}
+    codes = re.search(r"PQ(\d+)x4", factory)
+    item = int(codes[1]) / 2 if codes else vector
+    lists = re.search(r"IVF(\d+)", factory)
+    share, table = 1.0, 0
+    if lists:
+        share, table = min(1, numbers["nprobe"] / int(lists[1])), int(lists[1]) * vector
+    return table + count * share * item + numbers.get("k_factor_rf", 0) * K * vector * _SCATTERED

@@ -15,6 +15,7 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port; 0 takes a free one.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1.")] = None,
+    precision: Annotated[str | None, typer.Option(help="auto, fp32, bf16 or fp16.")] = None,
     model: Annotated[
         str | None, typer.Option(help="Where the bundle's weights are, if not where it says.")
     ] = None,
@@ -35,6 +36,7 @@ def serve(
         "host": host,
         "port": port,
         "device": device,
+        "precision": precision,
         "model": model,
         "api_keys": api_keys,
         "max_batch": max_batch,

@@ -126,6 +126,11 @@ class Engine:
         """What is served now; NotReady before there is anything."""
         return self._current().bundle
 
+    @property
+    def precision(self) -> str:
+        """In which precision queries are encoded now; NotReady as for `bundle`."""
+        return self._current().precision
+
     async def loaded(self) -> None:
         """Wait until the first load has ended, well or with `load_error`."""
         if self._first_load:
@@ -220,7 +225,7 @@ class Engine:
         found: list[_Result] = []
         if asks:
             answers = pipeline.answer(asks)
-            self.metrics.observe_batch(len(asks), answers.times)
+            self.metrics.observe_batch(len(asks), answers)
             found = [
                 _Failed(one, version) if isinstance(one, TusouError) else Found(one, version)
                 for one in answers.hits

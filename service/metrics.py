@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from tusou.search import StageTimes
+from tusou.search import Answers
 
 _REQUEST_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _STAGE_SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2)
@@ -42,6 +42,11 @@ class Metrics:
             buckets=_STAGE_SECONDS,
             registry=self._registry,
         )
+        self.cached_queries = Counter(
+            "tusou_cached_queries",
+            "Queries whose vector was remembered, of those that tusou_batch_size sums up.",
+            registry=self._registry,
+        )
         self.cancelled = Counter(
             "tusou_cancelled",
             "Searches dropped because their client left.",
@@ -67,9 +72,11 @@ class Metrics:
         self._queue_depth.set_function(queue_depth)
         self._ready.set_function(lambda: float(ready()))
 
-    def observe_batch(self, size: int, times: StageTimes) -> None:
+    def observe_batch(self, size: int, answers: Answers) -> None:
         """Record one pass of the model; called from its thread."""
+        times = answers.times
         self.batch_size.observe(size)
+        self.cached_queries.inc(answers.remembered)
         self.stage_seconds.labels("tokenise").observe(times.tokenise)
         self.stage_seconds.labels("encode").observe(times.encode)
         self.stage_seconds.labels("search").observe(times.search)

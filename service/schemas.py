@@ -173,6 +173,7 @@ class Info(BaseModel):
     tusou_version: str
     index_version: str
     item_count: int
+    precision: str = Field(description="Of the model that encodes queries: fp32, bf16 or fp16.")
     model: str
     id_type: Literal["int", "str"]
     accepts: tuple[str, ...] = Field(description="What a query may hold.")

@@ -55,6 +55,11 @@ class Pipeline(Protocol):
         ...
 
     @property
+    def precision(self) -> str:
+        """In which precision queries are encoded."""
+        ...
+
+    @property
     def image_size(self) -> int:
         """The side of the pictures that `see` takes."""
         ...

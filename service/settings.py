@@ -27,6 +27,9 @@ class Settings(BaseSettings):
     device: str = Field(
         default="auto", description="Where the model runs: auto, cpu, cuda, cuda:1."
     )
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        default="auto", description="Of the model; auto is what the device multiplies fastest."
+    )
     model: str | None = Field(
         default=None,
         description="A model in place of the one the bundle names; its weights must match.",
@@ -41,6 +44,9 @@ class Settings(BaseSettings):
     queue_size: Count = Field(default=1024, description="Queries that may wait; more are refused.")
     timeout_ms: int = Field(
         default=2000, ge=1, le=30_000, description="Time limit of a search whose client names none."
+    )
+    cache_queries: int = Field(
+        default=10_000, ge=0, description="Queries whose vectors are kept in memory; 0: none."
     )
     stall_s: Seconds = Field(default=10, description="A batch older than this ends the process.")
 

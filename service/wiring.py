@@ -17,6 +17,8 @@ class BundleSource:
     root: Path
     device: str
     model: str | None
+    precision: str
+    remember: int
 
     def current_version(self) -> str:
         """Read CURRENT."""
@@ -26,12 +28,24 @@ class BundleSource:
         """Verify and load the current version."""
         from tusou.search import SearchPipeline  # noqa: PLC0415 - heavy, and loaded in a thread
 
-        return SearchPipeline.open(self.root, device=self.device, model=self.model)
+        return SearchPipeline.open(
+            self.root,
+            device=self.device,
+            model=self.model,
+            precision=self.precision,
+            remember=self.remember,
+        )
 
 
 def make_engine(settings: Settings) -> Engine:
     """Build the engine of these settings; nothing is read before it is entered."""
     if settings.bundle is None:
         raise InputError("No bundle to serve: give its folder, or set TUSOU_BUNDLE.")
-    source = BundleSource(settings.bundle, settings.device, settings.model)
+    source = BundleSource(
+        settings.bundle,
+        settings.device,
+        settings.model,
+        settings.precision,
+        settings.cache_queries,
+    )
     return Engine(source, settings.batching(), settings.picture_queries)

@@ -44,6 +44,14 @@ class Counts(_Record):
     failed: int
 
 
+class Trial(_Record):
+    """One index that was measured, with one setting of its search parameters."""
+
+    factory: str
+    tuning: str
+    index_recall_at_10: float
+
+
 class IndexRecord(_Record):
     """The index as FAISS describes it, and the recall that chose its parameters."""
 
@@ -51,6 +59,7 @@ class IndexRecord(_Record):
     factory: str
     tuning: str
     index_recall_at_10: float | None
+    trials: tuple[Trial, ...] = ()  # everything measured on the way, in order
 
     @property
     def spec(self) -> IndexSpec:

@@ -14,6 +14,7 @@ from tusou.asks import Ask, ItemPart, Part, TextPart, VectorPart
 from tusou.bundle import INDEX, Bundle
 from tusou.encoders import (
     ImageEncoder,
+    QueryMemory,
     TextEncoder,
     Weights,
     find_weights,
@@ -57,6 +58,7 @@ class Answers:
 
     hits: tuple[Hits | TusouError, ...]
     times: StageTimes
+    remembered: int = 0  # queries whose vector was known from before
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,16 +90,37 @@ class SearchPipeline:
     One call at a time: the owner of the pipeline is its only caller.
     """
 
-    def __init__(self, bundle: Bundle, weights: Weights, device: str, encoder: TextEncoder) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        weights: Weights,
+        device: str,
+        encoder: TextEncoder,
+        *,
+        image_precision: str = "auto",
+        remember: int = 0,
+    ) -> None:
         self.bundle = bundle
         self._weights, self._device, self._encoder = weights, device, encoder
+        self._memory = QueryMemory(encoder, remember)
         spec = bundle.manifest.index.spec
         self._index: VectorIndex = load_index(spec, bundle.path(INDEX), index_device(device))
+        self._image_precision = image_precision
         self._image_encoder: ImageEncoder | None = None
 
     @classmethod
-    def open(cls, root: Path, *, device: str = "auto", model: str | None = None) -> Self:
+    def open(
+        cls,
+        root: Path,
+        *,
+        device: str = "auto",
+        model: str | None = None,
+        precision: str = "auto",
+        remember: int = 0,
+    ) -> Self:
         """Open the version that CURRENT names, once every byte of it is verified.
+
+        `remember` is the number of queries whose vectors are kept for when they come again.
 
         `model` says where the weights are when not where the manifest's model name leads.
         Raises CorruptBundle, and IncompatibleBundle when the weights are not the ones that
@@ -107,10 +130,17 @@ class SearchPipeline:
         bundle.verify()
         manifest = bundle.manifest
         weights = _find_weights(manifest, model or manifest.model.location)
-        encoder = load_text_encoder(weights, device, manifest.prompt)
-        pipeline = cls(bundle, weights, device, encoder)
+        encoder = load_text_encoder(weights, device, manifest.prompt, precision)
+        pipeline = cls(
+            bundle, weights, device, encoder, image_precision=precision, remember=remember
+        )
         pipeline.check()
         return pipeline
+
+    @property
+    def precision(self) -> str:
+        """Say in which precision queries are encoded: fp32, bf16 or fp16."""
+        return self._encoder.precision
 
     def check(self) -> None:
         """Compare index, ids and golden texts with what the manifest promises."""
@@ -134,7 +164,8 @@ class SearchPipeline:
     def warm_up(self) -> None:
         """Run the first, slow calls before anyone waits for them."""
         for count in (1, 8, 32):
-            self.search(["纯棉碎花吊带裙"] * count, [10] * count)
+            tokens = self._encoder.prepare(["纯棉碎花吊带裙"] * count)
+            self._index.search(self._encoder.encode(tokens), min(10, len(self._index)))
 
     @property
     def image_size(self) -> int:
@@ -150,7 +181,7 @@ class SearchPipeline:
         """Load what `see` needs; IncompatibleBundle when the weights' file has changed."""
         manifest = self.bundle.manifest
         weights = _find_weights(manifest, str(self._weights.path))
-        encoder = load_image_encoder(weights, self._device)
+        encoder = load_image_encoder(weights, self._device, self._image_precision)
         if (encoder.dim, encoder.image_size) != (manifest.model.dim, manifest.model.image_size):
             raise IncompatibleBundle(f"{self.bundle.folder}: not the image tower of its manifest")
         blank = np.zeros((1, encoder.image_size, encoder.image_size, 3), np.uint8)
@@ -187,13 +218,15 @@ class SearchPipeline:
         marks = [perf_counter()]
         tokens = self._encoder.prepare([text for ask in asks for text in ask.texts])
         marks.append(perf_counter())
-        texts = zip(_finite(self._encoder.encode(tokens)), tokens.truncated, strict=True)
+        encoded, remembered = self._memory.encode(tokens)
+        texts = zip(encoded, tokens.truncated, strict=True)
         aims = [self._aim(ask, texts) for ask in asks]
         marks.append(perf_counter())
         found = iter(self._look_up([aim for aim in aims if isinstance(aim, _Aim)]))
         hits = tuple(next(found) if isinstance(aim, _Aim) else aim for aim in aims)
         marks.append(perf_counter())
-        return Answers(hits, StageTimes(*(after - before for before, after in pairwise(marks))))
+        times = StageTimes(*(after - before for before, after in pairwise(marks)))
+        return Answers(hits, times, remembered)
 
     def _aim(self, ask: Ask, texts: Iterator[tuple[Vectors, bool]]) -> _Aim | TusouError:
         """Make one unit vector of an ask's parts; its texts are the next of these."""

@@ -52,6 +52,7 @@ async def info(engine: EngineDep) -> Info:
         tusou_version=__version__,
         index_version=bundle.version,
         item_count=bundle.item_count,
+        precision=engine.precision,
         model=bundle.model_name,
         id_type=bundle.id_type,
         accepts=engine.accepts,

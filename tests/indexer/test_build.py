@@ -4,6 +4,7 @@ import fcntl
 import hashlib
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -154,6 +155,21 @@ def test_another_factory_reuses_nothing_published_and_keeps_the_old_version(
     )
     assert current_version(tmp_path / "b") == second.version != first.version
     Bundle.open(tmp_path / "b", first.version).verify()
+
+
+def test_the_precision_is_an_input_of_the_build_and_on_record(
+    spec: BuildSpec, tmp_path: Path
+) -> None:
+    first = build(spec, tmp_path / "b", Counted())
+    named = build(replace(spec, precision="fp32"), tmp_path / "b", Counted())
+    halved = build(replace(spec, precision="bf16"), tmp_path / "b", Counted())
+    assert (named.version, named.encoded, halved.encoded) == (first.version, 0, 300)
+    bundle, plain = Bundle.open(tmp_path / "b"), Bundle.open(tmp_path / "b", first.version)
+    records = [one.manifest.build["precision"] for one in (plain, bundle)]
+    assert records == ["fp32", "bf16"]
+    cosines = np.einsum("nd,nd->n", bundle.vectors, plain.vectors)
+    assert 0.999 < cosines.min() < 0.9999999
+    assert bundle.path("golden.json").read_bytes() == plain.path("golden.json").read_bytes()
 
 
 def test_a_second_builder_is_turned_away(spec: BuildSpec, tmp_path: Path) -> None:

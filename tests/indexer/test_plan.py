@@ -44,6 +44,7 @@ def inputs(images: Path, **changes: object) -> Inputs:
         "images_mtime_ns": 1,
         "model_sha256": "m",
         "device": "cpu",
+        "precision": "fp32",
         "shard_rows": 4,
         "batch_rows": 2,
         "libraries": {},

@@ -1,59 +1,140 @@
-"""`auto` picks an index by the pool's size, and parameters by recall measured on that pool."""
+"""`auto` answers what exact search answers, reads less where the pool allows, and says so."""
+
+from dataclasses import astuple
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from indexer import tune
-from indexer.tune import TARGET_RECALL, build_index
+from indexer import probes, tune
+from indexer.probes import PROBE_TEXTS, Judge
+from indexer.tune import Wanted, build_index
+from tusou.errors import InvalidRequest
 from tusou.types import Vectors
 
-
-def unit_vectors(count: int, dim: int = 16) -> Vectors:
-    drawn = np.random.default_rng(4).normal(size=(count, dim)).astype(np.float32)
-    return drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
+DIM = 64
 
 
-def test_a_small_pool_is_searched_exactly() -> None:
-    built = build_index(unit_vectors(300), "auto")
-    assert (built.spec.factory, built.spec.tuning, built.index_recall) == ("Flat", "", None)
+def unit(vectors: Vectors) -> Vectors:
+    rows: Vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    return rows
 
 
-def test_a_large_pool_gets_the_smallest_nprobe_that_reaches_the_target(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(tune, "EXACT_ITEMS", 2000)
-    vectors = unit_vectors(6000)
-    built = build_index(vectors, "auto")
-    assert built.spec.factory == "IVF256,Flat"
+def structured(count: int, seed: int) -> Vectors:
+    """Draw vectors of few degrees of freedom, as those of a model are."""
+    dice, axes = np.random.default_rng(seed), np.random.default_rng(0).normal(size=(6, DIM))
+    return unit(dice.normal(size=(count, 6)) @ axes + 0.02 * dice.normal(size=(count, DIM)))
+
+
+def directions(count: int, seed: int) -> Vectors:
+    return unit(np.random.default_rng(seed).normal(size=(count, DIM)))
+
+
+def texts() -> Vectors:
+    return structured(50, 9)
+
+
+@pytest.fixture(autouse=True)
+def tiny_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tune, "_CACHED_BYTES", 100_000)
+
+
+def test_a_small_pool_stays_plain() -> None:
+    built = build_index(structured(390, 1), Wanted(), lambda: pytest.fail("texts encoded"))
+    assert (built.spec.factory, built.index_recall, built.trials) == ("Flat", None, ())
+
+
+def test_a_structured_pool_is_searched_by_codes_and_refined() -> None:
+    vectors = structured(3000, 1)
+    built = build_index(vectors, Wanted(), texts)
+    assert built.spec.factory in {"PQ8x4fs,RFlat", "PQ16x4fs,RFlat", "PQ32x4fs,RFlat"}
     assert built.index_recall is not None
-    assert built.index_recall >= TARGET_RECALL
+    assert built.index_recall >= tune.EXACT_RECALL
+    assert built.index.exact_scores
+    taken = [one for one in built.trials if (one.factory, one.tuning) == astuple(built.spec)]
+    assert [one.index_recall_at_10 for one in taken] == [built.index_recall]
+    queries = structured(200, 2)
+    truth = np.argsort(-(queries @ vectors.T), axis=1)[:, :10]
+    found = built.index.search(queries, 10)
+    shared = [np.intersect1d(a, b).size for a, b in zip(found.ids, truth, strict=True)]
+    assert np.mean(shared) / 10 >= 0.995
+    np.testing.assert_allclose(
+        found.scores, np.einsum("qd,qkd->qk", queries, vectors[found.ids]), atol=1e-5
+    )
+
+
+def test_a_pool_that_codes_cannot_tell_apart_falls_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tune, "_WORTH", 10)
+    built = build_index(directions(3000, 1), Wanted(), texts)
+    assert (built.spec.factory, built.index_recall) == ("Flat", None)
+    assert built.trials
+    assert max(trial.index_recall_at_10 for trial in built.trials) < tune.EXACT_RECALL
+
+
+def test_texts_that_lie_elsewhere_count_too() -> None:
+    """A pool that is found from its own pictures and not from texts is not found."""
+    built = build_index(structured(3000, 1), Wanted(target_recall=1), lambda: directions(50, 3))
+    alone = build_index(structured(3000, 1), Wanted(target_recall=1), texts)
+    assert built.trials[0].index_recall_at_10 < alone.trials[0].index_recall_at_10
+
+
+def test_a_lower_target_reads_less(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tune, "EXACT_ITEMS", 1000)
+    vectors = structured(5000, 1)
+    low, high = (
+        build_index(vectors, Wanted(target_recall=target), texts) for target in (0.7, 0.99)
+    )
+    assert 0.7 <= (low.index_recall or 0) <= (high.index_recall or 0)
+    cost = [tune._bytes_read(one.spec.factory, one.spec.tuning, 5000, DIM) for one in (low, high)]
+    assert cost[0] < cost[1] < 5000 * DIM * 4
+
+
+def test_an_inverted_file_gets_the_smallest_nprobe_that_reaches_the_target() -> None:
+    vectors = directions(6000, 4)
+    built = build_index(vectors, Wanted("IVF256,Flat"), texts)
     nprobe = int(built.spec.tuning.removeprefix("nprobe="))
-    probes = tune._probes(vectors)
-    truth = tune._exact(vectors, probes)
+    assert (built.index_recall or 0) >= tune.TARGET_RECALL
     built.index.tune(f"nprobe={nprobe // 2}")
-    assert tune._recall(built.index.search(probes, 10), truth) < TARGET_RECALL
+    assert Judge(vectors, texts()).recall(built.index) < tune.TARGET_RECALL
+
+
+def test_an_index_without_parameters_is_measured_as_it_is() -> None:
+    built = build_index(directions(2000, 1), Wanted("SQ8"), texts)
+    assert built.spec.tuning == ""
+    assert 0.8 < (built.index_recall or 0) < 1
 
 
 def test_exact_search_in_blocks_is_exact(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tune, "_BLOCK", 128)
-    vectors = unit_vectors(1000)
-    probes = tune._probes(vectors)
-    found = np.take_along_axis(probes @ vectors.T, tune._exact(vectors, probes), axis=1)
-    expected = -np.sort(-(probes @ vectors.T), axis=1)[:, :10]
-    np.testing.assert_allclose(-np.sort(-found, axis=1), expected, atol=1e-6)
+    monkeypatch.setattr(probes, "_BLOCK", 128)
+    vectors, asked = directions(1000, 1), directions(20, 2)
+    found = np.take_along_axis(asked @ vectors.T, probes._exact(vectors, asked), axis=1)
+    expected = np.sort(asked @ vectors.T, axis=1)[:, :-11:-1]
+    np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
-def test_any_other_approximate_index_is_measured_as_it_is() -> None:
-    built = build_index(unit_vectors(2000), "SQ8")
-    assert built.spec.tuning == ""
-    assert built.index_recall is not None
-    assert 0.8 < built.index_recall < 1
+@pytest.mark.parametrize("factory", ["auto", "IVF32,Flat", "PQ16x4fs,RFlat"])
+def test_the_same_vectors_build_the_same_bytes(tmp_path: Path, factory: str) -> None:
+    for name in "ab":
+        built = build_index(structured(3000, 1), Wanted(factory), texts)
+        built.index.save(tmp_path / name)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
-def test_the_same_vectors_build_the_same_index() -> None:
-    first, second = (build_index(unit_vectors(3000), "IVF32,Flat") for _ in range(2))
-    assert first.spec == second.spec
-    probes = unit_vectors(20)
-    a, b = first.index.search(probes, 5), second.index.search(probes, 5)
-    np.testing.assert_array_equal(a.ids, b.ids)
-    np.testing.assert_array_equal(a.scores, b.scores)
+def test_a_gpu_is_given_what_it_can_hold() -> None:
+    assert build_index(structured(3000, 1), Wanted(on_gpu=True), texts).spec.factory == "Flat"
+
+
+def test_a_given_factory_is_built_and_measured_whatever_it_finds() -> None:
+    built = build_index(directions(3000, 1), Wanted("PQ8x4fs,RFlat"), texts)
+    assert (built.spec.factory, built.spec.tuning) == ("PQ8x4fs,RFlat", "k_factor_rf=64")
+    assert 0 < (built.index_recall or 0) < tune.TARGET_RECALL
+
+
+@pytest.mark.parametrize("target", [0, -1, 1.01, float("nan")])
+def test_refuses_a_target_that_is_no_share(target: float) -> None:
+    with pytest.raises(InvalidRequest, match="--target-recall"):
+        build_index(structured(10, 1), Wanted(target_recall=target), texts)
+
+
+def test_the_probe_texts_differ() -> None:
+    assert len(set(PROBE_TEXTS)) == len(PROBE_TEXTS) == 220

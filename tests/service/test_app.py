@@ -86,6 +86,7 @@ def test_health_and_info(client: TestClient) -> None:
         "tusou_version": __version__,
         "index_version": "v1",
         "item_count": 50,
+        "precision": "fp32",
         "model": "tiny",
         "id_type": "int",
         "accepts": ["text", "image", "item"],

@@ -63,6 +63,13 @@ def test_answers_what_the_pipeline_finds(real: TestClient, bundle: Path) -> None
     assert answer["scores"] == sorted(answer["scores"], reverse=True)
 
 
+def test_a_repeated_query_is_answered_alike_and_counted(real: TestClient) -> None:
+    first, again = (real.post("/search", json={"query": "红色 碎花裙"}).json() for _ in "ab")
+    assert (first.pop("took_ms"), again.pop("took_ms")) > (0, 0)
+    assert first == again
+    assert "tusou_cached_queries_total 1.0" in real.get("/metrics").text
+
+
 def test_gives_back_the_very_bytes_of_a_picture(real: TestClient) -> None:
     response = real.get("/items/107/image")
     assert response.content == picture_bytes(107)
@@ -84,6 +91,7 @@ def test_a_picture_of_the_pool_finds_itself_and_its_item_finds_others(real: Test
 def test_info_says_how_the_index_was_made(real: TestClient) -> None:
     info = real.get("/info").json()
     assert info["item_count"] == 40
+    assert (info["precision"], info["manifest"]["build"]["precision"]) == ("fp32", "fp32")
     assert info["manifest"]["model"]["dim"] == 64
     assert info["manifest"]["index"]["factory"] == "Flat"
     assert "files" not in info["manifest"]

@@ -59,6 +59,7 @@ class TinyPipeline:
     batches: list[list[str]] = field(default_factory=list)
     error: Exception | None = None
     warm: bool = False
+    precision: str = "fp32"
     sees: bool = False
     image_size: int = 8
     tower: threading.Event | None = None  # the image tower's loading waits for it

@@ -89,6 +89,19 @@ def test_says_when_a_query_was_cut(pipeline: SearchPipeline) -> None:
     assert [hits.truncated for hits in answers.hits] == [False, True]
 
 
+def test_a_repeated_query_is_remembered_and_answered_alike(
+    bundle: Path, pipeline: SearchPipeline
+) -> None:
+    remembering = SearchPipeline.open(bundle, remember=10)
+    remembering.warm_up()
+    first = remembering.search(["红色连衣裙"], [7])
+    again = remembering.search(["男士黑色皮鞋", "红色连衣裙"], [3, 9])
+    assert (first.remembered, again.remembered) == (0, 1)
+    assert again.hits[1].item_ids[:7] == first.hits[0].item_ids
+    assert again.hits[1].scores[:7] == first.hits[0].scores
+    assert pipeline.search(["红色连衣裙"] * 2, [9, 9]).remembered == 0
+
+
 def test_unknown_ids_and_a_changed_pool_give_no_picture(copy: Path, pool: Path) -> None:
     opened = SearchPipeline.open(copy).bundle
     for item_id in ("999", "01000", "1000 ", "", "../CURRENT", "9" * 30):

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import cast
 
 from tusou.encoders.base import ImageEncoder, TextEncoder, Tokens, Weights
+from tusou.encoders.memory import QueryMemory
 from tusou.encoders.prompted import PromptedEncoder
 from tusou.encoders.weights import DEMO, MODELS, find_weights
 from tusou.registry import Lazy
@@ -13,10 +14,12 @@ __all__ = [
     "DEMO",
     "MODELS",
     "ImageEncoder",
+    "QueryMemory",
     "TextEncoder",
     "Tokens",
     "Weights",
     "find_weights",
+    "image_precision",
     "load_image_encoder",
     "load_text_encoder",
 ]
@@ -25,6 +28,7 @@ _TOWERS = {
     "text": Lazy("tusou.encoders.cnclip:ClipTextEncoder"),
     "image": Lazy("tusou.encoders.cnclip:ClipImageEncoder"),
 }
+_IMAGE_PRECISION = Lazy("tusou.encoders.cnclip:image_precision")
 
 
 def load_text_encoder(
@@ -32,9 +36,10 @@ def load_text_encoder(
 ) -> TextEncoder:
     """Load the text tower alone; with a prompt, every text is put into that template first.
 
-    Device is `auto`, `cpu`, `cuda` or `cuda:N`; precision `fp32`, `bf16`, `fp16` or `auto`, which
-    is fp32 on a CPU and fp16 on a GPU as in cn_clip. Raises BadModel for a file that is no cn_clip
-    checkpoint, InvalidRequest for a device, precision or prompt that cannot be.
+    Device is `auto`, `cpu`, `cuda` or `cuda:N`; precision `fp32`, `bf16`, `fp16` or `auto`: fp16 on
+    a GPU, bf16 on a processor with instructions for it (AMX or AVX512-bf16) if the tower is large
+    enough to gain, else fp32. Raises BadModel for a file that is no cn_clip checkpoint,
+    InvalidRequest for a device, precision or prompt that cannot be.
     """
     load = cast("Callable[[Path, str, str], TextEncoder]", _TOWERS["text"].load())
     encoder = load(weights.path, device, precision)
@@ -47,3 +52,9 @@ def load_image_encoder(
     """Load the image tower alone; arguments and errors as for the text tower."""
     load = cast("Callable[[Path, str, str], ImageEncoder]", _TOWERS["image"].load())
     return load(weights.path, device, precision)
+
+
+def image_precision(weights: Weights, device: str = "auto", precision: str = "auto") -> str:
+    """Say in which precision `load_image_encoder` would compute, without loading the tower."""
+    pick = cast("Callable[[Path, str, str], str]", _IMAGE_PRECISION.load())
+    return pick(weights.path, device, precision)

@@ -36,6 +36,7 @@ class TextEncoder(Protocol):
     """
 
     dim: int
+    precision: str  # fp32, bf16 or fp16
 
     def prepare(self, texts: Sequence[str]) -> Tokens:
         """Tokenise a batch."""
@@ -50,6 +51,7 @@ class ImageEncoder(Protocol):
     """Pictures to unit vectors in the same space as the texts of the same weights."""
 
     dim: int
+    precision: str
     image_size: int
 
     def encode(self, pixels: Pixels) -> Vectors:

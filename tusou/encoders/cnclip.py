@@ -13,7 +13,7 @@ from torch.nn.functional import normalize
 from tusou.encoders.architecture import ImageShape, TextShape, read_image_shape, read_text_shape
 from tusou.encoders.base import Tokens
 from tusou.encoders.checkpoint import TensorReader, read_tensors
-from tusou.encoders.devices import pick_device, pick_precision
+from tusou.encoders.devices import dtype_of, pick_device, pick_precision
 from tusou.encoders.lanes import Lanes
 from tusou.encoders.tokens import CONTEXT, ClipTokenizer
 from tusou.encoders.towers import ImageTower, TextTower, pack
@@ -29,7 +29,8 @@ _PASS_TOKENS = {"cpu": 512, "cuda": 16_384}
 _PASS_PICTURES = {"cpu": 8, "cuda": 128}
 _FEWEST_TOKENS = 32  # below that, reading the weights costs more than using them
 
-# A tower with fewer weights to a token is done on one core before others could join.
+# A tower with fewer weights to a token is done on one core before others could join, and spends
+# its time between the products, where bf16 gains nothing: the demo model is as fast in fp32.
 _HEAVY = 10_000_000
 
 _RESNET = Lazy("tusou.encoders.resnet:ResNetTower")  # imports torchvision
@@ -45,9 +46,10 @@ class ClipTextEncoder:
         self._tokenizer = ClipTokenizer()
         _check_tokens_fit(shape, self._tokenizer.vocab_size)
         reader = TensorReader(tensors, ("bert.", "text_projection"), self._device)
-        self._tower = TextTower(reader, shape, pick_precision(precision, self._device))
-        weights = shape.text_num_hidden_layers * shape.text_hidden_size**2 * 12
-        self._lanes = Lanes(self._device, heavy=weights >= _HEAVY)
+        heavy = shape.text_num_hidden_layers * shape.text_hidden_size**2 * 12 >= _HEAVY
+        self.precision = pick_precision(precision, self._device, gains_from_bf16=heavy)
+        self._tower = TextTower(reader, shape, dtype_of(self.precision))
+        self._lanes = Lanes(self._device, heavy=heavy)
         self.dim = shape.embed_dim
 
     def prepare(self, texts: Sequence[str]) -> Tokens:
@@ -83,8 +85,8 @@ class ClipImageEncoder:
         self._device = pick_device(device)
         tensors = read_tensors(path)
         shape = read_image_shape(tensors)
-        dtype = pick_precision(precision, self._device)
-        self._tower = _image_tower(tensors, shape, self._device, dtype)
+        self.precision = _pick_for(shape, precision, self._device)
+        self._tower = _image_tower(tensors, shape, self._device, dtype_of(self.precision))
         self._lanes = Lanes(self._device, heavy=_is_heavy(shape))
         self.dim, self.image_size = shape.embed_dim, shape.image_resolution
 
@@ -101,6 +103,11 @@ class ClipImageEncoder:
         size = max(1, min(share, _PASS_PICTURES[self._device.type]))
         self._lanes.run(one_pass, [slice(i, i + size) for i in range(0, len(pixels), size)])
         return vectors
+
+
+def image_precision(path: Path, device: str, precision: str) -> str:
+    """Say in which precision a `ClipImageEncoder` of these arguments would compute."""
+    return _pick_for(read_image_shape(read_tensors(path)), precision, pick_device(device))
 
 
 def to_input(pixels: Tensor) -> Tensor:
@@ -121,6 +128,12 @@ def _image_tower(
         return ImageTower(TensorReader(tensors, ("visual.",), device), shape, precision)
     resnet = cast("Callable[..., Callable[[Tensor], Tensor]]", _RESNET.load())
     return resnet(tensors, shape, device, precision)
+
+
+def _pick_for(shape: ImageShape, precision: str, device: torch.device) -> str:
+    # The ResNet's convolutions have no bf16 path.
+    gains = isinstance(shape.vision_layers, int) and _is_heavy(shape)
+    return pick_precision(precision, device, gains_from_bf16=gains)
 
 
 def _is_heavy(shape: ImageShape) -> bool:

@@ -7,6 +7,7 @@ import torch
 from tusou.errors import InvalidRequest
 
 _PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+_BF16_FEATURES = ("amx_bf16", "avx512_bf16")
 
 
 def pick_device(device: str) -> torch.device:
@@ -21,10 +22,26 @@ def pick_device(device: str) -> torch.device:
     return chosen
 
 
-def pick_precision(precision: str, device: torch.device) -> torch.dtype:
-    """Resolve `fp32`, `bf16`, `fp16`, or `auto`: as cn_clip, fp16 on a GPU and fp32 on a CPU."""
+def pick_precision(precision: str, device: torch.device, *, gains_from_bf16: bool) -> str:
+    """Resolve `fp32`, `bf16`, `fp16`, or `auto`: what the device multiplies fastest.
+
+    That is fp16 on a GPU, as in cn_clip, and bf16 on a processor with instructions for it if the
+    tower gains from them; otherwise fp32.
+    """
     if precision == "auto":
-        return torch.float16 if device.type == "cuda" else torch.float32
+        if device.type == "cuda":
+            return "fp16"
+        return "bf16" if gains_from_bf16 and _has_bf16() else "fp32"
     if precision not in _PRECISIONS:
         raise InvalidRequest(f"No precision {precision!r}: use auto, {', '.join(_PRECISIONS)}.")
+    return precision
+
+
+def dtype_of(precision: str) -> torch.dtype:
+    """Give torch's name of a resolved precision."""
     return _PRECISIONS[precision]
+
+
+def _has_bf16() -> bool:
+    features = torch.cpu.get_capabilities()
+    return any(features.get(name, False) for name in _BF16_FEATURES)

@@ -18,6 +18,10 @@ from tusou.types import Ids, Neighbors, Vectors
 # Codes stored instead of vectors, unless the factory ends by re-scoring on the vectors.
 _QUANTISED = re.compile(r"PQ|SQ|LSH|RQ|LSQ|RaBitQ|ZnLattice|ITQ")
 _REFINED = re.compile(r"(RFlat|Refine\(Flat\))$")
+_CPU_ONLY = re.compile(r"fs|HNSW|RFlat|Refine")  # no GPU index of FAISS is made from these
+# A refined index compares a multiple of k candidates exactly; what it finds for fewer items than
+# its recall was measured at is then no worse.
+_FEWEST = 10
 
 # What FAISS's selection on a GPU can hold.
 _GPU_DEEPEST = 2048
@@ -40,9 +44,10 @@ class FaissIndex:
             spec.factory
         )
         self.dim: int = index.d
+        self._fewest = _FEWEST if _REFINED.search(spec.factory) else 1
         self._deepest = sys.maxsize
         self._lock: AbstractContextManager[object] = nullcontext()
-        if device.startswith("cuda"):
+        if device.startswith("cuda") and not _CPU_ONLY.search(spec.factory):
             index = self._to_gpu(index, device)
         self._index = index
         self.tune(spec.tuning)
@@ -79,12 +84,14 @@ class FaissIndex:
     def search(self, queries: Vectors, k: int) -> Neighbors:
         """Return the k best per query; on a GPU padding begins after 2,048 at the latest."""
         with self._lock:
-            scores, ids = self._index.search(queries, min(k, self._deepest))
+            deep = max(min(k, self._deepest), self._fewest)
+            scores, ids = self._index.search(queries, deep)
         if (missing := k - ids.shape[1]) > 0:
             ids = np.pad(ids, ((0, 0), (0, missing)), constant_values=-1)
             scores = np.pad(scores, ((0, 0), (0, missing)))
         scores[ids == -1] = -np.inf
-        return best_first(ids, scores)
+        found = best_first(ids, scores)
+        return Neighbors(found.ids[:, :k], found.scores[:, :k])
 
     def save(self, path: Path) -> None:
         """Write the index to one file in FAISS's format."""

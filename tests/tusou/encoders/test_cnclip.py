@@ -77,14 +77,14 @@ def assert_unit_rows(vectors: Vectors, shape: tuple[int, int]) -> None:
 
 
 def test_texts_agree_with_stock(sample: "Sample") -> None:
-    encoder = load_text_encoder(weights_of(sample), "cpu")
+    encoder = load_text_encoder(weights_of(sample), "cpu", precision="fp32")
     vectors = encoder.encode(encoder.prepare(TEXTS))
     assert_unit_rows(vectors, (len(TEXTS), encoder.dim))
     assert_same(vectors, stock_texts(sample, TEXTS))
 
 
 def test_pictures_agree_with_stock(sample: "Sample") -> None:
-    encoder = load_image_encoder(weights_of(sample), "cpu")
+    encoder = load_image_encoder(weights_of(sample), "cpu", "fp32")
     pictures = [noise((300, 200), 1), noise((50, 90), 2), Image.new("RGB", (9, 9), "red")]
     pixels = np.stack([to_pixels(picture, encoder.image_size) for picture in pictures])
     vectors = encoder.encode(pixels)

@@ -19,6 +19,7 @@ ENGINES = [
     pytest.param((FaissSpec("IVF8,Flat", "nprobe=8"), 1.0, True), id="faiss-ivf"),
     pytest.param((FaissSpec("HNSW16", "efSearch=64"), 0.95, True), id="faiss-hnsw"),
     pytest.param((FaissSpec("SQ8,RFlat", "k_factor_rf=4"), 1.0, True), id="faiss-refined"),
+    pytest.param((FaissSpec("PQ16x4fs,RFlat", "k_factor_rf=16"), 0.99, True), id="fast-scan"),
     pytest.param((FaissSpec("SQ8"), 0.9, False), id="faiss-quantised"),
 ]
 
@@ -67,6 +68,11 @@ def test_says_truly_whether_a_score_is_the_inner_product(case: Case) -> None:
     expected = np.einsum("qd,qkd->qk", QUERIES, STORED[found.ids // 7])
     assert index.exact_scores == exact
     assert bool(np.abs(found.scores - expected).max() < 1e-5) == exact
+
+
+def test_fewer_are_the_first_of_more(case: Case) -> None:
+    _, index, _, _ = case
+    np.testing.assert_array_equal(index.search(QUERIES, 1).ids, index.search(QUERIES, K).ids[:, :1])
 
 
 def test_best_comes_first(case: Case) -> None:

@@ -1,0 +1,136 @@
+"""Our service beside a plain one: ViT-B/16, 30,000 vectors, clients that ask again at once."""
+
+import asyncio
+import base64
+import itertools
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.running import Service, free_port, service, started
+from benchmarks.stock import queries, save_random_model, structured
+from indexer.assemble import Recipe, assemble
+from indexer.plan import Inputs, make_plan
+from indexer.publish import publish
+from indexer.tune import Wanted
+from tusou.bundle import VECTORS
+from tusou.encoders import find_weights
+from tusou.shards import Shard, ShardStore
+
+ITEMS, DIM, SHARD = 30_000, 512, 2048
+ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1"}
+
+
+def measure_http(seconds: float, clients: tuple[int, ...]) -> dict[str, object]:
+    """Ask both services for so many seconds with each number of clients, in turn."""
+    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
+        folder = Path(name)
+        model = folder / "vit-b-16.pt"
+        save_random_model(model)
+        bundle = make_bundle(folder, model)
+        vectors = next(bundle.glob(f"*/{VECTORS}"))
+        ours = stack.enter_context(service(bundle, TUSOU_TIMEOUT_MS="30000", **ENVIRONMENT))
+        plain = stack.enter_context(plain_service(model, vectors))
+        index = json.loads(next(bundle.glob("*/manifest.json")).read_bytes())["index"]
+        figures: dict[str, object] = {
+            "index": f"{index['factory']} {index['tuning']}".strip(),
+            "tusou start to ready, s": round(ours.ready_seconds, 1),
+            "tusou memory, MB": round(ours.resident_mb()),
+            "plain memory, MB": round(plain.resident_mb()),
+        }
+        for count in clients:
+            both = {"plain": plain, "tusou": ours}
+            figures[f"{count} clients"] = {
+                name: drive(one, count, seconds) for name, one in both.items()
+            }
+        figures["tusou memory after, MB"] = round(ours.resident_mb())
+        return figures
+
+
+def make_bundle(folder: Path, model: Path) -> Path:
+    """Publish a bundle of structured vectors, as if pictures had been encoded to them."""
+    pool, root = folder / "imgs.tsv", folder / "bundle"
+    dot = base64.b64encode(b"a picture").decode()
+    pool.write_text("".join(f"{item}\t{dot}\n" for item in range(ITEMS)))
+    weights = find_weights(str(model))
+    inputs = Inputs(str(pool), pool.stat().st_size, 0, weights.digest, "cpu", "fp32", SHARD, 64, {})
+    plan, store = make_plan(folder / "plan", inputs), ShardStore(folder / "shards")
+    vectors = structured(ITEMS, DIM, 1)
+    for number in range(plan.shard_count):
+        rows = np.array(plan.shard(number), np.int64)
+        store.write(number, Shard(rows, vectors[rows], ()))
+    root.mkdir()
+    assemble(plan, store, Recipe(str(model), weights, Wanted(), None, 224), root / "next")
+    publish(root, root / "next")
+    return root
+
+
+def plain_service(model: Path, vectors: Path) -> AbstractContextManager[Service]:
+    """Serve `benchmarks.plain_service` until the block ends."""
+    port = free_port()
+    command = [sys.executable, "-m", "uvicorn", "benchmarks.plain_service:app"]
+    command += ["--port", str(port), "--log-level", "error"]
+    environment = {"MODEL": str(model), "VECTORS": str(vectors), **ENVIRONMENT}
+    return started(command, port, environment)
+
+
+def drive(one: Service, clients: int, seconds: float) -> dict[str, float]:
+    """Run the clients in a process of their own."""
+    command = [sys.executable, "-m", "benchmarks.http", one.url, str(clients), str(seconds)]
+    return dict(json.loads(subprocess.check_output(command, text=True)))
+
+
+@dataclass(slots=True)
+class Run:
+    """What the clients saw."""
+
+    until: float
+    latencies: list[float] = field(default_factory=list)
+    failed: int = 0
+
+
+async def ask(host: str, port: int, texts: "itertools.cycle[str]", run: Run) -> None:
+    """Be one client: a connection of its own, the next question once the last is answered."""
+    reader, writer = await asyncio.open_connection(host, port)
+    while (begun := time.perf_counter()) < run.until:
+        body = json.dumps({"query": next(texts)}).encode()
+        writer.write(
+            b"POST /search HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"
+            b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
+        )
+        head = (await reader.readuntil(b"\r\n\r\n")).lower()
+        length = int(head.split(b"content-length:")[1].split(b"\r\n")[0])
+        await reader.readexactly(length)
+        run.latencies.append(time.perf_counter() - begun)
+        run.failed += b" 200 " not in head.split(b"\r\n")[0]
+    writer.close()
+
+
+async def be_clients(url: str, clients: int, seconds: float) -> dict[str, float]:
+    """Be so many clients, and sum up."""
+    host, port = url.removeprefix("http://").split(":")
+    texts = itertools.cycle(queries(2000))
+    await asyncio.gather(*(ask(host, int(port), texts, Run(0)) for _ in range(clients)))
+    begun = time.perf_counter()
+    run = Run(begun + seconds)
+    await asyncio.gather(*(ask(host, int(port), texts, run) for _ in range(clients)))
+    took = time.perf_counter() - begun
+    cuts = statistics.quantiles(run.latencies, n=100, method="inclusive")
+    return {
+        "queries_per_s": round((len(run.latencies) - run.failed) / took, 1),
+        "p50_ms": round(1000 * cuts[49], 1),
+        "p99_ms": round(1000 * cuts[98], 1),
+        "failed": run.failed,
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(asyncio.run(be_clients(sys.argv[1], int(sys.argv[2]), float(sys.argv[3])))))

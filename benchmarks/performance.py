@@ -1,0 +1,71 @@
+"""Everything that speed is claimed of, in one run: `make bench`, or `make bench QUICK=--quick`.
+
+Every part runs in a process of its own, and in it stock and ours alternate. The parts with stock
+cn_clip get OPENBLAS_NUM_THREADS=1: numpy's thread pool and torch's otherwise spin against each
+other, which can double stock's time. Search does not, for FAISS multiplies with that pool.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import cast
+
+from benchmarks.record import record
+from tusou.registry import Lazy
+
+ALONE = {"OPENBLAS_NUM_THREADS": "1"}
+
+_SEARCH = Lazy("benchmarks.search:measure_search")
+
+
+# Each part: what runs it, what it is given, and what it is given in a quick run (None: left out).
+PARTS: dict[str, tuple[Lazy, tuple[object, ...], tuple[object, ...] | None]] = {
+    "floor": (Lazy("benchmarks.floor:measure_floor"), (20,), (5,)),
+    "texts": (Lazy("benchmarks.encoders:measure_texts"), (21, (1, 8, 32, 256)), (5, (1, 8, 32))),
+    "pictures": (Lazy("benchmarks.encoders:measure_pictures"), (28,), (12,)),
+    "search, 30k x 512": (_SEARCH, (30_000, 21), (30_000, 7)),
+    "search, 1M x 512": (_SEARCH, (1_000_000, 7), None),
+    "http": (Lazy("benchmarks.http:measure_http"), (8, (1, 8, 32, 64, 256)), (2, (1, 32))),
+}
+
+
+def main() -> None:
+    """Run every part, or the one that is named; record."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="under three minutes, rougher")
+    parser.add_argument("--without", action="append", default=[], help="a part to leave out")
+    parser.add_argument("--part", help="run this one alone and print its figures")
+    parser.add_argument("--note", default="", help="what else the machine was doing")
+    args = parser.parse_args()
+    if args.part:
+        load, full, short = PARTS[args.part]
+        measure = cast("Callable[..., object]", load.load())
+        print(json.dumps(measure(*(short if args.quick and short else full))))
+        return
+    figures: dict[str, object] = {
+        "mode": "quick" if args.quick else "full",
+        "note": args.note,
+        "left out": args.without,
+        "begun": datetime.now(UTC).strftime("%H:%M UTC"),
+    }
+    for name, (_, _, short) in PARTS.items():
+        if name not in args.without and not (args.quick and short is None):
+            print(f"{name} ...", file=sys.stderr, flush=True)
+            figures[name] = _run(name, ["--quick"] * args.quick)
+            record("performance", figures)  # a run that is ended keeps the parts it has done
+
+
+def _run(name: str, options: list[str]) -> object:
+    command = [sys.executable, "-m", "benchmarks.performance", "--part", name, *options]
+    environment = dict(os.environ) if name.startswith("search") else {**os.environ, **ALONE}
+    load = os.getloadavg()[0]
+    found = json.loads(subprocess.check_output(command, text=True, env=environment))
+    return {"load average before": round(load, 1), **found}
+
+
+if __name__ == "__main__":
+    main()

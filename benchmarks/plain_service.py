@@ -1,0 +1,43 @@
+"""What one writes in an afternoon: FastAPI, stock cn_clip and IndexFlatIP, a query at a time.
+
+MODEL=checkpoint.pt VECTORS=vectors.npy uvicorn benchmarks.plain_service:app
+"""
+
+import os
+
+import faiss
+import numpy as np
+import torch
+from cn_clip.clip import tokenize
+from fastapi import FastAPI
+from pydantic import BaseModel
+
+from benchmarks.stock import load_stock
+
+model = load_stock(os.environ["MODEL"])
+vectors = np.load(os.environ["VECTORS"])
+index = faiss.IndexFlatIP(vectors.shape[1])
+index.add(vectors)
+app = FastAPI()
+
+
+class Query(BaseModel):
+    """One query."""
+
+    query: str
+    top_k: int = 10
+
+
+@app.get("/readyz")
+def readyz() -> dict[str, str]:
+    """Say that it runs."""
+    return {"status": "ready"}
+
+
+@app.post("/search")
+def search(body: Query) -> dict[str, list[float]]:
+    """Encode and search; FastAPI runs this in a thread of its pool."""
+    with torch.inference_mode():
+        features = torch.nn.functional.normalize(model.encode_text(tokenize([body.query])))
+    scores, ids = index.search(features.numpy(), body.top_k)
+    return {"item_ids": ids[0].tolist(), "scores": scores[0].tolist()}

@@ -1,0 +1,51 @@
+"""Our index beside FAISS's flat one and a plain product with top-k, over structured vectors."""
+
+from functools import partial
+
+import faiss
+import numpy as np
+import torch
+
+from benchmarks.stock import structured
+from benchmarks.timing import compare
+from indexer.tune import Wanted, build_index
+from tusou.types import Ids, Vectors
+
+DIM, K = 512, 10
+BATCHES = (1, 256)
+
+
+def measure_search(count: int, rounds: int) -> dict[str, object]:
+    """Build what `auto` chooses for the pool, and search it and its rivals."""
+    vectors, asked = structured(count, DIM, 1), structured(max(BATCHES), DIM, 2)
+    built = build_index(vectors, Wanted(), lambda: structured(220, DIM, 3))
+    flat = faiss.IndexFlatIP(DIM)
+    flat.add(vectors)
+    rows = torch.from_numpy(vectors)
+    figures: dict[str, object] = {
+        "auto": f"{built.spec.factory} {built.spec.tuning}".strip(),
+        "index_recall@10 on fresh queries": round(
+            _recall(built.index.search(asked, K).ids, flat.search(asked, K)[1]), 5
+        ),
+        "trials": len(built.trials),
+    }
+    for batch in BATCHES:
+        some = np.ascontiguousarray(asked[:batch])
+        ways = {
+            "IndexFlatIP": partial(flat.search, some, K),
+            "torch product": partial(_product, rows, some),
+            "tusou": partial(built.index.search, some, K),
+        }
+        figures[f"batch {batch}"] = compare(ways, "IndexFlatIP", rounds)
+    return figures
+
+
+@torch.inference_mode()
+def _product(rows: torch.Tensor, queries: Vectors) -> Ids:
+    ids: Ids = torch.topk(torch.from_numpy(queries) @ rows.T, K, dim=1).indices.numpy()
+    return ids
+
+
+def _recall(found: Ids, truth: Ids) -> float:
+    shared = [np.intersect1d(a, b).size for a, b in zip(found, truth, strict=True)]
+    return float(np.mean(shared)) / K

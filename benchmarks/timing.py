@@ -1,0 +1,34 @@
+"""Several ways to do one work, timed in turn: what disturbs one disturbs the others too."""
+
+import statistics
+import time
+from collections.abc import Callable, Mapping
+
+Work = Callable[[], object]
+
+
+def compare(
+    ways: Mapping[str, Work], baseline: str, rounds: int, items: int = 1
+) -> dict[str, object]:
+    """Time every way once a round, after one round that does not count; give medians per item."""
+    for work in ways.values():
+        work()
+    wall: dict[str, list[float]] = {name: [] for name in ways}
+    processor: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(rounds):
+        for name, work in ways.items():
+            started = time.perf_counter(), time.process_time()
+            work()
+            wall[name].append(time.perf_counter() - started[0])
+            processor[name].append(time.process_time() - started[1])
+    each = {name: 1000 * statistics.median(times) / items for name, times in wall.items()}
+    busy = {name: 1000 * statistics.median(times) / items for name, times in processor.items()}
+    return {
+        name: {
+            "ms_each": round(each[name], 3),
+            "ms_each_fastest": round(1000 * min(wall[name]) / items, 3),
+            "processor_ms_each": round(busy[name], 3),
+            "times_faster": round(each[baseline] / each[name], 2),
+        }
+        for name in ways
+    }

@@ -1,0 +1,61 @@
+"""Remembers the vectors of texts that were asked before."""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from tusou.encoders.base import TextEncoder, Tokens
+from tusou.types import Vectors
+
+
+class QueryMemory:
+    """One encoder's most recent vectors by the tokens they came from, the oldest forgotten first.
+
+    Tokens are all that the model sees of a text: normalised text and prompt are in them, and the
+    memory lives and dies with its encoder. A remembered vector is the very one that the model
+    gave; nothing that depends on the index is kept. One call at a time.
+    """
+
+    def __init__(self, encoder: TextEncoder, capacity: int) -> None:
+        self._encoder, self._capacity = encoder, capacity
+        self._known: OrderedDict[bytes, Vectors] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def encode(self, tokens: Tokens) -> tuple[Vectors, int]:
+        """Return one unit row per text, and how many of them were remembered.
+
+        Raises FloatingPointError, and keeps nothing, when the model gives a vector that is not
+        finite.
+        """
+        if not self._capacity:
+            return self._compute(tokens, range(len(tokens.ids))), 0
+        keys = [row[row != 0].tobytes() for row in tokens.ids]
+        fresh = [row for row, key in enumerate(keys) if key not in self._known]
+        vectors = np.empty((len(keys), self._encoder.dim), np.float32)
+        for row, key in enumerate(keys):
+            if key in self._known:
+                self._known.move_to_end(key)
+                vectors[row] = self._known[key]
+        if fresh:
+            vectors[fresh] = self._compute(tokens, fresh)
+            self._keep([keys[row] for row in fresh], vectors[fresh])
+        return vectors, len(keys) - len(fresh)
+
+    def _compute(self, tokens: Tokens, rows: Sequence[int]) -> Vectors:
+        some = tokens
+        if len(rows) < len(tokens.ids):
+            some = Tokens(tokens.ids[rows], tuple(tokens.truncated[row] for row in rows))
+        vectors = self._encoder.encode(some)
+        if not np.isfinite(vectors).all():  # an index would answer these with nonsense
+            raise FloatingPointError("the text tower gave a vector that is not finite")
+        return vectors
+
+    def _keep(self, keys: Sequence[bytes], vectors: npt.NDArray[np.float32]) -> None:
+        for key, vector in zip(keys, vectors, strict=True):
+            self._known[key] = vector.copy()
+        while len(self._known) > self._capacity:
+            self._known.popitem(last=False)
