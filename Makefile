@@ -17,10 +17,10 @@ BIN := .venv/bin
 
 export UV_PYTHON_DOWNLOADS = never
 
-.PHONY: help demo serve test bench check lock clean
+.PHONY: help demo serve test test-browser bench check lock clean
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z]*\):.*##/make \1\t/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*##/make \1\t/p' Makefile
 
 demo: $(ENV)  ## draw a pool, index it, serve it, replay queries over HTTP and score them
 	$(BIN)/tusou demo --dir demo-run
@@ -31,6 +31,13 @@ serve: $(ENV)  ## serve the demo: the search page is http://127.0.0.1:8000/
 
 test: $(ENV)  ## run the tests
 	$(BIN)/pytest
+
+CHROMIUM := $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
+
+test-browser: $(ENV)  ## run the search page's tests in Chromium (SCREENSHOTS=docs/images takes the READMEs' anew)
+	@test -n "$(CHROMIUM)" || { echo "Chromium is missing." >&2; \
+		echo "On Debian: apt-get install chromium fonts-noto-cjk" >&2; exit 1; }
+	$(BIN)/pytest tests/browser -m browser $(if $(SCREENSHOTS),--screenshots $(SCREENSHOTS))
 
 bench: $(ENV)  ## measure speed beside stock cn_clip (QUICK=--quick for three rough minutes)
 	$(BIN)/python -m benchmarks.performance $(QUICK)

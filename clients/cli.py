@@ -59,6 +59,9 @@ def query(
         return
     for rank, (item_id, score) in enumerate(zip(hits.item_ids, hits.scores, strict=True), 1):
         typer.echo(f"{rank}\t{item_id}\t{score:.4f}")
+    if hits.negative:
+        said = f"Understood as {hits.positive!r} without {hits.negative!r}."
+        typer.secho(said, err=True)
     if hits.truncated:
         typer.secho("The query was longer than the model reads; its end was ignored.", err=True)
 

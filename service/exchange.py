@@ -21,10 +21,16 @@ OPENAI_PREFIX = "/v1/"
 CLIENT_LEFT = 499  # as nginx logs it; nobody is there to read an answer
 _QUIET_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+# `blob:` shows a picture that its user has just given, and one fetched with a key.
+_POLICY = (
+    b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
+    b"connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; "
+    b"require-trusted-types-for 'script'"
+)
 _SAFETY_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
-    (b"content-security-policy", b"default-src 'self'; frame-ancestors 'none'; base-uri 'none'"),
+    (b"content-security-policy", _POLICY),
 )
 
 
@@ -108,7 +114,7 @@ class Exchange:
 
     def _route(self) -> str:
         """Name the route by its template: paths come from outside and have no end."""
-        matched = getattr(self._scope.get("route"), "path", None)
+        matched = getattr(self._scope.get("route"), "path_format", None)
         return matched if isinstance(matched, str) else self.path
 
 

@@ -30,4 +30,6 @@ def content_type(data: bytes) -> str:
         return "image/png"
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
         return "image/webp"
+    if data.startswith((b"GIF87a", b"GIF89a")):
+        return "image/gif"
     return "application/octet-stream"

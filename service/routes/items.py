@@ -13,7 +13,7 @@ router = APIRouter(tags=["items"])
 
 
 @router.get(
-    "/items/{item_id}/image",
+    "/items/{item_id:path}/image",  # an id may hold slashes
     response_class=Response,
     responses={
         **documented(UnknownItem, NotReady),

@@ -46,6 +46,9 @@ def test_query_as_json(run: Run, server, service) -> None:
         "scores": [0.9],
         "truncated": True,
         "index_version": "v1",
+        "positive": None,
+        "negative": None,
+        "version_changed": False,
     }
 
 

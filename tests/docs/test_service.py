@@ -48,7 +48,7 @@ def test_every_call_is_described() -> None:
     for context in iter_route_contexts(app.routes):
         for method in context.methods or ():
             if method != "HEAD":
-                assert f"`{method} {context.path}`" in API
+                assert f"`{method} {context.path.replace(':path', '')}`" in API
 
 
 def test_every_metric_is_described() -> None:

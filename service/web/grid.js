@@ -1,0 +1,86 @@
+// The results as cards, and the large view of one.
+
+import { hasKey, pictureAddress, pictureBlob } from "./api.js";
+import { words } from "./words.js";
+
+const EAGER = 8; // pictures that are surely in view
+
+// An image element sends no key: with one, pictures are fetched as they come into view.
+const waiting = new WeakMap();
+const watcher = new IntersectionObserver((entries) => {
+  for (const { target, isIntersecting } of entries) {
+    if (!isIntersecting) continue;
+    watcher.unobserve(target);
+    waiting.get(target)?.();
+  }
+}, { rootMargin: "400px" });
+
+export function picture(id, place, { eager = false } = {}) {
+  const image = document.createElement("img");
+  image.alt = "";
+  image.decoding = "async";
+  image.onerror = () => gone(place);
+  if (!hasKey()) {
+    image.loading = eager ? "eager" : "lazy";
+    image.src = pictureAddress(id);
+  } else {
+    whenSeen(place, async () => {
+      const address = URL.createObjectURL(await pictureBlob(id));
+      image.onload = () => URL.revokeObjectURL(address);
+      image.src = address;
+    });
+  }
+  place.replaceChildren(image);
+}
+
+function whenSeen(place, work) {
+  waiting.set(place, () => work().catch(() => gone(place)));
+  watcher.observe(place);
+}
+
+function gone(place) {
+  const said = document.createElement("span");
+  said.className = "gone";
+  said.textContent = words().noPicture;
+  place.replaceChildren(said);
+}
+
+export function card({ id, score }, place, { onLike, onLess, onOpen }) {
+  const item = document.getElementById("card").content.firstElementChild.cloneNode(true);
+  const part = (name) => item.querySelector(`.${name}`);
+  const said = score.toFixed(3);
+  picture(id, part("picture"), { eager: place < EAGER });
+  part("picture").setAttribute("aria-label", `${words().enlarge(id)}, ${words().score(said)}`);
+  part("picture").addEventListener("click", () => onOpen({ id, score }));
+  part("id").textContent = id;
+  part("id").title = id;
+  part("score").textContent = said;
+  part("score").title = words().score(said);
+  for (const [name, act] of [["like", onLike], ["less", onLess]]) {
+    const button = part(name);
+    if (!act) {
+      button.remove();
+      continue;
+    }
+    button.textContent = words()[name];
+    button.setAttribute("aria-label", words()[`${name}Label`](id));
+    button.addEventListener("click", () => act(id));
+  }
+  return item;
+}
+
+export function placeholders(count) {
+  return Array.from({ length: count }, () => {
+    const item = document.createElement("li");
+    item.className = "card blank";
+    item.setAttribute("aria-hidden", "true");
+    return item;
+  });
+}
+
+export function openViewer({ id, score }) {
+  const viewer = document.getElementById("viewer");
+  picture(id, document.getElementById("large"), { eager: true });
+  document.getElementById("about").textContent = `${words().item(id)} · ${words().score(score.toFixed(3))}`;
+  viewer.showModal();
+}

@@ -1,0 +1,88 @@
+"""The real service as a process, and its answers without a page between."""
+
+import json
+import os
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic, sleep
+
+_START_SECONDS = 60
+
+
+@dataclass
+class Site:
+    """A service under test: where it is, and what it answers without a page between."""
+
+    url: str
+    bundle: Path
+
+    def call(self, path: str, fields: dict[str, object] | None = None) -> dict[str, object]:
+        body = None if fields is None else json.dumps(fields).encode()
+        request = urllib.request.Request(
+            self.url + path, data=body, headers={"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=10) as response:
+            answer: dict[str, object] = json.load(response)
+        return answer
+
+    def ids(self, query: str, top_k: int = 24) -> list[str]:
+        found = self.call("/search", {"query": query, "top_k": top_k})["item_ids"]
+        assert isinstance(found, list)
+        return [str(item_id) for item_id in found]
+
+
+@contextmanager
+def serving(bundle: Path, log: Path, **settings: str) -> Iterator[Site]:
+    """Serve a bundle on a free port until the block ends."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("TUSOU_")}
+    command = [sys.executable, "-m", "tusou", "serve", str(bundle), "--port", "0"]
+    with (
+        log.open("w") as out,
+        subprocess.Popen(command, stderr=out, env={**kept, **settings}) as process,
+    ):
+        try:
+            site = Site(f"http://127.0.0.1:{_port(process, log)}", bundle)
+            _wait(process, lambda: _answers(site))
+            yield site
+        finally:
+            process.kill()  # nothing is in flight that anybody waits for
+
+
+def _wait(process: subprocess.Popen[bytes], done: Callable[[], object]) -> None:
+    until = monotonic() + _START_SECONDS
+    while not done():
+        assert process.poll() is None, "the service ended"
+        assert monotonic() < until, "the service did not start"
+        sleep(0.05)
+
+
+def _port(process: subprocess.Popen[bytes], log: Path) -> int:
+    def lines() -> list[dict[str, object]]:
+        read = log.read_text().splitlines(keepends=True)
+        return [json.loads(line) for line in read if line.startswith("{") and line.endswith("\n")]
+
+    def said() -> list[object]:
+        return [line["port"] for line in lines() if line["message"] == "listening"]
+
+    _wait(process, said)
+    [port] = said()
+    assert isinstance(port, int)
+    return port
+
+
+def _answers(site: Site) -> bool:
+    try:
+        return bool(site.call("/readyz"))
+    except OSError:
+        return False
+
+
+def tusou(*words: str) -> None:
+    command = [sys.executable, "-m", "tusou", *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

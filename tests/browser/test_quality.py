@@ -1,0 +1,133 @@
+"""What the page is measured by: axe's rules, its weight, its time, its looks."""
+
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, ViewportSize, expect
+
+from tests.browser.pages import Open, ask, shown
+from tests.browser.serving import Site
+
+QUERY = "红色碎花吊带裙"
+MAX_WEIGHT = 60_000
+WINDOW: ViewportSize = {"width": 1060, "height": 660}
+
+
+def violations(page: Page) -> list[str]:
+    found = Axe().run(page).response["violations"]
+    return [f"{one['id']}: {node['html']}" for one in found for node in one["nodes"]]
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing(
+    opened: Open, site: Site, scheme: Literal["light", "dark"], language: str
+) -> None:
+    # axe brings its own script, which the page's policy would rightly stop.
+    page = opened(site.url, color_scheme=scheme, bypass_csp=True, reduced_motion="reduce")
+    if language == "en":
+        page.click("#language")
+    assert violations(page) == []
+    ask(page, QUERY)
+    shown(page, 24)
+    page.locator("#grid .less").nth(3).click()
+    expect(page.locator(".chip.less")).to_be_visible()
+    shown(page, 24)
+    assert violations(page) == []
+    page.locator("#grid .picture").first.click()
+    expect(page.locator("#viewer")).to_be_visible()
+    assert violations(page) == []
+    page.keyboard.press("Escape")
+    ask(page, "长" * 10)
+    page.locator("#grid .like").first.click()
+    ask(page, "红色")
+    expect(page.locator("#mix")).to_be_visible()
+    shown(page, 24)
+    assert violations(page) == []
+    page.goto(f"{site.url}/?like=99999999")
+    expect(page.locator("#problem h2")).to_be_visible()
+    assert violations(page) == []
+
+
+def test_the_documentation_page_too(opened: Open, site: Site) -> None:
+    page = opened(f"{site.url}/docs", bypass_csp=True)
+    expect(page.locator("#calls section").first).to_be_visible()
+    assert violations(page) == []
+
+
+def test_its_weight(opened: Open, site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    page = opened(site.url)
+    expect(page.locator("#meta")).to_contain_text("240")
+    sizes = page.evaluate(
+        "['navigation', 'resource'].flatMap((kind) => performance.getEntriesByType(kind))"
+        ".map((one) => [new URL(one.name).pathname, one.encodedBodySize])"
+    )
+    total = sum(size for _, size in sizes)
+    with capsys.disabled():
+        print(f"\npage weight before pictures: {total / 1000:.1f} kB in {len(sizes)} files")
+    assert total < MAX_WEIGHT
+
+
+def test_its_time(opened: Open, site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    page = opened(site.url)
+    page.evaluate(
+        """() => {
+          window.times = [];
+          document.addEventListener("keydown", (event) => {
+            if (event.key === "Enter") window.pressed = performance.now();
+          }, true);
+          document.addEventListener("load", (event) => {
+            if (!event.target.closest?.("#grid") || !window.pressed) return;
+            const pressed = window.pressed;
+            window.pressed = 0;
+            requestAnimationFrame(() => window.times.push(performance.now() - pressed));
+          }, true);
+        }"""
+    )
+    queries = ["红色碎花吊带裙", "蓝色马克杯", "黑色背包", "白色运动鞋", "黄色椅子"]
+    for count, query in enumerate(queries, 1):
+        ask(page, query)
+        page.wait_for_function("n => window.times.length >= n", arg=count)
+    times = sorted(page.evaluate("window.times"))
+    with capsys.disabled():
+        print(
+            f"\nEnter to first result picture: median {times[2]:.0f} ms, "
+            f"slowest {times[-1]:.0f} ms of {len(times)} (goal 500)"
+        )
+
+
+def test_its_looks(
+    opened: Open, site: Site, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    folder = request.config.getoption("--screenshots", default=None) or tmp_path
+    page = opened(site.url, viewport=WINDOW, reduced_motion="reduce")
+    ask(page, "碎花以外的连衣裙")
+    shoot(page, folder / "search.png")
+    page = opened(
+        site.url,
+        viewport=WINDOW,
+        color_scheme="dark",
+        reduced_motion="reduce",
+    )
+    ask(page, "黄色行李箱")
+    shown(page, 24)
+    page.locator("#grid .like").first.click()
+    expect(page.locator(".chip.like")).to_be_visible()
+    ask(page, "蓝色碎花")
+    expect(page.locator("#mix")).to_be_visible()
+    page.wait_for_url("**/?q=*like=*")
+    shoot(page, folder / "search-picture.png")
+
+
+def shoot(page: Page, path: Path) -> None:
+    """Wait until every picture in view is there, and take the screen."""
+    shown(page, 24)
+    page.wait_for_function(
+        "[...document.querySelectorAll('#grid img')].slice(0, 12).every((one) => one.naturalWidth)"
+    )
+    page.locator("#query").blur()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=path)
+    assert path.stat().st_size < 300_000

@@ -1,0 +1,231 @@
+"""What the page says and does when something is in the way."""
+
+import base64
+import contextlib
+import json
+import threading
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from drawing import picture_bytes
+from playwright.sync_api import Page, Route, expect
+
+from service.errors import MEANINGS, PROBLEM_JSON
+from tests.browser.pages import Open, ask, shown
+from tests.browser.serving import Site, serving, tusou
+from tusou.errors import Overloaded
+
+QUERY = "红色碎花吊带裙"
+KEY = "a-key-that-opens-the-page"
+
+
+def refuse(page: Page, seconds: int) -> None:
+    """Answer the next search as an overloaded service does."""
+    meaning = MEANINGS[Overloaded]
+    body = {"code": Overloaded.code, "status": meaning.status, "request_id": "r1"}
+    page.route(
+        "**/search",
+        lambda route: route.fulfill(
+            status=meaning.status,
+            headers={"Retry-After": str(seconds), "Content-Type": PROBLEM_JSON},
+            body=json.dumps(body),
+        ),
+        times=1,
+    )
+
+
+def test_the_page_waits_as_long_as_the_service_said_and_asks_again(page: Page, site: Site) -> None:
+    refuse(page, 2)
+    ask(page, QUERY)
+    expect(page.locator("#problem h2")).to_have_text("现在人多")
+    expect(page.locator("#problem .countdown")).to_have_text("2 秒后自动重试")
+    expect(page.locator("#problem .meta")).to_have_text("overloaded · 状态 503 · 请求编号 r1")
+    expect(page.locator("#problem .countdown")).to_have_text("1 秒后自动重试")
+    assert shown(page, 24)[:24] == site.ids(QUERY)
+    expect(page.locator("#problem")).to_be_hidden()
+
+
+def test_one_need_not_wait_for_the_countdown(page: Page, site: Site) -> None:
+    refuse(page, 600)
+    ask(page, QUERY)
+    page.get_by_role("button", name="现在重试").click()
+    assert shown(page, 24)[:24] == site.ids(QUERY)
+
+
+def test_trouble_while_paging_leaves_what_is_there(page: Page) -> None:
+    page.set_viewport_size({"width": 700, "height": 300})
+    ask(page, QUERY)
+    before = len(shown(page, 24))
+    refuse(page, 1)
+    page.mouse.wheel(0, 50_000)
+    expect(page.locator("#problem h2")).to_have_text("现在人多")
+    assert len(shown(page)) >= before
+    assert len(shown(page, before + 1)) > before  # after the countdown
+
+
+def flood(site: Site, stop: threading.Event) -> None:
+    while not stop.is_set():
+        with contextlib.suppress(OSError):
+            site.call("/search", {"query": "裙"})
+
+
+def test_a_service_that_is_really_overloaded(bundle: Path, tmp_path: Path, opened: Open) -> None:
+    narrow = {"TUSOU_QUEUE_SIZE": "1", "TUSOU_MAX_BATCH": "1"}
+    stop = threading.Event()
+    with serving(bundle, tmp_path / "log", **narrow) as site, ThreadPoolExecutor(8) as crowd:
+        page = opened(site.url)
+        expect(page.locator("#meta")).to_contain_text("240")
+        for _ in range(8):
+            crowd.submit(flood, site, stop)
+        try:
+            for _ in range(40):  # now and then a search slips in between two others
+                with page.expect_response("**/search") as answer:
+                    ask(page, QUERY)
+                if answer.value.status == 503:
+                    break
+            expect(page.locator("#problem h2")).to_have_text("现在人多")
+            assert int(answer.value.headers["retry-after"]) >= 1
+        finally:
+            stop.set()
+        assert shown(page, 24)[:24] == site.ids(QUERY)
+
+
+def test_a_search_that_takes_too_long_can_be_tried_again(page: Page, site: Site) -> None:
+    def hurry(route: Route) -> None:
+        route.continue_(headers={**route.request.headers, "x-request-timeout-ms": "1"})
+
+    page.route("**/search", hurry, times=1)
+    with page.expect_response("**/search") as answer:
+        ask(page, QUERY)
+    assert answer.value.status in {503, 504}  # at once, or when the millisecond has passed
+    page.get_by_role("button", name="现在重试").click()
+    assert shown(page, 24)[:24] == site.ids(QUERY)
+
+
+def test_a_service_that_is_gone(page: Page, site: Site) -> None:
+    page.route("**/search", lambda route: route.abort(), times=1)
+    ask(page, QUERY)
+    expect(page.locator("#problem h2")).to_have_text("连不上服务")
+    page.get_by_role("button", name="现在重试").click()
+    assert shown(page, 24)[:24] == site.ids(QUERY)
+
+
+@pytest.mark.parametrize(
+    ("address", "title"),
+    [
+        pytest.param("/?like=99999999", "没有这件商品", id="unknown-item"),
+        pytest.param(f"/?q={'长' * 600}", "太长了", id="long-query"),
+    ],
+)
+def test_an_address_that_cannot_be_answered(
+    opened: Open, site: Site, address: str, title: str
+) -> None:
+    page = opened(site.url + address)
+    expect(page.locator("#problem h2")).to_have_text(title)
+    expect(page.locator("#problem .meta")).to_contain_text("请求编号")
+    for remove in page.locator(".chip button").all():
+        remove.click()
+    ask(page, QUERY)
+    shown(page)
+    expect(page.locator("#problem")).to_be_hidden()
+
+
+@pytest.fixture
+def two_versions(drawn: Path, tmp_path: Path) -> Iterator[tuple[Site, list[str]]]:
+    """Serve the first of two versions of a bundle; give both names."""
+    folder, smaller = tmp_path / "bundle", tmp_path / "smaller.tsv"
+    smaller.write_bytes(b"".join(drawn.read_bytes().splitlines(keepends=True)[:60]))
+    names = []
+    for pool in (smaller, drawn):
+        tusou("index", str(pool), "--out", str(folder), "--model", "demo", "--force")
+        names.append((folder / "CURRENT").read_text().strip())
+    (folder / "CURRENT").write_text(f"{names[0]}\n")
+    with serving(folder, tmp_path / "log") as site:
+        yield site, names
+
+
+def test_the_index_changes_while_the_page_is_open(
+    two_versions: tuple[Site, list[str]], opened: Open
+) -> None:
+    site, (old, new) = two_versions
+    page = opened(site.url, viewport={"width": 800, "height": 300})
+    ask(page, QUERY)
+    seen = len(shown(page, 24))
+    expect(page.locator("#meta")).to_contain_text(old[:8])
+    (site.bundle / "CURRENT").write_text(f"{new}\n")
+    reload = urllib.request.Request(f"{site.url}/admin/reload", method="POST")
+    with urllib.request.urlopen(reload) as done:
+        assert done.status == 200
+    page.mouse.wheel(0, 50_000)
+    expect(page.locator("#changed")).to_contain_text("索引刚刚更新")
+    assert len(shown(page)) in {seen, seen + 24}  # a page may have come before the change
+    page.locator("#changed button").click()
+    expect(page.locator("#meta")).to_contain_text(new[:8])
+    expect(page.locator("#status")).to_contain_text("共 240 件")
+    assert shown(page, 24)[:24] == site.ids(QUERY)
+
+
+HOSTILE = [
+    '<img src=x onerror="document.title=1">',
+    "<script>document.title=2</script>",
+    '"><svg onload=alert(3)>',
+    "javascript:alert(4)",
+    "a/b/../c?d=e#f&g=h",
+    "100% 纯棉 裙",
+    "'; DROP TABLE items; --",
+    "{{7*7}}${7*7}",
+    "\u202eevil",
+    "x" * 200,
+]
+
+
+@pytest.fixture
+def hostile(tmp_path: Path) -> Iterator[Site]:
+    """Serve a pool whose ids are an attack, behind an API key."""
+    pool, keys = tmp_path / "pool.tsv", tmp_path / "keys"
+    pool.write_bytes(
+        b"".join(
+            f"{item_id}\t".encode() + base64.b64encode(picture_bytes(seed, 96)) + b"\n"
+            for seed, item_id in enumerate(HOSTILE)
+        )
+    )
+    keys.write_text(f"{KEY}\n")
+    tusou("index", str(pool), "--out", str(tmp_path / "bundle"), "--model", "demo")
+    with serving(tmp_path / "bundle", tmp_path / "log", TUSOU_API_KEYS=str(keys)) as site:
+        yield site
+
+
+def test_hostile_ids_are_text_and_a_key_is_asked_for(hostile: Site, opened: Open) -> None:
+    page = opened(hostile.url)
+    expect(page.locator("#problem h2")).to_have_text("需要访问密钥")
+    page.fill("#key", "not-the-key-of-this-service")
+    page.keyboard.press("Enter")
+    expect(page.locator("#problem h2")).to_have_text("需要访问密钥")
+    page.fill("#key", KEY)
+    page.keyboard.press("Enter")
+    expect(page.locator("#problem")).to_be_hidden()
+    ask(page, "裙")
+    assert sorted(shown(page, len(HOSTILE))) == sorted(HOSTILE)
+    assert page.title() == "裙 · 图搜 Tusou"
+    assert page.locator("#grid script, #grid svg").count() == 0
+    # Every picture comes, through the key, whatever its id.
+    page.wait_for_function(
+        """count => count === [...document.querySelectorAll("#grid img")]
+          .filter((one) => one.naturalWidth).length""",
+        arg=len(HOSTILE),
+    )
+    for place in range(3):
+        item_id = page.locator("#grid .id").nth(place).inner_text()
+        page.locator("#grid .picture").nth(place).click()
+        expect(page.locator("#about")).to_contain_text(item_id)
+        page.keyboard.press("Escape")
+    first = page.locator("#grid .id").first.inner_text()
+    page.locator("#grid .like").first.click()
+    expect(page.locator(".chip.like .name")).to_have_text(f"像 {first}")
+    assert first not in shown(page, len(HOSTILE) - 1)
+    page.reload()  # the key stays in the tab, the id in the address
+    expect(page.locator(".chip.like .name")).to_have_text(f"像 {first}")
+    shown(page, len(HOSTILE) - 1)
