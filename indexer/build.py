@@ -12,7 +12,7 @@ from indexer.decode import Decoder
 from indexer.embed import Progress, embed
 from indexer.plan import Inputs, Plan, make_plan
 from indexer.publish import only_writer, publish
-from indexer.tune import AUTO, Wanted
+from indexer.tune import AUTO, Wanted, check_wanted
 from tusou import __version__
 from tusou.bundle import CURRENT, FAILURES, Bundle
 from tusou.encoders import DEMO, MODELS, Weights, find_weights, image_precision, load_image_encoder
@@ -21,6 +21,7 @@ from tusou.files import replace_folder, sha256_of
 from tusou.indexes import index_device
 from tusou.manifest import Counts
 from tusou.shards import ShardStore
+from tusou.text import check_prompt
 
 # Fixed for good: other sizes would give other last digits of the vectors.
 SHARD_ROWS = 2048
@@ -70,6 +71,8 @@ def build(spec: BuildSpec, out: Path, progress: Progress, *, force: bool = False
     """
     started = perf_counter()
     _allowed(spec.max_bad, 0)
+    if spec.prompt is not None:
+        check_prompt(spec.prompt)
     weights = find_weights(spec.model)
     _refuse_strange_folder(out)
     with only_writer(out):
@@ -109,6 +112,7 @@ def _embed(
 ) -> tuple[int, int]:
     """Encode what is missing; the image tower is gone from memory when this returns."""
     encoder = load_image_encoder(weights, spec.device, plan.inputs.precision)
+    check_wanted(spec.index, encoder.dim)
     workers = spec.workers or os.cpu_count() or 1
     progress.start(len(plan))
     with Decoder(spec.images, encoder.image_size, workers) as decoder:

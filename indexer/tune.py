@@ -84,6 +84,13 @@ def build_index(vectors: Vectors, wanted: Wanted, texts: Callable[[], Vectors]) 
     return Tuned(best.index, best.spec, best.index_recall, tuple(trials))
 
 
+def check_wanted(wanted: Wanted, dim: int) -> None:
+    """Raise InvalidRequest now for what `build_index` would refuse hours later."""
+    _target(wanted, 0)
+    if wanted.factory != AUTO:
+        create_index(FaissSpec(wanted.factory), dim)
+
+
 def _target(wanted: Wanted, count: int) -> float:
     if wanted.target_recall is None:
         return EXACT_RECALL if wanted.factory == AUTO and count <= EXACT_ITEMS else TARGET_RECALL

@@ -115,6 +115,20 @@ def test_refuses_a_max_bad_that_is_no_number(spec: BuildSpec, tmp_path: Path, ma
         build(spec, tmp_path / "b", Counted())
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [{"factory": "IVF"}, {"prompt": "no place for it"}, {"target_recall": 1.5}],
+    ids=["factory", "prompt", "target-recall"],
+)
+def test_wrong_wishes_are_refused_before_a_picture_is_encoded(
+    spec: BuildSpec, tmp_path: Path, wrong: dict[str, Any]
+) -> None:
+    progress = Counted()
+    with pytest.raises(InvalidRequest):
+        build(replace(spec, **wrong), tmp_path / "b", progress)
+    assert progress.rows == 0
+
+
 def test_an_interrupted_build_goes_on_and_ends_in_the_same_bytes(
     spec: BuildSpec, tmp_path: Path
 ) -> None:
