@@ -3,11 +3,14 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from time import monotonic
 
 from playwright.sync_api import Page, Request
 
 # Opens an address in a fresh profile; takes the options of a browser context.
 Open = Callable[..., Page]
+
+_PATIENCE_SECONDS = 30
 
 
 @dataclass
@@ -29,9 +32,19 @@ def ask(page: Page, query: str) -> None:
     page.press("#query", "Enter")
 
 
+def until(page: Page, condition: str, arg: object = None) -> None:
+    """Wait for a function of the page to say true.
+
+    Not wait_for_function: after its first look it evaluates text in the page, which the page's
+    policy forbids.
+    """
+    deadline = monotonic() + _PATIENCE_SECONDS
+    while not page.evaluate(condition, arg):
+        assert monotonic() < deadline, f"never true: {condition}"
+        page.wait_for_timeout(30)
+
+
 def shown(page: Page, at_least: int = 1) -> list[str]:
     """Wait for results and list their ids."""
-    page.wait_for_function(
-        "n => document.querySelectorAll('#grid .card:not(.blank)').length >= n", arg=at_least
-    )
+    until(page, "n => document.querySelectorAll('#grid .card:not(.blank)').length >= n", at_least)
     return page.locator("#grid .id").all_inner_texts()

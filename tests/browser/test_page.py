@@ -5,7 +5,7 @@ from urllib.request import urlopen
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.pages import Open, Watch, ask, shown
+from tests.browser.pages import Open, Watch, ask, shown, until
 from tests.browser.serving import Site
 
 QUERY = "红色碎花吊带裙"
@@ -117,9 +117,7 @@ def test_less_like_this(page: Page, watch: Watch) -> None:
     item_id = shown(page, 24)[0]
     page.locator("#grid .less").first.click()
     expect(page.locator(".chip.less")).to_contain_text(item_id)
-    page.wait_for_function(
-        "id => document.querySelector('#grid .id')?.textContent !== id", arg=item_id
-    )
+    until(page, "id => document.querySelector('#grid .id')?.textContent !== id", item_id)
     assert item_id not in shown(page, 24)
     last = watch.asked[-1]
     assert (last["query"], last["negative_item_id"]) == (QUERY, int(item_id))
@@ -163,9 +161,7 @@ def test_back_and_forward(page: Page, watch: Watch, site: Site) -> None:
     ask(page, QUERY)
     first = shown(page, 24)
     ask(page, "蓝色马克杯")
-    page.wait_for_function(
-        "id => document.querySelector('#grid .id')?.textContent !== id", arg=first[0]
-    )
+    until(page, "id => document.querySelector('#grid .id')?.textContent !== id", first[0])
     second = shown(page, 24)
     asked = len(watch.asked)
     page.go_back()

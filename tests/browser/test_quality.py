@@ -7,7 +7,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, ViewportSize, expect
 
-from tests.browser.pages import Open, ask, shown
+from tests.browser.pages import Open, ask, shown, until
 from tests.browser.serving import Site
 
 QUERY = "红色碎花吊带裙"
@@ -89,7 +89,7 @@ def test_its_time(opened: Open, site: Site, capsys: pytest.CaptureFixture[str]) 
     queries = ["红色碎花吊带裙", "蓝色马克杯", "黑色背包", "白色运动鞋", "黄色椅子"]
     for count, query in enumerate(queries, 1):
         ask(page, query)
-        page.wait_for_function("n => window.times.length >= n", arg=count)
+        until(page, "n => window.times.length >= n", count)
     times = sorted(page.evaluate("window.times"))
     with capsys.disabled():
         print(
@@ -124,8 +124,10 @@ def test_its_looks(
 def shoot(page: Page, path: Path) -> None:
     """Wait until every picture in view is there, and take the screen."""
     shown(page, 24)
-    page.wait_for_function(
-        "[...document.querySelectorAll('#grid img')].slice(0, 12).every((one) => one.naturalWidth)"
+    until(
+        page,
+        "() => [...document.querySelectorAll('#grid img')].slice(0, 12)"
+        ".every((one) => one.naturalWidth)",
     )
     page.locator("#query").blur()
     path.parent.mkdir(parents=True, exist_ok=True)

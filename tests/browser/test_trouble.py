@@ -14,7 +14,7 @@ from drawing import picture_bytes
 from playwright.sync_api import Page, Route, expect
 
 from service.errors import MEANINGS, PROBLEM_JSON
-from tests.browser.pages import Open, ask, shown
+from tests.browser.pages import Open, ask, shown, until
 from tests.browser.serving import Site, serving, tusou
 from tusou.errors import Overloaded
 
@@ -212,10 +212,11 @@ def test_hostile_ids_are_text_and_a_key_is_asked_for(hostile: Site, opened: Open
     assert page.title() == "裙 · 图搜 Tusou"
     assert page.locator("#grid script, #grid svg").count() == 0
     # Every picture comes, through the key, whatever its id.
-    page.wait_for_function(
+    until(
+        page,
         """count => count === [...document.querySelectorAll("#grid img")]
           .filter((one) => one.naturalWidth).length""",
-        arg=len(HOSTILE),
+        len(HOSTILE),
     )
     for place in range(3):
         item_id = page.locator("#grid .id").nth(place).inner_text()

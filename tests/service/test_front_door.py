@@ -173,7 +173,7 @@ def test_every_answer_forbids_sniffing_and_framing(client: TestClient) -> None:
 def test_a_bug_is_a_constant_500_and_a_traceback_in_the_log(
     source: TinySource, caplog: pytest.LogCaptureFixture
 ) -> None:
-    source.pipeline.error = ZeroDivisionError("/work/secret.py at 0x7f00deadbeef")
+    source.pipeline.error = ZeroDivisionError("/srv/secret.py at 0x7f00deadbeef")
     with connected(source) as client:
         response = client.post("/search", json={"query": "a"})
         assert problem_of(response)["code"] == "internal"
