@@ -28,7 +28,7 @@ def test_make_has_the_targets_people_are_told_of() -> None:
 
 def test_the_check_runs_what_the_readme_says() -> None:
     script = (ROOT / ".ci/run").read_text().splitlines()
-    made = [line for line in script if line.startswith("make")]
+    made = [line.strip() for line in script if line.strip().startswith("make ")]
     assert made == ["make check", "make test", "make test-browser"]
     assert "set -eu" in script
 
