@@ -16,7 +16,7 @@ from tusou import __version__
 from tusou.bundle import FAILURES, GOLDEN, IDS, INDEX, PICTURES, VECTORS
 from tusou.encoders import TextEncoder, Weights, load_text_encoder
 from tusou.errors import BadDataset
-from tusou.files import replace_folder, sha256_of, sync_file, sync_folder, write_file
+from tusou.files import replace_folder, sha256_of, sync, write_file
 from tusou.items import is_canonical_integer
 from tusou.manifest import (
     FORMAT,
@@ -60,7 +60,7 @@ def assemble(plan: Plan, store: ShardStore, recipe: Recipe, folder: Path) -> Man
     """Write every file of a version into `folder`, the manifest last; BadDataset if it is empty."""
     replace_folder(folder)
     failures = _write_failures(plan, store, folder / FAILURES)
-    rows = np.concatenate([store.read(number).rows for number in range(plan.shard_count)])
+    rows = np.concatenate([store.rows(number) for number in range(plan.shard_count)])
     if not len(rows):
         raise BadDataset(f"no picture could be used; the reasons are in {folder / FAILURES}")
     id_type = _write_ids(plan, rows, folder / IDS)
@@ -99,7 +99,7 @@ def assemble(plan: Plan, store: ShardStore, recipe: Recipe, folder: Path) -> Man
         files={path.name: _seal(path) for path in sorted(folder.iterdir())},
     )
     write_file(folder / MANIFEST, manifest.model_dump_json(indent=1).encode())
-    sync_folder(folder)
+    sync(folder)
     return manifest
 
 
@@ -120,7 +120,7 @@ def build_record(inputs: Inputs, wanted: Wanted) -> dict[str, str | int]:
 def _write_failures(plan: Plan, store: ShardStore, path: Path) -> int:
     failures = plan.failures()
     for number in range(plan.shard_count):
-        failures += store.read(number).failures
+        failures += store.failures(number)
     failures.sort(key=lambda failure: failure.line)
     _write_lines(path, (json.dumps(asdict(bad), ensure_ascii=False) for bad in failures))
     return len(failures)
@@ -136,12 +136,12 @@ def _write_ids(plan: Plan, rows: Ids, path: Path) -> Literal["int", "str"]:
 
 def _write_vectors(store: ShardStore, shards: int, count: int, path: Path) -> Vectors:
     """Put the shards' vectors behind each other; return them mapped from the file."""
-    dim = store.read(0).vectors.shape[1]
+    dim = store.vectors(0).shape[1]
     header = {"descr": "<f4", "fortran_order": False, "shape": (count, dim)}
     with path.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, header)
         for number in range(shards):
-            file.write(np.ascontiguousarray(store.read(number).vectors, "<f4").data)
+            file.write(np.ascontiguousarray(store.vectors(number), "<f4").data)
     vectors: Vectors = np.load(path, mmap_mode="r", allow_pickle=False)
     return vectors
 
@@ -158,5 +158,5 @@ def _write_lines(path: Path, lines: Iterable[str]) -> None:
 
 
 def _seal(path: Path) -> FileRecord:
-    sync_file(path)
+    sync(path)
     return FileRecord(size=path.stat().st_size, sha256=sha256_of(path))

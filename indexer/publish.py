@@ -10,7 +10,7 @@ import numpy as np
 
 from tusou.bundle import CURRENT, INDEX, Bundle
 from tusou.errors import CorruptBundle, Locked
-from tusou.files import sync_folder, write_file
+from tusou.files import sync, write_file
 from tusou.indexes import load_index
 from tusou.manifest import MANIFEST, version_of
 
@@ -41,7 +41,7 @@ def publish(root: Path, folder: Path) -> Bundle:
     if target.exists():  # the same bytes were published before, and may have rotted since
         shutil.rmtree(target)
     folder.rename(target)
-    sync_folder(root)
+    sync(root)
     bundle = Bundle.open(root, name)
     bundle.verify()
     _prove(bundle)

@@ -22,21 +22,16 @@ def write_file(path: Path, data: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     side.replace(path)
-    sync_folder(path.parent)
+    sync(path.parent)
 
 
-def sync_file(path: Path) -> None:
-    """Force a file's bytes to the disk."""
+def sync(path: Path) -> None:
+    """Force a file's bytes, or a folder's names, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def sync_folder(path: Path) -> None:
-    """Force a folder's names to the disk."""
-    sync_file(path)
 
 
 def replace_folder(path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tusou.files import sha256_of, sync_file, write_file
+from tusou.files import sha256_of, sync, write_file
 from tusou.types import Failure, Ids, Vectors
 
 
@@ -30,7 +30,7 @@ class ShardStore:
         """Store a shard: the vectors first, then the record that makes them count."""
         vectors = self._vectors(number)
         np.save(vectors, shard.vectors)
-        sync_file(vectors)
+        sync(vectors)
         record = {
             "rows": shard.rows.tolist(),
             "failures": [asdict(failure) for failure in shard.failures],
@@ -46,14 +46,19 @@ class ShardStore:
         vectors = self._vectors(number)
         return vectors.exists() and sha256_of(vectors) == recorded
 
-    def read(self, number: int) -> Shard:
-        """Load a shard that `has` confirmed."""
+    def rows(self, number: int) -> Ids:
+        """List the rows that a stored shard has vectors of."""
+        return np.array(json.loads(self._record(number).read_bytes())["rows"], np.int64)
+
+    def failures(self, number: int) -> list[Failure]:
+        """List the rows that gave a stored shard no vector."""
         record = json.loads(self._record(number).read_bytes())
-        return Shard(
-            rows=np.array(record["rows"], np.int64),
-            vectors=np.load(self._vectors(number), allow_pickle=False),
-            failures=tuple(Failure(**failure) for failure in record["failures"]),
-        )
+        return [Failure(**failure) for failure in record["failures"]]
+
+    def vectors(self, number: int) -> Vectors:
+        """Load a stored shard's vectors, in the order of its rows."""
+        vectors: Vectors = np.load(self._vectors(number), allow_pickle=False)
+        return vectors
 
     def _record(self, number: int) -> Path:
         return self._folder / f"{number:06d}.json"
