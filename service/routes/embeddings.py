@@ -8,14 +8,11 @@ from fastapi import APIRouter, Depends
 
 from service.engine import Engine
 from service.errors import (
-    BodyTooLarge,
     Detail,
     Refusal,
-    RequestTimeout,
-    UnsupportedMediaType,
     documented,
 )
-from service.routes.state import DeadlineDep, EngineDep, body_of, takes
+from service.routes.state import QUERY_REFUSALS, DeadlineDep, EngineDep, body_of, takes
 from service.schemas import (
     MAX_PICTURES,
     Embedding,
@@ -26,14 +23,8 @@ from service.schemas import (
 )
 from tusou.errors import (
     BadImage,
-    DeadlineExceeded,
-    EmptyQuery,
-    InvalidJson,
     InvalidRequest,
     NotReady,
-    Overloaded,
-    QueryTooLong,
-    RateLimited,
     Unavailable,
 )
 from tusou.types import Vectors
@@ -46,20 +37,7 @@ _BASE64 = ";base64,"
 
 @router.post(
     "/v1/embeddings",
-    responses=documented(
-        InvalidJson,
-        RequestTimeout,
-        BodyTooLarge,
-        UnsupportedMediaType,
-        EmptyQuery,
-        QueryTooLong,
-        BadImage,
-        RateLimited,
-        Overloaded,
-        NotReady,
-        Unavailable,
-        DeadlineExceeded,
-    ),
+    responses=documented(*QUERY_REFUSALS, BadImage, Unavailable),
     openapi_extra=takes(EmbeddingRequest),
 )
 async def embeddings(

@@ -9,9 +9,16 @@ from fastapi import APIRouter, Depends, Query, Request
 
 from service.asking import ask_of, check_reach
 from service.engine import Found
-from service.errors import BodyTooLarge, RequestTimeout, UnsupportedMediaType, documented
+from service.errors import documented
 from service.logs import MAX_QUERY_CHARS
-from service.routes.state import TAKES_A_PICTURE, DeadlineDep, EngineDep, body_of, takes
+from service.routes.state import (
+    QUERY_REFUSALS,
+    TAKES_A_PICTURE,
+    DeadlineDep,
+    EngineDep,
+    body_of,
+    takes,
+)
 from service.schemas import (
     BatchRequest,
     BatchResponse,
@@ -25,15 +32,6 @@ from service.schemas import (
 from tusou.asks import Ask
 from tusou.errors import (
     BadImage,
-    DeadlineExceeded,
-    EmptyQuery,
-    InvalidJson,
-    InvalidRequest,
-    NotReady,
-    Overloaded,
-    QueryTooLong,
-    RateLimited,
-    TusouError,
     Unavailable,
     UnknownItem,
 )
@@ -42,22 +40,7 @@ from tusou.negation import Understood
 router = APIRouter(tags=["search"])
 _log = logging.getLogger(__name__)
 
-_REFUSED: tuple[type[TusouError], ...] = (
-    InvalidJson,
-    RequestTimeout,
-    BodyTooLarge,
-    UnsupportedMediaType,
-    EmptyQuery,
-    QueryTooLong,
-    InvalidRequest,
-    RateLimited,
-    Overloaded,
-    NotReady,
-    DeadlineExceeded,
-)
-
-
-_ASKED = documented(*_REFUSED, BadImage, UnknownItem, Unavailable)
+_ASKED = documented(*QUERY_REFUSALS, BadImage, UnknownItem, Unavailable)
 
 
 @router.post(
@@ -100,7 +83,9 @@ async def search_image(
     return _response(found, started)
 
 
-@router.post("/search/batch", responses=documented(*_REFUSED), openapi_extra=takes(BatchRequest))
+@router.post(
+    "/search/batch", responses=documented(*QUERY_REFUSALS), openapi_extra=takes(BatchRequest)
+)
 async def search_batch(
     request: Request,
     body: Annotated[BatchRequest, Depends(body_of(BatchRequest))],

@@ -6,7 +6,34 @@ from typing import Annotated, TypedDict
 from fastapi import Depends, Request
 
 from service.engine import Engine
+from service.errors import BodyTooLarge, RequestTimeout, UnsupportedMediaType
 from service.schemas import Body, parse
+from tusou.errors import (
+    DeadlineExceeded,
+    EmptyQuery,
+    InvalidJson,
+    InvalidRequest,
+    NotReady,
+    Overloaded,
+    QueryTooLong,
+    RateLimited,
+    TusouError,
+)
+
+# What any call that carries queries may be refused with.
+QUERY_REFUSALS: tuple[type[TusouError], ...] = (
+    InvalidJson,
+    RequestTimeout,
+    BodyTooLarge,
+    UnsupportedMediaType,
+    EmptyQuery,
+    QueryTooLong,
+    InvalidRequest,
+    RateLimited,
+    Overloaded,
+    NotReady,
+    DeadlineExceeded,
+)
 
 
 class State(TypedDict):
