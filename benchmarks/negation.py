@@ -13,9 +13,10 @@ from benchmarks.running import demo_bundle
 from lab.toy.catalogue import Product
 from lab.toy.negated import NegatedQuery, negated_queries
 from lab.toy.products import draw_facts, item_id
+from tusou.answers import Hits
 from tusou.asks import Ask, TextPart
 from tusou.negation import REFUSED_WEIGHT, understand
-from tusou.search import Hits, SearchPipeline
+from tusou.search import SearchPipeline
 
 TOP = 10
 WEIGHTS = (0.0, 0.25, 0.35, 0.5, 0.75, 1.0)

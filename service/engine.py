@@ -11,9 +11,9 @@ from service.batching import BatchLimits, MicroBatcher
 from service.metrics import Metrics
 from service.served import Pipeline, ServedBundle, Source
 from service.sight import ImageState, PicturePolicy, Sight
+from tusou.answers import Hits
 from tusou.asks import Ask, VectorPart
 from tusou.errors import NotReady, TusouError
-from tusou.search import Hits
 from tusou.types import Vectors
 
 T = TypeVar("T")

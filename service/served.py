@@ -5,8 +5,8 @@ from typing import Literal, Protocol
 
 from pydantic import BaseModel
 
+from tusou.answers import Answers, Embedded
 from tusou.asks import Ask, VectorPart
-from tusou.search import Answers, Embedded
 from tusou.types import Pixels
 
 

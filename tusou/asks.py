@@ -1,9 +1,16 @@
 """What one query asks for: texts, pictures and items of the pool, wanted or refused."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self, TypeAlias
 
+import numpy as np
+
+from tusou.errors import InvalidRequest
 from tusou.types import Vectors
+
+# Parts whose sum is shorter than this have cancelled out: what is left is rounding.
+_SHORTEST_SUM = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,3 +73,18 @@ class Ask:
     def texts(self) -> tuple[str, ...]:
         """The texts to encode, in the order of the parts."""
         return tuple(part.text for part in self.parts if isinstance(part, TextPart))
+
+
+def combine(parts: Sequence[Part], vectors: Sequence[Vectors]) -> Vectors | InvalidRequest:
+    """Return the weighted sum of the parts' unit vectors at unit length.
+
+    One part alone keeps its vector to the last bit. Parts that cancel out are an InvalidRequest.
+    """
+    if len(parts) == 1:
+        return vectors[0]
+    weights = np.array([part.weight for part in parts], np.float32)
+    total: Vectors = weights @ np.stack(vectors)
+    length = float(np.linalg.norm(total))
+    if length < _SHORTEST_SUM * float(np.abs(weights).max()):
+        return InvalidRequest("the parts of the query cancel each other out")
+    return total / np.float32(length)

@@ -10,7 +10,8 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from tusou.asks import Ask, ItemPart, Part, TextPart, VectorPart
+from tusou.answers import Answers, Embedded, Hits, StageTimes
+from tusou.asks import Ask, ItemPart, TextPart, VectorPart, combine
 from tusou.bundle import INDEX, Bundle
 from tusou.encoders import (
     ImageEncoder,
@@ -24,49 +25,12 @@ from tusou.encoders import (
 from tusou.errors import IncompatibleBundle, InvalidRequest, NotReady, TusouError, UnknownItem
 from tusou.indexes import VectorIndex, index_device, load_index
 from tusou.manifest import Manifest
-from tusou.types import ItemId, Neighbors, Pixels, Vectors
+from tusou.types import Neighbors, Pixels, Vectors
 
 # Precisions and processors may differ between the indexer and here; another model differs by far.
 _GOLDEN_COSINE = 0.99
-# Parts whose sum is shorter than this have cancelled out: what is left is rounding.
-_SHORTEST_SUM = 1e-3
 # How often a search goes deeper to see all items that tie at the end of an answer.
 _TIE_ROUNDS = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Hits:
-    """One query's answer, best first."""
-
-    item_ids: tuple[ItemId, ...]
-    scores: tuple[float, ...]
-    truncated: bool
-
-
-@dataclass(frozen=True, slots=True)
-class StageTimes:
-    """Seconds that one batch spent in each stage."""
-
-    tokenise: float
-    encode: float
-    search: float
-
-
-@dataclass(frozen=True, slots=True)
-class Answers:
-    """What one batch of queries found; an error stands where one query cannot be answered."""
-
-    hits: tuple[Hits | TusouError, ...]
-    times: StageTimes
-    remembered: int = 0  # queries whose vector was known from before
-
-
-@dataclass(frozen=True, slots=True)
-class Embedded:
-    """Texts as unit vectors, and how many tokens of each were read."""
-
-    vectors: Vectors
-    tokens: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -293,21 +257,6 @@ class SearchPipeline:
             width = min(2 * width, count)
             found = self._index.search(vectors, width)
         return found
-
-
-def combine(parts: Sequence[Part], vectors: Sequence[Vectors]) -> Vectors | InvalidRequest:
-    """Return the weighted sum of the parts' unit vectors at unit length.
-
-    One part alone keeps its vector to the last bit. Parts that cancel out are an InvalidRequest.
-    """
-    if len(parts) == 1:
-        return vectors[0]
-    weights = np.array([part.weight for part in parts], np.float32)
-    total: Vectors = weights @ np.stack(vectors)
-    length = float(np.linalg.norm(total))
-    if length < _SHORTEST_SUM * float(np.abs(weights).max()):
-        return InvalidRequest("the parts of the query cancel each other out")
-    return total / np.float32(length)
 
 
 def _finite(vectors: Vectors) -> Vectors:

@@ -20,9 +20,9 @@ from service.protocol import protocol_with
 from service.served import Pipeline, Source
 from service.server import Server
 from service.settings import Settings
+from tusou.answers import Answers, Embedded, Hits, StageTimes
 from tusou.asks import Ask, VectorPart
 from tusou.errors import TusouError, UnknownItem
-from tusou.search import Answers, Embedded, Hits, StageTimes
 from tusou.types import Pixels
 
 POOL = 50

@@ -14,9 +14,9 @@ from service.engine import Engine
 from service.keys import ApiKeys
 from service.settings import Settings
 from tests.service.tiny import TinyBundle, TinyPipeline, TinySource
+from tusou.answers import Answers
 from tusou.asks import Ask
 from tusou.errors import CorruptBundle, IncompatibleBundle
-from tusou.search import Answers
 
 ERRORS = {
     "corrupt": CorruptBundle("vectors.npy differs"),

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from indexer.build import BuildSpec, build
+from tusou.answers import Hits
 from tusou.asks import Ask, ItemPart, TextPart, VectorPart
 from tusou.encoders import find_weights, load_text_encoder
 from tusou.errors import (
@@ -23,7 +24,7 @@ from tusou.errors import (
 )
 from tusou.images import open_image, to_pixels
 from tusou.manifest import version_of
-from tusou.search import Hits, SearchPipeline
+from tusou.search import SearchPipeline
 from tusou.types import Neighbors, Vectors
 
 
