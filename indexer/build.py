@@ -9,7 +9,7 @@ from time import perf_counter
 
 from indexer.assemble import Recipe, assemble, build_record
 from indexer.decode import Decoder
-from indexer.embed import Progress, embed
+from indexer.embed import embed
 from indexer.plan import Inputs, Plan, make_plan
 from indexer.publish import only_writer, publish
 from indexer.tune import AUTO, Wanted, check_wanted
@@ -20,6 +20,7 @@ from tusou.errors import ArtifactError, BadDataset, InvalidRequest, OutputExists
 from tusou.files import replace_folder, sha256_of
 from tusou.indexes import index_device
 from tusou.manifest import Counts
+from tusou.progress import Watcher
 from tusou.shards import ShardStore
 from tusou.text import check_prompt
 
@@ -62,7 +63,7 @@ class BuildReport:
     seconds: float
 
 
-def build(spec: BuildSpec, out: Path, progress: Progress, *, force: bool = False) -> BuildReport:
+def build(spec: BuildSpec, out: Path, watcher: Watcher, *, force: bool = False) -> BuildReport:
     """Index a MUGE picture file into the bundle `out` and publish it.
 
     An interrupted build of the same inputs goes on where it was; one that is published already
@@ -80,13 +81,13 @@ def build(spec: BuildSpec, out: Path, progress: Progress, *, force: bool = False
         bundle = None if force else _published(out, inputs, spec, weights)
         encoded = 0
         if bundle is None:
-            bundle, encoded = _build(spec, out, inputs, weights, progress, force=force)
+            bundle, encoded = _build(spec, out, inputs, weights, watcher, force=force)
     seconds = perf_counter() - started
     return BuildReport(out, bundle.version, bundle.manifest.counts, encoded, seconds)
 
 
 def _build(
-    spec: BuildSpec, out: Path, inputs: Inputs, weights: Weights, progress: Progress, *, force: bool
+    spec: BuildSpec, out: Path, inputs: Inputs, weights: Weights, watcher: Watcher, *, force: bool
 ) -> tuple[Bundle, int]:
     work = out / _WORK
     plan = None if force else Plan.matching(work / "plan", inputs)
@@ -94,7 +95,7 @@ def _build(
         replace_folder(work)
         plan = make_plan(work / "plan", inputs)
     store = ShardStore(work / "shards")
-    image_size, encoded = _embed(spec, plan, store, weights, progress)
+    image_size, encoded = _embed(spec, plan, store, weights, watcher)
     recipe = Recipe(_location(spec.model, weights), weights, spec.index, spec.prompt, image_size)
     counts = assemble(plan, store, recipe, work / "version").counts
     if counts.failed > _allowed(spec.max_bad, counts.items):
@@ -108,15 +109,14 @@ def _build(
 
 
 def _embed(
-    spec: BuildSpec, plan: Plan, store: ShardStore, weights: Weights, progress: Progress
+    spec: BuildSpec, plan: Plan, store: ShardStore, weights: Weights, watcher: Watcher
 ) -> tuple[int, int]:
     """Encode what is missing; the image tower is gone from memory when this returns."""
     encoder = load_image_encoder(weights, spec.device, plan.inputs.precision)
     check_wanted(spec.index, encoder.dim)
     workers = spec.workers or os.cpu_count() or 1
-    progress.start(len(plan))
     with Decoder(spec.images, encoder.image_size, workers) as decoder:
-        return encoder.image_size, embed(plan, store, encoder, decoder, progress)
+        return encoder.image_size, embed(plan, store, encoder, decoder, watcher)
 
 
 def _location(model: str, weights: Weights) -> str:

@@ -46,7 +46,7 @@ def index(
 ) -> None:
     """Encode a pool of pictures into a searchable bundle; run again after a kill, it goes on."""
     from indexer.build import BuildSpec, build
-    from indexer.progress import ProgressBar
+    from tusou.progress import progress
 
     with plain_errors():
         spec = BuildSpec(
@@ -59,8 +59,8 @@ def index(
             precision=precision,
             target_recall=target_recall,
         )
-        with ProgressBar() as progress:
-            report = build(spec, out, progress, force=force)
+        with progress() as watcher:
+            report = build(spec, out, watcher, force=force)
     counts = report.counts
     if as_json:
         print_json(

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from itertools import islice
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -10,38 +9,24 @@ import numpy.typing as npt
 from indexer.decode import Decoded, Decoder
 from indexer.plan import Plan
 from tusou.encoders.base import ImageEncoder
+from tusou.progress import Watcher
 from tusou.shards import Shard, ShardStore
 from tusou.types import Failure, Vectors
 
 
-class Progress(Protocol):
-    """Hears how far an embedding run is."""
-
-    def start(self, rows: int) -> None:
-        """Learn how many rows there are in all."""
-        ...
-
-    def advance(self, rows: int, *, encoded: bool) -> None:
-        """Count rows as done: encoded just now, or found finished."""
-        ...
-
-
 def embed(
-    plan: Plan, store: ShardStore, encoder: ImageEncoder, decoder: Decoder, progress: Progress
+    plan: Plan, store: ShardStore, encoder: ImageEncoder, decoder: Decoder, watcher: Watcher
 ) -> int:
     """Encode every shard that is not stored yet; return how many rows that took."""
-    missing = []
-    for number in range(plan.shard_count):
-        if store.has(number):
-            progress.advance(len(plan.shard(number)), encoded=False)
-        else:
-            missing.append(number)
+    missing = [number for number in range(plan.shard_count) if not store.has(number)]
+    rows = sum(len(plan.shard(number)) for number in missing)
+    watcher.begin("encoding", len(plan), len(plan) - rows)
     # One stream over all missing shards, so that decoding runs ahead across their borders.
     spans = (span for number in missing for span in _batches(plan, number))
     decoded = decoder.decode(plan.places(span) for span in spans)
     for number in missing:
-        store.write(number, _encode_shard(plan, number, decoded, encoder, progress))
-    return sum(len(plan.shard(number)) for number in missing)
+        store.write(number, _encode_shard(plan, number, decoded, encoder, watcher))
+    return rows
 
 
 def _batches(plan: Plan, number: int) -> Iterator[range]:
@@ -55,7 +40,7 @@ def _encode_shard(
     number: int,
     decoded: Iterator[Decoded],
     encoder: ImageEncoder,
-    progress: Progress,
+    watcher: Watcher,
 ) -> Shard:
     rows: list[int] = []
     vectors: list[Vectors] = []
@@ -70,7 +55,7 @@ def _encode_shard(
                 rows.append(span[position])
             else:
                 bad[span[position]] = "embedding is not finite"
-        progress.advance(len(span), encoded=True)
+        watcher.advance(len(span))
     return Shard(np.array(rows, np.int64), np.concatenate(vectors), _failures(plan, number, bad))
 
 

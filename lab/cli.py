@@ -26,9 +26,9 @@ def toy(
     """Draw toy product pictures with Chinese queries, in the MUGE format."""
     import os
 
-    from lab.progress import progress
     from lab.toy.dataset import SplitSize, write_toy
     from lab.toy.products import SPLITS
+    from tusou.progress import progress
 
     train = train_items or 4 * items
     names = splits.split(",")
@@ -78,9 +78,9 @@ def train(
     force: Annotated[bool, typer.Option(help="Start over, replacing OUT.")] = False,
 ) -> None:
     """Train or fine-tune a model; run again after a kill, it resumes."""
-    from lab.progress import progress
     from lab.train.run import TrainSpec
     from lab.train.run import train as run_training
+    from tusou.progress import progress
 
     spec = TrainSpec(model, epochs, batch_size, lr, weight_decay, seed, precision)
     with plain_errors(), progress() as watcher:

@@ -10,11 +10,11 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
-from lab.progress import Nobody, Watcher
 from lab.toy.products import draw_facts, item_id
 from lab.toy.queries import write_queries
 from lab.toy.scene import draw_product
 from tusou.errors import OutputExists
+from tusou.progress import Nobody, Watcher
 
 _CHUNK = 50  # pictures a worker draws between two messages
 

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
-from lab.progress import Watcher
 from tusou.datasets.muge import ImagesFile, PictureRow, read_queries
 from tusou.encoders.tokens import ClipTokenizer
 from tusou.errors import BadDataset, BadImage
 from tusou.images import open_image, to_pixels
 from tusou.pictures import read_picture
+from tusou.progress import Watcher
 from tusou.types import ItemId, Pixels
 
 

@@ -13,7 +13,6 @@ from cn_clip.clip.model import CLIP
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from lab.progress import Nobody, Watcher
 from lab.train.batches import Batch, Batches
 from lab.train.data import open_split
 from lab.train.files import save_torch
@@ -24,6 +23,7 @@ from lab.train.validate import mean_recall
 from tusou.encoders.cnclip import to_input
 from tusou.encoders.devices import pick_device
 from tusou.errors import InputError, OutputExists
+from tusou.progress import Nobody, Watcher
 
 _SAVE_SECONDS = 120.0
 _MAX_GRADIENT = 1.0
@@ -138,7 +138,7 @@ class _Run:
             for batch in self._batches.epoch(epoch, start):
                 loss = self._learn(batch)
                 self.step += 1
-                watcher.advance(f"loss {loss:.3f}  best {self.best:.2f}")
+                watcher.advance(note=f"loss {loss:.3f}  best {self.best:.2f}")
                 if monotonic() - saved > _SAVE_SECONDS and self.step % len(self._batches):
                     self._save()
                     saved = monotonic()

@@ -26,12 +26,12 @@ class Counted:
     def __init__(self, stop_after: int | None = None) -> None:
         self.rows, self.done, self.encoded, self._stop_after = 0, 0, 0, stop_after
 
-    def start(self, rows: int) -> None:
-        self.rows = rows
+    def begin(self, label: str, total: int, done: int = 0) -> None:
+        self.rows, self.done = total, done
 
-    def advance(self, rows: int, *, encoded: bool) -> None:
-        self.done += rows
-        self.encoded += rows if encoded else 0
+    def advance(self, steps: int = 1, note: str = "") -> None:
+        self.done += steps
+        self.encoded += steps
         if self._stop_after is not None and self.done > self._stop_after:
             raise KeyboardInterrupt
 

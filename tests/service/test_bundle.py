@@ -13,22 +13,15 @@ from service.app import create_app
 from service.settings import Settings
 from service.wiring import make_engine
 from tests.service.test_server import run_tusou
+from tusou.progress import Nobody
 from tusou.search import SearchPipeline
-
-
-class Silent:
-    """A build's progress that nobody watches."""
-
-    def start(self, rows: int) -> None: ...
-
-    def advance(self, rows: int, *, encoded: bool) -> None: ...
 
 
 def publish(root: Path, model: Path, first: int) -> str:
     """Index 40 pictures, from this id on, into the bundle; return the version."""
     pool = root.parent / f"pool-{first}.tsv"
     pool.write_bytes(b"".join(picture_line(first + n, first + n) for n in range(40)))
-    return build(BuildSpec(pool, str(model), workers=1), root, Silent()).version
+    return build(BuildSpec(pool, str(model), workers=1), root, Nobody()).version
 
 
 @pytest.fixture(scope="module")

@@ -24,20 +24,15 @@ from tusou.errors import (
 )
 from tusou.images import open_image, to_pixels
 from tusou.manifest import version_of
+from tusou.progress import Nobody
 from tusou.search import SearchPipeline
 from tusou.types import Neighbors, Vectors
-
-
-class Silent:
-    def start(self, rows: int) -> None: ...
-
-    def advance(self, rows: int, *, encoded: bool) -> None: ...
 
 
 @pytest.fixture(scope="module")
 def bundle(pool: Path, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("bundle") / "b"
-    build(BuildSpec(pool, str(tiny_model), workers=1), root, Silent())
+    build(BuildSpec(pool, str(tiny_model), workers=1), root, Nobody())
     return root
 
 

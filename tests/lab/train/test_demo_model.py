@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from lab.progress import Nobody
 from lab.toy.dataset import SplitSize, write_toy
 from lab.train.data import open_split
 from lab.train.model import image_size, open_model
 from lab.train.validate import mean_recall
 from tusou import demo
+from tusou.progress import Nobody
 
 FOLDER = Path(demo.__path__[0])
 

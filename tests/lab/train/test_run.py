@@ -8,13 +8,13 @@ import pytest
 import torch
 from cn_clip.clip import utils as cn_clip_utils
 
-from lab.progress import Nobody
 from lab.toy.dataset import SplitSize, write_toy
 from lab.train import run
 from lab.train.run import TrainReport, TrainSpec, train
 from tusou.encoders import find_weights, load_image_encoder, load_text_encoder
 from tusou.encoders.checkpoint import read_tensors
 from tusou.errors import BadDataset, BadModel, InputError, OutputExists
+from tusou.progress import Nobody
 
 VISION = {
     "embed_dim": 64,

@@ -23,8 +23,8 @@ class Watcher(Protocol):
         """Hear that work of `total` steps begins, or goes on after `done` of them."""
         ...
 
-    def advance(self, note: str = "") -> None:
-        """Hear that one more step is done."""
+    def advance(self, steps: int = 1, note: str = "") -> None:
+        """Hear that more steps are done."""
         ...
 
 
@@ -34,7 +34,7 @@ class Nobody:
     def begin(self, label: str, total: int, done: int = 0) -> None:
         """Ignore it."""
 
-    def advance(self, note: str = "") -> None:
+    def advance(self, steps: int = 1, note: str = "") -> None:
         """Ignore it."""
 
 
@@ -44,20 +44,22 @@ class _Bars:
         self._task: TaskID | None = None
 
     def begin(self, label: str, total: int, done: int = 0) -> None:
+        self._bars.start()
         self._task = self._bars.add_task(label, total=total, completed=done, rate="", note="")
 
-    def advance(self, note: str = "") -> None:
+    def advance(self, steps: int = 1, note: str = "") -> None:
         if self._task is None:
             raise RuntimeError("advance() came before begin()")
+        self._bars.update(self._task, advance=steps, note=note)
+        # Of the steps heard of since it began: those done before would flatter it.
         speed = self._bars.tasks[self._task].speed
-        rate = "" if speed is None else f"{speed:.1f}/s"
-        self._bars.update(self._task, advance=1, rate=rate, note=note)
+        self._bars.update(self._task, rate="" if speed is None else f"{speed:.1f}/s")
 
 
 @contextmanager
 def progress() -> Iterator[Watcher]:
     """Show a bar on stderr with rate and time left for each piece of work."""
-    columns = (
+    bars = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
@@ -65,6 +67,10 @@ def progress() -> Iterator[Watcher]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
+        console=Console(stderr=True),
     )
-    with Progress(*columns, console=Console(stderr=True)) as bars:
+    try:
         yield _Bars(bars)
+    finally:
+        if bars.tasks:  # one that never began would still write a blank line
+            bars.stop()
