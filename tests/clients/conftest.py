@@ -7,8 +7,11 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
+
+from tests.clients.replaying import COUNT, write_queries
 
 Fault = Callable[["Handler"], None]
 
@@ -172,3 +175,8 @@ def restart(service: Service) -> Iterator[Callable[[int], Server]]:
 @pytest.fixture
 def faults() -> type[Faults]:
     return Faults
+
+
+@pytest.fixture
+def queries(tmp_path: Path) -> Path:
+    return write_queries(tmp_path / "queries.jsonl", COUNT)
