@@ -21,7 +21,9 @@ from tests.clients.replaying import COUNT, expected, only_file_beside, settings,
 
 
 def run_command(queries: Path, out: Path, url: str, *more: str) -> subprocess.Popen[bytes]:
-    program = "from tusou.cli import main; main()"
+    # A shell starts its background jobs deaf to SIGINT, and the deafness is inherited.
+    hear = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    program = f"{hear}; from tusou.cli import main; main()"
     options = ["--out", str(out), "--url", url, "--batch-size", "4", "--in-flight", "1", *more]
     return subprocess.Popen(
         [sys.executable, "-c", program, "replay", str(queries), *options],

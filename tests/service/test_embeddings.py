@@ -16,6 +16,7 @@ from tests.service.test_front_door import problem_of
 from tests.service.tiny import running
 from tusou.encoders import find_weights, load_image_encoder, load_text_encoder
 from tusou.images import open_image, to_pixels
+from tusou.progress import Nobody
 from tusou.types import Vectors
 
 PICTURE = picture_bytes(5)
@@ -71,7 +72,7 @@ def test_refuses_other_inputs(client: TestClient, wrong: object) -> None:
 async def test_the_official_client_works_unchanged(
     tiny_model: Path, pool: Path, tmp_path: Path
 ) -> None:
-    build(BuildSpec(pool, str(tiny_model), workers=1), tmp_path / "bundle")
+    build(BuildSpec(pool, str(tiny_model), workers=1), tmp_path / "bundle", Nobody())
     source = BundleSource(tmp_path / "bundle", "cpu", None, "auto", 0)
     texts = ["红色连衣裙", LONG]
     expected = await asyncio.to_thread(_by_the_model, tiny_model, texts)
