@@ -8,20 +8,18 @@ from dataclasses import dataclass
 from typing import Self, TypeAlias, TypeVar
 
 from service.batching import BatchLimits, MicroBatcher
+from service.faults import Halving, is_out_of_memory, is_sticky
 from service.metrics import Metrics
 from service.served import Pipeline, ServedBundle, Source
 from service.sight import ImageState, PicturePolicy, Sight
 from tusou.answers import Hits
 from tusou.asks import Ask, VectorPart
-from tusou.errors import NotReady, TusouError
+from tusou.errors import InsufficientMemory, NotReady, TusouError
 from tusou.types import Vectors
 
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
-
-# After one of these the CUDA context of the process is lost for good; only a restart helps.
-_STICKY = ("CUDA error", "device-side assert", "CUBLAS_STATUS", "CUDNN_STATUS", "cudaError")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +79,11 @@ class Engine:
         self.metrics = Metrics()
         self._source = source
         self._pipeline: Pipeline | None = None
-        self._batcher = MicroBatcher[_Job, _Result](self._run, limits, _is_sticky)
+        self._batcher = MicroBatcher[_Job, _Result](
+            Halving(self._run, self._release), limits, is_sticky
+        )
         self._loader = ThreadPoolExecutor(1, thread_name_prefix="loader")
-        self._sight = Sight(pictures, self._current, self._in_loader, limits, _is_sticky)
+        self._sight = Sight(pictures, self._current, self._in_loader, limits)
         self._reloading = asyncio.Lock()
         self._first_load: asyncio.Task[None] | None = None
         self.metrics.watch(queue_depth=lambda: self._batcher.depth, ready=lambda: self.ready)
@@ -199,11 +199,21 @@ class Engine:
         return await asyncio.get_running_loop().run_in_executor(self._loader, work)
 
     def _open(self) -> Pipeline:
-        pipeline = self._source.open()
-        pipeline.warm_up()
-        if self._sight.wanted:
-            pipeline.load_image_tower()
+        try:
+            pipeline = self._source.open()
+            pipeline.warm_up()
+            if self._sight.wanted:
+                pipeline.load_image_tower()
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            raise InsufficientMemory(
+                "the bundle does not fit the device's memory; free some, or stop the service first"
+            ) from error
         return pipeline
+
+    def _release(self) -> None:
+        self._current().release_memory()
 
     def _swap(self, fresh: Pipeline) -> None:
         self._pipeline = fresh
@@ -241,9 +251,3 @@ def _encode(pipeline: Pipeline, texts: list[str]) -> list[TextVector]:
         TextVector(vector, tokens, pipeline.bundle.version)
         for vector, tokens in zip(embedded.vectors, embedded.tokens, strict=True)
     ]
-
-
-def _is_sticky(error: Exception) -> bool:
-    """Tell a lost device from a bad batch; running out of memory is neither."""
-    text = str(error)
-    return "out of memory" not in text and any(sign in text for sign in _STICKY)

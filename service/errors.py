@@ -123,6 +123,11 @@ MEANINGS: dict[type[TusouError], Meaning] = {
         "Incompatible bundle",
         "The bundle was made for another model or format; the version served before is kept.",
     ),
+    domain.InsufficientMemory: Meaning(
+        409,
+        "Insufficient memory",
+        "Two bundles do not fit the device; the version served before is kept. Restart to change.",
+    ),
     BodyTooLarge: Meaning(
         413, "Body too large", "Send a smaller body, or split the batch.", _CLOSE
     ),
@@ -152,6 +157,9 @@ MEANINGS: dict[type[TusouError], Meaning] = {
     Internal: Meaning(500, "Internal error", "The request failed; the log has its request id."),
     domain.Unavailable: Meaning(503, "Unavailable", "Retry after the time given."),
     domain.NotReady: Meaning(503, "Not ready", "The service is loading, stopping or failing."),
+    domain.OutOfMemory: Meaning(
+        503, "Out of memory", "The device cannot hold the query now; retry after the time given."
+    ),
     domain.Overloaded: Meaning(503, "At capacity", "Retry after the time given."),
     domain.DeadlineExceeded: Meaning(
         504, "Deadline exceeded", "The time limit passed; see X-Request-Timeout-Ms."

@@ -85,6 +85,10 @@ class Pipeline(Protocol):
         """Encode a batch of pictures; called by one thread at a time, which may be another."""
         ...
 
+    def release_memory(self) -> None:
+        """Give back what the device's allocator keeps for later."""
+        ...
+
     def warm_up(self) -> None:
         """Make the first real query as fast as the next."""
         ...

@@ -11,6 +11,7 @@ import numpy as np
 
 from service.batching import BatchLimits, MicroBatcher
 from service.errors import Detail, Refusal
+from service.faults import Halving, is_sticky
 from service.served import Pipeline
 from tusou.asks import VectorPart
 from tusou.errors import BadImage, DeadlineExceeded, InvalidRequest, NotReady, Unavailable
@@ -43,11 +44,12 @@ class Sight:
         current: Callable[[], Pipeline],
         in_loader: Callable[[Callable[[], None]], Awaitable[None]],
         limits: BatchLimits,
-        is_fatal: Callable[[Exception], bool],
     ) -> None:
         self._policy, self._current, self._in_loader = policy, current, in_loader
         self._batcher = MicroBatcher[Pixels, VectorPart](
-            self._run, replace(limits, max_batch=_MAX_BATCH, max_waiting=_MAX_WAITING), is_fatal
+            Halving(self._run, lambda: current().release_memory()),
+            replace(limits, max_batch=_MAX_BATCH, max_waiting=_MAX_WAITING),
+            is_sticky,
         )
         self._decoders = ThreadPoolExecutor(_DECODERS, thread_name_prefix="decode")
         self._loading: asyncio.Task[None] | None = None

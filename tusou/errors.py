@@ -75,6 +75,12 @@ class NotReady(Unavailable):
     code = "not_ready"
 
 
+class OutOfMemory(Unavailable):
+    """The device's memory cannot hold the work of even one query now."""
+
+    code = "out_of_memory"
+
+
 class DeadlineExceeded(Unavailable):
     """The caller's time ran out before the work began."""
 
@@ -109,6 +115,12 @@ class BadModel(ArtifactError):
     """A model file cannot be read or is not a cn_clip checkpoint."""
 
     code = "bad_model"
+
+
+class InsufficientMemory(ArtifactError):
+    """The device's memory cannot hold this bundle beside what it holds already."""
+
+    code = "insufficient_memory"
 
 
 class OutputExists(ArtifactError):

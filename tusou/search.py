@@ -21,6 +21,7 @@ from tusou.encoders import (
     find_weights,
     load_image_encoder,
     load_text_encoder,
+    release_memory,
 )
 from tusou.errors import IncompatibleBundle, InvalidRequest, NotReady, TusouError, UnknownItem
 from tusou.indexes import VectorIndex, index_device, load_index
@@ -130,6 +131,10 @@ class SearchPipeline:
         for count in (1, 8, 32):
             tokens = self._encoder.prepare(["纯棉碎花吊带裙"] * count)
             self._index.search(self._encoder.encode(tokens), min(10, len(self._index)))
+
+    def release_memory(self) -> None:
+        """Give back what the device's allocator keeps for later."""
+        release_memory(self._device)
 
     @property
     def image_size(self) -> int:

@@ -3,7 +3,7 @@
 import { useKey } from "./api.js";
 import { words } from "./words.js";
 
-const AGAIN = new Set(["overloaded", "rate_limited", "not_ready", "unavailable"]);
+const AGAIN = new Set(["overloaded", "rate_limited", "not_ready", "unavailable", "out_of_memory"]);
 const BY_HAND = new Set(["network", "deadline_exceeded", "request_timeout", "internal", "other"]);
 const MOST_IN_A_ROW = 5; // after that a person decides
 

@@ -11,7 +11,7 @@ from service.batching import BatchLimits
 from service.engine import Engine, Found
 from tests.service.tiny import TinyBundle, TinyPipeline, TinySource
 from tusou.asks import Ask
-from tusou.errors import CorruptBundle, NotReady, UnknownItem
+from tusou.errors import CorruptBundle, InsufficientMemory, NotReady, OutOfMemory, UnknownItem
 
 
 @asynccontextmanager
@@ -97,6 +97,30 @@ async def test_a_failed_reload_keeps_the_old_one(source: TinySource) -> None:
         assert b'tusou_reloads_total{result="failed"} 1.0' in engine.metrics.expose()
 
 
+async def test_a_batch_that_outgrows_the_memory_is_answered_in_parts(source: TinySource) -> None:
+    source.pipeline.room = 2
+    async with entered(source, max_batch=8) as engine:
+        found = await engine.search(asks(["a", "b", "c", "d", "e"], 1), soon())
+        assert [one.hits.item_ids for one in found] == [(0,)] * 5
+        assert [len(batch) for batch in source.pipeline.batches] == [5, 2, 2, 1]
+        source.pipeline.room = 0
+        with pytest.raises(OutOfMemory):
+            await engine.search(asks(["f"], 1), soon())
+        assert (engine.ready, source.pipeline.released) == (True, 2)
+
+
+async def test_a_bundle_that_does_not_fit_beside_the_old_one_is_refused(
+    source: TinySource,
+) -> None:
+    async with entered(source) as engine:
+        source.pipeline = TinyPipeline(TinyBundle("v2"))
+        source.error = RuntimeError("CUDA error: out of memory")
+        with pytest.raises(InsufficientMemory):
+            await engine.reload()
+        (found,) = await engine.search(asks(["裙"], 3), soon())
+        assert (found.version, engine.ready) == ("v1", True)
+
+
 async def test_reloads_are_done_one_at_a_time(source: TinySource) -> None:
     async with entered(source) as engine:
         source.pipeline = TinyPipeline(TinyBundle("v2"))
@@ -118,7 +142,7 @@ async def test_reloads_are_done_one_at_a_time(source: TinySource) -> None:
 async def test_knows_a_lost_device(source: TinySource, message: str, lost: bool) -> None:
     source.pipeline.error = RuntimeError(message)
     async with entered(source) as engine:
-        with pytest.raises(NotReady if lost else RuntimeError):
+        with pytest.raises(NotReady if lost else (OutOfMemory, RuntimeError)):
             await engine.search(asks(["裙"], 3), soon())
         assert engine.ready is not lost
         assert (engine.worker_error is not None) is lost

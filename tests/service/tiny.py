@@ -66,6 +66,8 @@ class TinyPipeline:
     tower_error: Exception | None = None
     asks: list[Ask] = field(default_factory=list)
     seen: list[int] = field(default_factory=list)  # pictures in each pass
+    room: int | None = None  # asks that fit the memory at once
+    released: int = 0
 
     def load_image_tower(self) -> None:
         if self.tower:
@@ -91,6 +93,8 @@ class TinyPipeline:
             assert self.gate.wait(20)
         if self.error:
             raise self.error
+        if self.room is not None and len(asks) > self.room:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
         hits = tuple(self._hits(ask) for ask in asks)
         return Answers(hits, StageTimes(0.001, 0.002, 0.003))
 
@@ -102,6 +106,9 @@ class TinyPipeline:
         ids = tuple(left[ask.offset : ask.offset + ask.top_k])
         scores = tuple(1 - (item - self.first_id) / 64 for item in ids)
         return Hits(ids, scores, truncated=any(len(text) > 48 for text in ask.texts))
+
+    def release_memory(self) -> None:
+        self.released += 1
 
     def warm_up(self) -> None:
         self.warm = True

@@ -22,12 +22,14 @@ __all__ = [
     "image_precision",
     "load_image_encoder",
     "load_text_encoder",
+    "release_memory",
 ]
 
 _TOWERS = {
     "text": Lazy("tusou.encoders.cnclip:ClipTextEncoder"),
     "image": Lazy("tusou.encoders.cnclip:ClipImageEncoder"),
 }
+_RELEASE = Lazy("tusou.encoders.devices:release_memory")
 _IMAGE_PRECISION = Lazy("tusou.encoders.cnclip:image_precision")
 
 
@@ -58,3 +60,9 @@ def image_precision(weights: Weights, device: str = "auto", precision: str = "au
     """Say in which precision `load_image_encoder` would compute, without loading the tower."""
     pick = cast("Callable[[Path, str, str], str]", _IMAGE_PRECISION.load())
     return pick(weights.path, device, precision)
+
+
+def release_memory(device: str) -> None:
+    """Give back the memory that is kept on the device for later."""
+    release = cast("Callable[[str], None]", _RELEASE.load())
+    release(device)

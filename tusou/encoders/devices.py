@@ -42,6 +42,12 @@ def dtype_of(precision: str) -> torch.dtype:
     return _PRECISIONS[precision]
 
 
+def release_memory(device: str) -> None:
+    """Give back the memory that torch keeps on a GPU for later; elsewhere it keeps none."""
+    if pick_device(device).type == "cuda":
+        torch.cuda.empty_cache()
+
+
 def _has_bf16() -> bool:
     features = torch.cpu.get_capabilities()
     return any(features.get(name, False) for name in _BF16_FEATURES)
