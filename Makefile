@@ -17,7 +17,7 @@ BIN := .venv/bin
 
 export UV_PYTHON_DOWNLOADS = never
 
-.PHONY: help demo serve test test-browser bench check lock clean
+.PHONY: help demo serve test test-browser bench check audit sbom lock clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*##/make \1\t/p' Makefile
@@ -49,9 +49,22 @@ check: $(ENV)  ## format, lint, types, import rules
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+AUDIT := .venv-audit/.installed
+LOCKS_TO_AUDIT := cpu gpu dev
+
+audit: $(AUDIT)  ## ask for known weaknesses of every locked package (needs PyPI's own service)
+	set -e; for lock in $(LOCKS_TO_AUDIT); do .venv-audit/bin/pip-audit --strict \
+		--require-hashes --disable-pip --requirement requirements/$$lock.txt; done
+
+sbom: $(AUDIT)  ## list every locked package, with hashes, in CycloneDX's form, into dist/
+	mkdir -p dist
+	set -e; for lock in $(LOCKS_TO_AUDIT); do .venv-audit/bin/cyclonedx-py requirements \
+		requirements/$$lock.txt --output-file dist/sbom-$$lock.json; done
+
 lock: $(filter .venv-uv/bin/uv,$(UV))  ## resolve the lock files again (UPGRADE=--upgrade for newer versions)
 	$(LOCK) --group installer --output-file requirements/installer.txt
 	$(LOCK) --group build --output-file requirements/build.txt
+	$(LOCK) --group audit --output-file requirements/audit.txt
 	$(LOCK) pyproject.toml --extra dev --output-file requirements/dev.txt
 	$(SAME) --extra cpu --output-file requirements/cpu.txt
 	$(SAME) --extra gpu --output-file requirements/gpu.txt
@@ -63,7 +76,7 @@ LOCK = $(UV) pip compile --universal --python-version 3.11 --generate-hashes --n
 SAME = $(LOCK) pyproject.toml --constraints requirements/dev.txt
 
 clean:  ## remove what make installed and what the tools cached
-	rm -rf .venv .venv-uv build dist demo-run .mypy_cache .pytest_cache .ruff_cache .hypothesis \
+	rm -rf .venv .venv-uv .venv-audit build dist demo-run .mypy_cache .pytest_cache .ruff_cache .hypothesis \
 		.import_linter_cache
 
 $(ENV): $(filter .venv-uv/bin/uv,$(UV)) pyproject.toml requirements/dev.txt requirements/build.txt
@@ -73,6 +86,11 @@ $(ENV): $(filter .venv-uv/bin/uv,$(UV)) pyproject.toml requirements/dev.txt requ
 	$(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements/dev.txt
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps \
 		--build-constraints requirements/build.txt --require-build-hashes --editable .
+	touch $@
+
+$(AUDIT): $(filter .venv-uv/bin/uv,$(UV)) requirements/audit.txt
+	$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv-audit
+	$(UV) pip sync --quiet --python .venv-audit/bin/python --require-hashes requirements/audit.txt
 	touch $@
 
 .venv-uv/bin/uv: requirements/installer.txt

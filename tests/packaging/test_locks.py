@@ -39,7 +39,15 @@ def pins(lock: Path, platform: dict[str, str]) -> dict[str, str]:
 
 
 def test_there_is_a_lock_for_each_way_to_install() -> None:
-    assert [lock.stem for lock in LOCKS] == ["build", "client", "cpu", "dev", "gpu", "installer"]
+    assert [lock.stem for lock in LOCKS] == [
+        "audit",
+        "build",
+        "client",
+        "cpu",
+        "dev",
+        "gpu",
+        "installer",
+    ]
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.stem)
