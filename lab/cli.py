@@ -91,35 +91,6 @@ def train(
     )
 
 
-def evaluate(
-    predictions: Annotated[
-        Path, typer.Argument(help="Rows with ranked item_ids.", exists=True, dir_okay=False)
-    ],
-    answers: Annotated[
-        Path, typer.Option(help="Query file with the correct items.", exists=True, dir_okay=False)
-    ],
-    pool: Annotated[
-        Path | None,
-        typer.Option(help="Picture file or bundle that was searched; checks the ids.", exists=True),
-    ] = None,
-    top_k: Annotated[int, typer.Option(min=1, max=1000, help="Items each row must hold.")] = 10,
-    as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
-) -> None:
-    """Score predictions against the answers, in percent."""
-    from lab.evaluate import evaluate as score_run
-
-    with plain_errors():
-        result = score_run(predictions, answers, pool, top_k)
-    if as_json:
-        print_json(asdict(result))
-        return
-    for name, percent in result.percent.items():
-        typer.echo(f"{name:<14}{percent:7.2f} %")
-    typer.echo(f"{result.queries} queries, {result.without_answer} of them without an answer")
-    if result.answers_outside_pool:
-        typer.echo(f"{result.answers_outside_pool} correct items are not in the pool", err=True)
-
-
 def demo(
     folder: Annotated[Path, typer.Option("--dir", help="Folder to work in.", file_okay=False)],
     items: Annotated[int, typer.Option(min=20, help="Pictures to draw.")] = 3000,

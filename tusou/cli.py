@@ -21,7 +21,10 @@ VERBS: dict[str, tuple[Lazy, str]] = {
     "query": (Lazy("clients.cli:query"), "Ask a running service one query."),
     "replay": (Lazy("clients.cli:replay"), "Fill a query file with a running service's answers."),
     "load": (Lazy("clients.cli:load"), "Send queries at a given rate; report the latencies."),
-    "evaluate": (Lazy("lab.cli:evaluate"), "Score predictions against the answers."),
+    "evaluate": (
+        Lazy("lab.evaluate.cli:evaluate"),
+        "Score what a search found against the answers.",
+    ),
     "train": (Lazy("lab.cli:train"), "Train or fine-tune a model on pictures and queries."),
 }
 

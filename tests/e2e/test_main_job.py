@@ -53,6 +53,20 @@ def test_the_submission_keeps_every_row_and_fills_ten_ids(
         assert all(type(item_id) is int for item_id in ids)
 
 
+def test_evaluating_the_bundle_measures_what_the_service_answered(
+    demo: tuple[Path, dict[str, object]],
+) -> None:
+    folder, report = demo
+    asked, run = folder / "data" / "MR_test_queries.jsonl", folder / "run.jsonl"
+    done = tusou(
+        "evaluate", str(folder / "bundle"), "--answers", str(asked), "--save", str(run), "--json"
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["percent"] == report["metrics"]
+    found = [row["item_ids"] for row in rows(run)[1:]]
+    assert found == [row["item_ids"] for row in rows(folder / "pred.jsonl")]
+
+
 def test_indexing_again_has_nothing_to_do(demo: tuple[Path, dict[str, object]]) -> None:
     folder, _ = demo
     images = str(folder / "data" / "MR_test_imgs.tsv")

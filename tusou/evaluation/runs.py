@@ -1,86 +1,173 @@
-"""A run: the file of ranked items that somebody's search gave for each query."""
+"""A run: what a search gave for each query; its own format, a submission's and TREC's.
+
+A run file is JSON lines: a header that says what was searched and how, then a row a query,
+`{"query_id", "item_ids", "scores"}`.
+"""
 
 import json
-from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal, TypeAlias
 
-from tusou.datasets.muge import is_id
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from tusou.errors import BadDataset
+from tusou.evaluation import trec
+from tusou.evaluation.rows import (
+    parse_object,
+    query_of,
+    ranking_of,
+    scores_of,
+    show,
+    split_lines,
+)
+from tusou.files import write_file
 from tusou.types import ItemId
 
-# The field names of a MUGE submission, and of cn_clip's predictions.
-_FIELDS = (("query_id", "item_ids"), ("text_id", "image_ids"))
+Direction: TypeAlias = Literal["text_to_image", "image_to_text"]
+
+_HEADER = "tusou_run"
+
+
+class RunHeader(BaseModel):
+    """What a run was made from: its bundle's version, its model and index, and how it was asked."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    tusou_run: Literal[1] = 1
+    bundle: str | None
+    model: str | None
+    index: str | None
+    direction: Direction = "text_to_image"
+    settings: dict[str, str | int | float | bool | None] = {}
+    made: dict[str, str | int | float | None] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run file as it was read, usable or not."""
+    """A run as it was read, usable or not."""
 
-    lines: dict[ItemId, int]  # every query the file names -> its first line
-    rankings: dict[ItemId, tuple[ItemId, ...]]  # the usable ones: items best first, all different
-    problems: tuple[tuple[int, str], ...]  # (line, what is wrong), in file order
+    lines: Mapping[ItemId, int]  # every query the file names -> its first line
+    rankings: Mapping[ItemId, tuple[ItemId, ...]]  # the usable ones: best first, all different
+    problems: tuple[tuple[int, str], ...] = ()  # (line, what is wrong), in file order
+    scores: Mapping[ItemId, tuple[float, ...]] = field(default_factory=dict)  # where there are any
+    header: RunHeader | None = None
+    textual: bool = False  # ids are TREC's words
+
+    @property
+    def depth(self) -> int:
+        """The length of the longest list."""
+        return max(map(len, self.rankings.values()), default=0)
 
 
-def read_run(path: Path, top_k: int) -> Run:
-    """Read a run whose rows must hold exactly `top_k` items; BOM and CRLF are accepted."""
-    run_lines: dict[ItemId, int] = {}
+def read_run(path: Path, top_k: int | None = None) -> Run:
+    """Read a run file, predictions, or a TREC run; BOM and CRLF are accepted.
+
+    Predictions, which have no header, must hold exactly `top_k` items a row, if it is given.
+    """
+    lines = split_lines(path.read_bytes())
+    if lines and trec.is_run(lines[0]):
+        return _trec_run(lines)
+    try:
+        header = _header(lines[0]) if lines else None
+    except ValueError as error:
+        return Run({}, {}, ((1, str(error)),))
+    start = 1 if header else 0
+    return _read(lines[start:], start + 1, header, None if header else top_k)
+
+
+def write_run(path: Path, run: Run) -> None:
+    """Write a run file, atomically; the run must have a header."""
+    if run.header is None:
+        raise ValueError("a run file begins with its header")
+    write_file(path, format_run(run).encode())
+
+
+def format_run(run: Run) -> str:
+    """Give the text of a run file."""
+    assert run.header is not None
+    rows: Iterable[dict[str, object]] = (
+        {"query_id": query_id, "item_ids": items, "scores": run.scores.get(query_id)}
+        for query_id, items in run.rankings.items()
+    )
+    written = (json.dumps(row, ensure_ascii=False) for row in (run.header.model_dump(), *rows))
+    return "".join(f"{line}\n" for line in written)
+
+
+def usable_run(path: Path) -> Run:
+    """Read a run of any format and depth; BadDataset names every unusable line."""
+    run = read_run(path)
+    if run.problems:
+        listed = "\n  ".join(f"{path}:{line}: {problem}" for line, problem in run.problems)
+        raise BadDataset(f"{path} is no usable run; problems: {len(run.problems)}\n  {listed}")
+    return run
+
+
+def _header(line: bytes) -> RunHeader | None:
+    """Read a run file's first line; None when it is a row of predictions or nothing at all."""
+    try:
+        row = parse_object(line)
+    except ValueError:
+        return None
+    if _HEADER not in row:
+        return None
+    try:
+        return RunHeader.model_validate_json(line)
+    except ValidationError as error:
+        where = ".".join(map(str, error.errors()[0]["loc"]))
+        raise ValueError(f"the header of a run file has a wrong value at {where}") from None
+
+
+def _read(lines: list[bytes], first: int, header: RunHeader | None, exactly: int | None) -> Run:
+    seen: dict[ItemId, int] = {}
     rankings: dict[ItemId, tuple[ItemId, ...]] = {}
+    scores: dict[ItemId, tuple[float, ...]] = {}
     problems: list[tuple[int, str]] = []
-    for line, text in enumerate(_lines(path), start=1):
+    for line, text in enumerate(lines, start=first):
         try:
-            query_id, items = _row(text)
-            earlier = run_lines.setdefault(query_id, line)
+            row = parse_object(text)
+            query_id, items = query_of(row)
+            earlier = seen.setdefault(query_id, line)
             if earlier != line:
                 raise ValueError(f"query {show(query_id)} again, first on line {earlier}")
-            rankings[query_id] = _ranking(query_id, items, top_k)
+            ranking = ranking_of(query_id, items, exactly)
+            if header and row.get("scores") is not None:
+                scores[query_id] = scores_of(query_id, row["scores"], len(ranking))
+            rankings[query_id] = ranking
         except ValueError as error:
             problems.append((line, str(error)))
-    return Run(run_lines, rankings, tuple(problems))
+    return Run(seen, rankings, tuple(problems), scores, header)
 
 
-def show(value: object) -> str:
-    """Write an id so that 7 and "7" look different."""
-    return json.dumps(value, ensure_ascii=False)
+def _trec_run(lines: list[bytes]) -> Run:
+    first: dict[ItemId, int] = {}
+    found: dict[ItemId, list[tuple[str, int, float]]] = {}
+    problems: list[tuple[int, str]] = []
+    for line, text in enumerate(lines, start=1):
+        try:
+            topic, item, rank, score = trec.run_row(text)
+        except ValueError as error:
+            problems.append((line, str(error)))
+            continue
+        first.setdefault(topic, line)
+        found.setdefault(topic, []).append((item, rank, score))
+    ordered = {topic: trec.ranked(rows) for topic, rows in found.items()}
+    problems += _repeated(ordered, first)
+    return Run(
+        first,
+        {topic: tuple(item for item, _, _ in rows) for topic, rows in ordered.items()},
+        tuple(problems),
+        {topic: tuple(score for _, _, score in rows) for topic, rows in ordered.items()},
+        textual=True,
+    )
 
 
-def _lines(path: Path) -> list[bytes]:
-    data = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
-    return data.removesuffix(b"\n").split(b"\n") if data else []
-
-
-def _row(text: bytes) -> tuple[ItemId, object]:
-    if not text.strip():
-        raise ValueError("blank line")
-    row = _object(text)
-    name, items_name = _FIELDS[1] if "text_id" in row and "query_id" not in row else _FIELDS[0]
-    query_id = row.get(name)
-    if not is_id(query_id):
-        raise ValueError(f"{name} is missing, or neither an integer nor a string")
-    return query_id, row.get(items_name)
-
-
-def _ranking(query_id: ItemId, items: object, top_k: int) -> tuple[ItemId, ...]:
-    who = f"query {show(query_id)}"
-    if not isinstance(items, list):
-        raise ValueError(f"{who}: the list of items is missing")
-    if wrong := [item for item in items if not is_id(item)]:
-        raise ValueError(f"{who}: {show(wrong[0])} is neither an integer nor a string")
-    if len(items) != top_k:
-        raise ValueError(f"{who}: {len(items)} items instead of {top_k}")
-    if repeated := [item for item, count in Counter(items).items() if count > 1]:
-        raise ValueError(f"{who}: repeats {', '.join(map(show, repeated))}")
-    return tuple(items)
-
-
-def _object(text: bytes) -> dict[str, object]:
-    try:
-        row = json.loads(text.decode(), parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):
-        raise ValueError("not a JSON object") from None
-    if not isinstance(row, dict):
-        raise ValueError("not a JSON object")
-    return row
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
+def _repeated(
+    ordered: Mapping[ItemId, list[tuple[str, int, float]]], first: Mapping[ItemId, int]
+) -> Iterator[tuple[int, str]]:
+    for topic, rows in ordered.items():
+        try:
+            ranking_of(topic, [item for item, _, _ in rows], None)
+        except ValueError as error:
+            yield first[topic], str(error)

@@ -1,18 +1,31 @@
 """Metrics against values worked out by hand."""
 
 import math
+from collections.abc import Callable
 
+import numpy as np
 import pytest
 
-from tusou.evaluation.metrics import (
-    Judged,
-    hit,
-    ndcg,
-    precision,
-    recall,
-    reciprocal_rank,
-    score,
-)
+from tusou.evaluation import metrics
+from tusou.evaluation.metrics import Judged, Marks, Values, per_query, score
+
+Metric = Callable[[Judged, int], float]
+
+
+def alone(metric: Callable[[Marks, int], Values]) -> Metric:
+    """Ask a metric about one query, marked no deeper than it looks."""
+
+    def of_one(query: Judged, k: int) -> float:
+        (value,) = metric(Marks.of([query], 10), k)
+        return float(value)
+
+    return of_one
+
+
+hit, recall, precision = alone(metrics.hit), alone(metrics.recall), alone(metrics.precision)
+reciprocal_rank, ndcg = alone(metrics.reciprocal_rank), alone(metrics.ndcg)
+average_precision = alone(metrics.average_precision)
+ALL = [hit, recall, precision, reciprocal_rank, average_precision, ndcg]
 
 # Correct items 1..4; the list finds three of them, at ranks 2, 3 and 7.
 QUERY = Judged(ranked=[50, 1, 2, 51, 52, 53, 3, 54, 55, 56], correct=(1, 2, 3, 4))
@@ -60,14 +73,48 @@ def test_ndcg_is_perfect_when_k_is_full_of_correct_items() -> None:
     assert ndcg(Judged(list(range(10)), range(30)), 10) == 1.0
 
 
-@pytest.mark.parametrize("metric", [hit, recall, precision, reciprocal_rank, ndcg])
+def test_average_precision() -> None:
+    assert average_precision(QUERY, 10) == pytest.approx((1 / 2 + 2 / 3 + 3 / 7) / 4, abs=1e-15)
+    assert average_precision(QUERY, 2) == 1 / 8
+    assert average_precision(PERFECT, 10) == 1.0
+    # Of 30 correct items ten are found, all there is room for.
+    assert average_precision(Judged(list(range(10)), range(30)), 10) == pytest.approx(1 / 3)
+
+
+def test_grades_count_in_ndcg_and_nowhere_else() -> None:
+    graded = Judged([1, 2, 3, 50], {1: 1, 2: 3, 3: 0, 4: 2, 5: -1})
+    gained = 1 / math.log2(2) + 3 / math.log2(3)
+    best = 3 / math.log2(2) + 2 / math.log2(3) + 1 / math.log2(4)
+    assert ndcg(graded, 10) == pytest.approx(gained / best, abs=1e-15)
+    binary = Judged([1, 2, 3, 50], {1, 2, 4})
+    for metric in ALL[:-1]:
+        assert metric(graded, 3) == metric(binary, 3)
+
+
+def test_values_of_each_query_in_their_order() -> None:
+    values = per_query([QUERY, PERFECT, NOTHING_FOUND, NO_ANSWER])
+    np.testing.assert_array_equal(values["hit@1"], [0, 1, 0, 0])
+    np.testing.assert_array_equal(values["mean_recall"], [2 / 3, 1, 0, 0])
+    np.testing.assert_array_equal(values["recall@10"], [3 / 4, 1, 0, 0])
+    np.testing.assert_array_equal(values["mrr@10"], [1 / 2, 1, 0, 0])
+
+
+def test_long_lists_are_looked_at_deeper() -> None:
+    deep = Judged(list(range(100)), [70, 700])
+    values = score([deep], 100)
+    assert (values["hit@10"], values["hit@100"], values["recall@100"]) == (0, 1, 1 / 2)
+    assert values["precision@100"] == 1 / 100
+    assert values["mrr@10"] == 0
+
+
+@pytest.mark.parametrize("metric", ALL)
 @pytest.mark.parametrize("query", [NOTHING_FOUND, NO_ANSWER, Judged((), (1,)), Judged((), ())])
-def test_nothing_right_is_zero(metric, query: Judged) -> None:
+def test_nothing_right_is_zero(metric: Metric, query: Judged) -> None:
     assert metric(query, 10) == 0.0
 
 
-@pytest.mark.parametrize("metric", [hit, recall, precision, reciprocal_rank, ndcg])
-def test_ids_may_be_text(metric) -> None:
+@pytest.mark.parametrize("metric", ALL)
+def test_ids_may_be_text(metric: Metric) -> None:
     as_text = Judged([str(item) for item in QUERY.ranked], {str(item) for item in QUERY.correct})
     assert metric(as_text, 5) == metric(QUERY, 5)
 
@@ -86,7 +133,7 @@ def test_score_averages_over_all_queries_and_keeps_those_without_an_answer() -> 
         "hit@1", "hit@5", "hit@10", "mean_recall",
         "recall@1", "recall@5", "recall@10",
         "precision@1", "precision@5", "precision@10",
-        "mrr@10", "ndcg@10",
+        "mrr@10", "map@10", "ndcg@10",
     ]  # fmt: skip
     assert (scores["hit@1"], scores["hit@5"], scores["hit@10"]) == (1 / 4, 2 / 4, 2 / 4)
     assert scores["mean_recall"] == (1 / 4 + 2 / 4 + 2 / 4) / 3
@@ -98,7 +145,8 @@ def test_score_averages_over_all_queries_and_keeps_those_without_an_answer() -> 
 def test_shorter_lists_have_no_deeper_metrics() -> None:
     scores = score([Judged([1, 2, 3, 4, 5], (5,))], depth=5)
     assert list(scores) == [
-        "hit@1", "hit@5", "recall@1", "recall@5", "precision@1", "precision@5", "mrr@5", "ndcg@5",
+        "hit@1", "hit@5", "recall@1", "recall@5", "precision@1", "precision@5",
+        "mrr@5", "map@5", "ndcg@5",
     ]  # fmt: skip
 
 

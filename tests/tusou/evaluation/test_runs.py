@@ -1,10 +1,12 @@
 """Run files: what is read, and what is said about the rest."""
 
+import json
 from pathlib import Path
 
 import pytest
 
-from tusou.evaluation.runs import read_run
+from tusou.errors import BadDataset
+from tusou.evaluation.runs import Run, RunHeader, read_run, usable_run, write_run
 
 GOOD = (
     '{"query_id": 5, "query_text": "裙", "item_ids": [3, 1]}\n'
@@ -76,3 +78,63 @@ def test_every_problem_has_its_line(tmp_path: Path) -> None:
 def test_an_empty_file_has_no_rows(tmp_path: Path) -> None:
     (tmp_path / "run").write_bytes(b"")
     assert read_run(tmp_path / "run", top_k=10).rankings == {}
+
+
+HEADER = RunHeader(
+    bundle="0123456789abcdef",
+    model="demo",
+    index="Flat",
+    settings={"top_k": 2, "prompt": None},
+    made={"seconds": 1.5},
+)
+
+
+def test_a_run_file_comes_back_as_it_was_written(tmp_path: Path) -> None:
+    run = Run({}, {5: (3, 1), "裙": (1,), 6: ()}, scores={5: (0.5, 0.25)}, header=HEADER)
+    write_run(tmp_path / "run.jsonl", run)
+    back = read_run(tmp_path / "run.jsonl", top_k=10)  # only predictions have to be so deep
+    assert (back.rankings, back.scores) == (run.rankings, run.scores)
+    assert (back.header, back.problems, back.depth) == (HEADER, (), 2)
+    assert back.lines == {5: 2, "裙": 3, 6: 4}
+    first, second, *_ = (tmp_path / "run.jsonl").read_text("utf-8").splitlines()
+    assert json.loads(first)["tusou_run"] == 1
+    assert second == '{"query_id": 5, "item_ids": [3, 1], "scores": [0.5, 0.25]}'
+
+
+@pytest.mark.parametrize(
+    ("header", "where"),
+    [
+        ('{"tusou_run": 2, "bundle": null, "model": null, "index": null}', "tusou_run"),
+        ('{"tusou_run": 1, "model": null, "index": null}', "bundle"),
+        ('{"tusou_run": 1, "bundle": null, "model": null, "index": null, "k": 1}', "k"),
+    ],
+)
+def test_a_header_is_right_or_refused(tmp_path: Path, header: str, where: str) -> None:
+    (tmp_path / "run").write_text(header + "\n" + GOOD)
+    said = f"the header of a run file has a wrong value at {where}"
+    assert read_run(tmp_path / "run").problems == ((1, said),)
+
+
+def test_problems_of_a_run_file_count_its_header(tmp_path: Path) -> None:
+    rows = [
+        '{"query_id": 1, "item_ids": [1, 2], "scores": [1]}',
+        '{"query_id": 2, "item_ids": [1], "scores": [true]}',
+        '{"query_id": 3, "item_ids": [1], "scores": [1e999]}',
+        '{"query_id": 1, "item_ids": [1]}',
+    ]
+    (tmp_path / "run").write_text("\n".join([HEADER.model_dump_json(), *rows]))
+    with pytest.raises(BadDataset) as raised:
+        usable_run(tmp_path / "run")
+    assert str(raised.value).replace(f"{tmp_path}/", "").split("\n  ") == [
+        "run is no usable run; problems: 4",
+        "run:2: query 1: scores must be 2 finite numbers",
+        "run:3: query 2: scores must be 1 finite numbers",
+        "run:4: query 3: scores must be 1 finite numbers",
+        "run:5: query 1 again, first on line 2",
+    ]
+
+
+@pytest.mark.parametrize("name", ["image_id", "item_id"])
+def test_pictures_may_ask_for_texts(tmp_path: Path, name: str) -> None:
+    (tmp_path / "run").write_text(f'{{"{name}": 5, "text_ids": [3, 1]}}\n')
+    assert read_run(tmp_path / "run").rankings == {5: (3, 1)}

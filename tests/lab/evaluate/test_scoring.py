@@ -10,17 +10,24 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from lab.cli import evaluate as command
-from lab.evaluate import evaluate
+from lab.evaluate.cli import evaluate as command
+from lab.evaluate.scoring import Evaluation
+from lab.evaluate.scoring import evaluate as score
 from tusou.errors import BadDataset
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 DATA = ROOT.parent / "shared" / "data"
 known_answers = pytest.mark.skipif(
     not DATA.is_dir(), reason=f"no real data beside the checkout ({DATA})"
 )
 
 Write = Callable[[str, list[object]], Path]
+
+
+def evaluate(
+    source: Path, answers: Path, pool: Path | None = None, top_k: int | None = None
+) -> Evaluation:
+    return score(source, answers, pool, top_k=top_k).evaluation
 
 
 @pytest.fixture
@@ -209,10 +216,10 @@ def test_the_table(write: Write) -> None:
     result = run_command(write("pred.jsonl", found), "--answers", answers)
     assert result.exit_code == 0
     assert result.stdout.splitlines()[:4] == [
-        "hit@1           33.33 %",
-        "hit@5           66.67 %",
-        "hit@10          66.67 %",
-        "mean_recall     55.56 %",
+        "hit@1           33.33 %     0.00 .. 100.00",
+        "hit@5           66.67 %     0.00 .. 100.00",
+        "hit@10          66.67 %     0.00 .. 100.00",
+        "mean_recall     55.56 %     0.00 ..  88.89",
     ]
     assert result.stdout.splitlines()[-1] == "3 queries, 0 of them without an answer"
 
@@ -230,8 +237,16 @@ def test_as_json(write: Write) -> None:
             "recall@1": 100.0,
             "precision@1": 100.0,
             "mrr@1": 100.0,
+            "map@1": 100.0,
             "ndcg@1": 100.0,
         },
+        "interval": {
+            name: [100.0, 100.0]
+            for name in ("hit@1", "recall@1", "precision@1", "mrr@1", "map@1", "ndcg@1")
+        },
+        "direction": "text_to_image",
+        "index_recall": None,
+        "run": None,
     }
 
 

@@ -1,0 +1,1 @@
+"""Score what a search found against the answers."""

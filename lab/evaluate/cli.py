@@ -1,0 +1,80 @@
+"""`tusou evaluate`: parses, scores, prints."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tusou.commands import plain_errors, print_json
+
+if TYPE_CHECKING:
+    from lab.evaluate.scoring import Evaluation
+
+
+def evaluate(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            help="Predictions, a run file or TREC run; or a bundle, to search.", exists=True
+        ),
+    ],
+    answers: Annotated[
+        Path,
+        typer.Option(
+            help="Query file with the correct items, or TREC qrels.", exists=True, dir_okay=False
+        ),
+    ],
+    pool: Annotated[
+        Path | None,
+        typer.Option(help="Picture file or bundle that was searched; checks the ids.", exists=True),
+    ] = None,
+    top_k: Annotated[
+        int | None,
+        typer.Option(min=1, max=1000, help="Items each row must hold; 10, or a run's own depth."),
+    ] = None,
+    save: Annotated[
+        list[Path] | None,
+        typer.Option(help="File to write: .jsonl a run, .trec a TREC run, .qrels the answers."),
+    ] = None,
+    interpret: Annotated[
+        bool,
+        typer.Option("--interpret", help="Of a bundle: understand negations, as the page does."),
+    ] = False,
+    cache: Annotated[
+        Path | None, typer.Option(help="Folder that keeps queries' embeddings.", file_okay=False)
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace files to --save.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
+) -> None:
+    """Score what a search found against the answers, in percent with 95 % intervals."""
+    from lab.evaluate.live import LiveSpec
+    from lab.evaluate.saving import check_outputs
+    from lab.evaluate.saving import save as save_as
+    from lab.evaluate.scoring import DEPTH
+    from lab.evaluate.scoring import evaluate as score
+    from tusou.progress import progress
+
+    with plain_errors(), progress() as watcher:
+        check_outputs(save or [], force=force)
+        spec = LiveSpec(top_k or DEPTH, interpret, cache)
+        scored = score(source, answers, pool, spec, top_k=top_k, watcher=watcher)
+        for path in save or []:
+            save_as(path, scored.run, scored.answers)
+    if as_json:
+        print_json(asdict(scored.evaluation))
+    else:
+        _print_table(scored.evaluation)
+
+
+def _print_table(found: "Evaluation") -> None:
+    for name, percent in found.percent.items():
+        low, high = found.interval[name]
+        typer.echo(f"{name:<14}{percent:7.2f} %   {low:6.2f} .. {high:6.2f}")
+    typer.echo(f"{found.queries} queries, {found.without_answer} of them without an answer")
+    if found.index_recall:
+        typer.echo("\nThe approximate index beside exact search:")
+        for name, percent in found.index_recall.items():
+            typer.echo(f"{name:<18}{percent:7.2f} %")
+    if found.answers_outside_pool:
+        typer.echo(f"{found.answers_outside_pool} correct items are not in the pool", err=True)

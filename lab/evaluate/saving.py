@@ -1,0 +1,41 @@
+"""Write what was scored in the format that the file's name asks for."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tusou.errors import InvalidRequest, OutputExists
+from tusou.evaluation import trec
+from tusou.evaluation.answers import Answers
+from tusou.evaluation.runs import Run, RunHeader, format_run
+from tusou.files import write_file
+
+# The formats by the end of the file's name.
+SUFFIXES = (".jsonl", ".trec", ".qrels")
+
+
+def check_outputs(outputs: Sequence[Path], *, force: bool) -> None:
+    """Refuse, before any work, what could not be written after it."""
+    for path in outputs:
+        if path.suffix not in SUFFIXES:
+            raise InvalidRequest(
+                f"--save {path}: end the name with .jsonl (a run file), .trec (a TREC run) or "
+                ".qrels (the answers as TREC judgments)"
+            )
+        if path.exists() and not force:
+            raise OutputExists(f"{path} exists; give --force to replace it, or another --save")
+
+
+def save(path: Path, run: Run, answers: Answers) -> None:
+    """Write a run file (.jsonl), a TREC run (.trec), or the answers as TREC judgments (.qrels)."""
+    header = run.header or RunHeader(
+        bundle=None, model=None, index=None, direction=answers.direction
+    )
+    rankings = {row.query_id: run.rankings[row.query_id] for row in answers.rows}
+    ordered = Run(run.lines, rankings, scores=run.scores, header=header)
+    if path.suffix == ".jsonl":
+        text = format_run(ordered)
+    elif path.suffix == ".trec":
+        text = trec.format_run(rankings, run.scores, header.bundle or "tusou")
+    else:
+        text = trec.format_qrels({row.query_id: row.grades or {} for row in answers.rows})
+    write_file(path, text.encode())

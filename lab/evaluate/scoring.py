@@ -1,0 +1,116 @@
+"""Score a run, or what a bundle finds, against the answers that fit it."""
+
+from collections.abc import Mapping, Set
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lab.evaluate.checks import mismatches, pool_ids, refuse, unanswered, wrong_items
+from lab.evaluate.live import LiveSpec, search_bundle
+from tusou.errors import BadDataset
+from tusou.evaluation.answers import Answers, alike, judge, read_answers
+from tusou.evaluation.bootstrap import intervals
+from tusou.evaluation.metrics import Values, means, per_query
+from tusou.evaluation.runs import Direction, Run, read_run
+from tusou.progress import Watcher
+from tusou.types import ItemId
+
+# How many items a row of predictions holds, and a bundle is asked for, unless told.
+DEPTH = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What a run scored."""
+
+    queries: int
+    without_answer: int  # queries whose list of correct items is empty: they score zero
+    answers_outside_pool: int | None  # correct items no search can find; None without a pool
+    top_k: int
+    direction: Direction
+    percent: dict[str, float]  # metric name -> value
+    interval: dict[str, tuple[float, float]]  # metric name -> 95 % interval, percent
+    index_recall: dict[str, float] | None  # of a bundle's approximate index, percent
+    run: dict[str, Any] | None  # the header: bundle, model, index, settings
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """An evaluation, and what it was made from."""
+
+    evaluation: Evaluation
+    run: Run
+    answers: Answers
+    values: Mapping[str, Values]  # metric name -> a share for each query, in the answers' order
+
+
+def evaluate(
+    source: Path,
+    answers: Path,
+    pool: Path | None = None,
+    spec: LiveSpec | None = None,
+    *,
+    top_k: int | None = None,
+    watcher: Watcher | None = None,
+) -> Scored:
+    """Score `source`, a bundle or a file of ranked lists, against `answers`.
+
+    Predictions must hold exactly `top_k` items a row (10 unless told); a run file or TREC run is
+    scored as deep as it goes, or to `top_k`; a bundle is searched by `spec`. `pool` is the
+    picture file or the bundle that was searched. Raises BadDataset with every problem of all
+    files at once, each with file and line.
+    """
+    if source.is_dir():
+        asked = read_answers(answers)
+        refuse([*unanswered(asked)])
+        searched = search_bundle(source, asked, spec or LiveSpec(top_k or DEPTH), watcher)
+        return _scored(searched.run, asked, pool_ids(source), top_k, searched.index_recall)
+    run = read_run(source, top_k or DEPTH)
+    problems = [f"{source}:{line}: {problem}" for line, problem in run.problems]
+    judged = Answers(answers, ())
+    try:
+        judged = read_answers(answers)
+    except BadDataset as error:
+        problems.append(str(error))
+    else:
+        run, judged = alike(run, judged)
+        problems += unanswered(judged)
+        problems += mismatches(run, source, judged)
+    in_pool = None if pool is None else pool_ids(pool)
+    if in_pool is not None and judged.textual:
+        in_pool = set(map(str, in_pool))
+    problems += wrong_items(run, source, judged.correct, in_pool)
+    refuse(problems)
+    return _scored(run, judged, in_pool, top_k)
+
+
+def percent(shares: Mapping[str, float]) -> dict[str, float]:
+    """Turn shares into percent."""
+    return {name: 100 * value for name, value in shares.items()}
+
+
+def _scored(
+    run: Run,
+    answers: Answers,
+    in_pool: Set[ItemId] | None,
+    top_k: int | None,
+    index_recall: dict[str, float] | None = None,
+) -> Scored:
+    depth = min(top_k or run.depth, run.depth) or DEPTH
+    values = per_query(judge(run, answers), depth)
+    evaluation = Evaluation(
+        queries=len(answers.rows),
+        without_answer=sum(not any(_positive(row.grades)) for row in answers.rows),
+        answers_outside_pool=None if in_pool is None else len(answers.correct - in_pool),
+        top_k=depth,
+        direction=answers.direction,
+        percent=percent(means(values)),
+        interval={name: (100 * low, 100 * high) for name, (low, high) in intervals(values).items()},
+        index_recall=percent(index_recall) if index_recall else None,
+        run=run.header.model_dump() if run.header else None,
+    )
+    return Scored(evaluation, run, answers, values)
+
+
+def _positive(grades: Mapping[ItemId, int] | None) -> list[bool]:
+    return [grade > 0 for grade in (grades or {}).values()]

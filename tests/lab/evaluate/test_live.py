@@ -1,0 +1,130 @@
+"""Evaluating a bundle: what is measured is what the pipeline answers."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from indexer.build import BuildSpec, build
+from lab.evaluate.live import LiveSpec, search_bundle
+from lab.evaluate.scoring import evaluate
+from tusou.asks import Ask, TextPart
+from tusou.errors import BadDataset, InvalidRequest
+from tusou.evaluation.answers import Answers, Asked, read_answers
+from tusou.negation import REFUSED_WEIGHT
+from tusou.progress import Nobody
+from tusou.search import SearchPipeline
+
+
+@pytest.fixture(scope="module")
+def bundle(pool: Path, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("bundle") / "b"
+    build(BuildSpec(pool, str(tiny_model), "IVF8,Flat", workers=1), root, Nobody())
+    return root
+
+
+@pytest.fixture(scope="module")
+def pipeline(bundle: Path) -> SearchPipeline:
+    return SearchPipeline.open(bundle)
+
+
+def asking(*texts: str | None) -> Answers:
+    rows = (Asked(line, 70 + line, text, {1000: 1}) for line, text in enumerate(texts, start=1))
+    return Answers(Path("asked.jsonl"), tuple(rows))
+
+
+def test_it_finds_what_the_pipeline_finds(
+    bundle: Path, queries: Path, pipeline: SearchPipeline
+) -> None:
+    asked = read_answers(queries)
+    run = search_bundle(bundle, asked, LiveSpec(7)).run
+    answers = pipeline.search([row.text or "" for row in asked.rows], [7] * len(asked.rows))
+    for row, hits in zip(asked.rows, answers.hits, strict=True):
+        assert run.rankings[row.query_id] == hits.item_ids
+        np.testing.assert_allclose(run.scores[row.query_id], hits.scores, atol=1e-6)
+    header = run.header
+    assert header is not None
+    assert (header.bundle, header.model) == (pipeline.bundle.version, "tiny.pt")
+    assert header.index == f"IVF8,Flat {pipeline.bundle.manifest.index.tuning}"
+    assert header.settings == {
+        "top_k": 7,
+        "interpret": False,
+        "prompt": None,
+        "precision": pipeline.precision,
+    }
+    assert {"date", "machine", "tusou", "seconds"} == header.made.keys()
+
+
+def test_its_figures_are_those_of_the_run(bundle: Path, queries: Path, tmp_path: Path) -> None:
+    scored = evaluate(bundle, queries, spec=LiveSpec(20))
+    assert (scored.evaluation.top_k, scored.evaluation.answers_outside_pool) == (20, 0)
+    assert scored.evaluation.run is not None
+    predictions = tmp_path / "pred.jsonl"
+    rows = [{"query_id": query, "item_ids": items} for query, items in scored.run.rankings.items()]
+    predictions.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    again = evaluate(predictions, queries, bundle, top_k=20).evaluation
+    assert (again.percent, again.interval) == (
+        scored.evaluation.percent,
+        scored.evaluation.interval,
+    )
+
+
+def test_index_recall_is_beside_exact_search(
+    bundle: Path, queries: Path, pipeline: SearchPipeline
+) -> None:
+    asked = read_answers(queries)
+    searched = search_bundle(bundle, asked, LiveSpec(10))
+    texts = pipeline.embed([row.text or "" for row in asked.rows]).vectors
+    best = np.argsort(-(texts @ np.asarray(pipeline.bundle.vectors).T), axis=1, kind="stable")
+    for k in (1, 10):
+        shared = [
+            len(set((1000 + truth[:k]).tolist()) & set(searched.run.rankings[row.query_id][:k])) / k
+            for row, truth in zip(asked.rows, best, strict=True)
+        ]
+        assert searched.index_recall is not None
+        assert searched.index_recall[f"index_recall@{k}"] == pytest.approx(np.mean(shared))
+
+
+def test_negations_are_understood_when_asked(bundle: Path, pipeline: SearchPipeline) -> None:
+    asked = asking("不带碎花的裙子", "红色连衣裙")
+    literal = search_bundle(bundle, asked, LiveSpec(5)).run
+    understood = search_bundle(bundle, asked, LiveSpec(5, interpret=True)).run
+    ask = Ask((TextPart("裙子"), TextPart("碎花", -REFUSED_WEIGHT)), 5)
+    (hits,) = pipeline.answer([ask]).hits
+    assert understood.rankings[71] == hits.item_ids  # type: ignore[union-attr]
+    assert literal.scores[71] != understood.scores[71]
+    assert literal.scores[72] == understood.scores[72]
+
+
+def test_kept_embeddings_are_used_again(bundle: Path, tmp_path: Path) -> None:
+    spec = LiveSpec(5, cache=tmp_path / "kept")
+    asked = asking("红色连衣裙", "男士皮鞋")
+    first = search_bundle(bundle, asked, spec).run
+    (kept,) = (tmp_path / "kept").iterdir()
+    assert search_bundle(bundle, asked, spec).run.rankings == first.rankings
+    np.save(kept, np.load(kept)[::-1])
+    swapped = search_bundle(bundle, asked, spec).run
+    assert swapped.rankings == {71: first.rankings[72], 72: first.rankings[71]}
+    search_bundle(bundle, asking("红色连衣裙"), spec)
+    assert len(list((tmp_path / "kept").iterdir())) == 2
+
+
+def test_what_a_service_would_refuse_is_told_at_once(bundle: Path) -> None:
+    with pytest.raises(BadDataset) as raised:
+        search_bundle(bundle, asking("裙", " ", "长" * 600, None), LiveSpec())
+    first, *problems = str(raised.value).split("\n  ")
+    assert first == "nothing was searched; problems: 3"
+    assert [line.partition(": ")[0] for line in problems] == [f"asked.jsonl:{n}" for n in (2, 3, 4)]
+
+
+def test_a_small_pool_is_not_asked_for_more_than_it_has(bundle: Path) -> None:
+    with pytest.raises(InvalidRequest, match="holds 300 items"):
+        search_bundle(bundle, asking("裙"), LiveSpec(301))
+
+
+def test_queries_without_answers_are_not_scored(bundle: Path, tmp_path: Path) -> None:
+    path = tmp_path / "asked.jsonl"
+    path.write_text('{"query_id": 1, "query_text": "裙"}\n')
+    with pytest.raises(BadDataset, match=r"asked.jsonl:1: query 1 has no item_ids"):
+        evaluate(bundle, path)
