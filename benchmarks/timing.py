@@ -3,20 +3,24 @@
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from itertools import chain
 
 Work = Callable[[], object]
 
 
 def compare(
-    ways: Mapping[str, Work], baseline: str, rounds: int, items: int = 1
+    ways: Mapping[str, Work], baseline: str, rounds: int, items: int = 1, at_once: int = 1
 ) -> dict[str, object]:
-    """Time every way once a round, after one round that does not count; give medians per item."""
+    """Time every way once a round, after one round that does not count; give medians per item.
+
+    With `at_once` a way's turn is so many calls, each of them timed.
+    """
     for work in ways.values():
         work()
     wall: dict[str, list[float]] = {name: [] for name in ways}
     processor: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(rounds):
-        for name, work in ways.items():
+        for name, work in chain.from_iterable([way] * at_once for way in ways.items()):
             started = time.perf_counter(), time.process_time()
             work()
             wall[name].append(time.perf_counter() - started[0])

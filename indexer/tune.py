@@ -107,7 +107,14 @@ def _factories(count: int, dim: int, wanted: Wanted) -> list[str]:
         small = count * dim * 4 <= _CACHED_BYTES
         if small or wanted.on_gpu or dim % 8:
             return ["Flat"]
-        return [f"PQ{dim // share}x4fs,RFlat" for share in (8, 4, 2)]
+        quarter, half = dim // 4, dim // 2
+        return [
+            f"PCAR{quarter},PQ{dim // 8}x4fs,RFlat",
+            f"PCAR{quarter},PQ{quarter}x4fs,RFlat",
+            f"PCAR{half},PQ{quarter}x4fs,RFlat",
+            f"PQ{quarter}x4fs,RFlat",
+            f"PQ{half}x4fs,RFlat",
+        ]
     lists = int(2 ** round(log2(4 * sqrt(count))))  # FAISS's own advice
     plain = f"IVF{lists},Flat"
     return [plain] if wanted.on_gpu or dim % 8 else [f"IVF{lists},PQ{dim // 4}x4fs,RFlat", plain]
@@ -151,8 +158,11 @@ def _bytes_read(factory: str, tuning: str, count: int, dim: int) -> float:
     numbers = {name: int(value) for name, value in re.findall(r"(\w+)=(\d+)", tuning)}
     codes = re.search(r"PQ(\d+)x4", factory)
     item = int(codes[1]) / 2 if codes else vector
+    projected = re.search(r"PCAR(\d+)", factory)
+    width = int(projected[1]) if projected else dim
     lists = re.search(r"IVF(\d+)", factory)
-    share, table = 1.0, 0
+    share, table = 1.0, vector * width if projected else 0
     if lists:
-        share, table = min(1, numbers["nprobe"] / int(lists[1])), int(lists[1]) * vector
+        share = min(1, numbers["nprobe"] / int(lists[1]))
+        table += int(lists[1]) * width * 4
     return table + count * share * item + numbers.get("k_factor_rf", 0) * K * vector * _SCATTERED

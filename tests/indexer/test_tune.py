@@ -9,7 +9,9 @@ import pytest
 from indexer import probes, tune
 from indexer.probes import PROBE_TEXTS, Judge
 from indexer.tune import Wanted, build_index
+from tusou.config import FaissSpec
 from tusou.errors import InvalidRequest
+from tusou.indexes import create_index
 from tusou.types import Vectors
 
 DIM = 64
@@ -47,7 +49,8 @@ def test_a_small_pool_stays_plain() -> None:
 def test_a_structured_pool_is_searched_by_codes_and_refined() -> None:
     vectors = structured(3000, 1)
     built = build_index(vectors, Wanted(), texts)
-    assert built.spec.factory in {"PQ8x4fs,RFlat", "PQ16x4fs,RFlat", "PQ32x4fs,RFlat"}
+    assert built.spec.factory in tune._factories(*vectors.shape, Wanted())
+    assert built.spec.factory.startswith("PCAR16,")  # six directions: a projection keeps them all
     assert built.index_recall is not None
     assert built.index_recall >= tune.EXACT_RECALL
     assert built.index.exact_scores
@@ -104,10 +107,17 @@ def test_an_index_without_parameters_is_measured_as_it_is() -> None:
     assert 0.8 < (built.index_recall or 0) < 1
 
 
+def test_of_items_equally_near_any_counts_as_found() -> None:
+    vectors = np.repeat(directions(200, 1), 11, axis=0)
+    found = create_index(FaissSpec("Flat"), DIM)
+    found.add(np.arange(len(vectors))[::-1].copy(), vectors[::-1].copy())
+    assert Judge(vectors, vectors[:50]).recall(found) == 1
+
+
 def test_exact_search_in_blocks_is_exact(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probes, "_BLOCK", 128)
     vectors, asked = directions(1000, 1), directions(20, 2)
-    found = np.take_along_axis(asked @ vectors.T, probes._exact(vectors, asked), axis=1)
+    found = np.take_along_axis(asked @ vectors.T, probes._exact(vectors, asked).ids, axis=1)
     expected = np.sort(asked @ vectors.T, axis=1)[:, :-11:-1]
     np.testing.assert_allclose(found, expected, atol=1e-6)
 

@@ -15,8 +15,8 @@ from tusou.errors import CorruptBundle, InvalidRequest
 from tusou.indexes.base import best_first
 from tusou.types import Ids, Neighbors, Vectors
 
-# Codes stored instead of vectors, unless the factory ends by re-scoring on the vectors.
-_QUANTISED = re.compile(r"PQ|SQ|LSH|RQ|LSQ|RaBitQ|ZnLattice|ITQ")
+# Codes or shadows stored instead of vectors, unless the factory ends by re-scoring on the vectors.
+_QUANTISED = re.compile(r"PQ|SQ|LSH|RQ|LSQ|RaBitQ|ZnLattice|ITQ|PCA|RR\d")
 _REFINED = re.compile(r"(RFlat|Refine\(Flat\))$")
 _CPU_ONLY = re.compile(r"fs|HNSW|RFlat|Refine")  # no GPU index of FAISS is made from these
 # A refined index compares a multiple of k candidates exactly; what it finds for fewer items than
@@ -78,6 +78,7 @@ class FaissIndex:
     def add(self, ids: Ids, vectors: Vectors) -> None:
         """Store vectors under new ids; the first vectors train an index that needs training."""
         if not self._index.is_trained:
+            _train_projection(self._index, vectors)
             self._index.train(vectors)
         self._index.add_with_ids(vectors, ids)
 
@@ -89,9 +90,12 @@ class FaissIndex:
         if (missing := k - ids.shape[1]) > 0:
             ids = np.pad(ids, ((0, 0), (0, missing)), constant_values=-1)
             scores = np.pad(scores, ((0, 0), (0, missing)))
-        scores[ids == -1] = -np.inf
-        found = best_first(ids, scores)
-        return Neighbors(found.ids[:, :k], found.scores[:, :k])
+        if (ids[:, -1] < 0).any():
+            scores[ids == -1] = -np.inf
+        if not (scores[:, :-1] > scores[:, 1:]).all():  # sorted as they come, but for equals
+            found = best_first(ids, scores)
+            ids, scores = found.ids, found.scores
+        return Neighbors(ids[:, :k], scores[:, :k])
 
     def save(self, path: Path) -> None:
         """Write the index to one file in FAISS's format."""
@@ -112,6 +116,23 @@ class FaissIndex:
 def gpu_count() -> int:
     """Count the GPUs this build of FAISS can use: 0 for faiss-cpu."""
     return int(faiss.get_num_gpus()) if hasattr(faiss, "StandardGpuResources") else 0
+
+
+def _train_projection(index: faiss.Index, vectors: Vectors) -> None:
+    """Train a PCA that comes first, and keep it from centring: that changes inner products.
+
+    FAISS would subtract the mean from items and queries alike, which takes from each item's score
+    a part of its own. Without it a PCA still keeps the directions in which items differ.
+    """
+    while not isinstance(index, faiss.IndexPreTransform):
+        inner = getattr(index, "base_index", None) or getattr(index, "index", None)
+        if inner is None:
+            return
+        index = faiss.downcast_index(inner)
+    first = faiss.downcast_VectorTransform(index.chain.at(0))  # type: ignore[attr-defined]
+    if isinstance(first, faiss.PCAMatrix):
+        first.train(vectors)
+        first.have_bias = False
 
 
 def _brief(error: RuntimeError) -> str:

@@ -20,7 +20,11 @@ ENGINES = [
     pytest.param((FaissSpec("HNSW16", "efSearch=64"), 0.95, True), id="faiss-hnsw"),
     pytest.param((FaissSpec("SQ8,RFlat", "k_factor_rf=4"), 1.0, True), id="faiss-refined"),
     pytest.param((FaissSpec("PQ16x4fs,RFlat", "k_factor_rf=16"), 0.99, True), id="fast-scan"),
+    pytest.param(
+        (FaissSpec("PCAR32,PQ16x4fs,RFlat", "k_factor_rf=16"), 0.99, True), id="projected"
+    ),
     pytest.param((FaissSpec("SQ8"), 0.9, False), id="faiss-quantised"),
+    pytest.param((FaissSpec("PCA24,Flat"), 0.3, False), id="faiss-projected"),
 ]
 
 
@@ -97,6 +101,17 @@ def test_survives_a_round_trip(case: Case, tmp_path: Path) -> None:
     np.testing.assert_array_equal(before.ids, after.ids)
     np.testing.assert_array_equal(before.scores, after.scores)
     assert (len(loaded), loaded.dim, loaded.exact_scores) == (COUNT, DIM, exact)
+
+
+def test_a_projection_does_not_centre() -> None:
+    """Vectors that share a direction, as embeddings do, keep their order under a full PCA."""
+    vectors = STORED + 3 * STORED[0]
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    index = create_index(FaissSpec(f"PCA{DIM},Flat"), DIM)
+    index.add(IDS, vectors)
+    found = index.search(vectors[:40], K)
+    expected = np.sort(vectors[:40] @ vectors.T, axis=1)[:, : -K - 1 : -1]
+    np.testing.assert_allclose(found.scores, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("spec", [ExactSpec(), FaissSpec("Flat")], ids=["exact", "faiss"])
