@@ -29,9 +29,9 @@ def compare(
     busy = {name: 1000 * statistics.median(times) / items for name, times in processor.items()}
     return {
         name: {
-            "ms_each": round(each[name], 3),
-            "ms_each_fastest": round(1000 * min(wall[name]) / items, 3),
-            "processor_ms_each": round(busy[name], 3),
+            "ms_each": round(each[name], 4),
+            "ms_each_fastest": round(1000 * min(wall[name]) / items, 4),
+            "processor_ms_each": round(busy[name], 4),
             "times_faster": round(each[baseline] / each[name], 2),
         }
         for name in ways
