@@ -94,7 +94,7 @@ class SearchPipeline:
         bundle = Bundle.open(root)
         bundle.verify()
         manifest = bundle.manifest
-        weights = _find_weights(manifest, model or manifest.model.location)
+        weights = weights_of(manifest, model or manifest.model.location)
         encoder = load_text_encoder(weights, device, manifest.prompt, precision)
         pipeline = cls(
             bundle, weights, device, encoder, image_precision=precision, remember=remember
@@ -149,7 +149,7 @@ class SearchPipeline:
     def load_image_tower(self) -> None:
         """Load what `see` needs; IncompatibleBundle when the weights' file has changed."""
         manifest = self.bundle.manifest
-        weights = _find_weights(manifest, str(self._weights.path))
+        weights = weights_of(manifest, str(self._weights.path))
         encoder = load_image_encoder(weights, self._device, self._image_precision)
         if (encoder.dim, encoder.image_size) != (manifest.model.dim, manifest.model.image_size):
             raise IncompatibleBundle(f"{self.bundle.folder}: not the image tower of its manifest")
@@ -270,7 +270,8 @@ def _finite(vectors: Vectors) -> Vectors:
     return vectors
 
 
-def _find_weights(manifest: Manifest, place: str) -> Weights:
+def weights_of(manifest: Manifest, place: str) -> Weights:
+    """Find the weights that made a bundle where they are said to be; else IncompatibleBundle."""
     made = manifest.model
     try:
         weights = find_weights(place)
