@@ -68,6 +68,7 @@ lock: $(filter .venv-uv/bin/uv,$(UV))  ## resolve the lock files again (UPGRADE=
 	$(LOCK) pyproject.toml --extra dev --output-file requirements/dev.txt
 	$(SAME) --extra cpu --output-file requirements/cpu.txt
 	$(SAME) --extra gpu --output-file requirements/gpu.txt
+	$(SAME) --extra otel --output-file requirements/otel.txt
 	$(SAME) --output-file requirements/client.txt
 
 LOCK = $(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-annotate \

@@ -1,5 +1,6 @@
 """The application as a function of its engine."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
@@ -15,6 +16,7 @@ from service.limits import RequestLimits
 from service.routes import embeddings, health, items, page, search
 from service.routes.state import State
 from service.schemas import BatchRequest, EmbeddingRequest, Problem, SearchRequest
+from service.timeline import Tracer
 from tusou import __version__
 
 EngineFactory = Callable[[], AbstractAsyncContextManager[Engine]]
@@ -26,6 +28,7 @@ def create_app(
     *,
     keys: ApiKeys | None = None,
     docs: bool = True,
+    tracer: Tracer | None = None,
 ) -> FastAPI:
     """Build an app around an engine; tests pass a small one, `server` the real one."""
 
@@ -33,6 +36,8 @@ def create_app(
     async def lifespan(_: FastAPI) -> AsyncIterator[State]:
         async with make_engine() as engine:
             yield {"engine": engine}
+        if tracer:
+            await asyncio.to_thread(tracer.close)
 
     app = FastAPI(
         title="Tusou",
@@ -43,13 +48,15 @@ def create_app(
         redoc_url=None,
         openapi_url="/openapi.json" if docs else None,
         redirect_slashes=False,
+        # Its own telemetry records messages of errors, which may hold what was asked.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     for module in (search, embeddings, items, health, page):
         app.include_router(module.router)
     if docs:
         app.include_router(page.docs_router())
     app.mount("/static", page.static)
-    app.add_middleware(FrontDoor, limits=limits, keys=keys)
+    app.add_middleware(FrontDoor, limits=limits, keys=keys, tracer=tracer)
     errors.install(app)
     _describe_by_hand(app)
     return app

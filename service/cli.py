@@ -54,5 +54,6 @@ def serve(
     logs.configure(settings.log_level)
     with plain_errors():
         keys = ApiKeys.read(settings.api_keys) if settings.api_keys else None
-        code = server.serve(settings, wiring.make_engine(settings), keys)
+        engine, tracer = wiring.make_engine(settings), wiring.make_tracer(settings)
+        code = server.serve(settings, engine, keys, tracer)
     server.leave(code)

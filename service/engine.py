@@ -5,29 +5,22 @@ import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Self, TypeAlias, TypeVar
+from time import perf_counter
+from typing import Self, TypeVar
 
+from service.batches import Failed, Found, Job, Result, TextVector, answer_batch
 from service.batching import BatchLimits, MicroBatcher
 from service.faults import Halving, is_out_of_memory, is_sticky
 from service.metrics import Metrics
 from service.served import Pipeline, ServedBundle, Source
 from service.sight import ImageState, PicturePolicy, Sight
-from tusou.answers import Hits
+from service.timeline import mark_batches
 from tusou.asks import Ask, VectorPart
-from tusou.errors import InsufficientMemory, NotReady, TusouError
-from tusou.types import Vectors
+from tusou.errors import InsufficientMemory, NotReady
 
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """One query's answer, and the version of the index that gave it."""
-
-    hits: Hits
-    version: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,27 +34,6 @@ class Reloaded:
     def changed(self) -> bool:
         """Tell a swap from a bundle that was current already."""
         return self.version != self.previous
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class TextVector:
-    """One text's unit vector, and how many tokens of it were read."""
-
-    vector: Vectors  # (d,)
-    tokens: int
-    version: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Failed:
-    """One query that cannot be answered, in a batch that can."""
-
-    error: TusouError
-    version: str
-
-
-_Job: TypeAlias = Ask | str  # a text is a job to encode it
-_Result: TypeAlias = Found | TextVector | _Failed
 
 
 class Engine:
@@ -79,7 +51,7 @@ class Engine:
         self.metrics = Metrics()
         self._source = source
         self._pipeline: Pipeline | None = None
-        self._batcher = MicroBatcher[_Job, _Result](
+        self._batcher = MicroBatcher[Job, Result](
             Halving(self._run, self._release), limits, is_sticky
         )
         self._loader = ThreadPoolExecutor(1, thread_name_prefix="loader")
@@ -145,7 +117,7 @@ class Engine:
         """Answer in order, all from one version; the first error of one ask is the error of all."""
         results = await self._of_one_version(asks, deadline)
         for one in results:
-            if isinstance(one, _Failed):
+            if isinstance(one, Failed):
                 raise one.error
         return [one for one in results if isinstance(one, Found)]
 
@@ -158,8 +130,9 @@ class Engine:
         """Encode a picture, given as its bytes or in base64; BadImage, or Unavailable."""
         return await self._sight.see(picture, deadline)
 
-    async def _of_one_version(self, jobs: Sequence[_Job], deadline: float) -> list[_Result]:
+    async def _of_one_version(self, jobs: Sequence[Job], deadline: float) -> list[Result]:
         self._current()
+        asked = perf_counter()
         try:
             results = await self._batcher.all(jobs, deadline)
             while len({one.version for one in results}) > 1:  # a reload came between two batches
@@ -167,6 +140,7 @@ class Engine:
         except asyncio.CancelledError:
             self.metrics.cancelled.inc()
             raise
+        mark_batches(asked, (one.run for one in results))
         return results
 
     async def reload(self) -> Reloaded:
@@ -226,28 +200,6 @@ class Engine:
             raise NotReady("The service is loading its index; try again shortly.")
         return self._pipeline
 
-    def _run(self, jobs: list[_Job]) -> list[_Result]:
+    def _run(self, jobs: list[Job]) -> list[Result]:
         """Do one batch, in the batcher's thread; a swap meanwhile is for the next."""
-        pipeline = self._current()
-        version = pipeline.bundle.version
-        asks = [job for job in jobs if isinstance(job, Ask)]
-        texts = [job for job in jobs if isinstance(job, str)]
-        found: list[_Result] = []
-        if asks:
-            answers = pipeline.answer(asks)
-            self.metrics.observe_batch(len(asks), answers)
-            found = [
-                _Failed(one, version) if isinstance(one, TusouError) else Found(one, version)
-                for one in answers.hits
-            ]
-        vectors = _encode(pipeline, texts) if texts else []
-        left, right = iter(found), iter(vectors)
-        return [next(left) if isinstance(job, Ask) else next(right) for job in jobs]
-
-
-def _encode(pipeline: Pipeline, texts: list[str]) -> list[TextVector]:
-    embedded = pipeline.embed(texts)
-    return [
-        TextVector(vector, tokens, pipeline.bundle.version)
-        for vector, tokens in zip(embedded.vectors, embedded.tokens, strict=True)
-    ]
+        return answer_batch(self._current(), jobs, self.metrics)

@@ -13,6 +13,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from service.engine import Engine
 from service.errors import Internal, Refusal, known, problem
+from service.timeline import Tracer
 from tusou.errors import TusouError
 
 _log = logging.getLogger(__name__)
@@ -41,16 +42,19 @@ class ClientLeft(Exception):
 class Exchange:
     """One request and its answer: identity, status, time."""
 
-    def __init__(self, scope: Scope, send: Send) -> None:
-        self._started = perf_counter()
+    def __init__(self, scope: Scope, send: Send, tracer: Tracer | None = None) -> None:
+        self.started = perf_counter()
         self.status = 0
         self.path = "unmatched"  # what log and metrics call a request that reaches no route
         self.complete = False
         self.engine: Engine = scope["state"]["engine"]
         self._scope, self._send = scope, send
-        given = Headers(scope=scope).get("x-request-id", "")
+        headers = Headers(scope=scope)
+        given = headers.get("x-request-id", "")
         self.id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
         scope["state"]["request_id"] = self.id
+        quiet = scope["path"] in _QUIET_PATHS
+        self._trace = tracer.begin(headers, self.started) if tracer and not quiet else None
 
     async def send(self, message: Message) -> None:
         """Pass a message on, with the headers that every answer has."""
@@ -98,7 +102,7 @@ class Exchange:
 
     def record(self) -> None:
         """Count and log the exchange."""
-        seconds = perf_counter() - self._started
+        seconds = perf_counter() - self.started
         route = self._route()
         self.engine.metrics.requests.labels(route, str(self.status)).inc()
         self.engine.metrics.request_seconds.labels(route).observe(seconds)
@@ -110,6 +114,14 @@ class Exchange:
             "status": self.status,
             "took_ms": round(seconds * 1000, 3),
         }
+        if self._trace:
+            self._trace.end(
+                method=self._scope["method"],
+                route=route,
+                status=self.status,
+                request_id=self.id,
+            )
+            fields["trace_id"] = self._trace.id
         _log.log(level, "request", extra={"fields": fields})
 
     def _route(self) -> str:

@@ -34,6 +34,7 @@ from service.limits import (
     RequestLimits,
 )
 from service.rate import RateLimiter
+from service.timeline import Tracer, mark
 from tusou.errors import InvalidRequest, NotReady, Overloaded, TusouError
 
 # Asked by address and without a key, by what keeps the process running.
@@ -53,8 +54,14 @@ class FrontDoor:
     whole; cancels a search whose client has gone; turns a bug into a constant 500.
     """
 
-    def __init__(self, app: ASGIApp, limits: RequestLimits, keys: ApiKeys | None) -> None:
-        self._app, self._limits, self._keys = app, limits, keys
+    def __init__(
+        self,
+        app: ASGIApp,
+        limits: RequestLimits,
+        keys: ApiKeys | None,
+        tracer: Tracer | None = None,
+    ) -> None:
+        self._app, self._limits, self._keys, self._tracer = app, limits, keys, tracer
         limited = limits.rate_per_second > 0
         self._rate = RateLimiter(limits.rate_per_second, limits.rate_burst) if limited else None
         self._rules = body_rules(limits)
@@ -65,7 +72,7 @@ class FrontDoor:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = Exchange(scope, send)
+        exchange = Exchange(scope, send, self._tracer)
         try:
             await self._pass(exchange, scope, receive)
         except ClientLeft:
@@ -91,6 +98,7 @@ class FrontDoor:
         scope["state"]["deadline"] = now + self._timeout(headers)
         rule = self._rules.get(scope["path"]) if scope["method"] == "POST" else None
         if rule is None:
+            mark("front_door", exchange.started)
             await self._app(scope, receive, exchange.send)
             return
         if self._rate:
@@ -101,6 +109,7 @@ class FrontDoor:
         exchange.engine.admit(scope["state"]["deadline"])
         with ExitStack() as held:
             body = await self._read(receive, rule, held)
+            mark("front_door", exchange.started)
             with exchange.cancelled_when_gone(receive):
                 await self._app(scope, _replay(body), exchange.send)
 

@@ -16,6 +16,7 @@ from service.engine import Engine
 from service.keys import ApiKeys
 from service.protocol import protocol_with
 from service.settings import Settings
+from service.timeline import Tracer
 from tusou.errors import IncompatibleBundle, TusouError, Unavailable
 
 _log = logging.getLogger(__name__)
@@ -66,11 +67,15 @@ class Server(uvicorn.Server):
         _log.error("%s", error, exc_info=bug, extra={"fields": fields})
 
 
-def serve(settings: Settings, engine: Engine, keys: ApiKeys | None) -> int:
+def serve(
+    settings: Settings, engine: Engine, keys: ApiKeys | None, tracer: Tracer | None = None
+) -> int:
     """Serve until a signal or a failure; return the exit code."""
     listener = _listen(settings.host, settings.port)
     _allow_files(settings.max_connections + _OTHER_FILES)
-    app = create_app(lambda: engine, settings.requests(), keys=keys, docs=settings.docs)
+    app = create_app(
+        lambda: engine, settings.requests(), keys=keys, docs=settings.docs, tracer=tracer
+    )
     config = uvicorn.Config(
         app,
         http=protocol_with(settings.connections()),

@@ -84,6 +84,17 @@ class Settings(BaseSettings):
         default=frozenset(), description="Host names served, separated by commas; empty: any."
     )
     docs: bool = Field(default=True, description="Whether /docs and /openapi.json exist.")
+    tracing_endpoint: str | None = Field(
+        default=None,
+        pattern="^https?://.",
+        description="The OTLP/HTTP address that traces go to; none: no tracing.",
+    )
+    tracing_share: float = Field(
+        default=1.0,
+        ge=0,
+        le=1,
+        description="Share of requests traced, of those that no caller decided about.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="The least serious lines logged."
     )

@@ -4,7 +4,8 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from time import perf_counter
 from typing import Literal, Self, TypeAlias
 
 import numpy as np
@@ -13,6 +14,7 @@ from service.batching import BatchLimits, MicroBatcher
 from service.errors import Detail, Refusal
 from service.faults import Halving, is_sticky
 from service.served import Pipeline
+from service.timeline import BatchRun, mark, mark_batches
 from tusou.asks import VectorPart
 from tusou.errors import BadImage, DeadlineExceeded, InvalidRequest, NotReady, Unavailable
 from tusou.images import open_image, to_pixels
@@ -28,6 +30,14 @@ ImageState: TypeAlias = Literal["absent", "loading", "ready", "unavailable"]
 _DECODERS = 2
 # A picture costs as much as dozens of texts, so a batch of them is kept short of a stall.
 _MAX_BATCH, _MAX_WAITING = 8, 64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Seen:
+    """One picture's vector, and the batch that gave it."""
+
+    part: VectorPart
+    run: BatchRun
 
 
 class Sight:
@@ -46,7 +56,7 @@ class Sight:
         limits: BatchLimits,
     ) -> None:
         self._policy, self._current, self._in_loader = policy, current, in_loader
-        self._batcher = MicroBatcher[Pixels, VectorPart](
+        self._batcher = MicroBatcher[Pixels, _Seen](
             Halving(self._run, lambda: current().release_memory()),
             replace(limits, max_batch=_MAX_BATCH, max_waiting=_MAX_WAITING),
             is_sticky,
@@ -94,13 +104,19 @@ class Sight:
             said = "This service takes no pictures; it can be asked for items of the pool."
             raise Refusal(InvalidRequest(), [Detail(("body",), "pictures_off", said)])
         # What is no picture has no tower loaded.
+        began = perf_counter()
         pixels = await self._decode(picture, self._current().image_size, deadline)
+        mark("decode", began)
         await self._tower(deadline)
-        return await self._batcher(pixels, deadline)
+        asked = perf_counter()
+        seen = await self._batcher(pixels, deadline)
+        mark_batches(asked, [seen.run])
+        return seen.part
 
     async def _tower(self, deadline: float) -> None:
         if self._current().sees:
             return
+        began = perf_counter()
         if self.state == "unavailable":
             raise Unavailable("the image tower could not be loaded; the log says why")
         if not self._loading or self._loading.done():
@@ -108,6 +124,7 @@ class Sight:
         try:
             async with asyncio.timeout_at(deadline):
                 await asyncio.shield(self._loading)
+                mark("load", began)
         except TimeoutError:
             raise NotReady("the image tower is loading; try again shortly") from None
         if not self._current().sees:
@@ -132,11 +149,14 @@ class Sight:
         except BadImage as error:
             raise Refusal(error, [Detail(("body",), "bad_image", str(error))]) from None
 
-    def _run(self, pictures: list[Pixels]) -> list[VectorPart]:
+    def _run(self, pictures: list[Pixels]) -> list[_Seen]:
+        began = perf_counter()
         pipeline = self._current()
         if any(len(one) != pipeline.image_size for one in pictures):
             raise NotReady("the index has just changed; send the picture again")
-        return pipeline.see(np.stack(pictures))
+        parts = pipeline.see(np.stack(pictures))
+        run = BatchRun(len(parts), began, (("see", perf_counter() - began),))
+        return [_Seen(part, run) for part in parts]
 
 
 def _pixels(picture: bytes | str, size: int) -> Pixels:

@@ -6,8 +6,10 @@ from pathlib import Path
 from service.engine import Engine
 from service.served import Pipeline
 from service.settings import Settings
+from service.timeline import Tracer
 from tusou.bundle import current_version
 from tusou.errors import InputError
+from tusou.registry import extras_named
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,16 @@ class BundleSource:
             precision=self.precision,
             remember=self.remember,
         )
+
+
+def make_tracer(settings: Settings) -> Tracer | None:
+    """Build what follows requests, if that is asked for; MissingDependency."""
+    if settings.tracing_endpoint is None:
+        return None
+    with extras_named("otel"):
+        from service.tracing import open_tracer  # noqa: PLC0415 - an extra
+
+        return open_tracer(settings.tracing_endpoint, settings.tracing_share)
 
 
 def make_engine(settings: Settings) -> Engine:

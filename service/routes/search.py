@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request
 
 from service.asking import ask_of, check_reach
-from service.engine import Found
+from service.batches import Found
 from service.errors import documented
 from service.logs import MAX_QUERY_CHARS
 from service.routes.state import (

@@ -1,6 +1,7 @@
 """What the lifespan and the front door leave for the routes."""
 
 from collections.abc import Awaitable, Callable
+from time import perf_counter
 from typing import Annotated, TypedDict
 
 from fastapi import Depends, Request
@@ -8,6 +9,7 @@ from fastapi import Depends, Request
 from service.engine import Engine
 from service.errors import BodyTooLarge, RequestTimeout, UnsupportedMediaType
 from service.schemas import Body, parse
+from service.timeline import mark
 from tusou.errors import (
     DeadlineExceeded,
     EmptyQuery,
@@ -59,7 +61,10 @@ def body_of(model: type[Body]) -> Callable[[Request], Awaitable[Body]]:
     """Return a dependency that reads the body as this model, straight from its bytes."""
 
     async def read(request: Request) -> Body:
-        return parse(model, await request.body())
+        began = perf_counter()
+        body = parse(model, await request.body())
+        mark("parse", began)
+        return body
 
     return read
 

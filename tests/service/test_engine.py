@@ -7,8 +7,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from service.batches import Found
 from service.batching import BatchLimits
-from service.engine import Engine, Found
+from service.engine import Engine
 from tests.service.tiny import TinyBundle, TinyPipeline, TinySource
 from tusou.asks import Ask
 from tusou.errors import CorruptBundle, InsufficientMemory, NotReady, OutOfMemory, UnknownItem

@@ -20,6 +20,7 @@ from service.protocol import protocol_with
 from service.served import Pipeline, Source
 from service.server import Server
 from service.settings import Settings
+from service.timeline import Tracer
 from tusou.answers import Answers, Embedded, Hits, StageTimes
 from tusou.asks import Ask, VectorPart
 from tusou.errors import TusouError, UnknownItem
@@ -167,11 +168,13 @@ class Running:
 
 
 @asynccontextmanager
-async def running(source: Source, **settings: object) -> AsyncIterator[Running]:
+async def running(
+    source: Source, tracer: Tracer | None = None, **settings: object
+) -> AsyncIterator[Running]:
     """Serve on a free port, with the protocol and the server class of production."""
     config = Settings(drain_s=0, **settings)  # type: ignore[arg-type]
     engine = Engine(source, config.batching(), config.picture_queries)
-    app = create_app(lambda: engine, config.requests(), docs=config.docs)
+    app = create_app(lambda: engine, config.requests(), docs=config.docs, tracer=tracer)
     listener = socket.create_server(("127.0.0.1", 0))
     server = Server(
         uvicorn.Config(

@@ -1,0 +1,90 @@
+"""What tracing costs: nothing when it is off, and how much of a search when it is on.
+
+python -m benchmarks.tracing
+"""
+
+import argparse
+import statistics
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from time import perf_counter
+from timeit import timeit
+
+import httpx
+
+from benchmarks.record import record
+from benchmarks.running import demo_bundle, service
+from service.timeline import BatchRun, mark, mark_batches
+
+ROUNDS = 1500
+TEXTS = ("纯棉碎花吊带裙", "红色碎花连衣裙", "男士黑色皮鞋", "不锈钢双耳汤锅")
+
+
+def main() -> None:
+    """Time searches of a service without tracing and of one with it, in turn, and record."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    with tempfile.TemporaryDirectory() as folder, collector() as endpoint:
+        bundle = demo_bundle(Path(folder), items=300)
+        with service(bundle) as off, service(bundle, TUSOU_TRACING_ENDPOINT=endpoint) as on:
+            times: dict[str, list[float]] = {"off": [], "on": []}
+            with httpx.Client() as client:
+                for turn in range(ROUNDS):
+                    for name, url in (("off", off.url), ("on", on.url)):
+                        body = {"query": TEXTS[turn % 4]}
+                        started = perf_counter()
+                        client.post(f"{url}/search", json=body).raise_for_status()
+                        times[name].append(perf_counter() - started)
+    median = {name: statistics.median(took) for name, took in times.items()}
+    marks = off_marks()
+    record(
+        "tracing",
+        {
+            "searches each": ROUNDS,
+            "tracing off, median ms": round(median["off"] * 1000, 3),
+            "tracing on, median ms": round(median["on"] * 1000, 3),
+            "what a request's marks cost when off, microseconds": round(marks * 1e6, 2),
+            "which is this share of a search": round(marks / median["off"], 6),
+        },
+    )
+
+
+def off_marks() -> float:
+    """Seconds that the calls of one search take when nobody follows it."""
+    run = BatchRun(1, 0.0, (("tokenise", 0.0), ("encode", 0.0), ("search", 0.0)))
+
+    def one_search() -> None:
+        mark("front_door", 0.0)
+        began = perf_counter()
+        mark("parse", began)
+        asked = perf_counter()
+        mark_batches(asked, (one for one in (run,)))
+        BatchRun(1, 0.0, (("tokenise", 0.0), ("encode", 0.0), ("search", 0.0)))
+
+    return min(timeit(one_search, number=10_000) for _ in range(5)) / 10_000
+
+
+@contextmanager
+def collector() -> Iterator[str]:
+    """Take what is sent, as a collector does, and forget it."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/v1/traces"
+        server.shutdown()
+
+
+if __name__ == "__main__":
+    main()

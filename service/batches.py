@@ -1,0 +1,79 @@
+"""One batch of queries and of texts to encode, answered on one pipeline."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from time import perf_counter
+from typing import TypeAlias
+
+from service.metrics import Metrics
+from service.served import Pipeline
+from service.timeline import BatchRun
+from tusou.answers import Hits
+from tusou.asks import Ask
+from tusou.errors import TusouError
+from tusou.types import Vectors
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One query's answer, and the version of the index that gave it."""
+
+    hits: Hits
+    version: str
+    run: BatchRun
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TextVector:
+    """One text's unit vector, and how many tokens of it were read."""
+
+    vector: Vectors  # (d,)
+    tokens: int
+    version: str
+    run: BatchRun
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """One query that cannot be answered, in a batch that can."""
+
+    error: TusouError
+    version: str
+    run: BatchRun
+
+
+Job: TypeAlias = Ask | str  # a text is a job to encode it
+Result: TypeAlias = Found | TextVector | Failed
+
+
+def answer_batch(pipeline: Pipeline, jobs: Sequence[Job], metrics: Metrics) -> list[Result]:
+    """Do each job; results come in the order of the jobs."""
+    asks = [job for job in jobs if isinstance(job, Ask)]
+    texts = [job for job in jobs if isinstance(job, str)]
+    found = iter(_answer(pipeline, asks, metrics) if asks else [])
+    vectors = iter(_encode(pipeline, texts) if texts else [])
+    return [next(found) if isinstance(job, Ask) else next(vectors) for job in jobs]
+
+
+def _answer(pipeline: Pipeline, asks: list[Ask], metrics: Metrics) -> list[Found | Failed]:
+    began = perf_counter()
+    answers = pipeline.answer(asks)
+    metrics.observe_batch(len(asks), answers)
+    times, version = answers.times, pipeline.bundle.version
+    stages = (("tokenise", times.tokenise), ("encode", times.encode), ("search", times.search))
+    run = BatchRun(len(asks), began, stages)
+    return [
+        Failed(one, version, run) if isinstance(one, TusouError) else Found(one, version, run)
+        for one in answers.hits
+    ]
+
+
+def _encode(pipeline: Pipeline, texts: list[str]) -> list[TextVector]:
+    began = perf_counter()
+    embedded = pipeline.embed(texts)
+    run = BatchRun(len(texts), began, (("encode", perf_counter() - began),))
+    version = pipeline.bundle.version
+    return [
+        TextVector(vector, tokens, version, run)
+        for vector, tokens in zip(embedded.vectors, embedded.tokens, strict=True)
+    ]
