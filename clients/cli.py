@@ -42,18 +42,42 @@ def plain_errors() -> Iterator[None]:
 
 
 def query(
-    text: Annotated[str, typer.Argument(help="What to look for.")],
+    text: Annotated[str | None, typer.Argument(help="What to look for.")] = None,
     *,
+    image: Annotated[
+        Path | None, typer.Option(help="A picture to look for.", exists=True, dir_okay=False)
+    ] = None,
+    item: Annotated[str | None, typer.Option(help="More like this item of the pool.")] = None,
+    negative: Annotated[str | None, typer.Option(help="A text: less like this.")] = None,
+    weight: Annotated[
+        list[str] | None, typer.Option(help="Of a part: query=2, image=, item= or negative=.")
+    ] = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option(help="An item to leave out; may be repeated.")
+    ] = None,
+    as_it_is: Annotated[
+        bool, typer.Option("--no-interpret", help="Do not look for refusals in the text.")
+    ] = False,
     url: Url = DEFAULT_URL,
     top_k: TopK = 10,
     api_key_file: KeyFile = None,
     as_json: Json = False,
 ) -> None:
-    """Ask a running service one query: prints rank, item id and score."""
-    from clients.client import Client
+    """Ask a running service for a text, a picture, an item, or a mixture of them.
 
-    with plain_errors(), Client(url, api_key=_read_key(api_key_file)) as client:
-        hits = client.search(text, top_k)
+    Prints rank, item id and score.
+    """
+    from clients.client import Client
+    from clients.parts import more_of
+
+    if text is None and image is None and item is None:
+        raise typer.BadParameter("Give a text, --image or --item.")
+    with plain_errors():
+        more = more_of(image, item, negative, weight or [], exclude or [])
+        if as_it_is:
+            more["interpret"] = False
+        with Client(url, api_key=_read_key(api_key_file)) as client:
+            hits = client.search(text, top_k, **more)
     if as_json:
         _print_json(asdict(hits))
         return

@@ -58,6 +58,41 @@ def test_query_warns_of_a_cut_query_beside_the_result(run: Run, server) -> None:
     assert result.stdout.count("\n") == 1
 
 
+def test_query_asks_in_every_way(run: Run, server, service, tmp_path: Path) -> None:
+    picture = tmp_path / "shoe.jpg"
+    picture.write_bytes(b"a picture")
+    words = ["--image", picture, "--item", "30002946", "--negative", "碎花", "--no-interpret"]
+    words += ["--weight", "query=2", "--weight", "image=.5", "--weight", "item=1e-1"]
+    words += ["--weight", "negative=10", "--exclude", "7", "--exclude", "8"]
+    assert run("query", "裙", "--url", server.url, *words).exit_code == 0
+    assert service.posts[0][2] == {
+        "query": "裙",
+        "top_k": 10,
+        "image": "YSBwaWN0dXJl",
+        "item_id": "30002946",
+        "negative": "碎花",
+        "exclude": ["7", "8"],
+        "interpret": False,
+        "query_weight": 2.0,
+        "image_weight": 0.5,
+        "item_weight": 0.1,
+        "negative_weight": 10.0,
+    }
+
+
+def test_query_needs_something_to_look_for(run: Run) -> None:
+    result = run("query", "--negative", "碎花")
+    assert result.exit_code == 2
+    assert "Give a text, --image or --item." in result.stderr
+
+
+@pytest.mark.parametrize("weight", ["query", "query=", "query=0", "query=nan", "query=11", "x=1"])
+def test_a_wrong_weight_is_an_error(run: Run, server, service, weight: str) -> None:
+    result = run("query", "裙", "--url", server.url, "--weight", weight)
+    assert (result.exit_code, service.posts) == (1, [])
+    assert result.stderr.startswith(f"invalid_request: --weight {weight}: ")
+
+
 def test_a_key_is_read_from_its_file(run: Run, server, service, tmp_path: Path) -> None:
     (tmp_path / "key").write_text("secret-7\n")
     run("query", "裙", "--url", server.url, "--api-key-file", tmp_path / "key")
