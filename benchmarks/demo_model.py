@@ -13,11 +13,12 @@ import numpy as np
 from benchmarks.record import record
 from lab.toy.dataset import SplitSize, split_files, write_toy
 from lab.toy.products import draw_facts, is_held_out, item_id
-from tusou.datasets.muge import ImagesFile, PictureRow, Query, read_queries
+from tusou.datasets import ItemRow
+from tusou.datasets.muge import ImagesFile, Query, read_queries
 from tusou.encoders import find_weights, load_image_encoder, load_text_encoder
 from tusou.evaluation.metrics import Judged, score
 from tusou.images import open_image, to_pixels
-from tusou.pictures import read_picture
+from tusou.places import PoolFiles, picture_of
 
 DEPTH = 10
 WANTED = ("mean_recall", "hit@1", "hit@5", "hit@10", "precision@10")
@@ -68,19 +69,13 @@ def search(model: str, images: Path, texts: list[str]) -> list[list[int]]:
     """Encode a pool and texts, and find each text's best ids by brute force."""
     weights = find_weights(model)
     towers = load_image_encoder(weights), load_text_encoder(weights)
-    rows = [row for row in ImagesFile(images).scan() if isinstance(row, PictureRow)]
-    with images.open("rb") as file:
-        pool = np.concatenate(
-            [
-                towers[0].encode(
-                    to_pixels(
-                        open_image(read_picture(file, row.offset, row.length)),
-                        towers[0].image_size,
-                    )[None]
-                )
-                for row in rows
-            ]
-        )
+    source = ImagesFile(images)
+    rows = [row for row in source.scan() if isinstance(row, ItemRow)]
+    with PoolFiles(source.files) as files:
+        stored = (files.read(row.file, row.offset, row.length) for row in rows)
+        pictures = (open_image(picture_of(one, source.encoding)) for one in stored)
+        pixels = (to_pixels(picture, towers[0].image_size) for picture in pictures)
+        pool = np.concatenate([towers[0].encode(one[None]) for one in pixels])
     scores = towers[1].encode(towers[1].prepare(texts)) @ pool.T
     best = np.argsort(-scores, axis=1, kind="stable")[:, :DEPTH]
     return [[int(rows[place].item_id) for place in places] for places in best.tolist()]

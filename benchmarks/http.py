@@ -22,6 +22,7 @@ from indexer.plan import Inputs, make_plan
 from indexer.publish import publish
 from indexer.tune import Wanted
 from tusou.bundle import VECTORS
+from tusou.datasets.muge import ImagesFile
 from tusou.encoders import find_weights
 from tusou.shards import Shard, ShardStore
 
@@ -61,12 +62,15 @@ def make_bundle(folder: Path, model: Path) -> Path:
     dot = base64.b64encode(b"a picture").decode()
     pool.write_text("".join(f"{item}\t{dot}\n" for item in range(ITEMS)))
     weights = find_weights(str(model))
-    inputs = Inputs(str(pool), pool.stat().st_size, 0, weights.digest, "cpu", "fp32", SHARD, 64, {})
-    plan, store = make_plan(folder / "plan", inputs), ShardStore(folder / "shards")
+    inputs = Inputs(str(pool), None, "", weights.digest, "cpu", "fp32", SHARD, 64, {})
+    plan, store = (
+        make_plan(folder / "plan", inputs, ImagesFile(pool)),
+        ShardStore(folder / "shards"),
+    )
     vectors = structured(ITEMS, DIM, 1)
     for number in range(plan.shard_count):
         rows = np.array(plan.shard(number), np.int64)
-        store.write(number, Shard(rows, vectors[rows], ()))
+        store.write(number, Shard(rows, np.zeros_like(rows), vectors[rows], ()))
     root.mkdir()
     assemble(plan, store, Recipe(str(model), weights, Wanted(), None, 224), root / "next")
     publish(root, root / "next")

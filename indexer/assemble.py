@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import compress
 from pathlib import Path
 from typing import Literal
@@ -13,7 +13,7 @@ from indexer.plan import Inputs, Plan
 from indexer.probes import text_probes
 from indexer.tune import Wanted, build_index
 from tusou import __version__
-from tusou.bundle import FAILURES, GOLDEN, IDS, INDEX, PICTURES, VECTORS
+from tusou.bundle import FAILURES, FILES, GOLDEN, IDS, INDEX, PLACES, VECTORS
 from tusou.encoders import TextEncoder, Weights, load_text_encoder
 from tusou.errors import BadDataset
 from tusou.files import replace_folder, sha256_of, sync, write_file
@@ -26,7 +26,6 @@ from tusou.manifest import (
     IndexRecord,
     Manifest,
     Model,
-    Source,
 )
 from tusou.shards import ShardStore
 from tusou.types import Ids, Vectors
@@ -62,9 +61,9 @@ def assemble(plan: Plan, store: ShardStore, recipe: Recipe, folder: Path) -> Man
     failures = _write_failures(plan, store, folder / FAILURES)
     rows = np.concatenate([store.rows(number) for number in range(plan.shard_count)])
     if not len(rows):
-        raise BadDataset(f"no picture could be used; the reasons are in {folder / FAILURES}")
+        raise BadDataset(f"nothing could be used; the reasons are in {folder / FAILURES}")
     id_type = _write_ids(plan, rows, folder / IDS)
-    np.save(folder / PICTURES, plan.places(range(len(plan)))[rows, 1:])
+    _write_places(plan, store, rows, folder)
     vectors = _write_vectors(store, plan.shard_count, len(rows), folder / VECTORS)
     # Single precision, whatever the pictures had: what every other one is measured against.
     encoder = load_text_encoder(recipe.weights, "cpu", recipe.prompt, "fp32")
@@ -74,9 +73,8 @@ def assemble(plan: Plan, store: ShardStore, recipe: Recipe, folder: Path) -> Man
     manifest = Manifest(
         format=FORMAT,
         tool=f"tusou {__version__}",
-        source=Source(
-            path=plan.inputs.images, size=plan.inputs.images_size, sha256=plan.source_sha256
-        ),
+        items=plan.kind,
+        source=plan.source,
         model=Model(
             name=recipe.weights.name,
             location=recipe.model,
@@ -87,7 +85,12 @@ def assemble(plan: Plan, store: ShardStore, recipe: Recipe, folder: Path) -> Man
         preprocessing=PREPROCESSING,
         prompt=recipe.prompt,
         id_type=id_type,
-        counts=Counts(items=len(rows) + failures, embedded=len(rows), failed=failures),
+        counts=Counts(
+            items=len(rows) + failures,
+            embedded=len(rows),
+            failed=failures,
+            truncated=sum(store.truncated(number) for number in range(plan.shard_count)),
+        ),
         index=IndexRecord(
             engine="faiss",
             factory=built.spec.factory,
@@ -122,7 +125,7 @@ def _write_failures(plan: Plan, store: ShardStore, path: Path) -> int:
     for number in range(plan.shard_count):
         failures += store.failures(number)
     failures.sort(key=lambda failure: failure.line)
-    _write_lines(path, (json.dumps(asdict(bad), ensure_ascii=False) for bad in failures))
+    _write_lines(path, (json.dumps(bad.record(), ensure_ascii=False) for bad in failures))
     return len(failures)
 
 
@@ -132,6 +135,13 @@ def _write_ids(plan: Plan, rows: Ids, path: Path) -> Literal["int", "str"]:
     _write_lines(path, compress(plan.ids(), kept))
     integers = all(is_canonical_integer(item_id) for item_id in compress(plan.ids(), kept))
     return "int" if integers else "str"
+
+
+def _write_places(plan: Plan, store: ShardStore, rows: Ids, folder: Path) -> None:
+    checks = np.concatenate([store.checks(number) for number in range(plan.shard_count)])
+    places = plan.places(range(len(plan)))[rows, 1:]
+    np.save(folder / PLACES, np.column_stack([places, checks]))
+    (folder / FILES).write_text(json.dumps(plan.files), encoding="ascii")
 
 
 def _write_vectors(store: ShardStore, shards: int, count: int, path: Path) -> Vectors:

@@ -3,6 +3,7 @@
 import os
 import shutil
 from dataclasses import dataclass
+from hashlib import blake2b
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from time import perf_counter
@@ -10,14 +11,16 @@ from time import perf_counter
 from indexer.assemble import Recipe, assemble, build_record
 from indexer.decode import Decoder
 from indexer.embed import embed
+from indexer.pictures import picture_batches
 from indexer.plan import Inputs, Plan, make_plan
 from indexer.publish import only_writer, publish
 from indexer.tune import AUTO, Wanted, check_wanted
 from tusou import __version__
 from tusou.bundle import CURRENT, FAILURES, Bundle
+from tusou.datasets import Pool, open_pool, split_place
 from tusou.encoders import DEMO, MODELS, Weights, find_weights, image_precision, load_image_encoder
 from tusou.errors import ArtifactError, BadDataset, InvalidRequest, OutputExists
-from tusou.files import replace_folder, sha256_of
+from tusou.files import replace_folder
 from tusou.indexes import index_device
 from tusou.manifest import Counts
 from tusou.progress import Watcher
@@ -36,7 +39,7 @@ _LIBRARIES = ("cn-clip", "faiss-cpu", "faiss-gpu", "numpy", "pillow", "torch")
 class BuildSpec:
     """What to build from what."""
 
-    images: Path
+    place: str  # a path, with `#split` where several are there
     model: str
     factory: str = AUTO
     device: str = "auto"
@@ -64,7 +67,7 @@ class BuildReport:
 
 
 def build(spec: BuildSpec, out: Path, watcher: Watcher, *, force: bool = False) -> BuildReport:
-    """Index a MUGE picture file into the bundle `out` and publish it.
+    """Index the pool at a place into the bundle `out` and publish it.
 
     An interrupted build of the same inputs goes on where it was; one that is published already
     is left alone unless forced. Raises Locked when another build is writing there, and BadDataset
@@ -93,7 +96,7 @@ def _build(
     plan = None if force else Plan.matching(work / "plan", inputs)
     if plan is None:
         replace_folder(work)
-        plan = make_plan(work / "plan", inputs)
+        plan = make_plan(work / "plan", inputs, _open(inputs))
     store = ShardStore(work / "shards")
     image_size, encoded = _embed(spec, plan, store, weights, watcher)
     recipe = Recipe(_location(spec.model, weights), weights, spec.index, spec.prompt, image_size)
@@ -115,8 +118,9 @@ def _embed(
     encoder = load_image_encoder(weights, spec.device, plan.inputs.precision)
     check_wanted(spec.index, encoder.dim)
     workers = spec.workers or os.cpu_count() or 1
-    with Decoder(spec.images, encoder.image_size, workers) as decoder:
-        return encoder.image_size, embed(plan, store, encoder, decoder, watcher)
+    size, encoding = encoder.image_size, plan.source.encoding
+    with Decoder(plan.paths, encoding, size, workers) as decoder:
+        return size, embed(plan, store, picture_batches(decoder, encoder), watcher)
 
 
 def _location(model: str, weights: Weights) -> str:
@@ -125,11 +129,11 @@ def _location(model: str, weights: Weights) -> str:
 
 
 def _inputs(spec: BuildSpec, weights: Weights) -> Inputs:
-    state = spec.images.stat()
+    path, split = split_place(spec.place)
     return Inputs(
-        images=str(spec.images.resolve()),
-        images_size=state.st_size,
-        images_mtime_ns=state.st_mtime_ns,
+        source=str(path.resolve()),
+        split=split,
+        stamp=_stamp(path),
         model_sha256=weights.digest,
         device=spec.device,
         precision=image_precision(weights, spec.device, spec.precision),
@@ -163,10 +167,28 @@ def _published(out: Path, inputs: Inputs, spec: BuildSpec, weights: Weights) -> 
         spec.prompt,
         build_record(inputs, spec.index),
     )
-    same_file = (made.source.path, made.source.size) == (inputs.images, inputs.images_size)
-    if same_way and same_file and sha256_of(spec.images) == made.source.sha256:
-        return bundle
-    return None
+    same_place = (made.source.path, made.source.split) == (inputs.source, inputs.split)
+    return bundle if same_way and same_place and _digest(inputs) == made.source.sha256 else None
+
+
+def _open(inputs: Inputs) -> Pool:
+    return open_pool(inputs.source if inputs.split is None else f"{inputs.source}#{inputs.split}")
+
+
+def _digest(inputs: Inputs) -> str:
+    pool = _open(inputs)
+    for _ in pool.scan():
+        pass
+    return pool.sha256
+
+
+def _stamp(place: Path) -> str:
+    """Fingerprint what lies at a place without reading it: names, sizes and times of change."""
+    stamp = blake2b(digest_size=16)
+    for path in sorted(place.rglob("*")) if place.is_dir() else [place]:
+        state = path.lstat()
+        stamp.update(os.fsencode(f"{path}\0{state.st_size}\0{state.st_mtime_ns}\0"))
+    return stamp.hexdigest()
 
 
 def _refuse_strange_folder(out: Path) -> None:

@@ -14,11 +14,9 @@ _Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")
 
 
 def index(
-    images: Annotated[
-        Path,
-        typer.Argument(
-            help="Pool of pictures: item_id<TAB>base64 lines.", exists=True, dir_okay=False
-        ),
+    place: Annotated[
+        str,
+        typer.Argument(help="Pool: item_id<TAB>base64 lines, or a folder of pictures."),
     ],
     out: Annotated[Path, typer.Option(help="Bundle folder to make or to bring up to date.")],
     model: Annotated[
@@ -50,7 +48,7 @@ def index(
 
     with plain_errors():
         spec = BuildSpec(
-            images,
+            place,
             model,
             factory,
             device,
@@ -90,11 +88,12 @@ def info(bundle: _Bundle, as_json: _Json = False) -> None:
         print_json({"version": opened.version, **made.model_dump()})
         return
     source, counts, model = made.source, made.counts, made.model
+    place = source.path if source.split is None else f"{source.path}#{source.split}"
     recall = made.index.index_recall_at_10
     rows = {
         "version": opened.version,
         "made by": made.tool,
-        "pool": f"{source.path} ({source.size:,} bytes, sha256 {source.sha256[:12]})",
+        "pool": f"{place} ({source.size:,} bytes, sha256 {source.sha256[:12]})",
         "items": f"{counts.embedded:,} of {counts.items:,} lines, {counts.failed:,} failed",
         "ids": "integers" if made.id_type == "int" else "strings",
         "model": f"{model.name} (sha256 {model.sha256[:12]}, {model.dim} dimensions)",

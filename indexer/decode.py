@@ -6,22 +6,24 @@ import resource
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
 
 from tusou.errors import BadImage
 from tusou.images import open_image, to_pixels
-from tusou.pictures import read_picture
-from tusou.types import Pixels
+from tusou.places import PoolFiles, picture_of
+from tusou.types import Encoding, Pixels
 
 # A hostile picture that gets past the size checks still cannot take the machine's memory.
 _WORKER_BYTES = 4 * 2**30
@@ -34,13 +36,15 @@ class Decoded:
     pixels: Pixels  # (n, size, size, 3)
     good: tuple[int, ...]  # positions within the batch
     bad: tuple[tuple[int, str], ...]  # position and reason
+    checks: tuple[int, ...]  # the CRC-32 of what each good one is stored as
 
 
 class Decoder:
-    """A pool of processes that decode batches of one picture file."""
+    """Processes that decode batches of pictures out of a pool's files."""
 
-    def __init__(self, images: Path, size: int, workers: int) -> None:
-        self._images, self._size, self._workers = images, size, workers
+    def __init__(self, files: Sequence[Path], encoding: Encoding, size: int, workers: int) -> None:
+        self._files, self._encoding = files, encoding
+        self._size, self._workers = size, workers
 
     def __enter__(self) -> Self:
         self._pool = self._start()
@@ -55,7 +59,7 @@ class Decoder:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def decode(self, batches: Iterable[npt.NDArray[np.int64]]) -> Iterator[Decoded]:
-        """Decode batches of (line, offset, length) rows, yielding results in the same order."""
+        """Decode batches of a plan's places, yielding results in the same order."""
         waiting: deque[tuple[npt.NDArray[np.int64], Future[Decoded]]] = deque()
         for places in batches:
             waiting.append((places, self._submit(places)))
@@ -71,11 +75,14 @@ class Decoder:
         )
 
     def _submit(self, places: npt.NDArray[np.int64]) -> Future[Decoded]:
+        # Of a hundred thousand files a worker is told those of its batch.
+        files = {number: self._files[number] for number in np.unique(places[:, 1]).tolist()}
+        job = partial(_decode_batch, files, self._encoding, self._size, places)
         try:
-            return self._pool.submit(_decode_batch, self._images, self._size, places)
+            return self._pool.submit(job)
         except BrokenProcessPool:  # a picture killed a worker: go on with fresh ones
             self._pool = self._start()
-            return self._pool.submit(_decode_batch, self._images, self._size, places)
+            return self._pool.submit(job)
 
     def _result(self, places: npt.NDArray[np.int64], future: Future[Decoded]) -> Decoded:
         try:
@@ -90,11 +97,13 @@ class Decoder:
             try:
                 parts.append(self._submit(places[row : row + 1]).result())
             except BrokenProcessPool:
-                parts.append(Decoded(_none(self._size), (), ((0, "picture crashes the decoder"),)))
+                bad = ((0, "picture crashes the decoder"),)
+                parts.append(Decoded(_none(self._size), (), bad, ()))
         return Decoded(
             np.concatenate([part.pixels for part in parts]),
             tuple(row for row, part in enumerate(parts) if part.good),
             tuple((row, part.bad[0][1]) for row, part in enumerate(parts) if part.bad),
+            tuple(check for part in parts for check in part.checks),
         )
 
 
@@ -112,20 +121,27 @@ def _follow(parent: BaseProcess) -> None:
     os._exit(1)
 
 
-def _decode_batch(images: Path, size: int, places: npt.NDArray[np.int64]) -> Decoded:
+def _decode_batch(
+    files: Mapping[int, Path], encoding: Encoding, size: int, places: npt.NDArray[np.int64]
+) -> Decoded:
     pixels: list[Pixels] = []
     good: list[int] = []
     bad: list[tuple[int, str]] = []
-    with images.open("rb") as file:
-        for row, (_, offset, length) in enumerate(places.tolist()):
+    checks: list[int] = []
+    with PoolFiles(files) as pool:
+        for row, (_, *place) in enumerate(places.tolist()):
             try:
-                pixels.append(to_pixels(open_image(read_picture(file, offset, length)), size))
+                stored = pool.read(*place)
+                pixels.append(to_pixels(open_image(picture_of(stored, encoding)), size))
                 good.append(row)
+                checks.append(crc32(stored))
             except BadImage as error:
                 bad.append((row, str(error)))
             except MemoryError:
                 bad.append((row, "picture needs too much memory"))
-    return Decoded(np.stack(pixels) if pixels else _none(size), tuple(good), tuple(bad))
+    return Decoded(
+        np.stack(pixels) if pixels else _none(size), tuple(good), tuple(bad), tuple(checks)
+    )
 
 
 def _none(size: int) -> Pixels:

@@ -6,7 +6,7 @@ is killed and resumed then encodes the same batches as one that was not.
 
 import json
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -15,19 +15,23 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from tusou.datasets.muge import ImagesFile, PictureRow
+from tusou.bundle import FILES
+from tusou.datasets import Pool
+from tusou.datasets.base import ItemRow
 from tusou.errors import BadDataset
 from tusou.files import replace_folder, write_file
-from tusou.types import Failure
+from tusou.manifest import Source
+from tusou.places import ITSELF, file_name
+from tusou.types import Failure, Items
 
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
     """Everything that decides the shards' bytes: equal inputs may share finished shards."""
 
-    images: str
-    images_size: int
-    images_mtime_ns: int
+    source: str  # the absolute path of what the pool was opened at
+    split: str | None
+    stamp: str  # changes when a file there does
     model_sha256: str
     device: str
     precision: str  # of the image tower, resolved
@@ -37,14 +41,16 @@ class Inputs:
 
 
 class Plan:
-    """A scanned pool on disk: usable rows, their ids, and the lines that failed already."""
+    """A scanned pool on disk: where its rows lie, their ids, and what failed already."""
 
     def __init__(self, folder: Path) -> None:
         head = json.loads((folder / "plan.json").read_bytes())
         self._folder = folder
         self._places: npt.NDArray[np.int64] = np.load(folder / "places.npy", allow_pickle=False)
         self.inputs = Inputs(**head["inputs"])
-        self.source_sha256: str = head["source_sha256"]
+        self.source = Source(**head["source"])
+        self.kind: Items = head["kind"]
+        self.files: list[str] = json.loads((folder / FILES).read_bytes())
 
     def __len__(self) -> int:
         return len(self._places)
@@ -60,8 +66,17 @@ class Plan:
         return range(start, min(start + self.inputs.shard_rows, len(self)))
 
     def places(self, rows: range) -> npt.NDArray[np.int64]:
-        """Give (line, byte offset, length) of the rows' pictures, shape (n, 3)."""
+        """Give (line, file, byte offset, length) of the rows' items, shape (n, 4)."""
         return self._places[rows.start : rows.stop]
+
+    @property
+    def paths(self) -> list[Path]:
+        """The pool's files by number."""
+        return [Path(self.inputs.source, name) for name in self.files]
+
+    def failure(self, row: int, item_id: str, reason: str) -> Failure:
+        """Say that a row gave no item."""
+        return _failure(self._places[row], self.files, item_id, reason)
 
     def ids(self) -> Iterator[str]:
         """Yield the item id of every row, in order."""
@@ -84,38 +99,48 @@ class Plan:
         return plan if plan.inputs == inputs else None
 
 
-def make_plan(folder: Path, inputs: Inputs) -> Plan:
-    """Scan the pool into an empty folder, in memory that grows by 32 bytes a row."""
+def make_plan(folder: Path, inputs: Inputs, pool: Pool) -> Plan:
+    """Scan the pool into an empty folder, in memory that grows by 40 bytes a row."""
     replace_folder(folder)
-    pool = ImagesFile(Path(inputs.images))
     places, digests, failures = _scan(pool, folder / "ids.all.txt")
     first = _first_of_each(digests)
-    failures += _keep_ids(folder, places, first)
+    names = [file_name(inputs.source, path) for path in pool.files]
+    again = _keep_ids(folder, first)
+    failures += [_failure(places[row], names, one, "duplicate id") for row, one in again]
     if not first.any():
         seen = "; ".join(f"line {bad.line}: {bad.reason}" for bad in failures[:5])
-        raise BadDataset(f"{inputs.images}: no line can be used ({seen or 'the file is empty'})")
+        raise BadDataset(f"{inputs.source}: no line can be used ({seen or 'the file is empty'})")
     np.save(folder / "places.npy", places[first])
     listed = [asdict(bad) for bad in sorted(failures, key=lambda bad: bad.line)]
-    write_file(folder / "failures.json", json.dumps(listed, ensure_ascii=False).encode())
-    head = {"inputs": asdict(inputs), "source_sha256": pool.sha256}
-    write_file(folder / "plan.json", json.dumps(head, ensure_ascii=False).encode())
+    write_file(folder / "failures.json", json.dumps(listed).encode())
+    write_file(folder / FILES, json.dumps(names).encode())
+    source = Source(
+        path=inputs.source,
+        split=inputs.split,
+        encoding=pool.encoding,
+        files=len(names),
+        size=pool.size,
+        sha256=pool.sha256,
+    )
+    head = {"inputs": asdict(inputs), "source": source.model_dump(), "kind": pool.kind}
+    write_file(folder / "plan.json", json.dumps(head).encode())
     return Plan(folder)
 
 
 def _scan(
-    pool: ImagesFile, ids: Path
+    pool: Pool, ids: Path
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint64], list[Failure]]:
     places, digests, failures = array("q"), array("Q"), list[Failure]()
     with ids.open("w", encoding="utf-8", newline="\n") as file:
         for row in pool.scan():
-            if not isinstance(row, PictureRow):
+            if not isinstance(row, ItemRow):
                 failures.append(row)
                 continue
-            places.extend((row.line, row.offset, row.length))
+            places.extend((row.line, row.file, row.offset, row.length))
             digest = blake2b(row.item_id.encode(), digest_size=8).digest()
             digests.append(int.from_bytes(digest, "little"))
             file.write(row.item_id + "\n")
-    columns = np.frombuffer(places, np.int64).reshape(-1, 3)
+    columns = np.frombuffer(places, np.int64).reshape(-1, 4)
     return columns, np.frombuffer(digests, np.uint64), failures
 
 
@@ -128,12 +153,10 @@ def _first_of_each(digests: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
     return first
 
 
-def _keep_ids(
-    folder: Path, places: npt.NDArray[np.int64], first: npt.NDArray[np.bool_]
-) -> list[Failure]:
-    """Copy the ids of first rows to `ids.txt`; return the others as failures."""
+def _keep_ids(folder: Path, first: npt.NDArray[np.bool_]) -> list[tuple[int, str]]:
+    """Copy the ids of first rows to `ids.txt`; return the other rows and their ids."""
     every, kept = folder / "ids.all.txt", folder / "ids.txt"
-    failures = []
+    again = []
     with (
         every.open(encoding="utf-8", newline="\n") as source,
         kept.open("w", encoding="utf-8", newline="\n") as target,
@@ -142,6 +165,13 @@ def _keep_ids(
             if first[row]:
                 target.write(line)
             else:
-                failures.append(Failure(int(places[row, 0]), line.rstrip("\n"), "duplicate id"))
+                again.append((row, line.rstrip("\n")))
     every.unlink()
-    return failures
+    return again
+
+
+def _failure(
+    place: npt.NDArray[np.int64], files: Sequence[str], item_id: str, reason: str
+) -> Failure:
+    line, file, *_ = place.tolist()
+    return Failure(line, item_id, reason, None if files[file] == ITSELF else files[file])

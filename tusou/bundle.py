@@ -5,8 +5,9 @@ BUNDLE/<version>/           written once, never changed
     manifest.json           how it was made; size and SHA-256 of every other file
     ids.txt                 item ids, one a line; the line number is the row key
     vectors.npy             (n, d) float32 unit vectors, row key order
-    pictures.npy            (n, 2) int64: byte offset and length in the pool's TSV
-    index.bin               the vector index
+    places.npy              (n, 4) int64: file, byte offset, length and CRC-32 in the pool
+    files.json              the pool's files by number, below the manifest's source
+    index.faiss             the vector index
     golden.json             texts and their vectors, encoded again at every start
     failures.jsonl          lines of the pool that gave no item
 """
@@ -17,19 +18,21 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, Self
+from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
 
-from tusou.errors import BadImage, CorruptBundle, UnknownItem
+from tusou.errors import CorruptBundle, UnknownItem
 from tusou.files import sha256_of
 from tusou.items import ItemIds
 from tusou.manifest import MANIFEST, FileRecord, Manifest, read_manifest, version_of
-from tusou.pictures import content_type, decode_picture
+from tusou.pictures import content_type
+from tusou.places import PoolFiles, picture_of
 from tusou.types import Vectors
 
 CURRENT = "CURRENT"
-IDS, VECTORS, PICTURES = "ids.txt", "vectors.npy", "pictures.npy"
+IDS, VECTORS, PLACES, FILES = "ids.txt", "vectors.npy", "places.npy", "files.json"
 INDEX, GOLDEN, FAILURES = "index.faiss", "golden.json", "failures.jsonl"
 
 _VERSION = re.compile(r"[0-9a-f]{16}")
@@ -113,30 +116,38 @@ class Bundle:
 
     @cached_property
     def places(self) -> npt.NDArray[np.int64]:
-        """Byte offset and length of every item's picture in the pool's file, shape (n, 2)."""
-        places: npt.NDArray[np.int64] = np.load(self.path(PICTURES), allow_pickle=False)
+        """Where every item is stored: file, byte offset, length, CRC-32, shape (n, 4)."""
+        places: npt.NDArray[np.int64] = np.load(self.path(PLACES), allow_pickle=False)
         return places
 
+    @cached_property
+    def pool_files(self) -> list[Path]:
+        """The files of the pool, by number."""
+        names: list[str] = json.loads(self.path(FILES).read_bytes())
+        return [Path(self.manifest.source.path, name) for name in names]
+
     def picture(self, item_id: str) -> tuple[bytes, str]:
-        """Read an item's picture from the pool's file: its bytes and media type.
+        """Read an item's picture from the pool: its bytes and media type.
 
         Raises UnknownItem when the pool has no such id, or its file is gone or has changed.
         """
+        data = picture_of(self._stored(item_id), self.manifest.source.encoding)
+        return data, content_type(data)
+
+    def _stored(self, item_id: str) -> bytes:
+        """Read what an item was made of, as it is stored, if it is what it was then."""
         key = self.ids.key(item_id)
         if key is None:
             raise UnknownItem("the pool holds no item of this id")
-        label = f"{item_id}\t".encode()
-        offset, length = (int(number) for number in self.places[key])
+        *place, check = self.places[key].tolist()
         try:
-            with Path(self.manifest.source.path).open("rb") as pool:
-                pool.seek(offset - len(label))
-                row = pool.read(len(label) + length)
-            data = decode_picture(row.removeprefix(label))
-        except (OSError, BadImage):
-            row = data = b""
-        if not row.startswith(label):
-            raise UnknownItem("the pool's picture file is not there or has changed since indexing")
-        return data, content_type(data)
+            with PoolFiles(self.pool_files) as files:
+                stored = files.read(*place)
+        except OSError:
+            stored = b""
+        if crc32(stored) != check:
+            raise UnknownItem("the pool's file is not there or has changed since indexing")
+        return stored
 
 
 def current_version(root: Path) -> str:

@@ -23,14 +23,19 @@ def open_image(data: bytes) -> Image.Image:
     Of an animation the first frame is taken, and EXIF orientation is ignored, both as cn_clip
     does. Raises BadImage, whose message is a short phrase that names the fault.
     """
-    if not data:
-        raise BadImage("empty picture")
-    if len(data) > MAX_IMAGE_BYTES:
-        raise BadImage(f"picture over {MAX_IMAGE_BYTES // 1024**2} MiB")
+    check_bytes(len(data))
     image = _read_header(data)
     _check_size(*image.size)
     _decode(image)
     return image
+
+
+def check_bytes(size: int) -> None:
+    """Raise BadImage for a file that nobody needs to read."""
+    if not size:
+        raise BadImage("empty picture")
+    if size > MAX_IMAGE_BYTES:
+        raise BadImage(f"picture over {MAX_IMAGE_BYTES // 1024**2} MiB")
 
 
 def _read_header(data: bytes) -> Image.Image:

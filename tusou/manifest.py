@@ -9,8 +9,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from tusou.config import ExactSpec, FaissSpec, IndexSpec
 from tusou.errors import CorruptBundle, IncompatibleBundle
 from tusou.files import sha256_of
+from tusou.types import Encoding, Items
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "manifest.json"
 
 
@@ -19,10 +20,13 @@ class _Record(BaseModel):
 
 
 class Source(_Record):
-    """The pool file a bundle was made from."""
+    """The pool a bundle was made from."""
 
-    path: str
-    size: int
+    path: str  # absolute; what `files.json` names lies below it
+    split: str | None  # which part of what is there
+    encoding: Encoding
+    files: int
+    size: int  # of all files together
     sha256: str
 
 
@@ -42,6 +46,7 @@ class Counts(_Record):
     items: int
     embedded: int
     failed: int
+    truncated: int  # of the embedded, texts longer than the model reads
 
 
 class Trial(_Record):
@@ -79,6 +84,7 @@ class Manifest(_Record):
 
     format: int
     tool: str
+    items: Items
     source: Source
     model: Model
     preprocessing: str

@@ -1,7 +1,6 @@
-"""Picture bytes in a pool's TSV: base64 text, addressed by byte offset."""
+"""Picture bytes: out of base64 text, and what kind of picture they are."""
 
 import binascii
-from typing import BinaryIO
 
 from tusou.errors import BadImage
 
@@ -14,12 +13,6 @@ def decode_picture(encoded: bytes) -> bytes:
         return binascii.a2b_base64(encoded.translate(_URL_SAFE), strict_mode=True)
     except binascii.Error:
         raise BadImage("bad base64") from None
-
-
-def read_picture(file: BinaryIO, offset: int, length: int) -> bytes:
-    """Read one picture's bytes from an open pool file; BadImage when they are not there."""
-    file.seek(offset)
-    return decode_picture(file.read(length))
 
 
 def content_type(data: bytes) -> str:

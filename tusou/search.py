@@ -111,9 +111,14 @@ class SearchPipeline:
         """Compare index, ids and golden texts with what the manifest promises."""
         count, dim = self.bundle.item_count, self.bundle.manifest.model.dim
         bundle, index = self.bundle, self._index
-        # Ids and places are read now: the version's folder may be gone when they are first asked.
+        # All is read now: the version's folder may be gone when it is first asked.
         counts = {len(index), len(bundle.ids), len(bundle.places), len(bundle.vectors)}
-        if counts != {count} or {index.dim, self._encoder.dim} != {dim}:
+        files = len(bundle.pool_files)
+        if (
+            files != bundle.manifest.source.files
+            or counts != {count}
+            or {index.dim, self._encoder.dim} != {dim}
+        ):
             raise IncompatibleBundle(
                 f"{self.bundle.folder}: index, ids and model do not belong together; index again"
             )

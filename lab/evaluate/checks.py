@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Set
 from pathlib import Path
 
-from tusou.bundle import Bundle
-from tusou.datasets.muge import ImagesFile, PictureRow
+from tusou.bundle import CURRENT, Bundle
+from tusou.datasets import ItemRow, open_pool
 from tusou.errors import BadDataset
 from tusou.evaluation.answers import Answers
 from tusou.evaluation.rows import show
@@ -52,12 +52,12 @@ def wrong_items(
 
 
 def pool_ids(pool: Path) -> set[ItemId]:
-    """Read the ids of a bundle folder or of a picture file: integers when all of them are."""
-    if pool.is_dir():
+    """Read the ids of a bundle or of a pool: integers when all of them are."""
+    if (pool / CURRENT).is_file():
         ids = Bundle.open(pool).ids
         return {ids[key] for key in range(len(ids))}
-    rows = ImagesFile(pool).scan()
-    texts = {row.item_id for row in rows if isinstance(row, PictureRow)}
+    rows = open_pool(str(pool)).scan()
+    texts = {row.item_id for row in rows if isinstance(row, ItemRow)}
     return set(map(int, texts)) if all(map(is_canonical_integer, texts)) else set(texts)
 
 

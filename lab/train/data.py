@@ -10,11 +10,12 @@ import numpy as np
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
-from tusou.datasets.muge import ImagesFile, PictureRow, read_queries
+from tusou.datasets.base import ItemRow
+from tusou.datasets.muge import ImagesFile, read_queries
 from tusou.encoders.tokens import ClipTokenizer
 from tusou.errors import BadDataset, BadImage
 from tusou.images import open_image, to_pixels
-from tusou.pictures import read_picture
+from tusou.places import PoolFiles, picture_of
 from tusou.progress import Watcher
 from tusou.types import ItemId, Pixels
 
@@ -76,15 +77,17 @@ def _pictures(path: Path, size: int, cache: Path, watcher: Watcher) -> tuple[lis
 
 def _fill(path: Path, size: int, array: Path, watcher: Watcher) -> list[str]:
     """Decode every usable picture into the array; the unusable are passed over."""
-    rows = [row for row in ImagesFile(path).scan() if isinstance(row, PictureRow)]
+    pool = ImagesFile(path)
+    rows = [row for row in pool.scan() if isinstance(row, ItemRow)]
     pixels = open_memmap(array, "w+", np.uint8, (len(rows), size, size, 3))
     ids: list[str] = []
     watcher.begin(f"decoding {path.name}", len(rows))
-    with path.open("rb") as file:
+    with PoolFiles(pool.files) as files:
         for row in rows:
             watcher.advance()
+            stored = files.read(row.file, row.offset, row.length)
             try:
-                picture = open_image(read_picture(file, row.offset, row.length))
+                picture = open_image(picture_of(stored, pool.encoding))
             except BadImage:
                 continue
             pixels[len(ids)] = to_pixels(picture, size)

@@ -16,8 +16,16 @@ from indexer import build as build_module
 from indexer.build import BuildSpec, build
 from tusou.bundle import Bundle, current_version
 from tusou.encoders import find_weights, load_image_encoder
-from tusou.errors import BadDataset, CorruptBundle, InvalidRequest, Locked, OutputExists
+from tusou.errors import (
+    BadDataset,
+    CorruptBundle,
+    InvalidRequest,
+    Locked,
+    OutputExists,
+    UnknownItem,
+)
 from tusou.images import open_image, to_pixels
+from tusou.manifest import Counts
 
 
 class Counted:
@@ -44,7 +52,7 @@ def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def spec(pool: Path, tiny_model: Path) -> BuildSpec:
-    return BuildSpec(pool, str(tiny_model), workers=1)
+    return BuildSpec(str(pool), str(tiny_model), workers=1)
 
 
 def digests(root: Path) -> dict[str, str]:
@@ -58,7 +66,7 @@ def test_every_item_gets_the_vector_of_its_own_picture(spec: BuildSpec, tmp_path
     progress = Counted()
     report = build(spec, tmp_path / "b", progress)
     bundle = Bundle.open(tmp_path / "b")
-    assert report.counts.model_dump() == {"items": 300, "embedded": 300, "failed": 0}
+    assert report.counts == Counts(items=300, embedded=300, failed=0, truncated=0)
     assert (progress.rows, progress.done, progress.encoded, report.encoded) == (300,) * 4
     encoder = load_image_encoder(find_weights(spec.model))
     for key in (0, 63, 64, 299):
@@ -86,11 +94,11 @@ def test_rows_that_give_no_picture_are_listed_and_the_rest_is_built(
     ]
     (tmp_path / "imgs.tsv").write_bytes(b"".join(lines))
     bundle_path = tmp_path / "b"
-    spec = BuildSpec(tmp_path / "imgs.tsv", str(tiny_model), max_bad="5", workers=1)
+    spec = BuildSpec(str(tmp_path / "imgs.tsv"), str(tiny_model), max_bad="5", workers=1)
     report = build(spec, bundle_path, Counted())
     bundle = Bundle.open(bundle_path)
     failures = [json.loads(line) for line in bundle.path("failures.jsonl").read_text().splitlines()]
-    assert report.counts.model_dump() == {"items": 7, "embedded": 2, "failed": 5}
+    assert report.counts == Counts(items=7, embedded=2, failed=5, truncated=0)
     assert [bundle.ids[key] for key in range(2)] == [1, 6]
     assert [(bad["line"], bad["item_id"], bad["reason"]) for bad in failures] == [
         (2, "2", "bad base64"),
@@ -99,11 +107,56 @@ def test_rows_that_give_no_picture_are_listed_and_the_rest_is_built(
         (5, None, "blank line"),
         (6, "1", "duplicate id"),
     ]
+    assert {tuple(bad) for bad in failures} == {("line", "item_id", "reason")}
+
+
+def test_a_folder_of_pictures_gives_what_the_same_pictures_in_one_file_give(
+    spec: BuildSpec, tmp_path: Path
+) -> None:
+    folder = tmp_path / "pictures"
+    (folder / "below").mkdir(parents=True)
+    for key in range(300):
+        form = "png" if key % 3 == 0 else "jpg"
+        path = folder / f"{1000 + key}.{form}"
+        path.write_bytes(picture_bytes(key, form="PNG" if form == "png" else "JPEG"))
+    build(spec, tmp_path / "one", Counted())
+    report = build(replace(spec, place=str(folder)), tmp_path / "many", Counted())
+    one, many = Bundle.open(tmp_path / "one"), Bundle.open(tmp_path / "many")
+    assert report.counts == one.manifest.counts
+    assert [many.ids[key] for key in range(300)] == [one.ids[key] for key in range(300)]
+    np.testing.assert_array_equal(many.vectors, one.vectors)
+    assert many.picture("1007") == one.picture("1007")
+    source = many.manifest.source
+    assert (source.path, source.encoding, source.files) == (str(folder), "raw", 300)
+    assert build(replace(spec, place=str(folder)), tmp_path / "many", Counted()).encoded == 0
+    (folder / "1007.jpg").write_bytes(picture_bytes(8))
+    with pytest.raises(UnknownItem, match="has changed since indexing"):
+        Bundle.open(tmp_path / "many").picture("1007")
+    assert build(replace(spec, place=str(folder)), tmp_path / "many", Counted()).encoded == 300
+
+
+def test_a_failure_in_a_folder_names_its_file(tiny_model: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    (folder / "b").mkdir(parents=True)
+    (folder / "a.jpg").write_bytes(picture_bytes(1))
+    (folder / "a.png").write_bytes(picture_bytes(2, form="PNG"))
+    (folder / "b" / "cut.jpg").write_bytes(picture_bytes(3, side=64)[:400])
+    (folder / "empty.webp").touch()
+    spec = BuildSpec(str(folder), str(tiny_model), max_bad="3", workers=1)
+    build(spec, tmp_path / "b", Counted())
+    bundle = Bundle.open(tmp_path / "b")
+    lines = bundle.path("failures.jsonl").read_text().splitlines()
+    assert [tuple(json.loads(line).values()) for line in lines] == [
+        (2, "a", "duplicate id", "a.png"),
+        (3, "b/cut", "broken picture header", "b/cut.jpg"),
+        (4, "empty", "empty picture", "empty.webp"),
+    ]
+    assert bundle.picture("a")[0] == picture_bytes(1)
 
 
 def test_too_many_bad_lines_publish_nothing(tiny_model: Path, tmp_path: Path) -> None:
     (tmp_path / "imgs.tsv").write_bytes(picture_line("1", 1) + b"\n" + b"2\tAAAA\n")
-    spec = BuildSpec(tmp_path / "imgs.tsv", str(tiny_model), max_bad="1", workers=1)
+    spec = BuildSpec(str(tmp_path / "imgs.tsv"), str(tiny_model), max_bad="1", workers=1)
     with pytest.raises(BadDataset, match=r"2 of 3 lines .*failures.jsonl"):
         build(spec, tmp_path / "b", Counted())
     assert not (tmp_path / "b" / "CURRENT").exists()
@@ -111,7 +164,7 @@ def test_too_many_bad_lines_publish_nothing(tiny_model: Path, tmp_path: Path) ->
 
 @pytest.mark.parametrize("max_bad", ["-1", "x", "1.5", "%", "nan%"])
 def test_refuses_a_max_bad_that_is_no_number(spec: BuildSpec, tmp_path: Path, max_bad: str) -> None:
-    spec = BuildSpec(spec.images, spec.model, max_bad=max_bad)
+    spec = BuildSpec(spec.place, spec.model, max_bad=max_bad)
     with pytest.raises(InvalidRequest, match="--max-bad"):
         build(spec, tmp_path / "b", Counted())
 
@@ -166,7 +219,7 @@ def test_another_factory_reuses_nothing_published_and_keeps_the_old_version(
 ) -> None:
     first = build(spec, tmp_path / "b", Counted())
     second = build(
-        BuildSpec(spec.images, spec.model, factory="HNSW8", workers=1), tmp_path / "b", Counted()
+        BuildSpec(spec.place, spec.model, factory="HNSW8", workers=1), tmp_path / "b", Counted()
     )
     assert current_version(tmp_path / "b") == second.version != first.version
     Bundle.open(tmp_path / "b", first.version).verify()
@@ -204,7 +257,9 @@ def test_a_folder_of_something_else_is_not_touched(spec: BuildSpec, tmp_path: Pa
 def test_string_ids_stay_strings(tiny_model: Path, tmp_path: Path) -> None:
     lines = [picture_line("7", 1), picture_line("007", 2)]
     (tmp_path / "imgs.tsv").write_bytes(b"".join(lines))
-    build(BuildSpec(tmp_path / "imgs.tsv", str(tiny_model), workers=1), tmp_path / "b", Counted())
+    build(
+        BuildSpec(str(tmp_path / "imgs.tsv"), str(tiny_model), workers=1), tmp_path / "b", Counted()
+    )
     bundle = Bundle.open(tmp_path / "b")
     assert (bundle.manifest.id_type, bundle.ids[0], bundle.ids[1]) == ("str", "7", "007")
     assert bundle.picture("007")[0] == picture_bytes(2)

@@ -4,6 +4,7 @@ import base64
 import os
 import signal
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +27,7 @@ def rows(tmp_path: Path) -> tuple[Path, npt.NDArray[np.int64]]:
             picture = b"not a picture" if line == BROKEN else picture_bytes(line)
             encoded = base64.b64encode(picture)
             file.write(encoded + b"\n")
-            places.append((line + 1, offset, len(encoded)))
+            places.append((line + 1, 0, offset, len(encoded)))
             offset += len(encoded) + 1
     return path, np.array(places, np.int64)
 
@@ -41,6 +42,9 @@ def check(decoded: list[Decoded]) -> None:
         np.concatenate([batch.pixels for batch in decoded]), [pixels(line) for line in lines]
     )
     assert [batch.good for batch in decoded] == [(0, 1, 2), (1, 2), (0, 1, 2), (0, 1, 2)]
+    stored = [base64.b64encode(picture_bytes(line)) for line in lines]
+    checks = [check for batch in decoded for check in batch.checks]
+    assert checks == [crc32(one) for one in stored]
     assert [batch.bad for batch in decoded] == [
         (),
         ((0, "not a readable JPEG, PNG or WebP picture"),),
@@ -51,13 +55,13 @@ def check(decoded: list[Decoded]) -> None:
 
 def test_batches_come_back_in_order(rows: tuple[Path, npt.NDArray[np.int64]]) -> None:
     path, places = rows
-    with Decoder(path, SIZE, workers=2) as decoder:
+    with Decoder([path], "base64", SIZE, workers=2) as decoder:
         check(list(decoder.decode(np.split(places, 4))))
 
 
 def test_killed_workers_cost_no_picture(rows: tuple[Path, npt.NDArray[np.int64]]) -> None:
     path, places = rows
-    with Decoder(path, SIZE, workers=1) as decoder:
+    with Decoder([path], "base64", SIZE, workers=1) as decoder:
         results = decoder.decode(np.split(places, 4))
         decoded = [next(results)]
         for pid in list(decoder._pool._processes):

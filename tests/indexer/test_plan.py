@@ -8,9 +8,9 @@ import pytest
 from drawing import picture_bytes, picture_line
 
 from indexer.plan import Inputs, Plan, make_plan
-from tusou.datasets.muge import MAX_LINE_BYTES
+from tusou.datasets.muge import MAX_LINE_BYTES, ImagesFile
 from tusou.errors import BadDataset
-from tusou.pictures import read_picture
+from tusou.places import PoolFiles, picture_of
 from tusou.types import Failure
 
 GOOD = picture_line("1", 1)
@@ -39,9 +39,9 @@ BAD_LINES = [
 
 def inputs(images: Path, **changes: object) -> Inputs:
     values: dict[str, object] = {
-        "images": str(images),
-        "images_size": 1,
-        "images_mtime_ns": 1,
+        "source": str(images),
+        "split": None,
+        "stamp": "s",
         "model_sha256": "m",
         "device": "cpu",
         "precision": "fp32",
@@ -55,28 +55,32 @@ def inputs(images: Path, **changes: object) -> Inputs:
 def scan(tmp_path: Path, content: bytes) -> tuple[Plan, Path]:
     images = tmp_path / "imgs.tsv"
     images.write_bytes(content)
-    return make_plan(tmp_path / "plan", inputs(images)), images
+    return make_plan(tmp_path / "plan", inputs(images), ImagesFile(images)), images
+
+
+def pictures(plan: Plan) -> list[bytes]:
+    with PoolFiles(plan.paths) as files:
+        return [
+            picture_of(files.read(*place), plan.source.encoding)
+            for _, *place in plan.places(range(len(plan))).tolist()
+        ]
 
 
 @pytest.mark.parametrize(("line", "item_id", "reason"), BAD_LINES)
 def test_a_bad_line_is_listed_and_its_neighbours_are_kept(
     tmp_path: Path, line: bytes, item_id: str | None, reason: str
 ) -> None:
-    plan, images = scan(tmp_path, GOOD + line + picture_line("2", 2))
+    plan, _ = scan(tmp_path, GOOD + line + picture_line("2", 2))
     assert plan.failures() == [Failure(2, item_id, reason)]
     assert list(plan.ids()) == ["1", "2"]
-    with images.open("rb") as file:
-        pictures = [read_picture(file, o, n) for _, o, n in plan.places(range(2)).tolist()]
-    assert pictures == [picture_bytes(1), picture_bytes(2)]
+    assert pictures(plan) == [picture_bytes(1), picture_bytes(2)]
 
 
 def test_bom_and_crlf_are_read_through(tmp_path: Path) -> None:
     crlf = GOOD.replace(b"\n", b"\r\n") + picture_line("2", 2).replace(b"\n", b"\r\n")
-    plan, images = scan(tmp_path, b"\xef\xbb\xbf" + crlf)
+    plan, _ = scan(tmp_path, b"\xef\xbb\xbf" + crlf)
     assert (list(plan.ids()), plan.failures()) == (["1", "2"], [])
-    with images.open("rb") as file:
-        _, offset, length = plan.places(range(1))[0].tolist()
-        assert read_picture(file, offset, length) == picture_bytes(1)
+    assert pictures(plan) == [picture_bytes(1), picture_bytes(2)]
 
 
 def test_a_last_line_without_an_end_counts(tmp_path: Path) -> None:
@@ -94,7 +98,7 @@ def test_the_first_of_equal_ids_is_kept(tmp_path: Path) -> None:
 
 def test_the_source_digest_is_the_files(tmp_path: Path) -> None:
     plan, images = scan(tmp_path, GOOD + b"\n" + b"x" * (MAX_LINE_BYTES + 5) + b"\n" + GOOD)
-    assert plan.source_sha256 == hashlib.sha256(images.read_bytes()).hexdigest()
+    assert plan.source.sha256 == hashlib.sha256(images.read_bytes()).hexdigest()
 
 
 def test_a_file_with_nothing_usable_is_refused_with_reasons(tmp_path: Path) -> None:

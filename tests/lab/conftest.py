@@ -12,5 +12,5 @@ from tusou.progress import Nobody
 def tiny_bundle(pool: Path, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Index the pool of 300 pictures with the tiny model."""
     root = tmp_path_factory.mktemp("lab") / "bundle"
-    build(BuildSpec(pool, str(tiny_model), workers=1), root, Nobody())
+    build(BuildSpec(str(pool), str(tiny_model), workers=1), root, Nobody())
     return root

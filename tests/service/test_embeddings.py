@@ -72,7 +72,7 @@ def test_refuses_other_inputs(client: TestClient, wrong: object) -> None:
 async def test_the_official_client_works_unchanged(
     tiny_model: Path, pool: Path, tmp_path: Path
 ) -> None:
-    build(BuildSpec(pool, str(tiny_model), workers=1), tmp_path / "bundle", Nobody())
+    build(BuildSpec(str(pool), str(tiny_model), workers=1), tmp_path / "bundle", Nobody())
     source = BundleSource(tmp_path / "bundle", "cpu", None, "auto", 0)
     texts = ["红色连衣裙", LONG]
     expected = await asyncio.to_thread(_by_the_model, tiny_model, texts)

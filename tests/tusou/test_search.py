@@ -32,7 +32,7 @@ from tusou.types import Neighbors, Vectors
 @pytest.fixture(scope="module")
 def bundle(pool: Path, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("bundle") / "b"
-    build(BuildSpec(pool, str(tiny_model), workers=1), root, Nobody())
+    build(BuildSpec(str(pool), str(tiny_model), workers=1), root, Nobody())
     return root
 
 
@@ -106,6 +106,13 @@ def test_unknown_ids_and_a_changed_pool_give_no_picture(copy: Path, pool: Path) 
     republish(copy, source__path=str(pool) + ".gone")
     with pytest.raises(UnknownItem, match="not there or has changed"):
         SearchPipeline.open(copy).bundle.picture("1000")
+    changed = bytearray(pool.read_bytes())
+    changed[changed.index(b"\t") + 40] ^= 1  # one bit of the first picture's base64
+    (copy / "changed.tsv").write_bytes(changed)
+    republish(copy, source__path=str(copy / "changed.tsv"))
+    with pytest.raises(UnknownItem, match="not there or has changed"):
+        SearchPipeline.open(copy).bundle.picture("1000")
+    assert SearchPipeline.open(copy).bundle.picture("1001")[1] == "image/jpeg"
 
 
 def test_refuses_other_weights(copy: Path, tiny_model: Path, tmp_path: Path) -> None:
@@ -135,14 +142,15 @@ def test_refuses_a_model_that_encodes_the_golden_texts_otherwise(copy: Path) -> 
         SearchPipeline.open(copy)
 
 
-def test_refuses_a_newer_format(copy: Path) -> None:
-    republish(copy, format=99)
-    with pytest.raises(IncompatibleBundle, match="format 99, this Tusou reads 1"):
+@pytest.mark.parametrize("found", [1, 99], ids=["older", "newer"])
+def test_refuses_another_format(copy: Path, found: int) -> None:
+    republish(copy, format=found)
+    with pytest.raises(IncompatibleBundle, match=f"format {found}, this Tusou reads 2; index ag"):
         SearchPipeline.open(copy)
 
 
 def test_refuses_files_that_do_not_belong_together(copy: Path) -> None:
-    republish(copy, counts={"items": 299, "embedded": 299, "failed": 0})
+    republish(copy, counts={"items": 299, "embedded": 299, "failed": 0, "truncated": 0})
     with pytest.raises(IncompatibleBundle, match="do not belong together"):
         SearchPipeline.open(copy)
 

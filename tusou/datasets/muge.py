@@ -1,120 +1,79 @@
 """The MUGE format: pictures as `item_id<TAB>base64` lines, queries as JSON lines."""
 
-import hashlib
 import json
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO, TypeGuard
+from typing import TypeGuard
 
+from tusou.datasets.base import ItemRow, Query, read_id
+from tusou.datasets.lines import LineFile
 from tusou.errors import BadDataset
-from tusou.types import Failure, ItemId
+from tusou.types import Encoding, Failure, ItemId, Items
 
 # 8 MB of picture is 11.2 million base64 characters; nothing usable is longer than this.
 MAX_LINE_BYTES = 12 * 2**20
-MAX_ID_BYTES = 256
-
-_BOM = b"\xef\xbb\xbf"
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 # cn_clip names the same fields differently; a file may use either.
 _NAMES = {"text_id": "query_id", "text": "query_text", "image_ids": "item_ids"}
 _SHOWN_PROBLEMS = 20
 
 
-@dataclass(frozen=True, slots=True)
-class PictureRow:
-    """Where one picture lies: `length` bytes of base64 at byte `offset` of the file."""
-
-    line: int
-    item_id: str
-    offset: int
-    length: int
-
-
 class ImagesFile:
     """One pass over a MUGE picture file in the memory of its longest line.
 
     A BOM before the first id and CRLF line ends are accepted; what cannot be used becomes a
-    `Failure`. After the pass `sha256` and `size` describe the bytes that were read.
+    `Failure`.
     """
 
+    kind: Items = "pictures"
+    encoding: Encoding = "base64"
+
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._hash = hashlib.sha256()
-        self.size = 0
+        self._lines = LineFile(path, MAX_LINE_BYTES)
+
+    @property
+    def files(self) -> Sequence[Path]:
+        """The file itself."""
+        return (self._lines.path,)
 
     @property
     def sha256(self) -> str:
         """The digest of all bytes read so far, in hexadecimal."""
-        return self._hash.hexdigest()
+        return self._lines.sha256
 
-    def scan(self) -> Iterator[PictureRow | Failure]:
+    @property
+    def size(self) -> int:
+        """Count the bytes read so far."""
+        return self._lines.size
+
+    def scan(self) -> Iterator[ItemRow | Failure]:
         """Yield every line once, in order."""
-        with self._path.open("rb", buffering=2**20) as file:
-            number = 0
-            while chunk := self._read(file):
-                number += 1
-                start = self.size - len(chunk)
-                if len(chunk) > MAX_LINE_BYTES:
-                    self._skip_rest(file, chunk)
-                    yield Failure(number, None, f"line longer than {MAX_LINE_BYTES} bytes")
-                else:
-                    yield _picture_row(chunk, number, start)
-
-    def _read(self, file: BinaryIO) -> bytes:
-        chunk = file.readline(MAX_LINE_BYTES + 1)
-        self._hash.update(chunk)
-        self.size += len(chunk)
-        return chunk
-
-    def _skip_rest(self, file: BinaryIO, chunk: bytes) -> None:
-        while chunk and not chunk.endswith(b"\n"):
-            chunk = self._read(file)
+        for line in self._lines:
+            if line.data is None:
+                yield Failure(line.number, None, f"line longer than {MAX_LINE_BYTES} bytes")
+            else:
+                yield _picture_row(line.data, line.number, line.offset)
 
 
-def _picture_row(chunk: bytes, number: int, start: int) -> PictureRow | Failure:
-    line = chunk.removesuffix(b"\n").removesuffix(b"\r")
-    if number == 1 and line.startswith(_BOM):
-        line, start = line[len(_BOM) :], start + len(_BOM)
+def open_images(path: Path, split: str | None) -> ImagesFile | None:
+    """Open any one file that nobody else knew, whatever its name."""
+    return ImagesFile(path) if split is None and path.is_file() else None
+
+
+def _picture_row(line: bytes, number: int, start: int) -> ItemRow | Failure:
     if not line.strip():
         return Failure(number, None, "blank line")
     raw_id, tab, encoded = line.partition(b"\t")
     if not tab:
         return Failure(number, None, "missing column: expected item_id<TAB>base64")
-    item_id, problem = _item_id(raw_id)
+    item_id, problem = read_id(raw_id)
     if problem:
         return Failure(number, item_id, problem)
     if not encoded:
         return Failure(number, item_id, "empty picture")
     if b"\t" in encoded:
         return Failure(number, item_id, "more than two columns")
-    return PictureRow(number, item_id or "", start + len(raw_id) + 1, len(encoded))
-
-
-def _item_id(raw: bytes) -> tuple[str | None, str]:
-    if not raw:
-        return None, "empty id"
-    if len(raw) > MAX_ID_BYTES:
-        return None, f"id longer than {MAX_ID_BYTES} bytes"
-    try:
-        item_id = raw.decode()
-    except UnicodeDecodeError:
-        return None, "id is not UTF-8"
-    if _CONTROL.search(item_id) or item_id != item_id.strip():
-        return None, "id with blanks around it or control characters"
-    return item_id, ""
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """One line of a query file; `item_ids` is None where the file gives no answers."""
-
-    line: int
-    query_id: ItemId
-    text: str
-    item_ids: tuple[ItemId, ...] | None
+    return ItemRow(number, item_id or "", 0, start + len(raw_id) + 1, len(encoded))
 
 
 def read_queries(path: Path) -> list[Query]:

@@ -20,7 +20,7 @@ from tusou.search import SearchPipeline
 @pytest.fixture(scope="module")
 def bundle(pool: Path, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("bundle") / "b"
-    build(BuildSpec(pool, str(tiny_model), "IVF8,Flat", workers=1), root, Nobody())
+    build(BuildSpec(str(pool), str(tiny_model), "IVF8,Flat", workers=1), root, Nobody())
     return root
 
 

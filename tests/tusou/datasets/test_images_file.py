@@ -6,7 +6,8 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tusou.datasets.muge import ImagesFile, PictureRow
+from tusou.datasets.base import ItemRow
+from tusou.datasets.muge import ImagesFile
 from tusou.types import Failure
 
 FIELD = st.one_of(st.binary(max_size=12), st.sampled_from([b"1", b"\xef\xbb\xbf2", b"QUJD", b"\r"]))
@@ -49,6 +50,6 @@ def test_every_line_is_placed_or_listed(body: bytes, end: bytes) -> None:
         if isinstance(row, Failure):
             assert row.line == wanted
         else:
-            assert isinstance(row, PictureRow)
+            assert isinstance(row, ItemRow)
             piece = content[row.offset : row.offset + row.length]
             assert (row.line, row.item_id.encode(), piece) == wanted

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tusou.datasets.muge import Query, read_queries
+from tusou.datasets.base import Query
+from tusou.datasets.muge import read_queries
 from tusou.errors import BadDataset
 
 ROW = '{"query_id": 1, "query_text": "圣诞 抱枕", "item_ids": [3, 5]}'
