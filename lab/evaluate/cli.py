@@ -1,6 +1,7 @@
 """`tusou evaluate`: parses, scores, prints."""
 
 from dataclasses import asdict
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -44,6 +45,9 @@ def evaluate(
     cache: Annotated[
         Path | None, typer.Option(help="Folder that keeps queries' embeddings.", file_okay=False)
     ] = None,
+    by_slice: Annotated[
+        bool, typer.Option("--slices", help="Show the figures of each kind of query as well.")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace files to --save.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
 ) -> None:
@@ -63,8 +67,10 @@ def evaluate(
             save_as(path, scored.run, scored.answers)
     if as_json:
         print_json(asdict(scored.evaluation))
-    else:
-        _print_table(scored.evaluation)
+        return
+    _print_table(scored.evaluation)
+    if by_slice:
+        _print_slices(scored.evaluation)
 
 
 def _print_table(found: "Evaluation") -> None:
@@ -78,3 +84,15 @@ def _print_table(found: "Evaluation") -> None:
             typer.echo(f"{name:<18}{percent:7.2f} %")
     if found.answers_outside_pool:
         typer.echo(f"{found.answers_outside_pool} correct items are not in the pool", err=True)
+
+
+def _print_slices(found: "Evaluation") -> None:
+    from tusou.evaluation.metrics import headline
+
+    metric = headline(found.percent)
+    for by, parts in groupby(found.slices, key=lambda one: one.by):
+        typer.echo(f"\n{metric} by {by}, and how many queries")
+        for one in parts:
+            low, high = one.interval[metric]
+            figures = f"{one.percent[metric]:7.2f} %   {low:6.2f} .. {high:6.2f}"
+            typer.echo(f"{figures}{one.queries:8d}   {one.label}")

@@ -12,6 +12,7 @@ from tusou.evaluation.answers import Answers, alike, judge, read_answers
 from tusou.evaluation.bootstrap import intervals
 from tusou.evaluation.metrics import Values, means, per_query
 from tusou.evaluation.runs import Direction, Run, read_run
+from tusou.evaluation.slices import Slice, slices
 from tusou.progress import Watcher
 from tusou.types import ItemId
 
@@ -32,6 +33,18 @@ class Evaluation:
     interval: dict[str, tuple[float, float]]  # metric name -> 95 % interval, percent
     index_recall: dict[str, float] | None  # of a bundle's approximate index, percent
     run: dict[str, Any] | None  # the header: bundle, model, index, settings
+    slices: tuple["SliceScore", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SliceScore:
+    """What the queries of one kind scored."""
+
+    by: str
+    label: str
+    queries: int
+    percent: dict[str, float]
+    interval: dict[str, tuple[float, float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +121,18 @@ def _scored(
         interval={name: (100 * low, 100 * high) for name, (low, high) in intervals(values).items()},
         index_recall=percent(index_recall) if index_recall else None,
         run=run.header.model_dump() if run.header else None,
+        slices=tuple(_slice_score(one, values) for one in slices(answers)),
     )
     return Scored(evaluation, run, answers, values)
+
+
+def _slice_score(part: Slice, values: Mapping[str, Values]) -> SliceScore:
+    own = {name: column[part.places] for name, column in values.items()}
+    return SliceScore(part.by, part.label, len(part.places), percent(means(own)), _intervals(own))
+
+
+def _intervals(values: Mapping[str, Values]) -> dict[str, tuple[float, float]]:
+    return {name: (100 * low, 100 * high) for name, (low, high) in intervals(values).items()}
 
 
 def _positive(grades: Mapping[ItemId, int] | None) -> list[bool]:

@@ -24,6 +24,7 @@ class Asked:
     query_id: ItemId
     text: str | None  # None for a picture, and for a topic of TREC's
     grades: Mapping[ItemId, int] | None
+    category: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,10 @@ def read_answers(path: Path) -> Answers:
     if b'"text_ids"' in first:
         return _captions(path, lines)
     rows = (
-        Asked(one.line, one.query_id, one.text, _binary(one.item_ids)) for one in read_queries(path)
+        Asked(
+            one.line, one.query_id, one.text, _binary(one.item_ids), _category(lines[one.line - 1])
+        )
+        for one in read_queries(path)
     )
     return Answers(path, tuple(rows))
 
@@ -96,6 +100,12 @@ def judge(run: Run, answers: Answers) -> list[Judged]:
 
 def _binary(items: Sequence[ItemId] | None) -> dict[ItemId, int] | None:
     return None if items is None else dict.fromkeys(items, 1)
+
+
+def _category(line: bytes) -> str | None:
+    """Read the one field that the queries of a dataset do not have."""
+    category = parse_object(line).get("category")
+    return category if isinstance(category, str) else None
 
 
 def _texts(by_id: Mapping[ItemId, T]) -> dict[ItemId, T]:

@@ -140,6 +140,12 @@ def means(values: Mapping[str, Values]) -> dict[str, float]:
     return scores
 
 
+def headline(values: Mapping[str, object]) -> str:
+    """Name the metric that stands for all: mean_recall, or the deepest hit there is."""
+    hits = [name for name in values if name.startswith("hit@")]
+    return "mean_recall" if "mean_recall" in values else hits[-1]
+
+
 def score(queries: Sequence[Judged], depth: int = 10) -> dict[str, float]:
     """Average every metric over the queries."""
     return means(per_query(queries, depth))

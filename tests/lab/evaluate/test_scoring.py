@@ -2,18 +2,21 @@
 
 import json
 import random
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import typer
+from official import official_score
 from typer.testing import CliRunner, Result
 
 from lab.evaluate.cli import evaluate as command
 from lab.evaluate.scoring import Evaluation
 from lab.evaluate.scoring import evaluate as score
 from tusou.errors import BadDataset
+from tusou.evaluation.answers import judge, read_answers
+from tusou.evaluation.metrics import means, per_query
+from tusou.evaluation.runs import read_run
 
 ROOT = Path(__file__).parents[3]
 DATA = ROOT.parent / "shared" / "data"
@@ -91,24 +94,25 @@ def test_the_published_hit_counts_give_the_published_digits(official: dict, writ
     } == published
 
 
-def test_every_digit_is_the_official_scorer_s(write: Write) -> None:
-    from cn_clip.eval.evaluation import compute_score
+@pytest.mark.parametrize("first", range(0, 200, 50))
+def test_every_digit_is_the_official_scorer_s(write: Write, first: int) -> None:
+    """Random predictions under 200 seeds, written to files and read again by both."""
+    for seed in range(first, first + 50):
+        draw = random.Random(seed)
+        size = draw.randint(1, 60)
+        answers = [answer(n, *draw.sample(range(40), draw.randint(0, 8))) for n in range(size)]
+        found = [row(n, *draw.sample(range(40), 10)) for n in range(size)]
+        draw.shuffle(found)
+        judged = read_answers(write("answers.jsonl", answers))
+        percent = means(per_query(judge(read_run(write("pred.jsonl", found), 10), judged)))
+        golden = write("golden.jsonl", [renamed(one) for one in answers])
+        official = official_score(golden, write("submitted.jsonl", [renamed(one) for one in found]))
+        names = ("mean_recall", "hit@1", "hit@5", "hit@10")
+        assert [100 * percent[name] for name in names] == official, seed
 
-    draw = random.Random(5)
-    answers = [answer(n, *draw.sample(range(40), draw.randint(0, 8))) for n in range(301)]
-    found = [row(n, *draw.sample(range(40), 10)) for n in range(301)]
-    draw.shuffle(found)
-    percent = evaluate(write("pred.jsonl", found), write("answers.jsonl", answers)).percent
 
-    def renamed(one: dict[str, object]) -> dict[str, object]:
-        return {"text_id": one["query_id"], "image_ids": one["item_ids"]}
-
-    golden = write("golden.jsonl", [renamed(one) for one in answers])
-    submitted = write("submitted.jsonl", [renamed(one) for one in found])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)  # it leaves its file open
-        official = compute_score(golden, submitted)
-    assert official == [percent[name] for name in ("mean_recall", "hit@1", "hit@5", "hit@10")]
+def renamed(one: dict[str, object]) -> dict[str, object]:
+    return {"text_id": one["query_id"], "image_ids": one["item_ids"]}
 
 
 @known_answers
@@ -247,6 +251,7 @@ def test_as_json(write: Write) -> None:
         "direction": "text_to_image",
         "index_recall": None,
         "run": None,
+        "slices": [],
     }
 
 
@@ -255,3 +260,30 @@ def test_a_problem_is_exit_1_and_prints_no_score(write: Write) -> None:
     result = run_command(write("pred.jsonl", []), "--answers", answers)
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr.startswith("bad_dataset: nothing was scored; problems: 1\n")
+
+
+def test_each_kind_of_query_has_its_figures(write: Write) -> None:
+    texts = ["裙", "不带碎花的裙子"]
+    answers = [answer(n, 7) | {"query_text": text} for n, text in enumerate(texts)]
+    found = [row(0, *range(7, 17)), row(1, *range(20, 30))]
+    words = (write("pred.jsonl", found), "--answers", write("answers.jsonl", answers))
+    shown = run_command(*words, "--slices").stdout
+    assert shown.endswith(
+        """
+mean_recall by length, and how many queries
+ 100.00 %   100.00 .. 100.00       1   1-4
+   0.00 %     0.00 ..   0.00       1   5-8
+
+mean_recall by negation, and how many queries
+ 100.00 %   100.00 .. 100.00       1   refuses nothing
+   0.00 %     0.00 ..   0.00       1   refuses something
+"""
+    )
+    listed = json.loads(run_command(*words, "--json").stdout)["slices"]
+    assert [(one["by"], one["label"], one["queries"]) for one in listed] == [
+        ("length", "1-4", 1),
+        ("length", "5-8", 1),
+        ("negation", "refuses nothing", 1),
+        ("negation", "refuses something", 1),
+    ]
+    assert [one["percent"]["hit@1"] for one in listed] == [100, 0, 100, 0]

@@ -1,0 +1,48 @@
+"""Kinds of queries: every query of a known kind is in exactly one slice of it."""
+
+from pathlib import Path
+
+from tusou.evaluation.answers import Answers, Asked, read_answers
+from tusou.evaluation.slices import slices
+
+TEXTS = [" 裙子 ", "红色连衣裙", "不带碎花的连衣裙", "iPhone手机壳", "dress", "3", "纯棉" * 11]
+
+
+def test_every_kind_of_slice(tmp_path: Path) -> None:
+    rows = tuple(
+        Asked(n + 1, n, text, {7: 1, 8: 1, 9: 0} if n else {}, "女装" if n % 2 else "鞋")
+        for n, text in enumerate(TEXTS)
+    )
+    found: dict[str, dict[str, list[int]]] = {}
+    for one in slices(Answers(tmp_path, rows)):
+        found.setdefault(one.by, {})[one.label] = one.places.tolist()
+    assert found == {
+        "length": {"1-4": [0, 5], "5-8": [1, 2, 4], "9-12": [3], "21+": [6]},
+        "positives": {"0": [0], "2-5": [1, 2, 3, 4, 5, 6]},
+        "category": {"鞋": [0, 2, 4, 6], "女装": [1, 3, 5]},
+        "language": {
+            "Chinese": [0, 1, 2, 6],
+            "Chinese with Latin letters": [3],
+            "Latin letters": [4],
+            "neither": [5],
+        },
+        "negation": {"refuses nothing": [0, 1, 3, 4, 5, 6], "refuses something": [2]},
+    }
+    assert list(found["length"]) == ["1-4", "5-8", "9-12", "21+"]
+
+
+def test_what_divides_nothing_is_left_out(tmp_path: Path) -> None:
+    alike = (Asked(1, 1, "红裙子", {7: 1}), Asked(2, 2, "蓝裙子", {8: 1}))
+    assert slices(Answers(tmp_path, alike)) == []
+    pictures = (Asked(1, 1, None, {7: 1}), Asked(2, 2, None, {8: 1, 9: 1}))
+    assert [one.by for one in slices(Answers(tmp_path, pictures))] == ["positives", "positives"]
+
+
+def test_categories_come_from_the_query_file(tmp_path: Path) -> None:
+    path = tmp_path / "queries.jsonl"
+    path.write_text(
+        '{"query_id": 1, "query_text": "裙", "item_ids": [7], "category": "女装"}\n'
+        '{"query_id": 2, "query_text": "鞋", "item_ids": [8]}\n'
+        '{"query_id": 3, "query_text": "包", "item_ids": [9], "category": 4}\n'
+    )
+    assert [row.category for row in read_answers(path).rows] == ["女装", None, None]
