@@ -16,7 +16,9 @@ _Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")
 def index(
     place: Annotated[
         str,
-        typer.Argument(help="Pool: item_id<TAB>base64 lines, or a folder of pictures."),
+        typer.Argument(
+            help="Pool: a dataset of any format, DATA#SPLIT where it has several splits."
+        ),
     ],
     out: Annotated[Path, typer.Option(help="Bundle folder to make or to bring up to date.")],
     model: Annotated[

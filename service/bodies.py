@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 from service.limits import RequestLimits
-from tusou.images import MAX_IMAGE_BYTES
+from tusou.pictures import MAX_IMAGE_BYTES
 
 _JSON = re.compile(r'application/json(\s*;\s*charset="?utf-8"?)?\s*', re.IGNORECASE)
 _IMAGE = re.compile(r"image/(jpeg|png|webp)\s*", re.IGNORECASE)

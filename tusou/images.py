@@ -6,9 +6,9 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from tusou.errors import BadImage
+from tusou.pictures import check_bytes
 from tusou.types import Pixels
 
-MAX_IMAGE_BYTES = 8 * 1024**2
 MAX_IMAGE_PIXELS = 16_000_000
 MAX_IMAGE_SIDE = 8192
 
@@ -28,14 +28,6 @@ def open_image(data: bytes) -> Image.Image:
     _check_size(*image.size)
     _decode(image)
     return image
-
-
-def check_bytes(size: int) -> None:
-    """Raise BadImage for a file that nobody needs to read."""
-    if not size:
-        raise BadImage("empty picture")
-    if size > MAX_IMAGE_BYTES:
-        raise BadImage(f"picture over {MAX_IMAGE_BYTES // 1024**2} MiB")
 
 
 def _read_header(data: bytes) -> Image.Image:

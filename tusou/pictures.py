@@ -4,6 +4,8 @@ import binascii
 
 from tusou.errors import BadImage
 
+MAX_IMAGE_BYTES = 8 * 1024**2
+
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
 
 
@@ -26,3 +28,11 @@ def content_type(data: bytes) -> str:
     if data.startswith((b"GIF87a", b"GIF89a")):
         return "image/gif"
     return "application/octet-stream"
+
+
+def check_bytes(size: int) -> None:
+    """Raise BadImage for a file that nobody needs to read."""
+    if not size:
+        raise BadImage("empty picture")
+    if size > MAX_IMAGE_BYTES:
+        raise BadImage(f"picture over {MAX_IMAGE_BYTES // 1024**2} MiB")

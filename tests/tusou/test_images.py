@@ -12,7 +12,8 @@ from cn_clip.clip.utils import image_transform
 from PIL import Image
 
 from tusou.errors import BadImage
-from tusou.images import MAX_IMAGE_BYTES, MAX_IMAGE_SIDE, open_image, to_pixels
+from tusou.images import MAX_IMAGE_SIDE, open_image, to_pixels
+from tusou.pictures import MAX_IMAGE_BYTES
 
 
 def drawn(mode: str, width: int, height: int) -> Image.Image:

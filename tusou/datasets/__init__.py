@@ -1,20 +1,41 @@
 """Readers of the formats product pools and their queries come in; a format is found by looking."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import cast
+from typing import Protocol, cast
 
-from tusou.datasets.base import Dataset, ItemRow, PictureQuery, Pool, Query
+from tusou.datasets.base import ItemRow, PictureQuery, Pool, Query
+from tusou.datasets.dataset import Dataset, Reader
 from tusou.errors import BadDataset
 from tusou.registry import Lazy
 
-__all__ = ["Dataset", "ItemRow", "PictureQuery", "Pool", "Query", "open_pool", "split_place"]
+__all__ = [
+    "Dataset",
+    "ItemRow",
+    "PictureQuery",
+    "Pool",
+    "Query",
+    "open_dataset",
+    "open_pool",
+    "open_queries",
+    "split_place",
+]
 
-# What a pool may be, and who opens it: (path, split) -> the pool, or None for something else.
+
+class _Format(Protocol):
+    """A reader's class, which knows its format when it sees it."""
+
+    def find(self, place: Path) -> Reader | None: ...
+
+
 # The first that knows a place has it, so what could be taken for another stands before it.
-_POOLS = {
-    "a folder of pictures": Lazy("tusou.datasets.folder:open_folder"),
-    "a MUGE picture file (item_id<TAB>base64 lines)": Lazy("tusou.datasets.muge:open_images"),
+_FORMATS = {
+    "MUGE's MR_*_imgs.tsv or cn_clip's *_imgs.tsv": Lazy("tusou.datasets.paired:PairedFiles"),
+    "Flickr8k's captions beside a folder of pictures": Lazy("tusou.datasets.flickr8k:Flickr8k"),
+    "Teddy Cup's tables": Lazy("tusou.datasets.teddycup:TeddyCup"),
+    "WebDataset tars": Lazy("tusou.datasets.webdataset:WebDataset"),
+    "a query file (.jsonl)": Lazy("tusou.datasets.alone:QueriesAlone"),
+    "a picture file (item_id<TAB>base64 lines)": Lazy("tusou.datasets.alone:PicturesAlone"),
+    "a folder of pictures": Lazy("tusou.datasets.folder:PictureFolders"),
 }
 
 
@@ -26,17 +47,28 @@ def split_place(place: str) -> tuple[Path, str | None]:
     return Path(path), split
 
 
-def open_pool(place: str) -> Pool:
-    """Open the items at a place, whatever format they are in; nothing of them is read yet.
+def open_dataset(place: str) -> Dataset:
+    """Open what lies at `path` or `path#split`, whatever its format; nothing of it is read yet.
 
-    Raises BadDataset when nothing is there, or nothing that is known.
+    Raises BadDataset when nothing is there, nothing that is known, or not that split.
     """
     path, split = split_place(place)
     if not path.exists():
-        raise BadDataset(f"{path} is not there; give a file or folder of items")
-    for lazy in _POOLS.values():
-        opener = cast("Callable[[Path, str | None], Pool | None]", lazy.load())
-        pool = opener(path, split)
-        if pool is not None:
-            return pool
-    raise BadDataset(f"{place}: looked for {'; '.join(_POOLS)}; found none of these")
+        raise BadDataset(f"{path} is not there; give a file or folder of data")
+    for lazy in _FORMATS.values():
+        reader = cast("_Format", lazy.load()).find(path)
+        if reader is not None:
+            dataset = Dataset(path, reader, split)
+            dataset.splits()
+            return dataset
+    raise BadDataset(f"{path}: looked for {'; '.join(_FORMATS)}; found none of these")
+
+
+def open_pool(place: str) -> Pool:
+    """Open the items at a place, whatever format they are in; nothing of them is read yet."""
+    return open_dataset(place).pictures()
+
+
+def open_queries(place: str) -> list[Query]:
+    """Read the queries at a place; BadDataset lists every line that cannot be used."""
+    return open_dataset(place).queries()

@@ -1,15 +1,20 @@
 """What a dataset promises, whichever format it comes in: items as they lie on disk, and queries."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeGuard
 
+from tusou.errors import BadDataset
 from tusou.types import Encoding, Failure, ItemId, Items
 
 MAX_ID_BYTES = 256
 
+# How many problems of a file one message lists.
+_SHOWN_PROBLEMS = 20
+# The order people expect; any other split comes after, by name.
+SPLITS = ("train", "dev", "val", "valid", "test")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
@@ -73,30 +78,6 @@ class PictureQuery:
     text_ids: tuple[ItemId, ...]
 
 
-class Dataset(Protocol):
-    """Splits of pictures and texts that belong together."""
-
-    def splits(self) -> Sequence[str]:
-        """Name the splits there are."""
-        ...
-
-    def pictures(self, split: str) -> Pool:
-        """Give the pictures of a split as items."""
-        ...
-
-    def texts(self, split: str) -> Pool:
-        """Give the texts of a split as items: a picture asks, texts answer."""
-        ...
-
-    def queries(self, split: str) -> list[Query]:
-        """List what texts ask for pictures."""
-        ...
-
-    def picture_queries(self, split: str) -> list[PictureQuery]:
-        """List what pictures ask for texts."""
-        ...
-
-
 def read_id(raw: bytes) -> tuple[str | None, str]:
     """Read an item id; the second value says what is wrong with it, or is empty."""
     if not raw:
@@ -110,3 +91,38 @@ def read_id(raw: bytes) -> tuple[str | None, str]:
     if _CONTROL.search(item_id) or item_id != item_id.strip():
         return None, "id with blanks around it or control characters"
     return item_id, ""
+
+
+def is_id(value: object) -> TypeGuard[ItemId]:
+    """Tell whether a JSON value may be an id: an integer (not a boolean) or a string."""
+    return isinstance(value, int | str) and not isinstance(value, bool)
+
+
+def in_order(splits: Iterable[str]) -> list[str]:
+    """Put splits in the order they are used in, each once."""
+    known = {split: place for place, split in enumerate(SPLITS)}
+    return sorted(set(splits), key=lambda split: (known.get(split, len(known)), split))
+
+
+def whole(path: Path, scanned: Iterable[Query | Failure]) -> list[Query]:
+    """Take all queries or none: BadDataset lists every unusable line with its number."""
+    queries: list[Query] = []
+    problems: list[str] = []
+    for found in scanned:
+        if isinstance(found, Failure):
+            where = "" if found.file is None else f"{found.file} "
+            problems.append(f"{where}line {found.line}: {found.reason}")
+        else:
+            queries.append(found)
+    if problems:
+        raise BadDataset(_report(path, problems))
+    if not queries:
+        raise BadDataset(f"{path}: no queries in the file")
+    return queries
+
+
+def _report(path: Path, problems: list[str]) -> str:
+    shown = problems[:_SHOWN_PROBLEMS]
+    rest = len(problems) - len(shown)
+    more = [f"and {rest} more"] if rest else []
+    return f"{path}: {len(problems)} unusable lines: " + "; ".join(shown + more)

@@ -1,14 +1,14 @@
-"""A folder of pictures, each a file; its id is its path without the ending."""
+"""Folders of pictures, each a file whose id is its path without the ending."""
 
-import hashlib
 import os
-from collections.abc import Iterator
-from pathlib import Path, PurePath, PurePosixPath
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePath
+from typing import Self
 
-from tusou.datasets.base import ItemRow, read_id
-from tusou.errors import BadImage
-from tusou.images import check_bytes
-from tusou.types import Encoding, Failure, Items
+from tusou.datasets.base import SPLITS, Pool, Query, in_order
+from tusou.datasets.files import Named, NamedFiles
+from tusou.errors import BadDataset
+from tusou.types import Failure
 
 # What people take for pictures, whether or not it can be read: the rest has no row, not even a bad.
 ENDINGS = frozenset(
@@ -16,62 +16,53 @@ ENDINGS = frozenset(
 )
 
 
-class PictureFolder:
-    """Pictures in a folder and the folders below it, in the order of their paths.
+WHOLE = "all"
 
-    Hidden files, links to folders, and files of other endings are passed over. `sha256` is taken
-    over each picture's path, size and bytes.
+
+class PictureFolders:
+    """A folder of pictures; when it holds nothing but folders named like splits, one for each."""
+
+    def __init__(self, place: Path, folders: dict[str, Path]) -> None:
+        self._place, self._folders = place, folders
+
+    @classmethod
+    def find(cls, place: Path) -> Self | None:
+        """Take any folder with a picture somewhere in it."""
+        if not place.is_dir() or next(_names(place), None) is None:
+            return None
+        below = [path for path in place.iterdir() if not path.name.startswith(".")]
+        splits = {path.name: path for path in below if path.is_dir() and path.name in SPLITS}
+        return cls(place, splits if len(splits) == len(below) else {WHOLE: place})
+
+    def splits(self) -> Sequence[str]:
+        """Name the folders that are splits, or `all`."""
+        return in_order(self._folders)
+
+    def pictures(self, split: str) -> Pool:
+        """Give the pictures of a split as items."""
+        return picture_folder(self._folders[split])
+
+    def scan_queries(self, split: str) -> Iterator[Query | Failure]:  # noqa: ARG002
+        """Refuse: there are none."""
+        raise BadDataset(f"{self._place} holds pictures, no queries; give a query file")
+
+    def asking_pictures(self, split: str) -> None:
+        """Leave it to the queries."""
+
+
+def picture_folder(folder: Path) -> NamedFiles:
+    """Give the pictures in a folder and the folders below it, in the order of their paths.
+
+    Hidden files, links to folders, and files of other endings are passed over.
     """
-
-    kind: Items = "pictures"
-    encoding: Encoding = "raw"
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._hash = hashlib.sha256()
-        self.files: list[Path] = []
-        self.size = 0
-
-    @property
-    def sha256(self) -> str:
-        """The digest of all pictures read so far, in hexadecimal."""
-        return self._hash.hexdigest()
-
-    def scan(self) -> Iterator[ItemRow | Failure]:
-        """Yield every picture once; its line is its place in the order of paths, from 1."""
-        for number, name in enumerate(sorted(_names(self._folder)), start=1):
-            yield self._row(number, name)
-
-    def _row(self, number: int, name: str) -> ItemRow | Failure:
-        shown = name.encode(errors="replace").decode()
-        item_id, problem = read_id(os.fsencode(PurePosixPath(name).with_suffix("")))
-        if problem:
-            return Failure(number, item_id, problem, shown)
-        try:
-            size = self._digest(name)
-            check_bytes(size)
-        except OSError as error:
-            return Failure(number, item_id, f"cannot be read: {error.strerror}", shown)
-        except BadImage as error:
-            return Failure(number, item_id, str(error), shown)
-        self.files.append(self._folder / name)
-        return ItemRow(number, item_id or "", len(self.files) - 1, 0, size)
-
-    def _digest(self, name: str) -> int:
-        """Take a file into the digest in constant memory; return its size."""
-        with (self._folder / name).open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            self._hash.update(os.fsencode(f"{name}\0{size}\0"))
-            self._hash.update(hashlib.file_digest(file, "sha256").digest())
-        self.size += size
-        return size
+    names = enumerate(sorted(_names(folder)), start=1)
+    return NamedFiles(
+        folder, (Named(number, _without_ending(name), name) for number, name in names)
+    )
 
 
-def open_folder(path: Path, split: str | None) -> PictureFolder | None:
-    """Open a folder with a picture anywhere in it; it has no splits."""
-    if split is not None or not path.is_dir() or next(_names(path), None) is None:
-        return None
-    return PictureFolder(path)
+def _without_ending(name: str) -> str:
+    return name.removesuffix(PurePath(name).suffix)
 
 
 def _names(folder: Path) -> Iterator[str]:

@@ -3,11 +3,9 @@
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TypeGuard
 
-from tusou.datasets.base import ItemRow, Query, read_id
-from tusou.datasets.lines import LineFile
-from tusou.errors import BadDataset
+from tusou.datasets.base import ItemRow, Query, is_id, read_id, whole
+from tusou.datasets.lines import Line, LineFile
 from tusou.types import Encoding, Failure, ItemId, Items
 
 # 8 MB of picture is 11.2 million base64 characters; nothing usable is longer than this.
@@ -15,7 +13,6 @@ MAX_LINE_BYTES = 12 * 2**20
 
 # cn_clip names the same fields differently; a file may use either.
 _NAMES = {"text_id": "query_id", "text": "query_text", "image_ids": "item_ids"}
-_SHOWN_PROBLEMS = 20
 
 
 class ImagesFile:
@@ -55,11 +52,6 @@ class ImagesFile:
                 yield _picture_row(line.data, line.number, line.offset)
 
 
-def open_images(path: Path, split: str | None) -> ImagesFile | None:
-    """Open any one file that nobody else knew, whatever its name."""
-    return ImagesFile(path) if split is None and path.is_file() else None
-
-
 def _picture_row(line: bytes, number: int, start: int) -> ItemRow | Failure:
     if not line.strip():
         return Failure(number, None, "blank line")
@@ -78,34 +70,33 @@ def _picture_row(line: bytes, number: int, start: int) -> ItemRow | Failure:
 
 def read_queries(path: Path) -> list[Query]:
     """Read a whole query file; BadDataset lists every unusable line with its number."""
-    queries: list[Query] = []
-    problems: list[str] = []
+    return whole(path, scan_queries(path))
+
+
+def scan_queries(path: Path) -> Iterator[Query | Failure]:
+    """Yield every line of a query file once, in order; what cannot be used is a Failure."""
     first_seen: dict[ItemId, int] = {}
-    for number, line in enumerate(_lines(path), start=1):
+    for line in LineFile(path, MAX_LINE_BYTES):
         try:
-            query = _query(line, number)
+            query = _query(_text(line), line.number)
         except ValueError as error:
-            problems.append(f"line {number}: {error}")
+            yield Failure(line.number, None, str(error))
             continue
-        if query.query_id in first_seen:
-            first = first_seen[query.query_id]
-            problems.append(f"line {number}: query_id already used on line {first}")
-            continue
-        first_seen[query.query_id] = number
-        queries.append(query)
-    if problems:
-        raise BadDataset(_report(path, problems))
-    if not queries:
-        raise BadDataset(f"{path}: no queries in the file")
-    return queries
+        first = first_seen.setdefault(query.query_id, line.number)
+        if first != line.number:
+            reason = f"query_id already used on line {first}"
+            yield Failure(line.number, str(query.query_id), reason)
+        else:
+            yield query
 
 
-def _lines(path: Path) -> list[str]:
+def _text(line: Line) -> str:
+    if line.data is None:
+        raise ValueError(f"line longer than {MAX_LINE_BYTES} bytes")
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        return line.data.decode()
     except UnicodeDecodeError as error:
-        raise BadDataset(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8") from None
-    return text.removesuffix("\n").split("\n") if text else []
+        raise ValueError(f"not UTF-8 at byte {error.start}; save the file as UTF-8") from None
 
 
 def _query(line: str, number: int) -> Query:
@@ -133,17 +124,5 @@ def _answers(value: object) -> tuple[ItemId, ...] | None:
     return tuple(value)
 
 
-def is_id(value: object) -> TypeGuard[ItemId]:
-    """Tell whether a JSON value may be an id: an integer (not a boolean) or a string."""
-    return isinstance(value, int | str) and not isinstance(value, bool)
-
-
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
-
-
-def _report(path: Path, problems: list[str]) -> str:
-    shown = problems[:_SHOWN_PROBLEMS]
-    rest = len(problems) - len(shown)
-    more = [f"and {rest} more"] if rest else []
-    return f"{path}: {len(problems)} unusable lines: " + "; ".join(shown + more)

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from tusou.datasets.muge import is_id, read_queries
+from tusou.datasets.base import is_id
+from tusou.datasets.muge import read_queries
 from tusou.errors import BadDataset
 from tusou.evaluation import trec
 from tusou.evaluation.metrics import Judged
