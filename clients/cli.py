@@ -27,6 +27,13 @@ QueryFile = Annotated[
 ]
 
 
+def _there(place: str) -> str:
+    path = place.rpartition("#")[0] if "#" in place and not Path(place).exists() else place
+    if not Path(path).exists():
+        raise typer.BadParameter(f"{path!r} does not exist.")
+    return place
+
+
 @contextmanager
 def plain_errors() -> Iterator[None]:
     """Show our own errors, and the disk's, as `code: message`; let bugs keep their traceback."""
@@ -92,7 +99,7 @@ def query(
 
 def replay(
     queries: Annotated[
-        Path, typer.Argument(help="Query file in MUGE's JSONL.", exists=True, dir_okay=False)
+        str, typer.Argument(help="Query file in MUGE's JSONL, or DATA#SPLIT.", callback=_there)
     ],
     *,
     out: Annotated[Path, typer.Option(help="Prediction file to write.", dir_okay=False)],

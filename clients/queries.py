@@ -3,8 +3,14 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from clients.errors import BadQueries
+from tusou.datasets import open_dataset
+from tusou.errors import TusouError
+
+# A file of such a name may be a dataset by itself: captions, or a tar.
+_DATASETS = {".json", ".tar", ".txt"}
 
 # The field names of MUGE, and of cn_clip's working files.
 _ID_OF_TEXT = {"query_text": "query_id", "text": "text_id"}
@@ -31,6 +37,17 @@ class QueryRow:
     def filled(self, item_ids: Sequence[int | str]) -> bytes:
         """Return the output line, without its end: the fields in order, the answers filled."""
         return _dump(self.fields | {self.answers: list(item_ids)}).encode()
+
+
+def read_source(place: str) -> bytes:
+    """Read a query file, or a dataset's queries as one; BadQueries when nothing there is either."""
+    path = Path(place)
+    if path.is_file() and path.suffix not in _DATASETS:
+        return path.read_bytes()
+    try:
+        return open_dataset(place).query_lines()
+    except TusouError as error:
+        raise BadQueries(str(error)) from None
 
 
 def read_queries(data: bytes) -> list[QueryRow]:

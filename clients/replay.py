@@ -10,7 +10,7 @@ from pathlib import Path
 from clients.errors import ClientError, Misuse, OutputExists, UnfinishedRun
 from clients.filling import Filling, ReplaySettings, Watcher
 from clients.journal import Journal
-from clients.queries import QueryRow, read_queries
+from clients.queries import QueryRow, read_queries, read_source
 
 __all__ = ["ReplayReport", "ReplaySettings", "Watcher", "replay"]
 
@@ -29,23 +29,24 @@ class ReplayReport:
 
 
 def replay(
-    queries: Path,
+    queries: Path | str,
     out: Path,
     settings: ReplaySettings,
     *,
     force: bool = False,
     watcher: Watcher | None = None,
 ) -> ReplayReport:
-    """Write the rows of `queries`, in order, each with exactly `top_k` item ids, to `out`.
+    """Write the rows of a query file, in order, each with exactly `top_k` item ids, to `out`.
 
+    `queries` may be a dataset of another format, `DATA#SPLIT`: it gives rows as MUGE has them.
     Progress is kept in `out` + ".partial": run again after a kill, it goes on, and the file is
     byte for byte the one an uninterrupted run writes. `force` replaces an existing output, and
     drops the progress of a run over other queries. Raises ClientError.
     """
     started = time.monotonic()
     watcher = watcher or Watcher()
-    _check_output(queries, out, force=force)
-    data = queries.read_bytes()
+    _check_output(Path(queries), out, force=force)
+    data = read_source(str(queries))
     rows = read_queries(data)
     made_from: dict[str, object] = {
         "tusou_replay": _FORMAT,
@@ -69,7 +70,7 @@ def replay(
 def _check_output(queries: Path, out: Path, *, force: bool) -> None:
     if not out.parent.is_dir():
         raise Misuse(f"The folder {out.parent} does not exist; create it first.")
-    if out.exists() and out.samefile(queries):
+    if out.exists() and queries.exists() and out.samefile(queries):
         raise Misuse("The output would replace the query file; give --out another name.")
     if out.exists() and not force:
         raise OutputExists(f"{out} exists; give --force to replace it, or another --out.")

@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 from tusou.pictures import decode_picture
-from tusou.types import Encoding
+from tusou.rows import Encoding
 
 # The name of a pool's file where the pool was opened at that very file.
 ITSELF = "."

@@ -302,7 +302,7 @@ def test_many_calls_in_flight_get_their_own_answers(server, service) -> None:
     ]
 
 
-BLOCKED = ("torch", "faiss", "numpy", "fastapi", "pydantic", "cn_clip", "tusou", "service")
+BLOCKED = ("torch", "faiss", "numpy", "fastapi", "pydantic", "cn_clip", "tusou.types", "service")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Self
 from tusou.datasets.base import Pool, Query
 from tusou.datasets.muge import ImagesFile, scan_queries
 from tusou.errors import BadDataset
-from tusou.types import Failure
+from tusou.rows import Failure
 
 WHOLE = "all"
 
@@ -35,6 +35,9 @@ class PicturesAlone:
         """Refuse: there are none."""
         raise BadDataset(f"{self._path} holds pictures, no queries; give a query file")
 
+    def queries_file(self, split: str) -> None:
+        """Say that no split has a query file."""
+
     def asking_pictures(self, split: str) -> None:
         """Leave it to the queries."""
 
@@ -61,6 +64,10 @@ class QueriesAlone:
     def scan_queries(self, split: str) -> Iterator[Query | Failure]:  # noqa: ARG002
         """Read it line by line."""
         return scan_queries(self._path)
+
+    def queries_file(self, split: str) -> Path:  # noqa: ARG002
+        """Name the file itself."""
+        return self._path
 
     def asking_pictures(self, split: str) -> None:
         """Leave it to the queries."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol, TypeGuard
 
 from tusou.errors import BadDataset
-from tusou.types import Encoding, Failure, ItemId, Items
+from tusou.rows import Encoding, Failure, ItemId, Items
 
 MAX_ID_BYTES = 256
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from tusou.datasets.base import Query
-from tusou.types import Failure, ItemId
+from tusou.rows import Failure, ItemId
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """One dataset, whatever its format: its splits, their pictures, and who asks for what."""
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Protocol
 
 from tusou.datasets.base import PictureQuery, Pool, Query, whole
 from tusou.errors import BadDataset
-from tusou.types import Failure, ItemId
+from tusou.rows import Failure, ItemId
 
 # Names of one and the same: MUGE says valid, Flickr8k dev, Flickr8k-CN val.
 _VALID = ("valid", "dev", "val")
@@ -26,6 +27,10 @@ class Reader(Protocol):
 
     def scan_queries(self, split: str) -> Iterator[Query | Failure]:
         """Yield every query once; what cannot be used is a Failure. BadDataset when none can be."""
+        ...
+
+    def queries_file(self, split: str) -> Path | None:
+        """Name the query file of a split, where the format has one."""
         ...
 
     def asking_pictures(self, split: str) -> Sequence[str] | None:
@@ -71,6 +76,14 @@ class Dataset:
     def queries(self, split: str | None = None) -> list[Query]:
         """List what a split's texts ask for; BadDataset lists every unusable line."""
         return whole(self.path, self.scan_queries(split))
+
+    def query_lines(self, split: str | None = None) -> bytes:
+        """Give a split's queries as a query file: the bytes of the one there is, or rows anew."""
+        file = self.reader.queries_file(self.split(split))
+        if file is not None:
+            return file.read_bytes()
+        rows = ({"query_id": one.query_id, "query_text": one.text} for one in self.queries(split))
+        return b"".join(json.dumps(row, ensure_ascii=False).encode() + b"\n" for row in rows)
 
     def picture_queries(self, split: str | None = None) -> list[PictureQuery]:
         """List what a split's pictures ask for: every text that names a picture is correct for it.

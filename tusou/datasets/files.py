@@ -10,7 +10,7 @@ from pathlib import Path
 from tusou.datasets.base import ItemRow, read_id
 from tusou.errors import BadImage
 from tusou.pictures import check_bytes
-from tusou.types import Encoding, Failure, Items
+from tusou.rows import Encoding, Failure, Items
 
 # A drive, a backslash or a colon means a path elsewhere on some system.
 _ELSEWHERE = re.compile(r"[\\:\x00]")

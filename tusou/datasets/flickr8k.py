@@ -13,7 +13,7 @@ from tusou.datasets.captions import Caption, caption_queries
 from tusou.datasets.files import Named, NamedFiles, listed
 from tusou.datasets.tables import Row, read_lines, read_table
 from tusou.errors import BadDataset
-from tusou.types import Failure, ItemId
+from tusou.rows import Failure, ItemId
 
 WHOLE = "all"  # the split of a dataset that has no lists of splits
 
@@ -77,6 +77,9 @@ class Flickr8k:
     def scan_queries(self, split: str) -> Iterator[Query | Failure]:
         """Yield the captions of a split's pictures; a problem of the file is in every split."""
         return caption_queries(self._of(split))
+
+    def queries_file(self, split: str) -> None:
+        """Say that no split has a query file."""
 
     def asking_pictures(self, split: str) -> None:
         """Leave it to the queries: they name the pictures."""

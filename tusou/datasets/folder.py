@@ -8,7 +8,7 @@ from typing import Self
 from tusou.datasets.base import SPLITS, Pool, Query, in_order
 from tusou.datasets.files import Named, NamedFiles
 from tusou.errors import BadDataset
-from tusou.types import Failure
+from tusou.rows import Failure
 
 # What people take for pictures, whether or not it can be read: the rest has no row, not even a bad.
 ENDINGS = frozenset(
@@ -45,6 +45,9 @@ class PictureFolders:
     def scan_queries(self, split: str) -> Iterator[Query | Failure]:  # noqa: ARG002
         """Refuse: there are none."""
         raise BadDataset(f"{self._place} holds pictures, no queries; give a query file")
+
+    def queries_file(self, split: str) -> None:
+        """Say that no split has a query file."""
 
     def asking_pictures(self, split: str) -> None:
         """Leave it to the queries."""

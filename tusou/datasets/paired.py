@@ -8,7 +8,7 @@ from typing import Self
 from tusou.datasets.base import Pool, Query, in_order
 from tusou.datasets.muge import ImagesFile, scan_queries
 from tusou.errors import BadDataset
-from tusou.types import Failure
+from tusou.rows import Failure
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tusou.datasets.lines import Line, LineFile
 from tusou.errors import BadDataset
-from tusou.types import Failure
+from tusou.rows import Failure
 
 # A caption has a few hundred bytes; csv itself gives up at 131,072 characters.
 MAX_LINE_BYTES = 2**16

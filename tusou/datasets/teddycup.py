@@ -10,7 +10,7 @@ from tusou.datasets.captions import Caption, caption_queries
 from tusou.datasets.files import Named, NamedFiles, listed
 from tusou.datasets.tables import Row, read_table
 from tusou.errors import BadDataset
-from tusou.types import Failure
+from tusou.rows import Failure
 
 PICTURES = "ImageData"
 _IMAGE, _TEXT, _CAPTION = "image_id", "text_id", "caption"
@@ -64,6 +64,9 @@ class TeddyCup:
     def scan_queries(self, split: str) -> Iterator[Query | Failure]:
         """Yield the texts of a split; only those of `train` have answers."""
         return caption_queries(self._captions(split))
+
+    def queries_file(self, split: str) -> None:
+        """Say that no split has a query file."""
 
     def asking_pictures(self, split: str) -> Sequence[str] | None:
         """List the pictures that ask, where the split names them; None where texts do."""

@@ -13,7 +13,7 @@ from tusou.datasets.base import ItemRow, Pool, Query, in_order, is_id, read_id
 from tusou.datasets.captions import Caption, caption_queries
 from tusou.errors import BadDataset, BadImage
 from tusou.pictures import check_bytes
-from tusou.types import Encoding, Failure, ItemId, Items
+from tusou.rows import Encoding, Failure, ItemId, Items
 
 WHOLE = "all"  # the split of tars that are only numbered
 MAX_TEXT_BYTES = 2**20
@@ -61,6 +61,9 @@ class WebDataset:
     def scan_queries(self, split: str) -> Iterator[Query | Failure]:
         """Yield the captions of a split's samples."""
         return caption_queries(self._captions(split))
+
+    def queries_file(self, split: str) -> None:
+        """Say that no split has a query file."""
 
     def asking_pictures(self, split: str) -> None:
         """Leave it to the queries: they name the pictures."""
