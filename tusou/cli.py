@@ -25,6 +25,7 @@ VERBS: dict[str, tuple[Lazy, str]] = {
         Lazy("lab.evaluate.cli:evaluate"),
         "Score what a search found against the answers.",
     ),
+    "report": (Lazy("lab.report.cli:report"), "Write the report of runs: one page to hand in."),
     "sweep": (Lazy("lab.sweep.cli:sweep"), "Compare prompts, pools, depths, indexes, precisions."),
     "train": (Lazy("lab.cli:train"), "Train or fine-tune a model on pictures and queries."),
 }

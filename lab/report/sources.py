@@ -1,0 +1,107 @@
+"""What a report is made from: scored runs, the bundles they searched, and texts by their id."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.evaluate.live import LiveSpec
+from lab.evaluate.scoring import DEPTH, Scored, evaluate
+from tusou.bundle import Bundle
+from tusou.errors import InvalidRequest
+from tusou.evaluation.answers import Asked, read_answers
+from tusou.evaluation.runs import Direction
+from tusou.progress import Watcher
+from tusou.types import ItemId
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One run beside its answers, and the bundle it searched, where that is at hand."""
+
+    name: str
+    path: Path
+    answers: Path
+    scored: Scored
+    bundle: Bundle | None
+
+    @property
+    def direction(self) -> Direction:
+        """Say which way was searched."""
+        return self.scored.evaluation.direction
+
+    def queries(self) -> Iterator[tuple[Asked, tuple[ItemId, ...]]]:
+        """Yield every query with its ranked items."""
+        for row in self.scored.answers.rows:
+            yield row, self.scored.run.rankings[row.query_id]
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """All that a report may show."""
+
+    sources: tuple[Source, ...]
+    bundles: tuple[Bundle, ...]
+    texts: dict[str, str]  # of every id, as text, that an answers file gives one for
+
+
+def read_material(
+    runs: Sequence[Path],
+    answers: Sequence[Path],
+    bundles: Sequence[Path],
+    watcher: Watcher | None = None,
+) -> Material:
+    """Score every run against the answers of its direction; a run may be a bundle, to search.
+
+    Raises InvalidRequest when a run has no answers of its direction, BadDataset as `evaluate`.
+    """
+    opened = [Bundle.open(path) for path in dict.fromkeys([*bundles, *filter(Path.is_dir, runs)])]
+    directions = {path: read_answers(path).direction for path in answers}
+    sources = []
+    for path in runs:
+        fitting = [one for one in answers if _fits(path, directions[one])]
+        if not fitting:
+            raise InvalidRequest(
+                f"{path} has no --answers of its direction; give a query file for texts that ask "
+                'for pictures, rows of {"image_id", "text_ids"} for pictures that ask for texts'
+            )
+        scored = evaluate(path, fitting[0], spec=LiveSpec(), top_k=_depth(path), watcher=watcher)
+        sources.append(Source(_name(path), path, fitting[0], scored, _searched(scored, opened)))
+    return Material(tuple(sources), tuple(opened), _texts(sources, answers))
+
+
+def _fits(run: Path, direction: Direction) -> bool:
+    """Tell whether a run goes this way: by its header, else by the names of its fields."""
+    if run.is_dir():
+        return direction == "text_to_image"
+    with run.open("rb") as file:
+        first = file.readline(2**16)
+    backwards = b'"image_to_text"' in first or b'"text_ids"' in first
+    return backwards == (direction == "image_to_text")
+
+
+def _depth(run: Path) -> int | None:
+    """Take a run file as deep as it goes; predictions hold ten items a row."""
+    if run.is_dir():
+        return DEPTH
+    with run.open("rb") as file:
+        return None if b'"tusou_run"' in file.readline(2**16) else DEPTH
+
+
+def _searched(scored: Scored, opened: Sequence[Bundle]) -> Bundle | None:
+    header = scored.run.header
+    version = header.bundle if header else None
+    if version is None:  # predictions say nothing: what was given is what was meant
+        kind = "pictures" if scored.evaluation.direction == "text_to_image" else "texts"
+        fitting = [bundle for bundle in opened if bundle.manifest.items == kind]
+        return fitting[0] if len(fitting) == 1 else None
+    return next((bundle for bundle in opened if bundle.version == version), None)
+
+
+def _texts(sources: Sequence[Source], answers: Sequence[Path]) -> dict[str, str]:
+    rows = [row for source in sources for row in source.scored.answers.rows]
+    rows += [row for path in answers for row in read_answers(path).rows]
+    return {str(row.query_id): row.text for row in rows if row.text is not None}
+
+
+def _name(path: Path) -> str:
+    return path.stem if path.is_file() else path.name
