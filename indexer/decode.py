@@ -2,8 +2,6 @@
 
 import multiprocessing
 import os
-import resource
-import sys
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,6 +18,7 @@ from zlib import crc32
 import numpy as np
 import numpy.typing as npt
 
+from tusou.confined import limit_memory
 from tusou.errors import BadImage
 from tusou.images import open_image, to_pixels
 from tusou.places import PoolFiles, picture_of
@@ -112,8 +111,7 @@ def _prepare_worker() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_follow, args=(parent,), daemon=True).start()
-    if sys.platform == "linux":  # macOS knows the limit and refuses to set it
-        resource.setrlimit(resource.RLIMIT_AS, (_WORKER_BYTES, _WORKER_BYTES))
+    limit_memory(_WORKER_BYTES)
 
 
 def _follow(parent: BaseProcess) -> None:

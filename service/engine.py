@@ -55,7 +55,7 @@ class Engine:
             Halving(self._run, self._release), limits, is_sticky
         )
         self._loader = ThreadPoolExecutor(1, thread_name_prefix="loader")
-        self._sight = Sight(pictures, self._current, self._in_loader, limits)
+        self._sight = Sight(pictures, self._current, self._in_loader, limits, self.metrics)
         self._reloading = asyncio.Lock()
         self._first_load: asyncio.Task[None] | None = None
         self.metrics.watch(queue_depth=lambda: self._batcher.depth, ready=lambda: self.ready)

@@ -47,6 +47,24 @@ class Metrics:
             "Queries whose vector was remembered, of those that tusou_batch_size sums up.",
             registry=self._registry,
         )
+        self.picture_batch_size = Histogram(
+            "tusou_picture_batch_size",
+            "Pictures of queries encoded by one pass of the model.",
+            buckets=_BATCH_SIZES[:4],
+            registry=self._registry,
+        )
+        self.picture_seconds = Histogram(
+            "tusou_picture_seconds",
+            "Time in a stage of pictures: decode (of each, with its wait), see (of a batch).",
+            ["stage"],
+            buckets=_REQUEST_SECONDS,
+            registry=self._registry,
+        )
+        self.lost_decoders = Counter(
+            "tusou_lost_decoders",
+            "Decoding processes that a picture has ended.",
+            registry=self._registry,
+        )
         self.cancelled = Counter(
             "tusou_cancelled",
             "Searches dropped because their client left.",

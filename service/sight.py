@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Literal, Self, TypeAlias
@@ -11,14 +10,14 @@ from typing import Literal, Self, TypeAlias
 import numpy as np
 
 from service.batching import BatchLimits, MicroBatcher
+from service.decoding import Decoders
 from service.errors import Detail, Refusal
 from service.faults import Halving, is_sticky
+from service.metrics import Metrics
 from service.served import Pipeline
 from service.timeline import BatchRun, mark, mark_batches
 from tusou.asks import VectorPart
 from tusou.errors import BadImage, DeadlineExceeded, InvalidRequest, NotReady, Unavailable
-from tusou.images import open_image, to_pixels
-from tusou.pictures import decode_picture
 from tusou.types import Pixels
 
 _log = logging.getLogger(__name__)
@@ -26,7 +25,7 @@ _log = logging.getLogger(__name__)
 PicturePolicy: TypeAlias = Literal["off", "lazy", "on"]
 ImageState: TypeAlias = Literal["absent", "loading", "ready", "unavailable"]
 
-# A picture may have 16 million pixels: 64 MB decoded, and as much again while it is resized.
+# A picture may have 16 million pixels: 64 MB decoded, and a few such while it is decoded.
 _DECODERS = 2
 # A picture costs as much as dozens of texts, so a batch of them is kept short of a stall.
 _MAX_BATCH, _MAX_WAITING = 8, 64
@@ -54,6 +53,7 @@ class Sight:
         current: Callable[[], Pipeline],
         in_loader: Callable[[Callable[[], None]], Awaitable[None]],
         limits: BatchLimits,
+        metrics: Metrics,
     ) -> None:
         self._policy, self._current, self._in_loader = policy, current, in_loader
         self._batcher = MicroBatcher[Pixels, _Seen](
@@ -61,18 +61,21 @@ class Sight:
             replace(limits, max_batch=_MAX_BATCH, max_waiting=_MAX_WAITING),
             is_sticky,
         )
-        self._decoders = ThreadPoolExecutor(_DECODERS, thread_name_prefix="decode")
+        self._metrics = metrics
+        self._decoders = Decoders(_DECODERS, _MAX_WAITING, metrics.lost_decoders.inc)
         self._loading: asyncio.Task[None] | None = None
         self._failed: Pipeline | None = None
 
     async def __aenter__(self) -> Self:
         await self._batcher.__aenter__()
+        if self._policy == "on":
+            self._decoders.start()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         if self._loading:
             self._loading.cancel()
-        self._decoders.shutdown(wait=False, cancel_futures=True)
+        self._decoders.close()
         await self._batcher.__aexit__()
 
     @property
@@ -107,6 +110,7 @@ class Sight:
         began = perf_counter()
         pixels = await self._decode(picture, self._current().image_size, deadline)
         mark("decode", began)
+        self._metrics.picture_seconds.labels("decode").observe(perf_counter() - began)
         await self._tower(deadline)
         asked = perf_counter()
         seen = await self._batcher(pixels, deadline)
@@ -140,10 +144,9 @@ class Sight:
                 return
 
     async def _decode(self, picture: bytes | str, size: int, deadline: float) -> Pixels:
-        loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout_at(deadline):
-                return await loop.run_in_executor(self._decoders, _pixels, picture, size)
+                return await self._decoders.decode(picture, size)
         except TimeoutError:
             raise DeadlineExceeded("The time limit passed before the picture was read.") from None
         except BadImage as error:
@@ -155,10 +158,8 @@ class Sight:
         if any(len(one) != pipeline.image_size for one in pictures):
             raise NotReady("the index has just changed; send the picture again")
         parts = pipeline.see(np.stack(pictures))
-        run = BatchRun(len(parts), began, (("see", perf_counter() - began),))
+        took = perf_counter() - began
+        self._metrics.picture_batch_size.observe(len(parts))
+        self._metrics.picture_seconds.labels("see").observe(took)
+        run = BatchRun(len(parts), began, (("see", took),))
         return [_Seen(part, run) for part in parts]
-
-
-def _pixels(picture: bytes | str, size: int) -> Pixels:
-    data = decode_picture(picture.encode()) if isinstance(picture, str) else picture
-    return to_pixels(open_image(data), size)

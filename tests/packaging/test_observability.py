@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+from drawing import picture_bytes
 from fastapi.testclient import TestClient
 
 from tests.packaging.test_compose import load
@@ -33,8 +34,10 @@ def measured(client: TestClient) -> dict[str, set[str]]:
 @pytest.fixture(scope="module")
 def samples() -> dict[str, set[str]]:
     source = TinySource(TinyPipeline(TinyBundle("v1")))
-    with connected(source) as client:
+    with connected(source, timeout_ms=20_000) as client:
         client.post("/search", json={"query": "裙"})
+        picture = {"Content-Type": "image/jpeg"}
+        client.post("/search/image", content=picture_bytes(1), headers=picture)
         client.post("/admin/reload")
         client.get("/metrics")
         return measured(client)

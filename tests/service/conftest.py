@@ -28,5 +28,5 @@ def source(pipeline: TinyPipeline) -> TinySource:
 
 @pytest.fixture
 def client(source: TinySource) -> Iterator[TestClient]:
-    with connected(source) as client:
+    with connected(source, timeout_ms=20_000) as client:
         yield client

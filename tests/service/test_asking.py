@@ -187,14 +187,16 @@ def test_both_alphabets_of_base64(client: TestClient) -> None:
 def test_the_first_picture_has_the_tower_loaded(source: TinySource) -> None:
     source.pipeline.tower = threading.Event()
     with connected(source, timeout_ms=300) as client:
+        no_picture = {"image": "bm8="}  # starts the decoder, and has no tower loaded
+        patient = {"X-Request-Timeout-Ms": "20000"}
+        assert client.post("/search", json=no_picture, headers=patient).status_code == 422
         assert client.get("/readyz").json()["images"] == "absent"
         response = client.post("/search", json={"image": BASE64})
         assert (response.status_code, problem_of(response)["code"]) == (503, "not_ready")
         assert client.get("/readyz").json()["images"] == "loading"
         assert client.post("/search", json={"query": "裙"}).status_code == 200
         source.pipeline.tower.set()
-        headers = {"X-Request-Timeout-Ms": "20000"}
-        assert client.post("/search", json={"image": BASE64}, headers=headers).status_code == 200
+        assert client.post("/search", json={"image": BASE64}, headers=patient).status_code == 200
         assert client.get("/readyz").json()["images"] == "ready"
         source.pipeline = TinyPipeline(TinyBundle("v2"))
         client.post("/admin/reload")  # what has been used comes with the next version
@@ -209,7 +211,7 @@ def test_what_is_no_picture_has_no_tower_loaded(client: TestClient) -> None:
 
 def test_a_tower_that_does_not_load_leaves_texts_alone(source: TinySource) -> None:
     source.pipeline.tower_error = BadModel("no image tower in it")
-    with connected(source) as client:
+    with connected(source, timeout_ms=20_000) as client:
         for _ in range(2):
             response = client.post("/search", json={"image": BASE64})
             assert (response.status_code, problem_of(response)["code"]) == (503, "unavailable")
