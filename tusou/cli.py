@@ -14,6 +14,7 @@ from tusou.registry import Lazy, extras_named
 VERBS: dict[str, tuple[Lazy, str]] = {
     "demo": (Lazy("lab.cli:demo"), "Draw a pool, index, serve, replay and score it."),
     "toy": (Lazy("lab.cli:toy"), "Draw product pictures and their Chinese queries."),
+    "convert": (Lazy("lab.convert.cli:convert"), "Write a dataset in another format."),
     "index": (Lazy("indexer.cli:index"), "Encode a pool of pictures into a searchable bundle."),
     "info": (Lazy("indexer.cli:info"), "Say what a bundle is."),
     "verify": (Lazy("indexer.cli:verify"), "Check every byte of a bundle."),

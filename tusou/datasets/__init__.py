@@ -3,12 +3,13 @@
 from pathlib import Path
 from typing import Protocol, cast
 
-from tusou.datasets.base import ItemRow, PictureQuery, Pool, Query
+from tusou.datasets.base import Absent, ItemRow, PictureQuery, Pool, Query
 from tusou.datasets.dataset import Dataset, Reader
 from tusou.errors import BadDataset
 from tusou.registry import Lazy
 
 __all__ = [
+    "Absent",
     "Dataset",
     "ItemRow",
     "PictureQuery",

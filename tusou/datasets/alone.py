@@ -4,9 +4,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Self
 
-from tusou.datasets.base import Pool, Query
+from tusou.datasets.base import Absent, Pool, Query
 from tusou.datasets.muge import ImagesFile, scan_queries
-from tusou.errors import BadDataset
 from tusou.rows import Failure
 
 WHOLE = "all"
@@ -33,7 +32,7 @@ class PicturesAlone:
 
     def scan_queries(self, split: str) -> Iterator[Query | Failure]:  # noqa: ARG002
         """Refuse: there are none."""
-        raise BadDataset(f"{self._path} holds pictures, no queries; give a query file")
+        raise Absent(f"{self._path} holds pictures, no queries; give a query file")
 
     def queries_file(self, split: str) -> None:
         """Say that no split has a query file."""
@@ -59,7 +58,7 @@ class QueriesAlone:
 
     def pictures(self, split: str) -> Pool:  # noqa: ARG002
         """Refuse: there are none."""
-        raise BadDataset(f"{self._path} holds queries, no pictures; give a picture file")
+        raise Absent(f"{self._path} holds queries, no pictures; give a picture file")
 
     def scan_queries(self, split: str) -> Iterator[Query | Failure]:  # noqa: ARG002
         """Read it line by line."""

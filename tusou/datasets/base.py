@@ -18,6 +18,10 @@ SPLITS = ("train", "dev", "val", "valid", "test")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
+class Absent(BadDataset):
+    """The data is in order and has no such part: pictures without queries, queries alone."""
+
+
 @dataclass(frozen=True, slots=True)
 class ItemRow:
     """Where one item lies: `length` bytes at byte `offset` of file number `file` of its pool."""

@@ -5,9 +5,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePath
 from typing import Self
 
-from tusou.datasets.base import SPLITS, Pool, Query, in_order
+from tusou.datasets.base import SPLITS, Absent, Pool, Query, in_order
 from tusou.datasets.files import Named, NamedFiles
-from tusou.errors import BadDataset
 from tusou.rows import Failure
 
 # What people take for pictures, whether or not it can be read: the rest has no row, not even a bad.
@@ -30,9 +29,9 @@ class PictureFolders:
         """Take any folder with a picture somewhere in it."""
         if not place.is_dir() or next(_names(place), None) is None:
             return None
-        below = [path for path in place.iterdir() if not path.name.startswith(".")]
+        below = [place / name.partition("/")[0] for name in _names(place)]
         splits = {path.name: path for path in below if path.is_dir() and path.name in SPLITS}
-        return cls(place, splits if len(splits) == len(below) else {WHOLE: place})
+        return cls(place, splits if len(splits) == len(set(below)) else {WHOLE: place})
 
     def splits(self) -> Sequence[str]:
         """Name the folders that are splits, or `all`."""
@@ -44,7 +43,7 @@ class PictureFolders:
 
     def scan_queries(self, split: str) -> Iterator[Query | Failure]:  # noqa: ARG002
         """Refuse: there are none."""
-        raise BadDataset(f"{self._place} holds pictures, no queries; give a query file")
+        raise Absent(f"{self._place} holds pictures, no queries; give a query file")
 
     def queries_file(self, split: str) -> None:
         """Say that no split has a query file."""

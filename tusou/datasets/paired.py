@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from tusou.datasets.base import Pool, Query, in_order
+from tusou.datasets.base import Absent, Pool, Query, in_order
 from tusou.datasets.muge import ImagesFile, scan_queries
-from tusou.errors import BadDataset
 from tusou.rows import Failure
 
 
@@ -74,5 +73,5 @@ class PairedFiles:
 
     def _there(self, path: Path) -> Path:
         if not path.is_file():
-            raise BadDataset(f"{path} is missing")
+            raise Absent(f"{path} is missing")
         return path

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from tusou.datasets.base import Pool, Query, in_order
+from tusou.datasets.base import Absent, Pool, Query, in_order
 from tusou.datasets.captions import Caption, caption_queries
 from tusou.datasets.files import Named, NamedFiles, listed
 from tusou.datasets.tables import Row, read_table
-from tusou.errors import BadDataset
 from tusou.rows import Failure
 
 PICTURES = "ImageData"
@@ -94,7 +93,7 @@ class TeddyCup:
     def _table(self, split: str, name: str) -> Path:
         path = self._folders[split] / name
         if not path.is_file():
-            raise BadDataset(f"{path} is missing")
+            raise Absent(f"{path} is missing")
         return path
 
 

@@ -1,0 +1,1 @@
+"""From any format of data to any other, picture bytes unchanged."""
