@@ -28,6 +28,7 @@ VERBS: dict[str, tuple[Lazy, str]] = {
     ),
     "report": (Lazy("lab.report.cli:report"), "Write the report of runs: one page to hand in."),
     "sweep": (Lazy("lab.sweep.cli:sweep"), "Compare prompts, pools, depths, indexes, precisions."),
+    "compare": (Lazy("lab.compare.cli:compare"), "Say whether one search is better than another."),
     "train": (Lazy("lab.cli:train"), "Train or fine-tune a model on pictures and queries."),
 }
 

@@ -48,6 +48,21 @@ class SliceScore:
 
 
 @dataclass(frozen=True, slots=True)
+class Loaded:
+    """A run and the answers that fit it."""
+
+    run: Run
+    answers: Answers
+    in_pool: Set[ItemId] | None
+    index_recall: dict[str, float] | None = None
+
+    @property
+    def depth(self) -> int:
+        """How deep the lists can be scored."""
+        return self.run.depth or DEPTH
+
+
+@dataclass(frozen=True, slots=True)
 class Scored:
     """An evaluation, and what it was made from."""
 
@@ -66,18 +81,34 @@ def evaluate(
     top_k: int | None = None,
     watcher: Watcher | None = None,
 ) -> Scored:
-    """Score `source`, a bundle or a file of ranked lists, against `answers`.
+    """Score `source`, a bundle or a file of ranked lists, against `answers`; as `load` reads them.
 
-    Predictions must hold exactly `top_k` items a row (10 unless told); a run file or TREC run is
-    scored as deep as it goes, or to `top_k`; a bundle is searched by `spec`. `pool` is the
-    picture file or the bundle that was searched. Raises BadDataset with every problem of all
-    files at once, each with file and line.
+    A run file or TREC run is scored as deep as it goes, or to `top_k`.
+    """
+    loaded = load(source, answers, pool, spec, top_k=top_k, watcher=watcher)
+    return _scored(loaded, min(top_k or loaded.depth, loaded.depth))
+
+
+def load(
+    source: Path,
+    answers: Path,
+    pool: Path | None = None,
+    spec: LiveSpec | None = None,
+    *,
+    top_k: int | None = None,
+    watcher: Watcher | None = None,
+) -> Loaded:
+    """Read or make the lists of `source` and check that they fit the answers.
+
+    Predictions must hold exactly `top_k` items a row (10 unless told); a bundle is searched by
+    `spec`. `pool` is the picture file or the bundle that was searched. Raises BadDataset with
+    every problem of all files at once, each with file and line.
     """
     if source.is_dir():
         asked = read_answers(answers)
         refuse([*unanswered(asked)])
         searched = search_bundle(source, asked, spec or LiveSpec(top_k or DEPTH), watcher)
-        return _scored(searched.run, asked, pool_ids(source), top_k, searched.index_recall)
+        return Loaded(searched.run, asked, pool_ids(source), searched.index_recall)
     run = read_run(source, top_k or DEPTH)
     problems = [f"{source}:{line}: {problem}" for line, problem in run.problems]
     judged = Answers(answers, ())
@@ -94,7 +125,7 @@ def evaluate(
         in_pool = set(map(str, in_pool))
     problems += wrong_items(run, source, judged.correct, in_pool)
     refuse(problems)
-    return _scored(run, judged, in_pool, top_k)
+    return Loaded(run, judged, in_pool)
 
 
 def percent(shares: Mapping[str, float]) -> dict[str, float]:
@@ -102,14 +133,8 @@ def percent(shares: Mapping[str, float]) -> dict[str, float]:
     return {name: 100 * value for name, value in shares.items()}
 
 
-def _scored(
-    run: Run,
-    answers: Answers,
-    in_pool: Set[ItemId] | None,
-    top_k: int | None,
-    index_recall: dict[str, float] | None = None,
-) -> Scored:
-    depth = min(top_k or run.depth, run.depth) or DEPTH
+def _scored(loaded: Loaded, depth: int) -> Scored:
+    run, answers, in_pool = loaded.run, loaded.answers, loaded.in_pool
     values = per_query(judge(run, answers), depth)
     evaluation = Evaluation(
         queries=len(answers.rows),
@@ -119,7 +144,7 @@ def _scored(
         direction=answers.direction,
         percent=percent(means(values)),
         interval={name: (100 * low, 100 * high) for name, (low, high) in intervals(values).items()},
-        index_recall=percent(index_recall) if index_recall else None,
+        index_recall=percent(loaded.index_recall) if loaded.index_recall else None,
         run=run.header.model_dump() if run.header else None,
         slices=tuple(_slice_score(one, values) for one in slices(answers)),
     )

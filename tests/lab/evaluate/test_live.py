@@ -128,3 +128,14 @@ def test_queries_without_answers_are_not_scored(bundle: Path, tmp_path: Path) ->
     path.write_text('{"query_id": 1, "query_text": "裙"}\n')
     with pytest.raises(BadDataset, match=r"asked.jsonl:1: query 1 has no item_ids"):
         evaluate(bundle, path)
+
+
+def test_two_bundles_are_compared_live(
+    bundle: Path, queries: Path, pool: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    from lab.compare.comparing import CompareSpec, compare
+
+    found = compare(bundle, bundle, queries, CompareSpec(top_k=5))
+    assert (found.better, found.ties, found.top_k) == (None, 40, 5)
+    assert found.a is not None
+    assert found.a["bundle"] == SearchPipeline.open(bundle).bundle.version

@@ -1,0 +1,1 @@
+"""Compare two searches over the same queries."""
