@@ -15,12 +15,13 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.landing import land_texts
 from benchmarks.running import Service, free_port, service, started
 from benchmarks.stock import queries, save_random_model, structured
 from indexer.assemble import Recipe, assemble
 from indexer.plan import Inputs, make_plan
 from indexer.publish import publish
-from indexer.tune import Wanted
+from indexer.wanted import Wanted
 from tusou.bundle import VECTORS
 from tusou.datasets.muge import ImagesFile
 from tusou.encoders import find_weights
@@ -36,6 +37,7 @@ def measure_http(seconds: float, clients: tuple[int, ...]) -> dict[str, object]:
         folder = Path(name)
         model = folder / "vit-b-16.pt"
         save_random_model(model)
+        land_texts(model)
         bundle = make_bundle(folder, model)
         vectors = next(bundle.glob(f"*/{VECTORS}"))
         ours = stack.enter_context(service(bundle, TUSOU_TIMEOUT_MS="30000", **ENVIRONMENT))

@@ -60,7 +60,8 @@ separately and therefore not at the same load.
 
 * **Precision** is {precision}. The lowest cosine to stock was {cosine}.
 * **The index** that `auto` took for 30,000 vectors is `{index}`, its index_recall@10 on fresh
-  queries {recall}. HTTP: `{http_index}`, chosen with the text probes of random weights.
+  queries {recall}. HTTP: `{http_index}`; the model's last projection is fitted so that texts land
+  among the vectors, as a trained model's do (`benchmarks/landing.py`).
 * **Search** comes twice: as a stream of searches, and with caches that another's data has filled.
 * **HTTP** goes to our service and to `benchmarks/plain_service.py` (FastAPI, stock cn_clip, a query
   at a time, IndexFlatIP) over 30,000 vectors, from clients that ask again as soon as they are

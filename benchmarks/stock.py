@@ -62,17 +62,24 @@ def jpegs(count: int, side: int) -> list[bytes]:
 
 def structured(count: int, dim: int, seed: int) -> Vectors:
     """Draw unit vectors as embeddings are: one cone, clusters, few strong directions."""
-    dice, shape = np.random.default_rng(seed), np.random.default_rng(7)
-    axes = shape.normal(size=(64, dim)) / np.sqrt(1 + np.arange(64))[:, None]
-    centres, cone = shape.normal(size=(1000, 64)), shape.normal(size=dim)
+    dice, space = np.random.default_rng(seed), Space(dim)
     vectors = np.empty((count, dim), np.float32)
     for start in range(0, count, 50_000):
         rows = slice(start, min(start + 50_000, count))
         size = rows.stop - rows.start
-        inner = centres[dice.integers(0, 1000, size)] + 0.5 * dice.normal(size=(size, 64))
-        vectors[rows] = cone + inner @ axes + 0.15 * dice.normal(size=(size, dim))
+        inner = space.centres[dice.integers(0, 1000, size)] + 0.5 * dice.normal(size=(size, 64))
+        vectors[rows] = space.cone + inner @ space.axes + 0.15 * dice.normal(size=(size, dim))
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     return vectors
+
+
+class Space:
+    """What structured vectors have in common."""
+
+    def __init__(self, dim: int) -> None:
+        shape = np.random.default_rng(7)
+        self.axes = shape.normal(size=(64, dim)) / np.sqrt(1 + np.arange(64))[:, None]
+        self.centres, self.cone = shape.normal(size=(1000, 64)), shape.normal(size=dim)
 
 
 @torch.inference_mode()

@@ -11,7 +11,8 @@ import numpy as np
 
 from indexer.plan import Inputs, Plan
 from indexer.probes import text_probes
-from indexer.tune import Wanted, build_index
+from indexer.tune import build_index
+from indexer.wanted import Wanted
 from tusou import __version__
 from tusou.bundle import FAILURES, FILES, GOLDEN, IDS, INDEX, PLACES, VECTORS
 from tusou.encoders import TextEncoder, Weights, load_text_encoder

@@ -14,7 +14,7 @@ from indexer.embed import embed
 from indexer.pictures import picture_batches
 from indexer.plan import Inputs, Plan, make_plan
 from indexer.publish import only_writer, publish
-from indexer.tune import AUTO, Wanted, check_wanted
+from indexer.wanted import AUTO, Wanted
 from tusou import __version__
 from tusou.bundle import CURRENT, FAILURES, Bundle
 from tusou.datasets import Pool, open_pool, split_place
@@ -116,7 +116,7 @@ def _embed(
 ) -> tuple[int, int]:
     """Encode what is missing; the image tower is gone from memory when this returns."""
     encoder = load_image_encoder(weights, spec.device, plan.inputs.precision)
-    check_wanted(spec.index, encoder.dim)
+    spec.index.check(encoder.dim)
     workers = spec.workers or os.cpu_count() or 1
     size, encoding = encoder.image_size, plan.source.encoding
     with Decoder(plan.paths, encoding, size, workers) as decoder:

@@ -25,7 +25,7 @@ def index(
         str, typer.Option(help="demo, a cn_clip name such as ViT-B-16, or a checkpoint (.pt).")
     ],
     factory: Annotated[
-        str, typer.Option(help="FAISS factory string; auto chooses by pool size and recall.")
+        str, typer.Option(help="FAISS factory string; auto, or auto:2GB, chooses by recall.")
     ] = "auto",
     target_recall: Annotated[
         float | None,

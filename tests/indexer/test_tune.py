@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from indexer import probes, tune
+from indexer import candidates, probes, tune, wanted
+from indexer.candidates import bytes_read, factories, memory_bytes
 from indexer.probes import PROBE_TEXTS, Judge
-from indexer.tune import Wanted, build_index
+from indexer.tune import build_index
+from indexer.wanted import EXACT_RECALL, TARGET_RECALL, Wanted
 from tusou.config import FaissSpec
 from tusou.errors import InvalidRequest
 from tusou.indexes import create_index
@@ -38,7 +40,7 @@ def texts() -> Vectors:
 
 @pytest.fixture(autouse=True)
 def tiny_cache(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tune, "_CACHED_BYTES", 100_000)
+    monkeypatch.setattr(candidates, "_CACHED_BYTES", 100_000)
 
 
 def test_a_small_pool_stays_plain() -> None:
@@ -49,10 +51,10 @@ def test_a_small_pool_stays_plain() -> None:
 def test_a_structured_pool_is_searched_by_codes_and_refined() -> None:
     vectors = structured(3000, 1)
     built = build_index(vectors, Wanted(), texts)
-    assert built.spec.factory in tune._factories(*vectors.shape, Wanted())
+    assert built.spec.factory in factories(*vectors.shape, Wanted())
     assert built.spec.factory.startswith("PCAR16,")  # six directions: a projection keeps them all
     assert built.index_recall is not None
-    assert built.index_recall >= tune.EXACT_RECALL
+    assert built.index_recall >= EXACT_RECALL
     assert built.index.exact_scores
     taken = [one for one in built.trials if (one.factory, one.tuning) == astuple(built.spec)]
     assert [one.index_recall_at_10 for one in taken] == [built.index_recall]
@@ -71,7 +73,7 @@ def test_a_pool_that_codes_cannot_tell_apart_falls_back(monkeypatch: pytest.Monk
     built = build_index(directions(3000, 1), Wanted(), texts)
     assert (built.spec.factory, built.index_recall) == ("Flat", None)
     assert built.trials
-    assert max(trial.index_recall_at_10 for trial in built.trials) < tune.EXACT_RECALL
+    assert max(trial.index_recall_at_10 for trial in built.trials) < EXACT_RECALL
 
 
 def test_texts_that_lie_elsewhere_count_too() -> None:
@@ -82,13 +84,14 @@ def test_texts_that_lie_elsewhere_count_too() -> None:
 
 
 def test_a_lower_target_reads_less(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tune, "EXACT_ITEMS", 1000)
+    for module in (wanted, candidates):
+        monkeypatch.setattr(module, "EXACT_ITEMS", 1000)
     vectors = structured(5000, 1)
     low, high = (
         build_index(vectors, Wanted(target_recall=target), texts) for target in (0.7, 0.99)
     )
     assert 0.7 <= (low.index_recall or 0) <= (high.index_recall or 0)
-    cost = [tune._bytes_read(one.spec.factory, one.spec.tuning, 5000, DIM) for one in (low, high)]
+    cost = [bytes_read(one.spec.factory, one.spec.tuning, 5000, DIM) for one in (low, high)]
     assert cost[0] < cost[1] < 5000 * DIM * 4
 
 
@@ -96,9 +99,9 @@ def test_an_inverted_file_gets_the_smallest_nprobe_that_reaches_the_target() -> 
     vectors = directions(6000, 4)
     built = build_index(vectors, Wanted("IVF256,Flat"), texts)
     nprobe = int(built.spec.tuning.removeprefix("nprobe="))
-    assert (built.index_recall or 0) >= tune.TARGET_RECALL
+    assert (built.index_recall or 0) >= TARGET_RECALL
     built.index.tune(f"nprobe={nprobe // 2}")
-    assert Judge(vectors, texts()).recall(built.index) < tune.TARGET_RECALL
+    assert Judge(vectors, texts()).recall(built.index) < TARGET_RECALL
 
 
 def test_an_index_without_parameters_is_measured_as_it_is() -> None:
@@ -137,7 +140,64 @@ def test_a_gpu_is_given_what_it_can_hold() -> None:
 def test_a_given_factory_is_built_and_measured_whatever_it_finds() -> None:
     built = build_index(directions(3000, 1), Wanted("PQ8x4fs,RFlat"), texts)
     assert (built.spec.factory, built.spec.tuning) == ("PQ8x4fs,RFlat", "k_factor_rf=64")
-    assert 0 < (built.index_recall or 0) < tune.TARGET_RECALL
+    assert 0 < (built.index_recall or 0) < TARGET_RECALL
+
+
+def test_a_memory_budget_is_kept_and_the_best_within_it_taken() -> None:
+    vectors = structured(6000, 1)
+    built = build_index(vectors, Wanted("auto:0.7MB"), texts)
+    assert memory_bytes(built.spec.factory, *vectors.shape) <= 0.7e6 < vectors.nbytes
+    assert not built.index.exact_scores
+    tried = {one.factory for one in built.trials}
+    assert all(memory_bytes(one, *vectors.shape) <= 0.7e6 for one in tried)
+    assert built.index_recall == max(one.index_recall_at_10 for one in built.trials) > 0.95
+
+
+def test_what_a_budget_leaves_out_is_what_takes_more() -> None:
+    plain = factories(1_000_000, 512, Wanted())
+    assert factories(1_000_000, 512, Wanted("auto:3GB")) == plain
+    assert not set(factories(1_000_000, 512, Wanted("auto:1GB"))) & set(plain)
+    assert factories(100_000, 512, Wanted("auto:207MB")) == ["Flat"]
+
+
+def test_an_index_takes_what_was_estimated(tmp_path: Path) -> None:
+    vectors = structured(6000, 1)
+    for factory in (
+        "PCAR16,PQ16x4fs,RFlat",
+        "PQ32x4fs,Refine(SQ8)",
+        "PQ32x4fs,Refine(SQfp16)",
+        "SQ8",
+        "IVF64,Flat",
+        "Flat",
+    ):
+        build_index(vectors, Wanted(factory), texts).index.save(tmp_path / "index")
+        estimated = memory_bytes(factory, *vectors.shape)
+        assert (tmp_path / "index").stat().st_size == pytest.approx(estimated, rel=0.05)
+
+
+def test_refuses_a_budget_in_which_nothing_fits() -> None:
+    with pytest.raises(InvalidRequest, match=r"auto:0\.3MB: an index of .* takes [\d.]+MB or more"):
+        build_index(structured(20_000, 1), Wanted("auto:0.3MB"), texts)
+
+
+@pytest.mark.parametrize("factory", ["auto:", "auto:2", "auto:0GB", "auto:GB", "auto:1.5 GB"])
+def test_refuses_a_budget_that_is_no_size(factory: str) -> None:
+    with pytest.raises(InvalidRequest, match=r"write a budget as auto:1\.5GB"):
+        Wanted(factory).check(DIM)
+
+
+def test_of_lists_and_candidates_no_more_are_visited_than_needed() -> None:
+    vectors = structured(6000, 4)
+    built = build_index(vectors, Wanted("IVF64,PQ16x4fs,RFlat", 0.95), texts)
+    nprobe, factor = (int(one.partition("=")[2]) for one in built.spec.tuning.split(","))
+    assert (built.index_recall or 0) >= 0.95
+    judge = Judge(vectors, texts())
+    for fewer in (
+        f"nprobe={nprobe // 2},k_factor_rf=64",
+        f"nprobe={nprobe},k_factor_rf={factor // 2}",
+    ):
+        built.index.tune(fewer)
+        assert judge.recall(built.index) < 0.95
 
 
 @pytest.mark.parametrize("target", [0, -1, 1.01, float("nan")])
