@@ -13,6 +13,10 @@ from tusou.registry import Lazy, extras_named
 # verb -> (where it lives, what it does): help must not import what it describes.
 VERBS: dict[str, tuple[Lazy, str]] = {
     "demo": (Lazy("lab.cli:demo"), "Draw a pool, index, serve, replay and score it."),
+    "walkthrough": (
+        Lazy("lab.walkthrough.cli:walkthrough"),
+        "Do a whole exercise on drawn data, to what is handed in.",
+    ),
     "toy": (Lazy("lab.cli:toy"), "Draw product pictures and their Chinese queries."),
     "convert": (Lazy("lab.convert.cli:convert"), "Write a dataset in another format."),
     "index": (Lazy("indexer.cli:index"), "Encode a pool of pictures into a searchable bundle."),

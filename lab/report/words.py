@@ -66,6 +66,48 @@ REPORT: dict[str, tuple[str, str]] = {
     "text_to_image": ("文本 → 图片", "text → picture"),
     "image_to_text": ("图片 → 文本", "picture → text"),
     "comparison": ("比较", "Comparison"),
+    "comparing": ("{a}（A）与 {b}（B）", "{a} (A) and {b} (B)"),
+    "better": (
+        (
+            "结论：{winner} 优于 {loser}。{metric} 为 A {a:.2f}%、B {b:.2f}%，"
+            "相差 {difference:+.2f} 个百分点"
+            "（95% 区间 {low:+.2f} 至 {high:+.2f}，p = {p:.4f}，已按 Holm 法校正）。"
+        ),
+        (
+            "Verdict: {winner} is better than {loser}. {metric} is {a:.2f} % for A and {b:.2f} % "
+            "for "
+            "B, "
+            "a difference of {difference:+.2f} points (95 % interval {low:+.2f} to {high:+.2f}, "
+            "p = {p:.4f} after Holm's correction)."
+        ),
+    ),
+    "alike": (
+        (
+            "结论：A 与 B 无法区分。{metric} 为 A {a:.2f}%、B {b:.2f}%，"
+            "相差 {difference:+.2f} 个百分点"
+            "（95% 区间 {low:+.2f} 至 {high:+.2f}，p = {p:.4f}，已按 Holm 法校正）。"
+        ),
+        (
+            "Verdict: A and B are not distinguishable. {metric} is {a:.2f} % for A and {b:.2f} % "
+            "for "
+            "B, a difference of {difference:+.2f} points (95 % interval {low:+.2f} to {high:+.2f}, "
+            "p = {p:.4f} after Holm's correction)."
+        ),
+    ),
+    "wins": (
+        (
+            "按 {metric}：{wins} 条查询 B 更好，{ties} 条相同，{losses} 条 A 更好。"
+            "下表为变化最大的查询，"
+            "列出第一个正确结果的名次（–：未找到）。"
+        ),
+        (
+            "By {metric}, B answers {wins} queries better, {ties} alike and {losses} worse. Below, "
+            "the "
+            "queries that changed most, with the rank of the first correct item (–: not found)."
+        ),
+    ),
+    "difference": ("B − A", "B − A"),
+    "interval_of": ("95% 区间", "95 % interval"),
     "run": ("运行", "run"),
     "examples": ("成功与失败的例子", "Successes and failures"),
     "examples_text": (

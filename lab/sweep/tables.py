@@ -98,4 +98,8 @@ def _measured(question: Question, words: Words) -> Table:
 
 
 def _cell(text: str) -> str:
-    return text.replace("|", r"\|")
+    """Keep text that was somebody's from ending its cell or becoming markup."""
+    plain = " ".join(text.split())
+    for mark in "\\`<|":
+        plain = plain.replace(mark, f"\\{mark}")
+    return plain.replace("](", "]\\(")

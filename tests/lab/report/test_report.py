@@ -164,7 +164,9 @@ def test_english_and_predictions_alone(folder: Path, queries: Path, tmp_path: Pa
     (tmp_path / "pred.jsonl").write_text("\n".join(rows) + "\n")
     app = typer.Typer()
     app.command()(command)
-    words = [str(tmp_path / "pred.jsonl"), "--answers", str(queries), "--lang", "en"]
+    (tmp_path / "same.jsonl").write_text("\n".join(rows) + "\n")
+    runs = [str(tmp_path / "pred.jsonl"), str(tmp_path / "same.jsonl")]
+    words = [*runs, "--answers", str(queries), "--lang", "en"]
     words += ["--out", str(tmp_path / "page.html"), "--examples", "1"]
     done = CliRunner().invoke(app, words)
     assert done.exit_code == 0, done.output
@@ -172,6 +174,7 @@ def test_english_and_predictions_alone(folder: Path, queries: Path, tmp_path: Pa
     assert "## 1 What was asked" in twin
     assert "Duplicates were not looked for" in twin
     assert "beyond 10" in twin
+    assert "### pred (A) and same (B)\n\nVerdict: A and B are not distinguishable." in twin
     again = CliRunner().invoke(app, words)
     assert (again.exit_code, again.stderr.split(":")[0]) == (1, "output_exists")
 
