@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmarks.record import record
 from benchmarks.running import demo_bundle
 from lab.toy.catalogue import Product
-from lab.toy.negated import NegatedQuery, negated_queries
+from lab.toy.negated import NOT_NEGATED, NegatedQuery, negated_queries
 from lab.toy.products import draw_facts, item_id
 from tusou.answers import Hits
 from tusou.asks import Ask, TextPart
@@ -36,6 +36,8 @@ def main() -> None:
         figures: dict[str, object] = {
             "queries": len(queries),
             "understood": understood,
+            "queries that refuse nothing": len(NOT_NEGATED),
+            "of these left alone": sum(understand(text) is None for text in NOT_NEGATED),
             "items": items,
             "weight in use": REFUSED_WEIGHT,
             "as it is (interpret: false)": judge(pipeline, pool, queries, as_it_is),
