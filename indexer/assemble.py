@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from itertools import compress
 from pathlib import Path
 from typing import Literal
@@ -10,12 +11,12 @@ from typing import Literal
 import numpy as np
 
 from indexer.plan import Inputs, Plan
-from indexer.probes import text_probes
+from indexer.probes import picture_probes, text_probes
 from indexer.tune import build_index
 from indexer.wanted import Wanted
 from tusou import __version__
 from tusou.bundle import FAILURES, FILES, GOLDEN, IDS, INDEX, PLACES, VECTORS
-from tusou.encoders import TextEncoder, Weights, load_text_encoder
+from tusou.encoders import TextEncoder, Weights, load_image_encoder, load_text_encoder
 from tusou.errors import BadDataset
 from tusou.files import replace_folder, sha256_of, sync, write_file
 from tusou.items import is_canonical_integer
@@ -42,7 +43,10 @@ GOLDEN_TEXTS = (
     "“复古”风 A字裙",
     "适合小个子女生夏天穿的" * 8,
 )
-PREPROCESSING = "cn_clip: square bicubic resize, then RGB"
+PREPROCESSING = {
+    "pictures": "cn_clip: square bicubic resize, then RGB",
+    "texts": "cn_clip: lower case, straight double quotes, 52 tokens",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +73,10 @@ def assemble(plan: Plan, store: ShardStore, recipe: Recipe, folder: Path) -> Man
     # Single precision, whatever the pictures had: what every other one is measured against.
     encoder = load_text_encoder(recipe.weights, "cpu", recipe.prompt, "fp32")
     _write_golden(encoder, folder / GOLDEN)
-    built = build_index(vectors, recipe.index, text_probes(encoder))
+    # What is most often asked with lies elsewhere than what is stored.
+    load = partial(load_image_encoder, recipe.weights, "cpu", "fp32")
+    asking = text_probes(encoder) if plan.kind == "pictures" else picture_probes(load)
+    built = build_index(vectors, recipe.index, asking)
     built.index.save(folder / INDEX)
     manifest = Manifest(
         format=FORMAT,
@@ -83,7 +90,7 @@ def assemble(plan: Plan, store: ShardStore, recipe: Recipe, folder: Path) -> Man
             dim=vectors.shape[1],
             image_size=recipe.image_size,
         ),
-        preprocessing=PREPROCESSING,
+        preprocessing=PREPROCESSING[plan.kind],
         prompt=recipe.prompt,
         id_type=id_type,
         counts=Counts(

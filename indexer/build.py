@@ -1,4 +1,4 @@
-"""From a pool of pictures to a published bundle; run again after a kill, it goes on."""
+"""From a pool to a published bundle; run again after a kill, it goes on."""
 
 import os
 import shutil
@@ -14,11 +14,22 @@ from indexer.embed import embed
 from indexer.pictures import picture_batches
 from indexer.plan import Inputs, Plan, make_plan
 from indexer.publish import only_writer, publish
+from indexer.texts import text_batches
 from indexer.wanted import AUTO, Wanted
 from tusou import __version__
 from tusou.bundle import CURRENT, FAILURES, Bundle
 from tusou.datasets import Pool, open_pool, split_place
-from tusou.encoders import DEMO, MODELS, Weights, find_weights, image_precision, load_image_encoder
+from tusou.encoders import (
+    DEMO,
+    MODELS,
+    Weights,
+    find_weights,
+    image_precision,
+    image_size,
+    load_image_encoder,
+    load_text_encoder,
+    text_precision,
+)
 from tusou.errors import ArtifactError, BadDataset, InvalidRequest, OutputExists
 from tusou.files import replace_folder
 from tusou.indexes import index_device
@@ -98,8 +109,9 @@ def _build(
         replace_folder(work)
         plan = make_plan(work / "plan", inputs, _open(inputs))
     store = ShardStore(work / "shards")
-    image_size, encoded = _embed(spec, plan, store, weights, watcher)
-    recipe = Recipe(_location(spec.model, weights), weights, spec.index, spec.prompt, image_size)
+    encoded = _embed(spec, plan, store, weights, watcher)
+    location, size = _location(spec.model, weights), image_size(weights)
+    recipe = Recipe(location, weights, spec.index, spec.prompt, size)
     counts = assemble(plan, store, recipe, work / "version").counts
     if counts.failed > _allowed(spec.max_bad, counts.items):
         raise BadDataset(
@@ -113,14 +125,18 @@ def _build(
 
 def _embed(
     spec: BuildSpec, plan: Plan, store: ShardStore, weights: Weights, watcher: Watcher
-) -> tuple[int, int]:
-    """Encode what is missing; the image tower is gone from memory when this returns."""
-    encoder = load_image_encoder(weights, spec.device, plan.inputs.precision)
-    spec.index.check(encoder.dim)
+) -> int:
+    """Encode what is missing; the tower is gone from memory when this returns."""
+    files, encoding, precision = plan.paths, plan.source.encoding, plan.inputs.precision
+    if plan.kind == "texts":  # as they are: a prompt is for queries
+        reader = load_text_encoder(weights, spec.device, None, precision)
+        spec.index.check(reader.dim)
+        return embed(plan, store, text_batches(files, encoding, reader), watcher)
+    seer = load_image_encoder(weights, spec.device, precision)
+    spec.index.check(seer.dim)
     workers = spec.workers or os.cpu_count() or 1
-    size, encoding = encoder.image_size, plan.source.encoding
-    with Decoder(plan.paths, encoding, size, workers) as decoder:
-        return size, embed(plan, store, picture_batches(decoder, encoder), watcher)
+    with Decoder(files, encoding, seer.image_size, workers) as decoder:
+        return embed(plan, store, picture_batches(decoder, seer), watcher)
 
 
 def _location(model: str, weights: Weights) -> str:
@@ -130,13 +146,14 @@ def _location(model: str, weights: Weights) -> str:
 
 def _inputs(spec: BuildSpec, weights: Weights) -> Inputs:
     path, split = split_place(spec.place)
+    tower = text_precision if open_pool(spec.place).kind == "texts" else image_precision
     return Inputs(
         source=str(path.resolve()),
         split=split,
         stamp=_stamp(path),
         model_sha256=weights.digest,
         device=spec.device,
-        precision=image_precision(weights, spec.device, spec.precision),
+        precision=tower(weights, spec.device, spec.precision),
         shard_rows=SHARD_ROWS,
         batch_rows=BATCH_ROWS,
         libraries=_libraries(),

@@ -17,7 +17,7 @@ def index(
     place: Annotated[
         str,
         typer.Argument(
-            help="Pool: a dataset of any format, DATA#SPLIT where it has several splits."
+            help="Pool: a dataset of any format (DATA#SPLIT of several splits), or texts (.jsonl)."
         ),
     ],
     out: Annotated[Path, typer.Option(help="Bundle folder to make or to bring up to date.")],
@@ -44,7 +44,7 @@ def index(
     force: Annotated[bool, typer.Option("--force", help="Build again from the start.")] = False,
     as_json: _Json = False,
 ) -> None:
-    """Encode a pool of pictures into a searchable bundle; run again after a kill, it goes on."""
+    """Encode pictures or texts into a searchable bundle; run again after a kill, it goes on."""
     from indexer.build import BuildSpec, build
     from tusou.progress import progress
 
@@ -96,7 +96,7 @@ def info(bundle: _Bundle, as_json: _Json = False) -> None:
         "version": opened.version,
         "made by": made.tool,
         "pool": f"{place} ({source.size:,} bytes, sha256 {source.sha256[:12]})",
-        "items": f"{counts.embedded:,} of {counts.items:,} lines, {counts.failed:,} failed",
+        "items": f"{made.items}: {counts.embedded:,} of {counts.items:,}, {counts.failed:,} failed",
         "ids": "integers" if made.id_type == "int" else "strings",
         "model": f"{model.name} (sha256 {model.sha256[:12]}, {model.dim} dimensions)",
         "precision": str(made.build.get("precision", "fp32")),
@@ -104,6 +104,8 @@ def info(bundle: _Bundle, as_json: _Json = False) -> None:
         "index": f"{made.index.factory} {made.index.tuning}".strip(),
         "index_recall@10": "1 (exact)" if recall is None else f"{recall:.4f} (measured)",
     }
+    if made.items == "texts":
+        rows["truncated"] = f"{counts.truncated:,} texts longer than the model reads"
     width = max(map(len, rows))
     for name, value in rows.items():
         typer.echo(f"{name:<{width}}  {value}")
@@ -119,8 +121,10 @@ def verify(bundle: _Bundle, as_json: _Json = False) -> None:
     files = opened.manifest.files
     size = sum(record.size for record in files.values())
     if as_json:
-        print_json({"version": opened.version, "files": len(files) + 1, "bytes": size})
+        found = {"version": opened.version, "items": opened.items}
+        print_json({**found, "files": len(files) + 1, "bytes": size})
         return
     typer.echo(
-        f"{bundle}: version {opened.version}, {len(files) + 1} files, {size:,} bytes, all right"
+        f"{bundle}: version {opened.version} of {opened.items}, {len(files) + 1} files, "
+        f"{size:,} bytes, all right"
     )

@@ -34,7 +34,7 @@ class Inputs:
     stamp: str  # changes when a file there does
     model_sha256: str
     device: str
-    precision: str  # of the image tower, resolved
+    precision: str  # of the tower that encodes the items, resolved
     shard_rows: int
     batch_rows: int
     libraries: dict[str, str]

@@ -5,14 +5,15 @@ from collections.abc import Callable
 import numpy as np
 
 from tusou.config import FaissSpec
-from tusou.encoders import TextEncoder
+from tusou.encoders import ImageEncoder, TextEncoder
 from tusou.indexes import VectorIndex, create_index
 from tusou.indexes.base import best_first
-from tusou.types import Neighbors, Vectors
+from tusou.types import Neighbors, Pixels, Vectors
 
 K = 10
 
 _BETWEEN = 500
+_DRAWN = 200
 _SEED = 20_221
 _BLOCK = 65_536
 # Sums of some hundred products in float32, in another order, differ by less. Of a pool of thousands
@@ -31,13 +32,13 @@ class Judge:
     """Measures index_recall@10 over one pool, against exact search over the same vectors.
 
     There are two kinds of probes, because texts lie elsewhere than pictures do: points between
-    pairs of stored vectors, and product texts in the vectors of the bundle's own model. What
-    counts is the worse of the two.
+    pairs of stored vectors, and what is not stored in the vectors of the bundle's own model:
+    product texts for pictures, drawn pictures for texts. What counts is the worse of the two.
     """
 
-    def __init__(self, vectors: Vectors, texts: Vectors) -> None:
+    def __init__(self, vectors: Vectors, asking: Vectors) -> None:
         self._vectors = vectors
-        self._sets = [(probes, _exact(vectors, probes)) for probes in (_between(vectors), texts)]
+        self._sets = [(probes, _exact(vectors, probes)) for probes in (_between(vectors), asking)]
 
     def recall(self, index: VectorIndex) -> float:
         """Say how often the index finds what exact search finds, on the worse set of probes."""
@@ -54,6 +55,31 @@ class Judge:
 def text_probes(encoder: TextEncoder) -> Callable[[], Vectors]:
     """Return what encodes the probe texts, once somebody wants them."""
     return lambda: encoder.encode(encoder.prepare(PROBE_TEXTS))
+
+
+def picture_probes(load: Callable[[], ImageEncoder]) -> Callable[[], Vectors]:
+    """Return what draws and encodes probe pictures; the tower is loaded when they are wanted."""
+
+    def encode() -> Vectors:
+        encoder = load()
+        random = np.random.default_rng(_SEED)
+        return encoder.encode(np.stack([_drawn(encoder.image_size, random) for _ in range(_DRAWN)]))
+
+    return encode
+
+
+def _drawn(size: int, random: np.random.Generator) -> Pixels:
+    """Draw a few plain shapes on a plain ground: not a product, but where pictures lie."""
+    pixels = np.empty((size, size, 3), np.uint8)
+    pixels[:] = random.integers(160, 256, 3)
+    down, across = np.ogrid[:size, :size]
+    for _ in range(int(random.integers(1, 6))):
+        top, left = random.uniform(0, size, 2)
+        high, wide = random.uniform(size / 8, size / 2, 2)
+        y, x = (down - top) / high, (across - left) / wide
+        inside = y * y + x * x < 1 if random.random() < 0.5 else np.maximum(abs(y), abs(x)) < 1
+        pixels[inside] = random.integers(0, 256, 3)
+    return pixels
 
 
 def _between(vectors: Vectors) -> Vectors:

@@ -48,7 +48,8 @@ def toy(
     for report in reports:
         typer.echo(
             f"{report.split}: {report.items} pictures, {report.queries} queries, "
-            f"{report.answers / max(report.queries, 1):.1f} correct items a query"
+            f"{report.answers / max(report.queries, 1):.1f} correct items a query, "
+            f"{report.captions} captions"
         )
 
 

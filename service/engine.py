@@ -17,6 +17,7 @@ from service.sight import ImageState, PicturePolicy, Sight
 from service.timeline import mark_batches
 from tusou.asks import Ask, VectorPart
 from tusou.errors import InsufficientMemory, NotReady
+from tusou.types import ItemId
 
 T = TypeVar("T")
 
@@ -44,7 +45,7 @@ class Engine:
     """
 
     def __init__(
-        self, source: Source, limits: BatchLimits, pictures: PicturePolicy = "lazy"
+        self, source: Source, limits: BatchLimits, pictures: PicturePolicy = "auto"
     ) -> None:
         self.draining = False
         self.load_error: Exception | None = None
@@ -163,6 +164,12 @@ class Engine:
         """Return a picture's bytes and content type; UnknownItem."""
         return await asyncio.to_thread(self.bundle.picture, item_id)
 
+    async def item(self, item_id: str) -> tuple[ItemId, str | None]:
+        """Return an item's id and its text, or None where items are pictures; UnknownItem."""
+        bundle = self.bundle
+        text = await asyncio.to_thread(bundle.text, item_id)
+        return int(item_id) if bundle.id_type == "int" else item_id, text
+
     async def _load_first(self) -> None:
         try:
             self._swap(await self._in_loader(self._open))
@@ -176,7 +183,7 @@ class Engine:
         try:
             pipeline = self._source.open()
             pipeline.warm_up()
-            if self._sight.wanted:
+            if self._sight.wanted(pipeline):
                 pipeline.load_image_tower()
         except Exception as error:
             if not is_out_of_memory(error):

@@ -110,6 +110,9 @@ MEANINGS: dict[type[TusouError], Meaning] = {
     ),
     NotFound: Meaning(404, "Not found", "Nothing lives at this path; GET /docs lists the calls."),
     domain.UnknownItem: Meaning(404, "Unknown item", "The index holds no item of that id."),
+    domain.NoPicture: Meaning(
+        404, "No picture", "The items of this index are texts; GET /items/{item_id} tells one."
+    ),
     MethodNotAllowed: Meaning(405, "Method not allowed", "Use a method named in Allow."),
     RequestTimeout: Meaning(408, "Request timeout", "The body did not arrive in time.", _CLOSE),
     domain.ArtifactError: Meaning(

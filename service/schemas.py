@@ -8,8 +8,8 @@ from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError
 from service.errors import MEANINGS, Detail, Refusal
 from service.sight import ImageState
 from tusou.errors import InputError, InvalidJson, InvalidRequest
+from tusou.rows import ItemId, Items
 from tusou.text import normalize_query
-from tusou.types import ItemId
 
 MAX_TOP_K = 1000
 MAX_QUERIES = 256
@@ -167,6 +167,14 @@ class ReloadResponse(BaseModel):
     previous_version: str
 
 
+class Item(BaseModel):
+    """An item: its text, or where its picture is."""
+
+    item_id: ItemId
+    text: str | None = None
+    image: str | None = None
+
+
 class Info(BaseModel):
     """What is served."""
 
@@ -176,6 +184,7 @@ class Info(BaseModel):
     precision: str = Field(description="Of the model that encodes queries: fp32, bf16 or fp16.")
     model: str
     id_type: Literal["int", "str"]
+    items: Items = Field(description="What the items are: pictures or texts.")
     accepts: tuple[str, ...] = Field(description="What a query may hold.")
     manifest: dict[str, object]
 

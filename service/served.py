@@ -7,6 +7,7 @@ from pydantic import BaseModel
 
 from tusou.answers import Answers, Embedded
 from tusou.asks import Ask, VectorPart
+from tusou.rows import Items
 from tusou.types import Pixels
 
 
@@ -34,12 +35,21 @@ class ServedBundle(Protocol):
         ...
 
     @property
+    def items(self) -> Items:
+        """Say what the items are."""
+        ...
+
+    @property
     def manifest(self) -> BaseModel:
         """Say how the bundle was made."""
         ...
 
     def picture(self, item_id: str) -> tuple[bytes, str]:
         """Return a picture's bytes and content type; UnknownItem."""
+        ...
+
+    def text(self, item_id: str) -> str | None:
+        """Return an item's text, or None where items are pictures; UnknownItem."""
         ...
 
 

@@ -36,8 +36,9 @@ class Settings(BaseSettings):
     )
 
     picture_queries: PicturePolicy = Field(
-        default="lazy",
-        description="Queries with pictures: off, lazy (the first loads the image tower), on.",
+        default="auto",
+        description="Queries with pictures: off, lazy (the first loads the image tower), on; "
+        "auto is on where items are texts, else lazy.",
     )
 
     max_batch: Count = Field(default=64, description="Queries in one pass of the model.")

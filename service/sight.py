@@ -22,7 +22,7 @@ from tusou.types import Pixels
 
 _log = logging.getLogger(__name__)
 
-PicturePolicy: TypeAlias = Literal["off", "lazy", "on"]
+PicturePolicy: TypeAlias = Literal["auto", "off", "lazy", "on"]
 ImageState: TypeAlias = Literal["absent", "loading", "ready", "unavailable"]
 
 # A picture may have 16 million pixels: 64 MB decoded, and a few such while it is decoded.
@@ -43,7 +43,8 @@ class Sight:
     """Encodes pictures beside the text queries, which do not wait for them.
 
     Under `lazy` the first picture has the image tower loaded, and waits for it as long as its
-    time limit allows; under `on` the pipeline comes with the tower. A tower that cannot be
+    time limit allows; under `on` the pipeline comes with the tower. `auto` is `on` where the items
+    are texts, which are there for pictures to find, and `lazy` elsewhere. A tower that cannot be
     loaded is not tried again before the next reload.
     """
 
@@ -83,9 +84,10 @@ class Sight:
         """Say why the batches of pictures were given up."""
         return self._batcher.failure
 
-    @property
-    def wanted(self) -> bool:
+    def wanted(self, pipeline: Pipeline) -> bool:
         """Whether a pipeline that is opened now should come with its image tower."""
+        if self._policy == "auto" and pipeline.bundle.items == "texts":
+            return True
         return self._policy == "on" or self.state == "ready"
 
     @property

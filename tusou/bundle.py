@@ -23,12 +23,13 @@ from zlib import crc32
 import numpy as np
 import numpy.typing as npt
 
-from tusou.errors import CorruptBundle, UnknownItem
+from tusou.errors import CorruptBundle, NoPicture, UnknownItem
 from tusou.files import sha256_of
 from tusou.items import ItemIds
 from tusou.manifest import MANIFEST, FileRecord, Manifest, read_manifest, version_of
 from tusou.pictures import content_type
-from tusou.places import PoolFiles, picture_of
+from tusou.places import PoolFiles, picture_of, text_of
+from tusou.rows import Items
 from tusou.types import Vectors
 
 CURRENT = "CURRENT"
@@ -98,6 +99,11 @@ class Bundle:
         return self.manifest.id_type
 
     @property
+    def items(self) -> Items:
+        """Say what the items are."""
+        return self.manifest.items
+
+    @property
     def item_count(self) -> int:
         """Count the items that can be found."""
         return self.manifest.counts.embedded
@@ -129,17 +135,24 @@ class Bundle:
     def picture(self, item_id: str) -> tuple[bytes, str]:
         """Read an item's picture from the pool: its bytes and media type.
 
-        Raises UnknownItem when the pool has no such id, or its file is gone or has changed.
+        Raises UnknownItem when the pool has no such id, or its file is gone or has changed, and
+        NoPicture when the items are texts.
         """
+        if self.items == "texts":
+            raise NoPicture("the items of this index are texts, and have no pictures")
         data = picture_of(self._stored(item_id), self.manifest.source.encoding)
         return data, content_type(data)
 
+    def text(self, item_id: str) -> str | None:
+        """Read an item's text from the pool, or give None where it is a picture; UnknownItem."""
+        if self.items == "texts":
+            return text_of(self._stored(item_id), self.manifest.source.encoding)
+        self._key(item_id)
+        return None
+
     def _stored(self, item_id: str) -> bytes:
         """Read what an item was made of, as it is stored, if it is what it was then."""
-        key = self.ids.key(item_id)
-        if key is None:
-            raise UnknownItem("the pool holds no item of this id")
-        *place, check = self.places[key].tolist()
+        *place, check = self.places[self._key(item_id)].tolist()
         try:
             with PoolFiles(self.pool_files) as files:
                 stored = files.read(*place)
@@ -148,6 +161,12 @@ class Bundle:
         if crc32(stored) != check:
             raise UnknownItem("the pool's file is not there or has changed since indexing")
         return stored
+
+    def _key(self, item_id: str) -> int:
+        key = self.ids.key(item_id)
+        if key is None:
+            raise UnknownItem("the pool holds no item of this id")
+        return key
 
 
 def current_version(root: Path) -> str:

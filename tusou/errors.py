@@ -57,6 +57,12 @@ class UnknownItem(InputError):
     code = "unknown_item"
 
 
+class NoPicture(UnknownItem):
+    """The items are texts: none of them has a picture."""
+
+    code = "no_picture"
+
+
 class Unavailable(TusouError):
     """Right request, wrong moment."""
 

@@ -5,8 +5,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
+from tusou.errors import BadDataset
 from tusou.pictures import decode_picture
 from tusou.rows import Encoding
+from tusou.text import is_blank, without_controls
+from tusou.textrows import read_text_row
 
 # The name of a pool's file where the pool was opened at that very file.
 ITSELF = "."
@@ -48,6 +51,24 @@ class PoolFiles:
         if self._open is not None:
             self._open[1].close()
             self._open = None
+
+
+def text_of(data: bytes, encoding: Encoding) -> str:
+    """Turn what is stored at a place into a text to show and to encode.
+
+    Raises BadDataset, whose message is a short phrase, for what holds no text.
+    """
+    if encoding == "json":
+        text = read_text_row(data)[1]
+    else:
+        try:
+            text = data.decode()
+        except UnicodeDecodeError:
+            raise BadDataset("text is not UTF-8") from None
+    text = without_controls(text)
+    if is_blank(text):
+        raise BadDataset("empty text")
+    return text
 
 
 def picture_of(data: bytes, encoding: Encoding) -> bytes:

@@ -1,7 +1,7 @@
 """What rows of a pool are, in plain Python: a client reads datasets without numpy."""
 
 from dataclasses import asdict, dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, TypeGuard
 
 # What the outside calls an item: an integer in MUGE, a string elsewhere.
 ItemId: TypeAlias = int | str
@@ -24,3 +24,8 @@ class Failure:
         """Give the row of `failures.jsonl`, which names a file where there are several."""
         row = asdict(self)
         return row if self.file is not None else {k: v for k, v in row.items() if k != "file"}
+
+
+def is_id(value: object) -> TypeGuard[ItemId]:
+    """Tell whether a JSON value may be an id: an integer (not a boolean) or a string."""
+    return isinstance(value, int | str) and not isinstance(value, bool)

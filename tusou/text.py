@@ -21,7 +21,7 @@ def normalize_query(text: str) -> str:
     Raises EmptyQuery when nothing visible is left, and QueryTooLong over 512 characters or
     2,048 bytes of UTF-8, both counted after stripping.
     """
-    query = _CONTROLS.sub(" ", text).strip()
+    query = without_controls(text)
     if len(query) > MAX_QUERY_CHARS:
         raise QueryTooLong(
             f"The query has {len(query)} characters; shorten it to {MAX_QUERY_CHARS} or fewer."
@@ -31,9 +31,19 @@ def normalize_query(text: str) -> str:
         raise QueryTooLong(
             f"The query has {size} bytes of UTF-8; shorten it to {MAX_QUERY_BYTES} or fewer."
         )
-    if all(_is_invisible(char) for char in query):
+    if is_blank(query):
         raise EmptyQuery("The query holds no visible character; send some text to search for.")
     return query
+
+
+def without_controls(text: str) -> str:
+    """Turn controls and halves of surrogate pairs into spaces, and strip."""
+    return _CONTROLS.sub(" ", text).strip()
+
+
+def is_blank(text: str) -> bool:
+    """Tell whether a text holds no visible character."""
+    return all(_is_invisible(char) for char in text)
 
 
 def _is_invisible(char: str) -> bool:

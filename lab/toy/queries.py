@@ -1,7 +1,7 @@
 """What shoppers ask of a split: queries in their words, each with every item that satisfies it."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -36,20 +36,20 @@ def belongs(text: str, split: str) -> bool:
 def write_queries(products: Sequence[Product], split: str, count: int, seed: int) -> list[ToyQuery]:
     """Ask `count` different queries of a pool; fewer when the pool is too small for them."""
     rng = np.random.default_rng([seed, SPLITS[split]])
-    pool = _Pool(products)
+    pool = Pool(products)
     asked: dict[str, ToyQuery] = {}
     for _ in range(count * 20):
         if len(asked) == count:
             break
         anchor = products[int(rng.integers(len(products)))]
         stated, answers = _choose(anchor, pool, split, rng)
-        text = _new_wording(anchor.category, stated, split, asked, rng)
+        text = new_wording(anchor.category, stated, split, asked, rng)
         if text is not None:
             asked[text] = ToyQuery(text, tuple(answers.tolist()))
     return list(asked.values())
 
 
-class _Pool:
+class Pool:
     """The items of a split, by category and by fact."""
 
     def __init__(self, products: Sequence[Product]) -> None:
@@ -75,19 +75,19 @@ class _Pool:
 
 
 def _choose(
-    anchor: Product, pool: _Pool, split: str, rng: Rng
+    anchor: Product, pool: Pool, split: str, rng: Rng
 ) -> tuple[dict[str, str], NDArray[np.int64]]:
     """Choose which of an item's facts to state: at random in train, else for about 6 answers."""
     if split == "train":
-        stated = _some_facts(anchor, 1 + int(rng.choice(4, p=_STATED_IN_TRAIN)), rng)
+        stated = some_facts(anchor, 1 + int(rng.choice(4, p=_STATED_IN_TRAIN)), rng)
         return stated, pool.satisfying(anchor.category, stated)
     wanted = rng.uniform(*_ANSWERS_WANTED)
-    tries = (_some_facts(anchor, 1 + int(rng.integers(4)), rng) for _ in range(8))
+    tries = (some_facts(anchor, 1 + int(rng.integers(4)), rng) for _ in range(8))
     found = [(stated, pool.satisfying(anchor.category, stated)) for stated in tries]
     return min(found, key=lambda choice: abs(np.log(len(choice[1]) / wanted)))
 
 
-def _some_facts(anchor: Product, count: int, rng: Rng) -> dict[str, str]:
+def some_facts(anchor: Product, count: int, rng: Rng) -> dict[str, str]:
     """Pick facts to state; shoppers rarely say that a thing has no pattern."""
     sayable = [
         fact
@@ -99,15 +99,16 @@ def _some_facts(anchor: Product, count: int, rng: Rng) -> dict[str, str]:
     return {sayable[i]: anchor.facts[sayable[i]] for i in sorted(chosen.tolist())}
 
 
-def _new_wording(
+def new_wording(
     category: Category,
     stated: Mapping[str, str],
     split: str,
-    asked: Mapping[str, ToyQuery],
+    said: Container[str],
     rng: Rng,
 ) -> str | None:
+    """Put facts into words of the split that were not said before; None when none are found."""
     for _ in range(40):
         text = wording(category, stated, rng)
-        if text not in asked and belongs(text, split):
+        if text not in said and belongs(text, split):
             return text
     return None

@@ -55,6 +55,7 @@ async def info(engine: EngineDep) -> Info:
         precision=engine.precision,
         model=bundle.model_name,
         id_type=bundle.id_type,
+        items=bundle.items,
         accepts=engine.accepts,
         manifest=bundle.manifest.model_dump(mode="json", exclude=_KEPT_INSIDE),
     )

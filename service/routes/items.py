@@ -1,13 +1,15 @@
-"""GET /items/{item_id}/image."""
+"""GET /items/{item_id} and GET /items/{item_id}/image."""
 
 import hashlib
+from urllib.parse import quote
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from service.errors import documented
 from service.routes.state import EngineDep
-from tusou.errors import NotReady, UnknownItem
+from service.schemas import Item
+from tusou.errors import NoPicture, NotReady, UnknownItem
 
 router = APIRouter(tags=["items"])
 
@@ -16,7 +18,7 @@ router = APIRouter(tags=["items"])
     "/items/{item_id:path}/image",  # an id may hold slashes
     response_class=Response,
     responses={
-        **documented(UnknownItem, NotReady),
+        **documented(UnknownItem, NoPicture, NotReady),
         200: {
             "description": "The picture as it is in the pool",
             "content": {"image/*": {"schema": {"type": "string", "format": "binary"}}},
@@ -32,3 +34,16 @@ async def image(item_id: str, request: Request, engine: EngineDep) -> Response:
     if tag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
     return Response(data, media_type=content_type, headers=headers)
+
+
+@router.get(
+    "/items/{item_id:path}",  # after the pictures, whose path it would take
+    responses=documented(UnknownItem, NotReady),
+    response_model_exclude_none=True,
+)
+async def item(item_id: str, engine: EngineDep) -> Item:
+    """Return an item's text, or where its picture is."""
+    known, text = await engine.item(item_id)
+    if text is not None:
+        return Item(item_id=known, text=text)
+    return Item(item_id=known, image=f"/items/{quote(item_id, safe='')}/image")

@@ -10,6 +10,8 @@ from PIL import Image
 
 from clients.queries import read_queries
 from tusou.datasets.muge import MAX_LINE_BYTES, ImagesFile
+from tusou.datasets.texts import MAX_LINE_BYTES as TEXT_LINE_BYTES
+from tusou.datasets.texts import TextsFile
 from tusou.errors import BadImage
 from tusou.evaluation.metrics import Judged, score
 from tusou.images import open_image
@@ -51,6 +53,21 @@ def test_every_reason_to_skip_a_line_is_listed(tmp_path: Path) -> None:
     assert [reason for reason in reasons if f"`{reason}`" not in DATA.read_text("utf-8")] == []
 
 
+def test_every_reason_to_skip_a_text_is_listed(tmp_path: Path) -> None:
+    lines = [
+        b"[]",
+        b'{"text": "x"}',
+        b'{"id": 1}',
+        b'{"id": 1, "text": " "}',
+        b" " * (TEXT_LINE_BYTES + 1),
+    ]
+    (tmp_path / "texts.jsonl").write_bytes(b"\n".join(lines) + b"\n")
+    rows = list(TextsFile(tmp_path / "texts.jsonl").scan())
+    reasons = [row.reason for row in rows if isinstance(row, Failure)]
+    assert len(reasons) == len(lines)
+    assert [reason for reason in reasons if f"`{reason}`" not in DATA.read_text("utf-8")] == []
+
+
 def png(width: int, height: int) -> bytes:
     held = BytesIO()
     Image.new("L", (width, height)).save(held, "PNG")
@@ -84,6 +101,6 @@ def test_the_rows_it_shows_are_rows() -> None:
     shown = re.findall(r"^```json\n(.*?)\n```$", DATA.read_text("utf-8"), re.MULTILINE)
     rows = [json.loads(row) for row in shown]
     queries = [row for row in rows if "query_text" in row]
-    assert len(rows) == 4
+    assert len(rows) == 5
     assert [row.text for row in read_queries(json.dumps(queries[0]).encode())] == ["圣诞 抱枕"]
     assert len(queries[1]["item_ids"]) == len(set(queries[1]["item_ids"])) == 10

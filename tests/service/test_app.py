@@ -89,6 +89,7 @@ def test_health_and_info(client: TestClient) -> None:
         "precision": "fp32",
         "model": "tiny",
         "id_type": "int",
+        "items": "pictures",
         "accepts": ["text", "image", "item"],
         "manifest": {"made_by": "hand"},
     }
@@ -139,6 +140,16 @@ def test_a_picture_and_its_cache(client: TestClient) -> None:
     assert first.headers["content-type"] == "image/png"
     again = client.get("/items/7/image", headers={"If-None-Match": first.headers["etag"]})
     assert (again.status_code, again.content) == (304, b"")
+
+
+def test_an_item_is_its_text_or_where_its_picture_is(
+    client: TestClient, source: TinySource
+) -> None:
+    assert client.get("/items/7").json() == {"item_id": 7, "image": "/items/7/image"}
+    source.pipeline.bundle.items = "texts"
+    assert client.get("/items/7").json() == {"item_id": 7, "text": "红色碎花裙"}
+    response = client.get("/items/07")
+    assert (response.status_code, response.json()["code"]) == (404, "unknown_item")
 
 
 def test_an_id_with_slashes_reaches_the_pool(client: TestClient) -> None:
@@ -202,6 +213,7 @@ GUARDED = {
     ("POST", "/search/batch"),
     ("POST", "/search/image"),
     ("POST", "/v1/embeddings"),
+    ("GET", "/items/{item_id}"),
     ("GET", "/items/{item_id}/image"),
     ("GET", "/info"),
     ("GET", "/metrics"),

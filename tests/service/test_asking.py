@@ -4,6 +4,7 @@ import base64
 import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from typing import Literal
 
 import pytest
 from drawing import picture_bytes
@@ -227,6 +228,18 @@ def test_pictures_can_be_off_or_there_from_the_start(source: TinySource) -> None
         assert client.post("/search", json={"item_id": 3}).status_code == 200
     with connected(source, picture_queries="on") as client:
         assert client.get("/readyz").json()["images"] == "ready"
+
+
+@pytest.mark.parametrize(("items", "images"), [("pictures", "absent"), ("texts", "ready")])
+def test_by_default_a_pool_of_texts_sees_from_the_start(
+    source: TinySource, items: Literal["pictures", "texts"], images: str
+) -> None:
+    source.pipeline.bundle.items = items
+    with connected(source, picture_queries="lazy") as client:
+        assert client.get("/readyz").json()["images"] == "absent"
+    with connected(source) as client:
+        assert client.get("/readyz").json()["images"] == images
+        assert client.get("/info").json()["items"] == items
 
 
 def test_a_bad_text_is_said_before_a_picture_is_read(

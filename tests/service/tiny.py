@@ -24,6 +24,7 @@ from service.timeline import Tracer
 from tusou.answers import Answers, Embedded, Hits, StageTimes
 from tusou.asks import Ask, VectorPart
 from tusou.errors import TusouError, UnknownItem
+from tusou.rows import Items
 from tusou.types import Pixels
 
 POOL = 50
@@ -42,11 +43,17 @@ class TinyBundle:
     manifest: BaseModel = field(default_factory=TinyManifest)
     model_name: str = "tiny"
     id_type: Literal["int", "str"] = "int"
+    items: Items = "pictures"
 
     def picture(self, item_id: str) -> tuple[bytes, str]:
         if item_id != "7":
             raise UnknownItem("no such item")
         return PNG, "image/png"
+
+    def text(self, item_id: str) -> str | None:
+        if item_id != "7":
+            raise UnknownItem("no such item")
+        return None if self.items == "pictures" else "红色碎花裙"
 
 
 @dataclass

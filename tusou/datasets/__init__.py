@@ -1,5 +1,6 @@
 """Readers of the formats product pools and their queries come in; a format is found by looking."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -40,6 +41,11 @@ _FORMATS = {
 }
 
 
+# A file of items that are texts; its reader needs what clients do not have.
+TEXT_ENDINGS = (".jsonl", ".ndjson")
+_TEXTS = Lazy("tusou.datasets.texts:TextsFile")
+
+
 def split_place(place: str) -> tuple[Path, str | None]:
     """Take `path#split` apart; a path that is there may have a `#` of its own."""
     path, mark, split = place.rpartition("#")
@@ -66,7 +72,13 @@ def open_dataset(place: str) -> Dataset:
 
 
 def open_pool(place: str) -> Pool:
-    """Open the items at a place, whatever format they are in; nothing of them is read yet."""
+    """Open the items at a place, whatever format they are in; nothing of them is read yet.
+
+    They are the pictures of a dataset, or the texts of a file that holds nothing else.
+    """
+    path = Path(place)
+    if path.suffix.lower() in TEXT_ENDINGS and path.is_file():
+        return cast("Callable[[Path], Pool]", _TEXTS.load())(path)
     return open_dataset(place).pictures()
 
 

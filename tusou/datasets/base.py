@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeGuard
+from typing import Protocol
 
 from tusou.errors import BadDataset
 from tusou.rows import Encoding, Failure, ItemId, Items
@@ -95,11 +95,6 @@ def read_id(raw: bytes) -> tuple[str | None, str]:
     if _CONTROL.search(item_id) or item_id != item_id.strip():
         return None, "id with blanks around it or control characters"
     return item_id, ""
-
-
-def is_id(value: object) -> TypeGuard[ItemId]:
-    """Tell whether a JSON value may be an id: an integer (not a boolean) or a string."""
-    return isinstance(value, int | str) and not isinstance(value, bool)
 
 
 def in_order(splits: Iterable[str]) -> list[str]:

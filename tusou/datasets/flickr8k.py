@@ -8,12 +8,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Self
 
-from tusou.datasets.base import Pool, Query, in_order, is_id
+from tusou.datasets.base import Pool, Query, in_order
 from tusou.datasets.captions import Caption, caption_queries
 from tusou.datasets.files import Named, NamedFiles, listed
 from tusou.datasets.tables import Row, read_lines, read_table
 from tusou.errors import BadDataset
-from tusou.rows import Failure, ItemId
+from tusou.rows import Failure, ItemId, is_id
 
 WHOLE = "all"  # the split of a dataset that has no lists of splits
 

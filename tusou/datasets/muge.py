@@ -4,9 +4,9 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tusou.datasets.base import ItemRow, Query, is_id, read_id, whole
+from tusou.datasets.base import ItemRow, Query, read_id, whole
 from tusou.datasets.lines import Line, LineFile
-from tusou.rows import Encoding, Failure, ItemId, Items
+from tusou.rows import Encoding, Failure, ItemId, Items, is_id
 
 # 8 MB of picture is 11.2 million base64 characters; nothing usable is longer than this.
 MAX_LINE_BYTES = 12 * 2**20

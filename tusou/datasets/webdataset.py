@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from tusou.datasets.base import ItemRow, Pool, Query, in_order, is_id, read_id
+from tusou.datasets.base import ItemRow, Pool, Query, in_order, read_id
 from tusou.datasets.captions import Caption, caption_queries
 from tusou.errors import BadDataset, BadImage
 from tusou.pictures import check_bytes
-from tusou.rows import Encoding, Failure, ItemId, Items
+from tusou.rows import Encoding, Failure, ItemId, Items, is_id
 
 WHOLE = "all"  # the split of tars that are only numbered
 MAX_TEXT_BYTES = 2**20

@@ -20,9 +20,11 @@ __all__ = [
     "Weights",
     "find_weights",
     "image_precision",
+    "image_size",
     "load_image_encoder",
     "load_text_encoder",
     "release_memory",
+    "text_precision",
 ]
 
 _TOWERS = {
@@ -31,6 +33,8 @@ _TOWERS = {
 }
 _RELEASE = Lazy("tusou.encoders.devices:release_memory")
 _IMAGE_PRECISION = Lazy("tusou.encoders.cnclip:image_precision")
+_TEXT_PRECISION = Lazy("tusou.encoders.cnclip:text_precision")
+_IMAGE_SIZE = Lazy("tusou.encoders.cnclip:image_size")
 
 
 def load_text_encoder(
@@ -66,3 +70,14 @@ def release_memory(device: str) -> None:
     """Give back the memory that is kept on the device for later."""
     release = cast("Callable[[str], None]", _RELEASE.load())
     release(device)
+
+
+def text_precision(weights: Weights, device: str = "auto", precision: str = "auto") -> str:
+    """Say in which precision `load_text_encoder` would compute, without loading the tower."""
+    pick = cast("Callable[[Path, str, str], str]", _TEXT_PRECISION.load())
+    return pick(weights.path, device, precision)
+
+
+def image_size(weights: Weights) -> int:
+    """Say the side of the pictures that the image tower takes, without loading it."""
+    return cast("Callable[[Path], int]", _IMAGE_SIZE.load())(weights.path)

@@ -46,7 +46,7 @@ class ClipTextEncoder:
         self._tokenizer = ClipTokenizer()
         _check_tokens_fit(shape, self._tokenizer.vocab_size)
         reader = TensorReader(tensors, ("bert.", "text_projection"), self._device)
-        heavy = shape.text_num_hidden_layers * shape.text_hidden_size**2 * 12 >= _HEAVY
+        heavy = _is_heavy_text(shape)
         self.precision = pick_precision(precision, self._device, gains_from_bf16=heavy)
         self._tower = TextTower(reader, shape, dtype_of(self.precision))
         self._lanes = Lanes(self._device, heavy=heavy)
@@ -110,6 +110,17 @@ def image_precision(path: Path, device: str, precision: str) -> str:
     return _pick_for(read_image_shape(read_tensors(path)), precision, pick_device(device))
 
 
+def text_precision(path: Path, device: str, precision: str) -> str:
+    """Say in which precision a `ClipTextEncoder` of these arguments would compute."""
+    heavy = _is_heavy_text(read_text_shape(read_tensors(path)))
+    return pick_precision(precision, pick_device(device), gains_from_bf16=heavy)
+
+
+def image_size(path: Path) -> int:
+    """Say the side of the pictures that a `ClipImageEncoder` of this checkpoint takes."""
+    return read_image_shape(read_tensors(path)).image_resolution
+
+
 def to_input(pixels: Tensor) -> Tensor:
     """Turn (n, size, size, 3) uint8 into normalised (n, 3, size, size) float32.
 
@@ -134,6 +145,10 @@ def _pick_for(shape: ImageShape, precision: str, device: torch.device) -> str:
     # The ResNet's convolutions have no bf16 path.
     gains = isinstance(shape.vision_layers, int) and _is_heavy(shape)
     return pick_precision(precision, device, gains_from_bf16=gains)
+
+
+def _is_heavy_text(shape: TextShape) -> bool:
+    return shape.text_num_hidden_layers * shape.text_hidden_size**2 * 12 >= _HEAVY
 
 
 def _is_heavy(shape: ImageShape) -> bool:

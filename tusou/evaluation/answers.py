@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from tusou.datasets.base import is_id
 from tusou.datasets.muge import read_queries
 from tusou.errors import BadDataset
 from tusou.evaluation import trec
 from tusou.evaluation.metrics import Judged
 from tusou.evaluation.rows import parse_object, query_of, show, split_lines
 from tusou.evaluation.runs import Direction, Run
+from tusou.rows import is_id
 from tusou.types import ItemId
 
 T = TypeVar("T")

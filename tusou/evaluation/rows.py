@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from math import isfinite
 
-from tusou.datasets.base import is_id
+from tusou.rows import is_id
 from tusou.types import ItemId
 
 # What a query is called, and its list: in a MUGE submission and a run file, in cn_clip's

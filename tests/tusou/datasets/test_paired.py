@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from reading import asked, items, put
 
-from tusou.datasets import PictureQuery, open_dataset, open_pool, open_queries
+from tusou.datasets import ItemRow, PictureQuery, open_dataset, open_pool, open_queries
 from tusou.errors import BadDataset
 
 MUGE_ROWS = (
@@ -70,7 +70,10 @@ def test_files_alone(tmp_path: Path) -> None:
     with pytest.raises(BadDataset, match="holds pictures, no queries"):
         open_queries(str(pictures))
     with pytest.raises(BadDataset, match="holds queries, no pictures"):
-        open_pool(str(queries))
+        open_dataset(str(queries)).pictures()
+    texts = open_pool(str(queries))  # as items, texts that pictures ask for
+    rows = [row for row in texts.scan() if isinstance(row, ItemRow)]
+    assert (texts.kind, len(rows)) == ("texts", 2)
 
 
 def test_folders_named_like_splits_are_splits(tmp_path: Path) -> None:

@@ -1,0 +1,74 @@
+"""Pictures in, texts out, as a user runs it: drawn, indexed, served, asked."""
+
+import base64
+import json
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.error import HTTPError
+
+import pytest
+
+from tests.browser.serving import Site, serving, tusou
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("drawn")
+    tusou("toy", str(folder), "--items", "60", "--queries", "4", "--splits", "test")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def site(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    folder = tmp_path_factory.mktemp("bundle")
+    captions = str(drawn / "MR_test_captions.jsonl")
+    tusou("index", captions, "--out", str(folder / "b"), "--model", "demo")
+    with serving(folder / "b", folder / "log", TUSOU_TIMEOUT_MS="30000") as site:
+        yield site
+
+
+def rows(path: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.mark.timeout(180)
+def test_a_picture_finds_what_is_true_of_it(drawn: Path, site: Site) -> None:
+    assert site.call("/readyz")["images"] == "ready"  # texts are there to be found by pictures
+    info = site.call("/info")
+    assert (info["items"], info["id_type"], info["accepts"]) == (
+        "texts",
+        "int",
+        ["text", "image", "item"],
+    )
+    correct = {
+        row["image_id"]: row["text_ids"] for row in rows(drawn / "MR_test_captions.tr.jsonl")
+    }
+    pictures = (drawn / "MR_test_imgs.tsv").read_text("ascii").splitlines()
+    asked, found = 0, 0
+    for line in pictures[:30]:
+        item_id, encoded = line.split("\t")
+        answer = site.call("/search", {"image": encoded, "top_k": 5})
+        asked += 1
+        found += bool(set(answer["item_ids"]) & set(correct[int(item_id)]))  # type: ignore[call-overload]
+    assert found >= 0.8 * asked
+
+
+def test_raw_bytes_find_the_same_and_items_tell_their_texts(drawn: Path, site: Site) -> None:
+    _, encoded = (drawn / "MR_test_imgs.tsv").read_text("ascii").splitlines()[0].split("\t")
+    request = urllib.request.Request(
+        f"{site.url}/search/image?top_k=3",
+        data=base64.b64decode(encoded),
+        headers={"Content-Type": "image/jpeg"},
+    )
+    with urllib.request.urlopen(request, timeout=30) as response:
+        found = json.load(response)["item_ids"]
+    assert found == site.call("/search", {"image": encoded, "top_k": 3})["item_ids"]
+    texts = {row["text_id"]: row["text"] for row in rows(drawn / "MR_test_captions.jsonl")}
+    for item_id in found:
+        assert site.call(f"/items/{item_id}") == {"item_id": item_id, "text": texts[item_id]}
+    again = site.call("/search", {"query": texts[found[0]], "top_k": 1})
+    assert again["item_ids"] == [found[0]]
+    for path in (f"/items/{found[0]}/image", "/items/1"):
+        with pytest.raises(HTTPError, match="404"):
+            site.call(path)
