@@ -100,7 +100,7 @@ def assemble(plan: Plan, store: ShardStore, recipe: Recipe, folder: Path) -> Man
             truncated=sum(store.truncated(number) for number in range(plan.shard_count)),
         ),
         index=IndexRecord(
-            engine="faiss",
+            engine=built.spec.engine,
             factory=built.spec.factory,
             tuning=built.spec.tuning,
             index_recall_at_10=built.index_recall,

@@ -32,7 +32,7 @@ from tusou.encoders import (
 )
 from tusou.errors import ArtifactError, BadDataset, InvalidRequest, OutputExists
 from tusou.files import replace_folder
-from tusou.indexes import index_device
+from tusou.indexes import faiss_device
 from tusou.manifest import Counts
 from tusou.progress import Watcher
 from tusou.shards import ShardStore
@@ -63,7 +63,7 @@ class BuildSpec:
     @property
     def index(self) -> Wanted:
         """Say what index to build, for where the service will search it."""
-        return Wanted(self.factory, self.target_recall, index_device(self.device) != "cpu")
+        return Wanted(self.factory, self.target_recall, faiss_device(self.device) != "cpu")
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ import numpy as np
 from indexer.candidates import bytes_read, factories, parameters
 from indexer.probes import Judge
 from indexer.wanted import Wanted
-from tusou.config import FaissSpec
+from tusou.config import FaissSpec, IndexSpec, TorchSpec
 from tusou.indexes import VectorIndex, create_index
 from tusou.manifest import Trial
 from tusou.types import Vectors
@@ -30,7 +30,7 @@ class Tuned:
     """A filled index, how it was made, and what was measured on the way to it."""
 
     index: VectorIndex
-    spec: FaissSpec
+    spec: FaissSpec | TorchSpec
     index_recall: float | None  # None for one that is exact
     trials: tuple[Trial, ...] = ()
 
@@ -49,13 +49,15 @@ def build_index(vectors: Vectors, wanted: Wanted, texts: Callable[[], Vectors]) 
     those = factories(*shape, wanted)
     if those == ["Flat"]:
         return _flat(vectors)
+    if those == [TorchSpec.factory]:
+        return Tuned(_filled(vectors, TorchSpec()), TorchSpec(), None)
     judge = Judge(vectors, texts())
     limit = bytes_read("Flat", "", *shape) / _WORTH if "Flat" in those else inf
     best, trials = None, list[Trial]()
     for factory in those:
         if factory == "Flat" or _cheapest(factory, shape) >= limit:
             continue
-        index = _filled(vectors, factory)
+        index = _filled(vectors, FaissSpec(factory))
         tried, found = _climb(index, factory, judge, target, shape, limit)
         trials += tried
         if found:
@@ -116,11 +118,12 @@ def _recall(trial: Trial) -> float:
     return trial.index_recall_at_10
 
 
-def _filled(vectors: Vectors, factory: str) -> VectorIndex:
-    index = create_index(FaissSpec(factory), vectors.shape[1])
+def _filled(vectors: Vectors, spec: IndexSpec) -> VectorIndex:
+    index = create_index(spec, vectors.shape[1])
     index.add(np.arange(len(vectors), dtype=np.int64), np.ascontiguousarray(vectors))
     return index
 
 
 def _flat(vectors: Vectors, trials: tuple[Trial, ...] = ()) -> Tuned:
-    return Tuned(_filled(vectors, "Flat"), FaissSpec("Flat"), None, trials)
+    spec = FaissSpec("Flat")
+    return Tuned(_filled(vectors, spec), spec, None, trials)

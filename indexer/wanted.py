@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from tusou.config import FaissSpec
+from tusou.config import FaissSpec, TorchSpec
 from tusou.errors import InvalidRequest
 from tusou.indexes import create_index
 
@@ -21,7 +21,7 @@ _BUDGETED = re.compile(rf"{AUTO}:(\d+(?:\.\d+)?)({'|'.join(_UNITS)})")
 class Wanted:
     """What index to build."""
 
-    factory: str = AUTO  # or `auto:2GB`, to bound its memory, or a FAISS factory string
+    factory: str = AUTO  # or `auto:2GB`, to bound its memory, or a FAISS factory string, or `torch`
     target_recall: float | None = None  # None: 0.999 up to 200,000 items, 0.99 beyond
     on_gpu: bool = False  # where it will be searched; a GPU knows no fast-scan codes
 
@@ -55,5 +55,5 @@ class Wanted:
         self.target(0)
         if self.auto:
             _ = self.memory
-        else:
+        elif self.factory != TorchSpec.factory:
             create_index(FaissSpec(self.factory), dim)

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from tusou.config import ExactSpec, FaissSpec, IndexSpec
+from tusou.config import ExactSpec, FaissSpec, IndexSpec, TorchSpec
 from tusou.errors import CorruptBundle, IncompatibleBundle
 from tusou.files import sha256_of
 from tusou.types import Encoding, Items
@@ -60,7 +60,7 @@ class Trial(_Record):
 class IndexRecord(_Record):
     """The index as FAISS describes it, and the recall that chose its parameters."""
 
-    engine: Literal["exact", "faiss"]
+    engine: Literal["exact", "faiss", "torch"]
     factory: str
     tuning: str
     index_recall_at_10: float | None
@@ -69,7 +69,9 @@ class IndexRecord(_Record):
     @property
     def spec(self) -> IndexSpec:
         """Give what `load_index` needs."""
-        return ExactSpec() if self.engine == "exact" else FaissSpec(self.factory, self.tuning)
+        if self.engine == "faiss":
+            return FaissSpec(self.factory, self.tuning)
+        return ExactSpec() if self.engine == "exact" else TorchSpec()
 
 
 class FileRecord(_Record):

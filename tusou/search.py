@@ -24,7 +24,7 @@ from tusou.encoders import (
     release_memory,
 )
 from tusou.errors import IncompatibleBundle, InvalidRequest, NotReady, TusouError, UnknownItem
-from tusou.indexes import VectorIndex, index_device, load_index
+from tusou.indexes import VectorIndex, load_index
 from tusou.manifest import Manifest
 from tusou.types import Neighbors, Pixels, Vectors
 
@@ -69,7 +69,7 @@ class SearchPipeline:
         self._weights, self._device, self._encoder = weights, device, encoder
         self._memory = QueryMemory(encoder, remember)
         spec = bundle.manifest.index.spec
-        self._index: VectorIndex = load_index(spec, bundle.path(INDEX), index_device(device))
+        self._index: VectorIndex = load_index(spec, bundle.path(INDEX), device)
         self._image_precision = image_precision
         self._image_encoder: ImageEncoder | None = None
 

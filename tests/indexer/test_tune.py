@@ -137,6 +137,12 @@ def test_a_gpu_is_given_what_it_can_hold() -> None:
     assert build_index(structured(3000, 1), Wanted(on_gpu=True), texts).spec.factory == "Flat"
 
 
+def test_torch_is_asked_for_by_its_name() -> None:
+    built = build_index(structured(3000, 1), Wanted("torch"), lambda: pytest.fail("texts encoded"))
+    Wanted("torch").check(DIM)
+    assert (built.spec.engine, built.index_recall, len(built.index)) == ("torch", None, 3000)
+
+
 def test_a_given_factory_is_built_and_measured_whatever_it_finds() -> None:
     built = build_index(directions(3000, 1), Wanted("PQ8x4fs,RFlat"), texts)
     assert (built.spec.factory, built.spec.tuning) == ("PQ8x4fs,RFlat", "k_factor_rf=64")

@@ -8,13 +8,14 @@ from tusou.config import IndexSpec
 from tusou.indexes.base import VectorIndex
 from tusou.registry import Lazy
 
-__all__ = ["VectorIndex", "create_index", "index_device", "load_index"]
+__all__ = ["VectorIndex", "create_index", "faiss_device", "load_index"]
 
 _ENGINES = {
     "exact": Lazy("tusou.indexes.exact:ExactIndex"),
     "faiss": Lazy("tusou.indexes.faiss_index:FaissIndex"),
+    "torch": Lazy("tusou.indexes.torch_index:TorchIndex"),
 }
-_GPU_COUNT = Lazy("tusou.indexes.faiss_index:gpu_count")
+_FAISS_DEVICE = Lazy("tusou.indexes.faiss_index:usable_device")
 
 
 def create_index(spec: IndexSpec, dim: int) -> VectorIndex:
@@ -24,14 +25,14 @@ def create_index(spec: IndexSpec, dim: int) -> VectorIndex:
 
 
 def load_index(spec: IndexSpec, path: Path, device: str = "cpu") -> VectorIndex:
-    """Open an index file written by `save` under the same spec."""
+    """Open an index file written by `save` under the same spec.
+
+    `device` is where the encoder was asked to be; each engine knows whether it can be there too.
+    """
     engine = cast("Any", _ENGINES[spec.engine].load())
     return cast("VectorIndex", engine.load(spec, path, device))
 
 
-def index_device(device: str) -> str:
-    """Where an index goes when the encoder is put on `device`: a GPU only if FAISS can use it."""
-    count = cast("Callable[[], int]", _GPU_COUNT.load())
-    if device == "cpu" or not count():
-        return "cpu"
-    return "cuda" if device == "auto" else device
+def faiss_device(device: str) -> str:
+    """Where a FAISS index goes when the encoder is put on `device`."""
+    return cast("Callable[[str], str]", _FAISS_DEVICE.load())(device)

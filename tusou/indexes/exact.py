@@ -7,6 +7,7 @@ import numpy as np
 
 from tusou.config import ExactSpec
 from tusou.errors import InvalidRequest
+from tusou.indexes.arrays import load_arrays, save_arrays
 from tusou.indexes.base import best_first
 from tusou.types import Ids, Neighbors, Vectors
 
@@ -51,15 +52,14 @@ class ExactIndex:
             raise InvalidRequest(f"the exact index has nothing to tune, got {tuning!r}")
 
     def save(self, path: Path) -> None:
-        """Write ids and vectors to one `.npz`-format file."""
-        with path.open("wb") as file:
-            np.savez(file, ids=self._ids, vectors=self._vectors)
+        """Write ids and vectors to one file."""
+        save_arrays(path, self._ids, self._vectors)
 
     @classmethod
     def load(cls, spec: ExactSpec, path: Path, device: str = "cpu") -> Self:
         """Read what `save` wrote; the device is always the CPU."""
         del device
-        with np.load(path, allow_pickle=False) as arrays:
-            index = cls(spec, arrays["vectors"].shape[1])
-            index.add(arrays["ids"], arrays["vectors"])
+        ids, vectors = load_arrays(path)
+        index = cls(spec, vectors.shape[1])
+        index.add(ids, vectors)
         return index

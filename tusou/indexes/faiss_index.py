@@ -121,19 +121,22 @@ class FaissIndex:
 
     @classmethod
     def load(cls, spec: FaissSpec, path: Path, device: str = "cpu") -> Self:
-        """Read what `save` wrote; `device` may be `cuda` where faiss-gpu is installed."""
+        """Read what `save` wrote; it goes to a GPU where faiss-gpu is installed."""
         index = cls.__new__(cls)
         try:
             loaded = faiss.read_index(str(path))
         except RuntimeError as error:
             raise CorruptBundle(f"{path.name} is not a FAISS index: {_reason(error)}") from None
-        index._open(spec, loaded, device)  # noqa: SLF001 - our own constructor
+        index._open(spec, loaded, usable_device(device))  # noqa: SLF001 - our own constructor
         return index
 
 
-def gpu_count() -> int:
-    """Count the GPUs this build of FAISS can use: 0 for faiss-cpu."""
-    return int(faiss.get_num_gpus()) if hasattr(faiss, "StandardGpuResources") else 0
+def usable_device(device: str) -> str:
+    """Where an index goes when the encoder is put on `device`: a GPU only if FAISS can use it."""
+    usable = hasattr(faiss, "StandardGpuResources") and faiss.get_num_gpus()
+    if device == "cpu" or not usable:
+        return "cpu"
+    return "cuda" if device == "auto" else device
 
 
 @contextmanager

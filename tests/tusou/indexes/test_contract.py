@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tusou.config import ExactSpec, FaissSpec, IndexSpec
+from tusou.config import ExactSpec, FaissSpec, IndexSpec, TorchSpec
 from tusou.errors import CorruptBundle, InvalidRequest
 from tusou.indexes import VectorIndex, create_index, load_index
 from tusou.types import Neighbors, Vectors
@@ -15,6 +15,7 @@ DIM, COUNT, K = 32, 500, 10
 # Each engine, the share of the true top-10 it must find on this data, whether its scores are exact.
 ENGINES = [
     pytest.param((ExactSpec(), 1.0, True), id="exact"),
+    pytest.param((TorchSpec(), 1.0, True), id="torch"),
     pytest.param((FaissSpec("Flat"), 1.0, True), id="faiss-flat"),
     pytest.param((FaissSpec("IVF8,Flat", "nprobe=8"), 1.0, True), id="faiss-ivf"),
     pytest.param((FaissSpec("HNSW16", "efSearch=64"), 0.95, True), id="faiss-hnsw"),
@@ -114,11 +115,43 @@ def test_a_projection_does_not_centre() -> None:
     np.testing.assert_allclose(found.scores, expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("spec", [ExactSpec(), FaissSpec("Flat")], ids=["exact", "faiss"])
+PLAIN = [
+    pytest.param(ExactSpec(), id="exact"),
+    pytest.param(FaissSpec("Flat"), id="faiss"),
+    pytest.param(TorchSpec(), id="torch"),
+]
+
+
+@pytest.mark.parametrize("spec", PLAIN)
 def test_equal_scores_come_in_id_order(spec: IndexSpec) -> None:
     index = create_index(spec, DIM)
     index.add(np.array([9, 4, 7, 1], np.int64), np.repeat(STORED[:1], 4, axis=0))
     assert index.search(STORED[:1], 4).ids.tolist() == [[1, 4, 7, 9]]
+
+
+@pytest.mark.parametrize("blocks", ["exact._BLOCK", "torch_index._BLOCK"])
+def test_pools_larger_than_a_block_are_searched_whole(
+    blocks: str, monkeypatch: pytest.MonkeyPatch, truth: Neighbors
+) -> None:
+    monkeypatch.setattr(f"tusou.indexes.{blocks}", 64)
+    spec = ExactSpec() if blocks.startswith("exact") else TorchSpec()
+    np.testing.assert_array_equal(filled(spec).search(QUERIES, K).ids, truth.ids)
+
+
+@pytest.mark.parametrize("spec", [ExactSpec(), TorchSpec()], ids=["exact", "torch"])
+def test_what_is_exact_has_nothing_to_tune(spec: IndexSpec) -> None:
+    index = create_index(spec, DIM)
+    index.tune("")
+    with pytest.raises(InvalidRequest, match="nothing to tune, got 'nprobe=3'"):
+        index.tune("nprobe=3")
+
+
+@pytest.mark.gpu
+def test_a_gpu_finds_what_the_processor_finds(tmp_path: Path, truth: Neighbors) -> None:
+    filled(TorchSpec()).save(tmp_path / "index")
+    found = load_index(TorchSpec(), tmp_path / "index", "cuda").search(QUERIES, K)
+    np.testing.assert_array_equal(found.ids, truth.ids)
+    np.testing.assert_allclose(found.scores, truth.scores, atol=1e-5)
 
 
 @pytest.mark.parametrize(

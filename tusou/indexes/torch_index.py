@@ -1,0 +1,73 @@
+"""Exact search by one product and a top-k in torch: for a GPU that FAISS's wheel cannot use.
+
+On a GPU the vectors lie in its memory; queries go there, and the best come back.
+"""
+
+from pathlib import Path
+from typing import Self
+
+import torch
+
+from tusou.config import TorchSpec
+from tusou.errors import InvalidRequest
+from tusou.indexes.arrays import load_arrays, save_arrays
+from tusou.indexes.base import best_first
+from tusou.types import Ids, Neighbors, Vectors
+
+# Pool rows scored at once: bounds the (queries x rows) score block.
+_BLOCK = 1 << 20
+
+
+class TorchIndex:
+    """All vectors in one tensor, compared with every query, in float32."""
+
+    exact_scores = True
+
+    def __init__(self, spec: TorchSpec, dim: int, device: str = "cpu") -> None:
+        del spec
+        self.dim = dim
+        self._device = torch.device(device)
+        self._ids = torch.empty(0, dtype=torch.int64, device=self._device)
+        self._vectors = torch.empty((0, dim), device=self._device)
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def add(self, ids: Ids, vectors: Vectors) -> None:
+        """Store vectors under new ids."""
+        new = torch.tensor(ids, device=self._device), torch.tensor(vectors, device=self._device)
+        self._ids = torch.cat([self._ids, new[0]])
+        self._vectors = torch.cat([self._vectors, new[1]])
+
+    @torch.inference_mode()
+    def search(self, queries: Vectors, k: int) -> Neighbors:
+        """Return the k best per query."""
+        asked = torch.tensor(queries, device=self._device)
+        scores = torch.full((len(queries), k), -torch.inf, device=self._device)
+        ids = torch.full((len(queries), k), -1, device=self._device)
+        for start in range(0, len(self), _BLOCK):
+            rows = slice(start, start + _BLOCK)
+            block = asked @ self._vectors[rows].T
+            best = block.topk(min(k, block.shape[1]), dim=1)
+            scores, order = torch.cat([scores, best.values], 1).topk(k, dim=1)
+            ids = torch.cat([ids, self._ids[rows][best.indices]], 1).gather(1, order)
+        return best_first(ids.cpu().numpy(), scores.cpu().numpy())
+
+    def tune(self, tuning: str) -> None:
+        """Take no tuning: there is nothing to trade for exactness."""
+        if tuning:
+            raise InvalidRequest(f"the torch index has nothing to tune, got {tuning!r}")
+
+    def save(self, path: Path) -> None:
+        """Write ids and vectors to one file."""
+        save_arrays(path, self._ids.cpu().numpy(), self._vectors.cpu().numpy())
+
+    @classmethod
+    def load(cls, spec: TorchSpec, path: Path, device: str = "cpu") -> Self:
+        """Read what `save` wrote; `auto` and `cuda` put it on a GPU where there is one."""
+        ids, vectors = load_arrays(path)
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        index = cls(spec, vectors.shape[1], device)
+        index.add(ids, vectors)
+        return index
