@@ -198,7 +198,7 @@ REPORT: dict[str, tuple[str, str]] = {
     "machine_row": ("机器", "machine"),
     "date": ("日期", "date"),
     "seconds": ("检索与评分用时（秒）", "seconds to search"),
-    "report_seconds": ("本报告用时（秒）", "seconds for this report"),
+    "report_seconds": ("本报告统计与取图用时（秒）", "seconds to analyse and illustrate"),
     "build": ("建库", "build"),
     "image_size": ("输入边长（像素）", "input side (pixels)"),
     # What slices of the queries are called.
