@@ -102,7 +102,9 @@ def replay(
         str, typer.Argument(help="Query file in MUGE's JSONL, or DATA#SPLIT.", callback=_there)
     ],
     *,
-    out: Annotated[Path, typer.Option(help="Prediction file to write.", dir_okay=False)],
+    out: Annotated[
+        Path, typer.Option(help="To write; .zip for MUGE, .csv for Teddy.", dir_okay=False)
+    ],
     url: Url = DEFAULT_URL,
     top_k: TopK = 10,
     batch_size: Annotated[int, typer.Option(min=1, max=256, help="Queries per request.")] = 32,

@@ -3,7 +3,7 @@
 import fcntl
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Self
 
@@ -56,12 +56,12 @@ class Journal:
         self._file.write(b"".join(row + b"\n" for row in rows))
         self._file.flush()
 
-    def publish(self, out: Path) -> None:
+    def publish(self, out: Path, form: Callable[[list[bytes]], bytes]) -> None:
         """Make the rows the output, in one step and on disk, and remove this file."""
         _, rows = self.read()
         side = out.with_name(f"{out.name}.tmp")
         with side.open("wb") as file:
-            file.writelines(row + b"\n" for row in rows)
+            file.write(form(rows))
             file.flush()
             os.fsync(file.fileno())
         side.replace(out)

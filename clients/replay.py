@@ -5,10 +5,12 @@ import hashlib
 import json
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from clients.errors import ClientError, Misuse, OutputExists, UnfinishedRun
 from clients.filling import Filling, ReplaySettings, Watcher
+from clients.forms import check_depth, formed
 from clients.journal import Journal
 from clients.queries import QueryRow, read_queries, read_source
 
@@ -40,12 +42,14 @@ def replay(
 
     `queries` may be a dataset of another format, `DATA#SPLIT`: it gives rows as MUGE has them.
     Progress is kept in `out` + ".partial": run again after a kill, it goes on, and the file is
-    byte for byte the one an uninterrupted run writes. `force` replaces an existing output, and
+    byte for byte the one an uninterrupted run writes. An `out` that ends in .zip or .csv is what
+    MUGE or Teddy Cup takes, see `clients.forms`. `force` replaces an existing output, and
     drops the progress of a run over other queries. Raises ClientError.
     """
     started = time.monotonic()
     watcher = watcher or Watcher()
     _check_output(Path(queries), out, force=force)
+    check_depth(out, settings.top_k)
     data = read_source(str(queries))
     rows = read_queries(data)
     made_from: dict[str, object] = {
@@ -63,7 +67,7 @@ def replay(
             except (ClientError, KeyboardInterrupt):
                 _tell_what_is_kept(journal, watcher)
                 raise
-        journal.publish(out)
+        journal.publish(out, partial(formed, out.suffix, rows))
     return ReplayReport(out, len(rows), done, str(version), time.monotonic() - started)
 
 

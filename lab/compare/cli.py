@@ -19,10 +19,7 @@ def compare(
     a: Annotated[Path, typer.Argument(help=_ABOUT, exists=True)],
     b: Annotated[Path, typer.Argument(help="The same, to set beside A.", exists=True)],
     answers: Annotated[
-        Path,
-        typer.Option(
-            help="Query file with the correct items, or TREC qrels.", exists=True, dir_okay=False
-        ),
+        str, typer.Option(help="Query file with the correct items, TREC qrels, or DATA#SPLIT.")
     ],
     metric: Annotated[
         list[str] | None,

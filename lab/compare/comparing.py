@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from lab.evaluate.live import LiveSpec
-from lab.evaluate.scoring import Loaded, load
+from lab.evaluate.loading import DEPTH, Loaded, load
 from tusou.errors import InvalidRequest
 from tusou.evaluation.answers import Answers, alike, judge
 from tusou.evaluation.bootstrap import intervals
@@ -104,7 +104,7 @@ class CompareSpec:
 def compare(
     a: Path,
     b: Path,
-    answers: Path,
+    answers: Path | str,
     spec: CompareSpec | None = None,
     watcher: Watcher | None = None,
 ) -> Comparison:
@@ -113,7 +113,7 @@ def compare(
     Raises InvalidRequest for a metric that the depth does not give, and what `load` raises.
     """
     spec = spec or CompareSpec()
-    live = LiveSpec(spec.top_k or 10, spec.interpret, spec.cache)
+    live = LiveSpec(spec.top_k or DEPTH, spec.interpret, spec.cache)
     first, second = (
         load(source, answers, None, live, top_k=spec.top_k, watcher=watcher) for source in (a, b)
     )

@@ -10,6 +10,7 @@ import typer
 from tusou.commands import plain_errors, print_json
 
 if TYPE_CHECKING:
+    from lab.evaluate.loading import Loaded
     from lab.evaluate.scoring import Evaluation
 
 
@@ -21,10 +22,7 @@ def evaluate(
         ),
     ],
     answers: Annotated[
-        Path,
-        typer.Option(
-            help="Query file with the correct items, or TREC qrels.", exists=True, dir_okay=False
-        ),
+        str, typer.Option(help="Query file with the correct items, TREC qrels, or DATA#SPLIT.")
     ],
     pool: Annotated[
         Path | None,
@@ -36,7 +34,7 @@ def evaluate(
     ] = None,
     save: Annotated[
         list[Path] | None,
-        typer.Option(help="File to write: .jsonl a run, .trec a TREC run, .qrels the answers."),
+        typer.Option(help="File to write: .jsonl (a run), .trec, .qrels; .zip or .csv to submit."),
     ] = None,
     interpret: Annotated[
         bool,
@@ -48,20 +46,31 @@ def evaluate(
     by_slice: Annotated[
         bool, typer.Option("--slices", help="Show the figures of each kind of query as well.")
     ] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Check a submission for MUGE or Teddy; score nothing.")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace files to --save.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
 ) -> None:
     """Score what a search found against the answers, in percent with 95 % intervals."""
     from lab.evaluate.live import LiveSpec
+    from lab.evaluate.loading import DEPTH, load
     from lab.evaluate.saving import check_outputs
     from lab.evaluate.saving import save as save_as
-    from lab.evaluate.scoring import DEPTH
     from lab.evaluate.scoring import evaluate as score
     from tusou.progress import progress
 
     with plain_errors(), progress() as watcher:
         check_outputs(save or [], force=force)
         spec = LiveSpec(top_k or DEPTH, interpret, cache)
+        if check:
+            loaded = load(
+                source, answers, pool, spec, top_k=top_k, submission=True, watcher=watcher
+            )
+            for path in save or []:
+                save_as(path, loaded.run, loaded.answers)
+            _say_fit(source, loaded, as_json=as_json)
+            return
         scored = score(source, answers, pool, spec, top_k=top_k, watcher=watcher)
         for path in save or []:
             save_as(path, scored.run, scored.answers)
@@ -71,6 +80,19 @@ def evaluate(
     _print_table(scored.evaluation)
     if by_slice:
         _print_slices(scored.evaluation)
+
+
+def _say_fit(source: Path, loaded: "Loaded", *, as_json: bool) -> None:
+    from lab.evaluate.contests import contest_of
+
+    contest = None if source.is_dir() else contest_of(source.read_bytes())
+    queries, pool_known = len(loaded.answers.rows), loaded.in_pool is not None
+    if as_json:
+        print_json({"contest": contest, "queries": queries, "ids_checked": pool_known})
+        return
+    what = f"a {contest} submission" if contest else "searched"
+    unchecked = "" if pool_known else "; give --pool to check that all items are in it"
+    typer.echo(f"{source}: {what}, {queries} queries{unchecked}")
 
 
 def _print_table(found: "Evaluation") -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from lab.evaluate.contests import format_submission
 from tusou.errors import InvalidRequest, OutputExists
 from tusou.evaluation import trec
 from tusou.evaluation.answers import Answers
@@ -10,23 +11,30 @@ from tusou.evaluation.runs import Run, RunHeader, format_run
 from tusou.files import write_file
 
 # The formats by the end of the file's name.
-SUFFIXES = (".jsonl", ".trec", ".qrels")
+_FORMATS = {
+    ".jsonl": "a run file",
+    ".trec": "a TREC run",
+    ".qrels": "the answers as TREC judgments",
+    ".zip": "a MUGE submission",
+    ".csv": "Teddy Cup's table",
+}
 
 
 def check_outputs(outputs: Sequence[Path], *, force: bool) -> None:
     """Refuse, before any work, what could not be written after it."""
     for path in outputs:
-        if path.suffix not in SUFFIXES:
-            raise InvalidRequest(
-                f"--save {path}: end the name with .jsonl (a run file), .trec (a TREC run) or "
-                ".qrels (the answers as TREC judgments)"
-            )
+        if path.suffix not in _FORMATS:
+            known = ", ".join(f"{suffix} ({format_})" for suffix, format_ in _FORMATS.items())
+            raise InvalidRequest(f"--save {path}: end the name with one of {known}")
         if path.exists() and not force:
             raise OutputExists(f"{path} exists; give --force to replace it, or another --save")
 
 
 def save(path: Path, run: Run, answers: Answers) -> None:
-    """Write a run file (.jsonl), a TREC run (.trec), or the answers as TREC judgments (.qrels)."""
+    """Write the format that the end of the name asks for; InvalidRequest if the run is not fit."""
+    if path.suffix in {".zip", ".csv"}:
+        write_file(path, format_submission(path, run, answers))
+        return
     header = run.header or RunHeader(
         bundle=None, model=None, index=None, direction=answers.direction
     )

@@ -1,23 +1,22 @@
 """Score a run, or what a bundle finds, against the answers that fit it."""
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lab.evaluate.checks import mismatches, pool_ids, refuse, unanswered, wrong_items
-from lab.evaluate.live import LiveSpec, search_bundle
-from tusou.errors import BadDataset
-from tusou.evaluation.answers import Answers, alike, judge, read_answers
+from lab.evaluate.live import LiveSpec
+from lab.evaluate.loading import DEPTH, Loaded, load
+from tusou.datasets.submissions import Direction
+from tusou.evaluation.answers import Answers, judge
 from tusou.evaluation.bootstrap import intervals
 from tusou.evaluation.metrics import Values, means, per_query
-from tusou.evaluation.runs import Direction, Run, read_run
+from tusou.evaluation.runs import Run
 from tusou.evaluation.slices import Slice, slices
 from tusou.progress import Watcher
 from tusou.types import ItemId
 
-# How many items a row of predictions holds, and a bundle is asked for, unless told.
-DEPTH = 10
+__all__ = ["DEPTH", "Evaluation", "Scored", "SliceScore", "evaluate"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,21 +47,6 @@ class SliceScore:
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
-    """A run and the answers that fit it."""
-
-    run: Run
-    answers: Answers
-    in_pool: Set[ItemId] | None
-    index_recall: dict[str, float] | None = None
-
-    @property
-    def depth(self) -> int:
-        """How deep the lists can be scored."""
-        return self.run.depth or DEPTH
-
-
-@dataclass(frozen=True, slots=True)
 class Scored:
     """An evaluation, and what it was made from."""
 
@@ -74,7 +58,7 @@ class Scored:
 
 def evaluate(
     source: Path,
-    answers: Path,
+    answers: Path | str,
     pool: Path | None = None,
     spec: LiveSpec | None = None,
     *,
@@ -87,45 +71,6 @@ def evaluate(
     """
     loaded = load(source, answers, pool, spec, top_k=top_k, watcher=watcher)
     return _scored(loaded, min(top_k or loaded.depth, loaded.depth))
-
-
-def load(
-    source: Path,
-    answers: Path,
-    pool: Path | None = None,
-    spec: LiveSpec | None = None,
-    *,
-    top_k: int | None = None,
-    watcher: Watcher | None = None,
-) -> Loaded:
-    """Read or make the lists of `source` and check that they fit the answers.
-
-    Predictions must hold exactly `top_k` items a row (10 unless told); a bundle is searched by
-    `spec`. `pool` is the picture file or the bundle that was searched. Raises BadDataset with
-    every problem of all files at once, each with file and line.
-    """
-    if source.is_dir():
-        asked = read_answers(answers)
-        refuse([*unanswered(asked)])
-        searched = search_bundle(source, asked, spec or LiveSpec(top_k or DEPTH), watcher)
-        return Loaded(searched.run, asked, pool_ids(source), searched.index_recall)
-    run = read_run(source, top_k or DEPTH)
-    problems = [f"{source}:{line}: {problem}" for line, problem in run.problems]
-    judged = Answers(answers, ())
-    try:
-        judged = read_answers(answers)
-    except BadDataset as error:
-        problems.append(str(error))
-    else:
-        run, judged = alike(run, judged)
-        problems += unanswered(judged)
-        problems += mismatches(run, source, judged)
-    in_pool = None if pool is None else pool_ids(pool)
-    if in_pool is not None and judged.textual:
-        in_pool = set(map(str, in_pool))
-    problems += wrong_items(run, source, judged.correct, in_pool)
-    refuse(problems)
-    return Loaded(run, judged, in_pool)
 
 
 def percent(shares: Mapping[str, float]) -> dict[str, float]:

@@ -7,9 +7,9 @@ from pathlib import Path
 from lab.evaluate.live import LiveSpec
 from lab.evaluate.scoring import DEPTH, Scored, evaluate
 from tusou.bundle import Bundle
+from tusou.datasets.submissions import Direction
 from tusou.errors import InvalidRequest
 from tusou.evaluation.answers import Asked, read_answers
-from tusou.evaluation.runs import Direction
 from tusou.progress import Watcher
 from tusou.types import ItemId
 

@@ -1,5 +1,6 @@
 """Replay: exact bytes out, whatever the service does in between, or a refusal that says why."""
 
+import json
 import os
 import random
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from clients.errors import (
 )
 from clients.replay import Watcher, replay
 from tests.clients.replaying import COUNT, expected, only_file_beside, settings
+from tusou.datasets.submissions import read_teddy, unzipped
 
 
 def test_fills_every_row_in_order(server, service, queries: Path, tmp_path: Path) -> None:
@@ -171,3 +173,29 @@ def test_patience_has_an_end(server, service, faults, queries: Path, tmp_path: P
     with pytest.raises(ServiceError) as raised:
         replay(queries, tmp_path / "pred.jsonl", settings(server, patience=0.3))
     assert raised.value.code == "not_ready"
+
+
+def test_a_zip_for_muge_holds_the_rows(server, service, queries: Path, tmp_path: Path) -> None:
+    out = tmp_path / "pred.zip"
+    replay(queries, out, settings(server))
+    assert unzipped(out.read_bytes()) == expected(service, queries)
+    assert only_file_beside(queries, out)
+
+
+def test_a_table_for_teddy(server, service, queries: Path, tmp_path: Path) -> None:
+    out = tmp_path / "result1.csv"
+    replay(queries, out, settings(server, top_k=5))
+    table = read_teddy(out.read_bytes())
+    assert (table.direction, table.problems) == ("text_to_image", [])
+    rows = [json.loads(line) for line in expected(service, queries, 5).splitlines()]
+    assert table.rankings == {
+        str(row["query_id"]): [str(item) for item in row["item_ids"]] for row in rows
+    }
+
+
+def test_a_contest_takes_its_own_number_of_items(server, queries: Path, tmp_path: Path) -> None:
+    with pytest.raises(Misuse, match=r"Teddy Cup takes 5 items .* give --top-k 5"):
+        replay(queries, tmp_path / "result1.csv", settings(server))
+    with pytest.raises(Misuse, match=r"MUGE takes 10 items .* give --top-k 10"):
+        replay(queries, tmp_path / "pred.zip", settings(server, top_k=5))
+    assert list(tmp_path.iterdir()) == [queries]

@@ -216,7 +216,7 @@ def test_a_run_killed_before_its_last_step_needs_no_service(
 ) -> None:
     out = tmp_path / "pred.jsonl"
     with monkeypatch.context() as patch:
-        patch.setattr(Journal, "publish", lambda self, out: None)
+        patch.setattr(Journal, "publish", lambda *_: None)
         replay(queries, out, settings(server))
     assert not out.exists()
     server.stop()

@@ -5,16 +5,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
+from tusou.datasets import open_dataset
 from tusou.datasets.muge import read_queries
+from tusou.datasets.submissions import Direction
 from tusou.errors import BadDataset
 from tusou.evaluation import trec
 from tusou.evaluation.metrics import Judged
 from tusou.evaluation.rows import parse_object, query_of, show, split_lines
-from tusou.evaluation.runs import Direction, Run
+from tusou.evaluation.runs import Run
 from tusou.rows import is_id
 from tusou.types import ItemId
 
 T = TypeVar("T")
+
+# A file of such a name may be a dataset by itself: captions, or a tar.
+_DATASETS = {".json", ".tar", ".txt"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +55,15 @@ class Answers:
         }
 
 
-def read_answers(path: Path) -> Answers:
+def read_answers(place: Path | str, direction: Direction | None = None) -> Answers:
     """Read a query file, `{"image_id" or "item_id", "text_ids"}` rows, or TREC judgments.
 
-    Raises BadDataset with every unusable line.
+    `place` may also be a dataset of another format, `DATA#SPLIT`: its texts ask for pictures, or
+    in the other `direction` its pictures for texts. Raises BadDataset with every unusable line.
     """
+    path = Path(place)
+    if not path.is_file() or path.suffix in _DATASETS:
+        return _of_dataset(str(place), direction or "text_to_image")
     lines = split_lines(path.read_bytes())
     first = lines[0] if lines else b""
     if trec.is_qrels(first):
@@ -97,6 +106,22 @@ def alike(run: Run, answers: Answers) -> tuple[Run, Answers]:
 def judge(run: Run, answers: Answers) -> list[Judged]:
     """Put each list beside its correct items, in the order of the answers."""
     return [Judged(run.rankings[row.query_id], row.grades or {}) for row in answers.rows]
+
+
+def _of_dataset(place: str, direction: Direction) -> Answers:
+    dataset = open_dataset(place)
+    if direction == "text_to_image":
+        rows = [
+            Asked(one.line, one.query_id, one.text, _binary(one.item_ids))
+            for one in dataset.queries()
+        ]
+    else:
+        # Pictures that only ask, as in a test split, come without texts.
+        rows = [
+            Asked(one.line, one.item_id, None, _binary(one.text_ids or None))
+            for one in dataset.picture_queries()
+        ]
+    return Answers(Path(place), tuple(rows), direction)
 
 
 def _binary(items: Sequence[ItemId] | None) -> dict[ItemId, int] | None:

@@ -8,10 +8,11 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from tusou.datasets.submissions import Direction, is_teddy_table, is_zip, read_teddy, unzipped
 from tusou.errors import BadDataset
 from tusou.evaluation import trec
 from tusou.evaluation.rows import (
@@ -24,8 +25,6 @@ from tusou.evaluation.rows import (
 )
 from tusou.files import write_file
 from tusou.types import ItemId
-
-Direction: TypeAlias = Literal["text_to_image", "image_to_text"]
 
 _HEADER = "tusou_run"
 
@@ -53,7 +52,8 @@ class Run:
     problems: tuple[tuple[int, str], ...] = ()  # (line, what is wrong), in file order
     scores: Mapping[ItemId, tuple[float, ...]] = field(default_factory=dict)  # where there are any
     header: RunHeader | None = None
-    textual: bool = False  # ids are TREC's words
+    textual: bool = False  # ids are TREC's words, or a table's cells
+    direction: Direction | None = None  # where the file says it
 
     @property
     def depth(self) -> int:
@@ -62,14 +62,20 @@ class Run:
 
 
 def read_run(path: Path, top_k: int | None = None) -> Run:
-    """Read a run file, predictions, or a TREC run; BOM and CRLF are accepted.
+    """Read a run file, a TREC run, or predictions: rows, Teddy Cup's table, or one in a zip.
 
-    Predictions, which have no header, must hold exactly `top_k` items a row, if it is given.
+    BOM and CRLF are accepted. Predictions, which have no header, must hold exactly `top_k` items
+    for each query, if it is given; a Teddy table always has five.
     """
-    lines = split_lines(path.read_bytes())
-    if lines and trec.is_run(lines[0]):
-        return _trec_run(lines)
     try:
+        data = path.read_bytes()
+        if is_zip(data):
+            data = unzipped(data)
+        if is_teddy_table(data):
+            return _teddy_run(data)
+        lines = split_lines(data)
+        if lines and trec.is_run(lines[0]):
+            return _trec_run(lines)
         header = _header(lines[0]) if lines else None
     except ValueError as error:
         return Run({}, {}, ((1, str(error)),))
@@ -137,7 +143,19 @@ def _read(lines: list[bytes], first: int, header: RunHeader | None, exactly: int
             rankings[query_id] = ranking
         except ValueError as error:
             problems.append((line, str(error)))
-    return Run(seen, rankings, tuple(problems), scores, header)
+    direction = header.direction if header else None
+    return Run(seen, rankings, tuple(problems), scores, header, direction=direction)
+
+
+def _teddy_run(data: bytes) -> Run:
+    table = read_teddy(data)
+    return Run(
+        table.lines,
+        {query: tuple(items) for query, items in table.rankings.items()},
+        tuple(table.problems),
+        textual=True,
+        direction=table.direction,
+    )
 
 
 def _trec_run(lines: list[bytes]) -> Run:

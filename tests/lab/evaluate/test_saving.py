@@ -79,5 +79,5 @@ def test_nothing_is_overwritten_unasked(folder: Path) -> None:
 
 
 def test_an_unknown_format_is_refused_before_any_work(folder: Path) -> None:
-    refused = run(folder, "@pred.jsonl", "--answers", "@answers.jsonl", "--save", "@run.csv")
+    refused = run(folder, "@pred.jsonl", "--answers", "@answers.jsonl", "--save", "@run.txt")
     assert refused.stderr.startswith("invalid_request: --save ")
