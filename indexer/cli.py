@@ -33,7 +33,7 @@ def index(
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     precision: Annotated[
-        str, typer.Option(help="fp32, bf16 or fp16; auto takes what the device does fastest.")
+        str, typer.Option(help="fp32, bf16, fp16 or int8; auto: the fastest that keeps the ranks.")
     ] = "auto",
     prompt: Annotated[
         str | None, typer.Option(help="Template for queries, such as 这是一个商品搜索：{query}")

@@ -36,7 +36,7 @@ class TextEncoder(Protocol):
     """
 
     dim: int
-    precision: str  # fp32, bf16 or fp16
+    precision: str  # fp32, bf16, fp16 or int8
 
     def prepare(self, texts: Sequence[str]) -> Tokens:
         """Tokenise a batch."""

@@ -4,9 +4,15 @@ import re
 
 import torch
 
+from tusou.encoders.int8 import has_int8
 from tusou.errors import InvalidRequest
 
-_PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+_PRECISIONS = {
+    "fp32": torch.float32,
+    "bf16": torch.bfloat16,
+    "fp16": torch.float16,
+    "int8": torch.int8,
+}
 _BF16_FEATURES = ("amx_bf16", "avx512_bf16")
 
 
@@ -23,10 +29,10 @@ def pick_device(device: str) -> torch.device:
 
 
 def pick_precision(precision: str, device: torch.device, *, gains_from_bf16: bool) -> str:
-    """Resolve `fp32`, `bf16`, `fp16`, or `auto`: what the device multiplies fastest.
+    """Resolve `fp32`, `bf16`, `fp16`, `int8`, or `auto`: the fastest that keeps the ranks.
 
     That is fp16 on a GPU, as in cn_clip, and bf16 on a processor with instructions for it if the
-    tower gains from them; otherwise fp32.
+    tower gains from them; otherwise fp32. `int8` moves some ranks, and has to be asked for.
     """
     if precision == "auto":
         if device.type == "cuda":
@@ -34,6 +40,8 @@ def pick_precision(precision: str, device: torch.device, *, gains_from_bf16: boo
         return "bf16" if gains_from_bf16 and _has_bf16() else "fp32"
     if precision not in _PRECISIONS:
         raise InvalidRequest(f"No precision {precision!r}: use auto, {', '.join(_PRECISIONS)}.")
+    if precision == "int8" and not (device.type == "cpu" and has_int8()):
+        raise InvalidRequest("int8 needs a processor with VNNI or AMX, and no GPU: choose auto.")
     return precision
 
 

@@ -14,6 +14,8 @@ Activation = Literal["none", "gelu", "swish"]
 # Not public, and without a public equal: the products that torch's own compiler generates.
 _ONEDNN = torch.ops.mkldnn
 
+ACTIVATE = {"none": None, "gelu": functional.gelu, "swish": functional.silu}
+
 # The row count oneDNN lays weights out for; other counts run as fast with the same layout.
 _USUAL_ROWS = 64
 
@@ -65,11 +67,7 @@ class _PlainProduct:
 
     def __init__(self, weight: Tensor, bias: Tensor, activation: Activation) -> None:
         self._weight, self._bias = weight, bias
-        self._activate = {
-            "none": None,
-            "gelu": functional.gelu,
-            "swish": functional.silu,
-        }[activation]
+        self._activate = ACTIVATE[activation]
 
     def __call__(self, rows: Tensor) -> Tensor:
         found = functional.linear(rows.to(self._weight.dtype), self._weight, self._bias)

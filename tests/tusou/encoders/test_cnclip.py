@@ -17,6 +17,7 @@ from PIL import Image
 
 from tusou.encoders import TextEncoder, Weights, find_weights, load_image_encoder, load_text_encoder
 from tusou.encoders.cnclip import to_input
+from tusou.encoders.int8 import has_int8
 from tusou.errors import BadModel, InvalidRequest
 from tusou.images import to_pixels
 from tusou.types import Vectors
@@ -106,6 +107,23 @@ def test_bfloat16_keeps_the_ranks(sample: "Sample") -> None:
     picture = noise((300, 200), 1)
     found = images.encode(to_pixels(picture, images.image_size)[None])
     assert cosines(found, stock_images(sample, [picture])).min() >= 0.9999
+
+
+@pytest.mark.skipif(not has_int8(), reason="the processor has no VNNI")
+def test_integers_stay_near(sample: "Sample") -> None:
+    """Four degrees at most: ranks move, see docs/performance.md."""
+    texts = load_text_encoder(weights_of(sample), "cpu", precision="int8")
+    vectors = texts.encode(texts.prepare(TEXTS))
+    assert_unit_rows(vectors, (len(TEXTS), texts.dim))
+    assert cosines(vectors, stock_texts(sample, TEXTS)).min() >= 0.997
+    if "attnpool.c_proj.weight" in sample.stock.visual.state_dict():
+        with pytest.raises(InvalidRequest, match="ResNet"):
+            load_image_encoder(weights_of(sample), "cpu", precision="int8")
+        return
+    images = load_image_encoder(weights_of(sample), "cpu", precision="int8")
+    picture = noise((300, 200), 1)
+    found = images.encode(to_pixels(picture, images.image_size)[None])
+    assert cosines(found, stock_images(sample, [picture])).min() >= 0.997
 
 
 def test_the_products_of_a_gpu_agree_on_a_cpu_too(tiny: "Sample") -> None:

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from tusou.encoders.devices import dtype_of, pick_precision
+from tusou.errors import InvalidRequest
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
@@ -40,3 +41,10 @@ def test_what_is_asked_for_is_used(monkeypatch: pytest.MonkeyPatch, precision: s
     with_features(monkeypatch)
     assert pick_precision(precision, CPU, gains_from_bf16=False) == precision
     assert dtype_of(precision).itemsize == (4 if precision == "fp32" else 2)
+
+
+def test_integers_need_instructions_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_features(monkeypatch, "avx512_f")
+    for device in (CPU, CUDA):
+        with pytest.raises(InvalidRequest, match="VNNI"):
+            pick_precision("int8", device, gains_from_bf16=True)

@@ -45,6 +45,17 @@ def test_a_lone_light_pass_has_one_core() -> None:
     assert cores_seen(Lanes(CPU, heavy=False), 1) == [1]
 
 
+@pytest.mark.parametrize(("quick_on", "cores"), [(1, 1), (3, 3)])
+def test_a_short_lone_pass_has_what_was_faster(quick_on: int, cores: int) -> None:
+    lanes = Lanes(CPU, heavy=True)
+    gate = threading.Event()
+    lanes.settle(lambda: torch.get_num_threads() == quick_on or gate.wait(0.02))
+    seen: list[int] = []
+    lanes.run(lambda _: seen.append(torch.get_num_threads()), [0], short=True)
+    assert seen == [cores]
+    assert cores_seen(lanes, 1) == [3]
+
+
 def test_a_second_tower_and_the_caller_keep_their_cores() -> None:
     first, second = Lanes(CPU, heavy=True), Lanes(CPU, heavy=True)
     assert cores_seen(first, 1) == cores_seen(second, 1) == [3]
