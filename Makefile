@@ -43,6 +43,10 @@ bench: $(ENV)  ## measure speed beside stock cn_clip (QUICK=--quick for three ro
 	$(BIN)/python -m benchmarks.performance $(QUICK)
 	$(BIN)/python -m benchmarks.page
 
+bench-gpu:  ## measure what a CUDA device does (PYTHON=python of an environment with the extra `gpu`)
+	$(if $(filter python3,$(PYTHON)),$(firstword $(wildcard $(BIN)/python) $(PYTHON)),$(PYTHON)) \
+		-m benchmarks.gpu
+
 check: $(ENV)  ## format, lint, types, import rules
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .

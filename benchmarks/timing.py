@@ -36,3 +36,16 @@ def compare(
         }
         for name in ways
     }
+
+
+def repeated(work: Work, seconds: float) -> list[float]:
+    """Call again and again for so long, after three calls that do not count; seconds of each."""
+    for _ in range(3):
+        work()
+    times: list[float] = []
+    until = time.perf_counter() + seconds
+    while not times or time.perf_counter() < until:
+        began = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - began)
+    return times

@@ -1,0 +1,186 @@
+"""What a CUDA device does: a pool to a bundle, towers, search, queries in process and over HTTP.
+
+make bench-gpu
+
+Under eight minutes, nothing from the network. Without a CUDA device it says so and measures
+nothing; `--device cpu --pictures 60 --seconds 0.2` tries the script out, and records nothing.
+"""
+
+import argparse
+import base64
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import cycle
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmarks.floor import PICTURE_FLOPS, fastest
+from benchmarks.gpu_search import compare_engines
+from benchmarks.http import drive
+from benchmarks.landing import land_texts
+from benchmarks.record import record
+from benchmarks.running import Service, service
+from benchmarks.stock import jpegs, queries, save_random_model
+from benchmarks.timing import repeated
+from tusou.encoders import find_weights, load_image_encoder
+from tusou.search import SearchPipeline
+
+GOALS = {
+    "30,000 pictures of 224 px to a published bundle, s": "8 or less",
+    "encoding alone, share of the measured bf16 rate": "0.5",
+    "one query in process, p50, ms": "1 or less",
+    "HTTP, queries/s": "5,000 with p99 under 25 ms",
+    "batch calls, queries/s": "50,000",
+}
+# One process of clients asks some thousand times a second at most.
+_CLIENT_PROCESSES = 4
+
+
+def main() -> None:
+    """Run and record."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--pictures", type=int, default=30_000)
+    parser.add_argument("--seconds", type=float, default=5)
+    args = parser.parse_args()
+    if args.device == "cuda" and not torch.cuda.is_available():
+        raise SystemExit("There is no CUDA device on this machine: nothing was measured.")
+    with tempfile.TemporaryDirectory() as name:
+        figures = measure(Path(name), args.device, args.pictures, args.seconds)
+    if args.device == "cuda":
+        record("gpu", figures)
+    else:
+        print(json.dumps(figures, indent=2))
+
+
+def measure(folder: Path, device: str, pictures: int, seconds: float) -> dict[str, object]:
+    """Measure everything, part after part."""
+    model, pool, bundle = folder / "vit-b-16.pt", folder / "imgs.tsv", folder / "bundle"
+    save_random_model(model)
+    land_texts(model)
+    write_pool(pool, pictures)
+    rates = matrix_rates(device)
+    figures: dict[str, object] = {"goals": GOALS, "device": describe(device)}
+    figures["matrix rates, TFLOP/s"] = {name: round(one / 1e12, 1) for name, one in rates.items()}
+    command = ["tusou", "index", str(pool), "--out", str(bundle), "--model", str(model)]
+    began = time.perf_counter()
+    _run([*command, "--device", device])
+    figures["pool to published bundle, s"] = round(time.perf_counter() - began, 2)
+    figures["encoding alone"] = encoding(model, device, rates["bf16"], seconds)
+    figures["in process"] = in_process(bundle, device, seconds)
+    figures["over HTTP"] = over_http(bundle, device, seconds)
+    figures["search"] = compare_engines(device, max(1000, pictures), seconds)
+    return figures
+
+
+def write_pool(path: Path, count: int) -> None:
+    """Write so many items: a thousand JPEG pictures of 224 px, again and again."""
+    lines = [base64.b64encode(one).decode() for one in jpegs(min(count, 1000), 224)]
+    with path.open("w") as file:
+        file.writelines(f"{item}\t{lines[item % len(lines)]}\n" for item in range(count))
+
+
+def describe(device: str) -> dict[str, object]:
+    """Say what computes."""
+    said: dict[str, object] = {"torch": torch.__version__, "CUDA of torch": torch.version.cuda}
+    if device == "cuda":
+        properties = torch.cuda.get_device_properties(0)
+        said["GPU"] = properties.name
+        said["memory, GiB"] = round(properties.total_memory / 2**30)
+    return said
+
+
+@torch.inference_mode()
+def matrix_rates(device: str) -> dict[str, float]:
+    """Multiply large matrices: operations a second in each precision."""
+    side = 8192 if device == "cuda" else 512
+    rates = {}
+    for name, dtype in (("fp32", torch.float32), ("fp16", torch.float16), ("bf16", torch.bfloat16)):
+        one = torch.randn(side, side, device=device).to(dtype)
+        rates[name] = 2 * side**3 / fastest(partial(_multiply, one), 20)
+    return rates
+
+
+def encoding(model: Path, device: str, bf16_rate: float, seconds: float) -> dict[str, object]:
+    """Encode pictures that are decoded already, in the precision that is the default."""
+    encoder = load_image_encoder(find_weights(str(model)), device)
+    figures: dict[str, object] = {"precision": encoder.precision}
+    for batch in (64, 256, 512) if device == "cuda" else (4,):
+        pixels = np.random.default_rng(1).integers(0, 256, (batch, 224, 224, 3), np.uint8)
+        times = repeated(partial(encoder.encode, pixels), seconds)
+        rate = batch / statistics.median(times)
+        figures[f"batch {batch}"] = {
+            "pictures/s": round(rate, 1),
+            "share of the measured bf16 rate": round(rate * PICTURE_FLOPS / bf16_rate, 3),
+        }
+    return figures
+
+
+def in_process(bundle: Path, device: str, seconds: float) -> dict[str, object]:
+    """Ask the pipeline itself: one query at a time, and many in a call."""
+    began = time.perf_counter()
+    pipeline = SearchPipeline.open(bundle, device=device)
+    pipeline.warm_up()
+    figures: dict[str, object] = {
+        "open and warm, s": round(time.perf_counter() - began, 2),
+        "index": pipeline.bundle.manifest.index.factory,
+        "precision": pipeline.precision,
+    }
+    texts = queries(4096)
+    endless = cycle(texts)
+    alone = repeated(lambda: pipeline.search([next(endless)], [10]), seconds)
+    cuts = statistics.quantiles(alone, n=100, method="inclusive")
+    figures["one query, ms"] = {"p50": _ms(cuts[49]), "p99": _ms(cuts[98])}
+    for batch in (64, 256, 1024) if device == "cuda" else (32,):
+        some, k = texts[:batch], [10] * batch
+        times = repeated(partial(pipeline.search, some, k), seconds)
+        figures[f"calls of {batch}, queries/s"] = round(batch / statistics.median(times), 1)
+    return figures
+
+
+def over_http(bundle: Path, device: str, seconds: float) -> dict[str, object]:
+    """Drive a service with clients in several processes."""
+    figures: dict[str, object] = {}
+    with service(bundle, TUSOU_DEVICE=device, TUSOU_MAX_BATCH="256") as one:
+        figures["start to ready, s"] = round(one.ready_seconds, 1)
+        figures["memory, MB"] = round(one.resident_mb())
+        for clients in (1, 32, 64, 256) if device == "cuda" else (1, 4):
+            figures[f"{clients} clients"] = drive_many(one, clients, seconds)
+    return figures
+
+
+def drive_many(one: Service, clients: int, seconds: float) -> dict[str, float]:
+    """Share the clients out among processes; add their rates, and take the worst latencies."""
+    shares = [clients // _CLIENT_PROCESSES] * _CLIENT_PROCESSES
+    shares = shares if shares[0] else [clients]
+    with ThreadPoolExecutor(len(shares)) as threads:
+        found = list(threads.map(lambda share: drive(one, share, seconds), shares))
+    worst = {name: max(each[name] for each in found) for name in ("p50_ms", "p99_ms")}
+    total = {name: sum(each[name] for each in found) for name in ("queries_per_s", "failed")}
+    return {name: round(value, 1) for name, value in (total | worst).items()}
+
+
+def _ms(seconds: float) -> float:
+    return round(1000 * seconds, 3)
+
+
+def _run(words: list[str]) -> None:
+    subprocess.run([sys.executable, "-m", *words], check=True, stdout=subprocess.DEVNULL)
+
+
+def _multiply(matrix: torch.Tensor) -> None:
+    matrix @ matrix
+    if matrix.is_cuda:
+        torch.cuda.synchronize()  # a GPU returns before it has computed
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""Indexes on a GPU beside each other: FAISS's Flat and IVF in device memory, torch's product."""
+
+import statistics
+import tempfile
+from functools import partial
+from math import log2, sqrt
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.stock import structured
+from benchmarks.timing import repeated
+from tusou.config import FaissSpec, IndexSpec, TorchSpec
+from tusou.indexes import create_index, faiss_device, load_index
+from tusou.types import Vectors
+
+DIM, K = 512, 10
+BATCHES = (1, 32, 256, 1024)
+_LARGE = 1_000_000
+
+
+def compare_engines(device: str, count: int, seconds: float) -> dict[str, object]:
+    """Search pools of `count` and, on a GPU, of a million; FAISS is where its wheel can be."""
+    figures: dict[str, object] = {"FAISS is on": faiss_device(device)}
+    asked = structured(max(BATCHES), DIM, 2)
+    for size in (count, _LARGE) if device == "cuda" else (count,):
+        vectors = structured(size, DIM, 1)
+        specs: dict[str, IndexSpec] = {
+            "torch": TorchSpec(),
+            "FAISS Flat": FaissSpec("Flat"),
+            "FAISS IVF": FaissSpec(f"IVF{_lists(size)},Flat", "nprobe=16"),
+        }
+        figures[f"{size:,} x {DIM}, ms a call"] = {
+            name: _searched(spec, vectors, asked, device, seconds) for name, spec in specs.items()
+        }
+    return figures
+
+
+def _searched(
+    spec: IndexSpec, vectors: Vectors, asked: Vectors, device: str, seconds: float
+) -> dict[str, float]:
+    built = create_index(spec, DIM)
+    built.add(np.arange(len(vectors), dtype=np.int64), vectors)
+    with tempfile.TemporaryDirectory() as folder:
+        built.save(Path(folder, "index"))
+        index = load_index(spec, Path(folder, "index"), device)
+    figures = {}
+    for batch in BATCHES:
+        some = np.ascontiguousarray(asked[:batch])
+        times = repeated(partial(index.search, some, K), seconds / len(BATCHES))
+        figures[f"batch {batch}"] = round(1000 * statistics.median(times), 4)
+    return figures
+
+
+def _lists(count: int) -> int:
+    return int(2 ** round(log2(4 * sqrt(count))))
