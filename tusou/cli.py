@@ -18,6 +18,7 @@ VERBS: dict[str, tuple[Lazy, str]] = {
         "Do a whole exercise on drawn data, to what is handed in.",
     ),
     "toy": (Lazy("lab.cli:toy"), "Draw product pictures and their Chinese queries."),
+    "check": (Lazy("lab.check.cli:check"), "Report on the quality of a dataset."),
     "convert": (Lazy("lab.convert.cli:convert"), "Write a dataset in another format."),
     "index": (Lazy("indexer.cli:index"), "Encode a pool of pictures into a searchable bundle."),
     "info": (Lazy("indexer.cli:info"), "Say what a bundle is."),

@@ -20,7 +20,7 @@ class Watcher(Protocol):
     """Hears how far some work is; one piece of work follows another."""
 
     def begin(self, label: str, total: int, done: int = 0) -> None:
-        """Hear that work of `total` steps begins, or goes on after `done` of them."""
+        """Hear that work of `total` steps (0: nobody knows) begins, or goes on after `done`."""
         ...
 
     def advance(self, steps: int = 1, note: str = "") -> None:
@@ -45,7 +45,9 @@ class _Bars:
 
     def begin(self, label: str, total: int, done: int = 0) -> None:
         self._bars.start()
-        self._task = self._bars.add_task(label, total=total, completed=done, rate="", note="")
+        self._task = self._bars.add_task(
+            label, total=total or None, completed=done, rate="", note=""
+        )
 
     def advance(self, steps: int = 1, note: str = "") -> None:
         if self._task is None:
