@@ -26,7 +26,11 @@ def evaluate(
     ],
     pool: Annotated[
         Path | None,
-        typer.Option(help="Picture file or bundle that was searched; checks the ids.", exists=True),
+        typer.Option(
+            help="Items that were searched, to check the ids; of a bundle of texts, the pictures "
+            "that ask.",
+            exists=True,
+        ),
     ] = None,
     top_k: Annotated[
         int | None,
@@ -62,7 +66,7 @@ def evaluate(
 
     with plain_errors(), progress() as watcher:
         check_outputs(save or [], force=force)
-        spec = LiveSpec(top_k or DEPTH, interpret, cache)
+        spec = LiveSpec(top_k or DEPTH, interpret, cache, pictures=pool)
         if check:
             loaded = load(
                 source, answers, pool, spec, top_k=top_k, submission=True, watcher=watcher

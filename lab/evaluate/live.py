@@ -10,6 +10,7 @@ from time import perf_counter
 
 import numpy as np
 
+from lab.evaluate.pictures import see_pictures
 from tusou import __version__
 from tusou.answers import Hits
 from tusou.asks import Ask, Part, TextPart, VectorPart, combine
@@ -38,6 +39,7 @@ class LiveSpec:
     interpret: bool = False  # as POST /search does; POST /search/batch, and replay, do not
     cache: Path | None = None  # folder that keeps the queries' embeddings
     device: str = "auto"
+    pictures: Path | None = None  # where those that ask lie, if not where the answers do
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +56,18 @@ def search_bundle(
     """Ask the pipeline every query; BadDataset names the queries that a service would refuse."""
     watcher = watcher or Nobody()
     started = perf_counter()
-    asked = _parts(answers, interpret=spec.interpret)
+    texts = answers.direction == "text_to_image"
+    asked = _parts(answers, interpret=spec.interpret) if texts else []
     pipeline = SearchPipeline.open(root, device=spec.device)
     if spec.top_k > pipeline.bundle.item_count:
         raise InvalidRequest(
             f"{root} holds {pipeline.bundle.item_count} items; give --top-k so many or fewer"
         )
-    ready = _encode(pipeline, asked, spec.cache, watcher)
+    if texts:
+        ready = _encode(pipeline, asked, spec.cache, watcher)
+    else:
+        place = str(spec.pictures or answers.path)
+        ready = see_pictures(pipeline, answers, place, watcher)
     watcher.begin("searching", len(ready))
     hits: list[Hits] = []
     for start in range(0, len(ready), _AT_ONCE):

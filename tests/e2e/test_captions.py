@@ -72,3 +72,16 @@ def test_raw_bytes_find_the_same_and_items_tell_their_texts(drawn: Path, site: S
     for path in (f"/items/{found[0]}/image", "/items/1"):
         with pytest.raises(HTTPError, match="404"):
             site.call(path)
+
+
+@pytest.mark.timeout(120)
+def test_the_bundle_is_evaluated_by_pictures(drawn: Path, site: Site, tmp_path: Path) -> None:
+    files = [str(drawn / name) for name in ("MR_test_captions.tr.jsonl", "MR_test_imgs.tsv")]
+    command = ["evaluate", str(site.bundle), "--answers", files[0], "--pool", files[1]]
+    tusou(*command, "--save", str(tmp_path / "run.jsonl"))
+    header, *found = rows(tmp_path / "run.jsonl")
+    assert header["direction"] == "image_to_text"
+    correct = {row["image_id"]: row["text_ids"] for row in rows(Path(files[0]))}
+    hits = [set(row["item_ids"]) & set(correct[row["query_id"]]) for row in found]  # type: ignore[call-overload]
+    assert len(hits) == len(correct)
+    assert sum(map(bool, hits)) >= 0.9 * len(hits)
