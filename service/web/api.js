@@ -90,3 +90,7 @@ export const pictureAddress = (id) => `/items/${encodeURIComponent(id)}/image`;
 export async function pictureBlob(id) {
   return (await call(pictureAddress(id))).blob();
 }
+
+export async function itemText(id) {
+  return (await (await call(`/items/${encodeURIComponent(id)}`)).json()).text;
+}

@@ -1,11 +1,11 @@
 // The search page: one query at a time, its results, and the address that says both.
 
-import { Problem, imagesState, info, search } from "./api.js";
-import { card, openViewer, picture, placeholders } from "./grid.js";
+import { Problem, imagesState, info, itemText, search } from "./api.js";
+import { areTexts, card, openViewer, placeholders, show } from "./grid.js";
 import { firstPicture, readPicture } from "./picture.js";
 import { clearProblem, showProblem } from "./problem.js";
 import { DEEPEST, EMPTY, PAGE, fromAddress, isAsking, isMixed, toAddress, toFields } from "./query.js";
-import { say, switchLanguage, words } from "./words.js";
+import { say, speakOf, switchLanguage, words } from "./words.js";
 
 const byId = (id) => document.getElementById(id);
 const input = byId("query");
@@ -15,7 +15,7 @@ const SLOW = 180; // milliseconds after which a search shows that it is busy
 const IMAGES_SLOW = 900; // and after which it asks whether the image model is still loading
 const KEPT_ENTRIES = 30;
 
-let service = { item_count: 0, integers: true, accepts: ["text"] };
+let service = { item_count: 0, integers: true, accepts: ["text"], items: "pictures" };
 let query = { ...EMPTY };
 let hadPicture = false; // the address speaks of a picture that this page does not have
 let found = null; // what is on the page: { items, version, tookMs, ... }
@@ -136,16 +136,20 @@ function chip([field, label, id]) {
   made.className = `chip ${field}`;
   const thumb = document.createElement("span");
   thumb.className = "thumb";
-  if (id) {
-    picture(id, thumb, { eager: true });
+  const name = document.createElement("span");
+  name.className = "name";
+  name.textContent = label;
+  if (id && areTexts()) {
+    thumb.hidden = true;
+    const { likeItem, lessItem } = words();
+    itemText(id).then((text) => { name.textContent = (field === "like" ? likeItem : lessItem)(text); }, () => {});
+  } else if (id) {
+    show(id, thumb, { eager: true });
   } else {
     const image = document.createElement("img");
     Object.assign(image, { src: query.picture.preview, alt: "" });
     thumb.append(image);
   }
-  const name = document.createElement("span");
-  name.className = "name";
-  name.textContent = label;
   const remove = document.createElement("button");
   remove.type = "button";
   remove.textContent = "×";
@@ -250,6 +254,7 @@ function notice(text, action, act) {
 
 async function renew() {
   service = { ...service, ...known(await info().catch(() => ({}))) };
+  showKind();
   window.scrollTo({ top: 0 });
   await run();
 }
@@ -417,6 +422,18 @@ function showLanguage() {
   showAccepted();
 }
 
+// Texts are there for pictures to find, so the way to give a picture comes first.
+function showKind() {
+  if (document.body.dataset.items !== service.items) {
+    document.body.dataset.items = service.items;
+    speakOf(service.items);
+    if (areTexts()) input.before(byId("pick"));
+    else byId("go").before(byId("pick"));
+    showLanguage();
+  }
+  showAccepted();
+}
+
 function showAccepted() {
   byId("pick").hidden = !accepts("image");
   byId("hint").textContent = accepts("image") ? words().startHint : words().startHintText;
@@ -438,7 +455,7 @@ async function boot() {
     return;
   }
   clearProblem({ solved: true });
-  showAccepted();
+  showKind();
   run();
 }
 

@@ -1,6 +1,6 @@
 // The results as cards, and the large view of one.
 
-import { hasKey, pictureAddress, pictureBlob } from "./api.js";
+import { hasKey, itemText, pictureAddress, pictureBlob } from "./api.js";
 import { words } from "./words.js";
 
 const EAGER = 8; // pictures that are surely in view
@@ -15,7 +15,27 @@ const watcher = new IntersectionObserver((entries) => {
   }
 }, { rootMargin: "400px" });
 
-export function picture(id, place, { eager = false } = {}) {
+export const areTexts = () => document.body.dataset.items === "texts";
+
+// What an item is to the eye: its picture, or what it says.
+export function show(id, place, options) {
+  if (areTexts()) sayItem(id, place, options);
+  else picture(id, place, options);
+}
+
+function sayItem(id, place, { eager = false } = {}) {
+  const said = document.createElement("span");
+  said.className = "said";
+  place.replaceChildren(said);
+  const work = async () => {
+    said.textContent = await itemText(id);
+    place.removeAttribute("aria-label"); // its words are its name now
+  };
+  if (eager) work().catch(() => gone(place));
+  else whenSeen(place, work);
+}
+
+function picture(id, place, { eager = false } = {}) {
   const image = document.createElement("img");
   image.alt = "";
   image.decoding = "async";
@@ -49,7 +69,7 @@ export function card({ id, score }, place, { onLike, onLess, onOpen }) {
   const item = document.getElementById("card").content.firstElementChild.cloneNode(true);
   const part = (name) => item.querySelector(`.${name}`);
   const said = score.toFixed(3);
-  picture(id, part("picture"), { eager: place < EAGER });
+  show(id, part("picture"), { eager: place < EAGER });
   part("picture").setAttribute("aria-label", `${words().enlarge(id)}, ${words().score(said)}`);
   part("picture").addEventListener("click", () => onOpen({ id, score }));
   part("id").textContent = id;
@@ -80,7 +100,7 @@ export function placeholders(count) {
 
 export function openViewer({ id, score }) {
   const viewer = document.getElementById("viewer");
-  picture(id, document.getElementById("large"), { eager: true });
+  show(id, document.getElementById("large"), { eager: true });
   document.getElementById("about").textContent = `${words().item(id)} · ${words().score(score.toFixed(3))}`;
   viewer.showModal();
 }

@@ -63,6 +63,14 @@ const zh = {
     incompatible_bundle: ["索引与模型不符", "服务端需要重新建立索引。"],
     other: ["出错了", "再试一次；若仍不行，请联系管理者。"],
   },
+  texts: { // where the items are texts
+    searchLabel: "用图片搜索文字", headline: "给一张图，找到说它的话", tagline: "图片来问，文字来答",
+    queryHint: "或者输入文字", startHint: "粘贴、拖入或选择一张图片；也可以输入文字：",
+    gridLabel: "文字", viewerLabel: "全文", noPicture: "文字不在了", none: "没有可显示的文字。",
+    item: (id) => `文字 ${id}`, enlarge: (id) => `看全文：${id}`,
+    shown: (n, total) => `前 ${n} 条，共 ${total} 条`, pool: (n) => `${n} 条文字可搜`,
+    allShown: (n) => `就这些了，共 ${n} 条。`, farEnough: (n) => `已到第 ${n} 条，再往后请换个说法。`,
+  },
 };
 
 const en = {
@@ -131,6 +139,15 @@ const en = {
     incompatible_bundle: ["Index and model differ", "The server's index has to be built again."],
     other: ["Something went wrong", "Try again; if it stays, tell whoever runs the service."],
   },
+  texts: {
+    searchLabel: "Search texts with a picture", headline: "Show a picture, find its words",
+    tagline: "A picture asks, texts answer",
+    queryHint: "Or type, in Chinese", startHint: "Paste, drop or pick a picture; or type:",
+    gridLabel: "Texts", viewerLabel: "Whole text", noPicture: "Text is gone",
+    item: (id) => `Text ${id}`, enlarge: (id) => `Whole text ${id}`,
+    pool: (n) => `${n} texts to search`,
+    allShown: (n) => `That is all: ${n} texts.`, farEnough: (n) => `${n} texts shown; to go further, ask differently.`,
+  },
 };
 
 const KEPT = "tusou.language";
@@ -140,8 +157,15 @@ try {
   if (localStorage.getItem(KEPT) === "en") chosen = "en";
 } catch { /* storage is switched off: the choice lasts as long as the page */ }
 
+let items = "pictures";
+
+export function speakOf(kind) {
+  items = kind;
+}
+
 export function words() {
-  return languages[chosen];
+  const all = languages[chosen];
+  return items === "texts" ? { ...all, ...all.texts } : all;
 }
 
 export function switchLanguage() {

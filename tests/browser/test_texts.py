@@ -1,0 +1,84 @@
+"""The search page where items are texts: a picture asks first, words answer, as text alone."""
+
+import base64
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.pages import Open, ask, shown, until
+from tests.browser.serving import Site, serving, tusou
+from tests.browser.test_quality import violations
+
+HOSTILE = '<img src="x" onerror="document.title=1"> 陷阱'
+
+
+@pytest.fixture(scope="module")
+def site(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    folder = tmp_path_factory.mktemp("texts")
+    captions = (drawn.parent / "MR_test_captions.jsonl").read_text("utf-8")
+    trap = json.dumps({"text_id": 7, "text": HOSTILE}, ensure_ascii=False)
+    (folder / "texts.jsonl").write_text(f"{captions}{trap}\n", "utf-8")
+    tusou("index", str(folder / "texts.jsonl"), "--out", str(folder / "b"), "--model", "demo")
+    with serving(folder / "b", folder / "log") as site:
+        yield site
+
+
+@pytest.fixture(scope="module")
+def file(drawn: Path) -> dict[str, object]:
+    _, encoded = drawn.read_text("ascii").split("\n")[0].split("\t")
+    return {"name": "x.jpg", "mimeType": "image/jpeg", "buffer": base64.b64decode(encoded)}
+
+
+def said(page: Page) -> list[str]:
+    there = "document.querySelectorAll('#grid .said')"
+    until(page, f"() => [...{there}].slice(0, 3).every((one) => one.textContent)")
+    return page.locator("#grid .said").all_inner_texts()
+
+
+def test_a_picture_finds_texts(page: Page, site: Site, file: dict[str, object]) -> None:
+    expect(page.locator("h1")).to_have_text("给一张图，找到说它的话")
+    expect(page.locator("#pick")).to_have_text("用图片搜索")
+    assert page.evaluate("document.querySelector('#pick').nextElementSibling.id") == "query"
+    page.set_input_files("#file", file)  # type: ignore[arg-type]
+    found = shown(page, 24)
+    first = said(page)[:3]
+    assert first == [site.call(f"/items/{item_id}")["text"] for item_id in found[:3]]
+    assert page.locator("#grid img").count() == 0
+    expect(page.locator("#status")).to_contain_text("条")
+
+
+def test_a_text_is_shown_as_it_is_written(page: Page) -> None:
+    ask(page, "陷阱")
+    shown(page)
+    expect(page.locator("#grid .said", has_text="陷阱")).to_have_text(HOSTILE)
+    assert page.title() != "1"
+
+
+def test_more_like_a_text_names_it(opened: Open, site: Site, file: dict[str, object]) -> None:
+    page = opened(site.url)
+    page.locator("#language").click()
+    expect(page.locator("h1")).to_have_text("Show a picture, find its words")
+    page.set_input_files("#file", file)  # type: ignore[arg-type]
+    item_id, text = shown(page, 24)[1], said(page)[1]
+    page.locator("#grid .like").nth(1).click()
+    expect(page.locator(".chip.like .name")).to_have_text(f"like {text}")
+    assert item_id not in shown(page, 24)
+    page.locator("#grid .picture").first.click()
+    expect(page.locator("#large .said")).to_have_text(said(page)[0])
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing(
+    opened: Open, site: Site, file: dict[str, object], scheme: Literal["light", "dark"]
+) -> None:
+    page = opened(site.url, color_scheme=scheme, bypass_csp=True, reduced_motion="reduce")
+    expect(page.locator("#pick")).to_have_text("用图片搜索")
+    assert violations(page) == []
+    page.set_input_files("#file", file)  # type: ignore[arg-type]
+    shown(page, 24)
+    said(page)
+    assert violations(page) == []
