@@ -75,6 +75,14 @@ class NamedFiles:
         return size
 
 
+def listing(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Name the folders and the files in a folder, in order; nothing is asked of each file."""
+    with os.scandir(folder) as found:
+        entries = sorted((entry.name, entry.is_dir()) for entry in found)
+    folders = [folder / name for name, is_folder in entries if is_folder]
+    return folders, [folder / name for name, is_folder in entries if not is_folder]
+
+
 def listed(line: int, name: str, item_id: str | None = None) -> Named | Failure:
     """Take a name from a list, the id too unless it has another; one may not leave the folder."""
     leaves = name.startswith("/") or ".." in name.split("/") or _ELSEWHERE.search(name)

@@ -10,7 +10,7 @@ from typing import Self
 
 from tusou.datasets.base import Pool, Query, in_order
 from tusou.datasets.captions import Caption, caption_queries
-from tusou.datasets.files import Named, NamedFiles, listed
+from tusou.datasets.files import Named, NamedFiles, listed, listing
 from tusou.datasets.tables import Row, read_lines, read_table
 from tusou.errors import BadDataset
 from tusou.rows import Failure, ItemId, is_id
@@ -203,19 +203,17 @@ def _split_of(name: str) -> str | None:
 
 def _files(root: Path) -> Iterator[Path]:
     """List the files in a folder, then those one folder below that holds no pictures."""
-    below = sorted(root.iterdir())
-    yield from (path for path in below if path.is_file())
-    for folder in below:
-        if folder.is_dir() and folder.name.lower() not in _PICTURE_FOLDERS:
-            yield from (path for path in sorted(folder.iterdir()) if path.is_file())
+    folders, files = listing(root)
+    yield from files
+    for folder in folders:
+        if folder.name.lower() not in _PICTURE_FOLDERS:
+            yield from listing(folder)[1]
 
 
 def _picture_folder(root: Path) -> Path | None:
     """Find the pictures up to two folders below; archives have put them inside one another."""
-    nearest = [path for path in sorted(root.iterdir()) if path.is_dir()]
-    for folder in nearest:
+    for folder in listing(root)[0]:
         if folder.name.lower() in _PICTURE_FOLDERS:
-            inner = [path for path in folder.iterdir() if path.name.lower() == folder.name.lower()]
-            named = [p for p in folder.iterdir() if p.name.lower() in _PICTURE_FOLDERS]
-            return next((path for path in (*inner, *named) if path.is_dir()), folder)
+            inner = (path for path in listing(folder)[0] if path.name.lower() in _PICTURE_FOLDERS)
+            return next(inner, folder)
     return None

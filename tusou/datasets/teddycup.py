@@ -7,7 +7,7 @@ from typing import Self
 
 from tusou.datasets.base import Absent, Pool, Query, in_order
 from tusou.datasets.captions import Caption, caption_queries
-from tusou.datasets.files import Named, NamedFiles, listed
+from tusou.datasets.files import Named, NamedFiles, listed, listing
 from tusou.datasets.tables import Row, read_table
 from tusou.rows import Failure
 
@@ -105,7 +105,7 @@ def _caption(row: Row) -> Caption | Failure:
 
 
 def _below(place: Path) -> Iterator[Path]:
-    nearest = [path for path in sorted(place.iterdir()) if path.is_dir() and path.name != PICTURES]
+    nearest = [path for path in listing(place)[0] if path.name != PICTURES]
     yield from nearest
     for folder in nearest:
-        yield from (path for path in sorted(folder.iterdir()) if path.is_dir())
+        yield from listing(folder)[0]

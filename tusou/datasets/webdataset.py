@@ -32,6 +32,7 @@ class _Sample:
     key: str
     picture: tuple[int, int] | None = None  # offset, length
     texts: dict[str, bytes] = field(default_factory=dict)  # by ending
+    problem: str = ""  # with a text
 
 
 class WebDataset:
@@ -174,13 +175,15 @@ def _split_name(name: str) -> tuple[str, str]:
 def _add(sample: _Sample, ending: str, member: tarfile.TarInfo, tar: tarfile.TarFile) -> None:
     if ending in _PICTURES and sample.picture is None:
         sample.picture = (member.offset_data, member.size)
-    elif ending in _TEXTS and member.size <= MAX_TEXT_BYTES:
+    elif ending in _TEXTS and member.size > MAX_TEXT_BYTES:
+        sample.problem = f"caption longer than {MAX_TEXT_BYTES} bytes"
+    elif ending in _TEXTS:
         file = tar.extractfile(member)
         sample.texts[ending] = file.read() if file else b""
 
 
 def _item_id(sample: _Sample) -> ItemId:
-    known = _described(sample).get("item_id")
+    known = (_described(sample) or {}).get("item_id")
     return known if is_id(known) else _number_or_name(sample.key)
 
 
@@ -188,16 +191,19 @@ def _number_or_name(key: str) -> ItemId:
     return int(key) if re.fullmatch("0|[1-9][0-9]{0,17}", key) else key
 
 
-def _described(sample: _Sample) -> dict[str, object]:
+def _described(sample: _Sample) -> dict[str, object] | None:
     try:
         found = json.loads(sample.texts.get("json", b"{}"))
     except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def _captions(sample: _Sample) -> Iterator[Caption | Failure]:
-    described = _described(sample)
+    described, problem = _described(sample), sample.problem
+    if problem or described is None:
+        yield Failure(sample.number, sample.key, problem or "caption is not a JSON object")
+        return
     texts = described.get("captions") or described.get("caption") or described.get("text")
     if isinstance(texts, str):
         texts = [texts]

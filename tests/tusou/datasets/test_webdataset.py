@@ -56,9 +56,14 @@ def test_ids_that_convert_wrote_are_kept(tmp_path: Path) -> None:
 
 def test_what_cannot_be_used_is_told(tmp_path: Path) -> None:
     members = {"._k__jpg": b"mac", "k__jpg": b"", "b__jpg": b"1", "b__txt": b"\xff", "c__cls": b"7"}
+    members |= {"d__jpg": b"2", "d__json": b"{", "e__jpg": b"3", "e__txt": b"x" * (2**20 + 1)}
     path = tar(tmp_path / "x.tar", **members)
-    assert items(path) == [(1, "empty picture"), ("b", b"1")]
-    assert asked(path) == [(2, "caption is not UTF-8")]
+    assert items(path) == [(1, "empty picture"), ("b", b"1"), ("d", b"2"), ("e", b"3")]
+    assert asked(path) == [
+        (2, "caption is not UTF-8"),
+        (4, "caption is not a JSON object"),
+        (5, "caption longer than 1048576 bytes"),
+    ]
 
 
 def test_a_tar_that_was_cut_gives_what_is_whole(tmp_path: Path) -> None:
