@@ -78,10 +78,19 @@ separately and therefore not at the same load.
 * **Not there yet**: int8; OpenVINO and ONNX Runtime on the same graph; captured CUDA graphs;
   several front-end processes over one engine.
 
+## What `auto` measured on its way
+
+The curve is in every bundle (`tusou info --json`). The index that was taken is the one whose search
+reads least among those that reach the target.
+
+{curves}
+
 ## On a GPU
 
 {gpu}
 """
+
+_SEARCHES = ("search, 30k x 512", "search, 1M x 512")
 
 _NO_GPU = """\
 No CUDA machine has run any of this: the fp16 path, the index in torch and the script that
@@ -121,11 +130,26 @@ def main() -> None:
         ready=http.get("tusou start to ready, s", "not measured"),
         memory=http.get("tusou memory, MB", "not measured"),
         memory_after=http.get("tusou memory after, MB", "not measured"),
+        curves="\n\n".join(_curve(name, parts.get(name, {})) for name in _SEARCHES),
         gpu=_gpu(),
         left_out="; ".join(name for name in PARTS if name not in parts) or "nothing",
     )
     (DOCS / "performance.md").write_text(page, encoding="utf-8")
     (DOCS / PLOT).write_text(plot(rows), encoding="utf-8")
+
+
+def _curve(name: str, search: Part) -> str:
+    """Tabulate the trials of one pool."""
+    trials = search.get("trials")
+    if not isinstance(trials, list):  # older results hold their number alone
+        return f"{name}: not measured."
+    rows = [
+        f"| `{one['factory']}` | {one['tuning']} | {one['index_recall_at_10']:.4f} |"
+        for one in trials
+    ]
+    found, seconds = search["index_recall@10 on fresh queries"], search["built in, s"]
+    head = f"{name}: `{search['auto']}`, {found:g} on fresh queries, built in {seconds} s"
+    return "\n".join([head, "", "| index | parameters | index_recall@10 |", "|---|---|---|", *rows])
 
 
 def _gpu() -> str:
@@ -144,7 +168,7 @@ def rows_of(parts: Part) -> list[Row]:
             if isinstance(found, dict):
                 label = "text" if part == "texts" else part
                 rows.append(_pair(f"{label}, {name}", found, baseline))
-    for part in ("search, 30k x 512", "search, 1M x 512"):
+    for part in _SEARCHES:
         for name, found in parts.get(part, {}).items():
             if isinstance(found, dict):
                 rows.append(_pair(f"{part}, {name}", found, "IndexFlatIP"))
