@@ -14,8 +14,8 @@ def report(
         typer.Argument(help="Run files, predictions, or bundles to search.", exists=True),
     ],
     answers: Annotated[
-        list[Path],
-        typer.Option(help="Correct items; repeat it for the other direction.", exists=True),
+        list[str],
+        typer.Option(help="Correct items: a file, or DATA#SPLIT; repeat for the other direction."),
     ],
     out: Annotated[Path, typer.Option(help="Page to write; its Markdown twin lies beside it.")],
     bundle: Annotated[

@@ -7,8 +7,15 @@ from statistics import median
 from lab.report.sources import Source
 from lab.sweep.tables import Table
 from lab.words import Words
+from tusou.bundle import Bundle
 
 Facts = dict[str, str]
+
+
+def pool_name(bundle: Bundle) -> str:
+    """Name a pool without its folder, with the split after a # where there are several."""
+    made = bundle.manifest.source
+    return Path(made.path).name + (f"#{made.split}" if made.split else "")
 
 
 def data_facts(source: Source, _: Words) -> Facts:
@@ -18,7 +25,7 @@ def data_facts(source: Source, _: Words) -> Facts:
     lengths = [len(row.text) for row in rows if row.text is not None]
     correct = [sum(grade > 0 for grade in (row.grades or {}).values()) for row in rows]
     facts = {
-        "answers": source.answers.name,
+        "answers": Path(source.answers).name,
         "queries": f"{found.queries:,}",
         "positives": f"{sum(correct) / max(len(correct), 1):.2f}",
         "without_answer": f"{found.without_answer:,}",
@@ -27,7 +34,7 @@ def data_facts(source: Source, _: Words) -> Facts:
         facts["length"] = f"{min(lengths)} / {median(lengths):g} / {max(lengths)}"
     if bundle is not None:
         counts = bundle.manifest.counts
-        facts["source"] = Path(bundle.manifest.source.path).name
+        facts["source"] = pool_name(bundle)
         facts["items"] = f"{counts.embedded:,}"
         facts["failed"] = f"{counts.failed:,}"
     if found.answers_outside_pool is not None:

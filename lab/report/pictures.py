@@ -38,7 +38,7 @@ class Gallery:
     """Finds an item's picture, and makes it small, once."""
 
     def __init__(self, bundles: Sequence[Bundle]) -> None:
-        self._bundles = [one for one in bundles if one.manifest.items == "pictures"]
+        self._bundles = [one for one in bundles if one.items == "pictures"]
         self._made: dict[str, Thumb | None] = {}
 
     def thumb(self, item_id: ItemId) -> Thumb | None:

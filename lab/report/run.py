@@ -7,6 +7,7 @@ from shlex import quote
 from time import perf_counter
 
 from lab.report.build import ReportSpec, build_report
+from lab.report.facts import pool_name
 from lab.report.page import claim, places, write_page
 from lab.report.sources import Material, Source, read_material
 from lab.sweep.output import read as read_sweep
@@ -19,7 +20,7 @@ class Inputs:
     """What a report is made from, as it was given."""
 
     runs: tuple[Path, ...]
-    answers: tuple[Path, ...]
+    answers: tuple[str, ...]  # files, or DATA#SPLIT
     bundles: tuple[Path, ...] = ()
     sweep: Path | None = None
 
@@ -59,14 +60,14 @@ def _commands(inputs: Inputs, material: Material, spec: ReportSpec, out: Path) -
     if inputs.sweep:
         root = roots.get(read_sweep(inputs.sweep).bundle)
         given = root.name if root else "BUNDLE"
-        answers, kept = quote(inputs.answers[0].name), quote(inputs.sweep.name)
+        answers, kept = quote(Path(inputs.answers[0]).name), quote(inputs.sweep.name)
         yield f"tusou sweep {quote(given)} --answers {answers} --out {kept}"
     yield _report(inputs, spec, out)
 
 
 def _index(bundle: Bundle, name: str) -> str:
     made = bundle.manifest
-    pool, model = Path(made.source.path).name, Path(made.model.location).name
+    pool, model = pool_name(bundle), Path(made.model.location).name
     prompt = f" --prompt {quote(made.prompt)}" if made.prompt else ""
     return f"tusou index {quote(pool)} --out {quote(name)} --model {quote(model)}{prompt}"
 
@@ -75,7 +76,7 @@ def _search(source: Source, roots: dict[str, Path]) -> Iterator[str]:
     if source.bundle is None or source.path.is_dir():
         return
     searched = quote(roots[source.bundle.version].name)
-    answers, kept = quote(source.answers.name), quote(source.path.name)
+    answers, kept = quote(Path(source.answers).name), quote(source.path.name)
     header = source.scored.run.header
     if header is None:
         yield f"tusou serve {searched} &"
@@ -86,7 +87,7 @@ def _search(source: Source, roots: dict[str, Path]) -> Iterator[str]:
 
 
 def _report(inputs: Inputs, spec: ReportSpec, out: Path) -> str:
-    options = [f"--answers {quote(path.name)}" for path in inputs.answers]
+    options = [f"--answers {quote(Path(one).name)}" for one in inputs.answers]
     options += [f"--bundle {quote(path.name)}" for path in inputs.bundles]
     options += [f"--sweep {quote(inputs.sweep.name)}"] if inputs.sweep else []
     options += [f"--title {quote(spec.title)}"] if spec.title else []

@@ -8,7 +8,7 @@ from lab.evaluate.live import LiveSpec
 from lab.evaluate.scoring import DEPTH, Scored, evaluate
 from tusou.bundle import Bundle
 from tusou.datasets.submissions import Direction
-from tusou.errors import InvalidRequest
+from tusou.errors import BadDataset, InvalidRequest, UnknownItem
 from tusou.evaluation.answers import Asked, read_answers
 from tusou.progress import Watcher
 from tusou.types import ItemId
@@ -20,7 +20,7 @@ class Source:
 
     name: str
     path: Path
-    answers: Path
+    answers: str  # a file, or DATA#SPLIT
     scored: Scored
     bundle: Bundle | None
 
@@ -46,19 +46,21 @@ class Material:
 
 def read_material(
     runs: Sequence[Path],
-    answers: Sequence[Path],
+    answers: Sequence[str],
     bundles: Sequence[Path],
     watcher: Watcher | None = None,
 ) -> Material:
     """Score every run against the answers of its direction; a run may be a bundle, to search.
 
-    Raises InvalidRequest when a run has no answers of its direction, BadDataset as `evaluate`.
+    Answers are files, or datasets (`DATA#SPLIT`), which answer both directions. Raises
+    InvalidRequest when a run has no answers of its direction, BadDataset as `evaluate`.
     """
     opened = [Bundle.open(path) for path in dict.fromkeys([*bundles, *filter(Path.is_dir, runs)])]
-    directions = {path: read_answers(path).direction for path in answers}
+    directions = {one: read_answers(one).direction for one in answers if Path(one).is_file()}
     sources = []
     for path in runs:
-        fitting = [one for one in answers if _fits(path, directions[one])]
+        wanted = _direction(path)
+        fitting = [one for one in answers if directions.get(one, wanted) == wanted]
         if not fitting:
             raise InvalidRequest(
                 f"{path} has no --answers of its direction; give a query file for texts that ask "
@@ -66,17 +68,18 @@ def read_material(
             )
         scored = evaluate(path, fitting[0], spec=LiveSpec(), top_k=_depth(path), watcher=watcher)
         sources.append(Source(_name(path), path, fitting[0], scored, _searched(scored, opened)))
-    return Material(tuple(sources), tuple(opened), _texts(sources, answers))
+    return Material(tuple(sources), tuple(opened), _texts(answers, sources, opened))
 
 
-def _fits(run: Path, direction: Direction) -> bool:
-    """Tell whether a run goes this way: by its header, else by the names of its fields."""
+def _direction(run: Path) -> Direction:
+    """Say which way a run goes: by its bundle or its header, else by the names of its fields."""
     if run.is_dir():
-        return direction == "text_to_image"
-    with run.open("rb") as file:
-        first = file.readline(2**16)
-    backwards = b'"image_to_text"' in first or b'"text_ids"' in first
-    return backwards == (direction == "image_to_text")
+        backwards = Bundle.open(run).items == "texts"
+    else:
+        with run.open("rb") as file:
+            first = file.readline(2**16)
+        backwards = b'"image_to_text"' in first or b'"text_ids"' in first
+    return "image_to_text" if backwards else "text_to_image"
 
 
 def _depth(run: Path) -> int | None:
@@ -92,15 +95,31 @@ def _searched(scored: Scored, opened: Sequence[Bundle]) -> Bundle | None:
     version = header.bundle if header else None
     if version is None:  # predictions say nothing: what was given is what was meant
         kind = "pictures" if scored.evaluation.direction == "text_to_image" else "texts"
-        fitting = [bundle for bundle in opened if bundle.manifest.items == kind]
+        fitting = [bundle for bundle in opened if bundle.items == kind]
         return fitting[0] if len(fitting) == 1 else None
     return next((bundle for bundle in opened if bundle.version == version), None)
 
 
-def _texts(sources: Sequence[Source], answers: Sequence[Path]) -> dict[str, str]:
-    rows = [row for source in sources for row in source.scored.answers.rows]
-    rows += [row for path in answers for row in read_answers(path).rows]
-    return {str(row.query_id): row.text for row in rows if row.text is not None}
+def _texts(
+    answers: Sequence[str], sources: Sequence[Source], opened: Sequence[Bundle]
+) -> dict[str, str]:
+    """Find a text for every id that may be shown: in the answers, else where it was indexed."""
+    rows = [row for one in answers for row in read_answers(one).rows]
+    texts = {str(row.query_id): row.text for row in rows if row.text is not None}
+    indexed = [bundle for bundle in opened if bundle.items == "texts"]
+    for source in sources:
+        if source.direction == "image_to_text":
+            found = {str(item) for _, ranked in source.queries() for item in ranked}
+            for item in found - texts.keys():
+                texts[item] = next((text for one in indexed if (text := _text(one, item))), item)
+    return texts
+
+
+def _text(bundle: Bundle, item: str) -> str | None:
+    try:
+        return bundle.text(item)
+    except (UnknownItem, BadDataset):
+        return None
 
 
 def _name(path: Path) -> str:

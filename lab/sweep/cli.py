@@ -12,9 +12,7 @@ def sweep(
     bundle: Annotated[
         Path, typer.Argument(help="Bundle of pictures.", exists=True, file_okay=False)
     ],
-    answers: Annotated[
-        Path, typer.Option(help="Query file with the correct items.", exists=True, dir_okay=False)
-    ],
+    answers: Annotated[str, typer.Option(help="Query file with the correct items, or DATA#SPLIT.")],
     out: Annotated[Path, typer.Option(help="Folder for tables, curves, data and embeddings.")],
     templates: Annotated[
         Path | None,

@@ -51,7 +51,7 @@ class Sweep:
 
 
 def sweep(
-    root: Path, answers: Path, spec: SweepSpec, kept: Path, watcher: Watcher | None = None
+    root: Path, answers: Path | str, spec: SweepSpec, kept: Path, watcher: Watcher | None = None
 ) -> Sweep:
     """Answer every question; embeddings of queries are kept in the folder `kept`.
 

@@ -10,7 +10,7 @@ from tusou.commands import plain_errors, print_json
 
 
 def walkthrough(
-    exercise: Annotated[Literal["muge"], typer.Argument(help="Which one.")],
+    exercise: Annotated[Literal["muge", "flickr8k", "teddy"], typer.Argument(help="Which one.")],
     folder: Annotated[Path, typer.Option("--dir", help="Folder to work in.", file_okay=False)],
     items: Annotated[int, typer.Option(min=50, help="Pictures to draw in a split.")] = 1000,
     queries: Annotated[int, typer.Option(min=10, help="Queries to draw in a split.")] = 200,

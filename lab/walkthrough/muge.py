@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from zipfile import ZIP_DEFLATED, ZipFile
 
 from lab.steps import Steps, serving
 from lab.walkthrough.walk import WalkSpec
@@ -11,7 +10,7 @@ from lab.walkthrough.walk import WalkSpec
 def walk(
     folder: Path, spec: WalkSpec, steps: Steps
 ) -> tuple[dict[str, dict[str, float]], tuple[Path, ...]]:
-    """Measure on valid, answer test, pack the submission, and open the sealed answers."""
+    """Measure on valid, answer test, check and pack that, and open the sealed answers."""
     data, valid, test = folder / "data", folder / "valid", folder / "test"
     images, queries = "MR_{}_imgs.tsv", "MR_{}_queries.jsonl"
     asked = data / queries.format("test")
@@ -27,7 +26,9 @@ def walk(
     steps.run("index", pool, "--out", str(test), "--model", "demo")
     with serving(test, steps) as url:
         steps.run("replay", str(asked), "--out", str(predictions), "--url", url)
-    packed = _pack(predictions)
+    packed = predictions.with_suffix(".zip")
+    fits = ["--answers", str(asked), "--pool", pool, "--check"]
+    steps.run("evaluate", str(predictions), *fits, "--save", str(packed))
 
     opened = ["--answers", str(sealed), "--pool", pool, "--json"]
     on_test = steps.run("evaluate", str(predictions), *opened, quiet=True)
@@ -47,10 +48,3 @@ def _seal(asked: Path, sealed: Path) -> Path:
     lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in bare)
     asked.write_text("".join(lines), encoding="utf-8")
     return sealed
-
-
-def _pack(predictions: Path) -> Path:
-    packed = predictions.with_suffix(".zip")
-    with ZipFile(packed, "w", ZIP_DEFLATED) as archive:
-        archive.write(predictions, predictions.name)
-    return packed

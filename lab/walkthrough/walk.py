@@ -9,6 +9,8 @@ from tusou.registry import Lazy
 
 _WALKS = {
     "muge": Lazy("lab.walkthrough.muge:walk"),
+    "flickr8k": Lazy("lab.walkthrough.flickr8k:walk"),
+    "teddy": Lazy("lab.walkthrough.teddy:walk"),
 }
 
 

@@ -65,7 +65,7 @@ def folder(tiny_bundle: Path, queries: Path, tmp_path_factory: pytest.TempPathFa
     write(folder / "sweep", sweep(tiny_bundle, queries, spec, kept))
     inputs = Inputs(
         (folder / "forward.jsonl", folder / "backward.jsonl"),
-        (queries, folder / "captions.jsonl"),
+        (str(queries), str(folder / "captions.jsonl")),
         (tiny_bundle,),
         folder / "sweep",
     )
@@ -180,7 +180,7 @@ def test_english_and_predictions_alone(folder: Path, queries: Path, tmp_path: Pa
 
 
 def test_a_run_needs_answers_of_its_direction(folder: Path, queries: Path, tmp_path: Path) -> None:
-    inputs = Inputs((folder / "backward.jsonl",), (queries,))
+    inputs = Inputs((folder / "backward.jsonl",), (str(queries),))
     with pytest.raises(InvalidRequest, match=r"backward\.jsonl has no --answers of its direction"):
         make_report(inputs, ReportSpec(), tmp_path / "page.html")
 
