@@ -23,12 +23,13 @@ from tusou.encoders import (
     load_image_encoder,
     load_text_encoder,
 )
+from tusou.encoders.int8 import has_int8
 from tusou.images import open_image, to_pixels
 from tusou.types import Vectors
 
 SIDES = (224, 400)
 PICTURES = 16
-PRECISIONS = ("auto", "fp32")
+PRECISIONS = ("auto", "fp32", "int8") if has_int8() else ("auto", "fp32")
 
 Ways = dict[str, Callable[[], Vectors]]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.gpu import GOALS as GPU_GOALS
+from benchmarks.page_encoders import encoder_sections
 from benchmarks.performance import PARTS
 from benchmarks.record import RESULTS
 
@@ -22,6 +23,9 @@ GOALS = {
     "text, batch 1": 6,
     "text, batch 32": 25,
     "pictures, 224 px": 4.7,
+    "text, batch 1, int8": 12,
+    "text, batch 32, int8": 40,
+    "pictures, 224 px, int8": 5.5,
     "search, 30k x 512, batch 1": 20,
     "search, 30k x 512, batch 256": 2.5,
     "HTTP, 1 clients, p50": 6,
@@ -75,9 +79,9 @@ separately and therefore not at the same load.
   at a time, IndexFlatIP) over 30,000 vectors, from clients that ask again as soon as they are
   answered and share the cores with the service. Query cache off.
 * **Not measured in this run**: {left_out}.
-* **Not there yet**: int8; OpenVINO and ONNX Runtime on the same graph; captured CUDA graphs;
-  several front-end processes over one engine.
+* **Not there yet**: captured CUDA graphs; several front-end processes over one engine.
 
+{encoders}
 ## What `auto` measured on its way
 
 The curve is in every bundle (`tusou info --json`). The index that was taken is the one whose search
@@ -130,6 +134,7 @@ def main() -> None:
         ready=http.get("tusou start to ready, s", "not measured"),
         memory=http.get("tusou memory, MB", "not measured"),
         memory_after=http.get("tusou memory after, MB", "not measured"),
+        encoders=encoder_sections(),
         curves="\n\n".join(_curve(name, parts.get(name, {})) for name in _SEARCHES),
         gpu=_gpu(),
         left_out="; ".join(name for name in PARTS if name not in parts) or "nothing",
@@ -168,6 +173,8 @@ def rows_of(parts: Part) -> list[Row]:
             if isinstance(found, dict):
                 label = "text" if part == "texts" else part
                 rows.append(_pair(f"{label}, {name}", found, baseline))
+                if "tusou, int8" in found:
+                    rows.append(_pair(f"{label}, {name}, int8", found, baseline, "tusou, int8"))
     for part in _SEARCHES:
         for name, found in parts.get(part, {}).items():
             if isinstance(found, dict):
@@ -178,8 +185,8 @@ def rows_of(parts: Part) -> list[Row]:
     return rows
 
 
-def _pair(label: str, found: Part, baseline: str) -> Row:
-    theirs, ours = found[baseline], found["tusou"]
+def _pair(label: str, found: Part, baseline: str, way: str = "tusou") -> Row:
+    theirs, ours = found[baseline], found[way]
     units = "ms" if label.startswith("search") else "ms each"
     return (
         label,

@@ -17,10 +17,16 @@ from tusou.types import Vectors
 _CHARACTERS = "红色碎花吊带裙北欧轻奢边几男士黑皮鞋女童连衣夏季新款宽松显瘦纯棉复古法式"
 
 
-def save_random_model(path: Path) -> None:
-    """Save a random ViT-B/16 as cn_clip's training does: speed does not depend on the weights."""
+def save_random_model(path: Path, *, spread: bool = False) -> None:
+    """Save a random ViT-B/16 as cn_clip's training does: speed does not depend on the weights.
+
+    As drawn, all texts come out nearly alike; `spread` scales the weights so that they do not.
+    """
     torch.manual_seed(0)
     model = CLIP(**_config())
+    for name, weights in model.named_parameters() if spread else ():
+        if weights.ndim > 1 and "embedding" not in name:
+            weights.data.mul_(1.2 / (weights.data.std() * weights[0].numel() ** 0.5))
     convert_weights(model)
     state = {f"module.{name}": tensor for name, tensor in model.state_dict().items()}
     torch.save({"epoch": 1, "step": 1, "name": "random", "state_dict": state}, path)

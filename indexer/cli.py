@@ -33,7 +33,7 @@ def index(
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     precision: Annotated[
-        str, typer.Option(help="fp32, bf16, fp16 or int8; auto: the fastest that keeps the ranks.")
+        str, typer.Option(help="fp32, bf16, fp16 or int8; auto: the device's fastest, int8 aside.")
     ] = "auto",
     prompt: Annotated[
         str | None, typer.Option(help="Template for queries, such as 这是一个商品搜索：{query}")

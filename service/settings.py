@@ -28,7 +28,8 @@ class Settings(BaseSettings):
         default="auto", description="Where the model runs: auto, cpu, cuda, cuda:1."
     )
     precision: Literal["auto", "fp32", "bf16", "fp16", "int8"] = Field(
-        default="auto", description="Of the model; auto is the fastest that keeps the ranks."
+        default="auto",
+        description="Of the model; auto is what the device multiplies fastest, int8 aside.",
     )
     model: str | None = Field(
         default=None,

@@ -43,7 +43,7 @@ def load_text_encoder(
     """Load the text tower alone; with a prompt, every text is put into that template first.
 
     Device is `auto`, `cpu`, `cuda` or `cuda:N`. Precision is `fp32`, `bf16`, `fp16`, `int8` (on a
-    processor with instructions for it: faster, and some ranks move), or `auto`: fp16 on a GPU, bf16
+    processor with instructions for it: faster, and ranks suffer), or `auto`: fp16 on a GPU, bf16
     on a processor with instructions for it (AMX or AVX512-bf16) if the tower is large enough to
     gain, else fp32. Raises BadModel for a file that is no cn_clip checkpoint, InvalidRequest for a
     device, precision or prompt that cannot be.

@@ -29,10 +29,10 @@ def pick_device(device: str) -> torch.device:
 
 
 def pick_precision(precision: str, device: torch.device, *, gains_from_bf16: bool) -> str:
-    """Resolve `fp32`, `bf16`, `fp16`, `int8`, or `auto`: the fastest that keeps the ranks.
+    """Resolve `fp32`, `bf16`, `fp16`, `int8`, or `auto`: the device's fastest, int8 aside.
 
     That is fp16 on a GPU, as in cn_clip, and bf16 on a processor with instructions for it if the
-    tower gains from them; otherwise fp32. `int8` moves some ranks, and has to be asked for.
+    tower gains from them; otherwise fp32. `int8` costs ranks, and has to be asked for.
     """
     if precision == "auto":
         if device.type == "cuda":

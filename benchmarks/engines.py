@@ -1,0 +1,217 @@
+"""The same towers in torch, OpenVINO and ONNX Runtime: which is fastest on this processor?
+
+uv pip install openvino nncf onnx onnxruntime     (into an environment that has Tusou's own)
+python -m benchmarks.engines
+
+Texts are one packed row of all their tokens, with a mask that keeps each to itself: the graph must
+have no loop over lengths. Every engine gets all cores, and they take turns in one process.
+"""
+
+import tempfile
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from benchmarks.fidelity import compare_ranks
+from benchmarks.record import record
+from benchmarks.stock import queries, save_random_model
+from benchmarks.timing import compare
+from tusou.encoders import find_weights, linear, load_image_encoder, load_text_encoder
+from tusou.encoders.base import Tokens
+from tusou.encoders.cnclip import to_input
+from tusou.types import Vectors
+
+_CORES = torch.get_num_threads()
+_OURS = ("fp32", "bf16", "int8")
+_PICTURES = 8
+
+Arrays = tuple[npt.NDArray[Any], ...]
+Engine = Callable[[Arrays], Vectors]
+
+
+def main() -> None:
+    """Run and record."""
+    with tempfile.TemporaryDirectory() as name, torch.inference_mode():
+        folder = Path(name)
+        save_random_model(folder / "vit-b-16.pt")
+        figures: dict[str, object] = {"versions": _versions(), "texts": measure_texts(folder)}
+        record("engines", figures)
+        record("engines", figures | {"pictures": measure_pictures(folder)})
+
+
+class MaskedTexts(nn.Module):
+    """Our text tower over (ids, positions, which text, where each begins), of static operations."""
+
+    def __init__(self, tower: Any) -> None:
+        super().__init__()
+        self.tower = tower
+
+    def forward(self, ids: Tensor, positions: Tensor, texts: Tensor, starts: Tensor) -> Tensor:
+        """Return features of each text."""
+        tower = self.tower
+        words = functional.embedding(ids, tower._words.float())
+        rows = tower._norm(words + functional.embedding(positions, tower._places))
+        apart = torch.where(texts[:, None] == texts[None, :], 0.0, -1e4)[None, None]
+        for block in tower._blocks:
+            query, key, value = block.qkv(rows).chunk(3, dim=1)
+            if block is tower._blocks[-1]:
+                query, rows, apart = query[starts], rows[starts], apart[:, :, starts]
+            heads = [
+                part.reshape(1, -1, tower._heads, part.shape[1] // tower._heads).transpose(1, 2)
+                for part in (query, key, value)
+            ]
+            mixed = functional.scaled_dot_product_attention(*heads, attn_mask=apart)
+            mixed = mixed.transpose(1, 2).reshape(-1, rows.shape[1])
+            rows = block.attention_norm(rows + block.out(mixed))
+            rows = block.mlp_norm(rows + block.down(block.up(rows)))
+        return tower._projection(rows)
+
+
+class PlainPictures(nn.Module):
+    """Our image tower over (n, size, size, 3) bytes."""
+
+    def __init__(self, tower: Any) -> None:
+        super().__init__()
+        self.tower = tower
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Return features of each picture."""
+        found: Tensor = self.tower(to_input(pixels))
+        return found
+
+
+def measure_texts(folder: Path) -> dict[str, object]:
+    """Encode 1, 8 and 32 texts of 8 tokens on average, tokenised beforehand."""
+    weights = find_weights(str(folder / "vit-b-16.pt"))
+    ours = {f"torch, {name}": load_text_encoder(weights, "cpu", precision=name) for name in _OURS}
+    prepare = ours["torch, fp32"].prepare
+    with patch.object(linear, "_can_pack", return_value=False):
+        plain: Any = load_text_encoder(weights, "cpu", precision="fp32")
+    samples = [_packed(prepare(queries(300)[start : start + 12])) for start in range(0, 300, 12)]
+    engines = _engines(MaskedTexts(plain._tower).eval(), samples, folder)
+    figures: dict[str, object] = {}
+    for batch, rounds in ((1, 15), (8, 9), (32, 5)):
+        tokens = prepare(queries(batch))
+        ways = {name: partial(one.encode, tokens) for name, one in ours.items()}
+        ways |= {name: partial(_in_order, one, tokens) for name, one in engines.items()}
+        figures[f"batch {batch}"] = compare(ways, "torch, bf16", rounds, batch)
+    tokens = prepare(queries(500))
+    right = ours["torch, fp32"].encode(tokens)
+    figures["beside torch, fp32"] = {
+        name: compare_ranks(right, one.encode(tokens)) for name, one in ours.items()
+    } | {name: compare_ranks(right, _in_order(one, tokens)) for name, one in engines.items()}
+    return figures
+
+
+def measure_pictures(folder: Path) -> dict[str, object]:
+    """Encode 8 pictures of 224 pixels, decoded beforehand."""
+    weights = find_weights(str(folder / "vit-b-16.pt"))
+    ours = {f"torch, {name}": load_image_encoder(weights, "cpu", name) for name in _OURS}
+    with patch.object(linear, "_can_pack", return_value=False):
+        plain: Any = load_image_encoder(weights, "cpu", "fp32")
+    # Tracing keeps the number of pictures: the graph is for batches of as many.
+    pixels = np.random.default_rng(0).integers(0, 256, (_PICTURES, 224, 224, 3), np.uint8)
+    engines = _engines(PlainPictures(plain._tower).eval(), [(pixels,)] * 2, folder)
+    ways = {name: partial(one.encode, pixels) for name, one in ours.items()}
+    ways |= {name: partial(_of_pictures, one, pixels) for name, one in engines.items()}
+    right = ours["torch, fp32"].encode(pixels)
+    return {
+        f"batch {_PICTURES}": compare(ways, "torch, bf16", 3, _PICTURES),
+        "lowest cosine to torch, fp32": {
+            name: round(float((work() * right).sum(axis=1).min()), 6) for name, work in ways.items()
+        },
+    }
+
+
+def _packed(tokens: Tokens) -> Arrays:
+    ids = tokens.ids[np.argsort(np.count_nonzero(tokens.ids, axis=1), kind="stable")]
+    real = ids != 0
+    lengths = real.sum(axis=1)
+    rows, places = real.nonzero()
+    return ids[real], places, rows, lengths.cumsum() - lengths
+
+
+def _in_order(engine: Engine, tokens: Tokens) -> Vectors:
+    """Encode in passes of 32 texts of like length, as ours does."""
+    order = np.argsort(np.count_nonzero(tokens.ids, axis=1), kind="stable")
+    parts = [order[start : start + 32] for start in range(0, len(order), 32)]
+    found = [engine(_packed(Tokens(tokens.ids[rows], ()))) for rows in parts]
+    vectors = np.empty((len(order), found[0].shape[1]), np.float32)
+    vectors[order] = np.vstack(found)
+    return _unit(vectors)
+
+
+def _of_pictures(engine: Engine, pixels: npt.NDArray[np.uint8]) -> Vectors:
+    return _unit(engine((pixels,)))
+
+
+def _unit(vectors: Vectors) -> Vectors:
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def _engines(module: nn.Module, samples: list[Arrays], folder: Path) -> dict[str, Engine]:
+    import nncf
+    import openvino
+
+    example = tuple(torch.from_numpy(array) for array in samples[0])
+    path = folder / "model.onnx"
+    torch.onnx.export(
+        module,
+        example,
+        path,
+        dynamo=False,
+        input_names=list("abcd")[: len(example)],
+        dynamic_axes={name: {0: name} for name in list("abcd")[: len(example)]},
+        opset_version=17,
+    )
+    model = openvino.convert_model(module, example_input=example)
+    scaled = nncf.compress_weights(model.clone(), mode=nncf.CompressWeightsMode.INT8_SYM)
+    static = nncf.quantize(model, nncf.Dataset(samples), model_type=nncf.ModelType.TRANSFORMER)
+    return {
+        "OpenVINO, fp32": _openvino(model, {"INFERENCE_PRECISION_HINT": "f32"}),
+        "OpenVINO, bf16": _openvino(model, {"INFERENCE_PRECISION_HINT": "bf16"}),
+        "OpenVINO, int8 by nncf, calibrated": _openvino(
+            static, {"INFERENCE_PRECISION_HINT": "f32"}
+        ),
+        "OpenVINO, int8 weights, inputs as they come": _openvino(
+            scaled, {"INFERENCE_PRECISION_HINT": "f32", "DYNAMIC_QUANTIZATION_GROUP_SIZE": "768"}
+        ),
+        "ONNX Runtime, fp32": _onnxruntime(path),
+    }
+
+
+def _openvino(model: Any, settings: Mapping[str, str]) -> Engine:
+    import openvino
+
+    known = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": _CORES}
+    request = openvino.Core().compile_model(model, "CPU", {**known, **settings})
+    ask = request.create_infer_request()
+    return lambda arrays: np.array(ask.infer(dict(enumerate(arrays)), share_inputs=True)[0])
+
+
+def _onnxruntime(path: Path) -> Engine:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = _CORES
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    names = [one.name for one in session.get_inputs()]
+    return lambda arrays: session.run(None, dict(zip(names, arrays, strict=True)))[0]
+
+
+def _versions() -> dict[str, str]:
+    from importlib.metadata import version
+
+    return {name: version(name) for name in ("torch", "openvino", "nncf", "onnxruntime")}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""Do the ranks survive a lower precision? The top 10 of texts in fp32 beside those in others.
+
+python -m benchmarks.fidelity
+
+2,000 texts are searched in 30,000 structured vectors, by brute force. Our fp32 is the judge; how
+near it is to stock cn_clip's is measured too.
+"""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from benchmarks.landing import land_texts
+from benchmarks.record import record
+from benchmarks.stock import load_stock, queries, save_random_model, stock_texts, structured
+from tusou.encoders import find_weights, load_text_encoder
+from tusou.types import Vectors
+
+_TEXTS, _ITEMS, _K = 2_000, 30_000, 10
+_JUDGED = 100  # texts that stock encodes too, at fifty times the cost
+_MODELS: dict[str, tuple[bool, bool]] = {  # whether to spread the texts, and to land them
+    "random ViT-B/16": (False, False),
+    "random ViT-B/16, scaled so that texts spread": (True, False),
+    "the same, its texts landed among the vectors": (True, True),
+}
+_MATRICES = ("query", "key", "value", "dense")
+
+
+def main() -> None:
+    """Run and record."""
+    record("fidelity", measure_fidelity())
+
+
+def measure_fidelity() -> dict[str, object]:
+    """Compare every precision with stock, and with rounding the weights and nothing else."""
+    texts = queries(_TEXTS)
+    figures: dict[str, object] = {"texts": _TEXTS, "vectors": _ITEMS}
+    for name, (spread, landed) in _MODELS.items():
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "vit-b-16.pt")
+            save_random_model(path, spread=spread)
+            if landed:
+                land_texts(path)
+            default = load_text_encoder(find_weights(str(path)), "cpu").precision
+            right = _encode(path, texts, "fp32")
+            stock = stock_texts(load_stock(path), texts[:_JUDGED])
+            found = {one: _encode(path, texts, one) for one in ("bf16", "int8")}
+            _round_weights(path)
+            found["weights rounded to bf16, nothing else"] = _encode(path, texts, "fp32")
+        figures[name] = {
+            "default precision": default,
+            "fp32 to stock, lowest cosine": round(float((right[:_JUDGED] * stock).sum(1).min()), 7),
+            **{one: compare_ranks(right, vectors) for one, vectors in found.items()},
+        }
+    return figures
+
+
+def compare_ranks(right: Vectors, other: Vectors) -> dict[str, float]:
+    """Say how much of the top 10 two encodings of the same texts share, and how near they are."""
+    pool = structured(_ITEMS, right.shape[1], seed=1)
+    pairs = zip(_top(right, pool), _top(other, pool), strict=True)
+    cosines = (right * other).sum(axis=1)
+    return {
+        "top-10 overlap": round(float(np.mean([np.isin(a, b).mean() for a, b in pairs])), 4),
+        "cosine, mean": round(float(cosines.mean()), 6),
+        "cosine, lowest": round(float(cosines.min()), 6),
+    }
+
+
+def _top(texts: Vectors, pool: Vectors) -> npt.NDArray[np.int64]:
+    return np.argpartition(texts @ -pool.T, _K, axis=1)[:, :_K]
+
+
+def _encode(path: Path, texts: list[str], precision: str) -> Vectors:
+    encoder = load_text_encoder(find_weights(str(path)), "cpu", precision=precision)
+    return encoder.encode(encoder.prepare(texts))
+
+
+def _round_weights(path: Path) -> None:
+    """What any bf16 computation begins with, however exact it is afterwards."""
+    saved = torch.load(path, weights_only=True)
+    for name, weights in saved["state_dict"].items():
+        if weights.ndim == 2 and any(f".{part}.weight" in name for part in _MATRICES):
+            saved["state_dict"][name] = weights.bfloat16().float()
+    torch.save(saved, path)
+
+
+if __name__ == "__main__":
+    main()
