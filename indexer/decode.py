@@ -1,15 +1,12 @@
 """Pictures to pixels in worker processes, in order, with a bounded number in flight."""
 
 import multiprocessing
-import os
-import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -18,7 +15,7 @@ from zlib import crc32
 import numpy as np
 import numpy.typing as npt
 
-from tusou.confined import limit_memory
+from tusou.confined import end_with_parent, limit_memory
 from tusou.errors import BadImage
 from tusou.images import open_image, to_pixels
 from tusou.places import PoolFiles, picture_of
@@ -107,16 +104,8 @@ class Decoder:
 
 
 def _prepare_worker() -> None:
-    # The parent's death (kill -9 too) must not leave workers behind.
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_follow, args=(parent,), daemon=True).start()
+    end_with_parent()
     limit_memory(_WORKER_BYTES)
-
-
-def _follow(parent: BaseProcess) -> None:
-    parent.join()
-    os._exit(1)
 
 
 def _decode_batch(

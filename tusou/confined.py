@@ -1,7 +1,11 @@
-"""Limits on a process that decodes pictures made by strangers."""
+"""Limits on worker processes: how much they hold, and how long they live."""
 
+import multiprocessing
+import os
 import resource
 import sys
+import threading
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 
@@ -16,3 +20,15 @@ def limit_memory(more: int) -> None:
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     total = pages * resource.getpagesize() + more
     resource.setrlimit(resource.RLIMIT_AS, (total, total))
+
+
+def end_with_parent() -> None:
+    """Let a worker end when its parent does, kill -9 too: nobody else would end it."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_follow, args=(parent,), daemon=True).start()
+
+
+def _follow(parent: BaseProcess) -> None:
+    parent.join()
+    os._exit(1)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Self, TypeAlias
 
 from lab.check.looks import Looks, look_at
-from tusou.confined import limit_memory
+from tusou.confined import end_with_parent, limit_memory
 from tusou.datasets import ItemRow, Pool
 from tusou.errors import BadImage
 from tusou.places import PoolFiles, picture_of
@@ -97,9 +97,12 @@ class Onlookers:
             return self._pool.submit(_look, files, pool.encoding, rows)
 
     def _start(self) -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(
-            self._workers, get_context("spawn"), limit_memory, (_WORKER_BYTES,)
-        )
+        return ProcessPoolExecutor(self._workers, get_context("spawn"), _prepare_worker)
+
+
+def _prepare_worker() -> None:
+    end_with_parent()
+    limit_memory(_WORKER_BYTES)
 
 
 def _look(files: dict[int, Path], encoding: Encoding, rows: Iterable[ItemRow]) -> Seen:

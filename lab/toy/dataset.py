@@ -16,6 +16,7 @@ from lab.toy.catalogue import Product
 from lab.toy.products import draw_facts, item_id
 from lab.toy.queries import write_queries
 from lab.toy.scene import draw_product
+from tusou.confined import end_with_parent
 from tusou.errors import OutputExists
 from tusou.progress import Nobody, Watcher
 
@@ -93,7 +94,7 @@ def _mapper(workers: int) -> Iterator[_Mapper]:
     if workers <= 1:
         yield map
         return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(workers, get_context("spawn"), end_with_parent) as pool:
         yield partial(pool.map, chunksize=_CHUNK)
 
 
