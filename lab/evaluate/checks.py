@@ -61,8 +61,8 @@ def pool_ids(pool: Path) -> set[ItemId]:
     return set(map(int, texts)) if all(map(is_canonical_integer, texts)) else set(texts)
 
 
-def refuse(problems: list[str]) -> None:
+def refuse(problems: list[str], work: str = "scored") -> None:
     """Raise BadDataset with all problems of all files, if there are any."""
     if problems:
         listed = "\n  ".join(problems)
-        raise BadDataset(f"nothing was scored; problems: {len(problems)}\n  {listed}")
+        raise BadDataset(f"nothing was {work}; problems: {len(problems)}\n  {listed}")

@@ -1,7 +1,5 @@
 """Search a bundle for every query of an answers file, as the service would answer them."""
 
-import hashlib
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,23 +9,21 @@ from time import perf_counter
 import numpy as np
 
 from lab.evaluate.pictures import see_pictures
+from lab.evaluate.queries import encode_texts, text_parts
 from tusou import __version__
 from tusou.answers import Hits
-from tusou.asks import Ask, Part, TextPart, VectorPart, combine
+from tusou.asks import Ask, Part, VectorPart, combine
 from tusou.config import FaissSpec
-from tusou.errors import BadDataset, InputError, InvalidRequest, TusouError
+from tusou.errors import BadDataset, InvalidRequest, TusouError
 from tusou.evaluation.answers import Answers, Asked
 from tusou.evaluation.runs import Run, RunHeader
-from tusou.files import write_file
 from tusou.indexes import create_index
 from tusou.machine import machine
-from tusou.negation import REFUSED_WEIGHT, understand
 from tusou.progress import Nobody, Watcher
 from tusou.search import SearchPipeline
-from tusou.text import normalize_query
 from tusou.types import Ids, ItemId, Vectors
 
-_AT_ONCE = 256  # queries encoded and searched together
+_AT_ONCE = 256  # queries searched together
 _INDEX_KS = (1, 10, 100)
 
 
@@ -53,18 +49,23 @@ class Searched:
 def search_bundle(
     root: Path, answers: Answers, spec: LiveSpec, watcher: Watcher | None = None
 ) -> Searched:
-    """Ask the pipeline every query; BadDataset names the queries that a service would refuse."""
+    """Ask the pipeline every query; BadDataset names the queries that a service would refuse.
+
+    Texts ask a bundle of pictures, pictures one of texts; BadDataset for the other way round.
+    """
     watcher = watcher or Nobody()
     started = perf_counter()
     texts = answers.direction == "text_to_image"
-    asked = _parts(answers, interpret=spec.interpret) if texts else []
+    asked = text_parts(answers, interpret=spec.interpret) if texts else []
     pipeline = SearchPipeline.open(root, device=spec.device)
+    if texts and pipeline.bundle.items != "pictures":
+        raise BadDataset(f"{answers.path} asks for pictures, and the bundle holds texts")
     if spec.top_k > pipeline.bundle.item_count:
         raise InvalidRequest(
             f"{root} holds {pipeline.bundle.item_count} items; give --top-k so many or fewer"
         )
     if texts:
-        ready = _encode(pipeline, asked, spec.cache, watcher)
+        ready = encode_texts(pipeline, asked, spec.cache, watcher)
     else:
         place = str(spec.pictures or answers.path)
         ready = see_pictures(pipeline, answers, place, watcher)
@@ -83,76 +84,6 @@ def search_bundle(
         header=header,
     )
     return Searched(run, _index_recall(pipeline, ready, [one.item_ids for one in hits]))
-
-
-def _parts(answers: Answers, *, interpret: bool) -> list[tuple[TextPart, ...]]:
-    """Turn every text into what is searched; all that a service would refuse is told at once."""
-    parts: list[tuple[TextPart, ...]] = []
-    problems: list[str] = []
-    for row in answers.rows:
-        if row.text is None:
-            problems.append(f"{answers.place(row)} has no text to search for")
-            continue
-        try:
-            parts.append(_text_parts(normalize_query(row.text), interpret=interpret))
-        except InputError as error:
-            problems.append(f"{answers.place(row)}: {error}")
-    if problems:
-        listed = "\n  ".join(problems)
-        raise BadDataset(f"nothing was searched; problems: {len(problems)}\n  {listed}")
-    return parts
-
-
-def _text_parts(text: str, *, interpret: bool) -> tuple[TextPart, ...]:
-    understood = understand(text) if interpret else None
-    if not understood:
-        return (TextPart(text),)
-    refused = (TextPart(one, -REFUSED_WEIGHT) for one in understood.refused)
-    return TextPart(understood.positive), *refused
-
-
-def _encode(
-    pipeline: SearchPipeline,
-    asked: Sequence[tuple[TextPart, ...]],
-    cache: Path | None,
-    watcher: Watcher,
-) -> list[tuple[VectorPart, ...]]:
-    texts = list(dict.fromkeys(part.text for parts in asked for part in parts))
-    vectors = dict(zip(texts, embeddings(pipeline, texts, cache, watcher), strict=True))
-    model = pipeline.bundle.manifest.model.sha256
-    return [
-        tuple(VectorPart(vectors[part.text], model, part.weight) for part in parts)
-        for parts in asked
-    ]
-
-
-def embeddings(
-    pipeline: SearchPipeline, texts: Sequence[str], cache: Path | None, watcher: Watcher
-) -> Vectors:
-    """Encode texts as queries are, or read what an earlier call left in the `cache` folder."""
-    kept = cache / f"{_digest(pipeline, texts)}.npy" if cache else None
-    if kept and kept.exists():
-        loaded: Vectors = np.load(kept, allow_pickle=False)
-        return loaded
-    watcher.begin("encoding", len(texts))
-    parts = []
-    for start in range(0, len(texts), _AT_ONCE):
-        parts.append(pipeline.embed(texts[start : start + _AT_ONCE]).vectors)
-        watcher.advance(len(parts[-1]))
-    vectors = np.concatenate(parts)
-    if kept:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        held = io.BytesIO()
-        np.save(held, vectors, allow_pickle=False)
-        write_file(kept, held.getvalue())
-    return vectors
-
-
-def _digest(pipeline: SearchPipeline, texts: Sequence[str]) -> str:
-    """Name everything that the texts' vectors depend on."""
-    manifest = pipeline.bundle.manifest
-    made_from = [__version__, manifest.model.sha256, pipeline.precision, manifest.prompt or ""]
-    return hashlib.sha256("\n".join([*made_from, *texts]).encode()).hexdigest()[:32]
 
 
 def _sound(

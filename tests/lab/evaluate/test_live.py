@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from drawing import picture_bytes
 
 from indexer.build import BuildSpec, build
 from lab.evaluate.live import LiveSpec, search_bundle
@@ -12,6 +13,7 @@ from lab.evaluate.scoring import evaluate
 from tusou.asks import Ask, TextPart
 from tusou.errors import BadDataset, InvalidRequest
 from tusou.evaluation.answers import Answers, Asked, read_answers
+from tusou.images import open_image, to_pixels
 from tusou.negation import REFUSED_WEIGHT
 from tusou.progress import Nobody
 from tusou.search import SearchPipeline
@@ -139,3 +141,51 @@ def test_two_bundles_are_compared_live(
     assert (found.better, found.ties, found.top_k) == (None, 40, 5)
     assert found.a is not None
     assert found.a["bundle"] == SearchPipeline.open(bundle).bundle.version
+
+
+CAPTIONS = {f"{n}.png": [f"第{n}件裙子", f"{n}号连衣裙"] for n in range(12)}
+
+
+@pytest.fixture(scope="module")
+def flickr(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write 12 pictures with two captions each, as the Flickr8k exercise has them."""
+    folder = tmp_path_factory.mktemp("flickr")
+    (folder / "images").mkdir()
+    for n, name in enumerate(CAPTIONS):
+        (folder / "images" / name).write_bytes(picture_bytes(n))
+    rows = [{"image": name, "captions": texts} for name, texts in CAPTIONS.items()]
+    (folder / "captions.json").write_text(json.dumps(rows))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def texts_bundle(flickr: Path, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    texts = tmp_path_factory.mktemp("texts") / "texts.jsonl"
+    asked = read_answers(f"{flickr}").rows
+    rows = [{"text_id": row.query_id, "text": row.text} for row in asked]
+    texts.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    build(BuildSpec(str(texts), str(tiny_model), workers=1), texts.parent / "b", Nobody())
+    return texts.parent / "b"
+
+
+def test_the_pictures_of_a_dataset_ask_a_bundle_of_texts(flickr: Path, texts_bundle: Path) -> None:
+    scored = evaluate(texts_bundle, str(flickr), spec=LiveSpec(24))
+    found = scored.evaluation
+    assert (found.direction, found.queries, found.top_k) == ("image_to_text", 12, 24)
+    assert {len(row.grades or {}) for row in scored.answers.rows} == {2}
+    pipeline = SearchPipeline.open(texts_bundle)
+    pipeline.load_image_tower()
+    data = (flickr / "images" / "7.png").read_bytes()
+    (seen,) = pipeline.see(to_pixels(open_image(data), pipeline.image_size)[None])
+    best = np.argsort(-(np.asarray(pipeline.bundle.vectors) @ seen.vector), kind="stable")
+    ids = [pipeline.bundle.ids[key] for key in best.tolist()]
+    assert scored.run.rankings["7.png"] == tuple(ids)
+
+
+def test_a_bundle_answers_one_direction(
+    bundle: Path, texts_bundle: Path, queries: Path, flickr: Path
+) -> None:
+    with pytest.raises(BadDataset, match="asks for pictures, and the bundle holds texts"):
+        search_bundle(texts_bundle, asking("裙"), LiveSpec())
+    with pytest.raises(BadDataset, match="asks for texts, and the bundle holds pictures"):
+        search_bundle(bundle, read_answers(str(flickr), "image_to_text"), LiveSpec())
