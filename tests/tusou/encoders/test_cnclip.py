@@ -18,6 +18,7 @@ from PIL import Image
 from tusou.encoders import TextEncoder, Weights, find_weights, load_image_encoder, load_text_encoder
 from tusou.encoders.cnclip import to_input
 from tusou.encoders.int8 import has_int8
+from tusou.encoders.lanes import Lanes
 from tusou.errors import BadModel, InvalidRequest
 from tusou.images import to_pixels
 from tusou.types import Vectors
@@ -124,6 +125,17 @@ def test_integers_stay_near(sample: "Sample") -> None:
     picture = noise((300, 200), 1)
     found = images.encode(to_pixels(picture, images.image_size)[None])
     assert cosines(found, stock_images(sample, [picture])).min() >= 0.997
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_in_single_precision_the_clock_has_no_say(
+    tiny: "Sample", precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How many cores share a short text is measured, and shows in the last digits of float32."""
+    settled: list[object] = []
+    monkeypatch.setattr(Lanes, "settle", lambda _, work: settled.append(work()))
+    load_text_encoder(weights_of(tiny), "cpu", precision=precision)
+    assert len(settled) == (precision != "fp32")
 
 
 def test_the_products_of_a_gpu_agree_on_a_cpu_too(tiny: "Sample") -> None:
