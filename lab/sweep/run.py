@@ -17,6 +17,8 @@ from tusou.text import normalize_query
 
 DEPTHS = (1, 2, 5, 10, 20, 50, 100)
 PRECISIONS = ("fp32", "bf16")
+_POINTS_A_LIST = 39  # with fewer FAISS doubts its clustering
+_FEWEST_LISTS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,8 @@ def sweep(
 
 def default_factories(count: int) -> tuple[str, ...]:
     """Name index types worth comparing over so many items, in the order of what they read."""
-    lists = max(4, 2 ** (round(sqrt(count)).bit_length() - 1))
+    most = int(min(sqrt(count), count / _POINTS_A_LIST))
+    lists = 2 ** (most.bit_length() - 1) if most >= _FEWEST_LISTS else 0
     probes = [f"IVF{lists},Flat nprobe={number}" for number in (1, 4, 16) if number < lists]
     return ("Flat", "SQ8", "HNSW32", *probes)
 

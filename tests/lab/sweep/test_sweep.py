@@ -116,7 +116,8 @@ def test_queries_that_cannot_be_asked_are_named(tiny_bundle: Path, tmp_path: Pat
 
 def test_default_indexes_fit_the_pool() -> None:
     assert default_factories(30_000)[3:] == tuple(f"IVF128,Flat nprobe={n}" for n in (1, 4, 16))
-    assert default_factories(20)[3:] == ("IVF4,Flat nprobe=1",)
+    assert default_factories(160)[3:] == ("IVF4,Flat nprobe=1",)
+    assert default_factories(155) == ("Flat", "SQ8", "HNSW32")
 
 
 def test_the_command_leaves_a_folder_that_a_report_can_read(
