@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
@@ -17,6 +17,7 @@ from service.routes import embeddings, health, items, page, search
 from service.routes.state import State
 from service.schemas import BatchRequest, EmbeddingRequest, Problem, SearchRequest
 from service.timeline import Tracer
+from service.trial import Trial
 from tusou import __version__
 
 EngineFactory = Callable[[], AbstractAsyncContextManager[Engine]]
@@ -29,13 +30,17 @@ def create_app(
     keys: ApiKeys | None = None,
     docs: bool = True,
     tracer: Tracer | None = None,
+    trial: Trial | None = None,
 ) -> FastAPI:
     """Build an app around an engine; tests pass a small one, `server` the real one."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[State]:
-        async with make_engine() as engine:
-            yield {"engine": engine}
+        async with AsyncExitStack() as stack:
+            engine = await stack.enter_async_context(make_engine())
+            if trial:
+                await stack.enter_async_context(trial)
+            yield {"engine": engine, "trial": trial}
         if tracer:
             await asyncio.to_thread(tracer.close)
 

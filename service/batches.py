@@ -46,19 +46,23 @@ Job: TypeAlias = Ask | str  # a text is a job to encode it
 Result: TypeAlias = Found | TextVector | Failed
 
 
-def answer_batch(pipeline: Pipeline, jobs: Sequence[Job], metrics: Metrics) -> list[Result]:
+def answer_batch(
+    pipeline: Pipeline, jobs: Sequence[Job], metrics: Metrics, arm: str
+) -> list[Result]:
     """Do each job; results come in the order of the jobs."""
     asks = [job for job in jobs if isinstance(job, Ask)]
     texts = [job for job in jobs if isinstance(job, str)]
-    found = iter(_answer(pipeline, asks, metrics) if asks else [])
+    found = iter(_answer(pipeline, asks, metrics, arm) if asks else [])
     vectors = iter(_encode(pipeline, texts) if texts else [])
     return [next(found) if isinstance(job, Ask) else next(vectors) for job in jobs]
 
 
-def _answer(pipeline: Pipeline, asks: list[Ask], metrics: Metrics) -> list[Found | Failed]:
+def _answer(
+    pipeline: Pipeline, asks: list[Ask], metrics: Metrics, arm: str
+) -> list[Found | Failed]:
     began = perf_counter()
     answers = pipeline.answer(asks)
-    metrics.observe_batch(len(asks), answers)
+    metrics.observe_batch(arm, len(asks), answers)
     times, version = answers.times, pipeline.bundle.version
     stages = (("tokenise", times.tokenise), ("encode", times.encode), ("search", times.search))
     run = BatchRun(len(asks), began, stages)

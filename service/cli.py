@@ -55,5 +55,5 @@ def serve(
     with plain_errors():
         keys = ApiKeys.read(settings.api_keys) if settings.api_keys else None
         engine, tracer = wiring.make_engine(settings), wiring.make_tracer(settings)
-        code = server.serve(settings, engine, keys, tracer)
+        code = server.serve(settings, engine, keys, tracer, wiring.make_trial(settings, engine))
     server.leave(code)

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Self, TypeVar
+from typing import Literal, Self, TypeAlias, TypeVar
 
 from service.batches import Failed, Found, Job, Result, TextVector, answer_batch
-from service.batching import BatchLimits, MicroBatcher
+from service.batching import BatchLimits, MicroBatcher, step_back
 from service.faults import Halving, is_out_of_memory, is_sticky
 from service.metrics import Metrics
 from service.served import Pipeline, ServedBundle, Source
@@ -20,6 +20,8 @@ from tusou.errors import InsufficientMemory, NotReady
 from tusou.types import ItemId
 
 T = TypeVar("T")
+Arm: TypeAlias = Literal["a", "b"]
+Watcher: TypeAlias = Callable[[Sequence[Ask], Sequence[Found]], None]
 
 _log = logging.getLogger(__name__)
 
@@ -37,29 +39,51 @@ class Reloaded:
         return self.version != self.previous
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A version that is open and warm; none when the one that serves is current."""
+
+    previous: str
+    pipeline: Pipeline | None
+
+
 class Engine:
     """Answers queries from the bundle that is current, and changes bundles without a gap.
 
     Enter it to start loading; `search` raises NotReady until that is done. A batch runs wholly on
     one pipeline, and a request's queries are all answered from one version.
+
+    With a `partner` it is the second of two, arm b; `background` has it work at low priority.
     """
 
     def __init__(
-        self, source: Source, limits: BatchLimits, pictures: PicturePolicy = "auto"
+        self,
+        source: Source,
+        limits: BatchLimits,
+        pictures: PicturePolicy = "auto",
+        partner: "Engine | None" = None,
+        *,
+        background: bool = False,
     ) -> None:
         self.draining = False
         self.load_error: Exception | None = None
-        self.metrics = Metrics()
+        self.arm: Arm = "b" if partner else "a"
+        self.metrics: Metrics = partner.metrics if partner else Metrics()
+        self.watcher: Watcher | None = None
         self._source = source
         self._pipeline: Pipeline | None = None
         self._batcher = MicroBatcher[Job, Result](
-            Halving(self._run, self._release), limits, is_sticky
+            Halving(self._run, self._release), limits, is_sticky, background=background
         )
-        self._loader = ThreadPoolExecutor(1, thread_name_prefix="loader")
+        self._loader = ThreadPoolExecutor(
+            1, thread_name_prefix="loader", initializer=step_back if background else None
+        )
         self._sight = Sight(pictures, self._current, self._in_loader, limits, self.metrics)
         self._reloading = asyncio.Lock()
         self._first_load: asyncio.Task[None] | None = None
-        self.metrics.watch(queue_depth=lambda: self._batcher.depth, ready=lambda: self.ready)
+        self.metrics.watch_queue(self.arm, lambda: self._batcher.depth)
+        if not partner:
+            self.metrics.watch_ready(lambda: self.ready)
 
     async def __aenter__(self) -> Self:
         await self._batcher.__aenter__()
@@ -78,6 +102,11 @@ class Engine:
     def ready(self) -> bool:
         """Whether traffic should come here."""
         return self._pipeline is not None and self._batcher.alive and not self.draining
+
+    @property
+    def idle(self) -> bool:
+        """Whether no query waits or is being answered."""
+        return self._batcher.idle
 
     @property
     def accepts(self) -> tuple[str, ...]:
@@ -120,7 +149,10 @@ class Engine:
         for one in results:
             if isinstance(one, Failed):
                 raise one.error
-        return [one for one in results if isinstance(one, Found)]
+        found = [one for one in results if isinstance(one, Found)]
+        if self.watcher:
+            self.watcher(asks, found)
+        return found
 
     async def embed(self, texts: Sequence[str], deadline: float) -> list[TextVector]:
         """Encode normalised texts in order, all by one version's model."""
@@ -147,18 +179,27 @@ class Engine:
     async def reload(self) -> Reloaded:
         """Swap to the current version; on any error the old one keeps serving."""
         async with self._reloading:
-            previous = self.bundle.version
-            try:
-                if await self._in_loader(self._source.current_version) == previous:
-                    self.metrics.reloads.labels("unchanged").inc()
-                    return Reloaded(previous, previous)
-                self._swap(await self._in_loader(self._open))
-            except Exception as error:
-                self.metrics.reloads.labels("failed").inc()
-                _log.warning("reload failed: %s", error)
-                raise
-            self.metrics.reloads.labels("swapped").inc()
-            return Reloaded(self.bundle.version, previous)
+            return self.commit(await self.prepare())
+
+    async def prepare(self) -> Prepared:
+        """Open the current version, if it is another, beside the one that serves."""
+        previous = self.bundle.version
+        try:
+            if await self._in_loader(self._source.current_version) == previous:
+                return Prepared(previous, None)
+            return Prepared(previous, await self._in_loader(self._open))
+        except Exception as error:
+            self.metrics.reloads.labels("failed").inc()
+            _log.warning("reload failed: %s", error, extra={"fields": {"arm": self.arm}})
+            raise
+
+    def commit(self, prepared: Prepared) -> Reloaded:
+        """Swap to what was prepared."""
+        if prepared.pipeline:
+            self._swap(prepared.pipeline)
+        done = Reloaded(self.bundle.version, prepared.previous)
+        self.metrics.reloads.labels("swapped" if done.changed else "unchanged").inc()
+        return done
 
     async def picture(self, item_id: str) -> tuple[bytes, str]:
         """Return a picture's bytes and content type; UnknownItem."""
@@ -199,8 +240,8 @@ class Engine:
     def _swap(self, fresh: Pipeline) -> None:
         self._pipeline = fresh
         bundle = fresh.bundle
-        self.metrics.serve_index(bundle.version, bundle.item_count)
-        _log.info("serving", extra={"fields": {"index_version": bundle.version}})
+        self.metrics.serve_index(self.arm, bundle.version, bundle.item_count)
+        _log.info("serving", extra={"fields": {"index_version": bundle.version, "arm": self.arm}})
 
     def _current(self) -> Pipeline:
         if self._pipeline is None:
@@ -209,4 +250,4 @@ class Engine:
 
     def _run(self, jobs: list[Job]) -> list[Result]:
         """Do one batch, in the batcher's thread; a swap meanwhile is for the next."""
-        return answer_batch(self._current(), jobs, self.metrics)
+        return answer_batch(self._current(), jobs, self.metrics, self.arm)

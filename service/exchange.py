@@ -14,11 +14,13 @@ from starlette.types import Message, Receive, Scope, Send
 from service.engine import Engine
 from service.errors import Internal, Refusal, known, problem
 from service.timeline import Tracer
+from service.trial import Trial
 from tusou.errors import TusouError
 
 _log = logging.getLogger(__name__)
 
 OPENAI_PREFIX = "/v1/"
+UNMATCHED = "unmatched"
 CLIENT_LEFT = 499  # as nginx logs it; nobody is there to read an answer
 _QUIET_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -45,14 +47,18 @@ class Exchange:
     def __init__(self, scope: Scope, send: Send, tracer: Tracer | None = None) -> None:
         self.started = perf_counter()
         self.status = 0
-        self.path = "unmatched"  # what log and metrics call a request that reaches no route
+        self.path = UNMATCHED  # what log and metrics call a request that reaches no route
         self.complete = False
-        self.engine: Engine = scope["state"]["engine"]
-        self._scope, self._send = scope, send
         headers = Headers(scope=scope)
+        state, self._scope, self._send = scope["state"], scope, send
+        trial: Trial | None = state["trial"]
+        if trial:
+            state["engine"] = trial.engine_for(headers)
+        self.engine: Engine = state["engine"]
+        self._arm = self.engine.arm if trial else None
         given = headers.get("x-request-id", "")
         self.id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
-        scope["state"]["request_id"] = self.id
+        state["request_id"] = self.id
         quiet = scope["path"] in _QUIET_PATHS
         self._trace = tracer.begin(headers, self.started) if tracer and not quiet else None
 
@@ -61,7 +67,8 @@ class Exchange:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             named = (b"x-request-id", self.id.encode())
-            message["headers"] = [*message.get("headers", []), named, *_SAFETY_HEADERS]
+            arm = [(b"x-arm", self._arm.encode())] if self._arm else []
+            message["headers"] = [*message.get("headers", []), named, *arm, *_SAFETY_HEADERS]
         elif not message.get("more_body", False):
             self.complete = True
         await self._send(message)
@@ -114,6 +121,10 @@ class Exchange:
             "status": self.status,
             "took_ms": round(seconds * 1000, 3),
         }
+        if self._arm:
+            fields["arm"] = self._arm
+            if self.path != UNMATCHED:
+                self.engine.metrics.observe_arm(self._arm, self.status, seconds)
         if self._trace:
             self._trace.end(
                 method=self._scope["method"],

@@ -159,12 +159,21 @@ class Ready(BaseModel):
     images: ImageState = Field(description="Whether pictures can be asked with.")
 
 
+class ReloadedArm(BaseModel):
+    """What a reload did with the second of two bundles."""
+
+    status: str = Field(description="swapped, unchanged, or failed, where nobody depends on it")
+    index_version: str | None = None
+    previous_version: str | None = None
+
+
 class ReloadResponse(BaseModel):
     """What a reload did."""
 
     status: str = Field(description="swapped or unchanged")
     index_version: str
     previous_version: str
+    b: ReloadedArm | None = Field(None, description="There when a second bundle is served.")
 
 
 class Item(BaseModel):

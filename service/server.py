@@ -17,6 +17,7 @@ from service.keys import ApiKeys
 from service.protocol import protocol_with
 from service.settings import Settings
 from service.timeline import Tracer
+from service.trial import Trial
 from tusou.errors import IncompatibleBundle, TusouError, Unavailable
 
 _log = logging.getLogger(__name__)
@@ -33,10 +34,17 @@ _OTHER_FILES = 512
 class Server(uvicorn.Server):
     """uvicorn, with a drain before the port closes and an eye on the engine."""
 
-    def __init__(self, config: uvicorn.Config, engine: Engine, drain_seconds: float) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        engine: Engine,
+        drain_seconds: float,
+        trial: Trial | None = None,
+    ) -> None:
         super().__init__(config)
         self.exit_code = 0
         self._engine, self._drain_seconds = engine, drain_seconds
+        self._vital = trial.vital if trial else (engine,)
         self._drained_at = math.inf
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
@@ -48,12 +56,13 @@ class Server(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         """Stop at the end of the drain, or when only a new process can help."""
-        engine = self._engine
-        if engine.worker_error:
-            self._fail(EXIT_BROKEN, engine.worker_error)
-        elif engine.load_error:
-            mismatch = isinstance(engine.load_error, IncompatibleBundle)
-            self._fail(EXIT_MISMATCH if mismatch else EXIT_FAILED, engine.load_error)
+        broken = next((one.worker_error for one in self._vital if one.worker_error), None)
+        unloaded = next((one.load_error for one in self._vital if one.load_error), None)
+        if broken:
+            self._fail(EXIT_BROKEN, broken)
+        elif unloaded:
+            mismatch = isinstance(unloaded, IncompatibleBundle)
+            self._fail(EXIT_MISMATCH if mismatch else EXIT_FAILED, unloaded)
         elif monotonic() >= self._drained_at:
             self.should_exit = True
         return await super().on_tick(counter)
@@ -68,13 +77,22 @@ class Server(uvicorn.Server):
 
 
 def serve(
-    settings: Settings, engine: Engine, keys: ApiKeys | None, tracer: Tracer | None = None
+    settings: Settings,
+    engine: Engine,
+    keys: ApiKeys | None,
+    tracer: Tracer | None = None,
+    trial: Trial | None = None,
 ) -> int:
     """Serve until a signal or a failure; return the exit code."""
     listener = _listen(settings.host, settings.port)
     _allow_files(settings.max_connections + _OTHER_FILES)
     app = create_app(
-        lambda: engine, settings.requests(), keys=keys, docs=settings.docs, tracer=tracer
+        lambda: engine,
+        settings.requests(),
+        keys=keys,
+        docs=settings.docs,
+        tracer=tracer,
+        trial=trial,
     )
     config = uvicorn.Config(
         app,
@@ -88,7 +106,7 @@ def serve(
         timeout_keep_alive=settings.keep_alive_s,
         timeout_graceful_shutdown=settings.shutdown_s,
     )
-    server = Server(config, engine, settings.drain_s)
+    server = Server(config, engine, settings.drain_s, trial)
     host, port = listener.getsockname()[:2]
     _log.info("listening", extra={"fields": {"host": host, "port": port}})
     server.run(sockets=[listener])

@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from service.batching import BatchLimits
 from service.limits import ConnectionLimits, RequestLimits
 from service.sight import PicturePolicy
+from service.trial import TrialMode, TrialPlan
 
 Seconds = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
@@ -40,6 +41,20 @@ class Settings(BaseSettings):
         default="auto",
         description="Queries with pictures: off, lazy (the first loads the image tower), on; "
         "auto is on where items are texts, else lazy.",
+    )
+
+    ab_bundle: Path | None = Field(default=None, description="A second bundle, to compare.")
+    ab_model: str | None = Field(
+        default=None, description="Where that bundle's weights are, if not where it says."
+    )
+    ab_mode: TrialMode = Field(
+        default="split", description="split: users are divided; shadow: b is asked unseen."
+    )
+    ab_share: float = Field(
+        default=0.5, ge=0, le=1, description="Share of users, or in the shadow of searches, for b."
+    )
+    ab_name: str | None = Field(
+        default=None, max_length=64, description="The trial's name; another one draws users anew."
     )
 
     max_batch: Count = Field(default=64, description="Queries in one pass of the model.")
@@ -124,6 +139,10 @@ class Settings(BaseSettings):
             rate_per_second=self.rate_per_s,
             rate_burst=self.rate_burst,
         )
+
+    def trial(self) -> TrialPlan:
+        """Return how the second bundle is compared, if there is one."""
+        return TrialPlan(self.ab_mode, self.ab_share, self.ab_name or "")
 
     def connections(self) -> ConnectionLimits:
         """Return the part that the HTTP protocol takes."""

@@ -7,6 +7,7 @@ from service.engine import Engine
 from service.served import Pipeline
 from service.settings import Settings
 from service.timeline import Tracer
+from service.trial import Trial
 from tusou.bundle import current_version
 from tusou.errors import InputError
 from tusou.registry import extras_named
@@ -53,11 +54,24 @@ def make_engine(settings: Settings) -> Engine:
     """Build the engine of these settings; nothing is read before it is entered."""
     if settings.bundle is None:
         raise InputError("No bundle to serve: give its folder, or set TUSOU_BUNDLE.")
-    source = BundleSource(
-        settings.bundle,
-        settings.device,
-        settings.model,
-        settings.precision,
-        settings.cache_queries,
-    )
+    source = _source(settings, settings.bundle, settings.model)
     return Engine(source, settings.batching(), settings.picture_queries)
+
+
+def make_trial(settings: Settings, first: Engine) -> Trial | None:
+    """Build the second engine of these settings, and what brings the two together."""
+    if settings.ab_bundle is None:
+        return None
+    plan = settings.trial()
+    second = Engine(
+        _source(settings, settings.ab_bundle, settings.ab_model),
+        settings.batching(),
+        settings.picture_queries,
+        first,
+        background=plan.mode == "shadow",
+    )
+    return Trial(first, second, plan)
+
+
+def _source(settings: Settings, root: Path, model: str | None) -> BundleSource:
+    return BundleSource(root, settings.device, model, settings.precision, settings.cache_queries)

@@ -4,8 +4,9 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from service.engine import Reloaded
 from service.errors import documented
-from service.routes.state import EngineDep
+from service.routes.state import EngineDep, TrialDep
 from service.schemas import Alive, Info, Ready, ReloadResponse
 from tusou import __version__
 from tusou.errors import CorruptBundle, IncompatibleBundle, NotReady
@@ -27,9 +28,9 @@ async def healthz() -> Alive:
 
 
 @router.get("/readyz", responses=documented(NotReady))
-async def readyz(engine: EngineDep) -> Ready:
+async def readyz(engine: EngineDep, trial: TrialDep) -> Ready:
     """Say whether traffic should come here: loaded, warm, worker alive, not stopping."""
-    if not engine.ready:
+    if not (trial.ready if trial else engine.ready):
         raise NotReady("The service is loading, stopping or failing.")
     return Ready(index_version=engine.bundle.version, images=engine.images)
 
@@ -61,12 +62,24 @@ async def info(engine: EngineDep) -> Info:
     )
 
 
-@router.post("/admin/reload", responses=documented(CorruptBundle, IncompatibleBundle, NotReady))
-async def reload(engine: EngineDep) -> ReloadResponse:
+@router.post(
+    "/admin/reload",
+    response_model_exclude_none=True,
+    responses=documented(CorruptBundle, IncompatibleBundle, NotReady),
+)
+async def reload(engine: EngineDep, trial: TrialDep) -> ReloadResponse:
     """Serve the bundle's current version from now on; nothing is dropped on the way."""
-    done = await engine.reload()
-    return ReloadResponse(
-        status="swapped" if done.changed else "unchanged",
-        index_version=done.version,
-        previous_version=done.previous,
-    )
+    if trial is None:
+        return ReloadResponse.model_validate(_told(await engine.reload()))
+    first, second = await trial.reload()
+    return ReloadResponse.model_validate({**_told(first), "b": _told(second)})
+
+
+def _told(done: Reloaded | None) -> dict[str, str]:
+    if done is None:
+        return {"status": "failed"}
+    return {
+        "status": "swapped" if done.changed else "unchanged",
+        "index_version": done.version,
+        "previous_version": done.previous,
+    }

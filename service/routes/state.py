@@ -10,6 +10,7 @@ from service.engine import Engine
 from service.errors import BodyTooLarge, RequestTimeout, UnsupportedMediaType
 from service.schemas import Body, parse
 from service.timeline import mark
+from service.trial import Trial
 from tusou.errors import (
     DeadlineExceeded,
     EmptyQuery,
@@ -41,7 +42,8 @@ QUERY_REFUSALS: tuple[type[TusouError], ...] = (
 class State(TypedDict):
     """What the lifespan yields."""
 
-    engine: Engine
+    engine: Engine  # the one that answers this request, once the front door has chosen
+    trial: Trial | None
 
 
 # These are coroutines for speed: FastAPI calls plain functions in a thread of its pool.
@@ -49,6 +51,12 @@ async def get_engine(request: Request) -> Engine:
     """Hand out the engine the lifespan built."""
     engine: Engine = request.state.engine
     return engine
+
+
+async def get_trial(request: Request) -> Trial | None:
+    """Hand out what runs a second bundle, if one is served."""
+    trial: Trial | None = request.state.trial
+    return trial
 
 
 async def get_deadline(request: Request) -> float:
@@ -84,4 +92,5 @@ TAKES_A_PICTURE: dict[str, object] = {
 }
 
 EngineDep = Annotated[Engine, Depends(get_engine)]
+TrialDep = Annotated[Trial | None, Depends(get_trial)]
 DeadlineDep = Annotated[float, Depends(get_deadline)]

@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import pytest
@@ -34,11 +35,14 @@ def measured(client: TestClient) -> dict[str, set[str]]:
 @pytest.fixture(scope="module")
 def samples() -> dict[str, set[str]]:
     source = TinySource(TinyPipeline(TinyBundle("v1")))
-    with connected(source, timeout_ms=20_000) as client:
+    other = TinySource(TinyPipeline(TinyBundle("w1")))
+    with connected(source, other=other, timeout_ms=20_000, ab_mode="shadow", ab_share=1) as client:
         client.post("/search", json={"query": "裙"})
         picture = {"Content-Type": "image/jpeg"}
         client.post("/search/image", content=picture_bytes(1), headers=picture)
         client.post("/admin/reload")
+        while 'tusou_shadow_queries_total{result="compared"}' not in client.get("/metrics").text:
+            sleep(0.01)
         client.get("/metrics")
         return measured(client)
 

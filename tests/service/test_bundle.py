@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from time import sleep
 
 import pytest
 from drawing import picture_bytes, picture_line
@@ -11,7 +12,7 @@ from fastapi.testclient import TestClient
 from indexer.build import BuildSpec, build
 from service.app import create_app
 from service.settings import Settings
-from service.wiring import make_engine
+from service.wiring import make_engine, make_trial
 from tests.service.test_server import run_tusou
 from tusou.progress import Nobody
 from tusou.search import SearchPipeline
@@ -48,6 +49,37 @@ def real(bundle: Path) -> Iterator[TestClient]:
         yield client
 
 
+@pytest.mark.parametrize("mode", ["split", "shadow"])
+def test_two_bundles_behind_one_service(
+    two_versions: tuple[Path, ...], bundle: Path, tmp_path: Path, mode: str
+) -> None:
+    second = tmp_path / "second"
+    shutil.copytree(bundle, second)
+    (second / "CURRENT").write_text(two_versions[2].name)
+    settings = Settings(bundle=bundle, ab_bundle=second, ab_mode=mode, ab_share=1, device="cpu")
+    engine = make_engine(settings)
+    trial = make_trial(settings, engine)
+    assert trial
+    with TestClient(create_app(lambda: engine, settings.requests(), trial=trial)) as client:
+        assert client.portal
+        client.portal.call(engine.loaded)
+        client.portal.call(trial.loaded)
+        headers = {"X-User-Key": "somebody", "X-Request-Timeout-Ms": "20000"}
+        answer = client.post("/search", json={"query": "红色碎花裙"}, headers=headers)
+        answered, arm = (1, "a") if mode == "shadow" else (2, "b")
+        assert answer.headers["x-arm"] == arm
+        assert answer.json()["index_version"] == two_versions[answered].name
+        picture = {**headers, "Content-Type": "image/jpeg"}
+        seen = client.post("/search/image", content=picture_bytes(507), headers=picture)
+        assert (seen.json()["item_ids"][0] == 507) is (mode == "split")
+        compared = 'tusou_shadow_queries_total{result="compared"} 2.0'
+        while mode == "shadow" and compared not in client.get("/metrics").text:
+            sleep(0.01)
+        done = client.post("/admin/reload").json()
+        assert (done["status"], done["b"]["status"]) == ("unchanged", "unchanged")
+        assert done["b"]["index_version"] == two_versions[2].name
+
+
 def test_answers_what_the_pipeline_finds(real: TestClient, bundle: Path) -> None:
     hits = SearchPipeline.open(bundle, device="cpu").search(["红色碎花裙"], [5]).hits[0]
     answer = real.post("/search", json={"query": "红色碎花裙", "top_k": 5}).json()
@@ -60,7 +92,7 @@ def test_a_repeated_query_is_answered_alike_and_counted(real: TestClient) -> Non
     first, again = (real.post("/search", json={"query": "红色 碎花裙"}).json() for _ in "ab")
     assert (first.pop("took_ms"), again.pop("took_ms")) > (0, 0)
     assert first == again
-    assert "tusou_cached_queries_total 1.0" in real.get("/metrics").text
+    assert 'tusou_cached_queries_total{arm="a"} 1.0' in real.get("/metrics").text
 
 
 def test_gives_back_the_very_bytes_of_a_picture(real: TestClient) -> None:

@@ -214,7 +214,7 @@ async def test_work_of_clients_who_left_is_not_done(source: TinySource) -> None:
             _, writer = await asyncio.open_connection("127.0.0.1", server.port)
             writer.write(WHOLE.replace(b'"a"', b'"b"'))
             writers.append(writer)
-        await _until(server, b"tusou_queue_depth 50.0")
+        await _until(server, b'tusou_queue_depth{arm="a"} 50.0')
         for writer in writers:
             writer.close()
         await _until(server, b"tusou_cancelled_total 50.0")

@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import threading
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
@@ -21,6 +21,7 @@ from service.served import Pipeline, Source
 from service.server import Server
 from service.settings import Settings
 from service.timeline import Tracer
+from service.trial import Trial
 from tusou.answers import Answers, Embedded, Hits, StageTimes
 from tusou.asks import Ask, VectorPart
 from tusou.errors import TusouError, UnknownItem
@@ -149,16 +150,30 @@ class TinySource:
 
 @contextmanager
 def connected(
-    source: TinySource, keys: ApiKeys | None = None, **settings: object
+    source: TinySource,
+    keys: ApiKeys | None = None,
+    other: Source | None = None,
+    **settings: object,
 ) -> Iterator[TestClient]:
     """Talk to the application in this process, once it is ready."""
     config = Settings(**settings)  # type: ignore[arg-type]
     engine = Engine(source, config.batching(), config.picture_queries)
-    app = create_app(lambda: engine, config.requests(), keys=keys, docs=config.docs)
+    trial = second_arm(other, engine, config) if other else None
+    app = create_app(lambda: engine, config.requests(), keys=keys, docs=config.docs, trial=trial)
     with TestClient(app) as client:
         assert client.portal
         client.portal.call(engine.loaded)
+        if trial:
+            client.portal.call(trial.loaded)
         yield client
+
+
+def second_arm(source: Source, first: Engine, config: Settings) -> Trial:
+    """Put a second engine beside the first, as `wiring` does."""
+    plan = config.trial()
+    background = plan.mode == "shadow"
+    second = Engine(source, config.batching(), config.picture_queries, first, background=background)
+    return Trial(first, second, plan)
 
 
 @dataclass
@@ -176,12 +191,19 @@ class Running:
 
 @asynccontextmanager
 async def running(
-    source: Source, tracer: Tracer | None = None, **settings: object
+    source: Source,
+    tracer: Tracer | None = None,
+    other: Source | None = None,
+    while_loading: Callable[["Running"], Awaitable[None]] | None = None,
+    **settings: object,
 ) -> AsyncIterator[Running]:
     """Serve on a free port, with the protocol and the server class of production."""
     config = Settings(drain_s=0, **settings)  # type: ignore[arg-type]
     engine = Engine(source, config.batching(), config.picture_queries)
-    app = create_app(lambda: engine, config.requests(), docs=config.docs, tracer=tracer)
+    trial = second_arm(other, engine, config) if other else None
+    app = create_app(
+        lambda: engine, config.requests(), docs=config.docs, tracer=tracer, trial=trial
+    )
     listener = socket.create_server(("127.0.0.1", 0))
     server = Server(
         uvicorn.Config(
@@ -196,13 +218,19 @@ async def running(
         ),
         engine,
         config.drain_s,
+        trial,
     )
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     while not server.started:  # noqa: ASYNC110 - uvicorn offers a flag, no event
         await asyncio.sleep(0.005)
     await engine.loaded()
+    here = Running(listener.getsockname()[1], engine, server)
+    if while_loading:
+        await while_loading(here)
+    if trial:
+        await trial.loaded()
     try:
-        yield Running(listener.getsockname()[1], engine, server)
+        yield here
     finally:
         server.should_exit = True
         await serving
