@@ -3,8 +3,12 @@
 Every call has other queries than the last. The ways alternate: by eight calls, as in a stream of
 searches; and call by call, when each finds the processor's caches full of another's data, as a
 search after encoding finds them full of the model's weights.
+
+`make bench` runs this. Alone, for a pool of another size:
+python -m benchmarks.search --items 250000
 """
 
+import argparse
 from collections.abc import Callable
 from itertools import cycle
 from time import perf_counter
@@ -13,6 +17,7 @@ import faiss
 import numpy as np
 import torch
 
+from benchmarks.record import record
 from benchmarks.stock import structured
 from benchmarks.timing import compare
 from indexer.tune import build_index
@@ -22,6 +27,15 @@ from tusou.types import Ids, Vectors
 DIM, K = 512, 10
 BATCHES = (1, 256)
 _LARGE = 2**28  # bytes that fill any cache: every search finds it cold
+
+
+def main() -> None:
+    """Run and record."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--items", type=int, required=True)
+    parser.add_argument("--rounds", type=int, default=7)
+    args = parser.parse_args()
+    record("search", measure_search(args.items, args.rounds), f"search_{args.items}")
 
 
 def measure_search(count: int, rounds: int) -> dict[str, object]:
@@ -71,3 +85,7 @@ def _product(rows: torch.Tensor, queries: Vectors) -> Ids:
 def _recall(found: Ids, truth: Ids) -> float:
     shared = [np.intersect1d(a, b).size for a, b in zip(found, truth, strict=True)]
     return float(np.mean(shared)) / K
+
+
+if __name__ == "__main__":
+    main()
