@@ -31,11 +31,12 @@ class _Face:
         api_key: str | None,
         policy: RetryPolicy | None,
         on_retry: OnRetry | None,
+        user_key: str | None,
     ) -> None:
         self.url = protocol.check_url(url)
         # Loading the certificates costs more than a query, and plain HTTP never reads them.
         self._tls = self.url.lower().startswith("https:")
-        self._headers = protocol.headers(api_key)
+        self._headers = protocol.headers(api_key, user_key)
         self._policy = policy or RetryPolicy()
         self._budget = RetryBudget(self._policy.budget)
         self._on_retry = on_retry
@@ -78,7 +79,8 @@ class _Face:
 class Client(_Face):
     """A blocking client; safe to share between threads, close it or use it in a `with`.
 
-    `api_key` is sent as `Authorization: Bearer KEY`. Calls raise ClientError: its `code` is the
+    `api_key` is sent as `Authorization: Bearer KEY`, `user_key` as `X-User-Key`: a service of two
+    bundles answers one user from one of them. Calls raise ClientError: its `code` is the
     service's own, or `unreachable`, `timeout` or `bad_reply`. Proxy settings of the environment
     are not used; give a `transport` for those.
     """
@@ -88,11 +90,12 @@ class Client(_Face):
         url: str = DEFAULT_URL,
         *,
         api_key: str | None = None,
+        user_key: str | None = None,
         policy: RetryPolicy | None = None,
         on_retry: OnRetry | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        super().__init__(url, api_key, policy, on_retry)
+        super().__init__(url, api_key, policy, on_retry, user_key)
         self._http = httpx.Client(
             transport=transport, verify=self._tls, trust_env=False, limits=_LIMITS
         )
@@ -162,11 +165,12 @@ class AsyncClient(_Face):
         url: str = DEFAULT_URL,
         *,
         api_key: str | None = None,
+        user_key: str | None = None,
         policy: RetryPolicy | None = None,
         on_retry: OnRetry | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        super().__init__(url, api_key, policy, on_retry)
+        super().__init__(url, api_key, policy, on_retry, user_key)
         self._http = httpx.AsyncClient(
             transport=transport, verify=self._tls, trust_env=False, limits=_LIMITS
         )

@@ -138,9 +138,13 @@ def check_url(url: str) -> str:
     return url.rstrip("/")
 
 
-def headers(api_key: str | None) -> dict[str, str]:
+def headers(api_key: str | None, user_key: str | None = None) -> dict[str, str]:
     """Return the headers every request carries."""
     common = {"Accept": "application/json", "User-Agent": "tusou-client"}
+    if user_key is not None:
+        if not user_key or not all("!" <= char <= "~" for char in user_key):
+            raise Misuse("A user key is printable ASCII without spaces, such as a hash of a name.")
+        common["X-User-Key"] = user_key
     if api_key is None:
         return common
     if not api_key or not all("!" <= char <= "~" for char in api_key):

@@ -332,3 +332,11 @@ def test_every_error_is_a_client_error_with_a_code_of_its_own() -> None:
     assert all(issubclass(kind, ClientError) for kind in kinds)
     codes = [kind.code for kind in kinds if kind is not ServiceError]
     assert len(set(codes)) == len(codes)
+
+
+def test_a_user_key_goes_with_every_request(server, service) -> None:
+    with Client(server.url, user_key="user-7") as client:
+        client.search("裙")
+    assert service.posts[0][1]["X-User-Key"] == "user-7"
+    with pytest.raises(Misuse):
+        Client(server.url, user_key="王 先生")
