@@ -29,8 +29,9 @@ serve: $(ENV)  ## serve the demo: the search page is http://127.0.0.1:8000/
 	test -e demo-run/bundle/CURRENT || $(BIN)/tusou demo --dir demo-run
 	$(BIN)/tusou serve demo-run/bundle
 
+# At most four processes: each holds PyTorch.
 test: $(ENV)  ## run the tests
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal
 
 CHROMIUM := $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
 

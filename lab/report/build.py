@@ -11,7 +11,7 @@ from lab.report.comparing import comparisons
 from lab.report.content import Figure, Part, Report, Section
 from lab.report.examples import Tiles
 from lab.report.pictures import Gallery
-from lab.report.sources import Material, Source
+from lab.report.sources import Material
 from lab.report.words import REPORT
 from lab.sweep.run import Sweep
 from lab.sweep.tables import chart, tables
@@ -64,7 +64,7 @@ def build_report(
         spec.title or words["title"],
         " · ".join(one.name for one in sources),
         words["contents"],
-        sections.cards(_headline(sources)),
+        sections.cards(sources),
         tuple(Section(key, words[key], found) for key, found in plan.items() if found),
         words["made_by"].format(version=__version__, date=datetime.now(UTC).strftime("%Y-%m-%d")),
     )
@@ -101,8 +101,3 @@ def _curves(sweep: Sweep, words: Words) -> Iterator[Part]:
         figure = Figure(f"sweep_{question.name}", name, chart(question, words)) if drawn else None
         yield Part(name, about, figure)
         yield from (Part(table=table) for table in tables(question, words))
-
-
-def _headline(sources: Sequence[Source]) -> Source:
-    """Take the run that the report is about: the last of the first one's direction."""
-    return [one for one in sources if one.direction == sources[0].direction][-1]

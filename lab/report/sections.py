@@ -19,11 +19,13 @@ _BARS = 12  # at most so many parts of one kind
 _BOX = 11  # characters fit into a line of a box
 
 
-def cards(source: Source) -> tuple[Card, ...]:
-    """Give the figures to remember."""
+def cards(sources: Sequence[Source]) -> tuple[Card, ...]:
+    """Give the figures to remember: of the last run of the first one's direction."""
+    source = [one for one in sources if one.direction == sources[0].direction][-1]
     found = source.scored.evaluation
+    whose = f" · {source.name}" if len(sources) > 1 else ""
     return tuple(
-        Card(name, f"{found.percent[name]:.1f}", _bounds(found.interval[name]))
+        Card(name + whose, f"{found.percent[name]:.1f}", _bounds(found.interval[name]))
         for name in _CARDS
         if name in found.percent
     )
