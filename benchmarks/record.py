@@ -19,9 +19,14 @@ def record(name: str, figures: dict[str, object], kept_as: str | None = None) ->
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "machine": machine(),
         "tusou": version("tusou"),
-        "command": "python " + " ".join(["-m", f"benchmarks.{name}", *sys.argv[1:]]),
+        "command": " ".join(["python", "-m", f"benchmarks.{name}", *map(_shown, sys.argv[1:])]),
         "figures": figures,
     }
     text = json.dumps(result, ensure_ascii=False, indent=2)
     (RESULTS / f"{kept_as or name}.json").write_text(text + "\n", encoding="utf-8")
     print(text)
+
+
+def _shown(argument: str) -> str:
+    """Leave out where a folder lay on the machine that measured."""
+    return Path(argument).name if Path(argument).is_absolute() else argument
