@@ -15,7 +15,7 @@ K = 10
 _BETWEEN = 500
 _DRAWN = 200
 _SEED = 20_221
-_BLOCK = 65_536
+_BLOCK = 8_192
 # Sums of some hundred products in float32, in another order, differ by less. Of a pool of thousands
 # one query in a hundred has two items that near to each other at the end of its top 10.
 _ROUNDING = 1e-6
@@ -26,6 +26,7 @@ _THINGS = (
     *("羽绒服", "牛仔裤", "地毯", "水果刀", "猫粮", "键盘", "雨伞", "耳环", "拖鞋", "书架"),
 )
 PROBE_TEXTS = tuple(style + thing for style in _STYLES for thing in _THINGS)
+_TEXTS, _AT_ONCE = len(PROBE_TEXTS), 20  # few, so that measuring takes no more memory than building
 
 
 class Judge:
@@ -54,7 +55,12 @@ class Judge:
 
 def text_probes(encoder: TextEncoder) -> Callable[[], Vectors]:
     """Return what encodes the probe texts, once somebody wants them."""
-    return lambda: encoder.encode(encoder.prepare(PROBE_TEXTS))
+
+    def encode() -> Vectors:
+        parts = [PROBE_TEXTS[start : start + _AT_ONCE] for start in range(0, _TEXTS, _AT_ONCE)]
+        return np.concatenate([encoder.encode(encoder.prepare(part)) for part in parts])
+
+    return encode
 
 
 def picture_probes(load: Callable[[], ImageEncoder]) -> Callable[[], Vectors]:

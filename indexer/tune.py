@@ -66,6 +66,7 @@ def build_index(vectors: Vectors, wanted: Wanted, texts: Callable[[], Vectors]) 
             most = max(tried, key=_recall)
             if best is None or _recall(best[1]) < min(target, _recall(most)):
                 best = index, most
+        del index  # what was not taken must not stay while the next one is built
     if best is None:
         return _flat(vectors, tuple(trials))
     index, taken = best
