@@ -15,7 +15,7 @@ from tusou.encoders.architecture import ImageShape, TextShape, read_image_shape,
 from tusou.encoders.base import Tokens
 from tusou.encoders.checkpoint import TensorReader, read_tensors
 from tusou.encoders.devices import dtype_of, pick_device, pick_precision
-from tusou.encoders.lanes import Lanes
+from tusou.encoders.lanes import Lanes, on_one_core
 from tusou.encoders.tokens import CONTEXT, ClipTokenizer
 from tusou.encoders.towers import ImageTower, TextTower, pack
 from tusou.errors import BadModel
@@ -49,7 +49,8 @@ class ClipTextEncoder:
         reader = TensorReader(tensors, ("bert.", "text_projection"), self._device)
         heavy = _is_heavy_text(shape)
         self.precision = pick_precision(precision, self._device, gains_from_bf16=heavy)
-        self._tower = TextTower(reader, shape, dtype_of(self.precision))
+        with on_one_core():
+            self._tower = TextTower(reader, shape, dtype_of(self.precision))
         self._lanes = Lanes(self._device, heavy=heavy)
         self.dim = shape.embed_dim
         if self.precision != "fp32":
@@ -96,7 +97,8 @@ class ClipImageEncoder:
         tensors = read_tensors(path)
         shape = read_image_shape(tensors)
         self.precision = _pick_for(shape, precision, self._device)
-        self._tower = _image_tower(tensors, shape, self._device, dtype_of(self.precision))
+        with on_one_core():
+            self._tower = _image_tower(tensors, shape, self._device, dtype_of(self.precision))
         self._lanes = Lanes(self._device, heavy=_is_heavy(shape))
         self.dim, self.image_size = shape.embed_dim, shape.image_resolution
 
