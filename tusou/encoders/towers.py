@@ -13,6 +13,7 @@ from tusou.encoders.checkpoint import TensorReader
 from tusou.encoders.int8 import Int8Product
 from tusou.encoders.linear import Activation, Block, Norm, Product, attend, product
 
+_STEPS = 16  # row counts between a power of two and the next
 _TEXT_EPS, _IMAGE_EPS = 1e-12, 1e-5
 
 _QUICK = 1.702  # cn_clip's image towers use x * sigmoid(1.702 x) for gelu
@@ -25,18 +26,33 @@ class PackedTexts:
     ids: Tensor  # (tokens,) int64
     positions: Tensor  # (tokens,) int64, counted within each text
     starts: Tensor  # (texts,) int64, where each text's [CLS] is
-    groups: tuple[tuple[int, int], ...]  # (texts, tokens of each), in order
+    groups: tuple[tuple[int, int], ...]  # (texts, tokens of each), in order; then come the spare
 
 
 def pack(ids: npt.NDArray[np.int64], device: torch.device) -> PackedTexts:
-    """Pack rows of token ids, padded with 0 and sorted by length."""
+    """Pack rows of token ids, padded with 0 and sorted by length; then come spare tokens.
+
+    oneDNN compiles each product anew for every number of rows, which takes milliseconds and half a
+    megabyte that it keeps. So that there are not hundreds of numbers, some tokens belong to no
+    text: at most one to sixteen of the texts'.
+    """
     real = ids != 0
     lengths = real.sum(axis=1)
     sizes, counts = np.unique(lengths, return_counts=True)
-    arrays = (ids[real], real.nonzero()[1], lengths.cumsum() - lengths)
+    spare = -lengths.sum() % _step(int(lengths.sum()))
+    arrays = (
+        np.pad(ids[real], (0, spare)),
+        np.pad(real.nonzero()[1], (0, spare)),
+        lengths.cumsum() - lengths,
+    )
     tokens, positions, starts = (torch.from_numpy(array).to(device) for array in arrays)
     groups = tuple(zip(counts.tolist(), sizes.tolist(), strict=True))
     return PackedTexts(tokens, positions, starts, groups)
+
+
+def _step(tokens: int) -> int:
+    """Give the power of two that so many tokens are rounded up to a multiple of."""
+    return 1 << max(0, (tokens // _STEPS).bit_length() - 1)
 
 
 class TextTower:
@@ -69,7 +85,8 @@ class TextTower:
         words = functional.embedding(texts.ids, self._words).float()
         rows = self._norm(words + functional.embedding(texts.positions, self._places))
         for block in self._blocks:
-            query, key, value = block.qkv(rows).chunk(3, dim=1)
+            # On a processor attention over so few tokens is faster, too, in single precision.
+            query, key, value = block.qkv(rows).float().chunk(3, dim=1)
             if block is self._blocks[-1]:
                 query, rows = query[texts.starts], rows[texts.starts]
             mixed = _attend_in_groups(query, key, value, texts.groups, self._heads)
@@ -84,13 +101,11 @@ def _attend_in_groups(
     """Attend within each text; queries are all its tokens', or its [CLS] token's alone."""
     tokens = [texts * length for texts, length in groups]
     asking = tokens if len(query) == len(key) else [texts for texts, _ in groups]
-    parts = zip(
-        groups,
-        torch.split(query, asking),
-        torch.split(key, tokens),
-        torch.split(value, tokens),
-        strict=True,
-    )
+    spare = len(key) - sum(tokens)
+    *queries, unasked = torch.split(query, [*asking, len(query) - sum(asking)])
+    *keys, _ = torch.split(key, [*tokens, spare])
+    *values, _ = torch.split(value, [*tokens, spare])
+    parts = zip(groups, queries, keys, values, strict=True)
     width = query.shape[1]
     mixed = [
         attend(
@@ -101,7 +116,7 @@ def _attend_in_groups(
         ).flatten(0, 1)
         for (texts, length), q, k, v in parts
     ]
-    return torch.cat(mixed)
+    return torch.cat([*mixed, unasked])
 
 
 class ImageTower:
