@@ -1,5 +1,6 @@
 """Chinese-CLIP encoders: all of cn_clip's published models and any checkpoint like them."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from math import ceil
 from pathlib import Path
@@ -15,9 +16,10 @@ from tusou.encoders.architecture import ImageShape, TextShape, read_image_shape,
 from tusou.encoders.base import Tokens
 from tusou.encoders.checkpoint import TensorReader, read_tensors
 from tusou.encoders.devices import dtype_of, pick_device, pick_precision
+from tusou.encoders.graphs import Record, TextGraphs
 from tusou.encoders.lanes import Lanes
 from tusou.encoders.tokens import CONTEXT, ClipTokenizer
-from tusou.encoders.towers import ImageTower, TextTower, pack
+from tusou.encoders.towers import ImageTower, TextTower, pack, pack_padded
 from tusou.errors import BadModel
 from tusou.registry import Lazy
 from tusou.types import Ids, Pixels, Vectors
@@ -35,6 +37,8 @@ _FEWEST_TOKENS = 32  # below that, reading the weights costs more than using the
 _HEAVY = 10_000_000
 
 _RESNET = Lazy("tusou.encoders.resnet:ResNetTower")  # imports torchvision
+
+_log = logging.getLogger(__name__)
 
 
 class ClipTextEncoder:
@@ -57,25 +61,49 @@ class ClipTextEncoder:
             # bundle must not depend on the clock; lower ones have been seen to round it away.
             usual = self.prepare(["红色碎花裙子"]).ids
             self._lanes.settle(lambda: self._one_pass(usual))
+        self._graphs: TextGraphs | None = None
+
+    def warm_up(self) -> None:
+        """Record a GPU's passes; elsewhere nothing is slow at first."""
+        if self._device.type == "cuda" and not self._graphs:
+            from tusou.encoders.capture import CudaRecorder  # noqa: PLC0415 - CUDA alone
+
+            self.record(CudaRecorder(self._device))
+
+    def record(self, record: Record) -> None:
+        """Encode by recorded passes from now on, if they can be recorded and give the vectors."""
+        try:
+            graphs = TextGraphs(self._padded_pass, self.dim, self._device, record)
+            graphs.check(self._encode)
+        except RuntimeError as error:
+            _log.warning("texts are encoded without CUDA graphs, and slower: %s", error)
+            return
+        self._graphs = graphs
 
     def prepare(self, texts: Sequence[str]) -> Tokens:
         """Tokenise a batch."""
         return self._tokenizer.prepare(texts)
 
     def encode(self, tokens: Tokens) -> Vectors:
-        """Encode in passes of texts of like length; no padding is computed."""
-        vectors = np.empty((len(tokens.ids), self.dim), dtype=np.float32)
+        """Encode in recorded passes, or in passes of texts of like length without padding."""
+        return self._graphs.encode(tokens.ids) if self._graphs else self._encode(tokens.ids)
+
+    def _encode(self, ids: npt.NDArray[np.int64]) -> Vectors:
+        vectors = np.empty((len(ids), self.dim), dtype=np.float32)
 
         def one_pass(rows: Ids) -> None:
-            vectors[rows] = self._one_pass(tokens.ids[rows])
+            vectors[rows] = self._one_pass(ids[rows])
 
-        lengths = np.count_nonzero(tokens.ids, axis=1)
+        lengths = np.count_nonzero(ids, axis=1)
         self._lanes.run(one_pass, self._passes(lengths), short=lengths.sum() < _FEWEST_TOKENS)
         return vectors
 
     @torch.inference_mode()
     def _one_pass(self, ids: npt.NDArray[np.int64]) -> Vectors:
         return _unit_rows(self._tower(pack(ids, self._device)))
+
+    def _padded_pass(self, ids: Tensor) -> Tensor:
+        return normalize(self._tower(pack_padded(ids)))
 
     def _passes(self, lengths: Ids) -> list[Ids]:
         """Cut the rows, shortest text first, into passes of about as many tokens each."""

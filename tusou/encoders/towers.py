@@ -26,6 +26,7 @@ class PackedTexts:
     positions: Tensor  # (tokens,) int64, counted within each text
     starts: Tensor  # (texts,) int64, where each text's [CLS] is
     groups: tuple[tuple[int, int], ...]  # (texts, tokens of each), in order
+    real: Tensor | None = None  # (tokens,) bool: which are not padding; none when all are real
 
 
 def pack(ids: npt.NDArray[np.int64], device: torch.device) -> PackedTexts:
@@ -37,6 +38,22 @@ def pack(ids: npt.NDArray[np.int64], device: torch.device) -> PackedTexts:
     tokens, positions, starts = (torch.from_numpy(array).to(device) for array in arrays)
     groups = tuple(zip(counts.tolist(), sizes.tolist(), strict=True))
     return PackedTexts(tokens, positions, starts, groups)
+
+
+def pack_padded(ids: Tensor) -> PackedTexts:
+    """Take (texts, width) ids for texts of equal length, to compute the padding (0) with them.
+
+    All shapes follow from that of `ids` and nothing waits for the device, so it can be captured in
+    a CUDA graph. The vectors are those of `pack`; each text must have a token that is not padding.
+    """
+    texts, width = ids.shape
+    return PackedTexts(
+        ids.flatten(),
+        torch.arange(width, device=ids.device).repeat(texts),
+        torch.arange(0, texts * width, width, device=ids.device),
+        ((texts, width),),
+        ids.flatten() != 0,
+    )
 
 
 class TextTower:
@@ -54,6 +71,7 @@ class TextTower:
         types = tensors.take(
             f"{table}token_type_embeddings.weight", shape.text_type_vocab_size, width
         )
+        self._dtype = _at_ends(precision)  # of what products give
         self._places = places.float() + types[0].float()  # every token is of type 0
         self._norm = _norm(tensors, f"{table}LayerNorm", width, _TEXT_EPS)
         self._blocks = [
@@ -66,20 +84,30 @@ class TextTower:
 
     def __call__(self, texts: PackedTexts) -> Tensor:
         """Return float32 features, one row per text in packed order."""
+        mask = None if texts.real is None else self._mask(texts.real)
         words = functional.embedding(texts.ids, self._words).float()
         rows = self._norm(words + functional.embedding(texts.positions, self._places))
         for block in self._blocks:
             query, key, value = block.qkv(rows).chunk(3, dim=1)
             if block is self._blocks[-1]:
                 query, rows = query[texts.starts], rows[texts.starts]
-            mixed = _attend_in_groups(query, key, value, texts.groups, self._heads)
+            mixed = _attend_in_groups(query, key, value, texts.groups, self._heads, mask)
             rows = block.attention_norm(rows + block.out(mixed))
             rows = block.mlp_norm(rows + block.down(block.up(rows)))
         return self._projection(rows).float()
 
+    def _mask(self, real: Tensor) -> Tensor:
+        """Give what is added to the scores of each key: nothing, or what hides it."""
+        return torch.zeros_like(real, dtype=self._dtype).masked_fill_(~real, -torch.inf)
+
 
 def _attend_in_groups(
-    query: Tensor, key: Tensor, value: Tensor, groups: tuple[tuple[int, int], ...], heads: int
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    groups: tuple[tuple[int, int], ...],
+    heads: int,
+    mask: Tensor | None,
 ) -> Tensor:
     """Attend within each text; queries are all its tokens', or its [CLS] token's alone."""
     tokens = [texts * length for texts, length in groups]
@@ -89,6 +117,7 @@ def _attend_in_groups(
         torch.split(query, asking),
         torch.split(key, tokens),
         torch.split(value, tokens),
+        [None] * len(tokens) if mask is None else torch.split(mask, tokens),
         strict=True,
     )
     width = query.shape[1]
@@ -98,10 +127,11 @@ def _attend_in_groups(
             k.reshape(texts, length, width),
             v.reshape(texts, length, width),
             heads,
+            None if m is None else m.reshape(texts, 1, 1, length),
         ).flatten(0, 1)
-        for (texts, length), q, k, v in parts
+        for (texts, length), q, k, v, m in parts
     ]
-    return torch.cat(mixed)
+    return torch.cat(mixed) if len(mixed) > 1 else mixed[0]
 
 
 class ImageTower:
