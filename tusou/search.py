@@ -30,8 +30,6 @@ from tusou.types import Neighbors, Pixels, Vectors
 
 # Precisions and processors may differ between the indexer and here; another model differs by far.
 _GOLDEN_COSINE = 0.99
-# Of queries that come alone: their products are compiled anew for every number of tokens.
-_USUAL_CHARACTERS = range(1, 15)
 # How often a search goes deeper to see all items that tie at the end of an answer.
 _TIE_ROUNDS = 3
 
@@ -135,8 +133,7 @@ class SearchPipeline:
 
     def warm_up(self) -> None:
         """Run the first, slow calls before anyone waits for them."""
-        for characters in _USUAL_CHARACTERS:
-            self._encoder.encode(self._encoder.prepare(["裙" * characters]))
+        self._encoder.warm_up()
         for count in (1, 8, 32):
             tokens = self._encoder.prepare(["纯棉碎花吊带裙"] * count)
             self._index.search(self._encoder.encode(tokens), min(10, len(self._index)))

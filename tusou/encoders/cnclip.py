@@ -1,5 +1,6 @@
 """Chinese-CLIP encoders: all of cn_clip's published models and any checkpoint like them."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from math import ceil
 from pathlib import Path
@@ -15,9 +16,10 @@ from tusou.encoders.architecture import ImageShape, TextShape, read_image_shape,
 from tusou.encoders.base import Tokens
 from tusou.encoders.checkpoint import TensorReader, read_tensors
 from tusou.encoders.devices import dtype_of, pick_device, pick_precision
+from tusou.encoders.graphs import Record, TextGraphs
 from tusou.encoders.lanes import Lanes, on_one_core
 from tusou.encoders.tokens import CONTEXT, ClipTokenizer
-from tusou.encoders.towers import ImageTower, TextTower, pack
+from tusou.encoders.towers import ImageTower, TextTower, pack, pack_padded
 from tusou.errors import BadModel
 from tusou.registry import Lazy
 from tusou.types import Ids, Pixels, Vectors
@@ -26,8 +28,10 @@ _MEAN = (0.48145466, 0.4578275, 0.40821073)
 _STD = (0.26862954, 0.26130258, 0.27577711)
 
 # What one pass computes: enough to fill its core or device, little enough to stay in its cache.
+# On a processor, moreover, every count of rows is compiled anew (`towers.pack`).
 _PASS_TOKENS = {"cpu": 160, "cuda": 16_384}
 _PASS_PICTURES = {"cpu": 4, "cuda": 128}
+_USUAL_TOKENS = range(3, 17)  # of a text alone; products are compiled for each count of rows
 _FEWEST_TOKENS = 32  # below that, reading the weights costs more than using them
 
 # A tower with fewer weights to a token is done on one core before others could join, and spends
@@ -35,6 +39,8 @@ _FEWEST_TOKENS = 32  # below that, reading the weights costs more than using the
 _HEAVY = 10_000_000
 
 _RESNET = Lazy("tusou.encoders.resnet:ResNetTower")  # imports torchvision
+
+_log = logging.getLogger(__name__)
 
 
 class ClipTextEncoder:
@@ -58,25 +64,52 @@ class ClipTextEncoder:
             # bundle must not depend on the clock; lower ones have been seen to round it away.
             usual = self.prepare(["红色碎花裙子"]).ids
             self._lanes.settle(lambda: self._one_pass(usual))
+        self._graphs: TextGraphs | None = None
+
+    def warm_up(self) -> None:
+        """Record a GPU's passes; on a processor compile what a query alone needs."""
+        if self._device.type == "cpu":
+            for tokens in _USUAL_TOKENS:
+                self._encode(np.ones((1, tokens), np.int64))
+        elif not self._graphs:
+            from tusou.encoders.capture import CudaRecorder  # noqa: PLC0415 - CUDA alone
+
+            self.record(CudaRecorder(self._device))
+
+    def record(self, record: Record) -> None:
+        """Encode by recorded passes from now on, if they can be recorded and give the vectors."""
+        try:
+            graphs = TextGraphs(self._padded_pass, self.dim, self._device, record)
+            graphs.check(self._encode)
+        except RuntimeError as error:
+            _log.warning("texts are encoded without CUDA graphs, and slower: %s", error)
+            return
+        self._graphs = graphs
 
     def prepare(self, texts: Sequence[str]) -> Tokens:
         """Tokenise a batch."""
         return self._tokenizer.prepare(texts)
 
     def encode(self, tokens: Tokens) -> Vectors:
-        """Encode in passes of texts of like length; no padding is computed."""
-        vectors = np.empty((len(tokens.ids), self.dim), dtype=np.float32)
+        """Encode in recorded passes, or in passes of texts of like length without padding."""
+        return self._graphs.encode(tokens.ids) if self._graphs else self._encode(tokens.ids)
+
+    def _encode(self, ids: npt.NDArray[np.int64]) -> Vectors:
+        vectors = np.empty((len(ids), self.dim), dtype=np.float32)
 
         def one_pass(rows: Ids) -> None:
-            vectors[rows] = self._one_pass(tokens.ids[rows])
+            vectors[rows] = self._one_pass(ids[rows])
 
-        lengths = np.count_nonzero(tokens.ids, axis=1)
+        lengths = np.count_nonzero(ids, axis=1)
         self._lanes.run(one_pass, self._passes(lengths), short=lengths.sum() < _FEWEST_TOKENS)
         return vectors
 
     @torch.inference_mode()
     def _one_pass(self, ids: npt.NDArray[np.int64]) -> Vectors:
         return _unit_rows(self._tower(pack(ids, self._device)))
+
+    def _padded_pass(self, ids: Tensor) -> Tensor:
+        return normalize(self._tower(pack_padded(ids)))
 
     def _passes(self, lengths: Ids) -> list[Ids]:
         """Cut the rows, shortest text first, into passes of about as many tokens each."""
