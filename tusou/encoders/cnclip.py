@@ -18,7 +18,7 @@ from tusou.encoders.base import Tokens
 from tusou.encoders.checkpoint import TensorReader, read_tensors
 from tusou.encoders.devices import dtype_of, pick_device, pick_precision
 from tusou.encoders.graphs import Record, TextGraphs
-from tusou.encoders.lanes import Lanes
+from tusou.encoders.lanes import Lanes, on_one_core
 from tusou.encoders.tokens import CONTEXT, ClipTokenizer
 from tusou.encoders.towers import ImageTower, TextTower, pack, pack_padded
 from tusou.encoders.uploads import PictureUploads
@@ -30,8 +30,10 @@ _MEAN = (0.48145466, 0.4578275, 0.40821073)
 _STD = (0.26862954, 0.26130258, 0.27577711)
 
 # What one pass computes: enough to fill its core or device, little enough to stay in its cache.
-_PASS_TOKENS = {"cpu": 512, "cuda": 16_384}
+# On a processor, moreover, every count of rows is compiled anew (`towers.pack`).
+_PASS_TOKENS = {"cpu": 160, "cuda": 16_384}
 _PASS_PICTURES = {"cpu": 4, "cuda": 128}
+_USUAL_TOKENS = range(3, 17)  # of a text alone; products are compiled for each count of rows
 _FEWEST_TOKENS = 32  # below that, reading the weights costs more than using them
 
 # A tower with fewer weights to a token is done on one core before others could join, and spends
@@ -55,7 +57,8 @@ class ClipTextEncoder:
         reader = TensorReader(tensors, ("bert.", "text_projection"), self._device)
         heavy = _is_heavy_text(shape)
         self.precision = pick_precision(precision, self._device, gains_from_bf16=heavy)
-        self._tower = TextTower(reader, shape, dtype_of(self.precision))
+        with on_one_core():
+            self._tower = TextTower(reader, shape, dtype_of(self.precision))
         self._lanes = Lanes(self._device, heavy=heavy)
         self.dim = shape.embed_dim
         if self.precision != "fp32":
@@ -66,8 +69,11 @@ class ClipTextEncoder:
         self._graphs: TextGraphs | None = None
 
     def warm_up(self) -> None:
-        """Record a GPU's passes; elsewhere nothing is slow at first."""
-        if self._device.type == "cuda" and not self._graphs:
+        """Record a GPU's passes; on a processor compile what a query alone needs."""
+        if self._device.type == "cpu":
+            for tokens in _USUAL_TOKENS:
+                self._encode(np.ones((1, tokens), np.int64))
+        elif not self._graphs:
             from tusou.encoders.capture import CudaRecorder  # noqa: PLC0415 - CUDA alone
 
             self.record(CudaRecorder(self._device))
@@ -111,11 +117,11 @@ class ClipTextEncoder:
     def _passes(self, lengths: Ids) -> list[Ids]:
         """Cut the rows, shortest text first, into passes of about as many tokens each."""
         order = np.argsort(lengths, kind="stable")
-        ends = lengths[order].cumsum()
-        total = int(ends[-1]) if len(ends) else 0
+        middles = lengths[order].cumsum() - lengths[order] / 2
+        total = int(lengths.sum())
         rounds = ceil(total / _PASS_TOKENS[self._device.type] / self._lanes.count)
         count = max(1, min(rounds * self._lanes.count, total // _FEWEST_TOKENS))
-        cuts = np.searchsorted(ends, [total * part / count for part in range(1, count)])
+        cuts = np.searchsorted(middles, [total * part / count for part in range(1, count)])
         return [rows for rows in np.split(order, cuts) if len(rows)]
 
 
@@ -127,7 +133,8 @@ class ClipImageEncoder:
         tensors = read_tensors(path)
         shape = read_image_shape(tensors)
         self.precision = _pick_for(shape, precision, self._device)
-        self._tower = _image_tower(tensors, shape, self._device, dtype_of(self.precision))
+        with on_one_core():
+            self._tower = _image_tower(tensors, shape, self._device, dtype_of(self.precision))
         self._lanes = Lanes(self._device, heavy=_is_heavy(shape))
         self.dim, self.image_size = shape.embed_dim, shape.image_resolution
         self._uploads = None
