@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from math import ceil
 from pathlib import Path
 from typing import cast
@@ -20,6 +21,7 @@ from tusou.encoders.graphs import Record, TextGraphs
 from tusou.encoders.lanes import Lanes, on_one_core
 from tusou.encoders.tokens import CONTEXT, ClipTokenizer
 from tusou.encoders.towers import ImageTower, TextTower, pack, pack_padded
+from tusou.encoders.uploads import PictureUploads
 from tusou.errors import BadModel
 from tusou.registry import Lazy
 from tusou.types import Ids, Pixels, Vectors
@@ -106,7 +108,8 @@ class ClipTextEncoder:
 
     @torch.inference_mode()
     def _one_pass(self, ids: npt.NDArray[np.int64]) -> Vectors:
-        return _unit_rows(self._tower(pack(ids, self._device)))
+        vectors: Vectors = normalize(self._tower(pack(ids, self._device))).cpu().numpy()
+        return vectors
 
     def _padded_pass(self, ids: Tensor) -> Tensor:
         return normalize(self._tower(pack_padded(ids)))
@@ -134,20 +137,29 @@ class ClipImageEncoder:
             self._tower = _image_tower(tensors, shape, self._device, dtype_of(self.precision))
         self._lanes = Lanes(self._device, heavy=_is_heavy(shape))
         self.dim, self.image_size = shape.embed_dim, shape.image_resolution
+        self._uploads = None
+        if self._device.type == "cuda":
+            self._uploads = PictureUploads(
+                self._one_pass, self.dim, self.image_size, _PASS_PICTURES["cuda"], self._device
+            )
 
     def encode(self, pixels: Pixels) -> Vectors:
         """Encode squares made by `tusou.images.to_pixels`."""
+        if self._uploads:
+            return self._uploads.encode(pixels)
         vectors = np.empty((len(pixels), self.dim), dtype=np.float32)
 
         @torch.inference_mode()
         def one_pass(rows: slice) -> None:
-            batch = torch.from_numpy(pixels[rows]).to(self._device)
-            vectors[rows] = _unit_rows(self._tower(to_input(batch)))
+            vectors[rows] = self._one_pass(torch.from_numpy(pixels[rows])).numpy()
 
         share = ceil(len(pixels) / self._lanes.count)
-        size = max(1, min(share, _PASS_PICTURES[self._device.type]))
+        size = max(1, min(share, _PASS_PICTURES["cpu"]))
         self._lanes.run(one_pass, [slice(i, i + size) for i in range(0, len(pixels), size)])
         return vectors
+
+    def _one_pass(self, pixels: Tensor) -> Tensor:
+        return normalize(self._tower(to_input(pixels)))
 
 
 def image_precision(path: Path, device: str, precision: str) -> str:
@@ -171,10 +183,16 @@ def to_input(pixels: Tensor) -> Tensor:
 
     Bit for bit what torchvision's ToTensor and Normalize make, on whichever device the pixels are.
     """
-    mean, std = (
-        torch.tensor(values, device=pixels.device).view(3, 1, 1) for values in (_MEAN, _STD)
-    )
+    mean, std = _statistics(pixels.device)
     return pixels.permute(0, 3, 1, 2).contiguous().float().div_(255).sub_(mean).div_(std)
+
+
+@cache
+def _statistics(device: torch.device) -> tuple[Tensor, Tensor]:
+    """Give a mean and a deviation a channel; a copy to a GPU each time would wait for its work."""
+    with torch.inference_mode(mode=False):  # whoever asks first, training may use them later
+        mean, std = (torch.tensor(values, device=device).view(3, 1, 1) for values in (_MEAN, _STD))
+    return mean, std
 
 
 def _image_tower(
@@ -207,8 +225,3 @@ def _check_tokens_fit(shape: TextShape, vocab_size: int) -> None:
         raise BadModel(f"the model knows {shape.vocab_size} tokens; cn_clip's has {vocab_size}")
     if shape.text_max_position_embeddings < CONTEXT:
         raise BadModel(f"the model has fewer than the {CONTEXT} text positions needed")
-
-
-def _unit_rows(features: Tensor) -> Vectors:
-    vectors: Vectors = normalize(features).cpu().numpy()
-    return vectors
