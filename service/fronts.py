@@ -69,7 +69,7 @@ class Fronts:
         self._gone: Families = []
         self._lost_at: deque[float] = deque(maxlen=_MAX_LOST)
         self._pressed = {engine.arm: engine.pressure for engine in engines}
-        self._stopping = False
+        self._stopping: float | None = None  # seconds that requests in flight have
         self._keepers: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
@@ -98,7 +98,7 @@ class Fronts:
 
     async def stop(self, seconds: float) -> None:
         """Close the port, let requests in flight finish for so long, and see the fronts leave."""
-        self._stopping = True
+        self._stopping = seconds
         self._accepter.close()
         for front in self._fronts:
             front.line.tell("stop", seconds)
@@ -106,7 +106,7 @@ class Fronts:
 
     async def _keep(self) -> None:
         """Have one front run, always."""
-        while not self._stopping and not self.failure:
+        while self._stopping is None and not self.failure:
             front = await self._start()
             try:
                 while await self._ask(front, _SILENT_SECONDS):
@@ -123,10 +123,10 @@ class Fronts:
             return
         self._fronts.append(front)
         front.line.tell("press", self._pressed)
-        if self._stopping:
-            front.line.tell("stop", 0)
-        else:
+        if self._stopping is None:
             self._accepter.open()
+        else:
+            front.line.tell("stop", self._stopping)
 
     async def _start(self) -> _Front:
         (end, theirs), (door, out) = socket.socketpair(), socket.socketpair()
@@ -166,7 +166,7 @@ class Fronts:
         except subprocess.TimeoutExpired:
             front.process.kill()
             code = front.process.wait()
-        if self._stopping:
+        if self._stopping is not None:
             return
         _log.warning("front lost", extra={"fields": {"pid": front.process.pid, "exit_code": code}})
         self._lost_at.append(monotonic())
