@@ -1,4 +1,8 @@
-"""Stock cn_clip beside our towers: a random ViT-B/16 in its own format, in one process."""
+"""Stock cn_clip beside our towers: a random ViT-B/16 in its own format, in one process.
+
+Stock computes in the thread that shares our own lone passes among the cores. With two such threads
+either would be slowed down by the other's (`tusou.encoders.lanes`).
+"""
 
 import tempfile
 from collections.abc import Callable
@@ -24,6 +28,7 @@ from tusou.encoders import (
     load_text_encoder,
 )
 from tusou.encoders.int8 import has_int8
+from tusou.encoders.lanes import on_all_cores, on_one_core
 from tusou.images import open_image, to_pixels
 from tusou.types import Vectors
 
@@ -38,13 +43,14 @@ def measure_texts(rounds: int, batches: tuple[int, ...]) -> dict[str, object]:
     """Encode texts of 8 tokens on average, tokenising included."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "vit-b-16.pt")
-        save_random_model(path)
-        stock, weights = load_stock(path), find_weights(str(path))
+        with on_one_core():
+            save_random_model(path)
+            stock, weights = load_stock(path), find_weights(str(path))
         ours = {name: load_text_encoder(weights, "cpu", precision=name) for name in PRECISIONS}
     figures: dict[str, object] = {"default precision": ours["auto"].precision}
     for batch in batches:
         texts = queries(batch)
-        ways: Ways = {"stock": partial(stock_texts, stock, texts)}
+        ways: Ways = {"stock": partial(on_all_cores, partial(stock_texts, stock, texts))}
         ways |= {_label(one, name): partial(our_texts, one, texts) for name, one in ours.items()}
         figures[f"batch {batch}"] = _measure(ways, batch, max(3, rounds // (1 + batch // 32)))
     return figures
@@ -54,13 +60,14 @@ def measure_pictures(rounds: int) -> dict[str, object]:
     """Decode, resize and encode JPEG pictures, in one process."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "vit-b-16.pt")
-        save_random_model(path)
-        stock, weights = load_stock(path), find_weights(str(path))
+        with on_one_core():
+            save_random_model(path)
+            stock, weights = load_stock(path), find_weights(str(path))
         ours = {name: load_image_encoder(weights, "cpu", name) for name in PRECISIONS}
     figures: dict[str, object] = {"default precision": ours["auto"].precision}
     for side in SIDES:
         files = jpegs(PICTURES, side)
-        ways: Ways = {"stock": partial(stock_pictures, stock, files)}
+        ways: Ways = {"stock": partial(on_all_cores, partial(stock_pictures, stock, files))}
         ways |= {_label(one, name): partial(our_pictures, one, files) for name, one in ours.items()}
         figures[f"{side} px"] = _measure(ways, PICTURES, max(3, rounds // 4))
     return figures

@@ -1,6 +1,6 @@
 """Seconds to evaluate 5,000 queries against 30,000 vectors: the commands, as processes.
 
-python -m benchmarks.evaluation --folder /tmp/evaluation
+python -m benchmarks.evaluation --folder FOLDER
 
 The pool (drawn blocks under the toy catalogue's queries, so that only the times mean something) and
 its bundle are made once and kept in the folder; `--prepare` makes them and stops.
@@ -44,7 +44,7 @@ def main() -> None:
         return
     for name in ("first.jsonl", "second.jsonl"):
         (folder / name).unlink(missing_ok=True)
-    for kept in (folder / "kept").glob("*.npy"):
+    for kept in (folder / "kept").glob("*.npz"):
         kept.unlink()
     answers = ["--answers", folder / "queries.jsonl"]
     kept_here = [*answers, "--cache", folder / "kept"]

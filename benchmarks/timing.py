@@ -3,9 +3,10 @@
 import statistics
 import time
 from collections.abc import Callable, Mapping
-from itertools import chain
 
 Work = Callable[[], object]
+
+_PAUSE = 0.03  # seconds: OpenMP's threads spin for some milliseconds
 
 
 def compare(
@@ -13,18 +14,21 @@ def compare(
 ) -> dict[str, object]:
     """Time every way once a round, after one round that does not count; give medians per item.
 
-    With `at_once` a way's turn is so many calls, each of them timed.
+    With `at_once` a way's turn is so many calls, each of them timed. Between turns nothing is done
+    for a moment: threads that have shared work wait for more at a core's expense.
     """
     for work in ways.values():
         work()
     wall: dict[str, list[float]] = {name: [] for name in ways}
     processor: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(rounds):
-        for name, work in chain.from_iterable([way] * at_once for way in ways.items()):
-            started = time.perf_counter(), time.process_time()
-            work()
-            wall[name].append(time.perf_counter() - started[0])
-            processor[name].append(time.process_time() - started[1])
+        for name, work in ways.items():
+            time.sleep(_PAUSE)
+            for _ in range(at_once):
+                started = time.perf_counter(), time.process_time()
+                work()
+                wall[name].append(time.perf_counter() - started[0])
+                processor[name].append(time.process_time() - started[1])
     each = {name: 1000 * statistics.median(times) / items for name, times in wall.items()}
     busy = {name: 1000 * statistics.median(times) / items for name, times in processor.items()}
     return {

@@ -234,6 +234,7 @@ class Engine:
             pipeline.warm_up()
             if self._sight.wanted(pipeline):
                 pipeline.load_image_tower()
+            pipeline.release_memory()  # what only loading needed
         except Exception as error:
             if not is_out_of_memory(error):
                 raise

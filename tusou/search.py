@@ -133,6 +133,7 @@ class SearchPipeline:
 
     def warm_up(self) -> None:
         """Run the first, slow calls before anyone waits for them."""
+        self._encoder.warm_up()
         for count in (1, 8, 32):
             tokens = self._encoder.prepare(["纯棉碎花吊带裙"] * count)
             self._index.search(self._encoder.encode(tokens), min(10, len(self._index)))

@@ -77,6 +77,8 @@ def _about_runs(
     gallery = Gallery(material.bundles)
     parts: dict[str, list[Part]] = {"examples": [], "errors": [], "misses": []}
     parts["examples"].append(Part(text=words["examples_text"]))
+    if not gallery:
+        parts["examples"].append(Part(text=words["no_pictures"]))
     for source in material.sources:
         found = outcomes(source)
         tiles = Tiles(source, gallery, material.texts, words)

@@ -21,10 +21,9 @@ def comparisons(sources: Sequence[Source], words: Words) -> Iterator[Part]:
             heading = words["comparing"].format(a=first.name, b=other.name)
             yield Part(heading, _verdict(found, words), table=_figures(found, words))
             counts = {"wins": found.wins, "ties": found.ties, "losses": found.losses}
-            yield Part(
-                text=words["wins"].format(metric=found.metric, **counts),
-                table=_changed(found, words),
-            )
+            yield Part(text=words["wins"].format(metric=found.metric, **counts))
+            if found.changed:
+                yield Part(text=words["changed"], table=_changed(found, words))
 
 
 def _verdict(found: Comparison, words: Words) -> str:

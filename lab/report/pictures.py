@@ -41,17 +41,16 @@ class Gallery:
         self._bundles = [one for one in bundles if one.items == "pictures"]
         self._made: dict[str, Thumb | None] = {}
 
+    def __bool__(self) -> bool:
+        """Tell whether there is any bundle of pictures."""
+        return bool(self._bundles)
+
     def thumb(self, item_id: ItemId) -> Thumb | None:
         """Give a small copy; None where no pool holds it any more."""
         name = str(item_id)
         if name not in self._made:
             self._made[name] = self._make(name)
         return self._made[name]
-
-    @property
-    def thumbs(self) -> list[Thumb]:
-        """All that were asked for."""
-        return [thumb for thumb in self._made.values() if thumb]
 
     def _make(self, item_id: str) -> Thumb | None:
         for bundle in self._bundles:

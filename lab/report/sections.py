@@ -35,13 +35,11 @@ def asked(sources: Sequence[Source], words: Words) -> Iterator[Part]:
     """Say what was asked, once for each direction."""
     for source in _one_each(sources):
         found, bundle = source.scored.evaluation, source.bundle
-        yield Part(
-            text=words[f"asked_{source.direction}"].format(
-                queries=f"{found.queries:,}",
-                items="–" if bundle is None else f"{bundle.item_count:,}",
-                depth=found.top_k,
-            )
+        pool = words[f"{'pool' if bundle else 'unknown'}_{source.direction}"].format(
+            items=f"{bundle.item_count:,}" if bundle else ""
         )
+        said = words[f"asked_{source.direction}"]
+        yield Part(text=said.format(queries=f"{found.queries:,}", pool=pool, depth=found.top_k))
     yield Part(text=words["metric_hit"])
 
 
@@ -136,7 +134,12 @@ def _bounds(bounds: tuple[float, float]) -> str:
 
 
 def _one_each(sources: Sequence[Source]) -> list[Source]:
-    return list({one.direction: one for one in reversed(sources)}.values())[::-1]
+    """Take the first source of each direction, or the first of those whose bundle is at hand."""
+    first: dict[str, Source] = {}
+    for one in sources:
+        if one.direction not in first or (one.bundle and not first[one.direction].bundle):
+            first[one.direction] = one
+    return list(first.values())
 
 
 def _ranks(source: Source, found: Sequence[Outcome], words: Words) -> Bars:
@@ -156,32 +159,40 @@ def _ranks(source: Source, found: Sequence[Outcome], words: Words) -> Bars:
 
 
 def _flow(sources: Sequence[Source], words: Words) -> Flow:
-    """Draw the first run: pictures and texts become vectors that are compared."""
-    first = sources[0]
+    """Draw one run: pictures and texts become vectors that are compared."""
+    first = _one_each(sources)[0]
     bundle, header = first.bundle, first.scored.run.header
     made = bundle.manifest if bundle else None
     model = made.model.name if made else (header.model if header else None) or words["unknown"]
     index = made.index.factory if made else (header.index if header else None) or words["unknown"]
     queries = f"{first.scored.evaluation.queries:,}"
-    items = f"{bundle.item_count:,}" if bundle else "?"
+    items = f"{bundle.item_count:,}" if bundle else None
+    side = made.model.image_size if made else None
     forward = first.direction == "text_to_image"
     pictures, texts = (items, queries) if forward else (queries, items)
-    prompt = (made.prompt if made else None) or words["none"]
+    template = made.prompt if made else header.settings.get("prompt") if header else None
+    prompt = _short(str(template or words["none"]))
     return Flow(
         (
             (
-                words["flow_pictures"].format(n=pictures),
-                words["flow_decode"].format(side=made.model.image_size if made else "?"),
+                _box(words["flow_pictures"], n=pictures),
+                _box(words["flow_decode"], side=side),
                 words["flow_image_tower"].format(model=_short(model)),
             ),
             (
-                words["flow_queries" if forward else "flow_texts"].format(n=texts),
-                words["flow_prompt"].format(prompt=_short(prompt)),
+                _box(words["flow_queries" if forward else "flow_texts"], n=texts),
+                words["flow_prompt"].format(prompt=prompt),
                 words["flow_text_tower"].format(model=_short(model)),
             ),
         ),
         (words["flow_search"].format(index=_short(index)), words["flow_score"]),
     )
+
+
+def _box(label: str, **value: str | int | None) -> str:
+    """Fill a label in; where the value is not known, its first line says enough."""
+    known = None not in value.values()
+    return label.format(**value) if known else label.partition("\n")[0]
 
 
 def _short(text: str) -> str:

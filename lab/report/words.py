@@ -6,24 +6,28 @@ REPORT: dict[str, tuple[str, str]] = {
     "asked": ("问题", "What was asked"),
     "asked_text_to_image": (
         (
-            "给出 {queries} 条中文查询，在 {items} 张图片中找出与之相符的图片，"
+            "给出 {queries} 条中文查询，在{pool}中找出与之相符的图片，"
             "每条查询返回相似度最高的 {depth} 张。"
         ),
         (
-            "Given {queries} Chinese queries, find the pictures they mean among {items}; "
+            "Given {queries} Chinese queries, find the pictures they mean among {pool}; "
             "the {depth} best are returned for each."
         ),
     ),
     "asked_image_to_text": (
         (
-            "给出 {queries} 张图片，在 {items} 条中文文本中找出描述它的文本，"
+            "给出 {queries} 张图片，在{pool}中找出描述它的文本，"
             "每张图片返回相似度最高的 {depth} 条。"
         ),
         (
-            "Given {queries} pictures, find the Chinese texts that describe them among {items}; "
+            "Given {queries} pictures, find the Chinese texts that describe them among {pool}; "
             "the {depth} best are returned for each."
         ),
     ),
+    "pool_text_to_image": (" {items} 张图片", "{items}"),
+    "pool_image_to_text": (" {items} 条中文文本", "{items}"),
+    "unknown_text_to_image": ("图库", "those of the pool"),
+    "unknown_image_to_text": ("文本库", "those of the pool"),
     "metric_hit": (
         (
             "hit@k：前 k 个结果中至少有一个正确的查询所占比例（MUGE 评测所说的 R@k）；"
@@ -75,10 +79,8 @@ REPORT: dict[str, tuple[str, str]] = {
         ),
         (
             "Verdict: {winner} is better than {loser}. {metric} is {a:.2f} % for A and {b:.2f} % "
-            "for "
-            "B, "
-            "a difference of {difference:+.2f} points (95 % interval {low:+.2f} to {high:+.2f}, "
-            "p = {p:.4f} after Holm's correction)."
+            "for B, a difference of {difference:+.2f} points (95 % interval {low:+.2f} to "
+            "{high:+.2f}, p = {p:.4f} after Holm's correction)."
         ),
     ),
     "alike": (
@@ -89,22 +91,17 @@ REPORT: dict[str, tuple[str, str]] = {
         ),
         (
             "Verdict: A and B are not distinguishable. {metric} is {a:.2f} % for A and {b:.2f} % "
-            "for "
-            "B, a difference of {difference:+.2f} points (95 % interval {low:+.2f} to {high:+.2f}, "
-            "p = {p:.4f} after Holm's correction)."
+            "for B, a difference of {difference:+.2f} points (95 % interval {low:+.2f} to "
+            "{high:+.2f}, p = {p:.4f} after Holm's correction)."
         ),
     ),
     "wins": (
-        (
-            "按 {metric}：{wins} 条查询 B 更好，{ties} 条相同，{losses} 条 A 更好。"
-            "下表为变化最大的查询，"
-            "列出第一个正确结果的名次（–：未找到）。"
-        ),
-        (
-            "By {metric}, B answers {wins} queries better, {ties} alike and {losses} worse. Below, "
-            "the "
-            "queries that changed most, with the rank of the first correct item (–: not found)."
-        ),
+        "按 {metric}：{wins} 条查询 B 更好，{ties} 条相同，{losses} 条 A 更好。",
+        "By {metric}, B answers {wins} queries better, {ties} alike and {losses} worse.",
+    ),
+    "changed": (
+        "下表为变化最大的查询，列出第一个正确结果的名次（–：未找到）。",
+        "The queries that changed most, with the rank of the first correct item (–: not found).",
     ),
     "difference": ("B − A", "B − A"),
     "interval_of": ("95% 区间", "95 % interval"),
@@ -116,6 +113,10 @@ REPORT: dict[str, tuple[str, str]] = {
             "Taken at even distances, not picked. A green frame marks a correct result; at the "
             "right stands the first correct one with its rank."
         ),
+    ),
+    "no_pictures": (
+        "未给出索引包，无法显示图片：用 --bundle 指定。",
+        "Pictures are not shown: that needs the bundle that was searched (--bundle).",
     ),
     "successes": ("成功：第一个结果正确", "Successes: the first result is correct"),
     "failures": (

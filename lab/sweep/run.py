@@ -90,8 +90,8 @@ def sweep(
             "precision": base.precision,
             "seed": base.seed,
         },
-        vectors.encoded,
-        vectors.remembered,
+        vectors.kept.encoded,
+        vectors.kept.remembered,
         questions,
     )
 

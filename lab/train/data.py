@@ -45,7 +45,7 @@ def open_split(data: Path, split: str, size: int, cache: Path, watcher: Watcher)
     images, asked = data / f"MR_{split}_imgs.tsv", data / f"MR_{split}_queries.jsonl"
     if missing := [path for path in (images, asked) if not path.is_file()]:
         raise BadDataset(f"{missing[0]} is missing: training needs a train and a valid split")
-    ids, pixels = _pictures(images, size, cache, watcher)
+    ids, pixels = _pictures(images, split, size, cache, watcher)
     rows = {item_id: row for row, item_id in enumerate(ids)}
     queries = read_queries(asked)
     found = [_rows_of(query.item_ids or (), rows) for query in queries]
@@ -61,7 +61,9 @@ def _rows_of(item_ids: Sequence[ItemId], rows: Mapping[str, int]) -> NDArray[np.
     return np.array(sorted(known), dtype=np.int64)
 
 
-def _pictures(path: Path, size: int, cache: Path, watcher: Watcher) -> tuple[list[str], Pixels]:
+def _pictures(
+    path: Path, split: str, size: int, cache: Path, watcher: Watcher
+) -> tuple[list[str], Pixels]:
     source = path.resolve()
     stamp = [str(source), source.stat().st_size, source.stat().st_mtime_ns]
     name = f"{path.stem}-{size}-{blake2b(bytes(source), digest_size=4).hexdigest()}"
@@ -70,18 +72,18 @@ def _pictures(path: Path, size: int, cache: Path, watcher: Watcher) -> tuple[lis
     if known.get("stamp") != stamp:
         cache.mkdir(parents=True, exist_ok=True)
         index.unlink(missing_ok=True)  # it must not outlive the pictures it describes
-        known = {"stamp": stamp, "ids": _fill(path, size, array, watcher)}
+        known = {"stamp": stamp, "ids": _fill(path, split, size, array, watcher)}
         index.write_text(json.dumps(known))
     return known["ids"], np.load(array, mmap_mode="r")[: len(known["ids"])]
 
 
-def _fill(path: Path, size: int, array: Path, watcher: Watcher) -> list[str]:
+def _fill(path: Path, split: str, size: int, array: Path, watcher: Watcher) -> list[str]:
     """Decode every usable picture into the array; the unusable are passed over."""
     pool = ImagesFile(path)
     rows = [row for row in pool.scan() if isinstance(row, ItemRow)]
     pixels = open_memmap(array, "w+", np.uint8, (len(rows), size, size, 3))
     ids: list[str] = []
-    watcher.begin(f"decoding {path.name}", len(rows))
+    watcher.begin(f"decoding {split}", len(rows))
     with PoolFiles(pool.files) as files:
         for row in rows:
             watcher.advance()

@@ -138,7 +138,8 @@ class _Run:
             for batch in self._batches.epoch(epoch, start):
                 loss = self._learn(batch)
                 self.step += 1
-                watcher.advance(note=f"loss {loss:.3f}  best {self.best:.2f}")
+                best = f"  best {self.best:.2f}" if self.best_epoch else ""
+                watcher.advance(note=f"loss {loss:.3f}{best}")
                 if monotonic() - saved > _SAVE_SECONDS and self.step % len(self._batches):
                     self._save()
                     saved = monotonic()

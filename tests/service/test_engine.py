@@ -101,6 +101,7 @@ async def test_a_failed_reload_keeps_the_old_one(source: TinySource) -> None:
 async def test_a_batch_that_outgrows_the_memory_is_answered_in_parts(source: TinySource) -> None:
     source.pipeline.room = 2
     async with entered(source, max_batch=8) as engine:
+        source.pipeline.released = 0
         found = await engine.search(asks(["a", "b", "c", "d", "e"], 1), soon())
         assert [one.hits.item_ids for one in found] == [(0,)] * 5
         assert [len(batch) for batch in source.pipeline.batches] == [5, 2, 2, 1]

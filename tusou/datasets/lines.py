@@ -1,10 +1,16 @@
 """One pass over a file's lines in the memory of the longest, digesting every byte."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
+
+from tusou.datasets.base import ItemRow
+from tusou.rows import Encoding, Failure, Items
+
+# Makes an item of a line that is neither blank nor too long: its bytes, number and offset.
+ReadRow = Callable[[bytes, int, int], ItemRow | Failure]
 
 _BOM = b"\xef\xbb\xbf"
 
@@ -59,3 +65,43 @@ class LineFile:
     def _skip_rest(self, file: BinaryIO, chunk: bytes) -> None:
         while chunk and not chunk.endswith(b"\n"):
             chunk = self._read(file)
+
+
+class ItemLines:
+    """A pool in one file, an item a line: one pass in the memory of its longest line.
+
+    A BOM before the first line and CRLF line ends are accepted; what cannot be used becomes a
+    `Failure`.
+    """
+
+    def __init__(
+        self, path: Path, *, kind: Items, encoding: Encoding, longest: int, read: ReadRow
+    ) -> None:
+        self.kind, self.encoding = kind, encoding
+        self._longest, self._row = longest, read
+        self._lines = LineFile(path, longest)
+
+    @property
+    def files(self) -> Sequence[Path]:
+        """The file itself."""
+        return (self._lines.path,)
+
+    @property
+    def sha256(self) -> str:
+        """The digest of all bytes read so far, in hexadecimal."""
+        return self._lines.sha256
+
+    @property
+    def size(self) -> int:
+        """Count the bytes read so far."""
+        return self._lines.size
+
+    def scan(self) -> Iterator[ItemRow | Failure]:
+        """Yield every line once, in order."""
+        for line in self._lines:
+            if line.data is None:
+                yield Failure(line.number, None, f"line longer than {self._longest} bytes")
+            elif not line.data.strip():
+                yield Failure(line.number, None, "blank line")
+            else:
+                yield self._row(line.data, line.number, line.offset)

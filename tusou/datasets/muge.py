@@ -1,12 +1,13 @@
 """The MUGE format: pictures as `item_id<TAB>base64` lines, queries as JSON lines."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from tusou.datasets.base import ItemRow, Query, read_id, whole
-from tusou.datasets.lines import Line, LineFile
-from tusou.rows import Encoding, Failure, ItemId, Items, is_id
+from tusou.datasets.lines import ItemLines, Line, LineFile
+from tusou.rows import Failure, ItemId, is_id
 
 # 8 MB of picture is 11.2 million base64 characters; nothing usable is longer than this.
 MAX_LINE_BYTES = 12 * 2**20
@@ -15,46 +16,7 @@ MAX_LINE_BYTES = 12 * 2**20
 _NAMES = {"text_id": "query_id", "text": "query_text", "image_ids": "item_ids"}
 
 
-class ImagesFile:
-    """One pass over a MUGE picture file in the memory of its longest line.
-
-    A BOM before the first id and CRLF line ends are accepted; what cannot be used becomes a
-    `Failure`.
-    """
-
-    kind: Items = "pictures"
-    encoding: Encoding = "base64"
-
-    def __init__(self, path: Path) -> None:
-        self._lines = LineFile(path, MAX_LINE_BYTES)
-
-    @property
-    def files(self) -> Sequence[Path]:
-        """The file itself."""
-        return (self._lines.path,)
-
-    @property
-    def sha256(self) -> str:
-        """The digest of all bytes read so far, in hexadecimal."""
-        return self._lines.sha256
-
-    @property
-    def size(self) -> int:
-        """Count the bytes read so far."""
-        return self._lines.size
-
-    def scan(self) -> Iterator[ItemRow | Failure]:
-        """Yield every line once, in order."""
-        for line in self._lines:
-            if line.data is None:
-                yield Failure(line.number, None, f"line longer than {MAX_LINE_BYTES} bytes")
-            else:
-                yield _picture_row(line.data, line.number, line.offset)
-
-
 def _picture_row(line: bytes, number: int, start: int) -> ItemRow | Failure:
-    if not line.strip():
-        return Failure(number, None, "blank line")
     raw_id, tab, encoded = line.partition(b"\t")
     if not tab:
         return Failure(number, None, "missing column: expected item_id<TAB>base64")
@@ -66,6 +28,12 @@ def _picture_row(line: bytes, number: int, start: int) -> ItemRow | Failure:
     if b"\t" in encoded:
         return Failure(number, item_id, "more than two columns")
     return ItemRow(number, item_id or "", 0, start + len(raw_id) + 1, len(encoded))
+
+
+# A pool: the pictures of one file.
+ImagesFile = partial(
+    ItemLines, kind="pictures", encoding="base64", longest=MAX_LINE_BYTES, read=_picture_row
+)
 
 
 def read_queries(path: Path) -> list[Query]:

@@ -42,6 +42,10 @@ class TextEncoder(Protocol):
         """Tokenise a batch."""
         ...
 
+    def warm_up(self) -> None:
+        """Do now what would make the first calls slow."""
+        ...
+
     def encode(self, tokens: Tokens) -> Vectors:
         """Return one unit row per text: (n, dim) float32, C-contiguous."""
         ...

@@ -1,6 +1,8 @@
 """Chinese-CLIP encoders: all of cn_clip's published models and any checkpoint like them."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from math import ceil
 from pathlib import Path
 from typing import cast
@@ -15,9 +17,11 @@ from tusou.encoders.architecture import ImageShape, TextShape, read_image_shape,
 from tusou.encoders.base import Tokens
 from tusou.encoders.checkpoint import TensorReader, read_tensors
 from tusou.encoders.devices import dtype_of, pick_device, pick_precision
-from tusou.encoders.lanes import Lanes
+from tusou.encoders.graphs import Record, TextGraphs
+from tusou.encoders.lanes import Lanes, on_one_core
 from tusou.encoders.tokens import CONTEXT, ClipTokenizer
-from tusou.encoders.towers import ImageTower, TextTower, pack
+from tusou.encoders.towers import ImageTower, TextTower, pack, pack_padded
+from tusou.encoders.uploads import PictureUploads
 from tusou.errors import BadModel
 from tusou.registry import Lazy
 from tusou.types import Ids, Pixels, Vectors
@@ -26,8 +30,10 @@ _MEAN = (0.48145466, 0.4578275, 0.40821073)
 _STD = (0.26862954, 0.26130258, 0.27577711)
 
 # What one pass computes: enough to fill its core or device, little enough to stay in its cache.
-_PASS_TOKENS = {"cpu": 512, "cuda": 16_384}
+# On a processor, moreover, every count of rows is compiled anew (`towers.pack`).
+_PASS_TOKENS = {"cpu": 160, "cuda": 16_384}
 _PASS_PICTURES = {"cpu": 4, "cuda": 128}
+_USUAL_TOKENS = range(3, 17)  # of a text alone; products are compiled for each count of rows
 _FEWEST_TOKENS = 32  # below that, reading the weights costs more than using them
 
 # A tower with fewer weights to a token is done on one core before others could join, and spends
@@ -35,6 +41,8 @@ _FEWEST_TOKENS = 32  # below that, reading the weights costs more than using the
 _HEAVY = 10_000_000
 
 _RESNET = Lazy("tusou.encoders.resnet:ResNetTower")  # imports torchvision
+
+_log = logging.getLogger(__name__)
 
 
 class ClipTextEncoder:
@@ -49,7 +57,8 @@ class ClipTextEncoder:
         reader = TensorReader(tensors, ("bert.", "text_projection"), self._device)
         heavy = _is_heavy_text(shape)
         self.precision = pick_precision(precision, self._device, gains_from_bf16=heavy)
-        self._tower = TextTower(reader, shape, dtype_of(self.precision))
+        with on_one_core():
+            self._tower = TextTower(reader, shape, dtype_of(self.precision))
         self._lanes = Lanes(self._device, heavy=heavy)
         self.dim = shape.embed_dim
         if self.precision != "fp32":
@@ -57,34 +66,62 @@ class ClipTextEncoder:
             # bundle must not depend on the clock; lower ones have been seen to round it away.
             usual = self.prepare(["红色碎花裙子"]).ids
             self._lanes.settle(lambda: self._one_pass(usual))
+        self._graphs: TextGraphs | None = None
+
+    def warm_up(self) -> None:
+        """Record a GPU's passes; on a processor compile what a query alone needs."""
+        if self._device.type == "cpu":
+            for tokens in _USUAL_TOKENS:
+                self._encode(np.ones((1, tokens), np.int64))
+        elif not self._graphs:
+            from tusou.encoders.capture import CudaRecorder  # noqa: PLC0415 - CUDA alone
+
+            self.record(CudaRecorder(self._device))
+
+    def record(self, record: Record) -> None:
+        """Encode by recorded passes from now on, if they can be recorded and give the vectors."""
+        try:
+            graphs = TextGraphs(self._padded_pass, self.dim, self._device, record)
+            graphs.check(self._encode)
+        except RuntimeError as error:
+            _log.warning("texts are encoded without CUDA graphs, and slower: %s", error)
+            return
+        self._graphs = graphs
 
     def prepare(self, texts: Sequence[str]) -> Tokens:
         """Tokenise a batch."""
         return self._tokenizer.prepare(texts)
 
     def encode(self, tokens: Tokens) -> Vectors:
-        """Encode in passes of texts of like length; no padding is computed."""
-        vectors = np.empty((len(tokens.ids), self.dim), dtype=np.float32)
+        """Encode in recorded passes, or in passes of texts of like length without padding."""
+        return self._graphs.encode(tokens.ids) if self._graphs else self._encode(tokens.ids)
+
+    def _encode(self, ids: npt.NDArray[np.int64]) -> Vectors:
+        vectors = np.empty((len(ids), self.dim), dtype=np.float32)
 
         def one_pass(rows: Ids) -> None:
-            vectors[rows] = self._one_pass(tokens.ids[rows])
+            vectors[rows] = self._one_pass(ids[rows])
 
-        lengths = np.count_nonzero(tokens.ids, axis=1)
+        lengths = np.count_nonzero(ids, axis=1)
         self._lanes.run(one_pass, self._passes(lengths), short=lengths.sum() < _FEWEST_TOKENS)
         return vectors
 
     @torch.inference_mode()
     def _one_pass(self, ids: npt.NDArray[np.int64]) -> Vectors:
-        return _unit_rows(self._tower(pack(ids, self._device)))
+        vectors: Vectors = normalize(self._tower(pack(ids, self._device))).cpu().numpy()
+        return vectors
+
+    def _padded_pass(self, ids: Tensor) -> Tensor:
+        return normalize(self._tower(pack_padded(ids)))
 
     def _passes(self, lengths: Ids) -> list[Ids]:
         """Cut the rows, shortest text first, into passes of about as many tokens each."""
         order = np.argsort(lengths, kind="stable")
-        ends = lengths[order].cumsum()
-        total = int(ends[-1]) if len(ends) else 0
+        middles = lengths[order].cumsum() - lengths[order] / 2
+        total = int(lengths.sum())
         rounds = ceil(total / _PASS_TOKENS[self._device.type] / self._lanes.count)
         count = max(1, min(rounds * self._lanes.count, total // _FEWEST_TOKENS))
-        cuts = np.searchsorted(ends, [total * part / count for part in range(1, count)])
+        cuts = np.searchsorted(middles, [total * part / count for part in range(1, count)])
         return [rows for rows in np.split(order, cuts) if len(rows)]
 
 
@@ -96,23 +133,33 @@ class ClipImageEncoder:
         tensors = read_tensors(path)
         shape = read_image_shape(tensors)
         self.precision = _pick_for(shape, precision, self._device)
-        self._tower = _image_tower(tensors, shape, self._device, dtype_of(self.precision))
+        with on_one_core():
+            self._tower = _image_tower(tensors, shape, self._device, dtype_of(self.precision))
         self._lanes = Lanes(self._device, heavy=_is_heavy(shape))
         self.dim, self.image_size = shape.embed_dim, shape.image_resolution
+        self._uploads = None
+        if self._device.type == "cuda":
+            self._uploads = PictureUploads(
+                self._one_pass, self.dim, self.image_size, _PASS_PICTURES["cuda"], self._device
+            )
 
     def encode(self, pixels: Pixels) -> Vectors:
         """Encode squares made by `tusou.images.to_pixels`."""
+        if self._uploads:
+            return self._uploads.encode(pixels)
         vectors = np.empty((len(pixels), self.dim), dtype=np.float32)
 
         @torch.inference_mode()
         def one_pass(rows: slice) -> None:
-            batch = torch.from_numpy(pixels[rows]).to(self._device)
-            vectors[rows] = _unit_rows(self._tower(to_input(batch)))
+            vectors[rows] = self._one_pass(torch.from_numpy(pixels[rows])).numpy()
 
         share = ceil(len(pixels) / self._lanes.count)
-        size = max(1, min(share, _PASS_PICTURES[self._device.type]))
+        size = max(1, min(share, _PASS_PICTURES["cpu"]))
         self._lanes.run(one_pass, [slice(i, i + size) for i in range(0, len(pixels), size)])
         return vectors
+
+    def _one_pass(self, pixels: Tensor) -> Tensor:
+        return normalize(self._tower(to_input(pixels)))
 
 
 def image_precision(path: Path, device: str, precision: str) -> str:
@@ -136,10 +183,16 @@ def to_input(pixels: Tensor) -> Tensor:
 
     Bit for bit what torchvision's ToTensor and Normalize make, on whichever device the pixels are.
     """
-    mean, std = (
-        torch.tensor(values, device=pixels.device).view(3, 1, 1) for values in (_MEAN, _STD)
-    )
+    mean, std = _statistics(pixels.device)
     return pixels.permute(0, 3, 1, 2).contiguous().float().div_(255).sub_(mean).div_(std)
+
+
+@cache
+def _statistics(device: torch.device) -> tuple[Tensor, Tensor]:
+    """Give a mean and a deviation a channel; a copy to a GPU each time would wait for its work."""
+    with torch.inference_mode(mode=False):  # whoever asks first, training may use them later
+        mean, std = (torch.tensor(values, device=device).view(3, 1, 1) for values in (_MEAN, _STD))
+    return mean, std
 
 
 def _image_tower(
@@ -172,8 +225,3 @@ def _check_tokens_fit(shape: TextShape, vocab_size: int) -> None:
         raise BadModel(f"the model knows {shape.vocab_size} tokens; cn_clip's has {vocab_size}")
     if shape.text_max_position_embeddings < CONTEXT:
         raise BadModel(f"the model has fewer than the {CONTEXT} text positions needed")
-
-
-def _unit_rows(features: Tensor) -> Vectors:
-    vectors: Vectors = normalize(features).cpu().numpy()
-    return vectors

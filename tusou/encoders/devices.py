@@ -1,5 +1,6 @@
 """Where a tower computes, and in which precision."""
 
+import ctypes
 import re
 
 import torch
@@ -51,9 +52,12 @@ def dtype_of(precision: str) -> torch.dtype:
 
 
 def release_memory(device: str) -> None:
-    """Give back the memory that torch keeps on a GPU for later; elsewhere it keeps none."""
+    """Give back the memory that is kept for later: by torch on a GPU, elsewhere by glibc."""
     if pick_device(device).type == "cuda":
         torch.cuda.empty_cache()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim:
+        trim(0)
 
 
 def _has_bf16() -> bool:

@@ -1,9 +1,11 @@
 """Spreads the passes of a batch over a processor's cores."""
 
+import functools
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
@@ -11,6 +13,9 @@ import torch
 T = TypeVar("T")
 
 _TRIES = 5  # of a few milliseconds each
+
+# Held while a thread changes its share: a thread that looks for the first time sees the newest.
+_CHANGING = threading.RLock()
 
 
 class Lanes:
@@ -24,23 +29,26 @@ class Lanes:
     """
 
     def __init__(self, device: torch.device, *, heavy: bool) -> None:
-        self.count = torch.get_num_threads() if device.type == "cpu" else 1
-        if self.count > 1:
-            self._side_by_side = _pool(self.count, cores_each=1)
-            self._alone = _pool(1, cores_each=self.count) if heavy else self._side_by_side
-            self._short = self._alone
-            torch.set_num_threads(self.count)  # what the pools' threads set is seen by new threads
+        with _CHANGING:
+            self.count = torch.get_num_threads() if device.type == "cpu" else 1
+            self._shares_short = self._shares = heavy and self.count > 1
+            if self.count > 1:
+                self._side_by_side = _pool(self.count, cores_each=1)
+                if self._shares:
+                    _all_cores(self.count)
+                torch.set_num_threads(self.count)  # new threads see what the pools' threads set
 
     def settle(self, short_pass: Callable[[], object]) -> None:
         """Try a short pass on one core and on all, and let later ones have what was faster."""
-        if self.count == 1 or self._alone is self._side_by_side:
+        if not self._shares:
             return
+        all_cores = _all_cores(self.count)
         tries = [
-            (_seconds(self._side_by_side, short_pass), _seconds(self._alone, short_pass))
+            (_seconds(self._side_by_side, short_pass), _seconds(all_cores.threads, short_pass))
             for _ in range(_TRIES)
         ]
         on_one, on_all = (min(times) for times in zip(*tries, strict=True))
-        self._short = self._side_by_side if on_one < on_all else self._alone
+        self._shares_short = on_all < on_one
 
     def run(
         self, one_pass: Callable[[T], None], parts: Iterable[T], *, short: bool = False
@@ -51,11 +59,57 @@ class Lanes:
             for job in jobs:
                 one_pass(job)
             return
-        lone = self._short if short else self._alone
-        pool = self._side_by_side if len(jobs) > 1 else lone
-        running = [pool.submit(one_pass, job) for job in jobs]
+        shares = self._shares_short if short else self._shares
+        if len(jobs) == 1 and shares and _all_cores(self.count).run(one_pass, jobs[0]):
+            return
+        running = [self._side_by_side.submit(one_pass, job) for job in jobs]
         for future in running:
             future.result()
+
+
+class _AllCores:
+    """One thread whose passes are shared by all cores.
+
+    A process has one, whatever its towers: where several threads have cores share their work,
+    OpenMP has more threads than there are cores. Then they no longer spin while they wait for each
+    other but sleep, and waking up after each product costs as much as the product.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.threads = _pool(1, cores_each=count)
+        self._free = threading.Lock()
+
+    def run(self, one_pass: Callable[[T], None], part: T) -> bool:
+        """Call `one_pass` with all cores; if another tower has them, return False at once."""
+        if not self._free.acquire(blocking=False):
+            return False
+        try:
+            self.threads.submit(one_pass, part).result()
+        finally:
+            self._free.release()
+        return True
+
+
+@functools.cache
+def _all_cores(count: int) -> _AllCores:
+    return _AllCores(count)
+
+
+def on_all_cores(work: Callable[[], T]) -> T:
+    """Do torch's work of another kind in the one thread that shares it among the cores."""
+    return _all_cores(torch.get_num_threads()).threads.submit(work).result()
+
+
+@contextmanager
+def on_one_core() -> Iterator[None]:
+    """Have torch compute what this thread asks meanwhile on one core, as `_AllCores` demands."""
+    with _CHANGING:
+        usual = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(usual)
 
 
 def _seconds(pool: ThreadPoolExecutor, work: Callable[[], object]) -> float:

@@ -99,11 +99,16 @@ class Block:
     mlp_norm: Norm
 
 
-def attend(query: Tensor, key: Tensor, value: Tensor, heads: int) -> Tensor:
-    """Attend within each of n texts or pictures: (n, q, width) to keys and values (n, m, width)."""
+def attend(
+    query: Tensor, key: Tensor, value: Tensor, heads: int, mask: Tensor | None = None
+) -> Tensor:
+    """Attend within each of n texts or pictures: (n, q, width) to keys and values (n, m, width).
+
+    A mask (n, 1, 1, m) is added to the scores of the keys.
+    """
 
     def split(rows: Tensor) -> Tensor:
         return rows.reshape(*rows.shape[:2], heads, -1).transpose(1, 2)
 
-    mixed = functional.scaled_dot_product_attention(split(query), split(key), split(value))
+    mixed = functional.scaled_dot_product_attention(split(query), split(key), split(value), mask)
     return mixed.transpose(1, 2).flatten(2)

@@ -19,6 +19,10 @@ class PromptedEncoder:
         """Fill the template with each text and tokenise it; the prompt counts as context."""
         return self._inner.prepare([fill_prompt(self._template, text) for text in texts])
 
+    def warm_up(self) -> None:
+        """Warm the inner encoder up."""
+        self._inner.warm_up()
+
     def encode(self, tokens: Tokens) -> Vectors:
         """Encode what `prepare` returned."""
         return self._inner.encode(tokens)

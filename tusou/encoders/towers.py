@@ -13,6 +13,7 @@ from tusou.encoders.checkpoint import TensorReader
 from tusou.encoders.int8 import Int8Product
 from tusou.encoders.linear import Activation, Block, Norm, Product, attend, product
 
+_STEPS = 16  # row counts between a power of two and the next
 _TEXT_EPS, _IMAGE_EPS = 1e-12, 1e-5
 
 _QUICK = 1.702  # cn_clip's image towers use x * sigmoid(1.702 x) for gelu
@@ -25,18 +26,50 @@ class PackedTexts:
     ids: Tensor  # (tokens,) int64
     positions: Tensor  # (tokens,) int64, counted within each text
     starts: Tensor  # (texts,) int64, where each text's [CLS] is
-    groups: tuple[tuple[int, int], ...]  # (texts, tokens of each), in order
+    groups: tuple[tuple[int, int], ...]  # (texts, tokens of each), in order; then come the spare
+    real: Tensor | None = None  # (tokens,) bool: which are not padding; none when all are real
 
 
 def pack(ids: npt.NDArray[np.int64], device: torch.device) -> PackedTexts:
-    """Pack rows of token ids, padded with 0 and sorted by length."""
+    """Pack rows of token ids, padded with 0 and sorted by length; then come spare tokens.
+
+    oneDNN compiles each product anew for every number of rows, which takes milliseconds and half a
+    megabyte that it keeps. So that there are not hundreds of numbers, some tokens belong to no
+    text: at most one to sixteen of the texts'.
+    """
     real = ids != 0
     lengths = real.sum(axis=1)
     sizes, counts = np.unique(lengths, return_counts=True)
-    arrays = (ids[real], real.nonzero()[1], lengths.cumsum() - lengths)
+    spare = -lengths.sum() % _step(int(lengths.sum()))
+    arrays = (
+        np.pad(ids[real], (0, spare)),
+        np.pad(real.nonzero()[1], (0, spare)),
+        lengths.cumsum() - lengths,
+    )
     tokens, positions, starts = (torch.from_numpy(array).to(device) for array in arrays)
     groups = tuple(zip(counts.tolist(), sizes.tolist(), strict=True))
     return PackedTexts(tokens, positions, starts, groups)
+
+
+def _step(tokens: int) -> int:
+    """Give the power of two that so many tokens are rounded up to a multiple of."""
+    return 1 << max(0, (tokens // _STEPS).bit_length() - 1)
+
+
+def pack_padded(ids: Tensor) -> PackedTexts:
+    """Take (texts, width) ids for texts of equal length, to compute the padding (0) with them.
+
+    All shapes follow from that of `ids` and nothing waits for the device, so it can be captured in
+    a CUDA graph. The vectors are those of `pack`; each text must have a token that is not padding.
+    """
+    texts, width = ids.shape
+    return PackedTexts(
+        ids.flatten(),
+        torch.arange(width, device=ids.device).repeat(texts),
+        torch.arange(0, texts * width, width, device=ids.device),
+        ((texts, width),),
+        ids.flatten() != 0,
+    )
 
 
 class TextTower:
@@ -54,6 +87,9 @@ class TextTower:
         types = tensors.take(
             f"{table}token_type_embeddings.weight", shape.text_type_vocab_size, width
         )
+        # On a processor attention over so few tokens is faster, too, in single precision.
+        on_cpu = self._words.device.type == "cpu"
+        self._attends = torch.float32 if on_cpu else precision
         self._places = places.float() + types[0].float()  # every token is of type 0
         self._norm = _norm(tensors, f"{table}LayerNorm", width, _TEXT_EPS)
         self._blocks = [
@@ -66,29 +102,43 @@ class TextTower:
 
     def __call__(self, texts: PackedTexts) -> Tensor:
         """Return float32 features, one row per text in packed order."""
+        mask = None if texts.real is None else self._mask(texts.real)
         words = functional.embedding(texts.ids, self._words).float()
         rows = self._norm(words + functional.embedding(texts.positions, self._places))
         for block in self._blocks:
-            query, key, value = block.qkv(rows).chunk(3, dim=1)
+            query, key, value = block.qkv(rows).to(self._attends).chunk(3, dim=1)
             if block is self._blocks[-1]:
                 query, rows = query[texts.starts], rows[texts.starts]
-            mixed = _attend_in_groups(query, key, value, texts.groups, self._heads)
+            mixed = _attend_in_groups(query, key, value, texts.groups, self._heads, mask)
             rows = block.attention_norm(rows + block.out(mixed))
             rows = block.mlp_norm(rows + block.down(block.up(rows)))
         return self._projection(rows).float()
 
+    def _mask(self, real: Tensor) -> Tensor:
+        """Give what is added to the scores of each key: nothing, or what hides it."""
+        return torch.zeros_like(real, dtype=self._attends).masked_fill_(~real, -torch.inf)
+
 
 def _attend_in_groups(
-    query: Tensor, key: Tensor, value: Tensor, groups: tuple[tuple[int, int], ...], heads: int
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    groups: tuple[tuple[int, int], ...],
+    heads: int,
+    mask: Tensor | None,
 ) -> Tensor:
-    """Attend within each text; queries are all its tokens', or its [CLS] token's alone."""
+    """Attend within each text; queries are all its tokens', or its [CLS] token's alone.
+
+    A spare token has no text to attend within: what comes back for it is as it went in.
+    """
     tokens = [texts * length for texts, length in groups]
     asking = tokens if len(query) == len(key) else [texts for texts, _ in groups]
     parts = zip(
         groups,
-        torch.split(query, asking),
-        torch.split(key, tokens),
-        torch.split(value, tokens),
+        _cut(query, asking),
+        _cut(key, tokens),
+        _cut(value, tokens),
+        [None] * len(tokens) if mask is None else torch.split(mask, tokens),
         strict=True,
     )
     width = query.shape[1]
@@ -98,10 +148,16 @@ def _attend_in_groups(
             k.reshape(texts, length, width),
             v.reshape(texts, length, width),
             heads,
+            None if m is None else m.reshape(texts, 1, 1, length),
         ).flatten(0, 1)
-        for (texts, length), q, k, v in parts
+        for (texts, length), q, k, v, m in parts
     ]
-    return torch.cat(mixed)
+    spare = query[sum(asking) :]
+    return torch.cat([*mixed, spare]) if len(mixed) > 1 or len(spare) else mixed[0]
+
+
+def _cut(rows: Tensor, sizes: list[int]) -> tuple[Tensor, ...]:
+    return torch.split(rows[: sum(sizes)], sizes)
 
 
 class ImageTower:

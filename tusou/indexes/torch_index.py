@@ -6,7 +6,10 @@ On a GPU the vectors lie in its memory; queries go there, and the best come back
 from pathlib import Path
 from typing import Self
 
+import numpy as np
+import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from tusou.config import TorchSpec
 from tusou.errors import InvalidRequest
@@ -41,17 +44,18 @@ class TorchIndex:
 
     @torch.inference_mode()
     def search(self, queries: Vectors, k: int) -> Neighbors:
-        """Return the k best per query."""
+        """Return the k best per query; one copy to the device and one back."""
         asked = torch.tensor(queries, device=self._device)
-        scores = torch.full((len(queries), k), -torch.inf, device=self._device)
-        ids = torch.full((len(queries), k), -1, device=self._device)
+        found: tuple[Tensor, Tensor] | None = None
         for start in range(0, len(self), _BLOCK):
             rows = slice(start, start + _BLOCK)
             block = asked @ self._vectors[rows].T
-            best = block.topk(min(k, block.shape[1]), dim=1)
-            scores, order = torch.cat([scores, best.values], 1).topk(k, dim=1)
-            ids = torch.cat([ids, self._ids[rows][best.indices]], 1).gather(1, order)
-        return best_first(ids.cpu().numpy(), scores.cpu().numpy())
+            scores, order = block.topk(min(k, block.shape[1]), dim=1)
+            best = scores, self._ids[rows][order]
+            found = _merge(found, best, k) if found else best
+        if not found:
+            found = asked[:, :0], self._ids.expand(len(queries), 0)
+        return _padded(*_to_host(*found), k)
 
     def tune(self, tuning: str) -> None:
         """Take no tuning: there is nothing to trade for exactness."""
@@ -71,3 +75,26 @@ class TorchIndex:
         index = cls(spec, vectors.shape[1], device)
         index.add(ids, vectors)
         return index
+
+
+def _merge(
+    one: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor], k: int
+) -> tuple[Tensor, Tensor]:
+    """Take the best of two blocks' scores and ids."""
+    scores, ids = (torch.cat(pair, 1) for pair in zip(one, other, strict=True))
+    best, order = scores.topk(min(k, scores.shape[1]), dim=1)
+    return best, ids.gather(1, order)
+
+
+def _to_host(scores: Tensor, ids: Tensor) -> tuple[Ids, npt.NDArray[np.float32]]:
+    """Bring both in one copy, as the bytes they are."""
+    count = scores.shape[1]
+    both = torch.cat([scores.view(torch.int32), ids.view(torch.int32)], 1).cpu().numpy()
+    return both[:, count:].copy().view(np.int64), both[:, :count].copy().view(np.float32)
+
+
+def _padded(ids: Ids, scores: npt.NDArray[np.float32], k: int) -> Neighbors:
+    missing = ((0, 0), (0, k - ids.shape[1]))
+    return best_first(
+        np.pad(ids, missing, constant_values=-1), np.pad(scores, missing, constant_values=-np.inf)
+    )

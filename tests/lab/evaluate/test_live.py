@@ -10,13 +10,15 @@ from drawing import picture_bytes
 from indexer.build import BuildSpec, build
 from lab.evaluate.live import LiveSpec, search_bundle
 from lab.evaluate.scoring import evaluate
+from lab.sweep.embeddings import QueryVectors
+from lab.sweep.prompts import Prompt
 from tusou.asks import Ask, TextPart
 from tusou.errors import BadDataset, InvalidRequest
 from tusou.evaluation.answers import Answers, Asked, read_answers
 from tusou.images import open_image, to_pixels
 from tusou.negation import REFUSED_WEIGHT
 from tusou.progress import Nobody
-from tusou.search import SearchPipeline
+from tusou.search import SearchPipeline, weights_of
 
 
 @pytest.fixture(scope="module")
@@ -105,11 +107,28 @@ def test_kept_embeddings_are_used_again(bundle: Path, tmp_path: Path) -> None:
     first = search_bundle(bundle, asked, spec).run
     (kept,) = (tmp_path / "kept").iterdir()
     assert search_bundle(bundle, asked, spec).run.rankings == first.rankings
-    np.save(kept, np.load(kept)[::-1])
+    with np.load(kept) as held:
+        np.savez(kept, **dict(held) | {"vectors": held["vectors"][::-1]})
     swapped = search_bundle(bundle, asked, spec).run
     assert swapped.rankings == {71: first.rankings[72], 72: first.rankings[71]}
-    search_bundle(bundle, asking("红色连衣裙"), spec)
-    assert len(list((tmp_path / "kept").iterdir())) == 2
+    search_bundle(bundle, asking("红色连衣裙", "雨伞"), spec)
+    assert list((tmp_path / "kept").iterdir()) == [kept]
+    with np.load(kept) as held:
+        assert len(held["vectors"]) == 3
+
+
+def test_embeddings_that_a_sweep_kept_are_used(
+    bundle: Path, pipeline: SearchPipeline, tmp_path: Path
+) -> None:
+    manifest = pipeline.bundle.manifest
+    kept = QueryVectors(tmp_path, weights_of(manifest, manifest.model.location))
+    swept = kept.of(["红色连衣裙"], Prompt.of(manifest.prompt), pipeline.precision)
+    (path,) = tmp_path.iterdir()
+    before = path.stat()
+    run = search_bundle(bundle, asking("红色连衣裙"), LiveSpec(1, cache=tmp_path)).run
+    assert (path.stat().st_ino, path.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    best = float((np.asarray(pipeline.bundle.vectors) @ swept[0]).max())
+    assert run.scores[71] == pytest.approx((best,), abs=1e-6)
 
 
 def test_what_a_service_would_refuse_is_told_at_once(bundle: Path) -> None:

@@ -173,6 +173,10 @@ def test_english_and_predictions_alone(folder: Path, queries: Path, tmp_path: Pa
     twin = (tmp_path / "page.md").read_text("utf-8")
     assert "## 1 What was asked" in twin
     assert "Duplicates were not looked for" in twin
+    assert "find the pictures they mean among those of the pool; the 10 best" in twin
+    assert "Pictures are not shown: that needs the bundle" in twin
+    assert "B answers 0 queries better, 40 alike and 0 worse.\n\n##" in twin
+    assert 'class="missing"' not in (tmp_path / "page.html").read_text("utf-8")
     assert "beyond 10" in twin
     assert "### pred (A) and same (B)\n\nVerdict: A and B are not distinguishable." in twin
     again = CliRunner().invoke(app, words)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from tusou.encoders.lanes import Lanes
+from tusou.encoders.lanes import Lanes, on_all_cores, on_one_core
 
 CPU = torch.device("cpu")
 
@@ -61,6 +61,28 @@ def test_a_second_tower_and_the_caller_keep_their_cores() -> None:
     assert cores_seen(first, 1) == cores_seen(second, 1) == [3]
     assert cores_seen(first, 2) == cores_seen(second, 2) == [1, 1]
     assert torch.get_num_threads() == 3
+
+
+def test_a_lone_pass_has_one_core_while_another_tower_has_all() -> None:
+    first, second = Lanes(CPU, heavy=True), Lanes(CPU, heavy=True)
+    seen: list[list[int]] = []
+    first.run(lambda _: seen.append(cores_seen(second, 1)), [0])
+    assert seen == [[1]]
+    assert cores_seen(second, 1) == [3]
+
+
+def test_all_cores_are_free_again_after_an_error() -> None:
+    lanes = Lanes(CPU, heavy=True)
+    with pytest.raises(ZeroDivisionError):
+        lanes.run(lambda part: [1 / part].clear(), [0])
+    assert cores_seen(lanes, 1) == [3]
+
+
+def test_other_work_can_have_one_core_or_all() -> None:
+    with on_one_core():
+        assert torch.get_num_threads() == 1
+    assert torch.get_num_threads() == 3
+    assert on_all_cores(torch.get_num_threads) == 3
 
 
 def test_passes_run_at_the_same_time() -> None:

@@ -129,6 +129,13 @@ def test_equal_scores_come_in_id_order(spec: IndexSpec) -> None:
     assert index.search(STORED[:1], 4).ids.tolist() == [[1, 4, 7, 9]]
 
 
+@pytest.mark.parametrize("spec", PLAIN)
+def test_without_vectors_there_is_only_padding(spec: IndexSpec) -> None:
+    found = create_index(spec, DIM).search(QUERIES[:2], 3)
+    assert found.ids.tolist() == [[-1] * 3] * 2
+    assert np.isneginf(found.scores).all()
+
+
 @pytest.mark.parametrize("blocks", ["exact._BLOCK", "torch_index._BLOCK"])
 def test_pools_larger_than_a_block_are_searched_whole(
     blocks: str, monkeypatch: pytest.MonkeyPatch, truth: Neighbors

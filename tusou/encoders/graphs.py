@@ -1,0 +1,156 @@
+"""Texts in passes of a few fixed shapes, which a GPU has recorded once and replays."""
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from math import ceil
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from tusou.encoders.staging import current, host_room, overlap
+from tusou.encoders.tokens import CONTEXT
+from tusou.types import Ids, Vectors
+
+# What texts are padded to. GPUs read masks 8 numbers at a time.
+_LENGTHS = (8, 16, 24, 32, CONTEXT)
+# A pass of this many tokens fills a large device; the memory of the largest is shared by all.
+_MOST_TOKENS, _MOST_TEXTS = 4096, 256
+# Passes under way: one is computed, one follows without a gap, and the host is busy with others.
+_SLOTS = 4
+
+_ANY_TOKEN = 1  # anything but padding (0)
+_SAME = 0.999  # cosine; half precision differs less, and a wrong vector far more
+_COMPARED = 8  # texts of a recording
+
+
+class Recorded(Protocol):
+    """A recorded pass; torch.cuda.CUDAGraph is one."""
+
+    def replay(self) -> None:
+        """Do again what was recorded, on the same memory, behind what was asked for before."""
+        ...
+
+
+# Runs work once or more, and records it.
+Record = Callable[[Callable[[], None]], Recorded]
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What one recording computes."""
+
+    texts: int
+    length: int
+
+    @property
+    def tokens(self) -> int:
+        """Count them, padding included."""
+        return self.texts * self.length
+
+
+class TextGraphs:
+    """Token ids to unit rows: in by one copy a pass, a replay, and out by one copy.
+
+    Recordings read ids from one place in the device's memory and leave vectors in another, so
+    copies and replays go to the device in order, and several passes can be under way. Rows and
+    tokens that fill a shape up are computed and never read. Any number of callers, one at a time.
+
+    `forward` makes unit rows of (texts, length) ids on the device. Raises RuntimeError when it
+    cannot be recorded.
+    """
+
+    def __init__(
+        self, forward: Callable[[Tensor], Tensor], dim: int, device: torch.device, record: Record
+    ) -> None:
+        self._forward, self._dim, self._device = forward, dim, device
+        self._lock = threading.Lock()
+        self._ids = torch.full((_MOST_TOKENS,), _ANY_TOKEN, device=device)
+        self._vectors = torch.empty((_MOST_TEXTS, dim), device=device)
+        with current(device), torch.inference_mode():
+            self._slots = [_Slot(dim, device) for _ in range(_SLOTS)]
+            self._passes = {shape: record(partial(self._work, shape)) for shape in shapes()}
+
+    def encode(self, ids: npt.NDArray[np.int64]) -> Vectors:
+        """Return one unit row per row of ids, padded with 0 as `Tokens` are."""
+        vectors = np.empty((len(ids), self._dim), np.float32)
+
+        def start(slot: "_Slot", one: tuple[Ids, Shape]) -> None:
+            self._start(slot, ids[one[0]], one[1])
+
+        def finish(slot: "_Slot", one: tuple[Ids, Shape]) -> None:
+            vectors[one[0]] = slot.rows[: len(one[0])]
+
+        with self._lock, current(self._device), torch.inference_mode():
+            overlap(self._slots, cut(_lengths(ids)), start, finish)
+        return vectors
+
+    def check(self, encode: Callable[[npt.NDArray[np.int64]], Vectors]) -> None:
+        """Raise RuntimeError unless every recording gives the vectors that `encode` gives."""
+        for shape in self._passes:
+            ids = _sample(shape)
+            some = slice(None, None, ceil(shape.texts / _COMPARED))
+            cosines = np.einsum("nd,nd->n", self.encode(ids)[some], encode(ids[some]))
+            if not cosines.min() >= _SAME:
+                raise RuntimeError(f"{shape} gives other vectors (cosine {cosines.min():.4f})")
+
+    def _work(self, shape: Shape) -> None:
+        """Compute one shape, from and to the places that recordings share."""
+        ids = self._ids[: shape.tokens].view(shape.texts, shape.length)
+        self._vectors[: shape.texts].copy_(self._forward(ids))
+
+    def _start(self, slot: "_Slot", ids: npt.NDArray[np.int64], shape: Shape) -> None:
+        room = slot.ids[: shape.tokens].reshape(shape.texts, shape.length)
+        width = min(ids.shape[1], shape.length)
+        room[: len(ids), :width] = ids[:, :width]
+        room[: len(ids), width:] = 0
+        room[len(ids) :] = _ANY_TOKEN  # attention to no token at all would be not a number
+        self._ids[: shape.tokens].copy_(slot.ids_there[: shape.tokens], non_blocking=True)
+        self._passes[shape].replay()
+        slot.rows_there[: len(ids)].copy_(self._vectors[: len(ids)], non_blocking=True)
+        slot.done.record()
+
+
+class _Slot:
+    """The host's side of one pass."""
+
+    def __init__(self, dim: int, device: torch.device) -> None:
+        self.ids_there = host_room((_MOST_TOKENS,), torch.int64, device)
+        self.rows_there = host_room((_MOST_TEXTS, dim), torch.float32, device)
+        self.ids, self.rows = self.ids_there.numpy(), self.rows_there.numpy()
+        self.done = torch.get_device_module(device).Event()
+
+
+def shapes() -> list[Shape]:
+    """List what is recorded, the largest first: the others then fit into its memory."""
+    counts = [2**power for power in range(_MOST_TEXTS.bit_length())]
+    every = (Shape(texts, length) for length in _LENGTHS for texts in counts)
+    fitting = (shape for shape in every if shape.tokens <= _MOST_TOKENS)
+    return sorted(fitting, key=lambda shape: shape.tokens, reverse=True)
+
+
+def cut(lengths: Ids) -> Iterator[tuple[Ids, Shape]]:
+    """Cut texts of these lengths into passes, the longest first: rows, and their shape."""
+    order = np.argsort(-lengths, kind="stable")
+    while len(order):
+        length = next(one for one in _LENGTHS if one >= lengths[order[0]])
+        most = min(_MOST_TEXTS, 1 << ((_MOST_TOKENS // length).bit_length() - 1))
+        rows, order = order[:most], order[most:]
+        yield rows, Shape(1 << (len(rows) - 1).bit_length(), length)
+
+
+def _lengths(ids: npt.NDArray[np.int64]) -> Ids:
+    """Count each row's tokens up to its last that is not padding."""
+    lengths: Ids = ((ids != 0) * np.arange(1, ids.shape[1] + 1)).max(axis=1, initial=1)
+    return lengths
+
+
+def _sample(shape: Shape) -> npt.NDArray[np.int64]:
+    """Make texts that need this very shape: the first as long as it takes, the others shorter."""
+    lengths = np.linspace(shape.length, 2, shape.texts).astype(np.int64)
+    tokens = np.random.default_rng(shape.tokens).integers(100, 1000, (shape.texts, shape.length))
+    return np.where(np.arange(shape.length) < lengths[:, None], tokens, 0)

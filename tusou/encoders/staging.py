@@ -1,0 +1,61 @@
+"""Passes that overlap on a GPU: the host fills and empties some while another is computed.
+
+On a CPU the same code runs in order; its streams and events are torch's, which do nothing.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from itertools import cycle
+from typing import Any, Protocol, TypeVar
+
+import torch
+from torch import Tensor
+
+
+class Slot(Protocol):
+    """Room for one pass on the host; `done` is recorded behind the last copy of the pass."""
+
+    done: Any  # torch.cuda.Event or torch.cpu.Event
+
+
+S = TypeVar("S", bound=Slot)
+P = TypeVar("P")
+
+
+def overlap(
+    slots: Sequence[S],
+    passes: Iterable[P],
+    start: Callable[[S, P], None],
+    finish: Callable[[S, P], None],
+) -> None:
+    """Start pass after pass, each in the slot that was free first, and finish them in order.
+
+    `finish` is called when the pass's copies have ended; so is `start` for those of the pass
+    before in its slot, even if that one failed half-way in an earlier call.
+    """
+    running: deque[tuple[S, P]] = deque()
+
+    def finish_first() -> None:
+        slot, one = running.popleft()
+        slot.done.synchronize()
+        finish(slot, one)
+
+    for slot, one in zip(cycle(slots), passes, strict=False):
+        if len(running) == len(slots):
+            finish_first()
+        slot.done.synchronize()
+        start(slot, one)
+        running.append((slot, one))
+    while running:
+        finish_first()
+
+
+def host_room(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Make a zeroed tensor on the host: page-locked if a GPU is to copy from it or to it."""
+    return torch.zeros(shape, dtype=dtype, pin_memory=device.type == "cuda")
+
+
+def current(device: torch.device) -> AbstractContextManager[object]:
+    """Make a GPU the current one of this thread; streams and events are made on that."""
+    return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
