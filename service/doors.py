@@ -30,8 +30,8 @@ class Accepter:
         self._closed = False
 
     def open(self) -> None:
-        """Begin; there is a door now."""
-        if not self._closed:
+        """Begin, if there is a door."""
+        if self._doors() and not self._closed:
             asyncio.get_running_loop().add_reader(self._listener, self._accept)
 
     def shut(self) -> None:

@@ -112,7 +112,8 @@ class Front:
             "press": self._press,
             "traffic": self._collect,
         }
-        line = await Line.over(end, answers)
+        line = Line(answers)
+        await line.open(end)
         try:
             setup: Setup = await line.call("setup")
         except NotReady:  # it has gone again
@@ -157,8 +158,7 @@ def main() -> None:
     for ending in (signal.SIGINT, signal.SIGTERM):  # sent to a group; the parent drains first
         signal.signal(ending, signal.SIG_IGN)
     end, door = (socket.socket(fileno=int(number)) for number in sys.argv[1:])
-    for one in (end, door):
-        one.settimeout(0)
+    door.settimeout(0)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(Front().live(end, door))
 

@@ -43,8 +43,16 @@ class _Front:
 
     process: "subprocess.Popen[bytes]"
     line: Line
+    end: socket.socket  # the line's
     door: socket.socket
     families: Families = field(default_factory=list)
+
+    def close(self) -> None:
+        """End it now, if it runs."""
+        self.process.kill()
+        self.process.wait()
+        self.line.close()
+        self.door.close()
 
 
 class Fronts:
@@ -107,15 +115,16 @@ class Fronts:
     async def _keep(self) -> None:
         """Have one front run, always."""
         while self._stopping is None and not self.failure:
-            front = await self._start()
+            front = self._start()
             try:
+                await front.line.open(front.end)
                 while await self._ask(front, _SILENT_SECONDS):
                     self._join(front)
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(front.line.lost.wait(), _ASK_SECONDS)
                 await self._bury(front)
             finally:
-                front.process.kill()
+                front.close()
 
     def _join(self, front: _Front) -> None:
         """Let connections come to a front that has started."""
@@ -128,20 +137,19 @@ class Fronts:
         else:
             front.line.tell("stop", self._stopping)
 
-    async def _start(self) -> _Front:
+    def _start(self) -> _Front:
         (end, theirs), (door, out) = socket.socketpair(), socket.socketpair()
         with theirs, out:
             given = (theirs.fileno(), out.fileno())
-            process = subprocess.Popen(  # noqa: ASYNC220, S603 - milliseconds, and rarely
+            process = subprocess.Popen(  # noqa: S603 - milliseconds, and rarely
                 [sys.executable, "-m", "service.front", *map(str, given)],
                 stdin=subprocess.DEVNULL,
                 pass_fds=given,
                 process_group=0,  # what is typed at a terminal reaches the parent alone
             )
         _log.info("front", extra={"fields": {"pid": process.pid}})
-        end.settimeout(0)
         door.settimeout(0)
-        return _Front(process, await Line.over(end, self._answers), door)
+        return _Front(process, Line(self._answers), end, door)
 
     async def _ask(self, front: _Front, seconds: float) -> bool:
         """Have a front say what it has counted; tell whether it did."""
@@ -153,7 +161,6 @@ class Fronts:
         return True
 
     async def _bury(self, front: _Front) -> None:
-        front.door.close()
         if front in self._fronts:
             self._fronts.remove(front)
         if not self._fronts:

@@ -14,7 +14,7 @@ import socket
 import struct
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, NamedTuple, Self, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from service.errors import Refusal
 from service.timeline import Stage, follow, followed
@@ -73,12 +73,10 @@ class Line(asyncio.Protocol):
         self._received = bytearray()
         self._transport: asyncio.Transport | None = None
 
-    @classmethod
-    async def over(cls, end: socket.socket, answerers: Mapping[str, Answerer]) -> Self:
-        """Open a line over one end of a connected pair."""
-        loop = asyncio.get_running_loop()
-        _, line = await loop.create_unix_connection(lambda: cls(answerers), sock=end)
-        return line
+    async def open(self, end: socket.socket) -> None:
+        """Speak and listen at one end of a connected pair."""
+        end.settimeout(0)
+        await asyncio.get_running_loop().create_unix_connection(lambda: self, sock=end)
 
     async def call(self, name: str, *arguments: object) -> Any:
         """Have the other end answer."""

@@ -19,9 +19,9 @@ from tusou.errors import DeadlineExceeded, InvalidRequest, NotReady, UnknownItem
 async def line_to(answers: Mapping[str, Answerer]) -> AsyncIterator[tuple[Line, Line]]:
     """Yield the end that calls and the end that answers."""
     ours, theirs = socket.socketpair()
-    for end in (ours, theirs):
-        end.settimeout(0)
-    caller, answerer = await Line.over(ours, {}), await Line.over(theirs, answers)
+    caller, answerer = Line({}), Line(answers)
+    await caller.open(ours)
+    await answerer.open(theirs)
     try:
         yield caller, answerer
     finally:

@@ -4,6 +4,7 @@ Queries named "slow", "hang", "lost" and "bug" behave so; opening fails, or neve
 command line says so. "flips" is a bundle of which every look finds a new version.
 """
 
+import logging
 import sys
 import threading
 import time
@@ -32,6 +33,7 @@ class Moody(TinyPipeline):
         if "slow" in queries:
             time.sleep(0.6)
         if "hang" in queries:
+            logging.getLogger(__name__).info("hanging")
             threading.Event().wait()
         if "lost" in queries:
             raise RuntimeError("CUDA error: device-side assert triggered")
