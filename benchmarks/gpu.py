@@ -19,10 +19,10 @@ from functools import partial
 from itertools import cycle
 from pathlib import Path
 
-import numpy as np
 import torch
 
-from benchmarks.floor import PICTURE_FLOPS, fastest
+from benchmarks import gpu_encoders
+from benchmarks.floor import fastest
 from benchmarks.gpu_search import compare_engines
 from benchmarks.http import drive
 from benchmarks.landing import land_texts
@@ -30,7 +30,6 @@ from benchmarks.record import record
 from benchmarks.running import Service, service
 from benchmarks.stock import jpegs, queries, save_random_model
 from benchmarks.timing import repeated
-from tusou.encoders import find_weights, load_image_encoder
 from tusou.search import SearchPipeline
 
 GOALS = {
@@ -74,7 +73,8 @@ def measure(folder: Path, device: str, pictures: int, seconds: float) -> dict[st
     began = time.perf_counter()
     _run([*command, "--device", device])
     figures["pool to published bundle, s"] = round(time.perf_counter() - began, 2)
-    figures["encoding alone"] = encoding(model, device, rates["bf16"], seconds)
+    figures["pictures alone"] = gpu_encoders.pictures(model, device, rates["bf16"], seconds)
+    figures["texts alone"] = gpu_encoders.texts(model, device, seconds)
     figures["in process"] = in_process(bundle, device, seconds)
     figures["over HTTP"] = over_http(bundle, device, seconds)
     figures["search"] = compare_engines(device, max(1000, pictures), seconds)
@@ -107,21 +107,6 @@ def matrix_rates(device: str) -> dict[str, float]:
         one = torch.randn(side, side, device=device).to(dtype)
         rates[name] = 2 * side**3 / fastest(partial(_multiply, one), 20)
     return rates
-
-
-def encoding(model: Path, device: str, bf16_rate: float, seconds: float) -> dict[str, object]:
-    """Encode pictures that are decoded already, in the precision that is the default."""
-    encoder = load_image_encoder(find_weights(str(model)), device)
-    figures: dict[str, object] = {"precision": encoder.precision}
-    for batch in (64, 256, 512) if device == "cuda" else (4,):
-        pixels = np.random.default_rng(1).integers(0, 256, (batch, 224, 224, 3), np.uint8)
-        times = repeated(partial(encoder.encode, pixels), seconds)
-        rate = batch / statistics.median(times)
-        figures[f"batch {batch}"] = {
-            "pictures/s": round(rate, 1),
-            "share of the measured bf16 rate": round(rate * PICTURE_FLOPS / bf16_rate, 3),
-        }
-    return figures
 
 
 def in_process(bundle: Path, device: str, seconds: float) -> dict[str, object]:

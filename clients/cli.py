@@ -21,7 +21,7 @@ KeyFile = Annotated[
     Path | None,
     typer.Option(help="File holding the service's API key.", exists=True, dir_okay=False),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+Json = Annotated[bool, typer.Option("--json", help="Report as JSON.")]
 QueryFile = Annotated[
     Path, typer.Option(help="MUGE query file to draw from.", exists=True, dir_okay=False)
 ]

@@ -10,7 +10,7 @@ from tusou.commands import plain_errors, print_json
 _Bundle = Annotated[
     Path, typer.Argument(help="Bundle folder made by `tusou index`.", exists=True, file_okay=False)
 ]
-_Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+_Json = Annotated[bool, typer.Option("--json", help="Report as JSON.")]
 
 
 def index(

@@ -20,7 +20,7 @@ def toy(
     ] = None,
     splits: Annotated[str, typer.Option(help="Which to write.")] = "train,valid,test",
     workers: Annotated[int, typer.Option(min=0, help="Processes that draw; 0: one per core.")] = 0,
-    force: Annotated[bool, typer.Option(help="Replace existing files.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace existing files.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
 ) -> None:
     """Draw toy product pictures with Chinese queries, in the MUGE format."""
@@ -76,7 +76,7 @@ def train(
     precision: Annotated[Literal["fp32", "bf16"], typer.Option(help="Of the towers.")] = "fp32",
     seed: Annotated[int, typer.Option(min=0)] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    force: Annotated[bool, typer.Option(help="Start over, replacing OUT.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Start over, replacing OUT.")] = False,
 ) -> None:
     """Train or fine-tune a model; run again after a kill, it resumes."""
     from lab.train.run import TrainSpec
@@ -97,7 +97,9 @@ def demo(
     items: Annotated[int, typer.Option(min=20, help="Pictures to draw.")] = 3000,
     queries: Annotated[int, typer.Option(min=1, help="Queries to ask.")] = 300,
     seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same bytes.")] = 2024,
-    force: Annotated[bool, typer.Option(help="Replace whatever the folder holds.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace whatever the folder holds.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
 ) -> None:
     """Draw a pool, index it, serve it, replay its queries over HTTP and score the answers."""

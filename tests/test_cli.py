@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import typer
+from typer.core import TyperOption
 
 from tusou import __version__
 from tusou.cli import VERBS
@@ -15,11 +16,15 @@ ROOT = Path(__file__).parent.parent
 DOCUMENTED = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
 
 
-def options(verb: str) -> list[str]:
+def options_of(verb: str) -> list[TyperOption]:
     app = typer.Typer(add_completion=False)
     app.command(name=verb)(VERBS[verb][0].load())  # type: ignore[type-var]
-    command = typer.main.get_command(app)
-    return [option for part in command.params for option in part.opts if option.startswith("--")]
+    params = typer.main.get_command(app).params
+    return [part for part in params if isinstance(part, TyperOption)]
+
+
+def options(verb: str) -> list[str]:
+    return [name for part in options_of(verb) for name in part.opts if name.startswith("--")]
 
 
 def section(verb: str) -> str:
@@ -37,6 +42,16 @@ def test_every_option_is_documented(verb: str) -> None:
 @pytest.mark.parametrize("verb", VERBS)
 def test_at_most_ten_options(verb: str) -> None:
     assert len(options(verb)) <= 10
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_flag_is_given_or_not(verb: str) -> None:
+    assert [name for part in options_of(verb) for name in part.secondary_opts] == []
+
+
+@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb not in {"serve", "train"}])
+def test_every_result_can_be_json(verb: str) -> None:
+    assert [part.help for part in options_of(verb) if "--json" in part.opts] == ["Report as JSON."]
 
 
 def run(*words: str) -> subprocess.CompletedProcess[str]:

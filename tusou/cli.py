@@ -20,7 +20,8 @@ VERBS: dict[str, tuple[Lazy, str]] = {
     "toy": (Lazy("lab.cli:toy"), "Draw product pictures and their Chinese queries."),
     "check": (Lazy("lab.check.cli:check"), "Report on the quality of a dataset."),
     "convert": (Lazy("lab.convert.cli:convert"), "Write a dataset in another format."),
-    "index": (Lazy("indexer.cli:index"), "Encode a pool of pictures into a searchable bundle."),
+    "train": (Lazy("lab.cli:train"), "Train or fine-tune a model on pictures and queries."),
+    "index": (Lazy("indexer.cli:index"), "Encode pictures or texts into a searchable bundle."),
     "info": (Lazy("indexer.cli:info"), "Say what a bundle is."),
     "verify": (Lazy("indexer.cli:verify"), "Check every byte of a bundle."),
     "serve": (Lazy("service.cli:serve"), "Answer queries over HTTP."),
@@ -31,10 +32,9 @@ VERBS: dict[str, tuple[Lazy, str]] = {
         Lazy("lab.evaluate.cli:evaluate"),
         "Score what a search found against the answers.",
     ),
-    "report": (Lazy("lab.report.cli:report"), "Write the report of runs: one page to hand in."),
-    "sweep": (Lazy("lab.sweep.cli:sweep"), "Compare prompts, pools, depths, indexes, precisions."),
     "compare": (Lazy("lab.compare.cli:compare"), "Say whether one search is better than another."),
-    "train": (Lazy("lab.cli:train"), "Train or fine-tune a model on pictures and queries."),
+    "sweep": (Lazy("lab.sweep.cli:sweep"), "Compare prompts, pools, depths, indexes, precisions."),
+    "report": (Lazy("lab.report.cli:report"), "Write the report of runs: one page to hand in."),
 }
 
 

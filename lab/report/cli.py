@@ -30,7 +30,7 @@ def report(
     examples: Annotated[
         int, typer.Option(min=0, max=50, help="Rows of pictures under each heading.")
     ] = 5,
-    force: Annotated[bool, typer.Option(help="Replace an existing report.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing report.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
 ) -> None:
     """Write the report of one or more runs: one page, and its Markdown twin."""

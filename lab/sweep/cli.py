@@ -28,10 +28,10 @@ def sweep(
     ] = None,
     precision: Annotated[
         list[str] | None,
-        typer.Option(help="fp32, bf16 or fp16 of the queries; repeat it, the base first."),
+        typer.Option(help="fp32, bf16, fp16 or int8 of the queries; repeat it, the base first."),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Draws the smaller pools.")] = 0,
-    force: Annotated[bool, typer.Option(help="Replace a finished sweep.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace a finished sweep.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
 ) -> None:
     """Compare prompts, pool sizes, top-k, index types and precisions: a table and a curve each."""

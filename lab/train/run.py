@@ -71,6 +71,8 @@ def train(
     """
     started = monotonic()
     watcher = watcher or Nobody()
+    if out.exists() and not _state_of(out).exists() and not force:
+        raise OutputExists(f"{out} exists: choose another --out or pass --force")
     run = _Run(data, spec, out, pick_device(device), watcher)
     run.resume_or_begin(force=force)
     run.go_on(watcher)
@@ -85,7 +87,7 @@ class _Run:
     ) -> None:
         torch.manual_seed(spec.seed)
         self._spec, self._out, self._device = spec, out, device
-        self._state = out.with_name(out.name + ".state")
+        self._state = _state_of(out)
         self._model: CLIP = open_model(spec.model).to(device)
         size = image_size(self._model)
         cache = out.parent / ".pixels"
@@ -100,12 +102,10 @@ class _Run:
         self.step, self.best, self.best_epoch = 0, -1.0, 0
 
     def resume_or_begin(self, *, force: bool) -> None:
-        """Take up the saved state, or claim `out` for a new run."""
+        """Take up the saved state, or save that of a new run."""
         if self._state.exists() and not force:
             self._restore(torch.load(self._state, map_location=self._device, weights_only=True))
             return
-        if self._out.exists() and not force:
-            raise OutputExists(f"{self._out} exists: choose another --out or pass --force")
         self._out.parent.mkdir(parents=True, exist_ok=True)
         self._save()
 
@@ -181,6 +181,10 @@ class _Run:
         if reached >= self.best:  # of equals the later, which has seen more
             self.best, self.best_epoch = reached, epoch
             save_checkpoint(self._model, self._out, self._out.stem, epoch, self.step)
+
+
+def _state_of(out: Path) -> Path:
+    return out.with_name(out.name + ".state")
 
 
 def _attention(device: torch.device) -> AbstractContextManager[object]:

@@ -15,7 +15,9 @@ def walkthrough(
     items: Annotated[int, typer.Option(min=50, help="Pictures to draw in a split.")] = 1000,
     queries: Annotated[int, typer.Option(min=10, help="Queries to draw in a split.")] = 200,
     seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same bytes.")] = 2024,
-    force: Annotated[bool, typer.Option(help="Replace whatever the folder holds.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace whatever the folder holds.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
 ) -> None:
     """Do a whole exercise on drawn data: from its files to what is handed in."""

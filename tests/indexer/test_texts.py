@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from indexer import build as build_module
 from indexer.build import BuildSpec, build
 from indexer.probes import picture_probes
 from tusou.bundle import Bundle
@@ -17,13 +16,8 @@ from tusou.manifest import Counts
 from tusou.progress import Nobody, Watcher
 from tusou.search import SearchPipeline
 
+pytestmark = pytest.mark.usefixtures("small_shards")
 TEXTS = [f"第{number}件红色碎花吊带裙" for number in range(150)]
-
-
-@pytest.fixture(autouse=True)
-def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(build_module, "SHARD_ROWS", 64)
-    monkeypatch.setattr(build_module, "BATCH_ROWS", 16)
 
 
 @pytest.fixture

@@ -72,14 +72,17 @@ def test_its_verbs_have_those_options(words: list[str]) -> None:
 
 def test_its_extras_exist_and_its_files_are_there() -> None:
     project = (ROOT / "pyproject.toml").read_text()
-    for extra in re.findall(r"\.\[(\w+)\]", READMES[0].read_text()):
-        assert f"\n{extra} = [" in project
-    for words in lines("docker"):
-        assert all((ROOT / word).is_file() for word in words if word.endswith(".yml"))
+    named = re.findall(r"\.\[([\w,]+)\]", READMES[0].read_text())
+    extras = {extra for names in named for extra in names.split(",")}
+    assert extras == {"cpu", "gpu", "lab"}
+    assert all(f"\n{extra} = [" in project for extra in extras)
+    files = {word for words in lines("docker") for word in words if word.endswith(".yml")}
+    assert files == {path.name for path in ROOT.glob("docker-compose*.yml")}
 
 
 def test_its_python_names_what_the_client_has() -> None:
     [code] = blocks(READMES[0], "python")
     compile(code, "README.md", "exec")
-    for method in re.findall(r"tusou\.(\w+)\(", code):
-        assert callable(getattr(Client, method))
+    methods = re.findall(r"tusou\.(\w+)\(", code)
+    assert methods == ["search"]
+    assert all(callable(getattr(Client, method)) for method in methods)

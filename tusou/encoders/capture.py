@@ -8,8 +8,9 @@ GPU):
   meanwhile allocates, copies and waits as ever. torch's allocator gives the recording memory of its
   own, told apart by the stream.
 * Only one thread of a process may record at a time, by torch's rule: there is a lock.
-* What runs, here before recording and later on replay, runs on the stream that all threads share
-  by default, one after the other; so recordings may share their memory, and cuBLAS its workspace.
+* What runs first, to have everything loaded, runs on the recorder's stream and on memory that
+  nobody else knows. Replays run on the stream that all threads share by default, one after the
+  other; so recordings may share their memory, and cuBLAS its workspace.
 * torch 2.12 keeps cuBLAS's workspace by the stream of the recording, and drops it when any graph
   recorded on that stream is destroyed. Encoders live and die at different times (a reload), so no
   two that live record on the same stream.
@@ -18,12 +19,12 @@ GPU):
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from weakref import WeakValueDictionary
 
 import torch
 
+from tusou.encoders.staging import own_stream
+
 _RECORDING = threading.Lock()
-_STREAMS: WeakValueDictionary[int, torch.cuda.Stream] = WeakValueDictionary()
 # A failed recording stays: torch's allocator goes on asking it which memory is its own.
 _FAILED: list[torch.cuda.CUDAGraph] = []
 
@@ -46,15 +47,14 @@ class CudaRecorder:
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._pool = torch.cuda.graph_pool_handle()
-        with _RECORDING, torch.cuda.device(device):
-            self._stream = _unused_stream()
+        self._stream: torch.cuda.Stream = own_stream(device)
 
     def __call__(self, work: Callable[[], None]) -> CudaRecording:
         """Run the work once, so that all it needs is loaded, then record it; RuntimeError."""
         with _RECORDING, torch.cuda.device(self._device):
             if _FAILED:
                 raise RuntimeError("a recording before failed; this process tries no other")
-            work()
+            self._run(work)
             graph = torch.cuda.CUDAGraph()
             try:
                 self._record(graph, work)
@@ -65,6 +65,13 @@ class CudaRecorder:
                 raise
             return CudaRecording(graph, self._stream)
 
+    def _run(self, work: Callable[[], None]) -> None:
+        before = torch.cuda.current_stream()
+        self._stream.wait_stream(before)
+        with torch.cuda.stream(self._stream):
+            work()
+        before.wait_stream(self._stream)
+
     def _record(self, graph: torch.cuda.CUDAGraph, work: Callable[[], None]) -> None:
         capture = torch.cuda.graph(
             graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"
@@ -72,12 +79,3 @@ class CudaRecorder:
         # torch leaves its stream the current one when a recording fails.
         with torch.cuda.stream(torch.cuda.current_stream()), capture:
             work()
-
-
-def _unused_stream() -> torch.cuda.Stream:
-    """Take one of torch's 32 streams that no living recorder has."""
-    stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-    while stream.cuda_stream in _STREAMS:
-        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-    _STREAMS[stream.cuda_stream] = stream
-    return stream

@@ -73,10 +73,15 @@ class ClipTextEncoder:
         if self._device.type == "cpu":
             for tokens in _USUAL_TOKENS:
                 self._encode(np.ones((1, tokens), np.int64))
-        elif not self._graphs:
+        elif not self.recorded:
             from tusou.encoders.capture import CudaRecorder  # noqa: PLC0415 - CUDA alone
 
             self.record(CudaRecorder(self._device))
+
+    @property
+    def recorded(self) -> bool:
+        """Tell whether texts are encoded by recorded passes."""
+        return self._graphs is not None
 
     def record(self, record: Record) -> None:
         """Encode by recorded passes from now on, if they can be recorded and give the vectors."""

@@ -3,11 +3,13 @@
 On a CPU the same code runs in order; its streams and events are torch's, which do nothing.
 """
 
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from itertools import cycle
 from typing import Any, Protocol, TypeVar
+from weakref import WeakValueDictionary
 
 import torch
 from torch import Tensor
@@ -59,3 +61,23 @@ def host_room(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) 
 def current(device: torch.device) -> AbstractContextManager[object]:
     """Make a GPU the current one of this thread; streams and events are made on that."""
     return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
+
+
+_OWNED: WeakValueDictionary[int, Any] = WeakValueDictionary()
+_OWNING = threading.Lock()
+
+
+def own_stream(device: torch.device) -> Any:
+    """Take a stream (torch.cuda.Stream) that nobody else has who took one here and holds it.
+
+    torch has 32 for a GPU and hands them out in turn. A copy on a stream that another thread
+    records on would become part of the recording.
+    """
+    if device.type == "cpu":
+        return torch.cpu.Stream()
+    with _OWNING, current(device):
+        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        while stream.cuda_stream in _OWNED:
+            stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        _OWNED[stream.cuda_stream] = stream
+    return stream

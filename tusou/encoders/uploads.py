@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tusou.encoders.staging import current, host_room, overlap
+from tusou.encoders.staging import current, host_room, overlap, own_stream
 from tusou.types import Pixels, Vectors
 
 _SLOTS = 2  # one pass is computed while the pictures of the next are copied
@@ -35,7 +35,7 @@ class PictureUploads:
         self._module = torch.get_device_module(device)
         with current(device):
             self._slots = [_Slot((most, size, size, 3), dim, device) for _ in range(_SLOTS)]
-            self._copying = self._module.Stream()
+            self._copying = own_stream(device)
             # torch may have given us memory that work under way still uses; later it is ours alone.
             self._copying.wait_stream(self._module.current_stream())
 

@@ -155,7 +155,7 @@ def test_refuses_what_is_in_the_way(
     data: Path, spec: TrainSpec, whole: TrainReport, tmp_path: Path
 ) -> None:
     with pytest.raises(OutputExists, match="--force"):
-        train(data, spec, whole.checkpoint, device="cpu")
+        train(tmp_path / "before any work", spec, whole.checkpoint, device="cpu")
     out = tmp_path / "model.pt"
     with pytest.raises(KeyboardInterrupt):
         train(data, spec, out, device="cpu", watcher=Stopper(1))

@@ -57,6 +57,7 @@ def plain(tiny: "Sample") -> ClipTextEncoder:
 def recorded(tiny: "Sample") -> ClipTextEncoder:
     encoder = encoder_of(tiny)
     encoder.record(Again)
+    assert encoder.recorded
     return encoder
 
 
@@ -151,6 +152,7 @@ def test_what_cannot_be_recorded_is_computed_as_before(
     encoder = encoder_of(tiny)
     with caplog.at_level(logging.WARNING):
         encoder.record(record)
+    assert not encoder.recorded
     assert [reason in message for message in caplog.messages] == [True]
     np.testing.assert_array_equal(vectors_of(encoder, TEXTS), vectors_of(plain, TEXTS))
 
@@ -158,6 +160,7 @@ def test_what_cannot_be_recorded_is_computed_as_before(
 def test_warming_up_without_a_gpu_records_nothing(tiny: "Sample", plain: ClipTextEncoder) -> None:
     encoder = encoder_of(tiny)
     encoder.warm_up()
+    assert not encoder.recorded
     np.testing.assert_array_equal(vectors_of(encoder, TEXTS), vectors_of(plain, TEXTS))
 
 
@@ -195,7 +198,7 @@ def test_a_gpu_replays_what_it_recorded(tiny: "Sample", caplog: pytest.LogCaptur
     texts = [TEXTS[number % len(TEXTS)] + str(number) for number in range(1500)]
     before = vectors_of(encoder, texts)
     encoder.warm_up()
-    assert caplog.messages == []
+    assert (encoder.recorded, caplog.messages) == (True, [])
     np.testing.assert_allclose(vectors_of(encoder, texts), before, atol=1e-5)
     np.testing.assert_allclose(vectors_of(encoder, texts[:1]), before[:1], atol=1e-5)
 
