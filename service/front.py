@@ -18,6 +18,7 @@ from service.app import create_app
 from service.batching import Pressure
 from service.doors import take
 from service.ending import BROKEN_SHUTDOWN_S
+from service.garbage import settle
 from service.keys import ApiKeys
 from service.line import Answerer, Line
 from service.listening import allow_files, http_config, loop_factory
@@ -136,6 +137,7 @@ class Front:
             rate=RemoteRate(line) if settings.rate_per_s else None,
         )
         self._server = FrontServer(http_config(app, settings), door, line, self._opened)
+        settle()
         if not self._stopped:
             await self._server.serve(sockets=[])
 

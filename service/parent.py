@@ -9,6 +9,7 @@ from service.ending import BROKEN_SHUTDOWN_S, EXIT_BROKEN, Ending
 from service.engine import Engine
 from service.front import Setup
 from service.fronts import Fronts
+from service.garbage import settled
 from service.keys import ApiKeys
 from service.listening import loop_factory
 from service.rate import rate_of
@@ -48,7 +49,7 @@ async def _serve(
     engines = trial.engines if trial else (engine,)
     answers = answerers(engines, trial, rate_of(settings.requests()))
     async with contextlib.AsyncExitStack() as stack:
-        await stack.enter_async_context(engine)
+        await stack.enter_async_context(settled(engine))
         if trial:
             await stack.enter_async_context(trial)
         fronts = Fronts(Setup(settings, keys), listener, engines, answers)

@@ -11,6 +11,7 @@ from service import parent
 from service.app import create_app
 from service.ending import BROKEN_SHUTDOWN_S, Ending
 from service.engine import Engine
+from service.garbage import settled
 from service.keys import ApiKeys
 from service.listening import allow_files, http_config, listen
 from service.settings import Settings
@@ -61,7 +62,7 @@ def serve(
         return parent.serve(settings, listener, engine, keys, trial)
     allow_files(settings.connections().connections)
     app = create_app(
-        lambda: engine,
+        lambda: settled(engine),
         settings.requests(),
         keys=keys,
         docs=settings.docs,

@@ -57,8 +57,11 @@ class Settings(BaseSettings):
         default=None, max_length=64, description="The trial's name; another one draws users anew."
     )
 
-    http_processes: Count = Field(
-        default=1, description="Processes that speak HTTP; 1: the one with the model does it."
+    http_processes: int = Field(
+        default=1,
+        ge=1,
+        le=256,
+        description="Processes that speak HTTP; 1: the one with the model does it.",
     )
     max_batch: Count = Field(default=64, description="Queries in one pass of the model.")
     queue_size: Count = Field(default=1024, description="Queries that may wait; more are refused.")

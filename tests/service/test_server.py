@@ -179,7 +179,7 @@ def test_the_log_is_json_with_ids_and_without_secrets(tmp_path: Path) -> None:
     keys = tmp_path / "keys"
     keys.write_text(f"# rotation\n{KEY}\n")
     with process(api_keys=keys, log_level="debug", drain_s=0) as server:
-        server.serving()
+        server.line("serving")
         headers = {"Authorization": f"Bearer {KEY}", "X-Request-Id": "mine"}
         query = "裙\n{" + "a" * 200
         httpx.post(f"{server.url}/search", json={"query": query}, headers=headers)
