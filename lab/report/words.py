@@ -105,7 +105,6 @@ REPORT: dict[str, tuple[str, str]] = {
     ),
     "difference": ("B − A", "B − A"),
     "interval_of": ("95% 区间", "95 % interval"),
-    "run": ("运行", "run"),
     "examples": ("成功与失败的例子", "Successes and failures"),
     "examples_text": (
         "按固定间隔抽取，未经挑选。绿框为正确结果；右端是第一个正确结果及其名次。",
@@ -126,7 +125,6 @@ REPORT: dict[str, tuple[str, str]] = {
     "no_failures": ("没有失败的查询。", "No query failed."),
     "no_successes": ("没有成功的查询。", "No query succeeded."),
     "query": ("查询", "query"),
-    "right_one": ("正确结果", "the right one"),
     "rank": ("第 {rank} 名", "rank {rank}"),
     "rank_of": ("第 {rank} 名（共 {of}）", "rank {rank} of {of}"),
     "rank_beyond": ("{depth} 名以后", "beyond {depth}"),

@@ -13,7 +13,6 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tusou.datasets.submissions import Direction, is_teddy_table, is_zip, read_teddy, unzipped
-from tusou.errors import BadDataset
 from tusou.evaluation import trec
 from tusou.evaluation.rows import (
     parse_object,
@@ -23,7 +22,6 @@ from tusou.evaluation.rows import (
     show,
     split_lines,
 )
-from tusou.files import write_file
 from tusou.types import ItemId
 
 _HEADER = "tusou_run"
@@ -83,15 +81,8 @@ def read_run(path: Path, top_k: int | None = None) -> Run:
     return _read(lines[start:], start + 1, header, None if header else top_k)
 
 
-def write_run(path: Path, run: Run) -> None:
-    """Write a run file, atomically; the run must have a header."""
-    if run.header is None:
-        raise ValueError("a run file begins with its header")
-    write_file(path, format_run(run).encode())
-
-
 def format_run(run: Run) -> str:
-    """Give the text of a run file."""
+    """Give the text of a run file; the run must have a header."""
     assert run.header is not None
     rows: Iterable[dict[str, object]] = (
         {"query_id": query_id, "item_ids": items, "scores": run.scores.get(query_id)}
@@ -99,15 +90,6 @@ def format_run(run: Run) -> str:
     )
     written = (json.dumps(row, ensure_ascii=False) for row in (run.header.model_dump(), *rows))
     return "".join(f"{line}\n" for line in written)
-
-
-def usable_run(path: Path) -> Run:
-    """Read a run of any format and depth; BadDataset names every unusable line."""
-    run = read_run(path)
-    if run.problems:
-        listed = "\n  ".join(f"{path}:{line}: {problem}" for line, problem in run.problems)
-        raise BadDataset(f"{path} is no usable run; problems: {len(run.problems)}\n  {listed}")
-    return run
 
 
 def _header(line: bytes) -> RunHeader | None:

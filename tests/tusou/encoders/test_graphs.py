@@ -15,11 +15,17 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from tusou.encoders import find_weights, load_text_encoder
+from tusou.encoders.architecture import read_text_shape
 from tusou.encoders.base import Tokens
+from tusou.encoders.checkpoint import TensorReader, read_tensors
 from tusou.encoders.cnclip import ClipTextEncoder
 from tusou.encoders.graphs import Shape, cut, shapes
+from tusou.encoders.towers import TextTower, pack_padded
 from tusou.types import Vectors
 
 if TYPE_CHECKING:
@@ -67,8 +73,11 @@ def test_padding_changes_no_vector(plain: ClipTextEncoder, recorded: ClipTextEnc
     np.testing.assert_allclose(found, vectors_of(plain, TEXTS), atol=1e-6)
 
 
-def test_padding_changes_no_vector_in_half_precision(tiny: "Sample") -> None:
+def test_padding_changes_no_vector_in_half_precision(
+    tiny: "Sample", monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As a GPU computes: what hides padding is minus infinity there too, and nothing overflows."""
+    monkeypatch.setattr("tusou.encoders.graphs._MOST_TOKENS", 128)  # half precision is slow here
     encoder = encoder_of(tiny, "fp16")
     before = vectors_of(encoder, TEXTS)
     encoder.record(Again)
@@ -190,6 +199,39 @@ def test_every_text_goes_into_one_pass_that_was_recorded(lengths: list[int]) -> 
         assert shape in shapes()
         assert len(some) <= shape.texts < 2 * len(some)
         assert max(lengths[row] for row in some) <= shape.length
+
+
+class Devices(TorchDispatchMode):
+    """Notes where the tensors are that operations take and give."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: set[str] = set()
+
+    def __torch_dispatch__(
+        self,
+        operation: Callable[..., object],
+        types: object,
+        args: tuple[object, ...] = (),
+        kwargs: dict[str, object] | None = None,
+    ) -> object:
+        found = operation(*args, **(kwargs or {}))
+        tensors = (one for one in tree_leaves((args, found)) if isinstance(one, torch.Tensor))
+        self.seen |= {one.device.type for one in tensors}
+        return found
+
+
+def test_what_is_recorded_never_leaves_the_gpu(tiny: "Sample") -> None:
+    """Tensors without numbers can be on a GPU that is not there; what asks for a number fails."""
+    tensors, gpu = read_tensors(tiny.path), torch.device("cuda", 0)
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        reader = TensorReader(tensors, ("bert.", "text_projection"), gpu)
+        tower = TextTower(reader, read_text_shape(tensors), torch.float16)
+        ids = torch.ones((4, 16), dtype=torch.int64, device=gpu)
+        with torch.inference_mode(), Devices() as devices:
+            found = tower(pack_padded(ids))
+    assert (found.shape, found.dtype) == ((4, 48), torch.float32)
+    assert devices.seen == {"cuda"}
 
 
 @pytest.mark.gpu

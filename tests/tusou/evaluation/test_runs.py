@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tusou.errors import BadDataset
-from tusou.evaluation.runs import Run, RunHeader, read_run, usable_run, write_run
+from tusou.evaluation.runs import Run, RunHeader, format_run, read_run
 
 GOOD = (
     '{"query_id": 5, "query_text": "裙", "item_ids": [3, 1]}\n'
@@ -91,7 +90,7 @@ HEADER = RunHeader(
 
 def test_a_run_file_comes_back_as_it_was_written(tmp_path: Path) -> None:
     run = Run({}, {5: (3, 1), "裙": (1,), 6: ()}, scores={5: (0.5, 0.25)}, header=HEADER)
-    write_run(tmp_path / "run.jsonl", run)
+    (tmp_path / "run.jsonl").write_text(format_run(run), "utf-8")
     back = read_run(tmp_path / "run.jsonl", top_k=10)  # only predictions have to be so deep
     assert (back.rankings, back.scores) == (run.rankings, run.scores)
     assert (back.header, back.problems, back.depth) == (HEADER, (), 2)
@@ -123,15 +122,12 @@ def test_problems_of_a_run_file_count_its_header(tmp_path: Path) -> None:
         '{"query_id": 1, "item_ids": [1]}',
     ]
     (tmp_path / "run").write_text("\n".join([HEADER.model_dump_json(), *rows]))
-    with pytest.raises(BadDataset) as raised:
-        usable_run(tmp_path / "run")
-    assert str(raised.value).replace(f"{tmp_path}/", "").split("\n  ") == [
-        "run is no usable run; problems: 4",
-        "run:2: query 1: scores must be 2 finite numbers",
-        "run:3: query 2: scores must be 1 finite numbers",
-        "run:4: query 3: scores must be 1 finite numbers",
-        "run:5: query 1 again, first on line 2",
-    ]
+    assert read_run(tmp_path / "run").problems == (
+        (2, "query 1: scores must be 2 finite numbers"),
+        (3, "query 2: scores must be 1 finite numbers"),
+        (4, "query 3: scores must be 1 finite numbers"),
+        (5, "query 1 again, first on line 2"),
+    )
 
 
 @pytest.mark.parametrize("name", ["image_id", "item_id"])
