@@ -83,6 +83,8 @@ class Fronts:
     async def __aenter__(self) -> Self:
         count = self._setup.settings.http_processes
         self._keepers = [asyncio.create_task(self._keep()) for _ in range(count)]
+        for keeper in self._keepers:
+            keeper.add_done_callback(self._give_up)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -139,7 +141,9 @@ class Fronts:
 
     def _start(self) -> _Front:
         (end, theirs), (door, out) = socket.socketpair(), socket.socketpair()
-        with theirs, out:
+        with contextlib.ExitStack() as ours, theirs, out:
+            ours.callback(end.close)
+            ours.callback(door.close)
             given = (theirs.fileno(), out.fileno())
             process = subprocess.Popen(  # noqa: S603 - milliseconds, and rarely
                 [sys.executable, "-m", "service.front", *map(str, given)],
@@ -147,6 +151,7 @@ class Fronts:
                 pass_fds=given,
                 process_group=0,  # what is typed at a terminal reaches the parent alone
             )
+            ours.pop_all()
         _log.info("front", extra={"fields": {"pid": process.pid}})
         door.settimeout(0)
         return _Front(process, Line(self._answers), end, door)
@@ -179,6 +184,12 @@ class Fronts:
         self._lost_at.append(monotonic())
         if len(self._lost_at) == _MAX_LOST and monotonic() - self._lost_at[0] < _LOST_WITHIN:
             self.failure = FrontsLost("The processes that speak HTTP end as soon as they start.")
+
+    def _give_up(self, keeper: asyncio.Task[None]) -> None:
+        """Have the service end with what ended a keeper: no process can be started, or a bug."""
+        if not keeper.cancelled() and (error := keeper.exception()):
+            assert isinstance(error, Exception)
+            self.failure = self.failure or error
 
     async def _tell_setup(self) -> Setup:
         return self._setup

@@ -236,14 +236,17 @@ def _runs(pid: int) -> bool:
     return state.stdout.strip()[:1] not in ("", "Z")  # nobody may have asked how it ended
 
 
-async def test_fronts_that_end_at_once_are_given_up(
-    source: TinySource, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("python", "failure"), [("/bin/false", FrontsLost), ("/nowhere", FileNotFoundError)]
+)
+async def test_fronts_that_cannot_live_are_given_up(
+    python: str, failure: type[Exception], source: TinySource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys, "executable", "/bin/false")
+    monkeypatch.setattr(sys, "executable", python)
     settings = Settings(http_processes=3)
     engine = Engine(source, settings.batching())
     with socket.create_server(("127.0.0.1", 0)) as listener:
         async with Fronts(Setup(settings, None), listener, (engine,), {}) as fronts:
             while not fronts.failure:  # noqa: ASYNC110 - it offers no event
                 await asyncio.sleep(0.01)
-        assert isinstance(fronts.failure, FrontsLost)
+        assert isinstance(fronts.failure, failure)
