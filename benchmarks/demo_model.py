@@ -11,14 +11,15 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.record import record
-from lab.toy.dataset import SplitSize, split_files, write_toy
+from lab.toy.dataset import SplitFiles, SplitSize, write_toy
 from lab.toy.products import draw_facts, is_held_out, item_id
-from tusou.datasets import ItemRow
-from tusou.datasets.muge import ImagesFile, Query, read_queries
-from tusou.encoders import find_weights, load_image_encoder, load_text_encoder
+from tusou.datasets import ItemRow, Query
+from tusou.datasets.muge import ImagesFile, read_queries
+from tusou.encoders import Weights, find_weights, load_image_encoder, load_text_encoder
 from tusou.evaluation.metrics import Judged, score
 from tusou.images import open_image, to_pixels
 from tusou.places import PoolFiles, picture_of
+from tusou.types import Vectors
 
 DEPTH = 10
 WANTED = ("mean_recall", "hit@1", "hit@5", "hit@10", "precision@10")
@@ -43,9 +44,9 @@ def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, object]:
     split, seed = arguments.split, arguments.seed
     size = SplitSize(split, arguments.items, arguments.queries)
     write_toy(folder, [size], seed, workers=os.cpu_count() or 1)
-    images, asked = split_files(folder, split)
-    queries = read_queries(asked)
-    found = search(arguments.model, images, [query.text for query in queries])
+    files = SplitFiles.of(folder, split)
+    queries = read_queries(files.queries)
+    found = search(arguments.model, files.images, [query.text for query in queries])
     kept_back = {
         item_id(split, index)
         for index in range(arguments.items)
@@ -68,17 +69,23 @@ def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, object]:
 def search(model: str, images: Path, texts: list[str]) -> list[list[int]]:
     """Encode a pool and texts, and find each text's best ids by brute force."""
     weights = find_weights(model)
-    towers = load_image_encoder(weights), load_text_encoder(weights)
-    source = ImagesFile(images)
+    ids, pool = encode_pool(weights, images)
+    encoder = load_text_encoder(weights)
+    scores = encoder.encode(encoder.prepare(texts)) @ pool.T
+    best = np.argsort(-scores, axis=1, kind="stable")[:, :DEPTH]
+    return [[ids[place] for place in places] for places in best.tolist()]
+
+
+def encode_pool(weights: Weights, images: Path) -> tuple[list[int], Vectors]:
+    """Encode the pictures of a MUGE file one by one; their ids and vectors, in its order."""
+    encoder, source = load_image_encoder(weights), ImagesFile(images)
     rows = [row for row in source.scan() if isinstance(row, ItemRow)]
     with PoolFiles(source.files) as files:
         stored = (files.read(row.file, row.offset, row.length) for row in rows)
         pictures = (open_image(picture_of(one, source.encoding)) for one in stored)
-        pixels = (to_pixels(picture, towers[0].image_size) for picture in pictures)
-        pool = np.concatenate([towers[0].encode(one[None]) for one in pixels])
-    scores = towers[1].encode(towers[1].prepare(texts)) @ pool.T
-    best = np.argsort(-scores, axis=1, kind="stable")[:, :DEPTH]
-    return [[int(rows[place].item_id) for place in places] for places in best.tolist()]
+        pixels = (to_pixels(picture, encoder.image_size) for picture in pictures)
+        vectors = np.concatenate([encoder.encode(one[None]) for one in pixels])
+    return [int(row.item_id) for row in rows], vectors
 
 
 def judged(query: Query, ranked: list[int]) -> Judged:

@@ -22,7 +22,7 @@ from torch.nn import functional
 
 from benchmarks.fidelity import compare_ranks
 from benchmarks.record import record
-from benchmarks.stock import queries, save_random_model
+from benchmarks.stock import queries, save_random_model, structured
 from benchmarks.timing import compare
 from tusou.encoders import find_weights, linear, load_image_encoder, load_text_encoder
 from tusou.encoders.base import Tokens
@@ -64,15 +64,16 @@ class MaskedTexts(nn.Module):
             query, key, value = block.qkv(rows).chunk(3, dim=1)
             if block is tower._blocks[-1]:
                 query, rows, apart = query[starts], rows[starts], apart[:, :, starts]
-            heads = [
+            query, key, value = (
                 part.reshape(1, -1, tower._heads, part.shape[1] // tower._heads).transpose(1, 2)
                 for part in (query, key, value)
-            ]
-            mixed = functional.scaled_dot_product_attention(*heads, attn_mask=apart)
+            )
+            mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=apart)
             mixed = mixed.transpose(1, 2).reshape(-1, rows.shape[1])
             rows = block.attention_norm(rows + block.out(mixed))
             rows = block.mlp_norm(rows + block.down(block.up(rows)))
-        return tower._projection(rows)
+        found: Tensor = tower._projection(rows)
+        return found
 
 
 class PlainPictures(nn.Module):
@@ -105,9 +106,10 @@ def measure_texts(folder: Path) -> dict[str, object]:
         figures[f"batch {batch}"] = compare(ways, "torch, bf16", rounds, batch)
     tokens = prepare(queries(500))
     right = ours["torch, fp32"].encode(tokens)
+    pool = structured(30_000, right.shape[1], seed=1)
     figures["beside torch, fp32"] = {
-        name: compare_ranks(right, one.encode(tokens)) for name, one in ours.items()
-    } | {name: compare_ranks(right, _in_order(one, tokens)) for name, one in engines.items()}
+        name: compare_ranks(right, one.encode(tokens), pool) for name, one in ours.items()
+    } | {name: compare_ranks(right, _in_order(one, tokens), pool) for name, one in engines.items()}
     return figures
 
 
@@ -154,7 +156,8 @@ def _of_pictures(engine: Engine, pixels: npt.NDArray[np.uint8]) -> Vectors:
 
 
 def _unit(vectors: Vectors) -> Vectors:
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    unit: Vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return unit
 
 
 def _engines(module: nn.Module, samples: list[Arrays], folder: Path) -> dict[str, Engine]:

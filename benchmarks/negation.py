@@ -6,6 +6,7 @@ python -m benchmarks.negation
 import argparse
 import tempfile
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from benchmarks.record import record
@@ -44,7 +45,7 @@ def main() -> None:
         }
         for weight in WEIGHTS:
             name = f"understood, refused part x {weight}"
-            figures[name] = judge(pipeline, pool, queries, lambda text, w=weight: taken(text, w))
+            figures[name] = judge(pipeline, pool, queries, partial(taken, weight=weight))
         figures[SLEEVELESS] = sleeveless(pipeline, pool)
     record("negation", figures)
 

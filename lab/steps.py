@@ -1,5 +1,6 @@
 """Real commands as processes, step by step, and a service for as long as a block lasts."""
 
+import re
 import signal
 import socket
 import subprocess
@@ -7,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 from time import monotonic, sleep
 
 import httpx
@@ -47,7 +49,7 @@ class Steps:
 
     def command(self, verb: str, *arguments: str) -> list[str]:
         """Say a command, and give what runs it."""
-        self._say(" ".join(["$ tusou", verb, *arguments]))
+        self._say(" ".join(["$ tusou", verb, *map(_typed, arguments)]))
         return [sys.executable, "-m", "tusou", verb, *arguments]
 
     def run(self, verb: str, *arguments: str, quiet: bool = False) -> str:
@@ -65,6 +67,11 @@ class Steps:
         if not quiet:
             self._say(done.stdout.rstrip())
         return done.stdout
+
+
+def _typed(word: str) -> str:
+    """Quote a word where a shell would take it apart; a # within and Chinese stay as they are."""
+    return quote(word) if re.search(r"""[\s'"\\$`*?;&|<>()!~]""", word) else word
 
 
 @contextmanager

@@ -35,7 +35,10 @@ def sync(path: Path) -> None:
 
 
 def replace_folder(path: Path) -> None:
-    """Make an empty folder of this name, whatever was there."""
-    if path.exists():
-        shutil.rmtree(path)
-    path.mkdir(parents=True)
+    """Make an empty folder of this name, whatever was in it; it may be the working directory."""
+    path.mkdir(parents=True, exist_ok=True)
+    for one in list(path.iterdir()):
+        if one.is_dir() and not one.is_symlink():
+            shutil.rmtree(one)
+        else:
+            one.unlink()

@@ -9,6 +9,8 @@ from tusou.encoders.linear import ACTIVATE, Activation
 
 _MOST, _SHIFT = 127, 128  # the largest byte that has its negative; from signed to unsigned
 _TINY = 1e-12  # no row is divided by zero
+# As tensors, for torch would make some of numbers at every call.
+_LEAST_STEP, _FIRST_BIT = torch.tensor(_TINY), torch.tensor(-_SHIFT, dtype=torch.int8)
 _FEATURES = ("amx_int8", "avx512_vnni", "avx_vnni")
 
 # Not public, and without a public equal: the products that torch's own compiler generates.
@@ -47,9 +49,9 @@ class Int8Product:
         """Quantise the rows, multiply, and scale back."""
         flat = rows.float().flatten(0, -2)
         # Not by a norm: torch's infinity norm is twenty times slower.
-        steps = flat.abs().amax(1, keepdim=True).clamp_(min=_TINY).div_(_MOST)
+        steps = torch.add(_LEAST_STEP, flat.abs().amax(1, keepdim=True), alpha=1 / _MOST)
         # To signed bytes and their first bit turned: four times faster than to unsigned ones.
-        whole = (flat / steps).round_().to(torch.int8).bitwise_xor_(-_SHIFT).view(torch.uint8)
+        whole = (flat / steps).round_().to(torch.int8).bitwise_xor_(_FIRST_BIT).view(torch.uint8)
         found: Tensor = _ONEDNN.qlinear_pointwise(
             whole, 1.0, 0, self._weight, self._scale, self._zeros, self._shift,
             1.0, 0, torch.float32, "none", [], "",
