@@ -9,18 +9,18 @@ from fastapi import FastAPI
 from pydantic.json_schema import models_json_schema
 
 from service import errors
-from service.engine import Engine
+from service.answering import Answering, Arms
 from service.front_door import FrontDoor
 from service.keys import ApiKeys
 from service.limits import RequestLimits
+from service.rate import Rate, rate_of
 from service.routes import embeddings, health, items, page, search
 from service.routes.state import State
 from service.schemas import BatchRequest, EmbeddingRequest, Problem, SearchRequest
 from service.timeline import Tracer
-from service.trial import Trial
 from tusou import __version__
 
-EngineFactory = Callable[[], AbstractAsyncContextManager[Engine]]
+EngineFactory = Callable[[], AbstractAsyncContextManager[Answering]]
 
 
 def create_app(
@@ -30,7 +30,8 @@ def create_app(
     keys: ApiKeys | None = None,
     docs: bool = True,
     tracer: Tracer | None = None,
-    trial: Trial | None = None,
+    trial: Arms | None = None,
+    rate: Rate | None = None,
 ) -> FastAPI:
     """Build an app around an engine; tests pass a small one, `server` the real one."""
 
@@ -61,7 +62,9 @@ def create_app(
     if docs:
         app.include_router(page.docs_router())
     app.mount("/static", page.static)
-    app.add_middleware(FrontDoor, limits=limits, keys=keys, tracer=tracer)
+    app.add_middleware(
+        FrontDoor, limits=limits, keys=keys, rate=rate or rate_of(limits), tracer=tracer
+    )
     errors.install(app)
     _describe_by_hand(app)
     return app

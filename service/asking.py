@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from service.engine import Engine
+from service.answering import Answering
 from service.errors import Detail, Refusal
 from service.schemas import MAX_REACH, SearchRequest
 from tusou.asks import Ask, ItemPart, Part, TextPart
@@ -22,11 +22,11 @@ _WEIGHED = {
 
 
 async def ask_of(
-    body: SearchRequest, engine: Engine, deadline: float
+    body: SearchRequest, engine: Answering, deadline: float
 ) -> tuple[Ask, Understood | None]:
     """Read a request, and say what its query was understood to refuse.
 
-    Raises InvalidRequest, EmptyQuery, QueryTooLong, and what `Engine.see` raises.
+    Raises InvalidRequest, EmptyQuery, QueryTooLong, and what `Answering.see` raises.
     """
     _check(body)
     query = None if body.query is None else normalize_query(body.query)

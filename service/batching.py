@@ -34,6 +34,10 @@ class Busy(Overloaded):
         super().__init__(message)
         self.retry_after = retry_after
 
+    def __reduce__(self) -> tuple[type[Self], tuple[str, float]]:
+        """Cross to another process with what it was made of."""
+        return type(self), (str(self), self.retry_after)
+
 
 class WorkerStalled(Unavailable):
     """A batch has run for so long that its thread must be given up."""
@@ -53,6 +57,24 @@ class BatchLimits:
     max_batch: int
     max_waiting: int
     stall_after: float
+
+
+@dataclass(frozen=True, slots=True)
+class Pressure:
+    """What stands before one more caller: seconds to wait, and whether the queue is full."""
+
+    wait: float = 0.0
+    full: bool = False
+
+    def admit(self, deadline: float) -> None:
+        """Raise unless an answer can be expected in time."""
+        left = deadline - asyncio.get_running_loop().time()
+        if left <= 0:
+            raise DeadlineExceeded("The time limit passed before the search began.")
+        if self.full or self.wait > left * _MARGIN:
+            # Jitter, so that refused callers do not come back together.
+            pause = self.wait * random.uniform(0.5, 1.5)  # noqa: S311 - no secret
+            raise Busy("The service is at capacity.", max(_SHORTEST_RETRY, pause))
 
 
 class MicroBatcher(Generic[T, R]):
@@ -118,14 +140,12 @@ class MicroBatcher(Generic[T, R]):
         """Raise unless `count` more items can expect an answer in time; reserves nothing."""
         if not self.alive:
             raise NotReady("The service cannot search now; try again shortly.")
-        wait = self._predicted_wait(count)
-        left = deadline - asyncio.get_running_loop().time()
-        if left <= 0:
-            raise DeadlineExceeded("The time limit passed before the search began.")
-        if wait > left * _MARGIN or len(self._waiting) + count > self._limits.max_waiting:
-            # Jitter, so that refused callers do not come back together.
-            pause = wait * random.uniform(0.5, 1.5)  # noqa: S311 - no secret
-            raise Busy("The service is at capacity.", max(_SHORTEST_RETRY, pause))
+        self.pressure(count).admit(deadline)
+
+    def pressure(self, count: int = 1) -> "Pressure":
+        """Say what stands before `count` more items."""
+        full = len(self._waiting) + count > self._limits.max_waiting
+        return Pressure(self._predicted_wait(count), full)
 
     async def __call__(self, item: T, deadline: float) -> R:
         """Return the answer to one item, or raise what `run` raised for its batch."""

@@ -6,37 +6,27 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Literal, Self, TypeAlias, TypeVar
+from typing import Self, TypeAlias, TypeVar
 
+from pydantic import BaseModel
+
+from service.answering import Arm, Reloaded, Status
 from service.batches import Failed, Found, Job, Result, TextVector, answer_batch
-from service.batching import BatchLimits, MicroBatcher, step_back
+from service.batching import BatchLimits, MicroBatcher, Pressure, step_back
 from service.faults import Halving, is_out_of_memory, is_sticky
 from service.metrics import Metrics
 from service.served import Pipeline, ServedBundle, Source
-from service.sight import ImageState, PicturePolicy, Sight
+from service.sight import PicturePolicy, Sight
 from service.timeline import mark_batches
+from service.traffic import Traffic
 from tusou.asks import Ask, VectorPart
 from tusou.errors import InsufficientMemory, NotReady
 from tusou.types import ItemId
 
 T = TypeVar("T")
-Arm: TypeAlias = Literal["a", "b"]
 Watcher: TypeAlias = Callable[[Sequence[Ask], Sequence[Found]], None]
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Reloaded:
-    """What a reload did."""
-
-    version: str
-    previous: str
-
-    @property
-    def changed(self) -> bool:
-        """Tell a swap from a bundle that was current already."""
-        return self.version != self.previous
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +99,14 @@ class Engine:
         return self._batcher.idle
 
     @property
-    def accepts(self) -> tuple[str, ...]:
-        """Name what a query may hold."""
-        return ("text", "item") if self.images == "unavailable" else ("text", "image", "item")
+    def pressure(self) -> Pressure:
+        """Say what stands before one more search."""
+        return self._batcher.pressure()
+
+    @property
+    def traffic(self) -> Traffic:
+        """Where requests are counted."""
+        return self.metrics.traffic
 
     @property
     def worker_error(self) -> Exception | None:
@@ -119,19 +114,9 @@ class Engine:
         return self._batcher.failure or self._sight.failure
 
     @property
-    def images(self) -> ImageState:
-        """Say whether pictures can be asked with."""
-        return self._sight.state
-
-    @property
     def bundle(self) -> ServedBundle:
         """What is served now; NotReady before there is anything."""
         return self._current().bundle
-
-    @property
-    def precision(self) -> str:
-        """In which precision queries are encoded now; NotReady as for `bundle`."""
-        return self._current().precision
 
     async def loaded(self) -> None:
         """Wait until the first load has ended, well or with `load_error`."""
@@ -210,6 +195,29 @@ class Engine:
         bundle = self.bundle
         text = await asyncio.to_thread(bundle.text, item_id)
         return int(item_id) if bundle.id_type == "int" else item_id, text
+
+    async def status(self) -> Status:
+        """Say what is served; NotReady before there is anything."""
+        bundle, images = self.bundle, self._sight.state
+        return Status(
+            ready=self.ready,
+            version=bundle.version,
+            item_count=bundle.item_count,
+            model_name=bundle.model_name,
+            precision=self._current().precision,
+            id_type=bundle.id_type,
+            items=bundle.items,
+            images=images,
+            accepts=("text", "item") if images == "unavailable" else ("text", "image", "item"),
+        )
+
+    async def manifest(self) -> BaseModel:
+        """Say how what is served was made; NotReady likewise."""
+        return self.bundle.manifest
+
+    async def expose(self) -> bytes:
+        """Return what is counted, in Prometheus's text format."""
+        return self.metrics.expose()
 
     async def _load_first(self) -> None:
         try:

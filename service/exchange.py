@@ -11,10 +11,9 @@ from time import perf_counter
 from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Scope, Send
 
-from service.engine import Engine
+from service.answering import Answering, Arms
 from service.errors import Internal, Refusal, known, problem
 from service.timeline import Tracer
-from service.trial import Trial
 from tusou.errors import TusouError
 
 _log = logging.getLogger(__name__)
@@ -51,10 +50,10 @@ class Exchange:
         self.complete = False
         headers = Headers(scope=scope)
         state, self._scope, self._send = scope["state"], scope, send
-        trial: Trial | None = state["trial"]
+        trial: Arms | None = state["trial"]
         if trial:
             state["engine"] = trial.engine_for(headers)
-        self.engine: Engine = state["engine"]
+        self.engine: Answering = state["engine"]
         self._arm = self.engine.arm if trial else None
         given = headers.get("x-request-id", "")
         self.id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
@@ -111,8 +110,7 @@ class Exchange:
         """Count and log the exchange."""
         seconds = perf_counter() - self.started
         route = self._route()
-        self.engine.metrics.requests.labels(route, str(self.status)).inc()
-        self.engine.metrics.request_seconds.labels(route).observe(seconds)
+        self.engine.traffic.observe(route, self.status, seconds)
         level = logging.DEBUG if self._scope["path"] in _QUIET_PATHS else logging.INFO
         fields = {
             "request_id": self.id,
@@ -124,7 +122,7 @@ class Exchange:
         if self._arm:
             fields["arm"] = self._arm
             if self.path != UNMATCHED:
-                self.engine.metrics.observe_arm(self._arm, self.status, seconds)
+                self.engine.traffic.observe_arm(self._arm, self.status, seconds)
         if self._trace:
             self._trace.end(
                 method=self._scope["method"],

@@ -25,7 +25,6 @@ from service.errors import (
 from service.exchange import CLIENT_LEFT, ClientLeft, Exchange
 from service.keys import ApiKeys
 from service.limits import (
-    LARGE_BODIES,
     LARGE_BODY_BYTES,
     MAX_BODY_PIECES,
     MAX_HEADERS,
@@ -33,7 +32,7 @@ from service.limits import (
     MAX_URI_BYTES,
     RequestLimits,
 )
-from service.rate import RateLimiter
+from service.rate import Rate
 from service.timeline import Tracer, mark
 from tusou.errors import InvalidRequest, NotReady, Overloaded, TusouError
 
@@ -59,11 +58,11 @@ class FrontDoor:
         app: ASGIApp,
         limits: RequestLimits,
         keys: ApiKeys | None,
+        rate: Rate | None = None,
         tracer: Tracer | None = None,
     ) -> None:
         self._app, self._limits, self._keys, self._tracer = app, limits, keys, tracer
-        limited = limits.rate_per_second > 0
-        self._rate = RateLimiter(limits.rate_per_second, limits.rate_burst) if limited else None
+        self._rate = rate
         self._rules = body_rules(limits)
         self._large_bodies = 0
 
@@ -103,7 +102,7 @@ class FrontDoor:
             return
         if self._rate:
             address = scope["client"][0] if scope["client"] else ""
-            self._rate.admit(hashlib.sha256(key).hexdigest() if self._keys else address)
+            await self._rate.admit(hashlib.sha256(key).hexdigest() if self._keys else address)
         _check_media(headers, rule)
         _check_declared_size(headers, rule)
         exchange.engine.admit(scope["state"]["deadline"])
@@ -145,7 +144,7 @@ class FrontDoor:
     @contextmanager
     def _large_body(self) -> Iterator[None]:
         """Bound the memory of large bodies, which is held until their request is answered."""
-        if self._large_bodies >= LARGE_BODIES:
+        if self._large_bodies >= self._limits.large_bodies:
             raise Overloaded("Too many large bodies at once.")
         self._large_bodies += 1
         try:

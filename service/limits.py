@@ -25,6 +25,7 @@ class RequestLimits:
     hosts: frozenset[str]  # empty: any
     rate_per_second: float  # searches of one client; 0: as many as it likes
     rate_burst: int
+    large_bodies: int
 
 
 @dataclass(frozen=True, slots=True)

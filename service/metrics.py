@@ -1,12 +1,12 @@
 """What the service counts and measures, for Prometheus."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from service.traffic import REQUEST_SECONDS, Families, Sum, Traffic
 from tusou.answers import Answers
 
-_REQUEST_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _STAGE_SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2)
 _SHARES = (0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1)
 _BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -17,19 +17,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
-        self.requests = Counter(
-            "tusou_requests",
-            "Requests answered; 499 is a client who left first.",
-            ["route", "status"],
-            registry=self._registry,
-        )
-        self.request_seconds = Histogram(
-            "tusou_request_seconds",
-            "Time from the headers of a request to the end of its answer.",
-            ["route"],
-            buckets=_REQUEST_SECONDS,
-            registry=self._registry,
-        )
+        self.traffic = Traffic(self._registry)
         self.batch_size = Histogram(
             "tusou_batch_size",
             "Queries answered by one pass of the model.",
@@ -60,7 +48,7 @@ class Metrics:
             "tusou_picture_seconds",
             "Time in a stage of pictures: decode (of each, with its wait), see (of a batch).",
             ["stage"],
-            buckets=_REQUEST_SECONDS,
+            buckets=REQUEST_SECONDS,
             registry=self._registry,
         )
         self.lost_decoders = Counter(
@@ -93,19 +81,6 @@ class Metrics:
             "tusou_items", "Items that can be found.", ["arm"], registry=self._registry
         )
         self._versions: dict[str, str] = {}
-        self._arm_requests = Counter(
-            "tusou_arm_requests",
-            "Searches answered by each of two bundles.",
-            ["arm", "status"],
-            registry=self._registry,
-        )
-        self._arm_seconds = Histogram(
-            "tusou_arm_seconds",
-            "Time of these searches.",
-            ["arm"],
-            buckets=_REQUEST_SECONDS,
-            registry=self._registry,
-        )
         self.shadowed = Counter(
             "tusou_shadow_queries",
             "Queries for the bundle in the shadow: compared, dropped, unanswered, failed.",
@@ -136,11 +111,6 @@ class Metrics:
         self.stage_seconds.labels(arm, "encode").observe(times.encode)
         self.stage_seconds.labels(arm, "search").observe(times.search)
 
-    def observe_arm(self, arm: str, status: int, seconds: float) -> None:
-        """Record a search that one of two bundles was chosen for."""
-        self._arm_requests.labels(arm, str(status)).inc()
-        self._arm_seconds.labels(arm).observe(seconds)
-
     def serve_index(self, arm: str, version: str, items: int) -> None:
         """Say which bundle version an arm serves from now on."""
         if arm in self._versions:
@@ -149,6 +119,6 @@ class Metrics:
         self._index.labels(arm, version).set(1)
         self._items.labels(arm).set(items)
 
-    def expose(self) -> bytes:
-        """Return everything in Prometheus's text format."""
-        return generate_latest(self._registry)
+    def expose(self, others: Iterable[Families] = ()) -> bytes:
+        """Return everything in Prometheus's text format, with what other processes count."""
+        return generate_latest(Sum([list(self._registry.collect()), *others]))

@@ -3,7 +3,9 @@
 from collections import OrderedDict
 from collections.abc import Callable
 from time import monotonic
+from typing import Protocol, Self
 
+from service.limits import RequestLimits
 from tusou.errors import RateLimited
 
 # Enough for every client of a while; bounded, so that the limiter cannot be made a leak.
@@ -17,6 +19,18 @@ class TooFast(RateLimited):
         super().__init__("Too many requests.")
         self.retry_after = retry_after
 
+    def __reduce__(self) -> tuple[type[Self], tuple[float]]:
+        """Cross to another process with what it was made of."""
+        return type(self), (self.retry_after,)
+
+
+class Rate(Protocol):
+    """Who counts the requests of each client: `RateLimiter`, wherever it is."""
+
+    async def admit(self, client: str) -> None:
+        """Count one request of this client, or raise TooFast."""
+        ...
+
 
 class RateLimiter:
     """Lets each client ask `burst` times at once and `per_second` times in the long run."""
@@ -28,7 +42,7 @@ class RateLimiter:
         # What each client had left, and when; the one seen last is at the end.
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
-    def admit(self, client: str) -> None:
+    async def admit(self, client: str) -> None:
         """Count one request of this client, or raise TooFast."""
         now = self._clock()
         left, since = self._left.pop(client, (float(self._burst), now))
@@ -39,3 +53,10 @@ class RateLimiter:
             self._left.popitem(last=False)
         if not allowed:
             raise TooFast((1 - left) / self._per_second)
+
+
+def rate_of(limits: RequestLimits) -> RateLimiter | None:
+    """Return what these limits ask for, if they ask for it."""
+    if limits.rate_per_second <= 0:
+        return None
+    return RateLimiter(limits.rate_per_second, limits.rate_burst)

@@ -7,7 +7,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from service.batching import BatchLimits
-from service.limits import ConnectionLimits, RequestLimits
+from service.limits import LARGE_BODIES, ConnectionLimits, RequestLimits
 from service.sight import PicturePolicy
 from service.trial import TrialMode, TrialPlan
 
@@ -57,6 +57,12 @@ class Settings(BaseSettings):
         default=None, max_length=64, description="The trial's name; another one draws users anew."
     )
 
+    http_processes: int = Field(
+        default=1,
+        ge=1,
+        le=256,
+        description="Processes that speak HTTP; 1: the one with the model does it.",
+    )
     max_batch: Count = Field(default=64, description="Queries in one pass of the model.")
     queue_size: Count = Field(default=1024, description="Queries that may wait; more are refused.")
     timeout_ms: int = Field(
@@ -128,7 +134,7 @@ class Settings(BaseSettings):
         return BatchLimits(self.max_batch, self.queue_size, self.stall_s)
 
     def requests(self) -> RequestLimits:
-        """Return the part that the front door takes."""
+        """Return the part that the front door takes, in each process."""
         return RequestLimits(
             body_bytes=self.max_body_bytes,
             batch_body_bytes=self.max_batch_body_bytes,
@@ -138,6 +144,7 @@ class Settings(BaseSettings):
             hosts=self.hosts,
             rate_per_second=self.rate_per_s,
             rate_burst=self.rate_burst,
+            large_bodies=max(1, LARGE_BODIES // self.http_processes),
         )
 
     def trial(self) -> TrialPlan:
@@ -145,11 +152,11 @@ class Settings(BaseSettings):
         return TrialPlan(self.ab_mode, self.ab_share, self.ab_name or "")
 
     def connections(self) -> ConnectionLimits:
-        """Return the part that the HTTP protocol takes."""
+        """Return the part that the HTTP protocol takes, in each process."""
         return ConnectionLimits(
             header_seconds=self.header_s,
             body_seconds=self.body_s,
             write_seconds=self.write_s,
             header_bytes=self.max_header_bytes,
-            connections=self.max_connections,
+            connections=-(-self.max_connections // self.http_processes),
         )

@@ -37,6 +37,11 @@ def follow() -> list[Stage]:
     return stages
 
 
+def followed() -> list[Stage] | None:
+    """Return where the stages of this task's request are recorded, if anybody follows it."""
+    return _STAGES.get()
+
+
 def mark(name: str, began: float) -> None:
     """Record a stage that ends now."""
     stages = _STAGES.get()

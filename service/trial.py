@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, Self, TypeAlias
 
-from service.engine import Arm, Engine, Reloaded
+from service.answering import Arm, Reloaded
+from service.engine import Engine
 from service.shadow import Shadow
 
 _log = logging.getLogger(__name__)
@@ -73,6 +74,11 @@ class Trial:
         return self._first.ready and (self._plan.mode == "shadow" or self._second.ready)
 
     @property
+    def engines(self) -> tuple[Engine, Engine]:
+        """Both, the first one first."""
+        return self._first, self._second
+
+    @property
     def vital(self) -> tuple[Engine, ...]:
         """The engines without which this process cannot do its work."""
         return (self._first,) if self._plan.mode == "shadow" else (self._first, self._second)
@@ -80,6 +86,10 @@ class Trial:
     def engine_for(self, headers: Mapping[str, str]) -> Engine:
         """Choose the engine of a request."""
         return self._second if self._plan.arm_of(headers) == "b" else self._first
+
+    async def is_ready(self) -> bool:
+        """Tell the same to whoever may be in another process."""
+        return self.ready
 
     async def loaded(self) -> None:
         """Wait until the second engine's first load has ended."""

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends
 
-from service.engine import Engine
+from service.answering import Answering
 from service.errors import (
     Detail,
     Refusal,
@@ -48,9 +48,9 @@ async def embeddings(
     """Return the unit vectors of texts and of pictures given as data URIs."""
     _check(body)
     inputs = [body.input] if isinstance(body.input, str) else body.input
-    bundle = engine.bundle
+    status = await engine.status()
     vectors, tokens = await _encode(inputs, engine, deadline)
-    if engine.bundle.version != bundle.version:
+    if (await engine.status()).version != status.version:
         raise NotReady("The index has just changed; send the request again.")
     as_text = body.encoding_format == "base64"
     return EmbeddingResponse(
@@ -58,7 +58,7 @@ async def embeddings(
             Embedding(index=n, embedding=_base64(vector) if as_text else vector.tolist())
             for n, vector in enumerate(vectors)
         ],
-        model=bundle.model_name,
+        model=status.model_name,
         usage=Usage(prompt_tokens=tokens, total_tokens=tokens),
     )
 
@@ -69,7 +69,9 @@ def _check(body: EmbeddingRequest) -> None:
         raise Refusal(InvalidRequest(), [Detail(("body", "dimensions"), "unsupported", said)])
 
 
-async def _encode(inputs: list[str], engine: Engine, deadline: float) -> tuple[list[Vectors], int]:
+async def _encode(
+    inputs: list[str], engine: Answering, deadline: float
+) -> tuple[list[Vectors], int]:
     """Encode texts and pictures, each kind together; return vectors in order, tokens in sum."""
     pictures = {n: one for n, one in enumerate(inputs) if one.startswith(_DATA_URI)}
     if len(pictures) > MAX_PICTURES:

@@ -4,7 +4,7 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from service.engine import Reloaded
+from service.answering import Reloaded
 from service.errors import documented
 from service.routes.state import EngineDep, TrialDep
 from service.schemas import Alive, Info, Ready, ReloadResponse
@@ -30,9 +30,10 @@ async def healthz() -> Alive:
 @router.get("/readyz", responses=documented(NotReady))
 async def readyz(engine: EngineDep, trial: TrialDep) -> Ready:
     """Say whether traffic should come here: loaded, warm, worker alive, not stopping."""
-    if not (trial.ready if trial else engine.ready):
+    status = await engine.status()
+    if not (await trial.is_ready() if trial else status.ready):
         raise NotReady("The service is loading, stopping or failing.")
-    return Ready(index_version=engine.bundle.version, images=engine.images)
+    return Ready(index_version=status.version, images=status.images)
 
 
 @router.get(
@@ -42,23 +43,23 @@ async def readyz(engine: EngineDep, trial: TrialDep) -> Ready:
 )
 async def metrics(engine: EngineDep) -> Response:
     """Return the counters for Prometheus."""
-    return Response(engine.metrics.expose(), media_type=CONTENT_TYPE_LATEST)
+    return Response(await engine.expose(), media_type=CONTENT_TYPE_LATEST)
 
 
 @router.get("/info", responses=documented(NotReady))
 async def info(engine: EngineDep) -> Info:
     """Say what is served: model, index, counts, versions."""
-    bundle = engine.bundle
+    status, manifest = await engine.status(), await engine.manifest()
     return Info(
         tusou_version=__version__,
-        index_version=bundle.version,
-        item_count=bundle.item_count,
-        precision=engine.precision,
-        model=bundle.model_name,
-        id_type=bundle.id_type,
-        items=bundle.items,
-        accepts=engine.accepts,
-        manifest=bundle.manifest.model_dump(mode="json", exclude=_KEPT_INSIDE),
+        index_version=status.version,
+        item_count=status.item_count,
+        precision=status.precision,
+        model=status.model_name,
+        id_type=status.id_type,
+        items=status.items,
+        accepts=status.accepts,
+        manifest=manifest.model_dump(mode="json", exclude=_KEPT_INSIDE),
     )
 
 

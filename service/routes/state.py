@@ -6,11 +6,10 @@ from typing import Annotated, TypedDict
 
 from fastapi import Depends, Request
 
-from service.engine import Engine
+from service.answering import Answering, Arms
 from service.errors import BodyTooLarge, RequestTimeout, UnsupportedMediaType
 from service.schemas import Body, parse
 from service.timeline import mark
-from service.trial import Trial
 from tusou.errors import (
     DeadlineExceeded,
     EmptyQuery,
@@ -42,20 +41,20 @@ QUERY_REFUSALS: tuple[type[TusouError], ...] = (
 class State(TypedDict):
     """What the lifespan yields."""
 
-    engine: Engine  # the one that answers this request, once the front door has chosen
-    trial: Trial | None
+    engine: Answering  # the one that answers this request, once the front door has chosen
+    trial: Arms | None
 
 
 # These are coroutines for speed: FastAPI calls plain functions in a thread of its pool.
-async def get_engine(request: Request) -> Engine:
+async def get_engine(request: Request) -> Answering:
     """Hand out the engine the lifespan built."""
-    engine: Engine = request.state.engine
+    engine: Answering = request.state.engine
     return engine
 
 
-async def get_trial(request: Request) -> Trial | None:
+async def get_trial(request: Request) -> Arms | None:
     """Hand out what runs a second bundle, if one is served."""
-    trial: Trial | None = request.state.trial
+    trial: Arms | None = request.state.trial
     return trial
 
 
@@ -91,6 +90,6 @@ TAKES_A_PICTURE: dict[str, object] = {
     }
 }
 
-EngineDep = Annotated[Engine, Depends(get_engine)]
-TrialDep = Annotated[Trial | None, Depends(get_trial)]
+EngineDep = Annotated[Answering, Depends(get_engine)]
+TrialDep = Annotated[Arms | None, Depends(get_trial)]
 DeadlineDep = Annotated[float, Depends(get_deadline)]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from fastapi.routing import iter_route_contexts
 
-from service import cli, server
+from service import cli, ending
 from service.app import create_app
 from service.errors import MEANINGS
 from service.metrics import Metrics
@@ -63,6 +63,6 @@ def test_every_metric_is_described() -> None:
 
 
 def test_every_exit_code_is_described() -> None:
-    codes = {value for name, value in vars(server).items() if name.startswith("EXIT_")}
+    codes = {value for name, value in vars(ending).items() if name.startswith("EXIT_")}
     described = {int(code) for code in re.findall(r"^\| ([0-9]+) \|", OPERATIONS, re.MULTILINE)}
     assert described == codes | {0, 2}

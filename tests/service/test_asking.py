@@ -11,7 +11,6 @@ from drawing import picture_bytes
 from fastapi.testclient import TestClient
 
 from service.bodies import body_rules
-from service.limits import LARGE_BODIES
 from service.settings import Settings
 from tests.service.test_front_door import problem_of
 from tests.service.tiny import TinyBundle, TinyPipeline, TinySource, connected
@@ -290,7 +289,7 @@ def test_large_bodies_are_few_at_once(client: TestClient) -> None:
     door = client.app.middleware_stack  # type: ignore[attr-defined]
     while not hasattr(door, "_large_bodies"):
         door = door.app
-    door._large_bodies = LARGE_BODIES
+    door._large_bodies = door._limits.large_bodies
     body = b'{"image":"' + b"A" * 2_000_000 + b'"}'
     response = client.post("/search", content=body, headers=JSON)
     assert (response.status_code, problem_of(response)["code"]) == (503, "overloaded")

@@ -20,6 +20,7 @@ import pytest
 from service import healthcheck
 
 KEY = "a-key-of-at-least-16-characters"
+PROCESSES = pytest.mark.parametrize("processes", [1, 2])
 
 
 class Process:
@@ -46,6 +47,11 @@ class Process:
                 return self.log[-1]
         raise AssertionError(f"ended without {message!r}: {self.log}")
 
+    def serving(self) -> None:
+        """Wait until it answers."""
+        self.line("serving")
+        assert httpx.get(f"{self.url}/healthz", timeout=20).status_code == 200
+
     def exit_code(self) -> int:
         """Wait for the end and read the rest of the log."""
         self.log += [json.loads(text) for text in self._stderr]
@@ -66,10 +72,15 @@ def process(mood: str = "well", **settings: object) -> Iterator[Process]:
         one._stderr.close()
 
 
-@pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_drains_then_ends_well(sig: signal.Signals) -> None:
-    with process(drain_s=0.5) as server, ThreadPoolExecutor(1) as threads:
-        server.line("serving")
+@pytest.mark.parametrize(
+    ("sig", "processes"), [(signal.SIGTERM, 1), (signal.SIGINT, 1), (signal.SIGTERM, 2)]
+)
+def test_a_signal_drains_then_ends_well(sig: signal.Signals, processes: int) -> None:
+    with (
+        process(drain_s=0.5, http_processes=processes) as server,
+        ThreadPoolExecutor(1) as threads,
+    ):
+        server.serving()
         slow = threads.submit(server.search, "slow")
         time.sleep(0.1)
         server.process.send_signal(sig)
@@ -81,7 +92,8 @@ def test_a_signal_drains_then_ends_well(sig: signal.Signals) -> None:
         assert server.exit_code() == 0
 
 
-def test_nothing_sent_before_the_close_fails() -> None:
+@PROCESSES
+def test_nothing_sent_before_the_close_fails(processes: int) -> None:
     statuses: list[int] = []
     stop = threading.Event()
 
@@ -93,8 +105,11 @@ def test_nothing_sent_before_the_close_fails() -> None:
                 except (httpx.ConnectError, httpx.RemoteProtocolError, httpx.ReadError):
                     return  # the port is closed
 
-    with process(drain_s=0.3) as server, ThreadPoolExecutor(8) as threads:
-        server.line("serving")
+    with (
+        process(drain_s=0.3, http_processes=processes) as server,
+        ThreadPoolExecutor(8) as threads,
+    ):
+        server.serving()
         asking = [threads.submit(keep_asking, server) for _ in range(8)]
         time.sleep(0.3)
         server.process.terminate()
@@ -113,12 +128,14 @@ def test_a_signal_ends_it_while_it_loads() -> None:
         assert server.exit_code() == 0
 
 
-def test_what_does_not_finish_in_time_is_told_so() -> None:
+@PROCESSES
+def test_what_does_not_finish_in_time_is_told_so(processes: int) -> None:
+    patient = {"stall_s": 60, "timeout_ms": 30_000, "http_processes": processes}
     with (
-        process(drain_s=0, shutdown_s=1, stall_s=60, timeout_ms=30_000) as server,
+        process(drain_s=0, shutdown_s=1, **patient) as server,
         ThreadPoolExecutor(1) as threads,
     ):
-        server.line("serving")
+        server.serving()
         hanging = threads.submit(server.search, "hang")
         time.sleep(0.2)
         server.process.terminate()
@@ -127,10 +144,10 @@ def test_what_does_not_finish_in_time_is_told_so() -> None:
         assert server.exit_code() == 0
 
 
-@pytest.mark.parametrize("query", ["hang", "lost"])
-def test_a_broken_worker_ends_the_process_with_70(query: str) -> None:
-    with process(stall_s=0.3, timeout_ms=20_000) as server:
-        server.line("serving")
+@pytest.mark.parametrize(("query", "processes"), [("hang", 1), ("lost", 1), ("hang", 2)])
+def test_a_broken_worker_ends_the_process_with_70(query: str, processes: int) -> None:
+    with process(stall_s=0.3, timeout_ms=20_000, http_processes=processes) as server:
+        server.serving()
         began = time.monotonic()
         response = server.search(query)
         assert (response.status_code, response.json()["code"]) == (503, "not_ready")
@@ -140,15 +157,18 @@ def test_a_broken_worker_ends_the_process_with_70(query: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("mood", "code", "name"),
+    ("mood", "code", "name", "processes"),
     [
-        ("corrupt", 1, "corrupt_bundle"),
-        ("mismatch", 78, "incompatible_bundle"),
-        ("bug", 1, "internal"),
+        ("corrupt", 1, "corrupt_bundle", 1),
+        ("mismatch", 78, "incompatible_bundle", 1),
+        ("mismatch", 78, "incompatible_bundle", 2),
+        ("bug", 1, "internal", 1),
     ],
 )
-def test_what_cannot_be_loaded_ends_the_process(mood: str, code: int, name: str) -> None:
-    with process(mood) as server:
+def test_what_cannot_be_loaded_ends_the_process(
+    mood: str, code: int, name: str, processes: int
+) -> None:
+    with process(mood, http_processes=processes) as server:
         assert server.exit_code() == code
         (last,) = [line for line in server.log if line["level"] == "error"]
         assert (last["code"], last["exit_code"]) == (name, code)
@@ -179,7 +199,7 @@ def test_the_log_is_json_with_ids_and_without_secrets(tmp_path: Path) -> None:
 
 def test_the_health_check_follows_readiness(monkeypatch: pytest.MonkeyPatch) -> None:
     with process(drain_s=20) as server:
-        server.line("serving")
+        server.serving()
         monkeypatch.setenv("TUSOU_HOST", "0.0.0.0")
         monkeypatch.setenv("TUSOU_PORT", server.url.rpartition(":")[2])
         assert healthcheck.main() == 0

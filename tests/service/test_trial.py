@@ -163,7 +163,7 @@ async def test_a_second_bundle_that_cannot_be_served_ends_the_process(
     other.error = CorruptBundle("differs")
     async with running(source, other=other) as server:
         await until_stopped(server)
-    assert server.server.exit_code == 1
+    assert server.server.ending.exit_code == 1
 
 
 async def until_stopped(server: Running) -> None:

@@ -1,9 +1,10 @@
 """A process that serves a tiny pipeline: what it finds is invented, how it lives and dies is real.
 
-Queries named "slow", "hang" and "lost" behave so; opening fails, or never ends, when the
-command line says so.
+Queries named "slow", "hang", "lost" and "bug" behave so; opening fails, or never ends, when the
+command line says so. "flips" is a bundle of which every look finds a new version.
 """
 
+import logging
 import sys
 import threading
 import time
@@ -12,8 +13,9 @@ from collections.abc import Sequence
 from service import logs, server
 from service.engine import Engine
 from service.keys import ApiKeys
+from service.served import Pipeline
 from service.settings import Settings
-from tests.service.tiny import TinyBundle, TinyPipeline, TinySource
+from tests.service.tiny import TinyBundle, TinyPipeline, TinySource, second_arm
 from tusou.answers import Answers
 from tusou.asks import Ask
 from tusou.errors import CorruptBundle, IncompatibleBundle
@@ -31,10 +33,24 @@ class Moody(TinyPipeline):
         if "slow" in queries:
             time.sleep(0.6)
         if "hang" in queries:
+            logging.getLogger(__name__).info("hanging")
             threading.Event().wait()
         if "lost" in queries:
             raise RuntimeError("CUDA error: device-side assert triggered")
+        if "bug" in queries:
+            raise ZeroDivisionError("a bug")
         return super().answer(asks)
+
+
+class Flipping(TinySource):
+    """Each version's items begin at a thousand times its number."""
+
+    def current_version(self) -> str:
+        return f"v{self.opened + 1}"
+
+    def open(self) -> Pipeline:
+        self.opened += 1
+        return Moody(TinyBundle(f"v{self.opened}"), first_id=1000 * self.opened)
 
 
 def main() -> None:
@@ -45,7 +61,12 @@ def main() -> None:
     source = TinySource(Moody(TinyBundle("v1")), error=ERRORS.get(sys.argv[1]))
     if sys.argv[1] == "loading":
         source.gate = threading.Event()
-    server.leave(server.serve(settings, Engine(source, settings.batching()), keys))
+    if sys.argv[1] == "flips":
+        source = Flipping(source.pipeline)
+    engine = Engine(source, settings.batching())
+    other = TinySource(Moody(TinyBundle("v2")))
+    trial = second_arm(other, engine, settings) if settings.ab_bundle else None
+    server.leave(server.serve(settings, engine, keys, trial=trial))
 
 
 if __name__ == "__main__":

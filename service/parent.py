@@ -1,0 +1,63 @@
+"""The process behind several fronts: it owns the engine, the signals and the exit code."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+
+from service.ending import BROKEN_SHUTDOWN_S, EXIT_BROKEN, Ending
+from service.engine import Engine
+from service.front import Setup
+from service.fronts import Fronts
+from service.garbage import settled
+from service.keys import ApiKeys
+from service.listening import loop_factory
+from service.rate import rate_of
+from service.remote import answerers
+from service.settings import Settings
+from service.trial import Trial
+
+_BACKLOG = 2048
+# How often to look at the engine, and to tell the fronts of its queue.
+_LOOK_SECONDS = 0.025
+
+
+def serve(
+    settings: Settings,
+    listener: socket.socket,
+    engine: Engine,
+    keys: ApiKeys | None,
+    trial: Trial | None,
+) -> int:
+    """Have fronts serve until a signal or a failure; return the exit code."""
+    listener.listen(_BACKLOG)
+    listener.settimeout(0)
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        return runner.run(_serve(settings, listener, engine, keys, trial))
+
+
+async def _serve(
+    settings: Settings,
+    listener: socket.socket,
+    engine: Engine,
+    keys: ApiKeys | None,
+    trial: Trial | None,
+) -> int:
+    ending = Ending(engine, settings.drain_s, trial)
+    for one in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(one, ending.drain)
+    engines = trial.engines if trial else (engine,)
+    answers = answerers(engines, trial, rate_of(settings.requests()))
+    async with contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(settled(engine))
+        if trial:
+            await stack.enter_async_context(trial)
+        fronts = Fronts(Setup(settings, keys), listener, engines, answers)
+        await stack.enter_async_context(fronts)
+        while not ending.due():
+            fronts.press()
+            await asyncio.sleep(_LOOK_SECONDS)
+            if fronts.failure:
+                ending.fail(EXIT_BROKEN, fronts.failure)
+        await fronts.stop(BROKEN_SHUTDOWN_S if ending.exit_code else settings.shutdown_s)
+    return ending.exit_code
