@@ -45,7 +45,7 @@ class Status:
 
 
 class Answering(Protocol):
-    """Answers queries: `service.engine.Engine`, or in a front `service.remote.RemoteEngine`.
+    """Answers queries: `service.engine.Engine`, or in a front `service.fronts.remote.RemoteEngine`.
 
     Deadlines are on the event loop's clock, which is one for all processes of a machine.
     """

@@ -7,10 +7,10 @@ from types import FrameType
 
 import uvicorn
 
-from service import parent
 from service.app import create_app
 from service.ending import BROKEN_SHUTDOWN_S, Ending
 from service.engine import Engine
+from service.fronts import parent
 from service.garbage import settled
 from service.keys import ApiKeys
 from service.listening import allow_files, http_config, listen

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from service.answering import Answering, Arm, Arms, Reloaded, Status
 from service.batches import Found, TextVector
 from service.batching import Pressure
-from service.line import Answerer, Line
+from service.fronts.line import Answerer, Line
 from service.rate import Rate
 from service.traffic import Traffic
 from service.trial import TrialPlan

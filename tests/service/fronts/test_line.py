@@ -9,7 +9,7 @@ import pytest
 
 from service.batching import Busy
 from service.errors import Detail, Refusal, problem
-from service.line import Answerer, Line, RemoteBug
+from service.fronts.line import Answerer, Line, RemoteBug
 from service.rate import TooFast
 from service.timeline import Stage, follow, mark
 from tusou.errors import DeadlineExceeded, InvalidRequest, NotReady, UnknownItem

@@ -7,13 +7,13 @@ import socket
 
 from service.ending import BROKEN_SHUTDOWN_S, EXIT_BROKEN, Ending
 from service.engine import Engine
-from service.front import Setup
-from service.fronts import Fronts
+from service.fronts.front import Setup
+from service.fronts.keeper import Fronts
+from service.fronts.remote import answerers
 from service.garbage import settled
 from service.keys import ApiKeys
 from service.listening import loop_factory
 from service.rate import rate_of
-from service.remote import answerers
 from service.settings import Settings
 from service.trial import Trial
 

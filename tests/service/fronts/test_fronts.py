@@ -16,8 +16,8 @@ import httpx
 import pytest
 
 from service.engine import Engine
-from service.front import Setup
-from service.fronts import Fronts, FrontsLost
+from service.fronts.front import Setup
+from service.fronts.keeper import Fronts, FrontsLost
 from service.settings import Settings
 from tests.service.test_server import Process, process
 from tests.service.tiny import TinySource

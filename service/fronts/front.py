@@ -16,13 +16,13 @@ from service import logs, wiring
 from service.answering import Arm
 from service.app import create_app
 from service.batching import Pressure
-from service.doors import take
 from service.ending import BROKEN_SHUTDOWN_S
+from service.fronts.doors import take
+from service.fronts.line import Answerer, Line
+from service.fronts.remote import RemoteEngine, RemoteRate, RemoteTrial
 from service.garbage import settle
 from service.keys import ApiKeys
-from service.line import Answerer, Line
 from service.listening import allow_files, http_config, loop_factory
-from service.remote import RemoteEngine, RemoteRate, RemoteTrial
 from service.settings import Settings
 from service.traffic import Families, Traffic
 from tusou.errors import NotReady

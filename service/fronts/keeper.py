@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Self
 
-from service.doors import Accepter
 from service.engine import Engine
-from service.front import Setup
-from service.line import Answerer, Line
+from service.fronts.doors import Accepter
+from service.fronts.front import Setup
+from service.fronts.line import Answerer, Line
 from service.traffic import Families, Sum
 from tusou.errors import NotReady, Unavailable
 
@@ -146,7 +146,7 @@ class Fronts:
             ours.callback(door.close)
             given = (theirs.fileno(), out.fileno())
             process = subprocess.Popen(  # noqa: S603 - milliseconds, and rarely
-                [sys.executable, "-m", "service.front", *map(str, given)],
+                [sys.executable, "-m", "service.fronts.front", *map(str, given)],
                 stdin=subprocess.DEVNULL,
                 pass_fds=given,
                 process_group=0,  # what is typed at a terminal reaches the parent alone
