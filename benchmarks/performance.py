@@ -1,5 +1,7 @@
 """Everything that speed is claimed of, in one run: `make bench`, or `make bench QUICK=--quick`.
 
+`--again PART` measures one part anew and keeps the others; each part says when it was begun.
+
 Every part runs in a process of its own, and in it stock and ours alternate. The parts with stock
 cn_clip get OPENBLAS_NUM_THREADS=1: numpy's thread pool and torch's otherwise spin against each
 other, which can double stock's time. Search does not, for FAISS multiplies with that pool.
@@ -14,7 +16,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import cast
 
-from benchmarks.record import record
+from benchmarks.record import RESULTS, record
 from tusou.registry import Lazy
 
 ALONE = {"OPENBLAS_NUM_THREADS": "1"}
@@ -38,6 +40,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="under three minutes, rougher")
     parser.add_argument("--without", action="append", default=[], help="a part to leave out")
+    parser.add_argument("--again", choices=PARTS, help="measure this one anew")
     parser.add_argument("--part", help="run this one alone and print its figures")
     parser.add_argument("--note", default="", help="what else the machine was doing")
     args = parser.parse_args()
@@ -46,11 +49,15 @@ def main() -> None:
         measure = cast("Callable[..., object]", load.load())
         print(json.dumps(measure(*(short if args.quick and short else full))))
         return
-    figures: dict[str, object] = {
+    if args.again:
+        figures = json.loads((RESULTS / "performance.json").read_text(encoding="utf-8"))["figures"]
+        record("performance", {**figures, args.again: _run(args.again, [])})
+        return
+    figures = {
         "mode": "quick" if args.quick else "full",
         "note": args.note,
         "left out": args.without,
-        "begun": datetime.now(UTC).strftime("%H:%M UTC"),
+        "begun": _now(),
     }
     for name, (_, _, short) in PARTS.items():
         if name not in args.without and not (args.quick and short is None):
@@ -62,9 +69,13 @@ def main() -> None:
 def _run(name: str, options: list[str]) -> object:
     command = [sys.executable, "-m", "benchmarks.performance", "--part", name, *options]
     environment = dict(os.environ) if name.startswith("search") else {**os.environ, **ALONE}
-    load = os.getloadavg()[0]
+    begun, load = _now(), os.getloadavg()[0]
     found = json.loads(subprocess.check_output(command, text=True, env=environment))
-    return {"load average before": round(load, 1), **found}
+    return {"begun": begun, "load average before": round(load, 1), **found}
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%H:%M UTC")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from service.engine import Engine
 
 # Objects made and not yet gone before a round through the youngest; Python's own is 700.
-_YOUNG = 10_000
+_YOUNG = 2_000
 
 
 def settle() -> None:
