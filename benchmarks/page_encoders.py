@@ -31,8 +31,8 @@ _ENGINES = """\
 The towers in torch (ours), OpenVINO {openvino} and ONNX Runtime {onnxruntime}, texts as one packed
 row of tokens with a mask, in turn in one process with all cores each
 (`python -m benchmarks.engines`, {date}, {machine}).
-Milliseconds each, of the fastest round, and processor milliseconds beside them. **The machine was
-busy with other work**: compare the engines, and take no figure for the machine's.
+Milliseconds each, of the fastest round, and the median of processor milliseconds beside them. Other
+guests of the host were busy: compare the engines, and take no figure for the machine's.
 
 | engine | text, 1 | text, 8 | text, 32 | picture | top-10 overlap with fp32 |
 |---|---|---|---|---|---|
@@ -42,13 +42,13 @@ busy with other work**: compare the engines, and take no figure for the machine'
 """
 
 _VERDICT = """\
-torch stays the default, for OpenVINO in bf16 keeps fewer ranks: it rounds what lies between the
-products too, where ours adds and normalises in float32. OpenVINO is the faster engine for few
-texts, and its int8, calibrated by nncf, takes less processor time than ours at about the same
-ranks. It is not an option yet: it would bring an extra, converted graphs to keep beside the weights
-with their digest, and threads of its own beside torch's. ONNX Runtime was not faster in fp32, and
-has no bf16 for processors; its quantiser does not find the weights in this graph, so its int8 was
-not measured. With AMX nothing of this has been measured."""
+OpenVINO is the faster engine here for few texts and for pictures, and as fast as ours for 32 texts;
+its int8, calibrated by nncf, is faster than ours at about the same ranks. In bf16 it keeps fewer
+ranks: it rounds what lies between the products too, where ours adds, normalises and attends in
+float32. torch is the only engine so far: OpenVINO as an extra, with converted graphs kept beside
+the weights by their digest, is the next step on processors. ONNX Runtime was not faster in fp32,
+and has no bf16 for processors; its quantiser does not find the weights in this graph, so its int8
+was not measured. With AMX nothing of this has been measured."""
 
 _TOKENS = """\
 **Tokens** cost {one:.1f} µs for a query alone and {many:.1f} µs in batches of 32; with cn_clip's
