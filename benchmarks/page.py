@@ -36,10 +36,10 @@ GOALS = {
 
 # Why these can fall short, where they do.
 _LIMITS = {
-    "text, batch 1, int8": "half the time goes to some nine hundred small operations between the "
-    "products, each of a few microseconds, which no precision makes shorter",
-    "text, batch 32, int8": "a third of the time goes to what stays in float32: scales of rows, "
-    "attention, norms; the rest is at the rate of the processor's byte products",
+    "text, batch 1, int8": "hundreds of small operations lie between the products, and no "
+    "precision makes them shorter",
+    "text, batch 32, int8": "scales of rows, attention and norms stay in float32, and weigh "
+    "more the faster the products are",
     "HTTP, 32 clients, queries/s": "the cores that encode also read and write HTTP and run the "
     "clients; at the measured matrix rate encoding alone would allow about twice as many",
 }
@@ -97,8 +97,8 @@ separately and therefore not at the same load.
   answered and share the cores with the service. Query cache off.
 * **Not measured in this run**: {left_out}.
 * **Threads**: in a process one thread alone shares its passes among the cores, stock's as well as
-  ours (`tusou/encoders/lanes.py`), and turns are apart: with two such threads either takes half as
-  long again, for OpenMP's threads then sleep after every product.
+  ours (`tusou/encoders/lanes.py`), and turns are apart: two such threads slow each other down, for
+  OpenMP's threads then sleep after every product.
 
 {encoders}
 ## What `auto` measured on its way

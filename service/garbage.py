@@ -1,8 +1,7 @@
 """How seldom Python looks for garbage while requests are answered.
 
-A round through everything that the libraries have made takes a quarter of a second, in which
-nothing else runs, and under load there is one each second. What a request leaves behind goes
-without a round: its objects do not hold each other.
+Nothing else runs during a round, and one through everything that the libraries have made is long.
+What a request leaves behind goes mostly without a round: few of its objects hold each other.
 """
 
 import asyncio

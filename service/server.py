@@ -1,5 +1,6 @@
 """The process: binds the port, serves, drains on SIGTERM, and ends with a code that tells why."""
 
+import asyncio
 import logging
 import os
 import sys
@@ -13,7 +14,7 @@ from service.engine import Engine
 from service.fronts import parent
 from service.garbage import settled
 from service.keys import ApiKeys
-from service.listening import allow_files, http_config, listen
+from service.listening import allow_files, http_config, listen, loop_factory
 from service.settings import Settings
 from service.timeline import Tracer
 from service.trial import Trial
@@ -59,7 +60,8 @@ def serve(
     if settings.http_processes > 1:
         if tracer:
             tracer.close()  # each front has its own
-        return parent.serve(settings, listener, engine, keys, trial)
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
+            return runner.run(parent.serve(settings, listener, engine, keys, trial))
     allow_files(settings.connections().connections)
     app = create_app(
         lambda: settled(engine),

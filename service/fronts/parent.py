@@ -12,7 +12,6 @@ from service.fronts.keeper import Fronts
 from service.fronts.remote import answerers
 from service.garbage import settled
 from service.keys import ApiKeys
-from service.listening import loop_factory
 from service.rate import rate_of
 from service.settings import Settings
 from service.trial import Trial
@@ -22,7 +21,7 @@ _BACKLOG = 2048
 _LOOK_SECONDS = 0.025
 
 
-def serve(
+async def serve(
     settings: Settings,
     listener: socket.socket,
     engine: Engine,
@@ -32,17 +31,6 @@ def serve(
     """Have fronts serve until a signal or a failure; return the exit code."""
     listener.listen(_BACKLOG)
     listener.settimeout(0)
-    with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        return runner.run(_serve(settings, listener, engine, keys, trial))
-
-
-async def _serve(
-    settings: Settings,
-    listener: socket.socket,
-    engine: Engine,
-    keys: ApiKeys | None,
-    trial: Trial | None,
-) -> int:
     ending = Ending(engine, settings.drain_s, trial)
     for one in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(one, ending.drain)
