@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import TypeAlias
 
+from service.batching import Caller
 from service.metrics import Metrics
 from service.served import Pipeline
 from service.timeline import BatchRun
@@ -47,21 +48,22 @@ Result: TypeAlias = Found | TextVector | Failed
 
 
 def answer_batch(
-    pipeline: Pipeline, jobs: Sequence[Job], metrics: Metrics, arm: str
+    pipeline: Pipeline, callers: Sequence[Caller[Job, Result]], metrics: Metrics, arm: str
 ) -> list[Result]:
-    """Do each job; results come in the order of the jobs."""
-    asks = [job for job in jobs if isinstance(job, Ask)]
-    texts = [job for job in jobs if isinstance(job, str)]
-    found = iter(_answer(pipeline, asks, metrics, arm) if asks else [])
+    """Do each caller's job; results come in that order. Who has gone is not searched for."""
+    asking = [one for one in callers if isinstance(one.item, Ask)]
+    texts = [one.item for one in callers if isinstance(one.item, str)]
+    found = iter(_answer(pipeline, asking, metrics, arm) if asking else [])
     vectors = iter(_encode(pipeline, texts) if texts else [])
-    return [next(found) if isinstance(job, Ask) else next(vectors) for job in jobs]
+    return [next(found) if isinstance(one.item, Ask) else next(vectors) for one in callers]
 
 
 def _answer(
-    pipeline: Pipeline, asks: list[Ask], metrics: Metrics, arm: str
+    pipeline: Pipeline, asking: Sequence[Caller[Job, Result]], metrics: Metrics, arm: str
 ) -> list[Found | Failed]:
     began = perf_counter()
-    answers = pipeline.answer(asks)
+    asks = [one.item for one in asking if isinstance(one.item, Ask)]
+    answers = pipeline.answer(asks, lambda place: asking[place].waits)
     metrics.observe_batch(arm, len(asks), answers)
     times, version = answers.times, pipeline.bundle.version
     stages = (("tokenise", times.tokenise), ("encode", times.encode), ("search", times.search))

@@ -44,10 +44,17 @@ class WorkerStalled(Unavailable):
 
 
 @dataclass(eq=False, slots=True)
-class _Job(Generic[T, R]):
+class Caller(Generic[T, R]):
+    """Who waits for the answer to one item."""
+
     item: T
     deadline: float
     answer: "asyncio.Future[R]"
+
+    @property
+    def waits(self) -> bool:
+        """Whether the answer is still wanted; the batch's thread may ask, too."""
+        return not self.answer.done()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +88,9 @@ class MicroBatcher(Generic[T, R]):
     """Gathers concurrent callers into batches for one worker thread.
 
     Four promises: every caller gets an answer or an error; a caller who leaves, or whose deadline
-    passes, touches nobody and costs nothing unless its batch has begun; a bad batch never stops
-    the next; the queue is bounded. It never waits while the thread is idle: an item alone leaves
+    passes, touches nobody and costs nothing unless its batch has begun, and then no more than
+    until `run` asks whether it still waits; a bad batch never stops the next; the queue is
+    bounded. It never waits while the thread is idle: an item alone leaves
     at once, and what arrives while a batch runs forms the next one. Deadlines are on the clock of
     the event loop. After a stall, or an error that `is_fatal` knows, `failure` says why and
     nothing is accepted any more.
@@ -90,7 +98,7 @@ class MicroBatcher(Generic[T, R]):
 
     def __init__(
         self,
-        run: Callable[[list[T]], Sequence[R]],
+        run: Callable[[list[Caller[T, R]]], Sequence[R]],
         limits: BatchLimits,
         is_fatal: Callable[[Exception], bool] = lambda _: False,
         *,
@@ -98,8 +106,8 @@ class MicroBatcher(Generic[T, R]):
     ) -> None:
         self.failure: Exception | None = None
         self._run, self._limits, self._is_fatal = run, limits, is_fatal
-        self._waiting: OrderedDict[_Job[T, R], None] = OrderedDict()
-        self._running: list[_Job[T, R]] = []
+        self._waiting: OrderedDict[Caller[T, R], None] = OrderedDict()
+        self._running: list[Caller[T, R]] = []
         self._batch_seconds = 0.0
         self._arrived = asyncio.Event()
         self._closed = False
@@ -116,7 +124,7 @@ class MicroBatcher(Generic[T, R]):
         self._closed = True
         self._arrived.set()
         if self._worker:
-            if self._running and all(job.answer.done() for job in self._running):
+            if self._running and not any(job.waits for job in self._running):
                 self._worker.cancel()  # its batch may hang, and nobody waits for it any more
             await asyncio.wait([self._worker])
         self._thread.shutdown(wait=False)
@@ -155,7 +163,7 @@ class MicroBatcher(Generic[T, R]):
         """Return the answers in order; all items are admitted, or none."""
         self.admit(len(items), deadline)
         loop = asyncio.get_running_loop()
-        jobs = [_Job[T, R](item, deadline, loop.create_future()) for item in items]
+        jobs = [Caller[T, R](item, deadline, loop.create_future()) for item in items]
         for job in jobs:
             self._waiting[job] = None
         self._arrived.set()
@@ -194,13 +202,13 @@ class MicroBatcher(Generic[T, R]):
             self._waiting.clear()
             _fail(waiting, NotReady("The service is stopping; send the request again."))
 
-    def _take(self) -> list[_Job[T, R]]:
+    def _take(self) -> list[Caller[T, R]]:
         """Remove the next batch from the queue, without those whose time is over."""
         now = asyncio.get_running_loop().time()
-        jobs: list[_Job[T, R]] = []
+        jobs: list[Caller[T, R]] = []
         while self._waiting and len(jobs) < self._limits.max_batch:
             job, _ = self._waiting.popitem(last=False)
-            if job.answer.done():
+            if not job.waits:
                 continue
             if job.deadline <= now:
                 _fail([job], DeadlineExceeded("The time limit passed before the search began."))
@@ -208,10 +216,10 @@ class MicroBatcher(Generic[T, R]):
             jobs.append(job)
         return jobs
 
-    async def _answer(self, jobs: list[_Job[T, R]]) -> None:
+    async def _answer(self, jobs: list[Caller[T, R]]) -> None:
         loop = asyncio.get_running_loop()
         started, self._running = perf_counter(), jobs
-        call = loop.run_in_executor(self._thread, self._run, [job.item for job in jobs])
+        call = loop.run_in_executor(self._thread, self._run, jobs)
         done, _ = await asyncio.wait([call], timeout=self._limits.stall_after)
         self._running = []
         if not done:
@@ -228,14 +236,14 @@ class MicroBatcher(Generic[T, R]):
                 _fail(jobs, error)
             return
         for job, result in pairs:
-            if not job.answer.done():
+            if job.waits:
                 job.answer.set_result(result)
 
     def _measure(self, seconds: float) -> None:
         known = self._batch_seconds or seconds
         self._batch_seconds = known + _NEWEST * (seconds - known)
 
-    def _give_up(self, jobs: list[_Job[T, R]], failure: Exception) -> None:
+    def _give_up(self, jobs: list[Caller[T, R]], failure: Exception) -> None:
         self.failure = failure
         _fail(jobs, NotReady("The service has failed and will restart; try again shortly."))
 
@@ -246,7 +254,7 @@ def step_back() -> None:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _BACKGROUND_NICE)
 
 
-def _fail(jobs: list[_Job[T, R]], error: Exception) -> None:
+def _fail(jobs: list[Caller[T, R]], error: Exception) -> None:
     for job in jobs:
-        if not job.answer.done():
+        if job.waits:
             job.answer.set_exception(error)

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from service.answering import Arm, Reloaded, Status
 from service.batches import Failed, Found, Job, Result, TextVector, answer_batch
-from service.batching import BatchLimits, MicroBatcher, Pressure, step_back
+from service.batching import BatchLimits, Caller, MicroBatcher, Pressure, step_back
 from service.faults import Halving, is_out_of_memory, is_sticky
 from service.metrics import Metrics
 from service.served import Pipeline, ServedBundle, Source
@@ -257,6 +257,6 @@ class Engine:
             raise NotReady("The service is loading its index; try again shortly.")
         return self._pipeline
 
-    def _run(self, jobs: list[Job]) -> list[Result]:
+    def _run(self, callers: list[Caller[Job, Result]]) -> list[Result]:
         """Do one batch, in the batcher's thread; a swap meanwhile is for the next."""
-        return answer_batch(self._current(), jobs, self.metrics, self.arm)
+        return answer_batch(self._current(), callers, self.metrics, self.arm)

@@ -1,6 +1,6 @@
 """What the service asks of a pipeline, its bundle, and the source of both."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, Protocol
 
 from pydantic import BaseModel
@@ -83,8 +83,11 @@ class Pipeline(Protocol):
         """Load what `see` needs."""
         ...
 
-    def answer(self, asks: Sequence[Ask]) -> Answers:
-        """Answer a batch; called by one thread at a time."""
+    def answer(self, asks: Sequence[Ask], wanted: Callable[[int], bool]) -> Answers:
+        """Answer a batch; called by one thread at a time.
+
+        `wanted` tells of each ask, by its place, whether somebody still waits for its answer.
+        """
         ...
 
     def embed(self, texts: Sequence[str]) -> Embedded:

@@ -9,7 +9,7 @@ from typing import Literal, Self, TypeAlias
 
 import numpy as np
 
-from service.batching import BatchLimits, MicroBatcher
+from service.batching import BatchLimits, Caller, MicroBatcher
 from service.decoding import Decoders
 from service.errors import Detail, Refusal
 from service.faults import Halving, is_sticky
@@ -154,8 +154,9 @@ class Sight:
         except BadImage as error:
             raise Refusal(error, [Detail(("body",), "bad_image", str(error))]) from None
 
-    def _run(self, pictures: list[Pixels]) -> list[_Seen]:
+    def _run(self, callers: list[Caller[Pixels, _Seen]]) -> list[_Seen]:
         began = perf_counter()
+        pictures = [one.item for one in callers]
         pipeline = self._current()
         if any(len(one) != pipeline.image_size for one in pictures):
             raise NotReady("the index has just changed; send the picture again")

@@ -1,6 +1,6 @@
 """SearchPipeline: what the service runs and what evaluation measures."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -23,7 +23,14 @@ from tusou.encoders import (
     load_text_encoder,
     release_memory,
 )
-from tusou.errors import IncompatibleBundle, InvalidRequest, NotReady, TusouError, UnknownItem
+from tusou.errors import (
+    DeadlineExceeded,
+    IncompatibleBundle,
+    InvalidRequest,
+    NotReady,
+    TusouError,
+    UnknownItem,
+)
 from tusou.indexes import VectorIndex, load_index
 from tusou.manifest import Manifest
 from tusou.types import Neighbors, Pixels, Vectors
@@ -184,11 +191,14 @@ class SearchPipeline:
         """Answer normalised queries, each with its own number of items (fewer in a small pool)."""
         return self.answer([Ask.of_text(*one) for one in zip(queries, top_k, strict=True)])
 
-    def answer(self, asks: Sequence[Ask]) -> Answers:
+    def answer(
+        self, asks: Sequence[Ask], wanted: Callable[[int], bool] = lambda _: True
+    ) -> Answers:
         """Answer a batch: its texts are encoded together, its items looked up.
 
         One ask that names no item of the pool, or whose parts cancel out, has its error in the
-        answers and harms no other.
+        answers and harms no other. Before the search `wanted` is asked once of each ask, by its
+        place; one that nobody waits for any more is DeadlineExceeded.
         """
         marks = [perf_counter()]
         tokens = self._encoder.prepare([text for ask in asks for text in ask.texts])
@@ -196,6 +206,8 @@ class SearchPipeline:
         encoded, remembered = self._memory.encode(tokens)
         texts = zip(encoded, tokens.truncated, strict=True)
         aims = [self._aim(ask, texts) for ask in asks]
+        late = DeadlineExceeded("Nobody waits for this answer any more.")
+        aims = [aim if wanted(place) else late for place, aim in enumerate(aims)]
         marks.append(perf_counter())
         found = iter(self._look_up([aim for aim in aims if isinstance(aim, _Aim)]))
         hits = tuple(next(found) if isinstance(aim, _Aim) else aim for aim in aims)

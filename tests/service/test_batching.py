@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from service.batching import BatchLimits, Busy, MicroBatcher, WorkerStalled
+from service.batching import BatchLimits, Busy, Caller, MicroBatcher, WorkerStalled
 from tusou.errors import DeadlineExceeded, NotReady
 
 
@@ -39,7 +39,11 @@ async def batching(
     is_fatal: Callable[[Exception], bool] = lambda _: False,
 ) -> AsyncIterator[MicroBatcher[int, int]]:
     limits = BatchLimits(max_batch, max_waiting, stall_after)
-    async with MicroBatcher(run, limits, is_fatal) as batcher:
+
+    def unpacked(callers: list[Caller[int, int]]) -> list[int]:
+        return run([one.item for one in callers])
+
+    async with MicroBatcher(unpacked, limits, is_fatal) as batcher:
         yield batcher
 
 

@@ -12,7 +12,14 @@ from service.batching import BatchLimits
 from service.engine import Engine
 from tests.service.tiny import TinyBundle, TinyPipeline, TinySource
 from tusou.asks import Ask
-from tusou.errors import CorruptBundle, InsufficientMemory, NotReady, OutOfMemory, UnknownItem
+from tusou.errors import (
+    CorruptBundle,
+    DeadlineExceeded,
+    InsufficientMemory,
+    NotReady,
+    OutOfMemory,
+    UnknownItem,
+)
 
 
 @asynccontextmanager
@@ -26,8 +33,8 @@ def asks(queries: list[str], top_k: int) -> list[Ask]:
     return [Ask.of_text(query, top_k) for query in queries]
 
 
-def soon() -> float:
-    return asyncio.get_running_loop().time() + 20
+def soon(seconds: float = 20) -> float:
+    return asyncio.get_running_loop().time() + seconds
 
 
 async def test_answers_after_warm_up(source: TinySource) -> None:
@@ -79,6 +86,34 @@ async def test_swaps_between_batches_and_never_mixes(source: TinySource) -> None
     assert [one.version for one in found] == ["v2"] * 4
     assert [one.hits.item_ids for one in found] == [(100,)] * 4
     assert old.batches == [["a", "b"]]
+
+
+async def test_who_has_gone_by_the_end_of_the_encoding_is_not_searched_for(
+    source: TinySource,
+) -> None:
+    pipeline = source.pipeline
+    pipeline.gate = threading.Event()
+    async with entered(source) as engine:
+        leaver = asyncio.create_task(engine.search(asks(["left"], 1), soon()))
+        assert await asyncio.to_thread(pipeline.started.wait, 5)
+        rest = [
+            asyncio.create_task(engine.search(asks([query], 1), deadline))
+            for query, deadline in (("late", soon(0.1)), ("stays", soon()))
+        ]
+        leaver.cancel()
+        await asyncio.wait([leaver])
+        with pytest.raises(DeadlineExceeded):
+            await rest[0]
+        pipeline.gate.set()
+        assert len(await rest[1]) == 1
+        pipeline.gate.clear()
+        pipeline.started.clear()
+        late = asyncio.create_task(engine.search(asks(["later"], 1), soon(0.1)))
+        assert await asyncio.to_thread(pipeline.started.wait, 5)
+        with pytest.raises(DeadlineExceeded):
+            await late
+        pipeline.gate.set()
+    assert (pipeline.asked, pipeline.searched) == (["left", "stays", "later"], ["stays"])
 
 
 async def test_a_reload_of_what_is_current_opens_nothing(source: TinySource) -> None:

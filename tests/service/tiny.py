@@ -24,7 +24,7 @@ from service.timeline import Tracer
 from service.trial import Trial
 from tusou.answers import Answers, Embedded, Hits, StageTimes
 from tusou.asks import Ask, VectorPart
-from tusou.errors import TusouError, UnknownItem
+from tusou.errors import DeadlineExceeded, TusouError, UnknownItem
 from tusou.rows import Items
 from tusou.types import Pixels
 
@@ -75,6 +75,7 @@ class TinyPipeline:
     tower_error: Exception | None = None
     asks: list[Ask] = field(default_factory=list)
     seen: list[int] = field(default_factory=list)  # pictures in each pass
+    searched: list[str] = field(default_factory=list)  # what somebody still waited for
     room: int | None = None  # asks that fit the memory at once
     released: int = 0
 
@@ -94,7 +95,7 @@ class TinyPipeline:
         vectors = np.tile(np.array([0.6, 0.8, 0], np.float32), (len(texts), 1))
         return Embedded(vectors, tuple(len(text) + 2 for text in texts))
 
-    def answer(self, asks: Sequence[Ask]) -> Answers:
+    def answer(self, asks: Sequence[Ask], wanted: Callable[[int], bool]) -> Answers:
         self.asks.extend(asks)
         self.batches.append([" ".join(ask.texts) for ask in asks])
         self.started.set()
@@ -104,8 +105,14 @@ class TinyPipeline:
             raise self.error
         if self.room is not None and len(asks) > self.room:
             raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
-        hits = tuple(self._hits(ask) for ask in asks)
-        return Answers(hits, StageTimes(0.001, 0.002, 0.003))
+        hits: list[Hits | TusouError] = []
+        for place, ask in enumerate(asks):
+            if wanted(place):
+                self.searched.append(" ".join(ask.texts))
+                hits.append(self._hits(ask))
+            else:
+                hits.append(DeadlineExceeded("nobody waits"))
+        return Answers(tuple(hits), StageTimes(0.001, 0.002, 0.003))
 
     def _hits(self, ask: Ask) -> Hits | TusouError:
         known = range(self.first_id, self.first_id + POOL)

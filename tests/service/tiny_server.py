@@ -8,7 +8,7 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from service import logs, server
 from service.engine import Engine
@@ -28,7 +28,7 @@ ERRORS = {
 
 
 class Moody(TinyPipeline):
-    def answer(self, asks: Sequence[Ask]) -> Answers:
+    def answer(self, asks: Sequence[Ask], wanted: Callable[[int], bool]) -> Answers:
         queries = [text for ask in asks for text in ask.texts]
         if "slow" in queries:
             time.sleep(0.6)
@@ -39,7 +39,7 @@ class Moody(TinyPipeline):
             raise RuntimeError("CUDA error: device-side assert triggered")
         if "bug" in queries:
             raise ZeroDivisionError("a bug")
-        return super().answer(asks)
+        return super().answer(asks, wanted)
 
 
 class Flipping(TinySource):

@@ -17,6 +17,7 @@ from tusou.encoders import find_weights, load_text_encoder
 from tusou.errors import (
     BadModel,
     CorruptBundle,
+    DeadlineExceeded,
     IncompatibleBundle,
     InvalidRequest,
     NotReady,
@@ -255,6 +256,27 @@ def test_what_cannot_be_answered_harms_no_neighbour(pipeline: SearchPipeline) ->
     assert [type(one) for one in hits] == [UnknownItem, Hits, InvalidRequest, NotReady, Hits]
     assert hits[1] == pipeline.search(["红色裙"], [3]).hits[0]
     assert hits[4].truncated  # type: ignore[union-attr]
+
+
+def test_what_nobody_waits_for_any_more_is_not_searched(
+    pipeline: SearchPipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asks = [Ask.of_text(query, 3) for query in ("红色裙", "蓝色裤", "白色鞋")]
+    whole = pipeline.answer(asks).hits
+    searched: list[int] = []
+    search = pipeline._index.search
+
+    def counted(queries: Vectors, k: int) -> Neighbors:
+        searched.append(len(queries))
+        return search(queries, k)
+
+    monkeypatch.setattr(pipeline._index, "search", counted)
+    hits = pipeline.answer(asks, lambda place: place != 1).hits
+    assert (hits[0], type(hits[1]), hits[2]) == (whole[0], DeadlineExceeded, whole[2])
+    assert set(searched) == {2}
+    searched.clear()
+    assert len(pipeline.answer(asks, lambda _: False).hits) == 3
+    assert not searched
 
 
 def test_a_picture_finds_itself(bundle: Path, pool: Path) -> None:
