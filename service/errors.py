@@ -129,7 +129,7 @@ MEANINGS: dict[type[TusouError], Meaning] = {
     domain.InsufficientMemory: Meaning(
         409,
         "Insufficient memory",
-        "Two bundles do not fit the device; the version served before is kept. Restart to change.",
+        "No room for the new version beside the one served, which is kept. Restart to change.",
     ),
     BodyTooLarge: Meaning(
         413, "Body too large", "Send a smaller body, or split the batch.", _CLOSE

@@ -89,6 +89,11 @@ class Bundle:
         return ItemIds(self.path(IDS), integers=self.manifest.id_type == "int")
 
     @property
+    def least_memory(self) -> int:
+        """Count the bytes of what is held in memory; other files are mapped, or small."""
+        return sum(self.manifest.files[name].size for name in (INDEX, PLACES))
+
+    @property
     def model_name(self) -> str:
         """Name the model that encoded the items."""
         return self.manifest.model.name

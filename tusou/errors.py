@@ -124,7 +124,7 @@ class BadModel(ArtifactError):
 
 
 class InsufficientMemory(ArtifactError):
-    """The device's memory cannot hold this bundle beside what it holds already."""
+    """The memory, a device's or the host's, cannot hold this beside what it holds already."""
 
     code = "insufficient_memory"
 

@@ -19,6 +19,7 @@ from tusou.encoders import (
     TextEncoder,
     Weights,
     find_weights,
+    least_memory,
     load_image_encoder,
     load_text_encoder,
     release_memory,
@@ -33,6 +34,7 @@ from tusou.errors import (
 )
 from tusou.indexes import VectorIndex, load_index
 from tusou.manifest import Manifest
+from tusou.room import check_room
 from tusou.types import Neighbors, Pixels, Vectors
 
 # Precisions and processors may differ between the indexer and here; another model differs by far.
@@ -95,13 +97,15 @@ class SearchPipeline:
         `remember` is the number of queries whose vectors are kept for when they come again.
 
         `model` says where the weights are when not where the manifest's model name leads.
-        Raises CorruptBundle, and IncompatibleBundle when the weights are not the ones that
-        encoded the pictures or do not give the golden texts their stored vectors.
+        Raises CorruptBundle, InsufficientMemory when it certainly does not fit, and
+        IncompatibleBundle when the weights are not the ones that encoded the pictures or do not
+        give the golden texts their stored vectors.
         """
         bundle = Bundle.open(root)
         bundle.verify()
         manifest = bundle.manifest
         weights = weights_of(manifest, model or manifest.model.location)
+        check_room(bundle.least_memory + least_memory(weights, "text", device, precision))
         encoder = load_text_encoder(weights, device, manifest.prompt, precision)
         pipeline = cls(
             bundle, weights, device, encoder, image_precision=precision, remember=remember
@@ -160,9 +164,13 @@ class SearchPipeline:
         return self._image_encoder is not None
 
     def load_image_tower(self) -> None:
-        """Load what `see` needs; IncompatibleBundle when the weights' file has changed."""
+        """Load what `see` needs; IncompatibleBundle when the weights' file has changed.
+
+        InsufficientMemory when it certainly does not fit.
+        """
         manifest = self.bundle.manifest
         weights = weights_of(manifest, str(self._weights.path))
+        check_room(least_memory(weights, "image", self._device, self._image_precision))
         encoder = load_image_encoder(weights, self._device, self._image_precision)
         if (encoder.dim, encoder.image_size) != (manifest.model.dim, manifest.model.image_size):
             raise IncompatibleBundle(f"{self.bundle.folder}: not the image tower of its manifest")

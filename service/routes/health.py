@@ -9,7 +9,7 @@ from service.errors import documented
 from service.routes.state import EngineDep, TrialDep
 from service.schemas import Alive, Info, Ready, ReloadResponse
 from tusou import __version__
-from tusou.errors import CorruptBundle, IncompatibleBundle, NotReady
+from tusou.errors import CorruptBundle, IncompatibleBundle, InsufficientMemory, NotReady
 
 router = APIRouter(tags=["operations"])
 
@@ -66,7 +66,7 @@ async def info(engine: EngineDep) -> Info:
 @router.post(
     "/admin/reload",
     response_model_exclude_none=True,
-    responses=documented(CorruptBundle, IncompatibleBundle, NotReady),
+    responses=documented(CorruptBundle, IncompatibleBundle, InsufficientMemory, NotReady),
 )
 async def reload(engine: EngineDep, trial: TrialDep) -> ReloadResponse:
     """Serve the bundle's current version from now on; nothing is dropped on the way."""

@@ -13,7 +13,7 @@ from service.keys import ApiKeys
 from service.settings import Settings
 from tests.service.tiny import PNG, TinyBundle, TinyPipeline, TinySource, connected
 from tusou import __version__
-from tusou.errors import CorruptBundle, IncompatibleBundle, TusouError
+from tusou.errors import CorruptBundle, IncompatibleBundle, InsufficientMemory, TusouError
 
 KEYS = (b"the-first-key-of-two", b"the-second-key-of-two")
 
@@ -122,7 +122,11 @@ def test_reload(client: TestClient, source: TinySource) -> None:
 
 @pytest.mark.parametrize(
     ("error", "code"),
-    [(CorruptBundle, "corrupt_bundle"), (IncompatibleBundle, "incompatible_bundle")],
+    [
+        (CorruptBundle, "corrupt_bundle"),
+        (IncompatibleBundle, "incompatible_bundle"),
+        (InsufficientMemory, "insufficient_memory"),
+    ],
 )
 def test_a_reload_of_a_bad_bundle_is_a_409_and_changes_nothing(
     client: TestClient, source: TinySource, error: type[TusouError], code: str

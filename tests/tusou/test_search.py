@@ -13,12 +13,14 @@ import torch
 from indexer.build import BuildSpec, build
 from tusou.answers import Hits
 from tusou.asks import Ask, ItemPart, TextPart, VectorPart
-from tusou.encoders import find_weights, load_text_encoder
+from tusou.bundle import Bundle
+from tusou.encoders import find_weights, least_memory, load_text_encoder
 from tusou.errors import (
     BadModel,
     CorruptBundle,
     DeadlineExceeded,
     IncompatibleBundle,
+    InsufficientMemory,
     InvalidRequest,
     NotReady,
     UnknownItem,
@@ -171,6 +173,25 @@ def test_refuses_a_current_that_names_nothing(copy: Path, current: str) -> None:
     (copy / "CURRENT").write_text(current)
     with pytest.raises(CorruptBundle):
         SearchPipeline.open(copy)
+
+
+def test_what_does_not_fit_is_not_loaded(
+    bundle: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = find_weights(str(tiny_model))
+    files = Bundle.open(bundle).manifest.files
+    held = files["index.faiss"].size + files["places.npy"].size
+    text, image = (least_memory(weights, tower, "cpu") for tower in ("text", "image"))
+    free = held + text
+    monkeypatch.setattr("tusou.room.free_memory", lambda: free)
+    opened = SearchPipeline.open(bundle)
+    free = image - 1
+    with pytest.raises(InsufficientMemory):
+        opened.load_image_tower()
+    free = held + text - 1
+    monkeypatch.setattr("tusou.search.load_text_encoder", None)
+    with pytest.raises(InsufficientMemory):
+        SearchPipeline.open(bundle)
 
 
 def test_refuses_a_checkpoint_that_is_none(copy: Path, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast
 
 from tusou.encoders.base import ImageEncoder, TextEncoder, Tokens, Weights
 from tusou.encoders.memory import QueryMemory
@@ -21,6 +21,7 @@ __all__ = [
     "find_weights",
     "image_precision",
     "image_size",
+    "least_memory",
     "load_image_encoder",
     "load_text_encoder",
     "release_memory",
@@ -34,6 +35,7 @@ _TOWERS = {
 _RELEASE = Lazy("tusou.encoders.devices:release_memory")
 _IMAGE_PRECISION = Lazy("tusou.encoders.cnclip:image_precision")
 _TEXT_PRECISION = Lazy("tusou.encoders.cnclip:text_precision")
+_LEAST_MEMORY = Lazy("tusou.encoders.footprint:least_memory")
 _IMAGE_SIZE = Lazy("tusou.encoders.cnclip:image_size")
 
 
@@ -77,6 +79,15 @@ def text_precision(weights: Weights, device: str = "auto", precision: str = "aut
     """Say in which precision `load_text_encoder` would compute, without loading the tower."""
     pick = cast("Callable[[Path, str, str], str]", _TEXT_PRECISION.load())
     return pick(weights.path, device, precision)
+
+
+def least_memory(
+    weights: Weights, tower: Literal["text", "image"], device: str = "auto", precision: str = "auto"
+) -> int:
+    """Say how many bytes of the host's memory a tower takes at least, without loading it."""
+    return cast("Callable[[Path, str, str, str], int]", _LEAST_MEMORY.load())(
+        weights.path, tower, device, precision
+    )
 
 
 def image_size(weights: Weights) -> int:
