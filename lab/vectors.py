@@ -48,7 +48,8 @@ class KeptVectors:
         missing = {d: t for d, t in zip(digests, texts, strict=True) if d not in known}
         self.remembered += len(texts) - len(missing)
         if missing:
-            known |= zip(missing, self._encode(list(missing.values()), encode), strict=True)
+            label = f"encoding queries ({about['precision']})"
+            known |= zip(missing, self._encode(label, list(missing.values()), encode), strict=True)
             if path:
                 _write(path, header, known)
         return np.stack([known[digest] for digest in digests])
@@ -57,8 +58,8 @@ class KeptVectors:
         name = f"{hashlib.sha256(header.encode()).hexdigest()[:32]}.npz"
         return self._folder / name if self._folder else None
 
-    def _encode(self, texts: Sequence[str], encode: Encode) -> Vectors:
-        self._watcher.begin("encoding queries", len(texts))
+    def _encode(self, label: str, texts: Sequence[str], encode: Encode) -> Vectors:
+        self._watcher.begin(label, len(texts))
         parts = []
         for start in range(0, len(texts), _AT_ONCE):
             parts.append(encode(texts[start : start + _AT_ONCE]))

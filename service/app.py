@@ -49,10 +49,10 @@ def create_app(
         title="Tusou",
         version=__version__,
         lifespan=lifespan,
-        # FastAPI's own pages load scripts from elsewhere; /docs is ours.
+        # FastAPI's own pages load scripts from elsewhere; ours are in `page`.
         docs_url=None,
         redoc_url=None,
-        openapi_url="/openapi.json" if docs else None,
+        openapi_url=None,
         redirect_slashes=False,
         # Its own telemetry records messages of errors, which may hold what was asked.
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from fastapi import APIRouter
-from fastapi.responses import FileResponse
+from fastapi import APIRouter, Request
+from fastapi.responses import FileResponse, JSONResponse
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
-from starlette.types import Scope
+from starlette.types import Receive, Scope, Send
 
 _WEB = Path(__file__).parents[1] / "web"
 
@@ -16,6 +16,12 @@ _FRESH = {"Cache-Control": "no-cache"}
 
 
 class _Static(StaticFiles):
+    path_format = "/static/{path}"  # as a route has one: what log and metrics call the request
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["route"] = self
+        await super().__call__(scope, receive, send)
+
     async def get_response(self, path: str, scope: Scope) -> Response:
         response = await super().get_response(path, scope)
         response.headers.update(_FRESH)
@@ -32,11 +38,15 @@ async def index() -> FileResponse:
 
 
 def docs_router() -> APIRouter:
-    """Return the route of the documentation page, which a deployment may leave out."""
+    """Return the documentation page and what it shows, which a deployment may leave out."""
     docs = APIRouter(include_in_schema=False)
 
     @docs.get("/docs")
     async def page() -> FileResponse:
         return FileResponse(_WEB / "docs.html", headers=_FRESH)
+
+    @docs.get("/openapi.json")
+    async def document(request: Request) -> JSONResponse:
+        return JSONResponse(request.app.openapi())
 
     return docs

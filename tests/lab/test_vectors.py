@@ -81,7 +81,7 @@ def test_many_texts_go_in_batches_that_are_watched() -> None:
     texts, encoder, heard = [f"第{n}件" for n in range(600)], Encoder(), Heard()
     np.testing.assert_array_equal(KeptVectors(None, heard).of(texts, ABOUT, encoder), rows(texts))
     assert [len(batch) for batch in encoder.batches] == heard.steps == [256, 256, 88]
-    assert heard.begun == [("encoding queries", 600)]
+    assert heard.begun == [("encoding queries (fp32)", 600)]
 
 
 def test_without_a_folder_nothing_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

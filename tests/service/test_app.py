@@ -189,6 +189,22 @@ def test_metrics_count_by_route_and_status(client: TestClient) -> None:
         assert line in lines
 
 
+def test_metrics_name_the_pages_and_their_files(client: TestClient) -> None:
+    for path in ("/", "/docs", "/openapi.json", "/static/app.js", "/static/style.css"):
+        assert client.get(path).status_code == 200
+    assert client.get("/static/nowhere.js").status_code == 404
+    lines = client.get("/metrics").text.splitlines()
+    for line in (
+        'tusou_requests_total{route="/",status="200"} 1.0',
+        'tusou_requests_total{route="/docs",status="200"} 1.0',
+        'tusou_requests_total{route="/openapi.json",status="200"} 1.0',
+        'tusou_requests_total{route="/static/{path}",status="200"} 2.0',
+        'tusou_requests_total{route="/static/{path}",status="404"} 1.0',
+    ):
+        assert line in lines
+    assert not any("unmatched" in line for line in lines)
+
+
 def test_openapi_knows_bodies_errors_and_the_closed_list_of_codes(client: TestClient) -> None:
     document = client.get("/openapi.json").json()
     search = document["paths"]["/search"]["post"]
