@@ -9,28 +9,25 @@ nothing; `--device cpu --pictures 60 --seconds 0.2` tries the script out, and re
 import argparse
 import base64
 import json
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from itertools import cycle
 from pathlib import Path
 
 import torch
 
 from benchmarks import gpu_encoders
 from benchmarks.floor import fastest
+from benchmarks.gpu_queries import in_process
 from benchmarks.gpu_search import compare_engines
 from benchmarks.http import drive
 from benchmarks.landing import land_texts
 from benchmarks.record import record
 from benchmarks.running import Service, service
-from benchmarks.stock import jpegs, queries, save_random_model
-from benchmarks.timing import repeated
-from tusou.search import SearchPipeline
+from benchmarks.stock import jpegs, save_random_model
 
 GOALS = {
     "30,000 pictures of 224 px to a published bundle, s": "8 or less",
@@ -62,21 +59,24 @@ def main() -> None:
 
 def measure(folder: Path, device: str, pictures: int, seconds: float) -> dict[str, object]:
     """Measure everything, part after part."""
-    model, pool, bundle = folder / "vit-b-16.pt", folder / "imgs.tsv", folder / "bundle"
+    model, pool = folder / "vit-b-16.pt", folder / "imgs.tsv"
+    bundle, of_torch = folder / "bundle", folder / "of_torch"
     save_random_model(model)
     land_texts(model)
     write_pool(pool, pictures)
     rates = matrix_rates(device)
     figures: dict[str, object] = {"goals": GOALS, "device": describe(device)}
     figures["matrix rates, TFLOP/s"] = {name: round(one / 1e12, 1) for name, one in rates.items()}
-    command = ["tusou", "index", str(pool), "--out", str(bundle), "--model", str(model)]
+    command = ["tusou", "index", str(pool), "--model", str(model), "--device", device]
     began = time.perf_counter()
-    _run([*command, "--device", device])
+    _run([*command, "--out", str(bundle)])
     figures["pool to published bundle, s"] = round(time.perf_counter() - began, 2)
+    _run([*command, "--out", str(of_torch), "--factory", "torch"])
     figures["pictures alone"] = gpu_encoders.pictures(model, device, rates["bf16"], seconds)
     figures["texts alone"] = gpu_encoders.texts(model, device, seconds)
-    figures["in process"] = in_process(bundle, device, seconds)
-    figures["over HTTP"] = over_http(bundle, device, seconds)
+    for name, one in (("the usual index", bundle), ("torch's index", of_torch)):
+        figures[f"in process, {name}"] = in_process(one, device, seconds)
+        figures[f"over HTTP, {name}"] = over_http(one, device, seconds)
     figures["search"] = compare_engines(device, max(1000, pictures), seconds)
     return figures
 
@@ -109,28 +109,6 @@ def matrix_rates(device: str) -> dict[str, float]:
     return rates
 
 
-def in_process(bundle: Path, device: str, seconds: float) -> dict[str, object]:
-    """Ask the pipeline itself: one query at a time, and many in a call."""
-    began = time.perf_counter()
-    pipeline = SearchPipeline.open(bundle, device=device)
-    pipeline.warm_up()
-    figures: dict[str, object] = {
-        "open and warm, s": round(time.perf_counter() - began, 2),
-        "index": pipeline.bundle.manifest.index.factory,
-        "precision": pipeline.precision,
-    }
-    texts = queries(4096)
-    endless = cycle(texts)
-    alone = repeated(lambda: pipeline.search([next(endless)], [10]), seconds)
-    cuts = statistics.quantiles(alone, n=100, method="inclusive")
-    figures["one query, ms"] = {"p50": _ms(cuts[49]), "p99": _ms(cuts[98])}
-    for batch in (64, 256, 1024) if device == "cuda" else (32,):
-        some, k = texts[:batch], [10] * batch
-        times = repeated(partial(pipeline.search, some, k), seconds)
-        figures[f"calls of {batch}, queries/s"] = round(batch / statistics.median(times), 1)
-    return figures
-
-
 def over_http(bundle: Path, device: str, seconds: float) -> dict[str, object]:
     """Drive a service with clients in several processes."""
     figures: dict[str, object] = {}
@@ -151,10 +129,6 @@ def drive_many(one: Service, clients: int, seconds: float) -> dict[str, float]:
     worst = {name: max(each[name] for each in found) for name in ("p50_ms", "p99_ms")}
     total = {name: sum(each[name] for each in found) for name in ("queries_per_s", "failed")}
     return {name: round(value, 1) for name, value in (total | worst).items()}
-
-
-def _ms(seconds: float) -> float:
-    return round(1000 * seconds, 3)
 
 
 def _run(words: list[str]) -> None:

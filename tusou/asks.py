@@ -60,6 +60,16 @@ class Ask:
         return cls((TextPart(query),), top_k)
 
     @property
+    def is_text(self) -> bool:
+        """Whether it is for one text and nothing else."""
+        return len(self.parts) == 1 and isinstance(self.parts[0], TextPart)
+
+    @property
+    def depth(self) -> int:
+        """How many neighbours hold the answer, whatever is left out."""
+        return self.offset + self.top_k + len(self.left_out)
+
+    @property
     def left_out(self) -> frozenset[str]:
         """The ids that no answer may hold."""
         return self.exclude.union(part.item_id for part in self.items)

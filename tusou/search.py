@@ -1,24 +1,22 @@
 """SearchPipeline: what the service runs and what evaluation measures."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from time import perf_counter
-from typing import Self
+from typing import Self, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from tusou.answers import Answers, Embedded, Hits, StageTimes
 from tusou.asks import Ask, ItemPart, TextPart, VectorPart, combine
+from tusou.belonging import check_together, weights_of
 from tusou.bundle import INDEX, Bundle
 from tusou.encoders import (
     ImageEncoder,
-    QueryMemory,
     TextEncoder,
     Weights,
-    find_weights,
     least_memory,
     load_image_encoder,
     load_text_encoder,
@@ -27,20 +25,19 @@ from tusou.encoders import (
 from tusou.errors import (
     DeadlineExceeded,
     IncompatibleBundle,
-    InvalidRequest,
     NotReady,
     TusouError,
     UnknownItem,
 )
 from tusou.indexes import VectorIndex, load_index
-from tusou.manifest import Manifest
+from tusou.nearest import Near, Nearest
 from tusou.room import check_room
-from tusou.types import Neighbors, Pixels, Vectors
+from tusou.types import Pixels, Vectors
 
-# Precisions and processors may differ between the indexer and here; another model differs by far.
-_GOLDEN_COSINE = 0.99
-# How often a search goes deeper to see all items that tie at the end of an answer.
-_TIE_ROUNDS = 3
+_USUAL = 10  # items asked for
+
+# A text's vector, whether it was cut, and what was found near it on the way.
+_Text: TypeAlias = tuple[Vectors, bool, Near | None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,6 +48,7 @@ class _Aim:
     vector: Vectors  # (d,)
     hidden: set[int]
     truncated: bool
+    near: Near | None  # what was found on the way, if the answer is surely in it
 
     @property
     def depth(self) -> int:
@@ -76,9 +74,9 @@ class SearchPipeline:
     ) -> None:
         self.bundle = bundle
         self._weights, self._device, self._encoder = weights, device, encoder
-        self._memory = QueryMemory(encoder, remember)
         spec = bundle.manifest.index.spec
         self._index: VectorIndex = load_index(spec, bundle.path(INDEX), device)
+        self._nearest = Nearest(encoder, self._index, remember)
         self._image_precision = image_precision
         self._image_encoder: ImageEncoder | None = None
 
@@ -118,36 +116,22 @@ class SearchPipeline:
         """Say in which precision queries are encoded: fp32, bf16 or fp16."""
         return self._encoder.precision
 
+    @property
+    def direct(self) -> bool:
+        """Tell whether a text is searched for by the device that encodes it, in one go."""
+        return self._nearest.direct
+
     def check(self) -> None:
         """Compare index, ids and golden texts with what the manifest promises."""
-        count, dim = self.bundle.item_count, self.bundle.manifest.model.dim
-        bundle, index = self.bundle, self._index
-        # All is read now: the version's folder may be gone when it is first asked.
-        counts = {len(index), len(bundle.ids), len(bundle.places), len(bundle.vectors)}
-        files = len(bundle.pool_files)
-        if (
-            files != bundle.manifest.source.files
-            or counts != {count}
-            or {index.dim, self._encoder.dim} != {dim}
-        ):
-            raise IncompatibleBundle(
-                f"{self.bundle.folder}: index, ids and model do not belong together; index again"
-            )
-        golden = self.bundle.golden
-        vectors = self._encoder.encode(self._encoder.prepare(golden.texts))
-        worst = float(np.einsum("nd,nd->n", vectors, golden.vectors).min())
-        if not worst >= _GOLDEN_COSINE:
-            raise IncompatibleBundle(
-                f"this machine encodes the bundle's golden texts otherwise (cosine {worst:.4f}); "
-                "check the installed torch and cn_clip, or index again"
-            )
+        check_together(self.bundle, self._index, self._encoder)
 
     def warm_up(self) -> None:
         """Run the first, slow calls before anyone waits for them."""
         self._encoder.warm_up()
+        forgetful = Nearest(self._encoder, self._index, 0)
         for count in (1, 8, 32):
             tokens = self._encoder.prepare(["纯棉碎花吊带裙"] * count)
-            self._index.search(self._encoder.encode(tokens), min(10, len(self._index)))
+            forgetful.find(list(forgetful.encode(tokens, _USUAL).vectors), [_USUAL] * count)
 
     def release_memory(self) -> None:
         """Give back what the device's allocator keeps for later."""
@@ -206,13 +190,15 @@ class SearchPipeline:
 
         One ask that names no item of the pool, or whose parts cancel out, has its error in the
         answers and harms no other. Before the search `wanted` is asked once of each ask, by its
-        place; one that nobody waits for any more is DeadlineExceeded.
+        place; one that nobody waits for any more is DeadlineExceeded. (Where texts are searched
+        for by the device that encodes them, it is asked behind that.)
         """
         marks = [perf_counter()]
         tokens = self._encoder.prepare([text for ask in asks for text in ask.texts])
         marks.append(perf_counter())
-        encoded, remembered = self._memory.encode(tokens)
-        texts = zip(encoded, tokens.truncated, strict=True)
+        depth = max((ask.depth for ask in asks if ask.is_text), default=0)
+        encoded = self._nearest.encode(tokens, depth)
+        texts = zip(encoded.vectors, tokens.truncated, encoded.near, strict=True)
         aims = [self._aim(ask, texts) for ask in asks]
         late = DeadlineExceeded("Nobody waits for this answer any more.")
         aims = [aim if wanted(place) else late for place, aim in enumerate(aims)]
@@ -220,10 +206,11 @@ class SearchPipeline:
         found = iter(self._look_up([aim for aim in aims if isinstance(aim, _Aim)]))
         hits = tuple(next(found) if isinstance(aim, _Aim) else aim for aim in aims)
         marks.append(perf_counter())
-        times = StageTimes(*(after - before for before, after in pairwise(marks)))
-        return Answers(hits, times, remembered)
+        tokenise, encode, search = (after - before for before, after in pairwise(marks))
+        times = StageTimes(tokenise, encode - encoded.searching, search + encoded.searching)
+        return Answers(hits, times, encoded.remembered)
 
-    def _aim(self, ask: Ask, texts: Iterator[tuple[Vectors, bool]]) -> _Aim | TusouError:
+    def _aim(self, ask: Ask, texts: Iterator[_Text]) -> _Aim | TusouError:
         """Make one unit vector of an ask's parts; its texts are the next of these."""
         encoded = [next(texts) for _ in ask.texts]
         own = iter(encoded)
@@ -237,7 +224,9 @@ class SearchPipeline:
         if isinstance(total, TusouError):
             return total
         hidden = {key for one in ask.left_out if (key := self.bundle.ids.key(one)) is not None}
-        return _Aim(ask, total, hidden, any(cut for _, cut in encoded))
+        near = encoded[0][2] if ask.is_text else None
+        aim = _Aim(ask, total, hidden, any(cut for _, cut, _ in encoded), near)
+        return aim if near is None or near.settles(aim.depth) else replace(aim, near=None)
 
     def _known(self, part: ItemPart | VectorPart) -> Vectors | TusouError:
         """Give the vector of a part that needs no encoding."""
@@ -251,65 +240,24 @@ class SearchPipeline:
         return vector
 
     def _look_up(self, aims: Sequence[_Aim]) -> list[Hits]:
-        if not aims:
-            return []
-        found = self._nearest(
-            np.stack([aim.vector for aim in aims]), np.array([aim.depth for aim in aims])
-        )
-        return [
-            self._hits(aim, *row) for aim, *row in zip(aims, found.ids, found.scores, strict=True)
-        ]
+        rest = [aim for aim in aims if aim.near is None]
+        found = iter(self._nearest.find([aim.vector for aim in rest], [aim.depth for aim in rest]))
+        return [self._hits(aim, aim.near or next(found)) for aim in aims]
 
-    def _hits(
-        self, aim: _Aim, keys: npt.NDArray[np.int64], scores: npt.NDArray[np.float32]
-    ) -> Hits:
-        near = zip(keys[: aim.depth].tolist(), scores[: aim.depth].tolist(), strict=True)
-        seen = [(key, score) for key, score in near if key >= 0 and key not in aim.hidden]
+    def _hits(self, aim: _Aim, near: Near) -> Hits:
+        keys, scores = near.ids[: aim.depth].tolist(), near.scores[: aim.depth].tolist()
+        seen = [
+            (key, score)
+            for key, score in zip(keys, scores, strict=True)
+            if key >= 0 and key not in aim.hidden
+        ]
         page = seen[aim.ask.offset : aim.ask.offset + aim.ask.top_k]
         ids = self.bundle.ids
         found = tuple(ids[key] for key, _ in page)
         return Hits(found, tuple(score for _, score in page), aim.truncated)
-
-    def _nearest(self, vectors: Vectors, depths: npt.NDArray[np.int64]) -> Neighbors:
-        """Find so many neighbours of each row, and all those that tie with its last.
-
-        Which of several equal items an index returns changes with the number asked for; pages
-        of one answer would repeat some and lose others.
-        """
-        count = len(self._index)
-        ends = np.minimum(depths, count)[:, None] - 1
-        width = min(int(ends.max()) + 2, count)
-        found = self._index.search(vectors, width)
-        for _ in range(_TIE_ROUNDS):
-            last = found.scores[:, -1]
-            tied = np.take_along_axis(found.scores, ends, 1)[:, 0] == last
-            if width == count or not tied[np.isfinite(last)].any():
-                break
-            width = min(2 * width, count)
-            found = self._index.search(vectors, width)
-        return found
 
 
 def _finite(vectors: Vectors) -> Vectors:
     if not np.isfinite(vectors).all():  # an index would answer these with nonsense
         raise FloatingPointError("a tower gave a vector that is not finite")
     return vectors
-
-
-def weights_of(manifest: Manifest, place: str) -> Weights:
-    """Find the weights that made a bundle where they are said to be; else IncompatibleBundle."""
-    made = manifest.model
-    try:
-        weights = find_weights(place)
-    except InvalidRequest as error:
-        raise IncompatibleBundle(
-            f"the weights that made the bundle ({made.name}, sha256 {made.sha256[:12]}) are not "
-            f"where they were; say where they are with --model. {error}"
-        ) from None
-    if weights.digest != made.sha256:
-        raise IncompatibleBundle(
-            f"the bundle was made with weights {made.name} ({made.sha256[:12]}), found "
-            f"{weights.name} ({weights.digest[:12]}); give the right model with --model, "
-            "or index again"
-        )
-    return weights

@@ -1,14 +1,24 @@
 """The array and id types that cross package borders, with their conventions."""
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from tusou.rows import Encoding, Failure, ItemId, Items
 
-__all__ = ["Encoding", "Failure", "Ids", "ItemId", "Items", "Neighbors", "Pixels", "Vectors"]
+__all__ = [
+    "Encoding",
+    "Failure",
+    "Ids",
+    "ItemId",
+    "Items",
+    "Neighbors",
+    "OnDevice",
+    "Pixels",
+    "Vectors",
+]
 
 # (n, d) float32, C-contiguous, every row of unit length.
 Vectors: TypeAlias = npt.NDArray[np.float32]
@@ -16,6 +26,8 @@ Vectors: TypeAlias = npt.NDArray[np.float32]
 Ids: TypeAlias = npt.NDArray[np.int64]
 # (n, size, size, 3) uint8, RGB.
 Pixels: TypeAlias = npt.NDArray[np.uint8]
+# A torch tensor in a device's memory, for those who hand it on and may not import torch.
+OnDevice: TypeAlias = Any
 
 
 @dataclass(frozen=True, slots=True)

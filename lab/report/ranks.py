@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from lab.report.analysis import Outcome
+from tusou.belonging import weights_of
 from tusou.bundle import Bundle
 from tusou.encoders import load_text_encoder
 from tusou.errors import TusouError
-from tusou.search import weights_of
 from tusou.text import normalize_query
 
 

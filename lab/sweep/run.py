@@ -7,12 +7,12 @@ from pathlib import Path
 from lab.sweep.embeddings import QueryVectors
 from lab.sweep.prompts import PUBLISHED, Prompt, with_ensemble
 from lab.sweep.questions import DEPTH, Asking, Base, Question
+from tusou.belonging import weights_of
 from tusou.bundle import Bundle
 from tusou.config import FaissSpec
 from tusou.errors import BadDataset, InputError
 from tusou.evaluation.answers import Answers, read_answers
 from tusou.progress import Watcher
-from tusou.search import weights_of
 from tusou.text import normalize_query
 
 DEPTHS = (1, 2, 5, 10, 20, 50, 100)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, cast
 
-from tusou.encoders.base import ImageEncoder, TextEncoder, Tokens, Weights
+from tusou.encoders.base import Followed, ImageEncoder, Passes, TextEncoder, Tokens, Weights
 from tusou.encoders.memory import QueryMemory
 from tusou.encoders.prompted import PromptedEncoder
 from tusou.encoders.weights import DEMO, MODELS, find_weights
@@ -13,7 +13,9 @@ from tusou.registry import Lazy
 __all__ = [
     "DEMO",
     "MODELS",
+    "Followed",
     "ImageEncoder",
+    "Passes",
     "QueryMemory",
     "TextEncoder",
     "Tokens",

@@ -1,6 +1,6 @@
 """What an encoder promises, whichever model is behind it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from tusou.types import Pixels, Vectors
+from tusou.types import OnDevice, Pixels, Vectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,35 @@ class Tokens:
 
     ids: npt.NDArray[np.int64]  # (n, width), padded with 0 to the longest text of the batch
     truncated: tuple[bool, ...]  # whether a text was cut to the model's context
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Followed:
+    """What passes and the work behind them made, brought to the host together."""
+
+    vectors: Vectors  # (n, dim), unit rows
+    beside: npt.NDArray[np.int32]  # (n, columns), what the work made of each
+    seconds: float  # that the device spent behind the passes, on the work and the copies back
+
+
+class Passes(Protocol):
+    """Passes on a device that other work there can follow before the host has their vectors."""
+
+    device: str  # such as cuda:0
+    room: int  # how many columns `encode_and` can bring back
+
+    def encode_and(
+        self,
+        ids: npt.NDArray[np.int64],
+        work: Callable[[OnDevice], OnDevice],
+        columns: int,
+    ) -> Followed:
+        """Encode ids as of `Tokens`, and bring back what `work` makes with the vectors.
+
+        `work` is called once a pass with (n, dim) float32 on the device, and gives (n, columns)
+        int32 there without waiting for it. What it is given is overwritten by the next pass.
+        """
+        ...
 
 
 class TextEncoder(Protocol):
@@ -48,6 +77,11 @@ class TextEncoder(Protocol):
 
     def encode(self, tokens: Tokens) -> Vectors:
         """Return one unit row per text: (n, dim) float32, C-contiguous."""
+        ...
+
+    @property
+    def passes(self) -> Passes | None:
+        """Give the passes that other work can follow; None when vectors just come to the host."""
         ...
 
 

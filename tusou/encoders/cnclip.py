@@ -83,6 +83,11 @@ class ClipTextEncoder:
         """Tell whether texts are encoded by recorded passes."""
         return self._graphs is not None
 
+    @property
+    def passes(self) -> TextGraphs | None:
+        """Give the recorded passes: a search on the device can follow them."""
+        return self._graphs
+
     def record(self, record: Record) -> None:
         """Encode by recorded passes from now on, if they can be recorded and give the vectors."""
         try:

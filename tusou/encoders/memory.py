@@ -1,7 +1,7 @@
 """Remembers the vectors of texts that were asked before."""
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -25,14 +25,17 @@ class QueryMemory:
     def __len__(self) -> int:
         return len(self._known)
 
-    def encode(self, tokens: Tokens) -> tuple[Vectors, int]:
-        """Return one unit row per text, and how many of them were remembered.
+    def encode(
+        self, tokens: Tokens, encode: Callable[[Tokens], Vectors] | None = None
+    ) -> tuple[Vectors, Sequence[int]]:
+        """Return one unit row per text, and which rows were new.
 
-        Raises FloatingPointError, and keeps nothing, when the model gives a vector that is not
-        finite.
+        Those are made by one call of `encode` or, without one, of the encoder's own. Raises
+        FloatingPointError, and keeps nothing, when the model gives a vector that is not finite.
         """
+        encode = encode or self._encoder.encode
         if not self._capacity:
-            return self._compute(tokens, range(len(tokens.ids))), 0
+            return _finite(encode(tokens)), range(len(tokens.ids))
         keys = [row[row != 0].tobytes() for row in tokens.ids]
         fresh = [row for row, key in enumerate(keys) if key not in self._known]
         vectors = np.empty((len(keys), self._encoder.dim), np.float32)
@@ -41,21 +44,24 @@ class QueryMemory:
                 self._known.move_to_end(key)
                 vectors[row] = self._known[key]
         if fresh:
-            vectors[fresh] = self._compute(tokens, fresh)
+            vectors[fresh] = _finite(encode(_some(tokens, fresh)))
             self._keep([keys[row] for row in fresh], vectors[fresh])
-        return vectors, len(keys) - len(fresh)
-
-    def _compute(self, tokens: Tokens, rows: Sequence[int]) -> Vectors:
-        some = tokens
-        if len(rows) < len(tokens.ids):
-            some = Tokens(tokens.ids[rows], tuple(tokens.truncated[row] for row in rows))
-        vectors = self._encoder.encode(some)
-        if not np.isfinite(vectors).all():  # an index would answer these with nonsense
-            raise FloatingPointError("the text tower gave a vector that is not finite")
-        return vectors
+        return vectors, fresh
 
     def _keep(self, keys: Sequence[bytes], vectors: npt.NDArray[np.float32]) -> None:
         for key, vector in zip(keys, vectors, strict=True):
             self._known[key] = vector.copy()
         while len(self._known) > self._capacity:
             self._known.popitem(last=False)
+
+
+def _some(tokens: Tokens, rows: Sequence[int]) -> Tokens:
+    if len(rows) == len(tokens.ids):
+        return tokens
+    return Tokens(tokens.ids[rows], tuple(tokens.truncated[row] for row in rows))
+
+
+def _finite(vectors: Vectors) -> Vectors:
+    if not np.isfinite(vectors).all():  # an index would answer these with nonsense
+        raise FloatingPointError("the text tower gave a vector that is not finite")
+    return vectors

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from tusou.encoders.base import TextEncoder, Tokens
+from tusou.encoders.base import Passes, TextEncoder, Tokens
 from tusou.text import check_prompt, fill_prompt
 from tusou.types import Vectors
 
@@ -26,3 +26,8 @@ class PromptedEncoder:
     def encode(self, tokens: Tokens) -> Vectors:
         """Encode what `prepare` returned."""
         return self._inner.encode(tokens)
+
+    @property
+    def passes(self) -> Passes | None:
+        """Give the inner encoder's: by then the prompt is in the tokens."""
+        return self._inner.passes

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from itertools import cycle
+from time import perf_counter
 from typing import Any, Protocol, TypeVar
 from weakref import WeakValueDictionary
 
@@ -18,7 +19,7 @@ from torch import Tensor
 class Slot(Protocol):
     """Room for one pass on the host; `done` is recorded behind the last copy of the pass."""
 
-    done: Any  # torch.cuda.Event or torch.cpu.Event
+    done: Any  # torch.cuda.Event or what stands in for it
 
 
 S = TypeVar("S", bound=Slot)
@@ -61,6 +62,26 @@ def host_room(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) 
 def current(device: torch.device) -> AbstractContextManager[object]:
     """Make a GPU the current one of this thread; streams and events are made on that."""
     return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
+
+
+class _Instant:
+    """A timed event on a CPU, where what was asked for is done; torch.cpu.Event knows no time."""
+
+    def __init__(self) -> None:
+        self.at = 0.0
+
+    def record(self) -> None:
+        self.at = perf_counter()
+
+    def synchronize(self) -> None: ...
+
+    def elapsed_time(self, end: "_Instant") -> float:
+        return 1000 * (end.at - self.at)
+
+
+def timed_event(device: torch.device) -> Any:
+    """Make an event (torch.cuda.Event) that tells how many milliseconds another came after it."""
+    return torch.cuda.Event(enable_timing=True) if device.type == "cuda" else _Instant()  # type: ignore[no-untyped-call]
 
 
 _OWNED: WeakValueDictionary[int, Any] = WeakValueDictionary()

@@ -18,7 +18,7 @@ _BLOCK = 65_536
 class ExactIndex:
     """All vectors in one array, compared with every query."""
 
-    exact_scores = True
+    exact_scores, on_device = True, None
 
     def __init__(self, _spec: ExactSpec, dim: int) -> None:
         self.dim = dim

@@ -13,12 +13,13 @@ from lab.evaluate.scoring import evaluate
 from lab.sweep.embeddings import QueryVectors
 from lab.sweep.prompts import Prompt
 from tusou.asks import Ask, TextPart
+from tusou.belonging import weights_of
 from tusou.errors import BadDataset, InvalidRequest
 from tusou.evaluation.answers import Answers, Asked, read_answers
 from tusou.images import open_image, to_pixels
 from tusou.negation import REFUSED_WEIGHT
 from tusou.progress import Nobody
-from tusou.search import SearchPipeline, weights_of
+from tusou.search import SearchPipeline
 
 
 @pytest.fixture(scope="module")

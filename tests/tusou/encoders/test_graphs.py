@@ -7,7 +7,6 @@ shapes, the padding, the copies and the order of passes are the ones that a GPU 
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,9 +14,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from recording import Again, Devices
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from tusou.encoders import find_weights, load_text_encoder
 from tusou.encoders.architecture import read_text_shape
@@ -32,18 +30,6 @@ if TYPE_CHECKING:
     from tests.tusou.encoders.conftest import Sample
 
 TEXTS = ["红色碎花吊带裙", "北欧轻奢边几", "裙", "", "男士黑色皮鞋，" * 12, "复古 ABC 2023 连衣裙"]
-
-
-@dataclass
-class Again:
-    """A recording that does the work again."""
-
-    work: Callable[[], None]
-    replays: int = 0
-
-    def replay(self) -> None:
-        self.replays += 1
-        self.work()
 
 
 def encoder_of(sample: "Sample", precision: str = "fp32") -> ClipTextEncoder:
@@ -103,6 +89,35 @@ def test_padding_within_a_text_hides_nothing_else(
 ) -> None:
     tokens = Tokens(np.array([[101, 500, 0, 600, 0], [101, 102, 0, 0, 0]]), (False, False))
     np.testing.assert_allclose(recorded.encode(tokens), plain.encode(tokens), atol=1e-6)
+
+
+@pytest.mark.parametrize("count", [0, 1, 5, 1500])
+def test_what_follows_a_pass_sees_its_vectors_and_comes_back_beside_them(
+    recorded: ClipTextEncoder, count: int
+) -> None:
+    ids = recorded.prepare([TEXTS[one % len(TEXTS)] + str(one) for one in range(count)]).ids
+    seen: list[int] = []
+
+    def work(vectors: torch.Tensor) -> torch.Tensor:
+        seen.append(len(vectors))
+        return torch.stack([vectors[:, 7], -vectors[:, 0]], 1).view(torch.int32)
+
+    assert recorded.passes
+    found = recorded.passes.encode_and(ids, work, 2)
+    assert (found.vectors.dtype, found.vectors.flags.c_contiguous) == (np.float32, True)
+    np.testing.assert_array_equal(found.vectors, recorded.passes.encode(ids))
+    beside = np.ascontiguousarray(found.beside).view(np.float32)
+    np.testing.assert_array_equal(beside, found.vectors[:, [7, 0]] * np.float32([1, -1]))
+    assert sum(seen) == count
+    assert (found.seconds > 0) == (count > 0)
+
+
+def test_as_much_can_come_back_as_there_is_said_to_be_room(recorded: ClipTextEncoder) -> None:
+    assert recorded.passes
+    room = recorded.passes.room
+    ids = recorded.prepare(["裙"] * 256).ids
+    found = recorded.passes.encode_and(ids, lambda rows: torch.ones(256, room).int(), room)
+    np.testing.assert_array_equal(found.beside, np.ones((256, room)))
 
 
 def test_no_texts_have_no_rows(recorded: ClipTextEncoder) -> None:
@@ -199,26 +214,6 @@ def test_every_text_goes_into_one_pass_that_was_recorded(lengths: list[int]) -> 
         assert shape in shapes()
         assert len(some) <= shape.texts < 2 * len(some)
         assert max(lengths[row] for row in some) <= shape.length
-
-
-class Devices(TorchDispatchMode):
-    """Notes where the tensors are that operations take and give."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.seen: set[str] = set()
-
-    def __torch_dispatch__(
-        self,
-        operation: Callable[..., object],
-        types: object,
-        args: tuple[object, ...] = (),
-        kwargs: dict[str, object] | None = None,
-    ) -> object:
-        found = operation(*args, **(kwargs or {}))
-        tensors = (one for one in tree_leaves((args, found)) if isinstance(one, torch.Tensor))
-        self.seen |= {one.device.type for one in tensors}
-        return found
 
 
 def test_what_is_recorded_never_leaves_the_gpu(tiny: "Sample") -> None:

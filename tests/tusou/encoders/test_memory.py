@@ -36,8 +36,8 @@ def encoder() -> Counting:
 
 
 def ask(memory: QueryMemory, encoder: Counting, *texts: str) -> tuple[list[float], int]:
-    vectors, remembered = memory.encode(encoder.prepare(texts))
-    return vectors[:, 1].tolist(), remembered
+    vectors, fresh = memory.encode(encoder.prepare(texts))
+    return vectors[:, 1].tolist(), len(texts) - len(fresh)
 
 
 def test_only_new_texts_are_encoded_and_order_is_kept(encoder: Counting) -> None:

@@ -4,10 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from recording import Devices
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from tusou.config import ExactSpec, FaissSpec, IndexSpec, TorchSpec
 from tusou.errors import CorruptBundle, InvalidRequest
 from tusou.indexes import VectorIndex, create_index, load_index
+from tusou.indexes.torch_index import TorchIndex
 from tusou.types import Neighbors, Vectors
 
 DIM, COUNT, K = 32, 500, 10
@@ -115,6 +119,34 @@ def test_a_projection_does_not_centre() -> None:
     np.testing.assert_allclose(found.scores, expected, atol=1e-5)
 
 
+def test_a_search_for_queries_that_are_there_is_the_same_search(case: Case) -> None:
+    spec, index, _, _ = case
+    there = index.on_device
+    assert (there is not None) == (spec.engine == "torch")
+    if there:
+        assert there.device == "cpu"
+        for k in (1, K, COUNT, COUNT + 3):
+            rows = there.start(torch.from_numpy(QUERIES), k)
+            assert (rows.shape, rows.dtype) == ((40, there.columns(k)), torch.int32)
+            found, expected = there.read(rows.numpy(), k), index.search(QUERIES, k)
+            np.testing.assert_array_equal(found.ids, expected.ids)
+            np.testing.assert_array_equal(found.scores, expected.scores)
+
+
+def test_a_search_on_a_gpu_never_leaves_it() -> None:
+    """Tensors without numbers can be on a GPU that is not there; what asks for a number fails."""
+    index = TorchIndex(TorchSpec(), DIM)
+    with FakeTensorMode():
+        index._vectors = torch.empty((COUNT, DIM), device="cuda")
+        index._ids = torch.empty(COUNT, dtype=torch.int64, device="cuda")
+        queries = torch.empty((4, DIM), device="cuda")
+        with Devices() as devices:
+            found = index.start(queries, K)
+    assert (found.shape, found.dtype, found.device.type) == ((4, 3 * K), torch.int32, "cuda")
+    assert devices.seen == {"cuda"}
+    assert index.device == str(found.device)
+
+
 PLAIN = [
     pytest.param(ExactSpec(), id="exact"),
     pytest.param(FaissSpec("Flat"), id="faiss"),
@@ -156,9 +188,14 @@ def test_what_is_exact_has_nothing_to_tune(spec: IndexSpec) -> None:
 @pytest.mark.gpu
 def test_a_gpu_finds_what_the_processor_finds(tmp_path: Path, truth: Neighbors) -> None:
     filled(TorchSpec()).save(tmp_path / "index")
-    found = load_index(TorchSpec(), tmp_path / "index", "cuda").search(QUERIES, K)
-    np.testing.assert_array_equal(found.ids, truth.ids)
-    np.testing.assert_allclose(found.scores, truth.scores, atol=1e-5)
+    index = load_index(TorchSpec(), tmp_path / "index", "cuda")
+    there = index.on_device
+    assert there
+    assert there.device == "cuda:0"
+    rows = there.start(torch.from_numpy(QUERIES).cuda(), K)
+    for found in (index.search(QUERIES, K), there.read(rows.cpu().numpy(), K)):
+        np.testing.assert_array_equal(found.ids, truth.ids)
+        np.testing.assert_allclose(found.scores, truth.scores, atol=1e-5)
 
 
 @pytest.mark.parametrize(
