@@ -45,7 +45,9 @@ def service(bundle: Path, **environment: str) -> Iterator[Service]:
 def started(command: list[str], port: int, environment: dict[str, str]) -> Iterator[Service]:
     """Run a service until the block ends, which begins when /readyz answers 200."""
     begun = perf_counter()
-    with subprocess.Popen(command, env={**os.environ, **environment}) as process:
+    # A line for every request is not for the terminal.
+    log = subprocess.DEVNULL if environment.get("TUSOU_LOG_LEVEL") == "info" else None
+    with subprocess.Popen(command, env={**os.environ, **environment}, stderr=log) as process:
         url = f"http://127.0.0.1:{port}"
         try:
             _wait(url, process, begun + _READY_WITHIN)

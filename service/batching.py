@@ -25,6 +25,9 @@ _SHORTEST_RETRY = 0.05
 # How much of a caller's time a predicted wait may take: batches differ, and an answer that comes
 # too late was computed for nothing.
 _MARGIN = 0.8
+# A batch is given up when it takes so many times the longest that was foreseen: other work may
+# have the processor, too.
+_PATIENCE = 5
 
 
 class Busy(Overloaded):
@@ -90,10 +93,10 @@ class MicroBatcher(Generic[T, R]):
     Four promises: every caller gets an answer or an error; a caller who leaves, or whose deadline
     passes, touches nobody and costs nothing unless its batch has begun, and then no more than
     until `run` asks whether it still waits; a bad batch never stops the next; the queue is
-    bounded. It never waits while the thread is idle: an item alone leaves
-    at once, and what arrives while a batch runs forms the next one. Deadlines are on the clock of
-    the event loop. After a stall, or an error that `is_fatal` knows, `failure` says why and
-    nothing is accepted any more.
+    bounded. It never waits while the thread is idle: an item alone leaves at once, and what
+    arrives while a batch runs forms the next one. Deadlines are on the clock of the event loop.
+    After a stall, an error that `is_fatal` knows or a thread that cannot be started, `failure`
+    says why and nothing is accepted any more.
     """
 
     def __init__(
@@ -109,6 +112,7 @@ class MicroBatcher(Generic[T, R]):
         self._waiting: OrderedDict[Caller[T, R], None] = OrderedDict()
         self._running: list[Caller[T, R]] = []
         self._batch_seconds = 0.0
+        self._longest = 0.0
         self._arrived = asyncio.Event()
         self._closed = False
         self._thread = ThreadPoolExecutor(
@@ -151,9 +155,14 @@ class MicroBatcher(Generic[T, R]):
         self.pressure(count).admit(deadline)
 
     def pressure(self, count: int = 1) -> "Pressure":
-        """Say what stands before `count` more items."""
-        full = len(self._waiting) + count > self._limits.max_waiting
+        """Say what stands before `count` more items; an empty queue has room for any."""
+        waiting = len(self._waiting)
+        full = waiting > 0 and waiting + count > self._limits.max_waiting
         return Pressure(self._predicted_wait(count), full)
+
+    def foresee(self, item_seconds: float) -> None:
+        """Know how long the longest item takes, before a batch is thought to hang."""
+        self._longest = item_seconds * self._limits.max_batch
 
     async def __call__(self, item: T, deadline: float) -> R:
         """Return the answer to one item, or raise what `run` raised for its batch."""
@@ -178,6 +187,7 @@ class MicroBatcher(Generic[T, R]):
         finally:
             for job in jobs:
                 self._waiting.pop(job, None)
+                job.answer.cancel()  # where the first error of several has come out already
 
     def _predicted_wait(self, count: int) -> float:
         """Seconds until `count` items that came now would be answered; 0 when nothing is ahead.
@@ -197,6 +207,8 @@ class MicroBatcher(Generic[T, R]):
                 self._arrived.clear()
                 while not self._closed and not self.failure and (jobs := self._take()):
                     await self._answer(jobs)
+        except Exception as error:  # noqa: BLE001 - whoever runs the process ends it for this
+            self._give_up(self._running, error)  # a bug, or a thread that cannot be started
         finally:
             waiting = list(self._waiting)
             self._waiting.clear()
@@ -220,11 +232,12 @@ class MicroBatcher(Generic[T, R]):
         loop = asyncio.get_running_loop()
         started, self._running = perf_counter(), jobs
         call = loop.run_in_executor(self._thread, self._run, jobs)
-        done, _ = await asyncio.wait([call], timeout=self._limits.stall_after)
+        patience = max(self._limits.stall_after, self._longest * _PATIENCE)
+        done, _ = await asyncio.wait([call], timeout=patience)
         self._running = []
         if not done:
             call.cancel()
-            self._give_up(jobs, WorkerStalled(f"A batch ran over {self._limits.stall_after:g} s."))
+            self._give_up(jobs, WorkerStalled(f"A batch ran over {patience:g} s."))
             return
         self._measure(perf_counter() - started)
         try:

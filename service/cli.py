@@ -1,5 +1,6 @@
 """The verb `serve`."""
 
+import logging
 from pathlib import Path
 from typing import Annotated
 
@@ -29,7 +30,7 @@ def serve(
 
     from service import logs, server, wiring
     from service.keys import ApiKeys
-    from service.settings import Settings
+    from service.settings import Settings, strangers
 
     flags = {
         "bundle": bundle,
@@ -52,6 +53,8 @@ def serve(
             typer.secho(f"TUSOU_{name.upper()}: {one['msg']}", err=True, fg="red")
         raise typer.Exit(2) from None
     logs.configure(settings.log_level)
+    for name in strangers():
+        logging.getLogger(__name__).warning("%s is no setting: it changes nothing", name)
     with plain_errors():
         keys = ApiKeys.read(settings.api_keys) if settings.api_keys else None
         engine, tracer = wiring.make_engine(settings), wiring.make_tracer(settings)

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from service.decoder import REPLY, REQUEST
-from tusou.errors import BadImage, NotReady, Overloaded
+from tusou.errors import BadImage, NotReady, Overloaded, Unavailable
 from tusou.types import Pixels
 
 _log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ class Decoders:
     async def decode(self, picture: bytes | str, size: int) -> Pixels:
         """Return a picture, given as its bytes or in base64, as (size, size, 3) RGB.
 
-        Raises BadImage, and Overloaded when too many wait.
+        Raises BadImage, Overloaded when too many wait, and Unavailable when nothing can decode.
         """
         if self._waiting >= self._max_waiting:
             raise Overloaded("Too many pictures at once.")
@@ -79,7 +79,11 @@ class Decoders:
             process.end()
         if self._closed:
             raise NotReady("The service is stopping; send the request again.")
-        return _Process()
+        try:
+            return _Process()
+        except OSError as error:  # no memory, files or processes left
+            _log.warning("no decoder can be started: %s", error)
+            raise Unavailable("no decoder can be started") from error
 
     def _give_back(self, process: "_Process") -> None:
         if self._closed:

@@ -1,11 +1,13 @@
 """The async face of a search pipeline: batching, deadlines, hot swap."""
 
 import asyncio
+import contextlib
 import logging
+import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from time import perf_counter
+from time import perf_counter, sleep
 from typing import Self, TypeAlias, TypeVar
 
 from pydantic import BaseModel
@@ -27,6 +29,11 @@ T = TypeVar("T")
 Watcher: TypeAlias = Callable[[Sequence[Ask], Sequence[Found]], None]
 
 _log = logging.getLogger(__name__)
+
+# A pipeline is heard of when it is about to be freed; that takes a moment.
+_FREEING_SECONDS = 0.1
+# The longest that a text can be for the model, several at once: processors share them.
+_LONG_TEXTS = ["纯棉碎花吊带裙" * 10] * 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,11 +236,14 @@ class Engine:
         return await asyncio.get_running_loop().run_in_executor(self._loader, work)
 
     def _open(self) -> Pipeline:
+        if self._pipeline:
+            self._release()  # what is kept for later would not count as free
         try:
             pipeline = self._source.open()
             pipeline.warm_up()
+            self._batcher.foresee(_seconds_of(pipeline))
             if self._sight.wanted(pipeline):
-                pipeline.load_image_tower()
+                self._sight.load_tower(pipeline)
             pipeline.release_memory()  # what only loading needed
         except Exception as error:
             if not is_out_of_memory(error):
@@ -246,7 +256,17 @@ class Engine:
     def _release(self) -> None:
         self._current().release_memory()
 
+    def _let_go(self) -> None:
+        with contextlib.suppress(RuntimeError):  # the loader has been left
+            self._loader.submit(self._give_back)
+
+    def _give_back(self) -> None:
+        sleep(_FREEING_SECONDS)
+        self._release()
+
     def _swap(self, fresh: Pipeline) -> None:
+        if self._pipeline:  # the last batch on it lets it go, and then what it held is free
+            weakref.finalize(self._pipeline, self._let_go).atexit = False
         self._pipeline = fresh
         bundle = fresh.bundle
         self.metrics.serve_index(self.arm, bundle.version, bundle.item_count)
@@ -260,3 +280,11 @@ class Engine:
     def _run(self, callers: list[Caller[Job, Result]]) -> list[Result]:
         """Do one batch, in the batcher's thread; a swap meanwhile is for the next."""
         return answer_batch(self._current(), callers, self.metrics, self.arm)
+
+
+def _seconds_of(pipeline: Pipeline) -> float:
+    """Measure what a long text takes, once its passes are as fast as they get."""
+    pipeline.embed(_LONG_TEXTS)
+    began = perf_counter()
+    pipeline.embed(_LONG_TEXTS)
+    return (perf_counter() - began) / len(_LONG_TEXTS)

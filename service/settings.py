@@ -1,5 +1,6 @@
 """Settings from TUSOU_* variables; nothing else in the project reads the environment."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,6 +11,11 @@ from service.batching import BatchLimits
 from service.limits import LARGE_BODIES, ConnectionLimits, RequestLimits
 from service.sight import PicturePolicy
 from service.trial import TrialMode, TrialPlan
+
+# Of docker-compose.yml, which hands the whole of its .env on.
+OF_COMPOSE = frozenset(
+    {"TUSOU_IMAGES", "TUSOU_MODELS", "TUSOU_MEMORY", "TUSOU_PUBLISH", "TUSOU_METRICS_KEY"}
+)
 
 Seconds = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
@@ -71,7 +77,11 @@ class Settings(BaseSettings):
     cache_queries: int = Field(
         default=10_000, ge=0, description="Queries whose vectors are kept in memory; 0: none."
     )
-    stall_s: Seconds = Field(default=10, description="A batch older than this ends the process.")
+    stall_s: Seconds = Field(
+        default=10,
+        description="A batch older than this, and than 5 times the longest there can be, ends the "
+        "process.",
+    )
 
     max_body_bytes: Count = Field(default=64 * 1024, description="Cap on the body of /search.")
     max_batch_body_bytes: Count = Field(
@@ -160,3 +170,13 @@ class Settings(BaseSettings):
             header_bytes=self.max_header_bytes,
             connections=-(-self.max_connections // self.http_processes),
         )
+
+
+def strangers() -> list[str]:
+    """Name the variables that look like settings and are none: most likely mistyped."""
+    known = OF_COMPOSE.union(f"TUSOU_{name}".upper() for name in Settings.model_fields)
+    return sorted(
+        name
+        for name in os.environ
+        if name.upper().startswith("TUSOU_") and name.upper() not in known
+    )

@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
+import weakref
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from time import perf_counter
 from typing import Literal, Self, TypeAlias
 
@@ -65,7 +67,7 @@ class Sight:
         self._metrics = metrics
         self._decoders = Decoders(_DECODERS, _MAX_WAITING, metrics.lost_decoders.inc)
         self._loading: asyncio.Task[None] | None = None
-        self._failed: Pipeline | None = None
+        self._failed: Callable[[], Pipeline | None] = lambda: None  # keeps none in memory
 
     async def __aenter__(self) -> Self:
         await self._batcher.__aenter__()
@@ -97,11 +99,19 @@ class Sight:
             pipeline = self._current()
         except NotReady:
             return "absent"
-        if self._policy == "off" or self._failed is pipeline:
+        if self._policy == "off" or self._failed() is pipeline:
             return "unavailable"
         if pipeline.sees:
             return "ready"
         return "loading" if self._loading and not self._loading.done() else "absent"
+
+    def load_tower(self, pipeline: Pipeline) -> None:
+        """Load a pipeline's image tower, and learn what a picture takes; in the loader's thread."""
+        pipeline.load_image_tower()
+        blank = np.zeros((1, pipeline.image_size, pipeline.image_size, 3), np.uint8)
+        began = perf_counter()
+        pipeline.see(blank)
+        self._batcher.foresee(perf_counter() - began)
 
     async def see(self, picture: bytes | str, deadline: float) -> VectorPart:
         """Return the vector of a JPEG, PNG or WebP file, given as its bytes or in base64."""
@@ -139,9 +149,9 @@ class Sight:
     async def _load(self) -> None:
         while not (pipeline := self._current()).sees:
             try:
-                await self._in_loader(pipeline.load_image_tower)
+                await self._in_loader(partial(self.load_tower, pipeline))
             except Exception as error:  # noqa: BLE001 - texts are answered without this tower
-                self._failed = pipeline
+                self._failed = weakref.ref(pipeline)
                 _log.warning("no image tower: %s", error)
                 return
 

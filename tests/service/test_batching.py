@@ -150,6 +150,13 @@ async def test_the_queue_is_bounded() -> None:
         assert await asyncio.gather(first, *waiting) == [0, 2, 4]
 
 
+async def test_an_empty_queue_takes_a_call_longer_than_itself() -> None:
+    run = Doubler()
+    run.gate.set()
+    async with batching(run, max_waiting=3) as batcher:
+        assert await batcher.all([1, 2, 3, 4, 5], soon()) == [2, 4, 6, 8, 10]
+
+
 async def test_a_deadline_that_passes_in_the_queue_is_told_and_never_computed() -> None:
     run = Doubler()
     async with batching(run) as batcher:
@@ -223,6 +230,52 @@ async def test_a_batch_that_hangs_is_given_up_with_all_who_wait() -> None:
         assert isinstance(batcher.failure, WorkerStalled)
         assert not batcher.alive
         run.gate.set()
+
+
+async def test_a_machine_that_needs_long_is_given_as_long() -> None:
+    run = Doubler()
+    async with batching(run, stall_after=0.01) as batcher:
+        batcher.foresee(1.0)
+        slow = await begun(run, batcher, 1)
+        await asyncio.sleep(0.05)
+        run.gate.set()
+        assert await slow == 2
+        assert batcher.failure is None
+
+
+async def test_after_the_first_error_of_a_call_nobody_waits_for_the_rest() -> None:
+    told = threading.Event()
+    waited: list[bool] = []
+
+    def run(callers: list[Caller[int, int]]) -> list[int]:
+        if callers[0].item == 13:
+            raise ValueError("bad luck")
+        if callers[0].item == 2:
+            assert told.wait(5)
+        waited.extend(one.waits for one in callers)
+        return [one.item for one in callers]
+
+    async with MicroBatcher(run, BatchLimits(1, 8, 20)) as batcher:
+        with pytest.raises(ValueError, match="bad luck"):
+            await batcher.all([13, 2], soon())
+        told.set()
+        assert await batcher(3, soon()) == 3
+    assert waited == [False, True]
+
+
+async def test_a_thread_that_cannot_be_started_ends_the_worker(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    run = Doubler()
+    async with batching(run) as batcher:
+        monkeypatch.setattr(batcher._thread, "submit", refuse)
+        with pytest.raises(NotReady):
+            await batcher(1, soon())
+        assert "start new thread" in str(batcher.failure)
+        assert not batcher.alive
 
 
 async def test_a_fatal_error_ends_the_worker() -> None:

@@ -19,7 +19,7 @@ from PIL import Image
 from service.decoder import REPLY, REQUEST
 from service.decoding import Decoders
 from tests.service.tiny import TinySource, running
-from tusou.errors import BadImage, NotReady, Overloaded
+from tusou.errors import BadImage, NotReady, Overloaded, Unavailable
 from tusou.images import open_image, to_pixels
 
 SIZE = 32
@@ -58,6 +58,20 @@ async def test_nothing_runs_before_the_first_picture(decoders: Decoders) -> None
     first = pid_of(decoders)
     await good(decoders)
     assert pid_of(decoders) == first
+
+
+async def test_a_machine_without_room_for_a_process_is_no_bug(
+    decoders: Decoders, lost: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("subprocess.Popen", refuse)
+        with pytest.raises(Unavailable):
+            await decoders.decode(picture_bytes(1), SIZE)
+    await good(decoders)
+    assert lost == []
 
 
 async def test_what_is_no_picture_keeps_the_process(decoders: Decoders, lost: list[int]) -> None:

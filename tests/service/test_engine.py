@@ -23,8 +23,10 @@ from tusou.errors import (
 
 
 @asynccontextmanager
-async def entered(source: TinySource, max_batch: int = 4) -> AsyncIterator[Engine]:
-    async with Engine(source, BatchLimits(max_batch, 64, 20)) as engine:
+async def entered(
+    source: TinySource, max_batch: int = 4, stall_after: float = 20
+) -> AsyncIterator[Engine]:
+    async with Engine(source, BatchLimits(max_batch, 64, stall_after)) as engine:
         await engine.loaded()
         yield engine
 
@@ -156,6 +158,36 @@ async def test_a_bundle_that_does_not_fit_beside_the_old_one_is_refused(
             await engine.reload()
         (found,) = await engine.search(asks(["裙"], 3), soon())
         assert (found.version, engine.ready) == ("v1", True)
+
+
+@pytest.mark.parametrize(("text_seconds", "given_up"), [(0.0, True), (0.2, False)])
+async def test_a_slow_model_is_not_taken_for_one_that_hangs(
+    source: TinySource, text_seconds: float, given_up: bool
+) -> None:
+    source.pipeline.gate = threading.Event()
+    source.pipeline.text_seconds = text_seconds
+    async with entered(source, stall_after=0.02) as engine:
+        search = asyncio.create_task(engine.search(asks(["裙"], 1), soon()))
+        await asyncio.sleep(0.1)
+        source.pipeline.gate.set()
+        assert await asyncio.gather(search, return_exceptions=True)
+        assert (engine.worker_error is not None) is given_up
+
+
+async def test_what_the_old_one_held_is_given_back_after_its_last_batch() -> None:
+    gate, started = threading.Event(), threading.Event()
+    new = TinyPipeline(TinyBundle("v2"))
+    source = TinySource(TinyPipeline(TinyBundle("v1"), gate=gate, started=started))
+    async with entered(source) as engine:
+        searching = asyncio.create_task(engine.search(asks(["裙"], 1), soon()))
+        assert await asyncio.to_thread(started.wait, 5)
+        source.pipeline = new
+        await engine.reload()
+        assert new.released == 1  # what only loading needed
+        gate.set()
+        await searching
+        while new.released < 2:  # noqa: ASYNC110 - no event tells it
+            await asyncio.sleep(0.001)
 
 
 async def test_reloads_are_done_one_at_a_time(source: TinySource) -> None:

@@ -3,6 +3,7 @@
 import json
 import re
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import NoReturn
 
 import pytest
@@ -212,8 +213,15 @@ def test_an_expired_request_is_a_504(source: TinySource) -> None:
 
 
 def test_overload_says_when_to_come_back(source: TinySource) -> None:
-    with connected(source, queue_size=4) as client:
-        response = client.post("/search/batch", json={"queries": ["a"] * 5})
+    source.pipeline.gate = threading.Event()
+    with connected(source, queue_size=4) as client, ThreadPoolExecutor(2) as others:
+        for query, depth in (("runs", 0.0), ("waits", 1.0)):
+            others.submit(client.post, "/search", json={"query": query})
+            assert source.pipeline.started.wait(5)
+            while f'tusou_queue_depth{{arm="a"}} {depth}' not in client.get("/metrics").text:
+                pass
+        response = client.post("/search/batch", json={"queries": ["a"] * 4})
+        source.pipeline.gate.set()
         body = problem_of(response)
         assert (response.status_code, body["code"]) == (503, "overloaded")
         assert body["retry_after_ms"] == 50
