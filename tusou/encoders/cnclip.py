@@ -16,7 +16,12 @@ from torch.nn.functional import normalize
 from tusou.encoders.architecture import ImageShape, TextShape, read_image_shape, read_text_shape
 from tusou.encoders.base import Tokens
 from tusou.encoders.checkpoint import TensorReader, read_tensors
-from tusou.encoders.devices import dtype_of, pick_device, pick_precision
+from tusou.encoders.devices import (
+    avoid_cudnn_attention,
+    dtype_of,
+    pick_device,
+    pick_precision,
+)
 from tusou.encoders.graphs import Record, TextGraphs
 from tusou.encoders.lanes import Lanes, on_one_core
 from tusou.encoders.tokens import CONTEXT, ClipTokenizer
@@ -50,6 +55,7 @@ class ClipTextEncoder:
 
     def __init__(self, path: Path, device: str, precision: str) -> None:
         self._device = pick_device(device)
+        avoid_cudnn_attention(self._device)
         tensors = read_tensors(path)
         shape = read_text_shape(tensors)
         self._tokenizer = ClipTokenizer()
@@ -140,6 +146,7 @@ class ClipImageEncoder:
 
     def __init__(self, path: Path, device: str, precision: str) -> None:
         self._device = pick_device(device)
+        avoid_cudnn_attention(self._device)
         tensors = read_tensors(path)
         shape = read_image_shape(tensors)
         self.precision = _pick_for(shape, precision, self._device)

@@ -29,6 +29,17 @@ def pick_device(device: str) -> torch.device:
     return chosen
 
 
+def avoid_cudnn_attention(device: torch.device) -> None:
+    """Have torch's attention on a GPU use kernels that take any shape as it comes.
+
+    On an H100 or H200 torch 2.12 would ask cuDNN first, which plans for some tenths of a second
+    for every count and length of texts that it has not seen
+    (https://github.com/pytorch/pytorch/pull/155958). This is a setting of the whole process.
+    """
+    if device.type == "cuda":
+        torch.backends.cuda.enable_cudnn_sdp(enabled=False)
+
+
 def pick_precision(precision: str, device: torch.device, *, gains_from_bf16: bool) -> str:
     """Resolve `fp32`, `bf16`, `fp16`, `int8`, or `auto`: the device's fastest, int8 aside.
 

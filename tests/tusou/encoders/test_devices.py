@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tusou.encoders.devices import dtype_of, pick_precision
+from tusou.encoders.devices import avoid_cudnn_attention, dtype_of, pick_precision
 from tusou.errors import InvalidRequest
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
@@ -34,6 +34,18 @@ def test_a_processor_gets_what_it_is_fast_at(
 
 def test_a_gpu_gets_half_precision() -> None:
     assert pick_precision("auto", CUDA, gains_from_bf16=False) == "fp16"
+
+
+def test_a_gpu_plans_no_attention_for_every_shape() -> None:
+    before = torch.backends.cuda.cudnn_sdp_enabled()
+    try:
+        torch.backends.cuda.enable_cudnn_sdp(enabled=True)
+        avoid_cudnn_attention(CPU)
+        assert torch.backends.cuda.cudnn_sdp_enabled()
+        avoid_cudnn_attention(CUDA)
+        assert not torch.backends.cuda.cudnn_sdp_enabled()
+    finally:
+        torch.backends.cuda.enable_cudnn_sdp(enabled=before)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
