@@ -72,7 +72,8 @@ class Ask:
     @property
     def left_out(self) -> frozenset[str]:
         """The ids that no answer may hold."""
-        return self.exclude.union(part.item_id for part in self.items)
+        named = [part.item_id for part in self.parts if isinstance(part, ItemPart)]
+        return self.exclude.union(named) if named else self.exclude
 
     @property
     def items(self) -> tuple[ItemPart, ...]:

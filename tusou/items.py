@@ -1,6 +1,7 @@
 """The ids of a pool's items, by row key and back."""
 
 import re
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -24,16 +25,21 @@ class ItemIds:
     def __init__(self, path: Path, *, integers: bool) -> None:
         lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
         self._integers = integers
-        self._ids: npt.NDArray[np.int64] | list[str] = (
-            np.array([int(line) for line in lines], np.int64) if integers else lines
-        )
+        self._ids: npt.NDArray[np.int64] | list[str] = lines
+        self._at: Callable[[int], ItemId] = lines.__getitem__
+        if integers:
+            self._ids = np.array([int(line) for line in lines], np.int64)
+            self._at = self._ids.item
 
     def __len__(self) -> int:
         return len(self._ids)
 
     def __getitem__(self, key: int) -> ItemId:
-        item_id = self._ids[key]
-        return item_id if isinstance(item_id, str) else int(item_id)
+        return self._at(key)
+
+    def of(self, keys: Sequence[int]) -> tuple[ItemId, ...]:
+        """Give the ids of several rows."""
+        return tuple(map(self._at, keys))
 
     def key(self, item_id: str) -> int | None:
         """Find the row key of an id given as text, exactly as written; None if there is none."""

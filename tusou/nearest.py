@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-import numpy.typing as npt
 
 from tusou.encoders import Followed, Passes, QueryMemory, TextEncoder, Tokens
 from tusou.indexes import DeviceSearch, VectorIndex
-from tusou.types import Ids, Neighbors, Vectors
+from tusou.types import Neighbors, Vectors
 
 # How often a search goes deeper to see all items that tie at the end of an answer.
 _TIE_ROUNDS = 3
@@ -17,15 +16,15 @@ _TIE_ROUNDS = 3
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Near:
-    """The best for one query, best first."""
+    """The best for one query, best first, padded as `Neighbors` are."""
 
-    ids: Ids
-    scores: npt.NDArray[np.float32]
+    keys: list[int]
+    scores: list[float]
     complete: bool  # whether the index holds no more
 
     def settles(self, depth: int) -> bool:
         """Tell whether no item that ties with the last of so many may be missing."""
-        return self.complete or bool(self.scores[depth - 1] != self.scores[-1])
+        return self.complete or self.scores[depth - 1] != self.scores[-1]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -107,7 +106,8 @@ class Nearest:
 
     def _each(self, found: Neighbors) -> list[Near]:
         complete = found.ids.shape[1] >= len(self._index)
-        return [Near(*one, complete) for one in zip(found.ids, found.scores, strict=True)]
+        rows = zip(found.ids.tolist(), found.scores.tolist(), strict=True)
+        return [Near(keys, scores, complete) for keys, scores in rows]
 
     def _width(self, depth: int) -> int:
         """How many to ask for: one more shows whether the last is alone with its score."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import compress, pairwise
 from pathlib import Path
 from time import perf_counter
 from typing import Self, TypeAlias
@@ -212,6 +212,10 @@ class SearchPipeline:
 
     def _aim(self, ask: Ask, texts: Iterator[_Text]) -> _Aim | TusouError:
         """Make one unit vector of an ask's parts; its texts are the next of these."""
+        if ask.is_text:
+            alone, cut, near = next(texts)
+            aim = _Aim(ask, alone, self._hidden(ask), cut, near)
+            return aim if near is None or near.settles(aim.depth) else replace(aim, near=None)
         encoded = [next(texts) for _ in ask.texts]
         own = iter(encoded)
         vectors: list[Vectors] = []
@@ -223,10 +227,11 @@ class SearchPipeline:
         total = combine(ask.parts, vectors)
         if isinstance(total, TusouError):
             return total
-        hidden = {key for one in ask.left_out if (key := self.bundle.ids.key(one)) is not None}
-        near = encoded[0][2] if ask.is_text else None
-        aim = _Aim(ask, total, hidden, any(cut for _, cut, _ in encoded), near)
-        return aim if near is None or near.settles(aim.depth) else replace(aim, near=None)
+        return _Aim(ask, total, self._hidden(ask), any(cut for _, cut, _ in encoded), None)
+
+    def _hidden(self, ask: Ask) -> set[int]:
+        ids = self.bundle.ids
+        return {key for one in ask.left_out if (key := ids.key(one)) is not None}
 
     def _known(self, part: ItemPart | VectorPart) -> Vectors | TusouError:
         """Give the vector of a part that needs no encoding."""
@@ -245,16 +250,12 @@ class SearchPipeline:
         return [self._hits(aim, aim.near or next(found)) for aim in aims]
 
     def _hits(self, aim: _Aim, near: Near) -> Hits:
-        keys, scores = near.ids[: aim.depth].tolist(), near.scores[: aim.depth].tolist()
-        seen = [
-            (key, score)
-            for key, score in zip(keys, scores, strict=True)
-            if key >= 0 and key not in aim.hidden
-        ]
-        page = seen[aim.ask.offset : aim.ask.offset + aim.ask.top_k]
-        ids = self.bundle.ids
-        found = tuple(ids[key] for key, _ in page)
-        return Hits(found, tuple(score for _, score in page), aim.truncated)
+        keys, scores = near.keys[: aim.depth], near.scores[: aim.depth]
+        if aim.hidden or keys[-1] < 0:
+            shown = [key >= 0 and key not in aim.hidden for key in keys]
+            keys, scores = list(compress(keys, shown)), list(compress(scores, shown))
+        page = slice(aim.ask.offset, aim.ask.offset + aim.ask.top_k)
+        return Hits(self.bundle.ids.of(keys[page]), tuple(scores[page]), aim.truncated)
 
 
 def _finite(vectors: Vectors) -> Vectors:

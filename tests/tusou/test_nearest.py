@@ -298,7 +298,7 @@ def test_a_prompt_stands_in_the_way_of_nothing(
     (hits,) = pipeline.search(["商品：红色裙"], [3]).hits
     assert isinstance(hits, Hits)
     assert near
-    assert tuple(1000 + near.ids[:3]) == hits.item_ids
+    assert tuple(1000 + key for key in near.keys[:3]) == hits.item_ids
 
 
 @pytest.mark.parametrize("case", ["not recorded", "FAISS", "another device"])

@@ -103,10 +103,8 @@ class FaissIndex:
             scores = np.pad(scores, ((0, 0), (0, missing)))
         if (ids[:, -1] < 0).any():
             scores[ids == -1] = -np.inf
-        if not (scores[:, :-1] > scores[:, 1:]).all():  # sorted as they come, but for equals
-            found = best_first(ids, scores)
-            ids, scores = found.ids, found.scores
-        return Neighbors(ids[:, :k], scores[:, :k])
+        found = best_first(ids, scores)
+        return Neighbors(found.ids[:, :k], found.scores[:, :k])
 
     def _brief(self, queries: Vectors) -> bool:
         """Tell whether a search is over before a second thread could help.

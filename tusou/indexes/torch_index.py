@@ -111,6 +111,8 @@ def _merge(
 
 
 def _padded(ids: Ids, scores: npt.NDArray[np.float32], k: int) -> Neighbors:
+    if ids.shape[1] == k:
+        return best_first(ids, scores)
     missing = ((0, 0), (0, k - ids.shape[1]))
     return best_first(
         np.pad(ids, missing, constant_values=-1), np.pad(scores, missing, constant_values=-np.inf)
