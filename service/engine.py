@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from time import perf_counter, sleep
+from time import perf_counter
 from typing import Self, TypeAlias, TypeVar
 
 from pydantic import BaseModel
@@ -256,17 +256,19 @@ class Engine:
     def _release(self) -> None:
         self._current().release_memory()
 
-    def _let_go(self) -> None:
-        with contextlib.suppress(RuntimeError):  # the loader has been left
-            self._loader.submit(self._give_back)
+    def _let_go(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Hear, in whatever thread and in the midst of anything, that a pipeline is being freed."""
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(loop.call_later, _FREEING_SECONDS, self._give_back)
 
     def _give_back(self) -> None:
-        sleep(_FREEING_SECONDS)
-        self._release()
+        with contextlib.suppress(RuntimeError):  # the loader has been left
+            self._loader.submit(self._release)
 
     def _swap(self, fresh: Pipeline) -> None:
         if self._pipeline:  # the last batch on it lets it go, and then what it held is free
-            weakref.finalize(self._pipeline, self._let_go).atexit = False
+            loop = asyncio.get_running_loop()
+            weakref.finalize(self._pipeline, self._let_go, loop).atexit = False
         self._pipeline = fresh
         bundle = fresh.bundle
         self.metrics.serve_index(self.arm, bundle.version, bundle.item_count)

@@ -17,6 +17,8 @@ _log = logging.getLogger(__name__)
 
 # Files that are no connections: libraries, the index, pictures being read.
 _OTHER_FILES = 512
+# Connections that may wait to be accepted.
+_BACKLOG = 2048
 
 
 class PortTaken(Unavailable):
@@ -35,12 +37,13 @@ def allow_files(connections: int) -> None:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Bind the address and say which port it is; PortTaken."""
+    """Open the port and say which it is; PortTaken. Who comes before it is served waits."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
         raise PortTaken(

@@ -16,7 +16,6 @@ from service.rate import rate_of
 from service.settings import Settings
 from service.trial import Trial
 
-_BACKLOG = 2048
 # How often to look at the engine, and to tell the fronts of its queue.
 _LOOK_SECONDS = 0.025
 
@@ -29,7 +28,6 @@ async def serve(
     trial: Trial | None,
 ) -> int:
     """Have fronts serve until a signal or a failure; return the exit code."""
-    listener.listen(_BACKLOG)
     listener.settimeout(0)
     ending = Ending(engine, settings.drain_s, trial)
     for one in (signal.SIGINT, signal.SIGTERM):
