@@ -225,6 +225,7 @@ class SearchPipeline:
         hits = tuple(next(found) if isinstance(aim, _Aim) else aim for aim in aims)
         marks.append(perf_counter())
         tokenise, encode, search = (after - before for before, after in pairwise(marks))
+        # A device that did both in one go has timed the search by its own clock.
         times = StageTimes(tokenise, encode - encoded.searching, search + encoded.searching)
         return Answers(hits, times, encoded.remembered)
 

@@ -146,6 +146,7 @@ class TextGraphs:
         self._ids[: shape.tokens].copy_(slot.ids_there[: shape.tokens], non_blocking=True)
         self._passes[shape].replay()
         slot.encoded.record()
+        slot.done.record()  # should what follows fail, the copy in is waited for all the same
 
 
 class _Slot:
