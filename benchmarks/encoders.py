@@ -27,7 +27,7 @@ from tusou.encoders import (
     load_image_encoder,
     load_text_encoder,
 )
-from tusou.encoders.int8 import has_int8
+from tusou.encoders.devices import has_int8
 from tusou.encoders.lanes import on_all_cores, on_one_core
 from tusou.images import open_image, to_pixels
 from tusou.types import Vectors

@@ -38,6 +38,8 @@ GOALS = {
 }
 # One process of clients asks some thousand times a second at most.
 _CLIENT_PROCESSES = 4
+_CLIENTS = {"cuda": (1, 64, 256), "cpu": (1, 4, 8)}
+_FRONTS = 4
 
 
 def main() -> None:
@@ -74,9 +76,13 @@ def measure(folder: Path, device: str, pictures: int, seconds: float) -> dict[st
     _run([*command, "--out", str(of_torch), "--factory", "torch"])
     figures["pictures alone"] = gpu_encoders.pictures(model, device, rates["bf16"], seconds)
     figures["texts alone"] = gpu_encoders.texts(model, device, seconds)
+    few, many, most = _CLIENTS[device]
     for name, one in (("the usual index", bundle), ("torch's index", of_torch)):
         figures[f"in process, {name}"] = in_process(one, device, seconds)
-        figures[f"over HTTP, {name}"] = over_http(one, device, seconds)
+    figures["over HTTP, the usual index"] = over_http(bundle, device, 1, [many], seconds)
+    for processes, clients in ((1, [few, many, most]), (_FRONTS, [many, most])):
+        name = f"over HTTP, torch's index, {processes} processes that speak it"
+        figures[name] = over_http(of_torch, device, processes, clients, seconds)
     figures["search"] = compare_engines(device, max(1000, pictures), seconds)
     return figures
 
@@ -109,14 +115,17 @@ def matrix_rates(device: str) -> dict[str, float]:
     return rates
 
 
-def over_http(bundle: Path, device: str, seconds: float) -> dict[str, object]:
-    """Drive a service with clients in several processes."""
+def over_http(
+    bundle: Path, device: str, processes: int, clients: list[int], seconds: float
+) -> dict[str, object]:
+    """Drive a service of so many processes with so many clients, in processes of their own."""
     figures: dict[str, object] = {}
-    with service(bundle, TUSOU_DEVICE=device, TUSOU_MAX_BATCH="256") as one:
+    environment = {"TUSOU_DEVICE": device, "TUSOU_HTTP_PROCESSES": str(processes)}
+    with service(bundle, TUSOU_MAX_BATCH="256", **environment) as one:
         figures["start to ready, s"] = round(one.ready_seconds, 1)
-        figures["memory, MB"] = round(one.resident_mb())
-        for clients in (1, 32, 64, 256) if device == "cuda" else (1, 4):
-            figures[f"{clients} clients"] = drive_many(one, clients, seconds)
+        figures["memory of the process with the model, MB"] = round(one.resident_mb())
+        for count in clients:
+            figures[f"{count} clients"] = drive_many(one, count, seconds)
     return figures
 
 

@@ -13,7 +13,7 @@ import torch
 from benchmarks.floor import PICTURE_FLOPS
 from benchmarks.stock import queries
 from benchmarks.timing import repeated
-from tusou.encoders import ImageEncoder, find_weights, load_image_encoder
+from tusou.encoders import ImageEncoder, choose, find_weights, load_image_encoder
 from tusou.encoders.cnclip import ClipTextEncoder
 from tusou.types import Pixels
 
@@ -24,7 +24,9 @@ _PASSES = (64, 256)  # pictures, beside the 128 that is usual
 
 def texts(model: Path, device: str, seconds: float) -> dict[str, object]:
     """Tokenise and encode: with the passes recorded, and without."""
-    encoder = ClipTextEncoder(model, device, "auto")
+    weights = find_weights(str(model))
+    choice = choose(weights, "text", device, "auto", "torch")
+    encoder = ClipTextEncoder(weights, choice.device, choice.precision)
     plain = _texts_each(encoder, device, seconds)
     began = time.perf_counter()
     encoder.warm_up()

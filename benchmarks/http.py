@@ -64,7 +64,7 @@ def make_bundle(folder: Path, model: Path) -> Path:
     dot = base64.b64encode(b"a picture").decode()
     pool.write_text("".join(f"{item}\t{dot}\n" for item in range(ITEMS)))
     weights = find_weights(str(model))
-    inputs = Inputs(str(pool), None, "", weights.digest, "cpu", "fp32", SHARD, 64, {})
+    inputs = Inputs(str(pool), None, "", weights.digest, "cpu", "fp32", "torch", SHARD, 64, {})
     plan, store = (
         make_plan(folder / "plan", inputs, ImagesFile(pool)),
         ShardStore(folder / "shards"),

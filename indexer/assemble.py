@@ -71,10 +71,10 @@ def assemble(plan: Plan, store: ShardStore, recipe: Recipe, folder: Path) -> Man
     _write_places(plan, store, rows, folder)
     vectors = _write_vectors(store, plan.shard_count, len(rows), folder / VECTORS)
     # Single precision, whatever the pictures had: what every other one is measured against.
-    encoder = load_text_encoder(recipe.weights, "cpu", recipe.prompt, "fp32")
+    encoder = load_text_encoder(recipe.weights, "cpu", recipe.prompt, "fp32", "torch")
     _write_golden(encoder, folder / GOLDEN)
     # What is most often asked with lies elsewhere than what is stored.
-    load = partial(load_image_encoder, recipe.weights, "cpu", "fp32")
+    load = partial(load_image_encoder, recipe.weights, "cpu", "fp32", "torch")
     asking = text_probes(encoder) if plan.kind == "pictures" else picture_probes(load)
     built = build_index(vectors, recipe.index, asking)
     built.index.save(folder / INDEX)
@@ -122,6 +122,7 @@ def build_record(inputs: Inputs, wanted: Wanted) -> dict[str, str | int]:
         "index_device": "gpu" if wanted.on_gpu else "cpu",
         "device": inputs.device,
         "precision": inputs.precision,
+        "engine": inputs.engine,
         "shard_rows": inputs.shard_rows,
         "batch_rows": inputs.batch_rows,
         **inputs.libraries,

@@ -22,13 +22,13 @@ from tusou.datasets import Pool, open_pool, split_place
 from tusou.encoders import (
     DEMO,
     MODELS,
+    Tower,
     Weights,
+    choose,
     find_weights,
-    image_precision,
     image_size,
     load_image_encoder,
     load_text_encoder,
-    text_precision,
 )
 from tusou.errors import ArtifactError, BadDataset, InvalidRequest, OutputExists
 from tusou.files import replace_folder
@@ -127,12 +127,13 @@ def _embed(
     spec: BuildSpec, plan: Plan, store: ShardStore, weights: Weights, watcher: Watcher
 ) -> int:
     """Encode what is missing; the tower is gone from memory when this returns."""
-    files, encoding, precision = plan.paths, plan.source.encoding, plan.inputs.precision
+    files, encoding = plan.paths, plan.source.encoding
+    precision, engine = plan.inputs.precision, plan.inputs.engine
     if plan.kind == "texts":  # as they are: a prompt is for queries
-        reader = load_text_encoder(weights, spec.device, None, precision)
+        reader = load_text_encoder(weights, spec.device, None, precision, engine)
         spec.index.check(reader.dim)
         return embed(plan, store, text_batches(files, encoding, reader), watcher)
-    seer = load_image_encoder(weights, spec.device, precision)
+    seer = load_image_encoder(weights, spec.device, precision, engine)
     spec.index.check(seer.dim)
     workers = spec.workers or os.cpu_count() or 1
     with Decoder(files, encoding, seer.image_size, workers) as decoder:
@@ -146,24 +147,26 @@ def _location(model: str, weights: Weights) -> str:
 
 def _inputs(spec: BuildSpec, weights: Weights) -> Inputs:
     path, split = split_place(spec.place)
-    tower = text_precision if open_pool(spec.place).kind == "texts" else image_precision
+    tower: Tower = "text" if open_pool(spec.place).kind == "texts" else "image"
+    choice = choose(weights, tower, spec.device, spec.precision, "auto")
     return Inputs(
         source=str(path.resolve()),
         split=split,
         stamp=_stamp(path),
         model_sha256=weights.digest,
         device=spec.device,
-        precision=tower(weights, spec.device, spec.precision),
+        precision=choice.precision,
+        engine=choice.engine,
         shard_rows=SHARD_ROWS,
         batch_rows=BATCH_ROWS,
-        libraries=_libraries(),
+        libraries=_libraries(choice.engine),
     )
 
 
-def _libraries() -> dict[str, str]:
+def _libraries(engine: str) -> dict[str, str]:
     """Name the versions that decide a bundle's bytes."""
     found = {"tusou": __version__}
-    for name in _LIBRARIES:
+    for name in sorted({*_LIBRARIES, engine}):
         try:
             found[name] = version(name)
         except PackageNotFoundError:  # faiss-cpu or faiss-gpu, never both

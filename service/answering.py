@@ -38,6 +38,7 @@ class Status:
     item_count: int
     model_name: str
     precision: str
+    engine: str
     id_type: Literal["int", "str"]
     items: Items
     images: ImageState

@@ -190,7 +190,10 @@ class Info(BaseModel):
     tusou_version: str
     index_version: str
     item_count: int
-    precision: str = Field(description="Of the model that encodes queries: fp32, bf16 or fp16.")
+    precision: str = Field(
+        description="Of the model that encodes queries: fp32, bf16, fp16 or int8."
+    )
+    engine: str = Field(description="What computes that model: torch or openvino.")
     model: str
     id_type: Literal["int", "str"]
     items: Items = Field(description="What the items are: pictures or texts.")

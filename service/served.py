@@ -70,6 +70,11 @@ class Pipeline(Protocol):
         ...
 
     @property
+    def engine(self) -> str:
+        """What encodes them: torch or openvino."""
+        ...
+
+    @property
     def image_size(self) -> int:
         """The side of the pictures that `see` takes."""
         ...

@@ -38,6 +38,11 @@ class Settings(BaseSettings):
         default="auto",
         description="Of the model; auto is what the device multiplies fastest, int8 aside.",
     )
+    engine: Literal["auto", "torch", "openvino"] = Field(
+        default="auto",
+        description="What computes the model: torch, openvino (processors only), or auto: "
+        "openvino where it is installed and the faster.",
+    )
     model: str | None = Field(
         default=None,
         description="A model in place of the one the bundle names; its weights must match.",

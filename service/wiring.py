@@ -21,6 +21,7 @@ class BundleSource:
     device: str
     model: str | None
     precision: str
+    engine: str
     remember: int
 
     def current_version(self) -> str:
@@ -36,6 +37,7 @@ class BundleSource:
             device=self.device,
             model=self.model,
             precision=self.precision,
+            engine=self.engine,
             remember=self.remember,
         )
 
@@ -74,4 +76,6 @@ def make_trial(settings: Settings, first: Engine) -> Trial | None:
 
 
 def _source(settings: Settings, root: Path, model: str | None) -> BundleSource:
-    return BundleSource(root, settings.device, model, settings.precision, settings.cache_queries)
+    return BundleSource(
+        root, settings.device, model, settings.precision, settings.engine, settings.cache_queries
+    )

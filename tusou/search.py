@@ -17,6 +17,7 @@ from tusou.encoders import (
     ImageEncoder,
     TextEncoder,
     Weights,
+    choose,
     least_memory,
     load_image_encoder,
     load_text_encoder,
@@ -70,6 +71,7 @@ class SearchPipeline:
         encoder: TextEncoder,
         *,
         image_precision: str = "auto",
+        image_engine: str = "auto",
         remember: int = 0,
     ) -> None:
         self.bundle = bundle
@@ -77,7 +79,7 @@ class SearchPipeline:
         spec = bundle.manifest.index.spec
         self._index: VectorIndex = load_index(spec, bundle.path(INDEX), device)
         self._nearest = Nearest(encoder, self._index, remember)
-        self._image_precision = image_precision
+        self._image_precision, self._image_engine = image_precision, image_engine
         self._image_encoder: ImageEncoder | None = None
 
     @classmethod
@@ -88,6 +90,7 @@ class SearchPipeline:
         device: str = "auto",
         model: str | None = None,
         precision: str = "auto",
+        engine: str = "auto",
         remember: int = 0,
     ) -> Self:
         """Open the version that CURRENT names, once every byte of it is verified.
@@ -103,18 +106,32 @@ class SearchPipeline:
         bundle.verify()
         manifest = bundle.manifest
         weights = weights_of(manifest, model or manifest.model.location)
-        check_room(bundle.least_memory + least_memory(weights, "text", device, precision))
-        encoder = load_text_encoder(weights, device, manifest.prompt, precision)
+        choice = choose(weights, "text", device, precision, engine)
+        check_room(bundle.least_memory + least_memory(weights, "text", choice))
+        encoder = load_text_encoder(
+            weights, choice.device, manifest.prompt, choice.precision, choice.engine
+        )
         pipeline = cls(
-            bundle, weights, device, encoder, image_precision=precision, remember=remember
+            bundle,
+            weights,
+            device,
+            encoder,
+            image_precision=precision,
+            image_engine=engine,
+            remember=remember,
         )
         pipeline.check()
         return pipeline
 
     @property
     def precision(self) -> str:
-        """Say in which precision queries are encoded: fp32, bf16 or fp16."""
+        """Say in which precision queries are encoded: fp32, bf16, fp16 or int8."""
         return self._encoder.precision
+
+    @property
+    def engine(self) -> str:
+        """Say what encodes queries: torch or openvino."""
+        return self._encoder.engine
 
     @property
     def direct(self) -> bool:
@@ -154,8 +171,9 @@ class SearchPipeline:
         """
         manifest = self.bundle.manifest
         weights = weights_of(manifest, str(self._weights.path))
-        check_room(least_memory(weights, "image", self._device, self._image_precision))
-        encoder = load_image_encoder(weights, self._device, self._image_precision)
+        choice = choose(weights, "image", self._device, self._image_precision, self._image_engine)
+        check_room(least_memory(weights, "image", choice))
+        encoder = load_image_encoder(weights, choice.device, choice.precision, choice.engine)
         if (encoder.dim, encoder.image_size) != (manifest.model.dim, manifest.model.image_size):
             raise IncompatibleBundle(f"{self.bundle.folder}: not the image tower of its manifest")
         blank = np.zeros((1, encoder.image_size, encoder.image_size, 3), np.uint8)

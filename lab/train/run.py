@@ -73,7 +73,7 @@ def train(
     watcher = watcher or Nobody()
     if out.exists() and not _state_of(out).exists() and not force:
         raise OutputExists(f"{out} exists: choose another --out or pass --force")
-    run = _Run(data, spec, out, pick_device(device), watcher)
+    run = _Run(data, spec, out, torch.device(pick_device(device)), watcher)
     run.resume_or_begin(force=force)
     run.go_on(watcher)
     return TrainReport(out, run.best_epoch, run.best, run.step, monotonic() - started)

@@ -73,7 +73,7 @@ async def test_the_official_client_works_unchanged(
     tiny_model: Path, pool: Path, tmp_path: Path
 ) -> None:
     build(BuildSpec(str(pool), str(tiny_model), workers=1), tmp_path / "bundle", Nobody())
-    source = BundleSource(tmp_path / "bundle", "cpu", None, "auto", 0)
+    source = BundleSource(tmp_path / "bundle", "cpu", None, "auto", "auto", 0)
     texts = ["红色连衣裙", LONG]
     expected = await asyncio.to_thread(_by_the_model, tiny_model, texts)
     async with (

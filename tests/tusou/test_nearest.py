@@ -19,7 +19,7 @@ from indexer.build import BuildSpec, build
 from tusou.answers import Answers, Hits
 from tusou.asks import Ask, ItemPart, TextPart
 from tusou.config import FaissSpec, TorchSpec
-from tusou.encoders import Followed, PromptedEncoder, TextEncoder
+from tusou.encoders import Followed, PromptedEncoder, TextEncoder, find_weights
 from tusou.encoders.cnclip import ClipTextEncoder
 from tusou.encoders.graphs import TextGraphs
 from tusou.indexes import VectorIndex, create_index
@@ -59,7 +59,7 @@ def bundle(pool: Path, tiny_model: Path, tmp_path_factory: pytest.TempPathFactor
 
 @pytest.fixture(scope="module")
 def encoder(tiny_model: Path) -> Iterator[ClipTextEncoder]:
-    made = ClipTextEncoder(tiny_model, "cpu", "fp32")
+    made = ClipTextEncoder(find_weights(str(tiny_model)), "cpu", "fp32")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tusou.encoders.graphs._MOST_TOKENS", 512)  # 300 texts are ten passes
         made.record(Again)
@@ -308,7 +308,7 @@ def test_without_both_on_one_device_all_goes_by_the_host(
     texts: TextEncoder = encoder
     index = APART
     if case == "not recorded":
-        texts = ClipTextEncoder(tiny_model, "cpu", "fp32")
+        texts = ClipTextEncoder(find_weights(str(tiny_model)), "cpu", "fp32")
     if case == "FAISS":
         index = create_index(FaissSpec("Flat"), DIM)
         index.add(np.arange(60), np.eye(DIM, dtype=np.float32)[:60])

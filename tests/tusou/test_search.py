@@ -14,7 +14,7 @@ from indexer.build import BuildSpec, build
 from tusou.answers import Hits
 from tusou.asks import Ask, ItemPart, TextPart, VectorPart
 from tusou.bundle import Bundle
-from tusou.encoders import find_weights, least_memory, load_text_encoder
+from tusou.encoders import Choice, find_weights, least_memory, load_text_encoder
 from tusou.errors import (
     BadModel,
     CorruptBundle,
@@ -181,7 +181,8 @@ def test_what_does_not_fit_is_not_loaded(
     weights = find_weights(str(tiny_model))
     files = Bundle.open(bundle).manifest.files
     held = files["index.faiss"].size + files["places.npy"].size
-    text, image = (least_memory(weights, tower, "cpu") for tower in ("text", "image"))
+    choice = Choice("torch", "cpu", "fp32")
+    text, image = (least_memory(weights, tower, choice) for tower in ("text", "image"))
     free = held + text
     monkeypatch.setattr("tusou.room.free_memory", lambda: free)
     opened = SearchPipeline.open(bundle)

@@ -1,10 +1,12 @@
 """Encoders by name: a model file is found here; torch is imported when it is first read."""
 
 from collections.abc import Callable
-from pathlib import Path
-from typing import Literal, cast
+from typing import cast
 
+from tusou.encoders.architecture import ImageShape, Tower
 from tusou.encoders.base import Followed, ImageEncoder, Passes, TextEncoder, Tokens, Weights
+from tusou.encoders.choice import ENGINES, Choice, choose, least_memory, shape_of
+from tusou.encoders.devices import release_memory
 from tusou.encoders.memory import QueryMemory
 from tusou.encoders.prompted import PromptedEncoder
 from tusou.encoders.weights import DEMO, MODELS, find_weights
@@ -12,86 +14,74 @@ from tusou.registry import Lazy
 
 __all__ = [
     "DEMO",
+    "ENGINES",
     "MODELS",
+    "Choice",
     "Followed",
     "ImageEncoder",
     "Passes",
     "QueryMemory",
     "TextEncoder",
     "Tokens",
+    "Tower",
     "Weights",
+    "choose",
     "find_weights",
-    "image_precision",
     "image_size",
     "least_memory",
     "load_image_encoder",
     "load_text_encoder",
     "release_memory",
-    "text_precision",
 ]
 
-_TOWERS = {
-    "text": Lazy("tusou.encoders.cnclip:ClipTextEncoder"),
-    "image": Lazy("tusou.encoders.cnclip:ClipImageEncoder"),
+_ENCODERS = {
+    ("torch", "text"): Lazy("tusou.encoders.cnclip:ClipTextEncoder"),
+    ("torch", "image"): Lazy("tusou.encoders.cnclip:ClipImageEncoder"),
+    ("openvino", "text"): Lazy("tusou.encoders.openvino.encoders:OpenVinoTextEncoder"),
+    ("openvino", "image"): Lazy("tusou.encoders.openvino.encoders:OpenVinoImageEncoder"),
 }
-_RELEASE = Lazy("tusou.encoders.devices:release_memory")
-_IMAGE_PRECISION = Lazy("tusou.encoders.cnclip:image_precision")
-_TEXT_PRECISION = Lazy("tusou.encoders.cnclip:text_precision")
-_LEAST_MEMORY = Lazy("tusou.encoders.footprint:least_memory")
-_IMAGE_SIZE = Lazy("tusou.encoders.cnclip:image_size")
 
 
 def load_text_encoder(
-    weights: Weights, device: str = "auto", prompt: str | None = None, precision: str = "auto"
+    weights: Weights,
+    device: str = "auto",
+    prompt: str | None = None,
+    precision: str = "auto",
+    engine: str = "auto",
 ) -> TextEncoder:
     """Load the text tower alone; with a prompt, every text is put into that template first.
 
     Device is `auto`, `cpu`, `cuda` or `cuda:N`. Precision is `fp32`, `bf16`, `fp16`, `int8` (on a
     processor with instructions for it: faster, and ranks suffer), or `auto`: fp16 on a GPU, bf16
     on a processor with instructions for it (AMX or AVX512-bf16) if the tower is large enough to
-    gain, else fp32. Raises BadModel for a file that is no cn_clip checkpoint, InvalidRequest for a
-    device, precision or prompt that cannot be.
+    gain, else fp32. Engine is `torch`, `openvino` (on processors; the first load converts the
+    weights and keeps the result beside them), or `auto`, the faster of those there are.
+
+    Raises BadModel for a file that is no cn_clip checkpoint, InvalidRequest for a device,
+    precision, engine or prompt that cannot be, and MissingDependency for an engine that is not
+    installed.
     """
-    load = cast("Callable[[Path, str, str], TextEncoder]", _TOWERS["text"].load())
-    encoder = load(weights.path, device, precision)
+    choice = choose(weights, "text", device, precision, engine)
+    load = cast(
+        "Callable[[Weights, str, str], TextEncoder]", _ENCODERS[choice.engine, "text"].load()
+    )
+    encoder = load(weights, choice.device, choice.precision)
     return encoder if prompt is None else PromptedEncoder(encoder, prompt)
 
 
 def load_image_encoder(
-    weights: Weights, device: str = "auto", precision: str = "auto"
+    weights: Weights, device: str = "auto", precision: str = "auto", engine: str = "auto"
 ) -> ImageEncoder:
     """Load the image tower alone; arguments and errors as for the text tower."""
-    load = cast("Callable[[Path, str, str], ImageEncoder]", _TOWERS["image"].load())
-    return load(weights.path, device, precision)
-
-
-def image_precision(weights: Weights, device: str = "auto", precision: str = "auto") -> str:
-    """Say in which precision `load_image_encoder` would compute, without loading the tower."""
-    pick = cast("Callable[[Path, str, str], str]", _IMAGE_PRECISION.load())
-    return pick(weights.path, device, precision)
-
-
-def release_memory(device: str) -> None:
-    """Give back the memory that is kept on the device for later."""
-    release = cast("Callable[[str], None]", _RELEASE.load())
-    release(device)
-
-
-def text_precision(weights: Weights, device: str = "auto", precision: str = "auto") -> str:
-    """Say in which precision `load_text_encoder` would compute, without loading the tower."""
-    pick = cast("Callable[[Path, str, str], str]", _TEXT_PRECISION.load())
-    return pick(weights.path, device, precision)
-
-
-def least_memory(
-    weights: Weights, tower: Literal["text", "image"], device: str = "auto", precision: str = "auto"
-) -> int:
-    """Say how many bytes of the host's memory a tower takes at least, without loading it."""
-    return cast("Callable[[Path, str, str, str], int]", _LEAST_MEMORY.load())(
-        weights.path, tower, device, precision
+    choice = choose(weights, "image", device, precision, engine)
+    load = cast(
+        "Callable[[Weights, str, str], ImageEncoder]", _ENCODERS[choice.engine, "image"].load()
     )
+    return load(weights, choice.device, choice.precision)
 
 
 def image_size(weights: Weights) -> int:
     """Say the side of the pictures that the image tower takes, without loading it."""
-    return cast("Callable[[Path], int]", _IMAGE_SIZE.load())(weights.path)
+    shape = shape_of(weights, "image")
+    assert isinstance(shape, ImageShape)
+    return shape.image_resolution

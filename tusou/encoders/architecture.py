@@ -1,18 +1,38 @@
 """The shape of a cn_clip model, read from the tensors of its checkpoint and nothing else."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isqrt
-
-from torch import Tensor
+from typing import Literal, Protocol, TypeAlias
 
 from tusou.errors import BadModel
+
+TEXT_EPS, IMAGE_EPS = 1e-12, 1e-5  # of the layer norms
+QUICK = 1.702  # cn_clip's image towers use x * sigmoid(1.702 x) for gelu
 
 # Heads leave no trace in the tensors. Every published tower has heads of 64 but ViT-H's image
 # tower, 1,280 wide, whose heads are 80.
 _HEAD_WIDTH = 64
 _WIDE_HEADS = {1280: 80}
+
+# A tower with fewer weights to a token is done on one core before others could join, and spends
+# its time between the products, where bf16 gains nothing: the demo model is as fast in fp32.
+_HEAVY = 10_000_000
+
+
+class Shaped(Protocol):
+    """A tensor, of torch or of anything else, as far as its shape goes."""
+
+    @property
+    def ndim(self) -> int:
+        """Count its axes."""
+        ...
+
+    @property
+    def shape(self) -> Sequence[int]:
+        """Give the size of each axis."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +48,16 @@ class TextShape:
     text_max_position_embeddings: int
     text_type_vocab_size: int
 
+    @property
+    def is_transformer(self) -> bool:
+        """Text towers all are."""
+        return True
+
+    @property
+    def heavy(self) -> bool:
+        """Tell whether products are what takes the time."""
+        return self.text_num_hidden_layers * self.text_hidden_size**2 * 12 >= _HEAVY
+
 
 @dataclass(frozen=True, slots=True)
 class ImageShape:
@@ -40,8 +70,24 @@ class ImageShape:
     vision_patch_size: int | None  # None for a ResNet
     vision_head_width: int
 
+    @property
+    def is_transformer(self) -> bool:
+        """Tell it from a ResNet."""
+        return isinstance(self.vision_layers, int)
 
-def read_text_shape(tensors: Mapping[str, Tensor]) -> TextShape:
+    @property
+    def heavy(self) -> bool:
+        """Tell whether products are what takes the time."""
+        if not isinstance(self.vision_layers, int):
+            return True
+        return self.vision_layers * self.vision_width**2 * 12 >= _HEAVY
+
+
+Tower: TypeAlias = Literal["text", "image"]
+Shape: TypeAlias = TextShape | ImageShape
+
+
+def read_text_shape(tensors: Mapping[str, Shaped]) -> TextShape:
     """Read the text tower's shape; BadModel when a tensor is missing."""
     vocab, hidden = _shape(tensors, "bert.embeddings.word_embeddings.weight", 2)
     positions, _ = _shape(tensors, "bert.embeddings.position_embeddings.weight", 2)
@@ -60,14 +106,14 @@ def read_text_shape(tensors: Mapping[str, Tensor]) -> TextShape:
     )
 
 
-def read_image_shape(tensors: Mapping[str, Tensor]) -> ImageShape:
+def read_image_shape(tensors: Mapping[str, Shaped]) -> ImageShape:
     """Read the image tower's shape, transformer or ResNet; BadModel when a tensor is missing."""
     if "visual.attnpool.positional_embedding" in tensors:
         return _read_resnet(tensors)
     return _read_transformer(tensors)
 
 
-def _read_transformer(tensors: Mapping[str, Tensor]) -> ImageShape:
+def _read_transformer(tensors: Mapping[str, Shaped]) -> ImageShape:
     width, _, _, patch = _shape(tensors, "visual.conv1.weight", 4)
     places, _ = _shape(tensors, "visual.positional_embedding", 2)
     _, dim = _shape(tensors, "visual.proj", 2)
@@ -83,7 +129,7 @@ def _read_transformer(tensors: Mapping[str, Tensor]) -> ImageShape:
     )
 
 
-def _read_resnet(tensors: Mapping[str, Tensor]) -> ImageShape:
+def _read_resnet(tensors: Mapping[str, Shaped]) -> ImageShape:
     width, *_ = _shape(tensors, "visual.layer1.0.conv1.weight", 4)
     places, pooled = _shape(tensors, "visual.attnpool.positional_embedding", 2)
     dim, _ = _shape(tensors, "visual.attnpool.c_proj.weight", 2)
@@ -98,14 +144,14 @@ def _read_resnet(tensors: Mapping[str, Tensor]) -> ImageShape:
     )
 
 
-def _shape(tensors: Mapping[str, Tensor], name: str, rank: int) -> tuple[int, ...]:
+def _shape(tensors: Mapping[str, Shaped], name: str, rank: int) -> tuple[int, ...]:
     tensor = tensors.get(name)
     if tensor is None or tensor.ndim != rank:
         raise BadModel(f"not a cn_clip checkpoint: it has no fitting tensor {name!r}")
     return tuple(tensor.shape)
 
 
-def _depth(tensors: Mapping[str, Tensor], prefix: str) -> int:
+def _depth(tensors: Mapping[str, Shaped], prefix: str) -> int:
     numbered = re.compile(re.escape(prefix) + r"\.(\d+)\.")
     found = {int(match[1]) for name in tensors if (match := numbered.match(name))}
     if not found:

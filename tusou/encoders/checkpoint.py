@@ -7,25 +7,16 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from tusou.encoders.outline import model_tensors
 from tusou.errors import BadModel
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Map the model's tensors from the file by their cn_clip names; BadModel if there are none.
-
-    Accepts cn_clip's training checkpoints (`state_dict` beside epoch, step and optimizer) and bare
-    state dicts, with or without the `module.` prefix and the unused pooler.
-    """
-    loaded = _load(path)
-    state = loaded.get("state_dict", loaded) if isinstance(loaded, Mapping) else None
-    if not isinstance(state, Mapping):
+    """Map the model's tensors from the file by their cn_clip names; BadModel if there are none."""
+    tensors = model_tensors(_load(path), Tensor)
+    if tensors is None:
         raise BadModel(f"{path.name} is not a cn_clip checkpoint: it holds no state dict")
-    return {
-        name: tensor
-        for key, tensor in state.items()
-        if isinstance(key, str) and isinstance(tensor, Tensor)
-        if not (name := key.removeprefix("module.")).startswith("bert.pooler")
-    }
+    return tensors
 
 
 def _load(path: Path) -> object:

@@ -1,10 +1,9 @@
-"""Chinese-CLIP encoders: all of cn_clip's published models and any checkpoint like them."""
+"""The encoders in torch: the reference, and what computes on GPUs."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from math import ceil
-from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -13,32 +12,30 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from tusou.encoders.architecture import ImageShape, TextShape, read_image_shape, read_text_shape
-from tusou.encoders.base import Tokens
+from tusou.encoders.architecture import ImageShape, read_image_shape, read_text_shape
+from tusou.encoders.base import Tokens, Weights
 from tusou.encoders.checkpoint import TensorReader, read_tensors
-from tusou.encoders.devices import dtype_of, pick_device, pick_precision
 from tusou.encoders.graphs import Record, TextGraphs
 from tusou.encoders.lanes import Lanes, on_one_core
-from tusou.encoders.tokens import CONTEXT, ClipTokenizer
-from tusou.encoders.towers import ImageTower, TextTower, pack, pack_padded
+from tusou.encoders.linear import avoid_cudnn_attention
+from tusou.encoders.packing import FEWEST_TOKENS, PASS_TOKENS, USUAL_TOKENS, cut
+from tusou.encoders.pixels import MEAN, STD
+from tusou.encoders.tokens import ClipTokenizer, check_tokens_fit
+from tusou.encoders.towers import ImageTower, TextTower, pack_padded, pack_texts
 from tusou.encoders.uploads import PictureUploads
-from tusou.errors import BadModel
 from tusou.registry import Lazy
 from tusou.types import Ids, Pixels, Vectors
 
-_MEAN = (0.48145466, 0.4578275, 0.40821073)
-_STD = (0.26862954, 0.26130258, 0.27577711)
-
 # What one pass computes: enough to fill its core or device, little enough to stay in its cache.
-# On a processor, moreover, every count of rows is compiled anew (`towers.pack`).
-_PASS_TOKENS = {"cpu": 160, "cuda": 16_384}
+_PASS_TOKENS = {"cpu": PASS_TOKENS, "cuda": 16_384}
 _PASS_PICTURES = {"cpu": 4, "cuda": 128}
-_USUAL_TOKENS = range(3, 17)  # of a text alone; products are compiled for each count of rows
-_FEWEST_TOKENS = 32  # below that, reading the weights costs more than using them
 
-# A tower with fewer weights to a token is done on one core before others could join, and spends
-# its time between the products, where bf16 gains nothing: the demo model is as fast in fp32.
-_HEAVY = 10_000_000
+_DTYPES = {
+    "fp32": torch.float32,
+    "bf16": torch.bfloat16,
+    "fp16": torch.float16,
+    "int8": torch.int8,
+}
 
 _RESNET = Lazy("tusou.encoders.resnet:ResNetTower")  # imports torchvision
 
@@ -48,18 +45,19 @@ _log = logging.getLogger(__name__)
 class ClipTextEncoder:
     """The text tower of a checkpoint; the image tower costs neither time nor memory."""
 
-    def __init__(self, path: Path, device: str, precision: str) -> None:
-        self._device = pick_device(device)
-        tensors = read_tensors(path)
+    engine = "torch"
+
+    def __init__(self, weights: Weights, device: str, precision: str) -> None:
+        self._device, self.precision = torch.device(device), precision
+        avoid_cudnn_attention(self._device)
+        tensors = read_tensors(weights.path)
         shape = read_text_shape(tensors)
         self._tokenizer = ClipTokenizer()
-        _check_tokens_fit(shape, self._tokenizer.vocab_size)
+        check_tokens_fit(shape, self._tokenizer.vocab_size)
         reader = TensorReader(tensors, ("bert.", "text_projection"), self._device)
-        heavy = _is_heavy_text(shape)
-        self.precision = pick_precision(precision, self._device, gains_from_bf16=heavy)
         with on_one_core():
-            self._tower = TextTower(reader, shape, dtype_of(self.precision))
-        self._lanes = Lanes(self._device, heavy=heavy)
+            self._tower = TextTower(reader, shape, _DTYPES[precision])
+        self._lanes = Lanes(self._device, heavy=shape.heavy)
         self.dim = shape.embed_dim
         if self.precision != "fp32":
             # Single precision shows in its last digits how many cores summed, and the bytes of a
@@ -71,7 +69,7 @@ class ClipTextEncoder:
     def warm_up(self) -> None:
         """Record a GPU's passes; on a processor compile what a query alone needs."""
         if self._device.type == "cpu":
-            for tokens in _USUAL_TOKENS:
+            for tokens in USUAL_TOKENS:
                 self._encode(np.ones((1, tokens), np.int64))
         elif not self.recorded:
             from tusou.encoders.capture import CudaRecorder  # noqa: PLC0415 - CUDA alone
@@ -113,39 +111,30 @@ class ClipTextEncoder:
             vectors[rows] = self._one_pass(ids[rows])
 
         lengths = np.count_nonzero(ids, axis=1)
-        self._lanes.run(one_pass, self._passes(lengths), short=lengths.sum() < _FEWEST_TOKENS)
+        passes = cut(lengths, _PASS_TOKENS[self._device.type], self._lanes.count)
+        self._lanes.run(one_pass, passes, short=lengths.sum() < FEWEST_TOKENS)
         return vectors
 
     @torch.inference_mode()
     def _one_pass(self, ids: npt.NDArray[np.int64]) -> Vectors:
-        vectors: Vectors = normalize(self._tower(pack(ids, self._device))).cpu().numpy()
+        vectors: Vectors = normalize(self._tower(pack_texts(ids, self._device))).cpu().numpy()
         return vectors
 
     def _padded_pass(self, ids: Tensor) -> Tensor:
         return normalize(self._tower(pack_padded(ids)))
 
-    def _passes(self, lengths: Ids) -> list[Ids]:
-        """Cut the rows, shortest text first, into passes of about as many tokens each."""
-        order = np.argsort(lengths, kind="stable")
-        middles = lengths[order].cumsum() - lengths[order] / 2
-        total = int(lengths.sum())
-        rounds = ceil(total / _PASS_TOKENS[self._device.type] / self._lanes.count)
-        count = max(1, min(rounds * self._lanes.count, total // _FEWEST_TOKENS))
-        cuts = np.searchsorted(middles, [total * part / count for part in range(1, count)])
-        return [rows for rows in np.split(order, cuts) if len(rows)]
-
 
 class ClipImageEncoder:
     """The image tower of a checkpoint; the text tower costs neither time nor memory."""
 
-    def __init__(self, path: Path, device: str, precision: str) -> None:
-        self._device = pick_device(device)
-        tensors = read_tensors(path)
+    def __init__(self, weights: Weights, device: str, precision: str) -> None:
+        self._device, self.precision = torch.device(device), precision
+        avoid_cudnn_attention(self._device)
+        tensors = read_tensors(weights.path)
         shape = read_image_shape(tensors)
-        self.precision = _pick_for(shape, precision, self._device)
         with on_one_core():
-            self._tower = _image_tower(tensors, shape, self._device, dtype_of(self.precision))
-        self._lanes = Lanes(self._device, heavy=_is_heavy(shape))
+            self._tower = _image_tower(tensors, shape, self._device, _DTYPES[precision])
+        self._lanes = Lanes(self._device, heavy=shape.heavy)
         self.dim, self.image_size = shape.embed_dim, shape.image_resolution
         self._uploads = None
         if self._device.type == "cuda":
@@ -172,22 +161,6 @@ class ClipImageEncoder:
         return normalize(self._tower(to_input(pixels)))
 
 
-def image_precision(path: Path, device: str, precision: str) -> str:
-    """Say in which precision a `ClipImageEncoder` of these arguments would compute."""
-    return _pick_for(read_image_shape(read_tensors(path)), precision, pick_device(device))
-
-
-def text_precision(path: Path, device: str, precision: str) -> str:
-    """Say in which precision a `ClipTextEncoder` of these arguments would compute."""
-    heavy = _is_heavy_text(read_text_shape(read_tensors(path)))
-    return pick_precision(precision, pick_device(device), gains_from_bf16=heavy)
-
-
-def image_size(path: Path) -> int:
-    """Say the side of the pictures that a `ClipImageEncoder` of this checkpoint takes."""
-    return read_image_shape(read_tensors(path)).image_resolution
-
-
 def to_input(pixels: Tensor) -> Tensor:
     """Turn (n, size, size, 3) uint8 into normalised (n, 3, size, size) float32.
 
@@ -201,7 +174,7 @@ def to_input(pixels: Tensor) -> Tensor:
 def _statistics(device: torch.device) -> tuple[Tensor, Tensor]:
     """Give a mean and a deviation a channel; a copy to a GPU each time would wait for its work."""
     with torch.inference_mode(mode=False):  # whoever asks first, training may use them later
-        mean, std = (torch.tensor(values, device=device).view(3, 1, 1) for values in (_MEAN, _STD))
+        mean, std = (torch.tensor(values, device=device).view(3, 1, 1) for values in (MEAN, STD))
     return mean, std
 
 
@@ -212,26 +185,3 @@ def _image_tower(
         return ImageTower(TensorReader(tensors, ("visual.",), device), shape, precision)
     resnet = cast("Callable[..., Callable[[Tensor], Tensor]]", _RESNET.load())
     return resnet(tensors, shape, device, precision)
-
-
-def _pick_for(shape: ImageShape, precision: str, device: torch.device) -> str:
-    # The ResNet's convolutions have no bf16 path.
-    gains = isinstance(shape.vision_layers, int) and _is_heavy(shape)
-    return pick_precision(precision, device, gains_from_bf16=gains)
-
-
-def _is_heavy_text(shape: TextShape) -> bool:
-    return shape.text_num_hidden_layers * shape.text_hidden_size**2 * 12 >= _HEAVY
-
-
-def _is_heavy(shape: ImageShape) -> bool:
-    if not isinstance(shape.vision_layers, int):
-        return True
-    return shape.vision_layers * shape.vision_width**2 * 12 >= _HEAVY
-
-
-def _check_tokens_fit(shape: TextShape, vocab_size: int) -> None:
-    if shape.vocab_size < vocab_size:
-        raise BadModel(f"the model knows {shape.vocab_size} tokens; cn_clip's has {vocab_size}")
-    if shape.text_max_position_embeddings < CONTEXT:
-        raise BadModel(f"the model has fewer than the {CONTEXT} text positions needed")

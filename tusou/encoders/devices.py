@@ -1,65 +1,68 @@
-"""Where a tower computes, and in which precision."""
+"""Where a tower computes, and in which precision; torch is asked about GPUs alone."""
 
 import ctypes
 import re
 
-import torch
-
-from tusou.encoders.int8 import has_int8
 from tusou.errors import InvalidRequest
+from tusou.machine import features, is_x86
 
-_PRECISIONS = {
-    "fp32": torch.float32,
-    "bf16": torch.bfloat16,
-    "fp16": torch.float16,
-    "int8": torch.int8,
-}
-_BF16_FEATURES = ("amx_bf16", "avx512_bf16")
+PRECISIONS = ("fp32", "bf16", "fp16", "int8")
+_BF16_FEATURES = {"amx_bf16", "avx512_bf16"}
+_INT8_FEATURES = {"amx_int8", "avx512_vnni", "avx_vnni"}
+
+_CUDA_DRIVER = "libcuda.so.1"
 
 
-def pick_device(device: str) -> torch.device:
-    """Resolve `auto`, `cpu`, `cuda` or `cuda:N`; InvalidRequest when it is not there."""
+def pick_device(device: str) -> str:
+    """Resolve `auto` to `cpu` or `cuda`; InvalidRequest when `cuda` or `cuda:N` is not there."""
     if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return "cuda" if _gpus() else "cpu"
     if not re.fullmatch(r"cpu|cuda(:\d{1,2})?", device):
         raise InvalidRequest(f"No device {device!r}: use auto, cpu, cuda or cuda:N.")
-    chosen = torch.device(device)
-    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
+    if device != "cpu" and int(device.partition(":")[2] or 0) >= _gpus():
         raise InvalidRequest(f"This machine has no CUDA device {device!r}: use auto or cpu.")
-    return chosen
+    return device
 
 
-def pick_precision(precision: str, device: torch.device, *, gains_from_bf16: bool) -> str:
+def pick_precision(precision: str, device: str, *, gains_from_bf16: bool) -> str:
     """Resolve `fp32`, `bf16`, `fp16`, `int8`, or `auto`: the device's fastest, int8 aside.
 
     That is fp16 on a GPU, as in cn_clip, and bf16 on a processor with instructions for it if the
     tower gains from them; otherwise fp32. `int8` costs ranks, and has to be asked for.
     """
     if precision == "auto":
-        if device.type == "cuda":
+        if device != "cpu":
             return "fp16"
-        return "bf16" if gains_from_bf16 and _has_bf16() else "fp32"
-    if precision not in _PRECISIONS:
-        raise InvalidRequest(f"No precision {precision!r}: use auto, {', '.join(_PRECISIONS)}.")
-    if precision == "int8" and not (device.type == "cpu" and has_int8()):
+        return "bf16" if gains_from_bf16 and _BF16_FEATURES & features() else "fp32"
+    if precision not in PRECISIONS:
+        raise InvalidRequest(f"No precision {precision!r}: use auto, {', '.join(PRECISIONS)}.")
+    if precision == "int8" and not (device == "cpu" and has_int8()):
         raise InvalidRequest("int8 needs a processor with VNNI or AMX, and no GPU: choose auto.")
     return precision
 
 
-def dtype_of(precision: str) -> torch.dtype:
-    """Give torch's name of a resolved precision."""
-    return _PRECISIONS[precision]
+def has_int8() -> bool:
+    """Tell whether this processor has instructions for products of bytes."""
+    return is_x86() and bool(_INT8_FEATURES & features())
 
 
 def release_memory(device: str) -> None:
     """Give back the memory that is kept for later: by torch on a GPU, elsewhere by glibc."""
-    if pick_device(device).type == "cuda":
+    if pick_device(device) != "cpu":
+        import torch  # noqa: PLC0415 - a processor may do without it
+
         torch.cuda.empty_cache()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim:
         trim(0)
 
 
-def _has_bf16() -> bool:
-    features = torch.cpu.get_capabilities()
-    return any(features.get(name, False) for name in _BF16_FEATURES)
+def _gpus() -> int:
+    """Count CUDA devices; torch, long to import, is not asked where there is no driver."""
+    try:
+        ctypes.CDLL(_CUDA_DRIVER)
+    except OSError:
+        return 0
+    import torch  # noqa: PLC0415 - see above
+
+    return torch.cuda.device_count()

@@ -1,7 +1,5 @@
 """Products of 8-bit integers, for processors that multiply them twice as fast as bf16."""
 
-import platform
-
 import torch
 from torch import Tensor
 
@@ -11,20 +9,9 @@ _MOST, _SHIFT = 127, 128  # the largest byte that has its negative; from signed 
 _TINY = 1e-12  # no row is divided by zero
 # As tensors, for torch would make some of numbers at every call.
 _LEAST_STEP, _FIRST_BIT = torch.tensor(_TINY), torch.tensor(-_SHIFT, dtype=torch.int8)
-_FEATURES = ("amx_int8", "avx512_vnni", "avx_vnni")
 
 # Not public, and without a public equal: the products that torch's own compiler generates.
 _ONEDNN = torch.ops.onednn
-
-
-def has_int8() -> bool:
-    """Tell whether this processor has instructions for it, and torch products that use them."""
-    features = torch.cpu.get_capabilities()
-    return (
-        platform.machine() in ("x86_64", "AMD64")
-        and hasattr(_ONEDNN, "qlinear_pointwise")
-        and any(features.get(name, False) for name in _FEATURES)
-    )
 
 
 class Int8Product:

@@ -1,12 +1,13 @@
 """The building blocks of a tower: products with weights laid out once for the processor."""
 
-import platform
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from tusou.machine import is_x86
 
 # oneDNN's name for an activation done inside the product; swish(x) = x * sigmoid(x).
 Activation = Literal["none", "gelu", "swish"]
@@ -37,7 +38,7 @@ def product(weight: Tensor, bias: Tensor, activation: Activation = "none") -> Pr
 
 def _can_pack(precision: torch.dtype) -> bool:
     """Tell whether oneDNN has been seen to compute it here: on x86-64, bf16 only with AVX512."""
-    if platform.machine() not in ("x86_64", "AMD64") or not hasattr(_ONEDNN, "_linear_pointwise"):
+    if not is_x86() or not hasattr(_ONEDNN, "_linear_pointwise"):
         return False
     if precision == torch.bfloat16:
         return bool(_ONEDNN._is_mkldnn_bf16_supported())  # noqa: SLF001
@@ -112,3 +113,14 @@ def attend(
 
     mixed = functional.scaled_dot_product_attention(split(query), split(key), split(value), mask)
     return mixed.transpose(1, 2).flatten(2)
+
+
+def avoid_cudnn_attention(device: torch.device) -> None:
+    """Have torch's attention on a GPU use kernels that take any shape as it comes.
+
+    On an H100 or H200 torch 2.12 would ask cuDNN first, which plans for some tenths of a second
+    for every count and length of texts that it has not seen
+    (https://github.com/pytorch/pytorch/pull/155958). This is a setting of the whole process.
+    """
+    if device.type == "cuda":
+        torch.backends.cuda.enable_cudnn_sdp(enabled=False)

@@ -9,7 +9,9 @@ from types import ModuleType
 import cn_clip
 import numpy as np
 
+from tusou.encoders.architecture import TextShape
 from tusou.encoders.base import Tokens
+from tusou.errors import BadModel
 
 CONTEXT = 52  # tokens a text may have, [CLS] and [SEP] included
 
@@ -76,6 +78,14 @@ class ClipTokenizer:
             else:
                 return [self._unknown]
         return ids or [self._unknown]
+
+
+def check_tokens_fit(shape: TextShape, vocab_size: int) -> None:
+    """Raise BadModel for a tower with fewer tokens or places than the tokenizer uses."""
+    if shape.vocab_size < vocab_size:
+        raise BadModel(f"the model knows {shape.vocab_size} tokens; cn_clip's has {vocab_size}")
+    if shape.text_max_position_embeddings < CONTEXT:
+        raise BadModel(f"the model has fewer than the {CONTEXT} text positions needed")
 
 
 class _Spaced(dict[int, str]):

@@ -8,15 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from tusou.encoders.architecture import ImageShape, TextShape
+from tusou.encoders.architecture import IMAGE_EPS, QUICK, TEXT_EPS, ImageShape, TextShape
 from tusou.encoders.checkpoint import TensorReader
 from tusou.encoders.int8 import Int8Product
 from tusou.encoders.linear import Activation, Block, Norm, Product, attend, product
-
-_STEPS = 16  # row counts between a power of two and the next
-_TEXT_EPS, _IMAGE_EPS = 1e-12, 1e-5
-
-_QUICK = 1.702  # cn_clip's image towers use x * sigmoid(1.702 x) for gelu
+from tusou.encoders.packing import pack
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,37 +26,22 @@ class PackedTexts:
     real: Tensor | None = None  # (tokens,) bool: which are not padding; none when all are real
 
 
-def pack(ids: npt.NDArray[np.int64], device: torch.device) -> PackedTexts:
-    """Pack rows of token ids, padded with 0 and sorted by length; then come spare tokens.
-
-    oneDNN compiles each product anew for every number of rows, which takes milliseconds and half a
-    megabyte that it keeps. So that there are not hundreds of numbers, some tokens belong to no
-    text: at most one to sixteen of the texts'.
-    """
-    real = ids != 0
-    lengths = real.sum(axis=1)
-    sizes, counts = np.unique(lengths, return_counts=True)
-    spare = -lengths.sum() % _step(int(lengths.sum()))
-    arrays = (
-        np.pad(ids[real], (0, spare)),
-        np.pad(real.nonzero()[1], (0, spare)),
-        lengths.cumsum() - lengths,
-    )
+def pack_texts(ids: npt.NDArray[np.int64], device: torch.device) -> PackedTexts:
+    """Pack rows of token ids, padded with 0 and sorted by length, and take them to the device."""
+    packed = pack(ids)
+    sizes, counts = np.unique(packed.lengths, return_counts=True)
+    arrays = packed.ids, packed.positions, packed.starts
     tokens, positions, starts = (torch.from_numpy(array).to(device) for array in arrays)
     groups = tuple(zip(counts.tolist(), sizes.tolist(), strict=True))
     return PackedTexts(tokens, positions, starts, groups)
-
-
-def _step(tokens: int) -> int:
-    """Give the power of two that so many tokens are rounded up to a multiple of."""
-    return 1 << max(0, (tokens // _STEPS).bit_length() - 1)
 
 
 def pack_padded(ids: Tensor) -> PackedTexts:
     """Take (texts, width) ids for texts of equal length, to compute the padding (0) with them.
 
     All shapes follow from that of `ids` and nothing waits for the device, so it can be captured in
-    a CUDA graph. The vectors are those of `pack`; each text must have a token that is not padding.
+    a CUDA graph. The vectors are those of `pack_texts`; each text must have a token that is not
+    padding.
     """
     texts, width = ids.shape
     return PackedTexts(
@@ -91,7 +72,7 @@ class TextTower:
         on_cpu = self._words.device.type == "cpu"
         self._attends = torch.float32 if on_cpu else precision
         self._places = places.float() + types[0].float()  # every token is of type 0
-        self._norm = _norm(tensors, f"{table}LayerNorm", width, _TEXT_EPS)
+        self._norm = _norm(tensors, f"{table}LayerNorm", width, TEXT_EPS)
         self._blocks = [
             _text_block(tensors, f"bert.encoder.layer.{number}", width, inner, precision)
             for number in range(shape.text_num_hidden_layers)
@@ -174,12 +155,12 @@ class ImageTower:
         places = tensors.take("visual.positional_embedding", self._grid**2 + 1, width).float()
         first = tensors.take("visual.class_embedding", width).float() + places[0]
         self._first, self._places = first, places[1:]
-        self._norm_before = _norm(tensors, "visual.ln_pre", width, _IMAGE_EPS)
+        self._norm_before = _norm(tensors, "visual.ln_pre", width, IMAGE_EPS)
         self._blocks = [
             _image_block(tensors, f"visual.transformer.resblocks.{number}", width, precision)
             for number in range(shape.vision_layers)
         ]
-        self._norm_after = _norm(tensors, "visual.ln_post", width, _IMAGE_EPS)
+        self._norm_after = _norm(tensors, "visual.ln_post", width, IMAGE_EPS)
         projection = tensors.take("visual.proj", width, shape.embed_dim)
         self._project = _product(projection.T, torch.zeros(shape.embed_dim), _at_ends(precision))
         tensors.finish()
@@ -218,10 +199,10 @@ def _text_block(
     return Block(
         qkv=_product(torch.cat(weights), torch.cat(biases), precision),
         out=_product(*out, precision),
-        attention_norm=_norm(tensors, f"{name}.attention.output.LayerNorm", width, _TEXT_EPS),
+        attention_norm=_norm(tensors, f"{name}.attention.output.LayerNorm", width, TEXT_EPS),
         up=_product(*up, precision, "gelu"),
         down=_product(*down, precision),
-        mlp_norm=_norm(tensors, f"{name}.output.LayerNorm", width, _TEXT_EPS),
+        mlp_norm=_norm(tensors, f"{name}.output.LayerNorm", width, TEXT_EPS),
     )
 
 
@@ -234,11 +215,11 @@ def _image_block(tensors: TensorReader, name: str, width: int, precision: torch.
     return Block(
         qkv=_product(qkv, qkv_bias, precision),
         out=_product(*out, precision),
-        attention_norm=_norm(tensors, f"{name}.ln_1", width, _IMAGE_EPS),
+        attention_norm=_norm(tensors, f"{name}.ln_1", width, IMAGE_EPS),
         # x * sigmoid(1.702 x) is swish(1.702 x) / 1.702, and both factors go into the weights.
-        up=_product(up * _QUICK, up_bias * _QUICK, precision, "swish"),
-        down=_product(down / _QUICK, down_bias, precision),
-        mlp_norm=_norm(tensors, f"{name}.ln_2", width, _IMAGE_EPS),
+        up=_product(up * QUICK, up_bias * QUICK, precision, "swish"),
+        down=_product(down / QUICK, down_bias, precision),
+        mlp_norm=_norm(tensors, f"{name}.ln_2", width, IMAGE_EPS),
     )
 
 

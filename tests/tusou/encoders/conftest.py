@@ -1,6 +1,8 @@
 """Random models in cn_clip's own format, each with the stock model that it was saved from."""
 
 import json
+import shutil
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -88,8 +90,9 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Sample:
     return sample_of(TINY, tmp_path_factory.mktemp("tiny"))
 
 
-def demo_sample() -> Sample:
-    path = find_weights("demo").path
+def demo_sample(folder: Path) -> Sample:
+    path = folder / "demo.pt"  # converted weights are kept beside it
+    shutil.copy(find_weights("demo").path, path)
     tensors = read_tensors(path)
     image, text = read_image_shape(tensors), read_text_shape(tensors)
     stock = CLIP(**TINY | asdict(image) | asdict(text))
@@ -97,15 +100,35 @@ def demo_sample() -> Sample:
     return Sample(path, stock.float().eval(), image.image_resolution)
 
 
-@pytest.fixture(scope="session", params=["tiny", "demo", "RN50", "ViT-B-16"])
+@pytest.fixture(scope="session", params=["tiny", "demo", "RN50", "ViT-B-16", "ViT-H-14"])
 def sample(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Sample:
-    """Give each kind of model in turn: the one shipped, and random ones of two published sizes."""
+    """Give each kind of model in turn: the one shipped, and random ones like those published."""
     if request.param == "tiny":
         tiny: Sample = request.getfixturevalue("tiny")
         return tiny
     if request.param == "demo":
-        return demo_sample()
-    return sample_of(published_config(request.param), tmp_path_factory.mktemp(request.param))
+        return demo_sample(tmp_path_factory.mktemp("demo"))
+    config = published_config(request.param)
+    if request.param == "ViT-H-14":  # for its heads; one layer of it is as much as all of ViT-B/16
+        config |= {"vision_layers": 1, "text_num_hidden_layers": 1}
+    return sample_of(config, tmp_path_factory.mktemp(request.param))
+
+
+@pytest.fixture(scope="module")
+def converts_here() -> Iterator[None]:
+    """Convert in this process, for speed; that another does it is tested once."""
+    conversion = pytest.importorskip("tusou.encoders.openvino.conversion")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tusou.encoders.openvino.encoders._convert_apart", conversion.convert)
+        yield
+
+
+@pytest.fixture(scope="module", params=["torch", "openvino"])
+def engine(request: pytest.FixtureRequest) -> str:
+    """Give each engine in turn."""
+    if request.param == "openvino":
+        request.getfixturevalue("converts_here")
+    return str(request.param)
 
 
 @pytest.fixture(params=PUBLISHED)

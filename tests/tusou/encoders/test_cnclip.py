@@ -1,4 +1,4 @@
-"""Our towers give stock cn_clip's vectors, whichever model, alone or in a batch."""
+"""Our towers give stock cn_clip's vectors, whichever model and engine, alone or in a batch."""
 
 import subprocess
 import sys
@@ -17,7 +17,7 @@ from PIL import Image
 
 from tusou.encoders import TextEncoder, Weights, find_weights, load_image_encoder, load_text_encoder
 from tusou.encoders.cnclip import to_input
-from tusou.encoders.int8 import has_int8
+from tusou.encoders.devices import has_int8
 from tusou.encoders.lanes import Lanes
 from tusou.errors import BadModel, InvalidRequest
 from tusou.images import to_pixels
@@ -78,15 +78,15 @@ def assert_unit_rows(vectors: Vectors, shape: tuple[int, int]) -> None:
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
 
 
-def test_texts_agree_with_stock(sample: "Sample") -> None:
-    encoder = load_text_encoder(weights_of(sample), "cpu", precision="fp32")
+def test_texts_agree_with_stock(sample: "Sample", engine: str) -> None:
+    encoder = load_text_encoder(weights_of(sample), "cpu", precision="fp32", engine=engine)
     vectors = encoder.encode(encoder.prepare(TEXTS))
     assert_unit_rows(vectors, (len(TEXTS), encoder.dim))
     assert_same(vectors, stock_texts(sample, TEXTS))
 
 
-def test_pictures_agree_with_stock(sample: "Sample") -> None:
-    encoder = load_image_encoder(weights_of(sample), "cpu", "fp32")
+def test_pictures_agree_with_stock(sample: "Sample", engine: str) -> None:
+    encoder = load_image_encoder(weights_of(sample), "cpu", "fp32", engine)
     pictures = [noise((300, 200), 1), noise((50, 90), 2), Image.new("RGB", (9, 9), "red")]
     pixels = np.stack([to_pixels(picture, encoder.image_size) for picture in pictures])
     vectors = encoder.encode(pixels)
@@ -107,16 +107,18 @@ COARSE = [
 
 
 @pytest.mark.parametrize(("precision", "least"), COARSE)
-def test_coarser_precisions_stay_near(sample: "Sample", precision: str, least: float) -> None:
-    texts = load_text_encoder(weights_of(sample), "cpu", precision=precision)
+def test_coarser_precisions_stay_near(
+    sample: "Sample", engine: str, precision: str, least: float
+) -> None:
+    texts = load_text_encoder(weights_of(sample), "cpu", precision=precision, engine=engine)
     vectors = texts.encode(texts.prepare(TEXTS))
     assert_unit_rows(vectors, (len(TEXTS), texts.dim))
     assert cosines(vectors, stock_texts(sample, TEXTS)).min() >= least
     if "attnpool.c_proj.weight" in sample.stock.visual.state_dict():
         with pytest.raises(InvalidRequest, match="ResNet"):
-            load_image_encoder(weights_of(sample), "cpu", precision=precision)
+            load_image_encoder(weights_of(sample), "cpu", precision, engine)
         return
-    images = load_image_encoder(weights_of(sample), "cpu", precision=precision)
+    images = load_image_encoder(weights_of(sample), "cpu", precision, engine)
     picture = noise((300, 200), 1)
     found = images.encode(to_pixels(picture, images.image_size)[None])
     assert cosines(found, stock_images(sample, [picture])).min() >= least
@@ -129,7 +131,7 @@ def test_in_single_precision_the_clock_has_no_say(
     """How many cores share a short text is measured, and shows in the last digits of float32."""
     settled: list[object] = []
     monkeypatch.setattr(Lanes, "settle", lambda _, work: settled.append(work()))
-    load_text_encoder(weights_of(tiny), "cpu", precision=precision)
+    load_text_encoder(weights_of(tiny), "cpu", precision=precision, engine="torch")
     assert len(settled) == (precision != "fp32")
 
 
@@ -145,8 +147,8 @@ def test_the_products_of_a_gpu_agree_on_a_cpu_too(tiny: "Sample") -> None:
 
 
 @pytest.fixture(scope="module")
-def encoder(tiny: "Sample") -> TextEncoder:
-    return load_text_encoder(weights_of(tiny), "cpu")
+def encoder(tiny: "Sample", engine: str) -> TextEncoder:
+    return load_text_encoder(weights_of(tiny), "cpu", engine=engine)
 
 
 def test_a_batch_larger_than_one_pass_keeps_its_order(encoder: TextEncoder) -> None:
@@ -165,16 +167,16 @@ def test_callers_at_the_same_time_get_their_own(encoder: TextEncoder) -> None:
         np.testing.assert_array_equal(ours, alone)
 
 
-def test_many_pictures_keep_their_order(tiny: "Sample") -> None:
-    encoder = load_image_encoder(weights_of(tiny), "cpu")
+def test_many_pictures_keep_their_order(tiny: "Sample", engine: str) -> None:
+    encoder = load_image_encoder(weights_of(tiny), "cpu", engine=engine)
     pixels = np.stack([to_pixels(noise((64, 64), seed), 64) for seed in range(70)])
     alone = np.concatenate([encoder.encode(pixels[i : i + 1]) for i in range(70)])
     assert cosines(encoder.encode(pixels), alone).min() > 0.999999
 
 
-def test_empty_batches_have_no_rows(tiny: "Sample", encoder: TextEncoder) -> None:
+def test_empty_batches_have_no_rows(tiny: "Sample", encoder: TextEncoder, engine: str) -> None:
     assert encoder.encode(encoder.prepare([])).shape == (0, 48)
-    images = load_image_encoder(weights_of(tiny), "cpu")
+    images = load_image_encoder(weights_of(tiny), "cpu", engine=engine)
     assert images.encode(np.empty((0, 64, 64, 3), np.uint8)).shape == (0, 48)
 
 

@@ -33,7 +33,7 @@ TEXTS = ["红色碎花吊带裙", "北欧轻奢边几", "裙", "", "男士黑色
 
 
 def encoder_of(sample: "Sample", precision: str = "fp32") -> ClipTextEncoder:
-    return ClipTextEncoder(sample.path, "cpu", precision)
+    return ClipTextEncoder(find_weights(str(sample.path)), "cpu", precision)
 
 
 def vectors_of(encoder: ClipTextEncoder, texts: list[str]) -> Vectors:
@@ -231,7 +231,7 @@ def test_what_is_recorded_never_leaves_the_gpu(tiny: "Sample") -> None:
 
 @pytest.mark.gpu
 def test_a_gpu_replays_what_it_recorded(tiny: "Sample", caplog: pytest.LogCaptureFixture) -> None:
-    encoder = ClipTextEncoder(tiny.path, "cuda", "fp32")
+    encoder = ClipTextEncoder(find_weights(str(tiny.path)), "cuda", "fp32")
     texts = [TEXTS[number % len(TEXTS)] + str(number) for number in range(1500)]
     before = vectors_of(encoder, texts)
     encoder.warm_up()

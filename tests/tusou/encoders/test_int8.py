@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from tusou.encoders.int8 import Int8Product, has_int8
+from tusou.encoders.devices import has_int8
+from tusou.encoders.int8 import Int8Product
 from tusou.encoders.linear import Activation
 
 EXACT = {"none": lambda rows: rows, "gelu": functional.gelu, "swish": functional.silu}

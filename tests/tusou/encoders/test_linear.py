@@ -16,7 +16,7 @@ def test_products_agree_with_double_precision(
     activation: Activation, packed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not packed:
-        monkeypatch.setattr(linear.platform, "machine", lambda: "another")
+        monkeypatch.setattr(linear, "is_x86", lambda: False)
     generator = torch.Generator().manual_seed(1)
     weight, bias = (torch.randn(*shape, generator=generator) for shape in ((96, 64), (96,)))
     compute = product(weight, bias, activation)
@@ -38,3 +38,15 @@ def test_attention_is_the_textbooks() -> None:
             scores = query[text, :, head] @ key[text, :, head].T / 2  # the root of 4
             expected = torch.softmax(scores, dim=1) @ value[text, :, head]
             torch.testing.assert_close(found[text, :, head], expected)
+
+
+def test_a_gpu_plans_no_attention_for_every_shape() -> None:
+    before = torch.backends.cuda.cudnn_sdp_enabled()
+    try:
+        torch.backends.cuda.enable_cudnn_sdp(enabled=True)
+        linear.avoid_cudnn_attention(torch.device("cpu"))
+        assert torch.backends.cuda.cudnn_sdp_enabled()
+        linear.avoid_cudnn_attention(torch.device("cuda"))
+        assert not torch.backends.cuda.cudnn_sdp_enabled()
+    finally:
+        torch.backends.cuda.enable_cudnn_sdp(enabled=before)

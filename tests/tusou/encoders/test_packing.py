@@ -2,11 +2,8 @@
 
 import numpy as np
 import pytest
-import torch
 
-from tusou.encoders.towers import pack
-
-CPU = torch.device("cpu")
+from tusou.encoders.packing import pack
 
 
 def ids_of(*lengths: int) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
@@ -18,28 +15,26 @@ def ids_of(*lengths: int) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
 
 
 def test_a_short_row_has_no_spare_tokens() -> None:
-    texts = pack(ids_of(3, 3, 5), CPU)
+    texts = pack(ids_of(3, 3, 5))
     assert texts.ids.tolist() == [1, 2, 3, 101, 102, 103, 201, 202, 203, 204, 205]
     assert texts.positions.tolist() == [0, 1, 2, 0, 1, 2, 0, 1, 2, 3, 4]
     assert texts.starts.tolist() == [0, 3, 6]
-    assert texts.groups == ((2, 3), (1, 5))
+    assert texts.lengths.tolist() == [3, 3, 5]
 
 
 def test_spare_tokens_come_last_and_belong_to_no_text() -> None:
-    texts = pack(ids_of(20, 22, 23), CPU)  # 65 tokens, in steps of 4
+    texts = pack(ids_of(20, 22, 23))  # 65 tokens, in steps of 4
     assert texts.ids.tolist()[65:] == [0, 0, 0]
     assert texts.positions.tolist()[65:] == [0, 0, 0]
     assert texts.starts.tolist() == [0, 20, 42]
-    assert texts.groups == ((1, 20), (1, 22), (1, 23))
+    assert texts.lengths.tolist() == [20, 22, 23]
 
 
 @pytest.mark.parametrize("least", [1, 16, 32, 64, 128])
 def test_few_lengths_of_rows_and_few_spare_tokens(least: int) -> None:
-    lengths = {
-        len(pack(np.ones((total, 1), np.int64), CPU).ids) for total in range(least, 2 * least)
-    }
+    lengths = {len(pack(np.ones((total, 1), np.int64)).ids) for total in range(least, 2 * least)}
     assert len(lengths) <= 17
     assert all(
-        len(pack(np.ones((total, 1), np.int64), CPU).ids) - total <= total // 16
+        len(pack(np.ones((total, 1), np.int64)).ids) - total <= total // 16
         for total in range(least, 2 * least)
     )

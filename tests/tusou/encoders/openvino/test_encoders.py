@@ -1,0 +1,105 @@
+"""What is OpenVINO's alone: conversion, memory, and a process that never sees torch."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.tusou.encoders.conftest import Sample
+from tusou.encoders import Weights, find_weights, load_image_encoder, load_text_encoder
+from tusou.encoders.openvino.kept import find_kept
+from tusou.errors import BadModel
+
+pytest.importorskip("openvino")
+
+_LOAD = """
+import sys
+from tusou.encoders import find_weights, load_image_encoder, load_text_encoder
+weights = find_weights(sys.argv[1])
+texts = load_text_encoder(weights, "auto", precision="fp32", engine="openvino")
+texts.warm_up()
+print(texts.encode(texts.prepare(["红色碎花裙", "裙"])).tobytes().hex())
+images = load_image_encoder(weights, "auto", "fp32", "openvino")
+assert not {"torch", "torchvision"} & set(sys.modules)
+"""
+
+
+@pytest.fixture
+def weights(tiny: Sample, tmp_path: Path) -> Weights:
+    shutil.copy(tiny.path, tmp_path / "model.pt")
+    return find_weights(str(tmp_path / "model.pt"))
+
+
+def vectors_in_another_process(weights: Weights) -> str:
+    command = [sys.executable, "-c", _LOAD, str(weights.path)]
+    return subprocess.run(
+        command, check=True, timeout=120, capture_output=True, text=True
+    ).stdout.strip()
+
+
+def test_neither_the_first_start_nor_the_next_imports_torch(weights: Weights) -> None:
+    first = vectors_in_another_process(weights)
+    kept = find_kept(weights, "text", "fp32")
+    assert kept is not None
+    written = kept.stat().st_mtime_ns
+    assert vectors_in_another_process(weights) == first
+    assert kept.stat().st_mtime_ns == written
+    encoder = load_text_encoder(weights, "cpu", precision="fp32", engine="openvino")
+    found = encoder.encode(encoder.prepare(["红色碎花裙", "裙"]))
+    assert found.tobytes().hex() == first
+
+
+def test_where_nothing_can_be_kept_it_works_all_the_same(
+    weights: Weights, caplog: pytest.LogCaptureFixture
+) -> None:
+    weights.path.with_name("model.pt.openvino").write_text("a file in the way")
+    encoder = load_text_encoder(weights, "cpu", precision="fp32", engine="openvino")
+    torchs = load_text_encoder(weights, "cpu", precision="fp32", engine="torch")
+    tokens = encoder.prepare(["红色碎花裙", "裙"])
+    np.testing.assert_allclose(encoder.encode(tokens), torchs.encode(tokens), atol=1e-5)
+    assert "every start converts them again" in caplog.text
+
+
+@pytest.mark.usefixtures("converts_here")
+def test_a_damaged_graph_is_converted_again(weights: Weights) -> None:
+    def vectors() -> bytes:
+        encoder = load_text_encoder(weights, "cpu", precision="fp32", engine="openvino")
+        return encoder.encode(encoder.prepare(["红色碎花裙", "裙"])).tobytes()
+
+    first, kept = vectors(), find_kept(weights, "text", "fp32")
+    assert kept is not None
+    constants = bytearray(kept.with_suffix(".bin").read_bytes())
+    constants[len(constants) // 2] ^= 0x40
+    kept.with_suffix(".bin").write_bytes(constants)
+    assert vectors() == first
+    assert find_kept(weights, "text", "fp32") is not None
+
+
+def test_a_checkpoint_with_a_tensor_missing_says_which(
+    tiny: Sample, tmp_path: Path, engine: str
+) -> None:
+    import torch
+
+    state = tiny.stock.state_dict()
+    del state["bert.encoder.layer.1.output.dense.bias"]
+    del state["visual.ln_post.bias"]
+    torch.save(state, tmp_path / "model.pt")
+    weights = find_weights(str(tmp_path / "model.pt"))
+    with pytest.raises(BadModel, match=r"layer\.1\.output\.dense\.bias.*missing"):
+        load_text_encoder(weights, "cpu", precision="fp32", engine=engine)
+    with pytest.raises(BadModel, match=r"visual\.ln_post\.bias.*missing"):
+        load_image_encoder(weights, "cpu", "fp32", engine)
+
+
+@pytest.mark.usefixtures("converts_here")
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "int8"])
+def test_the_same_pictures_give_the_same_bytes(weights: Weights, precision: str) -> None:
+    """A build that was killed and resumed must have the bytes of one that was not."""
+    pixels = np.random.default_rng(1).integers(0, 256, (6, 64, 64, 3), np.uint8)
+    first, second = (
+        load_image_encoder(weights, "cpu", precision, "openvino").encode(pixels) for _ in range(2)
+    )
+    np.testing.assert_array_equal(first, second)

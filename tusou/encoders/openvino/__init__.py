@@ -1,0 +1,1 @@
+"""OpenVINO as an engine of the towers: on processors the faster one, which needs no torch."""

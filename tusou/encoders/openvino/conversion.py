@@ -1,0 +1,54 @@
+"""Converts a tower of a checkpoint into an OpenVINO graph, and keeps it.
+
+`python -m tusou.encoders.openvino.conversion PATH DIGEST TOWER PRECISION` does it in a process that
+takes torch and the checkpoint's tensors with it when it ends.
+"""
+
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import cast
+
+import openvino
+import torch
+
+from tusou.encoders.architecture import TextShape, Tower
+from tusou.encoders.base import Weights
+from tusou.encoders.checkpoint import TensorReader, read_tensors
+from tusou.encoders.choice import shape_of
+from tusou.encoders.openvino.image import image_graph
+from tusou.encoders.openvino.kept import keep
+from tusou.encoders.openvino.text import text_graph
+from tusou.errors import TusouError
+
+_CPU = torch.device("cpu")
+
+
+def convert(weights: Weights, tower: Tower, precision: str) -> openvino.Model:
+    """Read the checkpoint, build the tower's graph and keep it; BadModel when a tensor is off."""
+    tensors, shape = read_tensors(weights.path), shape_of(weights, tower)
+    if isinstance(shape, TextShape):
+        parts = TensorReader(tensors, ("bert.", "text_projection"), _CPU)
+        model = text_graph(parts, shape, precision)
+    else:
+        model = image_graph(TensorReader(tensors, ("visual.",), _CPU), shape, precision)
+
+    def write(path: Path) -> None:
+        try:
+            openvino.save_model(model, path, compress_to_fp16=False)
+        except RuntimeError as error:  # all that openvino raises, a full disk included
+            raise OSError(str(error).splitlines()[0]) from error
+
+    keep(weights, tower, precision, write)
+    return model
+
+
+def main() -> None:
+    """Do what the command line says."""
+    path, digest, tower, precision = sys.argv[1:]
+    with suppress(TusouError):  # whoever asked tries as well, and says what is wrong
+        convert(Weights(Path(path), Path(path).name, digest), cast("Tower", tower), precision)
+
+
+if __name__ == "__main__":
+    main()
