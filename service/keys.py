@@ -1,5 +1,6 @@
 """API keys: read from a file, kept as digests."""
 
+import codecs
 import hashlib
 import hmac
 from dataclasses import dataclass
@@ -21,10 +22,11 @@ class ApiKeys:
     def read(cls, path: Path) -> Self:
         """Read one key a line; blank lines and lines with # are skipped."""
         try:
-            lines = path.read_bytes().splitlines()
+            lines = path.read_bytes().removeprefix(codecs.BOM_UTF8).splitlines()
         except OSError as error:
             raise InputError(f"The API key file {path} cannot be read: {error.strerror}.") from None
-        keys = [line.strip() for line in lines if line.strip() and not line.startswith(b"#")]
+        stripped = [line.strip() for line in lines]
+        keys = [line for line in stripped if line and not line.startswith(b"#")]
         if not keys:
             raise InputError(f"{path} holds no API key; write one a line.")
         short = [n for n, key in enumerate(keys, 1) if len(key) < MIN_KEY_CHARS]

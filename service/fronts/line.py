@@ -176,7 +176,7 @@ class Line(asyncio.Protocol):
         self._unsent.append(message)
 
     def _send(self) -> None:
-        frame = pickle.dumps(self._unsent, pickle.HIGHEST_PROTOCOL)
-        self._unsent = []
+        messages, self._unsent = self._unsent, []  # first: what comes next must not be stuck
+        frame = pickle.dumps(messages, pickle.HIGHEST_PROTOCOL)
         if self._transport and not self._transport.is_closing():
             self._transport.write(_LENGTH.pack(len(frame)) + frame)

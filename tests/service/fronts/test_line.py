@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import threading
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
@@ -49,6 +50,21 @@ async def test_what_is_larger_than_any_buffer_crosses() -> None:
     data = bytes(range(256)) * 2**15  # 8 MiB
     async with line_to({"reverse": reverse}) as (caller, _):
         assert await caller.call("reverse", data) == data[::-1]
+
+
+async def test_what_cannot_cross_keeps_nothing_else_from_crossing() -> None:
+    async def answer(number: int) -> object:
+        return number if number else threading.Lock()
+
+    said: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, what: said.append(what["exception"]))
+    async with line_to({"answer": answer}) as (caller, _):
+        stuck = asyncio.create_task(caller.call("answer", 0))
+        while not said:  # noqa: ASYNC110 - the loop's handler is no event
+            await asyncio.sleep(0.001)
+        assert await caller.call("answer", 7) == 7
+        stuck.cancel()
+    assert [type(one) for one in said] == [TypeError]
 
 
 @pytest.mark.parametrize(
