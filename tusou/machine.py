@@ -12,7 +12,7 @@ def machine() -> str:
     matrix = next((one for one in ("amx_bf16", "avx512_bf16", "avx2") if one in features()), "")
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     python = platform.python_version()
-    return f"{_cores()} cores of {model} ({matrix}), {memory:.0f} GiB, Python {python}"
+    return f"{cores()} cores of {model} ({matrix}), {memory:.0f} GiB, Python {python}"
 
 
 def is_x86() -> bool:
@@ -36,7 +36,8 @@ def _told_of(what: str) -> str:
     return ""
 
 
-def _cores() -> int:
+def cores() -> int:
+    """Count the cores that this process may use."""
     # macOS has no affinity to ask for.
     asked = getattr(os, "sched_getaffinity", None)
     return len(asked(0)) if asked else os.cpu_count() or 1

@@ -5,6 +5,7 @@ import hashlib
 import json
 import shutil
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from drawing import picture_bytes, picture_line
 
 from indexer.build import BuildSpec, build
 from tusou.bundle import Bundle, current_version
-from tusou.encoders import find_weights, load_image_encoder
+from tusou.encoders import Choice, find_weights, load_image_encoder
 from tusou.errors import (
     ArtifactError,
     BadDataset,
@@ -190,6 +191,41 @@ def test_an_interrupted_build_goes_on_and_ends_in_the_same_bytes(
     report = build(spec, tmp_path / "cut", progress)
     assert (report.encoded, progress.encoded, progress.done) == (172, 172, 300)
     assert digests(tmp_path / "cut") == digests(tmp_path / "whole")
+
+
+def test_with_openvino_too_an_interrupted_build_ends_in_the_same_bytes(
+    pool: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Small towers are torch's unless told otherwise; large ones would take minutes here."""
+    conversion = pytest.importorskip("tusou.encoders.openvino.conversion")
+    monkeypatch.setattr("tusou.encoders.openvino.encoders._convert_apart", conversion.convert)
+    monkeypatch.setattr("tusou.encoders.choice._gains", lambda *_: True)
+    shutil.copy(tiny_model, tmp_path / "model.pt")
+    spec = BuildSpec(str(pool), str(tmp_path / "model.pt"), workers=1)
+    build(spec, tmp_path / "whole", Counted())
+    with pytest.raises(KeyboardInterrupt):
+        build(spec, tmp_path / "cut", Counted(stop_after=150))
+    assert build(spec, tmp_path / "cut", Counted()).encoded == 172
+    assert digests(tmp_path / "cut") == digests(tmp_path / "whole")
+    made = Bundle.open(tmp_path / "whole").manifest.build
+    assert (made["engine"], made["openvino"]) == ("openvino", version("openvino"))
+    torchs = load_image_encoder(find_weights(str(tiny_model)), engine="torch")
+    pixels = to_pixels(open_image(picture_bytes(63, form="PNG")), torchs.image_size)
+    vectors = Bundle.open(tmp_path / "whole").vectors
+    assert float(torchs.encode(pixels[None])[0] @ vectors[63]) > 0.99999
+
+
+def test_another_engine_begins_a_build_anew(
+    spec: BuildSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        build(spec, tmp_path / "cut", Counted(stop_after=150))
+    monkeypatch.setattr("indexer.build.choose", lambda *_: Choice("other", "cpu", "fp32"))
+    monkeypatch.setattr(
+        "indexer.build.load_image_encoder",
+        lambda weights, *_: load_image_encoder(weights, "cpu", "fp32"),
+    )
+    assert build(spec, tmp_path / "cut", Counted()).encoded == 300
 
 
 def test_a_damaged_shard_is_encoded_again(spec: BuildSpec, tmp_path: Path) -> None:

@@ -313,6 +313,29 @@ def test_a_picture_finds_itself(bundle: Path, pool: Path) -> None:
     assert hits.scores[0] == pytest.approx(1, abs=1e-3)
 
 
+def test_both_engines_answer_alike(
+    copy: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    conversion = pytest.importorskip("tusou.encoders.openvino.conversion")
+    monkeypatch.setattr("tusou.encoders.openvino.encoders._convert_apart", conversion.convert)
+    weights = tmp_path / "tiny.pt"
+    shutil.copy(tiny_model, weights)
+    opened = {
+        engine: SearchPipeline.open(copy, model=str(weights), engine=engine)
+        for engine in ("torch", "openvino")
+    }
+    texts = ["红色连衣裙", "男士黑色皮鞋", "iPhone15手机壳", *(f"第{i}款裙子" for i in range(60))]
+    ours, theirs = (one.search(texts, [3] * len(texts)).hits for one in opened.values())
+    assert [one.item_ids for one in ours] == [one.item_ids for one in theirs]
+    data, _ = opened["torch"].bundle.picture("1042")
+    for engine, one in opened.items():
+        one.warm_up()
+        one.load_image_tower()
+        assert one.engine == engine
+        (seen,) = one.see(to_pixels(open_image(data), one.image_size)[None])
+        assert answered(one, Ask((seen,), 1)).item_ids == (1042,)
+
+
 def test_an_image_tower_of_other_weights_is_not_loaded(
     copy: Path, tiny_model: Path, tmp_path: Path
 ) -> None:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import cast
 
+import numpy as np
 import openvino
 import torch
 
@@ -17,30 +18,33 @@ from tusou.encoders.base import Weights
 from tusou.encoders.checkpoint import TensorReader, read_tensors
 from tusou.encoders.choice import shape_of
 from tusou.encoders.openvino.image import image_graph
-from tusou.encoders.openvino.kept import keep
+from tusou.encoders.openvino.kept import GRAPH, WORDS, Converted, keep
 from tusou.encoders.openvino.text import text_graph
 from tusou.errors import TusouError
 
 _CPU = torch.device("cpu")
 
 
-def convert(weights: Weights, tower: Tower, precision: str) -> openvino.Model:
+def convert(weights: Weights, tower: Tower, precision: str) -> Converted:
     """Read the checkpoint, build the tower's graph and keep it; BadModel when a tensor is off."""
     tensors, shape = read_tensors(weights.path), shape_of(weights, tower)
+    words = None
     if isinstance(shape, TextShape):
         parts = TensorReader(tensors, ("bert.", "text_projection"), _CPU)
-        model = text_graph(parts, shape, precision)
+        model, words = text_graph(parts, shape, precision)
     else:
         model = image_graph(TensorReader(tensors, ("visual.",), _CPU), shape, precision)
 
-    def write(path: Path) -> None:
+    def write(folder: Path) -> None:
         try:
-            openvino.save_model(model, path, compress_to_fp16=False)
+            openvino.save_model(model, folder / GRAPH, compress_to_fp16=False)
         except RuntimeError as error:  # all that openvino raises, a full disk included
             raise OSError(str(error).splitlines()[0]) from error
+        if words is not None:
+            np.save(folder / WORDS, words)
 
     keep(weights, tower, precision, write)
-    return model
+    return Converted(model, words)
 
 
 def main() -> None:

@@ -3,8 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from threading import Lock
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +12,8 @@ import openvino
 from tusou.encoders.architecture import ImageShape, TextShape, Tower
 from tusou.encoders.base import Tokens, Weights
 from tusou.encoders.choice import shape_of
-from tusou.encoders.openvino.kept import find_kept
+from tusou.encoders.openvino.kept import GRAPH, WORDS, Converted, find_kept
+from tusou.encoders.openvino.passes import Arrays, Passes
 from tusou.encoders.packing import PASS_TOKENS, USUAL_TOKENS, cut, few_sizes, pack
 from tusou.encoders.tokens import ClipTokenizer, check_tokens_fit
 from tusou.registry import Lazy
@@ -22,15 +22,6 @@ from tusou.types import Pixels, Vectors
 _CONVERSION = "tusou.encoders.openvino.conversion"  # imports torch
 
 _PASS_PICTURES = 4
-_SETTINGS = {
-    "PERFORMANCE_HINT": "LATENCY",
-    # Types are in the graph: bf16 where it says so, and nowhere else.
-    "INFERENCE_PRECISION_HINT": "f32",
-    # Numbers along a row that share a scale in int8: as fast as more, and ranks keep better.
-    "DYNAMIC_QUANTIZATION_GROUP_SIZE": "128",
-    # A service has other threads, which must not wait for cores that are taken while others idle.
-    "ENABLE_CPU_PINNING": False,
-}
 
 
 class OpenVinoTextEncoder:
@@ -44,7 +35,9 @@ class OpenVinoTextEncoder:
         self._tokenizer = ClipTokenizer()
         shape = cast("TextShape", shape_of(weights, "text"))
         check_tokens_fit(shape, self._tokenizer.vocab_size)
-        self._infer = _compiled(weights, "text", precision)
+        converted = _kept_or_converted(weights, "text", precision)
+        assert converted.words is not None
+        self._words, self._passes = converted.words, Passes(converted.model)
         self.dim = shape.embed_dim
 
     @property
@@ -52,9 +45,10 @@ class OpenVinoTextEncoder:
         """Vectors just come to the host."""
 
     def warm_up(self) -> None:
-        """Compile what a query alone needs."""
+        """Compile what a query alone needs, and lay out weights for passes side by side."""
         for tokens in USUAL_TOKENS:
-            self._one_pass(np.ones((1, tokens), np.int64))
+            self._encode(np.ones((1, tokens), np.int64))
+        self._encode(np.ones((self._passes.at_once * PASS_TOKENS // 20, 20), np.int64))
 
     def prepare(self, texts: Sequence[str]) -> Tokens:
         """Tokenise a batch."""
@@ -62,18 +56,23 @@ class OpenVinoTextEncoder:
 
     def encode(self, tokens: Tokens) -> Vectors:
         """Encode in passes of texts of like length, without padding."""
-        vectors = np.empty((len(tokens.ids), self.dim), np.float32)
-        for rows in cut(np.count_nonzero(tokens.ids, axis=1), PASS_TOKENS):
-            vectors[rows] = self._one_pass(tokens.ids[rows])
+        return self._encode(tokens.ids)
+
+    def _encode(self, ids: npt.NDArray[np.int64]) -> Vectors:
+        vectors = np.empty((len(ids), self.dim), np.float32)
+        parts = cut(np.count_nonzero(ids, axis=1), PASS_TOKENS, self._passes.at_once)
+        found = self._passes.run([self._arrays(ids[rows]) for rows in parts])
+        for rows, some in zip(parts, found, strict=True):
+            vectors[rows] = some[: len(rows)]
         return vectors
 
-    def _one_pass(self, ids: npt.NDArray[np.int64]) -> Vectors:
+    def _arrays(self, ids: npt.NDArray[np.int64]) -> Arrays:
         packed, count = pack(ids), len(ids)
         spare = len(packed.ids) - int(packed.lengths.sum())
         texts = np.repeat(np.append(np.arange(count), -1), np.append(packed.lengths, spare))
         starts = np.pad(packed.starts, (0, few_sizes(count) - count))
-        arrays = packed.ids, packed.positions, texts, starts
-        return self._infer([array.astype(np.int32) for array in arrays])[:count]
+        numbers = (one.astype(np.int32) for one in (packed.positions, texts, starts))
+        return [self._words[packed.ids].astype(np.float32), *numbers]
 
 
 class OpenVinoImageEncoder:
@@ -83,46 +82,27 @@ class OpenVinoImageEncoder:
         del device
         self.precision = precision
         shape = cast("ImageShape", shape_of(weights, "image"))
-        self._infer = _compiled(weights, "image", precision)
+        self._passes = Passes(_kept_or_converted(weights, "image", precision).model)
         self.dim, self.image_size = shape.embed_dim, shape.image_resolution
 
     def encode(self, pixels: Pixels) -> Vectors:
         """Encode squares made by `tusou.images.to_pixels`."""
-        vectors = np.empty((len(pixels), self.dim), np.float32)
-        for start in range(0, len(pixels), _PASS_PICTURES):
-            rows = slice(start, start + _PASS_PICTURES)
-            vectors[rows] = self._infer([pixels[rows]])
-        return vectors
+        share = -(-len(pixels) // self._passes.at_once)
+        size = max(1, min(share, _PASS_PICTURES))
+        found = self._passes.run([[pixels[i : i + size]] for i in range(0, len(pixels), size)])
+        return np.concatenate([np.empty((0, self.dim), np.float32), *found])
 
 
-def _compiled(
-    weights: Weights, tower: Tower, precision: str
-) -> Callable[[Sequence[npt.NDArray[Any]]], Vectors]:
-    """Load a tower's graph, converted the first time."""
-    core = openvino.Core()
-    model = _kept_or_converted(core, weights, tower, precision)
-    request = core.compile_model(model, "CPU", _SETTINGS).create_infer_request()
-    alone = Lock()
-
-    def infer(arrays: Sequence[npt.NDArray[Any]]) -> Vectors:
-        with alone:  # the next call overwrites what this one found
-            vectors: Vectors = np.array(
-                request.infer(dict(enumerate(arrays)), share_inputs=True)[0]
-            )
-        return vectors
-
-    return infer
-
-
-def _kept_or_converted(core: Any, weights: Weights, tower: Tower, precision: str) -> Any:
+def _kept_or_converted(weights: Weights, tower: Tower, precision: str) -> Converted:
     kept = find_kept(weights, tower, precision)
     if kept is None:
         _convert_apart(weights, tower, precision)
         kept = find_kept(weights, tower, precision)
-    if kept is not None:
-        return core.read_model(kept)
-    convert = cast("Callable[[Weights, Tower, str], Any]", Lazy(f"{_CONVERSION}:convert").load())
-    return convert(weights, tower, precision)
+    if kept is None:
+        convert = cast("Callable[..., Converted]", Lazy(f"{_CONVERSION}:convert").load())
+        return convert(weights, tower, precision)
+    words = np.load(kept / WORDS, mmap_mode="r") if tower == "text" else None
+    return Converted(openvino.Core().read_model(kept / GRAPH), words)
 
 
 def _convert_apart(weights: Weights, tower: Tower, precision: str) -> None:

@@ -1,6 +1,9 @@
 """Graphs converted for OpenVINO, kept beside the weights they were made from.
 
-    clip_cn_vit-b-16.pt.openvino/text-bf16-1-<digest of the weights>/graph.xml, graph.bin, kept.json
+    clip_cn_vit-b-16.pt.openvino/text-bf16-1-<digest of the weights>/
+        graph.xml, graph.bin    its constants lie in the second
+        words.npy               a text tower's table, looked up before the graph
+        kept.json               the digest of each
 
 A start that finds its graph needs neither torch nor the numbers in the checkpoint.
 """
@@ -10,7 +13,12 @@ import json
 import logging
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from tusou.encoders.architecture import Tower
 from tusou.encoders.base import Weights
@@ -19,13 +27,22 @@ from tusou.files import sha256_of, sync, write_file
 # Raise it when the same weights would be converted into another graph.
 _LAYOUT = 1
 
-_GRAPH, _RECORD, _LOCK, _NEW = "graph.xml", "kept.json", ".lock", ".new"
+GRAPH, WORDS = "graph.xml", "words.npy"
+_RECORD, _LOCK, _NEW = "kept.json", ".lock", ".new"
 
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """A tower as OpenVINO takes it."""
+
+    model: Any  # openvino.Model
+    words: npt.NDArray[np.float16 | np.float32] | None  # (vocabulary, width); none of pictures
+
+
 def find_kept(weights: Weights, tower: Tower, precision: str) -> Path | None:
-    """Find the graph of a tower of these weights; None if there is none, or it is damaged."""
+    """Find the folder of a tower of these weights; None if there is none, or it is damaged."""
     folder = _folder(weights, tower, precision)
     if not folder.is_dir():
         return None
@@ -33,7 +50,7 @@ def find_kept(weights: Weights, tower: Tower, precision: str) -> Path | None:
     if not record or any(_seal(folder / name) != seal for name, seal in record.items()):
         _log.warning("%s is damaged: the weights are converted again", folder)
         return None
-    return folder / _GRAPH
+    return folder
 
 
 def keep(weights: Weights, tower: Tower, precision: str, write: Callable[[Path], None]) -> None:
@@ -52,7 +69,7 @@ def keep(weights: Weights, tower: Tower, precision: str, write: Callable[[Path],
             for old in (home / _NEW, *home.glob(f"{tower}-{precision}-*")):
                 shutil.rmtree(old, ignore_errors=True)
             (home / _NEW).mkdir()
-            write(home / _NEW / _GRAPH)
+            write(home / _NEW)
             _write_record(home / _NEW)
             (home / _NEW).rename(folder)
             sync(home)
@@ -86,7 +103,7 @@ def _record(folder: Path) -> dict[str, str] | None:
         record = json.loads((folder / _RECORD).read_bytes())
     except (OSError, ValueError):
         return None
-    return record if isinstance(record, dict) and _GRAPH in record else None
+    return record if isinstance(record, dict) and GRAPH in record else None
 
 
 def _seal(path: Path) -> str | None:

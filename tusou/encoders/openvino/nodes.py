@@ -15,6 +15,7 @@ from tusou.encoders.linear import Activation
 
 Node: TypeAlias = Any  # openvino's own types are not for mypy
 Floats: TypeAlias = npt.NDArray[np.float32]
+Table: TypeAlias = npt.NDArray[np.float16 | np.float32]
 Linear: TypeAlias = tuple[Floats, Floats]  # weight (out, in) and bias (out,)
 Norm: TypeAlias = Callable[[Node], Node]
 
@@ -33,10 +34,10 @@ class Parts:
         """Take a tensor in single precision."""
         return _floats(self._tensors.take(name, *shape))
 
-    def table(self, name: str, *shape: int) -> Node:
+    def table(self, name: str, *shape: int) -> Table:
         """Take a table as stored where that is float16: a row is widened when it is looked up."""
         tensor = self._tensors.take(name, *shape)
-        return ops.constant(tensor.numpy() if tensor.dtype == torch.float16 else _floats(tensor))
+        return tensor.numpy() if tensor.dtype == torch.float16 else _floats(tensor)
 
     def linear(self, name: str, out: int, width: int) -> Linear:
         """Take a product's weight and bias."""

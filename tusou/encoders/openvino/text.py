@@ -9,6 +9,7 @@ from tusou.encoders.openvino.nodes import (
     Maker,
     Node,
     Parts,
+    Table,
     ints,
     number,
     take,
@@ -16,21 +17,30 @@ from tusou.encoders.openvino.nodes import (
     wide,
 )
 
+_TABLES = "bert.embeddings."
 _HIDDEN = -1e4  # the score of a token that is not looked at: its exponential is zero
 
 
-def text_graph(tensors: TensorReader, shape: TextShape, precision: str) -> openvino.Model:
-    """Make a graph from a row of tokens to unit vectors.
+def text_graph(
+    tensors: TensorReader, shape: TextShape, precision: str
+) -> tuple[openvino.Model, Table]:
+    """Make a graph from a row of tokens to unit vectors, and the table of the words it takes.
 
-    It takes ids, positions and the number of the text of each token, (tokens,) int32, and where
-    texts start, (texts,) int32; it gives (texts, dim) float32. A token sees those of its own text.
+    It takes the word of each token, (tokens, width) float32, its position and the number of its
+    text, (tokens,) int32, and where texts start, (texts,) int32; it gives (texts, dim) float32. A
+    token sees those of its own text. The table is not in the graph, where it would be widened as a
+    whole.
     """
     parts, make = Parts(tensors), Maker(precision)
-    ids, positions, texts, starts = (
+    words = ops.parameter([-1, shape.text_hidden_size], openvino.Type.f32, name="words")
+    positions, texts, starts = (
         ops.parameter([-1], openvino.Type.i32, name=name)
-        for name in ("ids", "positions", "texts", "starts")
+        for name in ("positions", "texts", "starts")
     )
-    rows = _embedded(parts, shape, ids, positions)
+    table = parts.table(
+        f"{_TABLES}word_embeddings.weight", shape.vocab_size, shape.text_hidden_size
+    )
+    rows = _embedded(parts, shape, words, positions)
     mask = make.between(_apart(texts))
     for layer in range(shape.text_num_hidden_layers):
         last = layer == shape.text_num_hidden_layers - 1
@@ -39,19 +49,20 @@ def text_graph(tensors: TensorReader, shape: TextShape, precision: str) -> openv
     projection = parts.floats("text_projection", shape.text_hidden_size, shape.embed_dim)
     parts.finish()
     vectors = ops.result(unit_vectors(rows, projection))
-    return openvino.Model([vectors], [ids, positions, texts, starts], "text")
+    return openvino.Model([vectors], [words, positions, texts, starts], "text"), table
 
 
-def _embedded(parts: Parts, shape: TextShape, ids: Node, positions: Node) -> Node:
-    table, width = "bert.embeddings.", shape.text_hidden_size
-    words = parts.table(f"{table}word_embeddings.weight", shape.vocab_size, width)
+def _embedded(parts: Parts, shape: TextShape, words: Node, positions: Node) -> Node:
+    width = shape.text_hidden_size
     places = parts.floats(
-        f"{table}position_embeddings.weight", shape.text_max_position_embeddings, width
+        f"{_TABLES}position_embeddings.weight", shape.text_max_position_embeddings, width
     )
-    types = parts.floats(f"{table}token_type_embeddings.weight", shape.text_type_vocab_size, width)
+    types = parts.floats(
+        f"{_TABLES}token_type_embeddings.weight", shape.text_type_vocab_size, width
+    )
     places = places + types[0]  # every token is of type 0
-    norm = parts.norm(f"{table}LayerNorm", width, TEXT_EPS)
-    return norm(ops.add(wide(take(words, ids)), take(ops.constant(places), positions)))
+    norm = parts.norm(f"{_TABLES}LayerNorm", width, TEXT_EPS)
+    return norm(ops.add(words, take(ops.constant(places), positions)))
 
 
 def _apart(texts: Node) -> Node:

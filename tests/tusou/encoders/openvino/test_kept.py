@@ -18,9 +18,9 @@ def weights(tmp_path: Path) -> Weights:
 
 
 def writing(content: bytes, calls: list[bytes] | None = None) -> Callable[[Path], None]:
-    def write(path: Path) -> None:
-        path.write_bytes(b"<graph/>")
-        path.with_suffix(".bin").write_bytes(content)
+    def write(folder: Path) -> None:
+        (folder / "graph.xml").write_bytes(b"<graph/>")
+        (folder / "graph.bin").write_bytes(content)
         if calls is not None:
             calls.append(content)
 
@@ -29,7 +29,7 @@ def writing(content: bytes, calls: list[bytes] | None = None) -> Callable[[Path]
 
 def constants(found: Path | None) -> bytes:
     assert found is not None
-    return found.with_suffix(".bin").read_bytes()
+    return (found / "graph.bin").read_bytes()
 
 
 def test_what_was_kept_is_found_for_its_tower_and_precision_alone(weights: Weights) -> None:
@@ -72,7 +72,7 @@ def test_a_damaged_one_is_made_again_and_said_so(
     keep(weights, "text", "bf16", writing(b"numbers"))
     found = find_kept(weights, "text", "bf16")
     assert found is not None
-    damaged = found.with_name(name)
+    damaged = found / name
     damaged.unlink() if content is None else damaged.write_bytes(content)
     assert find_kept(weights, "text", "bf16") is None
     assert "damaged" in caplog.text
@@ -84,8 +84,8 @@ def test_what_a_killed_process_left_is_no_graph_and_in_nobodys_way(weights: Weig
     keep(weights, "text", "bf16", writing(b"numbers"))
     found = find_kept(weights, "text", "bf16")
     assert found is not None
-    home = found.parent.parent
-    found.parent.rename(home / ".new")
+    home = found.parent
+    found.rename(home / ".new")
     (home / ".new" / "kept.json").unlink()
     assert find_kept(weights, "text", "bf16") is None
     keep(weights, "text", "bf16", writing(b"again"))
@@ -119,8 +119,8 @@ def test_where_nothing_can_be_written_the_log_says_what_it_costs(
 def test_a_full_disk_leaves_nothing_that_looks_whole(
     weights: Weights, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def write(path: Path) -> None:
-        path.write_bytes(b"<gr")
+    def write(folder: Path) -> None:
+        (folder / "graph.xml").write_bytes(b"<gr")
         raise OSError(28, "No space left on device")
 
     keep(weights, "text", "bf16", write)
@@ -132,5 +132,5 @@ def test_the_record_lists_every_file(weights: Weights) -> None:
     keep(weights, "text", "bf16", writing(b"numbers"))
     found = find_kept(weights, "text", "bf16")
     assert found is not None
-    record = json.loads(found.with_name("kept.json").read_bytes())
+    record = json.loads((found / "kept.json").read_bytes())
     assert sorted(record) == ["graph.bin", "graph.xml"]
