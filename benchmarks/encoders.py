@@ -47,7 +47,10 @@ def measure_texts(rounds: int, batches: tuple[int, ...]) -> dict[str, object]:
             save_random_model(path)
             stock, weights = load_stock(path), find_weights(str(path))
         ours = {name: load_text_encoder(weights, "cpu", precision=name) for name in PRECISIONS}
-    figures: dict[str, object] = {"default precision": ours["auto"].precision}
+    figures: dict[str, object] = {
+        "default engine": ours["auto"].engine,
+        "default precision": ours["auto"].precision,
+    }
     for batch in batches:
         texts = queries(batch)
         ways: Ways = {"stock": partial(on_all_cores, partial(stock_texts, stock, texts))}

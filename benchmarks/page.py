@@ -36,10 +36,10 @@ GOALS = {
 
 # Why these can fall short, where they do.
 _LIMITS = {
-    "text, batch 1, int8": "hundreds of small operations lie between the products, and no "
-    "precision makes them shorter",
-    "text, batch 32, int8": "scales of rows, attention and norms stay in float32, and weigh "
-    "more the faster the products are",
+    "text, batch 1, int8": "a lone text reads all weights once, and in int8 they are half as many "
+    "bytes as in bf16; what lies between the products is the same",
+    "text, batch 32, int8": "scales, attention and norms stay in float32, and weigh more the "
+    "faster the products are",
     "HTTP, 32 clients, queries/s": "the cores that encode also read and write HTTP and run the "
     "clients; at the measured matrix rate encoding alone would allow about twice as many",
 }
@@ -68,6 +68,7 @@ thousand clusters, few strong directions, as embeddings are. *Times* is theirs o
 | the service, with the text tower and 30,000 vectors | reached | goal |
 |---|---|---|
 | start to ready, s | {ready} | 8 |
+| the very first start, which converts the weights, s | {first_ready} | |
 | memory when ready, MB | {memory} | 1000 |
 | memory after the load, MB | {memory_after} | 1000 |
 
@@ -87,7 +88,7 @@ separately and therefore not at the same load.
 
 ## What to know about these figures
 
-* **Precision** is {precision}. The lowest cosine to stock was {cosine}.
+* **Engine and precision** are {engine} and {precision}. The lowest cosine to stock was {cosine}.
 * **The index** that `auto` took for 30,000 vectors is `{index}`, its index_recall@10 on fresh
   queries {recall}. HTTP: `{http_index}`; the model's last projection is fitted so that texts land
   among the vectors, as a trained model's do (`benchmarks/landing.py`).
@@ -96,9 +97,10 @@ separately and therefore not at the same load.
   at a time, IndexFlatIP) over 30,000 vectors, from clients that ask again as soon as they are
   answered and share the cores with the service. Query cache off.
 * **Not measured in this run**: {left_out}.
-* **Threads**: in a process one thread alone shares its passes among the cores, stock's as well as
-  ours (`tusou/encoders/lanes.py`), and turns are apart: two such threads slow each other down, for
-  OpenMP's threads then sleep after every product.
+* **Threads**: torch shares its passes among the cores in one thread of a process alone, stock's as
+  well as ours (`tusou/encoders/lanes.py`): two such threads slow each other down, for OpenMP's
+  threads then sleep after every product. Turns are apart, so that nobody's threads spin in
+  another's turn.
 
 {encoders}
 ## What `auto` measured on its way
@@ -147,12 +149,14 @@ def main() -> None:
         missed=_missed(rows),
         floor="\n".join(f"| {name} | {value} |" for name, value in parts["floor"].items()),
         distances="\n".join(_distances(parts)),
+        engine=texts.get("default engine", "torch"),
         precision=texts["default precision"],
         cosine=min(cosines),
         index=search.get("auto", "not measured"),
         recall=search.get("index_recall@10 on fresh queries", "not measured"),
         http_index=http.get("index", "not measured"),
         ready=http.get("tusou start to ready, s", "not measured"),
+        first_ready=http.get("tusou first start to ready, s", "not measured"),
         memory=http.get("tusou memory, MB", "not measured"),
         memory_after=http.get("tusou memory after, MB", "not measured"),
         encoders=encoder_sections(),

@@ -21,18 +21,17 @@ have not been measured. `--precision fp32` is there for who needs every rank.
 {rows}
 
 `int8` (`--precision int8`, `TUSOU_PRECISION=int8`) is for processors with VNNI or AMX: products of
-bytes by oneDNN through torch, with a scale for each token and each output, nothing to calibrate and
-no further dependency. It is never chosen by `auto`.
+bytes, with a scale for each output and for each token (torch) or each 128 numbers of a token
+(OpenVINO), taken as they come: nothing has to be calibrated. It is never chosen by `auto`.
 """
 
 _ENGINES = """\
 ## Engines
 
-The towers in torch (ours), OpenVINO {openvino} and ONNX Runtime {onnxruntime}, texts as one packed
-row of tokens with a mask, in turn in one process with all cores each
+Tusou's two engines, torch {torch} and OpenVINO {openvino}, and what it does not use: ONNX Runtime
+{onnxruntime}, and int8 that nncf calibrates beforehand. In turn in one process with all cores each
 (`python -m benchmarks.engines`, {date}, {machine}).
-Milliseconds each, of the fastest round, and the median of processor milliseconds beside them. Other
-guests of the host were busy: compare the engines, and take no figure for the machine's.
+Milliseconds each, of the fastest round, and the median of processor milliseconds beside them.
 
 | engine | text, 1 | text, 8 | text, 32 | picture | top-10 overlap with fp32 |
 |---|---|---|---|---|---|
@@ -42,13 +41,15 @@ guests of the host were busy: compare the engines, and take no figure for the ma
 """
 
 _VERDICT = """\
-OpenVINO is the faster engine here for few texts and for pictures, and as fast as ours for 32 texts;
-its int8, calibrated by nncf, is faster than ours at about the same ranks. In bf16 it keeps fewer
-ranks: it rounds what lies between the products too, where ours adds, normalises and attends in
-float32. torch is the only engine so far: OpenVINO as an extra, with converted graphs kept beside
-the weights by their digest, is the next step on processors. ONNX Runtime was not faster in fp32,
-and has no bf16 for processors; its quantiser does not find the weights in this graph, so its int8
-was not measured. With AMX nothing of this has been measured."""
+On x86-64 OpenVINO is the default where it is installed (the extra `cpu` brings it), for towers as
+large as ViT-B/16's: it is faster for a text alone, which is when nobody waits beside it, in int8
+throughout, and for pictures in bf16 and int8. Pictures in fp32 stay with torch, and small towers,
+GPUs and ResNets. Types are written into the graph (`tusou/encoders/openvino/`): products and
+attention in bf16, sums and norms in float32. OpenVINO's own hint for bf16 rounds those too, is no
+faster, and keeps 96.1 % of the ranks in this test. Scales that are calibrated beforehand gain
+nothing worth a set of texts to calibrate with. ONNX Runtime was not faster in fp32, and has no bf16
+for processors; its quantiser does not find the weights in this graph, so its int8 was not measured.
+With AMX nothing of this has been measured."""
 
 _TOKENS = """\
 **Tokens** cost {one:.1f} µs for a query alone and {many:.1f} µs in batches of 32; with cn_clip's

@@ -29,6 +29,7 @@ from tusou.encoders import (
     image_size,
     load_image_encoder,
     load_text_encoder,
+    prepare_service,
 )
 from tusou.errors import ArtifactError, BadDataset, InvalidRequest, OutputExists
 from tusou.files import replace_folder
@@ -119,6 +120,7 @@ def _build(
             f"{spec.max_bad} allows; they are listed in {work / 'version' / FAILURES}"
         )
     bundle = publish(out, work / "version")
+    prepare_service(weights, spec.device)
     shutil.rmtree(work)
     return bundle, encoded
 

@@ -207,6 +207,8 @@ def test_with_openvino_too_an_interrupted_build_ends_in_the_same_bytes(
         build(spec, tmp_path / "cut", Counted(stop_after=150))
     assert build(spec, tmp_path / "cut", Counted()).encoded == 172
     assert digests(tmp_path / "cut") == digests(tmp_path / "whole")
+    kept = {path.name.split("-1-")[0] for path in (tmp_path / "model.pt.openvino").glob("*-*")}
+    assert kept == {"image-fp32", "text-fp32"}  # the second for the service, which may not write
     made = Bundle.open(tmp_path / "whole").manifest.build
     assert (made["engine"], made["openvino"]) == ("openvino", version("openvino"))
     torchs = load_image_encoder(find_weights(str(tiny_model)), engine="torch")

@@ -31,9 +31,12 @@ __all__ = [
     "least_memory",
     "load_image_encoder",
     "load_text_encoder",
+    "prepare_service",
     "release_memory",
 ]
 
+_TOWERS: tuple[Tower, ...] = ("text", "image")
+_CONVERT = Lazy("tusou.encoders.openvino.encoders:convert_and_keep")
 _ENCODERS = {
     ("torch", "text"): Lazy("tusou.encoders.cnclip:ClipTextEncoder"),
     ("torch", "image"): Lazy("tusou.encoders.cnclip:ClipImageEncoder"),
@@ -78,6 +81,18 @@ def load_image_encoder(
         "Callable[[Weights, str, str], ImageEncoder]", _ENCODERS[choice.engine, "image"].load()
     )
     return load(weights, choice.device, choice.precision)
+
+
+def prepare_service(weights: Weights, device: str = "auto") -> None:
+    """Do now what the first start of a service on this device would do: convert the weights.
+
+    A service may not be allowed to write beside them, and would convert them at every start.
+    """
+    for tower in _TOWERS:
+        choice = choose(weights, tower, device, "auto", "auto")
+        if choice.engine == "openvino":
+            convert = cast("Callable[[Weights, Tower, str], object]", _CONVERT.load())
+            convert(weights, tower, choice.precision)
 
 
 def image_size(weights: Weights) -> int:

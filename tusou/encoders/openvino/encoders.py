@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -93,11 +94,17 @@ class OpenVinoImageEncoder:
         return np.concatenate([np.empty((0, self.dim), np.float32), *found])
 
 
-def _kept_or_converted(weights: Weights, tower: Tower, precision: str) -> Converted:
+def convert_and_keep(weights: Weights, tower: Tower, precision: str) -> Path | None:
+    """Convert a tower unless it is kept, and say where; None where nothing can be kept."""
     kept = find_kept(weights, tower, precision)
     if kept is None:
         _convert_apart(weights, tower, precision)
         kept = find_kept(weights, tower, precision)
+    return kept
+
+
+def _kept_or_converted(weights: Weights, tower: Tower, precision: str) -> Converted:
+    kept = convert_and_keep(weights, tower, precision)
     if kept is None:
         convert = cast("Callable[..., Converted]", Lazy(f"{_CONVERSION}:convert").load())
         return convert(weights, tower, precision)
