@@ -2,10 +2,7 @@
 
 import asyncio
 import math
-import os
 import random
-import sys
-import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +15,6 @@ from tusou.errors import DeadlineExceeded, NotReady, Overloaded, Unavailable
 T = TypeVar("T")
 R = TypeVar("R")
 
-_BACKGROUND_NICE = 15
 # How much the newest batch counts in the measured batch time.
 _NEWEST = 0.3
 _SHORTEST_RETRY = 0.05
@@ -104,8 +100,6 @@ class MicroBatcher(Generic[T, R]):
         run: Callable[[list[Caller[T, R]]], Sequence[R]],
         limits: BatchLimits,
         is_fatal: Callable[[Exception], bool] = lambda _: False,
-        *,
-        background: bool = False,
     ) -> None:
         self.failure: Exception | None = None
         self._run, self._limits, self._is_fatal = run, limits, is_fatal
@@ -115,9 +109,7 @@ class MicroBatcher(Generic[T, R]):
         self._longest = 0.0
         self._arrived = asyncio.Event()
         self._closed = False
-        self._thread = ThreadPoolExecutor(
-            1, thread_name_prefix="batch", initializer=step_back if background else None
-        )
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="batch")
         self._worker: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -259,12 +251,6 @@ class MicroBatcher(Generic[T, R]):
     def _give_up(self, jobs: list[Caller[T, R]], failure: Exception) -> None:
         self.failure = failure
         _fail(jobs, NotReady("The service has failed and will restart; try again shortly."))
-
-
-def step_back() -> None:
-    """Let every other thread of the machine go before this one, and the threads that it starts."""
-    if sys.platform == "linux":  # elsewhere a thread has no priority of its own
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _BACKGROUND_NICE)
 
 
 def _fail(jobs: list[Caller[T, R]], error: Exception) -> None:

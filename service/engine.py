@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from service.answering import Arm, Reloaded, Status
 from service.batches import Failed, Found, Job, Result, TextVector, answer_batch
-from service.batching import BatchLimits, Caller, MicroBatcher, Pressure, step_back
+from service.batching import BatchLimits, Caller, MicroBatcher, Pressure
 from service.faults import Halving, is_out_of_memory, is_sticky
 from service.metrics import Metrics
 from service.served import Pipeline, ServedBundle, Source
@@ -50,7 +50,7 @@ class Engine:
     Enter it to start loading; `search` raises NotReady until that is done. A batch runs wholly on
     one pipeline, and a request's queries are all answered from one version.
 
-    With a `partner` it is the second of two, arm b; `background` has it work at low priority.
+    With a `partner` it is the second of two, arm b.
     """
 
     def __init__(
@@ -59,8 +59,6 @@ class Engine:
         limits: BatchLimits,
         pictures: PicturePolicy = "auto",
         partner: "Engine | None" = None,
-        *,
-        background: bool = False,
     ) -> None:
         self.draining = False
         self.load_error: Exception | None = None
@@ -70,11 +68,9 @@ class Engine:
         self._source = source
         self._pipeline: Pipeline | None = None
         self._batcher = MicroBatcher[Job, Result](
-            Halving(self._run, self._release), limits, is_sticky, background=background
+            Halving(self._run, self._release), limits, is_sticky
         )
-        self._loader = ThreadPoolExecutor(
-            1, thread_name_prefix="loader", initializer=step_back if background else None
-        )
+        self._loader = ThreadPoolExecutor(1, thread_name_prefix="loader")
         self._sight = Sight(pictures, self._current, self._in_loader, limits, self.metrics)
         self._reloading = asyncio.Lock()
         self._first_load: asyncio.Task[None] | None = None

@@ -24,7 +24,8 @@ class Shadow:
     """Asks the second engine what the first has answered, whenever the first has nothing to do.
 
     Nothing that happens here reaches a caller: what comes too fast is dropped, what fails is
-    counted. Of the searches it takes this share, at random.
+    counted. Of the searches it takes this share, at random. Its threads are no less urgent than
+    the first engine's: one that the system puts off would keep Python's lock from all others.
     """
 
     def __init__(self, first: Engine, second: Engine, share: float) -> None:

@@ -64,15 +64,13 @@ def make_trial(settings: Settings, first: Engine) -> Trial | None:
     """Build the second engine of these settings, and what brings the two together."""
     if settings.ab_bundle is None:
         return None
-    plan = settings.trial()
     second = Engine(
         _source(settings, settings.ab_bundle, settings.ab_model),
         settings.batching(),
         settings.picture_queries,
         first,
-        background=plan.mode == "shadow",
     )
-    return Trial(first, second, plan)
+    return Trial(first, second, settings.trial())
 
 
 def _source(settings: Settings, root: Path, model: str | None) -> BundleSource:

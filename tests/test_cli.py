@@ -98,3 +98,13 @@ def test_a_client_only_install_says_what_a_verb_needs(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (1, "")
     assert re.fullmatch(r"missing_dependency: .*install tusou\[cpu\]\n", done.stderr)
+
+
+def test_an_install_without_charts_says_what_brings_them(tmp_path: Path) -> None:
+    place = ["check", str(tmp_path), "--html", str(tmp_path / "page.html")]
+    hidden = "import sys; sys.modules['matplotlib'] = None\n"
+    call = f"sys.argv = ['tusou', *{place!r}]\nfrom tusou.cli import main; main()"
+    command = [sys.executable, "-c", hidden + call]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert re.fullmatch(r"missing_dependency: .*'matplotlib': install tusou\[lab\]\n", done.stderr)

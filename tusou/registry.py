@@ -8,6 +8,8 @@ from importlib import import_module
 from tusou.errors import MissingDependency
 
 _OURS = {"tusou", "service", "indexer", "lab", "clients"}
+# Packages that one extra alone brings, whatever was wanted when they were missed.
+_BROUGHT_BY = {"matplotlib": "lab", "fontTools": "lab", "rjieba": "lab", "opentelemetry": "otel"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +32,10 @@ def extras_named(extra: str) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        if (error.name or "").split(".")[0] in _OURS:
+        package = (error.name or "").split(".")[0]
+        if package in _OURS:
             raise
         raise MissingDependency(
-            f"this needs the package {error.name!r}: install tusou[{extra}]"
+            f"this needs the package {error.name!r}: "
+            f"install tusou[{_BROUGHT_BY.get(package, extra)}]"
         ) from error

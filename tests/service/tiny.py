@@ -181,10 +181,8 @@ def connected(
 
 def second_arm(source: Source, first: Engine, config: Settings) -> Trial:
     """Put a second engine beside the first, as `wiring` does."""
-    plan = config.trial()
-    background = plan.mode == "shadow"
-    second = Engine(source, config.batching(), config.picture_queries, first, background=background)
-    return Trial(first, second, plan)
+    second = Engine(source, config.batching(), config.picture_queries, first)
+    return Trial(first, second, config.trial())
 
 
 @dataclass
