@@ -123,7 +123,8 @@ the index in torch and the script that measures them are tested on a CPU as far 
 `make bench-gpu` measures, on a machine that has a CUDA device, in less than eight minutes and from
 nothing but the repository: a pool of 30,000 pictures to a published bundle, the image tower against
 the device's measured matrix rate, texts with and without CUDA graphs, a query alone and calls of
-many in process, HTTP at 1 to 256 clients, and FAISS's `Flat` and IVF beside `torch`.
+many in process, in one go on the device and by way of the host, HTTP at 1 to 256 clients by one
+process and by four, and FAISS's `Flat` and IVF beside `torch`. Run `pytest -m gpu` before it.
 Its goals: {goals}."""
 
 

@@ -51,5 +51,5 @@ def check_together(bundle: Bundle, index: VectorIndex, encoder: TextEncoder) -> 
     if not worst >= _GOLDEN_COSINE:
         raise IncompatibleBundle(
             f"this machine encodes the bundle's golden texts otherwise (cosine {worst:.4f}); "
-            "check the installed torch and cn_clip, or index again"
+            "check the installed torch, openvino and cn_clip, or index again"
         )
