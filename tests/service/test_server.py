@@ -77,7 +77,7 @@ def process(mood: str = "well", **settings: object) -> Iterator[Process]:
 )
 def test_a_signal_drains_then_ends_well(sig: signal.Signals, processes: int) -> None:
     with (
-        process(drain_s=0.5, http_processes=processes) as server,
+        process(drain_s=2, http_processes=processes) as server,
         ThreadPoolExecutor(1) as threads,
     ):
         server.serving()

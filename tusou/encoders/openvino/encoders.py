@@ -13,7 +13,7 @@ import openvino
 from tusou.encoders.architecture import ImageShape, TextShape, Tower
 from tusou.encoders.base import Tokens, Weights
 from tusou.encoders.choice import shape_of
-from tusou.encoders.openvino.kept import GRAPH, WORDS, Converted, find_kept
+from tusou.encoders.openvino.kept import GRAPH, WORDS, Converted, can_keep, find_kept
 from tusou.encoders.openvino.passes import Arrays, Passes
 from tusou.encoders.packing import PASS_TOKENS, USUAL_TOKENS, cut, few_sizes, pack
 from tusou.encoders.tokens import ClipTokenizer, check_tokens_fit
@@ -97,7 +97,7 @@ class OpenVinoImageEncoder:
 def convert_and_keep(weights: Weights, tower: Tower, precision: str) -> Path | None:
     """Convert a tower unless it is kept, and say where; None where nothing can be kept."""
     kept = find_kept(weights, tower, precision)
-    if kept is None:
+    if kept is None and can_keep(weights):
         _convert_apart(weights, tower, precision)
         kept = find_kept(weights, tower, precision)
     return kept

@@ -11,6 +11,7 @@ A start that finds its graph needs neither torch nor the numbers in the checkpoi
 import fcntl
 import json
 import logging
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -79,6 +80,12 @@ def keep(weights: Weights, tower: Tower, precision: str, write: Callable[[Path],
             home,
             error.strerror or error,
         )
+
+
+def can_keep(weights: Weights) -> bool:
+    """Tell whether anything may be written beside the weights."""
+    home = _home(weights)
+    return os.access(home if home.exists() else home.parent, os.W_OK)
 
 
 def _write_record(folder: Path) -> None:

@@ -52,10 +52,17 @@ def test_neither_the_first_start_nor_the_next_imports_torch(weights: Weights) ->
     assert found.tobytes().hex() == first
 
 
+@pytest.mark.parametrize("known", [True, False], ids=["known-before", "found-out"])
 def test_where_nothing_can_be_kept_it_works_all_the_same(
-    weights: Weights, caplog: pytest.LogCaptureFixture
+    weights: Weights,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    known: bool,
 ) -> None:
     weights.path.with_name("model.pt.openvino").write_text("a file in the way")
+    if known:  # as on a file system that is mounted to be read
+        monkeypatch.setattr("tusou.encoders.openvino.kept.os.access", lambda *_: False)
+        monkeypatch.setattr("tusou.encoders.openvino.encoders._convert_apart", None)
     encoder = load_text_encoder(weights, "cpu", precision="fp32", engine="openvino")
     torchs = load_text_encoder(weights, "cpu", precision="fp32", engine="torch")
     tokens = encoder.prepare(["红色碎花裙", "裙"])
