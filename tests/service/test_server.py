@@ -137,7 +137,7 @@ def test_what_does_not_finish_in_time_is_told_so(processes: int) -> None:
     ):
         server.serving()
         hanging = threads.submit(server.search, "hang")
-        time.sleep(0.2)
+        server.line("hanging")
         server.process.terminate()
         response = hanging.result()
         assert (response.status_code, response.json()["code"]) == (503, "not_ready")
