@@ -46,7 +46,7 @@ def choose(weights: Weights, tower: Tower, device: str, precision: str, engine: 
         _demand_openvino(place, resolved)
         with_openvino = shape.is_transformer
     elif engine in ENGINES:
-        with_openvino = engine == "auto" and _gains(shape, tower, place, resolved)
+        with_openvino = engine == "auto" and _gains(shape, place, resolved)
     else:
         raise InvalidRequest(f"No engine {engine!r}: use {', '.join(ENGINES)}.")
     return Choice("openvino" if with_openvino else "torch", place, resolved)
@@ -70,16 +70,14 @@ def least_memory(weights: Weights, tower: Tower, choice: Choice) -> int:
     return sum(numbers) * _BYTES[choice.precision]
 
 
-def _gains(shape: Shape, tower: Tower, device: str, precision: str) -> bool:
+def _gains(shape: Shape, device: str, precision: str) -> bool:
     """Tell where OpenVINO is the faster of the two; see docs/performance.md."""
-    measured = tower == "text" or precision != "fp32"
     return (
         device == "cpu"
         and is_x86()
         and shape.is_transformer
         and shape.heavy
         and precision in _OPENVINO_PRECISIONS
-        and measured
         and find_spec("openvino") is not None
     )
 

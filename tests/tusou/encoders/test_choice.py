@@ -47,7 +47,7 @@ def resnet(tmp_path_factory: pytest.TempPathFactory) -> Weights:
         ("text", "int8", Choice("openvino", "cpu", "int8")),
         ("image", "int8", Choice("openvino", "cpu", "int8")),
         ("text", "fp32", Choice("openvino", "cpu", "fp32")),
-        ("image", "fp32", Choice("torch", "cpu", "fp32")),
+        ("image", "fp32", Choice("openvino", "cpu", "fp32")),
         ("text", "fp16", Choice("torch", "cpu", "fp16")),
     ],
 )
