@@ -42,8 +42,8 @@ Milliseconds each, of the fastest round, and the median of processor millisecond
 
 _VERDICT = """\
 On x86-64 OpenVINO is the default where it is installed (the extra `cpu` brings it), for towers as
-large as ViT-B/16's: it is the faster of the two in every column and precision but for noise, and the
-faster the fewer the texts. Small towers, ResNets and GPUs stay with torch. Types are written into
+large as ViT-B/16's: it is the faster of the two in every precision, most of all for few texts.
+Small towers, ResNets and GPUs stay with torch. Types are written into
 the graph (`tusou/encoders/openvino/`): products and attention in bf16, sums and norms in float32.
 OpenVINO's own hint for bf16 rounds those too, was no faster, and kept 96.1 % of the ranks in this
 test. Scales that are calibrated beforehand would make int8 pictures a third faster; texts gain
