@@ -1,5 +1,6 @@
 """The encoders: graphs that were converted once, compiled and asked."""
 
+import logging
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -23,6 +24,8 @@ from tusou.types import Pixels, Vectors
 _CONVERSION = "tusou.encoders.openvino.conversion"  # imports torch
 
 _PASS_PICTURES = 4
+
+_log = logging.getLogger(__name__)
 
 
 class OpenVinoTextEncoder:
@@ -98,6 +101,7 @@ def convert_and_keep(weights: Weights, tower: Tower, precision: str) -> Path | N
     """Convert a tower unless it is kept, and say where; None where nothing can be kept."""
     kept = find_kept(weights, tower, precision)
     if kept is None and can_keep(weights):
+        _log.info("converting the %s tower of %s for OpenVINO, once", tower, weights.name)
         _convert_apart(weights, tower, precision)
         kept = find_kept(weights, tower, precision)
     return kept
