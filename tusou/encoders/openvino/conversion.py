@@ -20,13 +20,17 @@ from tusou.encoders.choice import shape_of
 from tusou.encoders.openvino.image import image_graph
 from tusou.encoders.openvino.kept import GRAPH, WORDS, Converted, keep
 from tusou.encoders.openvino.text import text_graph
-from tusou.errors import TusouError
+from tusou.errors import BadModel, TusouError
+from tusou.files import sha256_of
 
 _CPU = torch.device("cpu")
 
 
 def convert(weights: Weights, tower: Tower, precision: str) -> Converted:
-    """Read the checkpoint, build the tower's graph and keep it; BadModel when a tensor is off."""
+    """Read the checkpoint, build the tower's graph and keep it.
+
+    Raises BadModel when a tensor is off, or the file has changed since its digest was taken.
+    """
     tensors, shape = read_tensors(weights.path), shape_of(weights, tower)
     words = None
     if isinstance(shape, TextShape):
@@ -43,6 +47,8 @@ def convert(weights: Weights, tower: Tower, precision: str) -> Converted:
         if words is not None:
             np.save(folder / WORDS, words)
 
+    if sha256_of(weights.path) != weights.digest:  # under that name it is kept
+        raise BadModel(f"{weights.path.name} changed while it was read: start again")
     keep(weights, tower, precision, write)
     return Converted(model, words)
 

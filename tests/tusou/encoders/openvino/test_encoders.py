@@ -91,6 +91,15 @@ def test_a_damaged_graph_is_converted_again(
     assert find_kept(weights, "text", "fp32") is not None
 
 
+@pytest.mark.usefixtures("converts_here")
+def test_weights_that_change_meanwhile_are_not_kept_under_the_old_digest(weights: Weights) -> None:
+    with weights.path.open("ab") as file:
+        file.write(b"more")
+    with pytest.raises(BadModel, match="start again"):
+        load_text_encoder(weights, "cpu", precision="fp32", engine="openvino")
+    assert find_kept(weights, "text", "fp32") is None
+
+
 def test_a_checkpoint_with_a_tensor_missing_says_which(
     tiny: Sample, tmp_path: Path, engine: str
 ) -> None:
