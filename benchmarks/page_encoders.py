@@ -43,13 +43,13 @@ Milliseconds each, of the fastest round, and the median of processor millisecond
 _VERDICT = """\
 On x86-64 OpenVINO is the default where it is installed (the extra `cpu` brings it), for towers as
 large as ViT-B/16's: it is the faster of the two in every precision, most of all for few texts.
-Small towers, ResNets and GPUs stay with torch. Types are written into
-the graph (`tusou/encoders/openvino/`): products and attention in bf16, sums and norms in float32.
-OpenVINO's own hint for bf16 rounds those too, was no faster, and kept 96.1 % of the ranks in this
-test. Scales that are calibrated beforehand would make int8 pictures a third faster; texts gain
-nothing by them, ranks suffer more, and somebody would have to bring pictures like everybody's. ONNX
-Runtime has no bf16 for processors; its quantiser does not find the weights in this graph, so its
-int8 was not measured. With AMX nothing of this has been measured."""
+Small towers, ResNets and GPUs stay with torch. Types are written into the graph
+(`tusou/encoders/openvino/`): products and attention in bf16, sums and norms in float32.
+OpenVINO's own hint for bf16 would round those too, at the expense of ranks. Scales that are
+calibrated beforehand would make int8 pictures a third faster; texts gain nothing by them, ranks
+suffer more, and somebody would have to bring pictures like everybody's. ONNX Runtime has no bf16
+for processors; its quantiser does not find the weights in this graph, so its int8 was not
+measured. With AMX nothing of this has been measured."""
 
 _TOKENS = """\
 **Tokens** cost {one:.1f} µs for a query alone and {many:.1f} µs in batches of 32; with cn_clip's

@@ -14,8 +14,8 @@ import openvino
 from tusou.encoders.architecture import ImageShape, TextShape, Tower
 from tusou.encoders.base import Tokens, Weights
 from tusou.encoders.choice import shape_of
+from tusou.encoders.openvino.compiled import Arrays, Compiled
 from tusou.encoders.openvino.kept import GRAPH, WORDS, Converted, can_keep, find_kept
-from tusou.encoders.openvino.passes import Arrays, Passes
 from tusou.encoders.packing import PASS_TOKENS, USUAL_TOKENS, cut, few_sizes, pack
 from tusou.encoders.tokens import ClipTokenizer, check_tokens_fit
 from tusou.registry import Lazy
@@ -41,7 +41,7 @@ class OpenVinoTextEncoder:
         check_tokens_fit(shape, self._tokenizer.vocab_size)
         converted = _kept_or_converted(weights, "text", precision)
         assert converted.words is not None
-        self._words, self._passes = converted.words, Passes(converted.model)
+        self._words, self._compiled = converted.words, Compiled(converted.model)
         self.dim = shape.embed_dim
 
     @property
@@ -52,7 +52,7 @@ class OpenVinoTextEncoder:
         """Compile what a query alone needs, and lay out weights for passes side by side."""
         for tokens in USUAL_TOKENS:
             self._encode(np.ones((1, tokens), np.int64))
-        self._encode(np.ones((self._passes.at_once * PASS_TOKENS // 20, 20), np.int64))
+        self._encode(np.ones((self._compiled.at_once * PASS_TOKENS // 20, 20), np.int64))
 
     def prepare(self, texts: Sequence[str]) -> Tokens:
         """Tokenise a batch."""
@@ -64,8 +64,8 @@ class OpenVinoTextEncoder:
 
     def _encode(self, ids: npt.NDArray[np.int64]) -> Vectors:
         vectors = np.empty((len(ids), self.dim), np.float32)
-        parts = cut(np.count_nonzero(ids, axis=1), PASS_TOKENS, self._passes.at_once)
-        found = self._passes.run([self._arrays(ids[rows]) for rows in parts])
+        parts = cut(np.count_nonzero(ids, axis=1), PASS_TOKENS, self._compiled.at_once)
+        found = self._compiled.run([self._arrays(ids[rows]) for rows in parts])
         for rows, some in zip(parts, found, strict=True):
             vectors[rows] = some[: len(rows)]
         return vectors
@@ -86,14 +86,14 @@ class OpenVinoImageEncoder:
         del device
         self.precision = precision
         shape = cast("ImageShape", shape_of(weights, "image"))
-        self._passes = Passes(_kept_or_converted(weights, "image", precision).model)
+        self._compiled = Compiled(_kept_or_converted(weights, "image", precision).model)
         self.dim, self.image_size = shape.embed_dim, shape.image_resolution
 
     def encode(self, pixels: Pixels) -> Vectors:
         """Encode squares made by `tusou.images.to_pixels`."""
-        share = -(-len(pixels) // self._passes.at_once)
+        share = -(-len(pixels) // self._compiled.at_once)
         size = max(1, min(share, _PASS_PICTURES))
-        found = self._passes.run([[pixels[i : i + size]] for i in range(0, len(pixels), size)])
+        found = self._compiled.run([[pixels[i : i + size]] for i in range(0, len(pixels), size)])
         return np.concatenate([np.empty((0, self.dim), np.float32), *found])
 
 

@@ -59,7 +59,7 @@ class Maker:
 
     In bf16 the products and attention are; what is added up over the layers, and the norms, stay in
     float32. In int8 weights have a scale an output, and inputs are quantised as they come, in
-    groups along a row (`encoders.py`).
+    groups along a row (`compiled.py`).
     """
 
     def __init__(self, precision: str) -> None:

@@ -1,4 +1,4 @@
-"""Spreads the passes of a batch over a processor's cores, as `lanes.py` does for torch."""
+"""A graph compiled for a processor, and its passes spread over the cores as by `lanes.py`."""
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,7 +26,7 @@ _SETTINGS = {
 }
 
 
-class Passes:
+class Compiled:
     """Runs a graph: a pass that comes alone on all cores at once, several on one core each.
 
     Cores that share a pass meet after every product, and wait there when other work takes one of
@@ -46,20 +46,20 @@ class Passes:
 
     @cached_property
     def _alone(self) -> "_Requests":
-        return self._compiled({"PERFORMANCE_HINT": "LATENCY"}, 1)
+        return self._compile({"PERFORMANCE_HINT": "LATENCY"}, 1)
 
     @cached_property
     def _beside(self) -> "_Requests":
         if self.at_once == 1:
             return self._alone
         each = {"NUM_STREAMS": self.at_once, "INFERENCE_NUM_THREADS": self.at_once}
-        return self._compiled(each, self.at_once)
+        return self._compile(each, self.at_once)
 
     @cached_property
     def _threads(self) -> ThreadPoolExecutor:
         return ThreadPoolExecutor(self.at_once, "openvino")
 
-    def _compiled(self, settings: Mapping[str, object], requests: int) -> "_Requests":
+    def _compile(self, settings: Mapping[str, object], requests: int) -> "_Requests":
         with self._compiling:
             compiled = openvino.Core().compile_model(self._model, "CPU", {**_SETTINGS, **settings})
             return _Requests([compiled.create_infer_request() for _ in range(requests)])
