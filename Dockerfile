@@ -63,6 +63,6 @@ USER 10001:10001
 EXPOSE 8000
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=120s --retries=3 \
-    CMD ["python", "-m", "service.healthcheck"]
+    CMD ["python", "-m", "tusou_service.healthcheck"]
 ENTRYPOINT ["tusou"]
 CMD ["serve"]

@@ -16,8 +16,8 @@ import numpy as np
 from benchmarks.record import record
 from benchmarks.running import index_pool, service
 from tests.drawing import picture_bytes
-from tusou.asks import Ask, ItemPart, TextPart
-from tusou.search import SearchPipeline
+from tusou.retrieval.pipeline import SearchPipeline
+from tusou.retrieval.query import Ask, ItemPart, TextPart
 
 ROUNDS = 400
 TEXTS = ("纯棉碎花吊带裙", "红色碎花连衣裙", "男士黑色皮鞋", "不锈钢双耳汤锅")

@@ -15,11 +15,11 @@ from time import perf_counter
 import httpx
 import numpy as np
 from PIL import Image
+from tusou_service.images.decode_pool import Decoders
 
 from benchmarks.record import record
 from benchmarks.running import demo_bundle, service
-from service.decoding import Decoders
-from tusou.images import open_image, to_pixels
+from tusou.images.preprocess import open_image, to_pixels
 
 SIZE, ROUNDS = 224, 60
 

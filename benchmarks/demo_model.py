@@ -9,17 +9,17 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from tusou_lab.toy.dataset import SplitFiles, SplitSize, write_toy
+from tusou_lab.toy.products import draw_facts, is_held_out, item_id
 
 from benchmarks.record import record
-from lab.toy.dataset import SplitFiles, SplitSize, write_toy
-from lab.toy.products import draw_facts, is_held_out, item_id
-from tusou.datasets import ItemRow, Query
-from tusou.datasets.muge import ImagesFile, read_queries
+from tusou.bundle.item_reader import PoolFiles, picture_of
+from tusou.core.arrays import Vectors
+from tusou.data import ItemRow, Query
+from tusou.data.formats.muge import ImagesFile, read_queries
 from tusou.encoders import Weights, find_weights, load_image_encoder, load_text_encoder
 from tusou.evaluation.metrics import Judged, score
-from tusou.images import open_image, to_pixels
-from tusou.places import PoolFiles, picture_of
-from tusou.types import Vectors
+from tusou.images.preprocess import open_image, to_pixels
 
 DEPTH = 10
 WANTED = ("mean_recall", "hit@1", "hit@5", "hit@10", "precision@10")

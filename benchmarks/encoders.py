@@ -1,7 +1,7 @@
 """Stock cn_clip beside our towers: a random ViT-B/16 in its own format, in one process.
 
 Stock computes in the thread that shares our own lone passes among the cores. With two such threads
-either would be slowed down by the other's (`tusou.encoders.lanes`).
+either would be slowed down by the other's (`tusou.encoders.torch.cpu_threads`).
 """
 
 import tempfile
@@ -20,6 +20,7 @@ from benchmarks.stock import (
     stock_texts,
 )
 from benchmarks.timing import compare
+from tusou.core.arrays import Vectors
 from tusou.encoders import (
     ImageEncoder,
     TextEncoder,
@@ -28,9 +29,8 @@ from tusou.encoders import (
     load_text_encoder,
 )
 from tusou.encoders.devices import has_int8
-from tusou.encoders.lanes import on_all_cores, on_one_core
-from tusou.images import open_image, to_pixels
-from tusou.types import Vectors
+from tusou.encoders.torch.cpu_threads import on_all_cores, on_one_core
+from tusou.images.preprocess import open_image, to_pixels
 
 SIDES = (224, 400)
 PICTURES = 16

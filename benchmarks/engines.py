@@ -25,10 +25,11 @@ from benchmarks.fidelity import compare_ranks
 from benchmarks.record import record
 from benchmarks.stock import queries, save_random_model, structured
 from benchmarks.timing import compare
-from tusou.encoders import find_weights, linear, load_image_encoder, load_text_encoder
+from tusou.core.arrays import Vectors
+from tusou.encoders import find_weights, load_image_encoder, load_text_encoder
 from tusou.encoders.base import Tokens
-from tusou.encoders.cnclip import to_input
-from tusou.types import Vectors
+from tusou.encoders.torch import layers as linear
+from tusou.encoders.torch.encoder import to_input
 
 _CORES = torch.get_num_threads()
 _OURS = [(engine, one) for engine in ("torch", "openvino") for one in ("fp32", "bf16", "int8")]

@@ -17,14 +17,14 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from tusou_lab.toy.products import draw_facts
+from tusou_lab.toy.queries import write_queries
 
 from benchmarks.record import record
 from benchmarks.stock import structured
-from lab.toy.products import draw_facts
-from lab.toy.queries import write_queries
-from tusou.bundle import CURRENT, Bundle
-from tusou.config import FaissSpec
+from tusou.bundle.bundle import CURRENT, Bundle
 from tusou.indexes import create_index
+from tusou.indexes.specs import FaissSpec
 
 TUSOU = [sys.executable, "-m", "tusou"]
 LARGE_DIM = 512  # of ViT-B/16

@@ -14,15 +14,15 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
+from tusou_lab.toy.dataset import SplitFiles, SplitSize, write_toy
 
 from benchmarks.demo_model import encode_pool
 from benchmarks.landing import land_texts
 from benchmarks.record import record
 from benchmarks.stock import load_stock, queries, save_random_model, stock_texts, structured
-from lab.toy.dataset import SplitFiles, SplitSize, write_toy
-from tusou.datasets.muge import read_queries
+from tusou.core.arrays import Vectors
+from tusou.data.formats.muge import read_queries
 from tusou.encoders import find_weights, load_text_encoder
-from tusou.types import Vectors
 
 _TEXTS, _ITEMS, _K = 2_000, 30_000, 10
 _JUDGED = 100  # texts that stock encodes too, at fifty times the cost

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import torch
 
-from tusou.encoders.linear import product
+from tusou.encoders.torch.layers import product
 
 # Weights that a token, or a picture's place, meets in ViT-B/16: 12 layers of 12 x 768 x 768.
 _WEIGHTS = 12 * 12 * 768**2

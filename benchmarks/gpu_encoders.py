@@ -13,9 +13,9 @@ import torch
 from benchmarks.floor import PICTURE_FLOPS
 from benchmarks.stock import queries
 from benchmarks.timing import repeated
+from tusou.core.arrays import Pixels
 from tusou.encoders import ImageEncoder, choose, find_weights, load_image_encoder
-from tusou.encoders.cnclip import ClipTextEncoder
-from tusou.types import Pixels
+from tusou.encoders.torch.encoder import ClipTextEncoder
 
 _TEXTS = (1, 8, 32, 256, 1024)
 _PICTURES = (64, 256, 512)
@@ -48,7 +48,7 @@ def pictures(model: Path, device: str, bf16_rate: float, seconds: float) -> dict
     if device == "cuda":
         most = _PICTURES[-1]
         others = {f"{size} a pass": _in_passes_of(size) for size in _PASSES}
-        others["not page-locked"] = patch("tusou.encoders.uploads.host_room", _pageable)
+        others["not page-locked"] = patch("tusou.encoders.cuda.image_transfer.host_room", _pageable)
         for name, otherwise in others.items():
             encoder = _image_encoder(model, device, otherwise)
             figures[f"calls of {most}, {name}"] = _rate(encoder, most, bf16_rate, seconds)
@@ -89,7 +89,7 @@ def _rate(encoder: ImageEncoder, batch: int, bf16_rate: float, seconds: float) -
 
 
 def _in_passes_of(size: int) -> AbstractContextManager[object]:
-    return patch.dict("tusou.encoders.cnclip._PASS_PICTURES", cuda=size)
+    return patch.dict("tusou.encoders.torch.encoder._PASS_PICTURES", cuda=size)
 
 
 def _pageable(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> torch.Tensor:

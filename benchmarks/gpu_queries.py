@@ -13,12 +13,12 @@ import numpy as np
 
 from benchmarks.stock import queries
 from benchmarks.timing import repeated
-from tusou.search import SearchPipeline
+from tusou.retrieval.pipeline import SearchPipeline
 
 _BATCHES = (64, 256, 1024)
 _BY_HOST = "by way of the host"
 # What keeps a pipeline from searching where it has encoded.
-_APART = partial(patch, "tusou.nearest.Nearest._both", return_value=None)
+_APART = partial(patch, "tusou.retrieval.retriever.Nearest._both", return_value=None)
 
 
 def in_process(bundle: Path, device: str, seconds: float) -> dict[str, object]:

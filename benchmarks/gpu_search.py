@@ -10,9 +10,9 @@ import numpy as np
 
 from benchmarks.stock import structured
 from benchmarks.timing import repeated
-from tusou.config import FaissSpec, IndexSpec, TorchSpec
+from tusou.core.arrays import Vectors
 from tusou.indexes import create_index, faiss_device, load_index
-from tusou.types import Vectors
+from tusou.indexes.specs import FaissSpec, IndexSpec, TorchSpec
 
 DIM, K = 512, 10
 BATCHES = (1, 32, 256, 1024)

@@ -16,7 +16,7 @@ import httpx
 
 from benchmarks.record import record
 from benchmarks.running import demo_bundle, service
-from tests.service.hostile import APPENDIX, MORE, Hostile
+from tests.tusou_service.hostile import APPENDIX, MORE, Hostile
 
 # FastAPI 0.165.0 with an ordinary pydantic model and its own error answers; another machine.
 DEFAULTS = "FastAPI's defaults: 10 of the 35 answered 500, largest error 10 MB, slowest 1.47 s"

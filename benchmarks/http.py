@@ -14,18 +14,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from tusou_indexer.index.request import Wanted
+from tusou_indexer.plan import Inputs, make_plan
+from tusou_indexer.publish import publish
+from tusou_indexer.write_bundle import Recipe, assemble
 
 from benchmarks.landing import land_texts
 from benchmarks.running import Service, free_port, service, started
 from benchmarks.stock import queries, save_random_model, structured
-from indexer.assemble import Recipe, assemble
-from indexer.plan import Inputs, make_plan
-from indexer.publish import publish
-from indexer.wanted import Wanted
-from tusou.bundle import VECTORS
-from tusou.datasets.muge import ImagesFile
+from tusou.bundle.bundle import VECTORS
+from tusou.bundle.shards import Shard, ShardStore
+from tusou.data.formats.muge import ImagesFile
 from tusou.encoders import find_weights
-from tusou.shards import Shard, ShardStore
 
 ITEMS, DIM, SHARD = 30_000, 512, 2048
 ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1"}

@@ -9,15 +9,16 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+from tusou_lab.toy.catalogue import Product
+from tusou_lab.toy.negated import NOT_NEGATED, NegatedQuery, negated_queries
+from tusou_lab.toy.products import draw_facts, item_id
+
 from benchmarks.record import record
 from benchmarks.running import demo_bundle
-from lab.toy.catalogue import Product
-from lab.toy.negated import NOT_NEGATED, NegatedQuery, negated_queries
-from lab.toy.products import draw_facts, item_id
-from tusou.answers import Hits
-from tusou.asks import Ask, TextPart
-from tusou.negation import REFUSED_WEIGHT, understand
-from tusou.search import SearchPipeline
+from tusou.retrieval.pipeline import SearchPipeline
+from tusou.retrieval.query import Ask, TextPart
+from tusou.retrieval.results import Hits
+from tusou.text.negation import REFUSED_WEIGHT, understand
 
 TOP = 10
 WEIGHTS = (0.0, 0.25, 0.35, 0.5, 0.75, 1.0)

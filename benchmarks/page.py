@@ -98,8 +98,8 @@ separately and therefore not at the same load.
   answered and share the cores with the service. Query cache off.
 * **Not measured in this run**: {left_out}.
 * **Threads**: torch shares its passes among the cores in one thread of a process alone, stock's as
-  well as ours (`tusou/encoders/lanes.py`): two such threads slow each other down, for OpenMP's
-  threads then sleep after every product. Turns are apart, so that nobody's threads spin in
+  well as ours (`tusou/encoders/torch/cpu_threads.py`): two such threads slow each other down, for
+  OpenMP's threads then sleep after every product. Turns are apart, so that nobody's threads spin in
   another's turn.
 
 {encoders}

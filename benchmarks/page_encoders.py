@@ -55,7 +55,7 @@ _TOKENS = """\
 **Tokens** cost {one:.1f} µs for a query alone and {many:.1f} µs in batches of 32; with cn_clip's
 own tokenizer {stock_one:.1f} and {stock_many:.1f} µs (`python -m benchmarks.tokens`, {date}). The
 ids are the same on 100,000 hostile texts and on every character of Unicode
-(`pytest -m slow tests/tusou/encoders/test_tokens.py`).
+(`pytest -m slow tests/tusou/encoders/test_tokenizer.py`).
 """
 
 _GOAL = 0.99

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from typing import cast
 
 from benchmarks.record import RESULTS, record
-from tusou.registry import Lazy
+from tusou.core.lazy_import import Lazy
 
 ALONE = {"OPENBLAS_NUM_THREADS": "1"}
 

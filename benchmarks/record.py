@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from tusou.machine import machine
+from tusou.core.hardware import machine
 
 RESULTS = Path(__file__).parent / "results"
 

@@ -16,13 +16,13 @@ from time import perf_counter
 import faiss
 import numpy as np
 import torch
+from tusou_indexer.index.request import Wanted
+from tusou_indexer.index.tune import build_index
 
 from benchmarks.record import record
 from benchmarks.stock import structured
 from benchmarks.timing import compare
-from indexer.tune import build_index
-from indexer.wanted import Wanted
-from tusou.types import Ids, Vectors
+from tusou.core.arrays import Ids, Vectors
 
 DIM, K = 512, 10
 BATCHES = (1, 256)

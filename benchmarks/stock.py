@@ -12,7 +12,7 @@ from cn_clip.clip.model import CLIP, convert_weights
 from cn_clip.clip.utils import image_transform
 from PIL import Image
 
-from tusou.types import Vectors
+from tusou.core.arrays import Vectors
 
 _CHARACTERS = "红色碎花吊带裙北欧轻奢边几男士黑皮鞋女童连衣夏季新款宽松显瘦纯棉复古法式"
 

@@ -2,7 +2,7 @@
 
 python -m benchmarks.tokens
 
-That both give the same ids is shown by `pytest -m slow tests/tusou/encoders/test_tokens.py`, on
+That both give the same ids is shown by `pytest -m slow tests/tusou/encoders/test_tokenizer.py`, on
 100,000 hostile texts and every character of Unicode.
 """
 
@@ -14,7 +14,7 @@ from cn_clip.clip import tokenize
 from benchmarks.record import record
 from benchmarks.stock import queries
 from benchmarks.timing import compare
-from tusou.encoders.tokens import ClipTokenizer
+from tusou.encoders.tokenizer import ClipTokenizer
 
 _TEXTS = 2048
 

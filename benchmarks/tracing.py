@@ -15,10 +15,10 @@ from time import perf_counter
 from timeit import timeit
 
 import httpx
+from tusou_service.observability.stages import BatchRun, mark, mark_batches
 
 from benchmarks.record import record
 from benchmarks.running import demo_bundle, service
-from service.timeline import BatchRun, mark, mark_batches
 
 ROUNDS = 1500
 TEXTS = ("纯棉碎花吊带裙", "红色碎花连衣裙", "男士黑色皮鞋", "不锈钢双耳汤锅")

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from tusou.datasets import ItemRow, open_dataset, open_pool
-from tusou.types import Failure
+from tusou.core.arrays import Failure
+from tusou.data import ItemRow, open_dataset, open_pool
 
 
 def write(root: Path, **files: bytes | str) -> Path:

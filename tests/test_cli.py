@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperOption
 
 from tusou import __version__
-from tusou.cli import VERBS
+from tusou.cli.main import VERBS
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTED = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
@@ -62,7 +62,7 @@ def run(*words: str) -> subprocess.CompletedProcess[str]:
 def test_help_imports_nothing_heavy() -> None:
     code = (
         "import sys; sys.argv = ['tusou', '--help']\n"
-        "try:\n    from tusou.cli import main; main()\n"
+        "try:\n    from tusou.cli.main import main; main()\n"
         "except SystemExit:\n    pass\n"
         "heavy = {'torch', 'faiss', 'numpy', 'fastapi', 'cn_clip', 'pydantic'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
@@ -93,7 +93,9 @@ def test_wrong_usage_is_exit_2(words: list[str]) -> None:
 
 def test_a_client_only_install_says_what_a_verb_needs(tmp_path: Path) -> None:
     hidden = "import sys; sys.modules.update(dict.fromkeys(['pydantic', 'numpy', 'torch']))\n"
-    call = f"sys.argv = ['tusou', 'info', {str(tmp_path)!r}]\nfrom tusou.cli import main; main()"
+    call = (
+        f"sys.argv = ['tusou', 'info', {str(tmp_path)!r}]\nfrom tusou.cli.main import main; main()"
+    )
     command = [sys.executable, "-c", hidden + call]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (1, "")
@@ -103,7 +105,7 @@ def test_a_client_only_install_says_what_a_verb_needs(tmp_path: Path) -> None:
 def test_an_install_without_charts_says_what_brings_them(tmp_path: Path) -> None:
     place = ["check", str(tmp_path), "--html", str(tmp_path / "page.html")]
     hidden = "import sys; sys.modules['matplotlib'] = None\n"
-    call = f"sys.argv = ['tusou', *{place!r}]\nfrom tusou.cli import main; main()"
+    call = f"sys.argv = ['tusou', *{place!r}]\nfrom tusou.cli.main import main; main()"
     command = [sys.executable, "-c", hidden + call]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1

@@ -1,5 +1,5 @@
 """`python -m tusou` is the `tusou` command."""
 
-from tusou.cli import main
+from tusou.cli.main import main
 
 main()

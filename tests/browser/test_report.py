@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page
-
-from lab.report.build import ReportSpec
-from lab.report.run import Inputs, make_report
+from tusou_lab.report.build import ReportSpec
+from tusou_lab.report.run import Inputs, make_report
 
 
 @pytest.fixture(scope="module")

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from drawing import picture_bytes
 from playwright.sync_api import Page, Route, expect
+from tusou_service.http.errors import MEANINGS, PROBLEM_JSON
 
-from service.errors import MEANINGS, PROBLEM_JSON
 from tests.browser.pages import Open, ask, shown, until
 from tests.browser.serving import Site, serving, tusou
-from tusou.errors import Overloaded
+from tusou.core.errors import Overloaded
 
 QUERY = "红色碎花吊带裙"
 KEY = "a-key-that-opens-the-page"

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from tusou_client.query_file import read_queries
 
-from clients.queries import read_queries
-from tusou.datasets.muge import MAX_LINE_BYTES, ImagesFile
-from tusou.datasets.texts import MAX_LINE_BYTES as TEXT_LINE_BYTES
-from tusou.datasets.texts import TextsFile
-from tusou.errors import BadImage
+from tusou.core.arrays import Failure
+from tusou.core.errors import BadImage
+from tusou.data.formats.muge import MAX_LINE_BYTES, ImagesFile
+from tusou.data.formats.text_items import MAX_LINE_BYTES as TEXT_LINE_BYTES
+from tusou.data.formats.text_items import TextsFile
 from tusou.evaluation.metrics import Judged, score
-from tusou.images import open_image
-from tusou.pictures import decode_picture
-from tusou.types import Failure
+from tusou.images.formats import decode_picture
+from tusou.images.preprocess import open_image
 
 DOCS = Path(__file__).parents[2] / "docs"
 DATA, EVALUATION = (DOCS / name for name in ("data.md", "evaluation.md"))

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 from fastapi.routing import iter_route_contexts
-
-from service import cli, ending
-from service.app import create_app
-from service.errors import MEANINGS
-from service.metrics import Metrics
-from service.settings import Settings
+from tusou_service import cli
+from tusou_service import shutdown as ending
+from tusou_service.http.app import create_app
+from tusou_service.http.errors import MEANINGS
+from tusou_service.observability.metrics import Metrics
+from tusou_service.settings import Settings
 
 DOCS = Path(__file__).parents[2] / "docs"
 API, CONFIGURATION, OPERATIONS = (

@@ -87,7 +87,7 @@ answer() {
     service=$!
     trap 'kill "$service" 2>/dev/null || true' EXIT
     for _ in $(seq 90); do
-        (run TUSOU_PORT="$port" python -m service.healthcheck) && break
+        (run TUSOU_PORT="$port" python -m tusou_service.healthcheck) && break
         kill -0 "$service" || { tail -n 20 "$work/serve.log" >&2; fail "the service ended"; }
         sleep 1
     done

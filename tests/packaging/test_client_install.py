@@ -39,7 +39,9 @@ def test_it_works_from_its_wheel_and_its_lock_alone(tmp_path: Path) -> None:
     tusou = tmp_path / "venv/bin/tusou"
     assert "--url" in call(tusou, "query", "--help")
     assert "--out" in call(tusou, "replay", "--help")
-    assert call(python, "-c", "import clients; print(clients.Client.__name__)") == "Client\n"
+    assert (
+        call(python, "-c", "import tusou_client; print(tusou_client.Client.__name__)") == "Client\n"
+    )
     refused = subprocess.run([tusou, "serve", "."], check=False, capture_output=True, text=True)
     assert refused.returncode == 1
     assert "missing_dependency" in refused.stderr

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 import yaml
+from tusou_service.settings import OF_COMPOSE, Settings
 
-from service.settings import OF_COMPOSE, Settings
-from tusou.cli import VERBS
+from tusou.cli.main import VERBS
 
 ROOT = Path(__file__).parents[2]
 VARIABLE = re.compile(r"\$\{(?P<name>\w+):(?P<sign>[-+])(?P<word>[^}]*)\}")

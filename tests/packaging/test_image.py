@@ -6,8 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-
-from service.settings import Settings
+from tusou_service.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 

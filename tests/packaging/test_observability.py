@@ -12,7 +12,7 @@ from drawing import picture_bytes
 from fastapi.testclient import TestClient
 
 from tests.packaging.test_compose import load
-from tests.service.tiny import TinyBundle, TinyPipeline, TinySource, connected
+from tests.tusou_service.tiny import TinyBundle, TinyPipeline, TinySource, connected
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs/observability"

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 import typer
+from tusou_client import Client
 
-from clients import Client
-from tusou.cli import VERBS
+from tusou.cli.main import VERBS
 
 ROOT = Path(__file__).parents[2]
 READMES = [ROOT / "README.md", ROOT / "README.zh-CN.md"]

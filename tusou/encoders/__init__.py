@@ -3,14 +3,14 @@
 from collections.abc import Callable
 from typing import cast
 
+from tusou.core.lazy_import import Lazy
 from tusou.encoders.architecture import ImageShape, Tower
 from tusou.encoders.base import Followed, ImageEncoder, Passes, TextEncoder, Tokens, Weights
-from tusou.encoders.choice import ENGINES, Choice, choose, least_memory, shape_of
 from tusou.encoders.devices import release_memory
-from tusou.encoders.memory import QueryMemory
 from tusou.encoders.prompted import PromptedEncoder
+from tusou.encoders.select_backend import ENGINES, Choice, choose, least_memory, shape_of
 from tusou.encoders.weights import DEMO, MODELS, find_weights
-from tusou.registry import Lazy
+from tusou.retrieval.query_cache import QueryMemory
 
 __all__ = [
     "DEMO",
@@ -38,8 +38,8 @@ __all__ = [
 _TOWERS: tuple[Tower, ...] = ("text", "image")
 _CONVERT = Lazy("tusou.encoders.openvino.encoders:convert_and_keep")
 _ENCODERS = {
-    ("torch", "text"): Lazy("tusou.encoders.cnclip:ClipTextEncoder"),
-    ("torch", "image"): Lazy("tusou.encoders.cnclip:ClipImageEncoder"),
+    ("torch", "text"): Lazy("tusou.encoders.torch.encoder:ClipTextEncoder"),
+    ("torch", "image"): Lazy("tusou.encoders.torch.encoder:ClipImageEncoder"),
     ("openvino", "text"): Lazy("tusou.encoders.openvino.encoders:OpenVinoTextEncoder"),
     ("openvino", "image"): Lazy("tusou.encoders.openvino.encoders:OpenVinoImageEncoder"),
 }

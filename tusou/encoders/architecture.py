@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import isqrt
 from typing import Literal, Protocol, TypeAlias
 
-from tusou.errors import BadModel
+from tusou.core.errors import BadModel
 
 TEXT_EPS, IMAGE_EPS = 1e-12, 1e-5  # of the layer norms
 QUICK = 1.702  # cn_clip's image towers use x * sigmoid(1.702 x) for gelu

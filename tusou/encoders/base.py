@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from tusou.types import OnDevice, Pixels, Vectors
+from tusou.core.arrays import OnDevice, Pixels, Vectors
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from tusou.encoders.outline import model_tensors
-from tusou.errors import BadModel
+from tusou.core.errors import BadModel
+from tusou.encoders.checkpoint_shapes import model_tensors
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

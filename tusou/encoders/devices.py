@@ -3,8 +3,8 @@
 import ctypes
 import re
 
-from tusou.errors import InvalidRequest
-from tusou.machine import features, is_x86
+from tusou.core.errors import InvalidRequest
+from tusou.core.hardware import features, is_x86
 
 PRECISIONS = ("fp32", "bf16", "fp16", "int8")
 _BF16_FEATURES = {"amx_bf16", "avx512_bf16"}

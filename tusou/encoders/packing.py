@@ -6,7 +6,7 @@ from math import ceil
 import numpy as np
 import numpy.typing as npt
 
-from tusou.types import Ids
+from tusou.core.arrays import Ids
 
 _STEPS = 16  # row counts between a power of two and the next
 FEWEST_TOKENS = 32  # of a pass; below that, reading the weights costs more than using them

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
+from tusou.core.arrays import Vectors
 from tusou.encoders.base import Passes, TextEncoder, Tokens
-from tusou.text import check_prompt, fill_prompt
-from tusou.types import Vectors
+from tusou.text.normalize import check_prompt, fill_prompt
 
 
 class PromptedEncoder:

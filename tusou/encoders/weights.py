@@ -5,9 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
+from tusou.core.errors import BadModel, InvalidRequest
+from tusou.core.lazy_import import Lazy
 from tusou.encoders.base import Weights
-from tusou.errors import BadModel, InvalidRequest
-from tusou.registry import Lazy
 
 # The published models, and the files that cn_clip keeps in its cache.
 MODELS = {

@@ -12,9 +12,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from tusou.datasets.submissions import Direction, is_teddy_table, is_zip, read_teddy, unzipped
+from tusou.core.arrays import ItemId
+from tusou.data.submission import Direction, is_teddy_table, is_zip, read_teddy, unzipped
 from tusou.evaluation import trec
-from tusou.evaluation.rows import (
+from tusou.evaluation.run_rows import (
     parse_object,
     query_of,
     ranking_of,
@@ -22,7 +23,6 @@ from tusou.evaluation.rows import (
     show,
     split_lines,
 )
-from tusou.types import ItemId
 
 _HEADER = "tusou_run"
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tusou.evaluation.answers import Answers, Asked
-from tusou.negation import understand
-from tusou.types import Ids
+from tusou.core.arrays import Ids
+from tusou.evaluation.judgments import Answers, Asked
+from tusou.text.negation import understand
 
 _HAN = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]")
 _LATIN = re.compile(r"[A-Za-z]")

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
-from tusou.config import IndexSpec
+from tusou.core.lazy_import import Lazy
 from tusou.indexes.base import DeviceSearch, VectorIndex
-from tusou.registry import Lazy
+from tusou.indexes.specs import IndexSpec
 
 __all__ = ["DeviceSearch", "VectorIndex", "create_index", "faiss_device", "load_index"]
 

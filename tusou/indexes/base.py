@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from tusou.types import Ids, Neighbors, OnDevice, Vectors
+from tusou.core.arrays import Ids, Neighbors, OnDevice, Vectors
 
 
 class DeviceSearch(Protocol):

@@ -5,11 +5,11 @@ from typing import Self
 
 import numpy as np
 
-from tusou.config import ExactSpec
-from tusou.errors import InvalidRequest
-from tusou.indexes.arrays import load_arrays, save_arrays
+from tusou.core.arrays import Ids, Neighbors, Vectors
+from tusou.core.errors import InvalidRequest
+from tusou.indexes.array_file import load_arrays, save_arrays
 from tusou.indexes.base import best_first
-from tusou.types import Ids, Neighbors, Vectors
+from tusou.indexes.specs import ExactSpec
 
 # Pool rows scored at once: bounds the (queries x rows) score block.
 _BLOCK = 65_536

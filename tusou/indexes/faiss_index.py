@@ -12,10 +12,10 @@ from typing import Self
 import faiss
 import numpy as np
 
-from tusou.config import FaissSpec
-from tusou.errors import CorruptBundle, InvalidRequest
+from tusou.core.arrays import Ids, Neighbors, Vectors
+from tusou.core.errors import CorruptBundle, InvalidRequest
 from tusou.indexes.base import best_first
-from tusou.types import Ids, Neighbors, Vectors
+from tusou.indexes.specs import FaissSpec
 
 # Codes or shadows stored instead of vectors, unless the factory ends by re-scoring on the vectors.
 _QUANTISED = re.compile(r"PQ|SQ|LSH|RQ|LSQ|RaBitQ|ZnLattice|ITQ|PCA|RR\d")

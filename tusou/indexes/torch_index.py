@@ -11,11 +11,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from tusou.config import TorchSpec
-from tusou.errors import InvalidRequest
-from tusou.indexes.arrays import load_arrays, save_arrays
+from tusou.core.arrays import Ids, Neighbors, Vectors
+from tusou.core.errors import InvalidRequest
+from tusou.indexes.array_file import load_arrays, save_arrays
 from tusou.indexes.base import best_first
-from tusou.types import Ids, Neighbors, Vectors
+from tusou.indexes.specs import TorchSpec
 
 # Pool rows scored at once: bounds the (queries x rows) score block.
 _BLOCK = 1 << 20

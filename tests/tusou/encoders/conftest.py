@@ -117,7 +117,7 @@ def sample(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 @pytest.fixture(scope="module")
 def converts_here() -> Iterator[None]:
     """Convert in this process, for speed; that another does it is tested once."""
-    conversion = pytest.importorskip("tusou.encoders.openvino.conversion")
+    conversion = pytest.importorskip("tusou.encoders.openvino.convert")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tusou.encoders.openvino.encoders._convert_apart", conversion.convert)
         yield

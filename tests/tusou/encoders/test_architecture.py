@@ -8,11 +8,11 @@ import torch
 from cn_clip.clip.model import CLIP
 from torch import Tensor
 
+from tusou.core.errors import BadModel
 from tusou.encoders.architecture import read_image_shape, read_text_shape
 from tusou.encoders.checkpoint import TensorReader
-from tusou.encoders.resnet import ResNetTower
-from tusou.encoders.towers import ImageTower, TextTower
-from tusou.errors import BadModel
+from tusou.encoders.torch.resnet import ResNetTower
+from tusou.encoders.torch.towers import ImageTower, TextTower
 
 # What a configuration says that leaves no trace in the tensors and no mark on the vectors.
 UNSEEN = {

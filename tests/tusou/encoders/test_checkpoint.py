@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from tusou.core.arrays import Vectors
+from tusou.core.errors import BadModel
 from tusou.encoders import find_weights, load_image_encoder, load_text_encoder
 from tusou.encoders.checkpoint import read_tensors
-from tusou.errors import BadModel
-from tusou.types import Vectors
 
 if TYPE_CHECKING:
     from tests.tusou.encoders.conftest import Sample

@@ -2,8 +2,8 @@
 
 import pytest
 
+from tusou.core.errors import InvalidRequest
 from tusou.encoders.devices import pick_precision
-from tusou.errors import InvalidRequest
 
 CPU, CUDA = "cpu", "cuda"
 

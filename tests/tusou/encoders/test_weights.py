@@ -11,9 +11,9 @@ import pytest
 from cn_clip.clip.utils import available_models
 from PIL import Image
 
+from tusou.core.errors import BadModel, InvalidRequest
 from tusou.encoders import MODELS, Weights, find_weights, load_image_encoder, load_text_encoder
-from tusou.errors import BadModel, InvalidRequest
-from tusou.images import to_pixels
+from tusou.images.preprocess import to_pixels
 
 KNOWN_ANSWERS = Path(__file__).parents[4] / "shared/data/known_answers"
 

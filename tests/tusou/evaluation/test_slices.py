@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tusou.evaluation.answers import Answers, Asked, read_answers
+from tusou.evaluation.judgments import Answers, Asked, read_answers
 from tusou.evaluation.slices import slices
 
 TEXTS = [" 裙子 ", "红色连衣裙", "不带碎花的连衣裙", "iPhone手机壳", "dress", "3", "纯棉" * 11]

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tusou.errors import BadDataset, InvalidRequest
+from tusou.core.errors import BadDataset, InvalidRequest
 from tusou.evaluation import trec
-from tusou.evaluation.answers import read_answers
+from tusou.evaluation.judgments import read_answers
 from tusou.evaluation.runs import read_run
 
 

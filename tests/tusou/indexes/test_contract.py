@@ -8,11 +8,11 @@ import torch
 from recording import Devices
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from tusou.config import ExactSpec, FaissSpec, IndexSpec, TorchSpec
-from tusou.errors import CorruptBundle, InvalidRequest
+from tusou.core.arrays import Neighbors, Vectors
+from tusou.core.errors import CorruptBundle, InvalidRequest
 from tusou.indexes import VectorIndex, create_index, load_index
+from tusou.indexes.specs import ExactSpec, FaissSpec, IndexSpec, TorchSpec
 from tusou.indexes.torch_index import TorchIndex
-from tusou.types import Neighbors, Vectors
 
 DIM, COUNT, K = 32, 500, 10
 

@@ -11,17 +11,17 @@ import numpy as np
 import numpy.typing as npt
 import openvino
 
+from tusou.core.arrays import Pixels, Vectors
+from tusou.core.lazy_import import Lazy
 from tusou.encoders.architecture import ImageShape, TextShape, Tower
 from tusou.encoders.base import Tokens, Weights
-from tusou.encoders.choice import shape_of
-from tusou.encoders.openvino.compiled import Arrays, Compiled
-from tusou.encoders.openvino.kept import GRAPH, WORDS, Converted, can_keep, find_kept
+from tusou.encoders.openvino.cache import GRAPH, WORDS, Converted, can_keep, find_kept
+from tusou.encoders.openvino.runtime import Arrays, Compiled
 from tusou.encoders.packing import PASS_TOKENS, USUAL_TOKENS, cut, few_sizes, pack
-from tusou.encoders.tokens import ClipTokenizer, check_tokens_fit
-from tusou.registry import Lazy
-from tusou.types import Pixels, Vectors
+from tusou.encoders.select_backend import shape_of
+from tusou.encoders.tokenizer import ClipTokenizer, check_tokens_fit
 
-_CONVERSION = "tusou.encoders.openvino.conversion"  # imports torch
+_CONVERSION = "tusou.encoders.openvino.convert"  # imports torch
 
 _PASS_PICTURES = 4
 
@@ -90,7 +90,7 @@ class OpenVinoImageEncoder:
         self.dim, self.image_size = shape.embed_dim, shape.image_resolution
 
     def encode(self, pixels: Pixels) -> Vectors:
-        """Encode squares made by `tusou.images.to_pixels`."""
+        """Encode squares made by `tusou.images.preprocess.to_pixels`."""
         share = -(-len(pixels) // self._compiled.at_once)
         size = max(1, min(share, _PASS_PICTURES))
         found = self._compiled.run([[pixels[i : i + size]] for i in range(0, len(pixels), size)])

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from tests.tusou.encoders.conftest import Sample
+from tusou.core.errors import BadModel
 from tusou.encoders import Weights, find_weights, load_image_encoder, load_text_encoder
-from tusou.encoders.openvino.kept import find_kept
-from tusou.errors import BadModel
+from tusou.encoders.openvino.cache import find_kept
 
 pytest.importorskip("openvino")
 
@@ -62,7 +62,7 @@ def test_where_nothing_can_be_kept_it_works_all_the_same(
 ) -> None:
     weights.path.with_name("model.pt.openvino").write_text("a file in the way")
     if known:  # as on a file system that is mounted to be read
-        monkeypatch.setattr("tusou.encoders.openvino.kept.os.access", lambda *_: False)
+        monkeypatch.setattr("tusou.encoders.openvino.cache.os.access", lambda *_: False)
         monkeypatch.setattr("tusou.encoders.openvino.encoders._convert_apart", None)
     encoder = load_text_encoder(weights, "cpu", precision="fp32", engine="openvino")
     torchs = load_text_encoder(weights, "cpu", precision="fp32", engine="torch")

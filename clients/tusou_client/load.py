@@ -1,0 +1,133 @@
+"""Send queries at a given rate whatever the answers do, and report what came back when."""
+
+import asyncio
+import itertools
+import math
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from tusou_client.client import AsyncClient
+from tusou_client.errors import ClientError, ServiceError
+from tusou_client.retry import RetryPolicy
+from tusou_client.wire import DEFAULT_URL
+
+OK = "ok"
+
+
+@dataclass(frozen=True, slots=True)
+class LoadSettings:
+    """What to send: an open loop, so a slow service does not slow the arrivals down."""
+
+    rate: float  # queries per second
+    duration: float  # seconds
+    url: str = DEFAULT_URL
+    timeout: float = 2.0  # seconds; told to the service, and what counts as good
+    top_k: int = 10
+    api_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One query's fate; seconds count from the moment it was due, not from when it left."""
+
+    code: str  # `ok`, or the error's code
+    status: int | None  # None: no HTTP answer
+    latency: float
+    lateness: float  # how much later than due it was sent: the load maker's own fault
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """All queries that ended alike. Times in milliseconds."""
+
+    code: str
+    status: int | None
+    count: int
+    p50_ms: float
+    p90_ms: float
+    p99_ms: float
+    max_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class LoadReport:
+    """What a load run saw."""
+
+    sent: int
+    duration_s: float
+    goodput_per_s: float  # answered right and within the timeout, per second of the schedule
+    max_lateness_ms: float  # large: the load maker could not keep the rate
+    outcomes: tuple[Outcome, ...]  # the most frequent first
+
+
+def run_load(
+    queries: Sequence[str],
+    settings: LoadSettings,
+    on_sent: Callable[[int, int], None] | None = None,
+) -> LoadReport:
+    """Send the queries in turn, over and over, each once and never again: retries hide load."""
+    samples = asyncio.run(_fire_all(queries, settings, on_sent))
+    return summarise(samples, settings)
+
+
+async def _fire_all(
+    queries: Sequence[str], settings: LoadSettings, on_sent: Callable[[int, int], None] | None
+) -> list[Sample]:
+    once = RetryPolicy(timeout=settings.timeout, deadline=settings.timeout, tries=1)
+    total = max(1, round(settings.rate * settings.duration))
+    async with AsyncClient(settings.url, api_key=settings.api_key, policy=once) as client:
+        await client.info()  # a wrong address is one error, not a report full of them
+        tasks = []
+        start = time.monotonic()
+        for number, query in zip(range(total), itertools.cycle(queries), strict=False):
+            due = start + number / settings.rate
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+            tasks.append(asyncio.create_task(_fire(client, query, settings.top_k, due)))
+            if on_sent is not None:
+                on_sent(number + 1, total)
+        return await asyncio.gather(*tasks)
+
+
+async def _fire(client: AsyncClient, query: str, top_k: int, due: float) -> Sample:
+    lateness = time.monotonic() - due
+    code, status = OK, 200
+    try:
+        await client.search(query, top_k)
+    except ServiceError as error:
+        code, status = error.code, error.status
+    except ClientError as error:
+        return Sample(error.code, None, time.monotonic() - due, lateness)
+    return Sample(code, status, time.monotonic() - due, lateness)
+
+
+def summarise(samples: Sequence[Sample], settings: LoadSettings) -> LoadReport:
+    """Group the samples by how they ended."""
+    groups: dict[tuple[str, int | None], list[float]] = defaultdict(list)
+    for sample in samples:
+        groups[sample.code, sample.status].append(sample.latency)
+    good = sum(sample.code == OK and sample.latency <= settings.timeout for sample in samples)
+    outcomes = [_outcome(code, status, times) for (code, status), times in groups.items()]
+    return LoadReport(
+        sent=len(samples),
+        duration_s=settings.duration,
+        goodput_per_s=round(good / settings.duration, 3),
+        max_lateness_ms=_ms(max(sample.lateness for sample in samples)),
+        outcomes=tuple(sorted(outcomes, key=lambda outcome: -outcome.count)),
+    )
+
+
+def _outcome(code: str, status: int | None, times: list[float]) -> Outcome:
+    times.sort()
+    p50, p90, p99 = (_ms(percentile(times, share)) for share in (0.50, 0.90, 0.99))
+    return Outcome(code, status, len(times), p50, p90, p99, _ms(times[-1]))
+
+
+def percentile(ordered: Sequence[float], share: float) -> float:
+    """Return the nearest-rank percentile of ascending values: one of them, nothing between."""
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 3)

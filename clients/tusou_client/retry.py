@@ -1,0 +1,91 @@
+"""Whether and when to try again: full-jitter backoff, deadlines and a retry budget."""
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tusou_client.errors import BadReply, ClientError
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How patient a client is. All times in seconds, measured on a monotonic clock."""
+
+    timeout: float = 10.0  # one try; the service is told the same
+    deadline: float = 30.0  # all tries of one call together
+    tries: int | None = 5  # None: until the deadline
+    bad_replies: int = 5  # of which these may be garbled or misshapen
+    base: float = 0.1  # the n-th pause is drawn from 0 .. base * 2^n ...
+    cap: float = 5.0  # ... but never more than this
+    budget: float | None = 0.1  # retries per call over a client's life; None: unlimited
+
+    def pause(self, retry: int, draw: Callable[[float, float], float]) -> float:
+        """Draw the pause before a retry (the first is number 0): full jitter."""
+        return draw(0.0, min(self.cap, self.base * 2.0 ** min(retry, 30)))
+
+
+class RetryBudget:
+    """Keeps retries of all calls together under a share of the calls.
+
+    Each call earns `ratio` of a retry; `reserve` may be spent before any is earned, so a
+    program that asks once still retries, and a fleet of clients does not bury a sick service.
+    """
+
+    def __init__(self, ratio: float | None, reserve: float = 10.0) -> None:
+        self._ratio = ratio
+        self._reserve = self._left = reserve
+
+    def earn(self) -> None:
+        """Count one call."""
+        if self._ratio is not None:
+            self._left = min(self._left + self._ratio, self._reserve)
+
+    def spend(self) -> bool:
+        """Take one retry, if there is one."""
+        if self._ratio is None:
+            return True
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
+
+
+class Attempts:
+    """The tries of one call; owns no socket and never sleeps."""
+
+    def __init__(
+        self,
+        policy: RetryPolicy,
+        budget: RetryBudget,
+        clock: Callable[[], float] = time.monotonic,
+        draw: Callable[[float, float], float] = random.uniform,
+    ) -> None:
+        self._policy, self._budget, self._clock, self._draw = policy, budget, clock, draw
+        self._deadline = clock() + policy.deadline
+        self._tries = self._bad_replies = 0
+        budget.earn()
+
+    def timeout(self) -> float:
+        """Seconds the next try may take."""
+        return max(0.001, min(self._policy.timeout, self._deadline - self._clock()))
+
+    def pause_after(self, error: ClientError) -> float:
+        """Seconds to wait before the next try, or raise the error when there is none."""
+        self._tries += 1
+        self._bad_replies += isinstance(error, BadReply)
+        pause = self._policy.pause(self._tries - 1, self._draw) + (error.retry_after or 0.0)
+        if not self._may_retry(error, pause):
+            error.tries = self._tries
+            raise error
+        return pause
+
+    def _may_retry(self, error: ClientError, pause: float) -> bool:
+        policy = self._policy
+        return (
+            error.transient
+            and (policy.tries is None or self._tries < policy.tries)
+            and self._bad_replies < policy.bad_replies
+            and self._clock() + pause < self._deadline
+            and self._budget.spend()
+        )

@@ -1,0 +1,1 @@
+"""Index selection: candidates, recall probes and tuning."""

@@ -1,0 +1,68 @@
+"""Publishing: a finished version gets its name, proves that it answers, and becomes CURRENT."""
+
+import fcntl
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from tusou.bundle.bundle import CURRENT, INDEX, Bundle
+from tusou.bundle.manifest import MANIFEST, version_of
+from tusou.core.errors import CorruptBundle, Locked
+from tusou.core.files import sync, write_file
+from tusou.indexes import load_index
+
+_LOCK = ".lock"
+# The version just replaced stays: a service may be about to open it.
+_KEPT_VERSIONS = 2
+_PROBES = 64
+
+
+@contextmanager
+def only_writer(root: Path) -> Iterator[None]:
+    """Hold the folder's lock; Locked when another process has it."""
+    root.mkdir(parents=True, exist_ok=True)
+    with (root / _LOCK).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Locked(
+                f"another `tusou index` is writing {root}; wait until it is done"
+            ) from None
+        yield
+
+
+def publish(root: Path, folder: Path) -> Bundle:
+    """Move a written version into the bundle, verify it, point CURRENT at it."""
+    name = version_of(folder / MANIFEST)
+    target = root / name
+    if target.exists():  # the same bytes were published before, and may have rotted since
+        shutil.rmtree(target)
+    folder.rename(target)
+    sync(root)
+    bundle = Bundle.open(root, name)
+    bundle.verify()
+    _prove(bundle)
+    write_file(root / CURRENT, f"{name}\n".encode())
+    _remove_old(root, name)
+    return bundle
+
+
+def _prove(bundle: Bundle) -> None:
+    """Open the index and find some stored vectors by themselves, or something as close."""
+    index = load_index(bundle.manifest.index.spec, bundle.path(INDEX))
+    rows = np.linspace(0, bundle.item_count - 1, min(_PROBES, bundle.item_count)).astype(np.int64)
+    probes = np.ascontiguousarray(bundle.vectors[rows])
+    found = index.search(probes, 1)
+    if len(index) != bundle.item_count or (found.ids < 0).any():
+        raise CorruptBundle(f"{bundle.folder}: the index does not answer; index again with --force")
+
+
+def _remove_old(root: Path, current: str) -> None:
+    versions = [path for path in root.iterdir() if (path / MANIFEST).is_file()]
+    newest_first = sorted(versions, key=lambda path: path.stat().st_mtime, reverse=True)
+    old = [path for path in newest_first if path.name != current][_KEPT_VERSIONS - 1 :]
+    for path in old:
+        shutil.rmtree(path)

@@ -1,0 +1,48 @@
+"""Batches of texts to vectors: the items of a pool that pictures ask for."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from zlib import crc32
+
+import numpy as np
+import numpy.typing as npt
+
+from tusou.bundle.item_reader import PoolFiles, text_of
+from tusou.core.arrays import Encoding
+from tusou.core.errors import BadDataset
+from tusou.encoders import TextEncoder
+from tusou_indexer.embed import Encode, Encoded
+
+
+def text_batches(files: Sequence[Path], encoding: Encoding, encoder: TextEncoder) -> Encode:
+    """Return what encodes the texts at some places; `encoder` puts them into no prompt."""
+
+    def encode(batches: Iterable[npt.NDArray[np.int64]]) -> Iterator[Encoded]:
+        with PoolFiles(files) as pool:
+            for places in batches:
+                yield _encode(places, pool, encoding, encoder)
+
+    return encode
+
+
+def _encode(
+    places: npt.NDArray[np.int64], pool: PoolFiles, encoding: Encoding, encoder: TextEncoder
+) -> Encoded:
+    texts: list[str] = []
+    good: list[int] = []
+    bad: list[tuple[int, str]] = []
+    checks: list[int] = []
+    for row, (_, *place) in enumerate(places.tolist()):
+        stored = pool.read(*place)
+        try:
+            texts.append(text_of(stored, encoding))
+        except BadDataset as error:  # the file has changed since it was scanned
+            bad.append((row, str(error)))
+            continue
+        good.append(row)
+        checks.append(crc32(stored))
+    if not texts:
+        return Encoded(np.empty((0, encoder.dim), np.float32), (), tuple(bad), ())
+    tokens = encoder.prepare(texts)
+    vectors = encoder.encode(tokens)
+    return Encoded(vectors, tuple(good), tuple(bad), tuple(checks), sum(tokens.truncated))

@@ -1,0 +1,173 @@
+"""From finished shards to one version of a bundle."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+from itertools import compress
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from tusou import __version__
+from tusou.bundle.bundle import FAILURES, FILES, GOLDEN, IDS, INDEX, PLACES, VECTORS
+from tusou.bundle.item_ids import is_canonical_integer
+from tusou.bundle.manifest import FORMAT, MANIFEST, Counts, FileRecord, IndexRecord, Manifest, Model
+from tusou.bundle.shards import ShardStore
+from tusou.core.arrays import Ids, Vectors
+from tusou.core.errors import BadDataset
+from tusou.core.files import replace_folder, sha256_of, sync, write_file
+from tusou.encoders import TextEncoder, Weights, load_image_encoder, load_text_encoder
+from tusou_indexer.index.recall_probes import picture_probes, text_probes
+from tusou_indexer.index.request import Wanted
+from tusou_indexer.index.tune import build_index
+from tusou_indexer.plan import Inputs, Plan
+
+# Short, long, Latin, digits, curly quotes, beyond the context: what tokenizers trip over.
+GOLDEN_TEXTS = (
+    "纯棉碎花吊带裙",
+    "北欧轻奢边几",
+    "男士黑色皮鞋",
+    "圣诞 抱枕",
+    "32不粘锅",
+    "iPhone15手机壳",
+    "“复古”风 A字裙",
+    "适合小个子女生夏天穿的" * 8,
+)
+PREPROCESSING = {
+    "pictures": "cn_clip: square bicubic resize, then RGB",
+    "texts": "cn_clip: lower case, straight double quotes, 52 tokens",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What decides a version's bytes once the shards are there."""
+
+    model: str  # as it can be found again
+    weights: Weights
+    index: Wanted
+    prompt: str | None
+    image_size: int
+
+
+def assemble(plan: Plan, store: ShardStore, recipe: Recipe, folder: Path) -> Manifest:
+    """Write every file of a version into `folder`, the manifest last; BadDataset if it is empty."""
+    replace_folder(folder)
+    failures = _write_failures(plan, store, folder / FAILURES)
+    rows = np.concatenate([store.rows(number) for number in range(plan.shard_count)])
+    if not len(rows):
+        raise BadDataset(f"nothing could be used; the reasons are in {folder / FAILURES}")
+    id_type = _write_ids(plan, rows, folder / IDS)
+    _write_places(plan, store, rows, folder)
+    vectors = _write_vectors(store, plan.shard_count, len(rows), folder / VECTORS)
+    # Single precision, whatever the pictures had: what every other one is measured against.
+    encoder = load_text_encoder(recipe.weights, "cpu", recipe.prompt, "fp32", "torch")
+    _write_golden(encoder, folder / GOLDEN)
+    # What is most often asked with lies elsewhere than what is stored.
+    load = partial(load_image_encoder, recipe.weights, "cpu", "fp32", "torch")
+    asking = text_probes(encoder) if plan.kind == "pictures" else picture_probes(load)
+    built = build_index(vectors, recipe.index, asking)
+    built.index.save(folder / INDEX)
+    manifest = Manifest(
+        format=FORMAT,
+        tool=f"tusou {__version__}",
+        items=plan.kind,
+        source=plan.source,
+        model=Model(
+            name=recipe.weights.name,
+            location=recipe.model,
+            sha256=recipe.weights.digest,
+            dim=vectors.shape[1],
+            image_size=recipe.image_size,
+        ),
+        preprocessing=PREPROCESSING[plan.kind],
+        prompt=recipe.prompt,
+        id_type=id_type,
+        counts=Counts(
+            items=len(rows) + failures,
+            embedded=len(rows),
+            failed=failures,
+            truncated=sum(store.truncated(number) for number in range(plan.shard_count)),
+        ),
+        index=IndexRecord(
+            engine=built.spec.engine,
+            factory=built.spec.factory,
+            tuning=built.spec.tuning,
+            index_recall_at_10=built.index_recall,
+            trials=built.trials,
+        ),
+        build=build_record(plan.inputs, recipe.index),
+        files={path.name: _seal(path) for path in sorted(folder.iterdir())},
+    )
+    write_file(folder / MANIFEST, manifest.model_dump_json(indent=1).encode())
+    sync(folder)
+    return manifest
+
+
+def build_record(inputs: Inputs, wanted: Wanted) -> dict[str, str | int]:
+    """Say how a version is built; equal records, pools and weights give equal versions."""
+    return {
+        "factory": wanted.factory,
+        "target_recall": "default" if wanted.target_recall is None else f"{wanted.target_recall:g}",
+        "index_device": "gpu" if wanted.on_gpu else "cpu",
+        "device": inputs.device,
+        "precision": inputs.precision,
+        "engine": inputs.engine,
+        "shard_rows": inputs.shard_rows,
+        "batch_rows": inputs.batch_rows,
+        **inputs.libraries,
+    }
+
+
+def _write_failures(plan: Plan, store: ShardStore, path: Path) -> int:
+    failures = plan.failures()
+    for number in range(plan.shard_count):
+        failures += store.failures(number)
+    failures.sort(key=lambda failure: failure.line)
+    _write_lines(path, (json.dumps(bad.record(), ensure_ascii=False) for bad in failures))
+    return len(failures)
+
+
+def _write_ids(plan: Plan, rows: Ids, path: Path) -> Literal["int", "str"]:
+    kept = np.zeros(len(plan), np.bool_)
+    kept[rows] = True
+    _write_lines(path, compress(plan.ids(), kept))
+    integers = all(is_canonical_integer(item_id) for item_id in compress(plan.ids(), kept))
+    return "int" if integers else "str"
+
+
+def _write_places(plan: Plan, store: ShardStore, rows: Ids, folder: Path) -> None:
+    checks = np.concatenate([store.checks(number) for number in range(plan.shard_count)])
+    places = plan.places(range(len(plan)))[rows, 1:]
+    np.save(folder / PLACES, np.column_stack([places, checks]))
+    (folder / FILES).write_text(json.dumps(plan.files), encoding="ascii")
+
+
+def _write_vectors(store: ShardStore, shards: int, count: int, path: Path) -> Vectors:
+    """Put the shards' vectors behind each other; return them mapped from the file."""
+    dim = store.vectors(0).shape[1]
+    header = {"descr": "<f4", "fortran_order": False, "shape": (count, dim)}
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for number in range(shards):
+            file.write(np.ascontiguousarray(store.vectors(number), "<f4").data)
+    vectors: Vectors = np.load(path, mmap_mode="r", allow_pickle=False)
+    return vectors
+
+
+def _write_golden(encoder: TextEncoder, path: Path) -> None:
+    vectors = encoder.encode(encoder.prepare(GOLDEN_TEXTS))
+    golden = {"texts": GOLDEN_TEXTS, "vectors": vectors.tolist()}
+    path.write_text(json.dumps(golden, ensure_ascii=False), encoding="utf-8")
+
+
+def _write_lines(path: Path, lines: Iterable[str]) -> None:
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(f"{line}\n" for line in lines)
+
+
+def _seal(path: Path) -> FileRecord:
+    sync(path)
+    return FileRecord(size=path.stat().st_size, sha256=sha256_of(path))

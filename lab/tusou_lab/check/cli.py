@@ -1,0 +1,70 @@
+"""`tusou check`: parses, checks, prints."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tusou.cli.output import plain_errors, print_json
+
+if TYPE_CHECKING:
+    from tusou_lab.check.run import Checked
+
+_COLOURS = {"error": "red", "warning": "yellow", "note": "blue"}
+
+
+def check(
+    data: Annotated[
+        str, typer.Argument(help="A dataset of any format; DATA#SPLIT for one split of it.")
+    ],
+    html: Annotated[
+        Path | None, typer.Option(help="Page to write: findings, charts, pictures.", dir_okay=False)
+    ] = None,
+    bundle: Annotated[
+        Path | None,
+        typer.Option(help="Find near duplicates by this bundle's vectors.", file_okay=False),
+    ] = None,
+    workers: Annotated[int, typer.Option(min=0, help="Processes; 0: one per core.")] = 0,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing page.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
+) -> None:
+    """Report on a dataset's quality; exit 1 when something in it is an error."""
+    from tusou.cli.progress import progress
+    from tusou_lab.check.run import check as look_through
+
+    with plain_errors():
+        if html is not None:
+            from tusou_lab.check.page import claim
+
+            claim(html, force=force)
+        with progress() as watcher:
+            checked = look_through(data, watcher, bundle=bundle, workers=workers or None)
+        if html is not None:
+            from tusou_lab.check.page import write_page
+
+            write_page(html, checked)
+    if as_json:
+        splits = {name: asdict(facts) for name, facts in checked.splits.items()}
+        findings = [asdict(finding) for finding in checked.findings]
+        for finding in findings:
+            del finding["pictures"]
+        seconds = round(checked.seconds, 2)
+        print_json({"place": data, "seconds": seconds, "splits": splits, "findings": findings})
+    else:
+        _print(checked)
+    raise typer.Exit(1 if checked.count("error") else 0)
+
+
+def _print(checked: "Checked") -> None:
+    for name, facts in checked.splits.items():
+        pictures = f"{facts.pictures.usable} usable pictures" if facts.pictures else "no pictures"
+        queries = f"{facts.texts.count} queries" if facts.texts else "no queries"
+        typer.echo(f"{name}: {pictures}, {queries}")
+    for finding in checked.findings:
+        head = typer.style(f"{finding.severity:<8}", fg=_COLOURS[finding.severity])
+        typer.echo(f"{head}{finding.code} ({finding.split}): {finding.said}: {finding.count}")
+        for example in finding.examples:
+            typer.echo(f"          {example[:100]}")
+    counts = [f"{checked.count(one)} {one}s" for one in _COLOURS]
+    typer.echo(f"{', '.join(counts)} in {checked.seconds:.1f} s")

@@ -1,0 +1,120 @@
+"""Lab commands: each one parses, calls one use case, prints the result."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from tusou.cli.output import plain_errors, print_json
+
+
+def toy(
+    out: Annotated[Path, typer.Argument(help="Folder to write the MUGE files into.")],
+    items: Annotated[int, typer.Option(min=1, help="Pictures in valid and in test, each.")] = 3000,
+    queries: Annotated[int, typer.Option(min=1, help="Queries in valid and in test, each.")] = 300,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same bytes.")] = 0,
+    train_items: Annotated[
+        int | None,
+        typer.Option(min=1, help="Pictures and queries in train; 4 x ITEMS unless told."),
+    ] = None,
+    splits: Annotated[str, typer.Option(help="Which to write.")] = "train,valid,test",
+    workers: Annotated[int, typer.Option(min=0, help="Processes that draw; 0: one per core.")] = 0,
+    force: Annotated[bool, typer.Option("--force", help="Replace existing files.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
+) -> None:
+    """Draw toy product pictures with Chinese queries, in the MUGE format."""
+    import os
+
+    from tusou.cli.progress import progress
+    from tusou_lab.toy.dataset import SplitSize, write_toy
+    from tusou_lab.toy.products import SPLITS
+
+    train = train_items or 4 * items
+    names = splits.split(",")
+    if not set(names) <= SPLITS.keys() or len(set(names)) < len(names):
+        raise typer.BadParameter(f"give some of {', '.join(SPLITS)}", param_hint="--splits")
+    wanted = [
+        SplitSize(name, train, train) if name == "train" else SplitSize(name, items, queries)
+        for name in names
+    ]
+    with plain_errors(), progress() as watcher:
+        reports = write_toy(
+            out, wanted, seed, workers or os.cpu_count() or 1, force=force, watcher=watcher
+        )
+    if as_json:
+        print_json([asdict(report) for report in reports])
+        return
+    for report in reports:
+        typer.echo(
+            f"{report.split}: {report.items} pictures, {report.queries} queries, "
+            f"{report.answers / max(report.queries, 1):.1f} correct items a query, "
+            f"{report.captions} captions"
+        )
+
+
+def train(
+    data: Annotated[
+        Path,
+        typer.Argument(
+            help="MUGE folder with a train and a valid split.", exists=True, file_okay=False
+        ),
+    ],
+    model: Annotated[
+        str,
+        typer.Option(
+            help="demo, a cn_clip name or .pt to fine-tune; a .json to train from scratch."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="Checkpoint to write: the best on valid.")],
+    epochs: Annotated[int, typer.Option(min=1)] = 3,
+    batch_size: Annotated[
+        int, typer.Option(min=2, help="Pairs that are contrasted at once.")
+    ] = 128,
+    lr: Annotated[float, typer.Option(min=0.0, help="Peak learning rate.")] = 5e-5,
+    weight_decay: Annotated[float, typer.Option(min=0.0)] = 0.001,
+    precision: Annotated[Literal["fp32", "bf16"], typer.Option(help="Of the towers.")] = "fp32",
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    force: Annotated[bool, typer.Option("--force", help="Start over, replacing OUT.")] = False,
+) -> None:
+    """Train or fine-tune a model; run again after a kill, it resumes."""
+    from tusou.cli.progress import progress
+    from tusou_lab.train.run import TrainSpec
+    from tusou_lab.train.run import train as run_training
+
+    spec = TrainSpec(model, epochs, batch_size, lr, weight_decay, seed, precision)
+    with plain_errors(), progress() as watcher:
+        report = run_training(data, spec, out, device=device, force=force, watcher=watcher)
+    typer.echo(
+        f"{report.checkpoint}: mean_recall {report.best_mean_recall:.2f} on valid after epoch "
+        f"{report.best_epoch}, {report.steps} steps in {report.seconds:.0f} s"
+    )
+
+
+def demo(
+    folder: Annotated[Path, typer.Option("--dir", help="Folder to work in.", file_okay=False)],
+    items: Annotated[int, typer.Option(min=20, help="Pictures to draw.")] = 3000,
+    queries: Annotated[int, typer.Option(min=1, help="Queries to ask.")] = 300,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same bytes.")] = 2024,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace whatever the folder holds.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
+) -> None:
+    """Draw a pool, index it, serve it, replay its queries over HTTP and score the answers."""
+    from tusou_lab.demo import DemoSpec, run_demo
+
+    def say(text: str) -> None:
+        typer.secho(text, err=as_json, bold=text.startswith("$"))
+
+    with plain_errors():
+        report = run_demo(folder, DemoSpec(items, queries, seed), say, force=force)
+    if as_json:
+        print_json(asdict(report))
+        return
+    for name, percent in report.metrics.items():
+        typer.echo(f"{name:<14}{percent:7.2f} %")
+    took = ", ".join(f"{verb} {seconds:.1f}" for verb, seconds in report.seconds.items())
+    typer.echo(f"{report.items} items, {report.queries} queries; seconds: {took}")
+    typer.echo(f"search it yourself: tusou serve {folder / 'bundle'}")

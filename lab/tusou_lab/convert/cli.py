@@ -1,0 +1,50 @@
+"""`tusou convert`: parses, converts, prints."""
+
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tusou.cli.output import plain_errors, print_json
+
+
+class Format(StrEnum):
+    """What can be written."""
+
+    MUGE = "muge"
+    CNCLIP = "cnclip"
+    FLICKR8K = "flickr8k"
+    TEDDY = "teddy"
+    FOLDER = "folder"
+    WEBDATASET = "webdataset"
+
+
+def convert(
+    source: Annotated[
+        str, typer.Argument(help="A dataset of any format; DATA#SPLIT for one split of it.")
+    ],
+    out: Annotated[Path, typer.Argument(help="Folder to write.", file_okay=False)],
+    to: Annotated[Format, typer.Option(help="Format to write.")],
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace a folder this command made.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
+) -> None:
+    """Write a dataset in another format; pictures keep their bytes."""
+    from tusou.cli.progress import progress
+    from tusou_lab.convert.run import convert as run_conversion
+
+    with plain_errors(), progress() as watcher:
+        report = run_conversion(source, out, to.value, watcher, force=force)
+    if as_json:
+        print_json(asdict(report))
+        return
+    for split in report.splits:
+        typer.echo(
+            f"{split.split}: {split.items} pictures, {split.queries} queries, "
+            f"{split.failed} pictures could not be used"
+        )
+    for note in report.notes:
+        typer.secho(note, err=True)

@@ -1,0 +1,47 @@
+"""`tusou report`."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from tusou.cli.output import plain_errors, print_json
+
+
+def report(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(help="Run files, predictions, or bundles to search.", exists=True),
+    ],
+    answers: Annotated[
+        list[str],
+        typer.Option(help="Correct items: a file, or DATA#SPLIT; repeat for the other direction."),
+    ],
+    out: Annotated[Path, typer.Option(help="Page to write; its Markdown twin lies beside it.")],
+    bundle: Annotated[
+        list[Path] | None,
+        typer.Option(help="Bundle a run searched, for its pictures; repeat it.", exists=True),
+    ] = None,
+    sweep: Annotated[
+        Path | None, typer.Option(help="Folder of `tusou sweep`.", exists=True, file_okay=False)
+    ] = None,
+    title: Annotated[str | None, typer.Option(help="Heading of the page.")] = None,
+    lang: Annotated[Literal["zh", "en"], typer.Option(help="Language of the page.")] = "zh",
+    examples: Annotated[
+        int, typer.Option(min=0, max=50, help="Rows of pictures under each heading.")
+    ] = 5,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing report.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
+) -> None:
+    """Write the report of one or more runs: one page, and its Markdown twin."""
+    from tusou.cli.progress import progress
+    from tusou_lab.report.build import ReportSpec
+    from tusou_lab.report.run import Inputs, make_report
+
+    with plain_errors(), progress() as watcher:
+        inputs = Inputs(tuple(runs), tuple(answers), tuple(bundle or ()), sweep)
+        made = make_report(inputs, ReportSpec(title, lang, examples), out, watcher, force=force)
+    if as_json:
+        print_json(made)
+    else:
+        typer.echo(f"{made['page']}, {made['markdown']}: {made['seconds']} s")

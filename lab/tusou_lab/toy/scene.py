@@ -1,0 +1,125 @@
+"""One product picture: a backdrop, a shadow, the painted parts, the light."""
+
+from io import BytesIO
+
+import numpy as np
+from PIL import Image, ImageChops, ImageDraw, ImageFilter
+
+from tusou_lab.toy.backdrop import backdrop
+from tusou_lab.toy.catalogue import COLOURS, FINISHES, Product, Rgb
+from tusou_lab.toy.geometry import Paint, Part, Points
+from tusou_lab.toy.patterns import Rng, luminance, mix, texture
+from tusou_lab.toy.shapes import SHAPES
+
+SIZE = 224
+_FINE = 2 * SIZE  # drawn twice as large, then averaged down: smooth edges
+_FIXED: dict[Paint, tuple[int, ...]] = {
+    Paint.WHITE: (246, 246, 244),
+    Paint.BLACK: (36, 35, 38),
+    Paint.STEEL: (184, 188, 194),
+    Paint.GOLD: (214, 170, 66),
+    Paint.GLASS: (58, 70, 92),
+    Paint.GLOW: (255, 240, 190),
+    Paint.SHADE: (0, 0, 0, 60),
+    Paint.GLOSS: (255, 255, 255, 120),
+}
+
+_EDGED = (Paint.BODY, Paint.PLAIN, Paint.DEEP, Paint.WHITE)
+
+
+def draw_product(product: Product, rng: Rng) -> bytes:
+    """Draw one 224 x 224 picture as JPEG or, one in five, PNG bytes."""
+    parts = _posed(SHAPES[product.category.shape](dict(product.facts)), rng)
+    image = backdrop(SIZE, rng)
+    _cast_shadow(image, parts, rng)
+    image = image.resize((_FINE, _FINE), Image.Resampling.NEAREST)
+    _paint(image, parts, product, rng)
+    return _encoded(_lit(image.reduce(2), rng), rng)
+
+
+def _posed(parts: list[Part], rng: Rng) -> list[Part]:
+    """Turn, stretch, scale and place a product on the fine canvas, seen from either side."""
+    angle = np.radians(rng.normal(0, 6))
+    scale = rng.uniform(0.32, 0.45) * _FINE
+    stretch = rng.uniform(0.92, 1.08)
+    side = rng.choice((-1.0, 1.0))
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    matrix = turn @ np.diag([side * scale * stretch, scale / stretch])
+    slack = 0.5 * _FINE - scale * 1.08
+    centre = 0.5 * _FINE + rng.uniform(-1, 1, 2) * max(slack, 0.0)
+    return [Part(part.outline @ matrix.T + centre, part.paint) for part in parts]
+
+
+def _flat(outline: Points) -> list[float]:
+    flat: list[float] = outline.ravel().tolist()
+    return flat
+
+
+def _cast_shadow(image: Image.Image, parts: list[Part], rng: Rng) -> None:
+    """Lay a soft shadow beside the product, at an eighth of the resolution."""
+    small = Image.new("L", (_FINE // 8, _FINE // 8))
+    draw = ImageDraw.Draw(small)
+    offset = np.array([rng.uniform(-4, 4), rng.uniform(0.5, 4)])
+    for part in parts:
+        if part.paint not in (Paint.SHADE, Paint.GLOSS):
+            draw.polygon(_flat(part.outline / 8 + offset), fill=int(110 * rng.uniform(0.5, 1)))
+    soft = small.filter(ImageFilter.GaussianBlur(rng.uniform(1.0, 3.0)))
+    mask = soft.resize((SIZE, SIZE), Image.Resampling.BILINEAR)
+    image.paste((40, 38, 42), (0, 0), mask)
+
+
+def _paint(image: Image.Image, parts: list[Part], product: Product, rng: Rng) -> None:
+    tones = COLOURS[product.facts["colour"]].tones
+    ground = tones[int(rng.integers(len(tones)))]
+    fills = _fills(ground, product.facts.get("finish", "iron"))
+    edge = (*mix(ground, (60, 60, 64), 0.45), 150) if luminance(ground) > 60 else (90, 90, 94, 150)
+    pattern = product.facts["pattern"]
+    cloth = None if pattern == "plain" else texture(pattern, ground, _FINE, rng)
+    draw = ImageDraw.Draw(image, "RGBA")
+    for part in parts:
+        outline = _flat(part.outline)
+        if part.paint is Paint.BODY and cloth is not None:
+            _cut(image, cloth, part.outline)
+        else:
+            draw.polygon(outline, fill=fills[part.paint])
+        if part.paint in _EDGED:
+            draw.line([*outline, *outline[:2]], fill=edge, width=3)
+
+
+def _fills(ground: Rgb, finish: str) -> dict[Paint, tuple[int, ...]]:
+    dark = luminance(ground) <= 50
+    deep = mix(ground, (255, 255, 255), 0.14) if dark else mix(ground, (0, 0, 0), 0.2)
+    return _FIXED | {
+        Paint.BODY: ground,
+        Paint.PLAIN: ground,
+        Paint.DEEP: deep,
+        Paint.FINISH: FINISHES[finish],
+    }
+
+
+def _cut(image: Image.Image, cloth: Image.Image, outline: Points) -> None:
+    """Cover an outline with cloth, working only inside its bounding box."""
+    left, top = np.maximum(np.floor(outline.min(axis=0)), 0).astype(int).tolist()
+    right, bottom = np.minimum(np.ceil(outline.max(axis=0)) + 1, _FINE).astype(int).tolist()
+    if right <= left or bottom <= top:
+        return
+    mask = Image.new("1", (right - left, bottom - top))
+    ImageDraw.Draw(mask).polygon(_flat(outline - (left, top)), fill=1)
+    image.paste(cloth.crop((left, top, right, bottom)), (left, top), mask)
+
+
+def _lit(image: Image.Image, rng: Rng) -> Image.Image:
+    """Multiply with a light that falls off across the picture, slightly warm or cool."""
+    warmth = np.array([1.0, 1.0, 1.0]) + rng.normal(0, 0.012, 3)
+    corners = rng.uniform(0.88, 1.0, (2, 2, 1)) * rng.uniform(0.92, 1.0) * warmth
+    light = Image.fromarray((corners.clip(0, 1) * 255).astype(np.uint8), "RGB")
+    return ImageChops.multiply(image, light.resize((SIZE, SIZE), Image.Resampling.BILINEAR))
+
+
+def _encoded(image: Image.Image, rng: Rng) -> bytes:
+    data = BytesIO()
+    if rng.random() < 0.2:
+        image.save(data, "PNG", compress_level=1)
+    else:
+        image.save(data, "JPEG", quality=int(rng.integers(60, 95)))
+    return data.getvalue()

@@ -1,0 +1,69 @@
+"""A cn_clip model to train: from an architecture file or a checkpoint, and back to one."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from cn_clip.clip.model import CLIP
+from torch import Tensor, nn
+
+from tusou.core.errors import BadModel, InputError
+from tusou.encoders import find_weights
+from tusou.encoders.architecture import read_image_shape, read_text_shape
+from tusou.encoders.checkpoint import read_tensors
+from tusou_lab.train.files import save_torch
+
+# What a checkpoint's tensors do not show, as in every published configuration.
+_UNSEEN = {
+    "text_attention_probs_dropout_prob": 0.1,
+    "text_hidden_act": "gelu",
+    "text_hidden_dropout_prob": 0.1,
+    "text_initializer_range": 0.02,
+}
+
+
+def open_model(model: str) -> CLIP:
+    """Build a model to train: a `.json` architecture is drawn anew, all else is fine-tuned.
+
+    The file holds cn_clip's configuration, vision and text in one object.
+    """
+    if not model.endswith(".json"):
+        return _restored(read_tensors(find_weights(model).path))
+    try:
+        return CLIP(**json.loads(Path(model).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(f"{model} is no cn_clip architecture: {error}") from None
+
+
+def _restored(tensors: Mapping[str, Tensor]) -> CLIP:
+    shape = asdict(read_image_shape(tensors)) | asdict(read_text_shape(tensors)) | _UNSEEN
+    model = CLIP(**shape)
+    try:
+        model.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+    except RuntimeError as error:
+        raise BadModel(f"not a whole cn_clip checkpoint: {str(error).strip()[:500]}") from None
+    return model
+
+
+def image_size(model: CLIP) -> int:
+    """Tell the side of the model's square pictures, in pixels."""
+    return read_image_shape(model.state_dict()).image_resolution
+
+
+def is_transformer(model: CLIP) -> bool:
+    """Tell a ViT from a ResNet."""
+    return isinstance(read_image_shape(model.state_dict()).vision_layers, int)
+
+
+def save_checkpoint(model: nn.Module, path: Path, name: str, epoch: int, step: int) -> None:
+    """Write a checkpoint that cn_clip and Tusou load, in half precision, whole or not at all."""
+    state = {
+        f"module.{key}": tensor.detach().to("cpu", torch.float16)
+        if tensor.is_floating_point()
+        else tensor.cpu()
+        for key, tensor in model.state_dict().items()
+        if not key.startswith("bert.pooler")
+    }
+    save_torch({"epoch": epoch, "step": step, "name": name, "state_dict": state}, path)

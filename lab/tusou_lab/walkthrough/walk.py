@@ -1,0 +1,53 @@
+"""What the walk-throughs share: their size, and what they leave behind."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tusou.core.lazy_import import Lazy
+from tusou_lab.run_commands import Say, Steps, claim
+
+_WALKS = {
+    "muge": Lazy("tusou_lab.walkthrough.muge:walk"),
+    "flickr8k": Lazy("tusou_lab.walkthrough.flickr8k:walk"),
+    "teddy": Lazy("tusou_lab.walkthrough.teddy:walk"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class WalkSpec:
+    """How much to draw."""
+
+    items: int = 1000
+    queries: int = 200
+    seed: int = 2024
+
+    @property
+    def arguments(self) -> list[str]:
+        """Give the options of `tusou toy`."""
+        sizes = {"--items": self.items, "--queries": self.queries, "--seed": self.seed}
+        return [word for option, number in sizes.items() for word in (option, str(number))]
+
+
+@dataclass(frozen=True, slots=True)
+class Walked:
+    """What a walk-through scored, in percent, what it made, and the seconds of each verb."""
+
+    metrics: dict[str, dict[str, float]]  # what was scored -> metric -> value
+    made: tuple[str, ...]  # files to look at or to hand in
+    seconds: dict[str, float]
+
+
+Walk = Callable[[Path, WalkSpec, Steps], tuple[dict[str, dict[str, float]], tuple[Path, ...]]]
+
+
+def walk_through(name: str, folder: Path, spec: WalkSpec, say: Say, *, force: bool) -> Walked:
+    """Do an exercise from drawing its data to the files that are handed in.
+
+    Raises OutputExists for a folder of something else, CommandFailed when a step fails.
+    """
+    claim(folder, force=force)
+    steps = Steps(say)
+    walk: Walk = _WALKS[name].load()  # type: ignore[assignment]
+    metrics, made = walk(folder, spec, steps)
+    return Walked(metrics, tuple(str(path) for path in made), steps.seconds)

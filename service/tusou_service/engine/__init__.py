@@ -1,0 +1,1 @@
+"""The search engine behind the HTTP application: batching, reloads and device errors."""

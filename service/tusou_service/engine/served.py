@@ -1,0 +1,124 @@
+"""What the service asks of a pipeline, its bundle, and the source of both."""
+
+from collections.abc import Callable, Sequence
+from typing import Literal, Protocol
+
+from pydantic import BaseModel
+
+from tusou.core.arrays import Pixels
+from tusou.core.ids import Items
+from tusou.retrieval.query import Ask, VectorPart
+from tusou.retrieval.results import Answers, Embedded
+
+
+class ServedBundle(Protocol):
+    """What the service asks of a bundle beside searching it."""
+
+    @property
+    def version(self) -> str:
+        """Name what answers are computed from."""
+        ...
+
+    @property
+    def item_count(self) -> int:
+        """Count the items that can be found."""
+        ...
+
+    @property
+    def model_name(self) -> str:
+        """Name the model that encodes queries."""
+        ...
+
+    @property
+    def id_type(self) -> Literal["int", "str"]:
+        """Say what item ids are in JSON."""
+        ...
+
+    @property
+    def items(self) -> Items:
+        """Say what the items are."""
+        ...
+
+    @property
+    def manifest(self) -> BaseModel:
+        """Say how the bundle was made."""
+        ...
+
+    def picture(self, item_id: str) -> tuple[bytes, str]:
+        """Return a picture's bytes and content type; UnknownItem."""
+        ...
+
+    def text(self, item_id: str) -> str | None:
+        """Return an item's text, or None where items are pictures; UnknownItem."""
+        ...
+
+
+class Pipeline(Protocol):
+    """What the engine runs: `tusou.retrieval.pipeline.SearchPipeline`, or a small one in tests.
+
+    Nothing closes one: it goes when the last batch that uses it lets go.
+    """
+
+    @property
+    def bundle(self) -> ServedBundle:
+        """What is searched."""
+        ...
+
+    @property
+    def precision(self) -> str:
+        """In which precision queries are encoded."""
+        ...
+
+    @property
+    def engine(self) -> str:
+        """What encodes them: torch or openvino."""
+        ...
+
+    @property
+    def image_size(self) -> int:
+        """The side of the pictures that `see` takes."""
+        ...
+
+    @property
+    def sees(self) -> bool:
+        """Tell whether the image tower is loaded."""
+        ...
+
+    def load_image_tower(self) -> None:
+        """Load what `see` needs."""
+        ...
+
+    def answer(self, asks: Sequence[Ask], wanted: Callable[[int], bool]) -> Answers:
+        """Answer a batch; called by one thread at a time.
+
+        `wanted` tells of each ask, by its place, whether somebody still waits for its answer.
+        """
+        ...
+
+    def embed(self, texts: Sequence[str]) -> Embedded:
+        """Encode a batch of texts; called by the thread of `answer`."""
+        ...
+
+    def see(self, pixels: Pixels) -> list[VectorPart]:
+        """Encode a batch of pictures; called by one thread at a time, which may be another."""
+        ...
+
+    def release_memory(self) -> None:
+        """Give back what the device's allocator keeps for later."""
+        ...
+
+    def warm_up(self) -> None:
+        """Make the first real query as fast as the next."""
+        ...
+
+
+class Source(Protocol):
+    """Where pipelines come from."""
+
+    def current_version(self) -> str:
+        """Name the version that `open` would open now."""
+        ...
+
+    def open(self) -> Pipeline:
+        """Verify and load the current version; CorruptBundle, IncompatibleBundle."""
+        ...

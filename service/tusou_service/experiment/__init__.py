@@ -1,0 +1,1 @@
+"""Experiments with a second bundle: A/B tests and shadow traffic."""

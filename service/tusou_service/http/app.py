@@ -1,0 +1,89 @@
+"""The application as a function of its engine."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from pydantic.json_schema import models_json_schema
+
+from tusou import __version__
+from tusou_service.engine.interfaces import Answering, Arms
+from tusou_service.http import errors
+from tusou_service.http.auth import ApiKeys
+from tusou_service.http.dependencies import State
+from tusou_service.http.limits import RequestLimits
+from tusou_service.http.middleware import FrontDoor
+from tusou_service.http.rate_limit import Rate, rate_of
+from tusou_service.http.routes import embeddings, health, items, page, search
+from tusou_service.http.schemas import BatchRequest, EmbeddingRequest, Problem, SearchRequest
+from tusou_service.observability.stages import Tracer
+
+EngineFactory = Callable[[], AbstractAsyncContextManager[Answering]]
+
+
+def create_app(
+    make_engine: EngineFactory,
+    limits: RequestLimits,
+    *,
+    keys: ApiKeys | None = None,
+    docs: bool = True,
+    tracer: Tracer | None = None,
+    trial: Arms | None = None,
+    rate: Rate | None = None,
+) -> FastAPI:
+    """Build an app around an engine; tests pass a small one, `server` the real one."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[State]:
+        async with AsyncExitStack() as stack:
+            engine = await stack.enter_async_context(make_engine())
+            if trial:
+                await stack.enter_async_context(trial)
+            yield {"engine": engine, "trial": trial}
+        if tracer:
+            await asyncio.to_thread(tracer.close)
+
+    app = FastAPI(
+        title="Tusou",
+        version=__version__,
+        lifespan=lifespan,
+        # FastAPI's own pages load scripts from elsewhere; ours are in `page`.
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+        # Its own telemetry records messages of errors, which may hold what was asked.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
+    )
+    for module in (search, embeddings, items, health, page):
+        app.include_router(module.router)
+    if docs:
+        app.include_router(page.docs_router())
+    app.mount("/static", page.static)
+    app.add_middleware(
+        FrontDoor, limits=limits, keys=keys, rate=rate or rate_of(limits), tracer=tracer
+    )
+    errors.install(app)
+    _describe_by_hand(app)
+    return app
+
+
+def _describe_by_hand(app: FastAPI) -> None:
+    """Add to OpenAPI the models that FastAPI does not see: bodies and problems."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = generate()
+        _, models = models_json_schema(
+            [
+                (model, "validation")
+                for model in (SearchRequest, BatchRequest, EmbeddingRequest, Problem)
+            ],
+            ref_template="#/components/schemas/{model}",
+        )
+        document["components"]["schemas"].update(models["$defs"])
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]

@@ -1,0 +1,44 @@
+"""API keys: read from a file, kept as digests."""
+
+import codecs
+import hashlib
+import hmac
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from tusou.core.errors import InputError
+
+MIN_KEY_CHARS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKeys:
+    """The SHA-256 digests of the keys that open the service; several, so they can be rotated."""
+
+    digests: tuple[bytes, ...]
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read one key a line; blank lines and lines with # are skipped."""
+        try:
+            lines = path.read_bytes().removeprefix(codecs.BOM_UTF8).splitlines()
+        except OSError as error:
+            raise InputError(f"The API key file {path} cannot be read: {error.strerror}.") from None
+        stripped = [line.strip() for line in lines]
+        keys = [line for line in stripped if line and not line.startswith(b"#")]
+        if not keys:
+            raise InputError(f"{path} holds no API key; write one a line.")
+        short = [n for n, key in enumerate(keys, 1) if len(key) < MIN_KEY_CHARS]
+        if short:
+            raise InputError(
+                f"{path}: key {short[0]} is shorter than {MIN_KEY_CHARS} characters; "
+                "make one with: python -c 'import secrets; print(secrets.token_urlsafe(32))'"
+            )
+        return cls(tuple(hashlib.sha256(key).digest() for key in keys))
+
+    def admit(self, key: bytes) -> bool:
+        """Tell whether this is one of the keys, in the same time for each wrong one."""
+        digest = hashlib.sha256(key).digest()
+        # Every digest is compared, whichever matches: the time does not depend on the key.
+        return any([hmac.compare_digest(digest, known) for known in self.digests])  # noqa: C419

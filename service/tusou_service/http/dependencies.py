@@ -1,0 +1,95 @@
+"""What the lifespan and the front door leave for the routes."""
+
+from collections.abc import Awaitable, Callable
+from time import perf_counter
+from typing import Annotated, TypedDict
+
+from fastapi import Depends, Request
+
+from tusou.core.errors import (
+    DeadlineExceeded,
+    EmptyQuery,
+    InvalidJson,
+    InvalidRequest,
+    NotReady,
+    Overloaded,
+    QueryTooLong,
+    RateLimited,
+    TusouError,
+)
+from tusou_service.engine.interfaces import Answering, Arms
+from tusou_service.http.errors import BodyTooLarge, RequestTimeout, UnsupportedMediaType
+from tusou_service.http.schemas import Body, parse
+from tusou_service.observability.stages import mark
+
+# What any call that carries queries may be refused with.
+QUERY_REFUSALS: tuple[type[TusouError], ...] = (
+    InvalidJson,
+    RequestTimeout,
+    BodyTooLarge,
+    UnsupportedMediaType,
+    EmptyQuery,
+    QueryTooLong,
+    InvalidRequest,
+    RateLimited,
+    Overloaded,
+    NotReady,
+    DeadlineExceeded,
+)
+
+
+class State(TypedDict):
+    """What the lifespan yields."""
+
+    engine: Answering  # the one that answers this request, once the front door has chosen
+    trial: Arms | None
+
+
+# These are coroutines for speed: FastAPI calls plain functions in a thread of its pool.
+async def get_engine(request: Request) -> Answering:
+    """Hand out the engine the lifespan built."""
+    engine: Answering = request.state.engine
+    return engine
+
+
+async def get_trial(request: Request) -> Arms | None:
+    """Hand out what runs a second bundle, if one is served."""
+    trial: Arms | None = request.state.trial
+    return trial
+
+
+async def get_deadline(request: Request) -> float:
+    """Hand out the moment, on the event loop's clock, when the client stops waiting."""
+    deadline: float = request.state.deadline
+    return deadline
+
+
+def body_of(model: type[Body]) -> Callable[[Request], Awaitable[Body]]:
+    """Return a dependency that reads the body as this model, straight from its bytes."""
+
+    async def read(request: Request) -> Body:
+        began = perf_counter()
+        body = parse(model, await request.body())
+        mark("parse", began)
+        return body
+
+    return read
+
+
+def takes(model: type[Body]) -> dict[str, object]:
+    """Describe that body for OpenAPI, which cannot see it through the dependency."""
+    schema = {"$ref": f"#/components/schemas/{model.__name__}"}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+_PICTURE = {"schema": {"type": "string", "format": "binary"}}
+TAKES_A_PICTURE: dict[str, object] = {
+    "requestBody": {
+        "required": True,
+        "content": {f"image/{kind}": _PICTURE for kind in ("jpeg", "png", "webp")},
+    }
+}
+
+EngineDep = Annotated[Answering, Depends(get_engine)]
+TrialDep = Annotated[Arms | None, Depends(get_trial)]
+DeadlineDep = Annotated[float, Depends(get_deadline)]

@@ -1,0 +1,272 @@
+"""How every error becomes an answer: the one table from error to status, and RFC 9457."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from tusou.core import errors as domain
+from tusou.core.errors import TusouError
+from tusou_service.engine.micro_batcher import Busy
+from tusou_service.http.rate_limit import TooFast
+
+PROBLEM_JSON = "application/problem+json"
+MAX_PROBLEM_BYTES = 2048
+_MAX_DETAILS = 16
+_MAX_LOC_CHARS = 40
+_RETRY_AFTER = 1.0  # seconds, when nothing better is known
+
+
+class BadHttp(TusouError):
+    """What came in is not HTTP/1.1, or not for this host."""
+
+    code = "bad_http"
+
+
+class Unauthorized(TusouError):
+    """The API key is missing or unknown."""
+
+    code = "unauthorized"
+
+
+class NotFound(TusouError):
+    """Nothing lives at this path."""
+
+    code = "not_found"
+
+
+class MethodNotAllowed(TusouError):
+    """The path exists, the method does not."""
+
+    code = "method_not_allowed"
+
+
+class RequestTimeout(TusouError):
+    """The body did not arrive in time."""
+
+    code = "request_timeout"
+
+
+class BodyTooLarge(TusouError):
+    """The body is over its cap, in bytes or in pieces."""
+
+    code = "body_too_large"
+
+
+class UriTooLong(TusouError):
+    """The path and query string are over their cap."""
+
+    code = "uri_too_long"
+
+
+class UnsupportedMediaType(TusouError):
+    """The body is not said to be plain, uncompressed JSON."""
+
+    code = "unsupported_media_type"
+
+
+class HeadersTooLarge(TusouError):
+    """The headers are over their cap, in bytes or in number."""
+
+    code = "headers_too_large"
+
+
+class Internal(TusouError):
+    """A bug; the log has the traceback under the request id."""
+
+    code = "internal"
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What an error is over HTTP. The texts are constant: an answer never echoes its request."""
+
+    status: int
+    title: str
+    detail: str
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+_CLOSE = (("Connection", "close"),)
+
+# Looked up along the class's ancestors, so a new domain error has its parent's meaning.
+MEANINGS: dict[type[TusouError], Meaning] = {
+    BadHttp: Meaning(400, "Bad HTTP request", "Send HTTP/1.1 to a host name served here.", _CLOSE),
+    domain.InvalidJson: Meaning(
+        400, "Invalid JSON", "The body must be one JSON document in UTF-8 without a byte mark."
+    ),
+    Unauthorized: Meaning(
+        401,
+        "API key required",
+        "Send a known key as 'Authorization: Bearer KEY' or 'X-API-Key: KEY'.",
+        (("WWW-Authenticate", "Bearer"),),
+    ),
+    NotFound: Meaning(404, "Not found", "Nothing lives at this path; GET /docs lists the calls."),
+    domain.UnknownItem: Meaning(404, "Unknown item", "The index holds no item of that id."),
+    domain.NoPicture: Meaning(
+        404, "No picture", "The items of this index are texts; GET /items/{item_id} tells one."
+    ),
+    MethodNotAllowed: Meaning(405, "Method not allowed", "Use a method named in Allow."),
+    RequestTimeout: Meaning(408, "Request timeout", "The body did not arrive in time.", _CLOSE),
+    domain.ArtifactError: Meaning(
+        409, "Unusable files", "The files on the server cannot be used; its log says why."
+    ),
+    domain.CorruptBundle: Meaning(
+        409, "Corrupt bundle", "The bundle is damaged; the version served before is kept."
+    ),
+    domain.IncompatibleBundle: Meaning(
+        409,
+        "Incompatible bundle",
+        "The bundle was made for another model or format; the version served before is kept.",
+    ),
+    domain.InsufficientMemory: Meaning(
+        409,
+        "Insufficient memory",
+        "No room for the new version beside the one served, which is kept. Restart to change.",
+    ),
+    BodyTooLarge: Meaning(
+        413, "Body too large", "Send a smaller body, or split the batch.", _CLOSE
+    ),
+    UriTooLong: Meaning(414, "URI too long", "No path here is that long.", _CLOSE),
+    UnsupportedMediaType: Meaning(
+        415,
+        "Unsupported media type",
+        "Send application/json in UTF-8, or at /search/image a picture; uncompressed.",
+    ),
+    domain.InputError: Meaning(422, "Invalid input", "The request's data cannot be used."),
+    domain.InvalidRequest: Meaning(
+        422, "Invalid request", "A value has the wrong type, range or name; see errors."
+    ),
+    domain.EmptyQuery: Meaning(422, "Empty query", "A query needs at least one visible character."),
+    domain.QueryTooLong: Meaning(
+        422, "Query too long", "A query has at most 512 characters and 2048 bytes of UTF-8."
+    ),
+    domain.BadImage: Meaning(
+        422,
+        "Bad picture",
+        "Send a whole JPEG, PNG or WebP picture of at most 8 MiB, 16 megapixels and 8192 a side.",
+    ),
+    domain.RateLimited: Meaning(
+        429, "Too many requests", "Slow down and retry after the time given."
+    ),
+    HeadersTooLarge: Meaning(431, "Headers too large", "Send fewer or shorter headers.", _CLOSE),
+    Internal: Meaning(500, "Internal error", "The request failed; the log has its request id."),
+    domain.Unavailable: Meaning(503, "Unavailable", "Retry after the time given."),
+    domain.NotReady: Meaning(503, "Not ready", "The service is loading, stopping or failing."),
+    domain.OutOfMemory: Meaning(
+        503, "Out of memory", "The device cannot hold the query now; retry after the time given."
+    ),
+    domain.Overloaded: Meaning(503, "At capacity", "Retry after the time given."),
+    domain.DeadlineExceeded: Meaning(
+        504, "Deadline exceeded", "The time limit passed; see X-Request-Timeout-Ms."
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """One thing wrong with a request, and where."""
+
+    loc: tuple[str | int, ...]
+    type: str
+    detail: str = ""
+
+
+@dataclass
+class Refusal(Exception):
+    """An error with what its answer says beside the code."""
+
+    error: TusouError
+    details: Sequence[Detail] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def known(error: TusouError | Refusal) -> tuple[str, Meaning]:
+    """Return the code and meaning an error has over HTTP; one without a meaning is a bug."""
+    cause = error.error if isinstance(error, Refusal) else error
+    for cls in type(cause).__mro__:
+        if issubclass(cls, TusouError) and cls in MEANINGS:
+            return cls.code, MEANINGS[cls]
+    return Internal.code, MEANINGS[Internal]
+
+
+def problem(error: TusouError | Refusal, request_id: str, *, message: bool = False) -> Response:
+    """Build the answer to an error: RFC 9457, ASCII, at most 2 KiB.
+
+    `message` adds a member of that name, the one text of an error that OpenAI's clients show.
+    """
+    refusal = error if isinstance(error, Refusal) else Refusal(error)
+    code, meaning = known(error)
+    body: dict[str, object] = {
+        "type": f"/problems/{code}",
+        "title": meaning.title,
+        "status": meaning.status,
+        "detail": meaning.detail,
+        "code": code,
+        "request_id": request_id,
+    }
+    if message:
+        said = (detail.detail for detail in refusal.details if detail.detail)
+        body["message"] = next(said, meaning.detail)
+    headers = {**dict(meaning.headers), **refusal.headers, "Cache-Control": "no-store"}
+    if meaning.status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
+        cause = refusal.error
+        seconds = cause.retry_after if isinstance(cause, Busy | TooFast) else _RETRY_AFTER
+        body["retry_after_ms"] = math.ceil(seconds * 1000)
+        headers["Retry-After"] = str(math.ceil(seconds))
+    content = _fit(body, [_plain(detail) for detail in refusal.details[:_MAX_DETAILS]])
+    return Response(content, meaning.status, headers, media_type=PROBLEM_JSON)
+
+
+def _plain(detail: Detail) -> dict[str, object]:
+    loc = [part if isinstance(part, int) else part[:_MAX_LOC_CHARS] for part in detail.loc]
+    said = {"detail": detail.detail} if detail.detail else {}
+    return {"loc": loc, "type": detail.type, **said}
+
+
+def _fit(body: dict[str, object], details: list[dict[str, object]]) -> bytes:
+    """Encode with as many details as fit."""
+    while True:
+        content = json.dumps({**body, "errors": details} if details else body).encode()
+        if len(content) <= MAX_PROBLEM_BYTES or not details:
+            return content
+        details = details[:-1]
+
+
+def install(app: FastAPI) -> None:
+    """Turn the framework's own errors into ours; the front door answers them all."""
+
+    async def on_error(_: Request, error: Exception) -> Response:
+        raise _translate(error) from None
+
+    for kind in (HTTPException, RequestValidationError):
+        app.add_exception_handler(kind, on_error)
+
+
+def _translate(error: Exception) -> TusouError | Refusal:
+    if isinstance(error, HTTPException):
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            return Refusal(MethodNotAllowed(), headers=error.headers or {})
+        if error.status_code == HTTPStatus.NOT_FOUND:
+            return NotFound()
+    return domain.InvalidRequest()
+
+
+def documented(*raised: type[TusouError]) -> dict[int | str, dict[str, object]]:
+    """Return the `responses` of a route for OpenAPI: its own errors and those of every call."""
+    codes: dict[int, list[str]] = {}
+    every: set[type[TusouError]] = {Unauthorized, domain.InvalidRequest, HeadersTooLarge, Internal}
+    for error in every.union(raised):
+        codes.setdefault(MEANINGS[error].status, []).append(error.code)
+    schema = {"schema": {"$ref": "#/components/schemas/Problem"}}
+    return {
+        status: {"description": ", ".join(sorted(codes[status])), "content": {PROBLEM_JSON: schema}}
+        for status in sorted(codes)
+    }

@@ -1,0 +1,62 @@
+"""A fair share for each client: token buckets, one a client."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from time import monotonic
+from typing import Protocol, Self
+
+from tusou.core.errors import RateLimited
+from tusou_service.http.limits import RequestLimits
+
+# Enough for every client of a while; bounded, so that the limiter cannot be made a leak.
+MAX_CLIENTS = 10_000
+
+
+class TooFast(RateLimited):
+    """This client has used up its share; `retry_after` is in seconds."""
+
+    def __init__(self, retry_after: float) -> None:
+        super().__init__("Too many requests.")
+        self.retry_after = retry_after
+
+    def __reduce__(self) -> tuple[type[Self], tuple[float]]:
+        """Cross to another process with what it was made of."""
+        return type(self), (self.retry_after,)
+
+
+class Rate(Protocol):
+    """Who counts the requests of each client: `RateLimiter`, wherever it is."""
+
+    async def admit(self, client: str) -> None:
+        """Count one request of this client, or raise TooFast."""
+        ...
+
+
+class RateLimiter:
+    """Lets each client ask `burst` times at once and `per_second` times in the long run."""
+
+    def __init__(
+        self, per_second: float, burst: int, clock: Callable[[], float] = monotonic
+    ) -> None:
+        self._per_second, self._burst, self._clock = per_second, burst, clock
+        # What each client had left, and when; the one seen last is at the end.
+        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    async def admit(self, client: str) -> None:
+        """Count one request of this client, or raise TooFast."""
+        now = self._clock()
+        left, since = self._left.pop(client, (float(self._burst), now))
+        left = min(self._burst, left + (now - since) * self._per_second)
+        allowed = left >= 1
+        self._left[client] = (left - allowed, now)
+        if len(self._left) > MAX_CLIENTS:
+            self._left.popitem(last=False)
+        if not allowed:
+            raise TooFast((1 - left) / self._per_second)
+
+
+def rate_of(limits: RequestLimits) -> RateLimiter | None:
+    """Return what these limits ask for, if they ask for it."""
+    if limits.rate_per_second <= 0:
+        return None
+    return RateLimiter(limits.rate_per_second, limits.rate_burst)

@@ -1,0 +1,82 @@
+"""POST /v1/embeddings, in the form of OpenAI's API: its official clients work unchanged."""
+
+import asyncio
+from base64 import b64encode
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+
+from tusou.core.arrays import Vectors
+from tusou.core.errors import BadImage, InvalidRequest, NotReady, Unavailable
+from tusou_service.engine.interfaces import Answering
+from tusou_service.http.dependencies import QUERY_REFUSALS, DeadlineDep, EngineDep, body_of, takes
+from tusou_service.http.errors import Detail, Refusal, documented
+from tusou_service.http.schemas import (
+    MAX_PICTURES,
+    Embedding,
+    EmbeddingRequest,
+    EmbeddingResponse,
+    Usage,
+    normalize_all,
+)
+
+router = APIRouter(tags=["embeddings"])
+
+_DATA_URI = "data:image/"
+_BASE64 = ";base64,"
+
+
+@router.post(
+    "/v1/embeddings",
+    responses=documented(*QUERY_REFUSALS, BadImage, Unavailable),
+    openapi_extra=takes(EmbeddingRequest),
+)
+async def embeddings(
+    body: Annotated[EmbeddingRequest, Depends(body_of(EmbeddingRequest))],
+    engine: EngineDep,
+    deadline: DeadlineDep,
+) -> EmbeddingResponse:
+    """Return the unit vectors of texts and of pictures given as data URIs."""
+    _check(body)
+    inputs = [body.input] if isinstance(body.input, str) else body.input
+    status = await engine.status()
+    vectors, tokens = await _encode(inputs, engine, deadline)
+    if (await engine.status()).version != status.version:
+        raise NotReady("The index has just changed; send the request again.")
+    as_text = body.encoding_format == "base64"
+    return EmbeddingResponse(
+        data=[
+            Embedding(index=n, embedding=_base64(vector) if as_text else vector.tolist())
+            for n, vector in enumerate(vectors)
+        ],
+        model=status.model_name,
+        usage=Usage(prompt_tokens=tokens, total_tokens=tokens),
+    )
+
+
+def _check(body: EmbeddingRequest) -> None:
+    if body.dimensions is not None:
+        said = "The model's vectors have one length and cannot be cut; leave dimensions out."
+        raise Refusal(InvalidRequest(), [Detail(("body", "dimensions"), "unsupported", said)])
+
+
+async def _encode(
+    inputs: list[str], engine: Answering, deadline: float
+) -> tuple[list[Vectors], int]:
+    """Encode texts and pictures, each kind together; return vectors in order, tokens in sum."""
+    pictures = {n: one for n, one in enumerate(inputs) if one.startswith(_DATA_URI)}
+    if len(pictures) > MAX_PICTURES:
+        said = f"A call takes at most {MAX_PICTURES} pictures."
+        raise Refusal(InvalidRequest(), [Detail(("body", "input"), "too_many_pictures", said)])
+    texts = normalize_all({n: one for n, one in enumerate(inputs) if n not in pictures}, "input")
+    read = await engine.embed(list(texts.values()), deadline) if texts else []
+    seen = await asyncio.gather(
+        *(engine.see(one.partition(_BASE64)[2], deadline) for one in pictures.values())
+    )
+    vectors = dict(zip(texts, [one.vector for one in read], strict=True))
+    vectors |= zip(pictures, [one.vector for one in seen], strict=True)
+    return [vectors[n] for n in range(len(inputs))], sum(one.tokens for one in read)
+
+
+def _base64(vector: Vectors) -> str:
+    return b64encode(vector.astype("<f4").tobytes()).decode()

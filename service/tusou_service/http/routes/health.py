@@ -1,0 +1,87 @@
+"""What the people and programs who run the service ask it."""
+
+from fastapi import APIRouter
+from fastapi.responses import Response
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from tusou import __version__
+from tusou.core.errors import CorruptBundle, IncompatibleBundle, InsufficientMemory, NotReady
+from tusou_service.engine.interfaces import Reloaded
+from tusou_service.http.dependencies import EngineDep, TrialDep
+from tusou_service.http.errors import documented
+from tusou_service.http.schemas import Alive, Info, Ready, ReloadResponse
+
+router = APIRouter(tags=["operations"])
+
+# Where things lie on this machine is nobody else's business; digests of files are for `verify`.
+_KEPT_INSIDE: dict[str, bool | set[str]] = {
+    "files": True,
+    "source": {"path"},
+    "model": {"location"},
+}
+
+
+@router.get("/healthz")
+async def healthz() -> Alive:
+    """Say that the process runs; it may still be loading."""
+    return Alive()
+
+
+@router.get("/readyz", responses=documented(NotReady))
+async def readyz(engine: EngineDep, trial: TrialDep) -> Ready:
+    """Say whether traffic should come here: loaded, warm, worker alive, not stopping."""
+    status = await engine.status()
+    if not (await trial.is_ready() if trial else status.ready):
+        raise NotReady("The service is loading, stopping or failing.")
+    return Ready(index_version=status.version, images=status.images)
+
+
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {}}}, **documented()},
+)
+async def metrics(engine: EngineDep) -> Response:
+    """Return the counters for Prometheus."""
+    return Response(await engine.expose(), media_type=CONTENT_TYPE_LATEST)
+
+
+@router.get("/info", responses=documented(NotReady))
+async def info(engine: EngineDep) -> Info:
+    """Say what is served: model, index, counts, versions."""
+    status, manifest = await engine.status(), await engine.manifest()
+    return Info(
+        tusou_version=__version__,
+        index_version=status.version,
+        item_count=status.item_count,
+        precision=status.precision,
+        engine=status.engine,
+        model=status.model_name,
+        id_type=status.id_type,
+        items=status.items,
+        accepts=status.accepts,
+        manifest=manifest.model_dump(mode="json", exclude=_KEPT_INSIDE),
+    )
+
+
+@router.post(
+    "/admin/reload",
+    response_model_exclude_none=True,
+    responses=documented(CorruptBundle, IncompatibleBundle, InsufficientMemory, NotReady),
+)
+async def reload(engine: EngineDep, trial: TrialDep) -> ReloadResponse:
+    """Serve the bundle's current version from now on; nothing is dropped on the way."""
+    if trial is None:
+        return ReloadResponse.model_validate(_told(await engine.reload()))
+    first, second = await trial.reload()
+    return ReloadResponse.model_validate({**_told(first), "b": _told(second)})
+
+
+def _told(done: Reloaded | None) -> dict[str, str]:
+    if done is None:
+        return {"status": "failed"}
+    return {
+        "status": "swapped" if done.changed else "unchanged",
+        "index_version": done.version,
+        "previous_version": done.previous,
+    }

@@ -1,0 +1,263 @@
+"""What goes over the wire, and how a body becomes a request."""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError
+
+from tusou.core.errors import InputError, InvalidJson, InvalidRequest
+from tusou.core.ids import ItemId, Items
+from tusou.text.normalize import normalize_query
+from tusou_service.http.errors import MEANINGS, Detail, Refusal
+from tusou_service.images.query_encoder import ImageState
+
+MAX_TOP_K = 1000
+MAX_QUERIES = 256
+MAX_PICTURES = 16
+# Listing the errors of a hostile body can cost more than finding them.
+_MAX_LISTED = 64
+
+MAX_REACH = 10_000
+MAX_EXCLUDED = 256
+_MAX_ID_CHARS = 256
+
+TopK = Annotated[int, Field(ge=1, le=MAX_TOP_K, description="How many items to return.")]
+
+Offset = Annotated[int, Field(ge=0, le=MAX_REACH, description="How many items to skip.")]
+Weight = Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)]
+Texts = Annotated[list[str], Field(min_length=1, max_length=MAX_QUERIES, fail_fast=True)]
+RequestId = int | Annotated[str, Field(max_length=_MAX_ID_CHARS)]
+
+
+class _Request(BaseModel):
+    # A duplicate key's last value wins, as in most JSON parsers.
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class SearchRequest(_Request):
+    """One query: at least one of `query`, `image` and `item_id`."""
+
+    query: str | None = Field(None, description="What to look for; at most 512 characters.")
+    image: str | None = Field(None, description="A JPEG, PNG or WebP picture in base64.")
+    item_id: RequestId | None = Field(None, description="An item of the pool: more like it.")
+    negative: str | None = Field(None, description="A text: less like this.")
+    negative_item_id: RequestId | None = Field(None, description="An item: less like it.")
+    query_weight: Weight | None = Field(None, description="1 when left out.")
+    image_weight: Weight | None = Field(None, description="1 when left out.")
+    item_weight: Weight | None = Field(None, description="1 when left out.")
+    negative_weight: Weight | None = Field(None, description="0.5 when left out.")
+    top_k: TopK = 10
+    offset: Offset = 0
+    exclude: Annotated[list[RequestId], FailFast(), Field(max_length=MAX_EXCLUDED)] = Field(
+        [], description="Item ids to leave out; unknown ones are ignored."
+    )
+    interpret: bool = Field(
+        default=True, description="Whether `query` is searched for what it refuses."
+    )
+    index_version: str | None = Field(
+        None, max_length=64, description="The version that answered before; see version_changed."
+    )
+
+
+class PageOfImage(BaseModel):
+    """What the address of POST /search/image says beside the picture."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    top_k: TopK = 10
+    offset: Offset = 0
+
+
+class BatchRequest(_Request):
+    """Several queries, answered from one version of the index."""
+
+    queries: Texts
+    top_k: TopK = 10
+
+
+class EmbeddingRequest(_Request):
+    """Texts and pictures to encode, in the form of OpenAI's API."""
+
+    input: str | Texts = Field(description="Texts, or pictures as data:image/...;base64,...")
+    model: str = Field("", max_length=256, description="Not looked at: there is one model.")
+    encoding_format: Literal["float", "base64"] = "float"
+    dimensions: int | None = Field(None, description="Refused: vectors have one length.")
+    user: str | None = Field(None, max_length=256, description="Not looked at.")
+
+
+class Embedding(BaseModel):
+    """One input's vector."""
+
+    object: Literal["embedding"] = "embedding"
+    index: int
+    embedding: list[float] | str = Field(description="Numbers, or little-endian float32 in base64.")
+
+
+class Usage(BaseModel):
+    """What was read: tokens of the texts; a picture has none."""
+
+    prompt_tokens: int
+    total_tokens: int
+
+
+class EmbeddingResponse(BaseModel):
+    """The vectors, in the order of the inputs."""
+
+    object: Literal["list"] = "list"
+    data: list[Embedding]
+    model: str
+    usage: Usage
+
+
+class SearchResult(BaseModel):
+    """One query's items, best first."""
+
+    item_ids: tuple[ItemId, ...] = Field(description="Fewer than top_k when the pool is smaller.")
+    scores: tuple[float, ...] = Field(description="Cosines of the items, descending.")
+    truncated: bool = Field(description="The query was longer than the model's context.")
+
+
+class Interpreted(BaseModel):
+    """What was understood of a query that refuses something."""
+
+    positive: str
+    negative: str = Field(description="What is refused; several things are joined by 、.")
+
+
+class SearchResponse(SearchResult):
+    """The answer to one query."""
+
+    index_version: str
+    took_ms: float
+    interpreted: Interpreted | None = Field(
+        None, description="There when the query was understood to refuse something."
+    )
+    version_changed: Literal[True] | None = Field(
+        None, description="There when the request named another version."
+    )
+
+
+class BatchResponse(BaseModel):
+    """The answers to a batch, in its order."""
+
+    results: tuple[SearchResult, ...]
+    index_version: str
+    took_ms: float
+
+
+class Alive(BaseModel):
+    """The process runs."""
+
+    status: str = "alive"
+
+
+class Ready(BaseModel):
+    """The service can answer."""
+
+    status: str = "ready"
+    index_version: str
+    images: ImageState = Field(description="Whether pictures can be asked with.")
+
+
+class ReloadedArm(BaseModel):
+    """What a reload did with the second of two bundles."""
+
+    status: str = Field(description="swapped, unchanged, or failed, where nobody depends on it")
+    index_version: str | None = None
+    previous_version: str | None = None
+
+
+class ReloadResponse(BaseModel):
+    """What a reload did."""
+
+    status: str = Field(description="swapped or unchanged")
+    index_version: str
+    previous_version: str
+    b: ReloadedArm | None = Field(None, description="There when a second bundle is served.")
+
+
+class Item(BaseModel):
+    """An item: its text, or where its picture is."""
+
+    item_id: ItemId
+    text: str | None = None
+    image: str | None = None
+
+
+class Info(BaseModel):
+    """What is served."""
+
+    tusou_version: str
+    index_version: str
+    item_count: int
+    precision: str = Field(
+        description="Of the model that encodes queries: fp32, bf16, fp16 or int8."
+    )
+    engine: str = Field(description="What computes that model: torch or openvino.")
+    model: str
+    id_type: Literal["int", "str"]
+    items: Items = Field(description="What the items are: pictures or texts.")
+    accepts: tuple[str, ...] = Field(description="What a query may hold.")
+    manifest: dict[str, object]
+
+
+class ProblemDetail(BaseModel):
+    """One thing wrong with a request, and where."""
+
+    loc: list[str | int]
+    type: str
+    detail: str | None = None
+
+
+class Problem(BaseModel):
+    """Any error (RFC 9457); `code` is stable and comes from a closed list."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str = Field(json_schema_extra={"enum": [*sorted({cls.code for cls in MEANINGS})]})
+    request_id: str
+    retry_after_ms: int | None = None
+    errors: list[ProblemDetail] | None = None
+    message: str | None = Field(None, description="Under /v1/ alone: what OpenAI's clients show.")
+
+
+Body = TypeVar("Body", bound=BaseModel)
+
+
+def parse(model: type[Body], raw: bytes) -> Body:
+    """Read a body strictly: InvalidJson for bad syntax, InvalidRequest for anything else."""
+    try:
+        return model.model_validate_json(raw)
+    except ValidationError as error:
+        raise _refused(error) from None
+
+
+def _refused(error: ValidationError) -> Refusal:
+    if error.error_count() > _MAX_LISTED:
+        return Refusal(InvalidRequest())
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    # A number of thousands of digits is good JSON that no field takes.
+    syntax = found[0]["type"] == "json_invalid" and "number out of range" not in found[0]["msg"]
+    if syntax:
+        return Refusal(InvalidJson())
+    return Refusal(
+        InvalidRequest(),
+        [Detail(("body", *one["loc"]), one["type"], one["msg"]) for one in found],
+    )
+
+
+def normalize_all(texts: Mapping[int, str], field: str) -> dict[int, str]:
+    """Normalise a field's texts, by position; the error is the first one's and lists them all."""
+    normal: dict[int, str] = {}
+    bad: list[tuple[int, InputError]] = []
+    for position, text in texts.items():
+        try:
+            normal[position] = normalize_query(text)
+        except InputError as error:
+            bad.append((position, error))
+    if bad:
+        places = [Detail(("body", field, position), error.code) for position, error in bad]
+        raise Refusal(bad[0][1], places)
+    return normal

@@ -1,0 +1,1 @@
+"""Query images: decoding in worker processes, and encoding."""

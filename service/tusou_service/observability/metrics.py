@@ -1,0 +1,124 @@
+"""What the service counts and measures, for Prometheus."""
+
+from collections.abc import Callable, Iterable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from tusou.retrieval.results import Answers
+from tusou_service.observability.traffic import REQUEST_SECONDS, Families, Sum, Traffic
+
+_STAGE_SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2)
+_SHARES = (0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1)
+_BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+
+
+class Metrics:
+    """One set of instruments with a registry of its own, so two apps never share a number."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self.traffic = Traffic(self._registry)
+        self.batch_size = Histogram(
+            "tusou_batch_size",
+            "Queries answered by one pass of the model.",
+            ["arm"],
+            buckets=_BATCH_SIZES,
+            registry=self._registry,
+        )
+        self.stage_seconds = Histogram(
+            "tusou_stage_seconds",
+            "Time a batch spent in a stage: tokenise, encode, search.",
+            ["arm", "stage"],
+            buckets=_STAGE_SECONDS,
+            registry=self._registry,
+        )
+        self.cached_queries = Counter(
+            "tusou_cached_queries",
+            "Queries whose vector was remembered, of those that tusou_batch_size sums up.",
+            ["arm"],
+            registry=self._registry,
+        )
+        self.picture_batch_size = Histogram(
+            "tusou_picture_batch_size",
+            "Pictures of queries encoded by one pass of the model.",
+            buckets=_BATCH_SIZES[:4],
+            registry=self._registry,
+        )
+        self.picture_seconds = Histogram(
+            "tusou_picture_seconds",
+            "Time in a stage of pictures: decode (of each, with its wait), see (of a batch).",
+            ["stage"],
+            buckets=REQUEST_SECONDS,
+            registry=self._registry,
+        )
+        self.lost_decoders = Counter(
+            "tusou_lost_decoders",
+            "Decoding processes that a picture has ended.",
+            registry=self._registry,
+        )
+        self.cancelled = Counter(
+            "tusou_cancelled",
+            "Searches dropped because their client left.",
+            registry=self._registry,
+        )
+        self.reloads = Counter(
+            "tusou_reloads",
+            "Reloads by result: swapped, unchanged, failed.",
+            ["result"],
+            registry=self._registry,
+        )
+        self._queue_depth = Gauge(
+            "tusou_queue_depth", "Queries that wait for a batch.", ["arm"], registry=self._registry
+        )
+        self._ready = Gauge("tusou_ready", "1 when /readyz answers 200.", registry=self._registry)
+        self._index = Gauge(
+            "tusou_index_info",
+            "The bundle version served.",
+            ["arm", "version"],
+            registry=self._registry,
+        )
+        self._items = Gauge(
+            "tusou_items", "Items that can be found.", ["arm"], registry=self._registry
+        )
+        self._versions: dict[str, str] = {}
+        self.shadowed = Counter(
+            "tusou_shadow_queries",
+            "Queries for the bundle in the shadow: compared, dropped, unanswered, failed.",
+            ["result"],
+            registry=self._registry,
+        )
+        self.shadow_overlap = Histogram(
+            "tusou_shadow_overlap",
+            "Share of a query's items that the bundle in the shadow returned too.",
+            buckets=_SHARES,
+            registry=self._registry,
+        )
+
+    def watch_queue(self, arm: str, depth: Callable[[], int]) -> None:
+        """Read an arm's queue at every scrape."""
+        self._queue_depth.labels(arm).set_function(depth)
+
+    def watch_ready(self, ready: Callable[[], bool]) -> None:
+        """Read the service's readiness at every scrape."""
+        self._ready.set_function(lambda: float(ready()))
+
+    def observe_batch(self, arm: str, size: int, answers: Answers) -> None:
+        """Record one pass of the model; called from its thread."""
+        times = answers.times
+        self.batch_size.labels(arm).observe(size)
+        self.cached_queries.labels(arm).inc(answers.remembered)
+        self.stage_seconds.labels(arm, "tokenise").observe(times.tokenise)
+        self.stage_seconds.labels(arm, "encode").observe(times.encode)
+        self.stage_seconds.labels(arm, "search").observe(times.search)
+
+    def serve_index(self, arm: str, version: str, items: int) -> None:
+        """Say which bundle version an arm serves from now on."""
+        if arm in self._versions:
+            self._index.remove(arm, self._versions[arm])
+        self._versions[arm] = version
+        self._index.labels(arm, version).set(1)
+        self._items.labels(arm).set(items)
+
+    def expose(self, others: Iterable[Families] = ()) -> bytes:
+        """Return everything in Prometheus's text format, with what other processes count."""
+        return generate_latest(Sum([list(self._registry.collect()), *others]))

@@ -1,0 +1,87 @@
+"""What is free is read from the system's own files, here from copies of them."""
+
+from pathlib import Path
+
+import pytest
+
+from tusou.core.errors import InsufficientMemory
+from tusou.core.memory_budget import check_room, free_memory
+
+MIB = 2**20
+
+
+def system(root: Path, cgroup: str, groups: dict[str, dict[str, str]], swap: int = 0) -> Path:
+    """Write a machine with 1,000 MiB available, and its control groups."""
+    files = {
+        "proc/meminfo": f"MemTotal: 9 kB\nMemAvailable:  {1000 * 1024} kB\nSwapFree: {swap} kB\n",
+        "proc/self/cgroup": cgroup,
+    }
+    for group, values in groups.items():
+        files |= {f"sys/fs/cgroup/{group}/{name}": text for name, text in values.items()}
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return root
+
+
+def v2(limit: str, used: int, active: int = 0, inactive: int = 0) -> dict[str, str]:
+    stat = f"anon 5\nactive_file {active}\ninactive_file {inactive}\nfile 12345\n"
+    return {"memory.max": limit + "\n", "memory.current": f"{used}\n", "memory.stat": stat}
+
+
+def v1(limit: int, used: int, cached: int) -> dict[str, str]:
+    return {
+        "memory.limit_in_bytes": f"{limit}\n",
+        "memory.usage_in_bytes": f"{used}\n",
+        "memory.stat": f"inactive_file 7\ntotal_active_file 0\ntotal_inactive_file {cached}\n",
+    }
+
+
+def test_a_machine_without_groups(tmp_path: Path) -> None:
+    assert free_memory(system(tmp_path, "0::/\n", {})) == 1000 * MIB
+
+
+def test_swap_is_counted(tmp_path: Path) -> None:
+    assert free_memory(system(tmp_path, "0::/\n", {}, swap=1024)) == 1001 * MIB
+
+
+def test_another_system_tells_nothing(tmp_path: Path) -> None:
+    assert free_memory(tmp_path) is None
+
+
+def test_the_narrowest_group_decides_and_cached_files_are_free(tmp_path: Path) -> None:
+    groups = {
+        "a/b": v2("max", 10 * MIB),
+        "a": v2(str(500 * MIB), 450 * MIB, active=30 * MIB, inactive=20 * MIB),
+        "": {"memory.stat": "active_file 1\n"},
+    }
+    assert free_memory(system(tmp_path, "0::/a/b\n", groups)) == 100 * MIB
+
+
+def test_in_a_container_the_group_is_the_root(tmp_path: Path) -> None:
+    root = system(tmp_path, "0::/docker/123\n", {"": v2(str(300 * MIB), 100 * MIB)})
+    assert free_memory(root) == 200 * MIB
+
+
+def test_the_first_version_of_groups(tmp_path: Path) -> None:
+    groups = {
+        "memory/service": v1(400 * MIB, 390 * MIB, 40 * MIB),
+        "memory": v1(9223372036854771712, 800 * MIB, 0),
+    }
+    lines = "9:name=systemd:/\n4:cpu,memory:/service\n0::/\n"
+    assert free_memory(system(tmp_path, lines, groups)) == 50 * MIB
+
+
+def test_a_group_over_its_limit_has_nothing_left(tmp_path: Path) -> None:
+    groups = {"a": v2(str(5 * MIB), 6 * MIB)}
+    assert free_memory(system(tmp_path, "0::/a\n", groups, swap=1024)) == MIB
+
+
+def test_what_just_fits_is_not_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tusou.core.memory_budget.free_memory", lambda: 3000 * MIB)
+    check_room(3000 * MIB)
+    with pytest.raises(InsufficientMemory, match=r"at least 3,001 MiB .* 3,000 MiB are free"):
+        check_room(3001 * MIB)
+    monkeypatch.setattr("tusou.core.memory_budget.free_memory", lambda: None)
+    check_room(2**60)

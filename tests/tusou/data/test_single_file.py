@@ -1,0 +1,55 @@
+"""Whatever bytes a pool holds, every line is placed or listed; places point at what is there."""
+
+import tempfile
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tusou.data.base import ItemRow
+from tusou.data.formats.muge import ImagesFile
+from tusou.core.arrays import Failure
+
+FIELD = st.one_of(st.binary(max_size=12), st.sampled_from([b"1", b"\xef\xbb\xbf2", b"QUJD", b"\r"]))
+LINE = st.lists(FIELD, max_size=4).map(b"\t".join)
+
+
+def slow_oracle(content: bytes) -> list[tuple[int, bytes, bytes] | int]:
+    """Say for every line: (number, id, base64), or the number of a line that cannot be used."""
+    found: list[tuple[int, bytes, bytes] | int] = []
+    lines = content.split(b"\n")
+    if lines[-1] == b"":
+        lines.pop()
+    for number, raw in enumerate(lines, start=1):
+        line = raw.removesuffix(b"\r")
+        if number == 1:
+            line = line.removeprefix(b"\xef\xbb\xbf")
+        fields = line.split(b"\t")
+        try:
+            text = fields[0].decode()
+        except UnicodeDecodeError:
+            text = ""
+        plain = text == text.strip() and not any(
+            ord(char) < 32 or 127 <= ord(char) < 160 for char in text
+        )
+        usable = len(fields) == 2 and bool(text) and plain and bool(fields[1])
+        found.append((number, fields[0], fields[1]) if usable else number)
+    return found
+
+
+@given(st.lists(LINE, max_size=8).map(b"\n".join), st.sampled_from([b"", b"\n"]))
+def test_every_line_is_placed_or_listed(body: bytes, end: bytes) -> None:
+    content = body + end
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "imgs.tsv"
+        path.write_bytes(content)
+        scanned = list(ImagesFile(path).scan())
+    expected = slow_oracle(content)
+    assert len(scanned) == len(expected)
+    for row, wanted in zip(scanned, expected, strict=True):
+        if isinstance(row, Failure):
+            assert row.line == wanted
+        else:
+            assert isinstance(row, ItemRow)
+            piece = content[row.offset : row.offset + row.length]
+            assert (row.line, row.item_id.encode(), piece) == wanted

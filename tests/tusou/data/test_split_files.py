@@ -1,0 +1,90 @@
+"""MUGE's and cn_clip's folders: splits by their names, either file alone is enough."""
+
+from pathlib import Path
+
+import pytest
+from reading import asked, items, put
+
+from tusou.data import ItemRow, PictureQuery, open_dataset, open_pool, open_queries
+from tusou.core.errors import BadDataset
+
+MUGE_ROWS = (
+    '{"query_id": 1, "query_text": "裙", "item_ids": [7, 8]}\n'
+    '{"query_id": 2, "query_text": "鞋", "item_ids": [8]}\n'
+)
+CN_CLIP_ROWS = (
+    '{"text_id": 1, "text": "裙", "image_ids": [7, 8]}\n'
+    '{"text_id": 2, "text": "鞋", "image_ids": [8]}\n'
+)
+
+
+def muge(root: Path) -> Path:
+    put(root / "MR_valid_imgs.tsv", "7\tQUJD\n8\tREVG\n")
+    put(root / "MR_valid_queries.jsonl", MUGE_ROWS)
+    put(root / "MR_test_queries.jsonl", '{"query_id": 3, "query_text": "包"}\n')
+    return root
+
+
+def cn_clip(root: Path) -> Path:
+    put(root / "valid_imgs.tsv", "7\tQUJD\n8\tREVG\n")
+    put(root / "valid_texts.jsonl", CN_CLIP_ROWS)
+    return root
+
+
+@pytest.mark.parametrize("make", [muge, cn_clip])
+def test_both_directions(tmp_path: Path, make) -> None:
+    place = f"{make(tmp_path)}#valid"
+    assert items(place) == [("7", b"QUJD"), ("8", b"REVG")]
+    assert open_pool(place).encoding == "base64"
+    assert asked(place) == [(1, "裙", (7, 8)), (2, "鞋", (8,))]
+    assert open_dataset(place).picture_queries() == [
+        PictureQuery(1, 7, (1,)),
+        PictureQuery(2, 8, (1, 2)),
+    ]
+
+
+def test_a_split_may_lack_a_file_until_it_is_asked_for(tmp_path: Path) -> None:
+    data = open_dataset(str(muge(tmp_path)))
+    assert data.splits() == ["valid", "test"]
+    assert data.queries("test")[0].item_ids is None
+    assert data.picture_queries("test") == []
+    with pytest.raises(BadDataset, match=r"MR_test_imgs\.tsv is missing"):
+        data.pictures("test")
+
+
+def test_a_split_is_named_or_the_only_one(tmp_path: Path) -> None:
+    assert [query.query_id for query in open_queries(str(cn_clip(tmp_path / "a")))] == [1, 2]
+    place = str(muge(tmp_path / "b"))
+    with pytest.raises(BadDataset, match=r"several splits; give .*b#valid, .*b#test$"):
+        open_queries(place)
+    with pytest.raises(BadDataset, match=r"no split 'train'; give .*b#valid, .*b#test$"):
+        open_dataset(f"{place}#train")
+    assert open_dataset(f"{place}#dev").splits() == ["valid"]
+
+
+def test_files_alone(tmp_path: Path) -> None:
+    muge(tmp_path)
+    pictures, queries = tmp_path / "MR_valid_imgs.tsv", tmp_path / "MR_valid_queries.jsonl"
+    assert items(pictures) == [("7", b"QUJD"), ("8", b"REVG")]
+    assert [query.text for query in open_queries(str(queries))] == ["裙", "鞋"]
+    with pytest.raises(BadDataset, match="holds pictures, no queries"):
+        open_queries(str(pictures))
+    with pytest.raises(BadDataset, match="holds queries, no pictures"):
+        open_dataset(str(queries)).pictures()
+    texts = open_pool(str(queries))  # as items, texts that pictures ask for
+    rows = [row for row in texts.scan() if isinstance(row, ItemRow)]
+    assert (texts.kind, len(rows)) == ("texts", 2)
+
+
+def test_folders_named_like_splits_are_splits(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        put(tmp_path / split / "a.jpg", split)
+    assert items(f"{tmp_path}#test") == [("a", b"test")]
+    put(tmp_path / "other" / "a.jpg", "x")
+    assert [item[0] for item in items(tmp_path)] == ["other/a", "test/a", "train/a"]
+
+
+def test_all_unusable_lines_are_told_at_once(tmp_path: Path) -> None:
+    path = put(tmp_path / "q.jsonl", '{\n{"query_id": 1, "query_text": "裙"}\n\n')
+    with pytest.raises(BadDataset, match=r"2 unusable lines: line 1: not .*; line 3: blank line$"):
+        open_queries(str(path))

@@ -1,0 +1,256 @@
+"""Passes of fixed shapes give the vectors of passes without padding, whoever replays them.
+
+Without a GPU a recording here is the work itself, done again on the same memory; the choice of
+shapes, the padding, the copies and the order of passes are the ones that a GPU has.
+"""
+
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from recording import Again, Devices
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from tusou.core.arrays import Vectors
+from tusou.encoders import find_weights, load_text_encoder
+from tusou.encoders.architecture import read_text_shape
+from tusou.encoders.base import Tokens
+from tusou.encoders.checkpoint import TensorReader, read_tensors
+from tusou.encoders.cuda.text_graphs import Shape, cut, shapes
+from tusou.encoders.torch.encoder import ClipTextEncoder
+from tusou.encoders.torch.towers import TextTower, pack_padded
+
+if TYPE_CHECKING:
+    from tests.tusou.encoders.conftest import Sample
+
+TEXTS = ["红色碎花吊带裙", "北欧轻奢边几", "裙", "", "男士黑色皮鞋，" * 12, "复古 ABC 2023 连衣裙"]
+
+
+def encoder_of(sample: "Sample", precision: str = "fp32") -> ClipTextEncoder:
+    return ClipTextEncoder(find_weights(str(sample.path)), "cpu", precision)
+
+
+def vectors_of(encoder: ClipTextEncoder, texts: list[str]) -> Vectors:
+    return encoder.encode(encoder.prepare(texts))
+
+
+@pytest.fixture(scope="module")
+def plain(tiny: "Sample") -> ClipTextEncoder:
+    return encoder_of(tiny)
+
+
+@pytest.fixture(scope="module")
+def recorded(tiny: "Sample") -> ClipTextEncoder:
+    encoder = encoder_of(tiny)
+    encoder.record(Again)
+    assert encoder.recorded
+    return encoder
+
+
+def test_padding_changes_no_vector(plain: ClipTextEncoder, recorded: ClipTextEncoder) -> None:
+    found = vectors_of(recorded, TEXTS)
+    assert (found.dtype, found.flags.c_contiguous) == (np.float32, True)
+    np.testing.assert_allclose(found, vectors_of(plain, TEXTS), atol=1e-6)
+
+
+def test_padding_changes_no_vector_in_half_precision(
+    tiny: "Sample", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a GPU computes: what hides padding is minus infinity there too, and nothing overflows."""
+    monkeypatch.setattr(
+        "tusou.encoders.cuda.text_graphs._MOST_TOKENS", 128
+    )  # half precision is slow here
+    encoder = encoder_of(tiny, "fp16")
+    before = vectors_of(encoder, TEXTS)
+    encoder.record(Again)
+    assert np.einsum("nd,nd->n", vectors_of(encoder, TEXTS), before).min() >= 0.99999
+
+
+def test_more_texts_than_passes_under_way_keep_their_order(
+    plain: ClipTextEncoder, recorded: ClipTextEncoder
+) -> None:
+    texts = [TEXTS[number % len(TEXTS)] + str(number) for number in range(1500)]
+    assert len(list(cut(np.full(1500, 52)))) > 4
+    np.testing.assert_allclose(vectors_of(recorded, texts), vectors_of(plain, texts), atol=1e-6)
+
+
+def test_a_text_does_not_depend_on_what_was_there_before(recorded: ClipTextEncoder) -> None:
+    alone = vectors_of(recorded, TEXTS[:1])
+    vectors_of(recorded, TEXTS * 40)
+    np.testing.assert_array_equal(vectors_of(recorded, TEXTS[:1]), alone)
+
+
+def test_padding_within_a_text_hides_nothing_else(
+    plain: ClipTextEncoder, recorded: ClipTextEncoder
+) -> None:
+    tokens = Tokens(np.array([[101, 500, 0, 600, 0], [101, 102, 0, 0, 0]]), (False, False))
+    np.testing.assert_allclose(recorded.encode(tokens), plain.encode(tokens), atol=1e-6)
+
+
+@pytest.mark.parametrize("count", [0, 1, 5, 1500])
+def test_what_follows_a_pass_sees_its_vectors_and_comes_back_beside_them(
+    recorded: ClipTextEncoder, count: int
+) -> None:
+    ids = recorded.prepare([TEXTS[one % len(TEXTS)] + str(one) for one in range(count)]).ids
+    seen: list[int] = []
+
+    def work(vectors: torch.Tensor) -> torch.Tensor:
+        seen.append(len(vectors))
+        return torch.stack([vectors[:, 7], -vectors[:, 0]], 1).view(torch.int32)
+
+    assert recorded.passes
+    found = recorded.passes.encode_and(ids, work, 2)
+    assert (found.vectors.dtype, found.vectors.flags.c_contiguous) == (np.float32, True)
+    np.testing.assert_array_equal(found.vectors, recorded.passes.encode(ids))
+    beside = np.ascontiguousarray(found.beside).view(np.float32)
+    np.testing.assert_array_equal(beside, found.vectors[:, [7, 0]] * np.float32([1, -1]))
+    assert sum(seen) == count
+    assert (found.seconds > 0) == (count > 0)
+
+
+def test_as_much_can_come_back_as_there_is_said_to_be_room(recorded: ClipTextEncoder) -> None:
+    assert recorded.passes
+    room = recorded.passes.room
+    ids = recorded.prepare(["裙"] * 256).ids
+    found = recorded.passes.encode_and(ids, lambda rows: torch.ones(256, room).int(), room)
+    np.testing.assert_array_equal(found.beside, np.ones((256, room)))
+
+
+def test_no_texts_have_no_rows(recorded: ClipTextEncoder) -> None:
+    assert vectors_of(recorded, []).shape == (0, 48)
+
+
+def test_callers_at_the_same_time_get_their_own(recorded: ClipTextEncoder) -> None:
+    batches = [[f"{text}{number}" for text in TEXTS] for number in range(8)]
+    expected = [vectors_of(recorded, batch) for batch in batches]
+    with ThreadPoolExecutor(4) as callers:
+        found = list(callers.map(lambda batch: vectors_of(recorded, batch), batches))
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_each_shape_is_recorded_once_the_largest_first(tiny: "Sample") -> None:
+    made: list[Again] = []
+
+    def record(work: Callable[[], None]) -> Again:
+        made.append(Again(work))
+        return made[-1]
+
+    encoder = encoder_of(tiny)
+    encoder.record(record)
+    tokens = [shape.tokens for shape in shapes()]
+    assert len(made) == len(set(shapes()))
+    assert tokens == sorted(tokens, reverse=True)
+    assert (tokens[0], tokens[-1]) == (4096, 8)
+    checked = [one.replays for one in made]
+    vectors_of(encoder, ["裙"])
+    assert [one.replays for one in made][:-1] == checked[:-1]
+    assert (checked[-1], made[-1].replays) == (1, 2)
+
+
+def refuse(_: Callable[[], None]) -> Again:
+    raise torch.OutOfMemoryError("CUDA out of memory.")
+
+
+def forget(_: Callable[[], None]) -> Again:
+    return Again(lambda: None)
+
+
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        pytest.param(refuse, "CUDA out of memory", id="cannot-be-recorded"),
+        pytest.param(forget, "gives other vectors", id="gives-wrong-vectors"),
+    ],
+)
+def test_what_cannot_be_recorded_is_computed_as_before(
+    tiny: "Sample",
+    plain: ClipTextEncoder,
+    record: Callable[[Callable[[], None]], Again],
+    reason: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    encoder = encoder_of(tiny)
+    with caplog.at_level(logging.WARNING):
+        encoder.record(record)
+    assert not encoder.recorded
+    assert [reason in message for message in caplog.messages] == [True]
+    np.testing.assert_array_equal(vectors_of(encoder, TEXTS), vectors_of(plain, TEXTS))
+
+
+def test_warming_up_without_a_gpu_records_nothing(tiny: "Sample", plain: ClipTextEncoder) -> None:
+    encoder = encoder_of(tiny)
+    encoder.warm_up()
+    assert not encoder.recorded
+    np.testing.assert_array_equal(vectors_of(encoder, TEXTS), vectors_of(plain, TEXTS))
+
+
+@pytest.mark.parametrize(
+    ("lengths", "passes"),
+    [
+        pytest.param([2], [([0], Shape(1, 8))], id="one"),
+        pytest.param([8, 9], [([1, 0], Shape(2, 16))], id="padded-to-the-longest"),
+        pytest.param([8, 8, 8], [([0, 1, 2], Shape(4, 8))], id="filled-up"),
+        pytest.param([52], [([0], Shape(1, 52))], id="longest"),
+        pytest.param([], [], id="none"),
+    ],
+)
+def test_texts_go_into_the_smallest_shape(
+    lengths: list[int], passes: list[tuple[list[int], Shape]]
+) -> None:
+    found = [(rows.tolist(), shape) for rows, shape in cut(np.array(lengths, dtype=np.int64))]
+    assert found == passes
+
+
+@given(st.lists(st.integers(1, 52), max_size=700))
+def test_every_text_goes_into_one_pass_that_was_recorded(lengths: list[int]) -> None:
+    passes = list(cut(np.array(lengths, dtype=np.int64)))
+    rows = [row for some, _ in passes for row in some.tolist()]
+    assert sorted(rows) == list(range(len(lengths)))
+    for some, shape in passes:
+        assert shape in shapes()
+        assert len(some) <= shape.texts < 2 * len(some)
+        assert max(lengths[row] for row in some) <= shape.length
+
+
+def test_what_is_recorded_never_leaves_the_gpu(tiny: "Sample") -> None:
+    """Tensors without numbers can be on a GPU that is not there; what asks for a number fails."""
+    tensors, gpu = read_tensors(tiny.path), torch.device("cuda", 0)
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        reader = TensorReader(tensors, ("bert.", "text_projection"), gpu)
+        tower = TextTower(reader, read_text_shape(tensors), torch.float16)
+        ids = torch.ones((4, 16), dtype=torch.int64, device=gpu)
+        with torch.inference_mode(), Devices() as devices:
+            found = tower(pack_padded(ids))
+    assert (found.shape, found.dtype) == ((4, 48), torch.float32)
+    assert devices.seen == {"cuda"}
+
+
+@pytest.mark.gpu
+def test_a_gpu_replays_what_it_recorded(tiny: "Sample", caplog: pytest.LogCaptureFixture) -> None:
+    encoder = ClipTextEncoder(find_weights(str(tiny.path)), "cuda", "fp32")
+    texts = [TEXTS[number % len(TEXTS)] + str(number) for number in range(1500)]
+    before = vectors_of(encoder, texts)
+    encoder.warm_up()
+    assert (encoder.recorded, caplog.messages) == (True, [])
+    np.testing.assert_allclose(vectors_of(encoder, texts), before, atol=1e-5)
+    np.testing.assert_allclose(vectors_of(encoder, texts[:1]), before[:1], atol=1e-5)
+
+
+@pytest.mark.gpu
+def test_an_encoder_outlives_another_recorded_beside_it(tiny: "Sample") -> None:
+    """A reload: torch drops memory of a stream's recordings when one of them is destroyed."""
+    weights = find_weights(str(tiny.path))
+    old, new = (load_text_encoder(weights, "cuda") for _ in range(2))
+    old.warm_up()
+    new.warm_up()
+    tokens = new.prepare(TEXTS)
+    before = new.encode(tokens)
+    del old
+    torch.cuda.empty_cache()
+    np.testing.assert_array_equal(new.encode(tokens), before)

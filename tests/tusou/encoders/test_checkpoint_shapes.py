@@ -1,0 +1,79 @@
+"""Shapes are read without torch, and nothing else than shapes."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+
+from tusou.encoders.checkpoint import read_tensors
+from tusou.encoders.checkpoint_shapes import read_outline
+
+if TYPE_CHECKING:
+    from tests.tusou.encoders.conftest import Sample
+
+
+def test_says_what_torch_says(sample: "Sample") -> None:
+    outline = read_outline(sample.path)
+    assert outline is not None
+    read = read_tensors(sample.path)
+    assert {name: one.shape for name, one in outline.items()} == {
+        name: tuple(one.shape) for name, one in read.items()
+    }
+    assert all(one.ndim == read[name].ndim for name, one in outline.items())
+
+
+def test_parameters_and_other_numbers_are_tensors_too(tmp_path: Path) -> None:
+    kinds = (torch.bfloat16, torch.int64, torch.float64, torch.bool, torch.uint8)
+    state: dict[str, Any] = {str(kind): torch.zeros(2, 3).to(kind) for kind in kinds}
+    state["parameter"] = torch.nn.Parameter(torch.zeros(5))
+    state["view"] = torch.zeros(4, 6).T[1:]
+    state["step"] = 7
+    torch.save({"module.a": torch.zeros(()), **state}, tmp_path / "model.pt")
+    outline = read_outline(tmp_path / "model.pt")
+    assert outline is not None
+    assert {name: one.shape for name, one in outline.items()} == {
+        **{str(kind): (2, 3) for kind in kinds},
+        "parameter": (5,),
+        "view": (5, 4),
+        "a": (),
+    }
+
+
+@pytest.mark.parametrize(
+    "made", [{"a": torch.device("cpu")}, {"a": Path("x")}, [torch.ones(1)], {"state_dict": 5}]
+)
+def test_what_it_does_not_know_is_left_to_torch(tmp_path: Path, made: object) -> None:
+    torch.save(made, tmp_path / "model.pt")
+    assert read_outline(tmp_path / "model.pt") is None
+
+
+def test_old_and_foreign_files_are_left_to_torch(tmp_path: Path) -> None:
+    torch.save({"a": torch.ones(1)}, tmp_path / "old.pt", _use_new_zipfile_serialization=False)
+    (tmp_path / "empty.pt").write_bytes(b"")
+    for name in ("old.pt", "empty.pt", "missing.pt"):
+        assert read_outline(tmp_path / name) is None
+
+
+def test_never_runs_what_a_checkpoint_brings(tmp_path: Path) -> None:
+    class Explosive:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return Path.touch, (tmp_path / "fired",)
+
+    torch.save({"a": torch.ones(1), "b": Explosive()}, tmp_path / "model.pt")
+    assert read_outline(tmp_path / "model.pt") is None
+    assert not (tmp_path / "fired").exists()
+
+
+def test_needs_no_torch(tiny: "Sample") -> None:
+    code = """
+import sys
+from pathlib import Path
+from tusou.encoders import find_weights, image_size
+from tusou.encoders.checkpoint_shapes import read_outline
+assert read_outline(Path(sys.argv[1])) and image_size(find_weights(sys.argv[1])) == 64
+assert "torch" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code, str(tiny.path)], check=True, timeout=60)

@@ -1,0 +1,270 @@
+"""Our towers give stock cn_clip's vectors, whichever model and engine, alone or in a batch."""
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import torch
+from cn_clip.clip import tokenize
+from cn_clip.clip.utils import image_transform
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from tusou.core.arrays import Vectors
+from tusou.core.errors import BadModel, InvalidRequest
+from tusou.encoders import TextEncoder, Weights, find_weights, load_image_encoder, load_text_encoder
+from tusou.encoders.devices import has_int8
+from tusou.encoders.torch.cpu_threads import Lanes
+from tusou.encoders.torch.encoder import to_input
+from tusou.images.preprocess import to_pixels
+
+if TYPE_CHECKING:
+    from tests.tusou.encoders.conftest import Sample
+
+TEXTS = [
+    "红色碎花吊带裙",
+    "北欧轻奢边几",
+    "“复古” ABC 2023 连衣裙",
+    "裙",
+    "",
+    "男士黑色皮鞋，" * 12,
+    "[MASK] é ２ＸＬ 😀",
+]
+
+
+def weights_of(sample: "Sample") -> Weights:
+    return find_weights(str(sample.path))
+
+
+def stock_texts(sample: "Sample", texts: list[str]) -> Vectors:
+    """Encode as the published figures were made: lower case, plain quotes, 52 tokens."""
+    cleaned = [text.lower().replace("“", '"').replace("”", '"') for text in texts]
+    with torch.inference_mode():
+        features = sample.stock.encode_text(tokenize(cleaned))
+    return torch.nn.functional.normalize(features).numpy()
+
+
+def stock_images(sample: "Sample", pictures: list[Image.Image]) -> Vectors:
+    batch = torch.stack([image_transform(sample.image_size)(picture) for picture in pictures])
+    with torch.inference_mode():
+        return torch.nn.functional.normalize(sample.stock.encode_image(batch)).numpy()
+
+
+def noise(size: tuple[int, int], seed: int) -> Image.Image:
+    drawn = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), np.uint8)
+    drawn[..., seed % 3] //= 8  # tinted: a ResNet averages plain noise away
+    return Image.fromarray(drawn)
+
+
+def cosines(ours: Vectors, theirs: Vectors) -> Vectors:
+    cosine: Vectors = np.einsum("nd,nd->n", ours.astype(np.float64), theirs.astype(np.float64))
+    return cosine
+
+
+def assert_same(ours: Vectors, theirs: Vectors) -> None:
+    """Compare row by row, having made sure that the rows differ enough for it to mean anything."""
+    assert np.triu(theirs @ theirs.T, 1).max() < 0.999
+    assert cosines(ours, theirs).min() >= 0.99999
+
+
+def assert_unit_rows(vectors: Vectors, shape: tuple[int, int]) -> None:
+    assert (vectors.shape, vectors.dtype) == (shape, np.float32)
+    assert vectors.flags.c_contiguous
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
+
+
+def test_texts_agree_with_stock(sample: "Sample", engine: str) -> None:
+    encoder = load_text_encoder(weights_of(sample), "cpu", precision="fp32", engine=engine)
+    vectors = encoder.encode(encoder.prepare(TEXTS))
+    assert_unit_rows(vectors, (len(TEXTS), encoder.dim))
+    assert_same(vectors, stock_texts(sample, TEXTS))
+
+
+def test_pictures_agree_with_stock(sample: "Sample", engine: str) -> None:
+    encoder = load_image_encoder(weights_of(sample), "cpu", "fp32", engine)
+    pictures = [noise((300, 200), 1), noise((50, 90), 2), Image.new("RGB", (9, 9), "red")]
+    pixels = np.stack([to_pixels(picture, encoder.image_size) for picture in pictures])
+    vectors = encoder.encode(pixels)
+    assert_unit_rows(vectors, (3, encoder.dim))
+    assert_same(vectors, stock_images(sample, pictures))
+
+
+# The relative error of one rounding. bf16 keeps 8 significant bits. int8 rounds to a 127th of the
+# largest number in a row, which is about four times the root mean square; the rounding error is
+# uniform, so its root mean square is the half step divided by the square root of 3.
+ROUNDING_ERROR = {"bf16": 2**-9, "int8": 4 * 0.5 / 127 / 3**0.5}
+# Roundings per layer. bf16 rounds weights, inputs and outputs of four products, and query, key and
+# value of attention; int8 rounds the weights and inputs of four products.
+ROUNDINGS = {"bf16": 15, "int8": 8}
+COARSE = [
+    "bf16",
+    pytest.param(
+        "int8", marks=pytest.mark.skipif(not has_int8(), reason="the processor has no VNNI")
+    ),
+]
+
+
+def least_cosine(precision: str, layers: int) -> float:
+    """Bound the cosine with float32, whichever processor does the rounding.
+
+    Independent relative errors add up in squares, and vectors that differ by a relative error e
+    have a cosine of 1 - e**2 / 2. The embedding and the projection count as a layer each.
+    """
+    squared_error = (layers + 2) * ROUNDINGS[precision] * ROUNDING_ERROR[precision] ** 2
+    return 1 - squared_error / 2
+
+
+@pytest.mark.parametrize("precision", COARSE)
+def test_coarser_precisions_stay_near(sample: "Sample", engine: str, precision: str) -> None:
+    texts = load_text_encoder(weights_of(sample), "cpu", precision=precision, engine=engine)
+    vectors = texts.encode(texts.prepare(TEXTS))
+    assert_unit_rows(vectors, (len(TEXTS), texts.dim))
+    least = least_cosine(precision, len(sample.stock.bert.encoder.layer))
+    assert cosines(vectors, stock_texts(sample, TEXTS)).min() >= least
+    if "attnpool.c_proj.weight" in sample.stock.visual.state_dict():
+        with pytest.raises(InvalidRequest, match="ResNet"):
+            load_image_encoder(weights_of(sample), "cpu", precision, engine)
+        return
+    images = load_image_encoder(weights_of(sample), "cpu", precision, engine)
+    picture = noise((300, 200), 1)
+    found = images.encode(to_pixels(picture, images.image_size)[None])
+    least = least_cosine(precision, len(sample.stock.visual.transformer.resblocks))
+    assert cosines(found, stock_images(sample, [picture])).min() >= least
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_in_single_precision_the_clock_has_no_say(
+    tiny: "Sample", precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How many cores share a short text is measured, and shows in the last digits of float32."""
+    settled: list[object] = []
+    monkeypatch.setattr(Lanes, "settle", lambda _, work: settled.append(work()))
+    load_text_encoder(weights_of(tiny), "cpu", precision=precision, engine="torch")
+    assert len(settled) == (precision != "fp32")
+
+
+def test_the_products_of_a_gpu_agree_on_a_cpu_too(tiny: "Sample") -> None:
+    """fp16 goes the way a GPU goes: torch's plain products, norms and sums in float32."""
+    texts = load_text_encoder(weights_of(tiny), "cpu", precision="fp16")
+    vectors = texts.encode(texts.prepare(TEXTS))
+    assert cosines(vectors, stock_texts(tiny, TEXTS)).min() >= 0.99999
+    images = load_image_encoder(weights_of(tiny), "cpu", precision="fp16")
+    pictures = [noise((300, 200), 1), noise((50, 90), 2)]
+    found = images.encode(np.stack([to_pixels(picture, 64) for picture in pictures]))
+    assert cosines(found, stock_images(tiny, pictures)).min() >= 0.99999
+
+
+@pytest.fixture(scope="module")
+def encoder(tiny: "Sample", engine: str) -> TextEncoder:
+    return load_text_encoder(weights_of(tiny), "cpu", engine=engine)
+
+
+def test_a_batch_larger_than_one_pass_keeps_its_order(encoder: TextEncoder) -> None:
+    texts = [TEXTS[i % len(TEXTS)] + str(i) for i in range(90)]
+    together = encoder.encode(encoder.prepare(texts))
+    alone = np.concatenate([encoder.encode(encoder.prepare([text])) for text in texts])
+    assert cosines(together, alone).min() > 0.999999
+
+
+def test_callers_at_the_same_time_get_their_own(encoder: TextEncoder) -> None:
+    batches = [[f"{text}{number}" for text in TEXTS] for number in range(8)]
+    expected = [encoder.encode(encoder.prepare(batch)) for batch in batches]
+    with ThreadPoolExecutor(4) as callers:
+        found = list(callers.map(lambda batch: encoder.encode(encoder.prepare(batch)), batches))
+    for ours, alone in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(ours, alone)
+
+
+def test_many_pictures_keep_their_order(tiny: "Sample", engine: str) -> None:
+    encoder = load_image_encoder(weights_of(tiny), "cpu", engine=engine)
+    pixels = np.stack([to_pixels(noise((64, 64), seed), 64) for seed in range(70)])
+    alone = np.concatenate([encoder.encode(pixels[i : i + 1]) for i in range(70)])
+    assert cosines(encoder.encode(pixels), alone).min() > 0.999999
+
+
+def test_empty_batches_have_no_rows(tiny: "Sample", encoder: TextEncoder, engine: str) -> None:
+    assert encoder.encode(encoder.prepare([])).shape == (0, 48)
+    images = load_image_encoder(weights_of(tiny), "cpu", engine=engine)
+    assert images.encode(np.empty((0, 64, 64, 3), np.uint8)).shape == (0, 48)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.text(st.characters(), max_size=80), max_size=4))
+def test_any_text_has_one_vector(encoder: TextEncoder, texts: list[str]) -> None:
+    first = encoder.encode(encoder.prepare(texts))
+    assert np.isfinite(first).all()
+    np.testing.assert_array_equal(first, encoder.encode(encoder.prepare(texts)))
+
+
+def test_a_prompt_is_part_of_the_text(tiny: "Sample") -> None:
+    prompted = load_text_encoder(weights_of(tiny), "cpu", prompt="这是一个商品搜索：{query}")
+    vectors = prompted.encode(prompted.prepare(["吊带裙", "裙" * 45]))
+    expected = stock_texts(tiny, ["这是一个商品搜索：吊带裙", "这是一个商品搜索：" + "裙" * 45])
+    assert prompted.dim == 48
+    assert_same(vectors, expected)
+    assert prompted.prepare(["裙" * 41, "裙" * 42]).truncated == (False, True)
+
+
+@pytest.mark.gpu
+def test_a_gpu_agrees_with_stock_in_single_precision(sample: "Sample") -> None:
+    """Half precision, as cn_clip computes there: ranks hold, the fifth digit does not."""
+    texts = load_text_encoder(weights_of(sample), "cuda")
+    vectors = texts.encode(texts.prepare(TEXTS))
+    assert cosines(vectors, stock_texts(sample, TEXTS)).min() >= 0.999
+    images = load_image_encoder(weights_of(sample), "cuda")
+    picture = noise((300, 200), 1)
+    found = images.encode(to_pixels(picture, images.image_size)[None])
+    assert cosines(found, stock_images(sample, [picture])).min() >= 0.999
+
+
+def test_normalisation_is_bit_equal_to_torchvisions() -> None:
+    picture = Image.fromarray(np.arange(256, dtype=np.uint8).repeat(3).reshape(16, 16, 3))
+    ours = to_input(torch.from_numpy(to_pixels(picture, 16))[None])[0]
+    torch.testing.assert_close(ours, image_transform(16)(picture), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:99", "mps", "cuda:", "CPU", ""])
+def test_refuses_a_device_that_is_not_there(tiny: "Sample", device: str) -> None:
+    with pytest.raises(InvalidRequest, match="device"):
+        load_text_encoder(weights_of(tiny), device)
+
+
+@pytest.mark.parametrize("precision", ["fp64", "", "FP32"])
+def test_refuses_a_precision_that_does_not_exist(tiny: "Sample", precision: str) -> None:
+    with pytest.raises(InvalidRequest, match="precision"):
+        load_text_encoder(weights_of(tiny), "cpu", precision=precision)
+
+
+def test_neither_tower_imports_torchvision(tiny: "Sample") -> None:
+    code = """
+import sys
+from tusou.encoders import find_weights, load_image_encoder, load_text_encoder
+assert not {"torch", "cn_clip"} & set(sys.modules)
+weights = find_weights(sys.argv[1])
+texts, images = load_text_encoder(weights, "cpu"), load_image_encoder(weights, "cpu")
+texts.encode(texts.prepare(["裙"]))
+assert not {"torchvision", "torch._dynamo"} & set(sys.modules)
+"""
+    command = [sys.executable, "-c", code, str(tiny.path)]
+    subprocess.run(command, check=True, timeout=60)
+
+
+def test_refuses_a_model_with_another_vocabulary(tiny: "Sample", tmp_path: Path) -> None:
+    state = tiny.stock.state_dict()
+    name = "bert.embeddings.word_embeddings.weight"
+    torch.save(state | {name: state[name][:1000]}, tmp_path / "few.pt")
+    with pytest.raises(BadModel, match="1000 tokens"):
+        load_text_encoder(find_weights(str(tmp_path / "few.pt")), "cpu")
+
+
+def test_refuses_a_model_with_too_few_positions(tiny: "Sample", tmp_path: Path) -> None:
+    state = tiny.stock.state_dict()
+    name = "bert.embeddings.position_embeddings.weight"
+    torch.save(state | {name: state[name][:51]}, tmp_path / "short.pt")
+    with pytest.raises(BadModel, match="52 text positions"):
+        load_text_encoder(find_weights(str(tmp_path / "short.pt")), "cpu")

@@ -1,0 +1,376 @@
+"""The pipeline answers with the pool's ids, and opens nothing that it cannot answer from."""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from tusou_indexer.build import BuildSpec, build
+
+from tusou.bundle.bundle import Bundle
+from tusou.bundle.manifest import version_of
+from tusou.cli.progress import Nobody
+from tusou.core.arrays import Neighbors, Vectors
+from tusou.core.errors import (
+    BadModel,
+    CorruptBundle,
+    DeadlineExceeded,
+    IncompatibleBundle,
+    InsufficientMemory,
+    InvalidRequest,
+    NotReady,
+    UnknownItem,
+)
+from tusou.encoders import Choice, find_weights, least_memory, load_text_encoder
+from tusou.images.preprocess import open_image, to_pixels
+from tusou.retrieval.pipeline import SearchPipeline
+from tusou.retrieval.query import Ask, ItemPart, TextPart, VectorPart
+from tusou.retrieval.results import Hits
+
+
+@pytest.fixture(scope="module")
+def bundle(pool: Path, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("bundle") / "b"
+    build(BuildSpec(str(pool), str(tiny_model), workers=1), root, Nobody())
+    return root
+
+
+@pytest.fixture(scope="module")
+def pipeline(bundle: Path) -> SearchPipeline:
+    return SearchPipeline.open(bundle)
+
+
+def republish(root: Path, **changes: object) -> None:
+    """Change the manifest as a careless hand would, and make the name right again."""
+    version = (root / "CURRENT").read_text().strip()
+    path = root / version / "manifest.json"
+    manifest = json.loads(path.read_bytes())
+    for place, value in changes.items():
+        part = manifest
+        *parents, last = place.split("__")
+        for parent in parents:
+            part = part[parent]
+        part[last] = value
+    path.write_text(json.dumps(manifest))
+    name = version_of(path)
+    (root / version).rename(root / name)
+    (root / "CURRENT").write_text(name + "\n")
+
+
+@pytest.fixture
+def copy(bundle: Path, tmp_path: Path) -> Path:
+    shutil.copytree(bundle, tmp_path / "b")
+    return tmp_path / "b"
+
+
+def test_finds_what_the_vectors_say(pipeline: SearchPipeline, tiny_model: Path) -> None:
+    texts = ["红色连衣裙", "男士黑色皮鞋", "iPhone15手机壳"]
+    encoder = load_text_encoder(find_weights(str(tiny_model)))
+    scores = encoder.encode(encoder.prepare(texts)) @ np.asarray(pipeline.bundle.vectors).T
+    best = np.argsort(-scores, axis=1, kind="stable")
+    answers = pipeline.search(texts, [5, 1, 300])
+    for row, (hits, k) in enumerate(zip(answers.hits, [5, 1, 300], strict=True)):
+        assert hits.item_ids == tuple((1000 + best[row, :k]).tolist())
+        np.testing.assert_allclose(hits.scores, scores[row, best[row, :k]], atol=1e-5)
+
+
+def test_a_small_pool_answers_with_all_it_has(pipeline: SearchPipeline) -> None:
+    (hits,) = pipeline.search(["裙"], [1000]).hits
+    assert sorted(hits.item_ids, key=int) == list(range(1000, 1300))
+
+
+def test_says_when_a_query_was_cut(pipeline: SearchPipeline) -> None:
+    answers = pipeline.search(["裙" * 50, "裙" * 51], [1, 1])
+    assert [hits.truncated for hits in answers.hits] == [False, True]
+
+
+def test_a_repeated_query_is_remembered_and_answered_alike(
+    bundle: Path, pipeline: SearchPipeline
+) -> None:
+    remembering = SearchPipeline.open(bundle, remember=10)
+    remembering.warm_up()
+    first = remembering.search(["红色连衣裙"], [7])
+    again = remembering.search(["男士黑色皮鞋", "红色连衣裙"], [3, 9])
+    assert (first.remembered, again.remembered) == (0, 1)
+    assert again.hits[1].item_ids[:7] == first.hits[0].item_ids
+    assert again.hits[1].scores[:7] == first.hits[0].scores
+    assert pipeline.search(["红色连衣裙"] * 2, [9, 9]).remembered == 0
+
+
+def test_unknown_ids_and_a_changed_pool_give_no_picture(copy: Path, pool: Path) -> None:
+    opened = SearchPipeline.open(copy).bundle
+    for item_id in ("999", "01000", "1000 ", "", "../CURRENT", "9" * 30):
+        with pytest.raises(UnknownItem, match="no item of this id"):
+            opened.picture(item_id)
+    republish(copy, source__path=str(pool) + ".gone")
+    with pytest.raises(UnknownItem, match="not there or has changed"):
+        SearchPipeline.open(copy).bundle.picture("1000")
+    changed = bytearray(pool.read_bytes())
+    changed[changed.index(b"\t") + 40] ^= 1  # one bit of the first picture's base64
+    (copy / "changed.tsv").write_bytes(changed)
+    republish(copy, source__path=str(copy / "changed.tsv"))
+    with pytest.raises(UnknownItem, match="not there or has changed"):
+        SearchPipeline.open(copy).bundle.picture("1000")
+    assert SearchPipeline.open(copy).bundle.picture("1001")[1] == "image/jpeg"
+
+
+def test_refuses_other_weights(copy: Path, tiny_model: Path, tmp_path: Path) -> None:
+    checkpoint = torch.load(tiny_model, weights_only=True)
+    checkpoint["epoch"] = 1
+    torch.save(checkpoint, tmp_path / "other.pt")
+    with pytest.raises(IncompatibleBundle, match="give the right model with --model"):
+        SearchPipeline.open(copy, model=str(tmp_path / "other.pt"))
+
+
+def test_says_which_weights_are_missing(copy: Path) -> None:
+    republish(copy, model__location="/nowhere/model.pt")
+    with pytest.raises(IncompatibleBundle, match=r"tiny\.pt.* not where they were"):
+        SearchPipeline.open(copy)
+
+
+def test_refuses_a_model_that_encodes_the_golden_texts_otherwise(copy: Path) -> None:
+    golden = next(copy.glob("*/golden.json"))
+    stored = json.loads(golden.read_bytes())
+    stored["vectors"][0] = [-value for value in stored["vectors"][0]]
+    golden.write_text(json.dumps(stored))
+    manifest = json.loads((golden.parent / "manifest.json").read_bytes())
+    digest = hashlib.sha256(golden.read_bytes()).hexdigest()
+    manifest["files"]["golden.json"] = {"size": golden.stat().st_size, "sha256": digest}
+    republish(copy, files=manifest["files"])
+    with pytest.raises(IncompatibleBundle, match="golden texts otherwise"):
+        SearchPipeline.open(copy)
+
+
+@pytest.mark.parametrize("found", [1, 99], ids=["older", "newer"])
+def test_refuses_another_format(copy: Path, found: int) -> None:
+    republish(copy, format=found)
+    with pytest.raises(IncompatibleBundle, match=f"format {found}, this Tusou reads 2; index ag"):
+        SearchPipeline.open(copy)
+
+
+def test_refuses_files_that_do_not_belong_together(copy: Path) -> None:
+    republish(copy, counts={"items": 299, "embedded": 299, "failed": 0, "truncated": 0})
+    with pytest.raises(IncompatibleBundle, match="do not belong together"):
+        SearchPipeline.open(copy)
+
+
+@pytest.mark.parametrize("name", ["ids.txt", "index.faiss", "vectors.npy", "manifest.json"])
+def test_refuses_a_flipped_bit(copy: Path, name: str) -> None:
+    path = next(copy.glob(f"*/{name}"))
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 4
+    path.write_bytes(data)
+    with pytest.raises(CorruptBundle):
+        SearchPipeline.open(copy)
+
+
+@pytest.mark.parametrize("current", ["", "../elsewhere", "0123456789abcdef"])
+def test_refuses_a_current_that_names_nothing(copy: Path, current: str) -> None:
+    (copy / "CURRENT").write_text(current)
+    with pytest.raises(CorruptBundle):
+        SearchPipeline.open(copy)
+
+
+def test_what_does_not_fit_is_not_loaded(
+    bundle: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = find_weights(str(tiny_model))
+    files = Bundle.open(bundle).manifest.files
+    held = files["index.faiss"].size + files["places.npy"].size
+    choice = Choice("torch", "cpu", "fp32")
+    text, image = (least_memory(weights, tower, choice) for tower in ("text", "image"))
+    free = held + text
+    monkeypatch.setattr("tusou.core.memory_budget.free_memory", lambda: free)
+    opened = SearchPipeline.open(bundle)
+    free = image - 1
+    with pytest.raises(InsufficientMemory):
+        opened.load_image_tower()
+    free = held + text - 1
+    monkeypatch.setattr("tusou.retrieval.pipeline.load_text_encoder", None)
+    with pytest.raises(InsufficientMemory):
+        SearchPipeline.open(bundle)
+
+
+def test_refuses_a_checkpoint_that_is_none(copy: Path, tmp_path: Path) -> None:
+    (tmp_path / "not.pt").write_bytes(b"PK\x03\x04 not a checkpoint")
+    with pytest.raises((BadModel, IncompatibleBundle)):
+        SearchPipeline.open(copy, model=str(tmp_path / "not.pt"))
+
+
+def test_a_vector_that_is_not_finite_reaches_no_index(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = SearchPipeline.open(bundle)
+    encode = opened._encoder.encode
+    monkeypatch.setattr(
+        opened._encoder, "encode", lambda tokens: encode(tokens) * np.float32("nan")
+    )
+    with pytest.raises(FloatingPointError):
+        opened.search(["裙"], [1])
+
+
+def test_pictures_outlive_the_versions_folder(copy: Path) -> None:
+    opened = SearchPipeline.open(copy).bundle
+    shutil.rmtree(opened.folder)
+    assert opened.picture("1000")[1] == "image/png"
+
+
+def unit(vector: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    return vector / np.linalg.norm(vector)
+
+
+def answered(pipeline: SearchPipeline, ask: Ask) -> Hits:
+    (hits,) = pipeline.answer([ask]).hits
+    assert isinstance(hits, Hits)
+    return hits
+
+
+def test_a_mixture_is_the_normalised_weighted_sum(pipeline: SearchPipeline) -> None:
+    stored = np.asarray(pipeline.bundle.vectors)
+    red, plain = pipeline.embed(["红色", "纯色"]).vectors
+    given = unit(np.arange(1, 65, dtype=np.float32))
+    model = pipeline.bundle.manifest.model.sha256
+    parts = (
+        TextPart("红色", 2),
+        VectorPart(given, model, 0.5),
+        ItemPart("1007", 1),
+        TextPart("纯色", -0.5),
+        ItemPart("1009", -0.25),
+    )
+    target = unit(2 * red + 0.5 * given + stored[7] - 0.5 * plain - 0.25 * stored[9])
+    scores = stored @ target
+    order = [key for key in np.argsort(-scores, kind="stable").tolist() if key not in (7, 9)]
+    hits = answered(pipeline, Ask(parts, 20))
+    assert [int(one) - 1000 for one in hits.item_ids] == order[:20]
+    np.testing.assert_allclose(hits.scores, scores[order[:20]], atol=1e-5)
+
+
+def test_a_lone_part_keeps_its_vector(pipeline: SearchPipeline) -> None:
+    plain = pipeline.search(["红色裙"], [10]).hits[0]
+    assert answered(pipeline, Ask((TextPart("红色裙", 3),), 10)) == plain
+
+
+def test_pages_of_one_answer_join(pipeline: SearchPipeline) -> None:
+    whole = pipeline.search(["红色裙"], [300]).hits[0]
+    assert isinstance(whole, Hits)
+    exclude = frozenset(str(one) for one in whole.item_ids[5:9])
+    pages = [
+        answered(pipeline, Ask((TextPart("红色裙"),), 7, offset, exclude)).item_ids
+        for offset in range(0, 301, 7)
+    ]
+    joined = tuple(one for page in pages for one in page)
+    assert joined == whole.item_ids[:5] + whole.item_ids[9:]
+
+
+def test_what_cannot_be_answered_harms_no_neighbour(pipeline: SearchPipeline) -> None:
+    asks = [
+        Ask((TextPart("红色裙"), ItemPart("7")), 3),
+        Ask.of_text("红色裙", 3),
+        Ask((ItemPart("1007"), ItemPart("1007", -1)), 3),
+        Ask((VectorPart(np.zeros(64, np.float32), "another model"),), 3),
+        Ask.of_text("裙" * 60, 3),
+    ]
+    hits = pipeline.answer(asks).hits
+    assert [type(one) for one in hits] == [UnknownItem, Hits, InvalidRequest, NotReady, Hits]
+    assert hits[1] == pipeline.search(["红色裙"], [3]).hits[0]
+    assert hits[4].truncated  # type: ignore[union-attr]
+
+
+def test_what_nobody_waits_for_any_more_is_not_searched(
+    pipeline: SearchPipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asks = [Ask.of_text(query, 3) for query in ("红色裙", "蓝色裤", "白色鞋")]
+    whole = pipeline.answer(asks).hits
+    searched: list[int] = []
+    search = pipeline._index.search
+
+    def counted(queries: Vectors, k: int) -> Neighbors:
+        searched.append(len(queries))
+        return search(queries, k)
+
+    monkeypatch.setattr(pipeline._index, "search", counted)
+    hits = pipeline.answer(asks, lambda place: place != 1).hits
+    assert (hits[0], type(hits[1]), hits[2]) == (whole[0], DeadlineExceeded, whole[2])
+    assert set(searched) == {2}
+    searched.clear()
+    assert len(pipeline.answer(asks, lambda _: False).hits) == 3
+    assert not searched
+
+
+def test_a_picture_finds_itself(bundle: Path, pool: Path) -> None:
+    opened = SearchPipeline.open(bundle)
+    with pytest.raises(NotReady):
+        opened.see(np.zeros((1, 32, 32, 3), np.uint8))
+    opened.load_image_tower()
+    data, _ = opened.bundle.picture("1042")
+    (seen,) = opened.see(to_pixels(open_image(data), opened.image_size)[None])
+    hits = answered(opened, Ask((seen,), 1))
+    assert hits.item_ids == (1042,)
+    assert hits.scores[0] == pytest.approx(1, abs=1e-3)
+
+
+def test_both_engines_answer_alike(
+    copy: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    conversion = pytest.importorskip("tusou.encoders.openvino.convert")
+    monkeypatch.setattr("tusou.encoders.openvino.encoders._convert_apart", conversion.convert)
+    weights = tmp_path / "tiny.pt"
+    shutil.copy(tiny_model, weights)
+    opened = {
+        engine: SearchPipeline.open(copy, model=str(weights), engine=engine)
+        for engine in ("torch", "openvino")
+    }
+    texts = ["红色连衣裙", "男士黑色皮鞋", "iPhone15手机壳", *(f"第{i}款裙子" for i in range(60))]
+    ours, theirs = (one.search(texts, [3] * len(texts)).hits for one in opened.values())
+    assert [one.item_ids for one in ours] == [one.item_ids for one in theirs]
+    data, _ = opened["torch"].bundle.picture("1042")
+    for engine, one in opened.items():
+        one.warm_up()
+        one.load_image_tower()
+        assert one.engine == engine
+        (seen,) = one.see(to_pixels(open_image(data), one.image_size)[None])
+        assert answered(one, Ask((seen,), 1)).item_ids == (1042,)
+
+
+def test_an_image_tower_of_other_weights_is_not_loaded(
+    copy: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    weights = tmp_path / "tiny.pt"
+    shutil.copy(tiny_model, weights)
+    opened = SearchPipeline.open(copy, model=str(weights))
+    weights.write_bytes(b"another file")
+    with pytest.raises(IncompatibleBundle, match="was made with weights"):
+        opened.load_image_tower()
+
+
+@pytest.mark.parametrize("top_k", [1, 7, 60])
+def test_equal_items_come_in_pool_order_on_every_page(
+    pipeline: SearchPipeline, monkeypatch: pytest.MonkeyPatch, top_k: int
+) -> None:
+    monkeypatch.setattr(pipeline._nearest, "_index", Twins())
+    pages = [
+        answered(pipeline, Ask((TextPart("裙"),), top_k, offset)).item_ids
+        for offset in range(0, 60, top_k)
+    ]
+    joined = [one for page in pages for one in page]
+    assert joined[:60] == [*range(1000, 1060)]
+
+
+class Twins:
+    """An index of equal pairs, which returns whichever of the last pair it likes."""
+
+    on_device = None
+
+    def __len__(self) -> int:
+        return 300
+
+    def search(self, queries: Vectors, k: int) -> Neighbors:
+        ids = np.arange(k)
+        if k % 2:
+            ids[-1] += 1
+        scores = (1 - ids // 2 / 300).astype(np.float32)
+        return Neighbors(np.tile(ids, (len(queries), 1)), np.tile(scores, (len(queries), 1)))

@@ -1,0 +1,68 @@
+"""Replay takes datasets of every format, and needs nothing installed to read them."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from reading import put
+from tusou_client.errors import BadQueries
+from tusou_client.query_file import read_source
+from tusou_client.replay import replay
+
+from tests.tusou_client.replaying import settings
+
+
+def flickr(root: Path) -> Path:
+    put(root / "images" / "1.jpg", "x")
+    put(root / "captions.json", '[{"image": "1.jpg", "captions": ["一只狗", "狗在跑"]}]')
+    put(root / "Flickr_8k.testImages.txt", "1.jpg\n")
+    return root
+
+
+def test_a_dataset_without_a_query_file_gives_rows_as_muge_has_them(
+    server, service, tmp_path: Path
+) -> None:
+    out = tmp_path / "pred.jsonl"
+    replay(f"{flickr(tmp_path)}#test", out, settings(server))
+    assert [json.loads(line) for line in out.read_text().splitlines()] == [
+        {
+            "query_id": f"1.jpg#{n}",
+            "query_text": text,
+            "item_ids": service.hits(text, 10)["item_ids"],
+        }
+        for n, text in enumerate(["一只狗", "狗在跑"])
+    ]
+
+
+def test_a_dataset_with_query_files_gives_their_bytes(tmp_path: Path) -> None:
+    row = '{"text_id": 1,  "text": "裙", "image_ids": [], "weight": 1.10}\r\n'
+    put(tmp_path / "test_texts.jsonl", row)
+    assert read_source(str(tmp_path)) == row.encode()
+    assert read_source(f"{tmp_path}#test") == row.encode()
+
+
+def test_what_is_wrong_with_a_dataset_is_told(tmp_path: Path) -> None:
+    with pytest.raises(BadQueries, match=r"no split 'valid'; give .*#test"):
+        read_source(f"{flickr(tmp_path)}#valid")
+    put(tmp_path / "captions.json", "[3]")
+    with pytest.raises(BadQueries, match="1 unusable lines: line 1: not an object"):
+        read_source(f"{tmp_path}#test")
+
+
+def test_reading_needs_python_alone(tmp_path: Path) -> None:
+    code = (
+        "import sys\n"
+        "hidden = ['numpy', 'PIL', 'pydantic', 'torch', 'typer', 'rich', 'httpx']\n"
+        "sys.modules.update(dict.fromkeys(hidden))\n"
+        "from tusou.data import open_dataset\n"
+        "for place in sys.argv[1:]:\n"
+        "    print(len(open_dataset(place).queries()))\n"
+    )
+    put(tmp_path / "teddy" / "ImageWordData.csv", "image_id,caption\n1.jpg,狗\n")
+    put(tmp_path / "muge" / "MR_test_queries.jsonl", '{"query_id": 1, "query_text": "裙"}\n')
+    places = [str(flickr(tmp_path / "f")), str(tmp_path / "teddy"), str(tmp_path / "muge")]
+    command = [sys.executable, "-c", code, *places]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["2", "1", "1"]

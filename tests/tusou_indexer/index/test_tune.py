@@ -1,0 +1,218 @@
+"""`auto` answers what exact search answers, reads less where the pool allows, and says so."""
+
+from dataclasses import astuple
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tusou_indexer.index import candidates, tune
+from tusou_indexer.index import recall_probes as probes
+from tusou_indexer.index import request as wanted
+from tusou_indexer.index.candidates import bytes_read, factories, memory_bytes
+from tusou_indexer.index.recall_probes import PROBE_TEXTS, Judge
+from tusou_indexer.index.request import EXACT_RECALL, TARGET_RECALL, Wanted
+from tusou_indexer.index.tune import build_index
+
+from tusou.core.arrays import Vectors
+from tusou.core.errors import InvalidRequest
+from tusou.indexes import create_index
+from tusou.indexes.specs import FaissSpec
+
+DIM = 64
+
+
+def unit(vectors: Vectors) -> Vectors:
+    rows: Vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    return rows
+
+
+def structured(count: int, seed: int) -> Vectors:
+    """Draw vectors of few degrees of freedom, as those of a model are."""
+    dice, axes = np.random.default_rng(seed), np.random.default_rng(0).normal(size=(6, DIM))
+    return unit(dice.normal(size=(count, 6)) @ axes + 0.02 * dice.normal(size=(count, DIM)))
+
+
+def directions(count: int, seed: int) -> Vectors:
+    return unit(np.random.default_rng(seed).normal(size=(count, DIM)))
+
+
+def texts() -> Vectors:
+    return structured(50, 9)
+
+
+@pytest.fixture(autouse=True)
+def tiny_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(candidates, "_CACHED_BYTES", 100_000)
+
+
+def test_a_small_pool_stays_plain() -> None:
+    built = build_index(structured(390, 1), Wanted(), lambda: pytest.fail("texts encoded"))
+    assert (built.spec.factory, built.index_recall, built.trials) == ("Flat", None, ())
+
+
+def test_a_structured_pool_is_searched_by_codes_and_refined() -> None:
+    vectors = structured(3000, 1)
+    built = build_index(vectors, Wanted(), texts)
+    assert built.spec.factory in factories(*vectors.shape, Wanted())
+    assert built.spec.factory.startswith("PCAR16,")  # six directions: a projection keeps them all
+    assert built.index_recall is not None
+    assert built.index_recall >= EXACT_RECALL
+    assert built.index.exact_scores
+    taken = [one for one in built.trials if (one.factory, one.tuning) == astuple(built.spec)]
+    assert [one.index_recall_at_10 for one in taken] == [built.index_recall]
+    queries = structured(200, 2)
+    truth = np.argsort(-(queries @ vectors.T), axis=1)[:, :10]
+    found = built.index.search(queries, 10)
+    shared = [np.intersect1d(a, b).size for a, b in zip(found.ids, truth, strict=True)]
+    assert np.mean(shared) / 10 >= 0.995
+    np.testing.assert_allclose(
+        found.scores, np.einsum("qd,qkd->qk", queries, vectors[found.ids]), atol=1e-5
+    )
+
+
+def test_a_pool_that_codes_cannot_tell_apart_falls_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tune, "_WORTH", 10)
+    built = build_index(directions(3000, 1), Wanted(), texts)
+    assert (built.spec.factory, built.index_recall) == ("Flat", None)
+    assert built.trials
+    assert max(trial.index_recall_at_10 for trial in built.trials) < EXACT_RECALL
+
+
+def test_texts_that_lie_elsewhere_count_too() -> None:
+    """A pool that is found from its own pictures and not from texts is not found."""
+    built = build_index(structured(3000, 1), Wanted(target_recall=1), lambda: directions(50, 3))
+    alone = build_index(structured(3000, 1), Wanted(target_recall=1), texts)
+    assert built.trials[0].index_recall_at_10 < alone.trials[0].index_recall_at_10
+
+
+def test_a_lower_target_reads_less(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (wanted, candidates):
+        monkeypatch.setattr(module, "EXACT_ITEMS", 1000)
+    vectors = structured(5000, 1)
+    low, high = (
+        build_index(vectors, Wanted(target_recall=target), texts) for target in (0.7, 0.99)
+    )
+    assert 0.7 <= (low.index_recall or 0) <= (high.index_recall or 0)
+    cost = [bytes_read(one.spec.factory, one.spec.tuning, 5000, DIM) for one in (low, high)]
+    assert cost[0] < cost[1] < 5000 * DIM * 4
+
+
+def test_an_inverted_file_gets_the_smallest_nprobe_that_reaches_the_target() -> None:
+    vectors = directions(6000, 4)
+    built = build_index(vectors, Wanted("IVF256,Flat"), texts)
+    nprobe = int(built.spec.tuning.removeprefix("nprobe="))
+    assert (built.index_recall or 0) >= TARGET_RECALL
+    built.index.tune(f"nprobe={nprobe // 2}")
+    assert Judge(vectors, texts()).recall(built.index) < TARGET_RECALL
+
+
+def test_an_index_without_parameters_is_measured_as_it_is() -> None:
+    built = build_index(directions(2000, 1), Wanted("SQ8"), texts)
+    assert built.spec.tuning == ""
+    assert 0.8 < (built.index_recall or 0) < 1
+
+
+def test_of_items_equally_near_any_counts_as_found() -> None:
+    vectors = np.repeat(directions(200, 1), 11, axis=0)
+    found = create_index(FaissSpec("Flat"), DIM)
+    found.add(np.arange(len(vectors))[::-1].copy(), vectors[::-1].copy())
+    assert Judge(vectors, vectors[:50]).recall(found) == 1
+
+
+def test_exact_search_in_blocks_is_exact(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probes, "_BLOCK", 128)
+    vectors, asked = directions(1000, 1), directions(20, 2)
+    found = np.take_along_axis(asked @ vectors.T, probes._exact(vectors, asked).ids, axis=1)
+    expected = np.sort(asked @ vectors.T, axis=1)[:, :-11:-1]
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("factory", ["auto", "IVF32,Flat", "PQ16x4fs,RFlat"])
+def test_the_same_vectors_build_the_same_bytes(tmp_path: Path, factory: str) -> None:
+    for name in "ab":
+        built = build_index(structured(3000, 1), Wanted(factory), texts)
+        built.index.save(tmp_path / name)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_a_gpu_is_given_what_it_can_hold() -> None:
+    assert build_index(structured(3000, 1), Wanted(on_gpu=True), texts).spec.factory == "Flat"
+
+
+def test_torch_is_asked_for_by_its_name() -> None:
+    built = build_index(structured(3000, 1), Wanted("torch"), lambda: pytest.fail("texts encoded"))
+    Wanted("torch").check(DIM)
+    assert (built.spec.engine, built.index_recall, len(built.index)) == ("torch", None, 3000)
+
+
+def test_a_given_factory_is_built_and_measured_whatever_it_finds() -> None:
+    built = build_index(directions(3000, 1), Wanted("PQ8x4fs,RFlat"), texts)
+    assert (built.spec.factory, built.spec.tuning) == ("PQ8x4fs,RFlat", "k_factor_rf=64")
+    assert 0 < (built.index_recall or 0) < TARGET_RECALL
+
+
+def test_a_memory_budget_is_kept_and_the_best_within_it_taken() -> None:
+    vectors = structured(6000, 1)
+    built = build_index(vectors, Wanted("auto:0.7MB"), texts)
+    assert memory_bytes(built.spec.factory, *vectors.shape) <= 0.7e6 < vectors.nbytes
+    assert not built.index.exact_scores
+    tried = {one.factory for one in built.trials}
+    assert all(memory_bytes(one, *vectors.shape) <= 0.7e6 for one in tried)
+    assert built.index_recall == max(one.index_recall_at_10 for one in built.trials) > 0.95
+
+
+def test_what_a_budget_leaves_out_is_what_takes_more() -> None:
+    plain = factories(1_000_000, 512, Wanted())
+    assert factories(1_000_000, 512, Wanted("auto:3GB")) == plain
+    assert not set(factories(1_000_000, 512, Wanted("auto:1GB"))) & set(plain)
+    assert factories(100_000, 512, Wanted("auto:207MB")) == ["Flat"]
+
+
+def test_an_index_takes_what_was_estimated(tmp_path: Path) -> None:
+    vectors = structured(6000, 1)
+    for factory in (
+        "PCAR16,PQ16x4fs,RFlat",
+        "PQ32x4fs,Refine(SQ8)",
+        "PQ32x4fs,Refine(SQfp16)",
+        "SQ8",
+        "IVF64,Flat",
+        "Flat",
+    ):
+        build_index(vectors, Wanted(factory), texts).index.save(tmp_path / "index")
+        estimated = memory_bytes(factory, *vectors.shape)
+        assert (tmp_path / "index").stat().st_size == pytest.approx(estimated, rel=0.05)
+
+
+def test_refuses_a_budget_in_which_nothing_fits() -> None:
+    with pytest.raises(InvalidRequest, match=r"auto:0\.3MB: an index of .* takes [\d.]+MB or more"):
+        build_index(structured(20_000, 1), Wanted("auto:0.3MB"), texts)
+
+
+@pytest.mark.parametrize("factory", ["auto:", "auto:2", "auto:0GB", "auto:GB", "auto:1.5 GB"])
+def test_refuses_a_budget_that_is_no_size(factory: str) -> None:
+    with pytest.raises(InvalidRequest, match=r"write a budget as auto:1\.5GB"):
+        Wanted(factory).check(DIM)
+
+
+def test_of_lists_and_candidates_no_more_are_visited_than_needed() -> None:
+    vectors = structured(6000, 4)
+    built = build_index(vectors, Wanted("IVF64,PQ16x4fs,RFlat", 0.95), texts)
+    nprobe, factor = (int(one.partition("=")[2]) for one in built.spec.tuning.split(","))
+    assert (built.index_recall or 0) >= 0.95
+    judge = Judge(vectors, texts())
+    for fewer in (
+        f"nprobe={nprobe // 2},k_factor_rf=64",
+        f"nprobe={nprobe},k_factor_rf={factor // 2}",
+    ):
+        built.index.tune(fewer)
+        assert judge.recall(built.index) < 0.95
+
+
+@pytest.mark.parametrize("target", [0, -1, 1.01, float("nan")])
+def test_refuses_a_target_that_is_no_share(target: float) -> None:
+    with pytest.raises(InvalidRequest, match="--target-recall"):
+        build_index(structured(10, 1), Wanted(target_recall=target), texts)
+
+
+def test_the_probe_texts_differ() -> None:
+    assert len(set(PROBE_TEXTS)) == len(PROBE_TEXTS) == 220

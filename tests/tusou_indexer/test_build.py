@@ -1,0 +1,323 @@
+"""A build gives one item a usable row, goes on after interruptions, and changes nothing twice."""
+
+import fcntl
+import hashlib
+import json
+import shutil
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from drawing import picture_bytes, picture_line
+from tusou_indexer.build import BuildSpec, build
+
+from tusou.bundle.bundle import Bundle, current_version
+from tusou.bundle.manifest import Counts
+from tusou.core.errors import (
+    ArtifactError,
+    BadDataset,
+    CorruptBundle,
+    InvalidRequest,
+    Locked,
+    OutputExists,
+    UnknownItem,
+)
+from tusou.encoders import Choice, find_weights, load_image_encoder
+from tusou.images.preprocess import open_image, to_pixels
+
+pytestmark = pytest.mark.usefixtures("small_shards")
+
+
+class Counted:
+    """A progress that remembers what it was told, and may stop the build."""
+
+    def __init__(self, stop_after: int | None = None) -> None:
+        self.rows, self.done, self.encoded, self._stop_after = 0, 0, 0, stop_after
+
+    def begin(self, label: str, total: int, done: int = 0) -> None:
+        self.rows, self.done = total, done
+
+    def advance(self, steps: int = 1, note: str = "") -> None:
+        self.done += steps
+        self.encoded += steps
+        if self._stop_after is not None and self.done > self._stop_after:
+            raise KeyboardInterrupt
+
+
+@pytest.fixture
+def spec(pool: Path, tiny_model: Path) -> BuildSpec:
+    return BuildSpec(str(pool), str(tiny_model), workers=1)
+
+
+def digests(root: Path) -> dict[str, str]:
+    files = [path for path in sorted(root.rglob("*")) if path.is_file() and path.name != ".lock"]
+    return {
+        str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files
+    }
+
+
+def test_every_item_gets_the_vector_of_its_own_picture(spec: BuildSpec, tmp_path: Path) -> None:
+    progress = Counted()
+    report = build(spec, tmp_path / "b", progress)
+    bundle = Bundle.open(tmp_path / "b")
+    assert report.counts == Counts(items=300, embedded=300, failed=0, truncated=0)
+    assert (progress.rows, progress.done, progress.encoded, report.encoded) == (300,) * 4
+    encoder = load_image_encoder(find_weights(spec.model))
+    for key in (0, 63, 64, 299):
+        form = "PNG" if key % 3 == 0 else "JPEG"
+        pixels = to_pixels(open_image(picture_bytes(key, form=form)), encoder.image_size)
+        alone = encoder.encode(pixels[None])[0]
+        assert bundle.ids[key] == 1000 + key
+        assert float(alone @ bundle.vectors[key]) > 0.99999
+        assert bundle.picture(str(1000 + key))[0] == picture_bytes(key, form=form)
+
+
+def test_rows_that_give_no_picture_are_listed_and_the_rest_is_built(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    whole = picture_line("4", 4, side=64)
+    cut = whole[: len(whole) // 2 // 4 * 4 + 2] + b"\n"
+    lines = [
+        picture_line("1", 1),
+        b"2\tnot base64!\n",
+        b"3\tAAAA\n",
+        cut,
+        b"\n",
+        picture_line("1", 5),
+        picture_line("6", 6).replace(b"+", b"-").replace(b"/", b"_"),
+    ]
+    (tmp_path / "imgs.tsv").write_bytes(b"".join(lines))
+    bundle_path = tmp_path / "b"
+    spec = BuildSpec(str(tmp_path / "imgs.tsv"), str(tiny_model), max_bad="5", workers=1)
+    report = build(spec, bundle_path, Counted())
+    bundle = Bundle.open(bundle_path)
+    failures = [json.loads(line) for line in bundle.path("failures.jsonl").read_text().splitlines()]
+    assert report.counts == Counts(items=7, embedded=2, failed=5, truncated=0)
+    assert [bundle.ids[key] for key in range(2)] == [1, 6]
+    assert [(bad["line"], bad["item_id"], bad["reason"]) for bad in failures] == [
+        (2, "2", "bad base64"),
+        (3, "3", "not a readable JPEG, PNG or WebP picture"),
+        (4, "4", failures[2]["reason"]),
+        (5, None, "blank line"),
+        (6, "1", "duplicate id"),
+    ]
+    assert {tuple(bad) for bad in failures} == {("line", "item_id", "reason")}
+
+
+def test_a_folder_of_pictures_gives_what_the_same_pictures_in_one_file_give(
+    spec: BuildSpec, tmp_path: Path
+) -> None:
+    folder = tmp_path / "pictures"
+    (folder / "below").mkdir(parents=True)
+    for key in range(300):
+        form = "png" if key % 3 == 0 else "jpg"
+        path = folder / f"{1000 + key}.{form}"
+        path.write_bytes(picture_bytes(key, form="PNG" if form == "png" else "JPEG"))
+    build(spec, tmp_path / "one", Counted())
+    report = build(replace(spec, place=str(folder)), tmp_path / "many", Counted())
+    one, many = Bundle.open(tmp_path / "one"), Bundle.open(tmp_path / "many")
+    assert report.counts == one.manifest.counts
+    assert [many.ids[key] for key in range(300)] == [one.ids[key] for key in range(300)]
+    np.testing.assert_array_equal(many.vectors, one.vectors)
+    assert many.picture("1007") == one.picture("1007")
+    source = many.manifest.source
+    assert (source.path, source.encoding, source.files) == (str(folder), "raw", 300)
+    assert build(replace(spec, place=str(folder)), tmp_path / "many", Counted()).encoded == 0
+    (folder / "1007.jpg").write_bytes(picture_bytes(8))
+    with pytest.raises(UnknownItem, match="has changed since indexing"):
+        Bundle.open(tmp_path / "many").picture("1007")
+    assert build(replace(spec, place=str(folder)), tmp_path / "many", Counted()).encoded == 300
+
+
+def test_a_failure_in_a_folder_names_its_file(tiny_model: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    (folder / "b").mkdir(parents=True)
+    (folder / "a.jpg").write_bytes(picture_bytes(1))
+    (folder / "a.png").write_bytes(picture_bytes(2, form="PNG"))
+    (folder / "b" / "cut.jpg").write_bytes(picture_bytes(3, side=64)[:400])
+    (folder / "empty.webp").touch()
+    spec = BuildSpec(str(folder), str(tiny_model), max_bad="3", workers=1)
+    build(spec, tmp_path / "b", Counted())
+    bundle = Bundle.open(tmp_path / "b")
+    lines = bundle.path("failures.jsonl").read_text().splitlines()
+    assert [tuple(json.loads(line).values()) for line in lines] == [
+        (2, "a", "duplicate id", "a.png"),
+        (3, "b/cut", "broken picture header", "b/cut.jpg"),
+        (4, "empty", "empty picture", "empty.webp"),
+    ]
+    assert bundle.picture("a")[0] == picture_bytes(1)
+
+
+def test_too_many_bad_lines_publish_nothing(tiny_model: Path, tmp_path: Path) -> None:
+    (tmp_path / "imgs.tsv").write_bytes(picture_line("1", 1) + b"\n" + b"2\tAAAA\n")
+    spec = BuildSpec(str(tmp_path / "imgs.tsv"), str(tiny_model), max_bad="1", workers=1)
+    with pytest.raises(BadDataset, match=r"2 of 3 lines .*failures.jsonl"):
+        build(spec, tmp_path / "b", Counted())
+    assert not (tmp_path / "b" / "CURRENT").exists()
+
+
+@pytest.mark.parametrize("max_bad", ["-1", "x", "1.5", "%", "nan%"])
+def test_refuses_a_max_bad_that_is_no_number(spec: BuildSpec, tmp_path: Path, max_bad: str) -> None:
+    spec = BuildSpec(spec.place, spec.model, max_bad=max_bad)
+    with pytest.raises(InvalidRequest, match="--max-bad"):
+        build(spec, tmp_path / "b", Counted())
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"factory": "IVF"}, {"prompt": "no place for it"}, {"target_recall": 1.5}],
+    ids=["factory", "prompt", "target-recall"],
+)
+def test_wrong_wishes_are_refused_before_a_picture_is_encoded(
+    spec: BuildSpec, tmp_path: Path, wrong: dict[str, Any]
+) -> None:
+    progress = Counted()
+    with pytest.raises(InvalidRequest):
+        build(replace(spec, **wrong), tmp_path / "b", progress)
+    assert progress.rows == 0
+
+
+def test_an_interrupted_build_goes_on_and_ends_in_the_same_bytes(
+    spec: BuildSpec, tmp_path: Path
+) -> None:
+    build(spec, tmp_path / "whole", Counted())
+    with pytest.raises(KeyboardInterrupt):
+        build(spec, tmp_path / "cut", Counted(stop_after=150))
+    assert not (tmp_path / "cut" / "CURRENT").exists()
+    progress = Counted()
+    report = build(spec, tmp_path / "cut", progress)
+    assert (report.encoded, progress.encoded, progress.done) == (172, 172, 300)
+    assert digests(tmp_path / "cut") == digests(tmp_path / "whole")
+
+
+def test_with_openvino_too_an_interrupted_build_ends_in_the_same_bytes(
+    pool: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Small towers are torch's unless told otherwise; large ones would take minutes here."""
+    conversion = pytest.importorskip("tusou.encoders.openvino.convert")
+    monkeypatch.setattr("tusou.encoders.openvino.encoders._convert_apart", conversion.convert)
+    monkeypatch.setattr("tusou.encoders.select_backend._gains", lambda *_: True)
+    shutil.copy(tiny_model, tmp_path / "model.pt")
+    spec = BuildSpec(str(pool), str(tmp_path / "model.pt"), workers=1)
+    build(spec, tmp_path / "whole", Counted())
+    with pytest.raises(KeyboardInterrupt):
+        build(spec, tmp_path / "cut", Counted(stop_after=150))
+    assert build(spec, tmp_path / "cut", Counted()).encoded == 172
+    assert digests(tmp_path / "cut") == digests(tmp_path / "whole")
+    kept = {path.name.split("-1-")[0] for path in (tmp_path / "model.pt.openvino").glob("*-*")}
+    assert kept == {"image-fp32", "text-fp32"}  # the second for the service, which may not write
+    made = Bundle.open(tmp_path / "whole").manifest.build
+    assert (made["engine"], made["openvino"]) == ("openvino", version("openvino"))
+    torchs = load_image_encoder(find_weights(str(tiny_model)), engine="torch")
+    pixels = to_pixels(open_image(picture_bytes(63, form="PNG")), torchs.image_size)
+    vectors = Bundle.open(tmp_path / "whole").vectors
+    assert float(torchs.encode(pixels[None])[0] @ vectors[63]) > 0.99999
+
+
+def test_another_engine_begins_a_build_anew(
+    spec: BuildSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        build(spec, tmp_path / "cut", Counted(stop_after=150))
+    monkeypatch.setattr("tusou_indexer.build.choose", lambda *_: Choice("other", "cpu", "fp32"))
+    monkeypatch.setattr(
+        "tusou_indexer.build.load_image_encoder",
+        lambda weights, *_: load_image_encoder(weights, "cpu", "fp32"),
+    )
+    assert build(spec, tmp_path / "cut", Counted()).encoded == 300
+
+
+def test_a_damaged_shard_is_encoded_again(spec: BuildSpec, tmp_path: Path) -> None:
+    build(spec, tmp_path / "whole", Counted())
+    with pytest.raises(KeyboardInterrupt):
+        build(spec, tmp_path / "cut", Counted(stop_after=150))
+    shard = tmp_path / "cut" / ".build" / "shards" / "000000.npy"
+    shard.write_bytes(shard.read_bytes()[:-1] + b"\x01")
+    assert build(spec, tmp_path / "cut", Counted()).encoded == 172 + 64
+    assert digests(tmp_path / "cut") == digests(tmp_path / "whole")
+
+
+def test_a_published_build_is_left_alone_unless_forced(spec: BuildSpec, tmp_path: Path) -> None:
+    first = build(spec, tmp_path / "b", Counted())
+    again = build(spec, tmp_path / "b", Counted())
+    forced = build(spec, tmp_path / "b", Counted(), force=True)
+    assert (again.encoded, forced.encoded) == (0, 300)
+    assert first.version == again.version == forced.version
+
+
+def test_another_factory_reuses_nothing_published_and_keeps_the_old_version(
+    spec: BuildSpec, tmp_path: Path
+) -> None:
+    first = build(spec, tmp_path / "b", Counted())
+    second = build(
+        BuildSpec(spec.place, spec.model, factory="HNSW8", workers=1), tmp_path / "b", Counted()
+    )
+    assert current_version(tmp_path / "b") == second.version != first.version
+    Bundle.open(tmp_path / "b", first.version).verify()
+
+
+def test_the_precision_is_an_input_of_the_build_and_on_record(
+    spec: BuildSpec, tmp_path: Path
+) -> None:
+    first = build(spec, tmp_path / "b", Counted())
+    named = build(replace(spec, precision="fp32"), tmp_path / "b", Counted())
+    halved = build(replace(spec, precision="bf16"), tmp_path / "b", Counted())
+    assert (named.version, named.encoded, halved.encoded) == (first.version, 0, 300)
+    bundle, plain = Bundle.open(tmp_path / "b"), Bundle.open(tmp_path / "b", first.version)
+    records = [one.manifest.build["precision"] for one in (plain, bundle)]
+    assert records == ["fp32", "bf16"]
+    cosines = np.einsum("nd,nd->n", bundle.vectors, plain.vectors)
+    assert 0.999 < cosines.min() < 0.9999999
+    assert bundle.path("golden.json").read_bytes() == plain.path("golden.json").read_bytes()
+
+
+def test_a_second_builder_is_turned_away(spec: BuildSpec, tmp_path: Path) -> None:
+    build(spec, tmp_path / "b", Counted())
+    with (tmp_path / "b" / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(Locked, match="another `tusou index`"):
+            build(spec, tmp_path / "b", Counted())
+
+
+def test_a_folder_of_something_else_is_not_touched(spec: BuildSpec, tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(OutputExists, match="something else"):
+        build(spec, tmp_path, Counted())
+
+
+def test_string_ids_stay_strings(tiny_model: Path, tmp_path: Path) -> None:
+    lines = [picture_line("7", 1), picture_line("007", 2)]
+    (tmp_path / "imgs.tsv").write_bytes(b"".join(lines))
+    build(
+        BuildSpec(str(tmp_path / "imgs.tsv"), str(tiny_model), workers=1), tmp_path / "b", Counted()
+    )
+    bundle = Bundle.open(tmp_path / "b")
+    assert (bundle.manifest.id_type, bundle.ids[0], bundle.ids[1]) == ("str", "7", "007")
+    assert bundle.picture("007")[0] == picture_bytes(2)
+
+
+def test_verify_finds_any_changed_byte(spec: BuildSpec, tmp_path: Path) -> None:
+    report = build(spec, tmp_path / "b", Counted())
+    folder = tmp_path / "b" / report.version
+    random = np.random.default_rng(3)
+    for path in sorted(folder.iterdir()):
+        good = path.read_bytes()
+        if not good:
+            continue
+        bad = bytearray(good)
+        bad[int(random.integers(len(bad)))] ^= 1 << int(random.integers(8))
+        path.write_bytes(bad)
+        with pytest.raises(ArtifactError):
+            Bundle.open(tmp_path / "b").verify()
+        path.write_bytes(good)
+    Bundle.open(tmp_path / "b").verify()
+    (folder / "extra").touch()
+    with pytest.raises(CorruptBundle, match="extra"):
+        Bundle.open(tmp_path / "b").verify()
+    (folder / "extra").unlink()
+    shutil.copy(folder / "ids.txt", folder / "failures.jsonl")
+    with pytest.raises(CorruptBundle, match=r"failures\.jsonl"):
+        Bundle.open(tmp_path / "b").verify()

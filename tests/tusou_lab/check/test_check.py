@@ -1,0 +1,260 @@
+"""A dataset with one of each fault: each is told by its name and place, and nothing else is."""
+
+import json
+import re
+from base64 import b64encode
+from io import BytesIO
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import pytest
+import typer
+from drawing import picture_bytes
+from PIL import Image
+from reading import put
+from tusou_lab.check import cli
+from tusou_lab.check.findings import Code, Finding
+from tusou_lab.check.fingerprint import look_at
+from tusou_lab.check.near_duplicates import groups, near_by_looks, near_by_vectors
+from tusou_lab.check.page import write_page
+from tusou_lab.check.query_checks import frequent_words
+from tusou_lab.check.run import Checked, check
+from typer.testing import CliRunner, Result
+
+from tusou.cli.progress import Nobody
+from tusou.core.errors import BadDataset
+
+
+def scene(seed: int) -> Image.Image:
+    """Draw soft shapes that no other seed gives: fingerprints are made for pictures, not noise."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (7, 7, 3), np.uint8)
+    return Image.fromarray(coarse).resize((96, 96), Image.Resampling.BICUBIC)
+
+
+def encoded(image: Image.Image, form: str = "JPEG", **how: object) -> bytes:
+    held = BytesIO()
+    image.save(held, form, **how)
+    return held.getvalue()
+
+
+def line(item_id: object, data: bytes) -> str:
+    return f"{item_id}\t{b64encode(data).decode()}\n"
+
+
+def rows(*queries: dict[str, object]) -> str:
+    return "".join(json.dumps(query, ensure_ascii=False) + "\n" for query in queries)
+
+
+def query(number: int, text: str, *item_ids: int) -> dict[str, object]:
+    return {"query_id": number, "query_text": text, "item_ids": list(item_ids)}
+
+
+@pytest.fixture(scope="module")
+def faulty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("faulty")
+    flat = encoded(Image.new("RGB", (9000, 1)), "PNG")
+    train = [
+        line(1, encoded(scene(1), quality=95)),
+        line(2, encoded(scene(2), quality=95)),
+        line(3, encoded(scene(2), quality=95)),  # the same bytes
+        line(4, encoded(scene(1).resize((80, 80)), quality=70)),  # looks like 1
+        line(5, b"no picture"),
+        line(6, flat),
+        line(7, encoded(scene(7).resize((120, 12)))),
+        line(8, encoded(scene(8).resize((12, 12)))),
+        line(1, encoded(scene(9))),
+        "broken\n",
+        line(9, encoded(scene(10).convert("L"), "PNG")),
+    ]
+    put(root / "MR_train_imgs.tsv", "".join(train))
+    put(
+        root / "MR_train_queries.jsonl",
+        rows(
+            query(10, "红色连衣裙", 1, 2),
+            query(11, "红色 连衣裙", 3, 4, 4),
+            query(12, " ", 1),
+            query(13, "不带拉链的包", 7, 5),
+            query(14, "龘靐裙", 8),
+            query(15, "很长的裙子" * 12, 9),
+            query(16, "没有答案"),
+            query(17, "红色  连衣裙", 99),
+        )
+        + "{\n",
+    )
+    put(
+        root / "MR_test_imgs.tsv",
+        line(50, encoded(scene(2), quality=95)) + line(1, encoded(scene(20))),
+    )
+    put(root / "MR_test_queries.jsonl", rows(query(10, "红色连衣裙", 50)))
+    return root
+
+
+@pytest.fixture(scope="module")
+def checked(faulty: Path) -> Checked:
+    return check(str(faulty), Nobody(), workers=1)
+
+
+def found(checked: Checked, code: str) -> list[Finding]:
+    return [finding for finding in checked.findings if finding.code == code]
+
+
+@pytest.mark.parametrize(
+    ("code", "severity", "split", "count", "example"),
+    [
+        ("unusable_pictures", "error", "train", 1, "line 5: 5"),
+        ("bombs", "error", "train", 1, "line 6: 6"),
+        ("repeated_ids", "error", "train", 1, "line 9: 1"),
+        ("same_bytes", "warning", "train", 1, "2 = 3"),
+        ("near_duplicates", "warning", "train", 1, "1 = 4"),
+        ("extreme_shapes", "warning", "train", 1, "7: 120 x 12"),
+        ("tiny_pictures", "warning", "train", 1, "8: 12 x 12"),
+        ("unusable_lines", "error", "train", 1, "line 9: not a JSON object"),
+        ("empty_queries", "error", "train", 1, "line 3: query 12"),
+        ("dangling_ids", "error", "train", 2, "query 13: 5"),
+        ("repeated_answers", "warning", "train", 1, "query 11"),
+        ("queries_without_answer", "warning", "train", 1, "query 16: 没有答案"),
+        ("repeated_queries", "warning", "train", 1, "红色 连衣裙 (2 times)"),
+        ("beyond_tokens", "warning", "train", 1, "很长的裙子" * 12),
+        ("negations", "note", "train", 1, "不带拉链的包"),
+        ("shared_queries", "warning", "between splits", 1, "红色连衣裙 in train, test"),
+        ("shared_pictures", "warning", "between splits", 1, "train 2 = train 3 = test 50"),
+        ("shared_ids", "note", "between splits", 1, "1 in test, train"),
+        ("never_asked_for", "note", "test", 1, "1"),
+    ],
+)
+def test_each_fault_is_told(
+    checked: Checked, code: str, severity: str, split: str, count: int, example: str
+) -> None:
+    one = found(checked, code)[0]
+    told = (one.severity, one.split, one.count, one.examples[0])
+    assert told == (severity, split, count, example)
+
+
+def test_characters_outside_the_vocabulary(checked: Checked) -> None:
+    (one,) = found(checked, "unknown_characters")
+    assert (one.count, one.examples) == (2, ("靐 (U+9750) in 1", "龘 (U+9F98) in 1"))
+
+
+def test_nothing_else_is_told(checked: Checked) -> None:
+    codes = [finding.code for finding in checked.findings]
+    assert len(codes) == len(set(codes)) + 1  # lines that cannot be read have a reason of their own
+    assert {finding.said for finding in found(checked, "unusable_pictures")} == {
+        "not a readable JPEG, PNG or WebP picture",
+        "missing column: expected item_id<TAB>base64",
+    }
+    assert [finding.severity for finding in checked.findings] == sorted(
+        (finding.severity for finding in checked.findings),
+        key=("error", "warning", "note").index,
+    )
+
+
+def test_numbers(checked: Checked) -> None:
+    facts = checked.splits["train"]
+    assert facts.pictures
+    assert facts.relations
+    assert (facts.pictures.rows, facts.pictures.usable) == (11, 7)
+    assert facts.pictures.formats == {"JPEG": 6, "PNG": 1}
+    assert facts.pictures.modes == {"RGB": 6, "L": 1}
+    assert facts.pictures.sizes["96x96"] == 4
+    assert facts.relations.positives == {0: 1, 1: 4, 2: 3}
+    assert facts.relations.asked_for == 7
+
+
+def test_a_clean_dataset_has_no_findings_and_exits_0(tmp_path: Path) -> None:
+    put(tmp_path / "MR_valid_imgs.tsv", "".join(line(n, encoded(scene(n))) for n in range(5)))
+    texts = ["红裙", "黑鞋", "白帽", "蓝包", "绿伞"]
+    asked = rows(*(query(n, text, n) for n, text in enumerate(texts)))
+    put(tmp_path / "MR_valid_queries.jsonl", asked)
+    result = run(tmp_path, "--workers", 1)
+    assert result.exit_code == 0
+    head, end = result.stdout.splitlines()
+    assert head == "valid: 5 usable pictures, 5 queries"
+    assert end.startswith("0 errors, 0 warnings, 0 notes in ")
+
+
+def test_files_with_a_wrong_ending(tmp_path: Path) -> None:
+    put(tmp_path / "a.jpg", encoded(scene(1), "PNG"))
+    put(tmp_path / "b.jpeg", encoded(scene(2)))
+    put(tmp_path / "c.gif", encoded(scene(3), "WEBP"))
+    one = found(check(str(tmp_path), Nobody(), workers=1), "wrong_endings")[0]
+    assert one.examples == ("a.jpg is PNG", "c.gif is WEBP")
+
+
+def test_captions_of_pictures_that_are_not_there(tmp_path: Path) -> None:
+    put(tmp_path / "images" / "1.jpg", encoded(scene(1)))
+    put(tmp_path / "Flickr8k.token.txt", "1.jpg#0\t狗\n2.jpg.1#0\t猫\n")
+    checked = check(str(tmp_path), Nobody(), workers=1)
+    assert [finding.code for finding in checked.findings] == ["dangling_ids"]
+    assert checked.findings[0].examples == ("query 2.jpg.1#0: 2.jpg.1",)
+
+
+def test_a_colour_tells_pictures_of_one_cut_apart() -> None:
+    grey = np.asarray(scene(1).convert("L"), np.float32)[..., None] / 255
+    red, blue = (
+        look_at(encoded(Image.fromarray((grey * colour).astype(np.uint8)), "PNG"))
+        for colour in ((220, 60, 60), (60, 60, 220))
+    )
+    assert near_by_looks([red, blue]).tolist() == []
+    assert near_by_looks([red, look_at(encoded(scene(1))), red]).tolist() == []
+
+
+def test_vectors_find_pairs_across_blocks() -> None:
+    vectors = np.eye(700, dtype=np.float32)
+    vectors[650] = vectors[3]
+    vectors[300] = vectors[299]
+    assert near_by_vectors(vectors).tolist() == [[3, 650], [299, 300]]
+    assert groups(np.array([[3, 5], [5, 9], [1, 2]])) == [[3, 5, 9], [1, 2]]
+
+
+def test_by_a_bundle(tmp_path: Path, pool: Path, tiny_model: Path) -> None:
+    from tusou_indexer.build import BuildSpec, build
+
+    build(BuildSpec(str(pool), str(tiny_model), workers=1), tmp_path / "bundle", Nobody())
+    checked = check(str(pool), Nobody(), bundle=tmp_path / "bundle", workers=1)
+    assert len(checked.pictures) == 300
+    other = put(tmp_path / "other.tsv", line("x", picture_bytes(1)))
+    with pytest.raises(BadDataset, match="holds none of these pictures"):
+        check(str(other), Nobody(), bundle=tmp_path / "bundle", workers=1)
+
+
+def test_words_are_cut() -> None:
+    found = frequent_words(["纯棉碎花吊带裙", "碎花 裙"])
+    assert found == (("碎花", 2), ("纯棉", 1), ("吊带裙", 1))
+
+
+def run(*words: object) -> Result:
+    app = typer.Typer()
+    app.command()(cli.check)
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+def test_errors_are_exit_1_and_a_page_is_not_overwritten(faulty: Path, tmp_path: Path) -> None:
+    result = run(f"{faulty}#test", "--json", "--workers", 1)
+    assert result.exit_code == 0
+    report = json.loads(result.stdout)
+    assert [one["code"] for one in report["findings"]] == ["never_asked_for"]
+    assert report["splits"]["test"]["texts"]["lengths"] == {"5": 1}
+    assert run(faulty, "--workers", 1).exit_code == 1
+    page = put(tmp_path / "page.html", "mine")
+    refused = run(faulty, "--html", page)
+    assert (refused.exit_code, refused.stderr.split(":")[0]) == (1, "output_exists")
+    assert page.read_text() == "mine"
+
+
+def test_the_page_shows_every_finding_and_needs_no_network(
+    checked: Checked, tmp_path: Path
+) -> None:
+    write_page(tmp_path / "page.html", checked)
+    html = (tmp_path / "page.html").read_text("utf-8")
+    asked_for = re.findall(r"(?:src=|href=|url\()[\"']?([^\"')]{5})", html)
+    assert {one for one in asked_for if not one.startswith("#")} == {"data:"}
+    assert html.count("<figure>") == sum(len(one.pictures) for one in checked.findings)
+    assert [one.code for one in checked.findings if f"<code>{one.code} " not in html] == []
+    assert "<script" not in html
+
+
+def test_every_code_is_on_its_page() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "check.md").read_text("utf-8")
+    rows = re.findall(r"^\| (`[a-z_`, ]+`) \|", page, re.MULTILINE)
+    assert re.findall(r"[a-z_]+", " ".join(rows)) == list(get_args(Code))

@@ -1,0 +1,16 @@
+"""What tests of the lab share: a bundle of a tiny model over drawn pictures, and its queries."""
+
+from pathlib import Path
+
+import pytest
+from tusou_indexer.build import BuildSpec, build
+
+from tusou.cli.progress import Nobody
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(pool: Path, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Index the pool of 300 pictures with the tiny model."""
+    root = tmp_path_factory.mktemp("lab") / "bundle"
+    build(BuildSpec(str(pool), str(tiny_model), workers=1), root, Nobody())
+    return root

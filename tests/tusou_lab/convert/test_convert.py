@@ -1,0 +1,178 @@
+"""The same pictures in every format: the same ids, bytes, vectors and answers."""
+
+import csv
+import json
+from base64 import b64encode
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from drawing import picture_bytes
+from reading import put
+from tusou_lab.convert.run import ConvertReport, convert
+from tusou_lab.convert.writers import WRITERS
+
+from tusou.bundle.item_reader import PoolFiles, picture_of
+from tusou.cli.progress import Nobody
+from tusou.core.errors import BadDataset, OutputExists
+from tusou.data import ItemRow, open_dataset, open_pool
+from tusou.encoders import find_weights, load_image_encoder
+from tusou.images.preprocess import open_image, to_pixels
+
+COUNT = 50
+
+
+def form(number: int) -> str:
+    return ("JPEG", "PNG", "WEBP")[number % 3]
+
+
+def muge(root: Path, name: Callable[[int], object] = lambda n: 1000 + n) -> Path:
+    """Write 50 pictures of three kinds and queries of one and of two correct pictures."""
+    lines = [
+        f"{name(n)}\t{b64encode(picture_bytes(n, form=form(n))).decode()}\n" for n in range(COUNT)
+    ]
+    rows = [
+        {"query_id": 70 + n, "query_text": f'第{n}个，"红"\n裙', "item_ids": [name(n)]}
+        for n in range(COUNT)
+    ]
+    rows.append({"query_id": 7, "query_text": "两个", "item_ids": [name(3), name(5)]})
+    put(root / "MR_valid_imgs.tsv", "".join(lines))
+    put(root / "MR_valid_queries.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    return root
+
+
+def pictures(place: object) -> dict[str, bytes]:
+    pool = open_pool(str(place))
+    found = {}
+    with PoolFiles(pool.files) as files:
+        for row in pool.scan():
+            assert isinstance(row, ItemRow), row
+            stored = files.read(row.file, row.offset, row.length)
+            found[row.item_id] = picture_of(stored, pool.encoding)
+    return found
+
+
+def answers(place: object) -> dict[object, tuple[str, set[object]]]:
+    return {
+        query.query_id: (query.text, set(query.item_ids or ()))
+        for query in open_dataset(str(place)).queries()
+    }
+
+
+def converted(place: object, out: Path, to: str) -> ConvertReport:
+    return convert(str(place), out, to, Nobody())
+
+
+@pytest.mark.parametrize("to", ["muge", "cnclip", "flickr8k", "webdataset"])
+def test_ids_bytes_and_answers_are_the_same_there_and_back(tmp_path: Path, to: str) -> None:
+    source = muge(tmp_path / "source")
+    report = converted(source, tmp_path / "out", to)
+    assert (report.splits[0].items, report.notes, report.failures) == (COUNT, (), ())
+    assert pictures(tmp_path / "out") == pictures(source)
+    assert answers(tmp_path / "out") == answers(source)
+    converted(tmp_path / "out", tmp_path / "back", "muge")
+    assert pictures(tmp_path / "back") == pictures(source)
+    assert answers(tmp_path / "back") == answers(source)
+
+
+def test_a_folder_keeps_ids_and_bytes(tmp_path: Path) -> None:
+    source = muge(tmp_path / "source")
+    report = converted(source, tmp_path / "out", "folder")
+    assert pictures(tmp_path / "out") == pictures(source)
+    assert report.notes == ("51 queries of valid were left out: a folder holds pictures alone",)
+
+
+def test_teddy_names_pictures_by_their_files(tmp_path: Path) -> None:
+    source = muge(tmp_path / "source")
+    converted(source, tmp_path / "out", "teddy")
+    kinds = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp"}
+    names = {str(1000 + n): f"{1000 + n}{kinds[form(n)]}" for n in range(COUNT)}
+    expected = pictures(source)
+    assert pictures(tmp_path / "out") == {names[one]: expected[one] for one in expected}
+    assert answers(tmp_path / "out") == {
+        str(query_id): (text, {names[str(one)] for one in found})
+        for query_id, (text, found) in answers(source).items()
+    }
+    with (tmp_path / "out" / "ImageWordData.csv").open(newline="") as file:
+        assert next(csv.reader(file)) == ["image_id", "caption", "text_id"]
+
+
+def test_the_vectors_are_the_same_in_every_format(tmp_path: Path, tiny_model: Path) -> None:
+    source = muge(tmp_path / "source")
+    encoder = load_image_encoder(find_weights(str(tiny_model)))
+
+    def vectors(place: object) -> np.ndarray:
+        found = pictures(place).items()
+        ordered = sorted(found, key=lambda one: one[0])
+        pixels = [to_pixels(open_image(data), encoder.image_size) for _, data in ordered]
+        return encoder.encode(np.stack(pixels))
+
+    expected = vectors(source)
+    for to in WRITERS:
+        converted(source, tmp_path / to, to)
+        np.testing.assert_array_equal(vectors(tmp_path / to), expected)
+
+
+def test_ids_that_are_no_file_names_come_back(tmp_path: Path) -> None:
+    odd = ["a/b", "..", ".x", "红 裙", "100%", "c:d", "e\\f", "g.jpg", "007", "h#1"]
+    source = muge(tmp_path / "source", lambda n: odd[n] if n < len(odd) else f"n{n}")
+    for to in ("flickr8k", "webdataset"):
+        converted(source, tmp_path / to, to)
+        assert pictures(tmp_path / to) == pictures(source)
+        assert answers(tmp_path / to) == answers(source)
+
+
+def test_cn_clip_gets_numbers_and_a_key_to_them(tmp_path: Path) -> None:
+    source = muge(tmp_path / "source", lambda n: f"n{n}")
+    converted(source, tmp_path / "out", "cnclip")
+    rows = (tmp_path / "out" / "valid_image_ids.tsv").read_text().splitlines()
+    key = dict(row.split("\t") for row in rows)
+    expected = pictures(source)
+    assert {key[one]: data for one, data in pictures(tmp_path / "out").items()} == expected
+    assert answers(tmp_path / "out")[7] == ("两个", {3, 5})
+
+
+def test_splits_and_unanswered_queries(tmp_path: Path) -> None:
+    source = muge(tmp_path / "source")
+    put(source / "MR_test_imgs.tsv", f"5\t{b64encode(picture_bytes(5)).decode()}\n")
+    put(source / "MR_test_queries.jsonl", '{"query_id": 9, "query_text": "包"}\n')
+    converted(source, tmp_path / "cn", "cnclip")
+    assert open_dataset(str(tmp_path / "cn")).splits() == ["valid", "test"]
+    row = json.loads((tmp_path / "cn" / "test_texts.jsonl").read_text())
+    assert row == {"text_id": 9, "text": "包", "image_ids": []}
+    report = converted(source, tmp_path / "f", "flickr8k")
+    assert open_dataset(str(tmp_path / "f")).splits() == ["dev", "test"]
+    assert report.notes == (
+        "1 queries of test were left out: the format holds texts by their pictures",
+    )
+    converted(source, tmp_path / "t", "teddy")
+    assert open_dataset(str(tmp_path / "t")).splits() == ["train", "t2i"]
+    assert answers(f"{tmp_path / 't'}#t2i") == {"9": ("包", set())}
+
+
+def test_what_cannot_be_read_is_listed_and_left_out(tmp_path: Path) -> None:
+    good = b64encode(picture_bytes(1)).decode()
+    put(tmp_path / "p.tsv", f"1\t{good}\n2\t!!\n1\t{good}\n\n")
+    report = converted(tmp_path / "p.tsv", tmp_path / "out", "folder")
+    assert [(one["line"], one["reason"]) for one in report.failures] == [
+        (2, "bad base64"),
+        (3, "duplicate id"),
+        (4, "blank line"),
+    ]
+    assert list(pictures(tmp_path / "out")) == ["1"]
+
+
+def test_the_output_is_whole_or_not_there_and_only_our_own_is_replaced(tmp_path: Path) -> None:
+    source = muge(tmp_path / "source")
+    put(source / "MR_test_imgs.tsv", f"1000\t{b64encode(picture_bytes(5)).decode()}\n")
+    with pytest.raises(BadDataset, match=r"both be called 1000\.jpg: Flickr8k has one folder"):
+        converted(source, tmp_path / "out", "flickr8k")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["source"]
+    with pytest.raises(OutputExists, match="was not made here"):
+        convert(str(source), source, "folder", Nobody(), force=True)
+    converted(source, tmp_path / "out", "folder")
+    with pytest.raises(OutputExists, match="give --force"):
+        converted(source, tmp_path / "out", "folder")
+    convert(f"{source}#valid", tmp_path / "out", "folder", Nobody(), force=True)
+    assert open_dataset(str(tmp_path / "out")).splits() == ["valid"]

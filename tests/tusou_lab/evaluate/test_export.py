@@ -1,0 +1,83 @@
+"""`tusou evaluate --save`: what is written is read again, by us and by TREC's tools."""
+
+import json
+from pathlib import Path
+
+import pytest
+from tusou_lab.evaluate.cli import evaluate as command
+from typer.testing import CliRunner, Result
+
+from tusou.evaluation.runs import read_run
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    def write(name: str, rows: list[dict[str, object]]) -> None:
+        (tmp_path / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    write(
+        "answers.jsonl",
+        [
+            {"query_id": 2, "query_text": "裙", "item_ids": [7, 9]},
+            {"query_id": 1, "query_text": "鞋", "item_ids": []},
+        ],
+    )
+    write("pred.jsonl", [{"query_id": 1, "item_ids": [5, 6]}, {"query_id": 2, "item_ids": [9, 8]}])
+    return tmp_path
+
+
+def run(folder: Path, *words: str) -> Result:
+    import typer
+
+    app = typer.Typer()
+    app.command()(command)
+    return CliRunner().invoke(app, [word.replace("@", f"{folder}/") for word in words])
+
+
+def test_every_format_scores_the_same(folder: Path) -> None:
+    saved = ("--save", "@run.jsonl", "--save", "@run.trec", "--save", "@answers.qrels")
+    first = run(folder, "@pred.jsonl", "--answers", "@answers.jsonl", "--top-k", "2", *saved)
+    assert first.exit_code == 0, first.output
+    assert (folder / "answers.qrels").read_text() == "2 0 7 1\n2 0 9 1\n"
+    assert (folder / "run.trec").read_text().splitlines() == [
+        "2 Q0 9 1 2.0 tusou",
+        "2 Q0 8 2 1.0 tusou",
+        "1 Q0 5 1 2.0 tusou",
+        "1 Q0 6 2 1.0 tusou",
+    ]
+    assert read_run(folder / "run.jsonl").rankings == {2: (9, 8), 1: (5, 6)}
+    for again in ("@run.jsonl", "@run.trec"):
+        assert run(folder, again, "--answers", "@answers.jsonl").output == first.output
+    # Judgments cannot hold the query without an answer: it is not in the mean.
+    judged = run(folder, "@run.trec", "--answers", "@answers.qrels", "--json")
+    assert json.loads(judged.output)["percent"]["recall@1"] == 50.0
+    assert json.loads(judged.output)["queries"] == 1
+
+
+def test_pictures_that_ask_for_texts(folder: Path) -> None:
+    (folder / "captions.jsonl").write_text('{"image_id": 4, "text_ids": [40, 41, 42]}\n')
+    (folder / "texts.jsonl").write_text('{"image_id": 4, "text_ids": [9, 41]}\n')
+    done = run(folder, "@texts.jsonl", "--answers", "@captions.jsonl", "--top-k", "2", "--json")
+    found = json.loads(done.output)
+    assert found["direction"] == "image_to_text"
+    assert found["percent"]["recall@1"] == 0
+    assert found["percent"]["mrr@1"] == 0
+    (folder / "texts.jsonl").write_text('{"image_id": 4, "text_ids": [41, 9]}\n')
+    done = run(folder, "@texts.jsonl", "--answers", "@captions.jsonl", "--top-k", "2", "--json")
+    assert json.loads(done.output)["percent"]["hit@1"] == 100
+
+
+def test_nothing_is_overwritten_unasked(folder: Path) -> None:
+    words = ("@pred.jsonl", "--answers", "@answers.jsonl", "--top-k", "2", "--save", "@run.trec")
+    (folder / "run.trec").write_text("precious")
+    refused = run(folder, *words)
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert refused.stderr.startswith("output_exists: ")
+    assert (folder / "run.trec").read_text() == "precious"
+    assert run(folder, *words, "--force").exit_code == 0
+    assert (folder / "run.trec").read_text() != "precious"
+
+
+def test_an_unknown_format_is_refused_before_any_work(folder: Path) -> None:
+    refused = run(folder, "@pred.jsonl", "--answers", "@answers.jsonl", "--save", "@run.txt")
+    assert refused.stderr.startswith("invalid_request: --save ")

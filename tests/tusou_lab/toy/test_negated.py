@@ -1,0 +1,30 @@
+"""The negated toy queries: enough of them, each understood, each with items on both sides."""
+
+from tusou_lab.toy.negated import negated_queries
+from tusou_lab.toy.products import draw_facts
+
+from tusou.text.negation import understand
+
+QUERIES = negated_queries()
+
+
+def test_there_are_at_least_60_different_ones() -> None:
+    assert len({query.text for query in QUERIES}) == len(QUERIES) >= 60
+
+
+def test_nine_in_ten_are_understood() -> None:
+    understood = [query for query in QUERIES if understand(query.text)]
+    assert len(understood) >= 0.9 * len(QUERIES)
+    for query in understood:
+        found = understand(query.text)
+        assert found is not None
+        assert query.category.words[0] in found.positive
+        assert all(refused in query.text for refused in found.refused)
+
+
+def test_both_sides_have_items() -> None:
+    pool = [draw_facts(1, "test", index)[0] for index in range(3000)]
+    for query in QUERIES:
+        assert sum(query.refuses(product) for product in pool) >= 3
+        assert sum(query.wants(product) for product in pool) >= 10
+        assert not any(query.refuses(product) and query.wants(product) for product in pool)

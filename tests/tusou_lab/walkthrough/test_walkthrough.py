@@ -1,0 +1,114 @@
+"""The walk-throughs, small: real commands, real files, and what is handed in."""
+
+import csv
+import json
+import re
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+import typer
+from tusou_lab.run_commands import Steps
+from tusou_lab.walkthrough import flickr8k, muge, teddy
+from tusou_lab.walkthrough.cli import walkthrough as command
+from tusou_lab.walkthrough.walk import WalkSpec
+from typer.testing import CliRunner
+
+from tusou.cli.main import VERBS
+
+DOCS = Path(__file__).parents[3] / "docs"
+SPEC = WalkSpec(items=80, queries=15, seed=5)
+
+
+class HereAndNow(Steps):
+    """Runs the verbs in this process, which has imported already what each of them needs."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        super().__init__(self.said.append)
+
+    def run(self, verb: str, *arguments: str, quiet: bool = False) -> str:
+        self.command(verb, *arguments)
+        app = typer.Typer()
+        app.command()(VERBS[verb][0].load())  # type: ignore[type-var]
+        done = CliRunner().invoke(app, list(arguments))
+        assert done.exit_code == 0, done.output
+        return done.stdout
+
+
+def rows(path: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+def table(path: Path) -> list[list[str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.reader(file))
+
+
+def verbs(said: str) -> list[str]:
+    """List what was run, in order."""
+    return re.findall(r"^\$ tusou (\w+)", said, re.MULTILINE)
+
+
+def documented(name: str) -> list[str]:
+    page = (DOCS / f"walkthrough-{name}.md").read_text("utf-8")
+    return re.findall(rf"`tusou (\w+) {name}/", page)
+
+
+@pytest.mark.timeout(300)
+def test_muge_from_files_to_submission(tmp_path: Path) -> None:
+    steps = HereAndNow()
+    metrics, (bare, packed) = muge.walk(tmp_path, SPEC, steps)
+    asked = rows(tmp_path / "data" / "MR_test_queries.jsonl")
+    assert all(row.keys() == {"query_id", "query_text"} for row in asked)
+    submitted = rows(bare)
+    assert [row["query_id"] for row in submitted] == [row["query_id"] for row in asked]
+    assert {len(set(row["item_ids"])) for row in submitted} == {10}
+    with ZipFile(packed) as archive:
+        (name,) = archive.namelist()
+        lines = archive.read(name).decode().splitlines()
+    assert [json.loads(line)["item_ids"] for line in lines] == [
+        row["item_ids"] for row in submitted
+    ]
+    assert metrics["test"]["mean_recall"] > 80
+    assert metrics["valid"]["mean_recall"] > 80
+    assert documented("muge") == verbs("\n".join(steps.said))
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis.docx").touch()
+    app = typer.Typer()
+    app.command()(command)
+    done = CliRunner().invoke(app, ["muge", "--dir", str(tmp_path)])
+    assert (done.exit_code, done.stderr.split(":")[0]) == (1, "output_exists")
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.docx"]
+
+
+@pytest.mark.timeout(300)
+def test_flickr8k_both_ways_to_its_report(tmp_path: Path) -> None:
+    steps = HereAndNow()
+    metrics, made = flickr8k.walk(tmp_path, SPEC, steps)
+    assert metrics["text_to_image"]["hit@10"] > 80
+    assert metrics["image_to_text"]["hit@10"] > 80
+    page, twin = made
+    assert page.read_text("utf-8").startswith("<!doctype html>")
+    said = twin.read_text("utf-8")
+    assert "text_to_image (文本 → 图片) | image_to_text (图片 → 文本)" in said
+    assert "## 9 参数曲线" in said
+    assert documented("flickr8k") == verbs("\n".join(steps.said))
+
+
+@pytest.mark.timeout(300)
+def test_teddy_both_tasks_to_their_tables(tmp_path: Path) -> None:
+    steps = HereAndNow()
+    metrics, made = teddy.walk(tmp_path, SPEC, steps)
+    assert metrics["text_to_image"]["hit@5"] > 80
+    assert metrics["image_to_text"]["hit@5"] > 80
+    first, second = map(table, made)
+    assert first[0] == ["text_id", "similarity_ranking", "result_image_id"]
+    assert second[0] == ["image_id", "similarity_ranking", "result_text_id"]
+    for task in (first, second):
+        assert len(task) == 1 + 5 * SPEC.queries
+        assert [row[1] for row in task[1:]] == ["1", "2", "3", "4", "5"] * SPEC.queries
+    assert [path.name for path in made] == ["result1.csv", "result2.csv"]
+    assert documented("teddy") == verbs("\n".join(steps.said))

@@ -1,0 +1,295 @@
+"""The promises of the micro-batcher, one by one; gates decide the order of events."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+from tusou_service.engine.micro_batcher import (
+    BatchLimits,
+    Busy,
+    Caller,
+    MicroBatcher,
+    WorkerStalled,
+)
+
+from tusou.core.errors import DeadlineExceeded, NotReady
+
+
+@dataclass
+class Doubler:
+    """Doubles numbers; the first batch waits for the gate, and a 13 is bad luck."""
+
+    gate: threading.Event = field(default_factory=threading.Event)
+    started: threading.Event = field(default_factory=threading.Event)
+    batches: list[list[int]] = field(default_factory=list)
+
+    def __call__(self, items: list[int]) -> list[int]:
+        self.batches.append(items)
+        self.started.set()
+        assert self.gate.wait(20)
+        if 13 in items:
+            raise ValueError("CUDA error: an illegal memory access was encountered")
+        return [2 * item for item in items]
+
+
+@asynccontextmanager
+async def batching(
+    run: Callable[[list[int]], list[int]],
+    *,
+    max_batch: int = 4,
+    max_waiting: int = 8,
+    stall_after: float = 20,
+    is_fatal: Callable[[Exception], bool] = lambda _: False,
+) -> AsyncIterator[MicroBatcher[int, int]]:
+    limits = BatchLimits(max_batch, max_waiting, stall_after)
+
+    def unpacked(callers: list[Caller[int, int]]) -> list[int]:
+        return run([one.item for one in callers])
+
+    async with MicroBatcher(unpacked, limits, is_fatal) as batcher:
+        yield batcher
+
+
+def soon(seconds: float = 20) -> float:
+    return asyncio.get_running_loop().time() + seconds
+
+
+async def begun(run: Doubler, batcher: MicroBatcher[int, int], item: int) -> asyncio.Task[int]:
+    """Start one item and return once its batch is running."""
+    task = asyncio.create_task(batcher(item, soon()))
+    assert await asyncio.to_thread(run.started.wait, 5)
+    return task
+
+
+async def queued(
+    batcher: MicroBatcher[int, int], *items: int, deadline: float | None = None
+) -> list[asyncio.Task[int]]:
+    """Start items one after the other and return once they all wait."""
+    before = batcher.depth
+    tasks = [asyncio.create_task(batcher(item, deadline or soon())) for item in items]
+    while batcher.depth < before + len(items):  # noqa: ASYNC110 - no event tells the depth
+        await asyncio.sleep(0)
+    return tasks
+
+
+async def test_an_item_alone_leaves_at_once_and_what_came_meanwhile_goes_together() -> None:
+    run = Doubler()
+    async with batching(run) as batcher:
+        first = await begun(run, batcher, 1)
+        rest = await queued(batcher, 2, 3, 4)
+        run.gate.set()
+        assert await asyncio.gather(first, *rest) == [2, 4, 6, 8]
+    assert run.batches == [[1], [2, 3, 4]]
+
+
+async def test_a_batch_has_a_largest_size_and_the_queue_keeps_its_order() -> None:
+    run = Doubler()
+    async with batching(run) as batcher:
+        first = await begun(run, batcher, 0)
+        rest = await queued(batcher, 1, 2, 3, 4, 5, 6)
+        run.gate.set()
+        await asyncio.gather(first, *rest)
+    assert run.batches == [[0], [1, 2, 3, 4], [5, 6]]
+
+
+async def test_many_items_of_one_caller_come_back_in_order() -> None:
+    run = Doubler()
+    run.gate.set()
+    async with batching(run) as batcher:
+        assert await batcher.all([5, 6, 7, 8, 9, 10], soon()) == [10, 12, 14, 16, 18, 20]
+    assert [len(batch) for batch in run.batches] == [4, 2]
+
+
+async def test_a_caller_who_leaves_while_waiting_is_never_computed_and_hurts_nobody() -> None:
+    run = Doubler()
+    async with batching(run) as batcher:
+        first = await begun(run, batcher, 1)
+        leaver, stayer = await queued(batcher, 2, 3)
+        leaver.cancel()
+        await asyncio.wait([leaver])
+        assert batcher.depth == 1
+        run.gate.set()
+        assert await asyncio.gather(first, stayer) == [2, 6]
+    assert run.batches == [[1], [3]]
+
+
+async def test_a_caller_who_leaves_while_its_batch_runs_hurts_nobody() -> None:
+    run = Doubler()
+    async with batching(run) as batcher:
+        leaver = await begun(run, batcher, 1)
+        (stayer,) = await queued(batcher, 2)
+        leaver.cancel()
+        run.gate.set()
+        assert await stayer == 4
+        assert await batcher(3, soon()) == 6
+
+
+async def test_a_bad_batch_fails_its_callers_and_not_the_next() -> None:
+    run = Doubler()
+    run.gate.set()
+    async with batching(run) as batcher:
+        with pytest.raises(ValueError, match="illegal memory access"):
+            await batcher(13, soon())
+        assert await batcher(4, soon()) == 8
+
+
+async def test_too_few_results_are_an_error_of_that_batch() -> None:
+    async with batching(lambda items: items[1:]) as batcher:
+        with pytest.raises(ValueError, match="shorter"):
+            await batcher(1, soon())
+        assert batcher.alive
+
+
+async def test_the_queue_is_bounded() -> None:
+    run = Doubler()
+    async with batching(run, max_waiting=3) as batcher:
+        first = await begun(run, batcher, 0)
+        waiting = await queued(batcher, 1, 2)
+        with pytest.raises(Busy) as refused:
+            await batcher.all([3, 4], soon())
+        assert refused.value.retry_after >= 0.05
+        assert batcher.depth == 2  # both were refused, not one
+        run.gate.set()
+        assert await asyncio.gather(first, *waiting) == [0, 2, 4]
+
+
+async def test_an_empty_queue_takes_a_call_longer_than_itself() -> None:
+    run = Doubler()
+    run.gate.set()
+    async with batching(run, max_waiting=3) as batcher:
+        assert await batcher.all([1, 2, 3, 4, 5], soon()) == [2, 4, 6, 8, 10]
+
+
+async def test_a_deadline_that_passes_in_the_queue_is_told_and_never_computed() -> None:
+    run = Doubler()
+    async with batching(run) as batcher:
+        first = await begun(run, batcher, 1)
+        (late,) = await queued(batcher, 2, deadline=soon(0.05))
+        with pytest.raises(DeadlineExceeded):
+            await late
+        assert batcher.depth == 0
+        run.gate.set()
+        assert await first == 2
+        assert await batcher(3, soon()) == 6
+    assert run.batches == [[1], [3]]
+
+
+async def test_a_deadline_in_the_past_is_not_even_queued() -> None:
+    run = Doubler()
+    async with batching(run) as batcher:
+        with pytest.raises(DeadlineExceeded):
+            await batcher(1, soon(-0.001))
+    assert run.batches == []
+
+
+async def test_refuses_at_once_what_would_be_late_anyway() -> None:
+    run = Doubler()
+    async with batching(run, max_batch=1) as batcher:
+        slow = await begun(run, batcher, 1)
+        await asyncio.sleep(0.05)  # the measured time of a batch
+        run.gate.set()
+        await slow
+        run.gate.clear()
+        run.started.clear()
+        first = await begun(run, batcher, 2)
+        with pytest.raises(Busy):
+            await batcher(3, soon(0.04))
+        waiting = await queued(batcher, 4)
+        run.gate.set()
+        assert await asyncio.gather(first, *waiting) == [4, 8]
+
+
+async def test_an_idle_worker_takes_work_however_slow_the_last_batch_was() -> None:
+    run = Doubler()
+    async with batching(run) as batcher:
+        slow = await begun(run, batcher, 1)
+        await asyncio.sleep(0.05)
+        run.gate.set()
+        await slow
+        assert await batcher(2, soon(0.04)) == 4
+
+
+async def test_leaving_answers_everyone_who_still_waits() -> None:
+    run = Doubler()
+    async with batching(run) as batcher:
+        first = await begun(run, batcher, 1)
+        (waiting,) = await queued(batcher, 2)
+        asyncio.get_running_loop().call_later(0.01, run.gate.set)
+    assert await first == 2
+    with pytest.raises(NotReady):
+        await waiting
+    with pytest.raises(NotReady):
+        await batcher(3, soon())
+    assert not batcher.alive
+
+
+async def test_a_batch_that_hangs_is_given_up_with_all_who_wait() -> None:
+    run = Doubler()
+    async with batching(run, stall_after=0.05) as batcher:
+        hanging = await begun(run, batcher, 1)
+        (waiting,) = await queued(batcher, 2)
+        results = await asyncio.gather(hanging, waiting, return_exceptions=True)
+        assert [type(result) for result in results] == [NotReady, NotReady]
+        assert isinstance(batcher.failure, WorkerStalled)
+        assert not batcher.alive
+        run.gate.set()
+
+
+async def test_a_machine_that_needs_long_is_given_as_long() -> None:
+    run = Doubler()
+    async with batching(run, stall_after=0.01) as batcher:
+        batcher.foresee(1.0)
+        slow = await begun(run, batcher, 1)
+        await asyncio.sleep(0.05)
+        run.gate.set()
+        assert await slow == 2
+        assert batcher.failure is None
+
+
+async def test_after_the_first_error_of_a_call_nobody_waits_for_the_rest() -> None:
+    told = threading.Event()
+    waited: list[bool] = []
+
+    def run(callers: list[Caller[int, int]]) -> list[int]:
+        if callers[0].item == 13:
+            raise ValueError("bad luck")
+        if callers[0].item == 2:
+            assert told.wait(5)
+        waited.extend(one.waits for one in callers)
+        return [one.item for one in callers]
+
+    async with MicroBatcher(run, BatchLimits(1, 8, 20)) as batcher:
+        with pytest.raises(ValueError, match="bad luck"):
+            await batcher.all([13, 2], soon())
+        told.set()
+        assert await batcher(3, soon()) == 3
+    assert waited == [False, True]
+
+
+async def test_a_thread_that_cannot_be_started_ends_the_worker(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    run = Doubler()
+    async with batching(run) as batcher:
+        monkeypatch.setattr(batcher._thread, "submit", refuse)
+        with pytest.raises(NotReady):
+            await batcher(1, soon())
+        assert "start new thread" in str(batcher.failure)
+        assert not batcher.alive
+
+
+async def test_a_fatal_error_ends_the_worker() -> None:
+    run = Doubler()
+    run.gate.set()
+    async with batching(run, is_fatal=lambda error: "CUDA error" in str(error)) as batcher:
+        with pytest.raises(NotReady):
+            await batcher(13, soon())
+        assert isinstance(batcher.failure, ValueError)
+        with pytest.raises(NotReady):
+            await batcher(1, soon())

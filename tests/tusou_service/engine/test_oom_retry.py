@@ -1,0 +1,88 @@
+"""Batches that do not fit the memory, and errors told apart."""
+
+import pytest
+import torch
+from tusou_service.engine.oom_retry import Halving, is_out_of_memory, is_sticky
+
+from tusou.core.errors import OutOfMemory
+
+
+class Device:
+    """Doubles numbers, so many at a time."""
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+        self.batches: list[int] = []
+        self.released = 0
+        self.now = 0.0
+
+    def run(self, items: list[int]) -> list[int]:
+        self.batches.append(len(items))
+        if len(items) > self.room:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return [2 * item for item in items]
+
+    def release(self) -> None:
+        self.released += 1
+
+    def halving(self) -> Halving[int, int]:
+        return Halving(self.run, self.release, lambda: self.now)
+
+
+@pytest.mark.parametrize(
+    ("room", "count", "batches"),
+    [
+        (8, 8, [8]),
+        (4, 8, [8, 4, 4]),
+        (3, 8, [8, 4, 2, 2, 2, 2]),
+        (1, 3, [3, 1, 1, 1]),
+        (1, 0, []),
+    ],
+)
+def test_halves_until_it_fits(room: int, count: int, batches: list[int]) -> None:
+    device = Device(room)
+    assert device.halving()(list(range(count))) == list(range(0, 2 * count, 2))
+    assert device.batches == batches
+    assert device.released == sum(size > room for size in batches)
+
+
+def test_keeps_batches_small_for_a_minute() -> None:
+    device = Device(4)
+    run = device.halving()
+    run(list(range(8)))
+    device.batches.clear()
+    device.now = 59.0
+    run(list(range(8)))
+    assert device.batches == [4, 4]
+    device.now, device.room = 61.0, 8
+    run(list(range(8)))
+    assert device.batches == [4, 4, 8]
+
+
+def test_gives_up_at_one() -> None:
+    device = Device(0)
+    with pytest.raises(OutOfMemory, match="retry"):
+        device.halving()([1, 2])
+    assert (device.batches, device.released) == ([2, 1], 2)
+
+
+def test_other_errors_are_the_callers() -> None:
+    def fail(_: list[int]) -> list[int]:
+        raise ValueError("a bug")
+
+    with pytest.raises(ValueError, match="a bug"):
+        Halving(fail, lambda: None)([1, 2])
+
+
+@pytest.mark.parametrize(
+    ("error", "memory", "sticky"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory."), True, False),
+        (MemoryError("std::bad_alloc"), True, False),
+        (RuntimeError("Error in cudaMalloc: cudaError 2 out of memory"), True, False),
+        (RuntimeError("CUDA error: device-side assert triggered"), False, True),
+        (RuntimeError("index out of range in self"), False, False),
+    ],
+)
+def test_tells_errors_apart(error: Exception, memory: bool, sticky: bool) -> None:
+    assert (is_out_of_memory(error), is_sticky(error)) == (memory, sticky)

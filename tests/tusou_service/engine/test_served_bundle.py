@@ -1,0 +1,170 @@
+"""The service on a real bundle: a small cn_clip model, an index that the indexer built."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from time import sleep
+
+import pytest
+from drawing import picture_bytes, picture_line
+from fastapi.testclient import TestClient
+from tusou_indexer.build import BuildSpec, build
+from tusou_service.factory import make_engine, make_trial
+from tusou_service.http.app import create_app
+from tusou_service.settings import Settings
+
+from tests.tusou_service.test_server import run_tusou
+from tusou.cli.progress import Nobody
+from tusou.retrieval.pipeline import SearchPipeline
+
+
+def publish(root: Path, model: Path, first: int) -> str:
+    """Index 40 pictures, from this id on, into the bundle; return the version."""
+    pool = root.parent / f"pool-{first}.tsv"
+    pool.write_bytes(b"".join(picture_line(first + n, first + n) for n in range(40)))
+    return build(BuildSpec(str(pool), str(model), workers=1), root, Nobody()).version
+
+
+@pytest.fixture(scope="module")
+def two_versions(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ...]:
+    root = tmp_path_factory.mktemp("served") / "bundle"
+    return root, root / publish(root, tiny_model, 100), root / publish(root, tiny_model, 500)
+
+
+@pytest.fixture
+def bundle(two_versions: tuple[Path, ...]) -> Path:
+    """The bundle with its first version current."""
+    root, first, _ = two_versions
+    (root / "CURRENT").write_text(first.name)
+    return root
+
+
+@pytest.fixture
+def real(bundle: Path) -> Iterator[TestClient]:
+    settings = Settings(bundle=bundle, device="cpu")
+    engine = make_engine(settings)
+    with TestClient(create_app(lambda: engine, settings.requests())) as client:
+        assert client.portal
+        client.portal.call(engine.loaded)
+        yield client
+
+
+@pytest.mark.parametrize("mode", ["split", "shadow"])
+def test_two_bundles_behind_one_service(
+    two_versions: tuple[Path, ...], bundle: Path, tmp_path: Path, mode: str
+) -> None:
+    second = tmp_path / "second"
+    shutil.copytree(bundle, second)
+    (second / "CURRENT").write_text(two_versions[2].name)
+    settings = Settings(bundle=bundle, ab_bundle=second, ab_mode=mode, ab_share=1, device="cpu")
+    engine = make_engine(settings)
+    trial = make_trial(settings, engine)
+    assert trial
+    with TestClient(create_app(lambda: engine, settings.requests(), trial=trial)) as client:
+        assert client.portal
+        client.portal.call(engine.loaded)
+        client.portal.call(trial.loaded)
+        headers = {"X-User-Key": "somebody", "X-Request-Timeout-Ms": "20000"}
+        answer = client.post("/search", json={"query": "红色碎花裙"}, headers=headers)
+        answered, arm = (1, "a") if mode == "shadow" else (2, "b")
+        assert answer.headers["x-arm"] == arm
+        assert answer.json()["index_version"] == two_versions[answered].name
+        picture = {**headers, "Content-Type": "image/jpeg"}
+        seen = client.post("/search/image", content=picture_bytes(507), headers=picture)
+        assert (seen.json()["item_ids"][0] == 507) is (mode == "split")
+        compared = 'tusou_shadow_queries_total{result="compared"} 2.0'
+        while mode == "shadow" and compared not in client.get("/metrics").text:
+            sleep(0.01)
+        done = client.post("/admin/reload").json()
+        assert (done["status"], done["b"]["status"]) == ("unchanged", "unchanged")
+        assert done["b"]["index_version"] == two_versions[2].name
+
+
+def test_answers_what_the_pipeline_finds(real: TestClient, bundle: Path) -> None:
+    hits = SearchPipeline.open(bundle, device="cpu").search(["红色碎花裙"], [5]).hits[0]
+    answer = real.post("/search", json={"query": "红色碎花裙", "top_k": 5}).json()
+    assert answer["item_ids"] == list(hits.item_ids)
+    assert answer["scores"] == pytest.approx(hits.scores, abs=1e-5)
+    assert answer["scores"] == sorted(answer["scores"], reverse=True)
+
+
+def test_a_repeated_query_is_answered_alike_and_counted(real: TestClient) -> None:
+    first, again = (real.post("/search", json={"query": "红色 碎花裙"}).json() for _ in "ab")
+    assert (first.pop("took_ms"), again.pop("took_ms")) > (0, 0)
+    assert first == again
+    assert 'tusou_cached_queries_total{arm="a"} 1.0' in real.get("/metrics").text
+
+
+def test_gives_back_the_very_bytes_of_a_picture(real: TestClient) -> None:
+    response = real.get("/items/107/image")
+    assert response.content == picture_bytes(107)
+    assert response.headers["content-type"] in {"image/jpeg", "image/png"}
+    assert real.get("/items/0107/image").status_code == 404
+
+
+def test_a_picture_of_the_pool_finds_itself_and_its_item_finds_others(real: TestClient) -> None:
+    headers = {"Content-Type": "image/jpeg", "X-Request-Timeout-Ms": "30000"}
+    picture = picture_bytes(107)
+    by_bytes = real.post("/search/image?top_k=5", content=picture, headers=headers).json()
+    assert by_bytes["item_ids"][0] == 107
+    assert by_bytes["scores"][0] == pytest.approx(1, abs=1e-3)
+    by_item = real.post("/search", json={"item_id": 107, "top_k": 4}).json()
+    assert by_item["item_ids"] == by_bytes["item_ids"][1:]
+    assert real.get("/readyz").json()["images"] == "ready"
+
+
+def test_info_says_how_the_index_was_made(real: TestClient) -> None:
+    info = real.get("/info").json()
+    assert info["item_count"] == 40
+    assert (info["precision"], info["manifest"]["build"]["precision"]) == ("fp32", "fp32")
+    assert info["manifest"]["model"]["dim"] == 64
+    assert info["manifest"]["index"]["factory"] == "Flat"
+    assert "files" not in info["manifest"]
+    assert "path" not in info["manifest"]["source"]
+    assert "location" not in info["manifest"]["model"]
+
+
+def test_reloads_what_current_names(real: TestClient, two_versions: tuple[Path, ...]) -> None:
+    root, first, second = two_versions
+    (root / "CURRENT").write_text(second.name)
+    done = real.post("/admin/reload").json()
+    assert done == {
+        "status": "swapped",
+        "index_version": second.name,
+        "previous_version": first.name,
+    }
+    answer = real.post("/search", json={"query": "裙", "top_k": 1000}).json()
+    assert sorted(answer["item_ids"]) == [*range(500, 540)]
+
+
+@pytest.mark.parametrize("name", ["vectors.npy", "index.faiss", "ids.txt", "manifest.json"])
+def test_a_damaged_version_is_not_served(
+    real: TestClient, two_versions: tuple[Path, ...], tmp_path: Path, name: str
+) -> None:
+    root, first, second = two_versions
+    file, kept = second / name, tmp_path / name
+    shutil.copy(file, kept)
+    (root / "CURRENT").write_text(second.name)
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+    try:
+        response = real.post("/admin/reload")
+    finally:
+        shutil.copy(kept, file)
+    assert (response.status_code, response.json()["code"]) == (409, "corrupt_bundle")
+    assert real.get("/readyz").json()["index_version"] == first.name
+
+
+@pytest.mark.parametrize("current", ["", "nowhere", "../../etc", "0" * 16])
+def test_a_bad_current_is_not_followed(real: TestClient, bundle: Path, current: str) -> None:
+    (bundle / "CURRENT").write_text(current)
+    response = real.post("/admin/reload")
+    assert (response.status_code, response.json()["code"]) == (409, "corrupt_bundle")
+    assert real.post("/search", json={"query": "裙"}).status_code == 200
+
+
+def test_another_model_ends_the_process_with_78(bundle: Path) -> None:
+    done = run_tusou("serve", str(bundle), "--port", "0", "--model", "demo", "--device", "cpu")
+    assert done.returncode == 78
+    assert "incompatible_bundle" in done.stderr

@@ -1,0 +1,284 @@
+"""Every call as its users see it: HTTP in, whole answers out, and who may call what."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fastapi.routing import iter_route_contexts
+from fastapi.testclient import TestClient
+from tusou_service.http.app import create_app
+from tusou_service.http.auth import ApiKeys
+from tusou_service.http.errors import MEANINGS
+from tusou_service.settings import Settings
+
+from tests.tusou_service.tiny import PNG, TinyBundle, TinyPipeline, TinySource, connected
+from tusou import __version__
+from tusou.core.errors import CorruptBundle, IncompatibleBundle, InsufficientMemory, TusouError
+
+KEYS = (b"the-first-key-of-two", b"the-second-key-of-two")
+
+
+def without_time(answer: dict[str, object]) -> dict[str, object]:
+    assert isinstance(answer.pop("took_ms"), float)
+    return answer
+
+
+def test_search(client: TestClient) -> None:
+    response = client.post("/search", json={"query": "纯棉碎花吊带裙", "top_k": 3})
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "application/json"
+    assert without_time(response.json()) == {
+        "item_ids": [0, 1, 2],
+        "scores": [1.0, 0.984375, 0.96875],
+        "index_version": "v1",
+        "truncated": False,
+    }
+
+
+def test_search_returns_ten_and_never_more_than_there_are(client: TestClient) -> None:
+    ten = client.post("/search", json={"query": "裙"}).json()
+    all_ = client.post("/search", json={"query": "裙", "top_k": 1000}).json()
+    assert (ten["item_ids"], all_["item_ids"]) == ([*range(10)], [*range(50)])
+
+
+def test_search_says_when_a_query_was_cut(client: TestClient) -> None:
+    assert client.post("/search", json={"query": "裙" * 60}).json()["truncated"] is True
+
+
+def test_batch(client: TestClient) -> None:
+    response = client.post("/search/batch", json={"queries": ["红裙", "裙" * 60], "top_k": 2})
+    assert without_time(response.json()) == {
+        "results": [
+            {"item_ids": [0, 1], "scores": [1.0, 0.984375], "truncated": False},
+            {"item_ids": [0, 1], "scores": [1.0, 0.984375], "truncated": True},
+        ],
+        "index_version": "v1",
+    }
+
+
+def test_a_batch_of_256_goes_through_in_passes_of_64(
+    client: TestClient, source: TinySource
+) -> None:
+    queries = [str(n) for n in range(256)]
+    results = client.post("/search/batch", json={"queries": queries}).json()["results"]
+    assert (len(results), source.pipeline.asked) == (256, queries)
+    assert [len(batch) for batch in source.pipeline.batches] == [64] * 4
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    ["application/json", "application/json; charset=utf-8", 'Application/JSON;charset="UTF-8"'],
+)
+def test_accepts_json_in_utf_8(client: TestClient, content_type: str) -> None:
+    headers = {"Content-Type": content_type}
+    body = ' {"query": "裙"} '.encode()
+    assert client.post("/search", content=body, headers=headers).status_code == 200
+
+
+def test_health_and_info(client: TestClient) -> None:
+    assert client.get("/healthz").json() == {"status": "alive"}
+    assert client.get("/readyz").json() == {
+        "status": "ready",
+        "index_version": "v1",
+        "images": "absent",
+    }
+    assert client.get("/info").json() == {
+        "tusou_version": __version__,
+        "index_version": "v1",
+        "item_count": 50,
+        "precision": "fp32",
+        "engine": "torch",
+        "model": "tiny",
+        "id_type": "int",
+        "items": "pictures",
+        "accepts": ["text", "image", "item"],
+        "manifest": {"made_by": "hand"},
+    }
+
+
+def test_while_loading_it_is_alive_and_not_ready(source: TinySource) -> None:
+    source.error = CorruptBundle("never loads")
+    with connected(source) as client:
+        assert client.get("/healthz").status_code == 200
+        for response in (
+            client.get("/readyz"),
+            client.get("/info"),
+            client.post("/search", json={"query": "裙"}),
+            client.get("/items/7/image"),
+            client.post("/admin/reload"),
+        ):
+            assert (response.status_code, response.json()["code"]) == (503, "not_ready")
+            assert response.headers["retry-after"] == "1"
+
+
+def test_reload(client: TestClient, source: TinySource) -> None:
+    unchanged = {"status": "unchanged", "index_version": "v1", "previous_version": "v1"}
+    assert client.post("/admin/reload").json() == unchanged
+    source.pipeline = TinyPipeline(TinyBundle("v2"), first_id=100)
+    swapped = {"status": "swapped", "index_version": "v2", "previous_version": "v1"}
+    assert client.post("/admin/reload").json() == swapped
+    answer = client.post("/search", json={"query": "裙", "top_k": 1}).json()
+    assert (answer["item_ids"], answer["index_version"]) == ([100], "v2")
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (CorruptBundle, "corrupt_bundle"),
+        (IncompatibleBundle, "incompatible_bundle"),
+        (InsufficientMemory, "insufficient_memory"),
+    ],
+)
+def test_a_reload_of_a_bad_bundle_is_a_409_and_changes_nothing(
+    client: TestClient, source: TinySource, error: type[TusouError], code: str
+) -> None:
+    source.pipeline, source.error = TinyPipeline(TinyBundle("v2")), error("/a/path differs")
+    response = client.post("/admin/reload")
+    assert (response.status_code, response.json()["code"]) == (409, code)
+    assert "/a/path" not in response.text
+    assert client.get("/readyz").json()["index_version"] == "v1"
+
+
+def test_a_picture_and_its_cache(client: TestClient) -> None:
+    first = client.get("/items/7/image")
+    assert (first.status_code, first.content) == (200, PNG)
+    assert first.headers["content-type"] == "image/png"
+    again = client.get("/items/7/image", headers={"If-None-Match": first.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+
+
+def test_an_item_is_its_text_or_where_its_picture_is(
+    client: TestClient, source: TinySource
+) -> None:
+    assert client.get("/items/7").json() == {"item_id": 7, "image": "/items/7/image"}
+    source.pipeline.bundle.items = "texts"
+    assert client.get("/items/7").json() == {"item_id": 7, "text": "红色碎花裙"}
+    response = client.get("/items/07")
+    assert (response.status_code, response.json()["code"]) == (404, "unknown_item")
+
+
+def test_an_id_with_slashes_reaches_the_pool(client: TestClient) -> None:
+    response = client.get("/items/a%2Fb%2F..%2Fc/image")
+    assert (response.status_code, response.json()["code"]) == (404, "unknown_item")
+    counted = client.get("/metrics").text
+    assert 'tusou_requests_total{route="/items/{item_id}/image",status="404"} 1.0' in counted
+
+
+@pytest.mark.parametrize("item_id", ["8", "07", "7%00", "..%2f7", "7%2f", "%2e%2e%2f7", "７"])
+def test_a_picture_is_found_by_its_exact_id(client: TestClient, item_id: str) -> None:
+    assert client.get(f"/items/{item_id}/image").status_code == 404
+
+
+def test_metrics_count_by_route_and_status(client: TestClient) -> None:
+    client.post("/search", json={"query": "裙"})
+    client.post("/search", content=b"", headers={"Content-Type": "text/plain"})
+    client.get("/a/path/of/the/clients/own")
+    lines = client.get("/metrics").text.splitlines()
+    for line in (
+        'tusou_requests_total{route="/search",status="200"} 1.0',
+        'tusou_requests_total{route="/search",status="415"} 1.0',
+        'tusou_requests_total{route="unmatched",status="404"} 1.0',
+        'tusou_request_seconds_count{route="/search"} 2.0',
+        'tusou_batch_size_sum{arm="a"} 1.0',
+        'tusou_stage_seconds_sum{arm="a",stage="encode"} 0.002',
+        'tusou_index_info{arm="a",version="v1"} 1.0',
+        'tusou_items{arm="a"} 50.0',
+        'tusou_queue_depth{arm="a"} 0.0',
+        "tusou_ready 1.0",
+        "tusou_cancelled_total 0.0",
+    ):
+        assert line in lines
+
+
+def test_metrics_name_the_pages_and_their_files(client: TestClient) -> None:
+    for path in ("/", "/docs", "/openapi.json", "/static/app.js", "/static/style.css"):
+        assert client.get(path).status_code == 200
+    assert client.get("/static/nowhere.js").status_code == 404
+    lines = client.get("/metrics").text.splitlines()
+    for line in (
+        'tusou_requests_total{route="/",status="200"} 1.0',
+        'tusou_requests_total{route="/docs",status="200"} 1.0',
+        'tusou_requests_total{route="/openapi.json",status="200"} 1.0',
+        'tusou_requests_total{route="/static/{path}",status="200"} 2.0',
+        'tusou_requests_total{route="/static/{path}",status="404"} 1.0',
+    ):
+        assert line in lines
+    assert not any("unmatched" in line for line in lines)
+
+
+def test_openapi_knows_bodies_errors_and_the_closed_list_of_codes(client: TestClient) -> None:
+    document = client.get("/openapi.json").json()
+    search = document["paths"]["/search"]["post"]
+    assert {*search["responses"]} == {
+        *("200", "400", "401", "404", "408", "413", "415", "422", "429", "431", "500", "503", "504")
+    }
+    body = search["requestBody"]["content"]["application/json"]["schema"]
+    assert body == {"$ref": "#/components/schemas/SearchRequest"}
+    schemas = document["components"]["schemas"]
+    assert schemas["SearchRequest"]["additionalProperties"] is False
+    assert schemas["Problem"]["properties"]["code"]["enum"] == sorted(
+        {error.code for error in MEANINGS}
+    )
+
+
+def test_docs_can_be_left_out(source: TinySource) -> None:
+    with connected(source, docs=False) as client:
+        assert client.get("/docs").status_code == 404
+        assert client.get("/openapi.json").status_code == 404
+
+
+# Adding a call means deciding here who may use it.
+PUBLIC = {"/", "/healthz", "/readyz", "/static"}
+GUARDED = {
+    ("POST", "/search"),
+    ("POST", "/search/batch"),
+    ("POST", "/search/image"),
+    ("POST", "/v1/embeddings"),
+    ("GET", "/items/{item_id}"),
+    ("GET", "/items/{item_id}/image"),
+    ("GET", "/info"),
+    ("GET", "/metrics"),
+    ("GET", "/docs"),
+    ("GET", "/openapi.json"),
+    ("POST", "/admin/reload"),
+}
+
+
+@pytest.fixture
+def guarded(source: TinySource, tmp_path: Path) -> Iterator[TestClient]:
+    file = tmp_path / "keys"
+    file.write_bytes(b"# two, for rotation\n\n" + b"\n".join(KEYS))
+    with connected(source, ApiKeys.read(file)) as client:
+        yield client
+
+
+def test_every_route_is_public_or_guarded(source: TinySource) -> None:
+    app = create_app(lambda: pytest.fail("not entered"), Settings().requests())
+    found = {context.path.replace(":path", "") for context in iter_route_contexts(app.routes)}
+    assert found == PUBLIC | {path for _, path in GUARDED}
+
+
+@pytest.mark.parametrize(("method", "path"), sorted(GUARDED))
+def test_a_guarded_call_needs_a_key(guarded: TestClient, method: str, path: str) -> None:
+    path = path.replace("{item_id}", "7")
+    wrong = [
+        {},
+        {"Authorization": "Bearer "},
+        {"Authorization": f"Basic {KEYS[0].decode()}"},
+        {"X-API-Key": KEYS[0].decode()[:-1]},
+        {"X-API-Key": "钥匙".encode()},
+        {"X-API-Key": "k" * 9000},
+    ]
+    for headers in wrong:
+        response = guarded.request(method, path, headers=headers)
+        assert (response.status_code, response.json()["code"]) == (401, "unauthorized")
+        assert response.headers["www-authenticate"] == "Bearer"
+    assert guarded.request(method, f"{path}?key={KEYS[0].decode()}").status_code == 401
+    for key in KEYS:
+        for headers in ({"Authorization": b"bearer " + key}, {"X-API-Key": key}):
+            assert guarded.request(method, path, headers=headers).status_code in {200, 415}
+
+
+@pytest.mark.parametrize("path", ["/", "/healthz", "/readyz", "/static/app.js"])
+def test_a_public_path_needs_none(guarded: TestClient, path: str) -> None:
+    assert guarded.get(path).status_code == 200

@@ -1,0 +1,76 @@
+"""The table from error to answer: complete, closed and small."""
+
+import json
+
+import pytest
+from tusou_service.engine.micro_batcher import Busy
+from tusou_service.http.errors import (
+    MAX_PROBLEM_BYTES,
+    MEANINGS,
+    Detail,
+    Refusal,
+    documented,
+    known,
+    problem,
+)
+
+import tusou.core.errors
+from tusou.core.errors import (
+    DeadlineExceeded,
+    InvalidRequest,
+    MissingDependency,
+    Overloaded,
+    TusouError,
+)
+
+
+def test_every_domain_error_has_a_meaning_or_is_a_bug() -> None:
+    kinds = [
+        kind
+        for kind in vars(tusou.core.errors).values()
+        if isinstance(kind, type) and issubclass(kind, TusouError)
+    ]
+    bugs = {kind for kind in kinds if known(kind())[0] == "internal"}
+    assert bugs == {TusouError, MissingDependency}
+
+
+def test_codes_are_unique() -> None:
+    codes = [kind.code for kind in MEANINGS]
+    assert len(codes) == len(set(codes))
+
+
+def test_a_new_error_has_its_parents_meaning_and_code() -> None:
+    class Vexing(InvalidRequest):
+        code = "vexing"
+
+    code, meaning = known(Vexing())
+    assert (code, meaning.status) == ("invalid_request", 422)
+
+
+@pytest.mark.parametrize(
+    ("error", "milliseconds", "header"),
+    [(Busy("", 0.123), 123, "1"), (Busy("", 2.5), 2500, "3"), (Overloaded(), 1000, "1")],
+)
+def test_503_says_when_to_retry(error: TusouError, milliseconds: int, header: str) -> None:
+    answer = problem(error, "id")
+    assert json.loads(bytes(answer.body))["retry_after_ms"] == milliseconds
+    assert answer.headers["retry-after"] == header
+
+
+def test_504_does_not() -> None:
+    assert "retry-after" not in problem(DeadlineExceeded(), "id").headers
+
+
+def test_details_are_dropped_until_the_answer_fits() -> None:
+    details = [Detail(("body", "裙" * 99), "t", "d" * 100)] * 20
+    answer = problem(Refusal(InvalidRequest(), details), "id")
+    body = json.loads(bytes(answer.body))
+    assert len(answer.body) <= MAX_PROBLEM_BYTES
+    assert 1 <= len(body["errors"]) < 16
+    assert body["errors"][0]["loc"] == ["body", "裙" * 40]
+
+
+def test_documented_groups_codes_by_status() -> None:
+    found = documented(Overloaded, DeadlineExceeded)
+    assert [*found] == [401, 422, 431, 500, 503, 504]
+    assert found[503]["description"] == "overloaded"

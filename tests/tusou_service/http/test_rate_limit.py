@@ -1,0 +1,74 @@
+"""Token buckets, on a clock that the tests move."""
+
+import asyncio
+
+import pytest
+from fastapi.testclient import TestClient
+from tusou_service.http.rate_limit import MAX_CLIENTS, RateLimiter, TooFast
+
+from tests.tusou_service.tiny import TinySource, connected
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def refused(limiter: RateLimiter, client: str, times: int) -> list[bool]:
+    """Ask so often, and tell which were refused."""
+
+    def one() -> bool:
+        try:
+            asyncio.run(limiter.admit(client))
+        except TooFast:
+            return True
+        return False
+
+    return [one() for _ in range(times)]
+
+
+def test_a_burst_then_the_rate() -> None:
+    clock = Clock()
+    limiter = RateLimiter(2, 3, clock)
+    assert refused(limiter, "a", 4) == [False, False, False, True]
+    clock.now += 0.5
+    assert refused(limiter, "a", 2) == [False, True]
+    clock.now += 60
+    assert refused(limiter, "a", 4) == [False, False, False, True]
+
+
+async def test_says_when_to_come_back() -> None:
+    limiter = RateLimiter(2, 1, Clock())
+    await limiter.admit("a")
+    with pytest.raises(TooFast) as told:
+        await limiter.admit("a")
+    assert told.value.retry_after == 0.5
+
+
+def test_one_client_costs_another_nothing() -> None:
+    limiter = RateLimiter(1, 1, Clock())
+    assert refused(limiter, "a", 5) == [False] + [True] * 4
+    assert refused(limiter, "b", 1) == [False]
+
+
+async def test_remembers_a_bounded_number_of_clients() -> None:
+    limiter = RateLimiter(1, 1, Clock())
+    for number in range(MAX_CLIENTS + 5):
+        await limiter.admit(str(number))
+    assert len(limiter._left) == MAX_CLIENTS
+
+
+def test_a_flood_is_a_429_before_its_body_is_read(source: TinySource) -> None:
+    with connected(source, rate_per_s=0.001, rate_burst=2) as client:
+        assert [_status(client) for _ in range(4)] == [200, 200, 429, 429]
+        response = client.post("/search", content=b"not even JSON")
+        assert response.json()["code"] == "rate_limited"
+        assert int(response.headers["retry-after"]) > 900
+        assert client.get("/readyz").status_code == 200
+
+
+def _status(client: TestClient) -> int:
+    return client.post("/search", json={"query": "a"}).status_code

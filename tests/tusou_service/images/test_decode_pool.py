@@ -1,0 +1,229 @@
+"""Decoding beside the service: what a picture may break, and what it may not."""
+
+import asyncio
+import io
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from drawing import picture_bytes
+from PIL import Image
+from tusou_service.images.decode_pool import Decoders
+from tusou_service.images.decode_worker import REPLY, REQUEST
+
+from tests.tusou_service.tiny import TinySource, running
+from tusou.core.errors import BadImage, NotReady, Overloaded, Unavailable
+from tusou.images.preprocess import open_image, to_pixels
+
+SIZE = 32
+
+
+@pytest.fixture
+def lost() -> list[int]:
+    return []
+
+
+@pytest.fixture
+def decoders(lost: list[int]) -> Iterator[Decoders]:
+    pool = Decoders(1, 4, lambda: lost.append(1))
+    yield pool
+    pool.close()
+
+
+def pid_of(decoders: Decoders) -> int:
+    (process,) = decoders._idle
+    return process._process.pid
+
+
+async def good(decoders: Decoders, seed: int = 1) -> None:
+    expected = to_pixels(open_image(picture_bytes(seed)), SIZE)
+    np.testing.assert_array_equal(await decoders.decode(picture_bytes(seed), SIZE), expected)
+
+
+async def test_pixels_are_those_of_the_indexer(decoders: Decoders) -> None:
+    for seed in range(3):
+        await good(decoders, seed)
+
+
+async def test_nothing_runs_before_the_first_picture(decoders: Decoders) -> None:
+    assert decoders._idle == []
+    await good(decoders)
+    first = pid_of(decoders)
+    await good(decoders)
+    assert pid_of(decoders) == first
+
+
+async def test_a_machine_without_room_for_a_process_is_no_bug(
+    decoders: Decoders, lost: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("subprocess.Popen", refuse)
+        with pytest.raises(Unavailable):
+            await decoders.decode(picture_bytes(1), SIZE)
+    await good(decoders)
+    assert lost == []
+
+
+async def test_what_is_no_picture_keeps_the_process(decoders: Decoders, lost: list[int]) -> None:
+    await good(decoders)
+    first = pid_of(decoders)
+    for picture, said in [(b"", "empty picture"), ("!", "bad base64"), (b"no", "not a readable")]:
+        with pytest.raises(BadImage, match=said):
+            await decoders.decode(picture, SIZE)
+    assert (pid_of(decoders), lost) == (first, [])
+
+
+async def test_the_largest_pictures_fit(decoders: Decoders) -> None:
+    plain = Image.new("RGBA", (4000, 4000), (200, 30, 90, 120))
+    for form, mode in (("PNG", "RGBA"), ("JPEG", "CMYK"), ("WEBP", "RGBA")):
+        out = io.BytesIO()
+        (plain if mode == "RGBA" else plain.convert("RGB").convert(mode)).save(
+            out, form, progressive=True, compress_level=1
+        )
+        assert (await decoders.decode(out.getvalue(), SIZE)).shape == (SIZE, SIZE, 3)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="macOS refuses to set the limit")
+async def test_a_picture_that_fills_the_memory_is_a_bad_one(
+    decoders: Decoders, lost: list[int]
+) -> None:
+    with pytest.raises(BadImage):  # 64 GB of pixels: no file is needed to ask for them
+        await decoders.decode(picture_bytes(1), 150_000)
+    await good(decoders)
+    assert lost == []
+
+
+async def test_a_picture_that_ends_its_process_costs_one_request(
+    decoders: Decoders, lost: list[int]
+) -> None:
+    await good(decoders)
+    first = pid_of(decoders)
+    os.kill(first, signal.SIGSTOP)  # as a decoder that never ends
+    stuck = asyncio.create_task(decoders.decode(picture_bytes(1), SIZE))
+    waiting = asyncio.create_task(decoders.decode(picture_bytes(2), SIZE))
+    while decoders._idle:  # noqa: ASYNC110 - the thread says nothing when it has begun
+        await asyncio.sleep(0.005)
+    os.kill(first, signal.SIGKILL)
+    with pytest.raises(BadImage, match="crashes the decoder"):
+        await stuck
+    np.testing.assert_array_equal(await waiting, to_pixels(open_image(picture_bytes(2)), SIZE))
+    assert len(lost) == 1
+    assert pid_of(decoders) != first
+
+
+async def test_a_process_that_died_while_idle_costs_no_picture(
+    decoders: Decoders, lost: list[int]
+) -> None:
+    await good(decoders)
+    os.kill(pid_of(decoders), signal.SIGKILL)
+    decoders._idle[0]._process.wait()
+    await good(decoders)
+    assert lost == []
+
+
+async def test_no_more_wait_than_may(decoders: Decoders) -> None:
+    await good(decoders)
+    os.kill(pid_of(decoders), signal.SIGSTOP)
+    pid = pid_of(decoders)
+    tasks = [asyncio.create_task(decoders.decode(picture_bytes(1), SIZE)) for _ in range(4)]
+    await asyncio.sleep(0)
+    with pytest.raises(Overloaded):
+        await decoders.decode(picture_bytes(1), SIZE)
+    os.kill(pid, signal.SIGCONT)
+    assert [one.shape for one in await asyncio.gather(*tasks)] == [(SIZE, SIZE, 3)] * 4
+
+
+async def test_closing_ends_the_processes(decoders: Decoders) -> None:
+    await good(decoders)
+    process = decoders._idle[0]._process
+    decoders.close()
+    assert process.returncode == -signal.SIGKILL
+    with pytest.raises((NotReady, RuntimeError)):
+        await decoders.decode(picture_bytes(1), SIZE)
+
+
+def test_the_death_of_the_service_ends_its_decoders(tmp_path: Path) -> None:
+    code = (
+        "import asyncio, os, signal\n"
+        "from tusou_service.images.decode_pool import Decoders\n"
+        "from tusou.core.errors import BadImage\n"
+        "async def main():\n"
+        "    pool = Decoders(1, 4, lambda: None)\n"
+        "    try: await pool.decode(b'', 8)\n"
+        "    except BadImage: print(pool._idle[0]._process.pid, flush=True)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "asyncio.run(main())\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True
+    ) as parent:
+        assert parent.stdout
+        pid = int(parent.stdout.readline())
+        assert parent.stdout.read() == ""  # the decoder has its own; the parent's end closes this
+        parent.wait()
+    ended = threading.Event()
+    for _ in range(1000):
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except FileNotFoundError:
+            return
+        if state == "Z":  # nobody reaps an orphan where there is no init
+            return
+        ended.wait(0.01)
+    pytest.fail("the decoder outlives its service")
+
+
+def test_signals_to_the_group_leave_it_to_the_service() -> None:
+    command = [sys.executable, "-m", "tusou_service.images.decode_worker"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin
+        assert process.stdout
+        for sig in (None, signal.SIGTERM, signal.SIGINT):
+            if sig:
+                process.send_signal(sig)
+            process.stdin.write(REQUEST.pack(2, SIZE, 0) + b"no")
+            process.stdin.flush()
+            good, length = REPLY.unpack(process.stdout.read(REPLY.size))
+            assert not good
+            assert process.stdout.read(length) == b"not a readable JPEG, PNG or WebP picture"
+        process.stdin.close()
+        assert process.wait() == 0
+
+
+async def test_texts_are_answered_while_a_picture_hangs(source: TinySource) -> None:
+    async with (
+        running(source, timeout_ms=20_000) as server,
+        httpx.AsyncClient(base_url=server.url, timeout=20) as client,
+    ):
+        headers = {"Content-Type": "image/jpeg"}
+        first = await client.post("/search/image", content=picture_bytes(1), headers=headers)
+        assert first.status_code == 200
+        pid = pid_of(server.engine._sight._decoders)
+        os.kill(pid, signal.SIGSTOP)
+        stuck = asyncio.create_task(
+            client.post("/search/image", content=picture_bytes(1), headers=headers)
+        )
+        while server.engine._sight._decoders._idle:  # noqa: ASYNC110 - as above
+            await asyncio.sleep(0.005)
+        assert (await client.post("/search", json={"query": "裙"})).status_code == 200
+        os.kill(pid, signal.SIGKILL)
+        answer = await stuck
+        assert (answer.status_code, answer.json()["code"]) == (422, "bad_image")
+        assert answer.json()["errors"][0]["detail"] == "picture crashes the decoder"
+        again = await client.post("/search/image", content=picture_bytes(1), headers=headers)
+        assert again.status_code == 200
+        lines = (await client.get("/metrics")).text.splitlines()
+        assert "tusou_lost_decoders_total 1.0" in lines
+        assert "tusou_picture_batch_size_sum 2.0" in lines
+        assert 'tusou_picture_seconds_count{stage="decode"} 2.0' in lines
+        assert 'tusou_picture_seconds_count{stage="see"} 2.0' in lines

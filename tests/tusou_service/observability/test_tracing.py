@@ -1,0 +1,232 @@
+"""A request's spans, from a real server: which there are, how they hang together."""
+
+import json
+import subprocess
+import sys
+import threading
+from base64 import b64encode
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from itertools import pairwise
+from pathlib import Path
+from time import monotonic
+
+import httpx
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from tusou_service.observability.tracing import SpanTracer, open_tracer
+
+from tests.drawing import picture_bytes
+from tests.tusou_service.tiny import TinySource, running
+from tusou.core.errors import BadImage
+
+TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+SECRET = "纯棉碎花吊带裙"
+QUERY_STAGES = ["front_door", "parse", "queue", "tokenise", "encode", "search", "answer"]
+
+
+async def spans_of(
+    source: TinySource, path: str, share: float = 1.0, **call: object
+) -> tuple[httpx.Response, list[ReadableSpan]]:
+    """Make one call of a server with tracing; return what was traced of it."""
+    memory = InMemorySpanExporter()
+    async with running(source, SpanTracer(memory, share)) as server, httpx.AsyncClient() as client:
+        method = "GET" if not call.keys() & {"json", "content"} else "POST"
+        response = await client.request(method, server.url + path, **call)  # type: ignore[arg-type]
+    return response, list(memory.get_finished_spans())
+
+
+def root_of(spans: list[ReadableSpan]) -> ReadableSpan:
+    (root,) = [span for span in spans if span.attributes and "http.route" in span.attributes]
+    return root
+
+
+def stages_of(spans: list[ReadableSpan]) -> list[str]:
+    children = [span for span in spans if span is not root_of(spans)]
+    return [
+        span.name for span in sorted(children, key=lambda span: (span.start_time, span.end_time))
+    ]
+
+
+async def test_each_stage_of_a_search_is_a_span(source: TinySource) -> None:
+    headers = {"X-Request-Id": "mine", "X-Request-Timeout-Ms": "9000"}
+    response, spans = await spans_of(source, "/search", json={"query": SECRET}, headers=headers)
+    assert response.status_code == 200
+    root = root_of(spans)
+    assert root.name == "POST /search"
+    assert dict(root.attributes or {}) == {
+        "http.request.method": "POST",
+        "http.route": "/search",
+        "http.response.status_code": 200,
+        "tusou.request_id": "mine",
+    }
+    assert stages_of(spans) == QUERY_STAGES
+    for span in spans:
+        assert span is root or (span.parent and span.parent.span_id == root.context.span_id)
+        assert root.start_time <= span.start_time
+        if span.name in {"front_door", "parse", "queue"}:  # the tiny pipeline's times are invented
+            assert span.start_time <= span.end_time <= root.end_time
+
+
+async def test_what_was_asked_is_in_no_span(source: TinySource) -> None:
+    _, spans = await spans_of(source, "/search", json={"query": SECRET, "negative": SECRET})
+    text = json.dumps([json.loads(span.to_json()) for span in spans], ensure_ascii=False)
+    assert "POST /search" in text
+    assert SECRET not in text
+
+
+async def test_a_batch_is_counted_at_its_stages(source: TinySource) -> None:
+    _, spans = await spans_of(source, "/search/batch", json={"queries": ["a", "b", "c"]})
+    sizes = {span.name: (span.attributes or {}).get("tusou.batch_size") for span in spans}
+    assert {sizes[name] for name in ("tokenise", "encode", "search")} == {3}
+    assert sizes["queue"] is None
+
+
+async def test_a_picture_is_decoded_and_seen(source: TinySource) -> None:
+    body = {"image": b64encode(picture_bytes(1)).decode(), "query": "a"}
+    _, spans = await spans_of(
+        source, "/search", json=body, headers={"X-Request-Timeout-Ms": "9000"}
+    )
+    assert stages_of(spans) == [
+        *("front_door", "parse", "decode", "load", "queue", "see"),
+        *("queue", "tokenise", "encode", "search", "answer"),
+    ]
+
+
+async def test_stages_follow_one_another(source: TinySource) -> None:
+    _, spans = await spans_of(source, "/v1/embeddings", json={"input": ["a"]})
+    assert stages_of(spans) == ["front_door", "parse", "queue", "encode", "answer"]
+    root = root_of(spans)
+    children = sorted((one for one in spans if one is not root), key=lambda one: one.start_time)
+    for before, after in pairwise(children):
+        assert before.end_time <= after.start_time + 1_000  # a microsecond, for rounding
+
+
+async def test_a_trace_that_was_begun_elsewhere_goes_on(source: TinySource) -> None:
+    headers = {"traceparent": f"00-{TRACE}-{PARENT}-01"}
+    _, spans = await spans_of(source, "/search", 0.0, json={"query": "a"}, headers=headers)
+    root = root_of(spans)
+    assert {f"{span.context.trace_id:032x}" for span in spans} == {TRACE}
+    assert root.parent
+    assert f"{root.parent.span_id:016x}" == PARENT
+
+
+async def test_a_caller_may_have_decided_against(source: TinySource) -> None:
+    headers = {"traceparent": f"00-{TRACE}-{PARENT}-00"}
+    response, spans = await spans_of(source, "/search", json={"query": "a"}, headers=headers)
+    assert (response.status_code, spans) == (200, [])
+
+
+@pytest.mark.parametrize("nonsense", ["", "00-0-0-01", "x" * 4000, f"00-{'0' * 32}-{PARENT}-01"])
+async def test_nonsense_begins_a_trace_of_our_own(source: TinySource, nonsense: str) -> None:
+    headers = {"traceparent": nonsense}
+    _, spans = await spans_of(source, "/search", json={"query": "a"}, headers=headers)
+    assert root_of(spans).parent is None
+
+
+async def test_probes_are_not_traced(source: TinySource) -> None:
+    for path in ("/healthz", "/readyz", "/metrics"):
+        _, spans = await spans_of(source, path)
+        assert spans == []
+
+
+async def test_the_share_holds_for_who_brings_no_trace(source: TinySource) -> None:
+    _, spans = await spans_of(source, "/search", 0.0, json={"query": "a"})
+    assert spans == []
+
+
+@pytest.mark.parametrize(
+    ("body", "error", "status", "failed"),
+    [
+        pytest.param({"query": " "}, None, 422, False, id="refused"),
+        pytest.param({"query": "a"}, ZeroDivisionError("bug"), 500, True, id="bug"),
+        pytest.param({"query": "a"}, BadImage("not ours"), 422, False, id="batch"),
+    ],
+)
+async def test_refusals_are_traced_to_where_they_got(
+    source: TinySource, body: dict[str, str], error: Exception | None, status: int, failed: bool
+) -> None:
+    source.pipeline.error = error
+    _, spans = await spans_of(source, "/search", json=body)
+    root = root_of(spans)
+    assert (root.attributes or {})["http.response.status_code"] == status
+    assert (not root.status.is_ok) is failed
+    assert stages_of(spans) == ["front_door", "parse", "answer"]
+
+
+class Collector:
+    """Takes OTLP over HTTP, as a collector does."""
+
+    def __init__(self) -> None:
+        self.requests: list[ExportTraceServiceRequest] = []
+        taken = self.requests
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                taken.append(ExportTraceServiceRequest.FromString(body))
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = HTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/v1/traces"
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    one = Collector()
+    thread = threading.Thread(target=one.server.serve_forever)
+    thread.start()
+    yield one
+    one.server.shutdown()
+    thread.join()
+    one.server.server_close()
+
+
+async def test_spans_reach_a_collector(source: TinySource, collector: Collector) -> None:
+    tracer = open_tracer(collector.url, 1.0)
+    async with running(source, tracer) as server, httpx.AsyncClient() as client:
+        await client.post(f"{server.url}/search", json={"query": "a"})
+    (resource,) = [one for request in collector.requests for one in request.resource_spans]
+    named = {one.key: one.value.string_value for one in resource.resource.attributes}
+    assert named["service.name"] == "tusou"
+    names = {span.name for scope in resource.scope_spans for span in scope.spans}
+    assert names == {"POST /search", *QUERY_STAGES}
+
+
+async def test_a_collector_that_is_away_costs_nobody_an_answer(source: TinySource) -> None:
+    tracer = open_tracer("http://127.0.0.1:9/v1/traces", 1.0)
+    async with running(source, tracer) as server, httpx.AsyncClient() as client:
+        response = await client.post(f"{server.url}/search", json={"query": "a"})
+        assert response.status_code == 200
+        began = monotonic()
+    assert monotonic() - began < 5
+
+
+def test_without_the_setting_nothing_of_it_is_imported() -> None:
+    code = (
+        "import sys; from tusou_service import factory\n"
+        "from tusou_service.settings import Settings\n"
+        "assert factory.make_tracer(Settings()) is None\n"
+        "assert not [name for name in sys.modules if name.startswith('opentelemetry.sdk')]"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_without_the_extra_one_is_told_what_to_install(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.modules['opentelemetry.sdk'] = None\n"
+        f"sys.argv = ['tusou', 'serve', {str(tmp_path)!r}]\n"
+        "from tusou.cli.main import main; main()"
+    )
+    environment = {"TUSOU_TRACING_ENDPOINT": "http://127.0.0.1:9/v1/traces"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].endswith("install tusou[otel]")

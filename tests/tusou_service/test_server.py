@@ -1,0 +1,251 @@
+"""The process as its operator sees it: signals, exit codes, logs."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import httpx
+import pytest
+from tusou_service import healthcheck
+
+KEY = "a-key-of-at-least-16-characters"
+PROCESSES = pytest.mark.parametrize("processes", [1, 2])
+
+
+class Process:
+    """A server in a process of its own; its log is read line by line."""
+
+    def __init__(self, mood: str, **settings: object) -> None:
+        given = {f"TUSOU_{name.upper()}": str(value) for name, value in settings.items()}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.tusou_service.tiny_server", mood],
+            stderr=subprocess.PIPE,
+            env={**os.environ, "TUSOU_PORT": "0", **given},
+            text=True,
+        )
+        assert self.process.stderr
+        self.log: list[dict[str, object]] = []
+        self._stderr: IO[str] = self.process.stderr
+        self.url = f"http://127.0.0.1:{self.line('listening')['port']}"
+
+    def line(self, message: str) -> dict[str, object]:
+        """Read up to the log line with this message."""
+        for text in self._stderr:
+            self.log.append(json.loads(text))
+            if self.log[-1]["message"] == message:
+                return self.log[-1]
+        raise AssertionError(f"ended without {message!r}: {self.log}")
+
+    def serving(self) -> None:
+        """Wait until it answers."""
+        self.line("serving")
+        assert httpx.get(f"{self.url}/healthz", timeout=20).status_code == 200
+
+    def exit_code(self) -> int:
+        """Wait for the end and read the rest of the log."""
+        self.log += [json.loads(text) for text in self._stderr]
+        return self.process.wait(20)
+
+    def search(self, query: str = "a") -> httpx.Response:
+        return httpx.post(f"{self.url}/search", json={"query": query}, timeout=20)
+
+
+@contextmanager
+def process(mood: str = "well", **settings: object) -> Iterator[Process]:
+    one = Process(mood, **settings)
+    try:
+        yield one
+    finally:
+        one.process.kill()
+        one.process.wait()
+        one._stderr.close()
+
+
+@pytest.mark.parametrize(
+    ("sig", "processes"), [(signal.SIGTERM, 1), (signal.SIGINT, 1), (signal.SIGTERM, 2)]
+)
+def test_a_signal_drains_then_ends_well(sig: signal.Signals, processes: int) -> None:
+    with (
+        process(drain_s=2, http_processes=processes) as server,
+        ThreadPoolExecutor(1) as threads,
+    ):
+        server.serving()
+        slow = threads.submit(server.search, "slow")
+        time.sleep(0.1)
+        server.process.send_signal(sig)
+        time.sleep(0.05)
+        assert httpx.get(f"{server.url}/readyz").json()["code"] == "not_ready"
+        assert server.search().status_code == 200
+        server.process.send_signal(sig)  # impatience changes nothing
+        assert slow.result().status_code == 200
+        assert server.exit_code() == 0
+
+
+@PROCESSES
+def test_nothing_sent_before_the_close_fails(processes: int) -> None:
+    statuses: list[int] = []
+    stop = threading.Event()
+
+    def keep_asking(server: Process) -> None:
+        with httpx.Client(base_url=server.url, timeout=20) as client:
+            while not stop.is_set():
+                try:
+                    statuses.append(client.post("/search", json={"query": "a"}).status_code)
+                except (httpx.ConnectError, httpx.RemoteProtocolError, httpx.ReadError):
+                    return  # the port is closed
+
+    with (
+        process(drain_s=0.3, http_processes=processes) as server,
+        ThreadPoolExecutor(8) as threads,
+    ):
+        server.serving()
+        asking = [threads.submit(keep_asking, server) for _ in range(8)]
+        time.sleep(0.3)
+        server.process.terminate()
+        assert server.exit_code() == 0
+        stop.set()
+        for one in asking:
+            one.result()
+    assert set(statuses) == {200}
+
+
+def test_a_signal_ends_it_while_it_loads() -> None:
+    with process("loading", drain_s=0) as server:
+        assert httpx.get(f"{server.url}/healthz").status_code == 200
+        assert httpx.get(f"{server.url}/readyz").status_code == 503
+        server.process.terminate()
+        assert server.exit_code() == 0
+
+
+@PROCESSES
+def test_what_does_not_finish_in_time_is_told_so(processes: int) -> None:
+    patient = {"stall_s": 60, "timeout_ms": 30_000, "http_processes": processes}
+    with (
+        process(drain_s=0, shutdown_s=1, **patient) as server,
+        ThreadPoolExecutor(1) as threads,
+    ):
+        server.serving()
+        hanging = threads.submit(server.search, "hang")
+        server.line("hanging")
+        server.process.terminate()
+        response = hanging.result()
+        assert (response.status_code, response.json()["code"]) == (503, "not_ready")
+        assert server.exit_code() == 0
+
+
+@pytest.mark.parametrize(("query", "processes"), [("hang", 1), ("lost", 1), ("hang", 2)])
+def test_a_broken_worker_ends_the_process_with_70(query: str, processes: int) -> None:
+    with process(stall_s=0.3, timeout_ms=20_000, http_processes=processes) as server:
+        server.serving()
+        began = time.monotonic()
+        response = server.search(query)
+        assert (response.status_code, response.json()["code"]) == (503, "not_ready")
+        assert server.exit_code() == 70
+        assert time.monotonic() - began < 5
+        assert [line["exit_code"] for line in server.log if "exit_code" in line] == [70]
+
+
+@pytest.mark.parametrize(
+    ("mood", "code", "name", "processes"),
+    [
+        ("corrupt", 1, "corrupt_bundle", 1),
+        ("mismatch", 78, "incompatible_bundle", 1),
+        ("mismatch", 78, "incompatible_bundle", 2),
+        ("bug", 1, "internal", 1),
+    ],
+)
+def test_what_cannot_be_loaded_ends_the_process(
+    mood: str, code: int, name: str, processes: int
+) -> None:
+    with process(mood, http_processes=processes) as server:
+        assert server.exit_code() == code
+        (last,) = [line for line in server.log if line["level"] == "error"]
+        assert (last["code"], last["exit_code"]) == (name, code)
+        assert ("traceback" in last) is (mood == "bug")
+
+
+def test_the_log_is_json_with_ids_and_without_secrets(tmp_path: Path) -> None:
+    keys = tmp_path / "keys"
+    keys.write_text(f"# rotation\n{KEY}\n")
+    with process(api_keys=keys, log_level="debug", drain_s=0) as server:
+        server.line("serving")
+        headers = {"Authorization": f"Bearer {KEY}", "X-Request-Id": "mine"}
+        query = "裙\n{" + "a" * 200
+        httpx.post(f"{server.url}/search", json={"query": query}, headers=headers)
+        httpx.post(f"{server.url}/search", json={"query": "b"}, headers={"X-API-Key": KEY + "x"})
+        server.process.terminate()
+        assert server.exit_code() == 0
+    (searched,) = [line for line in server.log if line["message"] == "searched"]
+    assert searched["queries"] == [("裙 {" + "a" * 200)[:128]]
+    requests = [line for line in server.log if line["message"] == "request"]
+    assert [(line["route"], line["status"]) for line in requests] == [
+        ("/search", 200),
+        ("/search", 401),
+    ]
+    assert requests[0]["request_id"] == "mine"
+    assert KEY not in json.dumps(server.log)
+
+
+def test_the_health_check_follows_readiness(monkeypatch: pytest.MonkeyPatch) -> None:
+    with process(drain_s=20) as server:
+        server.serving()
+        monkeypatch.setenv("TUSOU_HOST", "0.0.0.0")
+        monkeypatch.setenv("TUSOU_PORT", server.url.rpartition(":")[2])
+        assert healthcheck.main() == 0
+        server.process.terminate()
+        time.sleep(0.1)
+        assert healthcheck.main() == 1
+    assert healthcheck.main() == 1
+
+
+def run_tusou(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "tusou", *words],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+        timeout=60,
+        check=False,
+    )
+
+
+def test_a_taken_port_is_one_clear_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = run_tusou("serve", str(tmp_path), "--port", port)
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"port_taken: Cannot listen on 127.0.0.1:{port}: Address already in use. "
+        "Stop what uses it, or pass --port.\n"
+    )
+
+
+def test_a_bad_setting_is_a_usage_error() -> None:
+    done = run_tusou("serve", TUSOU_PORT="many", TUSOU_MAX_BATCH="0")
+    assert done.returncode == 2
+    assert [line.split(":")[0] for line in done.stderr.splitlines()] == [
+        "TUSOU_PORT",
+        "TUSOU_MAX_BATCH",
+    ]
+
+
+def test_no_bundle_says_how_to_give_one() -> None:
+    done = run_tusou("serve")
+    assert done.returncode == 1
+    assert "set TUSOU_BUNDLE" in done.stderr
+
+
+def test_a_folder_that_is_no_bundle_ends_the_process(tmp_path: Path) -> None:
+    done = run_tusou("serve", str(tmp_path), "--port", "0")
+    assert done.returncode == 1
+    assert json.loads(done.stderr.splitlines()[-1])["code"] == "corrupt_bundle"

@@ -1,0 +1,57 @@
+"""Settings: the environment, the flags over it, and nothing else that reads either."""
+
+import ast
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+from tusou_service.settings import Settings, strangers
+
+
+def test_the_environment_sets_and_a_flag_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TUSOU_PORT", "9000")
+    monkeypatch.setenv("TUSOU_BUNDLE", "/data/bundle")
+    monkeypatch.setenv("TUSOU_HOSTS", "a.example, B.example")
+    monkeypatch.setenv("TUSOU_DEVICE", "")
+    settings = Settings(port=9001)
+    assert (settings.port, settings.bundle) == (9001, Path("/data/bundle"))
+    assert settings.hosts == {"a.example", "b.example"}
+    assert settings.device == "auto"
+
+
+def test_the_defaults_are_private_and_bounded() -> None:
+    settings = Settings()
+    assert (settings.host, settings.port) == ("127.0.0.1", 8000)
+    assert settings.requests().body_bytes == 65536
+    assert settings.connections().connections == 2048
+    assert settings.batching().max_waiting == 1024
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("port", -1), ("port", 70000), ("timeout_ms", 0), ("stall_s", 0), ("log_level", "loud")],
+)
+def test_nonsense_is_refused(name: str, value: object) -> None:
+    with pytest.raises(ValidationError):
+        Settings(**{name: value})  # type: ignore[arg-type]
+
+
+def test_a_mistyped_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TUSOU_QUEUESIZE", "5")
+    monkeypatch.setenv("TUSOU_QUEUE_SIZE", "5")
+    monkeypatch.setenv("tusou_port", "8001")
+    monkeypatch.setenv("TUSOU_PUBLISH", "0.0.0.0:80")
+    assert strangers() == ["TUSOU_QUEUESIZE"]
+
+
+def test_no_other_module_reads_the_environment() -> None:
+    root = Path(__file__).parents[2]
+    guilty = [
+        path
+        for package in ("tusou", "service", "indexer", "clients")
+        for path in (root / package).rglob("*.py")
+        if path != root / "service" / "tusou_service" / "settings.py"
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr in {"environ", "getenv"}
+    ]
+    assert guilty == []

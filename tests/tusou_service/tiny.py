@@ -1,0 +1,245 @@
+"""A small engine that keeps every promise of the real one, and a real server around it."""
+
+import asyncio
+import socket
+import threading
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import uvicorn
+from fastapi.testclient import TestClient
+from pydantic import BaseModel
+from tusou_service.engine.engine import Engine
+from tusou_service.engine.served import Pipeline, Source
+from tusou_service.experiment.ab_test import Trial
+from tusou_service.http.app import create_app
+from tusou_service.http.auth import ApiKeys
+from tusou_service.http.timeouts import protocol_with
+from tusou_service.observability.stages import Tracer
+from tusou_service.server import Server
+from tusou_service.settings import Settings
+
+from tusou.core.arrays import Pixels
+from tusou.core.errors import DeadlineExceeded, TusouError, UnknownItem
+from tusou.core.ids import Items
+from tusou.retrieval.query import Ask, VectorPart
+from tusou.retrieval.results import Answers, Embedded, Hits, StageTimes
+
+POOL = 50
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(24)
+
+
+class TinyManifest(BaseModel):
+    made_by: str = "hand"
+    files: dict[str, str] = {}
+
+
+@dataclass
+class TinyBundle:
+    version: str
+    item_count: int = POOL
+    manifest: BaseModel = field(default_factory=TinyManifest)
+    model_name: str = "tiny"
+    id_type: Literal["int", "str"] = "int"
+    items: Items = "pictures"
+
+    def picture(self, item_id: str) -> tuple[bytes, str]:
+        if item_id != "7":
+            raise UnknownItem("no such item")
+        return PNG, "image/png"
+
+    def text(self, item_id: str) -> str | None:
+        if item_id != "7":
+            raise UnknownItem("no such item")
+        return None if self.items == "pictures" else "红色碎花裙"
+
+
+@dataclass
+class TinyPipeline:
+    """Finds items 0, 1, 2... with scores that fall by 1/64; a version's ids start elsewhere."""
+
+    bundle: TinyBundle
+    first_id: int = 0
+    gate: threading.Event | None = None  # a batch waits for it
+    started: threading.Event = field(default_factory=threading.Event)
+    batches: list[list[str]] = field(default_factory=list)
+    error: Exception | None = None
+    warm: bool = False
+    precision: str = "fp32"
+    engine: str = "torch"
+    sees: bool = False
+    image_size: int = 8
+    tower: threading.Event | None = None  # the image tower's loading waits for it
+    tower_error: Exception | None = None
+    asks: list[Ask] = field(default_factory=list)
+    seen: list[int] = field(default_factory=list)  # pictures in each pass
+    searched: list[str] = field(default_factory=list)  # what somebody still waited for
+    room: int | None = None  # asks that fit the memory at once
+    released: int = 0
+    text_seconds: float = 0.0  # what encoding a text takes
+
+    def load_image_tower(self) -> None:
+        if self.tower:
+            assert self.tower.wait(20)
+        if self.tower_error:
+            raise self.tower_error
+        self.sees = True
+
+    def see(self, pixels: Pixels) -> list[VectorPart]:
+        """Make a vector of each picture's mean colour."""
+        self.seen.append(len(pixels))
+        return [VectorPart(one.mean((0, 1)).astype(np.float32) / 255, "tiny") for one in pixels]
+
+    def embed(self, texts: Sequence[str]) -> Embedded:
+        time.sleep(self.text_seconds * len(texts))
+        vectors = np.tile(np.array([0.6, 0.8, 0], np.float32), (len(texts), 1))
+        return Embedded(vectors, tuple(len(text) + 2 for text in texts))
+
+    def answer(self, asks: Sequence[Ask], wanted: Callable[[int], bool]) -> Answers:
+        self.asks.extend(asks)
+        self.batches.append([" ".join(ask.texts) for ask in asks])
+        self.started.set()
+        if self.gate:
+            assert self.gate.wait(20)
+        if self.error:
+            raise self.error
+        if self.room is not None and len(asks) > self.room:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        hits: list[Hits | TusouError] = []
+        for place, ask in enumerate(asks):
+            if wanted(place):
+                self.searched.append(" ".join(ask.texts))
+                hits.append(self._hits(ask))
+            else:
+                hits.append(DeadlineExceeded("nobody waits"))
+        return Answers(tuple(hits), StageTimes(0.001, 0.002, 0.003))
+
+    def _hits(self, ask: Ask) -> Hits | TusouError:
+        known = range(self.first_id, self.first_id + POOL)
+        if any(int(part.item_id) not in known for part in ask.items):
+            return UnknownItem("no such item")
+        left = [item for item in known if str(item) not in ask.left_out]
+        ids = tuple(left[ask.offset : ask.offset + ask.top_k])
+        scores = tuple(1 - (item - self.first_id) / 64 for item in ids)
+        return Hits(ids, scores, truncated=any(len(text) > 48 for text in ask.texts))
+
+    def release_memory(self) -> None:
+        self.released += 1
+
+    def warm_up(self) -> None:
+        self.warm = True
+
+    @property
+    def asked(self) -> list[str]:
+        return [query for batch in self.batches for query in batch]
+
+
+@dataclass
+class TinySource:
+    """Opens the pipeline a test has put here, or raises what it has put here."""
+
+    pipeline: TinyPipeline
+    error: Exception | None = None
+    gate: threading.Event | None = None
+    opened: int = 0
+
+    def current_version(self) -> str:
+        return self.pipeline.bundle.version
+
+    def open(self) -> Pipeline:
+        self.opened += 1
+        if self.gate:
+            assert self.gate.wait(20)
+        if self.error:
+            raise self.error
+        return self.pipeline
+
+
+@contextmanager
+def connected(
+    source: TinySource,
+    keys: ApiKeys | None = None,
+    other: Source | None = None,
+    **settings: object,
+) -> Iterator[TestClient]:
+    """Talk to the application in this process, once it is ready."""
+    config = Settings(**settings)  # type: ignore[arg-type]
+    engine = Engine(source, config.batching(), config.picture_queries)
+    trial = second_arm(other, engine, config) if other else None
+    app = create_app(lambda: engine, config.requests(), keys=keys, docs=config.docs, trial=trial)
+    with TestClient(app) as client:
+        assert client.portal
+        client.portal.call(engine.loaded)
+        if trial:
+            client.portal.call(trial.loaded)
+        yield client
+
+
+def second_arm(source: Source, first: Engine, config: Settings) -> Trial:
+    """Put a second engine beside the first, as `wiring` does."""
+    second = Engine(source, config.batching(), config.picture_queries, first)
+    return Trial(first, second, config.trial())
+
+
+@dataclass
+class Running:
+    """A real server in this event loop."""
+
+    port: int
+    engine: Engine
+    server: Server
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+
+@asynccontextmanager
+async def running(
+    source: Source,
+    tracer: Tracer | None = None,
+    other: Source | None = None,
+    while_loading: Callable[["Running"], Awaitable[None]] | None = None,
+    **settings: object,
+) -> AsyncIterator[Running]:
+    """Serve on a free port, with the protocol and the server class of production."""
+    config = Settings(drain_s=0, **settings)  # type: ignore[arg-type]
+    engine = Engine(source, config.batching(), config.picture_queries)
+    trial = second_arm(other, engine, config) if other else None
+    app = create_app(
+        lambda: engine, config.requests(), docs=config.docs, tracer=tracer, trial=trial
+    )
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = Server(
+        uvicorn.Config(
+            app,
+            http=protocol_with(config.connections()),
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            timeout_keep_alive=config.keep_alive_s,
+            timeout_graceful_shutdown=2,
+        ),
+        engine,
+        config.drain_s,
+        trial,
+    )
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    while not server.started:  # noqa: ASYNC110 - uvicorn offers a flag, no event
+        await asyncio.sleep(0.005)
+    await engine.loaded()
+    here = Running(listener.getsockname()[1], engine, server)
+    if while_loading:
+        await while_loading(here)
+    if trial:
+        await trial.loaded()
+    try:
+        yield here
+    finally:
+        server.should_exit = True
+        await serving

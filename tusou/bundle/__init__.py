@@ -1,0 +1,1 @@
+"""The bundle format: manifest, item ids, vectors and spans of the source files."""

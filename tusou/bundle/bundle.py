@@ -1,0 +1,187 @@
+"""The index bundle: versions beside each other in a folder, and CURRENT that names one.
+
+BUNDLE/CURRENT              one line: the version to serve
+BUNDLE/<version>/           written once, never changed
+    manifest.json           how it was made; size and SHA-256 of every other file
+    ids.txt                 item ids, one a line; the line number is the row key
+    vectors.npy             (n, d) float32 unit vectors, row key order
+    places.npy              (n, 4) int64: file, byte offset, length and CRC-32 in the pool
+    files.json              the pool's files by number, below the manifest's source
+    index.faiss             the vector index
+    golden.json             texts and their vectors, encoded again at every start
+    failures.jsonl          lines of the pool that gave no item
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal, Self
+from zlib import crc32
+
+import numpy as np
+import numpy.typing as npt
+
+from tusou.bundle.item_ids import ItemIds
+from tusou.bundle.item_reader import PoolFiles, picture_of, text_of
+from tusou.bundle.manifest import MANIFEST, FileRecord, Manifest, read_manifest, version_of
+from tusou.core.arrays import Vectors
+from tusou.core.errors import CorruptBundle, NoPicture, UnknownItem
+from tusou.core.files import sha256_of
+from tusou.core.ids import Items
+from tusou.images.formats import content_type
+
+CURRENT = "CURRENT"
+IDS, VECTORS, PLACES, FILES = "ids.txt", "vectors.npy", "places.npy", "files.json"
+INDEX, GOLDEN, FAILURES = "index.faiss", "golden.json", "failures.jsonl"
+
+_VERSION = re.compile(r"[0-9a-f]{16}")
+
+
+@dataclass(frozen=True, slots=True)
+class Golden:
+    """Texts and the vectors that the bundle's own model gave them."""
+
+    texts: tuple[str, ...]
+    vectors: Vectors  # (n, d)
+
+
+class Bundle:
+    """One version of a bundle, opened read-only."""
+
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        self.folder = folder
+        self.version = folder.name
+        self.manifest = manifest
+
+    @classmethod
+    def open(cls, root: Path, version: str | None = None) -> Self:
+        """Open the version CURRENT names, or another; the large files are not read yet."""
+        folder = root / (version or current_version(root))
+        return cls(folder, read_manifest(folder))
+
+    def verify(self) -> None:
+        """Compare every byte with the manifest; CorruptBundle names all files that differ."""
+        wrong = [name for name, file in self.manifest.files.items() if not self._holds(name, file)]
+        known = {MANIFEST, *self.manifest.files}
+        wrong += sorted({path.name for path in self.folder.iterdir()} - known)
+        if version_of(self.path(MANIFEST)) != self.version:
+            wrong.append(MANIFEST)
+        if wrong:
+            raise CorruptBundle(
+                f"{self.folder}: changed, missing or not of this bundle: {', '.join(wrong)}; "
+                "restore the folder or run `tusou index` again with --force"
+            )
+
+    def _holds(self, name: str, record: FileRecord) -> bool:
+        path = self.path(name)
+        same_size = path.is_file() and path.stat().st_size == record.size
+        return same_size and sha256_of(path) == record.sha256
+
+    def path(self, name: str) -> Path:
+        """Give the path of one of the version's files."""
+        return self.folder / name
+
+    @cached_property
+    def ids(self) -> ItemIds:
+        """The item ids by row key."""
+        return ItemIds(self.path(IDS), integers=self.manifest.id_type == "int")
+
+    @property
+    def least_memory(self) -> int:
+        """Count the bytes of what is held in memory; other files are mapped, or small."""
+        return sum(self.manifest.files[name].size for name in (INDEX, PLACES))
+
+    @property
+    def model_name(self) -> str:
+        """Name the model that encoded the items."""
+        return self.manifest.model.name
+
+    @property
+    def id_type(self) -> Literal["int", "str"]:
+        """Say what item ids are in JSON."""
+        return self.manifest.id_type
+
+    @property
+    def items(self) -> Items:
+        """Say what the items are."""
+        return self.manifest.items
+
+    @property
+    def item_count(self) -> int:
+        """Count the items that can be found."""
+        return self.manifest.counts.embedded
+
+    @cached_property
+    def vectors(self) -> Vectors:
+        """The items' vectors in row key order, mapped from the file."""
+        vectors: Vectors = np.load(self.path(VECTORS), mmap_mode="r", allow_pickle=False)
+        return vectors
+
+    @cached_property
+    def golden(self) -> Golden:
+        """The texts that every start encodes again."""
+        stored = json.loads(self.path(GOLDEN).read_bytes())
+        return Golden(tuple(stored["texts"]), np.array(stored["vectors"], np.float32))
+
+    @cached_property
+    def places(self) -> npt.NDArray[np.int64]:
+        """Where every item is stored: file, byte offset, length, CRC-32, shape (n, 4)."""
+        places: npt.NDArray[np.int64] = np.load(self.path(PLACES), allow_pickle=False)
+        return places
+
+    @cached_property
+    def pool_files(self) -> list[Path]:
+        """The files of the pool, by number."""
+        names: list[str] = json.loads(self.path(FILES).read_bytes())
+        return [Path(self.manifest.source.path, name) for name in names]
+
+    def picture(self, item_id: str) -> tuple[bytes, str]:
+        """Read an item's picture from the pool: its bytes and media type.
+
+        Raises UnknownItem when the pool has no such id, or its file is gone or has changed, and
+        NoPicture when the items are texts.
+        """
+        if self.items == "texts":
+            raise NoPicture("the items of this index are texts, and have no pictures")
+        data = picture_of(self._stored(item_id), self.manifest.source.encoding)
+        return data, content_type(data)
+
+    def text(self, item_id: str) -> str | None:
+        """Read an item's text from the pool, or give None where it is a picture; UnknownItem."""
+        if self.items == "texts":
+            return text_of(self._stored(item_id), self.manifest.source.encoding)
+        self._key(item_id)
+        return None
+
+    def _stored(self, item_id: str) -> bytes:
+        """Read what an item was made of, as it is stored, if it is what it was then."""
+        *place, check = self.places[self._key(item_id)].tolist()
+        try:
+            with PoolFiles(self.pool_files) as files:
+                stored = files.read(*place)
+        except OSError:
+            stored = b""
+        if crc32(stored) != check:
+            raise UnknownItem("the pool's file is not there or has changed since indexing")
+        return stored
+
+    def _key(self, item_id: str) -> int:
+        key = self.ids.key(item_id)
+        if key is None:
+            raise UnknownItem("the pool holds no item of this id")
+        return key
+
+
+def current_version(root: Path) -> str:
+    """Read which version a bundle serves; CorruptBundle when there is none."""
+    try:
+        version = (root / CURRENT).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        version = ""
+    if not version:
+        raise CorruptBundle(f"{root} is not a bundle: it has no CURRENT; make one by `tusou index`")
+    if not _VERSION.fullmatch(version):
+        raise CorruptBundle(f"{root / CURRENT} does not name a version; write one back into it")
+    return version

@@ -1,0 +1,82 @@
+"""Embedding shards: finished slices of a pool, which nobody has to encode again."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tusou.core.arrays import Failure, Ids, Vectors
+from tusou.core.files import sha256_of, sync, write_file
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """The vectors of one slice of the pool's rows, and the rows of it that gave none."""
+
+    rows: Ids  # (n,) positions among the pool's rows, ascending
+    checks: Ids  # (n,) the CRC-32 of the bytes that each vector was made of, as they are stored
+    vectors: Vectors  # (n, d)
+    failures: tuple[Failure, ...]
+    truncated: int = 0  # how many of the rows are texts longer than the model reads
+
+
+class ShardStore:
+    """A folder of numbered shards; a shard is there wholly or not at all."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def write(self, number: int, shard: Shard) -> None:
+        """Store a shard: the vectors first, then the record that makes them count."""
+        vectors = self._vectors(number)
+        np.save(vectors, shard.vectors)
+        sync(vectors)
+        record = {
+            "rows": shard.rows.tolist(),
+            "checks": shard.checks.tolist(),
+            "truncated": shard.truncated,
+            "failures": [asdict(failure) for failure in shard.failures],
+            "sha256": sha256_of(vectors),
+        }
+        write_file(self._record_path(number), json.dumps(record).encode())
+
+    def has(self, number: int) -> bool:
+        """Tell whether a shard is there, whole and unchanged."""
+        if not self._record_path(number).exists():
+            return False
+        vectors = self._vectors(number)
+        return vectors.exists() and sha256_of(vectors) == self._record(number)["sha256"]
+
+    def rows(self, number: int) -> Ids:
+        """List the rows that a stored shard has vectors of."""
+        return np.array(self._record(number)["rows"], np.int64)
+
+    def checks(self, number: int) -> Ids:
+        """List the checksums of what those rows are stored as."""
+        return np.array(self._record(number)["checks"], np.int64)
+
+    def truncated(self, number: int) -> int:
+        """Count the texts of a stored shard that the model read in part."""
+        return int(self._record(number)["truncated"])
+
+    def failures(self, number: int) -> list[Failure]:
+        """List the rows that gave a stored shard no vector."""
+        return [Failure(**failure) for failure in self._record(number)["failures"]]
+
+    def vectors(self, number: int) -> Vectors:
+        """Load a stored shard's vectors, in the order of its rows."""
+        vectors: Vectors = np.load(self._vectors(number), allow_pickle=False)
+        return vectors
+
+    def _record(self, number: int) -> dict[str, Any]:
+        record: dict[str, Any] = json.loads(self._record_path(number).read_bytes())
+        return record
+
+    def _record_path(self, number: int) -> Path:
+        return self._folder / f"{number:06d}.json"
+
+    def _vectors(self, number: int) -> Path:
+        return self._folder / f"{number:06d}.npy"

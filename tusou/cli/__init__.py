@@ -1,0 +1,1 @@
+"""The `tusou` command line."""

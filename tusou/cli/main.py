@@ -1,0 +1,96 @@
+"""The `tusou` command: a table from verb to function, each imported only when called."""
+
+import sys
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+from tusou import __version__
+from tusou.core.errors import MissingDependency
+from tusou.core.lazy_import import Lazy, extras_named
+
+# verb -> (where it lives, what it does): help must not import what it describes.
+VERBS: dict[str, tuple[Lazy, str]] = {
+    "demo": (Lazy("tusou_lab.cli:demo"), "Draw a pool, index, serve, replay and score it."),
+    "walkthrough": (
+        Lazy("tusou_lab.walkthrough.cli:walkthrough"),
+        "Do a whole exercise on drawn data, to what is handed in.",
+    ),
+    "toy": (Lazy("tusou_lab.cli:toy"), "Draw product pictures and their Chinese queries."),
+    "check": (Lazy("tusou_lab.check.cli:check"), "Report on the quality of a dataset."),
+    "convert": (Lazy("tusou_lab.convert.cli:convert"), "Write a dataset in another format."),
+    "train": (Lazy("tusou_lab.cli:train"), "Train or fine-tune a model on pictures and queries."),
+    "index": (
+        Lazy("tusou_indexer.cli:index"),
+        "Encode pictures or texts into a searchable bundle.",
+    ),
+    "info": (Lazy("tusou_indexer.cli:info"), "Say what a bundle is."),
+    "verify": (Lazy("tusou_indexer.cli:verify"), "Check every byte of a bundle."),
+    "serve": (Lazy("tusou_service.cli:serve"), "Answer queries over HTTP."),
+    "query": (Lazy("tusou_client.cli:query"), "Ask a running service one query."),
+    "replay": (
+        Lazy("tusou_client.cli:replay"),
+        "Fill a query file with a running service's answers.",
+    ),
+    "load": (Lazy("tusou_client.cli:load"), "Send queries at a given rate; report the latencies."),
+    "evaluate": (
+        Lazy("tusou_lab.evaluate.cli:evaluate"),
+        "Score what a search found against the answers.",
+    ),
+    "compare": (
+        Lazy("tusou_lab.compare.cli:compare"),
+        "Say whether one search is better than another.",
+    ),
+    "sweep": (
+        Lazy("tusou_lab.sweep.cli:sweep"),
+        "Compare prompts, pools, depths, indexes, precisions.",
+    ),
+    "report": (
+        Lazy("tusou_lab.report.cli:report"),
+        "Write the report of runs: one page to hand in.",
+    ),
+}
+
+
+def main() -> None:
+    """Run the command line; exit 0 done, 1 our error, 2 wrong usage."""
+    called = next((word for word in sys.argv[1:] if not word.startswith("-")), None)
+    try:
+        with extras_named("cpu"):  # verbs import what they need when they run
+            _app(called)()
+    except MissingDependency as error:
+        typer.secho(f"{error.code}: {error}", err=True, fg="red")
+        sys.exit(1)
+
+
+def _app(called: str | None) -> typer.Typer:
+    app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+    app.callback(help="Find product pictures with Chinese queries (图搜).")(_options)
+    for verb, (lazy, about) in VERBS.items():
+        function = lazy.load() if verb == called else _described(about)
+        app.command(name=verb)(function)  # type: ignore[type-var]
+    return app
+
+
+def _described(about: str) -> Callable[[], None]:
+    """Stand in for a verb that is only listed."""
+
+    def listed() -> None: ...
+
+    listed.__doc__ = about
+    return listed
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"tusou {__version__}")
+        raise typer.Exit
+
+
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None: ...

@@ -1,0 +1,1 @@
+"""Types, errors and system access that every package shares."""

@@ -1,0 +1,38 @@
+"""The array and id types that cross package borders, with their conventions."""
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from tusou.core.ids import Encoding, Failure, ItemId, Items
+
+__all__ = [
+    "Encoding",
+    "Failure",
+    "Ids",
+    "ItemId",
+    "Items",
+    "Neighbors",
+    "OnDevice",
+    "Pixels",
+    "Vectors",
+]
+
+# (n, d) float32, C-contiguous, every row of unit length.
+Vectors: TypeAlias = npt.NDArray[np.float32]
+# (n,) int64 row keys: an item's key, never its position by accident.
+Ids: TypeAlias = npt.NDArray[np.int64]
+# (n, size, size, 3) uint8, RGB.
+Pixels: TypeAlias = npt.NDArray[np.uint8]
+# A torch tensor in a device's memory, for those who hand it on and may not import torch.
+OnDevice: TypeAlias = Any
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbors:
+    """The k best per query, best first, padded with id -1 and score -inf."""
+
+    ids: Ids  # (n, k)
+    scores: npt.NDArray[np.float32]  # (n, k), inner products

@@ -1,0 +1,87 @@
+"""Readers of the formats product pools and their queries come in; a format is found by looking."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol, cast
+
+from tusou.data.base import Absent, ItemRow, PictureQuery, Pool, Query
+from tusou.data.dataset import Dataset, Reader
+from tusou.core.errors import BadDataset
+from tusou.core.lazy_import import Lazy
+
+__all__ = [
+    "Absent",
+    "Dataset",
+    "ItemRow",
+    "PictureQuery",
+    "Pool",
+    "Query",
+    "open_dataset",
+    "open_pool",
+    "open_queries",
+    "split_place",
+]
+
+
+class _Format(Protocol):
+    """A reader's class, which knows its format when it sees it."""
+
+    def find(self, place: Path) -> Reader | None: ...
+
+
+# The first that knows a place has it, so what could be taken for another stands before it.
+_FORMATS = {
+    "MUGE's MR_*_imgs.tsv or cn_clip's *_imgs.tsv": Lazy("tusou.data.formats.split_files:PairedFiles"),
+    "Flickr8k's captions beside a folder of pictures": Lazy("tusou.data.formats.flickr8k:Flickr8k"),
+    "Teddy Cup's tables": Lazy("tusou.data.formats.teddycup:TeddyCup"),
+    "WebDataset tars": Lazy("tusou.data.formats.webdataset:WebDataset"),
+    "a query file (.jsonl)": Lazy("tusou.data.formats.single_file:QueriesAlone"),
+    "a picture file (item_id<TAB>base64 lines)": Lazy("tusou.data.formats.single_file:PicturesAlone"),
+    "a folder of pictures": Lazy("tusou.data.formats.folder:PictureFolders"),
+}
+
+
+# A file of items that are texts; its reader needs what clients do not have.
+TEXT_ENDINGS = (".jsonl", ".ndjson")
+_TEXTS = Lazy("tusou.data.formats.text_items:TextsFile")
+
+
+def split_place(place: str) -> tuple[Path, str | None]:
+    """Take `path#split` apart; a path that is there may have a `#` of its own."""
+    path, mark, split = place.rpartition("#")
+    if not mark or Path(place).exists():
+        return Path(place), None
+    return Path(path), split
+
+
+def open_dataset(place: str) -> Dataset:
+    """Open what lies at `path` or `path#split`, whatever its format; nothing of it is read yet.
+
+    Raises BadDataset when nothing is there, nothing that is known, or not that split.
+    """
+    path, split = split_place(place)
+    if not path.exists():
+        raise BadDataset(f"{path} is not there; give a file or folder of data")
+    for lazy in _FORMATS.values():
+        reader = cast("_Format", lazy.load()).find(path)
+        if reader is not None:
+            dataset = Dataset(path, reader, split)
+            dataset.splits()
+            return dataset
+    raise BadDataset(f"{path}: looked for {'; '.join(_FORMATS)}; found none of these")
+
+
+def open_pool(place: str) -> Pool:
+    """Open the items at a place, whatever format they are in; nothing of them is read yet.
+
+    They are the pictures of a dataset, or the texts of a file that holds nothing else.
+    """
+    path = Path(place)
+    if path.suffix.lower() in TEXT_ENDINGS and path.is_file():
+        return cast("Callable[[Path], Pool]", _TEXTS.load())(path)
+    return open_dataset(place).pictures()
+
+
+def open_queries(place: str) -> list[Query]:
+    """Read the queries at a place; BadDataset lists every line that cannot be used."""
+    return open_dataset(place).queries()

@@ -1,0 +1,96 @@
+"""The MUGE format: pictures as `item_id<TAB>base64` lines, queries as JSON lines."""
+
+import json
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from tusou.data.base import ItemRow, Query, read_id, whole
+from tusou.data.line_reader import ItemLines, Line, LineFile
+from tusou.core.ids import Failure, ItemId, is_id
+
+# 8 MB of picture is 11.2 million base64 characters; nothing usable is longer than this.
+MAX_LINE_BYTES = 12 * 2**20
+
+# cn_clip names the same fields differently; a file may use either.
+_NAMES = {"text_id": "query_id", "text": "query_text", "image_ids": "item_ids"}
+
+
+def _picture_row(line: bytes, number: int, start: int) -> ItemRow | Failure:
+    raw_id, tab, encoded = line.partition(b"\t")
+    if not tab:
+        return Failure(number, None, "missing column: expected item_id<TAB>base64")
+    item_id, problem = read_id(raw_id)
+    if problem:
+        return Failure(number, item_id, problem)
+    if not encoded:
+        return Failure(number, item_id, "empty picture")
+    if b"\t" in encoded:
+        return Failure(number, item_id, "more than two columns")
+    return ItemRow(number, item_id or "", 0, start + len(raw_id) + 1, len(encoded))
+
+
+# A pool: the pictures of one file.
+ImagesFile = partial(
+    ItemLines, kind="pictures", encoding="base64", longest=MAX_LINE_BYTES, read=_picture_row
+)
+
+
+def read_queries(path: Path) -> list[Query]:
+    """Read a whole query file; BadDataset lists every unusable line with its number."""
+    return whole(path, scan_queries(path))
+
+
+def scan_queries(path: Path) -> Iterator[Query | Failure]:
+    """Yield every line of a query file once, in order; what cannot be used is a Failure."""
+    first_seen: dict[ItemId, int] = {}
+    for line in LineFile(path, MAX_LINE_BYTES):
+        try:
+            query = _query(_text(line), line.number)
+        except ValueError as error:
+            yield Failure(line.number, None, str(error))
+            continue
+        first = first_seen.setdefault(query.query_id, line.number)
+        if first != line.number:
+            reason = f"query_id already used on line {first}"
+            yield Failure(line.number, str(query.query_id), reason)
+        else:
+            yield query
+
+
+def _text(line: Line) -> str:
+    if line.data is None:
+        raise ValueError(f"line longer than {MAX_LINE_BYTES} bytes")
+    try:
+        return line.data.decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"not UTF-8 at byte {error.start}; save the file as UTF-8") from None
+
+
+def _query(line: str, number: int) -> Query:
+    if not line.strip():
+        raise ValueError("blank line")
+    try:
+        row = json.loads(line, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        raise ValueError("not a JSON object") from None
+    if not isinstance(row, dict):
+        raise ValueError("not a JSON object")
+    row = {_NAMES.get(key, key): value for key, value in row.items()}
+    if not is_id(query_id := row.get("query_id")):
+        raise ValueError("query_id missing, or neither an integer nor a string")
+    if not isinstance(text := row.get("query_text"), str):
+        raise ValueError("query_text missing or not a string")
+    return Query(number, query_id, text, _answers(row.get("item_ids")))
+
+
+def _answers(value: object) -> tuple[ItemId, ...] | None:
+    if value is None:
+        return None
+    if not isinstance(value, list) or not all(is_id(item) for item in value):
+        raise ValueError("item_ids is not a list of integers or strings")
+    return tuple(value)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")

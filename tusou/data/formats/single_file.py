@@ -1,0 +1,72 @@
+"""Files that stand alone: pictures without queries, queries without pictures."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Self
+
+from tusou.data.base import Absent, Pool, Query
+from tusou.data.formats.muge import ImagesFile, scan_queries
+from tusou.core.ids import Failure
+
+WHOLE = "all"
+
+
+class PicturesAlone:
+    """One picture file of `item_id<TAB>base64` lines, whatever its name."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    @classmethod
+    def find(cls, place: Path) -> Self | None:
+        """Take any file that nobody else knew."""
+        return cls(place) if place.is_file() else None
+
+    def splits(self) -> Sequence[str]:
+        """Name the one there is."""
+        return [WHOLE]
+
+    def pictures(self, split: str) -> Pool:  # noqa: ARG002
+        """Give its pictures as items."""
+        return ImagesFile(self._path)
+
+    def scan_queries(self, split: str) -> Iterator[Query | Failure]:  # noqa: ARG002
+        """Refuse: there are none."""
+        raise Absent(f"{self._path} holds pictures, no queries; give a query file")
+
+    def queries_file(self, split: str) -> None:
+        """Say that no split has a query file."""
+
+    def asking_pictures(self, split: str) -> None:
+        """Leave it to the queries."""
+
+
+class QueriesAlone:
+    """One query file, known by its ending."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    @classmethod
+    def find(cls, place: Path) -> Self | None:
+        """Take a file of JSON lines."""
+        return cls(place) if place.is_file() and place.suffix in {".jsonl", ".json"} else None
+
+    def splits(self) -> Sequence[str]:
+        """Name the one there is."""
+        return [WHOLE]
+
+    def pictures(self, split: str) -> Pool:  # noqa: ARG002
+        """Refuse: there are none."""
+        raise Absent(f"{self._path} holds queries, no pictures; give a picture file")
+
+    def scan_queries(self, split: str) -> Iterator[Query | Failure]:  # noqa: ARG002
+        """Read it line by line."""
+        return scan_queries(self._path)
+
+    def queries_file(self, split: str) -> Path:  # noqa: ARG002
+        """Name the file itself."""
+        return self._path
+
+    def asking_pictures(self, split: str) -> None:
+        """Leave it to the queries."""

@@ -1,0 +1,32 @@
+"""A file of texts that are items themselves: JSON lines of an id and a text."""
+
+from functools import partial
+
+from tusou.data.base import ItemRow, read_id
+from tusou.data.line_reader import ItemLines
+from tusou.core.errors import BadDataset
+from tusou.bundle.item_reader import text_of
+from tusou.core.ids import Failure
+from tusou.data.jsonl import read_text_row
+
+MAX_LINE_BYTES = 2**20
+
+
+def _text_row(line: bytes, number: int, start: int) -> ItemRow | Failure:
+    item_id = None
+    try:
+        # Halves of surrogate pairs have no bytes, and so make no id.
+        raw_id = str(read_text_row(line)[0]).encode(errors="surrogatepass")
+        item_id, problem = read_id(raw_id)
+        if problem:
+            return Failure(number, item_id, problem)
+        text_of(line, "json")
+    except BadDataset as error:
+        return Failure(number, item_id, str(error))
+    return ItemRow(number, item_id or "", 0, start, len(line))
+
+
+# A pool: the texts of one file.
+TextsFile = partial(
+    ItemLines, kind="texts", encoding="json", longest=MAX_LINE_BYTES, read=_text_row
+)

@@ -1,0 +1,64 @@
+"""Converts a tower of a checkpoint into an OpenVINO graph, and keeps it.
+
+`python -m tusou.encoders.openvino.convert PATH DIGEST TOWER PRECISION` does it in a process that
+takes torch and the checkpoint's tensors with it when it ends.
+"""
+
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import openvino
+import torch
+
+from tusou.core.errors import BadModel, TusouError
+from tusou.core.files import sha256_of
+from tusou.encoders.architecture import TextShape, Tower
+from tusou.encoders.base import Weights
+from tusou.encoders.checkpoint import TensorReader, read_tensors
+from tusou.encoders.openvino.cache import GRAPH, WORDS, Converted, keep
+from tusou.encoders.openvino.image_graph import image_graph
+from tusou.encoders.openvino.text_graph import text_graph
+from tusou.encoders.select_backend import shape_of
+
+_CPU = torch.device("cpu")
+
+
+def convert(weights: Weights, tower: Tower, precision: str) -> Converted:
+    """Read the checkpoint, build the tower's graph and keep it.
+
+    Raises BadModel when a tensor is off, or the file has changed since its digest was taken.
+    """
+    tensors, shape = read_tensors(weights.path), shape_of(weights, tower)
+    words = None
+    if isinstance(shape, TextShape):
+        parts = TensorReader(tensors, ("bert.", "text_projection"), _CPU)
+        model, words = text_graph(parts, shape, precision)
+    else:
+        model = image_graph(TensorReader(tensors, ("visual.",), _CPU), shape, precision)
+
+    def write(folder: Path) -> None:
+        try:
+            openvino.save_model(model, folder / GRAPH, compress_to_fp16=False)
+        except RuntimeError as error:  # all that openvino raises, a full disk included
+            raise OSError(str(error).splitlines()[0]) from error
+        if words is not None:
+            np.save(folder / WORDS, words)
+
+    if sha256_of(weights.path) != weights.digest:  # under that name it is kept
+        raise BadModel(f"{weights.path.name} changed while it was read: start again")
+    keep(weights, tower, precision, write)
+    return Converted(model, words)
+
+
+def main() -> None:
+    """Do what the command line says."""
+    path, digest, tower, precision = sys.argv[1:]
+    with suppress(TusouError):  # whoever asked tries as well, and says what is wrong
+        convert(Weights(Path(path), Path(path).name, digest), cast("Tower", tower), precision)
+
+
+if __name__ == "__main__":
+    main()

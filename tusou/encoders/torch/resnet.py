@@ -1,0 +1,59 @@
+"""The ResNet image tower of RN50, as cn_clip computes it."""
+
+from collections.abc import Mapping
+
+import torch
+from cn_clip.clip.model import ModifiedResNet, convert_weights
+from torch import Tensor
+
+from tusou.core.errors import BadModel, InvalidRequest
+from tusou.encoders.architecture import ImageShape
+
+_PREFIX = "visual."
+
+
+class ResNetTower:
+    """Normalised pictures (n, 3, size, size) to features (n, dim)."""
+
+    def __init__(
+        self,
+        tensors: Mapping[str, Tensor],
+        shape: ImageShape,
+        device: torch.device,
+        precision: torch.dtype,
+    ) -> None:
+        if precision not in (torch.float32, torch.float16):
+            raise InvalidRequest("A ResNet computes in fp32 or fp16: choose one, or auto.")
+        assert isinstance(shape.vision_layers, tuple)
+        with torch.device("meta"):
+            self._visual = ModifiedResNet(
+                layers=shape.vision_layers,
+                output_dim=shape.embed_dim,
+                heads=shape.vision_width * 32 // shape.vision_head_width,
+                input_resolution=shape.image_resolution,
+                width=shape.vision_width,
+            )
+        self._fill(tensors, device)
+        if precision == torch.float16:
+            convert_weights(self._visual)  # batch norms stay in float32
+        self._precision = precision
+
+    def _fill(self, tensors: Mapping[str, Tensor], device: torch.device) -> None:
+        weights = {
+            name.removeprefix(_PREFIX): tensor.to(
+                device, torch.float32 if tensor.is_floating_point() else None, copy=True
+            )
+            for name, tensor in tensors.items()
+            if name.startswith(_PREFIX)
+        }
+        try:
+            self._visual.load_state_dict(weights, assign=True)
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())[:300]
+            raise BadModel(f"not a whole cn_clip checkpoint: {reason}") from error
+        self._visual.eval().requires_grad_(requires_grad=False)
+
+    def __call__(self, pictures: Tensor) -> Tensor:
+        """Return float32 features."""
+        features: Tensor = self._visual(pictures.to(self._precision))
+        return features.float()

@@ -1,0 +1,1 @@
+"""Image bytes: formats, preprocessing and worker processes."""

@@ -1,0 +1,1 @@
+"""The search pipeline: queries, retrieval and results."""

@@ -1,0 +1,1 @@
+"""Query text: normalisation, prompts and negation."""
