@@ -38,7 +38,7 @@ RUN /opt/tusou/bin/tusou toy /opt/toy --items 3000 --queries 300 --seed 2024 --s
 FROM ${BASE_IMAGE}
 ARG VERSION=0.1.0
 LABEL org.opencontainers.image.title="tusou" \
-      org.opencontainers.image.description="Find product pictures with Chinese queries" \
+      org.opencontainers.image.description="Find product images with Chinese queries" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=build /opt/tusou /opt/tusou

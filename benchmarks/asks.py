@@ -15,7 +15,7 @@ import numpy as np
 
 from benchmarks.record import record
 from benchmarks.running import index_pool, service
-from tests.drawing import picture_bytes
+from tests.drawing import image_bytes
 from tusou.retrieval.pipeline import SearchPipeline
 from tusou.retrieval.query import Ask, ItemPart, TextPart
 
@@ -32,7 +32,7 @@ def main() -> None:
         pool = Path(folder) / "pool.tsv"
         with pool.open("wb") as file:
             for number in range(items):
-                file.write(f"{number}\t".encode() + b64encode(picture_bytes(number)) + b"\n")
+                file.write(f"{number}\t".encode() + b64encode(image_bytes(number)) + b"\n")
         bundle = Path(folder) / "bundle"
         index_pool(pool, bundle)
         inside = in_the_pipeline(SearchPipeline.open(bundle, device="cpu"))

@@ -1,4 +1,4 @@
-"""Time and memory of `tusou check` on drawn pictures, with its page and without.
+"""Time and memory of `tusou check` on drawn images, with its page and without.
 
 python -m benchmarks.check --items 30000
 """
@@ -33,7 +33,7 @@ def main() -> None:
         with_page = measured([*data, "--html", str(folder / "page.html")])
         page = (folder / "page.html").stat().st_size
     figures: dict[str, object] = {
-        "pictures": options.items,
+        "images": options.items,
         "queries": options.queries,
         "without_page": plain,
         "with_page": with_page,

@@ -1,4 +1,4 @@
-"""What decoding pictures in a process of their own costs, beside decoding in a thread.
+"""What decoding images in a process of their own costs, beside decoding in a thread.
 
 python -m benchmarks.decoding
 """
@@ -37,7 +37,7 @@ def main() -> None:
             figures["service that saw texts alone"] = weigh(running.pid)
             headers = {"Content-Type": "image/jpeg", "X-Request-Timeout-Ms": "30000"}
             client.post("/search/image", content=jpeg(800), headers=headers).raise_for_status()
-            figures["after a picture"] = weigh(running.pid)
+            figures["after an image"] = weigh(running.pid)
     record("decoding", figures)
 
 
@@ -49,20 +49,20 @@ def jpeg(side: int) -> bytes:
     return out.getvalue()
 
 
-async def compared(picture: bytes, rounds: int) -> dict[str, float]:
-    """Median milliseconds of both ways, in turn, and of the first picture."""
+async def compared(image: bytes, rounds: int) -> dict[str, float]:
+    """Median milliseconds of both ways, in turn, and of the first image."""
     pool = Decoders(1, 4, lambda: None)
     started = perf_counter()
-    await pool.decode(picture, SIZE)
+    await pool.decode(image, SIZE)
     first = perf_counter() - started
     here: list[float] = []
     beside: list[float] = []
     for _ in range(rounds):
         started = perf_counter()
-        await asyncio.to_thread(lambda: to_pixels(open_image(picture), SIZE))
+        await asyncio.to_thread(lambda: to_pixels(open_image(image), SIZE))
         here.append(perf_counter() - started)
         started = perf_counter()
-        await pool.decode(picture, SIZE)
+        await pool.decode(image, SIZE)
         beside.append(perf_counter() - started)
     pool.close()
     return {

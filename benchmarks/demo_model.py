@@ -1,4 +1,4 @@
-"""What the demo model finds in toy pictures it never saw, in held-out combinations alone too.
+"""What the demo model finds in toy images it never saw, in held-out combinations alone too.
 
 python -m benchmarks.demo_model
 """
@@ -13,7 +13,7 @@ from tusou_lab.toy.dataset import SplitFiles, SplitSize, write_toy
 from tusou_lab.toy.products import draw_facts, is_held_out, item_id
 
 from benchmarks.record import record
-from tusou.bundle.item_reader import PoolFiles, picture_of
+from tusou.bundle.item_reader import PoolFiles, image_of
 from tusou.core.arrays import Vectors
 from tusou.data import ItemRow, Query
 from tusou.data.formats.muge import ImagesFile, read_queries
@@ -77,13 +77,13 @@ def search(model: str, images: Path, texts: list[str]) -> list[list[int]]:
 
 
 def encode_pool(weights: Weights, images: Path) -> tuple[list[int], Vectors]:
-    """Encode the pictures of a MUGE file one by one; their ids and vectors, in its order."""
+    """Encode the images of a MUGE file one by one; their ids and vectors, in its order."""
     encoder, source = load_image_encoder(weights), ImagesFile(images)
     rows = [row for row in source.scan() if isinstance(row, ItemRow)]
     with PoolFiles(source.files) as files:
         stored = (files.read(row.file, row.offset, row.length) for row in rows)
-        pictures = (open_image(picture_of(one, source.encoding)) for one in stored)
-        pixels = (to_pixels(picture, encoder.image_size) for picture in pictures)
+        decoded = (open_image(image_of(one, source.encoding)) for one in stored)
+        pixels = (to_pixels(image, encoder.image_size) for image in decoded)
         vectors = np.concatenate([encoder.encode(one[None]) for one in pixels])
     return [int(row.item_id) for row in rows], vectors
 

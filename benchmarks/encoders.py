@@ -16,7 +16,7 @@ from benchmarks.stock import (
     load_stock,
     queries,
     save_random_model,
-    stock_pictures,
+    stock_images,
     stock_texts,
 )
 from benchmarks.timing import compare
@@ -33,7 +33,7 @@ from tusou.encoders.torch.cpu_threads import on_all_cores, on_one_core
 from tusou.images.preprocess import open_image, to_pixels
 
 SIDES = (224, 400)
-PICTURES = 16
+IMAGES = 16
 PRECISIONS = ("auto", "fp32", "int8") if has_int8() else ("auto", "fp32")
 
 Ways = dict[str, Callable[[], Vectors]]
@@ -59,8 +59,8 @@ def measure_texts(rounds: int, batches: tuple[int, ...]) -> dict[str, object]:
     return figures
 
 
-def measure_pictures(rounds: int) -> dict[str, object]:
-    """Decode, resize and encode JPEG pictures, in one process."""
+def measure_images(rounds: int) -> dict[str, object]:
+    """Decode, resize and encode JPEG images, in one process."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "vit-b-16.pt")
         with on_one_core():
@@ -69,10 +69,10 @@ def measure_pictures(rounds: int) -> dict[str, object]:
         ours = {name: load_image_encoder(weights, "cpu", name) for name in PRECISIONS}
     figures: dict[str, object] = {"default precision": ours["auto"].precision}
     for side in SIDES:
-        files = jpegs(PICTURES, side)
-        ways: Ways = {"stock": partial(on_all_cores, partial(stock_pictures, stock, files))}
-        ways |= {_label(one, name): partial(our_pictures, one, files) for name, one in ours.items()}
-        figures[f"{side} px"] = _measure(ways, PICTURES, max(3, rounds // 4))
+        files = jpegs(IMAGES, side)
+        ways: Ways = {"stock": partial(on_all_cores, partial(stock_images, stock, files))}
+        ways |= {_label(one, name): partial(our_images, one, files) for name, one in ours.items()}
+        figures[f"{side} px"] = _measure(ways, IMAGES, max(3, rounds // 4))
     return figures
 
 
@@ -81,7 +81,7 @@ def our_texts(encoder: TextEncoder, texts: list[str]) -> Vectors:
     return encoder.encode(encoder.prepare(texts))
 
 
-def our_pictures(encoder: ImageEncoder, files: list[bytes]) -> Vectors:
+def our_images(encoder: ImageEncoder, files: list[bytes]) -> Vectors:
     """Decode, resize and encode."""
     size = encoder.image_size
     return encoder.encode(np.stack([to_pixels(open_image(data), size) for data in files]))

@@ -33,7 +33,7 @@ from tusou.encoders.torch.encoder import to_input
 
 _CORES = torch.get_num_threads()
 _OURS = [(engine, one) for engine in ("torch", "openvino") for one in ("fp32", "bf16", "int8")]
-_PICTURES = 8
+_IMAGES = 8
 
 Arrays = tuple[npt.NDArray[Any], ...]
 Engine = Callable[[Arrays], Vectors]
@@ -46,7 +46,7 @@ def main() -> None:
         save_random_model(folder / "vit-b-16.pt")
         figures: dict[str, object] = {"versions": _versions(), "texts": measure_texts(folder)}
         record("engines", figures)
-        record("engines", figures | {"pictures": measure_pictures(folder)})
+        record("engines", figures | {"images": measure_images(folder)})
 
 
 class MaskedTexts(nn.Module):
@@ -78,7 +78,7 @@ class MaskedTexts(nn.Module):
         return found
 
 
-class PlainPictures(nn.Module):
+class PlainImages(nn.Module):
     """Our image tower over (n, size, size, 3) bytes."""
 
     def __init__(self, tower: Any) -> None:
@@ -86,7 +86,7 @@ class PlainPictures(nn.Module):
         self.tower = tower
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Return features of each picture."""
+        """Return features of each image."""
         found: Tensor = self.tower(to_input(pixels))
         return found
 
@@ -118,8 +118,8 @@ def measure_texts(folder: Path) -> dict[str, object]:
     return figures
 
 
-def measure_pictures(folder: Path) -> dict[str, object]:
-    """Encode 8 pictures of 224 pixels, decoded beforehand."""
+def measure_images(folder: Path) -> dict[str, object]:
+    """Encode 8 images of 224 pixels, decoded beforehand."""
     weights = find_weights(str(folder / "vit-b-16.pt"))
     ours = {
         f"{engine}, {precision}": load_image_encoder(weights, "cpu", precision, engine)
@@ -127,14 +127,14 @@ def measure_pictures(folder: Path) -> dict[str, object]:
     }
     with patch.object(linear, "_can_pack", return_value=False):
         plain: Any = load_image_encoder(weights, "cpu", "fp32", "torch")
-    # Tracing keeps the number of pictures: the graph is for batches of as many.
-    pixels = np.random.default_rng(0).integers(0, 256, (_PICTURES, 224, 224, 3), np.uint8)
-    engines = _engines(PlainPictures(plain._tower).eval(), [(pixels,)] * 2, folder)
+    # Tracing keeps the number of images: the graph is for batches of as many.
+    pixels = np.random.default_rng(0).integers(0, 256, (_IMAGES, 224, 224, 3), np.uint8)
+    engines = _engines(PlainImages(plain._tower).eval(), [(pixels,)] * 2, folder)
     ways = {name: partial(one.encode, pixels) for name, one in ours.items()}
-    ways |= {name: partial(_of_pictures, one, pixels) for name, one in engines.items()}
+    ways |= {name: partial(_of_images, one, pixels) for name, one in engines.items()}
     right = ours["torch, fp32"].encode(pixels)
     return {
-        f"batch {_PICTURES}": compare(ways, "torch, bf16", 3, _PICTURES),
+        f"batch {_IMAGES}": compare(ways, "torch, bf16", 3, _IMAGES),
         "lowest cosine to torch, fp32": {
             name: round(float((work() * right).sum(axis=1).min()), 6) for name, work in ways.items()
         },
@@ -159,7 +159,7 @@ def _in_order(engine: Engine, tokens: Tokens) -> Vectors:
     return _unit(vectors)
 
 
-def _of_pictures(engine: Engine, pixels: npt.NDArray[np.uint8]) -> Vectors:
+def _of_images(engine: Engine, pixels: npt.NDArray[np.uint8]) -> Vectors:
     return _unit(engine((pixels,)))
 
 

@@ -93,7 +93,7 @@ def prepare(folder: Path, items: int, queries: int) -> None:
 
 
 def blocks(seed: int) -> bytes:
-    """Draw a small picture that no other seed gives, in base64."""
+    """Draw a small image that no other seed gives, in base64."""
     colours = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), np.uint8)
     held = io.BytesIO()
     Image.fromarray(colours).save(held, "PNG")

@@ -3,7 +3,7 @@
 python -m benchmarks.fidelity
 
 2,000 texts are searched in 30,000 vectors, by brute force: of random ViT-B/16 models in structured
-ones, of the demo model, which is trained, in those of toy pictures. Our fp32 is the judge; how near
+ones, of the demo model, which is trained, in those of toy images. Our fp32 is the judge; how near
 it is to stock cn_clip's is measured too.
 """
 
@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def measure_trained() -> dict[str, object]:
-    """Compare precisions of the demo model over pictures and queries that it never saw."""
+    """Compare precisions of the demo model over images and queries that it never saw."""
     weights = find_weights("demo")
     with tempfile.TemporaryDirectory() as name:
         folder, split = Path(name), "test"

@@ -8,10 +8,10 @@ import torch
 
 from tusou.encoders.torch.layers import product
 
-# Weights that a token, or a picture's place, meets in ViT-B/16: 12 layers of 12 x 768 x 768.
+# Weights that a token, or an image's place, meets in ViT-B/16: 12 layers of 12 x 768 x 768.
 _WEIGHTS = 12 * 12 * 768**2
-_PLACES = 197  # of a picture, [CLS] included
-PICTURE_FLOPS = 2 * _WEIGHTS * _PLACES
+_PLACES = 197  # of an image, [CLS] included
+IMAGE_FLOPS = 2 * _WEIGHTS * _PLACES
 _ROWS = 512
 
 
@@ -27,7 +27,7 @@ def measure_floor(rounds: int) -> dict[str, float]:
         "read GB/s": round(bandwidth / 1e9, 1),
         "text of 8 tokens, alone, ms": round(1000 * _WEIGHTS * 2 / bandwidth, 2),
         "text of 8 tokens, in batches, ms": round(1000 * 2 * _WEIGHTS * 8 / best, 2),
-        "picture, ms": round(1000 * PICTURE_FLOPS / best, 2),
+        "image, ms": round(1000 * IMAGE_FLOPS / best, 2),
     }
 
 

@@ -3,7 +3,7 @@
 make bench-gpu
 
 Under eight minutes, nothing from the network. Without a CUDA device it says so and measures
-nothing; `--device cpu --pictures 60 --seconds 0.2` tries the script out, and records nothing.
+nothing; `--device cpu --images 60 --seconds 0.2` tries the script out, and records nothing.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from benchmarks.running import Service, service
 from benchmarks.stock import jpegs, save_random_model
 
 GOALS = {
-    "30,000 pictures of 224 px to a published bundle, s": "8 or less",
+    "30,000 images of 224 px to a published bundle, s": "8 or less",
     "encoding alone, share of the measured bf16 rate": "0.5",
     "one query in process, p50, ms": "1 or less",
     "HTTP, queries/s": "5,000 with p99 under 25 ms",
@@ -46,26 +46,26 @@ def main() -> None:
     """Run and record."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--device", default="cuda")
-    parser.add_argument("--pictures", type=int, default=30_000)
+    parser.add_argument("--images", type=int, default=30_000)
     parser.add_argument("--seconds", type=float, default=5)
     args = parser.parse_args()
     if args.device == "cuda" and not torch.cuda.is_available():
         raise SystemExit("There is no CUDA device on this machine: nothing was measured.")
     with tempfile.TemporaryDirectory() as name:
-        figures = measure(Path(name), args.device, args.pictures, args.seconds)
+        figures = measure(Path(name), args.device, args.images, args.seconds)
     if args.device == "cuda":
         record("gpu", figures)
     else:
         print(json.dumps(figures, indent=2))
 
 
-def measure(folder: Path, device: str, pictures: int, seconds: float) -> dict[str, object]:
+def measure(folder: Path, device: str, images: int, seconds: float) -> dict[str, object]:
     """Measure everything, part after part."""
     model, pool = folder / "vit-b-16.pt", folder / "imgs.tsv"
     bundle, of_torch = folder / "bundle", folder / "of_torch"
     save_random_model(model)
     land_texts(model)
-    write_pool(pool, pictures)
+    write_pool(pool, images)
     rates = matrix_rates(device)
     figures: dict[str, object] = {"goals": GOALS, "device": describe(device)}
     figures["matrix rates, TFLOP/s"] = {name: round(one / 1e12, 1) for name, one in rates.items()}
@@ -74,7 +74,7 @@ def measure(folder: Path, device: str, pictures: int, seconds: float) -> dict[st
     _run([*command, "--out", str(bundle)])
     figures["pool to published bundle, s"] = round(time.perf_counter() - began, 2)
     _run([*command, "--out", str(of_torch), "--factory", "torch"])
-    figures["pictures alone"] = gpu_encoders.pictures(model, device, rates["bf16"], seconds)
+    figures["images alone"] = gpu_encoders.images(model, device, rates["bf16"], seconds)
     figures["texts alone"] = gpu_encoders.texts(model, device, seconds)
     few, many, most = _CLIENTS[device]
     for name, one in (("the usual index", bundle), ("torch's index", of_torch)):
@@ -83,12 +83,12 @@ def measure(folder: Path, device: str, pictures: int, seconds: float) -> dict[st
     for processes, clients in ((1, [few, many, most]), (_FRONTS, [many, most])):
         name = f"over HTTP, torch's index, {processes} processes that speak it"
         figures[name] = over_http(of_torch, device, processes, clients, seconds)
-    figures["search"] = compare_engines(device, max(1000, pictures), seconds)
+    figures["search"] = compare_engines(device, max(1000, images), seconds)
     return figures
 
 
 def write_pool(path: Path, count: int) -> None:
-    """Write so many items: a thousand JPEG pictures of 224 px, again and again."""
+    """Write so many items: a thousand JPEG images of 224 px, again and again."""
     lines = [base64.b64encode(one).decode() for one in jpegs(min(count, 1000), 224)]
     with path.open("w") as file:
         file.writelines(f"{item}\t{lines[item % len(lines)]}\n" for item in range(count))

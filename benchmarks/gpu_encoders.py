@@ -1,4 +1,4 @@
-"""The towers on a GPU: texts with and without CUDA graphs, pictures from either kind of memory."""
+"""The towers on a GPU: texts with and without CUDA graphs, images from either kind of memory."""
 
 import statistics
 import time
@@ -10,7 +10,7 @@ from unittest.mock import patch
 import numpy as np
 import torch
 
-from benchmarks.floor import PICTURE_FLOPS
+from benchmarks.floor import IMAGE_FLOPS
 from benchmarks.stock import queries
 from benchmarks.timing import repeated
 from tusou.core.arrays import Pixels
@@ -18,8 +18,8 @@ from tusou.encoders import ImageEncoder, choose, find_weights, load_image_encode
 from tusou.encoders.torch.encoder import ClipTextEncoder
 
 _TEXTS = (1, 8, 32, 256, 1024)
-_PICTURES = (64, 256, 512)
-_PASSES = (64, 256)  # pictures, beside the 128 that is usual
+_IMAGES = (64, 256, 512)
+_PASSES = (64, 256)  # images, beside the 128 that is usual
 
 
 def texts(model: Path, device: str, seconds: float) -> dict[str, object]:
@@ -39,14 +39,14 @@ def texts(model: Path, device: str, seconds: float) -> dict[str, object]:
     }
 
 
-def pictures(model: Path, device: str, bf16_rate: float, seconds: float) -> dict[str, object]:
-    """Encode pictures that are decoded already, in the precision that is the default."""
+def images(model: Path, device: str, bf16_rate: float, seconds: float) -> dict[str, object]:
+    """Encode images that are decoded already, in the precision that is the default."""
     encoder = _image_encoder(model, device)
     figures: dict[str, object] = {"precision": encoder.precision}
-    for batch in _PICTURES if device == "cuda" else (4,):
+    for batch in _IMAGES if device == "cuda" else (4,):
         figures[f"calls of {batch}"] = _rate(encoder, batch, bf16_rate, seconds)
     if device == "cuda":
-        most = _PICTURES[-1]
+        most = _IMAGES[-1]
         others = {f"{size} a pass": _in_passes_of(size) for size in _PASSES}
         others["not page-locked"] = patch("tusou.encoders.cuda.image_transfer.host_room", _pageable)
         for name, otherwise in others.items():
@@ -83,13 +83,13 @@ def _rate(encoder: ImageEncoder, batch: int, bf16_rate: float, seconds: float) -
     pixels: Pixels = np.random.default_rng(1).integers(0, 256, (batch, 224, 224, 3), np.uint8)
     rate = batch / statistics.median(repeated(partial(encoder.encode, pixels), seconds / 2))
     return {
-        "pictures/s": round(rate, 1),
-        "share of the measured bf16 rate": round(rate * PICTURE_FLOPS / bf16_rate, 3),
+        "images/s": round(rate, 1),
+        "share of the measured bf16 rate": round(rate * IMAGE_FLOPS / bf16_rate, 3),
     }
 
 
 def _in_passes_of(size: int) -> AbstractContextManager[object]:
-    return patch.dict("tusou.encoders.torch.encoder._PASS_PICTURES", cuda=size)
+    return patch.dict("tusou.encoders.torch.encoder._PASS_IMAGES", cuda=size)
 
 
 def _pageable(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> torch.Tensor:

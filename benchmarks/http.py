@@ -62,9 +62,9 @@ def measure_http(seconds: float, clients: tuple[int, ...]) -> dict[str, object]:
 
 
 def make_bundle(folder: Path, model: Path) -> Path:
-    """Publish a bundle of structured vectors, as if pictures had been encoded to them."""
+    """Publish a bundle of structured vectors, as if images had been encoded to them."""
     pool, root = folder / "imgs.tsv", folder / "bundle"
-    dot = base64.b64encode(b"a picture").decode()
+    dot = base64.b64encode(b"an image").decode()
     pool.write_text("".join(f"{item}\t{dot}\n" for item in range(ITEMS)))
     weights = find_weights(str(model))
     inputs = Inputs(str(pool), None, "", weights.digest, "cpu", "fp32", "torch", SHARD, 64, {})

@@ -32,7 +32,7 @@ def main() -> None:
 
 
 def peak_mib(folder: Path, items: int) -> float:
-    """Index a drawn pool of that many pictures and return the process's peak in MiB."""
+    """Index a drawn pool of that many images and return the process's peak in MiB."""
     size = ["--items", str(items), "--queries", "1", "--seed", "3", "--splits", "test"]
     data = folder / f"data{items}"
     subprocess.run([*TUSOU, "toy", str(data), *size], check=True, capture_output=True)

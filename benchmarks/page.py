@@ -23,10 +23,10 @@ Row = tuple[str, str, str, float]  # what, theirs, ours, how many times
 GOALS = {
     "text, batch 1": 6,
     "text, batch 32": 25,
-    "pictures, 224 px": 4.7,
+    "images, 224 px": 4.7,
     "text, batch 1, int8": 12,
     "text, batch 32, int8": 40,
-    "pictures, 224 px, int8": 5.5,
+    "images, 224 px, int8": 5.5,
     "search, 30k x 512, batch 1": 20,
     "search, 30k x 512, batch 256": 2.5,
     "HTTP, 1 clients, p50": 6,
@@ -83,7 +83,7 @@ thousand clusters, few strong directions, as embeddings are. *Times* is theirs o
 {distances}
 
 A lone text reads all 85 million weights once; a batch is limited by the matrix rate. These are
-floors of the text and picture towers alone, at the higher of the two matrix rates, measured
+floors of the text and image towers alone, at the higher of the two matrix rates, measured
 separately and therefore not at the same load.
 
 ## What to know about these figures
@@ -121,7 +121,7 @@ _NO_GPU = """\
 No CUDA machine has run any of this: the fp16 path, CUDA graphs, copies from page-locked memory,
 the index in torch and the script that measures them are tested on a CPU as far as one can.
 `make bench-gpu` measures, on a machine that has a CUDA device, in less than eight minutes and from
-nothing but the repository: a pool of 30,000 pictures to a published bundle, the image tower against
+nothing but the repository: a pool of 30,000 images to a published bundle, the image tower against
 the device's measured matrix rate, texts with and without CUDA graphs, a query alone and calls of
 many in process, in one go on the device and by way of the host, HTTP at 1 to 256 clients by one
 process and by four, and FAISS's `Flat` and IVF beside `torch`. Run `pytest -m gpu` before it.
@@ -193,7 +193,7 @@ def _distances(parts: Part) -> Iterator[str]:
     measured = {
         "text of 8 tokens, alone, ms": ("texts", "batch 1"),
         "text of 8 tokens, in batches, ms": ("texts", "batch 256"),
-        "picture, ms": ("pictures", "224 px"),
+        "image, ms": ("images", "224 px"),
     }
     for name, (part, batch) in measured.items():
         floor, ours = parts["floor"][name], parts.get(part, {}).get(batch, {}).get("tusou")
@@ -227,7 +227,7 @@ def _gpu() -> str:
 def rows_of(parts: Part) -> list[Row]:
     """List every comparison."""
     rows = []
-    for part, baseline in (("texts", "stock"), ("pictures", "stock")):
+    for part, baseline in (("texts", "stock"), ("images", "stock")):
         for name, found in parts.get(part, {}).items():
             if isinstance(found, dict):
                 label = "text" if part == "texts" else part

@@ -33,7 +33,7 @@ Tusou's two engines, torch {torch} and OpenVINO {openvino}, and what it does not
 (`python -m benchmarks.engines`, {date}, {machine}).
 Milliseconds each, of the fastest round, and the median of processor milliseconds beside them.
 
-| engine | text, 1 | text, 8 | text, 32 | picture | top-10 overlap with fp32 |
+| engine | text, 1 | text, 8 | text, 32 | image | top-10 overlap with fp32 |
 |---|---|---|---|---|---|
 {rows}
 
@@ -46,8 +46,8 @@ large as ViT-B/16's: it is the faster of the two in every precision, most of all
 Small towers, ResNets and GPUs stay with torch. Types are written into the graph
 (`tusou/encoders/openvino/`): products and attention in bf16, sums and norms in float32.
 OpenVINO's own hint for bf16 would round those too, at the expense of ranks. Scales that are
-calibrated beforehand would make int8 pictures a third faster; texts gain nothing by them, ranks
-suffer more, and somebody would have to bring pictures like everybody's. ONNX Runtime has no bf16
+calibrated beforehand would make int8 images a third faster; texts gain nothing by them, ranks
+suffer more, and somebody would have to bring images like everybody's. ONNX Runtime has no bf16
 for processors; its quantiser does not find the weights in this graph, so its int8 was not
 measured. With AMX nothing of this has been measured."""
 
@@ -94,8 +94,8 @@ def _precisions(result: Part) -> str:
 
 
 def _engines(result: Part) -> str:
-    texts, pictures = result["figures"]["texts"], result["figures"]["pictures"]
-    columns = [texts["batch 1"], texts["batch 8"], texts["batch 32"], pictures["batch 8"]]
+    texts, images = result["figures"]["texts"], result["figures"]["images"]
+    columns = [texts["batch 1"], texts["batch 8"], texts["batch 32"], images["batch 8"]]
     rows = [
         "| "
         + " | ".join(

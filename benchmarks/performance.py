@@ -28,7 +28,7 @@ _SEARCH = Lazy("benchmarks.search:measure_search")
 PARTS: dict[str, tuple[Lazy, tuple[object, ...], tuple[object, ...] | None]] = {
     "floor": (Lazy("benchmarks.floor:measure_floor"), (20,), (5,)),
     "texts": (Lazy("benchmarks.encoders:measure_texts"), (21, (1, 8, 32, 256)), (5, (1, 8, 32))),
-    "pictures": (Lazy("benchmarks.encoders:measure_pictures"), (28,), (12,)),
+    "images": (Lazy("benchmarks.encoders:measure_images"), (28,), (12,)),
     "search, 30k x 512": (_SEARCH, (30_000, 21), (30_000, 7)),
     "search, 1M x 512": (_SEARCH, (1_000_000, 7), None),
     "http": (Lazy("benchmarks.http:measure_http"), (8, (1, 8, 32, 64, 256)), (2, (1, 32))),

@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("--model", default="demo")
     parser.add_argument("--images", default="MR_valid_imgs.tsv")
     parser.add_argument("--queries", default="MR_valid_queries.jsonl")
-    parser.add_argument("--top-k", type=int, default=10, help="fewer for a pool of a few pictures")
+    parser.add_argument("--top-k", type=int, default=10, help="fewer for a pool of a few images")
     parser.add_argument("--unjudged", action="store_true", help="the pool has none of the answers")
     parser.add_argument("--name", required=True, help="of the result file")
     arguments = parser.parse_args()

@@ -2,7 +2,7 @@
 
 python -m benchmarks.report [--data FOLDER --bundle BUNDLE]
 
-Without arguments it draws the pictures and indexes them first, which takes minutes. Measured are
+Without arguments it draws the images and indexes them first, which takes minutes. Measured are
 whole commands, from the start of Python to its end; the queries' embeddings are on disk.
 """
 
@@ -23,7 +23,7 @@ def main() -> None:
     """Draw and index what was not given, evaluate twice, report, record."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, help="folder of `tusou toy`, its test split")
-    parser.add_argument("--bundle", type=Path, help="bundle of its pictures")
+    parser.add_argument("--bundle", type=Path, help="bundle of its images")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

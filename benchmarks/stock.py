@@ -55,7 +55,7 @@ def queries(count: int) -> list[str]:
 
 
 def jpegs(count: int, side: int) -> list[bytes]:
-    """Draw smooth pictures of that many pixels a side."""
+    """Draw smooth images of that many pixels a side."""
     dice = np.random.default_rng(1)
     files = []
     for _ in range(count):
@@ -96,8 +96,8 @@ def stock_texts(model: CLIP, texts: list[str]) -> Vectors:
 
 
 @torch.inference_mode()
-def stock_pictures(model: CLIP, files: list[bytes]) -> Vectors:
-    """Encode as cn_clip's examples do, one picture decoded after the other."""
+def stock_images(model: CLIP, files: list[bytes]) -> Vectors:
+    """Encode as cn_clip's examples do, one image decoded after the other."""
     transform = image_transform(224)
     batch = torch.stack([transform(Image.open(io.BytesIO(data))) for data in files])
     features: Vectors = torch.nn.functional.normalize(model.encode_image(batch)).numpy()

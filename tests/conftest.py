@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
-from drawing import picture_line
+from drawing import image_line
 
 # Tests run beside each other's servers: two OpenMP teams on two cores wait for each other.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -44,9 +44,9 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def pool(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Write a pool of 300 good pictures under the ids 1000..1299."""
+    """Write a pool of 300 good images under the ids 1000..1299."""
     path = tmp_path_factory.mktemp("pool") / "MR_test_imgs.tsv"
-    path.write_bytes(b"".join(picture_line(1000 + seed, seed) for seed in range(300)))
+    path.write_bytes(b"".join(image_line(1000 + seed, seed) for seed in range(300)))
     return path
 
 

@@ -7,7 +7,7 @@ from tusou.data import ItemRow, open_dataset, open_pool
 
 
 def write(root: Path, **files: bytes | str) -> Path:
-    """Write files; a double underscore in a name is a dot, `images__` starts a picture's name."""
+    """Write files; a double underscore in a name is a dot, `images__` starts an image's name."""
     for name, content in files.items():
         put(root / name.replace("__", "."), content)
     return root

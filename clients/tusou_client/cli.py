@@ -52,7 +52,7 @@ def query(
     text: Annotated[str | None, typer.Argument(help="What to look for.")] = None,
     *,
     image: Annotated[
-        Path | None, typer.Option(help="A picture to look for.", exists=True, dir_okay=False)
+        Path | None, typer.Option(help="An image to look for.", exists=True, dir_okay=False)
     ] = None,
     item: Annotated[str | None, typer.Option(help="More like this item of the pool.")] = None,
     negative: Annotated[str | None, typer.Option(help="A text: less like this.")] = None,
@@ -70,7 +70,7 @@ def query(
     api_key_file: KeyFile = None,
     as_json: Json = False,
 ) -> None:
-    """Ask a running service for a text, a picture, an item, or a mixture of them.
+    """Ask a running service for a text, an image, an item, or a mixture of them.
 
     Prints rank, item id and score.
     """

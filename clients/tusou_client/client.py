@@ -103,7 +103,7 @@ class Client(_Face):
     def search(
         self, query: str | None = None, top_k: int = 10, **more: Unpack[protocol.More]
     ) -> Hits:
-        """Return the items that match best: a text, a picture's bytes, an item, or a mixture."""
+        """Return the items that match best: a text, an image's bytes, an item, or a mixture."""
         return self._ask(protocol.search(query, top_k, more))
 
     def search_batch(self, queries: Sequence[str], top_k: int = 10) -> list[Hits]:
@@ -178,7 +178,7 @@ class AsyncClient(_Face):
     async def search(
         self, query: str | None = None, top_k: int = 10, **more: Unpack[protocol.More]
     ) -> Hits:
-        """Return the items that match best: a text, a picture's bytes, an item, or a mixture."""
+        """Return the items that match best: a text, an image's bytes, an item, or a mixture."""
         return await self._ask(protocol.search(query, top_k, more))
 
     async def search_batch(self, queries: Sequence[str], top_k: int = 10) -> list[Hits]:

@@ -1,1 +1,1 @@
-"""Offline: a pool of pictures becomes a bundle."""
+"""Offline: a pool of images becomes a bundle."""

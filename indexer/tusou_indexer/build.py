@@ -32,7 +32,7 @@ from tusou.images.workers import Decoder
 from tusou.indexes import faiss_device
 from tusou.text.normalize import check_prompt
 from tusou_indexer.embed import embed
-from tusou_indexer.image_batches import picture_batches
+from tusou_indexer.image_batches import image_batches
 from tusou_indexer.index.request import AUTO, Wanted
 from tusou_indexer.plan import Inputs, Plan, make_plan
 from tusou_indexer.publish import only_writer, publish
@@ -139,7 +139,7 @@ def _embed(
     spec.index.check(seer.dim)
     workers = spec.workers or os.cpu_count() or 1
     with Decoder(files, encoding, seer.image_size, workers) as decoder:
-        return embed(plan, store, picture_batches(decoder, seer), watcher)
+        return embed(plan, store, image_batches(decoder, seer), watcher)
 
 
 def _location(model: str, weights: Weights) -> str:

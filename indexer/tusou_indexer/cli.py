@@ -44,7 +44,7 @@ def index(
     force: Annotated[bool, typer.Option("--force", help="Build again from the start.")] = False,
     as_json: _Json = False,
 ) -> None:
-    """Encode pictures or texts into a searchable bundle; run again after a kill, it goes on."""
+    """Encode images or texts into a searchable bundle; run again after a kill, it goes on."""
     from tusou.cli.progress import progress
     from tusou_indexer.build import BuildSpec, build
 

@@ -1,4 +1,4 @@
-"""Batches of pictures to vectors: decoded in processes, encoded by the image tower."""
+"""Batches of images to vectors: decoded in processes, encoded by the image tower."""
 
 from collections.abc import Iterable, Iterator
 
@@ -10,8 +10,8 @@ from tusou.images.workers import Decoder
 from tusou_indexer.embed import Encode, Encoded
 
 
-def picture_batches(decoder: Decoder, encoder: ImageEncoder) -> Encode:
-    """Return what encodes the pictures at some places."""
+def image_batches(decoder: Decoder, encoder: ImageEncoder) -> Encode:
+    """Return what encodes the images at some places."""
 
     def encode(batches: Iterable[npt.NDArray[np.int64]]) -> Iterator[Encoded]:
         for batch in decoder.decode(batches):

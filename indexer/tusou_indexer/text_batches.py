@@ -1,4 +1,4 @@
-"""Batches of texts to vectors: the items of a pool that pictures ask for."""
+"""Batches of texts to vectors: the items of a pool that images ask for."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path

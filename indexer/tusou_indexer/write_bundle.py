@@ -19,7 +19,7 @@ from tusou.core.arrays import Ids, Vectors
 from tusou.core.errors import BadDataset
 from tusou.core.files import replace_folder, sha256_of, sync, write_file
 from tusou.encoders import TextEncoder, Weights, load_image_encoder, load_text_encoder
-from tusou_indexer.index.recall_probes import picture_probes, text_probes
+from tusou_indexer.index.recall_probes import image_probes, text_probes
 from tusou_indexer.index.request import Wanted
 from tusou_indexer.index.tune import build_index
 from tusou_indexer.plan import Inputs, Plan
@@ -36,7 +36,7 @@ GOLDEN_TEXTS = (
     "适合小个子女生夏天穿的" * 8,
 )
 PREPROCESSING = {
-    "pictures": "cn_clip: square bicubic resize, then RGB",
+    "images": "cn_clip: square bicubic resize, then RGB",
     "texts": "cn_clip: lower case, straight double quotes, 52 tokens",
 }
 
@@ -62,12 +62,12 @@ def assemble(plan: Plan, store: ShardStore, recipe: Recipe, folder: Path) -> Man
     id_type = _write_ids(plan, rows, folder / IDS)
     _write_places(plan, store, rows, folder)
     vectors = _write_vectors(store, plan.shard_count, len(rows), folder / VECTORS)
-    # Single precision, whatever the pictures had: what every other one is measured against.
+    # Single precision, whatever the images had: what every other one is measured against.
     encoder = load_text_encoder(recipe.weights, "cpu", recipe.prompt, "fp32", "torch")
     _write_golden(encoder, folder / GOLDEN)
     # What is most often asked with lies elsewhere than what is stored.
     load = partial(load_image_encoder, recipe.weights, "cpu", "fp32", "torch")
-    asking = text_probes(encoder) if plan.kind == "pictures" else picture_probes(load)
+    asking = text_probes(encoder) if plan.kind == "images" else image_probes(load)
     built = build_index(vectors, recipe.index, asking)
     built.index.save(folder / INDEX)
     manifest = Manifest(

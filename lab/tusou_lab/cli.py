@@ -11,19 +11,19 @@ from tusou.cli.output import plain_errors, print_json
 
 def toy(
     out: Annotated[Path, typer.Argument(help="Folder to write the MUGE files into.")],
-    items: Annotated[int, typer.Option(min=1, help="Pictures in valid and in test, each.")] = 3000,
+    items: Annotated[int, typer.Option(min=1, help="Images in valid and in test, each.")] = 3000,
     queries: Annotated[int, typer.Option(min=1, help="Queries in valid and in test, each.")] = 300,
     seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same bytes.")] = 0,
     train_items: Annotated[
         int | None,
-        typer.Option(min=1, help="Pictures and queries in train; 4 x ITEMS unless told."),
+        typer.Option(min=1, help="Images and queries in train; 4 x ITEMS unless told."),
     ] = None,
     splits: Annotated[str, typer.Option(help="Which to write.")] = "train,valid,test",
     workers: Annotated[int, typer.Option(min=0, help="Processes that draw; 0: one per core.")] = 0,
     force: Annotated[bool, typer.Option("--force", help="Replace existing files.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
 ) -> None:
-    """Draw toy product pictures with Chinese queries, in the MUGE format."""
+    """Draw toy product images with Chinese queries, in the MUGE format."""
     import os
 
     from tusou.cli.progress import progress
@@ -47,7 +47,7 @@ def toy(
         return
     for report in reports:
         typer.echo(
-            f"{report.split}: {report.items} pictures, {report.queries} queries, "
+            f"{report.split}: {report.items} images, {report.queries} queries, "
             f"{report.answers / max(report.queries, 1):.1f} correct items a query, "
             f"{report.captions} captions"
         )
@@ -94,7 +94,7 @@ def train(
 
 def demo(
     folder: Annotated[Path, typer.Option("--dir", help="Folder to work in.", file_okay=False)],
-    items: Annotated[int, typer.Option(min=20, help="Pictures to draw.")] = 3000,
+    items: Annotated[int, typer.Option(min=20, help="Images to draw.")] = 3000,
     queries: Annotated[int, typer.Option(min=1, help="Queries to ask.")] = 300,
     seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same bytes.")] = 2024,
     force: Annotated[

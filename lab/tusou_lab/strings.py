@@ -12,7 +12,7 @@ SWEEP: Mapping[str, tuple[str, str]] = {
     "question_top_k": ("返回条数 k", "Top k"),
     "question_index": ("索引类型", "Index type"),
     "question_precision": ("查询编码精度", "Precision of the queries"),
-    "axis_pool": ("图库大小（张）", "pictures in the pool"),
+    "axis_pool": ("图库大小（张）", "images in the pool"),
     "axis_top_k": ("k", "k"),
     "percent": ("百分比", "percent"),
     "none": ("（无模板）", "(no template)"),
@@ -32,7 +32,7 @@ SWEEP: Mapping[str, tuple[str, str]] = {
     ),
     "about_pool": (
         "图库按种子嵌套抽样：小图库是大图库的子集，所有正确图片始终保留。",
-        "Pools are nested draws by seed: each holds the smaller ones, and all correct pictures.",
+        "Pools are nested draws by seed: each holds the smaller ones, and all correct images.",
     ),
     "about_top_k": (
         "查看前 k 条时的 hit@k、recall@k 和 precision@k。",
@@ -50,13 +50,13 @@ SWEEP: Mapping[str, tuple[str, str]] = {
     ),
     "about_precision": (
         "查询塔的计算精度；图片向量来自索引包，不变。",
-        "In which precision the text tower computes; the pictures' vectors are the bundle's.",
+        "In which precision the text tower computes; the images' vectors are the bundle's.",
     ),
     "sweep_title": ("参数扫描", "Sweep"),
     "sweep_base": (
         "模型 {model}，{queries} 条查询，{items} 张图片。除所问的一项外，其余设置为：{base}。",
         (
-            "Model {model}, {queries} queries, {items} pictures. All but the setting in question: "
+            "Model {model}, {queries} queries, {items} images. All but the setting in question: "
             "{base}."
         ),
     ),

@@ -57,7 +57,7 @@ def make_engine(settings: Settings) -> Engine:
     if settings.bundle is None:
         raise InputError("No bundle to serve: give its folder, or set TUSOU_BUNDLE.")
     source = _source(settings, settings.bundle, settings.model)
-    return Engine(source, settings.batching(), settings.picture_queries)
+    return Engine(source, settings.batching(), settings.image_queries)
 
 
 def make_trial(settings: Settings, first: Engine) -> Trial | None:
@@ -67,7 +67,7 @@ def make_trial(settings: Settings, first: Engine) -> Trial | None:
     second = Engine(
         _source(settings, settings.ab_bundle, settings.ab_model),
         settings.batching(),
-        settings.picture_queries,
+        settings.image_queries,
         first,
     )
     return Trial(first, second, settings.trial())

@@ -10,7 +10,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from tusou_service.engine.micro_batcher import BatchLimits
 from tusou_service.experiment.ab_test import TrialMode, TrialPlan
 from tusou_service.http.limits import LARGE_BODIES, ConnectionLimits, RequestLimits
-from tusou_service.images.query_encoder import PicturePolicy
+from tusou_service.images.query_encoder import ImagePolicy
 
 # Of docker-compose.yml, which hands the whole of its .env on.
 OF_COMPOSE = frozenset(
@@ -48,9 +48,9 @@ class Settings(BaseSettings):
         description="A model in place of the one the bundle names; its weights must match.",
     )
 
-    picture_queries: PicturePolicy = Field(
+    image_queries: ImagePolicy = Field(
         default="auto",
-        description="Queries with pictures: off, lazy (the first loads the image tower), on; "
+        description="Queries with images: off, lazy (the first loads the image tower), on; "
         "auto is on where items are texts, else lazy.",
     )
 

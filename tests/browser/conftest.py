@@ -16,7 +16,7 @@ _ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--screenshots", type=Path, help="folder for the READMEs' two pictures")
+    parser.addoption("--screenshots", type=Path, help="folder for the READMEs' two images")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -30,7 +30,7 @@ DROP = (
 )
 
 
-def picture(site: Site, item_id: str) -> str:
+def image(site: Site, item_id: str) -> str:
     return f"{site.url}/items/{item_id}/image"
 
 
@@ -41,33 +41,33 @@ def test_a_sentence_finds_what_the_service_finds(page: Page, site: Site) -> None
     expect(page.locator("#meta")).to_contain_text("毫秒")
     version = str(site.call("/info")["index_version"])
     expect(page.locator("#meta")).to_contain_text(version[:8])
-    first = page.locator("#grid .picture img").first
+    first = page.locator("#grid .image img").first
     expect(first).to_have_js_property("complete", value=True)
     assert first.evaluate("image => image.naturalWidth") > 0
     assert page.title() == f"{QUERY} · 图搜 Tusou"
 
 
-def test_a_picture_file_finds_itself(page: Page, site: Site) -> None:
+def test_a_image_file_finds_itself(page: Page, site: Site) -> None:
     item_id = site.ids(QUERY)[5]
-    with urlopen(picture(site, item_id)) as response:
+    with urlopen(image(site, item_id)) as response:
         file = {"name": "x.jpg", "mimeType": "image/jpeg", "buffer": response.read()}
     page.set_input_files("#file", file)  # type: ignore[arg-type]
     assert shown(page)[0] == item_id
-    expect(page.locator(".chip.picture")).to_contain_text("上传的图片")
+    expect(page.locator(".chip.image")).to_contain_text("上传的图片")
     expect(page.locator("#notices")).to_contain_text("分享地址时不会带上")
-    assert page.url == f"{site.url}/?picture=1"
+    assert page.url == f"{site.url}/?image=1"
 
 
 @pytest.mark.parametrize("way", [PASTE, DROP], ids=["pasted", "dropped"])
-def test_a_picture_can_be_pasted_and_dropped(page: Page, site: Site, way: str) -> None:
+def test_a_image_can_be_pasted_and_dropped(page: Page, site: Site, way: str) -> None:
     item_id = site.ids(QUERY)[3]
-    page.evaluate(way, picture(site, item_id))
+    page.evaluate(way, image(site, item_id))
     assert shown(page)[0] == item_id
     expect(page.locator("#drop")).to_be_hidden()
 
 
-def test_a_file_that_is_no_picture_is_refused(page: Page) -> None:
-    file = {"name": "x.png", "mimeType": "image/png", "buffer": b"not a picture"}
+def test_a_file_that_is_no_image_is_refused(page: Page) -> None:
+    file = {"name": "x.png", "mimeType": "image/png", "buffer": b"not an image"}
     page.set_input_files("#file", file)  # type: ignore[arg-type]
     expect(page.locator("#problem h2")).to_have_text("这张图片不能用")
 
@@ -94,7 +94,7 @@ def test_more_like_this(page: Page, watch: Watch) -> None:
     assert page.input_value("#query") == ""
 
 
-def test_words_and_a_picture_are_weighed(page: Page, watch: Watch) -> None:
+def test_words_and_a_image_are_weighed(page: Page, watch: Watch) -> None:
     ask(page, QUERY)
     shown(page)
     page.locator("#grid .like").first.click()
@@ -150,8 +150,8 @@ def test_an_address_can_be_shared(page: Page, site: Site, opened: Open) -> None:
     assert other.input_value("#query") == QUERY
 
 
-def test_an_address_without_its_picture_says_so(opened: Open, site: Site) -> None:
-    page = opened(f"{site.url}/?q={QUERY}&picture=1")
+def test_an_address_without_its_image_says_so(opened: Open, site: Site) -> None:
+    page = opened(f"{site.url}/?q={QUERY}&image=1")
     expect(page.locator("#notices")).to_contain_text("图片不会写进地址，请重新给图。")
     assert shown(page, 24)[:24] == site.ids(QUERY)
 
@@ -203,7 +203,7 @@ def test_english_stays_chosen(page: Page) -> None:
 def test_a_large_view_opens_and_closes(page: Page) -> None:
     ask(page, QUERY)
     item_id = shown(page)[0]
-    page.locator("#grid .picture").first.click()
+    page.locator("#grid .image").first.click()
     expect(page.locator("#viewer")).to_be_visible()
     expect(page.locator("#about")).to_contain_text(item_id)
     page.keyboard.press("Escape")
@@ -221,7 +221,7 @@ def test_with_the_keyboard_alone(page: Page) -> None:
         page.keyboard.press("Tab")
         stops.append(page.evaluate(focused))
         assert len(stops) < 8, stops
-    assert stops == ["icon", "go", "picture", "like"]
+    assert stops == ["icon", "go", "image", "like"]
     page.keyboard.press("Shift+Tab")
     page.keyboard.press("Enter")
     expect(page.locator("#viewer")).to_be_visible()

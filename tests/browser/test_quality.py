@@ -36,7 +36,7 @@ def test_axe_finds_nothing(
     expect(page.locator(".chip.less")).to_be_visible()
     shown(page, 24)
     assert violations(page) == []
-    page.locator("#grid .picture").first.click()
+    page.locator("#grid .image").first.click()
     expect(page.locator("#viewer")).to_be_visible()
     assert violations(page) == []
     page.keyboard.press("Escape")
@@ -66,7 +66,7 @@ def test_its_weight(opened: Open, site: Site, capsys: pytest.CaptureFixture[str]
     )
     total = sum(size for _, size in sizes)
     with capsys.disabled():
-        print(f"\npage weight before pictures: {total / 1000:.1f} kB in {len(sizes)} files")
+        print(f"\npage weight before images: {total / 1000:.1f} kB in {len(sizes)} files")
     assert total < MAX_WEIGHT
 
 
@@ -93,7 +93,7 @@ def test_its_time(opened: Open, site: Site, capsys: pytest.CaptureFixture[str]) 
     times = sorted(page.evaluate("window.times"))
     with capsys.disabled():
         print(
-            f"\nEnter to first result picture: median {times[2]:.0f} ms, "
+            f"\nEnter to first result image: median {times[2]:.0f} ms, "
             f"slowest {times[-1]:.0f} ms of {len(times)} (goal 500)"
         )
 
@@ -118,11 +118,11 @@ def test_its_looks(
     ask(page, "蓝色碎花")
     expect(page.locator("#mix")).to_be_visible()
     page.wait_for_url("**/?q=*like=*")
-    shoot(page, folder / "search-picture.png")
+    shoot(page, folder / "search-image.png")
 
 
 def shoot(page: Page, path: Path) -> None:
-    """Wait until every picture in view is there, and take the screen."""
+    """Wait until every image in view is there, and take the screen."""
     shown(page, 24)
     until(
         page,

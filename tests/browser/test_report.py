@@ -38,7 +38,7 @@ def test_it_fits_a_phone(page: Page) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") == 390
 
 
-def test_every_picture_and_chart_is_there(page: Page) -> None:
+def test_every_image_and_chart_is_there(page: Page) -> None:
     sizes = page.evaluate("[...document.images].map(one => one.naturalWidth)")
     assert len(sizes) > 12
     assert min(sizes) > 0

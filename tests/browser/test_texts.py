@@ -1,4 +1,4 @@
-"""The search page where items are texts: a picture asks first, words answer, as text alone."""
+"""The search page where items are texts: an image asks first, words answer, as text alone."""
 
 import base64
 import json
@@ -39,7 +39,7 @@ def said(page: Page) -> list[str]:
     return page.locator("#grid .said").all_inner_texts()
 
 
-def test_a_picture_finds_texts(page: Page, site: Site, file: dict[str, object]) -> None:
+def test_a_image_finds_texts(page: Page, site: Site, file: dict[str, object]) -> None:
     expect(page.locator("h1")).to_have_text("给一张图，找到说它的话")
     expect(page.locator("#pick")).to_have_text("用图片搜索")
     assert page.evaluate("document.querySelector('#pick').nextElementSibling.id") == "query"
@@ -61,13 +61,13 @@ def test_a_text_is_shown_as_it_is_written(page: Page) -> None:
 def test_more_like_a_text_names_it(opened: Open, site: Site, file: dict[str, object]) -> None:
     page = opened(site.url)
     page.locator("#language").click()
-    expect(page.locator("h1")).to_have_text("Show a picture, find its words")
+    expect(page.locator("h1")).to_have_text("Show an image, find its words")
     page.set_input_files("#file", file)  # type: ignore[arg-type]
     item_id, text = shown(page, 24)[1], said(page)[1]
     page.locator("#grid .like").nth(1).click()
     expect(page.locator(".chip.like .name")).to_have_text(f"like {text}")
     assert item_id not in shown(page, 24)
-    page.locator("#grid .picture").first.click()
+    page.locator("#grid .image").first.click()
     expect(page.locator("#large .said")).to_have_text(said(page)[0])
 
 

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from drawing import picture_bytes
+from drawing import image_bytes
 from playwright.sync_api import Page, Route, expect
 from tusou_service.http.errors import MEANINGS, PROBLEM_JSON
 
@@ -188,7 +188,7 @@ def hostile(tmp_path: Path) -> Iterator[Site]:
     pool, keys = tmp_path / "pool.tsv", tmp_path / "keys"
     pool.write_bytes(
         b"".join(
-            f"{item_id}\t".encode() + base64.b64encode(picture_bytes(seed, 96)) + b"\n"
+            f"{item_id}\t".encode() + base64.b64encode(image_bytes(seed, 96)) + b"\n"
             for seed, item_id in enumerate(HOSTILE)
         )
     )
@@ -211,7 +211,7 @@ def test_hostile_ids_are_text_and_a_key_is_asked_for(hostile: Site, opened: Open
     assert sorted(shown(page, len(HOSTILE))) == sorted(HOSTILE)
     assert page.title() == "裙 · 图搜 Tusou"
     assert page.locator("#grid script, #grid svg").count() == 0
-    # Every picture comes, through the key, whatever its id.
+    # Every image comes, through the key, whatever its id.
     until(
         page,
         """count => count === [...document.querySelectorAll("#grid img")]
@@ -220,7 +220,7 @@ def test_hostile_ids_are_text_and_a_key_is_asked_for(hostile: Site, opened: Open
     )
     for place in range(3):
         item_id = page.locator("#grid .id").nth(place).inner_text()
-        page.locator("#grid .picture").nth(place).click()
+        page.locator("#grid .image").nth(place).click()
         expect(page.locator("#about")).to_contain_text(item_id)
         page.keyboard.press("Escape")
     first = page.locator("#grid .id").first.inner_text()

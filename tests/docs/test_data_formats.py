@@ -15,7 +15,7 @@ from tusou.data.formats.muge import MAX_LINE_BYTES, ImagesFile
 from tusou.data.formats.text_items import MAX_LINE_BYTES as TEXT_LINE_BYTES
 from tusou.data.formats.text_items import TextsFile
 from tusou.evaluation.metrics import Judged, score
-from tusou.images.formats import decode_picture
+from tusou.images.formats import decode_image
 from tusou.images.preprocess import open_image
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -85,7 +85,7 @@ def png(width: int, height: int) -> bytes:
         pytest.param(b"\xff" * (2**23 + 1), id="bytes"),
     ],
 )
-def test_every_reason_to_skip_a_picture_is_listed(data: bytes) -> None:
+def test_every_reason_to_skip_a_image_is_listed(data: bytes) -> None:
     with pytest.raises(BadImage) as raised:
         open_image(data)
     assert f"`{raised.value}`" in DATA.read_text("utf-8")
@@ -93,7 +93,7 @@ def test_every_reason_to_skip_a_picture_is_listed(data: bytes) -> None:
 
 def test_bad_base64_is_listed() -> None:
     with pytest.raises(BadImage) as raised:
-        decode_picture(b"!")
+        decode_image(b"!")
     assert f"`{raised.value}`" in DATA.read_text("utf-8")
 
 

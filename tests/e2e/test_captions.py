@@ -1,4 +1,4 @@
-"""Pictures in, texts out, as a user runs it: drawn, indexed, served, asked."""
+"""Images in, texts out, as a user runs it: drawn, indexed, served, asked."""
 
 import base64
 import json
@@ -33,8 +33,8 @@ def rows(path: Path) -> list[dict[str, object]]:
 
 
 @pytest.mark.timeout(180)
-def test_a_picture_finds_what_is_true_of_it(drawn: Path, site: Site) -> None:
-    assert site.call("/readyz")["images"] == "ready"  # texts are there to be found by pictures
+def test_a_image_finds_what_is_true_of_it(drawn: Path, site: Site) -> None:
+    assert site.call("/readyz")["images"] == "ready"  # texts are there to be found by images
     info = site.call("/info")
     assert (info["items"], info["id_type"], info["accepts"]) == (
         "texts",
@@ -44,9 +44,9 @@ def test_a_picture_finds_what_is_true_of_it(drawn: Path, site: Site) -> None:
     correct = {
         row["image_id"]: row["text_ids"] for row in rows(drawn / "MR_test_captions.tr.jsonl")
     }
-    pictures = (drawn / "MR_test_imgs.tsv").read_text("ascii").splitlines()
+    images = (drawn / "MR_test_imgs.tsv").read_text("ascii").splitlines()
     asked, found = 0, 0
-    for line in pictures[:30]:
+    for line in images[:30]:
         item_id, encoded = line.split("\t")
         answer = site.call("/search", {"image": encoded, "top_k": 5})
         asked += 1
@@ -75,7 +75,7 @@ def test_raw_bytes_find_the_same_and_items_tell_their_texts(drawn: Path, site: S
 
 
 @pytest.mark.timeout(120)
-def test_the_bundle_is_evaluated_by_pictures(drawn: Path, site: Site, tmp_path: Path) -> None:
+def test_the_bundle_is_evaluated_by_images(drawn: Path, site: Site, tmp_path: Path) -> None:
     files = [str(drawn / name) for name in ("MR_test_captions.tr.jsonl", "MR_test_imgs.tsv")]
     command = ["evaluate", str(site.bundle), "--answers", files[0], "--pool", files[1]]
     tusou(*command, "--save", str(tmp_path / "run.jsonl"))

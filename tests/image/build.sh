@@ -94,8 +94,8 @@ answer() {
     step "healthy"
     (run tusou query 红色碎花吊带裙 --top-k 3 --url "http://127.0.0.1:$port")
     (run python -c "import urllib.request as http
-picture = http.urlopen('http://127.0.0.1:$port/items/30000000/image')
-print(picture.headers['content-type'], len(picture.read()), 'bytes')")
+image = http.urlopen('http://127.0.0.1:$port/items/30000000/image')
+print(image.headers['content-type'], len(image.read()), 'bytes')")
     kill -TERM "$service"
     wait "$service" || fail "exit $? after SIGTERM"
     step "drained, exit 0"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from drawing import picture_bytes
+from drawing import image_bytes
 from fastapi.testclient import TestClient
 
 from tests.packaging.test_compose import load
@@ -38,8 +38,8 @@ def samples() -> dict[str, set[str]]:
     other = TinySource(TinyPipeline(TinyBundle("w1")))
     with connected(source, other=other, timeout_ms=20_000, ab_mode="shadow", ab_share=1) as client:
         client.post("/search", json={"query": "裙"})
-        picture = {"Content-Type": "image/jpeg"}
-        client.post("/search/image", content=picture_bytes(1), headers=picture)
+        image = {"Content-Type": "image/jpeg"}
+        client.post("/search/image", content=image_bytes(1), headers=image)
         client.post("/admin/reload")
         while 'tusou_shadow_queries_total{result="compared"}' not in client.get("/metrics").text:
             sleep(0.01)

@@ -58,16 +58,16 @@ def test_query_warns_of_a_cut_query_beside_the_result(run: Run, server) -> None:
 
 
 def test_query_asks_in_every_way(run: Run, server, service, tmp_path: Path) -> None:
-    picture = tmp_path / "shoe.jpg"
-    picture.write_bytes(b"a picture")
-    words = ["--image", picture, "--item", "30002946", "--negative", "碎花", "--no-interpret"]
+    image = tmp_path / "shoe.jpg"
+    image.write_bytes(b"an image")
+    words = ["--image", image, "--item", "30002946", "--negative", "碎花", "--no-interpret"]
     words += ["--weight", "query=2", "--weight", "image=.5", "--weight", "item=1e-1"]
     words += ["--weight", "negative=10", "--exclude", "7", "--exclude", "8"]
     assert run("query", "裙", "--url", server.url, *words).exit_code == 0
     assert service.posts[0][2] == {
         "query": "裙",
         "top_k": 10,
-        "image": "YSBwaWN0dXJl",
+        "image": "YW4gaW1hZ2U=",
         "item_id": "30002946",
         "negative": "碎花",
         "exclude": ["7", "8"],

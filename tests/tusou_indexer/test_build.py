@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from drawing import picture_bytes, picture_line
+from drawing import image_bytes, image_line
 from tusou_indexer.build import BuildSpec, build
 
 from tusou.bundle.bundle import Bundle, current_version
@@ -59,7 +59,7 @@ def digests(root: Path) -> dict[str, str]:
     }
 
 
-def test_every_item_gets_the_vector_of_its_own_picture(spec: BuildSpec, tmp_path: Path) -> None:
+def test_every_item_gets_the_vector_of_its_own_image(spec: BuildSpec, tmp_path: Path) -> None:
     progress = Counted()
     report = build(spec, tmp_path / "b", progress)
     bundle = Bundle.open(tmp_path / "b")
@@ -68,26 +68,26 @@ def test_every_item_gets_the_vector_of_its_own_picture(spec: BuildSpec, tmp_path
     encoder = load_image_encoder(find_weights(spec.model))
     for key in (0, 63, 64, 299):
         form = "PNG" if key % 3 == 0 else "JPEG"
-        pixels = to_pixels(open_image(picture_bytes(key, form=form)), encoder.image_size)
+        pixels = to_pixels(open_image(image_bytes(key, form=form)), encoder.image_size)
         alone = encoder.encode(pixels[None])[0]
         assert bundle.ids[key] == 1000 + key
         assert float(alone @ bundle.vectors[key]) > 0.99999
-        assert bundle.picture(str(1000 + key))[0] == picture_bytes(key, form=form)
+        assert bundle.image(str(1000 + key))[0] == image_bytes(key, form=form)
 
 
-def test_rows_that_give_no_picture_are_listed_and_the_rest_is_built(
+def test_rows_that_give_no_image_are_listed_and_the_rest_is_built(
     tiny_model: Path, tmp_path: Path
 ) -> None:
-    whole = picture_line("4", 4, side=64)
+    whole = image_line("4", 4, side=64)
     cut = whole[: len(whole) // 2 // 4 * 4 + 2] + b"\n"
     lines = [
-        picture_line("1", 1),
+        image_line("1", 1),
         b"2\tnot base64!\n",
         b"3\tAAAA\n",
         cut,
         b"\n",
-        picture_line("1", 5),
-        picture_line("6", 6).replace(b"+", b"-").replace(b"/", b"_"),
+        image_line("1", 5),
+        image_line("6", 6).replace(b"+", b"-").replace(b"/", b"_"),
     ]
     (tmp_path / "imgs.tsv").write_bytes(b"".join(lines))
     bundle_path = tmp_path / "b"
@@ -99,7 +99,7 @@ def test_rows_that_give_no_picture_are_listed_and_the_rest_is_built(
     assert [bundle.ids[key] for key in range(2)] == [1, 6]
     assert [(bad["line"], bad["item_id"], bad["reason"]) for bad in failures] == [
         (2, "2", "bad base64"),
-        (3, "3", "not a readable JPEG, PNG or WebP picture"),
+        (3, "3", "not a readable JPEG, PNG or WebP image"),
         (4, "4", failures[2]["reason"]),
         (5, None, "blank line"),
         (6, "1", "duplicate id"),
@@ -107,37 +107,37 @@ def test_rows_that_give_no_picture_are_listed_and_the_rest_is_built(
     assert {tuple(bad) for bad in failures} == {("line", "item_id", "reason")}
 
 
-def test_a_folder_of_pictures_gives_what_the_same_pictures_in_one_file_give(
+def test_a_folder_of_images_gives_what_the_same_images_in_one_file_give(
     spec: BuildSpec, tmp_path: Path
 ) -> None:
-    folder = tmp_path / "pictures"
+    folder = tmp_path / "images"
     (folder / "below").mkdir(parents=True)
     for key in range(300):
         form = "png" if key % 3 == 0 else "jpg"
         path = folder / f"{1000 + key}.{form}"
-        path.write_bytes(picture_bytes(key, form="PNG" if form == "png" else "JPEG"))
+        path.write_bytes(image_bytes(key, form="PNG" if form == "png" else "JPEG"))
     build(spec, tmp_path / "one", Counted())
     report = build(replace(spec, place=str(folder)), tmp_path / "many", Counted())
     one, many = Bundle.open(tmp_path / "one"), Bundle.open(tmp_path / "many")
     assert report.counts == one.manifest.counts
     assert [many.ids[key] for key in range(300)] == [one.ids[key] for key in range(300)]
     np.testing.assert_array_equal(many.vectors, one.vectors)
-    assert many.picture("1007") == one.picture("1007")
+    assert many.image("1007") == one.image("1007")
     source = many.manifest.source
     assert (source.path, source.encoding, source.files) == (str(folder), "raw", 300)
     assert build(replace(spec, place=str(folder)), tmp_path / "many", Counted()).encoded == 0
-    (folder / "1007.jpg").write_bytes(picture_bytes(8))
+    (folder / "1007.jpg").write_bytes(image_bytes(8))
     with pytest.raises(UnknownItem, match="has changed since indexing"):
-        Bundle.open(tmp_path / "many").picture("1007")
+        Bundle.open(tmp_path / "many").image("1007")
     assert build(replace(spec, place=str(folder)), tmp_path / "many", Counted()).encoded == 300
 
 
 def test_a_failure_in_a_folder_names_its_file(tiny_model: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "pictures"
+    folder = tmp_path / "images"
     (folder / "b").mkdir(parents=True)
-    (folder / "a.jpg").write_bytes(picture_bytes(1))
-    (folder / "a.png").write_bytes(picture_bytes(2, form="PNG"))
-    (folder / "b" / "cut.jpg").write_bytes(picture_bytes(3, side=64)[:400])
+    (folder / "a.jpg").write_bytes(image_bytes(1))
+    (folder / "a.png").write_bytes(image_bytes(2, form="PNG"))
+    (folder / "b" / "cut.jpg").write_bytes(image_bytes(3, side=64)[:400])
     (folder / "empty.webp").touch()
     spec = BuildSpec(str(folder), str(tiny_model), max_bad="3", workers=1)
     build(spec, tmp_path / "b", Counted())
@@ -145,14 +145,14 @@ def test_a_failure_in_a_folder_names_its_file(tiny_model: Path, tmp_path: Path) 
     lines = bundle.path("failures.jsonl").read_text().splitlines()
     assert [tuple(json.loads(line).values()) for line in lines] == [
         (2, "a", "duplicate id", "a.png"),
-        (3, "b/cut", "broken picture header", "b/cut.jpg"),
-        (4, "empty", "empty picture", "empty.webp"),
+        (3, "b/cut", "broken image header", "b/cut.jpg"),
+        (4, "empty", "empty image", "empty.webp"),
     ]
-    assert bundle.picture("a")[0] == picture_bytes(1)
+    assert bundle.image("a")[0] == image_bytes(1)
 
 
 def test_too_many_bad_lines_publish_nothing(tiny_model: Path, tmp_path: Path) -> None:
-    (tmp_path / "imgs.tsv").write_bytes(picture_line("1", 1) + b"\n" + b"2\tAAAA\n")
+    (tmp_path / "imgs.tsv").write_bytes(image_line("1", 1) + b"\n" + b"2\tAAAA\n")
     spec = BuildSpec(str(tmp_path / "imgs.tsv"), str(tiny_model), max_bad="1", workers=1)
     with pytest.raises(BadDataset, match=r"2 of 3 lines .*failures.jsonl"):
         build(spec, tmp_path / "b", Counted())
@@ -171,7 +171,7 @@ def test_refuses_a_max_bad_that_is_no_number(spec: BuildSpec, tmp_path: Path, ma
     [{"factory": "IVF"}, {"prompt": "no place for it"}, {"target_recall": 1.5}],
     ids=["factory", "prompt", "target-recall"],
 )
-def test_wrong_wishes_are_refused_before_a_picture_is_encoded(
+def test_wrong_wishes_are_refused_before_a_image_is_encoded(
     spec: BuildSpec, tmp_path: Path, wrong: dict[str, Any]
 ) -> None:
     progress = Counted()
@@ -212,7 +212,7 @@ def test_with_openvino_too_an_interrupted_build_ends_in_the_same_bytes(
     made = Bundle.open(tmp_path / "whole").manifest.build
     assert (made["engine"], made["openvino"]) == ("openvino", version("openvino"))
     torchs = load_image_encoder(find_weights(str(tiny_model)), engine="torch")
-    pixels = to_pixels(open_image(picture_bytes(63, form="PNG")), torchs.image_size)
+    pixels = to_pixels(open_image(image_bytes(63, form="PNG")), torchs.image_size)
     vectors = Bundle.open(tmp_path / "whole").vectors
     assert float(torchs.encode(pixels[None])[0] @ vectors[63]) > 0.99999
 
@@ -289,14 +289,14 @@ def test_a_folder_of_something_else_is_not_touched(spec: BuildSpec, tmp_path: Pa
 
 
 def test_string_ids_stay_strings(tiny_model: Path, tmp_path: Path) -> None:
-    lines = [picture_line("7", 1), picture_line("007", 2)]
+    lines = [image_line("7", 1), image_line("007", 2)]
     (tmp_path / "imgs.tsv").write_bytes(b"".join(lines))
     build(
         BuildSpec(str(tmp_path / "imgs.tsv"), str(tiny_model), workers=1), tmp_path / "b", Counted()
     )
     bundle = Bundle.open(tmp_path / "b")
     assert (bundle.manifest.id_type, bundle.ids[0], bundle.ids[1]) == ("str", "7", "007")
-    assert bundle.picture("007")[0] == picture_bytes(2)
+    assert bundle.image("007")[0] == image_bytes(2)
 
 
 def test_verify_finds_any_changed_byte(spec: BuildSpec, tmp_path: Path) -> None:

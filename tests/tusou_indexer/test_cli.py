@@ -9,7 +9,7 @@ from pathlib import Path
 from time import monotonic, sleep
 
 import pytest
-from drawing import picture_line
+from drawing import image_line
 
 ROWS = 2500  # more than one shard
 
@@ -17,7 +17,7 @@ ROWS = 2500  # more than one shard
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("pool") / "imgs.tsv"
-    lines = [picture_line(n, n, side=8) for n in range(ROWS)]
+    lines = [image_line(n, n, side=8) for n in range(ROWS)]
     path.write_bytes(b"".join(lines) + b"\n")
     return path
 

@@ -1,26 +1,26 @@
-"""The scan lists exactly the lines that cannot be used, and places every other picture."""
+"""The scan lists exactly the lines that cannot be used, and places every other image."""
 
 import hashlib
 from pathlib import Path
 
 import numpy as np
 import pytest
-from drawing import picture_bytes, picture_line
+from drawing import image_bytes, image_line
 from tusou_indexer.plan import Inputs, Plan, make_plan
 
-from tusou.bundle.item_reader import PoolFiles, picture_of
+from tusou.bundle.item_reader import PoolFiles, image_of
 from tusou.core.arrays import Failure
 from tusou.core.errors import BadDataset
 from tusou.data.formats.muge import MAX_LINE_BYTES, ImagesFile
 
-GOOD = picture_line("1", 1)
+GOOD = image_line("1", 1)
 
 BAD_LINES = [
     pytest.param(b"\n", None, "blank line", id="blank"),
     pytest.param(b"  \r\n", None, "blank line", id="spaces"),
     pytest.param(b"5\n", None, "missing column: expected item_id<TAB>base64", id="one-column"),
     pytest.param(b"5 AAAA\n", None, "missing column: expected item_id<TAB>base64", id="no-tab"),
-    pytest.param(b"5\t\n", "5", "empty picture", id="no-picture"),
+    pytest.param(b"5\t\n", "5", "empty image", id="no-image"),
     pytest.param(b"5\tAAAA\tAAAA\n", "5", "more than two columns", id="three-columns"),
     pytest.param(b"\tAAAA\n", None, "empty id", id="no-id"),
     pytest.param(b"\xff\tAAAA\n", None, "id is not UTF-8", id="binary-id"),
@@ -59,10 +59,10 @@ def scan(tmp_path: Path, content: bytes) -> tuple[Plan, Path]:
     return make_plan(tmp_path / "plan", inputs(images), ImagesFile(images)), images
 
 
-def pictures(plan: Plan) -> list[bytes]:
+def stored_images(plan: Plan) -> list[bytes]:
     with PoolFiles(plan.paths) as files:
         return [
-            picture_of(files.read(*place), plan.source.encoding)
+            image_of(files.read(*place), plan.source.encoding)
             for _, *place in plan.places(range(len(plan))).tolist()
         ]
 
@@ -71,26 +71,26 @@ def pictures(plan: Plan) -> list[bytes]:
 def test_a_bad_line_is_listed_and_its_neighbours_are_kept(
     tmp_path: Path, line: bytes, item_id: str | None, reason: str
 ) -> None:
-    plan, _ = scan(tmp_path, GOOD + line + picture_line("2", 2))
+    plan, _ = scan(tmp_path, GOOD + line + image_line("2", 2))
     assert plan.failures() == [Failure(2, item_id, reason)]
     assert list(plan.ids()) == ["1", "2"]
-    assert pictures(plan) == [picture_bytes(1), picture_bytes(2)]
+    assert stored_images(plan) == [image_bytes(1), image_bytes(2)]
 
 
 def test_bom_and_crlf_are_read_through(tmp_path: Path) -> None:
-    crlf = GOOD.replace(b"\n", b"\r\n") + picture_line("2", 2).replace(b"\n", b"\r\n")
+    crlf = GOOD.replace(b"\n", b"\r\n") + image_line("2", 2).replace(b"\n", b"\r\n")
     plan, _ = scan(tmp_path, b"\xef\xbb\xbf" + crlf)
     assert (list(plan.ids()), plan.failures()) == (["1", "2"], [])
-    assert pictures(plan) == [picture_bytes(1), picture_bytes(2)]
+    assert stored_images(plan) == [image_bytes(1), image_bytes(2)]
 
 
 def test_a_last_line_without_an_end_counts(tmp_path: Path) -> None:
-    plan, _ = scan(tmp_path, GOOD + picture_line("2", 2).rstrip(b"\n"))
+    plan, _ = scan(tmp_path, GOOD + image_line("2", 2).rstrip(b"\n"))
     assert list(plan.ids()) == ["1", "2"]
 
 
 def test_the_first_of_equal_ids_is_kept(tmp_path: Path) -> None:
-    lines = [picture_line(item_id, n) for n, item_id in enumerate("abcab")]
+    lines = [image_line(item_id, n) for n, item_id in enumerate("abcab")]
     plan, _ = scan(tmp_path, b"".join(lines))
     assert list(plan.ids()) == ["a", "b", "c"]
     assert plan.places(range(3))[:, 0].tolist() == [1, 2, 3]
@@ -113,7 +113,7 @@ def test_an_empty_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_shards_cover_every_row_once(tmp_path: Path) -> None:
-    plan, _ = scan(tmp_path, b"".join(picture_line(n, n) for n in range(10)))
+    plan, _ = scan(tmp_path, b"".join(image_line(n, n) for n in range(10)))
     shards = [plan.shard(number) for number in range(plan.shard_count)]
     assert shards == [range(4), range(4, 8), range(8, 10)]
     np.testing.assert_array_equal(plan.places(shards[2])[:, 0], [9, 10])

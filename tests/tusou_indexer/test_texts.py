@@ -1,4 +1,4 @@
-"""A bundle of texts: the text tower's vectors, tolerant and resumable as one of pictures."""
+"""A bundle of texts: the text tower's vectors, tolerant and resumable as one of images."""
 
 import json
 from dataclasses import replace
@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tusou_indexer.build import BuildSpec, build
-from tusou_indexer.index.recall_probes import picture_probes
+from tusou_indexer.index.recall_probes import image_probes
 
 from tusou.bundle.bundle import Bundle
 from tusou.bundle.manifest import Counts
@@ -41,7 +41,7 @@ def test_every_item_has_the_vector_of_its_text_in_no_prompt(
     assert float(alone @ bundle.vectors[77]) > 0.99999
     assert (bundle.items, bundle.ids[77], bundle.text("577")) == ("texts", 577, TEXTS[77])
     with pytest.raises(UnknownItem, match="are texts"):
-        bundle.picture("577")
+        bundle.image("577")
 
 
 def test_bad_rows_are_listed_and_long_texts_counted(tiny_model: Path, tmp_path: Path) -> None:
@@ -92,13 +92,13 @@ def test_a_changed_text_is_not_shown(spec: BuildSpec, tmp_path: Path) -> None:
         Bundle.open(tmp_path / "b").text("577")
 
 
-def test_texts_are_found_by_pictures_and_by_texts(spec: BuildSpec, tmp_path: Path) -> None:
+def test_texts_are_found_by_images_and_by_texts(spec: BuildSpec, tmp_path: Path) -> None:
     build(replace(spec, factory="IVF4,Flat"), tmp_path / "b", Nobody())
     pipeline = SearchPipeline.open(tmp_path / "b")
     assert pipeline.search([TEXTS[9]], [1]).hits[0].item_ids == (509,)
     pipeline.load_image_tower()
     encoder = load_image_encoder(find_weights(spec.model))
-    probes = picture_probes(lambda: encoder)()
+    probes = image_probes(lambda: encoder)()
     assert probes.shape == (200, 64)
     np.testing.assert_allclose(np.linalg.norm(probes, axis=1), 1, atol=1e-5)
     assert len({row.tobytes() for row in probes}) == 200

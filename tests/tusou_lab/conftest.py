@@ -1,4 +1,4 @@
-"""What tests of the lab share: a bundle of a tiny model over drawn pictures, and its queries."""
+"""What tests of the lab share: a bundle of a tiny model over drawn images, and its queries."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from tusou.cli.progress import Nobody
 
 @pytest.fixture(scope="session")
 def tiny_bundle(pool: Path, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Index the pool of 300 pictures with the tiny model."""
+    """Index the pool of 300 images with the tiny model."""
     root = tmp_path_factory.mktemp("lab") / "bundle"
     build(BuildSpec(str(pool), str(tiny_model), workers=1), root, Nobody())
     return root

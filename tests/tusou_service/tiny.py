@@ -45,9 +45,9 @@ class TinyBundle:
     manifest: BaseModel = field(default_factory=TinyManifest)
     model_name: str = "tiny"
     id_type: Literal["int", "str"] = "int"
-    items: Items = "pictures"
+    items: Items = "images"
 
-    def picture(self, item_id: str) -> tuple[bytes, str]:
+    def image(self, item_id: str) -> tuple[bytes, str]:
         if item_id != "7":
             raise UnknownItem("no such item")
         return PNG, "image/png"
@@ -55,7 +55,7 @@ class TinyBundle:
     def text(self, item_id: str) -> str | None:
         if item_id != "7":
             raise UnknownItem("no such item")
-        return None if self.items == "pictures" else "红色碎花裙"
+        return None if self.items == "images" else "红色碎花裙"
 
 
 @dataclass
@@ -76,7 +76,7 @@ class TinyPipeline:
     tower: threading.Event | None = None  # the image tower's loading waits for it
     tower_error: Exception | None = None
     asks: list[Ask] = field(default_factory=list)
-    seen: list[int] = field(default_factory=list)  # pictures in each pass
+    seen: list[int] = field(default_factory=list)  # images in each pass
     searched: list[str] = field(default_factory=list)  # what somebody still waited for
     room: int | None = None  # asks that fit the memory at once
     released: int = 0
@@ -90,7 +90,7 @@ class TinyPipeline:
         self.sees = True
 
     def see(self, pixels: Pixels) -> list[VectorPart]:
-        """Make a vector of each picture's mean colour."""
+        """Make a vector of each image's mean colour."""
         self.seen.append(len(pixels))
         return [VectorPart(one.mean((0, 1)).astype(np.float32) / 255, "tiny") for one in pixels]
 
@@ -168,7 +168,7 @@ def connected(
 ) -> Iterator[TestClient]:
     """Talk to the application in this process, once it is ready."""
     config = Settings(**settings)  # type: ignore[arg-type]
-    engine = Engine(source, config.batching(), config.picture_queries)
+    engine = Engine(source, config.batching(), config.image_queries)
     trial = second_arm(other, engine, config) if other else None
     app = create_app(lambda: engine, config.requests(), keys=keys, docs=config.docs, trial=trial)
     with TestClient(app) as client:
@@ -181,7 +181,7 @@ def connected(
 
 def second_arm(source: Source, first: Engine, config: Settings) -> Trial:
     """Put a second engine beside the first, as `wiring` does."""
-    second = Engine(source, config.batching(), config.picture_queries, first)
+    second = Engine(source, config.batching(), config.image_queries, first)
     return Trial(first, second, config.trial())
 
 
@@ -208,7 +208,7 @@ async def running(
 ) -> AsyncIterator[Running]:
     """Serve on a free port, with the protocol and the server class of production."""
     config = Settings(drain_s=0, **settings)  # type: ignore[arg-type]
-    engine = Engine(source, config.batching(), config.picture_queries)
+    engine = Engine(source, config.batching(), config.image_queries)
     trial = second_arm(other, engine, config) if other else None
     app = create_app(
         lambda: engine, config.requests(), docs=config.docs, tracer=tracer, trial=trial

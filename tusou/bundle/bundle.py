@@ -24,10 +24,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tusou.bundle.item_ids import ItemIds
-from tusou.bundle.item_reader import PoolFiles, picture_of, text_of
+from tusou.bundle.item_reader import PoolFiles, image_of, text_of
 from tusou.bundle.manifest import MANIFEST, FileRecord, Manifest, read_manifest, version_of
 from tusou.core.arrays import Vectors
-from tusou.core.errors import CorruptBundle, NoPicture, UnknownItem
+from tusou.core.errors import CorruptBundle, NoImage, UnknownItem
 from tusou.core.files import sha256_of
 from tusou.core.ids import Items
 from tusou.images.formats import content_type
@@ -137,19 +137,19 @@ class Bundle:
         names: list[str] = json.loads(self.path(FILES).read_bytes())
         return [Path(self.manifest.source.path, name) for name in names]
 
-    def picture(self, item_id: str) -> tuple[bytes, str]:
-        """Read an item's picture from the pool: its bytes and media type.
+    def image(self, item_id: str) -> tuple[bytes, str]:
+        """Read an item's image from the pool: its bytes and media type.
 
         Raises UnknownItem when the pool has no such id, or its file is gone or has changed, and
-        NoPicture when the items are texts.
+        NoImage when the items are texts.
         """
         if self.items == "texts":
-            raise NoPicture("the items of this index are texts, and have no pictures")
-        data = picture_of(self._stored(item_id), self.manifest.source.encoding)
+            raise NoImage("the items of this index are texts, and have no images")
+        data = image_of(self._stored(item_id), self.manifest.source.encoding)
         return data, content_type(data)
 
     def text(self, item_id: str) -> str | None:
-        """Read an item's text from the pool, or give None where it is a picture; UnknownItem."""
+        """Read an item's text from the pool, or give None where it is an image; UnknownItem."""
         if self.items == "texts":
             return text_of(self._stored(item_id), self.manifest.source.encoding)
         self._key(item_id)

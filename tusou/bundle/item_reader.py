@@ -8,7 +8,7 @@ from typing import BinaryIO, Self
 from tusou.core.errors import BadDataset
 from tusou.core.ids import Encoding
 from tusou.data.jsonl import read_text_row
-from tusou.images.formats import decode_picture
+from tusou.images.formats import decode_image
 from tusou.text.normalize import is_blank, without_controls
 
 # The name of a pool's file where the pool was opened at that very file.
@@ -71,6 +71,6 @@ def text_of(data: bytes, encoding: Encoding) -> str:
     return text
 
 
-def picture_of(data: bytes, encoding: Encoding) -> bytes:
-    """Turn what is stored at a place into the bytes of a picture file; BadImage."""
-    return decode_picture(data) if encoding == "base64" else data
+def image_of(data: bytes, encoding: Encoding) -> bytes:
+    """Turn what is stored at a place into the bytes of an image file; BadImage."""
+    return decode_image(data) if encoding == "base64" else data

@@ -11,7 +11,7 @@ from tusou.core.errors import CorruptBundle, IncompatibleBundle
 from tusou.core.files import sha256_of
 from tusou.indexes.specs import ExactSpec, FaissSpec, IndexSpec, TorchSpec
 
-FORMAT = 2
+FORMAT = 3
 MANIFEST = "manifest.json"
 
 
@@ -31,7 +31,7 @@ class Source(_Record):
 
 
 class Model(_Record):
-    """The weights that encoded the pictures, and must encode the queries."""
+    """The weights that encoded the images, and must encode the queries."""
 
     name: str
     location: str  # what finds them again: a published name, `demo` or a path

@@ -17,13 +17,13 @@ VERBS: dict[str, tuple[Lazy, str]] = {
         Lazy("tusou_lab.walkthrough.cli:walkthrough"),
         "Do a whole exercise on drawn data, to what is handed in.",
     ),
-    "toy": (Lazy("tusou_lab.cli:toy"), "Draw product pictures and their Chinese queries."),
+    "toy": (Lazy("tusou_lab.cli:toy"), "Draw product images and their Chinese queries."),
     "check": (Lazy("tusou_lab.check.cli:check"), "Report on the quality of a dataset."),
     "convert": (Lazy("tusou_lab.convert.cli:convert"), "Write a dataset in another format."),
-    "train": (Lazy("tusou_lab.cli:train"), "Train or fine-tune a model on pictures and queries."),
+    "train": (Lazy("tusou_lab.cli:train"), "Train or fine-tune a model on images and queries."),
     "index": (
         Lazy("tusou_indexer.cli:index"),
-        "Encode pictures or texts into a searchable bundle.",
+        "Encode images or texts into a searchable bundle.",
     ),
     "info": (Lazy("tusou_indexer.cli:info"), "Say what a bundle is."),
     "verify": (Lazy("tusou_indexer.cli:verify"), "Check every byte of a bundle."),
@@ -66,7 +66,7 @@ def main() -> None:
 
 def _app(called: str | None) -> typer.Typer:
     app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
-    app.callback(help="Find product pictures with Chinese queries (图搜).")(_options)
+    app.callback(help="Find product images with Chinese queries (图搜).")(_options)
     for verb, (lazy, about) in VERBS.items():
         function = lazy.load() if verb == called else _described(about)
         app.command(name=verb)(function)  # type: ignore[type-var]

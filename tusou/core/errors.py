@@ -40,7 +40,7 @@ class QueryTooLong(InputError):
 
 
 class BadImage(InputError):
-    """The bytes are not a picture that can be used."""
+    """The bytes are not an image that can be used."""
 
     code = "bad_image"
 
@@ -57,10 +57,10 @@ class UnknownItem(InputError):
     code = "unknown_item"
 
 
-class NoPicture(UnknownItem):
-    """The items are texts: none of them has a picture."""
+class NoImage(UnknownItem):
+    """The items are texts: none of them has an image."""
 
-    code = "no_picture"
+    code = "no_image"
 
 
 class Unavailable(TusouError):

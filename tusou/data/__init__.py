@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol, cast
 
-from tusou.data.base import Absent, ItemRow, PictureQuery, Pool, Query
+from tusou.data.base import Absent, ItemRow, ImageQuery, Pool, Query
 from tusou.data.dataset import Dataset, Reader
 from tusou.core.errors import BadDataset
 from tusou.core.lazy_import import Lazy
@@ -13,7 +13,7 @@ __all__ = [
     "Absent",
     "Dataset",
     "ItemRow",
-    "PictureQuery",
+    "ImageQuery",
     "Pool",
     "Query",
     "open_dataset",
@@ -32,12 +32,12 @@ class _Format(Protocol):
 # The first that knows a place has it, so what could be taken for another stands before it.
 _FORMATS = {
     "MUGE's MR_*_imgs.tsv or cn_clip's *_imgs.tsv": Lazy("tusou.data.formats.split_files:PairedFiles"),
-    "Flickr8k's captions beside a folder of pictures": Lazy("tusou.data.formats.flickr8k:Flickr8k"),
+    "Flickr8k's captions beside a folder of images": Lazy("tusou.data.formats.flickr8k:Flickr8k"),
     "Teddy Cup's tables": Lazy("tusou.data.formats.teddycup:TeddyCup"),
     "WebDataset tars": Lazy("tusou.data.formats.webdataset:WebDataset"),
     "a query file (.jsonl)": Lazy("tusou.data.formats.single_file:QueriesAlone"),
-    "a picture file (item_id<TAB>base64 lines)": Lazy("tusou.data.formats.single_file:PicturesAlone"),
-    "a folder of pictures": Lazy("tusou.data.formats.folder:PictureFolders"),
+    "an image file (item_id<TAB>base64 lines)": Lazy("tusou.data.formats.single_file:ImagesAlone"),
+    "a folder of images": Lazy("tusou.data.formats.folder:ImageFolders"),
 }
 
 
@@ -74,12 +74,12 @@ def open_dataset(place: str) -> Dataset:
 def open_pool(place: str) -> Pool:
     """Open the items at a place, whatever format they are in; nothing of them is read yet.
 
-    They are the pictures of a dataset, or the texts of a file that holds nothing else.
+    They are the images of a dataset, or the texts of a file that holds nothing else.
     """
     path = Path(place)
     if path.suffix.lower() in TEXT_ENDINGS and path.is_file():
         return cast("Callable[[Path], Pool]", _TEXTS.load())(path)
-    return open_dataset(place).pictures()
+    return open_dataset(place).images()
 
 
 def open_queries(place: str) -> list[Query]:

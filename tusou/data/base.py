@@ -19,7 +19,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 class Absent(BadDataset):
-    """The data is in order and has no such part: pictures without queries, queries alone."""
+    """The data is in order and has no such part: images without queries, queries alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +74,8 @@ class Query:
 
 
 @dataclass(frozen=True, slots=True)
-class PictureQuery:
-    """A picture that asks for texts; `text_ids` are all the correct ones."""
+class ImageQuery:
+    """An image that asks for texts; `text_ids` are all the correct ones."""
 
     line: int
     item_id: ItemId

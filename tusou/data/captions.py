@@ -1,4 +1,4 @@
-"""Captions of pictures as queries: what Flickr8k, Teddy Cup and WebDataset have in common."""
+"""Captions of images as queries: what Flickr8k, Teddy Cup and WebDataset have in common."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -9,12 +9,12 @@ from tusou.core.ids import Failure, ItemId
 
 @dataclass(frozen=True, slots=True)
 class Caption:
-    """A text and the picture it is correct for; None where the file does not say."""
+    """A text and the image it is correct for; None where the file does not say."""
 
     line: int
     text: str
     item_id: ItemId | None
-    text_id: ItemId | None = None  # None: named after the picture, `ID#0`, `ID#1`...
+    text_id: ItemId | None = None  # None: named after the image, `ID#0`, `ID#1`...
 
 
 @dataclass(slots=True)

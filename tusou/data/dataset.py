@@ -1,4 +1,4 @@
-"""One dataset, whatever its format: its splits, their pictures, and who asks for what."""
+"""One dataset, whatever its format: its splits, their images, and who asks for what."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from tusou.data.base import PictureQuery, Pool, Query, whole
+from tusou.data.base import ImageQuery, Pool, Query, whole
 from tusou.core.errors import BadDataset
 from tusou.core.ids import Failure, ItemId
 
@@ -21,8 +21,8 @@ class Reader(Protocol):
         """Name the splits there are, at least one."""
         ...
 
-    def pictures(self, split: str) -> Pool:
-        """Give the pictures of a split as items; BadDataset when the split has none."""
+    def images(self, split: str) -> Pool:
+        """Give the images of a split as items; BadDataset when the split has none."""
         ...
 
     def scan_queries(self, split: str) -> Iterator[Query | Failure]:
@@ -33,8 +33,8 @@ class Reader(Protocol):
         """Name the query file of a split, where the format has one."""
         ...
 
-    def asking_pictures(self, split: str) -> Sequence[str] | None:
-        """List the pictures that ask, where the format names them; None where texts name them."""
+    def asking_images(self, split: str) -> Sequence[str] | None:
+        """List the images that ask, where the format names them; None where texts name them."""
         ...
 
 
@@ -65,9 +65,9 @@ class Dataset:
         fault = "it has several splits" if wanted is None else f"it has no split {wanted!r}"
         raise BadDataset(f"{self.path}: {fault}; give {choice}")
 
-    def pictures(self, split: str | None = None) -> Pool:
-        """Give the pictures of a split as items."""
-        return self.reader.pictures(self.split(split))
+    def images(self, split: str | None = None) -> Pool:
+        """Give the images of a split as items."""
+        return self.reader.images(self.split(split))
 
     def scan_queries(self, split: str | None = None) -> Iterator[Query | Failure]:
         """Yield what a split's texts ask for, and the lines that cannot be used."""
@@ -85,25 +85,25 @@ class Dataset:
         rows = ({"query_id": one.query_id, "query_text": one.text} for one in self.queries(split))
         return b"".join(json.dumps(row, ensure_ascii=False).encode() + b"\n" for row in rows)
 
-    def picture_queries(self, split: str | None = None) -> list[PictureQuery]:
-        """List what a split's pictures ask for: every text that names a picture is correct for it.
+    def image_queries(self, split: str | None = None) -> list[ImageQuery]:
+        """List what a split's images ask for: every text that names an image is correct for it.
 
-        Where only pictures are named (Teddy Cup's `i2t`) they have no correct texts. Pictures that
+        Where only images are named (Teddy Cup's `i2t`) they have no correct texts. Images that
         no text names do not ask, as in cn_clip.
         """
-        named = self.reader.asking_pictures(self.split(split))
+        named = self.reader.asking_images(self.split(split))
         if named is None:
             return asked_of(self.queries(split))
-        return [PictureQuery(line, item_id, ()) for line, item_id in enumerate(named, start=1)]
+        return [ImageQuery(line, item_id, ()) for line, item_id in enumerate(named, start=1)]
 
 
-def asked_of(queries: Sequence[Query]) -> list[PictureQuery]:
-    """Turn the direction: each picture with all the texts it is correct for, in their order."""
+def asked_of(queries: Sequence[Query]) -> list[ImageQuery]:
+    """Turn the direction: each image with all the texts it is correct for, in their order."""
     texts: dict[ItemId, dict[ItemId, None]] = {}
     for query in queries:
         for item_id in query.item_ids or ():
             texts.setdefault(item_id, {})[query.query_id] = None
     return [
-        PictureQuery(line, item_id, tuple(found))
+        ImageQuery(line, item_id, tuple(found))
         for line, (item_id, found) in enumerate(texts.items(), start=1)
     ]

@@ -1,4 +1,4 @@
-"""Pictures that a list names, each a file below one folder."""
+"""Images that a list names, each a file below one folder."""
 
 import hashlib
 import os
@@ -18,7 +18,7 @@ _ELSEWHERE = re.compile(r"[\\:\x00]")
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A picture that a list names: the list's line, the item's id, and the file's name."""
+    """An image that a list names: the list's line, the item's id, and the file's name."""
 
     line: int
     item_id: str
@@ -26,12 +26,12 @@ class Named:
 
 
 class NamedFiles:
-    """Pictures below a folder in the order of a list.
+    """Images below a folder in the order of a list.
 
-    A name without a file is a Failure. `sha256` is taken over each picture's name, size and bytes.
+    A name without a file is a Failure. `sha256` is taken over each image's name, size and bytes.
     """
 
-    kind: Items = "pictures"
+    kind: Items = "images"
     encoding: Encoding = "raw"
 
     def __init__(self, folder: Path, names: Iterable[Named | Failure]) -> None:
@@ -42,7 +42,7 @@ class NamedFiles:
 
     @property
     def sha256(self) -> str:
-        """The digest of all pictures read so far, in hexadecimal."""
+        """The digest of all images read so far, in hexadecimal."""
         return self._hash.hexdigest()
 
     def scan(self) -> Iterator[ItemRow | Failure]:

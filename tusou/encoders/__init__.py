@@ -96,7 +96,7 @@ def prepare_service(weights: Weights, device: str = "auto") -> None:
 
 
 def image_size(weights: Weights) -> int:
-    """Say the side of the pictures that the image tower takes, without loading it."""
+    """Say the side of the images that the image tower takes, without loading it."""
     shape = shape_of(weights, "image")
     assert isinstance(shape, ImageShape)
     return shape.image_resolution

@@ -136,7 +136,7 @@ def _read_resnet(tensors: Mapping[str, Shaped]) -> ImageShape:
     _heads(pooled, _HEAD_WIDTH)
     return ImageShape(
         embed_dim=dim,
-        image_resolution=_grid(places) * 32,  # a ResNet halves the picture five times
+        image_resolution=_grid(places) * 32,  # a ResNet halves the image five times
         vision_layers=tuple(_depth(tensors, f"visual.layer{stage}") for stage in (1, 2, 3, 4)),
         vision_width=width,
         vision_patch_size=None,
@@ -168,5 +168,5 @@ def _heads(width: int, head_width: int) -> int:
 def _grid(places: int) -> int:
     side = isqrt(max(places - 1, 0))
     if side < 1 or side * side != places - 1:
-        raise BadModel(f"{places - 1} picture positions are not a square grid")
+        raise BadModel(f"{places - 1} image positions are not a square grid")
     return side

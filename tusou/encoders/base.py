@@ -87,12 +87,12 @@ class TextEncoder(Protocol):
 
 
 class ImageEncoder(Protocol):
-    """Pictures to unit vectors in the same space as the texts of the same weights."""
+    """Images to unit vectors in the same space as the texts of the same weights."""
 
     dim: int
     precision: str
     image_size: int
 
     def encode(self, pixels: Pixels) -> Vectors:
-        """Return one unit row per (image_size, image_size, 3) picture: (n, dim) float32."""
+        """Return one unit row per (image_size, image_size, 3) image: (n, dim) float32."""
         ...

@@ -1,4 +1,4 @@
-"""Answers: what was asked and what is correct; of query files, captions of pictures, qrels."""
+"""Answers: what was asked and what is correct; of query files, captions of images, qrels."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -28,7 +28,7 @@ class Asked:
 
     line: int
     query_id: ItemId
-    text: str | None  # None for a picture, and for a topic of TREC's
+    text: str | None  # None for an image, and for a topic of TREC's
     grades: Mapping[ItemId, int] | None
     category: str | None = None
 
@@ -58,8 +58,8 @@ class Answers:
 def read_answers(place: Path | str, direction: Direction | None = None) -> Answers:
     """Read a query file, `{"image_id" or "item_id", "text_ids"}` rows, or TREC judgments.
 
-    `place` may also be a dataset of another format, `DATA#SPLIT`: its texts ask for pictures, or
-    in the other `direction` its pictures for texts. Raises BadDataset with every unusable line.
+    `place` may also be a dataset of another format, `DATA#SPLIT`: its texts ask for images, or
+    in the other `direction` its images for texts. Raises BadDataset with every unusable line.
     """
     path = Path(place)
     if not path.is_file() or path.suffix in _DATASETS:
@@ -116,10 +116,10 @@ def _of_dataset(place: str, direction: Direction) -> Answers:
             for one in dataset.queries()
         ]
     else:
-        # Pictures that only ask, as in a test split, come without texts.
+        # Images that only ask, as in a test split, come without texts.
         rows = [
             Asked(one.line, one.item_id, None, _binary(one.text_ids or None))
-            for one in dataset.picture_queries()
+            for one in dataset.image_queries()
         ]
     return Answers(Path(place), tuple(rows), direction)
 

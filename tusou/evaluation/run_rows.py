@@ -8,7 +8,7 @@ from tusou.core.arrays import ItemId
 from tusou.core.ids import is_id
 
 # What a query is called, and its list: in a MUGE submission and a run file, in cn_clip's
-# predictions, and in those of the other direction, where a picture asks for texts.
+# predictions, and in those of the other direction, where an image asks for texts.
 _FIELDS = (
     ("query_id", "item_ids"),
     ("text_id", "image_ids"),

@@ -1,4 +1,4 @@
-"""Picture bytes: out of base64 text, and what kind of picture they are."""
+"""Image bytes: out of base64 text, and what kind of image they are."""
 
 import binascii
 
@@ -9,7 +9,7 @@ MAX_IMAGE_BYTES = 8 * 1024**2
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
 
 
-def decode_picture(encoded: bytes) -> bytes:
+def decode_image(encoded: bytes) -> bytes:
     """Turn base64 of either alphabet into bytes; BadImage on any character outside both."""
     try:
         return binascii.a2b_base64(encoded.translate(_URL_SAFE), strict_mode=True)
@@ -33,6 +33,6 @@ def content_type(data: bytes) -> str:
 def check_bytes(size: int) -> None:
     """Raise BadImage for a file that nobody needs to read."""
     if not size:
-        raise BadImage("empty picture")
+        raise BadImage("empty image")
     if size > MAX_IMAGE_BYTES:
-        raise BadImage(f"picture over {MAX_IMAGE_BYTES // 1024**2} MiB")
+        raise BadImage(f"image over {MAX_IMAGE_BYTES // 1024**2} MiB")

@@ -1,4 +1,4 @@
-"""Pictures to pixels in worker processes, in order, with a bounded number in flight."""
+"""Images to pixels in worker processes, in order, with a bounded number in flight."""
 
 import multiprocessing
 from collections import deque
@@ -15,19 +15,19 @@ from zlib import crc32
 import numpy as np
 import numpy.typing as npt
 
-from tusou.bundle.item_reader import PoolFiles, picture_of
+from tusou.bundle.item_reader import PoolFiles, image_of
 from tusou.core.arrays import Encoding, Pixels
 from tusou.core.errors import BadImage
 from tusou.core.process_limits import end_with_parent, limit_memory
 from tusou.images.preprocess import open_image, to_pixels
 
-# A hostile picture that gets past the size checks still cannot take the machine's memory.
+# A hostile image that gets past the size checks still cannot take the machine's memory.
 _WORKER_BYTES = 4 * 2**30
 
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """One batch of pictures: pixels of the good ones, a reason for each of the others."""
+    """One batch of images: pixels of the good ones, a reason for each of the others."""
 
     pixels: Pixels  # (n, size, size, 3)
     good: tuple[int, ...]  # positions within the batch
@@ -36,7 +36,7 @@ class Decoded:
 
 
 class Decoder:
-    """Processes that decode batches of pictures out of a pool's files."""
+    """Processes that decode batches of images out of a pool's files."""
 
     def __init__(self, files: Sequence[Path], encoding: Encoding, size: int, workers: int) -> None:
         self._files, self._encoding = files, encoding
@@ -76,7 +76,7 @@ class Decoder:
         job = partial(_decode_batch, files, self._encoding, self._size, places)
         try:
             return self._pool.submit(job)
-        except BrokenProcessPool:  # a picture killed a worker: go on with fresh ones
+        except BrokenProcessPool:  # an image killed a worker: go on with fresh ones
             self._pool = self._start()
             return self._pool.submit(job)
 
@@ -87,13 +87,13 @@ class Decoder:
             return self._one_by_one(places)
 
     def _one_by_one(self, places: npt.NDArray[np.int64]) -> Decoded:
-        """Find the picture that killed its worker; the others of the batch are kept."""
+        """Find the image that killed its worker; the others of the batch are kept."""
         parts = []
         for row in range(len(places)):
             try:
                 parts.append(self._submit(places[row : row + 1]).result())
             except BrokenProcessPool:
-                bad = ((0, "picture crashes the decoder"),)
+                bad = ((0, "image crashes the decoder"),)
                 parts.append(Decoded(_none(self._size), (), bad, ()))
         return Decoded(
             np.concatenate([part.pixels for part in parts]),
@@ -119,13 +119,13 @@ def _decode_batch(
         for row, (_, *place) in enumerate(places.tolist()):
             try:
                 stored = pool.read(*place)
-                pixels.append(to_pixels(open_image(picture_of(stored, encoding)), size))
+                pixels.append(to_pixels(open_image(image_of(stored, encoding)), size))
                 good.append(row)
                 checks.append(crc32(stored))
             except BadImage as error:
                 bad.append((row, str(error)))
             except MemoryError:
-                bad.append((row, "picture needs too much memory"))
+                bad.append((row, "image needs too much memory"))
     return Decoded(
         np.stack(pixels) if pixels else _none(size), tuple(good), tuple(bad), tuple(checks)
     )

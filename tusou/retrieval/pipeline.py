@@ -58,7 +58,7 @@ class _Aim:
 
 
 class SearchPipeline:
-    """Encode queries, find the nearest pictures, name the items.
+    """Encode queries, find the nearest images, name the items.
 
     One call at a time: the owner of the pipeline is its only caller.
     """
@@ -99,7 +99,7 @@ class SearchPipeline:
 
         `model` says where the weights are when not where the manifest's model name leads.
         Raises CorruptBundle, InsufficientMemory when it certainly does not fit, and
-        IncompatibleBundle when the weights are not the ones that encoded the pictures or do not
+        IncompatibleBundle when the weights are not the ones that encoded the images or do not
         give the golden texts their stored vectors.
         """
         bundle = Bundle.open(root)
@@ -181,12 +181,12 @@ class SearchPipeline:
         self._image_encoder = encoder
 
     def see(self, pixels: Pixels) -> list[VectorPart]:
-        """Encode pictures made by `to_pixels`, once the image tower is loaded.
+        """Encode images made by `to_pixels`, once the image tower is loaded.
 
         One call at a time, which may run beside the other calls.
         """
         if self._image_encoder is None:
-            raise NotReady("the image tower is not loaded; send the picture again")
+            raise NotReady("the image tower is not loaded; send the image again")
         vectors = _finite(self._image_encoder.encode(pixels))
         return [VectorPart(vector, self.bundle.manifest.model.sha256) for vector in vectors]
 

@@ -1,4 +1,4 @@
-"""What one query asks for: texts, pictures and items of the pool, wanted or refused."""
+"""What one query asks for: texts, images and items of the pool, wanted or refused."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class TextPart:
 
 @dataclass(frozen=True, slots=True)
 class ItemPart:
-    """A picture of the pool, by its item's id as text."""
+    """An image of the pool, by its item's id as text."""
 
     item_id: str
     weight: float = 1.0
@@ -31,7 +31,7 @@ class ItemPart:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VectorPart:
-    """A picture that was encoded before, by the weights of this digest."""
+    """An image that was encoded before, by the weights of this digest."""
 
     vector: Vectors  # one unit row, (d,)
     model: str

@@ -32,9 +32,9 @@ _TEXTS, _AT_ONCE = len(PROBE_TEXTS), 20  # few, so that measuring takes no more 
 class Judge:
     """Measures index_recall@10 over one pool, against exact search over the same vectors.
 
-    There are two kinds of probes, because texts lie elsewhere than pictures do: points between
+    There are two kinds of probes, because texts lie elsewhere than images do: points between
     pairs of stored vectors, and what is not stored in the vectors of the bundle's own model:
-    product texts for pictures, drawn pictures for texts. What counts is the worse of the two.
+    product texts for images, drawn images for texts. What counts is the worse of the two.
     """
 
     def __init__(self, vectors: Vectors, asking: Vectors) -> None:
@@ -63,8 +63,8 @@ def text_probes(encoder: TextEncoder) -> Callable[[], Vectors]:
     return encode
 
 
-def picture_probes(load: Callable[[], ImageEncoder]) -> Callable[[], Vectors]:
-    """Return what draws and encodes probe pictures; the tower is loaded when they are wanted."""
+def image_probes(load: Callable[[], ImageEncoder]) -> Callable[[], Vectors]:
+    """Return what draws and encodes probe images; the tower is loaded when they are wanted."""
 
     def encode() -> Vectors:
         encoder = load()
@@ -75,7 +75,7 @@ def picture_probes(load: Callable[[], ImageEncoder]) -> Callable[[], Vectors]:
 
 
 def _drawn(size: int, random: np.random.Generator) -> Pixels:
-    """Draw a few plain shapes on a plain ground: not a product, but where pictures lie."""
+    """Draw a few plain shapes on a plain ground: not a product, but where images lie."""
     pixels = np.empty((size, size, 3), np.uint8)
     pixels[:] = random.integers(160, 256, 3)
     down, across = np.ogrid[:size, :size]

@@ -19,7 +19,7 @@ def check(
         str, typer.Argument(help="A dataset of any format; DATA#SPLIT for one split of it.")
     ],
     html: Annotated[
-        Path | None, typer.Option(help="Page to write: findings, charts, pictures.", dir_okay=False)
+        Path | None, typer.Option(help="Page to write: findings, charts, images.", dir_okay=False)
     ] = None,
     bundle: Annotated[
         Path | None,
@@ -48,7 +48,7 @@ def check(
         splits = {name: asdict(facts) for name, facts in checked.splits.items()}
         findings = [asdict(finding) for finding in checked.findings]
         for finding in findings:
-            del finding["pictures"]
+            del finding["images"]
         seconds = round(checked.seconds, 2)
         print_json({"place": data, "seconds": seconds, "splits": splits, "findings": findings})
     else:
@@ -58,9 +58,9 @@ def check(
 
 def _print(checked: "Checked") -> None:
     for name, facts in checked.splits.items():
-        pictures = f"{facts.pictures.usable} usable pictures" if facts.pictures else "no pictures"
+        images = f"{facts.images.usable} usable images" if facts.images else "no images"
         queries = f"{facts.texts.count} queries" if facts.texts else "no queries"
-        typer.echo(f"{name}: {pictures}, {queries}")
+        typer.echo(f"{name}: {images}, {queries}")
     for finding in checked.findings:
         head = typer.style(f"{finding.severity:<8}", fg=_COLOURS[finding.severity])
         typer.echo(f"{head}{finding.code} ({finding.split}): {finding.said}: {finding.count}")

@@ -1,4 +1,4 @@
-"""What is wrong between queries and pictures, and between splits."""
+"""What is wrong between queries and images, and between splits."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tusou.data import Query
 from tusou_lab.check.findings import Code, Findings
-from tusou_lab.check.image_scan import Picture
+from tusou_lab.check.image_scan import ScannedImage
 from tusou_lab.check.near_duplicates import across
 from tusou_lab.check.query_checks import plain
 
@@ -18,26 +18,26 @@ BETWEEN = "between splits"
 class Relations:
     """Numbers that need both sides of a split."""
 
-    positives: dict[int, int]  # correct pictures -> queries that have so many
-    asked_for: int | None  # pictures that some query names; None where none is answered
+    positives: dict[int, int]  # correct images -> queries that have so many
+    asked_for: int | None  # images that some query names; None where none is answered
 
 
 def relate(
     split: str, queries: Sequence[Query], there: set[str] | None, findings: Findings
 ) -> Relations:
-    """Compare a split's answers with its usable pictures; `there` is None without pictures."""
+    """Compare a split's answers with its usable images; `there` is None without images."""
     answered = [query for query in queries if query.item_ids is not None]
     positives = Counter(len(set(query.item_ids or ())) for query in answered)
     without = [f"query {query.query_id}: {query.text}" for query in answered if not query.item_ids]
     findings.add(
-        "warning", "queries_without_answer", split, without, "queries without a correct picture"
+        "warning", "queries_without_answer", split, without, "queries without a correct image"
     )
     twice = [
         f"query {query.query_id}"
         for query in answered
         if len(set(query.item_ids or ())) < len(query.item_ids or ())
     ]
-    findings.add("warning", "repeated_answers", split, twice, "queries that name a picture twice")
+    findings.add("warning", "repeated_answers", split, twice, "queries that name an image twice")
     if there is None or not answered:
         return Relations(dict(sorted(positives.items())), None)
     named = {str(item_id) for query in answered for item_id in query.item_ids or ()}
@@ -47,40 +47,40 @@ def relate(
         for item_id in query.item_ids or ()
         if str(item_id) not in there
     ]
-    findings.add("error", "dangling_ids", split, dangling, "correct ids that no usable picture has")
+    findings.add("error", "dangling_ids", split, dangling, "correct ids that no usable image has")
     never = sorted(there - named)
-    findings.add("note", "never_asked_for", split, never, "pictures that are correct for no query")
+    findings.add("note", "never_asked_for", split, never, "images that are correct for no query")
     return Relations(dict(sorted(positives.items())), len(there & named))
 
 
 def compare_splits(
     queries: Mapping[str, Sequence[Query]],
-    pictures: Sequence[Picture],
+    images: Sequence[ScannedImage],
     same: Sequence[Sequence[int]],
     near: Sequence[Sequence[int]],
     findings: Findings,
 ) -> None:
-    """Tell what several splits share: texts, picture bytes, looks, and ids."""
+    """Tell what several splits share: texts, image bytes, looks, and ids."""
     _shared_texts(queries, findings)
-    splits = [picture.split for picture in pictures]
+    splits = [image.split for image in images]
     kinds: tuple[tuple[Code, Sequence[Sequence[int]], str], ...] = (
-        ("shared_pictures", same, "pictures that lie in several splits, byte for byte"),
-        ("shared_looks", near, "groups of pictures that look alike, over several splits"),
+        ("shared_images", same, "images that lie in several splits, byte for byte"),
+        ("shared_looks", near, "groups of images that look alike, over several splits"),
     )
     for code, groups, said in kinds:
         found = list(across(groups, splits))
-        shown = [_names(group, pictures) for group in found]
+        shown = [_names(group, images) for group in found]
         positions = [place for group in found for place in _one_each(group, splits)]
-        findings.add("warning", code, BETWEEN, shown, said, pictures=positions)
+        findings.add("warning", code, BETWEEN, shown, said, images=positions)
     where: dict[str, set[str]] = {}
-    for picture in pictures:
-        where.setdefault(picture.row.item_id, set()).add(picture.split)
+    for image in images:
+        where.setdefault(image.row.item_id, set()).add(image.split)
     ids = [f"{one} in {', '.join(sorted(found))}" for one, found in where.items() if len(found) > 1]
     findings.add("note", "shared_ids", BETWEEN, ids, "ids that several splits use")
 
 
 def _one_each(group: Sequence[int], splits: Sequence[str]) -> list[int]:
-    """Pick a picture of each split."""
+    """Pick an image of each split."""
     return list({splits[place]: place for place in reversed(group)}.values())[::-1]
 
 
@@ -95,6 +95,6 @@ def _shared_texts(queries: Mapping[str, Sequence[Query]], findings: Findings) ->
     findings.add("warning", "shared_queries", BETWEEN, shared, "texts asked in several splits")
 
 
-def _names(group: Sequence[int], pictures: Sequence[Picture]) -> str:
-    shown = [f"{pictures[place].split} {pictures[place].row.item_id}" for place in group[:4]]
+def _names(group: Sequence[int], images: Sequence[ScannedImage]) -> str:
+    shown = [f"{images[place].split} {images[place].row.item_id}" for place in group[:4]]
     return " = ".join(shown) + (" ..." if len(group) > 4 else "")

@@ -9,7 +9,7 @@ Severity: TypeAlias = Literal["error", "warning", "note"]
 # Documented one by one in docs/check.md.
 Code: TypeAlias = Literal[
     "unreadable",
-    "unusable_pictures",
+    "unusable_images",
     "bombs",
     "repeated_ids",
     "unusable_lines",
@@ -18,7 +18,7 @@ Code: TypeAlias = Literal[
     "dangling_ids",
     "wrong_endings",
     "extreme_shapes",
-    "tiny_pictures",
+    "tiny_images",
     "same_bytes",
     "near_duplicates",
     "queries_without_answer",
@@ -27,12 +27,12 @@ Code: TypeAlias = Literal[
     "beyond_tokens",
     "unknown_characters",
     "shared_queries",
-    "shared_pictures",
+    "shared_images",
     "shared_looks",
     "never_asked_for",
     "negations",
     "shared_ids",
-    "no_pictures",
+    "no_images",
     "no_queries",
 ]
 ORDER: tuple[Severity, ...] = ("error", "warning", "note")
@@ -42,7 +42,7 @@ SHOWN = 5  # examples of one finding
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One kind of thing in one split, or between splits; `pictures` are positions to be shown."""
+    """One kind of thing in one split, or between splits; `images` are positions to be shown."""
 
     severity: Severity
     code: Code
@@ -50,7 +50,7 @@ class Finding:
     count: int
     said: str
     examples: tuple[str, ...]
-    pictures: tuple[int, ...] = ()
+    images: tuple[int, ...] = ()
 
 
 class Findings:
@@ -68,14 +68,14 @@ class Findings:
         said: str,
         *,
         count: int | None = None,
-        pictures: Sequence[int] = (),
+        images: Sequence[int] = (),
     ) -> None:
         """Add a finding with as many cases as examples, unless it is counted otherwise."""
         cases = len(examples) if count is None else count
         if cases:
             shown = tuple(dict.fromkeys(examples))[:SHOWN]
             self._found.append(
-                Finding(severity, code, split, cases, said, shown, tuple(pictures[: 2 * SHOWN]))
+                Finding(severity, code, split, cases, said, shown, tuple(images[: 2 * SHOWN]))
             )
 
     def sorted(self) -> list[Finding]:

@@ -1,4 +1,4 @@
-"""What one picture is: format and size, a digest of its bytes, a fingerprint of its looks."""
+"""What one image is: format and size, a digest of its bytes, a fingerprint of its looks."""
 
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -17,7 +17,7 @@ _NOISE = 24.0  # what re-encoding does to a frequency that is not there
 
 @dataclass(frozen=True, slots=True)
 class Looks:
-    """What is kept of a picture that can be used."""
+    """What is kept of an image that can be used."""
 
     form: str  # JPEG, PNG, WEBP
     mode: str
@@ -29,7 +29,7 @@ class Looks:
 
 
 def look_at(data: bytes) -> Looks:
-    """Decode a picture; BadImage says why one cannot be used."""
+    """Decode an image; BadImage says why one cannot be used."""
     image = open_image(data)
     form, mode = image.format or "", image.mode
     tiny = _flat(image).resize((_SIDE, _SIDE), Image.Resampling.BOX, reducing_gap=2.0)
@@ -45,7 +45,7 @@ def look_at(data: bytes) -> Looks:
 
 
 def _flat(image: Image.Image) -> Image.Image:
-    """Lay a picture on white, as a shop's page shows it."""
+    """Lay an image on white, as a shop's page shows it."""
     if image.mode not in ("RGBA", "LA", "PA") and "transparency" not in image.info:
         return image.convert("RGB")
     clear = image.convert("RGBA")

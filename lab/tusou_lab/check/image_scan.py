@@ -1,4 +1,4 @@
-"""One pass over the pictures of a split: the pool lists them, processes look at them meanwhile."""
+"""One pass over the images of a split: the pool lists them, processes look at them meanwhile."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -10,7 +10,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Self, TypeAlias
 
-from tusou.bundle.item_reader import PoolFiles, picture_of
+from tusou.bundle.item_reader import PoolFiles, image_of
 from tusou.core.errors import BadImage
 from tusou.core.ids import Encoding, Failure
 from tusou.core.process_limits import end_with_parent, limit_memory
@@ -22,8 +22,8 @@ _WORKER_BYTES = 2 * 2**30
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """A picture of a split that can be used, and where it lies."""
+class ScannedImage:
+    """An image of a split that can be used, and where it lies."""
 
     split: str
     row: ItemRow
@@ -36,7 +36,7 @@ Seen: TypeAlias = list[Looks | str]
 
 
 class Onlookers:
-    """Processes that look at pictures; one that a picture kills is replaced."""
+    """Processes that look at images; one that an image kills is replaced."""
 
     def __init__(self, workers: int) -> None:
         self._workers = workers
@@ -48,7 +48,7 @@ class Onlookers:
     def __exit__(self, *_: object) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def scan(self, split: str, pool: Pool) -> Iterator[Picture | Failure]:
+    def scan(self, split: str, pool: Pool) -> Iterator[ScannedImage | Failure]:
         """Yield every row of a pool once: what it is, or why it cannot be used."""
         waiting: deque[tuple[list[ItemRow], Future[Seen]]] = deque()
         seen: set[str] = set()
@@ -71,14 +71,14 @@ class Onlookers:
 
     def _told(
         self, split: str, pool: Pool, rows: list[ItemRow], future: Future[Seen]
-    ) -> Iterator[Picture | Failure]:
+    ) -> Iterator[ScannedImage | Failure]:
         try:
             looks = future.result()
         except BrokenProcessPool:
             looks = [self._alone(row, pool) for row in rows]
         for row, one in zip(rows, looks, strict=True):
             if isinstance(one, Looks):
-                yield Picture(split, row, pool.files[row.file], pool.encoding, one)
+                yield ScannedImage(split, row, pool.files[row.file], pool.encoding, one)
             else:
                 yield Failure(row.line, row.item_id, one)
 
@@ -86,7 +86,7 @@ class Onlookers:
         try:
             return self._submit([row], pool).result()[0]
         except BrokenProcessPool:
-            return "picture crashes the decoder"
+            return "image crashes the decoder"
 
     def _submit(self, rows: list[ItemRow], pool: Pool) -> Future[Seen]:
         files = {row.file: pool.files[row.file] for row in rows}
@@ -111,9 +111,9 @@ def _look(files: dict[int, Path], encoding: Encoding, rows: Iterable[ItemRow]) -
         for row in rows:
             try:
                 stored = pool.read(row.file, row.offset, row.length)
-                found.append(look_at(picture_of(stored, encoding)))
+                found.append(look_at(image_of(stored, encoding)))
             except BadImage as error:
                 found.append(str(error))
             except MemoryError:
-                found.append("picture needs too much memory")
+                found.append("image needs too much memory")
     return found

@@ -1,4 +1,4 @@
-"""Pictures that look alike: by fingerprint, or by the vectors of a bundle."""
+"""Images that look alike: by fingerprint, or by the vectors of a bundle."""
 
 from collections.abc import Iterator, Sequence
 
@@ -12,7 +12,7 @@ from tusou_lab.check.fingerprint import HASH_BYTES, SMALL_SIDE, Looks
 # less than 51 apart. The first 64 are the coarsest, and change the least.
 _BITS = 42
 _COARSE_BITS = 20
-# Mean difference of the small copies, of 255: the same cut in another colour is another picture.
+# Mean difference of the small copies, of 255: the same cut in another colour is another image.
 _COLOUR = 8.0
 # By the vectors of a model, which knows less of detail and more of meaning.
 LEAST_COSINE = 0.99
@@ -60,7 +60,7 @@ def near_by_vectors(vectors: Vectors, least: float = LEAST_COSINE) -> Pairs:
 
 
 def groups(pairs: Pairs) -> list[list[int]]:
-    """Join pairs that share a picture; each group ascending, the largest first."""
+    """Join pairs that share an image; each group ascending, the largest first."""
     leader: dict[int, int] = {}
 
     def lead(one: int) -> int:
@@ -79,7 +79,7 @@ def groups(pairs: Pairs) -> list[list[int]]:
 
 
 def same_bytes(looks: Sequence[Looks]) -> list[list[int]]:
-    """Group pictures of the very same bytes, the largest group first."""
+    """Group images of the very same bytes, the largest group first."""
     found: dict[bytes, list[int]] = {}
     for place, one in enumerate(looks):
         found.setdefault(one.digest, []).append(place)

@@ -1,4 +1,4 @@
-"""The check as one HTML page that needs no network: findings, their pictures, and histograms."""
+"""The check as one HTML page that needs no network: findings, their images, and histograms."""
 
 from base64 import b64encode
 from collections.abc import Mapping
@@ -10,14 +10,14 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, se
 from markupsafe import Markup
 from PIL import Image
 
-from tusou.bundle.item_reader import PoolFiles, picture_of
+from tusou.bundle.item_reader import PoolFiles, image_of
 from tusou.core.errors import BadImage, OutputExists
 from tusou.core.files import write_file
 from tusou.images.preprocess import open_image
 from tusou_lab.charts.font import FAMILY, web_font
 from tusou_lab.charts.plots import Bar, Bars, draw
 from tusou_lab.check.findings import ORDER, Finding
-from tusou_lab.check.image_scan import Picture
+from tusou_lab.check.image_scan import ScannedImage
 from tusou_lab.check.run import Checked, SplitFacts
 
 _SIDE = 132  # pixels: twice what the page shows, for sharp screens
@@ -26,7 +26,7 @@ _BINS = 16
 
 @dataclass(frozen=True, slots=True)
 class _Shown:
-    """A small picture on the page."""
+    """A small image on the page."""
 
     uri: str
     about: str
@@ -34,10 +34,10 @@ class _Shown:
 
 @dataclass(frozen=True, slots=True)
 class _Told:
-    """A finding with its pictures."""
+    """A finding with its images."""
 
     finding: Finding
-    pictures: tuple[_Shown, ...]
+    images: tuple[_Shown, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def write_page(out: Path, checked: Checked) -> None:
         for split, some in charts.items()
     }
     told = [
-        _Told(finding, tuple(_small(checked.pictures[place]) for place in finding.pictures))
+        _Told(finding, tuple(_small(checked.images[place]) for place in finding.images))
         for finding in checked.findings
     ]
     facts = {"checked": checked, "told": told, "sections": sections, "order": ORDER}
@@ -84,37 +84,37 @@ def _environment() -> Environment:
     )
 
 
-def _small(picture: Picture) -> _Shown:
-    row, held = picture.row, BytesIO()
+def _small(scanned: ScannedImage) -> _Shown:
+    row, held = scanned.row, BytesIO()
     try:
-        with PoolFiles({row.file: picture.path}) as files:
+        with PoolFiles({row.file: scanned.path}) as files:
             stored = files.read(row.file, row.offset, row.length)
-        image = open_image(picture_of(stored, picture.encoding)).convert("RGBA")
+        image = open_image(image_of(stored, scanned.encoding)).convert("RGBA")
     except (BadImage, OSError):  # it has changed since it was looked at
         image = Image.new("RGBA", (1, 1))
     image.thumbnail((_SIDE, _SIDE))
     image.save(held, "WEBP", quality=72)
     uri = f"data:image/webp;base64,{b64encode(held.getvalue()).decode()}"
-    return _Shown(uri, f"{picture.split} {row.item_id}")
+    return _Shown(uri, f"{scanned.split} {row.item_id}")
 
 
 def _charts(facts: SplitFacts) -> list[_Chart]:
     charts: list[_Chart] = []
-    if facts.pictures is not None:
-        found = facts.pictures
+    if facts.images is not None:
+        found = facts.images
         charts += [
-            _chart("Formats", "pictures", found.formats),
-            _chart("Colour modes", "pictures", found.modes),
-            _chart("Sizes", "pictures", found.sizes),
-            _chart("Longer side", "pictures", _ranges(found.sides, "px")),
-            _chart("File size", "pictures", _ranges(found.kilobytes, "KiB")),
+            _chart("Formats", "images", found.formats),
+            _chart("Colour modes", "images", found.modes),
+            _chart("Sizes", "images", found.sizes),
+            _chart("Longer side", "images", _ranges(found.sides, "px")),
+            _chart("File size", "images", _ranges(found.kilobytes, "KiB")),
         ]
     if facts.texts is not None:
         charts.append(_chart("Characters of a query", "queries", _binned(facts.texts.lengths)))
         charts.append(_chart("Most frequent words", "times", dict(facts.texts.words)))
     if facts.relations is not None:
         positives = _binned(facts.relations.positives)
-        charts.append(_chart("Correct pictures of a query", "queries", positives))
+        charts.append(_chart("Correct images of a query", "queries", positives))
     # What is all alike needs no chart: the table says it.
     return [chart for chart in charts if len(chart.bars.bars) > 1]
 

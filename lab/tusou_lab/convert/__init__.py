@@ -1,1 +1,1 @@
-"""From any format of data to any other, picture bytes unchanged."""
+"""From any format of data to any other, image bytes unchanged."""

@@ -32,7 +32,7 @@ def convert(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
 ) -> None:
-    """Write a dataset in another format; pictures keep their bytes."""
+    """Write a dataset in another format; images keep their bytes."""
     from tusou.cli.progress import progress
     from tusou_lab.convert.run import convert as run_conversion
 
@@ -43,8 +43,8 @@ def convert(
         return
     for split in report.splits:
         typer.echo(
-            f"{split.split}: {split.items} pictures, {split.queries} queries, "
-            f"{split.failed} pictures could not be used"
+            f"{split.split}: {split.items} images, {split.queries} queries, "
+            f"{split.failed} images could not be used"
         )
     for note in report.notes:
         typer.secho(note, err=True)

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from tusou.data.formats.flickr8k import WHOLE
-from tusou_lab.convert.names import Pictures, captions_of, described
+from tusou_lab.convert.names import Images, captions_of, described
 from tusou_lab.convert.writers import Notes, Split
 
 _CALLED = {"valid": "dev", "val": "dev"}
@@ -15,18 +15,18 @@ class Flickr8kWriter:
 
     def __init__(self, folder: Path, notes: Notes) -> None:
         self._folder, self._notes = folder, notes
-        self._pictures = Pictures(folder / "images", "Flickr8k has one folder for all splits")
+        self._images = Images(folder / "images", "Flickr8k has one folder for all splits")
         self._captions = (folder / "captions.json").open("w", encoding="utf-8", newline="\n")
         self._between = "[\n"
 
     def begin(self, split: Split) -> None:
-        """Sort the texts by their pictures."""
+        """Sort the texts by their images."""
         self._split, self._names = split, list[str]()
         self._texts = captions_of(split, self._notes)
 
     def add(self, item_id: str, data: bytes) -> None:
-        """Write a picture and its captions."""
-        name = self._pictures.add(item_id, data)
+        """Write an image and its captions."""
+        name = self._images.add(item_id, data)
         self._names.append(name)
         row = described(self._split.typed(item_id), self._texts.get(item_id, []))
         if row["item_id"] == name:

@@ -1,4 +1,4 @@
-"""Writes a folder of pictures, one for each split where there are several."""
+"""Writes a folder of images, one for each split where there are several."""
 
 from pathlib import Path, PurePosixPath
 
@@ -9,7 +9,7 @@ from tusou_lab.convert.writers import Notes, Split
 
 
 class FolderWriter:
-    """Each picture a file called after its id; an id with slashes lies in folders."""
+    """Each image a file called after its id; an id with slashes lies in folders."""
 
     def __init__(self, folder: Path, notes: Notes) -> None:
         self._folder, self._notes = folder, notes
@@ -18,17 +18,17 @@ class FolderWriter:
         """Make the split's folder."""
         self._to = self._folder if split.name == WHOLE else self._folder / split.name
         self._to.mkdir(exist_ok=True)
-        said = f"queries of {split.name} were left out: a folder holds pictures alone"
+        said = f"queries of {split.name} were left out: a folder holds images alone"
         self._notes.count(len(split.queries or ()), said)
 
     def add(self, item_id: str, data: bytes) -> None:
-        """Write a picture; BadDataset when another one has its name."""
+        """Write an image; BadDataset when another one has its name."""
         name = "/".join(escaped(part) or "%" for part in item_id.split("/"))
         if PurePosixPath(name).suffix.lower() not in ENDINGS:
             name += ending(data)
         path = self._to / name
         if path.exists():
-            raise BadDataset(f"two pictures of the source would both be called {name}")
+            raise BadDataset(f"two images of the source would both be called {name}")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
 

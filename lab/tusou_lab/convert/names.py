@@ -1,4 +1,4 @@
-"""File names for ids, and captions by picture: what formats of named pictures share."""
+"""File names for ids, and captions by image: what formats of named images share."""
 
 from pathlib import Path, PurePath
 from urllib.parse import quote
@@ -15,7 +15,7 @@ _PLAIN = " !$&'()+,;=@[]{}~_-."
 
 
 def ending(data: bytes) -> str:
-    """Name the ending that the bytes ask for; `.jpg` for what is no picture."""
+    """Name the ending that the bytes ask for; `.jpg` for what is no image."""
     return _ENDINGS.get(content_type(data), ".jpg")
 
 
@@ -28,13 +28,13 @@ def escaped(item_id: str, also: str = "") -> str:
 
 
 def file_name(item_id: str, data: bytes) -> str:
-    """Name a picture's file: the id, with the ending of its bytes unless it has one."""
+    """Name an image's file: the id, with the ending of its bytes unless it has one."""
     name = escaped(item_id)
     return name if PurePath(name).suffix.lower() in ENDINGS else name + ending(data)
 
 
-class Pictures:
-    """Pictures in one folder, each name once."""
+class Images:
+    """Images in one folder, each name once."""
 
     def __init__(self, folder: Path, why: str) -> None:
         self._folder, self._why = folder, why
@@ -42,11 +42,11 @@ class Pictures:
         folder.mkdir()
 
     def add(self, item_id: str, data: bytes) -> str:
-        """Write a picture and return its name; BadDataset when another one has it."""
+        """Write an image and return its name; BadDataset when another one has it."""
         name = file_name(item_id, data)
         if name in self._ids:
             raise BadDataset(
-                f"the pictures {self._ids[name]!r} and {item_id!r} would both be called {name}: "
+                f"the images {self._ids[name]!r} and {item_id!r} would both be called {name}: "
                 f"{self._why}"
             )
         self._ids[name] = item_id
@@ -55,23 +55,23 @@ class Pictures:
 
 
 def captions_of(split: Split, notes: Notes) -> dict[str, list[tuple[ItemId, str]]]:
-    """List the texts of each picture; tell of queries that have none in the split."""
+    """List the texts of each image; tell of queries that have none in the split."""
     there = set(split.item_ids)
     found: dict[str, list[tuple[ItemId, str]]] = {}
     lost = 0
     for query in split.queries or ():
-        pictures = [str(item_id) for item_id in query.item_ids or () if str(item_id) in there]
-        lost += not pictures
-        for item_id in dict.fromkeys(pictures):
+        images = [str(item_id) for item_id in query.item_ids or () if str(item_id) in there]
+        lost += not images
+        for item_id in dict.fromkeys(images):
             found.setdefault(item_id, []).append((query.query_id, query.text))
     notes.count(
-        lost, f"queries of {split.name} were left out: the format holds texts by their pictures"
+        lost, f"queries of {split.name} were left out: the format holds texts by their images"
     )
     return found
 
 
 def described(item_id: ItemId, texts: list[tuple[ItemId, str]]) -> dict[str, object]:
-    """Write a picture's captions as JSON; ids of captions only where they are not the usual."""
+    """Write an image's captions as JSON; ids of captions only where they are not the usual."""
     ids = [text_id for text_id, _ in texts]
     row: dict[str, object] = {"item_id": item_id, "captions": [text for _, text in texts]}
     usual = [f"{item_id}#{number}" for number in range(len(texts))]

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tusou.bundle.item_ids import is_canonical_integer
-from tusou.bundle.item_reader import PoolFiles, picture_of
+from tusou.bundle.item_reader import PoolFiles, image_of
 from tusou.cli.progress import Watcher
 from tusou.core.errors import BadImage, OutputExists
 from tusou.core.ids import Failure
@@ -22,7 +22,7 @@ _LISTED = 1000
 
 @dataclass(frozen=True, slots=True)
 class SplitReport:
-    """What was written of a split; `failed` pictures could not be read and are not there."""
+    """What was written of a split; `failed` images could not be read and are not there."""
 
     split: str
     items: int
@@ -85,7 +85,7 @@ def _copy(
     writer.begin(Split(name, ids, all(map(is_canonical_integer, ids)), queries))
     watcher.begin(f"writing {name}", len(ids))
     written, failed = 0, 0
-    for found in _pictures(dataset, name, there=bool(ids)):
+    for found in _images(dataset, name, there=bool(ids)):
         if isinstance(found, Failure):
             failed += 1
             failures.append(found)
@@ -98,9 +98,9 @@ def _copy(
 
 
 def _ids(dataset: Dataset, split: str) -> list[str]:
-    """List a split's ids, each once; none where it has no pictures."""
+    """List a split's ids, each once; none where it has no images."""
     try:
-        pool = dataset.pictures(split)
+        pool = dataset.images(split)
     except Absent:
         return []
     return list(dict.fromkeys(row.item_id for row in pool.scan() if isinstance(row, ItemRow)))
@@ -113,13 +113,11 @@ def _queries(dataset: Dataset, split: str) -> list[Query] | None:
         return None
 
 
-def _pictures(
-    dataset: Dataset, split: str, *, there: bool
-) -> Iterator[tuple[str, bytes] | Failure]:
-    """Yield each id and its picture's bytes; of several under one id the first."""
+def _images(dataset: Dataset, split: str, *, there: bool) -> Iterator[tuple[str, bytes] | Failure]:
+    """Yield each id and its image's bytes; of several under one id the first."""
     if not there:
         return
-    pool, seen = dataset.pictures(split), set[str]()
+    pool, seen = dataset.images(split), set[str]()
     rows = pool.scan()
     with PoolFiles(pool.files) as files:
         for row in rows:
@@ -132,6 +130,6 @@ def _pictures(
             seen.add(row.item_id)
             try:
                 stored = files.read(row.file, row.offset, row.length)
-                yield row.item_id, picture_of(stored, pool.encoding)
+                yield row.item_id, image_of(stored, pool.encoding)
             except BadImage as error:
                 yield Failure(row.line, row.item_id, str(error))

@@ -16,7 +16,7 @@ _FIELDS = {MUGE: ("query_id", "query_text", "item_ids"), CN_CLIP: ("text_id", "t
 
 
 class PairedWriter:
-    """A picture file and a query file for each split.
+    """An image file and a query file for each split.
 
     cn_clip's own programs read whole numbers alone: for them, other ids are numbered, and
     `{split}_image_ids.tsv` and `{split}_text_ids.tsv` say which number is which.
@@ -28,7 +28,7 @@ class PairedWriter:
         self._file: TextIO | None = None
 
     def begin(self, split: Split) -> None:
-        """Open the picture file, and number the ids where it takes that."""
+        """Open the image file, and number the ids where it takes that."""
         self._split = split
         self._images: dict[str, ItemId] = {}
         if self._naming is CN_CLIP and not split.integers:
@@ -42,7 +42,7 @@ class PairedWriter:
         self._file.write(f"{self._images.get(item_id, item_id)}\t{b64encode(data).decode()}\n")
 
     def end(self) -> None:
-        """Close the picture file and write the queries."""
+        """Close the image file and write the queries."""
         self.close()
         queries = self._split.queries
         if queries is None:
@@ -57,7 +57,7 @@ class PairedWriter:
                 file.write(json.dumps(self._row(query, texts), ensure_ascii=False) + "\n")
 
     def close(self) -> None:
-        """Close the picture file."""
+        """Close the image file."""
         if self._file is not None:
             self._file.close()
 

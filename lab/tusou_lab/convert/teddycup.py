@@ -1,12 +1,12 @@
-"""Writes Teddy Cup's tables: pairs with their captions, or pictures and texts without answers."""
+"""Writes Teddy Cup's tables: pairs with their captions, or images and texts without answers."""
 
 import csv
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from tusou.core.errors import BadDataset
-from tusou.data.formats.teddycup import PICTURES, TEXT_TO_IMAGE, TRAIN
-from tusou_lab.convert.names import Pictures, captions_of
+from tusou.data.formats.teddycup import IMAGES, TEXT_TO_IMAGE, TRAIN
+from tusou_lab.convert.names import Images, captions_of
 from tusou_lab.convert.writers import Notes, Split
 
 
@@ -15,7 +15,7 @@ class TeddyWriter:
 
     def __init__(self, folder: Path, notes: Notes) -> None:
         self._folder, self._notes = folder, notes
-        self._pictures = Pictures(folder / PICTURES, "Teddy Cup has one folder for all pictures")
+        self._images = Images(folder / IMAGES, "Teddy Cup has one folder for all images")
 
     def begin(self, split: Split) -> None:
         """Find out which of the two it is."""
@@ -30,15 +30,15 @@ class TeddyWriter:
         self._texts = captions_of(split, self._notes) if answered else {}
 
     def add(self, item_id: str, data: bytes) -> None:
-        """Write a picture, unless no caption would name it."""
+        """Write an image, unless no caption would name it."""
         if self._task is TEXT_TO_IMAGE or item_id in self._texts:
-            self._names[item_id] = self._pictures.add(item_id, data)
+            self._names[item_id] = self._images.add(item_id, data)
 
     def end(self) -> None:
         """Write the tables."""
         if self._task is TRAIN:
             lost = len(self._split.item_ids) - len(self._names)
-            self._notes.count(lost, "pictures without a caption were left out: no table names them")
+            self._notes.count(lost, "images without a caption were left out: no table names them")
             self._table(TRAIN.images, ("image_id", "caption", "text_id"), self._pairs())
             return
         names = [(name,) for name in self._names.values()]

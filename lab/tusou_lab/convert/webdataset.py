@@ -1,4 +1,4 @@
-"""Writes WebDataset: tars of ten thousand samples, a picture and its JSON each."""
+"""Writes WebDataset: tars of ten thousand samples, an image and its JSON each."""
 
 import io
 import json
@@ -20,7 +20,7 @@ class WebDatasetWriter:
         self._tar: tarfile.TarFile | None = None
 
     def begin(self, split: Split) -> None:
-        """Sort the texts by their pictures."""
+        """Sort the texts by their images."""
         self._split, self._count = split, 0
         self._texts = captions_of(split, self._notes)
 

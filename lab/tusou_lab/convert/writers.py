@@ -12,7 +12,7 @@ from tusou.data import Query
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """A split to write: the ids of its pictures, whether all are whole numbers, and its queries."""
+    """A split to write: the ids of its images, whether all are whole numbers, and its queries."""
 
     name: str
     item_ids: Sequence[str]
@@ -44,11 +44,11 @@ class Writer(Protocol):
         ...
 
     def add(self, item_id: str, data: bytes) -> None:
-        """Write the next picture of the split, as its bytes are."""
+        """Write the next image of the split, as its bytes are."""
         ...
 
     def end(self) -> None:
-        """Finish the split: all its pictures are there."""
+        """Finish the split: all its images are there."""
         ...
 
     def close(self) -> None:

@@ -27,7 +27,7 @@ def evaluate(
     pool: Annotated[
         Path | None,
         typer.Option(
-            help="Items that were searched, to check the ids; of a bundle of texts, the pictures "
+            help="Items that were searched, to check the ids; of a bundle of texts, the images "
             "that ask.",
             exists=True,
         ),
@@ -66,7 +66,7 @@ def evaluate(
 
     with plain_errors(), progress() as watcher:
         check_outputs(save or [], force=force)
-        spec = LiveSpec(top_k or DEPTH, interpret, cache, pictures=pool)
+        spec = LiveSpec(top_k or DEPTH, interpret, cache, images=pool)
         if check:
             loaded = load(
                 source, answers, pool, spec, top_k=top_k, submission=True, watcher=watcher

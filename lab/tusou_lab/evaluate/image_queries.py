@@ -1,10 +1,10 @@
-"""Pictures that ask for texts: those of a pool that an answers file names, encoded."""
+"""Images that ask for texts: those of a pool that an answers file names, encoded."""
 
 from collections.abc import Iterator
 
 import numpy as np
 
-from tusou.bundle.item_reader import PoolFiles, picture_of
+from tusou.bundle.item_reader import PoolFiles, image_of
 from tusou.cli.progress import Watcher
 from tusou.core.arrays import Pixels
 from tusou.core.errors import BadDataset, BadImage
@@ -14,32 +14,32 @@ from tusou.images.preprocess import open_image, to_pixels
 from tusou.retrieval.pipeline import SearchPipeline
 from tusou.retrieval.query import VectorPart
 
-_AT_ONCE = 64  # pictures encoded together, as at indexing
+_AT_ONCE = 64  # images encoded together, as at indexing
 
 
-def see_pictures(
+def see_images(
     pipeline: SearchPipeline, answers: Answers, place: str, watcher: Watcher
 ) -> list[tuple[VectorPart, ...]]:
-    """Encode the picture of every row, in the rows' order; the image tower is loaded for it.
+    """Encode the image of every row, in the rows' order; the image tower is loaded for it.
 
-    Raises BadDataset when the bundle's items are no texts, when there are no pictures at the place,
-    and with every picture that is missing there or cannot be read.
+    Raises BadDataset when the bundle's items are no texts, when there are no images at the place,
+    and with every image that is missing there or cannot be read.
     """
     if pipeline.bundle.items != "texts":
-        raise BadDataset(f"{answers.path} asks for texts, and the bundle holds pictures")
+        raise BadDataset(f"{answers.path} asks for texts, and the bundle holds images")
     pool = open_pool(place)
-    if pool.kind != "pictures":
-        raise BadDataset(f"{place} holds no pictures; say with --pool where those that ask are")
+    if pool.kind != "images":
+        raise BadDataset(f"{place} holds no images; say with --pool where those that ask are")
     rows = {str(row.query_id): number for number, row in enumerate(answers.rows)}
     problems: dict[int, str] = {}
     seen: dict[int, VectorPart] = {}
-    watcher.begin("encoding pictures", len(rows))
+    watcher.begin("encoding images", len(rows))
     pipeline.load_image_tower()
     for numbers, pixels in _batches(pool, rows, pipeline.image_size, problems):
         seen |= zip(numbers, pipeline.see(pixels), strict=True)
         watcher.advance(len(numbers))
     told = [
-        f"{answers.place(row)}: {problems.get(number, f'not among the pictures of {place}')}"
+        f"{answers.place(row)}: {problems.get(number, f'not among the images of {place}')}"
         for number, row in enumerate(answers.rows)
         if number not in seen
     ]
@@ -52,7 +52,7 @@ def see_pictures(
 def _batches(
     pool: Pool, rows: dict[str, int], size: int, problems: dict[int, str]
 ) -> Iterator[tuple[list[int], Pixels]]:
-    """Yield the rows' numbers and their pictures, the first of each id, in the pool's order."""
+    """Yield the rows' numbers and their images, the first of each id, in the pool's order."""
     numbers: list[int] = []
     pixels: list[Pixels] = []
     wanted = dict(rows)
@@ -78,7 +78,7 @@ def _batches(
 def _pixels(pool: Pool, row: ItemRow, size: int) -> Pixels:
     with PoolFiles(pool.files) as files:
         stored = files.read(row.file, row.offset, row.length)
-    return to_pixels(open_image(picture_of(stored, pool.encoding)), size)
+    return to_pixels(open_image(image_of(stored, pool.encoding)), size)
 
 
 def _bad(reason: str) -> Pixels:

@@ -45,7 +45,7 @@ def load(
 ) -> Loaded:
     """Read a file of ranked lists, or search a bundle by `spec` for every query.
 
-    Predictions must hold exactly `top_k` items a row (10 unless told). `pool` is the picture file
+    Predictions must hold exactly `top_k` items a row (10 unless told). `pool` is the image file
     or the bundle that was searched. As a `submission` the lists need no answers, and must be what
     their contest takes. Raises BadDataset with every problem of all files at once, each with file
     and line.

@@ -20,7 +20,7 @@ from tusou.indexes.specs import FaissSpec
 from tusou.retrieval.pipeline import SearchPipeline
 from tusou.retrieval.query import Ask, Part, VectorPart, combine
 from tusou.retrieval.results import Hits
-from tusou_lab.evaluate.image_queries import see_pictures
+from tusou_lab.evaluate.image_queries import see_images
 from tusou_lab.evaluate.query_vectors import encode_texts, text_parts
 
 _AT_ONCE = 256  # queries searched together
@@ -35,7 +35,7 @@ class LiveSpec:
     interpret: bool = False  # as POST /search does; POST /search/batch, and replay, do not
     cache: Path | None = None  # folder that keeps the queries' embeddings
     device: str = "auto"
-    pictures: Path | None = None  # where those that ask lie, if not where the answers do
+    images: Path | None = None  # where those that ask lie, if not where the answers do
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +51,15 @@ def search_bundle(
 ) -> Searched:
     """Ask the pipeline every query; BadDataset names the queries that a service would refuse.
 
-    Texts ask a bundle of pictures, pictures one of texts; BadDataset for the other way round.
+    Texts ask a bundle of images, images one of texts; BadDataset for the other way round.
     """
     watcher = watcher or Nobody()
     started = perf_counter()
     texts = answers.direction == "text_to_image"
     asked = text_parts(answers, interpret=spec.interpret) if texts else []
     pipeline = SearchPipeline.open(root, device=spec.device)
-    if texts and pipeline.bundle.items != "pictures":
-        raise BadDataset(f"{answers.path} asks for pictures, and the bundle holds texts")
+    if texts and pipeline.bundle.items != "images":
+        raise BadDataset(f"{answers.path} asks for images, and the bundle holds texts")
     if spec.top_k > pipeline.bundle.item_count:
         raise InvalidRequest(
             f"{root} holds {pipeline.bundle.item_count} items; give --top-k so many or fewer"
@@ -67,8 +67,8 @@ def search_bundle(
     if texts:
         ready = encode_texts(pipeline, asked, spec.cache, watcher)
     else:
-        place = str(spec.pictures or answers.path)
-        ready = see_pictures(pipeline, answers, place, watcher)
+        place = str(spec.images or answers.path)
+        ready = see_images(pipeline, answers, place, watcher)
     watcher.begin("searching", len(ready))
     hits: list[Hits] = []
     for start in range(0, len(ready), _AT_ONCE):

@@ -83,7 +83,7 @@ def check_savable(path: Path, run: Run, answers: Answers) -> None:
         answers.direction != "text_to_image" or any(isinstance(one, str) for one in ids)
     ):
         raise InvalidRequest(
-            f"--save {path}: MUGE takes pictures for texts, all ids integers; "
+            f"--save {path}: MUGE takes images for texts, all ids integers; "
             "Teddy Cup's tables end in .csv"
         )
 

@@ -13,7 +13,7 @@ from tusou.evaluation.metrics import Values
 from tusou.evaluation.slices import slices
 from tusou_lab.report.inputs import Source
 
-# Pictures whose vectors are this close are the same to anyone who looks: cosines of one picture
+# Images whose vectors are this close are the same to anyone who looks: cosines of one image
 # saved at two sizes or qualities.
 SAME = 0.985
 
@@ -66,7 +66,7 @@ def _percent(values: Values) -> tuple[float, float, float]:
 
 
 def _twin(bundle: Bundle | None, wrong: ItemId | None, correct: set[ItemId]) -> ItemId | None:
-    """Find a correct item whose picture is as good as that of the wrong one."""
+    """Find a correct item whose image is as good as that of the wrong one."""
     if bundle is None or wrong is None:
         return None
     key = bundle.ids.key(str(wrong))

@@ -26,7 +26,7 @@ class ReportSpec:
 
     title: str | None = None
     language: Language = "zh"
-    examples: int = 5  # rows of pictures under each heading
+    examples: int = 5  # rows of images under each heading
 
 
 def build_report(
@@ -78,7 +78,7 @@ def _about_runs(
     parts: dict[str, list[Part]] = {"examples": [], "errors": [], "misses": []}
     parts["examples"].append(Part(text=words["examples_text"]))
     if not gallery:
-        parts["examples"].append(Part(text=words["no_pictures"]))
+        parts["examples"].append(Part(text=words["no_images"]))
     for source in material.sources:
         found = outcomes(source)
         tiles = Tiles(source, gallery, material.texts, words)

@@ -20,7 +20,7 @@ def report(
     out: Annotated[Path, typer.Option(help="Page to write; its Markdown twin lies beside it.")],
     bundle: Annotated[
         list[Path] | None,
-        typer.Option(help="Bundle a run searched, for its pictures; repeat it.", exists=True),
+        typer.Option(help="Bundle a run searched, for its images; repeat it.", exists=True),
     ] = None,
     sweep: Annotated[
         Path | None, typer.Option(help="Folder of `tusou sweep`.", exists=True, file_okay=False)
@@ -28,7 +28,7 @@ def report(
     title: Annotated[str | None, typer.Option(help="Heading of the page.")] = None,
     lang: Annotated[Literal["zh", "en"], typer.Option(help="Language of the page.")] = "zh",
     examples: Annotated[
-        int, typer.Option(min=0, max=50, help="Rows of pictures under each heading.")
+        int, typer.Option(min=0, max=50, help="Rows of images under each heading.")
     ] = 5,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing report.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,

@@ -1,4 +1,4 @@
-"""Rows of pictures: what was asked, the first five results, and the right one with its rank."""
+"""Rows of images: what was asked, the first five results, and the right one with its rank."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ SHOWN = 5
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """One item: a picture where it has one, a text where it has one, its id in any case."""
+    """One item: an image where it has one, a text where it has one, its id in any case."""
 
     item_id: str
     thumb: Thumb | None

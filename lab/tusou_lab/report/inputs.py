@@ -64,7 +64,7 @@ def read_material(
         if not fitting:
             raise InvalidRequest(
                 f"{path} has no --answers of its direction; give a query file for texts that ask "
-                'for pictures, rows of {"image_id", "text_ids"} for pictures that ask for texts'
+                'for images, rows of {"image_id", "text_ids"} for images that ask for texts'
             )
         scored = evaluate(path, fitting[0], spec=LiveSpec(), top_k=_depth(path), watcher=watcher)
         sources.append(Source(_name(path), path, fitting[0], scored, _searched(scored, opened)))
@@ -94,7 +94,7 @@ def _searched(scored: Scored, opened: Sequence[Bundle]) -> Bundle | None:
     header = scored.run.header
     version = header.bundle if header else None
     if version is None:  # predictions say nothing: what was given is what was meant
-        kind = "pictures" if scored.evaluation.direction == "text_to_image" else "texts"
+        kind = "images" if scored.evaluation.direction == "text_to_image" else "texts"
         fitting = [bundle for bundle in opened if bundle.items == kind]
         return fitting[0] if len(fitting) == 1 else None
     return next((bundle for bundle in opened if bundle.version == version), None)

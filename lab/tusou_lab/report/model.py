@@ -27,7 +27,7 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """A heading over rows of pictures; `empty` is said where there are none."""
+    """A heading over rows of images; `empty` is said where there are none."""
 
     heading: str
     examples: tuple[Example, ...]

@@ -18,7 +18,7 @@ from tusou_lab.report.thumbnails import Thumb
 
 
 def places(out: Path) -> tuple[Path, Path, Path]:
-    """Name the page, its Markdown twin, and the folder of the twin's pictures."""
+    """Name the page, its Markdown twin, and the folder of the twin's images."""
     return out, out.with_suffix(".md"), out.with_name(f"{out.stem}_files")
 
 
@@ -30,7 +30,7 @@ def claim(out: Path, *, force: bool) -> None:
 
 
 def write_page(out: Path, report: Report) -> None:
-    """Write the page, its Markdown twin and the twin's pictures."""
+    """Write the page, its Markdown twin and the twin's images."""
     page, twin, folder = places(out)
     figures = report.figures
     drawn = dict(

@@ -33,7 +33,7 @@ def make_report(
     *,
     force: bool = False,
 ) -> dict[str, str | float]:
-    """Write the page, its Markdown twin and the twin's pictures; say where, and how long it took.
+    """Write the page, its Markdown twin and the twin's images; say where, and how long it took.
 
     Raises OutputExists without `force`, and what `read_material` and `read_sweep` raise.
     """

@@ -159,7 +159,7 @@ def _ranks(source: Source, found: Sequence[Outcome], words: Words) -> Bars:
 
 
 def _flow(sources: Sequence[Source], words: Words) -> Flow:
-    """Draw one run: pictures and texts become vectors that are compared."""
+    """Draw one run: images and texts become vectors that are compared."""
     first = _one_each(sources)[0]
     bundle, header = first.bundle, first.scored.run.header
     made = bundle.manifest if bundle else None
@@ -169,13 +169,13 @@ def _flow(sources: Sequence[Source], words: Words) -> Flow:
     items = f"{bundle.item_count:,}" if bundle else None
     side = made.model.image_size if made else None
     forward = first.direction == "text_to_image"
-    pictures, texts = (items, queries) if forward else (queries, items)
+    images, texts = (items, queries) if forward else (queries, items)
     template = made.prompt if made else header.settings.get("prompt") if header else None
     prompt = _short(str(template or words["none"]))
     return Flow(
         (
             (
-                _box(words["flow_pictures"], n=pictures),
+                _box(words["flow_images"], n=images),
                 _box(words["flow_decode"], side=side),
                 words["flow_image_tower"].format(model=_short(model)),
             ),

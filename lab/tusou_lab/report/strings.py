@@ -10,7 +10,7 @@ REPORT: dict[str, tuple[str, str]] = {
             "每条查询返回相似度最高的 {depth} 张。"
         ),
         (
-            "Given {queries} Chinese queries, find the pictures they mean among {pool}; "
+            "Given {queries} Chinese queries, find the images they mean among {pool}; "
             "the {depth} best are returned for each."
         ),
     ),
@@ -20,7 +20,7 @@ REPORT: dict[str, tuple[str, str]] = {
             "每张图片返回相似度最高的 {depth} 条。"
         ),
         (
-            "Given {queries} pictures, find the Chinese texts that describe them among {pool}; "
+            "Given {queries} images, find the Chinese texts that describe them among {pool}; "
             "the {depth} best are returned for each."
         ),
     ),
@@ -46,12 +46,12 @@ REPORT: dict[str, tuple[str, str]] = {
             "评测所用的检索流程与线上服务相同。"
         ),
         (
-            "The two towers of one model encode pictures and queries as unit vectors; their inner "
+            "The two towers of one model encode images and queries as unit vectors; their inner "
             "product is the cosine, and items are returned by it. What was measured is the "
             "pipeline that the service runs."
         ),
     ),
-    "flow_pictures": ("图片\n{n} 张", "pictures\n{n}"),
+    "flow_images": ("图片\n{n} 张", "images\n{n}"),
     "flow_decode": ("解码、缩放\n{side}×{side}", "decode, resize\n{side}×{side}"),
     "flow_image_tower": ("图像塔\n{model}", "image tower\n{model}"),
     "flow_queries": ("查询\n{n} 条", "queries\n{n}"),
@@ -67,8 +67,8 @@ REPORT: dict[str, tuple[str, str]] = {
     "machine": ("机器与耗时", "Machine and time"),
     "results": ("结果", "Results"),
     "metric": ("指标", "metric"),
-    "text_to_image": ("文本 → 图片", "text → picture"),
-    "image_to_text": ("图片 → 文本", "picture → text"),
+    "text_to_image": ("文本 → 图片", "text → image"),
+    "image_to_text": ("图片 → 文本", "image → text"),
     "comparison": ("比较", "Comparison"),
     "comparing": ("{a}（A）与 {b}（B）", "{a} (A) and {b} (B)"),
     "better": (
@@ -113,9 +113,9 @@ REPORT: dict[str, tuple[str, str]] = {
             "right stands the first correct one with its rank."
         ),
     ),
-    "no_pictures": (
+    "no_images": (
         "未给出索引包，无法显示图片：用 --bundle 指定。",
-        "Pictures are not shown: that needs the bundle that was searched (--bundle).",
+        "Images are not shown: that needs the bundle that was searched (--bundle).",
     ),
     "successes": ("成功：第一个结果正确", "Successes: the first result is correct"),
     "failures": (
@@ -150,7 +150,7 @@ REPORT: dict[str, tuple[str, str]] = {
         ),
         (
             "Where the first result is wrong, the right one is often close behind; and sometimes "
-            "the picture at rank 1 is as good as the right one under another id (cosine of at "
+            "the image at rank 1 is as good as the right one under another id (cosine of at "
             "least {same})."
         ),
     ),
@@ -183,13 +183,13 @@ REPORT: dict[str, tuple[str, str]] = {
     "without_answer": ("没有答案的查询", "queries without an answer"),
     "outside": ("不在图库中的正确结果", "correct items outside the pool"),
     "length": ("查询长度：最短 / 中位 / 最长", "query length: least / median / most"),
-    "failed": ("未能使用的图片", "pictures that could not be used"),
+    "failed": ("未能使用的图片", "images that could not be used"),
     "source": ("图库文件", "pool"),
     "answers": ("答案文件", "answers"),
     "model": ("模型", "model"),
     "weights": ("权重 SHA-256", "weights, SHA-256"),
     "dim": ("向量维数", "dimensions"),
-    "preprocessing": ("图片预处理", "preprocessing of pictures"),
+    "preprocessing": ("图片预处理", "preprocessing of images"),
     "prompt": ("提示词", "prompt"),
     "precision": ("查询精度", "precision of queries"),
     "index": ("索引", "index"),

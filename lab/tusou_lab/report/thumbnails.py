@@ -1,4 +1,4 @@
-"""Small copies of pictures, from whichever bundle's pool holds them."""
+"""Small copies of images, from whichever bundle's pool holds them."""
 
 import hashlib
 from base64 import b64encode
@@ -25,24 +25,24 @@ class Thumb:
 
     @property
     def uri(self) -> str:
-        """Give the picture as part of a page."""
+        """Give the image as part of a page."""
         return f"data:image/webp;base64,{b64encode(self.data).decode()}"
 
     @property
     def file_name(self) -> str:
-        """Name a file after the picture's content."""
+        """Name a file after the image's content."""
         return f"{hashlib.sha256(self.data).hexdigest()[:12]}.webp"
 
 
 class Gallery:
-    """Finds an item's picture, and makes it small, once."""
+    """Finds an item's image, and makes it small, once."""
 
     def __init__(self, bundles: Sequence[Bundle]) -> None:
-        self._bundles = [one for one in bundles if one.items == "pictures"]
+        self._bundles = [one for one in bundles if one.items == "images"]
         self._made: dict[str, Thumb | None] = {}
 
     def __bool__(self) -> bool:
-        """Tell whether there is any bundle of pictures."""
+        """Tell whether there is any bundle of images."""
         return bool(self._bundles)
 
     def thumb(self, item_id: ItemId) -> Thumb | None:
@@ -55,15 +55,15 @@ class Gallery:
     def _make(self, item_id: str) -> Thumb | None:
         for bundle in self._bundles:
             try:
-                data, _ = bundle.picture(item_id)
+                data, _ = bundle.image(item_id)
                 return _small(open_image(data))
             except (UnknownItem, BadImage):
                 continue
         return None
 
 
-def _small(picture: Image.Image) -> Thumb:
-    shown = picture.convert("RGB")
+def _small(image: Image.Image) -> Thumb:
+    shown = image.convert("RGB")
     shown.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)
     held = BytesIO()
     shown.save(held, "WEBP", quality=_QUALITY, method=4)

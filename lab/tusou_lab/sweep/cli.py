@@ -9,9 +9,7 @@ from tusou.cli.output import plain_errors, print_json
 
 
 def sweep(
-    bundle: Annotated[
-        Path, typer.Argument(help="Bundle of pictures.", exists=True, file_okay=False)
-    ],
+    bundle: Annotated[Path, typer.Argument(help="Bundle of images.", exists=True, file_okay=False)],
     answers: Annotated[str, typer.Option(help="Query file with the correct items, or DATA#SPLIT.")],
     out: Annotated[Path, typer.Option(help="Folder for tables, curves, data and embeddings.")],
     templates: Annotated[

@@ -10,7 +10,7 @@ PLACEHOLDER = "{query}"
 NONE = PLACEHOLDER  # a template that adds nothing
 ENSEMBLE = "ensemble"
 
-# The first two are those of the contest's users; the third, of theirs for pictures, stands before.
+# The first two are those of the contest's users; the third, of theirs for images, stands before.
 PUBLISHED = (
     NONE,
     "这是一个商品搜索：{query}",

@@ -57,7 +57,7 @@ def sweep(
 ) -> Sweep:
     """Answer every question; embeddings of queries are kept in the folder `kept`.
 
-    `root` is a bundle of pictures: its vectors are used as they are. Raises IncompatibleBundle
+    `root` is a bundle of images: its vectors are used as they are. Raises IncompatibleBundle
     when the model is not the one that made it, BadDataset for queries that cannot be used,
     InvalidRequest for a pool, a factory or a precision that cannot be.
     """

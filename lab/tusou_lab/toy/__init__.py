@@ -1,1 +1,1 @@
-"""Draws toy product pictures and the Chinese queries that ask for them."""
+"""Draws toy product images and the Chinese queries that ask for them."""

@@ -1,4 +1,4 @@
-"""What could be said of a split's pictures: captions for a picture to find, and which are true."""
+"""What could be said of a split's images: captions for an image to find, and which are true."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,16 +16,16 @@ _STATED = (2, 4)  # how many facts a caption states, fewest and most
 
 @dataclass(frozen=True, slots=True)
 class ToyCaption:
-    """A caption, and the positions of all the pictures of which it is true."""
+    """A caption, and the positions of all the images of which it is true."""
 
     text: str
-    pictures: tuple[int, ...]
+    images: tuple[int, ...]
 
 
 def write_captions(products: Sequence[Product], split: str, seed: int) -> list[ToyCaption]:
-    """Say something of every picture in words of its split; all captions differ.
+    """Say something of every image in words of its split; all captions differ.
 
-    A picture of which all has been said already gets none of its own.
+    An image of which all has been said already gets none of its own.
     """
     rng = np.random.default_rng([seed, SPLITS[split], *_STREAM])
     pool = Pool(products)
@@ -39,10 +39,10 @@ def write_captions(products: Sequence[Product], split: str, seed: int) -> list[T
     return list(said.values())
 
 
-def captions_of(captions: Sequence[ToyCaption], pictures: int) -> list[list[int]]:
-    """List per picture the positions of the captions that are true of it."""
-    found: list[list[int]] = [[] for _ in range(pictures)]
+def captions_of(captions: Sequence[ToyCaption], images: int) -> list[list[int]]:
+    """List per image the positions of the captions that are true of it."""
+    found: list[list[int]] = [[] for _ in range(images)]
     for number, caption in enumerate(captions):
-        for picture in caption.pictures:
-            found[picture].append(number)
+        for image in caption.images:
+            found[image].append(number)
     return found

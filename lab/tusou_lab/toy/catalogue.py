@@ -10,7 +10,7 @@ Words = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class Colour:
-    """A colour with its synonyms, and the tones a picture of it may have."""
+    """A colour with its synonyms, and the tones an image of it may have."""
 
     words: Words
     tones: tuple[Rgb, ...]
@@ -235,7 +235,7 @@ ANY_FILLERS: Words = ("新款", "2023新款", "网红", "爆款", "高级感", "
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """Everything a query can ask of one picture: the name of each fact and its value."""
+    """Everything a query can ask of one image: the name of each fact and its value."""
 
     category: Category
     facts: Mapping[str, str]  # colour, pattern, and the category's traits

@@ -1,4 +1,4 @@
-"""Writes toy splits as the MUGE files: pictures in base64 TSV, queries and captions as JSON."""
+"""Writes toy splits as the MUGE files: images in base64 TSV, queries and captions as JSON."""
 
 import json
 from base64 import b64encode
@@ -20,12 +20,12 @@ from tusou_lab.toy.products import draw_facts, item_id
 from tusou_lab.toy.queries import write_queries
 from tusou_lab.toy.scene import draw_product
 
-_CHUNK = 50  # pictures a worker draws between two messages
+_CHUNK = 50  # images a worker draws between two messages
 
 
 @dataclass(frozen=True, slots=True)
 class SplitSize:
-    """How many pictures and queries a split gets."""
+    """How many images and queries a split gets."""
 
     split: str
     items: int
@@ -50,7 +50,7 @@ class SplitFiles:
     images: Path
     queries: Path
     captions: Path  # texts that are items themselves
-    correct: Path  # per picture, the captions that are true of it
+    correct: Path  # per image, the captions that are true of it
 
     @classmethod
     def of(cls, folder: Path, split: str) -> Self:
@@ -130,7 +130,7 @@ def _write_captions(files: SplitFiles, products: Sequence[Product], split: str, 
         {
             "text_id": first + number,
             "text": caption.text,
-            "image_ids": [first + picture for picture in caption.pictures],
+            "image_ids": [first + image for image in caption.images],
         }
         for number, caption in enumerate(captions)
     ]
@@ -139,8 +139,8 @@ def _write_captions(files: SplitFiles, products: Sequence[Product], split: str, 
     _write_rows(
         files.correct,
         [
-            {"image_id": first + picture, "text_ids": [first + number for number in numbers]}
-            for picture, numbers in enumerate(true)
+            {"image_id": first + image, "text_ids": [first + number for number in numbers]}
+            for image, numbers in enumerate(true)
             if numbers
         ],
     )

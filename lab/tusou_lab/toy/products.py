@@ -17,7 +17,7 @@ def item_id(split: str, index: int) -> int:
 
 
 def draw_facts(seed: int, split: str, index: int) -> tuple[Product, Rng]:
-    """Choose one item's facts; the generator returned goes on to draw its picture.
+    """Choose one item's facts; the generator returned goes on to draw its image.
 
     Every item has its own generator, so an item is the same whoever draws it and however
     many others there are. Combinations held out of training are drawn again in `train`.

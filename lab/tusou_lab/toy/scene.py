@@ -1,4 +1,4 @@
-"""One product picture: a backdrop, a shadow, the painted parts, the light."""
+"""One product image: a backdrop, a shadow, the painted parts, the light."""
 
 from io import BytesIO
 
@@ -28,7 +28,7 @@ _EDGED = (Paint.BODY, Paint.PLAIN, Paint.DEEP, Paint.WHITE)
 
 
 def draw_product(product: Product, rng: Rng) -> bytes:
-    """Draw one 224 x 224 picture as JPEG or, one in five, PNG bytes."""
+    """Draw one 224 x 224 image as JPEG or, one in five, PNG bytes."""
     parts = _posed(SHAPES[product.category.shape](dict(product.facts)), rng)
     image = backdrop(SIZE, rng)
     _cast_shadow(image, parts, rng)
@@ -109,7 +109,7 @@ def _cut(image: Image.Image, cloth: Image.Image, outline: Points) -> None:
 
 
 def _lit(image: Image.Image, rng: Rng) -> Image.Image:
-    """Multiply with a light that falls off across the picture, slightly warm or cool."""
+    """Multiply with a light that falls off across the image, slightly warm or cool."""
     warmth = np.array([1.0, 1.0, 1.0]) + rng.normal(0, 0.012, 3)
     corners = rng.uniform(0.88, 1.0, (2, 2, 1)) * rng.uniform(0.92, 1.0) * warmth
     light = Image.fromarray((corners.clip(0, 1) * 255).astype(np.uint8), "RGB")

@@ -1,4 +1,4 @@
-"""Which query meets which picture: the batches of an epoch, drawn from the seed alone."""
+"""Which query meets which image: the batches of an epoch, drawn from the seed alone."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,27 +12,27 @@ from tusou_lab.train.data import Split
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Pairs of one query and one picture that is correct for it."""
+    """Pairs of one query and one image that is correct for it."""
 
     pixels: Pixels  # (n, size, size, 3)
     tokens: NDArray[np.int64]  # (n, width), padded to the longest of the batch
-    correct: NDArray[np.bool_]  # (n, n): is the column's picture correct for the row's query
+    correct: NDArray[np.bool_]  # (n, n): is the column's image correct for the row's query
 
 
 class Batches:
     """The pairs of a split, batch by batch; the same seed gives the same batches.
 
-    An epoch visits every query once, each with one of its correct pictures drawn; where there are
-    more pictures than queries, every picture that some query asks for once, with one of those.
+    An epoch visits every query once, each with one of its correct images drawn; where there are
+    more images than queries, every image that some query asks for once, with one of those.
     """
 
     def __init__(self, split: Split, size: int, seed: int) -> None:
         self._split, self._seed = split, seed
         asking = split.asking()
         wanted = np.array([row for row, found in enumerate(asking) if len(found)])
-        self._by_picture = len(wanted) > len(split.answers)
-        self._partners = asking if self._by_picture else split.answers
-        self._visited = wanted if self._by_picture else np.arange(len(split.answers))
+        self._by_image = len(wanted) > len(split.answers)
+        self._partners = asking if self._by_image else split.answers
+        self._visited = wanted if self._by_image else np.arange(len(split.answers))
         self._size = min(size, len(self._visited))
 
     def __len__(self) -> int:
@@ -58,15 +58,15 @@ class Batches:
                 for row, draw in zip(visited.tolist(), draws.tolist(), strict=True)
             ]
         )
-        queries, pictures = (partners, visited) if self._by_picture else (visited, partners)
+        queries, images = (partners, visited) if self._by_image else (visited, partners)
         tokens = self._split.tokens[queries]
-        correct = np.array([np.isin(pictures, self._split.answers[query]) for query in queries])
-        pixels = augmented(self._split.pixels[pictures], rng)
+        correct = np.array([np.isin(images, self._split.answers[query]) for query in queries])
+        pixels = augmented(self._split.pixels[images], rng)
         return Batch(pixels, tokens[:, : (tokens != 0).any(axis=0).sum()], correct)
 
 
 def augmented(pixels: Pixels, rng: np.random.Generator) -> Pixels:
-    """Shift every picture by up to a sixteenth of its side and mirror every other one."""
+    """Shift every image by up to a sixteenth of its side and mirror every other one."""
     reach = pixels.shape[1] // 16
     shifts = rng.integers(-reach, reach + 1, (len(pixels), 2))
     mirrored = rng.random(len(pixels)) < 0.5

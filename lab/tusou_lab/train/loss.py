@@ -8,10 +8,10 @@ from torch.nn.functional import log_softmax
 def contrastive_loss(
     image_features: Tensor, text_features: Tensor, scale: Tensor, correct: Tensor
 ) -> Tensor:
-    """Average the cross entropy of texts over pictures and of pictures over texts.
+    """Average the cross entropy of texts over images and of images over texts.
 
     Features are (n, d) unit rows. `correct` (n, n) is True where the text of a row is known to
-    describe the picture of a column; each row's target is shared evenly among its correct ones.
+    describe the image of a column; each row's target is shared evenly among its correct ones.
     With the diagonal alone this is cn_clip's loss.
     """
     per_text = scale * text_features @ image_features.t()

@@ -48,7 +48,7 @@ def _restored(tensors: Mapping[str, Tensor]) -> CLIP:
 
 
 def image_size(model: CLIP) -> int:
-    """Tell the side of the model's square pictures, in pixels."""
+    """Tell the side of the model's square images, in pixels."""
     return read_image_shape(model.state_dict()).image_resolution
 
 

@@ -164,7 +164,7 @@ class _Run:
         return float(loss.detach())
 
     def _loss(self, batch: Batch) -> Tensor:
-        pictures = to_input(torch.from_numpy(batch.pixels).to(self._device))
+        images = to_input(torch.from_numpy(batch.pixels).to(self._device))
         tokens = torch.from_numpy(batch.tokens).to(self._device)
         correct = torch.from_numpy(batch.correct).to(self._device)
         with (
@@ -173,7 +173,7 @@ class _Run:
                 self._device.type, torch.bfloat16, enabled=self._spec.precision == "bf16"
             ),
         ):
-            image_features, text_features, scale = self._model(pictures, tokens)
+            image_features, text_features, scale = self._model(images, tokens)
         return contrastive_loss(image_features.float(), text_features.float(), scale, correct)
 
     def _validate(self, epoch: int) -> None:

@@ -20,7 +20,7 @@ def mean_recall(model: CLIP, split: Split, device: torch.device) -> float:
     """Average hit@1, hit@5 and hit@10 over the split, searched exactly; in percent."""
     model.eval()
     with torch.inference_mode():
-        pictures = torch.cat(
+        images = torch.cat(
             [
                 normalize(model.encode_image(to_input(rows.to(device))))
                 for rows in _parts(split.pixels)
@@ -29,7 +29,7 @@ def mean_recall(model: CLIP, split: Split, device: torch.device) -> float:
         queries = torch.cat(
             [normalize(model.encode_text(rows.to(device))) for rows in _parts(split.tokens)]
         )
-        best = (queries @ pictures.t()).topk(min(KS[-1], len(pictures))).indices
+        best = (queries @ images.t()).topk(min(KS[-1], len(images))).indices
     judged = [
         Judged(ranked, answers.tolist())
         for ranked, answers in zip(best.tolist(), split.answers, strict=True)

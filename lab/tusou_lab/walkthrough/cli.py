@@ -12,7 +12,7 @@ from tusou.cli.output import plain_errors, print_json
 def walkthrough(
     exercise: Annotated[Literal["muge", "flickr8k", "teddy"], typer.Argument(help="Which one.")],
     folder: Annotated[Path, typer.Option("--dir", help="Folder to work in.", file_okay=False)],
-    items: Annotated[int, typer.Option(min=50, help="Pictures to draw in a split.")] = 1000,
+    items: Annotated[int, typer.Option(min=50, help="Images to draw in a split.")] = 1000,
     queries: Annotated[int, typer.Option(min=10, help="Queries to draw in a split.")] = 200,
     seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same bytes.")] = 2024,
     force: Annotated[

@@ -1,4 +1,4 @@
-"""The Flickr8k exercise: captions find pictures, pictures find captions, and a finished report."""
+"""The Flickr8k exercise: captions find images, images find captions, and a finished report."""
 
 import json
 from pathlib import Path
@@ -10,19 +10,19 @@ from tusou_lab.walkthrough.walk import WalkSpec
 def walk(
     folder: Path, spec: WalkSpec, steps: Steps
 ) -> tuple[dict[str, dict[str, float]], tuple[Path, ...]]:
-    """Index pictures and captions, search both ways, sweep, and write the report."""
+    """Index images and captions, search both ways, sweep, and write the report."""
     data, texts = folder / "flickr8k", folder / "texts"
-    pictures, captions = folder / "pictures", folder / "captions"
+    images, captions = folder / "images", folder / "captions"
     _draw(folder / "drawn", spec, steps)
     steps.run("convert", str(folder / "drawn"), str(data), "--to", "flickr8k")
     test = f"{data}#test"
 
-    steps.run("index", test, "--out", str(pictures), "--model", "demo")
+    steps.run("index", test, "--out", str(images), "--model", "demo")
     steps.run("convert", test, str(texts), "--to", "cnclip")
     steps.run("index", str(texts / "test_texts.jsonl"), "--out", str(captions), "--model", "demo")
 
     metrics, runs = {}, []
-    for name, bundle in (("text_to_image", pictures), ("image_to_text", captions)):
+    for name, bundle in (("text_to_image", images), ("image_to_text", captions)):
         run = folder / f"{name}.jsonl"
         asked = ["--answers", test, "--save", str(run), "--json"]
         found = json.loads(steps.run("evaluate", str(bundle), *asked, quiet=True))
@@ -30,14 +30,14 @@ def walk(
         runs.append(str(run))
 
     swept, page = folder / "sweep", folder / "report.html"
-    steps.run("sweep", str(pictures), "--answers", test, "--out", str(swept), quiet=True)
-    given = ["--answers", test, "--bundle", str(pictures), "--bundle", str(captions)]
+    steps.run("sweep", str(images), "--answers", test, "--out", str(swept), quiet=True)
+    given = ["--answers", test, "--bundle", str(images), "--bundle", str(captions)]
     steps.run("report", *runs, *given, "--sweep", str(swept), "--out", str(page))
     return metrics, (page, page.with_suffix(".md"))
 
 
 def _draw(folder: Path, spec: WalkSpec, steps: Steps) -> None:
-    """Draw pictures with a caption each, under cn_clip's names, in place of a download."""
+    """Draw images with a caption each, under cn_clip's names, in place of a download."""
     steps.run("toy", str(folder), *spec.arguments, "--splits", "test")
     (folder / "MR_test_imgs.tsv").rename(folder / "test_imgs.tsv")
     (folder / "MR_test_captions.jsonl").rename(folder / "test_texts.jsonl")

@@ -15,17 +15,17 @@ _DEPTH = "5"
 def walk(
     folder: Path, spec: WalkSpec, steps: Steps
 ) -> tuple[dict[str, dict[str, float]], tuple[Path, ...]]:
-    """Answer the words of attachment 2 with pictures, the pictures of attachment 3 with words."""
-    words, pictures = folder / "attachment2", folder / "attachment3"
+    """Answer the words of attachment 2 with images, the images of attachment 3 with words."""
+    words, images = folder / "attachment2", folder / "attachment3"
     _draw(folder, spec, steps)
 
     first = folder / "result1.csv"
     pool = f"{words}#t2i"
-    steps.run("index", pool, "--out", str(folder / "pictures"), "--model", "demo")
-    _submit(folder / "pictures", pool, first, steps)
+    steps.run("index", pool, "--out", str(folder / "images"), "--model", "demo")
+    _submit(folder / "images", pool, first, steps)
 
     second, texts = folder / "result2.csv", folder / "texts"
-    asked = f"{pictures}#i2t"
+    asked = f"{images}#i2t"
     steps.run("convert", asked, str(texts), "--to", "muge")
     items = str(texts / "MR_i2t_queries.jsonl")
     steps.run("index", items, "--out", str(folder / "words"), "--model", "demo")
@@ -63,16 +63,16 @@ def _draw(folder: Path, spec: WalkSpec, steps: Steps) -> None:
     unanswered = ({"query_id": q["query_id"], "query_text": q["query_text"]} for q in queries)
     _write_rows(bare / "MR_test_queries.jsonl", unanswered)
 
-    words, pictures = folder / "attachment2", folder / "attachment3"
+    words, images = folder / "attachment2", folder / "attachment3"
     steps.run("convert", str(bare), str(words), "--to", "teddy")
-    copytree(words / "ImageData", pictures / "ImageData")
-    names = {path.stem: path.name for path in (pictures / "ImageData").iterdir()}
+    copytree(words / "ImageData", images / "ImageData")
+    names = {path.stem: path.name for path in (images / "ImageData").iterdir()}
     captions = _rows(drawn / "MR_test_captions.jsonl")
     true = _rows(drawn / "MR_test_captions.tr.jsonl")[: spec.queries]
     texts = ((_word(one["text_id"]), one["text"]) for one in captions)
-    _table(pictures / "word_data.csv", ("text_id", "caption"), texts)
+    _table(images / "word_data.csv", ("text_id", "caption"), texts)
     asking = ((names[str(one["image_id"])],) for one in true)
-    _table(pictures / "image_test.csv", ("image_id",), asking)
+    _table(images / "image_test.csv", ("image_id",), asking)
 
     sealed1 = (
         {

@@ -20,7 +20,7 @@ from tusou_service.engine.interfaces import Arm, Reloaded, Status
 from tusou_service.engine.micro_batcher import BatchLimits, Caller, MicroBatcher, Pressure
 from tusou_service.engine.oom_retry import Halving, is_out_of_memory, is_sticky
 from tusou_service.engine.served import Pipeline, ServedBundle, Source
-from tusou_service.images.query_encoder import PicturePolicy, Sight
+from tusou_service.images.query_encoder import ImagePolicy, Sight
 from tusou_service.observability.metrics import Metrics
 from tusou_service.observability.stages import mark_batches
 from tusou_service.observability.traffic import Traffic
@@ -57,7 +57,7 @@ class Engine:
         self,
         source: Source,
         limits: BatchLimits,
-        pictures: PicturePolicy = "auto",
+        images: ImagePolicy = "auto",
         partner: "Engine | None" = None,
     ) -> None:
         self.draining = False
@@ -71,7 +71,7 @@ class Engine:
             Halving(self._run, self._release), limits, is_sticky
         )
         self._loader = ThreadPoolExecutor(1, thread_name_prefix="loader")
-        self._sight = Sight(pictures, self._current, self._in_loader, limits, self.metrics)
+        self._sight = Sight(images, self._current, self._in_loader, limits, self.metrics)
         self._reloading = asyncio.Lock()
         self._first_load: asyncio.Task[None] | None = None
         self.metrics.watch_queue(self.arm, lambda: self._batcher.depth)
@@ -147,9 +147,9 @@ class Engine:
         results = await self._of_one_version(texts, deadline)
         return [one for one in results if isinstance(one, TextVector)]
 
-    async def see(self, picture: bytes | str, deadline: float) -> VectorPart:
-        """Encode a picture, given as its bytes or in base64; BadImage, or Unavailable."""
-        return await self._sight.see(picture, deadline)
+    async def see(self, image: bytes | str, deadline: float) -> VectorPart:
+        """Encode an image, given as its bytes or in base64; BadImage, or Unavailable."""
+        return await self._sight.see(image, deadline)
 
     async def _of_one_version(self, jobs: Sequence[Job], deadline: float) -> list[Result]:
         self._current()
@@ -189,12 +189,12 @@ class Engine:
         self.metrics.reloads.labels("swapped" if done.changed else "unchanged").inc()
         return done
 
-    async def picture(self, item_id: str) -> tuple[bytes, str]:
-        """Return a picture's bytes and content type; UnknownItem."""
-        return await asyncio.to_thread(self.bundle.picture, item_id)
+    async def image(self, item_id: str) -> tuple[bytes, str]:
+        """Return an image's bytes and content type; UnknownItem."""
+        return await asyncio.to_thread(self.bundle.image, item_id)
 
     async def item(self, item_id: str) -> tuple[ItemId, str | None]:
-        """Return an item's id and its text, or None where items are pictures; UnknownItem."""
+        """Return an item's id and its text, or None where items are images; UnknownItem."""
         bundle = self.bundle
         text = await asyncio.to_thread(bundle.text, item_id)
         return int(item_id) if bundle.id_type == "int" else item_id, text

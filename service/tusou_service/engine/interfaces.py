@@ -73,16 +73,16 @@ class Answering(Protocol):
         """Encode normalised texts in order, all by one version's model."""
         ...
 
-    async def see(self, picture: bytes | str, deadline: float) -> VectorPart:
-        """Encode a picture, given as its bytes or in base64; BadImage, or Unavailable."""
+    async def see(self, image: bytes | str, deadline: float) -> VectorPart:
+        """Encode an image, given as its bytes or in base64; BadImage, or Unavailable."""
         ...
 
-    async def picture(self, item_id: str) -> tuple[bytes, str]:
-        """Return a picture's bytes and content type; UnknownItem."""
+    async def image(self, item_id: str) -> tuple[bytes, str]:
+        """Return an image's bytes and content type; UnknownItem."""
         ...
 
     async def item(self, item_id: str) -> tuple[ItemId, str | None]:
-        """Return an item's id and its text, or None where items are pictures; UnknownItem."""
+        """Return an item's id and its text, or None where items are images; UnknownItem."""
         ...
 
     async def status(self) -> Status:

@@ -44,12 +44,12 @@ class ServedBundle(Protocol):
         """Say how the bundle was made."""
         ...
 
-    def picture(self, item_id: str) -> tuple[bytes, str]:
-        """Return a picture's bytes and content type; UnknownItem."""
+    def image(self, item_id: str) -> tuple[bytes, str]:
+        """Return an image's bytes and content type; UnknownItem."""
         ...
 
     def text(self, item_id: str) -> str | None:
-        """Return an item's text, or None where items are pictures; UnknownItem."""
+        """Return an item's text, or None where items are images; UnknownItem."""
         ...
 
 
@@ -76,7 +76,7 @@ class Pipeline(Protocol):
 
     @property
     def image_size(self) -> int:
-        """The side of the pictures that `see` takes."""
+        """The side of the images that `see` takes."""
         ...
 
     @property
@@ -100,7 +100,7 @@ class Pipeline(Protocol):
         ...
 
     def see(self, pixels: Pixels) -> list[VectorPart]:
-        """Encode a batch of pictures; called by one thread at a time, which may be another."""
+        """Encode a batch of images; called by one thread at a time, which may be another."""
         ...
 
     def release_memory(self) -> None:

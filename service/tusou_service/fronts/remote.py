@@ -15,7 +15,7 @@ from tusou_service.fronts.line import Answerer, Line
 from tusou_service.http.rate_limit import Rate
 from tusou_service.observability.traffic import Traffic
 
-_ENGINE_CALLS = ("search", "embed", "see", "picture", "item", "status", "manifest", "reload")
+_ENGINE_CALLS = ("search", "embed", "see", "image", "item", "status", "manifest", "reload")
 _RATE = "rate"
 
 
@@ -45,18 +45,18 @@ class RemoteEngine:
         vectors: list[TextVector] = await self._call("embed", texts, deadline)
         return vectors
 
-    async def see(self, picture: bytes | str, deadline: float) -> VectorPart:
-        """Encode a picture, given as its bytes or in base64; BadImage, or Unavailable."""
-        part: VectorPart = await self._call("see", picture, deadline)
+    async def see(self, image: bytes | str, deadline: float) -> VectorPart:
+        """Encode an image, given as its bytes or in base64; BadImage, or Unavailable."""
+        part: VectorPart = await self._call("see", image, deadline)
         return part
 
-    async def picture(self, item_id: str) -> tuple[bytes, str]:
-        """Return a picture's bytes and content type; UnknownItem."""
-        picture: tuple[bytes, str] = await self._call("picture", item_id)
-        return picture
+    async def image(self, item_id: str) -> tuple[bytes, str]:
+        """Return an image's bytes and content type; UnknownItem."""
+        image: tuple[bytes, str] = await self._call("image", item_id)
+        return image
 
     async def item(self, item_id: str) -> tuple[ItemId, str | None]:
-        """Return an item's id and its text, or None where items are pictures; UnknownItem."""
+        """Return an item's id and its text, or None where items are images; UnknownItem."""
         item: tuple[ItemId, str | None] = await self._call("item", item_id)
         return item
 

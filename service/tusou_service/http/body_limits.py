@@ -1,4 +1,4 @@
-"""What each call's body may be: media type, cap, and room for pictures where they belong."""
+"""What each call's body may be: media type, cap, and room for images where they belong."""
 
 import re
 from dataclasses import dataclass
@@ -7,16 +7,16 @@ from tusou.images.formats import MAX_IMAGE_BYTES
 from tusou_service.http.limits import RequestLimits
 
 _JSON = re.compile(r'application/json(\s*;\s*charset="?utf-8"?)?\s*', re.IGNORECASE)
-_IMAGE = re.compile(r"image/(jpeg|png|webp)\s*", re.IGNORECASE)
+_IMAGE_MEDIA = re.compile(r"image/(jpeg|png|webp)\s*", re.IGNORECASE)
 
-# Where a picture begins in JSON: the field of a search, or a data URI.
-_PICTURE = re.compile(rb'"image"\s*:\s*"|"data:image/[a-z]{1,8};base64,')
-_BASE64_OF_A_PICTURE = 4 * -(-MAX_IMAGE_BYTES // 3)
+# Where an image begins in JSON: the field of a search, or a data URI.
+_IMAGE_START = re.compile(rb'"image"\s*:\s*"|"data:image/[a-z]{1,8};base64,')
+_BASE64_OF_A_IMAGE = 4 * -(-MAX_IMAGE_BYTES // 3)
 
 
 @dataclass(frozen=True, slots=True)
 class BodyRule:
-    """Bytes that a body may have beside its pictures, and how many more these may have."""
+    """Bytes that a body may have beside its images, and how many more these may have."""
 
     cap: int
     room: int = 0
@@ -28,20 +28,20 @@ class BodyRule:
         return self.cap + self.room
 
     def may_go_on(self, body: bytearray) -> bool:
-        """Tell whether a body that has just outgrown the cap has begun a picture before that."""
-        return self.room > 0 and _PICTURE.search(body, 0, self.cap) is not None
+        """Tell whether a body that has just outgrown the cap has begun an image before that."""
+        return self.room > 0 and _IMAGE_START.search(body, 0, self.cap) is not None
 
     def holds(self, body: bytes | bytearray) -> bool:
-        """Tell whether a whole body keeps the cap beside its pictures.
+        """Tell whether a whole body keeps the cap beside its images.
 
-        A picture is a string without escapes: whatever nests, repeats or has to be unescaped is
-        beside it. Looks at no more than the cap's bytes outside of pictures.
+        An image is a string without escapes: whatever nests, repeats or has to be unescaped is
+        beside it. Looks at no more than the cap's bytes outside of images.
         """
         if len(body) > self.total:
             return False
         beside = place = 0
         while len(body) - place + beside > self.cap:
-            found = _PICTURE.search(body, place, place + self.cap - beside)
+            found = _IMAGE_START.search(body, place, place + self.cap - beside)
             if not found:
                 return False
             end = body.find(b'"', found.end())
@@ -55,8 +55,8 @@ class BodyRule:
 def body_rules(limits: RequestLimits) -> dict[str, BodyRule]:
     """Return the rule of each path that takes a body."""
     return {
-        "/search": BodyRule(limits.body_bytes, _BASE64_OF_A_PICTURE),
+        "/search": BodyRule(limits.body_bytes, _BASE64_OF_A_IMAGE),
         "/search/batch": BodyRule(limits.batch_body_bytes),
-        "/search/image": BodyRule(MAX_IMAGE_BYTES, media=_IMAGE),
-        "/v1/embeddings": BodyRule(limits.batch_body_bytes, _BASE64_OF_A_PICTURE),
+        "/search/image": BodyRule(MAX_IMAGE_BYTES, media=_IMAGE_MEDIA),
+        "/v1/embeddings": BodyRule(limits.batch_body_bytes, _BASE64_OF_A_IMAGE),
     }

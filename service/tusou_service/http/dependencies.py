@@ -82,11 +82,11 @@ def takes(model: type[Body]) -> dict[str, object]:
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
-_PICTURE = {"schema": {"type": "string", "format": "binary"}}
-TAKES_A_PICTURE: dict[str, object] = {
+_IMAGE = {"schema": {"type": "string", "format": "binary"}}
+TAKES_A_IMAGE: dict[str, object] = {
     "requestBody": {
         "required": True,
-        "content": {f"image/{kind}": _PICTURE for kind in ("jpeg", "png", "webp")},
+        "content": {f"image/{kind}": _IMAGE for kind in ("jpeg", "png", "webp")},
     }
 }
 

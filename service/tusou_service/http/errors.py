@@ -110,8 +110,8 @@ MEANINGS: dict[type[TusouError], Meaning] = {
     ),
     NotFound: Meaning(404, "Not found", "Nothing lives at this path; GET /docs lists the calls."),
     domain.UnknownItem: Meaning(404, "Unknown item", "The index holds no item of that id."),
-    domain.NoPicture: Meaning(
-        404, "No picture", "The items of this index are texts; GET /items/{item_id} tells one."
+    domain.NoImage: Meaning(
+        404, "No image", "The items of this index are texts; GET /items/{item_id} tells one."
     ),
     MethodNotAllowed: Meaning(405, "Method not allowed", "Use a method named in Allow."),
     RequestTimeout: Meaning(408, "Request timeout", "The body did not arrive in time.", _CLOSE),
@@ -138,7 +138,7 @@ MEANINGS: dict[type[TusouError], Meaning] = {
     UnsupportedMediaType: Meaning(
         415,
         "Unsupported media type",
-        "Send application/json in UTF-8, or at /search/image a picture; uncompressed.",
+        "Send application/json in UTF-8, or at /search/image an image; uncompressed.",
     ),
     domain.InputError: Meaning(422, "Invalid input", "The request's data cannot be used."),
     domain.InvalidRequest: Meaning(
@@ -150,8 +150,8 @@ MEANINGS: dict[type[TusouError], Meaning] = {
     ),
     domain.BadImage: Meaning(
         422,
-        "Bad picture",
-        "Send a whole JPEG, PNG or WebP picture of at most 8 MiB, 16 megapixels and 8192 a side.",
+        "Bad image",
+        "Send a whole JPEG, PNG or WebP image of at most 8 MiB, 16 megapixels and 8192 a side.",
     ),
     domain.RateLimited: Meaning(
         429, "Too many requests", "Slow down and retry after the time given."

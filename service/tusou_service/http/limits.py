@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 # Kept apart from the body caps: a legitimate client sends few, large pieces.
 MAX_BODY_PIECES = 4096
-# Bodies of pictures are held until they are answered: so many at once bound their memory.
+# Bodies of images are held until they are answered: so many at once bound their memory.
 LARGE_BODY_BYTES = 1024 * 1024
 LARGE_BODIES = 8
 MAX_HEADERS = 100

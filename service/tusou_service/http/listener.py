@@ -15,7 +15,7 @@ from tusou_service.settings import Settings
 
 _log = logging.getLogger(__name__)
 
-# Files that are no connections: libraries, the index, pictures being read.
+# Files that are no connections: libraries, the index, images being read.
 _OTHER_FILES = 512
 # Connections that may wait to be accepted.
 _BACKLOG = 2048

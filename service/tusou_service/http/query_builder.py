@@ -33,7 +33,7 @@ async def ask_of(
     understood = understand(query) if query and body.interpret else None
     parts = list(
         _parts(body, query, understood)
-    )  # whatever is wrong with a text is said before a picture is read
+    )  # whatever is wrong with a text is said before an image is read
     if body.image is not None:
         seen = await engine.see(body.image, deadline)
         parts.append(replace(seen, weight=_or(body.image_weight, 1)))

@@ -23,7 +23,7 @@ UNMATCHED = "unmatched"
 CLIENT_LEFT = 499  # as nginx logs it; nobody is there to read an answer
 _QUIET_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-# `blob:` shows a picture that its user has just given, and one fetched with a key.
+# `blob:` shows an image that its user has just given, and one fetched with a key.
 _POLICY = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
     b"connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; "

@@ -13,7 +13,7 @@ from tusou_service.images.query_encoder import ImageState
 
 MAX_TOP_K = 1000
 MAX_QUERIES = 256
-MAX_PICTURES = 16
+MAX_IMAGES = 16
 # Listing the errors of a hostile body can cost more than finding them.
 _MAX_LISTED = 64
 
@@ -38,7 +38,7 @@ class SearchRequest(_Request):
     """One query: at least one of `query`, `image` and `item_id`."""
 
     query: str | None = Field(None, description="What to look for; at most 512 characters.")
-    image: str | None = Field(None, description="A JPEG, PNG or WebP picture in base64.")
+    image: str | None = Field(None, description="A JPEG, PNG or WebP image in base64.")
     item_id: RequestId | None = Field(None, description="An item of the pool: more like it.")
     negative: str | None = Field(None, description="A text: less like this.")
     negative_item_id: RequestId | None = Field(None, description="An item: less like it.")
@@ -60,7 +60,7 @@ class SearchRequest(_Request):
 
 
 class PageOfImage(BaseModel):
-    """What the address of POST /search/image says beside the picture."""
+    """What the address of POST /search/image says beside the image."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -76,9 +76,9 @@ class BatchRequest(_Request):
 
 
 class EmbeddingRequest(_Request):
-    """Texts and pictures to encode, in the form of OpenAI's API."""
+    """Texts and images to encode, in the form of OpenAI's API."""
 
-    input: str | Texts = Field(description="Texts, or pictures as data:image/...;base64,...")
+    input: str | Texts = Field(description="Texts, or images as data:image/...;base64,...")
     model: str = Field("", max_length=256, description="Not looked at: there is one model.")
     encoding_format: Literal["float", "base64"] = "float"
     dimensions: int | None = Field(None, description="Refused: vectors have one length.")
@@ -94,7 +94,7 @@ class Embedding(BaseModel):
 
 
 class Usage(BaseModel):
-    """What was read: tokens of the texts; a picture has none."""
+    """What was read: tokens of the texts; an image has none."""
 
     prompt_tokens: int
     total_tokens: int
@@ -156,7 +156,7 @@ class Ready(BaseModel):
 
     status: str = "ready"
     index_version: str
-    images: ImageState = Field(description="Whether pictures can be asked with.")
+    images: ImageState = Field(description="Whether images can be asked with.")
 
 
 class ReloadedArm(BaseModel):
@@ -177,7 +177,7 @@ class ReloadResponse(BaseModel):
 
 
 class Item(BaseModel):
-    """An item: its text, or where its picture is."""
+    """An item: its text, or where its image is."""
 
     item_id: ItemId
     text: str | None = None
@@ -196,7 +196,7 @@ class Info(BaseModel):
     engine: str = Field(description="What computes that model: torch or openvino.")
     model: str
     id_type: Literal["int", "str"]
-    items: Items = Field(description="What the items are: pictures or texts.")
+    items: Items = Field(description="What the items are: images or texts.")
     accepts: tuple[str, ...] = Field(description="What a query may hold.")
     manifest: dict[str, object]
 

@@ -1,4 +1,4 @@
-"""Pictures to pixels in processes of their own: what breaks one of them breaks one request."""
+"""Images to pixels in processes of their own: what breaks one of them breaks one request."""
 
 import asyncio
 import contextlib
@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 class Decoders:
     """A bounded pool of decoding processes, each started when it is first needed.
 
-    `lost` is called, in a thread, for each process that a picture has ended.
+    `lost` is called, in a thread, for each process that an image has ended.
     """
 
     def __init__(self, count: int, max_waiting: int, lost: Callable[[], None]) -> None:
@@ -32,42 +32,42 @@ class Decoders:
         self._closed = False
 
     def start(self) -> None:
-        """Start one process now, so that the first picture does not wait for it."""
+        """Start one process now, so that the first image does not wait for it."""
         self._threads.submit(lambda: self._give_back(_Process()))
 
-    async def decode(self, picture: bytes | str, size: int) -> Pixels:
-        """Return a picture, given as its bytes or in base64, as (size, size, 3) RGB.
+    async def decode(self, image: bytes | str, size: int) -> Pixels:
+        """Return an image, given as its bytes or in base64, as (size, size, 3) RGB.
 
         Raises BadImage, Overloaded when too many wait, and Unavailable when nothing can decode.
         """
         if self._waiting >= self._max_waiting:
-            raise Overloaded("Too many pictures at once.")
+            raise Overloaded("Too many images at once.")
         self._waiting += 1
         try:
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._threads, self._decode, picture, size)
+            return await loop.run_in_executor(self._threads, self._decode, image, size)
         finally:
             self._waiting -= 1
 
     def close(self) -> None:
-        """End every process; one that is at work ends with its picture."""
+        """End every process; one that is at work ends with its image."""
         self._closed = True
         self._threads.shutdown(wait=False, cancel_futures=True)
         while self._idle:
             self._idle.pop().end()
 
-    def _decode(self, picture: bytes | str, size: int) -> Pixels:
+    def _decode(self, image: bytes | str, size: int) -> Pixels:
         process = self._take()
         try:
-            pixels = process.decode(picture, size)
+            pixels = process.decode(image, size)
         except BadImage:
             self._give_back(process)
             raise
         except (OSError, EOFError):
             code = process.end()
             self._lost()
-            _log.warning("a picture ended its decoder", extra={"fields": {"exit_code": code}})
-            raise BadImage("picture crashes the decoder") from None
+            _log.warning("an image ended its decoder", extra={"fields": {"exit_code": code}})
+            raise BadImage("image crashes the decoder") from None
         self._give_back(process)
         return pixels
 
@@ -96,7 +96,7 @@ class _Process:
     """One decoding process, used by one thread at a time."""
 
     def __init__(self) -> None:
-        # What libraries print about a picture is the stranger's text and does not go to the log.
+        # What libraries print about an image is the stranger's text and does not go to the log.
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tusou_service.images.decode_worker"],
             stdin=subprocess.PIPE,
@@ -108,13 +108,13 @@ class _Process:
     def alive(self) -> bool:
         return self._process.poll() is None
 
-    def decode(self, picture: bytes | str, size: int) -> Pixels:
+    def decode(self, image: bytes | str, size: int) -> Pixels:
         """Return the pixels, or raise BadImage; OSError or EOFError when the process has ended."""
-        data = picture.encode() if isinstance(picture, str) else picture
+        data = image.encode() if isinstance(image, str) else image
         requests, replies = self._process.stdin, self._process.stdout
         assert requests
         assert replies
-        requests.write(REQUEST.pack(len(data), size, isinstance(picture, str)))
+        requests.write(REQUEST.pack(len(data), size, isinstance(image, str)))
         requests.write(data)
         requests.flush()
         head = replies.read(REPLY.size)

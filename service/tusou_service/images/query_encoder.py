@@ -1,4 +1,4 @@
-"""From a picture's bytes to its vector, by an image tower that may still have to come."""
+"""From an image's bytes to its vector, by an image tower that may still have to come."""
 
 import asyncio
 import logging
@@ -24,35 +24,35 @@ from tusou_service.observability.stages import BatchRun, mark, mark_batches
 
 _log = logging.getLogger(__name__)
 
-PicturePolicy: TypeAlias = Literal["auto", "off", "lazy", "on"]
+ImagePolicy: TypeAlias = Literal["auto", "off", "lazy", "on"]
 ImageState: TypeAlias = Literal["absent", "loading", "ready", "unavailable"]
 
-# A picture may have 16 million pixels: 64 MB decoded, and a few such while it is decoded.
+# An image may have 16 million pixels: 64 MB decoded, and a few such while it is decoded.
 _DECODERS = 2
-# A picture costs as much as dozens of texts, so a batch of them is kept short of a stall.
+# An image costs as much as dozens of texts, so a batch of them is kept short of a stall.
 _MAX_BATCH, _MAX_WAITING = 8, 64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Seen:
-    """One picture's vector, and the batch that gave it."""
+    """One image's vector, and the batch that gave it."""
 
     part: VectorPart
     run: BatchRun
 
 
 class Sight:
-    """Encodes pictures beside the text queries, which do not wait for them.
+    """Encodes images beside the text queries, which do not wait for them.
 
-    Under `lazy` the first picture has the image tower loaded, and waits for it as long as its
+    Under `lazy` the first image has the image tower loaded, and waits for it as long as its
     time limit allows; under `on` the pipeline comes with the tower. `auto` is `on` where the items
-    are texts, which are there for pictures to find, and `lazy` elsewhere. A tower that cannot be
+    are texts, which are there for images to find, and `lazy` elsewhere. A tower that cannot be
     loaded is not tried again before the next reload.
     """
 
     def __init__(
         self,
-        policy: PicturePolicy,
+        policy: ImagePolicy,
         current: Callable[[], Pipeline],
         in_loader: Callable[[Callable[[], None]], Awaitable[None]],
         limits: BatchLimits,
@@ -83,7 +83,7 @@ class Sight:
 
     @property
     def failure(self) -> Exception | None:
-        """Say why the batches of pictures were given up."""
+        """Say why the batches of images were given up."""
         return self._batcher.failure
 
     def wanted(self, pipeline: Pipeline) -> bool:
@@ -94,7 +94,7 @@ class Sight:
 
     @property
     def state(self) -> ImageState:
-        """Say whether pictures can be asked with: `absent` until the first one asks."""
+        """Say whether images can be asked with: `absent` until the first one asks."""
         try:
             pipeline = self._current()
         except NotReady:
@@ -106,23 +106,23 @@ class Sight:
         return "loading" if self._loading and not self._loading.done() else "absent"
 
     def load_tower(self, pipeline: Pipeline) -> None:
-        """Load a pipeline's image tower, and learn what a picture takes; in the loader's thread."""
+        """Load a pipeline's image tower, and learn what an image takes; in the loader's thread."""
         pipeline.load_image_tower()
         blank = np.zeros((1, pipeline.image_size, pipeline.image_size, 3), np.uint8)
         began = perf_counter()
         pipeline.see(blank)
         self._batcher.foresee(perf_counter() - began)
 
-    async def see(self, picture: bytes | str, deadline: float) -> VectorPart:
+    async def see(self, image: bytes | str, deadline: float) -> VectorPart:
         """Return the vector of a JPEG, PNG or WebP file, given as its bytes or in base64."""
         if self._policy == "off":
-            said = "This service takes no pictures; it can be asked for items of the pool."
-            raise Refusal(InvalidRequest(), [Detail(("body",), "pictures_off", said)])
-        # What is no picture has no tower loaded.
+            said = "This service takes no images; it can be asked for items of the pool."
+            raise Refusal(InvalidRequest(), [Detail(("body",), "images_off", said)])
+        # What is no image has no tower loaded.
         began = perf_counter()
-        pixels = await self._decode(picture, self._current().image_size, deadline)
+        pixels = await self._decode(image, self._current().image_size, deadline)
         mark("decode", began)
-        self._metrics.picture_seconds.labels("decode").observe(perf_counter() - began)
+        self._metrics.image_seconds.labels("decode").observe(perf_counter() - began)
         await self._tower(deadline)
         asked = perf_counter()
         seen = await self._batcher(pixels, deadline)
@@ -155,24 +155,24 @@ class Sight:
                 _log.warning("no image tower: %s", error)
                 return
 
-    async def _decode(self, picture: bytes | str, size: int, deadline: float) -> Pixels:
+    async def _decode(self, image: bytes | str, size: int, deadline: float) -> Pixels:
         try:
             async with asyncio.timeout_at(deadline):
-                return await self._decoders.decode(picture, size)
+                return await self._decoders.decode(image, size)
         except TimeoutError:
-            raise DeadlineExceeded("The time limit passed before the picture was read.") from None
+            raise DeadlineExceeded("The time limit passed before the image was read.") from None
         except BadImage as error:
             raise Refusal(error, [Detail(("body",), "bad_image", str(error))]) from None
 
     def _run(self, callers: list[Caller[Pixels, _Seen]]) -> list[_Seen]:
         began = perf_counter()
-        pictures = [one.item for one in callers]
+        images = [one.item for one in callers]
         pipeline = self._current()
-        if any(len(one) != pipeline.image_size for one in pictures):
-            raise NotReady("the index has just changed; send the picture again")
-        parts = pipeline.see(np.stack(pictures))
+        if any(len(one) != pipeline.image_size for one in images):
+            raise NotReady("the index has just changed; send the image again")
+        parts = pipeline.see(np.stack(images))
         took = perf_counter() - began
-        self._metrics.picture_batch_size.observe(len(parts))
-        self._metrics.picture_seconds.labels("see").observe(took)
+        self._metrics.image_batch_size.observe(len(parts))
+        self._metrics.image_seconds.labels("see").observe(took)
         run = BatchRun(len(parts), began, (("see", took),))
         return [_Seen(part, run) for part in parts]

@@ -38,22 +38,22 @@ class Metrics:
             ["arm"],
             registry=self._registry,
         )
-        self.picture_batch_size = Histogram(
-            "tusou_picture_batch_size",
-            "Pictures of queries encoded by one pass of the model.",
+        self.image_batch_size = Histogram(
+            "tusou_image_batch_size",
+            "Images of queries encoded by one pass of the model.",
             buckets=_BATCH_SIZES[:4],
             registry=self._registry,
         )
-        self.picture_seconds = Histogram(
-            "tusou_picture_seconds",
-            "Time in a stage of pictures: decode (of each, with its wait), see (of a batch).",
+        self.image_seconds = Histogram(
+            "tusou_image_seconds",
+            "Time in a stage of images: decode (of each, with its wait), see (of a batch).",
             ["stage"],
             buckets=REQUEST_SECONDS,
             registry=self._registry,
         )
         self.lost_decoders = Counter(
             "tusou_lost_decoders",
-            "Decoding processes that a picture has ended.",
+            "Decoding processes that an image has ended.",
             registry=self._registry,
         )
         self.cancelled = Counter(

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from reading import asked, items, put
 
-from tusou.data import PictureQuery, open_dataset
+from tusou.data import ImageQuery, open_dataset
 from tusou.core.errors import BadDataset
 
 TOKENS = "1.jpg#0\t一只狗\n1.jpg#1\t狗 在 跑\n2.jpg#0\t一个女孩\n2258.jpg.1#0\t没有这张\n"
@@ -81,20 +81,20 @@ def test_lists_make_splits_and_what_they_name_wrongly_is_told(tmp_path: Path) ->
     ]
     assert asked(f"{root}#dev") == [("2.jpg#0", "一个女孩", ("2.jpg",))]
     with pytest.raises(BadDataset, match=r"several splits; give .*#train, .*#dev, .*#test$"):
-        open_dataset(str(root)).pictures()
+        open_dataset(str(root)).images()
 
 
-def test_without_lists_all_pictures_and_all_captions_are_one_split(tmp_path: Path) -> None:
+def test_without_lists_all_images_and_all_captions_are_one_split(tmp_path: Path) -> None:
     root = flickr(tmp_path, Flickr8k__token__txt=TOKENS)
     assert [item[0] for item in items(root)] == ["1.jpg", "2.jpg", "3.jpg"]
     assert asked(root)[-1] == ("2258.jpg.1#0", "没有这张", ("2258.jpg.1",))
 
 
-def test_a_picture_asks_for_all_its_captions(tmp_path: Path) -> None:
+def test_a_image_asks_for_all_its_captions(tmp_path: Path) -> None:
     root = flickr(tmp_path, Flickr8k__token__txt=TOKENS)
-    assert open_dataset(str(root)).picture_queries()[:2] == [
-        PictureQuery(1, "1.jpg", ("1.jpg#0", "1.jpg#1")),
-        PictureQuery(2, "2.jpg", ("2.jpg#0",)),
+    assert open_dataset(str(root)).image_queries()[:2] == [
+        ImageQuery(1, "1.jpg", ("1.jpg#0", "1.jpg#1")),
+        ImageQuery(2, "2.jpg", ("2.jpg#0",)),
     ]
 
 

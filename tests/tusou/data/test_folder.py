@@ -1,4 +1,4 @@
-"""A folder of pictures is a pool: every picture placed or listed, and nothing else taken."""
+"""A folder of images is a pool: every image placed or listed, and nothing else taken."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 
 from tusou.data import ItemRow, open_pool
 from tusou.data.listed_images import NamedFiles
-from tusou.data.formats.folder import picture_folder
+from tusou.data.formats.folder import image_folder
 from tusou.core.errors import BadDataset
 from tusou.images.formats import MAX_IMAGE_BYTES
 from tusou.core.arrays import Failure
@@ -21,11 +21,11 @@ def fill(folder: Path, **files: bytes) -> Path:
     return folder
 
 
-def test_pictures_come_in_the_order_of_their_paths_and_nothing_else_comes(tmp_path: Path) -> None:
+def test_images_come_in_the_order_of_their_paths_and_nothing_else_comes(tmp_path: Path) -> None:
     fill(tmp_path, b_jpg=b"22", a__x_PNG=b"1", a_jpg=b"333", readme_txt=b"no", c_csv=b"no")
     fill(tmp_path / ".hidden", d_jpg=b"no")
     (tmp_path / ".e.jpg").write_bytes(b"no")
-    pool = picture_folder(tmp_path)
+    pool = image_folder(tmp_path)
     assert list(pool.scan()) == [
         ItemRow(1, "a", 0, 0, 3),
         ItemRow(2, "a/x", 1, 0, 1),
@@ -42,9 +42,9 @@ def test_what_cannot_be_used_is_listed_with_its_file(tmp_path: Path) -> None:
     (tmp_path / "c.jpg").symlink_to("nowhere")
     (tmp_path / os.fsdecode(b"d\xff.jpg")).write_bytes(b"1")
     (tmp_path / "e .jpg").write_bytes(b"1")
-    assert list(picture_folder(tmp_path).scan()) == [
-        Failure(1, "a", "empty picture", "a.jpg"),
-        Failure(2, "b", "picture over 8 MiB", "b.jpg"),
+    assert list(image_folder(tmp_path).scan()) == [
+        Failure(1, "a", "empty image", "a.jpg"),
+        Failure(2, "b", "image over 8 MiB", "b.jpg"),
         Failure(3, "c", "cannot be read: No such file or directory", "c.jpg"),
         Failure(4, None, "id is not UTF-8", "d?.jpg"),
         Failure(5, None, "id with blanks around it or control characters", "e .jpg"),
@@ -52,7 +52,7 @@ def test_what_cannot_be_used_is_listed_with_its_file(tmp_path: Path) -> None:
 
 
 def digest(folder: Path) -> str:
-    pool = picture_folder(folder)
+    pool = image_folder(folder)
     assert len(list(pool.scan())) == 2
     return pool.sha256
 
@@ -69,19 +69,19 @@ def test_the_digest_knows_names_and_bytes_and_where_they_part(tmp_path: Path) ->
 
 
 def test_a_place_is_known_by_what_lies_there(tmp_path: Path) -> None:
-    pictures = fill(tmp_path / "with#mark", a_jpg=b"1")
-    assert isinstance(open_pool(str(pictures)), NamedFiles)
+    images = fill(tmp_path / "with#mark", a_jpg=b"1")
+    assert isinstance(open_pool(str(images)), NamedFiles)
     tsv = fill(tmp_path, pool_tsv=b"1\tAAAA\n") / "pool.tsv"
     pool = open_pool(str(tsv))
     assert list(pool.scan()) == [ItemRow(1, "1", 0, 2, 4)]
-    assert (pool.kind, pool.encoding, list(pool.files)) == ("pictures", "base64", [tsv])
+    assert (pool.kind, pool.encoding, list(pool.files)) == ("images", "base64", [tsv])
 
 
 @pytest.mark.parametrize("place", ["empty", "empty#test", "with/a.jpg#test", "gone", "gone#test"])
 def test_a_place_that_is_nothing_says_what_was_looked_for(tmp_path: Path, place: str) -> None:
     (tmp_path / "empty").mkdir()
     fill(tmp_path / "with", a_jpg=b"1")
-    said = "is not there" if "gone" in place else "looked for .*; a folder of pictures; found none"
+    said = "is not there" if "gone" in place else "looked for .*; a folder of images; found none"
     said = "has no split 'test'" if "jpg" in place else said
     with pytest.raises(BadDataset, match=said):
         open_pool(str(tmp_path / place))

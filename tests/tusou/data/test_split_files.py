@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from reading import asked, items, put
 
-from tusou.data import ItemRow, PictureQuery, open_dataset, open_pool, open_queries
+from tusou.data import ItemRow, ImageQuery, open_dataset, open_pool, open_queries
 from tusou.core.errors import BadDataset
 
 MUGE_ROWS = (
@@ -37,9 +37,9 @@ def test_both_directions(tmp_path: Path, make) -> None:
     assert items(place) == [("7", b"QUJD"), ("8", b"REVG")]
     assert open_pool(place).encoding == "base64"
     assert asked(place) == [(1, "裙", (7, 8)), (2, "鞋", (8,))]
-    assert open_dataset(place).picture_queries() == [
-        PictureQuery(1, 7, (1,)),
-        PictureQuery(2, 8, (1, 2)),
+    assert open_dataset(place).image_queries() == [
+        ImageQuery(1, 7, (1,)),
+        ImageQuery(2, 8, (1, 2)),
     ]
 
 
@@ -47,9 +47,9 @@ def test_a_split_may_lack_a_file_until_it_is_asked_for(tmp_path: Path) -> None:
     data = open_dataset(str(muge(tmp_path)))
     assert data.splits() == ["valid", "test"]
     assert data.queries("test")[0].item_ids is None
-    assert data.picture_queries("test") == []
+    assert data.image_queries("test") == []
     with pytest.raises(BadDataset, match=r"MR_test_imgs\.tsv is missing"):
-        data.pictures("test")
+        data.images("test")
 
 
 def test_a_split_is_named_or_the_only_one(tmp_path: Path) -> None:
@@ -64,14 +64,14 @@ def test_a_split_is_named_or_the_only_one(tmp_path: Path) -> None:
 
 def test_files_alone(tmp_path: Path) -> None:
     muge(tmp_path)
-    pictures, queries = tmp_path / "MR_valid_imgs.tsv", tmp_path / "MR_valid_queries.jsonl"
-    assert items(pictures) == [("7", b"QUJD"), ("8", b"REVG")]
+    images, queries = tmp_path / "MR_valid_imgs.tsv", tmp_path / "MR_valid_queries.jsonl"
+    assert items(images) == [("7", b"QUJD"), ("8", b"REVG")]
     assert [query.text for query in open_queries(str(queries))] == ["裙", "鞋"]
-    with pytest.raises(BadDataset, match="holds pictures, no queries"):
-        open_queries(str(pictures))
-    with pytest.raises(BadDataset, match="holds queries, no pictures"):
-        open_dataset(str(queries)).pictures()
-    texts = open_pool(str(queries))  # as items, texts that pictures ask for
+    with pytest.raises(BadDataset, match="holds images, no queries"):
+        open_queries(str(images))
+    with pytest.raises(BadDataset, match="holds queries, no images"):
+        open_dataset(str(queries)).images()
+    texts = open_pool(str(queries))  # as items, texts that images ask for
     rows = [row for row in texts.scan() if isinstance(row, ItemRow)]
     assert (texts.kind, len(rows)) == ("texts", 2)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from reading import asked, items, put
 
-from tusou.data import PictureQuery, open_dataset
+from tusou.data import ImageQuery, open_dataset
 from tusou.core.errors import BadDataset
 
 PAIRS = 'image_id,caption\nImage1.jpg,"<人名>,写真\r\n下载 "\nImage1.jpg,再来\nImage2.jpg,裙子 \n'
@@ -44,16 +44,16 @@ def test_attachments_are_splits(tmp_path: Path) -> None:
     assert asked(f"{tmp_path}#t2i") == [("Word-1", "裙子", None), ("Word-2", "", None)]
     found = items(
         f"{tmp_path}#t2i"
-    )  # a list of pictures tells what it repeats: the index counts it
+    )  # a list of images tells what it repeats: the index counts it
     assert [item[0] for item in found] == ["Image2.jpg", "Image1.jpg", "Image1.jpg"]
     assert asked(f"{tmp_path}#i2t") == [("Word-7", "鞋", None)]
-    assert data.picture_queries("i2t") == [
-        PictureQuery(1, "Image1.jpg", ()),
-        PictureQuery(2, "Image9.jpg", ()),
+    assert data.image_queries("i2t") == [
+        ImageQuery(1, "Image1.jpg", ()),
+        ImageQuery(2, "Image9.jpg", ()),
     ]
-    assert data.picture_queries("train") == [
-        PictureQuery(1, "Image1.jpg", ("Image1.jpg#0", "Image1.jpg#1")),
-        PictureQuery(2, "Image2.jpg", ("Image2.jpg#0",)),
+    assert data.image_queries("train") == [
+        ImageQuery(1, "Image1.jpg", ("Image1.jpg#0", "Image1.jpg#1")),
+        ImageQuery(2, "Image2.jpg", ("Image2.jpg#0",)),
     ]
 
 

@@ -1,4 +1,4 @@
-"""Tars are read where they lie: pictures by byte offset, captions by key, damage by name."""
+"""Tars are read where they lie: images by byte offset, captions by key, damage by name."""
 
 import io
 import tarfile
@@ -22,7 +22,7 @@ def tar(path: Path, **members: bytes | str) -> Path:
     return path
 
 
-def test_pictures_in_place_and_captions_of_both_kinds(tmp_path: Path) -> None:
+def test_images_in_place_and_captions_of_both_kinds(tmp_path: Path) -> None:
     tar(tmp_path / "train-0000.tar", **{"a/k1__JPG": b"one", "a/k1__txt": "红裙\n"})
     rows = {
         "k2__png": b"two",
@@ -58,7 +58,7 @@ def test_what_cannot_be_used_is_told(tmp_path: Path) -> None:
     members = {"._k__jpg": b"mac", "k__jpg": b"", "b__jpg": b"1", "b__txt": b"\xff", "c__cls": b"7"}
     members |= {"d__jpg": b"2", "d__json": b"{", "e__jpg": b"3", "e__txt": b"x" * (2**20 + 1)}
     path = tar(tmp_path / "x.tar", **members)
-    assert items(path) == [(1, "empty picture"), ("b", b"1"), ("d", b"2"), ("e", b"3")]
+    assert items(path) == [(1, "empty image"), ("b", b"1"), ("d", b"2"), ("e", b"3")]
     assert asked(path) == [
         (2, "caption is not UTF-8"),
         (4, "caption is not a JSON object"),

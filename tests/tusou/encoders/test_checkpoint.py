@@ -118,7 +118,7 @@ def test_never_runs_what_a_checkpoint_brings(tmp_path: Path, legacy: bool) -> No
     "content",
     [
         pytest.param(b"", id="empty"),
-        pytest.param(b"id\tpicture\n", id="text"),
+        pytest.param(b"id\timage\n", id="text"),
         pytest.param(b"version https://git-lfs.github.com/spec/v1\n", id="lfs-pointer"),
         pytest.param(pickle.dumps({"a": 1}), id="pickle"),
         pytest.param(b"PK\x05\x06" + b"\0" * 18, id="empty-zip"),

@@ -49,8 +49,8 @@ def stock_texts(sample: "Sample", texts: list[str]) -> Vectors:
     return torch.nn.functional.normalize(features).numpy()
 
 
-def stock_images(sample: "Sample", pictures: list[Image.Image]) -> Vectors:
-    batch = torch.stack([image_transform(sample.image_size)(picture) for picture in pictures])
+def stock_images(sample: "Sample", images: list[Image.Image]) -> Vectors:
+    batch = torch.stack([image_transform(sample.image_size)(image) for image in images])
     with torch.inference_mode():
         return torch.nn.functional.normalize(sample.stock.encode_image(batch)).numpy()
 
@@ -85,13 +85,13 @@ def test_texts_agree_with_stock(sample: "Sample", engine: str) -> None:
     assert_same(vectors, stock_texts(sample, TEXTS))
 
 
-def test_pictures_agree_with_stock(sample: "Sample", engine: str) -> None:
+def test_images_agree_with_stock(sample: "Sample", engine: str) -> None:
     encoder = load_image_encoder(weights_of(sample), "cpu", "fp32", engine)
-    pictures = [noise((300, 200), 1), noise((50, 90), 2), Image.new("RGB", (9, 9), "red")]
-    pixels = np.stack([to_pixels(picture, encoder.image_size) for picture in pictures])
+    images = [noise((300, 200), 1), noise((50, 90), 2), Image.new("RGB", (9, 9), "red")]
+    pixels = np.stack([to_pixels(image, encoder.image_size) for image in images])
     vectors = encoder.encode(pixels)
     assert_unit_rows(vectors, (3, encoder.dim))
-    assert_same(vectors, stock_images(sample, pictures))
+    assert_same(vectors, stock_images(sample, images))
 
 
 # The relative error of one rounding. bf16 keeps 8 significant bits. int8 rounds to a 127th of the
@@ -130,11 +130,11 @@ def test_coarser_precisions_stay_near(sample: "Sample", engine: str, precision: 
         with pytest.raises(InvalidRequest, match="ResNet"):
             load_image_encoder(weights_of(sample), "cpu", precision, engine)
         return
-    images = load_image_encoder(weights_of(sample), "cpu", precision, engine)
-    picture = noise((300, 200), 1)
-    found = images.encode(to_pixels(picture, images.image_size)[None])
+    image_encoder = load_image_encoder(weights_of(sample), "cpu", precision, engine)
+    image = noise((300, 200), 1)
+    found = image_encoder.encode(to_pixels(image, image_encoder.image_size)[None])
     least = least_cosine(precision, len(sample.stock.visual.transformer.resblocks))
-    assert cosines(found, stock_images(sample, [picture])).min() >= least
+    assert cosines(found, stock_images(sample, [image])).min() >= least
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
@@ -153,10 +153,10 @@ def test_the_products_of_a_gpu_agree_on_a_cpu_too(tiny: "Sample") -> None:
     texts = load_text_encoder(weights_of(tiny), "cpu", precision="fp16")
     vectors = texts.encode(texts.prepare(TEXTS))
     assert cosines(vectors, stock_texts(tiny, TEXTS)).min() >= 0.99999
-    images = load_image_encoder(weights_of(tiny), "cpu", precision="fp16")
-    pictures = [noise((300, 200), 1), noise((50, 90), 2)]
-    found = images.encode(np.stack([to_pixels(picture, 64) for picture in pictures]))
-    assert cosines(found, stock_images(tiny, pictures)).min() >= 0.99999
+    image_encoder = load_image_encoder(weights_of(tiny), "cpu", precision="fp16")
+    images = [noise((300, 200), 1), noise((50, 90), 2)]
+    found = image_encoder.encode(np.stack([to_pixels(image, 64) for image in images]))
+    assert cosines(found, stock_images(tiny, images)).min() >= 0.99999
 
 
 @pytest.fixture(scope="module")
@@ -180,7 +180,7 @@ def test_callers_at_the_same_time_get_their_own(encoder: TextEncoder) -> None:
         np.testing.assert_array_equal(ours, alone)
 
 
-def test_many_pictures_keep_their_order(tiny: "Sample", engine: str) -> None:
+def test_many_images_keep_their_order(tiny: "Sample", engine: str) -> None:
     encoder = load_image_encoder(weights_of(tiny), "cpu", engine=engine)
     pixels = np.stack([to_pixels(noise((64, 64), seed), 64) for seed in range(70)])
     alone = np.concatenate([encoder.encode(pixels[i : i + 1]) for i in range(70)])
@@ -189,8 +189,8 @@ def test_many_pictures_keep_their_order(tiny: "Sample", engine: str) -> None:
 
 def test_empty_batches_have_no_rows(tiny: "Sample", encoder: TextEncoder, engine: str) -> None:
     assert encoder.encode(encoder.prepare([])).shape == (0, 48)
-    images = load_image_encoder(weights_of(tiny), "cpu", engine=engine)
-    assert images.encode(np.empty((0, 64, 64, 3), np.uint8)).shape == (0, 48)
+    image_encoder = load_image_encoder(weights_of(tiny), "cpu", engine=engine)
+    assert image_encoder.encode(np.empty((0, 64, 64, 3), np.uint8)).shape == (0, 48)
 
 
 @settings(max_examples=50, deadline=None)
@@ -216,16 +216,16 @@ def test_a_gpu_agrees_with_stock_in_single_precision(sample: "Sample") -> None:
     texts = load_text_encoder(weights_of(sample), "cuda")
     vectors = texts.encode(texts.prepare(TEXTS))
     assert cosines(vectors, stock_texts(sample, TEXTS)).min() >= 0.999
-    images = load_image_encoder(weights_of(sample), "cuda")
-    picture = noise((300, 200), 1)
-    found = images.encode(to_pixels(picture, images.image_size)[None])
-    assert cosines(found, stock_images(sample, [picture])).min() >= 0.999
+    image_encoder = load_image_encoder(weights_of(sample), "cuda")
+    image = noise((300, 200), 1)
+    found = image_encoder.encode(to_pixels(image, image_encoder.image_size)[None])
+    assert cosines(found, stock_images(sample, [image])).min() >= 0.999
 
 
 def test_normalisation_is_bit_equal_to_torchvisions() -> None:
-    picture = Image.fromarray(np.arange(256, dtype=np.uint8).repeat(3).reshape(16, 16, 3))
-    ours = to_input(torch.from_numpy(to_pixels(picture, 16))[None])[0]
-    torch.testing.assert_close(ours, image_transform(16)(picture), rtol=0, atol=0)
+    image = Image.fromarray(np.arange(256, dtype=np.uint8).repeat(3).reshape(16, 16, 3))
+    ours = to_input(torch.from_numpy(to_pixels(image, 16))[None])[0]
+    torch.testing.assert_close(ours, image_transform(16)(image), rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:99", "mps", "cuda:", "CPU", ""])

@@ -81,13 +81,13 @@ def test_refuses_what_is_no_model(model: str) -> None:
 
 @pytest.mark.weights
 def test_the_published_weights_give_the_published_answer() -> None:
-    """Softmax of 100 x cosine for one picture and four names, to the tolerance of its source."""
+    """Softmax of 100 x cosine for one image and four names, to the tolerance of its source."""
     expected = json.loads((KNOWN_ANSWERS / "pokemon_expected.json").read_text(encoding="utf-8"))
     weights = find_weights("ViT-B-16")
     texts = load_text_encoder(weights, "cpu", precision="fp32")
     images = load_image_encoder(weights, "cpu", "fp32")
-    with Image.open(KNOWN_ANSWERS / expected["image"]) as picture:
-        pixels = to_pixels(picture, images.image_size)[None]
+    with Image.open(KNOWN_ANSWERS / expected["image"]) as image:
+        pixels = to_pixels(image, images.image_size)[None]
     cosine = texts.encode(texts.prepare(expected["texts"])) @ images.encode(pixels)[0]
     odds = np.exp(expected["logit_scale_exp"] * cosine)
     for answer in expected["expected_probs"]:

@@ -131,6 +131,6 @@ def test_problems_of_a_run_file_count_its_header(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["image_id", "item_id"])
-def test_pictures_may_ask_for_texts(tmp_path: Path, name: str) -> None:
+def test_images_may_ask_for_texts(tmp_path: Path, name: str) -> None:
     (tmp_path / "run").write_text(f'{{"{name}": 5, "text_ids": [3, 1]}}\n')
     assert read_run(tmp_path / "run").rankings == {5: (3, 1)}

@@ -34,8 +34,8 @@ def test_every_kind_of_slice(tmp_path: Path) -> None:
 def test_what_divides_nothing_is_left_out(tmp_path: Path) -> None:
     alike = (Asked(1, 1, "红裙子", {7: 1}), Asked(2, 2, "蓝裙子", {8: 1}))
     assert slices(Answers(tmp_path, alike)) == []
-    pictures = (Asked(1, 1, None, {7: 1}), Asked(2, 2, None, {8: 1, 9: 1}))
-    assert [one.by for one in slices(Answers(tmp_path, pictures))] == ["positives", "positives"]
+    images = (Asked(1, 1, None, {7: 1}), Asked(2, 2, None, {8: 1, 9: 1}))
+    assert [one.by for one in slices(Answers(tmp_path, images))] == ["positives", "positives"]
 
 
 def test_categories_come_from_the_query_file(tmp_path: Path) -> None:

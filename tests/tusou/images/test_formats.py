@@ -1,14 +1,14 @@
-"""What picture bytes are called, whatever their file was."""
+"""What image bytes are called, whatever their file was."""
 
 import pytest
-from drawing import picture_bytes
+from drawing import image_bytes
 
 from tusou.images.formats import content_type
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "GIF"])
 def test_the_type_is_what_the_bytes_show(form: str) -> None:
-    assert content_type(picture_bytes(1, form=form)) == f"image/{form.lower()}"
+    assert content_type(image_bytes(1, form=form)) == f"image/{form.lower()}"
 
 
 @pytest.mark.parametrize("data", [b"", b"RIFF\0\0\0\0WAVE", b"<svg onload=alert(1)>", b"GIF"])

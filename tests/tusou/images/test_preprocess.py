@@ -1,4 +1,4 @@
-"""Pictures from strangers are refused by name, and the good ones come out as cn_clip sees them."""
+"""Images from strangers are refused by name, and the good ones come out as cn_clip sees them."""
 
 import io
 import random
@@ -17,7 +17,7 @@ from tusou.images.preprocess import MAX_IMAGE_SIDE, open_image, to_pixels
 
 
 def drawn(mode: str, width: int, height: int) -> Image.Image:
-    """Return a busy picture: noise over a gradient, with alpha and a palette where the mode has."""
+    """Return a busy image: noise over a gradient, with alpha and a palette where the mode has."""
     noise = np.random.default_rng(width * height).integers(0, 80, (height, width, 4), np.uint8)
     noise += np.linspace(0, 170, width, dtype=np.uint8)[None, :, None]
     rgba = Image.fromarray(noise, "RGBA")
@@ -51,7 +51,7 @@ SMALL_JPEG = encoded(drawn("RGB", 60, 40), "JPEG")
 SMALL_PNG = encoded(drawn("RGB", 60, 40), "PNG")
 
 
-PICTURES: dict[str, Callable[[], bytes]] = {
+IMAGES: dict[str, Callable[[], bytes]] = {
     "jpeg": lambda: encoded(drawn("RGB", 301, 199), "JPEG"),
     "jpeg-grey": lambda: encoded(drawn("L", 301, 199), "JPEG"),
     "jpeg-cmyk": lambda: encoded(drawn("CMYK", 301, 199), "JPEG"),
@@ -95,9 +95,9 @@ def _turned() -> Image.Exif:
 
 @pytest.mark.filterwarnings("ignore:Palette images with Transparency")
 @pytest.mark.parametrize("size", [224, 64])
-@pytest.mark.parametrize("name", PICTURES)
+@pytest.mark.parametrize("name", IMAGES)
 def test_pixels_are_bit_equal_to_cn_clips(name: str, size: int) -> None:
-    data = PICTURES[name]()
+    data = IMAGES[name]()
     squash_to_rgb = image_transform(size).transforms[:2]
     expected = Image.open(io.BytesIO(data))
     for step in squash_to_rgb:
@@ -108,36 +108,34 @@ def test_pixels_are_bit_equal_to_cn_clips(name: str, size: int) -> None:
 
 
 def test_a_palette_with_alpha_is_converted_in_silence() -> None:
-    to_pixels(open_image(PICTURES["png-palette-alpha"]()), 64)  # a warning would be an error here
+    to_pixels(open_image(IMAGES["png-palette-alpha"]()), 64)  # a warning would be an error here
 
 
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        pytest.param(b"", "empty picture", id="empty"),
-        pytest.param(b"not a picture", "not a readable JPEG, PNG or WebP picture", id="text"),
+        pytest.param(b"", "empty image", id="empty"),
+        pytest.param(b"not an image", "not a readable JPEG, PNG or WebP image", id="text"),
         pytest.param(
-            encoded(drawn("P", 9, 9), "GIF"), "not a readable JPEG, PNG or WebP picture", id="gif"
+            encoded(drawn("P", 9, 9), "GIF"), "not a readable JPEG, PNG or WebP image", id="gif"
         ),
         pytest.param(
             encoded(drawn("RGB", 9, 9), "TIFF"),
-            "not a readable JPEG, PNG or WebP picture",
+            "not a readable JPEG, PNG or WebP image",
             id="tiff",
         ),
-        pytest.param(SMALL_JPEG[:-200], "truncated picture", id="cut-jpeg"),
-        pytest.param(SMALL_PNG[:-200], "truncated picture", id="cut-png"),
-        pytest.param(SMALL_JPEG[:20], "not a readable JPEG, PNG or WebP picture", id="cut-header"),
-        pytest.param(b"\0" * (MAX_IMAGE_BYTES + 1), "picture over 8 MiB", id="too-many-bytes"),
-        pytest.param(png_header(8193, 1), "picture side over 8192 pixels", id="too-wide"),
-        pytest.param(png_header(1, 100_000), "picture side over 8192 pixels", id="1x100000"),
-        pytest.param(png_header(4001, 4000), "picture over 16 megapixels", id="17-megapixels"),
+        pytest.param(SMALL_JPEG[:-200], "truncated image", id="cut-jpeg"),
+        pytest.param(SMALL_PNG[:-200], "truncated image", id="cut-png"),
+        pytest.param(SMALL_JPEG[:20], "not a readable JPEG, PNG or WebP image", id="cut-header"),
+        pytest.param(b"\0" * (MAX_IMAGE_BYTES + 1), "image over 8 MiB", id="too-many-bytes"),
+        pytest.param(png_header(8193, 1), "image side over 8192 pixels", id="too-wide"),
+        pytest.param(png_header(1, 100_000), "image side over 8192 pixels", id="1x100000"),
+        pytest.param(png_header(4001, 4000), "image over 16 megapixels", id="17-megapixels"),
+        pytest.param(png_header(10_000, 10_000), "image side over 8192 pixels", id="pillow-warns"),
         pytest.param(
-            png_header(10_000, 10_000), "picture side over 8192 pixels", id="pillow-warns"
+            png_header(50_000, 50_000), "image side over 8192 pixels", id="pillow-refuses"
         ),
-        pytest.param(
-            png_header(50_000, 50_000), "picture side over 8192 pixels", id="pillow-refuses"
-        ),
-        pytest.param(png_header(4000, 4000), "truncated picture", id="promise-not-kept"),
+        pytest.param(png_header(4000, 4000), "truncated image", id="promise-not-kept"),
     ],
 )
 def test_refuses(data: bytes, reason: str) -> None:
@@ -147,15 +145,15 @@ def test_refuses(data: bytes, reason: str) -> None:
 
 
 @pytest.mark.parametrize("size", [(0, 5), (5, 0), (0, 0)])
-def test_refuses_a_picture_without_pixels(size: tuple[int, int]) -> None:
+def test_refuses_a_image_without_pixels(size: tuple[int, int]) -> None:
     with pytest.raises(BadImage):
         open_image(png_header(*size))
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_mutated_pictures_are_read_or_refused_never_anything_else() -> None:
+def test_mutated_images_are_read_or_refused_never_anything_else() -> None:
     dice = random.Random(7)
-    seeds = [PICTURES[name]() for name in ("jpeg-cmyk", "png-palette-alpha", "webp", "png-16-bit")]
+    seeds = [IMAGES[name]() for name in ("jpeg-cmyk", "png-palette-alpha", "webp", "png-16-bit")]
     for _ in range(600):
         data = bytearray(dice.choice(seeds))
         for _ in range(dice.randint(1, 8)):

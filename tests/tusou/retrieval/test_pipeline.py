@@ -101,21 +101,21 @@ def test_a_repeated_query_is_remembered_and_answered_alike(
     assert pipeline.search(["红色连衣裙"] * 2, [9, 9]).remembered == 0
 
 
-def test_unknown_ids_and_a_changed_pool_give_no_picture(copy: Path, pool: Path) -> None:
+def test_unknown_ids_and_a_changed_pool_give_no_image(copy: Path, pool: Path) -> None:
     opened = SearchPipeline.open(copy).bundle
     for item_id in ("999", "01000", "1000 ", "", "../CURRENT", "9" * 30):
         with pytest.raises(UnknownItem, match="no item of this id"):
-            opened.picture(item_id)
+            opened.image(item_id)
     republish(copy, source__path=str(pool) + ".gone")
     with pytest.raises(UnknownItem, match="not there or has changed"):
-        SearchPipeline.open(copy).bundle.picture("1000")
+        SearchPipeline.open(copy).bundle.image("1000")
     changed = bytearray(pool.read_bytes())
-    changed[changed.index(b"\t") + 40] ^= 1  # one bit of the first picture's base64
+    changed[changed.index(b"\t") + 40] ^= 1  # one bit of the first image's base64
     (copy / "changed.tsv").write_bytes(changed)
     republish(copy, source__path=str(copy / "changed.tsv"))
     with pytest.raises(UnknownItem, match="not there or has changed"):
-        SearchPipeline.open(copy).bundle.picture("1000")
-    assert SearchPipeline.open(copy).bundle.picture("1001")[1] == "image/jpeg"
+        SearchPipeline.open(copy).bundle.image("1000")
+    assert SearchPipeline.open(copy).bundle.image("1001")[1] == "image/jpeg"
 
 
 def test_refuses_other_weights(copy: Path, tiny_model: Path, tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def test_refuses_a_model_that_encodes_the_golden_texts_otherwise(copy: Path) -> 
 @pytest.mark.parametrize("found", [1, 99], ids=["older", "newer"])
 def test_refuses_another_format(copy: Path, found: int) -> None:
     republish(copy, format=found)
-    with pytest.raises(IncompatibleBundle, match=f"format {found}, this Tusou reads 2; index ag"):
+    with pytest.raises(IncompatibleBundle, match=f"format {found}, this Tusou reads 3; index ag"):
         SearchPipeline.open(copy)
 
 
@@ -213,10 +213,10 @@ def test_a_vector_that_is_not_finite_reaches_no_index(
         opened.search(["裙"], [1])
 
 
-def test_pictures_outlive_the_versions_folder(copy: Path) -> None:
+def test_images_outlive_the_versions_folder(copy: Path) -> None:
     opened = SearchPipeline.open(copy).bundle
     shutil.rmtree(opened.folder)
-    assert opened.picture("1000")[1] == "image/png"
+    assert opened.image("1000")[1] == "image/png"
 
 
 def unit(vector: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -301,12 +301,12 @@ def test_what_nobody_waits_for_any_more_is_not_searched(
     assert not searched
 
 
-def test_a_picture_finds_itself(bundle: Path, pool: Path) -> None:
+def test_a_image_finds_itself(bundle: Path, pool: Path) -> None:
     opened = SearchPipeline.open(bundle)
     with pytest.raises(NotReady):
         opened.see(np.zeros((1, 32, 32, 3), np.uint8))
     opened.load_image_tower()
-    data, _ = opened.bundle.picture("1042")
+    data, _ = opened.bundle.image("1042")
     (seen,) = opened.see(to_pixels(open_image(data), opened.image_size)[None])
     hits = answered(opened, Ask((seen,), 1))
     assert hits.item_ids == (1042,)
@@ -327,7 +327,7 @@ def test_both_engines_answer_alike(
     texts = ["红色连衣裙", "男士黑色皮鞋", "iPhone15手机壳", *(f"第{i}款裙子" for i in range(60))]
     ours, theirs = (one.search(texts, [3] * len(texts)).hits for one in opened.values())
     assert [one.item_ids for one in ours] == [one.item_ids for one in theirs]
-    data, _ = opened["torch"].bundle.picture("1042")
+    data, _ = opened["torch"].bundle.image("1042")
     for engine, one in opened.items():
         one.warm_up()
         one.load_image_tower()

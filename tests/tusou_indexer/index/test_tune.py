@@ -79,7 +79,7 @@ def test_a_pool_that_codes_cannot_tell_apart_falls_back(monkeypatch: pytest.Monk
 
 
 def test_texts_that_lie_elsewhere_count_too() -> None:
-    """A pool that is found from its own pictures and not from texts is not found."""
+    """A pool that is found from its own images and not from texts is not found."""
     built = build_index(structured(3000, 1), Wanted(target_recall=1), lambda: directions(50, 3))
     alone = build_index(structured(3000, 1), Wanted(target_recall=1), texts)
     assert built.trials[0].index_recall_at_10 < alone.trials[0].index_recall_at_10

@@ -10,7 +10,7 @@ from typing import get_args
 import numpy as np
 import pytest
 import typer
-from drawing import picture_bytes
+from drawing import image_bytes
 from PIL import Image
 from reading import put
 from tusou_lab.check import cli
@@ -27,7 +27,7 @@ from tusou.core.errors import BadDataset
 
 
 def scene(seed: int) -> Image.Image:
-    """Draw soft shapes that no other seed gives: fingerprints are made for pictures, not noise."""
+    """Draw soft shapes that no other seed gives: fingerprints are made for images, not noise."""
     coarse = np.random.default_rng(seed).integers(0, 256, (7, 7, 3), np.uint8)
     return Image.fromarray(coarse).resize((96, 96), Image.Resampling.BICUBIC)
 
@@ -59,7 +59,7 @@ def faulty(tmp_path_factory: pytest.TempPathFactory) -> Path:
         line(2, encoded(scene(2), quality=95)),
         line(3, encoded(scene(2), quality=95)),  # the same bytes
         line(4, encoded(scene(1).resize((80, 80)), quality=70)),  # looks like 1
-        line(5, b"no picture"),
+        line(5, b"no image"),
         line(6, flat),
         line(7, encoded(scene(7).resize((120, 12)))),
         line(8, encoded(scene(8).resize((12, 12)))),
@@ -102,13 +102,13 @@ def found(checked: Checked, code: str) -> list[Finding]:
 @pytest.mark.parametrize(
     ("code", "severity", "split", "count", "example"),
     [
-        ("unusable_pictures", "error", "train", 1, "line 5: 5"),
+        ("unusable_images", "error", "train", 1, "line 5: 5"),
         ("bombs", "error", "train", 1, "line 6: 6"),
         ("repeated_ids", "error", "train", 1, "line 9: 1"),
         ("same_bytes", "warning", "train", 1, "2 = 3"),
         ("near_duplicates", "warning", "train", 1, "1 = 4"),
         ("extreme_shapes", "warning", "train", 1, "7: 120 x 12"),
-        ("tiny_pictures", "warning", "train", 1, "8: 12 x 12"),
+        ("tiny_images", "warning", "train", 1, "8: 12 x 12"),
         ("unusable_lines", "error", "train", 1, "line 9: not a JSON object"),
         ("empty_queries", "error", "train", 1, "line 3: query 12"),
         ("dangling_ids", "error", "train", 2, "query 13: 5"),
@@ -118,7 +118,7 @@ def found(checked: Checked, code: str) -> list[Finding]:
         ("beyond_tokens", "warning", "train", 1, "很长的裙子" * 12),
         ("negations", "note", "train", 1, "不带拉链的包"),
         ("shared_queries", "warning", "between splits", 1, "红色连衣裙 in train, test"),
-        ("shared_pictures", "warning", "between splits", 1, "train 2 = train 3 = test 50"),
+        ("shared_images", "warning", "between splits", 1, "train 2 = train 3 = test 50"),
         ("shared_ids", "note", "between splits", 1, "1 in test, train"),
         ("never_asked_for", "note", "test", 1, "1"),
     ],
@@ -139,8 +139,8 @@ def test_characters_outside_the_vocabulary(checked: Checked) -> None:
 def test_nothing_else_is_told(checked: Checked) -> None:
     codes = [finding.code for finding in checked.findings]
     assert len(codes) == len(set(codes)) + 1  # lines that cannot be read have a reason of their own
-    assert {finding.said for finding in found(checked, "unusable_pictures")} == {
-        "not a readable JPEG, PNG or WebP picture",
+    assert {finding.said for finding in found(checked, "unusable_images")} == {
+        "not a readable JPEG, PNG or WebP image",
         "missing column: expected item_id<TAB>base64",
     }
     assert [finding.severity for finding in checked.findings] == sorted(
@@ -151,12 +151,12 @@ def test_nothing_else_is_told(checked: Checked) -> None:
 
 def test_numbers(checked: Checked) -> None:
     facts = checked.splits["train"]
-    assert facts.pictures
+    assert facts.images
     assert facts.relations
-    assert (facts.pictures.rows, facts.pictures.usable) == (11, 7)
-    assert facts.pictures.formats == {"JPEG": 6, "PNG": 1}
-    assert facts.pictures.modes == {"RGB": 6, "L": 1}
-    assert facts.pictures.sizes["96x96"] == 4
+    assert (facts.images.rows, facts.images.usable) == (11, 7)
+    assert facts.images.formats == {"JPEG": 6, "PNG": 1}
+    assert facts.images.modes == {"RGB": 6, "L": 1}
+    assert facts.images.sizes["96x96"] == 4
     assert facts.relations.positives == {0: 1, 1: 4, 2: 3}
     assert facts.relations.asked_for == 7
 
@@ -169,7 +169,7 @@ def test_a_clean_dataset_has_no_findings_and_exits_0(tmp_path: Path) -> None:
     result = run(tmp_path, "--workers", 1)
     assert result.exit_code == 0
     head, end = result.stdout.splitlines()
-    assert head == "valid: 5 usable pictures, 5 queries"
+    assert head == "valid: 5 usable images, 5 queries"
     assert end.startswith("0 errors, 0 warnings, 0 notes in ")
 
 
@@ -181,7 +181,7 @@ def test_files_with_a_wrong_ending(tmp_path: Path) -> None:
     assert one.examples == ("a.jpg is PNG", "c.gif is WEBP")
 
 
-def test_captions_of_pictures_that_are_not_there(tmp_path: Path) -> None:
+def test_captions_of_images_that_are_not_there(tmp_path: Path) -> None:
     put(tmp_path / "images" / "1.jpg", encoded(scene(1)))
     put(tmp_path / "Flickr8k.token.txt", "1.jpg#0\t狗\n2.jpg.1#0\t猫\n")
     checked = check(str(tmp_path), Nobody(), workers=1)
@@ -189,7 +189,7 @@ def test_captions_of_pictures_that_are_not_there(tmp_path: Path) -> None:
     assert checked.findings[0].examples == ("query 2.jpg.1#0: 2.jpg.1",)
 
 
-def test_a_colour_tells_pictures_of_one_cut_apart() -> None:
+def test_a_colour_tells_images_of_one_cut_apart() -> None:
     grey = np.asarray(scene(1).convert("L"), np.float32)[..., None] / 255
     red, blue = (
         look_at(encoded(Image.fromarray((grey * colour).astype(np.uint8)), "PNG"))
@@ -212,9 +212,9 @@ def test_by_a_bundle(tmp_path: Path, pool: Path, tiny_model: Path) -> None:
 
     build(BuildSpec(str(pool), str(tiny_model), workers=1), tmp_path / "bundle", Nobody())
     checked = check(str(pool), Nobody(), bundle=tmp_path / "bundle", workers=1)
-    assert len(checked.pictures) == 300
-    other = put(tmp_path / "other.tsv", line("x", picture_bytes(1)))
-    with pytest.raises(BadDataset, match="holds none of these pictures"):
+    assert len(checked.images) == 300
+    other = put(tmp_path / "other.tsv", line("x", image_bytes(1)))
+    with pytest.raises(BadDataset, match="holds none of these images"):
         check(str(other), Nobody(), bundle=tmp_path / "bundle", workers=1)
 
 
@@ -249,7 +249,7 @@ def test_the_page_shows_every_finding_and_needs_no_network(
     html = (tmp_path / "page.html").read_text("utf-8")
     asked_for = re.findall(r"(?:src=|href=|url\()[\"']?([^\"')]{5})", html)
     assert {one for one in asked_for if not one.startswith("#")} == {"data:"}
-    assert html.count("<figure>") == sum(len(one.pictures) for one in checked.findings)
+    assert html.count("<figure>") == sum(len(one.images) for one in checked.findings)
     assert [one.code for one in checked.findings if f"<code>{one.code} " not in html] == []
     assert "<script" not in html
 

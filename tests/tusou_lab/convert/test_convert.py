@@ -1,4 +1,4 @@
-"""The same pictures in every format: the same ids, bytes, vectors and answers."""
+"""The same images in every format: the same ids, bytes, vectors and answers."""
 
 import csv
 import json
@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drawing import picture_bytes
+from drawing import image_bytes
 from reading import put
 from tusou_lab.convert.run import ConvertReport, convert
 from tusou_lab.convert.writers import WRITERS
 
-from tusou.bundle.item_reader import PoolFiles, picture_of
+from tusou.bundle.item_reader import PoolFiles, image_of
 from tusou.cli.progress import Nobody
 from tusou.core.errors import BadDataset, OutputExists
 from tusou.data import ItemRow, open_dataset, open_pool
@@ -28,9 +28,9 @@ def form(number: int) -> str:
 
 
 def muge(root: Path, name: Callable[[int], object] = lambda n: 1000 + n) -> Path:
-    """Write 50 pictures of three kinds and queries of one and of two correct pictures."""
+    """Write 50 images of three kinds and queries of one and of two correct images."""
     lines = [
-        f"{name(n)}\t{b64encode(picture_bytes(n, form=form(n))).decode()}\n" for n in range(COUNT)
+        f"{name(n)}\t{b64encode(image_bytes(n, form=form(n))).decode()}\n" for n in range(COUNT)
     ]
     rows = [
         {"query_id": 70 + n, "query_text": f'第{n}个，"红"\n裙', "item_ids": [name(n)]}
@@ -42,14 +42,14 @@ def muge(root: Path, name: Callable[[int], object] = lambda n: 1000 + n) -> Path
     return root
 
 
-def pictures(place: object) -> dict[str, bytes]:
+def images(place: object) -> dict[str, bytes]:
     pool = open_pool(str(place))
     found = {}
     with PoolFiles(pool.files) as files:
         for row in pool.scan():
             assert isinstance(row, ItemRow), row
             stored = files.read(row.file, row.offset, row.length)
-            found[row.item_id] = picture_of(stored, pool.encoding)
+            found[row.item_id] = image_of(stored, pool.encoding)
     return found
 
 
@@ -69,27 +69,27 @@ def test_ids_bytes_and_answers_are_the_same_there_and_back(tmp_path: Path, to: s
     source = muge(tmp_path / "source")
     report = converted(source, tmp_path / "out", to)
     assert (report.splits[0].items, report.notes, report.failures) == (COUNT, (), ())
-    assert pictures(tmp_path / "out") == pictures(source)
+    assert images(tmp_path / "out") == images(source)
     assert answers(tmp_path / "out") == answers(source)
     converted(tmp_path / "out", tmp_path / "back", "muge")
-    assert pictures(tmp_path / "back") == pictures(source)
+    assert images(tmp_path / "back") == images(source)
     assert answers(tmp_path / "back") == answers(source)
 
 
 def test_a_folder_keeps_ids_and_bytes(tmp_path: Path) -> None:
     source = muge(tmp_path / "source")
     report = converted(source, tmp_path / "out", "folder")
-    assert pictures(tmp_path / "out") == pictures(source)
-    assert report.notes == ("51 queries of valid were left out: a folder holds pictures alone",)
+    assert images(tmp_path / "out") == images(source)
+    assert report.notes == ("51 queries of valid were left out: a folder holds images alone",)
 
 
-def test_teddy_names_pictures_by_their_files(tmp_path: Path) -> None:
+def test_teddy_names_images_by_their_files(tmp_path: Path) -> None:
     source = muge(tmp_path / "source")
     converted(source, tmp_path / "out", "teddy")
     kinds = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp"}
     names = {str(1000 + n): f"{1000 + n}{kinds[form(n)]}" for n in range(COUNT)}
-    expected = pictures(source)
-    assert pictures(tmp_path / "out") == {names[one]: expected[one] for one in expected}
+    expected = images(source)
+    assert images(tmp_path / "out") == {names[one]: expected[one] for one in expected}
     assert answers(tmp_path / "out") == {
         str(query_id): (text, {names[str(one)] for one in found})
         for query_id, (text, found) in answers(source).items()
@@ -103,7 +103,7 @@ def test_the_vectors_are_the_same_in_every_format(tmp_path: Path, tiny_model: Pa
     encoder = load_image_encoder(find_weights(str(tiny_model)))
 
     def vectors(place: object) -> np.ndarray:
-        found = pictures(place).items()
+        found = images(place).items()
         ordered = sorted(found, key=lambda one: one[0])
         pixels = [to_pixels(open_image(data), encoder.image_size) for _, data in ordered]
         return encoder.encode(np.stack(pixels))
@@ -119,7 +119,7 @@ def test_ids_that_are_no_file_names_come_back(tmp_path: Path) -> None:
     source = muge(tmp_path / "source", lambda n: odd[n] if n < len(odd) else f"n{n}")
     for to in ("flickr8k", "webdataset"):
         converted(source, tmp_path / to, to)
-        assert pictures(tmp_path / to) == pictures(source)
+        assert images(tmp_path / to) == images(source)
         assert answers(tmp_path / to) == answers(source)
 
 
@@ -128,14 +128,14 @@ def test_cn_clip_gets_numbers_and_a_key_to_them(tmp_path: Path) -> None:
     converted(source, tmp_path / "out", "cnclip")
     rows = (tmp_path / "out" / "valid_image_ids.tsv").read_text().splitlines()
     key = dict(row.split("\t") for row in rows)
-    expected = pictures(source)
-    assert {key[one]: data for one, data in pictures(tmp_path / "out").items()} == expected
+    expected = images(source)
+    assert {key[one]: data for one, data in images(tmp_path / "out").items()} == expected
     assert answers(tmp_path / "out")[7] == ("两个", {3, 5})
 
 
 def test_splits_and_unanswered_queries(tmp_path: Path) -> None:
     source = muge(tmp_path / "source")
-    put(source / "MR_test_imgs.tsv", f"5\t{b64encode(picture_bytes(5)).decode()}\n")
+    put(source / "MR_test_imgs.tsv", f"5\t{b64encode(image_bytes(5)).decode()}\n")
     put(source / "MR_test_queries.jsonl", '{"query_id": 9, "query_text": "包"}\n')
     converted(source, tmp_path / "cn", "cnclip")
     assert open_dataset(str(tmp_path / "cn")).splits() == ["valid", "test"]
@@ -144,7 +144,7 @@ def test_splits_and_unanswered_queries(tmp_path: Path) -> None:
     report = converted(source, tmp_path / "f", "flickr8k")
     assert open_dataset(str(tmp_path / "f")).splits() == ["dev", "test"]
     assert report.notes == (
-        "1 queries of test were left out: the format holds texts by their pictures",
+        "1 queries of test were left out: the format holds texts by their images",
     )
     converted(source, tmp_path / "t", "teddy")
     assert open_dataset(str(tmp_path / "t")).splits() == ["train", "t2i"]
@@ -152,7 +152,7 @@ def test_splits_and_unanswered_queries(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_read_is_listed_and_left_out(tmp_path: Path) -> None:
-    good = b64encode(picture_bytes(1)).decode()
+    good = b64encode(image_bytes(1)).decode()
     put(tmp_path / "p.tsv", f"1\t{good}\n2\t!!\n1\t{good}\n\n")
     report = converted(tmp_path / "p.tsv", tmp_path / "out", "folder")
     assert [(one["line"], one["reason"]) for one in report.failures] == [
@@ -160,12 +160,12 @@ def test_what_cannot_be_read_is_listed_and_left_out(tmp_path: Path) -> None:
         (3, "duplicate id"),
         (4, "blank line"),
     ]
-    assert list(pictures(tmp_path / "out")) == ["1"]
+    assert list(images(tmp_path / "out")) == ["1"]
 
 
 def test_the_output_is_whole_or_not_there_and_only_our_own_is_replaced(tmp_path: Path) -> None:
     source = muge(tmp_path / "source")
-    put(source / "MR_test_imgs.tsv", f"1000\t{b64encode(picture_bytes(5)).decode()}\n")
+    put(source / "MR_test_imgs.tsv", f"1000\t{b64encode(image_bytes(5)).decode()}\n")
     with pytest.raises(BadDataset, match=r"both be called 1000\.jpg: Flickr8k has one folder"):
         converted(source, tmp_path / "out", "flickr8k")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["source"]

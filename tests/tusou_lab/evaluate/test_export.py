@@ -54,7 +54,7 @@ def test_every_format_scores_the_same(folder: Path) -> None:
     assert json.loads(judged.output)["queries"] == 1
 
 
-def test_pictures_that_ask_for_texts(folder: Path) -> None:
+def test_images_that_ask_for_texts(folder: Path) -> None:
     (folder / "captions.jsonl").write_text('{"image_id": 4, "text_ids": [40, 41, 42]}\n')
     (folder / "texts.jsonl").write_text('{"image_id": 4, "text_ids": [9, 41]}\n')
     done = run(folder, "@texts.jsonl", "--answers", "@captions.jsonl", "--top-k", "2", "--json")

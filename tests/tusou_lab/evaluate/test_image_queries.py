@@ -1,10 +1,10 @@
-"""Evaluating a bundle of texts: pictures ask, and every text that is true of one is correct."""
+"""Evaluating a bundle of texts: images ask, and every text that is true of one is correct."""
 
 import json
 from pathlib import Path
 
 import pytest
-from drawing import picture_bytes
+from drawing import image_bytes
 from tusou_indexer.build import BuildSpec, build
 from tusou_lab.evaluate.search_bundle import LiveSpec, search_bundle
 
@@ -32,15 +32,15 @@ def answers(tmp_path: Path, *item_ids: int) -> Path:
     return path
 
 
-def test_it_finds_what_the_pipeline_finds_for_that_picture(
+def test_it_finds_what_the_pipeline_finds_for_that_image(
     bundle: Path, pool: Path, tmp_path: Path
 ) -> None:
     asked = read_answers(answers(tmp_path, 1104, 1001, 1250))
-    run = search_bundle(bundle, asked, LiveSpec(5, pictures=pool)).run
+    run = search_bundle(bundle, asked, LiveSpec(5, images=pool)).run
     pipeline = SearchPipeline.open(bundle)
     pipeline.load_image_tower()
-    picture = open_image(picture_bytes(104))
-    [part] = pipeline.see(to_pixels(picture, pipeline.image_size)[None])
+    image = open_image(image_bytes(104))
+    [part] = pipeline.see(to_pixels(image, pipeline.image_size)[None])
     [hits] = pipeline.answer([Ask((part,), 5)]).hits
     assert run.rankings[1104] == hits.item_ids  # type: ignore[union-attr]
     assert list(run.rankings) == [1104, 1001, 1250]
@@ -48,17 +48,17 @@ def test_it_finds_what_the_pipeline_finds_for_that_picture(
     assert run.header.direction == "image_to_text"
 
 
-def test_pictures_that_are_not_there_are_all_told(bundle: Path, pool: Path, tmp_path: Path) -> None:
+def test_images_that_are_not_there_are_all_told(bundle: Path, pool: Path, tmp_path: Path) -> None:
     asked = read_answers(answers(tmp_path, 5, 1001, 6))
-    with pytest.raises(BadDataset, match=r"problems: 2\n.*:1.*not among the pictures of(.|\n)*:3"):
-        search_bundle(bundle, asked, LiveSpec(5, pictures=pool))
+    with pytest.raises(BadDataset, match=r"problems: 2\n.*:1.*not among the images of(.|\n)*:3"):
+        search_bundle(bundle, asked, LiveSpec(5, images=pool))
     with pytest.raises(BadDataset, match="--pool"):
         search_bundle(bundle, asked, LiveSpec(5))
 
 
-def test_a_bundle_of_pictures_has_no_texts_to_find(
+def test_a_bundle_of_images_has_no_texts_to_find(
     tiny_bundle: Path, pool: Path, tmp_path: Path
 ) -> None:
     asked = read_answers(answers(tmp_path, 1001))
-    with pytest.raises(BadDataset, match="the bundle holds pictures"):
-        search_bundle(tiny_bundle, asked, LiveSpec(5, pictures=pool))
+    with pytest.raises(BadDataset, match="the bundle holds images"):
+        search_bundle(tiny_bundle, asked, LiveSpec(5, images=pool))

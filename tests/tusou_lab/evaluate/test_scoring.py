@@ -116,7 +116,7 @@ def renamed(one: dict[str, object]) -> dict[str, object]:
 
 
 @known_answers
-def test_a_pool_of_real_pictures_knows_its_ids(write: Write) -> None:
+def test_a_pool_of_real_images_knows_its_ids(write: Write) -> None:
     sample = DATA / "muge_sample"
     pool, queries = sample / "MR_valid_imgs.tsv", sample / "MR_valid_queries.jsonl"
     ids = [int(line.split("\t", 1)[0]) for line in pool.read_text().splitlines()]

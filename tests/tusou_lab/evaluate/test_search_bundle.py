@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drawing import picture_bytes
+from drawing import image_bytes
 from tusou_indexer.build import BuildSpec, build
 from tusou_lab.evaluate.scoring import evaluate
 from tusou_lab.evaluate.search_bundle import LiveSpec, search_bundle
@@ -168,11 +168,11 @@ CAPTIONS = {f"{n}.png": [f"第{n}件裙子", f"{n}号连衣裙"] for n in range(
 
 @pytest.fixture(scope="module")
 def flickr(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Write 12 pictures with two captions each, as the Flickr8k exercise has them."""
+    """Write 12 images with two captions each, as the Flickr8k exercise has them."""
     folder = tmp_path_factory.mktemp("flickr")
     (folder / "images").mkdir()
     for n, name in enumerate(CAPTIONS):
-        (folder / "images" / name).write_bytes(picture_bytes(n))
+        (folder / "images" / name).write_bytes(image_bytes(n))
     rows = [{"image": name, "captions": texts} for name, texts in CAPTIONS.items()]
     (folder / "captions.json").write_text(json.dumps(rows))
     return folder
@@ -188,7 +188,7 @@ def texts_bundle(flickr: Path, tiny_model: Path, tmp_path_factory: pytest.TempPa
     return texts.parent / "b"
 
 
-def test_the_pictures_of_a_dataset_ask_a_bundle_of_texts(flickr: Path, texts_bundle: Path) -> None:
+def test_the_images_of_a_dataset_ask_a_bundle_of_texts(flickr: Path, texts_bundle: Path) -> None:
     scored = evaluate(texts_bundle, str(flickr), spec=LiveSpec(24))
     found = scored.evaluation
     assert (found.direction, found.queries, found.top_k) == ("image_to_text", 12, 24)
@@ -205,7 +205,7 @@ def test_the_pictures_of_a_dataset_ask_a_bundle_of_texts(flickr: Path, texts_bun
 def test_a_bundle_answers_one_direction(
     bundle: Path, texts_bundle: Path, queries: Path, flickr: Path
 ) -> None:
-    with pytest.raises(BadDataset, match="asks for pictures, and the bundle holds texts"):
+    with pytest.raises(BadDataset, match="asks for images, and the bundle holds texts"):
         search_bundle(texts_bundle, asking("裙"), LiveSpec())
-    with pytest.raises(BadDataset, match="asks for texts, and the bundle holds pictures"):
+    with pytest.raises(BadDataset, match="asks for texts, and the bundle holds images"):
         search_bundle(bundle, read_answers(str(flickr), "image_to_text"), LiveSpec())

@@ -130,11 +130,11 @@ def test_shows_both_directions_with_intervals(folder: Path, queries: Path, twin:
 
 def test_rows_show_query_results_and_the_right_one(twin: str, folder: Path) -> None:
     backward = twin[twin.index("### 成功：第一个结果正确", twin.index("### backward")) :]
-    picture = r"!\[\d+\]\(out_files/([0-9a-f]{12}\.webp)\)"
-    row = re.search(rf"^\| {picture} \| 第 1 名 \| ✓ (\d+)号红色碎花吊带裙 \|", backward, re.M)
+    image = r"!\[\d+\]\(out_files/([0-9a-f]{12}\.webp)\)"
+    row = re.search(rf"^\| {image} \| 第 1 名 \| ✓ (\d+)号红色碎花吊带裙 \|", backward, re.M)
     assert row
-    with Image.open(folder / "out_files" / row[1]) as picture:
-        assert picture.format == "WEBP"
+    with Image.open(folder / "out_files" / row[1]) as image:
+        assert image.format == "WEBP"
 
 
 def test_a_failure_has_its_rank_in_the_whole_pool(twin: str) -> None:
@@ -173,8 +173,8 @@ def test_english_and_predictions_alone(folder: Path, queries: Path, tmp_path: Pa
     twin = (tmp_path / "page.md").read_text("utf-8")
     assert "## 1 What was asked" in twin
     assert "Duplicates were not looked for" in twin
-    assert "find the pictures they mean among those of the pool; the 10 best" in twin
-    assert "Pictures are not shown: that needs the bundle" in twin
+    assert "find the images they mean among those of the pool; the 10 best" in twin
+    assert "Images are not shown: that needs the bundle" in twin
     assert "B answers 0 queries better, 40 alike and 0 worse.\n\n##" in twin
     assert 'class="missing"' not in (tmp_path / "page.html").read_text("utf-8")
     assert "beyond 10" in twin

@@ -1,4 +1,4 @@
-"""Captions say what is true of pictures, each in words of its own, the same from the same seed."""
+"""Captions say what is true of images, each in words of its own, the same from the same seed."""
 
 import json
 from pathlib import Path
@@ -20,24 +20,24 @@ def test_captions_differ_and_are_words_of_their_split() -> None:
     assert captions != write_captions(PRODUCTS, "test", seed=4)
 
 
-def test_a_caption_is_true_of_pictures_that_have_all_it_states() -> None:
+def test_a_caption_is_true_of_images_that_have_all_it_states() -> None:
     captions = write_captions(PRODUCTS, "test", seed=3)
-    shared = [caption for caption in captions if len(caption.pictures) > 1]
+    shared = [caption for caption in captions if len(caption.images) > 1]
     assert len(shared) > 50
     for caption in shared:
-        described = [PRODUCTS[picture] for picture in caption.pictures]
+        described = [PRODUCTS[image] for image in caption.images]
         assert len({product.category.shape for product in described}) == 1
         common = set.intersection(*(set(product.facts.items()) for product in described))
         assert common
 
 
-def test_each_picture_lists_the_captions_that_name_it(tmp_path: Path) -> None:
+def test_each_image_lists_the_captions_that_name_it(tmp_path: Path) -> None:
     captions = write_captions(PRODUCTS[:50], "test", seed=3)
     correct = captions_of(captions, 50)
     assert all(
-        (picture in caption.pictures) == (number in correct[picture])
+        (image in caption.images) == (number in correct[image])
         for number, caption in enumerate(captions)
-        for picture in range(50)
+        for image in range(50)
     )
     write_toy(tmp_path, [SplitSize("test", 50, 4)], seed=3)
     files = SplitFiles.of(tmp_path, "test")
@@ -45,7 +45,7 @@ def test_each_picture_lists_the_captions_that_name_it(tmp_path: Path) -> None:
     assert [row["text"] for row in written] == [caption.text for caption in captions]
     rows = [json.loads(line) for line in files.correct.read_text("utf-8").splitlines()]
     assert {row["image_id"]: row["text_ids"] for row in rows} == {
-        30_000_000 + picture: [30_000_000 + number for number in numbers]
-        for picture, numbers in enumerate(correct)
+        30_000_000 + image: [30_000_000 + number for number in numbers]
+        for image, numbers in enumerate(correct)
         if numbers
     }

@@ -25,9 +25,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def rows(folder: Path, split: str) -> tuple[list[tuple[int, bytes]], list[dict[str, object]]]:
     files = SplitFiles.of(folder, split)
     images, queries = files.images, files.queries
-    pictures = [line.split("\t") for line in images.read_text("ascii").splitlines()]
+    table = [line.split("\t") for line in images.read_text("ascii").splitlines()]
     asked = [json.loads(line) for line in queries.read_text("utf-8").splitlines()]
-    return [(int(item_id), b64decode(text, validate=True)) for item_id, text in pictures], asked
+    return [(int(item_id), b64decode(text, validate=True)) for item_id, text in table], asked
 
 
 def test_files_are_named_as_in_muge(folder: Path) -> None:
@@ -59,17 +59,17 @@ def test_every_line_has_the_muge_form(folder: Path, size: SplitSize) -> None:
     assert "\\u" not in text
 
 
-def test_pictures_are_square_jpeg_and_png(folder: Path) -> None:
-    pictures = [Image.open(BytesIO(data)) for _, data in rows(folder, "train")[0]]
-    assert {(picture.size, picture.mode) for picture in pictures} == {((224, 224), "RGB")}
-    assert {picture.format for picture in pictures} == {"JPEG", "PNG"}
+def test_images_are_square_jpeg_and_png(folder: Path) -> None:
+    images = [Image.open(BytesIO(data)) for _, data in rows(folder, "train")[0]]
+    assert {(image.size, image.mode) for image in images} == {((224, 224), "RGB")}
+    assert {image.format for image in images} == {"JPEG", "PNG"}
 
 
 def test_splits_share_no_id_and_no_query(folder: Path) -> None:
     pools, texts = [], []
     for size in SIZES:
-        pictures, asked = rows(folder, size.split)
-        pool = {item_id for item_id, _ in pictures}
+        table, asked = rows(folder, size.split)
+        pool = {item_id for item_id, _ in table}
         assert all(set(query["item_ids"]) <= pool for query in asked)  # type: ignore[call-overload]
         pools.append(pool)
         texts.append({query["query_text"] for query in asked})
@@ -85,7 +85,7 @@ def test_workers_do_not_change_a_byte(folder: Path, tmp_path: Path) -> None:
         assert ours.read_bytes() == theirs.read_bytes()
 
 
-def test_another_seed_draws_other_pictures(folder: Path, tmp_path: Path) -> None:
+def test_another_seed_draws_other_images(folder: Path, tmp_path: Path) -> None:
     write_toy(tmp_path, [SplitSize("test", 5, 1)], seed=6)
     theirs = {data for _, data in rows(folder, "test")[0]}
     assert theirs.isdisjoint(data for _, data in rows(tmp_path, "test")[0])

@@ -7,9 +7,9 @@ from tusou_lab.train.data import Split
 QUERIES = ((0, 1), (1,), (2, 3), (3,), (0, 2, 3), (5,))
 
 
-def split(queries: tuple[tuple[int, ...], ...], pictures: int = 6, side: int = 4) -> Split:
-    pixels = np.zeros((pictures, side, side, 3), np.uint8)
-    pixels[:] = np.arange(pictures, dtype=np.uint8)[:, None, None, None]
+def split(queries: tuple[tuple[int, ...], ...], images: int = 6, side: int = 4) -> Split:
+    pixels = np.zeros((images, side, side, 3), np.uint8)
+    pixels[:] = np.arange(images, dtype=np.uint8)[:, None, None, None]
     tokens = np.zeros((len(queries), 5), np.int64)
     for row in range(len(queries)):
         tokens[row, : 2 + row % 3] = 100 + row
@@ -24,24 +24,24 @@ def pairs(batches: Batches, epoch: int) -> list[tuple[int, int]]:
     ]
 
 
-def test_an_epoch_visits_every_query_once_with_a_correct_picture() -> None:
+def test_an_epoch_visits_every_query_once_with_a_correct_image() -> None:
     met = pairs(Batches(split(QUERIES), 2, seed=1), 0)
     assert sorted(query for query, _ in met) == [0, 1, 2, 3, 4, 5]
-    assert all(picture in QUERIES[query] for query, picture in met)
+    assert all(image in QUERIES[query] for query, image in met)
 
 
-def test_with_fewer_queries_it_visits_every_wanted_picture_once() -> None:
+def test_with_fewer_queries_it_visits_every_wanted_image_once() -> None:
     queries = ((0, 1, 2), (3, 5))
     met = pairs(Batches(split(queries), 5, seed=1), 0)
-    assert sorted(picture for _, picture in met) == [0, 1, 2, 3, 5]  # nobody asks for 4
-    assert all(picture in queries[query] for query, picture in met)
+    assert sorted(image for _, image in met) == [0, 1, 2, 3, 5]  # nobody asks for 4
+    assert all(image in queries[query] for query, image in met)
 
 
 def test_known_answers_of_other_rows_are_correct_too() -> None:
     (batch,) = Batches(split(QUERIES), 6, seed=1).epoch(0)
     queries = [int(tokens[0]) - 100 for tokens in batch.tokens]
-    pictures = [int(pixels[0, 0, 0]) for pixels in batch.pixels]
-    expected = [[picture in QUERIES[query] for picture in pictures] for query in queries]
+    images = [int(pixels[0, 0, 0]) for pixels in batch.pixels]
+    expected = [[image in QUERIES[query] for image in images] for query in queries]
     assert batch.correct.tolist() == expected
     assert batch.correct.sum() > 6
 
@@ -62,13 +62,13 @@ def test_an_epoch_can_be_entered_in_the_middle() -> None:
 
 def test_padding_goes_to_the_longest_text_of_the_batch() -> None:
     (batch,) = Batches(split(QUERIES[:1]), 8, seed=1).epoch(0)
-    assert batch.tokens.tolist() == [[100, 100]] * 2  # two pictures, one query
+    assert batch.tokens.tolist() == [[100, 100]] * 2  # two images, one query
 
 
-def test_augmentation_shifts_and_mirrors_whole_pictures() -> None:
+def test_augmentation_shifts_and_mirrors_whole_images() -> None:
     ramp = np.broadcast_to(np.arange(32, dtype=np.uint8)[:, None], (32, 32, 3)[:2])
-    pictures = np.repeat(np.stack([ramp.T] * 64)[..., None], 3, axis=3)
-    moved = augmented(pictures, np.random.default_rng(0))
+    images = np.repeat(np.stack([ramp.T] * 64)[..., None], 3, axis=3)
+    moved = augmented(images, np.random.default_rng(0))
     steps = {tuple(np.unique(np.diff(row.astype(int)))) for row in moved[:, 0, :, 0]}
     assert steps <= {(0, 1), (-1, 0), (1,), (-1,)}
     assert any(-1 in step for step in steps)

@@ -24,8 +24,8 @@ def test_equals_cn_clips_when_no_pair_shares() -> None:
     torch.testing.assert_close(ours, cn_clip_loss(images, texts), rtol=1e-6, atol=0)
 
 
-def test_a_shared_correct_picture_is_no_false_negative() -> None:
-    # Two pairs of one query and one picture, found perfectly: cn_clip still sees a coin toss.
+def test_a_shared_correct_image_is_no_false_negative() -> None:
+    # Two pairs of one query and one image, found perfectly: cn_clip still sees a coin toss.
     images = torch.eye(16)[[0, 0, 1]]
     scale = torch.tensor(100.0)
     shared = torch.tensor([[1, 1, 0], [1, 1, 0], [0, 0, 1]], dtype=torch.bool)

@@ -163,14 +163,14 @@ def test_refuses_what_is_in_the_way(
         train(data, replace(spec, epochs=4), out, device="cpu")
 
 
-def test_passes_over_unusable_pictures(data: Path, spec: TrainSpec, tmp_path: Path) -> None:
+def test_passes_over_unusable_images(data: Path, spec: TrainSpec, tmp_path: Path) -> None:
     for path in data.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
     images = tmp_path / "MR_valid_imgs.tsv"
-    images.write_bytes(b"20000099\tnot-a-picture\n" + images.read_bytes())
+    images.write_bytes(b"20000099\tnot-a-image\n" + images.read_bytes())
     report = train(tmp_path, spec, tmp_path / "out" / "model.pt", device="cpu")
     assert report.steps == 9
-    images.write_bytes(b"20000099\tnot-a-picture\n")
+    images.write_bytes(b"20000099\tnot-a-image\n")
     with pytest.raises(BadDataset, match="no valid query"):
         train(tmp_path, spec, tmp_path / "out" / "other.pt", device="cpu")
     images.unlink()

@@ -217,11 +217,11 @@ async def test_knows_a_lost_device(source: TinySource, message: str, lost: bool)
         assert (engine.worker_error is not None) is lost
 
 
-async def test_pictures_come_from_the_bundle(source: TinySource) -> None:
+async def test_images_come_from_the_bundle(source: TinySource) -> None:
     async with entered(source) as engine:
-        assert (await engine.picture("7"))[1] == "image/png"
+        assert (await engine.image("7"))[1] == "image/png"
         with pytest.raises(UnknownItem):
-            await engine.picture("007")
+            await engine.image("007")
 
 
 async def test_64_callers_get_the_answers_one_would(source: TinySource) -> None:

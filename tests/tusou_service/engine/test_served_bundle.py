@@ -6,7 +6,7 @@ from pathlib import Path
 from time import sleep
 
 import pytest
-from drawing import picture_bytes, picture_line
+from drawing import image_bytes, image_line
 from fastapi.testclient import TestClient
 from tusou_indexer.build import BuildSpec, build
 from tusou_service.factory import make_engine, make_trial
@@ -19,9 +19,9 @@ from tusou.retrieval.pipeline import SearchPipeline
 
 
 def publish(root: Path, model: Path, first: int) -> str:
-    """Index 40 pictures, from this id on, into the bundle; return the version."""
+    """Index 40 images, from this id on, into the bundle; return the version."""
     pool = root.parent / f"pool-{first}.tsv"
-    pool.write_bytes(b"".join(picture_line(first + n, first + n) for n in range(40)))
+    pool.write_bytes(b"".join(image_line(first + n, first + n) for n in range(40)))
     return build(BuildSpec(str(pool), str(model), workers=1), root, Nobody()).version
 
 
@@ -69,8 +69,8 @@ def test_two_bundles_behind_one_service(
         answered, arm = (1, "a") if mode == "shadow" else (2, "b")
         assert answer.headers["x-arm"] == arm
         assert answer.json()["index_version"] == two_versions[answered].name
-        picture = {**headers, "Content-Type": "image/jpeg"}
-        seen = client.post("/search/image", content=picture_bytes(507), headers=picture)
+        image = {**headers, "Content-Type": "image/jpeg"}
+        seen = client.post("/search/image", content=image_bytes(507), headers=image)
         assert (seen.json()["item_ids"][0] == 507) is (mode == "split")
         compared = 'tusou_shadow_queries_total{result="compared"} 2.0'
         while mode == "shadow" and compared not in client.get("/metrics").text:
@@ -95,17 +95,17 @@ def test_a_repeated_query_is_answered_alike_and_counted(real: TestClient) -> Non
     assert 'tusou_cached_queries_total{arm="a"} 1.0' in real.get("/metrics").text
 
 
-def test_gives_back_the_very_bytes_of_a_picture(real: TestClient) -> None:
+def test_gives_back_the_very_bytes_of_a_image(real: TestClient) -> None:
     response = real.get("/items/107/image")
-    assert response.content == picture_bytes(107)
+    assert response.content == image_bytes(107)
     assert response.headers["content-type"] in {"image/jpeg", "image/png"}
     assert real.get("/items/0107/image").status_code == 404
 
 
-def test_a_picture_of_the_pool_finds_itself_and_its_item_finds_others(real: TestClient) -> None:
+def test_a_image_of_the_pool_finds_itself_and_its_item_finds_others(real: TestClient) -> None:
     headers = {"Content-Type": "image/jpeg", "X-Request-Timeout-Ms": "30000"}
-    picture = picture_bytes(107)
-    by_bytes = real.post("/search/image?top_k=5", content=picture, headers=headers).json()
+    image = image_bytes(107)
+    by_bytes = real.post("/search/image?top_k=5", content=image, headers=headers).json()
     assert by_bytes["item_ids"][0] == 107
     assert by_bytes["scores"][0] == pytest.approx(1, abs=1e-3)
     by_item = real.post("/search", json={"item_id": 107, "top_k": 4}).json()

@@ -90,7 +90,7 @@ def test_health_and_info(client: TestClient) -> None:
         "engine": "torch",
         "model": "tiny",
         "id_type": "int",
-        "items": "pictures",
+        "items": "images",
         "accepts": ["text", "image", "item"],
         "manifest": {"made_by": "hand"},
     }
@@ -139,7 +139,7 @@ def test_a_reload_of_a_bad_bundle_is_a_409_and_changes_nothing(
     assert client.get("/readyz").json()["index_version"] == "v1"
 
 
-def test_a_picture_and_its_cache(client: TestClient) -> None:
+def test_a_image_and_its_cache(client: TestClient) -> None:
     first = client.get("/items/7/image")
     assert (first.status_code, first.content) == (200, PNG)
     assert first.headers["content-type"] == "image/png"
@@ -147,9 +147,7 @@ def test_a_picture_and_its_cache(client: TestClient) -> None:
     assert (again.status_code, again.content) == (304, b"")
 
 
-def test_an_item_is_its_text_or_where_its_picture_is(
-    client: TestClient, source: TinySource
-) -> None:
+def test_an_item_is_its_text_or_where_its_image_is(client: TestClient, source: TinySource) -> None:
     assert client.get("/items/7").json() == {"item_id": 7, "image": "/items/7/image"}
     source.pipeline.bundle.items = "texts"
     assert client.get("/items/7").json() == {"item_id": 7, "text": "红色碎花裙"}
@@ -165,7 +163,7 @@ def test_an_id_with_slashes_reaches_the_pool(client: TestClient) -> None:
 
 
 @pytest.mark.parametrize("item_id", ["8", "07", "7%00", "..%2f7", "7%2f", "%2e%2e%2f7", "７"])
-def test_a_picture_is_found_by_its_exact_id(client: TestClient, item_id: str) -> None:
+def test_a_image_is_found_by_its_exact_id(client: TestClient, item_id: str) -> None:
     assert client.get(f"/items/{item_id}/image").status_code == 404
 
 

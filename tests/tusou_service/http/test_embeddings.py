@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drawing import picture_bytes
+from drawing import image_bytes
 from fastapi.testclient import TestClient
 from openai import AsyncOpenAI, NotGiven, UnprocessableEntityError
 from tusou_indexer.build import BuildSpec, build
@@ -19,8 +19,8 @@ from tusou.core.arrays import Vectors
 from tusou.encoders import find_weights, load_image_encoder, load_text_encoder
 from tusou.images.preprocess import open_image, to_pixels
 
-PICTURE = picture_bytes(5)
-URI = "data:image/jpeg;base64," + base64.b64encode(PICTURE).decode()
+IMAGE = image_bytes(5)
+URI = "data:image/jpeg;base64," + base64.b64encode(IMAGE).decode()
 LONG = "很长的红色碎花连衣裙" * 8  # 80 characters; the model reads 50 of them
 
 
@@ -98,7 +98,7 @@ def _by_the_model(model: Path, texts: list[str]) -> Vectors:
     weights = find_weights(str(model))
     reader, viewer = load_text_encoder(weights), load_image_encoder(weights)
     first, second = reader.encode(reader.prepare(texts))
-    (seen,) = viewer.encode(to_pixels(open_image(PICTURE), viewer.image_size)[None])
+    (seen,) = viewer.encode(to_pixels(open_image(IMAGE), viewer.image_size)[None])
     return np.stack([first, seen, second])
 
 

@@ -1,4 +1,4 @@
-"""Every way to ask, as clients see it: parts and weights, pages, pictures, and refusals."""
+"""Every way to ask, as clients see it: parts and weights, pages, images, and refusals."""
 
 import base64
 import re
@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 
 import pytest
-from drawing import picture_bytes
+from drawing import image_bytes
 from fastapi.testclient import TestClient
 from tusou_service.http.body_limits import body_rules
 from tusou_service.settings import Settings
@@ -18,8 +18,8 @@ from tusou.core.errors import BadModel, QueryTooLong
 from tusou.retrieval.query import ItemPart, TextPart, VectorPart
 from tusou.text.negation import REFUSED_WEIGHT
 
-PICTURE = picture_bytes(1)
-BASE64 = base64.b64encode(PICTURE).decode()
+IMAGE = image_bytes(1)
+BASE64 = base64.b64encode(IMAGE).decode()
 JSON = {"Content-Type": "application/json"}
 
 
@@ -143,9 +143,9 @@ def test_an_item_that_is_not_there_harms_nobody_else(client: TestClient, item_id
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])
-def test_a_picture_is_a_body_of_its_own(client: TestClient, source: TinySource, form: str) -> None:
+def test_a_image_is_a_body_of_its_own(client: TestClient, source: TinySource, form: str) -> None:
     headers = {"Content-Type": f"image/{form.lower()}"}
-    data = picture_bytes(2, form=form)
+    data = image_bytes(2, form=form)
     answer = client.post("/search/image?top_k=2&offset=1", content=data, headers=headers)
     assert answer.json()["item_ids"] == [1, 2]
     assert isinstance(source.pipeline.asks[0].parts[0], VectorPart)
@@ -154,18 +154,18 @@ def test_a_picture_is_a_body_of_its_own(client: TestClient, source: TinySource, 
 @pytest.mark.parametrize(
     ("query", "content_type", "content", "status", "code"),
     [
-        ("", "application/json", PICTURE, 415, "unsupported_media_type"),
-        ("", "image/gif", PICTURE, 415, "unsupported_media_type"),
+        ("", "application/json", IMAGE, 415, "unsupported_media_type"),
+        ("", "image/gif", IMAGE, 415, "unsupported_media_type"),
         ("", "image/png", b"", 422, "bad_image"),
-        ("", "image/png", PICTURE[:200], 422, "bad_image"),
+        ("", "image/png", IMAGE[:200], 422, "bad_image"),
         ("", "image/png", b"GIF89a" + bytes(99), 422, "bad_image"),
         ("", "image/png", bytes(8 * 2**20 + 1), 413, "body_too_large"),
-        ("?top_k=0", "image/png", PICTURE, 422, "invalid_request"),
-        ("?topk=1", "image/png", PICTURE, 422, "invalid_request"),
-        ("?offset=9999", "image/png", PICTURE, 422, "invalid_request"),
+        ("?top_k=0", "image/png", IMAGE, 422, "invalid_request"),
+        ("?topk=1", "image/png", IMAGE, 422, "invalid_request"),
+        ("?offset=9999", "image/png", IMAGE, 422, "invalid_request"),
     ],
 )
-def test_refuses_pictures(
+def test_refuses_images(
     client: TestClient, query: str, content_type: str, content: bytes, status: int, code: str
 ) -> None:
     headers = {"Content-Type": content_type}
@@ -174,22 +174,22 @@ def test_refuses_pictures(
 
 
 @pytest.mark.parametrize("image", ["", "!", BASE64[:-1], "ａ" * 8, BASE64[:400]])
-def test_refuses_base64_that_is_no_picture(client: TestClient, image: str) -> None:
+def test_refuses_base64_that_is_no_image(client: TestClient, image: str) -> None:
     response = client.post("/search", json={"image": image})
     assert (response.status_code, problem_of(response)["code"]) == (422, "bad_image")
 
 
 def test_both_alphabets_of_base64(client: TestClient) -> None:
-    data = base64.urlsafe_b64encode(PICTURE).decode()
+    data = base64.urlsafe_b64encode(IMAGE).decode()
     assert client.post("/search", json={"image": data}).status_code == 200
 
 
-def test_the_first_picture_has_the_tower_loaded(source: TinySource) -> None:
+def test_the_first_image_has_the_tower_loaded(source: TinySource) -> None:
     source.pipeline.tower = threading.Event()
     with connected(source, timeout_ms=300) as client:
-        no_picture = {"image": "bm8="}  # starts the decoder, and has no tower loaded
+        no_image = {"image": "bm8="}  # starts the decoder, and has no tower loaded
         patient = {"X-Request-Timeout-Ms": "20000"}
-        assert client.post("/search", json=no_picture, headers=patient).status_code == 422
+        assert client.post("/search", json=no_image, headers=patient).status_code == 422
         assert client.get("/readyz").json()["images"] == "absent"
         response = client.post("/search", json={"image": BASE64})
         assert (response.status_code, problem_of(response)["code"]) == (503, "not_ready")
@@ -203,7 +203,7 @@ def test_the_first_picture_has_the_tower_loaded(source: TinySource) -> None:
         assert client.get("/readyz").json()["images"] == "ready"
 
 
-def test_what_is_no_picture_has_no_tower_loaded(client: TestClient) -> None:
+def test_what_is_no_image_has_no_tower_loaded(client: TestClient) -> None:
     headers = {"Content-Type": "image/png"}
     assert client.post("/search/image", content=b"no", headers=headers).status_code == 422
     assert client.get("/readyz").json()["images"] == "absent"
@@ -219,31 +219,29 @@ def test_a_tower_that_does_not_load_leaves_texts_alone(source: TinySource) -> No
         assert client.post("/search", json={"query": "裙"}).status_code == 200
 
 
-def test_pictures_can_be_off_or_there_from_the_start(source: TinySource) -> None:
-    with connected(source, picture_queries="off") as client:
+def test_images_can_be_off_or_there_from_the_start(source: TinySource) -> None:
+    with connected(source, image_queries="off") as client:
         response = client.post("/search", json={"image": BASE64})
-        assert problem_of(response)["errors"][0]["type"] == "pictures_off"  # type: ignore[index]
+        assert problem_of(response)["errors"][0]["type"] == "images_off"  # type: ignore[index]
         assert client.get("/info").json()["accepts"] == ["text", "item"]
         assert client.post("/search", json={"item_id": 3}).status_code == 200
-    with connected(source, picture_queries="on") as client:
+    with connected(source, image_queries="on") as client:
         assert client.get("/readyz").json()["images"] == "ready"
 
 
-@pytest.mark.parametrize(("items", "images"), [("pictures", "absent"), ("texts", "ready")])
+@pytest.mark.parametrize(("items", "images"), [("images", "absent"), ("texts", "ready")])
 def test_by_default_a_pool_of_texts_sees_from_the_start(
-    source: TinySource, items: Literal["pictures", "texts"], images: str
+    source: TinySource, items: Literal["images", "texts"], images: str
 ) -> None:
     source.pipeline.bundle.items = items
-    with connected(source, picture_queries="lazy") as client:
+    with connected(source, image_queries="lazy") as client:
         assert client.get("/readyz").json()["images"] == "absent"
     with connected(source) as client:
         assert client.get("/readyz").json()["images"] == images
         assert client.get("/info").json()["items"] == items
 
 
-def test_a_bad_text_is_said_before_a_picture_is_read(
-    client: TestClient, source: TinySource
-) -> None:
+def test_a_bad_text_is_said_before_a_image_is_read(client: TestClient, source: TinySource) -> None:
     response = client.post("/search", json={"query": "裙" * 513, "image": BASE64})
     assert problem_of(response)["code"] == QueryTooLong.code
     assert source.pipeline.seen == []
@@ -269,17 +267,17 @@ RULE = body_rules(Settings().requests())["/search"]
         (b'"' * 11_000_000, False),
     ],
 )
-def test_a_large_body_is_a_picture_and_little_else(body: bytes, held: bool) -> None:
+def test_a_large_body_is_a_image_and_little_else(body: bytes, held: bool) -> None:
     assert RULE.holds(body) is held
 
 
 @pytest.mark.parametrize("body", [b"[" * 10_000_000, b'{"image":"A","x":' + b"[" * 10_000_000])
-def test_ten_megabytes_that_are_no_picture(client: TestClient, body: bytes) -> None:
+def test_ten_megabytes_that_are_no_image(client: TestClient, body: bytes) -> None:
     response = client.post("/search", content=body, headers=JSON)
     assert (response.status_code, problem_of(response)["code"]) == (413, "body_too_large")
 
 
-def test_a_picture_of_the_largest_size_reaches_the_decoder(client: TestClient) -> None:
+def test_a_image_of_the_largest_size_reaches_the_decoder(client: TestClient) -> None:
     image = base64.b64encode(bytes(8 * 2**20)).decode()
     response = client.post("/search", json={"image": image})
     assert (response.status_code, problem_of(response)["code"]) == (422, "bad_image")

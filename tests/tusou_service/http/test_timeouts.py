@@ -184,7 +184,7 @@ async def test_connections_have_a_largest_number(source: TinySource) -> None:
 
 
 async def test_hostile_bodies_over_a_socket(source: TinySource) -> None:
-    patient = running(source, timeout_ms=30_000)  # what decodes a picture is started by the first
+    patient = running(source, timeout_ms=30_000)  # what decodes an image is started by the first
     async with patient as server, httpx.AsyncClient(base_url=server.url, timeout=60) as client:
         for hostile in (*APPENDIX, *MORE):
             await _check(client, hostile)

@@ -1,4 +1,4 @@
-"""Decoding beside the service: what a picture may break, and what it may not."""
+"""Decoding beside the service: what an image may break, and what it may not."""
 
 import asyncio
 import io
@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
-from drawing import picture_bytes
+from drawing import image_bytes
 from PIL import Image
 from tusou_service.images.decode_pool import Decoders
 from tusou_service.images.decode_worker import REPLY, REQUEST
@@ -43,8 +43,8 @@ def pid_of(decoders: Decoders) -> int:
 
 
 async def good(decoders: Decoders, seed: int = 1) -> None:
-    expected = to_pixels(open_image(picture_bytes(seed)), SIZE)
-    np.testing.assert_array_equal(await decoders.decode(picture_bytes(seed), SIZE), expected)
+    expected = to_pixels(open_image(image_bytes(seed)), SIZE)
+    np.testing.assert_array_equal(await decoders.decode(image_bytes(seed), SIZE), expected)
 
 
 async def test_pixels_are_those_of_the_indexer(decoders: Decoders) -> None:
@@ -52,7 +52,7 @@ async def test_pixels_are_those_of_the_indexer(decoders: Decoders) -> None:
         await good(decoders, seed)
 
 
-async def test_nothing_runs_before_the_first_picture(decoders: Decoders) -> None:
+async def test_nothing_runs_before_the_first_image(decoders: Decoders) -> None:
     assert decoders._idle == []
     await good(decoders)
     first = pid_of(decoders)
@@ -69,21 +69,21 @@ async def test_a_machine_without_room_for_a_process_is_no_bug(
     with monkeypatch.context() as patched:
         patched.setattr("subprocess.Popen", refuse)
         with pytest.raises(Unavailable):
-            await decoders.decode(picture_bytes(1), SIZE)
+            await decoders.decode(image_bytes(1), SIZE)
     await good(decoders)
     assert lost == []
 
 
-async def test_what_is_no_picture_keeps_the_process(decoders: Decoders, lost: list[int]) -> None:
+async def test_what_is_no_image_keeps_the_process(decoders: Decoders, lost: list[int]) -> None:
     await good(decoders)
     first = pid_of(decoders)
-    for picture, said in [(b"", "empty picture"), ("!", "bad base64"), (b"no", "not a readable")]:
+    for image, said in [(b"", "empty image"), ("!", "bad base64"), (b"no", "not a readable")]:
         with pytest.raises(BadImage, match=said):
-            await decoders.decode(picture, SIZE)
+            await decoders.decode(image, SIZE)
     assert (pid_of(decoders), lost) == (first, [])
 
 
-async def test_the_largest_pictures_fit(decoders: Decoders) -> None:
+async def test_the_largest_images_fit(decoders: Decoders) -> None:
     plain = Image.new("RGBA", (4000, 4000), (200, 30, 90, 120))
     for form, mode in (("PNG", "RGBA"), ("JPEG", "CMYK"), ("WEBP", "RGBA")):
         out = io.BytesIO()
@@ -94,34 +94,34 @@ async def test_the_largest_pictures_fit(decoders: Decoders) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="macOS refuses to set the limit")
-async def test_a_picture_that_fills_the_memory_is_a_bad_one(
+async def test_a_image_that_fills_the_memory_is_a_bad_one(
     decoders: Decoders, lost: list[int]
 ) -> None:
     with pytest.raises(BadImage):  # 64 GB of pixels: no file is needed to ask for them
-        await decoders.decode(picture_bytes(1), 150_000)
+        await decoders.decode(image_bytes(1), 150_000)
     await good(decoders)
     assert lost == []
 
 
-async def test_a_picture_that_ends_its_process_costs_one_request(
+async def test_a_image_that_ends_its_process_costs_one_request(
     decoders: Decoders, lost: list[int]
 ) -> None:
     await good(decoders)
     first = pid_of(decoders)
     os.kill(first, signal.SIGSTOP)  # as a decoder that never ends
-    stuck = asyncio.create_task(decoders.decode(picture_bytes(1), SIZE))
-    waiting = asyncio.create_task(decoders.decode(picture_bytes(2), SIZE))
+    stuck = asyncio.create_task(decoders.decode(image_bytes(1), SIZE))
+    waiting = asyncio.create_task(decoders.decode(image_bytes(2), SIZE))
     while decoders._idle:  # noqa: ASYNC110 - the thread says nothing when it has begun
         await asyncio.sleep(0.005)
     os.kill(first, signal.SIGKILL)
     with pytest.raises(BadImage, match="crashes the decoder"):
         await stuck
-    np.testing.assert_array_equal(await waiting, to_pixels(open_image(picture_bytes(2)), SIZE))
+    np.testing.assert_array_equal(await waiting, to_pixels(open_image(image_bytes(2)), SIZE))
     assert len(lost) == 1
     assert pid_of(decoders) != first
 
 
-async def test_a_process_that_died_while_idle_costs_no_picture(
+async def test_a_process_that_died_while_idle_costs_no_image(
     decoders: Decoders, lost: list[int]
 ) -> None:
     await good(decoders)
@@ -135,10 +135,10 @@ async def test_no_more_wait_than_may(decoders: Decoders) -> None:
     await good(decoders)
     os.kill(pid_of(decoders), signal.SIGSTOP)
     pid = pid_of(decoders)
-    tasks = [asyncio.create_task(decoders.decode(picture_bytes(1), SIZE)) for _ in range(4)]
+    tasks = [asyncio.create_task(decoders.decode(image_bytes(1), SIZE)) for _ in range(4)]
     await asyncio.sleep(0)
     with pytest.raises(Overloaded):
-        await decoders.decode(picture_bytes(1), SIZE)
+        await decoders.decode(image_bytes(1), SIZE)
     os.kill(pid, signal.SIGCONT)
     assert [one.shape for one in await asyncio.gather(*tasks)] == [(SIZE, SIZE, 3)] * 4
 
@@ -149,7 +149,7 @@ async def test_closing_ends_the_processes(decoders: Decoders) -> None:
     decoders.close()
     assert process.returncode == -signal.SIGKILL
     with pytest.raises((NotReady, RuntimeError)):
-        await decoders.decode(picture_bytes(1), SIZE)
+        await decoders.decode(image_bytes(1), SIZE)
 
 
 def test_the_death_of_the_service_ends_its_decoders(tmp_path: Path) -> None:
@@ -195,23 +195,23 @@ def test_signals_to_the_group_leave_it_to_the_service() -> None:
             process.stdin.flush()
             good, length = REPLY.unpack(process.stdout.read(REPLY.size))
             assert not good
-            assert process.stdout.read(length) == b"not a readable JPEG, PNG or WebP picture"
+            assert process.stdout.read(length) == b"not a readable JPEG, PNG or WebP image"
         process.stdin.close()
         assert process.wait() == 0
 
 
-async def test_texts_are_answered_while_a_picture_hangs(source: TinySource) -> None:
+async def test_texts_are_answered_while_a_image_hangs(source: TinySource) -> None:
     async with (
         running(source, timeout_ms=20_000) as server,
         httpx.AsyncClient(base_url=server.url, timeout=20) as client,
     ):
         headers = {"Content-Type": "image/jpeg"}
-        first = await client.post("/search/image", content=picture_bytes(1), headers=headers)
+        first = await client.post("/search/image", content=image_bytes(1), headers=headers)
         assert first.status_code == 200
         pid = pid_of(server.engine._sight._decoders)
         os.kill(pid, signal.SIGSTOP)
         stuck = asyncio.create_task(
-            client.post("/search/image", content=picture_bytes(1), headers=headers)
+            client.post("/search/image", content=image_bytes(1), headers=headers)
         )
         while server.engine._sight._decoders._idle:  # noqa: ASYNC110 - as above
             await asyncio.sleep(0.005)
@@ -219,11 +219,11 @@ async def test_texts_are_answered_while_a_picture_hangs(source: TinySource) -> N
         os.kill(pid, signal.SIGKILL)
         answer = await stuck
         assert (answer.status_code, answer.json()["code"]) == (422, "bad_image")
-        assert answer.json()["errors"][0]["detail"] == "picture crashes the decoder"
-        again = await client.post("/search/image", content=picture_bytes(1), headers=headers)
+        assert answer.json()["errors"][0]["detail"] == "image crashes the decoder"
+        again = await client.post("/search/image", content=image_bytes(1), headers=headers)
         assert again.status_code == 200
         lines = (await client.get("/metrics")).text.splitlines()
         assert "tusou_lost_decoders_total 1.0" in lines
-        assert "tusou_picture_batch_size_sum 2.0" in lines
-        assert 'tusou_picture_seconds_count{stage="decode"} 2.0' in lines
-        assert 'tusou_picture_seconds_count{stage="see"} 2.0' in lines
+        assert "tusou_image_batch_size_sum 2.0" in lines
+        assert 'tusou_image_seconds_count{stage="decode"} 2.0' in lines
+        assert 'tusou_image_seconds_count{stage="see"} 2.0' in lines

@@ -18,7 +18,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from tusou_service.observability.tracing import SpanTracer, open_tracer
 
-from tests.drawing import picture_bytes
+from tests.drawing import image_bytes
 from tests.tusou_service.tiny import TinySource, running
 from tusou.core.errors import BadImage
 
@@ -84,8 +84,8 @@ async def test_a_batch_is_counted_at_its_stages(source: TinySource) -> None:
     assert sizes["queue"] is None
 
 
-async def test_a_picture_is_decoded_and_seen(source: TinySource) -> None:
-    body = {"image": b64encode(picture_bytes(1)).decode(), "query": "a"}
+async def test_a_image_is_decoded_and_seen(source: TinySource) -> None:
+    body = {"image": b64encode(image_bytes(1)).decode(), "query": "a"}
     _, spans = await spans_of(
         source, "/search", json=body, headers={"X-Request-Timeout-Ms": "9000"}
     )

@@ -1,4 +1,4 @@
-"""Flickr8k and its Chinese captions: a folder of pictures, a file of captions, lists of splits."""
+"""Flickr8k and its Chinese captions: a folder of images, a file of captions, lists of splits."""
 
 import json
 import re
@@ -30,7 +30,7 @@ _SPLIT_FILES = (
     re.compile(r"Flickr_8k\.(?P<split>\w+)Images\.txt"),
     re.compile(r"flickr8k(?P<split>train|val|test)\.txt"),
 )
-_PICTURE_FOLDERS = {
+_IMAGE_FOLDERS = {
     "images",
     "flicker8k_dataset",
     "flickr8k_dataset",
@@ -51,38 +51,38 @@ class _Captioned:
 
 
 class Flickr8k:
-    """Captions of pictures that lie in a folder; an item's id is its picture's file name."""
+    """Captions of images that lie in a folder; an item's id is its image's file name."""
 
-    def __init__(self, root: Path, captions: Path, pictures: Path) -> None:
-        self._captions, self._pictures = captions, pictures
+    def __init__(self, root: Path, captions: Path, images: Path) -> None:
+        self._captions, self._images = captions, images
         self._lists = {split: path for path in _files(root) if (split := _split_of(path.name))}
 
     @classmethod
     def find(cls, place: Path) -> Self | None:
-        """Open a folder that holds captions, or a caption file, beside a folder of pictures."""
+        """Open a folder that holds captions, or a caption file, beside a folder of images."""
         root = place.parent if place.is_file() else place
         files = [place] if place.is_file() else list(_files(root))
         found = [path for kind in _CAPTION_FILES for path in files if kind.fullmatch(path.name)]
-        pictures = _picture_folder(root) or _picture_folder(root.parent)
-        return cls(root, found[0], pictures) if found and pictures else None
+        images = _image_folder(root) or _image_folder(root.parent)
+        return cls(root, found[0], images) if found and images else None
 
     def splits(self) -> Sequence[str]:
         """Name the splits that are listed; `all` when none is."""
         return in_order(self._lists) or [WHOLE]
 
-    def pictures(self, split: str) -> Pool:
-        """Give the pictures of a split as items."""
-        return NamedFiles(self._pictures, self._named(split))
+    def images(self, split: str) -> Pool:
+        """Give the images of a split as items."""
+        return NamedFiles(self._images, self._named(split))
 
     def scan_queries(self, split: str) -> Iterator[Query | Failure]:
-        """Yield the captions of a split's pictures; a problem of the file is in every split."""
+        """Yield the captions of a split's images; a problem of the file is in every split."""
         return caption_queries(self._of(split))
 
     def queries_file(self, split: str) -> None:
         """Say that no split has a query file."""
 
-    def asking_pictures(self, split: str) -> None:
-        """Leave it to the queries: they name the pictures."""
+    def asking_images(self, split: str) -> None:
+        """Leave it to the queries: they name the images."""
 
     def _of(self, split: str) -> Iterator[Caption | Failure]:
         listed = {named.name for named in self._named(split) if isinstance(named, Named)}
@@ -115,11 +115,11 @@ class Flickr8k:
 
     @cached_property
     def _names(self) -> frozenset[str]:
-        return frozenset(path.name for path in self._pictures.iterdir() if path.name[0] != ".")
+        return frozenset(path.name for path in self._images.iterdir() if path.name[0] != ".")
 
     @cached_property
     def _ids(self) -> dict[str, str]:
-        """Say which pictures have an id that is not their name: only a `captions.json` can."""
+        """Say which images have an id that is not their name: only a `captions.json` can."""
         if self._captions.suffix != ".json":
             return {}
         entries = (entry for entry in _entries(self._captions) if isinstance(entry, dict))
@@ -202,18 +202,18 @@ def _split_of(name: str) -> str | None:
 
 
 def _files(root: Path) -> Iterator[Path]:
-    """List the files in a folder, then those one folder below that holds no pictures."""
+    """List the files in a folder, then those one folder below that holds no images."""
     folders, files = listing(root)
     yield from files
     for folder in folders:
-        if folder.name.lower() not in _PICTURE_FOLDERS:
+        if folder.name.lower() not in _IMAGE_FOLDERS:
             yield from listing(folder)[1]
 
 
-def _picture_folder(root: Path) -> Path | None:
-    """Find the pictures up to two folders below; archives have put them inside one another."""
+def _image_folder(root: Path) -> Path | None:
+    """Find the images up to two folders below; archives have put them inside one another."""
     for folder in listing(root)[0]:
-        if folder.name.lower() in _PICTURE_FOLDERS:
-            inner = (path for path in listing(folder)[0] if path.name.lower() in _PICTURE_FOLDERS)
+        if folder.name.lower() in _IMAGE_FOLDERS:
+            inner = (path for path in listing(folder)[0] if path.name.lower() in _IMAGE_FOLDERS)
             return next(inner, folder)
     return None

@@ -1,4 +1,4 @@
-"""Folders of pictures, each a file whose id is its path without the ending."""
+"""Folders of images, each a file whose id is its path without the ending."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -9,7 +9,7 @@ from tusou.data.base import SPLITS, Absent, Pool, Query, in_order
 from tusou.data.listed_images import Named, NamedFiles
 from tusou.core.ids import Failure
 
-# What people take for pictures, whether or not it can be read: the rest has no row, not even a bad.
+# What people take for images, whether or not it can be read: the rest has no row, not even a bad.
 ENDINGS = frozenset(
     (".jpg", ".jpeg", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic")
 )
@@ -18,15 +18,15 @@ ENDINGS = frozenset(
 WHOLE = "all"
 
 
-class PictureFolders:
-    """A folder of pictures; when it holds nothing but folders named like splits, one for each."""
+class ImageFolders:
+    """A folder of images; when it holds nothing but folders named like splits, one for each."""
 
     def __init__(self, place: Path, folders: dict[str, Path]) -> None:
         self._place, self._folders = place, folders
 
     @classmethod
     def find(cls, place: Path) -> Self | None:
-        """Take any folder with a picture somewhere in it."""
+        """Take any folder with an image somewhere in it."""
         if not place.is_dir() or next(_names(place), None) is None:
             return None
         below = [place / name.partition("/")[0] for name in _names(place)]
@@ -37,23 +37,23 @@ class PictureFolders:
         """Name the folders that are splits, or `all`."""
         return in_order(self._folders)
 
-    def pictures(self, split: str) -> Pool:
-        """Give the pictures of a split as items."""
-        return picture_folder(self._folders[split])
+    def images(self, split: str) -> Pool:
+        """Give the images of a split as items."""
+        return image_folder(self._folders[split])
 
     def scan_queries(self, split: str) -> Iterator[Query | Failure]:  # noqa: ARG002
         """Refuse: there are none."""
-        raise Absent(f"{self._place} holds pictures, no queries; give a query file")
+        raise Absent(f"{self._place} holds images, no queries; give a query file")
 
     def queries_file(self, split: str) -> None:
         """Say that no split has a query file."""
 
-    def asking_pictures(self, split: str) -> None:
+    def asking_images(self, split: str) -> None:
         """Leave it to the queries."""
 
 
-def picture_folder(folder: Path) -> NamedFiles:
-    """Give the pictures in a folder and the folders below it, in the order of their paths.
+def image_folder(folder: Path) -> NamedFiles:
+    """Give the images in a folder and the folders below it, in the order of their paths.
 
     Hidden files, links to folders, and files of other endings are passed over.
     """
@@ -68,7 +68,7 @@ def _without_ending(name: str) -> str:
 
 
 def _names(folder: Path) -> Iterator[str]:
-    """Walk the pictures' paths below a folder, with slashes."""
+    """Walk the images' paths below a folder, with slashes."""
     for parent, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         below = Path(parent).relative_to(folder)

@@ -1,4 +1,4 @@
-"""The MUGE format: pictures as `item_id<TAB>base64` lines, queries as JSON lines."""
+"""The MUGE format: images as `item_id<TAB>base64` lines, queries as JSON lines."""
 
 import json
 from collections.abc import Iterator
@@ -9,14 +9,14 @@ from tusou.data.base import ItemRow, Query, read_id, whole
 from tusou.data.line_reader import ItemLines, Line, LineFile
 from tusou.core.ids import Failure, ItemId, is_id
 
-# 8 MB of picture is 11.2 million base64 characters; nothing usable is longer than this.
+# 8 MB of image is 11.2 million base64 characters; nothing usable is longer than this.
 MAX_LINE_BYTES = 12 * 2**20
 
 # cn_clip names the same fields differently; a file may use either.
 _NAMES = {"text_id": "query_id", "text": "query_text", "image_ids": "item_ids"}
 
 
-def _picture_row(line: bytes, number: int, start: int) -> ItemRow | Failure:
+def _image_row(line: bytes, number: int, start: int) -> ItemRow | Failure:
     raw_id, tab, encoded = line.partition(b"\t")
     if not tab:
         return Failure(number, None, "missing column: expected item_id<TAB>base64")
@@ -24,15 +24,15 @@ def _picture_row(line: bytes, number: int, start: int) -> ItemRow | Failure:
     if problem:
         return Failure(number, item_id, problem)
     if not encoded:
-        return Failure(number, item_id, "empty picture")
+        return Failure(number, item_id, "empty image")
     if b"\t" in encoded:
         return Failure(number, item_id, "more than two columns")
     return ItemRow(number, item_id or "", 0, start + len(raw_id) + 1, len(encoded))
 
 
-# A pool: the pictures of one file.
+# A pool: the images of one file.
 ImagesFile = partial(
-    ItemLines, kind="pictures", encoding="base64", longest=MAX_LINE_BYTES, read=_picture_row
+    ItemLines, kind="images", encoding="base64", longest=MAX_LINE_BYTES, read=_image_row
 )
 
 

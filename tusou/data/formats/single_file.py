@@ -1,4 +1,4 @@
-"""Files that stand alone: pictures without queries, queries without pictures."""
+"""Files that stand alone: images without queries, queries without images."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,8 +11,8 @@ from tusou.core.ids import Failure
 WHOLE = "all"
 
 
-class PicturesAlone:
-    """One picture file of `item_id<TAB>base64` lines, whatever its name."""
+class ImagesAlone:
+    """One image file of `item_id<TAB>base64` lines, whatever its name."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -26,18 +26,18 @@ class PicturesAlone:
         """Name the one there is."""
         return [WHOLE]
 
-    def pictures(self, split: str) -> Pool:  # noqa: ARG002
-        """Give its pictures as items."""
+    def images(self, split: str) -> Pool:  # noqa: ARG002
+        """Give its images as items."""
         return ImagesFile(self._path)
 
     def scan_queries(self, split: str) -> Iterator[Query | Failure]:  # noqa: ARG002
         """Refuse: there are none."""
-        raise Absent(f"{self._path} holds pictures, no queries; give a query file")
+        raise Absent(f"{self._path} holds images, no queries; give a query file")
 
     def queries_file(self, split: str) -> None:
         """Say that no split has a query file."""
 
-    def asking_pictures(self, split: str) -> None:
+    def asking_images(self, split: str) -> None:
         """Leave it to the queries."""
 
 
@@ -56,9 +56,9 @@ class QueriesAlone:
         """Name the one there is."""
         return [WHOLE]
 
-    def pictures(self, split: str) -> Pool:  # noqa: ARG002
+    def images(self, split: str) -> Pool:  # noqa: ARG002
         """Refuse: there are none."""
-        raise Absent(f"{self._path} holds queries, no pictures; give a picture file")
+        raise Absent(f"{self._path} holds queries, no images; give an image file")
 
     def scan_queries(self, split: str) -> Iterator[Query | Failure]:  # noqa: ARG002
         """Read it line by line."""
@@ -68,5 +68,5 @@ class QueriesAlone:
         """Name the file itself."""
         return self._path
 
-    def asking_pictures(self, split: str) -> None:
+    def asking_images(self, split: str) -> None:
         """Leave it to the queries."""

@@ -1,4 +1,4 @@
-"""Folders with a picture file and a query file for each split, under MUGE's or cn_clip's names."""
+"""Folders with an image file and a query file for each split, under MUGE's or cn_clip's names."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class Naming:
     queries: tuple[str, str]
 
     def images_of(self, folder: Path, split: str) -> Path:
-        """Name a split's picture file."""
+        """Name a split's image file."""
         return folder / split.join(self.images)
 
     def queries_of(self, folder: Path, split: str) -> Path:
@@ -56,16 +56,16 @@ class PairedFiles:
             if name.startswith(before) and name.endswith(after) and len(name) > len(before + after)
         )
 
-    def pictures(self, split: str) -> Pool:
-        """Give the pictures of a split as items."""
+    def images(self, split: str) -> Pool:
+        """Give the images of a split as items."""
         return ImagesFile(self._there(self._naming.images_of(self._folder, split)))
 
     def scan_queries(self, split: str) -> Iterator[Query | Failure]:
         """Read the query file of a split, line by line."""
         return scan_queries(self.queries_file(split))
 
-    def asking_pictures(self, split: str) -> None:
-        """Leave it to the queries: they name the pictures."""
+    def asking_images(self, split: str) -> None:
+        """Leave it to the queries: they name the images."""
 
     def queries_file(self, split: str) -> Path:
         """Name the file that holds a split's queries; BadDataset when it is missing."""

@@ -11,13 +11,13 @@ from tusou.data.listed_images import Named, NamedFiles, listed, listing
 from tusou.data.csv_reader import Row, read_table
 from tusou.core.ids import Failure
 
-PICTURES = "ImageData"
+IMAGES = "ImageData"
 _IMAGE, _TEXT, _CAPTION = "image_id", "text_id", "caption"
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """The tables of one attachment: which names its pictures, which holds its texts."""
+    """The tables of one attachment: which names its images, which holds its texts."""
 
     split: str
     images: str
@@ -33,7 +33,7 @@ _TASKS = {task.split: task for task in (TRAIN, TEXT_TO_IMAGE, IMAGE_TO_TEXT)}
 class TeddyCup:
     """The attachments that lie in a folder or up to two folders below; ids are file names.
 
-    `train` has pairs; `t2i` asks with texts for pictures and `i2t` with pictures for texts, both
+    `train` has pairs; `t2i` asks with texts for images and `i2t` with images for texts, both
     without answers.
     """
 
@@ -56,9 +56,9 @@ class TeddyCup:
         """Name the tasks whose tables are there."""
         return in_order(self._folders)
 
-    def pictures(self, split: str) -> Pool:
-        """Give the pictures of a split as items."""
-        return NamedFiles(self._folders[split] / PICTURES, self._named(split))
+    def images(self, split: str) -> Pool:
+        """Give the images of a split as items."""
+        return NamedFiles(self._folders[split] / IMAGES, self._named(split))
 
     def scan_queries(self, split: str) -> Iterator[Query | Failure]:
         """Yield the texts of a split; only those of `train` have answers."""
@@ -67,8 +67,8 @@ class TeddyCup:
     def queries_file(self, split: str) -> None:
         """Say that no split has a query file."""
 
-    def asking_pictures(self, split: str) -> Sequence[str] | None:
-        """List the pictures that ask, where the split names them; None where texts do."""
+    def asking_images(self, split: str) -> Sequence[str] | None:
+        """List the images that ask, where the split names them; None where texts do."""
         if split != IMAGE_TO_TEXT.split:
             return None
         return [named.item_id for named in self._named(split) if isinstance(named, Named)]
@@ -80,7 +80,7 @@ class TeddyCup:
                 yield row
                 continue
             name = row.cells[_IMAGE].strip()
-            # A picture with several captions has several lines; in a list of pictures it may not.
+            # An image with several captions has several lines; in a list of images it may not.
             if name not in seen or split != TRAIN.split:
                 yield listed(row.line, name)
             seen.add(name)
@@ -105,7 +105,7 @@ def _caption(row: Row) -> Caption | Failure:
 
 
 def _below(place: Path) -> Iterator[Path]:
-    nearest = [path for path in listing(place)[0] if path.name != PICTURES]
+    nearest = [path for path in listing(place)[0] if path.name != IMAGES]
     yield from nearest
     for folder in nearest:
         yield from listing(folder)[0]

@@ -1,4 +1,4 @@
-"""WebDataset: tar files whose members of one key are a picture and its captions, read in place."""
+"""WebDataset: tar files whose members of one key are an image and its captions, read in place."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ WHOLE = "all"  # the split of tars that are only numbered
 MAX_TEXT_BYTES = 2**20
 
 _NUMBER = re.compile(r"[-_.]?\d+$")
-_PICTURES = {"jpg", "jpeg", "png", "webp"}
+_IMAGES = {"jpg", "jpeg", "png", "webp"}
 _TEXTS = {"txt", "json"}
 
 
@@ -30,7 +30,7 @@ class _Sample:
     tar: int
     number: int  # of the sample within its split, from 1
     key: str
-    picture: tuple[int, int] | None = None  # offset, length
+    image: tuple[int, int] | None = None  # offset, length
     texts: dict[str, bytes] = field(default_factory=dict)  # by ending
     problem: str = ""  # with a text
 
@@ -55,9 +55,9 @@ class WebDataset:
         """Name what stands before the numbers."""
         return in_order(self._tars)
 
-    def pictures(self, split: str) -> Pool:
-        """Give the pictures of a split as items."""
-        return TarPictures(self._tars[split])
+    def images(self, split: str) -> Pool:
+        """Give the images of a split as items."""
+        return TarImages(self._tars[split])
 
     def scan_queries(self, split: str) -> Iterator[Query | Failure]:
         """Yield the captions of a split's samples."""
@@ -66,18 +66,18 @@ class WebDataset:
     def queries_file(self, split: str) -> None:
         """Say that no split has a query file."""
 
-    def asking_pictures(self, split: str) -> None:
-        """Leave it to the queries: they name the pictures."""
+    def asking_images(self, split: str) -> None:
+        """Leave it to the queries: they name the images."""
 
     def _captions(self, split: str) -> Iterator[Caption | Failure]:
         for sample in _samples(self._tars[split]):
             yield from [sample] if isinstance(sample, Failure) else _captions(sample)
 
 
-class TarPictures:
-    """The pictures in tars, each at its byte offset; `sha256` is taken over the tars' bytes."""
+class TarImages:
+    """The images in tars, each at its byte offset; `sha256` is taken over the tars' bytes."""
 
-    kind: Items = "pictures"
+    kind: Items = "images"
     encoding: Encoding = "raw"
 
     def __init__(self, tars: Sequence[Path]) -> None:
@@ -91,7 +91,7 @@ class TarPictures:
         return self._hash.hexdigest()
 
     def scan(self) -> Iterator[ItemRow | Failure]:
-        """Yield every sample that has a picture once, in order."""
+        """Yield every sample that has an image once, in order."""
         for path in self.files:
             with path.open("rb") as file:
                 self._hash.update(hashlib.file_digest(file, "sha256").digest())
@@ -99,8 +99,8 @@ class TarPictures:
         for sample in _samples(self.files):
             if isinstance(sample, Failure):
                 yield sample
-            elif sample.picture is not None:
-                yield _row(sample, self.files[sample.tar].name, *sample.picture)
+            elif sample.image is not None:
+                yield _row(sample, self.files[sample.tar].name, *sample.image)
 
 
 def _row(sample: _Sample, tar: str, offset: int, length: int) -> ItemRow | Failure:
@@ -142,7 +142,7 @@ def _opened(path: Path) -> tarfile.TarFile:
         return tarfile.open(path, "r:", errors="surrogateescape")
     except tarfile.ReadError as error:
         raise BadDataset(
-            f"{path}: not an uncompressed tar ({error}); pictures are read in place, so unpack it"
+            f"{path}: not an uncompressed tar ({error}); images are read in place, so unpack it"
         ) from None
 
 
@@ -173,8 +173,8 @@ def _split_name(name: str) -> tuple[str, str]:
 
 
 def _add(sample: _Sample, ending: str, member: tarfile.TarInfo, tar: tarfile.TarFile) -> None:
-    if ending in _PICTURES and sample.picture is None:
-        sample.picture = (member.offset_data, member.size)
+    if ending in _IMAGES and sample.image is None:
+        sample.image = (member.offset_data, member.size)
     elif ending in _TEXTS and member.size > MAX_TEXT_BYTES:
         sample.problem = f"caption longer than {MAX_TEXT_BYTES} bytes"
     elif ending in _TEXTS:
@@ -215,7 +215,7 @@ def _captions(sample: _Sample) -> Iterator[Caption | Failure]:
             return
     ids = described.get("caption_ids")
     known = ids if isinstance(ids, list) and len(ids) == len(texts) else [None] * len(texts)
-    item_id = _item_id(sample) if sample.picture else None
+    item_id = _item_id(sample) if sample.image else None
     for place, (text, text_id) in enumerate(zip(texts, known, strict=True)):
         named = text_id if is_id(text_id) else f"{_item_id(sample)}#{place}"
         yield Caption(sample.number, text, item_id, named)

@@ -1,4 +1,4 @@
-"""Pictures to vectors on a GPU: the next go there while the last are computed."""
+"""Images to vectors on a GPU: the next go there while the last are computed."""
 
 import threading
 from collections.abc import Callable
@@ -10,14 +10,14 @@ from torch import Tensor
 from tusou.core.arrays import Pixels, Vectors
 from tusou.encoders.cuda.streams import current, host_room, overlap, own_stream
 
-_SLOTS = 2  # one pass is computed while the pictures of the next are copied
+_SLOTS = 2  # one pass is computed while the images of the next are copied
 
 
-class PictureUploads:
-    """Encodes in passes of `most` pictures, each one copy to the GPU and one copy back.
+class ImageUploads:
+    """Encodes in passes of `most` images, each one copy to the GPU and one copy back.
 
-    Pictures go from page-locked memory by a stream of their own, so neither the host nor the pass
-    before waits for them. Memory is bounded: two passes of pictures and vectors on either side.
+    Images go from page-locked memory by a stream of their own, so neither the host nor the pass
+    before waits for them. Memory is bounded: two passes of images and vectors on either side.
     Any number of callers, one at a time. `forward` makes unit rows of (n, size, size, 3) uint8
     on the device.
     """
@@ -40,7 +40,7 @@ class PictureUploads:
             self._copying.wait_stream(self._module.current_stream())
 
     def encode(self, pixels: Pixels) -> Vectors:
-        """Return one unit row per picture."""
+        """Return one unit row per image."""
         vectors = np.empty((len(pixels), self._dim), np.float32)
 
         def start(slot: "_Slot", rows: slice) -> None:
@@ -66,7 +66,7 @@ class PictureUploads:
 
 
 class _Slot:
-    """One pass's pictures on both sides, and its vectors on the host."""
+    """One pass's images on both sides, and its vectors on the host."""
 
     def __init__(self, shape: tuple[int, int, int, int], dim: int, device: torch.device) -> None:
         self.pixels_here = host_room(shape, torch.uint8, device)

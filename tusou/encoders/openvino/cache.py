@@ -39,7 +39,7 @@ class Converted:
     """A tower as OpenVINO takes it."""
 
     model: Any  # openvino.Model
-    words: npt.NDArray[np.float16 | np.float32] | None  # (vocabulary, width); none of pictures
+    words: npt.NDArray[np.float16 | np.float32] | None  # (vocabulary, width); none of images
 
 
 def find_kept(weights: Weights, tower: Tower, precision: str) -> Path | None:

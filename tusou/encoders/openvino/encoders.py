@@ -23,7 +23,7 @@ from tusou.encoders.tokenizer import ClipTokenizer, check_tokens_fit
 
 _CONVERSION = "tusou.encoders.openvino.convert"  # imports torch
 
-_PASS_PICTURES = 4
+_PASS_IMAGES = 4
 
 _log = logging.getLogger(__name__)
 
@@ -92,7 +92,7 @@ class OpenVinoImageEncoder:
     def encode(self, pixels: Pixels) -> Vectors:
         """Encode squares made by `tusou.images.preprocess.to_pixels`."""
         share = -(-len(pixels) // self._compiled.at_once)
-        size = max(1, min(share, _PASS_PICTURES))
+        size = max(1, min(share, _PASS_IMAGES))
         found = self._compiled.run([[pixels[i : i + size]] for i in range(0, len(pixels), size)])
         return np.concatenate([np.empty((0, self.dim), np.float32), *found])
 

@@ -20,14 +20,14 @@ from tusou.encoders.pixels import MEAN, STD
 
 
 def image_graph(tensors: TensorReader, shape: ImageShape, precision: str) -> openvino.Model:
-    """Make a graph from pictures, (n, size, size, 3) uint8, to unit vectors, (n, dim) float32."""
+    """Make a graph from images, (n, size, size, 3) uint8, to unit vectors, (n, dim) float32."""
     parts, make = Parts(tensors), Maker(precision)
     size, width = shape.image_resolution, shape.vision_width
     assert isinstance(shape.vision_layers, int)
-    pictures = ops.parameter([-1, size, size, 3], openvino.Type.u8, name="pictures")
+    images = ops.parameter([-1, size, size, 3], openvino.Type.u8, name="images")
     # Int8 is for what lies between: little work is done at the ends, and nothing evens it out.
     ends = Maker("fp32") if precision == "int8" else make
-    rows = _with_class(parts, shape, pictures, _patches(parts, shape, ends, pictures))
+    rows = _with_class(parts, shape, images, _patches(parts, shape, ends, images))
     rows = parts.norm("visual.ln_pre", width, IMAGE_EPS)(rows)
     for layer in range(shape.vision_layers):
         name = f"visual.transformer.resblocks.{layer}"
@@ -35,11 +35,11 @@ def image_graph(tensors: TensorReader, shape: ImageShape, precision: str) -> ope
     rows = parts.norm("visual.ln_post", width, IMAGE_EPS)(ops.squeeze(rows, ints(1)))
     projection = parts.floats("visual.proj", width, shape.embed_dim)
     parts.finish()
-    return openvino.Model([ops.result(unit_vectors(rows, projection))], [pictures], "image")
+    return openvino.Model([ops.result(unit_vectors(rows, projection))], [images], "image")
 
 
-def _patches(parts: Parts, shape: ImageShape, make: Maker, pictures: Node) -> Node:
-    """Embed the squares of each picture.
+def _patches(parts: Parts, shape: ImageShape, make: Maker, images: Node) -> Node:
+    """Embed the squares of each image.
 
     What turns bytes into normalised numbers is in the weights, but for whole numbers near the mean:
     bytes less those are small integers, which bf16 holds exactly.
@@ -47,7 +47,7 @@ def _patches(parts: Parts, shape: ImageShape, make: Maker, pictures: Node) -> No
     width, patch = shape.vision_width, shape.vision_patch_size
     assert patch is not None
     side = shape.image_resolution // patch
-    squares = ops.reshape(pictures, ints(0, side, patch, side, patch, 3), special_zero=True)
+    squares = ops.reshape(images, ints(0, side, patch, side, patch, 3), special_zero=True)
     squares = ops.transpose(squares, ints(0, 1, 3, 2, 4, 5))
     squares = ops.reshape(squares, ints(0, side * side, patch * patch * 3), special_zero=True)
     mean, deviation = (np.float32(255) * np.array(values, np.float32) for values in (MEAN, STD))
@@ -60,14 +60,14 @@ def _patches(parts: Parts, shape: ImageShape, make: Maker, pictures: Node) -> No
     return wide(make.product(squares, embedding))
 
 
-def _with_class(parts: Parts, shape: ImageShape, pictures: Node, patches: Node) -> Node:
-    """Put the class token before the patches of each picture, and add what says where they are."""
+def _with_class(parts: Parts, shape: ImageShape, images: Node, patches: Node) -> Node:
+    """Put the class token before the patches of each image, and add what says where they are."""
     width = shape.vision_width
     assert shape.vision_patch_size is not None
     side = shape.image_resolution // shape.vision_patch_size
     places = parts.floats("visual.positional_embedding", side * side + 1, width)
     first = parts.floats("visual.class_embedding", width) + places[0]
-    count = take(ops.shape_of(pictures), ints(0))
+    count = take(ops.shape_of(images), ints(0))
     firsts = ops.broadcast(ops.constant(first[None, None]), ops.concat([count, ints(1, width)], 0))
     return ops.concat([firsts, ops.add(patches, ops.constant(places[1:]))], 1)
 

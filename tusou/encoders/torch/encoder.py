@@ -17,7 +17,7 @@ from tusou.core.lazy_import import Lazy
 from tusou.encoders.architecture import ImageShape, read_image_shape, read_text_shape
 from tusou.encoders.base import Tokens, Weights
 from tusou.encoders.checkpoint import TensorReader, read_tensors
-from tusou.encoders.cuda.image_transfer import PictureUploads
+from tusou.encoders.cuda.image_transfer import ImageUploads
 from tusou.encoders.cuda.text_graphs import Record, TextGraphs
 from tusou.encoders.packing import FEWEST_TOKENS, PASS_TOKENS, USUAL_TOKENS, cut
 from tusou.encoders.pixels import MEAN, STD
@@ -28,7 +28,7 @@ from tusou.encoders.torch.towers import ImageTower, TextTower, pack_padded, pack
 
 # What one pass computes: enough to fill its core or device, little enough to stay in its cache.
 _PASS_TOKENS = {"cpu": PASS_TOKENS, "cuda": 16_384}
-_PASS_PICTURES = {"cpu": 4, "cuda": 128}
+_PASS_IMAGES = {"cpu": 4, "cuda": 128}
 
 _DTYPES = {
     "fp32": torch.float32,
@@ -138,8 +138,8 @@ class ClipImageEncoder:
         self.dim, self.image_size = shape.embed_dim, shape.image_resolution
         self._uploads = None
         if self._device.type == "cuda":
-            self._uploads = PictureUploads(
-                self._one_pass, self.dim, self.image_size, _PASS_PICTURES["cuda"], self._device
+            self._uploads = ImageUploads(
+                self._one_pass, self.dim, self.image_size, _PASS_IMAGES["cuda"], self._device
             )
 
     def encode(self, pixels: Pixels) -> Vectors:
@@ -153,7 +153,7 @@ class ClipImageEncoder:
             vectors[rows] = self._one_pass(torch.from_numpy(pixels[rows])).numpy()
 
         share = ceil(len(pixels) / self._lanes.count)
-        size = max(1, min(share, _PASS_PICTURES["cpu"]))
+        size = max(1, min(share, _PASS_IMAGES["cpu"]))
         self._lanes.run(one_pass, [slice(i, i + size) for i in range(0, len(pixels), size)])
         return vectors
 

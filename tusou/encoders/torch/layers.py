@@ -103,7 +103,7 @@ class Block:
 def attend(
     query: Tensor, key: Tensor, value: Tensor, heads: int, mask: Tensor | None = None
 ) -> Tensor:
-    """Attend within each of n texts or pictures: (n, q, width) to keys and values (n, m, width).
+    """Attend within each of n texts or images: (n, q, width) to keys and values (n, m, width).
 
     A mask (n, 1, 1, m) is added to the scores of the keys.
     """

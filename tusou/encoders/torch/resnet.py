@@ -13,7 +13,7 @@ _PREFIX = "visual."
 
 
 class ResNetTower:
-    """Normalised pictures (n, 3, size, size) to features (n, dim)."""
+    """Normalised images (n, 3, size, size) to features (n, dim)."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class ResNetTower:
             raise BadModel(f"not a whole cn_clip checkpoint: {reason}") from error
         self._visual.eval().requires_grad_(requires_grad=False)
 
-    def __call__(self, pictures: Tensor) -> Tensor:
+    def __call__(self, images: Tensor) -> Tensor:
         """Return float32 features."""
-        features: Tensor = self._visual(pictures.to(self._precision))
+        features: Tensor = self._visual(images.to(self._precision))
         return features.float()

@@ -142,7 +142,7 @@ def _cut(rows: Tensor, sizes: list[int]) -> tuple[Tensor, ...]:
 
 
 class ImageTower:
-    """Normalised pictures (n, 3, size, size) to features (n, dim): cn_clip's vision transformer."""
+    """Normalised images (n, 3, size, size) to features (n, dim): cn_clip's vision transformer."""
 
     def __init__(self, tensors: TensorReader, shape: ImageShape, precision: torch.dtype) -> None:
         width, patch = shape.vision_width, shape.vision_patch_size
@@ -165,10 +165,10 @@ class ImageTower:
         self._project = _product(projection.T, torch.zeros(shape.embed_dim), _at_ends(precision))
         tensors.finish()
 
-    def __call__(self, pictures: Tensor) -> Tensor:
+    def __call__(self, images: Tensor) -> Tensor:
         """Return float32 features; the last layer is computed for the class token alone."""
-        patches = self._embed(self._cut(pictures))
-        first = self._first.expand(len(pictures), 1, -1)
+        patches = self._embed(self._cut(images))
+        first = self._first.expand(len(images), 1, -1)
         rows = self._norm_before(torch.cat([first, patches + self._places], dim=1))
         for block in self._blocks:
             query, key, value = block.qkv(block.attention_norm(rows)).chunk(3, dim=2)
@@ -178,11 +178,11 @@ class ImageTower:
             rows = rows + block.down(block.up(block.mlp_norm(rows)))
         return self._project(self._norm_after(rows[:, 0])).float()
 
-    def _cut(self, pictures: Tensor) -> Tensor:
-        """Cut pictures into rows of one patch each, in the order of the convolution's weights."""
+    def _cut(self, images: Tensor) -> Tensor:
+        """Cut images into rows of one patch each, in the order of the convolution's weights."""
         side, patch = self._grid, self._patch
-        grid = pictures.reshape(len(pictures), 3, side, patch, side, patch)
-        return grid.permute(0, 2, 4, 1, 3, 5).reshape(len(pictures), side * side, -1)
+        grid = images.reshape(len(images), 3, side, patch, side, patch)
+        return grid.permute(0, 2, 4, 1, 3, 5).reshape(len(images), side * side, -1)
 
 
 def _text_block(

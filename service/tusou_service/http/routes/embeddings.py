@@ -12,7 +12,7 @@ from tusou_service.engine.interfaces import Answering
 from tusou_service.http.dependencies import QUERY_REFUSALS, DeadlineDep, EngineDep, body_of, takes
 from tusou_service.http.errors import Detail, Refusal, documented
 from tusou_service.http.schemas import (
-    MAX_PICTURES,
+    MAX_IMAGES,
     Embedding,
     EmbeddingRequest,
     EmbeddingResponse,
@@ -36,7 +36,7 @@ async def embeddings(
     engine: EngineDep,
     deadline: DeadlineDep,
 ) -> EmbeddingResponse:
-    """Return the unit vectors of texts and of pictures given as data URIs."""
+    """Return the unit vectors of texts and of images given as data URIs."""
     _check(body)
     inputs = [body.input] if isinstance(body.input, str) else body.input
     status = await engine.status()
@@ -63,18 +63,18 @@ def _check(body: EmbeddingRequest) -> None:
 async def _encode(
     inputs: list[str], engine: Answering, deadline: float
 ) -> tuple[list[Vectors], int]:
-    """Encode texts and pictures, each kind together; return vectors in order, tokens in sum."""
-    pictures = {n: one for n, one in enumerate(inputs) if one.startswith(_DATA_URI)}
-    if len(pictures) > MAX_PICTURES:
-        said = f"A call takes at most {MAX_PICTURES} pictures."
-        raise Refusal(InvalidRequest(), [Detail(("body", "input"), "too_many_pictures", said)])
-    texts = normalize_all({n: one for n, one in enumerate(inputs) if n not in pictures}, "input")
+    """Encode texts and images, each kind together; return vectors in order, tokens in sum."""
+    images = {n: one for n, one in enumerate(inputs) if one.startswith(_DATA_URI)}
+    if len(images) > MAX_IMAGES:
+        said = f"A call takes at most {MAX_IMAGES} images."
+        raise Refusal(InvalidRequest(), [Detail(("body", "input"), "too_many_images", said)])
+    texts = normalize_all({n: one for n, one in enumerate(inputs) if n not in images}, "input")
     read = await engine.embed(list(texts.values()), deadline) if texts else []
     seen = await asyncio.gather(
-        *(engine.see(one.partition(_BASE64)[2], deadline) for one in pictures.values())
+        *(engine.see(one.partition(_BASE64)[2], deadline) for one in images.values())
     )
     vectors = dict(zip(texts, [one.vector for one in read], strict=True))
-    vectors |= zip(pictures, [one.vector for one in seen], strict=True)
+    vectors |= zip(images, [one.vector for one in seen], strict=True)
     return [vectors[n] for n in range(len(inputs))], sum(one.tokens for one in read)
 
 

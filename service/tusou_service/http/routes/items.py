@@ -6,7 +6,7 @@ from urllib.parse import quote
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from tusou.core.errors import NoPicture, NotReady, UnknownItem
+from tusou.core.errors import NoImage, NotReady, UnknownItem
 from tusou_service.http.dependencies import EngineDep
 from tusou_service.http.errors import documented
 from tusou_service.http.schemas import Item
@@ -18,17 +18,17 @@ router = APIRouter(tags=["items"])
     "/items/{item_id:path}/image",  # an id may hold slashes
     response_class=Response,
     responses={
-        **documented(UnknownItem, NoPicture, NotReady),
+        **documented(UnknownItem, NoImage, NotReady),
         200: {
-            "description": "The picture as it is in the pool",
+            "description": "The image as it is in the pool",
             "content": {"image/*": {"schema": {"type": "string", "format": "binary"}}},
         },
         304: {"description": "The client's copy is current"},
     },
 )
 async def image(item_id: str, request: Request, engine: EngineDep) -> Response:
-    """Return an item's picture, straight from the pool."""
-    data, content_type = await engine.picture(item_id)
+    """Return an item's image, straight from the pool."""
+    data, content_type = await engine.image(item_id)
     tag = f'"{hashlib.sha256(data).hexdigest()[:32]}"'
     headers = {"ETag": tag, "Cache-Control": "private, max-age=3600"}
     if tag in request.headers.get("if-none-match", ""):
@@ -37,12 +37,12 @@ async def image(item_id: str, request: Request, engine: EngineDep) -> Response:
 
 
 @router.get(
-    "/items/{item_id:path}",  # after the pictures, whose path it would take
+    "/items/{item_id:path}",  # after the images, whose path it would take
     responses=documented(UnknownItem, NotReady),
     response_model_exclude_none=True,
 )
 async def item(item_id: str, engine: EngineDep) -> Item:
-    """Return an item's text, or where its picture is."""
+    """Return an item's text, or where its image is."""
     known, text = await engine.item(item_id)
     if text is not None:
         return Item(item_id=known, text=text)

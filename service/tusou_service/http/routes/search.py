@@ -13,7 +13,7 @@ from tusou.text.negation import Understood
 from tusou_service.engine.batch_runner import Found
 from tusou_service.http.dependencies import (
     QUERY_REFUSALS,
-    TAKES_A_PICTURE,
+    TAKES_A_IMAGE,
     DeadlineDep,
     EngineDep,
     body_of,
@@ -51,7 +51,7 @@ async def search(
     engine: EngineDep,
     deadline: DeadlineDep,
 ) -> SearchResponse:
-    """Find the products whose pictures best match a sentence, a picture, an item, or a mixture."""
+    """Find the products whose images best match a sentence, an image, an item, or a mixture."""
     started = perf_counter()
     ask, understood = await ask_of(body, engine, deadline)
     (found,) = await engine.search([ask], deadline)
@@ -63,7 +63,7 @@ async def search(
     "/search/image",
     responses=_ASKED,
     response_model_exclude_none=True,
-    openapi_extra=TAKES_A_PICTURE,
+    openapi_extra=TAKES_A_IMAGE,
 )
 async def search_image(
     request: Request,
@@ -71,7 +71,7 @@ async def search_image(
     engine: EngineDep,
     deadline: DeadlineDep,
 ) -> SearchResponse:
-    """Find the products that look like a picture, which is the whole body."""
+    """Find the products that look like an image, which is the whole body."""
     started = perf_counter()
     check_reach(page.top_k, page.offset)
     seen = await engine.see(await request.body(), deadline)

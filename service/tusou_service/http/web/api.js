@@ -64,15 +64,15 @@ export async function info() {
   return JSON.parse(text);
 }
 
-// A picture has to be uploaded, and the first one waits for the image model to load.
-const PICTURE_MS = "15000";
+// An image has to be uploaded, and the first one waits for the image model to load.
+const IMAGE_MS = "15000";
 
 export async function search(fields, integers, signal) {
   const response = await call("/search", {
     method: "POST",
     headers: {
       "Content-Type": "application/json",
-      ...(fields.image && { "X-Request-Timeout-Ms": PICTURE_MS }),
+      ...(fields.image && { "X-Request-Timeout-Ms": IMAGE_MS }),
     },
     body: writeBody(fields, integers),
     signal,
@@ -85,10 +85,10 @@ export async function imagesState() {
   return (await (await call("/readyz")).json()).images;
 }
 
-export const pictureAddress = (id) => `/items/${encodeURIComponent(id)}/image`;
+export const imageAddress = (id) => `/items/${encodeURIComponent(id)}/image`;
 
-export async function pictureBlob(id) {
-  return (await call(pictureAddress(id))).blob();
+export async function imageBlob(id) {
+  return (await call(imageAddress(id))).blob();
 }
 
 export async function itemText(id) {

@@ -2,7 +2,7 @@
 
 import { Problem, imagesState, info, itemText, search } from "./api.js";
 import { areTexts, card, openViewer, placeholders, show } from "./grid.js";
-import { firstPicture, readPicture } from "./picture.js";
+import { firstImage, readImage } from "./image.js";
 import { clearProblem, showProblem } from "./problem.js";
 import { DEEPEST, EMPTY, PAGE, fromAddress, isAsking, isMixed, toAddress, toFields } from "./query.js";
 import { say, speakOf, switchLanguage, words } from "./words.js";
@@ -15,9 +15,9 @@ const SLOW = 180; // milliseconds after which a search shows that it is busy
 const IMAGES_SLOW = 900; // and after which it asks whether the image model is still loading
 const KEPT_ENTRIES = 30;
 
-let service = { item_count: 0, integers: true, accepts: ["text"], items: "pictures" };
+let service = { item_count: 0, integers: true, accepts: ["text"], items: "images" };
 let query = { ...EMPTY };
-let hadPicture = false; // the address speaks of a picture that this page does not have
+let hadImage = false; // the address speaks of an image that this page does not have
 let found = null; // what is on the page: { items, version, tookMs, ... }
 let asking = null; // the AbortController of the request that runs
 const kept = new Map(); // history entry -> what it showed, so that going back asks nothing
@@ -39,7 +39,7 @@ async function run() {
     return;
   }
   const slow = setTimeout(showBusy, SLOW);
-  const images = query.picture && setTimeout(sayImagesLoad, IMAGES_SLOW, signal);
+  const images = query.image && setTimeout(sayImagesLoad, IMAGES_SLOW, signal);
   try {
     const answer = await search(toFields(query, 0), service.integers, signal);
     found = { ...digest(answer), items: pairs(answer), ended: answer.item_ids.length < PAGE, changed: false };
@@ -112,7 +112,7 @@ function failed(error, retry, before = grid) {
 // ---- showing
 
 function showQuery() {
-  document.body.dataset.view = isAsking(query) || hadPicture ? "results" : "start";
+  document.body.dataset.view = isAsking(query) || hadImage ? "results" : "start";
   document.title = [query.text.trim() || query.like, "图搜 Tusou"].filter(Boolean).join(" · ");
   if (input.value !== query.text) input.value = query.text;
   byId("weight").value = query.weight;
@@ -123,7 +123,7 @@ function showQuery() {
 function showChips() {
   const { uploaded, likeItem, lessItem } = words();
   const chips = [
-    query.picture && ["picture", uploaded, null],
+    query.image && ["image", uploaded, null],
     query.like && ["like", likeItem(query.like), query.like],
     query.less && ["less", lessItem(query.less), query.less],
   ].filter(Boolean);
@@ -147,7 +147,7 @@ function chip([field, label, id]) {
     show(id, thumb, { eager: true });
   } else {
     const image = document.createElement("img");
-    Object.assign(image, { src: query.picture.preview, alt: "" });
+    Object.assign(image, { src: query.image.preview, alt: "" });
     thumb.append(image);
   }
   const remove = document.createElement("button");
@@ -206,7 +206,7 @@ function showLines() {
       ? `${pool(service.item_count)} · ${version(service.index_version.slice(0, 8))}`
       : "";
   byId("meta").title = found?.version ?? "";
-  const all = service.item_count - [query.like && !query.picture, query.less].filter(Boolean).length;
+  const all = service.item_count - [query.like && !query.image, query.less].filter(Boolean).length;
   const over = found?.ended || count >= DEEPEST;
   byId("more").hidden = !found || over || found.changed;
   // An index may end its answers before the pool does.
@@ -215,10 +215,10 @@ function showLines() {
 }
 
 function showNotices() {
-  const { understood, literal, isLiteral, interpret, truncated, lostPicture, lostRest, unshared } = words();
+  const { understood, literal, isLiteral, interpret, truncated, lostImage, lostRest, unshared } = words();
   const lines = [];
-  if (hadPicture && !query.picture) lines.push([isAsking(query) ? `${lostPicture}${lostRest}` : lostPicture]);
-  if (query.picture) lines.push([unshared]);
+  if (hadImage && !query.image) lines.push([isAsking(query) ? `${lostImage}${lostRest}` : lostImage]);
+  if (query.image) lines.push([unshared]);
   if (found?.interpreted) {
     const { positive, negative } = found.interpreted;
     lines.push([understood(positive, negative), literal, () => go({ literal: true })]);
@@ -272,7 +272,7 @@ function watchEnd() {
 // ---- going somewhere
 
 function remember() {
-  kept.set(entry, { query, found, hadPicture, scroll: window.scrollY });
+  kept.set(entry, { query, found, hadImage, scroll: window.scrollY });
   for (const oldest of [...kept.keys()].slice(0, -KEPT_ENTRIES)) kept.delete(oldest);
 }
 
@@ -280,7 +280,7 @@ function go(changes, { replace = false, top = false } = {}) {
   remember();
   query = { ...query, ...changes };
   if (!query.text.trim()) query.literal = false;
-  hadPicture = false;
+  hadImage = false;
   if (replace) {
     history.replaceState({ entry }, "", toAddress(query));
   } else {
@@ -297,7 +297,7 @@ function arrive(state) {
   if (before) {
     asking?.abort();
     asking = null;
-    ({ query, found, hadPicture } = before);
+    ({ query, found, hadImage } = before);
     clearProblem();
     showQuery();
     if (found || !isAsking(query)) {
@@ -306,7 +306,7 @@ function arrive(state) {
       return;
     }
   } else {
-    ({ query, hadPicture } = fromAddress(location.search));
+    ({ query, hadImage } = fromAddress(location.search));
     history.replaceState({ entry }, "");
   }
   run();
@@ -314,9 +314,9 @@ function arrive(state) {
 
 async function give(file) {
   if (!accepts("image")) return tell(words().noImages);
-  if (!file) return tell(words().notPicture);
+  if (!file) return tell(words().notImage);
   try {
-    go({ picture: await readPicture(file), like: "", text: input.value });
+    go({ image: await readImage(file), like: "", text: input.value });
   } catch (problem) {
     failed(problem, run);
   }
@@ -347,7 +347,7 @@ byId("file").addEventListener("change", () => {
   if (file) give(file);
 });
 document.addEventListener("paste", (event) => {
-  const file = firstPicture(event.clipboardData);
+  const file = firstImage(event.clipboardData);
   if (!file) return;
   event.preventDefault();
   give(file);
@@ -366,7 +366,7 @@ document.addEventListener("drop", (event) => {
   byId("drop").hidden = true;
   if (!carriesFiles(event)) return;
   event.preventDefault();
-  give(firstPicture(event.dataTransfer));
+  give(firstImage(event.dataTransfer));
 });
 document.addEventListener("keydown", (event) => {
   const typing = event.target.matches("input:not([type=range]), textarea");
@@ -422,7 +422,7 @@ function showLanguage() {
   showAccepted();
 }
 
-// Texts are there for pictures to find, so the way to give a picture comes first.
+// Texts are there for images to find, so the way to give an image comes first.
 function showKind() {
   if (document.body.dataset.items !== service.items) {
     document.body.dataset.items = service.items;
@@ -462,7 +462,7 @@ async function boot() {
 history.scrollRestoration = "manual";
 showLanguage();
 entry = history.state?.entry ?? Date.now();
-({ query, hadPicture } = fromAddress(location.search));
+({ query, hadImage } = fromAddress(location.search));
 history.replaceState({ entry }, "");
 showQuery();
 if (matchMedia("(pointer: fine)").matches) input.focus();

@@ -1,11 +1,11 @@
 // The results as cards, and the large view of one.
 
-import { hasKey, itemText, pictureAddress, pictureBlob } from "./api.js";
+import { hasKey, itemText, imageAddress, imageBlob } from "./api.js";
 import { words } from "./words.js";
 
-const EAGER = 8; // pictures that are surely in view
+const EAGER = 8; // images that are surely in view
 
-// An image element sends no key: with one, pictures are fetched as they come into view.
+// An image element sends no key: with one, images are fetched as they come into view.
 const waiting = new WeakMap();
 const watcher = new IntersectionObserver((entries) => {
   for (const { target, isIntersecting } of entries) {
@@ -17,10 +17,10 @@ const watcher = new IntersectionObserver((entries) => {
 
 export const areTexts = () => document.body.dataset.items === "texts";
 
-// What an item is to the eye: its picture, or what it says.
+// What an item is to the eye: its image, or what it says.
 export function show(id, place, options) {
   if (areTexts()) sayItem(id, place, options);
-  else picture(id, place, options);
+  else showImage(id, place, options);
 }
 
 function sayItem(id, place, { eager = false } = {}) {
@@ -35,17 +35,17 @@ function sayItem(id, place, { eager = false } = {}) {
   else whenSeen(place, work);
 }
 
-function picture(id, place, { eager = false } = {}) {
+function showImage(id, place, { eager = false } = {}) {
   const image = document.createElement("img");
   image.alt = "";
   image.decoding = "async";
   image.onerror = () => gone(place);
   if (!hasKey()) {
     image.loading = eager ? "eager" : "lazy";
-    image.src = pictureAddress(id);
+    image.src = imageAddress(id);
   } else {
     whenSeen(place, async () => {
-      const address = URL.createObjectURL(await pictureBlob(id));
+      const address = URL.createObjectURL(await imageBlob(id));
       image.onload = () => URL.revokeObjectURL(address);
       image.src = address;
     });
@@ -61,7 +61,7 @@ function whenSeen(place, work) {
 function gone(place) {
   const said = document.createElement("span");
   said.className = "gone";
-  said.textContent = words().noPicture;
+  said.textContent = words().noImage;
   place.replaceChildren(said);
 }
 
@@ -69,9 +69,9 @@ export function card({ id, score }, place, { onLike, onLess, onOpen }) {
   const item = document.getElementById("card").content.firstElementChild.cloneNode(true);
   const part = (name) => item.querySelector(`.${name}`);
   const said = score.toFixed(3);
-  show(id, part("picture"), { eager: place < EAGER });
-  part("picture").setAttribute("aria-label", `${words().enlarge(id)}, ${words().score(said)}`);
-  part("picture").addEventListener("click", () => onOpen({ id, score }));
+  show(id, part("image"), { eager: place < EAGER });
+  part("image").setAttribute("aria-label", `${words().enlarge(id)}, ${words().score(said)}`);
+  part("image").addEventListener("click", () => onOpen({ id, score }));
   part("id").textContent = id;
   part("id").title = id;
   part("score").textContent = said;

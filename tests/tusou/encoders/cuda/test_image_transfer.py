@@ -1,4 +1,4 @@
-"""Pictures keep their order through passes that overlap; one that fails leaves nothing behind."""
+"""Images keep their order through passes that overlap; one that fails leaves nothing behind."""
 
 from typing import TYPE_CHECKING
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from tusou.core.arrays import Pixels
-from tusou.encoders.cuda.image_transfer import PictureUploads
+from tusou.encoders.cuda.image_transfer import ImageUploads
 from tusou.encoders.torch.encoder import ClipImageEncoder
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 SIZE, MOST = 4, 3
 
 
-def pictures(count: int) -> Pixels:
+def images(count: int) -> Pixels:
     return np.random.default_rng(count).integers(0, 256, (count, SIZE, SIZE, 3), np.uint8)
 
 
@@ -27,9 +27,9 @@ def corners(pixels: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 6, 7, 20])
-def test_every_picture_gets_its_own_row(count: int) -> None:
-    uploads = PictureUploads(corners, 6, SIZE, MOST, torch.device("cpu"))
-    for some in (pictures(count), pictures(count + 1)[:count]):
+def test_every_image_gets_its_own_row(count: int) -> None:
+    uploads = ImageUploads(corners, 6, SIZE, MOST, torch.device("cpu"))
+    for some in (images(count), images(count + 1)[:count]):
         found = uploads.encode(some)
         assert (found.dtype, found.flags.c_contiguous) == (np.float32, True)
         np.testing.assert_array_equal(found, np.hstack([some[:, 0, 0], some[:, -1, -1]]))
@@ -42,7 +42,7 @@ def test_passes_are_as_large_as_they_may_be() -> None:
         sizes.append(len(pixels))
         return corners(pixels)
 
-    PictureUploads(forward, 6, SIZE, MOST, torch.device("cpu")).encode(pictures(8))
+    ImageUploads(forward, 6, SIZE, MOST, torch.device("cpu")).encode(images(8))
     assert sizes == [3, 3, 2]
 
 
@@ -54,10 +54,10 @@ def test_a_pass_that_fails_leaves_nothing_to_the_next_call() -> None:
             raise torch.OutOfMemoryError("CUDA out of memory.")
         return corners(pixels)
 
-    uploads = PictureUploads(forward, 6, SIZE, MOST, torch.device("cpu"))
+    uploads = ImageUploads(forward, 6, SIZE, MOST, torch.device("cpu"))
     with pytest.raises(torch.OutOfMemoryError):
-        uploads.encode(pictures(9))
-    some = pictures(5)
+        uploads.encode(images(9))
+    some = images(5)
     np.testing.assert_array_equal(uploads.encode(some)[:, :3], some[:, 0, 0])
 
 

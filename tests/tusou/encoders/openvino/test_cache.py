@@ -44,13 +44,13 @@ def test_other_weights_in_the_same_file_get_their_own_and_the_old_one_goes(
     weights: Weights,
 ) -> None:
     keep(weights, "text", "bf16", writing(b"old"))
-    keep(weights, "image", "bf16", writing(b"pictures"))
+    keep(weights, "image", "bf16", writing(b"images"))
     trained = Weights(weights.path, weights.name, "b" * 64)
     assert find_kept(trained, "text", "bf16") is None
     keep(trained, "text", "bf16", writing(b"new"))
     assert constants(find_kept(trained, "text", "bf16")) == b"new"
     assert find_kept(weights, "text", "bf16") is None
-    assert constants(find_kept(weights, "image", "bf16")) == b"pictures"
+    assert constants(find_kept(weights, "image", "bf16")) == b"images"
 
 
 @pytest.mark.parametrize(

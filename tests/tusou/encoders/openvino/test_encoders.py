@@ -118,7 +118,7 @@ def test_a_checkpoint_with_a_tensor_missing_says_which(
 
 @pytest.mark.usefixtures("converts_here")
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "int8"])
-def test_the_same_pictures_give_the_same_bytes(weights: Weights, precision: str) -> None:
+def test_the_same_images_give_the_same_bytes(weights: Weights, precision: str) -> None:
     """A build that was killed and resumed must have the bytes of one that was not."""
     pixels = np.random.default_rng(1).integers(0, 256, (6, 64, 64, 3), np.uint8)
     first, second = (

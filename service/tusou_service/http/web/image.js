@@ -1,4 +1,4 @@
-// A picture that somebody pastes, drops or picks, made ready to be sent.
+// An image that somebody pastes, drops or picks, made ready to be sent.
 
 import { Problem } from "./api.js";
 
@@ -7,17 +7,17 @@ const TAKEN = ["image/jpeg", "image/png", "image/webp"];
 const SEND_AS_IS = 512 * 1024;
 const SIDE = 1024;
 
-export function firstPicture(transfer) {
+export function firstImage(transfer) {
   return [...(transfer?.files ?? [])].find((file) => file.type.startsWith("image/"));
 }
 
-export async function readPicture(file) {
+export async function readImage(file) {
   const blob = await prepared(file).catch(() => { throw new Problem({ code: "bad_image" }); });
   return { base64: await base64(blob), preview: URL.createObjectURL(blob) };
 }
 
 async function prepared(file) {
-  const bitmap = await createImageBitmap(file); // refuses what is no picture
+  const bitmap = await createImageBitmap(file); // refuses what is no image
   try {
     if (TAKEN.includes(file.type) && file.size <= SEND_AS_IS && Math.max(bitmap.width, bitmap.height) <= 4096) return file;
     return await redrawn(bitmap);
@@ -36,7 +36,7 @@ function redrawn(bitmap) {
   pen.fillRect(0, 0, canvas.width, canvas.height);
   pen.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
   return new Promise((done, fail) => {
-    canvas.toBlob((blob) => (blob ? done(blob) : fail(new Error("no picture"))), "image/jpeg", 0.9);
+    canvas.toBlob((blob) => (blob ? done(blob) : fail(new Error("no image"))), "image/jpeg", 0.9);
   });
 }
 
