@@ -17,7 +17,7 @@ from benchmarks.record import record
 from benchmarks.running import index_pool, service
 from tests.drawing import image_bytes
 from tusou.retrieval.pipeline import SearchPipeline
-from tusou.retrieval.query import Ask, ItemPart, TextPart
+from tusou.retrieval.query import ItemPart, Query, TextPart
 
 ROUNDS = 400
 TEXTS = ("纯棉碎花吊带裙", "红色碎花连衣裙", "男士黑色皮鞋", "不锈钢双耳汤锅")
@@ -62,7 +62,7 @@ def in_the_pipeline(pipeline: SearchPipeline) -> dict[str, list[float]]:
             ),
         }.items():
             started = perf_counter()
-            pipeline.answer([Ask(parts, 10)])
+            pipeline.answer([Query(parts, 10)])
             times.setdefault(name, []).append(perf_counter() - started)
     return times
 

@@ -13,9 +13,9 @@ from tusou_lab.toy.dataset import SplitFiles, SplitSize, write_toy
 from tusou_lab.toy.products import draw_facts, is_held_out, item_id
 
 from benchmarks.record import record
-from tusou.bundle.item_reader import PoolFiles, image_of
+from tusou.bundle.item_reader import ItemReader, image_of
 from tusou.core.arrays import Vectors
-from tusou.data import ItemRow, Query
+from tusou.data import DatasetQuery, ItemRow
 from tusou.data.formats.muge import ImagesFile, read_queries
 from tusou.encoders import Weights, find_weights, load_image_encoder, load_text_encoder
 from tusou.evaluation.metrics import Judged, score
@@ -80,7 +80,7 @@ def encode_pool(weights: Weights, images: Path) -> tuple[list[int], Vectors]:
     """Encode the images of a MUGE file one by one; their ids and vectors, in its order."""
     encoder, source = load_image_encoder(weights), ImagesFile(images)
     rows = [row for row in source.scan() if isinstance(row, ItemRow)]
-    with PoolFiles(source.files) as files:
+    with ItemReader(source.files) as files:
         stored = (files.read(row.file, row.offset, row.length) for row in rows)
         decoded = (open_image(image_of(one, source.encoding)) for one in stored)
         pixels = (to_pixels(image, encoder.image_size) for image in decoded)
@@ -88,7 +88,7 @@ def encode_pool(weights: Weights, images: Path) -> tuple[list[int], Vectors]:
     return [int(row.item_id) for row in rows], vectors
 
 
-def judged(query: Query, ranked: list[int]) -> Judged:
+def judged(query: DatasetQuery, ranked: list[int]) -> Judged:
     """Put a query's ranking beside its answers."""
     return Judged(ranked, query.item_ids or ())
 

@@ -14,7 +14,7 @@ from benchmarks.floor import IMAGE_FLOPS
 from benchmarks.stock import queries
 from benchmarks.timing import repeated
 from tusou.core.arrays import Pixels
-from tusou.encoders import ImageEncoder, choose, find_weights, load_image_encoder
+from tusou.encoders import ImageEncoder, find_weights, load_image_encoder, resolve_encoder
 from tusou.encoders.torch.encoder import ClipTextEncoder
 
 _TEXTS = (1, 8, 32, 256, 1024)
@@ -25,7 +25,7 @@ _PASSES = (64, 256)  # images, beside the 128 that is usual
 def texts(model: Path, device: str, seconds: float) -> dict[str, object]:
     """Tokenise and encode: with the passes recorded, and without."""
     weights = find_weights(str(model))
-    choice = choose(weights, "text", device, "auto", "torch")
+    choice = resolve_encoder(weights, "text", device, "auto", "torch")
     encoder = ClipTextEncoder(weights, choice.device, choice.precision)
     plain = _texts_each(encoder, device, seconds)
     began = time.perf_counter()

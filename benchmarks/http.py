@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from tusou_indexer.index.request import Wanted
+from tusou_indexer.index.request import IndexRequest
 from tusou_indexer.plan import Inputs, make_plan
 from tusou_indexer.publish import publish
 from tusou_indexer.write_bundle import Recipe, assemble
@@ -77,7 +77,7 @@ def make_bundle(folder: Path, model: Path) -> Path:
         rows = np.array(plan.shard(number), np.int64)
         store.write(number, Shard(rows, np.zeros_like(rows), vectors[rows], ()))
     root.mkdir()
-    assemble(plan, store, Recipe(str(model), weights, Wanted(), None, 224), root / "next")
+    assemble(plan, store, Recipe(str(model), weights, IndexRequest(), None, 224), root / "next")
     publish(root, root / "next")
     return root
 

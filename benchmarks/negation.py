@@ -16,7 +16,7 @@ from tusou_lab.toy.products import draw_facts, item_id
 from benchmarks.record import record
 from benchmarks.running import demo_bundle
 from tusou.retrieval.pipeline import SearchPipeline
-from tusou.retrieval.query import Ask, TextPart
+from tusou.retrieval.query import Query, TextPart
 from tusou.retrieval.results import Hits
 from tusou.text.negation import REFUSED_WEIGHT, understand
 
@@ -51,25 +51,25 @@ def main() -> None:
     record("negation", figures)
 
 
-def as_it_is(text: str) -> Ask:
+def as_it_is(text: str) -> Query:
     """Search for the whole query."""
-    return Ask.of_text(text, TOP)
+    return Query.of_text(text, TOP)
 
 
-def taken(text: str, weight: float) -> Ask:
+def taken(text: str, weight: float) -> Query:
     """Search for what is wanted, less what is refused."""
     found = understand(text)
     if not found:
         return as_it_is(text)
     refused = [TextPart(one, -weight) for one in found.refused if weight]
-    return Ask((TextPart(found.positive), *refused), TOP)
+    return Query((TextPart(found.positive), *refused), TOP)
 
 
 def judge(
     pipeline: SearchPipeline,
     pool: dict[int, Product],
     queries: Sequence[NegatedQuery],
-    ask: Callable[[str], Ask],
+    ask: Callable[[str], Query],
 ) -> dict[str, float]:
     """Share of the top 10 that is refused, and that is of the category and not refused."""
     refused = wanted = 0
@@ -85,7 +85,7 @@ def judge(
 def sleeveless(pipeline: SearchPipeline, pool: dict[int, Product]) -> dict[str, float]:
     """Share of dresses with straps in the top 10, 无袖 taken as one word and as a refusal of 袖."""
     asks = {
-        "one word": Ask.of_text(SLEEVELESS, TOP),
+        "one word": Query.of_text(SLEEVELESS, TOP),
         "understood": taken(SLEEVELESS, REFUSED_WEIGHT),
     }
     answers = pipeline.answer(list(asks.values()))

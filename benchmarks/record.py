@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from tusou.core.hardware import machine
+from tusou.core.hardware import describe_machine
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -17,7 +17,7 @@ def record(name: str, figures: dict[str, object], kept_as: str | None = None) ->
     result = {
         "benchmark": name,
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
-        "machine": machine(),
+        "machine": describe_machine(),
         "tusou": version("tusou"),
         "command": " ".join(["python", "-m", f"benchmarks.{name}", *map(_shown, sys.argv[1:])]),
         "figures": figures,

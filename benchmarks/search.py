@@ -16,7 +16,7 @@ from time import perf_counter
 import faiss
 import numpy as np
 import torch
-from tusou_indexer.index.request import Wanted
+from tusou_indexer.index.request import IndexRequest
 from tusou_indexer.index.tune import build_index
 
 from benchmarks.record import record
@@ -42,7 +42,7 @@ def measure_search(count: int, rounds: int) -> dict[str, object]:
     """Build what `auto` chooses for the pool, and search it and its rivals."""
     vectors, asked = structured(count, DIM, 1), structured(max(BATCHES), DIM, 2)
     started = perf_counter()
-    built = build_index(vectors, Wanted(), lambda: structured(220, DIM, 3))
+    built = build_index(vectors, IndexRequest(), lambda: structured(220, DIM, 3))
     seconds = perf_counter() - started
     flat = faiss.IndexFlatIP(DIM)
     flat.add(vectors)

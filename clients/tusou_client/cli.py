@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tusou_client.errors import ClientError, Misuse
+from tusou_client.errors import ClientError, UsageError
 from tusou_client.wire import DEFAULT_URL
 
 if TYPE_CHECKING:
@@ -118,13 +118,13 @@ def replay(
 ) -> None:
     """Fill a query file with a running service's answers; run again after a kill, it goes on."""
     from tusou_client.progress_bar import Bar
-    from tusou_client.replay import ReplaySettings, Watcher
+    from tusou_client.replay import ReplayListener, ReplaySettings
     from tusou_client.replay import replay as run_replay
 
     with plain_errors(), Bar("replaying") as bar:
         key = _read_key(api_key_file)
         settings = ReplaySettings(url, top_k, batch_size, in_flight, key, patience)
-        watcher = Watcher(bar.show, bar.say)
+        watcher = ReplayListener(bar.show, bar.say)
         report = run_replay(queries, out, settings, force=force, watcher=watcher)
     if as_json:
         _print_json(asdict(report) | {"out": str(report.out)})
@@ -181,7 +181,7 @@ def _read_key(path: Path | None) -> str | None:
     try:
         return path.read_text("ascii").strip()
     except UnicodeDecodeError:
-        raise Misuse(f"{path} does not hold an API key: it is not ASCII text.") from None
+        raise UsageError(f"{path} does not hold an API key: it is not ASCII text.") from None
 
 
 def _print_json(value: object) -> None:

@@ -9,7 +9,7 @@ from typing import Self, TypeVar, Unpack
 import httpx
 
 from tusou_client import wire as protocol
-from tusou_client.errors import ClientError, Misuse
+from tusou_client.errors import ClientError, UsageError
 from tusou_client.retry import Attempts, RetryBudget, RetryPolicy
 from tusou_client.wire import DEFAULT_URL, Call, Hits, Reply
 
@@ -22,7 +22,7 @@ _GRACE = 0.25
 _LIMITS = httpx.Limits(max_connections=None, keepalive_expiry=2.0)
 
 
-class _Face:
+class _BaseClient:
     """What both clients hold; every request they send is safe to repeat."""
 
     def __init__(
@@ -71,12 +71,12 @@ class _Face:
         except (httpx.TimeoutException, TimeoutError):
             raise protocol.timed_out(self.url, timeout) from None
         except httpx.InvalidURL as error:
-            raise Misuse(f"{self.url!r} is not a usable address: {error}") from None
+            raise UsageError(f"{self.url!r} is not a usable address: {error}") from None
         except httpx.RequestError as error:
             raise protocol.unreachable(self.url, error) from error
 
 
-class Client(_Face):
+class Client(_BaseClient):
     """A blocking client; safe to share between threads, close it or use it in a `with`.
 
     `api_key` is sent as `Authorization: Bearer KEY`, `user_key` as `X-User-Key`: a service of two
@@ -101,7 +101,7 @@ class Client(_Face):
         )
 
     def search(
-        self, query: str | None = None, top_k: int = 10, **more: Unpack[protocol.More]
+        self, query: str | None = None, top_k: int = 10, **more: Unpack[protocol.SearchOptions]
     ) -> Hits:
         """Return the items that match best: a text, an image's bytes, an item, or a mixture."""
         return self._ask(protocol.search(query, top_k, more))
@@ -157,7 +157,7 @@ class Client(_Face):
         return _reply(response, body)
 
 
-class AsyncClient(_Face):
+class AsyncClient(_BaseClient):
     """The same as `Client` for asyncio; any number of calls may be in flight at once."""
 
     def __init__(
@@ -176,7 +176,7 @@ class AsyncClient(_Face):
         )
 
     async def search(
-        self, query: str | None = None, top_k: int = 10, **more: Unpack[protocol.More]
+        self, query: str | None = None, top_k: int = 10, **more: Unpack[protocol.SearchOptions]
     ) -> Hits:
         """Return the items that match best: a text, an image's bytes, an item, or a mixture."""
         return await self._ask(protocol.search(query, top_k, more))

@@ -15,7 +15,7 @@ class ClientError(Exception):
         return message if self.tries == 1 else f"{message} (tried {self.tries} times)"
 
 
-class Misuse(ClientError):
+class UsageError(ClientError):
     """A URL, key or query that no service could answer."""
 
     code = "invalid_request"

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tusou.data.submission import MUGE_ITEMS, TEDDY_ITEMS, teddy_table, zipped
-from tusou_client.errors import Misuse
+from tusou_client.errors import UsageError
 from tusou_client.query_file import Number, QueryRow
 
 _DEPTHS = {".zip": ("MUGE", MUGE_ITEMS), ".csv": ("Teddy Cup", TEDDY_ITEMS)}
@@ -15,7 +15,7 @@ def check_depth(out: Path, top_k: int) -> None:
     """Raise Misuse, before anything is asked, when the contest takes another number of items."""
     contest, depth = _DEPTHS.get(out.suffix, ("", top_k))
     if depth != top_k:
-        raise Misuse(f"{contest} takes {depth} items for each query: give --top-k {depth}.")
+        raise UsageError(f"{contest} takes {depth} items for each query: give --top-k {depth}.")
 
 
 def formed(suffix: str, rows: Sequence[QueryRow], lines: Sequence[bytes]) -> bytes:

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
-from tusou_client.errors import Misuse
-from tusou_client.wire import More
+from tusou_client.errors import UsageError
+from tusou_client.wire import SearchOptions
 
 _Weight = Literal["query_weight", "image_weight", "item_weight", "negative_weight"]
 _WEIGHTS: dict[str, _Weight] = {
@@ -23,9 +23,9 @@ def more_of(
     negative: str | None,
     weights: Iterable[str],
     exclude: Iterable[str],
-) -> More:
+) -> SearchOptions:
     """Return the fields that were given; weights are written `part=number`, Misuse otherwise."""
-    more: More = {}
+    more: SearchOptions = {}
     if image is not None:
         more["image"] = image.read_bytes()
     if item is not None:
@@ -40,13 +40,13 @@ def more_of(
     return more
 
 
-def _weigh(more: More, said: str) -> None:
+def _weigh(more: SearchOptions, said: str) -> None:
     part, _, number = said.partition("=")
     if part not in _WEIGHTS:
-        raise Misuse(f"--weight {said}: the parts are {', '.join(_WEIGHTS)}.")
+        raise UsageError(f"--weight {said}: the parts are {', '.join(_WEIGHTS)}.")
     value = _number(number)
     if not 0 < value <= 10:  # of a NaN, too
-        raise Misuse(f"--weight {said}: write a part and a number up to 10, such as image=0.5.")
+        raise UsageError(f"--weight {said}: write a part and a number up to 10, such as image=0.5.")
     more[_WEIGHTS[part]] = value
 
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from tusou_client.errors import ClientError, Misuse, OutputExists, UnfinishedRun
+from tusou_client.errors import ClientError, OutputExists, UnfinishedRun, UsageError
 from tusou_client.journal import Journal
 from tusou_client.output_formats import check_depth, formed
 from tusou_client.query_file import QueryRow, read_queries, read_source
-from tusou_client.replay_worker import Filling, ReplaySettings, Watcher
+from tusou_client.replay_worker import Filling, ReplayListener, ReplaySettings
 
-__all__ = ["ReplayReport", "ReplaySettings", "Watcher", "replay"]
+__all__ = ["ReplayListener", "ReplayReport", "ReplaySettings", "replay"]
 
 _FORMAT = 1
 
@@ -36,7 +36,7 @@ def replay(
     settings: ReplaySettings,
     *,
     force: bool = False,
-    watcher: Watcher | None = None,
+    watcher: ReplayListener | None = None,
 ) -> ReplayReport:
     """Write the rows of a query file, in order, each with exactly `top_k` item ids, to `out`.
 
@@ -47,7 +47,7 @@ def replay(
     and drops the progress of a run over other queries. Raises ClientError.
     """
     started = time.monotonic()
-    watcher = watcher or Watcher()
+    watcher = watcher or ReplayListener()
     _check_output(Path(queries), out, force=force)
     check_depth(out, settings.top_k)
     data = read_source(str(queries))
@@ -73,9 +73,9 @@ def replay(
 
 def _check_output(queries: Path, out: Path, *, force: bool) -> None:
     if not out.parent.is_dir():
-        raise Misuse(f"The folder {out.parent} does not exist; create it first.")
+        raise UsageError(f"The folder {out.parent} does not exist; create it first.")
     if out.exists() and queries.exists() and out.samefile(queries):
-        raise Misuse("The output would replace the query file; give --out another name.")
+        raise UsageError("The output would replace the query file; give --out another name.")
     if out.exists() and not force:
         raise OutputExists(f"{out} exists; give --force to replace it, or another --out.")
 
@@ -123,7 +123,7 @@ def _count_good(rows: list[QueryRow], lines: list[bytes], top_k: int) -> int:
     return min(len(rows), len(lines))
 
 
-def _tell_what_is_kept(journal: Journal, watcher: Watcher) -> None:
+def _tell_what_is_kept(journal: Journal, watcher: ReplayListener) -> None:
     if not journal.path.exists():
         return
     if kept := len(journal.read()[1]):

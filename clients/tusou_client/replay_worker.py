@@ -35,7 +35,7 @@ class ReplaySettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Watcher:
+class ReplayListener:
     """Whom to tell while it runs: (rows done, rows in all), and messages for people."""
 
     progress: Callable[[int, int], None] | None = None
@@ -69,7 +69,7 @@ class Filling:
         journal: Journal,
         made_from: dict[str, object],
         settings: ReplaySettings,
-        watcher: Watcher,
+        watcher: ReplayListener,
     ) -> None:
         self._rows, self._journal, self._made_from = rows, journal, made_from
         self._settings, self._watcher = settings, watcher

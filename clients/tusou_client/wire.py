@@ -8,7 +8,14 @@ from dataclasses import dataclass, replace
 from typing import Generic, TypedDict, TypeVar
 from urllib.parse import urlsplit
 
-from tusou_client.errors import BadReply, ClientError, Misuse, ServiceError, TimedOut, Unreachable
+from tusou_client.errors import (
+    BadReply,
+    ClientError,
+    ServiceError,
+    TimedOut,
+    Unreachable,
+    UsageError,
+)
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 # The service refuses a longer X-Request-Timeout-Ms.
@@ -34,7 +41,7 @@ class Hits:
     version_changed: bool = False  # the index is not the one named in the call
 
 
-class More(TypedDict, total=False):
+class SearchOptions(TypedDict, total=False):
     """What a search may say beside its text; see the service's docs/api.md."""
 
     image: bytes  # a JPEG, PNG or WebP file
@@ -82,7 +89,7 @@ class Call(Generic[T]):
             ) from None
 
 
-def search(query: str | None, top_k: int, more: More | None = None) -> Call[Hits]:
+def search(query: str | None, top_k: int, more: SearchOptions | None = None) -> Call[Hits]:
     """Ask for one query's best items."""
 
     def parse(answer: object) -> Hits:
@@ -134,7 +141,7 @@ def check_url(url: str) -> str:
     except ValueError:
         usable = False
     if not usable or parts.query or parts.fragment or "@" in parts.netloc:
-        raise Misuse(f"{url!r} is not a service's address; write it like {DEFAULT_URL}")
+        raise UsageError(f"{url!r} is not a service's address; write it like {DEFAULT_URL}")
     return url.rstrip("/")
 
 
@@ -143,12 +150,14 @@ def headers(api_key: str | None, user_key: str | None = None) -> dict[str, str]:
     common = {"Accept": "application/json", "User-Agent": "tusou-client"}
     if user_key is not None:
         if not user_key or not all("!" <= char <= "~" for char in user_key):
-            raise Misuse("A user key is printable ASCII without spaces, such as a hash of a name.")
+            raise UsageError(
+                "A user key is printable ASCII without spaces, such as a hash of a name."
+            )
         common["X-User-Key"] = user_key
     if api_key is None:
         return common
     if not api_key or not all("!" <= char <= "~" for char in api_key):
-        raise Misuse("An API key is printable ASCII without spaces; check the key or its file.")
+        raise UsageError("An API key is printable ASCII without spaces; check the key or its file.")
     return common | {"Authorization": f"Bearer {api_key}"}
 
 
@@ -181,7 +190,9 @@ def _json(value: object) -> bytes:
     try:
         return json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
     except UnicodeEncodeError:
-        raise Misuse("A query holds half of a surrogate pair, which is not Unicode text.") from None
+        raise UsageError(
+            "A query holds half of a surrogate pair, which is not Unicode text."
+        ) from None
 
 
 def _refusal(reply: Reply, url: str) -> ServiceError:

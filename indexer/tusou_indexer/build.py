@@ -12,7 +12,7 @@ from tusou import __version__
 from tusou.bundle.bundle import CURRENT, FAILURES, Bundle
 from tusou.bundle.manifest import Counts
 from tusou.bundle.shards import ShardStore
-from tusou.cli.progress import Watcher
+from tusou.cli.progress import Progress
 from tusou.core.errors import ArtifactError, BadDataset, InvalidRequest, OutputExists
 from tusou.core.files import replace_folder
 from tusou.data import Pool, open_pool, split_place
@@ -21,19 +21,19 @@ from tusou.encoders import (
     MODELS,
     Tower,
     Weights,
-    choose,
     find_weights,
     image_size,
     load_image_encoder,
     load_text_encoder,
     prepare_service,
+    resolve_encoder,
 )
 from tusou.images.workers import Decoder
 from tusou.indexes import faiss_device
 from tusou.text.normalize import check_prompt
 from tusou_indexer.embed import embed
 from tusou_indexer.image_batches import image_batches
-from tusou_indexer.index.request import AUTO, Wanted
+from tusou_indexer.index.request import AUTO, IndexRequest
 from tusou_indexer.plan import Inputs, Plan, make_plan
 from tusou_indexer.publish import only_writer, publish
 from tusou_indexer.text_batches import text_batches
@@ -62,9 +62,9 @@ class BuildSpec:
     target_recall: float | None = None
 
     @property
-    def index(self) -> Wanted:
+    def index(self) -> IndexRequest:
         """Say what index to build, for where the service will search it."""
-        return Wanted(self.factory, self.target_recall, faiss_device(self.device) != "cpu")
+        return IndexRequest(self.factory, self.target_recall, faiss_device(self.device) != "cpu")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class BuildReport:
     seconds: float
 
 
-def build(spec: BuildSpec, out: Path, watcher: Watcher, *, force: bool = False) -> BuildReport:
+def build(spec: BuildSpec, out: Path, watcher: Progress, *, force: bool = False) -> BuildReport:
     """Index the pool at a place into the bundle `out` and publish it.
 
     An interrupted build of the same inputs goes on where it was; one that is published already
@@ -102,7 +102,7 @@ def build(spec: BuildSpec, out: Path, watcher: Watcher, *, force: bool = False) 
 
 
 def _build(
-    spec: BuildSpec, out: Path, inputs: Inputs, weights: Weights, watcher: Watcher, *, force: bool
+    spec: BuildSpec, out: Path, inputs: Inputs, weights: Weights, watcher: Progress, *, force: bool
 ) -> tuple[Bundle, int]:
     work = out / _WORK
     plan = None if force else Plan.matching(work / "plan", inputs)
@@ -126,7 +126,7 @@ def _build(
 
 
 def _embed(
-    spec: BuildSpec, plan: Plan, store: ShardStore, weights: Weights, watcher: Watcher
+    spec: BuildSpec, plan: Plan, store: ShardStore, weights: Weights, watcher: Progress
 ) -> int:
     """Encode what is missing; the tower is gone from memory when this returns."""
     files, encoding = plan.paths, plan.source.encoding
@@ -150,7 +150,7 @@ def _location(model: str, weights: Weights) -> str:
 def _inputs(spec: BuildSpec, weights: Weights) -> Inputs:
     path, split = split_place(spec.place)
     tower: Tower = "text" if open_pool(spec.place).kind == "texts" else "image"
-    choice = choose(weights, tower, spec.device, spec.precision, "auto")
+    choice = resolve_encoder(weights, tower, spec.device, spec.precision, "auto")
     return Inputs(
         source=str(path.resolve()),
         split=split,

@@ -9,13 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from tusou.bundle.shards import Shard, ShardStore
-from tusou.cli.progress import Watcher
+from tusou.cli.progress import Progress
 from tusou.core.arrays import Failure, Vectors
 from tusou_indexer.plan import Plan
 
 
 @dataclass(frozen=True, slots=True)
-class Encoded:
+class EncodedBatch:
     """One batch: the vectors of its good rows, and a reason for each of the others."""
 
     vectors: Vectors  # (n, d)
@@ -26,10 +26,10 @@ class Encoded:
 
 
 # Takes the places of batch after batch, and gives their vectors in the same order.
-Encode: TypeAlias = Callable[[Iterable[npt.NDArray[np.int64]]], Iterator[Encoded]]
+Encode: TypeAlias = Callable[[Iterable[npt.NDArray[np.int64]]], Iterator[EncodedBatch]]
 
 
-def embed(plan: Plan, store: ShardStore, encode: Encode, watcher: Watcher) -> int:
+def embed(plan: Plan, store: ShardStore, encode: Encode, watcher: Progress) -> int:
     """Encode every shard that is not stored yet; return how many rows that took."""
     missing = [number for number in range(plan.shard_count) if not store.has(number)]
     rows = sum(len(plan.shard(number)) for number in missing)
@@ -48,7 +48,7 @@ def _batches(plan: Plan, number: int) -> Iterator[range]:
         yield range(start, min(start + size, shard.stop))
 
 
-def _shard(plan: Plan, number: int, encoded: Iterator[Encoded], watcher: Watcher) -> Shard:
+def _shard(plan: Plan, number: int, encoded: Iterator[EncodedBatch], watcher: Progress) -> Shard:
     rows: list[int] = []
     checks: list[int] = []
     vectors: list[Vectors] = []

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from tusou.bundle.bundle import FILES
 from tusou.bundle.item_reader import ITSELF, file_name
 from tusou.bundle.manifest import Source
-from tusou.core.arrays import Failure, Items
+from tusou.core.arrays import Failure, ItemKind
 from tusou.core.errors import BadDataset
 from tusou.core.files import replace_folder, write_file
 from tusou.data import Pool
@@ -50,7 +50,7 @@ class Plan:
         self._places: npt.NDArray[np.int64] = np.load(folder / "places.npy", allow_pickle=False)
         self.inputs = Inputs(**head["inputs"])
         self.source = Source(**head["source"])
-        self.kind: Items = head["kind"]
+        self.kind: ItemKind = head["kind"]
         self.files: list[str] = json.loads((folder / FILES).read_bytes())
 
     def __len__(self) -> int:

@@ -7,18 +7,18 @@ from zlib import crc32
 import numpy as np
 import numpy.typing as npt
 
-from tusou.bundle.item_reader import PoolFiles, text_of
+from tusou.bundle.item_reader import ItemReader, text_of
 from tusou.core.arrays import Encoding
 from tusou.core.errors import BadDataset
 from tusou.encoders import TextEncoder
-from tusou_indexer.embed import Encode, Encoded
+from tusou_indexer.embed import Encode, EncodedBatch
 
 
 def text_batches(files: Sequence[Path], encoding: Encoding, encoder: TextEncoder) -> Encode:
     """Return what encodes the texts at some places; `encoder` puts them into no prompt."""
 
-    def encode(batches: Iterable[npt.NDArray[np.int64]]) -> Iterator[Encoded]:
-        with PoolFiles(files) as pool:
+    def encode(batches: Iterable[npt.NDArray[np.int64]]) -> Iterator[EncodedBatch]:
+        with ItemReader(files) as pool:
             for places in batches:
                 yield _encode(places, pool, encoding, encoder)
 
@@ -26,8 +26,8 @@ def text_batches(files: Sequence[Path], encoding: Encoding, encoder: TextEncoder
 
 
 def _encode(
-    places: npt.NDArray[np.int64], pool: PoolFiles, encoding: Encoding, encoder: TextEncoder
-) -> Encoded:
+    places: npt.NDArray[np.int64], pool: ItemReader, encoding: Encoding, encoder: TextEncoder
+) -> EncodedBatch:
     texts: list[str] = []
     good: list[int] = []
     bad: list[tuple[int, str]] = []
@@ -42,7 +42,7 @@ def _encode(
         good.append(row)
         checks.append(crc32(stored))
     if not texts:
-        return Encoded(np.empty((0, encoder.dim), np.float32), (), tuple(bad), ())
+        return EncodedBatch(np.empty((0, encoder.dim), np.float32), (), tuple(bad), ())
     tokens = encoder.prepare(texts)
     vectors = encoder.encode(tokens)
-    return Encoded(vectors, tuple(good), tuple(bad), tuple(checks), sum(tokens.truncated))
+    return EncodedBatch(vectors, tuple(good), tuple(bad), tuple(checks), sum(tokens.truncated))

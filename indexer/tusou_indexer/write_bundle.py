@@ -20,7 +20,7 @@ from tusou.core.errors import BadDataset
 from tusou.core.files import replace_folder, sha256_of, sync, write_file
 from tusou.encoders import TextEncoder, Weights, load_image_encoder, load_text_encoder
 from tusou_indexer.index.recall_probes import image_probes, text_probes
-from tusou_indexer.index.request import Wanted
+from tusou_indexer.index.request import IndexRequest
 from tusou_indexer.index.tune import build_index
 from tusou_indexer.plan import Inputs, Plan
 
@@ -47,7 +47,7 @@ class Recipe:
 
     model: str  # as it can be found again
     weights: Weights
-    index: Wanted
+    index: IndexRequest
     prompt: str | None
     image_size: int
 
@@ -106,7 +106,7 @@ def assemble(plan: Plan, store: ShardStore, recipe: Recipe, folder: Path) -> Man
     return manifest
 
 
-def build_record(inputs: Inputs, wanted: Wanted) -> dict[str, str | int]:
+def build_record(inputs: Inputs, wanted: IndexRequest) -> dict[str, str | int]:
     """Say how a version is built; equal records, pools and weights give equal versions."""
     return {
         "factory": wanted.factory,

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from tusou import __version__
-from tusou.cli.progress import Nobody, Watcher
+from tusou.cli.progress import NoProgress, Progress
 from tusou.core.arrays import Vectors
 from tusou.core.files import write_file
 
@@ -34,8 +34,8 @@ def conditions(model: str, template: str | None, precision: str) -> dict[str, st
 class KeptVectors:
     """Has texts encoded, and remembers across runs what was; without a folder, nothing is."""
 
-    def __init__(self, folder: Path | None, watcher: Watcher | None = None) -> None:
-        self._folder, self._watcher = folder, watcher or Nobody()
+    def __init__(self, folder: Path | None, watcher: Progress | None = None) -> None:
+        self._folder, self._watcher = folder, watcher or NoProgress()
         self.encoded = 0  # texts that went through the model
         self.remembered = 0  # texts that did not have to
 

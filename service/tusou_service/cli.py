@@ -32,7 +32,7 @@ def serve(
     from tusou_service import logging_config as logs
     from tusou_service import server
     from tusou_service.http.auth import ApiKeys
-    from tusou_service.settings import Settings, strangers
+    from tusou_service.settings import Settings, unknown_variables
 
     flags = {
         "bundle": bundle,
@@ -55,7 +55,7 @@ def serve(
             typer.secho(f"TUSOU_{name.upper()}: {one['msg']}", err=True, fg="red")
         raise typer.Exit(2) from None
     logs.configure(settings.log_level)
-    for name in strangers():
+    for name in unknown_variables():
         logging.getLogger(__name__).warning("%s is no setting: it changes nothing", name)
     with plain_errors():
         keys = ApiKeys.read(settings.api_keys) if settings.api_keys else None

@@ -8,7 +8,7 @@ from tusou.core.errors import InputError
 from tusou.core.lazy_import import extras_named
 from tusou_service.engine.engine import Engine
 from tusou_service.engine.served import Pipeline
-from tusou_service.experiment.ab_test import Trial
+from tusou_service.experiment.ab_test import Experiment
 from tusou_service.observability.stages import Tracer
 from tusou_service.settings import Settings
 
@@ -60,7 +60,7 @@ def make_engine(settings: Settings) -> Engine:
     return Engine(source, settings.batching(), settings.image_queries)
 
 
-def make_trial(settings: Settings, first: Engine) -> Trial | None:
+def make_trial(settings: Settings, first: Engine) -> Experiment | None:
     """Build the second engine of these settings, and what brings the two together."""
     if settings.ab_bundle is None:
         return None
@@ -70,7 +70,7 @@ def make_trial(settings: Settings, first: Engine) -> Trial | None:
         settings.image_queries,
         first,
     )
-    return Trial(first, second, settings.trial())
+    return Experiment(first, second, settings.trial())
 
 
 def _source(settings: Settings, root: Path, model: str | None) -> BundleSource:

@@ -9,7 +9,7 @@ from types import FrameType
 import uvicorn
 
 from tusou_service.engine.engine import Engine
-from tusou_service.experiment.ab_test import Trial
+from tusou_service.experiment.ab_test import Experiment
 from tusou_service.fronts import parent
 from tusou_service.gc_tuning import settled
 from tusou_service.http.app import create_app
@@ -30,7 +30,7 @@ class Server(uvicorn.Server):
         config: uvicorn.Config,
         engine: Engine,
         drain_seconds: float,
-        trial: Trial | None = None,
+        trial: Experiment | None = None,
     ) -> None:
         super().__init__(config)
         self.ending = Ending(engine, drain_seconds, trial)
@@ -53,7 +53,7 @@ def serve(
     engine: Engine,
     keys: ApiKeys | None,
     tracer: Tracer | None = None,
-    trial: Trial | None = None,
+    trial: Experiment | None = None,
 ) -> int:
     """Serve until a signal or a failure; return the exit code."""
     listener = listen(settings.host, settings.port)

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from tusou_service.engine.micro_batcher import BatchLimits
-from tusou_service.experiment.ab_test import TrialMode, TrialPlan
+from tusou_service.experiment.ab_test import ExperimentMode, ExperimentPlan
 from tusou_service.http.limits import LARGE_BODIES, ConnectionLimits, RequestLimits
 from tusou_service.images.query_encoder import ImagePolicy
 
@@ -58,7 +58,7 @@ class Settings(BaseSettings):
     ab_model: str | None = Field(
         default=None, description="Where that bundle's weights are, if not where it says."
     )
-    ab_mode: TrialMode = Field(
+    ab_mode: ExperimentMode = Field(
         default="split", description="split: users are divided; shadow: b is asked unseen."
     )
     ab_share: float = Field(
@@ -162,9 +162,9 @@ class Settings(BaseSettings):
             large_bodies=max(1, LARGE_BODIES // self.http_processes),
         )
 
-    def trial(self) -> TrialPlan:
+    def trial(self) -> ExperimentPlan:
         """Return how the second bundle is compared, if there is one."""
-        return TrialPlan(self.ab_mode, self.ab_share, self.ab_name or "")
+        return ExperimentPlan(self.ab_mode, self.ab_share, self.ab_name or "")
 
     def connections(self) -> ConnectionLimits:
         """Return the part that the HTTP protocol takes, in each process."""
@@ -177,7 +177,7 @@ class Settings(BaseSettings):
         )
 
 
-def strangers() -> list[str]:
+def unknown_variables() -> list[str]:
     """Name the variables that look like settings and are none: most likely mistyped."""
     known = OF_COMPOSE.union(f"TUSOU_{name}".upper() for name in Settings.model_fields)
     return sorted(

@@ -6,7 +6,7 @@ from time import monotonic
 
 from tusou.core.errors import IncompatibleBundle, TusouError
 from tusou_service.engine.engine import Engine
-from tusou_service.experiment.ab_test import Trial
+from tusou_service.experiment.ab_test import Experiment
 
 _log = logging.getLogger(__name__)
 
@@ -24,7 +24,9 @@ class Ending:
     everything is still answered. A second one changes nothing.
     """
 
-    def __init__(self, engine: Engine, drain_seconds: float, trial: Trial | None = None) -> None:
+    def __init__(
+        self, engine: Engine, drain_seconds: float, trial: Experiment | None = None
+    ) -> None:
         self.exit_code = 0
         self._engine, self._drain_seconds = engine, drain_seconds
         self._vital = trial.vital if trial else (engine,)

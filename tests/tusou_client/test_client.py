@@ -20,12 +20,12 @@ from tusou_client import (
 from tusou_client import (
     wire as protocol,
 )
-from tusou_client.errors import BadReply, Misuse, TimedOut, Unreachable
+from tusou_client.errors import BadReply, TimedOut, Unreachable, UsageError
 from tusou_client.retry import Attempts, RetryBudget
 from tusou_client.wire import MAX_TIMEOUT_MS, Reply
 
 FAST = RetryPolicy(timeout=5.0, base=0.001)
-Ask = Callable[..., Any]
+Query = Callable[..., Any]
 
 
 def ask_blocking(url: str, method: str, *args: object, **options: Any) -> Any:
@@ -42,11 +42,11 @@ def ask_async(url: str, method: str, *args: object, **options: Any) -> Any:
 
 
 @pytest.fixture(params=[ask_blocking, ask_async])
-def ask(request: pytest.FixtureRequest) -> Ask:
+def ask(request: pytest.FixtureRequest) -> Query:
     return request.param
 
 
-def test_search(ask: Ask, server, service) -> None:
+def test_search(ask: Query, server, service) -> None:
     hits = ask(server.url, "search", "纯棉碎花吊带裙", 3)
     expected = service.hits("纯棉碎花吊带裙", 3)
     assert hits.item_ids == tuple(expected["item_ids"])
@@ -54,7 +54,7 @@ def test_search(ask: Ask, server, service) -> None:
     assert (hits.truncated, hits.index_version) == (False, "v1")
 
 
-def test_a_request_is_what_the_contract_says(ask: Ask, server, service) -> None:
+def test_a_request_is_what_the_contract_says(ask: Query, server, service) -> None:
     ask(server.url + "/", "search_batch", ["裙", "鞋"], 5, api_key="secret-1")
     [(path, headers, body)] = service.posts
     assert (path, body) == ("/search/batch", {"queries": ["裙", "鞋"], "top_k": 5})
@@ -63,7 +63,7 @@ def test_a_request_is_what_the_contract_says(ask: Ask, server, service) -> None:
     assert headers["X-Request-Timeout-Ms"] == "5000"
 
 
-def test_everything_a_search_may_say(ask: Ask, server, service) -> None:
+def test_everything_a_search_may_say(ask: Query, server, service) -> None:
     more = {"image": b"\xff\xd8", "negative": "红", "negative_weight": 0.25, "exclude": [1, "2"]}
     asked = protocol.search("裙", 3, more)  # type: ignore[arg-type]
     assert json.loads(asked.body or b"") == {
@@ -98,7 +98,7 @@ def test_what_was_understood_comes_back() -> None:
         read(Reply(200, json.dumps(answer).encode()), "http://service")
 
 
-def test_a_batch_keeps_order_and_shares_one_version(ask: Ask, server, service) -> None:
+def test_a_batch_keeps_order_and_shares_one_version(ask: Query, server, service) -> None:
     answers = ask(server.url, "search_batch", ["裙", "鞋", "x" * 60])
     assert [list(hits.item_ids) for hits in answers] == [
         service.hits(query, 10)["item_ids"] for query in ("裙", "鞋", "x" * 60)
@@ -107,12 +107,12 @@ def test_a_batch_keeps_order_and_shares_one_version(ask: Ask, server, service) -
     assert {hits.index_version for hits in answers} == {"v1"}
 
 
-def test_info_and_ready(ask: Ask, server) -> None:
+def test_info_and_ready(ask: Query, server) -> None:
     assert ask(server.url, "info") == {"index_version": "v1"}
     assert ask(server.url, "ready") is True
 
 
-def test_not_ready_while_nobody_is_there(ask: Ask) -> None:
+def test_not_ready_while_nobody_is_there(ask: Query) -> None:
     assert ask(closed_port(), "ready") is False
 
 
@@ -141,7 +141,7 @@ PASSING_FAULTS = {
 
 
 @pytest.mark.parametrize("fault", PASSING_FAULTS.values(), ids=PASSING_FAULTS)
-def test_a_passing_fault_is_not_noticed(ask: Ask, server, service, faults, fault: Any) -> None:
+def test_a_passing_fault_is_not_noticed(ask: Query, server, service, faults, fault: Any) -> None:
     service.faults = [fault(faults)] * 2
     hits = ask(server.url, "search", "裙", 2)
     assert list(hits.item_ids) == service.hits("裙", 2)["item_ids"]
@@ -150,7 +150,7 @@ def test_a_passing_fault_is_not_noticed(ask: Ask, server, service, faults, fault
 
 @pytest.mark.parametrize("status", [301, 400, 401, 404, 409, 413, 415, 422])
 def test_a_refusal_is_final_and_keeps_its_code(
-    ask: Ask, server, service, faults, status: int
+    ask: Query, server, service, faults, status: int
 ) -> None:
     service.faults = [faults.problem(status, "some_code", request_id="r-7")]
     with pytest.raises(ServiceError, match=r"Said so\. \[request r-7\]") as raised:
@@ -159,14 +159,18 @@ def test_a_refusal_is_final_and_keeps_its_code(
     assert len(service.posts) == 1
 
 
-def test_a_refusal_without_a_problem_body_has_a_code_too(ask: Ask, server, service, faults) -> None:
+def test_a_refusal_without_a_problem_body_has_a_code_too(
+    ask: Query, server, service, faults
+) -> None:
     service.faults = [faults.reply(404, b"Not Found")]
     with pytest.raises(ServiceError, match="Is that the address of a Tusou service") as raised:
         ask(server.url, "search", "裙")
     assert raised.value.code == "http_404"
 
 
-def test_a_fault_that_stays_is_reported_after_five_tries(ask: Ask, server, service, faults) -> None:
+def test_a_fault_that_stays_is_reported_after_five_tries(
+    ask: Query, server, service, faults
+) -> None:
     service.faults = [faults.problem(503, "overloaded")] * 5
     with pytest.raises(ServiceError, match=r"\(tried 5 times\)$") as raised:
         ask(server.url, "search", "裙")
@@ -195,7 +199,7 @@ def test_waits_as_long_as_the_service_asks(
     assert attempts.pause_after(raised.value) == pause
 
 
-def test_a_wait_beyond_the_deadline_is_not_begun(ask: Ask, server, service, faults) -> None:
+def test_a_wait_beyond_the_deadline_is_not_begun(ask: Query, server, service, faults) -> None:
     service.faults = [faults.reply(503, b"", Retry_After="3600")]
     with pytest.raises(ServiceError):
         ask(server.url, "search", "裙")
@@ -203,19 +207,19 @@ def test_a_wait_beyond_the_deadline_is_not_begun(ask: Ask, server, service, faul
 
 @pytest.mark.parametrize("kind", ["stall", "drip"])
 def test_a_server_that_never_finishes_is_a_timeout(
-    ask: Ask, server, service, faults, kind: str
+    ask: Query, server, service, faults, kind: str
 ) -> None:
     service.faults = [getattr(faults, kind)]
     with pytest.raises(TimedOut, match=r"did not answer within 0\.1 s"):
         ask(server.url, "search", "裙", policy=RetryPolicy(timeout=0.1, tries=1))
 
 
-def test_nobody_listening_says_what_to_do(ask: Ask) -> None:
+def test_nobody_listening_says_what_to_do(ask: Query) -> None:
     with pytest.raises(Unreachable, match="Is `tusou serve` running there"):
         ask(closed_port(), "search", "裙")
 
 
-def test_on_retry_hears_of_every_retry(ask: Ask, server, service, faults) -> None:
+def test_on_retry_hears_of_every_retry(ask: Query, server, service, faults) -> None:
     heard: list[str] = []
     service.faults = [faults.problem(503, "overloaded"), faults.reset]
     ask(server.url, "search", "裙", on_retry=lambda error, _: heard.append(error.code))
@@ -263,7 +267,7 @@ def test_a_wrong_batch_answer_is_an_error(server, service, faults, body: bytes) 
 
 
 def test_a_reply_without_end_is_cut_off(
-    ask: Ask, server, service, faults, monkeypatch: pytest.MonkeyPatch
+    ask: Query, server, service, faults, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(protocol, "MAX_REPLY_BYTES", 1000)
     service.faults = [faults.reply(200, b" " * 1001)]
@@ -276,23 +280,23 @@ def test_a_reply_without_end_is_cut_off(
     ["127.0.0.1:8000", "ftp://x", "http://", "http://x:99999", "", "http://me:pw@x", "http://x/?y"],
 )
 def test_a_bad_address_is_told_before_anything_is_sent(url: str) -> None:
-    with pytest.raises(Misuse, match=r"http://127\.0\.0\.1:8000"):
+    with pytest.raises(UsageError, match=r"http://127\.0\.0\.1:8000"):
         Client(url)
 
 
 @pytest.mark.parametrize("key", ["", "two words", "密钥", "line\n"])
 def test_a_bad_key_is_told_before_anything_is_sent(key: str) -> None:
-    with pytest.raises(Misuse, match="printable ASCII"):
+    with pytest.raises(UsageError, match="printable ASCII"):
         Client(api_key=key)
 
 
 def test_half_a_character_is_told_before_anything_is_sent(server, service) -> None:
-    with pytest.raises(Misuse, match="surrogate"):
+    with pytest.raises(UsageError, match="surrogate"):
         ask_blocking(server.url, "search", "\ud800")
     assert service.posts == []
 
 
-def test_the_service_is_never_told_more_than_it_takes(ask: Ask, server, service) -> None:
+def test_the_service_is_never_told_more_than_it_takes(ask: Query, server, service) -> None:
     ask(server.url, "search", "裙", policy=RetryPolicy(timeout=90, deadline=90))
     assert service.posts[0][1]["X-Request-Timeout-Ms"] == str(MAX_TIMEOUT_MS)
 
@@ -355,5 +359,5 @@ def test_a_user_key_goes_with_every_request(server, service) -> None:
     with Client(server.url, user_key="user-7") as client:
         client.search("裙")
     assert service.posts[0][1]["X-User-Key"] == "user-7"
-    with pytest.raises(Misuse):
+    with pytest.raises(UsageError):
         Client(server.url, user_key="王 先生")

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from tusou_client.errors import (
     BadQueries,
-    Misuse,
     OutputExists,
     PoolTooSmall,
     ServiceError,
     Unreachable,
+    UsageError,
 )
-from tusou_client.replay import Watcher, replay
+from tusou_client.replay import ReplayListener, replay
 
 from tests.tusou_client.replaying import COUNT, expected, only_file_beside, settings
 from tusou.data.submission import read_teddy, unzipped
@@ -23,7 +23,7 @@ from tusou.data.submission import read_teddy, unzipped
 
 def test_fills_every_row_in_order(server, service, queries: Path, tmp_path: Path) -> None:
     out, seen = tmp_path / "pred.jsonl", []
-    watcher = Watcher(progress=lambda done, total: seen.append((done, total)))
+    watcher = ReplayListener(progress=lambda done, total: seen.append((done, total)))
     report = replay(queries, out, settings(server, in_flight=4), watcher=watcher)
     assert out.read_bytes() == expected(service, queries)
     assert (report.rows, report.resumed, report.index_version) == (COUNT, 0, "v1")
@@ -76,7 +76,7 @@ def test_a_service_that_restarts_loses_no_row(
 
     service.on_post = lambda number: service.faults.append(die) if number == 3 else None
     out = queries.with_name("pred.jsonl")
-    replay(queries, out, settings(server), watcher=Watcher(notice=notice))
+    replay(queries, out, settings(server), watcher=ReplayListener(notice=notice))
     assert out.read_bytes() == expected(service, queries)
     assert all(message.startswith("unreachable: No answer from http://127") for message in heard)
 
@@ -153,12 +153,12 @@ def test_an_existing_output_is_replaced_only_by_force(
 
 
 def test_the_query_file_is_never_replaced(server, queries: Path) -> None:
-    with pytest.raises(Misuse, match="would replace the query file"):
+    with pytest.raises(UsageError, match="would replace the query file"):
         replay(queries, queries, settings(server), force=True)
 
 
 def test_a_missing_folder_is_told_first(server, queries: Path, tmp_path: Path) -> None:
-    with pytest.raises(Misuse, match="does not exist"):
+    with pytest.raises(UsageError, match="does not exist"):
         replay(queries, tmp_path / "no" / "pred.jsonl", settings(server))
 
 
@@ -194,8 +194,8 @@ def test_a_table_for_teddy(server, service, queries: Path, tmp_path: Path) -> No
 
 
 def test_a_contest_takes_its_own_number_of_items(server, queries: Path, tmp_path: Path) -> None:
-    with pytest.raises(Misuse, match=r"Teddy Cup takes 5 items .* give --top-k 5"):
+    with pytest.raises(UsageError, match=r"Teddy Cup takes 5 items .* give --top-k 5"):
         replay(queries, tmp_path / "result1.csv", settings(server))
-    with pytest.raises(Misuse, match=r"MUGE takes 10 items .* give --top-k 10"):
+    with pytest.raises(UsageError, match=r"MUGE takes 10 items .* give --top-k 10"):
         replay(queries, tmp_path / "pred.zip", settings(server, top_k=5))
     assert list(tmp_path.iterdir()) == [queries]

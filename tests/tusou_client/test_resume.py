@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tusou_client.errors import IndexChanged, ServiceError, UnfinishedRun
 from tusou_client.journal import Journal
-from tusou_client.replay import Watcher, replay
+from tusou_client.replay import ReplayListener, replay
 
 from tests.tusou_client.replaying import COUNT, expected, only_file_beside, settings, write_queries
 
@@ -84,7 +84,7 @@ def test_an_error_keeps_what_was_answered_and_says_so(
             queries,
             tmp_path / "pred.jsonl",
             settings(server),
-            watcher=Watcher(notice=heard.append),
+            watcher=ReplayListener(notice=heard.append),
         )
     kept_in = tmp_path / "pred.jsonl.partial"
     assert heard == [f"8 finished rows are kept in {kept_in}: the same command goes on from there."]
@@ -102,7 +102,7 @@ def test_a_new_index_between_two_runs_starts_again(
     out, heard = tmp_path / "pred.jsonl", []
     partial_run(service, server, queries, out, batches=3)
     service.version = "v2"
-    report = replay(queries, out, settings(server), watcher=Watcher(notice=heard.append))
+    report = replay(queries, out, settings(server), watcher=ReplayListener(notice=heard.append))
     [message] = heard
     assert message == (
         "The service now serves index v2; the rows so far came from v1, and one file must not "
@@ -121,7 +121,7 @@ def test_a_new_index_in_the_middle_of_a_run_starts_again(
 
     service.on_post = swap
     out, heard = tmp_path / "pred.jsonl", []
-    watcher = Watcher(notice=heard.append)
+    watcher = ReplayListener(notice=heard.append)
     report = replay(queries, out, settings(server, in_flight=4), watcher=watcher)
     assert (len(heard), report.index_version) == (1, "v2")
     assert out.read_bytes() == expected(service, queries)

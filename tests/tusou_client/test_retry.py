@@ -1,7 +1,7 @@
 """Retry decisions as arithmetic: a scripted clock, and the largest draw of the jitter."""
 
 import pytest
-from tusou_client.errors import BadReply, ClientError, Misuse, ServiceError, Unreachable
+from tusou_client.errors import BadReply, ClientError, ServiceError, Unreachable, UsageError
 from tusou_client.retry import Attempts, RetryBudget, RetryPolicy
 
 
@@ -71,7 +71,7 @@ def test_one_try_takes_no_longer_than_its_own_limit() -> None:
     assert attempts(RetryPolicy(timeout=2, deadline=30), Clock()).timeout() == 2.0
 
 
-@pytest.mark.parametrize("error", [Misuse("x"), ClientError("x")])
+@pytest.mark.parametrize("error", [UsageError("x"), ClientError("x")])
 def test_what_cannot_mend_is_raised_at_once(error: ClientError) -> None:
     with pytest.raises(type(error)) as raised:
         attempts(RetryPolicy(), Clock()).pause_after(error)

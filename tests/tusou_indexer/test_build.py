@@ -25,7 +25,7 @@ from tusou.core.errors import (
     OutputExists,
     UnknownItem,
 )
-from tusou.encoders import Choice, find_weights, load_image_encoder
+from tusou.encoders import ResolvedEncoder, find_weights, load_image_encoder
 from tusou.images.preprocess import open_image, to_pixels
 
 pytestmark = pytest.mark.usefixtures("small_shards")
@@ -222,7 +222,9 @@ def test_another_engine_begins_a_build_anew(
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
         build(spec, tmp_path / "cut", Counted(stop_after=150))
-    monkeypatch.setattr("tusou_indexer.build.choose", lambda *_: Choice("other", "cpu", "fp32"))
+    monkeypatch.setattr(
+        "tusou_indexer.build.resolve_encoder", lambda *_: ResolvedEncoder("other", "cpu", "fp32")
+    )
     monkeypatch.setattr(
         "tusou_indexer.build.load_image_encoder",
         lambda weights, *_: load_image_encoder(weights, "cpu", "fp32"),

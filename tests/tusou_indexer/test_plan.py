@@ -8,7 +8,7 @@ import pytest
 from drawing import image_bytes, image_line
 from tusou_indexer.plan import Inputs, Plan, make_plan
 
-from tusou.bundle.item_reader import PoolFiles, image_of
+from tusou.bundle.item_reader import ItemReader, image_of
 from tusou.core.arrays import Failure
 from tusou.core.errors import BadDataset
 from tusou.data.formats.muge import MAX_LINE_BYTES, ImagesFile
@@ -60,7 +60,7 @@ def scan(tmp_path: Path, content: bytes) -> tuple[Plan, Path]:
 
 
 def stored_images(plan: Plan) -> list[bytes]:
-    with PoolFiles(plan.paths) as files:
+    with ItemReader(plan.paths) as files:
         return [
             image_of(files.read(*place), plan.source.encoding)
             for _, *place in plan.places(range(len(plan))).tolist()

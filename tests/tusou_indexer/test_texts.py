@@ -11,7 +11,7 @@ from tusou_indexer.index.recall_probes import image_probes
 
 from tusou.bundle.bundle import Bundle
 from tusou.bundle.manifest import Counts
-from tusou.cli.progress import Nobody, Watcher
+from tusou.cli.progress import NoProgress, Progress
 from tusou.core.errors import BadDataset, UnknownItem
 from tusou.encoders import find_weights, load_image_encoder, load_text_encoder
 from tusou.retrieval.pipeline import SearchPipeline
@@ -32,7 +32,7 @@ def test_every_item_has_the_vector_of_its_text_in_no_prompt(
     spec: BuildSpec, tmp_path: Path
 ) -> None:
     spec = replace(spec, prompt="商品：{query}")
-    assert build(spec, tmp_path / "b", Nobody()).counts == Counts(
+    assert build(spec, tmp_path / "b", NoProgress()).counts == Counts(
         items=150, embedded=150, failed=0, truncated=0
     )
     bundle = Bundle.open(tmp_path / "b")
@@ -50,8 +50,8 @@ def test_bad_rows_are_listed_and_long_texts_counted(tiny_model: Path, tmp_path: 
     (tmp_path / "t.jsonl").write_text("\n".join(rows))
     spec = BuildSpec(str(tmp_path / "t.jsonl"), str(tiny_model), max_bad="2")
     with pytest.raises(BadDataset, match="3 of 5 lines"):
-        build(spec, tmp_path / "b", Nobody())
-    report = build(replace(spec, max_bad="3"), tmp_path / "b", Nobody())
+        build(spec, tmp_path / "b", NoProgress())
+    report = build(replace(spec, max_bad="3"), tmp_path / "b", NoProgress())
     assert report.counts == Counts(items=5, embedded=2, failed=3, truncated=1)
     listed = Bundle.open(tmp_path / "b").path("failures.jsonl").read_text().splitlines()
     assert [tuple(json.loads(line).values()) for line in listed] == [
@@ -61,7 +61,7 @@ def test_bad_rows_are_listed_and_long_texts_counted(tiny_model: Path, tmp_path: 
     ]
 
 
-class Interrupted(Nobody):
+class Interrupted(NoProgress):
     """Stops the build once enough rows are encoded."""
 
     left = 100
@@ -75,17 +75,17 @@ class Interrupted(Nobody):
 def test_an_interrupted_build_goes_on_and_ends_in_the_same_version(
     spec: BuildSpec, tmp_path: Path
 ) -> None:
-    whole = build(spec, tmp_path / "whole", Nobody())
-    watcher: Watcher = Interrupted()
+    whole = build(spec, tmp_path / "whole", NoProgress())
+    watcher: Progress = Interrupted()
     with pytest.raises(KeyboardInterrupt):
         build(spec, tmp_path / "cut", watcher)
-    resumed = build(spec, tmp_path / "cut", Nobody())
+    resumed = build(spec, tmp_path / "cut", NoProgress())
     assert (resumed.version, resumed.encoded) == (whole.version, 150 - 64)
-    assert build(spec, tmp_path / "cut", Nobody()).encoded == 0
+    assert build(spec, tmp_path / "cut", NoProgress()).encoded == 0
 
 
 def test_a_changed_text_is_not_shown(spec: BuildSpec, tmp_path: Path) -> None:
-    build(spec, tmp_path / "b", Nobody())
+    build(spec, tmp_path / "b", NoProgress())
     path = Path(spec.place)
     path.write_text(path.read_text()[7:])
     with pytest.raises(UnknownItem, match="has changed since indexing"):
@@ -93,7 +93,7 @@ def test_a_changed_text_is_not_shown(spec: BuildSpec, tmp_path: Path) -> None:
 
 
 def test_texts_are_found_by_images_and_by_texts(spec: BuildSpec, tmp_path: Path) -> None:
-    build(replace(spec, factory="IVF4,Flat"), tmp_path / "b", Nobody())
+    build(replace(spec, factory="IVF4,Flat"), tmp_path / "b", NoProgress())
     pipeline = SearchPipeline.open(tmp_path / "b")
     assert pipeline.search([TEXTS[9]], [1]).hits[0].item_ids == (509,)
     pipeline.load_image_tower()

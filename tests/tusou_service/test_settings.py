@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
-from tusou_service.settings import Settings, strangers
+from tusou_service.settings import Settings, unknown_variables
 
 
 def test_the_environment_sets_and_a_flag_wins(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,7 +41,7 @@ def test_a_mistyped_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TUSOU_QUEUE_SIZE", "5")
     monkeypatch.setenv("tusou_port", "8001")
     monkeypatch.setenv("TUSOU_PUBLISH", "0.0.0.0:80")
-    assert strangers() == ["TUSOU_QUEUESIZE"]
+    assert unknown_variables() == ["TUSOU_QUEUESIZE"]
 
 
 def test_no_other_module_reads_the_environment() -> None:

@@ -15,7 +15,7 @@ from fastapi.testclient import TestClient
 from pydantic import BaseModel
 from tusou_service.engine.engine import Engine
 from tusou_service.engine.served import Pipeline, Source
-from tusou_service.experiment.ab_test import Trial
+from tusou_service.experiment.ab_test import Experiment
 from tusou_service.http.app import create_app
 from tusou_service.http.auth import ApiKeys
 from tusou_service.http.timeouts import protocol_with
@@ -25,9 +25,9 @@ from tusou_service.settings import Settings
 
 from tusou.core.arrays import Pixels
 from tusou.core.errors import DeadlineExceeded, TusouError, UnknownItem
-from tusou.core.ids import Items
-from tusou.retrieval.query import Ask, VectorPart
-from tusou.retrieval.results import Answers, Embedded, Hits, StageTimes
+from tusou.core.ids import ItemKind
+from tusou.retrieval.query import Query, VectorPart
+from tusou.retrieval.results import Hits, SearchResults, StageTimes, TextEmbeddings
 
 POOL = 50
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(24)
@@ -45,7 +45,7 @@ class TinyBundle:
     manifest: BaseModel = field(default_factory=TinyManifest)
     model_name: str = "tiny"
     id_type: Literal["int", "str"] = "int"
-    items: Items = "images"
+    items: ItemKind = "images"
 
     def image(self, item_id: str) -> tuple[bytes, str]:
         if item_id != "7":
@@ -75,7 +75,7 @@ class TinyPipeline:
     image_size: int = 8
     tower: threading.Event | None = None  # the image tower's loading waits for it
     tower_error: Exception | None = None
-    asks: list[Ask] = field(default_factory=list)
+    asks: list[Query] = field(default_factory=list)
     seen: list[int] = field(default_factory=list)  # images in each pass
     searched: list[str] = field(default_factory=list)  # what somebody still waited for
     room: int | None = None  # asks that fit the memory at once
@@ -94,12 +94,12 @@ class TinyPipeline:
         self.seen.append(len(pixels))
         return [VectorPart(one.mean((0, 1)).astype(np.float32) / 255, "tiny") for one in pixels]
 
-    def embed(self, texts: Sequence[str]) -> Embedded:
+    def embed(self, texts: Sequence[str]) -> TextEmbeddings:
         time.sleep(self.text_seconds * len(texts))
         vectors = np.tile(np.array([0.6, 0.8, 0], np.float32), (len(texts), 1))
-        return Embedded(vectors, tuple(len(text) + 2 for text in texts))
+        return TextEmbeddings(vectors, tuple(len(text) + 2 for text in texts))
 
-    def answer(self, asks: Sequence[Ask], wanted: Callable[[int], bool]) -> Answers:
+    def answer(self, asks: Sequence[Query], wanted: Callable[[int], bool]) -> SearchResults:
         self.asks.extend(asks)
         self.batches.append([" ".join(ask.texts) for ask in asks])
         self.started.set()
@@ -116,9 +116,9 @@ class TinyPipeline:
                 hits.append(self._hits(ask))
             else:
                 hits.append(DeadlineExceeded("nobody waits"))
-        return Answers(tuple(hits), StageTimes(0.001, 0.002, 0.003))
+        return SearchResults(tuple(hits), StageTimes(0.001, 0.002, 0.003))
 
-    def _hits(self, ask: Ask) -> Hits | TusouError:
+    def _hits(self, ask: Query) -> Hits | TusouError:
         known = range(self.first_id, self.first_id + POOL)
         if any(int(part.item_id) not in known for part in ask.items):
             return UnknownItem("no such item")
@@ -179,10 +179,10 @@ def connected(
         yield client
 
 
-def second_arm(source: Source, first: Engine, config: Settings) -> Trial:
+def second_arm(source: Source, first: Engine, config: Settings) -> Experiment:
     """Put a second engine beside the first, as `wiring` does."""
     second = Engine(source, config.batching(), config.image_queries, first)
-    return Trial(first, second, config.trial())
+    return Experiment(first, second, config.trial())
 
 
 @dataclass

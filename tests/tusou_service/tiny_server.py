@@ -19,8 +19,8 @@ from tusou_service.settings import Settings
 
 from tests.tusou_service.tiny import TinyBundle, TinyPipeline, TinySource, second_arm
 from tusou.core.errors import CorruptBundle, IncompatibleBundle
-from tusou.retrieval.query import Ask
-from tusou.retrieval.results import Answers
+from tusou.retrieval.query import Query
+from tusou.retrieval.results import SearchResults
 
 ERRORS = {
     "corrupt": CorruptBundle("vectors.npy differs"),
@@ -30,7 +30,7 @@ ERRORS = {
 
 
 class Moody(TinyPipeline):
-    def answer(self, asks: Sequence[Ask], wanted: Callable[[int], bool]) -> Answers:
+    def answer(self, asks: Sequence[Query], wanted: Callable[[int], bool]) -> SearchResults:
         queries = [text for ask in asks for text in ask.texts]
         if "slow" in queries:
             time.sleep(0.6)

@@ -24,12 +24,12 @@ import numpy as np
 import numpy.typing as npt
 
 from tusou.bundle.item_ids import ItemIds
-from tusou.bundle.item_reader import PoolFiles, image_of, text_of
+from tusou.bundle.item_reader import ItemReader, image_of, text_of
 from tusou.bundle.manifest import MANIFEST, FileRecord, Manifest, read_manifest, version_of
 from tusou.core.arrays import Vectors
 from tusou.core.errors import CorruptBundle, NoImage, UnknownItem
 from tusou.core.files import sha256_of
-from tusou.core.ids import Items
+from tusou.core.ids import ItemKind
 from tusou.images.formats import content_type
 
 CURRENT = "CURRENT"
@@ -104,7 +104,7 @@ class Bundle:
         return self.manifest.id_type
 
     @property
-    def items(self) -> Items:
+    def items(self) -> ItemKind:
         """Say what the items are."""
         return self.manifest.items
 
@@ -159,7 +159,7 @@ class Bundle:
         """Read what an item was made of, as it is stored, if it is what it was then."""
         *place, check = self.places[self._key(item_id)].tolist()
         try:
-            with PoolFiles(self.pool_files) as files:
+            with ItemReader(self.pool_files) as files:
                 stored = files.read(*place)
         except OSError:
             stored = b""

@@ -21,7 +21,7 @@ def file_name(place: str, file: Path) -> str:
     return whole.relative_to(place).as_posix() if whole.is_relative_to(place) else str(whole)
 
 
-class PoolFiles:
+class ItemReader:
     """The files of a pool by number; the one read last stays open until the next or the end."""
 
     def __init__(self, files: Sequence[Path] | Mapping[int, Path]) -> None:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from tusou.core.arrays import Encoding, Items
+from tusou.core.arrays import Encoding, ItemKind
 from tusou.core.errors import CorruptBundle, IncompatibleBundle
 from tusou.core.files import sha256_of
 from tusou.indexes.specs import ExactSpec, FaissSpec, IndexSpec, TorchSpec
@@ -49,7 +49,7 @@ class Counts(_Record):
     truncated: int  # of the embedded, texts longer than the model reads
 
 
-class Trial(_Record):
+class TuningTrial(_Record):
     """One index that was measured, with one setting of its search parameters."""
 
     factory: str
@@ -64,7 +64,7 @@ class IndexRecord(_Record):
     factory: str
     tuning: str
     index_recall_at_10: float | None
-    trials: tuple[Trial, ...] = ()  # everything measured on the way, in order
+    trials: tuple[TuningTrial, ...] = ()  # everything measured on the way, in order
 
     @property
     def spec(self) -> IndexSpec:
@@ -86,7 +86,7 @@ class Manifest(_Record):
 
     format: int
     tool: str
-    items: Items
+    items: ItemKind
     source: Source
     model: Model
     preprocessing: str

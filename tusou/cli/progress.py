@@ -8,15 +8,15 @@ from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
-    Progress,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.progress import Progress as RichProgress
 
 
-class Watcher(Protocol):
+class Progress(Protocol):
     """Hears how far some work is; one piece of work follows another."""
 
     def begin(self, label: str, total: int, done: int = 0) -> None:
@@ -28,7 +28,7 @@ class Watcher(Protocol):
         ...
 
 
-class Nobody:
+class NoProgress:
     """Watches nothing: the default of functions called from Python."""
 
     def begin(self, label: str, total: int, done: int = 0) -> None:
@@ -39,7 +39,7 @@ class Nobody:
 
 
 class _Bars:
-    def __init__(self, bars: Progress) -> None:
+    def __init__(self, bars: RichProgress) -> None:
         self._bars = bars
         self._task: TaskID | None = None
 
@@ -59,9 +59,9 @@ class _Bars:
 
 
 @contextmanager
-def progress() -> Iterator[Watcher]:
+def progress() -> Iterator[Progress]:
     """Show a bar on stderr with rate and time left for each piece of work."""
-    bars = Progress(
+    bars = RichProgress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),

@@ -6,14 +6,14 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from tusou.core.ids import Encoding, Failure, ItemId, Items
+from tusou.core.ids import Encoding, Failure, ItemId, ItemKind
 
 __all__ = [
     "Encoding",
     "Failure",
     "Ids",
     "ItemId",
-    "Items",
+    "ItemKind",
     "Neighbors",
     "OnDevice",
     "Pixels",

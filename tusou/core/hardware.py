@@ -6,13 +6,13 @@ from functools import cache
 from pathlib import Path
 
 
-def machine() -> str:
+def describe_machine() -> str:
     """Name the processor, its cores and memory, and Python's version."""
     model = _told_of("model name") or platform.processor() or platform.machine()
-    matrix = next((one for one in ("amx_bf16", "avx512_bf16", "avx2") if one in features()), "")
+    matrix = next((one for one in ("amx_bf16", "avx512_bf16", "avx2") if one in cpu_features()), "")
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     python = platform.python_version()
-    return f"{cores()} cores of {model} ({matrix}), {memory:.0f} GiB, Python {python}"
+    return f"{cpu_count()} cores of {model} ({matrix}), {memory:.0f} GiB, Python {python}"
 
 
 def is_x86() -> bool:
@@ -21,7 +21,7 @@ def is_x86() -> bool:
 
 
 @cache
-def features() -> frozenset[str]:
+def cpu_features() -> frozenset[str]:
     """List the processor's instruction sets by Linux's names for them; elsewhere none is known."""
     return frozenset(_told_of("flags").split())
 
@@ -36,7 +36,7 @@ def _told_of(what: str) -> str:
     return ""
 
 
-def cores() -> int:
+def cpu_count() -> int:
     """Count the cores that this process may use."""
     # macOS has no affinity to ask for.
     asked = getattr(os, "sched_getaffinity", None)

@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias, TypeGuard
 # What the outside calls an item: an integer in MUGE, a string elsewhere.
 ItemId: TypeAlias = int | str
 # What the items of a pool are.
-Items: TypeAlias = Literal["images", "texts"]
+ItemKind: TypeAlias = Literal["images", "texts"]
 # Of the bytes at an item's place: as they are; base64 text; one JSON object with a text in it.
 Encoding: TypeAlias = Literal["raw", "base64", "json"]
 

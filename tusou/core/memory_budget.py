@@ -15,21 +15,21 @@ _V1 = (
 )
 
 
-def free_memory(system: Path = Path("/")) -> int | None:
+def available_memory(system: Path = Path("/")) -> int | None:
     """Return the bytes that this process can still take at most; None where nothing tells.
 
     Cached files count as free, and swap as memory: more than this cannot be had, and less may be.
     """
-    machine = _numbers(system / "proc/meminfo")
-    if "MemAvailable" not in machine:  # no Linux
+    meminfo = _numbers(system / "proc/meminfo")
+    if "MemAvailable" not in meminfo:  # no Linux
         return None
-    swap = machine.get("SwapFree", 0) * 1024
-    return swap + min([machine["MemAvailable"] * 1024, *_groups(system)])
+    swap = meminfo.get("SwapFree", 0) * 1024
+    return swap + min([meminfo["MemAvailable"] * 1024, *_groups(system)])
 
 
-def check_room(needed: int) -> None:
+def check_memory(needed: int) -> None:
     """Raise InsufficientMemory for what certainly does not fit."""
-    free = free_memory()
+    free = available_memory()
     if free is not None and needed > free:
         raise InsufficientMemory(
             f"this takes at least {needed / 2**20:,.0f} MiB of memory, and {free / 2**20:,.0f} MiB "

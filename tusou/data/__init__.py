@@ -4,8 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol, cast
 
-from tusou.data.base import Absent, ItemRow, ImageQuery, Pool, Query
-from tusou.data.dataset import Dataset, Reader
+from tusou.data.base import Absent, ItemRow, ImageQuery, Pool, DatasetQuery
+from tusou.data.dataset import Dataset, DatasetReader
 from tusou.core.errors import BadDataset
 from tusou.core.lazy_import import Lazy
 
@@ -15,7 +15,7 @@ __all__ = [
     "ItemRow",
     "ImageQuery",
     "Pool",
-    "Query",
+    "DatasetQuery",
     "open_dataset",
     "open_pool",
     "open_queries",
@@ -26,7 +26,7 @@ __all__ = [
 class _Format(Protocol):
     """A reader's class, which knows its format when it sees it."""
 
-    def find(self, place: Path) -> Reader | None: ...
+    def find(self, place: Path) -> DatasetReader | None: ...
 
 
 # The first that knows a place has it, so what could be taken for another stands before it.
@@ -82,6 +82,6 @@ def open_pool(place: str) -> Pool:
     return open_dataset(place).images()
 
 
-def open_queries(place: str) -> list[Query]:
+def open_queries(place: str) -> list[DatasetQuery]:
     """Read the queries at a place; BadDataset lists every line that cannot be used."""
     return open_dataset(place).queries()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from tusou.core.errors import BadDataset
-from tusou.core.ids import Encoding, Failure, ItemId, Items
+from tusou.core.ids import Encoding, Failure, ItemId, ItemKind
 
 MAX_ID_BYTES = 256
 
@@ -40,7 +40,7 @@ class Pool(Protocol):
     under equal names give the same digest.
     """
 
-    kind: Items
+    kind: ItemKind
     encoding: Encoding
 
     def scan(self) -> Iterator[ItemRow | Failure]:
@@ -64,7 +64,7 @@ class Pool(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
+class DatasetQuery:
     """One line of a query file; `item_ids` is None where the file gives no answers."""
 
     line: int
@@ -103,9 +103,9 @@ def in_order(splits: Iterable[str]) -> list[str]:
     return sorted(set(splits), key=lambda split: (known.get(split, len(known)), split))
 
 
-def whole(path: Path, scanned: Iterable[Query | Failure]) -> list[Query]:
+def whole(path: Path, scanned: Iterable[DatasetQuery | Failure]) -> list[DatasetQuery]:
     """Take all queries or none: BadDataset lists every unusable line with its number."""
-    queries: list[Query] = []
+    queries: list[DatasetQuery] = []
     problems: list[str] = []
     for found in scanned:
         if isinstance(found, Failure):

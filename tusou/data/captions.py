@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from tusou.data.base import Query
+from tusou.data.base import DatasetQuery
 from tusou.core.ids import Failure, ItemId
 
 
@@ -24,7 +24,7 @@ class _Asked:
     item_ids: list[ItemId] = field(default_factory=list)
 
 
-def caption_queries(captions: Iterable[Caption | Failure]) -> Iterator[Query | Failure]:
+def caption_queries(captions: Iterable[Caption | Failure]) -> Iterator[DatasetQuery | Failure]:
     """Turn captions into queries; captions under one id are one query with several answers."""
     asked: dict[ItemId, _Asked] = {}
     counts: dict[ItemId | None, int] = {}
@@ -44,4 +44,4 @@ def caption_queries(captions: Iterable[Caption | Failure]) -> Iterator[Query | F
     names = any(isinstance(item_id, str) for one in asked.values() for item_id in one.item_ids)
     for text_id, one in asked.items():
         item_ids = map(str, one.item_ids) if names else one.item_ids  # of one kind, as a pool's are
-        yield Query(one.line, text_id, one.text, tuple(item_ids) or None)
+        yield DatasetQuery(one.line, text_id, one.text, tuple(item_ids) or None)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from tusou.data.base import ImageQuery, Pool, Query, whole
+from tusou.data.base import ImageQuery, Pool, DatasetQuery, whole
 from tusou.core.errors import BadDataset
 from tusou.core.ids import Failure, ItemId
 
@@ -14,7 +14,7 @@ from tusou.core.ids import Failure, ItemId
 _VALID = ("valid", "dev", "val")
 
 
-class Reader(Protocol):
+class DatasetReader(Protocol):
     """What a format has to offer; a split is always one of `splits()`."""
 
     def splits(self) -> Sequence[str]:
@@ -25,7 +25,7 @@ class Reader(Protocol):
         """Give the images of a split as items; BadDataset when the split has none."""
         ...
 
-    def scan_queries(self, split: str) -> Iterator[Query | Failure]:
+    def scan_queries(self, split: str) -> Iterator[DatasetQuery | Failure]:
         """Yield every query once; what cannot be used is a Failure. BadDataset when none can be."""
         ...
 
@@ -46,7 +46,7 @@ class Dataset:
     """
 
     path: Path
-    reader: Reader
+    reader: DatasetReader
     only: str | None = None
 
     def splits(self) -> Sequence[str]:
@@ -69,11 +69,11 @@ class Dataset:
         """Give the images of a split as items."""
         return self.reader.images(self.split(split))
 
-    def scan_queries(self, split: str | None = None) -> Iterator[Query | Failure]:
+    def scan_queries(self, split: str | None = None) -> Iterator[DatasetQuery | Failure]:
         """Yield what a split's texts ask for, and the lines that cannot be used."""
         return self.reader.scan_queries(self.split(split))
 
-    def queries(self, split: str | None = None) -> list[Query]:
+    def queries(self, split: str | None = None) -> list[DatasetQuery]:
         """List what a split's texts ask for; BadDataset lists every unusable line."""
         return whole(self.path, self.scan_queries(split))
 
@@ -97,7 +97,7 @@ class Dataset:
         return [ImageQuery(line, item_id, ()) for line, item_id in enumerate(named, start=1)]
 
 
-def asked_of(queries: Sequence[Query]) -> list[ImageQuery]:
+def asked_of(queries: Sequence[DatasetQuery]) -> list[ImageQuery]:
     """Turn the direction: each image with all the texts it is correct for, in their order."""
     texts: dict[ItemId, dict[ItemId, None]] = {}
     for query in queries:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tusou.data.base import ItemRow
-from tusou.core.ids import Encoding, Failure, Items
+from tusou.core.ids import Encoding, Failure, ItemKind
 
 # Makes an item of a line that is neither blank nor too long: its bytes, number and offset.
 ReadRow = Callable[[bytes, int, int], ItemRow | Failure]
@@ -75,7 +75,7 @@ class ItemLines:
     """
 
     def __init__(
-        self, path: Path, *, kind: Items, encoding: Encoding, longest: int, read: ReadRow
+        self, path: Path, *, kind: ItemKind, encoding: Encoding, longest: int, read: ReadRow
     ) -> None:
         self.kind, self.encoding = kind, encoding
         self._longest, self._row = longest, read

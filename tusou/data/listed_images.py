@@ -10,7 +10,7 @@ from pathlib import Path
 from tusou.data.base import ItemRow, read_id
 from tusou.core.errors import BadImage
 from tusou.images.formats import check_bytes
-from tusou.core.ids import Encoding, Failure, Items
+from tusou.core.ids import Encoding, Failure, ItemKind
 
 # A drive, a backslash or a colon means a path elsewhere on some system.
 _ELSEWHERE = re.compile(r"[\\:\x00]")
@@ -31,7 +31,7 @@ class NamedFiles:
     A name without a file is a Failure. `sha256` is taken over each image's name, size and bytes.
     """
 
-    kind: Items = "images"
+    kind: ItemKind = "images"
     encoding: Encoding = "raw"
 
     def __init__(self, folder: Path, names: Iterable[Named | Failure]) -> None:

@@ -8,24 +8,29 @@ from tusou.encoders.architecture import ImageShape, Tower
 from tusou.encoders.base import Followed, ImageEncoder, Passes, TextEncoder, Tokens, Weights
 from tusou.encoders.devices import release_memory
 from tusou.encoders.prompted import PromptedEncoder
-from tusou.encoders.select_backend import ENGINES, Choice, choose, least_memory, shape_of
+from tusou.encoders.select_backend import (
+    ENGINES,
+    ResolvedEncoder,
+    least_memory,
+    resolve_encoder,
+    shape_of,
+)
 from tusou.encoders.weights import DEMO, MODELS, find_weights
-from tusou.retrieval.query_cache import QueryMemory
+from tusou.retrieval.query_cache import QueryCache
 
 __all__ = [
     "DEMO",
     "ENGINES",
     "MODELS",
-    "Choice",
     "Followed",
     "ImageEncoder",
     "Passes",
-    "QueryMemory",
+    "QueryCache",
+    "ResolvedEncoder",
     "TextEncoder",
     "Tokens",
     "Tower",
     "Weights",
-    "choose",
     "find_weights",
     "image_size",
     "least_memory",
@@ -33,6 +38,7 @@ __all__ = [
     "load_text_encoder",
     "prepare_service",
     "release_memory",
+    "resolve_encoder",
 ]
 
 _TOWERS: tuple[Tower, ...] = ("text", "image")
@@ -64,7 +70,7 @@ def load_text_encoder(
     precision, engine or prompt that cannot be, and MissingDependency for an engine that is not
     installed.
     """
-    choice = choose(weights, "text", device, precision, engine)
+    choice = resolve_encoder(weights, "text", device, precision, engine)
     load = cast(
         "Callable[[Weights, str, str], TextEncoder]", _ENCODERS[choice.engine, "text"].load()
     )
@@ -76,7 +82,7 @@ def load_image_encoder(
     weights: Weights, device: str = "auto", precision: str = "auto", engine: str = "auto"
 ) -> ImageEncoder:
     """Load the image tower alone; arguments and errors as for the text tower."""
-    choice = choose(weights, "image", device, precision, engine)
+    choice = resolve_encoder(weights, "image", device, precision, engine)
     load = cast(
         "Callable[[Weights, str, str], ImageEncoder]", _ENCODERS[choice.engine, "image"].load()
     )
@@ -89,7 +95,7 @@ def prepare_service(weights: Weights, device: str = "auto") -> None:
     A service may not be allowed to write beside them, and would convert them at every start.
     """
     for tower in _TOWERS:
-        choice = choose(weights, tower, device, "auto", "auto")
+        choice = resolve_encoder(weights, tower, device, "auto", "auto")
         if choice.engine == "openvino":
             convert = cast("Callable[[Weights, Tower, str], object]", _CONVERT.load())
             convert(weights, tower, choice.precision)

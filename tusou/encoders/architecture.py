@@ -84,7 +84,7 @@ class ImageShape:
 
 
 Tower: TypeAlias = Literal["text", "image"]
-Shape: TypeAlias = TextShape | ImageShape
+TowerShape: TypeAlias = TextShape | ImageShape
 
 
 def read_text_shape(tensors: Mapping[str, Shaped]) -> TextShape:

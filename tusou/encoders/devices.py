@@ -4,7 +4,7 @@ import ctypes
 import re
 
 from tusou.core.errors import InvalidRequest
-from tusou.core.hardware import features, is_x86
+from tusou.core.hardware import cpu_features, is_x86
 
 PRECISIONS = ("fp32", "bf16", "fp16", "int8")
 _BF16_FEATURES = {"amx_bf16", "avx512_bf16"}
@@ -33,7 +33,7 @@ def pick_precision(precision: str, device: str, *, gains_from_bf16: bool) -> str
     if precision == "auto":
         if device != "cpu":
             return "fp16"
-        return "bf16" if gains_from_bf16 and _BF16_FEATURES & features() else "fp32"
+        return "bf16" if gains_from_bf16 and _BF16_FEATURES & cpu_features() else "fp32"
     if precision not in PRECISIONS:
         raise InvalidRequest(f"No precision {precision!r}: use auto, {', '.join(PRECISIONS)}.")
     if precision == "int8" and not (device == "cpu" and has_int8()):
@@ -43,7 +43,7 @@ def pick_precision(precision: str, device: str, *, gains_from_bf16: bool) -> str
 
 def has_int8() -> bool:
     """Tell whether this processor has instructions for products of bytes."""
-    return is_x86() and bool(_INT8_FEATURES & features())
+    return is_x86() and bool(_INT8_FEATURES & cpu_features())
 
 
 def release_memory(device: str) -> None:

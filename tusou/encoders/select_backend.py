@@ -10,7 +10,7 @@ from typing import cast
 from tusou.core.errors import InvalidRequest, MissingDependency
 from tusou.core.hardware import is_x86
 from tusou.core.lazy_import import Lazy
-from tusou.encoders.architecture import Shape, Shaped, Tower, read_image_shape, read_text_shape
+from tusou.encoders.architecture import Shaped, Tower, TowerShape, read_image_shape, read_text_shape
 from tusou.encoders.base import Weights
 from tusou.encoders.checkpoint_shapes import read_outline
 from tusou.encoders.devices import pick_device, pick_precision
@@ -25,7 +25,7 @@ _READ_TENSORS = Lazy("tusou.encoders.checkpoint:read_tensors")  # imports torch
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class ResolvedEncoder:
     """How a tower is computed, with nothing left open."""
 
     engine: str  # torch or openvino
@@ -33,7 +33,9 @@ class Choice:
     precision: str  # fp32, bf16, fp16 or int8
 
 
-def choose(weights: Weights, tower: Tower, device: str, precision: str, engine: str) -> Choice:
+def resolve_encoder(
+    weights: Weights, tower: Tower, device: str, precision: str, engine: str
+) -> ResolvedEncoder:
     """Resolve what `auto` stands for.
 
     Raises BadModel for a file that is no cn_clip checkpoint, InvalidRequest for what cannot be, and
@@ -49,16 +51,16 @@ def choose(weights: Weights, tower: Tower, device: str, precision: str, engine: 
         with_openvino = engine == "auto" and _gains(shape, place, resolved)
     else:
         raise InvalidRequest(f"No engine {engine!r}: use {', '.join(ENGINES)}.")
-    return Choice("openvino" if with_openvino else "torch", place, resolved)
+    return ResolvedEncoder("openvino" if with_openvino else "torch", place, resolved)
 
 
-def shape_of(weights: Weights, tower: Tower) -> Shape:
+def shape_of(weights: Weights, tower: Tower) -> TowerShape:
     """Tell a tower's shape; BadModel for a file that is no cn_clip checkpoint."""
     read = read_text_shape if tower == "text" else read_image_shape
     return read(_tensors(weights))
 
 
-def least_memory(weights: Weights, tower: Tower, choice: Choice) -> int:
+def least_memory(weights: Weights, tower: Tower, choice: ResolvedEncoder) -> int:
     """Return the bytes of a tower's weights as they are computed with; 0 where a GPU holds them."""
     if choice.device != "cpu":
         return 0
@@ -70,7 +72,7 @@ def least_memory(weights: Weights, tower: Tower, choice: Choice) -> int:
     return sum(numbers) * _BYTES[choice.precision]
 
 
-def _gains(shape: Shape, device: str, precision: str) -> bool:
+def _gains(shape: TowerShape, device: str, precision: str) -> bool:
     """Tell where OpenVINO is the faster of the two; see docs/performance.md."""
     return (
         device == "cpu"

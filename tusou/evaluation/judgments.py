@@ -23,7 +23,7 @@ _DATASETS = {".json", ".tar", ".txt"}
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class JudgedQuery:
     """One query, and the grade of each correct item: None where the file gives no answers."""
 
     line: int
@@ -34,16 +34,16 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
+class Judgments:
     """All queries of an answers file, in its order."""
 
     path: Path
-    rows: tuple[Asked, ...]
+    rows: tuple[JudgedQuery, ...]
     direction: Direction = "text_to_image"
     textual: bool = False  # ids are TREC's words
     judgments_only: bool = False  # a query without a correct item cannot be in the file
 
-    def place(self, row: Asked) -> str:
+    def place(self, row: JudgedQuery) -> str:
         """Say where a query stands, for messages."""
         return f"{self.path}:{row.line}: query {show(row.query_id)}"
 
@@ -55,7 +55,7 @@ class Answers:
         }
 
 
-def read_answers(place: Path | str, direction: Direction | None = None) -> Answers:
+def read_judgments(place: Path | str, direction: Direction | None = None) -> Judgments:
     """Read a query file, `{"image_id" or "item_id", "text_ids"}` rows, or TREC judgments.
 
     `place` may also be a dataset of another format, `DATA#SPLIT`: its texts ask for images, or
@@ -71,15 +71,15 @@ def read_answers(place: Path | str, direction: Direction | None = None) -> Answe
     if b'"text_ids"' in first:
         return _captions(path, lines)
     rows = (
-        Asked(
+        JudgedQuery(
             one.line, one.query_id, one.text, _binary(one.item_ids), _category(lines[one.line - 1])
         )
         for one in read_queries(path)
     )
-    return Answers(path, tuple(rows))
+    return Judgments(path, tuple(rows))
 
 
-def alike(run: Run, answers: Answers) -> tuple[Run, Answers]:
+def unify_id_types(run: Run, answers: Judgments) -> tuple[Run, Judgments]:
     """Make the ids of both texts where either speaks TREC's words."""
     if not (run.textual or answers.textual):
         return run, answers
@@ -103,25 +103,25 @@ def alike(run: Run, answers: Answers) -> tuple[Run, Answers]:
     )
 
 
-def judge(run: Run, answers: Answers) -> list[Judged]:
+def judge(run: Run, answers: Judgments) -> list[Judged]:
     """Put each list beside its correct items, in the order of the answers."""
     return [Judged(run.rankings[row.query_id], row.grades or {}) for row in answers.rows]
 
 
-def _of_dataset(place: str, direction: Direction) -> Answers:
+def _of_dataset(place: str, direction: Direction) -> Judgments:
     dataset = open_dataset(place)
     if direction == "text_to_image":
         rows = [
-            Asked(one.line, one.query_id, one.text, _binary(one.item_ids))
+            JudgedQuery(one.line, one.query_id, one.text, _binary(one.item_ids))
             for one in dataset.queries()
         ]
     else:
         # Images that only ask, as in a test split, come without texts.
         rows = [
-            Asked(one.line, one.item_id, None, _binary(one.text_ids or None))
+            JudgedQuery(one.line, one.item_id, None, _binary(one.text_ids or None))
             for one in dataset.image_queries()
         ]
-    return Answers(Path(place), tuple(rows), direction)
+    return Judgments(Path(place), tuple(rows), direction)
 
 
 def _binary(items: Sequence[ItemId] | None) -> dict[ItemId, int] | None:
@@ -138,8 +138,8 @@ def _texts(by_id: Mapping[ItemId, T]) -> dict[ItemId, T]:
     return {str(key): value for key, value in by_id.items()}
 
 
-def _captions(path: Path, lines: list[bytes]) -> Answers:
-    rows: dict[ItemId, Asked] = {}
+def _captions(path: Path, lines: list[bytes]) -> Judgments:
+    rows: dict[ItemId, JudgedQuery] = {}
     problems: list[str] = []
     for line, text in enumerate(lines, start=1):
         try:
@@ -148,14 +148,14 @@ def _captions(path: Path, lines: list[bytes]) -> Answers:
                 raise ValueError(f"{show(query_id)} again, first on line {rows[query_id].line}")
             if not isinstance(items, list) or not all(map(is_id, items)):
                 raise ValueError("text_ids is not a list of integers or strings")
-            rows[query_id] = Asked(line, query_id, None, _binary(items))
+            rows[query_id] = JudgedQuery(line, query_id, None, _binary(items))
         except ValueError as error:
             problems.append(f"{path}:{line}: {error}")
     _refuse(problems)
-    return Answers(path, tuple(rows.values()), "image_to_text")
+    return Judgments(path, tuple(rows.values()), "image_to_text")
 
 
-def _qrels(path: Path, lines: list[bytes]) -> Answers:
+def _qrels(path: Path, lines: list[bytes]) -> Judgments:
     first: dict[ItemId, int] = {}
     grades: dict[ItemId, dict[ItemId, int]] = {}
     problems: list[str] = []
@@ -169,8 +169,8 @@ def _qrels(path: Path, lines: list[bytes]) -> Answers:
         except ValueError as error:
             problems.append(f"{path}:{line}: {error}")
     _refuse(problems)
-    rows = (Asked(line, topic, None, grades[topic]) for topic, line in first.items())
-    return Answers(path, tuple(rows), textual=True, judgments_only=True)
+    rows = (JudgedQuery(line, topic, None, grades[topic]) for topic, line in first.items())
+    return Judgments(path, tuple(rows), textual=True, judgments_only=True)
 
 
 def _refuse(problems: list[str]) -> None:

@@ -18,7 +18,7 @@ _DRAWN = 2**17
 _ROUNDING = 1e-9
 
 
-def randomisation(differences: Mapping[str, Values]) -> dict[str, float]:
+def permutation_test(differences: Mapping[str, Values]) -> dict[str, float]:
     """Give each metric's two-sided p: how often chance alone makes a mean difference so large.
 
     If the systems were alike, each query's difference might as well have the other sign. All

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tusou.core.arrays import Ids
-from tusou.evaluation.judgments import Answers, Asked
+from tusou.evaluation.judgments import JudgedQuery, Judgments
 from tusou.text.negation import understand
 
 _HAN = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]")
@@ -26,7 +26,7 @@ class Slice:
     places: Ids  # of its queries in the answers
 
 
-def slices(answers: Answers) -> list[Slice]:
+def slices(answers: Judgments) -> list[Slice]:
     """Divide the queries by each thing that is known of them; what divides nothing is left out."""
     found: list[Slice] = []
     for by, label_of in _KINDS.items():
@@ -41,15 +41,15 @@ def slices(answers: Answers) -> list[Slice]:
     return found
 
 
-def _length(row: Asked) -> str | None:
+def _length(row: JudgedQuery) -> str | None:
     return None if row.text is None else _band(len(row.text.strip()), _LENGTHS)
 
 
-def _positives(row: Asked) -> str | None:
+def _positives(row: JudgedQuery) -> str | None:
     return _band(sum(grade > 0 for grade in (row.grades or {}).values()), _POSITIVES)
 
 
-def _language(row: Asked) -> str | None:
+def _language(row: JudgedQuery) -> str | None:
     if row.text is None:
         return None
     han, latin = _HAN.search(row.text), _LATIN.search(row.text)
@@ -58,17 +58,17 @@ def _language(row: Asked) -> str | None:
     return "Latin letters" if latin else "neither"
 
 
-def _negation(row: Asked) -> str | None:
+def _negation(row: JudgedQuery) -> str | None:
     if row.text is None:
         return None
     return "refuses something" if understand(row.text) else "refuses nothing"
 
 
-def _category(row: Asked) -> str | None:
+def _category(row: JudgedQuery) -> str | None:
     return row.category
 
 
-_KINDS: dict[str, Callable[[Asked], str | None]] = {
+_KINDS: dict[str, Callable[[JudgedQuery], str | None]] = {
     "length": _length,
     "positives": _positives,
     "category": _category,

@@ -15,7 +15,7 @@ from zlib import crc32
 import numpy as np
 import numpy.typing as npt
 
-from tusou.bundle.item_reader import PoolFiles, image_of
+from tusou.bundle.item_reader import ItemReader, image_of
 from tusou.core.arrays import Encoding, Pixels
 from tusou.core.errors import BadImage
 from tusou.core.process_limits import end_with_parent, limit_memory
@@ -115,7 +115,7 @@ def _decode_batch(
     good: list[int] = []
     bad: list[tuple[int, str]] = []
     checks: list[int] = []
-    with PoolFiles(files) as pool:
+    with ItemReader(files) as pool:
         for row, (_, *place) in enumerate(places.tolist()):
             try:
                 stored = pool.read(*place)

@@ -18,38 +18,38 @@ from tusou.core.errors import (
     TusouError,
     UnknownItem,
 )
-from tusou.core.memory_budget import check_room
+from tusou.core.memory_budget import check_memory
 from tusou.encoders import (
     ImageEncoder,
     TextEncoder,
     Weights,
-    choose,
     least_memory,
     load_image_encoder,
     load_text_encoder,
     release_memory,
+    resolve_encoder,
 )
 from tusou.indexes import VectorIndex, load_index
 from tusou.retrieval.compatibility import check_together, weights_of
-from tusou.retrieval.query import Ask, ItemPart, TextPart, VectorPart, combine
-from tusou.retrieval.results import Answers, Embedded, Hits, StageTimes
-from tusou.retrieval.retriever import Near, Nearest
+from tusou.retrieval.query import ItemPart, Query, TextPart, VectorPart, combine
+from tusou.retrieval.results import Hits, SearchResults, StageTimes, TextEmbeddings
+from tusou.retrieval.retriever import RankedNeighbors, Retriever
 
 _USUAL = 10  # items asked for
 
 # A text's vector, whether it was cut, and what was found near it on the way.
-_Text: TypeAlias = tuple[Vectors, bool, Near | None]
+_Text: TypeAlias = tuple[Vectors, bool, RankedNeighbors | None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Aim:
+class _PreparedQuery:
     """An ask made ready: where to look, and which rows not to return."""
 
-    ask: Ask
+    ask: Query
     vector: Vectors  # (d,)
     hidden: set[int]
     truncated: bool
-    near: Near | None  # what was found on the way, if the answer is surely in it
+    near: RankedNeighbors | None  # what was found on the way, if the answer is surely in it
 
     @property
     def depth(self) -> int:
@@ -78,7 +78,7 @@ class SearchPipeline:
         self._weights, self._device, self._encoder = weights, device, encoder
         spec = bundle.manifest.index.spec
         self._index: VectorIndex = load_index(spec, bundle.path(INDEX), device)
-        self._nearest = Nearest(encoder, self._index, remember)
+        self._nearest = Retriever(encoder, self._index, remember)
         self._image_precision, self._image_engine = image_precision, image_engine
         self._image_encoder: ImageEncoder | None = None
 
@@ -106,8 +106,8 @@ class SearchPipeline:
         bundle.verify()
         manifest = bundle.manifest
         weights = weights_of(manifest, model or manifest.model.location)
-        choice = choose(weights, "text", device, precision, engine)
-        check_room(bundle.least_memory + least_memory(weights, "text", choice))
+        choice = resolve_encoder(weights, "text", device, precision, engine)
+        check_memory(bundle.least_memory + least_memory(weights, "text", choice))
         encoder = load_text_encoder(
             weights, choice.device, manifest.prompt, choice.precision, choice.engine
         )
@@ -145,7 +145,7 @@ class SearchPipeline:
     def warm_up(self) -> None:
         """Run the first, slow calls before anyone waits for them."""
         self._encoder.warm_up()
-        forgetful = Nearest(self._encoder, self._index, 0)
+        forgetful = Retriever(self._encoder, self._index, 0)
         for count in (1, 8, 32):
             tokens = self._encoder.prepare(["纯棉碎花吊带裙"] * count)
             forgetful.find(list(forgetful.encode(tokens, _USUAL).vectors), [_USUAL] * count)
@@ -171,8 +171,10 @@ class SearchPipeline:
         """
         manifest = self.bundle.manifest
         weights = weights_of(manifest, str(self._weights.path))
-        choice = choose(weights, "image", self._device, self._image_precision, self._image_engine)
-        check_room(least_memory(weights, "image", choice))
+        choice = resolve_encoder(
+            weights, "image", self._device, self._image_precision, self._image_engine
+        )
+        check_memory(least_memory(weights, "image", choice))
         encoder = load_image_encoder(weights, choice.device, choice.precision, choice.engine)
         if (encoder.dim, encoder.image_size) != (manifest.model.dim, manifest.model.image_size):
             raise IncompatibleBundle(f"{self.bundle.folder}: not the image tower of its manifest")
@@ -190,20 +192,20 @@ class SearchPipeline:
         vectors = _finite(self._image_encoder.encode(pixels))
         return [VectorPart(vector, self.bundle.manifest.model.sha256) for vector in vectors]
 
-    def embed(self, texts: Sequence[str]) -> Embedded:
+    def embed(self, texts: Sequence[str]) -> TextEmbeddings:
         """Encode texts as queries are, prompt included."""
         tokens = self._encoder.prepare(texts)
         lengths = tuple(np.count_nonzero(tokens.ids, axis=1).tolist())
         vectors = _finite(self._encoder.encode(tokens))
-        return Embedded(vectors, lengths)
+        return TextEmbeddings(vectors, lengths)
 
-    def search(self, queries: Sequence[str], top_k: Sequence[int]) -> Answers:
+    def search(self, queries: Sequence[str], top_k: Sequence[int]) -> SearchResults:
         """Answer normalised queries, each with its own number of items (fewer in a small pool)."""
-        return self.answer([Ask.of_text(*one) for one in zip(queries, top_k, strict=True)])
+        return self.answer([Query.of_text(*one) for one in zip(queries, top_k, strict=True)])
 
     def answer(
-        self, asks: Sequence[Ask], wanted: Callable[[int], bool] = lambda _: True
-    ) -> Answers:
+        self, asks: Sequence[Query], wanted: Callable[[int], bool] = lambda _: True
+    ) -> SearchResults:
         """Answer a batch: its texts are encoded together, its items looked up.
 
         One ask that names no item of the pool, or whose parts cancel out, has its error in the
@@ -221,19 +223,19 @@ class SearchPipeline:
         late = DeadlineExceeded("Nobody waits for this answer any more.")
         aims = [aim if wanted(place) else late for place, aim in enumerate(aims)]
         marks.append(perf_counter())
-        found = iter(self._look_up([aim for aim in aims if isinstance(aim, _Aim)]))
-        hits = tuple(next(found) if isinstance(aim, _Aim) else aim for aim in aims)
+        found = iter(self._look_up([aim for aim in aims if isinstance(aim, _PreparedQuery)]))
+        hits = tuple(next(found) if isinstance(aim, _PreparedQuery) else aim for aim in aims)
         marks.append(perf_counter())
         tokenise, encode, search = (after - before for before, after in pairwise(marks))
         # A device that did both in one go has timed the search by its own clock.
         times = StageTimes(tokenise, encode - encoded.searching, search + encoded.searching)
-        return Answers(hits, times, encoded.remembered)
+        return SearchResults(hits, times, encoded.remembered)
 
-    def _aim(self, ask: Ask, texts: Iterator[_Text]) -> _Aim | TusouError:
+    def _aim(self, ask: Query, texts: Iterator[_Text]) -> _PreparedQuery | TusouError:
         """Make one unit vector of an ask's parts; its texts are the next of these."""
         if ask.is_text:
             alone, cut, near = next(texts)
-            aim = _Aim(ask, alone, self._hidden(ask), cut, near)
+            aim = _PreparedQuery(ask, alone, self._hidden(ask), cut, near)
             return aim if near is None or near.settles(aim.depth) else replace(aim, near=None)
         encoded = [next(texts) for _ in ask.texts]
         own = iter(encoded)
@@ -246,9 +248,11 @@ class SearchPipeline:
         total = combine(ask.parts, vectors)
         if isinstance(total, TusouError):
             return total
-        return _Aim(ask, total, self._hidden(ask), any(cut for _, cut, _ in encoded), None)
+        return _PreparedQuery(
+            ask, total, self._hidden(ask), any(cut for _, cut, _ in encoded), None
+        )
 
-    def _hidden(self, ask: Ask) -> set[int]:
+    def _hidden(self, ask: Query) -> set[int]:
         ids = self.bundle.ids
         return {key for one in ask.left_out if (key := ids.key(one)) is not None}
 
@@ -263,12 +267,12 @@ class SearchPipeline:
         vector: Vectors = self.bundle.vectors[key]
         return vector
 
-    def _look_up(self, aims: Sequence[_Aim]) -> list[Hits]:
+    def _look_up(self, aims: Sequence[_PreparedQuery]) -> list[Hits]:
         rest = [aim for aim in aims if aim.near is None]
         found = iter(self._nearest.find([aim.vector for aim in rest], [aim.depth for aim in rest]))
         return [self._hits(aim, aim.near or next(found)) for aim in aims]
 
-    def _hits(self, aim: _Aim, near: Near) -> Hits:
+    def _hits(self, aim: _PreparedQuery, near: RankedNeighbors) -> Hits:
         keys, scores = near.keys[: aim.depth], near.scores[: aim.depth]
         if aim.hidden or keys[-1] < 0:
             shown = [key >= 0 and key not in aim.hidden for key in keys]

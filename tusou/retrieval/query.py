@@ -42,7 +42,7 @@ Part: TypeAlias = TextPart | ItemPart | VectorPart
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class Query:
     """One query: signed parts, which stretch of the answer is wanted, and what it leaves out.
 
     A part's weight is never zero, and at least one is positive. Items named by a part are never

@@ -10,7 +10,7 @@ from tusou.core.arrays import Vectors
 from tusou.encoders.base import TextEncoder, Tokens
 
 
-class QueryMemory:
+class QueryCache:
     """One encoder's most recent vectors by the tokens they came from, the oldest forgotten first.
 
     Tokens are all that the model sees of a text: normalised text and prompt are in them, and the

@@ -25,7 +25,7 @@ class StageTimes:
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
+class SearchResults:
     """What one batch of queries found; an error stands where one query cannot be answered."""
 
     hits: tuple[Hits | TusouError, ...]
@@ -34,7 +34,7 @@ class Answers:
 
 
 @dataclass(frozen=True, slots=True)
-class Embedded:
+class TextEmbeddings:
     """Texts as unit vectors, and how many tokens of each were read."""
 
     vectors: Vectors

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 
 from tusou.core.arrays import Neighbors, Vectors
-from tusou.encoders import Followed, Passes, QueryMemory, TextEncoder, Tokens
+from tusou.encoders import Followed, Passes, QueryCache, TextEncoder, Tokens
 from tusou.indexes import DeviceSearch, VectorIndex
 
 # How often a search goes deeper to see all items that tie at the end of an answer.
@@ -15,7 +15,7 @@ _TIE_ROUNDS = 3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Near:
+class RankedNeighbors:
     """The best for one query, best first, padded as `Neighbors` are."""
 
     keys: list[int]
@@ -28,16 +28,16 @@ class Near:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Encoded:
+class EncodedQueries:
     """Texts as vectors, and what is near to those that were searched for on the way."""
 
     vectors: Vectors  # (n, d)
-    near: Sequence[Near | None]
+    near: Sequence[RankedNeighbors | None]
     remembered: int  # texts whose vector was known from before
     searching: float = 0.0  # seconds of the device
 
 
-class Nearest:
+class Retriever:
     """One encoder, the vectors it gave before, and one index. One call at a time.
 
     Where the encoder's passes and the index are on one device, new texts go there as tokens, and
@@ -47,14 +47,14 @@ class Nearest:
 
     def __init__(self, encoder: TextEncoder, index: VectorIndex, remember: int) -> None:
         self._encoder, self._index = encoder, index
-        self._memory = QueryMemory(encoder, remember)
+        self._memory = QueryCache(encoder, remember)
 
     @property
     def direct(self) -> bool:
         """Tell whether texts can be encoded and searched for in one go."""
         return self._both() is not None
 
-    def encode(self, tokens: Tokens, depth: int) -> Encoded:
+    def encode(self, tokens: Tokens, depth: int) -> EncodedQueries:
         """Encode texts and, if it can be done in one go, find `depth` neighbours of each new one.
 
         No neighbours are looked for with a depth of 0. Raises FloatingPointError for a vector that
@@ -64,11 +64,11 @@ class Nearest:
         if depth and both and both[1].columns(k) <= both[0].room:
             return self._encode_and_search(tokens, *both, k)
         vectors, fresh = self._memory.encode(tokens)
-        return Encoded(vectors, [None] * len(vectors), len(vectors) - len(fresh))
+        return EncodedQueries(vectors, [None] * len(vectors), len(vectors) - len(fresh))
 
     def _encode_and_search(
         self, tokens: Tokens, passes: Passes, search: DeviceSearch, k: int
-    ) -> Encoded:
+    ) -> EncodedQueries:
         came: list[Followed] = []
 
         def encode(some: Tokens) -> Vectors:
@@ -76,14 +76,14 @@ class Nearest:
             return came[0].vectors
 
         vectors, fresh = self._memory.encode(tokens, encode)
-        near: list[Near | None] = [None] * len(vectors)
+        near: list[RankedNeighbors | None] = [None] * len(vectors)
         for one in came:  # none when all texts were remembered
             for row, found in zip(fresh, self._each(search.read(one.beside, k)), strict=True):
                 near[row] = found
         remembered = len(vectors) - len(fresh)
-        return Encoded(vectors, near, remembered, sum(one.seconds for one in came))
+        return EncodedQueries(vectors, near, remembered, sum(one.seconds for one in came))
 
-    def find(self, vectors: Sequence[Vectors], depths: Sequence[int]) -> list[Near]:
+    def find(self, vectors: Sequence[Vectors], depths: Sequence[int]) -> list[RankedNeighbors]:
         """Find so many neighbours of each vector, and all those that tie with the last.
 
         Which of several equal items an index returns changes with the number asked for; pages
@@ -104,10 +104,10 @@ class Nearest:
             found = self._index.search(queries, width)
         return self._each(found)
 
-    def _each(self, found: Neighbors) -> list[Near]:
+    def _each(self, found: Neighbors) -> list[RankedNeighbors]:
         complete = found.ids.shape[1] >= len(self._index)
         rows = zip(found.ids.tolist(), found.scores.tolist(), strict=True)
-        return [Near(keys, scores, complete) for keys, scores in rows]
+        return [RankedNeighbors(keys, scores, complete) for keys, scores in rows]
 
     def _width(self, depth: int) -> int:
         """How many to ask for: one more shows whether the last is alone with its score."""

@@ -5,7 +5,7 @@ from math import log2, sqrt
 
 from tusou.core.errors import InvalidRequest
 from tusou_indexer.index.recall_probes import K
-from tusou_indexer.index.request import EXACT_ITEMS, Wanted
+from tusou_indexer.index.request import EXACT_ITEMS, IndexRequest
 
 # Vectors that fit into a core's cache are compared in the time that anything else takes to begin.
 _CACHED_BYTES = 8 * 2**20
@@ -17,7 +17,7 @@ _ID_BYTES = 8
 _SCALARS = {"SQ8": 1, "SQfp16": 2}  # bytes of a number
 
 
-def factories(count: int, dim: int, wanted: Wanted) -> list[str]:
+def factories(count: int, dim: int, wanted: IndexRequest) -> list[str]:
     """List what to try for a pool, the least reading first; InvalidRequest if nothing fits."""
     if not wanted.auto:
         return [wanted.factory]

@@ -29,7 +29,7 @@ PROBE_TEXTS = tuple(style + thing for style in _STYLES for thing in _THINGS)
 _TEXTS, _AT_ONCE = len(PROBE_TEXTS), 20  # few, so that measuring takes no more memory than building
 
 
-class Judge:
+class RecallProbes:
     """Measures index_recall@10 over one pool, against exact search over the same vectors.
 
     There are two kinds of probes, because texts lie elsewhere than images do: points between

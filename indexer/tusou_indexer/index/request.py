@@ -18,7 +18,7 @@ _BUDGETED = re.compile(rf"{AUTO}:(\d+(?:\.\d+)?)({'|'.join(_UNITS)})")
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class IndexRequest:
     """What index to build."""
 
     factory: str = AUTO  # or `auto:2GB`, to bound its memory, or a FAISS factory string, or `torch`

@@ -11,18 +11,18 @@ from typing import TypeAlias
 
 import numpy as np
 
-from tusou.bundle.manifest import Trial
+from tusou.bundle.manifest import TuningTrial
 from tusou.core.arrays import Vectors
 from tusou.indexes import VectorIndex, create_index
 from tusou.indexes.specs import FaissSpec, IndexSpec, TorchSpec
 from tusou_indexer.index.candidates import bytes_read, factories, parameters
-from tusou_indexer.index.recall_probes import Judge
-from tusou_indexer.index.request import Wanted
+from tusou_indexer.index.recall_probes import RecallProbes
+from tusou_indexer.index.request import IndexRequest
 
 # How many times less than a plain scan an index must read to take its place.
 _WORTH = 4
 
-Shape: TypeAlias = tuple[int, int]
+PoolShape: TypeAlias = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +32,10 @@ class Tuned:
     index: VectorIndex
     spec: FaissSpec | TorchSpec
     index_recall: float | None  # None for one that is exact
-    trials: tuple[Trial, ...] = ()
+    trials: tuple[TuningTrial, ...] = ()
 
 
-def build_index(vectors: Vectors, wanted: Wanted, texts: Callable[[], Vectors]) -> Tuned:
+def build_index(vectors: Vectors, wanted: IndexRequest, texts: Callable[[], Vectors]) -> Tuned:
     """Build the index of a FAISS factory string, or for `auto` the one that suits the pool.
 
     `vectors` (n, d) may be mapped from a file; `texts` gives probes that are texts, if any are
@@ -51,9 +51,9 @@ def build_index(vectors: Vectors, wanted: Wanted, texts: Callable[[], Vectors]) 
         return _flat(vectors)
     if those == [TorchSpec.factory]:
         return Tuned(_filled(vectors, TorchSpec()), TorchSpec(), None)
-    judge = Judge(vectors, texts())
+    judge = RecallProbes(vectors, texts())
     limit = bytes_read("Flat", "", *shape) / _WORTH if "Flat" in those else inf
-    best, trials = None, list[Trial]()
+    best, trials = None, list[TuningTrial]()
     for factory in those:
         if factory == "Flat" or _cheapest(factory, shape) >= limit:
             continue
@@ -75,21 +75,26 @@ def build_index(vectors: Vectors, wanted: Wanted, texts: Callable[[], Vectors]) 
 
 
 def _climb(
-    index: VectorIndex, factory: str, judge: Judge, target: float, shape: Shape, limit: float
-) -> tuple[list[Trial], Trial | None]:
+    index: VectorIndex,
+    factory: str,
+    judge: RecallProbes,
+    target: float,
+    shape: PoolShape,
+    limit: float,
+) -> tuple[list[TuningTrial], TuningTrial | None]:
     """Measure an index until it reaches the target; return what was measured, and what does.
 
     First the lists to visit, comparing as many candidates as there may be; then how few of these
     are enough.
     """
     probes, factors = parameters(factory)
-    trials: list[Trial] = []
+    trials: list[TuningTrial] = []
 
-    def first(tunings: Iterable[str]) -> Trial | None:
+    def first(tunings: Iterable[str]) -> TuningTrial | None:
         for tuning in tunings:
             index.tune(tuning)
             recall = judge.recall(index)
-            trials.append(Trial(factory=factory, tuning=tuning, index_recall_at_10=recall))
+            trials.append(TuningTrial(factory=factory, tuning=tuning, index_recall_at_10=recall))
             if recall >= target:
                 return trials[-1]
         return None
@@ -110,12 +115,12 @@ def _join(*settings: str) -> str:
     return ",".join(filter(None, settings))
 
 
-def _cheapest(factory: str, shape: Shape) -> float:
+def _cheapest(factory: str, shape: PoolShape) -> float:
     probes, factors = parameters(factory)
     return bytes_read(factory, _join(probes[0], factors[0]), *shape)
 
 
-def _recall(trial: Trial) -> float:
+def _recall(trial: TuningTrial) -> float:
     return trial.index_recall_at_10
 
 
@@ -125,6 +130,6 @@ def _filled(vectors: Vectors, spec: IndexSpec) -> VectorIndex:
     return index
 
 
-def _flat(vectors: Vectors, trials: tuple[Trial, ...] = ()) -> Tuned:
+def _flat(vectors: Vectors, trials: tuple[TuningTrial, ...] = ()) -> Tuned:
     spec = FaissSpec("Flat")
     return Tuned(_filled(vectors, spec), spec, None, trials)

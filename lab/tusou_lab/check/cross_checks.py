@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tusou.data import Query
+from tusou.data import DatasetQuery
 from tusou_lab.check.findings import Code, Findings
 from tusou_lab.check.image_scan import ScannedImage
 from tusou_lab.check.near_duplicates import across
@@ -23,7 +23,7 @@ class Relations:
 
 
 def relate(
-    split: str, queries: Sequence[Query], there: set[str] | None, findings: Findings
+    split: str, queries: Sequence[DatasetQuery], there: set[str] | None, findings: Findings
 ) -> Relations:
     """Compare a split's answers with its usable images; `there` is None without images."""
     answered = [query for query in queries if query.item_ids is not None]
@@ -54,7 +54,7 @@ def relate(
 
 
 def compare_splits(
-    queries: Mapping[str, Sequence[Query]],
+    queries: Mapping[str, Sequence[DatasetQuery]],
     images: Sequence[ScannedImage],
     same: Sequence[Sequence[int]],
     near: Sequence[Sequence[int]],
@@ -84,7 +84,7 @@ def _one_each(group: Sequence[int], splits: Sequence[str]) -> list[int]:
     return list({splits[place]: place for place in reversed(group)}.values())[::-1]
 
 
-def _shared_texts(queries: Mapping[str, Sequence[Query]], findings: Findings) -> None:
+def _shared_texts(queries: Mapping[str, Sequence[DatasetQuery]], findings: Findings) -> None:
     where: dict[str, dict[str, None]] = {}
     for split, asked in queries.items():
         for query in asked:

@@ -10,7 +10,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Self, TypeAlias
 
-from tusou.bundle.item_reader import PoolFiles, image_of
+from tusou.bundle.item_reader import ItemReader, image_of
 from tusou.core.errors import BadImage
 from tusou.core.ids import Encoding, Failure
 from tusou.core.process_limits import end_with_parent, limit_memory
@@ -107,7 +107,7 @@ def _prepare_worker() -> None:
 
 def _look(files: dict[int, Path], encoding: Encoding, rows: Iterable[ItemRow]) -> Seen:
     found: Seen = []
-    with PoolFiles(files) as pool:
+    with ItemReader(files) as pool:
         for row in rows:
             try:
                 stored = pool.read(row.file, row.offset, row.length)

@@ -10,7 +10,7 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, se
 from markupsafe import Markup
 from PIL import Image
 
-from tusou.bundle.item_reader import PoolFiles, image_of
+from tusou.bundle.item_reader import ItemReader, image_of
 from tusou.core.errors import BadImage, OutputExists
 from tusou.core.files import write_file
 from tusou.images.preprocess import open_image
@@ -87,7 +87,7 @@ def _environment() -> Environment:
 def _small(scanned: ScannedImage) -> _Shown:
     row, held = scanned.row, BytesIO()
     try:
-        with PoolFiles({row.file: scanned.path}) as files:
+        with ItemReader({row.file: scanned.path}) as files:
             stored = files.read(row.file, row.offset, row.length)
         image = open_image(image_of(stored, scanned.encoding)).convert("RGBA")
     except (BadImage, OSError):  # it has changed since it was looked at

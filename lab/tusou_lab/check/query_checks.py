@@ -8,7 +8,7 @@ import numpy as np
 
 from tusou.core.errors import EmptyQuery, MissingDependency, QueryTooLong
 from tusou.core.lazy_import import extras_named
-from tusou.data import Query
+from tusou.data import DatasetQuery
 from tusou.encoders.tokenizer import CONTEXT, ClipTokenizer
 from tusou.text.negation import understand
 from tusou.text.normalize import normalize_query
@@ -35,7 +35,7 @@ class Reader:
         self._tokenizer = ClipTokenizer()
         self._known: dict[str, bool] = {}
 
-    def check(self, split: str, queries: Sequence[Query], findings: Findings) -> TextFacts:
+    def check(self, split: str, queries: Sequence[DatasetQuery], findings: Findings) -> TextFacts:
         """Add what is wrong with a split's queries to the findings, and count."""
         usable = self._unusable(split, queries, findings)
         self._meaning(split, usable, findings)
@@ -48,7 +48,9 @@ class Reader:
         words = frequent_words(query.text for query in queries)
         return TextFacts(len(queries), dict(sorted(lengths.items())), words, len(refusing))
 
-    def _unusable(self, split: str, queries: Sequence[Query], findings: Findings) -> list[Query]:
+    def _unusable(
+        self, split: str, queries: Sequence[DatasetQuery], findings: Findings
+    ) -> list[DatasetQuery]:
         usable, empty, long = [], [], []
         for query in queries:
             try:
@@ -62,7 +64,7 @@ class Reader:
         findings.add("error", "refused_queries", split, long, "queries too long for the service")
         return usable
 
-    def _meaning(self, split: str, queries: Sequence[Query], findings: Findings) -> None:
+    def _meaning(self, split: str, queries: Sequence[DatasetQuery], findings: Findings) -> None:
         """Find what the model does not see of a text: unknown characters, and the end."""
         cut = [query.text for query in queries if self._is_cut(query.text)]
         findings.add(
@@ -97,7 +99,7 @@ def plain(text: str) -> str:
     return " ".join(text.lower().split())
 
 
-def _repeated(split: str, queries: Iterable[Query], findings: Findings) -> None:
+def _repeated(split: str, queries: Iterable[DatasetQuery], findings: Findings) -> None:
     asked = Counter(plain(query.text) for query in queries)
     again = [f"{text} ({count} times)" for text, count in asked.most_common() if count > 1]
     findings.add("warning", "repeated_queries", split, again, "texts that several queries have")

@@ -9,10 +9,10 @@ from time import perf_counter
 import numpy as np
 
 from tusou.bundle.bundle import Bundle
-from tusou.cli.progress import Watcher
+from tusou.cli.progress import Progress
 from tusou.core.errors import BadDataset
 from tusou.core.ids import Failure
-from tusou.data import Absent, Dataset, Pool, Query, open_dataset
+from tusou.data import Absent, Dataset, DatasetQuery, Pool, open_dataset
 from tusou_lab.check.cross_checks import Relations, compare_splits, relate
 from tusou_lab.check.findings import Finding, Findings
 from tusou_lab.check.image_checks import ImageFacts, check_images, tell_doubles
@@ -46,7 +46,7 @@ class Checked:
 
 
 def check(
-    place: str, watcher: Watcher, *, bundle: Path | None = None, workers: int | None = None
+    place: str, watcher: Progress, *, bundle: Path | None = None, workers: int | None = None
 ) -> Checked:
     """Check every split at a place, or the one after its `#`, in one pass over the images.
 
@@ -96,8 +96,8 @@ def _pool(dataset: Dataset, split: str, findings: Findings) -> Pool | None:
     return None
 
 
-def _read_queries(dataset: Dataset, findings: Findings) -> dict[str, list[Query]]:
-    found: dict[str, list[Query]] = {}
+def _read_queries(dataset: Dataset, findings: Findings) -> dict[str, list[DatasetQuery]]:
+    found: dict[str, list[DatasetQuery]] = {}
     for split in dataset.splits():
         try:
             rows = list(dataset.scan_queries(split))
@@ -108,7 +108,7 @@ def _read_queries(dataset: Dataset, findings: Findings) -> dict[str, list[Query]
         else:
             bad = [f"line {row.line}: {row.reason}" for row in rows if isinstance(row, Failure)]
             findings.add("error", "unusable_lines", split, bad, "unusable lines of the query file")
-            found[split] = [row for row in rows if isinstance(row, Query)]
+            found[split] = [row for row in rows if isinstance(row, DatasetQuery)]
     return found
 
 

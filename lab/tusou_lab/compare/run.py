@@ -7,14 +7,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tusou.cli.progress import Watcher
+from tusou.cli.progress import Progress
 from tusou.core.arrays import ItemId
 from tusou.core.errors import InvalidRequest
 from tusou.evaluation.bootstrap import intervals
-from tusou.evaluation.judgments import Answers, alike, judge
+from tusou.evaluation.judgments import Judgments, judge, unify_id_types
 from tusou.evaluation.metrics import Values, headline, per_query
 from tusou.evaluation.runs import Run
-from tusou.evaluation.significance import ALPHA, holm, randomisation
+from tusou.evaluation.significance import ALPHA, holm, permutation_test
 from tusou.evaluation.slices import slices
 from tusou_lab.evaluate.loading import DEPTH, Loaded, load
 from tusou_lab.evaluate.search_bundle import LiveSpec
@@ -106,7 +106,7 @@ def compare(
     b: Path,
     answers: Path | str,
     spec: CompareSpec | None = None,
-    watcher: Watcher | None = None,
+    watcher: Progress | None = None,
 ) -> Comparison:
     """Compare two bundles or files of ranked lists, to the depth that both reach.
 
@@ -123,14 +123,14 @@ def compare(
 
 @dataclass(frozen=True, slots=True)
 class _Pair:
-    answers: Answers
+    answers: Judgments
     runs: tuple[Run, Run]
     values: tuple[Mapping[str, Values], Mapping[str, Values]]
 
     @classmethod
     def of(cls, first: Loaded, second: Loaded, depth: int) -> "_Pair":
         answers = first.answers if first.answers.textual else second.answers
-        runs = [alike(one.run, answers)[0] for one in (first, second)]
+        runs = [unify_id_types(one.run, answers)[0] for one in (first, second)]
         values = [per_query(judge(run, answers), depth) for run in runs]
         return cls(answers, (runs[0], runs[1]), (values[0], values[1]))
 
@@ -175,7 +175,7 @@ def _names(pair: _Pair, wanted: Sequence[str]) -> list[str]:
 def _changes(a: Mapping[str, Values], b: Mapping[str, Values]) -> dict[str, Change]:
     """Test every column of both, and correct for how many there are."""
     differences = {name: b[name] - a[name] for name in a}
-    p, bounds = randomisation(differences), intervals(differences)
+    p, bounds = permutation_test(differences), intervals(differences)
     corrected = holm(p)
     return {
         name: Change(

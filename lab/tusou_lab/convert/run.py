@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tusou.bundle.item_ids import is_canonical_integer
-from tusou.bundle.item_reader import PoolFiles, image_of
-from tusou.cli.progress import Watcher
+from tusou.bundle.item_reader import ItemReader, image_of
+from tusou.cli.progress import Progress
 from tusou.core.errors import BadImage, OutputExists
 from tusou.core.ids import Failure
-from tusou.data import Absent, Dataset, ItemRow, Query, open_dataset
+from tusou.data import Absent, Dataset, DatasetQuery, ItemRow, open_dataset
 from tusou_lab.convert.writers import Notes, Split, Writer, open_writer
 
 # Written last: a folder that has it was made here, is whole, and may be replaced.
@@ -42,7 +42,7 @@ class ConvertReport:
 
 
 def convert(
-    place: str, out: Path, to: str, watcher: Watcher, *, force: bool = False
+    place: str, out: Path, to: str, watcher: Progress, *, force: bool = False
 ) -> ConvertReport:
     """Write the dataset at a place into the folder `out` in the format `to`.
 
@@ -69,7 +69,7 @@ def convert(
     return report
 
 
-def _write(place: str, dataset: Dataset, side: Path, to: str, watcher: Watcher) -> ConvertReport:
+def _write(place: str, dataset: Dataset, side: Path, to: str, watcher: Progress) -> ConvertReport:
     notes, failures = Notes(), list[Failure]()
     with closing(open_writer(to, side, notes)) as writer:
         reports = [_copy(dataset, split, writer, failures, watcher) for split in dataset.splits()]
@@ -78,7 +78,7 @@ def _write(place: str, dataset: Dataset, side: Path, to: str, watcher: Watcher) 
 
 
 def _copy(
-    dataset: Dataset, name: str, writer: Writer, failures: list[Failure], watcher: Watcher
+    dataset: Dataset, name: str, writer: Writer, failures: list[Failure], watcher: Progress
 ) -> SplitReport:
     ids = _ids(dataset, name)
     queries = _queries(dataset, name)
@@ -106,7 +106,7 @@ def _ids(dataset: Dataset, split: str) -> list[str]:
     return list(dict.fromkeys(row.item_id for row in pool.scan() if isinstance(row, ItemRow)))
 
 
-def _queries(dataset: Dataset, split: str) -> list[Query] | None:
+def _queries(dataset: Dataset, split: str) -> list[DatasetQuery] | None:
     try:
         return dataset.queries(split)
     except Absent:
@@ -119,7 +119,7 @@ def _images(dataset: Dataset, split: str, *, there: bool) -> Iterator[tuple[str,
         return
     pool, seen = dataset.images(split), set[str]()
     rows = pool.scan()
-    with PoolFiles(pool.files) as files:
+    with ItemReader(pool.files) as files:
         for row in rows:
             if isinstance(row, Failure):
                 yield row

@@ -8,7 +8,7 @@ from typing import TextIO
 
 from tusou.bundle.item_ids import is_canonical_integer
 from tusou.core.ids import ItemId
-from tusou.data import Query
+from tusou.data import DatasetQuery
 from tusou.data.formats.split_files import CN_CLIP, MUGE, Naming
 from tusou_lab.convert.writers import Notes, Split
 
@@ -61,7 +61,7 @@ class PairedWriter:
         if self._file is not None:
             self._file.close()
 
-    def _row(self, query: Query, texts: dict[str, ItemId]) -> dict[str, object]:
+    def _row(self, query: DatasetQuery, texts: dict[str, ItemId]) -> dict[str, object]:
         query_id, text, item_ids = _FIELDS[self._naming]
         row: dict[str, object] = {
             query_id: texts.get(str(query.query_id), query.query_id),

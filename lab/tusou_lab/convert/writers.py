@@ -7,7 +7,7 @@ from typing import Protocol, cast
 
 from tusou.core.ids import ItemId
 from tusou.core.lazy_import import Lazy
-from tusou.data import Query
+from tusou.data import DatasetQuery
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,7 @@ class Split:
     name: str
     item_ids: Sequence[str]
     integers: bool
-    queries: Sequence[Query] | None  # None where the source has none
+    queries: Sequence[DatasetQuery] | None  # None where the source has none
 
     def typed(self, item_id: str) -> ItemId:
         """Give an id as JSON has it."""

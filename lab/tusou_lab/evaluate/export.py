@@ -6,7 +6,7 @@ from pathlib import Path
 from tusou.core.errors import InvalidRequest, OutputExists
 from tusou.core.files import write_file
 from tusou.evaluation import trec
-from tusou.evaluation.judgments import Answers
+from tusou.evaluation.judgments import Judgments
 from tusou.evaluation.runs import Run, RunHeader, format_run
 from tusou_lab.evaluate.submissions import format_submission
 
@@ -30,7 +30,7 @@ def check_outputs(outputs: Sequence[Path], *, force: bool) -> None:
             raise OutputExists(f"{path} exists; give --force to replace it, or another --save")
 
 
-def save(path: Path, run: Run, answers: Answers) -> None:
+def save(path: Path, run: Run, answers: Judgments) -> None:
     """Write the format that the end of the name asks for; InvalidRequest if the run is not fit."""
     if path.suffix in {".zip", ".csv"}:
         write_file(path, format_submission(path, run, answers))

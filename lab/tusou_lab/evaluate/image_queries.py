@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from tusou.bundle.item_reader import PoolFiles, image_of
-from tusou.cli.progress import Watcher
+from tusou.bundle.item_reader import ItemReader, image_of
+from tusou.cli.progress import Progress
 from tusou.core.arrays import Pixels
 from tusou.core.errors import BadDataset, BadImage
 from tusou.data import ItemRow, Pool, open_pool
-from tusou.evaluation.judgments import Answers
+from tusou.evaluation.judgments import Judgments
 from tusou.images.preprocess import open_image, to_pixels
 from tusou.retrieval.pipeline import SearchPipeline
 from tusou.retrieval.query import VectorPart
@@ -18,7 +18,7 @@ _AT_ONCE = 64  # images encoded together, as at indexing
 
 
 def see_images(
-    pipeline: SearchPipeline, answers: Answers, place: str, watcher: Watcher
+    pipeline: SearchPipeline, answers: Judgments, place: str, watcher: Progress
 ) -> list[tuple[VectorPart, ...]]:
     """Encode the image of every row, in the rows' order; the image tower is loaded for it.
 
@@ -76,7 +76,7 @@ def _batches(
 
 
 def _pixels(pool: Pool, row: ItemRow, size: int) -> Pixels:
-    with PoolFiles(pool.files) as files:
+    with ItemReader(pool.files) as files:
         stored = files.read(row.file, row.offset, row.length)
     return to_pixels(open_image(image_of(stored, pool.encoding)), size)
 

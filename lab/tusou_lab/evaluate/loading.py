@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tusou.bundle.bundle import Bundle
-from tusou.cli.progress import Watcher
+from tusou.cli.progress import Progress
 from tusou.core.arrays import ItemId
 from tusou.core.errors import BadDataset
-from tusou.evaluation.judgments import Answers, alike, read_answers
+from tusou.evaluation.judgments import Judgments, read_judgments, unify_id_types
 from tusou.evaluation.runs import Run, read_run
 from tusou_lab.evaluate.search_bundle import LiveSpec, search_bundle
 from tusou_lab.evaluate.submissions import breaches
@@ -23,7 +23,7 @@ class Loaded:
     """A run and the answers that fit it."""
 
     run: Run
-    answers: Answers
+    answers: Judgments
     in_pool: Set[ItemId] | None
     index_recall: dict[str, float] | None = None
 
@@ -41,7 +41,7 @@ def load(
     *,
     top_k: int | None = None,
     submission: bool = False,
-    watcher: Watcher | None = None,
+    watcher: Progress | None = None,
 ) -> Loaded:
     """Read a file of ranked lists, or search a bundle by `spec` for every query.
 
@@ -54,9 +54,9 @@ def load(
         return _searched(source, answers, spec or LiveSpec(top_k or DEPTH), submission, watcher)
     run = read_run(source, top_k or DEPTH)
     problems = [f"{source}:{line}: {problem}" for line, problem in run.problems]
-    judged = Answers(Path(answers), ())
+    judged = Judgments(Path(answers), ())
     try:
-        judged = read_answers(answers, run.direction)
+        judged = read_judgments(answers, run.direction)
     except BadDataset as error:
         problems.append(str(error))
     else:
@@ -65,7 +65,7 @@ def load(
             problems += [f"{source}:{line}: {problem}" for line, problem in broken]
         else:
             problems += unanswered(judged)
-        run, judged = alike(run, judged)
+        run, judged = unify_id_types(run, judged)
         problems += mismatches(run, source, judged)
     in_pool = None if pool is None else pool_ids(pool)
     if in_pool is not None and judged.textual:
@@ -80,10 +80,10 @@ def _searched(
     answers: Path | str,
     spec: LiveSpec,
     submission: bool,
-    watcher: Watcher | None,
+    watcher: Progress | None,
 ) -> Loaded:
     texts = Bundle.open(root).manifest.items == "texts"
-    asked = read_answers(answers, "image_to_text" if texts else "text_to_image")
+    asked = read_judgments(answers, "image_to_text" if texts else "text_to_image")
     refuse([] if submission else [*unanswered(asked)])
     searched = search_bundle(root, asked, spec, watcher)
     return Loaded(searched.run, asked, pool_ids(root), searched.index_recall)

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from tusou.cli.progress import Watcher
+from tusou.cli.progress import Progress
 from tusou.core.errors import InputError
-from tusou.evaluation.judgments import Answers
+from tusou.evaluation.judgments import Judgments
 from tusou.retrieval.pipeline import SearchPipeline
 from tusou.retrieval.query import TextPart, VectorPart
 from tusou.text.negation import REFUSED_WEIGHT, understand
@@ -14,7 +14,7 @@ from tusou_lab.embedding_cache import KeptVectors, conditions
 from tusou_lab.evaluate.validate import refuse
 
 
-def text_parts(answers: Answers, *, interpret: bool) -> list[tuple[TextPart, ...]]:
+def text_parts(answers: Judgments, *, interpret: bool) -> list[tuple[TextPart, ...]]:
     """Turn every text into what is searched; all that a service would refuse is told at once."""
     parts: list[tuple[TextPart, ...]] = []
     problems: list[str] = []
@@ -42,7 +42,7 @@ def encode_texts(
     pipeline: SearchPipeline,
     asked: Sequence[tuple[TextPart, ...]],
     cache: Path | None,
-    watcher: Watcher,
+    watcher: Progress,
 ) -> list[tuple[VectorPart, ...]]:
     """Turn the parts of every query into vectors, each text encoded once.
 

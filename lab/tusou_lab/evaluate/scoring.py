@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tusou.cli.progress import Watcher
+from tusou.cli.progress import Progress
 from tusou.core.arrays import ItemId
 from tusou.data.submission import Direction
 from tusou.evaluation.bootstrap import intervals
-from tusou.evaluation.judgments import Answers, judge
+from tusou.evaluation.judgments import Judgments, judge
 from tusou.evaluation.metrics import Values, means, per_query
 from tusou.evaluation.runs import Run
 from tusou.evaluation.slices import Slice, slices
@@ -52,7 +52,7 @@ class Scored:
 
     evaluation: Evaluation
     run: Run
-    answers: Answers
+    answers: Judgments
     values: Mapping[str, Values]  # metric name -> a share for each query, in the answers' order
 
 
@@ -63,7 +63,7 @@ def evaluate(
     spec: LiveSpec | None = None,
     *,
     top_k: int | None = None,
-    watcher: Watcher | None = None,
+    watcher: Progress | None = None,
 ) -> Scored:
     """Score `source`, a bundle or a file of ranked lists, against `answers`; as `load` reads them.
 

@@ -9,16 +9,16 @@ from time import perf_counter
 import numpy as np
 
 from tusou import __version__
-from tusou.cli.progress import Nobody, Watcher
+from tusou.cli.progress import NoProgress, Progress
 from tusou.core.arrays import Ids, ItemId, Vectors
 from tusou.core.errors import BadDataset, InvalidRequest, TusouError
-from tusou.core.hardware import machine
-from tusou.evaluation.judgments import Answers, Asked
+from tusou.core.hardware import describe_machine
+from tusou.evaluation.judgments import JudgedQuery, Judgments
 from tusou.evaluation.runs import Run, RunHeader
 from tusou.indexes import create_index
 from tusou.indexes.specs import FaissSpec
 from tusou.retrieval.pipeline import SearchPipeline
-from tusou.retrieval.query import Ask, Part, VectorPart, combine
+from tusou.retrieval.query import Part, Query, VectorPart, combine
 from tusou.retrieval.results import Hits
 from tusou_lab.evaluate.image_queries import see_images
 from tusou_lab.evaluate.query_vectors import encode_texts, text_parts
@@ -47,13 +47,13 @@ class Searched:
 
 
 def search_bundle(
-    root: Path, answers: Answers, spec: LiveSpec, watcher: Watcher | None = None
+    root: Path, answers: Judgments, spec: LiveSpec, watcher: Progress | None = None
 ) -> Searched:
     """Ask the pipeline every query; BadDataset names the queries that a service would refuse.
 
     Texts ask a bundle of images, images one of texts; BadDataset for the other way round.
     """
-    watcher = watcher or Nobody()
+    watcher = watcher or NoProgress()
     started = perf_counter()
     texts = answers.direction == "text_to_image"
     asked = text_parts(answers, interpret=spec.interpret) if texts else []
@@ -72,7 +72,7 @@ def search_bundle(
     watcher.begin("searching", len(ready))
     hits: list[Hits] = []
     for start in range(0, len(ready), _AT_ONCE):
-        asks = [Ask(parts, spec.top_k) for parts in ready[start : start + _AT_ONCE]]
+        asks = [Query(parts, spec.top_k) for parts in ready[start : start + _AT_ONCE]]
         hits += _sound(pipeline.answer(asks).hits, answers.rows[start : start + _AT_ONCE], answers)
         watcher.advance(len(asks))
     header = _header(pipeline, answers, spec, perf_counter() - started)
@@ -87,7 +87,7 @@ def search_bundle(
 
 
 def _sound(
-    hits: Sequence[Hits | TusouError], rows: Sequence[Asked], answers: Answers
+    hits: Sequence[Hits | TusouError], rows: Sequence[JudgedQuery], answers: Judgments
 ) -> list[Hits]:
     for one, row in zip(hits, rows, strict=True):
         if isinstance(one, TusouError):
@@ -96,7 +96,7 @@ def _sound(
 
 
 def _header(
-    pipeline: SearchPipeline, answers: Answers, spec: LiveSpec, seconds: float
+    pipeline: SearchPipeline, answers: Judgments, spec: LiveSpec, seconds: float
 ) -> RunHeader:
     manifest = pipeline.bundle.manifest
     return RunHeader(
@@ -112,7 +112,7 @@ def _header(
         },
         made={
             "date": datetime.now(UTC).strftime("%Y-%m-%d"),
-            "machine": machine(),
+            "machine": describe_machine(),
             "tusou": __version__,
             "seconds": round(seconds, 3),
         },

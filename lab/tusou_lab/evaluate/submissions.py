@@ -16,7 +16,7 @@ from tusou.data.submission import (
     unzipped,
     zipped,
 )
-from tusou.evaluation.judgments import Answers
+from tusou.evaluation.judgments import Judgments
 from tusou.evaluation.run_rows import parse_object, show, split_lines
 from tusou.evaluation.runs import Run
 
@@ -31,7 +31,7 @@ def contest_of(data: bytes) -> Contest:
     return "Teddy Cup" if is_teddy_table(data) else "MUGE"
 
 
-def breaches(data: bytes, run: Run, answers: Answers) -> Iterator[tuple[int, str]]:
+def breaches(data: bytes, run: Run, answers: Judgments) -> Iterator[tuple[int, str]]:
     """Name the lines of a file that its contest would refuse, beside those that are wrong anyway.
 
     MUGE: rows in the order of the queries, under its own names, with the query's text, ids that
@@ -69,7 +69,7 @@ def _muge_row(line: bytes, text: str | None) -> Iterator[str]:
         yield "query_text is not that of the query"
 
 
-def check_savable(path: Path, run: Run, answers: Answers) -> None:
+def check_savable(path: Path, run: Run, answers: Judgments) -> None:
     """Refuse to write as a submission what its contest would refuse."""
     count = TEDDY_ITEMS if path.suffix == ".csv" else MUGE_ITEMS
     short = [query for query, items in run.rankings.items() if len(items) < count]
@@ -88,7 +88,7 @@ def check_savable(path: Path, run: Run, answers: Answers) -> None:
         )
 
 
-def format_submission(path: Path, run: Run, answers: Answers) -> bytes:
+def format_submission(path: Path, run: Run, answers: Judgments) -> bytes:
     """Write Teddy Cup's table (.csv) or MUGE's rows in a zip (.zip)."""
     check_savable(path, run, answers)
     rows = [(row, run.rankings[row.query_id]) for row in answers.rows]

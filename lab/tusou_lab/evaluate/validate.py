@@ -8,12 +8,12 @@ from tusou.bundle.item_ids import is_canonical_integer
 from tusou.core.arrays import ItemId
 from tusou.core.errors import BadDataset
 from tusou.data import ItemRow, open_pool
-from tusou.evaluation.judgments import Answers
+from tusou.evaluation.judgments import Judgments
 from tusou.evaluation.run_rows import show
 from tusou.evaluation.runs import Run
 
 
-def mismatches(run: Run, source: Path, answers: Answers) -> Iterator[str]:
+def mismatches(run: Run, source: Path, answers: Judgments) -> Iterator[str]:
     """Name queries that lack a row, and rows of queries that were not asked.
 
     Judgments in TREC's format cannot hold a query without a correct item, so rows of queries
@@ -30,7 +30,7 @@ def mismatches(run: Run, source: Path, answers: Answers) -> Iterator[str]:
             yield f"{source}:{line}: query {show(query_id)} is not in {answers.path}"
 
 
-def unanswered(answers: Answers) -> Iterator[str]:
+def unanswered(answers: Judgments) -> Iterator[str]:
     """Name the queries of a file that gives no answer to them."""
     for row in answers.rows:
         if row.grades is None:

@@ -8,7 +8,7 @@ import numpy as np
 from tusou.bundle.bundle import Bundle
 from tusou.core.arrays import ItemId
 from tusou.evaluation.bootstrap import interval
-from tusou.evaluation.judgments import Asked
+from tusou.evaluation.judgments import JudgedQuery
 from tusou.evaluation.metrics import Values
 from tusou.evaluation.slices import slices
 from tusou_lab.report.inputs import Source
@@ -34,7 +34,7 @@ class Part:
 class Outcome:
     """What became of one query."""
 
-    row: Asked
+    row: JudgedQuery
     ranked: tuple[ItemId, ...]
     rank: int | None  # of the first correct item; None when the list ends before it
     twin: ItemId | None  # a correct item that looks like the wrong one at rank 1

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from time import perf_counter
 
 from tusou import __version__
-from tusou.core.hardware import machine
+from tusou.core.hardware import describe_machine
 from tusou_lab.report import sections
 from tusou_lab.report.analysis import outcomes
 from tusou_lab.report.comparison import comparisons
@@ -46,7 +46,7 @@ def build_report(
         "curves": curves,
         "machine": (
             Part(table=facts["machine"]),
-            Part(text=f"{words['machine_row']}: {machine()}"),
+            Part(text=f"{words['machine_row']}: {describe_machine()}"),
             Part(text=f"{words['report_seconds']}: {perf_counter() - started:.1f}"),
         ),
         "reproduce": (Part(text=words["reproduce_text"], commands=tuple(commands)),),

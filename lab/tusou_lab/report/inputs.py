@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tusou.bundle.bundle import Bundle
-from tusou.cli.progress import Watcher
+from tusou.cli.progress import Progress
 from tusou.core.arrays import ItemId
 from tusou.core.errors import BadDataset, InvalidRequest, UnknownItem
 from tusou.data.submission import Direction
-from tusou.evaluation.judgments import Asked, read_answers
+from tusou.evaluation.judgments import JudgedQuery, read_judgments
 from tusou_lab.evaluate.scoring import DEPTH, Scored, evaluate
 from tusou_lab.evaluate.search_bundle import LiveSpec
 
@@ -29,7 +29,7 @@ class Source:
         """Say which way was searched."""
         return self.scored.evaluation.direction
 
-    def queries(self) -> Iterator[tuple[Asked, tuple[ItemId, ...]]]:
+    def queries(self) -> Iterator[tuple[JudgedQuery, tuple[ItemId, ...]]]:
         """Yield every query with its ranked items."""
         for row in self.scored.answers.rows:
             yield row, self.scored.run.rankings[row.query_id]
@@ -48,7 +48,7 @@ def read_material(
     runs: Sequence[Path],
     answers: Sequence[str],
     bundles: Sequence[Path],
-    watcher: Watcher | None = None,
+    watcher: Progress | None = None,
 ) -> Material:
     """Score every run against the answers of its direction; a run may be a bundle, to search.
 
@@ -56,7 +56,7 @@ def read_material(
     InvalidRequest when a run has no answers of its direction, BadDataset as `evaluate`.
     """
     opened = [Bundle.open(path) for path in dict.fromkeys([*bundles, *filter(Path.is_dir, runs)])]
-    directions = {one: read_answers(one).direction for one in answers if Path(one).is_file()}
+    directions = {one: read_judgments(one).direction for one in answers if Path(one).is_file()}
     sources = []
     for path in runs:
         wanted = _direction(path)
@@ -104,7 +104,7 @@ def _texts(
     answers: Sequence[str], sources: Sequence[Source], opened: Sequence[Bundle]
 ) -> dict[str, str]:
     """Find a text for every id that may be shown: in the answers, else where it was indexed."""
-    rows = [row for one in answers for row in read_answers(one).rows]
+    rows = [row for one in answers for row in read_judgments(one).rows]
     texts = {str(row.query_id): row.text for row in rows if row.text is not None}
     indexed = [bundle for bundle in opened if bundle.items == "texts"]
     for source in sources:

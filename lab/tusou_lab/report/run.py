@@ -7,7 +7,7 @@ from shlex import quote
 from time import perf_counter
 
 from tusou.bundle.bundle import Bundle
-from tusou.cli.progress import Watcher
+from tusou.cli.progress import Progress
 from tusou_lab.report.build import ReportSpec, build_report
 from tusou_lab.report.facts import pool_name
 from tusou_lab.report.inputs import Material, Source, read_material
@@ -29,7 +29,7 @@ def make_report(
     inputs: Inputs,
     spec: ReportSpec,
     out: Path,
-    watcher: Watcher | None = None,
+    watcher: Progress | None = None,
     *,
     force: bool = False,
 ) -> dict[str, str | float]:

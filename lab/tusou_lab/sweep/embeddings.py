@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tusou.cli.progress import Watcher
+from tusou.cli.progress import Progress
 from tusou.core.arrays import Vectors
 from tusou.encoders import TextEncoder, Weights, load_text_encoder
 from tusou.text.normalize import fill_prompt
@@ -23,7 +23,7 @@ class QueryVectors:
         folder: Path,
         weights: Weights,
         *,
-        watcher: Watcher | None = None,
+        watcher: Progress | None = None,
         load: Load = load_text_encoder,
     ) -> None:
         self.kept = KeptVectors(folder, watcher)

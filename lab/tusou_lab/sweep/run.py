@@ -5,9 +5,9 @@ from math import sqrt
 from pathlib import Path
 
 from tusou.bundle.bundle import Bundle
-from tusou.cli.progress import Watcher
+from tusou.cli.progress import Progress
 from tusou.core.errors import BadDataset, InputError
-from tusou.evaluation.judgments import Answers, read_answers
+from tusou.evaluation.judgments import Judgments, read_judgments
 from tusou.indexes.specs import FaissSpec
 from tusou.retrieval.compatibility import weights_of
 from tusou.text.normalize import normalize_query
@@ -53,7 +53,7 @@ class Sweep:
 
 
 def sweep(
-    root: Path, answers: Path | str, spec: SweepSpec, kept: Path, watcher: Watcher | None = None
+    root: Path, answers: Path | str, spec: SweepSpec, kept: Path, watcher: Progress | None = None
 ) -> Sweep:
     """Answer every question; embeddings of queries are kept in the folder `kept`.
 
@@ -62,7 +62,7 @@ def sweep(
     InvalidRequest for a pool, a factory or a precision that cannot be.
     """
     bundle = Bundle.open(root)
-    judged = read_answers(answers)
+    judged = read_judgments(answers)
     vectors = QueryVectors(
         kept, weights_of(bundle.manifest, bundle.manifest.model.location), watcher=watcher
     )
@@ -110,7 +110,7 @@ def _faiss(factory: str) -> FaissSpec:
     return FaissSpec(name, tuning.strip())
 
 
-def _base(bundle: Bundle, answers: Answers, spec: SweepSpec) -> Base:
+def _base(bundle: Bundle, answers: Judgments, spec: SweepSpec) -> Base:
     texts, correct, outside = [], [], 0
     problems: list[str] = []
     for row in answers.rows:

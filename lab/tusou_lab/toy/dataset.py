@@ -11,7 +11,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Self
 
-from tusou.cli.progress import Nobody, Watcher
+from tusou.cli.progress import NoProgress, Progress
 from tusou.core.errors import OutputExists
 from tusou.core.process_limits import end_with_parent
 from tusou_lab.toy.captions import captions_of, write_captions
@@ -71,7 +71,7 @@ def write_toy(
     workers: int = 1,
     *,
     force: bool = False,
-    watcher: Watcher | None = None,
+    watcher: Progress | None = None,
 ) -> list[SplitReport]:
     """Draw the splits into a folder.
 
@@ -83,7 +83,7 @@ def write_toy(
         raise OutputExists(f"{present[0]} exists: choose another folder or pass --force")
     folder.mkdir(parents=True, exist_ok=True)
     with _mapper(workers) as run:
-        return [_write_split(folder, size, seed, run, watcher or Nobody()) for size in sizes]
+        return [_write_split(folder, size, seed, run, watcher or NoProgress()) for size in sizes]
 
 
 _Mapper = Callable[[Callable[[int], str], range], Iterator[str]]
@@ -99,7 +99,7 @@ def _mapper(workers: int) -> Iterator[_Mapper]:
 
 
 def _write_split(
-    folder: Path, size: SplitSize, seed: int, run: _Mapper, watcher: Watcher
+    folder: Path, size: SplitSize, seed: int, run: _Mapper, watcher: Progress
 ) -> SplitReport:
     files = SplitFiles.of(folder, size.split)
     watcher.begin(f"drawing {size.split}", size.items)

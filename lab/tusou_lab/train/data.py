@@ -10,8 +10,8 @@ import numpy as np
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
-from tusou.bundle.item_reader import PoolFiles, image_of
-from tusou.cli.progress import Watcher
+from tusou.bundle.item_reader import ItemReader, image_of
+from tusou.cli.progress import Progress
 from tusou.core.arrays import ItemId, Pixels
 from tusou.core.errors import BadDataset, BadImage
 from tusou.data.base import ItemRow
@@ -37,7 +37,7 @@ class Split:
         return tuple(np.split(queries[order], ends[:-1]))
 
 
-def open_split(data: Path, split: str, size: int, cache: Path, watcher: Watcher) -> Split:
+def open_split(data: Path, split: str, size: int, cache: Path, watcher: Progress) -> Split:
     """Read a split of a MUGE folder; its images come from the cache after the first time.
 
     Queries without a usable image among their answers are left out; BadDataset when none is left.
@@ -62,7 +62,7 @@ def _rows_of(item_ids: Sequence[ItemId], rows: Mapping[str, int]) -> NDArray[np.
 
 
 def _images(
-    path: Path, split: str, size: int, cache: Path, watcher: Watcher
+    path: Path, split: str, size: int, cache: Path, watcher: Progress
 ) -> tuple[list[str], Pixels]:
     source = path.resolve()
     stamp = [str(source), source.stat().st_size, source.stat().st_mtime_ns]
@@ -77,14 +77,14 @@ def _images(
     return known["ids"], np.load(array, mmap_mode="r")[: len(known["ids"])]
 
 
-def _fill(path: Path, split: str, size: int, array: Path, watcher: Watcher) -> list[str]:
+def _fill(path: Path, split: str, size: int, array: Path, watcher: Progress) -> list[str]:
     """Decode every usable image into the array; the unusable are passed over."""
     pool = ImagesFile(path)
     rows = [row for row in pool.scan() if isinstance(row, ItemRow)]
     pixels = open_memmap(array, "w+", np.uint8, (len(rows), size, size, 3))
     ids: list[str] = []
     watcher.begin(f"decoding {split}", len(rows))
-    with PoolFiles(pool.files) as files:
+    with ItemReader(pool.files) as files:
         for row in rows:
             watcher.advance()
             stored = files.read(row.file, row.offset, row.length)

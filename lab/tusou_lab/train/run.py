@@ -13,7 +13,7 @@ from cn_clip.clip.model import CLIP
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from tusou.cli.progress import Nobody, Watcher
+from tusou.cli.progress import NoProgress, Progress
 from tusou.core.errors import InputError, OutputExists
 from tusou.encoders.devices import pick_device
 from tusou.encoders.torch.encoder import to_input
@@ -61,7 +61,7 @@ def train(
     *,
     device: str = "auto",
     force: bool = False,
-    watcher: Watcher | None = None,
+    watcher: Progress | None = None,
 ) -> TrainReport:
     """Train on a MUGE folder's train split and keep the checkpoint that is best on valid.
 
@@ -70,7 +70,7 @@ def train(
     state of a run with other settings is.
     """
     started = monotonic()
-    watcher = watcher or Nobody()
+    watcher = watcher or NoProgress()
     if out.exists() and not _state_of(out).exists() and not force:
         raise OutputExists(f"{out} exists: choose another --out or pass --force")
     run = _Run(data, spec, out, torch.device(pick_device(device)), watcher)
@@ -83,7 +83,7 @@ class _Run:
     """A model, its optimiser and how far they are; `state` on disk is enough to go on."""
 
     def __init__(
-        self, data: Path, spec: TrainSpec, out: Path, device: torch.device, watcher: Watcher
+        self, data: Path, spec: TrainSpec, out: Path, device: torch.device, watcher: Progress
     ) -> None:
         torch.manual_seed(spec.seed)
         self._spec, self._out, self._device = spec, out, device
@@ -129,7 +129,7 @@ class _Run:
         }
         save_torch(state, self._state)
 
-    def go_on(self, watcher: Watcher) -> None:
+    def go_on(self, watcher: Progress) -> None:
         """Train to the end; afterwards the state is gone and the best checkpoint stays."""
         saved = monotonic()
         watcher.begin("training", self.steps, self.step)

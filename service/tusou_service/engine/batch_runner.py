@@ -7,9 +7,9 @@ from typing import TypeAlias
 
 from tusou.core.arrays import Vectors
 from tusou.core.errors import TusouError
-from tusou.retrieval.query import Ask
+from tusou.retrieval.query import Query
 from tusou.retrieval.results import Hits
-from tusou_service.engine.micro_batcher import Caller
+from tusou_service.engine.micro_batcher import PendingItem
 from tusou_service.engine.served import Pipeline
 from tusou_service.observability.metrics import Metrics
 from tusou_service.observability.stages import BatchRun
@@ -43,26 +43,26 @@ class Failed:
     run: BatchRun
 
 
-Job: TypeAlias = Ask | str  # a text is a job to encode it
+Job: TypeAlias = Query | str  # a text is a job to encode it
 Result: TypeAlias = Found | TextVector | Failed
 
 
 def answer_batch(
-    pipeline: Pipeline, callers: Sequence[Caller[Job, Result]], metrics: Metrics, arm: str
+    pipeline: Pipeline, callers: Sequence[PendingItem[Job, Result]], metrics: Metrics, arm: str
 ) -> list[Result]:
     """Do each caller's job; results come in that order. Who has gone is not searched for."""
-    asking = [one for one in callers if isinstance(one.item, Ask)]
+    asking = [one for one in callers if isinstance(one.item, Query)]
     texts = [one.item for one in callers if isinstance(one.item, str)]
     found = iter(_answer(pipeline, asking, metrics, arm) if asking else [])
     vectors = iter(_encode(pipeline, texts) if texts else [])
-    return [next(found) if isinstance(one.item, Ask) else next(vectors) for one in callers]
+    return [next(found) if isinstance(one.item, Query) else next(vectors) for one in callers]
 
 
 def _answer(
-    pipeline: Pipeline, asking: Sequence[Caller[Job, Result]], metrics: Metrics, arm: str
+    pipeline: Pipeline, asking: Sequence[PendingItem[Job, Result]], metrics: Metrics, arm: str
 ) -> list[Found | Failed]:
     began = perf_counter()
-    asks = [one.item for one in asking if isinstance(one.item, Ask)]
+    asks = [one.item for one in asking if isinstance(one.item, Query)]
     answers = pipeline.answer(asks, lambda place: asking[place].waits)
     metrics.observe_batch(arm, len(asks), answers)
     times, version = answers.times, pipeline.bundle.version

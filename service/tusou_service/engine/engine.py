@@ -14,19 +14,19 @@ from pydantic import BaseModel
 
 from tusou.core.arrays import ItemId
 from tusou.core.errors import InsufficientMemory, NotReady
-from tusou.retrieval.query import Ask, VectorPart
+from tusou.retrieval.query import Query, VectorPart
 from tusou_service.engine.batch_runner import Failed, Found, Job, Result, TextVector, answer_batch
 from tusou_service.engine.interfaces import Arm, Reloaded, Status
-from tusou_service.engine.micro_batcher import BatchLimits, Caller, MicroBatcher, Pressure
-from tusou_service.engine.oom_retry import Halving, is_out_of_memory, is_sticky
+from tusou_service.engine.micro_batcher import BatchLimits, MicroBatcher, PendingItem, QueueState
+from tusou_service.engine.oom_retry import SplitOnOutOfMemory, is_device_lost, is_out_of_memory
 from tusou_service.engine.served import Pipeline, ServedBundle, Source
-from tusou_service.images.query_encoder import ImagePolicy, Sight
+from tusou_service.images.query_encoder import ImagePolicy, ImageQueryEncoder
 from tusou_service.observability.metrics import Metrics
 from tusou_service.observability.stages import mark_batches
 from tusou_service.observability.traffic import Traffic
 
 T = TypeVar("T")
-Watcher: TypeAlias = Callable[[Sequence[Ask], Sequence[Found]], None]
+Watcher: TypeAlias = Callable[[Sequence[Query], Sequence[Found]], None]
 
 _log = logging.getLogger(__name__)
 
@@ -68,10 +68,12 @@ class Engine:
         self._source = source
         self._pipeline: Pipeline | None = None
         self._batcher = MicroBatcher[Job, Result](
-            Halving(self._run, self._release), limits, is_sticky
+            SplitOnOutOfMemory(self._run, self._release), limits, is_device_lost
         )
         self._loader = ThreadPoolExecutor(1, thread_name_prefix="loader")
-        self._sight = Sight(images, self._current, self._in_loader, limits, self.metrics)
+        self._sight = ImageQueryEncoder(
+            images, self._current, self._in_loader, limits, self.metrics
+        )
         self._reloading = asyncio.Lock()
         self._first_load: asyncio.Task[None] | None = None
         self.metrics.watch_queue(self.arm, lambda: self._batcher.depth)
@@ -102,7 +104,7 @@ class Engine:
         return self._batcher.idle
 
     @property
-    def pressure(self) -> Pressure:
+    def pressure(self) -> QueueState:
         """Say what stands before one more search."""
         return self._batcher.pressure()
 
@@ -131,7 +133,7 @@ class Engine:
         self._current()
         self._batcher.admit(1, deadline)
 
-    async def search(self, asks: Sequence[Ask], deadline: float) -> list[Found]:
+    async def search(self, asks: Sequence[Query], deadline: float) -> list[Found]:
         """Answer in order, all from one version; the first error of one ask is the error of all."""
         results = await self._of_one_version(asks, deadline)
         for one in results:
@@ -238,7 +240,7 @@ class Engine:
         try:
             pipeline = self._source.open()
             pipeline.warm_up()
-            self._batcher.foresee(_seconds_of(pipeline))
+            self._batcher.set_expected_item_time(_seconds_of(pipeline))
             if self._sight.wanted(pipeline):
                 self._sight.load_tower(pipeline)
             pipeline.release_memory()  # what only loading needed
@@ -276,7 +278,7 @@ class Engine:
             raise NotReady("The service is loading its index; try again shortly.")
         return self._pipeline
 
-    def _run(self, callers: list[Caller[Job, Result]]) -> list[Result]:
+    def _run(self, callers: list[PendingItem[Job, Result]]) -> list[Result]:
         """Do one batch, in the batcher's thread; a swap meanwhile is for the next."""
         return answer_batch(self._current(), callers, self.metrics, self.arm)
 

@@ -7,8 +7,8 @@ from typing import Literal, Protocol, Self, TypeAlias
 from pydantic import BaseModel
 
 from tusou.core.arrays import ItemId
-from tusou.core.ids import Items
-from tusou.retrieval.query import Ask, VectorPart
+from tusou.core.ids import ItemKind
+from tusou.retrieval.query import Query, VectorPart
 from tusou_service.engine.batch_runner import Found, TextVector
 from tusou_service.images.query_encoder import ImageState
 from tusou_service.observability.traffic import Traffic
@@ -40,12 +40,12 @@ class Status:
     precision: str
     engine: str
     id_type: Literal["int", "str"]
-    items: Items
+    items: ItemKind
     images: ImageState
     accepts: tuple[str, ...]  # what a query may hold
 
 
-class Answering(Protocol):
+class SearchEngine(Protocol):
     """Answers queries: `Engine`, or in a front `RemoteEngine`.
 
     Deadlines are on the event loop's clock, which is one for all processes of a machine.
@@ -65,7 +65,7 @@ class Answering(Protocol):
         """Raise what one more search would raise now, before anything is read or parsed."""
         ...
 
-    async def search(self, asks: Sequence[Ask], deadline: float) -> list[Found]:
+    async def search(self, asks: Sequence[Query], deadline: float) -> list[Found]:
         """Answer in order, all from one version; the first error of one ask is the error of all."""
         ...
 
@@ -103,7 +103,7 @@ class Answering(Protocol):
 
 
 class Arms(Protocol):
-    """Two bundles behind one service: `Trial`, or its stand-in in a front."""
+    """Two bundles behind one service: `Experiment`, or its stand-in in a front."""
 
     async def __aenter__(self) -> Self:
         """Begin."""
@@ -113,7 +113,7 @@ class Arms(Protocol):
         """End."""
         ...
 
-    def engine_for(self, headers: Mapping[str, str]) -> Answering:
+    def engine_for(self, headers: Mapping[str, str]) -> SearchEngine:
         """Choose the engine of a request."""
         ...
 

@@ -26,7 +26,7 @@ _MARGIN = 0.8
 _PATIENCE = 5
 
 
-class Busy(Overloaded):
+class QueueFull(Overloaded):
     """The queue is full, or too long for this caller; `retry_after` is in seconds."""
 
     def __init__(self, message: str, retry_after: float) -> None:
@@ -43,7 +43,7 @@ class WorkerStalled(Unavailable):
 
 
 @dataclass(eq=False, slots=True)
-class Caller(Generic[T, R]):
+class PendingItem(Generic[T, R]):
     """Who waits for the answer to one item."""
 
     item: T
@@ -66,7 +66,7 @@ class BatchLimits:
 
 
 @dataclass(frozen=True, slots=True)
-class Pressure:
+class QueueState:
     """What stands before one more caller: seconds to wait, and whether the queue is full."""
 
     wait: float = 0.0
@@ -80,7 +80,7 @@ class Pressure:
         if self.full or self.wait > left * _MARGIN:
             # Jitter, so that refused callers do not come back together.
             pause = self.wait * random.uniform(0.5, 1.5)  # noqa: S311 - no secret
-            raise Busy("The service is at capacity.", max(_SHORTEST_RETRY, pause))
+            raise QueueFull("The service is at capacity.", max(_SHORTEST_RETRY, pause))
 
 
 class MicroBatcher(Generic[T, R]):
@@ -97,14 +97,14 @@ class MicroBatcher(Generic[T, R]):
 
     def __init__(
         self,
-        run: Callable[[list[Caller[T, R]]], Sequence[R]],
+        run: Callable[[list[PendingItem[T, R]]], Sequence[R]],
         limits: BatchLimits,
         is_fatal: Callable[[Exception], bool] = lambda _: False,
     ) -> None:
         self.failure: Exception | None = None
         self._run, self._limits, self._is_fatal = run, limits, is_fatal
-        self._waiting: OrderedDict[Caller[T, R], None] = OrderedDict()
-        self._running: list[Caller[T, R]] = []
+        self._waiting: OrderedDict[PendingItem[T, R], None] = OrderedDict()
+        self._running: list[PendingItem[T, R]] = []
         self._batch_seconds = 0.0
         self._longest = 0.0
         self._arrived = asyncio.Event()
@@ -146,13 +146,13 @@ class MicroBatcher(Generic[T, R]):
             raise NotReady("The service cannot search now; try again shortly.")
         self.pressure(count).admit(deadline)
 
-    def pressure(self, count: int = 1) -> "Pressure":
+    def pressure(self, count: int = 1) -> QueueState:
         """Say what stands before `count` more items; an empty queue has room for any."""
         waiting = len(self._waiting)
         full = waiting > 0 and waiting + count > self._limits.max_waiting
-        return Pressure(self._predicted_wait(count), full)
+        return QueueState(self._predicted_wait(count), full)
 
-    def foresee(self, item_seconds: float) -> None:
+    def set_expected_item_time(self, item_seconds: float) -> None:
         """Know how long the longest item takes, before a batch is thought to hang."""
         self._longest = item_seconds * self._limits.max_batch
 
@@ -164,7 +164,7 @@ class MicroBatcher(Generic[T, R]):
         """Return the answers in order; all items are admitted, or none."""
         self.admit(len(items), deadline)
         loop = asyncio.get_running_loop()
-        jobs = [Caller[T, R](item, deadline, loop.create_future()) for item in items]
+        jobs = [PendingItem[T, R](item, deadline, loop.create_future()) for item in items]
         for job in jobs:
             self._waiting[job] = None
         self._arrived.set()
@@ -206,10 +206,10 @@ class MicroBatcher(Generic[T, R]):
             self._waiting.clear()
             _fail(waiting, NotReady("The service is stopping; send the request again."))
 
-    def _take(self) -> list[Caller[T, R]]:
+    def _take(self) -> list[PendingItem[T, R]]:
         """Remove the next batch from the queue, without those whose time is over."""
         now = asyncio.get_running_loop().time()
-        jobs: list[Caller[T, R]] = []
+        jobs: list[PendingItem[T, R]] = []
         while self._waiting and len(jobs) < self._limits.max_batch:
             job, _ = self._waiting.popitem(last=False)
             if not job.waits:
@@ -220,7 +220,7 @@ class MicroBatcher(Generic[T, R]):
             jobs.append(job)
         return jobs
 
-    async def _answer(self, jobs: list[Caller[T, R]]) -> None:
+    async def _answer(self, jobs: list[PendingItem[T, R]]) -> None:
         loop = asyncio.get_running_loop()
         started, self._running = perf_counter(), jobs
         call = loop.run_in_executor(self._thread, self._run, jobs)
@@ -248,12 +248,12 @@ class MicroBatcher(Generic[T, R]):
         known = self._batch_seconds or seconds
         self._batch_seconds = known + _NEWEST * (seconds - known)
 
-    def _give_up(self, jobs: list[Caller[T, R]], failure: Exception) -> None:
+    def _give_up(self, jobs: list[PendingItem[T, R]], failure: Exception) -> None:
         self.failure = failure
         _fail(jobs, NotReady("The service has failed and will restart; try again shortly."))
 
 
-def _fail(jobs: list[Caller[T, R]], error: Exception) -> None:
+def _fail(jobs: list[PendingItem[T, R]], error: Exception) -> None:
     for job in jobs:
         if job.waits:
             job.answer.set_exception(error)

@@ -17,7 +17,7 @@ _STICKY = ("CUDA error", "device-side assert", "CUBLAS_STATUS", "CUDNN_STATUS", 
 _CAUTIOUS_SECONDS = 60.0
 
 
-def is_sticky(error: Exception) -> bool:
+def is_device_lost(error: Exception) -> bool:
     """Tell a lost device from a bad batch; running out of memory is neither."""
     text = str(error)
     return not is_out_of_memory(error) and any(sign in text for sign in _STICKY)
@@ -28,7 +28,7 @@ def is_out_of_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError) or "out of memory" in str(error)
 
 
-class Halving(Generic[T, R]):
+class SplitOnOutOfMemory(Generic[T, R]):
     """Runs a batch, and again in halves when it does not fit the memory.
 
     OutOfMemory when even one item does not fit. Whatever `release` can give back is given back

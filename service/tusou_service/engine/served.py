@@ -6,9 +6,9 @@ from typing import Literal, Protocol
 from pydantic import BaseModel
 
 from tusou.core.arrays import Pixels
-from tusou.core.ids import Items
-from tusou.retrieval.query import Ask, VectorPart
-from tusou.retrieval.results import Answers, Embedded
+from tusou.core.ids import ItemKind
+from tusou.retrieval.query import Query, VectorPart
+from tusou.retrieval.results import SearchResults, TextEmbeddings
 
 
 class ServedBundle(Protocol):
@@ -35,7 +35,7 @@ class ServedBundle(Protocol):
         ...
 
     @property
-    def items(self) -> Items:
+    def items(self) -> ItemKind:
         """Say what the items are."""
         ...
 
@@ -88,14 +88,14 @@ class Pipeline(Protocol):
         """Load what `see` needs."""
         ...
 
-    def answer(self, asks: Sequence[Ask], wanted: Callable[[int], bool]) -> Answers:
+    def answer(self, asks: Sequence[Query], wanted: Callable[[int], bool]) -> SearchResults:
         """Answer a batch; called by one thread at a time.
 
         `wanted` tells of each ask, by its place, whether somebody still waits for its answer.
         """
         ...
 
-    def embed(self, texts: Sequence[str]) -> Embedded:
+    def embed(self, texts: Sequence[str]) -> TextEmbeddings:
         """Encode a batch of texts; called by the thread of `answer`."""
         ...
 

@@ -14,15 +14,15 @@ from tusou_service.experiment.shadow import Shadow
 
 _log = logging.getLogger(__name__)
 
-TrialMode: TypeAlias = Literal["split", "shadow"]
+ExperimentMode: TypeAlias = Literal["split", "shadow"]
 ARM_HEADER, USER_HEADER = "x-arm", "x-user-key"
 
 
 @dataclass(frozen=True, slots=True)
-class TrialPlan:
+class ExperimentPlan:
     """How two bundles are compared: the share of users, or of searches, that reach the second."""
 
-    mode: TrialMode
+    mode: ExperimentMode
     share: float
     name: str = ""
 
@@ -42,10 +42,10 @@ class TrialPlan:
         return int.from_bytes(digest[:8]) < self.share * 2**64
 
 
-class Trial:
+class Experiment:
     """Runs the second engine beside the first, which is entered and left by its owner."""
 
-    def __init__(self, first: Engine, second: Engine, plan: TrialPlan) -> None:
+    def __init__(self, first: Engine, second: Engine, plan: ExperimentPlan) -> None:
         self._first, self._second, self._plan = first, second, plan
         self._shadow: asyncio.Task[None] | None = None
         self._reloading = asyncio.Lock()

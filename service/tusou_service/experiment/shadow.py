@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from tusou.core.errors import TusouError
-from tusou.retrieval.query import Ask
+from tusou.retrieval.query import Query
 from tusou.retrieval.results import Hits
 from tusou_service.engine.batch_runner import Found
 from tusou_service.engine.engine import Engine
@@ -30,10 +30,10 @@ class Shadow:
 
     def __init__(self, first: Engine, second: Engine, share: float) -> None:
         self._first, self._second, self._share = first, second, share
-        self._waiting: deque[tuple[Sequence[Ask], Sequence[Found]]] = deque()
+        self._waiting: deque[tuple[Sequence[Query], Sequence[Found]]] = deque()
         self._arrived = asyncio.Event()
 
-    def offer(self, asks: Sequence[Ask], found: Sequence[Found]) -> None:
+    def offer(self, asks: Sequence[Query], found: Sequence[Found]) -> None:
         """Take one answered search, if there is room; returns at once."""
         if random.random() >= self._share:  # noqa: S311 - no secret
             return
@@ -53,7 +53,7 @@ class Shadow:
                     await asyncio.sleep(_LOOK_SECONDS)
                 await self._ask(*self._waiting.popleft())
 
-    async def _ask(self, asks: Sequence[Ask], found: Sequence[Found]) -> None:
+    async def _ask(self, asks: Sequence[Query], found: Sequence[Found]) -> None:
         deadline = asyncio.get_running_loop().time() + _ANSWER_SECONDS
         try:
             self._compare(found, await self._second.search(asks, deadline))
@@ -78,7 +78,7 @@ class Shadow:
         }
         _log.info("shadow", extra={"fields": fields})
 
-    def _count(self, result: str, asks: Sequence[Ask]) -> None:
+    def _count(self, result: str, asks: Sequence[Query]) -> None:
         self._second.metrics.shadowed.labels(result).inc(len(asks))
 
 

@@ -16,10 +16,10 @@ from tusou.core.errors import NotReady
 from tusou_service import factory as wiring
 from tusou_service import logging_config as logs
 from tusou_service.engine.interfaces import Arm
-from tusou_service.engine.micro_batcher import Pressure
+from tusou_service.engine.micro_batcher import QueueState
 from tusou_service.fronts.doors import take
 from tusou_service.fronts.line import Answerer, Line
-from tusou_service.fronts.remote import RemoteEngine, RemoteRate, RemoteTrial
+from tusou_service.fronts.remote import RemoteEngine, RemoteExperiment, RemoteRate
 from tusou_service.gc_tuning import settle
 from tusou_service.http.app import create_app
 from tusou_service.http.auth import ApiKeys
@@ -132,7 +132,7 @@ class Front:
             keys=setup.keys,
             docs=settings.docs,
             tracer=wiring.make_tracer(settings),
-            trial=RemoteTrial(line, settings.trial(), self._engines)
+            trial=RemoteExperiment(line, settings.trial(), self._engines)
             if settings.ab_bundle
             else None,
             rate=RemoteRate(line) if settings.rate_per_s else None,
@@ -147,7 +147,7 @@ class Front:
         if self._server:
             self._server.stop(seconds)
 
-    async def _press(self, pressures: Mapping[Arm, Pressure]) -> None:
+    async def _press(self, pressures: Mapping[Arm, QueueState]) -> None:
         for arm, engine in self._engines.items():
             engine.pressure = pressures[arm]
 

@@ -6,7 +6,7 @@ import signal
 import socket
 
 from tusou_service.engine.engine import Engine
-from tusou_service.experiment.ab_test import Trial
+from tusou_service.experiment.ab_test import Experiment
 from tusou_service.fronts.front import Setup
 from tusou_service.fronts.keeper import Fronts
 from tusou_service.fronts.remote import answerers
@@ -25,7 +25,7 @@ async def serve(
     listener: socket.socket,
     engine: Engine,
     keys: ApiKeys | None,
-    trial: Trial | None,
+    trial: Experiment | None,
 ) -> int:
     """Have fronts serve until a signal or a failure; return the exit code."""
     listener.settimeout(0)

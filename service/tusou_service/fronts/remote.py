@@ -6,11 +6,11 @@ from typing import Any, Self
 from pydantic import BaseModel
 
 from tusou.core.arrays import ItemId
-from tusou.retrieval.query import Ask, VectorPart
+from tusou.retrieval.query import Query, VectorPart
 from tusou_service.engine.batch_runner import Found, TextVector
-from tusou_service.engine.interfaces import Answering, Arm, Arms, Reloaded, Status
-from tusou_service.engine.micro_batcher import Pressure
-from tusou_service.experiment.ab_test import TrialPlan
+from tusou_service.engine.interfaces import Arm, Arms, Reloaded, SearchEngine, Status
+from tusou_service.engine.micro_batcher import QueueState
+from tusou_service.experiment.ab_test import ExperimentPlan
 from tusou_service.fronts.line import Answerer, Line
 from tusou_service.http.rate_limit import Rate
 from tusou_service.observability.traffic import Traffic
@@ -28,14 +28,14 @@ class RemoteEngine:
 
     def __init__(self, line: Line, arm: Arm, traffic: Traffic) -> None:
         self.arm, self.traffic = arm, traffic
-        self.pressure = Pressure()
+        self.pressure = QueueState()
         self._line = line
 
     def admit(self, deadline: float) -> None:
         """Raise what the queue of a moment ago would raise."""
         self.pressure.admit(deadline)
 
-    async def search(self, asks: Sequence[Ask], deadline: float) -> list[Found]:
+    async def search(self, asks: Sequence[Query], deadline: float) -> list[Found]:
         """Answer in order, all from one version; the first error of one ask is the error of all."""
         found: list[Found] = await self._call("search", asks, deadline)
         return found
@@ -84,10 +84,12 @@ class RemoteEngine:
         return await self._line.call(f"{self.arm}.{name}", *arguments)
 
 
-class RemoteTrial:
+class RemoteExperiment:
     """Chooses between the parent's two engines; everything else the parent does."""
 
-    def __init__(self, line: Line, plan: TrialPlan, engines: Mapping[Arm, RemoteEngine]) -> None:
+    def __init__(
+        self, line: Line, plan: ExperimentPlan, engines: Mapping[Arm, RemoteEngine]
+    ) -> None:
         self._line, self._plan, self._engines = line, plan, engines
 
     async def __aenter__(self) -> Self:
@@ -122,7 +124,7 @@ class RemoteRate:
 
 
 def answerers(
-    engines: Sequence[Answering], trial: Arms | None, rate: Rate | None
+    engines: Sequence[SearchEngine], trial: Arms | None, rate: Rate | None
 ) -> dict[str, Answerer]:
     """Return what the parent answers to these stand-ins, by the names that they call."""
     known = {

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from pydantic.json_schema import models_json_schema
 
 from tusou import __version__
-from tusou_service.engine.interfaces import Answering, Arms
+from tusou_service.engine.interfaces import Arms, SearchEngine
 from tusou_service.http import errors
 from tusou_service.http.auth import ApiKeys
 from tusou_service.http.dependencies import State
@@ -20,7 +20,7 @@ from tusou_service.http.routes import embeddings, health, items, page, search
 from tusou_service.http.schemas import BatchRequest, EmbeddingRequest, Problem, SearchRequest
 from tusou_service.observability.stages import Tracer
 
-EngineFactory = Callable[[], AbstractAsyncContextManager[Answering]]
+EngineFactory = Callable[[], AbstractAsyncContextManager[SearchEngine]]
 
 
 def create_app(

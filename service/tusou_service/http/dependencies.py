@@ -17,7 +17,7 @@ from tusou.core.errors import (
     RateLimited,
     TusouError,
 )
-from tusou_service.engine.interfaces import Answering, Arms
+from tusou_service.engine.interfaces import Arms, SearchEngine
 from tusou_service.http.errors import BodyTooLarge, RequestTimeout, UnsupportedMediaType
 from tusou_service.http.schemas import Body, parse
 from tusou_service.observability.stages import mark
@@ -41,14 +41,14 @@ QUERY_REFUSALS: tuple[type[TusouError], ...] = (
 class State(TypedDict):
     """What the lifespan yields."""
 
-    engine: Answering  # the one that answers this request, once the front door has chosen
+    engine: SearchEngine  # the one that answers this request, once the front door has chosen
     trial: Arms | None
 
 
 # These are coroutines for speed: FastAPI calls plain functions in a thread of its pool.
-async def get_engine(request: Request) -> Answering:
+async def get_engine(request: Request) -> SearchEngine:
     """Hand out the engine the lifespan built."""
-    engine: Answering = request.state.engine
+    engine: SearchEngine = request.state.engine
     return engine
 
 
@@ -90,6 +90,6 @@ TAKES_A_IMAGE: dict[str, object] = {
     }
 }
 
-EngineDep = Annotated[Answering, Depends(get_engine)]
+EngineDep = Annotated[SearchEngine, Depends(get_engine)]
 TrialDep = Annotated[Arms | None, Depends(get_trial)]
 DeadlineDep = Annotated[float, Depends(get_deadline)]

@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from tusou.core import errors as domain
 from tusou.core.errors import TusouError
-from tusou_service.engine.micro_batcher import Busy
+from tusou_service.engine.micro_batcher import QueueFull
 from tusou_service.http.rate_limit import TooFast
 
 PROBLEM_JSON = "application/problem+json"
@@ -218,7 +218,7 @@ def problem(error: TusouError | Refusal, request_id: str, *, message: bool = Fal
     headers = {**dict(meaning.headers), **refusal.headers, "Cache-Control": "no-store"}
     if meaning.status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
         cause = refusal.error
-        seconds = cause.retry_after if isinstance(cause, Busy | TooFast) else _RETRY_AFTER
+        seconds = cause.retry_after if isinstance(cause, QueueFull | TooFast) else _RETRY_AFTER
         body["retry_after_ms"] = math.ceil(seconds * 1000)
         headers["Retry-After"] = str(math.ceil(seconds))
     content = _fit(body, [_plain(detail) for detail in refusal.details[:_MAX_DETAILS]])

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from tusou.core.errors import InvalidRequest
-from tusou.retrieval.query import Ask, ItemPart, Part, TextPart
+from tusou.retrieval.query import ItemPart, Part, Query, TextPart
 from tusou.text.negation import REFUSED_WEIGHT, Understood, understand
 from tusou.text.normalize import normalize_query
-from tusou_service.engine.interfaces import Answering
+from tusou_service.engine.interfaces import SearchEngine
 from tusou_service.http.errors import Detail, Refusal
 from tusou_service.http.schemas import MAX_REACH, SearchRequest
 
@@ -22,11 +22,11 @@ _WEIGHED = {
 
 
 async def ask_of(
-    body: SearchRequest, engine: Answering, deadline: float
-) -> tuple[Ask, Understood | None]:
+    body: SearchRequest, engine: SearchEngine, deadline: float
+) -> tuple[Query, Understood | None]:
     """Read a request, and say what its query was understood to refuse.
 
-    Raises InvalidRequest, EmptyQuery, QueryTooLong, and what `Answering.see` raises.
+    Raises InvalidRequest, EmptyQuery, QueryTooLong, and what `SearchEngine.see` raises.
     """
     _check(body)
     query = None if body.query is None else normalize_query(body.query)
@@ -38,7 +38,7 @@ async def ask_of(
         seen = await engine.see(body.image, deadline)
         parts.append(replace(seen, weight=_or(body.image_weight, 1)))
     exclude = frozenset(map(str, body.exclude))
-    return Ask(tuple(parts), body.top_k, body.offset, exclude), understood
+    return Query(tuple(parts), body.top_k, body.offset, exclude), understood
 
 
 def check_reach(top_k: int, offset: int) -> None:

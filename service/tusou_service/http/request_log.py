@@ -12,7 +12,7 @@ from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Scope, Send
 
 from tusou.core.errors import TusouError
-from tusou_service.engine.interfaces import Answering, Arms
+from tusou_service.engine.interfaces import Arms, SearchEngine
 from tusou_service.http.errors import Internal, Refusal, known, problem
 from tusou_service.observability.stages import Tracer
 
@@ -53,7 +53,7 @@ class Exchange:
         trial: Arms | None = state["trial"]
         if trial:
             state["engine"] = trial.engine_for(headers)
-        self.engine: Answering = state["engine"]
+        self.engine: SearchEngine = state["engine"]
         self._arm = self.engine.arm if trial else None
         given = headers.get("x-request-id", "")
         self.id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex

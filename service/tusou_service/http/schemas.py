@@ -6,7 +6,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError
 
 from tusou.core.errors import InputError, InvalidJson, InvalidRequest
-from tusou.core.ids import ItemId, Items
+from tusou.core.ids import ItemId, ItemKind
 from tusou.text.normalize import normalize_query
 from tusou_service.http.errors import MEANINGS, Detail, Refusal
 from tusou_service.images.query_encoder import ImageState
@@ -196,7 +196,7 @@ class Info(BaseModel):
     engine: str = Field(description="What computes that model: torch or openvino.")
     model: str
     id_type: Literal["int", "str"]
-    items: Items = Field(description="What the items are: images or texts.")
+    items: ItemKind = Field(description="What the items are: images or texts.")
     accepts: tuple[str, ...] = Field(description="What a query may hold.")
     manifest: dict[str, object]
 

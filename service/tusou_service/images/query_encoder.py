@@ -14,8 +14,8 @@ import numpy as np
 from tusou.core.arrays import Pixels
 from tusou.core.errors import BadImage, DeadlineExceeded, InvalidRequest, NotReady, Unavailable
 from tusou.retrieval.query import VectorPart
-from tusou_service.engine.micro_batcher import BatchLimits, Caller, MicroBatcher
-from tusou_service.engine.oom_retry import Halving, is_sticky
+from tusou_service.engine.micro_batcher import BatchLimits, MicroBatcher, PendingItem
+from tusou_service.engine.oom_retry import SplitOnOutOfMemory, is_device_lost
 from tusou_service.engine.served import Pipeline
 from tusou_service.http.errors import Detail, Refusal
 from tusou_service.images.decode_pool import Decoders
@@ -34,14 +34,14 @@ _MAX_BATCH, _MAX_WAITING = 8, 64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Seen:
+class _EncodedImage:
     """One image's vector, and the batch that gave it."""
 
     part: VectorPart
     run: BatchRun
 
 
-class Sight:
+class ImageQueryEncoder:
     """Encodes images beside the text queries, which do not wait for them.
 
     Under `lazy` the first image has the image tower loaded, and waits for it as long as its
@@ -59,10 +59,10 @@ class Sight:
         metrics: Metrics,
     ) -> None:
         self._policy, self._current, self._in_loader = policy, current, in_loader
-        self._batcher = MicroBatcher[Pixels, _Seen](
-            Halving(self._run, lambda: current().release_memory()),
+        self._batcher = MicroBatcher[Pixels, _EncodedImage](
+            SplitOnOutOfMemory(self._run, lambda: current().release_memory()),
             replace(limits, max_batch=_MAX_BATCH, max_waiting=_MAX_WAITING),
-            is_sticky,
+            is_device_lost,
         )
         self._metrics = metrics
         self._decoders = Decoders(_DECODERS, _MAX_WAITING, metrics.lost_decoders.inc)
@@ -111,7 +111,7 @@ class Sight:
         blank = np.zeros((1, pipeline.image_size, pipeline.image_size, 3), np.uint8)
         began = perf_counter()
         pipeline.see(blank)
-        self._batcher.foresee(perf_counter() - began)
+        self._batcher.set_expected_item_time(perf_counter() - began)
 
     async def see(self, image: bytes | str, deadline: float) -> VectorPart:
         """Return the vector of a JPEG, PNG or WebP file, given as its bytes or in base64."""
@@ -164,7 +164,7 @@ class Sight:
         except BadImage as error:
             raise Refusal(error, [Detail(("body",), "bad_image", str(error))]) from None
 
-    def _run(self, callers: list[Caller[Pixels, _Seen]]) -> list[_Seen]:
+    def _run(self, callers: list[PendingItem[Pixels, _EncodedImage]]) -> list[_EncodedImage]:
         began = perf_counter()
         images = [one.item for one in callers]
         pipeline = self._current()
@@ -175,4 +175,4 @@ class Sight:
         self._metrics.image_batch_size.observe(len(parts))
         self._metrics.image_seconds.labels("see").observe(took)
         run = BatchRun(len(parts), began, (("see", took),))
-        return [_Seen(part, run) for part in parts]
+        return [_EncodedImage(part, run) for part in parts]

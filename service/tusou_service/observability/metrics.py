@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from tusou.retrieval.results import Answers
+from tusou.retrieval.results import SearchResults
 from tusou_service.observability.traffic import REQUEST_SECONDS, Families, Sum, Traffic
 
 _STAGE_SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2)
@@ -102,7 +102,7 @@ class Metrics:
         """Read the service's readiness at every scrape."""
         self._ready.set_function(lambda: float(ready()))
 
-    def observe_batch(self, arm: str, size: int, answers: Answers) -> None:
+    def observe_batch(self, arm: str, size: int, answers: SearchResults) -> None:
         """Record one pass of the model; called from its thread."""
         times = answers.times
         self.batch_size.labels(arm).observe(size)

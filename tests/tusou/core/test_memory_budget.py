@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tusou.core.errors import InsufficientMemory
-from tusou.core.memory_budget import check_room, free_memory
+from tusou.core.memory_budget import available_memory, check_memory
 
 MIB = 2**20
 
@@ -39,15 +39,15 @@ def v1(limit: int, used: int, cached: int) -> dict[str, str]:
 
 
 def test_a_machine_without_groups(tmp_path: Path) -> None:
-    assert free_memory(system(tmp_path, "0::/\n", {})) == 1000 * MIB
+    assert available_memory(system(tmp_path, "0::/\n", {})) == 1000 * MIB
 
 
 def test_swap_is_counted(tmp_path: Path) -> None:
-    assert free_memory(system(tmp_path, "0::/\n", {}, swap=1024)) == 1001 * MIB
+    assert available_memory(system(tmp_path, "0::/\n", {}, swap=1024)) == 1001 * MIB
 
 
 def test_another_system_tells_nothing(tmp_path: Path) -> None:
-    assert free_memory(tmp_path) is None
+    assert available_memory(tmp_path) is None
 
 
 def test_the_narrowest_group_decides_and_cached_files_are_free(tmp_path: Path) -> None:
@@ -56,12 +56,12 @@ def test_the_narrowest_group_decides_and_cached_files_are_free(tmp_path: Path) -
         "a": v2(str(500 * MIB), 450 * MIB, active=30 * MIB, inactive=20 * MIB),
         "": {"memory.stat": "active_file 1\n"},
     }
-    assert free_memory(system(tmp_path, "0::/a/b\n", groups)) == 100 * MIB
+    assert available_memory(system(tmp_path, "0::/a/b\n", groups)) == 100 * MIB
 
 
 def test_in_a_container_the_group_is_the_root(tmp_path: Path) -> None:
     root = system(tmp_path, "0::/docker/123\n", {"": v2(str(300 * MIB), 100 * MIB)})
-    assert free_memory(root) == 200 * MIB
+    assert available_memory(root) == 200 * MIB
 
 
 def test_the_first_version_of_groups(tmp_path: Path) -> None:
@@ -70,18 +70,18 @@ def test_the_first_version_of_groups(tmp_path: Path) -> None:
         "memory": v1(9223372036854771712, 800 * MIB, 0),
     }
     lines = "9:name=systemd:/\n4:cpu,memory:/service\n0::/\n"
-    assert free_memory(system(tmp_path, lines, groups)) == 50 * MIB
+    assert available_memory(system(tmp_path, lines, groups)) == 50 * MIB
 
 
 def test_a_group_over_its_limit_has_nothing_left(tmp_path: Path) -> None:
     groups = {"a": v2(str(5 * MIB), 6 * MIB)}
-    assert free_memory(system(tmp_path, "0::/a\n", groups, swap=1024)) == MIB
+    assert available_memory(system(tmp_path, "0::/a\n", groups, swap=1024)) == MIB
 
 
 def test_what_just_fits_is_not_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tusou.core.memory_budget.free_memory", lambda: 3000 * MIB)
-    check_room(3000 * MIB)
+    monkeypatch.setattr("tusou.core.memory_budget.available_memory", lambda: 3000 * MIB)
+    check_memory(3000 * MIB)
     with pytest.raises(InsufficientMemory, match=r"at least 3,001 MiB .* 3,000 MiB are free"):
-        check_room(3001 * MIB)
-    monkeypatch.setattr("tusou.core.memory_budget.free_memory", lambda: None)
-    check_room(2**60)
+        check_memory(3001 * MIB)
+    monkeypatch.setattr("tusou.core.memory_budget.available_memory", lambda: None)
+    check_memory(2**60)

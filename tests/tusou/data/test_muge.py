@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tusou.data.base import Query
+from tusou.data.base import DatasetQuery
 from tusou.data.formats.muge import read_queries
 from tusou.core.errors import BadDataset
 
@@ -31,12 +31,12 @@ def write(tmp_path: Path, text: str | bytes) -> Path:
     ],
 )
 def test_reads(tmp_path: Path, content: str) -> None:
-    assert read_queries(write(tmp_path, content)) == [Query(1, 1, "圣诞 抱枕", (3, 5))]
+    assert read_queries(write(tmp_path, content)) == [DatasetQuery(1, 1, "圣诞 抱枕", (3, 5))]
 
 
 def test_answers_may_be_absent_and_ids_may_be_names(tmp_path: Path) -> None:
     path = write(tmp_path, '{"query_id": "Word-1", "query_text": "裙"}\n')
-    assert read_queries(path) == [Query(1, "Word-1", "裙", None)]
+    assert read_queries(path) == [DatasetQuery(1, "Word-1", "裙", None)]
 
 
 def test_line_separators_inside_a_text_do_not_cut_it(tmp_path: Path) -> None:

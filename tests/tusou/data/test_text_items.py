@@ -6,7 +6,7 @@ import pytest
 
 from tusou.data import ItemRow, open_pool
 from tusou.data.formats.text_items import MAX_LINE_BYTES
-from tusou.bundle.item_reader import PoolFiles, text_of
+from tusou.bundle.item_reader import ItemReader, text_of
 from tusou.core.ids import Failure
 
 ROW = '{"id": 1, "text": "红色碎花裙"}'.encode()
@@ -35,7 +35,7 @@ def test_reads_any_of_the_names_in_use(tmp_path: Path, line: str) -> None:
     [row] = scan(tmp_path, line.encode() + b"\n")
     assert isinstance(row, ItemRow)
     assert (row.line, row.item_id, row.file) == (1, "1", 0)
-    with PoolFiles([tmp_path / "texts.jsonl"]) as files:
+    with ItemReader([tmp_path / "texts.jsonl"]) as files:
         stored = files.read(row.file, row.offset, row.length)
     assert text_of(stored, "json") == "裙"
 

@@ -9,7 +9,7 @@ CPU, CUDA = "cpu", "cuda"
 
 
 def with_features(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
-    monkeypatch.setattr("tusou.encoders.devices.features", lambda: frozenset({"avx2", *names}))
+    monkeypatch.setattr("tusou.encoders.devices.cpu_features", lambda: frozenset({"avx2", *names}))
 
 
 @pytest.mark.parametrize(

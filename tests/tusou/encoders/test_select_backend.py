@@ -7,7 +7,14 @@ import torch
 
 from tests.tusou.encoders.conftest import Sample, published_config, random_model
 from tusou.core.errors import BadModel, InvalidRequest, MissingDependency
-from tusou.encoders import Choice, Tower, Weights, choose, find_weights, least_memory
+from tusou.encoders import (
+    ResolvedEncoder,
+    Tower,
+    Weights,
+    find_weights,
+    least_memory,
+    resolve_encoder,
+)
 from tusou.encoders.select_backend import ENGINES
 
 
@@ -17,7 +24,7 @@ def fast_processor(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tusou.encoders.select_backend.is_x86", lambda: True)
     monkeypatch.setattr("tusou.encoders.devices.is_x86", lambda: True)
     monkeypatch.setattr(
-        "tusou.encoders.devices.features", lambda: frozenset({"avx512_bf16", "avx512_vnni"})
+        "tusou.encoders.devices.cpu_features", lambda: frozenset({"avx512_bf16", "avx512_vnni"})
     )
     monkeypatch.setattr("tusou.encoders.select_backend.find_spec", lambda name: name == "openvino")
 
@@ -42,55 +49,65 @@ def resnet(tmp_path_factory: pytest.TempPathFactory) -> Weights:
 @pytest.mark.parametrize(
     ("tower", "precision", "expected"),
     [
-        ("text", "auto", Choice("openvino", "cpu", "bf16")),
-        ("image", "auto", Choice("openvino", "cpu", "bf16")),
-        ("text", "int8", Choice("openvino", "cpu", "int8")),
-        ("image", "int8", Choice("openvino", "cpu", "int8")),
-        ("text", "fp32", Choice("openvino", "cpu", "fp32")),
-        ("image", "fp32", Choice("openvino", "cpu", "fp32")),
-        ("text", "fp16", Choice("torch", "cpu", "fp16")),
+        ("text", "auto", ResolvedEncoder("openvino", "cpu", "bf16")),
+        ("image", "auto", ResolvedEncoder("openvino", "cpu", "bf16")),
+        ("text", "int8", ResolvedEncoder("openvino", "cpu", "int8")),
+        ("image", "int8", ResolvedEncoder("openvino", "cpu", "int8")),
+        ("text", "fp32", ResolvedEncoder("openvino", "cpu", "fp32")),
+        ("image", "fp32", ResolvedEncoder("openvino", "cpu", "fp32")),
+        ("text", "fp16", ResolvedEncoder("torch", "cpu", "fp16")),
     ],
 )
 def test_a_processor_gets_the_faster_engine(
-    large: Weights, tower: Tower, precision: str, expected: Choice
+    large: Weights, tower: Tower, precision: str, expected: ResolvedEncoder
 ) -> None:
-    assert choose(large, tower, "cpu", precision, "auto") == expected
+    assert resolve_encoder(large, tower, "cpu", precision, "auto") == expected
 
 
 @pytest.mark.parametrize("tower", ["text", "image"])
 def test_small_towers_stay_with_the_reference(tiny: Sample, tower: Tower) -> None:
     weights = find_weights(str(tiny.path))
-    assert choose(weights, tower, "cpu", "auto", "auto") == Choice("torch", "cpu", "fp32")
-    assert choose(weights, tower, "cpu", "auto", "openvino") == Choice("openvino", "cpu", "fp32")
+    assert resolve_encoder(weights, tower, "cpu", "auto", "auto") == ResolvedEncoder(
+        "torch", "cpu", "fp32"
+    )
+    assert resolve_encoder(weights, tower, "cpu", "auto", "openvino") == ResolvedEncoder(
+        "openvino", "cpu", "fp32"
+    )
 
 
 def test_a_resnet_is_torchs_whatever_is_asked(resnet: Weights) -> None:
     for engine in ENGINES:
-        assert choose(resnet, "image", "cpu", "auto", engine) == Choice("torch", "cpu", "fp32")
-    assert choose(resnet, "text", "cpu", "auto", "auto").engine == "openvino"
+        assert resolve_encoder(resnet, "image", "cpu", "auto", engine) == ResolvedEncoder(
+            "torch", "cpu", "fp32"
+        )
+    assert resolve_encoder(resnet, "text", "cpu", "auto", "auto").engine == "openvino"
 
 
 def test_without_the_package_torch_computes(
     large: Weights, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tusou.encoders.select_backend.find_spec", lambda _: None)
-    assert choose(large, "text", "cpu", "auto", "auto") == Choice("torch", "cpu", "bf16")
+    assert resolve_encoder(large, "text", "cpu", "auto", "auto") == ResolvedEncoder(
+        "torch", "cpu", "bf16"
+    )
     with pytest.raises(MissingDependency, match="pip install openvino"):
-        choose(large, "text", "cpu", "auto", "openvino")
+        resolve_encoder(large, "text", "cpu", "auto", "openvino")
 
 
 def test_elsewhere_than_on_x86_torch_computes(
     large: Weights, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tusou.encoders.select_backend.is_x86", lambda: False)
-    assert choose(large, "text", "cpu", "auto", "auto").engine == "torch"
+    assert resolve_encoder(large, "text", "cpu", "auto", "auto").engine == "torch"
 
 
 def test_a_gpu_is_torchs(large: Weights, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tusou.encoders.select_backend.pick_device", lambda device: device)
-    assert choose(large, "text", "cuda:1", "auto", "auto") == Choice("torch", "cuda:1", "fp16")
+    assert resolve_encoder(large, "text", "cuda:1", "auto", "auto") == ResolvedEncoder(
+        "torch", "cuda:1", "fp16"
+    )
     with pytest.raises(InvalidRequest, match="processors"):
-        choose(large, "text", "cuda:1", "auto", "openvino")
+        resolve_encoder(large, "text", "cuda:1", "auto", "openvino")
 
 
 @pytest.mark.parametrize(
@@ -99,7 +116,7 @@ def test_a_gpu_is_torchs(large: Weights, monkeypatch: pytest.MonkeyPatch) -> Non
 )
 def test_refuses_what_cannot_be(large: Weights, precision: str, engine: str, says: str) -> None:
     with pytest.raises(InvalidRequest, match=says):
-        choose(large, "text", "cpu", precision, engine)
+        resolve_encoder(large, "text", "cpu", precision, engine)
 
 
 @pytest.mark.parametrize(("tower", "ours"), [("text", True), ("image", False)])
@@ -112,13 +129,15 @@ def test_the_least_memory_is_that_of_the_weights(tiny: Sample, tower: Tower, our
     )
     weights = find_weights(str(tiny.path))
     for precision, size in {"fp32": 4, "bf16": 2, "int8": 1}.items():
-        choice = Choice("torch", "cpu", precision)
+        choice = ResolvedEncoder("torch", "cpu", precision)
         assert least_memory(weights, tower, choice) == size * numbers
-    assert least_memory(weights, tower, Choice("torch", "cuda", "fp16")) == 0
+    assert least_memory(weights, tower, ResolvedEncoder("torch", "cuda", "fp16")) == 0
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x05\x06" + b"\0" * 18, b"not a model"])
 def test_a_foreign_file_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "model.pt").write_bytes(content)
     with pytest.raises(BadModel):
-        choose(Weights(tmp_path / "model.pt", "model.pt", ""), "text", "cpu", "auto", "auto")
+        resolve_encoder(
+            Weights(tmp_path / "model.pt", "model.pt", ""), "text", "cpu", "auto", "auto"
+        )

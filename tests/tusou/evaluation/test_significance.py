@@ -7,11 +7,11 @@ import pytest
 from scipy import stats
 
 from tusou.evaluation.metrics import Values
-from tusou.evaluation.significance import ALPHA, holm, randomisation
+from tusou.evaluation.significance import ALPHA, holm, permutation_test
 
 
 def p_of(differences: Values) -> float:
-    return randomisation({"": differences})[""]
+    return permutation_test({"": differences})[""]
 
 
 def by_hand(differences: Values) -> float:
@@ -38,14 +38,14 @@ def test_all_queries_better() -> None:
 def test_nothing_changed() -> None:
     assert p_of(np.zeros(100)) == 1
     assert p_of(np.array([1.0, -1.0])) == 1
-    assert randomisation({}) == {}
+    assert permutation_test({}) == {}
 
 
 def test_it_agrees_with_scipy() -> None:
     """10,000 flips each: two estimates of one p differ by less than four standard errors."""
     random = np.random.default_rng(4)
     columns = {str(n): random.normal(0.1 * n, 1.0, 60) for n in range(4)}
-    ours = randomisation(columns)
+    ours = permutation_test(columns)
     for name, column in columns.items():
         theirs = stats.permutation_test(
             (column,),
@@ -63,7 +63,7 @@ def test_it_finds_a_difference_that_is_none_as_seldom_as_it_promises() -> None:
     """1,000 pairs of systems that are alike: 5 % false alarms, +- 2 % by chance."""
     random = np.random.default_rng(6)
     a, b = (random.random((2, 150, 1000)) < 0.6).astype(float)
-    p = randomisation({str(n): (b - a)[:, n] for n in range(1000)})
+    p = permutation_test({str(n): (b - a)[:, n] for n in range(1000)})
     alarms = np.mean([one < ALPHA for one in p.values()])
     assert 0.02 <= alarms <= 0.07
 
@@ -72,7 +72,7 @@ def test_it_finds_a_difference_that_is_there() -> None:
     random = np.random.default_rng(7)
     a = (random.random((1000, 100)) < 0.6).astype(float)
     b = np.where(random.random(a.shape) < 0.1, 1.0, a)
-    p = randomisation({str(n): (b - a)[:, n] for n in range(100)})
+    p = permutation_test({str(n): (b - a)[:, n] for n in range(100)})
     assert all(one < 0.001 for one in p.values())
 
 

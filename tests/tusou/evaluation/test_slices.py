@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tusou.evaluation.judgments import Answers, Asked, read_answers
+from tusou.evaluation.judgments import JudgedQuery, Judgments, read_judgments
 from tusou.evaluation.slices import slices
 
 TEXTS = [" 裙子 ", "红色连衣裙", "不带碎花的连衣裙", "iPhone手机壳", "dress", "3", "纯棉" * 11]
@@ -10,11 +10,11 @@ TEXTS = [" 裙子 ", "红色连衣裙", "不带碎花的连衣裙", "iPhone手�
 
 def test_every_kind_of_slice(tmp_path: Path) -> None:
     rows = tuple(
-        Asked(n + 1, n, text, {7: 1, 8: 1, 9: 0} if n else {}, "女装" if n % 2 else "鞋")
+        JudgedQuery(n + 1, n, text, {7: 1, 8: 1, 9: 0} if n else {}, "女装" if n % 2 else "鞋")
         for n, text in enumerate(TEXTS)
     )
     found: dict[str, dict[str, list[int]]] = {}
-    for one in slices(Answers(tmp_path, rows)):
+    for one in slices(Judgments(tmp_path, rows)):
         found.setdefault(one.by, {})[one.label] = one.places.tolist()
     assert found == {
         "length": {"1-4": [0, 5], "5-8": [1, 2, 4], "9-12": [3], "21+": [6]},
@@ -32,10 +32,10 @@ def test_every_kind_of_slice(tmp_path: Path) -> None:
 
 
 def test_what_divides_nothing_is_left_out(tmp_path: Path) -> None:
-    alike = (Asked(1, 1, "红裙子", {7: 1}), Asked(2, 2, "蓝裙子", {8: 1}))
-    assert slices(Answers(tmp_path, alike)) == []
-    images = (Asked(1, 1, None, {7: 1}), Asked(2, 2, None, {8: 1, 9: 1}))
-    assert [one.by for one in slices(Answers(tmp_path, images))] == ["positives", "positives"]
+    unify_id_types = (JudgedQuery(1, 1, "红裙子", {7: 1}), JudgedQuery(2, 2, "蓝裙子", {8: 1}))
+    assert slices(Judgments(tmp_path, unify_id_types)) == []
+    images = (JudgedQuery(1, 1, None, {7: 1}), JudgedQuery(2, 2, None, {8: 1, 9: 1}))
+    assert [one.by for one in slices(Judgments(tmp_path, images))] == ["positives", "positives"]
 
 
 def test_categories_come_from_the_query_file(tmp_path: Path) -> None:
@@ -45,4 +45,4 @@ def test_categories_come_from_the_query_file(tmp_path: Path) -> None:
         '{"query_id": 2, "query_text": "鞋", "item_ids": [8]}\n'
         '{"query_id": 3, "query_text": "包", "item_ids": [9], "category": 4}\n'
     )
-    assert [row.category for row in read_answers(path).rows] == ["女装", None, None]
+    assert [row.category for row in read_judgments(path).rows] == ["女装", None, None]

@@ -6,7 +6,7 @@ import pytest
 
 from tusou.core.errors import BadDataset, InvalidRequest
 from tusou.evaluation import trec
-from tusou.evaluation.judgments import read_answers
+from tusou.evaluation.judgments import read_judgments
 from tusou.evaluation.runs import read_run
 
 
@@ -44,7 +44,7 @@ def test_every_problem_of_a_run_has_its_line(tmp_path: Path) -> None:
 
 def test_qrels(tmp_path: Path) -> None:
     (tmp_path / "qrels").write_text("7 0 a 2\n8 0 b 0\n7 0 c -1\n")
-    answers = read_answers(tmp_path / "qrels")
+    answers = read_judgments(tmp_path / "qrels")
     assert [(row.query_id, row.grades) for row in answers.rows] == [
         ("7", {"a": 2, "c": -1}),
         ("8", {"b": 0}),
@@ -56,7 +56,7 @@ def test_every_problem_of_qrels_has_its_line(tmp_path: Path) -> None:
     path = tmp_path / "qrels"
     path.write_text("7 0 a 2\n7 0 a 1\n7 0 b\n7 0 b high\n")
     with pytest.raises(BadDataset) as raised:
-        read_answers(path)
+        read_judgments(path)
     assert str(raised.value).replace(str(path), "qrels").split("\n  ") == [
         "unusable lines: 3",
         "qrels:2: item a of topic 7 is judged twice",
@@ -72,7 +72,7 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     assert run.rankings == {"7": ("3", "1", "2"), "八": ("图.jpg", "b")}
     assert run.scores == {"7": (0.9, 0.9, 0.1), "八": (2.0, 1.0)}
     (tmp_path / "qrels").write_text(trec.format_qrels({7: {3: 2, 4: 1}, 8: {}}))
-    assert [row.grades for row in read_answers(tmp_path / "qrels").rows] == [{"3": 2, "4": 1}]
+    assert [row.grades for row in read_judgments(tmp_path / "qrels").rows] == [{"3": 2, "4": 1}]
 
 
 def test_an_id_with_a_blank_cannot_be_written() -> None:

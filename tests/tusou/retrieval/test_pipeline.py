@@ -13,7 +13,7 @@ from tusou_indexer.build import BuildSpec, build
 
 from tusou.bundle.bundle import Bundle
 from tusou.bundle.manifest import version_of
-from tusou.cli.progress import Nobody
+from tusou.cli.progress import NoProgress
 from tusou.core.arrays import Neighbors, Vectors
 from tusou.core.errors import (
     BadModel,
@@ -25,17 +25,17 @@ from tusou.core.errors import (
     NotReady,
     UnknownItem,
 )
-from tusou.encoders import Choice, find_weights, least_memory, load_text_encoder
+from tusou.encoders import ResolvedEncoder, find_weights, least_memory, load_text_encoder
 from tusou.images.preprocess import open_image, to_pixels
 from tusou.retrieval.pipeline import SearchPipeline
-from tusou.retrieval.query import Ask, ItemPart, TextPart, VectorPart
+from tusou.retrieval.query import ItemPart, Query, TextPart, VectorPart
 from tusou.retrieval.results import Hits
 
 
 @pytest.fixture(scope="module")
 def bundle(pool: Path, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("bundle") / "b"
-    build(BuildSpec(str(pool), str(tiny_model), workers=1), root, Nobody())
+    build(BuildSpec(str(pool), str(tiny_model), workers=1), root, NoProgress())
     return root
 
 
@@ -181,10 +181,10 @@ def test_what_does_not_fit_is_not_loaded(
     weights = find_weights(str(tiny_model))
     files = Bundle.open(bundle).manifest.files
     held = files["index.faiss"].size + files["places.npy"].size
-    choice = Choice("torch", "cpu", "fp32")
+    choice = ResolvedEncoder("torch", "cpu", "fp32")
     text, image = (least_memory(weights, tower, choice) for tower in ("text", "image"))
     free = held + text
-    monkeypatch.setattr("tusou.core.memory_budget.free_memory", lambda: free)
+    monkeypatch.setattr("tusou.core.memory_budget.available_memory", lambda: free)
     opened = SearchPipeline.open(bundle)
     free = image - 1
     with pytest.raises(InsufficientMemory):
@@ -223,7 +223,7 @@ def unit(vector: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return vector / np.linalg.norm(vector)
 
 
-def answered(pipeline: SearchPipeline, ask: Ask) -> Hits:
+def answered(pipeline: SearchPipeline, ask: Query) -> Hits:
     (hits,) = pipeline.answer([ask]).hits
     assert isinstance(hits, Hits)
     return hits
@@ -244,14 +244,14 @@ def test_a_mixture_is_the_normalised_weighted_sum(pipeline: SearchPipeline) -> N
     target = unit(2 * red + 0.5 * given + stored[7] - 0.5 * plain - 0.25 * stored[9])
     scores = stored @ target
     order = [key for key in np.argsort(-scores, kind="stable").tolist() if key not in (7, 9)]
-    hits = answered(pipeline, Ask(parts, 20))
+    hits = answered(pipeline, Query(parts, 20))
     assert [int(one) - 1000 for one in hits.item_ids] == order[:20]
     np.testing.assert_allclose(hits.scores, scores[order[:20]], atol=1e-5)
 
 
 def test_a_lone_part_keeps_its_vector(pipeline: SearchPipeline) -> None:
     plain = pipeline.search(["红色裙"], [10]).hits[0]
-    assert answered(pipeline, Ask((TextPart("红色裙", 3),), 10)) == plain
+    assert answered(pipeline, Query((TextPart("红色裙", 3),), 10)) == plain
 
 
 def test_pages_of_one_answer_join(pipeline: SearchPipeline) -> None:
@@ -259,7 +259,7 @@ def test_pages_of_one_answer_join(pipeline: SearchPipeline) -> None:
     assert isinstance(whole, Hits)
     exclude = frozenset(str(one) for one in whole.item_ids[5:9])
     pages = [
-        answered(pipeline, Ask((TextPart("红色裙"),), 7, offset, exclude)).item_ids
+        answered(pipeline, Query((TextPart("红色裙"),), 7, offset, exclude)).item_ids
         for offset in range(0, 301, 7)
     ]
     joined = tuple(one for page in pages for one in page)
@@ -268,11 +268,11 @@ def test_pages_of_one_answer_join(pipeline: SearchPipeline) -> None:
 
 def test_what_cannot_be_answered_harms_no_neighbour(pipeline: SearchPipeline) -> None:
     asks = [
-        Ask((TextPart("红色裙"), ItemPart("7")), 3),
-        Ask.of_text("红色裙", 3),
-        Ask((ItemPart("1007"), ItemPart("1007", -1)), 3),
-        Ask((VectorPart(np.zeros(64, np.float32), "another model"),), 3),
-        Ask.of_text("裙" * 60, 3),
+        Query((TextPart("红色裙"), ItemPart("7")), 3),
+        Query.of_text("红色裙", 3),
+        Query((ItemPart("1007"), ItemPart("1007", -1)), 3),
+        Query((VectorPart(np.zeros(64, np.float32), "another model"),), 3),
+        Query.of_text("裙" * 60, 3),
     ]
     hits = pipeline.answer(asks).hits
     assert [type(one) for one in hits] == [UnknownItem, Hits, InvalidRequest, NotReady, Hits]
@@ -283,7 +283,7 @@ def test_what_cannot_be_answered_harms_no_neighbour(pipeline: SearchPipeline) ->
 def test_what_nobody_waits_for_any_more_is_not_searched(
     pipeline: SearchPipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asks = [Ask.of_text(query, 3) for query in ("红色裙", "蓝色裤", "白色鞋")]
+    asks = [Query.of_text(query, 3) for query in ("红色裙", "蓝色裤", "白色鞋")]
     whole = pipeline.answer(asks).hits
     searched: list[int] = []
     search = pipeline._index.search
@@ -308,7 +308,7 @@ def test_a_image_finds_itself(bundle: Path, pool: Path) -> None:
     opened.load_image_tower()
     data, _ = opened.bundle.image("1042")
     (seen,) = opened.see(to_pixels(open_image(data), opened.image_size)[None])
-    hits = answered(opened, Ask((seen,), 1))
+    hits = answered(opened, Query((seen,), 1))
     assert hits.item_ids == (1042,)
     assert hits.scores[0] == pytest.approx(1, abs=1e-3)
 
@@ -333,7 +333,7 @@ def test_both_engines_answer_alike(
         one.load_image_tower()
         assert one.engine == engine
         (seen,) = one.see(to_pixels(open_image(data), one.image_size)[None])
-        assert answered(one, Ask((seen,), 1)).item_ids == (1042,)
+        assert answered(one, Query((seen,), 1)).item_ids == (1042,)
 
 
 def test_an_image_tower_of_other_weights_is_not_loaded(
@@ -353,7 +353,7 @@ def test_equal_items_come_in_pool_order_on_every_page(
 ) -> None:
     monkeypatch.setattr(pipeline._nearest, "_index", Twins())
     pages = [
-        answered(pipeline, Ask((TextPart("裙"),), top_k, offset)).item_ids
+        answered(pipeline, Query((TextPart("裙"),), top_k, offset)).item_ids
         for offset in range(0, 60, top_k)
     ]
     joined = [one for page in pages for one in page]

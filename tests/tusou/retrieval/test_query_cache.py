@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tusou.core.arrays import Vectors
-from tusou.encoders import QueryMemory, Tokens
+from tusou.encoders import QueryCache, Tokens
 
 
 class Counting:
@@ -35,27 +35,27 @@ def encoder() -> Counting:
     return Counting()
 
 
-def ask(memory: QueryMemory, encoder: Counting, *texts: str) -> tuple[list[float], int]:
+def ask(memory: QueryCache, encoder: Counting, *texts: str) -> tuple[list[float], int]:
     vectors, fresh = memory.encode(encoder.prepare(texts))
     return vectors[:, 1].tolist(), len(texts) - len(fresh)
 
 
 def test_only_new_texts_are_encoded_and_order_is_kept(encoder: Counting) -> None:
-    memory = QueryMemory(encoder, 10)
+    memory = QueryCache(encoder, 10)
     assert ask(memory, encoder, "a", "b") == ([1, 1], 0)
     assert ask(memory, encoder, "c", "b", "d", "a") == ([2, 1, 2, 1], 2)
     assert encoder.calls == [[97, 98], [99, 100]]
 
 
 def test_the_width_of_a_batch_is_no_part_of_a_text(encoder: Counting) -> None:
-    memory = QueryMemory(encoder, 10)
+    memory = QueryCache(encoder, 10)
     ask(memory, encoder, "a", "bcdef")
     assert ask(memory, encoder, "a") == ([1], 1)
     assert ask(memory, encoder, "aa") == ([2], 0)
 
 
 def test_the_longest_unused_is_forgotten(encoder: Counting) -> None:
-    memory = QueryMemory(encoder, 2)
+    memory = QueryCache(encoder, 2)
     ask(memory, encoder, "a", "b")
     ask(memory, encoder, "a")
     ask(memory, encoder, "c")
@@ -64,13 +64,13 @@ def test_the_longest_unused_is_forgotten(encoder: Counting) -> None:
 
 
 def test_a_batch_larger_than_the_memory_is_answered_whole(encoder: Counting) -> None:
-    memory = QueryMemory(encoder, 2)
+    memory = QueryCache(encoder, 2)
     assert ask(memory, encoder, "a", "b", "c", "a") == ([1, 1, 1, 1], 0)
     assert len(memory) == 2
 
 
 def test_nothing_is_remembered_without_capacity(encoder: Counting) -> None:
-    memory = QueryMemory(encoder, 0)
+    memory = QueryCache(encoder, 0)
     assert ask(memory, encoder, "a") == ([1], 0)
     assert ask(memory, encoder, "a") == ([2], 0)
     assert len(memory) == 0
@@ -80,7 +80,7 @@ def test_nothing_is_remembered_without_capacity(encoder: Counting) -> None:
 def test_a_vector_that_is_not_finite_is_an_error_and_forgotten(
     encoder: Counting, capacity: int
 ) -> None:
-    memory = QueryMemory(encoder, capacity)
+    memory = QueryCache(encoder, capacity)
     for _ in range(2):
         with pytest.raises(FloatingPointError, match="not finite"):
             ask(memory, encoder, "!", "a")

@@ -16,7 +16,7 @@ from recording import Again
 from torch import Tensor
 from tusou_indexer.build import BuildSpec, build
 
-from tusou.cli.progress import Nobody
+from tusou.cli.progress import NoProgress
 from tusou.core.arrays import Neighbors, Vectors
 from tusou.encoders import Followed, PromptedEncoder, TextEncoder, find_weights
 from tusou.encoders.cuda.text_graphs import TextGraphs
@@ -24,9 +24,9 @@ from tusou.encoders.torch.encoder import ClipTextEncoder
 from tusou.indexes import VectorIndex, create_index
 from tusou.indexes.specs import FaissSpec, TorchSpec
 from tusou.retrieval.pipeline import SearchPipeline
-from tusou.retrieval.query import Ask, ItemPart, TextPart
+from tusou.retrieval.query import ItemPart, Query, TextPart
 from tusou.retrieval.results import Hits
-from tusou.retrieval.retriever import Nearest
+from tusou.retrieval.retriever import Retriever
 
 DIM, ITEMS = 64, 300
 TEXTS = ["红色碎花吊带裙", "北欧轻奢边几", "裙", "", "复古 ABC 2023 连衣裙", "男士黑色皮鞋，" * 12]
@@ -53,7 +53,7 @@ ALIKE = axes(range(ITEMS))
 @pytest.fixture(scope="module")
 def bundle(pool: Path, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("bundle") / "b"
-    build(BuildSpec(str(pool), str(tiny_model), factory="torch", workers=1), root, Nobody())
+    build(BuildSpec(str(pool), str(tiny_model), factory="torch", workers=1), root, NoProgress())
     return root
 
 
@@ -107,12 +107,12 @@ def over(
 ) -> tuple[SearchPipeline, Watched]:
     """Give the pipeline another index, and have its queries go by the host unless `there`."""
     watched = Watched(index, there=there)
-    opened._nearest = Nearest(opened._encoder, watched, remember)  # type: ignore[arg-type]
+    opened._nearest = Retriever(opened._encoder, watched, remember)  # type: ignore[arg-type]
     assert opened._nearest.direct == there
     return opened, watched
 
 
-def both_ways(opened: SearchPipeline, index: VectorIndex, asks: Sequence[Ask]) -> Watched:
+def both_ways(opened: SearchPipeline, index: VectorIndex, asks: Sequence[Query]) -> Watched:
     """Assert that both ways give the same answers; return what the way on the device did."""
     pipeline, by_host = over(opened, index, there=False)
     expected = repr(pipeline.answer(asks).hits)  # two errors alike are not equal
@@ -124,19 +124,19 @@ def both_ways(opened: SearchPipeline, index: VectorIndex, asks: Sequence[Ask]) -
 
 @pytest.mark.parametrize("count", [1, 2, 3, 33, 256, 300])
 def test_both_ways_find_the_same(opened: SearchPipeline, count: int) -> None:
-    asks = [Ask.of_text(text, 1 + row % 30) for row, text in enumerate(texts(count))]
+    asks = [Query.of_text(text, 1 + row % 30) for row, text in enumerate(texts(count))]
     watched = both_ways(opened, APART, asks)
     assert (watched.on_the_way, watched.from_host) == (count, 0)
 
 
 @pytest.mark.parametrize("top_k", [1, 58, 59, 60, 1000])
 def test_both_ways_find_as_many(opened: SearchPipeline, top_k: int) -> None:
-    watched = both_ways(opened, APART, [Ask.of_text(text, top_k) for text in TEXTS])
+    watched = both_ways(opened, APART, [Query.of_text(text, top_k) for text in TEXTS])
     assert (watched.on_the_way, watched.from_host) == (len(TEXTS), 0)
 
 
 def test_real_items_are_found_both_ways(opened: SearchPipeline) -> None:
-    asks = [Ask.of_text(text, 10) for text in texts(40)]
+    asks = [Query.of_text(text, 10) for text in texts(40)]
     by_host = over(opened, opened._index, there=False)[0].answer(asks).hits
     pipeline, watched = over(opened, opened._index)
     for one, other in zip(by_host, pipeline.answer(asks).hits, strict=True):
@@ -150,7 +150,7 @@ def test_real_items_are_found_both_ways(opened: SearchPipeline) -> None:
 
 
 def test_items_that_tie_at_the_end_are_looked_at_again(opened: SearchPipeline) -> None:
-    asks = [Ask.of_text(text, 1 + row % 12) for row, text in enumerate(texts(30))]
+    asks = [Query.of_text(text, 1 + row % 12) for row, text in enumerate(texts(30))]
     watched = both_ways(opened, ALIKE, asks)
     assert watched.on_the_way == 30
     assert watched.from_host > 0
@@ -158,18 +158,20 @@ def test_items_that_tie_at_the_end_are_looked_at_again(opened: SearchPipeline) -
 
 def test_pages_of_equal_items_join(opened: SearchPipeline) -> None:
     pipeline, _ = over(opened, ALIKE)
-    (whole,) = pipeline.answer([Ask.of_text("红色裙", ITEMS)]).hits
-    pages = pipeline.answer([Ask((TextPart("红色裙"),), 7, offset) for offset in range(0, 126, 7)])
+    (whole,) = pipeline.answer([Query.of_text("红色裙", ITEMS)]).hits
+    pages = pipeline.answer(
+        [Query((TextPart("红色裙"),), 7, offset) for offset in range(0, 126, 7)]
+    )
     joined = [item for page in pages.hits if isinstance(page, Hits) for item in page.item_ids]
     assert isinstance(whole, Hits)
     assert tuple(joined[:126]) == whole.item_ids[:126]
 
 
 def test_both_ways_hide_what_is_excluded_and_turn_pages(opened: SearchPipeline) -> None:
-    (whole,) = over(opened, APART)[0].answer([Ask.of_text("红色裙", 60)]).hits
+    (whole,) = over(opened, APART)[0].answer([Query.of_text("红色裙", 60)]).hits
     assert isinstance(whole, Hits)
     gone = frozenset({*map(str, whole.item_ids[2:9]), "of no item"})
-    asks = [Ask((TextPart("红色裙"),), 6, offset, gone) for offset in (0, 5, 50, 60)]
+    asks = [Query((TextPart("红色裙"),), 6, offset, gone) for offset in (0, 5, 50, 60)]
     watched = both_ways(opened, APART, asks)
     assert (watched.on_the_way, watched.from_host) == (4, 0)
     first = over(opened, APART)[0].answer(asks).hits[0]
@@ -180,12 +182,12 @@ def test_both_ways_hide_what_is_excluded_and_turn_pages(opened: SearchPipeline) 
 def test_what_is_more_than_one_text_goes_by_the_host(opened: SearchPipeline) -> None:
     known = ItemPart("1003")
     asks = [
-        Ask((TextPart("红色裙"), known), 3),
-        Ask.of_text("红色裙", 3),
-        Ask((known,), 3),
-        Ask((TextPart("红色裙"), TextPart("蓝色", -0.5)), 3),
-        Ask.of_text("裙" * 60, 3),
-        Ask((ItemPart("7"),), 3),
+        Query((TextPart("红色裙"), known), 3),
+        Query.of_text("红色裙", 3),
+        Query((known,), 3),
+        Query((TextPart("红色裙"), TextPart("蓝色", -0.5)), 3),
+        Query.of_text("裙" * 60, 3),
+        Query((ItemPart("7"),), 3),
     ]
     watched = both_ways(opened, APART, asks)
     assert watched.from_host == 3
@@ -194,13 +196,13 @@ def test_what_is_more_than_one_text_goes_by_the_host(opened: SearchPipeline) -> 
 
 
 def test_answers_longer_than_there_is_room_for_go_by_the_host(opened: SearchPipeline) -> None:
-    watched = both_ways(opened, ALIKE, [Ask.of_text("红色裙", 3), Ask.of_text("蓝色裤", 128)])
+    watched = both_ways(opened, ALIKE, [Query.of_text("红色裙", 3), Query.of_text("蓝色裤", 128)])
     assert watched.on_the_way == 0
-    assert both_ways(opened, ALIKE, [Ask.of_text("红色裙", 127)]).on_the_way == 1
+    assert both_ways(opened, ALIKE, [Query.of_text("红色裙", 127)]).on_the_way == 1
 
 
 def test_what_nobody_waits_for_stays_unanswered(opened: SearchPipeline) -> None:
-    asks = [Ask.of_text(text, 3) for text in TEXTS]
+    asks = [Query.of_text(text, 3) for text in TEXTS]
     whole = over(opened, APART)[0].answer(asks).hits
     hits = over(opened, APART)[0].answer(asks, lambda place: place == 2).hits
     assert [hits[place] == whole[place] for place in range(6)] == [False, False, True, *[False] * 3]
@@ -293,7 +295,7 @@ def test_a_prompt_stands_in_the_way_of_nothing(
     opened: SearchPipeline, encoder: ClipTextEncoder, bundle: Path
 ) -> None:
     prompted = PromptedEncoder(encoder, "商品：{query}")
-    nearest = Nearest(prompted, APART, 0)
+    nearest = Retriever(prompted, APART, 0)
     assert nearest.direct
     near = nearest.encode(prompted.prepare(["红色裙"]), 3).near[0]
     pipeline = over(opened, APART)[0]
@@ -316,7 +318,7 @@ def test_without_both_on_one_device_all_goes_by_the_host(
         index.add(np.arange(60), np.eye(DIM, dtype=np.float32)[:60])
     if case == "another device":
         monkeypatch.setattr(type(index), "device", "cuda:1")
-    nearest = Nearest(texts, index, 0)
+    nearest = Retriever(texts, index, 0)
     assert not nearest.direct
     assert nearest.encode(texts.prepare(TEXTS), 3).near == [None] * len(TEXTS)
 

@@ -9,8 +9,8 @@ from tusou_indexer.index import candidates, tune
 from tusou_indexer.index import recall_probes as probes
 from tusou_indexer.index import request as wanted
 from tusou_indexer.index.candidates import bytes_read, factories, memory_bytes
-from tusou_indexer.index.recall_probes import PROBE_TEXTS, Judge
-from tusou_indexer.index.request import EXACT_RECALL, TARGET_RECALL, Wanted
+from tusou_indexer.index.recall_probes import PROBE_TEXTS, RecallProbes
+from tusou_indexer.index.request import EXACT_RECALL, TARGET_RECALL, IndexRequest
 from tusou_indexer.index.tune import build_index
 
 from tusou.core.arrays import Vectors
@@ -46,14 +46,14 @@ def tiny_cache(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_small_pool_stays_plain() -> None:
-    built = build_index(structured(390, 1), Wanted(), lambda: pytest.fail("texts encoded"))
+    built = build_index(structured(390, 1), IndexRequest(), lambda: pytest.fail("texts encoded"))
     assert (built.spec.factory, built.index_recall, built.trials) == ("Flat", None, ())
 
 
 def test_a_structured_pool_is_searched_by_codes_and_refined() -> None:
     vectors = structured(3000, 1)
-    built = build_index(vectors, Wanted(), texts)
-    assert built.spec.factory in factories(*vectors.shape, Wanted())
+    built = build_index(vectors, IndexRequest(), texts)
+    assert built.spec.factory in factories(*vectors.shape, IndexRequest())
     assert built.spec.factory.startswith("PCAR16,")  # six directions: a projection keeps them all
     assert built.index_recall is not None
     assert built.index_recall >= EXACT_RECALL
@@ -72,7 +72,7 @@ def test_a_structured_pool_is_searched_by_codes_and_refined() -> None:
 
 def test_a_pool_that_codes_cannot_tell_apart_falls_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tune, "_WORTH", 10)
-    built = build_index(directions(3000, 1), Wanted(), texts)
+    built = build_index(directions(3000, 1), IndexRequest(), texts)
     assert (built.spec.factory, built.index_recall) == ("Flat", None)
     assert built.trials
     assert max(trial.index_recall_at_10 for trial in built.trials) < EXACT_RECALL
@@ -80,8 +80,10 @@ def test_a_pool_that_codes_cannot_tell_apart_falls_back(monkeypatch: pytest.Monk
 
 def test_texts_that_lie_elsewhere_count_too() -> None:
     """A pool that is found from its own images and not from texts is not found."""
-    built = build_index(structured(3000, 1), Wanted(target_recall=1), lambda: directions(50, 3))
-    alone = build_index(structured(3000, 1), Wanted(target_recall=1), texts)
+    built = build_index(
+        structured(3000, 1), IndexRequest(target_recall=1), lambda: directions(50, 3)
+    )
+    alone = build_index(structured(3000, 1), IndexRequest(target_recall=1), texts)
     assert built.trials[0].index_recall_at_10 < alone.trials[0].index_recall_at_10
 
 
@@ -90,7 +92,7 @@ def test_a_lower_target_reads_less(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "EXACT_ITEMS", 1000)
     vectors = structured(5000, 1)
     low, high = (
-        build_index(vectors, Wanted(target_recall=target), texts) for target in (0.7, 0.99)
+        build_index(vectors, IndexRequest(target_recall=target), texts) for target in (0.7, 0.99)
     )
     assert 0.7 <= (low.index_recall or 0) <= (high.index_recall or 0)
     cost = [bytes_read(one.spec.factory, one.spec.tuning, 5000, DIM) for one in (low, high)]
@@ -99,15 +101,15 @@ def test_a_lower_target_reads_less(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_inverted_file_gets_the_smallest_nprobe_that_reaches_the_target() -> None:
     vectors = directions(6000, 4)
-    built = build_index(vectors, Wanted("IVF256,Flat"), texts)
+    built = build_index(vectors, IndexRequest("IVF256,Flat"), texts)
     nprobe = int(built.spec.tuning.removeprefix("nprobe="))
     assert (built.index_recall or 0) >= TARGET_RECALL
     built.index.tune(f"nprobe={nprobe // 2}")
-    assert Judge(vectors, texts()).recall(built.index) < TARGET_RECALL
+    assert RecallProbes(vectors, texts()).recall(built.index) < TARGET_RECALL
 
 
 def test_an_index_without_parameters_is_measured_as_it_is() -> None:
-    built = build_index(directions(2000, 1), Wanted("SQ8"), texts)
+    built = build_index(directions(2000, 1), IndexRequest("SQ8"), texts)
     assert built.spec.tuning == ""
     assert 0.8 < (built.index_recall or 0) < 1
 
@@ -116,7 +118,7 @@ def test_of_items_equally_near_any_counts_as_found() -> None:
     vectors = np.repeat(directions(200, 1), 11, axis=0)
     found = create_index(FaissSpec("Flat"), DIM)
     found.add(np.arange(len(vectors))[::-1].copy(), vectors[::-1].copy())
-    assert Judge(vectors, vectors[:50]).recall(found) == 1
+    assert RecallProbes(vectors, vectors[:50]).recall(found) == 1
 
 
 def test_exact_search_in_blocks_is_exact(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,30 +132,32 @@ def test_exact_search_in_blocks_is_exact(monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.mark.parametrize("factory", ["auto", "IVF32,Flat", "PQ16x4fs,RFlat"])
 def test_the_same_vectors_build_the_same_bytes(tmp_path: Path, factory: str) -> None:
     for name in "ab":
-        built = build_index(structured(3000, 1), Wanted(factory), texts)
+        built = build_index(structured(3000, 1), IndexRequest(factory), texts)
         built.index.save(tmp_path / name)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
 def test_a_gpu_is_given_what_it_can_hold() -> None:
-    assert build_index(structured(3000, 1), Wanted(on_gpu=True), texts).spec.factory == "Flat"
+    assert build_index(structured(3000, 1), IndexRequest(on_gpu=True), texts).spec.factory == "Flat"
 
 
 def test_torch_is_asked_for_by_its_name() -> None:
-    built = build_index(structured(3000, 1), Wanted("torch"), lambda: pytest.fail("texts encoded"))
-    Wanted("torch").check(DIM)
+    built = build_index(
+        structured(3000, 1), IndexRequest("torch"), lambda: pytest.fail("texts encoded")
+    )
+    IndexRequest("torch").check(DIM)
     assert (built.spec.engine, built.index_recall, len(built.index)) == ("torch", None, 3000)
 
 
 def test_a_given_factory_is_built_and_measured_whatever_it_finds() -> None:
-    built = build_index(directions(3000, 1), Wanted("PQ8x4fs,RFlat"), texts)
+    built = build_index(directions(3000, 1), IndexRequest("PQ8x4fs,RFlat"), texts)
     assert (built.spec.factory, built.spec.tuning) == ("PQ8x4fs,RFlat", "k_factor_rf=64")
     assert 0 < (built.index_recall or 0) < TARGET_RECALL
 
 
 def test_a_memory_budget_is_kept_and_the_best_within_it_taken() -> None:
     vectors = structured(6000, 1)
-    built = build_index(vectors, Wanted("auto:0.7MB"), texts)
+    built = build_index(vectors, IndexRequest("auto:0.7MB"), texts)
     assert memory_bytes(built.spec.factory, *vectors.shape) <= 0.7e6 < vectors.nbytes
     assert not built.index.exact_scores
     tried = {one.factory for one in built.trials}
@@ -162,10 +166,10 @@ def test_a_memory_budget_is_kept_and_the_best_within_it_taken() -> None:
 
 
 def test_what_a_budget_leaves_out_is_what_takes_more() -> None:
-    plain = factories(1_000_000, 512, Wanted())
-    assert factories(1_000_000, 512, Wanted("auto:3GB")) == plain
-    assert not set(factories(1_000_000, 512, Wanted("auto:1GB"))) & set(plain)
-    assert factories(100_000, 512, Wanted("auto:207MB")) == ["Flat"]
+    plain = factories(1_000_000, 512, IndexRequest())
+    assert factories(1_000_000, 512, IndexRequest("auto:3GB")) == plain
+    assert not set(factories(1_000_000, 512, IndexRequest("auto:1GB"))) & set(plain)
+    assert factories(100_000, 512, IndexRequest("auto:207MB")) == ["Flat"]
 
 
 def test_an_index_takes_what_was_estimated(tmp_path: Path) -> None:
@@ -178,28 +182,28 @@ def test_an_index_takes_what_was_estimated(tmp_path: Path) -> None:
         "IVF64,Flat",
         "Flat",
     ):
-        build_index(vectors, Wanted(factory), texts).index.save(tmp_path / "index")
+        build_index(vectors, IndexRequest(factory), texts).index.save(tmp_path / "index")
         estimated = memory_bytes(factory, *vectors.shape)
         assert (tmp_path / "index").stat().st_size == pytest.approx(estimated, rel=0.05)
 
 
 def test_refuses_a_budget_in_which_nothing_fits() -> None:
     with pytest.raises(InvalidRequest, match=r"auto:0\.3MB: an index of .* takes [\d.]+MB or more"):
-        build_index(structured(20_000, 1), Wanted("auto:0.3MB"), texts)
+        build_index(structured(20_000, 1), IndexRequest("auto:0.3MB"), texts)
 
 
 @pytest.mark.parametrize("factory", ["auto:", "auto:2", "auto:0GB", "auto:GB", "auto:1.5 GB"])
 def test_refuses_a_budget_that_is_no_size(factory: str) -> None:
     with pytest.raises(InvalidRequest, match=r"write a budget as auto:1\.5GB"):
-        Wanted(factory).check(DIM)
+        IndexRequest(factory).check(DIM)
 
 
 def test_of_lists_and_candidates_no_more_are_visited_than_needed() -> None:
     vectors = structured(6000, 4)
-    built = build_index(vectors, Wanted("IVF64,PQ16x4fs,RFlat", 0.95), texts)
+    built = build_index(vectors, IndexRequest("IVF64,PQ16x4fs,RFlat", 0.95), texts)
     nprobe, factor = (int(one.partition("=")[2]) for one in built.spec.tuning.split(","))
     assert (built.index_recall or 0) >= 0.95
-    judge = Judge(vectors, texts())
+    judge = RecallProbes(vectors, texts())
     for fewer in (
         f"nprobe={nprobe // 2},k_factor_rf=64",
         f"nprobe={nprobe},k_factor_rf={factor // 2}",
@@ -211,7 +215,7 @@ def test_of_lists_and_candidates_no_more_are_visited_than_needed() -> None:
 @pytest.mark.parametrize("target", [0, -1, 1.01, float("nan")])
 def test_refuses_a_target_that_is_no_share(target: float) -> None:
     with pytest.raises(InvalidRequest, match="--target-recall"):
-        build_index(structured(10, 1), Wanted(target_recall=target), texts)
+        build_index(structured(10, 1), IndexRequest(target_recall=target), texts)
 
 
 def test_the_probe_texts_differ() -> None:

@@ -22,7 +22,7 @@ from tusou_lab.check.query_checks import frequent_words
 from tusou_lab.check.run import Checked, check
 from typer.testing import CliRunner, Result
 
-from tusou.cli.progress import Nobody
+from tusou.cli.progress import NoProgress
 from tusou.core.errors import BadDataset
 
 
@@ -92,7 +92,7 @@ def faulty(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def checked(faulty: Path) -> Checked:
-    return check(str(faulty), Nobody(), workers=1)
+    return check(str(faulty), NoProgress(), workers=1)
 
 
 def found(checked: Checked, code: str) -> list[Finding]:
@@ -177,14 +177,14 @@ def test_files_with_a_wrong_ending(tmp_path: Path) -> None:
     put(tmp_path / "a.jpg", encoded(scene(1), "PNG"))
     put(tmp_path / "b.jpeg", encoded(scene(2)))
     put(tmp_path / "c.gif", encoded(scene(3), "WEBP"))
-    one = found(check(str(tmp_path), Nobody(), workers=1), "wrong_endings")[0]
+    one = found(check(str(tmp_path), NoProgress(), workers=1), "wrong_endings")[0]
     assert one.examples == ("a.jpg is PNG", "c.gif is WEBP")
 
 
 def test_captions_of_images_that_are_not_there(tmp_path: Path) -> None:
     put(tmp_path / "images" / "1.jpg", encoded(scene(1)))
     put(tmp_path / "Flickr8k.token.txt", "1.jpg#0\t狗\n2.jpg.1#0\t猫\n")
-    checked = check(str(tmp_path), Nobody(), workers=1)
+    checked = check(str(tmp_path), NoProgress(), workers=1)
     assert [finding.code for finding in checked.findings] == ["dangling_ids"]
     assert checked.findings[0].examples == ("query 2.jpg.1#0: 2.jpg.1",)
 
@@ -210,12 +210,12 @@ def test_vectors_find_pairs_across_blocks() -> None:
 def test_by_a_bundle(tmp_path: Path, pool: Path, tiny_model: Path) -> None:
     from tusou_indexer.build import BuildSpec, build
 
-    build(BuildSpec(str(pool), str(tiny_model), workers=1), tmp_path / "bundle", Nobody())
-    checked = check(str(pool), Nobody(), bundle=tmp_path / "bundle", workers=1)
+    build(BuildSpec(str(pool), str(tiny_model), workers=1), tmp_path / "bundle", NoProgress())
+    checked = check(str(pool), NoProgress(), bundle=tmp_path / "bundle", workers=1)
     assert len(checked.images) == 300
     other = put(tmp_path / "other.tsv", line("x", image_bytes(1)))
     with pytest.raises(BadDataset, match="holds none of these images"):
-        check(str(other), Nobody(), bundle=tmp_path / "bundle", workers=1)
+        check(str(other), NoProgress(), bundle=tmp_path / "bundle", workers=1)
 
 
 def test_words_are_cut() -> None:

@@ -13,8 +13,8 @@ from reading import put
 from tusou_lab.convert.run import ConvertReport, convert
 from tusou_lab.convert.writers import WRITERS
 
-from tusou.bundle.item_reader import PoolFiles, image_of
-from tusou.cli.progress import Nobody
+from tusou.bundle.item_reader import ItemReader, image_of
+from tusou.cli.progress import NoProgress
 from tusou.core.errors import BadDataset, OutputExists
 from tusou.data import ItemRow, open_dataset, open_pool
 from tusou.encoders import find_weights, load_image_encoder
@@ -45,7 +45,7 @@ def muge(root: Path, name: Callable[[int], object] = lambda n: 1000 + n) -> Path
 def images(place: object) -> dict[str, bytes]:
     pool = open_pool(str(place))
     found = {}
-    with PoolFiles(pool.files) as files:
+    with ItemReader(pool.files) as files:
         for row in pool.scan():
             assert isinstance(row, ItemRow), row
             stored = files.read(row.file, row.offset, row.length)
@@ -61,7 +61,7 @@ def answers(place: object) -> dict[object, tuple[str, set[object]]]:
 
 
 def converted(place: object, out: Path, to: str) -> ConvertReport:
-    return convert(str(place), out, to, Nobody())
+    return convert(str(place), out, to, NoProgress())
 
 
 @pytest.mark.parametrize("to", ["muge", "cnclip", "flickr8k", "webdataset"])
@@ -170,9 +170,9 @@ def test_the_output_is_whole_or_not_there_and_only_our_own_is_replaced(tmp_path:
         converted(source, tmp_path / "out", "flickr8k")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["source"]
     with pytest.raises(OutputExists, match="was not made here"):
-        convert(str(source), source, "folder", Nobody(), force=True)
+        convert(str(source), source, "folder", NoProgress(), force=True)
     converted(source, tmp_path / "out", "folder")
     with pytest.raises(OutputExists, match="give --force"):
         converted(source, tmp_path / "out", "folder")
-    convert(f"{source}#valid", tmp_path / "out", "folder", Nobody(), force=True)
+    convert(f"{source}#valid", tmp_path / "out", "folder", NoProgress(), force=True)
     assert open_dataset(str(tmp_path / "out")).splits() == ["valid"]

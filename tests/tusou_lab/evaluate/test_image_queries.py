@@ -8,12 +8,12 @@ from drawing import image_bytes
 from tusou_indexer.build import BuildSpec, build
 from tusou_lab.evaluate.search_bundle import LiveSpec, search_bundle
 
-from tusou.cli.progress import Nobody
+from tusou.cli.progress import NoProgress
 from tusou.core.errors import BadDataset
-from tusou.evaluation.judgments import read_answers
+from tusou.evaluation.judgments import read_judgments
 from tusou.images.preprocess import open_image, to_pixels
 from tusou.retrieval.pipeline import SearchPipeline
-from tusou.retrieval.query import Ask
+from tusou.retrieval.query import Query
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def bundle(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("texts")
     rows = ({"text_id": n, "text": f"第{n}件红色碎花吊带裙"} for n in range(30))
     (folder / "texts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    build(BuildSpec(str(folder / "texts.jsonl"), str(tiny_model)), folder / "b", Nobody())
+    build(BuildSpec(str(folder / "texts.jsonl"), str(tiny_model)), folder / "b", NoProgress())
     return folder / "b"
 
 
@@ -35,13 +35,13 @@ def answers(tmp_path: Path, *item_ids: int) -> Path:
 def test_it_finds_what_the_pipeline_finds_for_that_image(
     bundle: Path, pool: Path, tmp_path: Path
 ) -> None:
-    asked = read_answers(answers(tmp_path, 1104, 1001, 1250))
+    asked = read_judgments(answers(tmp_path, 1104, 1001, 1250))
     run = search_bundle(bundle, asked, LiveSpec(5, images=pool)).run
     pipeline = SearchPipeline.open(bundle)
     pipeline.load_image_tower()
     image = open_image(image_bytes(104))
     [part] = pipeline.see(to_pixels(image, pipeline.image_size)[None])
-    [hits] = pipeline.answer([Ask((part,), 5)]).hits
+    [hits] = pipeline.answer([Query((part,), 5)]).hits
     assert run.rankings[1104] == hits.item_ids  # type: ignore[union-attr]
     assert list(run.rankings) == [1104, 1001, 1250]
     assert run.header is not None
@@ -49,7 +49,7 @@ def test_it_finds_what_the_pipeline_finds_for_that_image(
 
 
 def test_images_that_are_not_there_are_all_told(bundle: Path, pool: Path, tmp_path: Path) -> None:
-    asked = read_answers(answers(tmp_path, 5, 1001, 6))
+    asked = read_judgments(answers(tmp_path, 5, 1001, 6))
     with pytest.raises(BadDataset, match=r"problems: 2\n.*:1.*not among the images of(.|\n)*:3"):
         search_bundle(bundle, asked, LiveSpec(5, images=pool))
     with pytest.raises(BadDataset, match="--pool"):
@@ -59,6 +59,6 @@ def test_images_that_are_not_there_are_all_told(bundle: Path, pool: Path, tmp_pa
 def test_a_bundle_of_images_has_no_texts_to_find(
     tiny_bundle: Path, pool: Path, tmp_path: Path
 ) -> None:
-    asked = read_answers(answers(tmp_path, 1001))
+    asked = read_judgments(answers(tmp_path, 1001))
     with pytest.raises(BadDataset, match="the bundle holds images"):
         search_bundle(tiny_bundle, asked, LiveSpec(5, images=pool))

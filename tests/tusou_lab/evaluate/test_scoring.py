@@ -14,7 +14,7 @@ from tusou_lab.evaluate.scoring import evaluate as score
 from typer.testing import CliRunner, Result
 
 from tusou.core.errors import BadDataset
-from tusou.evaluation.judgments import judge, read_answers
+from tusou.evaluation.judgments import judge, read_judgments
 from tusou.evaluation.metrics import means, per_query
 from tusou.evaluation.runs import read_run
 
@@ -103,7 +103,7 @@ def test_every_digit_is_the_official_scorer_s(write: Write, first: int) -> None:
         answers = [answer(n, *draw.sample(range(40), draw.randint(0, 8))) for n in range(size)]
         found = [row(n, *draw.sample(range(40), 10)) for n in range(size)]
         draw.shuffle(found)
-        judged = read_answers(write("answers.jsonl", answers))
+        judged = read_judgments(write("answers.jsonl", answers))
         percent = means(per_query(judge(read_run(write("pred.jsonl", found), 10), judged)))
         golden = write("golden.jsonl", [renamed(one) for one in answers])
         official = official_score(golden, write("submitted.jsonl", [renamed(one) for one in found]))

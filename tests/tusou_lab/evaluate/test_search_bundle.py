@@ -12,20 +12,20 @@ from tusou_lab.evaluate.search_bundle import LiveSpec, search_bundle
 from tusou_lab.sweep.embeddings import QueryVectors
 from tusou_lab.sweep.prompts import Prompt
 
-from tusou.cli.progress import Nobody
+from tusou.cli.progress import NoProgress
 from tusou.core.errors import BadDataset, InvalidRequest
-from tusou.evaluation.judgments import Answers, Asked, read_answers
+from tusou.evaluation.judgments import JudgedQuery, Judgments, read_judgments
 from tusou.images.preprocess import open_image, to_pixels
 from tusou.retrieval.compatibility import weights_of
 from tusou.retrieval.pipeline import SearchPipeline
-from tusou.retrieval.query import Ask, TextPart
+from tusou.retrieval.query import Query, TextPart
 from tusou.text.negation import REFUSED_WEIGHT
 
 
 @pytest.fixture(scope="module")
 def bundle(pool: Path, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("bundle") / "b"
-    build(BuildSpec(str(pool), str(tiny_model), "IVF8,Flat", workers=1), root, Nobody())
+    build(BuildSpec(str(pool), str(tiny_model), "IVF8,Flat", workers=1), root, NoProgress())
     return root
 
 
@@ -34,15 +34,17 @@ def pipeline(bundle: Path) -> SearchPipeline:
     return SearchPipeline.open(bundle)
 
 
-def asking(*texts: str | None) -> Answers:
-    rows = (Asked(line, 70 + line, text, {1000: 1}) for line, text in enumerate(texts, start=1))
-    return Answers(Path("asked.jsonl"), tuple(rows))
+def asking(*texts: str | None) -> Judgments:
+    rows = (
+        JudgedQuery(line, 70 + line, text, {1000: 1}) for line, text in enumerate(texts, start=1)
+    )
+    return Judgments(Path("asked.jsonl"), tuple(rows))
 
 
 def test_it_finds_what_the_pipeline_finds(
     bundle: Path, queries: Path, pipeline: SearchPipeline
 ) -> None:
-    asked = read_answers(queries)
+    asked = read_judgments(queries)
     run = search_bundle(bundle, asked, LiveSpec(7)).run
     answers = pipeline.search([row.text or "" for row in asked.rows], [7] * len(asked.rows))
     for row, hits in zip(asked.rows, answers.hits, strict=True):
@@ -78,7 +80,7 @@ def test_its_figures_are_those_of_the_run(bundle: Path, queries: Path, tmp_path:
 def test_index_recall_is_beside_exact_search(
     bundle: Path, queries: Path, pipeline: SearchPipeline
 ) -> None:
-    asked = read_answers(queries)
+    asked = read_judgments(queries)
     searched = search_bundle(bundle, asked, LiveSpec(10))
     texts = pipeline.embed([row.text or "" for row in asked.rows]).vectors
     best = np.argsort(-(texts @ np.asarray(pipeline.bundle.vectors).T), axis=1, kind="stable")
@@ -95,7 +97,7 @@ def test_negations_are_understood_when_asked(bundle: Path, pipeline: SearchPipel
     asked = asking("不带碎花的裙子", "红色连衣裙")
     literal = search_bundle(bundle, asked, LiveSpec(5)).run
     understood = search_bundle(bundle, asked, LiveSpec(5, interpret=True)).run
-    ask = Ask((TextPart("裙子"), TextPart("碎花", -REFUSED_WEIGHT)), 5)
+    ask = Query((TextPart("裙子"), TextPart("碎花", -REFUSED_WEIGHT)), 5)
     (hits,) = pipeline.answer([ask]).hits
     assert understood.rankings[71] == hits.item_ids  # type: ignore[union-attr]
     assert literal.scores[71] != understood.scores[71]
@@ -181,10 +183,10 @@ def flickr(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def texts_bundle(flickr: Path, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     texts = tmp_path_factory.mktemp("texts") / "texts.jsonl"
-    asked = read_answers(f"{flickr}").rows
+    asked = read_judgments(f"{flickr}").rows
     rows = [{"text_id": row.query_id, "text": row.text} for row in asked]
     texts.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    build(BuildSpec(str(texts), str(tiny_model), workers=1), texts.parent / "b", Nobody())
+    build(BuildSpec(str(texts), str(tiny_model), workers=1), texts.parent / "b", NoProgress())
     return texts.parent / "b"
 
 
@@ -208,4 +210,4 @@ def test_a_bundle_answers_one_direction(
     with pytest.raises(BadDataset, match="asks for images, and the bundle holds texts"):
         search_bundle(texts_bundle, asking("裙"), LiveSpec())
     with pytest.raises(BadDataset, match="asks for texts, and the bundle holds images"):
-        search_bundle(bundle, read_answers(str(flickr), "image_to_text"), LiveSpec())
+        search_bundle(bundle, read_judgments(str(flickr), "image_to_text"), LiveSpec())

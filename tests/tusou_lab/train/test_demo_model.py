@@ -10,7 +10,7 @@ from tusou_lab.train.model import image_size, open_model
 from tusou_lab.train.validate import mean_recall
 
 from tusou import demo
-from tusou.cli.progress import Nobody
+from tusou.cli.progress import NoProgress
 
 FOLDER = Path(demo.__path__[0])
 
@@ -29,5 +29,5 @@ def test_has_the_architecture_it_says() -> None:
 def test_finds_what_it_never_saw(tmp_path: Path) -> None:
     write_toy(tmp_path, [SplitSize("test", 3000, 300)], seed=11, workers=2)
     model = open_model("demo")
-    split = open_split(tmp_path, "test", image_size(model), tmp_path / "cache", Nobody())
+    split = open_split(tmp_path, "test", image_size(model), tmp_path / "cache", NoProgress())
     assert mean_recall(model, split, torch.device("cpu")) >= 85

@@ -11,7 +11,7 @@ from tusou_lab.toy.dataset import SplitSize, write_toy
 from tusou_lab.train import run
 from tusou_lab.train.run import TrainReport, TrainSpec, train
 
-from tusou.cli.progress import Nobody
+from tusou.cli.progress import NoProgress
 from tusou.core.errors import BadDataset, BadModel, InputError, OutputExists
 from tusou.encoders import find_weights, load_image_encoder, load_text_encoder
 from tusou.encoders.checkpoint import read_tensors
@@ -58,7 +58,7 @@ def whole(data: Path, spec: TrainSpec, tmp_path_factory: pytest.TempPathFactory)
     return train(data, spec, tmp_path_factory.mktemp("whole") / "model.pt", device="cpu")
 
 
-class Stopper(Nobody):
+class Stopper(NoProgress):
     """Kills the run after some steps."""
 
     def __init__(self, steps: int) -> None:

@@ -19,7 +19,7 @@ from tusou.core.errors import (
     OutOfMemory,
     UnknownItem,
 )
-from tusou.retrieval.query import Ask
+from tusou.retrieval.query import Query
 
 
 @asynccontextmanager
@@ -31,8 +31,8 @@ async def entered(
         yield engine
 
 
-def asks(queries: list[str], top_k: int) -> list[Ask]:
-    return [Ask.of_text(query, top_k) for query in queries]
+def asks(queries: list[str], top_k: int) -> list[Query]:
+    return [Query.of_text(query, top_k) for query in queries]
 
 
 def soon(seconds: float = 20) -> float:

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 import pytest
 from tusou_service.engine.micro_batcher import (
     BatchLimits,
-    Busy,
-    Caller,
     MicroBatcher,
+    PendingItem,
+    QueueFull,
     WorkerStalled,
 )
 
@@ -46,7 +46,7 @@ async def batching(
 ) -> AsyncIterator[MicroBatcher[int, int]]:
     limits = BatchLimits(max_batch, max_waiting, stall_after)
 
-    def unpacked(callers: list[Caller[int, int]]) -> list[int]:
+    def unpacked(callers: list[PendingItem[int, int]]) -> list[int]:
         return run([one.item for one in callers])
 
     async with MicroBatcher(unpacked, limits, is_fatal) as batcher:
@@ -148,7 +148,7 @@ async def test_the_queue_is_bounded() -> None:
     async with batching(run, max_waiting=3) as batcher:
         first = await begun(run, batcher, 0)
         waiting = await queued(batcher, 1, 2)
-        with pytest.raises(Busy) as refused:
+        with pytest.raises(QueueFull) as refused:
             await batcher.all([3, 4], soon())
         assert refused.value.retry_after >= 0.05
         assert batcher.depth == 2  # both were refused, not one
@@ -195,7 +195,7 @@ async def test_refuses_at_once_what_would_be_late_anyway() -> None:
         run.gate.clear()
         run.started.clear()
         first = await begun(run, batcher, 2)
-        with pytest.raises(Busy):
+        with pytest.raises(QueueFull):
             await batcher(3, soon(0.04))
         waiting = await queued(batcher, 4)
         run.gate.set()
@@ -241,7 +241,7 @@ async def test_a_batch_that_hangs_is_given_up_with_all_who_wait() -> None:
 async def test_a_machine_that_needs_long_is_given_as_long() -> None:
     run = Doubler()
     async with batching(run, stall_after=0.01) as batcher:
-        batcher.foresee(1.0)
+        batcher.set_expected_item_time(1.0)
         slow = await begun(run, batcher, 1)
         await asyncio.sleep(0.05)
         run.gate.set()
@@ -253,7 +253,7 @@ async def test_after_the_first_error_of_a_call_nobody_waits_for_the_rest() -> No
     told = threading.Event()
     waited: list[bool] = []
 
-    def run(callers: list[Caller[int, int]]) -> list[int]:
+    def run(callers: list[PendingItem[int, int]]) -> list[int]:
         if callers[0].item == 13:
             raise ValueError("bad luck")
         if callers[0].item == 2:

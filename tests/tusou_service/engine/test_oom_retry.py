@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tusou_service.engine.oom_retry import Halving, is_out_of_memory, is_sticky
+from tusou_service.engine.oom_retry import SplitOnOutOfMemory, is_device_lost, is_out_of_memory
 
 from tusou.core.errors import OutOfMemory
 
@@ -25,8 +25,8 @@ class Device:
     def release(self) -> None:
         self.released += 1
 
-    def halving(self) -> Halving[int, int]:
-        return Halving(self.run, self.release, lambda: self.now)
+    def halving(self) -> SplitOnOutOfMemory[int, int]:
+        return SplitOnOutOfMemory(self.run, self.release, lambda: self.now)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_other_errors_are_the_callers() -> None:
         raise ValueError("a bug")
 
     with pytest.raises(ValueError, match="a bug"):
-        Halving(fail, lambda: None)([1, 2])
+        SplitOnOutOfMemory(fail, lambda: None)([1, 2])
 
 
 @pytest.mark.parametrize(
@@ -85,4 +85,4 @@ def test_other_errors_are_the_callers() -> None:
     ],
 )
 def test_tells_errors_apart(error: Exception, memory: bool, sticky: bool) -> None:
-    assert (is_out_of_memory(error), is_sticky(error)) == (memory, sticky)
+    assert (is_out_of_memory(error), is_device_lost(error)) == (memory, sticky)

@@ -14,7 +14,7 @@ from tusou_service.http.app import create_app
 from tusou_service.settings import Settings
 
 from tests.tusou_service.test_server import run_tusou
-from tusou.cli.progress import Nobody
+from tusou.cli.progress import NoProgress
 from tusou.retrieval.pipeline import SearchPipeline
 
 
@@ -22,7 +22,7 @@ def publish(root: Path, model: Path, first: int) -> str:
     """Index 40 images, from this id on, into the bundle; return the version."""
     pool = root.parent / f"pool-{first}.tsv"
     pool.write_bytes(b"".join(image_line(first + n, first + n) for n in range(40)))
-    return build(BuildSpec(str(pool), str(model), workers=1), root, Nobody()).version
+    return build(BuildSpec(str(pool), str(model), workers=1), root, NoProgress()).version
 
 
 @pytest.fixture(scope="module")

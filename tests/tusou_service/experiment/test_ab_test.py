@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import httpx
 import pytest
-from tusou_service.experiment.ab_test import TrialPlan
+from tusou_service.experiment.ab_test import ExperimentPlan
 from tusou_service.experiment.shadow import overlap
 
 from tests.tusou_service.tiny import Running, TinyBundle, TinyPipeline, TinySource, running
@@ -18,7 +18,7 @@ USERS = [f"user-{n}" for n in range(2000)]
 
 
 def split(share: float, name: str = "") -> list[str]:
-    plan = TrialPlan("split", share, name)
+    plan = ExperimentPlan("split", share, name)
     return [plan.arm_of({"x-user-key": user}) for user in USERS]
 
 
@@ -57,8 +57,8 @@ def test_another_trial_draws_anew() -> None:
     ],
 )
 def test_a_named_arm_wins(headers: dict[str, str], arm: str) -> None:
-    assert TrialPlan("split", 0.5).arm_of(headers) == arm
-    assert TrialPlan("shadow", 0.5).arm_of(headers) == "a"
+    assert ExperimentPlan("split", 0.5).arm_of(headers) == arm
+    assert ExperimentPlan("shadow", 0.5).arm_of(headers) == "a"
 
 
 def client_of(server: Running) -> httpx.AsyncClient:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 import pytest
-from tusou_service.engine.micro_batcher import Busy
+from tusou_service.engine.micro_batcher import QueueFull
 from tusou_service.fronts.line import Answerer, Line, RemoteBug
 from tusou_service.http.errors import Detail, Refusal, problem
 from tusou_service.http.rate_limit import TooFast
@@ -70,7 +70,7 @@ async def test_what_cannot_cross_keeps_nothing_else_from_crossing() -> None:
 @pytest.mark.parametrize(
     "error",
     [
-        Busy("The service is at capacity.", 0.25),
+        QueueFull("The service is at capacity.", 0.25),
         TooFast(3.5),
         DeadlineExceeded("late"),
         UnknownItem("no such item"),
@@ -85,12 +85,12 @@ async def test_an_error_of_ours_arrives_as_it_was_raised(error: Exception) -> No
         with pytest.raises(type(error)) as told:
             await caller.call("fail")
     assert str(told.value) == str(error)
-    assert isinstance(error, Busy | TooFast | DeadlineExceeded | UnknownItem | Refusal)
-    assert isinstance(told.value, Busy | TooFast | DeadlineExceeded | UnknownItem | Refusal)
-    if not isinstance(error, Busy | TooFast):
+    assert isinstance(error, QueueFull | TooFast | DeadlineExceeded | UnknownItem | Refusal)
+    assert isinstance(told.value, QueueFull | TooFast | DeadlineExceeded | UnknownItem | Refusal)
+    if not isinstance(error, QueueFull | TooFast):
         assert problem(told.value, "id").body == problem(error, "id").body
     else:
-        assert isinstance(told.value, Busy | TooFast)
+        assert isinstance(told.value, QueueFull | TooFast)
         assert told.value.retry_after == error.retry_after
 
 

@@ -14,7 +14,7 @@ from tusou_service.factory import BundleSource
 
 from tests.tusou_service.http.test_middleware import problem_of
 from tests.tusou_service.tiny import running
-from tusou.cli.progress import Nobody
+from tusou.cli.progress import NoProgress
 from tusou.core.arrays import Vectors
 from tusou.encoders import find_weights, load_image_encoder, load_text_encoder
 from tusou.images.preprocess import open_image, to_pixels
@@ -72,7 +72,7 @@ def test_refuses_other_inputs(client: TestClient, wrong: object) -> None:
 async def test_the_official_client_works_unchanged(
     tiny_model: Path, pool: Path, tmp_path: Path
 ) -> None:
-    build(BuildSpec(str(pool), str(tiny_model), workers=1), tmp_path / "bundle", Nobody())
+    build(BuildSpec(str(pool), str(tiny_model), workers=1), tmp_path / "bundle", NoProgress())
     source = BundleSource(tmp_path / "bundle", "cpu", None, "auto", "auto", 0)
     texts = ["红色连衣裙", LONG]
     expected = await asyncio.to_thread(_by_the_model, tiny_model, texts)

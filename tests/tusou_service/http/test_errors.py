@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from tusou_service.engine.micro_batcher import Busy
+from tusou_service.engine.micro_batcher import QueueFull
 from tusou_service.http.errors import (
     MAX_PROBLEM_BYTES,
     MEANINGS,
@@ -49,7 +49,7 @@ def test_a_new_error_has_its_parents_meaning_and_code() -> None:
 
 @pytest.mark.parametrize(
     ("error", "milliseconds", "header"),
-    [(Busy("", 0.123), 123, "1"), (Busy("", 2.5), 2500, "3"), (Overloaded(), 1000, "1")],
+    [(QueueFull("", 0.123), 123, "1"), (QueueFull("", 2.5), 2500, "3"), (Overloaded(), 1000, "1")],
 )
 def test_503_says_when_to_retry(error: TusouError, milliseconds: int, header: str) -> None:
     answer = problem(error, "id")

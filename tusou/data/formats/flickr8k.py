@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Self
 
-from tusou.data.base import Pool, Query, in_order
+from tusou.data.base import Pool, DatasetQuery, in_order
 from tusou.data.captions import Caption, caption_queries
 from tusou.data.listed_images import Named, NamedFiles, listed, listing
 from tusou.data.csv_reader import Row, read_lines, read_table
@@ -74,7 +74,7 @@ class Flickr8k:
         """Give the images of a split as items."""
         return NamedFiles(self._images, self._named(split))
 
-    def scan_queries(self, split: str) -> Iterator[Query | Failure]:
+    def scan_queries(self, split: str) -> Iterator[DatasetQuery | Failure]:
         """Yield the captions of a split's images; a problem of the file is in every split."""
         return caption_queries(self._of(split))
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePath
 from typing import Self
 
-from tusou.data.base import SPLITS, Absent, Pool, Query, in_order
+from tusou.data.base import SPLITS, Absent, Pool, DatasetQuery, in_order
 from tusou.data.listed_images import Named, NamedFiles
 from tusou.core.ids import Failure
 
@@ -41,7 +41,7 @@ class ImageFolders:
         """Give the images of a split as items."""
         return image_folder(self._folders[split])
 
-    def scan_queries(self, split: str) -> Iterator[Query | Failure]:  # noqa: ARG002
+    def scan_queries(self, split: str) -> Iterator[DatasetQuery | Failure]:  # noqa: ARG002
         """Refuse: there are none."""
         raise Absent(f"{self._place} holds images, no queries; give a query file")
 

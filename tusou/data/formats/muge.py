@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from tusou.data.base import ItemRow, Query, read_id, whole
+from tusou.data.base import ItemRow, DatasetQuery, read_id, whole
 from tusou.data.line_reader import ItemLines, Line, LineFile
 from tusou.core.ids import Failure, ItemId, is_id
 
@@ -36,12 +36,12 @@ ImagesFile = partial(
 )
 
 
-def read_queries(path: Path) -> list[Query]:
+def read_queries(path: Path) -> list[DatasetQuery]:
     """Read a whole query file; BadDataset lists every unusable line with its number."""
     return whole(path, scan_queries(path))
 
 
-def scan_queries(path: Path) -> Iterator[Query | Failure]:
+def scan_queries(path: Path) -> Iterator[DatasetQuery | Failure]:
     """Yield every line of a query file once, in order; what cannot be used is a Failure."""
     first_seen: dict[ItemId, int] = {}
     for line in LineFile(path, MAX_LINE_BYTES):
@@ -67,7 +67,7 @@ def _text(line: Line) -> str:
         raise ValueError(f"not UTF-8 at byte {error.start}; save the file as UTF-8") from None
 
 
-def _query(line: str, number: int) -> Query:
+def _query(line: str, number: int) -> DatasetQuery:
     if not line.strip():
         raise ValueError("blank line")
     try:
@@ -81,7 +81,7 @@ def _query(line: str, number: int) -> Query:
         raise ValueError("query_id missing, or neither an integer nor a string")
     if not isinstance(text := row.get("query_text"), str):
         raise ValueError("query_text missing or not a string")
-    return Query(number, query_id, text, _answers(row.get("item_ids")))
+    return DatasetQuery(number, query_id, text, _answers(row.get("item_ids")))
 
 
 def _answers(value: object) -> tuple[ItemId, ...] | None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Self
 
-from tusou.data.base import Absent, Pool, Query
+from tusou.data.base import Absent, Pool, DatasetQuery
 from tusou.data.formats.muge import ImagesFile, scan_queries
 from tusou.core.ids import Failure
 
@@ -30,7 +30,7 @@ class ImagesAlone:
         """Give its images as items."""
         return ImagesFile(self._path)
 
-    def scan_queries(self, split: str) -> Iterator[Query | Failure]:  # noqa: ARG002
+    def scan_queries(self, split: str) -> Iterator[DatasetQuery | Failure]:  # noqa: ARG002
         """Refuse: there are none."""
         raise Absent(f"{self._path} holds images, no queries; give a query file")
 
@@ -60,7 +60,7 @@ class QueriesAlone:
         """Refuse: there are none."""
         raise Absent(f"{self._path} holds queries, no images; give an image file")
 
-    def scan_queries(self, split: str) -> Iterator[Query | Failure]:  # noqa: ARG002
+    def scan_queries(self, split: str) -> Iterator[DatasetQuery | Failure]:  # noqa: ARG002
         """Read it line by line."""
         return scan_queries(self._path)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from tusou.data.base import Absent, Pool, Query, in_order
+from tusou.data.base import Absent, Pool, DatasetQuery, in_order
 from tusou.data.formats.muge import ImagesFile, scan_queries
 from tusou.core.ids import Failure
 
@@ -60,7 +60,7 @@ class PairedFiles:
         """Give the images of a split as items."""
         return ImagesFile(self._there(self._naming.images_of(self._folder, split)))
 
-    def scan_queries(self, split: str) -> Iterator[Query | Failure]:
+    def scan_queries(self, split: str) -> Iterator[DatasetQuery | Failure]:
         """Read the query file of a split, line by line."""
         return scan_queries(self.queries_file(split))
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from tusou.data.base import Absent, Pool, Query, in_order
+from tusou.data.base import Absent, Pool, DatasetQuery, in_order
 from tusou.data.captions import Caption, caption_queries
 from tusou.data.listed_images import Named, NamedFiles, listed, listing
 from tusou.data.csv_reader import Row, read_table
@@ -60,7 +60,7 @@ class TeddyCup:
         """Give the images of a split as items."""
         return NamedFiles(self._folders[split] / IMAGES, self._named(split))
 
-    def scan_queries(self, split: str) -> Iterator[Query | Failure]:
+    def scan_queries(self, split: str) -> Iterator[DatasetQuery | Failure]:
         """Yield the texts of a split; only those of `train` have answers."""
         return caption_queries(self._captions(split))
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from tusou.data.base import ItemRow, Pool, Query, in_order, read_id
+from tusou.data.base import ItemRow, Pool, DatasetQuery, in_order, read_id
 from tusou.data.captions import Caption, caption_queries
 from tusou.core.errors import BadDataset, BadImage
 from tusou.images.formats import check_bytes
-from tusou.core.ids import Encoding, Failure, ItemId, Items, is_id
+from tusou.core.ids import Encoding, Failure, ItemId, ItemKind, is_id
 
 WHOLE = "all"  # the split of tars that are only numbered
 MAX_TEXT_BYTES = 2**20
@@ -59,7 +59,7 @@ class WebDataset:
         """Give the images of a split as items."""
         return TarImages(self._tars[split])
 
-    def scan_queries(self, split: str) -> Iterator[Query | Failure]:
+    def scan_queries(self, split: str) -> Iterator[DatasetQuery | Failure]:
         """Yield the captions of a split's samples."""
         return caption_queries(self._captions(split))
 
@@ -77,7 +77,7 @@ class WebDataset:
 class TarImages:
     """The images in tars, each at its byte offset; `sha256` is taken over the tars' bytes."""
 
-    kind: Items = "images"
+    kind: ItemKind = "images"
     encoding: Encoding = "raw"
 
     def __init__(self, tars: Sequence[Path]) -> None:

@@ -46,7 +46,7 @@ Record = Callable[[Callable[[], None]], Recorded]
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class GraphShape:
     """What one recording computes."""
 
     texts: int
@@ -119,11 +119,11 @@ class TextGraphs:
         found = np.empty((len(ids), columns), np.int32)
         seconds = 0.0
 
-        def start(slot: "_Slot", one: tuple[Ids, Shape]) -> None:
+        def start(slot: "_Slot", one: tuple[Ids, GraphShape]) -> None:
             self._start(slot, ids[one[0]], one[1])
             slot.take(work(self._vectors[: len(one[0])]))
 
-        def finish(slot: "_Slot", one: tuple[Ids, Shape]) -> None:
+        def finish(slot: "_Slot", one: tuple[Ids, GraphShape]) -> None:
             nonlocal seconds
             found[one[0]] = slot.rows[: len(one[0]) * columns].reshape(-1, columns)
             seconds += slot.encoded.elapsed_time(slot.done) / 1000
@@ -132,12 +132,12 @@ class TextGraphs:
             overlap(self._slots, cut(_lengths(ids)), start, finish)
         return found, seconds
 
-    def _work(self, shape: Shape) -> None:
+    def _work(self, shape: GraphShape) -> None:
         """Compute one shape, from and to the places that recordings share."""
         ids = self._ids[: shape.tokens].view(shape.texts, shape.length)
         self._vectors[: shape.texts].copy_(self._forward(ids))
 
-    def _start(self, slot: "_Slot", ids: npt.NDArray[np.int64], shape: Shape) -> None:
+    def _start(self, slot: "_Slot", ids: npt.NDArray[np.int64], shape: GraphShape) -> None:
         room = slot.ids[: shape.tokens].reshape(shape.texts, shape.length)
         width = min(ids.shape[1], shape.length)
         room[: len(ids), :width] = ids[:, :width]
@@ -164,22 +164,22 @@ class _Slot:
         self.done.record()
 
 
-def shapes() -> list[Shape]:
+def shapes() -> list[GraphShape]:
     """List what is recorded, the largest first: the others then fit into its memory."""
     counts = [2**power for power in range(_MOST_TEXTS.bit_length())]
-    every = (Shape(texts, length) for length in _LENGTHS for texts in counts)
+    every = (GraphShape(texts, length) for length in _LENGTHS for texts in counts)
     fitting = (shape for shape in every if shape.tokens <= _MOST_TOKENS)
     return sorted(fitting, key=lambda shape: shape.tokens, reverse=True)
 
 
-def cut(lengths: Ids) -> Iterator[tuple[Ids, Shape]]:
+def cut(lengths: Ids) -> Iterator[tuple[Ids, GraphShape]]:
     """Cut texts of these lengths into passes, the longest first: rows, and their shape."""
     order = np.argsort(-lengths, kind="stable")
     while len(order):
         length = next(one for one in _LENGTHS if one >= lengths[order[0]])
         most = min(_MOST_TEXTS, 1 << ((_MOST_TOKENS // length).bit_length() - 1))
         rows, order = order[:most], order[most:]
-        yield rows, Shape(1 << (len(rows) - 1).bit_length(), length)
+        yield rows, GraphShape(1 << (len(rows) - 1).bit_length(), length)
 
 
 def _bits(rows: Tensor) -> Tensor:
@@ -192,7 +192,7 @@ def _lengths(ids: npt.NDArray[np.int64]) -> Ids:
     return lengths
 
 
-def _sample(shape: Shape) -> npt.NDArray[np.int64]:
+def _sample(shape: GraphShape) -> npt.NDArray[np.int64]:
     """Make texts that need this very shape: the first as long as it takes, the others shorter."""
     lengths = np.linspace(shape.length, 2, shape.texts).astype(np.int64)
     tokens = np.random.default_rng(shape.tokens).integers(100, 1000, (shape.texts, shape.length))

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import openvino
 
 from tusou.core.arrays import Vectors
-from tusou.core.hardware import cores
+from tusou.core.hardware import cpu_count
 
 Arrays: TypeAlias = Sequence[npt.NDArray[Any]]
 
@@ -36,7 +36,7 @@ class Compiled:
 
     def __init__(self, model: openvino.Model) -> None:
         self._model, self._compiling = model, Lock()
-        self.at_once = cores()
+        self.at_once = cpu_count()
 
     def run(self, jobs: Sequence[Arrays]) -> list[Vectors]:
         """Compute the vectors of each job's inputs."""

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends
 
 from tusou.core.arrays import Vectors
 from tusou.core.errors import BadImage, InvalidRequest, NotReady, Unavailable
-from tusou_service.engine.interfaces import Answering
+from tusou_service.engine.interfaces import SearchEngine
 from tusou_service.http.dependencies import QUERY_REFUSALS, DeadlineDep, EngineDep, body_of, takes
 from tusou_service.http.errors import Detail, Refusal, documented
 from tusou_service.http.schemas import (
@@ -61,7 +61,7 @@ def _check(body: EmbeddingRequest) -> None:
 
 
 async def _encode(
-    inputs: list[str], engine: Answering, deadline: float
+    inputs: list[str], engine: SearchEngine, deadline: float
 ) -> tuple[list[Vectors], int]:
     """Encode texts and images, each kind together; return vectors in order, tokens in sum."""
     images = {n: one for n, one in enumerate(inputs) if one.startswith(_DATA_URI)}

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from time import perf_counter
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Request
+from fastapi import Query as QueryParameter
 
 from tusou.core.errors import BadImage, Unavailable, UnknownItem
-from tusou.retrieval.query import Ask
+from tusou.retrieval.query import Query
 from tusou.text.negation import Understood
 from tusou_service.engine.batch_runner import Found
 from tusou_service.http.dependencies import (
@@ -67,7 +68,7 @@ async def search(
 )
 async def search_image(
     request: Request,
-    page: Annotated[PageOfImage, Query()],
+    page: Annotated[PageOfImage, QueryParameter()],
     engine: EngineDep,
     deadline: DeadlineDep,
 ) -> SearchResponse:
@@ -75,7 +76,7 @@ async def search_image(
     started = perf_counter()
     check_reach(page.top_k, page.offset)
     seen = await engine.see(await request.body(), deadline)
-    (found,) = await engine.search([Ask((seen,), page.top_k, page.offset)], deadline)
+    (found,) = await engine.search([Query((seen,), page.top_k, page.offset)], deadline)
     return _response(found, started)
 
 
@@ -91,7 +92,7 @@ async def search_batch(
     """Answer up to 256 queries, all from one version of the index."""
     started = perf_counter()
     queries = list(normalize_all(dict(enumerate(body.queries)), "queries").values())
-    asks = [Ask.of_text(query, body.top_k) for query in queries]
+    asks = [Query.of_text(query, body.top_k) for query in queries]
     found = await engine.search(asks, deadline)
     _trace(request, queries)
     return BatchResponse(

@@ -22,7 +22,7 @@ from tusou.encoders import find_weights, load_text_encoder
 from tusou.encoders.architecture import read_text_shape
 from tusou.encoders.base import Tokens
 from tusou.encoders.checkpoint import TensorReader, read_tensors
-from tusou.encoders.cuda.text_graphs import Shape, cut, shapes
+from tusou.encoders.cuda.text_graphs import GraphShape, cut, shapes
 from tusou.encoders.torch.encoder import ClipTextEncoder
 from tusou.encoders.torch.towers import TextTower, pack_padded
 
@@ -193,15 +193,15 @@ def test_warming_up_without_a_gpu_records_nothing(tiny: "Sample", plain: ClipTex
 @pytest.mark.parametrize(
     ("lengths", "passes"),
     [
-        pytest.param([2], [([0], Shape(1, 8))], id="one"),
-        pytest.param([8, 9], [([1, 0], Shape(2, 16))], id="padded-to-the-longest"),
-        pytest.param([8, 8, 8], [([0, 1, 2], Shape(4, 8))], id="filled-up"),
-        pytest.param([52], [([0], Shape(1, 52))], id="longest"),
+        pytest.param([2], [([0], GraphShape(1, 8))], id="one"),
+        pytest.param([8, 9], [([1, 0], GraphShape(2, 16))], id="padded-to-the-longest"),
+        pytest.param([8, 8, 8], [([0, 1, 2], GraphShape(4, 8))], id="filled-up"),
+        pytest.param([52], [([0], GraphShape(1, 52))], id="longest"),
         pytest.param([], [], id="none"),
     ],
 )
 def test_texts_go_into_the_smallest_shape(
-    lengths: list[int], passes: list[tuple[list[int], Shape]]
+    lengths: list[int], passes: list[tuple[list[int], GraphShape]]
 ) -> None:
     found = [(rows.tolist(), shape) for rows, shape in cut(np.array(lengths, dtype=np.int64))]
     assert found == passes
