@@ -1,8 +1,8 @@
 """Clients of the service: they speak HTTP and need httpx alone."""
 
+from tusou.core.hits import Hits
 from tusou_client.client import AsyncClient, Client
 from tusou_client.errors import ClientError, ServiceError
 from tusou_client.retry import RetryPolicy
-from tusou_client.wire import Hits
 
 __all__ = ["AsyncClient", "Client", "ClientError", "Hits", "RetryPolicy", "ServiceError"]

@@ -8,10 +8,11 @@ from typing import Self, TypeVar, Unpack
 
 import httpx
 
+from tusou.core.hits import Hits
 from tusou_client import wire as protocol
 from tusou_client.errors import ClientError, UsageError
 from tusou_client.retry import Attempts, RetryBudget, RetryPolicy
-from tusou_client.wire import DEFAULT_URL, Call, Hits, Reply
+from tusou_client.wire import DEFAULT_URL, Call, Reply
 
 T = TypeVar("T")
 OnRetry = Callable[[ClientError, float], None]  # what failed; seconds until the next try

@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from tusou.core.hits import Hits
 from tusou_client.client import AsyncClient
 from tusou_client.errors import BadQueries, ClientError, IndexChanged, PoolTooSmall, ServiceError
 from tusou_client.journal import Journal
 from tusou_client.query_file import QueryRow
 from tusou_client.retry import RetryPolicy
-from tusou_client.wire import DEFAULT_URL, Hits
+from tusou_client.wire import DEFAULT_URL
 
 # An index that is replaced more often than this during one run never lets it finish.
 _MAX_RESTARTS = 5

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Generic, TypedDict, TypeVar
 from urllib.parse import urlsplit
 
+from tusou.core.hits import Hits
 from tusou_client.errors import (
     BadReply,
     ClientError,
@@ -26,19 +27,6 @@ MAX_REPLY_BYTES = 64 * 2**20
 _TRANSIENT = frozenset({408, 425, 429})
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Hits:
-    """One query's answer, best first."""
-
-    item_ids: tuple[int | str, ...]
-    scores: tuple[float, ...]  # cosines, descending
-    truncated: bool  # the query was longer than the model reads
-    index_version: str  # which index answered
-    positive: str | None = None  # what was searched of a query that refuses something
-    negative: str | None = None  # what it was understood to refuse
-    version_changed: bool = False  # the index is not the one named in the call
 
 
 class SearchOptions(TypedDict, total=False):
