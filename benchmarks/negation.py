@@ -18,7 +18,7 @@ from benchmarks.running import demo_bundle
 from tusou.retrieval.pipeline import SearchPipeline
 from tusou.retrieval.query import Query, TextPart
 from tusou.retrieval.results import Hits
-from tusou.text.negation import REFUSED_WEIGHT, understand
+from tusou.text.negation import REFUSED_WEIGHT, parse_negation
 
 TOP = 10
 WEIGHTS = (0.0, 0.25, 0.35, 0.5, 0.75, 1.0)
@@ -34,12 +34,12 @@ def main() -> None:
         pipeline = SearchPipeline.open(demo_bundle(Path(folder), items=items), device="cpu")
         pool = {item_id("test", n): draw_facts(1, "test", n)[0] for n in range(items)}
         queries = negated_queries()
-        understood = sum(understand(query.text) is not None for query in queries)
+        understood = sum(parse_negation(query.text) is not None for query in queries)
         figures: dict[str, object] = {
             "queries": len(queries),
             "understood": understood,
             "queries that refuse nothing": len(NOT_NEGATED),
-            "of these left alone": sum(understand(text) is None for text in NOT_NEGATED),
+            "of these left alone": sum(parse_negation(text) is None for text in NOT_NEGATED),
             "items": items,
             "weight in use": REFUSED_WEIGHT,
             "as it is (interpret: false)": judge(pipeline, pool, queries, as_it_is),
@@ -53,12 +53,12 @@ def main() -> None:
 
 def as_it_is(text: str) -> Query:
     """Search for the whole query."""
-    return Query.of_text(text, TOP)
+    return Query.of_text(text, TOP, interpret=False)
 
 
 def taken(text: str, weight: float) -> Query:
     """Search for what is wanted, less what is refused."""
-    found = understand(text)
+    found = parse_negation(text)
     if not found:
         return as_it_is(text)
     refused = [TextPart(one, -weight) for one in found.refused if weight]
@@ -85,7 +85,7 @@ def judge(
 def sleeveless(pipeline: SearchPipeline, pool: dict[int, Product]) -> dict[str, float]:
     """Share of dresses with straps in the top 10, 无袖 taken as one word and as a refusal of 袖."""
     asks = {
-        "one word": Query.of_text(SLEEVELESS, TOP),
+        "one word": Query.of_text(SLEEVELESS, TOP, interpret=False),
         "understood": taken(SLEEVELESS, REFUSED_WEIGHT),
     }
     answers = pipeline.answer(list(asks.values()))

@@ -122,7 +122,7 @@ class TinyPipeline:
         known = range(self.first_id, self.first_id + POOL)
         if any(int(part.item_id) not in known for part in ask.items):
             return UnknownItem("no such item")
-        left = [item for item in known if str(item) not in ask.left_out]
+        left = [item for item in known if str(item) not in ask.excluded_ids]
         ids = tuple(left[ask.offset : ask.offset + ask.top_k])
         scores = tuple(1 - (item - self.first_id) / 64 for item in ids)
         return Hits(ids, scores, truncated=any(len(text) > 48 for text in ask.texts))

@@ -8,7 +8,7 @@ import numpy as np
 
 from tusou.core.arrays import Ids
 from tusou.evaluation.judgments import JudgedQuery, Judgments
-from tusou.text.negation import understand
+from tusou.text.negation import parse_negation
 
 _HAN = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]")
 _LATIN = re.compile(r"[A-Za-z]")
@@ -61,7 +61,7 @@ def _language(row: JudgedQuery) -> str | None:
 def _negation(row: JudgedQuery) -> str | None:
     if row.text is None:
         return None
-    return "refuses something" if understand(row.text) else "refuses nothing"
+    return "refuses something" if parse_negation(row.text) else "refuses nothing"
 
 
 def _category(row: JudgedQuery) -> str | None:

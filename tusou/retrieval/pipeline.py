@@ -216,7 +216,7 @@ class SearchPipeline:
         marks = [perf_counter()]
         tokens = self._encoder.prepare([text for ask in asks for text in ask.texts])
         marks.append(perf_counter())
-        depth = max((ask.depth for ask in asks if ask.is_text), default=0)
+        depth = max((ask.neighbors_needed for ask in asks if ask.is_text), default=0)
         encoded = self._nearest.encode(tokens, depth)
         texts = zip(encoded.vectors, tokens.truncated, encoded.near, strict=True)
         aims = [self._aim(ask, texts) for ask in asks]
@@ -254,7 +254,7 @@ class SearchPipeline:
 
     def _hidden(self, ask: Query) -> set[int]:
         ids = self.bundle.ids
-        return {key for one in ask.left_out if (key := ids.key(one)) is not None}
+        return {key for one in ask.excluded_ids if (key := ids.key(one)) is not None}
 
     def _known(self, part: ItemPart | VectorPart) -> Vectors | TusouError:
         """Give the vector of a part that needs no encoding."""

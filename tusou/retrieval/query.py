@@ -1,4 +1,4 @@
-"""What one query asks for: texts, images and items of the pool, wanted or refused."""
+"""Search queries: weighted texts, images and items, as parts of one vector."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,14 +8,15 @@ import numpy as np
 
 from tusou.core.arrays import Vectors
 from tusou.core.errors import InvalidRequest
+from tusou.text.negation import REFUSED_WEIGHT, UnderstoodQuery, parse_negation
 
-# Parts whose sum is shorter than this have cancelled out: what is left is rounding.
+# A sum of parts shorter than this is rounding error: the parts have cancelled out.
 _SHORTEST_SUM = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
 class TextPart:
-    """A normalised text; of negative weight where less like it is wanted."""
+    """A normalised text; a negative weight moves the results away from it."""
 
     text: str
     weight: float = 1.0
@@ -23,7 +24,7 @@ class TextPart:
 
 @dataclass(frozen=True, slots=True)
 class ItemPart:
-    """An image of the pool, by its item's id as text."""
+    """An indexed item, by its id as text."""
 
     item_id: str
     weight: float = 1.0
@@ -31,7 +32,7 @@ class ItemPart:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VectorPart:
-    """An image that was encoded before, by the weights of this digest."""
+    """An image that is already encoded, and the digest of the weights that encoded it."""
 
     vector: Vectors  # one unit row, (d,)
     model: str
@@ -43,41 +44,53 @@ Part: TypeAlias = TextPart | ItemPart | VectorPart
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One query: signed parts, which stretch of the answer is wanted, and what it leaves out.
+    """Weighted parts, and which page of the ranking to return.
 
-    A part's weight is never zero, and at least one is positive. Items named by a part are never
-    in the answer.
+    No weight is zero, and at least one is positive. Items that a part names are never returned.
     """
 
     parts: tuple[Part, ...]
     top_k: int
     offset: int = 0
     exclude: frozenset[str] = frozenset()
+    understood: UnderstoodQuery | None = None  # how the text was read, if it refuses something
 
     @classmethod
-    def of_text(cls, query: str, top_k: int) -> Self:
-        """Ask for a text and nothing else."""
-        return cls((TextPart(query),), top_k)
+    def of_text(
+        cls,
+        text: str,
+        top_k: int,
+        offset: int = 0,
+        exclude: frozenset[str] = frozenset(),
+        *,
+        interpret: bool = True,
+    ) -> Self:
+        """Return the query for a normalised text.
+
+        With `interpret`, what the text refuses (不带拉链的包) is subtracted, not searched for.
+        """
+        parts, understood = text_parts(text, interpret=interpret)
+        return cls(parts, top_k, offset, exclude, understood)
 
     @property
     def is_text(self) -> bool:
-        """Whether it is for one text and nothing else."""
+        """Whether the query is one text and nothing else."""
         return len(self.parts) == 1 and isinstance(self.parts[0], TextPart)
 
     @property
-    def depth(self) -> int:
-        """How many neighbours hold the answer, whatever is left out."""
-        return self.offset + self.top_k + len(self.left_out)
+    def neighbors_needed(self) -> int:
+        """The number of neighbors that hold the page, whichever of them are excluded."""
+        return self.offset + self.top_k + len(self.excluded_ids)
 
     @property
-    def left_out(self) -> frozenset[str]:
-        """The ids that no answer may hold."""
-        named = [part.item_id for part in self.parts if isinstance(part, ItemPart)]
-        return self.exclude.union(named) if named else self.exclude
+    def excluded_ids(self) -> frozenset[str]:
+        """The ids that must not be returned: those excluded and those of the parts."""
+        ids = [part.item_id for part in self.parts if isinstance(part, ItemPart)]
+        return self.exclude.union(ids) if ids else self.exclude
 
     @property
     def items(self) -> tuple[ItemPart, ...]:
-        """The parts that are items of the pool."""
+        """The parts that are indexed items."""
         return tuple(part for part in self.parts if isinstance(part, ItemPart))
 
     @property
@@ -86,10 +99,22 @@ class Query:
         return tuple(part.text for part in self.parts if isinstance(part, TextPart))
 
 
-def combine(parts: Sequence[Part], vectors: Sequence[Vectors]) -> Vectors | InvalidRequest:
-    """Return the weighted sum of the parts' unit vectors at unit length.
+def text_parts(
+    text: str, weight: float = 1.0, *, interpret: bool = True
+) -> tuple[tuple[TextPart, ...], UnderstoodQuery | None]:
+    """Return the parts of a normalised text, and how it was read if it refuses something."""
+    understood = parse_negation(text) if interpret else None
+    if understood is None:
+        return (TextPart(text, weight),), None
+    refused = (TextPart(thing, -weight * REFUSED_WEIGHT) for thing in understood.refused)
+    return (TextPart(understood.positive, weight), *refused), understood
 
-    One part alone keeps its vector to the last bit. Parts that cancel out are an InvalidRequest.
+
+def combine(parts: Sequence[Part], vectors: Sequence[Vectors]) -> Vectors | InvalidRequest:
+    """Return the weighted sum of the parts' unit vectors, scaled to unit length.
+
+    A single part keeps its vector bit for bit. If the parts cancel each other out, return an
+    InvalidRequest.
     """
     if len(parts) == 1:
         return vectors[0]

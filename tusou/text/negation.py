@@ -16,7 +16,7 @@ REFUSED_WEIGHT = 0.35
 
 
 @dataclass(frozen=True, slots=True)
-class Understood:
+class UnderstoodQuery:
     """A query taken apart: what it wants, and the things it refuses."""
 
     positive: str
@@ -56,7 +56,7 @@ _NOISE = re.compile(r"都可以|都行|都要|都好|就行|即可|其他的?|�
 _EDGES = " ,，。;；、!！?？的"
 
 
-def understand(query: str) -> Understood | None:
+def parse_negation(query: str) -> UnderstoodQuery | None:
     """Take a query apart; None when it refuses nothing, or nothing would be left to look for."""
     rest, refused = _besides(query)
     place = 0
@@ -73,7 +73,9 @@ def understand(query: str) -> Understood | None:
         rest = f"{rest[: found.start()].rstrip()} {after.lstrip()}"
         place = found.start()
     positive = " ".join(_NOISE.sub(" ", rest).split()).strip(_EDGES)
-    return Understood(positive, tuple(dict.fromkeys(refused))) if refused and positive else None
+    return (
+        UnderstoodQuery(positive, tuple(dict.fromkeys(refused))) if refused and positive else None
+    )
 
 
 def _besides(query: str) -> tuple[str, list[str]]:

@@ -10,7 +10,7 @@ from tusou.core.errors import EmptyQuery, MissingDependency, QueryTooLong
 from tusou.core.lazy_import import extras_named
 from tusou.data import DatasetQuery
 from tusou.encoders.tokenizer import CONTEXT, ClipTokenizer
-from tusou.text.negation import understand
+from tusou.text.negation import parse_negation
 from tusou.text.normalize import normalize_query
 from tusou_lab.check.findings import Findings
 
@@ -40,7 +40,7 @@ class Reader:
         usable = self._unusable(split, queries, findings)
         self._meaning(split, usable, findings)
         _repeated(split, usable, findings)
-        refusing = [query.text for query in usable if understand(query.text)]
+        refusing = [query.text for query in usable if parse_negation(query.text)]
         findings.add(
             "note", "negations", split, refusing, "queries that refuse something, as 不带拉链 does"
         )

@@ -8,7 +8,7 @@ from tusou.core.errors import InputError
 from tusou.evaluation.judgments import Judgments
 from tusou.retrieval.pipeline import SearchPipeline
 from tusou.retrieval.query import TextPart, VectorPart
-from tusou.text.negation import REFUSED_WEIGHT, understand
+from tusou.text.negation import REFUSED_WEIGHT, parse_negation
 from tusou.text.normalize import normalize_query
 from tusou_lab.embedding_cache import KeptVectors, conditions
 from tusou_lab.evaluate.validate import refuse
@@ -31,7 +31,7 @@ def text_parts(answers: Judgments, *, interpret: bool) -> list[tuple[TextPart, .
 
 
 def _text_parts(text: str, *, interpret: bool) -> tuple[TextPart, ...]:
-    understood = understand(text) if interpret else None
+    understood = parse_negation(text) if interpret else None
     if not understood:
         return (TextPart(text),)
     refused = (TextPart(one, -REFUSED_WEIGHT) for one in understood.refused)

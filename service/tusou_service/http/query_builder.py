@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from tusou.core.errors import InvalidRequest
 from tusou.retrieval.query import ItemPart, Part, Query, TextPart
-from tusou.text.negation import REFUSED_WEIGHT, Understood, understand
+from tusou.text.negation import REFUSED_WEIGHT, UnderstoodQuery, parse_negation
 from tusou.text.normalize import normalize_query
 from tusou_service.engine.interfaces import SearchEngine
 from tusou_service.http.errors import Detail, Refusal
@@ -23,14 +23,14 @@ _WEIGHED = {
 
 async def ask_of(
     body: SearchRequest, engine: SearchEngine, deadline: float
-) -> tuple[Query, Understood | None]:
+) -> tuple[Query, UnderstoodQuery | None]:
     """Read a request, and say what its query was understood to refuse.
 
     Raises InvalidRequest, EmptyQuery, QueryTooLong, and what `SearchEngine.see` raises.
     """
     _check(body)
     query = None if body.query is None else normalize_query(body.query)
-    understood = understand(query) if query and body.interpret else None
+    understood = parse_negation(query) if query and body.interpret else None
     parts = list(
         _parts(body, query, understood)
     )  # whatever is wrong with a text is said before an image is read
@@ -48,7 +48,9 @@ def check_reach(top_k: int, offset: int) -> None:
         raise Refusal(InvalidRequest(), [Detail(("body", "offset"), "out_of_range", said)])
 
 
-def _parts(body: SearchRequest, query: str | None, understood: Understood | None) -> Iterator[Part]:
+def _parts(
+    body: SearchRequest, query: str | None, understood: UnderstoodQuery | None
+) -> Iterator[Part]:
     less = -_or(body.negative_weight, _NEGATIVE_WEIGHT)
     asked = _or(body.query_weight, 1)
     if understood:

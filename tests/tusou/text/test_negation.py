@@ -3,7 +3,7 @@
 import pytest
 from tusou_lab.toy.negated import NOT_NEGATED
 
-from tusou.text.negation import understand
+from tusou.text.negation import parse_negation
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ from tusou.text.negation import understand
     ],
 )
 def test_finds_what_is_refused(query: str, positive: str, refused: list[str]) -> None:
-    found = understand(query)
+    found = parse_negation(query)
     assert found is not None
     assert (found.positive, list(found.refused)) == (positive, refused)
 
@@ -72,16 +72,16 @@ def test_finds_what_is_refused(query: str, positive: str, refused: list[str]) ->
     ],
 )
 def test_leaves_the_rest_alone(query: str) -> None:
-    assert understand(query) is None
+    assert parse_negation(query) is None
 
 
 def test_any_pile_of_signs_ends() -> None:
     for sign in ("不要", "除了", "以外", "无", "不要的", "非碎花"):
-        understand(sign * 500)
-        understand((sign + " ") * 170)
+        parse_negation(sign * 500)
+        parse_negation((sign + " ") * 170)
 
 
 @pytest.mark.parametrize("pile", ["粉红", "浅蓝色", "金属", "圆领", "红和", "加绒", "碎花"])
 @pytest.mark.parametrize("form", ["不要{}x", "非{}x", "{}x以外", "{}x除外", "除{}x外", "{}除外x"])
 def test_any_pile_of_words_ends(pile: str, form: str) -> None:
-    understand(form.format(pile * (500 // len(pile))))
+    parse_negation(form.format(pile * (500 // len(pile))))

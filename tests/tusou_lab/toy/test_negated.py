@@ -3,7 +3,7 @@
 from tusou_lab.toy.negated import negated_queries
 from tusou_lab.toy.products import draw_facts
 
-from tusou.text.negation import understand
+from tusou.text.negation import parse_negation
 
 QUERIES = negated_queries()
 
@@ -13,10 +13,10 @@ def test_there_are_at_least_60_different_ones() -> None:
 
 
 def test_nine_in_ten_are_understood() -> None:
-    understood = [query for query in QUERIES if understand(query.text)]
+    understood = [query for query in QUERIES if parse_negation(query.text)]
     assert len(understood) >= 0.9 * len(QUERIES)
     for query in understood:
-        found = understand(query.text)
+        found = parse_negation(query.text)
         assert found is not None
         assert query.category.words[0] in found.positive
         assert all(refused in query.text for refused in found.refused)

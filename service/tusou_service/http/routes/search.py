@@ -10,7 +10,7 @@ from fastapi import Query as QueryParameter
 
 from tusou.core.errors import BadImage, Unavailable, UnknownItem
 from tusou.retrieval.query import Query
-from tusou.text.negation import Understood
+from tusou.text.negation import UnderstoodQuery
 from tusou_service.engine.batch_runner import Found
 from tusou_service.http.dependencies import (
     QUERY_REFUSALS,
@@ -111,7 +111,7 @@ def _response(
     found: Found,
     started: float,
     known_version: str | None = None,
-    understood: Understood | None = None,
+    understood: UnderstoodQuery | None = None,
 ) -> SearchResponse:
     changed = known_version is not None and known_version != found.version
     return SearchResponse(
