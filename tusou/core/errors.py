@@ -1,12 +1,31 @@
 """Every error Tusou raises on purpose; each has a stable code and says what to do."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 
+@dataclass(frozen=True, slots=True)
+class ErrorDetail:
+    """One fault in the input, and its location: ("body", "queries", 3)."""
+
+    loc: tuple[str | int, ...]
+    type: str  # stable and machine-readable
+    detail: str = ""
+
+
 class TusouError(Exception):
-    """Base of all errors that are not bugs; `code` is stable and machine-readable."""
+    """Base of all errors that are not bugs; `code` is stable and machine-readable.
+
+    `details` lists the single faults of an input. `retry_after` is in seconds, None if unknown.
+    """
 
     code: ClassVar[str] = "error"
+    retry_after: float | None = None
+
+    def __init__(self, message: str = "", *, details: Sequence[ErrorDetail] = ()) -> None:
+        super().__init__(message)
+        self.details = tuple(details)
 
 
 class InputError(TusouError):

@@ -33,7 +33,7 @@ class QueueFull(Overloaded):
         super().__init__(message)
         self.retry_after = retry_after
 
-    def __reduce__(self) -> tuple[type[Self], tuple[str, float]]:
+    def __reduce__(self) -> tuple[type[Self], tuple[object, ...]]:
         """Cross to another process with what it was made of."""
         return type(self), (str(self), self.retry_after)
 

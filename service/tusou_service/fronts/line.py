@@ -17,7 +17,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
 from tusou.core.errors import NotReady, TusouError
-from tusou_service.http.errors import Refusal
 from tusou_service.observability.stages import Stage, follow, followed
 
 _log = logging.getLogger(__name__)
@@ -154,7 +153,7 @@ class Line(asyncio.Protocol):
         stages = follow() if call.followed else []
         try:
             result = await self._answerers[call.name](*call.arguments)
-        except (TusouError, Refusal) as error:
+        except TusouError as error:
             self._fail(call, error, stages)
         except Exception as error:  # noqa: BLE001 - the caller logs it, with what it belongs to
             self._fail(call, RemoteBug("".join(traceback.format_exception(error))), stages)

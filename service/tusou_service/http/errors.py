@@ -2,8 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http import HTTPStatus
 
 from fastapi import FastAPI
@@ -13,9 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tusou.core import errors as domain
-from tusou.core.errors import TusouError
-from tusou_service.engine.micro_batcher import QueueFull
-from tusou_service.http.rate_limit import TooFast
+from tusou.core.errors import ErrorDetail, TusouError
 
 PROBLEM_JSON = "application/problem+json"
 MAX_PROBLEM_BYTES = 2048
@@ -43,9 +40,13 @@ class NotFound(TusouError):
 
 
 class MethodNotAllowed(TusouError):
-    """The path exists, the method does not."""
+    """The path exists, the method does not; `allow` names the methods that do."""
 
     code = "method_not_allowed"
+
+    def __init__(self, allow: str = "") -> None:
+        super().__init__()
+        self.allow = allow
 
 
 class RequestTimeout(TusouError):
@@ -170,39 +171,19 @@ MEANINGS: dict[type[TusouError], Meaning] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Detail:
-    """One thing wrong with a request, and where."""
-
-    loc: tuple[str | int, ...]
-    type: str
-    detail: str = ""
-
-
-@dataclass
-class Refusal(Exception):
-    """An error with what its answer says beside the code."""
-
-    error: TusouError
-    details: Sequence[Detail] = ()
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-
-def known(error: TusouError | Refusal) -> tuple[str, Meaning]:
+def known(error: TusouError) -> tuple[str, Meaning]:
     """Return the code and meaning an error has over HTTP; one without a meaning is a bug."""
-    cause = error.error if isinstance(error, Refusal) else error
-    for cls in type(cause).__mro__:
+    for cls in type(error).__mro__:
         if issubclass(cls, TusouError) and cls in MEANINGS:
             return cls.code, MEANINGS[cls]
     return Internal.code, MEANINGS[Internal]
 
 
-def problem(error: TusouError | Refusal, request_id: str, *, message: bool = False) -> Response:
+def problem(error: TusouError, request_id: str, *, message: bool = False) -> Response:
     """Build the answer to an error: RFC 9457, ASCII, at most 2 KiB.
 
     `message` adds a member of that name, the one text of an error that OpenAI's clients show.
     """
-    refusal = error if isinstance(error, Refusal) else Refusal(error)
     code, meaning = known(error)
     body: dict[str, object] = {
         "type": f"/problems/{code}",
@@ -213,22 +194,23 @@ def problem(error: TusouError | Refusal, request_id: str, *, message: bool = Fal
         "request_id": request_id,
     }
     if message:
-        said = (detail.detail for detail in refusal.details if detail.detail)
-        body["message"] = next(said, meaning.detail)
-    headers = {**dict(meaning.headers), **refusal.headers, "Cache-Control": "no-store"}
+        texts = (detail.detail for detail in error.details if detail.detail)
+        body["message"] = next(texts, meaning.detail)
+    headers = {**dict(meaning.headers), "Cache-Control": "no-store"}
+    if isinstance(error, MethodNotAllowed) and error.allow:
+        headers["Allow"] = error.allow
     if meaning.status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
-        cause = refusal.error
-        seconds = cause.retry_after if isinstance(cause, QueueFull | TooFast) else _RETRY_AFTER
+        seconds = _RETRY_AFTER if error.retry_after is None else error.retry_after
         body["retry_after_ms"] = math.ceil(seconds * 1000)
         headers["Retry-After"] = str(math.ceil(seconds))
-    content = _fit(body, [_plain(detail) for detail in refusal.details[:_MAX_DETAILS]])
+    content = _fit(body, [_plain(detail) for detail in error.details[:_MAX_DETAILS]])
     return Response(content, meaning.status, headers, media_type=PROBLEM_JSON)
 
 
-def _plain(detail: Detail) -> dict[str, object]:
+def _plain(detail: ErrorDetail) -> dict[str, object]:
     loc = [part if isinstance(part, int) else part[:_MAX_LOC_CHARS] for part in detail.loc]
-    said = {"detail": detail.detail} if detail.detail else {}
-    return {"loc": loc, "type": detail.type, **said}
+    text = {"detail": detail.detail} if detail.detail else {}
+    return {"loc": loc, "type": detail.type, **text}
 
 
 def _fit(body: dict[str, object], details: list[dict[str, object]]) -> bytes:
@@ -250,10 +232,10 @@ def install(app: FastAPI) -> None:
         app.add_exception_handler(kind, on_error)
 
 
-def _translate(error: Exception) -> TusouError | Refusal:
+def _translate(error: Exception) -> TusouError:
     if isinstance(error, HTTPException):
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-            return Refusal(MethodNotAllowed(), headers=error.headers or {})
+            return MethodNotAllowed((error.headers or {}).get("Allow", ""))
         if error.status_code == HTTPStatus.NOT_FOUND:
             return NotFound()
     return domain.InvalidRequest()

@@ -9,16 +9,14 @@ from contextlib import ExitStack, contextmanager
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tusou.core.errors import InvalidRequest, NotReady, Overloaded, TusouError
+from tusou.core.errors import ErrorDetail, InvalidRequest, NotReady, Overloaded, TusouError
 from tusou_service.http.auth import ApiKeys
 from tusou_service.http.body_limits import BodyRule, body_rules
 from tusou_service.http.errors import (
     BadHttp,
     BodyTooLarge,
-    Detail,
     HeadersTooLarge,
     Internal,
-    Refusal,
     RequestTimeout,
     Unauthorized,
     UnsupportedMediaType,
@@ -76,7 +74,7 @@ class FrontDoor:
             await self._pass(exchange, scope, receive)
         except ClientLeft:
             exchange.status = CLIENT_LEFT
-        except (TusouError, Refusal) as error:
+        except TusouError as error:
             await exchange.refuse(error)
         except asyncio.CancelledError:  # only the end of the process does this
             await exchange.refuse(NotReady())
@@ -138,7 +136,7 @@ class FrontDoor:
         if not re.fullmatch("[0-9]{1,5}", given) or not 1 <= int(given) <= MAX_TIMEOUT_MS:
             where = ("header", "X-Request-Timeout-Ms")
             said = f"Milliseconds, a whole number from 1 to {MAX_TIMEOUT_MS}."
-            raise Refusal(InvalidRequest(), [Detail(where, "out_of_range", said)])
+            raise InvalidRequest(details=[ErrorDetail(where, "out_of_range", said)])
         return int(given) / 1000
 
     @contextmanager

@@ -3,12 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from tusou.core.errors import InvalidRequest
+from tusou.core.errors import ErrorDetail, InvalidRequest
 from tusou.retrieval.query import ItemPart, Part, Query, TextPart
 from tusou.text.negation import REFUSED_WEIGHT, UnderstoodQuery, parse_negation
 from tusou.text.normalize import normalize_query
 from tusou_service.engine.interfaces import SearchEngine
-from tusou_service.http.errors import Detail, Refusal
 from tusou_service.http.schemas import MAX_REACH, SearchRequest
 
 _NEGATIVE_WEIGHT = 0.5
@@ -45,7 +44,7 @@ def check_reach(top_k: int, offset: int) -> None:
     """Refuse a page that lies too deep."""
     if offset + top_k > MAX_REACH:
         said = f"offset and top_k together are at most {MAX_REACH}."
-        raise Refusal(InvalidRequest(), [Detail(("body", "offset"), "out_of_range", said)])
+        raise InvalidRequest(details=[ErrorDetail(("body", "offset"), "out_of_range", said)])
 
 
 def _parts(
@@ -71,7 +70,7 @@ def _check(body: SearchRequest) -> None:
     check_reach(body.top_k, body.offset)
     if body.query is None and body.image is None and body.item_id is None:
         said = "Give at least one of query, image and item_id."
-        raise Refusal(InvalidRequest(), [Detail(("body", "query"), "missing", said)])
+        raise InvalidRequest(details=[ErrorDetail(("body", "query"), "missing", said)])
     alone = [
         weight
         for weight, fields in _WEIGHED.items()
@@ -79,8 +78,8 @@ def _check(body: SearchRequest) -> None:
     ]
     if alone:
         said = "A weight needs the part that it weighs."
-        raise Refusal(
-            InvalidRequest(), [Detail(("body", one), "weight_without_part", said) for one in alone]
+        raise InvalidRequest(
+            details=[ErrorDetail(("body", one), "weight_without_part", said) for one in alone]
         )
 
 

@@ -19,7 +19,7 @@ class TooFast(RateLimited):
         super().__init__("Too many requests.")
         self.retry_after = retry_after
 
-    def __reduce__(self) -> tuple[type[Self], tuple[float]]:
+    def __reduce__(self) -> tuple[type[Self], tuple[object, ...]]:
         """Cross to another process with what it was made of."""
         return type(self), (self.retry_after,)
 

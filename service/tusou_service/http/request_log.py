@@ -13,7 +13,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from tusou.core.errors import TusouError
 from tusou_service.engine.interfaces import Arms, SearchEngine
-from tusou_service.http.errors import Internal, Refusal, known, problem
+from tusou_service.http.errors import Internal, known, problem
 from tusou_service.observability.stages import Tracer
 
 _log = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ class Exchange:
             self.complete = True
         await self._send(message)
 
-    async def refuse(self, error: TusouError | Refusal) -> None:
+    async def refuse(self, error: TusouError) -> None:
         """Answer with a problem, unless an answer has begun; a bug goes to the log."""
         if known(error)[0] == Internal.code:
             _log.exception("request failed", extra={"fields": {"request_id": self.id}})

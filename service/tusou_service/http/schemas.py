@@ -5,10 +5,10 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError
 
-from tusou.core.errors import InputError, InvalidJson, InvalidRequest
+from tusou.core.errors import ErrorDetail, InputError, InvalidJson, InvalidRequest
 from tusou.core.ids import ItemId, ItemKind
 from tusou.text.normalize import normalize_query
-from tusou_service.http.errors import MEANINGS, Detail, Refusal
+from tusou_service.http.errors import MEANINGS
 from tusou_service.images.query_encoder import ImageState
 
 MAX_TOP_K = 1000
@@ -234,17 +234,16 @@ def parse(model: type[Body], raw: bytes) -> Body:
         raise _refused(error) from None
 
 
-def _refused(error: ValidationError) -> Refusal:
+def _refused(error: ValidationError) -> InputError:
     if error.error_count() > _MAX_LISTED:
-        return Refusal(InvalidRequest())
+        return InvalidRequest()
     found = error.errors(include_url=False, include_context=False, include_input=False)
     # A number of thousands of digits is good JSON that no field takes.
     syntax = found[0]["type"] == "json_invalid" and "number out of range" not in found[0]["msg"]
     if syntax:
-        return Refusal(InvalidJson())
-    return Refusal(
-        InvalidRequest(),
-        [Detail(("body", *one["loc"]), one["type"], one["msg"]) for one in found],
+        return InvalidJson()
+    return InvalidRequest(
+        details=[ErrorDetail(("body", *one["loc"]), one["type"], one["msg"]) for one in found],
     )
 
 
@@ -258,6 +257,7 @@ def normalize_all(texts: Mapping[int, str], field: str) -> dict[int, str]:
         except InputError as error:
             bad.append((position, error))
     if bad:
-        places = [Detail(("body", field, position), error.code) for position, error in bad]
-        raise Refusal(bad[0][1], places)
+        places = [ErrorDetail(("body", field, position), error.code) for position, error in bad]
+        first = bad[0][1]
+        raise type(first)(str(first), details=places)
     return normal

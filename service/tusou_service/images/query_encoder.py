@@ -12,12 +12,18 @@ from typing import Literal, Self, TypeAlias
 import numpy as np
 
 from tusou.core.arrays import Pixels
-from tusou.core.errors import BadImage, DeadlineExceeded, InvalidRequest, NotReady, Unavailable
+from tusou.core.errors import (
+    BadImage,
+    DeadlineExceeded,
+    ErrorDetail,
+    InvalidRequest,
+    NotReady,
+    Unavailable,
+)
 from tusou.retrieval.query import VectorPart
 from tusou_service.engine.micro_batcher import BatchLimits, MicroBatcher, PendingItem
 from tusou_service.engine.oom_retry import SplitOnOutOfMemory, is_device_lost
 from tusou_service.engine.served import Pipeline
-from tusou_service.http.errors import Detail, Refusal
 from tusou_service.images.decode_pool import Decoders
 from tusou_service.observability.metrics import Metrics
 from tusou_service.observability.stages import BatchRun, mark, mark_batches
@@ -117,7 +123,7 @@ class ImageQueryEncoder:
         """Return the vector of a JPEG, PNG or WebP file, given as its bytes or in base64."""
         if self._policy == "off":
             said = "This service takes no images; it can be asked for items of the pool."
-            raise Refusal(InvalidRequest(), [Detail(("body",), "images_off", said)])
+            raise InvalidRequest(details=[ErrorDetail(("body",), "images_off", said)])
         # What is no image has no tower loaded.
         began = perf_counter()
         pixels = await self._decode(image, self._current().image_size, deadline)
@@ -162,7 +168,10 @@ class ImageQueryEncoder:
         except TimeoutError:
             raise DeadlineExceeded("The time limit passed before the image was read.") from None
         except BadImage as error:
-            raise Refusal(error, [Detail(("body",), "bad_image", str(error))]) from None
+            message = str(error)
+            raise BadImage(
+                message, details=[ErrorDetail(("body",), BadImage.code, message)]
+            ) from None
 
     def _run(self, callers: list[PendingItem[Pixels, _EncodedImage]]) -> list[_EncodedImage]:
         began = perf_counter()

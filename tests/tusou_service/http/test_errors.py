@@ -7,8 +7,6 @@ from tusou_service.engine.micro_batcher import QueueFull
 from tusou_service.http.errors import (
     MAX_PROBLEM_BYTES,
     MEANINGS,
-    Detail,
-    Refusal,
     documented,
     known,
     problem,
@@ -17,6 +15,7 @@ from tusou_service.http.errors import (
 import tusou.core.errors
 from tusou.core.errors import (
     DeadlineExceeded,
+    ErrorDetail,
     InvalidRequest,
     MissingDependency,
     Overloaded,
@@ -62,8 +61,8 @@ def test_504_does_not() -> None:
 
 
 def test_details_are_dropped_until_the_answer_fits() -> None:
-    details = [Detail(("body", "裙" * 99), "t", "d" * 100)] * 20
-    answer = problem(Refusal(InvalidRequest(), details), "id")
+    details = [ErrorDetail(("body", "裙" * 99), "t", "d" * 100)] * 20
+    answer = problem(InvalidRequest(details=details), "id")
     body = json.loads(bytes(answer.body))
     assert len(answer.body) <= MAX_PROBLEM_BYTES
     assert 1 <= len(body["errors"]) < 16

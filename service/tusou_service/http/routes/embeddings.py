@@ -7,10 +7,10 @@ from typing import Annotated
 from fastapi import APIRouter, Depends
 
 from tusou.core.arrays import Vectors
-from tusou.core.errors import BadImage, InvalidRequest, NotReady, Unavailable
+from tusou.core.errors import BadImage, ErrorDetail, InvalidRequest, NotReady, Unavailable
 from tusou_service.engine.interfaces import SearchEngine
 from tusou_service.http.dependencies import QUERY_REFUSALS, DeadlineDep, EngineDep, body_of, takes
-from tusou_service.http.errors import Detail, Refusal, documented
+from tusou_service.http.errors import documented
 from tusou_service.http.schemas import (
     MAX_IMAGES,
     Embedding,
@@ -57,7 +57,7 @@ async def embeddings(
 def _check(body: EmbeddingRequest) -> None:
     if body.dimensions is not None:
         said = "The model's vectors have one length and cannot be cut; leave dimensions out."
-        raise Refusal(InvalidRequest(), [Detail(("body", "dimensions"), "unsupported", said)])
+        raise InvalidRequest(details=[ErrorDetail(("body", "dimensions"), "unsupported", said)])
 
 
 async def _encode(
@@ -67,7 +67,7 @@ async def _encode(
     images = {n: one for n, one in enumerate(inputs) if one.startswith(_DATA_URI)}
     if len(images) > MAX_IMAGES:
         said = f"A call takes at most {MAX_IMAGES} images."
-        raise Refusal(InvalidRequest(), [Detail(("body", "input"), "too_many_images", said)])
+        raise InvalidRequest(details=[ErrorDetail(("body", "input"), "too_many_images", said)])
     texts = normalize_all({n: one for n, one in enumerate(inputs) if n not in images}, "input")
     read = await engine.embed(list(texts.values()), deadline) if texts else []
     seen = await asyncio.gather(
