@@ -55,10 +55,8 @@ def toy(
 
 def train(
     data: Annotated[
-        Path,
-        typer.Argument(
-            help="MUGE folder with a train and a valid split.", exists=True, file_okay=False
-        ),
+        str,
+        typer.Argument(help="Dataset with a train and a valid split, or DATA#SPLIT to train on."),
     ],
     model: Annotated[
         str,
@@ -66,26 +64,32 @@ def train(
             help="demo, a cn_clip name or .pt to fine-tune; a .json to train from scratch."
         ),
     ],
-    out: Annotated[Path, typer.Option(help="Checkpoint to write: the best on valid.")],
+    out: Annotated[Path, typer.Option(help="Checkpoint to write: the best epoch on valid.")],
+    valid: Annotated[
+        str | None,
+        typer.Option(help="DATA#SPLIT to validate on; the valid split of DATA by default."),
+    ] = None,
     epochs: Annotated[int, typer.Option(min=1)] = 3,
-    batch_size: Annotated[
-        int, typer.Option(min=2, help="Pairs that are contrasted at once.")
-    ] = 128,
+    batch_size: Annotated[int, typer.Option(min=2, help="Pairs contrasted at once.")] = 128,
     lr: Annotated[float, typer.Option(min=0.0, help="Peak learning rate.")] = 5e-5,
     weight_decay: Annotated[float, typer.Option(min=0.0)] = 0.001,
-    precision: Annotated[Literal["fp32", "bf16"], typer.Option(help="Of the towers.")] = "fp32",
+    precision: Annotated[
+        Literal["fp32", "bf16"], typer.Option(help="Precision of the towers.")
+    ] = "fp32",
     seed: Annotated[int, typer.Option(min=0)] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     force: Annotated[bool, typer.Option("--force", help="Start over, replacing OUT.")] = False,
 ) -> None:
-    """Train or fine-tune a model; run again after a kill, it resumes."""
+    """Train or fine-tune a model; run it again after a kill to resume."""
     from tusou.cli.progress import progress
     from tusou_lab.train.run import TrainSpec
     from tusou_lab.train.run import train as run_training
 
     spec = TrainSpec(model, epochs, batch_size, lr, weight_decay, seed, precision)
-    with plain_errors(), progress() as watcher:
-        report = run_training(data, spec, out, device=device, force=force, watcher=watcher)
+    with plain_errors(), progress() as bar:
+        report = run_training(
+            data, spec, out, valid=valid, device=device, force=force, progress=bar
+        )
     typer.echo(
         f"{report.checkpoint}: mean_recall {report.best_mean_recall:.2f} on valid after epoch "
         f"{report.best_epoch}, {report.steps} steps in {report.seconds:.0f} s"

@@ -1,4 +1,4 @@
-"""A split to train on: images decoded and resized once, tokens, and who is correct for whom."""
+"""A split to train on: decoded images, tokenised queries, and the correct images of each query."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -14,80 +14,88 @@ from tusou.bundle.item_reader import ItemReader, image_of
 from tusou.cli.progress import Progress
 from tusou.core.arrays import ItemId, Pixels
 from tusou.core.errors import BadDataset, BadImage
-from tusou.data.base import ItemRow
-from tusou.data.formats.muge import ImagesFile, read_queries
+from tusou.data import Dataset, ItemRow, Pool
 from tusou.encoders.tokenizer import ClipTokenizer
 from tusou.images.preprocess import open_image, to_pixels
 
 
 @dataclass(frozen=True, slots=True)
-class Split:
-    """One split in memory; rows are positions, the ids are gone."""
+class TrainingSplit:
+    """One split with ids replaced by positions; only the pixels stay on disk."""
 
     pixels: Pixels  # (images, size, size, 3), mapped from the cache
     tokens: NDArray[np.int64]  # (queries, width), padded with 0
-    answers: tuple[NDArray[np.int64], ...]  # per query: its correct images' rows, ascending
+    correct: tuple[NDArray[np.int64], ...]  # per query: positions of its correct images, ascending
 
-    def asking(self) -> tuple[NDArray[np.int64], ...]:
-        """List per image the queries it is correct for."""
-        queries = np.repeat(np.arange(len(self.answers)), [len(found) for found in self.answers])
-        images = np.concatenate(self.answers)
+    def queries_of_images(self) -> tuple[NDArray[np.int64], ...]:
+        """Return, for each image, the positions of the queries it is correct for."""
+        queries = np.repeat(np.arange(len(self.correct)), [len(images) for images in self.correct])
+        images = np.concatenate(self.correct)
         order = np.argsort(images, kind="stable")
         ends = np.cumsum(np.bincount(images, minlength=len(self.pixels)))
         return tuple(np.split(queries[order], ends[:-1]))
 
 
-def open_split(data: Path, split: str, size: int, cache: Path, watcher: Progress) -> Split:
-    """Read a split of a MUGE folder; its images come from the cache after the first time.
+def load_split(
+    dataset: Dataset, split: str, size: int, cache: Path, progress: Progress
+) -> TrainingSplit:
+    """Load a split of a dataset in any format, with its images as squares of `size` pixels.
 
-    Queries without a usable image among their answers are left out; BadDataset when none is left.
+    The folder `cache` keeps the decoded images, so later runs over the same data decode nothing.
+    Images that cannot be decoded are skipped, and so are queries without a usable correct image.
+    Raises BadDataset when the split has no images or no queries, or when no query is left.
     """
-    images, asked = data / f"MR_{split}_imgs.tsv", data / f"MR_{split}_queries.jsonl"
-    if missing := [path for path in (images, asked) if not path.is_file()]:
-        raise BadDataset(f"{missing[0]} is missing: training needs a train and a valid split")
-    ids, pixels = _images(images, split, size, cache, watcher)
-    rows = {item_id: row for row, item_id in enumerate(ids)}
-    queries = read_queries(asked)
-    found = [_rows_of(query.item_ids or (), rows) for query in queries]
-    kept = [number for number, answers in enumerate(found) if len(answers)]
-    if not kept:
-        raise BadDataset(f"{data}: no {split} query has a correct image to learn from")
-    tokens = ClipTokenizer().prepare([queries[number].text for number in kept])
-    return Split(pixels, tokens.ids, tuple(found[number] for number in kept))
+    pool, queries = dataset.images(split), dataset.queries(split)
+    ids, pixels = _load_images(pool, split, size, cache, progress)
+    positions = {item_id: position for position, item_id in enumerate(ids)}
+    correct = [_positions_of(query.item_ids or (), positions) for query in queries]
+    usable = [number for number, images in enumerate(correct) if len(images)]
+    if not usable:
+        raise BadDataset(
+            f"{dataset.path}: no {split} query has a correct image that can be decoded; "
+            "training needs queries with item_ids"
+        )
+    tokens = ClipTokenizer().prepare([queries[number].text for number in usable])
+    return TrainingSplit(pixels, tokens.ids, tuple(correct[number] for number in usable))
 
 
-def _rows_of(item_ids: Sequence[ItemId], rows: Mapping[str, int]) -> NDArray[np.int64]:
-    known = {rows[str(item_id)] for item_id in item_ids if str(item_id) in rows}
-    return np.array(sorted(known), dtype=np.int64)
+def _positions_of(item_ids: Sequence[ItemId], positions: Mapping[str, int]) -> NDArray[np.int64]:
+    present = {positions[str(item_id)] for item_id in item_ids if str(item_id) in positions}
+    return np.array(sorted(present), dtype=np.int64)
 
 
-def _images(
-    path: Path, split: str, size: int, cache: Path, watcher: Progress
+def _load_images(
+    pool: Pool, split: str, size: int, cache: Path, progress: Progress
 ) -> tuple[list[str], Pixels]:
-    source = path.resolve()
-    stamp = [str(source), source.stat().st_size, source.stat().st_mtime_ns]
-    name = f"{path.stem}-{size}-{blake2b(bytes(source), digest_size=4).hexdigest()}"
-    index, array = cache / f"{name}.json", cache / f"{name}.npy"
-    known = json.loads(index.read_text()) if index.exists() else {}
-    if known.get("stamp") != stamp:
-        cache.mkdir(parents=True, exist_ok=True)
-        index.unlink(missing_ok=True)  # it must not outlive the images it describes
-        known = {"stamp": stamp, "ids": _fill(path, split, size, array, watcher)}
-        index.write_text(json.dumps(known))
-    return known["ids"], np.load(array, mmap_mode="r")[: len(known["ids"])]
+    """Return the ids and the pixels of the images that can be decoded, in the pool's order.
 
-
-def _fill(path: Path, split: str, size: int, array: Path, watcher: Progress) -> list[str]:
-    """Decode every usable image into the array; the unusable are passed over."""
-    pool = ImagesFile(path)
+    The cache key is a digest of the images' bytes and ids: data that changed is decoded again,
+    wherever it lies.
+    """
     rows = [row for row in pool.scan() if isinstance(row, ItemRow)]
+    key = blake2b(f"{pool.sha256} {size}".encode(), digest_size=12)
+    for row in rows:
+        key.update(f"\0{row.item_id}".encode())
+    index, array = (cache / f"{split}-{key.hexdigest()}.{ending}" for ending in ("json", "npy"))
+    if not index.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        ids = _decode(pool, rows, split, size, array, progress)
+        index.write_text(json.dumps(ids))  # written last: it marks the array as complete
+    ids = json.loads(index.read_text())
+    return ids, np.load(array, mmap_mode="r")[: len(ids)]
+
+
+def _decode(
+    pool: Pool, rows: Sequence[ItemRow], split: str, size: int, array: Path, progress: Progress
+) -> list[str]:
+    """Write the pixels of every image that can be decoded to `array`; return their ids."""
     pixels = open_memmap(array, "w+", np.uint8, (len(rows), size, size, 3))
     ids: list[str] = []
-    watcher.begin(f"decoding {split}", len(rows))
-    with ItemReader(pool.files) as files:
+    progress.begin(f"decoding {split}", len(rows))
+    with ItemReader(pool.files) as reader:
         for row in rows:
-            watcher.advance()
-            stored = files.read(row.file, row.offset, row.length)
+            progress.advance()
+            stored = reader.read(row.file, row.offset, row.length)
             try:
                 image = open_image(image_of(stored, pool.encoding))
             except BadImage:

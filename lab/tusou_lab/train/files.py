@@ -1,4 +1,4 @@
-"""Writes what torch saves so that a kill leaves the old file or the new one."""
+"""Saves torch objects atomically: a killed process leaves the old file or the new one."""
 
 from io import BytesIO
 from pathlib import Path
@@ -9,7 +9,7 @@ from tusou.core.files import write_file
 
 
 def save_torch(value: object, path: Path) -> None:
-    """Save durably by way of a side file."""
+    """Save what `torch.save` takes, replacing `path` in one step."""
     data = BytesIO()
     torch.save(value, data)
     write_file(path, data.getvalue())

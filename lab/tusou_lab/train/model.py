@@ -1,4 +1,4 @@
-"""A cn_clip model to train: from an architecture file or a checkpoint, and back to one."""
+"""Opens a cn_clip model for training and saves its checkpoints."""
 
 import json
 from collections.abc import Mapping
@@ -15,8 +15,8 @@ from tusou.encoders.architecture import read_image_shape, read_text_shape
 from tusou.encoders.checkpoint import read_tensors
 from tusou_lab.train.files import save_torch
 
-# What a checkpoint's tensors do not show, as in every published configuration.
-_UNSEEN = {
+# Settings that the tensors of a checkpoint do not show; the same in every published model.
+_TEXT_DEFAULTS = {
     "text_attention_probs_dropout_prob": 0.1,
     "text_hidden_act": "gelu",
     "text_hidden_dropout_prob": 0.1,
@@ -25,40 +25,41 @@ _UNSEEN = {
 
 
 def open_model(model: str) -> CLIP:
-    """Build a model to train: a `.json` architecture is drawn anew, all else is fine-tuned.
+    """Return a new model for a `.json` architecture, or a restored one to fine-tune.
 
-    The file holds cn_clip's configuration, vision and text in one object.
+    The JSON file holds the arguments of cn_clip's `CLIP`, vision and text in one object. Raises
+    InputError for an architecture that cannot be built, BadModel for an incomplete checkpoint.
     """
     if not model.endswith(".json"):
-        return _restored(read_tensors(find_weights(model).path))
+        return _restore(read_tensors(find_weights(model).path))
     try:
         return CLIP(**json.loads(Path(model).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
-        raise InputError(f"{model} is no cn_clip architecture: {error}") from None
+        raise InputError(f"{model} is not a cn_clip architecture: {error}") from None
 
 
-def _restored(tensors: Mapping[str, Tensor]) -> CLIP:
-    shape = asdict(read_image_shape(tensors)) | asdict(read_text_shape(tensors)) | _UNSEEN
+def _restore(tensors: Mapping[str, Tensor]) -> CLIP:
+    shape = asdict(read_image_shape(tensors)) | asdict(read_text_shape(tensors)) | _TEXT_DEFAULTS
     model = CLIP(**shape)
     try:
         model.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
     except RuntimeError as error:
-        raise BadModel(f"not a whole cn_clip checkpoint: {str(error).strip()[:500]}") from None
+        raise BadModel(f"not a complete cn_clip checkpoint: {str(error).strip()[:500]}") from None
     return model
 
 
 def image_size(model: CLIP) -> int:
-    """Tell the side of the model's square images, in pixels."""
+    """Return the side of the model's square input images, in pixels."""
     return read_image_shape(model.state_dict()).image_resolution
 
 
 def is_transformer(model: CLIP) -> bool:
-    """Tell a ViT from a ResNet."""
+    """Return whether the image tower is a ViT; otherwise it is a ResNet."""
     return isinstance(read_image_shape(model.state_dict()).vision_layers, int)
 
 
 def save_checkpoint(model: nn.Module, path: Path, name: str, epoch: int, step: int) -> None:
-    """Write a checkpoint that cn_clip and Tusou load, in half precision, whole or not at all."""
+    """Write a half-precision checkpoint that cn_clip and Tusou can load, atomically."""
     state = {
         f"module.{key}": tensor.detach().to("cpu", torch.float16)
         if tensor.is_floating_point()

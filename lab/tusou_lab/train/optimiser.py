@@ -1,4 +1,4 @@
-"""cn_clip's optimiser settings: AdamW, no decay on norms and biases, cosine with warm-up."""
+"""The optimiser settings of cn_clip: AdamW, no decay on norms and biases, cosine with warm-up."""
 
 from math import cos, pi
 
@@ -7,12 +7,12 @@ from torch.optim import AdamW
 
 
 def make_optimiser(model: nn.Module, lr: float, weight_decay: float, *, transformer: bool) -> AdamW:
-    """Set AdamW up as cn_clip does for a ViT or for a ResNet."""
-    named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    """Return AdamW with cn_clip's settings for a ViT (`transformer`) or a ResNet."""
+    parameters = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     groups = [
-        {"params": [p for name, p in named if _undecayed(name, p)], "weight_decay": 0.0},
+        {"params": [p for name, p in parameters if _is_undecayed(name, p)], "weight_decay": 0.0},
         {
-            "params": [p for name, p in named if not _undecayed(name, p)],
+            "params": [p for name, p in parameters if not _is_undecayed(name, p)],
             "weight_decay": weight_decay,
         },
     ]
@@ -20,13 +20,13 @@ def make_optimiser(model: nn.Module, lr: float, weight_decay: float, *, transfor
     return AdamW(groups, lr=lr, betas=betas, eps=eps)
 
 
-def _undecayed(name: str, parameter: nn.Parameter) -> bool:
-    # BERT calls its norms LayerNorm, which cn_clip's test for "ln" misses: their shape tells.
+def _is_undecayed(name: str, parameter: nn.Parameter) -> bool:
+    # cn_clip looks for "ln" in the name, which misses BERT's LayerNorm; one dimension covers both.
     return parameter.ndim < 2 or "bias" in name or "logit_scale" in name
 
 
 def learning_rate(step: int, steps: int, peak: float) -> float:
-    """Rise linearly over a twentieth of the steps, then fall along a cosine to zero."""
+    """Return the rate of a step: linear warm-up over a twentieth of `steps`, then cosine to 0."""
     warmup = max(1, steps // 20)
     if step < warmup:
         return peak * (step + 1) / warmup

@@ -1,4 +1,4 @@
-"""One training run: resumable at any step, the best checkpoint on valid kept."""
+"""A training run that can be resumed at any step and saves its best checkpoint."""
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -15,10 +15,11 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from tusou.cli.progress import NoProgress, Progress
 from tusou.core.errors import InputError, OutputExists
+from tusou.data import open_dataset
 from tusou.encoders.devices import pick_device
 from tusou.encoders.torch.encoder import to_input
-from tusou_lab.train.batches import Batch, Batches
-from tusou_lab.train.data import open_split
+from tusou_lab.train.batches import BatchSampler, TrainingBatch
+from tusou_lab.train.data import TrainingSplit, load_split
 from tusou_lab.train.files import save_torch
 from tusou_lab.train.loss import contrastive_loss
 from tusou_lab.train.model import image_size, is_transformer, open_model, save_checkpoint
@@ -27,12 +28,12 @@ from tusou_lab.train.validate import mean_recall
 
 _SAVE_SECONDS = 120.0
 _MAX_GRADIENT = 1.0
-_MAX_LOG_SCALE = float(np.log(100))  # cn_clip clamps the learned scale so
+_MAX_LOG_SCALE = float(np.log(100))  # cn_clip's limit for the learned scale
 
 
 @dataclass(frozen=True, slots=True)
 class TrainSpec:
-    """What decides the result of a run."""
+    """The settings that determine the result of a run."""
 
     model: str
     epochs: int
@@ -40,69 +41,83 @@ class TrainSpec:
     lr: float
     weight_decay: float
     seed: int
-    precision: str  # fp32, or bf16 for the towers' products
+    precision: str  # fp32, or bf16 for matrix products in the towers
 
 
 @dataclass(frozen=True, slots=True)
 class TrainReport:
-    """How a run ended."""
+    """The result of a finished run."""
 
     checkpoint: Path
     best_epoch: int
     best_mean_recall: float  # on valid, percent
     steps: int
-    seconds: float  # of this process alone
+    seconds: float  # of this process; a resumed run spent more before
 
 
 def train(
-    data: Path,
+    data: str,
     spec: TrainSpec,
     out: Path,
     *,
+    valid: str | None = None,
     device: str = "auto",
     force: bool = False,
-    watcher: Progress | None = None,
+    progress: Progress | None = None,
 ) -> TrainReport:
-    """Train on a MUGE folder's train split and keep the checkpoint that is best on valid.
+    """Train on a dataset and save the checkpoint with the best mean_recall on a valid split.
 
-    Run again after a kill with the same arguments, it goes on where the last saved state was and
-    reaches the same weights. Raises OutputExists when `out` is in the way, and InputError when the
-    state of a run with other settings is.
+    `data` is a dataset in any format, and its split `train` is used unless it names another
+    (`DATA#SPLIT`). `valid` names the data to validate on; without it, the split `valid`, `dev` or
+    `val` of the same dataset.
+
+    Called again with the same arguments after a kill, it resumes from the last saved state and
+    ends with the same weights. Raises OutputExists when `out` exists, InputError when the state
+    of a run with other settings exists, and BadDataset for data it cannot train on.
     """
     started = monotonic()
-    watcher = watcher or NoProgress()
-    if out.exists() and not _state_of(out).exists() and not force:
+    progress = progress or NoProgress()
+    if out.exists() and not _state_path(out).exists() and not force:
         raise OutputExists(f"{out} exists: choose another --out or pass --force")
-    run = _Run(data, spec, out, torch.device(pick_device(device)), watcher)
-    run.resume_or_begin(force=force)
-    run.go_on(watcher)
+    run = _TrainingRun(spec, out, torch.device(pick_device(device)))
+    run.load_data(data, valid, progress)
+    run.resume_or_start(force=force)
+    run.finish(progress)
     return TrainReport(out, run.best_epoch, run.best, run.step, monotonic() - started)
 
 
-class _Run:
-    """A model, its optimiser and how far they are; `state` on disk is enough to go on."""
+class _TrainingRun:
+    """The model, its optimiser and their progress, all restored from the state file."""
 
-    def __init__(
-        self, data: Path, spec: TrainSpec, out: Path, device: torch.device, watcher: Progress
-    ) -> None:
+    _batches: BatchSampler
+    _valid: TrainingSplit
+    steps: int
+
+    def __init__(self, spec: TrainSpec, out: Path, device: torch.device) -> None:
         torch.manual_seed(spec.seed)
         self._spec, self._out, self._device = spec, out, device
-        self._state = _state_of(out)
+        self._state = _state_path(out)
         self._model: CLIP = open_model(spec.model).to(device)
-        size = image_size(self._model)
-        cache = out.parent / ".pixels"
-        self._batches = Batches(
-            open_split(data, "train", size, cache, watcher), spec.batch_size, spec.seed
-        )
-        self._valid = open_split(data, "valid", size, cache, watcher)
-        self.steps = spec.epochs * len(self._batches)
         self._optimiser = make_optimiser(
             self._model, spec.lr, spec.weight_decay, transformer=is_transformer(self._model)
         )
         self.step, self.best, self.best_epoch = 0, -1.0, 0
 
-    def resume_or_begin(self, *, force: bool) -> None:
-        """Take up the saved state, or save that of a new run."""
+    def load_data(self, data: str, valid: str | None, progress: Progress) -> None:
+        """Load both splits, with their decoded images cached beside the checkpoint."""
+        dataset = open_dataset(data)
+        valid_dataset = dataset if valid is None else open_dataset(valid)
+        train_name = dataset.split(dataset.only or "train")
+        valid_name = valid_dataset.split("valid" if valid is None else None)
+        size, cache = image_size(self._model), self._out.parent / ".pixels"
+        # The smaller split first, so that a problem in it shows before the long decoding.
+        self._valid = load_split(valid_dataset, valid_name, size, cache, progress)
+        train_split = load_split(dataset, train_name, size, cache, progress)
+        self._batches = BatchSampler(train_split, self._spec.batch_size, self._spec.seed)
+        self.steps = self._spec.epochs * len(self._batches)
+
+    def resume_or_start(self, *, force: bool) -> None:
+        """Restore the saved state, or save the state of a new run."""
         if self._state.exists() and not force:
             self._restore(torch.load(self._state, map_location=self._device, weights_only=True))
             return
@@ -112,7 +127,8 @@ class _Run:
     def _restore(self, state: Mapping[str, Any]) -> None:
         if state["spec"] != asdict(self._spec):
             raise InputError(
-                f"{self._state} belongs to a run with other settings; repeat those, or pass --force"
+                f"{self._state} belongs to a run with other settings; "
+                "repeat its settings, or pass --force to start over"
             )
         self._model.load_state_dict(state["model"])
         self._optimiser.load_state_dict(state["optimiser"])
@@ -129,17 +145,17 @@ class _Run:
         }
         save_torch(state, self._state)
 
-    def go_on(self, watcher: Progress) -> None:
-        """Train to the end; afterwards the state is gone and the best checkpoint stays."""
+    def finish(self, progress: Progress) -> None:
+        """Train the remaining steps, then delete the state file."""
         saved = monotonic()
-        watcher.begin("training", self.steps, self.step)
+        progress.begin("training", self.steps, self.step)
         while self.step < self.steps:
             epoch, start = divmod(self.step, len(self._batches))
             for batch in self._batches.epoch(epoch, start):
-                loss = self._learn(batch)
+                loss = self._train_step(batch)
                 self.step += 1
                 best = f"  best {self.best:.2f}" if self.best_epoch else ""
-                watcher.advance(note=f"loss {loss:.3f}{best}")
+                progress.advance(note=f"loss {loss:.3f}{best}")
                 if monotonic() - saved > _SAVE_SECONDS and self.step % len(self._batches):
                     self._save()
                     saved = monotonic()
@@ -147,9 +163,9 @@ class _Run:
             self._save()
         self._state.unlink()
 
-    def _learn(self, batch: Batch) -> float:
+    def _train_step(self, batch: TrainingBatch) -> float:
         spec = self._spec
-        # Dropout draws from the step's own seed, so a resumed run draws the same.
+        # Dropout draws from a seed of its own per step, so a resumed run repeats the same draws.
         torch.manual_seed(spec.seed * 1_000_003 + self.step)
         for group in self._optimiser.param_groups:
             group["lr"] = learning_rate(self.step, self.steps, spec.lr)
@@ -163,12 +179,12 @@ class _Run:
             self._model.logit_scale.clamp_(0, _MAX_LOG_SCALE)
         return float(loss.detach())
 
-    def _loss(self, batch: Batch) -> Tensor:
+    def _loss(self, batch: TrainingBatch) -> Tensor:
         images = to_input(torch.from_numpy(batch.pixels).to(self._device))
         tokens = torch.from_numpy(batch.tokens).to(self._device)
         correct = torch.from_numpy(batch.correct).to(self._device)
         with (
-            _attention(self._device),
+            _attention_kernel(self._device),
             torch.autocast(
                 self._device.type, torch.bfloat16, enabled=self._spec.precision == "bf16"
             ),
@@ -177,16 +193,16 @@ class _Run:
         return contrastive_loss(image_features.float(), text_features.float(), scale, correct)
 
     def _validate(self, epoch: int) -> None:
-        reached = mean_recall(self._model, self._valid, self._device)
-        if reached >= self.best:  # of equals the later, which has seen more
-            self.best, self.best_epoch = reached, epoch
+        recall = mean_recall(self._model, self._valid, self._device)
+        if recall >= self.best:  # on a tie the later epoch wins: it has trained on more pairs
+            self.best, self.best_epoch = recall, epoch
             save_checkpoint(self._model, self._out, self._out.stem, epoch, self.step)
 
 
-def _state_of(out: Path) -> Path:
+def _state_path(out: Path) -> Path:
     return out.with_name(out.name + ".state")
 
 
-def _attention(device: torch.device) -> AbstractContextManager[object]:
-    # On a CPU the backward pass of fused attention takes longer than the plain products.
+def _attention_kernel(device: torch.device) -> AbstractContextManager[object]:
+    # On a CPU the backward pass of fused attention is slower than plain matrix products.
     return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()

@@ -1,16 +1,17 @@
-"""The shipped demo model: small, of the architecture beside it, and good enough to show."""
+"""The shipped demo model: its size, its architecture and what it finds."""
 
 from pathlib import Path
 
 import pytest
 import torch
 from tusou_lab.toy.dataset import SplitSize, write_toy
-from tusou_lab.train.data import open_split
+from tusou_lab.train.data import load_split
 from tusou_lab.train.model import image_size, open_model
 from tusou_lab.train.validate import mean_recall
 
 from tusou import demo
 from tusou.cli.progress import NoProgress
+from tusou.data import open_dataset
 
 FOLDER = Path(demo.__path__[0])
 
@@ -19,15 +20,16 @@ def test_is_at_most_ten_megabytes() -> None:
     assert (FOLDER / "tusou-demo.pt").stat().st_size <= 10_000_000
 
 
-def test_has_the_architecture_it_says() -> None:
-    drawn, shipped = open_model(str(FOLDER / "tusou-demo.json")), open_model("demo")
-    shapes = {name: tensor.shape for name, tensor in drawn.state_dict().items()}
+def test_has_the_architecture_of_its_json() -> None:
+    described, shipped = open_model(str(FOLDER / "tusou-demo.json")), open_model("demo")
+    shapes = {name: tensor.shape for name, tensor in described.state_dict().items()}
     assert {name: tensor.shape for name, tensor in shipped.state_dict().items()} == shapes
 
 
 @pytest.mark.slow
-def test_finds_what_it_never_saw(tmp_path: Path) -> None:
+def test_finds_images_it_was_not_trained_on(tmp_path: Path) -> None:
     write_toy(tmp_path, [SplitSize("test", 3000, 300)], seed=11, workers=2)
     model = open_model("demo")
-    split = open_split(tmp_path, "test", image_size(model), tmp_path / "cache", NoProgress())
+    dataset = open_dataset(str(tmp_path))
+    split = load_split(dataset, "test", image_size(model), tmp_path / "cache", NoProgress())
     assert mean_recall(model, split, torch.device("cpu")) >= 85

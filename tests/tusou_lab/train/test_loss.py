@@ -1,4 +1,4 @@
-"""The training loss: cn_clip's own where every pair is alone, fair where pairs share."""
+"""The training loss: equal to that of cn_clip unless pairs share a correct image."""
 
 import torch
 from torch.nn.functional import cross_entropy, normalize
@@ -18,14 +18,14 @@ def cn_clip_loss(images: torch.Tensor, texts: torch.Tensor) -> torch.Tensor:
     return (cross_entropy(per_image, truth) + cross_entropy(per_text, truth)) / 2
 
 
-def test_equals_cn_clips_when_no_pair_shares() -> None:
+def test_equals_the_loss_of_cn_clip_when_no_pair_shares() -> None:
     images, texts = unit_rows(1), unit_rows(2)
     ours = contrastive_loss(images, texts, SCALE, torch.eye(6, dtype=torch.bool))
     torch.testing.assert_close(ours, cn_clip_loss(images, texts), rtol=1e-6, atol=0)
 
 
-def test_a_shared_correct_image_is_no_false_negative() -> None:
-    # Two pairs of one query and one image, found perfectly: cn_clip still sees a coin toss.
+def test_a_shared_correct_image_is_not_a_negative() -> None:
+    # Two identical pairs, matched perfectly: cn_clip treats the other pair as a negative.
     images = torch.eye(16)[[0, 0, 1]]
     scale = torch.tensor(100.0)
     shared = torch.tensor([[1, 1, 0], [1, 1, 0], [0, 0, 1]], dtype=torch.bool)

@@ -1,4 +1,4 @@
-"""cn_clip's optimiser settings."""
+"""Optimiser settings and learning rates as in cn_clip."""
 
 import pytest
 import torch
@@ -17,7 +17,9 @@ class Small(nn.Module):
 @pytest.mark.parametrize(
     ("transformer", "betas", "eps"), [(True, (0.9, 0.98), 1e-6), (False, (0.9, 0.999), 1e-8)]
 )
-def test_settings(transformer: bool, betas: tuple[float, float], eps: float) -> None:
+def test_settings_depend_on_the_image_tower(
+    transformer: bool, betas: tuple[float, float], eps: float
+) -> None:
     model = Small()
     optimiser = make_optimiser(model, 1e-3, 0.2, transformer=transformer)
     undecayed, decayed = optimiser.param_groups

@@ -1,12 +1,16 @@
-"""A training run: resumable to the bit, its checkpoint readable by cn_clip itself."""
+"""Training runs: bit-exact resumption, every data format, checkpoints that cn_clip reads."""
 
 import json
+import tarfile
+from collections.abc import Callable
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 import torch
 from cn_clip.clip import utils as cn_clip_utils
+from drawing import image_bytes, image_line
 from tusou_lab.toy.dataset import SplitSize, write_toy
 from tusou_lab.train import run
 from tusou_lab.train.run import TrainReport, TrainSpec, train
@@ -39,10 +43,10 @@ TEXT = {
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def data(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("toy")
     write_toy(folder, [SplitSize("train", 24, 24), SplitSize("valid", 20, 6)], seed=1)
-    return folder
+    return str(folder)
 
 
 @pytest.fixture(scope="module")
@@ -53,13 +57,15 @@ def spec(tmp_path_factory: pytest.TempPathFactory) -> TrainSpec:
 
 
 @pytest.fixture(scope="module")
-def whole(data: Path, spec: TrainSpec, tmp_path_factory: pytest.TempPathFactory) -> TrainReport:
-    """Train once without a break."""
-    return train(data, spec, tmp_path_factory.mktemp("whole") / "model.pt", device="cpu")
+def uninterrupted(
+    data: str, spec: TrainSpec, tmp_path_factory: pytest.TempPathFactory
+) -> TrainReport:
+    """Train once without interruption."""
+    return train(data, spec, tmp_path_factory.mktemp("uninterrupted") / "model.pt", device="cpu")
 
 
-class Stopper(NoProgress):
-    """Kills the run after some steps."""
+class KillAfter(NoProgress):
+    """Interrupts the run after a number of steps."""
 
     def __init__(self, steps: int) -> None:
         self._left: int | None = None
@@ -76,22 +82,28 @@ class Stopper(NoProgress):
                 raise KeyboardInterrupt
 
 
-def test_keeps_the_best_checkpoint_and_nothing_else(whole: TrainReport) -> None:
-    folder = whole.checkpoint.parent
+def assert_same_weights(a: Path, b: Path) -> None:
+    ours, theirs = read_tensors(a), read_tensors(b)
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_only_the_best_checkpoint_and_the_cache_remain(uninterrupted: TrainReport) -> None:
+    folder = uninterrupted.checkpoint.parent
     assert sorted(path.name for path in folder.iterdir()) == [".pixels", "model.pt"]
-    saved = torch.load(whole.checkpoint, weights_only=True)
+    saved = torch.load(uninterrupted.checkpoint, weights_only=True)
     assert sorted(saved) == ["epoch", "name", "state_dict", "step"]
-    assert (saved["epoch"], saved["name"]) == (whole.best_epoch, "model")
-    assert (saved["step"], whole.steps) == (whole.best_epoch * 3, 9)
+    assert (saved["epoch"], saved["name"]) == (uninterrupted.best_epoch, "model")
+    assert (saved["step"], uninterrupted.steps) == (uninterrupted.best_epoch * 3, 9)
     assert all(key.startswith("module.") for key in saved["state_dict"])
     assert not any("pooler" in key for key in saved["state_dict"])
 
 
 @pytest.mark.parametrize("steps", [4, 9])
-def test_a_killed_run_goes_on_to_the_same_bits(
-    data: Path,
+def test_a_killed_run_resumes_to_the_same_weights(
+    data: str,
     spec: TrainSpec,
-    whole: TrainReport,
+    uninterrupted: TrainReport,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     steps: int,
@@ -99,19 +111,17 @@ def test_a_killed_run_goes_on_to_the_same_bits(
     monkeypatch.setattr(run, "_SAVE_SECONDS", 0.0)
     out = tmp_path / "model.pt"
     with pytest.raises(KeyboardInterrupt):
-        train(data, spec, out, device="cpu", watcher=Stopper(steps))
+        train(data, spec, out, device="cpu", progress=KillAfter(steps))
     resumed = train(data, spec, out, device="cpu")
     assert (resumed.best_epoch, resumed.best_mean_recall) == (
-        whole.best_epoch,
-        whole.best_mean_recall,
+        uninterrupted.best_epoch,
+        uninterrupted.best_mean_recall,
     )
-    ours, theirs = read_tensors(out), read_tensors(whole.checkpoint)
-    assert ours.keys() == theirs.keys()
-    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    assert_same_weights(out, uninterrupted.checkpoint)
 
 
-def test_stock_cn_clip_loads_it_and_agrees(
-    whole: TrainReport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_stock_cn_clip_loads_the_checkpoint(
+    uninterrupted: TrainReport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     configs = tmp_path / "model_configs"
     configs.mkdir()
@@ -119,7 +129,7 @@ def test_stock_cn_clip_loads_it_and_agrees(
     (configs / "text.json").write_text(json.dumps(TEXT))
     monkeypatch.setattr(cn_clip_utils, "__file__", str(tmp_path / "utils.py"))
     model, _ = cn_clip_utils.load_from_name(
-        str(whole.checkpoint),
+        str(uninterrupted.checkpoint),
         "cpu",
         vision_model_name="small",
         text_model_name="text",
@@ -128,12 +138,12 @@ def test_stock_cn_clip_loads_it_and_agrees(
     model.eval()
     with torch.no_grad():
         stock = model.encode_text(cn_clip_utils.tokenize(["红色碎花吊带裙"]))[0]
-    encoder = load_text_encoder(find_weights(str(whole.checkpoint)), "cpu")
+    encoder = load_text_encoder(find_weights(str(uninterrupted.checkpoint)), "cpu")
     ours = torch.from_numpy(encoder.encode(encoder.prepare(["红色碎花吊带裙"])))[0]
     torch.testing.assert_close(ours, stock / stock.norm(), rtol=1e-5, atol=1e-6)
 
 
-def test_fine_tunes_any_checkpoint(data: Path, tiny_model: Path, tmp_path: Path) -> None:
+def test_fine_tunes_a_checkpoint(data: str, tiny_model: Path, tmp_path: Path) -> None:
     spec = TrainSpec(str(tiny_model), 1, 8, 1e-4, 0.001, 0, "bf16")
     report = train(data, spec, tmp_path / "tuned.pt", device="cpu")
     before, after = read_tensors(tiny_model), read_tensors(report.checkpoint)
@@ -142,45 +152,141 @@ def test_fine_tunes_any_checkpoint(data: Path, tiny_model: Path, tmp_path: Path)
     assert load_image_encoder(find_weights(str(report.checkpoint)), "cpu").image_size == 32
 
 
-def test_refuses_a_checkpoint_with_a_hole(data: Path, tiny_model: Path, tmp_path: Path) -> None:
+def test_refuses_an_incomplete_checkpoint(data: str, tiny_model: Path, tmp_path: Path) -> None:
     tensors = read_tensors(tiny_model)
     del tensors["visual.ln_post.bias"]
-    path = tmp_path / "hole.pt"
+    path = tmp_path / "incomplete.pt"
     torch.save(tensors, path)
     with pytest.raises(BadModel, match="ln_post"):
         train(data, TrainSpec(str(path), 1, 8, 1e-4, 0.0, 0, "fp32"), tmp_path / "x.pt")
 
 
-def test_refuses_what_is_in_the_way(
-    data: Path, spec: TrainSpec, whole: TrainReport, tmp_path: Path
+def test_refuses_existing_output_and_other_settings(
+    data: str, spec: TrainSpec, uninterrupted: TrainReport, tmp_path: Path
 ) -> None:
     with pytest.raises(OutputExists, match="--force"):
-        train(tmp_path / "before any work", spec, whole.checkpoint, device="cpu")
+        train(str(tmp_path / "missing"), spec, uninterrupted.checkpoint, device="cpu")
     out = tmp_path / "model.pt"
     with pytest.raises(KeyboardInterrupt):
-        train(data, spec, out, device="cpu", watcher=Stopper(1))
+        train(data, spec, out, device="cpu", progress=KillAfter(1))
     with pytest.raises(InputError, match="other settings"):
         train(data, replace(spec, epochs=4), out, device="cpu")
 
 
-def test_passes_over_unusable_images(data: Path, spec: TrainSpec, tmp_path: Path) -> None:
-    for path in data.iterdir():
+def test_skips_images_that_cannot_be_decoded(data: str, spec: TrainSpec, tmp_path: Path) -> None:
+    for path in Path(data).iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
     images = tmp_path / "MR_valid_imgs.tsv"
-    images.write_bytes(b"20000099\tnot-a-image\n" + images.read_bytes())
-    report = train(tmp_path, spec, tmp_path / "out" / "model.pt", device="cpu")
+    images.write_bytes(b"20000099\tnot-an-image\n" + images.read_bytes())
+    report = train(str(tmp_path), spec, tmp_path / "out" / "model.pt", device="cpu")
     assert report.steps == 9
-    images.write_bytes(b"20000099\tnot-a-image\n")
+    images.write_bytes(b"20000099\tnot-an-image\n")
     with pytest.raises(BadDataset, match="no valid query"):
-        train(tmp_path, spec, tmp_path / "out" / "other.pt", device="cpu")
+        train(str(tmp_path), spec, tmp_path / "out" / "other.pt", device="cpu")
     images.unlink()
     with pytest.raises(BadDataset, match="is missing"):
-        train(tmp_path, spec, tmp_path / "out" / "other.pt", device="cpu")
+        train(str(tmp_path), spec, tmp_path / "out" / "other.pt", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def expected(spec: TrainSpec, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Train on MUGE files of the small dataset that `write_flickr8k` and `write_tars` hold."""
+    folder = tmp_path_factory.mktemp("muge")
+    for split, numbers in SPLITS.items():
+        images = b"".join(image_line(f"{n}.png", n * 3) for n in numbers)  # seeds for PNG
+        (folder / f"MR_{split}_imgs.tsv").write_bytes(images)
+        rows = (
+            {"query_id": n, "query_text": f"{n}号连衣裙", "item_ids": [f"{n}.png"]} for n in numbers
+        )
+        text = "".join(json.dumps(row) + "\n" for row in rows)
+        (folder / f"MR_{split}_queries.jsonl").write_text(text)
+    return train(str(folder), spec, folder / "out" / "model.pt", device="cpu").checkpoint
+
+
+SPLITS = {"train": range(16), "valid": range(16, 24)}
+
+
+def write_flickr8k(folder: Path) -> str:
+    (folder / "Images").mkdir(parents=True)
+    for number in range(24):
+        image = image_bytes(number * 3, form="PNG")
+        (folder / "Images" / f"{number}.png").write_bytes(image)
+    lines = (f"{number}.png#0\t{number}号连衣裙\n" for number in range(24))
+    (folder / "Flickr8k.token.txt").write_text("".join(lines))
+    for split, name in (("train", "train"), ("valid", "dev")):
+        names = "".join(f"{number}.png\n" for number in SPLITS[split])
+        (folder / f"Flickr_8k.{name}Images.txt").write_text(names)
+    return str(folder)
+
+
+def write_tars(folder: Path) -> str:
+    folder.mkdir()
+    for split, numbers in SPLITS.items():
+        for shard in range(2):
+            with tarfile.open(folder / f"{split}-{shard:06d}.tar", "w") as tar:
+                for number in numbers[shard * len(numbers) // 2 :][: len(numbers) // 2]:
+                    described = {"item_id": f"{number}.png", "caption": f"{number}号连衣裙"}
+                    members = {
+                        "png": image_bytes(number * 3, form="PNG"),
+                        "json": json.dumps(described).encode(),
+                    }
+                    for ending, data in members.items():
+                        member = tarfile.TarInfo(f"{number:04d}.{ending}")
+                        member.size = len(data)
+                        tar.addfile(member, BytesIO(data))
+    return str(folder)
+
+
+@pytest.mark.parametrize("write", [write_flickr8k, write_tars])
+def test_every_format_trains_to_the_same_weights(
+    write: Callable[[Path], str], expected: Path, spec: TrainSpec, tmp_path: Path
+) -> None:
+    data = write(tmp_path / "data")
+    out = tmp_path / "out" / "model.pt"
+    train(data, spec, out, device="cpu")
+    assert_same_weights(out, expected)
+    named = train(f"{data}#train", spec, tmp_path / "named.pt", valid=f"{data}#valid", device="cpu")
+    assert_same_weights(named.checkpoint, expected)
+
+
+class DecodeCounter(NoProgress):
+    """Counts the images that are decoded, by the label of their progress bar."""
+
+    def __init__(self) -> None:
+        self.totals: dict[str, int] = {}
+
+    def begin(self, label: str, total: int, done: int = 0) -> None:
+        if label.startswith("decoding"):
+            self.totals[label] = total
+
+
+def test_decoded_images_are_cached_until_the_data_changes(spec: TrainSpec, tmp_path: Path) -> None:
+    data = write_flickr8k(tmp_path / "data")
+    first, again, changed = DecodeCounter(), DecodeCounter(), DecodeCounter()
+    train(data, spec, tmp_path / "a.pt", device="cpu", progress=first)
+    train(data, spec, tmp_path / "b.pt", device="cpu", progress=again)
+    (tmp_path / "data" / "Images" / "20.png").write_bytes(image_bytes(999, form="PNG"))
+    train(data, spec, tmp_path / "c.pt", device="cpu", progress=changed)
+    assert first.totals == {"decoding train": 16, "decoding dev": 8}
+    assert again.totals == {}
+    assert changed.totals == {"decoding dev": 8}
+
+
+def test_refuses_data_without_the_splits_or_the_queries(spec: TrainSpec, tmp_path: Path) -> None:
+    images = tmp_path / "images"
+    images.mkdir()
+    (images / "1.png").write_bytes(image_bytes(3, form="PNG"))
+    with pytest.raises(BadDataset, match=r"images: it has no split 'train'; give .*images#all"):
+        train(str(images), spec, tmp_path / "x.pt", device="cpu")
+    with pytest.raises(BadDataset, match="holds images, no queries; give a query file"):
+        train(f"{images}#all", spec, tmp_path / "x.pt", valid=f"{images}#all", device="cpu")
+    with pytest.raises(BadDataset, match=r"it has no split 'valid'; give .*images#all"):
+        train(f"{images}#all", spec, tmp_path / "x.pt", device="cpu")
 
 
 @pytest.mark.parametrize("content", ["{", "{}", "[]"])
 def test_refuses_an_architecture_it_cannot_build(
-    data: Path, spec: TrainSpec, tmp_path: Path, content: str
+    data: str, spec: TrainSpec, tmp_path: Path, content: str
 ) -> None:
     path = tmp_path / "bad.json"
     path.write_text(content)
