@@ -48,7 +48,7 @@ def measure_texts(rounds: int, batches: tuple[int, ...]) -> dict[str, object]:
             stock, weights = load_stock(path), find_weights(str(path))
         ours = {name: load_text_encoder(weights, "cpu", precision=name) for name in PRECISIONS}
     figures: dict[str, object] = {
-        "default engine": ours["auto"].engine,
+        "default backend": ours["auto"].backend,
         "default precision": ours["auto"].precision,
     }
     for batch in batches:

@@ -88,7 +88,7 @@ separately and therefore not at the same load.
 
 ## What to know about these figures
 
-* **Engine and precision** are {engine} and {precision}. The lowest cosine to stock was {cosine}.
+* **Backend and precision** are {backend} and {precision}. The lowest cosine to stock was {cosine}.
 * **The index** that `auto` took for 30,000 vectors is `{index}`, its index_recall@10 on fresh
   queries {recall}. HTTP: `{http_index}`; the model's last projection is fitted so that texts land
   among the vectors, as a trained model's do (`benchmarks/landing.py`).
@@ -150,7 +150,7 @@ def main() -> None:
         missed=_missed(rows),
         floor="\n".join(f"| {name} | {value} |" for name, value in parts["floor"].items()),
         distances="\n".join(_distances(parts)),
-        engine=texts.get("default engine", "torch"),
+        backend=texts.get("default backend", "torch"),
         precision=texts["default precision"],
         cosine=min(cosines),
         index=search.get("auto", "not measured"),

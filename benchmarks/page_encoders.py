@@ -1,4 +1,4 @@
-"""What the page on performance says of precisions, engines and tokens."""
+"""What the page on performance says of precisions, backends and tokens."""
 
 import json
 from typing import Any
@@ -13,8 +13,8 @@ Top 10 of {texts:,} texts among {vectors:,} vectors by brute force, each precisi
 {reached} of {models} models reach it.
 Random weights, over structured vectors, are a hard case: as drawn, all texts come out nearly alike,
 and landing them among the vectors enlarges the small differences and the rounding alike. The third
-column is the ceiling of any bf16 engine: weights rounded to bf16, all else exact. Published weights
-have not been measured. `--precision fp32` is there for who needs every rank.
+column is the ceiling of any bf16 backend: weights rounded to bf16, all else exact. Published
+weights have not been measured. `--precision fp32` is there for who needs every rank.
 
 | model | bf16 | weights alone rounded | int8 | lowest cosine: bf16, int8 |
 |---|---|---|---|---|
@@ -25,15 +25,15 @@ bytes, with a scale for each output and for each token (torch) or each 128 numbe
 (OpenVINO), taken as they come: nothing has to be calibrated. It is never chosen by `auto`.
 """
 
-_ENGINES = """\
+_BACKENDS = """\
 ## Engines
 
-Tusou's two engines, torch {torch} and OpenVINO {openvino}, and what it does not use: ONNX Runtime
+Tusou's two backends, torch {torch} and OpenVINO {openvino}, and what it does not use: ONNX Runtime
 {onnxruntime}, and int8 that nncf calibrates beforehand. In turn in one process with all cores each
-(`python -m benchmarks.engines`, {date}, {machine}).
+(`python -m benchmarks.backends`, {date}, {machine}).
 Milliseconds each, of the fastest round, and the median of processor milliseconds beside them.
 
-| engine | text, 1 | text, 8 | text, 32 | image | top-10 overlap with fp32 |
+| backend | text, 1 | text, 8 | text, 32 | image | top-10 overlap with fp32 |
 |---|---|---|---|---|---|
 {rows}
 
@@ -65,7 +65,7 @@ Part = dict[str, Any]
 
 def encoder_sections() -> str:
     """Give each section whose figures have been recorded."""
-    sections = [("fidelity", _precisions), ("engines", _engines), ("tokens", _tokens)]
+    sections = [("fidelity", _precisions), ("backends", _backends), ("tokens", _tokens)]
     found = [(RESULTS / f"{name}.json", write) for name, write in sections]
     return "\n".join(
         write(json.loads(path.read_text(encoding="utf-8")))
@@ -93,7 +93,7 @@ def _precisions(result: Part) -> str:
     )
 
 
-def _engines(result: Part) -> str:
+def _backends(result: Part) -> str:
     texts, images = result["figures"]["texts"], result["figures"]["images"]
     columns = [texts["batch 1"], texts["batch 8"], texts["batch 32"], images["batch 8"]]
     rows = [
@@ -108,7 +108,7 @@ def _engines(result: Part) -> str:
         + " |"
         for name in columns[0]
     ]
-    return _ENGINES.format(
+    return _BACKENDS.format(
         date=result["date"],
         machine=result["machine"],
         rows="\n".join(rows),

@@ -130,12 +130,12 @@ def _embed(
 ) -> int:
     """Encode what is missing; the tower is gone from memory when this returns."""
     files, encoding = plan.paths, plan.source.encoding
-    precision, engine = plan.inputs.precision, plan.inputs.engine
+    precision, backend = plan.inputs.precision, plan.inputs.backend
     if plan.kind == "texts":  # as they are: a prompt is for queries
-        reader = load_text_encoder(weights, spec.device, None, precision, engine)
+        reader = load_text_encoder(weights, spec.device, None, precision, backend)
         spec.index.check(reader.dim)
         return embed(plan, store, text_batches(files, encoding, reader), watcher)
-    seer = load_image_encoder(weights, spec.device, precision, engine)
+    seer = load_image_encoder(weights, spec.device, precision, backend)
     spec.index.check(seer.dim)
     workers = spec.workers or os.cpu_count() or 1
     with Decoder(files, encoding, seer.image_size, workers) as decoder:
@@ -158,17 +158,17 @@ def _inputs(spec: BuildSpec, weights: Weights) -> Inputs:
         model_sha256=weights.digest,
         device=spec.device,
         precision=choice.precision,
-        engine=choice.engine,
+        backend=choice.backend,
         shard_rows=SHARD_ROWS,
         batch_rows=BATCH_ROWS,
-        libraries=_libraries(choice.engine),
+        libraries=_libraries(choice.backend),
     )
 
 
-def _libraries(engine: str) -> dict[str, str]:
+def _libraries(backend: str) -> dict[str, str]:
     """Name the versions that decide a bundle's bytes."""
     found = {"tusou": __version__}
-    for name in sorted({*_LIBRARIES, engine}):
+    for name in sorted({*_LIBRARIES, backend}):
         try:
             found[name] = version(name)
         except PackageNotFoundError:  # faiss-cpu or faiss-gpu, never both

@@ -35,7 +35,7 @@ class Inputs:
     model_sha256: str
     device: str
     precision: str  # of the tower that encodes the items, resolved
-    engine: str  # that computes it, resolved
+    backend: str  # that computes it, resolved
     shard_rows: int
     batch_rows: int
     libraries: dict[str, str]

@@ -114,7 +114,7 @@ def build_record(inputs: Inputs, wanted: IndexRequest) -> dict[str, str | int]:
         "index_device": "gpu" if wanted.on_gpu else "cpu",
         "device": inputs.device,
         "precision": inputs.precision,
-        "engine": inputs.engine,
+        "backend": inputs.backend,
         "shard_rows": inputs.shard_rows,
         "batch_rows": inputs.batch_rows,
         **inputs.libraries,

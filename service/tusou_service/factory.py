@@ -21,7 +21,7 @@ class BundleSource:
     device: str
     model: str | None
     precision: str
-    engine: str
+    backend: str
     remember: int
 
     def current_version(self) -> str:
@@ -37,7 +37,7 @@ class BundleSource:
             device=self.device,
             model=self.model,
             precision=self.precision,
-            engine=self.engine,
+            backend=self.backend,
             remember=self.remember,
         )
 
@@ -75,5 +75,5 @@ def make_trial(settings: Settings, first: Engine) -> Experiment | None:
 
 def _source(settings: Settings, root: Path, model: str | None) -> BundleSource:
     return BundleSource(
-        root, settings.device, model, settings.precision, settings.engine, settings.cache_queries
+        root, settings.device, model, settings.precision, settings.backend, settings.cache_queries
     )

@@ -38,7 +38,7 @@ class Settings(BaseSettings):
         default="auto",
         description="Of the model; auto is what the device multiplies fastest, int8 aside.",
     )
-    engine: Literal["auto", "torch", "openvino"] = Field(
+    backend: Literal["auto", "torch", "openvino"] = Field(
         default="auto",
         description="What computes the model: torch, openvino (processors only), or auto: "
         "openvino where it is installed and the faster.",

@@ -210,8 +210,8 @@ def test_with_openvino_too_an_interrupted_build_ends_in_the_same_bytes(
     kept = {path.name.split("-1-")[0] for path in (tmp_path / "model.pt.openvino").glob("*-*")}
     assert kept == {"image-fp32", "text-fp32"}  # the second for the service, which may not write
     made = Bundle.open(tmp_path / "whole").manifest.build
-    assert (made["engine"], made["openvino"]) == ("openvino", version("openvino"))
-    torchs = load_image_encoder(find_weights(str(tiny_model)), engine="torch")
+    assert (made["backend"], made["openvino"]) == ("openvino", version("openvino"))
+    torchs = load_image_encoder(find_weights(str(tiny_model)), backend="torch")
     pixels = to_pixels(open_image(image_bytes(63, form="PNG")), torchs.image_size)
     vectors = Bundle.open(tmp_path / "whole").vectors
     assert float(torchs.encode(pixels[None])[0] @ vectors[63]) > 0.99999

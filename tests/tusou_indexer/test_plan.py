@@ -45,7 +45,7 @@ def inputs(images: Path, **changes: object) -> Inputs:
         "model_sha256": "m",
         "device": "cpu",
         "precision": "fp32",
-        "engine": "torch",
+        "backend": "torch",
         "shard_rows": 4,
         "batch_rows": 2,
         "libraries": {},

@@ -70,7 +70,7 @@ class TinyPipeline:
     error: Exception | None = None
     warm: bool = False
     precision: str = "fp32"
-    engine: str = "torch"
+    backend: str = "torch"
     sees: bool = False
     image_size: int = 8
     tower: threading.Event | None = None  # the image tower's loading waits for it

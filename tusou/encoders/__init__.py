@@ -9,7 +9,7 @@ from tusou.encoders.base import Followed, ImageEncoder, Passes, TextEncoder, Tok
 from tusou.encoders.devices import release_memory
 from tusou.encoders.prompted import PromptedEncoder
 from tusou.encoders.select_backend import (
-    ENGINES,
+    BACKENDS,
     ResolvedEncoder,
     least_memory,
     resolve_encoder,
@@ -19,8 +19,8 @@ from tusou.encoders.weights import DEMO, MODELS, find_weights
 from tusou.retrieval.query_cache import QueryCache
 
 __all__ = [
+    "BACKENDS",
     "DEMO",
-    "ENGINES",
     "MODELS",
     "Followed",
     "ImageEncoder",
@@ -56,35 +56,35 @@ def load_text_encoder(
     device: str = "auto",
     prompt: str | None = None,
     precision: str = "auto",
-    engine: str = "auto",
+    backend: str = "auto",
 ) -> TextEncoder:
     """Load the text tower alone; with a prompt, every text is put into that template first.
 
     Device is `auto`, `cpu`, `cuda` or `cuda:N`. Precision is `fp32`, `bf16`, `fp16`, `int8` (on a
     processor with instructions for it: faster, and ranks suffer), or `auto`: fp16 on a GPU, bf16
     on a processor with instructions for it (AMX or AVX512-bf16) if the tower is large enough to
-    gain, else fp32. Engine is `torch`, `openvino` (on processors; the first load converts the
+    gain, else fp32. Backend is `torch`, `openvino` (on processors; the first load converts the
     weights and keeps the result beside them), or `auto`, the faster of those there are.
 
     Raises BadModel for a file that is no cn_clip checkpoint, InvalidRequest for a device,
-    precision, engine or prompt that cannot be, and MissingDependency for an engine that is not
+    precision, backend or prompt that cannot be, and MissingDependency for a backend that is not
     installed.
     """
-    choice = resolve_encoder(weights, "text", device, precision, engine)
+    choice = resolve_encoder(weights, "text", device, precision, backend)
     load = cast(
-        "Callable[[Weights, str, str], TextEncoder]", _ENCODERS[choice.engine, "text"].load()
+        "Callable[[Weights, str, str], TextEncoder]", _ENCODERS[choice.backend, "text"].load()
     )
     encoder = load(weights, choice.device, choice.precision)
     return encoder if prompt is None else PromptedEncoder(encoder, prompt)
 
 
 def load_image_encoder(
-    weights: Weights, device: str = "auto", precision: str = "auto", engine: str = "auto"
+    weights: Weights, device: str = "auto", precision: str = "auto", backend: str = "auto"
 ) -> ImageEncoder:
     """Load the image tower alone; arguments and errors as for the text tower."""
-    choice = resolve_encoder(weights, "image", device, precision, engine)
+    choice = resolve_encoder(weights, "image", device, precision, backend)
     load = cast(
-        "Callable[[Weights, str, str], ImageEncoder]", _ENCODERS[choice.engine, "image"].load()
+        "Callable[[Weights, str, str], ImageEncoder]", _ENCODERS[choice.backend, "image"].load()
     )
     return load(weights, choice.device, choice.precision)
 
@@ -96,7 +96,7 @@ def prepare_service(weights: Weights, device: str = "auto") -> None:
     """
     for tower in _TOWERS:
         choice = resolve_encoder(weights, tower, device, "auto", "auto")
-        if choice.engine == "openvino":
+        if choice.backend == "openvino":
             convert = cast("Callable[[Weights, Tower, str], object]", _CONVERT.load())
             convert(weights, tower, choice.precision)
 

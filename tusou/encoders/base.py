@@ -65,7 +65,7 @@ class TextEncoder(Protocol):
     """
 
     dim: int
-    engine: str  # torch or openvino
+    backend: str  # torch or openvino
     precision: str  # fp32, bf16, fp16 or int8
 
     def prepare(self, texts: Sequence[str]) -> Tokens:

@@ -13,7 +13,7 @@ class PromptedEncoder:
     def __init__(self, inner: TextEncoder, template: str) -> None:
         self._inner = inner
         self._template = check_prompt(template)
-        self.dim, self.engine, self.precision = inner.dim, inner.engine, inner.precision
+        self.dim, self.backend, self.precision = inner.dim, inner.backend, inner.precision
 
     def prepare(self, texts: Sequence[str]) -> Tokens:
         """Fill the template with each text and tokenise it; the prompt counts as context."""

@@ -1,4 +1,4 @@
-"""Which engine computes a tower, where and in which precision: told without loading it."""
+"""Which backend computes a tower, where and in which precision: told without loading it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from tusou.encoders.base import Weights
 from tusou.encoders.checkpoint_shapes import read_outline
 from tusou.encoders.devices import pick_device, pick_precision
 
-ENGINES = ("auto", "torch", "openvino")
+BACKENDS = ("auto", "torch", "openvino")
 
 _OPENVINO_PRECISIONS = ("fp32", "bf16", "int8")
 _BYTES = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 1}  # of a weight
@@ -28,13 +28,13 @@ _READ_TENSORS = Lazy("tusou.encoders.checkpoint:read_tensors")  # imports torch
 class ResolvedEncoder:
     """How a tower is computed, with nothing left open."""
 
-    engine: str  # torch or openvino
+    backend: str  # torch or openvino
     device: str  # cpu, cuda or cuda:N
     precision: str  # fp32, bf16, fp16 or int8
 
 
 def resolve_encoder(
-    weights: Weights, tower: Tower, device: str, precision: str, engine: str
+    weights: Weights, tower: Tower, device: str, precision: str, backend: str
 ) -> ResolvedEncoder:
     """Resolve what `auto` stands for.
 
@@ -44,13 +44,13 @@ def resolve_encoder(
     place, shape = pick_device(device), shape_of(weights, tower)
     gains = shape.is_transformer and shape.heavy  # a ResNet's convolutions have no bf16 path
     resolved = pick_precision(precision, place, gains_from_bf16=gains)
-    if engine == "openvino":
+    if backend == "openvino":
         _demand_openvino(place, resolved)
         with_openvino = shape.is_transformer
-    elif engine in ENGINES:
-        with_openvino = engine == "auto" and _gains(shape, place, resolved)
+    elif backend in BACKENDS:
+        with_openvino = backend == "auto" and _gains(shape, place, resolved)
     else:
-        raise InvalidRequest(f"No engine {engine!r}: use {', '.join(ENGINES)}.")
+        raise InvalidRequest(f"No backend {backend!r}: use {', '.join(BACKENDS)}.")
     return ResolvedEncoder("openvino" if with_openvino else "torch", place, resolved)
 
 
@@ -91,7 +91,7 @@ def _demand_openvino(device: str, precision: str) -> None:
         allowed = ", ".join(_OPENVINO_PRECISIONS)
         raise InvalidRequest(f"OpenVINO computes in {allowed}, not {precision}: ask for one.")
     if find_spec("openvino") is None:
-        raise MissingDependency("the engine openvino is not installed: pip install openvino")
+        raise MissingDependency("the backend openvino is not installed: pip install openvino")
 
 
 def _tensors(weights: Weights) -> Mapping[str, Shaped]:

@@ -71,7 +71,7 @@ class SearchPipeline:
         encoder: TextEncoder,
         *,
         image_precision: str = "auto",
-        image_engine: str = "auto",
+        image_backend: str = "auto",
         remember: int = 0,
     ) -> None:
         self.bundle = bundle
@@ -79,7 +79,7 @@ class SearchPipeline:
         spec = bundle.manifest.index.spec
         self._index: VectorIndex = load_index(spec, bundle.path(INDEX), device)
         self._nearest = Retriever(encoder, self._index, remember)
-        self._image_precision, self._image_engine = image_precision, image_engine
+        self._image_precision, self._image_backend = image_precision, image_backend
         self._image_encoder: ImageEncoder | None = None
 
     @classmethod
@@ -90,7 +90,7 @@ class SearchPipeline:
         device: str = "auto",
         model: str | None = None,
         precision: str = "auto",
-        engine: str = "auto",
+        backend: str = "auto",
         remember: int = 0,
     ) -> Self:
         """Open the version that CURRENT names, once every byte of it is verified.
@@ -106,10 +106,10 @@ class SearchPipeline:
         bundle.verify()
         manifest = bundle.manifest
         weights = weights_of(manifest, model or manifest.model.location)
-        choice = resolve_encoder(weights, "text", device, precision, engine)
+        choice = resolve_encoder(weights, "text", device, precision, backend)
         check_memory(bundle.least_memory + least_memory(weights, "text", choice))
         encoder = load_text_encoder(
-            weights, choice.device, manifest.prompt, choice.precision, choice.engine
+            weights, choice.device, manifest.prompt, choice.precision, choice.backend
         )
         pipeline = cls(
             bundle,
@@ -117,7 +117,7 @@ class SearchPipeline:
             device,
             encoder,
             image_precision=precision,
-            image_engine=engine,
+            image_backend=backend,
             remember=remember,
         )
         pipeline.check()
@@ -129,9 +129,9 @@ class SearchPipeline:
         return self._encoder.precision
 
     @property
-    def engine(self) -> str:
+    def backend(self) -> str:
         """Say what encodes queries: torch or openvino."""
-        return self._encoder.engine
+        return self._encoder.backend
 
     @property
     def direct(self) -> bool:
@@ -172,10 +172,10 @@ class SearchPipeline:
         manifest = self.bundle.manifest
         weights = weights_of(manifest, str(self._weights.path))
         choice = resolve_encoder(
-            weights, "image", self._device, self._image_precision, self._image_engine
+            weights, "image", self._device, self._image_precision, self._image_backend
         )
         check_memory(least_memory(weights, "image", choice))
-        encoder = load_image_encoder(weights, choice.device, choice.precision, choice.engine)
+        encoder = load_image_encoder(weights, choice.device, choice.precision, choice.backend)
         if (encoder.dim, encoder.image_size) != (manifest.model.dim, manifest.model.image_size):
             raise IncompatibleBundle(f"{self.bundle.folder}: not the image tower of its manifest")
         blank = np.zeros((1, encoder.image_size, encoder.image_size, 3), np.uint8)

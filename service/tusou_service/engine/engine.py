@@ -210,7 +210,7 @@ class Engine:
             item_count=bundle.item_count,
             model_name=bundle.model_name,
             precision=self._current().precision,
-            engine=self._current().engine,
+            backend=self._current().backend,
             id_type=bundle.id_type,
             items=bundle.items,
             images=images,

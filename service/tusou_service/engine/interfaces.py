@@ -38,7 +38,7 @@ class Status:
     item_count: int
     model_name: str
     precision: str
-    engine: str
+    backend: str
     id_type: Literal["int", "str"]
     items: ItemKind
     images: ImageState

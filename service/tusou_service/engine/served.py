@@ -70,7 +70,7 @@ class Pipeline(Protocol):
         ...
 
     @property
-    def engine(self) -> str:
+    def backend(self) -> str:
         """What encodes them: torch or openvino."""
         ...
 

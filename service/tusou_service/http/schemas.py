@@ -193,7 +193,7 @@ class Info(BaseModel):
     precision: str = Field(
         description="Of the model that encodes queries: fp32, bf16, fp16 or int8."
     )
-    engine: str = Field(description="What computes that model: torch or openvino.")
+    backend: str = Field(description="What computes that model: torch or openvino.")
     model: str
     id_type: Literal["int", "str"]
     items: ItemKind = Field(description="What the items are: images or texts.")

@@ -124,8 +124,8 @@ def converts_here() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module", params=["torch", "openvino"])
-def engine(request: pytest.FixtureRequest) -> str:
-    """Give each engine in turn."""
+def backend(request: pytest.FixtureRequest) -> str:
+    """Give each backend in turn."""
     if request.param == "openvino":
         request.getfixturevalue("converts_here")
     return str(request.param)

@@ -1,4 +1,4 @@
-"""Our towers give stock cn_clip's vectors, whichever model and engine, alone or in a batch."""
+"""Our towers give stock cn_clip's vectors, whichever model and backend, alone or in a batch."""
 
 import subprocess
 import sys
@@ -78,15 +78,15 @@ def assert_unit_rows(vectors: Vectors, shape: tuple[int, int]) -> None:
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
 
 
-def test_texts_agree_with_stock(sample: "Sample", engine: str) -> None:
-    encoder = load_text_encoder(weights_of(sample), "cpu", precision="fp32", engine=engine)
+def test_texts_agree_with_stock(sample: "Sample", backend: str) -> None:
+    encoder = load_text_encoder(weights_of(sample), "cpu", precision="fp32", backend=backend)
     vectors = encoder.encode(encoder.prepare(TEXTS))
     assert_unit_rows(vectors, (len(TEXTS), encoder.dim))
     assert_same(vectors, stock_texts(sample, TEXTS))
 
 
-def test_images_agree_with_stock(sample: "Sample", engine: str) -> None:
-    encoder = load_image_encoder(weights_of(sample), "cpu", "fp32", engine)
+def test_images_agree_with_stock(sample: "Sample", backend: str) -> None:
+    encoder = load_image_encoder(weights_of(sample), "cpu", "fp32", backend)
     images = [noise((300, 200), 1), noise((50, 90), 2), Image.new("RGB", (9, 9), "red")]
     pixels = np.stack([to_pixels(image, encoder.image_size) for image in images])
     vectors = encoder.encode(pixels)
@@ -120,17 +120,17 @@ def least_cosine(precision: str, layers: int) -> float:
 
 
 @pytest.mark.parametrize("precision", COARSE)
-def test_coarser_precisions_stay_near(sample: "Sample", engine: str, precision: str) -> None:
-    texts = load_text_encoder(weights_of(sample), "cpu", precision=precision, engine=engine)
+def test_coarser_precisions_stay_near(sample: "Sample", backend: str, precision: str) -> None:
+    texts = load_text_encoder(weights_of(sample), "cpu", precision=precision, backend=backend)
     vectors = texts.encode(texts.prepare(TEXTS))
     assert_unit_rows(vectors, (len(TEXTS), texts.dim))
     least = least_cosine(precision, len(sample.stock.bert.encoder.layer))
     assert cosines(vectors, stock_texts(sample, TEXTS)).min() >= least
     if "attnpool.c_proj.weight" in sample.stock.visual.state_dict():
         with pytest.raises(InvalidRequest, match="ResNet"):
-            load_image_encoder(weights_of(sample), "cpu", precision, engine)
+            load_image_encoder(weights_of(sample), "cpu", precision, backend)
         return
-    image_encoder = load_image_encoder(weights_of(sample), "cpu", precision, engine)
+    image_encoder = load_image_encoder(weights_of(sample), "cpu", precision, backend)
     image = noise((300, 200), 1)
     found = image_encoder.encode(to_pixels(image, image_encoder.image_size)[None])
     least = least_cosine(precision, len(sample.stock.visual.transformer.resblocks))
@@ -144,7 +144,7 @@ def test_in_single_precision_the_clock_has_no_say(
     """How many cores share a short text is measured, and shows in the last digits of float32."""
     settled: list[object] = []
     monkeypatch.setattr(Lanes, "settle", lambda _, work: settled.append(work()))
-    load_text_encoder(weights_of(tiny), "cpu", precision=precision, engine="torch")
+    load_text_encoder(weights_of(tiny), "cpu", precision=precision, backend="torch")
     assert len(settled) == (precision != "fp32")
 
 
@@ -160,8 +160,8 @@ def test_the_products_of_a_gpu_agree_on_a_cpu_too(tiny: "Sample") -> None:
 
 
 @pytest.fixture(scope="module")
-def encoder(tiny: "Sample", engine: str) -> TextEncoder:
-    return load_text_encoder(weights_of(tiny), "cpu", engine=engine)
+def encoder(tiny: "Sample", backend: str) -> TextEncoder:
+    return load_text_encoder(weights_of(tiny), "cpu", backend=backend)
 
 
 def test_a_batch_larger_than_one_pass_keeps_its_order(encoder: TextEncoder) -> None:
@@ -180,16 +180,16 @@ def test_callers_at_the_same_time_get_their_own(encoder: TextEncoder) -> None:
         np.testing.assert_array_equal(ours, alone)
 
 
-def test_many_images_keep_their_order(tiny: "Sample", engine: str) -> None:
-    encoder = load_image_encoder(weights_of(tiny), "cpu", engine=engine)
+def test_many_images_keep_their_order(tiny: "Sample", backend: str) -> None:
+    encoder = load_image_encoder(weights_of(tiny), "cpu", backend=backend)
     pixels = np.stack([to_pixels(noise((64, 64), seed), 64) for seed in range(70)])
     alone = np.concatenate([encoder.encode(pixels[i : i + 1]) for i in range(70)])
     assert cosines(encoder.encode(pixels), alone).min() > 0.999999
 
 
-def test_empty_batches_have_no_rows(tiny: "Sample", encoder: TextEncoder, engine: str) -> None:
+def test_empty_batches_have_no_rows(tiny: "Sample", encoder: TextEncoder, backend: str) -> None:
     assert encoder.encode(encoder.prepare([])).shape == (0, 48)
-    image_encoder = load_image_encoder(weights_of(tiny), "cpu", engine=engine)
+    image_encoder = load_image_encoder(weights_of(tiny), "cpu", backend=backend)
     assert image_encoder.encode(np.empty((0, 64, 64, 3), np.uint8)).shape == (0, 48)
 
 

@@ -1,4 +1,4 @@
-"""Engine, device and precision are settled before a tower is loaded, from its shape alone."""
+"""Backend, device and precision are settled before a tower is loaded, from its shape alone."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from tusou.encoders import (
     least_memory,
     resolve_encoder,
 )
-from tusou.encoders.select_backend import ENGINES
+from tusou.encoders.select_backend import BACKENDS
 
 
 @pytest.fixture(autouse=True)
@@ -76,11 +76,11 @@ def test_small_towers_stay_with_the_reference(tiny: Sample, tower: Tower) -> Non
 
 
 def test_a_resnet_is_torchs_whatever_is_asked(resnet: Weights) -> None:
-    for engine in ENGINES:
-        assert resolve_encoder(resnet, "image", "cpu", "auto", engine) == ResolvedEncoder(
+    for backend in BACKENDS:
+        assert resolve_encoder(resnet, "image", "cpu", "auto", backend) == ResolvedEncoder(
             "torch", "cpu", "fp32"
         )
-    assert resolve_encoder(resnet, "text", "cpu", "auto", "auto").engine == "openvino"
+    assert resolve_encoder(resnet, "text", "cpu", "auto", "auto").backend == "openvino"
 
 
 def test_without_the_package_torch_computes(
@@ -98,7 +98,7 @@ def test_elsewhere_than_on_x86_torch_computes(
     large: Weights, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tusou.encoders.select_backend.is_x86", lambda: False)
-    assert resolve_encoder(large, "text", "cpu", "auto", "auto").engine == "torch"
+    assert resolve_encoder(large, "text", "cpu", "auto", "auto").backend == "torch"
 
 
 def test_a_gpu_is_torchs(large: Weights, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,12 +111,12 @@ def test_a_gpu_is_torchs(large: Weights, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.parametrize(
-    ("precision", "engine", "says"),
-    [("auto", "onnx", "engine"), ("fp16", "openvino", "fp32, bf16, int8")],
+    ("precision", "backend", "says"),
+    [("auto", "onnx", "backend"), ("fp16", "openvino", "fp32, bf16, int8")],
 )
-def test_refuses_what_cannot_be(large: Weights, precision: str, engine: str, says: str) -> None:
+def test_refuses_what_cannot_be(large: Weights, precision: str, backend: str, says: str) -> None:
     with pytest.raises(InvalidRequest, match=says):
-        resolve_encoder(large, "text", "cpu", precision, engine)
+        resolve_encoder(large, "text", "cpu", precision, backend)
 
 
 @pytest.mark.parametrize(("tower", "ours"), [("text", True), ("image", False)])

@@ -321,17 +321,17 @@ def test_both_engines_answer_alike(
     weights = tmp_path / "tiny.pt"
     shutil.copy(tiny_model, weights)
     opened = {
-        engine: SearchPipeline.open(copy, model=str(weights), engine=engine)
-        for engine in ("torch", "openvino")
+        backend: SearchPipeline.open(copy, model=str(weights), backend=backend)
+        for backend in ("torch", "openvino")
     }
     texts = ["红色连衣裙", "男士黑色皮鞋", "iPhone15手机壳", *(f"第{i}款裙子" for i in range(60))]
     ours, theirs = (one.search(texts, [3] * len(texts)).hits for one in opened.values())
     assert [one.item_ids for one in ours] == [one.item_ids for one in theirs]
     data, _ = opened["torch"].bundle.image("1042")
-    for engine, one in opened.items():
+    for backend, one in opened.items():
         one.warm_up()
         one.load_image_tower()
-        assert one.engine == engine
+        assert one.backend == backend
         (seen,) = one.see(to_pixels(open_image(data), one.image_size)[None])
         assert answered(one, Query((seen,), 1)).item_ids == (1042,)
 

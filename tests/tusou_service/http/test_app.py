@@ -87,7 +87,7 @@ def test_health_and_info(client: TestClient) -> None:
         "index_version": "v1",
         "item_count": 50,
         "precision": "fp32",
-        "engine": "torch",
+        "backend": "torch",
         "model": "tiny",
         "id_type": "int",
         "items": "images",

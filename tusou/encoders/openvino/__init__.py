@@ -1,1 +1,1 @@
-"""OpenVINO as an engine of the towers: on processors the faster one, which needs no torch."""
+"""OpenVINO as a backend of the towers: on processors the faster one, which needs no torch."""

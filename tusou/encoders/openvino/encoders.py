@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 class OpenVinoTextEncoder:
     """The text tower of a checkpoint, converted once."""
 
-    engine = "openvino"
+    backend = "openvino"
 
     def __init__(self, weights: Weights, device: str, precision: str) -> None:
         del device  # a processor; what OpenVINO makes of others has not been looked at

@@ -45,7 +45,7 @@ _log = logging.getLogger(__name__)
 class ClipTextEncoder:
     """The text tower of a checkpoint; the image tower costs neither time nor memory."""
 
-    engine = "torch"
+    backend = "torch"
 
     def __init__(self, weights: Weights, device: str, precision: str) -> None:
         self._device, self.precision = torch.device(device), precision

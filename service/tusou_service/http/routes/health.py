@@ -55,7 +55,7 @@ async def info(engine: EngineDep) -> Info:
         index_version=status.version,
         item_count=status.item_count,
         precision=status.precision,
-        engine=status.engine,
+        backend=status.backend,
         model=status.model_name,
         id_type=status.id_type,
         items=status.items,

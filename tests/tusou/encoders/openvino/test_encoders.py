@@ -20,7 +20,7 @@ _LOAD = """
 import sys
 from tusou.encoders import find_weights, load_image_encoder, load_text_encoder
 weights = find_weights(sys.argv[1])
-texts = load_text_encoder(weights, "auto", precision="fp32", engine="openvino")
+texts = load_text_encoder(weights, "auto", precision="fp32", backend="openvino")
 texts.warm_up()
 print(texts.encode(texts.prepare(["红色碎花裙", "裙"])).tobytes().hex())
 images = load_image_encoder(weights, "auto", "fp32", "openvino")
@@ -48,7 +48,7 @@ def test_neither_the_first_start_nor_the_next_imports_torch(weights: Weights) ->
     written = kept.stat().st_mtime_ns
     assert vectors_in_another_process(weights) == first
     assert kept.stat().st_mtime_ns == written
-    encoder = load_text_encoder(weights, "cpu", precision="fp32", engine="openvino")
+    encoder = load_text_encoder(weights, "cpu", precision="fp32", backend="openvino")
     found = encoder.encode(encoder.prepare(["红色碎花裙", "裙"]))
     assert found.tobytes().hex() == first
 
@@ -64,8 +64,8 @@ def test_where_nothing_can_be_kept_it_works_all_the_same(
     if known:  # as on a file system that is mounted to be read
         monkeypatch.setattr("tusou.encoders.openvino.cache.os.access", lambda *_: False)
         monkeypatch.setattr("tusou.encoders.openvino.encoders._convert_apart", None)
-    encoder = load_text_encoder(weights, "cpu", precision="fp32", engine="openvino")
-    torchs = load_text_encoder(weights, "cpu", precision="fp32", engine="torch")
+    encoder = load_text_encoder(weights, "cpu", precision="fp32", backend="openvino")
+    torchs = load_text_encoder(weights, "cpu", precision="fp32", backend="torch")
     tokens = encoder.prepare(["红色碎花裙", "裙"])
     np.testing.assert_allclose(encoder.encode(tokens), torchs.encode(tokens), atol=1e-5)
     assert "every start converts them again" in caplog.text
@@ -78,7 +78,7 @@ def test_a_damaged_graph_is_converted_again(
     caplog.set_level(logging.INFO)
 
     def vectors() -> bytes:
-        encoder = load_text_encoder(weights, "cpu", precision="fp32", engine="openvino")
+        encoder = load_text_encoder(weights, "cpu", precision="fp32", backend="openvino")
         return encoder.encode(encoder.prepare(["红色碎花裙", "裙"])).tobytes()
 
     first, kept = vectors(), find_kept(weights, "text", "fp32")
@@ -96,12 +96,12 @@ def test_weights_that_change_meanwhile_are_not_kept_under_the_old_digest(weights
     with weights.path.open("ab") as file:
         file.write(b"more")
     with pytest.raises(BadModel, match="start again"):
-        load_text_encoder(weights, "cpu", precision="fp32", engine="openvino")
+        load_text_encoder(weights, "cpu", precision="fp32", backend="openvino")
     assert find_kept(weights, "text", "fp32") is None
 
 
 def test_a_checkpoint_with_a_tensor_missing_says_which(
-    tiny: Sample, tmp_path: Path, engine: str
+    tiny: Sample, tmp_path: Path, backend: str
 ) -> None:
     import torch
 
@@ -111,9 +111,9 @@ def test_a_checkpoint_with_a_tensor_missing_says_which(
     torch.save(state, tmp_path / "model.pt")
     weights = find_weights(str(tmp_path / "model.pt"))
     with pytest.raises(BadModel, match=r"layer\.1\.output\.dense\.bias.*missing"):
-        load_text_encoder(weights, "cpu", precision="fp32", engine=engine)
+        load_text_encoder(weights, "cpu", precision="fp32", backend=backend)
     with pytest.raises(BadModel, match=r"visual\.ln_post\.bias.*missing"):
-        load_image_encoder(weights, "cpu", "fp32", engine)
+        load_image_encoder(weights, "cpu", "fp32", backend)
 
 
 @pytest.mark.usefixtures("converts_here")

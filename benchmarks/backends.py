@@ -1,11 +1,11 @@
 """The same towers in torch, OpenVINO and ONNX Runtime: which is fastest on this processor?
 
 uv pip install nncf onnx onnxruntime     (into an environment that has Tusou's own)
-python -m benchmarks.engines
+python -m benchmarks.backends
 
-Tusou's own engines are beside what it does not use: ONNX Runtime, and int8 with scales that nncf
+Tusou's own backends are beside what it does not use: ONNX Runtime, and int8 with scales that nncf
 calibrates beforehand. For these, texts are one packed row of all their tokens, with a mask that
-keeps each to itself. Every engine gets all cores, and they take turns in one process.
+keeps each to itself. Every backend gets all cores, and they take turns in one process.
 """
 
 import tempfile
@@ -32,11 +32,11 @@ from tusou.encoders.torch import layers as linear
 from tusou.encoders.torch.encoder import to_input
 
 _CORES = torch.get_num_threads()
-_OURS = [(engine, one) for engine in ("torch", "openvino") for one in ("fp32", "bf16", "int8")]
+_OURS = [(backend, one) for backend in ("torch", "openvino") for one in ("fp32", "bf16", "int8")]
 _IMAGES = 8
 
 Arrays = tuple[npt.NDArray[Any], ...]
-Engine = Callable[[Arrays], Vectors]
+Backend = Callable[[Arrays], Vectors]
 
 
 def main() -> None:
@@ -45,8 +45,8 @@ def main() -> None:
         folder = Path(name)
         save_random_model(folder / "vit-b-16.pt")
         figures: dict[str, object] = {"versions": _versions(), "texts": measure_texts(folder)}
-        record("engines", figures)
-        record("engines", figures | {"images": measure_images(folder)})
+        record("backends", figures)
+        record("backends", figures | {"images": measure_images(folder)})
 
 
 class MaskedTexts(nn.Module):
@@ -95,26 +95,26 @@ def measure_texts(folder: Path) -> dict[str, object]:
     """Encode 1, 8 and 32 texts of 8 tokens on average, tokenised beforehand."""
     weights = find_weights(str(folder / "vit-b-16.pt"))
     ours = {
-        f"{engine}, {precision}": load_text_encoder(weights, "cpu", None, precision, engine)
-        for engine, precision in _OURS
+        f"{backend}, {precision}": load_text_encoder(weights, "cpu", None, precision, backend)
+        for backend, precision in _OURS
     }
     prepare = ours["torch, fp32"].prepare
     with patch.object(linear, "_can_pack", return_value=False):
         plain: Any = load_text_encoder(weights, "cpu", None, "fp32", "torch")
     samples = [_packed(prepare(queries(300)[start : start + 12])) for start in range(0, 300, 12)]
-    engines = _engines(MaskedTexts(plain._tower).eval(), samples, folder)
+    backends = _backends(MaskedTexts(plain._tower).eval(), samples, folder)
     figures: dict[str, object] = {}
     for batch, rounds in ((1, 15), (8, 9), (32, 5)):
         tokens = prepare(queries(batch))
         ways = {name: partial(one.encode, tokens) for name, one in ours.items()}
-        ways |= {name: partial(_in_order, one, tokens) for name, one in engines.items()}
+        ways |= {name: partial(_in_order, one, tokens) for name, one in backends.items()}
         figures[f"batch {batch}"] = compare(ways, "torch, bf16", rounds, batch)
     tokens = prepare(queries(500))
     right = ours["torch, fp32"].encode(tokens)
     pool = structured(30_000, right.shape[1], seed=1)
     figures["beside torch, fp32"] = {
         name: compare_ranks(right, one.encode(tokens), pool) for name, one in ours.items()
-    } | {name: compare_ranks(right, _in_order(one, tokens), pool) for name, one in engines.items()}
+    } | {name: compare_ranks(right, _in_order(one, tokens), pool) for name, one in backends.items()}
     return figures
 
 
@@ -122,16 +122,16 @@ def measure_images(folder: Path) -> dict[str, object]:
     """Encode 8 images of 224 pixels, decoded beforehand."""
     weights = find_weights(str(folder / "vit-b-16.pt"))
     ours = {
-        f"{engine}, {precision}": load_image_encoder(weights, "cpu", precision, engine)
-        for engine, precision in _OURS
+        f"{backend}, {precision}": load_image_encoder(weights, "cpu", precision, backend)
+        for backend, precision in _OURS
     }
     with patch.object(linear, "_can_pack", return_value=False):
         plain: Any = load_image_encoder(weights, "cpu", "fp32", "torch")
     # Tracing keeps the number of images: the graph is for batches of as many.
     pixels = np.random.default_rng(0).integers(0, 256, (_IMAGES, 224, 224, 3), np.uint8)
-    engines = _engines(PlainImages(plain._tower).eval(), [(pixels,)] * 2, folder)
+    backends = _backends(PlainImages(plain._tower).eval(), [(pixels,)] * 2, folder)
     ways = {name: partial(one.encode, pixels) for name, one in ours.items()}
-    ways |= {name: partial(_of_images, one, pixels) for name, one in engines.items()}
+    ways |= {name: partial(_of_images, one, pixels) for name, one in backends.items()}
     right = ours["torch, fp32"].encode(pixels)
     return {
         f"batch {_IMAGES}": compare(ways, "torch, bf16", 3, _IMAGES),
@@ -149,18 +149,18 @@ def _packed(tokens: Tokens) -> Arrays:
     return ids[real], places, rows, lengths.cumsum() - lengths
 
 
-def _in_order(engine: Engine, tokens: Tokens) -> Vectors:
+def _in_order(backend: Backend, tokens: Tokens) -> Vectors:
     """Encode in passes of 32 texts of like length, as ours does."""
     order = np.argsort(np.count_nonzero(tokens.ids, axis=1), kind="stable")
     parts = [order[start : start + 32] for start in range(0, len(order), 32)]
-    found = [engine(_packed(Tokens(tokens.ids[rows], ()))) for rows in parts]
+    found = [backend(_packed(Tokens(tokens.ids[rows], ()))) for rows in parts]
     vectors = np.empty((len(order), found[0].shape[1]), np.float32)
     vectors[order] = np.vstack(found)
     return _unit(vectors)
 
 
-def _of_images(engine: Engine, pixels: npt.NDArray[np.uint8]) -> Vectors:
-    return _unit(engine((pixels,)))
+def _of_images(backend: Backend, pixels: npt.NDArray[np.uint8]) -> Vectors:
+    return _unit(backend((pixels,)))
 
 
 def _unit(vectors: Vectors) -> Vectors:
@@ -168,7 +168,7 @@ def _unit(vectors: Vectors) -> Vectors:
     return unit
 
 
-def _engines(module: nn.Module, samples: list[Arrays], folder: Path) -> dict[str, Engine]:
+def _backends(module: nn.Module, samples: list[Arrays], folder: Path) -> dict[str, Backend]:
     import nncf
     import openvino
 
@@ -191,7 +191,7 @@ def _engines(module: nn.Module, samples: list[Arrays], folder: Path) -> dict[str
     }
 
 
-def _openvino(model: Any) -> Engine:
+def _openvino(model: Any) -> Backend:
     import openvino
 
     settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
@@ -199,7 +199,7 @@ def _openvino(model: Any) -> Engine:
     return lambda arrays: np.array(ask.infer(dict(enumerate(arrays)), share_inputs=True)[0])
 
 
-def _onnxruntime(path: Path) -> Engine:
+def _onnxruntime(path: Path) -> Backend:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
