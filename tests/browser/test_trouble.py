@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from drawing import image_bytes
 from playwright.sync_api import Page, Route, expect
-from tusou_service.http.errors import MEANINGS, PROBLEM_JSON
+from tusou_service.http.errors import PROBLEM_JSON, PROBLEM_TYPES
 
 from tests.browser.pages import Open, ask, shown, until
 from tests.browser.serving import Site, serving, tusou
@@ -24,7 +24,7 @@ KEY = "a-key-that-opens-the-page"
 
 def refuse(page: Page, seconds: int) -> None:
     """Answer the next search as an overloaded service does."""
-    meaning = MEANINGS[Overloaded]
+    meaning = PROBLEM_TYPES[Overloaded]
     body = {"code": Overloaded.code, "status": meaning.status, "request_id": "r1"}
     page.route(
         "**/search",

@@ -9,7 +9,7 @@ from fastapi.routing import iter_route_contexts
 from tusou_service import cli
 from tusou_service import shutdown as ending
 from tusou_service.http.app import create_app
-from tusou_service.http.errors import MEANINGS
+from tusou_service.http.errors import PROBLEM_TYPES
 from tusou_service.observability.metrics import Metrics
 from tusou_service.settings import Settings
 
@@ -40,7 +40,7 @@ def test_every_option_of_serve_is_described() -> None:
 
 def test_every_error_is_described_with_its_status() -> None:
     described = dict(re.findall(r"^\| `([a-z_]+)` \| ([0-9]{3}) \|", API, re.MULTILINE))
-    assert described == {kind.code: str(meaning.status) for kind, meaning in MEANINGS.items()}
+    assert described == {kind.code: str(meaning.status) for kind, meaning in PROBLEM_TYPES.items()}
 
 
 def test_every_call_is_described() -> None:

@@ -18,7 +18,7 @@ from tusou_service.engine.served import Pipeline, Source
 from tusou_service.experiment.ab_test import Experiment
 from tusou_service.http.app import create_app
 from tusou_service.http.auth import ApiKeys
-from tusou_service.http.timeouts import protocol_with
+from tusou_service.http.timeouts import make_protocol_class
 from tusou_service.observability.stages import Tracer
 from tusou_service.server import Server
 from tusou_service.settings import Settings
@@ -217,7 +217,7 @@ async def running(
     server = Server(
         uvicorn.Config(
             app,
-            http=protocol_with(config.connections()),
+            http=make_protocol_class(config.connections()),
             ws="none",
             lifespan="on",
             log_config=None,

@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
 from tusou.core.errors import NotReady, TusouError
-from tusou_service.observability.stages import Stage, follow, followed
+from tusou_service.observability.stages import StageTiming, follow, followed
 
 _log = logging.getLogger(__name__)
 
@@ -45,13 +45,13 @@ class _Cancel(NamedTuple):
 class _Reply(NamedTuple):
     number: int
     result: object
-    stages: tuple[Stage, ...]
+    stages: tuple[StageTiming, ...]
 
 
 class _Failure(NamedTuple):
     number: int
     error: bytes  # pickled by itself: if it cannot be read, that is this call's misfortune alone
-    stages: tuple[Stage, ...]
+    stages: tuple[StageTiming, ...]
 
 
 class Line(asyncio.Protocol):
@@ -163,7 +163,7 @@ class Line(asyncio.Protocol):
         finally:
             self._answering.pop(call.number, None)
 
-    def _fail(self, call: _Call, error: Exception, stages: list[Stage]) -> None:
+    def _fail(self, call: _Call, error: Exception, stages: list[StageTiming]) -> None:
         if call.number == _UNANSWERED:
             _log.error("%s failed", call.name, exc_info=error)
         else:

@@ -12,7 +12,7 @@ from tusou_service.fronts.keeper import Fronts
 from tusou_service.fronts.remote import answerers
 from tusou_service.gc_tuning import settled
 from tusou_service.http.auth import ApiKeys
-from tusou_service.http.rate_limit import rate_of
+from tusou_service.http.rate_limit import make_rate_limiter
 from tusou_service.settings import Settings
 from tusou_service.shutdown import BROKEN_SHUTDOWN_S, EXIT_BROKEN, Ending
 
@@ -33,7 +33,7 @@ async def serve(
     for one in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(one, ending.drain)
     engines = trial.engines if trial else (engine,)
-    answers = answerers(engines, trial, rate_of(settings.requests()))
+    answers = answerers(engines, trial, make_rate_limiter(settings.requests()))
     async with contextlib.AsyncExitStack() as stack:
         await stack.enter_async_context(settled(engine))
         if trial:

@@ -119,7 +119,7 @@ class RemoteRate:
         self._line = line
 
     async def admit(self, client: str) -> None:
-        """Count one request of this client, or raise TooFast."""
+        """Count one request of this client, or raise RateLimitExceeded."""
         await self._line.call(_RATE, client)
 
 

@@ -12,10 +12,10 @@ from tusou import __version__
 from tusou_service.engine.interfaces import Arms, SearchEngine
 from tusou_service.http import errors
 from tusou_service.http.auth import ApiKeys
-from tusou_service.http.dependencies import State
+from tusou_service.http.dependencies import AppState
 from tusou_service.http.limits import RequestLimits
-from tusou_service.http.middleware import FrontDoor
-from tusou_service.http.rate_limit import Rate, rate_of
+from tusou_service.http.middleware import RequestMiddleware
+from tusou_service.http.rate_limit import Rate, make_rate_limiter
 from tusou_service.http.routes import embeddings, health, items, page, search
 from tusou_service.http.schemas import BatchRequest, EmbeddingRequest, Problem, SearchRequest
 from tusou_service.observability.stages import Tracer
@@ -36,7 +36,7 @@ def create_app(
     """Build an app around an engine; tests pass a small one, `server` the real one."""
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[State]:
+    async def lifespan(_: FastAPI) -> AsyncIterator[AppState]:
         async with AsyncExitStack() as stack:
             engine = await stack.enter_async_context(make_engine())
             if trial:
@@ -63,7 +63,11 @@ def create_app(
         app.include_router(page.docs_router())
     app.mount("/static", page.static)
     app.add_middleware(
-        FrontDoor, limits=limits, keys=keys, rate=rate or rate_of(limits), tracer=tracer
+        RequestMiddleware,
+        limits=limits,
+        keys=keys,
+        rate=rate or make_rate_limiter(limits),
+        tracer=tracer,
     )
     errors.install(app)
     _describe_by_hand(app)

@@ -38,7 +38,7 @@ QUERY_REFUSALS: tuple[type[TusouError], ...] = (
 )
 
 
-class State(TypedDict):
+class AppState(TypedDict):
     """What the lifespan yields."""
 
     engine: SearchEngine  # the one that answers this request, once the front door has chosen
@@ -64,7 +64,7 @@ async def get_deadline(request: Request) -> float:
     return deadline
 
 
-def body_of(model: type[Body]) -> Callable[[Request], Awaitable[Body]]:
+def json_body(model: type[Body]) -> Callable[[Request], Awaitable[Body]]:
     """Return a dependency that reads the body as this model, straight from its bytes."""
 
     async def read(request: Request) -> Body:
@@ -76,14 +76,14 @@ def body_of(model: type[Body]) -> Callable[[Request], Awaitable[Body]]:
     return read
 
 
-def takes(model: type[Body]) -> dict[str, object]:
+def json_request_body(model: type[Body]) -> dict[str, object]:
     """Describe that body for OpenAPI, which cannot see it through the dependency."""
     schema = {"$ref": f"#/components/schemas/{model.__name__}"}
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
 _IMAGE = {"schema": {"type": "string", "format": "binary"}}
-TAKES_A_IMAGE: dict[str, object] = {
+IMAGE_REQUEST_BODY: dict[str, object] = {
     "requestBody": {
         "required": True,
         "content": {f"image/{kind}": _IMAGE for kind in ("jpeg", "png", "webp")},

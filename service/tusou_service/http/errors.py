@@ -86,7 +86,7 @@ class Internal(TusouError):
 
 
 @dataclass(frozen=True, slots=True)
-class Meaning:
+class ProblemType:
     """What an error is over HTTP. The texts are constant: an answer never echoes its request."""
 
     status: int
@@ -98,93 +98,101 @@ class Meaning:
 _CLOSE = (("Connection", "close"),)
 
 # Looked up along the class's ancestors, so a new domain error has its parent's meaning.
-MEANINGS: dict[type[TusouError], Meaning] = {
-    BadHttp: Meaning(400, "Bad HTTP request", "Send HTTP/1.1 to a host name served here.", _CLOSE),
-    domain.InvalidJson: Meaning(
+PROBLEM_TYPES: dict[type[TusouError], ProblemType] = {
+    BadHttp: ProblemType(
+        400, "Bad HTTP request", "Send HTTP/1.1 to a host name served here.", _CLOSE
+    ),
+    domain.InvalidJson: ProblemType(
         400, "Invalid JSON", "The body must be one JSON document in UTF-8 without a byte mark."
     ),
-    Unauthorized: Meaning(
+    Unauthorized: ProblemType(
         401,
         "API key required",
         "Send a known key as 'Authorization: Bearer KEY' or 'X-API-Key: KEY'.",
         (("WWW-Authenticate", "Bearer"),),
     ),
-    NotFound: Meaning(404, "Not found", "Nothing lives at this path; GET /docs lists the calls."),
-    domain.UnknownItem: Meaning(404, "Unknown item", "The index holds no item of that id."),
-    domain.NoImage: Meaning(
+    NotFound: ProblemType(
+        404, "Not found", "Nothing lives at this path; GET /docs lists the calls."
+    ),
+    domain.UnknownItem: ProblemType(404, "Unknown item", "The index holds no item of that id."),
+    domain.NoImage: ProblemType(
         404, "No image", "The items of this index are texts; GET /items/{item_id} tells one."
     ),
-    MethodNotAllowed: Meaning(405, "Method not allowed", "Use a method named in Allow."),
-    RequestTimeout: Meaning(408, "Request timeout", "The body did not arrive in time.", _CLOSE),
-    domain.ArtifactError: Meaning(
+    MethodNotAllowed: ProblemType(405, "Method not allowed", "Use a method named in Allow."),
+    RequestTimeout: ProblemType(408, "Request timeout", "The body did not arrive in time.", _CLOSE),
+    domain.ArtifactError: ProblemType(
         409, "Unusable files", "The files on the server cannot be used; its log says why."
     ),
-    domain.CorruptBundle: Meaning(
+    domain.CorruptBundle: ProblemType(
         409, "Corrupt bundle", "The bundle is damaged; the version served before is kept."
     ),
-    domain.IncompatibleBundle: Meaning(
+    domain.IncompatibleBundle: ProblemType(
         409,
         "Incompatible bundle",
         "The bundle was made for another model or format; the version served before is kept.",
     ),
-    domain.InsufficientMemory: Meaning(
+    domain.InsufficientMemory: ProblemType(
         409,
         "Insufficient memory",
         "No room for the new version beside the one served, which is kept. Restart to change.",
     ),
-    BodyTooLarge: Meaning(
+    BodyTooLarge: ProblemType(
         413, "Body too large", "Send a smaller body, or split the batch.", _CLOSE
     ),
-    UriTooLong: Meaning(414, "URI too long", "No path here is that long.", _CLOSE),
-    UnsupportedMediaType: Meaning(
+    UriTooLong: ProblemType(414, "URI too long", "No path here is that long.", _CLOSE),
+    UnsupportedMediaType: ProblemType(
         415,
         "Unsupported media type",
         "Send application/json in UTF-8, or at /search/image an image; uncompressed.",
     ),
-    domain.InputError: Meaning(422, "Invalid input", "The request's data cannot be used."),
-    domain.InvalidRequest: Meaning(
+    domain.InputError: ProblemType(422, "Invalid input", "The request's data cannot be used."),
+    domain.InvalidRequest: ProblemType(
         422, "Invalid request", "A value has the wrong type, range or name; see errors."
     ),
-    domain.EmptyQuery: Meaning(422, "Empty query", "A query needs at least one visible character."),
-    domain.QueryTooLong: Meaning(
+    domain.EmptyQuery: ProblemType(
+        422, "Empty query", "A query needs at least one visible character."
+    ),
+    domain.QueryTooLong: ProblemType(
         422, "Query too long", "A query has at most 512 characters and 2048 bytes of UTF-8."
     ),
-    domain.BadImage: Meaning(
+    domain.BadImage: ProblemType(
         422,
         "Bad image",
         "Send a whole JPEG, PNG or WebP image of at most 8 MiB, 16 megapixels and 8192 a side.",
     ),
-    domain.RateLimited: Meaning(
+    domain.RateLimited: ProblemType(
         429, "Too many requests", "Slow down and retry after the time given."
     ),
-    HeadersTooLarge: Meaning(431, "Headers too large", "Send fewer or shorter headers.", _CLOSE),
-    Internal: Meaning(500, "Internal error", "The request failed; the log has its request id."),
-    domain.Unavailable: Meaning(503, "Unavailable", "Retry after the time given."),
-    domain.NotReady: Meaning(503, "Not ready", "The service is loading, stopping or failing."),
-    domain.OutOfMemory: Meaning(
+    HeadersTooLarge: ProblemType(
+        431, "Headers too large", "Send fewer or shorter headers.", _CLOSE
+    ),
+    Internal: ProblemType(500, "Internal error", "The request failed; the log has its request id."),
+    domain.Unavailable: ProblemType(503, "Unavailable", "Retry after the time given."),
+    domain.NotReady: ProblemType(503, "Not ready", "The service is loading, stopping or failing."),
+    domain.OutOfMemory: ProblemType(
         503, "Out of memory", "The device cannot hold the query now; retry after the time given."
     ),
-    domain.Overloaded: Meaning(503, "At capacity", "Retry after the time given."),
-    domain.DeadlineExceeded: Meaning(
+    domain.Overloaded: ProblemType(503, "At capacity", "Retry after the time given."),
+    domain.DeadlineExceeded: ProblemType(
         504, "Deadline exceeded", "The time limit passed; see X-Request-Timeout-Ms."
     ),
 }
 
 
-def known(error: TusouError) -> tuple[str, Meaning]:
+def problem_type(error: TusouError) -> tuple[str, ProblemType]:
     """Return the code and meaning an error has over HTTP; one without a meaning is a bug."""
     for cls in type(error).__mro__:
-        if issubclass(cls, TusouError) and cls in MEANINGS:
-            return cls.code, MEANINGS[cls]
-    return Internal.code, MEANINGS[Internal]
+        if issubclass(cls, TusouError) and cls in PROBLEM_TYPES:
+            return cls.code, PROBLEM_TYPES[cls]
+    return Internal.code, PROBLEM_TYPES[Internal]
 
 
-def problem(error: TusouError, request_id: str, *, message: bool = False) -> Response:
+def problem_response(error: TusouError, request_id: str, *, message: bool = False) -> Response:
     """Build the answer to an error: RFC 9457, ASCII, at most 2 KiB.
 
     `message` adds a member of that name, the one text of an error that OpenAI's clients show.
     """
-    code, meaning = known(error)
+    code, meaning = problem_type(error)
     body: dict[str, object] = {
         "type": f"/problems/{code}",
         "title": meaning.title,
@@ -241,12 +249,12 @@ def _translate(error: Exception) -> TusouError:
     return domain.InvalidRequest()
 
 
-def documented(*raised: type[TusouError]) -> dict[int | str, dict[str, object]]:
+def error_responses(*raised: type[TusouError]) -> dict[int | str, dict[str, object]]:
     """Return the `responses` of a route for OpenAPI: its own errors and those of every call."""
     codes: dict[int, list[str]] = {}
     every: set[type[TusouError]] = {Unauthorized, domain.InvalidRequest, HeadersTooLarge, Internal}
     for error in every.union(raised):
-        codes.setdefault(MEANINGS[error].status, []).append(error.code)
+        codes.setdefault(PROBLEM_TYPES[error].status, []).append(error.code)
     schema = {"schema": {"$ref": "#/components/schemas/Problem"}}
     return {
         status: {"description": ", ".join(sorted(codes[status])), "content": {PROBLEM_JSON: schema}}

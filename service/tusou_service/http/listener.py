@@ -10,7 +10,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from tusou.core.errors import Unavailable
-from tusou_service.http.timeouts import protocol_with
+from tusou_service.http.timeouts import make_protocol_class
 from tusou_service.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ def http_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
     """Return how uvicorn is to serve the application."""
     return uvicorn.Config(
         app,
-        http=protocol_with(settings.connections()),
+        http=make_protocol_class(settings.connections()),
         ws="none",
         lifespan="on",
         log_config=None,

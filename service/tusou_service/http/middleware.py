@@ -31,7 +31,7 @@ from tusou_service.http.limits import (
     RequestLimits,
 )
 from tusou_service.http.rate_limit import Rate
-from tusou_service.http.request_log import CLIENT_LEFT, ClientLeft, Exchange
+from tusou_service.http.request_log import CLIENT_DISCONNECTED, ClientDisconnected, RequestContext
 from tusou_service.observability.stages import Tracer, mark
 
 # Asked by address and without a key, by what keeps the process running.
@@ -44,7 +44,7 @@ PUBLIC_PREFIX = "/static/"
 _PIECE_BYTES = 1024
 
 
-class FrontDoor:
+class RequestMiddleware:
     """Pure ASGI middleware, so that a client's departure is seen.
 
     Refuses oversized, foreign, unauthorised and slow requests; hands a body on only when it is
@@ -69,11 +69,11 @@ class FrontDoor:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = Exchange(scope, send, self._tracer)
+        exchange = RequestContext(scope, send, self._tracer)
         try:
             await self._pass(exchange, scope, receive)
-        except ClientLeft:
-            exchange.status = CLIENT_LEFT
+        except ClientDisconnected:
+            exchange.status = CLIENT_DISCONNECTED
         except TusouError as error:
             await exchange.refuse(error)
         except asyncio.CancelledError:  # only the end of the process does this
@@ -83,7 +83,7 @@ class FrontDoor:
         finally:
             exchange.record()
 
-    async def _pass(self, exchange: Exchange, scope: Scope, receive: Receive) -> None:
+    async def _pass(self, exchange: RequestContext, scope: Scope, receive: Receive) -> None:
         headers = Headers(scope=scope)
         if scope["path"] in self._rules:
             exchange.path = scope["path"]
@@ -158,7 +158,7 @@ class FrontDoor:
                 while True:
                     message = await receive()
                     if message["type"] == "http.disconnect":
-                        raise ClientLeft
+                        raise ClientDisconnected
                     before = len(body)
                     body += message.get("body", b"")
                     pieces += 1

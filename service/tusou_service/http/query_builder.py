@@ -20,7 +20,7 @@ _WEIGHED = {
 }
 
 
-async def ask_of(
+async def build_query(
     body: SearchRequest, engine: SearchEngine, deadline: float
 ) -> tuple[Query, UnderstoodQuery | None]:
     """Read a request, and say what its query was understood to refuse.

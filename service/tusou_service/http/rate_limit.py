@@ -12,7 +12,7 @@ from tusou_service.http.limits import RequestLimits
 MAX_CLIENTS = 10_000
 
 
-class TooFast(RateLimited):
+class RateLimitExceeded(RateLimited):
     """This client has used up its share; `retry_after` is in seconds."""
 
     def __init__(self, retry_after: float) -> None:
@@ -28,7 +28,7 @@ class Rate(Protocol):
     """Who counts the requests of each client: `RateLimiter`, wherever it is."""
 
     async def admit(self, client: str) -> None:
-        """Count one request of this client, or raise TooFast."""
+        """Count one request of this client, or raise RateLimitExceeded."""
         ...
 
 
@@ -43,7 +43,7 @@ class RateLimiter:
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     async def admit(self, client: str) -> None:
-        """Count one request of this client, or raise TooFast."""
+        """Count one request of this client, or raise RateLimitExceeded."""
         now = self._clock()
         left, since = self._left.pop(client, (float(self._burst), now))
         left = min(self._burst, left + (now - since) * self._per_second)
@@ -52,10 +52,10 @@ class RateLimiter:
         if len(self._left) > MAX_CLIENTS:
             self._left.popitem(last=False)
         if not allowed:
-            raise TooFast((1 - left) / self._per_second)
+            raise RateLimitExceeded((1 - left) / self._per_second)
 
 
-def rate_of(limits: RequestLimits) -> RateLimiter | None:
+def make_rate_limiter(limits: RequestLimits) -> RateLimiter | None:
     """Return what these limits ask for, if they ask for it."""
     if limits.rate_per_second <= 0:
         return None

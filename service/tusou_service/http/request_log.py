@@ -13,14 +13,14 @@ from starlette.types import Message, Receive, Scope, Send
 
 from tusou.core.errors import TusouError
 from tusou_service.engine.interfaces import Arms, SearchEngine
-from tusou_service.http.errors import Internal, known, problem
+from tusou_service.http.errors import Internal, problem_response, problem_type
 from tusou_service.observability.stages import Tracer
 
 _log = logging.getLogger(__name__)
 
 OPENAI_PREFIX = "/v1/"
 UNMATCHED = "unmatched"
-CLIENT_LEFT = 499  # as nginx logs it; nobody is there to read an answer
+CLIENT_DISCONNECTED = 499  # as nginx logs it; nobody is there to read an answer
 _QUIET_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 # `blob:` shows an image that its user has just given, and one fetched with a key.
@@ -36,11 +36,11 @@ _SAFETY_HEADERS = (
 )
 
 
-class ClientLeft(Exception):
+class ClientDisconnected(Exception):
     """Nobody waits for the answer any more."""
 
 
-class Exchange:
+class RequestContext:
     """One request and its answer: identity, status, time."""
 
     def __init__(self, scope: Scope, send: Send, tracer: Tracer | None = None) -> None:
@@ -74,16 +74,16 @@ class Exchange:
 
     async def refuse(self, error: TusouError) -> None:
         """Answer with a problem, unless an answer has begun; a bug goes to the log."""
-        if known(error)[0] == Internal.code:
+        if problem_type(error)[0] == Internal.code:
             _log.exception("request failed", extra={"fields": {"request_id": self.id}})
         if not self.status:
             openai = self._scope["path"].startswith(OPENAI_PREFIX)
-            answer = problem(error, self.id, message=openai)
+            answer = problem_response(error, self.id, message=openai)
             await answer(self._scope, _nothing, self.send)
 
     @contextmanager
     def cancelled_when_gone(self, receive: Receive) -> Iterator[None]:
-        """Cancel the block, as `ClientLeft`, when the client goes before its answer is sent."""
+        """Cancel the block and raise ClientDisconnected if the client leaves before its answer."""
         block = asyncio.current_task()
         gone = False
 
@@ -101,7 +101,7 @@ class Exchange:
             yield
         except asyncio.CancelledError:
             if gone and block and not block.uncancel():
-                raise ClientLeft from None
+                raise ClientDisconnected from None
             raise
         finally:
             watcher.cancel()

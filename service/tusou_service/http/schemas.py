@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError
 from tusou.core.errors import ErrorDetail, InputError, InvalidJson, InvalidRequest
 from tusou.core.ids import ItemId, ItemKind
 from tusou.text.normalize import normalize_query
-from tusou_service.http.errors import MEANINGS
+from tusou_service.http.errors import PROBLEM_TYPES
 from tusou_service.images.query_encoder import ImageState
 
 MAX_TOP_K = 1000
@@ -29,12 +29,12 @@ Texts = Annotated[list[str], Field(min_length=1, max_length=MAX_QUERIES, fail_fa
 RequestId = int | Annotated[str, Field(max_length=_MAX_ID_CHARS)]
 
 
-class _Request(BaseModel):
+class _StrictModel(BaseModel):
     # A duplicate key's last value wins, as in most JSON parsers.
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
-class SearchRequest(_Request):
+class SearchRequest(_StrictModel):
     """One query: at least one of `query`, `image` and `item_id`."""
 
     query: str | None = Field(None, description="What to look for; at most 512 characters.")
@@ -49,7 +49,7 @@ class SearchRequest(_Request):
     top_k: TopK = 10
     offset: Offset = 0
     exclude: Annotated[list[RequestId], FailFast(), Field(max_length=MAX_EXCLUDED)] = Field(
-        [], description="Item ids to leave out; unknown ones are ignored."
+        [], description="ItemResponse ids to leave out; unknown ones are ignored."
     )
     interpret: bool = Field(
         default=True, description="Whether `query` is searched for what it refuses."
@@ -59,7 +59,7 @@ class SearchRequest(_Request):
     )
 
 
-class PageOfImage(BaseModel):
+class ImageSearchParameters(BaseModel):
     """What the address of POST /search/image says beside the image."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -68,14 +68,14 @@ class PageOfImage(BaseModel):
     offset: Offset = 0
 
 
-class BatchRequest(_Request):
+class BatchRequest(_StrictModel):
     """Several queries, answered from one version of the index."""
 
     queries: Texts
     top_k: TopK = 10
 
 
-class EmbeddingRequest(_Request):
+class EmbeddingRequest(_StrictModel):
     """Texts and images to encode, in the form of OpenAI's API."""
 
     input: str | Texts = Field(description="Texts, or images as data:image/...;base64,...")
@@ -85,7 +85,7 @@ class EmbeddingRequest(_Request):
     user: str | None = Field(None, max_length=256, description="Not looked at.")
 
 
-class Embedding(BaseModel):
+class EmbeddingItem(BaseModel):
     """One input's vector."""
 
     object: Literal["embedding"] = "embedding"
@@ -93,7 +93,7 @@ class Embedding(BaseModel):
     embedding: list[float] | str = Field(description="Numbers, or little-endian float32 in base64.")
 
 
-class Usage(BaseModel):
+class TokenUsage(BaseModel):
     """What was read: tokens of the texts; an image has none."""
 
     prompt_tokens: int
@@ -104,9 +104,9 @@ class EmbeddingResponse(BaseModel):
     """The vectors, in the order of the inputs."""
 
     object: Literal["list"] = "list"
-    data: list[Embedding]
+    data: list[EmbeddingItem]
     model: str
-    usage: Usage
+    usage: TokenUsage
 
 
 class SearchResult(BaseModel):
@@ -117,7 +117,7 @@ class SearchResult(BaseModel):
     truncated: bool = Field(description="The query was longer than the model's context.")
 
 
-class Interpreted(BaseModel):
+class InterpretedQuery(BaseModel):
     """What was understood of a query that refuses something."""
 
     positive: str
@@ -129,7 +129,7 @@ class SearchResponse(SearchResult):
 
     index_version: str
     took_ms: float
-    interpreted: Interpreted | None = Field(
+    interpreted: InterpretedQuery | None = Field(
         None, description="There when the query was understood to refuse something."
     )
     version_changed: Literal[True] | None = Field(
@@ -145,13 +145,13 @@ class BatchResponse(BaseModel):
     took_ms: float
 
 
-class Alive(BaseModel):
+class HealthResponse(BaseModel):
     """The process runs."""
 
     status: str = "alive"
 
 
-class Ready(BaseModel):
+class ReadyResponse(BaseModel):
     """The service can answer."""
 
     status: str = "ready"
@@ -159,7 +159,7 @@ class Ready(BaseModel):
     images: ImageState = Field(description="Whether images can be asked with.")
 
 
-class ReloadedArm(BaseModel):
+class ReloadedArmResponse(BaseModel):
     """What a reload did with the second of two bundles."""
 
     status: str = Field(description="swapped, unchanged, or failed, where nobody depends on it")
@@ -173,10 +173,10 @@ class ReloadResponse(BaseModel):
     status: str = Field(description="swapped or unchanged")
     index_version: str
     previous_version: str
-    b: ReloadedArm | None = Field(None, description="There when a second bundle is served.")
+    b: ReloadedArmResponse | None = Field(None, description="There when a second bundle is served.")
 
 
-class Item(BaseModel):
+class ItemResponse(BaseModel):
     """An item: its text, or where its image is."""
 
     item_id: ItemId
@@ -184,7 +184,7 @@ class Item(BaseModel):
     image: str | None = None
 
 
-class Info(BaseModel):
+class InfoResponse(BaseModel):
     """What is served."""
 
     tusou_version: str
@@ -216,7 +216,7 @@ class Problem(BaseModel):
     title: str
     status: int
     detail: str
-    code: str = Field(json_schema_extra={"enum": [*sorted({cls.code for cls in MEANINGS})]})
+    code: str = Field(json_schema_extra={"enum": [*sorted({cls.code for cls in PROBLEM_TYPES})]})
     request_id: str
     retry_after_ms: int | None = None
     errors: list[ProblemDetail] | None = None

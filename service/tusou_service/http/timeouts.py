@@ -8,7 +8,7 @@ from typing import ClassVar
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from tusou.core.errors import Overloaded, TusouError
-from tusou_service.http.errors import BadHttp, HeadersTooLarge, problem
+from tusou_service.http.errors import BadHttp, HeadersTooLarge, problem_response
 from tusou_service.http.limits import ConnectionLimits
 
 # The front door answers a slow body with 408; this much later the connection is cut regardless.
@@ -16,12 +16,12 @@ _GRACE = 1.0
 _LINGER = 2.0
 
 
-def protocol_with(limits: ConnectionLimits) -> type[HttpToolsProtocol]:
+def make_protocol_class(limits: ConnectionLimits) -> type[HttpToolsProtocol]:
     """Return the protocol class with its limits set, for `uvicorn.Config(http=...)`."""
-    return type("LimitedProtocol", (TimedProtocol,), {"limits": limits})
+    return type("LimitedProtocol", (TimeoutProtocol,), {"limits": limits})
 
 
-class TimedProtocol(HttpToolsProtocol):
+class TimeoutProtocol(HttpToolsProtocol):
     """Closes connections that send their headers or body, or read their answer, too slowly.
 
     Also caps how many there are, and the bytes of headers before they are parsed. uvicorn's own
@@ -71,7 +71,7 @@ class TimedProtocol(HttpToolsProtocol):
         self._disarm("headers")
         self._arm("body", self.limits.body_seconds + _GRACE, self._close)
         super().on_headers_complete()
-        self.cycle.transport = _Ending(self.transport, self._finish)  # type: ignore[assignment]
+        self.cycle.transport = _DeferredCloseTransport(self.transport, self._finish)  # type: ignore[assignment]
 
     def on_message_complete(self) -> None:
         """Stop the body's clock."""
@@ -132,7 +132,7 @@ class TimedProtocol(HttpToolsProtocol):
         """Write an answer by hand, unless one has begun, and close."""
         answering = self.cycle is not None and self.cycle.response_started
         if not answering or self.cycle.response_complete:
-            answer = problem(error, "none")
+            answer = problem_response(error, "none")
             head = [STATUS_LINE[answer.status_code]]
             head += [name + b": " + value + b"\r\n" for name, value in answer.raw_headers]
             if b"connection" not in dict(answer.raw_headers):
@@ -141,7 +141,7 @@ class TimedProtocol(HttpToolsProtocol):
         self._linger()
 
 
-class _Ending:
+class _DeferredCloseTransport:
     """A transport whose `close` is the protocol's to decide."""
 
     def __init__(self, transport: asyncio.Transport, close: Callable[[], None]) -> None:

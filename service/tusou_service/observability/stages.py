@@ -8,7 +8,7 @@ from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class StageTiming:
     """One stage of a request; both ends in seconds of `perf_counter`."""
 
     name: str
@@ -27,17 +27,17 @@ class BatchRun:
 
 
 # Of the request that the running task answers; None for one that nobody follows.
-_STAGES: ContextVar[list[Stage] | None] = ContextVar("stages", default=None)
+_STAGES: ContextVar[list[StageTiming] | None] = ContextVar("stages", default=None)
 
 
-def follow() -> list[Stage]:
+def follow() -> list[StageTiming]:
     """Have the stages of this task's request recorded from now on, in the list returned."""
-    stages: list[Stage] = []
+    stages: list[StageTiming] = []
     _STAGES.set(stages)
     return stages
 
 
-def followed() -> list[Stage] | None:
+def followed() -> list[StageTiming] | None:
     """Return where the stages of this task's request are recorded, if anybody follows it."""
     return _STAGES.get()
 
@@ -46,7 +46,7 @@ def mark(name: str, began: float) -> None:
     """Record a stage that ends now."""
     stages = _STAGES.get()
     if stages is not None:
-        stages.append(Stage(name, began, perf_counter()))
+        stages.append(StageTiming(name, began, perf_counter()))
 
 
 def mark_batches(asked: float, runs: Iterable[BatchRun]) -> None:
@@ -56,9 +56,9 @@ def mark_batches(asked: float, runs: Iterable[BatchRun]) -> None:
         return
     for run in {id(run): run for run in runs}.values():
         moment = max(asked, run.began)
-        stages.append(Stage("queue", asked, moment))
+        stages.append(StageTiming("queue", asked, moment))
         for name, seconds in run.stages:
-            stages.append(Stage(name, moment, moment + seconds, run.size))
+            stages.append(StageTiming(name, moment, moment + seconds, run.size))
             moment += seconds
 
 

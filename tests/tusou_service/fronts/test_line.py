@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager
 import pytest
 from tusou_service.engine.micro_batcher import QueueFull
 from tusou_service.fronts.line import Answerer, Line, RemoteBug
-from tusou_service.http.errors import problem
-from tusou_service.http.rate_limit import TooFast
-from tusou_service.observability.stages import Stage, follow, mark
+from tusou_service.http.errors import problem_response
+from tusou_service.http.rate_limit import RateLimitExceeded
+from tusou_service.observability.stages import StageTiming, follow, mark
 
 from tusou.core.errors import (
     DeadlineExceeded,
@@ -78,7 +78,7 @@ async def test_what_cannot_cross_keeps_nothing_else_from_crossing() -> None:
     "error",
     [
         QueueFull("The service is at capacity.", 0.25),
-        TooFast(3.5),
+        RateLimitExceeded(3.5),
         DeadlineExceeded("late"),
         UnknownItem("no such item"),
         InvalidRequest(details=[ErrorDetail(("body", "image"), "bad_image", "said")]),
@@ -94,10 +94,10 @@ async def test_an_error_of_ours_arrives_as_it_was_raised(error: Exception) -> No
     assert str(told.value) == str(error)
     assert isinstance(error, TusouError)
     assert isinstance(told.value, type(error))
-    if not isinstance(error, QueueFull | TooFast):
-        assert problem(told.value, "id").body == problem(error, "id").body
+    if not isinstance(error, QueueFull | RateLimitExceeded):
+        assert problem_response(told.value, "id").body == problem_response(error, "id").body
     else:
-        assert isinstance(told.value, QueueFull | TooFast)
+        assert isinstance(told.value, QueueFull | RateLimitExceeded)
         assert told.value.retry_after == error.retry_after
 
 
@@ -160,4 +160,4 @@ async def test_stages_cross_for_who_is_followed() -> None:
         stages = follow()
         await caller.call("work")
     assert [(stage.name, stage.began) for stage in stages] == [("work", 1.0)]
-    assert isinstance(stages[0], Stage)
+    assert isinstance(stages[0], StageTiming)

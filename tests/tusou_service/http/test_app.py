@@ -8,7 +8,7 @@ from fastapi.routing import iter_route_contexts
 from fastapi.testclient import TestClient
 from tusou_service.http.app import create_app
 from tusou_service.http.auth import ApiKeys
-from tusou_service.http.errors import MEANINGS
+from tusou_service.http.errors import PROBLEM_TYPES
 from tusou_service.settings import Settings
 
 from tests.tusou_service.tiny import PNG, TinyBundle, TinyPipeline, TinySource, connected
@@ -215,7 +215,7 @@ def test_openapi_knows_bodies_errors_and_the_closed_list_of_codes(client: TestCl
     schemas = document["components"]["schemas"]
     assert schemas["SearchRequest"]["additionalProperties"] is False
     assert schemas["Problem"]["properties"]["code"]["enum"] == sorted(
-        {error.code for error in MEANINGS}
+        {error.code for error in PROBLEM_TYPES}
     )
 
 

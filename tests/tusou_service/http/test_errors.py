@@ -6,10 +6,10 @@ import pytest
 from tusou_service.engine.micro_batcher import QueueFull
 from tusou_service.http.errors import (
     MAX_PROBLEM_BYTES,
-    MEANINGS,
-    documented,
-    known,
-    problem,
+    PROBLEM_TYPES,
+    error_responses,
+    problem_response,
+    problem_type,
 )
 
 import tusou.core.errors
@@ -29,12 +29,12 @@ def test_every_domain_error_has_a_meaning_or_is_a_bug() -> None:
         for kind in vars(tusou.core.errors).values()
         if isinstance(kind, type) and issubclass(kind, TusouError)
     ]
-    bugs = {kind for kind in kinds if known(kind())[0] == "internal"}
+    bugs = {kind for kind in kinds if problem_type(kind())[0] == "internal"}
     assert bugs == {TusouError, MissingDependency}
 
 
 def test_codes_are_unique() -> None:
-    codes = [kind.code for kind in MEANINGS]
+    codes = [kind.code for kind in PROBLEM_TYPES]
     assert len(codes) == len(set(codes))
 
 
@@ -42,7 +42,7 @@ def test_a_new_error_has_its_parents_meaning_and_code() -> None:
     class Vexing(InvalidRequest):
         code = "vexing"
 
-    code, meaning = known(Vexing())
+    code, meaning = problem_type(Vexing())
     assert (code, meaning.status) == ("invalid_request", 422)
 
 
@@ -51,18 +51,18 @@ def test_a_new_error_has_its_parents_meaning_and_code() -> None:
     [(QueueFull("", 0.123), 123, "1"), (QueueFull("", 2.5), 2500, "3"), (Overloaded(), 1000, "1")],
 )
 def test_503_says_when_to_retry(error: TusouError, milliseconds: int, header: str) -> None:
-    answer = problem(error, "id")
+    answer = problem_response(error, "id")
     assert json.loads(bytes(answer.body))["retry_after_ms"] == milliseconds
     assert answer.headers["retry-after"] == header
 
 
 def test_504_does_not() -> None:
-    assert "retry-after" not in problem(DeadlineExceeded(), "id").headers
+    assert "retry-after" not in problem_response(DeadlineExceeded(), "id").headers
 
 
 def test_details_are_dropped_until_the_answer_fits() -> None:
     details = [ErrorDetail(("body", "裙" * 99), "t", "d" * 100)] * 20
-    answer = problem(InvalidRequest(details=details), "id")
+    answer = problem_response(InvalidRequest(details=details), "id")
     body = json.loads(bytes(answer.body))
     assert len(answer.body) <= MAX_PROBLEM_BYTES
     assert 1 <= len(body["errors"]) < 16
@@ -70,6 +70,6 @@ def test_details_are_dropped_until_the_answer_fits() -> None:
 
 
 def test_documented_groups_codes_by_status() -> None:
-    found = documented(Overloaded, DeadlineExceeded)
+    found = error_responses(Overloaded, DeadlineExceeded)
     assert [*found] == [401, 422, 431, 500, 503, 504]
     assert found[503]["description"] == "overloaded"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import tusou_service
 from fastapi.testclient import TestClient
-from tusou_service.http.errors import MEANINGS
+from tusou_service.http.errors import PROBLEM_TYPES
 
 WEB = Path(tusou_service.__file__).parent / "http" / "web"
 FILES = sorted(WEB.iterdir())
@@ -75,7 +75,7 @@ def test_it_is_light() -> None:
 @pytest.mark.parametrize("language", languages(), ids=["zh", "en"])
 def test_it_has_words_for_every_error(language: str) -> None:
     said = set(re.findall(r'^    (\w+): \["[^"]+", "[^"]+"\],$', language, re.MULTILINE))
-    assert {error.code for error in MEANINGS} <= said
+    assert {error.code for error in PROBLEM_TYPES} <= said
     assert said >= {"network", "other"}
 
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from fastapi.testclient import TestClient
-from tusou_service.http.rate_limit import MAX_CLIENTS, RateLimiter, TooFast
+from tusou_service.http.rate_limit import MAX_CLIENTS, RateLimiter, RateLimitExceeded
 
 from tests.tusou_service.tiny import TinySource, connected
 
@@ -23,7 +23,7 @@ def refused(limiter: RateLimiter, client: str, times: int) -> list[bool]:
     def one() -> bool:
         try:
             asyncio.run(limiter.admit(client))
-        except TooFast:
+        except RateLimitExceeded:
             return True
         return False
 
@@ -43,7 +43,7 @@ def test_a_burst_then_the_rate() -> None:
 async def test_says_when_to_come_back() -> None:
     limiter = RateLimiter(2, 1, Clock())
     await limiter.admit("a")
-    with pytest.raises(TooFast) as told:
+    with pytest.raises(RateLimitExceeded) as told:
         await limiter.admit("a")
     assert told.value.retry_after == 0.5
 

@@ -9,14 +9,20 @@ from fastapi import APIRouter, Depends
 from tusou.core.arrays import Vectors
 from tusou.core.errors import BadImage, ErrorDetail, InvalidRequest, NotReady, Unavailable
 from tusou_service.engine.interfaces import SearchEngine
-from tusou_service.http.dependencies import QUERY_REFUSALS, DeadlineDep, EngineDep, body_of, takes
-from tusou_service.http.errors import documented
+from tusou_service.http.dependencies import (
+    QUERY_REFUSALS,
+    DeadlineDep,
+    EngineDep,
+    json_body,
+    json_request_body,
+)
+from tusou_service.http.errors import error_responses
 from tusou_service.http.schemas import (
     MAX_IMAGES,
-    Embedding,
+    EmbeddingItem,
     EmbeddingRequest,
     EmbeddingResponse,
-    Usage,
+    TokenUsage,
     normalize_all,
 )
 
@@ -28,11 +34,11 @@ _BASE64 = ";base64,"
 
 @router.post(
     "/v1/embeddings",
-    responses=documented(*QUERY_REFUSALS, BadImage, Unavailable),
-    openapi_extra=takes(EmbeddingRequest),
+    responses=error_responses(*QUERY_REFUSALS, BadImage, Unavailable),
+    openapi_extra=json_request_body(EmbeddingRequest),
 )
 async def embeddings(
-    body: Annotated[EmbeddingRequest, Depends(body_of(EmbeddingRequest))],
+    body: Annotated[EmbeddingRequest, Depends(json_body(EmbeddingRequest))],
     engine: EngineDep,
     deadline: DeadlineDep,
 ) -> EmbeddingResponse:
@@ -46,11 +52,11 @@ async def embeddings(
     as_text = body.encoding_format == "base64"
     return EmbeddingResponse(
         data=[
-            Embedding(index=n, embedding=_base64(vector) if as_text else vector.tolist())
+            EmbeddingItem(index=n, embedding=_base64(vector) if as_text else vector.tolist())
             for n, vector in enumerate(vectors)
         ],
         model=status.model_name,
-        usage=Usage(prompt_tokens=tokens, total_tokens=tokens),
+        usage=TokenUsage(prompt_tokens=tokens, total_tokens=tokens),
     )
 
 

@@ -8,8 +8,8 @@ from tusou import __version__
 from tusou.core.errors import CorruptBundle, IncompatibleBundle, InsufficientMemory, NotReady
 from tusou_service.engine.interfaces import Reloaded
 from tusou_service.http.dependencies import EngineDep, TrialDep
-from tusou_service.http.errors import documented
-from tusou_service.http.schemas import Alive, Info, Ready, ReloadResponse
+from tusou_service.http.errors import error_responses
+from tusou_service.http.schemas import HealthResponse, InfoResponse, ReadyResponse, ReloadResponse
 
 router = APIRouter(tags=["operations"])
 
@@ -22,35 +22,35 @@ _KEPT_INSIDE: dict[str, bool | set[str]] = {
 
 
 @router.get("/healthz")
-async def healthz() -> Alive:
+async def healthz() -> HealthResponse:
     """Say that the process runs; it may still be loading."""
-    return Alive()
+    return HealthResponse()
 
 
-@router.get("/readyz", responses=documented(NotReady))
-async def readyz(engine: EngineDep, trial: TrialDep) -> Ready:
+@router.get("/readyz", responses=error_responses(NotReady))
+async def readyz(engine: EngineDep, trial: TrialDep) -> ReadyResponse:
     """Say whether traffic should come here: loaded, warm, worker alive, not stopping."""
     status = await engine.status()
     if not (await trial.is_ready() if trial else status.ready):
         raise NotReady("The service is loading, stopping or failing.")
-    return Ready(index_version=status.version, images=status.images)
+    return ReadyResponse(index_version=status.version, images=status.images)
 
 
 @router.get(
     "/metrics",
     response_class=Response,
-    responses={200: {"content": {"text/plain": {}}}, **documented()},
+    responses={200: {"content": {"text/plain": {}}}, **error_responses()},
 )
 async def metrics(engine: EngineDep) -> Response:
     """Return the counters for Prometheus."""
     return Response(await engine.expose(), media_type=CONTENT_TYPE_LATEST)
 
 
-@router.get("/info", responses=documented(NotReady))
-async def info(engine: EngineDep) -> Info:
+@router.get("/info", responses=error_responses(NotReady))
+async def info(engine: EngineDep) -> InfoResponse:
     """Say what is served: model, index, counts, versions."""
     status, manifest = await engine.status(), await engine.manifest()
-    return Info(
+    return InfoResponse(
         tusou_version=__version__,
         index_version=status.version,
         item_count=status.item_count,
@@ -67,7 +67,7 @@ async def info(engine: EngineDep) -> Info:
 @router.post(
     "/admin/reload",
     response_model_exclude_none=True,
-    responses=documented(CorruptBundle, IncompatibleBundle, InsufficientMemory, NotReady),
+    responses=error_responses(CorruptBundle, IncompatibleBundle, InsufficientMemory, NotReady),
 )
 async def reload(engine: EngineDep, trial: TrialDep) -> ReloadResponse:
     """Serve the bundle's current version from now on; nothing is dropped on the way."""

@@ -8,8 +8,8 @@ from fastapi.responses import Response
 
 from tusou.core.errors import NoImage, NotReady, UnknownItem
 from tusou_service.http.dependencies import EngineDep
-from tusou_service.http.errors import documented
-from tusou_service.http.schemas import Item
+from tusou_service.http.errors import error_responses
+from tusou_service.http.schemas import ItemResponse
 
 router = APIRouter(tags=["items"])
 
@@ -18,7 +18,7 @@ router = APIRouter(tags=["items"])
     "/items/{item_id:path}/image",  # an id may hold slashes
     response_class=Response,
     responses={
-        **documented(UnknownItem, NoImage, NotReady),
+        **error_responses(UnknownItem, NoImage, NotReady),
         200: {
             "description": "The image as it is in the pool",
             "content": {"image/*": {"schema": {"type": "string", "format": "binary"}}},
@@ -38,12 +38,12 @@ async def image(item_id: str, request: Request, engine: EngineDep) -> Response:
 
 @router.get(
     "/items/{item_id:path}",  # after the images, whose path it would take
-    responses=documented(UnknownItem, NotReady),
+    responses=error_responses(UnknownItem, NotReady),
     response_model_exclude_none=True,
 )
-async def item(item_id: str, engine: EngineDep) -> Item:
+async def item(item_id: str, engine: EngineDep) -> ItemResponse:
     """Return an item's text, or where its image is."""
     known, text = await engine.item(item_id)
     if text is not None:
-        return Item(item_id=known, text=text)
-    return Item(item_id=known, image=f"/items/{quote(item_id, safe='')}/image")
+        return ItemResponse(item_id=known, text=text)
+    return ItemResponse(item_id=known, image=f"/items/{quote(item_id, safe='')}/image")

@@ -13,20 +13,20 @@ from tusou.retrieval.query import Query
 from tusou.text.negation import UnderstoodQuery
 from tusou_service.engine.batch_runner import Found
 from tusou_service.http.dependencies import (
+    IMAGE_REQUEST_BODY,
     QUERY_REFUSALS,
-    TAKES_A_IMAGE,
     DeadlineDep,
     EngineDep,
-    body_of,
-    takes,
+    json_body,
+    json_request_body,
 )
-from tusou_service.http.errors import documented
-from tusou_service.http.query_builder import ask_of, check_reach
+from tusou_service.http.errors import error_responses
+from tusou_service.http.query_builder import build_query, check_reach
 from tusou_service.http.schemas import (
     BatchRequest,
     BatchResponse,
-    Interpreted,
-    PageOfImage,
+    ImageSearchParameters,
+    InterpretedQuery,
     SearchRequest,
     SearchResponse,
     SearchResult,
@@ -37,24 +37,24 @@ from tusou_service.logging_config import MAX_QUERY_CHARS
 router = APIRouter(tags=["search"])
 _log = logging.getLogger(__name__)
 
-_ASKED = documented(*QUERY_REFUSALS, BadImage, UnknownItem, Unavailable)
+_ASKED = error_responses(*QUERY_REFUSALS, BadImage, UnknownItem, Unavailable)
 
 
 @router.post(
     "/search",
     responses=_ASKED,
     response_model_exclude_none=True,
-    openapi_extra=takes(SearchRequest),
+    openapi_extra=json_request_body(SearchRequest),
 )
 async def search(
     request: Request,
-    body: Annotated[SearchRequest, Depends(body_of(SearchRequest))],
+    body: Annotated[SearchRequest, Depends(json_body(SearchRequest))],
     engine: EngineDep,
     deadline: DeadlineDep,
 ) -> SearchResponse:
     """Find the products whose images best match a sentence, an image, an item, or a mixture."""
     started = perf_counter()
-    ask, understood = await ask_of(body, engine, deadline)
+    ask, understood = await build_query(body, engine, deadline)
     (found,) = await engine.search([ask], deadline)
     _trace(request, ask.texts)
     return _response(found, started, body.index_version, understood)
@@ -64,11 +64,11 @@ async def search(
     "/search/image",
     responses=_ASKED,
     response_model_exclude_none=True,
-    openapi_extra=TAKES_A_IMAGE,
+    openapi_extra=IMAGE_REQUEST_BODY,
 )
 async def search_image(
     request: Request,
-    page: Annotated[PageOfImage, QueryParameter()],
+    page: Annotated[ImageSearchParameters, QueryParameter()],
     engine: EngineDep,
     deadline: DeadlineDep,
 ) -> SearchResponse:
@@ -81,11 +81,13 @@ async def search_image(
 
 
 @router.post(
-    "/search/batch", responses=documented(*QUERY_REFUSALS), openapi_extra=takes(BatchRequest)
+    "/search/batch",
+    responses=error_responses(*QUERY_REFUSALS),
+    openapi_extra=json_request_body(BatchRequest),
 )
 async def search_batch(
     request: Request,
-    body: Annotated[BatchRequest, Depends(body_of(BatchRequest))],
+    body: Annotated[BatchRequest, Depends(json_body(BatchRequest))],
     engine: EngineDep,
     deadline: DeadlineDep,
 ) -> BatchResponse:
@@ -120,7 +122,7 @@ def _response(
         truncated=found.hits.truncated,
         index_version=found.version,
         took_ms=_took_ms(started),
-        interpreted=Interpreted(
+        interpreted=InterpretedQuery(
             positive=understood.positive, negative="、".join(understood.refused)
         )
         if understood
