@@ -1,0 +1,260 @@
+"""In-process search of a bundle, without a service."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from os import PathLike
+from pathlib import Path
+from threading import Lock
+from typing import Self, TypeAlias, TypedDict, TypeVar, Unpack, overload
+
+import numpy as np
+from PIL import Image
+
+from tusou.bundle.bundle import Bundle
+from tusou.core.arrays import Vectors
+from tusou.core.errors import BadImage, InvalidRequest, NotReady, TusouError
+from tusou.core.hits import Hits
+from tusou.core.ids import ItemId
+from tusou.images.preprocess import open_image, to_pixels
+from tusou.retrieval.notebook import HitsView, view_hits
+from tusou.retrieval.pipeline import SearchPipeline
+from tusou.retrieval.query import ItemPart, Part, Query, TextPart, VectorPart
+from tusou.retrieval.query import text_parts as parts_of_text
+from tusou.text.negation import UnderstoodQuery
+from tusou.text.normalize import normalize_query
+
+# The bytes of a JPEG, PNG or WebP file, the path of one, or an image opened with Pillow.
+ImageInput: TypeAlias = bytes | str | PathLike[str] | Image.Image
+
+_MAX_WEIGHT = 10.0
+_TEXTS_PER_BATCH, _IMAGES_PER_BATCH = 256, 32
+
+T = TypeVar("T")
+
+
+class LocalSearchOptions(TypedDict, total=False):
+    """The arguments of a search beside its text, as in the HTTP API; see docs/api.md."""
+
+    image: ImageInput
+    item_id: ItemId
+    negative: str
+    negative_item_id: ItemId
+    query_weight: float  # weights: above 0, at most 10; 1 by default
+    image_weight: float
+    item_weight: float
+    negative_weight: float  # 0.5 by default
+    offset: int
+    exclude: Iterable[ItemId]
+    interpret: bool  # subtract what the text refuses (不带拉链的包); True by default
+
+
+@dataclass(frozen=True, slots=True)
+class LocalHits(Hits):
+    """Hits that can show their items in a notebook."""
+
+    bundle: Bundle | None = field(default=None, repr=False, compare=False)
+
+    def show(self) -> HitsView:
+        """Return a row of images (or texts), which a notebook displays with rank, id and score."""
+        assert self.bundle is not None
+        return view_hits(self, self.bundle)
+
+
+class LocalSearch:
+    """A bundle opened for search in this process; safe to share between threads.
+
+    Results, defaults and errors are those of the HTTP API. Close it, or use it in a `with`.
+    """
+
+    def __init__(self, pipeline: SearchPipeline) -> None:
+        self._open: SearchPipeline | None = pipeline
+        self._lock = Lock()  # a pipeline takes one call at a time
+
+    @overload
+    def search(
+        self, query: str | None = None, top_k: int = 10, **options: Unpack[LocalSearchOptions]
+    ) -> LocalHits: ...
+    @overload
+    def search(
+        self,
+        query: list[str] | tuple[str, ...],
+        top_k: int = 10,
+        **options: Unpack[LocalSearchOptions],
+    ) -> list[LocalHits]: ...
+    def search(
+        self,
+        query: str | list[str] | tuple[str, ...] | None = None,
+        top_k: int = 10,
+        **options: Unpack[LocalSearchOptions],
+    ) -> LocalHits | list[LocalHits]:
+        """Return the items that match a text, an image, an item or a mixture of them, best first.
+
+        A list of texts gives a list of hits; the options then apply to each text. Raises
+        InvalidRequest, EmptyQuery, QueryTooLong, BadImage and UnknownItem.
+        """
+        if isinstance(query, str) or query is None:
+            (hits,) = self._search(self._queries([query], top_k, **options))
+            return hits
+        return list(self._search(self._queries(query, top_k, **options)))
+
+    def encode_texts(self, texts: Sequence[str]) -> Vectors:
+        """Return the unit vectors of queries, the bundle's prompt included: (n, d) float32."""
+        normal = [normalize_query(text) for text in texts]
+        with self._lock:
+            parts = [
+                self._pipeline.embed(part).vectors for part in _batches(normal, _TEXTS_PER_BATCH)
+            ]
+        return self._stacked(parts)
+
+    def encode_images(self, images: Sequence[ImageInput]) -> Vectors:
+        """Return the unit vectors of images, paths or bytes: (n, d) float32.
+
+        The first call loads the image tower. Raises BadImage.
+        """
+        return self._stacked([part.vector[np.newaxis] for part in self._encode_images(images)])
+
+    def close(self) -> None:
+        """Release the model and the index; later calls raise NotReady."""
+        with self._lock:
+            if self._open is not None:
+                self._open.release_memory()
+            self._open = None
+
+    def __len__(self) -> int:
+        """Return the number of items that can be found."""
+        return self._pipeline.bundle.item_count
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def index_version(self) -> str:
+        """The version of the bundle that is searched."""
+        return self._pipeline.bundle.version
+
+    @property
+    def _pipeline(self) -> SearchPipeline:
+        if self._open is None:
+            raise NotReady("the bundle is closed; open it again with tusou.open_bundle")
+        return self._open
+
+    def _queries(
+        self,
+        texts: Sequence[str | None],
+        top_k: int,
+        *,
+        image: ImageInput | None = None,
+        item_id: ItemId | None = None,
+        negative: str | None = None,
+        negative_item_id: ItemId | None = None,
+        query_weight: float = 1.0,
+        image_weight: float = 1.0,
+        item_weight: float = 1.0,
+        negative_weight: float = 0.5,
+        offset: int = 0,
+        exclude: Iterable[ItemId] = (),
+        interpret: bool = True,
+    ) -> list[Query]:
+        """Return one query per text, which is None where only an image or an item is given."""
+        if top_k < 1 or offset < 0:
+            raise InvalidRequest("top_k must be at least 1, and offset at least 0")
+        for weight in (query_weight, image_weight, item_weight, negative_weight):
+            if not 0 < weight <= _MAX_WEIGHT:
+                raise InvalidRequest(f"a weight must be above 0 and at most {_MAX_WEIGHT:g}")
+        if None in texts and image is None and item_id is None:
+            raise InvalidRequest("give at least one of query, image and item_id")
+        parts: list[Part] = []  # those beside the text
+        if item_id is not None:
+            parts.append(ItemPart(str(item_id), item_weight))
+        if negative is not None:
+            parts.append(TextPart(normalize_query(negative), -negative_weight))
+        if negative_item_id is not None:
+            parts.append(ItemPart(str(negative_item_id), -negative_weight))
+        read = [_read_text(text, query_weight, interpret=interpret) for text in texts]
+        if image is not None:
+            (vector,) = self._encode_images([image])
+            parts.append(replace(vector, weight=image_weight))
+        excluded = frozenset(map(str, exclude))
+        return [
+            Query((*text_parts, *parts), top_k, offset, excluded, understood)
+            for text_parts, understood in read
+        ]
+
+    def _search(self, queries: Sequence[Query]) -> Iterator[LocalHits]:
+        for batch in _batches(queries, _TEXTS_PER_BATCH):
+            with self._lock:
+                bundle = self._pipeline.bundle
+                results = self._pipeline.answer(batch)
+            for query, hits in zip(batch, results.hits, strict=True):
+                if isinstance(hits, TusouError):
+                    raise hits
+                understood = query.understood
+                yield LocalHits(
+                    hits.item_ids,
+                    hits.scores,
+                    hits.truncated,
+                    bundle.version,
+                    understood.positive if understood else None,
+                    "、".join(understood.refused) if understood else None,
+                    bundle=bundle,
+                )
+
+    def _encode_images(self, images: Sequence[ImageInput]) -> list[VectorPart]:
+        vectors: list[VectorPart] = []
+        with self._lock:
+            pipeline = self._pipeline
+            for batch in _batches(images, _IMAGES_PER_BATCH):
+                pixels = [to_pixels(_read_image(image), pipeline.image_size) for image in batch]
+                if not pipeline.sees:
+                    pipeline.load_image_tower()
+                vectors += pipeline.see(np.stack(pixels))
+        return vectors
+
+    def _stacked(self, parts: Sequence[Vectors]) -> Vectors:
+        dim = self._pipeline.bundle.manifest.model.dim
+        return np.concatenate([np.empty((0, dim), np.float32), *parts])
+
+
+def open_bundle(
+    path: str | PathLike[str],
+    *,
+    device: str = "auto",
+    model: str | None = None,
+    precision: str = "auto",
+    backend: str = "auto",
+) -> LocalSearch:
+    """Open the current version of a bundle for search in this process.
+
+    Every byte of it is verified first. `model` says where the weights are, if they are no longer
+    where the bundle was made. Raises CorruptBundle, IncompatibleBundle, InsufficientMemory and
+    MissingDependency.
+    """
+    pipeline = SearchPipeline.open(
+        Path(path), device=device, model=model, precision=precision, backend=backend
+    )
+    return LocalSearch(pipeline)
+
+
+def _read_text(
+    text: str | None, weight: float, *, interpret: bool
+) -> tuple[tuple[TextPart, ...], UnderstoodQuery | None]:
+    if text is None:
+        return (), None
+    return parts_of_text(normalize_query(text), weight, interpret=interpret)
+
+
+def _batches(values: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    return (values[start : start + size] for start in range(0, len(values), size))
+
+
+def _read_image(image: ImageInput) -> Image.Image:
+    try:
+        if isinstance(image, Image.Image):
+            image.load()  # Pillow reads the pixels only now
+            return image
+        return open_image(image if isinstance(image, bytes) else Path(image).read_bytes())
+    except OSError as error:
+        raise BadImage(f"the image cannot be read: {error}") from error
