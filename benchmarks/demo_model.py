@@ -16,9 +16,9 @@ from benchmarks.record import record
 from tusou.bundle.item_reader import ItemReader, image_of
 from tusou.core.arrays import Vectors
 from tusou.data import DatasetQuery, ItemRow
-from tusou.data.formats.muge import ImagesFile, read_queries
+from tusou.data.formats.muge import open_image_file, read_queries
 from tusou.encoders import Weights, find_weights, load_image_encoder, load_text_encoder
-from tusou.evaluation.metrics import Judged, score
+from tusou.evaluation.metrics import JudgedRanking, score
 from tusou.images.preprocess import open_image, to_pixels
 
 DEPTH = 10
@@ -78,7 +78,7 @@ def search(model: str, images: Path, texts: list[str]) -> list[list[int]]:
 
 def encode_pool(weights: Weights, images: Path) -> tuple[list[int], Vectors]:
     """Encode the images of a MUGE file one by one; their ids and vectors, in its order."""
-    encoder, source = load_image_encoder(weights), ImagesFile(images)
+    encoder, source = load_image_encoder(weights), open_image_file(images)
     rows = [row for row in source.scan() if isinstance(row, ItemRow)]
     with ItemReader(source.files) as files:
         stored = (files.read(row.file, row.offset, row.length) for row in rows)
@@ -88,12 +88,12 @@ def encode_pool(weights: Weights, images: Path) -> tuple[list[int], Vectors]:
     return [int(row.item_id) for row in rows], vectors
 
 
-def judged(query: DatasetQuery, ranked: list[int]) -> Judged:
+def judged(query: DatasetQuery, ranked: list[int]) -> JudgedRanking:
     """Put a query's ranking beside its answers."""
-    return Judged(ranked, query.item_ids or ())
+    return JudgedRanking(ranked, query.item_ids or ())
 
 
-def percent(queries: list[Judged]) -> dict[str, float]:
+def percent(queries: list[JudgedRanking]) -> dict[str, float]:
     """Average the wanted metrics."""
     scores = score(queries, DEPTH)
     return {name: round(100 * scores[name], 2) for name in WANTED}

@@ -24,7 +24,7 @@ from benchmarks.running import Service, free_port, service, started
 from benchmarks.stock import queries, save_random_model, structured
 from tusou.bundle.bundle import VECTORS
 from tusou.bundle.shards import Shard, ShardStore
-from tusou.data.formats.muge import ImagesFile
+from tusou.data.formats.muge import open_image_file
 from tusou.encoders import find_weights
 
 ITEMS, DIM, SHARD = 30_000, 512, 2048
@@ -69,7 +69,7 @@ def make_bundle(folder: Path, model: Path) -> Path:
     weights = find_weights(str(model))
     inputs = Inputs(str(pool), None, "", weights.digest, "cpu", "fp32", "torch", SHARD, 64, {})
     plan, store = (
-        make_plan(folder / "plan", inputs, ImagesFile(pool)),
+        make_plan(folder / "plan", inputs, open_image_file(pool)),
         ShardStore(folder / "shards"),
     )
     vectors = structured(ITEMS, DIM, 1)

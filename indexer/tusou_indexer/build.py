@@ -15,7 +15,7 @@ from tusou.bundle.shards import ShardStore
 from tusou.cli.progress import Progress
 from tusou.core.errors import ArtifactError, BadDataset, InvalidRequest, OutputExists
 from tusou.core.files import replace_folder
-from tusou.data import Pool, open_pool, split_place
+from tusou.data import ItemPool, open_pool, split_place
 from tusou.encoders import (
     DEMO,
     MODELS,
@@ -193,7 +193,7 @@ def _published(out: Path, inputs: Inputs, spec: BuildSpec, weights: Weights) -> 
     return bundle if same_way and same_place and _digest(inputs) == made.source.sha256 else None
 
 
-def _open(inputs: Inputs) -> Pool:
+def _open(inputs: Inputs) -> ItemPool:
     return open_pool(inputs.source if inputs.split is None else f"{inputs.source}#{inputs.split}")
 
 

@@ -21,7 +21,7 @@ from tusou.bundle.manifest import Source
 from tusou.core.arrays import Failure, ItemKind
 from tusou.core.errors import BadDataset
 from tusou.core.files import replace_folder, write_file
-from tusou.data import Pool
+from tusou.data import ItemPool
 from tusou.data.base import ItemRow
 
 
@@ -100,7 +100,7 @@ class Plan:
         return plan if plan.inputs == inputs else None
 
 
-def make_plan(folder: Path, inputs: Inputs, pool: Pool) -> Plan:
+def make_plan(folder: Path, inputs: Inputs, pool: ItemPool) -> Plan:
     """Scan the pool into an empty folder, in memory that grows by 40 bytes a row."""
     replace_folder(folder)
     places, digests, failures = _scan(pool, folder / "ids.all.txt")
@@ -129,7 +129,7 @@ def make_plan(folder: Path, inputs: Inputs, pool: Pool) -> Plan:
 
 
 def _scan(
-    pool: Pool, ids: Path
+    pool: ItemPool, ids: Path
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint64], list[Failure]]:
     places, digests, failures = array("q"), array("Q"), list[Failure]()
     with ids.open("w", encoding="utf-8", newline="\n") as file:

@@ -11,10 +11,10 @@ from tusou_client.query_file import read_queries
 
 from tusou.core.arrays import Failure
 from tusou.core.errors import BadImage
-from tusou.data.formats.muge import MAX_LINE_BYTES, ImagesFile
+from tusou.data.formats.muge import MAX_LINE_BYTES, open_image_file
 from tusou.data.formats.text_items import MAX_LINE_BYTES as TEXT_LINE_BYTES
-from tusou.data.formats.text_items import TextsFile
-from tusou.evaluation.metrics import Judged, score
+from tusou.data.formats.text_items import open_text_file
+from tusou.evaluation.metrics import JudgedRanking, score
 from tusou.images.formats import decode_image
 from tusou.images.preprocess import open_image
 
@@ -29,7 +29,7 @@ def test_every_metric_is_defined() -> None:
 
 
 def test_shorter_lists_name_their_depth() -> None:
-    shorter = score([Judged([1] * 5, (1,))], depth=5)
+    shorter = score([JudgedRanking([1] * 5, (1,))], depth=5)
     assert {"mrr@5", "ndcg@5"} <= shorter.keys()
     assert "(`mrr@5`, `ndcg@5`)" in EVALUATION.read_text("utf-8")
 
@@ -47,7 +47,7 @@ def test_every_reason_to_skip_a_line_is_listed(tmp_path: Path) -> None:
         b"4\t",
     ]
     (tmp_path / "pool.tsv").write_bytes(b"\n".join(lines) + b"\n")
-    rows = list(ImagesFile(tmp_path / "pool.tsv").scan())
+    rows = list(open_image_file(tmp_path / "pool.tsv").scan())
     reasons = [row.reason for row in rows if isinstance(row, Failure)]
     assert len(reasons) == len(lines)
     assert [reason for reason in reasons if f"`{reason}`" not in DATA.read_text("utf-8")] == []
@@ -62,7 +62,7 @@ def test_every_reason_to_skip_a_text_is_listed(tmp_path: Path) -> None:
         b" " * (TEXT_LINE_BYTES + 1),
     ]
     (tmp_path / "texts.jsonl").write_bytes(b"\n".join(lines) + b"\n")
-    rows = list(TextsFile(tmp_path / "texts.jsonl").scan())
+    rows = list(open_text_file(tmp_path / "texts.jsonl").scan())
     reasons = [row.reason for row in rows if isinstance(row, Failure)]
     assert len(reasons) == len(lines)
     assert [reason for reason in reasons if f"`{reason}`" not in DATA.read_text("utf-8")] == []

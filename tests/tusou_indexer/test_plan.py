@@ -11,7 +11,7 @@ from tusou_indexer.plan import Inputs, Plan, make_plan
 from tusou.bundle.item_reader import ItemReader, image_of
 from tusou.core.arrays import Failure
 from tusou.core.errors import BadDataset
-from tusou.data.formats.muge import MAX_LINE_BYTES, ImagesFile
+from tusou.data.formats.muge import MAX_LINE_BYTES, open_image_file
 
 GOOD = image_line("1", 1)
 
@@ -56,7 +56,7 @@ def inputs(images: Path, **changes: object) -> Inputs:
 def scan(tmp_path: Path, content: bytes) -> tuple[Plan, Path]:
     images = tmp_path / "imgs.tsv"
     images.write_bytes(content)
-    return make_plan(tmp_path / "plan", inputs(images), ImagesFile(images)), images
+    return make_plan(tmp_path / "plan", inputs(images), open_image_file(images)), images
 
 
 def stored_images(plan: Plan) -> list[bytes]:

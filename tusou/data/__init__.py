@@ -4,17 +4,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol, cast
 
-from tusou.data.base import Absent, ItemRow, ImageQuery, Pool, DatasetQuery
-from tusou.data.dataset import Dataset, DatasetReader
 from tusou.core.errors import BadDataset
 from tusou.core.lazy_import import Lazy
+from tusou.data.base import DatasetQuery, ImageQuery, ItemPool, ItemRow, MissingPart
+from tusou.data.dataset import Dataset, DatasetReader
 
 __all__ = [
-    "Absent",
+    "MissingPart",
     "Dataset",
     "ItemRow",
     "ImageQuery",
-    "Pool",
+    "ItemPool",
     "DatasetQuery",
     "open_dataset",
     "open_pool",
@@ -31,19 +31,19 @@ class _Format(Protocol):
 
 # The first that knows a place has it, so what could be taken for another stands before it.
 _FORMATS = {
-    "MUGE's MR_*_imgs.tsv or cn_clip's *_imgs.tsv": Lazy("tusou.data.formats.split_files:PairedFiles"),
+    "MUGE's MR_*_imgs.tsv or cn_clip's *_imgs.tsv": Lazy("tusou.data.formats.split_files:SplitFiles"),
     "Flickr8k's captions beside a folder of images": Lazy("tusou.data.formats.flickr8k:Flickr8k"),
     "Teddy Cup's tables": Lazy("tusou.data.formats.teddycup:TeddyCup"),
     "WebDataset tars": Lazy("tusou.data.formats.webdataset:WebDataset"),
-    "a query file (.jsonl)": Lazy("tusou.data.formats.single_file:QueriesAlone"),
-    "an image file (item_id<TAB>base64 lines)": Lazy("tusou.data.formats.single_file:ImagesAlone"),
+    "a query file (.jsonl)": Lazy("tusou.data.formats.single_file:SingleQueryFile"),
+    "an image file (item_id<TAB>base64 lines)": Lazy("tusou.data.formats.single_file:SingleImageFile"),
     "a folder of images": Lazy("tusou.data.formats.folder:ImageFolders"),
 }
 
 
 # A file of items that are texts; its reader needs what clients do not have.
 TEXT_ENDINGS = (".jsonl", ".ndjson")
-_TEXTS = Lazy("tusou.data.formats.text_items:TextsFile")
+_TEXTS = Lazy("tusou.data.formats.text_items:open_text_file")
 
 
 def split_place(place: str) -> tuple[Path, str | None]:
@@ -71,14 +71,14 @@ def open_dataset(place: str) -> Dataset:
     raise BadDataset(f"{path}: looked for {'; '.join(_FORMATS)}; found none of these")
 
 
-def open_pool(place: str) -> Pool:
+def open_pool(place: str) -> ItemPool:
     """Open the items at a place, whatever format they are in; nothing of them is read yet.
 
     They are the images of a dataset, or the texts of a file that holds nothing else.
     """
     path = Path(place)
     if path.suffix.lower() in TEXT_ENDINGS and path.is_file():
-        return cast("Callable[[Path], Pool]", _TEXTS.load())(path)
+        return cast("Callable[[Path], ItemPool]", _TEXTS.load())(path)
     return open_dataset(place).images()
 
 

@@ -15,10 +15,12 @@ MAX_ID_BYTES = 256
 _SHOWN_PROBLEMS = 20
 # The order people expect; any other split comes after, by name.
 SPLITS = ("train", "dev", "val", "valid", "test")
+# The split of a dataset that is not divided.
+ONLY_SPLIT = "all"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
-class Absent(BadDataset):
+class MissingPart(BadDataset):
     """The data is in order and has no such part: images without queries, queries alone."""
 
 
@@ -33,7 +35,7 @@ class ItemRow:
     length: int
 
 
-class Pool(Protocol):
+class ItemPool(Protocol):
     """The items of one split, as they lie on disk: one pass, in the memory of one row.
 
     A pool is read once; what describes its bytes is complete after the pass, and equal bytes
@@ -82,7 +84,7 @@ class ImageQuery:
     text_ids: tuple[ItemId, ...]
 
 
-def read_id(raw: bytes) -> tuple[str | None, str]:
+def parse_item_id(raw: bytes) -> tuple[str | None, str]:
     """Read an item id; the second value says what is wrong with it, or is empty."""
     if not raw:
         return None, "empty id"
@@ -97,13 +99,13 @@ def read_id(raw: bytes) -> tuple[str | None, str]:
     return item_id, ""
 
 
-def in_order(splits: Iterable[str]) -> list[str]:
+def sort_splits(splits: Iterable[str]) -> list[str]:
     """Put splits in the order they are used in, each once."""
     known = {split: place for place, split in enumerate(SPLITS)}
     return sorted(set(splits), key=lambda split: (known.get(split, len(known)), split))
 
 
-def whole(path: Path, scanned: Iterable[DatasetQuery | Failure]) -> list[DatasetQuery]:
+def require_all(path: Path, scanned: Iterable[DatasetQuery | Failure]) -> list[DatasetQuery]:
     """Take all queries or none: BadDataset lists every unusable line with its number."""
     queries: list[DatasetQuery] = []
     problems: list[str] = []

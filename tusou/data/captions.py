@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from tusou.data.base import DatasetQuery
 from tusou.core.ids import Failure, ItemId
+from tusou.data.base import DatasetQuery
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tusou.data.line_reader import Line, LineFile
 from tusou.core.errors import BadDataset
 from tusou.core.ids import Failure
+from tusou.data.line_reader import FileLine, LineReader
 
 # A caption has a few hundred bytes; csv itself gives up at 131,072 characters.
 MAX_LINE_BYTES = 2**16
@@ -18,7 +18,7 @@ _CAPTION = "caption"
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class TableRow:
     """One record of a table: the line it begins on, and its cells by the header's names."""
 
     line: int
@@ -28,7 +28,7 @@ class Row:
 def encoding_of(path: Path) -> str:
     """Tell UTF-8 from GB18030 (which GBK is part of) by what most lines with Chinese are."""
     votes = 0
-    for line in LineFile(path, MAX_LINE_BYTES):
+    for line in LineReader(path, MAX_LINE_BYTES):
         if line.data is not None and not line.data.isascii():
             votes += 1 if _decodes(line.data, "utf-8") else -1
     return "utf-8" if votes >= 0 else "gb18030"
@@ -45,7 +45,7 @@ def _decodes(data: bytes, encoding: str) -> bool:
 def read_lines(path: Path) -> Iterator[tuple[int, str] | Failure]:
     """Yield the lines of a text file, numbered from 1; blank ones are passed over."""
     encoding = encoding_of(path)
-    for line in LineFile(path, MAX_LINE_BYTES):
+    for line in LineReader(path, MAX_LINE_BYTES):
         text = _text(line, encoding)
         if isinstance(text, Failure):
             yield text
@@ -53,7 +53,7 @@ def read_lines(path: Path) -> Iterator[tuple[int, str] | Failure]:
             yield line.number, text
 
 
-def read_table(path: Path, columns: Sequence[str]) -> Iterator[Row | Failure]:
+def read_table(path: Path, columns: Sequence[str]) -> Iterator[TableRow | Failure]:
     """Yield the records below the header; BadDataset when the header lacks one of `columns`.
 
     What stands beyond the last column belongs to it when that is a caption: people write commas
@@ -82,20 +82,20 @@ def _header(path: Path, cells: list[str], columns: Sequence[str]) -> list[str]:
     return names
 
 
-def _row(line: int, cells: list[str], header: list[str]) -> Row | Failure:
+def _row(line: int, cells: list[str], header: list[str]) -> TableRow | Failure:
     extra = len(cells) - len(header)
     if extra > 0 and header[-1] == _CAPTION:
         cells = [*cells[: len(header) - 1], ",".join(cells[len(header) - 1 :])]
     elif extra:
         return Failure(line, None, f"{len(cells)} cells where the header names {len(header)}")
-    return Row(line, dict(zip(header, cells, strict=True)))
+    return TableRow(line, dict(zip(header, cells, strict=True)))
 
 
 def _records(path: Path) -> Iterator[tuple[int, list[str]] | Failure]:
     """Join lines while a quote is open; a quote that stays open costs its own line alone."""
     encoding = encoding_of(path)
-    lines = iter(LineFile(path, MAX_LINE_BYTES))
-    waiting: deque[Line] = deque()
+    lines = iter(LineReader(path, MAX_LINE_BYTES))
+    waiting: deque[FileLine] = deque()
     while (line := _next(waiting, lines)) is not None:
         text = _text(line, encoding)
         if isinstance(text, Failure):
@@ -106,11 +106,11 @@ def _records(path: Path) -> Iterator[tuple[int, list[str]] | Failure]:
             yield unclosed if cells is None else (line.number, cells)
 
 
-def _next(waiting: deque[Line], lines: Iterator[Line]) -> Line | None:
+def _next(waiting: deque[FileLine], lines: Iterator[FileLine]) -> FileLine | None:
     return waiting.popleft() if waiting else next(lines, None)
 
 
-def _text(line: Line, encoding: str) -> str | Failure:
+def _text(line: FileLine, encoding: str) -> str | Failure:
     if line.data is None:
         return Failure(line.number, None, f"line longer than {MAX_LINE_BYTES} bytes")
     try:
@@ -120,10 +120,10 @@ def _text(line: Line, encoding: str) -> str | Failure:
 
 
 def _cells(
-    text: str, encoding: str, waiting: deque[Line], lines: Iterator[Line]
+    text: str, encoding: str, waiting: deque[FileLine], lines: Iterator[FileLine]
 ) -> list[str] | None:
     """Parse the record that begins with `text`; None when it has no end, its lines put back."""
-    taken: list[Line] = []
+    taken: list[FileLine] = []
     while (cells := _parse(text)) is None:
         more = _next(waiting, lines) if len(taken) < _MAX_RECORD_LINES else None
         if more is not None:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from tusou.data.base import ImageQuery, Pool, DatasetQuery, whole
 from tusou.core.errors import BadDataset
 from tusou.core.ids import Failure, ItemId
+from tusou.data.base import DatasetQuery, ImageQuery, ItemPool, require_all
 
 # Names of one and the same: MUGE says valid, Flickr8k dev, Flickr8k-CN val.
 _VALID = ("valid", "dev", "val")
@@ -21,7 +21,7 @@ class DatasetReader(Protocol):
         """Name the splits there are, at least one."""
         ...
 
-    def images(self, split: str) -> Pool:
+    def images(self, split: str) -> ItemPool:
         """Give the images of a split as items; BadDataset when the split has none."""
         ...
 
@@ -65,7 +65,7 @@ class Dataset:
         fault = "it has several splits" if wanted is None else f"it has no split {wanted!r}"
         raise BadDataset(f"{self.path}: {fault}; give {choice}")
 
-    def images(self, split: str | None = None) -> Pool:
+    def images(self, split: str | None = None) -> ItemPool:
         """Give the images of a split as items."""
         return self.reader.images(self.split(split))
 
@@ -75,7 +75,7 @@ class Dataset:
 
     def queries(self, split: str | None = None) -> list[DatasetQuery]:
         """List what a split's texts ask for; BadDataset lists every unusable line."""
-        return whole(self.path, self.scan_queries(split))
+        return require_all(self.path, self.scan_queries(split))
 
     def query_lines(self, split: str | None = None) -> bytes:
         """Give a split's queries as a query file: the bytes of the one there is, or rows anew."""

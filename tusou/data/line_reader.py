@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from tusou.data.base import ItemRow
 from tusou.core.ids import Encoding, Failure, ItemKind
+from tusou.data.base import ItemRow
 
 # Makes an item of a line that is neither blank nor too long: its bytes, number and offset.
 ReadRow = Callable[[bytes, int, int], ItemRow | Failure]
@@ -16,7 +16,7 @@ _BOM = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class FileLine:
     """A line without its end (LF or CRLF), and the byte where it starts; None if too long."""
 
     number: int
@@ -24,7 +24,7 @@ class Line:
     data: bytes | None
 
 
-class LineFile:
+class LineReader:
     """A file of lines; after the pass `sha256` and `size` describe the bytes that were read.
 
     A BOM before the first line is passed over. What is longer than `longest` bytes is skipped
@@ -41,7 +41,7 @@ class LineFile:
         """The digest of all bytes read so far, in hexadecimal."""
         return self._hash.hexdigest()
 
-    def __iter__(self) -> Iterator[Line]:
+    def __iter__(self) -> Iterator[FileLine]:
         with self.path.open("rb", buffering=2**20) as file:
             number = 0
             while chunk := self._read(file):
@@ -49,12 +49,12 @@ class LineFile:
                 start = self.size - len(chunk)
                 if len(chunk) > self._longest:
                     self._skip_rest(file, chunk)
-                    yield Line(number, start, None)
+                    yield FileLine(number, start, None)
                     continue
                 line = chunk.removesuffix(b"\n").removesuffix(b"\r")
                 if number == 1 and line.startswith(_BOM):
                     line, start = line[len(_BOM) :], start + len(_BOM)
-                yield Line(number, start, line)
+                yield FileLine(number, start, line)
 
     def _read(self, file: BinaryIO) -> bytes:
         chunk = file.readline(self._longest + 1)
@@ -67,7 +67,7 @@ class LineFile:
             chunk = self._read(file)
 
 
-class ItemLines:
+class LinePool:
     """A pool in one file, an item a line: one pass in the memory of its longest line.
 
     A BOM before the first line and CRLF line ends are accepted; what cannot be used becomes a
@@ -79,7 +79,7 @@ class ItemLines:
     ) -> None:
         self.kind, self.encoding = kind, encoding
         self._longest, self._row = longest, read
-        self._lines = LineFile(path, longest)
+        self._lines = LineReader(path, longest)
 
     @property
     def files(self) -> Sequence[Path]:

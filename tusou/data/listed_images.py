@@ -7,17 +7,17 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tusou.data.base import ItemRow, read_id
 from tusou.core.errors import BadImage
-from tusou.images.formats import check_bytes
 from tusou.core.ids import Encoding, Failure, ItemKind
+from tusou.data.base import ItemRow, parse_item_id
+from tusou.images.formats import check_bytes
 
 # A drive, a backslash or a colon means a path elsewhere on some system.
 _ELSEWHERE = re.compile(r"[\\:\x00]")
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class ListedImage:
     """An image that a list names: the list's line, the item's id, and the file's name."""
 
     line: int
@@ -25,7 +25,7 @@ class Named:
     name: str
 
 
-class NamedFiles:
+class ListedImages:
     """Images below a folder in the order of a list.
 
     A name without a file is a Failure. `sha256` is taken over each image's name, size and bytes.
@@ -34,7 +34,7 @@ class NamedFiles:
     kind: ItemKind = "images"
     encoding: Encoding = "raw"
 
-    def __init__(self, folder: Path, names: Iterable[Named | Failure]) -> None:
+    def __init__(self, folder: Path, names: Iterable[ListedImage | Failure]) -> None:
         self._folder, self._names = folder, names
         self._hash = hashlib.sha256()
         self.files: list[Path] = []
@@ -50,9 +50,9 @@ class NamedFiles:
         for named in self._names:
             yield named if isinstance(named, Failure) else self._row(named)
 
-    def _row(self, named: Named) -> ItemRow | Failure:
+    def _row(self, named: ListedImage) -> ItemRow | Failure:
         shown = named.name.encode(errors="replace").decode()
-        item_id, problem = read_id(os.fsencode(named.item_id))
+        item_id, problem = parse_item_id(os.fsencode(named.item_id))
         if problem:
             return Failure(named.line, item_id, problem, shown)
         try:
@@ -83,9 +83,9 @@ def listing(folder: Path) -> tuple[list[Path], list[Path]]:
     return folders, [folder / name for name, is_folder in entries if not is_folder]
 
 
-def listed(line: int, name: str, item_id: str | None = None) -> Named | Failure:
+def listed(line: int, name: str, item_id: str | None = None) -> ListedImage | Failure:
     """Take a name from a list, the id too unless it has another; one may not leave the folder."""
     leaves = name.startswith("/") or ".." in name.split("/") or _ELSEWHERE.search(name)
     if leaves or not name:
         return Failure(line, None, "a name that leaves the folder" if name else "empty id")
-    return Named(line, name if item_id is None else item_id, name)
+    return ListedImage(line, name if item_id is None else item_id, name)

@@ -25,7 +25,7 @@ _MAX_UNPACKED = 2**28
 
 
 @dataclass(slots=True)
-class Table:
+class TeddyTable:
     """A Teddy table as it was read: the ranked items of each query, and what is wrong."""
 
     direction: Direction
@@ -50,7 +50,7 @@ def is_teddy_table(data: bytes) -> bool:
     return len(first) == 3 and first[0] in {b"text_id", b"image_id"}
 
 
-def read_teddy(data: bytes) -> Table:
+def read_teddy(data: bytes) -> TeddyTable:
     """Read a table; ValueError when its text or its columns are not a submission's."""
     try:
         text = data.removeprefix(_BOM).decode()
@@ -62,7 +62,7 @@ def read_teddy(data: bytes) -> Table:
     if not directions:
         expected = " or ".join(",".join(columns) for columns in TEDDY_COLUMNS.values())
         raise ValueError(f"the columns must be {expected}")
-    table = Table(directions[0])
+    table = TeddyTable(directions[0])
     last = ""
     for line, cells in _cells(reader, table):
         if len(cells) != len(header):
@@ -78,7 +78,7 @@ def read_teddy(data: bytes) -> Table:
     return table
 
 
-def _cells(reader: Iterator[list[str]], table: Table) -> Iterator[tuple[int, list[str]]]:
+def _cells(reader: Iterator[list[str]], table: TeddyTable) -> Iterator[tuple[int, list[str]]]:
     line = 1
     while True:
         try:
@@ -92,7 +92,7 @@ def _cells(reader: Iterator[list[str]], table: Table) -> Iterator[tuple[int, lis
         yield line, cells
 
 
-def _add(table: Table, line: int, query: str, rank: str, item: str, last: str) -> str:
+def _add(table: TeddyTable, line: int, query: str, rank: str, item: str, last: str) -> str:
     """Take one row; a query's rows follow each other, ranked from 1."""
     if query != last and query in table.lines:
         first = table.lines[query]

@@ -12,7 +12,7 @@ from tusou.data import open_dataset
 from tusou.data.formats.muge import read_queries
 from tusou.data.submission import Direction
 from tusou.evaluation import trec
-from tusou.evaluation.metrics import Judged
+from tusou.evaluation.metrics import JudgedRanking
 from tusou.evaluation.run_rows import parse_object, query_of, show, split_lines
 from tusou.evaluation.runs import Run
 
@@ -103,9 +103,9 @@ def unify_id_types(run: Run, answers: Judgments) -> tuple[Run, Judgments]:
     )
 
 
-def judge(run: Run, answers: Judgments) -> list[Judged]:
+def judge(run: Run, answers: Judgments) -> list[JudgedRanking]:
     """Put each list beside its correct items, in the order of the answers."""
-    return [Judged(run.rankings[row.query_id], row.grades or {}) for row in answers.rows]
+    return [JudgedRanking(run.rankings[row.query_id], row.grades or {}) for row in answers.rows]
 
 
 def _of_dataset(place: str, direction: Direction) -> Judgments:

@@ -25,7 +25,7 @@ Values: TypeAlias = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class JudgedRanking:
     """One query: what was found, best first and without repeats, and what is correct.
 
     `correct` may give each item's grade; items of grade 0 or less are not correct.
@@ -43,7 +43,7 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Marks:
+class GainTable:
     """What stands at each rank of n lists, and what could stand there; both (n, depth)."""
 
     gains: Values  # the grade of the item found; 0 where it is not correct or the list has ended
@@ -51,7 +51,7 @@ class Marks:
     correct: Values  # (n,), how many items are correct
 
     @classmethod
-    def of(cls, queries: Sequence[Judged], depth: int) -> Self:
+    def of(cls, queries: Sequence[JudgedRanking], depth: int) -> Self:
         """Mark the first `depth` items of every list."""
         gains, ideal = np.zeros((2, len(queries), depth))
         correct = np.zeros(len(queries))
@@ -68,29 +68,29 @@ class Marks:
         return np.greater(self.gains[:, :k], 0)
 
 
-def hit(marks: Marks, k: int) -> Values:
+def hit(marks: GainTable, k: int) -> Values:
     """1 when at least one of the first k is correct, else 0."""
     return np.asarray(marks.hits(k).any(axis=1), np.float64)
 
 
-def recall(marks: Marks, k: int) -> Values:
+def recall(marks: GainTable, k: int) -> Values:
     """The share of the correct items that is among the first k."""
     return _share(marks.hits(k).sum(axis=1), marks.correct)
 
 
-def precision(marks: Marks, k: int) -> Values:
+def precision(marks: GainTable, k: int) -> Values:
     """The share of k that is correct, even where fewer than k were found or exist."""
     return np.asarray(marks.hits(k).sum(axis=1) / k, np.float64)
 
 
-def reciprocal_rank(marks: Marks, k: int) -> Values:
+def reciprocal_rank(marks: GainTable, k: int) -> Values:
     """1 / rank of the first correct item among the first k, else 0."""
     hits = marks.hits(k)
     first: Values = hits.argmax(axis=1) + 1.0
     return _share(np.asarray(hits.any(axis=1)), first)
 
 
-def average_precision(marks: Marks, k: int) -> Values:
+def average_precision(marks: GainTable, k: int) -> Values:
     """Precision at the rank of each correct item found, summed, over the number of correct items.
 
     That number is the whole of it even where k is less, as in `trec_eval`'s map_cut.
@@ -100,7 +100,7 @@ def average_precision(marks: Marks, k: int) -> Values:
     return _share((at_rank * hits).sum(axis=1), marks.correct)
 
 
-def ndcg(marks: Marks, k: int) -> Values:
+def ndcg(marks: GainTable, k: int) -> Values:
     """Discounted gain over the best any order could have: gain = grade, discount log2(rank + 1)."""
     discount = 1 / np.log2(np.arange(2, marks.gains.shape[1] + 2))[:k]
     return _share(marks.gains[:, :k] @ discount, marks.ideal[:, :k] @ discount)
@@ -111,12 +111,12 @@ def _share(part: npt.NDArray[np.generic], whole: Values) -> Values:
     return np.asarray(np.divide(part, whole, out=np.zeros(len(whole)), where=whole > 0))
 
 
-def per_query(queries: Sequence[Judged], depth: int = 10) -> dict[str, Values]:
+def per_query(queries: Sequence[JudgedRanking], depth: int = 10) -> dict[str, Values]:
     """Give every metric's values in query order; `depth` is how many items each list holds.
 
     Metrics that look deeper than the lists are left out: hit@10 of five items is a hit@5.
     """
-    marks = Marks.of(queries, depth)
+    marks = GainTable.of(queries, depth)
     ks = [k for k in KS + DEEPER_KS if k <= depth]
     values = {f"hit@{k}": hit(marks, k) for k in ks}
     if depth >= KS[-1]:
@@ -146,7 +146,7 @@ def headline(values: Mapping[str, object]) -> str:
     return "mean_recall" if "mean_recall" in values else hits[-1]
 
 
-def score(queries: Sequence[Judged], depth: int = 10) -> dict[str, float]:
+def score(queries: Sequence[JudgedRanking], depth: int = 10) -> dict[str, float]:
     """Average every metric over the queries."""
     return means(per_query(queries, depth))
 

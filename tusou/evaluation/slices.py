@@ -18,7 +18,7 @@ _POSITIVES = (0, 1, 2, 6, 11)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Slice:
+class QuerySlice:
     """The queries that have something in common."""
 
     by: str
@@ -26,14 +26,14 @@ class Slice:
     places: Ids  # of its queries in the answers
 
 
-def slices(answers: Judgments) -> list[Slice]:
+def slices(answers: Judgments) -> list[QuerySlice]:
     """Divide the queries by each thing that is known of them; what divides nothing is left out."""
-    found: list[Slice] = []
+    found: list[QuerySlice] = []
     for by, label_of in _KINDS.items():
         labels = [label_of(row) for row in answers.rows]
         named = {label: order for order, label in enumerate(dict.fromkeys(labels)) if label}
         parts = [
-            Slice(by, label, np.flatnonzero(np.array([one == label for one in labels])))
+            QuerySlice(by, label, np.flatnonzero(np.array([one == label for one in labels])))
             for label in sorted(named, key=_natural if by in _BANDS else named.__getitem__)
         ]
         if len(parts) > 1:

@@ -14,7 +14,7 @@ from tusou.bundle.item_reader import ItemReader, image_of
 from tusou.core.errors import BadImage
 from tusou.core.ids import Encoding, Failure
 from tusou.core.process_limits import end_with_parent, limit_memory
-from tusou.data import ItemRow, Pool
+from tusou.data import ItemPool, ItemRow
 from tusou_lab.check.fingerprint import Looks, look_at
 
 _BATCH = 64
@@ -48,7 +48,7 @@ class Onlookers:
     def __exit__(self, *_: object) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def scan(self, split: str, pool: Pool) -> Iterator[ScannedImage | Failure]:
+    def scan(self, split: str, pool: ItemPool) -> Iterator[ScannedImage | Failure]:
         """Yield every row of a pool once: what it is, or why it cannot be used."""
         waiting: deque[tuple[list[ItemRow], Future[Seen]]] = deque()
         seen: set[str] = set()
@@ -70,7 +70,7 @@ class Onlookers:
             yield from self._told(split, pool, *waiting.popleft())
 
     def _told(
-        self, split: str, pool: Pool, rows: list[ItemRow], future: Future[Seen]
+        self, split: str, pool: ItemPool, rows: list[ItemRow], future: Future[Seen]
     ) -> Iterator[ScannedImage | Failure]:
         try:
             looks = future.result()
@@ -82,13 +82,13 @@ class Onlookers:
             else:
                 yield Failure(row.line, row.item_id, one)
 
-    def _alone(self, row: ItemRow, pool: Pool) -> Looks | str:
+    def _alone(self, row: ItemRow, pool: ItemPool) -> Looks | str:
         try:
             return self._submit([row], pool).result()[0]
         except BrokenProcessPool:
             return "image crashes the decoder"
 
-    def _submit(self, rows: list[ItemRow], pool: Pool) -> Future[Seen]:
+    def _submit(self, rows: list[ItemRow], pool: ItemPool) -> Future[Seen]:
         files = {row.file: pool.files[row.file] for row in rows}
         try:
             return self._pool.submit(_look, files, pool.encoding, rows)

@@ -12,7 +12,7 @@ from tusou.bundle.bundle import Bundle
 from tusou.cli.progress import Progress
 from tusou.core.errors import BadDataset
 from tusou.core.ids import Failure
-from tusou.data import Absent, Dataset, DatasetQuery, Pool, open_dataset
+from tusou.data import Dataset, DatasetQuery, ItemPool, MissingPart, open_dataset
 from tusou_lab.check.cross_checks import Relations, compare_splits, relate
 from tusou_lab.check.findings import Finding, Findings
 from tusou_lab.check.image_checks import ImageFacts, check_images, tell_doubles
@@ -86,10 +86,10 @@ def check(
     return Checked(place, splits, tuple(findings.sorted()), seconds, tuple(images))
 
 
-def _pool(dataset: Dataset, split: str, findings: Findings) -> Pool | None:
+def _pool(dataset: Dataset, split: str, findings: Findings) -> ItemPool | None:
     try:
         return dataset.images(split)
-    except Absent:
+    except MissingPart:
         findings.add("note", "no_images", split, [split], "the split has no images")
     except BadDataset as error:
         findings.add("error", "unreadable", split, [str(error)], "the images cannot be listed")
@@ -101,7 +101,7 @@ def _read_queries(dataset: Dataset, findings: Findings) -> dict[str, list[Datase
     for split in dataset.splits():
         try:
             rows = list(dataset.scan_queries(split))
-        except Absent:
+        except MissingPart:
             findings.add("note", "no_queries", split, [split], "the split has no queries")
         except BadDataset as error:
             findings.add("error", "unreadable", split, [str(error)], "the queries cannot be read")

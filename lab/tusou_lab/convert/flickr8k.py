@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from tusou.data.formats.flickr8k import WHOLE
+from tusou.data.base import ONLY_SPLIT
 from tusou_lab.convert.names import Images, captions_of, described
 from tusou_lab.convert.writers import Notes, Split
 
@@ -36,7 +36,7 @@ class Flickr8kWriter:
 
     def end(self) -> None:
         """List the split's names."""
-        if self._split.name != WHOLE:
+        if self._split.name != ONLY_SPLIT:
             called = _CALLED.get(self._split.name, self._split.name)
             path = self._folder / f"Flickr_8k.{called}Images.txt"
             path.write_text("".join(f"{name}\n" for name in self._names), encoding="utf-8")

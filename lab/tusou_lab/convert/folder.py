@@ -3,7 +3,8 @@
 from pathlib import Path, PurePosixPath
 
 from tusou.core.errors import BadDataset
-from tusou.data.formats.folder import ENDINGS, WHOLE
+from tusou.data.base import ONLY_SPLIT
+from tusou.data.formats.folder import ENDINGS
 from tusou_lab.convert.names import ending, escaped
 from tusou_lab.convert.writers import Notes, Split
 
@@ -16,7 +17,7 @@ class FolderWriter:
 
     def begin(self, split: Split) -> None:
         """Make the split's folder."""
-        self._to = self._folder if split.name == WHOLE else self._folder / split.name
+        self._to = self._folder if split.name == ONLY_SPLIT else self._folder / split.name
         self._to.mkdir(exist_ok=True)
         said = f"queries of {split.name} were left out: a folder holds images alone"
         self._notes.count(len(split.queries or ()), said)

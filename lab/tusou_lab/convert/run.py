@@ -12,7 +12,7 @@ from tusou.bundle.item_reader import ItemReader, image_of
 from tusou.cli.progress import Progress
 from tusou.core.errors import BadImage, OutputExists
 from tusou.core.ids import Failure
-from tusou.data import Absent, Dataset, DatasetQuery, ItemRow, open_dataset
+from tusou.data import Dataset, DatasetQuery, ItemRow, MissingPart, open_dataset
 from tusou_lab.convert.writers import Notes, Split, Writer, open_writer
 
 # Written last: a folder that has it was made here, is whole, and may be replaced.
@@ -101,7 +101,7 @@ def _ids(dataset: Dataset, split: str) -> list[str]:
     """List a split's ids, each once; none where it has no images."""
     try:
         pool = dataset.images(split)
-    except Absent:
+    except MissingPart:
         return []
     return list(dict.fromkeys(row.item_id for row in pool.scan() if isinstance(row, ItemRow)))
 
@@ -109,7 +109,7 @@ def _ids(dataset: Dataset, split: str) -> list[str]:
 def _queries(dataset: Dataset, split: str) -> list[DatasetQuery] | None:
     try:
         return dataset.queries(split)
-    except Absent:
+    except MissingPart:
         return None
 
 

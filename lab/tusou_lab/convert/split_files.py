@@ -9,7 +9,7 @@ from typing import TextIO
 from tusou.bundle.item_ids import is_canonical_integer
 from tusou.core.ids import ItemId
 from tusou.data import DatasetQuery
-from tusou.data.formats.split_files import CN_CLIP, MUGE, Naming
+from tusou.data.formats.split_files import CN_CLIP, MUGE, SplitNaming
 from tusou_lab.convert.writers import Notes, Split
 
 _FIELDS = {MUGE: ("query_id", "query_text", "item_ids"), CN_CLIP: ("text_id", "text", "image_ids")}
@@ -22,7 +22,7 @@ class PairedWriter:
     `{split}_image_ids.tsv` and `{split}_text_ids.tsv` say which number is which.
     """
 
-    def __init__(self, folder: Path, notes: Notes, naming: Naming) -> None:
+    def __init__(self, folder: Path, notes: Notes, naming: SplitNaming) -> None:
         self._folder, self._notes, self._naming = folder, notes, naming
         self._next = {"image": 0, "text": 0}
         self._file: TextIO | None = None

@@ -5,7 +5,7 @@ import json
 import tarfile
 from pathlib import Path
 
-from tusou.data.formats.webdataset import WHOLE
+from tusou.data.base import ONLY_SPLIT
 from tusou_lab.convert.names import captions_of, described, ending, escaped
 from tusou_lab.convert.writers import Notes, Split
 
@@ -46,7 +46,7 @@ class WebDatasetWriter:
 
     def _next_tar(self) -> None:
         self.end()
-        before = "" if self._split.name == WHOLE else f"{self._split.name}-"
+        before = "" if self._split.name == ONLY_SPLIT else f"{self._split.name}-"
         path = self._folder / f"{before}{self._count // _SAMPLES:06d}.tar"
         self._tar = tarfile.open(path, "w")  # noqa: SIM115 - until end()
 

@@ -8,7 +8,7 @@ from tusou.bundle.item_reader import ItemReader, image_of
 from tusou.cli.progress import Progress
 from tusou.core.arrays import Pixels
 from tusou.core.errors import BadDataset, BadImage
-from tusou.data import ItemRow, Pool, open_pool
+from tusou.data import ItemPool, ItemRow, open_pool
 from tusou.evaluation.judgments import Judgments
 from tusou.images.preprocess import open_image, to_pixels
 from tusou.retrieval.pipeline import SearchPipeline
@@ -50,7 +50,7 @@ def see_images(
 
 
 def _batches(
-    pool: Pool, rows: dict[str, int], size: int, problems: dict[int, str]
+    pool: ItemPool, rows: dict[str, int], size: int, problems: dict[int, str]
 ) -> Iterator[tuple[list[int], Pixels]]:
     """Yield the rows' numbers and their images, the first of each id, in the pool's order."""
     numbers: list[int] = []
@@ -75,7 +75,7 @@ def _batches(
         yield numbers, np.stack(pixels)
 
 
-def _pixels(pool: Pool, row: ItemRow, size: int) -> Pixels:
+def _pixels(pool: ItemPool, row: ItemRow, size: int) -> Pixels:
     with ItemReader(pool.files) as files:
         stored = files.read(row.file, row.offset, row.length)
     return to_pixels(open_image(image_of(stored, pool.encoding)), size)

@@ -12,7 +12,7 @@ from tusou.evaluation.bootstrap import intervals
 from tusou.evaluation.judgments import Judgments, judge
 from tusou.evaluation.metrics import Values, means, per_query
 from tusou.evaluation.runs import Run
-from tusou.evaluation.slices import Slice, slices
+from tusou.evaluation.slices import QuerySlice, slices
 from tusou_lab.evaluate.loading import DEPTH, Loaded, load
 from tusou_lab.evaluate.search_bundle import LiveSpec
 
@@ -96,7 +96,7 @@ def _scored(loaded: Loaded, depth: int) -> Scored:
     return Scored(evaluation, run, answers, values)
 
 
-def _slice_score(part: Slice, values: Mapping[str, Values]) -> SliceScore:
+def _slice_score(part: QuerySlice, values: Mapping[str, Values]) -> SliceScore:
     own = {name: column[part.places] for name, column in values.items()}
     return SliceScore(part.by, part.label, len(part.places), percent(means(own)), _intervals(own))
 

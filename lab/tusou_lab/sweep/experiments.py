@@ -10,7 +10,15 @@ import numpy.typing as npt
 from tusou.core.arrays import Ids, Vectors
 from tusou.core.errors import InvalidRequest
 from tusou.evaluation.bootstrap import intervals
-from tusou.evaluation.metrics import Judged, Marks, hit, means, per_query, precision, recall
+from tusou.evaluation.metrics import (
+    GainTable,
+    JudgedRanking,
+    hit,
+    means,
+    per_query,
+    precision,
+    recall,
+)
 from tusou.indexes import VectorIndex, create_index
 from tusou.indexes.specs import FaissSpec
 from tusou_lab.sweep.embeddings import QueryVectors
@@ -99,7 +107,7 @@ class Asking:
         """Compare how many items are looked at."""
         deepest = min(max(ks), len(self._base.pool))
         found = self._found(self._flat, self._queries, deepest)
-        marks = Marks.of(self._judged(found), deepest)
+        marks = GainTable.of(self._judged(found), deepest)
         rows = []
         for k in sorted({min(k, deepest) for k in ks}):
             # Named without their k, which is the row's: the curves are over it.
@@ -157,9 +165,9 @@ class Asking:
             times.append(perf_counter() - started)
         return float(np.median(times))
 
-    def _judged(self, found: Ids) -> list[Judged]:
+    def _judged(self, found: Ids) -> list[JudgedRanking]:
         return [
-            Judged([key for key in row if key >= 0], correct)
+            JudgedRanking([key for key in row if key >= 0], correct)
             for row, correct in zip(found.tolist(), self._base.correct, strict=True)
         ]
 

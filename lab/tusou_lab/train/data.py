@@ -14,7 +14,7 @@ from tusou.bundle.item_reader import ItemReader, image_of
 from tusou.cli.progress import Progress
 from tusou.core.arrays import ItemId, Pixels
 from tusou.core.errors import BadDataset, BadImage
-from tusou.data import Dataset, ItemRow, Pool
+from tusou.data import Dataset, ItemPool, ItemRow
 from tusou.encoders.tokenizer import ClipTokenizer
 from tusou.images.preprocess import open_image, to_pixels
 
@@ -65,7 +65,7 @@ def _positions_of(item_ids: Sequence[ItemId], positions: Mapping[str, int]) -> N
 
 
 def _load_images(
-    pool: Pool, split: str, size: int, cache: Path, progress: Progress
+    pool: ItemPool, split: str, size: int, cache: Path, progress: Progress
 ) -> tuple[list[str], Pixels]:
     """Return the ids and the pixels of the images that can be decoded, in the pool's order.
 
@@ -86,7 +86,7 @@ def _load_images(
 
 
 def _decode(
-    pool: Pool, rows: Sequence[ItemRow], split: str, size: int, array: Path, progress: Progress
+    pool: ItemPool, rows: Sequence[ItemRow], split: str, size: int, array: Path, progress: Progress
 ) -> list[str]:
     """Write the pixels of every image that can be decoded to `array`; return their ids."""
     pixels = open_memmap(array, "w+", np.uint8, (len(rows), size, size, 3))

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from tusou.encoders.torch.encoder import to_input
-from tusou.evaluation.metrics import KS, Judged, score
+from tusou.evaluation.metrics import KS, JudgedRanking, score
 from tusou_lab.train.data import TrainingSplit
 
 _BATCH_SIZE = 256
@@ -31,7 +31,7 @@ def mean_recall(model: CLIP, split: TrainingSplit, device: torch.device) -> floa
         )
         best = (queries @ images.t()).topk(min(KS[-1], len(images))).indices
     judged = [
-        Judged(ranked, correct.tolist())
+        JudgedRanking(ranked, correct.tolist())
         for ranked, correct in zip(best.tolist(), split.correct, strict=True)
     ]
     return 100 * score(judged)["mean_recall"]

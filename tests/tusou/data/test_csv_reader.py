@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tusou.data.csv_reader import Row, encoding_of, read_table
 from tusou.core.errors import BadDataset
+from tusou.data.csv_reader import TableRow, encoding_of, read_table
 
 CELL = st.text(st.characters(codec="utf-8", exclude_characters="\r\x00"), max_size=8)
 
@@ -19,7 +19,7 @@ def read(tmp_path: Path, content: bytes | str, columns: tuple[str, ...] = ("id",
     path = tmp_path / "table.csv"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     return [
-        (row.line, *row.cells.values()) if isinstance(row, Row) else (row.line, row.reason)
+        (row.line, *row.cells.values()) if isinstance(row, TableRow) else (row.line, row.reason)
         for row in read_table(path, columns)
     ]
 

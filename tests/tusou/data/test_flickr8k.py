@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from reading import asked, items, put
 
-from tusou.data import ImageQuery, open_dataset
 from tusou.core.errors import BadDataset
+from tusou.data import ImageQuery, open_dataset
 
 TOKENS = "1.jpg#0\t一只狗\n1.jpg#1\t狗 在 跑\n2.jpg#0\t一个女孩\n2258.jpg.1#0\t没有这张\n"
 

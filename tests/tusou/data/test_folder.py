@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from tusou.data import ItemRow, open_pool
-from tusou.data.listed_images import NamedFiles
-from tusou.data.formats.folder import image_folder
-from tusou.core.errors import BadDataset
-from tusou.images.formats import MAX_IMAGE_BYTES
 from tusou.core.arrays import Failure
+from tusou.core.errors import BadDataset
+from tusou.data import ItemRow, open_pool
+from tusou.data.formats.folder import image_folder
+from tusou.data.listed_images import ListedImages
+from tusou.images.formats import MAX_IMAGE_BYTES
 
 
 def fill(folder: Path, **files: bytes) -> Path:
@@ -70,7 +70,7 @@ def test_the_digest_knows_names_and_bytes_and_where_they_part(tmp_path: Path) ->
 
 def test_a_place_is_known_by_what_lies_there(tmp_path: Path) -> None:
     images = fill(tmp_path / "with#mark", a_jpg=b"1")
-    assert isinstance(open_pool(str(images)), NamedFiles)
+    assert isinstance(open_pool(str(images)), ListedImages)
     tsv = fill(tmp_path, pool_tsv=b"1\tAAAA\n") / "pool.tsv"
     pool = open_pool(str(tsv))
     assert list(pool.scan()) == [ItemRow(1, "1", 0, 2, 4)]

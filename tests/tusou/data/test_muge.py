@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from tusou.core.errors import BadDataset
 from tusou.data.base import DatasetQuery
 from tusou.data.formats.muge import read_queries
-from tusou.core.errors import BadDataset
 
 ROW = '{"query_id": 1, "query_text": "圣诞 抱枕", "item_ids": [3, 5]}'
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tusou.data.base import ItemRow
-from tusou.data.formats.muge import ImagesFile
 from tusou.core.arrays import Failure
+from tusou.data.base import ItemRow
+from tusou.data.formats.muge import open_image_file
 
 FIELD = st.one_of(st.binary(max_size=12), st.sampled_from([b"1", b"\xef\xbb\xbf2", b"QUJD", b"\r"]))
 LINE = st.lists(FIELD, max_size=4).map(b"\t".join)
@@ -43,7 +43,7 @@ def test_every_line_is_placed_or_listed(body: bytes, end: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "imgs.tsv"
         path.write_bytes(content)
-        scanned = list(ImagesFile(path).scan())
+        scanned = list(open_image_file(path).scan())
     expected = slow_oracle(content)
     assert len(scanned) == len(expected)
     for row, wanted in zip(scanned, expected, strict=True):

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from reading import asked, items, put
 
-from tusou.data import ItemRow, ImageQuery, open_dataset, open_pool, open_queries
 from tusou.core.errors import BadDataset
+from tusou.data import ImageQuery, ItemRow, open_dataset, open_pool, open_queries
 
 MUGE_ROWS = (
     '{"query_id": 1, "query_text": "裙", "item_ids": [7, 8]}\n'

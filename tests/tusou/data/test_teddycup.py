@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from reading import asked, items, put
 
-from tusou.data import ImageQuery, open_dataset
 from tusou.core.errors import BadDataset
+from tusou.data import ImageQuery, open_dataset
 
 PAIRS = 'image_id,caption\nImage1.jpg,"<人名>,写真\r\n下载 "\nImage1.jpg,再来\nImage2.jpg,裙子 \n'
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from tusou.data import ItemRow, open_pool
-from tusou.data.formats.text_items import MAX_LINE_BYTES
 from tusou.bundle.item_reader import ItemReader, text_of
 from tusou.core.ids import Failure
+from tusou.data import ItemRow, open_pool
+from tusou.data.formats.text_items import MAX_LINE_BYTES
 
 ROW = '{"id": 1, "text": "红色碎花裙"}'.encode()
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from reading import asked, items
 
-from tusou.data import open_dataset
 from tusou.core.errors import BadDataset
+from tusou.data import open_dataset
 
 
 def tar(path: Path, **members: bytes | str) -> Path:

@@ -6,7 +6,7 @@ import ir_measures
 import pytest
 from ir_measures import AP, RR, P, R, Success, nDCG
 
-from tusou.evaluation.metrics import Judged, per_query
+from tusou.evaluation.metrics import JudgedRanking, per_query
 
 PAIRS = {
     "hit@1": Success @ 1, "hit@5": Success @ 5, "hit@10": Success @ 10,
@@ -24,7 +24,7 @@ def test_every_metric_of_every_query_agrees(highest: int) -> None:
         found[query] = draw.sample(range(40), 10)
         judged = draw.sample(range(40), draw.randint(1, 15))
         grades[query] = {item: draw.randint(0, highest) for item in judged}
-    ours = per_query([Judged(found[query], grades[query]) for query in found])
+    ours = per_query([JudgedRanking(found[query], grades[query]) for query in found])
     qrels = {
         query: {str(item): grade for item, grade in judged.items()}
         for query, judged in grades.items()

@@ -8,14 +8,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Self
 
-from tusou.data.base import Pool, DatasetQuery, in_order
-from tusou.data.captions import Caption, caption_queries
-from tusou.data.listed_images import Named, NamedFiles, listed, listing
-from tusou.data.csv_reader import Row, read_lines, read_table
 from tusou.core.errors import BadDataset
 from tusou.core.ids import Failure, ItemId, is_id
-
-WHOLE = "all"  # the split of a dataset that has no lists of splits
+from tusou.data.base import ONLY_SPLIT, DatasetQuery, ItemPool, sort_splits
+from tusou.data.captions import Caption, caption_queries
+from tusou.data.csv_reader import TableRow, read_lines, read_table
+from tusou.data.listed_images import ListedImage, ListedImages, listed, listing
 
 # Where a folder holds several, the first is read; Chinese captions come before English ones.
 _CAPTION_FILES = (
@@ -68,11 +66,11 @@ class Flickr8k:
 
     def splits(self) -> Sequence[str]:
         """Name the splits that are listed; `all` when none is."""
-        return in_order(self._lists) or [WHOLE]
+        return sort_splits(self._lists) or [ONLY_SPLIT]
 
-    def images(self, split: str) -> Pool:
+    def images(self, split: str) -> ItemPool:
         """Give the images of a split as items."""
-        return NamedFiles(self._images, self._named(split))
+        return ListedImages(self._images, self._named(split))
 
     def scan_queries(self, split: str) -> Iterator[DatasetQuery | Failure]:
         """Yield the captions of a split's images; a problem of the file is in every split."""
@@ -85,7 +83,7 @@ class Flickr8k:
         """Leave it to the queries: they name the images."""
 
     def _of(self, split: str) -> Iterator[Caption | Failure]:
-        listed = {named.name for named in self._named(split) if isinstance(named, Named)}
+        listed = {named.name for named in self._named(split) if isinstance(named, ListedImage)}
         for found in read_captions(self._captions):
             if isinstance(found, Failure):
                 yield found
@@ -95,7 +93,7 @@ class Flickr8k:
                 item_id = found.item_id if found.item_id is not None else name
                 yield Caption(found.line, found.text, item_id, found.text_id)
 
-    def _named(self, split: str) -> Iterator[Named | Failure]:
+    def _named(self, split: str) -> Iterator[ListedImage | Failure]:
         if split not in self._lists:
             for number, name in enumerate(sorted(self._names), start=1):
                 yield self._named_file(number, name)
@@ -106,7 +104,7 @@ class Flickr8k:
             else:
                 yield self._named_file(line[0], self._file_name(line[1].strip()))
 
-    def _named_file(self, line: int, name: str) -> Named | Failure:
+    def _named_file(self, line: int, name: str) -> ListedImage | Failure:
         return listed(line, name, self._ids.get(name))
 
     def _file_name(self, name: str) -> str:
@@ -175,7 +173,7 @@ def _is_table(path: Path) -> bool:
 
 def _table_captions(path: Path) -> Iterator[_Captioned | Failure]:
     for row in read_table(path, ("image", "caption")):
-        if isinstance(row, Row):
+        if isinstance(row, TableRow):
             yield _Captioned(row.line, row.cells["image"].strip(), row.cells["caption"])
         else:
             yield row

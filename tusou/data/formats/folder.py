@@ -5,17 +5,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePath
 from typing import Self
 
-from tusou.data.base import SPLITS, Absent, Pool, DatasetQuery, in_order
-from tusou.data.listed_images import Named, NamedFiles
 from tusou.core.ids import Failure
+from tusou.data.base import ONLY_SPLIT, SPLITS, DatasetQuery, ItemPool, MissingPart, sort_splits
+from tusou.data.listed_images import ListedImage, ListedImages
 
 # What people take for images, whether or not it can be read: the rest has no row, not even a bad.
 ENDINGS = frozenset(
     (".jpg", ".jpeg", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic")
 )
-
-
-WHOLE = "all"
 
 
 class ImageFolders:
@@ -31,19 +28,19 @@ class ImageFolders:
             return None
         below = [place / name.partition("/")[0] for name in _names(place)]
         splits = {path.name: path for path in below if path.is_dir() and path.name in SPLITS}
-        return cls(place, splits if len(splits) == len(set(below)) else {WHOLE: place})
+        return cls(place, splits if len(splits) == len(set(below)) else {ONLY_SPLIT: place})
 
     def splits(self) -> Sequence[str]:
         """Name the folders that are splits, or `all`."""
-        return in_order(self._folders)
+        return sort_splits(self._folders)
 
-    def images(self, split: str) -> Pool:
+    def images(self, split: str) -> ItemPool:
         """Give the images of a split as items."""
         return image_folder(self._folders[split])
 
     def scan_queries(self, split: str) -> Iterator[DatasetQuery | Failure]:  # noqa: ARG002
         """Refuse: there are none."""
-        raise Absent(f"{self._place} holds images, no queries; give a query file")
+        raise MissingPart(f"{self._place} holds images, no queries; give a query file")
 
     def queries_file(self, split: str) -> None:
         """Say that no split has a query file."""
@@ -52,14 +49,14 @@ class ImageFolders:
         """Leave it to the queries."""
 
 
-def image_folder(folder: Path) -> NamedFiles:
+def image_folder(folder: Path) -> ListedImages:
     """Give the images in a folder and the folders below it, in the order of their paths.
 
     Hidden files, links to folders, and files of other endings are passed over.
     """
     names = enumerate(sorted(_names(folder)), start=1)
-    return NamedFiles(
-        folder, (Named(number, _without_ending(name), name) for number, name in names)
+    return ListedImages(
+        folder, (ListedImage(number, _without_ending(name), name) for number, name in names)
     )
 
 

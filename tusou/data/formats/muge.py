@@ -2,12 +2,11 @@
 
 import json
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
-from tusou.data.base import ItemRow, DatasetQuery, read_id, whole
-from tusou.data.line_reader import ItemLines, Line, LineFile
 from tusou.core.ids import Failure, ItemId, is_id
+from tusou.data.base import DatasetQuery, ItemRow, parse_item_id, require_all
+from tusou.data.line_reader import FileLine, LinePool, LineReader
 
 # 8 MB of image is 11.2 million base64 characters; nothing usable is longer than this.
 MAX_LINE_BYTES = 12 * 2**20
@@ -20,7 +19,7 @@ def _image_row(line: bytes, number: int, start: int) -> ItemRow | Failure:
     raw_id, tab, encoded = line.partition(b"\t")
     if not tab:
         return Failure(number, None, "missing column: expected item_id<TAB>base64")
-    item_id, problem = read_id(raw_id)
+    item_id, problem = parse_item_id(raw_id)
     if problem:
         return Failure(number, item_id, problem)
     if not encoded:
@@ -30,21 +29,22 @@ def _image_row(line: bytes, number: int, start: int) -> ItemRow | Failure:
     return ItemRow(number, item_id or "", 0, start + len(raw_id) + 1, len(encoded))
 
 
-# A pool: the images of one file.
-ImagesFile = partial(
-    ItemLines, kind="images", encoding="base64", longest=MAX_LINE_BYTES, read=_image_row
-)
+def open_image_file(path: Path) -> LinePool:
+    """Return the images of one file as a pool; nothing is read yet."""
+    return LinePool(
+        path, kind="images", encoding="base64", longest=MAX_LINE_BYTES, read=_image_row
+    )
 
 
 def read_queries(path: Path) -> list[DatasetQuery]:
     """Read a whole query file; BadDataset lists every unusable line with its number."""
-    return whole(path, scan_queries(path))
+    return require_all(path, scan_queries(path))
 
 
 def scan_queries(path: Path) -> Iterator[DatasetQuery | Failure]:
     """Yield every line of a query file once, in order; what cannot be used is a Failure."""
     first_seen: dict[ItemId, int] = {}
-    for line in LineFile(path, MAX_LINE_BYTES):
+    for line in LineReader(path, MAX_LINE_BYTES):
         try:
             query = _query(_text(line), line.number)
         except ValueError as error:
@@ -58,7 +58,7 @@ def scan_queries(path: Path) -> Iterator[DatasetQuery | Failure]:
             yield query
 
 
-def _text(line: Line) -> str:
+def _text(line: FileLine) -> str:
     if line.data is None:
         raise ValueError(f"line longer than {MAX_LINE_BYTES} bytes")
     try:

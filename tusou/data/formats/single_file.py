@@ -4,14 +4,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Self
 
-from tusou.data.base import Absent, Pool, DatasetQuery
-from tusou.data.formats.muge import ImagesFile, scan_queries
 from tusou.core.ids import Failure
+from tusou.data.base import ONLY_SPLIT, DatasetQuery, ItemPool, MissingPart
+from tusou.data.formats.muge import open_image_file, scan_queries
 
-WHOLE = "all"
 
-
-class ImagesAlone:
+class SingleImageFile:
     """One image file of `item_id<TAB>base64` lines, whatever its name."""
 
     def __init__(self, path: Path) -> None:
@@ -24,15 +22,15 @@ class ImagesAlone:
 
     def splits(self) -> Sequence[str]:
         """Name the one there is."""
-        return [WHOLE]
+        return [ONLY_SPLIT]
 
-    def images(self, split: str) -> Pool:  # noqa: ARG002
+    def images(self, split: str) -> ItemPool:  # noqa: ARG002
         """Give its images as items."""
-        return ImagesFile(self._path)
+        return open_image_file(self._path)
 
     def scan_queries(self, split: str) -> Iterator[DatasetQuery | Failure]:  # noqa: ARG002
         """Refuse: there are none."""
-        raise Absent(f"{self._path} holds images, no queries; give a query file")
+        raise MissingPart(f"{self._path} holds images, no queries; give a query file")
 
     def queries_file(self, split: str) -> None:
         """Say that no split has a query file."""
@@ -41,7 +39,7 @@ class ImagesAlone:
         """Leave it to the queries."""
 
 
-class QueriesAlone:
+class SingleQueryFile:
     """One query file, known by its ending."""
 
     def __init__(self, path: Path) -> None:
@@ -54,11 +52,11 @@ class QueriesAlone:
 
     def splits(self) -> Sequence[str]:
         """Name the one there is."""
-        return [WHOLE]
+        return [ONLY_SPLIT]
 
-    def images(self, split: str) -> Pool:  # noqa: ARG002
+    def images(self, split: str) -> ItemPool:  # noqa: ARG002
         """Refuse: there are none."""
-        raise Absent(f"{self._path} holds queries, no images; give an image file")
+        raise MissingPart(f"{self._path} holds queries, no images; give an image file")
 
     def scan_queries(self, split: str) -> Iterator[DatasetQuery | Failure]:  # noqa: ARG002
         """Read it line by line."""

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from tusou.data.base import Absent, Pool, DatasetQuery, in_order
-from tusou.data.formats.muge import ImagesFile, scan_queries
 from tusou.core.ids import Failure
+from tusou.data.base import DatasetQuery, ItemPool, MissingPart, sort_splits
+from tusou.data.formats.muge import open_image_file, scan_queries
 
 
 @dataclass(frozen=True, slots=True)
-class Naming:
+class SplitNaming:
     """How the two files of a split are called."""
 
     images: tuple[str, str]  # before and after the split
@@ -26,14 +26,14 @@ class Naming:
         return folder / split.join(self.queries)
 
 
-MUGE = Naming(("MR_", "_imgs.tsv"), ("MR_", "_queries.jsonl"))
-CN_CLIP = Naming(("", "_imgs.tsv"), ("", "_texts.jsonl"))
+MUGE = SplitNaming(("MR_", "_imgs.tsv"), ("MR_", "_queries.jsonl"))
+CN_CLIP = SplitNaming(("", "_imgs.tsv"), ("", "_texts.jsonl"))
 
 
-class PairedFiles:
+class SplitFiles:
     """A folder of such pairs; either file of a split may be missing until it is asked for."""
 
-    def __init__(self, folder: Path, naming: Naming) -> None:
+    def __init__(self, folder: Path, naming: SplitNaming) -> None:
         self._folder, self._naming = folder, naming
 
     @classmethod
@@ -49,16 +49,16 @@ class PairedFiles:
         """Name the splits that either file is there for."""
         names = [path.name for path in self._folder.iterdir()]
         pairs = (self._naming.images, self._naming.queries)
-        return in_order(
+        return sort_splits(
             name.removeprefix(before).removesuffix(after)
             for name in names
             for before, after in pairs
             if name.startswith(before) and name.endswith(after) and len(name) > len(before + after)
         )
 
-    def images(self, split: str) -> Pool:
+    def images(self, split: str) -> ItemPool:
         """Give the images of a split as items."""
-        return ImagesFile(self._there(self._naming.images_of(self._folder, split)))
+        return open_image_file(self._there(self._naming.images_of(self._folder, split)))
 
     def scan_queries(self, split: str) -> Iterator[DatasetQuery | Failure]:
         """Read the query file of a split, line by line."""
@@ -73,5 +73,5 @@ class PairedFiles:
 
     def _there(self, path: Path) -> Path:
         if not path.is_file():
-            raise Absent(f"{path} is missing")
+            raise MissingPart(f"{path} is missing")
         return path

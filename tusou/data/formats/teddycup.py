@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from tusou.data.base import Absent, Pool, DatasetQuery, in_order
-from tusou.data.captions import Caption, caption_queries
-from tusou.data.listed_images import Named, NamedFiles, listed, listing
-from tusou.data.csv_reader import Row, read_table
 from tusou.core.ids import Failure
+from tusou.data.base import DatasetQuery, ItemPool, MissingPart, sort_splits
+from tusou.data.captions import Caption, caption_queries
+from tusou.data.csv_reader import TableRow, read_table
+from tusou.data.listed_images import ListedImage, ListedImages, listed, listing
 
 IMAGES = "ImageData"
 _IMAGE, _TEXT, _CAPTION = "image_id", "text_id", "caption"
@@ -54,11 +54,11 @@ class TeddyCup:
 
     def splits(self) -> Sequence[str]:
         """Name the tasks whose tables are there."""
-        return in_order(self._folders)
+        return sort_splits(self._folders)
 
-    def images(self, split: str) -> Pool:
+    def images(self, split: str) -> ItemPool:
         """Give the images of a split as items."""
-        return NamedFiles(self._folders[split] / IMAGES, self._named(split))
+        return ListedImages(self._folders[split] / IMAGES, self._named(split))
 
     def scan_queries(self, split: str) -> Iterator[DatasetQuery | Failure]:
         """Yield the texts of a split; only those of `train` have answers."""
@@ -71,9 +71,9 @@ class TeddyCup:
         """List the images that ask, where the split names them; None where texts do."""
         if split != IMAGE_TO_TEXT.split:
             return None
-        return [named.item_id for named in self._named(split) if isinstance(named, Named)]
+        return [named.item_id for named in self._named(split) if isinstance(named, ListedImage)]
 
-    def _named(self, split: str) -> Iterator[Named | Failure]:
+    def _named(self, split: str) -> Iterator[ListedImage | Failure]:
         seen: set[str] = set()
         for row in read_table(self._table(split, _TASKS[split].images), (_IMAGE,)):
             if isinstance(row, Failure):
@@ -88,16 +88,16 @@ class TeddyCup:
     def _captions(self, split: str) -> Iterator[Caption | Failure]:
         columns = (_IMAGE, _CAPTION) if split == TRAIN.split else (_TEXT, _CAPTION)
         for row in read_table(self._table(split, _TASKS[split].texts), columns):
-            yield _caption(row) if isinstance(row, Row) else row
+            yield _caption(row) if isinstance(row, TableRow) else row
 
     def _table(self, split: str, name: str) -> Path:
         path = self._folders[split] / name
         if not path.is_file():
-            raise Absent(f"{path} is missing")
+            raise MissingPart(f"{path} is missing")
         return path
 
 
-def _caption(row: Row) -> Caption | Failure:
+def _caption(row: TableRow) -> Caption | Failure:
     item_id, text_id = (row.cells.get(column, "").strip() for column in (_IMAGE, _TEXT))
     if not item_id and not text_id:
         return Failure(row.line, None, "empty id")

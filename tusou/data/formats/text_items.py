@@ -1,13 +1,13 @@
 """A file of texts that are items themselves: JSON lines of an id and a text."""
 
-from functools import partial
+from pathlib import Path
 
-from tusou.data.base import ItemRow, read_id
-from tusou.data.line_reader import ItemLines
-from tusou.core.errors import BadDataset
 from tusou.bundle.item_reader import text_of
+from tusou.core.errors import BadDataset
 from tusou.core.ids import Failure
+from tusou.data.base import ItemRow, parse_item_id
 from tusou.data.jsonl import read_text_row
+from tusou.data.line_reader import LinePool
 
 MAX_LINE_BYTES = 2**20
 
@@ -17,7 +17,7 @@ def _text_row(line: bytes, number: int, start: int) -> ItemRow | Failure:
     try:
         # Halves of surrogate pairs have no bytes, and so make no id.
         raw_id = str(read_text_row(line)[0]).encode(errors="surrogatepass")
-        item_id, problem = read_id(raw_id)
+        item_id, problem = parse_item_id(raw_id)
         if problem:
             return Failure(number, item_id, problem)
         text_of(line, "json")
@@ -26,7 +26,6 @@ def _text_row(line: bytes, number: int, start: int) -> ItemRow | Failure:
     return ItemRow(number, item_id or "", 0, start, len(line))
 
 
-# A pool: the texts of one file.
-TextsFile = partial(
-    ItemLines, kind="texts", encoding="json", longest=MAX_LINE_BYTES, read=_text_row
-)
+def open_text_file(path: Path) -> LinePool:
+    """Return the texts of one file as a pool; nothing is read yet."""
+    return LinePool(path, kind="texts", encoding="json", longest=MAX_LINE_BYTES, read=_text_row)

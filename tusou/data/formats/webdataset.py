@@ -9,13 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from tusou.data.base import ItemRow, Pool, DatasetQuery, in_order, read_id
-from tusou.data.captions import Caption, caption_queries
 from tusou.core.errors import BadDataset, BadImage
-from tusou.images.formats import check_bytes
 from tusou.core.ids import Encoding, Failure, ItemId, ItemKind, is_id
+from tusou.data.base import ONLY_SPLIT, DatasetQuery, ItemPool, ItemRow, parse_item_id, sort_splits
+from tusou.data.captions import Caption, caption_queries
+from tusou.images.formats import check_bytes
 
-WHOLE = "all"  # the split of tars that are only numbered
 MAX_TEXT_BYTES = 2**20
 
 _NUMBER = re.compile(r"[-_.]?\d+$")
@@ -48,14 +47,14 @@ class WebDataset:
         tars: dict[str, list[Path]] = {}
         for path in found:
             if path.suffix == ".tar" and path.is_file():
-                tars.setdefault(_NUMBER.sub("", path.stem) or WHOLE, []).append(path)
+                tars.setdefault(_NUMBER.sub("", path.stem) or ONLY_SPLIT, []).append(path)
         return cls(tars) if tars else None
 
     def splits(self) -> Sequence[str]:
         """Name what stands before the numbers."""
-        return in_order(self._tars)
+        return sort_splits(self._tars)
 
-    def images(self, split: str) -> Pool:
+    def images(self, split: str) -> ItemPool:
         """Give the images of a split as items."""
         return TarImages(self._tars[split])
 
@@ -104,7 +103,7 @@ class TarImages:
 
 
 def _row(sample: _Sample, tar: str, offset: int, length: int) -> ItemRow | Failure:
-    item_id, problem = read_id(str(_item_id(sample)).encode(errors="surrogateescape"))
+    item_id, problem = parse_item_id(str(_item_id(sample)).encode(errors="surrogateescape"))
     if problem:
         return Failure(sample.number, item_id, problem, tar)
     try:
