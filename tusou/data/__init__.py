@@ -10,12 +10,12 @@ from tusou.data.base import DatasetQuery, ImageQuery, ItemPool, ItemRow, Missing
 from tusou.data.dataset import Dataset, DatasetReader
 
 __all__ = [
-    "MissingPart",
     "Dataset",
-    "ItemRow",
+    "DatasetQuery",
     "ImageQuery",
     "ItemPool",
-    "DatasetQuery",
+    "ItemRow",
+    "MissingPart",
     "open_dataset",
     "open_pool",
     "open_queries",
@@ -31,12 +31,16 @@ class _Format(Protocol):
 
 # The first that knows a place has it, so what could be taken for another stands before it.
 _FORMATS = {
-    "MUGE's MR_*_imgs.tsv or cn_clip's *_imgs.tsv": Lazy("tusou.data.formats.split_files:SplitFiles"),
+    "MUGE's MR_*_imgs.tsv or cn_clip's *_imgs.tsv": Lazy(
+        "tusou.data.formats.split_files:SplitFiles"
+    ),
     "Flickr8k's captions beside a folder of images": Lazy("tusou.data.formats.flickr8k:Flickr8k"),
     "Teddy Cup's tables": Lazy("tusou.data.formats.teddycup:TeddyCup"),
     "WebDataset tars": Lazy("tusou.data.formats.webdataset:WebDataset"),
     "a query file (.jsonl)": Lazy("tusou.data.formats.single_file:SingleQueryFile"),
-    "an image file (item_id<TAB>base64 lines)": Lazy("tusou.data.formats.single_file:SingleImageFile"),
+    "an image file (item_id<TAB>base64 lines)": Lazy(
+        "tusou.data.formats.single_file:SingleImageFile"
+    ),
     "a folder of images": Lazy("tusou.data.formats.folder:ImageFolders"),
 }
 

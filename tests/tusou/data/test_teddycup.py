@@ -42,9 +42,7 @@ def test_attachments_are_splits(tmp_path: Path) -> None:
     data = open_dataset(str(teddy(tmp_path)))
     assert data.splits() == ["train", "i2t", "t2i"]
     assert asked(f"{tmp_path}#t2i") == [("Word-1", "裙子", None), ("Word-2", "", None)]
-    found = items(
-        f"{tmp_path}#t2i"
-    )  # a list of images tells what it repeats: the index counts it
+    found = items(f"{tmp_path}#t2i")  # a list of images tells what it repeats: the index counts it
     assert [item[0] for item in found] == ["Image2.jpg", "Image1.jpg", "Image1.jpg"]
     assert asked(f"{tmp_path}#i2t") == [("Word-7", "鞋", None)]
     assert data.image_queries("i2t") == [

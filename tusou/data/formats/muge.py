@@ -31,9 +31,7 @@ def _image_row(line: bytes, number: int, start: int) -> ItemRow | Failure:
 
 def open_image_file(path: Path) -> LinePool:
     """Return the images of one file as a pool; nothing is read yet."""
-    return LinePool(
-        path, kind="images", encoding="base64", longest=MAX_LINE_BYTES, read=_image_row
-    )
+    return LinePool(path, kind="images", encoding="base64", longest=MAX_LINE_BYTES, read=_image_row)
 
 
 def read_queries(path: Path) -> list[DatasetQuery]:
