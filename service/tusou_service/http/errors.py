@@ -2,8 +2,10 @@
 
 import json
 import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -246,7 +248,14 @@ def _translate(error: Exception) -> TusouError:
             return MethodNotAllowed((error.headers or {}).get("Allow", ""))
         if error.status_code == HTTPStatus.NOT_FOUND:
             return NotFound()
+    if isinstance(error, RequestValidationError):
+        return domain.InvalidRequest(details=error_details(error.errors()))
     return domain.InvalidRequest()
+
+
+def error_details(errors: Iterable[Mapping[str, Any]], *prefix: str) -> list[ErrorDetail]:
+    """Return the details of pydantic's errors, without the input; `prefix` begins each `loc`."""
+    return [ErrorDetail((*prefix, *error["loc"]), error["type"], error["msg"]) for error in errors]
 
 
 def error_responses(*raised: type[TusouError]) -> dict[int | str, dict[str, object]]:

@@ -1,87 +1,94 @@
-"""From a request's fields to an ask: the parts, their weights, and what does not go together."""
+"""Builds a query from the fields of a request."""
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Literal, TypeAlias
 
 from tusou.core.errors import ErrorDetail, InvalidRequest
-from tusou.retrieval.query import ItemPart, Part, Query, TextPart
-from tusou.text.negation import REFUSED_WEIGHT, UnderstoodQuery, parse_negation
+from tusou.retrieval.query import ItemPart, Part, Query, TextPart, text_parts
+from tusou.text.negation import UnderstoodQuery
 from tusou.text.normalize import normalize_query
 from tusou_service.engine.interfaces import SearchEngine
-from tusou_service.http.schemas import MAX_REACH, SearchRequest
+from tusou_service.http.schemas import MAX_REACH, QueryFields
+
+FieldSource: TypeAlias = Literal["body", "query"]  # the JSON body or the query string
 
 _NEGATIVE_WEIGHT = 0.5
-# Each weight, and the fields it is for.
-_WEIGHED = {
-    "query_weight": ("query",),
-    "image_weight": ("image",),
-    "item_weight": ("item_id",),
-    "negative_weight": ("negative", "negative_item_id"),
+# For each weight, the fields that it can apply to.
+_WEIGHTED_FIELDS = {
+    "query_weight": {"query"},
+    "image_weight": {"image"},
+    "item_weight": {"item_id"},
+    "negative_weight": {"negative", "negative_item_id"},
 }
 
 
 async def build_query(
-    body: SearchRequest, engine: SearchEngine, deadline: float
-) -> tuple[Query, UnderstoodQuery | None]:
-    """Read a request, and say what its query was understood to refuse.
+    fields: QueryFields,
+    image: str | bytes | None,
+    engine: SearchEngine,
+    deadline: float,
+    source: FieldSource = "body",
+) -> Query:
+    """Return the query of a request; `image` is in base64 or the bytes of a file.
 
-    Raises InvalidRequest, EmptyQuery, QueryTooLong, and what `SearchEngine.see` raises.
+    Raises InvalidRequest, EmptyQuery, QueryTooLong, and what `SearchEngine.see` raises. Texts are
+    checked before the image is decoded.
     """
-    _check(body)
-    query = None if body.query is None else normalize_query(body.query)
-    understood = parse_negation(query) if query and body.interpret else None
-    parts = list(
-        _parts(body, query, understood)
-    )  # whatever is wrong with a text is said before an image is read
-    if body.image is not None:
-        seen = await engine.see(body.image, deadline)
-        parts.append(replace(seen, weight=_or(body.image_weight, 1)))
-    exclude = frozenset(map(str, body.exclude))
-    return Query(tuple(parts), body.top_k, body.offset, exclude), understood
+    check_page(fields.top_k, fields.offset, source)
+    _check_fields(fields, image, source)
+    understood: UnderstoodQuery | None = None
+    parts: list[Part] = []
+    if fields.query is not None:
+        query, weight = normalize_query(fields.query), _or_default(fields.query_weight, 1)
+        texts, understood = text_parts(query, weight, interpret=fields.interpret)
+        parts.extend(texts)
+    parts.extend(_other_parts(fields))
+    if image is not None:
+        encoded = await engine.see(image, deadline)
+        parts.append(replace(encoded, weight=_or_default(fields.image_weight, 1)))
+    exclude = frozenset(map(str, fields.exclude))
+    return Query(tuple(parts), fields.top_k, fields.offset, exclude, understood)
 
 
-def check_reach(top_k: int, offset: int) -> None:
-    """Refuse a page that lies too deep."""
+def check_page(top_k: int, offset: int, source: FieldSource = "body") -> None:
+    """Raise InvalidRequest for a page that ends below rank MAX_REACH."""
     if offset + top_k > MAX_REACH:
-        said = f"offset and top_k together are at most {MAX_REACH}."
-        raise InvalidRequest(details=[ErrorDetail(("body", "offset"), "out_of_range", said)])
+        message = f"offset and top_k together are at most {MAX_REACH}."
+        raise InvalidRequest(details=[ErrorDetail((source, "offset"), "out_of_range", message)])
 
 
-def _parts(
-    body: SearchRequest, query: str | None, understood: UnderstoodQuery | None
-) -> Iterator[Part]:
-    less = -_or(body.negative_weight, _NEGATIVE_WEIGHT)
-    asked = _or(body.query_weight, 1)
-    if understood:
-        yield TextPart(understood.positive, asked)
-        for refused in understood.refused:
-            yield TextPart(refused, -asked * REFUSED_WEIGHT)
-    elif query is not None:
-        yield TextPart(query, asked)
-    if body.item_id is not None:
-        yield ItemPart(str(body.item_id), _or(body.item_weight, 1))
-    if body.negative is not None:
-        yield TextPart(normalize_query(body.negative), less)
-    if body.negative_item_id is not None:
-        yield ItemPart(str(body.negative_item_id), less)
+def _other_parts(fields: QueryFields) -> Iterator[Part]:
+    less = -_or_default(fields.negative_weight, _NEGATIVE_WEIGHT)
+    if fields.item_id is not None:
+        yield ItemPart(str(fields.item_id), _or_default(fields.item_weight, 1))
+    if fields.negative is not None:
+        yield TextPart(normalize_query(fields.negative), less)
+    if fields.negative_item_id is not None:
+        yield ItemPart(str(fields.negative_item_id), less)
 
 
-def _check(body: SearchRequest) -> None:
-    check_reach(body.top_k, body.offset)
-    if body.query is None and body.image is None and body.item_id is None:
-        said = "Give at least one of query, image and item_id."
-        raise InvalidRequest(details=[ErrorDetail(("body", "query"), "missing", said)])
-    alone = [
+def _check_fields(fields: QueryFields, image: str | bytes | None, source: FieldSource) -> None:
+    names = ("query", "item_id", "negative", "negative_item_id")
+    given = {name for name in names if getattr(fields, name) is not None}
+    if image is not None:
+        given.add("image")
+    if given.isdisjoint(("query", "image", "item_id")):
+        message = "Give at least one of query, image and item_id."
+        raise InvalidRequest(details=[ErrorDetail((source, "query"), "missing", message)])
+    unused = [
         weight
-        for weight, fields in _WEIGHED.items()
-        if getattr(body, weight) is not None and all(getattr(body, one) is None for one in fields)
+        for weight, weighted in _WEIGHTED_FIELDS.items()
+        if getattr(fields, weight) is not None and given.isdisjoint(weighted)
     ]
-    if alone:
-        said = "A weight needs the part that it weighs."
+    if unused:
+        message = "A weight needs the part that it weighs."
         raise InvalidRequest(
-            details=[ErrorDetail(("body", one), "weight_without_part", said) for one in alone]
+            details=[
+                ErrorDetail((source, weight), "weight_without_part", message) for weight in unused
+            ]
         )
 
 
-def _or(weight: float | None, default: float) -> float:
+def _or_default(weight: float | None, default: float) -> float:
     return default if weight is None else weight

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError
 from tusou.core.errors import ErrorDetail, InputError, InvalidJson, InvalidRequest
 from tusou.core.ids import ItemId, ItemKind
 from tusou.text.normalize import normalize_query
-from tusou_service.http.errors import PROBLEM_TYPES
+from tusou_service.http.errors import PROBLEM_TYPES, error_details
 from tusou_service.images.query_encoder import ImageState
 
 MAX_TOP_K = 1000
@@ -27,45 +27,47 @@ Offset = Annotated[int, Field(ge=0, le=MAX_REACH, description="How many items to
 Weight = Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)]
 Texts = Annotated[list[str], Field(min_length=1, max_length=MAX_QUERIES, fail_fast=True)]
 RequestId = int | Annotated[str, Field(max_length=_MAX_ID_CHARS)]
+ExcludedIds = Annotated[list[RequestId], FailFast(), Field(max_length=MAX_EXCLUDED)]
+IndexVersion = Annotated[str | None, Field(max_length=64)]
+
+_EXCLUDE = "Item ids to leave out; unknown ids are ignored."
+_INTERPRET = "Whether what a query refuses (不带拉链的包) is subtracted instead of searched for."
+_INDEX_VERSION = "The version of an earlier response; see version_changed."
 
 
 class _StrictModel(BaseModel):
-    # A duplicate key's last value wins, as in most JSON parsers.
+    # As in most JSON parsers, the last value of a duplicate key wins.
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
-class SearchRequest(_StrictModel):
+class QueryFields(BaseModel):
+    """The fields of one query, except its image."""
+
+    query: str | None = Field(None, description="The text to search for; at most 512 characters.")
+    item_id: RequestId | None = Field(None, description="An indexed item: more like it.")
+    negative: str | None = Field(None, description="A text: less like this.")
+    negative_item_id: RequestId | None = Field(None, description="An indexed item: less like it.")
+    query_weight: Weight | None = Field(None, description="1 by default.")
+    image_weight: Weight | None = Field(None, description="1 by default.")
+    item_weight: Weight | None = Field(None, description="1 by default.")
+    negative_weight: Weight | None = Field(None, description="0.5 by default.")
+    top_k: TopK = 10
+    offset: Offset = 0
+    exclude: ExcludedIds = Field([], description=_EXCLUDE)
+    interpret: bool = Field(default=True, description=_INTERPRET)
+    index_version: IndexVersion = Field(None, description=_INDEX_VERSION)
+
+
+class SearchRequest(_StrictModel, QueryFields):
     """One query: at least one of `query`, `image` and `item_id`."""
 
-    query: str | None = Field(None, description="What to look for; at most 512 characters.")
     image: str | None = Field(None, description="A JPEG, PNG or WebP image in base64.")
-    item_id: RequestId | None = Field(None, description="An item of the pool: more like it.")
-    negative: str | None = Field(None, description="A text: less like this.")
-    negative_item_id: RequestId | None = Field(None, description="An item: less like it.")
-    query_weight: Weight | None = Field(None, description="1 when left out.")
-    image_weight: Weight | None = Field(None, description="1 when left out.")
-    item_weight: Weight | None = Field(None, description="1 when left out.")
-    negative_weight: Weight | None = Field(None, description="0.5 when left out.")
-    top_k: TopK = 10
-    offset: Offset = 0
-    exclude: Annotated[list[RequestId], FailFast(), Field(max_length=MAX_EXCLUDED)] = Field(
-        [], description="ItemResponse ids to leave out; unknown ones are ignored."
-    )
-    interpret: bool = Field(
-        default=True, description="Whether `query` is searched for what it refuses."
-    )
-    index_version: str | None = Field(
-        None, max_length=64, description="The version that answered before; see version_changed."
-    )
 
 
-class ImageSearchParameters(BaseModel):
-    """What the address of POST /search/image says beside the image."""
+class ImageSearchParameters(QueryFields):
+    """The query string of POST /search/image, whose body is the image."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-    top_k: TopK = 10
-    offset: Offset = 0
 
 
 class BatchRequest(_StrictModel):
@@ -73,6 +75,10 @@ class BatchRequest(_StrictModel):
 
     queries: Texts
     top_k: TopK = 10
+    offset: Offset = 0
+    exclude: ExcludedIds = Field([], description=_EXCLUDE)
+    interpret: bool = Field(default=True, description=_INTERPRET)
+    index_version: IndexVersion = Field(None, description=_INDEX_VERSION)
 
 
 class EmbeddingRequest(_StrictModel):
@@ -109,40 +115,40 @@ class EmbeddingResponse(BaseModel):
     usage: TokenUsage
 
 
-class SearchResult(BaseModel):
-    """One query's items, best first."""
-
-    item_ids: tuple[ItemId, ...] = Field(description="Fewer than top_k when the pool is smaller.")
-    scores: tuple[float, ...] = Field(description="Cosines of the items, descending.")
-    truncated: bool = Field(description="The query was longer than the model's context.")
-
-
 class InterpretedQuery(BaseModel):
-    """What was understood of a query that refuses something."""
+    """How a query that refuses something was understood."""
 
     positive: str
     negative: str = Field(description="What is refused; several things are joined by 、.")
 
 
-class SearchResponse(SearchResult):
-    """The answer to one query."""
+class SearchResult(BaseModel):
+    """One query's items, best first."""
 
+    item_ids: tuple[ItemId, ...] = Field(description="Fewer than top_k when the index holds fewer.")
+    scores: tuple[float, ...] = Field(description="Cosines of the items, descending.")
+    truncated: bool = Field(description="The query was longer than the model's context.")
+    interpreted: InterpretedQuery | None = Field(
+        None, description="Present when the query was understood to refuse something."
+    )
+
+
+class _AnsweredRequest(BaseModel):
     index_version: str
     took_ms: float
-    interpreted: InterpretedQuery | None = Field(
-        None, description="There when the query was understood to refuse something."
-    )
     version_changed: Literal[True] | None = Field(
-        None, description="There when the request named another version."
+        None, description="Present when the request named another version."
     )
 
 
-class BatchResponse(BaseModel):
+class SearchResponse(_AnsweredRequest, SearchResult):
+    """The answer to one query."""
+
+
+class BatchResponse(_AnsweredRequest):
     """The answers to a batch, in its order."""
 
     results: tuple[SearchResult, ...]
-    index_version: str
-    took_ms: float
 
 
 class HealthResponse(BaseModel):
@@ -231,20 +237,17 @@ def parse(model: type[Body], raw: bytes) -> Body:
     try:
         return model.model_validate_json(raw)
     except ValidationError as error:
-        raise _refused(error) from None
+        raise _input_error(error) from None
 
 
-def _refused(error: ValidationError) -> InputError:
+def _input_error(error: ValidationError) -> InputError:
     if error.error_count() > _MAX_LISTED:
         return InvalidRequest()
-    found = error.errors(include_url=False, include_context=False, include_input=False)
-    # A number of thousands of digits is good JSON that no field takes.
-    syntax = found[0]["type"] == "json_invalid" and "number out of range" not in found[0]["msg"]
-    if syntax:
+    errors = error.errors(include_url=False, include_context=False, include_input=False)
+    # A number of thousands of digits is valid JSON that no field accepts.
+    if errors[0]["type"] == "json_invalid" and "number out of range" not in errors[0]["msg"]:
         return InvalidJson()
-    return InvalidRequest(
-        details=[ErrorDetail(("body", *one["loc"]), one["type"], one["msg"]) for one in found],
-    )
+    return InvalidRequest(details=error_details(errors, "body"))
 
 
 def normalize_all(texts: Mapping[int, str], field: str) -> dict[int, str]:

@@ -3,15 +3,14 @@
 import logging
 from collections.abc import Sequence
 from time import perf_counter
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Request
 from fastapi import Query as QueryParameter
 
 from tusou.core.errors import BadImage, Unavailable, UnknownItem
 from tusou.retrieval.query import Query
-from tusou.text.negation import UnderstoodQuery
-from tusou_service.engine.batch_runner import Found
+from tusou_service.engine.interfaces import SearchEngine
 from tusou_service.http.dependencies import (
     IMAGE_REQUEST_BODY,
     QUERY_REFUSALS,
@@ -21,7 +20,7 @@ from tusou_service.http.dependencies import (
     json_request_body,
 )
 from tusou_service.http.errors import error_responses
-from tusou_service.http.query_builder import build_query, check_reach
+from tusou_service.http.query_builder import build_query, check_page
 from tusou_service.http.schemas import (
     BatchRequest,
     BatchResponse,
@@ -37,12 +36,12 @@ from tusou_service.logging_config import MAX_QUERY_CHARS
 router = APIRouter(tags=["search"])
 _log = logging.getLogger(__name__)
 
-_ASKED = error_responses(*QUERY_REFUSALS, BadImage, UnknownItem, Unavailable)
+_RESPONSES = error_responses(*QUERY_REFUSALS, BadImage, UnknownItem, Unavailable)
 
 
 @router.post(
     "/search",
-    responses=_ASKED,
+    responses=_RESPONSES,
     response_model_exclude_none=True,
     openapi_extra=json_request_body(SearchRequest),
 )
@@ -54,35 +53,33 @@ async def search(
 ) -> SearchResponse:
     """Find the products whose images best match a sentence, an image, an item, or a mixture."""
     started = perf_counter()
-    ask, understood = await build_query(body, engine, deadline)
-    (found,) = await engine.search([ask], deadline)
-    _trace(request, ask.texts)
-    return _response(found, started, body.index_version, understood)
+    query = await build_query(body, body.image, engine, deadline)
+    return await _search_one(request, query, body.index_version, engine, deadline, started)
 
 
 @router.post(
     "/search/image",
-    responses=_ASKED,
+    responses=_RESPONSES,
     response_model_exclude_none=True,
     openapi_extra=IMAGE_REQUEST_BODY,
 )
 async def search_image(
     request: Request,
-    page: Annotated[ImageSearchParameters, QueryParameter()],
+    parameters: Annotated[ImageSearchParameters, QueryParameter()],
     engine: EngineDep,
     deadline: DeadlineDep,
 ) -> SearchResponse:
-    """Find the products that look like an image, which is the whole body."""
+    """Find the products that look like the image in the body; options as for POST /search."""
     started = perf_counter()
-    check_reach(page.top_k, page.offset)
-    seen = await engine.see(await request.body(), deadline)
-    (found,) = await engine.search([Query((seen,), page.top_k, page.offset)], deadline)
-    return _response(found, started)
+    image = await request.body()
+    query = await build_query(parameters, image, engine, deadline, "query")
+    return await _search_one(request, query, parameters.index_version, engine, deadline, started)
 
 
 @router.post(
     "/search/batch",
     responses=error_responses(*QUERY_REFUSALS),
+    response_model_exclude_none=True,
     openapi_extra=json_request_body(BatchRequest),
 )
 async def search_batch(
@@ -93,50 +90,70 @@ async def search_batch(
 ) -> BatchResponse:
     """Answer up to 256 queries, all from one version of the index."""
     started = perf_counter()
-    queries = list(normalize_all(dict(enumerate(body.queries)), "queries").values())
-    asks = [Query.of_text(query, body.top_k) for query in queries]
-    found = await engine.search(asks, deadline)
-    _trace(request, queries)
+    check_page(body.top_k, body.offset)
+    texts = list(normalize_all(dict(enumerate(body.queries)), "queries").values())
+    exclude = frozenset(map(str, body.exclude))
+    queries = [
+        Query.of_text(text, body.top_k, body.offset, exclude, interpret=body.interpret)
+        for text in texts
+    ]
+    results = await engine.search(queries, deadline)
+    _log_queries(request, texts)
+    version = results[0].version
     return BatchResponse(
         results=tuple(
             SearchResult(
-                item_ids=one.hits.item_ids, scores=one.hits.scores, truncated=one.hits.truncated
+                item_ids=result.hits.item_ids,
+                scores=result.hits.scores,
+                truncated=result.hits.truncated,
+                interpreted=_interpreted(query),
             )
-            for one in found
+            for query, result in zip(queries, results, strict=True)
         ),
-        index_version=found[0].version,
-        took_ms=_took_ms(started),
+        index_version=version,
+        took_ms=_elapsed_ms(started),
+        version_changed=_version_changed(body.index_version, version),
     )
 
 
-def _response(
-    found: Found,
+async def _search_one(
+    request: Request,
+    query: Query,
+    known_version: str | None,
+    engine: SearchEngine,
+    deadline: float,
     started: float,
-    known_version: str | None = None,
-    understood: UnderstoodQuery | None = None,
 ) -> SearchResponse:
-    changed = known_version is not None and known_version != found.version
+    (result,) = await engine.search([query], deadline)
+    _log_queries(request, query.texts)
     return SearchResponse(
-        item_ids=found.hits.item_ids,
-        scores=found.hits.scores,
-        truncated=found.hits.truncated,
-        index_version=found.version,
-        took_ms=_took_ms(started),
-        interpreted=InterpretedQuery(
-            positive=understood.positive, negative="、".join(understood.refused)
-        )
-        if understood
-        else None,
-        version_changed=True if changed else None,
+        item_ids=result.hits.item_ids,
+        scores=result.hits.scores,
+        truncated=result.hits.truncated,
+        interpreted=_interpreted(query),
+        index_version=result.version,
+        took_ms=_elapsed_ms(started),
+        version_changed=_version_changed(known_version, result.version),
     )
 
 
-def _took_ms(started: float) -> float:
+def _interpreted(query: Query) -> InterpretedQuery | None:
+    if query.understood is None:
+        return None
+    refused = "、".join(query.understood.refused)
+    return InterpretedQuery(positive=query.understood.positive, negative=refused)
+
+
+def _version_changed(known: str | None, version: str) -> Literal[True] | None:
+    return True if known is not None and known != version else None
+
+
+def _elapsed_ms(started: float) -> float:
     return round((perf_counter() - started) * 1000, 3)
 
 
-def _trace(request: Request, queries: Sequence[str]) -> None:
-    """Log what was asked, at debug level alone: queries are their users' business."""
+def _log_queries(request: Request, queries: Sequence[str]) -> None:
+    """Log the queries at debug level only: they are private."""
     if _log.isEnabledFor(logging.DEBUG):
         cut = [query[:MAX_QUERY_CHARS] for query in queries]
         fields = {"request_id": request.state.request_id, "queries": cut}
