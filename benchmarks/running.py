@@ -56,6 +56,12 @@ def started(command: list[str], port: int, environment: dict[str, str]) -> Itera
             process.terminate()
 
 
+def cpu_seconds(pid: int) -> float:
+    """Return the processor time that a process has used, in seconds (Linux)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def free_port() -> int:
     """Find a port that nobody listens on."""
     with socket.create_server(("127.0.0.1", 0)) as taken:

@@ -20,10 +20,9 @@ from pathlib import Path
 
 import httpx
 
-from benchmarks.fronts import cpu_seconds
 from benchmarks.http import drive
 from benchmarks.record import record
-from benchmarks.running import Service, demo_bundle, service
+from benchmarks.running import Service, cpu_seconds, demo_bundle, service
 
 Seen = dict[str, float]
 

@@ -60,5 +60,7 @@ def serve(
     with plain_errors():
         keys = ApiKeys.read(settings.api_keys) if settings.api_keys else None
         engine, tracer = wiring.make_engine(settings), wiring.make_tracer(settings)
-        code = server.serve(settings, engine, keys, tracer, wiring.make_trial(settings, engine))
+        code = server.serve(
+            settings, engine, keys, tracer, wiring.make_experiment(settings, engine)
+        )
     server.leave(code)

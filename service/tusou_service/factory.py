@@ -6,7 +6,7 @@ from pathlib import Path
 from tusou.bundle.bundle import current_version
 from tusou.core.errors import InputError
 from tusou.core.lazy_import import extras_named
-from tusou_service.engine.engine import Engine
+from tusou_service.engine.engine import SearchEngine
 from tusou_service.engine.served import Pipeline
 from tusou_service.experiment.ab_test import Experiment
 from tusou_service.observability.stages import Tracer
@@ -52,25 +52,25 @@ def make_tracer(settings: Settings) -> Tracer | None:
         return open_tracer(settings.tracing_endpoint, settings.tracing_share)
 
 
-def make_engine(settings: Settings) -> Engine:
+def make_engine(settings: Settings) -> SearchEngine:
     """Build the engine of these settings; nothing is read before it is entered."""
     if settings.bundle is None:
         raise InputError("No bundle to serve: give its folder, or set TUSOU_BUNDLE.")
     source = _source(settings, settings.bundle, settings.model)
-    return Engine(source, settings.batching(), settings.image_queries)
+    return SearchEngine(source, settings.batching(), settings.image_queries)
 
 
-def make_trial(settings: Settings, first: Engine) -> Experiment | None:
+def make_experiment(settings: Settings, first: SearchEngine) -> Experiment | None:
     """Build the second engine of these settings, and what brings the two together."""
     if settings.ab_bundle is None:
         return None
-    second = Engine(
+    second = SearchEngine(
         _source(settings, settings.ab_bundle, settings.ab_model),
         settings.batching(),
         settings.image_queries,
         first,
     )
-    return Experiment(first, second, settings.trial())
+    return Experiment(first, second, settings.experiment_plan())
 
 
 def _source(settings: Settings, root: Path, model: str | None) -> BundleSource:

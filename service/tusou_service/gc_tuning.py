@@ -9,7 +9,7 @@ import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from tusou_service.engine.engine import Engine
+from tusou_service.engine.engine import SearchEngine
 
 # Objects made and not yet gone before a round through the youngest; Python's own is 700.
 _YOUNG = 2_000
@@ -22,7 +22,7 @@ def settle() -> None:
 
 
 @asynccontextmanager
-async def settled(engine: Engine) -> AsyncIterator[Engine]:
+async def settled(engine: SearchEngine) -> AsyncIterator[SearchEngine]:
     """Enter an engine, and settle once it is loaded."""
 
     async def wait() -> None:

@@ -1,6 +1,5 @@
 """The process: binds the port, serves, drains on SIGTERM, and ends with a code that tells why."""
 
-import asyncio
 import logging
 import os
 import sys
@@ -8,13 +7,11 @@ from types import FrameType
 
 import uvicorn
 
-from tusou_service.engine.engine import Engine
-from tusou_service.experiment.ab_test import Experiment
-from tusou_service.fronts import parent
+from tusou_service.engine.engine import ExperimentArms, SearchEngine
 from tusou_service.gc_tuning import settled
 from tusou_service.http.app import create_app
 from tusou_service.http.auth import ApiKeys
-from tusou_service.http.listener import allow_files, http_config, listen, loop_factory
+from tusou_service.http.listener import allow_files, http_config, listen
 from tusou_service.observability.stages import Tracer
 from tusou_service.settings import Settings
 from tusou_service.shutdown import BROKEN_SHUTDOWN_S, Ending
@@ -28,12 +25,12 @@ class Server(uvicorn.Server):
     def __init__(
         self,
         config: uvicorn.Config,
-        engine: Engine,
+        engine: SearchEngine,
         drain_seconds: float,
-        trial: Experiment | None = None,
+        experiment: ExperimentArms | None = None,
     ) -> None:
         super().__init__(config)
-        self.ending = Ending(engine, drain_seconds, trial)
+        self.ending = Ending(engine, drain_seconds, experiment)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
         """Start to drain; no signal is raised again at the end."""
@@ -50,18 +47,13 @@ class Server(uvicorn.Server):
 
 def serve(
     settings: Settings,
-    engine: Engine,
+    engine: SearchEngine,
     keys: ApiKeys | None,
     tracer: Tracer | None = None,
-    trial: Experiment | None = None,
+    experiment: ExperimentArms | None = None,
 ) -> int:
     """Serve until a signal or a failure; return the exit code."""
     listener = listen(settings.host, settings.port)
-    if settings.http_processes > 1:
-        if tracer:
-            tracer.close()  # each front has its own
-        with asyncio.Runner(loop_factory=loop_factory()) as runner:
-            return runner.run(parent.serve(settings, listener, engine, keys, trial))
     allow_files(settings.connections().connections)
     app = create_app(
         lambda: settled(engine),
@@ -69,9 +61,9 @@ def serve(
         keys=keys,
         docs=settings.docs,
         tracer=tracer,
-        trial=trial,
+        experiment=experiment,
     )
-    server = Server(http_config(app, settings), engine, settings.drain_s, trial)
+    server = Server(http_config(app, settings), engine, settings.drain_s, experiment)
     server.run(sockets=[listener])
     return server.ending.exit_code
 

@@ -68,12 +68,6 @@ class Settings(BaseSettings):
         default=None, max_length=64, description="The trial's name; another one draws users anew."
     )
 
-    http_processes: int = Field(
-        default=1,
-        ge=1,
-        le=256,
-        description="Processes that speak HTTP; 1: the one with the model does it.",
-    )
     max_batch: Count = Field(default=64, description="Queries in one pass of the model.")
     queue_size: Count = Field(default=1024, description="Queries that may wait; more are refused.")
     timeout_ms: int = Field(
@@ -149,7 +143,7 @@ class Settings(BaseSettings):
         return BatchLimits(self.max_batch, self.queue_size, self.stall_s)
 
     def requests(self) -> RequestLimits:
-        """Return the part that the front door takes, in each process."""
+        """Return the part that the front door takes."""
         return RequestLimits(
             body_bytes=self.max_body_bytes,
             batch_body_bytes=self.max_batch_body_bytes,
@@ -159,21 +153,21 @@ class Settings(BaseSettings):
             hosts=self.hosts,
             rate_per_second=self.rate_per_s,
             rate_burst=self.rate_burst,
-            large_bodies=max(1, LARGE_BODIES // self.http_processes),
+            large_bodies=LARGE_BODIES,
         )
 
-    def trial(self) -> ExperimentPlan:
+    def experiment_plan(self) -> ExperimentPlan:
         """Return how the second bundle is compared, if there is one."""
         return ExperimentPlan(self.ab_mode, self.ab_share, self.ab_name or "")
 
     def connections(self) -> ConnectionLimits:
-        """Return the part that the HTTP protocol takes, in each process."""
+        """Return the part that the HTTP protocol takes."""
         return ConnectionLimits(
             header_seconds=self.header_s,
             body_seconds=self.body_s,
             write_seconds=self.write_s,
             header_bytes=self.max_header_bytes,
-            connections=-(-self.max_connections // self.http_processes),
+            connections=self.max_connections,
         )
 
 

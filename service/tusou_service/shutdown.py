@@ -5,8 +5,7 @@ import math
 from time import monotonic
 
 from tusou.core.errors import IncompatibleBundle, TusouError
-from tusou_service.engine.engine import Engine
-from tusou_service.experiment.ab_test import Experiment
+from tusou_service.engine.engine import ExperimentArms, SearchEngine
 
 _log = logging.getLogger(__name__)
 
@@ -25,11 +24,11 @@ class Ending:
     """
 
     def __init__(
-        self, engine: Engine, drain_seconds: float, trial: Experiment | None = None
+        self, engine: SearchEngine, drain_seconds: float, experiment: ExperimentArms | None = None
     ) -> None:
         self.exit_code = 0
         self._engine, self._drain_seconds = engine, drain_seconds
-        self._vital = trial.vital if trial else (engine,)
+        self._vital = experiment.vital if experiment else (engine,)
         self._drained_at = math.inf
 
     def drain(self) -> None:

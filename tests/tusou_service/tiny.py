@@ -13,7 +13,7 @@ import numpy as np
 import uvicorn
 from fastapi.testclient import TestClient
 from pydantic import BaseModel
-from tusou_service.engine.engine import Engine
+from tusou_service.engine.engine import SearchEngine
 from tusou_service.engine.served import Pipeline, Source
 from tusou_service.experiment.ab_test import Experiment
 from tusou_service.http.app import create_app
@@ -168,21 +168,23 @@ def connected(
 ) -> Iterator[TestClient]:
     """Talk to the application in this process, once it is ready."""
     config = Settings(**settings)  # type: ignore[arg-type]
-    engine = Engine(source, config.batching(), config.image_queries)
-    trial = second_arm(other, engine, config) if other else None
-    app = create_app(lambda: engine, config.requests(), keys=keys, docs=config.docs, trial=trial)
+    engine = SearchEngine(source, config.batching(), config.image_queries)
+    experiment = second_arm(other, engine, config) if other else None
+    app = create_app(
+        lambda: engine, config.requests(), keys=keys, docs=config.docs, experiment=experiment
+    )
     with TestClient(app) as client:
         assert client.portal
         client.portal.call(engine.loaded)
-        if trial:
-            client.portal.call(trial.loaded)
+        if experiment:
+            client.portal.call(experiment.loaded)
         yield client
 
 
-def second_arm(source: Source, first: Engine, config: Settings) -> Experiment:
+def second_arm(source: Source, first: SearchEngine, config: Settings) -> Experiment:
     """Put a second engine beside the first, as `wiring` does."""
-    second = Engine(source, config.batching(), config.image_queries, first)
-    return Experiment(first, second, config.trial())
+    second = SearchEngine(source, config.batching(), config.image_queries, first)
+    return Experiment(first, second, config.experiment_plan())
 
 
 @dataclass
@@ -190,7 +192,7 @@ class Running:
     """A real server in this event loop."""
 
     port: int
-    engine: Engine
+    engine: SearchEngine
     server: Server
 
     @property
@@ -208,10 +210,10 @@ async def running(
 ) -> AsyncIterator[Running]:
     """Serve on a free port, with the protocol and the server class of production."""
     config = Settings(drain_s=0, **settings)  # type: ignore[arg-type]
-    engine = Engine(source, config.batching(), config.image_queries)
-    trial = second_arm(other, engine, config) if other else None
+    engine = SearchEngine(source, config.batching(), config.image_queries)
+    experiment = second_arm(other, engine, config) if other else None
     app = create_app(
-        lambda: engine, config.requests(), docs=config.docs, tracer=tracer, trial=trial
+        lambda: engine, config.requests(), docs=config.docs, tracer=tracer, experiment=experiment
     )
     listener = socket.create_server(("127.0.0.1", 0))
     server = Server(
@@ -227,7 +229,7 @@ async def running(
         ),
         engine,
         config.drain_s,
-        trial,
+        experiment,
     )
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     while not server.started:  # noqa: ASYNC110 - uvicorn offers a flag, no event
@@ -236,8 +238,8 @@ async def running(
     here = Running(listener.getsockname()[1], engine, server)
     if while_loading:
         await while_loading(here)
-    if trial:
-        await trial.loaded()
+    if experiment:
+        await experiment.loaded()
     try:
         yield here
     finally:

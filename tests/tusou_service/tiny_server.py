@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 from tusou_service import logging_config as logs
 from tusou_service import server
-from tusou_service.engine.engine import Engine
+from tusou_service.engine.engine import SearchEngine
 from tusou_service.engine.served import Pipeline
 from tusou_service.http.auth import ApiKeys
 from tusou_service.settings import Settings
@@ -65,10 +65,10 @@ def main() -> None:
         source.gate = threading.Event()
     if sys.argv[1] == "flips":
         source = Flipping(source.pipeline)
-    engine = Engine(source, settings.batching())
+    engine = SearchEngine(source, settings.batching())
     other = TinySource(Moody(TinyBundle("v2")))
-    trial = second_arm(other, engine, settings) if settings.ab_bundle else None
-    server.leave(server.serve(settings, engine, keys, trial=trial))
+    experiment = second_arm(other, engine, settings) if settings.ab_bundle else None
+    server.leave(server.serve(settings, engine, keys, experiment=experiment))
 
 
 if __name__ == "__main__":

@@ -4,11 +4,11 @@ import asyncio
 import contextlib
 import logging
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Self, TypeAlias, TypeVar
+from typing import Protocol, Self, TypeAlias, TypeVar
 
 from pydantic import BaseModel
 
@@ -44,7 +44,7 @@ class Prepared:
     pipeline: Pipeline | None
 
 
-class Engine:
+class SearchEngine:
     """Answers queries from the bundle that is current, and changes bundles without a gap.
 
     Enter it to start loading; `search` raises NotReady until that is done. A batch runs wholly on
@@ -58,7 +58,7 @@ class Engine:
         source: Source,
         limits: BatchLimits,
         images: ImagePolicy = "auto",
-        partner: "Engine | None" = None,
+        partner: "SearchEngine | None" = None,
     ) -> None:
         self.draining = False
         self.load_error: Exception | None = None
@@ -201,7 +201,7 @@ class Engine:
         text = await asyncio.to_thread(bundle.text, item_id)
         return int(item_id) if bundle.id_type == "int" else item_id, text
 
-    async def status(self) -> Status:
+    def status(self) -> Status:
         """Say what is served; NotReady before there is anything."""
         bundle, images = self.bundle, self._sight.state
         return Status(
@@ -217,11 +217,11 @@ class Engine:
             accepts=("text", "item") if images == "unavailable" else ("text", "image", "item"),
         )
 
-    async def manifest(self) -> BaseModel:
+    def manifest(self) -> BaseModel:
         """Say how what is served was made; NotReady likewise."""
         return self.bundle.manifest
 
-    async def expose(self) -> bytes:
+    def expose(self) -> bytes:
         """Return what is counted, in Prometheus's text format."""
         return self.metrics.expose()
 
@@ -289,3 +289,32 @@ def _seconds_of(pipeline: Pipeline) -> float:
     began = perf_counter()
     pipeline.embed(_LONG_TEXTS)
     return (perf_counter() - began) / len(_LONG_TEXTS)
+
+
+class ExperimentArms(Protocol):
+    """Two bundles behind one service: `tusou_service.experiment.ab_test.Experiment`."""
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(self, *_: object) -> None: ...
+
+    @property
+    def ready(self) -> bool:
+        """Whether every arm that answers is ready."""
+        ...
+
+    @property
+    def vital(self) -> Sequence[SearchEngine]:
+        """The engines without which this process cannot do its work."""
+        ...
+
+    def engine_for(self, headers: Mapping[str, str]) -> SearchEngine:
+        """Return the engine that answers a request with these headers."""
+        ...
+
+    async def reload(self) -> tuple[Reloaded, Reloaded | None]:
+        """Change both engines to their current versions, or neither; shadow: each on its own.
+
+        The second result is None when the shadow's bundle could not be loaded.
+        """
+        ...

@@ -33,10 +33,6 @@ class QueueFull(Overloaded):
         super().__init__(message)
         self.retry_after = retry_after
 
-    def __reduce__(self) -> tuple[type[Self], tuple[object, ...]]:
-        """Cross to another process with what it was made of."""
-        return type(self), (str(self), self.retry_after)
-
 
 class WorkerStalled(Unavailable):
     """A batch has run for so long that its thread must be given up."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, Self, TypeAlias
 
-from tusou_service.engine.engine import Engine
+from tusou_service.engine.engine import SearchEngine
 from tusou_service.engine.interfaces import Arm, Reloaded
 from tusou_service.experiment.shadow import Shadow
 
@@ -45,7 +45,7 @@ class ExperimentPlan:
 class Experiment:
     """Runs the second engine beside the first, which is entered and left by its owner."""
 
-    def __init__(self, first: Engine, second: Engine, plan: ExperimentPlan) -> None:
+    def __init__(self, first: SearchEngine, second: SearchEngine, plan: ExperimentPlan) -> None:
         self._first, self._second, self._plan = first, second, plan
         self._shadow: asyncio.Task[None] | None = None
         self._reloading = asyncio.Lock()
@@ -74,22 +74,18 @@ class Experiment:
         return self._first.ready and (self._plan.mode == "shadow" or self._second.ready)
 
     @property
-    def engines(self) -> tuple[Engine, Engine]:
+    def engines(self) -> tuple[SearchEngine, SearchEngine]:
         """Both, the first one first."""
         return self._first, self._second
 
     @property
-    def vital(self) -> tuple[Engine, ...]:
+    def vital(self) -> tuple[SearchEngine, ...]:
         """The engines without which this process cannot do its work."""
         return (self._first,) if self._plan.mode == "shadow" else (self._first, self._second)
 
-    def engine_for(self, headers: Mapping[str, str]) -> Engine:
+    def engine_for(self, headers: Mapping[str, str]) -> SearchEngine:
         """Choose the engine of a request."""
         return self._second if self._plan.arm_of(headers) == "b" else self._first
-
-    async def is_ready(self) -> bool:
-        """Tell the same to whoever may be in another process."""
-        return self.ready
 
     async def loaded(self) -> None:
         """Wait until the second engine's first load has ended."""
@@ -103,7 +99,7 @@ class Experiment:
         async with self._reloading:
             if self._plan.mode == "split":
                 prepared = [await engine.prepare() for engine in self.vital]
-                first, second = map(Engine.commit, self.vital, prepared)
+                first, second = map(SearchEngine.commit, self.vital, prepared)
                 return first, second
             done = await self._first.reload()
             try:

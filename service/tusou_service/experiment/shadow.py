@@ -10,7 +10,7 @@ from tusou.core.errors import TusouError
 from tusou.retrieval.query import Query
 from tusou.retrieval.results import Hits
 from tusou_service.engine.batch_runner import Found
-from tusou_service.engine.engine import Engine
+from tusou_service.engine.engine import SearchEngine
 
 _log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ class Shadow:
     the first engine's: one that the system puts off would keep Python's lock from all others.
     """
 
-    def __init__(self, first: Engine, second: Engine, share: float) -> None:
+    def __init__(self, first: SearchEngine, second: SearchEngine, share: float) -> None:
         self._first, self._second, self._share = first, second, share
         self._waiting: deque[tuple[Sequence[Query], Sequence[Found]]] = deque()
         self._arrived = asyncio.Event()

@@ -9,13 +9,13 @@ from fastapi import FastAPI
 from pydantic.json_schema import models_json_schema
 
 from tusou import __version__
-from tusou_service.engine.interfaces import Arms, SearchEngine
+from tusou_service.engine.engine import ExperimentArms, SearchEngine
 from tusou_service.http import errors
 from tusou_service.http.auth import ApiKeys
 from tusou_service.http.dependencies import AppState
 from tusou_service.http.limits import RequestLimits
 from tusou_service.http.middleware import RequestMiddleware
-from tusou_service.http.rate_limit import Rate, make_rate_limiter
+from tusou_service.http.rate_limit import make_rate_limiter
 from tusou_service.http.routes import embeddings, health, items, page, search
 from tusou_service.http.schemas import BatchRequest, EmbeddingRequest, Problem, SearchRequest
 from tusou_service.observability.stages import Tracer
@@ -30,8 +30,7 @@ def create_app(
     keys: ApiKeys | None = None,
     docs: bool = True,
     tracer: Tracer | None = None,
-    trial: Arms | None = None,
-    rate: Rate | None = None,
+    experiment: ExperimentArms | None = None,
 ) -> FastAPI:
     """Build an app around an engine; tests pass a small one, `server` the real one."""
 
@@ -39,9 +38,9 @@ def create_app(
     async def lifespan(_: FastAPI) -> AsyncIterator[AppState]:
         async with AsyncExitStack() as stack:
             engine = await stack.enter_async_context(make_engine())
-            if trial:
-                await stack.enter_async_context(trial)
-            yield {"engine": engine, "trial": trial}
+            if experiment:
+                await stack.enter_async_context(experiment)
+            yield {"engine": engine, "experiment": experiment}
         if tracer:
             await asyncio.to_thread(tracer.close)
 
@@ -66,7 +65,7 @@ def create_app(
         RequestMiddleware,
         limits=limits,
         keys=keys,
-        rate=rate or make_rate_limiter(limits),
+        rate=make_rate_limiter(limits),
         tracer=tracer,
     )
     errors.install(app)

@@ -17,7 +17,7 @@ from tusou.core.errors import (
     RateLimited,
     TusouError,
 )
-from tusou_service.engine.interfaces import Arms, SearchEngine
+from tusou_service.engine.engine import ExperimentArms, SearchEngine
 from tusou_service.http.errors import BodyTooLarge, RequestTimeout, UnsupportedMediaType
 from tusou_service.http.schemas import Body, parse
 from tusou_service.observability.stages import mark
@@ -42,7 +42,7 @@ class AppState(TypedDict):
     """What the lifespan yields."""
 
     engine: SearchEngine  # the one that answers this request, once the front door has chosen
-    trial: Arms | None
+    experiment: ExperimentArms | None
 
 
 # These are coroutines for speed: FastAPI calls plain functions in a thread of its pool.
@@ -52,10 +52,10 @@ async def get_engine(request: Request) -> SearchEngine:
     return engine
 
 
-async def get_trial(request: Request) -> Arms | None:
+async def get_experiment(request: Request) -> ExperimentArms | None:
     """Hand out what runs a second bundle, if one is served."""
-    trial: Arms | None = request.state.trial
-    return trial
+    experiment: ExperimentArms | None = request.state.experiment
+    return experiment
 
 
 async def get_deadline(request: Request) -> float:
@@ -91,5 +91,5 @@ IMAGE_REQUEST_BODY: dict[str, object] = {
 }
 
 EngineDep = Annotated[SearchEngine, Depends(get_engine)]
-TrialDep = Annotated[Arms | None, Depends(get_trial)]
+ExperimentDep = Annotated[ExperimentArms | None, Depends(get_experiment)]
 DeadlineDep = Annotated[float, Depends(get_deadline)]

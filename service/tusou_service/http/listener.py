@@ -1,10 +1,8 @@
 """What it takes to listen: the port, files for the connections, uvicorn's configuration."""
 
-import asyncio
 import logging
 import resource
 import socket
-from collections.abc import Callable
 
 import uvicorn
 from fastapi import FastAPI
@@ -68,8 +66,3 @@ def http_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
         timeout_keep_alive=settings.keep_alive_s,
         timeout_graceful_shutdown=settings.shutdown_s,
     )
-
-
-def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Return what makes the event loop that uvicorn would choose; None for Python's own."""
-    return uvicorn.Config("", log_config=None).get_loop_factory()

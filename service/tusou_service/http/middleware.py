@@ -30,7 +30,7 @@ from tusou_service.http.limits import (
     MAX_URI_BYTES,
     RequestLimits,
 )
-from tusou_service.http.rate_limit import Rate
+from tusou_service.http.rate_limit import RateLimiter
 from tusou_service.http.request_log import CLIENT_DISCONNECTED, ClientDisconnected, RequestContext
 from tusou_service.observability.stages import Tracer, mark
 
@@ -56,7 +56,7 @@ class RequestMiddleware:
         app: ASGIApp,
         limits: RequestLimits,
         keys: ApiKeys | None,
-        rate: Rate | None = None,
+        rate: RateLimiter | None = None,
         tracer: Tracer | None = None,
     ) -> None:
         self._app, self._limits, self._keys, self._tracer = app, limits, keys, tracer
@@ -100,7 +100,7 @@ class RequestMiddleware:
             return
         if self._rate:
             address = scope["client"][0] if scope["client"] else ""
-            await self._rate.admit(hashlib.sha256(key).hexdigest() if self._keys else address)
+            self._rate.admit(hashlib.sha256(key).hexdigest() if self._keys else address)
         _check_media(headers, rule)
         _check_declared_size(headers, rule)
         exchange.engine.admit(scope["state"]["deadline"])

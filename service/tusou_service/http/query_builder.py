@@ -8,7 +8,7 @@ from tusou.core.errors import ErrorDetail, InvalidRequest
 from tusou.retrieval.query import ItemPart, Part, Query, TextPart, text_parts
 from tusou.text.negation import UnderstoodQuery
 from tusou.text.normalize import normalize_query
-from tusou_service.engine.interfaces import SearchEngine
+from tusou_service.engine.engine import SearchEngine
 from tusou_service.http.schemas import MAX_REACH, QueryFields
 
 FieldSource: TypeAlias = Literal["body", "query"]  # the JSON body or the query string

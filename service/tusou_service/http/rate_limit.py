@@ -3,7 +3,6 @@
 from collections import OrderedDict
 from collections.abc import Callable
 from time import monotonic
-from typing import Protocol, Self
 
 from tusou.core.errors import RateLimited
 from tusou_service.http.limits import RequestLimits
@@ -19,18 +18,6 @@ class RateLimitExceeded(RateLimited):
         super().__init__("Too many requests.")
         self.retry_after = retry_after
 
-    def __reduce__(self) -> tuple[type[Self], tuple[object, ...]]:
-        """Cross to another process with what it was made of."""
-        return type(self), (self.retry_after,)
-
-
-class Rate(Protocol):
-    """Who counts the requests of each client: `RateLimiter`, wherever it is."""
-
-    async def admit(self, client: str) -> None:
-        """Count one request of this client, or raise RateLimitExceeded."""
-        ...
-
 
 class RateLimiter:
     """Lets each client ask `burst` times at once and `per_second` times in the long run."""
@@ -42,7 +29,7 @@ class RateLimiter:
         # What each client had left, and when; the one seen last is at the end.
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
-    async def admit(self, client: str) -> None:
+    def admit(self, client: str) -> None:
         """Count one request of this client, or raise RateLimitExceeded."""
         now = self._clock()
         left, since = self._left.pop(client, (float(self._burst), now))

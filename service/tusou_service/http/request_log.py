@@ -12,7 +12,7 @@ from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Scope, Send
 
 from tusou.core.errors import TusouError
-from tusou_service.engine.interfaces import Arms, SearchEngine
+from tusou_service.engine.engine import ExperimentArms, SearchEngine
 from tusou_service.http.errors import Internal, problem_response, problem_type
 from tusou_service.observability.stages import Tracer
 
@@ -50,11 +50,11 @@ class RequestContext:
         self.complete = False
         headers = Headers(scope=scope)
         state, self._scope, self._send = scope["state"], scope, send
-        trial: Arms | None = state["trial"]
-        if trial:
-            state["engine"] = trial.engine_for(headers)
+        experiment: ExperimentArms | None = state["experiment"]
+        if experiment:
+            state["engine"] = experiment.engine_for(headers)
         self.engine: SearchEngine = state["engine"]
-        self._arm = self.engine.arm if trial else None
+        self._arm = self.engine.arm if experiment else None
         given = headers.get("x-request-id", "")
         self.id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
         state["request_id"] = self.id

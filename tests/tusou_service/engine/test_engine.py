@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from tusou_service.engine.batch_runner import Found
-from tusou_service.engine.engine import Engine
+from tusou_service.engine.engine import SearchEngine
 from tusou_service.engine.micro_batcher import BatchLimits
 
 from tests.tusou_service.tiny import TinyBundle, TinyPipeline, TinySource
@@ -25,8 +25,8 @@ from tusou.retrieval.query import Query
 @asynccontextmanager
 async def entered(
     source: TinySource, max_batch: int = 4, stall_after: float = 20
-) -> AsyncIterator[Engine]:
-    async with Engine(source, BatchLimits(max_batch, 64, stall_after)) as engine:
+) -> AsyncIterator[SearchEngine]:
+    async with SearchEngine(source, BatchLimits(max_batch, 64, stall_after)) as engine:
         await engine.loaded()
         yield engine
 
@@ -49,7 +49,7 @@ async def test_answers_after_warm_up(source: TinySource) -> None:
 
 async def test_is_not_ready_while_loading(source: TinySource) -> None:
     source.gate = threading.Event()
-    async with Engine(source, BatchLimits(4, 64, 20)) as engine:
+    async with SearchEngine(source, BatchLimits(4, 64, 20)) as engine:
         assert not engine.ready
         with pytest.raises(NotReady):
             await engine.search(asks(["裙"], 3), soon())

@@ -9,7 +9,7 @@ import pytest
 from drawing import image_bytes, image_line
 from fastapi.testclient import TestClient
 from tusou_indexer.build import BuildSpec, build
-from tusou_service.factory import make_engine, make_trial
+from tusou_service.factory import make_engine, make_experiment
 from tusou_service.http.app import create_app
 from tusou_service.settings import Settings
 
@@ -58,12 +58,14 @@ def test_two_bundles_behind_one_service(
     (second / "CURRENT").write_text(two_versions[2].name)
     settings = Settings(bundle=bundle, ab_bundle=second, ab_mode=mode, ab_share=1, device="cpu")
     engine = make_engine(settings)
-    trial = make_trial(settings, engine)
-    assert trial
-    with TestClient(create_app(lambda: engine, settings.requests(), trial=trial)) as client:
+    experiment = make_experiment(settings, engine)
+    assert experiment
+    with TestClient(
+        create_app(lambda: engine, settings.requests(), experiment=experiment)
+    ) as client:
         assert client.portal
         client.portal.call(engine.loaded)
-        client.portal.call(trial.loaded)
+        client.portal.call(experiment.loaded)
         headers = {"X-User-Key": "somebody", "X-Request-Timeout-Ms": "20000"}
         answer = client.post("/search", json={"query": "红色碎花裙"}, headers=headers)
         answered, arm = (1, "a") if mode == "shadow" else (2, "b")

@@ -1,7 +1,5 @@
 """Token buckets, on a clock that the tests move."""
 
-import asyncio
-
 import pytest
 from fastapi.testclient import TestClient
 from tusou_service.http.rate_limit import MAX_CLIENTS, RateLimiter, RateLimitExceeded
@@ -22,7 +20,7 @@ def refused(limiter: RateLimiter, client: str, times: int) -> list[bool]:
 
     def one() -> bool:
         try:
-            asyncio.run(limiter.admit(client))
+            limiter.admit(client)
         except RateLimitExceeded:
             return True
         return False
@@ -40,11 +38,11 @@ def test_a_burst_then_the_rate() -> None:
     assert refused(limiter, "a", 4) == [False, False, False, True]
 
 
-async def test_says_when_to_come_back() -> None:
+def test_says_when_to_come_back() -> None:
     limiter = RateLimiter(2, 1, Clock())
-    await limiter.admit("a")
+    limiter.admit("a")
     with pytest.raises(RateLimitExceeded) as told:
-        await limiter.admit("a")
+        limiter.admit("a")
     assert told.value.retry_after == 0.5
 
 
@@ -54,10 +52,10 @@ def test_one_client_costs_another_nothing() -> None:
     assert refused(limiter, "b", 1) == [False]
 
 
-async def test_remembers_a_bounded_number_of_clients() -> None:
+def test_remembers_a_bounded_number_of_clients() -> None:
     limiter = RateLimiter(1, 1, Clock())
     for number in range(MAX_CLIENTS + 5):
-        await limiter.admit(str(number))
+        limiter.admit(str(number))
     assert len(limiter._left) == MAX_CLIENTS
 
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends
 
 from tusou.core.arrays import Vectors
 from tusou.core.errors import BadImage, ErrorDetail, InvalidRequest, NotReady, Unavailable
-from tusou_service.engine.interfaces import SearchEngine
+from tusou_service.engine.engine import SearchEngine
 from tusou_service.http.dependencies import (
     QUERY_REFUSALS,
     DeadlineDep,
@@ -45,9 +45,9 @@ async def embeddings(
     """Return the unit vectors of texts and of images given as data URIs."""
     _check(body)
     inputs = [body.input] if isinstance(body.input, str) else body.input
-    status = await engine.status()
+    status = engine.status()
     vectors, tokens = await _encode(inputs, engine, deadline)
-    if (await engine.status()).version != status.version:
+    if engine.status().version != status.version:
         raise NotReady("The index has just changed; send the request again.")
     as_text = body.encoding_format == "base64"
     return EmbeddingResponse(

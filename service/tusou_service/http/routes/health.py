@@ -7,7 +7,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from tusou import __version__
 from tusou.core.errors import CorruptBundle, IncompatibleBundle, InsufficientMemory, NotReady
 from tusou_service.engine.interfaces import Reloaded
-from tusou_service.http.dependencies import EngineDep, TrialDep
+from tusou_service.http.dependencies import EngineDep, ExperimentDep
 from tusou_service.http.errors import error_responses
 from tusou_service.http.schemas import HealthResponse, InfoResponse, ReadyResponse, ReloadResponse
 
@@ -28,10 +28,10 @@ async def healthz() -> HealthResponse:
 
 
 @router.get("/readyz", responses=error_responses(NotReady))
-async def readyz(engine: EngineDep, trial: TrialDep) -> ReadyResponse:
+async def readyz(engine: EngineDep, experiment: ExperimentDep) -> ReadyResponse:
     """Say whether traffic should come here: loaded, warm, worker alive, not stopping."""
-    status = await engine.status()
-    if not (await trial.is_ready() if trial else status.ready):
+    status = engine.status()
+    if not (experiment.ready if experiment else status.ready):
         raise NotReady("The service is loading, stopping or failing.")
     return ReadyResponse(index_version=status.version, images=status.images)
 
@@ -43,13 +43,13 @@ async def readyz(engine: EngineDep, trial: TrialDep) -> ReadyResponse:
 )
 async def metrics(engine: EngineDep) -> Response:
     """Return the counters for Prometheus."""
-    return Response(await engine.expose(), media_type=CONTENT_TYPE_LATEST)
+    return Response(engine.expose(), media_type=CONTENT_TYPE_LATEST)
 
 
 @router.get("/info", responses=error_responses(NotReady))
 async def info(engine: EngineDep) -> InfoResponse:
     """Say what is served: model, index, counts, versions."""
-    status, manifest = await engine.status(), await engine.manifest()
+    status, manifest = engine.status(), engine.manifest()
     return InfoResponse(
         tusou_version=__version__,
         index_version=status.version,
@@ -69,11 +69,11 @@ async def info(engine: EngineDep) -> InfoResponse:
     response_model_exclude_none=True,
     responses=error_responses(CorruptBundle, IncompatibleBundle, InsufficientMemory, NotReady),
 )
-async def reload(engine: EngineDep, trial: TrialDep) -> ReloadResponse:
+async def reload(engine: EngineDep, experiment: ExperimentDep) -> ReloadResponse:
     """Serve the bundle's current version from now on; nothing is dropped on the way."""
-    if trial is None:
+    if experiment is None:
         return ReloadResponse.model_validate(_told(await engine.reload()))
-    first, second = await trial.reload()
+    first, second = await experiment.reload()
     return ReloadResponse.model_validate({**_told(first), "b": _told(second)})
 
 

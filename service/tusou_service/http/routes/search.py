@@ -10,7 +10,7 @@ from fastapi import Query as QueryParameter
 
 from tusou.core.errors import BadImage, Unavailable, UnknownItem
 from tusou.retrieval.query import Query
-from tusou_service.engine.interfaces import SearchEngine
+from tusou_service.engine.engine import SearchEngine
 from tusou_service.http.dependencies import (
     IMAGE_REQUEST_BODY,
     QUERY_REFUSALS,

@@ -1,1 +1,0 @@
-"""Several processes that speak HTTP over one engine."""
