@@ -62,7 +62,7 @@ def in_the_pipeline(pipeline: SearchPipeline) -> dict[str, list[float]]:
             ),
         }.items():
             started = perf_counter()
-            pipeline.answer([Query(parts, 10)])
+            pipeline.search([Query(parts, 10)])
             times.setdefault(name, []).append(perf_counter() - started)
     return times
 

@@ -15,9 +15,9 @@ from tusou_lab.toy.products import draw_facts, item_id
 
 from benchmarks.record import record
 from benchmarks.running import demo_bundle
+from tusou.core.hits import Hits
 from tusou.retrieval.pipeline import SearchPipeline
 from tusou.retrieval.query import Query, TextPart
-from tusou.retrieval.results import Hits
 from tusou.text.negation import REFUSED_WEIGHT, parse_negation
 
 TOP = 10
@@ -73,7 +73,7 @@ def judge(
 ) -> dict[str, float]:
     """Share of the top 10 that is refused, and that is of the category and not refused."""
     refused = wanted = 0
-    answers = pipeline.answer([ask(query.text) for query in queries])
+    answers = pipeline.search([ask(query.text) for query in queries])
     for query, hits in zip(queries, answers.hits, strict=True):
         found = _products(hits, pool)
         refused += sum(query.refuses(product) for product in found)
@@ -88,7 +88,7 @@ def sleeveless(pipeline: SearchPipeline, pool: dict[int, Product]) -> dict[str, 
         "one word": Query.of_text(SLEEVELESS, TOP, interpret=False),
         "understood": taken(SLEEVELESS, REFUSED_WEIGHT),
     }
-    answers = pipeline.answer(list(asks.values()))
+    answers = pipeline.search(list(asks.values()))
     return {
         name: sum(product.facts.get("sleeve") == "strap" for product in _products(hits, pool)) / TOP
         for name, hits in zip(asks, answers.hits, strict=True)

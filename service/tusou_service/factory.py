@@ -38,7 +38,7 @@ class BundleSource:
             model=self.model,
             precision=self.precision,
             backend=self.backend,
-            remember=self.remember,
+            cache_size=self.remember,
         )
 
 

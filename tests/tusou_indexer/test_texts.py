@@ -15,6 +15,7 @@ from tusou.cli.progress import NoProgress, Progress
 from tusou.core.errors import BadDataset, UnknownItem
 from tusou.encoders import find_weights, load_image_encoder, load_text_encoder
 from tusou.retrieval.pipeline import SearchPipeline
+from tusou.retrieval.query import Query
 
 pytestmark = pytest.mark.usefixtures("small_shards")
 TEXTS = [f"第{number}件红色碎花吊带裙" for number in range(150)]
@@ -95,7 +96,7 @@ def test_a_changed_text_is_not_shown(spec: BuildSpec, tmp_path: Path) -> None:
 def test_texts_are_found_by_images_and_by_texts(spec: BuildSpec, tmp_path: Path) -> None:
     build(replace(spec, factory="IVF4,Flat"), tmp_path / "b", NoProgress())
     pipeline = SearchPipeline.open(tmp_path / "b")
-    assert pipeline.search([TEXTS[9]], [1]).hits[0].item_ids == (509,)
+    assert pipeline.search([Query.of_text(TEXTS[9], 1)]).hits[0].item_ids == (509,)
     pipeline.load_image_tower()
     encoder = load_image_encoder(find_weights(spec.model))
     probes = image_probes(lambda: encoder)()

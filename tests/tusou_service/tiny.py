@@ -25,9 +25,10 @@ from tusou_service.settings import Settings
 
 from tusou.core.arrays import Pixels
 from tusou.core.errors import DeadlineExceeded, TusouError, UnknownItem
+from tusou.core.hits import Hits
 from tusou.core.ids import ItemKind
 from tusou.retrieval.query import Query, VectorPart
-from tusou.retrieval.results import Hits, SearchResults, StageTimes, TextEmbeddings
+from tusou.retrieval.results import SearchResults, StageTimes, TextEmbeddings
 
 POOL = 50
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(24)
@@ -71,7 +72,7 @@ class TinyPipeline:
     warm: bool = False
     precision: str = "fp32"
     backend: str = "torch"
-    sees: bool = False
+    image_tower_loaded: bool = False
     image_size: int = 8
     tower: threading.Event | None = None  # the image tower's loading waits for it
     tower_error: Exception | None = None
@@ -87,31 +88,33 @@ class TinyPipeline:
             assert self.tower.wait(20)
         if self.tower_error:
             raise self.tower_error
-        self.sees = True
+        self.image_tower_loaded = True
 
-    def see(self, pixels: Pixels) -> list[VectorPart]:
+    def encode_images(self, pixels: Pixels) -> list[VectorPart]:
         """Make a vector of each image's mean colour."""
         self.seen.append(len(pixels))
         return [VectorPart(one.mean((0, 1)).astype(np.float32) / 255, "tiny") for one in pixels]
 
-    def embed(self, texts: Sequence[str]) -> TextEmbeddings:
+    def encode_texts(self, texts: Sequence[str]) -> TextEmbeddings:
         time.sleep(self.text_seconds * len(texts))
         vectors = np.tile(np.array([0.6, 0.8, 0], np.float32), (len(texts), 1))
         return TextEmbeddings(vectors, tuple(len(text) + 2 for text in texts))
 
-    def answer(self, asks: Sequence[Query], wanted: Callable[[int], bool]) -> SearchResults:
-        self.asks.extend(asks)
-        self.batches.append([" ".join(ask.texts) for ask in asks])
+    def search(
+        self, queries: Sequence[Query], still_waiting: Callable[[int], bool]
+    ) -> SearchResults:
+        self.asks.extend(queries)
+        self.batches.append([" ".join(ask.texts) for ask in queries])
         self.started.set()
         if self.gate:
             assert self.gate.wait(20)
         if self.error:
             raise self.error
-        if self.room is not None and len(asks) > self.room:
+        if self.room is not None and len(queries) > self.room:
             raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
         hits: list[Hits | TusouError] = []
-        for place, ask in enumerate(asks):
-            if wanted(place):
+        for place, ask in enumerate(queries):
+            if still_waiting(place):
                 self.searched.append(" ".join(ask.texts))
                 hits.append(self._hits(ask))
             else:

@@ -30,18 +30,20 @@ ERRORS = {
 
 
 class Moody(TinyPipeline):
-    def answer(self, asks: Sequence[Query], wanted: Callable[[int], bool]) -> SearchResults:
-        queries = [text for ask in asks for text in ask.texts]
-        if "slow" in queries:
+    def search(
+        self, queries: Sequence[Query], still_waiting: Callable[[int], bool]
+    ) -> SearchResults:
+        texts = [text for query in queries for text in query.texts]
+        if "slow" in texts:
             time.sleep(0.6)
-        if "hang" in queries:
+        if "hang" in texts:
             logging.getLogger(__name__).info("hanging")
             threading.Event().wait()
-        if "lost" in queries:
+        if "lost" in texts:
             raise RuntimeError("CUDA error: device-side assert triggered")
-        if "bug" in queries:
+        if "bug" in texts:
             raise ZeroDivisionError("a bug")
-        return super().answer(asks, wanted)
+        return super().search(queries, still_waiting)
 
 
 class Flipping(TinySource):

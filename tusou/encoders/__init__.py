@@ -16,7 +16,6 @@ from tusou.encoders.select_backend import (
     shape_of,
 )
 from tusou.encoders.weights import DEMO, MODELS, find_weights
-from tusou.retrieval.query_cache import QueryCache
 
 __all__ = [
     "BACKENDS",
@@ -25,7 +24,6 @@ __all__ = [
     "Followed",
     "ImageEncoder",
     "Passes",
-    "QueryCache",
     "ResolvedEncoder",
     "TextEncoder",
     "Tokens",

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any, cast
 
 from tusou.core.lazy_import import Lazy
-from tusou.indexes.base import DeviceSearch, VectorIndex
+from tusou.indexes.base import VectorIndex
 from tusou.indexes.specs import IndexSpec
 
-__all__ = ["DeviceSearch", "VectorIndex", "create_index", "faiss_device", "load_index"]
+__all__ = ["VectorIndex", "create_index", "faiss_device", "load_index"]
 
 _ENGINES = {
     "exact": Lazy("tusou.indexes.exact:ExactIndex"),

@@ -6,28 +6,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from tusou.core.arrays import Ids, Neighbors, OnDevice, Vectors
-
-
-class DeviceSearch(Protocol):
-    """A search for queries that lie in the memory of the index's device; safe as `search` is."""
-
-    @property
-    def device(self) -> str:
-        """Name it, such as cuda:0."""
-        ...
-
-    def columns(self, k: int) -> int:
-        """Count the int32 that `start` gives for a query."""
-        ...
-
-    def start(self, queries: OnDevice, k: int) -> OnDevice:
-        """Ask for the k best of (n, dim) float32 there: (n, columns) int32, not waited for."""
-        ...
-
-    def read(self, found: npt.NDArray[np.int32], k: int) -> Neighbors:
-        """Make of what `start` gave, once it is on the host, what `search` returns."""
-        ...
+from tusou.core.arrays import Ids, Neighbors, Vectors
 
 
 class VectorIndex(Protocol):
@@ -58,11 +37,6 @@ class VectorIndex(Protocol):
 
     def search(self, queries: Vectors, k: int) -> Neighbors:
         """Return the k best per query, ties by id; safe to call from several threads."""
-        ...
-
-    @property
-    def on_device(self) -> DeviceSearch | None:
-        """Give the search for queries that are on its device; None where the host's alone serve."""
         ...
 
     def tune(self, tuning: str) -> None:

@@ -18,7 +18,7 @@ _BLOCK = 65_536
 class ExactIndex:
     """All vectors in one array, compared with every query."""
 
-    exact_scores, on_device = True, None
+    exact_scores = True
 
     def __init__(self, _spec: ExactSpec, dim: int) -> None:
         self.dim = dim

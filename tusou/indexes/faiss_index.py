@@ -36,8 +36,6 @@ _GPU_DEEPEST = 2048
 class FaissIndex:
     """An index described by a FAISS factory string, always over inner product."""
 
-    on_device = None  # of FAISS's bridge to torch, see docs/indexes.md
-
     def __init__(self, spec: FaissSpec, dim: int) -> None:
         try:
             index = faiss.index_factory(dim, f"IDMap,{spec.factory}", faiss.METRIC_INNER_PRODUCT)

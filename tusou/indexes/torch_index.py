@@ -42,44 +42,20 @@ class TorchIndex:
         self._ids = torch.cat([self._ids, new[0]])
         self._vectors = torch.cat([self._vectors, new[1]])
 
-    @property
-    def device(self) -> str:
-        """Name the device by its number, as its tensors do."""
-        return str(self._vectors.device)
-
-    @property
-    def on_device(self) -> Self:
-        """Search for queries that are there already."""
-        return self
-
     def search(self, queries: Vectors, k: int) -> Neighbors:
-        """Return the k best per query; one copy to the device and one back."""
-        asked = torch.tensor(queries, device=self._device)
-        return self.read(self.start(asked, k).cpu().numpy(), k)
-
-    def columns(self, k: int) -> int:
-        """Count one for a score and two for an id."""
-        return 3 * min(k, len(self))
+        """Return the k best per query."""
+        scores, ids = self._top_k(torch.tensor(queries, device=self._device), k)
+        return _padded(ids.cpu().numpy(), scores.cpu().numpy(), k)
 
     @torch.inference_mode()
-    def start(self, queries: Tensor, k: int) -> Tensor:
-        """Ask for scores and ids, side by side as the bits that they are."""
-        found: tuple[Tensor, Tensor] | None = None
+    def _top_k(self, queries: Tensor, k: int) -> tuple[Tensor, Tensor]:
+        """Return scores and ids of at most k items per query, on the index's device."""
+        best = queries[:, :0], self._ids.expand(len(queries), -1)[:, :0]
         for start in range(0, len(self), _BLOCK):
             rows = slice(start, start + _BLOCK)
-            block = queries @ self._vectors[rows].T
-            scores, order = block.topk(min(k, block.shape[1]), dim=1)
-            best = scores, self._ids[rows][order]
-            found = _merge(found, best, k) if found else best
-        if not found:
-            found = queries[:, :0], self._ids.expand(len(queries), 0)
-        return torch.cat([part.view(torch.int32) for part in found], 1)
-
-    def read(self, found: npt.NDArray[np.int32], k: int) -> Neighbors:
-        """Take scores and ids apart, pad them, and put ties in order."""
-        count = found.shape[1] // 3
-        scores, ids = found[:, :count].copy(), found[:, count:].copy()
-        return _padded(ids.view(np.int64), scores.view(np.float32), k)
+            scores, positions = _top(queries @ self._vectors[rows].T, k)
+            best = _merge(best, (scores, self._ids[rows][positions]), k)
+        return best
 
     def tune(self, tuning: str) -> None:
         """Take no tuning: there is nothing to trade for exactness."""
@@ -104,10 +80,17 @@ class TorchIndex:
 def _merge(
     one: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor], k: int
 ) -> tuple[Tensor, Tensor]:
-    """Take the best of two blocks' scores and ids."""
+    """Return the k best of two blocks' scores and ids."""
+    if not one[0].shape[1]:
+        return other
     scores, ids = (torch.cat(pair, 1) for pair in zip(one, other, strict=True))
-    best, order = scores.topk(min(k, scores.shape[1]), dim=1)
-    return best, ids.gather(1, order)
+    best, positions = _top(scores, k)
+    return best, ids.gather(1, positions)
+
+
+def _top(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    values, positions = scores.topk(min(k, scores.shape[1]), dim=1)
+    return values, positions
 
 
 def _padded(ids: Ids, scores: npt.NDArray[np.float32], k: int) -> Neighbors:

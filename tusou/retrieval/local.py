@@ -102,7 +102,8 @@ class LocalSearch:
         normal = [normalize_query(text) for text in texts]
         with self._lock:
             parts = [
-                self._pipeline.embed(part).vectors for part in _batches(normal, _TEXTS_PER_BATCH)
+                self._pipeline.encode_texts(part).vectors
+                for part in _batches(normal, _TEXTS_PER_BATCH)
             ]
         return self._stacked(parts)
 
@@ -187,18 +188,17 @@ class LocalSearch:
         for batch in _batches(queries, _TEXTS_PER_BATCH):
             with self._lock:
                 bundle = self._pipeline.bundle
-                results = self._pipeline.answer(batch)
-            for query, hits in zip(batch, results.hits, strict=True):
+                results = self._pipeline.search(batch)
+            for hits in results.hits:
                 if isinstance(hits, TusouError):
                     raise hits
-                understood = query.understood
                 yield LocalHits(
                     hits.item_ids,
                     hits.scores,
                     hits.truncated,
-                    bundle.version,
-                    understood.positive if understood else None,
-                    "、".join(understood.refused) if understood else None,
+                    hits.index_version,
+                    hits.positive,
+                    hits.negative,
                     bundle=bundle,
                 )
 
@@ -208,9 +208,9 @@ class LocalSearch:
             pipeline = self._pipeline
             for batch in _batches(images, _IMAGES_PER_BATCH):
                 pixels = [to_pixels(_read_image(image), pipeline.image_size) for image in batch]
-                if not pipeline.sees:
+                if not pipeline.image_tower_loaded:
                     pipeline.load_image_tower()
-                vectors += pipeline.see(np.stack(pixels))
+                vectors += pipeline.encode_images(np.stack(pixels))
         return vectors
 
     def _stacked(self, parts: Sequence[Vectors]) -> Vectors:

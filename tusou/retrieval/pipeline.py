@@ -1,16 +1,16 @@
-"""SearchPipeline: what the service runs and what evaluation measures."""
+"""The search pipeline that the service runs and that evaluation measures."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import compress, pairwise
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import compress, islice, pairwise
 from pathlib import Path
 from time import perf_counter
-from typing import Self, TypeAlias
+from typing import Self
 
 import numpy as np
 
 from tusou.bundle.bundle import INDEX, Bundle
-from tusou.core.arrays import Pixels, Vectors
+from tusou.core.arrays import Pixels, Vectors, check_finite
 from tusou.core.errors import (
     DeadlineExceeded,
     IncompatibleBundle,
@@ -18,6 +18,7 @@ from tusou.core.errors import (
     TusouError,
     UnknownItem,
 )
+from tusou.core.hits import Hits
 from tusou.core.memory_budget import check_memory
 from tusou.encoders import (
     ImageEncoder,
@@ -32,35 +33,34 @@ from tusou.encoders import (
 from tusou.indexes import VectorIndex, load_index
 from tusou.retrieval.compatibility import check_together, weights_of
 from tusou.retrieval.query import ItemPart, Query, TextPart, VectorPart, combine
-from tusou.retrieval.results import Hits, SearchResults, StageTimes, TextEmbeddings
-from tusou.retrieval.retriever import RankedNeighbors, Retriever
+from tusou.retrieval.query_cache import QueryCache
+from tusou.retrieval.results import SearchResults, StageTimes, TextEmbeddings
+from tusou.retrieval.retriever import Retriever
 
-_USUAL = 10  # items asked for
-
-# A text's vector, whether it was cut, and what was found near it on the way.
-_Text: TypeAlias = tuple[Vectors, bool, RankedNeighbors | None]
+_WARM_UP_TEXT = "纯棉碎花吊带裙"
+_WARM_UP_BATCHES = (1, 8, 32)
+_USUAL_TOP_K = 10
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _PreparedQuery:
-    """An ask made ready: where to look, and which rows not to return."""
+    """A query as one vector, and the row keys that it must not return."""
 
-    ask: Query
+    query: Query
     vector: Vectors  # (d,)
-    hidden: set[int]
+    excluded_keys: set[int]
     truncated: bool
-    near: RankedNeighbors | None  # what was found on the way, if the answer is surely in it
 
     @property
-    def depth(self) -> int:
-        """How many neighbours hold the answer, whatever is hidden among them."""
-        return self.ask.offset + self.ask.top_k + len(self.hidden)
+    def neighbors_needed(self) -> int:
+        """The number of neighbors that hold the page, whichever of them are excluded."""
+        return self.query.offset + self.query.top_k + len(self.excluded_keys)
 
 
 class SearchPipeline:
-    """Encode queries, find the nearest images, name the items.
+    """Encodes queries, finds the nearest items, and returns their ids.
 
-    One call at a time: the owner of the pipeline is its only caller.
+    Not safe for concurrent calls, but `encode_images` may run beside the other methods.
     """
 
     def __init__(
@@ -72,13 +72,14 @@ class SearchPipeline:
         *,
         image_precision: str = "auto",
         image_backend: str = "auto",
-        remember: int = 0,
+        cache_size: int = 0,
     ) -> None:
         self.bundle = bundle
         self._weights, self._device, self._encoder = weights, device, encoder
         spec = bundle.manifest.index.spec
         self._index: VectorIndex = load_index(spec, bundle.path(INDEX), device)
-        self._nearest = Retriever(encoder, self._index, remember)
+        self._retriever = Retriever(self._index)
+        self._cache = QueryCache(encoder, cache_size)
         self._image_precision, self._image_backend = image_precision, image_backend
         self._image_encoder: ImageEncoder | None = None
 
@@ -91,16 +92,14 @@ class SearchPipeline:
         model: str | None = None,
         precision: str = "auto",
         backend: str = "auto",
-        remember: int = 0,
+        cache_size: int = 0,
     ) -> Self:
-        """Open the version that CURRENT names, once every byte of it is verified.
+        """Verify and open the version that CURRENT names.
 
-        `remember` is the number of queries whose vectors are kept for when they come again.
-
-        `model` says where the weights are when not where the manifest's model name leads.
-        Raises CorruptBundle, InsufficientMemory when it certainly does not fit, and
-        IncompatibleBundle when the weights are not the ones that encoded the images or do not
-        give the golden texts their stored vectors.
+        `model` is where the weights are, if not where the manifest says. `cache_size` is the
+        number of texts whose vectors are cached. Raises CorruptBundle, InsufficientMemory when
+        the bundle certainly does not fit, and IncompatibleBundle when the weights are not those
+        that encoded the items, or do not reproduce the vectors of the golden texts.
         """
         bundle = Bundle.open(root)
         bundle.verify()
@@ -118,56 +117,51 @@ class SearchPipeline:
             encoder,
             image_precision=precision,
             image_backend=backend,
-            remember=remember,
+            cache_size=cache_size,
         )
         pipeline.check()
         return pipeline
 
     @property
     def precision(self) -> str:
-        """Say in which precision queries are encoded: fp32, bf16, fp16 or int8."""
+        """The precision of the text encoder: fp32, bf16, fp16 or int8."""
         return self._encoder.precision
 
     @property
     def backend(self) -> str:
-        """Say what encodes queries: torch or openvino."""
+        """The backend of the text encoder: torch or openvino."""
         return self._encoder.backend
 
-    @property
-    def direct(self) -> bool:
-        """Tell whether a text is searched for by the device that encodes it, in one go."""
-        return self._nearest.direct
-
     def check(self) -> None:
-        """Compare index, ids and golden texts with what the manifest promises."""
+        """Raise IncompatibleBundle unless index, ids and golden texts match the manifest."""
         check_together(self.bundle, self._index, self._encoder)
 
     def warm_up(self) -> None:
-        """Run the first, slow calls before anyone waits for them."""
+        """Run the first, slow calls now. The query cache stays empty."""
         self._encoder.warm_up()
-        forgetful = Retriever(self._encoder, self._index, 0)
-        for count in (1, 8, 32):
-            tokens = self._encoder.prepare(["纯棉碎花吊带裙"] * count)
-            forgetful.find(list(forgetful.encode(tokens, _USUAL).vectors), [_USUAL] * count)
+        for count in _WARM_UP_BATCHES:
+            vectors = self._encoder.encode(self._encoder.prepare([_WARM_UP_TEXT] * count))
+            self._retriever.find_neighbors(list(vectors), [_USUAL_TOP_K] * count)
 
     def release_memory(self) -> None:
-        """Give back what the device's allocator keeps for later."""
+        """Return the memory that the device's allocator holds without using it."""
         release_memory(self._device)
 
     @property
     def image_size(self) -> int:
-        """The side, in pixels, of what `see` takes."""
+        """The side, in pixels, of the images that `encode_images` takes."""
         return self.bundle.manifest.model.image_size
 
     @property
-    def sees(self) -> bool:
-        """Tell whether the image tower is loaded."""
+    def image_tower_loaded(self) -> bool:
+        """Whether `encode_images` can be called."""
         return self._image_encoder is not None
 
     def load_image_tower(self) -> None:
-        """Load what `see` needs; IncompatibleBundle when the weights' file has changed.
+        """Load the image encoder.
 
-        InsufficientMemory when it certainly does not fit.
+        Raises IncompatibleBundle when the weights' file has changed, and InsufficientMemory when
+        the tower certainly does not fit.
         """
         manifest = self.bundle.manifest
         weights = weights_of(manifest, str(self._weights.path))
@@ -177,111 +171,109 @@ class SearchPipeline:
         check_memory(least_memory(weights, "image", choice))
         encoder = load_image_encoder(weights, choice.device, choice.precision, choice.backend)
         if (encoder.dim, encoder.image_size) != (manifest.model.dim, manifest.model.image_size):
-            raise IncompatibleBundle(f"{self.bundle.folder}: not the image tower of its manifest")
+            raise IncompatibleBundle(
+                f"{self.bundle.folder}: the image tower does not have the manifest's shape; "
+                "index again"
+            )
         blank = np.zeros((1, encoder.image_size, encoder.image_size, 3), np.uint8)
         encoder.encode(blank)  # the first pass is slow
         self._image_encoder = encoder
 
-    def see(self, pixels: Pixels) -> list[VectorPart]:
-        """Encode images made by `to_pixels`, once the image tower is loaded.
+    def encode_images(self, pixels: Pixels) -> list[VectorPart]:
+        """Encode images made by `to_pixels`, (n, size, size, 3); NotReady without the image tower.
 
-        One call at a time, which may run beside the other calls.
+        One call at a time, which may run beside the other methods.
         """
         if self._image_encoder is None:
             raise NotReady("the image tower is not loaded; send the image again")
-        vectors = _finite(self._image_encoder.encode(pixels))
+        vectors = check_finite(self._image_encoder.encode(pixels))
         return [VectorPart(vector, self.bundle.manifest.model.sha256) for vector in vectors]
 
-    def embed(self, texts: Sequence[str]) -> TextEmbeddings:
-        """Encode texts as queries are, prompt included."""
+    def encode_texts(self, texts: Sequence[str]) -> TextEmbeddings:
+        """Encode normalised texts as queries are encoded, prompt included."""
         tokens = self._encoder.prepare(texts)
         lengths = tuple(np.count_nonzero(tokens.ids, axis=1).tolist())
-        vectors = _finite(self._encoder.encode(tokens))
-        return TextEmbeddings(vectors, lengths)
+        return TextEmbeddings(check_finite(self._encoder.encode(tokens)), lengths)
 
-    def search(self, queries: Sequence[str], top_k: Sequence[int]) -> SearchResults:
-        """Answer normalised queries, each with its own number of items (fewer in a small pool)."""
-        return self.answer([Query.of_text(*one) for one in zip(queries, top_k, strict=True)])
-
-    def answer(
-        self, asks: Sequence[Query], wanted: Callable[[int], bool] = lambda _: True
+    def search(
+        self, queries: Sequence[Query], still_waiting: Callable[[int], bool] = lambda _: True
     ) -> SearchResults:
-        """Answer a batch: its texts are encoded together, its items looked up.
+        """Search for a batch of queries; all its texts are encoded together.
 
-        One ask that names no item of the pool, or whose parts cancel out, has its error in the
-        answers and harms no other. Before the search `wanted` is asked once of each ask, by its
-        place; one that nobody waits for any more is DeadlineExceeded. (Where texts are searched
-        for by the device that encodes them, it is asked behind that.)
+        A query that names an unknown item, or whose parts cancel out, has its error in the
+        results, and the other queries are searched. Before the search, `still_waiting` is called
+        once for each position in `queries`; a query without a waiting caller is not searched and
+        has DeadlineExceeded as its result.
         """
         marks = [perf_counter()]
-        tokens = self._encoder.prepare([text for ask in asks for text in ask.texts])
+        tokens = self._encoder.prepare([text for query in queries for text in query.texts])
         marks.append(perf_counter())
-        depth = max((ask.neighbors_needed for ask in asks if ask.is_text), default=0)
-        encoded = self._nearest.encode(tokens, depth)
-        texts = zip(encoded.vectors, tokens.truncated, encoded.near, strict=True)
-        aims = [self._aim(ask, texts) for ask in asks]
-        late = DeadlineExceeded("Nobody waits for this answer any more.")
-        aims = [aim if wanted(place) else late for place, aim in enumerate(aims)]
+        vectors, cache_hits = self._cache.encode(tokens)
+        texts = zip(vectors, tokens.truncated, strict=True)
+        prepared: list[_PreparedQuery | TusouError] = []
+        for position, query in enumerate(queries):
+            encoded = list(islice(texts, len(query.texts)))
+            try:
+                if not still_waiting(position):
+                    raise DeadlineExceeded("The caller no longer waits for this result.")
+                prepared.append(self._prepare(query, encoded))
+            except TusouError as error:
+                prepared.append(error)
         marks.append(perf_counter())
-        found = iter(self._look_up([aim for aim in aims if isinstance(aim, _PreparedQuery)]))
-        hits = tuple(next(found) if isinstance(aim, _PreparedQuery) else aim for aim in aims)
+        found = iter(self._find([each for each in prepared if isinstance(each, _PreparedQuery)]))
+        hits = tuple(next(found) if isinstance(each, _PreparedQuery) else each for each in prepared)
         marks.append(perf_counter())
-        tokenise, encode, search = (after - before for before, after in pairwise(marks))
-        # A device that did both in one go has timed the search by its own clock.
-        times = StageTimes(tokenise, encode - encoded.searching, search + encoded.searching)
-        return SearchResults(hits, times, encoded.remembered)
+        times = StageTimes(*(after - before for before, after in pairwise(marks)))
+        return SearchResults(hits, times, cache_hits)
 
-    def _aim(self, ask: Query, texts: Iterator[_Text]) -> _PreparedQuery | TusouError:
-        """Make one unit vector of an ask's parts; its texts are the next of these."""
-        if ask.is_text:
-            alone, cut, near = next(texts)
-            aim = _PreparedQuery(ask, alone, self._hidden(ask), cut, near)
-            return aim if near is None or near.settles(aim.depth) else replace(aim, near=None)
-        encoded = [next(texts) for _ in ask.texts]
-        own = iter(encoded)
-        vectors: list[Vectors] = []
-        for part in ask.parts:
-            vector = next(own)[0] if isinstance(part, TextPart) else self._known(part)
-            if isinstance(vector, TusouError):
-                return vector
-            vectors.append(vector)
-        total = combine(ask.parts, vectors)
-        if isinstance(total, TusouError):
-            return total
+    def _prepare(self, query: Query, encoded: Sequence[tuple[Vectors, bool]]) -> _PreparedQuery:
+        """Combine the query's parts; `encoded` holds the vector of each text, and if it was cut."""
+        rows = iter(encoded)
+        vectors = [
+            next(rows)[0] if isinstance(part, TextPart) else self._stored_vector(part)
+            for part in query.parts
+        ]
+        keys = (self.bundle.ids.key(item_id) for item_id in query.excluded_ids)
         return _PreparedQuery(
-            ask, total, self._hidden(ask), any(cut for _, cut, _ in encoded), None
+            query,
+            combine(query.parts, vectors),
+            {key for key in keys if key is not None},
+            any(truncated for _, truncated in encoded),
         )
 
-    def _hidden(self, ask: Query) -> set[int]:
-        ids = self.bundle.ids
-        return {key for one in ask.excluded_ids if (key := ids.key(one)) is not None}
-
-    def _known(self, part: ItemPart | VectorPart) -> Vectors | TusouError:
-        """Give the vector of a part that needs no encoding."""
+    def _stored_vector(self, part: ItemPart | VectorPart) -> Vectors:
         if isinstance(part, VectorPart):
-            made_here = part.model == self.bundle.manifest.model.sha256
-            return part.vector if made_here else NotReady("the index has just changed; ask again")
+            if part.model != self.bundle.manifest.model.sha256:
+                raise NotReady("the index has just changed; send the request again")
+            return part.vector
         key = self.bundle.ids.key(part.item_id)
         if key is None:
-            return UnknownItem("the pool holds no item of this id")
+            raise UnknownItem("the index holds no item of this id")
         vector: Vectors = self.bundle.vectors[key]
         return vector
 
-    def _look_up(self, aims: Sequence[_PreparedQuery]) -> list[Hits]:
-        rest = [aim for aim in aims if aim.near is None]
-        found = iter(self._nearest.find([aim.vector for aim in rest], [aim.depth for aim in rest]))
-        return [self._hits(aim, aim.near or next(found)) for aim in aims]
+    def _find(self, prepared: Sequence[_PreparedQuery]) -> list[Hits]:
+        if not prepared:
+            return []
+        neighbors = self._retriever.find_neighbors(
+            [each.vector for each in prepared], [each.neighbors_needed for each in prepared]
+        )
+        rows = zip(prepared, neighbors.ids.tolist(), neighbors.scores.tolist(), strict=True)
+        return [self._page(each, keys, scores) for each, keys, scores in rows]
 
-    def _hits(self, aim: _PreparedQuery, near: RankedNeighbors) -> Hits:
-        keys, scores = near.keys[: aim.depth], near.scores[: aim.depth]
-        if aim.hidden or keys[-1] < 0:
-            shown = [key >= 0 and key not in aim.hidden for key in keys]
+    def _page(self, prepared: _PreparedQuery, keys: list[int], scores: list[float]) -> Hits:
+        """Return the hits of a query's page from its neighbors, which may be padded with -1."""
+        query, understood = prepared.query, prepared.query.understood
+        keys, scores = keys[: prepared.neighbors_needed], scores[: prepared.neighbors_needed]
+        if prepared.excluded_keys or keys[-1] < 0:
+            shown = [key >= 0 and key not in prepared.excluded_keys for key in keys]
             keys, scores = list(compress(keys, shown)), list(compress(scores, shown))
-        page = slice(aim.ask.offset, aim.ask.offset + aim.ask.top_k)
-        return Hits(self.bundle.ids.of(keys[page]), tuple(scores[page]), aim.truncated)
-
-
-def _finite(vectors: Vectors) -> Vectors:
-    if not np.isfinite(vectors).all():  # an index would answer these with nonsense
-        raise FloatingPointError("a tower gave a vector that is not finite")
-    return vectors
+        page = slice(query.offset, query.offset + query.top_k)
+        return Hits(
+            self.bundle.ids.of(keys[page]),
+            tuple(scores[page]),
+            prepared.truncated,
+            self.bundle.version,
+            understood.positive if understood else None,
+            "、".join(understood.refused) if understood else None,
+        )

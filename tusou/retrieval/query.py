@@ -110,11 +110,11 @@ def text_parts(
     return (TextPart(understood.positive, weight), *refused), understood
 
 
-def combine(parts: Sequence[Part], vectors: Sequence[Vectors]) -> Vectors | InvalidRequest:
+def combine(parts: Sequence[Part], vectors: Sequence[Vectors]) -> Vectors:
     """Return the weighted sum of the parts' unit vectors, scaled to unit length.
 
-    A single part keeps its vector bit for bit. If the parts cancel each other out, return an
-    InvalidRequest.
+    A single part keeps its vector bit for bit. Raises InvalidRequest if the parts cancel each
+    other out.
     """
     if len(parts) == 1:
         return vectors[0]
@@ -122,5 +122,5 @@ def combine(parts: Sequence[Part], vectors: Sequence[Vectors]) -> Vectors | Inva
     total: Vectors = weights @ np.stack(vectors)
     length = float(np.linalg.norm(total))
     if length < _SHORTEST_SUM * float(np.abs(weights).max()):
-        return InvalidRequest("the parts of the query cancel each other out")
+        raise InvalidRequest("the parts of the query cancel each other out")
     return total / np.float32(length)

@@ -1,67 +1,58 @@
-"""Remembers the vectors of texts that were asked before."""
+"""LRU cache of query vectors."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from tusou.core.arrays import Vectors
+from tusou.core.arrays import Vectors, check_finite
 from tusou.encoders.base import TextEncoder, Tokens
 
 
 class QueryCache:
-    """One encoder's most recent vectors by the tokens they came from, the oldest forgotten first.
+    """Caches the vectors of one text encoder by token ids; the least recently used leave first.
 
-    Tokens are all that the model sees of a text: normalised text and prompt are in them, and the
-    memory lives and dies with its encoder. A remembered vector is the very one that the model
-    gave; nothing that depends on the index is kept. One call at a time.
+    Token ids are all that the model reads of a text, the prompt included. A cached vector is
+    bit for bit the one that the model returned. Nothing that depends on the index is cached.
+    Not safe for concurrent calls.
     """
 
     def __init__(self, encoder: TextEncoder, capacity: int) -> None:
         self._encoder, self._capacity = encoder, capacity
-        self._known: OrderedDict[bytes, Vectors] = OrderedDict()
+        self._cached: OrderedDict[bytes, Vectors] = OrderedDict()
 
     def __len__(self) -> int:
-        return len(self._known)
+        return len(self._cached)
 
-    def encode(
-        self, tokens: Tokens, encode: Callable[[Tokens], Vectors] | None = None
-    ) -> tuple[Vectors, Sequence[int]]:
-        """Return one unit row per text, and which rows were new.
+    def encode(self, tokens: Tokens) -> tuple[Vectors, int]:
+        """Return one unit row per text (n, dim), and how many of them came from the cache.
 
-        Those are made by one call of `encode` or, without one, of the encoder's own. Raises
-        FloatingPointError, and keeps nothing, when the model gives a vector that is not finite.
+        Raises FloatingPointError, and caches nothing, when the model returns a vector that is
+        not finite.
         """
-        encode = encode or self._encoder.encode
         if not self._capacity:
-            return _finite(encode(tokens)), range(len(tokens.ids))
+            return check_finite(self._encoder.encode(tokens)), 0
         keys = [row[row != 0].tobytes() for row in tokens.ids]
-        fresh = [row for row, key in enumerate(keys) if key not in self._known]
+        missing = [row for row, key in enumerate(keys) if key not in self._cached]
         vectors = np.empty((len(keys), self._encoder.dim), np.float32)
         for row, key in enumerate(keys):
-            if key in self._known:
-                self._known.move_to_end(key)
-                vectors[row] = self._known[key]
-        if fresh:
-            vectors[fresh] = _finite(encode(_some(tokens, fresh)))
-            self._keep([keys[row] for row in fresh], vectors[fresh])
-        return vectors, fresh
+            if key in self._cached:
+                self._cached.move_to_end(key)
+                vectors[row] = self._cached[key]
+        if missing:
+            vectors[missing] = check_finite(self._encoder.encode(_select(tokens, missing)))
+            self._store([keys[row] for row in missing], vectors[missing])
+        return vectors, len(keys) - len(missing)
 
-    def _keep(self, keys: Sequence[bytes], vectors: npt.NDArray[np.float32]) -> None:
+    def _store(self, keys: Sequence[bytes], vectors: npt.NDArray[np.float32]) -> None:
         for key, vector in zip(keys, vectors, strict=True):
-            self._known[key] = vector.copy()
-        while len(self._known) > self._capacity:
-            self._known.popitem(last=False)
+            self._cached[key] = vector.copy()
+        while len(self._cached) > self._capacity:
+            self._cached.popitem(last=False)
 
 
-def _some(tokens: Tokens, rows: Sequence[int]) -> Tokens:
+def _select(tokens: Tokens, rows: Sequence[int]) -> Tokens:
     if len(rows) == len(tokens.ids):
         return tokens
     return Tokens(tokens.ids[rows], tuple(tokens.truncated[row] for row in rows))
-
-
-def _finite(vectors: Vectors) -> Vectors:
-    if not np.isfinite(vectors).all():  # an index would answer these with nonsense
-        raise FloatingPointError("the text tower gave a vector that is not finite")
-    return vectors

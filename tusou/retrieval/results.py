@@ -1,18 +1,10 @@
-"""What a search gives back: hits, how long each stage took, embeddings."""
+"""Results of a batch: hits, stage times, text embeddings."""
 
 from dataclasses import dataclass
 
-from tusou.core.arrays import ItemId, Vectors
+from tusou.core.arrays import Vectors
 from tusou.core.errors import TusouError
-
-
-@dataclass(frozen=True, slots=True)
-class Hits:
-    """One query's answer, best first."""
-
-    item_ids: tuple[ItemId, ...]
-    scores: tuple[float, ...]
-    truncated: bool
+from tusou.core.hits import Hits
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,16 +18,16 @@ class StageTimes:
 
 @dataclass(frozen=True, slots=True)
 class SearchResults:
-    """What one batch of queries found; an error stands where one query cannot be answered."""
+    """The results of a batch, in the order of its queries."""
 
-    hits: tuple[Hits | TusouError, ...]
+    hits: tuple[Hits | TusouError, ...]  # an error for each query that failed
     times: StageTimes
-    remembered: int = 0  # queries whose vector was known from before
+    cache_hits: int = 0  # texts whose vectors were cached
 
 
 @dataclass(frozen=True, slots=True)
 class TextEmbeddings:
-    """Texts as unit vectors, and how many tokens of each were read."""
+    """Texts as unit vectors."""
 
-    vectors: Vectors
-    tokens: tuple[int, ...]
+    vectors: Vectors  # (n, d)
+    tokens: tuple[int, ...]  # how many tokens of each text the model read

@@ -36,7 +36,7 @@ def see_images(
     watcher.begin("encoding images", len(rows))
     pipeline.load_image_tower()
     for numbers, pixels in _batches(pool, rows, pipeline.image_size, problems):
-        seen |= zip(numbers, pipeline.see(pixels), strict=True)
+        seen |= zip(numbers, pipeline.encode_images(pixels), strict=True)
         watcher.advance(len(numbers))
     told = [
         f"{answers.place(row)}: {problems.get(number, f'not among the images of {place}')}"

@@ -54,7 +54,7 @@ def encode_texts(
     rows = KeptVectors(cache, watcher).of(
         texts,
         conditions(model, manifest.prompt, pipeline.precision),
-        lambda missing: pipeline.embed(missing).vectors,
+        lambda missing: pipeline.encode_texts(missing).vectors,
     )
     vectors = dict(zip(texts, rows, strict=True))
     return [

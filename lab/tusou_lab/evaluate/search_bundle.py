@@ -13,13 +13,13 @@ from tusou.cli.progress import NoProgress, Progress
 from tusou.core.arrays import Ids, ItemId, Vectors
 from tusou.core.errors import BadDataset, InvalidRequest, TusouError
 from tusou.core.hardware import describe_machine
+from tusou.core.hits import Hits
 from tusou.evaluation.judgments import JudgedQuery, Judgments
 from tusou.evaluation.runs import Run, RunHeader
 from tusou.indexes import create_index
 from tusou.indexes.specs import FaissSpec
 from tusou.retrieval.pipeline import SearchPipeline
 from tusou.retrieval.query import Part, Query, VectorPart, combine
-from tusou.retrieval.results import Hits
 from tusou_lab.evaluate.image_queries import see_images
 from tusou_lab.evaluate.query_vectors import encode_texts, text_parts
 
@@ -73,7 +73,7 @@ def search_bundle(
     hits: list[Hits] = []
     for start in range(0, len(ready), _AT_ONCE):
         asks = [Query(parts, spec.top_k) for parts in ready[start : start + _AT_ONCE]]
-        hits += _sound(pipeline.answer(asks).hits, answers.rows[start : start + _AT_ONCE], answers)
+        hits += _sound(pipeline.search(asks).hits, answers.rows[start : start + _AT_ONCE], answers)
         watcher.advance(len(asks))
     header = _header(pipeline, answers, spec, perf_counter() - started)
     found = list(zip(answers.rows, hits, strict=True))
@@ -141,9 +141,7 @@ def _index_recall(
 
 
 def _vector(parts: tuple[Part, ...]) -> Vectors:
-    total = combine(parts, [part.vector for part in parts if isinstance(part, VectorPart)])
-    assert not isinstance(total, TusouError)  # its search was answered
-    return total
+    return combine(parts, [part.vector for part in parts if isinstance(part, VectorPart)])
 
 
 def _shared(pipeline: SearchPipeline, truth: Ids, found: Sequence[tuple[ItemId, ...]]) -> float:

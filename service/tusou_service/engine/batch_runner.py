@@ -7,8 +7,8 @@ from typing import TypeAlias
 
 from tusou.core.arrays import Vectors
 from tusou.core.errors import TusouError
+from tusou.core.hits import Hits
 from tusou.retrieval.query import Query
-from tusou.retrieval.results import Hits
 from tusou_service.engine.micro_batcher import PendingItem
 from tusou_service.engine.served import Pipeline
 from tusou_service.observability.metrics import Metrics
@@ -63,7 +63,7 @@ def _answer(
 ) -> list[Found | Failed]:
     began = perf_counter()
     asks = [one.item for one in asking if isinstance(one.item, Query)]
-    answers = pipeline.answer(asks, lambda place: asking[place].waits)
+    answers = pipeline.search(asks, lambda place: asking[place].waits)
     metrics.observe_batch(arm, len(asks), answers)
     times, version = answers.times, pipeline.bundle.version
     stages = (("tokenise", times.tokenise), ("encode", times.encode), ("search", times.search))
@@ -76,7 +76,7 @@ def _answer(
 
 def _encode(pipeline: Pipeline, texts: list[str]) -> list[TextVector]:
     began = perf_counter()
-    embedded = pipeline.embed(texts)
+    embedded = pipeline.encode_texts(texts)
     run = BatchRun(len(texts), began, (("encode", perf_counter() - began),))
     version = pipeline.bundle.version
     return [

@@ -76,30 +76,32 @@ class Pipeline(Protocol):
 
     @property
     def image_size(self) -> int:
-        """The side of the images that `see` takes."""
+        """The side of the images that `encode_images` takes."""
         ...
 
     @property
-    def sees(self) -> bool:
+    def image_tower_loaded(self) -> bool:
         """Tell whether the image tower is loaded."""
         ...
 
     def load_image_tower(self) -> None:
-        """Load what `see` needs."""
+        """Load what `encode_images` needs."""
         ...
 
-    def answer(self, asks: Sequence[Query], wanted: Callable[[int], bool]) -> SearchResults:
+    def search(
+        self, queries: Sequence[Query], still_waiting: Callable[[int], bool]
+    ) -> SearchResults:
         """Answer a batch; called by one thread at a time.
 
-        `wanted` tells of each ask, by its place, whether somebody still waits for its answer.
+        `still_waiting` returns whether a caller still waits for the query at a position.
         """
         ...
 
-    def embed(self, texts: Sequence[str]) -> TextEmbeddings:
-        """Encode a batch of texts; called by the thread of `answer`."""
+    def encode_texts(self, texts: Sequence[str]) -> TextEmbeddings:
+        """Encode a batch of texts; called by the thread of `search`."""
         ...
 
-    def see(self, pixels: Pixels) -> list[VectorPart]:
+    def encode_images(self, pixels: Pixels) -> list[VectorPart]:
         """Encode a batch of images; called by one thread at a time, which may be another."""
         ...
 

@@ -7,8 +7,8 @@ from collections import deque
 from collections.abc import Sequence
 
 from tusou.core.errors import TusouError
+from tusou.core.hits import Hits
 from tusou.retrieval.query import Query
-from tusou.retrieval.results import Hits
 from tusou_service.engine.batch_runner import Found
 from tusou_service.engine.engine import SearchEngine
 

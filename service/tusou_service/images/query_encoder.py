@@ -107,7 +107,7 @@ class ImageQueryEncoder:
             return "absent"
         if self._policy == "off" or self._failed() is pipeline:
             return "unavailable"
-        if pipeline.sees:
+        if pipeline.image_tower_loaded:
             return "ready"
         return "loading" if self._loading and not self._loading.done() else "absent"
 
@@ -116,7 +116,7 @@ class ImageQueryEncoder:
         pipeline.load_image_tower()
         blank = np.zeros((1, pipeline.image_size, pipeline.image_size, 3), np.uint8)
         began = perf_counter()
-        pipeline.see(blank)
+        pipeline.encode_images(blank)
         self._batcher.set_expected_item_time(perf_counter() - began)
 
     async def see(self, image: bytes | str, deadline: float) -> VectorPart:
@@ -136,7 +136,7 @@ class ImageQueryEncoder:
         return seen.part
 
     async def _tower(self, deadline: float) -> None:
-        if self._current().sees:
+        if self._current().image_tower_loaded:
             return
         began = perf_counter()
         if self.state == "unavailable":
@@ -149,11 +149,11 @@ class ImageQueryEncoder:
                 mark("load", began)
         except TimeoutError:
             raise NotReady("the image tower is loading; try again shortly") from None
-        if not self._current().sees:
+        if not self._current().image_tower_loaded:
             raise Unavailable("the image tower could not be loaded; the log says why")
 
     async def _load(self) -> None:
-        while not (pipeline := self._current()).sees:
+        while not (pipeline := self._current()).image_tower_loaded:
             try:
                 await self._in_loader(partial(self.load_tower, pipeline))
             except Exception as error:  # noqa: BLE001 - texts are answered without this tower
@@ -179,7 +179,7 @@ class ImageQueryEncoder:
         pipeline = self._current()
         if any(len(one) != pipeline.image_size for one in images):
             raise NotReady("the index has just changed; send the image again")
-        parts = pipeline.see(np.stack(images))
+        parts = pipeline.encode_images(np.stack(images))
         took = perf_counter() - began
         self._metrics.image_batch_size.observe(len(parts))
         self._metrics.image_seconds.labels("see").observe(took)

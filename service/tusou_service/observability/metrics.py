@@ -106,7 +106,7 @@ class Metrics:
         """Record one pass of the model; called from its thread."""
         times = answers.times
         self.batch_size.labels(arm).observe(size)
-        self.cached_queries.labels(arm).inc(answers.remembered)
+        self.cached_queries.labels(arm).inc(answers.cache_hits)
         self.stage_seconds.labels(arm, "tokenise").observe(times.tokenise)
         self.stage_seconds.labels(arm, "encode").observe(times.encode)
         self.stage_seconds.labels(arm, "search").observe(times.search)

@@ -119,20 +119,6 @@ def test_a_projection_does_not_centre() -> None:
     np.testing.assert_allclose(found.scores, expected, atol=1e-5)
 
 
-def test_a_search_for_queries_that_are_there_is_the_same_search(case: Case) -> None:
-    spec, index, _, _ = case
-    there = index.on_device
-    assert (there is not None) == (spec.engine == "torch")
-    if there:
-        assert there.device == "cpu"
-        for k in (1, K, COUNT, COUNT + 3):
-            rows = there.start(torch.from_numpy(QUERIES), k)
-            assert (rows.shape, rows.dtype) == ((40, there.columns(k)), torch.int32)
-            found, expected = there.read(rows.numpy(), k), index.search(QUERIES, k)
-            np.testing.assert_array_equal(found.ids, expected.ids)
-            np.testing.assert_array_equal(found.scores, expected.scores)
-
-
 def test_a_search_on_a_gpu_never_leaves_it() -> None:
     """Tensors without numbers can be on a GPU that is not there; what asks for a number fails."""
     index = TorchIndex(TorchSpec(), DIM)
@@ -141,10 +127,10 @@ def test_a_search_on_a_gpu_never_leaves_it() -> None:
         index._ids = torch.empty(COUNT, dtype=torch.int64, device="cuda")
         queries = torch.empty((4, DIM), device="cuda")
         with Devices() as devices:
-            found = index.start(queries, K)
-    assert (found.shape, found.dtype, found.device.type) == ((4, 3 * K), torch.int32, "cuda")
+            scores, ids = index._top_k(queries, K)
+    assert (scores.shape, scores.dtype, scores.device.type) == ((4, K), torch.float32, "cuda")
+    assert (ids.shape, ids.dtype, ids.device.type) == ((4, K), torch.int64, "cuda")
     assert devices.seen == {"cuda"}
-    assert index.device == str(found.device)
 
 
 PLAIN = [
@@ -189,13 +175,9 @@ def test_what_is_exact_has_nothing_to_tune(spec: IndexSpec) -> None:
 def test_a_gpu_finds_what_the_processor_finds(tmp_path: Path, truth: Neighbors) -> None:
     filled(TorchSpec()).save(tmp_path / "index")
     index = load_index(TorchSpec(), tmp_path / "index", "cuda")
-    there = index.on_device
-    assert there
-    assert there.device == "cuda:0"
-    rows = there.start(torch.from_numpy(QUERIES).cuda(), K)
-    for found in (index.search(QUERIES, K), there.read(rows.cpu().numpy(), K)):
-        np.testing.assert_array_equal(found.ids, truth.ids)
-        np.testing.assert_allclose(found.scores, truth.scores, atol=1e-5)
+    found = index.search(QUERIES, K)
+    np.testing.assert_array_equal(found.ids, truth.ids)
+    np.testing.assert_allclose(found.scores, truth.scores, atol=1e-5)
 
 
 @pytest.mark.parametrize(

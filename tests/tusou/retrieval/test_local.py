@@ -25,6 +25,7 @@ from tusou.core.errors import (
 from tusou.core.hits import Hits
 from tusou.retrieval.local import LocalSearch
 from tusou.retrieval.pipeline import SearchPipeline
+from tusou.retrieval.query import Query
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,7 @@ def local(bundle: Path) -> Iterator[LocalSearch]:
 
 def test_a_query_finds_what_the_pipeline_finds(local: LocalSearch, bundle: Path) -> None:
     pipeline = SearchPipeline.open(bundle)
-    (expected,) = pipeline.search(["红色连衣裙"], [5]).hits
+    (expected,) = pipeline.search([Query.of_text("红色连衣裙", 5)]).hits
     hits = local.search("红色连衣裙", top_k=5)
     assert isinstance(hits, Hits)
     assert (hits.item_ids, hits.scores) == (expected.item_ids, expected.scores)

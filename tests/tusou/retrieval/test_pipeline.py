@@ -1,8 +1,9 @@
-"""The pipeline answers with the pool's ids, and opens nothing that it cannot answer from."""
+"""SearchPipeline: results against brute force, refused bundles, pages, ties and errors."""
 
 import hashlib
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,11 +26,13 @@ from tusou.core.errors import (
     NotReady,
     UnknownItem,
 )
-from tusou.encoders import ResolvedEncoder, find_weights, least_memory, load_text_encoder
+from tusou.core.hits import Hits
+from tusou.encoders import ResolvedEncoder, Tokens, find_weights, least_memory, load_text_encoder
 from tusou.images.preprocess import open_image, to_pixels
 from tusou.retrieval.pipeline import SearchPipeline
 from tusou.retrieval.query import ItemPart, Query, TextPart, VectorPart
-from tusou.retrieval.results import Hits
+from tusou.retrieval.results import SearchResults
+from tusou.text.negation import REFUSED_WEIGHT
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +40,14 @@ def bundle(pool: Path, tiny_model: Path, tmp_path_factory: pytest.TempPathFactor
     root = tmp_path_factory.mktemp("bundle") / "b"
     build(BuildSpec(str(pool), str(tiny_model), workers=1), root, NoProgress())
     return root
+
+
+def search_texts(pipeline: SearchPipeline, texts: Sequence[str], *top_k: int) -> SearchResults:
+    """Search for texts; `top_k` is one number for each, or one for all."""
+    counts = top_k if len(top_k) > 1 else top_k * len(texts)
+    return pipeline.search(
+        [Query.of_text(text, count) for text, count in zip(texts, counts, strict=True)]
+    )
 
 
 @pytest.fixture(scope="module")
@@ -72,33 +83,58 @@ def test_finds_what_the_vectors_say(pipeline: SearchPipeline, tiny_model: Path) 
     encoder = load_text_encoder(find_weights(str(tiny_model)))
     scores = encoder.encode(encoder.prepare(texts)) @ np.asarray(pipeline.bundle.vectors).T
     best = np.argsort(-scores, axis=1, kind="stable")
-    answers = pipeline.search(texts, [5, 1, 300])
+    answers = search_texts(pipeline, texts, 5, 1, 300)
     for row, (hits, k) in enumerate(zip(answers.hits, [5, 1, 300], strict=True)):
         assert hits.item_ids == tuple((1000 + best[row, :k]).tolist())
         np.testing.assert_allclose(hits.scores, scores[row, best[row, :k]], atol=1e-5)
 
 
 def test_a_small_pool_answers_with_all_it_has(pipeline: SearchPipeline) -> None:
-    (hits,) = pipeline.search(["裙"], [1000]).hits
+    (hits,) = search_texts(pipeline, ["裙"], 1000).hits
     assert sorted(hits.item_ids, key=int) == list(range(1000, 1300))
 
 
 def test_says_when_a_query_was_cut(pipeline: SearchPipeline) -> None:
-    answers = pipeline.search(["裙" * 50, "裙" * 51], [1, 1])
+    answers = search_texts(pipeline, ["裙" * 50, "裙" * 51], 1)
     assert [hits.truncated for hits in answers.hits] == [False, True]
 
 
-def test_a_repeated_query_is_remembered_and_answered_alike(
+def test_a_repeated_query_is_cached_and_has_the_same_results(
     bundle: Path, pipeline: SearchPipeline
 ) -> None:
-    remembering = SearchPipeline.open(bundle, remember=10)
-    remembering.warm_up()
-    first = remembering.search(["红色连衣裙"], [7])
-    again = remembering.search(["男士黑色皮鞋", "红色连衣裙"], [3, 9])
-    assert (first.remembered, again.remembered) == (0, 1)
+    caching = SearchPipeline.open(bundle, cache_size=10)
+    first = search_texts(caching, ["红色连衣裙"], 7)
+    again = search_texts(caching, ["男士黑色皮鞋", "红色连衣裙"], 3, 9)
+    assert (first.cache_hits, again.cache_hits) == (0, 1)
     assert again.hits[1].item_ids[:7] == first.hits[0].item_ids
     assert again.hits[1].scores[:7] == first.hits[0].scores
-    assert pipeline.search(["红色连衣裙"] * 2, [9, 9]).remembered == 0
+    assert search_texts(pipeline, ["红色连衣裙"] * 2, 9).cache_hits == 0
+
+
+def test_warming_up_caches_nothing(bundle: Path) -> None:
+    caching = SearchPipeline.open(bundle, cache_size=10)
+    caching.warm_up()
+    assert search_texts(caching, ["纯棉碎花吊带裙"], 3).cache_hits == 0
+    assert search_texts(caching, ["纯棉碎花吊带裙"], 3).cache_hits == 1
+
+
+def test_the_hits_name_the_version_that_was_searched(pipeline: SearchPipeline) -> None:
+    (hits,) = search_texts(pipeline, ["红色连衣裙"], 3).hits
+    assert isinstance(hits, Hits)
+    assert hits.index_version == pipeline.bundle.version
+    assert (hits.positive, hits.negative) == (None, None)
+
+
+def test_a_refused_thing_is_subtracted_and_reported(pipeline: SearchPipeline) -> None:
+    refusing = Query.of_text("不要红色和碎花的连衣裙", 5)
+    parts = (
+        TextPart("连衣裙"),
+        TextPart("红色", -REFUSED_WEIGHT),
+        TextPart("碎花", -REFUSED_WEIGHT),
+    )
+    hits, literal = answered(pipeline, refusing), answered(pipeline, Query(parts, 5))
+    assert (hits.item_ids, hits.scores) == (literal.item_ids, literal.scores)
+    assert (hits.positive, hits.negative) == ("连衣裙", "红色、碎花")
 
 
 def test_unknown_ids_and_a_changed_pool_give_no_image(copy: Path, pool: Path) -> None:
@@ -201,16 +237,25 @@ def test_refuses_a_checkpoint_that_is_none(copy: Path, tmp_path: Path) -> None:
         SearchPipeline.open(copy, model=str(tmp_path / "not.pt"))
 
 
-def test_a_vector_that_is_not_finite_reaches_no_index(
-    bundle: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("number", [np.nan, -np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("cache_size", [0, 10])
+def test_a_vector_that_is_not_finite_is_not_searched(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch, number: float, cache_size: int
 ) -> None:
-    opened = SearchPipeline.open(bundle)
+    opened = SearchPipeline.open(bundle, cache_size=cache_size)
     encode = opened._encoder.encode
-    monkeypatch.setattr(
-        opened._encoder, "encode", lambda tokens: encode(tokens) * np.float32("nan")
-    )
-    with pytest.raises(FloatingPointError):
-        opened.search(["裙"], [1])
+
+    def encode_wrongly(tokens: Tokens) -> Vectors:
+        vectors = encode(tokens)
+        vectors[-1, 5] = number
+        return vectors
+
+    with monkeypatch.context() as patch:
+        patch.setattr(opened._encoder, "encode", encode_wrongly)
+        patch.setattr(opened._index, "search", None)
+        with pytest.raises(FloatingPointError, match="not finite"):
+            search_texts(opened, ["裙", "红色裙"], 1)
+    assert search_texts(opened, ["裙", "红色裙"], 1).cache_hits == 0
 
 
 def test_images_outlive_the_versions_folder(copy: Path) -> None:
@@ -224,14 +269,14 @@ def unit(vector: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 
 def answered(pipeline: SearchPipeline, ask: Query) -> Hits:
-    (hits,) = pipeline.answer([ask]).hits
+    (hits,) = pipeline.search([ask]).hits
     assert isinstance(hits, Hits)
     return hits
 
 
 def test_a_mixture_is_the_normalised_weighted_sum(pipeline: SearchPipeline) -> None:
     stored = np.asarray(pipeline.bundle.vectors)
-    red, plain = pipeline.embed(["红色", "纯色"]).vectors
+    red, plain = pipeline.encode_texts(["红色", "纯色"]).vectors
     given = unit(np.arange(1, 65, dtype=np.float32))
     model = pipeline.bundle.manifest.model.sha256
     parts = (
@@ -250,12 +295,12 @@ def test_a_mixture_is_the_normalised_weighted_sum(pipeline: SearchPipeline) -> N
 
 
 def test_a_lone_part_keeps_its_vector(pipeline: SearchPipeline) -> None:
-    plain = pipeline.search(["红色裙"], [10]).hits[0]
+    plain = search_texts(pipeline, ["红色裙"], 10).hits[0]
     assert answered(pipeline, Query((TextPart("红色裙", 3),), 10)) == plain
 
 
 def test_pages_of_one_answer_join(pipeline: SearchPipeline) -> None:
-    whole = pipeline.search(["红色裙"], [300]).hits[0]
+    whole = search_texts(pipeline, ["红色裙"], 300).hits[0]
     assert isinstance(whole, Hits)
     exclude = frozenset(str(one) for one in whole.item_ids[5:9])
     pages = [
@@ -274,9 +319,9 @@ def test_what_cannot_be_answered_harms_no_neighbour(pipeline: SearchPipeline) ->
         Query((VectorPart(np.zeros(64, np.float32), "another model"),), 3),
         Query.of_text("裙" * 60, 3),
     ]
-    hits = pipeline.answer(asks).hits
+    hits = pipeline.search(asks).hits
     assert [type(one) for one in hits] == [UnknownItem, Hits, InvalidRequest, NotReady, Hits]
-    assert hits[1] == pipeline.search(["红色裙"], [3]).hits[0]
+    assert hits[1] == search_texts(pipeline, ["红色裙"], 3).hits[0]
     assert hits[4].truncated  # type: ignore[union-attr]
 
 
@@ -284,7 +329,7 @@ def test_what_nobody_waits_for_any_more_is_not_searched(
     pipeline: SearchPipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asks = [Query.of_text(query, 3) for query in ("红色裙", "蓝色裤", "白色鞋")]
-    whole = pipeline.answer(asks).hits
+    whole = pipeline.search(asks).hits
     searched: list[int] = []
     search = pipeline._index.search
 
@@ -293,21 +338,21 @@ def test_what_nobody_waits_for_any_more_is_not_searched(
         return search(queries, k)
 
     monkeypatch.setattr(pipeline._index, "search", counted)
-    hits = pipeline.answer(asks, lambda place: place != 1).hits
+    hits = pipeline.search(asks, lambda place: place != 1).hits
     assert (hits[0], type(hits[1]), hits[2]) == (whole[0], DeadlineExceeded, whole[2])
     assert set(searched) == {2}
     searched.clear()
-    assert len(pipeline.answer(asks, lambda _: False).hits) == 3
+    assert len(pipeline.search(asks, lambda _: False).hits) == 3
     assert not searched
 
 
 def test_a_image_finds_itself(bundle: Path, pool: Path) -> None:
     opened = SearchPipeline.open(bundle)
     with pytest.raises(NotReady):
-        opened.see(np.zeros((1, 32, 32, 3), np.uint8))
+        opened.encode_images(np.zeros((1, 32, 32, 3), np.uint8))
     opened.load_image_tower()
     data, _ = opened.bundle.image("1042")
-    (seen,) = opened.see(to_pixels(open_image(data), opened.image_size)[None])
+    (seen,) = opened.encode_images(to_pixels(open_image(data), opened.image_size)[None])
     hits = answered(opened, Query((seen,), 1))
     assert hits.item_ids == (1042,)
     assert hits.scores[0] == pytest.approx(1, abs=1e-3)
@@ -325,14 +370,14 @@ def test_both_engines_answer_alike(
         for backend in ("torch", "openvino")
     }
     texts = ["红色连衣裙", "男士黑色皮鞋", "iPhone15手机壳", *(f"第{i}款裙子" for i in range(60))]
-    ours, theirs = (one.search(texts, [3] * len(texts)).hits for one in opened.values())
+    ours, theirs = (search_texts(one, texts, 3).hits for one in opened.values())
     assert [one.item_ids for one in ours] == [one.item_ids for one in theirs]
     data, _ = opened["torch"].bundle.image("1042")
     for backend, one in opened.items():
         one.warm_up()
         one.load_image_tower()
         assert one.backend == backend
-        (seen,) = one.see(to_pixels(open_image(data), one.image_size)[None])
+        (seen,) = one.encode_images(to_pixels(open_image(data), one.image_size)[None])
         assert answered(one, Query((seen,), 1)).item_ids == (1042,)
 
 
@@ -351,7 +396,7 @@ def test_an_image_tower_of_other_weights_is_not_loaded(
 def test_equal_items_come_in_pool_order_on_every_page(
     pipeline: SearchPipeline, monkeypatch: pytest.MonkeyPatch, top_k: int
 ) -> None:
-    monkeypatch.setattr(pipeline._nearest, "_index", Twins())
+    monkeypatch.setattr(pipeline._retriever, "_index", Twins())
     pages = [
         answered(pipeline, Query((TextPart("裙"),), top_k, offset)).item_ids
         for offset in range(0, 60, top_k)
@@ -362,8 +407,6 @@ def test_equal_items_come_in_pool_order_on_every_page(
 
 class Twins:
     """An index of equal pairs, which returns whichever of the last pair it likes."""
-
-    on_device = None
 
     def __len__(self) -> int:
         return 300

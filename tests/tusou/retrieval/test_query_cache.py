@@ -1,4 +1,4 @@
-"""A remembered vector is the one that the model gave; the memory is bounded."""
+"""QueryCache: what is encoded, what is cached and what is evicted."""
 
 from collections.abc import Sequence
 
@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from tusou.core.arrays import Vectors
-from tusou.encoders import QueryCache, Tokens
+from tusou.encoders import Tokens
+from tusou.retrieval.query_cache import QueryCache
 
 
 class Counting:
-    """Gives every text a vector that no other call gives, as rounding may."""
+    """Returns a different vector for a text in every call, as rounding may."""
 
     dim, precision = 3, "fp32"
 
@@ -35,53 +36,53 @@ def encoder() -> Counting:
     return Counting()
 
 
-def ask(memory: QueryCache, encoder: Counting, *texts: str) -> tuple[list[float], int]:
-    vectors, fresh = memory.encode(encoder.prepare(texts))
-    return vectors[:, 1].tolist(), len(texts) - len(fresh)
+def encode(cache: QueryCache, encoder: Counting, *texts: str) -> tuple[list[float], int]:
+    vectors, cache_hits = cache.encode(encoder.prepare(texts))
+    return vectors[:, 1].tolist(), cache_hits
 
 
 def test_only_new_texts_are_encoded_and_order_is_kept(encoder: Counting) -> None:
-    memory = QueryCache(encoder, 10)
-    assert ask(memory, encoder, "a", "b") == ([1, 1], 0)
-    assert ask(memory, encoder, "c", "b", "d", "a") == ([2, 1, 2, 1], 2)
+    cache = QueryCache(encoder, 10)
+    assert encode(cache, encoder, "a", "b") == ([1, 1], 0)
+    assert encode(cache, encoder, "c", "b", "d", "a") == ([2, 1, 2, 1], 2)
     assert encoder.calls == [[97, 98], [99, 100]]
 
 
-def test_the_width_of_a_batch_is_no_part_of_a_text(encoder: Counting) -> None:
-    memory = QueryCache(encoder, 10)
-    ask(memory, encoder, "a", "bcdef")
-    assert ask(memory, encoder, "a") == ([1], 1)
-    assert ask(memory, encoder, "aa") == ([2], 0)
+def test_the_padding_of_a_batch_does_not_change_the_key(encoder: Counting) -> None:
+    cache = QueryCache(encoder, 10)
+    encode(cache, encoder, "a", "bcdef")
+    assert encode(cache, encoder, "a") == ([1], 1)
+    assert encode(cache, encoder, "aa") == ([2], 0)
 
 
-def test_the_longest_unused_is_forgotten(encoder: Counting) -> None:
-    memory = QueryCache(encoder, 2)
-    ask(memory, encoder, "a", "b")
-    ask(memory, encoder, "a")
-    ask(memory, encoder, "c")
-    assert (len(memory), ask(memory, encoder, "a", "c")) == (2, ([1, 2], 2))
-    assert ask(memory, encoder, "b") == ([3], 0)
+def test_the_least_recently_used_is_evicted(encoder: Counting) -> None:
+    cache = QueryCache(encoder, 2)
+    encode(cache, encoder, "a", "b")
+    encode(cache, encoder, "a")
+    encode(cache, encoder, "c")
+    assert (len(cache), encode(cache, encoder, "a", "c")) == (2, ([1, 2], 2))
+    assert encode(cache, encoder, "b") == ([3], 0)
 
 
-def test_a_batch_larger_than_the_memory_is_answered_whole(encoder: Counting) -> None:
-    memory = QueryCache(encoder, 2)
-    assert ask(memory, encoder, "a", "b", "c", "a") == ([1, 1, 1, 1], 0)
-    assert len(memory) == 2
+def test_a_batch_larger_than_the_cache_is_encoded_whole(encoder: Counting) -> None:
+    cache = QueryCache(encoder, 2)
+    assert encode(cache, encoder, "a", "b", "c", "a") == ([1, 1, 1, 1], 0)
+    assert len(cache) == 2
 
 
-def test_nothing_is_remembered_without_capacity(encoder: Counting) -> None:
-    memory = QueryCache(encoder, 0)
-    assert ask(memory, encoder, "a") == ([1], 0)
-    assert ask(memory, encoder, "a") == ([2], 0)
-    assert len(memory) == 0
+def test_nothing_is_cached_without_capacity(encoder: Counting) -> None:
+    cache = QueryCache(encoder, 0)
+    assert encode(cache, encoder, "a") == ([1], 0)
+    assert encode(cache, encoder, "a") == ([2], 0)
+    assert len(cache) == 0
 
 
 @pytest.mark.parametrize("capacity", [0, 10])
-def test_a_vector_that_is_not_finite_is_an_error_and_forgotten(
+def test_a_vector_that_is_not_finite_is_an_error_and_not_cached(
     encoder: Counting, capacity: int
 ) -> None:
-    memory = QueryCache(encoder, capacity)
+    cache = QueryCache(encoder, capacity)
     for _ in range(2):
         with pytest.raises(FloatingPointError, match="not finite"):
-            ask(memory, encoder, "!", "a")
-    assert len(memory) == 0
+            encode(cache, encoder, "!", "a")
+    assert len(cache) == 0

@@ -40,8 +40,8 @@ def test_it_finds_what_the_pipeline_finds_for_that_image(
     pipeline = SearchPipeline.open(bundle)
     pipeline.load_image_tower()
     image = open_image(image_bytes(104))
-    [part] = pipeline.see(to_pixels(image, pipeline.image_size)[None])
-    [hits] = pipeline.answer([Query((part,), 5)]).hits
+    [part] = pipeline.encode_images(to_pixels(image, pipeline.image_size)[None])
+    [hits] = pipeline.search([Query((part,), 5)]).hits
     assert run.rankings[1104] == hits.item_ids  # type: ignore[union-attr]
     assert list(run.rankings) == [1104, 1001, 1250]
     assert run.header is not None

@@ -46,7 +46,9 @@ def test_it_finds_what_the_pipeline_finds(
 ) -> None:
     asked = read_judgments(queries)
     run = search_bundle(bundle, asked, LiveSpec(7)).run
-    answers = pipeline.search([row.text or "" for row in asked.rows], [7] * len(asked.rows))
+    answers = pipeline.search(
+        [Query.of_text(row.text or "", 7, interpret=False) for row in asked.rows]
+    )
     for row, hits in zip(asked.rows, answers.hits, strict=True):
         assert run.rankings[row.query_id] == hits.item_ids
         np.testing.assert_allclose(run.scores[row.query_id], hits.scores, atol=1e-6)
@@ -82,7 +84,7 @@ def test_index_recall_is_beside_exact_search(
 ) -> None:
     asked = read_judgments(queries)
     searched = search_bundle(bundle, asked, LiveSpec(10))
-    texts = pipeline.embed([row.text or "" for row in asked.rows]).vectors
+    texts = pipeline.encode_texts([row.text or "" for row in asked.rows]).vectors
     best = np.argsort(-(texts @ np.asarray(pipeline.bundle.vectors).T), axis=1, kind="stable")
     for k in (1, 10):
         shared = [
@@ -98,7 +100,7 @@ def test_negations_are_understood_when_asked(bundle: Path, pipeline: SearchPipel
     literal = search_bundle(bundle, asked, LiveSpec(5)).run
     understood = search_bundle(bundle, asked, LiveSpec(5, interpret=True)).run
     ask = Query((TextPart("裙子"), TextPart("碎花", -REFUSED_WEIGHT)), 5)
-    (hits,) = pipeline.answer([ask]).hits
+    (hits,) = pipeline.search([ask]).hits
     assert understood.rankings[71] == hits.item_ids  # type: ignore[union-attr]
     assert literal.scores[71] != understood.scores[71]
     assert literal.scores[72] == understood.scores[72]
@@ -198,7 +200,7 @@ def test_the_images_of_a_dataset_ask_a_bundle_of_texts(flickr: Path, texts_bundl
     pipeline = SearchPipeline.open(texts_bundle)
     pipeline.load_image_tower()
     data = (flickr / "images" / "7.png").read_bytes()
-    (seen,) = pipeline.see(to_pixels(open_image(data), pipeline.image_size)[None])
+    (seen,) = pipeline.encode_images(to_pixels(open_image(data), pipeline.image_size)[None])
     best = np.argsort(-(np.asarray(pipeline.bundle.vectors) @ seen.vector), kind="stable")
     ids = [pipeline.bundle.ids[key] for key in best.tolist()]
     assert scored.run.rankings["7.png"] == tuple(ids)

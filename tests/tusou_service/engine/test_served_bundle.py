@@ -16,6 +16,7 @@ from tusou_service.settings import Settings
 from tests.tusou_service.test_server import run_tusou
 from tusou.cli.progress import NoProgress
 from tusou.retrieval.pipeline import SearchPipeline
+from tusou.retrieval.query import Query
 
 
 def publish(root: Path, model: Path, first: int) -> str:
@@ -83,7 +84,9 @@ def test_two_bundles_behind_one_service(
 
 
 def test_answers_what_the_pipeline_finds(real: TestClient, bundle: Path) -> None:
-    hits = SearchPipeline.open(bundle, device="cpu").search(["红色碎花裙"], [5]).hits[0]
+    hits = (
+        SearchPipeline.open(bundle, device="cpu").search([Query.of_text("红色碎花裙", 5)]).hits[0]
+    )
     answer = real.post("/search", json={"query": "红色碎花裙", "top_k": 5}).json()
     assert answer["item_ids"] == list(hits.item_ids)
     assert answer["scores"] == pytest.approx(hits.scores, abs=1e-5)

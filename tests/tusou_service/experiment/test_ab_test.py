@@ -12,7 +12,7 @@ from tusou_service.experiment.shadow import overlap
 
 from tests.tusou_service.tiny import Running, TinyBundle, TinyPipeline, TinySource, running
 from tusou.core.errors import CorruptBundle
-from tusou.retrieval.results import Hits
+from tusou.core.hits import Hits
 
 USERS = [f"user-{n}" for n in range(2000)]
 
