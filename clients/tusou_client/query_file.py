@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tusou.core.errors import TusouError
+from tusou.core.json_objects import parse_object
 from tusou.data import open_dataset
+from tusou.data.jsonl import split_lines
 from tusou_client.errors import BadQueries
 
 # A file of such a name may be a dataset by itself: captions, or a tar.
@@ -55,16 +57,16 @@ def read_queries(data: bytes) -> list[QueryRow]:
 
     Byte order mark and CRLF are tolerated; blank lines are not: the output has a row per line.
     """
-    lines = data.removeprefix(b"\xef\xbb\xbf").removesuffix(b"\n").split(b"\n")
-    if lines == [b""]:
+    lines = split_lines(data)
+    if lines in ([], [b""]):
         raise BadQueries("The query file is empty.")
     rows: list[QueryRow] = []
     problems: list[str] = []
     first_line: dict[object, int] = {}
     for number, line in enumerate(lines, start=1):
         try:
-            row = _row(number, line.removesuffix(b"\r"))
-        except (ValueError, RecursionError) as error:
+            row = _row(number, line)
+        except ValueError as error:
             problems.append(f"line {number}: {error}")
             continue
         earlier = first_line.setdefault(row.query_id, number)
@@ -78,11 +80,7 @@ def read_queries(data: bytes) -> list[QueryRow]:
 
 
 def _row(number: int, line: bytes) -> QueryRow:
-    if not line.strip():
-        raise ValueError("blank")
-    fields = _parse(line)
-    if not isinstance(fields, dict):
-        raise ValueError("not a JSON object")
+    fields = parse_object(line, number=Number, unique_fields=True)
     name = "text" if "query_text" not in fields and "text_id" in fields else "query_text"
     query_id, text = fields.get(_ID_OF_TEXT[name]), fields.get(name)
     if not _is_id(query_id):
@@ -95,32 +93,6 @@ def _row(number: int, line: bytes) -> QueryRow:
     except UnicodeEncodeError:
         raise ValueError("holds half of a surrogate pair, which is not Unicode text") from None
     return row
-
-
-def _parse(line: bytes) -> object:
-    try:
-        return json.loads(
-            line.decode(),
-            parse_int=Number,
-            parse_float=Number,
-            parse_constant=_no_constant,
-            object_pairs_hook=_object,
-        )
-    except UnicodeDecodeError:
-        raise ValueError("not UTF-8") from None
-    except json.JSONDecodeError as error:
-        raise ValueError(f"not JSON ({error.msg}, column {error.colno})") from None
-
-
-def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    fields = dict(pairs)
-    if len(fields) != len(pairs):
-        raise ValueError("a field appears twice in one object")
-    return fields
-
-
-def _no_constant(name: str) -> object:
-    raise ValueError(f"not JSON ({name} is no JSON number)")
 
 
 def _is_id(value: object) -> bool:

@@ -94,21 +94,21 @@ def test_every_unusable_line_is_named() -> None:
     first, *problems = str(raised.value).split("\n  ")
     assert first == "14 lines cannot be used; nothing was sent."
     assert problems[:12] == [
-        "line 2: blank",
-        "line 3: not JSON (Expecting property name enclosed in double quotes, column 2)",
+        "line 2: blank line",
+        "line 3: not a JSON object (Expecting property name enclosed in double quotes, column 2)",
         "line 4: not a JSON object",
         "line 5: `query_id` is missing or not an integer or a string",
         "line 6: `query_id` is missing or not an integer or a string",
         "line 7: `query_text` is missing or not a string",
         "line 8: `query_text` is missing or not a string",
         "line 9: the id of line 1 again",
-        "line 10: not UTF-8",
+        "line 10: not UTF-8 at byte 31; save the file as UTF-8",
         "line 11: holds half of a surrogate pair, which is not Unicode text",
-        "line 12: not JSON (NaN is no JSON number)",
-        "line 13: a field appears twice in one object",
+        "line 12: not a JSON object (NaN is not a JSON number)",
+        "line 13: not a JSON object (a field appears twice)",
     ]
     assert problems[12].startswith("line 14: ")
-    assert problems[13] == "line 15: blank"
+    assert problems[13] == "line 15: blank line"
 
 
 @pytest.mark.parametrize("data", [b"", b"\n", b"\xef\xbb\xbf"])

@@ -7,7 +7,7 @@ from typing import BinaryIO, Self
 
 from tusou.core.errors import BadDataset
 from tusou.core.ids import Encoding
-from tusou.data.jsonl import read_text_row
+from tusou.core.json_objects import parse_text_item
 from tusou.images.formats import decode_image
 from tusou.text.normalize import is_blank, without_controls
 
@@ -59,7 +59,7 @@ def text_of(data: bytes, encoding: Encoding) -> str:
     Raises BadDataset, whose message is a short phrase, for what holds no text.
     """
     if encoding == "json":
-        text = read_text_row(data)[1]
+        text = parse_text_item(data)[1]
     else:
         try:
             text = data.decode()

@@ -1,31 +1,40 @@
-"""One text a line: JSON objects of an id and a text, under any of the names in use."""
+"""JSON lines in memory: one record a line, every unusable line reported with its number."""
 
-import json
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
-from tusou.core.errors import BadDataset
-from tusou.core.ids import ItemId, is_id
+T = TypeVar("T")
 
-# MUGE's names, cn_clip's, and what people write by hand; the first that is there counts.
-ID_NAMES = ("text_id", "query_id", "item_id", "id")
-TEXT_NAMES = ("text", "query_text", "caption")
+BOM = b"\xef\xbb\xbf"
 
-
-def read_text_row(line: bytes) -> tuple[ItemId, str]:
-    """Read a line's id and text; BadDataset with a short phrase for what it is not."""
-    try:
-        row = json.loads(line, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):
-        raise BadDataset("not a JSON object") from None
-    if not isinstance(row, dict):
-        raise BadDataset("not a JSON object")
-    text_id = next((row[name] for name in ID_NAMES if name in row), None)
-    if not is_id(text_id):
-        raise BadDataset("id missing, or neither an integer nor a string")
-    text = next((row[name] for name in TEXT_NAMES if name in row), None)
-    if not isinstance(text, str):
-        raise BadDataset("text missing or not a string")
-    return text_id, text
+# A line's number in its file, from 1, and what is wrong with it.
+LineProblem = tuple[int, str]
 
 
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
+def split_lines(data: bytes) -> list[bytes]:
+    """Return the lines of a file without their ends (LF or CRLF) and the byte order mark.
+
+    An empty file has no lines. Other line separators of Unicode are part of the text.
+    """
+    data = data.removeprefix(BOM)
+    lines = data.removesuffix(b"\n").split(b"\n") if data else []
+    return [line.removesuffix(b"\r") for line in lines]
+
+
+def parse_lines(
+    lines: Sequence[bytes],
+    parse: Callable[[bytes], T],
+    problems: list[LineProblem],
+    first: int = 1,
+) -> Iterator[tuple[int, T]]:
+    """Yield the number and the parsed record of each line; `first` is the number of the first.
+
+    A line for which `parse` raises ValueError is added to `problems` instead.
+    """
+    for number, line in enumerate(lines, start=first):
+        try:
+            record = parse(line)
+        except ValueError as error:
+            problems.append((number, str(error)))
+        else:
+            yield number, record

@@ -8,11 +8,10 @@ from typing import BinaryIO
 
 from tusou.core.ids import Encoding, Failure, ItemKind
 from tusou.data.base import ItemRow
+from tusou.data.jsonl import BOM
 
 # Makes an item of a line that is neither blank nor too long: its bytes, number and offset.
 ReadRow = Callable[[bytes, int, int], ItemRow | Failure]
-
-_BOM = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +51,8 @@ class LineReader:
                     yield FileLine(number, start, None)
                     continue
                 line = chunk.removesuffix(b"\n").removesuffix(b"\r")
-                if number == 1 and line.startswith(_BOM):
-                    line, start = line[len(_BOM) :], start + len(_BOM)
+                if number == 1 and line.startswith(BOM):
+                    line, start = line[len(BOM) :], start + len(BOM)
                 yield FileLine(number, start, line)
 
     def _read(self, file: BinaryIO) -> bytes:

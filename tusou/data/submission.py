@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from tusou.core.ids import ItemId
+from tusou.data.jsonl import BOM
 
 Direction: TypeAlias = Literal["text_to_image", "image_to_text"]
 
@@ -19,7 +20,6 @@ TEDDY_COLUMNS: dict[Direction, tuple[str, str, str]] = {
 }
 
 _ZIP = b"PK\x03\x04"
-_BOM = b"\xef\xbb\xbf"
 # A zip whose one file unpacks to more than this is no submission.
 _MAX_UNPACKED = 2**28
 
@@ -46,14 +46,14 @@ def teddy_table(rows: Iterable[tuple[ItemId, Sequence[ItemId]]], direction: Dire
 
 def is_teddy_table(data: bytes) -> bool:
     """Tell a Teddy table by its first column and the number of them."""
-    first = data.removeprefix(_BOM).partition(b"\n")[0].strip().split(b",")
+    first = data.removeprefix(BOM).partition(b"\n")[0].strip().split(b",")
     return len(first) == 3 and first[0] in {b"text_id", b"image_id"}
 
 
 def read_teddy(data: bytes) -> TeddyTable:
     """Read a table; ValueError when its text or its columns are not a submission's."""
     try:
-        text = data.removeprefix(_BOM).decode()
+        text = data.removeprefix(BOM).decode()
     except UnicodeDecodeError:
         raise ValueError("not UTF-8") from None
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)

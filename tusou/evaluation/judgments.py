@@ -8,12 +8,14 @@ from typing import TypeVar
 from tusou.core.arrays import ItemId
 from tusou.core.errors import BadDataset
 from tusou.core.ids import is_id
+from tusou.core.json_objects import parse_object
 from tusou.data import open_dataset
 from tusou.data.formats.muge import read_queries
+from tusou.data.jsonl import split_lines
 from tusou.data.submission import Direction
 from tusou.evaluation import trec
 from tusou.evaluation.metrics import JudgedRanking
-from tusou.evaluation.run_rows import parse_object, query_of, show, split_lines
+from tusou.evaluation.run_rows import query_of, show
 from tusou.evaluation.runs import Run
 
 T = TypeVar("T")

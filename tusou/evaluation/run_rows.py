@@ -22,25 +22,6 @@ def show(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def split_lines(data: bytes) -> list[bytes]:
-    """Cut a file into its lines, without byte order mark; line ends of Windows stay on."""
-    data = data.removeprefix(b"\xef\xbb\xbf")
-    return data.removesuffix(b"\n").split(b"\n") if data else []
-
-
-def parse_object(text: bytes) -> dict[str, object]:
-    """Read one line; ValueError when it is no JSON object."""
-    if not text.strip():
-        raise ValueError("blank line")
-    try:
-        row = json.loads(text.decode(), parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):
-        raise ValueError("not a JSON object") from None
-    if not isinstance(row, dict):
-        raise ValueError("not a JSON object")
-    return row
-
-
 def query_of(row: dict[str, object]) -> tuple[ItemId, object]:
     """Name the query of a row and give what stands where its list should be."""
     name, items_name = next((pair for pair in _FIELDS if pair[0] in row), _FIELDS[0])
@@ -71,7 +52,3 @@ def scores_of(query_id: ItemId, scores: object, count: int) -> tuple[float, ...]
     if len(good) != count or len(numbers) != count:
         raise ValueError(f"query {show(query_id)}: scores must be {count} finite numbers")
     return tuple(map(float, good))
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")

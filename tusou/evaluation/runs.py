@@ -13,15 +13,15 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tusou.core.arrays import ItemId
+from tusou.core.json_objects import parse_object
+from tusou.data.jsonl import split_lines
 from tusou.data.submission import Direction, is_teddy_table, is_zip, read_teddy, unzipped
 from tusou.evaluation import trec
 from tusou.evaluation.run_rows import (
-    parse_object,
     query_of,
     ranking_of,
     scores_of,
     show,
-    split_lines,
 )
 
 _HEADER = "tusou_run"

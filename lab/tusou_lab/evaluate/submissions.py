@@ -7,6 +7,8 @@ from typing import Literal, TypeAlias
 
 from tusou.core.arrays import ItemId
 from tusou.core.errors import InvalidRequest
+from tusou.core.json_objects import parse_object
+from tusou.data.jsonl import split_lines
 from tusou.data.submission import (
     MUGE_ITEMS,
     TEDDY_ITEMS,
@@ -17,7 +19,7 @@ from tusou.data.submission import (
     zipped,
 )
 from tusou.evaluation.judgments import Judgments
-from tusou.evaluation.run_rows import parse_object, show, split_lines
+from tusou.evaluation.run_rows import show
 from tusou.evaluation.runs import Run
 
 Contest: TypeAlias = Literal["MUGE", "Teddy Cup"]

@@ -46,7 +46,7 @@ def test_reads_any_of_the_names_in_use(tmp_path: Path, line: str) -> None:
         (b"", None, "blank line"),
         (b"{", None, "not a JSON object"),
         (b"[1]", None, "not a JSON object"),
-        (b"\xff", None, "not a JSON object"),
+        (b"\xff", None, "not UTF-8 at byte 0"),
         (b'{"id": 2, "text": NaN}', None, "not a JSON object"),
         (b"[" * 100_000, None, "not a JSON object"),
         (b'{"text": "x"}', None, "id missing, or neither an integer nor a string"),

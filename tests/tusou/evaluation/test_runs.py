@@ -58,7 +58,7 @@ def test_every_problem_has_its_line(tmp_path: Path) -> None:
     assert run.lines == {1: 1, 2: 5, 3: 6, 4: 7, 5: 8, 6: 9}
     assert run.problems == (
         (2, "blank line"),
-        (3, "not a JSON object"),
+        (3, "not a JSON object (Expecting property name enclosed in double quotes, column 2)"),
         (4, "not a JSON object"),
         (5, "query 2: 3 items instead of 2"),
         (6, "query 3: repeats 7"),
@@ -68,8 +68,8 @@ def test_every_problem_has_its_line(tmp_path: Path) -> None:
         (10, "query 1 again, first on line 1"),
         (11, "query_id is missing, or neither an integer nor a string"),
         (12, "query_id is missing, or neither an integer nor a string"),
-        (13, "not a JSON object"),
-        (14, "not a JSON object"),
+        (13, "not a JSON object (NaN is not a JSON number)"),
+        (14, "not UTF-8 at byte 30; save the file as UTF-8"),
         (15, "blank line"),
     )
 

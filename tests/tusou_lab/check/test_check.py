@@ -109,7 +109,16 @@ def found(checked: Checked, code: str) -> list[Finding]:
         ("near_duplicates", "warning", "train", 1, "1 = 4"),
         ("extreme_shapes", "warning", "train", 1, "7: 120 x 12"),
         ("tiny_images", "warning", "train", 1, "8: 12 x 12"),
-        ("unusable_lines", "error", "train", 1, "line 9: not a JSON object"),
+        (
+            "unusable_lines",
+            "error",
+            "train",
+            1,
+            (
+                "line 9: not a JSON object (Expecting property name enclosed in "
+                "double quotes, column 2)"
+            ),
+        ),
         ("empty_queries", "error", "train", 1, "line 3: query 12"),
         ("dangling_ids", "error", "train", 2, "query 13: 5"),
         ("repeated_answers", "warning", "train", 1, "query 11"),

@@ -168,7 +168,10 @@ def test_every_problem_is_named_with_file_and_line(write: Write, tmp_path: Path)
         "pred.jsonl:5: query 5: true is neither an integer nor a string",
         "pred.jsonl:7: query 1 again, first on line 1",
         "pred.jsonl:8: blank line",
-        "pred.jsonl:9: not a JSON object",
+        (
+            "pred.jsonl:9: not a JSON object (Expecting property name enclosed in "
+            "double quotes, column 2)"
+        ),
         "answers.jsonl:6: query 6 has no row in pred.jsonl",
         "answers.jsonl:8: query 8 has no row in pred.jsonl",
         "pred.jsonl:6: query 77 is not in answers.jsonl",

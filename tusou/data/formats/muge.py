@@ -1,10 +1,10 @@
 """The MUGE format: images as `item_id<TAB>base64` lines, queries as JSON lines."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 from tusou.core.ids import Failure, ItemId, is_id
+from tusou.core.json_objects import parse_object
 from tusou.data.base import DatasetQuery, ItemRow, parse_item_id, require_all
 from tusou.data.line_reader import FileLine, LinePool, LineReader
 
@@ -44,7 +44,7 @@ def scan_queries(path: Path) -> Iterator[DatasetQuery | Failure]:
     first_seen: dict[ItemId, int] = {}
     for line in LineReader(path, MAX_LINE_BYTES):
         try:
-            query = _query(_text(line), line.number)
+            query = _parse_query(line)
         except ValueError as error:
             yield Failure(line.number, None, str(error))
             continue
@@ -56,30 +56,15 @@ def scan_queries(path: Path) -> Iterator[DatasetQuery | Failure]:
             yield query
 
 
-def _text(line: FileLine) -> str:
+def _parse_query(line: FileLine) -> DatasetQuery:
     if line.data is None:
         raise ValueError(f"line longer than {MAX_LINE_BYTES} bytes")
-    try:
-        return line.data.decode()
-    except UnicodeDecodeError as error:
-        raise ValueError(f"not UTF-8 at byte {error.start}; save the file as UTF-8") from None
-
-
-def _query(line: str, number: int) -> DatasetQuery:
-    if not line.strip():
-        raise ValueError("blank line")
-    try:
-        row = json.loads(line, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):
-        raise ValueError("not a JSON object") from None
-    if not isinstance(row, dict):
-        raise ValueError("not a JSON object")
-    row = {_NAMES.get(key, key): value for key, value in row.items()}
+    row = {_NAMES.get(key, key): value for key, value in parse_object(line.data).items()}
     if not is_id(query_id := row.get("query_id")):
         raise ValueError("query_id missing, or neither an integer nor a string")
     if not isinstance(text := row.get("query_text"), str):
         raise ValueError("query_text missing or not a string")
-    return DatasetQuery(number, query_id, text, _answers(row.get("item_ids")))
+    return DatasetQuery(line.number, query_id, text, _answers(row.get("item_ids")))
 
 
 def _answers(value: object) -> tuple[ItemId, ...] | None:
@@ -88,7 +73,3 @@ def _answers(value: object) -> tuple[ItemId, ...] | None:
     if not isinstance(value, list) or not all(is_id(item) for item in value):
         raise ValueError("item_ids is not a list of integers or strings")
     return tuple(value)
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")

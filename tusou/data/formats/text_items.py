@@ -5,8 +5,8 @@ from pathlib import Path
 from tusou.bundle.item_reader import text_of
 from tusou.core.errors import BadDataset
 from tusou.core.ids import Failure
+from tusou.core.json_objects import parse_text_item
 from tusou.data.base import ItemRow, parse_item_id
-from tusou.data.jsonl import read_text_row
 from tusou.data.line_reader import LinePool
 
 MAX_LINE_BYTES = 2**20
@@ -16,7 +16,7 @@ def _text_row(line: bytes, number: int, start: int) -> ItemRow | Failure:
     item_id = None
     try:
         # Halves of surrogate pairs have no bytes, and so make no id.
-        raw_id = str(read_text_row(line)[0]).encode(errors="surrogatepass")
+        raw_id = str(parse_text_item(line)[0]).encode(errors="surrogatepass")
         item_id, problem = parse_item_id(raw_id)
         if problem:
             return Failure(number, item_id, problem)
