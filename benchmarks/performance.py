@@ -17,21 +17,25 @@ from datetime import UTC, datetime
 from typing import cast
 
 from benchmarks.record import RESULTS, record
-from tusou.core.lazy_import import Lazy
+from tusou.core.lazy_import import LazyImport
 
 ALONE = {"OPENBLAS_NUM_THREADS": "1"}
 
-_SEARCH = Lazy("benchmarks.search:measure_search")
+_SEARCH = LazyImport("benchmarks.search:measure_search")
 
 
 # Each part: what runs it, what it is given, and what it is given in a quick run (None: left out).
-PARTS: dict[str, tuple[Lazy, tuple[object, ...], tuple[object, ...] | None]] = {
-    "floor": (Lazy("benchmarks.floor:measure_floor"), (20,), (5,)),
-    "texts": (Lazy("benchmarks.encoders:measure_texts"), (21, (1, 8, 32, 256)), (5, (1, 8, 32))),
-    "images": (Lazy("benchmarks.encoders:measure_images"), (28,), (12,)),
+PARTS: dict[str, tuple[LazyImport, tuple[object, ...], tuple[object, ...] | None]] = {
+    "floor": (LazyImport("benchmarks.floor:measure_floor"), (20,), (5,)),
+    "texts": (
+        LazyImport("benchmarks.encoders:measure_texts"),
+        (21, (1, 8, 32, 256)),
+        (5, (1, 8, 32)),
+    ),
+    "images": (LazyImport("benchmarks.encoders:measure_images"), (28,), (12,)),
     "search, 30k x 512": (_SEARCH, (30_000, 21), (30_000, 7)),
     "search, 1M x 512": (_SEARCH, (1_000_000, 7), None),
-    "http": (Lazy("benchmarks.http:measure_http"), (8, (1, 8, 32, 64, 256)), (2, (1, 32))),
+    "http": (LazyImport("benchmarks.http:measure_http"), (8, (1, 8, 32, 64, 256)), (2, (1, 32))),
 }
 
 

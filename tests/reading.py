@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tusou.core.arrays import Failure
+from tusou.core.ids import Failure
 from tusou.data import ItemRow, open_dataset, open_pool
 
 

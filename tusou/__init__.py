@@ -7,7 +7,7 @@ bundle in this process. They are imported on first use. `errors` holds what they
 from typing import TYPE_CHECKING
 
 from tusou.core import errors
-from tusou.core.lazy_import import Lazy
+from tusou.core.lazy_import import LazyImport
 
 if TYPE_CHECKING:
     from tusou_client import AsyncClient, Client
@@ -18,9 +18,9 @@ __version__ = "0.1.0"
 __all__ = ["AsyncClient", "Client", "__version__", "errors", "open_bundle"]
 
 _LAZY = {
-    "AsyncClient": Lazy("tusou_client:AsyncClient"),
-    "Client": Lazy("tusou_client:Client"),
-    "open_bundle": Lazy("tusou.retrieval.local:open_bundle"),
+    "AsyncClient": LazyImport("tusou_client:AsyncClient"),
+    "Client": LazyImport("tusou_client:Client"),
+    "open_bundle": LazyImport("tusou.retrieval.local:open_bundle"),
 }
 
 

@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from tusou.bundle.shards import Shard, ShardStore
 from tusou.cli.progress import Progress
-from tusou.core.arrays import Failure, Vectors
+from tusou.core.arrays import Vectors
+from tusou.core.ids import Failure
 from tusou_indexer.plan import Plan
 
 

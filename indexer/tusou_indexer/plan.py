@@ -18,9 +18,9 @@ import numpy.typing as npt
 from tusou.bundle.bundle import FILES
 from tusou.bundle.item_reader import ITSELF, file_name
 from tusou.bundle.manifest import Source
-from tusou.core.arrays import Failure, ItemKind
 from tusou.core.errors import BadDataset
 from tusou.core.files import replace_folder, write_file
+from tusou.core.ids import Failure, ItemKind
 from tusou.data import ItemPool
 from tusou.data.base import ItemRow
 

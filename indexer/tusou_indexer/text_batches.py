@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tusou.bundle.item_reader import ItemReader, text_of
-from tusou.core.arrays import Encoding
 from tusou.core.errors import BadDataset
+from tusou.core.ids import Encoding
 from tusou.encoders import TextEncoder
 from tusou_indexer.embed import Encode, EncodedBatch
 

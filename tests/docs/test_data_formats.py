@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 from tusou_client.query_file import read_queries
 
-from tusou.core.arrays import Failure
 from tusou.core.errors import BadImage
+from tusou.core.ids import Failure
 from tusou.data.formats.muge import MAX_LINE_BYTES, open_image_file
 from tusou.data.formats.text_items import MAX_LINE_BYTES as TEXT_LINE_BYTES
 from tusou.data.formats.text_items import open_text_file

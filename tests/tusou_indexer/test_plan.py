@@ -9,8 +9,8 @@ from drawing import image_bytes, image_line
 from tusou_indexer.plan import Inputs, Plan, make_plan
 
 from tusou.bundle.item_reader import ItemReader, image_of
-from tusou.core.arrays import Failure
 from tusou.core.errors import BadDataset
+from tusou.core.ids import Failure
 from tusou.data.formats.muge import MAX_LINE_BYTES, open_image_file
 
 GOOD = image_line("1", 1)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from tusou.core.arrays import ItemId
+from tusou.core.ids import ItemId
 
 # What Python and JSON write for a whole number, small enough for int64.
 _CANONICAL = re.compile(r"(0|[1-9][0-9]{0,17})")

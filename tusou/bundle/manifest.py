@@ -6,9 +6,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from tusou.core.arrays import Encoding, ItemKind
 from tusou.core.errors import CorruptBundle, IncompatibleBundle
 from tusou.core.files import sha256_of
+from tusou.core.ids import Encoding, ItemKind
 from tusou.indexes.specs import ExactSpec, FaissSpec, IndexSpec, TorchSpec
 
 FORMAT = 3

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from tusou.core.arrays import Failure, Ids, Vectors
+from tusou.core.arrays import Ids, Vectors
 from tusou.core.files import sha256_of, sync, write_file
+from tusou.core.ids import Failure
 
 
 @dataclass(frozen=True, slots=True)

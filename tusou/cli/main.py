@@ -8,46 +8,52 @@ import typer
 
 from tusou import __version__
 from tusou.core.errors import MissingDependency
-from tusou.core.lazy_import import Lazy, extras_named
+from tusou.core.lazy_import import LazyImport, extras_named
 
 # verb -> (where it lives, what it does): help must not import what it describes.
-VERBS: dict[str, tuple[Lazy, str]] = {
-    "demo": (Lazy("tusou_lab.cli:demo"), "Draw a pool, index, serve, replay and score it."),
+VERBS: dict[str, tuple[LazyImport, str]] = {
+    "demo": (LazyImport("tusou_lab.cli:demo"), "Draw a pool, index, serve, replay and score it."),
     "walkthrough": (
-        Lazy("tusou_lab.walkthrough.cli:walkthrough"),
+        LazyImport("tusou_lab.walkthrough.cli:walkthrough"),
         "Do a whole exercise on drawn data, to what is handed in.",
     ),
-    "toy": (Lazy("tusou_lab.cli:toy"), "Draw product images and their Chinese queries."),
-    "check": (Lazy("tusou_lab.check.cli:check"), "Report on the quality of a dataset."),
-    "convert": (Lazy("tusou_lab.convert.cli:convert"), "Write a dataset in another format."),
-    "train": (Lazy("tusou_lab.cli:train"), "Train or fine-tune a model on images and queries."),
+    "toy": (LazyImport("tusou_lab.cli:toy"), "Draw product images and their Chinese queries."),
+    "check": (LazyImport("tusou_lab.check.cli:check"), "Report on the quality of a dataset."),
+    "convert": (LazyImport("tusou_lab.convert.cli:convert"), "Write a dataset in another format."),
+    "train": (
+        LazyImport("tusou_lab.cli:train"),
+        "Train or fine-tune a model on images and queries.",
+    ),
     "index": (
-        Lazy("tusou_indexer.cli:index"),
+        LazyImport("tusou_indexer.cli:index"),
         "Encode images or texts into a searchable bundle.",
     ),
-    "info": (Lazy("tusou_indexer.cli:info"), "Say what a bundle is."),
-    "verify": (Lazy("tusou_indexer.cli:verify"), "Check every byte of a bundle."),
-    "serve": (Lazy("tusou_service.cli:serve"), "Answer queries over HTTP."),
-    "query": (Lazy("tusou_client.cli:query"), "Ask a running service one query."),
+    "info": (LazyImport("tusou_indexer.cli:info"), "Say what a bundle is."),
+    "verify": (LazyImport("tusou_indexer.cli:verify"), "Check every byte of a bundle."),
+    "serve": (LazyImport("tusou_service.cli:serve"), "Answer queries over HTTP."),
+    "query": (LazyImport("tusou_client.cli:query"), "Ask a running service one query."),
     "replay": (
-        Lazy("tusou_client.cli:replay"),
+        LazyImport("tusou_client.cli:replay"),
         "Fill a query file with a running service's answers.",
     ),
-    "load": (Lazy("tusou_client.cli:load"), "Send queries at a given rate; report the latencies."),
+    "load": (
+        LazyImport("tusou_client.cli:load"),
+        "Send queries at a given rate; report the latencies.",
+    ),
     "evaluate": (
-        Lazy("tusou_lab.evaluate.cli:evaluate"),
+        LazyImport("tusou_lab.evaluate.cli:evaluate"),
         "Score what a search found against the answers.",
     ),
     "compare": (
-        Lazy("tusou_lab.compare.cli:compare"),
+        LazyImport("tusou_lab.compare.cli:compare"),
         "Say whether one search is better than another.",
     ),
     "sweep": (
-        Lazy("tusou_lab.sweep.cli:sweep"),
+        LazyImport("tusou_lab.sweep.cli:sweep"),
         "Compare prompts, pools, depths, indexes, precisions.",
     ),
     "report": (
-        Lazy("tusou_lab.report.cli:report"),
+        LazyImport("tusou_lab.report.cli:report"),
         "Write the report of runs: one page to hand in.",
     ),
 }

@@ -6,20 +6,6 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from tusou.core.ids import Encoding, Failure, ItemId, ItemKind
-
-__all__ = [
-    "Encoding",
-    "Failure",
-    "Ids",
-    "ItemId",
-    "ItemKind",
-    "Neighbors",
-    "OnDevice",
-    "Pixels",
-    "Vectors",
-]
-
 # (n, d) float32, C-contiguous, every row of unit length.
 Vectors: TypeAlias = npt.NDArray[np.float32]
 # (n,) int64 row keys: an item's key, never its position by accident.

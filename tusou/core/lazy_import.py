@@ -13,7 +13,7 @@ _BROUGHT_BY = {"matplotlib": "lab", "fontTools": "lab", "rjieba": "lab", "opente
 
 
 @dataclass(frozen=True, slots=True)
-class Lazy:
+class LazyImport:
     """A name to import later: `module:attribute`, and the extra that brings what it needs."""
 
     target: str

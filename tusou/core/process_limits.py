@@ -22,7 +22,7 @@ def limit_memory(more: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (total, total))
 
 
-def end_with_parent() -> None:
+def exit_with_parent() -> None:
     """Let a worker end when its parent does, kill -9 too: nobody else would end it."""
     parent = multiprocessing.parent_process()
     if parent is not None:

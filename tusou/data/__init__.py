@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from tusou.core.errors import BadDataset
-from tusou.core.lazy_import import Lazy
+from tusou.core.lazy_import import LazyImport
 from tusou.data.base import DatasetQuery, ImageQuery, ItemPool, ItemRow, MissingPart
 from tusou.data.dataset import Dataset, DatasetReader
 
@@ -31,23 +31,25 @@ class _Format(Protocol):
 
 # The first that knows a place has it, so what could be taken for another stands before it.
 _FORMATS = {
-    "MUGE's MR_*_imgs.tsv or cn_clip's *_imgs.tsv": Lazy(
+    "MUGE's MR_*_imgs.tsv or cn_clip's *_imgs.tsv": LazyImport(
         "tusou.data.formats.split_files:SplitFiles"
     ),
-    "Flickr8k's captions beside a folder of images": Lazy("tusou.data.formats.flickr8k:Flickr8k"),
-    "Teddy Cup's tables": Lazy("tusou.data.formats.teddycup:TeddyCup"),
-    "WebDataset tars": Lazy("tusou.data.formats.webdataset:WebDataset"),
-    "a query file (.jsonl)": Lazy("tusou.data.formats.single_file:SingleQueryFile"),
-    "an image file (item_id<TAB>base64 lines)": Lazy(
+    "Flickr8k's captions beside a folder of images": LazyImport(
+        "tusou.data.formats.flickr8k:Flickr8k"
+    ),
+    "Teddy Cup's tables": LazyImport("tusou.data.formats.teddycup:TeddyCup"),
+    "WebDataset tars": LazyImport("tusou.data.formats.webdataset:WebDataset"),
+    "a query file (.jsonl)": LazyImport("tusou.data.formats.single_file:SingleQueryFile"),
+    "an image file (item_id<TAB>base64 lines)": LazyImport(
         "tusou.data.formats.single_file:SingleImageFile"
     ),
-    "a folder of images": Lazy("tusou.data.formats.folder:ImageFolders"),
+    "a folder of images": LazyImport("tusou.data.formats.folder:ImageFolders"),
 }
 
 
 # A file of items that are texts; its reader needs what clients do not have.
 TEXT_ENDINGS = (".jsonl", ".ndjson")
-_TEXTS = Lazy("tusou.data.formats.text_items:open_text_file")
+_TEXTS = LazyImport("tusou.data.formats.text_items:open_text_file")
 
 
 def split_place(place: str) -> tuple[Path, str | None]:

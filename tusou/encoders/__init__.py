@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import cast
 
-from tusou.core.lazy_import import Lazy
+from tusou.core.lazy_import import LazyImport
 from tusou.encoders.architecture import ImageShape, Tower
 from tusou.encoders.base import Followed, ImageEncoder, Passes, TextEncoder, Tokens, Weights
 from tusou.encoders.devices import release_memory
@@ -40,12 +40,12 @@ __all__ = [
 ]
 
 _TOWERS: tuple[Tower, ...] = ("text", "image")
-_CONVERT = Lazy("tusou.encoders.openvino.encoders:convert_and_keep")
+_CONVERT = LazyImport("tusou.encoders.openvino.encoders:convert_and_keep")
 _ENCODERS = {
-    ("torch", "text"): Lazy("tusou.encoders.torch.encoder:ClipTextEncoder"),
-    ("torch", "image"): Lazy("tusou.encoders.torch.encoder:ClipImageEncoder"),
-    ("openvino", "text"): Lazy("tusou.encoders.openvino.encoders:OpenVinoTextEncoder"),
-    ("openvino", "image"): Lazy("tusou.encoders.openvino.encoders:OpenVinoImageEncoder"),
+    ("torch", "text"): LazyImport("tusou.encoders.torch.encoder:ClipTextEncoder"),
+    ("torch", "image"): LazyImport("tusou.encoders.torch.encoder:ClipImageEncoder"),
+    ("openvino", "text"): LazyImport("tusou.encoders.openvino.encoders:OpenVinoTextEncoder"),
+    ("openvino", "image"): LazyImport("tusou.encoders.openvino.encoders:OpenVinoImageEncoder"),
 }
 
 

@@ -9,7 +9,7 @@ from typing import cast
 
 from tusou.core.errors import InvalidRequest, MissingDependency
 from tusou.core.hardware import is_x86
-from tusou.core.lazy_import import Lazy
+from tusou.core.lazy_import import LazyImport
 from tusou.encoders.architecture import Shaped, Tower, TowerShape, read_image_shape, read_text_shape
 from tusou.encoders.base import Weights
 from tusou.encoders.checkpoint_shapes import read_outline
@@ -21,7 +21,7 @@ _OPENVINO_PRECISIONS = ("fp32", "bf16", "int8")
 _BYTES = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 1}  # of a weight
 _PREFIXES = {"text": ("bert.", "text_projection"), "image": ("visual.",)}
 
-_READ_TENSORS = Lazy("tusou.encoders.checkpoint:read_tensors")  # imports torch
+_READ_TENSORS = LazyImport("tusou.encoders.checkpoint:read_tensors")  # imports torch
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import cast
 
 from tusou.core.errors import BadModel, InvalidRequest
-from tusou.core.lazy_import import Lazy
+from tusou.core.lazy_import import LazyImport
 from tusou.encoders.base import Weights
 
 # The published models, and the files that cn_clip keeps in its cache.
@@ -21,7 +21,7 @@ DEMO = "demo"
 
 _CACHE = Path("~/.cache/clip")  # cn_clip's own
 _DEMO_FILE = Path(__file__).parent.parent / "demo" / "tusou-demo.pt"
-_DOWNLOAD = Lazy("cn_clip.clip.utils:_download")
+_DOWNLOAD = LazyImport("cn_clip.clip.utils:_download")
 
 
 def find_weights(model: str, cache: Path | None = None) -> Weights:

@@ -5,9 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from tusou.core.arrays import ItemId
 from tusou.core.errors import BadDataset
-from tusou.core.ids import is_id
+from tusou.core.ids import ItemId, is_id
 from tusou.core.json_objects import parse_object
 from tusou.data import open_dataset
 from tusou.data.formats.muge import read_queries

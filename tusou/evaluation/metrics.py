@@ -14,7 +14,7 @@ from typing import Self, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from tusou.core.arrays import ItemId
+from tusou.core.ids import ItemId
 
 KS = (1, 5, 10)
 # Reported as well where the lists are long enough.

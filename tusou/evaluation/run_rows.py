@@ -4,8 +4,7 @@ import json
 from collections import Counter
 from math import isfinite
 
-from tusou.core.arrays import ItemId
-from tusou.core.ids import is_id
+from tusou.core.ids import ItemId, is_id
 
 # What a query is called, and its list: in a MUGE submission and a run file, in cn_clip's
 # predictions, and in those of the other direction, where an image asks for texts.

@@ -12,7 +12,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from tusou.core.arrays import ItemId
+from tusou.core.ids import ItemId
 from tusou.core.json_objects import parse_object
 from tusou.data.jsonl import split_lines
 from tusou.data.submission import Direction, is_teddy_table, is_zip, read_teddy, unzipped

@@ -6,8 +6,8 @@ TREC ids are words: whatever is compared with them is compared as text.
 from collections.abc import Iterable, Mapping, Sequence
 from math import isfinite
 
-from tusou.core.arrays import ItemId
 from tusou.core.errors import InvalidRequest
+from tusou.core.ids import ItemId
 
 _RUN_COLUMNS, _QRELS_COLUMNS = 6, 4
 

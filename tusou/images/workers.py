@@ -16,9 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tusou.bundle.item_reader import ItemReader, image_of
-from tusou.core.arrays import Encoding, Pixels
+from tusou.core.arrays import Pixels
 from tusou.core.errors import BadImage
-from tusou.core.process_limits import end_with_parent, limit_memory
+from tusou.core.ids import Encoding
+from tusou.core.process_limits import exit_with_parent, limit_memory
 from tusou.images.preprocess import open_image, to_pixels
 
 # A hostile image that gets past the size checks still cannot take the machine's memory.
@@ -104,7 +105,7 @@ class Decoder:
 
 
 def _prepare_worker() -> None:
-    end_with_parent()
+    exit_with_parent()
     limit_memory(_WORKER_BYTES)
 
 

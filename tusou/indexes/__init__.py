@@ -4,18 +4,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
-from tusou.core.lazy_import import Lazy
+from tusou.core.lazy_import import LazyImport
 from tusou.indexes.base import VectorIndex
 from tusou.indexes.specs import IndexSpec
 
 __all__ = ["VectorIndex", "create_index", "faiss_device", "load_index"]
 
 _ENGINES = {
-    "exact": Lazy("tusou.indexes.exact:ExactIndex"),
-    "faiss": Lazy("tusou.indexes.faiss_index:FaissIndex"),
-    "torch": Lazy("tusou.indexes.torch_index:TorchIndex"),
+    "exact": LazyImport("tusou.indexes.exact:ExactIndex"),
+    "faiss": LazyImport("tusou.indexes.faiss_index:FaissIndex"),
+    "torch": LazyImport("tusou.indexes.torch_index:TorchIndex"),
 }
-_FAISS_DEVICE = Lazy("tusou.indexes.faiss_index:usable_device")
+_FAISS_DEVICE = LazyImport("tusou.indexes.faiss_index:usable_device")
 
 
 def create_index(spec: IndexSpec, dim: int) -> VectorIndex:

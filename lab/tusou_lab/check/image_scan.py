@@ -13,7 +13,7 @@ from typing import Self, TypeAlias
 from tusou.bundle.item_reader import ItemReader, image_of
 from tusou.core.errors import BadImage
 from tusou.core.ids import Encoding, Failure
-from tusou.core.process_limits import end_with_parent, limit_memory
+from tusou.core.process_limits import exit_with_parent, limit_memory
 from tusou.data import ItemPool, ItemRow
 from tusou_lab.check.fingerprint import Looks, look_at
 
@@ -101,7 +101,7 @@ class Onlookers:
 
 
 def _prepare_worker() -> None:
-    end_with_parent()
+    exit_with_parent()
     limit_memory(_WORKER_BYTES)
 
 

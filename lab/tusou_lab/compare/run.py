@@ -8,8 +8,8 @@ from typing import Any, Literal
 import numpy as np
 
 from tusou.cli.progress import Progress
-from tusou.core.arrays import ItemId
 from tusou.core.errors import InvalidRequest
+from tusou.core.ids import ItemId
 from tusou.evaluation.bootstrap import intervals
 from tusou.evaluation.judgments import Judgments, judge, unify_id_types
 from tusou.evaluation.metrics import Values, headline, per_query

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from tusou.core.ids import ItemId
-from tusou.core.lazy_import import Lazy
+from tusou.core.lazy_import import LazyImport
 from tusou.data import DatasetQuery
 
 
@@ -57,12 +57,12 @@ class Writer(Protocol):
 
 
 WRITERS = {
-    "muge": Lazy("tusou_lab.convert.split_files:muge"),
-    "cnclip": Lazy("tusou_lab.convert.split_files:cn_clip"),
-    "flickr8k": Lazy("tusou_lab.convert.flickr8k:Flickr8kWriter"),
-    "teddy": Lazy("tusou_lab.convert.teddycup:TeddyWriter"),
-    "folder": Lazy("tusou_lab.convert.folder:FolderWriter"),
-    "webdataset": Lazy("tusou_lab.convert.webdataset:WebDatasetWriter"),
+    "muge": LazyImport("tusou_lab.convert.split_files:muge"),
+    "cnclip": LazyImport("tusou_lab.convert.split_files:cn_clip"),
+    "flickr8k": LazyImport("tusou_lab.convert.flickr8k:Flickr8kWriter"),
+    "teddy": LazyImport("tusou_lab.convert.teddycup:TeddyWriter"),
+    "folder": LazyImport("tusou_lab.convert.folder:FolderWriter"),
+    "webdataset": LazyImport("tusou_lab.convert.webdataset:WebDatasetWriter"),
 }
 
 

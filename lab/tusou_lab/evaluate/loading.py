@@ -6,8 +6,8 @@ from pathlib import Path
 
 from tusou.bundle.bundle import Bundle
 from tusou.cli.progress import Progress
-from tusou.core.arrays import ItemId
 from tusou.core.errors import BadDataset
+from tusou.core.ids import ItemId
 from tusou.evaluation.judgments import Judgments, read_judgments, unify_id_types
 from tusou.evaluation.runs import Run, read_run
 from tusou_lab.evaluate.search_bundle import LiveSpec, search_bundle

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tusou.cli.progress import Progress
-from tusou.core.arrays import ItemId
+from tusou.core.ids import ItemId
 from tusou.data.submission import Direction
 from tusou.evaluation.bootstrap import intervals
 from tusou.evaluation.judgments import Judgments, judge

@@ -10,10 +10,11 @@ import numpy as np
 
 from tusou import __version__
 from tusou.cli.progress import NoProgress, Progress
-from tusou.core.arrays import Ids, ItemId, Vectors
+from tusou.core.arrays import Ids, Vectors
 from tusou.core.errors import BadDataset, InvalidRequest, TusouError
 from tusou.core.hardware import describe_machine
 from tusou.core.hits import Hits
+from tusou.core.ids import ItemId
 from tusou.evaluation.judgments import JudgedQuery, Judgments
 from tusou.evaluation.runs import Run, RunHeader
 from tusou.indexes import create_index

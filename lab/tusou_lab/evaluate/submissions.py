@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from tusou.core.arrays import ItemId
 from tusou.core.errors import InvalidRequest
+from tusou.core.ids import ItemId
 from tusou.core.json_objects import parse_object
 from tusou.data.jsonl import split_lines
 from tusou.data.submission import (

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from tusou.bundle.bundle import CURRENT, Bundle
 from tusou.bundle.item_ids import is_canonical_integer
-from tusou.core.arrays import ItemId
 from tusou.core.errors import BadDataset
+from tusou.core.ids import ItemId
 from tusou.data import ItemRow, open_pool
 from tusou.evaluation.judgments import Judgments
 from tusou.evaluation.run_rows import show

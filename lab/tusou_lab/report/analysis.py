@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tusou.bundle.bundle import Bundle
-from tusou.core.arrays import ItemId
+from tusou.core.ids import ItemId
 from tusou.evaluation.bootstrap import interval
 from tusou.evaluation.judgments import JudgedQuery
 from tusou.evaluation.metrics import Values

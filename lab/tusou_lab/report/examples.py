@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tusou.core.arrays import ItemId
+from tusou.core.ids import ItemId
 from tusou_lab.report.analysis import Outcome
 from tusou_lab.report.inputs import Source
 from tusou_lab.report.thumbnails import Gallery, Thumb

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from tusou.bundle.bundle import Bundle
 from tusou.cli.progress import Progress
-from tusou.core.arrays import ItemId
 from tusou.core.errors import BadDataset, InvalidRequest, UnknownItem
+from tusou.core.ids import ItemId
 from tusou.data.submission import Direction
 from tusou.evaluation.judgments import JudgedQuery, read_judgments
 from tusou_lab.evaluate.scoring import DEPTH, Scored, evaluate

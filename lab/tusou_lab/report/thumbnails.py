@@ -9,8 +9,8 @@ from io import BytesIO
 from PIL import Image
 
 from tusou.bundle.bundle import Bundle
-from tusou.core.arrays import ItemId
 from tusou.core.errors import BadImage, UnknownItem
+from tusou.core.ids import ItemId
 from tusou.images.preprocess import open_image
 
 _SIDE = 132  # pixels: twice what the page shows, for sharp screens

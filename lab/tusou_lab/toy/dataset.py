@@ -13,7 +13,7 @@ from typing import Self
 
 from tusou.cli.progress import NoProgress, Progress
 from tusou.core.errors import OutputExists
-from tusou.core.process_limits import end_with_parent
+from tusou.core.process_limits import exit_with_parent
 from tusou_lab.toy.captions import captions_of, write_captions
 from tusou_lab.toy.catalogue import Product
 from tusou_lab.toy.products import draw_facts, item_id
@@ -94,7 +94,7 @@ def _mapper(workers: int) -> Iterator[_Mapper]:
     if workers <= 1:
         yield map
         return
-    with ProcessPoolExecutor(workers, get_context("spawn"), end_with_parent) as pool:
+    with ProcessPoolExecutor(workers, get_context("spawn"), exit_with_parent) as pool:
         yield partial(pool.map, chunksize=_CHUNK)
 
 

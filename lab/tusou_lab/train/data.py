@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from tusou.bundle.item_reader import ItemReader, image_of
 from tusou.cli.progress import Progress
-from tusou.core.arrays import ItemId, Pixels
+from tusou.core.arrays import Pixels
 from tusou.core.errors import BadDataset, BadImage
+from tusou.core.ids import ItemId
 from tusou.data import Dataset, ItemPool, ItemRow
 from tusou.encoders.tokenizer import ClipTokenizer
 from tusou.images.preprocess import open_image, to_pixels

@@ -4,13 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tusou.core.lazy_import import Lazy
+from tusou.core.lazy_import import LazyImport
 from tusou_lab.run_commands import Say, Steps, claim
 
 _WALKS = {
-    "muge": Lazy("tusou_lab.walkthrough.muge:walk"),
-    "flickr8k": Lazy("tusou_lab.walkthrough.flickr8k:walk"),
-    "teddy": Lazy("tusou_lab.walkthrough.teddy:walk"),
+    "muge": LazyImport("tusou_lab.walkthrough.muge:walk"),
+    "flickr8k": LazyImport("tusou_lab.walkthrough.flickr8k:walk"),
+    "teddy": LazyImport("tusou_lab.walkthrough.teddy:walk"),
 }
 
 

@@ -12,8 +12,8 @@ from typing import Protocol, Self, TypeAlias, TypeVar
 
 from pydantic import BaseModel
 
-from tusou.core.arrays import ItemId
 from tusou.core.errors import InsufficientMemory, NotReady
+from tusou.core.ids import ItemId
 from tusou.retrieval.query import Query, VectorPart
 from tusou_service.engine.batch_runner import Failed, Found, Job, Result, TextVector, answer_batch
 from tusou_service.engine.interfaces import Arm, Reloaded, Status

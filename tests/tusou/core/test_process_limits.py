@@ -12,9 +12,9 @@ PARENT = """
 import os, time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from tusou.core.process_limits import end_with_parent
+from tusou.core.process_limits import exit_with_parent
 if __name__ == "__main__":
-    pool = ProcessPoolExecutor(1, get_context("spawn"), end_with_parent)
+    pool = ProcessPoolExecutor(1, get_context("spawn"), exit_with_parent)
     print(pool.submit(os.getpid).result(), flush=True)
     time.sleep(600)
 """

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tusou.core.arrays import Failure
 from tusou.core.errors import BadDataset
+from tusou.core.ids import Failure
 from tusou.data import ItemRow, open_pool
 from tusou.data.formats.folder import image_folder
 from tusou.data.listed_images import ListedImages

@@ -6,7 +6,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tusou.core.arrays import Failure
+from tusou.core.ids import Failure
 from tusou.data.base import ItemRow
 from tusou.data.formats.muge import open_image_file
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import openvino
 
 from tusou.core.arrays import Pixels, Vectors
-from tusou.core.lazy_import import Lazy
+from tusou.core.lazy_import import LazyImport
 from tusou.encoders.architecture import ImageShape, TextShape, Tower
 from tusou.encoders.base import Tokens, Weights
 from tusou.encoders.openvino.cache import GRAPH, WORDS, Converted, can_keep, find_kept
@@ -110,7 +110,7 @@ def convert_and_keep(weights: Weights, tower: Tower, precision: str) -> Path | N
 def _kept_or_converted(weights: Weights, tower: Tower, precision: str) -> Converted:
     kept = convert_and_keep(weights, tower, precision)
     if kept is None:
-        convert = cast("Callable[..., Converted]", Lazy(f"{_CONVERSION}:convert").load())
+        convert = cast("Callable[..., Converted]", LazyImport(f"{_CONVERSION}:convert").load())
         return convert(weights, tower, precision)
     words = np.load(kept / WORDS, mmap_mode="r") if tower == "text" else None
     return Converted(openvino.Core().read_model(kept / GRAPH), words)

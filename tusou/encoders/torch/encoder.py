@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from tusou.core.arrays import Ids, Pixels, Vectors
-from tusou.core.lazy_import import Lazy
+from tusou.core.lazy_import import LazyImport
 from tusou.encoders.architecture import ImageShape, read_image_shape, read_text_shape
 from tusou.encoders.base import Tokens, Weights
 from tusou.encoders.checkpoint import TensorReader, read_tensors
@@ -37,7 +37,7 @@ _DTYPES = {
     "int8": torch.int8,
 }
 
-_RESNET = Lazy("tusou.encoders.torch.resnet:ResNetTower")  # imports torchvision
+_RESNET = LazyImport("tusou.encoders.torch.resnet:ResNetTower")  # imports torchvision
 
 _log = logging.getLogger(__name__)
 
