@@ -37,7 +37,7 @@ def embed(plan: Plan, store: ShardStore, encode: Encode, watcher: Progress) -> i
     watcher.begin("encoding", len(plan), len(plan) - rows)
     # One stream over all missing shards, so that decoding runs ahead across their borders.
     spans = (span for number in missing for span in _batches(plan, number))
-    encoded = encode(plan.places(span) for span in spans)
+    encoded = encode(plan.spans(span) for span in spans)
     for number in missing:
         store.write(number, _shard(plan, number, encoded, watcher))
     return rows

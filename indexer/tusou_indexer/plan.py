@@ -47,14 +47,14 @@ class Plan:
     def __init__(self, folder: Path) -> None:
         head = json.loads((folder / "plan.json").read_bytes())
         self._folder = folder
-        self._places: npt.NDArray[np.int64] = np.load(folder / "places.npy", allow_pickle=False)
+        self._spans: npt.NDArray[np.int64] = np.load(folder / "spans.npy", allow_pickle=False)
         self.inputs = Inputs(**head["inputs"])
         self.source = Source(**head["source"])
         self.kind: ItemKind = head["kind"]
         self.files: list[str] = json.loads((folder / FILES).read_bytes())
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._spans)
 
     @property
     def shard_count(self) -> int:
@@ -66,9 +66,9 @@ class Plan:
         start = number * self.inputs.shard_rows
         return range(start, min(start + self.inputs.shard_rows, len(self)))
 
-    def places(self, rows: range) -> npt.NDArray[np.int64]:
+    def spans(self, rows: range) -> npt.NDArray[np.int64]:
         """Give (line, file, byte offset, length) of the rows' items, shape (n, 4)."""
-        return self._places[rows.start : rows.stop]
+        return self._spans[rows.start : rows.stop]
 
     @property
     def paths(self) -> list[Path]:
@@ -77,7 +77,7 @@ class Plan:
 
     def failure(self, row: int, item_id: str, reason: str) -> Failure:
         """Say that a row gave no item."""
-        return _failure(self._places[row], self.files, item_id, reason)
+        return _failure(self._spans[row], self.files, item_id, reason)
 
     def ids(self) -> Iterator[str]:
         """Yield the item id of every row, in order."""
@@ -111,7 +111,7 @@ def make_plan(folder: Path, inputs: Inputs, pool: ItemPool) -> Plan:
     if not first.any():
         seen = "; ".join(f"line {bad.line}: {bad.reason}" for bad in failures[:5])
         raise BadDataset(f"{inputs.source}: no line can be used ({seen or 'the file is empty'})")
-    np.save(folder / "places.npy", places[first])
+    np.save(folder / "spans.npy", places[first])
     listed = [asdict(bad) for bad in sorted(failures, key=lambda bad: bad.line)]
     write_file(folder / "failures.json", json.dumps(listed).encode())
     write_file(folder / FILES, json.dumps(names).encode())

@@ -13,6 +13,7 @@ from tusou.bundle.manifest import MANIFEST, version_of
 from tusou.core.errors import CorruptBundle, Locked
 from tusou.core.files import sync, write_file
 from tusou.indexes import load_index
+from tusou.indexes.specs import index_spec
 
 _LOCK = ".lock"
 # The version just replaced stays: a service may be about to open it.
@@ -52,7 +53,7 @@ def publish(root: Path, folder: Path) -> Bundle:
 
 def _prove(bundle: Bundle) -> None:
     """Open the index and find some stored vectors by themselves, or something as close."""
-    index = load_index(bundle.manifest.index.spec, bundle.path(INDEX))
+    index = load_index(index_spec(bundle.manifest.index), bundle.path(INDEX))
     rows = np.linspace(0, bundle.item_count - 1, min(_PROBES, bundle.item_count)).astype(np.int64)
     probes = np.ascontiguousarray(bundle.vectors[rows])
     found = index.search(probes, 1)

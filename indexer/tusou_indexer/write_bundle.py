@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from tusou import __version__
-from tusou.bundle.bundle import FAILURES, FILES, GOLDEN, IDS, INDEX, PLACES, VECTORS
+from tusou.bundle.bundle import FAILURES, FILES, GOLDEN, IDS, INDEX, SPANS, VECTORS
 from tusou.bundle.item_ids import is_canonical_integer
 from tusou.bundle.manifest import FORMAT, MANIFEST, Counts, FileRecord, IndexRecord, Manifest, Model
 from tusou.bundle.shards import ShardStore
@@ -60,7 +60,7 @@ def assemble(plan: Plan, store: ShardStore, recipe: Recipe, folder: Path) -> Man
     if not len(rows):
         raise BadDataset(f"nothing could be used; the reasons are in {folder / FAILURES}")
     id_type = _write_ids(plan, rows, folder / IDS)
-    _write_places(plan, store, rows, folder)
+    _write_spans(plan, store, rows, folder)
     vectors = _write_vectors(store, plan.shard_count, len(rows), folder / VECTORS)
     # Single precision, whatever the images had: what every other one is measured against.
     encoder = load_text_encoder(recipe.weights, "cpu", recipe.prompt, "fp32", "torch")
@@ -92,7 +92,7 @@ def assemble(plan: Plan, store: ShardStore, recipe: Recipe, folder: Path) -> Man
             truncated=sum(store.truncated(number) for number in range(plan.shard_count)),
         ),
         index=IndexRecord(
-            engine=built.spec.engine,
+            type=built.spec.index_type,
             factory=built.spec.factory,
             tuning=built.spec.tuning,
             index_recall_at_10=built.index_recall,
@@ -138,10 +138,10 @@ def _write_ids(plan: Plan, rows: Ids, path: Path) -> Literal["int", "str"]:
     return "int" if integers else "str"
 
 
-def _write_places(plan: Plan, store: ShardStore, rows: Ids, folder: Path) -> None:
+def _write_spans(plan: Plan, store: ShardStore, rows: Ids, folder: Path) -> None:
     checks = np.concatenate([store.checks(number) for number in range(plan.shard_count)])
-    places = plan.places(range(len(plan)))[rows, 1:]
-    np.save(folder / PLACES, np.column_stack([places, checks]))
+    places = plan.spans(range(len(plan)))[rows, 1:]
+    np.save(folder / SPANS, np.column_stack([places, checks]))
     (folder / FILES).write_text(json.dumps(plan.files), encoding="ascii")
 
 

@@ -63,7 +63,7 @@ def stored_images(plan: Plan) -> list[bytes]:
     with ItemReader(plan.paths) as files:
         return [
             image_of(files.read(*place), plan.source.encoding)
-            for _, *place in plan.places(range(len(plan))).tolist()
+            for _, *place in plan.spans(range(len(plan))).tolist()
         ]
 
 
@@ -93,7 +93,7 @@ def test_the_first_of_equal_ids_is_kept(tmp_path: Path) -> None:
     lines = [image_line(item_id, n) for n, item_id in enumerate("abcab")]
     plan, _ = scan(tmp_path, b"".join(lines))
     assert list(plan.ids()) == ["a", "b", "c"]
-    assert plan.places(range(3))[:, 0].tolist() == [1, 2, 3]
+    assert plan.spans(range(3))[:, 0].tolist() == [1, 2, 3]
     assert [(bad.line, bad.item_id) for bad in plan.failures()] == [(4, "a"), (5, "b")]
 
 
@@ -116,7 +116,7 @@ def test_shards_cover_every_row_once(tmp_path: Path) -> None:
     plan, _ = scan(tmp_path, b"".join(image_line(n, n) for n in range(10)))
     shards = [plan.shard(number) for number in range(plan.shard_count)]
     assert shards == [range(4), range(4, 8), range(8, 10)]
-    np.testing.assert_array_equal(plan.places(shards[2])[:, 0], [9, 10])
+    np.testing.assert_array_equal(plan.spans(shards[2])[:, 0], [9, 10])
 
 
 def test_only_equal_inputs_share_a_plan(tmp_path: Path) -> None:

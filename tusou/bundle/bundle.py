@@ -5,9 +5,9 @@ BUNDLE/<version>/           written once, never changed
     manifest.json           how it was made; size and SHA-256 of every other file
     ids.txt                 item ids, one a line; the line number is the row key
     vectors.npy             (n, d) float32 unit vectors, row key order
-    places.npy              (n, 4) int64: file, byte offset, length and CRC-32 in the pool
+    spans.npy               (n, 4) int64: file, byte offset, length and CRC-32 in the pool
     files.json              the pool's files by number, below the manifest's source
-    index.faiss             the vector index
+    index.bin               the vector index
     golden.json             texts and their vectors, encoded again at every start
     failures.jsonl          lines of the pool that gave no item
 """
@@ -33,8 +33,8 @@ from tusou.core.ids import ItemKind
 from tusou.images.formats import content_type
 
 CURRENT = "CURRENT"
-IDS, VECTORS, PLACES, FILES = "ids.txt", "vectors.npy", "places.npy", "files.json"
-INDEX, GOLDEN, FAILURES = "index.faiss", "golden.json", "failures.jsonl"
+IDS, VECTORS, SPANS, FILES = "ids.txt", "vectors.npy", "spans.npy", "files.json"
+INDEX, GOLDEN, FAILURES = "index.bin", "golden.json", "failures.jsonl"
 
 _VERSION = re.compile(r"[0-9a-f]{16}")
 
@@ -91,7 +91,7 @@ class Bundle:
     @property
     def least_memory(self) -> int:
         """Count the bytes of what is held in memory; other files are mapped, or small."""
-        return sum(self.manifest.files[name].size for name in (INDEX, PLACES))
+        return sum(self.manifest.files[name].size for name in (INDEX, SPANS))
 
     @property
     def model_name(self) -> str:
@@ -126,10 +126,10 @@ class Bundle:
         return Golden(tuple(stored["texts"]), np.array(stored["vectors"], np.float32))
 
     @cached_property
-    def places(self) -> npt.NDArray[np.int64]:
+    def spans(self) -> npt.NDArray[np.int64]:
         """Where every item is stored: file, byte offset, length, CRC-32, shape (n, 4)."""
-        places: npt.NDArray[np.int64] = np.load(self.path(PLACES), allow_pickle=False)
-        return places
+        spans: npt.NDArray[np.int64] = np.load(self.path(SPANS), allow_pickle=False)
+        return spans
 
     @cached_property
     def pool_files(self) -> list[Path]:
@@ -157,7 +157,7 @@ class Bundle:
 
     def _stored(self, item_id: str) -> bytes:
         """Read what an item was made of, as it is stored, if it is what it was then."""
-        *place, check = self.places[self._key(item_id)].tolist()
+        *place, check = self.spans[self._key(item_id)].tolist()
         try:
             with ItemReader(self.pool_files) as files:
                 stored = files.read(*place)

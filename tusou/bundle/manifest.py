@@ -9,7 +9,6 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from tusou.core.errors import CorruptBundle, IncompatibleBundle
 from tusou.core.files import sha256_of
 from tusou.core.ids import Encoding, ItemKind
-from tusou.indexes.specs import ExactSpec, FaissSpec, IndexSpec, TorchSpec
 
 FORMAT = 3
 MANIFEST = "manifest.json"
@@ -60,18 +59,11 @@ class TuningTrial(_Record):
 class IndexRecord(_Record):
     """The index as FAISS describes it, and the recall that chose its parameters."""
 
-    engine: Literal["exact", "faiss", "torch"]
+    type: Literal["exact", "faiss", "torch"]
     factory: str
     tuning: str
     index_recall_at_10: float | None
     trials: tuple[TuningTrial, ...] = ()  # everything measured on the way, in order
-
-    @property
-    def spec(self) -> IndexSpec:
-        """Give what `load_index` needs."""
-        if self.engine == "faiss":
-            return FaissSpec(self.factory, self.tuning)
-        return ExactSpec() if self.engine == "exact" else TorchSpec()
 
 
 class FileRecord(_Record):

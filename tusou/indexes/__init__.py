@@ -10,7 +10,7 @@ from tusou.indexes.specs import IndexSpec
 
 __all__ = ["VectorIndex", "create_index", "faiss_device", "load_index"]
 
-_ENGINES = {
+_INDEX_TYPES = {
     "exact": LazyImport("tusou.indexes.exact:ExactIndex"),
     "faiss": LazyImport("tusou.indexes.faiss_index:FaissIndex"),
     "torch": LazyImport("tusou.indexes.torch_index:TorchIndex"),
@@ -20,7 +20,7 @@ _FAISS_DEVICE = LazyImport("tusou.indexes.faiss_index:usable_device")
 
 def create_index(spec: IndexSpec, dim: int) -> VectorIndex:
     """Make an empty index for vectors of `dim` numbers."""
-    engine = cast("Any", _ENGINES[spec.engine].load())
+    engine = cast("Any", _INDEX_TYPES[spec.index_type].load())
     return cast("VectorIndex", engine(spec, dim))
 
 
@@ -29,7 +29,7 @@ def load_index(spec: IndexSpec, path: Path, device: str = "cpu") -> VectorIndex:
 
     `device` is where the encoder was asked to be; each engine knows whether it can be there too.
     """
-    engine = cast("Any", _ENGINES[spec.engine].load())
+    engine = cast("Any", _INDEX_TYPES[spec.index_type].load())
     return cast("VectorIndex", engine.load(spec, path, device))
 
 

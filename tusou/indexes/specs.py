@@ -1,32 +1,41 @@
-"""What an index is made of: the specs a manifest records and an engine is built from."""
+"""Index specifications: index type, factory string and search parameters."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from tusou.bundle.manifest import IndexRecord
+
 
 @dataclass(frozen=True, slots=True)
 class ExactSpec:
-    """Every vector compared with every query, in numpy: the judge of the other engines."""
+    """Exact search in numpy, the reference for every other index type."""
 
-    engine: ClassVar[Literal["exact"]] = "exact"
+    index_type: ClassVar[Literal["exact"]] = "exact"
 
 
 @dataclass(frozen=True, slots=True)
 class FaissSpec:
-    """An index in FAISS's own languages: a factory string and a ParameterSpace string."""
+    """A FAISS index: a factory string, and a ParameterSpace string for the search."""
 
-    engine: ClassVar[Literal["faiss"]] = "faiss"
+    index_type: ClassVar[Literal["faiss"]] = "faiss"
     factory: str = "Flat"
     tuning: str = ""  # such as "nprobe=16"
 
 
 @dataclass(frozen=True, slots=True)
 class TorchSpec:
-    """Every vector compared with every query, in torch, on the device of the encoder."""
+    """Exact search in torch, on the device of the encoder."""
 
-    engine: ClassVar[Literal["torch"]] = "torch"
-    factory: ClassVar[str] = "torch"  # what asks for it where FAISS's factory strings are given
+    index_type: ClassVar[Literal["torch"]] = "torch"
+    factory: ClassVar[str] = "torch"  # its name where FAISS factory strings are accepted
     tuning: ClassVar[str] = ""
 
 
 IndexSpec = ExactSpec | FaissSpec | TorchSpec
+
+
+def index_spec(record: IndexRecord) -> IndexSpec:
+    """Return the specification of the index that a manifest records."""
+    if record.type == "faiss":
+        return FaissSpec(record.factory, record.tuning)
+    return ExactSpec() if record.type == "exact" else TorchSpec()

@@ -37,7 +37,7 @@ def check_together(bundle: Bundle, index: VectorIndex, encoder: TextEncoder) -> 
     All is read now: the version's folder may be gone when it is first asked.
     """
     manifest, golden = bundle.manifest, bundle.golden
-    counts = {len(index), len(bundle.ids), len(bundle.places), len(bundle.vectors)}
+    counts = {len(index), len(bundle.ids), len(bundle.spans), len(bundle.vectors)}
     if (
         len(bundle.pool_files) != manifest.source.files
         or counts != {bundle.item_count}

@@ -31,6 +31,7 @@ from tusou.encoders import (
     resolve_encoder,
 )
 from tusou.indexes import VectorIndex, load_index
+from tusou.indexes.specs import index_spec
 from tusou.retrieval.compatibility import check_together, weights_of
 from tusou.retrieval.query import ItemPart, Query, TextPart, VectorPart, combine
 from tusou.retrieval.query_cache import QueryCache
@@ -76,7 +77,7 @@ class SearchPipeline:
     ) -> None:
         self.bundle = bundle
         self._weights, self._device, self._encoder = weights, device, encoder
-        spec = bundle.manifest.index.spec
+        spec = index_spec(bundle.manifest.index)
         self._index: VectorIndex = load_index(spec, bundle.path(INDEX), device)
         self._retriever = Retriever(self._index)
         self._cache = QueryCache(encoder, cache_size)

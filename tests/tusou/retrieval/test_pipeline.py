@@ -181,10 +181,10 @@ def test_refuses_a_model_that_encodes_the_golden_texts_otherwise(copy: Path) -> 
         SearchPipeline.open(copy)
 
 
-@pytest.mark.parametrize("found", [1, 99], ids=["older", "newer"])
-def test_refuses_another_format(copy: Path, found: int) -> None:
-    republish(copy, format=found)
-    with pytest.raises(IncompatibleBundle, match=f"format {found}, this Tusou reads 3; index ag"):
+@pytest.mark.parametrize("number", [1, 2, 99], ids=["oldest", "older", "newer"])
+def test_refuses_another_format(copy: Path, number: int) -> None:
+    republish(copy, format=number)
+    with pytest.raises(IncompatibleBundle, match=f"format {number}, this Tusou reads 3; index ag"):
         SearchPipeline.open(copy)
 
 
@@ -194,7 +194,7 @@ def test_refuses_files_that_do_not_belong_together(copy: Path) -> None:
         SearchPipeline.open(copy)
 
 
-@pytest.mark.parametrize("name", ["ids.txt", "index.faiss", "vectors.npy", "manifest.json"])
+@pytest.mark.parametrize("name", ["ids.txt", "index.bin", "vectors.npy", "manifest.json"])
 def test_refuses_a_flipped_bit(copy: Path, name: str) -> None:
     path = next(copy.glob(f"*/{name}"))
     data = bytearray(path.read_bytes())
@@ -216,7 +216,7 @@ def test_what_does_not_fit_is_not_loaded(
 ) -> None:
     weights = find_weights(str(tiny_model))
     files = Bundle.open(bundle).manifest.files
-    held = files["index.faiss"].size + files["places.npy"].size
+    held = files["index.bin"].size + files["spans.npy"].size
     choice = ResolvedEncoder("torch", "cpu", "fp32")
     text, image = (least_memory(weights, tower, choice) for tower in ("text", "image"))
     free = held + text

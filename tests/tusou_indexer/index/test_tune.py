@@ -146,7 +146,7 @@ def test_torch_is_asked_for_by_its_name() -> None:
         structured(3000, 1), IndexRequest("torch"), lambda: pytest.fail("texts encoded")
     )
     IndexRequest("torch").check(DIM)
-    assert (built.spec.engine, built.index_recall, len(built.index)) == ("torch", None, 3000)
+    assert (built.spec.index_type, built.index_recall, len(built.index)) == ("torch", None, 3000)
 
 
 def test_a_given_factory_is_built_and_measured_whatever_it_finds() -> None:

@@ -142,7 +142,7 @@ def test_reloads_what_current_names(real: TestClient, two_versions: tuple[Path, 
     assert sorted(answer["item_ids"]) == [*range(500, 540)]
 
 
-@pytest.mark.parametrize("name", ["vectors.npy", "index.faiss", "ids.txt", "manifest.json"])
+@pytest.mark.parametrize("name", ["vectors.npy", "index.bin", "ids.txt", "manifest.json"])
 def test_a_damaged_version_is_not_served(
     real: TestClient, two_versions: tuple[Path, ...], tmp_path: Path, name: str
 ) -> None:
