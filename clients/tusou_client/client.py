@@ -1,30 +1,42 @@
-"""Ask a Tusou service from Python: `Client` and `AsyncClient`, two faces of one protocol."""
+"""The clients of a Tusou service: `Client`, and `AsyncClient` for asyncio."""
 
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Self, TypeVar, Unpack
 
 import httpx
 
 from tusou.core.hits import Hits
-from tusou_client import wire as protocol
+from tusou.core.ids import ItemId
+from tusou_client import wire
 from tusou_client.errors import ClientError, UsageError
 from tusou_client.retry import Attempts, RetryBudget, RetryPolicy
-from tusou_client.wire import DEFAULT_URL, Call, Reply
+from tusou_client.wire import (
+    DEFAULT_URL,
+    BatchOptions,
+    Call,
+    ImageFile,
+    Reply,
+    SearchOptions,
+    Vector,
+)
 
 T = TypeVar("T")
-OnRetry = Callable[[ClientError, float], None]  # what failed; seconds until the next try
+OnRetry = Callable[[ClientError, float], None]  # the error; seconds until the next try
 
-# The service's own 504 says more than our giving up, so it gets this much longer to arrive.
+# Extra seconds for the service's own 504 to arrive, which says more than our timeout.
 _GRACE = 0.25
-# An idle connection is left before the server closes it (uvicorn: 5 s) under a new request.
+# Idle connections are dropped before the server closes them (uvicorn: 5 s) under a new request.
 _LIMITS = httpx.Limits(max_connections=None, keepalive_expiry=2.0)
+# A reload verifies and warms a whole bundle.
+_RELOAD_SECONDS = 600.0
 
 
 class _BaseClient:
-    """What both clients hold; every request they send is safe to repeat."""
+    """Settings and requests of both clients; every request is safe to repeat."""
 
     def __init__(
         self,
@@ -34,16 +46,19 @@ class _BaseClient:
         on_retry: OnRetry | None,
         user_key: str | None,
     ) -> None:
-        self.url = protocol.check_url(url)
+        self.url = wire.check_url(url)
         # Loading the certificates costs more than a query, and plain HTTP never reads them.
         self._tls = self.url.lower().startswith("https:")
-        self._headers = protocol.headers(api_key, user_key)
+        self._headers = wire.headers(api_key, user_key)
         self._policy = policy or RetryPolicy()
         self._budget = RetryBudget(self._policy.budget)
         self._on_retry = on_retry
 
-    def _attempts(self) -> Attempts:
-        return Attempts(self._policy, self._budget)
+    def _attempts(self, timeout: float | None) -> Attempts:
+        policy = self._policy
+        if timeout is not None:
+            policy = replace(policy, timeout=timeout, deadline=timeout)
+        return Attempts(policy, self._budget)
 
     def _pause_after(self, attempts: Attempts, error: ClientError) -> float:
         pause = attempts.pause_after(error)
@@ -52,29 +67,28 @@ class _BaseClient:
         return pause
 
     def _request(self, call: Call[T], timeout: float) -> httpx.Request:
-        head = self._headers | protocol.timeout_header(timeout)
+        headers = self._headers | wire.timeout_header(timeout)
         if call.body is not None:
-            head["Content-Type"] = "application/json"
-        limits = httpx.Timeout(timeout + _GRACE).as_dict()
+            headers["Content-Type"] = "application/json"
         return httpx.Request(
             call.method,
             self.url + call.path,
-            headers=head,
+            headers=headers,
             content=call.body,
-            extensions={"timeout": limits},
+            extensions={"timeout": httpx.Timeout(timeout + _GRACE).as_dict()},
         )
 
     @contextmanager
-    def _plain_errors(self, timeout: float) -> Iterator[None]:
-        """Turn what httpx and asyncio raise into our errors."""
+    def _client_errors(self, timeout: float) -> Iterator[None]:
+        """Turn the errors of httpx and asyncio into ours."""
         try:
             yield
         except (httpx.TimeoutException, TimeoutError):
-            raise protocol.timed_out(self.url, timeout) from None
+            raise wire.timed_out(self.url, timeout) from None
         except httpx.InvalidURL as error:
             raise UsageError(f"{self.url!r} is not a usable address: {error}") from None
         except httpx.RequestError as error:
-            raise protocol.unreachable(self.url, error) from error
+            raise wire.unreachable(self.url, error) from error
 
 
 class Client(_BaseClient):
@@ -102,26 +116,62 @@ class Client(_BaseClient):
         )
 
     def search(
-        self, query: str | None = None, top_k: int = 10, **more: Unpack[protocol.SearchOptions]
+        self, query: str | None = None, top_k: int = 10, **options: Unpack[SearchOptions]
     ) -> Hits:
-        """Return the items that match best: a text, an image's bytes, an item, or a mixture."""
-        return self._ask(protocol.search(query, top_k, more))
+        """Return the best items for a text, an image (bytes or a path), an item, or a mixture."""
+        return self._call(wire.search(query, top_k, options))
 
-    def search_batch(self, queries: Sequence[str], top_k: int = 10) -> list[Hits]:
-        """Return one answer per query, in order and all from one index version."""
-        return self._ask(protocol.search_batch(queries, top_k))
+    def search_batch(
+        self, queries: Sequence[str], top_k: int = 10, **options: Unpack[BatchOptions]
+    ) -> list[Hits]:
+        """Return the hits of each query, in order and all from one index version.
+
+        More than 256 queries are sent as several requests; IndexChanged if the service changes its
+        index in between.
+        """
+        hits: list[Hits] = []
+        for call in wire.search_batches(queries, top_k, options):
+            wire.join_hits(hits, self._call(call))
+        return hits
+
+    def embed_texts(self, texts: Sequence[str]) -> list[Vector]:
+        """Return the unit vectors of texts as queries are encoded; long lists are split."""
+        return wire.join_vectors([self._call(call) for call in wire.embed_texts(texts)])
+
+    def embed_images(self, images: Sequence[ImageFile]) -> list[Vector]:
+        """Return the unit vectors of images, given as bytes or paths; long lists are split."""
+        return wire.join_vectors([self._call(call) for call in wire.embed_images(images)])
+
+    def item(self, item_id: ItemId) -> dict[str, object]:
+        """Return an item's `item_id`, and its `text` or the path of its `image`."""
+        return self._call(wire.item(item_id))
+
+    def item_image(self, item_id: ItemId) -> bytes:
+        """Return the bytes of an item's image."""
+        return self._call(wire.item_image(item_id))
 
     def info(self) -> dict[str, object]:
-        """Return what the service says about its model, index and versions."""
-        return self._ask(protocol.info())
+        """Return the service's model, index, counts and versions."""
+        return self._call(wire.info())
+
+    def metrics(self) -> str:
+        """Return the service's counters in Prometheus' text format."""
+        return self._call(wire.metrics())
+
+    def reload(self, time_limit: float = _RELOAD_SECONDS) -> dict[str, object]:
+        """Make the service load its bundle's current version within `time_limit` seconds.
+
+        Returns its `status` (`swapped` or `unchanged`), `index_version` and `previous_version`.
+        """
+        return self._call(wire.reload(time_limit))
+
+    def health(self) -> bool:
+        """Return whether the service's process answers, after one try."""
+        return self._succeeds(wire.health())
 
     def ready(self) -> bool:
-        """Tell whether the service is ready to answer, asking once."""
-        try:
-            reply = self._send(protocol.ready(), self._policy.timeout)
-        except ClientError:
-            return False
-        return reply.status == httpx.codes.OK
+        """Return whether the service is ready to answer queries, after one try."""
+        return self._succeeds(wire.ready())
 
     def close(self) -> None:
         """Close the connections."""
@@ -133,8 +183,8 @@ class Client(_BaseClient):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _ask(self, call: Call[T]) -> T:
-        attempts = self._attempts()
+    def _call(self, call: Call[T]) -> T:
+        attempts = self._attempts(call.timeout)
         while True:
             try:
                 return call.read(self._send(call, attempts.timeout()), self.url)
@@ -142,14 +192,20 @@ class Client(_BaseClient):
                 pause = self._pause_after(attempts, error)
             time.sleep(pause)
 
+    def _succeeds(self, call: Call[None]) -> bool:
+        try:
+            return self._send(call, self._policy.timeout).status == httpx.codes.OK
+        except ClientError:
+            return False
+
     def _send(self, call: Call[T], timeout: float) -> Reply:
         end = time.monotonic() + timeout + _GRACE
-        with self._plain_errors(timeout):
+        with self._client_errors(timeout):
             response = self._http.send(self._request(call, timeout), stream=True)
             try:
                 body = bytearray()
                 for part in response.iter_bytes():
-                    body += protocol.within_limit(part, len(body))
+                    body += wire.within_limit(part, len(body))
                     # httpx limits each read, not their sum: a dripping reply has to end too.
                     if time.monotonic() > end:
                         raise TimeoutError
@@ -177,26 +233,62 @@ class AsyncClient(_BaseClient):
         )
 
     async def search(
-        self, query: str | None = None, top_k: int = 10, **more: Unpack[protocol.SearchOptions]
+        self, query: str | None = None, top_k: int = 10, **options: Unpack[SearchOptions]
     ) -> Hits:
-        """Return the items that match best: a text, an image's bytes, an item, or a mixture."""
-        return await self._ask(protocol.search(query, top_k, more))
+        """Return the best items for a text, an image (bytes or a path), an item, or a mixture."""
+        return await self._call(wire.search(query, top_k, options))
 
-    async def search_batch(self, queries: Sequence[str], top_k: int = 10) -> list[Hits]:
-        """Return one answer per query, in order and all from one index version."""
-        return await self._ask(protocol.search_batch(queries, top_k))
+    async def search_batch(
+        self, queries: Sequence[str], top_k: int = 10, **options: Unpack[BatchOptions]
+    ) -> list[Hits]:
+        """Return the hits of each query, in order and all from one index version.
+
+        More than 256 queries are sent as several requests; IndexChanged if the service changes its
+        index in between.
+        """
+        hits: list[Hits] = []
+        for call in wire.search_batches(queries, top_k, options):
+            wire.join_hits(hits, await self._call(call))
+        return hits
+
+    async def embed_texts(self, texts: Sequence[str]) -> list[Vector]:
+        """Return the unit vectors of texts as queries are encoded; long lists are split."""
+        return wire.join_vectors([await self._call(call) for call in wire.embed_texts(texts)])
+
+    async def embed_images(self, images: Sequence[ImageFile]) -> list[Vector]:
+        """Return the unit vectors of images, given as bytes or paths; long lists are split."""
+        return wire.join_vectors([await self._call(call) for call in wire.embed_images(images)])
+
+    async def item(self, item_id: ItemId) -> dict[str, object]:
+        """Return an item's `item_id`, and its `text` or the path of its `image`."""
+        return await self._call(wire.item(item_id))
+
+    async def item_image(self, item_id: ItemId) -> bytes:
+        """Return the bytes of an item's image."""
+        return await self._call(wire.item_image(item_id))
 
     async def info(self) -> dict[str, object]:
-        """Return what the service says about its model, index and versions."""
-        return await self._ask(protocol.info())
+        """Return the service's model, index, counts and versions."""
+        return await self._call(wire.info())
+
+    async def metrics(self) -> str:
+        """Return the service's counters in Prometheus' text format."""
+        return await self._call(wire.metrics())
+
+    async def reload(self, time_limit: float = _RELOAD_SECONDS) -> dict[str, object]:
+        """Make the service load its bundle's current version within `time_limit` seconds.
+
+        Returns its `status` (`swapped` or `unchanged`), `index_version` and `previous_version`.
+        """
+        return await self._call(wire.reload(time_limit))
+
+    async def health(self) -> bool:
+        """Return whether the service's process answers, after one try."""
+        return await self._succeeds(wire.health())
 
     async def ready(self) -> bool:
-        """Tell whether the service is ready to answer, asking once."""
-        try:
-            reply = await self._send(protocol.ready(), self._policy.timeout)
-        except ClientError:
-            return False
-        return reply.status == httpx.codes.OK
+        """Return whether the service is ready to answer queries, after one try."""
+        return await self._succeeds(wire.ready())
 
     async def close(self) -> None:
         """Close the connections."""
@@ -208,8 +300,8 @@ class AsyncClient(_BaseClient):
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def _ask(self, call: Call[T]) -> T:
-        attempts = self._attempts()
+    async def _call(self, call: Call[T]) -> T:
+        attempts = self._attempts(call.timeout)
         while True:
             try:
                 return call.read(await self._send(call, attempts.timeout()), self.url)
@@ -217,14 +309,20 @@ class AsyncClient(_BaseClient):
                 pause = self._pause_after(attempts, error)
             await asyncio.sleep(pause)
 
+    async def _succeeds(self, call: Call[None]) -> bool:
+        try:
+            return (await self._send(call, self._policy.timeout)).status == httpx.codes.OK
+        except ClientError:
+            return False
+
     async def _send(self, call: Call[T], limit: float) -> Reply:
-        with self._plain_errors(limit):
+        with self._client_errors(limit):
             async with asyncio.timeout(limit + _GRACE):
                 response = await self._http.send(self._request(call, limit), stream=True)
                 try:
                     body = bytearray()
                     async for part in response.aiter_bytes():
-                        body += protocol.within_limit(part, len(body))
+                        body += wire.within_limit(part, len(body))
                 finally:
                     await response.aclose()
         return _reply(response, body)

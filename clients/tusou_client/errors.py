@@ -1,49 +1,54 @@
-"""What can go wrong between a client and the service; each error has a code and says what to do."""
+"""Errors of the client and its commands; each has a stable code and says what to do."""
+
+from collections.abc import Sequence
+
+from tusou.core.errors import ErrorDetail, TusouError
 
 
-class ClientError(Exception):
-    """Base of every error a client raises on purpose; `code` is stable and machine-readable."""
+class ClientError(TusouError):
+    """Base of the errors that a client raises on purpose."""
 
-    code: str = "client_error"
-    transient = False  # whether asking again can help
-    retry_after: float | None = None  # seconds the service asked us to wait
-    tries = 1
+    code = "client_error"
+    transient = False  # whether another try may succeed
+    tries = 1  # tries made before the error was raised
 
     def __str__(self) -> str:
-        """Say what happened, and how often it was tried."""
         message = super().__str__()
         return message if self.tries == 1 else f"{message} (tried {self.tries} times)"
 
 
 class UsageError(ClientError):
-    """A URL, key or query that no service could answer."""
+    """A URL, key, image or query that cannot be sent."""
 
     code = "invalid_request"
 
 
 class Unreachable(ClientError):
-    """No connection, or it broke before the answer was whole."""
+    """No connection, or one that broke before the reply was complete."""
 
     code = "unreachable"
     transient = True
 
 
 class TimedOut(ClientError):
-    """The answer did not come in time."""
+    """No reply within the time limit."""
 
     code = "timeout"
     transient = True
 
 
 class BadReply(ClientError):
-    """Something answered, but not as Tusou does: garbled, cut short, or another program."""
+    """A reply that no Tusou service sends: garbled, cut short, or from another program."""
 
     code = "bad_reply"
     transient = True
 
 
 class ServiceError(ClientError):
-    """The service refused or failed; `code` is the one of its problem body."""
+    """The service refused or failed: the fields of its problem body (RFC 9457).
+
+    `errors` lists what is wrong with the request, each with `loc`, `type` and `detail`.
+    """
 
     def __init__(
         self,
@@ -54,13 +59,21 @@ class ServiceError(ClientError):
         detail: str,
         transient: bool,
         retry_after: float | None = None,
+        request_id: str | None = None,
+        errors: Sequence[ErrorDetail] = (),
     ) -> None:
-        super().__init__(message)
+        super().__init__(message, details=errors)
         self.status = status
         self.code = code
-        self.detail = detail  # the service's own words
+        self.detail = detail
         self.transient = transient
         self.retry_after = retry_after
+        self.request_id = request_id
+
+    @property
+    def errors(self) -> tuple[ErrorDetail, ...]:
+        """The problem's `errors`, which may be fewer than there are."""
+        return self.details
 
 
 class BadQueries(ClientError):
@@ -69,25 +82,19 @@ class BadQueries(ClientError):
     code = "bad_queries"
 
 
-class OutputExists(ClientError):
-    """The output is there already and must not be overwritten unasked."""
-
-    code = "output_exists"
-
-
 class UnfinishedRun(ClientError):
-    """Beside the output lies the progress of another run, or one that is still going on."""
+    """Beside the output lies the progress of another replay, or of one that still runs."""
 
     code = "unfinished_run"
 
 
 class PoolTooSmall(ClientError):
-    """The service's pool holds fewer items than one row needs."""
+    """The service's pool holds fewer items than each row needs."""
 
     code = "pool_too_small"
 
 
 class IndexChanged(ClientError):
-    """The service keeps changing its index, and one file must not mix two."""
+    """The service changed its index in the middle of a call or a replay."""
 
     code = "index_changed"

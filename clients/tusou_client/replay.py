@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from tusou_client.errors import ClientError, OutputExists, UnfinishedRun, UsageError
+from tusou.core.errors import OutputExists
+from tusou_client.errors import ClientError, UnfinishedRun, UsageError
 from tusou_client.journal import Journal
 from tusou_client.output_formats import check_depth, formed
 from tusou_client.query_file import QueryRow, read_queries, read_source

@@ -1,17 +1,23 @@
-"""The service's HTTP contract without any I/O: what to send, and what an answer means."""
+"""The service's HTTP contract apart from the network: requests, and what their replies mean."""
 
 import json
 import math
-from base64 import b64encode
+import struct
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Generic, TypedDict, TypeVar
-from urllib.parse import urlsplit
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Generic, TypeAlias, TypedDict, TypeVar
+from urllib.parse import quote, urlsplit
 
+from tusou.core.errors import ErrorDetail
 from tusou.core.hits import Hits
+from tusou.core.ids import ItemId, is_id
 from tusou_client.errors import (
     BadReply,
     ClientError,
+    IndexChanged,
     ServiceError,
     TimedOut,
     Unreachable,
@@ -21,34 +27,44 @@ from tusou_client.errors import (
 DEFAULT_URL = "http://127.0.0.1:8000"
 # The service refuses a longer X-Request-Timeout-Ms.
 MAX_TIMEOUT_MS = 30_000
-# The longest right answer, 256 queries of 1,000 items, has about 10 MB.
+# The longest right reply, 256 queries of 1,000 items, has about 10 MB.
 MAX_REPLY_BYTES = 64 * 2**20
-# Statuses below 500 that another try can mend: request timeout, too early, rate limited.
+# What the service takes in one request; longer lists are split.
+MAX_TEXTS, MAX_IMAGES, MAX_IMAGE_CHARS = 256, 16, 8 * 2**20
+# Statuses below 500 after which another try may succeed: request timeout, too early, rate limited.
 _TRANSIENT = frozenset({408, 425, 429})
 
 T = TypeVar("T")
+# The bytes of a JPEG, PNG or WebP file, or its path.
+ImageFile: TypeAlias = bytes | str | PathLike[str]
+Vector: TypeAlias = tuple[float, ...]
 
 
-class SearchOptions(TypedDict, total=False):
-    """What a search may say beside its text; see the service's docs/api.md."""
+class BatchOptions(TypedDict, total=False):
+    """The fields of a batch beside its texts; see docs/api.md."""
 
-    image: bytes  # a JPEG, PNG or WebP file
-    item_id: int | str
-    negative: str
-    negative_item_id: int | str
-    query_weight: float
-    image_weight: float
-    item_weight: float
-    negative_weight: float
     offset: int
-    exclude: list[int | str]
+    exclude: list[ItemId]
     interpret: bool
     index_version: str
 
 
+class SearchOptions(BatchOptions, total=False):
+    """The fields of a search beside its text; see docs/api.md."""
+
+    image: ImageFile
+    item_id: ItemId
+    negative: str
+    negative_item_id: ItemId
+    query_weight: float
+    image_weight: float
+    item_weight: float
+    negative_weight: float
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What came back over HTTP."""
+    """An HTTP response."""
 
     status: int
     body: bytes
@@ -57,19 +73,20 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[T]):
-    """One request, and how to read what answers it."""
+    """One request, and how to read its reply."""
 
     method: str
     path: str
     body: bytes | None
-    parse: Callable[[object], T]
+    parse: Callable[[bytes], T]
+    timeout: float | None = None  # seconds for all tries together; None: as the policy says
 
     def read(self, reply: Reply, url: str) -> T:
-        """Return what the call is for, or raise BadReply or ServiceError."""
+        """Return the result; raise ServiceError for a refusal, BadReply for a wrong reply."""
         if not 200 <= reply.status < 300:
-            raise _refusal(reply, url)
+            raise _service_error(reply, url)
         try:
-            return self.parse(json.loads(reply.body, parse_constant=_no_constant))
+            return self.parse(reply.body)
         except (ValueError, OverflowError, RecursionError) as error:
             raise BadReply(
                 f"{url}{self.path} did not answer as a Tusou service does: {error}. Is --url the "
@@ -77,52 +94,114 @@ class Call(Generic[T]):
             ) from None
 
 
-def search(query: str | None, top_k: int, more: SearchOptions | None = None) -> Call[Hits]:
-    """Ask for one query's best items."""
+@dataclass(frozen=True, slots=True)
+class EmbeddingBatch:
+    """The vectors of one request, in order, and the model that made them."""
 
-    def parse(answer: object) -> Hits:
-        fields = _fields(answer)
-        positive, negative = _understood(fields)
-        changed = fields.get("version_changed") is True
-        found = _hits(fields, top_k, _version(fields))
-        return replace(found, positive=positive, negative=negative, version_changed=changed)
+    model: str
+    vectors: list[Vector]
+
+
+def search(query: str | None, top_k: int, options: SearchOptions | None = None) -> Call[Hits]:
+    """Return the call for one query's best items."""
+
+    def parse(data: bytes) -> Hits:
+        fields = _object(data)
+        version, changed = _version(fields)
+        return _hits(fields, top_k, version, changed=changed)
 
     body: dict[str, object] = {} if query is None else {"query": query}
-    body |= {"top_k": top_k, **(more or {})}
-    if more and "image" in more:
-        body["image"] = b64encode(more["image"]).decode()
+    body |= {"top_k": top_k, **(options or {})}
+    if options and "image" in options:
+        body["image"] = _base64(options["image"])
     return Call("POST", "/search", _json(body), parse)
 
 
-def search_batch(queries: Sequence[str], top_k: int) -> Call[list[Hits]]:
-    """Ask for several queries' best items, all from one index version."""
+def search_batches(
+    queries: Sequence[str], top_k: int, options: BatchOptions | None = None
+) -> list[Call[list[Hits]]]:
+    """Return the calls for several queries' best items; the service takes 256 in one."""
+    return [
+        _search_batch(list(queries[start : start + MAX_TEXTS]), top_k, options or {})
+        for start in range(0, len(queries), MAX_TEXTS)
+    ]
 
-    def parse(answer: object) -> list[Hits]:
-        fields = _fields(answer)
-        results = fields.get("results")
-        if not isinstance(results, list):
-            raise ValueError("`results` is not a list")
-        if len(results) != len(queries):
-            raise ValueError(f"{len(results)} results for {len(queries)} queries")
-        version = _version(fields)
-        return [_hits(_fields(result), top_k, version) for result in results]
 
-    body = _json({"queries": list(queries), "top_k": top_k})
-    return Call("POST", "/search/batch", body, parse)
+def join_hits(hits: list[Hits], batch: list[Hits]) -> None:
+    """Append a batch; raise IndexChanged when another version of the index answered it."""
+    if hits and batch and hits[0].index_version != batch[0].index_version:
+        raise IndexChanged(
+            f"The service changed from index {hits[0].index_version} to {batch[0].index_version} "
+            "between two parts of a long batch; search again."
+        )
+    hits += batch
+
+
+def embed_texts(texts: Sequence[str]) -> list[Call[EmbeddingBatch]]:
+    """Return the calls for the vectors of texts; the service takes 256 in one."""
+    starts = range(0, len(texts), MAX_TEXTS)
+    return [_embeddings(list(texts[start : start + MAX_TEXTS])) for start in starts]
+
+
+def embed_images(images: Sequence[ImageFile]) -> list[Call[EmbeddingBatch]]:
+    """Return the calls for the vectors of images; the service takes 16, or 8 MiB, in one."""
+    batches: list[list[str]] = []
+    for image in images:
+        # The service reads the type from the bytes, whatever the URI says.
+        uri = f"data:image/jpeg;base64,{_base64(image)}"
+        fits = batches and len(batches[-1]) < MAX_IMAGES
+        if fits and sum(map(len, batches[-1])) + len(uri) <= MAX_IMAGE_CHARS:
+            batches[-1].append(uri)
+        else:
+            batches.append([uri])
+    return [_embeddings(batch) for batch in batches]
+
+
+def join_vectors(batches: Sequence[EmbeddingBatch]) -> list[Vector]:
+    """Return all vectors; raise IndexChanged when several models made them."""
+    models = {batch.model for batch in batches}
+    if len(models) > 1:
+        raise IndexChanged(f"The service changed its model between two requests: {models}")
+    return [vector for batch in batches for vector in batch.vectors]
+
+
+def item(item_id: ItemId) -> Call[dict[str, object]]:
+    """Return the call for an item: its text, or where its image is."""
+    return Call("GET", f"/items/{quote(str(item_id), safe='')}", None, _object)
+
+
+def item_image(item_id: ItemId) -> Call[bytes]:
+    """Return the call for the bytes of an item's image."""
+    return Call("GET", f"/items/{quote(str(item_id), safe='')}/image", None, bytes)
 
 
 def info() -> Call[dict[str, object]]:
-    """Ask what the service serves."""
-    return Call("GET", "/info", None, _fields)
+    """Return the call for model, index, counts and versions."""
+    return Call("GET", "/info", None, _object)
+
+
+def metrics() -> Call[str]:
+    """Return the call for the counters in Prometheus' text format."""
+    return Call("GET", "/metrics", None, lambda data: data.decode())
+
+
+def reload(timeout: float) -> Call[dict[str, object]]:
+    """Return the call that makes the service load its bundle's current version."""
+    return Call("POST", "/admin/reload", None, _object, timeout)
+
+
+def health() -> Call[None]:
+    """Return the call that succeeds while the process runs; only the status matters."""
+    return Call("GET", "/healthz", None, lambda _: None)
 
 
 def ready() -> Call[None]:
-    """Ask whether the service is ready to answer; only the status matters."""
+    """Return the call that succeeds while the service can answer; only the status matters."""
     return Call("GET", "/readyz", None, lambda _: None)
 
 
 def check_url(url: str) -> str:
-    """Return the service's address without a trailing slash, or raise Misuse."""
+    """Return the service's address without a trailing slash, or raise UsageError."""
     try:
         parts = urlsplit(url)
         usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
@@ -134,44 +213,85 @@ def check_url(url: str) -> str:
 
 
 def headers(api_key: str | None, user_key: str | None = None) -> dict[str, str]:
-    """Return the headers every request carries."""
-    common = {"Accept": "application/json", "User-Agent": "tusou-client"}
+    """Return the headers of every request; raise UsageError for a key that is no header value."""
+    common = {"Accept": "*/*", "User-Agent": "tusou-client"}
     if user_key is not None:
-        if not user_key or not all("!" <= char <= "~" for char in user_key):
+        if not _is_header_value(user_key):
             raise UsageError(
-                "A user key is printable ASCII without spaces, such as a hash of a name."
+                "A user key is printable ASCII without spaces, for example the hash of a name."
             )
         common["X-User-Key"] = user_key
     if api_key is None:
         return common
-    if not api_key or not all("!" <= char <= "~" for char in api_key):
+    if not _is_header_value(api_key):
         raise UsageError("An API key is printable ASCII without spaces; check the key or its file.")
     return common | {"Authorization": f"Bearer {api_key}"}
 
 
 def timeout_header(timeout: float) -> dict[str, str]:
-    """Tell the service how long we wait, so that it drops work nobody reads."""
+    """Return the header with the time limit, after which the service drops the request."""
     return {"X-Request-Timeout-Ms": str(max(1, min(round(timeout * 1000), MAX_TIMEOUT_MS)))}
 
 
-def within_limit(part: bytes, before: int) -> bytes:
-    """Return a part of a reply, or raise BadReply when the reply has grown beyond all reason."""
-    if before + len(part) > MAX_REPLY_BYTES:
-        raise BadReply(
-            f"The answer has more than {MAX_REPLY_BYTES} bytes; is that a Tusou service?"
-        )
+def within_limit(part: bytes, size: int) -> bytes:
+    """Return a part of a reply that already has `size` bytes, or raise BadReply over the limit."""
+    if size + len(part) > MAX_REPLY_BYTES:
+        raise BadReply(f"The reply has more than {MAX_REPLY_BYTES} bytes; is that a Tusou service?")
     return part
 
 
 def unreachable(url: str, reason: Exception) -> ClientError:
     """Return the error for a connection that failed."""
-    said = str(reason) or type(reason).__name__
-    return Unreachable(f"No answer from {url} ({said}). Is `tusou serve` running there?")
+    cause = str(reason) or type(reason).__name__
+    return Unreachable(f"No answer from {url} ({cause}). Is `tusou serve` running there?")
 
 
 def timed_out(url: str, timeout: float) -> ClientError:
-    """Return the error for an answer that did not come in time."""
+    """Return the error for a reply that did not come in time."""
     return TimedOut(f"{url} did not answer within {timeout:.3g} s; it may be overloaded.")
+
+
+def _search_batch(queries: list[str], top_k: int, options: BatchOptions) -> Call[list[Hits]]:
+    def parse(data: bytes) -> list[Hits]:
+        fields = _object(data)
+        version, changed = _version(fields)
+        results = _list(fields, "results", len(queries))
+        return [_hits(_fields(result), top_k, version, changed=changed) for result in results]
+
+    body = _json({"queries": queries, "top_k": top_k, **options})
+    return Call("POST", "/search/batch", body, parse)
+
+
+def _embeddings(inputs: list[str]) -> Call[EmbeddingBatch]:
+    def parse(data: bytes) -> EmbeddingBatch:
+        fields = _object(data)
+        rows = map(_fields, _list(fields, "data", len(inputs)))
+        return EmbeddingBatch(str(fields.get("model")), [_vector(row) for row in rows])
+
+    body = _json({"input": inputs, "encoding_format": "base64"})
+    return Call("POST", "/v1/embeddings", body, parse)
+
+
+def _vector(fields: dict[str, object]) -> Vector:
+    """Read little-endian float32 in base64."""
+    encoded = fields.get("embedding")
+    if not isinstance(encoded, str):
+        raise ValueError("`embedding` is not base64 text")
+    data = b64decode(encoded, validate=True)
+    if not data or len(data) % 4:
+        raise ValueError("`embedding` is not a list of float32")
+    vector = struct.unpack(f"<{len(data) // 4}f", data)
+    if not all(map(math.isfinite, vector)):
+        raise ValueError("`embedding` is not finite")
+    return vector
+
+
+def _base64(image: ImageFile) -> str:
+    try:
+        data = image if isinstance(image, bytes) else Path(image).read_bytes()
+    except OSError as error:
+        raise UsageError(f"The image {image!r} cannot be read: {error.strerror}.") from None
+    return b64encode(data).decode()
 
 
 def _json(value: object) -> bytes:
@@ -183,19 +303,21 @@ def _json(value: object) -> bytes:
         ) from None
 
 
-def _refusal(reply: Reply, url: str) -> ServiceError:
+def _service_error(reply: Reply, url: str) -> ServiceError:
     problem = _problem(reply.body)
     code, detail, request_id = (problem.get(key) for key in ("code", "detail", "request_id"))
-    said = detail if isinstance(detail, str) else f"HTTP status {reply.status}"
+    message = detail if isinstance(detail, str) else f"HTTP status {reply.status}"
     request = f" [request {request_id}]" if isinstance(request_id, str) else ""
     foreign = not isinstance(code, str)
     return ServiceError(
-        f"{url} answered: {said}{request}{_advice(reply.status, foreign=foreign)}",
+        f"{url} answered: {message}{request}{_advice(reply.status, foreign=foreign)}",
         status=reply.status,
         code=code if isinstance(code, str) else f"http_{reply.status}",
-        detail=said,
+        detail=message,
         transient=reply.status >= 500 or reply.status in _TRANSIENT,
         retry_after=_retry_after(problem, reply.retry_after),
+        request_id=request_id if isinstance(request_id, str) else None,
+        errors=_error_details(problem.get("errors")),
     )
 
 
@@ -216,6 +338,16 @@ def _problem(body: bytes) -> dict[str, object]:
         return {}
 
 
+def _error_details(value: object) -> list[ErrorDetail]:
+    """Read the problem's `errors`, without those that are not as documented."""
+    rows = [row for row in value if isinstance(row, dict)] if isinstance(value, list) else []
+    return [
+        ErrorDetail(tuple(row["loc"]), row["type"], row.get("detail") or "")
+        for row in rows
+        if isinstance(row.get("loc"), list) and isinstance(row.get("type"), str)
+    ]
+
+
 def _retry_after(problem: dict[str, object], header: str | None) -> float | None:
     """Read the wait in seconds; the body's milliseconds are finer than the header's seconds."""
     wait_ms = problem.get("retry_after_ms")
@@ -225,51 +357,69 @@ def _retry_after(problem: dict[str, object], header: str | None) -> float | None
     return float(header) if header and header.isascii() and header.isdigit() else None
 
 
+def _object(data: bytes) -> dict[str, object]:
+    return _fields(json.loads(data, parse_constant=_no_constant))
+
+
 def _fields(value: object) -> dict[str, object]:
     if not isinstance(value, dict):
         raise ValueError("not a JSON object")
     return value
 
 
-def _version(fields: dict[str, object]) -> str:
+def _list(fields: dict[str, object], name: str, length: int) -> list[object]:
+    values = fields.get(name)
+    if not isinstance(values, list):
+        raise ValueError(f"`{name}` is not a list")
+    if len(values) != length:
+        raise ValueError(f"{len(values)} {name} for {length} inputs")
+    return values
+
+
+def _version(fields: dict[str, object]) -> tuple[str, bool]:
+    """Read the index version, and whether it is not the one that the request named."""
     version = fields.get("index_version")
     if not isinstance(version, str) or not version:
         raise ValueError("`index_version` is missing")
-    return version
+    return version, fields.get("version_changed") is True
 
 
-def _understood(fields: dict[str, object]) -> tuple[str | None, str | None]:
-    if "interpreted" not in fields:
+def _interpreted(fields: dict[str, object]) -> tuple[str | None, str | None]:
+    """Read what was searched of a query that refuses something, and what it refuses."""
+    if fields.get("interpreted") is None:
         return None, None
-    said = _fields(fields["interpreted"])
-    positive, negative = said.get("positive"), said.get("negative")
+    interpreted = _fields(fields["interpreted"])
+    positive, negative = interpreted.get("positive"), interpreted.get("negative")
     if not isinstance(positive, str) or not isinstance(negative, str):
-        raise ValueError("`interpreted` is not what was wanted and what was refused")
+        raise ValueError("`interpreted` has no `positive` and `negative` texts")
     return positive, negative
 
 
-def _hits(fields: dict[str, object], top_k: int, version: str) -> Hits:
+def _hits(fields: dict[str, object], top_k: int, version: str, *, changed: bool) -> Hits:
     ids, scores, truncated = (fields.get(key) for key in ("item_ids", "scores", "truncated"))
-    if not isinstance(ids, list) or not all(_is_id(item) for item in ids):
+    if not isinstance(ids, list) or not all(map(is_id, ids)):
         raise ValueError("`item_ids` is not a list of integers or strings")
-    if not isinstance(scores, list) or not all(_is_score(score) for score in scores):
+    if not isinstance(scores, list) or not all(map(_is_score, scores)):
         raise ValueError("`scores` is not a list of finite numbers")
     if len(ids) != len(scores) or len(ids) > top_k:
-        raise ValueError(f"{len(ids)} ids and {len(scores)} scores where {top_k} were asked for")
+        raise ValueError(f"{len(ids)} ids and {len(scores)} scores for a top_k of {top_k}")
     if len(set(ids)) != len(ids):
-        raise ValueError("an item appears twice in one answer")
+        raise ValueError("an item appears twice in one result")
     "".join(map(str, ids)).encode()  # UnicodeEncodeError: half a surrogate pair is no id
     if not isinstance(truncated, bool):
         raise ValueError("`truncated` is not true or false")
-    return Hits(tuple(ids), tuple(map(float, scores)), truncated, version)
-
-
-def _is_id(value: object) -> bool:
-    return isinstance(value, int | str) and not isinstance(value, bool)
+    positive, negative = _interpreted(fields)
+    return Hits(
+        tuple(ids), tuple(map(float, scores)), truncated, version, positive, negative, changed
+    )
 
 
 def _is_score(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_header_value(key: str) -> bool:
+    return bool(key) and all("!" <= char <= "~" for char in key)
 
 
 def _no_constant(name: str) -> float:

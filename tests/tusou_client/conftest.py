@@ -1,9 +1,11 @@
-"""A small service of the real contract that misbehaves on demand, over real sockets."""
+"""A small HTTP service with the real contract that misbehaves on demand, over real sockets."""
 
 import hashlib
 import json
 import socket
+import struct
 import threading
+from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,7 +19,7 @@ Fault = Callable[["Handler"], None]
 
 
 class Service:
-    """What the server answers, and what it was asked."""
+    """The content of the service's replies, and the requests it received."""
 
     def __init__(self) -> None:
         self.version = "v1"
@@ -26,7 +28,7 @@ class Service:
         self.refuses: dict[str, str] = {}  # query -> problem code
         self.posts: list[tuple[str, dict[str, str], object]] = []  # path, headers, body
         self.on_post: Callable[[int], None] = lambda number: None
-        self.asked: Counter[str] = Counter()  # how often each query came
+        self.query_counts: Counter[str] = Counter()
         self.lock = threading.Lock()
 
     def hits(self, query: str, top_k: int) -> dict[str, object]:
@@ -39,14 +41,32 @@ class Service:
             "truncated": len(query) > 50,
         }
 
-    def answer(self, path: str, body: dict) -> tuple[int, dict[str, object]]:
+    def vector(self, text: str) -> tuple[float, float]:
+        return len(text) / 2, 0.25
+
+    def respond(self, path: str, body: dict) -> tuple[int, dict[str, object]]:
+        if path == "/admin/reload":
+            return 200, {"status": "unchanged", "index_version": self.version}
+        if path == "/v1/embeddings":
+            encoded = [b64encode(struct.pack("<2f", *self.vector(x))) for x in body["input"]]
+            rows = [{"index": n, "embedding": data.decode()} for n, data in enumerate(encoded)]
+            return 200, {"data": rows, "model": f"model-{self.version}"}
         queries = body["queries"] if path == "/search/batch" else [body["query"]]
-        self.asked.update(queries)
+        self.query_counts.update(queries)
         if bad := [self.refuses[query] for query in queries if query in self.refuses]:
             return 422, {"code": bad[0], "detail": "Nothing is left.", "status": 422}
-        found = [self.hits(query, body["top_k"]) for query in queries]
+        results = [self.hits(query, body["top_k"]) for query in queries]
         tail = {"index_version": self.version, "took_ms": 1.0}
-        return 200, ({"results": found} if path == "/search/batch" else found[0]) | tail
+        return 200, ({"results": results} if path == "/search/batch" else results[0]) | tail
+
+    def page(self, path: str) -> bytes:
+        if path == "/metrics":
+            return b"tusou_requests_total 3\n"
+        if path.endswith("/image"):
+            return b"image of " + path.encode()
+        if path.startswith("/items/"):
+            return json.dumps({"item_id": 7, "image": f"{path}/image"}).encode()
+        return json.dumps({"index_version": self.version}).encode()
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -54,14 +74,11 @@ class Handler(BaseHTTPRequestHandler):
     server: "Server"
 
     def do_GET(self) -> None:
-        if self.path == "/readyz":
-            self.reply(200, b'{"status": "ready"}')
-        else:
-            self.reply(200, json.dumps({"index_version": self.server.service.version}).encode())
+        self.reply(200, self.server.service.page(self.path))
 
     def do_POST(self) -> None:
         service = self.server.service
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])) or b"null")
         with service.lock:
             service.posts.append((self.path, dict(self.headers), body))
             number = len(service.posts)
@@ -70,9 +87,9 @@ class Handler(BaseHTTPRequestHandler):
         if fault is not None:
             fault(self)
             return
-        status, answer = service.answer(self.path, body)
-        kind = "application/json" if status == 200 else "application/problem+json"
-        self.reply(status, json.dumps(answer).encode(), {"Content-Type": kind})
+        status, answer = service.respond(self.path, body)
+        media_type = "application/json" if status == 200 else "application/problem+json"
+        self.reply(status, json.dumps(answer).encode(), {"Content-Type": media_type})
 
     def reply(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
         self.send_response(status)
@@ -104,7 +121,7 @@ class Server(ThreadingHTTPServer):
 
 
 class Faults:
-    """Everything a bad server does to one request."""
+    """Ways to spoil the reply to one request."""
 
     @staticmethod
     def reset(handler: Handler) -> None:
@@ -160,7 +177,7 @@ def server(service: Service) -> Iterator[Server]:
 
 @pytest.fixture
 def restart(service: Service) -> Iterator[Callable[[int], Server]]:
-    """Start the same service again on a given port."""
+    """Return a function that starts the same service again on a given port."""
     started: list[Server] = []
 
     def start(port: int) -> Server:
@@ -168,8 +185,8 @@ def restart(service: Service) -> Iterator[Callable[[int], Server]]:
         return started[-1]
 
     yield start
-    for one in started:
-        one.stop()
+    for running in started:
+        running.stop()
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ def test_sends_every_query_once_in_turn(server, service) -> None:
     assert report.sent == 10
     assert [(row.code, row.status, row.count) for row in report.outcomes] == [("ok", 200, 10)]
     assert report.goodput_per_s == 200.0
-    assert service.asked == {"裙": 4, "鞋": 3, "包": 3}
+    assert service.query_counts == {"裙": 4, "鞋": 3, "包": 3}
 
 
 def test_a_slow_service_does_not_slow_the_arrivals(server, service) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from tusou_client.errors import (
     BadQueries,
-    OutputExists,
     PoolTooSmall,
     ServiceError,
     Unreachable,
@@ -18,6 +17,7 @@ from tusou_client.errors import (
 from tusou_client.replay import ReplayListener, replay
 
 from tests.tusou_client.replaying import COUNT, expected, only_file_beside, settings
+from tusou.core.errors import OutputExists
 from tusou.data.submission import read_teddy, unzipped
 
 
@@ -134,7 +134,7 @@ def test_unusable_lines_are_told_before_anything_is_sent(
 ) -> None:
     with queries.open("ab") as file:
         file.write(b'\n{"query_id": 0, "query_text": "x"}\n')
-    with pytest.raises(BadQueries, match=r"line 51: blank\n  line 52: the id of line 1 again"):
+    with pytest.raises(BadQueries, match=r"line 51: blank line\n  line 52: the id of line 1 again"):
         replay(queries, tmp_path / "pred.jsonl", settings(server))
     assert service.posts == []
     assert list(tmp_path.iterdir()) == [queries]

@@ -56,20 +56,20 @@ def test_a_killed_run_goes_on_to_the_same_bytes(
     assert json.loads(printed)["resumed"] == done_before
     assert out.read_bytes() == expected(service, queries)
     assert only_file_beside(queries, out)
-    asked_twice = {query for query, count in service.asked.items() if count > 1}
+    asked_twice = {query for query, count in service.query_counts.items() if count > 1}
     held = {f"裙子 {number}" for number in range(done_before, done_before + 4)}
     assert asked_twice <= held  # what had been answered was not asked again
 
 
 def partial_run(service, server, queries: Path, out: Path, batches: int) -> None:
     """Leave a journal of so many batches behind, by a service that then refuses."""
-    keep = service.answer
-    service.answer = lambda path, body: (
+    keep = service.respond
+    service.respond = lambda path, body: (
         (403, {"code": "stop"}) if len(service.posts) > batches else keep(path, body)
     )
     with pytest.raises(ServiceError):
         replay(queries, out, settings(server))
-    service.answer = keep
+    service.respond = keep
     service.posts.clear()
     assert (out.parent / "pred.jsonl.partial").exists()
 
@@ -92,7 +92,7 @@ def test_an_error_keeps_what_was_answered_and_says_so(
 
 def answer_right(handler) -> None:
     _, _, body = handler.server.service.posts[-1]
-    _, answer = handler.server.service.answer("/search/batch", body)
+    _, answer = handler.server.service.respond("/search/batch", body)
     handler.reply(200, json.dumps(answer).encode())
 
 

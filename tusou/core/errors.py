@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +19,7 @@ class TusouError(Exception):
     `details` lists the single faults of an input. `retry_after` is in seconds, None if unknown.
     """
 
-    code: ClassVar[str] = "error"
+    code: str = "error"
     retry_after: float | None = None
 
     def __init__(self, message: str = "", *, details: Sequence[ErrorDetail] = ()) -> None:
