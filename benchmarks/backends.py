@@ -32,7 +32,13 @@ from tusou.encoders.torch import layers as linear
 from tusou.encoders.torch.encoder import to_input
 
 _CORES = torch.get_num_threads()
-_OURS = [(backend, one) for backend in ("torch", "openvino") for one in ("fp32", "bf16", "int8")]
+_OURS = [
+    ("torch", "fp32"),
+    ("torch", "bf16"),
+    ("openvino", "fp32"),
+    ("openvino", "bf16"),
+    ("openvino", "int8"),
+]
 _IMAGES = 8
 
 Arrays = tuple[npt.NDArray[Any], ...]

@@ -7,6 +7,7 @@ either would be slowed down by the other's (`tusou.encoders.torch.cpu_threads`).
 import tempfile
 from collections.abc import Callable
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +35,7 @@ from tusou.images.preprocess import open_image, to_pixels
 
 SIDES = (224, 400)
 IMAGES = 16
-PRECISIONS = ("auto", "fp32", "int8") if has_int8() else ("auto", "fp32")
+PRECISIONS = ("auto", "fp32", "int8") if has_int8() and find_spec("openvino") else ("auto", "fp32")
 
 Ways = dict[str, Callable[[], Vectors]]
 

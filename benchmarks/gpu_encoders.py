@@ -25,8 +25,7 @@ _PASSES = (64, 256)  # images, beside the 128 that is usual
 def texts(model: Path, device: str, seconds: float) -> dict[str, object]:
     """Tokenise and encode: with the passes recorded, and without."""
     weights = find_weights(str(model))
-    choice = resolve_encoder(weights, "text", device, "auto", "torch")
-    encoder = ClipTextEncoder(weights, choice.device, choice.precision)
+    encoder = ClipTextEncoder(resolve_encoder(weights, "text", device, "auto", "torch"))
     plain = _texts_each(encoder, device, seconds)
     began = time.perf_counter()
     encoder.warm_up()

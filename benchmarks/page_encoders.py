@@ -20,9 +20,9 @@ weights have not been measured. `--precision fp32` is there for who needs every 
 |---|---|---|---|---|
 {rows}
 
-`int8` (`--precision int8`, `TUSOU_PRECISION=int8`) is for processors with VNNI or AMX: products of
-bytes, with a scale for each output and for each token (torch) or each 128 numbers of a token
-(OpenVINO), taken as they come: nothing has to be calibrated. It is never chosen by `auto`.
+`int8` (`--precision int8`, `TUSOU_PRECISION=int8`) is OpenVINO's, on processors with VNNI or AMX:
+products of bytes, with a scale for each output and for each 128 numbers of a token, computed from
+the numbers at hand: nothing has to be calibrated. It is never chosen by `auto`.
 """
 
 _BACKENDS = """\

@@ -19,12 +19,13 @@ from tusou.data import ItemPool, open_pool, split_place
 from tusou.encoders import (
     DEMO,
     MODELS,
+    ResolvedEncoder,
     Tower,
     Weights,
     find_weights,
     image_size,
-    load_image_encoder,
-    load_text_encoder,
+    open_image_encoder,
+    open_text_encoder,
     prepare_service,
     resolve_encoder,
 )
@@ -92,25 +93,33 @@ def build(spec: BuildSpec, out: Path, watcher: Progress, *, force: bool = False)
     weights = find_weights(spec.model)
     _refuse_strange_folder(out)
     with only_writer(out):
-        inputs = _inputs(spec, weights)
+        tower: Tower = "text" if open_pool(spec.place).kind == "texts" else "image"
+        resolved = resolve_encoder(weights, tower, spec.device, spec.precision)
+        inputs = _inputs(spec, resolved)
         bundle = None if force else _published(out, inputs, spec, weights)
         encoded = 0
         if bundle is None:
-            bundle, encoded = _build(spec, out, inputs, weights, watcher, force=force)
+            bundle, encoded = _build(spec, out, inputs, resolved, watcher, force=force)
     seconds = perf_counter() - started
     return BuildReport(out, bundle.version, bundle.manifest.counts, encoded, seconds)
 
 
 def _build(
-    spec: BuildSpec, out: Path, inputs: Inputs, weights: Weights, watcher: Progress, *, force: bool
+    spec: BuildSpec,
+    out: Path,
+    inputs: Inputs,
+    resolved: ResolvedEncoder,
+    watcher: Progress,
+    *,
+    force: bool,
 ) -> tuple[Bundle, int]:
-    work = out / _WORK
+    work, weights = out / _WORK, resolved.weights
     plan = None if force else Plan.matching(work / "plan", inputs)
     if plan is None:
         replace_folder(work)
         plan = make_plan(work / "plan", inputs, _open(inputs))
     store = ShardStore(work / "shards")
-    encoded = _embed(spec, plan, store, weights, watcher)
+    encoded = _embed(spec, plan, store, resolved, watcher)
     location, size = _location(spec.model, weights), image_size(weights)
     recipe = Recipe(location, weights, spec.index, spec.prompt, size)
     counts = assemble(plan, store, recipe, work / "version").counts
@@ -126,16 +135,15 @@ def _build(
 
 
 def _embed(
-    spec: BuildSpec, plan: Plan, store: ShardStore, weights: Weights, watcher: Progress
+    spec: BuildSpec, plan: Plan, store: ShardStore, resolved: ResolvedEncoder, watcher: Progress
 ) -> int:
     """Encode what is missing; the tower is gone from memory when this returns."""
     files, encoding = plan.paths, plan.source.encoding
-    precision, backend = plan.inputs.precision, plan.inputs.backend
     if plan.kind == "texts":  # as they are: a prompt is for queries
-        reader = load_text_encoder(weights, spec.device, None, precision, backend)
+        reader = open_text_encoder(resolved)
         spec.index.check(reader.dim)
         return embed(plan, store, text_batches(files, encoding, reader), watcher)
-    seer = load_image_encoder(weights, spec.device, precision, backend)
+    seer = open_image_encoder(resolved)
     spec.index.check(seer.dim)
     workers = spec.workers or os.cpu_count() or 1
     with Decoder(files, encoding, seer.image_size, workers) as decoder:
@@ -147,21 +155,19 @@ def _location(model: str, weights: Weights) -> str:
     return model if model in (*MODELS, DEMO) else str(weights.path.resolve())
 
 
-def _inputs(spec: BuildSpec, weights: Weights) -> Inputs:
+def _inputs(spec: BuildSpec, resolved: ResolvedEncoder) -> Inputs:
     path, split = split_place(spec.place)
-    tower: Tower = "text" if open_pool(spec.place).kind == "texts" else "image"
-    choice = resolve_encoder(weights, tower, spec.device, spec.precision, "auto")
     return Inputs(
         source=str(path.resolve()),
         split=split,
         stamp=_stamp(path),
-        model_sha256=weights.digest,
+        model_sha256=resolved.weights.digest,
         device=spec.device,
-        precision=choice.precision,
-        backend=choice.backend,
+        precision=resolved.precision,
+        backend=resolved.backend,
         shard_rows=SHARD_ROWS,
         batch_rows=BATCH_ROWS,
-        libraries=_libraries(choice.backend),
+        libraries=_libraries(resolved.backend),
     )
 
 

@@ -25,7 +25,7 @@ from tusou.core.errors import (
     OutputExists,
     UnknownItem,
 )
-from tusou.encoders import ResolvedEncoder, find_weights, load_image_encoder
+from tusou.encoders import find_weights, load_image_encoder, resolve_encoder
 from tusou.images.preprocess import open_image, to_pixels
 
 pytestmark = pytest.mark.usefixtures("small_shards")
@@ -199,7 +199,7 @@ def test_with_openvino_too_an_interrupted_build_ends_in_the_same_bytes(
     """Small towers are torch's unless told otherwise; large ones would take minutes here."""
     conversion = pytest.importorskip("tusou.encoders.openvino.convert")
     monkeypatch.setattr("tusou.encoders.openvino.encoders._convert_apart", conversion.convert)
-    monkeypatch.setattr("tusou.encoders.select_backend._gains", lambda *_: True)
+    monkeypatch.setattr("tusou.encoders.select_backend._openvino_is_faster", lambda *_: True)
     shutil.copy(tiny_model, tmp_path / "model.pt")
     spec = BuildSpec(str(pool), str(tmp_path / "model.pt"), workers=1)
     build(spec, tmp_path / "whole", Counted())
@@ -217,17 +217,16 @@ def test_with_openvino_too_an_interrupted_build_ends_in_the_same_bytes(
     assert float(torchs.encode(pixels[None])[0] @ vectors[63]) > 0.99999
 
 
-def test_another_engine_begins_a_build_anew(
+def test_another_backend_begins_a_build_anew(
     spec: BuildSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
         build(spec, tmp_path / "cut", Counted(stop_after=150))
+    other = replace(resolve_encoder(find_weights(spec.model), "image"), backend="other")
+    monkeypatch.setattr("tusou_indexer.build.resolve_encoder", lambda *_: other)
     monkeypatch.setattr(
-        "tusou_indexer.build.resolve_encoder", lambda *_: ResolvedEncoder("other", "cpu", "fp32")
-    )
-    monkeypatch.setattr(
-        "tusou_indexer.build.load_image_encoder",
-        lambda weights, *_: load_image_encoder(weights, "cpu", "fp32"),
+        "tusou_indexer.build.open_image_encoder",
+        lambda resolved: load_image_encoder(resolved.weights, "cpu", "fp32"),
     )
     assert build(spec, tmp_path / "cut", Counted()).encoded == 300
 

@@ -1,19 +1,18 @@
-"""Encoders by name: a model file is found here; torch is imported when it is first read."""
+"""Text and image encoders by name; torch and OpenVINO are imported when one is loaded."""
 
 from collections.abc import Callable
 from typing import cast
 
 from tusou.core.lazy_import import LazyImport
-from tusou.encoders.architecture import ImageShape, Tower
+from tusou.encoders.architecture import Tower
 from tusou.encoders.base import Followed, ImageEncoder, Passes, TextEncoder, Tokens, Weights
 from tusou.encoders.devices import release_memory
 from tusou.encoders.prompted import PromptedEncoder
 from tusou.encoders.select_backend import (
     BACKENDS,
     ResolvedEncoder,
-    least_memory,
+    image_size,
     resolve_encoder,
-    shape_of,
 )
 from tusou.encoders.weights import DEMO, MODELS, find_weights
 
@@ -31,9 +30,10 @@ __all__ = [
     "Weights",
     "find_weights",
     "image_size",
-    "least_memory",
     "load_image_encoder",
     "load_text_encoder",
+    "open_image_encoder",
+    "open_text_encoder",
     "prepare_service",
     "release_memory",
     "resolve_encoder",
@@ -49,6 +49,26 @@ _ENCODERS = {
 }
 
 
+def open_text_encoder(resolved: ResolvedEncoder, prompt: str | None = None) -> TextEncoder:
+    """Load a resolved text tower; every text is first put into the prompt template, if any.
+
+    Raises BadModel when the checkpoint is incomplete, and InvalidRequest for a bad template.
+    """
+    load = cast(
+        "Callable[[ResolvedEncoder], TextEncoder]", _ENCODERS[resolved.backend, "text"].load()
+    )
+    encoder = load(resolved)
+    return encoder if prompt is None else PromptedEncoder(encoder, prompt)
+
+
+def open_image_encoder(resolved: ResolvedEncoder) -> ImageEncoder:
+    """Load a resolved image tower; raise BadModel when the checkpoint is incomplete."""
+    load = cast(
+        "Callable[[ResolvedEncoder], ImageEncoder]", _ENCODERS[resolved.backend, "image"].load()
+    )
+    return load(resolved)
+
+
 def load_text_encoder(
     weights: Weights,
     device: str = "auto",
@@ -56,51 +76,34 @@ def load_text_encoder(
     precision: str = "auto",
     backend: str = "auto",
 ) -> TextEncoder:
-    """Load the text tower alone; with a prompt, every text is put into that template first.
+    """Resolve and load the text tower alone; every text is first put into `prompt`, if given.
 
-    Device is `auto`, `cpu`, `cuda` or `cuda:N`. Precision is `fp32`, `bf16`, `fp16`, `int8` (on a
-    processor with instructions for it: faster, and ranks suffer), or `auto`: fp16 on a GPU, bf16
-    on a processor with instructions for it (AMX or AVX512-bf16) if the tower is large enough to
-    gain, else fp32. Backend is `torch`, `openvino` (on processors; the first load converts the
-    weights and keeps the result beside them), or `auto`, the faster of those there are.
+    Device is `auto`, `cpu`, `cuda` or `cuda:N`. Precision is `fp32`, `bf16`, `fp16`, `int8` (by
+    OpenVINO on a processor with VNNI or AMX: faster, and some ranks change), or `auto`: fp16 on a
+    GPU, bf16 on a processor with AMX or AVX512-bf16 if the tower is large enough to gain, else
+    fp32. Backend is `torch`, `openvino` (processors only; the first load converts the weights and
+    stores the result beside them), or `auto`, the fastest that is installed.
 
-    Raises BadModel for a file that is no cn_clip checkpoint, InvalidRequest for a device,
-    precision, backend or prompt that cannot be, and MissingDependency for a backend that is not
-    installed.
+    Raises BadModel for a file that is not a cn_clip checkpoint, InvalidRequest for arguments that
+    are unknown or exclude each other, and MissingDependency for a backend that is not installed.
     """
-    choice = resolve_encoder(weights, "text", device, precision, backend)
-    load = cast(
-        "Callable[[Weights, str, str], TextEncoder]", _ENCODERS[choice.backend, "text"].load()
-    )
-    encoder = load(weights, choice.device, choice.precision)
-    return encoder if prompt is None else PromptedEncoder(encoder, prompt)
+    return open_text_encoder(resolve_encoder(weights, "text", device, precision, backend), prompt)
 
 
 def load_image_encoder(
     weights: Weights, device: str = "auto", precision: str = "auto", backend: str = "auto"
 ) -> ImageEncoder:
-    """Load the image tower alone; arguments and errors as for the text tower."""
-    choice = resolve_encoder(weights, "image", device, precision, backend)
-    load = cast(
-        "Callable[[Weights, str, str], ImageEncoder]", _ENCODERS[choice.backend, "image"].load()
-    )
-    return load(weights, choice.device, choice.precision)
+    """Resolve and load the image tower alone; arguments and errors as for the text tower."""
+    return open_image_encoder(resolve_encoder(weights, "image", device, precision, backend))
 
 
 def prepare_service(weights: Weights, device: str = "auto") -> None:
-    """Do now what the first start of a service on this device would do: convert the weights.
+    """Convert the weights now if a service on this device would convert them at its first start.
 
-    A service may not be allowed to write beside them, and would convert them at every start.
+    A service that may not write beside the weights would convert them again at every start.
     """
     for tower in _TOWERS:
-        choice = resolve_encoder(weights, tower, device, "auto", "auto")
-        if choice.backend == "openvino":
+        resolved = resolve_encoder(weights, tower, device)
+        if resolved.backend == "openvino":
             convert = cast("Callable[[Weights, Tower, str], object]", _CONVERT.load())
-            convert(weights, tower, choice.precision)
-
-
-def image_size(weights: Weights) -> int:
-    """Say the side of the images that the image tower takes, without loading it."""
-    shape = shape_of(weights, "image")
-    assert isinstance(shape, ImageShape)
-    return shape.image_resolution
+            convert(weights, tower, resolved.precision)

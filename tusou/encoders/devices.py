@@ -37,7 +37,10 @@ def pick_precision(precision: str, device: str, *, gains_from_bf16: bool) -> str
     if precision not in PRECISIONS:
         raise InvalidRequest(f"No precision {precision!r}: use auto, {', '.join(PRECISIONS)}.")
     if precision == "int8" and not (device == "cpu" and has_int8()):
-        raise InvalidRequest("int8 needs a processor with VNNI or AMX, and no GPU: choose auto.")
+        raise InvalidRequest(
+            "int8 needs the device cpu, a processor with VNNI or AMX, and the backend openvino "
+            "(tusou[cpu]): use another precision, or auto."
+        )
     return precision
 
 

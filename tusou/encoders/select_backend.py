@@ -1,4 +1,4 @@
-"""Which backend computes a tower, where and in which precision: told without loading it."""
+"""Selection of the backend, device and precision that compute a tower, before it is loaded."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,7 +10,14 @@ from typing import cast
 from tusou.core.errors import InvalidRequest, MissingDependency
 from tusou.core.hardware import is_x86
 from tusou.core.lazy_import import LazyImport
-from tusou.encoders.architecture import Shaped, Tower, TowerShape, read_image_shape, read_text_shape
+from tusou.encoders.architecture import (
+    Shaped,
+    TextShape,
+    Tower,
+    TowerShape,
+    read_image_shape,
+    read_text_shape,
+)
 from tusou.encoders.base import Weights
 from tusou.encoders.checkpoint_shapes import read_outline
 from tusou.encoders.devices import pick_device, pick_precision
@@ -18,7 +25,8 @@ from tusou.encoders.devices import pick_device, pick_precision
 BACKENDS = ("auto", "torch", "openvino")
 
 _OPENVINO_PRECISIONS = ("fp32", "bf16", "int8")
-_BYTES = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 1}  # of a weight
+_RESNET_PRECISIONS = ("fp32", "fp16")
+_BYTES = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 1}  # of one parameter
 _PREFIXES = {"text": ("bert.", "text_projection"), "image": ("visual.",)}
 
 _READ_TENSORS = LazyImport("tusou.encoders.checkpoint:read_tensors")  # imports torch
@@ -26,54 +34,84 @@ _READ_TENSORS = LazyImport("tusou.encoders.checkpoint:read_tensors")  # imports 
 
 @dataclass(frozen=True, slots=True)
 class ResolvedEncoder:
-    """How a tower is computed, with nothing left open."""
+    """A tower of a checkpoint, and the backend, device and precision that compute it."""
 
+    weights: Weights
+    shape: TowerShape
+    parameter_count: int
     backend: str  # torch or openvino
     device: str  # cpu, cuda or cuda:N
     precision: str  # fp32, bf16, fp16 or int8
 
+    @property
+    def tower(self) -> Tower:
+        """Return which of the checkpoint's two towers this is."""
+        return "text" if isinstance(self.shape, TextShape) else "image"
+
+    @property
+    def min_memory(self) -> int:
+        """Return the bytes of main memory that the parameters take; 0 if a GPU holds them."""
+        return self.parameter_count * _BYTES[self.precision] if self.device == "cpu" else 0
+
 
 def resolve_encoder(
-    weights: Weights, tower: Tower, device: str, precision: str, backend: str
+    weights: Weights,
+    tower: Tower,
+    device: str = "auto",
+    precision: str = "auto",
+    backend: str = "auto",
 ) -> ResolvedEncoder:
-    """Resolve what `auto` stands for.
+    """Read a tower's shape from its checkpoint, and replace every `auto` by a choice.
 
-    Raises BadModel for a file that is no cn_clip checkpoint, InvalidRequest for what cannot be, and
-    MissingDependency when OpenVINO is asked for and not installed.
+    Raises BadModel for a file that is not a cn_clip checkpoint, InvalidRequest for arguments that
+    are unknown or exclude each other, and MissingDependency when OpenVINO is needed and not
+    installed.
     """
-    place, shape = pick_device(device), shape_of(weights, tower)
-    gains = shape.is_transformer and shape.heavy  # a ResNet's convolutions have no bf16 path
-    resolved = pick_precision(precision, place, gains_from_bf16=gains)
-    if backend == "openvino":
-        _demand_openvino(place, resolved)
-        with_openvino = shape.is_transformer
-    elif backend in BACKENDS:
-        with_openvino = backend == "auto" and _gains(shape, place, resolved)
-    else:
+    tensors = _read_shapes(weights)
+    shape = read_text_shape(tensors) if tower == "text" else read_image_shape(tensors)
+    if backend not in BACKENDS:
         raise InvalidRequest(f"No backend {backend!r}: use {', '.join(BACKENDS)}.")
-    return ResolvedEncoder("openvino" if with_openvino else "torch", place, resolved)
-
-
-def shape_of(weights: Weights, tower: Tower) -> TowerShape:
-    """Tell a tower's shape; BadModel for a file that is no cn_clip checkpoint."""
-    read = read_text_shape if tower == "text" else read_image_shape
-    return read(_tensors(weights))
-
-
-def least_memory(weights: Weights, tower: Tower, choice: ResolvedEncoder) -> int:
-    """Return the bytes of a tower's weights as they are computed with; 0 where a GPU holds them."""
-    if choice.device != "cpu":
-        return 0
-    numbers = (
-        prod(one.shape)
-        for name, one in _tensors(weights).items()
-        if name.startswith(_PREFIXES[tower])
+    device = pick_device(device)
+    # The convolutions of a ResNet have no bf16 code path.
+    gains = shape.is_transformer and shape.heavy
+    precision = pick_precision(precision, device, gains_from_bf16=gains)
+    return ResolvedEncoder(
+        weights,
+        shape,
+        sum(prod(t.shape) for name, t in tensors.items() if name.startswith(_PREFIXES[tower])),
+        _pick_backend(backend, shape, device, precision),
+        device,
+        precision,
     )
-    return sum(numbers) * _BYTES[choice.precision]
 
 
-def _gains(shape: TowerShape, device: str, precision: str) -> bool:
-    """Tell where OpenVINO is the faster of the two; see docs/performance.md."""
+def image_size(weights: Weights) -> int:
+    """Return the side in pixels of the images that the image tower takes, without loading it."""
+    return read_image_shape(_read_shapes(weights)).image_resolution
+
+
+def _pick_backend(backend: str, shape: TowerShape, device: str, precision: str) -> str:
+    if not shape.is_transformer and precision not in _RESNET_PRECISIONS:
+        allowed = ", ".join(_RESNET_PRECISIONS)
+        raise InvalidRequest(
+            f"A ResNet image tower computes in {allowed}, not {precision}: use one of these, or "
+            "auto."
+        )
+    if backend == "torch" and precision == "int8":
+        raise InvalidRequest(
+            "int8 is computed by OpenVINO alone: use the backend openvino or auto, with tusou[cpu] "
+            "installed, or another precision."
+        )
+    if backend == "openvino" or precision == "int8":
+        _check_openvino(shape, device, precision)
+        return "openvino"
+    if backend == "auto" and _openvino_is_faster(shape, device, precision):
+        return "openvino"
+    return "torch"
+
+
+def _openvino_is_faster(shape: TowerShape, device: str, precision: str) -> bool:
+    """Return whether OpenVINO can compute a tower and is the faster; see docs/performance.md."""
     return (
         device == "cpu"
         and is_x86()
@@ -84,19 +122,29 @@ def _gains(shape: TowerShape, device: str, precision: str) -> bool:
     )
 
 
-def _demand_openvino(device: str, precision: str) -> None:
+def _check_openvino(shape: TowerShape, device: str, precision: str) -> None:
     if device != "cpu":
-        raise InvalidRequest("OpenVINO computes on processors: ask for the device cpu, or torch.")
+        raise InvalidRequest(
+            "OpenVINO computes on processors: use the device cpu, or the backend auto or torch."
+        )
+    if not shape.is_transformer:
+        raise InvalidRequest(
+            "OpenVINO cannot compute a ResNet image tower here: use the backend auto or torch."
+        )
     if precision not in _OPENVINO_PRECISIONS:
         allowed = ", ".join(_OPENVINO_PRECISIONS)
-        raise InvalidRequest(f"OpenVINO computes in {allowed}, not {precision}: ask for one.")
+        raise InvalidRequest(
+            f"OpenVINO computes in {allowed}, not {precision}: use one of these, or the backend "
+            "auto or torch."
+        )
     if find_spec("openvino") is None:
-        raise MissingDependency("the backend openvino is not installed: pip install openvino")
+        needs = "precision int8 needs OpenVINO, which" if precision == "int8" else "OpenVINO"
+        raise MissingDependency(f"{needs} is not installed: install tusou[cpu]")
 
 
-def _tensors(weights: Weights) -> Mapping[str, Shaped]:
-    outline = read_outline(weights.path)
-    if outline is not None:
-        return outline
+def _read_shapes(weights: Weights) -> Mapping[str, Shaped]:
+    shapes = read_outline(weights.path)
+    if shapes is not None:
+        return shapes
     read = cast("Callable[[Path], Mapping[str, Shaped]]", _READ_TENSORS.load())
     return read(weights.path)

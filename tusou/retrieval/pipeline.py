@@ -24,9 +24,8 @@ from tusou.encoders import (
     ImageEncoder,
     TextEncoder,
     Weights,
-    least_memory,
-    load_image_encoder,
-    load_text_encoder,
+    open_image_encoder,
+    open_text_encoder,
     release_memory,
     resolve_encoder,
 )
@@ -106,11 +105,9 @@ class SearchPipeline:
         bundle.verify()
         manifest = bundle.manifest
         weights = weights_of(manifest, model or manifest.model.location)
-        choice = resolve_encoder(weights, "text", device, precision, backend)
-        check_memory(bundle.least_memory + least_memory(weights, "text", choice))
-        encoder = load_text_encoder(
-            weights, choice.device, manifest.prompt, choice.precision, choice.backend
-        )
+        resolved = resolve_encoder(weights, "text", device, precision, backend)
+        check_memory(bundle.least_memory + resolved.min_memory)
+        encoder = open_text_encoder(resolved, manifest.prompt)
         pipeline = cls(
             bundle,
             weights,
@@ -166,11 +163,11 @@ class SearchPipeline:
         """
         manifest = self.bundle.manifest
         weights = weights_of(manifest, str(self._weights.path))
-        choice = resolve_encoder(
+        resolved = resolve_encoder(
             weights, "image", self._device, self._image_precision, self._image_backend
         )
-        check_memory(least_memory(weights, "image", choice))
-        encoder = load_image_encoder(weights, choice.device, choice.precision, choice.backend)
+        check_memory(resolved.min_memory)
+        encoder = open_image_encoder(resolved)
         if (encoder.dim, encoder.image_size) != (manifest.model.dim, manifest.model.image_size):
             raise IncompatibleBundle(
                 f"{self.bundle.folder}: the image tower does not have the manifest's shape; "

@@ -27,7 +27,7 @@ from tusou.core.errors import (
     UnknownItem,
 )
 from tusou.core.hits import Hits
-from tusou.encoders import ResolvedEncoder, Tokens, find_weights, least_memory, load_text_encoder
+from tusou.encoders import Tokens, find_weights, load_text_encoder, resolve_encoder
 from tusou.images.preprocess import open_image, to_pixels
 from tusou.retrieval.pipeline import SearchPipeline
 from tusou.retrieval.query import ItemPart, Query, TextPart, VectorPart
@@ -217,8 +217,8 @@ def test_what_does_not_fit_is_not_loaded(
     weights = find_weights(str(tiny_model))
     files = Bundle.open(bundle).manifest.files
     held = files["index.bin"].size + files["spans.npy"].size
-    choice = ResolvedEncoder("torch", "cpu", "fp32")
-    text, image = (least_memory(weights, tower, choice) for tower in ("text", "image"))
+    text = resolve_encoder(weights, "text", "cpu", "fp32").min_memory
+    image = resolve_encoder(weights, "image", "cpu", "fp32").min_memory
     free = held + text
     monkeypatch.setattr("tusou.core.memory_budget.available_memory", lambda: free)
     opened = SearchPipeline.open(bundle)
@@ -226,7 +226,7 @@ def test_what_does_not_fit_is_not_loaded(
     with pytest.raises(InsufficientMemory):
         opened.load_image_tower()
     free = held + text - 1
-    monkeypatch.setattr("tusou.retrieval.pipeline.load_text_encoder", None)
+    monkeypatch.setattr("tusou.retrieval.pipeline.open_text_encoder", None)
     with pytest.raises(InsufficientMemory):
         SearchPipeline.open(bundle)
 

@@ -15,13 +15,12 @@ import torch
 
 from tusou.core.errors import BadModel, TusouError
 from tusou.core.files import sha256_of
-from tusou.encoders.architecture import TextShape, Tower
+from tusou.encoders.architecture import Tower, read_image_shape, read_text_shape
 from tusou.encoders.base import Weights
 from tusou.encoders.checkpoint import TensorReader, read_tensors
 from tusou.encoders.openvino.cache import GRAPH, WORDS, Converted, keep
 from tusou.encoders.openvino.image_graph import image_graph
 from tusou.encoders.openvino.text_graph import text_graph
-from tusou.encoders.select_backend import shape_of
 
 _CPU = torch.device("cpu")
 
@@ -31,13 +30,13 @@ def convert(weights: Weights, tower: Tower, precision: str) -> Converted:
 
     Raises BadModel when a tensor is off, or the file has changed since its digest was taken.
     """
-    tensors, shape = read_tensors(weights.path), shape_of(weights, tower)
-    words = None
-    if isinstance(shape, TextShape):
-        parts = TensorReader(tensors, ("bert.", "text_projection"), _CPU)
-        model, words = text_graph(parts, shape, precision)
+    tensors, words = read_tensors(weights.path), None
+    if tower == "text":
+        reader = TensorReader(tensors, ("bert.", "text_projection"), _CPU)
+        model, words = text_graph(reader, read_text_shape(tensors), precision)
     else:
-        model = image_graph(TensorReader(tensors, ("visual.",), _CPU), shape, precision)
+        reader = TensorReader(tensors, ("visual.",), _CPU)
+        model = image_graph(reader, read_image_shape(tensors), precision)
 
     def write(folder: Path) -> None:
         try:

@@ -18,7 +18,7 @@ from tusou.encoders.base import Tokens, Weights
 from tusou.encoders.openvino.cache import GRAPH, WORDS, Converted, can_keep, find_kept
 from tusou.encoders.openvino.runtime import Arrays, Compiled
 from tusou.encoders.packing import PASS_TOKENS, USUAL_TOKENS, cut, few_sizes, pack
-from tusou.encoders.select_backend import shape_of
+from tusou.encoders.select_backend import ResolvedEncoder
 from tusou.encoders.tokenizer import ClipTokenizer, check_tokens_fit
 
 _CONVERSION = "tusou.encoders.openvino.convert"  # imports torch
@@ -33,13 +33,13 @@ class OpenVinoTextEncoder:
 
     backend = "openvino"
 
-    def __init__(self, weights: Weights, device: str, precision: str) -> None:
-        del device  # a processor; what OpenVINO makes of others has not been looked at
-        self.precision = precision
+    def __init__(self, resolved: ResolvedEncoder) -> None:
+        self.precision = resolved.precision
         self._tokenizer = ClipTokenizer()
-        shape = cast("TextShape", shape_of(weights, "text"))
+        shape = resolved.shape
+        assert isinstance(shape, TextShape)
         check_tokens_fit(shape, self._tokenizer.vocab_size)
-        converted = _kept_or_converted(weights, "text", precision)
+        converted = _kept_or_converted(resolved.weights, "text", self.precision)
         assert converted.words is not None
         self._words, self._compiled = converted.words, Compiled(converted.model)
         self.dim = shape.embed_dim
@@ -82,11 +82,12 @@ class OpenVinoTextEncoder:
 class OpenVinoImageEncoder:
     """The image tower of a checkpoint, converted once; transformers only."""
 
-    def __init__(self, weights: Weights, device: str, precision: str) -> None:
-        del device
-        self.precision = precision
-        shape = cast("ImageShape", shape_of(weights, "image"))
-        self._compiled = Compiled(_kept_or_converted(weights, "image", precision).model)
+    def __init__(self, resolved: ResolvedEncoder) -> None:
+        self.precision = resolved.precision
+        shape = resolved.shape
+        assert isinstance(shape, ImageShape)
+        converted = _kept_or_converted(resolved.weights, "image", self.precision)
+        self._compiled = Compiled(converted.model)
         self.dim, self.image_size = shape.embed_dim, shape.image_resolution
 
     def encode(self, pixels: Pixels) -> Vectors:

@@ -14,13 +14,14 @@ from torch.nn.functional import normalize
 
 from tusou.core.arrays import Ids, Pixels, Vectors
 from tusou.core.lazy_import import LazyImport
-from tusou.encoders.architecture import ImageShape, read_image_shape, read_text_shape
-from tusou.encoders.base import Tokens, Weights
+from tusou.encoders.architecture import ImageShape, TextShape
+from tusou.encoders.base import Tokens
 from tusou.encoders.checkpoint import TensorReader, read_tensors
 from tusou.encoders.cuda.image_transfer import ImageUploads
 from tusou.encoders.cuda.text_graphs import Record, TextGraphs
 from tusou.encoders.packing import FEWEST_TOKENS, PASS_TOKENS, USUAL_TOKENS, cut
 from tusou.encoders.pixels import MEAN, STD
+from tusou.encoders.select_backend import ResolvedEncoder
 from tusou.encoders.tokenizer import ClipTokenizer, check_tokens_fit
 from tusou.encoders.torch.cpu_threads import Lanes, on_one_core
 from tusou.encoders.torch.layers import avoid_cudnn_attention
@@ -30,12 +31,7 @@ from tusou.encoders.torch.towers import ImageTower, TextTower, pack_padded, pack
 _PASS_TOKENS = {"cpu": PASS_TOKENS, "cuda": 16_384}
 _PASS_IMAGES = {"cpu": 4, "cuda": 128}
 
-_DTYPES = {
-    "fp32": torch.float32,
-    "bf16": torch.bfloat16,
-    "fp16": torch.float16,
-    "int8": torch.int8,
-}
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 _RESNET = LazyImport("tusou.encoders.torch.resnet:ResNetTower")  # imports torchvision
 
@@ -47,16 +43,17 @@ class ClipTextEncoder:
 
     backend = "torch"
 
-    def __init__(self, weights: Weights, device: str, precision: str) -> None:
-        self._device, self.precision = torch.device(device), precision
+    def __init__(self, resolved: ResolvedEncoder) -> None:
+        self._device, self.precision = torch.device(resolved.device), resolved.precision
         avoid_cudnn_attention(self._device)
-        tensors = read_tensors(weights.path)
-        shape = read_text_shape(tensors)
+        shape = resolved.shape
+        assert isinstance(shape, TextShape)
         self._tokenizer = ClipTokenizer()
         check_tokens_fit(shape, self._tokenizer.vocab_size)
+        tensors = read_tensors(resolved.weights.path)
         reader = TensorReader(tensors, ("bert.", "text_projection"), self._device)
         with on_one_core():
-            self._tower = TextTower(reader, shape, _DTYPES[precision])
+            self._tower = TextTower(reader, shape, _DTYPES[self.precision])
         self._lanes = Lanes(self._device, heavy=shape.heavy)
         self.dim = shape.embed_dim
         if self.precision != "fp32":
@@ -127,13 +124,14 @@ class ClipTextEncoder:
 class ClipImageEncoder:
     """The image tower of a checkpoint; the text tower costs neither time nor memory."""
 
-    def __init__(self, weights: Weights, device: str, precision: str) -> None:
-        self._device, self.precision = torch.device(device), precision
+    def __init__(self, resolved: ResolvedEncoder) -> None:
+        self._device, self.precision = torch.device(resolved.device), resolved.precision
         avoid_cudnn_attention(self._device)
-        tensors = read_tensors(weights.path)
-        shape = read_image_shape(tensors)
+        shape = resolved.shape
+        assert isinstance(shape, ImageShape)
+        tensors = read_tensors(resolved.weights.path)
         with on_one_core():
-            self._tower = _image_tower(tensors, shape, self._device, _DTYPES[precision])
+            self._tower = _image_tower(tensors, shape, self._device, _DTYPES[self.precision])
         self._lanes = Lanes(self._device, heavy=shape.heavy)
         self.dim, self.image_size = shape.embed_dim, shape.image_resolution
         self._uploads = None

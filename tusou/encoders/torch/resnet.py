@@ -6,7 +6,7 @@ import torch
 from cn_clip.clip.model import ModifiedResNet, convert_weights
 from torch import Tensor
 
-from tusou.core.errors import BadModel, InvalidRequest
+from tusou.core.errors import BadModel
 from tusou.encoders.architecture import ImageShape
 
 _PREFIX = "visual."
@@ -22,8 +22,6 @@ class ResNetTower:
         device: torch.device,
         precision: torch.dtype,
     ) -> None:
-        if precision not in (torch.float32, torch.float16):
-            raise InvalidRequest("A ResNet computes in fp32 or fp16: choose one, or auto.")
         assert isinstance(shape.vision_layers, tuple)
         with torch.device("meta"):
             self._visual = ModifiedResNet(

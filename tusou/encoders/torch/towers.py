@@ -11,7 +11,6 @@ from torch.nn import functional
 from tusou.encoders.architecture import IMAGE_EPS, QUICK, TEXT_EPS, ImageShape, TextShape
 from tusou.encoders.checkpoint import TensorReader
 from tusou.encoders.packing import pack
-from tusou.encoders.torch.int8 import Int8Product
 from tusou.encoders.torch.layers import Activation, Block, Norm, Product, attend, product
 
 
@@ -78,7 +77,7 @@ class TextTower:
             for number in range(shape.text_num_hidden_layers)
         ]
         projection = tensors.take("text_projection", width, shape.embed_dim)
-        self._projection = _product(projection.T, torch.zeros(shape.embed_dim), _at_ends(precision))
+        self._projection = _product(projection.T, torch.zeros(shape.embed_dim), precision)
         tensors.finish()
 
     def __call__(self, texts: PackedTexts) -> Tensor:
@@ -151,7 +150,7 @@ class ImageTower:
         self._heads, self._patch = width // shape.vision_head_width, patch
         self._grid = shape.image_resolution // patch
         conv = tensors.take("visual.conv1.weight", width, 3, patch, patch)
-        self._embed = _product(conv.flatten(1), torch.zeros(width), _at_ends(precision))
+        self._embed = _product(conv.flatten(1), torch.zeros(width), precision)
         places = tensors.take("visual.positional_embedding", self._grid**2 + 1, width).float()
         first = tensors.take("visual.class_embedding", width).float() + places[0]
         self._first, self._places = first, places[1:]
@@ -162,7 +161,7 @@ class ImageTower:
         ]
         self._norm_after = _norm(tensors, "visual.ln_post", width, IMAGE_EPS)
         projection = tensors.take("visual.proj", width, shape.embed_dim)
-        self._project = _product(projection.T, torch.zeros(shape.embed_dim), _at_ends(precision))
+        self._project = _product(projection.T, torch.zeros(shape.embed_dim), precision)
         tensors.finish()
 
     def __call__(self, images: Tensor) -> Tensor:
@@ -233,15 +232,8 @@ def _norm(tensors: TensorReader, name: str, width: int, eps: float) -> Norm:
     return Norm(weight.float(), bias.float(), eps)
 
 
-def _at_ends(precision: torch.dtype) -> torch.dtype:
-    """Give the precision of what goes in and out: little work, and nothing evens its error out."""
-    return torch.float32 if precision == torch.int8 else precision
-
-
 def _product(
     weight: Tensor, bias: Tensor, precision: torch.dtype, activation: Activation = "none"
 ) -> Product:
-    if precision == torch.int8:
-        return Int8Product(weight.float(), bias.float(), activation)
     bias = bias.to(weight.device, precision)
     return product(weight.to(precision).contiguous(), bias, activation)

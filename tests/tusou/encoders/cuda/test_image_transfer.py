@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from tusou.core.arrays import Pixels
+from tusou.encoders import find_weights, load_image_encoder
 from tusou.encoders.cuda.image_transfer import ImageUploads
-from tusou.encoders.torch.encoder import ClipImageEncoder
 
 if TYPE_CHECKING:
     from tests.tusou.encoders.conftest import Sample
@@ -64,6 +64,7 @@ def test_a_pass_that_fails_leaves_nothing_to_the_next_call() -> None:
 @pytest.mark.gpu
 def test_a_gpu_overlaps_and_keeps_the_order(tiny: "Sample") -> None:
     some = np.random.default_rng(1).integers(0, 256, (700, 64, 64, 3), np.uint8)
-    found = ClipImageEncoder(tiny.path, "cuda", "fp32").encode(some)
-    expected = ClipImageEncoder(tiny.path, "cpu", "fp32").encode(some)
+    weights = find_weights(str(tiny.path))
+    found = load_image_encoder(weights, "cuda", "fp32").encode(some)
+    expected = load_image_encoder(weights, "cpu", "fp32", "torch").encode(some)
     assert np.einsum("nd,nd->n", found, expected).min() >= 0.9999

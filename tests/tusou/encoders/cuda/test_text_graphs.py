@@ -18,7 +18,7 @@ from recording import Again, Devices
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from tusou.core.arrays import Vectors
-from tusou.encoders import find_weights, load_text_encoder
+from tusou.encoders import find_weights, load_text_encoder, resolve_encoder
 from tusou.encoders.architecture import read_text_shape
 from tusou.encoders.base import Tokens
 from tusou.encoders.checkpoint import TensorReader, read_tensors
@@ -33,7 +33,8 @@ TEXTS = ["红色碎花吊带裙", "北欧轻奢边几", "裙", "", "男士黑色
 
 
 def encoder_of(sample: "Sample", precision: str = "fp32") -> ClipTextEncoder:
-    return ClipTextEncoder(find_weights(str(sample.path)), "cpu", precision)
+    weights = find_weights(str(sample.path))
+    return ClipTextEncoder(resolve_encoder(weights, "text", "cpu", precision, "torch"))
 
 
 def vectors_of(encoder: ClipTextEncoder, texts: list[str]) -> Vectors:
@@ -233,7 +234,8 @@ def test_what_is_recorded_never_leaves_the_gpu(tiny: "Sample") -> None:
 
 @pytest.mark.gpu
 def test_a_gpu_replays_what_it_recorded(tiny: "Sample", caplog: pytest.LogCaptureFixture) -> None:
-    encoder = ClipTextEncoder(find_weights(str(tiny.path)), "cuda", "fp32")
+    weights = find_weights(str(tiny.path))
+    encoder = ClipTextEncoder(resolve_encoder(weights, "text", "cuda", "fp32"))
     texts = [TEXTS[number % len(TEXTS)] + str(number) for number in range(1500)]
     before = vectors_of(encoder, texts)
     encoder.warm_up()
