@@ -1,32 +1,34 @@
-"""The form of a replay's output: rows, or what a contest takes, by the end of its name."""
+"""Output formats of a replay, chosen by the suffix of the output's name."""
 
 import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from tusou.data.submission import MUGE_ITEMS, TEDDY_ITEMS, teddy_table, zipped
+from tusou.data.submission import CONTESTS, format_teddy_table, zip_rows
 from tusou_client.errors import UsageError
-from tusou_client.query_file import Number, QueryRow
-
-_DEPTHS = {".zip": ("MUGE", MUGE_ITEMS), ".csv": ("Teddy Cup", TEDDY_ITEMS)}
+from tusou_client.query_file import JsonNumber, QueryRow
 
 
 def check_depth(out: Path, top_k: int) -> None:
-    """Raise Misuse, before anything is asked, when the contest takes another number of items."""
-    contest, depth = _DEPTHS.get(out.suffix, ("", top_k))
-    if depth != top_k:
-        raise UsageError(f"{contest} takes {depth} items for each query: give --top-k {depth}.")
+    """Raise UsageError when the contest of the output takes another number of items."""
+    contest = CONTESTS.get(out.suffix)
+    if contest is not None and contest.items != top_k:
+        raise UsageError(
+            f"{contest.name} takes {contest.items} items for each query: "
+            f"give --top-k {contest.items}."
+        )
 
 
-def formed(suffix: str, rows: Sequence[QueryRow], lines: Sequence[bytes]) -> bytes:
-    """Give the bytes of the output from its rows: .zip holds them, .csv is Teddy Cup's table."""
+def format_output(suffix: str, rows: Sequence[QueryRow], lines: Sequence[bytes]) -> bytes:
+    """Return the output file from its rows: .zip holds them, .csv is Teddy Cup's table."""
     if suffix == ".csv":
-        found = [json.loads(line)[row.answers] for row, line in zip(rows, lines, strict=True)]
-        asked = [_written(row.query_id) for row in rows]
-        return teddy_table(zip(asked, found, strict=True), "text_to_image")
-    data = b"".join(line + b"\n" for line in lines)
-    return zipped("test_pred.jsonl", data) if suffix == ".zip" else data
+        rankings = (
+            (_format_id(row.query_id), json.loads(line)[row.answers])
+            for row, line in zip(rows, lines, strict=True)
+        )
+        return format_teddy_table(rankings, "text_to_image")
+    return zip_rows(lines) if suffix == ".zip" else b"".join(line + b"\n" for line in lines)
 
 
-def _written(query_id: object) -> str:
-    return query_id.written if isinstance(query_id, Number) else str(query_id)
+def _format_id(query_id: object) -> str:
+    return query_id.written if isinstance(query_id, JsonNumber) else str(query_id)

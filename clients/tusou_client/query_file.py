@@ -20,7 +20,7 @@ _ANSWERS_OF_TEXT = {"query_text": "item_ids", "text": "image_ids"}
 
 
 @dataclass(frozen=True, slots=True)
-class Number:
+class JsonNumber:
     """A JSON number as it was written: 1.10 and 2e400 survive, which no float does."""
 
     written: str
@@ -31,7 +31,7 @@ class QueryRow:
     """One usable line of a query file."""
 
     line: int  # counted from 1
-    query_id: object  # a Number or a string
+    query_id: object  # a JsonNumber or a string
     text: str
     fields: dict[str, object]
     answers: str  # the name of the field to fill
@@ -80,7 +80,7 @@ def read_queries(data: bytes) -> list[QueryRow]:
 
 
 def _row(number: int, line: bytes) -> QueryRow:
-    fields = parse_object(line, number=Number, unique_fields=True)
+    fields = parse_object(line, number=JsonNumber, unique_fields=True)
     name = "text" if "query_text" not in fields and "text_id" in fields else "query_text"
     query_id, text = fields.get(_ID_OF_TEXT[name]), fields.get(name)
     if not _is_id(query_id):
@@ -96,7 +96,7 @@ def _row(number: int, line: bytes) -> QueryRow:
 
 
 def _is_id(value: object) -> bool:
-    if isinstance(value, Number):
+    if isinstance(value, JsonNumber):
         return value.written.removeprefix("-").isdigit()
     return isinstance(value, str)
 
@@ -104,7 +104,7 @@ def _is_id(value: object) -> bool:
 def _dump(value: object) -> str:
     """Write JSON as `json.dumps(..., ensure_ascii=False)` does, but numbers as they were."""
     match value:
-        case Number(written):
+        case JsonNumber(written):
             return written
         case dict():
             return "{" + ", ".join(f"{_dump(key)}: {_dump(value[key])}" for key in value) + "}"

@@ -11,7 +11,7 @@ from pathlib import Path
 from tusou.core.errors import OutputExists
 from tusou_client.errors import ClientError, UnfinishedRun, UsageError
 from tusou_client.journal import Journal
-from tusou_client.output_formats import check_depth, formed
+from tusou_client.output_formats import check_depth, format_output
 from tusou_client.query_file import QueryRow, read_queries, read_source
 from tusou_client.replay_worker import Filling, ReplayListener, ReplaySettings
 
@@ -68,7 +68,7 @@ def replay(
             except (ClientError, KeyboardInterrupt):
                 _tell_what_is_kept(journal, watcher)
                 raise
-        journal.publish(out, partial(formed, out.suffix, rows))
+        journal.publish(out, partial(format_output, out.suffix, rows))
     return ReplayReport(out, len(rows), done, str(version), time.monotonic() - started)
 
 

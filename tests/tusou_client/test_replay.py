@@ -18,7 +18,7 @@ from tusou_client.replay import ReplayListener, replay
 
 from tests.tusou_client.replaying import COUNT, expected, only_file_beside, settings
 from tusou.core.errors import OutputExists
-from tusou.data.submission import read_teddy, unzipped
+from tusou.data.submission import read_teddy_table, unzip
 
 
 def test_fills_every_row_in_order(server, service, queries: Path, tmp_path: Path) -> None:
@@ -178,14 +178,14 @@ def test_patience_has_an_end(server, service, faults, queries: Path, tmp_path: P
 def test_a_zip_for_muge_holds_the_rows(server, service, queries: Path, tmp_path: Path) -> None:
     out = tmp_path / "pred.zip"
     replay(queries, out, settings(server))
-    assert unzipped(out.read_bytes()) == expected(service, queries)
+    assert unzip(out.read_bytes()) == expected(service, queries)
     assert only_file_beside(queries, out)
 
 
 def test_a_table_for_teddy(server, service, queries: Path, tmp_path: Path) -> None:
     out = tmp_path / "result1.csv"
     replay(queries, out, settings(server, top_k=5))
-    table = read_teddy(out.read_bytes())
+    table = read_teddy_table(out.read_bytes())
     assert (table.direction, table.problems) == ("text_to_image", [])
     rows = [json.loads(line) for line in expected(service, queries, 5).splitlines()]
     assert table.rankings == {

@@ -32,7 +32,7 @@ class _Format(Protocol):
 # The first that knows a place has it, so what could be taken for another stands before it.
 _FORMATS = {
     "MUGE's MR_*_imgs.tsv or cn_clip's *_imgs.tsv": LazyImport(
-        "tusou.data.formats.split_files:SplitFiles"
+        "tusou.data.formats.split_files:SplitFileReader"
     ),
     "Flickr8k's captions beside a folder of images": LazyImport(
         "tusou.data.formats.flickr8k:Flickr8k"

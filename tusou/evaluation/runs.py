@@ -1,7 +1,7 @@
-"""A run: what a search gave for each query; its own format, a submission's and TREC's.
+"""Runs: the ranked items of each query, read from run files, predictions and TREC runs.
 
-A run file is JSON lines: a header that says what was searched and how, then a row a query,
-`{"query_id", "item_ids", "scores"}`.
+A run file is JSON lines: a header that names the bundle and the settings of the search, then one
+row `{"query_id", "item_ids", "scores"}` per query.
 """
 
 import json
@@ -14,21 +14,16 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tusou.core.ids import ItemId
 from tusou.core.json_objects import parse_object
-from tusou.data.jsonl import split_lines
-from tusou.data.submission import Direction, is_teddy_table, is_zip, read_teddy, unzipped
+from tusou.data.jsonl import LineProblem, parse_lines, split_lines
+from tusou.data.submission import Direction, is_teddy_table, read_teddy_table, unzip
 from tusou.evaluation import trec
-from tusou.evaluation.run_rows import (
-    query_of,
-    ranking_of,
-    scores_of,
-    show,
-)
+from tusou.evaluation.run_rows import check_ranking, check_scores, quote_id, split_row
 
 _HEADER = "tusou_run"
 
 
 class RunHeader(BaseModel):
-    """What a run was made from: its bundle's version, its model and index, and how it was asked."""
+    """The first line of a run file: bundle version, model, index and search settings."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -43,15 +38,15 @@ class RunHeader(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run as it was read, usable or not."""
+    """A run as read, with the problems of the file."""
 
-    lines: Mapping[ItemId, int]  # every query the file names -> its first line
-    rankings: Mapping[ItemId, tuple[ItemId, ...]]  # the usable ones: best first, all different
-    problems: tuple[tuple[int, str], ...] = ()  # (line, what is wrong), in file order
-    scores: Mapping[ItemId, tuple[float, ...]] = field(default_factory=dict)  # where there are any
+    lines: Mapping[ItemId, int]  # every query in the file -> its first line
+    rankings: Mapping[ItemId, tuple[ItemId, ...]]  # valid rows only: best first, without repeats
+    problems: tuple[LineProblem, ...] = ()  # in file order
+    scores: Mapping[ItemId, tuple[float, ...]] = field(default_factory=dict)  # if the file has any
     header: RunHeader | None = None
-    textual: bool = False  # ids are TREC's words, or a table's cells
-    direction: Direction | None = None  # where the file says it
+    string_ids: bool = False  # ids are always strings: a TREC run's, or a table's cells
+    direction: Direction | None = None  # None if the file does not say
 
     @property
     def depth(self) -> int:
@@ -60,40 +55,40 @@ class Run:
 
 
 def read_run(path: Path, top_k: int | None = None) -> Run:
-    """Read a run file, a TREC run, or predictions: rows, Teddy Cup's table, or one in a zip.
+    """Read a run file, a TREC run, or predictions: rows, Teddy Cup's table, or either in a zip.
 
-    BOM and CRLF are accepted. Predictions, which have no header, must hold exactly `top_k` items
-    for each query, if it is given; a Teddy table always has five.
+    A byte order mark and CRLF are accepted. Rows of predictions, which have no header, must hold
+    exactly `top_k` items unless it is None; a Teddy Cup table always holds five. Faults are listed
+    in `Run.problems` rather than raised.
     """
     try:
-        data = path.read_bytes()
-        if is_zip(data):
-            data = unzipped(data)
+        data = unzip(path.read_bytes())
         if is_teddy_table(data):
-            return _teddy_run(data)
+            return _read_teddy_run(data)
         lines = split_lines(data)
         if lines and trec.is_run(lines[0]):
-            return _trec_run(lines)
-        header = _header(lines[0]) if lines else None
+            return _read_trec_run(lines)
+        header = _read_header(lines[0]) if lines else None
     except ValueError as error:
         return Run({}, {}, ((1, str(error)),))
-    start = 1 if header else 0
-    return _read(lines[start:], start + 1, header, None if header else top_k)
+    if header is None:
+        return _read_rows(lines, 1, None, top_k)
+    return _read_rows(lines[1:], 2, header, None)
 
 
 def format_run(run: Run) -> str:
-    """Give the text of a run file; the run must have a header."""
+    """Return the text of a run file; the run must have a header."""
     assert run.header is not None
     rows: Iterable[dict[str, object]] = (
         {"query_id": query_id, "item_ids": items, "scores": run.scores.get(query_id)}
         for query_id, items in run.rankings.items()
     )
-    written = (json.dumps(row, ensure_ascii=False) for row in (run.header.model_dump(), *rows))
-    return "".join(f"{line}\n" for line in written)
+    lines = (json.dumps(row, ensure_ascii=False) for row in (run.header.model_dump(), *rows))
+    return "".join(f"{line}\n" for line in lines)
 
 
-def _header(line: bytes) -> RunHeader | None:
-    """Read a run file's first line; None when it is a row of predictions or nothing at all."""
+def _read_header(line: bytes) -> RunHeader | None:
+    """Return the header of a run file; None when the line is a row of predictions or broken."""
     try:
         row = parse_object(line)
     except ValueError:
@@ -103,71 +98,65 @@ def _header(line: bytes) -> RunHeader | None:
     try:
         return RunHeader.model_validate_json(line)
     except ValidationError as error:
-        where = ".".join(map(str, error.errors()[0]["loc"]))
-        raise ValueError(f"the header of a run file has a wrong value at {where}") from None
+        location = ".".join(map(str, error.errors()[0]["loc"]))
+        raise ValueError(f"the header of a run file has a wrong value at {location}") from None
 
 
-def _read(lines: list[bytes], first: int, header: RunHeader | None, exactly: int | None) -> Run:
-    seen: dict[ItemId, int] = {}
+def _read_rows(lines: list[bytes], first: int, header: RunHeader | None, length: int | None) -> Run:
+    first_lines: dict[ItemId, int] = {}
     rankings: dict[ItemId, tuple[ItemId, ...]] = {}
     scores: dict[ItemId, tuple[float, ...]] = {}
-    problems: list[tuple[int, str]] = []
-    for line, text in enumerate(lines, start=first):
+    problems: list[LineProblem] = []
+    for line, row in parse_lines(lines, parse_object, problems, first):
         try:
-            row = parse_object(text)
-            query_id, items = query_of(row)
-            earlier = seen.setdefault(query_id, line)
-            if earlier != line:
-                raise ValueError(f"query {show(query_id)} again, first on line {earlier}")
-            ranking = ranking_of(query_id, items, exactly)
+            query_id, items = split_row(row)
+            first_line = first_lines.setdefault(query_id, line)
+            if first_line != line:
+                raise ValueError(f"query {quote_id(query_id)} again, first on line {first_line}")
+            ranking = check_ranking(query_id, items, length)
             if header and row.get("scores") is not None:
-                scores[query_id] = scores_of(query_id, row["scores"], len(ranking))
+                scores[query_id] = check_scores(query_id, row["scores"], len(ranking))
             rankings[query_id] = ranking
         except ValueError as error:
             problems.append((line, str(error)))
     direction = header.direction if header else None
-    return Run(seen, rankings, tuple(problems), scores, header, direction=direction)
+    return Run(first_lines, rankings, tuple(problems), scores, header, direction=direction)
 
 
-def _teddy_run(data: bytes) -> Run:
-    table = read_teddy(data)
+def _read_teddy_run(data: bytes) -> Run:
+    table = read_teddy_table(data)
     return Run(
         table.lines,
-        {query: tuple(items) for query, items in table.rankings.items()},
+        {query_id: tuple(items) for query_id, items in table.rankings.items()},
         tuple(table.problems),
-        textual=True,
+        string_ids=True,
         direction=table.direction,
     )
 
 
-def _trec_run(lines: list[bytes]) -> Run:
-    first: dict[ItemId, int] = {}
-    found: dict[ItemId, list[tuple[str, int, float]]] = {}
-    problems: list[tuple[int, str]] = []
-    for line, text in enumerate(lines, start=1):
-        try:
-            topic, item, rank, score = trec.run_row(text)
-        except ValueError as error:
-            problems.append((line, str(error)))
-            continue
-        first.setdefault(topic, line)
-        found.setdefault(topic, []).append((item, rank, score))
-    ordered = {topic: trec.ranked(rows) for topic, rows in found.items()}
-    problems += _repeated(ordered, first)
+def _read_trec_run(lines: list[bytes]) -> Run:
+    first_lines: dict[ItemId, int] = {}
+    rows: dict[ItemId, list[trec.RankedItem]] = {}
+    problems: list[LineProblem] = []
+    for line, (topic, ranked_item) in parse_lines(lines, trec.parse_run_row, problems):
+        first_lines.setdefault(topic, line)
+        rows.setdefault(topic, []).append(ranked_item)
+    rankings = {topic: trec.sort_by_score(items) for topic, items in rows.items()}
+    problems += _find_repeats(rankings, first_lines)
     return Run(
-        first,
-        {topic: tuple(item for item, _, _ in rows) for topic, rows in ordered.items()},
+        first_lines,
+        {topic: tuple(row.item for row in ranking) for topic, ranking in rankings.items()},
         tuple(problems),
-        {topic: tuple(score for _, _, score in rows) for topic, rows in ordered.items()},
-        textual=True,
+        {topic: tuple(row.score for row in ranking) for topic, ranking in rankings.items()},
+        string_ids=True,
     )
 
 
-def _repeated(
-    ordered: Mapping[ItemId, list[tuple[str, int, float]]], first: Mapping[ItemId, int]
-) -> Iterator[tuple[int, str]]:
-    for topic, rows in ordered.items():
+def _find_repeats(
+    rankings: Mapping[ItemId, list[trec.RankedItem]], first_lines: Mapping[ItemId, int]
+) -> Iterator[LineProblem]:
+    for topic, ranking in rankings.items():
         try:
-            ranking_of(topic, [item for item, _, _ in rows], None)
+            check_ranking(topic, [row.item for row in ranking], None)
         except ValueError as error:
-            yield first[topic], str(error)
+            yield first_lines[topic], str(error)

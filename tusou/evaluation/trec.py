@@ -1,10 +1,11 @@
 """TREC's formats: runs (`topic Q0 item rank score tag`) and judgments (`topic 0 item grade`).
 
-TREC ids are words: whatever is compared with them is compared as text.
+TREC ids are words, so other ids are compared with them as strings.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from math import isfinite
+from typing import NamedTuple
 
 from tusou.core.errors import InvalidRequest
 from tusou.core.ids import ItemId
@@ -12,42 +13,50 @@ from tusou.core.ids import ItemId
 _RUN_COLUMNS, _QRELS_COLUMNS = 6, 4
 
 
+class RankedItem(NamedTuple):
+    """An item in a TREC run."""
+
+    item: str
+    rank: int
+    score: float
+
+
 def is_run(line: bytes) -> bool:
-    """Tell a line of a TREC run from one of JSON."""
+    """Return whether a line has the form of a TREC run, unlike one of JSON."""
     words = line.split()
     return len(words) == _RUN_COLUMNS and words[1].upper() == b"Q0"
 
 
 def is_qrels(line: bytes) -> bool:
-    """Tell a line of TREC judgments from one of JSON."""
+    """Return whether a line has the form of TREC judgments, unlike one of JSON."""
     words = line.split()
     return len(words) == _QRELS_COLUMNS and words[3].lstrip(b"+-").isdigit()
 
 
-def run_row(line: bytes) -> tuple[str, str, int, float]:
-    """Read topic, item, rank and score; ValueError says what is wrong."""
-    words = _words(line, _RUN_COLUMNS, "topic Q0 item rank score tag")
+def parse_run_row(line: bytes) -> tuple[str, RankedItem]:
+    """Return the topic and the ranked item of a line; ValueError if it is malformed."""
+    words = _split_words(line, _RUN_COLUMNS, "topic Q0 item rank score tag")
     try:
         rank, score = int(words[3]), float(words[4])
     except ValueError:
         raise ValueError("rank must be a whole number and score a number") from None
     if not isfinite(score):
         raise ValueError("score must be a finite number")
-    return words[0], words[2], rank, score
+    return words[0], RankedItem(words[2], rank, score)
 
 
-def qrels_row(line: bytes) -> tuple[str, str, int]:
-    """Read topic, item and grade; ValueError says what is wrong."""
-    words = _words(line, _QRELS_COLUMNS, "topic 0 item grade")
+def parse_qrels_row(line: bytes) -> tuple[str, str, int]:
+    """Return topic, item and grade of a line; ValueError if it is malformed."""
+    words = _split_words(line, _QRELS_COLUMNS, "topic 0 item grade")
     try:
         return words[0], words[2], int(words[3])
     except ValueError:
         raise ValueError("grade must be a whole number") from None
 
 
-def ranked(rows: Iterable[tuple[str, int, float]]) -> list[tuple[str, int, float]]:
-    """Order (item, rank, score) by score as `trec_eval` does, equal scores by rank."""
-    return sorted(rows, key=lambda row: (-row[2], row[1]))
+def sort_by_score(items: Iterable[RankedItem]) -> list[RankedItem]:
+    """Return the items by descending score, as `trec_eval` does; equal scores by rank."""
+    return sorted(items, key=lambda row: (-row.score, row.rank))
 
 
 def format_run(
@@ -55,25 +64,32 @@ def format_run(
     scores: Mapping[ItemId, Sequence[float]],
     tag: str,
 ) -> str:
-    """Write a run; lists without scores get descending ones, so that their order stands."""
+    """Return the text of a TREC run; lists without scores get descending ones to keep their order.
+
+    Raises InvalidRequest for an id with blanks in it.
+    """
     lines = []
     for topic, items in rankings.items():
-        given = scores.get(topic) or [float(len(items) - place) for place in range(len(items))]
-        for rank, (item, score) in enumerate(zip(items, given, strict=True), start=1):
-            lines.append(f"{_word(topic)} Q0 {_word(item)} {rank} {score!r} {tag}\n")
+        item_scores = scores.get(topic) or range(len(items), 0, -1)
+        for rank, (item, score) in enumerate(zip(items, item_scores, strict=True), start=1):
+            row = f"{_format_word(topic)} Q0 {_format_word(item)} {rank} {float(score)!r} {tag}\n"
+            lines.append(row)
     return "".join(lines)
 
 
-def format_qrels(judged: Mapping[ItemId, Mapping[ItemId, int]]) -> str:
-    """Write judgments. A query without a correct item has no line: TREC cannot say it."""
+def format_qrels(grades: Mapping[ItemId, Mapping[ItemId, int]]) -> str:
+    """Return the text of TREC judgments; the format has no line for a query without items.
+
+    Raises InvalidRequest for an id with blanks in it.
+    """
     return "".join(
-        f"{_word(topic)} 0 {_word(item)} {grade}\n"
-        for topic, grades in judged.items()
-        for item, grade in grades.items()
+        f"{_format_word(topic)} 0 {_format_word(item)} {grade}\n"
+        for topic, item_grades in grades.items()
+        for item, grade in item_grades.items()
     )
 
 
-def _words(line: bytes, count: int, form: str) -> list[str]:
+def _split_words(line: bytes, count: int, form: str) -> list[str]:
     try:
         words = line.decode().split()
     except UnicodeDecodeError:
@@ -83,7 +99,7 @@ def _words(line: bytes, count: int, form: str) -> list[str]:
     return words
 
 
-def _word(value: ItemId) -> str:
+def _format_word(value: ItemId) -> str:
     text = str(value)
     if text.split() != [text]:
         raise InvalidRequest(f"the id {text!r} has blanks in it, which TREC's formats cannot hold")

@@ -11,11 +11,11 @@ from tusou.cli.progress import Progress
 from tusou.core.errors import InvalidRequest
 from tusou.core.ids import ItemId
 from tusou.evaluation.bootstrap import intervals
-from tusou.evaluation.judgments import Judgments, judge, unify_id_types
+from tusou.evaluation.judgments import Judgments, judge_run, unify_id_types
 from tusou.evaluation.metrics import Values, headline, per_query
 from tusou.evaluation.runs import Run
 from tusou.evaluation.significance import ALPHA, holm, permutation_test
-from tusou.evaluation.slices import slices
+from tusou.evaluation.slices import slice_queries
 from tusou_lab.evaluate.loading import DEPTH, Loaded, load
 from tusou_lab.evaluate.search_bundle import LiveSpec
 
@@ -129,9 +129,9 @@ class _Pair:
 
     @classmethod
     def of(cls, first: Loaded, second: Loaded, depth: int) -> "_Pair":
-        answers = first.answers if first.answers.textual else second.answers
+        answers = first.judgments if first.judgments.string_ids else second.judgments
         runs = [unify_id_types(one.run, answers)[0] for one in (first, second)]
-        values = [per_query(judge(run, answers), depth) for run in runs]
+        values = [per_query(judge_run(run, answers), depth) for run in runs]
         return cls(answers, (runs[0], runs[1]), (values[0], values[1]))
 
 
@@ -210,11 +210,13 @@ def _verdict(metric: str, change: Change, better: str | None, tested: int) -> st
 def _slice_changes(pair: _Pair, metric: str) -> tuple[SliceChange, ...]:
     """Test the headline metric within each kind of query, corrected over all kinds."""
     a, b = (values[metric] for values in pair.values)
-    parts = slices(pair.answers)
-    changes = [_changes({metric: a[one.places]}, {metric: b[one.places]})[metric] for one in parts]
+    parts = slice_queries(pair.answers)
+    changes = [
+        _changes({metric: a[one.positions]}, {metric: b[one.positions]})[metric] for one in parts
+    ]
     corrected = holm({str(place): change.p for place, change in enumerate(changes)})
     return tuple(
-        SliceChange(one.by, one.label, len(one.places), replace(change, p_holm=p))
+        SliceChange(one.by, one.label, len(one.positions), replace(change, p_holm=p))
         for one, change, p in zip(parts, changes, corrected.values(), strict=True)
     )
 

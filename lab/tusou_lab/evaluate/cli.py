@@ -72,7 +72,7 @@ def evaluate(
                 source, answers, pool, spec, top_k=top_k, submission=True, watcher=watcher
             )
             for path in save or []:
-                save_as(path, loaded.run, loaded.answers)
+                save_as(path, loaded.run, loaded.judgments)
             _say_fit(source, loaded, as_json=as_json)
             return
         scored = score(source, answers, pool, spec, top_k=top_k, watcher=watcher)
@@ -87,10 +87,10 @@ def evaluate(
 
 
 def _say_fit(source: Path, loaded: "Loaded", *, as_json: bool) -> None:
-    from tusou_lab.evaluate.submissions import contest_of
+    from tusou.data.submission import find_contest
 
-    contest = None if source.is_dir() else contest_of(source.read_bytes())
-    queries, pool_known = len(loaded.answers.rows), loaded.in_pool is not None
+    contest = None if source.is_dir() else find_contest(source.read_bytes()).name
+    queries, pool_known = len(loaded.judgments.rows), loaded.pool_ids is not None
     if as_json:
         print_json({"contest": contest, "queries": queries, "ids_checked": pool_known})
         return

@@ -1,4 +1,4 @@
-"""Write what was scored in the format that the file's name asks for."""
+"""Writes evaluated runs in the format that the file's suffix names."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +10,6 @@ from tusou.evaluation.judgments import Judgments
 from tusou.evaluation.runs import Run, RunHeader, format_run
 from tusou_lab.evaluate.submissions import format_submission
 
-# The formats by the end of the file's name.
 _FORMATS = {
     ".jsonl": "a run file",
     ".trec": "a TREC run",
@@ -21,29 +20,28 @@ _FORMATS = {
 
 
 def check_outputs(outputs: Sequence[Path], *, force: bool) -> None:
-    """Refuse, before any work, what could not be written after it."""
+    """Raise InvalidRequest for an unknown suffix and OutputExists for a file that exists."""
     for path in outputs:
         if path.suffix not in _FORMATS:
-            known = ", ".join(f"{suffix} ({format_})" for suffix, format_ in _FORMATS.items())
+            known = ", ".join(f"{suffix} ({name})" for suffix, name in _FORMATS.items())
             raise InvalidRequest(f"--save {path}: end the name with one of {known}")
         if path.exists() and not force:
             raise OutputExists(f"{path} exists; give --force to replace it, or another --save")
 
 
-def save(path: Path, run: Run, answers: Judgments) -> None:
-    """Write the format that the end of the name asks for; InvalidRequest if the run is not fit."""
+def save(path: Path, run: Run, judgments: Judgments) -> None:
+    """Write a run in the format of the suffix; InvalidRequest when the format cannot hold it."""
     if path.suffix in {".zip", ".csv"}:
-        write_file(path, format_submission(path, run, answers))
+        write_file(path, format_submission(path, run, judgments))
         return
     header = run.header or RunHeader(
-        bundle=None, model=None, index=None, direction=answers.direction
+        bundle=None, model=None, index=None, direction=judgments.direction
     )
-    rankings = {row.query_id: run.rankings[row.query_id] for row in answers.rows}
-    ordered = Run(run.lines, rankings, scores=run.scores, header=header)
+    rankings = {query.query_id: run.rankings[query.query_id] for query in judgments.rows}
     if path.suffix == ".jsonl":
-        text = format_run(ordered)
+        text = format_run(Run(run.lines, rankings, scores=run.scores, header=header))
     elif path.suffix == ".trec":
         text = trec.format_run(rankings, run.scores, header.bundle or "tusou")
     else:
-        text = trec.format_qrels({row.query_id: row.grades or {} for row in answers.rows})
+        text = trec.format_qrels({query.query_id: query.grades or {} for query in judgments.rows})
     write_file(path, text.encode())

@@ -39,7 +39,7 @@ def see_images(
         seen |= zip(numbers, pipeline.encode_images(pixels), strict=True)
         watcher.advance(len(numbers))
     told = [
-        f"{answers.place(row)}: {problems.get(number, f'not among the images of {place}')}"
+        f"{answers.locate(row)}: {problems.get(number, f'not among the images of {place}')}"
         for number, row in enumerate(answers.rows)
         if number not in seen
     ]

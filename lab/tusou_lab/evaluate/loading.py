@@ -1,4 +1,4 @@
-"""Read or make the ranked lists of a source, and check that they fit the answers."""
+"""Loads the ranked lists of a run file, or searches a bundle for them, with their judgments."""
 
 from collections.abc import Set
 from dataclasses import dataclass
@@ -11,25 +11,31 @@ from tusou.core.ids import ItemId
 from tusou.evaluation.judgments import Judgments, read_judgments, unify_id_types
 from tusou.evaluation.runs import Run, read_run
 from tusou_lab.evaluate.search_bundle import LiveSpec, search_bundle
-from tusou_lab.evaluate.submissions import breaches
-from tusou_lab.evaluate.validate import mismatches, pool_ids, refuse, unanswered, wrong_items
+from tusou_lab.evaluate.submissions import find_breaches
+from tusou_lab.evaluate.validate import (
+    find_mismatches,
+    find_unjudged,
+    find_wrong_items,
+    raise_problems,
+    read_pool_ids,
+)
 
-# How many items a row of predictions holds, and a bundle is asked for, unless told.
+# Items per query of a file of predictions and of a search, unless `top_k` is given.
 DEPTH = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A run and the answers that fit it."""
+    """A run and the judgments that fit it; `pool_ids` is None when the pool is not known."""
 
     run: Run
-    answers: Judgments
-    in_pool: Set[ItemId] | None
+    judgments: Judgments
+    pool_ids: Set[ItemId] | None
     index_recall: dict[str, float] | None = None
 
     @property
     def depth(self) -> int:
-        """How deep the lists can be scored."""
+        """The length of the longest list, at which the run can be scored."""
         return self.run.depth or DEPTH
 
 
@@ -43,39 +49,39 @@ def load(
     submission: bool = False,
     watcher: Progress | None = None,
 ) -> Loaded:
-    """Read a file of ranked lists, or search a bundle by `spec` for every query.
+    """Read a run file, or search the bundle `source` by `spec` for every query of `answers`.
 
-    Predictions must hold exactly `top_k` items a row (10 unless told). `pool` is the image file
-    or the bundle that was searched. As a `submission` the lists need no answers, and must be what
-    their contest takes. Raises BadDataset with every problem of all files at once, each with file
-    and line.
+    Predictions must hold exactly `top_k` items a row (10 by default). `pool` is the image file
+    or the bundle that was searched. With `submission`, queries need no correct items, and the
+    file must follow the rules of its contest. Raises BadDataset with every problem of all files,
+    each with file and line.
     """
     if source.is_dir():
-        return _searched(source, answers, spec or LiveSpec(top_k or DEPTH), submission, watcher)
+        return _search(source, answers, spec or LiveSpec(top_k or DEPTH), submission, watcher)
     run = read_run(source, top_k or DEPTH)
     problems = [f"{source}:{line}: {problem}" for line, problem in run.problems]
-    judged = Judgments(Path(answers), ())
+    judgments = Judgments(Path(answers), ())
     try:
-        judged = read_judgments(answers, run.direction)
+        judgments = read_judgments(answers, run.direction)
     except BadDataset as error:
         problems.append(str(error))
     else:
         if submission:
-            broken = breaches(source.read_bytes(), run, judged) if not run.problems else ()
-            problems += [f"{source}:{line}: {problem}" for line, problem in broken]
+            rules = find_breaches(source.read_bytes(), run, judgments) if not run.problems else ()
+            problems += [f"{source}:{line}: {problem}" for line, problem in rules]
         else:
-            problems += unanswered(judged)
-        run, judged = unify_id_types(run, judged)
-        problems += mismatches(run, source, judged)
-    in_pool = None if pool is None else pool_ids(pool)
-    if in_pool is not None and judged.textual:
-        in_pool = set(map(str, in_pool))
-    problems += wrong_items(run, source, judged.correct, in_pool)
-    refuse(problems)
-    return Loaded(run, judged, in_pool)
+            problems += find_unjudged(judgments)
+        run, judgments = unify_id_types(run, judgments)
+        problems += find_mismatches(run, source, judgments)
+    pool_ids = None if pool is None else read_pool_ids(pool)
+    if pool_ids is not None and judgments.string_ids:
+        pool_ids = set(map(str, pool_ids))
+    problems += find_wrong_items(run, source, judgments.correct, pool_ids)
+    raise_problems(problems)
+    return Loaded(run, judgments, pool_ids)
 
 
-def _searched(
+def _search(
     root: Path,
     answers: Path | str,
     spec: LiveSpec,
@@ -83,7 +89,7 @@ def _searched(
     watcher: Progress | None,
 ) -> Loaded:
     texts = Bundle.open(root).manifest.items == "texts"
-    asked = read_judgments(answers, "image_to_text" if texts else "text_to_image")
-    refuse([] if submission else [*unanswered(asked)])
-    searched = search_bundle(root, asked, spec, watcher)
-    return Loaded(searched.run, asked, pool_ids(root), searched.index_recall)
+    judgments = read_judgments(answers, "image_to_text" if texts else "text_to_image")
+    raise_problems([] if submission else [*find_unjudged(judgments)])
+    searched = search_bundle(root, judgments, spec, watcher)
+    return Loaded(searched.run, judgments, read_pool_ids(root), searched.index_recall)

@@ -11,7 +11,7 @@ from tusou.retrieval.query import TextPart, VectorPart
 from tusou.text.negation import REFUSED_WEIGHT, parse_negation
 from tusou.text.normalize import normalize_query
 from tusou_lab.embedding_cache import KeptVectors, conditions
-from tusou_lab.evaluate.validate import refuse
+from tusou_lab.evaluate.validate import raise_problems
 
 
 def text_parts(answers: Judgments, *, interpret: bool) -> list[tuple[TextPart, ...]]:
@@ -20,13 +20,13 @@ def text_parts(answers: Judgments, *, interpret: bool) -> list[tuple[TextPart, .
     problems: list[str] = []
     for row in answers.rows:
         if row.text is None:
-            problems.append(f"{answers.place(row)} has no text to search for")
+            problems.append(f"{answers.locate(row)} has no text to search for")
             continue
         try:
             parts.append(_text_parts(normalize_query(row.text), interpret=interpret))
         except InputError as error:
-            problems.append(f"{answers.place(row)}: {error}")
-    refuse(problems, "searched")
+            problems.append(f"{answers.locate(row)}: {error}")
+    raise_problems(problems, "searched")
     return parts
 
 

@@ -9,10 +9,10 @@ from tusou.cli.progress import Progress
 from tusou.core.ids import ItemId
 from tusou.data.submission import Direction
 from tusou.evaluation.bootstrap import intervals
-from tusou.evaluation.judgments import Judgments, judge
+from tusou.evaluation.judgments import Judgments, judge_run
 from tusou.evaluation.metrics import Values, means, per_query
 from tusou.evaluation.runs import Run
-from tusou.evaluation.slices import QuerySlice, slices
+from tusou.evaluation.slices import QuerySlice, slice_queries
 from tusou_lab.evaluate.loading import DEPTH, Loaded, load
 from tusou_lab.evaluate.search_bundle import LiveSpec
 
@@ -79,8 +79,8 @@ def percent(shares: Mapping[str, float]) -> dict[str, float]:
 
 
 def _scored(loaded: Loaded, depth: int) -> Scored:
-    run, answers, in_pool = loaded.run, loaded.answers, loaded.in_pool
-    values = per_query(judge(run, answers), depth)
+    run, answers, in_pool = loaded.run, loaded.judgments, loaded.pool_ids
+    values = per_query(judge_run(run, answers), depth)
     evaluation = Evaluation(
         queries=len(answers.rows),
         without_answer=sum(not any(_positive(row.grades)) for row in answers.rows),
@@ -91,14 +91,16 @@ def _scored(loaded: Loaded, depth: int) -> Scored:
         interval={name: (100 * low, 100 * high) for name, (low, high) in intervals(values).items()},
         index_recall=percent(loaded.index_recall) if loaded.index_recall else None,
         run=run.header.model_dump() if run.header else None,
-        slices=tuple(_slice_score(one, values) for one in slices(answers)),
+        slices=tuple(_slice_score(one, values) for one in slice_queries(answers)),
     )
     return Scored(evaluation, run, answers, values)
 
 
 def _slice_score(part: QuerySlice, values: Mapping[str, Values]) -> SliceScore:
-    own = {name: column[part.places] for name, column in values.items()}
-    return SliceScore(part.by, part.label, len(part.places), percent(means(own)), _intervals(own))
+    own = {name: column[part.positions] for name, column in values.items()}
+    return SliceScore(
+        part.by, part.label, len(part.positions), percent(means(own)), _intervals(own)
+    )
 
 
 def _intervals(values: Mapping[str, Values]) -> dict[str, tuple[float, float]]:

@@ -92,7 +92,7 @@ def _sound(
 ) -> list[Hits]:
     for one, row in zip(hits, rows, strict=True):
         if isinstance(one, TusouError):
-            raise BadDataset(f"{answers.place(row)}: {one}")
+            raise BadDataset(f"{answers.locate(row)}: {one}")
     return [one for one in hits if isinstance(one, Hits)]
 
 

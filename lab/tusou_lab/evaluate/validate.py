@@ -1,4 +1,4 @@
-"""Whether a run and the answers fit together: every problem, with its file and line."""
+"""Checks that a run, its judgments and its pool fit together."""
 
 from collections.abc import Iterator, Set
 from pathlib import Path
@@ -9,50 +9,50 @@ from tusou.core.errors import BadDataset
 from tusou.core.ids import ItemId
 from tusou.data import ItemRow, open_pool
 from tusou.evaluation.judgments import Judgments
-from tusou.evaluation.run_rows import show
+from tusou.evaluation.run_rows import quote_id
 from tusou.evaluation.runs import Run
 
 
-def mismatches(run: Run, source: Path, answers: Judgments) -> Iterator[str]:
-    """Name queries that lack a row, and rows of queries that were not asked.
+def find_mismatches(run: Run, path: Path, judgments: Judgments) -> Iterator[str]:
+    """Yield queries without a row in the run, and rows of queries that have no judgments.
 
-    Judgments in TREC's format cannot hold a query without a correct item, so rows of queries
-    that they leave out are no mistake.
+    TREC judgments leave out queries without a correct item, so with them a row too many is not
+    a mistake.
     """
-    for row in answers.rows:
-        if row.query_id not in run.lines:
-            yield f"{answers.place(row)} has no row in {source}"
-    if answers.judgments_only:
+    for query in judgments.rows:
+        if query.query_id not in run.lines:
+            yield f"{judgments.locate(query)} has no row in {path}"
+    if judgments.positives_only:
         return
-    asked = {row.query_id for row in answers.rows}
+    known = {query.query_id for query in judgments.rows}
     for query_id, line in run.lines.items():
-        if query_id not in asked:
-            yield f"{source}:{line}: query {show(query_id)} is not in {answers.path}"
+        if query_id not in known:
+            yield f"{path}:{line}: query {quote_id(query_id)} is not in {judgments.path}"
 
 
-def unanswered(answers: Judgments) -> Iterator[str]:
-    """Name the queries of a file that gives no answer to them."""
-    for row in answers.rows:
-        if row.grades is None:
-            yield f"{answers.place(row)} has no item_ids, so it is not an answer"
+def find_unjudged(judgments: Judgments) -> Iterator[str]:
+    """Yield the queries for which the file does not give correct items."""
+    for query in judgments.rows:
+        if query.grades is None:
+            yield f"{judgments.locate(query)} has no item_ids, so it cannot be scored"
 
 
-def wrong_items(
-    run: Run, source: Path, correct: Set[ItemId], in_pool: Set[ItemId] | None
+def find_wrong_items(
+    run: Run, path: Path, correct: Set[ItemId], pool: Set[ItemId] | None
 ) -> Iterator[str]:
-    """Name rows whose ids are of the wrong type, or not in the pool."""
-    kinds = {type(item) for item in in_pool or correct}
-    wanted = "integers" if kinds == {int} else "strings"
-    for query_id, item_ids in run.rankings.items():
-        where = f"{source}:{run.lines[query_id]}: query {show(query_id)}"
-        if item_ids and len(kinds) == 1 and {type(item) for item in item_ids} != kinds:
-            yield f"{where}: ids must be {wanted}, as those of the answers and the pool are"
-        elif in_pool is not None and (outside := [i for i in item_ids if i not in in_pool]):
-            yield f"{where}: not in the pool: {', '.join(map(show, outside))}"
+    """Yield rows whose item ids have the wrong type or are not in the pool."""
+    types = {type(item) for item in pool or correct}
+    expected = "integers" if types == {int} else "strings"
+    for query_id, items in run.rankings.items():
+        row = f"{path}:{run.lines[query_id]}: query {quote_id(query_id)}"
+        if items and len(types) == 1 and {type(item) for item in items} != types:
+            yield f"{row}: ids must be {expected}, as in the answers and the pool"
+        elif pool is not None and (missing := [item for item in items if item not in pool]):
+            yield f"{row}: not in the pool: {', '.join(map(quote_id, missing))}"
 
 
-def pool_ids(pool: Path) -> set[ItemId]:
-    """Read the ids of a bundle or of a pool: integers when all of them are."""
+def read_pool_ids(pool: Path) -> set[ItemId]:
+    """Read the ids of a bundle or of a pool: integers if every id is a canonical integer."""
     if (pool / CURRENT).is_file():
         ids = Bundle.open(pool).ids
         return {ids[key] for key in range(len(ids))}
@@ -61,8 +61,8 @@ def pool_ids(pool: Path) -> set[ItemId]:
     return set(map(int, texts)) if all(map(is_canonical_integer, texts)) else set(texts)
 
 
-def refuse(problems: list[str], work: str = "scored") -> None:
-    """Raise BadDataset with all problems of all files, if there are any."""
+def raise_problems(problems: list[str], work: str = "scored") -> None:
+    """Raise BadDataset with all problems, if there are any; `work` is what was not done."""
     if problems:
-        listed = "\n  ".join(problems)
-        raise BadDataset(f"nothing was {work}; problems: {len(problems)}\n  {listed}")
+        lines = "\n  ".join(problems)
+        raise BadDataset(f"nothing was {work}; problems: {len(problems)}\n  {lines}")

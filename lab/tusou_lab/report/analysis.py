@@ -10,7 +10,7 @@ from tusou.core.ids import ItemId
 from tusou.evaluation.bootstrap import interval
 from tusou.evaluation.judgments import JudgedQuery
 from tusou.evaluation.metrics import Values
-from tusou.evaluation.slices import slices
+from tusou.evaluation.slices import slice_queries
 from tusou_lab.report.inputs import Source
 
 # Images whose vectors are this close are the same to anyone who looks: cosines of one image
@@ -55,8 +55,8 @@ def parts(source: Source, metric: str) -> list[Part]:
     """Score each slice of the queries on its own."""
     values = source.scored.values[metric]
     return [
-        Part(one.by, one.label, len(one.places), *_percent(values[one.places]))
-        for one in slices(source.scored.answers)
+        Part(one.by, one.label, len(one.positions), *_percent(values[one.positions]))
+        for one in slice_queries(source.scored.answers)
     ]
 
 

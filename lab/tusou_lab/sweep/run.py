@@ -115,12 +115,12 @@ def _base(bundle: Bundle, answers: Judgments, spec: SweepSpec) -> Base:
     problems: list[str] = []
     for row in answers.rows:
         if row.text is None or row.grades is None:
-            problems.append(f"{answers.place(row)} has no text, or no item_ids")
+            problems.append(f"{answers.locate(row)} has no text, or no item_ids")
             continue
         try:
             texts.append(normalize_query(row.text))
         except InputError as error:
-            problems.append(f"{answers.place(row)}: {error}")
+            problems.append(f"{answers.locate(row)}: {error}")
         wanted = {item for item, grade in row.grades.items() if grade > 0}
         keys = {bundle.ids.key(str(item)) for item in wanted}
         correct.append(frozenset(key for key in keys if key is not None))

@@ -5,51 +5,53 @@ from io import BytesIO
 
 import pytest
 
-from tusou.data.submission import read_teddy, teddy_table, unzipped, zipped
+from tusou.data.submission import format_teddy_table, read_teddy_table, unzip, zip_rows
 
 FIVE = [f"Image{n}.jpg" for n in range(5)]
 
 
 def test_the_table_of_each_direction() -> None:
-    assert teddy_table([("Word-1", FIVE)], "text_to_image").decode() == (
+    assert format_teddy_table([("Word-1", FIVE)], "text_to_image").decode() == (
         "text_id,similarity_ranking,result_image_id\n"
         "Word-1,1,Image0.jpg\nWord-1,2,Image1.jpg\nWord-1,3,Image2.jpg\n"
         "Word-1,4,Image3.jpg\nWord-1,5,Image4.jpg\n"
     )
-    back = teddy_table([('a, "b".jpg', ["Word-2"])], "image_to_text").decode()
+    back = format_teddy_table([('a, "b".jpg', ["Word-2"])], "image_to_text").decode()
     assert back == 'image_id,similarity_ranking,result_text_id\n"a, ""b"".jpg",1,Word-2\n'
 
 
 def test_what_is_written_is_read_again() -> None:
     rows = [("Word-1", FIVE), ("字, 2", FIVE[::-1])]
-    data = teddy_table(rows, "text_to_image")
+    data = format_teddy_table(rows, "text_to_image")
     for form in (data, b"\xef\xbb\xbf" + data, data.replace(b"\n", b"\r\n"), data.rstrip()):
-        table = read_teddy(form)
+        table = read_teddy_table(form)
         assert (table.direction, table.problems) == ("text_to_image", [])
         assert list(table.rankings.items()) == rows
         assert table.lines == {"Word-1": 2, "字, 2": 7}
 
 
 def test_every_fault_has_its_line() -> None:
-    lines = teddy_table([("a", FIVE), ("b", FIVE), ("c", FIVE)], "text_to_image").split(b"\n")
+    lines = format_teddy_table([("a", FIVE), ("b", FIVE), ("c", FIVE)], "text_to_image").split(
+        b"\n"
+    )
     lines[2] = lines[2].replace(b",2,", b",3,")
     lines[4] = lines[4].replace(b"Image3", b"Image0")
     lines[7] = b"b,2"
     lines[10] = b"a,6,Image9.jpg"
     lines[12] = b""
-    assert read_teddy(b"\n".join(lines)).problems == [
-        (3, "query a: rank 3 where 2 should stand"),
+    assert read_teddy_table(b"\n".join(lines)).problems == [
+        (3, "query a: rank 3 instead of 2"),
         (5, "query a: repeats Image0.jpg"),
         (7, "query b: 3 rows instead of 5"),
         (8, "2 columns instead of 3"),
-        (9, "query b: rank 3 where 2 should stand"),
-        (10, "query b: rank 4 where 3 should stand"),
+        (9, "query b: rank 3 instead of 2"),
+        (10, "query b: rank 4 instead of 3"),
         (11, "query a again, first on line 2"),
         (12, "query c: 4 rows instead of 5"),
         (13, "0 columns instead of 3"),
-        (14, "query c: rank 3 where 2 should stand"),
-        (15, "query c: rank 4 where 3 should stand"),
-        (16, "query c: rank 5 where 4 should stand"),
+        (14, "query c: rank 3 instead of 2"),
+        (15, "query c: rank 4 instead of 3"),
+        (16, "query c: rank 5 instead of 4"),
     ]
 
 
@@ -62,25 +64,25 @@ def test_every_fault_has_its_line() -> None:
 )
 def test_another_table_is_refused(data: bytes, said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        read_teddy(data)
+        read_teddy_table(data)
 
 
 def test_broken_quotes_are_a_fault_and_no_crash() -> None:
-    table = read_teddy(b'text_id,similarity_ranking,result_image_id\na,1,"x" y\n')
+    table = read_teddy_table(b'text_id,similarity_ranking,result_image_id\na,1,"x" y\n')
     assert table.problems[0][0] == 2
     assert table.problems[0][1].startswith("not CSV")
 
 
 def test_a_zip_holds_one_file_and_the_same_bytes_give_the_same_zip() -> None:
-    assert unzipped(zipped("a.jsonl", b"rows\n")) == b"rows\n"
-    assert zipped("a.jsonl", b"rows\n") == zipped("a.jsonl", b"rows\n")
+    assert unzip(zip_rows([b"rows"])) == b"rows\n"
+    assert zip_rows([b"rows"]) == zip_rows([b"rows"])
     held = BytesIO()
     with zipfile.ZipFile(held, "w") as archive:
         archive.writestr("a", b"1")
         archive.writestr("b", b"2")
     for data, said in [
-        (held.getvalue(), "one file, and holds 2"),
-        (zipped("a", b"rows\n")[:40], "cannot be read"),
+        (held.getvalue(), "one file, but holds 2"),
+        (zip_rows([b"rows"])[:40], "cannot be read"),
     ]:
         with pytest.raises(ValueError, match=said):
-            unzipped(data)
+            unzip(data)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tusou.evaluation.judgments import JudgedQuery, Judgments, read_judgments
-from tusou.evaluation.slices import slices
+from tusou.evaluation.slices import slice_queries
 
 TEXTS = [" 裙子 ", "红色连衣裙", "不带碎花的连衣裙", "iPhone手机壳", "dress", "3", "纯棉" * 11]
 
@@ -14,8 +14,8 @@ def test_every_kind_of_slice(tmp_path: Path) -> None:
         for n, text in enumerate(TEXTS)
     )
     found: dict[str, dict[str, list[int]]] = {}
-    for one in slices(Judgments(tmp_path, rows)):
-        found.setdefault(one.by, {})[one.label] = one.places.tolist()
+    for one in slice_queries(Judgments(tmp_path, rows)):
+        found.setdefault(one.by, {})[one.label] = one.positions.tolist()
     assert found == {
         "length": {"1-4": [0, 5], "5-8": [1, 2, 4], "9-12": [3], "21+": [6]},
         "positives": {"0": [0], "2-5": [1, 2, 3, 4, 5, 6]},
@@ -32,10 +32,13 @@ def test_every_kind_of_slice(tmp_path: Path) -> None:
 
 
 def test_what_divides_nothing_is_left_out(tmp_path: Path) -> None:
-    unify_id_types = (JudgedQuery(1, 1, "红裙子", {7: 1}), JudgedQuery(2, 2, "蓝裙子", {8: 1}))
-    assert slices(Judgments(tmp_path, unify_id_types)) == []
+    same_kind = (JudgedQuery(1, 1, "红裙子", {7: 1}), JudgedQuery(2, 2, "蓝裙子", {8: 1}))
+    assert slice_queries(Judgments(tmp_path, same_kind)) == []
     images = (JudgedQuery(1, 1, None, {7: 1}), JudgedQuery(2, 2, None, {8: 1, 9: 1}))
-    assert [one.by for one in slices(Judgments(tmp_path, images))] == ["positives", "positives"]
+    assert [one.by for one in slice_queries(Judgments(tmp_path, images))] == [
+        "positives",
+        "positives",
+    ]
 
 
 def test_categories_come_from_the_query_file(tmp_path: Path) -> None:

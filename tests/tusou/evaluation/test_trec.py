@@ -17,7 +17,7 @@ def test_a_run_is_ordered_by_score_then_rank(tmp_path: Path) -> None:
     run = read_run(tmp_path / "run")
     assert run.rankings == {"7": ("b", "a", "c"), "8": ("a",)}
     assert run.scores == {"7": (0.9, 0.5, 0.5), "8": (1.0,)}
-    assert (run.problems, run.textual, run.depth) == ((), True, 3)
+    assert (run.problems, run.string_ids, run.depth) == ((), True, 3)
 
 
 def test_every_problem_of_a_run_has_its_line(tmp_path: Path) -> None:

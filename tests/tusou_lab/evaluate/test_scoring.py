@@ -14,7 +14,7 @@ from tusou_lab.evaluate.scoring import evaluate as score
 from typer.testing import CliRunner, Result
 
 from tusou.core.errors import BadDataset
-from tusou.evaluation.judgments import judge, read_judgments
+from tusou.evaluation.judgments import judge_run, read_judgments
 from tusou.evaluation.metrics import means, per_query
 from tusou.evaluation.runs import read_run
 
@@ -104,7 +104,7 @@ def test_every_digit_is_the_official_scorer_s(write: Write, first: int) -> None:
         found = [row(n, *draw.sample(range(40), 10)) for n in range(size)]
         draw.shuffle(found)
         judged = read_judgments(write("answers.jsonl", answers))
-        percent = means(per_query(judge(read_run(write("pred.jsonl", found), 10), judged)))
+        percent = means(per_query(judge_run(read_run(write("pred.jsonl", found), 10), judged)))
         golden = write("golden.jsonl", [renamed(one) for one in answers])
         official = official_score(golden, write("submitted.jsonl", [renamed(one) for one in found]))
         names = ("mean_recall", "hit@1", "hit@5", "hit@10")
@@ -176,7 +176,7 @@ def test_every_problem_is_named_with_file_and_line(write: Write, tmp_path: Path)
         "answers.jsonl:8: query 8 has no row in pred.jsonl",
         "pred.jsonl:6: query 77 is not in answers.jsonl",
         'pred.jsonl:10: query "6" is not in answers.jsonl',
-        "pred.jsonl:4: query 4: ids must be integers, as those of the answers and the pool are",
+        "pred.jsonl:4: query 4: ids must be integers, as in the answers and the pool",
         "pred.jsonl:11: query 7: not in the pool: 999",
     ]
 

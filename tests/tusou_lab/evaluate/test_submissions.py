@@ -1,7 +1,9 @@
 """`tusou evaluate --check`: a submission that its contest takes, and every line it would not."""
 
 import json
+import zipfile
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ import typer
 from tusou_lab.evaluate.cli import evaluate as command
 from typer.testing import CliRunner, Result
 
-from tusou.data.submission import teddy_table, zipped
+from tusou.data.submission import format_teddy_table, zip_rows
 
 TEN = list(range(100, 110))
 Row = dict[str, object]
@@ -24,6 +26,13 @@ def predicted(**changes: object) -> Row:
 
 
 SECOND = predicted(query_id=2, query_text="鞋")
+
+
+def zip_file(name: str, data: bytes) -> bytes:
+    buffer = BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr(name, data)
+    return buffer.getvalue()
 
 
 @pytest.fixture
@@ -50,7 +59,7 @@ def test_a_good_one_is_said_to_be_good(folder: Path, check: Callable[..., Result
     good = lines([predicted(), SECOND])
     said = check("pred.jsonl", good, "--pool", "@pool.tsv")
     assert said.stdout == f"{folder}/pred.jsonl: a MUGE submission, 2 queries\n"
-    said = check("pred.zip", zipped("anything.jsonl", good))
+    said = check("pred.zip", zip_file("anything.jsonl", good))
     assert said.stdout.endswith("give --pool to check that all items are in it\n")
     document = check("pred.jsonl", good, "--json").stdout
     assert json.loads(document) == {"contest": "MUGE", "queries": 2, "ids_checked": False}
@@ -59,7 +68,7 @@ def test_a_good_one_is_said_to_be_good(folder: Path, check: Callable[..., Result
 @pytest.mark.parametrize(
     ("rows", "said"),
     [
-        pytest.param([SECOND, predicted()], ":1: query 2 stands where 1 should", id="order"),
+        pytest.param([SECOND, predicted()], ":1: query 2 where 1 is expected", id="order"),
         pytest.param([predicted()], "query 2 has no row", id="missing"),
         pytest.param([predicted(), SECOND, SECOND], ":3: query 2 again", id="twice"),
         pytest.param([predicted(item_ids=TEN[:9]), SECOND], ":1: query 1: 9 items", id="nine"),
@@ -75,7 +84,9 @@ def test_a_good_one_is_said_to_be_good(folder: Path, check: Callable[..., Result
             [predicted(item_ids=[*TEN[:9], 7]), SECOND], ":1: query 1: not in the pool: 7", id="out"
         ),
         pytest.param(
-            [predicted(query_text="裤"), SECOND], ":1: query_text is not that", id="other-text"
+            [predicted(query_text="裤"), SECOND],
+            ":1: query_text differs from the query",
+            id="other-text",
         ),
         pytest.param(
             [{"text_id": 1, "text": "裙", "image_ids": TEN}, SECOND],
@@ -93,8 +104,8 @@ def test_what_muge_would_refuse(check: Callable[..., Result], rows: list[Row], s
 def test_bytes_that_muge_may_stumble_over(check: Callable[..., Result]) -> None:
     good = lines([predicted(), SECOND])
     said = check("pred.jsonl", b"\xef\xbb\xbf" + good).stderr
-    assert "pred.jsonl:1: a byte order mark stands before the first row" in said
-    assert "the zip cannot be read" in check("pred.zip", zipped("a", good)[:60]).stderr
+    assert "pred.jsonl:1: the file begins with a byte order mark" in said
+    assert "the zip cannot be read" in check("pred.zip", zip_rows(good.splitlines())[:60]).stderr
 
 
 def test_teddy_tables(folder: Path, check: Callable[..., Result]) -> None:
@@ -102,11 +113,11 @@ def test_teddy_tables(folder: Path, check: Callable[..., Result]) -> None:
         lines([{"text_id": f"Word-{n}", "text": "裙"} for n in (1, 2)])
     )
     five = [f"{n}.jpg" for n in range(5)]
-    good = teddy_table([("Word-1", five), ("Word-2", five)], "text_to_image")
+    good = format_teddy_table([("Word-1", five), ("Word-2", five)], "text_to_image")
     assert "a Teddy Cup submission, 2 queries" in check("result1.csv", good).stdout
-    lacking = check("result1.csv", teddy_table([("Word-1", five)], "text_to_image"))
+    lacking = check("result1.csv", format_teddy_table([("Word-1", five)], "text_to_image"))
     assert 'query "Word-2" has no row' in lacking.stderr
-    short = teddy_table([("Word-1", five), ("Word-2", five[:4])], "text_to_image")
+    short = format_teddy_table([("Word-1", five), ("Word-2", five[:4])], "text_to_image")
     said = check("result1.csv", short).stderr
     assert "result1.csv:7: query Word-2: 4 rows instead of 5" in said
 
@@ -140,5 +151,5 @@ def test_what_cannot_be_submitted_is_not_written(
     (folder / "run.jsonl").write_bytes(lines([row]))
     words = [f"{folder}/run.jsonl", "--answers", f"{folder}/asked.jsonl", "--top-k", "2"]
     short = CliRunner().invoke(app, [*words, "--save", f"{folder}/out.csv"])
-    assert 'holds 5 items for each query, and query "a" has 2' in short.stderr
+    assert 'holds 5 items for each query, but query "a" has 2' in short.stderr
     assert not (folder / "out.csv").exists()

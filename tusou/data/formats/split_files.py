@@ -30,7 +30,7 @@ MUGE = SplitNaming(("MR_", "_imgs.tsv"), ("MR_", "_queries.jsonl"))
 CN_CLIP = SplitNaming(("", "_imgs.tsv"), ("", "_texts.jsonl"))
 
 
-class SplitFiles:
+class SplitFileReader:
     """A folder of such pairs; either file of a split may be missing until it is asked for."""
 
     def __init__(self, folder: Path, naming: SplitNaming) -> None:
