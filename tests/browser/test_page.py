@@ -54,7 +54,7 @@ def test_a_image_file_finds_itself(page: Page, site: Site) -> None:
     page.set_input_files("#file", file)  # type: ignore[arg-type]
     assert shown(page)[0] == item_id
     expect(page.locator(".chip.image")).to_contain_text("上传的图片")
-    expect(page.locator("#notices")).to_contain_text("分享地址时不会带上")
+    expect(page.locator("#notices")).to_contain_text("分享链接时不会包含图片")
     assert page.url == f"{site.url}/?image=1"
 
 
@@ -69,7 +69,7 @@ def test_a_image_can_be_pasted_and_dropped(page: Page, site: Site, way: str) -> 
 def test_a_file_that_is_no_image_is_refused(page: Page) -> None:
     file = {"name": "x.png", "mimeType": "image/png", "buffer": b"not an image"}
     page.set_input_files("#file", file)  # type: ignore[arg-type]
-    expect(page.locator("#problem h2")).to_have_text("这张图片不能用")
+    expect(page.locator("#problem h2")).to_have_text("无法识别这张图片")
 
 
 def test_a_format_the_service_does_not_take_is_redrawn(page: Page, watch: Watch) -> None:
@@ -87,6 +87,11 @@ def test_more_like_this(page: Page, watch: Watch) -> None:
     item_id = shown(page, 24)[1]
     page.locator("#grid .like").nth(1).click()
     expect(page.locator(".chip.like")).to_contain_text(item_id)
+    until(
+        page,
+        "id => [...document.querySelectorAll('#grid .id')].every(e => e.textContent !== id)",
+        item_id,
+    )
     found = shown(page, 24)
     assert item_id not in found
     assert page.url.endswith(f"/?like={item_id}")
@@ -135,7 +140,7 @@ def test_more_results_come_by_scrolling(page: Page, site: Site) -> None:
     for _ in range(12):
         page.mouse.wheel(0, 20_000)
         page.wait_for_timeout(50)
-    expect(page.locator("#end")).to_have_text("就这些了，共 240 件。")
+    expect(page.locator("#end")).to_have_text("已显示全部 240 件。")
     assert sorted(shown(page)) == sorted(site.ids(QUERY, 240))
 
 
@@ -152,7 +157,7 @@ def test_an_address_can_be_shared(page: Page, site: Site, opened: Open) -> None:
 
 def test_an_address_without_its_image_says_so(opened: Open, site: Site) -> None:
     page = opened(f"{site.url}/?q={QUERY}&image=1")
-    expect(page.locator("#notices")).to_contain_text("图片不会写进地址，请重新给图。")
+    expect(page.locator("#notices")).to_contain_text("链接不保存图片，请重新上传。")
     assert shown(page, 24)[:24] == site.ids(QUERY)
 
 
@@ -182,11 +187,11 @@ def test_a_negation_is_shown_and_can_be_switched_off(page: Page, watch: Watch) -
     notice = page.locator("#notices .notice")
     expect(notice).to_contain_text("已理解为：要")
     expect(notice).to_contain_text("图案")
-    notice.get_by_role("button", name="按原话搜索").click()
-    expect(notice).to_contain_text("正按原话搜索")
+    notice.get_by_role("button", name="按原文搜索").click()
+    expect(notice).to_contain_text("正在按原文搜索")
     assert "literal=1" in page.url
     assert watch.asked[-1]["interpret"] is False
-    notice.get_by_role("button", name="改为理解否定").click()
+    notice.get_by_role("button", name="识别否定说法").click()
     expect(notice).to_contain_text("已理解为：要")
 
 

@@ -34,13 +34,13 @@ def file(drawn: Path) -> dict[str, object]:
 
 
 def said(page: Page) -> list[str]:
-    there = "document.querySelectorAll('#grid .said')"
+    there = "document.querySelectorAll('#grid .item-text')"
     until(page, f"() => [...{there}].slice(0, 3).every((one) => one.textContent)")
-    return page.locator("#grid .said").all_inner_texts()
+    return page.locator("#grid .item-text").all_inner_texts()
 
 
 def test_a_image_finds_texts(page: Page, site: Site, file: dict[str, object]) -> None:
-    expect(page.locator("h1")).to_have_text("给一张图，找到说它的话")
+    expect(page.locator("h1")).to_have_text("上传图片，搜索描述它的文字")
     expect(page.locator("#pick")).to_have_text("用图片搜索")
     assert page.evaluate("document.querySelector('#pick').nextElementSibling.id") == "query"
     page.set_input_files("#file", file)  # type: ignore[arg-type]
@@ -54,21 +54,21 @@ def test_a_image_finds_texts(page: Page, site: Site, file: dict[str, object]) ->
 def test_a_text_is_shown_as_it_is_written(page: Page) -> None:
     ask(page, "陷阱")
     shown(page)
-    expect(page.locator("#grid .said", has_text="陷阱")).to_have_text(HOSTILE)
+    expect(page.locator("#grid .item-text", has_text="陷阱")).to_have_text(HOSTILE)
     assert page.title() != "1"
 
 
 def test_more_like_a_text_names_it(opened: Open, site: Site, file: dict[str, object]) -> None:
     page = opened(site.url)
     page.locator("#language").click()
-    expect(page.locator("h1")).to_have_text("Show an image, find its words")
+    expect(page.locator("h1")).to_have_text("Find texts with an image")
     page.set_input_files("#file", file)  # type: ignore[arg-type]
     item_id, text = shown(page, 24)[1], said(page)[1]
     page.locator("#grid .like").nth(1).click()
-    expect(page.locator(".chip.like .name")).to_have_text(f"like {text}")
+    expect(page.locator(".chip.like .name")).to_have_text(f"similar to {text}")
     assert item_id not in shown(page, 24)
     page.locator("#grid .image").first.click()
-    expect(page.locator("#large .said")).to_have_text(said(page)[0])
+    expect(page.locator("#large .item-text")).to_have_text(said(page)[0])
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -40,9 +40,9 @@ def refuse(page: Page, seconds: int) -> None:
 def test_the_page_waits_as_long_as_the_service_said_and_asks_again(page: Page, site: Site) -> None:
     refuse(page, 2)
     ask(page, QUERY)
-    expect(page.locator("#problem h2")).to_have_text("现在人多")
+    expect(page.locator("#problem h2")).to_have_text("服务繁忙")
     expect(page.locator("#problem .countdown")).to_have_text("2 秒后自动重试")
-    expect(page.locator("#problem .meta")).to_have_text("overloaded · 状态 503 · 请求编号 r1")
+    expect(page.locator("#problem .meta")).to_have_text("overloaded · 状态码 503 · 请求编号 r1")
     expect(page.locator("#problem .countdown")).to_have_text("1 秒后自动重试")
     assert shown(page, 24)[:24] == site.ids(QUERY)
     expect(page.locator("#problem")).to_be_hidden()
@@ -51,7 +51,7 @@ def test_the_page_waits_as_long_as_the_service_said_and_asks_again(page: Page, s
 def test_one_need_not_wait_for_the_countdown(page: Page, site: Site) -> None:
     refuse(page, 600)
     ask(page, QUERY)
-    page.get_by_role("button", name="现在重试").click()
+    page.get_by_role("button", name="立即重试").click()
     assert shown(page, 24)[:24] == site.ids(QUERY)
 
 
@@ -61,7 +61,7 @@ def test_trouble_while_paging_leaves_what_is_there(page: Page) -> None:
     before = len(shown(page, 24))
     refuse(page, 1)
     page.mouse.wheel(0, 50_000)
-    expect(page.locator("#problem h2")).to_have_text("现在人多")
+    expect(page.locator("#problem h2")).to_have_text("服务繁忙")
     assert len(shown(page)) >= before
     assert len(shown(page, before + 1)) > before  # after the countdown
 
@@ -86,7 +86,7 @@ def test_a_service_that_is_really_overloaded(bundle: Path, tmp_path: Path, opene
                     ask(page, QUERY)
                 if answer.value.status == 503:
                     break
-            expect(page.locator("#problem h2")).to_have_text("现在人多")
+            expect(page.locator("#problem h2")).to_have_text("服务繁忙")
             assert int(answer.value.headers["retry-after"]) >= 1
         finally:
             stop.set()
@@ -101,23 +101,23 @@ def test_a_search_that_takes_too_long_can_be_tried_again(page: Page, site: Site)
     with page.expect_response("**/search") as answer:
         ask(page, QUERY)
     assert answer.value.status in {503, 504}  # at once, or when the millisecond has passed
-    page.get_by_role("button", name="现在重试").click()
+    page.get_by_role("button", name="立即重试").click()
     assert shown(page, 24)[:24] == site.ids(QUERY)
 
 
 def test_a_service_that_is_gone(page: Page, site: Site) -> None:
     page.route("**/search", lambda route: route.abort(), times=1)
     ask(page, QUERY)
-    expect(page.locator("#problem h2")).to_have_text("连不上服务")
-    page.get_by_role("button", name="现在重试").click()
+    expect(page.locator("#problem h2")).to_have_text("无法连接服务")
+    page.get_by_role("button", name="立即重试").click()
     assert shown(page, 24)[:24] == site.ids(QUERY)
 
 
 @pytest.mark.parametrize(
     ("address", "title"),
     [
-        pytest.param("/?like=99999999", "没有这件商品", id="unknown-item"),
-        pytest.param(f"/?q={'长' * 600}", "太长了", id="long-query"),
+        pytest.param("/?like=99999999", "商品不存在", id="unknown-item"),
+        pytest.param(f"/?q={'长' * 600}", "查询过长", id="long-query"),
     ],
 )
 def test_an_address_that_cannot_be_answered(
@@ -225,8 +225,8 @@ def test_hostile_ids_are_text_and_a_key_is_asked_for(hostile: Site, opened: Open
         page.keyboard.press("Escape")
     first = page.locator("#grid .id").first.inner_text()
     page.locator("#grid .like").first.click()
-    expect(page.locator(".chip.like .name")).to_have_text(f"像 {first}")
+    expect(page.locator(".chip.like .name")).to_have_text(f"与 {first} 相似")
     assert first not in shown(page, len(HOSTILE) - 1)
     page.reload()  # the key stays in the tab, the id in the address
-    expect(page.locator(".chip.like .name")).to_have_text(f"像 {first}")
+    expect(page.locator(".chip.like .name")).to_have_text(f"与 {first} 相似")
     shown(page, len(HOSTILE) - 1)

@@ -26,7 +26,7 @@ POLICY = {
 
 
 def languages() -> list[str]:
-    text = (WEB / "words.js").read_text()
+    text = (WEB / "strings.js").read_text()
     _, chinese, english = re.split(r"^const (?:zh|en) = ", text, flags=re.MULTILINE)
     return [chinese, english.split("\n};")[0]]
 
@@ -90,7 +90,7 @@ def test_both_languages_say_the_same_things() -> None:
 
 def test_every_word_the_page_names_exists() -> None:
     text = (WEB / "index.html").read_text()
-    named = set(re.findall(r'data-(?:word|label|title|hint)="(\w+)"', text))
+    named = set(re.findall(r'data-(?:text|label|title|hint)="(\w+)"', text))
     assert len(named) > 9
     for language in languages():
         assert named <= keys(language)

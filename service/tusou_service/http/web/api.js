@@ -1,17 +1,17 @@
-// What the page asks the service, and how an error comes back.
+// Requests to the service; errors are thrown as Problem.
 
-const KEY = "tusou.key";
+const KEY_STORAGE = "tusou.key";
 let key = "";
 try {
-  key = sessionStorage.getItem(KEY) ?? "";
-} catch { /* storage is switched off: the key lasts as long as the page */ }
+  key = sessionStorage.getItem(KEY_STORAGE) ?? "";
+} catch { /* storage is off: the key lasts as long as the page */ }
 
 export const hasKey = () => key !== "";
 
-export function useKey(given) {
-  key = given;
+export function setKey(value) {
+  key = value;
   try {
-    sessionStorage.setItem(KEY, given);
+    sessionStorage.setItem(KEY_STORAGE, value);
   } catch { /* as above */ }
 }
 
@@ -22,75 +22,74 @@ export class Problem extends Error {
   }
 }
 
-// Ids may be integers beyond what a number holds here, so they are kept as text all the way.
-// Inside a JSON string a quote is escaped: this can match nothing but the field itself.
-const INTEGERS = /"item_ids":\s*\[([0-9,\s]+)\]/;
+// Integer ids may exceed JavaScript's safe integers, so they are handled as text. Inside a JSON
+// string quotes are escaped: the pattern can match nothing but the field itself.
+const INTEGER_IDS = /"item_ids":\s*\[([0-9,\s]+)\]/;
 
-export function parseAnswer(text) {
-  const integers = INTEGERS.test(text);
-  const answer = JSON.parse(text.replace(INTEGERS, (all) => all.replace(/\d+/g, '"$&"')));
-  return { ...answer, integers };
+export function parseResponse(text) {
+  const integerIds = INTEGER_IDS.test(text);
+  const response = JSON.parse(text.replace(INTEGER_IDS, (all) => all.replace(/\d+/g, '"$&"')));
+  return { ...response, integerIds };
 }
 
-// Fields whose names end in item_id are ids: written bare when the pool's ids are integers.
-export function writeBody(fields, integers) {
+// Fields named *item_id are ids: written without quotes when the index has integer ids.
+export function writeBody(fields, integerIds) {
   const parts = Object.entries(fields).map(([name, value]) => {
-    const bare = integers && name.endsWith("item_id") && /^\d+$/.test(value);
-    return `${JSON.stringify(name)}:${bare ? value : JSON.stringify(value)}`;
+    const isInteger = integerIds && name.endsWith("item_id") && /^\d+$/.test(value);
+    return `${JSON.stringify(name)}:${isInteger ? value : JSON.stringify(value)}`;
   });
   return `{${parts.join(",")}}`;
 }
 
-async function call(path, options = {}) {
+async function request(path, options = {}) {
   const headers = { ...options.headers, ...(key && { Authorization: `Bearer ${key}` }) };
   let response;
   try {
     response = await fetch(path, { ...options, headers });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Problem({ code: key && error.name === "TypeError" && !isPlain(key) ? "unauthorized" : "network" });
+    throw new Problem({ code: key && error.name === "TypeError" && !isSendable(key) ? "unauthorized" : "network" });
   }
   if (response.ok) return response;
-  const said = await response.json().catch(() => ({ code: "other" }));
+  const body = await response.json().catch(() => ({ code: "other" }));
   const after = Number.parseInt(response.headers.get("Retry-After") ?? "", 10);
-  throw new Problem({ status: response.status, ...said }, Number.isNaN(after) ? null : after);
+  throw new Problem({ status: response.status, ...body }, Number.isNaN(after) ? null : after);
 }
 
-// A key with characters that no header carries never leaves the page.
-const isPlain = (text) => /^[\x21-\x7e]*$/.test(text);
+// A key with other characters cannot be sent in a header.
+const isSendable = (text) => /^[\x21-\x7e]*$/.test(text);
 
-export async function info() {
-  const text = await (await call("/info")).text();
-  return JSON.parse(text);
+export async function fetchInfo() {
+  return (await request("/info")).json();
 }
 
-// An image has to be uploaded, and the first one waits for the image model to load.
-const IMAGE_MS = "15000";
+// Uploads take longer, and the first image waits for the image model to load.
+const IMAGE_TIMEOUT_MS = "15000";
 
-export async function search(fields, integers, signal) {
-  const response = await call("/search", {
+export async function search(fields, integerIds, signal) {
+  const response = await request("/search", {
     method: "POST",
     headers: {
       "Content-Type": "application/json",
-      ...(fields.image && { "X-Request-Timeout-Ms": IMAGE_MS }),
+      ...(fields.image && { "X-Request-Timeout-Ms": IMAGE_TIMEOUT_MS }),
     },
-    body: writeBody(fields, integers),
+    body: writeBody(fields, integerIds),
     signal,
   });
-  return parseAnswer(await response.text());
+  return parseResponse(await response.text());
 }
 
-// Whether the image tower is there yet: "absent", "loading", "ready" or "unavailable".
-export async function imagesState() {
-  return (await (await call("/readyz")).json()).images;
+// Returns the state of the image model: "absent", "loading", "ready" or "unavailable".
+export async function fetchImageState() {
+  return (await (await request("/readyz")).json()).images;
 }
 
-export const imageAddress = (id) => `/items/${encodeURIComponent(id)}/image`;
+export const imageUrl = (id) => `/items/${encodeURIComponent(id)}/image`;
 
-export async function imageBlob(id) {
-  return (await call(imageAddress(id))).blob();
+export async function fetchImage(id) {
+  return (await request(imageUrl(id))).blob();
 }
 
-export async function itemText(id) {
-  return (await (await call(`/items/${encodeURIComponent(id)}`)).json()).text;
+export async function fetchText(id) {
+  return (await (await request(`/items/${encodeURIComponent(id)}`)).json()).text;
 }

@@ -1,109 +1,109 @@
-// The search page: one query at a time, its results, and the address that says both.
+// The search page: one query at a time, its results, and their URL.
 
-import { Problem, imagesState, info, itemText, search } from "./api.js";
-import { areTexts, card, openViewer, placeholders, show } from "./grid.js";
+import { Problem, fetchImageState, fetchInfo, fetchText, search } from "./api.js";
+import { card, itemsAreTexts, openViewer, placeholders, showItem } from "./grid.js";
 import { firstImage, readImage } from "./image.js";
 import { clearProblem, showProblem } from "./problem.js";
-import { DEEPEST, EMPTY, PAGE, fromAddress, isAsking, isMixed, toAddress, toFields } from "./query.js";
-import { say, speakOf, switchLanguage, words } from "./words.js";
+import { EMPTY_QUERY, MAX_RESULTS, PAGE_SIZE, isSearch, isWeighted, parseUrl, toFields, toUrl } from "./query.js";
+import { setItemKind, strings, switchLanguage, translatePage } from "./strings.js";
 
 const byId = (id) => document.getElementById(id);
 const input = byId("query");
 const grid = byId("grid");
 
-const SLOW = 180; // milliseconds after which a search shows that it is busy
-const IMAGES_SLOW = 900; // and after which it asks whether the image model is still loading
-const KEPT_ENTRIES = 30;
+const BUSY_AFTER_MS = 180; // then a running search shows placeholders
+const CHECK_IMAGES_AFTER_MS = 900; // then it checks whether the image model is still loading
+const MAX_HISTORY_ENTRIES = 30;
 
-let service = { item_count: 0, integers: true, accepts: ["text"], items: "images" };
-let query = { ...EMPTY };
-let hadImage = false; // the address speaks of an image that this page does not have
-let found = null; // what is on the page: { items, version, tookMs, ... }
-let asking = null; // the AbortController of the request that runs
-const kept = new Map(); // history entry -> what it showed, so that going back asks nothing
-let entry = 0;
+let service = { item_count: 0, integerIds: true, accepts: ["text"], items: "images" };
+let query = { ...EMPTY_QUERY };
+let imageMissing = false; // the URL stands for an image that this page does not have
+let results = null; // of `query`: { items, version, tookMs, ... }
+let pending = null; // the AbortController of the running request
+const historyCache = new Map(); // history entry -> its state, so that going back needs no request
+let entry = 0; // the current history entry
 
-// ---- asking
+// ---- searching
 
 const accepts = (kind) => service.accepts.includes(kind);
 
-async function run() {
-  asking?.abort();
-  asking = new AbortController();
-  const { signal } = asking;
-  found = null;
+async function runSearch() {
+  pending?.abort();
+  pending = new AbortController();
+  const { signal } = pending;
+  results = null;
   clearProblem();
   showQuery();
-  if (!isAsking(query)) {
-    showFound();
+  if (!isSearch(query)) {
+    showResults();
     return;
   }
-  const slow = setTimeout(showBusy, SLOW);
-  const images = query.image && setTimeout(sayImagesLoad, IMAGES_SLOW, signal);
+  const busyTimer = setTimeout(showBusy, BUSY_AFTER_MS);
+  const imagesTimer = query.image && setTimeout(announceImageLoading, CHECK_IMAGES_AFTER_MS, signal);
   try {
-    const answer = await search(toFields(query, 0), service.integers, signal);
-    found = { ...digest(answer), items: pairs(answer), ended: answer.item_ids.length < PAGE, changed: false };
+    const response = await search(toFields(query, 0), service.integerIds, signal);
+    results = { ...summarize(response), items: toHits(response), ended: response.item_ids.length < PAGE_SIZE, changed: false };
     clearProblem({ solved: true });
-    showFound();
+    showResults();
   } catch (problem) {
     if (signal.aborted) return;
     grid.replaceChildren();
-    failed(problem, run);
+    showFailure(problem, runSearch);
   } finally {
-    clearTimeout(slow);
-    clearTimeout(images);
-    if (asking?.signal === signal) {
-      asking = null;
+    clearTimeout(busyTimer);
+    clearTimeout(imagesTimer);
+    if (pending?.signal === signal) {
+      pending = null;
       grid.removeAttribute("aria-busy");
-      if (found) watchEnd();
+      if (results) observeEnd();
     }
   }
 }
 
-async function runMore() {
-  if (asking || !found || found.ended || found.changed || found.items.length >= DEEPEST) return;
-  asking = new AbortController();
-  const { signal } = asking;
-  const before = found.items.length;
-  byId("next").textContent = words().loadingMore;
+async function loadMore() {
+  if (pending || !results || results.ended || results.changed || results.items.length >= MAX_RESULTS) return;
+  pending = new AbortController();
+  const { signal } = pending;
+  const before = results.items.length;
+  byId("next").textContent = strings().loadingMore;
   try {
-    const answer = await search(toFields(query, before, found.version), service.integers, signal);
+    const response = await search(toFields(query, before, results.version), service.integerIds, signal);
     clearProblem({ solved: true });
-    if (answer.version_changed || answer.index_version !== found.version) {
-      found.changed = true;
+    if (response.version_changed || response.index_version !== results.version) {
+      results.changed = true;
     } else {
-      found.items.push(...pairs(answer));
-      found.ended = answer.item_ids.length < Math.min(PAGE, DEEPEST - before);
+      results.items.push(...toHits(response));
+      results.ended = response.item_ids.length < Math.min(PAGE_SIZE, MAX_RESULTS - before);
     }
     append(before);
-    showLines();
+    showSummary();
   } catch (problem) {
-    if (!signal.aborted) failed(problem, runMore, byId("more"));
+    if (!signal.aborted) showFailure(problem, loadMore, byId("more"));
   } finally {
-    byId("next").textContent = words().more;
-    if (asking?.signal === signal) asking = null;
-    if (!signal.aborted && byId("problem").hidden) watchEnd();
+    byId("next").textContent = strings().more;
+    if (pending?.signal === signal) pending = null;
+    if (!signal.aborted && byId("problem").hidden) observeEnd();
   }
 }
 
-function digest(answer) {
-  const { index_version: version, took_ms: tookMs, truncated, interpreted } = answer;
+function summarize(response) {
+  const { index_version: version, took_ms: tookMs, truncated, interpreted } = response;
   return { version, tookMs, truncated, interpreted };
 }
 
-function pairs(answer) {
-  return answer.item_ids.map((id, place) => ({ id: String(id), score: answer.scores[place] }));
+function toHits(response) {
+  return response.item_ids.map((id, position) => ({ id: String(id), score: response.scores[position] }));
 }
 
-async function sayImagesLoad(signal) {
-  const state = await imagesState().catch(() => "");
-  if (state !== "ready" && state && !signal.aborted) byId("status").textContent = words().imagesLoading;
+async function announceImageLoading(signal) {
+  const state = await fetchImageState().catch(() => "");
+  if (state !== "ready" && state && !signal.aborted) byId("status").textContent = strings().imagesLoading;
 }
 
-function failed(error, retry, before = grid) {
+function showFailure(error, retry, before = grid) {
   const problem = error instanceof Problem ? error : new Problem({ code: "other" });
-  if (problem !== error) console.error(error); // a bug, or an answer that is not the service's
-  if (!found) byId("status").textContent = "";
+  if (problem !== error) console.error(error); // a bug, or a response from another server
+  if (!results) byId("status").textContent = "";
   before.before(byId("problem"));
   byId("more").hidden = true;
   showProblem(problem, retry);
@@ -112,7 +112,7 @@ function failed(error, retry, before = grid) {
 // ---- showing
 
 function showQuery() {
-  document.body.dataset.view = isAsking(query) || hadImage ? "results" : "start";
+  document.body.dataset.view = isSearch(query) || imageMissing ? "results" : "start";
   document.title = [query.text.trim() || query.like, "图搜 Tusou"].filter(Boolean).join(" · ");
   if (input.value !== query.text) input.value = query.text;
   byId("weight").value = query.weight;
@@ -121,30 +121,30 @@ function showQuery() {
 }
 
 function showChips() {
-  const { uploaded, likeItem, lessItem } = words();
+  const { uploaded, likeItem, lessItem } = strings();
   const chips = [
     query.image && ["image", uploaded, null],
     query.like && ["like", likeItem(query.like), query.like],
     query.less && ["less", lessItem(query.less), query.less],
   ].filter(Boolean);
   byId("chips").replaceChildren(...chips.map(chip));
-  input.placeholder = chips.length ? words().queryHintMore : words().queryHint;
+  input.placeholder = chips.length ? strings().queryHintMore : strings().queryHint;
 }
 
 function chip([field, label, id]) {
-  const made = document.createElement("span");
-  made.className = `chip ${field}`;
+  const element = document.createElement("span");
+  element.className = `chip ${field}`;
   const thumb = document.createElement("span");
   thumb.className = "thumb";
   const name = document.createElement("span");
   name.className = "name";
   name.textContent = label;
-  if (id && areTexts()) {
+  if (id && itemsAreTexts()) {
     thumb.hidden = true;
-    const { likeItem, lessItem } = words();
-    itemText(id).then((text) => { name.textContent = (field === "like" ? likeItem : lessItem)(text); }, () => {});
+    const { likeItem, lessItem } = strings();
+    fetchText(id).then((text) => { name.textContent = (field === "like" ? likeItem : lessItem)(text); }, () => {});
   } else if (id) {
-    show(id, thumb, { eager: true });
+    showItem(id, thumb, { eager: true });
   } else {
     const image = document.createElement("img");
     Object.assign(image, { src: query.image.preview, alt: "" });
@@ -153,22 +153,22 @@ function chip([field, label, id]) {
   const remove = document.createElement("button");
   remove.type = "button";
   remove.textContent = "×";
-  remove.setAttribute("aria-label", words().remove(label));
+  remove.setAttribute("aria-label", strings().remove(label));
   remove.addEventListener("click", () => {
-    go({ [field]: EMPTY[field], text: input.value });
+    navigate({ [field]: EMPTY_QUERY[field], text: input.value });
     input.focus();
   });
-  made.append(thumb, name, remove);
-  return made;
+  element.append(thumb, name, remove);
+  return element;
 }
 
 function showMix() {
-  byId("mix").hidden = !isMixed({ ...query, text: input.value });
-  byId("weight").setAttribute("aria-valuetext", words().weightSaid(byId("weight").value));
+  byId("mix").hidden = !isWeighted({ ...query, text: input.value });
+  byId("weight").setAttribute("aria-valuetext", strings().weightValue(byId("weight").value));
 }
 
 function showBusy() {
-  byId("status").textContent = words().searching;
+  byId("status").textContent = strings().searching;
   byId("meta").textContent = "";
   byId("notices").replaceChildren();
   byId("end").textContent = "";
@@ -177,180 +177,181 @@ function showBusy() {
   grid.replaceChildren(...placeholders(12));
 }
 
-function showFound() {
+function showResults() {
   grid.replaceChildren();
   append(0);
-  showLines();
-  watchEnd();
-  // Whoever pressed a button that is gone now goes on at the results.
+  showSummary();
+  observeEnd();
+  // If the focused button was removed, continue with the results.
   if (document.activeElement === document.body) byId("results").focus({ preventScroll: true });
 }
 
 function append(from) {
-  const acts = {
-    onLike: accepts("item") ? (id) => go({ ...EMPTY, like: id }, { top: true }) : null,
-    onLess: accepts("item") ? (id) => go({ less: id }, { top: true }) : null,
-    onOpen: (one) => openViewer(one),
+  const actions = {
+    onLike: accepts("item") ? (id) => navigate({ ...EMPTY_QUERY, like: id }, { top: true }) : null,
+    onLess: accepts("item") ? (id) => navigate({ less: id }, { top: true }) : null,
+    onOpen: openViewer,
   };
-  const items = found?.items.slice(from) ?? [];
-  grid.append(...items.map((one, place) => card(one, from + place, acts)));
+  const items = results?.items.slice(from) ?? [];
+  grid.append(...items.map((hit, position) => card(hit, from + position, actions)));
 }
 
-function showLines() {
-  const { shown, took, version, none, pool, allShown, farEnough } = words();
-  const count = found?.items.length ?? 0;
-  byId("status").textContent = !found ? "" : count ? shown(count, service.item_count) : none;
-  byId("meta").textContent = found
-    ? `${took(found.tookMs.toFixed(1))} · ${version(found.version.slice(0, 8))}`
+function showSummary() {
+  const { shown, took, version, none, pool, allShown, farEnough } = strings();
+  const count = results?.items.length ?? 0;
+  byId("status").textContent = !results ? "" : count ? shown(count, service.item_count) : none;
+  byId("meta").textContent = results
+    ? `${took(results.tookMs.toFixed(1))} · ${version(results.version.slice(0, 8))}`
     : service.index_version && document.body.dataset.view === "start"
       ? `${pool(service.item_count)} · ${version(service.index_version.slice(0, 8))}`
       : "";
-  byId("meta").title = found?.version ?? "";
-  const all = service.item_count - [query.like && !query.image, query.less].filter(Boolean).length;
-  const over = found?.ended || count >= DEEPEST;
-  byId("more").hidden = !found || over || found.changed;
-  // An index may end its answers before the pool does.
-  byId("end").textContent = !over || !count ? "" : count < all ? farEnough(count) : allShown(count);
+  byId("meta").title = results?.version ?? "";
+  const reachable = service.item_count - [query.like && !query.image, query.less].filter(Boolean).length;
+  const isEnd = results?.ended || count >= MAX_RESULTS;
+  byId("more").hidden = !results || isEnd || results.changed;
+  // An approximate index may return fewer items than it holds.
+  byId("end").textContent = !isEnd || !count ? "" : count < reachable ? farEnough(count) : allShown(count);
   showNotices();
 }
 
 function showNotices() {
-  const { understood, literal, isLiteral, interpret, truncated, lostImage, lostRest, unshared } = words();
+  const { understood, literal, isLiteral, interpret, truncated, lostImage, lostRest, unshared } = strings();
   const lines = [];
-  if (hadImage && !query.image) lines.push([isAsking(query) ? `${lostImage}${lostRest}` : lostImage]);
+  if (imageMissing && !query.image) lines.push([isSearch(query) ? `${lostImage}${lostRest}` : lostImage]);
   if (query.image) lines.push([unshared]);
-  if (found?.interpreted) {
-    const { positive, negative } = found.interpreted;
-    lines.push([understood(positive, negative), literal, () => go({ literal: true })]);
+  if (results?.interpreted) {
+    const { positive, negative } = results.interpreted;
+    lines.push([understood(positive, negative), literal, () => navigate({ literal: true })]);
   }
-  if (query.literal && query.text) lines.push([isLiteral, interpret, () => go({ literal: false })]);
-  if (found?.truncated) lines.push([truncated]);
+  if (query.literal && query.text) lines.push([isLiteral, interpret, () => navigate({ literal: false })]);
+  if (results?.truncated) lines.push([truncated]);
   byId("notices").replaceChildren(...lines.map((line) => notice(...line)));
   byId("changed")?.remove();
-  if (found?.changed) {
-    const line = notice(words().changed, words().renew, renew);
+  if (results?.changed) {
+    const line = notice(strings().changed, strings().renew, refreshIndex);
     line.id = "changed";
     line.setAttribute("role", "alert");
     byId("more").before(line);
   }
 }
 
-function notice(text, action, act) {
+function notice(text, action, onAction) {
   const line = document.createElement("p");
   line.className = "notice";
-  const said = document.createElement("span");
-  said.textContent = text;
-  line.append(said);
+  const label = document.createElement("span");
+  label.textContent = text;
+  line.append(label);
   if (action) {
     const button = document.createElement("button");
     button.type = "button";
     button.className = "link";
     button.textContent = action;
-    button.addEventListener("click", act);
+    button.addEventListener("click", onAction);
     line.append(button);
   }
   return line;
 }
 
-async function renew() {
-  service = { ...service, ...known(await info().catch(() => ({}))) };
-  showKind();
+async function refreshIndex() {
+  service = { ...service, ...parseInfo(await fetchInfo().catch(() => ({}))) };
+  showItemKind();
   window.scrollTo({ top: 0 });
-  await run();
+  await runSearch();
 }
 
-// More comes by itself near the end; observing anew tells when the end is in view already.
-const end = new IntersectionObserver(([{ isIntersecting }]) => {
-  if (isIntersecting && !byId("more").hidden) runMore();
+// Load more near the end; observing again reports an end that is already in view.
+const endObserver = new IntersectionObserver(([{ isIntersecting }]) => {
+  if (isIntersecting && !byId("more").hidden) loadMore();
 }, { rootMargin: "500px" });
 
-function watchEnd() {
-  end.disconnect();
-  end.observe(byId("more"));
+function observeEnd() {
+  endObserver.disconnect();
+  endObserver.observe(byId("more"));
 }
 
-// ---- going somewhere
+// ---- history
 
-function remember() {
-  kept.set(entry, { query, found, hadImage, scroll: window.scrollY });
-  for (const oldest of [...kept.keys()].slice(0, -KEPT_ENTRIES)) kept.delete(oldest);
+function cacheEntry() {
+  historyCache.set(entry, { query, results, imageMissing, scroll: window.scrollY });
+  for (const oldest of [...historyCache.keys()].slice(0, -MAX_HISTORY_ENTRIES)) historyCache.delete(oldest);
 }
 
-function go(changes, { replace = false, top = false } = {}) {
-  remember();
+function navigate(changes, { replace = false, top = false } = {}) {
+  cacheEntry();
   query = { ...query, ...changes };
   if (!query.text.trim()) query.literal = false;
-  hadImage = false;
+  imageMissing = false;
   if (replace) {
-    history.replaceState({ entry }, "", toAddress(query));
+    history.replaceState({ entry }, "", toUrl(query));
   } else {
     entry = Date.now();
-    history.pushState({ entry }, "", toAddress(query));
+    history.pushState({ entry }, "", toUrl(query));
   }
   if (top) window.scrollTo({ top: 0 });
-  run();
+  runSearch();
 }
 
-function arrive(state) {
-  const before = kept.get(state?.entry);
+function restoreEntry(state) {
+  const cached = historyCache.get(state?.entry);
   entry = state?.entry ?? Date.now();
-  if (before) {
-    asking?.abort();
-    asking = null;
-    ({ query, found, hadImage } = before);
+  if (cached) {
+    pending?.abort();
+    pending = null;
+    ({ query, results, imageMissing } = cached);
     clearProblem();
     showQuery();
-    if (found || !isAsking(query)) {
-      showFound();
-      window.scrollTo({ top: before.scroll });
+    if (results || !isSearch(query)) {
+      showResults();
+      window.scrollTo({ top: cached.scroll });
       return;
     }
   } else {
-    ({ query, hadImage } = fromAddress(location.search));
+    ({ query, imageMissing } = parseUrl(location.search));
     history.replaceState({ entry }, "");
   }
-  run();
+  runSearch();
 }
 
-async function give(file) {
-  if (!accepts("image")) return tell(words().noImages);
-  if (!file) return tell(words().notImage);
+async function searchByImage(file) {
+  await started;
+  if (!accepts("image")) return showNotice(strings().noImages);
+  if (!file) return showNotice(strings().notImage);
   try {
-    go({ image: await readImage(file), like: "", text: input.value });
+    navigate({ image: await readImage(file), like: "", text: input.value });
   } catch (problem) {
-    failed(problem, run);
+    showFailure(problem, runSearch);
   }
 }
 
-function tell(text) {
+function showNotice(text) {
   byId("notices").replaceChildren(notice(text));
 }
 
-// ---- listening
+// ---- events
 
 byId("form").addEventListener("submit", (event) => {
   event.preventDefault();
   const next = { ...query, text: input.value };
-  if (matchMedia("(pointer: coarse)").matches) input.blur(); // puts the keyboard away
-  if (isAsking(next)) go({ text: input.value }, { replace: toAddress(next) === toAddress(query) });
+  if (matchMedia("(pointer: coarse)").matches) input.blur(); // hides the keyboard
+  if (isSearch(next)) navigate({ text: input.value }, { replace: toUrl(next) === toUrl(query) });
   else input.focus();
 });
 input.addEventListener("input", showMix);
 byId("weight").addEventListener("input", showMix);
 byId("weight").addEventListener("change", () => {
-  go({ weight: Number(byId("weight").value), text: input.value }, { replace: true });
+  navigate({ weight: Number(byId("weight").value), text: input.value }, { replace: true });
 });
 byId("pick").addEventListener("click", () => byId("file").click());
 byId("file").addEventListener("change", () => {
   const [file] = byId("file").files;
   byId("file").value = "";
-  if (file) give(file);
+  if (file) searchByImage(file);
 });
 document.addEventListener("paste", (event) => {
   const file = firstImage(event.clipboardData);
   if (!file) return;
   event.preventDefault();
-  give(file);
+  searchByImage(file);
 });
 
 const carriesFiles = (event) => event.dataTransfer?.types.includes("Files");
@@ -366,7 +367,7 @@ document.addEventListener("drop", (event) => {
   byId("drop").hidden = true;
   if (!carriesFiles(event)) return;
   event.preventDefault();
-  give(firstImage(event.dataTransfer));
+  searchByImage(firstImage(event.dataTransfer));
 });
 document.addEventListener("keydown", (event) => {
   const typing = event.target.matches("input:not([type=range]), textarea");
@@ -375,10 +376,10 @@ document.addEventListener("keydown", (event) => {
   input.focus();
 });
 document.querySelector(".skip").addEventListener("click", (event) => {
-  event.preventDefault(); // an address with a #hash would be a new entry in the history
+  event.preventDefault(); // a URL with a #hash would be a new history entry
   byId("results").focus();
 });
-byId("next").addEventListener("click", runMore);
+byId("next").addEventListener("click", loadMore);
 byId("close").addEventListener("click", () => byId("viewer").close());
 byId("viewer").addEventListener("click", (event) => {
   if (event.target === byId("viewer")) byId("viewer").close();
@@ -387,34 +388,34 @@ byId("language").addEventListener("click", () => {
   switchLanguage();
   showLanguage();
   showQuery();
-  if (!byId("problem").hidden) boot();
-  else if (found || !isAsking(query)) showFound();
+  if (!byId("problem").hidden) start();
+  else if (results || !isSearch(query)) showResults();
 });
 document.querySelector(".brand").addEventListener("click", (event) => {
   if (event.ctrlKey || event.metaKey || event.shiftKey) return;
   event.preventDefault();
-  go(EMPTY, { top: true });
+  navigate(EMPTY_QUERY, { top: true });
   input.focus();
 });
 window.addEventListener("popstate", (event) => {
-  remember();
-  arrive(event.state);
+  cacheEntry();
+  restoreEntry(event.state);
 });
 
-// ---- starting
+// ---- start
 
 function showLanguage() {
-  say(document);
-  byId("samples").replaceChildren(...words().samples.map((text) => {
+  translatePage(document);
+  byId("samples").replaceChildren(...strings().samples.map((text) => {
     const item = document.createElement("li");
     const link = document.createElement("a");
-    link.href = toAddress({ ...EMPTY, text });
+    link.href = toUrl({ ...EMPTY_QUERY, text });
     link.lang = "zh-CN";
     link.textContent = text;
     link.addEventListener("click", (event) => {
       if (event.ctrlKey || event.metaKey || event.shiftKey) return;
       event.preventDefault();
-      go({ ...EMPTY, text });
+      navigate({ ...EMPTY_QUERY, text });
     });
     item.append(link);
     return item;
@@ -422,12 +423,12 @@ function showLanguage() {
   showAccepted();
 }
 
-// Texts are there for images to find, so the way to give an image comes first.
-function showKind() {
+// Where items are texts, the usual query is an image: its button comes first.
+function showItemKind() {
   if (document.body.dataset.items !== service.items) {
     document.body.dataset.items = service.items;
-    speakOf(service.items);
-    if (areTexts()) input.before(byId("pick"));
+    setItemKind(service.items);
+    if (itemsAreTexts()) input.before(byId("pick"));
     else byId("go").before(byId("pick"));
     showLanguage();
   }
@@ -436,34 +437,30 @@ function showKind() {
 
 function showAccepted() {
   byId("pick").hidden = !accepts("image");
-  byId("hint").textContent = accepts("image") ? words().startHint : words().startHintText;
+  byId("hint").textContent = accepts("image") ? strings().startHint : strings().startHintText;
 }
 
-function known(said) {
-  if (!said.index_version) return {};
-  return {
-    ...said,
-    integers: said.id_type === "int",
-  };
+function parseInfo(info) {
+  return info.index_version ? { ...info, integerIds: info.id_type === "int" } : {};
 }
 
-async function boot() {
+async function start() {
   try {
-    service = { ...service, ...known(await info()) };
+    service = { ...service, ...parseInfo(await fetchInfo()) };
   } catch (problem) {
-    failed(problem, boot);
+    showFailure(problem, start);
     return;
   }
   clearProblem({ solved: true });
-  showKind();
-  run();
+  showItemKind();
+  runSearch();
 }
 
 history.scrollRestoration = "manual";
 showLanguage();
 entry = history.state?.entry ?? Date.now();
-({ query, hadImage } = fromAddress(location.search));
+({ query, imageMissing } = parseUrl(location.search));
 history.replaceState({ entry }, "");
 showQuery();
 if (matchMedia("(pointer: fine)").matches) input.focus();
-boot();
+const started = start();

@@ -1,9 +1,9 @@
 "use strict";
 
 function element(name, text) {
-  const made = document.createElement(name);
-  made.textContent = text;
-  return made;
+  const created = document.createElement(name);
+  created.textContent = text;
+  return created;
 }
 
 function call(method, path, operation) {
@@ -12,11 +12,13 @@ function call(method, path, operation) {
   section.append(element("p", operation.description || operation.summary || ""));
   const content = operation.requestBody?.content?.["application/json"]?.schema?.$ref;
   if (content) section.append(element("p", `Body: ${content.split("/").pop()}`));
+  const parameters = (operation.parameters ?? []).map(({ name }) => name);
+  if (parameters.length) section.append(element("p", `Parameters: ${parameters.join(", ")}`));
   const list = document.createElement("ul");
-  for (const [status, answer] of Object.entries(operation.responses)) {
-    const schema = answer.content?.["application/json"]?.schema?.$ref;
-    const shape = schema ? ` → ${schema.split("/").pop()}` : "";
-    list.append(element("li", `${status}: ${answer.description}${shape}`));
+  for (const [status, response] of Object.entries(operation.responses)) {
+    const schema = response.content?.["application/json"]?.schema?.$ref;
+    const schemaName = schema ? ` → ${schema.split("/").pop()}` : "";
+    list.append(element("li", `${status}: ${response.description}${schemaName}`));
   }
   section.append(list);
   return section;
@@ -32,9 +34,9 @@ async function show() {
       calls.append(call(method, path, operation));
     }
   }
-  const shapes = document.getElementById("shapes");
+  const schemas = document.getElementById("schemas");
   for (const [name, schema] of Object.entries(document_.components.schemas)) {
-    shapes.append(element("h3", name), element("pre", JSON.stringify(schema, null, 2)));
+    schemas.append(element("h3", name), element("pre", JSON.stringify(schema, null, 2)));
   }
 }
 

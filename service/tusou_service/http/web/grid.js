@@ -1,90 +1,90 @@
-// The results as cards, and the large view of one.
+// Results as cards, and the large view of one.
 
-import { hasKey, itemText, imageAddress, imageBlob } from "./api.js";
-import { words } from "./words.js";
+import { fetchImage, fetchText, hasKey, imageUrl } from "./api.js";
+import { strings } from "./strings.js";
 
-const EAGER = 8; // images that are surely in view
+const EAGER_IMAGES = 8; // these are in view at once
 
-// An image element sends no key: with one, images are fetched as they come into view.
-const waiting = new WeakMap();
-const watcher = new IntersectionObserver((entries) => {
+// An img element cannot send an API key: with a key, images are fetched when they come into view.
+const loaders = new WeakMap();
+const visibility = new IntersectionObserver((entries) => {
   for (const { target, isIntersecting } of entries) {
     if (!isIntersecting) continue;
-    watcher.unobserve(target);
-    waiting.get(target)?.();
+    visibility.unobserve(target);
+    loaders.get(target)?.();
   }
 }, { rootMargin: "400px" });
 
-export const areTexts = () => document.body.dataset.items === "texts";
+export const itemsAreTexts = () => document.body.dataset.items === "texts";
 
-// What an item is to the eye: its image, or what it says.
-export function show(id, place, options) {
-  if (areTexts()) sayItem(id, place, options);
-  else showImage(id, place, options);
+// Shows an item in `container`: its text or its image.
+export function showItem(id, container, options) {
+  if (itemsAreTexts()) showText(id, container, options);
+  else showImage(id, container, options);
 }
 
-function sayItem(id, place, { eager = false } = {}) {
-  const said = document.createElement("span");
-  said.className = "said";
-  place.replaceChildren(said);
-  const work = async () => {
-    said.textContent = await itemText(id);
-    place.removeAttribute("aria-label"); // its words are its name now
+function showText(id, container, { eager = false } = {}) {
+  const text = document.createElement("span");
+  text.className = "item-text";
+  container.replaceChildren(text);
+  const load = async () => {
+    text.textContent = await fetchText(id);
+    container.removeAttribute("aria-label"); // its text is its name now
   };
-  if (eager) work().catch(() => gone(place));
-  else whenSeen(place, work);
+  if (eager) load().catch(() => showMissing(container));
+  else whenVisible(container, load);
 }
 
-function showImage(id, place, { eager = false } = {}) {
+function showImage(id, container, { eager = false } = {}) {
   const image = document.createElement("img");
   image.alt = "";
   image.decoding = "async";
-  image.onerror = () => gone(place);
+  image.onerror = () => showMissing(container);
   if (!hasKey()) {
     image.loading = eager ? "eager" : "lazy";
-    image.src = imageAddress(id);
+    image.src = imageUrl(id);
   } else {
-    whenSeen(place, async () => {
-      const address = URL.createObjectURL(await imageBlob(id));
-      image.onload = () => URL.revokeObjectURL(address);
-      image.src = address;
+    whenVisible(container, async () => {
+      const url = URL.createObjectURL(await fetchImage(id));
+      image.onload = () => URL.revokeObjectURL(url);
+      image.src = url;
     });
   }
-  place.replaceChildren(image);
+  container.replaceChildren(image);
 }
 
-function whenSeen(place, work) {
-  waiting.set(place, () => work().catch(() => gone(place)));
-  watcher.observe(place);
+function whenVisible(container, load) {
+  loaders.set(container, () => load().catch(() => showMissing(container)));
+  visibility.observe(container);
 }
 
-function gone(place) {
-  const said = document.createElement("span");
-  said.className = "gone";
-  said.textContent = words().noImage;
-  place.replaceChildren(said);
+function showMissing(container) {
+  const message = document.createElement("span");
+  message.className = "missing";
+  message.textContent = strings().noImage;
+  container.replaceChildren(message);
 }
 
-export function card({ id, score }, place, { onLike, onLess, onOpen }) {
+export function card({ id, score }, position, { onLike, onLess, onOpen }) {
   const item = document.getElementById("card").content.firstElementChild.cloneNode(true);
   const part = (name) => item.querySelector(`.${name}`);
-  const said = score.toFixed(3);
-  show(id, part("image"), { eager: place < EAGER });
-  part("image").setAttribute("aria-label", `${words().enlarge(id)}, ${words().score(said)}`);
+  const scoreText = score.toFixed(3);
+  showItem(id, part("image"), { eager: position < EAGER_IMAGES });
+  part("image").setAttribute("aria-label", `${strings().enlarge(id)}, ${strings().score(scoreText)}`);
   part("image").addEventListener("click", () => onOpen({ id, score }));
   part("id").textContent = id;
   part("id").title = id;
-  part("score").textContent = said;
-  part("score").title = words().score(said);
-  for (const [name, act] of [["like", onLike], ["less", onLess]]) {
+  part("score").textContent = scoreText;
+  part("score").title = strings().score(scoreText);
+  for (const [name, action] of [["like", onLike], ["less", onLess]]) {
     const button = part(name);
-    if (!act) {
+    if (!action) {
       button.remove();
       continue;
     }
-    button.textContent = words()[name];
-    button.setAttribute("aria-label", words()[`${name}Label`](id));
-    button.addEventListener("click", () => act(id));
+    button.textContent = strings()[name];
+    button.setAttribute("aria-label", strings()[`${name}Label`](id));
+    button.addEventListener("click", () => action(id));
   }
   return item;
 }
@@ -100,7 +100,7 @@ export function placeholders(count) {
 
 export function openViewer({ id, score }) {
   const viewer = document.getElementById("viewer");
-  show(id, document.getElementById("large"), { eager: true });
-  document.getElementById("about").textContent = `${words().item(id)} · ${words().score(score.toFixed(3))}`;
+  showItem(id, document.getElementById("large"), { eager: true });
+  document.getElementById("about").textContent = `${strings().item(id)} · ${strings().score(score.toFixed(3))}`;
   viewer.showModal();
 }

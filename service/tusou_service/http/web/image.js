@@ -1,50 +1,51 @@
-// An image that somebody pastes, drops or picks, made ready to be sent.
+// Prepares an image that was pasted, dropped or picked for upload.
 
 import { Problem } from "./api.js";
 
-const TAKEN = ["image/jpeg", "image/png", "image/webp"];
-// The model looks at a few hundred pixels: larger files only cost time on the way.
-const SEND_AS_IS = 512 * 1024;
-const SIDE = 1024;
+const ACCEPTED_TYPES = ["image/jpeg", "image/png", "image/webp"];
+// The model sees a few hundred pixels a side: larger files only take longer to upload.
+const MAX_UNCHANGED_BYTES = 512 * 1024;
+const MAX_UNCHANGED_SIDE = 4096;
+const RESIZED_SIDE = 1024;
 
 export function firstImage(transfer) {
   return [...(transfer?.files ?? [])].find((file) => file.type.startsWith("image/"));
 }
 
 export async function readImage(file) {
-  const blob = await prepared(file).catch(() => { throw new Problem({ code: "bad_image" }); });
-  return { base64: await base64(blob), preview: URL.createObjectURL(blob) };
+  const blob = await prepareFile(file).catch(() => { throw new Problem({ code: "bad_image" }); });
+  return { base64: await toBase64(blob), preview: URL.createObjectURL(blob) };
 }
 
-async function prepared(file) {
-  const bitmap = await createImageBitmap(file); // refuses what is no image
+async function prepareFile(file) {
+  const bitmap = await createImageBitmap(file); // rejects a file that is not an image
   try {
-    if (TAKEN.includes(file.type) && file.size <= SEND_AS_IS && Math.max(bitmap.width, bitmap.height) <= 4096) return file;
-    return await redrawn(bitmap);
+    const isSmall = file.size <= MAX_UNCHANGED_BYTES && Math.max(bitmap.width, bitmap.height) <= MAX_UNCHANGED_SIDE;
+    return ACCEPTED_TYPES.includes(file.type) && isSmall ? file : await toJpeg(bitmap);
   } finally {
     bitmap.close();
   }
 }
 
-function redrawn(bitmap) {
-  const scale = Math.min(1, SIDE / Math.max(bitmap.width, bitmap.height));
+function toJpeg(bitmap) {
+  const scale = Math.min(1, RESIZED_SIDE / Math.max(bitmap.width, bitmap.height));
   const canvas = document.createElement("canvas");
   canvas.width = Math.max(1, Math.round(bitmap.width * scale));
   canvas.height = Math.max(1, Math.round(bitmap.height * scale));
-  const pen = canvas.getContext("2d");
-  pen.fillStyle = "#fff"; // JPEG has no transparency
-  pen.fillRect(0, 0, canvas.width, canvas.height);
-  pen.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
-  return new Promise((done, fail) => {
-    canvas.toBlob((blob) => (blob ? done(blob) : fail(new Error("no image"))), "image/jpeg", 0.9);
+  const context = canvas.getContext("2d");
+  context.fillStyle = "#fff"; // JPEG has no transparency
+  context.fillRect(0, 0, canvas.width, canvas.height);
+  context.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
+  return new Promise((resolve, reject) => {
+    canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Error("no image"))), "image/jpeg", 0.9);
   });
 }
 
-function base64(blob) {
-  return new Promise((done, fail) => {
+function toBase64(blob) {
+  return new Promise((resolve, reject) => {
     const reader = new FileReader();
-    reader.onload = () => done(reader.result.slice(reader.result.indexOf(",") + 1));
-    reader.onerror = () => fail(new Problem({ code: "bad_image" }));
+    reader.onload = () => resolve(reader.result.slice(reader.result.indexOf(",") + 1));
+    reader.onerror = () => reject(new Problem({ code: "bad_image" }));
     reader.readAsDataURL(blob);
   });
 }

@@ -1,63 +1,63 @@
-// What went wrong, said by its code, and what can be done about it: wait, retry, give a key.
+// Shows an error by its code, and what the user can do: wait, retry, or enter an API key.
 
-import { useKey } from "./api.js";
-import { words } from "./words.js";
+import { setKey } from "./api.js";
+import { strings } from "./strings.js";
 
-const AGAIN = new Set(["overloaded", "rate_limited", "not_ready", "unavailable", "out_of_memory"]);
-const BY_HAND = new Set(["network", "deadline_exceeded", "request_timeout", "internal", "other"]);
-const MOST_IN_A_ROW = 5; // after that a person decides
+const RETRIED_CODES = new Set(["overloaded", "rate_limited", "not_ready", "unavailable", "out_of_memory"]);
+const RETRY_BUTTON_CODES = new Set(["network", "deadline_exceeded", "request_timeout", "internal", "other"]);
+const MAX_AUTOMATIC_RETRIES = 5; // then the user decides
 
 const panel = document.getElementById("problem");
-let clock = 0;
-let inARow = 0;
+let timer = 0;
+let retries = 0;
 
 function element(name, text, className = "") {
-  const made = document.createElement(name);
-  made.textContent = text;
-  if (className) made.className = className;
-  return made;
+  const created = document.createElement(name);
+  created.textContent = text;
+  if (className) created.className = className;
+  return created;
 }
 
 export function clearProblem({ solved = false } = {}) {
-  clearInterval(clock);
-  if (solved) inARow = 0;
+  clearInterval(timer);
+  if (solved) retries = 0;
   panel.hidden = true;
   panel.replaceChildren();
 }
 
 export function showProblem(problem, retry) {
   clearProblem();
-  const [title, detail] = words().codes[problem.code] ?? words().codes.other;
-  const said = element("div", "");
-  said.setAttribute("role", "alert");
-  said.append(element("h2", title), element("p", detail));
-  panel.append(said);
+  const [title, detail] = strings().codes[problem.code] ?? strings().codes.other;
+  const alert = element("div", "");
+  alert.setAttribute("role", "alert");
+  alert.append(element("h2", title), element("p", detail));
+  panel.append(alert);
   if (problem.code === "unauthorized") panel.append(keyForm(retry));
-  else if (AGAIN.has(problem.code)) panel.append(...countdown(problem, retry));
-  else if (BY_HAND.has(problem.code)) panel.append(retryButton(retry));
+  else if (RETRIED_CODES.has(problem.code)) panel.append(...countdown(problem, retry));
+  else if (RETRY_BUTTON_CODES.has(problem.code)) panel.append(retryButton(retry));
   if (problem.id) {
-    const { requestId, status } = words();
+    const { requestId, status } = strings();
     panel.append(element("p", `${problem.code} · ${status(problem.status)} · ${requestId(problem.id)}`, "meta"));
   }
   panel.hidden = false;
 }
 
 function retryButton(retry) {
-  const button = element("button", words().retry);
+  const button = element("button", strings().retry);
   button.type = "button";
-  button.addEventListener("click", () => { inARow = 0; clearProblem(); retry(); });
+  button.addEventListener("click", () => { retries = 0; clearProblem(); retry(); });
   return button;
 }
 
 function countdown(problem, retry) {
   const button = retryButton(retry);
-  if (inARow >= MOST_IN_A_ROW) return [button];
-  inARow += 1;
-  let left = Math.max(1, problem.retryAfter ?? 2 ** inARow);
-  const line = element("p", words().retryIn(left), "countdown");
-  clock = setInterval(() => {
+  if (retries >= MAX_AUTOMATIC_RETRIES) return [button];
+  retries += 1;
+  let left = Math.max(1, problem.retryAfter ?? 2 ** retries);
+  const line = element("p", strings().retryIn(left), "countdown");
+  timer = setInterval(() => {
     left -= 1;
-    line.textContent = words().retryIn(left);
+    line.textContent = strings().retryIn(left);
     if (left > 0) return;
     clearProblem();
     retry();
@@ -67,14 +67,14 @@ function countdown(problem, retry) {
 
 function keyForm(retry) {
   const form = document.createElement("form");
-  const label = element("label", words().keyLabel);
+  const label = element("label", strings().keyLabel);
   const input = document.createElement("input");
   Object.assign(input, { type: "password", id: "key", required: true, autocomplete: "off" });
   label.htmlFor = "key";
-  form.append(label, input, element("button", words().keySend), element("p", words().keyNote, "meta"));
+  form.append(label, input, element("button", strings().keySend), element("p", strings().keyNote, "meta"));
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    useKey(input.value.trim());
+    setKey(input.value.trim());
     clearProblem();
     retry();
   });

@@ -1,52 +1,52 @@
-// A query: what the address says, what the service is asked.
+// A query, its URL, and its request.
 //
-// `image` is an image somebody gave ({ base64, preview }); it never enters an address, which
-// only says that there was one.
+// `image` is an uploaded image ({ base64, preview }). It is not written into the URL, which only
+// says that there was one.
 
-export const PAGE = 24;
-export const DEEPEST = 10000; // offset and page together, as far as the service goes
+export const PAGE_SIZE = 24;
+export const MAX_RESULTS = 10000; // the service limits offset + top_k to this
 
-export const EMPTY = { text: "", image: null, like: "", less: "", weight: 50, literal: false };
+export const EMPTY_QUERY = { text: "", image: null, like: "", less: "", weight: 50, literal: false };
 
-export function fromAddress(address) {
-  const said = new URLSearchParams(address);
-  const weight = Number(said.get("w") ?? 50);
+export function parseUrl(search) {
+  const parameters = new URLSearchParams(search);
+  const weight = Number(parameters.get("w") ?? 50);
   return {
     query: {
-      ...EMPTY,
-      text: said.get("q") ?? "",
-      like: said.get("like") ?? "",
-      less: said.get("less") ?? "",
+      ...EMPTY_QUERY,
+      text: parameters.get("q") ?? "",
+      like: parameters.get("like") ?? "",
+      less: parameters.get("less") ?? "",
       weight: weight >= 5 && weight <= 95 ? weight : 50,
-      literal: said.get("literal") === "1",
+      literal: parameters.get("literal") === "1",
     },
-    hadImage: said.get("image") === "1",
+    imageMissing: parameters.get("image") === "1",
   };
 }
 
-export function toAddress(query) {
-  const said = new URLSearchParams();
-  if (query.text) said.set("q", query.text);
-  if (query.image) said.set("image", "1");
-  if (query.like) said.set("like", query.like);
-  if (query.less) said.set("less", query.less);
-  if (isMixed(query) && query.weight !== 50) said.set("w", query.weight);
-  if (query.literal) said.set("literal", "1");
-  const text = said.toString();
+export function toUrl(query) {
+  const parameters = new URLSearchParams();
+  if (query.text) parameters.set("q", query.text);
+  if (query.image) parameters.set("image", "1");
+  if (query.like) parameters.set("like", query.like);
+  if (query.less) parameters.set("less", query.less);
+  if (isWeighted(query) && query.weight !== 50) parameters.set("w", query.weight);
+  if (query.literal) parameters.set("literal", "1");
+  const text = parameters.toString();
   return text ? `/?${text}` : "/";
 }
 
-export const isAsking = (query) => Boolean(query.text.trim() || query.image || query.like);
-export const isMixed = (query) => Boolean(query.text.trim() && (query.image || query.like));
+export const isSearch = (query) => Boolean(query.text.trim() || query.image || query.like);
+export const isWeighted = (query) => Boolean(query.text.trim() && (query.image || query.like));
 
-// The fields of POST /search. A plain sentence asks for nothing but the sentence.
+// Returns the fields of POST /search; options that have their default are left out.
 export function toFields(query, offset, version) {
-  const fields = { top_k: Math.min(PAGE, DEEPEST - offset) };
+  const fields = { top_k: Math.min(PAGE_SIZE, MAX_RESULTS - offset) };
   if (query.text.trim()) fields.query = query.text;
   if (query.image) fields.image = query.image.base64;
   else if (query.like) fields.item_id = query.like;
   if (query.less) fields.negative_item_id = query.less;
-  if (isMixed(query) && query.weight !== 50) {
+  if (isWeighted(query) && query.weight !== 50) {
     fields.query_weight = (100 - query.weight) / 50;
     fields[query.image ? "image_weight" : "item_weight"] = query.weight / 50;
   }
