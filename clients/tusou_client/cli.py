@@ -1,19 +1,26 @@
-"""Client commands: query, replay, load. Each one parses, calls one function, prints the result."""
+"""Client commands: query, replay, load."""
 
-import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tusou_client.errors import ClientError, UsageError
+from tusou.cli.output import plain_errors, print_json
+from tusou_client.errors import UsageError
 from tusou_client.wire import DEFAULT_URL
 
 if TYPE_CHECKING:
     from tusou_client.load import LoadReport
+
+
+def _existing_data(source: str) -> str:
+    path = source.rpartition("#")[0] if "#" in source and not Path(source).exists() else source
+    if not Path(path).exists():
+        raise typer.BadParameter(f"{path!r} does not exist.")
+    return source
+
 
 Url = Annotated[str, typer.Option(help="Address of the service.")]
 TopK = Annotated[int, typer.Option(min=1, max=1000, help="Items per query.")]
@@ -21,118 +28,103 @@ KeyFile = Annotated[
     Path | None,
     typer.Option(help="File holding the service's API key.", exists=True, dir_okay=False),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Report as JSON.")]
-QueryFile = Annotated[
-    Path, typer.Option(help="MUGE query file to draw from.", exists=True, dir_okay=False)
+NoInterpret = Annotated[
+    bool, typer.Option("--no-interpret", help="Search the text as written, refusals included.")
 ]
-
-
-def _there(place: str) -> str:
-    path = place.rpartition("#")[0] if "#" in place and not Path(place).exists() else place
-    if not Path(path).exists():
-        raise typer.BadParameter(f"{path!r} does not exist.")
-    return place
-
-
-@contextmanager
-def plain_errors() -> Iterator[None]:
-    """Show our own errors, and the disk's, as `code: message`; let bugs keep their traceback."""
-    try:
-        yield
-    except ClientError as error:
-        typer.secho(f"{error.code}: {error}", err=True, fg="red")
-    except OSError as error:
-        typer.secho(f"io_error: {error}", err=True, fg="red")
-    else:
-        return
-    raise typer.Exit(1)
+Json = Annotated[bool, typer.Option("--json", help="Report as JSON.")]
+_QUERIES = "Query file in MUGE's JSONL, or DATA#SPLIT."
 
 
 def query(
-    text: Annotated[str | None, typer.Argument(help="What to look for.")] = None,
+    text: Annotated[str | None, typer.Argument(help="Text to search for.")] = None,
     *,
     image: Annotated[
-        Path | None, typer.Option(help="An image to look for.", exists=True, dir_okay=False)
+        Path | None, typer.Option(help="An image to search for.", exists=True, dir_okay=False)
     ] = None,
-    item: Annotated[str | None, typer.Option(help="More like this item of the pool.")] = None,
-    negative: Annotated[str | None, typer.Option(help="A text: less like this.")] = None,
+    item: Annotated[str | None, typer.Option(help="An item's id: more like it.")] = None,
+    negative: Annotated[str | None, typer.Option(help="A text: less like it.")] = None,
     weight: Annotated[
-        list[str] | None, typer.Option(help="Of a part: query=2, image=, item= or negative=.")
+        list[str] | None, typer.Option(help="Weight of a part: query=2, image=, item=, negative=.")
     ] = None,
     exclude: Annotated[
         list[str] | None, typer.Option(help="An item to leave out; may be repeated.")
     ] = None,
-    as_it_is: Annotated[
-        bool, typer.Option("--no-interpret", help="Do not look for refusals in the text.")
-    ] = False,
+    no_interpret: NoInterpret = False,
     url: Url = DEFAULT_URL,
     top_k: TopK = 10,
     api_key_file: KeyFile = None,
     as_json: Json = False,
 ) -> None:
-    """Ask a running service for a text, an image, an item, or a mixture of them.
+    """Search a running service for a text, an image, an item, or a mixture of them.
 
     Prints rank, item id and score.
     """
     from tusou_client.client import Client
-    from tusou_client.query_options import more_of
+    from tusou_client.query_options import search_options
 
     if text is None and image is None and item is None:
         raise typer.BadParameter("Give a text, --image or --item.")
     with plain_errors():
-        more = more_of(image, item, negative, weight or [], exclude or [])
-        if as_it_is:
-            more["interpret"] = False
+        options = search_options(image, item, negative, weight or [], exclude or [])
+        if no_interpret:
+            options["interpret"] = False
         with Client(url, api_key=_read_key(api_key_file)) as client:
-            hits = client.search(text, top_k, **more)
+            hits = client.search(text, top_k, **options)
     if as_json:
-        _print_json(asdict(hits))
+        print_json(asdict(hits))
         return
-    for rank, (item_id, score) in enumerate(zip(hits.item_ids, hits.scores, strict=True), 1):
-        typer.echo(f"{rank}\t{item_id}\t{score:.4f}")
+    for hit in hits:
+        typer.echo(f"{hit.rank}\t{hit.item_id}\t{hit.score:.4f}")
     if hits.negative:
-        said = f"Understood as {hits.positive!r} without {hits.negative!r}."
-        typer.secho(said, err=True)
+        typer.secho(f"Understood as {hits.positive!r} without {hits.negative!r}.", err=True)
     if hits.truncated:
         typer.secho("The query was longer than the model reads; its end was ignored.", err=True)
 
 
 def replay(
-    queries: Annotated[
-        str, typer.Argument(help="Query file in MUGE's JSONL, or DATA#SPLIT.", callback=_there)
-    ],
+    queries: Annotated[str, typer.Argument(help=_QUERIES, callback=_existing_data)],
     *,
     out: Annotated[
-        Path, typer.Option(help="To write; .zip for MUGE, .csv for Teddy.", dir_okay=False)
+        Path,
+        typer.Option(help="File to write; .zip for MUGE, .csv for Teddy Cup.", dir_okay=False),
     ],
     url: Url = DEFAULT_URL,
     top_k: TopK = 10,
+    no_interpret: NoInterpret = False,
     batch_size: Annotated[int, typer.Option(min=1, max=256, help="Queries per request.")] = 32,
     in_flight: Annotated[int, typer.Option(min=1, max=256, help="Requests at once.")] = 4,
     patience: Annotated[
-        float, typer.Option(min=1, help="Seconds to keep trying while the service is away.")
+        float, typer.Option(min=1, help="Seconds to retry while the service is away.")
     ] = 300.0,
     api_key_file: KeyFile = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing output.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Fill a query file with a running service's answers; run again after a kill, it goes on."""
-    from tusou_client.progress_bar import Bar
+    """Fill a query file with the results of a running service; run again after a kill to resume."""
+    from tusou.cli.progress import progress
     from tusou_client.replay import ReplayListener, ReplaySettings
     from tusou_client.replay import replay as run_replay
 
-    with plain_errors(), Bar("replaying") as bar:
-        key = _read_key(api_key_file)
-        settings = ReplaySettings(url, top_k, batch_size, in_flight, key, patience)
-        watcher = ReplayListener(bar.show, bar.say)
-        report = run_replay(queries, out, settings, force=force, watcher=watcher)
+    with plain_errors(), progress() as bar:
+        settings = ReplaySettings(
+            url=url,
+            top_k=top_k,
+            batch_size=batch_size,
+            in_flight=in_flight,
+            api_key=_read_key(api_key_file),
+            patience=patience,
+            interpret=not no_interpret,
+        )
+        listener = ReplayListener(partial(bar.move_to, "replaying"), bar.notice)
+        report = run_replay(queries, out, settings, force=force, listener=listener)
     if as_json:
-        _print_json(asdict(report) | {"out": str(report.out)})
+        print_json(asdict(report) | {"out": str(report.out)})
         return
     resumed = f" ({report.resumed} of them from an earlier run)" if report.resumed else ""
+    refusals = "subtracted" if report.interpret else "searched as written"
     typer.echo(
         f"{report.rows} rows{resumed} from index {report.index_version} -> {report.out} "
-        f"in {report.seconds:.1f} s"
+        f"in {report.seconds:.1f} s; refusals in queries {refusals}"
     )
 
 
@@ -140,27 +132,35 @@ def load(
     *,
     rate: Annotated[float, typer.Option(min=0.001, help="Queries per second.")],
     duration: Annotated[float, typer.Option(min=0.001, help="Seconds.")],
-    queries: QueryFile,
+    queries: Annotated[str, typer.Option(help=_QUERIES, callback=_existing_data)],
     url: Url = DEFAULT_URL,
     timeout_ms: Annotated[
         int, typer.Option(min=1, max=30_000, help="Deadline of each query.")
     ] = 2_000,
     top_k: TopK = 10,
+    no_interpret: NoInterpret = False,
     api_key_file: KeyFile = None,
     as_json: Json = False,
 ) -> None:
-    """Send queries at a given rate, whatever the answers do; report goodput and latencies."""
+    """Send queries at a fixed rate, however slow the replies are; report goodput and latencies."""
+    from tusou.cli.progress import progress
     from tusou_client.load import LoadSettings, run_load
-    from tusou_client.progress_bar import Bar
-    from tusou_client.query_file import read_queries
+    from tusou_client.query_file import read_queries, read_source
 
-    with plain_errors(), Bar("sending") as bar:
-        texts = [row.text for row in read_queries(queries.read_bytes())]
-        key = _read_key(api_key_file)
-        settings = LoadSettings(rate, duration, url, timeout_ms / 1000, top_k, key)
-        report = run_load(texts, settings, bar.show)
+    with plain_errors(), progress() as bar:
+        texts = [row.text for row in read_queries(read_source(queries))]
+        settings = LoadSettings(
+            rate=rate,
+            duration=duration,
+            url=url,
+            timeout=timeout_ms / 1000,
+            top_k=top_k,
+            api_key=_read_key(api_key_file),
+            interpret=not no_interpret,
+        )
+        report = run_load(texts, settings, partial(bar.move_to, "sending"))
     if as_json:
-        _print_json(asdict(report))
+        print_json(asdict(report))
     else:
         _print_load(report)
 
@@ -182,7 +182,3 @@ def _read_key(path: Path | None) -> str | None:
         return path.read_text("ascii").strip()
     except UnicodeDecodeError:
         raise UsageError(f"{path} does not hold an API key: it is not ASCII text.") from None
-
-
-def _print_json(value: object) -> None:
-    typer.echo(json.dumps(value, ensure_ascii=False, indent=2))

@@ -1,23 +1,23 @@
-"""The finished rows of an unfinished replay, kept beside its output."""
+"""The finished rows of an unfinished replay, in a file beside its output."""
 
 import fcntl
 import json
-import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Self
 
+from tusou.core.files import write_file
 from tusou_client.errors import UnfinishedRun
 
 
 class Journal:
-    """A file of one header line and then whole rows in order, held by one process at a time.
+    """A file of one header line and complete rows in order, locked by one process.
 
-    A kill leaves at worst a torn last row, which `read` does not count.
+    After a kill its last row may be incomplete; `read` leaves that row out.
     """
 
     def __init__(self, path: Path) -> None:
-        """Open or create the file, or raise UnfinishedRun while another process holds it."""
+        """Open or create the file; raise UnfinishedRun while another process has it locked."""
         self.path = path
         self._file = path.open("a+b")
         try:
@@ -33,7 +33,7 @@ class Journal:
         self._file.close()
 
     def read(self) -> tuple[dict[str, object] | None, list[bytes]]:
-        """Return the header (None when there is no readable one) and the whole rows."""
+        """Return the header (None if it cannot be read) and the complete rows."""
         self._file.seek(0)
         first, *rows = self._file.read().split(b"\n")[:-1] or [b""]
         try:
@@ -43,39 +43,25 @@ class Journal:
         return (header, rows) if isinstance(header, dict) else (None, [])
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Empty the file."""
         self._file.truncate(0)
 
     def start(self, header: dict[str, object], rows: Iterable[bytes] = ()) -> None:
-        """Make this header and these rows the whole content."""
+        """Replace the content by this header and these rows."""
         self.clear()
         self.append([json.dumps(header).encode(), *rows])
 
     def append(self, rows: Iterable[bytes]) -> None:
-        """Add rows that come next."""
+        """Append rows to the file."""
         self._file.write(b"".join(row + b"\n" for row in rows))
         self._file.flush()
 
-    def publish(self, out: Path, form: Callable[[list[bytes]], bytes]) -> None:
-        """Make the rows the output, in one step and on disk, and remove this file."""
+    def publish(self, out: Path, to_output: Callable[[list[bytes]], bytes]) -> None:
+        """Write the rows to `out` atomically, as `to_output` formats them, and remove this file."""
         _, rows = self.read()
-        side = out.with_name(f"{out.name}.tmp")
-        with side.open("wb") as file:
-            file.write(form(rows))
-            file.flush()
-            os.fsync(file.fileno())
-        side.replace(out)
-        _sync_folder(out.parent)
+        write_file(out, to_output(rows))
         self.discard()
 
     def discard(self) -> None:
         """Remove the file."""
         self.path.unlink(missing_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

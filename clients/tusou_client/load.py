@@ -1,4 +1,4 @@
-"""Send queries at a given rate whatever the answers do, and report what came back when."""
+"""Open-loop load: sends queries at a fixed rate, however slow the replies are."""
 
 import asyncio
 import itertools
@@ -18,29 +18,30 @@ OK = "ok"
 
 @dataclass(frozen=True, slots=True)
 class LoadSettings:
-    """What to send: an open loop, so a slow service does not slow the arrivals down."""
+    """The rate and the requests of a load run."""
 
     rate: float  # queries per second
     duration: float  # seconds
     url: str = DEFAULT_URL
-    timeout: float = 2.0  # seconds; told to the service, and what counts as good
+    timeout: float = 2.0  # seconds; sent to the service, and the limit of a good reply
     top_k: int = 10
     api_key: str | None = None
+    interpret: bool = True  # subtract what a query refuses
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One query's fate; seconds count from the moment it was due, not from when it left."""
+    """The outcome of one query; seconds count from the moment it was due, not when it was sent."""
 
     code: str  # `ok`, or the error's code
-    status: int | None  # None: no HTTP answer
+    status: int | None  # None: no HTTP response
     latency: float
-    lateness: float  # how much later than due it was sent: the load maker's own fault
+    lateness: float  # seconds between due and sent: the load generator's own delay
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """All queries that ended alike. Times in milliseconds."""
+    """All queries with the same code and status. Times in milliseconds."""
 
     code: str
     status: int | None
@@ -53,12 +54,12 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class LoadReport:
-    """What a load run saw."""
+    """The result of a load run."""
 
     sent: int
     duration_s: float
-    goodput_per_s: float  # answered right and within the timeout, per second of the schedule
-    max_lateness_ms: float  # large: the load maker could not keep the rate
+    goodput_per_s: float  # right and within the timeout, per second of the schedule
+    max_lateness_ms: float  # if large, the load generator could not keep the rate
     outcomes: tuple[Outcome, ...]  # the most frequent first
 
 
@@ -67,12 +68,15 @@ def run_load(
     settings: LoadSettings,
     on_sent: Callable[[int, int], None] | None = None,
 ) -> LoadReport:
-    """Send the queries in turn, over and over, each once and never again: retries hide load."""
-    samples = asyncio.run(_fire_all(queries, settings, on_sent))
+    """Send the queries in turn, over and over, without retries, which would hide the load.
+
+    `on_sent` is called with the number of queries sent, and of all.
+    """
+    samples = asyncio.run(_send_all(queries, settings, on_sent))
     return summarise(samples, settings)
 
 
-async def _fire_all(
+async def _send_all(
     queries: Sequence[str], settings: LoadSettings, on_sent: Callable[[int, int], None] | None
 ) -> list[Sample]:
     once = RetryPolicy(timeout=settings.timeout, deadline=settings.timeout, tries=1)
@@ -84,17 +88,17 @@ async def _fire_all(
         for number, query in zip(range(total), itertools.cycle(queries), strict=False):
             due = start + number / settings.rate
             await asyncio.sleep(max(0.0, due - time.monotonic()))
-            tasks.append(asyncio.create_task(_fire(client, query, settings.top_k, due)))
+            tasks.append(asyncio.create_task(_send_one(client, query, settings, due)))
             if on_sent is not None:
                 on_sent(number + 1, total)
         return await asyncio.gather(*tasks)
 
 
-async def _fire(client: AsyncClient, query: str, top_k: int, due: float) -> Sample:
+async def _send_one(client: AsyncClient, query: str, settings: LoadSettings, due: float) -> Sample:
     lateness = time.monotonic() - due
     code, status = OK, 200
     try:
-        await client.search(query, top_k)
+        await client.search(query, settings.top_k, interpret=settings.interpret)
     except ServiceError as error:
         code, status = error.code, error.status
     except ClientError as error:
@@ -103,7 +107,7 @@ async def _fire(client: AsyncClient, query: str, top_k: int, due: float) -> Samp
 
 
 def summarise(samples: Sequence[Sample], settings: LoadSettings) -> LoadReport:
-    """Group the samples by how they ended."""
+    """Group the samples by code and status."""
     groups: dict[tuple[str, int | None], list[float]] = defaultdict(list)
     for sample in samples:
         groups[sample.code, sample.status].append(sample.latency)
@@ -125,7 +129,7 @@ def _outcome(code: str, status: int | None, times: list[float]) -> Outcome:
 
 
 def percentile(ordered: Sequence[float], share: float) -> float:
-    """Return the nearest-rank percentile of ascending values: one of them, nothing between."""
+    """Return the nearest-rank percentile of ascending values, without interpolation."""
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
 

@@ -1,4 +1,4 @@
-"""What the command line says beside a text, as the fields of a search."""
+"""The options of `tusou query` as the fields of a search."""
 
 import math
 from collections.abc import Iterable
@@ -17,40 +17,41 @@ _WEIGHTS: dict[str, _Weight] = {
 }
 
 
-def more_of(
+def search_options(
     image: Path | None,
     item: str | None,
     negative: str | None,
     weights: Iterable[str],
     exclude: Iterable[str],
 ) -> SearchOptions:
-    """Return the fields that were given; weights are written `part=number`, Misuse otherwise."""
-    more: SearchOptions = {}
+    """Return the fields that were given; UsageError for weights that are not `part=number`."""
+    options: SearchOptions = {}
     if image is not None:
-        more["image"] = image.read_bytes()
+        options["image"] = image
     if item is not None:
-        more["item_id"] = item
+        options["item_id"] = item
     if negative is not None:
-        more["negative"] = negative
-    left_out: list[int | str] = list(exclude)
-    if left_out:
-        more["exclude"] = left_out
+        options["negative"] = negative
+    if excluded := list[int | str](exclude):
+        options["exclude"] = excluded
     for weight in weights:
-        _weigh(more, weight)
-    return more
+        _add_weight(options, weight)
+    return options
 
 
-def _weigh(more: SearchOptions, said: str) -> None:
-    part, _, number = said.partition("=")
+def _add_weight(options: SearchOptions, weight: str) -> None:
+    part, _, number = weight.partition("=")
     if part not in _WEIGHTS:
-        raise UsageError(f"--weight {said}: the parts are {', '.join(_WEIGHTS)}.")
-    value = _number(number)
-    if not 0 < value <= 10:  # of a NaN, too
-        raise UsageError(f"--weight {said}: write a part and a number up to 10, such as image=0.5.")
-    more[_WEIGHTS[part]] = value
+        raise UsageError(f"--weight {weight}: the parts are {', '.join(_WEIGHTS)}.")
+    value = _parse_number(number)
+    if not 0 < value <= 10:  # NaN fails too
+        raise UsageError(
+            f"--weight {weight}: write a part and a number up to 10, for example image=0.5."
+        )
+    options[_WEIGHTS[part]] = value
 
 
-def _number(text: str) -> float:
+def _parse_number(text: str) -> float:
     try:
         return float(text)
     except ValueError:

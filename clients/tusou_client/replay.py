@@ -1,4 +1,4 @@
-"""Fill a query file with a running service's answers; a killed run goes on where it stopped."""
+"""Fills a query file with the results of a running service; resumes after a kill."""
 
 import asyncio
 import hashlib
@@ -13,21 +13,22 @@ from tusou_client.errors import ClientError, UnfinishedRun, UsageError
 from tusou_client.journal import Journal
 from tusou_client.output_formats import check_depth, format_output
 from tusou_client.query_file import QueryRow, read_queries, read_source
-from tusou_client.replay_worker import Filling, ReplayListener, ReplaySettings
+from tusou_client.replay_worker import ReplayListener, ReplaySettings, ReplayWorker
 
 __all__ = ["ReplayListener", "ReplayReport", "ReplaySettings", "replay"]
 
-_FORMAT = 1
+_FORMAT = 2  # of the journal's header
 
 
 @dataclass(frozen=True, slots=True)
 class ReplayReport:
-    """What a finished replay did."""
+    """The result of a finished replay."""
 
     out: Path
     rows: int
-    resumed: int  # rows that an earlier, interrupted run had answered
+    resumed: int  # rows taken over from an earlier, interrupted run
     index_version: str
+    interpret: bool  # whether what a query refuses was subtracted
     seconds: float
 
 
@@ -37,39 +38,41 @@ def replay(
     settings: ReplaySettings,
     *,
     force: bool = False,
-    watcher: ReplayListener | None = None,
+    listener: ReplayListener | None = None,
 ) -> ReplayReport:
-    """Write the rows of a query file, in order, each with exactly `top_k` item ids, to `out`.
+    """Write the rows of a query file to `out`, in order, each with exactly `top_k` item ids.
 
     `queries` may be a dataset of another format, `DATA#SPLIT`: it gives rows as MUGE has them.
-    Progress is kept in `out` + ".partial": run again after a kill, it goes on, and the file is
-    byte for byte the one an uninterrupted run writes. An `out` that ends in .zip or .csv is what
-    MUGE or Teddy Cup takes, see `tusou_client.output_formats`. `force` replaces an existing output,
-    and drops the progress of a run over other queries. Raises ClientError.
+    Finished rows are kept in `out` + ".partial": after a kill, the same call resumes and writes the
+    same bytes as an uninterrupted run. An `out` that ends in .zip or .csv is a submission for
+    MUGE or Teddy Cup, see `tusou_client.output_formats`. `force` replaces an existing output, and
+    drops the progress of a run over other queries. Raises ClientError and OutputExists.
     """
     started = time.monotonic()
-    watcher = watcher or ReplayListener()
+    listener = listener or ReplayListener()
     _check_output(Path(queries), out, force=force)
     check_depth(out, settings.top_k)
     data = read_source(str(queries))
     rows = read_queries(data)
-    made_from: dict[str, object] = {
+    identity: dict[str, object] = {
         "tusou_replay": _FORMAT,
         "queries_sha256": hashlib.sha256(data).hexdigest(),
         "top_k": settings.top_k,
+        "interpret": settings.interpret,
     }
     with Journal(out.with_name(f"{out.name}.partial")) as journal:
-        _check_same_run(journal, made_from, force=force)
-        version, done = _resume(journal, made_from, rows, settings)
+        _check_same_run(journal, identity, force=force)
+        version, done = _resume(journal, identity, rows, settings)
         if done < len(rows):
-            filling = Filling(rows, journal, made_from, settings, watcher)
+            worker = ReplayWorker(rows, journal, identity, settings, listener)
             try:
-                version = asyncio.run(filling.run(version, done))
+                version = asyncio.run(worker.run(version, done))
             except (ClientError, KeyboardInterrupt):
-                _tell_what_is_kept(journal, watcher)
+                _announce_progress(journal, listener)
                 raise
         journal.publish(out, partial(format_output, out.suffix, rows))
-    return ReplayReport(out, len(rows), done, str(version), time.monotonic() - started)
+    seconds = time.monotonic() - started
+    return ReplayReport(out, len(rows), done, str(version), settings.interpret, seconds)
 
 
 def _check_output(queries: Path, out: Path, *, force: bool) -> None:
@@ -81,13 +84,13 @@ def _check_output(queries: Path, out: Path, *, force: bool) -> None:
         raise OutputExists(f"{out} exists; give --force to replace it, or another --out.")
 
 
-def _check_same_run(journal: Journal, made_from: dict[str, object], *, force: bool) -> None:
+def _check_same_run(journal: Journal, identity: dict[str, object], *, force: bool) -> None:
     header, lines = journal.read()
-    other = header is not None and {**header, **made_from} != header
+    other = header is not None and {**header, **identity} != header
     if other and lines and not force:
         raise UnfinishedRun(
-            f"{journal.path} is the progress of a run over other queries or with another "
-            "--top-k. Finish that run, or give --force to drop its progress."
+            f"{journal.path} is the progress of a run over other queries or with other options "
+            "(--top-k, --no-interpret). Finish that run, or give --force to drop its progress."
         )
     if other:
         journal.clear()
@@ -95,25 +98,25 @@ def _check_same_run(journal: Journal, made_from: dict[str, object], *, force: bo
 
 def _resume(
     journal: Journal,
-    made_from: dict[str, object],
+    identity: dict[str, object],
     rows: list[QueryRow],
     settings: ReplaySettings,
 ) -> tuple[str | None, int]:
-    """Return the index version of the rows already answered, and how many there are."""
+    """Return the index version of the finished rows, and their number."""
     header, lines = journal.read()
     if header is None:
         return None, 0
-    done = _count_good(rows, lines, settings.top_k)
+    done = _count_valid(rows, lines, settings.top_k)
     if done < len(rows):
         # Whole batches only, so that the service sees the same batches as without the break.
         done -= done % settings.batch_size
     version = str(header.get("index_version"))
-    journal.start(made_from | {"index_version": version}, lines[:done])
+    journal.start(identity | {"index_version": version}, lines[:done])
     return version, done
 
 
-def _count_good(rows: list[QueryRow], lines: list[bytes], top_k: int) -> int:
-    """Count the leading lines that are exactly what this run would write for some answer."""
+def _count_valid(rows: list[QueryRow], lines: list[bytes], top_k: int) -> int:
+    """Count the leading lines that this run could have written."""
     for count, (row, line) in enumerate(zip(rows, lines, strict=False)):
         try:
             item_ids = json.loads(line)[row.answers]
@@ -124,10 +127,10 @@ def _count_good(rows: list[QueryRow], lines: list[bytes], top_k: int) -> int:
     return min(len(rows), len(lines))
 
 
-def _tell_what_is_kept(journal: Journal, watcher: ReplayListener) -> None:
+def _announce_progress(journal: Journal, listener: ReplayListener) -> None:
     if not journal.path.exists():
         return
-    if kept := len(journal.read()[1]):
-        watcher.on_notice(
-            f"{kept} finished rows are kept in {journal.path}: the same command goes on from there."
+    if count := len(journal.read()[1]):
+        listener.on_notice(
+            f"{count} finished rows are kept in {journal.path}: the same command resumes there."
         )

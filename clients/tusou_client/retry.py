@@ -1,4 +1,4 @@
-"""Whether and when to try again: full-jitter backoff, deadlines and a retry budget."""
+"""Retries: exponential backoff with full jitter, deadlines and a retry budget."""
 
 import random
 import time
@@ -10,12 +10,12 @@ from tusou_client.errors import BadReply, ClientError
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How patient a client is. All times in seconds, measured on a monotonic clock."""
+    """Limits of one call's tries. All times in seconds, measured on a monotonic clock."""
 
-    timeout: float = 10.0  # one try; the service is told the same
+    timeout: float = 10.0  # one try; also sent to the service
     deadline: float = 30.0  # all tries of one call together
     tries: int | None = 5  # None: until the deadline
-    bad_replies: int = 5  # of which these may be garbled or misshapen
+    bad_replies: int = 5  # garbled or misshapen replies among the tries
     base: float = 0.1  # the n-th pause is drawn from 0 .. base * 2^n ...
     cap: float = 5.0  # ... but never more than this
     budget: float | None = 0.1  # retries per call over a client's life; None: unlimited
@@ -26,10 +26,10 @@ class RetryPolicy:
 
 
 class RetryBudget:
-    """Keeps retries of all calls together under a share of the calls.
+    """Keeps the retries of all calls below a share of the calls.
 
-    Each call earns `ratio` of a retry; `reserve` may be spent before any is earned, so a
-    program that asks once still retries, and a fleet of clients does not bury a sick service.
+    Each call earns `ratio` of a retry. `reserve` may be spent before any is earned: a program with
+    a single call still retries, and many clients together do not overload a failing service.
     """
 
     def __init__(self, ratio: float | None, reserve: float = 10.0) -> None:
@@ -42,7 +42,7 @@ class RetryBudget:
             self._left = min(self._left + self._ratio, self._reserve)
 
     def spend(self) -> bool:
-        """Take one retry, if there is one."""
+        """Take one retry; return whether there was one."""
         if self._ratio is None:
             return True
         if self._left < 1:
@@ -52,7 +52,7 @@ class RetryBudget:
 
 
 class Attempts:
-    """The tries of one call; owns no socket and never sleeps."""
+    """The tries of one call; opens no connection and never sleeps."""
 
     def __init__(
         self,
@@ -67,11 +67,11 @@ class Attempts:
         budget.earn()
 
     def timeout(self) -> float:
-        """Seconds the next try may take."""
+        """Return the seconds that the next try may take."""
         return max(0.001, min(self._policy.timeout, self._deadline - self._clock()))
 
     def pause_after(self, error: ClientError) -> float:
-        """Seconds to wait before the next try, or raise the error when there is none."""
+        """Return the seconds to wait before the next try; raise the error if it was the last."""
         self._tries += 1
         self._bad_replies += isinstance(error, BadReply)
         pause = self._policy.pause(self._tries - 1, self._draw) + (error.retry_after or 0.0)

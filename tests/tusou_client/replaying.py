@@ -1,4 +1,4 @@
-"""A query file, and what a replay of it must write, made the plain way."""
+"""A query file, and the output that a replay of it must write."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ def write_queries(path: Path, count: int, first: int = 0) -> Path:
 
 
 def expected(service, queries: Path, top_k: int = 10) -> bytes:
-    """What the file must be, made the plain way."""
+    """Return the bytes that a replay must write."""
     rows = [json.loads(line) for line in queries.read_text("utf-8").splitlines()]
     for row in rows:
         row["item_ids"] = service.hits(row["query_text"], top_k)["item_ids"]

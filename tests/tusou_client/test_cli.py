@@ -1,4 +1,4 @@
-"""The client commands as their users see them."""
+"""The client commands: arguments, output and exit codes."""
 
 import json
 from collections.abc import Callable
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import typer
+from reading import put
 from tusou_client import cli
 from typer.testing import CliRunner, Result
 
@@ -57,7 +58,7 @@ def test_query_warns_of_a_cut_query_beside_the_result(run: Run, server) -> None:
     assert result.stdout.count("\n") == 1
 
 
-def test_query_asks_in_every_way(run: Run, server, service, tmp_path: Path) -> None:
+def test_query_sends_every_option(run: Run, server, service, tmp_path: Path) -> None:
     image = tmp_path / "shoe.jpg"
     image.write_bytes(b"an image")
     words = ["--image", image, "--item", "30002946", "--negative", "碎花", "--no-interpret"]
@@ -79,7 +80,7 @@ def test_query_asks_in_every_way(run: Run, server, service, tmp_path: Path) -> N
     }
 
 
-def test_query_needs_something_to_look_for(run: Run) -> None:
+def test_query_needs_a_text_an_image_or_an_item(run: Run) -> None:
     result = run("query", "--negative", "碎花")
     assert result.exit_code == 2
     assert "Give a text, --image or --item." in result.stderr
@@ -117,6 +118,7 @@ def test_replay(run: Run, server, service, queries: Path, tmp_path: Path) -> Non
     result = run("replay", queries, "--out", out, "--url", server.url)
     assert result.exit_code == 0
     assert result.stdout.startswith(f"2 rows from index v1 -> {out} in ")
+    assert result.stdout.endswith(" s; refusals in queries subtracted\n")
     rows = [json.loads(line) for line in out.read_text().splitlines()]
     assert [row["item_ids"] for row in rows] == [
         service.hits(query, 10)["item_ids"] for query in ("裙", "鞋")
@@ -127,10 +129,16 @@ def test_replay_as_json(run: Run, server, queries: Path, tmp_path: Path) -> None
     out = tmp_path / "pred.jsonl"
     report = json.loads(run("replay", queries, "--out", out, "--url", server.url, "--json").stdout)
     assert report.pop("seconds") > 0
-    assert report == {"out": str(out), "rows": 2, "resumed": 0, "index_version": "v1"}
+    assert report == {
+        "out": str(out),
+        "rows": 2,
+        "resumed": 0,
+        "index_version": "v1",
+        "interpret": True,
+    }
 
 
-def test_replay_of_bad_lines_names_them_all(run: Run, server, queries: Path) -> None:
+def test_replay_names_every_bad_line(run: Run, server, queries: Path) -> None:
     queries.write_text("{\n\n")
     result = run("replay", queries, "--out", queries.with_name("pred"), "--url", server.url)
     assert result.exit_code == 1
@@ -139,7 +147,7 @@ def test_replay_of_bad_lines_names_them_all(run: Run, server, queries: Path) -> 
     assert "line 2: blank" in result.stderr
 
 
-def test_replay_of_nothing_is_wrong_usage(run: Run, server, tmp_path: Path) -> None:
+def test_replay_of_a_missing_file_is_wrong_usage(run: Run, server, tmp_path: Path) -> None:
     result = run("replay", tmp_path / "none", "--out", tmp_path / "pred", "--url", server.url)
     assert result.exit_code == 2
 
@@ -159,3 +167,26 @@ def test_load_as_json(run: Run, server, queries: Path) -> None:
     report = json.loads(run("load", *options, "--json").stdout)
     assert (report["sent"], report["goodput_per_s"]) == (3, 100.0)
     assert [row["code"] for row in report["outcomes"]] == ["ok"]
+
+
+def test_no_interpret_is_sent_by_every_command(
+    run: Run, server, service, queries: Path, tmp_path: Path
+) -> None:
+    options = ("--no-interpret", "--url", server.url)
+    run("query", "裙", *options)
+    result = run("replay", queries, "--out", tmp_path / "pred.jsonl", *options)
+    run("load", "--rate", 100, "--duration", 0.01, "--queries", queries, *options)
+    assert [path for path, _, _ in service.posts] == ["/search", "/search/batch", "/search"]
+    assert [body["interpret"] for _, _, body in service.posts] == [False] * 3
+    assert result.stdout.endswith(" s; refusals in queries searched as written\n")
+
+
+def test_load_takes_a_dataset_as_replay_does(run: Run, server, service, tmp_path: Path) -> None:
+    put(tmp_path / "images" / "1.jpg", "x")
+    put(tmp_path / "captions.json", '[{"image": "1.jpg", "captions": ["一只狗", "狗在跑"]}]')
+    put(tmp_path / "Flickr_8k.testImages.txt", "1.jpg\n")
+    options = ("--rate", 100, "--duration", 0.04, "--url", server.url)
+    assert run("load", "--queries", f"{tmp_path}#test", *options).exit_code == 0
+    assert service.query_counts == {"一只狗": 2, "狗在跑": 2}
+    result = run("load", "--queries", f"{tmp_path}/gone#test", *options)
+    assert (result.exit_code, "does not exist" in result.stderr) == (2, True)

@@ -1,4 +1,4 @@
-"""Replay takes datasets of every format, and needs nothing installed to read them."""
+"""Replay and load of datasets of every format, which are read with Python alone."""
 
 import json
 import subprocess
@@ -43,7 +43,7 @@ def test_a_dataset_with_query_files_gives_their_bytes(tmp_path: Path) -> None:
     assert read_source(f"{tmp_path}#test") == row.encode()
 
 
-def test_what_is_wrong_with_a_dataset_is_told(tmp_path: Path) -> None:
+def test_a_broken_dataset_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(BadQueries, match=r"no split 'valid'; give .*#test"):
         read_source(f"{flickr(tmp_path)}#valid")
     put(tmp_path / "captions.json", "[3]")
@@ -51,18 +51,18 @@ def test_what_is_wrong_with_a_dataset_is_told(tmp_path: Path) -> None:
         read_source(f"{tmp_path}#test")
 
 
-def test_reading_needs_python_alone(tmp_path: Path) -> None:
+def test_reading_needs_no_packages(tmp_path: Path) -> None:
     code = (
         "import sys\n"
         "hidden = ['numpy', 'PIL', 'pydantic', 'torch', 'typer', 'rich', 'httpx']\n"
         "sys.modules.update(dict.fromkeys(hidden))\n"
         "from tusou.data import open_dataset\n"
-        "for place in sys.argv[1:]:\n"
-        "    print(len(open_dataset(place).queries()))\n"
+        "for source in sys.argv[1:]:\n"
+        "    print(len(open_dataset(source).queries()))\n"
     )
     put(tmp_path / "teddy" / "ImageWordData.csv", "image_id,caption\n1.jpg,狗\n")
     put(tmp_path / "muge" / "MR_test_queries.jsonl", '{"query_id": 1, "query_text": "裙"}\n')
-    places = [str(flickr(tmp_path / "f")), str(tmp_path / "teddy"), str(tmp_path / "muge")]
-    command = [sys.executable, "-c", code, *places]
+    sources = [str(flickr(tmp_path / "f")), str(tmp_path / "teddy"), str(tmp_path / "muge")]
+    command = [sys.executable, "-c", code, *sources]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["2", "1", "1"]

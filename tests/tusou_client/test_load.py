@@ -1,4 +1,4 @@
-"""The load maker: an open loop that counts from the moment a query was due."""
+"""Open-loop load: latencies count from the moment a query was due."""
 
 import threading
 
@@ -14,7 +14,7 @@ def test_nearest_rank_percentiles() -> None:
     assert percentile([1.0, 2.0], 0.5) == 1.0
 
 
-def test_a_report_groups_by_how_it_ended() -> None:
+def test_a_report_groups_by_code_and_status() -> None:
     samples = [
         Sample("ok", 200, 0.010, 0.0),
         Sample("ok", 200, 0.030, 0.001),
@@ -31,22 +31,28 @@ def test_a_report_groups_by_how_it_ended() -> None:
     )
 
 
-def test_sends_every_query_once_in_turn(server, service) -> None:
+def test_sends_the_queries_in_turn(server, service) -> None:
     report = run_load(["裙", "鞋", "包"], LoadSettings(rate=200, duration=0.05, url=server.url))
     assert report.sent == 10
     assert [(row.code, row.status, row.count) for row in report.outcomes] == [("ok", 200, 10)]
     assert report.goodput_per_s == 200.0
     assert service.query_counts == {"裙": 4, "鞋": 3, "包": 3}
+    assert all(body["interpret"] for _, _, body in service.posts)
+
+
+def test_queries_can_be_searched_as_written(server, service) -> None:
+    run_load(["裙"], LoadSettings(rate=100, duration=0.01, url=server.url, interpret=False))
+    assert [body["interpret"] for _, _, body in service.posts] == [False]
 
 
 def test_a_slow_service_does_not_slow_the_arrivals(server, service) -> None:
-    everyone = threading.Barrier(8)  # no answer before all eight are there: a closed loop hangs
-    service.on_post = lambda number: everyone.wait(10)
+    barrier = threading.Barrier(8)  # no reply before all eight queries: a closed loop hangs
+    service.on_post = lambda number: barrier.wait(10)
     report = run_load(["裙"], LoadSettings(rate=100, duration=0.08, url=server.url, timeout=10))
     assert [(row.code, row.count) for row in report.outcomes] == [("ok", 8)]
 
 
-def test_failures_are_counted_and_never_asked_again(server, service, faults) -> None:
+def test_failures_are_counted_and_never_retried(server, service, faults) -> None:
     service.faults = [
         faults.problem(503, "overloaded", retry_after_ms=1),
         faults.problem(503, "overloaded", retry_after_ms=1),
@@ -63,7 +69,7 @@ def test_failures_are_counted_and_never_asked_again(server, service, faults) -> 
     assert len(service.posts) == 5
 
 
-def test_nobody_there_is_one_error(server) -> None:
+def test_an_unreachable_service_is_one_error(server) -> None:
     server.stop()
     with pytest.raises(Unreachable):
         run_load(["裙"], LoadSettings(rate=100, duration=0.05, url=server.url))

@@ -1,4 +1,4 @@
-"""Replay: exact bytes out, whatever the service does in between, or a refusal that says why."""
+"""Replay: the exact output despite every fault of the service, or an error that says why."""
 
 import json
 import os
@@ -22,14 +22,14 @@ from tusou.data.submission import read_teddy_table, unzip
 
 
 def test_fills_every_row_in_order(server, service, queries: Path, tmp_path: Path) -> None:
-    out, seen = tmp_path / "pred.jsonl", []
-    watcher = ReplayListener(progress=lambda done, total: seen.append((done, total)))
-    report = replay(queries, out, settings(server, in_flight=4), watcher=watcher)
+    out, counts = tmp_path / "pred.jsonl", []
+    listener = ReplayListener(progress=lambda done, total: counts.append((done, total)))
+    report = replay(queries, out, settings(server, in_flight=4), listener=listener)
     assert out.read_bytes() == expected(service, queries)
     assert (report.rows, report.resumed, report.index_version) == (COUNT, 0, "v1")
-    assert seen[0] == (0, COUNT)
-    assert seen[-1] == (COUNT, COUNT)
-    assert seen == sorted(seen)
+    assert counts[0] == (0, COUNT)
+    assert counts[-1] == (COUNT, COUNT)
+    assert counts == sorted(counts)
     assert only_file_beside(queries, out)
     assert {path for path, _, _ in service.posts} == {"/search/batch"}
 
@@ -63,22 +63,22 @@ def test_survives_a_service_that_fails_one_time_in_five(
 def test_a_service_that_restarts_loses_no_row(
     server, service, faults, restart: Callable[[int], object], queries: Path
 ) -> None:
-    heard: list[str] = []
+    notices: list[str] = []
 
-    def die(handler) -> None:
+    def stop(handler) -> None:
         server.stop()
         faults.reset(handler)
 
     def notice(message: str) -> None:
-        heard.append(message)
-        if len(heard) == 2:  # one broken connection, and one refused
+        notices.append(message)
+        if len(notices) == 2:  # one broken connection, and one refused
             restart(server.server_port)
 
-    service.on_post = lambda number: service.faults.append(die) if number == 3 else None
+    service.on_post = lambda number: service.faults.append(stop) if number == 3 else None
     out = queries.with_name("pred.jsonl")
-    replay(queries, out, settings(server), watcher=ReplayListener(notice=notice))
+    replay(queries, out, settings(server), listener=ReplayListener(notice=notice))
     assert out.read_bytes() == expected(service, queries)
-    assert all(message.startswith("unreachable: No answer from http://127") for message in heard)
+    assert all(message.startswith("unreachable: No answer from http://127") for message in notices)
 
 
 def test_a_full_disk_leaves_the_old_output_whole(
@@ -96,22 +96,36 @@ def test_a_full_disk_leaves_the_old_output_whole(
     assert out.read_text() == "old"
 
 
+@pytest.mark.parametrize("interpret", [True, False])
+def test_every_request_says_whether_to_interpret(
+    server, service, queries: Path, tmp_path: Path, interpret: bool
+) -> None:
+    service.refuses = {"裙子 3": "empty_query"}  # its batch is sent again, query by query
+    with pytest.raises(BadQueries):
+        replay(queries, tmp_path / "pred.jsonl", settings(server, interpret=interpret))
+    assert {path for path, _, _ in service.posts} == {"/search/batch", "/search"}
+    assert {body["interpret"] for _, _, body in service.posts} == {interpret}
+    service.refuses = {}
+    report = replay(queries, tmp_path / "pred.jsonl", settings(server, interpret=interpret))
+    assert report.interpret is interpret
+
+
 def test_refused_queries_are_all_named_with_their_lines(
     server, service, queries: Path, tmp_path: Path
 ) -> None:
     service.refuses = {"裙子 3": "empty_query", "裙子 41": "query_too_long"}
     with pytest.raises(BadQueries) as raised:
         replay(queries, tmp_path / "pred.jsonl", settings(server, in_flight=4))
-    first, *listed = str(raised.value).split("\n  ")
+    first, *lines = str(raised.value).split("\n  ")
     assert first == "The service refused 2 queries; mend these lines and run again."
-    assert listed == [
+    assert lines == [
         "line 4: empty_query: Nothing is left.",
         "line 42: query_too_long: Nothing is left.",
     ]
     assert list(tmp_path.iterdir()) == [queries]
 
 
-def test_a_batch_that_is_refused_as_a_whole_is_no_data_error(
+def test_a_batch_refused_for_no_single_query_is_a_service_error(
     server, faults, service, queries: Path, tmp_path: Path
 ) -> None:
     service.faults = [faults.problem(422, "invalid_request")]
@@ -129,7 +143,7 @@ def test_a_pool_smaller_than_a_row_is_an_error(
     assert (tmp_path / "pred.jsonl").read_bytes() == expected(service, queries, top_k=8)
 
 
-def test_unusable_lines_are_told_before_anything_is_sent(
+def test_unusable_lines_are_reported_before_anything_is_sent(
     server, service, queries: Path, tmp_path: Path
 ) -> None:
     with queries.open("ab") as file:
@@ -157,18 +171,20 @@ def test_the_query_file_is_never_replaced(server, queries: Path) -> None:
         replay(queries, queries, settings(server), force=True)
 
 
-def test_a_missing_folder_is_told_first(server, queries: Path, tmp_path: Path) -> None:
+def test_a_missing_folder_is_an_error(server, queries: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="does not exist"):
         replay(queries, tmp_path / "no" / "pred.jsonl", settings(server))
 
 
-def test_a_wrong_address_is_told_at_once(server, queries: Path, tmp_path: Path) -> None:
+def test_a_wrong_address_fails_at_once(server, queries: Path, tmp_path: Path) -> None:
     server.stop()
     with pytest.raises(Unreachable, match="Is `tusou serve` running there"):
         replay(queries, tmp_path / "pred.jsonl", settings(server))
 
 
-def test_patience_has_an_end(server, service, faults, queries: Path, tmp_path: Path) -> None:
+def test_retries_end_when_patience_runs_out(
+    server, service, faults, queries: Path, tmp_path: Path
+) -> None:
     service.on_post = lambda number: service.faults.append(faults.problem(503, "not_ready"))
     with pytest.raises(ServiceError) as raised:
         replay(queries, tmp_path / "pred.jsonl", settings(server, patience=0.3))

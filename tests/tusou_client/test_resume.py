@@ -1,4 +1,4 @@
-"""Resuming: what was answered is kept, belongs to one file and one index, and asked once."""
+"""Resuming a replay: finished rows are kept, and belong to one query file and one index."""
 
 import json
 import signal
@@ -17,9 +17,9 @@ from tests.tusou_client.replaying import COUNT, expected, only_file_beside, sett
 
 
 def run_command(queries: Path, out: Path, url: str, *more: str) -> subprocess.Popen[bytes]:
-    # A shell starts its background jobs deaf to SIGINT, and the deafness is inherited.
-    hear = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
-    program = f"{hear}; from tusou.cli.main import main; main()"
+    # A shell makes its background jobs ignore SIGINT, and processes inherit that.
+    restore = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    program = f"{restore}; from tusou.cli.main import main; main()"
     options = ["--out", str(out), "--url", url, "--batch-size", "4", "--in-flight", "1", *more]
     return subprocess.Popen(
         [sys.executable, "-c", program, "replay", str(queries), *options],
@@ -29,7 +29,7 @@ def run_command(queries: Path, out: Path, url: str, *more: str) -> subprocess.Po
 
 
 @pytest.mark.parametrize("killed_at", [9])
-def test_a_killed_run_goes_on_to_the_same_bytes(
+def test_a_killed_run_resumes_to_the_same_bytes(
     server, service, queries: Path, tmp_path: Path, killed_at: int
 ) -> None:
     reached, gate = threading.Event(), threading.Event()
@@ -56,54 +56,54 @@ def test_a_killed_run_goes_on_to_the_same_bytes(
     assert json.loads(printed)["resumed"] == done_before
     assert out.read_bytes() == expected(service, queries)
     assert only_file_beside(queries, out)
-    asked_twice = {query for query, count in service.query_counts.items() if count > 1}
-    held = {f"裙子 {number}" for number in range(done_before, done_before + 4)}
-    assert asked_twice <= held  # what had been answered was not asked again
+    repeated = {query for query, count in service.query_counts.items() if count > 1}
+    in_flight = {f"裙子 {number}" for number in range(done_before, done_before + 4)}
+    assert repeated <= in_flight  # finished rows were not searched again
 
 
 def partial_run(service, server, queries: Path, out: Path, batches: int) -> None:
-    """Leave a journal of so many batches behind, by a service that then refuses."""
-    keep = service.respond
+    """Leave a journal of some batches behind, by a service that then refuses."""
+    respond = service.respond
     service.respond = lambda path, body: (
-        (403, {"code": "stop"}) if len(service.posts) > batches else keep(path, body)
+        (403, {"code": "stop"}) if len(service.posts) > batches else respond(path, body)
     )
     with pytest.raises(ServiceError):
         replay(queries, out, settings(server))
-    service.respond = keep
+    service.respond = respond
     service.posts.clear()
     assert (out.parent / "pred.jsonl.partial").exists()
 
 
-def test_an_error_keeps_what_was_answered_and_says_so(
+def test_an_error_keeps_the_finished_rows_and_says_so(
     server, service, faults, queries: Path, tmp_path: Path
 ) -> None:
-    heard: list[str] = []
-    service.faults = [answer_right] * 2 + [faults.problem(403, "stop")]
+    notices: list[str] = []
+    service.faults = [reply_normally] * 2 + [faults.problem(403, "stop")]
     with pytest.raises(ServiceError):
         replay(
             queries,
             tmp_path / "pred.jsonl",
             settings(server),
-            watcher=ReplayListener(notice=heard.append),
+            listener=ReplayListener(notice=notices.append),
         )
-    kept_in = tmp_path / "pred.jsonl.partial"
-    assert heard == [f"8 finished rows are kept in {kept_in}: the same command goes on from there."]
+    path = tmp_path / "pred.jsonl.partial"
+    assert notices == [f"8 finished rows are kept in {path}: the same command resumes there."]
 
 
-def answer_right(handler) -> None:
+def reply_normally(handler) -> None:
     _, _, body = handler.server.service.posts[-1]
-    _, answer = handler.server.service.respond("/search/batch", body)
-    handler.reply(200, json.dumps(answer).encode())
+    _, reply = handler.server.service.respond("/search/batch", body)
+    handler.reply(200, json.dumps(reply).encode())
 
 
 def test_a_new_index_between_two_runs_starts_again(
     server, service, queries: Path, tmp_path: Path
 ) -> None:
-    out, heard = tmp_path / "pred.jsonl", []
+    out, notices = tmp_path / "pred.jsonl", []
     partial_run(service, server, queries, out, batches=3)
     service.version = "v2"
-    report = replay(queries, out, settings(server), watcher=ReplayListener(notice=heard.append))
-    [message] = heard
+    report = replay(queries, out, settings(server), listener=ReplayListener(notice=notices.append))
+    [message] = notices
     assert message == (
         "The service now serves index v2; the rows so far came from v1, and one file must not "
         "mix two. Starting again from the first row."
@@ -120,10 +120,10 @@ def test_a_new_index_in_the_middle_of_a_run_starts_again(
             service.version = "v2"
 
     service.on_post = swap
-    out, heard = tmp_path / "pred.jsonl", []
-    watcher = ReplayListener(notice=heard.append)
-    report = replay(queries, out, settings(server, in_flight=4), watcher=watcher)
-    assert (len(heard), report.index_version) == (1, "v2")
+    out, notices = tmp_path / "pred.jsonl", []
+    listener = ReplayListener(notice=notices.append)
+    report = replay(queries, out, settings(server, in_flight=4), listener=listener)
+    assert (len(notices), report.index_version) == (1, "v2")
     assert out.read_bytes() == expected(service, queries)
 
 
@@ -139,7 +139,7 @@ def test_an_index_that_keeps_changing_is_an_error(
     assert not (tmp_path / "pred.jsonl").exists()
 
 
-def test_progress_of_another_file_is_not_dropped_unasked(
+def test_progress_of_another_run_is_dropped_only_by_force(
     server, service, queries: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "pred.jsonl"
@@ -149,11 +149,13 @@ def test_progress_of_another_file_is_not_dropped_unasked(
         replay(other, out, settings(server))
     with pytest.raises(UnfinishedRun):
         replay(queries, out, settings(server, top_k=5))
+    with pytest.raises(UnfinishedRun, match="--no-interpret"):
+        replay(queries, out, settings(server, interpret=False))
     assert replay(other, out, settings(server), force=True).resumed == 0
     assert out.read_bytes() == expected(service, other)
 
 
-def test_force_still_goes_on_with_its_own_progress(
+def test_force_still_resumes_its_own_progress(
     server, service, queries: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "pred.jsonl"
@@ -183,22 +185,22 @@ def damage_garbage(lines: list[bytes]) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("damage", "kept"),
+    ("damage", "resumed"),
     [(damage_torn, 8), (damage_id, 4), (damage_count, 4), (damage_garbage, 4)],
 )
-def test_a_damaged_journal_is_used_as_far_as_it_is_right(
-    server, service, queries: Path, damage: Callable[[list[bytes]], bytes], kept: int
+def test_a_damaged_journal_is_used_up_to_the_damage(
+    server, service, queries: Path, damage: Callable[[list[bytes]], bytes], resumed: int
 ) -> None:
     out = queries.with_name("pred.jsonl")
     journal = queries.with_name("pred.jsonl.partial")
     partial_run(service, server, queries, out, batches=3)
     journal.write_bytes(damage(journal.read_bytes().splitlines()))
-    assert replay(queries, out, settings(server)).resumed == kept
+    assert replay(queries, out, settings(server)).resumed == resumed
     assert out.read_bytes() == expected(service, queries)
 
 
 @pytest.mark.parametrize("content", [b"", b'{"tusou', b"[]\nx\n"])
-def test_a_journal_without_a_header_counts_for_nothing(
+def test_a_journal_without_a_header_is_ignored(
     server, service, queries: Path, tmp_path: Path, content: bytes
 ) -> None:
     out = tmp_path / "pred.jsonl"
@@ -229,18 +231,22 @@ def test_one_output_has_one_writer(server, queries: Path, tmp_path: Path) -> Non
         replay(queries, tmp_path / "pred.jsonl", settings(server))
 
 
-def test_the_journal_says_what_it_belongs_to(
-    server, service, queries: Path, tmp_path: Path
-) -> None:
+def test_the_journal_names_its_run(server, service, queries: Path, tmp_path: Path) -> None:
     partial_run(service, server, queries, tmp_path / "pred.jsonl", batches=2)
     first, *rows = (tmp_path / "pred.jsonl.partial").read_bytes().splitlines(keepends=True)
     header = json.loads(first)
-    assert list(header) == ["tusou_replay", "queries_sha256", "top_k", "index_version"]
-    assert (header["top_k"], header["index_version"]) == (10, "v1")
+    assert list(header) == [
+        "tusou_replay",
+        "queries_sha256",
+        "top_k",
+        "interpret",
+        "index_version",
+    ]
+    assert (header["top_k"], header["interpret"], header["index_version"]) == (10, True, "v1")
     assert b"".join(rows) == b"".join(expected(service, queries).splitlines(keepends=True)[:8])
 
 
-def test_an_interrupt_keeps_what_was_answered(
+def test_an_interrupt_keeps_the_finished_rows(
     server, service, queries: Path, tmp_path: Path
 ) -> None:
     reached, gate = threading.Event(), threading.Event()

@@ -1,4 +1,4 @@
-"""Retry decisions as arithmetic: a scripted clock, and the largest draw of the jitter."""
+"""Retry decisions with a scripted clock and the largest draw of the jitter."""
 
 import pytest
 from tusou_client.errors import BadReply, ClientError, ServiceError, Unreachable, UsageError
@@ -52,11 +52,11 @@ def test_five_tries_and_the_error_says_so() -> None:
         tries.pause_after(error)
 
 
-def test_the_service_s_wait_comes_before_the_jitter() -> None:
+def test_the_jitter_is_added_to_the_service_s_wait() -> None:
     assert attempts(RetryPolicy(), Clock()).pause_after(busy(2.5)) == 2.6
 
 
-def test_no_pause_reaches_beyond_the_deadline() -> None:
+def test_no_pause_ends_after_the_deadline() -> None:
     clock = Clock()
     tries = attempts(RetryPolicy(deadline=30), clock)
     with pytest.raises(ServiceError):
@@ -67,18 +67,18 @@ def test_no_pause_reaches_beyond_the_deadline() -> None:
         tries.pause_after(busy(1))
 
 
-def test_one_try_takes_no_longer_than_its_own_limit() -> None:
+def test_a_try_takes_no_longer_than_the_timeout() -> None:
     assert attempts(RetryPolicy(timeout=2, deadline=30), Clock()).timeout() == 2.0
 
 
 @pytest.mark.parametrize("error", [UsageError("x"), ClientError("x")])
-def test_what_cannot_mend_is_raised_at_once(error: ClientError) -> None:
+def test_a_permanent_error_is_raised_at_once(error: ClientError) -> None:
     with pytest.raises(type(error)) as raised:
         attempts(RetryPolicy(), Clock()).pause_after(error)
     assert raised.value.tries == 1
 
 
-def test_a_patient_client_still_gives_a_wrong_server_up() -> None:
+def test_bad_replies_end_even_unlimited_tries() -> None:
     tries = attempts(RetryPolicy(tries=None, deadline=1e9, bad_replies=3, budget=None), Clock())
     for _ in range(20):
         tries.pause_after(Unreachable("gone"))
@@ -104,6 +104,6 @@ def test_retries_stay_under_a_tenth_of_the_calls_once_the_reserve_is_spent() -> 
     assert retries == 109
 
 
-def test_a_budget_of_none_never_ends() -> None:
+def test_a_budget_of_none_is_unlimited() -> None:
     budget = RetryBudget(None)
     assert all(budget.spend() for _ in range(1000))

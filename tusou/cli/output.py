@@ -1,4 +1,4 @@
-"""What every command does alike: one-line errors and JSON results."""
+"""Output of every command: one-line errors and JSON results."""
 
 import json
 from collections.abc import Iterator
@@ -14,18 +14,21 @@ EXIT_LOCKED = 75
 
 @contextmanager
 def plain_errors() -> Iterator[None]:
-    """Show our own errors as one line; let bugs keep their traceback."""
+    """Print our errors, and the disk's, as one line `code: message`, and exit; bugs pass through.
+
+    Exit status 75 when another process is writing the same artifact, else 1.
+    """
     try:
         yield
     except TusouError as error:
         typer.secho(f"{error.code}: {error}", err=True, fg="red")
         raise typer.Exit(EXIT_LOCKED if isinstance(error, Locked) else 1) from None
-    except OSError as error:  # a full disk, a folder that may not be written: not a bug of ours
-        where = f": {error.filename}" if error.filename else ""
-        typer.secho(f"io_error: {error.strerror or error}{where}", err=True, fg="red")
+    except OSError as error:  # a full disk, or a folder that may not be written
+        path = f": {error.filename}" if error.filename else ""
+        typer.secho(f"io_error: {error.strerror or error}{path}", err=True, fg="red")
         raise typer.Exit(1) from None
 
 
 def print_json(value: object) -> None:
-    """Write one JSON document to stdout, Chinese readable."""
+    """Print one JSON document to stdout, with Chinese unescaped."""
     typer.echo(json.dumps(value, ensure_ascii=False, indent=2))

@@ -1,4 +1,4 @@
-"""How long work tells a watcher of its progress, and the bar on stderr that watches."""
+"""Progress of long work, and the bars on stderr that show it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,50 +17,72 @@ from rich.progress import Progress as RichProgress
 
 
 class Progress(Protocol):
-    """Hears how far some work is; one piece of work follows another."""
+    """Receives the progress of long work, one stage after another."""
 
     def begin(self, label: str, total: int, done: int = 0) -> None:
-        """Hear that work of `total` steps (0: nobody knows) begins, or goes on after `done`."""
+        """Start a stage of `total` steps (0: unknown), of which `done` are already finished."""
         ...
 
     def advance(self, steps: int = 1, note: str = "") -> None:
-        """Hear that more steps are done."""
+        """Count finished steps of the current stage; `note` stands beside the bar."""
         ...
 
 
 class NoProgress:
-    """Watches nothing: the default of functions called from Python."""
+    """Ignores progress: the default of functions called from Python."""
 
     def begin(self, label: str, total: int, done: int = 0) -> None:
-        """Ignore it."""
+        """Ignore the stage."""
 
     def advance(self, steps: int = 1, note: str = "") -> None:
-        """Ignore it."""
+        """Ignore the steps."""
 
 
-class _Bars:
+class ProgressBars:
+    """One bar per stage, with rate and time left; a bar appears when its stage begins."""
+
     def __init__(self, bars: RichProgress) -> None:
         self._bars = bars
         self._task: TaskID | None = None
+        self._last_notice: str | None = None
 
     def begin(self, label: str, total: int, done: int = 0) -> None:
+        """Add a bar for a stage of `total` steps (0: unknown)."""
         self._bars.start()
         self._task = self._bars.add_task(
             label, total=total or None, completed=done, rate="", note=""
         )
 
     def advance(self, steps: int = 1, note: str = "") -> None:
+        """Move the current bar by some steps."""
         if self._task is None:
             raise RuntimeError("advance() came before begin()")
         self._bars.update(self._task, advance=steps, note=note)
-        # Of the steps heard of since it began: those done before would flatter it.
-        speed = self._bars.tasks[self._task].speed
-        self._bars.update(self._task, rate="" if speed is None else f"{speed:.1f}/s")
+        self._update_rate(self._task)
+
+    def move_to(self, label: str, done: int, total: int) -> None:
+        """Move the current bar to a position, backwards too; the first call begins the stage."""
+        if self._task is None:
+            self.begin(label, total, done)
+            return
+        self._bars.update(self._task, completed=done, total=total)
+        self._update_rate(self._task)
+
+    def notice(self, message: str) -> None:
+        """Print a message above the bars, unless it repeats the last one."""
+        if message != self._last_notice:
+            self._last_notice = message
+            self._bars.console.print(message, markup=False, highlight=False)
+
+    def _update_rate(self, task: TaskID) -> None:
+        # Only the steps counted here: those finished before would overstate the speed.
+        speed = self._bars.tasks[task].speed
+        self._bars.update(task, rate="" if speed is None else f"{speed:.1f}/s")
 
 
 @contextmanager
-def progress() -> Iterator[Progress]:
-    """Show a bar on stderr with rate and time left for each piece of work."""
+def progress() -> Iterator[ProgressBars]:
+    """Show progress bars on stderr until the block ends."""
     bars = RichProgress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -72,7 +94,7 @@ def progress() -> Iterator[Progress]:
         console=Console(stderr=True),
     )
     try:
-        yield _Bars(bars)
+        yield ProgressBars(bars)
     finally:
-        if bars.tasks:  # one that never began would still write a blank line
+        if bars.tasks:  # stopping a display that never started would print a blank line
             bars.stop()
