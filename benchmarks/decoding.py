@@ -15,7 +15,7 @@ from time import perf_counter
 import httpx
 import numpy as np
 from PIL import Image
-from tusou_service.images.decode_pool import Decoders
+from tusou_service.images.decode_pool import DecodePool
 
 from benchmarks.record import record
 from benchmarks.running import demo_bundle, service
@@ -51,7 +51,7 @@ def jpeg(side: int) -> bytes:
 
 async def compared(image: bytes, rounds: int) -> dict[str, float]:
     """Median milliseconds of both ways, in turn, and of the first image."""
-    pool = Decoders(1, 4, lambda: None)
+    pool = DecodePool(1, 4, lambda: None)
     started = perf_counter()
     await pool.decode(image, SIZE)
     first = perf_counter() - started

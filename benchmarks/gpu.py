@@ -120,7 +120,7 @@ def over_http(
 ) -> dict[str, object]:
     """Drive a service of so many processes with so many clients, in processes of their own."""
     figures: dict[str, object] = {}
-    environment = {"TUSOU_DEVICE": device, "TUSOU_HTTP_PROCESSES": str(processes)}
+    environment = {"TUSOU_DEVICE": device, "TUSOU_WORKERS": str(processes)}
     with service(bundle, TUSOU_MAX_BATCH="256", **environment) as one:
         figures["start to ready, s"] = round(one.ready_seconds, 1)
         figures["memory of the process with the model, MB"] = round(one.resident_mb())

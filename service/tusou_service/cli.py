@@ -1,6 +1,7 @@
-"""The verb `serve`."""
+"""The command `tusou serve`."""
 
 import logging
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -15,52 +16,53 @@ def serve(
     ] = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port; 0 takes a free one.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Server processes, each with its own model and index.")
+    ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1.")] = None,
     precision: Annotated[str | None, typer.Option(help="auto, fp32, bf16, fp16 or int8.")] = None,
     model: Annotated[
-        str | None, typer.Option(help="Where the bundle's weights are, if not where it says.")
+        str | None, typer.Option(help="The bundle's weights, if not where the bundle says.")
     ] = None,
     api_keys: Annotated[Path | None, typer.Option(help="File of API keys, one a line.")] = None,
     max_batch: Annotated[int | None, typer.Option(help="Queries in one pass.")] = None,
-    queue_size: Annotated[int | None, typer.Option(help="Queries that may wait.")] = None,
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
 ) -> None:
-    """Answer queries over HTTP; TUSOU_* variables set what no option does."""
+    """Answer queries over HTTP. TUSOU_* variables set everything else."""
     from pydantic import ValidationError
 
-    from tusou_service import factory as wiring
-    from tusou_service import logging_config as logs
-    from tusou_service import server
+    from tusou_service import factory, logging_config, server, supervisor
     from tusou_service.http.auth import ApiKeys
-    from tusou_service.settings import Settings, unknown_variables
+    from tusou_service.settings import Settings, renamed_variables, unknown_variables
 
-    flags = {
+    if renamed := renamed_variables():
+        for name, new_name in renamed.items():
+            typer.secho(f"{name} is now called {new_name}; rename it.", err=True, fg="red")
+        raise typer.Exit(2)
+    options = {
         "bundle": bundle,
         "host": host,
         "port": port,
+        "workers": workers,
         "device": device,
         "precision": precision,
         "model": model,
         "api_keys": api_keys,
         "max_batch": max_batch,
-        "queue_size": queue_size,
         "log_level": log_level,
     }
-    given = {name: value for name, value in flags.items() if value is not None}
+    passed = {name: value for name, value in options.items() if value is not None}
     try:
-        settings = Settings(**given)  # type: ignore[arg-type]  # checked right here
+        settings = Settings(**passed)  # type: ignore[arg-type]  # pydantic checks them
     except ValidationError as error:
-        for one in error.errors():
-            name = "_".join(str(part) for part in one["loc"])
-            typer.secho(f"TUSOU_{name.upper()}: {one['msg']}", err=True, fg="red")
+        for fault in error.errors():
+            name = "_".join(str(part) for part in fault["loc"])
+            typer.secho(f"TUSOU_{name.upper()}: {fault['msg']}", err=True, fg="red")
         raise typer.Exit(2) from None
-    logs.configure(settings.log_level)
+    logging_config.configure(settings.log_level)
     for name in unknown_variables():
-        logging.getLogger(__name__).warning("%s is no setting: it changes nothing", name)
+        logging.getLogger(__name__).warning("%s is not a setting and has no effect", name)
     with plain_errors():
         keys = ApiKeys.read(settings.api_keys) if settings.api_keys else None
-        engine, tracer = wiring.make_engine(settings), wiring.make_tracer(settings)
-        code = server.serve(
-            settings, engine, keys, tracer, wiring.make_experiment(settings, engine)
-        )
+        code = supervisor.run(settings, partial(factory.make_parts, keys=keys))
     server.leave(code)

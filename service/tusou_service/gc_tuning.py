@@ -1,37 +1,16 @@
-"""How seldom Python looks for garbage while requests are answered.
+"""Garbage collector tuning: freezes the objects of start-up and makes collections rare.
 
-Nothing else runs during a round, and one through everything that the libraries have made is long.
-What a request leaves behind goes mostly without a round: few of its objects hold each other.
+A collection stops all threads, and one over everything that the libraries have made takes long.
+Few objects of a request are in reference cycles, so most are freed without a collection.
 """
 
-import asyncio
 import gc
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
-from tusou_service.engine.engine import SearchEngine
-
-# Objects made and not yet gone before a round through the youngest; Python's own is 700.
-_YOUNG = 2_000
+# Objects in the youngest generation before a collection; Python's own threshold is 700.
+_YOUNGEST_THRESHOLD = 2_000
 
 
-def settle() -> None:
-    """Leave what there is by now out of every round, and make rounds rare."""
+def tune_gc() -> None:
+    """Exclude all objects that exist now from collections; call it once the engine is loaded."""
     gc.freeze()
-    gc.set_threshold(_YOUNG)
-
-
-@asynccontextmanager
-async def settled(engine: SearchEngine) -> AsyncIterator[SearchEngine]:
-    """Enter an engine, and settle once it is loaded."""
-
-    async def wait() -> None:
-        await engine.loaded()
-        settle()
-
-    async with engine:
-        waiting = asyncio.create_task(wait())
-        try:
-            yield engine
-        finally:
-            waiting.cancel()
+    gc.set_threshold(_YOUNGEST_THRESHOLD)

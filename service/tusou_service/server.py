@@ -1,75 +1,169 @@
-"""The process: binds the port, serves, drains on SIGTERM, and ends with a code that tells why."""
+"""A server process: serves, drains on SIGTERM, and returns an exit code that says why it ended."""
 
+import asyncio
 import logging
 import os
+import socket
 import sys
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from types import FrameType
+from typing import NoReturn
 
 import uvicorn
 
 from tusou_service.engine.engine import ExperimentArms, SearchEngine
-from tusou_service.gc_tuning import settled
+from tusou_service.engine.versions import VersionFollower
+from tusou_service.gc_tuning import tune_gc
 from tusou_service.http.app import create_app
 from tusou_service.http.auth import ApiKeys
-from tusou_service.http.listener import allow_files, http_config, listen
+from tusou_service.http.listener import allow_files, http_config, log_address
 from tusou_service.observability.stages import Tracer
 from tusou_service.settings import Settings
-from tusou_service.shutdown import BROKEN_SHUTDOWN_S, Ending
+from tusou_service.shutdown import BROKEN_SHUTDOWN_S, ShutdownMonitor
 
-_log = logging.getLogger(__name__)
+
+@dataclass(frozen=True, slots=True)
+class PeerChannel:
+    """A worker's end of the pipe to its supervisor, which passes notices of reloads on."""
+
+    connection: Connection
+
+    def announce_reload(self) -> None:
+        """Ask all other workers to look at CURRENT."""
+        self.connection.send_bytes(b"reload")
+
+    def subscribe(self, on_notice: Callable[[], None]) -> None:
+        """Call back, in the event loop, when another worker announces a reload."""
+
+        def receive() -> None:
+            try:
+                self.connection.recv_bytes()
+            except (EOFError, OSError):  # the supervisor is gone, and this process ends too
+                loop.remove_reader(self.connection.fileno())
+            else:
+                on_notice()
+
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self.connection.fileno(), receive)
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceParts:
+    """The objects that one server process consists of."""
+
+    engine: SearchEngine
+    keys: ApiKeys | None = None
+    tracer: Tracer | None = None
+    experiment: ExperimentArms | None = None
+
+    @property
+    def vital(self) -> tuple[SearchEngine, ...]:
+        """The engines whose failure ends the process."""
+        return tuple(self.experiment.vital) if self.experiment else (self.engine,)
+
+    @asynccontextmanager
+    async def running(
+        self, follow_seconds: float = 0, peers: PeerChannel | None = None
+    ) -> AsyncIterator[SearchEngine]:
+        """Run the engines, and follow CURRENT: every `follow_seconds`, and when peers reload."""
+        engines = self.experiment.engines if self.experiment else (self.engine,)
+        reload = self.experiment.reload if self.experiment else self.engine.reload
+        follower = VersionFollower([one.versions for one in engines], reload, follow_seconds)
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self.engine)
+            if self.experiment:
+                await stack.enter_async_context(self.experiment)
+            await stack.enter_async_context(follower)
+            if peers:
+                peers.subscribe(follower.notify)
+            yield self.engine
 
 
 class Server(uvicorn.Server):
-    """uvicorn, with a drain before the port closes and an eye on the engine."""
+    """uvicorn with a drain before the port closes, and an exit code."""
 
     def __init__(
         self,
         config: uvicorn.Config,
-        engine: SearchEngine,
+        parts: ServiceParts,
         drain_seconds: float,
-        experiment: ExperimentArms | None = None,
+        unlogged: Sequence[socket.socket] = (),
     ) -> None:
         super().__init__(config)
-        self.ending = Ending(engine, drain_seconds, experiment)
+        self.monitor = ShutdownMonitor(parts.vital, drain_seconds)
+        self._parts, self._unlogged = parts, unlogged
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        """Start to drain; no signal is raised again at the end."""
-        self.ending.drain()
+        """Start the drain. uvicorn's own handler would raise the signal again at the end."""
+        self.monitor.drain()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start to accept connections."""
+        await super().startup(sockets)
+        for listener in self._unlogged:
+            log_address(listener)
 
     async def on_tick(self, counter: int) -> bool:
-        """Stop when it is time."""
-        if self.ending.due():
+        """Stop when the monitor says so; called every 0.1 s."""
+        if self.monitor.due():
             self.should_exit = True
-        if self.ending.exit_code:
+        if self.monitor.exit_code:
             self.config.timeout_graceful_shutdown = BROKEN_SHUTDOWN_S
+        self._parts.engine.metrics.refresh()
         return await super().on_tick(counter)
 
 
 def serve(
     settings: Settings,
-    engine: SearchEngine,
-    keys: ApiKeys | None,
-    tracer: Tracer | None = None,
-    experiment: ExperimentArms | None = None,
+    parts: ServiceParts,
+    listener: socket.socket,
+    peers: PeerChannel | None = None,
+    *,
+    load_first: bool = False,
 ) -> int:
-    """Serve until a signal or a failure; return the exit code."""
-    listener = listen(settings.host, settings.port)
+    """Serve until a signal or a failure; return the exit code.
+
+    With `load_first`, accept no connection before the first load has ended.
+    """
     allow_files(settings.connections().connections)
+
+    @asynccontextmanager
+    async def running() -> AsyncIterator[SearchEngine]:
+        async with parts.running(settings.follow_s, peers) as engine:
+            tuning = asyncio.create_task(_tune_when_loaded(parts.vital))
+            if load_first:
+                await asyncio.wait([tuning])
+            try:
+                yield engine
+            finally:
+                tuning.cancel()
+
     app = create_app(
-        lambda: settled(engine),
+        running,
         settings.requests(),
-        keys=keys,
+        keys=parts.keys,
         docs=settings.docs,
-        tracer=tracer,
-        experiment=experiment,
+        tracer=parts.tracer,
+        experiment=parts.experiment,
+        on_reload=peers.announce_reload if peers else None,
     )
-    server = Server(http_config(app, settings), engine, settings.drain_s, experiment)
+    unlogged = [listener] if peers else []  # a worker's socket does not listen before it accepts
+    server = Server(http_config(app, settings), parts, settings.drain_s, unlogged)
     server.run(sockets=[listener])
-    return server.ending.exit_code
+    return server.monitor.exit_code
 
 
-def leave(code: int) -> None:
-    """End the process now: a thread that hangs in native code must not keep it."""
+async def _tune_when_loaded(engines: tuple[SearchEngine, ...]) -> None:
+    for engine in engines:
+        await engine.loaded()
+    tune_gc()
+
+
+def leave(code: int) -> NoReturn:
+    """End the process at once: a thread that hangs in native code would keep it."""
     logging.shutdown()
     sys.stdout.flush()
     sys.stderr.flush()

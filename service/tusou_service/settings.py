@@ -1,4 +1,4 @@
-"""Settings from TUSOU_* variables; nothing else in the project reads the environment."""
+"""Settings, read from TUSOU_* variables. No other module reads or sets the environment."""
 
 import os
 from pathlib import Path
@@ -8,21 +8,25 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from tusou_service.engine.micro_batcher import BatchLimits
-from tusou_service.experiment.ab_test import ExperimentMode, ExperimentPlan
 from tusou_service.http.limits import LARGE_BODIES, ConnectionLimits, RequestLimits
 from tusou_service.images.query_encoder import ImagePolicy
 
-# Of docker-compose.yml, which hands the whole of its .env on.
-OF_COMPOSE = frozenset(
+# Variables of docker-compose.yml, which passes its whole .env on to the service.
+COMPOSE_VARIABLES = frozenset(
     {"TUSOU_IMAGES", "TUSOU_MODELS", "TUSOU_MEMORY", "TUSOU_PUBLISH", "TUSOU_METRICS_KEY"}
 )
+RENAMED_VARIABLES = {
+    "TUSOU_PICTURE_QUERIES": "TUSOU_IMAGE_QUERIES",
+    "TUSOU_ENGINE": "TUSOU_BACKEND",
+    "TUSOU_HTTP_PROCESSES": "TUSOU_WORKERS",
+}
 
 Seconds = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 
 
 class Settings(BaseSettings):
-    """How to run; what to serve is written in the bundle."""
+    """How to run the service; what it serves is in the bundle."""
 
     model_config = SettingsConfigDict(
         env_prefix="TUSOU_", env_ignore_empty=True, frozen=True, extra="ignore"
@@ -32,75 +36,103 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="The address to listen on.")
     port: int = Field(default=8000, ge=0, le=65535, description="The port; 0 takes a free one.")
     device: str = Field(
-        default="auto", description="Where the model runs: auto, cpu, cuda, cuda:1."
+        default="auto", description="The device of the model: auto, cpu, cuda, cuda:1."
     )
     precision: Literal["auto", "fp32", "bf16", "fp16", "int8"] = Field(
         default="auto",
-        description="Of the model; auto is what the device multiplies fastest, int8 aside.",
+        description="The precision of the model; auto: the fastest of the device, except int8.",
     )
     backend: Literal["auto", "torch", "openvino"] = Field(
         default="auto",
-        description="What computes the model: torch, openvino (processors only), or auto: "
-        "openvino where it is installed and the faster.",
+        description="What computes the model: torch, openvino (CPU only), or auto: openvino if it "
+        "is installed and faster.",
     )
     model: str | None = Field(
         default=None,
-        description="A model in place of the one the bundle names; its weights must match.",
+        description="A model to use instead of the one that the bundle names; its weights must "
+        "be the same.",
     )
 
     image_queries: ImagePolicy = Field(
         default="auto",
-        description="Queries with images: off, lazy (the first loads the image tower), on; "
-        "auto is on where items are texts, else lazy.",
+        description="Queries with images: off, lazy (the first one loads the image tower), on; "
+        "auto: on if the items are texts, else lazy.",
     )
 
     ab_bundle: Path | None = Field(default=None, description="A second bundle, to compare.")
     ab_model: str | None = Field(
-        default=None, description="Where that bundle's weights are, if not where it says."
+        default=None, description="The second bundle's weights, if not where the bundle says."
     )
-    ab_mode: ExperimentMode = Field(
-        default="split", description="split: users are divided; shadow: b is asked unseen."
+    ab_mode: Literal["split", "shadow"] = Field(
+        default="split",
+        description="split: each user gets one of the bundles; shadow: searches are repeated on "
+        "the second, and only compared.",
     )
     ab_share: float = Field(
-        default=0.5, ge=0, le=1, description="Share of users, or in the shadow of searches, for b."
+        default=0.5,
+        ge=0,
+        le=1,
+        description="Share of users for the second bundle, or of searches repeated on it.",
     )
     ab_name: str | None = Field(
-        default=None, max_length=64, description="The trial's name; another one draws users anew."
+        default=None,
+        max_length=64,
+        description="The experiment's name; another name assigns users anew.",
     )
 
+    workers: int = Field(
+        default=1,
+        ge=1,
+        le=64,
+        description="Server processes on the port, each with its own model and index in memory.",
+    )
+    follow_s: float = Field(
+        default=0,
+        ge=0,
+        description="Seconds between looks at the bundle's CURRENT, to change to its version; 0: "
+        "change only on POST /admin/reload.",
+    )
     max_batch: Count = Field(default=64, description="Queries in one pass of the model.")
     queue_size: Count = Field(default=1024, description="Queries that may wait; more are refused.")
     timeout_ms: int = Field(
-        default=2000, ge=1, le=30_000, description="Time limit of a search whose client names none."
+        default=2000,
+        ge=1,
+        le=30_000,
+        description="Time limit of a search, if the client sets none.",
     )
     cache_queries: int = Field(
-        default=10_000, ge=0, description="Queries whose vectors are kept in memory; 0: none."
+        default=10_000, ge=0, description="Queries whose vectors are cached; 0: no cache."
     )
     stall_s: Seconds = Field(
         default=10,
-        description="A batch older than this, and than 5 times the longest there can be, ends the "
-        "process.",
+        description="A batch that takes longer, and 5 times as long as the longest expected one, "
+        "ends the process.",
     )
 
-    max_body_bytes: Count = Field(default=64 * 1024, description="Cap on the body of /search.")
+    max_body_bytes: Count = Field(default=64 * 1024, description="Limit for a body of /search.")
     max_batch_body_bytes: Count = Field(
-        default=1024 * 1024, description="Cap on the body of /search/batch."
+        default=1024 * 1024, description="Limit for a body of /search/batch."
     )
     max_header_bytes: Count = Field(
-        default=16 * 1024, description="Cap on a request's headers together."
+        default=16 * 1024, description="Limit for all headers of a request."
     )
     max_connections: Count = Field(
-        default=2048, description="Connections at once; more are refused."
+        default=2048, description="Open connections of each worker; more are refused."
     )
     header_s: Seconds = Field(default=5, description="Time a client has to send its headers.")
     body_s: Seconds = Field(default=10, description="Time a client has to send its body.")
     keep_alive_s: Count = Field(default=5, description="Idle time before a connection is closed.")
-    write_s: Seconds = Field(default=20, description="Time a client may refuse to read its answer.")
+    write_s: Seconds = Field(default=20, description="Time a client may delay reading its answer.")
 
     rate_per_s: float = Field(
-        default=0, ge=0, description="Search calls a second of one client; 0: no limit."
+        default=0,
+        ge=0,
+        description="Searches per second of one client; 0: no limit. Each worker counts its own: "
+        "divide the rate by the number of workers.",
     )
-    rate_burst: Count = Field(default=20, description="Search calls of one client at once.")
+    rate_burst: Count = Field(
+        default=20, description="Searches of one client at once, in each worker."
+    )
 
     drain_s: float = Field(
         default=2,
@@ -115,20 +147,20 @@ class Settings(BaseSettings):
     hosts: Annotated[frozenset[str], NoDecode] = Field(
         default=frozenset(), description="Host names served, separated by commas; empty: any."
     )
-    docs: bool = Field(default=True, description="Whether /docs and /openapi.json exist.")
+    docs: bool = Field(default=True, description="Whether to serve /docs and /openapi.json.")
     tracing_endpoint: str | None = Field(
         default=None,
         pattern="^https?://.",
-        description="The OTLP/HTTP address that traces go to; none: no tracing.",
+        description="The OTLP/HTTP address to send traces to; empty: no tracing.",
     )
     tracing_share: float = Field(
         default=1.0,
         ge=0,
         le=1,
-        description="Share of requests traced, of those that no caller decided about.",
+        description="Share of requests to trace, of those without a traceparent.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="The least serious lines logged."
+        default="info", description="The least severe level that is logged."
     )
 
     @field_validator("hosts", mode="before")
@@ -139,11 +171,11 @@ class Settings(BaseSettings):
         return value
 
     def batching(self) -> BatchLimits:
-        """Return the part that the batcher takes."""
+        """Return the limits of the micro-batcher."""
         return BatchLimits(self.max_batch, self.queue_size, self.stall_s)
 
     def requests(self) -> RequestLimits:
-        """Return the part that the front door takes."""
+        """Return the limits of a request."""
         return RequestLimits(
             body_bytes=self.max_body_bytes,
             batch_body_bytes=self.max_batch_body_bytes,
@@ -156,12 +188,8 @@ class Settings(BaseSettings):
             large_bodies=LARGE_BODIES,
         )
 
-    def experiment_plan(self) -> ExperimentPlan:
-        """Return how the second bundle is compared, if there is one."""
-        return ExperimentPlan(self.ab_mode, self.ab_share, self.ab_name or "")
-
     def connections(self) -> ConnectionLimits:
-        """Return the part that the HTTP protocol takes."""
+        """Return the limits of a connection."""
         return ConnectionLimits(
             header_seconds=self.header_s,
             body_seconds=self.body_s,
@@ -171,11 +199,22 @@ class Settings(BaseSettings):
         )
 
 
+def renamed_variables() -> dict[str, str]:
+    """Return the new name of each variable that is set by its old name."""
+    names = {name.upper(): name for name in os.environ}
+    return {names[old]: new for old, new in RENAMED_VARIABLES.items() if old in names}
+
+
 def unknown_variables() -> list[str]:
-    """Name the variables that look like settings and are none: most likely mistyped."""
-    known = OF_COMPOSE.union(f"TUSOU_{name}".upper() for name in Settings.model_fields)
+    """Return unknown `TUSOU_*` variables (probably typos)."""
+    known = COMPOSE_VARIABLES.union(f"TUSOU_{name}".upper() for name in Settings.model_fields)
     return sorted(
         name
         for name in os.environ
         if name.upper().startswith("TUSOU_") and name.upper() not in known
     )
+
+
+def share_metrics(folder: str) -> None:
+    """Let the processes started from now on keep their metrics in one folder."""
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder

@@ -1,55 +1,53 @@
-"""When the process must end, and the code that tells why."""
+"""Shutdown: when the process must end, and its exit code."""
 
 import logging
 import math
+from collections.abc import Sequence
 from time import monotonic
 
 from tusou.core.errors import IncompatibleBundle, TusouError
-from tusou_service.engine.engine import ExperimentArms, SearchEngine
+from tusou_service.engine.engine import SearchEngine
 
 _log = logging.getLogger(__name__)
 
 EXIT_FAILED = 1
-EXIT_BROKEN = 70  # sysexits.h EX_SOFTWARE: the worker hangs or the device is lost
+EXIT_BROKEN = 70  # sysexits.h EX_SOFTWARE: a batch hangs, the device is lost, or workers die
 EXIT_MISMATCH = 78  # sysexits.h EX_CONFIG: this bundle needs another model or version
-# A broken process has nothing left to finish.
+# Seconds that a broken process has for its requests in flight.
 BROKEN_SHUTDOWN_S = 2
 
 
-class Ending:
-    """Watches the engines and the signals of one service.
+class ShutdownMonitor:
+    """Watches the signals and the engines of one process.
 
-    The first signal begins the drain: a load balancer sees it at /readyz and goes elsewhere while
-    everything is still answered. A second one changes nothing.
+    The first signal starts the drain: /readyz answers 503, so that a load balancer sends no more,
+    while everything is still answered. Further signals change nothing.
     """
 
-    def __init__(
-        self, engine: SearchEngine, drain_seconds: float, experiment: ExperimentArms | None = None
-    ) -> None:
+    def __init__(self, engines: Sequence[SearchEngine], drain_seconds: float) -> None:
         self.exit_code = 0
-        self._engine, self._drain_seconds = engine, drain_seconds
-        self._vital = experiment.vital if experiment else (engine,)
+        self._engines, self._drain_seconds = engines, drain_seconds
         self._drained_at = math.inf
 
     def drain(self) -> None:
-        """Stop being ready, and be due when the drain is over."""
-        if not self._engine.draining:
-            self._engine.draining = True
+        """Stop being ready, and be due at the end of the drain."""
+        if self._drained_at == math.inf:
+            for engine in self._engines:
+                engine.draining = True
             self._drained_at = monotonic() + self._drain_seconds
 
     def due(self) -> bool:
-        """Tell whether to stop now: the drain is over, or only a new process can help."""
-        broken = next((one.worker_error for one in self._vital if one.worker_error), None)
-        unloaded = next((one.load_error for one in self._vital if one.load_error), None)
-        if broken:
-            self.fail(EXIT_BROKEN, broken)
-        elif unloaded:
-            mismatch = isinstance(unloaded, IncompatibleBundle)
-            self.fail(EXIT_MISMATCH if mismatch else EXIT_FAILED, unloaded)
+        """Return whether to stop now: after the drain, or because only a new process can help."""
+        for engine in self._engines:
+            if engine.worker_error:
+                self._fail(EXIT_BROKEN, engine.worker_error)
+            elif isinstance(engine.load_error, IncompatibleBundle):
+                self._fail(EXIT_MISMATCH, engine.load_error)
+            elif engine.load_error:
+                self._fail(EXIT_FAILED, engine.load_error)
         return bool(self.exit_code) or monotonic() >= self._drained_at
 
-    def fail(self, code: int, error: Exception) -> None:
-        """End with this code, and say once why."""
+    def _fail(self, code: int, error: Exception) -> None:
         if self.exit_code:
             return
         self.exit_code = code

@@ -19,7 +19,7 @@ import pytest
 from tusou_service import healthcheck
 
 KEY = "a-key-of-at-least-16-characters"
-WORKERS = pytest.mark.parametrize("workers", [1])
+WORKERS = pytest.mark.parametrize("workers", [1, 2])
 
 
 class Process:
@@ -34,21 +34,29 @@ class Process:
             text=True,
         )
         assert self.process.stderr
+        self.workers = int(str(settings.get("workers", 1)))
         self.log: list[dict[str, object]] = []
         self._stderr: IO[str] = self.process.stderr
         self.url = f"http://127.0.0.1:{self.line('listening')['port']}"
 
     def line(self, message: str) -> dict[str, object]:
-        """Read up to the log line with this message."""
+        """Read up to the next log line with this message."""
         for text in self._stderr:
             self.log.append(json.loads(text))
             if self.log[-1]["message"] == message:
                 return self.log[-1]
         raise AssertionError(f"ended without {message!r}: {self.log}")
 
+    def lines(self, message: str, count: int) -> list[dict[str, object]]:
+        """Return the log lines with this message, once there are so many of them."""
+        while len(lines := [line for line in self.log if line["message"] == message]) < count:
+            self.line(message)
+        return lines
+
     def serving(self) -> None:
-        """Wait until it answers."""
-        self.line("serving")
+        """Wait until all workers answer."""
+        self.lines("listening", self.workers)
+        self.lines("serving", self.workers)
         assert httpx.get(f"{self.url}/healthz", timeout=20).status_code == 200
 
     def exit_code(self) -> int:
@@ -71,7 +79,9 @@ def process(mood: str = "well", **settings: object) -> Iterator[Process]:
         one._stderr.close()
 
 
-@pytest.mark.parametrize(("sig", "workers"), [(signal.SIGTERM, 1), (signal.SIGINT, 1)])
+@pytest.mark.parametrize(
+    ("sig", "workers"), [(signal.SIGTERM, 1), (signal.SIGINT, 1), (signal.SIGTERM, 2)]
+)
 def test_a_signal_drains_then_ends_well(sig: signal.Signals, workers: int) -> None:
     with (
         process(drain_s=2, workers=workers) as server,
@@ -141,7 +151,7 @@ def test_what_does_not_finish_in_time_is_told_so(workers: int) -> None:
         assert server.exit_code() == 0
 
 
-@pytest.mark.parametrize(("query", "workers"), [("hang", 1), ("lost", 1)])
+@pytest.mark.parametrize(("query", "workers"), [("hang", 1), ("lost", 1), ("hang", 2)])
 def test_a_broken_worker_ends_the_process_with_70(query: str, workers: int) -> None:
     with process(stall_s=0.3, timeout_ms=20_000, workers=workers) as server:
         server.serving()
@@ -158,6 +168,7 @@ def test_a_broken_worker_ends_the_process_with_70(query: str, workers: int) -> N
     [
         ("corrupt", 1, "corrupt_bundle", 1),
         ("mismatch", 78, "incompatible_bundle", 1),
+        ("mismatch", 78, "incompatible_bundle", 2),
         ("bug", 1, "internal", 1),
     ],
 )
@@ -166,9 +177,11 @@ def test_what_cannot_be_loaded_ends_the_process(
 ) -> None:
     with process(mood, workers=workers) as server:
         assert server.exit_code() == code
-        (last,) = [line for line in server.log if line["level"] == "error"]
-        assert (last["code"], last["exit_code"]) == (name, code)
-        assert ("traceback" in last) is (mood == "bug")
+        errors = [line for line in server.log if line["level"] == "error"]
+        assert 1 <= len(errors) <= workers
+        for line in errors:
+            assert (line["code"], line["exit_code"]) == (name, code)
+            assert ("traceback" in line) is (mood == "bug")
 
 
 def test_the_log_is_json_with_ids_and_without_secrets(tmp_path: Path) -> None:

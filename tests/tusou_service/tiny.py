@@ -7,22 +7,25 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import uvicorn
 from fastapi.testclient import TestClient
-from pydantic import BaseModel
 from tusou_service.engine.engine import SearchEngine
-from tusou_service.engine.served import Pipeline, Source
+from tusou_service.engine.interfaces import Pipeline, PipelineSource
 from tusou_service.experiment.ab_test import Experiment
+from tusou_service.factory import make_plan
 from tusou_service.http.app import create_app
 from tusou_service.http.auth import ApiKeys
 from tusou_service.http.timeouts import make_protocol_class
 from tusou_service.observability.stages import Tracer
-from tusou_service.server import Server
+from tusou_service.server import Server, ServiceParts
 from tusou_service.settings import Settings
 
+from tusou.bundle.bundle import Bundle
+from tusou.bundle.manifest import Manifest
 from tusou.core.arrays import Pixels
 from tusou.core.errors import DeadlineExceeded, TusouError, UnknownItem
 from tusou.core.hits import Hits
@@ -34,19 +37,17 @@ POOL = 50
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(24)
 
 
-class TinyManifest(BaseModel):
-    made_by: str = "hand"
-    files: dict[str, str] = {}
+class TinyBundle(Bundle):
+    """A bundle without files."""
 
-
-@dataclass
-class TinyBundle:
-    version: str
     item_count: int = POOL
-    manifest: BaseModel = field(default_factory=TinyManifest)
     model_name: str = "tiny"
     id_type: Literal["int", "str"] = "int"
     items: ItemKind = "images"
+
+    def __init__(self, version: str) -> None:
+        manifest = Manifest.model_construct(build={"made_by": "hand"})
+        super().__init__(Path("/nowhere", version), manifest)
 
     def image(self, item_id: str) -> tuple[bytes, str]:
         if item_id != "7":
@@ -166,28 +167,40 @@ class TinySource:
 def connected(
     source: TinySource,
     keys: ApiKeys | None = None,
-    other: Source | None = None,
+    other: PipelineSource | None = None,
     **settings: object,
 ) -> Iterator[TestClient]:
     """Talk to the application in this process, once it is ready."""
     config = Settings(**settings)  # type: ignore[arg-type]
-    engine = SearchEngine(source, config.batching(), config.image_queries)
-    experiment = second_arm(other, engine, config) if other else None
+    parts = make_parts(config, source, other, keys=keys)
     app = create_app(
-        lambda: engine, config.requests(), keys=keys, docs=config.docs, experiment=experiment
+        lambda: parts.running(config.follow_s),
+        config.requests(),
+        keys=keys,
+        docs=config.docs,
+        experiment=parts.experiment,
     )
     with TestClient(app) as client:
         assert client.portal
-        client.portal.call(engine.loaded)
-        if experiment:
-            client.portal.call(experiment.loaded)
+        client.portal.call(parts.engine.loaded)
+        if parts.experiment:
+            client.portal.call(parts.experiment.engines[1].loaded)
         yield client
 
 
-def second_arm(source: Source, first: SearchEngine, config: Settings) -> Experiment:
-    """Put a second engine beside the first, as `wiring` does."""
-    second = SearchEngine(source, config.batching(), config.image_queries, first)
-    return Experiment(first, second, config.experiment_plan())
+def make_parts(
+    settings: Settings,
+    source: PipelineSource,
+    other: PipelineSource | None = None,
+    keys: ApiKeys | None = None,
+    tracer: Tracer | None = None,
+) -> ServiceParts:
+    """Build an engine, and a second one beside it if there is another source, as `factory` does."""
+    first = SearchEngine(source, settings.batching(), settings.image_queries)
+    if other is None:
+        return ServiceParts(first, keys, tracer)
+    second = SearchEngine(other, settings.batching(), settings.image_queries, first)
+    return ServiceParts(first, keys, tracer, Experiment(first, second, make_plan(settings)))
 
 
 @dataclass
@@ -205,18 +218,21 @@ class Running:
 
 @asynccontextmanager
 async def running(
-    source: Source,
+    source: PipelineSource,
     tracer: Tracer | None = None,
-    other: Source | None = None,
+    other: PipelineSource | None = None,
     while_loading: Callable[["Running"], Awaitable[None]] | None = None,
     **settings: object,
 ) -> AsyncIterator[Running]:
     """Serve on a free port, with the protocol and the server class of production."""
     config = Settings(drain_s=0, **settings)  # type: ignore[arg-type]
-    engine = SearchEngine(source, config.batching(), config.image_queries)
-    experiment = second_arm(other, engine, config) if other else None
+    parts = make_parts(config, source, other, tracer=tracer)
     app = create_app(
-        lambda: engine, config.requests(), docs=config.docs, tracer=tracer, experiment=experiment
+        lambda: parts.running(config.follow_s),
+        config.requests(),
+        docs=config.docs,
+        tracer=tracer,
+        experiment=parts.experiment,
     )
     listener = socket.create_server(("127.0.0.1", 0))
     server = Server(
@@ -230,19 +246,18 @@ async def running(
             timeout_keep_alive=config.keep_alive_s,
             timeout_graceful_shutdown=2,
         ),
-        engine,
+        parts,
         config.drain_s,
-        experiment,
     )
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     while not server.started:  # noqa: ASYNC110 - uvicorn offers a flag, no event
         await asyncio.sleep(0.005)
-    await engine.loaded()
-    here = Running(listener.getsockname()[1], engine, server)
+    await parts.engine.loaded()
+    here = Running(listener.getsockname()[1], parts.engine, server)
     if while_loading:
         await while_loading(here)
-    if experiment:
-        await experiment.loaded()
+    if parts.experiment:
+        await parts.experiment.engines[1].loaded()
     try:
         yield here
     finally:

@@ -1,7 +1,8 @@
 """A process that serves a tiny pipeline: what it finds is invented, how it lives and dies is real.
 
 Queries named "slow", "hang", "lost" and "bug" behave so; opening fails, or never ends, when the
-command line says so. "flips" is a bundle of which every look finds a new version.
+command line says so. "flips" is a bundle of which every look finds a new version; "follows" is one
+whose version a file CURRENT names.
 """
 
 import logging
@@ -9,15 +10,16 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
 
-from tusou_service import logging_config as logs
-from tusou_service import server
-from tusou_service.engine.engine import SearchEngine
-from tusou_service.engine.served import Pipeline
+from tusou_service import logging_config, server, supervisor
+from tusou_service.engine.interfaces import Pipeline
 from tusou_service.http.auth import ApiKeys
+from tusou_service.server import ServiceParts
 from tusou_service.settings import Settings
 
-from tests.tusou_service.tiny import TinyBundle, TinyPipeline, TinySource, second_arm
+from tests.tusou_service.tiny import TinyBundle, TinyPipeline, TinySource, make_parts
 from tusou.core.errors import CorruptBundle, IncompatibleBundle
 from tusou.retrieval.query import Query
 from tusou.retrieval.results import SearchResults
@@ -57,20 +59,44 @@ class Flipping(TinySource):
         return Moody(TinyBundle(f"v{self.opened}"), first_id=1000 * self.opened)
 
 
+class Following(TinySource):
+    """Opens the version that a file CURRENT names: "v2" has the items from 2000 on; "bad" fails."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(Moody(TinyBundle("v1")))
+        self._root = root
+
+    def current_version(self) -> str:
+        return (self._root / "CURRENT").read_text().strip()
+
+    def open(self) -> Pipeline:
+        version = self.current_version()
+        if version == "bad":
+            raise CorruptBundle("vectors.npy differs")
+        return Moody(TinyBundle(version), first_id=1000 * int(version[1:]))
+
+
+def make_mood_parts(settings: Settings, mood: str) -> ServiceParts:
+    """Build the parts of one server process."""
+    keys = ApiKeys.read(settings.api_keys) if settings.api_keys else None
+    source = TinySource(Moody(TinyBundle("v1")), error=ERRORS.get(mood))
+    if mood == "loading":
+        source.gate = threading.Event()
+    if mood == "flips":
+        source = Flipping(source.pipeline)
+    if mood == "follows":
+        assert settings.bundle
+        source = Following(settings.bundle)
+    other = TinySource(Moody(TinyBundle("v2"))) if settings.ab_bundle else None
+    return make_parts(settings, source, other, keys)
+
+
 def main() -> None:
     """Serve with the settings of the environment."""
     settings = Settings()
-    logs.configure(settings.log_level)
-    keys = ApiKeys.read(settings.api_keys) if settings.api_keys else None
-    source = TinySource(Moody(TinyBundle("v1")), error=ERRORS.get(sys.argv[1]))
-    if sys.argv[1] == "loading":
-        source.gate = threading.Event()
-    if sys.argv[1] == "flips":
-        source = Flipping(source.pipeline)
-    engine = SearchEngine(source, settings.batching())
-    other = TinySource(Moody(TinyBundle("v2")))
-    experiment = second_arm(other, engine, settings) if settings.ab_bundle else None
-    server.leave(server.serve(settings, engine, keys, experiment=experiment))
+    logging_config.configure(settings.log_level)
+    code = supervisor.run(settings, partial(make_mood_parts, mood=sys.argv[1]))
+    server.leave(code)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""One batch of queries and of texts to encode, answered on one pipeline."""
+"""Runs a mixed batch of queries and of texts to encode on one pipeline."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,8 +9,8 @@ from tusou.core.arrays import Vectors
 from tusou.core.errors import TusouError
 from tusou.core.hits import Hits
 from tusou.retrieval.query import Query
+from tusou_service.engine.interfaces import Pipeline
 from tusou_service.engine.micro_batcher import PendingItem
-from tusou_service.engine.served import Pipeline
 from tusou_service.observability.metrics import Metrics
 from tusou_service.observability.stages import BatchRun
 
@@ -47,37 +47,37 @@ Job: TypeAlias = Query | str  # a text is a job to encode it
 Result: TypeAlias = Found | TextVector | Failed
 
 
-def answer_batch(
-    pipeline: Pipeline, callers: Sequence[PendingItem[Job, Result]], metrics: Metrics, arm: str
+def run_batch(
+    pipeline: Pipeline, items: Sequence[PendingItem[Job, Result]], metrics: Metrics, arm: str
 ) -> list[Result]:
-    """Do each caller's job; results come in that order. Who has gone is not searched for."""
-    asking = [one for one in callers if isinstance(one.item, Query)]
-    texts = [one.item for one in callers if isinstance(one.item, str)]
-    found = iter(_answer(pipeline, asking, metrics, arm) if asking else [])
+    """Return the result of each item, in order."""
+    queries = [item for item in items if isinstance(item.item, Query)]
+    texts = [item.item for item in items if isinstance(item.item, str)]
+    found = iter(_search(pipeline, queries, metrics, arm) if queries else [])
     vectors = iter(_encode(pipeline, texts) if texts else [])
-    return [next(found) if isinstance(one.item, Query) else next(vectors) for one in callers]
+    return [next(found) if isinstance(item.item, Query) else next(vectors) for item in items]
 
 
-def _answer(
-    pipeline: Pipeline, asking: Sequence[PendingItem[Job, Result]], metrics: Metrics, arm: str
+def _search(
+    pipeline: Pipeline, items: Sequence[PendingItem[Job, Result]], metrics: Metrics, arm: str
 ) -> list[Found | Failed]:
-    began = perf_counter()
-    asks = [one.item for one in asking if isinstance(one.item, Query)]
-    answers = pipeline.search(asks, lambda place: asking[place].waits)
-    metrics.observe_batch(arm, len(asks), answers)
-    times, version = answers.times, pipeline.bundle.version
+    started = perf_counter()
+    queries = [item.item for item in items if isinstance(item.item, Query)]
+    results = pipeline.search(queries, lambda position: items[position].waits)
+    metrics.observe_batch(arm, len(queries), results)
+    times, version = results.times, pipeline.bundle.version
     stages = (("tokenise", times.tokenise), ("encode", times.encode), ("search", times.search))
-    run = BatchRun(len(asks), began, stages)
+    run = BatchRun(len(queries), started, stages)
     return [
-        Failed(one, version, run) if isinstance(one, TusouError) else Found(one, version, run)
-        for one in answers.hits
+        Failed(hits, version, run) if isinstance(hits, TusouError) else Found(hits, version, run)
+        for hits in results.hits
     ]
 
 
 def _encode(pipeline: Pipeline, texts: list[str]) -> list[TextVector]:
-    began = perf_counter()
+    started = perf_counter()
     embedded = pipeline.encode_texts(texts)
-    run = BatchRun(len(texts), began, (("encode", perf_counter() - began),))
+    run = BatchRun(len(texts), started, (("encode", perf_counter() - started),))
     version = pipeline.bundle.version
     return [
         TextVector(vector, tokens, version, run)

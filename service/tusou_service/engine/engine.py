@@ -1,216 +1,200 @@
-"""The async face of a search pipeline: batching, deadlines, hot swap."""
+"""The search engine: batches queries over the bundle version that is served."""
 
 import asyncio
-import contextlib
-import logging
-import weakref
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import replace
 from time import perf_counter
-from typing import Protocol, Self, TypeAlias, TypeVar
+from typing import Protocol, Self, TypeAlias
 
 from pydantic import BaseModel
 
-from tusou.core.errors import InsufficientMemory, NotReady
+from tusou.bundle.bundle import Bundle
+from tusou.core.arrays import Pixels
 from tusou.core.ids import ItemId
 from tusou.retrieval.query import Query, VectorPart
-from tusou_service.engine.batch_runner import Failed, Found, Job, Result, TextVector, answer_batch
-from tusou_service.engine.interfaces import Arm, Reloaded, Status
-from tusou_service.engine.micro_batcher import BatchLimits, MicroBatcher, PendingItem, QueueState
-from tusou_service.engine.oom_retry import SplitOnOutOfMemory, is_device_lost, is_out_of_memory
-from tusou_service.engine.served import Pipeline, ServedBundle, Source
-from tusou_service.images.query_encoder import ImagePolicy, ImageQueryEncoder
+from tusou_service.engine.batch_runner import Failed, Found, Job, Result, TextVector, run_batch
+from tusou_service.engine.interfaces import (
+    Arm,
+    Pipeline,
+    PipelineSource,
+    ReloadResult,
+    ServiceStatus,
+)
+from tusou_service.engine.micro_batcher import BatchLimits, MicroBatcher, PendingItem
+from tusou_service.engine.oom_retry import SplitOnOutOfMemory, is_device_lost
+from tusou_service.engine.versions import BundleVersions
+from tusou_service.images.query_encoder import (
+    MAX_IMAGE_BATCH,
+    MAX_WAITING_IMAGES,
+    EncodedImage,
+    ImagePolicy,
+    ImageQueryEncoder,
+)
 from tusou_service.observability.metrics import Metrics
 from tusou_service.observability.stages import mark_batches
 from tusou_service.observability.traffic import Traffic
 
-T = TypeVar("T")
-Watcher: TypeAlias = Callable[[Sequence[Query], Sequence[Found]], None]
+SearchListener: TypeAlias = Callable[[Sequence[Query], Sequence[Found]], None]
 
-_log = logging.getLogger(__name__)
-
-# A pipeline is heard of when it is about to be freed; that takes a moment.
-_FREEING_SECONDS = 0.1
-# The longest that a text can be for the model, several at once: processors share them.
+# Texts of the model's full length; several at once, because the cores share a batch.
 _LONG_TEXTS = ["纯棉碎花吊带裙" * 10] * 4
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A version that is open and warm; none when the one that serves is current."""
-
-    previous: str
-    pipeline: Pipeline | None
-
-
 class SearchEngine:
-    """Answers queries from the bundle that is current, and changes bundles without a gap.
+    """Answers queries from one version of a bundle at a time.
 
-    Enter it to start loading; `search` raises NotReady until that is done. A batch runs wholly on
-    one pipeline, and a request's queries are all answered from one version.
+    Entering it starts the first load; until that ends, `search` raises NotReady. A batch runs on
+    one pipeline, and all queries of a request are answered from one version.
 
-    With a `partner` it is the second of two, arm b.
+    With a `partner` it is the second engine of an experiment, arm b, and shares the metrics.
     """
 
     def __init__(
         self,
-        source: Source,
+        source: PipelineSource,
         limits: BatchLimits,
         images: ImagePolicy = "auto",
         partner: "SearchEngine | None" = None,
     ) -> None:
         self.draining = False
-        self.load_error: Exception | None = None
         self.arm: Arm = "b" if partner else "a"
         self.metrics: Metrics = partner.metrics if partner else Metrics()
-        self.watcher: Watcher | None = None
-        self._source = source
-        self._pipeline: Pipeline | None = None
+        self.on_searched: SearchListener | None = None
+        self.versions = BundleVersions(source, self._warm_up, self.metrics, self.arm)
+        release_memory = self.versions.release_memory
         self._batcher = MicroBatcher[Job, Result](
-            SplitOnOutOfMemory(self._run, self._release), limits, is_device_lost
+            SplitOnOutOfMemory(self._run_batch, release_memory), limits, is_device_lost
         )
-        self._loader = ThreadPoolExecutor(1, thread_name_prefix="loader")
-        self._sight = ImageQueryEncoder(
-            images, self._current, self._in_loader, limits, self.metrics
+        image_batcher = MicroBatcher[Pixels, EncodedImage](
+            SplitOnOutOfMemory(self._run_image_batch, release_memory),
+            replace(limits, max_batch=MAX_IMAGE_BATCH, max_waiting=MAX_WAITING_IMAGES),
+            is_device_lost,
         )
-        self._reloading = asyncio.Lock()
-        self._first_load: asyncio.Task[None] | None = None
+        self._images = ImageQueryEncoder(
+            images,
+            image_batcher,
+            self.versions.pipeline,
+            self.versions.run_in_loader,
+            self.metrics,
+        )
+        self._image_batcher = image_batcher
         self.metrics.watch_queue(self.arm, lambda: self._batcher.depth)
         if not partner:
             self.metrics.watch_ready(lambda: self.ready)
 
     async def __aenter__(self) -> Self:
         await self._batcher.__aenter__()
-        await self._sight.__aenter__()
-        self._first_load = asyncio.create_task(self._load_first(), name="first-load")
+        await self._image_batcher.__aenter__()
+        await self._images.__aenter__()
+        await self.versions.__aenter__()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._first_load:
-            self._first_load.cancel()
-        self._loader.shutdown(wait=False, cancel_futures=True)
-        await self._sight.__aexit__()
+        await self.versions.__aexit__()
+        await self._images.__aexit__()
+        await self._image_batcher.__aexit__()
         await self._batcher.__aexit__()
 
     @property
     def ready(self) -> bool:
-        """Whether traffic should come here."""
-        return self._pipeline is not None and self._batcher.alive and not self.draining
+        """Whether a load balancer should send requests here."""
+        return self.versions.version is not None and self._batcher.alive and not self.draining
 
     @property
     def idle(self) -> bool:
-        """Whether no query waits or is being answered."""
+        """Whether no query waits or runs."""
         return self._batcher.idle
 
     @property
-    def pressure(self) -> QueueState:
-        """Say what stands before one more search."""
-        return self._batcher.pressure()
-
-    @property
     def traffic(self) -> Traffic:
-        """Where requests are counted."""
+        """The counters of requests."""
         return self.metrics.traffic
 
     @property
-    def worker_error(self) -> Exception | None:
-        """Say why the worker was given up; then only a new process can help."""
-        return self._batcher.failure or self._sight.failure
+    def load_error(self) -> Exception | None:
+        """The error that ended the first load."""
+        return self.versions.load_error
 
     @property
-    def bundle(self) -> ServedBundle:
-        """What is served now; NotReady before there is anything."""
-        return self._current().bundle
+    def worker_error(self) -> Exception | None:
+        """The error after which a batch thread was given up; only a new process can help."""
+        return self._batcher.failure or self._image_batcher.failure
+
+    @property
+    def bundle(self) -> Bundle:
+        """The bundle version that is served; NotReady while the first loads."""
+        return self.versions.pipeline().bundle
 
     async def loaded(self) -> None:
-        """Wait until the first load has ended, well or with `load_error`."""
-        if self._first_load:
-            await asyncio.wait([self._first_load])
+        """Wait for the end of the first load; `load_error` is set if it has failed."""
+        await self.versions.loaded()
 
     def admit(self, deadline: float) -> None:
-        """Raise what one more search would raise now, before anything is read or parsed."""
-        self._current()
+        """Raise what another search would raise now, before its body is read or parsed."""
+        self.versions.pipeline()
         self._batcher.admit(1, deadline)
 
-    async def search(self, asks: Sequence[Query], deadline: float) -> list[Found]:
-        """Answer in order, all from one version; the first error of one ask is the error of all."""
-        results = await self._of_one_version(asks, deadline)
-        for one in results:
-            if isinstance(one, Failed):
-                raise one.error
-        found = [one for one in results if isinstance(one, Found)]
-        if self.watcher:
-            self.watcher(asks, found)
+    async def search(self, queries: Sequence[Query], deadline: float) -> list[Found]:
+        """Return the results in order, all from one version.
+
+        If queries have errors, raise the first of them.
+        """
+        results = await self._run_on_one_version(queries, deadline)
+        for result in results:
+            if isinstance(result, Failed):
+                raise result.error
+        found = [result for result in results if isinstance(result, Found)]
+        if self.on_searched:
+            self.on_searched(queries, found)
         return found
 
     async def embed(self, texts: Sequence[str], deadline: float) -> list[TextVector]:
-        """Encode normalised texts in order, all by one version's model."""
-        results = await self._of_one_version(texts, deadline)
-        return [one for one in results if isinstance(one, TextVector)]
+        """Encode normalised texts in order, all by the model of one version."""
+        results = await self._run_on_one_version(texts, deadline)
+        return [result for result in results if isinstance(result, TextVector)]
 
-    async def see(self, image: bytes | str, deadline: float) -> VectorPart:
-        """Encode an image, given as its bytes or in base64; BadImage, or Unavailable."""
-        return await self._sight.see(image, deadline)
+    async def encode_image(self, image: bytes | str, deadline: float) -> VectorPart:
+        """Encode an image, given as its bytes or in base64; BadImage, Unavailable."""
+        return await self._images.encode_image(image, deadline)
 
-    async def _of_one_version(self, jobs: Sequence[Job], deadline: float) -> list[Result]:
-        self._current()
-        asked = perf_counter()
+    async def _run_on_one_version(self, jobs: Sequence[Job], deadline: float) -> list[Result]:
+        self.versions.pipeline()
+        enqueued = perf_counter()
         try:
             results = await self._batcher.all(jobs, deadline)
-            while len({one.version for one in results}) > 1:  # a reload came between two batches
+            while len({result.version for result in results}) > 1:  # reloaded between batches
                 results = await self._batcher.all(jobs, deadline)
         except asyncio.CancelledError:
             self.metrics.cancelled.inc()
             raise
-        mark_batches(asked, (one.run for one in results))
+        mark_batches(enqueued, (result.run for result in results))
         return results
 
-    async def reload(self) -> Reloaded:
-        """Swap to the current version; on any error the old one keeps serving."""
-        async with self._reloading:
-            return self.commit(await self.prepare())
-
-    async def prepare(self) -> Prepared:
-        """Open the current version, if it is another, beside the one that serves."""
-        previous = self.bundle.version
-        try:
-            if await self._in_loader(self._source.current_version) == previous:
-                return Prepared(previous, None)
-            return Prepared(previous, await self._in_loader(self._open))
-        except Exception as error:
-            self.metrics.reloads.labels("failed").inc()
-            _log.warning("reload failed: %s", error, extra={"fields": {"arm": self.arm}})
-            raise
-
-    def commit(self, prepared: Prepared) -> Reloaded:
-        """Swap to what was prepared."""
-        if prepared.pipeline:
-            self._swap(prepared.pipeline)
-        done = Reloaded(self.bundle.version, prepared.previous)
-        self.metrics.reloads.labels("swapped" if done.changed else "unchanged").inc()
-        return done
+    async def reload(self) -> ReloadResult:
+        """Change to the current version; on any error the old one keeps serving."""
+        return await self.versions.reload()
 
     async def image(self, item_id: str) -> tuple[bytes, str]:
-        """Return an image's bytes and content type; UnknownItem."""
+        """Return an item's image and its content type; UnknownItem."""
         return await asyncio.to_thread(self.bundle.image, item_id)
 
     async def item(self, item_id: str) -> tuple[ItemId, str | None]:
-        """Return an item's id and its text, or None where items are images; UnknownItem."""
+        """Return an item's id and its text, None if the items are images; UnknownItem."""
         bundle = self.bundle
         text = await asyncio.to_thread(bundle.text, item_id)
         return int(item_id) if bundle.id_type == "int" else item_id, text
 
-    def status(self) -> Status:
-        """Say what is served; NotReady before there is anything."""
-        bundle, images = self.bundle, self._sight.state
-        return Status(
+    def status(self) -> ServiceStatus:
+        """Return the status of the version that is served; NotReady while the first loads."""
+        pipeline, images = self.versions.pipeline(), self._images.state
+        bundle = pipeline.bundle
+        return ServiceStatus(
             ready=self.ready,
             version=bundle.version,
             item_count=bundle.item_count,
             model_name=bundle.model_name,
-            precision=self._current().precision,
-            backend=self._current().backend,
+            precision=pipeline.precision,
+            backend=pipeline.backend,
             id_type=bundle.id_type,
             items=bundle.items,
             images=images,
@@ -218,77 +202,32 @@ class SearchEngine:
         )
 
     def manifest(self) -> BaseModel:
-        """Say how what is served was made; NotReady likewise."""
+        """Return the manifest of the version that is served; NotReady while the first loads."""
         return self.bundle.manifest
 
-    def expose(self) -> bytes:
-        """Return what is counted, in Prometheus's text format."""
-        return self.metrics.expose()
+    def _warm_up(self, pipeline: Pipeline) -> None:
+        """Prepare a new pipeline, in the loader's thread."""
+        pipeline.warm_up()
+        self._batcher.set_expected_item_time(_measure_text_time(pipeline))
+        if self._images.needs_tower(pipeline):
+            self._images.load_tower(pipeline)
 
-    async def _load_first(self) -> None:
-        try:
-            self._swap(await self._in_loader(self._open))
-        except Exception as error:  # noqa: BLE001 - whoever runs the process decides how it ends
-            self.load_error = error
+    def _run_batch(self, items: list[PendingItem[Job, Result]]) -> list[Result]:
+        """Run a batch in the batcher's thread; a reload meanwhile affects the next batch."""
+        return run_batch(self.versions.pipeline(), items, self.metrics, self.arm)
 
-    async def _in_loader(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._loader, work)
-
-    def _open(self) -> Pipeline:
-        if self._pipeline:
-            self._release()  # what is kept for later would not count as free
-        try:
-            pipeline = self._source.open()
-            pipeline.warm_up()
-            self._batcher.set_expected_item_time(_seconds_of(pipeline))
-            if self._sight.wanted(pipeline):
-                self._sight.load_tower(pipeline)
-            pipeline.release_memory()  # what only loading needed
-        except Exception as error:
-            if not is_out_of_memory(error):
-                raise
-            raise InsufficientMemory(
-                "the bundle does not fit the device's memory; free some, or stop the service first"
-            ) from error
-        return pipeline
-
-    def _release(self) -> None:
-        self._current().release_memory()
-
-    def _let_go(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Hear, in whatever thread and in the midst of anything, that a pipeline is being freed."""
-        with contextlib.suppress(RuntimeError):  # the loop is closed
-            loop.call_soon_threadsafe(loop.call_later, _FREEING_SECONDS, self._give_back)
-
-    def _give_back(self) -> None:
-        with contextlib.suppress(RuntimeError):  # the loader has been left
-            self._loader.submit(self._release)
-
-    def _swap(self, fresh: Pipeline) -> None:
-        if self._pipeline:  # the last batch on it lets it go, and then what it held is free
-            loop = asyncio.get_running_loop()
-            weakref.finalize(self._pipeline, self._let_go, loop).atexit = False
-        self._pipeline = fresh
-        bundle = fresh.bundle
-        self.metrics.serve_index(self.arm, bundle.version, bundle.item_count)
-        _log.info("serving", extra={"fields": {"index_version": bundle.version, "arm": self.arm}})
-
-    def _current(self) -> Pipeline:
-        if self._pipeline is None:
-            raise NotReady("The service is loading its index; try again shortly.")
-        return self._pipeline
-
-    def _run(self, callers: list[PendingItem[Job, Result]]) -> list[Result]:
-        """Do one batch, in the batcher's thread; a swap meanwhile is for the next."""
-        return answer_batch(self._current(), callers, self.metrics, self.arm)
+    def _run_image_batch(
+        self, items: list[PendingItem[Pixels, EncodedImage]]
+    ) -> list[EncodedImage]:
+        return self._images.encode_batch([item.item for item in items])
 
 
-def _seconds_of(pipeline: Pipeline) -> float:
-    """Measure what a long text takes, once its passes are as fast as they get."""
+def _measure_text_time(pipeline: Pipeline) -> float:
+    """Return the seconds that one long text takes in a warm batch."""
     pipeline.encode_texts(_LONG_TEXTS)
-    began = perf_counter()
+    started = perf_counter()
     pipeline.encode_texts(_LONG_TEXTS)
-    return (perf_counter() - began) / len(_LONG_TEXTS)
+    return (perf_counter() - started) / len(_LONG_TEXTS)
 
 
 class ExperimentArms(Protocol):
@@ -300,21 +239,26 @@ class ExperimentArms(Protocol):
 
     @property
     def ready(self) -> bool:
-        """Whether every arm that answers is ready."""
+        """Whether every arm that answers clients is ready."""
+        ...
+
+    @property
+    def engines(self) -> Sequence[SearchEngine]:
+        """Both engines, the first of them arm a."""
         ...
 
     @property
     def vital(self) -> Sequence[SearchEngine]:
-        """The engines without which this process cannot do its work."""
+        """The engines whose failure ends the process."""
         ...
 
     def engine_for(self, headers: Mapping[str, str]) -> SearchEngine:
         """Return the engine that answers a request with these headers."""
         ...
 
-    async def reload(self) -> tuple[Reloaded, Reloaded | None]:
+    async def reload(self) -> tuple[ReloadResult, ReloadResult | None]:
         """Change both engines to their current versions, or neither; shadow: each on its own.
 
-        The second result is None when the shadow's bundle could not be loaded.
+        The second result is None if the shadow's bundle could not be loaded.
         """
         ...

@@ -1,30 +1,34 @@
-"""Values that the engine returns about itself."""
+"""Values and protocols that the engine shares with its pipelines, and with HTTP."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
+from tusou.bundle.bundle import Bundle
 from tusou.core.ids import ItemKind
-from tusou_service.images.query_encoder import ImageState
+from tusou.retrieval.query import Query
+from tusou.retrieval.results import SearchResults, TextEmbeddings
+from tusou_service.images.query_encoder import ImagePipeline, ImageState
 
 Arm: TypeAlias = Literal["a", "b"]
 
 
 @dataclass(frozen=True, slots=True)
-class Reloaded:
-    """What a reload did."""
+class ReloadResult:
+    """The versions served before and after a reload."""
 
     version: str
     previous: str
 
     @property
     def changed(self) -> bool:
-        """Tell a swap from a bundle that was current already."""
+        """Whether the reload changed the version."""
         return self.version != self.previous
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
-    """What is served at one moment, and whether traffic should come."""
+class ServiceStatus:
+    """The bundle that is served at one moment, and whether the engine is ready."""
 
     ready: bool
     version: str
@@ -35,4 +39,55 @@ class Status:
     id_type: Literal["int", "str"]
     items: ItemKind
     images: ImageState
-    accepts: tuple[str, ...]  # what a query may hold
+    accepts: tuple[str, ...]  # the kinds of parts that a query may have
+
+
+class Pipeline(ImagePipeline, Protocol):
+    """`tusou.retrieval.pipeline.SearchPipeline`, or a small pipeline in tests.
+
+    A pipeline has no `close`: it is freed after the last batch that uses it.
+    """
+
+    @property
+    def bundle(self) -> Bundle:
+        """The bundle that is searched."""
+        ...
+
+    @property
+    def precision(self) -> str:
+        """The precision in which queries are encoded: fp32, bf16, fp16 or int8."""
+        ...
+
+    @property
+    def backend(self) -> str:
+        """The backend that encodes queries: torch or openvino."""
+        ...
+
+    def search(
+        self, queries: Sequence[Query], still_waiting: Callable[[int], bool]
+    ) -> SearchResults:
+        """Search for a batch of queries. One thread at a time calls it.
+
+        `still_waiting(position)` returns whether a client still waits for that query.
+        """
+        ...
+
+    def encode_texts(self, texts: Sequence[str]) -> TextEmbeddings:
+        """Encode a batch of texts. The thread that calls `search` calls it."""
+        ...
+
+    def warm_up(self) -> None:
+        """Run the slow first passes."""
+        ...
+
+
+class PipelineSource(Protocol):
+    """Opens pipelines: one version of a bundle each."""
+
+    def current_version(self) -> str:
+        """Return the version that `open` would open now; CorruptBundle."""
+        ...
+
+    def open(self) -> Pipeline:
+        """Verify and load the current version; CorruptBundle, IncompatibleBundle."""
+        ...

@@ -1,4 +1,4 @@
-"""A second bundle asked the same queries, out of everyone's way, and how its answers compare."""
+"""Shadow traffic: sends answered searches to a second bundle and compares the results."""
 
 import asyncio
 import logging
@@ -14,18 +14,17 @@ from tusou_service.engine.engine import SearchEngine
 
 _log = logging.getLogger(__name__)
 
-_MAX_WAITING = 64  # searches; a search holds at most 256 queries
-_ANSWER_SECONDS = 10.0
-# How often to look whether the first bundle rests; it is never asked to wait.
-_LOOK_SECONDS = 0.002
+_MAX_WAITING = 64  # searches, of at most 256 queries each
+_SEARCH_SECONDS = 10.0
+# How often to check whether the first engine is idle; it never waits for the shadow.
+_POLL_SECONDS = 0.002
 
 
-class Shadow:
-    """Asks the second engine what the first has answered, whenever the first has nothing to do.
+class ShadowTraffic:
+    """Repeats a random share of the first engine's searches on the second, while the first idles.
 
-    Nothing that happens here reaches a caller: what comes too fast is dropped, what fails is
-    counted. Of the searches it takes this share, at random. Its threads are no less urgent than
-    the first engine's: one that the system puts off would keep Python's lock from all others.
+    Clients are not affected: searches that come too fast are dropped, and errors are counted. Its
+    threads run at normal priority: a thread that the system holds back could hold Python's lock.
     """
 
     def __init__(self, first: SearchEngine, second: SearchEngine, share: float) -> None:
@@ -33,61 +32,61 @@ class Shadow:
         self._waiting: deque[tuple[Sequence[Query], Sequence[Found]]] = deque()
         self._arrived = asyncio.Event()
 
-    def offer(self, asks: Sequence[Query], found: Sequence[Found]) -> None:
-        """Take one answered search, if there is room; returns at once."""
+    def offer(self, queries: Sequence[Query], results: Sequence[Found]) -> None:
+        """Enqueue an answered search, if it is drawn and the queue is not full; never blocks."""
         if random.random() >= self._share:  # noqa: S311 - no secret
             return
         if len(self._waiting) >= _MAX_WAITING or not self._second.ready:
-            self._count("dropped", asks)
+            self._count("dropped", queries)
             return
-        self._waiting.append((asks, found))
+        self._waiting.append((queries, results))
         self._arrived.set()
 
-    async def work(self) -> None:
-        """Compare what was offered, one search at a time, until cancelled."""
+    async def run(self) -> None:
+        """Compare the enqueued searches one at a time, until cancelled."""
         while True:
             await self._arrived.wait()
             self._arrived.clear()
             while self._waiting:
-                while not self._first.idle:  # noqa: ASYNC110 - its batches tell nobody their end
-                    await asyncio.sleep(_LOOK_SECONDS)
-                await self._ask(*self._waiting.popleft())
+                while not self._first.idle:  # noqa: ASYNC110 - the engine has no event for this
+                    await asyncio.sleep(_POLL_SECONDS)
+                await self._repeat(*self._waiting.popleft())
 
-    async def _ask(self, asks: Sequence[Query], found: Sequence[Found]) -> None:
-        deadline = asyncio.get_running_loop().time() + _ANSWER_SECONDS
+    async def _repeat(self, queries: Sequence[Query], results: Sequence[Found]) -> None:
+        deadline = asyncio.get_running_loop().time() + _SEARCH_SECONDS
         try:
-            self._compare(found, await self._second.search(asks, deadline))
-        except TusouError:  # such as an item that this bundle does not hold
-            self._count("unanswered", asks)
-        except Exception as error:  # noqa: BLE001 - a failure in the shadow is nobody's but ours
-            self._count("failed", asks)
+            self._compare(results, await self._second.search(queries, deadline))
+        except TusouError:  # for example an item that this bundle does not have
+            self._count("unanswered", queries)
+        except Exception as error:  # noqa: BLE001 - a bug in the shadow must not end the task
+            self._count("failed", queries)
             _log.warning("shadow failed: %s", error)
         else:
-            self._count("compared", asks)
+            self._count("compared", queries)
 
-    def _compare(self, found: Sequence[Found], theirs: Sequence[Found]) -> None:
-        pairs = [(ours.hits, other.hits) for ours, other in zip(found, theirs, strict=True)]
-        overlaps = [overlap(ours, other) for ours, other in pairs]
-        for one in overlaps:
-            self._second.metrics.shadow_overlap.observe(one)
+    def _compare(self, first: Sequence[Found], second: Sequence[Found]) -> None:
+        pairs = [(a.hits, b.hits) for a, b in zip(first, second, strict=True)]
+        overlaps = [overlap(a, b) for a, b in pairs]
+        for share in overlaps:
+            self._second.metrics.shadow_overlap.observe(share)
         fields = {
-            "index_version": found[0].version,
-            "shadow_version": theirs[0].version,
-            "overlap": [round(one, 4) for one in overlaps],
-            "same_first": [_first(ours) == _first(other) for ours, other in pairs],
+            "index_version": first[0].version,
+            "shadow_version": second[0].version,
+            "overlap": [round(share, 4) for share in overlaps],
+            "same_first": [_first_id(a) == _first_id(b) for a, b in pairs],
         }
         _log.info("shadow", extra={"fields": fields})
 
-    def _count(self, result: str, asks: Sequence[Query]) -> None:
-        self._second.metrics.shadowed.labels(result).inc(len(asks))
+    def _count(self, result: str, queries: Sequence[Query]) -> None:
+        self._second.metrics.shadowed.labels(result).inc(len(queries))
 
 
-def overlap(ours: Hits, theirs: Hits) -> float:
-    """Return the share of the longer answer that both hold; 1 for two empty ones."""
-    first, second = ({str(item) for item in hits.item_ids} for hits in (ours, theirs))
-    longest = max(len(first), len(second))
-    return len(first & second) / longest if longest else 1.0
+def overlap(first: Hits, second: Hits) -> float:
+    """Return the items in both results, as a share of the longer one; 1 if both are empty."""
+    a, b = ({str(item) for item in hits.item_ids} for hits in (first, second))
+    longest = max(len(a), len(b))
+    return len(a & b) / longest if longest else 1.0
 
 
-def _first(hits: Hits) -> str:
+def _first_id(hits: Hits) -> str:
     return str(hits.item_ids[0]) if hits.item_ids else ""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
@@ -31,16 +31,14 @@ def create_app(
     docs: bool = True,
     tracer: Tracer | None = None,
     experiment: ExperimentArms | None = None,
+    on_reload: Callable[[], None] | None = None,
 ) -> FastAPI:
     """Build an app around an engine; tests pass a small one, `server` the real one."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[AppState]:
-        async with AsyncExitStack() as stack:
-            engine = await stack.enter_async_context(make_engine())
-            if experiment:
-                await stack.enter_async_context(experiment)
-            yield {"engine": engine, "experiment": experiment}
+        async with make_engine() as engine:
+            yield {"engine": engine, "experiment": experiment, "on_reload": on_reload}
         if tracer:
             await asyncio.to_thread(tracer.close)
 

@@ -43,6 +43,7 @@ class AppState(TypedDict):
 
     engine: SearchEngine  # the one that answers this request, once the front door has chosen
     experiment: ExperimentArms | None
+    on_reload: Callable[[], None] | None  # called after a successful POST /admin/reload
 
 
 # These are coroutines for speed: FastAPI calls plain functions in a thread of its pool.

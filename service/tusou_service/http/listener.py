@@ -34,22 +34,35 @@ def allow_files(connections: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Open the port and say which it is; PortTaken. Who comes before it is served waits."""
+def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
+    """Return a bound socket, one of several on its port if it is shared; PortTaken."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if shared:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
         listener.bind((host, port))
-        listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
         raise PortTaken(
             f"Cannot listen on {host}:{port}: {error.strerror}. Stop what uses it, or pass --port."
         ) from None
+    return listener
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket at which connections can wait from now on; PortTaken."""
+    listener = bind(host, port)
+    listener.listen(_BACKLOG)
+    log_address(listener)
+    return listener
+
+
+def log_address(listener: socket.socket) -> None:
+    """Log the address and the port, which is not the one of the settings if that is 0."""
     host, port = listener.getsockname()[:2]
     _log.info("listening", extra={"fields": {"host": host, "port": port}})
-    return listener
 
 
 def http_config(app: FastAPI, settings: Settings) -> uvicorn.Config:

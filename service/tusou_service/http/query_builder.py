@@ -45,7 +45,7 @@ async def build_query(
         parts.extend(texts)
     parts.extend(_other_parts(fields))
     if image is not None:
-        encoded = await engine.see(image, deadline)
+        encoded = await engine.encode_image(image, deadline)
         parts.append(replace(encoded, weight=_or_default(fields.image_weight, 1)))
     exclude = frozenset(map(str, fields.exclude))
     return Query(tuple(parts), fields.top_k, fields.offset, exclude, understood)

@@ -17,7 +17,7 @@ from tusou_service.images.decode_worker import REPLY, REQUEST
 _log = logging.getLogger(__name__)
 
 
-class Decoders:
+class DecodePool:
     """A bounded pool of decoding processes, each started when it is first needed.
 
     `lost` is called, in a thread, for each process that an image has ended.
@@ -28,12 +28,12 @@ class Decoders:
         # A thread writes to a process and waits for it; the event loop never does.
         self._threads = ThreadPoolExecutor(count, thread_name_prefix="decode")
         self._waiting = 0
-        self._idle: list[_Process] = []  # the one used last is at the end, and used next
+        self._idle: list[_DecodeProcess] = []  # the one used last is at the end, and used next
         self._closed = False
 
     def start(self) -> None:
         """Start one process now, so that the first image does not wait for it."""
-        self._threads.submit(lambda: self._give_back(_Process()))
+        self._threads.submit(lambda: self._give_back(_DecodeProcess()))
 
     async def decode(self, image: bytes | str, size: int) -> Pixels:
         """Return an image, given as its bytes or in base64, as (size, size, 3) RGB.
@@ -71,7 +71,7 @@ class Decoders:
         self._give_back(process)
         return pixels
 
-    def _take(self) -> "_Process":
+    def _take(self) -> "_DecodeProcess":
         while self._idle:
             process = self._idle.pop()
             if process.alive:  # something else may have ended it while it was idle
@@ -80,19 +80,19 @@ class Decoders:
         if self._closed:
             raise NotReady("The service is stopping; send the request again.")
         try:
-            return _Process()
+            return _DecodeProcess()
         except OSError as error:  # no memory, files or processes left
             _log.warning("no decoder can be started: %s", error)
             raise Unavailable("no decoder can be started") from error
 
-    def _give_back(self, process: "_Process") -> None:
+    def _give_back(self, process: "_DecodeProcess") -> None:
         if self._closed:
             process.end()
         else:
             self._idle.append(process)
 
 
-class _Process:
+class _DecodeProcess:
     """One decoding process, used by one thread at a time."""
 
     def __init__(self) -> None:

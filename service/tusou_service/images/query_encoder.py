@@ -1,16 +1,17 @@
-"""From an image's bytes to its vector, by an image tower that may still have to come."""
+"""Encoding of query images: decoding, batching, and an image tower that is loaded on demand."""
 
 import asyncio
 import logging
 import weakref
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
-from typing import Literal, Self, TypeAlias
+from typing import Literal, Protocol, Self, TypeAlias
 
 import numpy as np
 
+from tusou.bundle.bundle import Bundle
 from tusou.core.arrays import Pixels
 from tusou.core.errors import (
     BadImage,
@@ -21,10 +22,7 @@ from tusou.core.errors import (
     Unavailable,
 )
 from tusou.retrieval.query import VectorPart
-from tusou_service.engine.micro_batcher import BatchLimits, MicroBatcher, PendingItem
-from tusou_service.engine.oom_retry import SplitOnOutOfMemory, is_device_lost
-from tusou_service.engine.served import Pipeline
-from tusou_service.images.decode_pool import Decoders
+from tusou_service.images.decode_pool import DecodePool
 from tusou_service.observability.metrics import Metrics
 from tusou_service.observability.stages import BatchRun, mark, mark_batches
 
@@ -33,50 +31,84 @@ _log = logging.getLogger(__name__)
 ImagePolicy: TypeAlias = Literal["auto", "off", "lazy", "on"]
 ImageState: TypeAlias = Literal["absent", "loading", "ready", "unavailable"]
 
-# An image may have 16 million pixels: 64 MB decoded, and a few such while it is decoded.
+# An image costs as much as dozens of texts: a larger batch could be taken for a stall.
+MAX_IMAGE_BATCH, MAX_WAITING_IMAGES = 8, 64
+# An image may have 16 million pixels: 64 MB decoded, and a few times that while it is decoded.
 _DECODERS = 2
-# An image costs as much as dozens of texts, so a batch of them is kept short of a stall.
-_MAX_BATCH, _MAX_WAITING = 8, 64
+
+
+class ImagePipeline(Protocol):
+    """The part of a search pipeline that encodes images."""
+
+    @property
+    def bundle(self) -> Bundle:
+        """The bundle that is searched."""
+        ...
+
+    @property
+    def image_size(self) -> int:
+        """The side, in pixels, of the images that `encode_images` takes."""
+        ...
+
+    @property
+    def image_tower_loaded(self) -> bool:
+        """Whether the image tower is loaded."""
+        ...
+
+    def load_image_tower(self) -> None:
+        """Load the image tower; IncompatibleBundle, InsufficientMemory."""
+        ...
+
+    def encode_images(self, pixels: Pixels) -> list[VectorPart]:
+        """Encode a batch of images, (n, size, size, 3) RGB. One thread at a time calls it."""
+        ...
+
+    def release_memory(self) -> None:
+        """Return the memory that the device's allocator keeps for later use."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _EncodedImage:
-    """One image's vector, and the batch that gave it."""
+class EncodedImage:
+    """One image's vector, and the batch it was encoded in."""
 
     part: VectorPart
     run: BatchRun
 
 
-class ImageQueryEncoder:
-    """Encodes images beside the text queries, which do not wait for them.
+class ImageBatcher(Protocol):
+    """Collects concurrent images into batches: `tusou_service.engine.micro_batcher`."""
 
-    Under `lazy` the first image has the image tower loaded, and waits for it as long as its
-    time limit allows; under `on` the pipeline comes with the tower. `auto` is `on` where the items
-    are texts, which are there for images to find, and `lazy` elsewhere. A tower that cannot be
-    loaded is not tried again before the next reload.
+    async def __call__(self, item: Pixels, deadline: float) -> EncodedImage: ...
+
+    def set_expected_item_time(self, item_seconds: float) -> None: ...
+
+
+class ImageQueryEncoder:
+    """Encodes query images beside text queries, which do not wait for them.
+
+    Policy `lazy`: the first image starts the loading of the image tower, and waits for it within
+    its deadline. Policy `on`: each pipeline is opened with its tower. `auto` is `on` if the items
+    are texts, because then images are what users search with, and otherwise `lazy`. A tower that
+    could not be loaded is not tried again before the next reload.
     """
 
     def __init__(
         self,
         policy: ImagePolicy,
-        current: Callable[[], Pipeline],
-        in_loader: Callable[[Callable[[], None]], Awaitable[None]],
-        limits: BatchLimits,
+        batcher: ImageBatcher,
+        pipeline: Callable[[], ImagePipeline],
+        run_in_loader: Callable[[Callable[[], None]], Awaitable[None]],
         metrics: Metrics,
     ) -> None:
-        self._policy, self._current, self._in_loader = policy, current, in_loader
-        self._batcher = MicroBatcher[Pixels, _EncodedImage](
-            SplitOnOutOfMemory(self._run, lambda: current().release_memory()),
-            replace(limits, max_batch=_MAX_BATCH, max_waiting=_MAX_WAITING),
-            is_device_lost,
-        )
-        self._metrics = metrics
-        self._decoders = Decoders(_DECODERS, _MAX_WAITING, metrics.lost_decoders.inc)
+        self._policy, self._batcher, self._metrics = policy, batcher, metrics
+        self._pipeline, self._run_in_loader = pipeline, run_in_loader
+        self._decoders = DecodePool(_DECODERS, MAX_WAITING_IMAGES, metrics.lost_decoders.inc)
         self._loading: asyncio.Task[None] | None = None
-        self._failed: Callable[[], Pipeline | None] = lambda: None  # keeps none in memory
+        # The pipeline whose tower could not be loaded, held weakly.
+        self._failed: Callable[[], ImagePipeline | None] = lambda: None
 
     async def __aenter__(self) -> Self:
-        await self._batcher.__aenter__()
         if self._policy == "on":
             self._decoders.start()
         return self
@@ -85,24 +117,12 @@ class ImageQueryEncoder:
         if self._loading:
             self._loading.cancel()
         self._decoders.close()
-        await self._batcher.__aexit__()
-
-    @property
-    def failure(self) -> Exception | None:
-        """Say why the batches of images were given up."""
-        return self._batcher.failure
-
-    def wanted(self, pipeline: Pipeline) -> bool:
-        """Whether a pipeline that is opened now should come with its image tower."""
-        if self._policy == "auto" and pipeline.bundle.items == "texts":
-            return True
-        return self._policy == "on" or self.state == "ready"
 
     @property
     def state(self) -> ImageState:
-        """Say whether images can be asked with: `absent` until the first one asks."""
+        """Whether images can be searched with; `absent` until the first image."""
         try:
-            pipeline = self._current()
+            pipeline = self._pipeline()
         except NotReady:
             return "absent"
         if self._policy == "off" or self._failed() is pipeline:
@@ -111,34 +131,57 @@ class ImageQueryEncoder:
             return "ready"
         return "loading" if self._loading and not self._loading.done() else "absent"
 
-    def load_tower(self, pipeline: Pipeline) -> None:
-        """Load a pipeline's image tower, and learn what an image takes; in the loader's thread."""
+    def needs_tower(self, pipeline: ImagePipeline) -> bool:
+        """Return whether a new pipeline should be opened with its image tower."""
+        if self._policy == "auto" and pipeline.bundle.items == "texts":
+            return True
+        return self._policy == "on" or self.state == "ready"
+
+    def load_tower(self, pipeline: ImagePipeline) -> None:
+        """Load a pipeline's image tower and measure its speed, in the loader's thread."""
         pipeline.load_image_tower()
         blank = np.zeros((1, pipeline.image_size, pipeline.image_size, 3), np.uint8)
-        began = perf_counter()
+        started = perf_counter()
         pipeline.encode_images(blank)
-        self._batcher.set_expected_item_time(perf_counter() - began)
+        self._batcher.set_expected_item_time(perf_counter() - started)
 
-    async def see(self, image: bytes | str, deadline: float) -> VectorPart:
-        """Return the vector of a JPEG, PNG or WebP file, given as its bytes or in base64."""
+    async def encode_image(self, image: bytes | str, deadline: float) -> VectorPart:
+        """Return the vector of a JPEG, PNG or WebP file, given as its bytes or in base64.
+
+        Raises BadImage, InvalidRequest if images are off, NotReady while the tower loads, and
+        Unavailable if it could not be loaded.
+        """
         if self._policy == "off":
-            said = "This service takes no images; it can be asked for items of the pool."
-            raise InvalidRequest(details=[ErrorDetail(("body",), "images_off", said)])
-        # What is no image has no tower loaded.
-        began = perf_counter()
-        pixels = await self._decode(image, self._current().image_size, deadline)
-        mark("decode", began)
-        self._metrics.image_seconds.labels("decode").observe(perf_counter() - began)
-        await self._tower(deadline)
-        asked = perf_counter()
-        seen = await self._batcher(pixels, deadline)
-        mark_batches(asked, [seen.run])
-        return seen.part
+            message = "This service takes no images; search with a text or with an indexed item."
+            raise InvalidRequest(details=[ErrorDetail(("body",), "images_off", message)])
+        # Decode first, so that an invalid image never loads the image tower.
+        started = perf_counter()
+        pixels = await self._decode(image, self._pipeline().image_size, deadline)
+        mark("decode", started)
+        self._metrics.image_seconds.labels("decode").observe(perf_counter() - started)
+        await self._wait_for_tower(deadline)
+        enqueued = perf_counter()
+        encoded = await self._batcher(pixels, deadline)
+        mark_batches(enqueued, [encoded.run])
+        return encoded.part
 
-    async def _tower(self, deadline: float) -> None:
-        if self._current().image_tower_loaded:
+    def encode_batch(self, images: list[Pixels]) -> list[EncodedImage]:
+        """Encode images of the pipeline's size, in the batcher's thread."""
+        started = perf_counter()
+        pipeline = self._pipeline()
+        if any(len(image) != pipeline.image_size for image in images):
+            raise NotReady("the index has just changed; send the image again")
+        parts = pipeline.encode_images(np.stack(images))
+        seconds = perf_counter() - started
+        self._metrics.image_batch_size.observe(len(parts))
+        self._metrics.image_seconds.labels("see").observe(seconds)
+        run = BatchRun(len(parts), started, (("see", seconds),))
+        return [EncodedImage(part, run) for part in parts]
+
+    async def _wait_for_tower(self, deadline: float) -> None:
+        if self._pipeline().image_tower_loaded:
             return
-        began = perf_counter()
+        started = perf_counter()
         if self.state == "unavailable":
             raise Unavailable("the image tower could not be loaded; the log says why")
         if not self._loading or self._loading.done():
@@ -146,19 +189,21 @@ class ImageQueryEncoder:
         try:
             async with asyncio.timeout_at(deadline):
                 await asyncio.shield(self._loading)
-                mark("load", began)
+                mark("load", started)
         except TimeoutError:
             raise NotReady("the image tower is loading; try again shortly") from None
-        if not self._current().image_tower_loaded:
+        if not self._pipeline().image_tower_loaded:
             raise Unavailable("the image tower could not be loaded; the log says why")
 
     async def _load(self) -> None:
-        while not (pipeline := self._current()).image_tower_loaded:
+        while not (
+            pipeline := self._pipeline()
+        ).image_tower_loaded:  # a reload may bring another pipeline
             try:
-                await self._in_loader(partial(self.load_tower, pipeline))
+                await self._run_in_loader(partial(self.load_tower, pipeline))
             except Exception as error:  # noqa: BLE001 - texts are answered without this tower
                 self._failed = weakref.ref(pipeline)
-                _log.warning("no image tower: %s", error)
+                _log.warning("cannot load the image tower: %s", error)
                 return
 
     async def _decode(self, image: bytes | str, size: int, deadline: float) -> Pixels:
@@ -166,22 +211,7 @@ class ImageQueryEncoder:
             async with asyncio.timeout_at(deadline):
                 return await self._decoders.decode(image, size)
         except TimeoutError:
-            raise DeadlineExceeded("The time limit passed before the image was read.") from None
+            raise DeadlineExceeded("The time limit passed before the image was decoded.") from None
         except BadImage as error:
-            message = str(error)
-            raise BadImage(
-                message, details=[ErrorDetail(("body",), BadImage.code, message)]
-            ) from None
-
-    def _run(self, callers: list[PendingItem[Pixels, _EncodedImage]]) -> list[_EncodedImage]:
-        began = perf_counter()
-        images = [one.item for one in callers]
-        pipeline = self._current()
-        if any(len(one) != pipeline.image_size for one in images):
-            raise NotReady("the index has just changed; send the image again")
-        parts = pipeline.encode_images(np.stack(images))
-        took = perf_counter() - began
-        self._metrics.image_batch_size.observe(len(parts))
-        self._metrics.image_seconds.labels("see").observe(took)
-        run = BatchRun(len(parts), began, (("see", took),))
-        return [_EncodedImage(part, run) for part in parts]
+            detail = ErrorDetail(("body",), "bad_image", str(error))
+            raise BadImage(str(error), details=[detail]) from None

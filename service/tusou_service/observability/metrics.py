@@ -1,8 +1,11 @@
 """What the service counts and measures, for Prometheus."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
 
 from tusou.retrieval.results import SearchResults
 from tusou_service.observability.traffic import REQUEST_SECONDS, Traffic
@@ -68,19 +71,23 @@ class Metrics:
             registry=self._registry,
         )
         self._queue_depth = Gauge(
-            "tusou_queue_depth", "Queries that wait for a batch.", ["arm"], registry=self._registry
-        )
-        self._ready = Gauge("tusou_ready", "1 when /readyz answers 200.", registry=self._registry)
-        self._index = Gauge(
-            "tusou_index_info",
-            "The bundle version served.",
-            ["arm", "version"],
+            "tusou_queue_depth",
+            "Queries that wait for a batch.",
+            ["arm"],
             registry=self._registry,
+            multiprocess_mode="livesum",
         )
-        self._items = Gauge(
-            "tusou_items", "Items that can be found.", ["arm"], registry=self._registry
+        self._ready = Gauge(
+            "tusou_ready",
+            "1 when /readyz answers 200, in all workers.",
+            registry=self._registry,
+            multiprocess_mode="livemin",
         )
-        self._versions: dict[str, str] = {}
+        self._depths: dict[str, Callable[[], int]] = {}
+        self._is_ready: Callable[[], bool] = lambda: False
+        self._versions = _ServedVersions()
+        self._exposed = _registry_of_all_workers() or self._registry
+        self._exposed.register(self._versions)
         self.shadowed = Counter(
             "tusou_shadow_queries",
             "Queries for the bundle in the shadow: compared, dropped, unanswered, failed.",
@@ -95,12 +102,18 @@ class Metrics:
         )
 
     def watch_queue(self, arm: str, depth: Callable[[], int]) -> None:
-        """Read an arm's queue at every scrape."""
-        self._queue_depth.labels(arm).set_function(depth)
+        """Read an arm's queue depth at every refresh."""
+        self._depths[arm] = depth
 
     def watch_ready(self, ready: Callable[[], bool]) -> None:
-        """Read the service's readiness at every scrape."""
-        self._ready.set_function(lambda: float(ready()))
+        """Read whether the service is ready at every refresh."""
+        self._is_ready = ready
+
+    def refresh(self) -> None:
+        """Set the gauges. A scrape does it too, but only in the worker that answers it."""
+        for arm, depth in self._depths.items():
+            self._queue_depth.labels(arm).set(depth())
+        self._ready.set(self._is_ready())
 
     def observe_batch(self, arm: str, size: int, answers: SearchResults) -> None:
         """Record one pass of the model; called from its thread."""
@@ -112,13 +125,38 @@ class Metrics:
         self.stage_seconds.labels(arm, "search").observe(times.search)
 
     def serve_index(self, arm: str, version: str, items: int) -> None:
-        """Say which bundle version an arm serves from now on."""
-        if arm in self._versions:
-            self._index.remove(arm, self._versions[arm])
-        self._versions[arm] = version
-        self._index.labels(arm, version).set(1)
-        self._items.labels(arm).set(items)
+        """Set the bundle version that an arm serves."""
+        self._versions.served[arm] = (version, items)
 
     def expose(self) -> bytes:
-        """Return everything in Prometheus's text format."""
-        return generate_latest(self._registry)
+        """Return everything, of all workers, in Prometheus's text format."""
+        self.refresh()
+        return generate_latest(self._exposed)
+
+
+class _ServedVersions(Collector):
+    """The bundle versions of the worker that answers the scrape."""
+
+    def __init__(self) -> None:
+        self.served: dict[str, tuple[str, int]] = {}  # version and item count, by arm
+
+    def collect(self) -> Iterator[Metric]:
+        index = GaugeMetricFamily(
+            "tusou_index_info", "The bundle version served.", labels=["arm", "version"]
+        )
+        items = GaugeMetricFamily("tusou_items", "Items that can be found.", labels=["arm"])
+        for arm, (version, count) in self.served.items():
+            index.add_metric([arm, version], 1)
+            items.add_metric([arm], count)
+        yield index
+        yield items
+
+
+def _registry_of_all_workers() -> CollectorRegistry | None:
+    """Return a registry of all workers' files; None if this process is the only one."""
+    registry = CollectorRegistry()
+    try:
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    except ValueError:  # PROMETHEUS_MULTIPROC_DIR is not set
+        return None
+    return registry

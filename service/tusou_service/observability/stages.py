@@ -37,11 +37,6 @@ def follow() -> list[StageTiming]:
     return stages
 
 
-def followed() -> list[StageTiming] | None:
-    """Return where the stages of this task's request are recorded, if anybody follows it."""
-    return _STAGES.get()
-
-
 def mark(name: str, began: float) -> None:
     """Record a stage that ends now."""
     stages = _STAGES.get()

@@ -9,7 +9,7 @@ import pytest
 from drawing import image_bytes, image_line
 from fastapi.testclient import TestClient
 from tusou_indexer.build import BuildSpec, build
-from tusou_service.factory import make_engine, make_experiment
+from tusou_service.factory import make_parts
 from tusou_service.http.app import create_app
 from tusou_service.settings import Settings
 
@@ -43,10 +43,10 @@ def bundle(two_versions: tuple[Path, ...]) -> Path:
 @pytest.fixture
 def real(bundle: Path) -> Iterator[TestClient]:
     settings = Settings(bundle=bundle, device="cpu")
-    engine = make_engine(settings)
-    with TestClient(create_app(lambda: engine, settings.requests())) as client:
+    parts = make_parts(settings, None)
+    with TestClient(create_app(parts.running, settings.requests())) as client:
         assert client.portal
-        client.portal.call(engine.loaded)
+        client.portal.call(parts.engine.loaded)
         yield client
 
 
@@ -58,15 +58,13 @@ def test_two_bundles_behind_one_service(
     shutil.copytree(bundle, second)
     (second / "CURRENT").write_text(two_versions[2].name)
     settings = Settings(bundle=bundle, ab_bundle=second, ab_mode=mode, ab_share=1, device="cpu")
-    engine = make_engine(settings)
-    experiment = make_experiment(settings, engine)
-    assert experiment
-    with TestClient(
-        create_app(lambda: engine, settings.requests(), experiment=experiment)
-    ) as client:
+    parts = make_parts(settings, None)
+    assert parts.experiment
+    app = create_app(parts.running, settings.requests(), experiment=parts.experiment)
+    with TestClient(app) as client:
         assert client.portal
-        client.portal.call(engine.loaded)
-        client.portal.call(experiment.loaded)
+        for engine in parts.experiment.engines:
+            client.portal.call(engine.loaded)
         headers = {"X-User-Key": "somebody", "X-Request-Timeout-Ms": "20000"}
         answer = client.post("/search", json={"query": "红色碎花裙"}, headers=headers)
         answered, arm = (1, "a") if mode == "shadow" else (2, "b")

@@ -163,7 +163,7 @@ async def test_a_second_bundle_that_cannot_be_served_ends_the_process(
     other.error = CorruptBundle("differs")
     async with running(source, other=other) as server:
         await until_stopped(server)
-    assert server.server.ending.exit_code == 1
+    assert server.server.monitor.exit_code == 1
 
 
 async def until_stopped(server: Running) -> None:
@@ -286,8 +286,8 @@ async def test_the_shadow_waits_while_the_first_works(
         source.pipeline.started.clear()
         running_one = asyncio.create_task(ask(client))
         await asyncio.to_thread(source.pipeline.started.wait, 20)
-        assert server.engine.watcher
-        server.engine.watcher(source.pipeline.asks[:1], [])
+        assert server.engine.on_searched
+        server.engine.on_searched(source.pipeline.asks[:1], [])
         await asyncio.sleep(0.05)
         assert len(other.pipeline.asked) == 1
         gate.set()

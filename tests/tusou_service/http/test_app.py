@@ -92,7 +92,7 @@ def test_health_and_info(client: TestClient) -> None:
         "id_type": "int",
         "items": "images",
         "accepts": ["text", "image", "item"],
-        "manifest": {"made_by": "hand"},
+        "manifest": {"build": {"made_by": "hand"}},
     }
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from drawing import image_bytes
 from PIL import Image
-from tusou_service.images.decode_pool import Decoders
+from tusou_service.images.decode_pool import DecodePool
 from tusou_service.images.decode_worker import REPLY, REQUEST
 
 from tests.tusou_service.tiny import TinySource, running
@@ -31,28 +31,28 @@ def lost() -> list[int]:
 
 
 @pytest.fixture
-def decoders(lost: list[int]) -> Iterator[Decoders]:
-    pool = Decoders(1, 4, lambda: lost.append(1))
+def decoders(lost: list[int]) -> Iterator[DecodePool]:
+    pool = DecodePool(1, 4, lambda: lost.append(1))
     yield pool
     pool.close()
 
 
-def pid_of(decoders: Decoders) -> int:
+def pid_of(decoders: DecodePool) -> int:
     (process,) = decoders._idle
     return process._process.pid
 
 
-async def good(decoders: Decoders, seed: int = 1) -> None:
+async def good(decoders: DecodePool, seed: int = 1) -> None:
     expected = to_pixels(open_image(image_bytes(seed)), SIZE)
     np.testing.assert_array_equal(await decoders.decode(image_bytes(seed), SIZE), expected)
 
 
-async def test_pixels_are_those_of_the_indexer(decoders: Decoders) -> None:
+async def test_pixels_are_those_of_the_indexer(decoders: DecodePool) -> None:
     for seed in range(3):
         await good(decoders, seed)
 
 
-async def test_nothing_runs_before_the_first_image(decoders: Decoders) -> None:
+async def test_nothing_runs_before_the_first_image(decoders: DecodePool) -> None:
     assert decoders._idle == []
     await good(decoders)
     first = pid_of(decoders)
@@ -61,7 +61,7 @@ async def test_nothing_runs_before_the_first_image(decoders: Decoders) -> None:
 
 
 async def test_a_machine_without_room_for_a_process_is_no_bug(
-    decoders: Decoders, lost: list[int], monkeypatch: pytest.MonkeyPatch
+    decoders: DecodePool, lost: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise BlockingIOError(11, "Resource temporarily unavailable")
@@ -74,7 +74,7 @@ async def test_a_machine_without_room_for_a_process_is_no_bug(
     assert lost == []
 
 
-async def test_what_is_no_image_keeps_the_process(decoders: Decoders, lost: list[int]) -> None:
+async def test_what_is_no_image_keeps_the_process(decoders: DecodePool, lost: list[int]) -> None:
     await good(decoders)
     first = pid_of(decoders)
     for image, said in [(b"", "empty image"), ("!", "bad base64"), (b"no", "not a readable")]:
@@ -83,7 +83,7 @@ async def test_what_is_no_image_keeps_the_process(decoders: Decoders, lost: list
     assert (pid_of(decoders), lost) == (first, [])
 
 
-async def test_the_largest_images_fit(decoders: Decoders) -> None:
+async def test_the_largest_images_fit(decoders: DecodePool) -> None:
     plain = Image.new("RGBA", (4000, 4000), (200, 30, 90, 120))
     for form, mode in (("PNG", "RGBA"), ("JPEG", "CMYK"), ("WEBP", "RGBA")):
         out = io.BytesIO()
@@ -95,7 +95,7 @@ async def test_the_largest_images_fit(decoders: Decoders) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="macOS refuses to set the limit")
 async def test_a_image_that_fills_the_memory_is_a_bad_one(
-    decoders: Decoders, lost: list[int]
+    decoders: DecodePool, lost: list[int]
 ) -> None:
     with pytest.raises(BadImage):  # 64 GB of pixels: no file is needed to ask for them
         await decoders.decode(image_bytes(1), 150_000)
@@ -104,7 +104,7 @@ async def test_a_image_that_fills_the_memory_is_a_bad_one(
 
 
 async def test_a_image_that_ends_its_process_costs_one_request(
-    decoders: Decoders, lost: list[int]
+    decoders: DecodePool, lost: list[int]
 ) -> None:
     await good(decoders)
     first = pid_of(decoders)
@@ -122,7 +122,7 @@ async def test_a_image_that_ends_its_process_costs_one_request(
 
 
 async def test_a_process_that_died_while_idle_costs_no_image(
-    decoders: Decoders, lost: list[int]
+    decoders: DecodePool, lost: list[int]
 ) -> None:
     await good(decoders)
     os.kill(pid_of(decoders), signal.SIGKILL)
@@ -131,7 +131,7 @@ async def test_a_process_that_died_while_idle_costs_no_image(
     assert lost == []
 
 
-async def test_no_more_wait_than_may(decoders: Decoders) -> None:
+async def test_no_more_wait_than_may(decoders: DecodePool) -> None:
     await good(decoders)
     os.kill(pid_of(decoders), signal.SIGSTOP)
     pid = pid_of(decoders)
@@ -143,7 +143,7 @@ async def test_no_more_wait_than_may(decoders: Decoders) -> None:
     assert [one.shape for one in await asyncio.gather(*tasks)] == [(SIZE, SIZE, 3)] * 4
 
 
-async def test_closing_ends_the_processes(decoders: Decoders) -> None:
+async def test_closing_ends_the_processes(decoders: DecodePool) -> None:
     await good(decoders)
     process = decoders._idle[0]._process
     decoders.close()
@@ -155,10 +155,10 @@ async def test_closing_ends_the_processes(decoders: Decoders) -> None:
 def test_the_death_of_the_service_ends_its_decoders(tmp_path: Path) -> None:
     code = (
         "import asyncio, os, signal\n"
-        "from tusou_service.images.decode_pool import Decoders\n"
+        "from tusou_service.images.decode_pool import DecodePool\n"
         "from tusou.core.errors import BadImage\n"
         "async def main():\n"
-        "    pool = Decoders(1, 4, lambda: None)\n"
+        "    pool = DecodePool(1, 4, lambda: None)\n"
         "    try: await pool.decode(b'', 8)\n"
         "    except BadImage: print(pool._idle[0]._process.pid, flush=True)\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
@@ -208,12 +208,12 @@ async def test_texts_are_answered_while_a_image_hangs(source: TinySource) -> Non
         headers = {"Content-Type": "image/jpeg"}
         first = await client.post("/search/image", content=image_bytes(1), headers=headers)
         assert first.status_code == 200
-        pid = pid_of(server.engine._sight._decoders)
+        pid = pid_of(server.engine._images._decoders)
         os.kill(pid, signal.SIGSTOP)
         stuck = asyncio.create_task(
             client.post("/search/image", content=image_bytes(1), headers=headers)
         )
-        while server.engine._sight._decoders._idle:  # noqa: ASYNC110 - as above
+        while server.engine._images._decoders._idle:  # noqa: ASYNC110 - as above
             await asyncio.sleep(0.005)
         assert (await client.post("/search", json={"query": "裙"})).status_code == 200
         os.kill(pid, signal.SIGKILL)

@@ -77,7 +77,7 @@ async def _encode(
     texts = normalize_all({n: one for n, one in enumerate(inputs) if n not in images}, "input")
     read = await engine.embed(list(texts.values()), deadline) if texts else []
     seen = await asyncio.gather(
-        *(engine.see(one.partition(_BASE64)[2], deadline) for one in images.values())
+        *(engine.encode_image(one.partition(_BASE64)[2], deadline) for one in images.values())
     )
     vectors = dict(zip(texts, [one.vector for one in read], strict=True))
     vectors |= zip(images, [one.vector for one in seen], strict=True)

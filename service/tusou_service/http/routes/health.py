@@ -1,12 +1,12 @@
 """What the people and programs who run the service ask it."""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from tusou import __version__
 from tusou.core.errors import CorruptBundle, IncompatibleBundle, InsufficientMemory, NotReady
-from tusou_service.engine.interfaces import Reloaded
+from tusou_service.engine.interfaces import ReloadResult
 from tusou_service.http.dependencies import EngineDep, ExperimentDep
 from tusou_service.http.errors import error_responses
 from tusou_service.http.schemas import HealthResponse, InfoResponse, ReadyResponse, ReloadResponse
@@ -43,7 +43,7 @@ async def readyz(engine: EngineDep, experiment: ExperimentDep) -> ReadyResponse:
 )
 async def metrics(engine: EngineDep) -> Response:
     """Return the counters for Prometheus."""
-    return Response(engine.expose(), media_type=CONTENT_TYPE_LATEST)
+    return Response(engine.metrics.expose(), media_type=CONTENT_TYPE_LATEST)
 
 
 @router.get("/info", responses=error_responses(NotReady))
@@ -69,15 +69,19 @@ async def info(engine: EngineDep) -> InfoResponse:
     response_model_exclude_none=True,
     responses=error_responses(CorruptBundle, IncompatibleBundle, InsufficientMemory, NotReady),
 )
-async def reload(engine: EngineDep, experiment: ExperimentDep) -> ReloadResponse:
-    """Serve the bundle's current version from now on; nothing is dropped on the way."""
+async def reload(request: Request, engine: EngineDep, experiment: ExperimentDep) -> ReloadResponse:
+    """Change to the bundle's current version; no request is dropped."""
     if experiment is None:
-        return ReloadResponse.model_validate(_told(await engine.reload()))
-    first, second = await experiment.reload()
-    return ReloadResponse.model_validate({**_told(first), "b": _told(second)})
+        results = _reload_fields(await engine.reload())
+    else:
+        first, second = await experiment.reload()
+        results = {**_reload_fields(first), "b": _reload_fields(second)}
+    if request.state.on_reload:
+        request.state.on_reload()
+    return ReloadResponse.model_validate(results)
 
 
-def _told(done: Reloaded | None) -> dict[str, str]:
+def _reload_fields(done: ReloadResult | None) -> dict[str, object]:
     if done is None:
         return {"status": "failed"}
     return {

@@ -1,0 +1,214 @@
+"""Versions of a bundle: loading, changing from one to the next, and following CURRENT."""
+
+import asyncio
+import contextlib
+import logging
+import weakref
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Self, TypeVar
+
+from tusou.core.errors import CorruptBundle, InsufficientMemory, NotReady
+from tusou_service.engine.interfaces import Arm, Pipeline, PipelineSource, ReloadResult
+from tusou_service.engine.oom_retry import is_out_of_memory
+from tusou_service.observability.metrics import Metrics
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+# The finalizer of a pipeline runs before its memory is free; that takes a moment.
+_FREEING_SECONDS = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedVersion:
+    """A pipeline that is open and warm; None if the version that is served is current."""
+
+    previous: str
+    pipeline: Pipeline | None
+
+
+class BundleVersions:
+    """Holds the pipeline of the version that is served, and changes it without a gap.
+
+    Entering it starts the first load. A new version is opened beside the one that serves, in a
+    thread of its own; on any error the old one keeps serving. `warm_up` runs in that thread on
+    each new pipeline.
+    """
+
+    def __init__(
+        self,
+        source: PipelineSource,
+        warm_up: Callable[[Pipeline], None],
+        metrics: Metrics,
+        arm: Arm,
+    ) -> None:
+        self.load_error: Exception | None = None
+        self._source, self._warm_up = source, warm_up
+        self._metrics, self._arm = metrics, arm
+        self._pipeline: Pipeline | None = None
+        self._loader = ThreadPoolExecutor(1, thread_name_prefix="loader")
+        self._reloading = asyncio.Lock()
+        self._first_load: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._first_load = asyncio.create_task(self._load_first(), name="first-load")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._first_load:
+            self._first_load.cancel()
+        self._loader.shutdown(wait=False, cancel_futures=True)
+
+    @property
+    def version(self) -> str | None:
+        """The version that is served, or None while the first loads."""
+        return self._pipeline.bundle.version if self._pipeline else None
+
+    def pipeline(self) -> Pipeline:
+        """Return the pipeline of the version that is served; NotReady while the first loads."""
+        if self._pipeline is None:
+            raise NotReady("The service is loading its index; try again shortly.")
+        return self._pipeline
+
+    async def loaded(self) -> None:
+        """Wait for the end of the first load; `load_error` is set if it has failed."""
+        if self._first_load:
+            await asyncio.wait([self._first_load])
+
+    async def current(self) -> str | None:
+        """Return the version that CURRENT names, or None if it names no version."""
+        try:
+            return await self.run_in_loader(self._source.current_version)
+        except CorruptBundle:
+            return None
+
+    async def reload(self) -> ReloadResult:
+        """Change to the current version."""
+        async with self._reloading:
+            return self.commit(await self.prepare())
+
+    async def prepare(self) -> PreparedVersion:
+        """Open the current version beside the one that serves, if it is another."""
+        previous = self.pipeline().bundle.version
+        try:
+            if await self.run_in_loader(self._source.current_version) == previous:
+                return PreparedVersion(previous, None)
+            return PreparedVersion(previous, await self.run_in_loader(self._open))
+        except Exception as error:
+            self._metrics.reloads.labels("failed").inc()
+            _log.warning("reload failed: %s", error, extra={"fields": {"arm": self._arm}})
+            raise
+
+    def commit(self, prepared: PreparedVersion) -> ReloadResult:
+        """Serve a prepared version from the next batch on."""
+        if prepared.pipeline:
+            self._serve(prepared.pipeline)
+        result = ReloadResult(self.pipeline().bundle.version, prepared.previous)
+        self._metrics.reloads.labels("swapped" if result.changed else "unchanged").inc()
+        return result
+
+    def release_memory(self) -> None:
+        """Return the memory that the device's allocator keeps for later use."""
+        self.pipeline().release_memory()
+
+    async def run_in_loader(self, work: Callable[[], T]) -> T:
+        """Run work in the thread that loads, after the loads before it."""
+        return await asyncio.get_running_loop().run_in_executor(self._loader, work)
+
+    async def _load_first(self) -> None:
+        try:
+            self._serve(await self.run_in_loader(self._open))
+        except Exception as error:  # noqa: BLE001 - the server ends the process with this error
+            self.load_error = error
+
+    def _open(self) -> Pipeline:
+        if self._pipeline:
+            self.release_memory()  # cached memory would not count as free
+        try:
+            pipeline = self._source.open()
+            self._warm_up(pipeline)
+            pipeline.release_memory()  # only loading needed it
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            raise InsufficientMemory(
+                "the bundle does not fit the device's memory; free some, or stop the service first"
+            ) from error
+        return pipeline
+
+    def _serve(self, pipeline: Pipeline) -> None:
+        if self._pipeline:  # it is freed after the last batch that uses it
+            loop = asyncio.get_running_loop()
+            weakref.finalize(self._pipeline, self._on_freed, loop).atexit = False
+        self._pipeline = pipeline
+        bundle = pipeline.bundle
+        self._metrics.serve_index(self._arm, bundle.version, bundle.item_count)
+        fields = {"index_version": bundle.version, "arm": self._arm}
+        _log.info("serving", extra={"fields": fields})
+
+    def _on_freed(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Schedule a release of memory. A weakref callback: it may run in any thread."""
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(loop.call_later, _FREEING_SECONDS, self._release_later)
+
+    def _release_later(self) -> None:
+        with contextlib.suppress(RuntimeError):  # the loader is shut down
+            self._loader.submit(self.release_memory)
+
+
+class VersionFollower:
+    """Reloads when CURRENT names another version: on a notice, and every `period` seconds.
+
+    A version that could not be loaded is tried once, not every period; a notice tries it again.
+    A period of 0 waits for notices alone.
+    """
+
+    def __init__(
+        self,
+        versions: Sequence[BundleVersions],
+        reload: Callable[[], Awaitable[object]],
+        period: float,
+    ) -> None:
+        self._versions, self._reload, self._period = versions, reload, period
+        self._notice = asyncio.Event()
+        self._tried: list[str | None] = []
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._follow(), name="follow-current")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._task:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    def notify(self) -> None:
+        """Look at CURRENT now, and try again what has failed before."""
+        self._notice.set()
+
+    async def _follow(self) -> None:
+        while True:
+            noticed = await self._wait()
+            for versions in self._versions:
+                await versions.loaded()
+            current = [await versions.current() for versions in self._versions]
+            served = [versions.version for versions in self._versions]
+            if current == served:
+                self._tried = []
+            elif noticed or current != self._tried:
+                self._tried = current
+                with contextlib.suppress(Exception):  # logged and counted by `prepare`
+                    await self._reload()
+
+    async def _wait(self) -> bool:
+        """Wait for a notice or for the end of a period; return whether there was a notice."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._period or None):
+                await self._notice.wait()
+        noticed = self._notice.is_set()
+        self._notice.clear()
+        return noticed
