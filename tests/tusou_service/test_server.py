@@ -118,7 +118,8 @@ def test_nothing_sent_before_the_close_fails(workers: int) -> None:
     ):
         server.serving()
         asking = [threads.submit(keep_asking, server) for _ in range(8)]
-        time.sleep(0.3)
+        while len(statuses) < 100:
+            time.sleep(0.01)
         server.process.terminate()
         assert server.exit_code() == 0
         stop.set()
