@@ -1,6 +1,6 @@
-"""Text embeddings that are kept on disk: no text is encoded twice under the same conditions.
+"""Text embeddings cached on disk, so that no text is encoded twice under the same conditions.
 
-FOLDER/<key>.npz            one file a model, template and precision; `about` says which
+FOLDER/<key>.npz            a file for each model, template and precision
     about                   JSON: the conditions, and the version of Tusou
     texts                   (n, 16) uint8: BLAKE2b of each text
     vectors                 (n, d) float32 unit vectors
@@ -19,53 +19,57 @@ from tusou.cli.progress import NoProgress, Progress
 from tusou.core.arrays import Vectors
 from tusou.core.files import write_file
 
-Encode = Callable[[Sequence[str]], Vectors]
+EncodeTexts = Callable[[Sequence[str]], Vectors]
 
-_AT_ONCE = 256  # texts encoded together
+_BATCH_SIZE = 256  # texts encoded together
 _DIGEST_BYTES = 16
-_AS_IT_IS = "{query}"
+_NO_TEMPLATE = "{query}"
 
 
 def conditions(model: str, template: str | None, precision: str) -> dict[str, str]:
-    """Name what a text's vector depends on; no template is the template that adds nothing."""
-    return {"model": model, "template": template or _AS_IT_IS, "precision": precision}
+    """Return what the vector of a text depends on; `model` is the digest of its weights."""
+    return {"model": model, "template": template or _NO_TEMPLATE, "precision": precision}
 
 
-class KeptVectors:
-    """Has texts encoded, and remembers across runs what was; without a folder, nothing is."""
+class EmbeddingCache:
+    """Vectors of texts, read from the folder or encoded; without a folder nothing is saved."""
 
-    def __init__(self, folder: Path | None, watcher: Progress | None = None) -> None:
-        self._folder, self._watcher = folder, watcher or NoProgress()
+    def __init__(self, folder: Path | None, progress: Progress | None = None) -> None:
+        self._folder, self._progress = folder, progress or NoProgress()
         self.encoded = 0  # texts that went through the model
-        self.remembered = 0  # texts that did not have to
+        self.cached = 0  # texts whose vector was known
 
-    def of(self, texts: Sequence[str], about: Mapping[str, str], encode: Encode) -> Vectors:
-        """Give one row per text: those kept under these conditions, the others encoded now."""
+    def embed(self, texts: Sequence[str], about: Mapping[str, str], encode: EncodeTexts) -> Vectors:
+        """Return the vectors of texts (n, d) under the conditions `about`.
+
+        `encode` is called for the texts that are not cached yet, a batch at a time.
+        """
         header = json.dumps({"tusou": __version__, **about}, ensure_ascii=False)
         path = self._path(header)
-        known = _read(path, header) if path else {}
+        vectors = _read(path, header) if path else {}
         digests = [_digest(text) for text in texts]
-        missing = {d: t for d, t in zip(digests, texts, strict=True) if d not in known}
-        self.remembered += len(texts) - len(missing)
+        missing = {d: t for d, t in zip(digests, texts, strict=True) if d not in vectors}
+        self.cached += len(texts) - len(missing)
         if missing:
             label = f"encoding queries ({about['precision']})"
-            known |= zip(missing, self._encode(label, list(missing.values()), encode), strict=True)
+            encoded = self._encode(label, list(missing.values()), encode)
+            vectors |= zip(missing, encoded, strict=True)
             if path:
-                _write(path, header, known)
-        return np.stack([known[digest] for digest in digests])
+                _write(path, header, vectors)
+        return np.stack([vectors[digest] for digest in digests])
 
     def _path(self, header: str) -> Path | None:
         name = f"{hashlib.sha256(header.encode()).hexdigest()[:32]}.npz"
         return self._folder / name if self._folder else None
 
-    def _encode(self, label: str, texts: Sequence[str], encode: Encode) -> Vectors:
-        self._watcher.begin(label, len(texts))
-        parts = []
-        for start in range(0, len(texts), _AT_ONCE):
-            parts.append(encode(texts[start : start + _AT_ONCE]))
-            self._watcher.advance(len(parts[-1]))
+    def _encode(self, label: str, texts: Sequence[str], encode: EncodeTexts) -> Vectors:
+        self._progress.begin(label, len(texts))
+        batches = []
+        for start in range(0, len(texts), _BATCH_SIZE):
+            batches.append(encode(texts[start : start + _BATCH_SIZE]))
+            self._progress.advance(len(batches[-1]))
         self.encoded += len(texts)
-        return np.concatenate(parts)
+        return np.concatenate(batches)
 
 
 def _digest(text: str) -> bytes:
@@ -73,20 +77,20 @@ def _digest(text: str) -> bytes:
 
 
 def _read(path: Path, header: str) -> dict[bytes, Vectors]:
-    """Read what is kept; a damaged file is as good as none: its texts are encoded again."""
+    """Return the vectors of a file; a missing or damaged file counts as empty."""
     try:
-        with np.load(BytesIO(path.read_bytes()), allow_pickle=False) as kept:
-            if str(kept["about"]) != header:
+        with np.load(BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
+            if str(arrays["about"]) != header:
                 return {}
-            texts = [row.tobytes() for row in kept["texts"]]
-            return dict(zip(texts, kept["vectors"], strict=True))
-    except Exception:  # noqa: BLE001 - zipfile and numpy have a dozen words for damage
+            digests = [row.tobytes() for row in arrays["texts"]]
+            return dict(zip(digests, arrays["vectors"], strict=True))
+    except Exception:  # noqa: BLE001 - zipfile and numpy raise a dozen types for damaged files
         return {}
 
 
-def _write(path: Path, header: str, known: Mapping[bytes, Vectors]) -> None:
-    texts = np.frombuffer(b"".join(known), np.uint8).reshape(-1, _DIGEST_BYTES)
-    held = BytesIO()
-    np.savez(held, about=np.array(header), texts=texts, vectors=np.stack(list(known.values())))
+def _write(path: Path, header: str, vectors: Mapping[bytes, Vectors]) -> None:
+    digests = np.frombuffer(b"".join(vectors), np.uint8).reshape(-1, _DIGEST_BYTES)
+    data = BytesIO()
+    np.savez(data, about=np.array(header), texts=digests, vectors=np.stack(list(vectors.values())))
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_file(path, held.getvalue())
+    write_file(path, data.getvalue())

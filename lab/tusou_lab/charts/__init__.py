@@ -1,1 +1,1 @@
-"""Charts as SVG whose text is drawn, so that Chinese shows on a machine without Chinese fonts."""
+"""Charts as SVG with text drawn as paths, so that Chinese shows without Chinese fonts."""

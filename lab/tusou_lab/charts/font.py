@@ -1,7 +1,7 @@
-"""The glyphs that a text needs, cut from an open font: Noto Sans CJK SC, under the OFL 1.1.
+"""Subsets of Noto Sans CJK SC (OFL 1.1) with the glyphs that a text needs.
 
-The font comes with the `lab` extra as a package of its own; nothing is asked of the system. The
-cut bears a name of ours, lest a browser or matplotlib mistake it for the whole font.
+The font is installed as a package with the extra `lab`; no system font is used. A subset has a
+name of its own, so that a browser or matplotlib does not mistake it for the complete font.
 """
 
 from collections.abc import Iterator
@@ -20,25 +20,27 @@ from tusou.core.errors import MissingDependency
 FAMILY = "Tusou Report"
 
 _PACKAGE, _FILE = "manimgx_fonts_cjk", "NotoSansCJK-VF.otf.ttc"
-_SIMPLIFIED = 2  # the collection's third face; the others prefer shapes of other countries
+_SIMPLIFIED = (
+    2  # index in the collection; the other faces have Japanese, Korean or traditional shapes
+)
 _REGULAR = 400
 _LATIN = "".join(map(chr, range(0x20, 0x7F)))
-# What only vertical text and fine typography need.
-_LEFT_OUT = ("BASE", "GPOS", "GSUB", "VORG", "VVAR", "vhea", "vmtx")
+# Tables for vertical text and fine typography.
+_DROPPED_TABLES = ("BASE", "GPOS", "GSUB", "VORG", "VVAR", "vhea", "vmtx")
 
 
 def web_font(text: str) -> bytes:
-    """Give a WOFF with every weight of the characters of `text`, and of ASCII."""
-    with _cut(text) as font:
+    """Return a WOFF with the characters of `text` and of ASCII, in every weight."""
+    with _subset(text) as font:
         font.flavor = "woff"
         return _bytes(font)
 
 
 @contextmanager
 def font_file(text: str) -> Iterator[Path]:
-    """Lend an OpenType file of regular weight with the characters of `text`, and ASCII."""
-    with _cut(text) as font, TemporaryDirectory() as folder:
-        # Subset and instancer disagree on what is loaded: a fresh copy is read by both.
+    """Yield a temporary OpenType file with the regular glyphs of `text` and ASCII."""
+    with _subset(text) as font, TemporaryDirectory() as folder:
+        # The instancer fails on tables that the subsetter has left unloaded, so reload the font.
         copy = TTFont(BytesIO(_bytes(font)))
         regular = instantiateVariableFont(copy, {"wght": _REGULAR})
         path = Path(folder) / "regular.otf"
@@ -47,12 +49,12 @@ def font_file(text: str) -> Iterator[Path]:
 
 
 @contextmanager
-def _cut(text: str) -> Iterator[TTFont]:
+def _subset(text: str) -> Iterator[TTFont]:
     options = Options()
     options.hinting = False
     options.notdef_outline = True
-    options.drop_tables += list(_LEFT_OUT)
-    with TTFont(_whole_font(), fontNumber=_SIMPLIFIED, lazy=True) as font:
+    options.drop_tables += list(_DROPPED_TABLES)
+    with TTFont(_font_path(), fontNumber=_SIMPLIFIED, lazy=True) as font:
         subsetter = Subsetter(options)
         subsetter.populate(text=_LATIN + text)
         subsetter.subset(font)
@@ -62,14 +64,14 @@ def _cut(text: str) -> Iterator[TTFont]:
         yield font
 
 
-def _whole_font() -> Path:
+def _font_path() -> Path:
     package = find_spec(_PACKAGE)
     if package is None or package.origin is None:
-        raise MissingDependency("a report needs a font with Chinese glyphs: install tusou[lab]")
+        raise MissingDependency("charts need a font with Chinese glyphs: install tusou[lab]")
     return Path(package.origin).parent / _FILE
 
 
 def _bytes(font: TTFont) -> bytes:
-    held = BytesIO()
-    font.save(held)
-    return held.getvalue()
+    data = BytesIO()
+    font.save(data)
+    return data.getvalue()

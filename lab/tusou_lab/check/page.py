@@ -15,7 +15,7 @@ from tusou.core.errors import BadImage, OutputExists
 from tusou.core.files import write_file
 from tusou.images.preprocess import open_image
 from tusou_lab.charts.font import FAMILY, web_font
-from tusou_lab.charts.plots import Bar, Bars, draw
+from tusou_lab.charts.plots import BarChart, ChartBar, draw_charts
 from tusou_lab.check.findings import ORDER, Finding
 from tusou_lab.check.image_scan import ScannedImage
 from tusou_lab.check.run import Checked, SplitFacts
@@ -45,7 +45,7 @@ class _Chart:
     """A chart of a split."""
 
     heading: str
-    bars: Bars
+    bars: BarChart
 
 
 def claim(out: Path, *, force: bool) -> None:
@@ -57,7 +57,7 @@ def claim(out: Path, *, force: bool) -> None:
 def write_page(out: Path, checked: Checked) -> None:
     """Write the page."""
     charts = {split: _charts(facts) for split, facts in checked.splits.items()}
-    drawn = iter(draw([one.bars for some in charts.values() for one in some]))
+    drawn = iter(draw_charts([one.bars for some in charts.values() for one in some]))
     sections = {
         split: [(one.heading, Markup(next(drawn))) for one in some]  # noqa: S704 - matplotlib's
         for split, some in charts.items()
@@ -120,7 +120,9 @@ def _charts(facts: SplitFacts) -> list[_Chart]:
 
 
 def _chart(heading: str, unit: str, counts: Mapping[str, int]) -> _Chart:
-    return _Chart(heading, Bars(unit, tuple(Bar(name, n, f"{n:,}") for name, n in counts.items())))
+    return _Chart(
+        heading, BarChart(unit, tuple(ChartBar(name, n, f"{n:,}") for name, n in counts.items()))
+    )
 
 
 def _ranges(counts: Mapping[int, int], unit: str) -> dict[str, int]:

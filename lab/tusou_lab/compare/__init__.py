@@ -1,1 +1,1 @@
-"""Compare two searches over the same queries."""
+"""Compares two runs over the same queries."""

@@ -1,4 +1,4 @@
-"""`tusou compare`: parses, compares, prints."""
+"""`tusou compare`: reports whether one run scores better than another."""
 
 from dataclasses import asdict
 from itertools import groupby
@@ -10,14 +10,17 @@ import typer
 from tusou.cli.output import plain_errors, print_json
 
 if TYPE_CHECKING:
-    from tusou_lab.compare.run import Change, ChangedQuery, Comparison
-
-_ABOUT = "Predictions, a run file or TREC run; or a bundle, to search."
+    from tusou_lab.compare.run import ChangedQuery, Comparison, MetricChange
 
 
 def compare(
-    a: Annotated[Path, typer.Argument(help=_ABOUT, exists=True)],
-    b: Annotated[Path, typer.Argument(help="The same, to set beside A.", exists=True)],
+    a: Annotated[
+        Path,
+        typer.Argument(
+            help="Predictions, a run file or a TREC run; or a bundle to search.", exists=True
+        ),
+    ],
+    b: Annotated[Path, typer.Argument(help="The same, to compare with A.", exists=True)],
     answers: Annotated[
         str, typer.Option(help="Query file with the correct items, TREC qrels, or DATA#SPLIT.")
     ],
@@ -30,59 +33,61 @@ def compare(
     ] = 10,
     top_k: Annotated[
         int | None,
-        typer.Option(min=1, max=1000, help="Items each row must hold; 10, or a run's own depth."),
+        typer.Option(
+            min=1, max=1000, help="Items per row; 10 by default, or the depth of a run file."
+        ),
     ] = None,
     by_slice: Annotated[
-        bool, typer.Option("--slices", help="Show the headline of each kind of query as well.")
+        bool, typer.Option("--slices", help="Show the first metric of each kind of query as well.")
     ] = False,
-    interpret: Annotated[
+    no_interpret: Annotated[
         bool,
-        typer.Option("--interpret", help="Of bundles: understand negations first."),
+        typer.Option("--no-interpret", help="For bundles: do not look for refusals in texts."),
     ] = False,
     cache: Annotated[
-        Path | None, typer.Option(help="Folder that keeps queries' embeddings.", file_okay=False)
+        Path | None, typer.Option(help="Folder to cache query embeddings in.", file_okay=False)
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
 ) -> None:
-    """Say whether B finds better than A, or whether the difference may be chance."""
+    """Test whether B scores better than A, or whether the difference may be chance."""
     from tusou.cli.progress import progress
     from tusou_lab.compare.run import CompareSpec
     from tusou_lab.compare.run import compare as run_comparison
 
-    with plain_errors(), progress() as watcher:
-        spec = CompareSpec(tuple(metric or ()), changed, top_k, interpret, cache)
-        found = run_comparison(a, b, answers, spec, watcher)
+    with plain_errors(), progress() as bar:
+        spec = CompareSpec(tuple(metric or ()), changed, top_k, not no_interpret, cache)
+        comparison = run_comparison(a, b, answers, spec, bar)
     if as_json:
-        print_json(asdict(found))
+        print_json(asdict(comparison))
         return
-    _print(found)
+    _print_metrics(comparison)
     if by_slice:
-        _print_slices(found)
-    if found.changed:
-        typer.echo("\nchanged most: first correct rank in A and in B, query")
-    for one in found.changed:
-        typer.echo(_line_of(one))
+        _print_slices(comparison)
+    if comparison.changed:
+        typer.echo("\nLargest changes: rank of the first correct item in A and in B, query")
+    for query in comparison.changed:
+        typer.echo(_format_query(query))
 
 
-def _print(found: "Comparison") -> None:
-    typer.echo(f"{found.verdict}\n")
+def _print_metrics(comparison: "Comparison") -> None:
+    typer.echo(f"{comparison.verdict}\n")
     typer.echo(f"{'':<14}{'A':>8}{'B':>8}{'B - A':>9}   95 % interval         p    Holm")
-    for name, change in found.metrics.items():
-        typer.echo(f"{name:<14}{_figures(change)}")
+    for name, change in comparison.metrics.items():
+        typer.echo(f"{name:<14}{_format_change(change)}")
     typer.echo(
-        f"\n{found.queries} queries by {found.metric}: "
-        f"B better {found.wins}, alike {found.ties}, A better {found.losses}"
+        f"\n{comparison.queries} queries by {comparison.metric}: "
+        f"B better {comparison.wins}, equal {comparison.ties}, A better {comparison.losses}"
     )
 
 
-def _print_slices(found: "Comparison") -> None:
-    for by, parts in groupby(found.slices, key=lambda one: one.by):
-        typer.echo(f"\n{found.metric} by {by}, and how many queries")
-        for one in parts:
-            typer.echo(f"{'':<14}{_figures(one.change)}{one.queries:8d}   {one.label}")
+def _print_slices(comparison: "Comparison") -> None:
+    for by, parts in groupby(comparison.slices, key=lambda part: part.by):
+        typer.echo(f"\n{comparison.metric} by {by}, with the number of queries")
+        for part in parts:
+            typer.echo(f"{'':<14}{_format_change(part.change)}{part.queries:8d}   {part.label}")
 
 
-def _figures(change: "Change") -> str:
+def _format_change(change: "MetricChange") -> str:
     low, high = change.interval
     return (
         f"{change.a:8.2f}{change.b:8.2f}{change.difference:+9.2f}"
@@ -90,7 +95,7 @@ def _figures(change: "Change") -> str:
     )
 
 
-def _line_of(one: "ChangedQuery") -> str:
-    ranks = (str(side.first_correct or "-") for side in (one.a, one.b))
-    text = "" if one.text is None else f"  {one.text}"
-    return "{:>6}{:>6}   ".format(*ranks) + f"{one.query_id}{text}"
+def _format_query(query: "ChangedQuery") -> str:
+    ranks = (str(ranking.first_correct or "-") for ranking in (query.a, query.b))
+    text = "" if query.text is None else f"  {query.text}"
+    return "{:>6}{:>6}   ".format(*ranks) + f"{query.query_id}{text}"

@@ -1,4 +1,4 @@
-"""Two searches over the same queries: by how much they differ, and whether that is chance."""
+"""Compares two runs over the same queries, with significance tests."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,87 +17,87 @@ from tusou.evaluation.runs import Run
 from tusou.evaluation.significance import ALPHA, holm, permutation_test
 from tusou.evaluation.slices import slice_queries
 from tusou_lab.evaluate.loading import DEPTH, Loaded, load
-from tusou_lab.evaluate.search_bundle import LiveSpec
+from tusou_lab.evaluate.search_bundle import BundleSearchSpec
 
 _SHOWN_ITEMS = 5
-# Tested unless told otherwise, beside the headline, where the lists are deep enough.
+# Tested by default beside the headline metric, as far as the rankings are deep enough.
 _TESTED = ("hit@1", "hit@10", "recall@10", "mrr@10", "ndcg@10")
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
-    """One metric of both, in percent, and B less A with its 95 % interval."""
+class MetricChange:
+    """One metric of both runs in percent, and the difference B - A with its 95 % interval."""
 
     a: float
     b: float
     difference: float
     interval: tuple[float, float]
-    p: float  # of the randomisation test
-    p_holm: float  # corrected for all that was tested beside it
+    p: float  # of the permutation test
+    p_holm: float  # corrected for all metrics or slices tested together
 
     @property
     def distinguishable(self) -> bool:
-        """Whether chance alone would seldom make such a difference."""
+        """Whether the difference is significant after the correction."""
         return self.p_holm < ALPHA
 
 
 @dataclass(frozen=True, slots=True)
 class SliceChange:
-    """The headline metric of the queries of one kind."""
+    """The headline metric over one kind of queries."""
 
     by: str
     label: str
     queries: int
-    change: Change
+    change: MetricChange
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What one of the two found for a query."""
+class ComparedRanking:
+    """The ranking of one run for one query."""
 
     value: float  # of the headline metric, percent
-    first_correct: int | None  # rank, from 1
-    item_ids: tuple[ItemId, ...]  # the first few
+    first_correct: int | None  # rank of the first correct item, from 1
+    item_ids: tuple[ItemId, ...]  # the first five
 
 
 @dataclass(frozen=True, slots=True)
 class ChangedQuery:
-    """A query that the two answered unlike."""
+    """A query that the two runs rank differently."""
 
     query_id: ItemId
     text: str | None
     correct: tuple[ItemId, ...]
-    a: Found
-    b: Found
+    a: ComparedRanking
+    b: ComparedRanking
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What sets B apart from A."""
+    """The differences between the runs A and B."""
 
     verdict: str
     better: Literal["A", "B"] | None  # None: not distinguishable
-    metric: str  # the headline, which the verdict, the counts and the slices are about
+    metric: str  # the headline metric, of the verdict, the counts and the slices
     queries: int
     top_k: int
-    wins: int  # queries that B answers better
+    wins: int  # queries with a better score in B
     ties: int
     losses: int
-    metrics: dict[str, Change]
+    metrics: dict[str, MetricChange]
     slices: tuple[SliceChange, ...]
-    changed: tuple[ChangedQuery, ...]  # the most first
-    a: dict[str, Any] | None  # the run's header
+    changed: tuple[ChangedQuery, ...]  # largest change first
+    a: dict[str, Any] | None  # header of the run
     b: dict[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True)
 class CompareSpec:
-    """What to compare by; the first metric is the headline, none are a choice of ours."""
+    """How to compare; the first metric is the headline, and without metrics there is a default."""
 
     metrics: Sequence[str] = ()
-    changed: int = 10
+    changed: int = 10  # how many changed queries to report
     top_k: int | None = None
-    interpret: bool = False
+    interpret: bool = True  # for bundles: subtract what a text refuses, as the service does
     cache: Path | None = None
 
 
@@ -106,43 +106,43 @@ def compare(
     b: Path,
     answers: Path | str,
     spec: CompareSpec | None = None,
-    watcher: Progress | None = None,
+    progress: Progress | None = None,
 ) -> Comparison:
-    """Compare two bundles or files of ranked lists, to the depth that both reach.
+    """Compare two bundles or files of rankings, to the depth that both have.
 
-    Raises InvalidRequest for a metric that the depth does not give, and what `load` raises.
+    Raises InvalidRequest for a metric that is not known at that depth, and whatever `load` raises.
     """
     spec = spec or CompareSpec()
-    live = LiveSpec(spec.top_k or DEPTH, spec.interpret, spec.cache)
+    search = BundleSearchSpec(spec.top_k or DEPTH, spec.interpret, spec.cache)
     first, second = (
-        load(source, answers, None, live, top_k=spec.top_k, watcher=watcher) for source in (a, b)
+        load(source, answers, None, search, top_k=spec.top_k, watcher=progress) for source in (a, b)
     )
     depth = min(first.depth, second.depth, spec.top_k or first.depth)
-    return _compared(_Pair.of(first, second, depth), spec, depth)
+    return _compare_pair(_ScoredPair.of(first, second, depth), spec, depth)
 
 
 @dataclass(frozen=True, slots=True)
-class _Pair:
-    answers: Judgments
+class _ScoredPair:
+    judgments: Judgments
     runs: tuple[Run, Run]
     values: tuple[Mapping[str, Values], Mapping[str, Values]]
 
     @classmethod
-    def of(cls, first: Loaded, second: Loaded, depth: int) -> "_Pair":
-        answers = first.judgments if first.judgments.string_ids else second.judgments
-        runs = [unify_id_types(one.run, answers)[0] for one in (first, second)]
-        values = [per_query(judge_run(run, answers), depth) for run in runs]
-        return cls(answers, (runs[0], runs[1]), (values[0], values[1]))
+    def of(cls, first: Loaded, second: Loaded, depth: int) -> "_ScoredPair":
+        judgments = first.judgments if first.judgments.string_ids else second.judgments
+        runs = [unify_id_types(loaded.run, judgments)[0] for loaded in (first, second)]
+        values = [per_query(judge_run(run, judgments), depth) for run in runs]
+        return cls(judgments, (runs[0], runs[1]), (values[0], values[1]))
 
 
-def _compared(pair: _Pair, spec: CompareSpec, depth: int) -> Comparison:
-    names = _names(pair, spec.metrics)
+def _compare_pair(pair: _ScoredPair, spec: CompareSpec, depth: int) -> Comparison:
+    names = _metric_names(pair, spec.metrics)
     metric = names[0]
-    changes = _changes(
+    changes = _test_metrics(
         {name: pair.values[0][name] for name in names},
         {name: pair.values[1][name] for name in names},
     )
-    away = pair.values[1][metric] - pair.values[0][metric]
+    differences = pair.values[1][metric] - pair.values[0][metric]
     change = changes[metric]
     better: Literal["A", "B"] | None = None
     if change.distinguishable:
@@ -151,11 +151,11 @@ def _compared(pair: _Pair, spec: CompareSpec, depth: int) -> Comparison:
         verdict=_verdict(metric, change, better, len(changes)),
         better=better,
         metric=metric,
-        queries=len(away),
+        queries=len(differences),
         top_k=depth,
-        wins=int((away > 0).sum()),
-        ties=int((away == 0).sum()),
-        losses=int((away < 0).sum()),
+        wins=int((differences > 0).sum()),
+        ties=int((differences == 0).sum()),
+        losses=int((differences < 0).sum()),
         metrics=changes,
         slices=_slice_changes(pair, metric),
         changed=_most_changed(pair, metric, spec.changed),
@@ -164,21 +164,21 @@ def _compared(pair: _Pair, spec: CompareSpec, depth: int) -> Comparison:
     )
 
 
-def _names(pair: _Pair, wanted: Sequence[str]) -> list[str]:
+def _metric_names(pair: _ScoredPair, requested: Sequence[str]) -> list[str]:
     known = pair.values[0]
-    if unknown := [name for name in wanted if name not in known]:
-        raise InvalidRequest(f"--metric {unknown[0]}: there are {', '.join(known)}")
-    chosen = wanted or (headline(known), *(name for name in _TESTED if name in known))
-    return list(dict.fromkeys(chosen))
+    if unknown := [name for name in requested if name not in known]:
+        raise InvalidRequest(f"unknown --metric {unknown[0]}; choose from {', '.join(known)}")
+    names = requested or (headline(known), *(name for name in _TESTED if name in known))
+    return list(dict.fromkeys(names))
 
 
-def _changes(a: Mapping[str, Values], b: Mapping[str, Values]) -> dict[str, Change]:
-    """Test every column of both, and correct for how many there are."""
+def _test_metrics(a: Mapping[str, Values], b: Mapping[str, Values]) -> dict[str, MetricChange]:
+    """Test the difference of every metric, corrected for the number of metrics."""
     differences = {name: b[name] - a[name] for name in a}
     p, bounds = permutation_test(differences), intervals(differences)
     corrected = holm(p)
     return {
-        name: Change(
+        name: MetricChange(
             a=100 * float(a[name].mean()),
             b=100 * float(b[name].mean()),
             difference=100 * float(differences[name].mean()),
@@ -190,56 +190,57 @@ def _changes(a: Mapping[str, Values], b: Mapping[str, Values]) -> dict[str, Chan
     }
 
 
-def _verdict(metric: str, change: Change, better: str | None, tested: int) -> str:
+def _verdict(metric: str, change: MetricChange, better: str | None, tested: int) -> str:
     low, high = change.interval
     over = f" after Holm's correction over {tested} metrics" if tested > 1 else ""
     evidence = f"95 % interval {low:+.2f} to {high:+.2f}, p = {change.p_holm:.4f}{over}"
-    by = f"{metric} {change.a:.2f} % and {change.b:.2f} %"
+    scores = f"{metric} {change.a:.2f} % and {change.b:.2f} %"
     if better is None:
         return (
-            f"A and B are not distinguishable: {by}, a difference of "
+            f"A and B are not distinguishable: {scores}, a difference of "
             f"{change.difference:+.2f} points ({evidence})."
         )
     other = "A" if better == "B" else "B"
     return (
-        f"{better} is better than {other}: {by} for A and B, a difference of "
+        f"{better} is better than {other}: {scores} for A and B, a difference of "
         f"{change.difference:+.2f} points ({evidence})."
     )
 
 
-def _slice_changes(pair: _Pair, metric: str) -> tuple[SliceChange, ...]:
-    """Test the headline metric within each kind of query, corrected over all kinds."""
+def _slice_changes(pair: _ScoredPair, metric: str) -> tuple[SliceChange, ...]:
+    """Test the headline metric on each slice, corrected for the number of slices."""
     a, b = (values[metric] for values in pair.values)
-    parts = slice_queries(pair.answers)
+    parts = slice_queries(pair.judgments)
     changes = [
-        _changes({metric: a[one.positions]}, {metric: b[one.positions]})[metric] for one in parts
+        _test_metrics({metric: a[part.positions]}, {metric: b[part.positions]})[metric]
+        for part in parts
     ]
-    corrected = holm({str(place): change.p for place, change in enumerate(changes)})
+    corrected = holm({str(number): change.p for number, change in enumerate(changes)})
     return tuple(
-        SliceChange(one.by, one.label, len(one.positions), replace(change, p_holm=p))
-        for one, change, p in zip(parts, changes, corrected.values(), strict=True)
+        SliceChange(part.by, part.label, len(part.positions), replace(change, p_holm=p))
+        for part, change, p in zip(parts, changes, corrected.values(), strict=True)
     )
 
 
-def _most_changed(pair: _Pair, metric: str, count: int) -> tuple[ChangedQuery, ...]:
-    """Order by the change of the headline, then by that of the first correct item's rank."""
+def _most_changed(pair: _ScoredPair, metric: str, count: int) -> tuple[ChangedQuery, ...]:
+    """Order by the change of the headline metric, then of the first correct item's rank."""
     (rank_metric,) = [name for name in pair.values[0] if name.startswith("mrr@")]
     keys = [np.abs(pair.values[1][name] - pair.values[0][name]) for name in (rank_metric, metric)]
     order = np.lexsort([np.arange(len(keys[0])), -keys[0], -keys[1]])
-    places = [place for place in order.tolist() if keys[0][place] or keys[1][place]]
-    return tuple(_changed(pair, place, metric) for place in places[:count])
+    rows = [row for row in order.tolist() if keys[0][row] or keys[1][row]]
+    return tuple(_changed_query(pair, row, metric) for row in rows[:count])
 
 
-def _changed(pair: _Pair, place: int, metric: str) -> ChangedQuery:
-    row = pair.answers.rows[place]
-    correct = tuple(item for item, grade in (row.grades or {}).items() if grade > 0)
+def _changed_query(pair: _ScoredPair, row: int, metric: str) -> ChangedQuery:
+    query = pair.judgments.rows[row]
+    correct = tuple(item for item, grade in (query.grades or {}).items() if grade > 0)
     sides = []
     for run, values in zip(pair.runs, pair.values, strict=True):
-        items = run.rankings[row.query_id]
+        items = run.rankings[query.query_id]
         ranks = [rank for rank, item in enumerate(items, start=1) if item in correct]
-        value = 100 * float(values[metric][place])
-        sides.append(Found(value, min(ranks, default=None), items[:_SHOWN_ITEMS]))
-    return ChangedQuery(row.query_id, row.text, correct, sides[0], sides[1])
+        value = 100 * float(values[metric][row])
+        sides.append(ComparedRanking(value, min(ranks, default=None), items[:_SHOWN_ITEMS]))
+    return ChangedQuery(query.query_id, query.text, correct, sides[0], sides[1])
 
 
 def _header(run: Run) -> dict[str, Any] | None:

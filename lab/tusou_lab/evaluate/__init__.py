@@ -1,1 +1,1 @@
-"""Score what a search found against the answers."""
+"""Scores search results against judgments."""

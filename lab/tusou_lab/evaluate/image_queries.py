@@ -1,4 +1,4 @@
-"""Images that ask for texts: those of a pool that an answers file names, encoded."""
+"""Image queries for a bundle of texts, encoded from the images of a pool."""
 
 from collections.abc import Iterator
 
@@ -12,74 +12,67 @@ from tusou.data import ItemPool, ItemRow, open_pool
 from tusou.evaluation.judgments import Judgments
 from tusou.images.preprocess import open_image, to_pixels
 from tusou.retrieval.pipeline import SearchPipeline
-from tusou.retrieval.query import VectorPart
+from tusou.retrieval.query import Query, VectorPart
 
-_AT_ONCE = 64  # images encoded together, as at indexing
+_BATCH_SIZE = 64  # images encoded together, as at indexing
 
 
-def see_images(
-    pipeline: SearchPipeline, answers: Judgments, place: str, watcher: Progress
-) -> list[tuple[VectorPart, ...]]:
-    """Encode the image of every row, in the rows' order; the image tower is loaded for it.
+def encode_image_queries(
+    pipeline: SearchPipeline, judgments: Judgments, source: str, top_k: int, progress: Progress
+) -> list[Query]:
+    """Return the query of every row, in order, from its image in the pool at `source`.
 
-    Raises BadDataset when the bundle's items are no texts, when there are no images at the place,
-    and with every image that is missing there or cannot be read.
+    Loads the image tower. Raises BadDataset when the bundle does not hold texts or the pool does
+    not hold images, and with every image that is missing or cannot be decoded.
     """
     if pipeline.bundle.items != "texts":
-        raise BadDataset(f"{answers.path} asks for texts, and the bundle holds images")
-    pool = open_pool(place)
+        raise BadDataset(f"{judgments.path} asks for texts, and the bundle holds images")
+    pool = open_pool(source)
     if pool.kind != "images":
-        raise BadDataset(f"{place} holds no images; say with --pool where those that ask are")
-    rows = {str(row.query_id): number for number, row in enumerate(answers.rows)}
+        raise BadDataset(f"{source} holds no images; give the images to search with as --pool")
+    rows = {str(row.query_id): number for number, row in enumerate(judgments.rows)}
     problems: dict[int, str] = {}
-    seen: dict[int, VectorPart] = {}
-    watcher.begin("encoding images", len(rows))
+    encoded: dict[int, VectorPart] = {}
+    progress.begin("encoding images", len(rows))
     pipeline.load_image_tower()
     for numbers, pixels in _batches(pool, rows, pipeline.image_size, problems):
-        seen |= zip(numbers, pipeline.encode_images(pixels), strict=True)
-        watcher.advance(len(numbers))
-    told = [
-        f"{answers.locate(row)}: {problems.get(number, f'not among the images of {place}')}"
-        for number, row in enumerate(answers.rows)
-        if number not in seen
+        encoded |= zip(numbers, pipeline.encode_images(pixels), strict=True)
+        progress.advance(len(numbers))
+    messages = [
+        f"{judgments.locate(row)}: {problems.get(number, f'not among the images of {source}')}"
+        for number, row in enumerate(judgments.rows)
+        if number not in encoded
     ]
-    if told:
-        listed = "\n  ".join(told)
-        raise BadDataset(f"nothing was searched; problems: {len(told)}\n  {listed}")
-    return [(seen[number],) for number in range(len(answers.rows))]
+    if messages:
+        listed = "\n  ".join(messages)
+        raise BadDataset(f"nothing was searched; problems: {len(messages)}\n  {listed}")
+    return [Query((encoded[number],), top_k) for number in range(len(judgments.rows))]
 
 
 def _batches(
     pool: ItemPool, rows: dict[str, int], size: int, problems: dict[int, str]
 ) -> Iterator[tuple[list[int], Pixels]]:
-    """Yield the rows' numbers and their images, the first of each id, in the pool's order."""
+    """Yield row numbers and their pixels in the pool's order; of equal ids the first counts."""
     numbers: list[int] = []
     pixels: list[Pixels] = []
-    wanted = dict(rows)
-    for row in pool.scan():
-        number = wanted.pop(row.item_id or "", None)
-        if number is None:
-            continue
-        try:
-            pixels.append(
-                _pixels(pool, row, size) if isinstance(row, ItemRow) else _bad(row.reason)
-            )
-        except BadImage as error:
-            problems[number] = str(error)
-            continue
-        numbers.append(number)
-        if len(numbers) == _AT_ONCE:
-            yield numbers, np.stack(pixels)
-            numbers, pixels = [], []
+    remaining = dict(rows)
+    with ItemReader(pool.files) as reader:
+        for row in pool.scan():
+            number = remaining.pop(row.item_id or "", None)
+            if number is None:
+                continue
+            if not isinstance(row, ItemRow):
+                problems[number] = row.reason
+                continue
+            stored = reader.read(row.file, row.offset, row.length)
+            try:
+                pixels.append(to_pixels(open_image(image_of(stored, pool.encoding)), size))
+            except BadImage as error:
+                problems[number] = str(error)
+                continue
+            numbers.append(number)
+            if len(numbers) == _BATCH_SIZE:
+                yield numbers, np.stack(pixels)
+                numbers, pixels = [], []
     if numbers:
         yield numbers, np.stack(pixels)
-
-
-def _pixels(pool: ItemPool, row: ItemRow, size: int) -> Pixels:
-    with ItemReader(pool.files) as files:
-        stored = files.read(row.file, row.offset, row.length)
-    return to_pixels(open_image(image_of(stored, pool.encoding)), size)
-
-
-def _bad(reason: str) -> Pixels:
-    raise BadImage(reason)

@@ -10,7 +10,7 @@ from tusou.core.errors import BadDataset
 from tusou.core.ids import ItemId
 from tusou.evaluation.judgments import Judgments, read_judgments, unify_id_types
 from tusou.evaluation.runs import Run, read_run
-from tusou_lab.evaluate.search_bundle import LiveSpec, search_bundle
+from tusou_lab.evaluate.search_bundle import BundleSearchSpec, search_bundle
 from tusou_lab.evaluate.submissions import find_breaches
 from tusou_lab.evaluate.validate import (
     find_mismatches,
@@ -43,7 +43,7 @@ def load(
     source: Path,
     answers: Path | str,
     pool: Path | None = None,
-    spec: LiveSpec | None = None,
+    spec: BundleSearchSpec | None = None,
     *,
     top_k: int | None = None,
     submission: bool = False,
@@ -57,7 +57,9 @@ def load(
     each with file and line.
     """
     if source.is_dir():
-        return _search(source, answers, spec or LiveSpec(top_k or DEPTH), submission, watcher)
+        return _search(
+            source, answers, spec or BundleSearchSpec(top_k or DEPTH), submission, watcher
+        )
     run = read_run(source, top_k or DEPTH)
     problems = [f"{source}:{line}: {problem}" for line, problem in run.problems]
     judgments = Judgments(Path(answers), ())
@@ -84,7 +86,7 @@ def load(
 def _search(
     root: Path,
     answers: Path | str,
-    spec: LiveSpec,
+    spec: BundleSearchSpec,
     submission: bool,
     watcher: Progress | None,
 ) -> Loaded:

@@ -1,4 +1,4 @@
-"""Score a run, or what a bundle finds, against the answers that fit it."""
+"""Scores a run, or what a bundle returns, against judgments."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,18 +14,18 @@ from tusou.evaluation.metrics import Values, means, per_query
 from tusou.evaluation.runs import Run
 from tusou.evaluation.slices import QuerySlice, slice_queries
 from tusou_lab.evaluate.loading import DEPTH, Loaded, load
-from tusou_lab.evaluate.search_bundle import LiveSpec
+from tusou_lab.evaluate.search_bundle import BundleSearchSpec
 
-__all__ = ["DEPTH", "Evaluation", "Scored", "SliceScore", "evaluate"]
+__all__ = ["DEPTH", "Evaluation", "ScoredRun", "SliceScore", "evaluate"]
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What a run scored."""
+    """The scores of a run."""
 
     queries: int
     without_answer: int  # queries whose list of correct items is empty: they score zero
-    answers_outside_pool: int | None  # correct items no search can find; None without a pool
+    answers_outside_pool: int | None  # correct items no search can return; None without a pool
     top_k: int
     direction: Direction
     percent: dict[str, float]  # metric name -> value
@@ -37,7 +37,7 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class SliceScore:
-    """What the queries of one kind scored."""
+    """The scores of one kind of queries."""
 
     by: str
     label: str
@@ -47,65 +47,69 @@ class SliceScore:
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
-    """An evaluation, and what it was made from."""
+class ScoredRun:
+    """A run with its judgments and scores."""
 
     evaluation: Evaluation
     run: Run
-    answers: Judgments
-    values: Mapping[str, Values]  # metric name -> a share for each query, in the answers' order
+    judgments: Judgments
+    values: Mapping[str, Values]  # metric name -> one value per query, in the judgments' order
 
 
 def evaluate(
     source: Path,
     answers: Path | str,
     pool: Path | None = None,
-    spec: LiveSpec | None = None,
+    spec: BundleSearchSpec | None = None,
     *,
     top_k: int | None = None,
-    watcher: Progress | None = None,
-) -> Scored:
-    """Score `source`, a bundle or a file of ranked lists, against `answers`; as `load` reads them.
+    progress: Progress | None = None,
+) -> ScoredRun:
+    """Score `source`, a bundle or a file of rankings, against `answers`, both read by `load`.
 
-    A run file or TREC run is scored as deep as it goes, or to `top_k`.
+    The rankings of a run file or a TREC run are scored to their full depth, or to `top_k`.
     """
-    loaded = load(source, answers, pool, spec, top_k=top_k, watcher=watcher)
-    return _scored(loaded, min(top_k or loaded.depth, loaded.depth))
+    loaded = load(source, answers, pool, spec, top_k=top_k, watcher=progress)
+    return _score_loaded(loaded, min(top_k or loaded.depth, loaded.depth))
 
 
-def percent(shares: Mapping[str, float]) -> dict[str, float]:
-    """Turn shares into percent."""
+def to_percent(shares: Mapping[str, float]) -> dict[str, float]:
+    """Return shares as percentages."""
     return {name: 100 * value for name, value in shares.items()}
 
 
-def _scored(loaded: Loaded, depth: int) -> Scored:
-    run, answers, in_pool = loaded.run, loaded.judgments, loaded.pool_ids
-    values = per_query(judge_run(run, answers), depth)
+def _score_loaded(loaded: Loaded, depth: int) -> ScoredRun:
+    run, judgments, in_pool = loaded.run, loaded.judgments, loaded.pool_ids
+    values = per_query(judge_run(run, judgments), depth)
     evaluation = Evaluation(
-        queries=len(answers.rows),
-        without_answer=sum(not any(_positive(row.grades)) for row in answers.rows),
-        answers_outside_pool=None if in_pool is None else len(answers.correct - in_pool),
+        queries=len(judgments.rows),
+        without_answer=sum(not _has_correct(row.grades) for row in judgments.rows),
+        answers_outside_pool=None if in_pool is None else len(judgments.correct - in_pool),
         top_k=depth,
-        direction=answers.direction,
-        percent=percent(means(values)),
-        interval={name: (100 * low, 100 * high) for name, (low, high) in intervals(values).items()},
-        index_recall=percent(loaded.index_recall) if loaded.index_recall else None,
+        direction=judgments.direction,
+        percent=to_percent(means(values)),
+        interval=_percent_intervals(values),
+        index_recall=to_percent(loaded.index_recall) if loaded.index_recall else None,
         run=run.header.model_dump() if run.header else None,
-        slices=tuple(_slice_score(one, values) for one in slice_queries(answers)),
+        slices=tuple(_slice_score(part, values) for part in slice_queries(judgments)),
     )
-    return Scored(evaluation, run, answers, values)
+    return ScoredRun(evaluation, run, judgments, values)
 
 
 def _slice_score(part: QuerySlice, values: Mapping[str, Values]) -> SliceScore:
-    own = {name: column[part.positions] for name, column in values.items()}
+    selected = {name: column[part.positions] for name, column in values.items()}
     return SliceScore(
-        part.by, part.label, len(part.positions), percent(means(own)), _intervals(own)
+        part.by,
+        part.label,
+        len(part.positions),
+        to_percent(means(selected)),
+        _percent_intervals(selected),
     )
 
 
-def _intervals(values: Mapping[str, Values]) -> dict[str, tuple[float, float]]:
+def _percent_intervals(values: Mapping[str, Values]) -> dict[str, tuple[float, float]]:
     return {name: (100 * low, 100 * high) for name, (low, high) in intervals(values).items()}
 
 
-def _positive(grades: Mapping[ItemId, int] | None) -> list[bool]:
-    return [grade > 0 for grade in (grades or {}).values()]
+def _has_correct(grades: Mapping[ItemId, int] | None) -> bool:
+    return any(grade > 0 for grade in (grades or {}).values())

@@ -1,4 +1,4 @@
-"""Search a bundle for every query of an answers file, as the service would answer them."""
+"""Searches a bundle for every query of a judgments file, as the service would."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,94 +20,98 @@ from tusou.evaluation.runs import Run, RunHeader
 from tusou.indexes import create_index
 from tusou.indexes.specs import FaissSpec
 from tusou.retrieval.pipeline import SearchPipeline
-from tusou.retrieval.query import Part, Query, VectorPart, combine
-from tusou_lab.evaluate.image_queries import see_images
-from tusou_lab.evaluate.query_vectors import encode_texts, text_parts
+from tusou.retrieval.query import Query, VectorPart, combine
+from tusou_lab.evaluate.image_queries import encode_image_queries
+from tusou_lab.evaluate.query_vectors import encode_text_queries, read_text_queries
 
-_AT_ONCE = 256  # queries searched together
+_BATCH_SIZE = 256  # queries searched together
 _INDEX_KS = (1, 10, 100)
 
 
 @dataclass(frozen=True, slots=True)
-class LiveSpec:
-    """How to ask a bundle."""
+class BundleSearchSpec:
+    """How to search a bundle."""
 
     top_k: int = 10
-    interpret: bool = False  # as POST /search does; POST /search/batch, and replay, do not
-    cache: Path | None = None  # folder that keeps the queries' embeddings
+    interpret: bool = True  # subtract what a text refuses, as the service does by default
+    cache: Path | None = None  # folder of the queries' embeddings
     device: str = "auto"
-    images: Path | None = None  # where those that ask lie, if not where the answers do
+    images: Path | None = None  # pool of the query images; by default that of the judgments
 
 
 @dataclass(frozen=True, slots=True)
-class Searched:
-    """What a bundle found, and how much of it exact search would have found."""
+class BundleSearchResult:
+    """The run of a bundle, and the recall of its index against exact search."""
 
     run: Run
     index_recall: dict[str, float] | None  # None for an index that is exact
 
 
 def search_bundle(
-    root: Path, answers: Judgments, spec: LiveSpec, watcher: Progress | None = None
-) -> Searched:
-    """Ask the pipeline every query; BadDataset names the queries that a service would refuse.
+    root: Path, judgments: Judgments, spec: BundleSearchSpec, progress: Progress | None = None
+) -> BundleSearchResult:
+    """Search for every query of the judgments through the pipeline that the service runs.
 
-    Texts ask a bundle of images, images one of texts; BadDataset for the other way round.
+    Raises BadDataset with every query that the service would refuse, and when the bundle does not
+    hold what the queries ask for: texts search a bundle of images, images a bundle of texts.
     """
-    watcher = watcher or NoProgress()
+    progress = progress or NoProgress()
     started = perf_counter()
-    texts = answers.direction == "text_to_image"
-    asked = text_parts(answers, interpret=spec.interpret) if texts else []
+    is_text = judgments.direction == "text_to_image"
+    queries = read_text_queries(judgments, spec.top_k, interpret=spec.interpret) if is_text else []
     pipeline = SearchPipeline.open(root, device=spec.device)
-    if texts and pipeline.bundle.items != "images":
-        raise BadDataset(f"{answers.path} asks for images, and the bundle holds texts")
+    if is_text and pipeline.bundle.items != "images":
+        raise BadDataset(f"{judgments.path} asks for images, and the bundle holds texts")
     if spec.top_k > pipeline.bundle.item_count:
         raise InvalidRequest(
-            f"{root} holds {pipeline.bundle.item_count} items; give --top-k so many or fewer"
+            f"{root} holds {pipeline.bundle.item_count} items; give --top-k that number or less"
         )
-    if texts:
-        ready = encode_texts(pipeline, asked, spec.cache, watcher)
+    if is_text:
+        queries = encode_text_queries(pipeline, queries, spec.cache, progress)
     else:
-        place = str(spec.images or answers.path)
-        ready = see_images(pipeline, answers, place, watcher)
-    watcher.begin("searching", len(ready))
+        source = str(spec.images or judgments.path)
+        queries = encode_image_queries(pipeline, judgments, source, spec.top_k, progress)
+    progress.begin("searching", len(queries))
     hits: list[Hits] = []
-    for start in range(0, len(ready), _AT_ONCE):
-        asks = [Query(parts, spec.top_k) for parts in ready[start : start + _AT_ONCE]]
-        hits += _sound(pipeline.search(asks).hits, answers.rows[start : start + _AT_ONCE], answers)
-        watcher.advance(len(asks))
-    header = _header(pipeline, answers, spec, perf_counter() - started)
-    found = list(zip(answers.rows, hits, strict=True))
+    for start in range(0, len(queries), _BATCH_SIZE):
+        span = slice(start, start + _BATCH_SIZE)
+        results = pipeline.search(queries[span]).hits
+        hits += _raise_errors(results, judgments.rows[span], judgments)
+        progress.advance(len(results))
+    header = _header(pipeline, judgments, spec, perf_counter() - started)
+    by_row = list(zip(judgments.rows, hits, strict=True))
     run = Run(
-        {row.query_id: row.line for row in answers.rows},
-        {row.query_id: one.item_ids for row, one in found},
-        scores={row.query_id: one.scores for row, one in found},
+        {row.query_id: row.line for row in judgments.rows},
+        {row.query_id: result.item_ids for row, result in by_row},
+        scores={row.query_id: result.scores for row, result in by_row},
         header=header,
     )
-    return Searched(run, _index_recall(pipeline, ready, [one.item_ids for one in hits]))
+    rankings = [result.item_ids for result in hits]
+    return BundleSearchResult(run, _index_recall(pipeline, queries, rankings))
 
 
-def _sound(
-    hits: Sequence[Hits | TusouError], rows: Sequence[JudgedQuery], answers: Judgments
+def _raise_errors(
+    results: Sequence[Hits | TusouError], rows: Sequence[JudgedQuery], judgments: Judgments
 ) -> list[Hits]:
-    for one, row in zip(hits, rows, strict=True):
-        if isinstance(one, TusouError):
-            raise BadDataset(f"{answers.locate(row)}: {one}")
-    return [one for one in hits if isinstance(one, Hits)]
+    for result, row in zip(results, rows, strict=True):
+        if isinstance(result, TusouError):
+            raise BadDataset(f"{judgments.locate(row)}: {result}")
+    return [result for result in results if isinstance(result, Hits)]
 
 
 def _header(
-    pipeline: SearchPipeline, answers: Judgments, spec: LiveSpec, seconds: float
+    pipeline: SearchPipeline, judgments: Judgments, spec: BundleSearchSpec, seconds: float
 ) -> RunHeader:
     manifest = pipeline.bundle.manifest
+    is_text = judgments.direction == "text_to_image"
     return RunHeader(
         bundle=pipeline.bundle.version,
         model=manifest.model.name,
         index=f"{manifest.index.factory} {manifest.index.tuning}".strip(),
-        direction=answers.direction,
+        direction=judgments.direction,
         settings={
             "top_k": spec.top_k,
-            "interpret": spec.interpret,
+            **({"interpret": spec.interpret} if is_text else {}),
             "prompt": manifest.prompt,
             "precision": pipeline.precision,
         },
@@ -121,35 +125,35 @@ def _header(
 
 
 def _index_recall(
-    pipeline: SearchPipeline,
-    asked: Sequence[tuple[Part, ...]],
-    found: Sequence[tuple[ItemId, ...]],
+    pipeline: SearchPipeline, queries: Sequence[Query], rankings: Sequence[tuple[ItemId, ...]]
 ) -> dict[str, float] | None:
-    """Compare the items found with those of an exact search over the bundle's vectors."""
+    """Return the share of the nearest items, by exact search, that the index returned."""
     if pipeline.bundle.manifest.index.factory in {"", "Flat"}:
         return None
-    vectors = np.stack([_vector(parts) for parts in asked])
+    vectors = np.stack([_vector(query) for query in queries])
     stored = np.ascontiguousarray(pipeline.bundle.vectors)
     exact = create_index(FaissSpec("Flat"), stored.shape[1])
     exact.add(np.arange(len(stored), dtype=np.int64), stored)
-    depth = len(found[0])
-    truth = exact.search(vectors, depth).ids
+    depth = len(rankings[0])
+    nearest = exact.search(vectors, depth).ids
     return {
-        f"index_recall@{k}": _shared(pipeline, truth[:, :k], [items[:k] for items in found])
+        f"index_recall@{k}": _overlap(pipeline, nearest[:, :k], [items[:k] for items in rankings])
         for k in _INDEX_KS
         if k <= depth
     }
 
 
-def _vector(parts: tuple[Part, ...]) -> Vectors:
+def _vector(query: Query) -> Vectors:
+    parts = query.parts
     return combine(parts, [part.vector for part in parts if isinstance(part, VectorPart)])
 
 
-def _shared(pipeline: SearchPipeline, truth: Ids, found: Sequence[tuple[ItemId, ...]]) -> float:
-    """Average the share of the true nearest items that were found."""
+def _overlap(
+    pipeline: SearchPipeline, nearest: Ids, rankings: Sequence[tuple[ItemId, ...]]
+) -> float:
     ids = pipeline.bundle.ids
     shared = sum(
         len({ids[key] for key in keys} & set(items))
-        for keys, items in zip(truth.tolist(), found, strict=True)
+        for keys, items in zip(nearest.tolist(), rankings, strict=True)
     )
-    return shared / truth.size
+    return shared / nearest.size

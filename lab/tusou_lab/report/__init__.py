@@ -1,1 +1,1 @@
-"""The report: one page that says what was asked, how, what came out, and how to do it again."""
+"""Reports of runs as one HTML page and as Markdown."""

@@ -1,4 +1,4 @@
-"""Where the right item stood, and what stood in its place."""
+"""Outcome of each query: the rank of its first correct item, and duplicates above it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,79 +7,58 @@ import numpy as np
 
 from tusou.bundle.bundle import Bundle
 from tusou.core.ids import ItemId
-from tusou.evaluation.bootstrap import interval
 from tusou.evaluation.judgments import JudgedQuery
-from tusou.evaluation.metrics import Values
-from tusou.evaluation.slices import slice_queries
-from tusou_lab.report.inputs import Source
+from tusou_lab.report.inputs import ReportRun
 
-# Images whose vectors are this close are the same to anyone who looks: cosines of one image
-# saved at two sizes or qualities.
-SAME = 0.985
+# Images count as duplicates from this cosine of their vectors: one image saved at two sizes or
+# qualities reaches it.
+DUPLICATE_COSINE = 0.985
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """Queries that have something in common, and what they scored; percent."""
+class QueryOutcome:
+    """The ranking of one query, judged."""
 
-    by: str
-    label: str
-    count: int
-    value: float
-    low: float
-    high: float
+    query: JudgedQuery
+    ranking: tuple[ItemId, ...]
+    rank: int | None  # of the first correct item; None when the ranking has none
+    duplicated: ItemId | None  # a correct item of which the wrong first result is a duplicate
 
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of one query."""
-
-    row: JudgedQuery
-    ranked: tuple[ItemId, ...]
-    rank: int | None  # of the first correct item; None when the list ends before it
-    twin: ItemId | None  # a correct item that looks like the wrong one at rank 1
+    @property
+    def correct(self) -> list[ItemId]:
+        """All correct items of the query."""
+        return [item for item, grade in (self.query.grades or {}).items() if grade > 0]
 
 
-def outcomes(source: Source) -> list[Outcome]:
+def outcomes(run: ReportRun) -> list[QueryOutcome]:
     """Judge every query of a run."""
-    found = []
-    for row, ranked in source.queries():
-        correct = {item for item, grade in (row.grades or {}).items() if grade > 0}
-        rank = next((place for place, item in enumerate(ranked, 1) if item in correct), None)
-        wrong_first = ranked[0] if ranked and rank != 1 else None
-        found.append(Outcome(row, ranked, rank, _twin(source.bundle, wrong_first, correct)))
-    return found
+    judged = []
+    for query, ranking in run.rankings():
+        correct = {item for item, grade in (query.grades or {}).items() if grade > 0}
+        rank = next((rank for rank, item in enumerate(ranking, 1) if item in correct), None)
+        wrong_first = ranking[0] if ranking and rank != 1 else None
+        duplicated = _duplicated_item(run.bundle, wrong_first, correct)
+        judged.append(QueryOutcome(query, ranking, rank, duplicated))
+    return judged
 
 
-def parts(source: Source, metric: str) -> list[Part]:
-    """Score each slice of the queries on its own."""
-    values = source.scored.values[metric]
-    return [
-        Part(one.by, one.label, len(one.positions), *_percent(values[one.positions]))
-        for one in slice_queries(source.scored.answers)
-    ]
-
-
-def _percent(values: Values) -> tuple[float, float, float]:
-    low, high = interval(values)
-    return 100 * float(values.mean()), 100 * low, 100 * high
-
-
-def _twin(bundle: Bundle | None, wrong: ItemId | None, correct: set[ItemId]) -> ItemId | None:
-    """Find a correct item whose image is as good as that of the wrong one."""
+def _duplicated_item(
+    bundle: Bundle | None, wrong: ItemId | None, correct: set[ItemId]
+) -> ItemId | None:
+    """Return the correct item whose image is a duplicate of the wrong item's image."""
     if bundle is None or wrong is None:
         return None
     key = bundle.ids.key(str(wrong))
-    keys = {item: place for item in correct if (place := bundle.ids.key(str(item))) is not None}
+    keys = {item: key for item in correct if (key := bundle.ids.key(str(item))) is not None}
     if key is None or not keys:
         return None
-    near = bundle.vectors[list(keys.values())] @ bundle.vectors[key]
-    best = int(np.argmax(near))
-    return list(keys)[best] if near[best] >= SAME else None
+    cosines = bundle.vectors[list(keys.values())] @ bundle.vectors[key]
+    best = int(np.argmax(cosines))
+    return list(keys)[best] if cosines[best] >= DUPLICATE_COSINE else None
 
 
-def spread(chosen: Sequence[Outcome], count: int) -> list[Outcome]:
-    """Take so many at even distances: a sample that nobody picked."""
-    if len(chosen) <= count:
-        return list(chosen)
-    return [chosen[round(place)] for place in np.linspace(0, len(chosen) - 1, count)]
+def sample_evenly(outcomes: Sequence[QueryOutcome], count: int) -> list[QueryOutcome]:
+    """Return at most `count` outcomes at even distances."""
+    if len(outcomes) <= count:
+        return list(outcomes)
+    return [outcomes[round(position)] for position in np.linspace(0, len(outcomes) - 1, count)]

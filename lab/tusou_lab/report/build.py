@@ -1,4 +1,4 @@
-"""Puts a report together, from scored runs, the bundles they searched, and a sweep."""
+"""Assembles a report from scored runs, the bundles they searched, and a sweep."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,20 +9,19 @@ from tusou import __version__
 from tusou.core.hardware import describe_machine
 from tusou_lab.report import sections
 from tusou_lab.report.analysis import outcomes
-from tusou_lab.report.comparison import comparisons
-from tusou_lab.report.examples import Tiles
-from tusou_lab.report.inputs import Material
-from tusou_lab.report.model import Figure, Part, Report, Section
-from tusou_lab.report.strings import REPORT
-from tusou_lab.report.thumbnails import Gallery
-from tusou_lab.strings import SWEEP, Language, Words
-from tusou_lab.sweep.run import Sweep
-from tusou_lab.sweep.tables import chart, tables
+from tusou_lab.report.comparison import compare_runs
+from tusou_lab.report.examples import ExampleBuilder
+from tusou_lab.report.inputs import ReportData
+from tusou_lab.report.model import Report, ReportFigure, ReportPart, ReportSection
+from tusou_lab.report.thumbnails import ThumbnailCache
+from tusou_lab.strings import Language, Translator
+from tusou_lab.sweep.run import SweepResult
+from tusou_lab.sweep.tables import experiment_chart, experiment_tables
 
 
 @dataclass(frozen=True, slots=True)
 class ReportSpec:
-    """How a report is to look."""
+    """How a report is presented."""
 
     title: str | None = None
     language: Language = "zh"
@@ -30,76 +29,82 @@ class ReportSpec:
 
 
 def build_report(
-    material: Material,
+    data: ReportData,
     spec: ReportSpec,
-    sweep: Sweep | None = None,
+    sweep: SweepResult | None = None,
     commands: Sequence[str] = (),
 ) -> Report:
-    """Write every section; `commands` make the report again."""
+    """Build every section; `commands` are those that generate the report again."""
     started = perf_counter()
-    words = Words(spec.language, SWEEP, REPORT)
-    sources = material.sources
-    written = dict(_about_runs(material, spec, words))
-    facts = sections.tables(sources, words)
+    words = Translator(spec.language)
+    runs = data.runs
+    run_sections = dict(_run_sections(data, spec, words))
+    tables = sections.fact_tables(runs, words)
     curves = tuple(_curves(sweep, words)) if sweep else ()
-    ending = {
+    closing = {
         "curves": curves,
         "machine": (
-            Part(table=facts["machine"]),
-            Part(text=f"{words['machine_row']}: {describe_machine()}"),
-            Part(text=f"{words['report_seconds']}: {perf_counter() - started:.1f}"),
+            ReportPart(table=tables["machine"]),
+            ReportPart(text=f"{words['machine_row']}: {describe_machine()}"),
+            ReportPart(text=f"{words['report_seconds']}: {perf_counter() - started:.1f}"),
         ),
-        "reproduce": (Part(text=words["reproduce_text"], commands=tuple(commands)),),
+        "reproduce": (ReportPart(text=words["reproduce_text"], commands=tuple(commands)),),
     }
-    plan = {
-        "asked": tuple(sections.asked(sources, words)),
-        "method": tuple(sections.method(sources, words)),
-        "data": (Part(table=facts["data"]),),
-        "settings": (Part(table=facts["settings"]),),
-        **written,
-        **ending,
+    parts_by_key = {
+        "task": tuple(sections.task(runs, words)),
+        "method": tuple(sections.method(runs, words)),
+        "data": (ReportPart(table=tables["data"]),),
+        "settings": (ReportPart(table=tables["settings"]),),
+        **run_sections,
+        **closing,
     }
     return Report(
         spec.language,
         spec.title or words["title"],
-        " · ".join(one.name for one in sources),
+        " · ".join(run.name for run in runs),
         words["contents"],
-        sections.cards(sources),
-        tuple(Section(key, words[key], found) for key, found in plan.items() if found),
-        words["made_by"].format(version=__version__, date=datetime.now(UTC).strftime("%Y-%m-%d")),
+        sections.cards(runs),
+        tuple(
+            ReportSection(key, words[key], parts) for key, parts in parts_by_key.items() if parts
+        ),
+        words["generated_by"].format(
+            version=__version__, date=datetime.now(UTC).strftime("%Y-%m-%d")
+        ),
     )
 
 
-def _about_runs(
-    material: Material, spec: ReportSpec, words: Words
-) -> Iterator[tuple[str, tuple[Part, ...]]]:
-    """Write the sections that show what each run found."""
-    gallery = Gallery(material.bundles)
-    parts: dict[str, list[Part]] = {"examples": [], "errors": [], "misses": []}
-    parts["examples"].append(Part(text=words["examples_text"]))
-    if not gallery:
-        parts["examples"].append(Part(text=words["no_images"]))
-    for source in material.sources:
-        found = outcomes(source)
-        tiles = Tiles(source, gallery, material.texts, words)
-        heading = f"{source.name} ({words[source.direction]})"
-        written = {
-            "examples": sections.examples(source, found, tiles, spec.examples, words),
-            "errors": sections.errors(source, words),
-            "misses": sections.misses(source, found, tiles, spec.examples, words),
+def _run_sections(
+    data: ReportData, spec: ReportSpec, words: Translator
+) -> Iterator[tuple[str, tuple[ReportPart, ...]]]:
+    """Yield the sections about the results of the runs, by key."""
+    thumbnails = ThumbnailCache(data.bundles)
+    parts: dict[str, list[ReportPart]] = {"examples": [], "errors": [], "misses": []}
+    parts["examples"].append(ReportPart(text=words["examples_text"]))
+    if not thumbnails.has_images:
+        parts["examples"].append(ReportPart(text=words["no_images"]))
+    for run in data.runs:
+        judged = outcomes(run)
+        builder = ExampleBuilder(run, thumbnails, data.texts, words)
+        heading = f"{run.name} ({words[run.direction]})"
+        run_parts = {
+            "examples": sections.examples(run, judged, builder, spec.examples, words),
+            "errors": sections.errors(run, words),
+            "misses": sections.misses(run, judged, builder, spec.examples, words),
         }
-        for key, new in written.items():
-            parts[key] += [Part(heading), *new] if len(material.sources) > 1 else [*new]
-    yield "results", (Part(table=sections.results(material.sources, words)),)
-    yield "comparison", tuple(comparisons(material.sources, words))
-    yield from ((key, tuple(found)) for key, found in parts.items())
+        for key, added in run_parts.items():
+            parts[key] += [ReportPart(heading), *added] if len(data.runs) > 1 else [*added]
+    yield "results", (ReportPart(table=sections.results(data.runs, words)),)
+    yield "comparison", tuple(compare_runs(data.runs, words))
+    yield from ((key, tuple(section)) for key, section in parts.items())
 
 
-def _curves(sweep: Sweep, words: Words) -> Iterator[Part]:
-    for question in sweep.questions:
-        name = words[f"question_{question.name}"]
-        about = words[f"about_{question.name}"]
-        drawn = len(question.rows) > 1  # of one setting there is nothing to see
-        figure = Figure(f"sweep_{question.name}", name, chart(question, words)) if drawn else None
-        yield Part(name, about, figure)
-        yield from (Part(table=table) for table in tables(question, words))
+def _curves(sweep: SweepResult, words: Translator) -> Iterator[ReportPart]:
+    for experiment in sweep.experiments:
+        name = words[f"experiment_{experiment.name}"]
+        about = words[f"about_{experiment.name}"]
+        figure = None
+        if len(experiment.rows) > 1:  # a single value makes no curve
+            chart = experiment_chart(experiment, words)
+            figure = ReportFigure(f"sweep_{experiment.name}", name, chart)
+        yield ReportPart(name, about, figure)
+        yield from (ReportPart(table=table) for table in experiment_tables(experiment, words))

@@ -1,4 +1,4 @@
-"""`tusou report`."""
+"""`tusou report`: writes the report of one or more runs."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -15,15 +15,18 @@ def report(
     ],
     answers: Annotated[
         list[str],
-        typer.Option(help="Correct items: a file, or DATA#SPLIT; repeat for the other direction."),
+        typer.Option(help="Correct items: file or DATA#SPLIT; repeat for the other direction."),
     ],
-    out: Annotated[Path, typer.Option(help="Page to write; its Markdown twin lies beside it.")],
+    out: Annotated[Path, typer.Option(help="HTML page to write, with Markdown beside it.")],
     bundle: Annotated[
         list[Path] | None,
-        typer.Option(help="Bundle a run searched, for its images; repeat it.", exists=True),
+        typer.Option(
+            help="Bundle that a run searched, for its images; repeat for more.", exists=True
+        ),
     ] = None,
     sweep: Annotated[
-        Path | None, typer.Option(help="Folder of `tusou sweep`.", exists=True, file_okay=False)
+        Path | None,
+        typer.Option(help="Folder written by `tusou sweep`.", exists=True, file_okay=False),
     ] = None,
     title: Annotated[str | None, typer.Option(help="Heading of the page.")] = None,
     lang: Annotated[Literal["zh", "en"], typer.Option(help="Language of the page.")] = "zh",
@@ -33,15 +36,15 @@ def report(
     force: Annotated[bool, typer.Option("--force", help="Replace an existing report.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
 ) -> None:
-    """Write the report of one or more runs: one page, and its Markdown twin."""
+    """Write a report of one or more runs: an HTML page, and the same as Markdown."""
     from tusou.cli.progress import progress
     from tusou_lab.report.build import ReportSpec
-    from tusou_lab.report.run import Inputs, make_report
+    from tusou_lab.report.run import ReportInputs, make_report
 
-    with plain_errors(), progress() as watcher:
-        inputs = Inputs(tuple(runs), tuple(answers), tuple(bundle or ()), sweep)
-        made = make_report(inputs, ReportSpec(title, lang, examples), out, watcher, force=force)
+    with plain_errors(), progress() as bar:
+        inputs = ReportInputs(tuple(runs), tuple(answers), tuple(bundle or ()), sweep)
+        written = make_report(inputs, ReportSpec(title, lang, examples), out, bar, force=force)
     if as_json:
-        print_json(made)
+        print_json(written)
     else:
-        typer.echo(f"{made['page']}, {made['markdown']}: {made['seconds']} s")
+        typer.echo(f"{written['page']}, {written['markdown']}: {written['seconds']} s")

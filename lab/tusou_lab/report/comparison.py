@@ -1,38 +1,44 @@
-"""The section that sets runs of one direction beside each other, with its verdict."""
+"""The section that compares the runs of one direction."""
 
 from collections.abc import Iterator, Sequence
 
-from tusou_lab.compare.run import CompareSpec, Comparison, Found, compare
-from tusou_lab.report.inputs import Source
-from tusou_lab.report.model import Part
-from tusou_lab.strings import Words
-from tusou_lab.sweep.tables import Table
+from tusou_lab.compare.run import ComparedRanking, CompareSpec, Comparison, compare
+from tusou_lab.report.inputs import ReportRun
+from tusou_lab.report.model import ReportPart
+from tusou_lab.strings import Translator
+from tusou_lab.sweep.tables import ResultTable
 
-_CHANGED = 8
+_CHANGED_QUERIES = 8
 
 
-def comparisons(sources: Sequence[Source], words: Words) -> Iterator[Part]:
+def compare_runs(runs: Sequence[ReportRun], words: Translator) -> Iterator[ReportPart]:
     """Compare the first run of each direction with every later one."""
-    for direction in dict.fromkeys(one.direction for one in sources):
-        first, *others = (one for one in sources if one.direction == direction)
+    for direction in dict.fromkeys(run.direction for run in runs):
+        first, *others = (run for run in runs if run.direction == direction)
         for other in others:
-            spec = CompareSpec(changed=_CHANGED)
-            found = compare(first.path, other.path, first.answers, spec)
+            spec = CompareSpec(changed=_CHANGED_QUERIES)
+            comparison = compare(first.path, other.path, first.answers, spec)
             heading = words["comparing"].format(a=first.name, b=other.name)
-            yield Part(heading, _verdict(found, words), table=_figures(found, words))
-            counts = {"wins": found.wins, "ties": found.ties, "losses": found.losses}
-            yield Part(text=words["wins"].format(metric=found.metric, **counts))
-            if found.changed:
-                yield Part(text=words["changed"], table=_changed(found, words))
+            yield ReportPart(
+                heading, _verdict(comparison, words), table=_metrics_table(comparison, words)
+            )
+            counts = {
+                "wins": comparison.wins,
+                "ties": comparison.ties,
+                "losses": comparison.losses,
+            }
+            yield ReportPart(text=words["wins"].format(metric=comparison.metric, **counts))
+            if comparison.changed:
+                yield ReportPart(text=words["changed"], table=_changed_table(comparison, words))
 
 
-def _verdict(found: Comparison, words: Words) -> str:
-    change = found.metrics[found.metric]
+def _verdict(comparison: Comparison, words: Translator) -> str:
+    change = comparison.metrics[comparison.metric]
     low, high = change.interval
-    return words["better" if found.better else "alike"].format(
-        winner=found.better,
-        loser="A" if found.better == "B" else "B",
-        metric=found.metric,
+    return words["verdict_better" if comparison.better else "verdict_equal"].format(
+        winner=comparison.better,
+        loser="A" if comparison.better == "B" else "B",
+        metric=comparison.metric,
         a=change.a,
         b=change.b,
         difference=change.difference,
@@ -42,27 +48,30 @@ def _verdict(found: Comparison, words: Words) -> str:
     )
 
 
-def _figures(found: Comparison, words: Words) -> Table:
+def _metrics_table(comparison: Comparison, words: Translator) -> ResultTable:
     rows = (
         (
             name,
-            f"{one.a:.2f}",
-            f"{one.b:.2f}",
-            f"{one.difference:+.2f}",
-            f"[{one.interval[0]:+.1f}, {one.interval[1]:+.1f}]",
-            f"{one.p:.4f}",
-            f"{one.p_holm:.4f}",
+            f"{change.a:.2f}",
+            f"{change.b:.2f}",
+            f"{change.difference:+.2f}",
+            f"[{change.interval[0]:+.1f}, {change.interval[1]:+.1f}]",
+            f"{change.p:.4f}",
+            f"{change.p_holm:.4f}",
         )
-        for name, one in found.metrics.items()
+        for name, change in comparison.metrics.items()
     )
-    head = (words["metric"], "A (%)", "B (%)", words["difference"], words["interval_of"])
-    return Table((*head, "p", "p (Holm)"), tuple(rows))
+    head = (words["metric"], "A (%)", "B (%)", words["difference"], words["interval"])
+    return ResultTable((*head, "p", "p (Holm)"), tuple(rows))
 
 
-def _changed(found: Comparison, words: Words) -> Table:
-    rows = ((one.text or str(one.query_id), _rank(one.a), _rank(one.b)) for one in found.changed)
-    return Table((words["query"], "A", "B"), tuple(rows))
+def _changed_table(comparison: Comparison, words: Translator) -> ResultTable:
+    rows = (
+        (query.text or str(query.query_id), _rank(query.a), _rank(query.b))
+        for query in comparison.changed
+    )
+    return ResultTable((words["query"], "A", "B"), tuple(rows))
 
 
-def _rank(side: Found) -> str:
-    return str(side.first_correct or "–")
+def _rank(ranking: ComparedRanking) -> str:
+    return str(ranking.first_correct or "–")

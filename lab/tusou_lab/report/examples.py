@@ -1,86 +1,101 @@
-"""Rows of images: what was asked, the first five results, and the right one with its rank."""
+"""Example rows of a report: the query, its first results, and a correct item with its rank."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tusou.core.ids import ItemId
-from tusou_lab.report.analysis import Outcome
-from tusou_lab.report.inputs import Source
-from tusou_lab.report.thumbnails import Gallery, Thumb
-from tusou_lab.strings import Words
+from tusou_lab.report.analysis import QueryOutcome
+from tusou_lab.report.inputs import ReportRun
+from tusou_lab.report.thumbnails import Thumbnail, ThumbnailCache
+from tusou_lab.strings import Translator
 
-SHOWN = 5
+_SHOWN_RESULTS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Tile:
-    """One item: an image where it has one, a text where it has one, its id in any case."""
+class ExampleTile:
+    """One item with its id, and its image or its text where it has one."""
 
     item_id: str
-    thumb: Thumb | None
+    thumbnail: Thumbnail | None
     text: str | None
     correct: bool = False
     score: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
-    """One query, what was found, and the right one."""
+class ExampleRow:
+    """One query with its first results and a correct item."""
 
-    query: Tile
-    found: tuple[Tile, ...]
-    right: Tile | None
+    query: ExampleTile
+    results: tuple[ExampleTile, ...]
+    correct: ExampleTile | None
     rank: str
     hit: bool
 
+    def tiles(self) -> list[ExampleTile]:
+        """All tiles of the row."""
+        return [self.query, *self.results, *([self.correct] if self.correct else [])]
 
-class Tiles:
-    """Makes examples of outcomes."""
 
-    def __init__(self, source: Source, gallery: Gallery, texts: dict[str, str], words: Words):
-        self._source, self._gallery, self._texts, self._words = source, gallery, texts, words
-        self._items_are_texts = source.direction == "image_to_text"
+class ExampleBuilder:
+    """Builds example rows from the outcomes of one run."""
 
-    def examples(self, chosen: Sequence[Outcome], exact: dict[int, int]) -> tuple[Example, ...]:
-        """Show outcomes; `exact` holds ranks by the queries' lines where lists were too short."""
-        return tuple(self._example(one, exact.get(one.row.line)) for one in chosen)
+    def __init__(
+        self,
+        run: ReportRun,
+        thumbnails: ThumbnailCache,
+        texts: Mapping[str, str],
+        words: Translator,
+    ) -> None:
+        self._run, self._thumbnails, self._texts, self._words = run, thumbnails, texts, words
+        self._items_are_texts = run.direction == "image_to_text"
 
-    def _example(self, one: Outcome, exact: int | None) -> Example:
-        grades = one.row.grades or {}
-        correct = [item for item, grade in grades.items() if grade > 0]
-        right = one.ranked[one.rank - 1] if one.rank else next(iter(correct), None)
-        if one.twin is not None:
-            right = one.twin
-        scores = (self._source.scored.run.scores or {}).get(one.row.query_id, ())
-        found = (
-            self._item(item, item in correct, scores[place] if place < len(scores) else None)
-            for place, item in enumerate(one.ranked[:SHOWN])
+    def build(
+        self, outcomes: Sequence[QueryOutcome], exact_ranks: Mapping[int, int] | None = None
+    ) -> tuple[ExampleRow, ...]:
+        """Return a row per outcome; `exact_ranks` by query line, for ranks beyond the results."""
+        exact_ranks = exact_ranks or {}
+        return tuple(self._row(one, exact_ranks.get(one.query.line)) for one in outcomes)
+
+    def _row(self, outcome: QueryOutcome, exact_rank: int | None) -> ExampleRow:
+        correct = outcome.correct
+        if outcome.duplicated is not None:
+            shown: ItemId | None = outcome.duplicated
+        elif outcome.rank:
+            shown = outcome.ranking[outcome.rank - 1]
+        else:
+            shown = next(iter(correct), None)
+        scores = (self._run.scored.run.scores or {}).get(outcome.query.query_id, ())
+        results = (
+            self._item(item, item in correct, scores[position] if position < len(scores) else None)
+            for position, item in enumerate(outcome.ranking[:_SHOWN_RESULTS])
         )
-        return Example(
-            self._query(one),
-            tuple(found),
-            None if right is None else self._item(right, correct=True),
-            self._rank(one, exact),
-            one.rank is not None,
+        return ExampleRow(
+            self._query(outcome),
+            tuple(results),
+            None if shown is None else self._item(shown, correct=True),
+            self._rank(outcome, exact_rank),
+            outcome.rank is not None,
         )
 
-    def _query(self, one: Outcome) -> Tile:
-        query_id = one.row.query_id
+    def _query(self, outcome: QueryOutcome) -> ExampleTile:
+        query = outcome.query
         if self._items_are_texts:
-            return Tile(str(query_id), self._gallery.thumb(query_id), None)
-        return Tile(str(query_id), None, one.row.text)
+            return ExampleTile(str(query.query_id), self._thumbnails.find(query.query_id), None)
+        return ExampleTile(str(query.query_id), None, query.text)
 
-    def _item(self, item: ItemId, correct: bool, score: float | None = None) -> Tile:
+    def _item(self, item: ItemId, correct: bool, score: float | None = None) -> ExampleTile:
         if self._items_are_texts:
-            return Tile(str(item), None, self._texts.get(str(item)), correct, score)
-        return Tile(str(item), self._gallery.thumb(item), None, correct, score)
+            return ExampleTile(str(item), None, self._texts.get(str(item)), correct, score)
+        return ExampleTile(str(item), self._thumbnails.find(item), None, correct, score)
 
-    def _rank(self, one: Outcome, exact: int | None) -> str:
-        words, bundle = self._words, self._source.bundle
-        if not any(grade > 0 for grade in (one.row.grades or {}).values()):
+    def _rank(self, outcome: QueryOutcome, exact_rank: int | None) -> str:
+        words, bundle = self._words, self._run.bundle
+        if not outcome.correct:
             return words["no_answer"]
-        if one.rank is not None:
-            return words["rank"].format(rank=one.rank)
-        if exact is not None and bundle is not None:
-            return words["rank_of"].format(rank=exact, of=f"{bundle.item_count:,}")
-        return words["rank_beyond"].format(depth=len(one.ranked))
+        if outcome.rank is not None:
+            return words["rank"].format(rank=outcome.rank)
+        if exact_rank is not None and bundle is not None:
+            return words["rank_of"].format(rank=exact_rank, of=f"{bundle.item_count:,}")
+        return words["rank_beyond"].format(depth=f"{len(outcome.ranking):,}")

@@ -1,34 +1,34 @@
-"""The tables of a report that say what was used: data, settings, machine."""
+"""Tables of a report about its data, settings and machine."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 
 from tusou.bundle.bundle import Bundle
-from tusou_lab.report.inputs import Source
-from tusou_lab.strings import Words
-from tusou_lab.sweep.tables import Table
+from tusou_lab.report.inputs import ReportRun
+from tusou_lab.strings import Translator
+from tusou_lab.sweep.tables import ResultTable
 
 Facts = dict[str, str]
 
 
 def pool_name(bundle: Bundle) -> str:
-    """Name a pool without its folder, with the split after a # where there are several."""
-    made = bundle.manifest.source
-    return Path(made.path).name + (f"#{made.split}" if made.split else "")
+    """Return the name of the pool without its folder, and `#SPLIT` if it was one of several."""
+    source = bundle.manifest.source
+    return Path(source.path).name + (f"#{source.split}" if source.split else "")
 
 
-def data_facts(source: Source, _: Words) -> Facts:
+def data_facts(run: ReportRun, _: Translator) -> Facts:
     """Describe queries, answers and pool."""
-    found, bundle = source.scored.evaluation, source.bundle
-    rows = source.scored.answers.rows
+    evaluation, bundle = run.scored.evaluation, run.bundle
+    rows = run.scored.judgments.rows
     lengths = [len(row.text) for row in rows if row.text is not None]
     correct = [sum(grade > 0 for grade in (row.grades or {}).values()) for row in rows]
     facts = {
-        "answers": Path(source.answers).name,
-        "queries": f"{found.queries:,}",
+        "answers": Path(run.answers).name,
+        "queries": f"{evaluation.queries:,}",
         "positives": f"{sum(correct) / max(len(correct), 1):.2f}",
-        "without_answer": f"{found.without_answer:,}",
+        "without_answer": f"{evaluation.without_answer:,}",
     }
     if lengths:
         facts["length"] = f"{min(lengths)} / {median(lengths):g} / {max(lengths)}"
@@ -37,50 +37,54 @@ def data_facts(source: Source, _: Words) -> Facts:
         facts["source"] = pool_name(bundle)
         facts["items"] = f"{counts.embedded:,}"
         facts["failed"] = f"{counts.failed:,}"
-    if found.answers_outside_pool is not None:
-        facts["outside"] = f"{found.answers_outside_pool:,}"
+    if evaluation.answers_outside_pool is not None:
+        facts["outside"] = f"{evaluation.answers_outside_pool:,}"
     return facts
 
 
-def setting_facts(source: Source, words: Words) -> Facts:
+def setting_facts(run: ReportRun, words: Translator) -> Facts:
     """Describe model, preprocessing and index."""
-    header, bundle = source.scored.run.header, source.bundle
+    header, bundle = run.scored.run.header, run.bundle
     facts = {}
     if header is not None:
         facts["model"] = header.model or words["unknown"]
         facts["index"] = header.index or words["unknown"]
         facts["prompt"] = str(header.settings.get("prompt") or words["none"])
+        if "interpret" in header.settings:
+            facts["interpret"] = words["yes" if header.settings["interpret"] else "no"]
         facts["precision"] = str(header.settings.get("precision") or words["unknown"])
         facts["bundle"] = header.bundle or words["unknown"]
     if bundle is not None:
-        made = bundle.manifest
+        manifest = bundle.manifest
         facts |= {
-            "model": made.model.name,
-            "weights": made.model.sha256[:16],
-            "dim": str(made.model.dim),
-            "image_size": str(made.model.image_size),
-            "preprocessing": made.preprocessing,
-            "prompt": made.prompt or words["none"],
-            "index": f"{made.index.factory} {made.index.tuning}".strip(),
+            "model": manifest.model.name,
+            "weights": manifest.model.sha256[:16],
+            "dim": str(manifest.model.dim),
+            "image_size": str(manifest.model.image_size),
+            "preprocessing": manifest.preprocessing,
+            "prompt": manifest.prompt or words["none"],
+            "index": f"{manifest.index.factory} {manifest.index.tuning}".strip(),
             "bundle": bundle.version,
-            "build": ", ".join(f"{name} {value}" for name, value in made.build.items()),
+            "build": ", ".join(f"{name} {value}" for name, value in manifest.build.items()),
         }
     return facts
 
 
-def machine_facts(source: Source, _: Words) -> Facts:
-    """Describe where and when a run was made, as far as its header says."""
-    header = source.scored.run.header
+def machine_facts(run: ReportRun, _: Translator) -> Facts:
+    """Describe where and when a run was made, as far as its header records it."""
+    header = run.scored.run.header
     made = header.made if header else {}
     labels = {"machine": "machine_row", "date": "date", "seconds": "seconds"}
     return {label: str(made[name]) for name, label in labels.items() if name in made}
 
 
-def table_of(
-    sources: Sequence[Source], facts: Callable[[Source, Words], Facts], words: Words
-) -> Table:
-    """Put the facts of the runs beside each other, a run a column."""
-    columns = [facts(source, words) for source in sources]
+def facts_table(
+    runs: Sequence[ReportRun],
+    describe: Callable[[ReportRun, Translator], Facts],
+    words: Translator,
+) -> ResultTable:
+    """Return a table with a fact per row and a run per column."""
+    columns = [describe(run, words) for run in runs]
     keys = dict.fromkeys(key for column in columns for key in column)
     rows = ((words[key], *(column.get(key, "–") for column in columns)) for key in keys)
-    return Table(("", *(source.name for source in sources)), tuple(rows))
+    return ResultTable(("", *(run.name for run in runs)), tuple(rows))

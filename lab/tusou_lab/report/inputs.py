@@ -1,4 +1,4 @@
-"""What a report is made from: scored runs, the bundles they searched, and texts by their id."""
+"""Inputs of a report: scored runs, the bundles they searched, and texts by id."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,112 +10,125 @@ from tusou.core.errors import BadDataset, InvalidRequest, UnknownItem
 from tusou.core.ids import ItemId
 from tusou.data.submission import Direction
 from tusou.evaluation.judgments import JudgedQuery, read_judgments
-from tusou_lab.evaluate.scoring import DEPTH, Scored, evaluate
-from tusou_lab.evaluate.search_bundle import LiveSpec
+from tusou_lab.evaluate.scoring import DEPTH, ScoredRun, evaluate
+from tusou_lab.evaluate.search_bundle import BundleSearchSpec
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """One run beside its answers, and the bundle it searched, where that is at hand."""
+class ReportRun:
+    """A scored run, and the bundle it searched if that is available."""
 
     name: str
     path: Path
     answers: str  # a file, or DATA#SPLIT
-    scored: Scored
+    scored: ScoredRun
     bundle: Bundle | None
 
     @property
     def direction(self) -> Direction:
-        """Say which way was searched."""
+        """Whether texts search for images, or images for texts."""
         return self.scored.evaluation.direction
 
-    def queries(self) -> Iterator[tuple[JudgedQuery, tuple[ItemId, ...]]]:
+    @property
+    def interpreted(self) -> bool:
+        """Whether the search subtracted what a text refuses; predictions do not record it."""
+        header = self.scored.run.header
+        return header is None or header.settings.get("interpret") is not False
+
+    def rankings(self) -> Iterator[tuple[JudgedQuery, tuple[ItemId, ...]]]:
         """Yield every query with its ranked items."""
-        for row in self.scored.answers.rows:
-            yield row, self.scored.run.rankings[row.query_id]
+        for query in self.scored.judgments.rows:
+            yield query, self.scored.run.rankings[query.query_id]
 
 
 @dataclass(frozen=True, slots=True)
-class Material:
-    """All that a report may show."""
+class ReportData:
+    """Everything a report can show."""
 
-    sources: tuple[Source, ...]
+    runs: tuple[ReportRun, ...]
     bundles: tuple[Bundle, ...]
-    texts: dict[str, str]  # of every id, as text, that an answers file gives one for
+    texts: dict[str, str]  # by id, as text
 
 
-def read_material(
+def read_report_data(
     runs: Sequence[Path],
     answers: Sequence[str],
     bundles: Sequence[Path],
-    watcher: Progress | None = None,
-) -> Material:
-    """Score every run against the answers of its direction; a run may be a bundle, to search.
+    progress: Progress | None = None,
+) -> ReportData:
+    """Score every run against the answers of its direction; a run may be a bundle to search.
 
-    Answers are files, or datasets (`DATA#SPLIT`), which answer both directions. Raises
-    InvalidRequest when a run has no answers of its direction, BadDataset as `evaluate`.
+    Answers are files, or datasets (`DATA#SPLIT`), which serve both directions. Raises
+    InvalidRequest when a run has no answers of its direction, and what `evaluate` raises.
     """
     opened = [Bundle.open(path) for path in dict.fromkeys([*bundles, *filter(Path.is_dir, runs)])]
-    directions = {one: read_judgments(one).direction for one in answers if Path(one).is_file()}
-    sources = []
+    directions = {
+        source: read_judgments(source).direction for source in answers if Path(source).is_file()
+    }
+    scored_runs = []
     for path in runs:
-        wanted = _direction(path)
-        fitting = [one for one in answers if directions.get(one, wanted) == wanted]
-        if not fitting:
+        direction = _direction(path)
+        matching = [source for source in answers if directions.get(source, direction) == direction]
+        if not matching:
             raise InvalidRequest(
-                f"{path} has no --answers of its direction; give a query file for texts that ask "
-                'for images, rows of {"image_id", "text_ids"} for images that ask for texts'
+                f"{path} has no --answers of its direction; give a query file for texts that "
+                'search for images, rows of {"image_id", "text_ids"} for images that search for '
+                "texts"
             )
-        scored = evaluate(path, fitting[0], spec=LiveSpec(), top_k=_depth(path), watcher=watcher)
-        sources.append(Source(_name(path), path, fitting[0], scored, _searched(scored, opened)))
-    return Material(tuple(sources), tuple(opened), _texts(answers, sources, opened))
+        scored = evaluate(
+            path, matching[0], spec=BundleSearchSpec(), top_k=_depth(path), progress=progress
+        )
+        bundle = _searched_bundle(scored, opened)
+        scored_runs.append(ReportRun(_name(path), path, matching[0], scored, bundle))
+    return ReportData(tuple(scored_runs), tuple(opened), _read_texts(answers, scored_runs, opened))
 
 
 def _direction(run: Path) -> Direction:
-    """Say which way a run goes: by its bundle or its header, else by the names of its fields."""
+    """Return the direction of a run: of its bundle or header, or by the names of its fields."""
     if run.is_dir():
-        backwards = Bundle.open(run).items == "texts"
+        from_image = Bundle.open(run).items == "texts"
     else:
         with run.open("rb") as file:
             first = file.readline(2**16)
-        backwards = b'"image_to_text"' in first or b'"text_ids"' in first
-    return "image_to_text" if backwards else "text_to_image"
+        from_image = b'"image_to_text"' in first or b'"text_ids"' in first
+    return "image_to_text" if from_image else "text_to_image"
 
 
 def _depth(run: Path) -> int | None:
-    """Take a run file as deep as it goes; predictions hold ten items a row."""
+    """Return None for a run file, which is scored to its full depth, and 10 for the rest."""
     if run.is_dir():
         return DEPTH
     with run.open("rb") as file:
         return None if b'"tusou_run"' in file.readline(2**16) else DEPTH
 
 
-def _searched(scored: Scored, opened: Sequence[Bundle]) -> Bundle | None:
+def _searched_bundle(scored: ScoredRun, opened: Sequence[Bundle]) -> Bundle | None:
     header = scored.run.header
     version = header.bundle if header else None
-    if version is None:  # predictions say nothing: what was given is what was meant
+    if version is None:  # predictions do not name their bundle: take the only one that fits
         kind = "images" if scored.evaluation.direction == "text_to_image" else "texts"
-        fitting = [bundle for bundle in opened if bundle.items == kind]
-        return fitting[0] if len(fitting) == 1 else None
+        matching = [bundle for bundle in opened if bundle.items == kind]
+        return matching[0] if len(matching) == 1 else None
     return next((bundle for bundle in opened if bundle.version == version), None)
 
 
-def _texts(
-    answers: Sequence[str], sources: Sequence[Source], opened: Sequence[Bundle]
+def _read_texts(
+    answers: Sequence[str], runs: Sequence[ReportRun], opened: Sequence[Bundle]
 ) -> dict[str, str]:
-    """Find a text for every id that may be shown: in the answers, else where it was indexed."""
-    rows = [row for one in answers for row in read_judgments(one).rows]
+    """Return the text of every id that may be shown, from the answers or from a bundle."""
+    rows = [row for source in answers for row in read_judgments(source).rows]
     texts = {str(row.query_id): row.text for row in rows if row.text is not None}
-    indexed = [bundle for bundle in opened if bundle.items == "texts"]
-    for source in sources:
-        if source.direction == "image_to_text":
-            found = {str(item) for _, ranked in source.queries() for item in ranked}
-            for item in found - texts.keys():
-                texts[item] = next((text for one in indexed if (text := _text(one, item))), item)
+    bundles = [bundle for bundle in opened if bundle.items == "texts"]
+    for run in runs:
+        if run.direction == "image_to_text":
+            ranked = {str(item) for _, ranking in run.rankings() for item in ranking}
+            for item in ranked - texts.keys():
+                stored = (text for bundle in bundles if (text := _read_text(bundle, item)))
+                texts[item] = next(stored, item)
     return texts
 
 
-def _text(bundle: Bundle, item: str) -> str | None:
+def _read_text(bundle: Bundle, item: str) -> str | None:
     try:
         return bundle.text(item)
     except (UnknownItem, BadDataset):

@@ -1,24 +1,24 @@
-"""What stands on the page, before anyone decides how it looks."""
+"""The content of a report, independent of its format."""
 
 from dataclasses import dataclass
 
 from tusou_lab.charts.plots import Chart
-from tusou_lab.report.examples import Example
-from tusou_lab.sweep.tables import Table
+from tusou_lab.report.examples import ExampleRow
+from tusou_lab.sweep.tables import ResultTable
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
-    """A chart, and what it shows in words."""
+class ReportFigure:
+    """A chart with its description."""
 
-    name: str  # of its file beside the Markdown twin
+    name: str  # of its file beside the Markdown
     about: str
     chart: Chart
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
-    """One figure to remember."""
+class ReportCard:
+    """A headline number."""
 
     label: str
     value: str
@@ -26,48 +26,53 @@ class Card:
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
-    """A heading over rows of images; `empty` is said where there are none."""
+class ExampleRows:
+    """A heading over example rows; `empty` is shown instead if there are none."""
 
     heading: str
-    examples: tuple[Example, ...]
+    examples: tuple[ExampleRow, ...]
     empty: str
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """A piece of a section; every field that is there is shown, in this order."""
+class ReportPart:
+    """A piece of a section; its fields are shown in this order, empty ones left out."""
 
     heading: str = ""
     text: str = ""
-    figure: Figure | None = None
-    table: Table | None = None
-    rows: Rows | None = None
+    figure: ReportFigure | None = None
+    table: ResultTable | None = None
+    rows: ExampleRows | None = None
     commands: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class ReportSection:
     """A numbered section."""
 
     key: str
     heading: str
-    parts: tuple[Part, ...]
+    parts: tuple[ReportPart, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The whole page; numbers are written out, charts are still to be drawn."""
+    """The complete report; numbers are formatted, charts are not drawn yet."""
 
     language: str
     title: str
     subtitle: str
     contents: str
-    cards: tuple[Card, ...]
-    sections: tuple[Section, ...]
+    cards: tuple[ReportCard, ...]
+    sections: tuple[ReportSection, ...]
     footer: str
 
     @property
-    def figures(self) -> list[Figure]:
+    def parts(self) -> list[ReportPart]:
+        """All parts, in order."""
+        return [part for section in self.sections for part in section.parts]
+
+    @property
+    def figures(self) -> list[ReportFigure]:
         """All charts, in order."""
-        return [part.figure for one in self.sections for part in one.parts if part.figure]
+        return [part.figure for part in self.parts if part.figure]

@@ -1,39 +1,46 @@
-"""The exact rank of a right item that the run's list is too short to show."""
+"""Exact ranks of correct items beyond the depth of a run."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
 from tusou.bundle.bundle import Bundle
-from tusou.core.errors import TusouError
+from tusou.core.errors import InputError, TusouError
 from tusou.encoders import load_text_encoder
 from tusou.retrieval.compatibility import weights_of
+from tusou.retrieval.query import Query, combine
 from tusou.text.normalize import normalize_query
-from tusou_lab.report.analysis import Outcome
+from tusou_lab.report.analysis import QueryOutcome
 
 
-def exact_ranks(bundle: Bundle | None, missed: Sequence[Outcome]) -> dict[int, int]:
-    """Rank the nearest correct item of each query in the whole pool, by the query's line.
+def exact_ranks(
+    bundle: Bundle | None, missed: Sequence[QueryOutcome], *, interpret: bool
+) -> dict[int, int]:
+    """Return the rank of each query's nearest correct item in the whole pool, by query line.
 
-    Empty where the bundle's model is not at hand: a report is no reason to download weights.
+    Empty if the model of the bundle is not available: a report does not download weights.
     """
-    asked = [one for one in missed if one.row.text is not None]
-    if bundle is None or not asked:
+    missed = [outcome for outcome in missed if outcome.query.text is not None]
+    if bundle is None or not missed:
         return {}
-    made = bundle.manifest.model
+    location = bundle.manifest.model.location
     try:
-        encoder = load_text_encoder(
-            weights_of(bundle.manifest, made.location), "auto", bundle.manifest.prompt
-        )
+        weights = weights_of(bundle.manifest, location)
+        encoder = load_text_encoder(weights, "auto", bundle.manifest.prompt)
     except TusouError:
         return {}
-    texts = [normalize_query(one.row.text or "") for one in asked]
-    scores = encoder.encode(encoder.prepare(texts)) @ np.asarray(bundle.vectors).T
-    found = {}
-    for one, row in zip(asked, scores, strict=True):
-        grades = one.row.grades or {}
-        wanted = [bundle.ids.key(str(item)) for item, grade in grades.items() if grade > 0]
-        keys = [key for key in wanted if key is not None]
-        if keys:
-            found[one.row.line] = int((row > row[keys].max()).sum()) + 1
-    return found
+    vectors = np.asarray(bundle.vectors)
+    ranks = {}
+    for outcome in missed:
+        keys = [bundle.ids.key(str(item)) for item in outcome.correct]
+        known = [key for key in keys if key is not None]
+        try:
+            text = normalize_query(outcome.query.text or "")
+            query = Query.of_text(text, 1, interpret=interpret)
+            texts = encoder.encode(encoder.prepare(query.texts))
+            scores = vectors @ combine(query.parts, list(texts))
+        except InputError:  # the service would refuse this query
+            continue
+        if known:
+            ranks[outcome.query.line] = int((scores > scores[known].max()).sum()) + 1
+    return ranks

@@ -1,4 +1,4 @@
-"""From the command's inputs to the files of a report, and the commands that make it again."""
+"""Makes a report from files, with the commands that generate it again."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,14 +10,15 @@ from tusou.bundle.bundle import Bundle
 from tusou.cli.progress import Progress
 from tusou_lab.report.build import ReportSpec, build_report
 from tusou_lab.report.facts import pool_name
-from tusou_lab.report.inputs import Material, Source, read_material
-from tusou_lab.report.page import claim, places, write_page
-from tusou_lab.sweep.output import read as read_sweep
+from tusou_lab.report.inputs import ReportData, ReportRun, read_report_data
+from tusou_lab.report.page import check_output, output_paths, write_report
+from tusou_lab.sweep.output import read_sweep
+from tusou_lab.sweep.run import SweepResult
 
 
 @dataclass(frozen=True, slots=True)
-class Inputs:
-    """What a report is made from, as it was given."""
+class ReportInputs:
+    """The files that a report is made from."""
 
     runs: tuple[Path, ...]
     answers: tuple[str, ...]  # files, or DATA#SPLIT
@@ -26,68 +27,76 @@ class Inputs:
 
 
 def make_report(
-    inputs: Inputs,
+    inputs: ReportInputs,
     spec: ReportSpec,
     out: Path,
-    watcher: Progress | None = None,
+    progress: Progress | None = None,
     *,
     force: bool = False,
 ) -> dict[str, str | float]:
-    """Write the page, its Markdown twin and the twin's images; say where, and how long it took.
+    """Write the page, its Markdown and its images; return the paths and the seconds it took.
 
-    Raises OutputExists without `force`, and what `read_material` and `read_sweep` raise.
+    Raises OutputExists without `force`, and what `read_report_data` and `read_sweep` raise.
     """
     started = perf_counter()
-    claim(out, force=force)
+    check_output(out, force=force)
     sweep = read_sweep(inputs.sweep) if inputs.sweep else None
-    material = read_material(inputs.runs, inputs.answers, inputs.bundles, watcher)
-    report = build_report(material, spec, sweep, list(_commands(inputs, material, spec, out)))
-    write_page(out, report)
-    page, twin, _ = places(out)
+    data = read_report_data(inputs.runs, inputs.answers, inputs.bundles, progress)
+    commands = list(_commands(inputs, data, sweep, spec, out))
+    write_report(out, build_report(data, spec, sweep, commands))
+    page, markdown, _ = output_paths(out)
     seconds = round(perf_counter() - started, 2)
-    return {"page": str(page), "markdown": str(twin), "seconds": seconds}
+    return {"page": str(page), "markdown": str(markdown), "seconds": seconds}
 
 
-def _commands(inputs: Inputs, material: Material, spec: ReportSpec, out: Path) -> Iterator[str]:
-    """Write what to type, with every file named without its folder."""
+def _commands(
+    inputs: ReportInputs,
+    data: ReportData,
+    sweep: SweepResult | None,
+    spec: ReportSpec,
+    out: Path,
+) -> Iterator[str]:
+    """Yield the commands that generate the report, with files named without their folders."""
     roots = {
         Bundle.open(path).version: path for path in (*inputs.bundles, *inputs.runs) if path.is_dir()
     }
-    for bundle in material.bundles:
-        yield _index(bundle, roots[bundle.version].name)
-    for source in material.sources:
-        yield from _search(source, roots)
-    if inputs.sweep:
-        root = roots.get(read_sweep(inputs.sweep).bundle)
-        given = root.name if root else "BUNDLE"
-        answers, kept = quote(Path(inputs.answers[0]).name), quote(inputs.sweep.name)
-        yield f"tusou sweep {quote(given)} --answers {answers} --out {kept}"
-    yield _report(inputs, spec, out)
+    for bundle in data.bundles:
+        yield _index_command(bundle, roots[bundle.version].name)
+    for run in data.runs:
+        yield from _search_commands(run, roots)
+    if inputs.sweep and sweep:
+        root = roots.get(sweep.bundle)
+        bundle_name = root.name if root else "BUNDLE"
+        answers, folder = quote(Path(inputs.answers[0]).name), quote(inputs.sweep.name)
+        flag = "" if sweep.base["interpret"] else " --no-interpret"
+        yield f"tusou sweep {quote(bundle_name)} --answers {answers}{flag} --out {folder}"
+    yield _report_command(inputs, spec, out)
 
 
-def _index(bundle: Bundle, name: str) -> str:
-    made = bundle.manifest
-    pool, model = pool_name(bundle), Path(made.model.location).name
-    prompt = f" --prompt {quote(made.prompt)}" if made.prompt else ""
+def _index_command(bundle: Bundle, name: str) -> str:
+    manifest = bundle.manifest
+    pool, model = pool_name(bundle), Path(manifest.model.location).name
+    prompt = f" --prompt {quote(manifest.prompt)}" if manifest.prompt else ""
     return f"tusou index {quote(pool)} --out {quote(name)} --model {quote(model)}{prompt}"
 
 
-def _search(source: Source, roots: dict[str, Path]) -> Iterator[str]:
-    if source.bundle is None or source.path.is_dir():
+def _search_commands(run: ReportRun, roots: dict[str, Path]) -> Iterator[str]:
+    if run.bundle is None or run.path.is_dir():
         return
-    searched = quote(roots[source.bundle.version].name)
-    answers, kept = quote(Path(source.answers).name), quote(source.path.name)
-    header = source.scored.run.header
+    bundle = quote(roots[run.bundle.version].name)
+    answers, out = quote(Path(run.answers).name), quote(run.path.name)
+    header = run.scored.run.header
     if header is None:
-        yield f"tusou serve {searched} &"
-        yield f"tusou replay {answers} --out {kept}"
+        yield f"tusou serve {bundle} &"
+        yield f"tusou replay {answers} --out {out}"
     else:
-        depth = header.settings.get("top_k", source.scored.evaluation.top_k)
-        yield f"tusou evaluate {searched} --answers {answers} --top-k {depth} --save {kept}"
+        depth = header.settings.get("top_k", run.scored.evaluation.top_k)
+        flag = "" if run.interpreted else " --no-interpret"
+        yield f"tusou evaluate {bundle} --answers {answers} --top-k {depth}{flag} --save {out}"
 
 
-def _report(inputs: Inputs, spec: ReportSpec, out: Path) -> str:
-    options = [f"--answers {quote(Path(one).name)}" for one in inputs.answers]
+def _report_command(inputs: ReportInputs, spec: ReportSpec, out: Path) -> str:
+    options = [f"--answers {quote(Path(answers).name)}" for answers in inputs.answers]
     options += [f"--bundle {quote(path.name)}" for path in inputs.bundles]
     options += [f"--sweep {quote(inputs.sweep.name)}"] if inputs.sweep else []
     options += [f"--title {quote(spec.title)}"] if spec.title else []

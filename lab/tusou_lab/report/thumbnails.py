@@ -1,4 +1,4 @@
-"""Small copies of images, from whichever bundle's pool holds them."""
+"""Thumbnails of the images of a bundle."""
 
 import hashlib
 from base64 import b64encode
@@ -13,58 +13,59 @@ from tusou.core.errors import BadImage, UnknownItem
 from tusou.core.ids import ItemId
 from tusou.images.preprocess import open_image
 
-_SIDE = 132  # pixels: twice what the page shows, for sharp screens
+_SIDE = 132  # pixels: twice the displayed size, for high-density screens
 _QUALITY = 72
 
 
 @dataclass(frozen=True, slots=True)
-class Thumb:
+class Thumbnail:
     """A small WebP."""
 
     data: bytes
 
     @property
     def uri(self) -> str:
-        """Give the image as part of a page."""
+        """The image as a data URI."""
         return f"data:image/webp;base64,{b64encode(self.data).decode()}"
 
     @property
     def file_name(self) -> str:
-        """Name a file after the image's content."""
+        """A file name derived from the content."""
         return f"{hashlib.sha256(self.data).hexdigest()[:12]}.webp"
 
 
-class Gallery:
-    """Finds an item's image, and makes it small, once."""
+class ThumbnailCache:
+    """Thumbnails of items by id, each made once."""
 
     def __init__(self, bundles: Sequence[Bundle]) -> None:
-        self._bundles = [one for one in bundles if one.items == "images"]
-        self._made: dict[str, Thumb | None] = {}
+        self._bundles = [bundle for bundle in bundles if bundle.items == "images"]
+        self._thumbnails: dict[str, Thumbnail | None] = {}
 
-    def __bool__(self) -> bool:
-        """Tell whether there is any bundle of images."""
+    @property
+    def has_images(self) -> bool:
+        """Whether any bundle holds images."""
         return bool(self._bundles)
 
-    def thumb(self, item_id: ItemId) -> Thumb | None:
-        """Give a small copy; None where no pool holds it any more."""
+    def find(self, item_id: ItemId) -> Thumbnail | None:
+        """Return the thumbnail of an item; None if its image can no longer be read."""
         name = str(item_id)
-        if name not in self._made:
-            self._made[name] = self._make(name)
-        return self._made[name]
+        if name not in self._thumbnails:
+            self._thumbnails[name] = self._make(name)
+        return self._thumbnails[name]
 
-    def _make(self, item_id: str) -> Thumb | None:
+    def _make(self, item_id: str) -> Thumbnail | None:
         for bundle in self._bundles:
             try:
                 data, _ = bundle.image(item_id)
-                return _small(open_image(data))
+                return _shrink(open_image(data))
             except (UnknownItem, BadImage):
                 continue
         return None
 
 
-def _small(image: Image.Image) -> Thumb:
-    shown = image.convert("RGB")
-    shown.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)
-    held = BytesIO()
-    shown.save(held, "WEBP", quality=_QUALITY, method=4)
-    return Thumb(held.getvalue())
+def _shrink(image: Image.Image) -> Thumbnail:
+    small = image.convert("RGB")
+    small.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)
+    data = BytesIO()
+    small.save(data, "WEBP", quality=_QUALITY, method=4)
+    return Thumbnail(data.getvalue())

@@ -1,1 +1,1 @@
-"""What changes a score: one setting at a time, from embeddings that are computed once."""
+"""Measures how single settings change the scores, from embeddings that are computed once."""

@@ -1,4 +1,4 @@
-"""`tusou sweep`."""
+"""`tusou sweep`: compares settings, one at a time."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,34 +14,39 @@ def sweep(
     out: Annotated[Path, typer.Option(help="Folder for tables, curves, data and embeddings.")],
     templates: Annotated[
         Path | None,
-        typer.Option(help="Prompt templates, one a line.", exists=True, dir_okay=False),
+        typer.Option(help="File with a prompt template per line.", exists=True, dir_okay=False),
     ] = None,
-    pool: Annotated[list[int] | None, typer.Option(min=1, help="Pool size; repeat it.")] = None,
+    pool: Annotated[
+        list[int] | None, typer.Option(min=1, help="Pool size; repeat for more.")
+    ] = None,
     top_k: Annotated[
-        list[int] | None, typer.Option(min=1, max=1000, help="How deep to look; repeat it.")
+        list[int] | None, typer.Option(min=1, max=1000, help="Results to score; repeat for more.")
     ] = None,
     factory: Annotated[
         list[str] | None,
-        typer.Option(help="Index: FAISS factory string, blank, tuning; repeat it."),
+        typer.Option(help="FAISS factory string, a space, tuning; repeat for more."),
     ] = None,
     precision: Annotated[
         list[str] | None,
-        typer.Option(help="fp32, bf16, fp16 or int8 of the queries; repeat it, the base first."),
+        typer.Option(help="fp32, bf16, fp16 or int8 for queries; repeat, with the base first."),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Draws the smaller pools.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the smaller pools.")] = 0,
+    no_interpret: Annotated[
+        bool, typer.Option("--no-interpret", help="Do not look for refusals in texts.")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace a finished sweep.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
 ) -> None:
     """Compare prompts, pool sizes, top-k, index types and precisions: a table and a curve each."""
     from tusou.cli.progress import progress
-    from tusou_lab.strings import SWEEP, Words
-    from tusou_lab.sweep.output import PAGE, claim, write
+    from tusou_lab.strings import Translator
+    from tusou_lab.sweep.output import PAGE, prepare_folder, write_sweep
     from tusou_lab.sweep.prompts import PUBLISHED, read_templates
     from tusou_lab.sweep.run import DEPTHS, PRECISIONS, SweepSpec
     from tusou_lab.sweep.run import sweep as run_sweep
-    from tusou_lab.sweep.tables import tables
+    from tusou_lab.sweep.tables import experiment_tables
 
-    with plain_errors(), progress() as watcher:
+    with plain_errors(), progress() as bar:
         spec = SweepSpec(
             read_templates(templates) if templates else PUBLISHED,
             tuple(pool or ()),
@@ -49,16 +54,17 @@ def sweep(
             tuple(factory or ()),
             tuple(precision or PRECISIONS),
             seed,
+            not no_interpret,
         )
-        found = run_sweep(bundle, answers, spec, claim(out, force=force), watcher)
-        write(out, found)
+        result = run_sweep(bundle, answers, spec, prepare_folder(out, force=force), bar)
+        write_sweep(out, result)
     if as_json:
-        print_json(found.as_json())
+        print_json(result.as_json())
         return
-    for question in found.questions:
-        for table in tables(question, Words("en", SWEEP)):
+    for experiment in result.experiments:
+        for table in experiment_tables(experiment, Translator("en")):
             typer.echo(table.markdown() + "\n")
     typer.echo(
-        f"{found.queries} queries, {found.encoded} texts encoded, {found.remembered} remembered; "
+        f"{result.queries} queries, {result.encoded} texts encoded, {result.cached} cached; "
         f"tables and curves: {out / PAGE}"
     )

@@ -1,4 +1,4 @@
-"""The questions a sweep asks; each changes one setting and leaves the others at the base."""
+"""The experiments of a sweep: each changes one setting and keeps the others at the base."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -21,168 +21,167 @@ from tusou.evaluation.metrics import (
 )
 from tusou.indexes import VectorIndex, create_index
 from tusou.indexes.specs import FaissSpec
+from tusou.retrieval.query import Query
 from tusou_lab.sweep.embeddings import QueryVectors
 from tusou_lab.sweep.prompts import Prompt
 
 DEPTH = 10
-WANTED = ("hit@1", "hit@5", "hit@10", "mean_recall", "mrr@10")
-BOUNDED = "mean_recall"
-_TIMED = 200  # queries searched one by one for the time of one
+METRICS = ("hit@1", "hit@5", "hit@10", "mean_recall", "mrr@10")
+HEADLINE = "mean_recall"
+_TIMED_QUERIES = 200  # queries searched one by one for the time of one
+_MOST_POOLS = 6
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One setting that was tried."""
+class SweepRow:
+    """The scores of one setting."""
 
     label: str
     percent: dict[str, float]  # metric name -> mean over the queries
-    low: dict[str, float] = field(default_factory=dict)  # 95 % bounds of those that have them
+    low: dict[str, float] = field(default_factory=dict)  # 95 % bounds where they are known
     high: dict[str, float] = field(default_factory=dict)
-    measured: dict[str, float] = field(default_factory=dict)  # what is no metric of retrieval
+    measured: dict[str, float] = field(default_factory=dict)  # anything but retrieval metrics
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """One setting, and all that was tried for it."""
+class SweepExperiment:
+    """One setting with a row for each of its values."""
 
     name: str
-    rows: tuple[Row, ...]
+    rows: tuple[SweepRow, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Base:
-    """What every question starts from."""
+class SweepBase:
+    """The data and the settings that every experiment starts from."""
 
-    texts: Sequence[str]
-    correct: Sequence[frozenset[int]]  # row keys, one set a query
+    queries: Sequence[Query]
+    correct: Sequence[frozenset[int]]  # row keys, one set per query
     pool: Vectors  # (n, d)
     prompt: Prompt
     precision: str
     seed: int
-    without_place: int  # correct items that the pool does not hold
+    outside_pool: int  # correct items that the pool does not hold
 
 
-class Asking:
-    """Answers one question after another; exact search over the base is made once."""
+class ExperimentRunner:
+    """Runs experiments over one base; its exact index is built once."""
 
-    def __init__(self, base: Base, vectors: QueryVectors) -> None:
+    def __init__(self, base: SweepBase, vectors: QueryVectors) -> None:
         self._base, self._vectors = base, vectors
-        self._queries = vectors.of(base.texts, base.prompt, base.precision)
-        self._flat = _filled(FaissSpec("Flat"), np.arange(len(base.pool)), base.pool)
+        self._queries = vectors.encode_queries(base.queries, base.prompt, base.precision)
+        self._exact = _build_index(FaissSpec("Flat"), np.arange(len(base.pool)), base.pool)
 
-    def prompts(self, prompts: Sequence[Prompt]) -> Question:
-        """Compare prompt templates."""
-        base = self._base
-        asked = ((one, self._vectors.of(base.texts, one, base.precision)) for one in prompts)
-        return Question(
-            "prompt",
-            tuple(self._row(one.label, self._found(self._flat, found)) for one, found in asked),
-        )
+    def compare_prompts(self, prompts: Sequence[Prompt]) -> SweepExperiment:
+        """Score each prompt template."""
+        rows = []
+        for prompt in prompts:
+            vectors = self._vectors.encode_queries(self._base.queries, prompt, self._base.precision)
+            rows.append(self._row(prompt.label, _search(self._exact, vectors)))
+        return SweepExperiment("prompt", tuple(rows))
 
-    def pools(self, sizes: Sequence[int]) -> Question:
-        """Compare pool sizes: nested draws that keep every correct item."""
-        order, fewest = self._nested()
+    def compare_pools(self, sizes: Sequence[int]) -> SweepExperiment:
+        """Score nested samples of the pool that all hold every correct item.
+
+        Raises InvalidRequest for a size that cannot hold them or exceeds the pool.
+        """
+        order, least = self._nested_order()
         rows = []
         for size in sorted(set(sizes) | {len(order)}):
-            if not fewest <= size <= len(order):
+            if not least <= size <= len(order):
                 raise InvalidRequest(
-                    f"a pool of {size} is not between the {fewest} correct items, which stay in "
+                    f"a pool of {size} is not between the {least} correct items, which stay in "
                     f"every pool, and the {len(order)} items of the bundle; give other --pool sizes"
                 )
-            index = _filled(FaissSpec("Flat"), order[:size], self._base.pool)
-            rows.append(self._row(str(size), self._found(index, self._queries)))
-        return Question("pool", tuple(rows))
+            index = _build_index(FaissSpec("Flat"), order[:size], self._base.pool)
+            rows.append(self._row(str(size), _search(index, self._queries)))
+        return SweepExperiment("pool", tuple(rows))
 
-    def pool_steps(self) -> list[int]:
-        """Give pool sizes that double from the smallest that holds the correct items."""
-        order, fewest = self._nested()
-        steps: list[int] = []
+    def default_pools(self) -> list[int]:
+        """Return the size of the pool, its half, its quarter and so on, at most six sizes."""
+        order, least = self._nested_order()
+        sizes: list[int] = []
         size = len(order)
-        while size >= max(fewest, DEPTH) and len(steps) < 6:
-            steps.append(size)
+        while size >= max(least, DEPTH) and len(sizes) < _MOST_POOLS:
+            sizes.append(size)
             size //= 2
-        return steps
+        return sizes
 
-    def depths(self, ks: Sequence[int]) -> Question:
-        """Compare how many items are looked at."""
+    def compare_depths(self, ks: Sequence[int]) -> SweepExperiment:
+        """Score the first k results for each k."""
         deepest = min(max(ks), len(self._base.pool))
-        found = self._found(self._flat, self._queries, deepest)
-        marks = GainTable.of(self._judged(found), deepest)
+        gains = GainTable.of(self._judge(_search(self._exact, self._queries, deepest)), deepest)
         rows = []
         for k in sorted({min(k, deepest) for k in ks}):
-            # Named without their k, which is the row's: the curves are over it.
-            values = {"hit@k": hit(marks, k), "recall@k": recall(marks, k)}
-            values["precision@k"] = precision(marks, k)
-            rows.append(_row(str(k), values))
-        return Question("top_k", tuple(rows))
+            # The names leave k out: it is the row's label and the x axis of the curves.
+            values = {"hit@k": hit(gains, k), "recall@k": recall(gains, k)}
+            values["precision@k"] = precision(gains, k)
+            rows.append(_make_row(str(k), values))
+        return SweepExperiment("top_k", tuple(rows))
 
-    def indexes(self, specs: Sequence[FaissSpec]) -> Question:
-        """Compare index types with exact search: what they find, and how fast."""
-        truth = self._flat.search(self._queries, min(DEPTH, len(self._flat))).ids
+    def compare_indexes(self, specs: Sequence[FaissSpec]) -> SweepExperiment:
+        """Score index types, with their recall against exact search and their speed."""
+        nearest = _search(self._exact, self._queries)
         keys = np.arange(len(self._base.pool))
         rows = []
         for spec in specs:
             started = perf_counter()
-            index = _filled(spec, keys, self._base.pool)
+            index = _build_index(spec, keys, self._base.pool)
             built = perf_counter() - started
-            found = self._found(index, self._queries)
+            results = _search(index, self._queries)
             measured = {
-                "index_recall@10": 100 * _shared(found, truth),
-                "ms_a_query": 1000 * self._seconds(index),
+                "index_recall@10": 100 * _overlap(results, nearest),
+                "ms_a_query": 1000 * self._seconds_per_query(index),
                 "seconds_to_build": built,
             }
             label = f"{spec.factory} {spec.tuning}".strip()
-            rows.append(self._row(label, found, measured))
-        return Question("index", tuple(rows))
+            rows.append(self._row(label, results, measured))
+        return SweepExperiment("index", tuple(rows))
 
-    def precisions(self, names: Sequence[str]) -> Question:
-        """Compare the precision that queries are encoded in."""
-        base = self._base
+    def compare_precisions(self, names: Sequence[str]) -> SweepExperiment:
+        """Score the precisions that the text tower can encode queries in."""
         rows = []
         for name in names:
-            vectors = self._vectors.of(base.texts, base.prompt, name)
+            vectors = self._vectors.encode_queries(self._base.queries, self._base.prompt, name)
             cosines = np.einsum("nd,nd->n", vectors, self._queries)
-            least = {"least_cosine_to_base": min(1.0, float(cosines.min()))}
-            rows.append(self._row(name, self._found(self._flat, vectors), least))
-        return Question("precision", tuple(rows))
+            measured = {"least_cosine_to_base": min(1.0, float(cosines.min()))}
+            rows.append(self._row(name, _search(self._exact, vectors), measured))
+        return SweepExperiment("precision", tuple(rows))
 
-    def _nested(self) -> tuple[Ids, int]:
-        """Order the pool: correct items first, then the rest as the seed shuffles it."""
-        kept = np.array(sorted(set().union(*self._base.correct)), np.int64)
-        rest = np.setdiff1d(np.arange(len(self._base.pool)), kept)
-        drawn = np.random.default_rng(self._base.seed).permutation(rest)
-        return np.concatenate([kept, drawn]), len(kept)
+    def _nested_order(self) -> tuple[Ids, int]:
+        """Return all keys, correct items first and the rest shuffled, and how many are correct."""
+        correct = np.array(sorted(set().union(*self._base.correct)), np.int64)
+        rest = np.setdiff1d(np.arange(len(self._base.pool)), correct)
+        shuffled = np.random.default_rng(self._base.seed).permutation(rest)
+        return np.concatenate([correct, shuffled]), len(correct)
 
-    def _found(self, index: VectorIndex, queries: Vectors, depth: int = DEPTH) -> Ids:
-        return index.search(queries, min(depth, len(index))).ids
-
-    def _seconds(self, index: VectorIndex) -> float:
-        """Take the median time of one query alone."""
+    def _seconds_per_query(self, index: VectorIndex) -> float:
+        """Return the median time of a search for a single query."""
         times = []
-        for query in self._queries[:_TIMED]:
+        for query in self._queries[:_TIMED_QUERIES]:
             started = perf_counter()
-            index.search(query[None], min(DEPTH, len(index)))
+            _search(index, query[None])
             times.append(perf_counter() - started)
         return float(np.median(times))
 
-    def _judged(self, found: Ids) -> list[JudgedRanking]:
+    def _judge(self, results: Ids) -> list[JudgedRanking]:
         return [
-            JudgedRanking([key for key in row if key >= 0], correct)
-            for row, correct in zip(found.tolist(), self._base.correct, strict=True)
+            JudgedRanking([key for key in keys if key >= 0], correct)
+            for keys, correct in zip(results.tolist(), self._base.correct, strict=True)
         ]
 
-    def _row(self, label: str, found: Ids, measured: dict[str, float] | None = None) -> Row:
-        values = per_query(self._judged(found), DEPTH)
-        return _row(label, {name: values[name] for name in WANTED}, measured)
+    def _row(self, label: str, results: Ids, measured: dict[str, float] | None = None) -> SweepRow:
+        values = per_query(self._judge(results), DEPTH)
+        return _make_row(label, {name: values[name] for name in METRICS}, measured)
 
 
-def _row(
+def _make_row(
     label: str,
     values: dict[str, npt.NDArray[np.float64]],
     measured: dict[str, float] | None = None,
-) -> Row:
+) -> SweepRow:
     bounds = intervals(values)
-    return Row(
+    return SweepRow(
         label,
         {name: 100 * value for name, value in means(values).items()},
         {name: 100 * low for name, (low, _) in bounds.items()},
@@ -191,12 +190,16 @@ def _row(
     )
 
 
-def _filled(spec: FaissSpec, keys: Ids, pool: Vectors) -> VectorIndex:
+def _build_index(spec: FaissSpec, keys: Ids, pool: Vectors) -> VectorIndex:
     index = create_index(spec, pool.shape[1])
     index.add(keys, np.ascontiguousarray(pool[keys]))
     return index
 
 
-def _shared(found: Ids, truth: Ids) -> float:
-    shared = [np.intersect1d(a, b).size for a, b in zip(found, truth, strict=True)]
-    return float(np.mean(shared) / truth.shape[1])
+def _search(index: VectorIndex, queries: Vectors, depth: int = DEPTH) -> Ids:
+    return index.search(queries, min(depth, len(index))).ids
+
+
+def _overlap(results: Ids, nearest: Ids) -> float:
+    shared = [np.intersect1d(a, b).size for a, b in zip(results, nearest, strict=True)]
+    return float(np.mean(shared) / nearest.shape[1])

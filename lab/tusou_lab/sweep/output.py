@@ -1,9 +1,9 @@
-"""The folder of a sweep: its data, its tables, its curves, and the embeddings it paid for.
+"""The folder of a sweep: its data, tables, curves and query embeddings.
 
-FOLDER/sweep.json           everything found; `tusou report --sweep FOLDER` reads it
+FOLDER/sweep.json           all results; `tusou report --sweep FOLDER` reads it
 FOLDER/sweep.md             the tables, with the curves between them
-FOLDER/prompt.svg ...       a curve a question
-FOLDER/embeddings/          of queries; the next sweep into this folder encodes what is new
+FOLDER/prompt.svg ...       a curve per experiment
+FOLDER/embeddings/          of queries; the next sweep into this folder encodes only new ones
 """
 
 import json
@@ -13,60 +13,65 @@ from pydantic import TypeAdapter, ValidationError
 
 from tusou.core.errors import BadDataset, OutputExists
 from tusou.core.files import write_file
-from tusou_lab.charts.plots import draw
-from tusou_lab.strings import SWEEP, Words
-from tusou_lab.sweep.experiments import Question
-from tusou_lab.sweep.run import Sweep
-from tusou_lab.sweep.tables import chart, tables
+from tusou_lab.charts.plots import draw_charts
+from tusou_lab.strings import Translator
+from tusou_lab.sweep.experiments import SweepExperiment
+from tusou_lab.sweep.run import SweepResult
+from tusou_lab.sweep.tables import experiment_chart, experiment_tables
 
 RESULT, PAGE, EMBEDDINGS = "sweep.json", "sweep.md", "embeddings"
 
-_READER = TypeAdapter(Sweep)
+_RESULT_TYPE = TypeAdapter(SweepResult)
 
 
-def claim(folder: Path, *, force: bool) -> Path:
-    """Make the folder and give the place of its embeddings; a finished sweep is not replaced."""
+def prepare_folder(folder: Path, *, force: bool) -> Path:
+    """Create the folder and return the one for its embeddings.
+
+    Raises OutputExists when the folder holds a finished sweep, unless `force` is set.
+    """
     if (folder / RESULT).exists() and not force:
         raise OutputExists(f"{folder} holds a sweep; pass --force to replace it, or another --out")
     folder.mkdir(parents=True, exist_ok=True)
     return folder / EMBEDDINGS
 
 
-def write(folder: Path, found: Sweep, words: Words | None = None) -> None:
-    """Write tables, curves and data into the folder; the data last."""
-    words = words or Words("en", SWEEP)
-    drawn = draw([chart(question, words) for question in found.questions])
-    for question, svg in zip(found.questions, drawn, strict=True):
-        write_file(folder / f"{question.name}.svg", svg.encode())
-    write_file(folder / PAGE, _page(found, words).encode())
-    text = json.dumps(found.as_json(), ensure_ascii=False, indent=1)
+def write_sweep(folder: Path, result: SweepResult, words: Translator | None = None) -> None:
+    """Write curves, tables and, last, the data."""
+    words = words or Translator("en")
+    charts = draw_charts([experiment_chart(each, words) for each in result.experiments])
+    for experiment, svg in zip(result.experiments, charts, strict=True):
+        write_file(folder / f"{experiment.name}.svg", svg.encode())
+    write_file(folder / PAGE, _page(result, words).encode())
+    text = json.dumps(result.as_json(), ensure_ascii=False, indent=1)
     write_file(folder / RESULT, f"{text}\n".encode())
 
 
-def read(folder: Path) -> Sweep:
-    """Read a sweep's data; BadDataset when the folder holds none."""
+def read_sweep(folder: Path) -> SweepResult:
+    """Read the data of a sweep; raise BadDataset when the folder holds none."""
     path = folder / RESULT
     try:
         stored = json.loads(path.read_bytes())
-        if stored.pop("tusou_sweep") != 1:
+        if stored.pop("tusou_sweep") != 2:
             raise ValueError("another format")
-        return _READER.validate_python(stored)
+        return _RESULT_TYPE.validate_python(stored)
     except (OSError, ValueError, TypeError, KeyError, AttributeError, ValidationError):
-        raise BadDataset(f"{path} is not what `tusou sweep --out` writes; sweep again") from None
+        raise BadDataset(
+            f"{path} was not written by this version of `tusou sweep --out`; sweep again"
+        ) from None
 
 
-def _page(found: Sweep, words: Words) -> str:
-    base = ", ".join(f"{name} = {value}" for name, value in found.base.items())
+def _page(result: SweepResult, words: Translator) -> str:
+    base = ", ".join(f"{name} = {value}" for name, value in result.base.items())
     intro = words["sweep_base"].format(
-        model=found.model, queries=found.queries, items=found.items, base=base
+        model=result.model, queries=result.queries, items=result.items, base=base
     )
     parts = [f"# {words['sweep_title']}", intro]
-    parts += [_section(question, words) for question in found.questions]
+    parts += [_section(experiment, words) for experiment in result.experiments]
     return "\n\n".join(parts) + "\n"
 
 
-def _section(question: Question, words: Words) -> str:
-    name = words[f"question_{question.name}"]
-    shown = [table.markdown() for table in tables(question, words)]
-    about = words[f"about_{question.name}"]
-    return "\n\n".join([f"## {name}", about, f"![{name}]({question.name}.svg)", *shown])
+def _section(experiment: SweepExperiment, words: Translator) -> str:
+    name = words[f"experiment_{experiment.name}"]
+    tables = [table.markdown() for table in experiment_tables(experiment, words)]
+    about = words[f"about_{experiment.name}"]
+    return "\n\n".join([f"## {name}", about, f"![{name}]({experiment.name}.svg)", *tables])

@@ -1,4 +1,4 @@
-"""The prompt templates that are compared, the published ones or a file's, and their mean."""
+"""Prompt templates to compare: the published ones or those of a file, and their ensemble."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,12 +7,12 @@ from tusou.core.errors import BadDataset, InvalidRequest
 from tusou.text.normalize import check_prompt
 
 PLACEHOLDER = "{query}"
-NONE = PLACEHOLDER  # a template that adds nothing
+NO_TEMPLATE = PLACEHOLDER
 ENSEMBLE = "ensemble"
 
-# The first two are those of the contest's users; the third, of theirs for images, stands before.
+# The second and third were published for queries of the MUGE contest, the fourth for its images.
 PUBLISHED = (
-    NONE,
+    NO_TEMPLATE,
     "这是一个商品搜索：{query}",
     "用户正在搜索电商商品：{query}",
     "这是一张图片，里面存在商品：{query}",
@@ -21,32 +21,32 @@ PUBLISHED = (
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """One way to put a query: a template, or the mean of several templates' vectors."""
+    """One template, or the mean of the vectors under several templates."""
 
     label: str
     templates: tuple[str, ...]
 
     @classmethod
     def of(cls, template: str | None) -> "Prompt":
-        """Make the prompt of one template; None adds nothing."""
-        return cls(template or NONE, (template or NONE,))
+        """Return the prompt of one template; None leaves the query as it is."""
+        return cls(template or NO_TEMPLATE, (template or NO_TEMPLATE,))
 
 
 def with_ensemble(templates: tuple[str, ...]) -> tuple[Prompt, ...]:
-    """Give each template as a prompt, and after several of them their mean."""
+    """Return a prompt per template and, if there are several, one for their mean."""
     mean = (Prompt(ENSEMBLE, templates),) if len(templates) > 1 else ()
     return (*map(Prompt.of, templates), *mean)
 
 
 def read_templates(path: Path) -> tuple[str, ...]:
-    """Read a template a line; one without `{query}` is put before the query.
+    """Read a file with a template per line; the query follows a line without `{query}`.
 
-    A line `{query}` is the query as it is; blank lines and repeats are skipped. BadDataset names
-    every line that holds `{query}` twice.
+    A line `{query}` is the query as it is; blank lines and repeats are skipped. Raises BadDataset
+    with every line that holds `{query}` twice.
     """
     templates: dict[str, None] = {}
     problems = []
-    for number, line in enumerate(_lines(path), start=1):
+    for number, line in enumerate(_read_lines(path), start=1):
         if not line.strip():
             continue
         template = line if PLACEHOLDER in line else line + PLACEHOLDER
@@ -57,11 +57,11 @@ def read_templates(path: Path) -> tuple[str, ...]:
     if problems:
         raise BadDataset("\n  ".join([f"unusable templates: {len(problems)}", *problems]))
     if not templates:
-        raise BadDataset(f"{path}: no templates; write one a line, such as {PUBLISHED[1]}")
+        raise BadDataset(f"{path}: no templates; write one per line, for example {PUBLISHED[1]}")
     return tuple(templates)
 
 
-def _lines(path: Path) -> list[str]:
+def _read_lines(path: Path) -> list[str]:
     try:
         return path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:

@@ -1,105 +1,107 @@
-"""Shows what a sweep found: a table and a curve for each question."""
+"""Tables and charts of a sweep's experiments."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tusou_lab.charts.plots import Bar, Bars, Chart, Lines, Series
-from tusou_lab.strings import Words
-from tusou_lab.sweep.experiments import BOUNDED, Question, Row
+from tusou_lab.charts.plots import BarChart, Chart, ChartBar, ChartLine, LineChart
+from tusou_lab.strings import Translator
+from tusou_lab.sweep.experiments import HEADLINE, SweepExperiment, SweepRow
 
 _DECIMALS = {"least_cosine_to_base": 6, "ms_a_query": 3, "seconds_to_build": 2}
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
-    """A head, and rows of cells under it."""
+class ResultTable:
+    """A header and rows of cells."""
 
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
 
     def markdown(self) -> str:
-        """Write the table as Markdown, all but the first column aligned right."""
+        """Return the table as Markdown, with all columns but the first aligned right."""
         lines = [self.head, ("---", *["---:"] * (len(self.head) - 1)), *self.rows]
-        return "\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines)
+        return "\n".join("| " + " | ".join(map(_escape_cell, line)) + " |" for line in lines)
 
 
-def tables(question: Question, words: Words) -> list[Table]:
-    """Give the metrics of a question, and in another table what is no metric of retrieval."""
-    shown = [_metrics(question, words)]
-    if question.rows and question.rows[0].measured:
-        shown.append(_measured(question, words))
-    return shown
+def experiment_tables(experiment: SweepExperiment, words: Translator) -> list[ResultTable]:
+    """Return a table of the metrics and, if anything else was measured, one of that."""
+    tables = [_metrics_table(experiment, words)]
+    if experiment.rows and experiment.rows[0].measured:
+        tables.append(_measurements_table(experiment, words))
+    return tables
 
 
-def label(row: Row, words: Words) -> str:
-    """Name a setting for people."""
-    return {"{query}": words["none"], "ensemble": words["ensemble"]}.get(row.label, row.label)
-
-
-def chart(question: Question, words: Words) -> Chart:
-    """Draw numbers as curves and names as bars."""
-    if question.name in {"pool", "top_k"}:
-        return Lines(
-            words[f"axis_{question.name}"],
+def experiment_chart(experiment: SweepExperiment, words: Translator) -> Chart:
+    """Return curves over a numeric setting, bars for any other."""
+    if experiment.name in {"pool", "top_k"}:
+        return LineChart(
+            words[f"axis_{experiment.name}"],
             words["percent"],
-            tuple(float(row.label) for row in question.rows),
-            tuple(_series(name, question.rows) for name in _drawn(question)),
+            tuple(float(row.label) for row in experiment.rows),
+            tuple(_line(name, experiment.rows) for name in _charted_metrics(experiment)),
             log=True,
         )
     bars = (
-        Bar(
-            label(row, words),
-            row.percent[BOUNDED],
-            f"{row.percent[BOUNDED]:.1f}",
-            row.low[BOUNDED],
-            row.high[BOUNDED],
+        ChartBar(
+            _row_label(row, words),
+            row.percent[HEADLINE],
+            f"{row.percent[HEADLINE]:.1f}",
+            row.low[HEADLINE],
+            row.high[HEADLINE],
         )
-        for row in question.rows
+        for row in experiment.rows
     )
-    return Bars(f"{BOUNDED} (%)", tuple(bars))
+    return BarChart(f"{HEADLINE} (%)", tuple(bars))
 
 
-def _drawn(question: Question) -> Sequence[str]:
-    return [name for name in question.rows[0].percent if not name.startswith("mrr")]
-
-
-def _series(name: str, rows: Sequence[Row]) -> Series:
-    values, low, high = (
-        tuple(part[name] for part in parts)
-        for parts in zip(*((row.percent, row.low, row.high) for row in rows), strict=True)
+def _row_label(row: SweepRow, words: Translator) -> str:
+    return {"{query}": words["no_template"], "ensemble": words["ensemble"]}.get(
+        row.label, row.label
     )
-    return Series(name, values, low, high)
 
 
-def _metrics(question: Question, words: Words) -> Table:
-    names = tuple(question.rows[0].percent)
-    bounded = names[-1] if BOUNDED not in names else BOUNDED
+def _charted_metrics(experiment: SweepExperiment) -> Sequence[str]:
+    return [name for name in experiment.rows[0].percent if not name.startswith("mrr")]
+
+
+def _line(name: str, rows: Sequence[SweepRow]) -> ChartLine:
+    return ChartLine(
+        name,
+        tuple(row.percent[name] for row in rows),
+        tuple(row.low[name] for row in rows),
+        tuple(row.high[name] for row in rows),
+    )
+
+
+def _metrics_table(experiment: SweepExperiment, words: Translator) -> ResultTable:
+    names = tuple(experiment.rows[0].percent)
+    bounded = HEADLINE if HEADLINE in names else names[-1]
     rows = (
         (
-            label(row, words),
+            _row_label(row, words),
             *(f"{row.percent[name]:.2f}" for name in names),
             f"{row.low[bounded]:.1f} – {row.high[bounded]:.1f}",
         )
-        for row in question.rows
+        for row in experiment.rows
     )
-    return Table((words["setting"], *names, f"{bounded}: {words['interval']}"), tuple(rows))
+    return ResultTable((words["setting"], *names, f"{bounded}: {words['interval']}"), tuple(rows))
 
 
-def _measured(question: Question, words: Words) -> Table:
-    names = tuple(question.rows[0].measured)
+def _measurements_table(experiment: SweepExperiment, words: Translator) -> ResultTable:
+    names = tuple(experiment.rows[0].measured)
     rows = (
         (
-            label(row, words),
+            _row_label(row, words),
             *(f"{row.measured[name]:.{_DECIMALS.get(name, 2)}f}" for name in names),
         )
-        for row in question.rows
+        for row in experiment.rows
     )
-    return Table((words["setting"], *map(words.get, names)), tuple(rows))
+    return ResultTable((words["setting"], *map(words.get, names)), tuple(rows))
 
 
-def _cell(text: str) -> str:
-    """Keep text that was somebody's from ending its cell or becoming markup."""
-    plain = " ".join(text.split())
+def _escape_cell(text: str) -> str:
+    """Keep user text from ending its cell or becoming markup."""
+    line = " ".join(text.split())
     for mark in "\\`<|":
-        plain = plain.replace(mark, f"\\{mark}")
-    return plain.replace("](", "]\\(")
+        line = line.replace(mark, f"\\{mark}")
+    return line.replace("](", "]\\(")

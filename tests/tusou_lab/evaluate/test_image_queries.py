@@ -1,4 +1,4 @@
-"""Evaluating a bundle of texts: images ask, and every text that is true of one is correct."""
+"""Evaluation of a bundle of texts: images are the queries."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from drawing import image_bytes
 from tusou_indexer.build import BuildSpec, build
-from tusou_lab.evaluate.search_bundle import LiveSpec, search_bundle
+from tusou_lab.evaluate.search_bundle import BundleSearchSpec, search_bundle
 
 from tusou.cli.progress import NoProgress
 from tusou.core.errors import BadDataset
@@ -25,18 +25,16 @@ def bundle(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "b"
 
 
-def answers(tmp_path: Path, *item_ids: int) -> Path:
+def write_judgments(tmp_path: Path, *item_ids: int) -> Path:
     rows = ({"image_id": item_id, "text_ids": [1, 2]} for item_id in item_ids)
-    path = tmp_path / "asked.tr.jsonl"
+    path = tmp_path / "judgments.tr.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
 
 
-def test_it_finds_what_the_pipeline_finds_for_that_image(
-    bundle: Path, pool: Path, tmp_path: Path
-) -> None:
-    asked = read_judgments(answers(tmp_path, 1104, 1001, 1250))
-    run = search_bundle(bundle, asked, LiveSpec(5, images=pool)).run
+def test_results_are_those_of_the_pipeline(bundle: Path, pool: Path, tmp_path: Path) -> None:
+    judgments = read_judgments(write_judgments(tmp_path, 1104, 1001, 1250))
+    run = search_bundle(bundle, judgments, BundleSearchSpec(5, images=pool)).run
     pipeline = SearchPipeline.open(bundle)
     pipeline.load_image_tower()
     image = open_image(image_bytes(104))
@@ -48,17 +46,15 @@ def test_it_finds_what_the_pipeline_finds_for_that_image(
     assert run.header.direction == "image_to_text"
 
 
-def test_images_that_are_not_there_are_all_told(bundle: Path, pool: Path, tmp_path: Path) -> None:
-    asked = read_judgments(answers(tmp_path, 5, 1001, 6))
+def test_every_missing_image_is_reported(bundle: Path, pool: Path, tmp_path: Path) -> None:
+    judgments = read_judgments(write_judgments(tmp_path, 5, 1001, 6))
     with pytest.raises(BadDataset, match=r"problems: 2\n.*:1.*not among the images of(.|\n)*:3"):
-        search_bundle(bundle, asked, LiveSpec(5, images=pool))
+        search_bundle(bundle, judgments, BundleSearchSpec(5, images=pool))
     with pytest.raises(BadDataset, match="--pool"):
-        search_bundle(bundle, asked, LiveSpec(5))
+        search_bundle(bundle, judgments, BundleSearchSpec(5))
 
 
-def test_a_bundle_of_images_has_no_texts_to_find(
-    tiny_bundle: Path, pool: Path, tmp_path: Path
-) -> None:
-    asked = read_judgments(answers(tmp_path, 1001))
+def test_a_bundle_of_images_is_refused(tiny_bundle: Path, pool: Path, tmp_path: Path) -> None:
+    judgments = read_judgments(write_judgments(tmp_path, 1001))
     with pytest.raises(BadDataset, match="the bundle holds images"):
-        search_bundle(tiny_bundle, asked, LiveSpec(5, images=pool))
+        search_bundle(tiny_bundle, judgments, BundleSearchSpec(5, images=pool))

@@ -228,7 +228,7 @@ def test_the_table(write: Write) -> None:
         "hit@10          66.67 %     0.00 .. 100.00",
         "mean_recall     55.56 %     0.00 ..  88.89",
     ]
-    assert result.stdout.splitlines()[-1] == "3 queries, 0 of them without an answer"
+    assert result.stdout.splitlines()[-1] == "3 queries, 0 without a correct item"
 
 
 def test_as_json(write: Write) -> None:
@@ -273,11 +273,11 @@ def test_each_kind_of_query_has_its_figures(write: Write) -> None:
     shown = run_command(*words, "--slices").stdout
     assert shown.endswith(
         """
-mean_recall by length, and how many queries
+mean_recall by length, with the number of queries
  100.00 %   100.00 .. 100.00       1   1-4
    0.00 %     0.00 ..   0.00       1   5-8
 
-mean_recall by negation, and how many queries
+mean_recall by negation, with the number of queries
  100.00 %   100.00 .. 100.00       1   refuses nothing
    0.00 %     0.00 ..   0.00       1   refuses something
 """

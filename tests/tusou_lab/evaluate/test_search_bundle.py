@@ -1,4 +1,4 @@
-"""Evaluating a bundle: what is measured is what the pipeline answers."""
+"""Evaluation of a bundle: it measures the results of the pipeline that the service runs."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 from drawing import image_bytes
 from tusou_indexer.build import BuildSpec, build
 from tusou_lab.evaluate.scoring import evaluate
-from tusou_lab.evaluate.search_bundle import LiveSpec, search_bundle
+from tusou_lab.evaluate.search_bundle import BundleSearchSpec, search_bundle
 from tusou_lab.sweep.embeddings import QueryVectors
 from tusou_lab.sweep.prompts import Prompt
 
@@ -34,22 +34,20 @@ def pipeline(bundle: Path) -> SearchPipeline:
     return SearchPipeline.open(bundle)
 
 
-def asking(*texts: str | None) -> Judgments:
+def judgments_of(*texts: str | None) -> Judgments:
     rows = (
         JudgedQuery(line, 70 + line, text, {1000: 1}) for line, text in enumerate(texts, start=1)
     )
-    return Judgments(Path("asked.jsonl"), tuple(rows))
+    return Judgments(Path("queries.jsonl"), tuple(rows))
 
 
-def test_it_finds_what_the_pipeline_finds(
+def test_results_are_those_of_the_pipeline(
     bundle: Path, queries: Path, pipeline: SearchPipeline
 ) -> None:
-    asked = read_judgments(queries)
-    run = search_bundle(bundle, asked, LiveSpec(7)).run
-    answers = pipeline.search(
-        [Query.of_text(row.text or "", 7, interpret=False) for row in asked.rows]
-    )
-    for row, hits in zip(asked.rows, answers.hits, strict=True):
+    judgments = read_judgments(queries)
+    run = search_bundle(bundle, judgments, BundleSearchSpec(7)).run
+    results = pipeline.search([Query.of_text(row.text or "", 7) for row in judgments.rows])
+    for row, hits in zip(judgments.rows, results.hits, strict=True):
         assert run.rankings[row.query_id] == hits.item_ids
         np.testing.assert_allclose(run.scores[row.query_id], hits.scores, atol=1e-6)
     header = run.header
@@ -58,15 +56,15 @@ def test_it_finds_what_the_pipeline_finds(
     assert header.index == f"IVF8,Flat {pipeline.bundle.manifest.index.tuning}"
     assert header.settings == {
         "top_k": 7,
-        "interpret": False,
+        "interpret": True,
         "prompt": None,
         "precision": pipeline.precision,
     }
     assert {"date", "machine", "tusou", "seconds"} == header.made.keys()
 
 
-def test_its_figures_are_those_of_the_run(bundle: Path, queries: Path, tmp_path: Path) -> None:
-    scored = evaluate(bundle, queries, spec=LiveSpec(20))
+def test_scores_equal_those_of_its_predictions(bundle: Path, queries: Path, tmp_path: Path) -> None:
+    scored = evaluate(bundle, queries, spec=BundleSearchSpec(20))
     assert (scored.evaluation.top_k, scored.evaluation.answers_outside_pool) == (20, 0)
     assert scored.evaluation.run is not None
     predictions = tmp_path / "pred.jsonl"
@@ -79,26 +77,26 @@ def test_its_figures_are_those_of_the_run(bundle: Path, queries: Path, tmp_path:
     )
 
 
-def test_index_recall_is_beside_exact_search(
+def test_index_recall_compares_with_exact_search(
     bundle: Path, queries: Path, pipeline: SearchPipeline
 ) -> None:
-    asked = read_judgments(queries)
-    searched = search_bundle(bundle, asked, LiveSpec(10))
-    texts = pipeline.encode_texts([row.text or "" for row in asked.rows]).vectors
+    judgments = read_judgments(queries)
+    searched = search_bundle(bundle, judgments, BundleSearchSpec(10))
+    texts = pipeline.encode_texts([row.text or "" for row in judgments.rows]).vectors
     best = np.argsort(-(texts @ np.asarray(pipeline.bundle.vectors).T), axis=1, kind="stable")
     for k in (1, 10):
         shared = [
             len(set((1000 + truth[:k]).tolist()) & set(searched.run.rankings[row.query_id][:k])) / k
-            for row, truth in zip(asked.rows, best, strict=True)
+            for row, truth in zip(judgments.rows, best, strict=True)
         ]
         assert searched.index_recall is not None
         assert searched.index_recall[f"index_recall@{k}"] == pytest.approx(np.mean(shared))
 
 
-def test_negations_are_understood_when_asked(bundle: Path, pipeline: SearchPipeline) -> None:
-    asked = asking("不带碎花的裙子", "红色连衣裙")
-    literal = search_bundle(bundle, asked, LiveSpec(5)).run
-    understood = search_bundle(bundle, asked, LiveSpec(5, interpret=True)).run
+def test_refusals_are_interpreted_as_in_the_service(bundle: Path, pipeline: SearchPipeline) -> None:
+    judgments = judgments_of("不带碎花的裙子", "红色连衣裙")
+    literal = search_bundle(bundle, judgments, BundleSearchSpec(5, interpret=False)).run
+    understood = search_bundle(bundle, judgments, BundleSearchSpec(5)).run
     ask = Query((TextPart("裙子"), TextPart("碎花", -REFUSED_WEIGHT)), 5)
     (hits,) = pipeline.search([ask]).hits
     assert understood.rankings[71] == hits.item_ids  # type: ignore[union-attr]
@@ -106,65 +104,67 @@ def test_negations_are_understood_when_asked(bundle: Path, pipeline: SearchPipel
     assert literal.scores[72] == understood.scores[72]
 
 
-def test_kept_embeddings_are_used_again(bundle: Path, tmp_path: Path) -> None:
-    spec = LiveSpec(5, cache=tmp_path / "kept")
-    asked = asking("红色连衣裙", "男士皮鞋")
-    first = search_bundle(bundle, asked, spec).run
-    (kept,) = (tmp_path / "kept").iterdir()
-    assert search_bundle(bundle, asked, spec).run.rankings == first.rankings
-    with np.load(kept) as held:
-        np.savez(kept, **dict(held) | {"vectors": held["vectors"][::-1]})
-    swapped = search_bundle(bundle, asked, spec).run
+def test_cached_embeddings_are_reused(bundle: Path, tmp_path: Path) -> None:
+    spec = BundleSearchSpec(5, cache=tmp_path / "cache")
+    judgments = judgments_of("红色连衣裙", "男士皮鞋")
+    first = search_bundle(bundle, judgments, spec).run
+    (file,) = (tmp_path / "cache").iterdir()
+    assert search_bundle(bundle, judgments, spec).run.rankings == first.rankings
+    with np.load(file) as arrays:
+        np.savez(file, **dict(arrays) | {"vectors": arrays["vectors"][::-1]})
+    swapped = search_bundle(bundle, judgments, spec).run
     assert swapped.rankings == {71: first.rankings[72], 72: first.rankings[71]}
-    search_bundle(bundle, asking("红色连衣裙", "雨伞"), spec)
-    assert list((tmp_path / "kept").iterdir()) == [kept]
-    with np.load(kept) as held:
-        assert len(held["vectors"]) == 3
+    search_bundle(bundle, judgments_of("红色连衣裙", "雨伞"), spec)
+    assert list((tmp_path / "cache").iterdir()) == [file]
+    with np.load(file) as arrays:
+        assert len(arrays["vectors"]) == 3
 
 
-def test_embeddings_that_a_sweep_kept_are_used(
+def test_embeddings_cached_by_a_sweep_are_reused(
     bundle: Path, pipeline: SearchPipeline, tmp_path: Path
 ) -> None:
     manifest = pipeline.bundle.manifest
-    kept = QueryVectors(tmp_path, weights_of(manifest, manifest.model.location))
-    swept = kept.of(["红色连衣裙"], Prompt.of(manifest.prompt), pipeline.precision)
+    vectors = QueryVectors(tmp_path, weights_of(manifest, manifest.model.location))
+    swept = vectors.encode_texts(["红色连衣裙"], Prompt.of(manifest.prompt), pipeline.precision)
     (path,) = tmp_path.iterdir()
     before = path.stat()
-    run = search_bundle(bundle, asking("红色连衣裙"), LiveSpec(1, cache=tmp_path)).run
+    run = search_bundle(bundle, judgments_of("红色连衣裙"), BundleSearchSpec(1, cache=tmp_path)).run
     assert (path.stat().st_ino, path.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
     best = float((np.asarray(pipeline.bundle.vectors) @ swept[0]).max())
     assert run.scores[71] == pytest.approx((best,), abs=1e-6)
 
 
-def test_what_a_service_would_refuse_is_told_at_once(bundle: Path) -> None:
+def test_every_query_that_the_service_refuses_is_reported(bundle: Path) -> None:
     with pytest.raises(BadDataset) as raised:
-        search_bundle(bundle, asking("裙", " ", "长" * 600, None), LiveSpec())
+        search_bundle(bundle, judgments_of("裙", " ", "长" * 600, None), BundleSearchSpec())
     first, *problems = str(raised.value).split("\n  ")
     assert first == "nothing was searched; problems: 3"
-    assert [line.partition(": ")[0] for line in problems] == [f"asked.jsonl:{n}" for n in (2, 3, 4)]
+    assert [line.partition(": ")[0] for line in problems] == [
+        f"queries.jsonl:{n}" for n in (2, 3, 4)
+    ]
 
 
-def test_a_small_pool_is_not_asked_for_more_than_it_has(bundle: Path) -> None:
+def test_top_k_may_not_exceed_the_pool(bundle: Path) -> None:
     with pytest.raises(InvalidRequest, match="holds 300 items"):
-        search_bundle(bundle, asking("裙"), LiveSpec(301))
+        search_bundle(bundle, judgments_of("裙"), BundleSearchSpec(301))
 
 
-def test_queries_without_answers_are_not_scored(bundle: Path, tmp_path: Path) -> None:
-    path = tmp_path / "asked.jsonl"
+def test_queries_without_judgments_are_refused(bundle: Path, tmp_path: Path) -> None:
+    path = tmp_path / "queries.jsonl"
     path.write_text('{"query_id": 1, "query_text": "裙"}\n')
-    with pytest.raises(BadDataset, match=r"asked.jsonl:1: query 1 has no item_ids"):
+    with pytest.raises(BadDataset, match=r"queries.jsonl:1: query 1 has no item_ids"):
         evaluate(bundle, path)
 
 
-def test_two_bundles_are_compared_live(
+def test_compares_two_bundles(
     bundle: Path, queries: Path, pool: Path, tiny_model: Path, tmp_path: Path
 ) -> None:
     from tusou_lab.compare.run import CompareSpec, compare
 
-    found = compare(bundle, bundle, queries, CompareSpec(top_k=5))
-    assert (found.better, found.ties, found.top_k) == (None, 40, 5)
-    assert found.a is not None
-    assert found.a["bundle"] == SearchPipeline.open(bundle).bundle.version
+    comparison = compare(bundle, bundle, queries, CompareSpec(top_k=5))
+    assert (comparison.better, comparison.ties, comparison.top_k) == (None, 40, 5)
+    assert comparison.a is not None
+    assert comparison.a["bundle"] == SearchPipeline.open(bundle).bundle.version
 
 
 CAPTIONS = {f"{n}.png": [f"第{n}件裙子", f"{n}号连衣裙"] for n in range(12)}
@@ -185,31 +185,31 @@ def flickr(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def texts_bundle(flickr: Path, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     texts = tmp_path_factory.mktemp("texts") / "texts.jsonl"
-    asked = read_judgments(f"{flickr}").rows
-    rows = [{"text_id": row.query_id, "text": row.text} for row in asked]
+    judgments = read_judgments(f"{flickr}")
+    rows = [{"text_id": row.query_id, "text": row.text} for row in judgments.rows]
     texts.write_text("".join(json.dumps(row) + "\n" for row in rows))
     build(BuildSpec(str(texts), str(tiny_model), workers=1), texts.parent / "b", NoProgress())
     return texts.parent / "b"
 
 
-def test_the_images_of_a_dataset_ask_a_bundle_of_texts(flickr: Path, texts_bundle: Path) -> None:
-    scored = evaluate(texts_bundle, str(flickr), spec=LiveSpec(24))
-    found = scored.evaluation
-    assert (found.direction, found.queries, found.top_k) == ("image_to_text", 12, 24)
-    assert {len(row.grades or {}) for row in scored.answers.rows} == {2}
+def test_images_of_a_dataset_search_a_bundle_of_texts(flickr: Path, texts_bundle: Path) -> None:
+    scored = evaluate(texts_bundle, str(flickr), spec=BundleSearchSpec(24))
+    evaluation = scored.evaluation
+    assert (evaluation.direction, evaluation.queries, evaluation.top_k) == ("image_to_text", 12, 24)
+    assert {len(row.grades or {}) for row in scored.judgments.rows} == {2}
     pipeline = SearchPipeline.open(texts_bundle)
     pipeline.load_image_tower()
     data = (flickr / "images" / "7.png").read_bytes()
-    (seen,) = pipeline.encode_images(to_pixels(open_image(data), pipeline.image_size)[None])
-    best = np.argsort(-(np.asarray(pipeline.bundle.vectors) @ seen.vector), kind="stable")
+    (part,) = pipeline.encode_images(to_pixels(open_image(data), pipeline.image_size)[None])
+    best = np.argsort(-(np.asarray(pipeline.bundle.vectors) @ part.vector), kind="stable")
     ids = [pipeline.bundle.ids[key] for key in best.tolist()]
     assert scored.run.rankings["7.png"] == tuple(ids)
 
 
-def test_a_bundle_answers_one_direction(
+def test_a_bundle_supports_one_direction(
     bundle: Path, texts_bundle: Path, queries: Path, flickr: Path
 ) -> None:
     with pytest.raises(BadDataset, match="asks for images, and the bundle holds texts"):
-        search_bundle(texts_bundle, asking("裙"), LiveSpec())
+        search_bundle(texts_bundle, judgments_of("裙"), BundleSearchSpec())
     with pytest.raises(BadDataset, match="asks for texts, and the bundle holds images"):
-        search_bundle(bundle, read_judgments(str(flickr), "image_to_text"), LiveSpec())
+        search_bundle(bundle, read_judgments(str(flickr), "image_to_text"), BundleSearchSpec())

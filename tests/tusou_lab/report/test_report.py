@@ -1,4 +1,4 @@
-"""`tusou report`: one page without network, its twin, and what they say."""
+"""`tusou report`: a page that needs no network, its Markdown, and their content."""
 
 import json
 import re
@@ -13,27 +13,29 @@ from fontTools.ttLib import TTFont
 from PIL import Image
 from tusou_lab.evaluate.export import save
 from tusou_lab.evaluate.scoring import evaluate
-from tusou_lab.evaluate.search_bundle import LiveSpec
+from tusou_lab.evaluate.search_bundle import BundleSearchSpec
 from tusou_lab.report.build import ReportSpec
 from tusou_lab.report.cli import report as command
-from tusou_lab.report.run import Inputs, make_report
-from tusou_lab.sweep.output import claim, write
+from tusou_lab.report.run import ReportInputs, make_report
+from tusou_lab.sweep.output import prepare_folder, write_sweep
 from tusou_lab.sweep.run import SweepSpec, sweep
 from typer.testing import CliRunner
 
-from tusou.core.errors import InvalidRequest, OutputExists
+from tusou.core.errors import InvalidRequest, OutputExists, TusouError
+from tusou.retrieval.pipeline import SearchPipeline
+from tusou.retrieval.query import Query
 
 TITLE = "<b>实验</b> & 报告"
 
 
-class Page(HTMLParser):
-    """What a browser would fetch, and the text that it would show."""
+class ParsedPage(HTMLParser):
+    """The links of a page, its tags and its text."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
         self.links: list[str] = []
         self.tags: list[str] = []
-        self.shown = ""
+        self.text = ""
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -43,27 +45,27 @@ class Page(HTMLParser):
         ]
 
     def handle_data(self, data: str) -> None:
-        self.shown += data
+        self.text += data
 
 
 @pytest.fixture(scope="module")
 def folder(tiny_bundle: Path, queries: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write a run, a run of the other direction, a sweep, and the report of all of them."""
     folder = tmp_path_factory.mktemp("report")
-    scored = evaluate(tiny_bundle, queries, spec=LiveSpec())
-    save(folder / "forward.jsonl", scored.run, scored.answers)
+    scored = evaluate(tiny_bundle, queries, spec=BundleSearchSpec())
+    save(folder / "forward.jsonl", scored.run, scored.judgments)
     captions = [{"item_id": 1000 + n, "text_ids": [7000 + n]} for n in range(10)]
-    found = [
+    rankings = [
         {"item_id": 1000 + n, "text_ids": [7000 + (n + step) % 40 for step in range(10)]}
         for n in range(10)
     ]
-    for name, rows in (("captions", captions), ("backward", found)):
+    for name, rows in (("captions", captions), ("backward", rankings)):
         text = "".join(json.dumps(row) + "\n" for row in rows)
         (folder / f"{name}.jsonl").write_text(text)
-    kept = claim(folder / "sweep", force=False)
+    cache = prepare_folder(folder / "sweep", force=False)
     spec = SweepSpec(pools=(50, 100), factories=("Flat",), precisions=("fp32",))
-    write(folder / "sweep", sweep(tiny_bundle, queries, spec, kept))
-    inputs = Inputs(
+    write_sweep(folder / "sweep", sweep(tiny_bundle, queries, spec, cache))
+    inputs = ReportInputs(
         (folder / "forward.jsonl", folder / "backward.jsonl"),
         (str(queries), str(folder / "captions.jsonl")),
         (tiny_bundle,),
@@ -79,57 +81,59 @@ def html(folder: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def twin(folder: Path) -> str:
+def markdown(folder: Path) -> str:
     return (folder / "out.md").read_text("utf-8")
 
 
 def test_needs_no_network(html: str) -> None:
-    page = Page(html)
+    page = ParsedPage(html)
     assert [link for link in page.links if not link.startswith(("data:", "#"))] == []
     assert not {"script", "link", "iframe"} & set(page.tags)
     assert "default-src 'none'" in html
     assert set(re.findall(r"url\(([^;)#]+)", html)) == {"data:font/woff"}
 
 
-def test_every_letter_of_the_page_is_in_its_font(html: str) -> None:
+def test_the_font_has_every_character_of_the_page(html: str) -> None:
     font = re.search(r"data:font/woff;base64,([A-Za-z0-9+/=]+)", html)
     assert font
     with TTFont(BytesIO(b64decode(font[1]))) as opened:
         known = set(opened.getBestCmap())
-    shown = {ord(letter) for letter in Page(html).shown if letter > "\x7f"}
+    shown = {ord(letter) for letter in ParsedPage(html).text if letter > "\x7f"}
     assert {ord("图"), ord("第")} <= shown <= known
 
 
-def test_what_was_given_is_text_not_markup(html: str) -> None:
+def test_the_title_is_escaped(html: str) -> None:
     assert "<h1>&lt;b&gt;实验&lt;/b&gt; &amp; 报告</h1>" in html
 
 
-def test_has_every_section(html: str, twin: str) -> None:
+def test_has_every_section(html: str, markdown: str) -> None:
     headings = [
-        "问题",
+        "检索任务",
         "方法",
         "数据与划分",
         "预处理与设置",
         "结果",
-        "成功与失败的例子",
+        "成功与失败示例",
         "误差分析",
     ]
     headings += ["近似失误与重复图片", "参数曲线", "机器与耗时", "复现命令"]
-    assert re.findall(r"^## \d+ (.*)$", twin, re.MULTILINE) == headings
+    assert re.findall(r"^## \d+ (.*)$", markdown, re.MULTILINE) == headings
     assert re.findall(r"</span>([^<]+)</h2>", html) == headings
 
 
-def test_shows_both_directions_with_intervals(folder: Path, queries: Path, twin: str) -> None:
-    found = evaluate(folder / "forward.jsonl", queries).evaluation
-    low, high = found.interval["hit@10"]
-    forward = f"{found.percent['hit@10']:.2f} [{low:.1f}, {high:.1f}]"
-    assert "| 指标 | forward (文本 → 图片) | backward (图片 → 文本) |" in twin
-    assert f"| hit@10 | {forward} | 100.00 [100.0, 100.0] |" in twin
-    assert "| hit@1 |" in twin
+def test_shows_both_directions_with_intervals(folder: Path, queries: Path, markdown: str) -> None:
+    evaluation = evaluate(folder / "forward.jsonl", queries).evaluation
+    low, high = evaluation.interval["hit@10"]
+    forward = f"{evaluation.percent['hit@10']:.2f} [{low:.1f}, {high:.1f}]"
+    assert "| 指标 | forward (以文搜图) | backward (以图搜文) |" in markdown
+    assert f"| hit@10 | {forward} | 100.00 [100.0, 100.0] |" in markdown
+    assert "| hit@1 |" in markdown
 
 
-def test_rows_show_query_results_and_the_right_one(twin: str, folder: Path) -> None:
-    backward = twin[twin.index("### 成功：第一个结果正确", twin.index("### backward")) :]
+def test_example_rows_show_query_rank_and_results(markdown: str, folder: Path) -> None:
+    backward = markdown[
+        markdown.index("### 成功：第一个结果正确", markdown.index("### backward")) :
+    ]
     image = r"!\[\d+\]\(out_files/([0-9a-f]{12}\.webp)\)"
     row = re.search(rf"^\| {image} \| 第 1 名 \| ✓ (\d+)号红色碎花吊带裙 \|", backward, re.M)
     assert row
@@ -137,26 +141,54 @@ def test_rows_show_query_results_and_the_right_one(twin: str, folder: Path) -> N
         assert image.format == "WEBP"
 
 
-def test_a_failure_has_its_rank_in_the_whole_pool(twin: str) -> None:
-    ranks = [int(rank) for rank in re.findall(r"第 (\d+) 名（共 300）", twin)]
+def test_a_failure_shows_its_rank_in_the_whole_pool(markdown: str) -> None:
+    ranks = [int(rank) for rank in re.findall(r"第 (\d+) 名（共 300 项）", markdown)]
     assert ranks
     assert min(ranks) > 10
 
 
-def test_every_file_of_the_twin_is_there(twin: str, folder: Path) -> None:
-    named = set(re.findall(r"\(out_files/([^)]+)\)", twin))
+def test_the_markdown_has_all_its_files(markdown: str, folder: Path) -> None:
+    named = set(re.findall(r"\(out_files/([^)]+)\)", markdown))
     assert named == {path.name for path in (folder / "out_files").iterdir()}
 
 
-def test_says_how_to_do_it_again_without_naming_folders(twin: str, folder: Path) -> None:
-    commands = re.search(r"```\n(.*?)```", twin, re.DOTALL)
+def test_shows_the_commands_without_folders(markdown: str, folder: Path) -> None:
+    commands = re.search(r"```\n(.*?)```", markdown, re.DOTALL)
     assert commands
     lines = commands[1].strip().splitlines()
     assert [line.split()[1] for line in lines] == ["index", "evaluate", "sweep", "report"]
     assert lines[1] == (
         "tusou evaluate bundle --answers MR_test_queries.jsonl --top-k 10 --save forward.jsonl"
     )
-    assert str(folder.parent) not in twin
+    assert str(folder.parent) not in markdown
+
+
+def test_a_literal_search_is_shown_in_settings_and_commands(
+    tiny_bundle: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "q.jsonl").write_text(
+        '{"query_id": 1, "query_text": "不带碎花的裙子", "item_ids": [1000]}\n'
+    )
+    answers = str(tmp_path / "q.jsonl")
+    for name, interpret in (("read", True), ("literal", False)):
+        scored = evaluate(tiny_bundle, answers, spec=BundleSearchSpec(interpret=interpret))
+        save(tmp_path / f"{name}.jsonl", scored.run, scored.judgments)
+    runs = (tmp_path / "read.jsonl", tmp_path / "literal.jsonl")
+    inputs = ReportInputs(runs, (answers,), (tiny_bundle,))
+    make_report(inputs, ReportSpec(language="en"), tmp_path / "page.html")
+    markdown = (tmp_path / "page.md").read_text("utf-8")
+    assert "| refusals interpreted | yes | no |" in markdown
+    assert "--answers q.jsonl --top-k 10 --save read.jsonl" in markdown
+    assert "--answers q.jsonl --top-k 10 --no-interpret --save literal.jsonl" in markdown
+    ranks = re.findall(r"rank (\d+) of 300", markdown)
+    pipeline = SearchPipeline.open(tiny_bundle)
+    queries = [Query.of_text("不带碎花的裙子", 300, interpret=on) for on in (True, False)]
+    expected = [
+        hits.item_ids.index(1000) + 1
+        for hits in pipeline.search(queries).hits
+        if not isinstance(hits, TusouError)
+    ]
+    assert list(map(int, ranks)) == expected
 
 
 def test_english_and_predictions_alone(folder: Path, queries: Path, tmp_path: Path) -> None:
@@ -170,26 +202,28 @@ def test_english_and_predictions_alone(folder: Path, queries: Path, tmp_path: Pa
     words += ["--out", str(tmp_path / "page.html"), "--examples", "1"]
     done = CliRunner().invoke(app, words)
     assert done.exit_code == 0, done.output
-    twin = (tmp_path / "page.md").read_text("utf-8")
-    assert "## 1 What was asked" in twin
-    assert "Duplicates were not looked for" in twin
-    assert "find the images they mean among those of the pool; the 10 best" in twin
-    assert "Images are not shown: that needs the bundle" in twin
-    assert "B answers 0 queries better, 40 alike and 0 worse.\n\n##" in twin
+    markdown = (tmp_path / "page.md").read_text("utf-8")
+    assert "## 1 Task" in markdown
+    assert "Duplicates were not checked" in markdown
+    assert "find matching images among the images of the pool; the 10 most similar" in markdown
+    assert "Images are not shown; give the bundle" in markdown
+    assert "B is better for 0 queries and A for 0; 40 are equal.\n\n##" in markdown
     assert 'class="missing"' not in (tmp_path / "page.html").read_text("utf-8")
-    assert "beyond 10" in twin
-    assert "### pred (A) and same (B)\n\nVerdict: A and B are not distinguishable." in twin
+    assert "not in the first 10" in markdown
+    assert "### pred (A) and same (B)\n\nVerdict: A and B are not distinguishable." in markdown
     again = CliRunner().invoke(app, words)
     assert (again.exit_code, again.stderr.split(":")[0]) == (1, "output_exists")
 
 
 def test_a_run_needs_answers_of_its_direction(folder: Path, queries: Path, tmp_path: Path) -> None:
-    inputs = Inputs((folder / "backward.jsonl",), (str(queries),))
+    inputs = ReportInputs((folder / "backward.jsonl",), (str(queries),))
     with pytest.raises(InvalidRequest, match=r"backward\.jsonl has no --answers of its direction"):
         make_report(inputs, ReportSpec(), tmp_path / "page.html")
 
 
-def test_refuses_before_any_work(tmp_path: Path) -> None:
+def test_existing_output_is_refused_first(tmp_path: Path) -> None:
     (tmp_path / "page.md").touch()
     with pytest.raises(OutputExists, match=r"page\.md exists"):
-        make_report(Inputs((tmp_path / "no.jsonl",), ()), ReportSpec(), tmp_path / "page.html")
+        make_report(
+            ReportInputs((tmp_path / "no.jsonl",), ()), ReportSpec(), tmp_path / "page.html"
+        )

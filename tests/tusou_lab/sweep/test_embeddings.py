@@ -1,4 +1,4 @@
-"""No text goes through a model twice; what is remembered is what the model gave."""
+"""Query vectors of a sweep: no text is encoded twice, and cached vectors equal the encoder's."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,24 +9,26 @@ from tusou_lab.sweep.embeddings import QueryVectors
 from tusou_lab.sweep.prompts import ENSEMBLE, Prompt
 
 from tusou.encoders import TextEncoder, Tokens, Weights, find_weights, load_text_encoder
+from tusou.retrieval.query import Query
+from tusou.text.negation import REFUSED_WEIGHT
 
 TEXTS = ["红色连衣裙", "男士黑色皮鞋", "红色连衣裙", "手机壳"]
 PLAIN, SHOP = Prompt.of(None), Prompt.of("这是一个商品搜索：{query}")
 BOTH = Prompt(ENSEMBLE, (*PLAIN.templates, *SHOP.templates))
 
 
-class Counting:
-    """Loads real encoders, and writes down every text that they are given."""
+class CountingLoader:
+    """Loads real encoders and records every text they encode."""
 
     def __init__(self) -> None:
-        self.seen: list[tuple[str, str]] = []  # (precision, text)
+        self.encoded: list[tuple[str, str]] = []  # (precision, text)
 
     def __call__(self, weights: Weights, device: str, prompt: None, precision: str) -> TextEncoder:
         encoder = load_text_encoder(weights, "cpu", prompt, precision)
         prepare = encoder.prepare
 
         def counted(texts: Sequence[str]) -> Tokens:
-            self.seen += [(precision, text) for text in texts]
+            self.encoded += [(precision, text) for text in texts]
             return prepare(texts)
 
         encoder.prepare = counted
@@ -34,32 +36,44 @@ class Counting:
 
 
 @pytest.fixture
-def counting() -> Counting:
-    return Counting()
+def counting() -> CountingLoader:
+    return CountingLoader()
 
 
-def test_nothing_is_encoded_twice(tmp_path: Path, tiny_model: Path, counting: Counting) -> None:
+def test_no_text_is_encoded_twice(
+    tmp_path: Path, tiny_model: Path, counting: CountingLoader
+) -> None:
     weights = find_weights(str(tiny_model))
-    for _ in range(2):  # the second process, so to say, finds the first one's files
+    for _ in range(2):  # the second round reads the files of the first
         vectors = QueryVectors(tmp_path, weights, load=counting)
         for prompt in (PLAIN, SHOP, BOTH, PLAIN):
-            vectors.of(TEXTS, prompt, "fp32")
-        vectors.of(TEXTS, PLAIN, "bf16")
-    QueryVectors(tmp_path, weights, load=counting).of([*TEXTS, "雨伞"], PLAIN, "fp32")
-    assert len(counting.seen) == len(set(counting.seen)) == 3 * 3 + 1
-    assert counting.seen[-1] == ("fp32", "雨伞")
-    assert (vectors.kept.encoded, vectors.kept.remembered) == (0, 6 * len(TEXTS))
+            vectors.encode_texts(TEXTS, prompt, "fp32")
+        vectors.encode_texts(TEXTS, PLAIN, "bf16")
+    QueryVectors(tmp_path, weights, load=counting).encode_texts([*TEXTS, "雨伞"], PLAIN, "fp32")
+    assert len(counting.encoded) == len(set(counting.encoded)) == 3 * 3 + 1
+    assert counting.encoded[-1] == ("fp32", "雨伞")
+    assert (vectors.cache.encoded, vectors.cache.cached) == (0, 6 * len(TEXTS))
 
 
-def test_another_model_is_another_matter(tmp_path: Path, tiny_model: Path) -> None:
+def test_the_vector_of_a_query_combines_its_parts(tmp_path: Path, tiny_model: Path) -> None:
     weights = find_weights(str(tiny_model))
-    QueryVectors(tmp_path, weights).of(TEXTS, PLAIN, "fp32")
+    vectors = QueryVectors(tmp_path, weights)
+    queries = [Query.of_text(text, 10) for text in ("不带碎花的裙子", "红色连衣裙")]
+    wanted, refused, plain = vectors.encode_texts(["裙子", "碎花", "红色连衣裙"], BOTH, "fp32")
+    combined = wanted - REFUSED_WEIGHT * refused
+    expected = np.stack([combined / np.linalg.norm(combined), plain])
+    np.testing.assert_allclose(vectors.encode_queries(queries, BOTH, "fp32"), expected, atol=1e-6)
+
+
+def test_another_model_has_its_own_vectors(tmp_path: Path, tiny_model: Path) -> None:
+    weights = find_weights(str(tiny_model))
+    QueryVectors(tmp_path, weights).encode_texts(TEXTS, PLAIN, "fp32")
     other = QueryVectors(tmp_path, Weights(weights.path, weights.name, "0" * 64))
-    other.of(TEXTS, PLAIN, "fp32")
-    assert other.kept.encoded == 3
+    other.encode_texts(TEXTS, PLAIN, "fp32")
+    assert other.cache.encoded == 3
 
 
-def test_vectors_are_the_encoder_s_in_order(tmp_path: Path, tiny_model: Path) -> None:
+def test_vectors_equal_those_of_the_encoder(tmp_path: Path, tiny_model: Path) -> None:
     weights = find_weights(str(tiny_model))
     plain = load_text_encoder(weights, "cpu", None, "fp32")
     shop = load_text_encoder(weights, "cpu", SHOP.templates[0], "fp32")
@@ -68,6 +82,6 @@ def test_vectors_are_the_encoder_s_in_order(tmp_path: Path, tiny_model: Path) ->
     vectors = QueryVectors(tmp_path, weights)
     for _ in range(2):
         for prompt, expected in ((PLAIN, one), (SHOP, other), (BOTH, mean)):
-            found = vectors.of(TEXTS, prompt, "fp32")
-            assert found.dtype == np.float32
-            np.testing.assert_allclose(found, expected, atol=1e-6)
+            result = vectors.encode_texts(TEXTS, prompt, "fp32")
+            assert result.dtype == np.float32
+            np.testing.assert_allclose(result, expected, atol=1e-6)

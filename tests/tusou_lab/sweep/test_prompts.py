@@ -1,4 +1,4 @@
-"""Templates are read a line each, and wrong ones are named."""
+"""Prompt templates read from a file."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from tusou_lab.sweep.prompts import ENSEMBLE, PUBLISHED, Prompt, read_templates,
 from tusou.core.errors import BadDataset
 
 
-def test_a_line_without_a_place_stands_before_the_query(tmp_path: Path) -> None:
+def test_a_line_without_a_placeholder_precedes_the_query(tmp_path: Path) -> None:
     path = tmp_path / "templates.txt"
     path.write_text(
         "\ufeff{query}\n这是一张图片，里面存在商品：\n\n买{query}的人\n{query}\n", "utf-8"
@@ -20,7 +20,7 @@ def test_a_line_without_a_place_stands_before_the_query(tmp_path: Path) -> None:
     )
 
 
-def test_wrong_templates_are_named_with_their_lines(tmp_path: Path) -> None:
+def test_every_invalid_template_is_reported_with_its_line(tmp_path: Path) -> None:
     path = tmp_path / "templates.txt"
     path.write_text("好\n{query}{query}\n{query}和{query}\n", "utf-8")
     with pytest.raises(BadDataset, match=r"(?s)templates: 2\n.*txt:2: .*\n.*txt:3: "):
@@ -28,14 +28,15 @@ def test_wrong_templates_are_named_with_their_lines(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "said"), [(b"\n", "no templates"), ("图搜".encode("gb18030"), "not UTF-8 at byte 2")]
+    ("data", "message"),
+    [(b"\n", "no templates"), ("图搜".encode("gb18030"), "not UTF-8 at byte 2")],
 )
-def test_refuses(tmp_path: Path, data: bytes, said: str) -> None:
+def test_refuses_unusable_files(tmp_path: Path, data: bytes, message: str) -> None:
     (tmp_path / "templates.txt").write_bytes(data)
-    with pytest.raises(BadDataset, match=said):
+    with pytest.raises(BadDataset, match=message):
         read_templates(tmp_path / "templates.txt")
 
 
-def test_several_templates_have_a_mean_and_one_has_none() -> None:
+def test_only_several_templates_have_an_ensemble() -> None:
     assert with_ensemble(PUBLISHED)[-1] == Prompt(ENSEMBLE, PUBLISHED)
     assert with_ensemble(("{query}",)) == (Prompt("{query}", ("{query}",)),)
