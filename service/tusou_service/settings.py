@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from tusou_service.engine.micro_batcher import BatchLimits
-from tusou_service.http.limits import LARGE_BODIES, ConnectionLimits, RequestLimits
+from tusou_service.http.body_limits import LARGE_BODIES, ConnectionLimits, RequestLimits
 from tusou_service.images.query_encoder import ImagePolicy
 
 # Variables of docker-compose.yml, which passes its whole .env on to the service.

@@ -12,10 +12,9 @@ from tusou import __version__
 from tusou_service.engine.engine import ExperimentArms, SearchEngine
 from tusou_service.http import errors
 from tusou_service.http.auth import ApiKeys
+from tusou_service.http.body_limits import RequestLimits
 from tusou_service.http.dependencies import AppState
-from tusou_service.http.limits import RequestLimits
 from tusou_service.http.middleware import RequestMiddleware
-from tusou_service.http.rate_limit import make_rate_limiter
 from tusou_service.http.routes import embeddings, health, items, page, search
 from tusou_service.http.schemas import BatchRequest, EmbeddingRequest, Problem, SearchRequest
 from tusou_service.observability.stages import Tracer
@@ -59,14 +58,8 @@ def create_app(
     if docs:
         app.include_router(page.docs_router())
     app.mount("/static", page.static)
-    app.add_middleware(
-        RequestMiddleware,
-        limits=limits,
-        keys=keys,
-        rate=make_rate_limiter(limits),
-        tracer=tracer,
-    )
-    errors.install(app)
+    app.add_middleware(RequestMiddleware, limits=limits, keys=keys, tracer=tracer)
+    errors.add_error_handlers(app)
     _describe_by_hand(app)
     return app
 

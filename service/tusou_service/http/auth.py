@@ -1,4 +1,4 @@
-"""API keys: read from a file, kept as digests."""
+"""API keys, read from a file and kept as digests."""
 
 import codecs
 import hashlib
@@ -14,13 +14,16 @@ MIN_KEY_CHARS = 16
 
 @dataclass(frozen=True, slots=True)
 class ApiKeys:
-    """The SHA-256 digests of the keys that open the service; several, so they can be rotated."""
+    """The SHA-256 digests of the accepted keys; with several, keys can be rotated."""
 
     digests: tuple[bytes, ...]
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read one key a line; blank lines and lines with # are skipped."""
+        """Read a file with one key on each line; skip blank lines and lines that begin with #.
+
+        Raises InputError if the file cannot be read or has no key, or if a key is too short.
+        """
         try:
             lines = path.read_bytes().removeprefix(codecs.BOM_UTF8).splitlines()
         except OSError as error:
@@ -28,8 +31,8 @@ class ApiKeys:
         stripped = [line.strip() for line in lines]
         keys = [line for line in stripped if line and not line.startswith(b"#")]
         if not keys:
-            raise InputError(f"{path} holds no API key; write one a line.")
-        short = [n for n, key in enumerate(keys, 1) if len(key) < MIN_KEY_CHARS]
+            raise InputError(f"{path} holds no API key; write one on each line.")
+        short = [number for number, key in enumerate(keys, 1) if len(key) < MIN_KEY_CHARS]
         if short:
             raise InputError(
                 f"{path}: key {short[0]} is shorter than {MIN_KEY_CHARS} characters; "
@@ -37,8 +40,8 @@ class ApiKeys:
             )
         return cls(tuple(hashlib.sha256(key).digest() for key in keys))
 
-    def admit(self, key: bytes) -> bool:
-        """Tell whether this is one of the keys, in the same time for each wrong one."""
+    def accepts(self, key: bytes) -> bool:
+        """Return whether this is one of the keys, in constant time."""
         digest = hashlib.sha256(key).digest()
-        # Every digest is compared, whichever matches: the time does not depend on the key.
+        # A list, so that all digests are compared even after a match.
         return any([hmac.compare_digest(digest, known) for known in self.digests])  # noqa: C419

@@ -1,62 +1,97 @@
-"""What each call's body may be: media type, cap, and room for images where they belong."""
+"""Limits of connections, requests and their bodies."""
 
 import re
 from dataclasses import dataclass
 
 from tusou.images.formats import MAX_IMAGE_BYTES
-from tusou_service.http.limits import RequestLimits
+
+# Chunks are limited apart from bytes: real clients send few, large chunks.
+MAX_BODY_CHUNKS = 4096
+# A large body, as one with an image, stays in memory until its request is answered.
+LARGE_BODY_BYTES = 1024 * 1024
+LARGE_BODIES = 8  # at once
+MAX_HEADERS = 100
+# A shared link holds a whole query, and percent encoding triples its bytes.
+MAX_URI_BYTES = 8192
+MAX_TIMEOUT_MS = 30_000
 
 _JSON = re.compile(r'application/json(\s*;\s*charset="?utf-8"?)?\s*', re.IGNORECASE)
 _IMAGE_MEDIA = re.compile(r"image/(jpeg|png|webp)\s*", re.IGNORECASE)
 
-# Where an image begins in JSON: the field of a search, or a data URI.
+# The start of an image in JSON: the field of a search, or a data URI.
 _IMAGE_START = re.compile(rb'"image"\s*:\s*"|"data:image/[a-z]{1,8};base64,')
-_BASE64_OF_A_IMAGE = 4 * -(-MAX_IMAGE_BYTES // 3)
+_IMAGE_BASE64_BYTES = 4 * -(-MAX_IMAGE_BYTES // 3)
+
+
+@dataclass(frozen=True, slots=True)
+class RequestLimits:
+    """Limits of a request, in bytes and seconds."""
+
+    body_bytes: int
+    batch_body_bytes: int
+    header_bytes: int
+    body_seconds: float
+    timeout_seconds: float  # unless the client sets its own
+    hosts: frozenset[str]  # empty: any
+    rate_per_second: float  # searches of one client; 0: unlimited
+    rate_burst: int
+    large_bodies: int
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionLimits:
+    """Limits of a connection. Deadlines are absolute: slow, steady bytes do not extend them."""
+
+    header_seconds: float
+    body_seconds: float
+    write_seconds: float
+    header_bytes: int
+    connections: int
 
 
 @dataclass(frozen=True, slots=True)
 class BodyRule:
-    """Bytes that a body may have beside its images, and how many more these may have."""
+    """The media type of a call's body, its limit in bytes, and that of the images in it."""
 
-    cap: int
-    room: int = 0
-    media: re.Pattern[str] = _JSON
+    limit: int  # bytes outside images
+    image_bytes: int = 0
+    media_type: re.Pattern[str] = _JSON
 
     @property
     def total(self) -> int:
-        """The longest body there can be."""
-        return self.cap + self.room
+        """The limit of the whole body in bytes."""
+        return self.limit + self.image_bytes
 
-    def may_go_on(self, body: bytearray) -> bool:
-        """Tell whether a body that has just outgrown the cap has begun an image before that."""
-        return self.room > 0 and _IMAGE_START.search(body, 0, self.cap) is not None
+    def may_exceed_limit(self, body: bytearray) -> bool:
+        """Return whether the first `limit` bytes contain the start of an image."""
+        return self.image_bytes > 0 and _IMAGE_START.search(body, 0, self.limit) is not None
 
-    def holds(self, body: bytes | bytearray) -> bool:
-        """Tell whether a whole body keeps the cap beside its images.
+    def accepts(self, body: bytes | bytearray) -> bool:
+        """Return whether a complete body keeps the limit outside its images.
 
-        An image is a string without escapes: whatever nests, repeats or has to be unescaped is
-        beside it. Looks at no more than the cap's bytes outside of images.
+        Only a string without escapes counts as an image: anything nested, repeated or escaped
+        counts against the limit. At most `limit` bytes outside images are scanned.
         """
         if len(body) > self.total:
             return False
-        beside = place = 0
-        while len(body) - place + beside > self.cap:
-            found = _IMAGE_START.search(body, place, place + self.cap - beside)
-            if not found:
+        outside = position = 0
+        while len(body) - position + outside > self.limit:
+            start = _IMAGE_START.search(body, position, position + self.limit - outside)
+            if not start:
                 return False
-            end = body.find(b'"', found.end())
-            if end < 0 or body.find(b"\\", found.end(), end) >= 0:
+            end = body.find(b'"', start.end())
+            if end < 0 or body.find(b"\\", start.end(), end) >= 0:
                 return False
-            beside += found.end() - place
-            place = end
+            outside += start.end() - position
+            position = end
         return True
 
 
 def body_rules(limits: RequestLimits) -> dict[str, BodyRule]:
     """Return the rule of each path that takes a body."""
     return {
-        "/search": BodyRule(limits.body_bytes, _BASE64_OF_A_IMAGE),
+        "/search": BodyRule(limits.body_bytes, _IMAGE_BASE64_BYTES),
         "/search/batch": BodyRule(limits.batch_body_bytes),
-        "/search/image": BodyRule(MAX_IMAGE_BYTES, media=_IMAGE_MEDIA),
-        "/v1/embeddings": BodyRule(limits.batch_body_bytes, _BASE64_OF_A_IMAGE),
+        "/search/image": BodyRule(MAX_IMAGE_BYTES, media_type=_IMAGE_MEDIA),
+        "/v1/embeddings": BodyRule(limits.batch_body_bytes, _IMAGE_BASE64_BYTES),
     }

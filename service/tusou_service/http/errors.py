@@ -1,4 +1,4 @@
-"""How every error becomes an answer: the one table from error to status, and RFC 9457."""
+"""Error responses: the one table from errors to HTTP status, in the form of RFC 9457."""
 
 import json
 import math
@@ -20,11 +20,11 @@ PROBLEM_JSON = "application/problem+json"
 MAX_PROBLEM_BYTES = 2048
 _MAX_DETAILS = 16
 _MAX_LOC_CHARS = 40
-_RETRY_AFTER = 1.0  # seconds, when nothing better is known
+_DEFAULT_RETRY_AFTER = 1.0  # seconds
 
 
 class BadHttp(TusouError):
-    """What came in is not HTTP/1.1, or not for this host."""
+    """The request is not HTTP/1.1, or its host name is not served here."""
 
     code = "bad_http"
 
@@ -36,13 +36,13 @@ class Unauthorized(TusouError):
 
 
 class NotFound(TusouError):
-    """Nothing lives at this path."""
+    """No resource has this path."""
 
     code = "not_found"
 
 
 class MethodNotAllowed(TusouError):
-    """The path exists, the method does not; `allow` names the methods that do."""
+    """The path exists, the method does not; `allow` lists the methods that do."""
 
     code = "method_not_allowed"
 
@@ -58,25 +58,25 @@ class RequestTimeout(TusouError):
 
 
 class BodyTooLarge(TusouError):
-    """The body is over its cap, in bytes or in pieces."""
+    """The body exceeds its limit of bytes or of chunks."""
 
     code = "body_too_large"
 
 
 class UriTooLong(TusouError):
-    """The path and query string are over their cap."""
+    """The path and query string exceed their limit."""
 
     code = "uri_too_long"
 
 
 class UnsupportedMediaType(TusouError):
-    """The body is not said to be plain, uncompressed JSON."""
+    """The Content-Type or Content-Encoding is not accepted by this call."""
 
     code = "unsupported_media_type"
 
 
 class HeadersTooLarge(TusouError):
-    """The headers are over their cap, in bytes or in number."""
+    """The headers exceed their limit of bytes or of number."""
 
     code = "headers_too_large"
 
@@ -89,7 +89,7 @@ class Internal(TusouError):
 
 @dataclass(frozen=True, slots=True)
 class ProblemType:
-    """What an error is over HTTP. The texts are constant: an answer never echoes its request."""
+    """The response to one kind of error. Its texts are constant: a request is never echoed."""
 
     status: int
     title: str
@@ -99,7 +99,7 @@ class ProblemType:
 
 _CLOSE = (("Connection", "close"),)
 
-# Looked up along the class's ancestors, so a new domain error has its parent's meaning.
+# Looked up along the class's ancestors: a new domain error gets its parent's entry.
 PROBLEM_TYPES: dict[type[TusouError], ProblemType] = {
     BadHttp: ProblemType(
         400, "Bad HTTP request", "Send HTTP/1.1 to a host name served here.", _CLOSE
@@ -113,12 +113,10 @@ PROBLEM_TYPES: dict[type[TusouError], ProblemType] = {
         "Send a known key as 'Authorization: Bearer KEY' or 'X-API-Key: KEY'.",
         (("WWW-Authenticate", "Bearer"),),
     ),
-    NotFound: ProblemType(
-        404, "Not found", "Nothing lives at this path; GET /docs lists the calls."
-    ),
+    NotFound: ProblemType(404, "Not found", "Unknown path; GET /docs lists the calls."),
     domain.UnknownItem: ProblemType(404, "Unknown item", "The index holds no item of that id."),
     domain.NoImage: ProblemType(
-        404, "No image", "The items of this index are texts; GET /items/{item_id} tells one."
+        404, "No image", "The items of this index are texts; see GET /items/{item_id}."
     ),
     MethodNotAllowed: ProblemType(405, "Method not allowed", "Use a method named in Allow."),
     RequestTimeout: ProblemType(408, "Request timeout", "The body did not arrive in time.", _CLOSE),
@@ -126,26 +124,27 @@ PROBLEM_TYPES: dict[type[TusouError], ProblemType] = {
         409, "Unusable files", "The files on the server cannot be used; its log says why."
     ),
     domain.CorruptBundle: ProblemType(
-        409, "Corrupt bundle", "The bundle is damaged; the version served before is kept."
+        409, "Corrupt bundle", "The bundle is damaged; the previous version stays in use."
     ),
     domain.IncompatibleBundle: ProblemType(
         409,
         "Incompatible bundle",
-        "The bundle was made for another model or format; the version served before is kept.",
+        "The bundle was made for another model or format; the previous version stays in use.",
     ),
     domain.InsufficientMemory: ProblemType(
         409,
         "Insufficient memory",
-        "No room for the new version beside the one served, which is kept. Restart to change.",
+        "The memory cannot hold the new version beside the current one, which stays in use. "
+        "Restart the service to change versions.",
     ),
     BodyTooLarge: ProblemType(
         413, "Body too large", "Send a smaller body, or split the batch.", _CLOSE
     ),
-    UriTooLong: ProblemType(414, "URI too long", "No path here is that long.", _CLOSE),
+    UriTooLong: ProblemType(414, "URI too long", "Shorten the path or query string.", _CLOSE),
     UnsupportedMediaType: ProblemType(
         415,
         "Unsupported media type",
-        "Send application/json in UTF-8, or at /search/image an image; uncompressed.",
+        "Send application/json in UTF-8, or an image to /search/image; uncompressed.",
     ),
     domain.InputError: ProblemType(422, "Invalid input", "The request's data cannot be used."),
     domain.InvalidRequest: ProblemType(
@@ -160,7 +159,8 @@ PROBLEM_TYPES: dict[type[TusouError], ProblemType] = {
     domain.BadImage: ProblemType(
         422,
         "Bad image",
-        "Send a whole JPEG, PNG or WebP image of at most 8 MiB, 16 megapixels and 8192 a side.",
+        "Send a complete JPEG, PNG or WebP image of at most 8 MiB, 16 megapixels and 8192 pixels "
+        "a side.",
     ),
     domain.RateLimited: ProblemType(
         429, "Too many requests", "Slow down and retry after the time given."
@@ -168,11 +168,13 @@ PROBLEM_TYPES: dict[type[TusouError], ProblemType] = {
     HeadersTooLarge: ProblemType(
         431, "Headers too large", "Send fewer or shorter headers.", _CLOSE
     ),
-    Internal: ProblemType(500, "Internal error", "The request failed; the log has its request id."),
+    Internal: ProblemType(
+        500, "Internal error", "The request failed; the log has details under its request id."
+    ),
     domain.Unavailable: ProblemType(503, "Unavailable", "Retry after the time given."),
     domain.NotReady: ProblemType(503, "Not ready", "The service is loading, stopping or failing."),
     domain.OutOfMemory: ProblemType(
-        503, "Out of memory", "The device cannot hold the query now; retry after the time given."
+        503, "Out of memory", "The device is out of memory; retry after the time given."
     ),
     domain.Overloaded: ProblemType(503, "At capacity", "Retry after the time given."),
     domain.DeadlineExceeded: ProblemType(
@@ -182,7 +184,7 @@ PROBLEM_TYPES: dict[type[TusouError], ProblemType] = {
 
 
 def problem_type(error: TusouError) -> tuple[str, ProblemType]:
-    """Return the code and meaning an error has over HTTP; one without a meaning is a bug."""
+    """Return the code and entry of an error; an error without an entry is a bug."""
     for cls in type(error).__mro__:
         if issubclass(cls, TusouError) and cls in PROBLEM_TYPES:
             return cls.code, PROBLEM_TYPES[cls]
@@ -190,41 +192,41 @@ def problem_type(error: TusouError) -> tuple[str, ProblemType]:
 
 
 def problem_response(error: TusouError, request_id: str, *, message: bool = False) -> Response:
-    """Build the answer to an error: RFC 9457, ASCII, at most 2 KiB.
+    """Return the response to an error: RFC 9457 in ASCII, at most MAX_PROBLEM_BYTES.
 
-    `message` adds a member of that name, the one text of an error that OpenAI's clients show.
+    `message` adds a member of that name: the text that OpenAI's clients show.
     """
-    code, meaning = problem_type(error)
+    code, kind = problem_type(error)
     body: dict[str, object] = {
         "type": f"/problems/{code}",
-        "title": meaning.title,
-        "status": meaning.status,
-        "detail": meaning.detail,
+        "title": kind.title,
+        "status": kind.status,
+        "detail": kind.detail,
         "code": code,
         "request_id": request_id,
     }
     if message:
         texts = (detail.detail for detail in error.details if detail.detail)
-        body["message"] = next(texts, meaning.detail)
-    headers = {**dict(meaning.headers), "Cache-Control": "no-store"}
+        body["message"] = next(texts, kind.detail)
+    headers = {**dict(kind.headers), "Cache-Control": "no-store"}
     if isinstance(error, MethodNotAllowed) and error.allow:
         headers["Allow"] = error.allow
-    if meaning.status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
-        seconds = _RETRY_AFTER if error.retry_after is None else error.retry_after
+    if kind.status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
+        seconds = _DEFAULT_RETRY_AFTER if error.retry_after is None else error.retry_after
         body["retry_after_ms"] = math.ceil(seconds * 1000)
         headers["Retry-After"] = str(math.ceil(seconds))
-    content = _fit(body, [_plain(detail) for detail in error.details[:_MAX_DETAILS]])
-    return Response(content, meaning.status, headers, media_type=PROBLEM_JSON)
+    details = [_detail_fields(detail) for detail in error.details[:_MAX_DETAILS]]
+    return Response(_encode(body, details), kind.status, headers, media_type=PROBLEM_JSON)
 
 
-def _plain(detail: ErrorDetail) -> dict[str, object]:
+def _detail_fields(detail: ErrorDetail) -> dict[str, object]:
     loc = [part if isinstance(part, int) else part[:_MAX_LOC_CHARS] for part in detail.loc]
     text = {"detail": detail.detail} if detail.detail else {}
     return {"loc": loc, "type": detail.type, **text}
 
 
-def _fit(body: dict[str, object], details: list[dict[str, object]]) -> bytes:
-    """Encode with as many details as fit."""
+def _encode(body: dict[str, object], details: list[dict[str, object]]) -> bytes:
+    """Return the body as JSON, with as many details as fit."""
     while True:
         content = json.dumps({**body, "errors": details} if details else body).encode()
         if len(content) <= MAX_PROBLEM_BYTES or not details:
@@ -232,17 +234,17 @@ def _fit(body: dict[str, object], details: list[dict[str, object]]) -> bytes:
         details = details[:-1]
 
 
-def install(app: FastAPI) -> None:
-    """Turn the framework's own errors into ours; the front door answers them all."""
+def add_error_handlers(app: FastAPI) -> None:
+    """Raise the framework's own errors as TusouError, which RequestMiddleware answers."""
 
-    async def on_error(_: Request, error: Exception) -> Response:
-        raise _translate(error) from None
+    async def convert(_: Request, error: Exception) -> Response:
+        raise _to_tusou_error(error) from None
 
     for kind in (HTTPException, RequestValidationError):
-        app.add_exception_handler(kind, on_error)
+        app.add_exception_handler(kind, convert)
 
 
-def _translate(error: Exception) -> TusouError:
+def _to_tusou_error(error: Exception) -> TusouError:
     if isinstance(error, HTTPException):
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
             return MethodNotAllowed((error.headers or {}).get("Allow", ""))
@@ -254,15 +256,15 @@ def _translate(error: Exception) -> TusouError:
 
 
 def error_details(errors: Iterable[Mapping[str, Any]], *prefix: str) -> list[ErrorDetail]:
-    """Return the details of pydantic's errors, without the input; `prefix` begins each `loc`."""
+    """Return pydantic's errors as details, without the input; `prefix` begins each `loc`."""
     return [ErrorDetail((*prefix, *error["loc"]), error["type"], error["msg"]) for error in errors]
 
 
 def error_responses(*raised: type[TusouError]) -> dict[int | str, dict[str, object]]:
-    """Return the `responses` of a route for OpenAPI: its own errors and those of every call."""
+    """Return a route's `responses` for OpenAPI: its own errors and those of every call."""
     codes: dict[int, list[str]] = {}
-    every: set[type[TusouError]] = {Unauthorized, domain.InvalidRequest, HeadersTooLarge, Internal}
-    for error in every.union(raised):
+    common: set[type[TusouError]] = {Unauthorized, domain.InvalidRequest, HeadersTooLarge, Internal}
+    for error in common.union(raised):
         codes.setdefault(PROBLEM_TYPES[error].status, []).append(error.code)
     schema = {"schema": {"$ref": "#/components/schemas/Problem"}}
     return {

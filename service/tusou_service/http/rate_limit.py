@@ -1,18 +1,17 @@
-"""A fair share for each client: token buckets, one a client."""
+"""Rate limits: one token bucket for each client."""
 
 from collections import OrderedDict
 from collections.abc import Callable
 from time import monotonic
 
 from tusou.core.errors import RateLimited
-from tusou_service.http.limits import RequestLimits
 
-# Enough for every client of a while; bounded, so that the limiter cannot be made a leak.
+# Bounds the memory: the client that has been idle longest is forgotten first.
 MAX_CLIENTS = 10_000
 
 
 class RateLimitExceeded(RateLimited):
-    """This client has used up its share; `retry_after` is in seconds."""
+    """The client has used up its tokens."""
 
     def __init__(self, retry_after: float) -> None:
         super().__init__("Too many requests.")
@@ -20,30 +19,23 @@ class RateLimitExceeded(RateLimited):
 
 
 class RateLimiter:
-    """Lets each client ask `burst` times at once and `per_second` times in the long run."""
+    """Lets each client send `burst` requests at once and `per_second` in the long run."""
 
     def __init__(
         self, per_second: float, burst: int, clock: Callable[[], float] = monotonic
     ) -> None:
         self._per_second, self._burst, self._clock = per_second, burst, clock
-        # What each client had left, and when; the one seen last is at the end.
-        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        # Tokens of each client and when they were counted; the most recent client is last.
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def admit(self, client: str) -> None:
-        """Count one request of this client, or raise RateLimitExceeded."""
+        """Take a token of this client; raise RateLimitExceeded if it has none."""
         now = self._clock()
-        left, since = self._left.pop(client, (float(self._burst), now))
-        left = min(self._burst, left + (now - since) * self._per_second)
-        allowed = left >= 1
-        self._left[client] = (left - allowed, now)
-        if len(self._left) > MAX_CLIENTS:
-            self._left.popitem(last=False)
-        if not allowed:
-            raise RateLimitExceeded((1 - left) / self._per_second)
-
-
-def make_rate_limiter(limits: RequestLimits) -> RateLimiter | None:
-    """Return what these limits ask for, if they ask for it."""
-    if limits.rate_per_second <= 0:
-        return None
-    return RateLimiter(limits.rate_per_second, limits.rate_burst)
+        tokens, since = self._buckets.pop(client, (float(self._burst), now))
+        tokens = min(self._burst, tokens + (now - since) * self._per_second)
+        admitted = tokens >= 1
+        self._buckets[client] = (tokens - admitted, now)
+        if len(self._buckets) > MAX_CLIENTS:
+            self._buckets.popitem(last=False)
+        if not admitted:
+            raise RateLimitExceeded((1 - tokens) / self._per_second)

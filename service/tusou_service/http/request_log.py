@@ -1,4 +1,4 @@
-"""One request and its answer: identity, status, time, and a client who may leave."""
+"""Request id, response headers, log line and metrics of one request."""
 
 import asyncio
 import logging
@@ -20,16 +20,16 @@ _log = logging.getLogger(__name__)
 
 OPENAI_PREFIX = "/v1/"
 UNMATCHED = "unmatched"
-CLIENT_DISCONNECTED = 499  # as nginx logs it; nobody is there to read an answer
+CLIENT_DISCONNECTED = 499  # nginx's status for it; no response is sent
 _QUIET_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-# `blob:` shows an image that its user has just given, and one fetched with a key.
+# `blob:` is for images that the user uploads, and for those fetched with an API key.
 _POLICY = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
     b"connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; "
     b"require-trusted-types-for 'script'"
 )
-_SAFETY_HEADERS = (
+_SECURITY_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"content-security-policy", _POLICY),
@@ -37,17 +37,20 @@ _SAFETY_HEADERS = (
 
 
 class ClientDisconnected(Exception):
-    """Nobody waits for the answer any more."""
+    """The client closed the connection before the response was complete."""
 
 
 class RequestContext:
-    """One request and its answer: identity, status, time."""
+    """One request: its id, engine, trace, and the response's status.
+
+    Chooses the engine of an experiment's arm and puts it into `scope["state"]`.
+    """
 
     def __init__(self, scope: Scope, send: Send, tracer: Tracer | None = None) -> None:
         self.started = perf_counter()
-        self.status = 0
-        self.path = UNMATCHED  # what log and metrics call a request that reaches no route
-        self.complete = False
+        self.status = 0  # until a response begins
+        self.path = UNMATCHED  # the route in log and metrics of a request that reaches no route
+        self._is_complete = False
         headers = Headers(scope=scope)
         state, self._scope, self._send = scope["state"], scope, send
         experiment: ExperimentArms | None = state["experiment"]
@@ -55,59 +58,60 @@ class RequestContext:
             state["engine"] = experiment.engine_for(headers)
         self.engine: SearchEngine = state["engine"]
         self._arm = self.engine.arm if experiment else None
-        given = headers.get("x-request-id", "")
-        self.id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        client_id = headers.get("x-request-id", "")
+        self.id = client_id if _REQUEST_ID.fullmatch(client_id) else uuid.uuid4().hex
         state["request_id"] = self.id
-        quiet = scope["path"] in _QUIET_PATHS
-        self._trace = tracer.begin(headers, self.started) if tracer and not quiet else None
+        is_quiet = scope["path"] in _QUIET_PATHS
+        self._trace = tracer.begin(headers, self.started) if tracer and not is_quiet else None
 
     async def send(self, message: Message) -> None:
-        """Pass a message on, with the headers that every answer has."""
+        """Send a message of the response, with the headers common to all responses."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            named = (b"x-request-id", self.id.encode())
+            request_id = (b"x-request-id", self.id.encode())
             arm = [(b"x-arm", self._arm.encode())] if self._arm else []
-            message["headers"] = [*message.get("headers", []), named, *arm, *_SAFETY_HEADERS]
+            headers = message.get("headers", [])
+            message["headers"] = [*headers, request_id, *arm, *_SECURITY_HEADERS]
         elif not message.get("more_body", False):
-            self.complete = True
+            self._is_complete = True
         await self._send(message)
 
-    async def refuse(self, error: TusouError) -> None:
-        """Answer with a problem, unless an answer has begun; a bug goes to the log."""
+    async def send_error(self, error: TusouError) -> None:
+        """Send a problem response, unless a response has begun; log a bug's traceback."""
         if problem_type(error)[0] == Internal.code:
             _log.exception("request failed", extra={"fields": {"request_id": self.id}})
         if not self.status:
-            openai = self._scope["path"].startswith(OPENAI_PREFIX)
-            answer = problem_response(error, self.id, message=openai)
-            await answer(self._scope, _nothing, self.send)
+            is_openai = self._scope["path"].startswith(OPENAI_PREFIX)
+            response = problem_response(error, self.id, message=is_openai)
+            await response(self._scope, _receive_nothing, self.send)
 
     @contextmanager
-    def cancelled_when_gone(self, receive: Receive) -> Iterator[None]:
+    def cancel_on_disconnect(self, receive: Receive) -> Iterator[None]:
         """Cancel the block and raise ClientDisconnected if the client leaves before its answer."""
-        block = asyncio.current_task()
-        gone = False
+        task = asyncio.current_task()
+        disconnected = False
 
         async def watch() -> None:
-            nonlocal gone
+            nonlocal disconnected
             while (await receive())["type"] != "http.disconnect":
                 pass
-            # The server says "disconnect" after a complete answer, too.
-            if block and not self.complete:
-                gone = True
-                block.cancel()
+            # The server sends "disconnect" after a complete response, too.
+            if task and not self._is_complete:
+                disconnected = True
+                task.cancel()
 
         watcher = asyncio.create_task(watch())
         try:
             yield
         except asyncio.CancelledError:
-            if gone and block and not block.uncancel():
+            if disconnected and task and not task.uncancel():
                 raise ClientDisconnected from None
             raise
         finally:
             watcher.cancel()
 
     def record(self) -> None:
-        """Count and log the exchange."""
+        """Write the log line, the metrics and the trace of the finished request."""
         seconds = perf_counter() - self.started
         route = self._route()
         self.engine.traffic.observe(route, self.status, seconds)
@@ -134,10 +138,10 @@ class RequestContext:
         _log.log(level, "request", extra={"fields": fields})
 
     def _route(self) -> str:
-        """Name the route by its template: paths come from outside and have no end."""
-        matched = getattr(self._scope.get("route"), "path_format", None)
-        return matched if isinstance(matched, str) else self.path
+        """Return the route's template: raw paths would make metric labels unbounded."""
+        template = getattr(self._scope.get("route"), "path_format", None)
+        return template if isinstance(template, str) else self.path
 
 
-async def _nothing() -> Message:
+async def _receive_nothing() -> Message:
     return {"type": "http.disconnect"}

@@ -77,7 +77,7 @@ class SpanTrace:
     def end(self, *, method: str, route: str, status: int, request_id: str) -> None:
         """End the span and make those of the stages; what came after the last is the answer."""
         worked_until = max((stage.ended for stage in self._stages), default=self._began)
-        self._stages.append(StageTiming("answer", worked_until, perf_counter()))
+        self._stages.append(StageTiming("respond", worked_until, perf_counter()))
         parent, epoch = set_span_in_context(self._span), self._epoch
         for stage in self._stages:
             child = self._spans.start_span(stage.name, parent, start_time=_at(stage.began, epoch))

@@ -30,7 +30,7 @@ def test_keys_are_kept_as_digests(tmp_path: Path) -> None:
     file.write_bytes(b"\xef\xbb\xbf  0123456789abcdef  \r\n  # the next one\r\nfedcba9876543210")
     keys = ApiKeys.read(file)
     assert [len(digest) for digest in keys.digests] == [32, 32]
-    assert keys.admit(b"0123456789abcdef")
-    assert keys.admit(b"fedcba9876543210")
-    assert not keys.admit(b"0123456789abcdeF")
+    assert keys.accepts(b"0123456789abcdef")
+    assert keys.accepts(b"fedcba9876543210")
+    assert not keys.accepts(b"0123456789abcdeF")
     assert "0123456789" not in repr(keys)

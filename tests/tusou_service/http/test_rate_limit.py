@@ -56,7 +56,7 @@ def test_remembers_a_bounded_number_of_clients() -> None:
     limiter = RateLimiter(1, 1, Clock())
     for number in range(MAX_CLIENTS + 5):
         limiter.admit(str(number))
-    assert len(limiter._left) == MAX_CLIENTS
+    assert len(limiter._buckets) == MAX_CLIENTS
 
 
 def test_a_flood_is_a_429_before_its_body_is_read(source: TinySource) -> None:

@@ -24,7 +24,7 @@ from tusou.core.errors import BadImage
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 SECRET = "纯棉碎花吊带裙"
-QUERY_STAGES = ["front_door", "parse", "queue", "tokenise", "encode", "search", "answer"]
+QUERY_STAGES = ["receive", "parse", "queue", "tokenise", "encode", "search", "respond"]
 
 
 async def spans_of(
@@ -66,7 +66,7 @@ async def test_each_stage_of_a_search_is_a_span(source: TinySource) -> None:
     for span in spans:
         assert span is root or (span.parent and span.parent.span_id == root.context.span_id)
         assert root.start_time <= span.start_time
-        if span.name in {"front_door", "parse", "queue"}:  # the tiny pipeline's times are invented
+        if span.name in {"receive", "parse", "queue"}:  # the tiny pipeline's times are invented
             assert span.start_time <= span.end_time <= root.end_time
 
 
@@ -90,14 +90,14 @@ async def test_a_image_is_decoded_and_seen(source: TinySource) -> None:
         source, "/search", json=body, headers={"X-Request-Timeout-Ms": "9000"}
     )
     assert stages_of(spans) == [
-        *("front_door", "parse", "decode", "load", "queue", "see"),
-        *("queue", "tokenise", "encode", "search", "answer"),
+        *("receive", "parse", "decode", "load", "queue", "see"),
+        *("queue", "tokenise", "encode", "search", "respond"),
     ]
 
 
 async def test_stages_follow_one_another(source: TinySource) -> None:
     _, spans = await spans_of(source, "/v1/embeddings", json={"input": ["a"]})
-    assert stages_of(spans) == ["front_door", "parse", "queue", "encode", "answer"]
+    assert stages_of(spans) == ["receive", "parse", "queue", "encode", "respond"]
     root = root_of(spans)
     children = sorted((one for one in spans if one is not root), key=lambda one: one.start_time)
     for before, after in pairwise(children):
@@ -153,7 +153,7 @@ async def test_refusals_are_traced_to_where_they_got(
     root = root_of(spans)
     assert (root.attributes or {})["http.response.status_code"] == status
     assert (not root.status.is_ok) is failed
-    assert stages_of(spans) == ["front_door", "parse", "answer"]
+    assert stages_of(spans) == ["receive", "parse", "respond"]
 
 
 class Collector:
