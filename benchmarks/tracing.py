@@ -15,7 +15,7 @@ from time import perf_counter
 from timeit import timeit
 
 import httpx
-from tusou_service.observability.stages import BatchRun, mark, mark_batches
+from tusou_service.observability.stages import BatchRun, record_batches, record_stage
 
 from benchmarks.record import record
 from benchmarks.running import demo_bundle, service
@@ -57,11 +57,11 @@ def off_marks() -> float:
     run = BatchRun(1, 0.0, (("tokenise", 0.0), ("encode", 0.0), ("search", 0.0)))
 
     def one_search() -> None:
-        mark("receive", 0.0)
+        record_stage("receive", 0.0)
         began = perf_counter()
-        mark("parse", began)
+        record_stage("parse", began)
         asked = perf_counter()
-        mark_batches(asked, (one for one in (run,)))
+        record_batches(asked, (one for one in (run,)))
         BatchRun(1, 0.0, (("tokenise", 0.0), ("encode", 0.0), ("search", 0.0)))
 
     return min(timeit(one_search, number=10_000) for _ in range(5)) / 10_000

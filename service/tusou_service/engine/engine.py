@@ -31,8 +31,7 @@ from tusou_service.images.query_encoder import (
     ImageQueryEncoder,
 )
 from tusou_service.observability.metrics import Metrics
-from tusou_service.observability.stages import mark_batches
-from tusou_service.observability.traffic import Traffic
+from tusou_service.observability.stages import record_batches
 
 SearchListener: TypeAlias = Callable[[Sequence[Query], Sequence[Found]], None]
 
@@ -106,11 +105,6 @@ class SearchEngine:
         return self._batcher.idle
 
     @property
-    def traffic(self) -> Traffic:
-        """The counters of requests."""
-        return self.metrics.traffic
-
-    @property
     def load_error(self) -> Exception | None:
         """The error that ended the first load."""
         return self.versions.load_error
@@ -167,7 +161,7 @@ class SearchEngine:
         except asyncio.CancelledError:
             self.metrics.cancelled.inc()
             raise
-        mark_batches(enqueued, (result.run for result in results))
+        record_batches(enqueued, (result.run for result in results))
         return results
 
     async def reload(self) -> ReloadResult:

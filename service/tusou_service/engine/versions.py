@@ -145,7 +145,7 @@ class BundleVersions:
             weakref.finalize(self._pipeline, self._on_freed, loop).atexit = False
         self._pipeline = pipeline
         bundle = pipeline.bundle
-        self._metrics.serve_index(self._arm, bundle.version, bundle.item_count)
+        self._metrics.set_served_version(self._arm, bundle.version, bundle.item_count)
         fields = {"index_version": bundle.version, "arm": self._arm}
         _log.info("serving", extra={"fields": fields})
 

@@ -20,7 +20,7 @@ from tusou.core.errors import (
 from tusou_service.engine.engine import ExperimentArms, SearchEngine
 from tusou_service.http.errors import BodyTooLarge, RequestTimeout, UnsupportedMediaType
 from tusou_service.http.schemas import Body, parse
-from tusou_service.observability.stages import mark
+from tusou_service.observability.stages import record_stage
 
 # What any call that carries queries may be refused with.
 QUERY_REFUSALS: tuple[type[TusouError], ...] = (
@@ -71,7 +71,7 @@ def json_body(model: type[Body]) -> Callable[[Request], Awaitable[Body]]:
     async def read(request: Request) -> Body:
         began = perf_counter()
         body = parse(model, await request.body())
-        mark("parse", began)
+        record_stage("parse", began)
         return body
 
     return read

@@ -33,7 +33,7 @@ from tusou_service.http.errors import (
 )
 from tusou_service.http.rate_limit import RateLimiter
 from tusou_service.http.request_log import CLIENT_DISCONNECTED, ClientDisconnected, RequestContext
-from tusou_service.observability.stages import Tracer, mark
+from tusou_service.observability.stages import Tracer, record_stage
 
 # Process managers call these by IP address and without a key.
 PROBES = frozenset({"/healthz", "/readyz"})
@@ -100,7 +100,7 @@ class RequestMiddleware:
         scope["state"]["deadline"] = now + self._timeout(headers)
         rule = self._rules.get(scope["path"]) if scope["method"] == "POST" else None
         if rule is None:
-            mark("receive", context.started)
+            record_stage("receive", context.started)
             await self._app(scope, receive, context.send)
             return
         if self._rate_limiter:
@@ -112,7 +112,7 @@ class RequestMiddleware:
         context.engine.admit(scope["state"]["deadline"])
         with ExitStack() as stack:
             body = await self._read_body(receive, rule, stack)
-            mark("receive", context.started)
+            record_stage("receive", context.started)
             with context.cancel_on_disconnect(receive):
                 await self._app(scope, _replay(body), context.send)
 

@@ -114,7 +114,7 @@ class RequestContext:
         """Write the log line, the metrics and the trace of the finished request."""
         seconds = perf_counter() - self.started
         route = self._route()
-        self.engine.traffic.observe(route, self.status, seconds)
+        self.engine.metrics.observe_request(route, self.status, seconds)
         level = logging.DEBUG if self._scope["path"] in _QUIET_PATHS else logging.INFO
         fields = {
             "request_id": self.id,
@@ -126,7 +126,7 @@ class RequestContext:
         if self._arm:
             fields["arm"] = self._arm
             if self.path != UNMATCHED:
-                self.engine.traffic.observe_arm(self._arm, self.status, seconds)
+                self.engine.metrics.observe_arm_request(self._arm, self.status, seconds)
         if self._trace:
             self._trace.end(
                 method=self._scope["method"],

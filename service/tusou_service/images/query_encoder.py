@@ -24,7 +24,7 @@ from tusou.core.errors import (
 from tusou.retrieval.query import VectorPart
 from tusou_service.images.decode_pool import DecodePool
 from tusou_service.observability.metrics import Metrics
-from tusou_service.observability.stages import BatchRun, mark, mark_batches
+from tusou_service.observability.stages import BatchRun, record_batches, record_stage
 
 _log = logging.getLogger(__name__)
 
@@ -157,12 +157,12 @@ class ImageQueryEncoder:
         # Decode first, so that an invalid image never loads the image tower.
         started = perf_counter()
         pixels = await self._decode(image, self._pipeline().image_size, deadline)
-        mark("decode", started)
+        record_stage("decode", started)
         self._metrics.image_seconds.labels("decode").observe(perf_counter() - started)
         await self._wait_for_tower(deadline)
         enqueued = perf_counter()
         encoded = await self._batcher(pixels, deadline)
-        mark_batches(enqueued, [encoded.run])
+        record_batches(enqueued, [encoded.run])
         return encoded.part
 
     def encode_batch(self, images: list[Pixels]) -> list[EncodedImage]:
@@ -174,8 +174,8 @@ class ImageQueryEncoder:
         parts = pipeline.encode_images(np.stack(images))
         seconds = perf_counter() - started
         self._metrics.image_batch_size.observe(len(parts))
-        self._metrics.image_seconds.labels("see").observe(seconds)
-        run = BatchRun(len(parts), started, (("see", seconds),))
+        self._metrics.image_seconds.labels("encode").observe(seconds)
+        run = BatchRun(len(parts), started, (("encode_image", seconds),))
         return [EncodedImage(part, run) for part in parts]
 
     async def _wait_for_tower(self, deadline: float) -> None:
@@ -189,7 +189,7 @@ class ImageQueryEncoder:
         try:
             async with asyncio.timeout_at(deadline):
                 await asyncio.shield(self._loading)
-                mark("load", started)
+                record_stage("load", started)
         except TimeoutError:
             raise NotReady("the image tower is loading; try again shortly") from None
         if not self._pipeline().image_tower_loaded:

@@ -1,4 +1,4 @@
-"""What the service counts and measures, for Prometheus."""
+"""Metrics of the service, for Prometheus."""
 
 from collections.abc import Callable, Iterator
 
@@ -8,98 +8,126 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from tusou.retrieval.results import SearchResults
-from tusou_service.observability.traffic import REQUEST_SECONDS, Traffic
 
+_REQUEST_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _STAGE_SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2)
 _SHARES = (0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1)
 _BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 
 class Metrics:
-    """One set of instruments with a registry of its own, so two apps never share a number."""
+    """The instruments of one application, in a registry of their own.
+
+    If PROMETHEUS_MULTIPROC_DIR is set, a scrape covers all workers.
+    """
 
     def __init__(self) -> None:
-        self._registry = CollectorRegistry()
-        self.traffic = Traffic(self._registry)
-        self.batch_size = Histogram(
+        registry = CollectorRegistry()
+        self._requests = Counter(
+            "tusou_requests",
+            "Requests by response; status 499: the client disconnected first.",
+            ["route", "status"],
+            registry=registry,
+        )
+        self._request_seconds = Histogram(
+            "tusou_request_seconds",
+            "Time from the headers of a request to the end of its response.",
+            ["route"],
+            buckets=_REQUEST_SECONDS,
+            registry=registry,
+        )
+        self._arm_requests = Counter(
+            "tusou_arm_requests",
+            "Search requests by arm of the experiment.",
+            ["arm", "status"],
+            registry=registry,
+        )
+        self._arm_seconds = Histogram(
+            "tusou_arm_seconds",
+            "Time of search requests by arm of the experiment.",
+            ["arm"],
+            buckets=_REQUEST_SECONDS,
+            registry=registry,
+        )
+        self._batch_size = Histogram(
             "tusou_batch_size",
-            "Queries answered by one pass of the model.",
+            "Queries in a batch.",
             ["arm"],
             buckets=_BATCH_SIZES,
-            registry=self._registry,
+            registry=registry,
         )
-        self.stage_seconds = Histogram(
+        self._stage_seconds = Histogram(
             "tusou_stage_seconds",
-            "Time a batch spent in a stage: tokenise, encode, search.",
+            "Time of a batch in a stage: tokenise, encode, search.",
             ["arm", "stage"],
             buckets=_STAGE_SECONDS,
-            registry=self._registry,
+            registry=registry,
         )
-        self.cached_queries = Counter(
+        self._cached_queries = Counter(
             "tusou_cached_queries",
-            "Queries whose vector was remembered, of those that tusou_batch_size sums up.",
+            "Queries, among those of tusou_batch_size, whose vector came from the cache.",
             ["arm"],
-            registry=self._registry,
+            registry=registry,
         )
         self.image_batch_size = Histogram(
             "tusou_image_batch_size",
-            "Images of queries encoded by one pass of the model.",
+            "Query images in a batch.",
             buckets=_BATCH_SIZES[:4],
-            registry=self._registry,
+            registry=registry,
         )
         self.image_seconds = Histogram(
             "tusou_image_seconds",
-            "Time in a stage of images: decode (of each, with its wait), see (of a batch).",
+            "Time of query images in a stage: decode (one, with its wait), encode (a batch).",
             ["stage"],
-            buckets=REQUEST_SECONDS,
-            registry=self._registry,
+            buckets=_REQUEST_SECONDS,
+            registry=registry,
         )
         self.lost_decoders = Counter(
             "tusou_lost_decoders",
-            "Decoding processes that an image has ended.",
-            registry=self._registry,
+            "Decoder processes that crashed on an image.",
+            registry=registry,
         )
         self.cancelled = Counter(
             "tusou_cancelled",
-            "Searches dropped because their client left.",
-            registry=self._registry,
+            "Searches cancelled because their client disconnected.",
+            registry=registry,
         )
         self.reloads = Counter(
             "tusou_reloads",
             "Reloads by result: swapped, unchanged, failed.",
             ["result"],
-            registry=self._registry,
+            registry=registry,
         )
         self._queue_depth = Gauge(
             "tusou_queue_depth",
             "Queries that wait for a batch.",
             ["arm"],
-            registry=self._registry,
+            registry=registry,
             multiprocess_mode="livesum",
         )
         self._ready = Gauge(
             "tusou_ready",
-            "1 when /readyz answers 200, in all workers.",
-            registry=self._registry,
+            "1 if /readyz returns 200, in all workers.",
+            registry=registry,
             multiprocess_mode="livemin",
+        )
+        self.shadowed = Counter(
+            "tusou_shadow_queries",
+            "Queries for the shadow bundle: compared, dropped, unanswered, failed.",
+            ["result"],
+            registry=registry,
+        )
+        self.shadow_overlap = Histogram(
+            "tusou_shadow_overlap",
+            "Share of a query's items that the shadow bundle returned too.",
+            buckets=_SHARES,
+            registry=registry,
         )
         self._depths: dict[str, Callable[[], int]] = {}
         self._is_ready: Callable[[], bool] = lambda: False
         self._versions = _ServedVersions()
-        self._exposed = _registry_of_all_workers() or self._registry
+        self._exposed = _registry_of_all_workers() or registry
         self._exposed.register(self._versions)
-        self.shadowed = Counter(
-            "tusou_shadow_queries",
-            "Queries for the bundle in the shadow: compared, dropped, unanswered, failed.",
-            ["result"],
-            registry=self._registry,
-        )
-        self.shadow_overlap = Histogram(
-            "tusou_shadow_overlap",
-            "Share of a query's items that the bundle in the shadow returned too.",
-            buckets=_SHARES,
-            registry=self._registry,
-        )
 
     def watch_queue(self, arm: str, depth: Callable[[], int]) -> None:
         """Read an arm's queue depth at every refresh."""
@@ -115,21 +143,28 @@ class Metrics:
             self._queue_depth.labels(arm).set(depth())
         self._ready.set(self._is_ready())
 
-    def observe_batch(self, arm: str, size: int, answers: SearchResults) -> None:
-        """Record one pass of the model; called from its thread."""
-        times = answers.times
-        self.batch_size.labels(arm).observe(size)
-        self.cached_queries.labels(arm).inc(answers.cache_hits)
-        self.stage_seconds.labels(arm, "tokenise").observe(times.tokenise)
-        self.stage_seconds.labels(arm, "encode").observe(times.encode)
-        self.stage_seconds.labels(arm, "search").observe(times.search)
+    def observe_request(self, route: str, status: int, seconds: float) -> None:
+        self._requests.labels(route, str(status)).inc()
+        self._request_seconds.labels(route).observe(seconds)
 
-    def serve_index(self, arm: str, version: str, items: int) -> None:
-        """Set the bundle version that an arm serves."""
-        self._versions.served[arm] = (version, items)
+    def observe_arm_request(self, arm: str, status: int, seconds: float) -> None:
+        self._arm_requests.labels(arm, str(status)).inc()
+        self._arm_seconds.labels(arm).observe(seconds)
+
+    def observe_batch(self, arm: str, size: int, results: SearchResults) -> None:
+        """Record a batch of queries; called from the batch's thread."""
+        times = results.times
+        self._batch_size.labels(arm).observe(size)
+        self._cached_queries.labels(arm).inc(results.cache_hits)
+        self._stage_seconds.labels(arm, "tokenise").observe(times.tokenise)
+        self._stage_seconds.labels(arm, "encode").observe(times.encode)
+        self._stage_seconds.labels(arm, "search").observe(times.search)
+
+    def set_served_version(self, arm: str, version: str, item_count: int) -> None:
+        self._versions.served[arm] = (version, item_count)
 
     def expose(self) -> bytes:
-        """Return everything, of all workers, in Prometheus's text format."""
+        """Return the metrics of all workers in Prometheus's text format."""
         self.refresh()
         return generate_latest(self._exposed)
 
@@ -144,7 +179,7 @@ class _ServedVersions(Collector):
         index = GaugeMetricFamily(
             "tusou_index_info", "The bundle version served.", labels=["arm", "version"]
         )
-        items = GaugeMetricFamily("tusou_items", "Items that can be found.", labels=["arm"])
+        items = GaugeMetricFamily("tusou_items", "Items in the index.", labels=["arm"])
         for arm, (version, count) in self.served.items():
             index.add_metric([arm, version], 1)
             items.add_metric([arm], count)

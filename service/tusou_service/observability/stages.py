@@ -1,4 +1,4 @@
-"""When each stage of a request began and ended, kept only where somebody follows the request."""
+"""Timings of a request's stages, recorded only while the request is traced."""
 
 from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
@@ -9,74 +9,74 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class StageTiming:
-    """One stage of a request; both ends in seconds of `perf_counter`."""
+    """One stage of a request; times are in seconds of `perf_counter`."""
 
     name: str
-    began: float
+    started: float
     ended: float
-    batch: int = 0  # how many jobs went through the stage together; 0: it is not done in batches
+    batch_size: int = 0  # 0: the stage is not batched
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BatchRun:
-    """One batch in its thread: how many jobs, when it began, the seconds of each stage in turn."""
+    """One batch: its size, its start, and the seconds of its consecutive stages."""
 
     size: int
-    began: float
+    started: float
     stages: tuple[tuple[str, float], ...]
 
 
-# Of the request that the running task answers; None for one that nobody follows.
+# The stages of the running task's request; None if it is not traced.
 _STAGES: ContextVar[list[StageTiming] | None] = ContextVar("stages", default=None)
 
 
-def follow() -> list[StageTiming]:
-    """Have the stages of this task's request recorded from now on, in the list returned."""
+def start_recording() -> list[StageTiming]:
+    """Record the stages of this task's request from now on, in the returned list."""
     stages: list[StageTiming] = []
     _STAGES.set(stages)
     return stages
 
 
-def mark(name: str, began: float) -> None:
+def record_stage(name: str, started: float) -> None:
     """Record a stage that ends now."""
     stages = _STAGES.get()
     if stages is not None:
-        stages.append(StageTiming(name, began, perf_counter()))
+        stages.append(StageTiming(name, started, perf_counter()))
 
 
-def mark_batches(asked: float, runs: Iterable[BatchRun]) -> None:
-    """Record what became of jobs that began to wait at `asked`: the queue, then each stage."""
+def record_batches(enqueued: float, runs: Iterable[BatchRun]) -> None:
+    """Record the wait since `enqueued` and the stages of each batch that ran the request's jobs."""
     stages = _STAGES.get()
     if stages is None:
         return
     for run in {id(run): run for run in runs}.values():
-        moment = max(asked, run.began)
-        stages.append(StageTiming("queue", asked, moment))
+        time = max(enqueued, run.started)
+        stages.append(StageTiming("queue", enqueued, time))
         for name, seconds in run.stages:
-            stages.append(StageTiming(name, moment, moment + seconds, run.size))
-            moment += seconds
+            stages.append(StageTiming(name, time, time + seconds, run.size))
+            time += seconds
 
 
-class Trace(Protocol):
-    """One request that is followed."""
+class RequestTrace(Protocol):
+    """The trace of one request."""
 
     @property
     def id(self) -> str:
-        """Name the trace, in 32 hexadecimal digits."""
+        """The trace id in 32 hexadecimal digits."""
         ...
 
     def end(self, *, method: str, route: str, status: int, request_id: str) -> None:
-        """Say how the request ended, now; the spans go out later."""
+        """End the trace now; its spans are sent later."""
         ...
 
 
 class Tracer(Protocol):
-    """Follows requests: `tusou_service.observability.tracing.SpanTracer`, when tracing is on."""
+    """`tusou_service.observability.tracing.SpanTracer`, which needs the extra `otel`."""
 
-    def begin(self, headers: Mapping[str, str], began: float) -> Trace | None:
-        """Follow the request of this task, which began then, unless it is one that is left out."""
+    def begin(self, headers: Mapping[str, str], started: float) -> RequestTrace | None:
+        """Trace this task's request, which started then; None if it is not sampled."""
         ...
 
     def close(self) -> None:
-        """Send what is left, for a moment."""
+        """Send the remaining spans; blocks for a moment at most."""
         ...

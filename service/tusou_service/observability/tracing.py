@@ -1,4 +1,4 @@
-"""Traces for OpenTelemetry: a span for each request, and under it one for each of its stages."""
+"""OpenTelemetry traces: a span for each request, with a child span for each of its stages."""
 
 from collections.abc import Mapping
 from threading import Thread
@@ -10,80 +10,83 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 from opentelemetry.trace import Span, SpanKind, StatusCode, set_span_in_context
-from opentelemetry.trace import Tracer as Spans
+from opentelemetry.trace import Tracer as SpanFactory
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from tusou import __version__
-from tusou_service.observability.stages import StageTiming, follow
+from tusou_service.observability.stages import StageTiming, start_recording
 
-# One try of the exporter, its repeats included; and what the end of the process waits for them all.
-_EXPORT_SECONDS = 5.0
-_CLOSE_SECONDS = 2.0
+_EXPORT_SECONDS = 5.0  # of one export, with its retries
+_CLOSE_SECONDS = 2.0  # that the end of the process waits for all exports
 
 
 def open_tracer(endpoint: str, share: float) -> "SpanTracer":
-    """Send traces to an OTLP/HTTP address, of this share of the requests that bring no trace."""
+    """Return a tracer that sends to an OTLP/HTTP address.
+
+    It samples this share of the requests without a `traceparent` header.
+    """
     return SpanTracer(OTLPSpanExporter(endpoint, timeout=_EXPORT_SECONDS), share)
 
 
 class SpanTracer:
-    """Turns followed requests into spans, which a thread of the SDK sends in bundles.
+    """Turns requests into spans, which a thread of the SDK sends in batches.
 
-    Nothing waits for it: when spans come faster than they can be sent, some are dropped. Spans
-    hold names, numbers and the request id, never what was asked.
+    Requests never wait for it: spans that arrive faster than they can be sent are dropped. Spans
+    hold names, numbers and the request id, never a query.
     """
 
     def __init__(self, exporter: SpanExporter, share: float = 1.0) -> None:
-        ours = Resource({"service.name": "tusou", "service.version": __version__})
+        resource = Resource({"service.name": "tusou", "service.version": __version__})
         self._provider = TracerProvider(
-            # W3C: whoever sends a traceparent has decided whether this request is recorded.
+            # W3C: the sender of a `traceparent` decides whether the request is sampled.
             sampler=ParentBased(TraceIdRatioBased(share)),
-            resource=ours.merge(OTELResourceDetector().detect()),
+            resource=resource.merge(OTELResourceDetector().detect()),
             shutdown_on_exit=False,
         )
         self._provider.add_span_processor(BatchSpanProcessor(exporter))
-        self._spans = self._provider.get_tracer("tusou", __version__)
-        self._incoming = TraceContextTextMapPropagator()
+        self._span_factory = self._provider.get_tracer("tusou", __version__)
+        self._propagator = TraceContextTextMapPropagator()
 
-    def begin(self, headers: Mapping[str, str], began: float) -> "SpanTrace | None":
-        """Follow a request, as part of the trace that its `traceparent` names."""
-        parent = self._incoming.extract(headers)
-        # Stages are timed by a clock that never jumps; spans carry the time of day.
+    def begin(self, headers: Mapping[str, str], started: float) -> "SpanTrace | None":
+        """Trace this task's request, as part of the trace of its `traceparent` header."""
+        parent = self._propagator.extract(headers)
+        # Stages are timed by a monotonic clock; spans carry the time of day.
         epoch = time_ns() - perf_counter_ns()
-        start = _at(began, epoch)
-        span = self._spans.start_span("request", parent, SpanKind.SERVER, start_time=start)
-        return SpanTrace(self._spans, span, began, epoch) if span.is_recording() else None
+        start = _nanoseconds(started, epoch)
+        span = self._span_factory.start_span("request", parent, SpanKind.SERVER, start_time=start)
+        return SpanTrace(self._span_factory, span, started, epoch) if span.is_recording() else None
 
     def close(self) -> None:
-        """Send what is left; a collector that does not answer is not waited for."""
+        """Send the remaining spans; do not wait for a collector that does not respond."""
         closing = Thread(target=self._provider.shutdown, daemon=True)
         closing.start()
         closing.join(_CLOSE_SECONDS)
 
 
 class SpanTrace:
-    """One request's span; its stages become spans when it ends, from the times they recorded."""
+    """The span of one request; when it ends, its recorded stages become child spans."""
 
-    def __init__(self, spans: Spans, span: Span, began: float, epoch: int) -> None:
-        self._spans, self._span = spans, span
-        self._began, self._epoch = began, epoch
-        self._stages = follow()
+    def __init__(self, factory: SpanFactory, span: Span, started: float, epoch: int) -> None:
+        self._factory, self._span = factory, span
+        self._started, self._epoch = started, epoch
+        self._stages = start_recording()
 
     @property
     def id(self) -> str:
-        """Name the trace."""
+        """The trace id in 32 hexadecimal digits."""
         return f"{self._span.get_span_context().trace_id:032x}"
 
     def end(self, *, method: str, route: str, status: int, request_id: str) -> None:
-        """End the span and make those of the stages; what came after the last is the answer."""
-        worked_until = max((stage.ended for stage in self._stages), default=self._began)
-        self._stages.append(StageTiming("respond", worked_until, perf_counter()))
+        """End the span and create those of the stages; the time after the last one is `respond`."""
+        responding = max((stage.ended for stage in self._stages), default=self._started)
+        self._stages.append(StageTiming("respond", responding, perf_counter()))
         parent, epoch = set_span_in_context(self._span), self._epoch
         for stage in self._stages:
-            child = self._spans.start_span(stage.name, parent, start_time=_at(stage.began, epoch))
-            if stage.batch:
-                child.set_attribute("tusou.batch_size", stage.batch)
-            child.end(_at(stage.ended, epoch))
+            start = _nanoseconds(stage.started, epoch)
+            child = self._factory.start_span(stage.name, parent, start_time=start)
+            if stage.batch_size:
+                child.set_attribute("tusou.batch_size", stage.batch_size)
+            child.end(_nanoseconds(stage.ended, epoch))
         self._span.update_name(f"{method} {route}")
         self._span.set_attributes(
             {
@@ -95,8 +98,9 @@ class SpanTrace:
         )
         if status >= 500:
             self._span.set_status(StatusCode.ERROR)
-        self._span.end(_at(perf_counter(), epoch))
+        self._span.end(_nanoseconds(perf_counter(), epoch))
 
 
-def _at(moment: float, epoch: int) -> int:
-    return int(moment * 1e9) + epoch
+def _nanoseconds(seconds: float, epoch: int) -> int:
+    """Return a time of `perf_counter` in nanoseconds since 1970."""
+    return int(seconds * 1e9) + epoch

@@ -84,13 +84,13 @@ async def test_a_batch_is_counted_at_its_stages(source: TinySource) -> None:
     assert sizes["queue"] is None
 
 
-async def test_a_image_is_decoded_and_seen(source: TinySource) -> None:
+async def test_an_image_is_decoded_and_encoded(source: TinySource) -> None:
     body = {"image": b64encode(image_bytes(1)).decode(), "query": "a"}
     _, spans = await spans_of(
         source, "/search", json=body, headers={"X-Request-Timeout-Ms": "9000"}
     )
     assert stages_of(spans) == [
-        *("receive", "parse", "decode", "load", "queue", "see"),
+        *("receive", "parse", "decode", "load", "queue", "encode_image"),
         *("queue", "tokenise", "encode", "search", "respond"),
     ]
 
