@@ -36,7 +36,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         figures = measure(Path(folder), arguments)
-    record("demo_model", figures, kept_as=f"demo_model_{arguments.split}_{arguments.queries}")
+    record("demo_model", figures, file_name=f"demo_model_{arguments.split}_{arguments.queries}")
 
 
 def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, object]:

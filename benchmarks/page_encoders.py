@@ -1,4 +1,4 @@
-"""What the page on performance says of precisions, backends and tokens."""
+"""The sections of the performance page about precisions, backends and the tokenizer."""
 
 import json
 from typing import Any
@@ -8,30 +8,30 @@ from benchmarks.record import RESULTS
 _PRECISIONS = """\
 ## Precisions
 
-Top 10 of {texts:,} texts among {vectors:,} vectors by brute force, each precision beside fp32
-(`python -m benchmarks.fidelity`, {date}). The goal is 99 % for the default, which is `bf16` here:
-{reached} of {models} models reach it.
-Random weights, over structured vectors, are a hard case: as drawn, all texts come out nearly alike,
-and landing them among the vectors enlarges the small differences and the rounding alike. The third
-column is the ceiling of any bf16 backend: weights rounded to bf16, all else exact. Published
-weights have not been measured. `--precision fp32` is there for who needs every rank.
+Share of fp32's top 10 that each precision keeps, for {texts:,} texts among {vectors:,} vectors
+with exact search (`python -m benchmarks.fidelity`, {date}). The goal is 99 % for the default,
+which is `bf16` here; {reached} of {models} models reach it. Random weights over structured
+vectors are a hard case: texts come out nearly equal, and spreading them among the vectors
+enlarges small differences and rounding errors as much. The third column is the upper bound for
+bf16 on any backend: weights rounded to bf16, everything else exact. Published weights have not
+been measured. Use `--precision fp32` if every rank matters.
 
-| model | bf16 | weights alone rounded | int8 | lowest cosine: bf16, int8 |
+| model | bf16 | only weights rounded | int8 | lowest cosine: bf16, int8 |
 |---|---|---|---|---|
 {rows}
 
-`int8` (`--precision int8`, `TUSOU_PRECISION=int8`) is OpenVINO's, on processors with VNNI or AMX:
-products of bytes, with a scale for each output and for each 128 numbers of a token, computed from
-the numbers at hand: nothing has to be calibrated. It is never chosen by `auto`.
+`int8` (`--precision int8`, `TUSOU_PRECISION=int8`) is OpenVINO's, for processors with VNNI or
+AMX: products of bytes, with scales that are computed at run time, so nothing has to be
+calibrated. `auto` never chooses it.
 """
 
 _BACKENDS = """\
-## Engines
+## Backends
 
-Tusou's two backends, torch {torch} and OpenVINO {openvino}, and what it does not use: ONNX Runtime
-{onnxruntime}, and int8 that nncf calibrates beforehand. In turn in one process with all cores each
-(`python -m benchmarks.backends`, {date}, {machine}).
-Milliseconds each, of the fastest round, and the median of processor milliseconds beside them.
+Tusou's two backends, torch {torch} and OpenVINO {openvino}, compared with two alternatives that
+it does not use: ONNX Runtime {onnxruntime}, and int8 calibrated by nncf. Measured in turn in one
+process, with all cores (`python -m benchmarks.backends`, {date}, {machine}). Milliseconds per
+text or image in the fastest round; in brackets, the median of CPU milliseconds.
 
 | backend | text, 1 | text, 8 | text, 32 | image | top-10 overlap with fp32 |
 |---|---|---|---|---|---|
@@ -41,20 +41,20 @@ Milliseconds each, of the fastest round, and the median of processor millisecond
 """
 
 _VERDICT = """\
-On x86-64 OpenVINO is the default where it is installed (the extra `cpu` brings it), for towers as
-large as ViT-B/16's: it is the faster of the two in every precision, most of all for few texts.
-Small towers, ResNets and GPUs stay with torch. Types are written into the graph
+On x86-64, OpenVINO is the default for towers as large as ViT-B/16's if it is installed (as the
+extra `cpu` does): it is faster than torch in every precision, most of all for few texts. Small
+towers, ResNets and GPUs use torch. The graph has its types written into it
 (`tusou/encoders/openvino/`): products and attention in bf16, sums and norms in float32.
-OpenVINO's own hint for bf16 would round those too, at the expense of ranks. Scales that are
-calibrated beforehand would make int8 images a third faster; texts gain nothing by them, ranks
-suffer more, and somebody would have to bring images like everybody's. ONNX Runtime has no bf16
-for processors; its quantiser does not find the weights in this graph, so its int8 was not
-measured. With AMX nothing of this has been measured."""
+OpenVINO's own hint for bf16 would round those too, and ranks would suffer. Calibrated scales
+would make int8 images a third faster; texts would gain nothing, ranks would suffer more, and
+calibration needs representative images. ONNX Runtime has no bf16 for processors, and its
+quantiser does not find the weights in this graph, so its int8 was not measured. Processors with
+AMX have not been measured."""
 
 _TOKENS = """\
-**Tokens** cost {one:.1f} µs for a query alone and {many:.1f} µs in batches of 32; with cn_clip's
-own tokenizer {stock_one:.1f} and {stock_many:.1f} µs (`python -m benchmarks.tokens`, {date}). The
-ids are the same on 100,000 hostile texts and on every character of Unicode
+**The tokenizer** takes {one:.1f} µs for a single query and {many:.1f} µs per query in batches of
+32; cn_clip's own takes {stock_one:.1f} and {stock_many:.1f} µs (`python -m benchmarks.tokens`,
+{date}). The ids are the same on 100,000 hostile texts and on every character of Unicode
 (`pytest -m slow tests/tusou/encoders/test_tokenizer.py`).
 """
 
@@ -64,26 +64,26 @@ Part = dict[str, Any]
 
 
 def encoder_sections() -> str:
-    """Give each section whose figures have been recorded."""
-    sections = [("fidelity", _precisions), ("backends", _backends), ("tokens", _tokens)]
-    found = [(RESULTS / f"{name}.json", write) for name, write in sections]
+    """Return every section whose figures have been recorded."""
+    sections = {"fidelity": _precisions, "backends": _backends, "tokens": _tokens}
     return "\n".join(
-        write(json.loads(path.read_text(encoding="utf-8")))
-        for path, write in found
-        if path.exists()
+        write(json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8")))
+        for name, write in sections.items()
+        if (RESULTS / f"{name}.json").exists()
     )
 
 
 def _precisions(result: Part) -> str:
     figures: Part = result["figures"]
-    models = {name: one for name, one in figures.items() if isinstance(one, dict)}
+    models = {name: model for name, model in figures.items() if isinstance(model, dict)}
     rows = [
-        f"| {name} | {_percent(one['bf16'])} | "
-        f"{_percent(one.get('weights rounded to bf16, nothing else'))} | {_percent(one['int8'])} | "
-        f"{one['bf16']['cosine, lowest']}, {one['int8']['cosine, lowest']} |"
-        for name, one in models.items()
+        f"| {name} | {_percent(model['bf16'])} | "
+        f"{_percent(model.get('weights rounded to bf16, nothing else'))} | "
+        f"{_percent(model['int8'])} | "
+        f"{model['bf16']['cosine, lowest']}, {model['int8']['cosine, lowest']} |"
+        for name, model in models.items()
     ]
-    reached = sum(one["bf16"]["top-10 overlap"] >= _GOAL for one in models.values())
+    reached = sum(model["bf16"]["top-10 overlap"] >= _GOAL for model in models.values())
     return _PRECISIONS.format(
         date=result["date"],
         rows="\n".join(rows),
@@ -128,8 +128,8 @@ def _tokens(result: Part) -> str:
     )
 
 
-def _times(found: Part) -> str:
-    return f"{found['ms_each_fastest']:.1f} ({found['processor_ms_each']:.1f})"
+def _times(column: Part) -> str:
+    return f"{column['ms_each_fastest']:.1f} ({column['processor_ms_each']:.1f})"
 
 
 def _counts(figures: Part) -> dict[str, int]:

@@ -1,10 +1,10 @@
-"""Everything that speed is claimed of, in one run: `make bench`, or `make bench QUICK=--quick`.
+"""All speed figures of the project in one run: `make bench`, or `make bench QUICK=--quick`.
 
-`--again PART` measures one part anew and keeps the others; each part says when it was begun.
+`--again PART` measures one part again and keeps the others; each part records when it was started.
 
-Every part runs in a process of its own, and in it stock and ours alternate. The parts with stock
-cn_clip get OPENBLAS_NUM_THREADS=1: numpy's thread pool and torch's otherwise spin against each
-other, which can double stock's time. Search does not, for FAISS multiplies with that pool.
+Every part runs in a process of its own, where stock and Tusou alternate. The parts with stock
+cn_clip get OPENBLAS_NUM_THREADS=1: otherwise the thread pools of numpy and torch compete, which can
+double stock's time. Search does not get it, because FAISS multiplies with that pool.
 """
 
 import argparse
@@ -24,7 +24,7 @@ ALONE = {"OPENBLAS_NUM_THREADS": "1"}
 _SEARCH = LazyImport("benchmarks.search:measure_search")
 
 
-# Each part: what runs it, what it is given, and what it is given in a quick run (None: left out).
+# Each part: function, arguments, and arguments of a quick run (None: left out).
 PARTS: dict[str, tuple[LazyImport, tuple[object, ...], tuple[object, ...] | None]] = {
     "floor": (LazyImport("benchmarks.floor:measure_floor"), (20,), (5,)),
     "texts": (
@@ -40,13 +40,13 @@ PARTS: dict[str, tuple[LazyImport, tuple[object, ...], tuple[object, ...] | None
 
 
 def main() -> None:
-    """Run every part, or the one that is named; record."""
+    """Run every part, or the one that `--again` or `--part` names, and record the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="under three minutes, rougher")
+    parser.add_argument("--quick", action="store_true", help="under three minutes, less precise")
     parser.add_argument("--without", action="append", default=[], help="a part to leave out")
-    parser.add_argument("--again", choices=PARTS, help="measure this one anew")
-    parser.add_argument("--part", help="run this one alone and print its figures")
-    parser.add_argument("--note", default="", help="what else the machine was doing")
+    parser.add_argument("--again", choices=PARTS, help="measure this part again, keep the others")
+    parser.add_argument("--part", help="run only this part and print its figures")
+    parser.add_argument("--note", default="", help="other load of the machine")
     args = parser.parse_args()
     if args.part:
         load, full, short = PARTS[args.part]
@@ -67,15 +67,15 @@ def main() -> None:
         if name not in args.without and not (args.quick and short is None):
             print(f"{name} ...", file=sys.stderr, flush=True)
             figures[name] = _run(name, ["--quick"] * args.quick)
-            record("performance", figures)  # a run that is ended keeps the parts it has done
+            record("performance", figures)  # an interrupted run keeps its finished parts
 
 
 def _run(name: str, options: list[str]) -> object:
     command = [sys.executable, "-m", "benchmarks.performance", "--part", name, *options]
     environment = dict(os.environ) if name.startswith("search") else {**os.environ, **ALONE}
     begun, load = _now(), os.getloadavg()[0]
-    found = json.loads(subprocess.check_output(command, text=True, env=environment))
-    return {"begun": begun, "load average before": round(load, 1), **found}
+    part = json.loads(subprocess.check_output(command, text=True, env=environment))
+    return {"begun": begun, "load average before": round(load, 1), **part}
 
 
 def _now() -> str:

@@ -32,7 +32,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         figures = measure(Path(folder), arguments)
-    record("photos", figures, kept_as=f"photos_{arguments.name}")
+    record("photos", figures, file_name=f"photos_{arguments.name}")
 
 
 def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""What every benchmark writes beside its figures: machine, date, versions, command."""
+"""Results of benchmarks: figures with machine, date, version and command."""
 
 import json
 import sys
@@ -11,22 +11,23 @@ from tusou.core.hardware import describe_machine
 RESULTS = Path(__file__).parent / "results"
 
 
-def record(name: str, figures: dict[str, object], kept_as: str | None = None) -> None:
-    """Print the figures of a benchmark and keep them in `results/`."""
+def record(name: str, figures: dict[str, object], file_name: str | None = None) -> None:
+    """Print the figures of a benchmark and write them to `results/NAME.json`."""
     RESULTS.mkdir(exist_ok=True)
+    arguments = map(_without_folder, sys.argv[1:])
     result = {
         "benchmark": name,
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "machine": describe_machine(),
         "tusou": version("tusou"),
-        "command": " ".join(["python", "-m", f"benchmarks.{name}", *map(_shown, sys.argv[1:])]),
+        "command": " ".join(["python", "-m", f"benchmarks.{name}", *arguments]),
         "figures": figures,
     }
     text = json.dumps(result, ensure_ascii=False, indent=2)
-    (RESULTS / f"{kept_as or name}.json").write_text(text + "\n", encoding="utf-8")
+    (RESULTS / f"{file_name or name}.json").write_text(text + "\n", encoding="utf-8")
     print(text)
 
 
-def _shown(argument: str) -> str:
-    """Leave out where a folder lay on the machine that measured."""
+def _without_folder(argument: str) -> str:
+    """Return an argument without the folders of the machine that measured."""
     return Path(argument).name if Path(argument).is_absolute() else argument

@@ -51,6 +51,20 @@ def site(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sit
 
 
 @pytest.fixture(scope="session")
+def screenshot_site(
+    site: Site, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Site]:
+    """Serve the demo's 3,000 items when `--screenshots` is given, else the small pool."""
+    if request.config.getoption("--screenshots", default=None) is None:
+        yield site
+        return
+    folder = tmp_path_factory.mktemp("screenshots")
+    tusou("demo", "--dir", str(folder / "demo"))
+    with serving(folder / "demo" / "bundle", folder / "log") as demo:
+        yield demo
+
+
+@pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     path = next(filter(None, map(shutil.which, _NAMES)), None)
     assert path, "Chromium is missing; on Debian: apt-get install chromium fonts-noto-cjk"

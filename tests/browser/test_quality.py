@@ -6,13 +6,16 @@ from typing import Literal
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, ViewportSize, expect
+from tusou_lab.demo import DemoSpec
+from tusou_lab.toy.products import draw_facts, item_id
 
 from tests.browser.pages import Open, ask, shown, until
 from tests.browser.serving import Site
 
 QUERY = "红色碎花吊带裙"
 MAX_WEIGHT = 60_000
-WINDOW: ViewportSize = {"width": 1060, "height": 660}
+WINDOW: ViewportSize = {"width": 1060, "height": 780}  # two rows of five results
+README_QUERY = "不要条纹的衬衫"
 
 
 def violations(page: Page) -> list[str]:
@@ -99,17 +102,16 @@ def test_its_time(opened: Open, site: Site, capsys: pytest.CaptureFixture[str]) 
 
 
 def test_its_looks(
-    opened: Open, site: Site, tmp_path: Path, request: pytest.FixtureRequest
+    opened: Open, screenshot_site: Site, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    folder = request.config.getoption("--screenshots", default=None) or tmp_path
-    page = opened(site.url, viewport=WINDOW, reduced_motion="reduce")
-    ask(page, "碎花以外的连衣裙")
-    shoot(page, folder / "search.png")
+    folder = request.config.getoption("--screenshots", default=None)
+    page = opened(screenshot_site.url, viewport=WINDOW, reduced_motion="reduce")
+    ask(page, README_QUERY)
+    if folder:
+        check_ten_shirts_without_stripes(shown(page, 24)[:10])
+    shoot(page, (folder or tmp_path) / "search.png")
     page = opened(
-        site.url,
-        viewport=WINDOW,
-        color_scheme="dark",
-        reduced_motion="reduce",
+        screenshot_site.url, viewport=WINDOW, color_scheme="dark", reduced_motion="reduce"
     )
     ask(page, "黄色行李箱")
     shown(page, 24)
@@ -118,7 +120,18 @@ def test_its_looks(
     ask(page, "蓝色碎花")
     expect(page.locator("#mix")).to_be_visible()
     page.wait_for_url("**/?q=*like=*")
-    shoot(page, folder / "search-image.png")
+    shoot(page, (folder or tmp_path) / "search-image.png")
+
+
+def check_ten_shirts_without_stripes(ids: list[str]) -> None:
+    """Raise AssertionError unless the demo's catalogue says that all ten results are correct."""
+    spec = DemoSpec()
+    numbers = {item_id("test", number): number for number in range(spec.items)}
+    for shown_id in ids:
+        product, _ = draw_facts(spec.seed, "test", numbers[int(shown_id)])
+        assert product.category.shape == "shirt"
+        assert product.facts["pattern"] != "stripes"
+    assert len(ids) == 10
 
 
 def shoot(page: Page, path: Path) -> None:

@@ -1,0 +1,85 @@
+"""The section of the performance page about the project itself: start, demo, robustness."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from benchmarks.record import RESULTS
+
+Part = dict[str, Any]
+
+_SECTION = """\
+## The project itself
+
+| what | command | measured | goal |
+|---|---|---|---|
+{rows}
+"""
+
+
+def project_section() -> str:
+    """Return the section, with a row for every recorded result; empty without any."""
+    rows = [
+        f"| {what} | `{_load(name)['command']}` | {show(_load(name)['figures'])} | {goal} |"
+        for name, what, show, goal in _ROWS
+        if (RESULTS / f"{name}.json").exists()
+    ]
+    return _SECTION.format(rows="\n".join(rows)) if rows else ""
+
+
+def _load(name: str) -> Part:
+    result: Part = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+    return result
+
+
+def _demo(figures: Part) -> str:
+    return f"{figures['wall_s']} s"
+
+
+def _startup(figures: Part) -> str:
+    seconds, memory = figures["start to ready, s, median"], figures["idle memory, MB, median"]
+    return f"{seconds} s, {memory} MB"
+
+
+def _mean_recall(figures: Part) -> str:
+    percent, held_out = figures["percent"], figures["held_out_percent"]
+    return f"{percent['mean_recall']} %; on held-out combinations {held_out['mean_recall']} %"
+
+
+def _hit_at_1(figures: Part) -> str:
+    return f"{figures['percent']['hit@1']} %"
+
+
+def _hostile(figures: Part) -> str:
+    bodies = figures["the 35"]
+    return f"{bodies['5xx']}, {bodies['largest error, bytes']} bytes"
+
+
+def _kill_resume(figures: Part) -> str:
+    return f"{figures['builds_that_differ']}"
+
+
+def _reload(figures: Part) -> str:
+    return f"{figures['failed'] + figures['mixed']}"
+
+
+_ROWS: list[tuple[str, str, Callable[[Part], str], str]] = [
+    ("demo", "`make demo`, installed: 3,000 items, 300 queries, all over HTTP", _demo, "60 s"),
+    (
+        "startup",
+        "service with the demo bundle: start to ready, idle memory",
+        _startup,
+        "8 s, 700 MB",
+    ),
+    (
+        "demo_model_test_3000",
+        "demo model on products that it has never seen, 3,000 queries: mean_recall",
+        _mean_recall,
+        "85 %",
+    ),
+    ("photos_clothing_demo", "demo model on real photos: hit@1", _hit_at_1, ""),
+    ("photos_clothing_tuned", "the same after fine-tuning: hit@1", _hit_at_1, "a gain"),
+    ("hostile", "35 hostile bodies: 5xx responses, largest error", _hostile, "0, 2 KiB"),
+    ("kill_resume", "index build killed at 20 random moments: differing builds", _kill_resume, "0"),
+    ("reload", "20 reloads under 16 clients: failed or mixed responses", _reload, "0"),
+]
