@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from tusou_lab.toy.dataset import SplitFiles, SplitSize, write_toy
+from tusou_lab.toy.dataset import SplitSize, ToySplitFiles, write_toy
 
 from benchmarks.demo_model import encode_pool
 from benchmarks.landing import land_texts
@@ -47,7 +47,7 @@ def measure_trained() -> dict[str, object]:
     with tempfile.TemporaryDirectory() as name:
         folder, split = Path(name), "test"
         write_toy(folder, [SplitSize(split, _ITEMS, _TEXTS)], seed=5, workers=os.cpu_count() or 1)
-        files = SplitFiles.of(folder, split)
+        files = ToySplitFiles.of(folder, split)
         texts = [query.text for query in read_queries(files.queries)]
         _, pool = encode_pool(weights, files.images)
     found = {name: _encode(weights.path, texts, name) for name in ("fp32", "bf16", "int8")}

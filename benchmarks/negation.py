@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from tusou_lab.toy.catalogue import Product
+from tusou_lab.toy.catalogue import ToyProduct
 from tusou_lab.toy.negated import NOT_NEGATED, NegatedQuery, negated_queries
 from tusou_lab.toy.products import draw_facts, item_id
 
@@ -67,7 +67,7 @@ def taken(text: str, weight: float) -> Query:
 
 def judge(
     pipeline: SearchPipeline,
-    pool: dict[int, Product],
+    pool: dict[int, ToyProduct],
     queries: Sequence[NegatedQuery],
     ask: Callable[[str], Query],
 ) -> dict[str, float]:
@@ -77,12 +77,12 @@ def judge(
     for query, hits in zip(queries, answers.hits, strict=True):
         found = _products(hits, pool)
         refused += sum(query.refuses(product) for product in found)
-        wanted += sum(query.wants(product) for product in found)
+        wanted += sum(query.matches(product) for product in found)
     shown = TOP * len(queries)
     return {"refused": round(refused / shown, 4), "wanted": round(wanted / shown, 4)}
 
 
-def sleeveless(pipeline: SearchPipeline, pool: dict[int, Product]) -> dict[str, float]:
+def sleeveless(pipeline: SearchPipeline, pool: dict[int, ToyProduct]) -> dict[str, float]:
     """Share of dresses with straps in the top 10, 无袖 taken as one word and as a refusal of 袖."""
     asks = {
         "one word": Query.of_text(SLEEVELESS, TOP, interpret=False),
@@ -95,7 +95,7 @@ def sleeveless(pipeline: SearchPipeline, pool: dict[int, Product]) -> dict[str, 
     }
 
 
-def _products(hits: object, pool: dict[int, Product]) -> list[Product]:
+def _products(hits: object, pool: dict[int, ToyProduct]) -> list[ToyProduct]:
     assert isinstance(hits, Hits)
     return [pool[int(one)] for one in hits.item_ids]
 

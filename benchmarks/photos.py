@@ -1,8 +1,8 @@
-"""Index a folder of real photos, serve it, replay its queries over HTTP, score the answers.
+"""Scores of real photos, indexed, served and queried over HTTP.
 
     python -m benchmarks.photos DATA --model demo [--images originals_imgs.tsv]
 
-DATA holds MUGE files; the answers are those of its valid split.
+DATA holds MUGE files; the queries and correct items are those of its valid split.
 """
 
 import argparse
@@ -20,14 +20,14 @@ TUSOU = [sys.executable, "-m", "tusou"]
 
 
 def main() -> None:
-    """Run and record under the name of the data and the model."""
+    """Run and record under --name."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("--model", default="demo")
     parser.add_argument("--images", default="MR_valid_imgs.tsv")
     parser.add_argument("--queries", default="MR_valid_queries.jsonl")
-    parser.add_argument("--top-k", type=int, default=10, help="fewer for a pool of a few images")
-    parser.add_argument("--unjudged", action="store_true", help="the pool has none of the answers")
+    parser.add_argument("--top-k", type=int, default=10, help="less than 10 for a tiny pool")
+    parser.add_argument("--unjudged", action="store_true", help="the pool has no correct items")
     parser.add_argument("--name", required=True, help="of the result file")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -43,23 +43,25 @@ def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, object]:
     k = ["--top-k", str(arguments.top_k)]
     with service(bundle) as running:
         _tusou("replay", queries, "--out", predictions, "--url", running.url, *k)
-    found: dict[str, object] = {"items": built["embedded"], "failed": built["failed"]}
+    counts: dict[str, object] = {"items": built["embedded"], "failed": built["failed"]}
     if arguments.unjudged:
-        return found
-    judged = ["--answers", queries, "--pool", images, *k, "--json"]
-    scored = _tusou("evaluate", predictions, *judged)
-    percent = {name: round(value, 2) for name, value in scored["percent"].items() if _shown(name)}
-    return {**found, "queries": scored["queries"], "percent": percent}
+        return counts
+    options = ["--answers", queries, "--pool", images, *k, "--json"]
+    scored = _tusou("evaluate", predictions, *options)
+    percent = {
+        name: round(value, 2) for name, value in scored["percent"].items() if _is_recorded(name)
+    }
+    return {**counts, "queries": scored["queries"], "percent": percent}
 
 
-def _shown(name: str) -> bool:
+def _is_recorded(name: str) -> bool:
     return name.startswith("hit@") or name in {"mean_recall", "precision@10"}
 
 
 def _tusou(*words: object) -> dict[str, Any]:
     command = [*TUSOU, *map(str, words)]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, encoding="utf-8")
-    return json.loads(done.stdout) if "--json" in command else {}
+    process = subprocess.run(command, check=True, stdout=subprocess.PIPE, encoding="utf-8")
+    return json.loads(process.stdout) if "--json" in command else {}
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""How long 5,000 queries against 30,000 vectors take to evaluate, and their report to be written.
+"""Time to evaluate 5,000 queries against 30,000 vectors, and to write their report.
 
 python -m benchmarks.report [--data FOLDER --bundle BUNDLE]
 
-Without arguments it draws the images and indexes them first, which takes minutes. Measured are
-whole commands, from the start of Python to its end; the queries' embeddings are on disk.
+Without arguments it first draws and indexes the images, which takes minutes. It measures complete
+commands, including the start of Python, with query embeddings on disk.
 """
 
 import argparse
@@ -20,7 +20,7 @@ ITEMS, QUERIES, SEED = 30_000, 5_000, 0
 
 
 def main() -> None:
-    """Draw and index what was not given, evaluate twice, report, record."""
+    """Create missing data, then measure and record."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, help="folder of `tusou toy`, its test split")
     parser.add_argument("--bundle", type=Path, help="bundle of its images")
@@ -38,13 +38,13 @@ def main() -> None:
 
 
 def measure(folder: Path, bundle: Path, queries: Path) -> dict[str, object]:
-    """Return seconds on the clock, and of all cores together, of each command."""
+    """Return the wall time and the processor time of each command, in seconds."""
     run, cache, page = folder / "run.jsonl", folder / "cache", folder / "report.html"
-    asked = [str(bundle), "--answers", str(queries), "--cache", str(cache), "--save", str(run)]
-    timed("evaluate", *asked)  # leaves the embeddings
-    evaluated = timed("evaluate", *asked, "--force")
-    given = ["--answers", str(queries), "--bundle", str(bundle), "--out", str(page)]
-    reported = timed("report", str(run), *given)
+    search = [str(bundle), "--answers", str(queries), "--cache", str(cache), "--save", str(run)]
+    timed("evaluate", *search)  # fills the cache
+    evaluated = timed("evaluate", *search, "--force")
+    options = ["--answers", str(queries), "--bundle", str(bundle), "--out", str(page)]
+    reported = timed("report", str(run), *options)
     return {
         "queries": len(queries.read_text(encoding="utf-8").splitlines()),
         "vectors": ITEMS,
@@ -59,7 +59,7 @@ def measure(folder: Path, bundle: Path, queries: Path) -> dict[str, object]:
 
 
 def timed(verb: str, *words: str) -> tuple[float, float]:
-    """Run a command; give its seconds on the clock, and its and its children's of processor."""
+    """Run a command; return its wall time and its processor time with children, in seconds."""
     before, started = os.times(), perf_counter()
     subprocess.run([sys.executable, "-m", "tusou", verb, *words], check=True, stdout=sys.stderr)
     after = os.times()

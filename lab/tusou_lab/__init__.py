@@ -1,1 +1,1 @@
-"""Measure and improve: everything that is neither indexing nor answering."""
+"""Tools to prepare data, train models and measure results."""

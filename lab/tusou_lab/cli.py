@@ -40,7 +40,7 @@ def toy(
     ]
     with plain_errors(), progress() as watcher:
         reports = write_toy(
-            out, wanted, seed, workers or os.cpu_count() or 1, force=force, watcher=watcher
+            out, wanted, seed, workers or os.cpu_count() or 1, force=force, progress=watcher
         )
     if as_json:
         print_json([asdict(report) for report in reports])

@@ -1,4 +1,4 @@
-"""What tests of the lab share: a bundle of a tiny model over drawn images, and its queries."""
+"""Fixtures for tests of the lab: a bundle of a tiny model over drawn images."""
 
 from pathlib import Path
 

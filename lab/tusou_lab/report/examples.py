@@ -56,7 +56,9 @@ class ExampleBuilder:
     ) -> tuple[ExampleRow, ...]:
         """Return a row per outcome; `exact_ranks` by query line, for ranks beyond the results."""
         exact_ranks = exact_ranks or {}
-        return tuple(self._row(one, exact_ranks.get(one.query.line)) for one in outcomes)
+        return tuple(
+            self._row(outcome, exact_ranks.get(outcome.query.line)) for outcome in outcomes
+        )
 
     def _row(self, outcome: QueryOutcome, exact_rank: int | None) -> ExampleRow:
         correct = outcome.correct

@@ -78,8 +78,8 @@ def examples(
 ) -> Iterator[ReportPart]:
     """Show queries whose first result is correct, and queries without a correct result."""
     depth = f"{run.scored.evaluation.top_k:,}"
-    successes = sample_evenly([one for one in outcomes if one.rank == 1], count)
-    failures = sample_evenly([one for one in outcomes if one.rank is None], count)
+    successes = sample_evenly([each for each in outcomes if each.rank == 1], count)
+    failures = sample_evenly([each for each in outcomes if each.rank is None], count)
     rows = builder.build(successes)
     yield ReportPart(rows=ExampleRows(words["successes"], rows, words["no_successes"]))
     ranks = exact_ranks(run.bundle, failures, interpret=run.interpreted)

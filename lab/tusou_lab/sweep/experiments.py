@@ -28,7 +28,7 @@ from tusou_lab.sweep.prompts import Prompt
 DEPTH = 10
 METRICS = ("hit@1", "hit@5", "hit@10", "mean_recall", "mrr@10")
 HEADLINE = "mean_recall"
-_TIMED_QUERIES = 200  # queries searched one by one for the time of one
+_TIMED_QUERIES = 200  # queries searched singly to measure the time of a query
 _MOST_POOLS = 6
 
 

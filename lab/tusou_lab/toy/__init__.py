@@ -1,1 +1,1 @@
-"""Draws toy product images and the Chinese queries that ask for them."""
+"""Draws toy product images with Chinese queries and captions."""

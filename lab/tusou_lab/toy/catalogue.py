@@ -1,4 +1,4 @@
-"""What can be drawn and how shoppers call it: categories, colours, patterns, traits."""
+"""The catalogue of toy products: categories, colours, patterns and traits, with their words."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -51,7 +51,7 @@ PATTERNS: Mapping[str, Words] = {
     "dots": ("波点", "圆点"),
     "camouflage": ("迷彩", "迷彩花"),
 }
-# Plain things are the most common, as in a shop.
+# Plain products are the most common, as in a shop.
 PATTERN_SHARES: Mapping[str, float] = {
     "plain": 0.3,
     "floral": 0.14,
@@ -88,14 +88,14 @@ SHADE: Options = {"cone": ("布艺", "锥形"), "globe": ("球形", "圆球")}
 
 @dataclass(frozen=True, slots=True)
 class Category:
-    """A kind of product; `shape` names the function that draws it."""
+    """A category of products; `shape` names the function that draws it."""
 
     family: str
     shape: str
     words: Words
     traits: Mapping[str, Options]
     patterned: bool = True
-    suffixes: Words = ()  # short names that are clear only after a trait: 吊带 + 裙
+    suffixes: Words = ()  # short names that need a trait before them: 吊带 + 裙
 
 
 CATEGORIES: tuple[Category, ...] = (
@@ -234,14 +234,14 @@ ANY_FILLERS: Words = ("新款", "2023新款", "网红", "爆款", "高级感", "
 
 
 @dataclass(frozen=True, slots=True)
-class Product:
-    """Everything a query can ask of one image: the name of each fact and its value."""
+class ToyProduct:
+    """The category and the facts of one image, which queries can state."""
 
     category: Category
     facts: Mapping[str, str]  # colour, pattern, and the category's traits
 
 
-def held_out(category: Category, colour: str, pattern: str) -> bool:
-    """Tell whether this combination is kept from training: a stable tenth of them all."""
+def is_combination_held_out(category: Category, colour: str, pattern: str) -> bool:
+    """Return whether a combination is excluded from training: a fixed tenth of all."""
     digest = blake2b(f"{category.shape}/{colour}/{pattern}".encode(), digest_size=2).digest()
     return int.from_bytes(digest, "big") % 10 == 0

@@ -1,4 +1,4 @@
-"""Writes toy splits as the MUGE files: images in base64 TSV, queries and captions as JSON."""
+"""Writes toy splits in the MUGE format: images as base64 TSV, queries and captions as JSON."""
 
 import json
 from base64 import b64encode
@@ -14,18 +14,18 @@ from typing import Self
 from tusou.cli.progress import NoProgress, Progress
 from tusou.core.errors import OutputExists
 from tusou.core.process_limits import exit_with_parent
-from tusou_lab.toy.captions import captions_of, write_captions
-from tusou_lab.toy.catalogue import Product
+from tusou_lab.toy.captions import captions_by_image, write_captions
+from tusou_lab.toy.catalogue import ToyProduct
 from tusou_lab.toy.products import draw_facts, item_id
 from tusou_lab.toy.queries import write_queries
 from tusou_lab.toy.scene import draw_product
 
-_CHUNK = 50  # images a worker draws between two messages
+_CHUNK_SIZE = 50  # images per task of a worker
 
 
 @dataclass(frozen=True, slots=True)
 class SplitSize:
-    """How many images and queries a split gets."""
+    """How many images and queries to write for a split."""
 
     split: str
     items: int
@@ -33,8 +33,8 @@ class SplitSize:
 
 
 @dataclass(frozen=True, slots=True)
-class SplitReport:
-    """What was written for a split."""
+class ToySplitReport:
+    """The counts of a written split."""
 
     split: str
     items: int
@@ -44,24 +44,24 @@ class SplitReport:
 
 
 @dataclass(frozen=True, slots=True)
-class SplitFiles:
-    """The files of a split."""
+class ToySplitFiles:
+    """The paths of a split's files."""
 
     images: Path
     queries: Path
-    captions: Path  # texts that are items themselves
-    correct: Path  # per image, the captions that are true of it
+    captions: Path  # texts to search with an image
+    correct: Path  # the captions that are true of each image
 
     @classmethod
     def of(cls, folder: Path, split: str) -> Self:
-        """Name them."""
+        """Return the paths in a folder, under the names of MUGE."""
         names = "imgs.tsv", "queries.jsonl", "captions.jsonl", "captions.tr.jsonl"
         return cls(*(folder / f"MR_{split}_{name}" for name in names))
 
-    def present(self) -> list[Path]:
-        """List those that are there."""
-        every = self.images, self.queries, self.captions, self.correct
-        return [path for path in every if path.exists()]
+    def existing(self) -> list[Path]:
+        """Return the paths that exist."""
+        paths = self.images, self.queries, self.captions, self.correct
+        return [path for path in paths if path.exists()]
 
 
 def write_toy(
@@ -71,44 +71,47 @@ def write_toy(
     workers: int = 1,
     *,
     force: bool = False,
-    watcher: Progress | None = None,
-) -> list[SplitReport]:
+    progress: Progress | None = None,
+) -> list[ToySplitReport]:
     """Draw the splits into a folder.
 
-    The bytes depend on the seed and the sizes alone, not on the number of workers.
+    The bytes depend on the seed and the sizes only, not on the number of worker processes.
     Raises OutputExists when a file exists and `force` is not set.
     """
-    present = [path for size in sizes for path in SplitFiles.of(folder, size.split).present()]
-    if present and not force:
-        raise OutputExists(f"{present[0]} exists: choose another folder or pass --force")
+    existing = [path for size in sizes for path in ToySplitFiles.of(folder, size.split).existing()]
+    if existing and not force:
+        raise OutputExists(f"{existing[0]} exists: choose another folder or pass --force")
     folder.mkdir(parents=True, exist_ok=True)
-    with _mapper(workers) as run:
-        return [_write_split(folder, size, seed, run, watcher or NoProgress()) for size in sizes]
+    with _parallel_map(workers) as run:
+        return [_write_split(folder, size, seed, run, progress or NoProgress()) for size in sizes]
 
 
-_Mapper = Callable[[Callable[[int], str], range], Iterator[str]]
+_MapRows = Callable[[Callable[[int], str], range], Iterator[str]]
 
 
 @contextmanager
-def _mapper(workers: int) -> Iterator[_Mapper]:
+def _parallel_map(workers: int) -> Iterator[_MapRows]:
     if workers <= 1:
         yield map
         return
     with ProcessPoolExecutor(workers, get_context("spawn"), exit_with_parent) as pool:
-        yield partial(pool.map, chunksize=_CHUNK)
+        yield partial(pool.map, chunksize=_CHUNK_SIZE)
 
 
 def _write_split(
-    folder: Path, size: SplitSize, seed: int, run: _Mapper, watcher: Progress
-) -> SplitReport:
-    files = SplitFiles.of(folder, size.split)
-    watcher.begin(f"drawing {size.split}", size.items)
-    with _replacing(files.images) as part, part.open("w", encoding="ascii", newline="\n") as file:
+    folder: Path, size: SplitSize, seed: int, run: _MapRows, progress: Progress
+) -> ToySplitReport:
+    files = ToySplitFiles.of(folder, size.split)
+    progress.begin(f"drawing {size.split}", size.items)
+    with (
+        _replace_when_complete(files.images) as temporary,
+        temporary.open("w", encoding="ascii", newline="\n") as file,
+    ):
         for row in run(partial(_image_row, seed, size.split), range(size.items)):
             file.write(row)
-            watcher.advance()
+            progress.advance()
     products = [draw_facts(seed, size.split, index)[0] for index in range(size.items)]
-    asked = write_queries(products, size.split, size.queries, seed)
+    queries = write_queries(products, size.split, size.queries, seed)
     first = item_id(size.split, 0)
     rows = [
         {
@@ -116,15 +119,17 @@ def _write_split(
             "query_text": query.text,
             "item_ids": [first + index for index in query.answers],
         }
-        for number, query in enumerate(asked)
+        for number, query in enumerate(queries)
     ]
     _write_rows(files.queries, rows)
     captions = _write_captions(files, products, size.split, seed)
-    answers = sum(len(query.answers) for query in asked)
-    return SplitReport(size.split, size.items, len(asked), answers, captions)
+    answers = sum(len(query.answers) for query in queries)
+    return ToySplitReport(size.split, size.items, len(queries), answers, captions)
 
 
-def _write_captions(files: SplitFiles, products: Sequence[Product], split: str, seed: int) -> int:
+def _write_captions(
+    files: ToySplitFiles, products: Sequence[ToyProduct], split: str, seed: int
+) -> int:
     captions, first = write_captions(products, split, seed), item_id(split, 0)
     rows = [
         {
@@ -135,12 +140,12 @@ def _write_captions(files: SplitFiles, products: Sequence[Product], split: str, 
         for number, caption in enumerate(captions)
     ]
     _write_rows(files.captions, rows)
-    true = captions_of(captions, len(products))
+    by_image = captions_by_image(captions, len(products))
     _write_rows(
         files.correct,
         [
             {"image_id": first + image, "text_ids": [first + number for number in numbers]}
-            for image, numbers in enumerate(true)
+            for image, numbers in enumerate(by_image)
             if numbers
         ],
     )
@@ -148,7 +153,10 @@ def _write_captions(files: SplitFiles, products: Sequence[Product], split: str, 
 
 
 def _write_rows(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
-    with _replacing(path) as part, part.open("w", encoding="utf-8", newline="\n") as file:
+    with (
+        _replace_when_complete(path) as temporary,
+        temporary.open("w", encoding="utf-8", newline="\n") as file,
+    ):
         file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
@@ -158,8 +166,7 @@ def _image_row(seed: int, split: str, index: int) -> str:
 
 
 @contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """Offer a side file that takes the path's place when it is whole."""
-    part = path.with_name(path.name + ".part")
-    yield part
-    part.replace(path)
+def _replace_when_complete(path: Path) -> Iterator[Path]:
+    temporary = path.with_name(path.name + ".part")
+    yield temporary
+    temporary.replace(path)

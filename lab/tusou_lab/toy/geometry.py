@@ -1,4 +1,4 @@
-"""Outlines as point arrays in a box from -1 to 1, x to the right and y down."""
+"""Outlines as point arrays in a box from -1 to 1, with x to the right and y down."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -11,7 +11,7 @@ XY = tuple[float, float]
 
 
 class Paint(Enum):
-    """What a part is covered with; the scene turns it into colours."""
+    """The material of a part; the scene maps it to colours."""
 
     BODY = "the product's colour and pattern"
     PLAIN = "the product's colour without the pattern"
@@ -23,31 +23,31 @@ class Paint(Enum):
     GOLD = "buckles and chains"
     GLASS = "screens and lenses"
     GLOW = "a lit bulb"
-    SHADE = "a shadow laid over what is there"
-    GLOSS = "a highlight laid over what is there"
+    SHADE = "a shadow over the parts below"
+    GLOSS = "a highlight over the parts below"
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """One filled outline of a product, painted after the parts before it."""
+class Shape:
+    """A filled outline; a product is a list of shapes, later ones over earlier ones."""
 
     outline: Points
     paint: Paint
 
 
 def polygon(*corners: XY) -> Points:
-    """Join corners by straight lines."""
+    """Return the outline with these corners."""
     return np.array(corners, dtype=np.float64)
 
 
 def ellipse(x: float, y: float, rx: float, ry: float, start: float = 0, end: float = 360) -> Points:
-    """Trace an ellipse, or its sector's rim between two angles in degrees."""
+    """Return an ellipse, or its arc between two angles in degrees."""
     angle = np.radians(np.linspace(start, end, 28))
     return np.stack([x + rx * np.cos(angle), y + ry * np.sin(angle)], axis=1)
 
 
 def box(left: float, top: float, right: float, bottom: float, radius: float = 0.0) -> Points:
-    """Trace a rectangle with rounded corners."""
+    """Return a rectangle, with rounded corners if `radius` is set."""
     if not radius:
         return polygon((left, top), (right, top), (right, bottom), (left, bottom))
     centres = ((right, bottom, 0), (left, bottom, 90), (left, top, 180), (right, top, 270))
@@ -61,7 +61,7 @@ def box(left: float, top: float, right: float, bottom: float, radius: float = 0.
 
 
 def smooth(*knots: XY) -> Points:
-    """Trace a closed curve through knots (Catmull-Rom)."""
+    """Return a closed Catmull-Rom curve through the knots."""
     p1 = np.array(knots, dtype=np.float64)
     p0, p2, p3 = np.roll(p1, 1, axis=0), np.roll(p1, -1, axis=0), np.roll(p1, -2, axis=0)
     t = np.linspace(0, 1, 7)[:-1, None, None]
@@ -72,18 +72,18 @@ def smooth(*knots: XY) -> Points:
 
 
 def symmetric(*right_half: XY) -> Points:
-    """Complete a right half, given from top to bottom, with its mirror image."""
+    """Return an outline from its right half, given from top to bottom."""
     half = np.array(right_half, dtype=np.float64)
     return np.concatenate([half, flipped(half)[::-1]])
 
 
 def flipped(outline: Points) -> Points:
-    """Mirror left and right."""
+    """Return the outline mirrored left to right."""
     return outline * (-1.0, 1.0)
 
 
 def stroke(path: Points, width: float, end_width: float | None = None) -> Points:
-    """Turn an open path into a band of the given width, tapering to `end_width`."""
+    """Return a band along an open path, tapering from `width` to `end_width`."""
     along = np.gradient(path, axis=0)
     across = np.stack([-along[:, 1], along[:, 0]], axis=1)
     across /= np.linalg.norm(across, axis=1, keepdims=True) + 1e-9
@@ -93,5 +93,5 @@ def stroke(path: Points, width: float, end_width: float | None = None) -> Points
 
 
 def bar(start: XY, end: XY, width: float, end_width: float | None = None) -> Points:
-    """Draw a straight band from start to end."""
+    """Return a straight band, tapering from `width` to `end_width`."""
     return stroke(polygon(start, end), width, end_width)

@@ -1,10 +1,10 @@
-"""Queries that refuse something, each with the fact that no good answer shows."""
+"""Queries that refuse something, each with the fact that its results must not have."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from tusou_lab.toy.catalogue import CATEGORIES, COLOURS, PATTERNS, Category, Product
+from tusou_lab.toy.catalogue import CATEGORIES, COLOURS, PATTERNS, Category, ToyProduct
 
 _FORMS = (
     "不带{refused}的{noun}",
@@ -24,7 +24,7 @@ _FORMS = (
     "{noun}不喜欢{refused}",
     "没{refused}的{noun}",
 )
-# What looks like a refusal and is none: compounds, turns of phrase, what a product takes away.
+# Texts that look like a refusal but are not: compounds, idioms, what a product removes.
 NOT_NEGATED = (
     *("无线耳机", "无痕内衣", "无人机", "无印良品收纳盒", "无框眼镜", "无缝打底裤", "无钢圈文胸"),
     *("无领外套", "无糖饼干", "无绳吸尘器", "无烟锅", "无叶风扇", "无铅玻璃杯", "无极限T恤"),
@@ -63,46 +63,46 @@ NOT_NEGATED = (
 
 @dataclass(frozen=True, slots=True)
 class NegatedQuery:
-    """A query of the toy pool that wants a category without one value of a fact."""
+    """A query for a category without one value of a fact."""
 
     text: str
     category: Category
     fact: str
     value: str
 
-    def wants(self, product: Product) -> bool:
-        """Tell whether an item is of the category and free of what is refused."""
+    def matches(self, product: ToyProduct) -> bool:
+        """Return whether a product has the category and not the refused fact."""
         return product.category == self.category and not self.refuses(product)
 
-    def refuses(self, product: Product) -> bool:
-        """Tell whether an item shows what is refused; a trait is one of its own category."""
-        everywhere = self.fact in ("colour", "pattern")
-        same = everywhere or product.category == self.category
-        return same and product.facts.get(self.fact) == self.value
+    def refuses(self, product: ToyProduct) -> bool:
+        """Return whether a product has the refused fact; traits are those of its own category."""
+        is_general = self.fact in ("colour", "pattern")
+        comparable = is_general or product.category == self.category
+        return comparable and product.facts.get(self.fact) == self.value
 
 
 def negated_queries(seed: int = 1) -> list[NegatedQuery]:
-    """Write two or three queries for every category: a colour, a pattern, a trait."""
+    """Return up to three queries per category, which refuse a colour, a pattern and a trait."""
     rng = np.random.default_rng(seed)
     queries: list[NegatedQuery] = []
     for category in CATEGORIES:
-        for fact, value, word in _refusable(category, rng):
+        for fact, value, word in _pick_refused(category, rng):
             form = _FORMS[len(queries) % len(_FORMS)]
             text = form.format(refused=word, noun=category.words[0])
             queries.append(NegatedQuery(text, category, fact, value))
     return queries
 
 
-def _refusable(category: Category, rng: np.random.Generator) -> list[tuple[str, str, str]]:
-    """Choose a colour, a pattern and a trait's value to refuse, with its commonest word."""
+def _pick_refused(category: Category, rng: np.random.Generator) -> list[tuple[str, str, str]]:
+    """Return the (fact, value, word) of a colour, a pattern and a trait to refuse."""
     colour = list(COLOURS)[int(rng.integers(len(COLOURS)))]
-    chosen = [("colour", colour, COLOURS[colour].words[0])]
+    refused = [("colour", colour, COLOURS[colour].words[0])]
     if category.patterned:
         pattern = [name for name in PATTERNS if name != "plain"][int(rng.integers(5))]
-        chosen.append(("pattern", pattern, PATTERNS[pattern][0]))
+        refused.append(("pattern", pattern, PATTERNS[pattern][0]))
     for trait, options in list(category.traits.items())[:1]:
         value = list(options)[int(rng.integers(len(options)))]
-        # A word that is itself a negation, as 无盖, is a fact of its own and not refused here.
+        # 无盖 is a negation itself: refusing it would be a double negation.
         if not options[value][0].startswith("无"):
-            chosen.append((trait, value, options[value][0]))
-    return chosen
+            refused.append((trait, value, options[value][0]))
+    return refused

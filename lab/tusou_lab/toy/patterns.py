@@ -1,4 +1,4 @@
-"""Cloth: the square texture that a product's body is cut from."""
+"""Textures of cloth, and colour arithmetic."""
 
 from collections.abc import Callable
 
@@ -13,18 +13,18 @@ _FLOWERS_ON_LIGHT = ((222, 70, 104), (92, 120, 214), (226, 140, 50))
 
 
 def mix(colour: Rgb, other: Rgb, share: float) -> Rgb:
-    """Blend `share` of another colour in."""
+    """Return a colour with `share` (0 to 1) of another mixed in."""
     red, green, blue = (round(a + (b - a) * share) for a, b in zip(colour, other, strict=True))
     return red, green, blue
 
 
 def luminance(colour: Rgb) -> float:
-    """Weigh the channels as the eye does; 0 to 255."""
+    """Return the perceived brightness, 0 to 255."""
     return 0.3 * colour[0] + 0.59 * colour[1] + 0.11 * colour[2]
 
 
 def _contrast(ground: Rgb) -> Rgb:
-    """A motif colour apart from its ground: white on grey must not be grey on white."""
+    """Return a motif colour, such that white on grey differs from grey on white."""
     if luminance(ground) > 235:
         return (178, 150, 112)
     return (252, 250, 244) if luminance(ground) < 203 else (120, 124, 134)
@@ -104,7 +104,7 @@ _MOTIFS: dict[str, Callable[[ImageDraw.ImageDraw, int, Rgb, Rng], None]] = {
 
 
 def texture(pattern: str, ground: Rgb, size: int, rng: Rng) -> Image.Image:
-    """Weave a square of cloth."""
+    """Return a square of cloth with a pattern over a ground colour."""
     cloth = Image.new("RGB", (size, size), ground)
     _MOTIFS[pattern](ImageDraw.Draw(cloth, "RGBA"), size, ground, rng)
     return cloth

@@ -1,18 +1,18 @@
-"""One product image: a backdrop, a shadow, the painted parts, the light."""
+"""Draws a product image: background, shadow, parts and light."""
 
 from io import BytesIO
 
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
-from tusou_lab.toy.backdrop import backdrop
-from tusou_lab.toy.catalogue import COLOURS, FINISHES, Product, Rgb
-from tusou_lab.toy.geometry import Paint, Part, Points
+from tusou_lab.toy.background import draw_background
+from tusou_lab.toy.catalogue import COLOURS, FINISHES, Rgb, ToyProduct
+from tusou_lab.toy.geometry import Paint, Points, Shape
 from tusou_lab.toy.patterns import Rng, luminance, mix, texture
 from tusou_lab.toy.shapes import SHAPES
 
 SIZE = 224
-_FINE = 2 * SIZE  # drawn twice as large, then averaged down: smooth edges
+_FINE = 2 * SIZE  # drawn at twice the size and averaged, for smooth edges
 _FIXED: dict[Paint, tuple[int, ...]] = {
     Paint.WHITE: (246, 246, 244),
     Paint.BLACK: (36, 35, 38),
@@ -27,18 +27,18 @@ _FIXED: dict[Paint, tuple[int, ...]] = {
 _EDGED = (Paint.BODY, Paint.PLAIN, Paint.DEEP, Paint.WHITE)
 
 
-def draw_product(product: Product, rng: Rng) -> bytes:
-    """Draw one 224 x 224 image as JPEG or, one in five, PNG bytes."""
-    parts = _posed(SHAPES[product.category.shape](dict(product.facts)), rng)
-    image = backdrop(SIZE, rng)
+def draw_product(product: ToyProduct, rng: Rng) -> bytes:
+    """Return a 224 x 224 image as the bytes of a JPEG or, one in five, a PNG."""
+    parts = _pose(SHAPES[product.category.shape](dict(product.facts)), rng)
+    image = draw_background(SIZE, rng)
     _cast_shadow(image, parts, rng)
     image = image.resize((_FINE, _FINE), Image.Resampling.NEAREST)
     _paint(image, parts, product, rng)
-    return _encoded(_lit(image.reduce(2), rng), rng)
+    return _encode(_light(image.reduce(2), rng), rng)
 
 
-def _posed(parts: list[Part], rng: Rng) -> list[Part]:
-    """Turn, stretch, scale and place a product on the fine canvas, seen from either side."""
+def _pose(parts: list[Shape], rng: Rng) -> list[Shape]:
+    """Return the parts rotated, stretched, scaled, placed and perhaps mirrored on the canvas."""
     angle = np.radians(rng.normal(0, 6))
     scale = rng.uniform(0.32, 0.45) * _FINE
     stretch = rng.uniform(0.92, 1.08)
@@ -47,7 +47,7 @@ def _posed(parts: list[Part], rng: Rng) -> list[Part]:
     matrix = turn @ np.diag([side * scale * stretch, scale / stretch])
     slack = 0.5 * _FINE - scale * 1.08
     centre = 0.5 * _FINE + rng.uniform(-1, 1, 2) * max(slack, 0.0)
-    return [Part(part.outline @ matrix.T + centre, part.paint) for part in parts]
+    return [Shape(part.outline @ matrix.T + centre, part.paint) for part in parts]
 
 
 def _flat(outline: Points) -> list[float]:
@@ -55,8 +55,8 @@ def _flat(outline: Points) -> list[float]:
     return flat
 
 
-def _cast_shadow(image: Image.Image, parts: list[Part], rng: Rng) -> None:
-    """Lay a soft shadow beside the product, at an eighth of the resolution."""
+def _cast_shadow(image: Image.Image, parts: list[Shape], rng: Rng) -> None:
+    """Draw a soft shadow beside the product, at an eighth of the resolution."""
     small = Image.new("L", (_FINE // 8, _FINE // 8))
     draw = ImageDraw.Draw(small)
     offset = np.array([rng.uniform(-4, 4), rng.uniform(0.5, 4)])
@@ -68,7 +68,7 @@ def _cast_shadow(image: Image.Image, parts: list[Part], rng: Rng) -> None:
     image.paste((40, 38, 42), (0, 0), mask)
 
 
-def _paint(image: Image.Image, parts: list[Part], product: Product, rng: Rng) -> None:
+def _paint(image: Image.Image, parts: list[Shape], product: ToyProduct, rng: Rng) -> None:
     tones = COLOURS[product.facts["colour"]].tones
     ground = tones[int(rng.integers(len(tones)))]
     fills = _fills(ground, product.facts.get("finish", "iron"))
@@ -79,7 +79,7 @@ def _paint(image: Image.Image, parts: list[Part], product: Product, rng: Rng) ->
     for part in parts:
         outline = _flat(part.outline)
         if part.paint is Paint.BODY and cloth is not None:
-            _cut(image, cloth, part.outline)
+            _fill_with_cloth(image, cloth, part.outline)
         else:
             draw.polygon(outline, fill=fills[part.paint])
         if part.paint in _EDGED:
@@ -97,8 +97,8 @@ def _fills(ground: Rgb, finish: str) -> dict[Paint, tuple[int, ...]]:
     }
 
 
-def _cut(image: Image.Image, cloth: Image.Image, outline: Points) -> None:
-    """Cover an outline with cloth, working only inside its bounding box."""
+def _fill_with_cloth(image: Image.Image, cloth: Image.Image, outline: Points) -> None:
+    """Fill an outline with cloth, inside its bounding box only."""
     left, top = np.maximum(np.floor(outline.min(axis=0)), 0).astype(int).tolist()
     right, bottom = np.minimum(np.ceil(outline.max(axis=0)) + 1, _FINE).astype(int).tolist()
     if right <= left or bottom <= top:
@@ -108,15 +108,15 @@ def _cut(image: Image.Image, cloth: Image.Image, outline: Points) -> None:
     image.paste(cloth.crop((left, top, right, bottom)), (left, top), mask)
 
 
-def _lit(image: Image.Image, rng: Rng) -> Image.Image:
-    """Multiply with a light that falls off across the image, slightly warm or cool."""
+def _light(image: Image.Image, rng: Rng) -> Image.Image:
+    """Multiply with a gradient of slightly warm or cool light."""
     warmth = np.array([1.0, 1.0, 1.0]) + rng.normal(0, 0.012, 3)
     corners = rng.uniform(0.88, 1.0, (2, 2, 1)) * rng.uniform(0.92, 1.0) * warmth
     light = Image.fromarray((corners.clip(0, 1) * 255).astype(np.uint8), "RGB")
     return ImageChops.multiply(image, light.resize((SIZE, SIZE), Image.Resampling.BILINEAR))
 
 
-def _encoded(image: Image.Image, rng: Rng) -> bytes:
+def _encode(image: Image.Image, rng: Rng) -> bytes:
     data = BytesIO()
     if rng.random() < 0.2:
         image.save(data, "PNG", compress_level=1)

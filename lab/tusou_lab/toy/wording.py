@@ -1,4 +1,4 @@
-"""How shoppers put it: stated facts as they are typed into a search box."""
+"""Wordings of facts as shoppers type them into a search box."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -6,14 +6,14 @@ from tusou_lab.toy.catalogue import ANY_FILLERS, COLOURS, FILLERS, PATTERNS, Cat
 from tusou_lab.toy.patterns import Rng
 
 
-def wording(category: Category, stated: Mapping[str, str], rng: Rng) -> str:
-    """Say the stated facts in any order, in synonyms, with filler and spaces."""
-    said = list(_fact_words(category, stated, rng))
-    said = [said[i] for i in rng.permutation(len(said))]
-    words, named = _with_suffix(category, stated, said, rng)
-    noun = [] if named else [_pick(category.words, rng)]
+def random_wording(category: Category, stated: Mapping[str, str], rng: Rng) -> str:
+    """Return the stated facts in random order and synonyms, with fillers and spaces."""
+    words = list(_fact_words(category, stated, rng))
+    words = [words[i] for i in rng.permutation(len(words))]
+    words, has_noun = _with_suffix(category, stated, words, rng)
+    noun = [] if has_noun else [_pick(category.words, rng)]
     words = [*_fillers(category, rng), *words]
-    return _joined(
+    return _join(
         [*noun, *words] if noun and rng.random() < 0.1 else [*words, *noun],
         rng,
     )
@@ -30,17 +30,17 @@ def _fact_words(category: Category, stated: Mapping[str, str], rng: Rng) -> Iter
 
 
 def _with_suffix(
-    category: Category, stated: Mapping[str, str], said: list[str], rng: Rng
+    category: Category, stated: Mapping[str, str], words: list[str], rng: Rng
 ) -> tuple[list[str], bool]:
-    """Now and then name the product by a trait and a suffix, as in 吊带 + 裙; tell whether."""
+    """Join a trait and a suffix (吊带 + 裙) now and then; return the words, and whether it did."""
     traits = {
         word
         for fact, options in category.traits.items()
         for word in options.get(stated.get(fact, ""), ())
     }
     if not (category.suffixes and traits and rng.random() < 0.4):
-        return said, False
-    *others, trait = sorted(said, key=lambda word: word in traits)
+        return words, False
+    *others, trait = sorted(words, key=lambda word: word in traits)
     return [*others, trait + _pick(category.suffixes, rng)], True
 
 
@@ -50,11 +50,11 @@ def _fillers(category: Category, rng: Rng) -> list[str]:
     return list(dict.fromkeys(_pick(words, rng) for _ in range(count)))
 
 
-def _joined(words: Sequence[str], rng: Rng) -> str:
-    habit = rng.random()
-    if habit < 0.6:
+def _join(words: Sequence[str], rng: Rng) -> str:
+    style = rng.random()
+    if style < 0.6:
         return "".join(words)
-    if habit < 0.8:
+    if style < 0.8:
         return " ".join(words)
     gaps = [" " if rng.random() < 0.4 else "" for _ in words[1:]]
     return words[0] + "".join(gap + word for gap, word in zip(gaps, words[1:], strict=True))

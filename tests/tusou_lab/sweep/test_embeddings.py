@@ -59,8 +59,8 @@ def test_the_vector_of_a_query_combines_its_parts(tmp_path: Path, tiny_model: Pa
     weights = find_weights(str(tiny_model))
     vectors = QueryVectors(tmp_path, weights)
     queries = [Query.of_text(text, 10) for text in ("不带碎花的裙子", "红色连衣裙")]
-    wanted, refused, plain = vectors.encode_texts(["裙子", "碎花", "红色连衣裙"], BOTH, "fp32")
-    combined = wanted - REFUSED_WEIGHT * refused
+    positive, refused, plain = vectors.encode_texts(["裙子", "碎花", "红色连衣裙"], BOTH, "fp32")
+    combined = positive - REFUSED_WEIGHT * refused
     expected = np.stack([combined / np.linalg.norm(combined), plain])
     np.testing.assert_allclose(vectors.encode_queries(queries, BOTH, "fp32"), expected, atol=1e-6)
 
@@ -77,11 +77,11 @@ def test_vectors_equal_those_of_the_encoder(tmp_path: Path, tiny_model: Path) ->
     weights = find_weights(str(tiny_model))
     plain = load_text_encoder(weights, "cpu", None, "fp32")
     shop = load_text_encoder(weights, "cpu", SHOP.templates[0], "fp32")
-    one, other = plain.encode(plain.prepare(TEXTS)), shop.encode(shop.prepare(TEXTS))
-    mean = (one + other) / np.linalg.norm(one + other, axis=1, keepdims=True)
+    by_plain, by_shop = plain.encode(plain.prepare(TEXTS)), shop.encode(shop.prepare(TEXTS))
+    mean = (by_plain + by_shop) / np.linalg.norm(by_plain + by_shop, axis=1, keepdims=True)
     vectors = QueryVectors(tmp_path, weights)
     for _ in range(2):
-        for prompt, expected in ((PLAIN, one), (SHOP, other), (BOTH, mean)):
+        for prompt, expected in ((PLAIN, by_plain), (SHOP, by_shop), (BOTH, mean)):
             result = vectors.encode_texts(TEXTS, prompt, "fp32")
             assert result.dtype == np.float32
             np.testing.assert_allclose(result, expected, atol=1e-6)

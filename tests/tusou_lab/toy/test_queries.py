@@ -1,62 +1,62 @@
-"""Toy queries: complete answers, about six of them, combinations kept from training."""
+"""Toy queries: complete lists of correct items, about six each, and held-out combinations."""
 
 from collections.abc import Iterator
 
 import pytest
-from tusou_lab.toy.catalogue import ANY_FILLERS, CATEGORIES, COLOURS, FILLERS, PATTERNS, Product
+from tusou_lab.toy.catalogue import ANY_FILLERS, CATEGORIES, COLOURS, FILLERS, PATTERNS, ToyProduct
 from tusou_lab.toy.products import draw_facts, is_held_out
 from tusou_lab.toy.queries import ToyQuery, write_queries
 
 IGNORED = {*ANY_FILLERS, *(word for words in FILLERS.values() for word in words)}
 
 
-def words_for(product: Product) -> set[str]:
-    """Every word that is true of a product."""
+def words_for(product: ToyProduct) -> set[str]:
+    """Return every word that is true of a product."""
     category, facts = product.category, product.facts
     traits = (word for name, options in category.traits.items() for word in options[facts[name]])
-    said = (*category.words, *category.suffixes, *COLOURS[facts["colour"]].words)
-    return {*said, *PATTERNS[facts["pattern"]], *traits}
+    words = (*category.words, *category.suffixes, *COLOURS[facts["colour"]].words)
+    return {*words, *PATTERNS[facts["pattern"]], *traits}
 
 
-def drawn(split: str, count: int, seed: int = 3) -> list[Product]:
+def draw_products(split: str, count: int, seed: int = 3) -> list[ToyProduct]:
     return [draw_facts(seed, split, index)[0] for index in range(count)]
 
 
-POOL = drawn("test", 3000)
+POOL = draw_products("test", 3000)
 TRUE_OF = [words_for(product) for product in POOL]
 VOCABULARY = IGNORED.union(*TRUE_OF)
 
 
-def readings(text: str) -> Iterator[frozenset[str]]:
-    """Yield every way to cut a text into known words."""
+def segmentations(text: str) -> Iterator[frozenset[str]]:
+    """Yield every segmentation of a text into known words."""
     if not text:
         yield frozenset()
     for word in VOCABULARY:
         if text.startswith(word):
-            yield from ({word} | rest for rest in readings(text[len(word) :]))
+            yield from ({word} | rest for rest in segmentations(text[len(word) :]))
 
 
 @pytest.fixture(scope="module")
-def asked() -> list[ToyQuery]:
+def queries() -> list[ToyQuery]:
     return write_queries(POOL, "test", 300, seed=3)
 
 
-def test_every_satisfying_item_is_listed_and_no_other(asked: list[ToyQuery]) -> None:
-    for query in asked:
-        cuts = [cut - IGNORED for cut in readings(query.text.replace(" ", ""))]
+def test_exactly_the_matching_items_are_listed(queries: list[ToyQuery]) -> None:
+    for query in queries:
+        cuts = [cut - IGNORED for cut in segmentations(query.text.replace(" ", ""))]
         satisfying = {
             tuple(row for row, words in enumerate(TRUE_OF) if cut <= words) for cut in cuts
         }
         assert query.answers in satisfying, query.text
 
 
-def test_a_query_has_about_six_answers(asked: list[ToyQuery]) -> None:
-    assert len({query.text for query in asked}) == 300
-    assert 5 <= sum(len(query.answers) for query in asked) / 300 <= 7.5
+def test_a_query_has_about_six_correct_items(queries: list[ToyQuery]) -> None:
+    assert len({query.text for query in queries}) == 300
+    assert 5 <= sum(len(query.answers) for query in queries) / 300 <= 7.5
 
 
 def test_held_out_combinations_are_never_trained_on() -> None:
-    assert not any(map(is_held_out, drawn("train", 5000)))
+    assert not any(map(is_held_out, draw_products("train", 5000)))
     assert 0.05 < sum(map(is_held_out, POOL)) / len(POOL) < 0.15
 
 
@@ -71,4 +71,4 @@ def test_the_pool_covers_the_catalogue() -> None:
 
 
 def test_a_small_pool_still_gets_its_queries() -> None:
-    assert len(write_queries(drawn("valid", 20), "valid", 10, seed=1)) == 10
+    assert len(write_queries(draw_products("valid", 20), "valid", 10, seed=1)) == 10

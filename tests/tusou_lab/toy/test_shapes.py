@@ -1,4 +1,4 @@
-"""Every shape can be drawn with all its traits, inside its box."""
+"""Shapes: every combination of traits can be drawn, inside its box."""
 
 from itertools import product
 
@@ -8,11 +8,11 @@ from tusou_lab.toy.catalogue import CATEGORIES, Category
 from tusou_lab.toy.geometry import Paint
 from tusou_lab.toy.shapes import SHAPES
 
-REACH = 1.3  # a trait may reach a little over the box's rim
+REACH = 1.3  # a trait may extend a little beyond the box
 
 
 @pytest.mark.parametrize("category", CATEGORIES, ids=lambda category: category.shape)
-def test_every_combination_of_traits_is_another_drawing(category: Category) -> None:
+def test_every_combination_of_traits_is_drawn_differently(category: Category) -> None:
     seen = set()
     for values in product(*category.traits.values()):
         parts = SHAPES[category.shape](dict(zip(category.traits, values, strict=True)))

@@ -1,13 +1,13 @@
-"""The drawn shape of every category: a function from traits to parts, found by name."""
+"""The functions that draw each category, by name; each maps traits to parts."""
 
 from collections.abc import Callable
 
-from tusou_lab.toy.geometry import Part
+from tusou_lab.toy.geometry import Shape
 from tusou_lab.toy.shapes import bags, clothing, electronics, furniture, kitchen, lamps, shoes
 
 Traits = dict[str, str]
 
-SHAPES: dict[str, Callable[[Traits], list[Part]]] = {
+SHAPES: dict[str, Callable[[Traits], list[Shape]]] = {
     shape.__name__: shape
     for shapes in (
         clothing.SHAPES,

@@ -1,14 +1,14 @@
-"""Lamps, lit."""
+"""Lamps that are switched on."""
 
-from tusou_lab.toy.geometry import Paint, Part, bar, box, ellipse, polygon, stroke
+from tusou_lab.toy.geometry import Paint, Shape, bar, box, ellipse, polygon, stroke
 
 
-def _shade(kind: str, x: float, y: float, size: float) -> list[Part]:
-    """A conical cloth shade, or a globe, centred on x with its lower rim near y + size / 2."""
+def _shade(kind: str, x: float, y: float, size: float) -> list[Shape]:
+    """Draw a conical cloth shade or a globe around (x, y), with its lower rim near y + size / 2."""
     if kind == "globe":
         return [
-            Part(ellipse(x, y, size * 0.62, size * 0.62), Paint.BODY),
-            Part(ellipse(x - size * 0.2, y - size * 0.24, size * 0.18, size * 0.14), Paint.GLOSS),
+            Shape(ellipse(x, y, size * 0.62, size * 0.62), Paint.BODY),
+            Shape(ellipse(x - size * 0.2, y - size * 0.24, size * 0.18, size * 0.14), Paint.GLOSS),
         ]
     half = size / 2
     cone = polygon(
@@ -17,35 +17,38 @@ def _shade(kind: str, x: float, y: float, size: float) -> list[Part]:
         (x + half * 1.5, y + half),
         (x - half * 1.5, y + half),
     )
-    return [Part(ellipse(x, y + half, half * 1.4, half * 0.34), Paint.GLOW), Part(cone, Paint.BODY)]
-
-
-def table_lamp(traits: dict[str, str]) -> list[Part]:
-    """A table lamp: a shade on a short stem and a round foot."""
     return [
-        Part(ellipse(0, 0.84, 0.44, 0.12), Paint.FINISH),
-        Part(bar((0, 0.0), (0, 0.82), 0.12), Paint.FINISH),
-        Part(ellipse(0, 0.46, 0.2, 0.2), Paint.FINISH),
+        Shape(ellipse(x, y + half, half * 1.4, half * 0.34), Paint.GLOW),
+        Shape(cone, Paint.BODY),
+    ]
+
+
+def table_lamp(traits: dict[str, str]) -> list[Shape]:
+    """Draw a table lamp: a shade on a short stem and a round foot."""
+    return [
+        Shape(ellipse(0, 0.84, 0.44, 0.12), Paint.FINISH),
+        Shape(bar((0, 0.0), (0, 0.82), 0.12), Paint.FINISH),
+        Shape(ellipse(0, 0.46, 0.2, 0.2), Paint.FINISH),
         *_shade(traits["shade"], 0, -0.38, 0.94),
     ]
 
 
-def floor_lamp(traits: dict[str, str]) -> list[Part]:
-    """A tall floor lamp on a long thin stem, its shade small."""
+def floor_lamp(traits: dict[str, str]) -> list[Shape]:
+    """Draw a tall floor lamp on a long thin stem, its shade small."""
     return [
-        Part(ellipse(0, 0.94, 0.34, 0.08), Paint.FINISH),
-        Part(bar((0, -0.5), (0, 0.94), 0.065), Paint.FINISH),
+        Shape(ellipse(0, 0.94, 0.34, 0.08), Paint.FINISH),
+        Shape(bar((0, -0.5), (0, 0.94), 0.065), Paint.FINISH),
         *_shade(traits["shade"], 0, -0.68, 0.54),
     ]
 
 
-def ceiling_lamp(traits: dict[str, str]) -> list[Part]:
-    """A lamp hanging from the ceiling by a cord."""
+def ceiling_lamp(traits: dict[str, str]) -> list[Shape]:
+    """Draw a lamp hanging from the ceiling by a cord."""
     return [
-        Part(box(-0.22, -1.0, 0.22, -0.9, 0.04), Paint.FINISH),
-        Part(bar((0, -0.95), (0, 0.0), 0.045), Paint.FINISH),
+        Shape(box(-0.22, -1.0, 0.22, -0.9, 0.04), Paint.FINISH),
+        Shape(bar((0, -0.95), (0, 0.0), 0.045), Paint.FINISH),
         *_shade(traits["shade"], 0, 0.32, 0.94),
-        Part(stroke(ellipse(0, 0.0, 0.16, 0.16, 180, 360), 0.08), Paint.FINISH),
+        Shape(stroke(ellipse(0, 0.0, 0.16, 0.16, 180, 360), 0.08), Paint.FINISH),
     ]
 
 

@@ -1,4 +1,4 @@
-"""What a product stands before."""
+"""Backgrounds of product images."""
 
 from PIL import Image, ImageDraw
 
@@ -23,23 +23,23 @@ _VIVID: tuple[Rgb, ...] = (
 )
 
 
-def backdrop(size: int, rng: Rng) -> Image.Image:
-    """Paint catalogue white, a studio sweep, a coloured card, or a corner of a room."""
+def draw_background(size: int, rng: Rng) -> Image.Image:
+    """Return a random square background: white, a grey or coloured gradient, or a room."""
     kind = rng.choice(4, p=(0.3, 0.25, 0.2, 0.25))
     if kind == 0:
         return Image.new("RGB", (size, size), (255, 255, 255))
     if kind == 1:
         grey = int(rng.integers(196, 240))
-        return _ramp(size, (grey, grey, grey + 4), (min(grey + 34, 255),) * 3)
+        return _gradient(size, (grey, grey, grey + 4), (min(grey + 34, 255),) * 3)
     if kind == 2:
         card = _VIVID[int(rng.integers(len(_VIVID)))]
-        return _ramp(size, mix(card, (255, 255, 255), rng.uniform(0, 0.4)), card)
+        return _gradient(size, mix(card, (255, 255, 255), rng.uniform(0, 0.4)), card)
     return _room(size, rng)
 
 
 def _room(size: int, rng: Rng) -> Image.Image:
     wall = _WALLS[int(rng.integers(len(_WALLS)))]
-    room = _ramp(size, mix(wall, (255, 255, 255), 0.3), wall)
+    room = _gradient(size, mix(wall, (255, 255, 255), 0.3), wall)
     draw = ImageDraw.Draw(room)
     horizon = int(size * rng.uniform(0.62, 0.8))
     floor = mix((196, 164, 128), (150, 118, 90), rng.uniform(0, 1))
@@ -55,7 +55,7 @@ def _room(size: int, rng: Rng) -> Image.Image:
     return room
 
 
-def _ramp(size: int, top: Rgb, bottom: Rgb) -> Image.Image:
+def _gradient(size: int, top: Rgb, bottom: Rgb) -> Image.Image:
     column = Image.new("RGB", (1, 2))
     column.putdata([top, bottom])
     return column.resize((size, size), Image.Resampling.BILINEAR)
