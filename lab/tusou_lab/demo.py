@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from tusou_lab.run_commands import Say, Steps, claim, serving
+from tusou_lab.run_commands import CommandRunner, Say, claim_folder, serving
 
 SHOWN_QUERY = "纯棉碎花吊带裙"
 
@@ -34,10 +34,10 @@ def run_demo(folder: Path, spec: DemoSpec, say: Say, *, force: bool) -> DemoRepo
     Writes `data/`, `bundle/` and `pred.jsonl` into the folder. Raises OutputExists for a folder
     of something else, CommandFailed when a step fails.
     """
-    claim(folder, force=force)
+    claim_folder(folder, force=force)
     data, bundle, predictions = folder / "data", folder / "bundle", folder / "pred.jsonl"
     images, asked = data / "MR_test_imgs.tsv", data / "MR_test_queries.jsonl"
-    steps = Steps(say)
+    steps = CommandRunner(say)
     size = ["--items", str(spec.items), "--queries", str(spec.queries), "--seed", str(spec.seed)]
     steps.run("toy", str(data), *size, "--splits", "test")
     steps.run("index", str(images), "--out", str(bundle), "--model", "demo")

@@ -31,7 +31,7 @@ class CommandFailed(TusouError):
     code = "command_failed"
 
 
-def claim(folder: Path, *, force: bool) -> None:
+def claim_folder(folder: Path, *, force: bool) -> None:
     """Make an empty folder to work in; OutputExists for one that holds something else."""
     strange = folder.exists() and any(folder.iterdir()) and not (folder / _MARK).exists()
     if strange and not force:
@@ -40,7 +40,7 @@ def claim(folder: Path, *, force: bool) -> None:
     (folder / _MARK).touch()
 
 
-class Steps:
+class CommandRunner:
     """Runs verbs as processes and remembers what each one took."""
 
     def __init__(self, say: Say) -> None:
@@ -75,7 +75,7 @@ def _typed(word: str) -> str:
 
 
 @contextmanager
-def serving(bundle: Path, steps: Steps) -> Iterator[str]:
+def serving(bundle: Path, steps: CommandRunner) -> Iterator[str]:
     """Serve a bundle on a free port until the block ends."""
     port = _free_port()
     log = (bundle.parent / "service.log").open("w", encoding="utf-8")

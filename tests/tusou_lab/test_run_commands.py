@@ -4,7 +4,7 @@ import shlex
 from pathlib import Path
 
 import pytest
-from tusou_lab.run_commands import Steps, claim
+from tusou_lab.run_commands import CommandRunner, claim_folder
 
 from tusou.core.errors import OutputExists
 
@@ -12,17 +12,17 @@ from tusou.core.errors import OutputExists
 def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.md").write_text("mine")
     with pytest.raises(OutputExists, match="give another --dir"):
-        claim(tmp_path, force=False)
+        claim_folder(tmp_path, force=False)
     assert (tmp_path / "thesis.md").read_text() == "mine"
 
 
 def test_the_last_run_and_what_one_is_told_to_replace_make_room(tmp_path: Path) -> None:
-    claim(tmp_path / "new" / "run", force=False)
+    claim_folder(tmp_path / "new" / "run", force=False)
     (tmp_path / "new" / "run" / "data").mkdir()
-    claim(tmp_path / "new" / "run", force=False)
+    claim_folder(tmp_path / "new" / "run", force=False)
     assert [path.name for path in (tmp_path / "new" / "run").iterdir()] == [".tusou-demo"]
     (tmp_path / "thesis.md").write_text("mine")
-    claim(tmp_path, force=True)
+    claim_folder(tmp_path, force=True)
     assert [path.name for path in tmp_path.iterdir()] == [".tusou-demo"]
 
 
@@ -31,7 +31,7 @@ def test_the_working_directory_stays_the_one_it_is(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for _ in range(2):
-        claim(Path(), force=False)
+        claim_folder(Path(), force=False)
         Path("pred.jsonl").touch()
     assert (tmp_path / "pred.jsonl").exists()
 
@@ -39,9 +39,9 @@ def test_the_working_directory_stays_the_one_it_is(
 def test_what_a_link_leads_to_is_not_emptied(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "1.jpg").touch()
-    claim(tmp_path / "run", force=False)
+    claim_folder(tmp_path / "run", force=False)
     (tmp_path / "run" / "photos").symlink_to(tmp_path / "photos")
-    claim(tmp_path / "run", force=False)
+    claim_folder(tmp_path / "run", force=False)
     assert not (tmp_path / "run" / "photos").exists()
     assert (tmp_path / "photos" / "1.jpg").exists()
 
@@ -49,8 +49,8 @@ def test_what_a_link_leads_to_is_not_emptied(tmp_path: Path) -> None:
 def test_a_command_is_shown_as_one_types_it() -> None:
     said: list[str] = []
     words = ["a b/data#test", "it's", "--factory", "IVF64,Flat nprobe=4", "纯棉", "$HOME"]
-    Steps(said.append).command("query", *words)
+    CommandRunner(said.append).command("query", *words)
     assert said[0].startswith("$ tusou query 'a b/data#test' ")
     assert shlex.split(said[0])[3:] == words
-    Steps(said.append).command("index", "flickr8k/data#test", "纯棉碎花吊带裙")
+    CommandRunner(said.append).command("index", "flickr8k/data#test", "纯棉碎花吊带裙")
     assert said[1] == "$ tusou index flickr8k/data#test 纯棉碎花吊带裙"

@@ -21,13 +21,13 @@ def walkthrough(
     as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
 ) -> None:
     """Do a whole exercise on drawn data: from its files to what is handed in."""
-    from tusou_lab.walkthrough.walk import WalkSpec, walk_through
+    from tusou_lab.walkthrough.exercise import ExerciseSpec, run_exercise
 
     def say(text: str) -> None:
         typer.secho(text, err=as_json, bold=text.startswith("$"))
 
     with plain_errors():
-        found = walk_through(exercise, folder, WalkSpec(items, queries, seed), say, force=force)
+        found = run_exercise(exercise, folder, ExerciseSpec(items, queries, seed), say, force=force)
     if as_json:
         print_json(asdict(found))
         return

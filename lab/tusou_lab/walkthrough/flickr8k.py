@@ -3,12 +3,12 @@
 import json
 from pathlib import Path
 
-from tusou_lab.run_commands import Steps
-from tusou_lab.walkthrough.walk import WalkSpec
+from tusou_lab.run_commands import CommandRunner
+from tusou_lab.walkthrough.exercise import ExerciseSpec
 
 
 def walk(
-    folder: Path, spec: WalkSpec, steps: Steps
+    folder: Path, spec: ExerciseSpec, steps: CommandRunner
 ) -> tuple[dict[str, dict[str, float]], tuple[Path, ...]]:
     """Index images and captions, search both ways, sweep, and write the report."""
     data, texts = folder / "flickr8k", folder / "texts"
@@ -36,7 +36,7 @@ def walk(
     return metrics, (page, page.with_suffix(".md"))
 
 
-def _draw(folder: Path, spec: WalkSpec, steps: Steps) -> None:
+def _draw(folder: Path, spec: ExerciseSpec, steps: CommandRunner) -> None:
     """Draw images with a caption each, under cn_clip's names, in place of a download."""
     steps.run("toy", str(folder), *spec.arguments, "--splits", "test")
     (folder / "MR_test_imgs.tsv").rename(folder / "test_imgs.tsv")

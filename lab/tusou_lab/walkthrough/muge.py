@@ -3,12 +3,12 @@
 import json
 from pathlib import Path
 
-from tusou_lab.run_commands import Steps, serving
-from tusou_lab.walkthrough.walk import WalkSpec
+from tusou_lab.run_commands import CommandRunner, serving
+from tusou_lab.walkthrough.exercise import ExerciseSpec
 
 
 def walk(
-    folder: Path, spec: WalkSpec, steps: Steps
+    folder: Path, spec: ExerciseSpec, steps: CommandRunner
 ) -> tuple[dict[str, dict[str, float]], tuple[Path, ...]]:
     """Measure on valid, answer test, check and pack that, and open the sealed answers."""
     data, valid, test = folder / "data", folder / "valid", folder / "test"

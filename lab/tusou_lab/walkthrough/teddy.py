@@ -6,14 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from shutil import copytree
 
-from tusou_lab.run_commands import Steps
-from tusou_lab.walkthrough.walk import WalkSpec
+from tusou_lab.run_commands import CommandRunner
+from tusou_lab.walkthrough.exercise import ExerciseSpec
 
 _DEPTH = "5"
 
 
 def walk(
-    folder: Path, spec: WalkSpec, steps: Steps
+    folder: Path, spec: ExerciseSpec, steps: CommandRunner
 ) -> tuple[dict[str, dict[str, float]], tuple[Path, ...]]:
     """Answer the words of attachment 2 with images, the images of attachment 3 with words."""
     words, images = folder / "attachment2", folder / "attachment3"
@@ -38,14 +38,14 @@ def walk(
     return metrics, (first, second)
 
 
-def _submit(bundle: Path, asked: str, result: Path, steps: Steps) -> None:
+def _submit(bundle: Path, asked: str, result: Path, steps: CommandRunner) -> None:
     """Write a task's table, and have it checked as its contest would."""
     given = ["--answers", asked, "--top-k", _DEPTH, "--check"]
     steps.run("evaluate", str(bundle), *given, "--save", str(result))
     steps.run("evaluate", str(result), *given, "--pool", str(bundle))
 
 
-def _score(result: Path, sealed: Path, steps: Steps) -> dict[str, float]:
+def _score(result: Path, sealed: Path, steps: CommandRunner) -> dict[str, float]:
     given = ["--answers", str(sealed), "--top-k", _DEPTH, "--json"]
     found: dict[str, dict[str, float]] = json.loads(
         steps.run("evaluate", str(result), *given, quiet=True)
@@ -53,7 +53,7 @@ def _score(result: Path, sealed: Path, steps: Steps) -> dict[str, float]:
     return found["percent"]
 
 
-def _draw(folder: Path, spec: WalkSpec, steps: Steps) -> None:
+def _draw(folder: Path, spec: ExerciseSpec, steps: CommandRunner) -> None:
     """Draw both attachments in place of a download, and seal their answers."""
     drawn, bare = folder / "drawn", folder / "bare"
     steps.run("toy", str(drawn), *spec.arguments, "--splits", "test")

@@ -8,19 +8,19 @@ from zipfile import ZipFile
 
 import pytest
 import typer
-from tusou_lab.run_commands import Steps
+from tusou_lab.run_commands import CommandRunner
 from tusou_lab.walkthrough import flickr8k, muge, teddy
 from tusou_lab.walkthrough.cli import walkthrough as command
-from tusou_lab.walkthrough.walk import WalkSpec
+from tusou_lab.walkthrough.exercise import ExerciseSpec
 from typer.testing import CliRunner
 
 from tusou.cli.main import VERBS
 
 DOCS = Path(__file__).parents[3] / "docs"
-SPEC = WalkSpec(items=80, queries=15, seed=5)
+SPEC = ExerciseSpec(items=80, queries=15, seed=5)
 
 
-class HereAndNow(Steps):
+class HereAndNow(CommandRunner):
     """Runs the verbs in this process, which has imported already what each of them needs."""
 
     def __init__(self) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tusou.core.lazy_import import LazyImport
-from tusou_lab.run_commands import Say, Steps, claim
+from tusou_lab.run_commands import CommandRunner, Say, claim_folder
 
 _WALKS = {
     "muge": LazyImport("tusou_lab.walkthrough.muge:walk"),
@@ -15,7 +15,7 @@ _WALKS = {
 
 
 @dataclass(frozen=True, slots=True)
-class WalkSpec:
+class ExerciseSpec:
     """How much to draw."""
 
     items: int = 1000
@@ -30,7 +30,7 @@ class WalkSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class Walked:
+class ExerciseReport:
     """What a walk-through scored, in percent, what it made, and the seconds of each verb."""
 
     metrics: dict[str, dict[str, float]]  # what was scored -> metric -> value
@@ -38,16 +38,20 @@ class Walked:
     seconds: dict[str, float]
 
 
-Walk = Callable[[Path, WalkSpec, Steps], tuple[dict[str, dict[str, float]], tuple[Path, ...]]]
+Walk = Callable[
+    [Path, ExerciseSpec, CommandRunner], tuple[dict[str, dict[str, float]], tuple[Path, ...]]
+]
 
 
-def walk_through(name: str, folder: Path, spec: WalkSpec, say: Say, *, force: bool) -> Walked:
+def run_exercise(
+    name: str, folder: Path, spec: ExerciseSpec, say: Say, *, force: bool
+) -> ExerciseReport:
     """Do an exercise from drawing its data to the files that are handed in.
 
     Raises OutputExists for a folder of something else, CommandFailed when a step fails.
     """
-    claim(folder, force=force)
-    steps = Steps(say)
+    claim_folder(folder, force=force)
+    steps = CommandRunner(say)
     walk: Walk = _WALKS[name].load()  # type: ignore[assignment]
     metrics, made = walk(folder, spec, steps)
-    return Walked(metrics, tuple(str(path) for path in made), steps.seconds)
+    return ExerciseReport(metrics, tuple(str(path) for path in made), steps.seconds)
