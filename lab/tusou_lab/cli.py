@@ -1,4 +1,4 @@
-"""Lab commands: each one parses, calls one use case, prints the result."""
+"""Lab commands: toy, train, demo."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -16,10 +16,12 @@ def toy(
     seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same bytes.")] = 0,
     train_items: Annotated[
         int | None,
-        typer.Option(min=1, help="Images and queries in train; 4 x ITEMS unless told."),
+        typer.Option(min=1, help="Images and queries in train; 4 x ITEMS by default."),
     ] = None,
-    splits: Annotated[str, typer.Option(help="Which to write.")] = "train,valid,test",
-    workers: Annotated[int, typer.Option(min=0, help="Processes that draw; 0: one per core.")] = 0,
+    splits: Annotated[str, typer.Option(help="Splits to write.")] = "train,valid,test",
+    workers: Annotated[
+        int, typer.Option(min=0, help="Processes that draw images; 0: one per core.")
+    ] = 0,
     force: Annotated[bool, typer.Option("--force", help="Replace existing files.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
 ) -> None:
@@ -33,14 +35,16 @@ def toy(
     train = train_items or 4 * items
     names = splits.split(",")
     if not set(names) <= SPLITS.keys() or len(set(names)) < len(names):
-        raise typer.BadParameter(f"give some of {', '.join(SPLITS)}", param_hint="--splits")
-    wanted = [
+        raise typer.BadParameter(
+            f"give names from {', '.join(SPLITS)}, each once", param_hint="--splits"
+        )
+    sizes = [
         SplitSize(name, train, train) if name == "train" else SplitSize(name, items, queries)
         for name in names
     ]
-    with plain_errors(), progress() as watcher:
+    with plain_errors(), progress() as bar:
         reports = write_toy(
-            out, wanted, seed, workers or os.cpu_count() or 1, force=force, progress=watcher
+            out, sizes, seed, workers or os.cpu_count() or 1, force=force, progress=bar
         )
     if as_json:
         print_json([asdict(report) for report in reports])
@@ -58,6 +62,11 @@ def train(
         str,
         typer.Argument(help="Dataset with a train and a valid split, or DATA#SPLIT to train on."),
     ],
+    valid: Annotated[
+        str | None,
+        typer.Argument(help="DATA#SPLIT to validate on; the valid split of DATA by default."),
+    ] = None,
+    *,
     model: Annotated[
         str,
         typer.Option(
@@ -65,10 +74,6 @@ def train(
         ),
     ],
     out: Annotated[Path, typer.Option(help="Checkpoint to write: the best epoch on valid.")],
-    valid: Annotated[
-        str | None,
-        typer.Option(help="DATA#SPLIT to validate on; the valid split of DATA by default."),
-    ] = None,
     epochs: Annotated[int, typer.Option(min=1)] = 3,
     batch_size: Annotated[int, typer.Option(min=2, help="Pairs contrasted at once.")] = 128,
     lr: Annotated[float, typer.Option(min=0.0, help="Peak learning rate.")] = 5e-5,
@@ -99,26 +104,26 @@ def train(
 def demo(
     folder: Annotated[Path, typer.Option("--dir", help="Folder to work in.", file_okay=False)],
     items: Annotated[int, typer.Option(min=20, help="Images to draw.")] = 3000,
-    queries: Annotated[int, typer.Option(min=1, help="Queries to ask.")] = 300,
+    queries: Annotated[int, typer.Option(min=1, help="Queries to replay.")] = 300,
     seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same bytes.")] = 2024,
     force: Annotated[
-        bool, typer.Option("--force", help="Replace whatever the folder holds.")
+        bool, typer.Option("--force", help="Replace all files in the folder.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
 ) -> None:
-    """Draw a pool, index it, serve it, replay its queries over HTTP and score the answers."""
+    """Draw a pool, index it, serve it, replay its queries over HTTP and score the results."""
     from tusou_lab.demo import DemoSpec, run_demo
 
-    def say(text: str) -> None:
+    def echo(text: str) -> None:
         typer.secho(text, err=as_json, bold=text.startswith("$"))
 
     with plain_errors():
-        report = run_demo(folder, DemoSpec(items, queries, seed), say, force=force)
+        report = run_demo(folder, DemoSpec(items, queries, seed), echo, force=force)
     if as_json:
         print_json(asdict(report))
         return
     for name, percent in report.metrics.items():
         typer.echo(f"{name:<14}{percent:7.2f} %")
-    took = ", ".join(f"{verb} {seconds:.1f}" for verb, seconds in report.seconds.items())
-    typer.echo(f"{report.items} items, {report.queries} queries; seconds: {took}")
+    seconds = ", ".join(f"{verb} {value:.1f}" for verb, value in report.seconds.items())
+    typer.echo(f"{report.items} items, {report.queries} queries; seconds: {seconds}")
     typer.echo(f"search it yourself: tusou serve {folder / 'bundle'}")

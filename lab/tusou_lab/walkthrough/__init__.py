@@ -1,1 +1,1 @@
-"""Whole exercises on data that the project draws, through the commands that anyone would type."""
+"""Walk-throughs: complete exercises on drawn data, with the commands that a user would type."""

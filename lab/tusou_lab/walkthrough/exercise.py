@@ -1,57 +1,57 @@
-"""What the walk-throughs share: their size, and what they leave behind."""
+"""The parts that all walk-throughs share: their size, their report and how they run."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from tusou.core.lazy_import import LazyImport
-from tusou_lab.run_commands import CommandRunner, Say, claim_folder
+from tusou_lab.run_commands import CommandRunner, Echo, claim_folder
 
-_WALKS = {
-    "muge": LazyImport("tusou_lab.walkthrough.muge:walk"),
-    "flickr8k": LazyImport("tusou_lab.walkthrough.flickr8k:walk"),
-    "teddy": LazyImport("tusou_lab.walkthrough.teddy:walk"),
+# An exercise runs its commands in a folder, and returns its metrics and the files it made.
+Exercise = Callable[
+    [Path, "ExerciseSpec", CommandRunner], tuple[dict[str, dict[str, float]], tuple[Path, ...]]
+]
+
+_EXERCISES = {
+    "muge": LazyImport("tusou_lab.walkthrough.muge:run"),
+    "flickr8k": LazyImport("tusou_lab.walkthrough.flickr8k:run"),
+    "teddy": LazyImport("tusou_lab.walkthrough.teddy:run"),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class ExerciseSpec:
-    """How much to draw."""
+    """The amount of data to draw."""
 
     items: int = 1000
     queries: int = 200
     seed: int = 2024
 
     @property
-    def arguments(self) -> list[str]:
-        """Give the options of `tusou toy`."""
+    def toy_options(self) -> list[str]:
+        """The options of `tusou toy`."""
         sizes = {"--items": self.items, "--queries": self.queries, "--seed": self.seed}
         return [word for option, number in sizes.items() for word in (option, str(number))]
 
 
 @dataclass(frozen=True, slots=True)
 class ExerciseReport:
-    """What a walk-through scored, in percent, what it made, and the seconds of each verb."""
+    """The scores of an exercise, the files it made, and the seconds of each verb."""
 
-    metrics: dict[str, dict[str, float]]  # what was scored -> metric -> value
+    metrics: dict[str, dict[str, float]]  # task or split -> metric -> percent
     made: tuple[str, ...]  # files to look at or to hand in
     seconds: dict[str, float]
 
 
-Walk = Callable[
-    [Path, ExerciseSpec, CommandRunner], tuple[dict[str, dict[str, float]], tuple[Path, ...]]
-]
-
-
 def run_exercise(
-    name: str, folder: Path, spec: ExerciseSpec, say: Say, *, force: bool
+    name: str, folder: Path, spec: ExerciseSpec, echo: Echo, *, force: bool
 ) -> ExerciseReport:
-    """Do an exercise from drawing its data to the files that are handed in.
+    """Run an exercise, from drawing its data to the files to hand in.
 
-    Raises OutputExists for a folder of something else, CommandFailed when a step fails.
+    Raises OutputExists if the folder holds other files, CommandFailed when a step fails.
     """
     claim_folder(folder, force=force)
-    steps = CommandRunner(say)
-    walk: Walk = _WALKS[name].load()  # type: ignore[assignment]
-    metrics, made = walk(folder, spec, steps)
-    return ExerciseReport(metrics, tuple(str(path) for path in made), steps.seconds)
+    runner = CommandRunner(echo)
+    run: Exercise = _EXERCISES[name].load()  # type: ignore[assignment]
+    metrics, made = run(folder, spec, runner)
+    return ExerciseReport(metrics, tuple(str(path) for path in made), runner.seconds)

@@ -1,4 +1,4 @@
-"""The walk-throughs, small: real commands, real files, and what is handed in."""
+"""The walk-throughs on small data: real commands, and the files to hand in."""
 
 import csv
 import json
@@ -20,12 +20,12 @@ DOCS = Path(__file__).parents[3] / "docs"
 SPEC = ExerciseSpec(items=80, queries=15, seed=5)
 
 
-class HereAndNow(CommandRunner):
-    """Runs the verbs in this process, which has imported already what each of them needs."""
+class InProcessRunner(CommandRunner):
+    """Runs the verbs in this process, which has already imported what they need."""
 
     def __init__(self) -> None:
-        self.said: list[str] = []
-        super().__init__(self.said.append)
+        self.lines: list[str] = []
+        super().__init__(self.lines.append)
 
     def run(self, verb: str, *arguments: str, quiet: bool = False) -> str:
         self.command(verb, *arguments)
@@ -45,9 +45,9 @@ def table(path: Path) -> list[list[str]]:
         return list(csv.reader(file))
 
 
-def verbs(said: str) -> list[str]:
-    """List what was run, in order."""
-    return re.findall(r"^\$ tusou (\w+)", said, re.MULTILINE)
+def verbs(echoed: str) -> list[str]:
+    """Return the verbs that were run, in order."""
+    return re.findall(r"^\$ tusou (\w+)", echoed, re.MULTILINE)
 
 
 def documented(name: str) -> list[str]:
@@ -57,12 +57,12 @@ def documented(name: str) -> list[str]:
 
 @pytest.mark.timeout(300)
 def test_muge_from_files_to_submission(tmp_path: Path) -> None:
-    steps = HereAndNow()
-    metrics, (bare, packed) = muge.walk(tmp_path, SPEC, steps)
-    asked = rows(tmp_path / "data" / "MR_test_queries.jsonl")
-    assert all(row.keys() == {"query_id", "query_text"} for row in asked)
-    submitted = rows(bare)
-    assert [row["query_id"] for row in submitted] == [row["query_id"] for row in asked]
+    runner = InProcessRunner()
+    metrics, (predictions, packed) = muge.run(tmp_path, SPEC, runner)
+    queries = rows(tmp_path / "data" / "MR_test_queries.jsonl")
+    assert all(row.keys() == {"query_id", "query_text"} for row in queries)
+    submitted = rows(predictions)
+    assert [row["query_id"] for row in submitted] == [row["query_id"] for row in queries]
     assert {len(set(row["item_ids"])) for row in submitted} == {10}
     with ZipFile(packed) as archive:
         (name,) = archive.namelist()
@@ -72,7 +72,7 @@ def test_muge_from_files_to_submission(tmp_path: Path) -> None:
     ]
     assert metrics["test"]["mean_recall"] > 80
     assert metrics["valid"]["mean_recall"] > 80
-    assert documented("muge") == verbs("\n".join(steps.said))
+    assert documented("muge") == verbs("\n".join(runner.lines))
 
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
@@ -85,23 +85,23 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(300)
-def test_flickr8k_both_ways_to_its_report(tmp_path: Path) -> None:
-    steps = HereAndNow()
-    metrics, made = flickr8k.walk(tmp_path, SPEC, steps)
+def test_flickr8k_both_ways_with_its_report(tmp_path: Path) -> None:
+    runner = InProcessRunner()
+    metrics, made = flickr8k.run(tmp_path, SPEC, runner)
     assert metrics["text_to_image"]["hit@10"] > 80
     assert metrics["image_to_text"]["hit@10"] > 80
     page, twin = made
     assert page.read_text("utf-8").startswith("<!doctype html>")
-    said = twin.read_text("utf-8")
-    assert "text_to_image (文本 → 图片) | image_to_text (图片 → 文本)" in said
-    assert "## 9 参数曲线" in said
-    assert documented("flickr8k") == verbs("\n".join(steps.said))
+    markdown = twin.read_text("utf-8")
+    assert "text_to_image (文本 → 图片) | image_to_text (图片 → 文本)" in markdown
+    assert "## 9 参数曲线" in markdown
+    assert documented("flickr8k") == verbs("\n".join(runner.lines))
 
 
 @pytest.mark.timeout(300)
-def test_teddy_both_tasks_to_their_tables(tmp_path: Path) -> None:
-    steps = HereAndNow()
-    metrics, made = teddy.walk(tmp_path, SPEC, steps)
+def test_teddy_writes_the_tables_of_both_tasks(tmp_path: Path) -> None:
+    runner = InProcessRunner()
+    metrics, made = teddy.run(tmp_path, SPEC, runner)
     assert metrics["text_to_image"]["hit@5"] > 80
     assert metrics["image_to_text"]["hit@5"] > 80
     first, second = map(table, made)
@@ -111,4 +111,4 @@ def test_teddy_both_tasks_to_their_tables(tmp_path: Path) -> None:
         assert len(task) == 1 + 5 * SPEC.queries
         assert [row[1] for row in task[1:]] == ["1", "2", "3", "4", "5"] * SPEC.queries
     assert [path.name for path in made] == ["result1.csv", "result2.csv"]
-    assert documented("teddy") == verbs("\n".join(steps.said))
+    assert documented("teddy") == verbs("\n".join(runner.lines))
