@@ -1,4 +1,4 @@
-"""How long the demo takes and what it finds.
+"""Duration and scores of the demo.
 
 python -m benchmarks.demo
 """
@@ -15,7 +15,7 @@ from benchmarks.record import record
 
 
 def main() -> None:
-    """Run and record."""
+    """Run the demo and record its duration and scores."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--items", default="3000")
     parser.add_argument("--queries", default="300")

@@ -1,4 +1,4 @@
-"""The command line keeps one manner: verbs documented, errors in one line, nothing heavy early."""
+"""The command line: documented options, one-line errors, and imports on demand."""
 
 import re
 import subprocess
@@ -28,9 +28,9 @@ def options(verb: str) -> list[str]:
 
 
 def section(verb: str) -> str:
-    found = re.search(rf"### `tusou {verb}[ `].*?(?=\n##|\Z)", DOCUMENTED, re.DOTALL)
-    assert found, f"docs/cli.md has no section for {verb}"
-    return found.group()
+    match = re.search(rf"### `tusou {verb}[ `].*?(?=\n##|\Z)", DOCUMENTED, re.DOTALL)
+    assert match, f"docs/cli.md has no section for {verb}"
+    return match.group()
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -45,12 +45,12 @@ def test_at_most_ten_options(verb: str) -> None:
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_a_flag_is_given_or_not(verb: str) -> None:
+def test_flags_have_no_negation(verb: str) -> None:
     assert [name for part in options_of(verb) for name in part.secondary_opts] == []
 
 
 @pytest.mark.parametrize("verb", [verb for verb in VERBS if verb not in {"serve", "train"}])
-def test_every_result_can_be_json(verb: str) -> None:
+def test_every_report_can_be_json(verb: str) -> None:
     assert [part.help for part in options_of(verb) if "--json" in part.opts] == ["Report as JSON."]
 
 
@@ -78,7 +78,7 @@ def test_version() -> None:
     assert (done.returncode, done.stdout) == (0, f"tusou {__version__}\n")
 
 
-def test_an_error_of_ours_is_one_line_and_exit_1(tmp_path: Path) -> None:
+def test_a_tusou_error_is_one_line_and_exit_1(tmp_path: Path) -> None:
     done = run("info", str(tmp_path))
     assert done.returncode == 1
     assert done.stdout == ""
@@ -91,7 +91,7 @@ def test_wrong_usage_is_exit_2(words: list[str]) -> None:
     assert run(*words).returncode == 2
 
 
-def test_a_client_only_install_says_what_a_verb_needs(tmp_path: Path) -> None:
+def test_a_client_only_install_names_the_missing_extra(tmp_path: Path) -> None:
     hidden = "import sys; sys.modules.update(dict.fromkeys(['pydantic', 'numpy', 'torch']))\n"
     call = (
         f"sys.argv = ['tusou', 'info', {str(tmp_path)!r}]\nfrom tusou.cli.main import main; main()"
@@ -102,10 +102,10 @@ def test_a_client_only_install_says_what_a_verb_needs(tmp_path: Path) -> None:
     assert re.fullmatch(r"missing_dependency: .*install tusou\[cpu\]\n", done.stderr)
 
 
-def test_an_install_without_charts_says_what_brings_them(tmp_path: Path) -> None:
-    place = ["check", str(tmp_path), "--html", str(tmp_path / "page.html")]
+def test_an_install_without_charts_names_their_extra(tmp_path: Path) -> None:
+    arguments = ["check", str(tmp_path), "--html", str(tmp_path / "page.html")]
     hidden = "import sys; sys.modules['matplotlib'] = None\n"
-    call = f"sys.argv = ['tusou', *{place!r}]\nfrom tusou.cli.main import main; main()"
+    call = f"sys.argv = ['tusou', *{arguments!r}]\nfrom tusou.cli.main import main; main()"
     command = [sys.executable, "-c", hidden + call]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1

@@ -1,4 +1,4 @@
-"""Images in, texts out, as a user runs it: drawn, indexed, served, asked."""
+"""Search of texts by images, end to end: draw, index, serve, search, evaluate."""
 
 import base64
 import json
@@ -33,8 +33,8 @@ def rows(path: Path) -> list[dict[str, object]]:
 
 
 @pytest.mark.timeout(180)
-def test_a_image_finds_what_is_true_of_it(drawn: Path, site: Site) -> None:
-    assert site.call("/readyz")["images"] == "ready"  # texts are there to be found by images
+def test_an_image_finds_its_captions(drawn: Path, site: Site) -> None:
+    assert site.call("/readyz")["images"] == "ready"  # a text bundle loads the image tower at start
     info = site.call("/info")
     assert (info["items"], info["id_type"], info["accepts"]) == (
         "texts",
@@ -45,16 +45,16 @@ def test_a_image_finds_what_is_true_of_it(drawn: Path, site: Site) -> None:
         row["image_id"]: row["text_ids"] for row in rows(drawn / "MR_test_captions.tr.jsonl")
     }
     images = (drawn / "MR_test_imgs.tsv").read_text("ascii").splitlines()
-    asked, found = 0, 0
+    searched, hits = 0, 0
     for line in images[:30]:
         item_id, encoded = line.split("\t")
-        answer = site.call("/search", {"image": encoded, "top_k": 5})
-        asked += 1
-        found += bool(set(answer["item_ids"]) & set(correct[int(item_id)]))  # type: ignore[call-overload]
-    assert found >= 0.8 * asked
+        result = site.call("/search", {"image": encoded, "top_k": 5})
+        searched += 1
+        hits += bool(set(result["item_ids"]) & set(correct[int(item_id)]))  # type: ignore[call-overload]
+    assert hits >= 0.8 * searched
 
 
-def test_raw_bytes_find_the_same_and_items_tell_their_texts(drawn: Path, site: Site) -> None:
+def test_raw_bytes_find_the_same_and_items_have_their_texts(drawn: Path, site: Site) -> None:
     _, encoded = (drawn / "MR_test_imgs.tsv").read_text("ascii").splitlines()[0].split("\t")
     request = urllib.request.Request(
         f"{site.url}/search/image?top_k=3",
@@ -62,14 +62,14 @@ def test_raw_bytes_find_the_same_and_items_tell_their_texts(drawn: Path, site: S
         headers={"Content-Type": "image/jpeg"},
     )
     with urllib.request.urlopen(request, timeout=30) as response:
-        found = json.load(response)["item_ids"]
-    assert found == site.call("/search", {"image": encoded, "top_k": 3})["item_ids"]
+        item_ids = json.load(response)["item_ids"]
+    assert item_ids == site.call("/search", {"image": encoded, "top_k": 3})["item_ids"]
     texts = {row["text_id"]: row["text"] for row in rows(drawn / "MR_test_captions.jsonl")}
-    for item_id in found:
+    for item_id in item_ids:
         assert site.call(f"/items/{item_id}") == {"item_id": item_id, "text": texts[item_id]}
-    again = site.call("/search", {"query": texts[found[0]], "top_k": 1})
-    assert again["item_ids"] == [found[0]]
-    for path in (f"/items/{found[0]}/image", "/items/1"):
+    again = site.call("/search", {"query": texts[item_ids[0]], "top_k": 1})
+    assert again["item_ids"] == [item_ids[0]]
+    for path in (f"/items/{item_ids[0]}/image", "/items/1"):
         with pytest.raises(HTTPError, match="404"):
             site.call(path)
 
@@ -79,9 +79,9 @@ def test_the_bundle_is_evaluated_by_images(drawn: Path, site: Site, tmp_path: Pa
     files = [str(drawn / name) for name in ("MR_test_captions.tr.jsonl", "MR_test_imgs.tsv")]
     command = ["evaluate", str(site.bundle), "--answers", files[0], "--pool", files[1]]
     tusou(*command, "--save", str(tmp_path / "run.jsonl"))
-    header, *found = rows(tmp_path / "run.jsonl")
+    header, *results = rows(tmp_path / "run.jsonl")
     assert header["direction"] == "image_to_text"
     correct = {row["image_id"]: row["text_ids"] for row in rows(Path(files[0]))}
-    hits = [set(row["item_ids"]) & set(correct[row["query_id"]]) for row in found]  # type: ignore[call-overload]
+    hits = [set(row["item_ids"]) & set(correct[row["query_id"]]) for row in results]  # type: ignore[call-overload]
     assert len(hits) == len(correct)
     assert sum(map(bool, hits)) >= 0.9 * len(hits)

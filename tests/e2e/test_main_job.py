@@ -1,4 +1,4 @@
-"""The main job as a user runs it: processes, files and HTTP, from drawing to scores."""
+"""The main job end to end: processes, files and HTTP, from drawing to scores."""
 
 import json
 import subprocess
@@ -27,7 +27,7 @@ def rows(path: Path) -> list[dict[str, object]]:
 
 
 @pytest.mark.timeout(180)
-def test_the_demo_finds_most_of_what_it_is_asked(demo: tuple[Path, dict[str, object]]) -> None:
+def test_the_demo_model_finds_most_items(demo: tuple[Path, dict[str, object]]) -> None:
     _, report = demo
     metrics = report["metrics"]
     assert isinstance(metrics, dict)
@@ -38,33 +38,33 @@ def test_the_demo_finds_most_of_what_it_is_asked(demo: tuple[Path, dict[str, obj
     )
 
 
-def test_the_submission_keeps_every_row_and_fills_ten_ids(
+def test_the_submission_keeps_every_row_and_has_ten_ids(
     demo: tuple[Path, dict[str, object]],
 ) -> None:
     folder, _ = demo
-    asked = rows(folder / "data" / "MR_test_queries.jsonl")
-    answered = rows(folder / "pred.jsonl")
-    assert [row["query_id"] for row in answered] == [row["query_id"] for row in asked]
-    assert [row["query_text"] for row in answered] == [row["query_text"] for row in asked]
-    for row in answered:
+    queries = rows(folder / "data" / "MR_test_queries.jsonl")
+    filled = rows(folder / "pred.jsonl")
+    assert [row["query_id"] for row in filled] == [row["query_id"] for row in queries]
+    assert [row["query_text"] for row in filled] == [row["query_text"] for row in queries]
+    for row in filled:
         ids = row["item_ids"]
         assert isinstance(ids, list)
         assert len(set(ids)) == 10
         assert all(type(item_id) is int for item_id in ids)
 
 
-def test_evaluating_the_bundle_measures_what_the_service_answered(
+def test_evaluating_the_bundle_measures_what_the_service_returns(
     demo: tuple[Path, dict[str, object]],
 ) -> None:
     folder, report = demo
-    asked, run = folder / "data" / "MR_test_queries.jsonl", folder / "run.jsonl"
+    queries, run = folder / "data" / "MR_test_queries.jsonl", folder / "run.jsonl"
     done = tusou(
-        "evaluate", str(folder / "bundle"), "--answers", str(asked), "--save", str(run), "--json"
+        "evaluate", str(folder / "bundle"), "--answers", str(queries), "--save", str(run), "--json"
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["percent"] == report["metrics"]
-    found = [row["item_ids"] for row in rows(run)[1:]]
-    assert found == [row["item_ids"] for row in rows(folder / "pred.jsonl")]
+    ranked = [row["item_ids"] for row in rows(run)[1:]]
+    assert ranked == [row["item_ids"] for row in rows(folder / "pred.jsonl")]
 
 
 def test_indexing_again_has_nothing_to_do(demo: tuple[Path, dict[str, object]]) -> None:
@@ -75,7 +75,7 @@ def test_indexing_again_has_nothing_to_do(demo: tuple[Path, dict[str, object]]) 
     assert json.loads(done.stdout)["encoded"] == 0
 
 
-def test_a_folder_of_something_else_is_not_replaced(tmp_path: Path) -> None:
+def test_a_folder_of_other_files_is_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
     done = tusou("demo", "--dir", str(tmp_path))
     assert done.returncode == 1

@@ -1,4 +1,4 @@
-"""The `tusou` command: a table from verb to function, each imported only when called."""
+"""The `tusou` command: a table of verbs, each imported only when it is called."""
 
 import sys
 from collections.abc import Callable
@@ -10,12 +10,15 @@ from tusou import __version__
 from tusou.core.errors import MissingDependency
 from tusou.core.lazy_import import LazyImport, extras_named
 
-# verb -> (where it lives, what it does): help must not import what it describes.
+# verb -> (its function, its help text): `tusou --help` imports no verb.
 VERBS: dict[str, tuple[LazyImport, str]] = {
-    "demo": (LazyImport("tusou_lab.cli:demo"), "Draw a pool, index, serve, replay and score it."),
+    "demo": (
+        LazyImport("tusou_lab.cli:demo"),
+        "Draw a pool, index it, serve it, replay its queries and score them.",
+    ),
     "walkthrough": (
         LazyImport("tusou_lab.walkthrough.cli:walkthrough"),
-        "Do a whole exercise on drawn data, to what is handed in.",
+        "Do a complete exercise on drawn data, up to the files to hand in.",
     ),
     "toy": (LazyImport("tusou_lab.cli:toy"), "Draw product images and their Chinese queries."),
     "check": (LazyImport("tusou_lab.check.cli:check"), "Report on the quality of a dataset."),
@@ -28,25 +31,25 @@ VERBS: dict[str, tuple[LazyImport, str]] = {
         LazyImport("tusou_indexer.cli:index"),
         "Encode images or texts into a searchable bundle.",
     ),
-    "info": (LazyImport("tusou_indexer.cli:info"), "Say what a bundle is."),
+    "info": (LazyImport("tusou_indexer.cli:info"), "Describe a bundle."),
     "verify": (LazyImport("tusou_indexer.cli:verify"), "Check every byte of a bundle."),
     "serve": (LazyImport("tusou_service.cli:serve"), "Answer queries over HTTP."),
-    "query": (LazyImport("tusou_client.cli:query"), "Ask a running service one query."),
+    "query": (LazyImport("tusou_client.cli:query"), "Search a running service."),
     "replay": (
         LazyImport("tusou_client.cli:replay"),
-        "Fill a query file with a running service's answers.",
+        "Fill a query file with the results of a running service.",
     ),
     "load": (
         LazyImport("tusou_client.cli:load"),
-        "Send queries at a given rate; report the latencies.",
+        "Send queries at a fixed rate; report the latencies.",
     ),
     "evaluate": (
         LazyImport("tusou_lab.evaluate.cli:evaluate"),
-        "Score what a search found against the answers.",
+        "Score search results against the correct answers.",
     ),
     "compare": (
         LazyImport("tusou_lab.compare.cli:compare"),
-        "Say whether one search is better than another.",
+        "Test whether one search is better than another.",
     ),
     "sweep": (
         LazyImport("tusou_lab.sweep.cli:sweep"),
@@ -54,17 +57,17 @@ VERBS: dict[str, tuple[LazyImport, str]] = {
     ),
     "report": (
         LazyImport("tusou_lab.report.cli:report"),
-        "Write the report of runs: one page to hand in.",
+        "Write a report of runs: one page to hand in.",
     ),
 }
 
 
 def main() -> None:
-    """Run the command line; exit 0 done, 1 our error, 2 wrong usage."""
-    called = next((word for word in sys.argv[1:] if not word.startswith("-")), None)
+    """Run the command line; exit 0: done, 1: an error of ours, 2: wrong usage."""
+    verb = next((word for word in sys.argv[1:] if not word.startswith("-")), None)
     try:
         with extras_named("cpu"):  # verbs import what they need when they run
-            _app(called)()
+            _app(verb)()
     except MissingDependency as error:
         typer.secho(f"{error.code}: {error}", err=True, fg="red")
         sys.exit(1)
@@ -73,23 +76,23 @@ def main() -> None:
 def _app(called: str | None) -> typer.Typer:
     app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
     app.callback(help="Find product images with Chinese queries (图搜).")(_options)
-    for verb, (lazy, about) in VERBS.items():
-        function = lazy.load() if verb == called else _described(about)
+    for verb, (lazy, summary) in VERBS.items():
+        function = lazy.load() if verb == called else _listed(summary)
         app.command(name=verb)(function)  # type: ignore[type-var]
     return app
 
 
-def _described(about: str) -> Callable[[], None]:
-    """Stand in for a verb that is only listed."""
+def _listed(summary: str) -> Callable[[], None]:
+    """Return a stand-in for a verb that the help only lists."""
 
-    def listed() -> None: ...
+    def stand_in() -> None: ...
 
-    listed.__doc__ = about
-    return listed
+    stand_in.__doc__ = summary
+    return stand_in
 
 
-def _show_version(wanted: bool) -> None:
-    if wanted:
+def _show_version(requested: bool) -> None:
+    if requested:
         typer.echo(f"tusou {__version__}")
         raise typer.Exit
 
