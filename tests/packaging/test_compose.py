@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from tusou_service.settings import OF_COMPOSE, Settings
+from tusou_service.settings import COMPOSE_VARIABLES, Settings
 
 from tusou.cli.main import VERBS
 
@@ -147,4 +147,4 @@ def test_every_variable_is_a_setting_or_composes_own_and_in_the_example() -> Non
     shown = set(re.findall(r"^#(\w+)=", example, re.MULTILINE))
     assert interpolated <= shown
     assert passed | (shown - interpolated) <= SETTINGS
-    assert interpolated - SETTINGS == OF_COMPOSE
+    assert interpolated - SETTINGS == COMPOSE_VARIABLES

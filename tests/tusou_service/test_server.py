@@ -237,7 +237,7 @@ def test_a_taken_port_is_one_clear_line(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert done.stderr == (
         f"port_taken: Cannot listen on 127.0.0.1:{port}: Address already in use. "
-        "Stop what uses it, or pass --port.\n"
+        "Stop the process that uses it, or pass --port.\n"
     )
 
 

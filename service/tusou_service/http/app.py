@@ -1,4 +1,4 @@
-"""The application as a function of its engine."""
+"""The FastAPI application."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -32,7 +32,10 @@ def create_app(
     experiment: ExperimentArms | None = None,
     on_reload: Callable[[], None] | None = None,
 ) -> FastAPI:
-    """Build an app around an engine; tests pass a small one, `server` the real one."""
+    """Build the application around an engine.
+
+    `on_reload` is called after each successful POST /admin/reload.
+    """
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[AppState]:
@@ -45,12 +48,12 @@ def create_app(
         title="Tusou",
         version=__version__,
         lifespan=lifespan,
-        # FastAPI's own pages load scripts from elsewhere; ours are in `page`.
+        # FastAPI's own pages load scripts from other hosts; routes.page replaces them.
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
         redirect_slashes=False,
-        # Its own telemetry records messages of errors, which may hold what was asked.
+        # FastAPI's telemetry records error messages, which may contain queries.
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     for module in (search, embeddings, items, health, page):
@@ -60,12 +63,12 @@ def create_app(
     app.mount("/static", page.static)
     app.add_middleware(RequestMiddleware, limits=limits, keys=keys, tracer=tracer)
     errors.add_error_handlers(app)
-    _describe_by_hand(app)
+    _add_schemas(app)
     return app
 
 
-def _describe_by_hand(app: FastAPI) -> None:
-    """Add to OpenAPI the models that FastAPI does not see: bodies and problems."""
+def _add_schemas(app: FastAPI) -> None:
+    """Add to OpenAPI the models that FastAPI does not find: bodies and problems."""
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What the lifespan and the front door leave for the routes."""
+"""FastAPI dependencies of the routes: engine, experiment, deadline and body."""
 
 from collections.abc import Awaitable, Callable
 from time import perf_counter
@@ -19,11 +19,11 @@ from tusou.core.errors import (
 )
 from tusou_service.engine.engine import ExperimentArms, SearchEngine
 from tusou_service.http.errors import BodyTooLarge, RequestTimeout, UnsupportedMediaType
-from tusou_service.http.schemas import Body, parse
+from tusou_service.http.schemas import Body, parse_body
 from tusou_service.observability.stages import record_stage
 
-# What any call that carries queries may be refused with.
-QUERY_REFUSALS: tuple[type[TusouError], ...] = (
+# The errors of every call that carries queries.
+QUERY_ERRORS: tuple[type[TusouError], ...] = (
     InvalidJson,
     RequestTimeout,
     BodyTooLarge,
@@ -39,46 +39,44 @@ QUERY_REFUSALS: tuple[type[TusouError], ...] = (
 
 
 class AppState(TypedDict):
-    """What the lifespan yields."""
+    """The state that the lifespan yields, and that each request carries."""
 
-    engine: SearchEngine  # the one that answers this request, once the front door has chosen
+    engine: SearchEngine  # in a request: the engine of its arm
     experiment: ExperimentArms | None
     on_reload: Callable[[], None] | None  # called after a successful POST /admin/reload
 
 
-# These are coroutines for speed: FastAPI calls plain functions in a thread of its pool.
+# Coroutines for speed: FastAPI calls plain functions in a thread pool.
 async def get_engine(request: Request) -> SearchEngine:
-    """Hand out the engine the lifespan built."""
     engine: SearchEngine = request.state.engine
     return engine
 
 
 async def get_experiment(request: Request) -> ExperimentArms | None:
-    """Hand out what runs a second bundle, if one is served."""
     experiment: ExperimentArms | None = request.state.experiment
     return experiment
 
 
 async def get_deadline(request: Request) -> float:
-    """Hand out the moment, on the event loop's clock, when the client stops waiting."""
+    """Return the time, on the event loop's clock, at which the client stops waiting."""
     deadline: float = request.state.deadline
     return deadline
 
 
 def json_body(model: type[Body]) -> Callable[[Request], Awaitable[Body]]:
-    """Return a dependency that reads the body as this model, straight from its bytes."""
+    """Return a dependency that parses the body as this model."""
 
     async def read(request: Request) -> Body:
-        began = perf_counter()
-        body = parse(model, await request.body())
-        record_stage("parse", began)
+        started = perf_counter()
+        body = parse_body(model, await request.body())
+        record_stage("parse", started)
         return body
 
     return read
 
 
 def json_request_body(model: type[Body]) -> dict[str, object]:
-    """Describe that body for OpenAPI, which cannot see it through the dependency."""
+    """Return the description of that body for OpenAPI, which the dependency hides."""
     schema = {"$ref": f"#/components/schemas/{model.__name__}"}
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 

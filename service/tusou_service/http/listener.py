@@ -1,4 +1,4 @@
-"""What it takes to listen: the port, files for the connections, uvicorn's configuration."""
+"""The listening socket, the limit of open files, and uvicorn's configuration."""
 
 import logging
 import resource
@@ -13,29 +13,27 @@ from tusou_service.settings import Settings
 
 _log = logging.getLogger(__name__)
 
-# Files that are no connections: libraries, the index, images being read.
-_OTHER_FILES = 512
-# Connections that may wait to be accepted.
-_BACKLOG = 2048
+_OTHER_FILES = 512  # besides connections: libraries, the index, images
+_BACKLOG = 2048  # connections that wait to be accepted
 
 
 class PortTaken(Unavailable):
-    """The address cannot be listened on."""
+    """The address is in use or not available."""
 
     code = "port_taken"
 
 
 def allow_files(connections: int) -> None:
-    """Raise this process's own limit of open files, as far as the system lets it."""
-    count = connections + _OTHER_FILES
+    """Raise the soft limit of open files of this process, up to the hard limit."""
+    needed = connections + _OTHER_FILES
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = count if hard == resource.RLIM_INFINITY else min(count, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    limit = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+    if soft != resource.RLIM_INFINITY and soft < limit:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
 
 
 def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
-    """Return a bound socket, one of several on its port if it is shared; PortTaken."""
+    """Return a bound socket; with `shared`, others may bind to the port too. PortTaken."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -46,13 +44,14 @@ def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
     except OSError as error:
         listener.close()
         raise PortTaken(
-            f"Cannot listen on {host}:{port}: {error.strerror}. Stop what uses it, or pass --port."
+            f"Cannot listen on {host}:{port}: {error.strerror}. "
+            "Stop the process that uses it, or pass --port."
         ) from None
     return listener
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Return a socket at which connections can wait from now on; PortTaken."""
+    """Return a listening socket; PortTaken."""
     listener = bind(host, port)
     listener.listen(_BACKLOG)
     log_address(listener)
@@ -60,13 +59,13 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def log_address(listener: socket.socket) -> None:
-    """Log the address and the port, which is not the one of the settings if that is 0."""
+    """Log the address and port; the port differs from the setting if that is 0."""
     host, port = listener.getsockname()[:2]
     _log.info("listening", extra={"fields": {"host": host, "port": port}})
 
 
 def http_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
-    """Return how uvicorn is to serve the application."""
+    """Return uvicorn's configuration for the application."""
     return uvicorn.Config(
         app,
         http=make_protocol_class(settings.connections()),

@@ -1,15 +1,15 @@
-"""Builds a query from the fields of a request."""
+"""Builds queries from the fields of a request."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Literal, TypeAlias
 
-from tusou.core.errors import ErrorDetail, InvalidRequest
+from tusou.core.errors import ErrorDetail, InputError, InvalidRequest
 from tusou.retrieval.query import ItemPart, Part, Query, TextPart, text_parts
 from tusou.text.negation import UnderstoodQuery
 from tusou.text.normalize import normalize_query
 from tusou_service.engine.engine import SearchEngine
-from tusou_service.http.schemas import MAX_REACH, QueryFields
+from tusou_service.http.schemas import MAX_RANK, QueryFields
 
 FieldSource: TypeAlias = Literal["body", "query"]  # the JSON body or the query string
 
@@ -52,10 +52,34 @@ async def build_query(
 
 
 def check_page(top_k: int, offset: int, source: FieldSource = "body") -> None:
-    """Raise InvalidRequest for a page that ends below rank MAX_REACH."""
-    if offset + top_k > MAX_REACH:
-        message = f"offset and top_k together are at most {MAX_REACH}."
+    """Raise InvalidRequest for a page that ends below rank MAX_RANK."""
+    if offset + top_k > MAX_RANK:
+        message = f"offset and top_k together are at most {MAX_RANK}."
         raise InvalidRequest(details=[ErrorDetail((source, "offset"), "out_of_range", message)])
+
+
+def normalize_texts(texts: Mapping[int, str], field: str) -> dict[int, str]:
+    """Normalise the texts of a list field, by position.
+
+    Raises the first text's InputError, with a detail for every text that has one.
+    """
+    normal: dict[int, str] = {}
+    errors: dict[int, InputError] = {}
+    for position, text in texts.items():
+        try:
+            normal[position] = normalize_query(text)
+        except InputError as error:
+            errors[position] = error
+    if errors:
+        first = next(iter(errors.values()))
+        raise type(first)(
+            str(first),
+            details=[
+                ErrorDetail(("body", field, position), error.code)
+                for position, error in errors.items()
+            ],
+        )
+    return normal
 
 
 def _other_parts(fields: QueryFields) -> Iterator[Part]:

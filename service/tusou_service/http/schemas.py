@@ -1,29 +1,26 @@
-"""What goes over the wire, and how a body becomes a request."""
+"""Request and response bodies, and the parsing of requests."""
 
-from collections.abc import Mapping
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError
 
-from tusou.core.errors import ErrorDetail, InputError, InvalidJson, InvalidRequest
+from tusou.core.errors import InputError, InvalidJson, InvalidRequest
 from tusou.core.ids import ItemId, ItemKind
-from tusou.text.normalize import normalize_query
 from tusou_service.http.errors import PROBLEM_TYPES, error_details
 from tusou_service.images.query_encoder import ImageState
 
 MAX_TOP_K = 1000
 MAX_QUERIES = 256
 MAX_IMAGES = 16
-# Listing the errors of a hostile body can cost more than finding them.
-_MAX_LISTED = 64
-
-MAX_REACH = 10_000
+MAX_RANK = 10_000  # of offset + top_k
 MAX_EXCLUDED = 256
 _MAX_ID_CHARS = 256
+# A hostile body can have so many errors that listing them costs more than finding them.
+_MAX_LISTED_ERRORS = 64
 
-TopK = Annotated[int, Field(ge=1, le=MAX_TOP_K, description="How many items to return.")]
+TopK = Annotated[int, Field(ge=1, le=MAX_TOP_K, description="Number of items to return.")]
 
-Offset = Annotated[int, Field(ge=0, le=MAX_REACH, description="How many items to skip.")]
+Offset = Annotated[int, Field(ge=0, le=MAX_RANK, description="Number of items to skip.")]
 Weight = Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)]
 Texts = Annotated[list[str], Field(min_length=1, max_length=MAX_QUERIES, fail_fast=True)]
 RequestId = int | Annotated[str, Field(max_length=_MAX_ID_CHARS)]
@@ -82,17 +79,17 @@ class BatchRequest(_StrictModel):
 
 
 class EmbeddingRequest(_StrictModel):
-    """Texts and images to encode, in the form of OpenAI's API."""
+    """Texts and images to encode, as in OpenAI's API."""
 
     input: str | Texts = Field(description="Texts, or images as data:image/...;base64,...")
-    model: str = Field("", max_length=256, description="Not looked at: there is one model.")
+    model: str = Field("", max_length=256, description="Ignored: there is one model.")
     encoding_format: Literal["float", "base64"] = "float"
     dimensions: int | None = Field(None, description="Refused: vectors have one length.")
-    user: str | None = Field(None, max_length=256, description="Not looked at.")
+    user: str | None = Field(None, max_length=256, description="Ignored.")
 
 
 class EmbeddingItem(BaseModel):
-    """One input's vector."""
+    """The vector of one input."""
 
     object: Literal["embedding"] = "embedding"
     index: int
@@ -100,7 +97,7 @@ class EmbeddingItem(BaseModel):
 
 
 class TokenUsage(BaseModel):
-    """What was read: tokens of the texts; an image has none."""
+    """The number of tokens of the texts; images have none."""
 
     prompt_tokens: int
     total_tokens: int
@@ -127,7 +124,7 @@ class SearchResult(BaseModel):
 
     item_ids: tuple[ItemId, ...] = Field(description="Fewer than top_k when the index holds fewer.")
     scores: tuple[float, ...] = Field(description="Cosines of the items, descending.")
-    truncated: bool = Field(description="The query was longer than the model's context.")
+    truncated: bool = Field(description="Whether the query was longer than the model's context.")
     interpreted: InterpretedQuery | None = Field(
         None, description="Present when the query was understood to refuse something."
     )
@@ -158,32 +155,34 @@ class HealthResponse(BaseModel):
 
 
 class ReadyResponse(BaseModel):
-    """The service can answer."""
+    """The service takes requests."""
 
     status: str = "ready"
     index_version: str
-    images: ImageState = Field(description="Whether images can be asked with.")
+    images: ImageState = Field(description="Whether queries can have images.")
 
 
 class ReloadedArmResponse(BaseModel):
-    """What a reload did with the second of two bundles."""
+    """The result of a reload for the second bundle."""
 
-    status: str = Field(description="swapped, unchanged, or failed, where nobody depends on it")
+    status: str = Field(description="swapped, unchanged, or, in the shadow, failed")
     index_version: str | None = None
     previous_version: str | None = None
 
 
 class ReloadResponse(BaseModel):
-    """What a reload did."""
+    """The result of a reload."""
 
     status: str = Field(description="swapped or unchanged")
     index_version: str
     previous_version: str
-    b: ReloadedArmResponse | None = Field(None, description="There when a second bundle is served.")
+    b: ReloadedArmResponse | None = Field(
+        None, description="Present when a second bundle is served."
+    )
 
 
 class ItemResponse(BaseModel):
-    """An item: its text, or where its image is."""
+    """An item's text, or the path of its image."""
 
     item_id: ItemId
     text: str | None = None
@@ -191,7 +190,7 @@ class ItemResponse(BaseModel):
 
 
 class InfoResponse(BaseModel):
-    """What is served."""
+    """The bundle and model that are served."""
 
     tusou_version: str
     index_version: str
@@ -202,13 +201,13 @@ class InfoResponse(BaseModel):
     backend: str = Field(description="What computes that model: torch or openvino.")
     model: str
     id_type: Literal["int", "str"]
-    items: ItemKind = Field(description="What the items are: images or texts.")
-    accepts: tuple[str, ...] = Field(description="What a query may hold.")
+    items: ItemKind = Field(description="The kind of the items: images or texts.")
+    accepts: tuple[str, ...] = Field(description="The kinds of parts that a query may have.")
     manifest: dict[str, object]
 
 
 class ProblemDetail(BaseModel):
-    """One thing wrong with a request, and where."""
+    """One fault of a request, and its location."""
 
     loc: list[str | int]
     type: str
@@ -216,7 +215,7 @@ class ProblemDetail(BaseModel):
 
 
 class Problem(BaseModel):
-    """Any error (RFC 9457); `code` is stable and comes from a closed list."""
+    """An error response (RFC 9457); `code` is stable."""
 
     type: str
     title: str
@@ -226,14 +225,16 @@ class Problem(BaseModel):
     request_id: str
     retry_after_ms: int | None = None
     errors: list[ProblemDetail] | None = None
-    message: str | None = Field(None, description="Under /v1/ alone: what OpenAI's clients show.")
+    message: str | None = Field(
+        None, description="Under /v1/ only: the text that OpenAI's clients show."
+    )
 
 
 Body = TypeVar("Body", bound=BaseModel)
 
 
-def parse(model: type[Body], raw: bytes) -> Body:
-    """Read a body strictly: InvalidJson for bad syntax, InvalidRequest for anything else."""
+def parse_body(model: type[Body], raw: bytes) -> Body:
+    """Parse a body strictly; InvalidJson for bad syntax, InvalidRequest for other faults."""
     try:
         return model.model_validate_json(raw)
     except ValidationError as error:
@@ -241,26 +242,10 @@ def parse(model: type[Body], raw: bytes) -> Body:
 
 
 def _input_error(error: ValidationError) -> InputError:
-    if error.error_count() > _MAX_LISTED:
+    if error.error_count() > _MAX_LISTED_ERRORS:
         return InvalidRequest()
     errors = error.errors(include_url=False, include_context=False, include_input=False)
     # A number of thousands of digits is valid JSON that no field accepts.
     if errors[0]["type"] == "json_invalid" and "number out of range" not in errors[0]["msg"]:
         return InvalidJson()
     return InvalidRequest(details=error_details(errors, "body"))
-
-
-def normalize_all(texts: Mapping[int, str], field: str) -> dict[int, str]:
-    """Normalise a field's texts, by position; the error is the first one's and lists them all."""
-    normal: dict[int, str] = {}
-    bad: list[tuple[int, InputError]] = []
-    for position, text in texts.items():
-        try:
-            normal[position] = normalize_query(text)
-        except InputError as error:
-            bad.append((position, error))
-    if bad:
-        places = [ErrorDetail(("body", field, position), error.code) for position, error in bad]
-        first = bad[0][1]
-        raise type(first)(str(first), details=places)
-    return normal

@@ -1,1 +1,1 @@
-"""The HTTP calls, one module a subject."""
+"""The HTTP calls, grouped by subject."""

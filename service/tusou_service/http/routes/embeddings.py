@@ -1,4 +1,4 @@
-"""POST /v1/embeddings, in the form of OpenAI's API: its official clients work unchanged."""
+"""POST /v1/embeddings, compatible with OpenAI's clients."""
 
 import asyncio
 from base64 import b64encode
@@ -10,20 +10,20 @@ from tusou.core.arrays import Vectors
 from tusou.core.errors import BadImage, ErrorDetail, InvalidRequest, NotReady, Unavailable
 from tusou_service.engine.engine import SearchEngine
 from tusou_service.http.dependencies import (
-    QUERY_REFUSALS,
+    QUERY_ERRORS,
     DeadlineDep,
     EngineDep,
     json_body,
     json_request_body,
 )
 from tusou_service.http.errors import error_responses
+from tusou_service.http.query_builder import normalize_texts
 from tusou_service.http.schemas import (
     MAX_IMAGES,
     EmbeddingItem,
     EmbeddingRequest,
     EmbeddingResponse,
     TokenUsage,
-    normalize_all,
 )
 
 router = APIRouter(tags=["embeddings"])
@@ -34,7 +34,7 @@ _BASE64 = ";base64,"
 
 @router.post(
     "/v1/embeddings",
-    responses=error_responses(*QUERY_REFUSALS, BadImage, Unavailable),
+    responses=error_responses(*QUERY_ERRORS, BadImage, Unavailable),
     openapi_extra=json_request_body(EmbeddingRequest),
 )
 async def embeddings(
@@ -43,45 +43,50 @@ async def embeddings(
     deadline: DeadlineDep,
 ) -> EmbeddingResponse:
     """Return the unit vectors of texts and of images given as data URIs."""
-    _check(body)
+    _check_dimensions(body)
     inputs = [body.input] if isinstance(body.input, str) else body.input
     status = engine.status()
     vectors, tokens = await _encode(inputs, engine, deadline)
     if engine.status().version != status.version:
         raise NotReady("The index has just changed; send the request again.")
-    as_text = body.encoding_format == "base64"
+    in_base64 = body.encoding_format == "base64"
     return EmbeddingResponse(
         data=[
-            EmbeddingItem(index=n, embedding=_base64(vector) if as_text else vector.tolist())
-            for n, vector in enumerate(vectors)
+            EmbeddingItem(
+                index=position, embedding=_base64(vector) if in_base64 else vector.tolist()
+            )
+            for position, vector in enumerate(vectors)
         ],
         model=status.model_name,
         usage=TokenUsage(prompt_tokens=tokens, total_tokens=tokens),
     )
 
 
-def _check(body: EmbeddingRequest) -> None:
+def _check_dimensions(body: EmbeddingRequest) -> None:
     if body.dimensions is not None:
-        said = "The model's vectors have one length and cannot be cut; leave dimensions out."
-        raise InvalidRequest(details=[ErrorDetail(("body", "dimensions"), "unsupported", said)])
+        message = "The model's vectors have one length and cannot be cut; leave dimensions out."
+        raise InvalidRequest(details=[ErrorDetail(("body", "dimensions"), "unsupported", message)])
 
 
 async def _encode(
     inputs: list[str], engine: SearchEngine, deadline: float
 ) -> tuple[list[Vectors], int]:
-    """Encode texts and images, each kind together; return vectors in order, tokens in sum."""
-    images = {n: one for n, one in enumerate(inputs) if one.startswith(_DATA_URI)}
+    """Return the vectors in the order of the inputs, and the number of tokens of all texts."""
+    images = {n: value for n, value in enumerate(inputs) if value.startswith(_DATA_URI)}
     if len(images) > MAX_IMAGES:
-        said = f"A call takes at most {MAX_IMAGES} images."
-        raise InvalidRequest(details=[ErrorDetail(("body", "input"), "too_many_images", said)])
-    texts = normalize_all({n: one for n, one in enumerate(inputs) if n not in images}, "input")
-    read = await engine.embed(list(texts.values()), deadline) if texts else []
-    seen = await asyncio.gather(
-        *(engine.encode_image(one.partition(_BASE64)[2], deadline) for one in images.values())
+        message = f"A call takes at most {MAX_IMAGES} images."
+        raise InvalidRequest(details=[ErrorDetail(("body", "input"), "too_many_images", message)])
+    texts = normalize_texts(
+        {n: value for n, value in enumerate(inputs) if n not in images}, "input"
     )
-    vectors = dict(zip(texts, [one.vector for one in read], strict=True))
-    vectors |= zip(images, [one.vector for one in seen], strict=True)
-    return [vectors[n] for n in range(len(inputs))], sum(one.tokens for one in read)
+    encoded_texts = await engine.embed(list(texts.values()), deadline) if texts else []
+    encoded_images = await asyncio.gather(
+        *(engine.encode_image(uri.partition(_BASE64)[2], deadline) for uri in images.values())
+    )
+    vectors = dict(zip(texts, [text.vector for text in encoded_texts], strict=True))
+    vectors |= zip(images, [image.vector for image in encoded_images], strict=True)
+    tokens = sum(text.tokens for text in encoded_texts)
+    return [vectors[n] for n in range(len(inputs))], tokens
 
 
 def _base64(vector: Vectors) -> str:

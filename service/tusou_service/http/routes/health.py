@@ -1,4 +1,4 @@
-"""What the people and programs who run the service ask it."""
+"""GET /healthz, /readyz, /metrics and /info, and POST /admin/reload."""
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
@@ -13,8 +13,8 @@ from tusou_service.http.schemas import HealthResponse, InfoResponse, ReadyRespon
 
 router = APIRouter(tags=["operations"])
 
-# Where things lie on this machine is nobody else's business; digests of files are for `verify`.
-_KEPT_INSIDE: dict[str, bool | set[str]] = {
+# Paths on this machine are private; digests of files are for `tusou verify`.
+_PRIVATE_FIELDS: dict[str, bool | set[str]] = {
     "files": True,
     "source": {"path"},
     "model": {"location"},
@@ -23,13 +23,13 @@ _KEPT_INSIDE: dict[str, bool | set[str]] = {
 
 @router.get("/healthz")
 async def healthz() -> HealthResponse:
-    """Say that the process runs; it may still be loading."""
+    """Return 200 while the process runs, even if it is still loading."""
     return HealthResponse()
 
 
 @router.get("/readyz", responses=error_responses(NotReady))
 async def readyz(engine: EngineDep, experiment: ExperimentDep) -> ReadyResponse:
-    """Say whether traffic should come here: loaded, warm, worker alive, not stopping."""
+    """Return 200 if the service takes requests: loaded, warm, worker alive, not stopping."""
     status = engine.status()
     if not (experiment.ready if experiment else status.ready):
         raise NotReady("The service is loading, stopping or failing.")
@@ -42,13 +42,13 @@ async def readyz(engine: EngineDep, experiment: ExperimentDep) -> ReadyResponse:
     responses={200: {"content": {"text/plain": {}}}, **error_responses()},
 )
 async def metrics(engine: EngineDep) -> Response:
-    """Return the counters for Prometheus."""
+    """Return the metrics in Prometheus's text format."""
     return Response(engine.metrics.expose(), media_type=CONTENT_TYPE_LATEST)
 
 
 @router.get("/info", responses=error_responses(NotReady))
 async def info(engine: EngineDep) -> InfoResponse:
-    """Say what is served: model, index, counts, versions."""
+    """Return the versions, model, index and item count of the service."""
     status, manifest = engine.status(), engine.manifest()
     return InfoResponse(
         tusou_version=__version__,
@@ -60,7 +60,7 @@ async def info(engine: EngineDep) -> InfoResponse:
         id_type=status.id_type,
         items=status.items,
         accepts=status.accepts,
-        manifest=manifest.model_dump(mode="json", exclude=_KEPT_INSIDE),
+        manifest=manifest.model_dump(mode="json", exclude=_PRIVATE_FIELDS),
     )
 
 
@@ -81,11 +81,11 @@ async def reload(request: Request, engine: EngineDep, experiment: ExperimentDep)
     return ReloadResponse.model_validate(results)
 
 
-def _reload_fields(done: ReloadResult | None) -> dict[str, object]:
-    if done is None:
+def _reload_fields(result: ReloadResult | None) -> dict[str, object]:
+    if result is None:
         return {"status": "failed"}
     return {
-        "status": "swapped" if done.changed else "unchanged",
-        "index_version": done.version,
-        "previous_version": done.previous,
+        "status": "swapped" if result.changed else "unchanged",
+        "index_version": result.version,
+        "previous_version": result.previous,
     }

@@ -15,19 +15,19 @@ router = APIRouter(tags=["items"])
 
 
 @router.get(
-    "/items/{item_id:path}/image",  # an id may hold slashes
+    "/items/{item_id:path}/image",  # ids may contain slashes
     response_class=Response,
     responses={
         **error_responses(UnknownItem, NoImage, NotReady),
         200: {
-            "description": "The image as it is in the pool",
+            "description": "The image as it is in the source",
             "content": {"image/*": {"schema": {"type": "string", "format": "binary"}}},
         },
         304: {"description": "The client's copy is current"},
     },
 )
 async def image(item_id: str, request: Request, engine: EngineDep) -> Response:
-    """Return an item's image, straight from the pool."""
+    """Return an item's image as it is in the source."""
     data, content_type = await engine.image(item_id)
     tag = f'"{hashlib.sha256(data).hexdigest()[:32]}"'
     headers = {"ETag": tag, "Cache-Control": "private, max-age=3600"}
@@ -37,13 +37,13 @@ async def image(item_id: str, request: Request, engine: EngineDep) -> Response:
 
 
 @router.get(
-    "/items/{item_id:path}",  # after the images, whose path it would take
+    "/items/{item_id:path}",  # after the route above, whose paths it matches too
     responses=error_responses(UnknownItem, NotReady),
     response_model_exclude_none=True,
 )
 async def item(item_id: str, engine: EngineDep) -> ItemResponse:
-    """Return an item's text, or where its image is."""
-    known, text = await engine.item(item_id)
+    """Return an item's text, or the path of its image."""
+    known_id, text = await engine.item(item_id)
     if text is not None:
-        return ItemResponse(item_id=known, text=text)
-    return ItemResponse(item_id=known, image=f"/items/{quote(item_id, safe='')}/image")
+        return ItemResponse(item_id=known_id, text=text)
+    return ItemResponse(item_id=known_id, image=f"/items/{quote(item_id, safe='')}/image")

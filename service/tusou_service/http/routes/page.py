@@ -1,4 +1,4 @@
-"""The search page and the page that documents the calls: static files, nothing from elsewhere."""
+"""The search page and the API documentation page, as static files."""
 
 from pathlib import Path
 
@@ -11,12 +11,12 @@ from starlette.types import Receive, Scope, Send
 _WEB = Path(__file__).parents[1] / "web"
 
 router = APIRouter(include_in_schema=False)
-# After an upgrade a browser must not join a new page with an old script: it asks each time.
-_FRESH = {"Cache-Control": "no-cache"}
+# Revalidate at each load: after an upgrade, a new page must not run an old script.
+_NO_CACHE = {"Cache-Control": "no-cache"}
 
 
-class _Static(StaticFiles):
-    path_format = "/static/{path}"  # as a route has one: what log and metrics call the request
+class _WebFiles(StaticFiles):
+    path_format = "/static/{path}"  # like a route's: the name in log and metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["route"] = self
@@ -24,26 +24,26 @@ class _Static(StaticFiles):
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         response = await super().get_response(path, scope)
-        response.headers.update(_FRESH)
+        response.headers.update(_NO_CACHE)
         return response
 
 
-static = _Static(directory=_WEB, check_dir=False)
+static = _WebFiles(directory=_WEB, check_dir=False)
 
 
 @router.get("/")
 async def index() -> FileResponse:
     """Return the search page."""
-    return FileResponse(_WEB / "index.html", headers=_FRESH)
+    return FileResponse(_WEB / "index.html", headers=_NO_CACHE)
 
 
 def docs_router() -> APIRouter:
-    """Return the documentation page and what it shows, which a deployment may leave out."""
+    """Return the routes of the documentation page, which can be switched off."""
     docs = APIRouter(include_in_schema=False)
 
     @docs.get("/docs")
     async def page() -> FileResponse:
-        return FileResponse(_WEB / "docs.html", headers=_FRESH)
+        return FileResponse(_WEB / "docs.html", headers=_NO_CACHE)
 
     @docs.get("/openapi.json")
     async def document(request: Request) -> JSONResponse:

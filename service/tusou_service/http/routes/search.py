@@ -13,14 +13,14 @@ from tusou.retrieval.query import Query
 from tusou_service.engine.engine import SearchEngine
 from tusou_service.http.dependencies import (
     IMAGE_REQUEST_BODY,
-    QUERY_REFUSALS,
+    QUERY_ERRORS,
     DeadlineDep,
     EngineDep,
     json_body,
     json_request_body,
 )
 from tusou_service.http.errors import error_responses
-from tusou_service.http.query_builder import build_query, check_page
+from tusou_service.http.query_builder import build_query, check_page, normalize_texts
 from tusou_service.http.schemas import (
     BatchRequest,
     BatchResponse,
@@ -29,14 +29,13 @@ from tusou_service.http.schemas import (
     SearchRequest,
     SearchResponse,
     SearchResult,
-    normalize_all,
 )
 from tusou_service.logging_config import MAX_QUERY_CHARS
 
 router = APIRouter(tags=["search"])
 _log = logging.getLogger(__name__)
 
-_RESPONSES = error_responses(*QUERY_REFUSALS, BadImage, UnknownItem, Unavailable)
+_RESPONSES = error_responses(*QUERY_ERRORS, BadImage, UnknownItem, Unavailable)
 
 
 @router.post(
@@ -78,7 +77,7 @@ async def search_image(
 
 @router.post(
     "/search/batch",
-    responses=error_responses(*QUERY_REFUSALS),
+    responses=error_responses(*QUERY_ERRORS),
     response_model_exclude_none=True,
     openapi_extra=json_request_body(BatchRequest),
 )
@@ -91,7 +90,7 @@ async def search_batch(
     """Answer up to 256 queries, all from one version of the index."""
     started = perf_counter()
     check_page(body.top_k, body.offset)
-    texts = list(normalize_all(dict(enumerate(body.queries)), "queries").values())
+    texts = list(normalize_texts(dict(enumerate(body.queries)), "queries").values())
     exclude = frozenset(map(str, body.exclude))
     queries = [
         Query.of_text(text, body.top_k, body.offset, exclude, interpret=body.interpret)
