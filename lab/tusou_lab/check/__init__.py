@@ -1,1 +1,1 @@
-"""What is wrong with a dataset, told before anybody trains or searches on it."""
+"""Quality checks of datasets: images, queries, and what links them."""

@@ -1,4 +1,4 @@
-"""`tusou check`: parses, checks, prints."""
+"""The command `tusou check`."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -9,7 +9,7 @@ import typer
 from tusou.cli.output import plain_errors, print_json
 
 if TYPE_CHECKING:
-    from tusou_lab.check.run import Checked
+    from tusou_lab.check.run import CheckReport
 
 _COLOURS = {"error": "red", "warning": "yellow", "note": "blue"}
 
@@ -31,40 +31,40 @@ def check(
 ) -> None:
     """Report on a dataset's quality; exit 1 when something in it is an error."""
     from tusou.cli.progress import progress
-    from tusou_lab.check.run import check as look_through
+    from tusou_lab.check.run import check as run_checks
 
     with plain_errors():
         if html is not None:
-            from tusou_lab.check.page import claim
+            from tusou_lab.check.page import check_output
 
-            claim(html, force=force)
-        with progress() as watcher:
-            checked = look_through(data, watcher, bundle=bundle, workers=workers or None)
+            check_output(html, force=force)
+        with progress() as bar:
+            report = run_checks(data, bar, bundle=bundle, workers=workers or None)
         if html is not None:
             from tusou_lab.check.page import write_page
 
-            write_page(html, checked)
+            write_page(html, report)
     if as_json:
-        splits = {name: asdict(facts) for name, facts in checked.splits.items()}
-        findings = [asdict(finding) for finding in checked.findings]
+        splits = {name: asdict(facts) for name, facts in report.splits.items()}
+        findings = [asdict(finding) for finding in report.findings]
         for finding in findings:
             del finding["images"]
-        seconds = round(checked.seconds, 2)
-        print_json({"place": data, "seconds": seconds, "splits": splits, "findings": findings})
+        seconds = round(report.seconds, 2)
+        print_json({"source": data, "seconds": seconds, "splits": splits, "findings": findings})
     else:
-        _print(checked)
-    raise typer.Exit(1 if checked.count("error") else 0)
+        _print(report)
+    raise typer.Exit(1 if report.count("error") else 0)
 
 
-def _print(checked: "Checked") -> None:
-    for name, facts in checked.splits.items():
+def _print(report: "CheckReport") -> None:
+    for name, facts in report.splits.items():
         images = f"{facts.images.usable} usable images" if facts.images else "no images"
         queries = f"{facts.texts.count} queries" if facts.texts else "no queries"
         typer.echo(f"{name}: {images}, {queries}")
-    for finding in checked.findings:
+    for finding in report.findings:
         head = typer.style(f"{finding.severity:<8}", fg=_COLOURS[finding.severity])
-        typer.echo(f"{head}{finding.code} ({finding.split}): {finding.said}: {finding.count}")
+        typer.echo(f"{head}{finding.code} ({finding.split}): {finding.message}: {finding.count}")
         for example in finding.examples:
             typer.echo(f"          {example[:100]}")
-    counts = [f"{checked.count(one)} {one}s" for one in _COLOURS]
-    typer.echo(f"{', '.join(counts)} in {checked.seconds:.1f} s")
+    counts = [f"{report.count(severity)} {severity}s" for severity in _COLOURS]
+    typer.echo(f"{', '.join(counts)} in {report.seconds:.1f} s")

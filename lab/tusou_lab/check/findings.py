@@ -1,13 +1,13 @@
-"""Findings: what was noticed, how bad it is, and examples of it."""
+"""Findings of a check: code, severity, count and examples."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-# An error breaks a run or a figure; a warning makes one worse or doubtful; a note is to be known.
+# An error breaks a run or falsifies a score; a warning makes one worse or doubtful; a note informs.
 Severity: TypeAlias = Literal["error", "warning", "note"]
 # Documented one by one in docs/check.md.
-Code: TypeAlias = Literal[
+FindingCode: TypeAlias = Literal[
     "unreadable",
     "unusable_images",
     "bombs",
@@ -35,49 +35,48 @@ Code: TypeAlias = Literal[
     "no_images",
     "no_queries",
 ]
-ORDER: tuple[Severity, ...] = ("error", "warning", "note")
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 
-SHOWN = 5  # examples of one finding
+MAX_EXAMPLES = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One kind of thing in one split, or between splits; `images` are positions to be shown."""
+    """One kind of finding in one split or between splits; `images` are positions to show."""
 
     severity: Severity
-    code: Code
+    code: FindingCode
     split: str
     count: int
-    said: str
+    message: str
     examples: tuple[str, ...]
     images: tuple[int, ...] = ()
 
 
 class Findings:
-    """Collects findings; nothing is said of what there is none of."""
+    """A collection of findings; kinds without a case are left out."""
 
     def __init__(self) -> None:
-        self._found: list[Finding] = []
+        self._findings: list[Finding] = []
 
     def add(
         self,
         severity: Severity,
-        code: Code,
+        code: FindingCode,
         split: str,
         examples: Sequence[str],
-        said: str,
+        message: str,
         *,
         count: int | None = None,
         images: Sequence[int] = (),
     ) -> None:
-        """Add a finding with as many cases as examples, unless it is counted otherwise."""
+        """Add a finding unless it has no case; `count` is the number of examples by default."""
         cases = len(examples) if count is None else count
         if cases:
-            shown = tuple(dict.fromkeys(examples))[:SHOWN]
-            self._found.append(
-                Finding(severity, code, split, cases, said, shown, tuple(images[: 2 * SHOWN]))
-            )
+            shown = tuple(dict.fromkeys(examples))[:MAX_EXAMPLES]
+            positions = tuple(images[: 2 * MAX_EXAMPLES])
+            self._findings.append(Finding(severity, code, split, cases, message, shown, positions))
 
     def sorted(self) -> list[Finding]:
-        """Give the worst first, otherwise in the order they were found."""
-        return sorted(self._found, key=lambda finding: ORDER.index(finding.severity))
+        """Return the worst first, otherwise in the order in which they were added."""
+        return sorted(self._findings, key=lambda finding: SEVERITIES.index(finding.severity))

@@ -1,68 +1,59 @@
-"""What one image is: format and size, a digest of its bytes, a fingerprint of its looks."""
+"""Fingerprints of images: format, size, a digest of the bytes and a perceptual hash."""
 
 from dataclasses import dataclass
 from hashlib import blake2b
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
+from tusou.core.lazy_import import extras_named
 from tusou.images.preprocess import open_image
 
-HASH_BYTES, SMALL_SIDE = 32, 8
-_SIDE = 32
-_KEPT = 16  # frequencies each way
-_NOISE = 24.0  # what re-encoding does to a frequency that is not there
+with extras_named("lab"):
+    import imagehash
+
+HASH_BYTES, THUMBNAIL_SIDE = 32, 8
+# 16 x 16 low frequencies of 32 x 32 pixels: one bit each.
+_HASH_SIDE, _FREQUENCY_FACTOR = 16, 2
+# Large images are first averaged down to at least this side, which is faster than one resize.
+_REDUCED_SIDE = 128
 
 
 @dataclass(frozen=True, slots=True)
-class Looks:
-    """What is kept of an image that can be used."""
+class ImageFingerprint:
+    """The facts about a readable image that checks need."""
 
-    form: str  # JPEG, PNG, WEBP
+    format: str  # JPEG, PNG, WEBP
     mode: str
     width: int
     height: int
-    digest: bytes  # 16 bytes, of the file's bytes
-    hashed: bytes  # 256 bits: is a low frequency of its grey above the median
-    small: bytes  # 8 x 8 pixels RGB
+    digest: bytes  # 16 bytes, of the file
+    perceptual_hash: bytes  # HASH_BYTES bytes, the coarsest vertical frequencies first
+    thumbnail: bytes  # THUMBNAIL_SIDE x THUMBNAIL_SIDE RGB pixels
 
 
-def look_at(data: bytes) -> Looks:
-    """Decode an image; BadImage says why one cannot be used."""
+def fingerprint_image(data: bytes) -> ImageFingerprint:
+    """Decode an image file and return its fingerprint; BadImage if it cannot be decoded."""
     image = open_image(data)
-    form, mode = image.format or "", image.mode
-    tiny = _flat(image).resize((_SIDE, _SIDE), Image.Resampling.BOX, reducing_gap=2.0)
-    small = tiny.resize((SMALL_SIDE, SMALL_SIDE), Image.Resampling.BOX)
-    return Looks(
-        form,
+    image_format, mode = image.format or "", image.mode
+    flat = _flatten(image)
+    flat = flat.reduce(max(1, min(flat.size) // _REDUCED_SIDE))
+    thumbnail = flat.resize((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.BOX)
+    bits = imagehash.phash(flat, _HASH_SIDE, _FREQUENCY_FACTOR).hash
+    return ImageFingerprint(
+        image_format,
         mode,
         *image.size,
         blake2b(data, digest_size=16).digest(),
-        _hash(np.asarray(tiny.convert("L"), np.float32)),
-        small.tobytes(),
+        np.packbits(bits).tobytes(),
+        thumbnail.tobytes(),
     )
 
 
-def _flat(image: Image.Image) -> Image.Image:
-    """Lay an image on white, as a shop's page shows it."""
+def _flatten(image: Image.Image) -> Image.Image:
+    """Return an image as RGB, its transparent parts on white as on a shop's page."""
     if image.mode not in ("RGBA", "LA", "PA") and "transparency" not in image.info:
         return image.convert("RGB")
-    clear = image.convert("RGBA")
-    ground = Image.new("RGBA", clear.size, "white")
-    return Image.alpha_composite(ground, clear).convert("RGB")
-
-
-def _cosines() -> npt.NDArray[np.float32]:
-    places = np.arange(_SIDE) + 0.5
-    return np.cos(np.pi / _SIDE * np.outer(np.arange(_KEPT), places)).astype(np.float32)
-
-
-_COSINES = _cosines()
-
-
-def _hash(grey: npt.NDArray[np.float32]) -> bytes:
-    """Hash as `pHash` does: which low frequencies are above their median; the mean is left out."""
-    low = (_COSINES @ grey @ _COSINES.T).ravel()
-    low[0] = 0.0
-    return np.packbits(low > np.median(low) + _NOISE).tobytes()
+    transparent = image.convert("RGBA")
+    background = Image.new("RGBA", transparent.size, "white")
+    return Image.alpha_composite(background, transparent).convert("RGB")

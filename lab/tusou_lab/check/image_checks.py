@@ -1,4 +1,4 @@
-"""What is wrong with images: unusable, misnamed, of odd shape, there twice."""
+"""Checks of images: unusable, misnamed, of extreme shape, tiny or duplicated."""
 
 import re
 from collections import Counter
@@ -6,29 +6,29 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from tusou.core.ids import Failure
-from tusou_lab.check.findings import Code, Findings
+from tusou_lab.check.findings import FindingCode, Findings
 from tusou_lab.check.image_scan import ScannedImage
 
-# Reasons that mean an image made to harm, or one that no shop needs.
+# Reasons that point to an image made to exhaust memory, or to crash the decoder.
 _BOMB = re.compile("image (over|side over|needs too much|crashes)")
-_SMALL = 16  # pixels of the shorter side
-_LONG = 5.0  # times longer than wide, or wider than long
+_MIN_SIDE = 16  # pixels
+_MAX_ASPECT = 5.0
 _ENDINGS = {"JPEG": {".jpg", ".jpeg", ".jfif"}, "PNG": {".png"}, "WEBP": {".webp"}}
-_NOT_A_IMAGE = {".tsv", ".tar", ""}  # one file holds many
-_COMMON = 12
+_CONTAINER_ENDINGS = {".tsv", ".tar", ""}  # one file with many images
+_MAX_SIZES = 12
 
 
 @dataclass(frozen=True, slots=True)
 class ImageFacts:
-    """Numbers of a split's images."""
+    """Counts over the images of a split."""
 
     rows: int
     usable: int
     formats: dict[str, int]
     modes: dict[str, int]
-    sizes: dict[str, int]  # `224x224` -> images, the most frequent
-    sides: dict[int, int]  # the longer side, in powers of two -> images
-    kilobytes: dict[int, int]  # size of the file, in powers of two -> images
+    sizes: dict[str, int]  # `224x224` -> images, the most frequent ones
+    sides: dict[int, int]  # longer side, rounded down to a power of two -> images
+    kilobytes: dict[int, int]  # file size, rounded down to a power of two -> images
 
 
 def check_images(
@@ -38,95 +38,97 @@ def check_images(
     first: int,
     findings: Findings,
 ) -> ImageFacts:
-    """Add what is wrong with a split's images; `first` is the position of the first of them."""
-    _unusable(split, failures, findings)
-    _odd(split, images, first, findings)
-    looks = [image.looks for image in images]
+    """Add findings about a split's images; `first` is the position of its first image."""
+    _check_failures(split, failures, findings)
+    _check_shapes(split, images, first, findings)
+    prints = [image.fingerprint for image in images]
+    sizes = _count(f"{image.width}x{image.height}" for image in prints)
     return ImageFacts(
         rows=len(images) + len(failures),
         usable=len(images),
-        formats=_counted(one.form for one in looks),
-        modes=_counted(one.mode for one in looks),
-        sizes=dict(list(_counted(f"{one.width}x{one.height}" for one in looks).items())[:_COMMON]),
-        sides=_powers(max(one.width, one.height) for one in looks),
-        kilobytes=_powers(max(1, image.row.length // 1024) for image in images),
+        formats=_count(image.format for image in prints),
+        modes=_count(image.mode for image in prints),
+        sizes=dict(list(sizes.items())[:_MAX_SIZES]),
+        sides=_count_powers(max(image.width, image.height) for image in prints),
+        kilobytes=_count_powers(max(1, image.row.length // 1024) for image in images),
     )
 
 
-def _unusable(split: str, failures: Sequence[Failure], findings: Findings) -> None:
-    kinds: dict[tuple[Code, str], list[str]] = {}
-    for one in sorted(failures, key=lambda one: one.line):
-        at = f"{one.file} " if one.file else f"line {one.line}"
-        where = f"{at.strip()}{'' if one.item_id is None else f': {one.item_id}'}"
-        kinds.setdefault((_code(one.reason), one.reason), []).append(where)
-    for (code, reason), shown in kinds.items():
+def _check_failures(split: str, failures: Sequence[Failure], findings: Findings) -> None:
+    examples: dict[tuple[FindingCode, str], list[str]] = {}
+    for failure in sorted(failures, key=lambda failure: failure.line):
+        location = failure.file or f"line {failure.line}"
+        example = location if failure.item_id is None else f"{location}: {failure.item_id}"
+        examples.setdefault((_code(failure.reason), failure.reason), []).append(example)
+    for (code, reason), shown in examples.items():
         findings.add("error", code, split, shown, reason)
 
 
-def _code(reason: str) -> Code:
+def _code(reason: str) -> FindingCode:
     if reason == "duplicate id":
         return "repeated_ids"
     return "bombs" if _BOMB.match(reason) else "unusable_images"
 
 
-def _odd(split: str, images: Sequence[ScannedImage], first: int, findings: Findings) -> None:
-    named, shapes, small = [], [], []
-    for place, image in enumerate(images):
-        looks, suffix = image.looks, image.path.suffix.lower()
-        if suffix not in _NOT_A_IMAGE and suffix not in _ENDINGS.get(looks.form, {suffix}):
-            named.append((place, f"{image.path.name} is {looks.form}"))
-        short, long = sorted((looks.width, looks.height))
-        told = f"{image.row.item_id}: {looks.width} x {looks.height}"
-        if long > _LONG * short:
-            shapes.append((place, told))
-        elif short < _SMALL:
-            small.append((place, told))
-    kinds: tuple[tuple[Code, list[tuple[int, str]], str], ...] = (
-        ("wrong_endings", named, "files whose ending names another format"),
-        (
-            "extreme_shapes",
-            shapes,
-            f"images with one side over {_LONG:g} times the other",
-        ),
-        ("tiny_images", small, f"images with a side under {_SMALL} pixels"),
+def _check_shapes(
+    split: str, images: Sequence[ScannedImage], first: int, findings: Findings
+) -> None:
+    misnamed, extreme, tiny = [], [], []
+    for position, image in enumerate(images, start=first):
+        facts, ending = image.fingerprint, image.path.suffix.lower()
+        if ending not in _CONTAINER_ENDINGS and ending not in _ENDINGS.get(facts.format, {ending}):
+            misnamed.append((position, f"{image.path.name} is {facts.format}"))
+        shorter, longer = sorted((facts.width, facts.height))
+        example = f"{image.row.item_id}: {facts.width} x {facts.height}"
+        if longer > _MAX_ASPECT * shorter:
+            extreme.append((position, example))
+        elif shorter < _MIN_SIDE:
+            tiny.append((position, example))
+    checks: tuple[tuple[FindingCode, list[tuple[int, str]], str], ...] = (
+        ("wrong_endings", misnamed, "files whose ending names another format"),
+        ("extreme_shapes", extreme, f"images with one side over {_MAX_ASPECT:g} times the other"),
+        ("tiny_images", tiny, f"images with a side under {_MIN_SIDE} pixels"),
     )
-    for code, found, said in kinds:
-        shown = [told for _, told in found]
-        positions = [first + place for place, _ in found]
-        findings.add("warning", code, split, shown, said, images=positions)
+    for code, cases, message in checks:
+        examples = [example for _, example in cases]
+        positions = [position for position, _ in cases]
+        findings.add("warning", code, split, examples, message, images=positions)
 
 
-def tell_doubles(
+def check_duplicates(
     images: Sequence[ScannedImage],
     same: Sequence[Sequence[int]],
     near: Sequence[Sequence[int]],
     findings: Findings,
 ) -> None:
-    """Tell of groups of equal images that lie within one split."""
-    kinds: tuple[tuple[Code, Sequence[Sequence[int]], str], ...] = (
+    """Add findings about groups of equal (`same`) and similar (`near`) images within a split."""
+    checks: tuple[tuple[FindingCode, Sequence[Sequence[int]], str], ...] = (
         ("same_bytes", same, "copies of another image of their split"),
         ("near_duplicates", near, "images that look like another one of their split"),
     )
-    for code, groups, said in kinds:
-        within: dict[str, list[list[int]]] = {}
+    for code, groups, message in checks:
+        by_split: dict[str, list[list[int]]] = {}
         for group in groups:
             parts: dict[str, list[int]] = {}
-            for place in group:
-                parts.setdefault(images[place].split, []).append(place)
+            for position in group:
+                parts.setdefault(images[position].split, []).append(position)
             for split, part in parts.items():
                 if len(part) > 1:
-                    within.setdefault(split, []).append(part)
-        for split, found in within.items():
-            shown = [" = ".join(images[one].row.item_id for one in part[:4]) for part in found]
-            count = sum(len(part) - 1 for part in found)
-            positions = [place for part in found for place in part[:2]]
-            findings.add("warning", code, split, shown, said, count=count, images=positions)
+                    by_split.setdefault(split, []).append(part)
+        for split, split_groups in by_split.items():
+            examples = [
+                " = ".join(images[position].row.item_id for position in part[:4])
+                for part in split_groups
+            ]
+            count = sum(len(part) - 1 for part in split_groups)
+            positions = [position for part in split_groups for position in part[:2]]
+            findings.add("warning", code, split, examples, message, count=count, images=positions)
 
 
-def _counted(values: Iterable[str]) -> dict[str, int]:
+def _count(values: Iterable[str]) -> dict[str, int]:
     return dict(Counter(values).most_common())
 
 
-def _powers(values: Iterable[int]) -> dict[int, int]:
+def _count_powers(values: Iterable[int]) -> dict[int, int]:
     counts = Counter(1 << (value.bit_length() - 1) for value in values)
     return dict(sorted(counts.items()))

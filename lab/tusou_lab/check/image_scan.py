@@ -1,4 +1,4 @@
-"""One pass over the images of a split: the pool lists them, processes look at them meanwhile."""
+"""Fingerprinting of a pool's images in worker processes, in one pass."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -15,7 +15,7 @@ from tusou.core.errors import BadImage
 from tusou.core.ids import Encoding, Failure
 from tusou.core.process_limits import exit_with_parent, limit_memory
 from tusou.data import ItemPool, ItemRow
-from tusou_lab.check.fingerprint import Looks, look_at
+from tusou_lab.check.fingerprint import ImageFingerprint, fingerprint_image
 
 _BATCH = 64
 _WORKER_BYTES = 2 * 2**30
@@ -23,78 +23,80 @@ _WORKER_BYTES = 2 * 2**30
 
 @dataclass(frozen=True, slots=True)
 class ScannedImage:
-    """An image of a split that can be used, and where it lies."""
+    """A readable image of a split, and where its bytes are."""
 
     split: str
     row: ItemRow
     path: Path
     encoding: Encoding
-    looks: Looks
+    fingerprint: ImageFingerprint
 
 
-Seen: TypeAlias = list[Looks | str]
+# For each row of a batch, its fingerprint or the reason why there is none.
+_BatchResult: TypeAlias = list[ImageFingerprint | str]
 
 
-class Onlookers:
-    """Processes that look at images; one that an image kills is replaced."""
+class ImageScanner:
+    """A pool of worker processes; a worker that an image crashes is replaced."""
 
     def __init__(self, workers: int) -> None:
         self._workers = workers
 
     def __enter__(self) -> Self:
-        self._pool = self._start()
+        self._executor = self._start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._executor.shutdown(wait=True, cancel_futures=True)
 
     def scan(self, split: str, pool: ItemPool) -> Iterator[ScannedImage | Failure]:
-        """Yield every row of a pool once: what it is, or why it cannot be used."""
-        waiting: deque[tuple[list[ItemRow], Future[Seen]]] = deque()
-        seen: set[str] = set()
-        found_rows = pool.scan()
-        while batch := list(islice(found_rows, _BATCH)):
+        """Yield every row of a pool once, as a scanned image or a Failure."""
+        pending: deque[tuple[list[ItemRow], Future[_BatchResult]]] = deque()
+        seen_ids: set[str] = set()
+        pool_rows = pool.scan()
+        while batch := list(islice(pool_rows, _BATCH)):
             rows = []
-            for found in batch:
-                if isinstance(found, Failure):
-                    yield found
-                elif found.item_id in seen:
-                    yield Failure(found.line, found.item_id, "duplicate id")
+            for row in batch:
+                if isinstance(row, Failure):
+                    yield row
+                elif row.item_id in seen_ids:
+                    yield Failure(row.line, row.item_id, "duplicate id")
                 else:
-                    rows.append(found)
-                    seen.add(found.item_id)
-            waiting.append((rows, self._submit(rows, pool)))
-            if len(waiting) > 2 * self._workers:
-                yield from self._told(split, pool, *waiting.popleft())
-        while waiting:
-            yield from self._told(split, pool, *waiting.popleft())
+                    rows.append(row)
+                    seen_ids.add(row.item_id)
+            pending.append((rows, self._submit(rows, pool)))
+            if len(pending) > 2 * self._workers:
+                yield from self._results(split, pool, *pending.popleft())
+        while pending:
+            yield from self._results(split, pool, *pending.popleft())
 
-    def _told(
-        self, split: str, pool: ItemPool, rows: list[ItemRow], future: Future[Seen]
+    def _results(
+        self, split: str, pool: ItemPool, rows: list[ItemRow], future: Future[_BatchResult]
     ) -> Iterator[ScannedImage | Failure]:
         try:
-            looks = future.result()
+            results = future.result()
         except BrokenProcessPool:
-            looks = [self._alone(row, pool) for row in rows]
-        for row, one in zip(rows, looks, strict=True):
-            if isinstance(one, Looks):
-                yield ScannedImage(split, row, pool.files[row.file], pool.encoding, one)
+            results = [self._scan_alone(row, pool) for row in rows]
+        for row, result in zip(rows, results, strict=True):
+            if isinstance(result, ImageFingerprint):
+                yield ScannedImage(split, row, pool.files[row.file], pool.encoding, result)
             else:
-                yield Failure(row.line, row.item_id, one)
+                yield Failure(row.line, row.item_id, result)
 
-    def _alone(self, row: ItemRow, pool: ItemPool) -> Looks | str:
+    def _scan_alone(self, row: ItemRow, pool: ItemPool) -> ImageFingerprint | str:
+        """Scan one image of a batch that broke the executor, to find the one that crashes it."""
         try:
             return self._submit([row], pool).result()[0]
         except BrokenProcessPool:
             return "image crashes the decoder"
 
-    def _submit(self, rows: list[ItemRow], pool: ItemPool) -> Future[Seen]:
+    def _submit(self, rows: list[ItemRow], pool: ItemPool) -> Future[_BatchResult]:
         files = {row.file: pool.files[row.file] for row in rows}
         try:
-            return self._pool.submit(_look, files, pool.encoding, rows)
+            return self._executor.submit(_fingerprint_batch, files, pool.encoding, rows)
         except BrokenProcessPool:
-            self._pool = self._start()
-            return self._pool.submit(_look, files, pool.encoding, rows)
+            self._executor = self._start()
+            return self._executor.submit(_fingerprint_batch, files, pool.encoding, rows)
 
     def _start(self) -> ProcessPoolExecutor:
         return ProcessPoolExecutor(self._workers, get_context("spawn"), _prepare_worker)
@@ -105,15 +107,17 @@ def _prepare_worker() -> None:
     limit_memory(_WORKER_BYTES)
 
 
-def _look(files: dict[int, Path], encoding: Encoding, rows: Iterable[ItemRow]) -> Seen:
-    found: Seen = []
-    with ItemReader(files) as pool:
+def _fingerprint_batch(
+    files: dict[int, Path], encoding: Encoding, rows: Iterable[ItemRow]
+) -> _BatchResult:
+    results: _BatchResult = []
+    with ItemReader(files) as reader:
         for row in rows:
             try:
-                stored = pool.read(row.file, row.offset, row.length)
-                found.append(look_at(image_of(stored, encoding)))
+                stored = reader.read(row.file, row.offset, row.length)
+                results.append(fingerprint_image(image_of(stored, encoding)))
             except BadImage as error:
-                found.append(str(error))
+                results.append(str(error))
             except MemoryError:
-                found.append("image needs too much memory")
-    return found
+                results.append("image needs too much memory")
+    return results

@@ -1,4 +1,4 @@
-"""The check as one HTML page that needs no network: findings, their images, and histograms."""
+"""HTML page of a check report: findings with their images, and histograms; one file."""
 
 from base64 import b64encode
 from collections.abc import Mapping
@@ -16,62 +16,67 @@ from tusou.core.files import write_file
 from tusou.images.preprocess import open_image
 from tusou_lab.charts.font import FAMILY, web_font
 from tusou_lab.charts.plots import BarChart, ChartBar, draw_charts
-from tusou_lab.check.findings import ORDER, Finding
+from tusou_lab.check.findings import SEVERITIES, Finding
 from tusou_lab.check.image_scan import ScannedImage
-from tusou_lab.check.run import Checked, SplitFacts
+from tusou_lab.check.run import CheckReport, SplitFacts
 
 _SIDE = 132  # pixels: twice what the page shows, for sharp screens
 _BINS = 16
 
 
 @dataclass(frozen=True, slots=True)
-class _Shown:
-    """A small image on the page."""
+class _PageImage:
+    """A small image on the page, as a data URI."""
 
     uri: str
-    about: str
+    caption: str
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
+class _PageFinding:
     """A finding with its images."""
 
     finding: Finding
-    images: tuple[_Shown, ...]
+    images: tuple[_PageImage, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class _Chart:
-    """A chart of a split."""
+class _SplitChart:
+    """A bar chart of a split, with its heading."""
 
     heading: str
     bars: BarChart
 
 
-def claim(out: Path, *, force: bool) -> None:
-    """Refuse, before any work, to overwrite a page unasked."""
+def check_output(out: Path, *, force: bool) -> None:
+    """Raise OutputExists, before any work, if the page exists and must not be replaced."""
     if out.exists() and not force:
         raise OutputExists(f"{out} exists; pass --force to replace it, or another --html")
 
 
-def write_page(out: Path, checked: Checked) -> None:
-    """Write the page."""
-    charts = {split: _charts(facts) for split, facts in checked.splits.items()}
-    drawn = iter(draw_charts([one.bars for some in charts.values() for one in some]))
+def write_page(out: Path, report: CheckReport) -> None:
+    """Write a report as an HTML file."""
+    charts = {split: _charts(facts) for split, facts in report.splits.items()}
+    images = iter(draw_charts([chart.bars for group in charts.values() for chart in group]))
     sections = {
-        split: [(one.heading, Markup(next(drawn))) for one in some]  # noqa: S704 - matplotlib's
-        for split, some in charts.items()
+        split: [(chart.heading, Markup(next(images))) for chart in group]  # noqa: S704 - our SVG
+        for split, group in charts.items()
     }
-    told = [
-        _Told(finding, tuple(_small(checked.images[place]) for place in finding.images))
-        for finding in checked.findings
+    findings = [
+        _PageFinding(finding, tuple(_thumbnail(report.images[n]) for n in finding.images))
+        for finding in report.findings
     ]
-    facts = {"checked": checked, "told": told, "sections": sections, "order": ORDER}
+    context = {
+        "report": report,
+        "findings": findings,
+        "sections": sections,
+        "severities": SEVERITIES,
+    }
     template = _environment().get_template("check.html.jinja")
-    # Twice: the font holds the letters of the page, and is part of it.
-    plain = template.render(facts, family=FAMILY, font="")
-    font = b64encode(web_font("".join(sorted(set(plain))))).decode()
-    write_file(out, template.render(facts, family=FAMILY, font=font).encode())
+    # Rendered twice: the font is part of the page and holds only the characters of the page.
+    text = template.render(context, family=FAMILY, font="")
+    font = b64encode(web_font("".join(sorted(set(text))))).decode()
+    write_file(out, template.render(context, family=FAMILY, font=font).encode())
 
 
 def _environment() -> Environment:
@@ -84,30 +89,30 @@ def _environment() -> Environment:
     )
 
 
-def _small(scanned: ScannedImage) -> _Shown:
-    row, held = scanned.row, BytesIO()
+def _thumbnail(scanned: ScannedImage) -> _PageImage:
+    row, buffer = scanned.row, BytesIO()
     try:
-        with ItemReader({row.file: scanned.path}) as files:
-            stored = files.read(row.file, row.offset, row.length)
+        with ItemReader({row.file: scanned.path}) as reader:
+            stored = reader.read(row.file, row.offset, row.length)
         image = open_image(image_of(stored, scanned.encoding)).convert("RGBA")
-    except (BadImage, OSError):  # it has changed since it was looked at
+    except (BadImage, OSError):  # the file has changed since the scan
         image = Image.new("RGBA", (1, 1))
     image.thumbnail((_SIDE, _SIDE))
-    image.save(held, "WEBP", quality=72)
-    uri = f"data:image/webp;base64,{b64encode(held.getvalue()).decode()}"
-    return _Shown(uri, f"{scanned.split} {row.item_id}")
+    image.save(buffer, "WEBP", quality=72)
+    uri = f"data:image/webp;base64,{b64encode(buffer.getvalue()).decode()}"
+    return _PageImage(uri, f"{scanned.split} {row.item_id}")
 
 
-def _charts(facts: SplitFacts) -> list[_Chart]:
-    charts: list[_Chart] = []
+def _charts(facts: SplitFacts) -> list[_SplitChart]:
+    charts: list[_SplitChart] = []
     if facts.images is not None:
-        found = facts.images
+        images = facts.images
         charts += [
-            _chart("Formats", "images", found.formats),
-            _chart("Colour modes", "images", found.modes),
-            _chart("Sizes", "images", found.sizes),
-            _chart("Longer side", "images", _ranges(found.sides, "px")),
-            _chart("File size", "images", _ranges(found.kilobytes, "KiB")),
+            _chart("Formats", "images", images.formats),
+            _chart("Colour modes", "images", images.modes),
+            _chart("Sizes", "images", images.sizes),
+            _chart("Longer side", "images", _ranges(images.sides, "px")),
+            _chart("File size", "images", _ranges(images.kilobytes, "KiB")),
         ]
     if facts.texts is not None:
         charts.append(_chart("Characters of a query", "queries", _binned(facts.texts.lengths)))
@@ -115,12 +120,12 @@ def _charts(facts: SplitFacts) -> list[_Chart]:
     if facts.relations is not None:
         positives = _binned(facts.relations.positives)
         charts.append(_chart("Correct images of a query", "queries", positives))
-    # What is all alike needs no chart: the table says it.
+    # A single bar needs no chart: the table has its value.
     return [chart for chart in charts if len(chart.bars.bars) > 1]
 
 
-def _chart(heading: str, unit: str, counts: Mapping[str, int]) -> _Chart:
-    return _Chart(
+def _chart(heading: str, unit: str, counts: Mapping[str, int]) -> _SplitChart:
+    return _SplitChart(
         heading, BarChart(unit, tuple(ChartBar(name, n, f"{n:,}") for name, n in counts.items()))
     )
 

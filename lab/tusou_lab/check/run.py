@@ -1,4 +1,4 @@
-"""Looks at a whole dataset once: images, queries, what they say of each other, and the splits."""
+"""Runs every check over a dataset, in one pass over its images."""
 
 import os
 from collections.abc import Sequence
@@ -13,80 +13,91 @@ from tusou.cli.progress import Progress
 from tusou.core.errors import BadDataset
 from tusou.core.ids import Failure
 from tusou.data import Dataset, DatasetQuery, ItemPool, MissingPart, open_dataset
-from tusou_lab.check.cross_checks import Relations, compare_splits, relate
+from tusou_lab.check.cross_checks import RelevanceFacts, check_relevance, compare_splits
 from tusou_lab.check.findings import Finding, Findings
-from tusou_lab.check.image_checks import ImageFacts, check_images, tell_doubles
-from tusou_lab.check.image_scan import Onlookers, ScannedImage
-from tusou_lab.check.near_duplicates import groups, near_by_looks, near_by_vectors, same_bytes
-from tusou_lab.check.query_checks import Reader, TextFacts
+from tusou_lab.check.image_checks import ImageFacts, check_duplicates, check_images
+from tusou_lab.check.image_scan import ImageScanner, ScannedImage
+from tusou_lab.check.near_duplicates import (
+    find_similar_fingerprints,
+    find_similar_vectors,
+    group_pairs,
+    group_same_bytes,
+)
+from tusou_lab.check.query_checks import QueryChecker, QueryFacts
 
 
 @dataclass(frozen=True, slots=True)
 class SplitFacts:
-    """Numbers of one split; a part it does not have is None."""
+    """Counts of one split; None for a part that it does not have."""
 
     images: ImageFacts | None
-    texts: TextFacts | None
-    relations: Relations | None
+    texts: QueryFacts | None
+    relations: RelevanceFacts | None
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
-    """All that was found; `images` are what findings' positions point at."""
+class CheckReport:
+    """The findings about a dataset; their `images` are positions in `images`."""
 
-    place: str
+    source: str
     splits: dict[str, SplitFacts]
     findings: tuple[Finding, ...]
     seconds: float
     images: tuple[ScannedImage, ...]
 
     def count(self, severity: str) -> int:
-        """Count the findings of a severity."""
+        """Return the number of findings of a severity."""
         return sum(finding.severity == severity for finding in self.findings)
 
 
 def check(
-    place: str, watcher: Progress, *, bundle: Path | None = None, workers: int | None = None
-) -> Checked:
-    """Check every split at a place, or the one after its `#`, in one pass over the images.
+    source: str, progress: Progress, *, bundle: Path | None = None, workers: int | None = None
+) -> CheckReport:
+    """Check every split of a dataset, or the one after the `#` of `source`.
 
-    Near duplicates are found by the images' looks, or by the vectors of a bundle of theirs.
-    Raises BadDataset when nothing there can be read at all.
+    Near duplicates are found by perceptual hashes, or by the vectors of a bundle of the same
+    images. Raises BadDataset when nothing can be read at all.
     """
     started = perf_counter()
-    dataset, findings = open_dataset(place), Findings()
+    dataset, findings = open_dataset(source), Findings()
     images: list[ScannedImage] = []
-    facts: dict[str, ImageFacts] = {}
-    with Onlookers(workers or os.cpu_count() or 1) as onlookers:
+    image_facts: dict[str, ImageFacts] = {}
+    with ImageScanner(workers or os.cpu_count() or 1) as scanner:
         for split in dataset.splits():
-            pool = _pool(dataset, split, findings)
-            if pool is not None:
-                watcher.begin(f"looking at {split}", 0)
-                first, failures = len(images), list[Failure]()
-                for found in onlookers.scan(split, pool):
-                    (failures if isinstance(found, Failure) else images).append(found)  # type: ignore[arg-type]
-                    watcher.advance()
-                facts[split] = check_images(split, images[first:], failures, first, findings)
+            pool = _open_pool(dataset, split, findings)
+            if pool is None:
+                continue
+            progress.begin(f"checking images of {split}", 0)
+            first, failures = len(images), list[Failure]()
+            for result in scanner.scan(split, pool):
+                if isinstance(result, Failure):
+                    failures.append(result)
+                else:
+                    images.append(result)
+                progress.advance()
+            image_facts[split] = check_images(split, images[first:], failures, first, findings)
     queries = _read_queries(dataset, findings)
-    same, near = _doubles(images, bundle)
-    tell_doubles(images, same, near, findings)
-    reader, splits = Reader(), dict[str, SplitFacts]()
+    same, near = _find_duplicates(images, bundle)
+    check_duplicates(images, same, near, findings)
+    checker, splits = QueryChecker(), dict[str, SplitFacts]()
     for split in dataset.splits():
-        asked = queries.get(split)
-        there = {one.row.item_id for one in images if one.split == split}
+        if split not in queries:
+            splits[split] = SplitFacts(image_facts.get(split), None, None)
+            continue
+        usable = {image.row.item_id for image in images if image.split == split}
         splits[split] = SplitFacts(
-            facts.get(split),
-            None if asked is None else reader.check(split, asked, findings),
-            None
-            if asked is None
-            else relate(split, asked, there if split in facts else None, findings),
+            image_facts.get(split),
+            checker.check(split, queries[split], findings),
+            check_relevance(
+                split, queries[split], usable if split in image_facts else None, findings
+            ),
         )
     compare_splits(queries, images, same, near, findings)
     seconds = perf_counter() - started
-    return Checked(place, splits, tuple(findings.sorted()), seconds, tuple(images))
+    return CheckReport(source, splits, tuple(findings.sorted()), seconds, tuple(images))
 
 
-def _pool(dataset: Dataset, split: str, findings: Findings) -> ItemPool | None:
+def _open_pool(dataset: Dataset, split: str, findings: Findings) -> ItemPool | None:
     try:
         return dataset.images(split)
     except MissingPart:
@@ -97,7 +108,7 @@ def _pool(dataset: Dataset, split: str, findings: Findings) -> ItemPool | None:
 
 
 def _read_queries(dataset: Dataset, findings: Findings) -> dict[str, list[DatasetQuery]]:
-    found: dict[str, list[DatasetQuery]] = {}
+    queries: dict[str, list[DatasetQuery]] = {}
     for split in dataset.splits():
         try:
             rows = list(dataset.scan_queries(split))
@@ -108,23 +119,27 @@ def _read_queries(dataset: Dataset, findings: Findings) -> dict[str, list[Datase
         else:
             bad = [f"line {row.line}: {row.reason}" for row in rows if isinstance(row, Failure)]
             findings.add("error", "unusable_lines", split, bad, "unusable lines of the query file")
-            found[split] = [row for row in rows if isinstance(row, DatasetQuery)]
-    return found
+            queries[split] = [row for row in rows if isinstance(row, DatasetQuery)]
+    return queries
 
 
-def _doubles(
+def _find_duplicates(
     images: Sequence[ScannedImage], bundle: Path | None
 ) -> tuple[list[list[int]], list[list[int]]]:
-    looks = [image.looks for image in images]
-    same = same_bytes(looks)
+    """Return the groups of images with the same bytes, and of those that look alike."""
+    fingerprints = [image.fingerprint for image in images]
+    same = group_same_bytes(fingerprints)
     if bundle is None:
-        return same, groups(near_by_looks(looks))
+        return same, group_pairs(find_similar_fingerprints(fingerprints))
     opened = Bundle.open(bundle)
     keys = [opened.ids.key(image.row.item_id) for image in images]
-    known = [place for place, key in enumerate(keys) if key is not None]
-    if not known:
+    indexed = [position for position, key in enumerate(keys) if key is not None]
+    if not indexed:
         raise BadDataset(f"{bundle} holds none of these images: give a bundle made of them")
-    rows = np.array([keys[place] for place in known], np.int64)
-    pairs = np.array(known, np.int64)[near_by_vectors(np.ascontiguousarray(opened.vectors[rows]))]
-    differ = [looks[left].digest != looks[right].digest for left, right in pairs.tolist()]
-    return same, groups(pairs[np.array(differ, bool)] if len(pairs) else pairs)
+    rows = np.array([keys[position] for position in indexed], np.int64)
+    similar = find_similar_vectors(np.ascontiguousarray(opened.vectors[rows]))
+    pairs = np.array(indexed, np.int64)[similar]
+    different = [
+        fingerprints[left].digest != fingerprints[right].digest for left, right in pairs.tolist()
+    ]
+    return same, group_pairs(pairs[np.array(different, bool)] if len(pairs) else pairs)

@@ -1,4 +1,4 @@
-"""A dataset with one of each fault: each is told by its name and place, and nothing else is."""
+"""`tusou check` on a dataset with one fault of each kind: every fault is found, and no other."""
 
 import json
 import re
@@ -14,12 +14,16 @@ from drawing import image_bytes
 from PIL import Image
 from reading import put
 from tusou_lab.check import cli
-from tusou_lab.check.findings import Code, Finding
-from tusou_lab.check.fingerprint import look_at
-from tusou_lab.check.near_duplicates import groups, near_by_looks, near_by_vectors
+from tusou_lab.check.findings import Finding, FindingCode
+from tusou_lab.check.fingerprint import fingerprint_image
+from tusou_lab.check.near_duplicates import (
+    find_similar_fingerprints,
+    find_similar_vectors,
+    group_pairs,
+)
 from tusou_lab.check.page import write_page
-from tusou_lab.check.query_checks import frequent_words
-from tusou_lab.check.run import Checked, check
+from tusou_lab.check.query_checks import count_words
+from tusou_lab.check.run import CheckReport, check
 from typer.testing import CliRunner, Result
 
 from tusou.cli.progress import NoProgress
@@ -33,9 +37,9 @@ def scene(seed: int) -> Image.Image:
 
 
 def encoded(image: Image.Image, form: str = "JPEG", **how: object) -> bytes:
-    held = BytesIO()
-    image.save(held, form, **how)
-    return held.getvalue()
+    buffer = BytesIO()
+    image.save(buffer, form, **how)
+    return buffer.getvalue()
 
 
 def line(item_id: object, data: bytes) -> str:
@@ -91,12 +95,12 @@ def faulty(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def checked(faulty: Path) -> Checked:
+def report(faulty: Path) -> CheckReport:
     return check(str(faulty), NoProgress(), workers=1)
 
 
-def found(checked: Checked, code: str) -> list[Finding]:
-    return [finding for finding in checked.findings if finding.code == code]
+def findings_of(report: CheckReport, code: str) -> list[Finding]:
+    return [finding for finding in report.findings if finding.code == code]
 
 
 @pytest.mark.parametrize(
@@ -132,34 +136,38 @@ def found(checked: Checked, code: str) -> list[Finding]:
         ("never_asked_for", "note", "test", 1, "1"),
     ],
 )
-def test_each_fault_is_told(
-    checked: Checked, code: str, severity: str, split: str, count: int, example: str
+def test_each_fault_is_found(
+    report: CheckReport, code: str, severity: str, split: str, count: int, example: str
 ) -> None:
-    one = found(checked, code)[0]
-    told = (one.severity, one.split, one.count, one.examples[0])
-    assert told == (severity, split, count, example)
+    finding = findings_of(report, code)[0]
+    assert (finding.severity, finding.split, finding.count, finding.examples[0]) == (
+        severity,
+        split,
+        count,
+        example,
+    )
 
 
-def test_characters_outside_the_vocabulary(checked: Checked) -> None:
-    (one,) = found(checked, "unknown_characters")
-    assert (one.count, one.examples) == (2, ("靐 (U+9750) in 1", "龘 (U+9F98) in 1"))
+def test_characters_outside_the_vocabulary(report: CheckReport) -> None:
+    (finding,) = findings_of(report, "unknown_characters")
+    assert (finding.count, finding.examples) == (2, ("靐 (U+9750) in 1", "龘 (U+9F98) in 1"))
 
 
-def test_nothing_else_is_told(checked: Checked) -> None:
-    codes = [finding.code for finding in checked.findings]
+def test_nothing_else_is_found(report: CheckReport) -> None:
+    codes = [finding.code for finding in report.findings]
     assert len(codes) == len(set(codes)) + 1  # lines that cannot be read have a reason of their own
-    assert {finding.said for finding in found(checked, "unusable_images")} == {
+    assert {finding.message for finding in findings_of(report, "unusable_images")} == {
         "not a readable JPEG, PNG or WebP image",
         "missing column: expected item_id<TAB>base64",
     }
-    assert [finding.severity for finding in checked.findings] == sorted(
-        (finding.severity for finding in checked.findings),
+    assert [finding.severity for finding in report.findings] == sorted(
+        (finding.severity for finding in report.findings),
         key=("error", "warning", "note").index,
     )
 
 
-def test_numbers(checked: Checked) -> None:
-    facts = checked.splits["train"]
+def test_counts_of_a_split(report: CheckReport) -> None:
+    facts = report.splits["train"]
     assert facts.images
     assert facts.relations
     assert (facts.images.rows, facts.images.usable) == (11, 7)
@@ -186,50 +194,52 @@ def test_files_with_a_wrong_ending(tmp_path: Path) -> None:
     put(tmp_path / "a.jpg", encoded(scene(1), "PNG"))
     put(tmp_path / "b.jpeg", encoded(scene(2)))
     put(tmp_path / "c.gif", encoded(scene(3), "WEBP"))
-    one = found(check(str(tmp_path), NoProgress(), workers=1), "wrong_endings")[0]
-    assert one.examples == ("a.jpg is PNG", "c.gif is WEBP")
+    finding = findings_of(check(str(tmp_path), NoProgress(), workers=1), "wrong_endings")[0]
+    assert finding.examples == ("a.jpg is PNG", "c.gif is WEBP")
 
 
-def test_captions_of_images_that_are_not_there(tmp_path: Path) -> None:
+def test_captions_of_missing_images(tmp_path: Path) -> None:
     put(tmp_path / "images" / "1.jpg", encoded(scene(1)))
     put(tmp_path / "Flickr8k.token.txt", "1.jpg#0\t狗\n2.jpg.1#0\t猫\n")
-    checked = check(str(tmp_path), NoProgress(), workers=1)
-    assert [finding.code for finding in checked.findings] == ["dangling_ids"]
-    assert checked.findings[0].examples == ("query 2.jpg.1#0: 2.jpg.1",)
+    report = check(str(tmp_path), NoProgress(), workers=1)
+    assert [finding.code for finding in report.findings] == ["dangling_ids"]
+    assert report.findings[0].examples == ("query 2.jpg.1#0: 2.jpg.1",)
 
 
-def test_a_colour_tells_images_of_one_cut_apart() -> None:
+def test_images_in_different_colours_are_not_duplicates() -> None:
     grey = np.asarray(scene(1).convert("L"), np.float32)[..., None] / 255
     red, blue = (
-        look_at(encoded(Image.fromarray((grey * colour).astype(np.uint8)), "PNG"))
+        fingerprint_image(encoded(Image.fromarray((grey * colour).astype(np.uint8)), "PNG"))
         for colour in ((220, 60, 60), (60, 60, 220))
     )
-    assert near_by_looks([red, blue]).tolist() == []
-    assert near_by_looks([red, look_at(encoded(scene(1))), red]).tolist() == []
+    assert find_similar_fingerprints([red, blue]).tolist() == []
+    assert (
+        find_similar_fingerprints([red, fingerprint_image(encoded(scene(1))), red]).tolist() == []
+    )
 
 
-def test_vectors_find_pairs_across_blocks() -> None:
+def test_vectors_are_compared_across_blocks() -> None:
     vectors = np.eye(700, dtype=np.float32)
     vectors[650] = vectors[3]
     vectors[300] = vectors[299]
-    assert near_by_vectors(vectors).tolist() == [[3, 650], [299, 300]]
-    assert groups(np.array([[3, 5], [5, 9], [1, 2]])) == [[3, 5, 9], [1, 2]]
+    assert find_similar_vectors(vectors).tolist() == [[3, 650], [299, 300]]
+    assert group_pairs(np.array([[3, 5], [5, 9], [1, 2]])) == [[3, 5, 9], [1, 2]]
 
 
-def test_by_a_bundle(tmp_path: Path, pool: Path, tiny_model: Path) -> None:
+def test_near_duplicates_by_a_bundle(tmp_path: Path, pool: Path, tiny_model: Path) -> None:
     from tusou_indexer.build import BuildSpec, build
 
     build(BuildSpec(str(pool), str(tiny_model), workers=1), tmp_path / "bundle", NoProgress())
-    checked = check(str(pool), NoProgress(), bundle=tmp_path / "bundle", workers=1)
-    assert len(checked.images) == 300
+    report = check(str(pool), NoProgress(), bundle=tmp_path / "bundle", workers=1)
+    assert len(report.images) == 300
     other = put(tmp_path / "other.tsv", line("x", image_bytes(1)))
     with pytest.raises(BadDataset, match="holds none of these images"):
         check(str(other), NoProgress(), bundle=tmp_path / "bundle", workers=1)
 
 
-def test_words_are_cut() -> None:
-    found = frequent_words(["纯棉碎花吊带裙", "碎花 裙"])
-    assert found == (("碎花", 2), ("纯棉", 1), ("吊带裙", 1))
+def test_words_are_counted() -> None:
+    words = count_words(["纯棉碎花吊带裙", "碎花 裙"])
+    assert words == (("碎花", 2), ("纯棉", 1), ("吊带裙", 1))
 
 
 def run(*words: object) -> Result:
@@ -238,11 +248,11 @@ def run(*words: object) -> Result:
     return CliRunner().invoke(app, [str(word) for word in words])
 
 
-def test_errors_are_exit_1_and_a_page_is_not_overwritten(faulty: Path, tmp_path: Path) -> None:
+def test_errors_exit_with_1_and_a_page_is_not_overwritten(faulty: Path, tmp_path: Path) -> None:
     result = run(f"{faulty}#test", "--json", "--workers", 1)
     assert result.exit_code == 0
     report = json.loads(result.stdout)
-    assert [one["code"] for one in report["findings"]] == ["never_asked_for"]
+    assert [finding["code"] for finding in report["findings"]] == ["never_asked_for"]
     assert report["splits"]["test"]["texts"]["lengths"] == {"5": 1}
     assert run(faulty, "--workers", 1).exit_code == 1
     page = put(tmp_path / "page.html", "mine")
@@ -252,18 +262,18 @@ def test_errors_are_exit_1_and_a_page_is_not_overwritten(faulty: Path, tmp_path:
 
 
 def test_the_page_shows_every_finding_and_needs_no_network(
-    checked: Checked, tmp_path: Path
+    report: CheckReport, tmp_path: Path
 ) -> None:
-    write_page(tmp_path / "page.html", checked)
+    write_page(tmp_path / "page.html", report)
     html = (tmp_path / "page.html").read_text("utf-8")
-    asked_for = re.findall(r"(?:src=|href=|url\()[\"']?([^\"')]{5})", html)
-    assert {one for one in asked_for if not one.startswith("#")} == {"data:"}
-    assert html.count("<figure>") == sum(len(one.images) for one in checked.findings)
-    assert [one.code for one in checked.findings if f"<code>{one.code} " not in html] == []
+    urls = re.findall(r"(?:src=|href=|url\()[\"']?([^\"')]{5})", html)
+    assert {url for url in urls if not url.startswith("#")} == {"data:"}
+    assert html.count("<figure>") == sum(len(finding.images) for finding in report.findings)
+    assert [each.code for each in report.findings if f"<code>{each.code} " not in html] == []
     assert "<script" not in html
 
 
 def test_every_code_is_on_its_page() -> None:
     page = (Path(__file__).parents[3] / "docs" / "check.md").read_text("utf-8")
     rows = re.findall(r"^\| (`[a-z_`, ]+`) \|", page, re.MULTILINE)
-    assert re.findall(r"[a-z_]+", " ".join(rows)) == list(get_args(Code))
+    assert re.findall(r"[a-z_]+", " ".join(rows)) == list(get_args(FindingCode))
