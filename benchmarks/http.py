@@ -1,4 +1,4 @@
-"""Our service beside a plain one: ViT-B/16, 30,000 vectors, clients that ask again at once."""
+"""The service against a minimal one: ViT-B/16, 30,000 vectors, clients in a closed loop."""
 
 import asyncio
 import base64
@@ -32,7 +32,7 @@ ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1"}
 
 
 def measure_http(seconds: float, clients: tuple[int, ...]) -> dict[str, object]:
-    """Ask both services for so many seconds with each number of clients, in turn."""
+    """Load both services in turn, for `seconds` with each number of clients."""
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
         model = folder / "vit-b-16.pt"
@@ -53,16 +53,16 @@ def measure_http(seconds: float, clients: tuple[int, ...]) -> dict[str, object]:
             "plain memory, MB": round(plain.resident_mb()),
         }
         for count in clients:
-            both = {"plain": plain, "tusou": ours}
             figures[f"{count} clients"] = {
-                name: drive(one, count, seconds) for name, one in both.items()
+                "plain": drive(plain, count, seconds),
+                "tusou": drive(ours, count, seconds),
             }
         figures["tusou memory after, MB"] = round(ours.resident_mb())
         return figures
 
 
 def make_bundle(folder: Path, model: Path) -> Path:
-    """Publish a bundle of structured vectors, as if images had been encoded to them."""
+    """Publish a bundle of structured vectors in place of encoded images."""
     pool, root = folder / "imgs.tsv", folder / "bundle"
     dot = base64.b64encode(b"an image").decode()
     pool.write_text("".join(f"{item}\t{dot}\n" for item in range(ITEMS)))
@@ -83,7 +83,7 @@ def make_bundle(folder: Path, model: Path) -> Path:
 
 
 def plain_service(model: Path, vectors: Path) -> AbstractContextManager[Service]:
-    """Serve `benchmarks.plain_service` until the block ends."""
+    """Run `benchmarks.plain_service` until the block ends."""
     port = free_port()
     command = [sys.executable, "-m", "uvicorn", "benchmarks.plain_service:app"]
     command += ["--port", str(port), "--log-level", "error"]
@@ -91,25 +91,25 @@ def plain_service(model: Path, vectors: Path) -> AbstractContextManager[Service]
     return started(command, port, environment)
 
 
-def drive(one: Service, clients: int, seconds: float) -> dict[str, float]:
-    """Run the clients in a process of their own."""
-    command = [sys.executable, "-m", "benchmarks.http", one.url, str(clients), str(seconds)]
+def drive(target: Service, clients: int, seconds: float) -> dict[str, float]:
+    """Run the clients in a separate process and return their figures."""
+    command = [sys.executable, "-m", "benchmarks.http", target.url, str(clients), str(seconds)]
     return dict(json.loads(subprocess.check_output(command, text=True)))
 
 
 @dataclass(slots=True)
-class Run:
-    """What the clients saw."""
+class LoadRun:
+    """Latencies and failures of all clients."""
 
     until: float
     latencies: list[float] = field(default_factory=list)
     failed: int = 0
 
 
-async def ask(host: str, port: int, texts: "itertools.cycle[str]", run: Run) -> None:
-    """Be one client: a connection of its own, the next question once the last is answered."""
+async def send_queries(host: str, port: int, texts: "itertools.cycle[str]", run: LoadRun) -> None:
+    """Send queries on one connection, each after the last response."""
     reader, writer = await asyncio.open_connection(host, port)
-    while (begun := time.perf_counter()) < run.until:
+    while (started := time.perf_counter()) < run.until:
         body = json.dumps({"query": next(texts)}).encode()
         writer.write(
             b"POST /search HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"
@@ -118,23 +118,25 @@ async def ask(host: str, port: int, texts: "itertools.cycle[str]", run: Run) -> 
         head = (await reader.readuntil(b"\r\n\r\n")).lower()
         length = int(head.split(b"content-length:")[1].split(b"\r\n")[0])
         await reader.readexactly(length)
-        run.latencies.append(time.perf_counter() - begun)
+        run.latencies.append(time.perf_counter() - started)
         run.failed += b" 200 " not in head.split(b"\r\n")[0]
     writer.close()
 
 
-async def be_clients(url: str, clients: int, seconds: float) -> dict[str, float]:
-    """Be so many clients, and sum up."""
+async def run_clients(url: str, clients: int, seconds: float) -> dict[str, float]:
+    """Run that many clients at once and return their figures."""
     host, port = url.removeprefix("http://").split(":")
     texts = itertools.cycle(queries(2000))
-    await asyncio.gather(*(ask(host, int(port), texts, Run(0)) for _ in range(clients)))
-    begun = time.perf_counter()
-    run = Run(begun + seconds)
-    await asyncio.gather(*(ask(host, int(port), texts, run) for _ in range(clients)))
-    took = time.perf_counter() - begun
+    await asyncio.gather(
+        *(send_queries(host, int(port), texts, LoadRun(0)) for _ in range(clients))
+    )
+    started = time.perf_counter()
+    run = LoadRun(started + seconds)
+    await asyncio.gather(*(send_queries(host, int(port), texts, run) for _ in range(clients)))
+    elapsed = time.perf_counter() - started
     cuts = statistics.quantiles(run.latencies, n=100, method="inclusive")
     return {
-        "queries_per_s": round((len(run.latencies) - run.failed) / took, 1),
+        "queries_per_s": round((len(run.latencies) - run.failed) / elapsed, 1),
         "p50_ms": round(1000 * cuts[49], 1),
         "p99_ms": round(1000 * cuts[98], 1),
         "failed": run.failed,
@@ -142,4 +144,4 @@ async def be_clients(url: str, clients: int, seconds: float) -> dict[str, float]
 
 
 if __name__ == "__main__":
-    print(json.dumps(asyncio.run(be_clients(sys.argv[1], int(sys.argv[2]), float(sys.argv[3])))))
+    print(json.dumps(asyncio.run(run_clients(sys.argv[1], int(sys.argv[2]), float(sys.argv[3])))))

@@ -1,4 +1,4 @@
-"""What tracing costs: nothing when it is off, and how much of a search when it is on.
+"""The cost of tracing, on and off.
 
 python -m benchmarks.tracing
 """
@@ -38,30 +38,30 @@ def main() -> None:
                         started = perf_counter()
                         client.post(f"{url}/search", json=body).raise_for_status()
                         times[name].append(perf_counter() - started)
-    median = {name: statistics.median(took) for name, took in times.items()}
-    marks = off_marks()
+    median = {name: statistics.median(seconds) for name, seconds in times.items()}
+    recording = recording_seconds_when_off()
     record(
         "tracing",
         {
-            "searches each": ROUNDS,
+            "searches of each service": ROUNDS,
             "tracing off, median ms": round(median["off"] * 1000, 3),
             "tracing on, median ms": round(median["on"] * 1000, 3),
-            "what a request's marks cost when off, microseconds": round(marks * 1e6, 2),
-            "which is this share of a search": round(marks / median["off"], 6),
+            "cost of recording stages when off, microseconds": round(recording * 1e6, 2),
+            "share of a search": round(recording / median["off"], 6),
         },
     )
 
 
-def off_marks() -> float:
-    """Seconds that the calls of one search take when nobody follows it."""
+def recording_seconds_when_off() -> float:
+    """Return the seconds that recording the stages of an untraced search takes."""
     run = BatchRun(1, 0.0, (("tokenise", 0.0), ("encode", 0.0), ("search", 0.0)))
 
     def one_search() -> None:
         record_stage("receive", 0.0)
-        began = perf_counter()
-        record_stage("parse", began)
-        asked = perf_counter()
-        record_batches(asked, (one for one in (run,)))
+        started = perf_counter()
+        record_stage("parse", started)
+        enqueued = perf_counter()
+        record_batches(enqueued, (each for each in (run,)))
         BatchRun(1, 0.0, (("tokenise", 0.0), ("encode", 0.0), ("search", 0.0)))
 
     return min(timeit(one_search, number=10_000) for _ in range(5)) / 10_000
@@ -69,7 +69,7 @@ def off_marks() -> float:
 
 @contextmanager
 def collector() -> Iterator[str]:
-    """Take what is sent, as a collector does, and forget it."""
+    """Run a trace collector that discards what it receives, and yield its address."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -78,7 +78,7 @@ def collector() -> Iterator[str]:
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -8,11 +8,15 @@ from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.tusou_service.hostile import APPENDIX, MORE
+from benchmarks.hostile_requests import MORE_REQUESTS, PUBLISHED_REQUESTS
 from tests.tusou_service.tiny import TinyBundle, TinyPipeline, TinySource, connected
 
 FEW = settings(max_examples=75, deadline=None, suppress_health_check=list(HealthCheck))
-SMALL = [hostile.body for hostile in (*APPENDIX, *MORE) if 0 < len(hostile.body) < 10_000]
+SMALL = [
+    hostile.body
+    for hostile in (*PUBLISHED_REQUESTS, *MORE_REQUESTS)
+    if 0 < len(hostile.body) < 10_000
+]
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),

@@ -10,7 +10,7 @@ import pytest
 from fastapi.testclient import TestClient
 from httpx import Response
 
-from tests.tusou_service.hostile import APPENDIX, MORE, Hostile
+from benchmarks.hostile_requests import MORE_REQUESTS, PUBLISHED_REQUESTS, HostileRequest
 from tests.tusou_service.tiny import TinyBundle, TinyPipeline, TinySource, connected
 from tusou.core.errors import MissingDependency
 
@@ -37,15 +37,17 @@ def problem_of(response: Response) -> dict[str, object]:
     return body
 
 
-def post(client: TestClient, hostile: Hostile) -> Response:
+def post(client: TestClient, hostile: HostileRequest) -> Response:
     headers = {"Content-Type": hostile.content_type, "Content-Encoding": hostile.content_encoding}
     given = {name: value for name, value in headers.items() if value}
     response: Response = client.post(hostile.path, content=hostile.body, headers=given)
     return response
 
 
-@pytest.mark.parametrize("hostile", [*APPENDIX, *MORE], ids=lambda hostile: hostile.name)
-def test_hostile_bodies(client: TestClient, hostile: Hostile) -> None:
+@pytest.mark.parametrize(
+    "hostile", [*PUBLISHED_REQUESTS, *MORE_REQUESTS], ids=lambda hostile: hostile.name
+)
+def test_hostile_bodies(client: TestClient, hostile: HostileRequest) -> None:
     response = post(client, hostile)
     if hostile.status == 200:
         assert response.status_code == 200
@@ -57,7 +59,7 @@ def test_hostile_bodies(client: TestClient, hostile: Hostile) -> None:
 
 
 def test_there_are_35_of_the_appendix() -> None:
-    assert len(APPENDIX) == 35
+    assert len(PUBLISHED_REQUESTS) == 35
 
 
 def test_a_duplicate_keys_last_value_wins(client: TestClient, source: TinySource) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.tusou_service.hostile import APPENDIX, MORE, Hostile
+from benchmarks.hostile_requests import MORE_REQUESTS, PUBLISHED_REQUESTS, HostileRequest
 from tests.tusou_service.tiny import Running, TinySource, running
 
 SEARCH = b"POST /search HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
@@ -186,11 +186,11 @@ async def test_connections_have_a_largest_number(source: TinySource) -> None:
 async def test_hostile_bodies_over_a_socket(source: TinySource) -> None:
     patient = running(source, timeout_ms=30_000)  # what decodes an image is started by the first
     async with patient as server, httpx.AsyncClient(base_url=server.url, timeout=60) as client:
-        for hostile in (*APPENDIX, *MORE):
+        for hostile in (*PUBLISHED_REQUESTS, *MORE_REQUESTS):
             await _check(client, hostile)
 
 
-async def _check(client: httpx.AsyncClient, hostile: Hostile) -> None:
+async def _check(client: httpx.AsyncClient, hostile: HostileRequest) -> None:
     headers = {"Content-Type": hostile.content_type, "Content-Encoding": hostile.content_encoding}
     given = {name: value for name, value in headers.items() if value}
     response = await client.post(hostile.path, content=hostile.body, headers=given)
