@@ -70,7 +70,7 @@ def evaluate(
         check_outputs(save or [], force=force)
         spec = BundleSearchSpec(top_k or DEPTH, not no_interpret, cache, images=pool)
         if check:
-            loaded = load(source, answers, pool, spec, top_k=top_k, submission=True, watcher=bar)
+            loaded = load(source, answers, pool, spec, top_k=top_k, submission=True, progress=bar)
             for path in save or []:
                 save_as(path, loaded.run, loaded.judgments)
             _print_check(source, loaded, as_json=as_json)

@@ -47,7 +47,7 @@ def load(
     *,
     top_k: int | None = None,
     submission: bool = False,
-    watcher: Progress | None = None,
+    progress: Progress | None = None,
 ) -> Loaded:
     """Read a run file, or search the bundle `source` by `spec` for every query of `answers`.
 
@@ -58,7 +58,7 @@ def load(
     """
     if source.is_dir():
         return _search(
-            source, answers, spec or BundleSearchSpec(top_k or DEPTH), submission, watcher
+            source, answers, spec or BundleSearchSpec(top_k or DEPTH), submission, progress
         )
     run = read_run(source, top_k or DEPTH)
     problems = [f"{source}:{line}: {problem}" for line, problem in run.problems]
@@ -88,10 +88,10 @@ def _search(
     answers: Path | str,
     spec: BundleSearchSpec,
     submission: bool,
-    watcher: Progress | None,
+    progress: Progress | None,
 ) -> Loaded:
     texts = Bundle.open(root).manifest.items == "texts"
     judgments = read_judgments(answers, "image_to_text" if texts else "text_to_image")
     raise_problems([] if submission else [*find_unjudged(judgments)])
-    searched = search_bundle(root, judgments, spec, watcher)
+    searched = search_bundle(root, judgments, spec, progress)
     return Loaded(searched.run, judgments, read_pool_ids(root), searched.index_recall)

@@ -69,7 +69,7 @@ def evaluate(
 
     The rankings of a run file or a TREC run are scored to their full depth, or to `top_k`.
     """
-    loaded = load(source, answers, pool, spec, top_k=top_k, watcher=progress)
+    loaded = load(source, answers, pool, spec, top_k=top_k, progress=progress)
     return _score_loaded(loaded, min(top_k or loaded.depth, loaded.depth))
 
 
