@@ -115,7 +115,8 @@ def compare(
     spec = spec or CompareSpec()
     search = BundleSearchSpec(spec.top_k or DEPTH, spec.interpret, spec.cache)
     first, second = (
-        load(source, answers, None, search, top_k=spec.top_k, progress=progress) for source in (a, b)
+        load(source, answers, None, search, top_k=spec.top_k, progress=progress)
+        for source in (a, b)
     )
     depth = min(first.depth, second.depth, spec.top_k or first.depth)
     return _compare_pair(_ScoredPair.of(first, second, depth), spec, depth)

@@ -73,7 +73,12 @@ def _load_images(
     The cache key is a digest of the images' bytes and ids: data that changed is decoded again,
     wherever it lies.
     """
-    rows = [row for row in pool.scan() if isinstance(row, ItemRow)]
+    progress.begin(f"reading {split}", 0)
+    rows = []
+    for row in pool.scan():
+        progress.advance()
+        if isinstance(row, ItemRow):
+            rows.append(row)
     key = blake2b(f"{pool.sha256} {size}".encode(), digest_size=12)
     for row in rows:
         key.update(f"\0{row.item_id}".encode())
