@@ -31,8 +31,10 @@ DEMO_FILES = {
 
 def blocks(readme: Path, language: str = "") -> list[str]:
     """Return the fenced blocks of a language, without their comments."""
-    matches = [match for match in BLOCK.finditer(readme.read_text("utf-8"))]
-    return [re.sub(r" +#.*", "", match["text"]) for match in matches if match["language"] == language]
+    matches = BLOCK.finditer(readme.read_text("utf-8"))
+    return [
+        re.sub(r" +#.*", "", match["text"]) for match in matches if match["language"] == language
+    ]
 
 
 def shell_lines() -> list[list[str]]:
@@ -79,7 +81,7 @@ def test_each_links_to_the_pages_of_its_language() -> None:
     )
 
     def in_chinese(link: str) -> str:
-        page = link.split("#")[0]
+        page = link.partition("#")[0]
         twin = page.replace("docs/", "docs/zh/", 1)
         return twin if page.startswith("docs/") and (ROOT / twin).is_file() else page
 
@@ -122,7 +124,9 @@ def test_every_file_exists_by_the_time_a_block_reads_it() -> None:
         elif words[0] == "source":
             missing += [words[1]] if words[1] not in present else []
         elif words[0] == "docker":
-            missing += [name for name in words if name.endswith(".yml") and not (ROOT / name).exists()]
+            missing += [
+                name for name in words if name.endswith(".yml") and not (ROOT / name).exists()
+            ]
         elif words[0] == "tusou":
             given = list(parameters(words[1], words[2:]))
             paths = [value for name, value in given if name in READ and not value.isdigit()]
