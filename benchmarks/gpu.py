@@ -73,7 +73,7 @@ def measure(folder: Path, device: str, images: int, seconds: float) -> dict[str,
     began = time.perf_counter()
     _run([*command, "--out", str(bundle)])
     figures["pool to published bundle, s"] = round(time.perf_counter() - began, 2)
-    _run([*command, "--out", str(of_torch), "--factory", "torch"])
+    _run([*command, "--out", str(of_torch), "--index", "torch"])
     figures["images alone"] = gpu_encoders.images(model, device, rates["bf16"], seconds)
     figures["texts alone"] = gpu_encoders.texts(model, device, seconds)
     few, many, most = _CLIENTS[device]

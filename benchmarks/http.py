@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 from tusou_indexer.index.request import IndexRequest
-from tusou_indexer.plan import Inputs, make_plan
+from tusou_indexer.plan import BuildInputs, make_plan
 from tusou_indexer.publish import publish
-from tusou_indexer.write_bundle import Recipe, assemble
+from tusou_indexer.write_bundle import BundleRecipe, write_bundle
 
 from benchmarks.landing import land_texts
 from benchmarks.running import Service, free_port, service, started
@@ -67,7 +67,7 @@ def make_bundle(folder: Path, model: Path) -> Path:
     dot = base64.b64encode(b"an image").decode()
     pool.write_text("".join(f"{item}\t{dot}\n" for item in range(ITEMS)))
     weights = find_weights(str(model))
-    inputs = Inputs(str(pool), None, "", weights.digest, "cpu", "fp32", "torch", SHARD, 64, {})
+    inputs = BuildInputs(str(pool), None, "", weights.digest, "cpu", "fp32", "torch", SHARD, 64, {})
     plan, store = (
         make_plan(folder / "plan", inputs, open_image_file(pool)),
         ShardStore(folder / "shards"),
@@ -77,7 +77,9 @@ def make_bundle(folder: Path, model: Path) -> Path:
         rows = np.array(plan.shard(number), np.int64)
         store.write(number, Shard(rows, np.zeros_like(rows), vectors[rows], ()))
     root.mkdir()
-    assemble(plan, store, Recipe(str(model), weights, IndexRequest(), None, 224), root / "next")
+    write_bundle(
+        plan, store, BundleRecipe(str(model), weights, IndexRequest(), None, 224), root / "next"
+    )
     publish(root, root / "next")
     return root
 

@@ -1,8 +1,8 @@
-"""Our index beside FAISS's flat one and a plain product with top-k, over structured vectors.
+"""Our index beside FAISS's flat index and a plain matrix product with top-k, on structured vectors.
 
-Every call has other queries than the last. The ways alternate: by eight calls, as in a stream of
-searches; and call by call, when each finds the processor's caches full of another's data, as a
-search after encoding finds them full of the model's weights.
+Each call has new queries. The three alternate in groups of eight calls, as in a stream of searches,
+and call by call, when each finds the processor's caches full of another's data, as a search after
+encoding finds them full of the model's weights.
 
 `make bench` runs this. Alone, for a pool of another size:
 python -m benchmarks.search --items 250000
@@ -23,10 +23,11 @@ from benchmarks.record import record
 from benchmarks.stock import structured
 from benchmarks.timing import compare
 from tusou.core.arrays import Ids, Vectors
+from tusou.evaluation.index_recall import exact_neighbors, index_recall
 
 DIM, K = 512, 10
 BATCHES = (1, 256)
-_LARGE = 2**28  # bytes that fill any cache: every search finds it cold
+_LARGE = 2**28  # bytes; larger than any cache, so every search starts cold
 
 
 def main() -> None:
@@ -39,27 +40,36 @@ def main() -> None:
 
 
 def measure_search(count: int, rounds: int) -> dict[str, object]:
-    """Build what `auto` chooses for the pool, and search it and its rivals."""
-    vectors, asked = structured(count, DIM, 1), structured(max(BATCHES), DIM, 2)
+    """Build the index that `auto` chooses, and time it beside the two others."""
+    vectors, queries = structured(count, DIM, 1), structured(max(BATCHES), DIM, 2)
     started = perf_counter()
     built = build_index(vectors, IndexRequest(), lambda: structured(220, DIM, 3))
     seconds = perf_counter() - started
     flat = faiss.IndexFlatIP(DIM)
     flat.add(vectors)
-    rows = torch.from_numpy(vectors)
+    stored = torch.from_numpy(vectors)
     figures: dict[str, object] = {
         "auto": f"{built.spec.factory} {built.spec.tuning}".strip(),
         "index_recall@10 on fresh queries": round(
-            _recall(built.index.search(asked, K).ids, flat.search(asked, K)[1]), 5
+            index_recall(
+                vectors,
+                queries,
+                built.index.search(queries, K).ids,
+                exact_neighbors(vectors, queries, K),
+                K,
+            ),
+            5,
         ),
         "built in, s": round(seconds, 1),
-        "trials": [one.model_dump() for one in built.trials],
+        "trials": [trial.model_dump() for trial in built.trials],
     }
     for batch in BATCHES:
         ways = {
-            "IndexFlatIP": _asking(lambda some: flat.search(some, K), asked, batch),
-            "torch product": _asking(lambda some: _product(rows, some), asked, batch),
-            "tusou": _asking(lambda some: built.index.search(some, K), asked, batch),
+            "IndexFlatIP": _search_in_batches(lambda rows: flat.search(rows, K), queries, batch),
+            "torch product": _search_in_batches(
+                lambda rows: _product(stored, rows), queries, batch
+            ),
+            "tusou": _search_in_batches(lambda rows: built.index.search(rows, K), queries, batch),
         }
         if vectors.nbytes < _LARGE:
             figures[f"batch {batch}"] = compare(ways, "IndexFlatIP", rounds, at_once=8)
@@ -69,22 +79,17 @@ def measure_search(count: int, rounds: int) -> dict[str, object]:
     return figures
 
 
-def _asking(
-    search: Callable[[Vectors], object], asked: Vectors, batch: int
+def _search_in_batches(
+    search: Callable[[Vectors], object], queries: Vectors, batch: int
 ) -> Callable[[], object]:
-    batches = cycle(np.split(asked, len(asked) // batch))
+    batches = cycle(np.split(queries, len(queries) // batch))
     return lambda: search(next(batches))
 
 
 @torch.inference_mode()
-def _product(rows: torch.Tensor, queries: Vectors) -> Ids:
-    ids: Ids = torch.topk(torch.from_numpy(queries) @ rows.T, K, dim=1).indices.numpy()
+def _product(stored: torch.Tensor, queries: Vectors) -> Ids:
+    ids: Ids = torch.topk(torch.from_numpy(queries) @ stored.T, K, dim=1).indices.numpy()
     return ids
-
-
-def _recall(found: Ids, truth: Ids) -> float:
-    shared = [np.intersect1d(a, b).size for a, b in zip(found, truth, strict=True)]
-    return float(np.mean(shared)) / K
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""From a pool to a published bundle; run again after a kill, it goes on."""
+"""Builds a bundle from a source and publishes it; resumes an interrupted build."""
 
 import os
 import shutil
@@ -29,18 +29,15 @@ from tusou.encoders import (
     prepare_service,
     resolve_encoder,
 )
-from tusou.images.workers import Decoder
 from tusou.indexes import faiss_device
 from tusou.text.normalize import check_prompt
-from tusou_indexer.embed import embed
-from tusou_indexer.image_batches import image_batches
+from tusou_indexer.embed import embed_images, embed_texts
 from tusou_indexer.index.request import AUTO, IndexRequest
-from tusou_indexer.plan import Inputs, Plan, make_plan
-from tusou_indexer.publish import only_writer, publish
-from tusou_indexer.text_batches import text_batches
-from tusou_indexer.write_bundle import Recipe, assemble, build_record
+from tusou_indexer.plan import BuildInputs, Plan, make_plan
+from tusou_indexer.publish import lock_bundle, publish
+from tusou_indexer.write_bundle import BundleRecipe, build_record, write_bundle
 
-# Fixed for good: other sizes would give other last digits of the vectors.
+# With other sizes the last digits of the vectors would change, and so would every version.
 SHARD_ROWS = 2048
 BATCH_ROWS = 64
 
@@ -50,56 +47,57 @@ _LIBRARIES = ("cn-clip", "faiss-cpu", "faiss-gpu", "numpy", "pillow", "torch")
 
 @dataclass(frozen=True, slots=True)
 class BuildSpec:
-    """What to build from what."""
+    """The source, the model and the options of a build."""
 
-    place: str  # a path, with `#split` where several are there
+    source: str  # a path, with `#split` for one of several splits
     model: str
-    factory: str = AUTO
+    index: str = AUTO  # `auto`, `auto:2GB`, `torch` or a FAISS factory string
     device: str = "auto"
     prompt: str | None = None
-    max_bad: str = "1%"  # a count of lines, or a share of them
-    workers: int | None = None  # decoding processes; None is one a core
+    max_bad: str = "1%"  # unusable lines to accept: a count, or a share
+    workers: int | None = None  # decoding processes; None: one per core
     precision: str = "auto"
     target_recall: float | None = None
 
     @property
-    def index(self) -> IndexRequest:
-        """Say what index to build, for where the service will search it."""
-        return IndexRequest(self.factory, self.target_recall, faiss_device(self.device) != "cpu")
+    def index_request(self) -> IndexRequest:
+        """The index to build, for the device where the service will search it."""
+        return IndexRequest(self.index, self.target_recall, faiss_device(self.device) != "cpu")
 
 
 @dataclass(frozen=True, slots=True)
 class BuildReport:
-    """What a build did; `encoded` counts the rows this run encoded itself."""
+    """The result of a build."""
 
     bundle: Path
     version: str
     counts: Counts
-    encoded: int
+    encoded: int  # rows that this run encoded itself
     seconds: float
 
 
-def build(spec: BuildSpec, out: Path, watcher: Progress, *, force: bool = False) -> BuildReport:
-    """Index the pool at a place into the bundle `out` and publish it.
+def build(spec: BuildSpec, out: Path, progress: Progress, *, force: bool = False) -> BuildReport:
+    """Index a source into the bundle `out` and publish it.
 
-    An interrupted build of the same inputs goes on where it was; one that is published already
-    is left alone unless forced. Raises Locked when another build is writing there, and BadDataset
-    when more lines are bad than `max_bad` allows.
+    An interrupted build of the same inputs is resumed. If the same build is published already,
+    nothing is done unless `force` is set. Raises Locked when another build is writing `out`,
+    OutputExists when `out` holds something else, BadDataset when more lines are unusable than
+    `max_bad` allows, and InvalidRequest for a wrong option.
     """
     started = perf_counter()
-    _allowed(spec.max_bad, 0)
+    _allowed_failures(spec.max_bad, 0)
     if spec.prompt is not None:
         check_prompt(spec.prompt)
     weights = find_weights(spec.model)
-    _refuse_strange_folder(out)
-    with only_writer(out):
-        tower: Tower = "text" if open_pool(spec.place).kind == "texts" else "image"
+    _check_output(out)
+    with lock_bundle(out):
+        tower: Tower = "text" if open_pool(spec.source).kind == "texts" else "image"
         resolved = resolve_encoder(weights, tower, spec.device, spec.precision)
         inputs = _inputs(spec, resolved)
         bundle = None if force else _published(out, inputs, spec, weights)
         encoded = 0
         if bundle is None:
-            bundle, encoded = _build(spec, out, inputs, resolved, watcher, force=force)
+            bundle, encoded = _build(spec, out, inputs, resolved, progress, force=force)
     seconds = perf_counter() - started
     return BuildReport(out, bundle.version, bundle.manifest.counts, encoded, seconds)
 
@@ -107,9 +105,9 @@ def build(spec: BuildSpec, out: Path, watcher: Progress, *, force: bool = False)
 def _build(
     spec: BuildSpec,
     out: Path,
-    inputs: Inputs,
+    inputs: BuildInputs,
     resolved: ResolvedEncoder,
-    watcher: Progress,
+    progress: Progress,
     *,
     force: bool,
 ) -> tuple[Bundle, int]:
@@ -119,11 +117,11 @@ def _build(
         replace_folder(work)
         plan = make_plan(work / "plan", inputs, _open(inputs))
     store = ShardStore(work / "shards")
-    encoded = _embed(spec, plan, store, resolved, watcher)
+    encoded = _embed(spec, plan, store, resolved, progress)
     location, size = _location(spec.model, weights), image_size(weights)
-    recipe = Recipe(location, weights, spec.index, spec.prompt, size)
-    counts = assemble(plan, store, recipe, work / "version").counts
-    if counts.failed > _allowed(spec.max_bad, counts.items):
+    recipe = BundleRecipe(location, weights, spec.index_request, spec.prompt, size)
+    counts = write_bundle(plan, store, recipe, work / "version").counts
+    if counts.failed > _allowed_failures(spec.max_bad, counts.items):
         raise BadDataset(
             f"{counts.failed} of {counts.items} lines cannot be used, more than --max-bad "
             f"{spec.max_bad} allows; they are listed in {work / 'version' / FAILURES}"
@@ -135,29 +133,27 @@ def _build(
 
 
 def _embed(
-    spec: BuildSpec, plan: Plan, store: ShardStore, resolved: ResolvedEncoder, watcher: Progress
+    spec: BuildSpec, plan: Plan, store: ShardStore, resolved: ResolvedEncoder, progress: Progress
 ) -> int:
-    """Encode what is missing; the tower is gone from memory when this returns."""
-    files, encoding = plan.paths, plan.source.encoding
-    if plan.kind == "texts":  # as they are: a prompt is for queries
-        reader = open_text_encoder(resolved)
-        spec.index.check(reader.dim)
-        return embed(plan, store, text_batches(files, encoding, reader), watcher)
-    seer = open_image_encoder(resolved)
-    spec.index.check(seer.dim)
+    """Encode the missing shards; the encoder is freed on return."""
+    if plan.kind == "texts":
+        text_encoder = open_text_encoder(resolved)  # without a prompt, which is for queries
+        spec.index_request.check(text_encoder.dim)
+        return embed_texts(plan, store, text_encoder, progress)
+    image_encoder = open_image_encoder(resolved)
+    spec.index_request.check(image_encoder.dim)
     workers = spec.workers or os.cpu_count() or 1
-    with Decoder(files, encoding, seer.image_size, workers) as decoder:
-        return embed(plan, store, image_batches(decoder, seer), watcher)
+    return embed_images(plan, store, image_encoder, workers, progress)
 
 
 def _location(model: str, weights: Weights) -> str:
-    """Say what finds the weights again from any folder."""
+    """Return a name or path that finds the weights again from any folder."""
     return model if model in (*MODELS, DEMO) else str(weights.path.resolve())
 
 
-def _inputs(spec: BuildSpec, resolved: ResolvedEncoder) -> Inputs:
-    path, split = split_place(spec.place)
-    return Inputs(
+def _inputs(spec: BuildSpec, resolved: ResolvedEncoder) -> BuildInputs:
+    path, split = split_place(spec.source)
+    return BuildInputs(
         source=str(path.resolve()),
         split=split,
         stamp=_stamp(path),
@@ -172,63 +168,65 @@ def _inputs(spec: BuildSpec, resolved: ResolvedEncoder) -> Inputs:
 
 
 def _libraries(backend: str) -> dict[str, str]:
-    """Name the versions that decide a bundle's bytes."""
-    found = {"tusou": __version__}
+    """Return the versions of the libraries that a bundle's bytes depend on."""
+    versions = {"tusou": __version__}
     for name in sorted({*_LIBRARIES, backend}):
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:  # faiss-cpu or faiss-gpu, never both
             continue
-    return found
+    return versions
 
 
-def _published(out: Path, inputs: Inputs, spec: BuildSpec, weights: Weights) -> Bundle | None:
+def _published(out: Path, inputs: BuildInputs, spec: BuildSpec, weights: Weights) -> Bundle | None:
     """Return the current version if building again would give the same bytes."""
     try:
         bundle = Bundle.open(out)
         bundle.verify()
     except ArtifactError:
         return None
-    made = bundle.manifest
-    same_way = (made.model.sha256, made.prompt, made.build) == (
+    manifest = bundle.manifest
+    same_build = (manifest.model.sha256, manifest.prompt, manifest.build) == (
         weights.digest,
         spec.prompt,
-        build_record(inputs, spec.index),
+        build_record(inputs, spec.index_request),
     )
-    same_place = (made.source.path, made.source.split) == (inputs.source, inputs.split)
-    return bundle if same_way and same_place and _digest(inputs) == made.source.sha256 else None
+    source = manifest.source
+    same_source = (source.path, source.split) == (inputs.source, inputs.split)
+    return bundle if same_build and same_source and _digest(inputs) == source.sha256 else None
 
 
-def _open(inputs: Inputs) -> ItemPool:
+def _open(inputs: BuildInputs) -> ItemPool:
     return open_pool(inputs.source if inputs.split is None else f"{inputs.source}#{inputs.split}")
 
 
-def _digest(inputs: Inputs) -> str:
+def _digest(inputs: BuildInputs) -> str:
     pool = _open(inputs)
     for _ in pool.scan():
         pass
     return pool.sha256
 
 
-def _stamp(place: Path) -> str:
-    """Fingerprint what lies at a place without reading it: names, sizes and times of change."""
+def _stamp(source: Path) -> str:
+    """Return a digest of the names, sizes and modification times of the source's files."""
     stamp = blake2b(digest_size=16)
-    for path in sorted(place.rglob("*")) if place.is_dir() else [place]:
+    for path in sorted(source.rglob("*")) if source.is_dir() else [source]:
         state = path.lstat()
         stamp.update(os.fsencode(f"{path}\0{state.st_size}\0{state.st_mtime_ns}\0"))
     return stamp.hexdigest()
 
 
-def _refuse_strange_folder(out: Path) -> None:
+def _check_output(out: Path) -> None:
     if out.is_file():
         raise OutputExists(f"{out} is a file; give the folder of a bundle to --out")
     if out.is_dir() and any(out.iterdir()):
-        ours = any((out / name).exists() for name in (CURRENT, _WORK, ".lock"))
-        if not ours:
+        is_bundle = any((out / name).exists() for name in (CURRENT, _WORK, ".lock"))
+        if not is_bundle:
             raise OutputExists(f"{out} holds something else than a bundle; give another --out")
 
 
-def _allowed(max_bad: str, lines: int) -> int:
+def _allowed_failures(max_bad: str, lines: int) -> int:
+    """Return how many of the lines may be unusable; InvalidRequest if `max_bad` is no number."""
     number = max_bad.removesuffix("%")
     try:
         value = float(number) if max_bad.endswith("%") else int(number)

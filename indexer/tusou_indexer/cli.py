@@ -1,4 +1,4 @@
-"""Offline commands: each one parses, calls one use case, prints the result."""
+"""The commands `tusou index`, `tusou info` and `tusou verify`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from tusou.cli.output import plain_errors, print_json
+from tusou.cli.renamed import renamed_option
 
 _Bundle = Annotated[
     Path, typer.Argument(help="Bundle folder made by `tusou index`.", exists=True, file_okay=False)
@@ -14,18 +15,22 @@ _Json = Annotated[bool, typer.Option("--json", help="Report as JSON.")]
 
 
 def index(
-    place: Annotated[
+    source: Annotated[
         str,
         typer.Argument(
-            help="Pool: a dataset of any format (DATA#SPLIT of several splits), or texts (.jsonl)."
+            help="Dataset of any format (DATA#SPLIT for one of its splits), or texts (.jsonl)."
         ),
     ],
-    out: Annotated[Path, typer.Option(help="Bundle folder to make or to bring up to date.")],
+    out: Annotated[Path, typer.Option(help="Bundle folder to write or to bring up to date.")],
     model: Annotated[
         str, typer.Option(help="demo, a cn_clip name such as ViT-B-16, or a checkpoint (.pt).")
     ],
-    factory: Annotated[
-        str, typer.Option(help="FAISS factory string; auto, or auto:2GB, chooses by recall.")
+    index_type: Annotated[
+        str,
+        typer.Option(
+            "--index",
+            help="auto, auto:2GB (chosen by recall, within memory), torch, or a FAISS factory.",
+        ),
     ] = "auto",
     target_recall: Annotated[
         float | None,
@@ -43,24 +48,25 @@ def index(
     ] = "1%",
     force: Annotated[bool, typer.Option("--force", help="Build again from the start.")] = False,
     as_json: _Json = False,
+    _factory: Annotated[str | None, renamed_option("--factory", "--index")] = None,
 ) -> None:
-    """Encode images or texts into a searchable bundle; run again after a kill, it goes on."""
+    """Encode images or texts into a searchable bundle. An interrupted run is resumed."""
     from tusou.cli.progress import progress
     from tusou_indexer.build import BuildSpec, build
 
     with plain_errors():
         spec = BuildSpec(
-            place,
+            source,
             model,
-            factory,
+            index_type,
             device,
             prompt,
             max_bad,
             precision=precision,
             target_recall=target_recall,
         )
-        with progress() as watcher:
-            report = build(spec, out, watcher, force=force)
+        with progress() as bar:
+            report = build(spec, out, bar, force=force)
     counts = report.counts
     if as_json:
         print_json(
@@ -80,31 +86,32 @@ def index(
 
 
 def info(bundle: _Bundle, as_json: _Json = False) -> None:
-    """Say what a bundle is: its pool, model, index and counts."""
+    """Show what a bundle holds: source, model, index and counts."""
     from tusou.bundle.bundle import Bundle
 
     with plain_errors():
         opened = Bundle.open(bundle)
-    made = opened.manifest
+    manifest = opened.manifest
     if as_json:
-        print_json({"version": opened.version, **made.model_dump()})
+        print_json({"version": opened.version, **manifest.model_dump()})
         return
-    source, counts, model = made.source, made.counts, made.model
-    place = source.path if source.split is None else f"{source.path}#{source.split}"
-    recall = made.index.index_recall_at_10
+    source, counts, model = manifest.source, manifest.counts, manifest.model
+    location = source.path if source.split is None else f"{source.path}#{source.split}"
+    recall = manifest.index.index_recall_at_10
     rows = {
         "version": opened.version,
-        "made by": made.tool,
-        "pool": f"{place} ({source.size:,} bytes, sha256 {source.sha256[:12]})",
-        "items": f"{made.items}: {counts.embedded:,} of {counts.items:,}, {counts.failed:,} failed",
-        "ids": "integers" if made.id_type == "int" else "strings",
+        "made by": manifest.tool,
+        "source": f"{location} ({source.size:,} bytes, sha256 {source.sha256[:12]})",
+        "items": f"{manifest.items}: {counts.embedded:,} of {counts.items:,}, "
+        f"{counts.failed:,} failed",
+        "ids": "integers" if manifest.id_type == "int" else "strings",
         "model": f"{model.name} (sha256 {model.sha256[:12]}, {model.dim} dimensions)",
-        "precision": str(made.build.get("precision", "fp32")),
-        "prompt": made.prompt or "none",
-        "index": f"{made.index.factory} {made.index.tuning}".strip(),
+        "precision": str(manifest.build.get("precision", "fp32")),
+        "prompt": manifest.prompt or "none",
+        "index": f"{manifest.index.factory} {manifest.index.tuning}".strip(),
         "index_recall@10": "1 (exact)" if recall is None else f"{recall:.4f} (measured)",
     }
-    if made.items == "texts":
+    if manifest.items == "texts":
         rows["truncated"] = f"{counts.truncated:,} texts longer than the model reads"
     width = max(map(len, rows))
     for name, value in rows.items():
@@ -112,7 +119,7 @@ def info(bundle: _Bundle, as_json: _Json = False) -> None:
 
 
 def verify(bundle: _Bundle, as_json: _Json = False) -> None:
-    """Check every byte of a bundle against its manifest."""
+    """Compare every byte of a bundle with its manifest."""
     from tusou.bundle.bundle import Bundle
 
     with plain_errors():
@@ -121,8 +128,8 @@ def verify(bundle: _Bundle, as_json: _Json = False) -> None:
     files = opened.manifest.files
     size = sum(record.size for record in files.values())
     if as_json:
-        found = {"version": opened.version, "items": opened.items}
-        print_json({**found, "files": len(files) + 1, "bytes": size})
+        version = {"version": opened.version, "items": opened.items}
+        print_json({**version, "files": len(files) + 1, "bytes": size})
         return
     typer.echo(
         f"{bundle}: version {opened.version} of {opened.items}, {len(files) + 1} files, "

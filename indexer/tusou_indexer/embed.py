@@ -1,73 +1,160 @@
-"""From a pool's plan to embedding shards: resumable, in bounded memory."""
+"""Embedding of a plan's items into shards, resumable and in bounded memory."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import TypeAlias
+from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
 
+from tusou.bundle.item_reader import ItemReader, text_of
 from tusou.bundle.shards import Shard, ShardStore
 from tusou.cli.progress import Progress
-from tusou.core.arrays import Vectors
+from tusou.core.arrays import Pixels, Vectors
+from tusou.core.errors import BadDataset, BadImage
 from tusou.core.ids import Failure
+from tusou.encoders import ImageEncoder, TextEncoder
+from tusou.images.workers import ImageWorkers
+from tusou_indexer.decode_item import decode_item, split_decoded
 from tusou_indexer.plan import Plan
+
+# A worker may be killed by something else than its image, so each image is tried again once.
+_ATTEMPTS = 2
 
 
 @dataclass(frozen=True, slots=True)
 class EncodedBatch:
-    """One batch: the vectors of its good rows, and a reason for each of the others."""
+    """The vectors of a batch's usable rows, and a reason for each of the others."""
 
     vectors: Vectors  # (n, d)
     good: tuple[int, ...]  # positions within the batch
     bad: tuple[tuple[int, str], ...]  # position and reason
-    checks: tuple[int, ...]  # the CRC-32 of what each good one is stored as
-    truncated: int = 0
+    checks: tuple[int, ...]  # CRC-32 of the stored bytes of each good row
+    truncated: int = 0  # texts longer than the model reads
 
 
-# Takes the places of batch after batch, and gives their vectors in the same order.
-Encode: TypeAlias = Callable[[Iterable[npt.NDArray[np.int64]]], Iterator[EncodedBatch]]
+# Yields the encoded rows of each batch, in order.
+EncodeBatches: TypeAlias = Callable[[list[range]], Iterator[EncodedBatch]]
 
 
-def embed(plan: Plan, store: ShardStore, encode: Encode, watcher: Progress) -> int:
-    """Encode every shard that is not stored yet; return how many rows that took."""
+def embed_images(
+    plan: Plan, store: ShardStore, encoder: ImageEncoder, workers: int, progress: Progress
+) -> int:
+    """Encode every image shard that is not stored yet; return the number of rows encoded.
+
+    Images are decoded in `workers` processes.
+    """
+    with ImageWorkers(decode_item, workers, attempts=_ATTEMPTS) as pool:
+
+        def encode(batches: list[range]) -> Iterator[EncodedBatch]:
+            # One stream over all batches, so that decoding runs ahead of encoding.
+            decoded = pool.map(_jobs(plan, batches, encoder.image_size))
+            for batch in batches:
+                yield _encode_images(list(islice(decoded, len(batch))), encoder)
+
+        return _embed(plan, store, encode, progress)
+
+
+def embed_texts(plan: Plan, store: ShardStore, encoder: TextEncoder, progress: Progress) -> int:
+    """Encode every text shard that is not stored yet; return the number of rows encoded.
+
+    The encoder must not use a prompt: prompts are for queries.
+    """
+    with ItemReader(plan.paths) as reader:
+
+        def encode(batches: list[range]) -> Iterator[EncodedBatch]:
+            return (_encode_texts(plan, batch, reader, encoder) for batch in batches)
+
+        return _embed(plan, store, encode, progress)
+
+
+def _embed(plan: Plan, store: ShardStore, encode: EncodeBatches, progress: Progress) -> int:
     missing = [number for number in range(plan.shard_count) if not store.has(number)]
     rows = sum(len(plan.shard(number)) for number in missing)
-    watcher.begin("encoding", len(plan), len(plan) - rows)
-    # One stream over all missing shards, so that decoding runs ahead across their borders.
-    spans = (span for number in missing for span in _batches(plan, number))
-    encoded = encode(plan.spans(span) for span in spans)
+    progress.begin("encoding", len(plan), len(plan) - rows)
+    encoded = encode([batch for number in missing for batch in plan.batches(number)])
     for number in missing:
-        store.write(number, _shard(plan, number, encoded, watcher))
+        store.write(number, _read_shard(plan, number, encoded, progress))
     return rows
 
 
-def _batches(plan: Plan, number: int) -> Iterator[range]:
-    shard, size = plan.shard(number), plan.inputs.batch_rows
-    for start in range(shard.start, shard.stop, size):
-        yield range(start, min(start + size, shard.stop))
+def _jobs(plan: Plan, batches: list[range], size: int) -> Iterator[tuple[object, ...]]:
+    paths, encoding = [str(path) for path in plan.paths], plan.source.encoding
+    for batch in batches:
+        for _, file, offset, length in plan.spans(batch).tolist():
+            yield paths[file], offset, length, encoding, size
 
 
-def _shard(plan: Plan, number: int, encoded: Iterator[EncodedBatch], watcher: Progress) -> Shard:
+def _encode_images(decoded: list[bytes | BadImage], encoder: ImageEncoder) -> EncodedBatch:
+    pixels: list[Pixels] = []
+    good: list[int] = []
+    bad: list[tuple[int, str]] = []
+    checks: list[int] = []
+    for position, result in enumerate(decoded):
+        if isinstance(result, BadImage):
+            bad.append((position, str(result)))
+            continue
+        check, image = split_decoded(result, encoder.image_size)
+        good.append(position)
+        checks.append(check)
+        pixels.append(image)
+    vectors = encoder.encode(np.stack(pixels)) if pixels else _no_vectors(encoder.dim)
+    return EncodedBatch(vectors, tuple(good), tuple(bad), tuple(checks))
+
+
+def _encode_texts(
+    plan: Plan, batch: range, reader: ItemReader, encoder: TextEncoder
+) -> EncodedBatch:
+    texts: list[str] = []
+    good: list[int] = []
+    bad: list[tuple[int, str]] = []
+    checks: list[int] = []
+    for position, (_, *span) in enumerate(plan.spans(batch).tolist()):
+        stored = reader.read(*span)
+        try:
+            texts.append(text_of(stored, plan.source.encoding))
+        except BadDataset as error:  # the file has changed since it was scanned
+            bad.append((position, str(error)))
+            continue
+        good.append(position)
+        checks.append(crc32(stored))
+    if not texts:
+        return EncodedBatch(_no_vectors(encoder.dim), (), tuple(bad), ())
+    tokens = encoder.prepare(texts)
+    vectors = encoder.encode(tokens)
+    return EncodedBatch(vectors, tuple(good), tuple(bad), tuple(checks), sum(tokens.truncated))
+
+
+def _no_vectors(dim: int) -> Vectors:
+    return np.empty((0, dim), np.float32)
+
+
+def _read_shard(
+    plan: Plan, number: int, encoded: Iterator[EncodedBatch], progress: Progress
+) -> Shard:
+    """Collect one shard from the next encoded batches."""
     rows: list[int] = []
     checks: list[int] = []
     vectors: list[Vectors] = []
     bad: dict[int, str] = {}
     truncated = 0
-    for span in _batches(plan, number):
-        batch = next(encoded)
-        bad |= {span[position]: reason for position, reason in batch.bad}
-        usable: npt.NDArray[np.bool_] = np.all(np.isfinite(batch.vectors), axis=1)
-        vectors.append(batch.vectors[usable])
-        for position, check, fine in zip(batch.good, batch.checks, usable.tolist(), strict=True):
-            if fine:
-                rows.append(span[position])
+    for batch in plan.batches(number):
+        result = next(encoded)
+        bad |= {batch[position]: reason for position, reason in result.bad}
+        finite: npt.NDArray[np.bool_] = np.all(np.isfinite(result.vectors), axis=1)
+        vectors.append(result.vectors[finite])
+        for position, check, usable in zip(
+            result.good, result.checks, finite.tolist(), strict=True
+        ):
+            if usable:
+                rows.append(batch[position])
                 checks.append(check)
             else:
-                bad[span[position]] = "embedding is not finite"
-        truncated += batch.truncated
-        watcher.advance(len(span))
+                bad[batch[position]] = "embedding is not finite"
+        truncated += result.truncated
+        progress.advance(len(batch))
     return Shard(
         np.array(rows, np.int64),
         np.array(checks, np.int64),

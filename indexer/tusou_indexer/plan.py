@@ -1,7 +1,7 @@
-"""The build plan: which rows of the pool to encode, in which order, fixed before the first batch.
+"""The build plan: which rows of the source to encode, in which batches and shards.
 
-Embeddings depend on what shares a batch, so batches and shards are cut here, once; a build that
-is killed and resumed then encodes the same batches as one that was not.
+The last digits of an embedding depend on what shares its batch. Batches are therefore fixed here,
+before the first one is encoded, so that a build that is killed and resumed gives the same bytes.
 """
 
 import json
@@ -26,29 +26,29 @@ from tusou.data.base import ItemRow
 
 
 @dataclass(frozen=True, slots=True)
-class Inputs:
-    """Everything that decides the shards' bytes: equal inputs may share finished shards."""
+class BuildInputs:
+    """Everything that the bytes of the shards depend on; equal inputs can share finished shards."""
 
-    source: str  # the absolute path of what the pool was opened at
+    source: str  # absolute path
     split: str | None
-    stamp: str  # changes when a file there does
+    stamp: str  # changes when a file of the source does
     model_sha256: str
     device: str
-    precision: str  # of the tower that encodes the items, resolved
-    backend: str  # that computes it, resolved
+    precision: str  # of the tower that encodes the items, never `auto`
+    backend: str  # likewise
     shard_rows: int
     batch_rows: int
     libraries: dict[str, str]
 
 
 class Plan:
-    """A scanned pool on disk: where its rows lie, their ids, and what failed already."""
+    """A scanned source: the spans and ids of its rows, and the lines that cannot be used."""
 
     def __init__(self, folder: Path) -> None:
         head = json.loads((folder / "plan.json").read_bytes())
         self._folder = folder
         self._spans: npt.NDArray[np.int64] = np.load(folder / "spans.npy", allow_pickle=False)
-        self.inputs = Inputs(**head["inputs"])
+        self.inputs = BuildInputs(**head["inputs"])
         self.source = Source(**head["source"])
         self.kind: ItemKind = head["kind"]
         self.files: list[str] = json.loads((folder / FILES).read_bytes())
@@ -58,25 +58,31 @@ class Plan:
 
     @property
     def shard_count(self) -> int:
-        """Count the shards that the rows fill, the last one maybe in part."""
+        """The number of shards, of which the last may be shorter."""
         return -(-len(self) // self.inputs.shard_rows)
 
     def shard(self, number: int) -> range:
-        """Give the positions of one shard's rows."""
+        """Return the row positions of one shard."""
         start = number * self.inputs.shard_rows
         return range(start, min(start + self.inputs.shard_rows, len(self)))
 
+    def batches(self, number: int) -> Iterator[range]:
+        """Yield the row positions of each batch of one shard."""
+        shard, size = self.shard(number), self.inputs.batch_rows
+        for start in range(shard.start, shard.stop, size):
+            yield range(start, min(start + size, shard.stop))
+
     def spans(self, rows: range) -> npt.NDArray[np.int64]:
-        """Give (line, file, byte offset, length) of the rows' items, shape (n, 4)."""
+        """Return line, file, byte offset and length of the rows, shape (n, 4)."""
         return self._spans[rows.start : rows.stop]
 
     @property
     def paths(self) -> list[Path]:
-        """The pool's files by number."""
+        """The source's files by number."""
         return [Path(self.inputs.source, name) for name in self.files]
 
     def failure(self, row: int, item_id: str, reason: str) -> Failure:
-        """Say that a row gave no item."""
+        """Return the failure of a row."""
         return _failure(self._spans[row], self.files, item_id, reason)
 
     def ids(self) -> Iterator[str]:
@@ -86,13 +92,13 @@ class Plan:
                 yield line.removesuffix("\n")
 
     def failures(self) -> list[Failure]:
-        """List the lines that the scan could not use."""
+        """Return the lines that the scan could not use."""
         text = (self._folder / "failures.json").read_bytes()
         return [Failure(**failure) for failure in json.loads(text)]
 
     @classmethod
-    def matching(cls, folder: Path, inputs: Inputs) -> Self | None:
-        """Open the plan of an interrupted build if it was made for the same inputs."""
+    def matching(cls, folder: Path, inputs: BuildInputs) -> Self | None:
+        """Return the plan in a folder if it was made for the same inputs, else None."""
         try:
             plan = cls(folder)
         except (OSError, ValueError, KeyError, TypeError):
@@ -100,20 +106,25 @@ class Plan:
         return plan if plan.inputs == inputs else None
 
 
-def make_plan(folder: Path, inputs: Inputs, pool: ItemPool) -> Plan:
-    """Scan the pool into an empty folder, in memory that grows by 40 bytes a row."""
+def make_plan(folder: Path, inputs: BuildInputs, pool: ItemPool) -> Plan:
+    """Scan a pool and write its plan; memory grows by 40 bytes a row.
+
+    Raises BadDataset when no line can be used.
+    """
     replace_folder(folder)
-    places, digests, failures = _scan(pool, folder / "ids.all.txt")
+    spans, digests, failures = _scan(pool, folder / "ids.all.txt")
     first = _first_of_each(digests)
     names = [file_name(inputs.source, path) for path in pool.files]
-    again = _keep_ids(folder, first)
-    failures += [_failure(places[row], names, one, "duplicate id") for row, one in again]
+    duplicates = _write_ids(folder, first)
+    failures += [
+        _failure(spans[row], names, item_id, "duplicate id") for row, item_id in duplicates
+    ]
     if not first.any():
-        seen = "; ".join(f"line {bad.line}: {bad.reason}" for bad in failures[:5])
-        raise BadDataset(f"{inputs.source}: no line can be used ({seen or 'the file is empty'})")
-    np.save(folder / "spans.npy", places[first])
-    listed = [asdict(bad) for bad in sorted(failures, key=lambda bad: bad.line)]
-    write_file(folder / "failures.json", json.dumps(listed).encode())
+        reasons = "; ".join(f"line {bad.line}: {bad.reason}" for bad in failures[:5])
+        raise BadDataset(f"{inputs.source}: no line can be used ({reasons or 'the file is empty'})")
+    np.save(folder / "spans.npy", spans[first])
+    records = [asdict(bad) for bad in sorted(failures, key=lambda bad: bad.line)]
+    write_file(folder / "failures.json", json.dumps(records).encode())
     write_file(folder / FILES, json.dumps(names).encode())
     source = Source(
         path=inputs.source,
@@ -131,48 +142,51 @@ def make_plan(folder: Path, inputs: Inputs, pool: ItemPool) -> Plan:
 def _scan(
     pool: ItemPool, ids: Path
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint64], list[Failure]]:
-    places, digests, failures = array("q"), array("Q"), list[Failure]()
+    spans, digests, failures = array("q"), array("Q"), list[Failure]()
     with ids.open("w", encoding="utf-8", newline="\n") as file:
         for row in pool.scan():
             if not isinstance(row, ItemRow):
                 failures.append(row)
                 continue
-            places.extend((row.line, row.file, row.offset, row.length))
+            spans.extend((row.line, row.file, row.offset, row.length))
             digest = blake2b(row.item_id.encode(), digest_size=8).digest()
             digests.append(int.from_bytes(digest, "little"))
             file.write(row.item_id + "\n")
-    columns = np.frombuffer(places, np.int64).reshape(-1, 4)
+    columns = np.frombuffer(spans, np.int64).reshape(-1, 4)
     return columns, np.frombuffer(digests, np.uint64), failures
 
 
 def _first_of_each(digests: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
-    """Mark the first row of every id; 64-bit digests of a billion ids collide once in 40 pools."""
+    """Mark the first row of every id.
+
+    Two of a billion ids have the same 64-bit digest in one of 40 sources.
+    """
     order = np.argsort(digests, kind="stable")
-    again = digests[order[1:]] == digests[order[:-1]]
+    repeated = digests[order[1:]] == digests[order[:-1]]
     first = np.ones(len(digests), np.bool_)
-    first[order[1:][again]] = False
+    first[order[1:][repeated]] = False
     return first
 
 
-def _keep_ids(folder: Path, first: npt.NDArray[np.bool_]) -> list[tuple[int, str]]:
-    """Copy the ids of first rows to `ids.txt`; return the other rows and their ids."""
-    every, kept = folder / "ids.all.txt", folder / "ids.txt"
-    again = []
+def _write_ids(folder: Path, first: npt.NDArray[np.bool_]) -> list[tuple[int, str]]:
+    """Copy the ids of the first rows to `ids.txt`; return the duplicates as row and id."""
+    every, unique = folder / "ids.all.txt", folder / "ids.txt"
+    duplicates = []
     with (
         every.open(encoding="utf-8", newline="\n") as source,
-        kept.open("w", encoding="utf-8", newline="\n") as target,
+        unique.open("w", encoding="utf-8", newline="\n") as target,
     ):
         for row, line in enumerate(source):
             if first[row]:
                 target.write(line)
             else:
-                again.append((row, line.rstrip("\n")))
+                duplicates.append((row, line.rstrip("\n")))
     every.unlink()
-    return again
+    return duplicates
 
 
 def _failure(
-    place: npt.NDArray[np.int64], files: Sequence[str], item_id: str, reason: str
+    span: npt.NDArray[np.int64], files: Sequence[str], item_id: str, reason: str
 ) -> Failure:
-    line, file, *_ = place.tolist()
+    line, file, *_ = span.tolist()
     return Failure(line, item_id, reason, None if files[file] == ITSELF else files[file])

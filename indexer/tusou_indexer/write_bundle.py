@@ -1,4 +1,4 @@
-"""From finished shards to one version of a bundle."""
+"""Writes one version of a bundle from finished shards."""
 
 import json
 from collections.abc import Iterable
@@ -22,9 +22,9 @@ from tusou.encoders import TextEncoder, Weights, load_image_encoder, load_text_e
 from tusou_indexer.index.recall_probes import image_probes, text_probes
 from tusou_indexer.index.request import IndexRequest
 from tusou_indexer.index.tune import build_index
-from tusou_indexer.plan import Inputs, Plan
+from tusou_indexer.plan import BuildInputs, Plan
 
-# Short, long, Latin, digits, curly quotes, beyond the context: what tokenizers trip over.
+# Short, long, Latin, digits, curly quotes, longer than the model reads: where tokenizers differ.
 GOLDEN_TEXTS = (
     "纯棉碎花吊带裙",
     "北欧轻奢边几",
@@ -42,33 +42,36 @@ PREPROCESSING = {
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
-    """What decides a version's bytes once the shards are there."""
+class BundleRecipe:
+    """Everything beside the shards that the bytes of a version depend on."""
 
-    model: str  # as it can be found again
+    model: str  # a name or path from which the weights are found again
     weights: Weights
     index: IndexRequest
     prompt: str | None
     image_size: int
 
 
-def assemble(plan: Plan, store: ShardStore, recipe: Recipe, folder: Path) -> Manifest:
-    """Write every file of a version into `folder`, the manifest last; BadDataset if it is empty."""
+def write_bundle(plan: Plan, store: ShardStore, recipe: BundleRecipe, folder: Path) -> Manifest:
+    """Write every file of a version into `folder`, the manifest last.
+
+    Raises BadDataset when no item can be used, and InvalidRequest when no index fits the request.
+    """
     replace_folder(folder)
     failures = _write_failures(plan, store, folder / FAILURES)
     rows = np.concatenate([store.rows(number) for number in range(plan.shard_count)])
     if not len(rows):
-        raise BadDataset(f"nothing could be used; the reasons are in {folder / FAILURES}")
+        raise BadDataset(f"no item can be used; the reasons are in {folder / FAILURES}")
     id_type = _write_ids(plan, rows, folder / IDS)
     _write_spans(plan, store, rows, folder)
     vectors = _write_vectors(store, plan.shard_count, len(rows), folder / VECTORS)
-    # Single precision, whatever the images had: what every other one is measured against.
+    # The golden vectors are the reference for every precision, so they are in single precision.
     encoder = load_text_encoder(recipe.weights, "cpu", recipe.prompt, "fp32", "torch")
     _write_golden(encoder, folder / GOLDEN)
-    # What is most often asked with lies elsewhere than what is stored.
+    # Most queries are of the other kind than the items, and their vectors lie elsewhere.
     load = partial(load_image_encoder, recipe.weights, "cpu", "fp32", "torch")
-    asking = text_probes(encoder) if plan.kind == "images" else image_probes(load)
-    built = build_index(vectors, recipe.index, asking)
+    probes = text_probes(encoder) if plan.kind == "images" else image_probes(load)
+    built = build_index(vectors, recipe.index, probes)
     built.index.save(folder / INDEX)
     manifest = Manifest(
         format=FORMAT,
@@ -99,19 +102,23 @@ def assemble(plan: Plan, store: ShardStore, recipe: Recipe, folder: Path) -> Man
             trials=built.trials,
         ),
         build=build_record(plan.inputs, recipe.index),
-        files={path.name: _seal(path) for path in sorted(folder.iterdir())},
+        files={path.name: _file_record(path) for path in sorted(folder.iterdir())},
     )
     write_file(folder / MANIFEST, manifest.model_dump_json(indent=1).encode())
     sync(folder)
     return manifest
 
 
-def build_record(inputs: Inputs, wanted: IndexRequest) -> dict[str, str | int]:
-    """Say how a version is built; equal records, pools and weights give equal versions."""
+def build_record(inputs: BuildInputs, request: IndexRequest) -> dict[str, str | int]:
+    """Return the manifest's record of a build.
+
+    Equal records, sources and weights give equal bytes.
+    """
+    recall = request.target_recall
     return {
-        "factory": wanted.factory,
-        "target_recall": "default" if wanted.target_recall is None else f"{wanted.target_recall:g}",
-        "index_device": "gpu" if wanted.on_gpu else "cpu",
+        "index": request.index,
+        "target_recall": "default" if recall is None else f"{recall:g}",
+        "index_device": "gpu" if request.on_gpu else "cpu",
         "device": inputs.device,
         "precision": inputs.precision,
         "backend": inputs.backend,
@@ -131,22 +138,22 @@ def _write_failures(plan: Plan, store: ShardStore, path: Path) -> int:
 
 
 def _write_ids(plan: Plan, rows: Ids, path: Path) -> Literal["int", "str"]:
-    kept = np.zeros(len(plan), np.bool_)
-    kept[rows] = True
-    _write_lines(path, compress(plan.ids(), kept))
-    integers = all(is_canonical_integer(item_id) for item_id in compress(plan.ids(), kept))
+    embedded = np.zeros(len(plan), np.bool_)
+    embedded[rows] = True
+    _write_lines(path, compress(plan.ids(), embedded))
+    integers = all(is_canonical_integer(item_id) for item_id in compress(plan.ids(), embedded))
     return "int" if integers else "str"
 
 
 def _write_spans(plan: Plan, store: ShardStore, rows: Ids, folder: Path) -> None:
     checks = np.concatenate([store.checks(number) for number in range(plan.shard_count)])
-    places = plan.spans(range(len(plan)))[rows, 1:]
-    np.save(folder / SPANS, np.column_stack([places, checks]))
+    spans = plan.spans(range(len(plan)))[rows, 1:]
+    np.save(folder / SPANS, np.column_stack([spans, checks]))
     (folder / FILES).write_text(json.dumps(plan.files), encoding="ascii")
 
 
 def _write_vectors(store: ShardStore, shards: int, count: int, path: Path) -> Vectors:
-    """Put the shards' vectors behind each other; return them mapped from the file."""
+    """Concatenate the shards' vectors in one file; return them mapped from it."""
     dim = store.vectors(0).shape[1]
     header = {"descr": "<f4", "fortran_order": False, "shape": (count, dim)}
     with path.open("wb") as file:
@@ -168,6 +175,6 @@ def _write_lines(path: Path, lines: Iterable[str]) -> None:
         file.writelines(f"{line}\n" for line in lines)
 
 
-def _seal(path: Path) -> FileRecord:
+def _file_record(path: Path) -> FileRecord:
     sync(path)
     return FileRecord(size=path.stat().st_size, sha256=sha256_of(path))

@@ -1,4 +1,4 @@
-"""What tests of the indexer share."""
+"""Fixtures of the indexer's tests."""
 
 import pytest
 from tusou_indexer import build as build_module
@@ -6,6 +6,6 @@ from tusou_indexer import build as build_module
 
 @pytest.fixture
 def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Cut a build into shards and batches so small that a tiny pool has several."""
+    """Make shards and batches so small that a tiny pool has several."""
     monkeypatch.setattr(build_module, "SHARD_ROWS", 64)
     monkeypatch.setattr(build_module, "BATCH_ROWS", 16)

@@ -1,4 +1,4 @@
-"""A build gives one item a usable row, goes on after interruptions, and changes nothing twice."""
+"""Builds: items, failures, interruptions, repeated builds and refused options."""
 
 import fcntl
 import hashlib
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.usefixtures("small_shards")
 
 
 class Counted:
-    """A progress that remembers what it was told, and may stop the build."""
+    """A progress that counts rows, and can interrupt the build."""
 
     def __init__(self, stop_after: int | None = None) -> None:
         self.rows, self.done, self.encoded, self._stop_after = 0, 0, 0, stop_after
@@ -75,9 +75,7 @@ def test_every_item_gets_the_vector_of_its_own_image(spec: BuildSpec, tmp_path: 
         assert bundle.image(str(1000 + key))[0] == image_bytes(key, form=form)
 
 
-def test_rows_that_give_no_image_are_listed_and_the_rest_is_built(
-    tiny_model: Path, tmp_path: Path
-) -> None:
+def test_unusable_lines_are_listed_and_the_rest_is_built(tiny_model: Path, tmp_path: Path) -> None:
     whole = image_line("4", 4, side=64)
     cut = whole[: len(whole) // 2 // 4 * 4 + 2] + b"\n"
     lines = [
@@ -107,7 +105,7 @@ def test_rows_that_give_no_image_are_listed_and_the_rest_is_built(
     assert {tuple(bad) for bad in failures} == {("line", "item_id", "reason")}
 
 
-def test_a_folder_of_images_gives_what_the_same_images_in_one_file_give(
+def test_a_folder_of_images_gives_the_same_vectors_as_one_file(
     spec: BuildSpec, tmp_path: Path
 ) -> None:
     folder = tmp_path / "images"
@@ -117,7 +115,7 @@ def test_a_folder_of_images_gives_what_the_same_images_in_one_file_give(
         path = folder / f"{1000 + key}.{form}"
         path.write_bytes(image_bytes(key, form="PNG" if form == "png" else "JPEG"))
     build(spec, tmp_path / "one", Counted())
-    report = build(replace(spec, place=str(folder)), tmp_path / "many", Counted())
+    report = build(replace(spec, source=str(folder)), tmp_path / "many", Counted())
     one, many = Bundle.open(tmp_path / "one"), Bundle.open(tmp_path / "many")
     assert report.counts == one.manifest.counts
     assert [many.ids[key] for key in range(300)] == [one.ids[key] for key in range(300)]
@@ -125,11 +123,11 @@ def test_a_folder_of_images_gives_what_the_same_images_in_one_file_give(
     assert many.image("1007") == one.image("1007")
     source = many.manifest.source
     assert (source.path, source.encoding, source.files) == (str(folder), "raw", 300)
-    assert build(replace(spec, place=str(folder)), tmp_path / "many", Counted()).encoded == 0
+    assert build(replace(spec, source=str(folder)), tmp_path / "many", Counted()).encoded == 0
     (folder / "1007.jpg").write_bytes(image_bytes(8))
     with pytest.raises(UnknownItem, match="has changed since indexing"):
         Bundle.open(tmp_path / "many").image("1007")
-    assert build(replace(spec, place=str(folder)), tmp_path / "many", Counted()).encoded == 300
+    assert build(replace(spec, source=str(folder)), tmp_path / "many", Counted()).encoded == 300
 
 
 def test_a_failure_in_a_folder_names_its_file(tiny_model: Path, tmp_path: Path) -> None:
@@ -160,18 +158,20 @@ def test_too_many_bad_lines_publish_nothing(tiny_model: Path, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("max_bad", ["-1", "x", "1.5", "%", "nan%"])
-def test_refuses_a_max_bad_that_is_no_number(spec: BuildSpec, tmp_path: Path, max_bad: str) -> None:
-    spec = BuildSpec(spec.place, spec.model, max_bad=max_bad)
+def test_refuses_a_max_bad_that_is_not_a_number(
+    spec: BuildSpec, tmp_path: Path, max_bad: str
+) -> None:
+    spec = BuildSpec(spec.source, spec.model, max_bad=max_bad)
     with pytest.raises(InvalidRequest, match="--max-bad"):
         build(spec, tmp_path / "b", Counted())
 
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"factory": "IVF"}, {"prompt": "no place for it"}, {"target_recall": 1.5}],
-    ids=["factory", "prompt", "target-recall"],
+    [{"index": "IVF"}, {"prompt": "no place for it"}, {"target_recall": 1.5}],
+    ids=["index", "prompt", "target-recall"],
 )
-def test_wrong_wishes_are_refused_before_a_image_is_encoded(
+def test_wrong_options_are_refused_before_an_image_is_encoded(
     spec: BuildSpec, tmp_path: Path, wrong: dict[str, Any]
 ) -> None:
     progress = Counted()
@@ -180,9 +180,7 @@ def test_wrong_wishes_are_refused_before_a_image_is_encoded(
     assert progress.rows == 0
 
 
-def test_an_interrupted_build_goes_on_and_ends_in_the_same_bytes(
-    spec: BuildSpec, tmp_path: Path
-) -> None:
+def test_a_resumed_build_gives_the_same_bytes(spec: BuildSpec, tmp_path: Path) -> None:
     build(spec, tmp_path / "whole", Counted())
     with pytest.raises(KeyboardInterrupt):
         build(spec, tmp_path / "cut", Counted(stop_after=150))
@@ -193,10 +191,10 @@ def test_an_interrupted_build_goes_on_and_ends_in_the_same_bytes(
     assert digests(tmp_path / "cut") == digests(tmp_path / "whole")
 
 
-def test_with_openvino_too_an_interrupted_build_ends_in_the_same_bytes(
+def test_a_resumed_build_with_openvino_gives_the_same_bytes(
     pool: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Small towers are torch's unless told otherwise; large ones would take minutes here."""
+    """Force OpenVINO, which `auto` takes for large towers only."""
     conversion = pytest.importorskip("tusou.encoders.openvino.convert")
     monkeypatch.setattr("tusou.encoders.openvino.encoders._convert_apart", conversion.convert)
     monkeypatch.setattr("tusou.encoders.select_backend._openvino_is_faster", lambda *_: True)
@@ -207,17 +205,20 @@ def test_with_openvino_too_an_interrupted_build_ends_in_the_same_bytes(
         build(spec, tmp_path / "cut", Counted(stop_after=150))
     assert build(spec, tmp_path / "cut", Counted()).encoded == 172
     assert digests(tmp_path / "cut") == digests(tmp_path / "whole")
-    kept = {path.name.split("-1-")[0] for path in (tmp_path / "model.pt.openvino").glob("*-*")}
-    assert kept == {"image-fp32", "text-fp32"}  # the second for the service, which may not write
-    made = Bundle.open(tmp_path / "whole").manifest.build
-    assert (made["backend"], made["openvino"]) == ("openvino", version("openvino"))
-    torchs = load_image_encoder(find_weights(str(tiny_model)), backend="torch")
-    pixels = to_pixels(open_image(image_bytes(63, form="PNG")), torchs.image_size)
+    converted = {path.name.split("-1-")[0] for path in (tmp_path / "model.pt.openvino").glob("*-*")}
+    assert converted == {
+        "image-fp32",
+        "text-fp32",
+    }  # the second for the service, which may not write
+    record = Bundle.open(tmp_path / "whole").manifest.build
+    assert (record["backend"], record["openvino"]) == ("openvino", version("openvino"))
+    encoder = load_image_encoder(find_weights(str(tiny_model)), backend="torch")
+    pixels = to_pixels(open_image(image_bytes(63, form="PNG")), encoder.image_size)
     vectors = Bundle.open(tmp_path / "whole").vectors
-    assert float(torchs.encode(pixels[None])[0] @ vectors[63]) > 0.99999
+    assert float(encoder.encode(pixels[None])[0] @ vectors[63]) > 0.99999
 
 
-def test_another_backend_begins_a_build_anew(
+def test_another_backend_starts_the_build_again(
     spec: BuildSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
@@ -241,7 +242,7 @@ def test_a_damaged_shard_is_encoded_again(spec: BuildSpec, tmp_path: Path) -> No
     assert digests(tmp_path / "cut") == digests(tmp_path / "whole")
 
 
-def test_a_published_build_is_left_alone_unless_forced(spec: BuildSpec, tmp_path: Path) -> None:
+def test_a_published_build_is_not_repeated_unless_forced(spec: BuildSpec, tmp_path: Path) -> None:
     first = build(spec, tmp_path / "b", Counted())
     again = build(spec, tmp_path / "b", Counted())
     forced = build(spec, tmp_path / "b", Counted(), force=True)
@@ -249,33 +250,31 @@ def test_a_published_build_is_left_alone_unless_forced(spec: BuildSpec, tmp_path
     assert first.version == again.version == forced.version
 
 
-def test_another_factory_reuses_nothing_published_and_keeps_the_old_version(
+def test_another_index_gives_another_version_and_keeps_the_old_one(
     spec: BuildSpec, tmp_path: Path
 ) -> None:
     first = build(spec, tmp_path / "b", Counted())
     second = build(
-        BuildSpec(spec.place, spec.model, factory="HNSW8", workers=1), tmp_path / "b", Counted()
+        BuildSpec(spec.source, spec.model, index="HNSW8", workers=1), tmp_path / "b", Counted()
     )
     assert current_version(tmp_path / "b") == second.version != first.version
     Bundle.open(tmp_path / "b", first.version).verify()
 
 
-def test_the_precision_is_an_input_of_the_build_and_on_record(
-    spec: BuildSpec, tmp_path: Path
-) -> None:
+def test_another_precision_builds_again_and_is_recorded(spec: BuildSpec, tmp_path: Path) -> None:
     first = build(spec, tmp_path / "b", Counted())
     named = build(replace(spec, precision="fp32"), tmp_path / "b", Counted())
     halved = build(replace(spec, precision="bf16"), tmp_path / "b", Counted())
     assert (named.version, named.encoded, halved.encoded) == (first.version, 0, 300)
     bundle, plain = Bundle.open(tmp_path / "b"), Bundle.open(tmp_path / "b", first.version)
-    records = [one.manifest.build["precision"] for one in (plain, bundle)]
+    records = [each.manifest.build["precision"] for each in (plain, bundle)]
     assert records == ["fp32", "bf16"]
     cosines = np.einsum("nd,nd->n", bundle.vectors, plain.vectors)
     assert 0.999 < cosines.min() < 0.9999999
     assert bundle.path("golden.json").read_bytes() == plain.path("golden.json").read_bytes()
 
 
-def test_a_second_builder_is_turned_away(spec: BuildSpec, tmp_path: Path) -> None:
+def test_a_second_build_of_the_same_bundle_is_refused(spec: BuildSpec, tmp_path: Path) -> None:
     build(spec, tmp_path / "b", Counted())
     with (tmp_path / "b" / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -283,13 +282,13 @@ def test_a_second_builder_is_turned_away(spec: BuildSpec, tmp_path: Path) -> Non
             build(spec, tmp_path / "b", Counted())
 
 
-def test_a_folder_of_something_else_is_not_touched(spec: BuildSpec, tmp_path: Path) -> None:
+def test_a_folder_that_is_not_a_bundle_is_not_touched(spec: BuildSpec, tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(OutputExists, match="something else"):
         build(spec, tmp_path, Counted())
 
 
-def test_string_ids_stay_strings(tiny_model: Path, tmp_path: Path) -> None:
+def test_ids_that_are_not_canonical_integers_stay_strings(tiny_model: Path, tmp_path: Path) -> None:
     lines = [image_line("7", 1), image_line("007", 2)]
     (tmp_path / "imgs.tsv").write_bytes(b"".join(lines))
     build(

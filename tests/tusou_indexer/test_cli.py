@@ -1,4 +1,4 @@
-"""`tusou index` as a process: killed for good in the middle, refused, and read by machines."""
+"""`tusou index` as a process: SIGKILL, locks, errors, a full disk and renamed options."""
 
 import fcntl
 import json
@@ -23,8 +23,8 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def command(images: Path, out: Path, model: Path) -> list[str]:
-    words = ["index", str(images), "--out", str(out), "--model", str(model), "--json"]
-    return [sys.executable, "-m", "tusou", *words]
+    arguments = ["index", str(images), "--out", str(out), "--model", str(model), "--json"]
+    return [sys.executable, "-m", "tusou", *arguments]
 
 
 def files(root: Path) -> dict[str, bytes]:
@@ -35,7 +35,7 @@ def files(root: Path) -> dict[str, bytes]:
     }
 
 
-def test_kill_9_costs_no_finished_shard_and_no_byte(
+def test_after_sigkill_finished_shards_are_reused_and_the_bytes_are_the_same(
     images: Path, tiny_model: Path, tmp_path: Path
 ) -> None:
     whole, killed = tmp_path / "whole", tmp_path / "killed"
@@ -47,8 +47,8 @@ def test_kill_9_costs_no_finished_shard_and_no_byte(
         "failed": 1,
         "encoded": ROWS,
     }
-    quiet = subprocess.DEVNULL
-    build = subprocess.Popen(command(images, killed, tiny_model), stdout=quiet, stderr=quiet)
+    null = subprocess.DEVNULL
+    build = subprocess.Popen(command(images, killed, tiny_model), stdout=null, stderr=null)
     record, deadline = killed / ".build" / "shards" / "000000.json", monotonic() + 60
     while not record.exists() and monotonic() < deadline:
         sleep(0.01)
@@ -79,12 +79,12 @@ def test_a_wrong_model_is_named(images: Path, tmp_path: Path) -> None:
     assert done.stderr.count("\n") == 1
 
 
-def test_a_full_disk_publishes_nothing_and_the_next_run_goes_on(
+def test_a_full_disk_publishes_nothing_and_the_next_run_resumes(
     images: Path, tiny_model: Path, tmp_path: Path
 ) -> None:
     # No file may grow over 256 KiB: the plan fits, the first shard's vectors do not.
-    words = shlex.join(command(images, tmp_path / "b", tiny_model))
-    limited = ["bash", "-c", f"ulimit -f 256; exec {words}"]
+    index = shlex.join(command(images, tmp_path / "b", tiny_model))
+    limited = ["bash", "-c", f"ulimit -f 256; exec {index}"]
     done = subprocess.run(limited, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.splitlines()[-1].startswith("io_error: ")
@@ -93,3 +93,13 @@ def test_a_full_disk_publishes_nothing_and_the_next_run_goes_on(
         command(images, tmp_path / "b", tiny_model), capture_output=True, check=True
     )
     assert json.loads(again.stdout)["embedded"] == ROWS
+
+
+def test_the_old_name_of_an_option_is_refused_with_the_new_one(
+    images: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    old = [*command(images, tmp_path / "b", tiny_model), "--factory", "Flat"]
+    done = subprocess.run(old, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "'--factory': the option is now --index." in done.stderr
+    assert not (tmp_path / "b").exists()

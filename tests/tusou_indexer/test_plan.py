@@ -1,4 +1,4 @@
-"""The scan lists exactly the lines that cannot be used, and places every other image."""
+"""Build plans: spans, unusable lines, duplicates, shards and matching inputs."""
 
 import hashlib
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from drawing import image_bytes, image_line
-from tusou_indexer.plan import Inputs, Plan, make_plan
+from tusou_indexer.plan import BuildInputs, Plan, make_plan
 
 from tusou.bundle.item_reader import ItemReader, image_of
 from tusou.core.errors import BadDataset
@@ -37,7 +37,7 @@ BAD_LINES = [
 ]
 
 
-def inputs(images: Path, **changes: object) -> Inputs:
+def inputs(images: Path, **changes: object) -> BuildInputs:
     values: dict[str, object] = {
         "source": str(images),
         "split": None,
@@ -50,7 +50,7 @@ def inputs(images: Path, **changes: object) -> Inputs:
         "batch_rows": 2,
         "libraries": {},
     }
-    return Inputs(**(values | changes))  # type: ignore[arg-type]
+    return BuildInputs(**(values | changes))  # type: ignore[arg-type]
 
 
 def scan(tmp_path: Path, content: bytes) -> tuple[Plan, Path]:
@@ -62,13 +62,13 @@ def scan(tmp_path: Path, content: bytes) -> tuple[Plan, Path]:
 def stored_images(plan: Plan) -> list[bytes]:
     with ItemReader(plan.paths) as files:
         return [
-            image_of(files.read(*place), plan.source.encoding)
-            for _, *place in plan.spans(range(len(plan))).tolist()
+            image_of(files.read(*span), plan.source.encoding)
+            for _, *span in plan.spans(range(len(plan))).tolist()
         ]
 
 
 @pytest.mark.parametrize(("line", "item_id", "reason"), BAD_LINES)
-def test_a_bad_line_is_listed_and_its_neighbours_are_kept(
+def test_an_unusable_line_is_listed_and_its_neighbours_are_used(
     tmp_path: Path, line: bytes, item_id: str | None, reason: str
 ) -> None:
     plan, _ = scan(tmp_path, GOOD + line + image_line("2", 2))
@@ -77,19 +77,19 @@ def test_a_bad_line_is_listed_and_its_neighbours_are_kept(
     assert stored_images(plan) == [image_bytes(1), image_bytes(2)]
 
 
-def test_bom_and_crlf_are_read_through(tmp_path: Path) -> None:
+def test_a_byte_order_mark_and_crlf_are_ignored(tmp_path: Path) -> None:
     crlf = GOOD.replace(b"\n", b"\r\n") + image_line("2", 2).replace(b"\n", b"\r\n")
     plan, _ = scan(tmp_path, b"\xef\xbb\xbf" + crlf)
     assert (list(plan.ids()), plan.failures()) == (["1", "2"], [])
     assert stored_images(plan) == [image_bytes(1), image_bytes(2)]
 
 
-def test_a_last_line_without_an_end_counts(tmp_path: Path) -> None:
+def test_a_last_line_without_a_newline_counts(tmp_path: Path) -> None:
     plan, _ = scan(tmp_path, GOOD + image_line("2", 2).rstrip(b"\n"))
     assert list(plan.ids()) == ["1", "2"]
 
 
-def test_the_first_of_equal_ids_is_kept(tmp_path: Path) -> None:
+def test_the_first_of_several_equal_ids_is_used(tmp_path: Path) -> None:
     lines = [image_line(item_id, n) for n, item_id in enumerate("abcab")]
     plan, _ = scan(tmp_path, b"".join(lines))
     assert list(plan.ids()) == ["a", "b", "c"]
@@ -97,7 +97,7 @@ def test_the_first_of_equal_ids_is_kept(tmp_path: Path) -> None:
     assert [(bad.line, bad.item_id) for bad in plan.failures()] == [(4, "a"), (5, "b")]
 
 
-def test_the_source_digest_is_the_files(tmp_path: Path) -> None:
+def test_the_source_digest_is_that_of_the_file(tmp_path: Path) -> None:
     plan, images = scan(tmp_path, GOOD + b"\n" + b"x" * (MAX_LINE_BYTES + 5) + b"\n" + GOOD)
     assert plan.source.sha256 == hashlib.sha256(images.read_bytes()).hexdigest()
 

@@ -1,4 +1,4 @@
-"""A bundle of texts: the text tower's vectors, tolerant and resumable as one of images."""
+"""Bundles of texts: vectors, failures, interruption, and search by text and image."""
 
 import json
 from dataclasses import replace
@@ -29,7 +29,7 @@ def spec(tmp_path: Path, tiny_model: Path) -> BuildSpec:
     return BuildSpec(str(path), str(tiny_model))
 
 
-def test_every_item_has_the_vector_of_its_text_in_no_prompt(
+def test_every_item_has_the_vector_of_its_text_without_the_prompt(
     spec: BuildSpec, tmp_path: Path
 ) -> None:
     spec = replace(spec, prompt="商品：{query}")
@@ -54,8 +54,8 @@ def test_bad_rows_are_listed_and_long_texts_counted(tiny_model: Path, tmp_path: 
         build(spec, tmp_path / "b", NoProgress())
     report = build(replace(spec, max_bad="3"), tmp_path / "b", NoProgress())
     assert report.counts == Counts(items=5, embedded=2, failed=3, truncated=1)
-    listed = Bundle.open(tmp_path / "b").path("failures.jsonl").read_text().splitlines()
-    assert [tuple(json.loads(line).values()) for line in listed] == [
+    failures = Bundle.open(tmp_path / "b").path("failures.jsonl").read_text().splitlines()
+    assert [tuple(json.loads(line).values()) for line in failures] == [
         (2, None, "blank line"),
         (3, "1", "duplicate id"),
         (4, "2", "empty text"),
@@ -73,28 +73,28 @@ class Interrupted(NoProgress):
             raise KeyboardInterrupt
 
 
-def test_an_interrupted_build_goes_on_and_ends_in_the_same_version(
-    spec: BuildSpec, tmp_path: Path
-) -> None:
+def test_a_resumed_build_gives_the_same_version(spec: BuildSpec, tmp_path: Path) -> None:
     whole = build(spec, tmp_path / "whole", NoProgress())
-    watcher: Progress = Interrupted()
+    interrupted: Progress = Interrupted()
     with pytest.raises(KeyboardInterrupt):
-        build(spec, tmp_path / "cut", watcher)
+        build(spec, tmp_path / "cut", interrupted)
     resumed = build(spec, tmp_path / "cut", NoProgress())
     assert (resumed.version, resumed.encoded) == (whole.version, 150 - 64)
     assert build(spec, tmp_path / "cut", NoProgress()).encoded == 0
 
 
-def test_a_changed_text_is_not_shown(spec: BuildSpec, tmp_path: Path) -> None:
+def test_a_text_that_has_changed_is_not_returned(spec: BuildSpec, tmp_path: Path) -> None:
     build(spec, tmp_path / "b", NoProgress())
-    path = Path(spec.place)
+    path = Path(spec.source)
     path.write_text(path.read_text()[7:])
     with pytest.raises(UnknownItem, match="has changed since indexing"):
         Bundle.open(tmp_path / "b").text("577")
 
 
-def test_texts_are_found_by_images_and_by_texts(spec: BuildSpec, tmp_path: Path) -> None:
-    build(replace(spec, factory="IVF4,Flat"), tmp_path / "b", NoProgress())
+def test_texts_are_searched_by_text_and_measured_with_images(
+    spec: BuildSpec, tmp_path: Path
+) -> None:
+    build(replace(spec, index="IVF4,Flat"), tmp_path / "b", NoProgress())
     pipeline = SearchPipeline.open(tmp_path / "b")
     assert pipeline.search([Query.of_text(TEXTS[9], 1)]).hits[0].item_ids == (509,)
     pipeline.load_image_tower()

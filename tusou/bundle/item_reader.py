@@ -53,6 +53,13 @@ class ItemReader:
             self._open = None
 
 
+def read_span(path: Path, offset: int, length: int) -> bytes:
+    """Return the bytes of a span; fewer where the file has ended."""
+    with path.open("rb") as file:
+        file.seek(offset)
+        return file.read(length)
+
+
 def text_of(data: bytes, encoding: Encoding) -> str:
     """Turn what is stored at a place into a text to show and to encode.
 

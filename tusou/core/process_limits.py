@@ -1,4 +1,4 @@
-"""Limits on worker processes: how much they hold, and how long they live."""
+"""Limits of worker processes: memory and lifetime."""
 
 import multiprocessing
 import os
@@ -9,26 +9,26 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 
-def limit_memory(more: int) -> None:
-    """Let this process map so many bytes more than it has by now; beyond them is MemoryError.
+def limit_memory(size: int) -> None:
+    """Let this process map `size` more bytes; an allocation beyond them raises MemoryError.
 
-    Counted from what is mapped, since libraries reserve addresses that they never touch: how many
-    differs from machine to machine. macOS knows the limit and refuses to set it.
+    The limit counts from what is mapped now, because libraries reserve address space that they
+    never touch, a different amount on each machine. Does nothing on macOS, which refuses the limit.
     """
     if sys.platform != "linux":
         return
     pages = int(Path("/proc/self/statm").read_text().split()[0])
-    total = pages * resource.getpagesize() + more
+    total = pages * resource.getpagesize() + size
     resource.setrlimit(resource.RLIMIT_AS, (total, total))
 
 
 def exit_with_parent() -> None:
-    """Let a worker end when its parent does, kill -9 too: nobody else would end it."""
+    """End this worker process when its parent ends, even by SIGKILL."""
     parent = multiprocessing.parent_process()
     if parent is not None:
-        threading.Thread(target=_follow, args=(parent,), daemon=True).start()
+        threading.Thread(target=_exit_after, args=(parent,), daemon=True).start()
 
 
-def _follow(parent: BaseProcess) -> None:
+def _exit_after(parent: BaseProcess) -> None:
     parent.join()
     os._exit(1)

@@ -1,136 +1,172 @@
-"""Images to pixels in worker processes, in order, with a bounded number in flight."""
+"""Worker processes for images: one that crashes fails one image."""
 
-import multiprocessing
+import contextlib
+import json
+import logging
+import pickle
+import subprocess
+import sys
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
-from types import TracebackType
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Self
-from zlib import crc32
 
-import numpy as np
-import numpy.typing as npt
+from tusou.core.errors import BadImage, NotReady, Unavailable
+from tusou.images.worker_process import BAD_IMAGE, FAILED, READY, REPLY, REQUEST
 
-from tusou.bundle.item_reader import ItemReader, image_of
-from tusou.core.arrays import Pixels
-from tusou.core.errors import BadImage
-from tusou.core.ids import Encoding
-from tusou.core.process_limits import exit_with_parent, limit_memory
-from tusou.images.preprocess import open_image, to_pixels
+_log = logging.getLogger(__name__)
 
-# A hostile image that gets past the size checks still cannot take the machine's memory.
-_WORKER_BYTES = 4 * 2**30
+# How many images are in work ahead of the consumer; at 224 pixels a side, 38 MB of results.
+MAX_AHEAD = 256
 
 
-@dataclass(frozen=True, slots=True)
-class Decoded:
-    """One batch of images: pixels of the good ones, a reason for each of the others."""
+class ImageWorkers:
+    """A pool of processes that run one job, each on one image at a time.
 
-    pixels: Pixels  # (n, size, size, 3)
-    good: tuple[int, ...]  # positions within the batch
-    bad: tuple[tuple[int, str], ...]  # position and reason
-    checks: tuple[int, ...]  # the CRC-32 of what each good one is stored as
+    A job is a function of a module, takes picklable arguments, returns bytes, and raises BadImage.
+    An image that crashes its process, fills the process's memory or never ends is a BadImage; the
+    other images are not affected. Results are raw bytes and not pickles, so that an image that
+    takes control of its process can run nothing here.
 
+    Processes start when they are first needed, without the current folder on their path, and end
+    with this process. `attempts` is how often an image may crash a process before it is given up.
+    `on_crash` is called, in a thread, for each process that crashed.
+    """
 
-class Decoder:
-    """Processes that decode batches of images out of a pool's files."""
-
-    def __init__(self, files: Sequence[Path], encoding: Encoding, size: int, workers: int) -> None:
-        self._files, self._encoding = files, encoding
-        self._size, self._workers = size, workers
+    def __init__(
+        self,
+        job: Callable[..., bytes],
+        count: int,
+        *,
+        attempts: int = 1,
+        on_crash: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._job = f"{job.__module__}:{job.__qualname__}"
+        self._attempts, self._on_crash = attempts, on_crash
+        # A thread writes to a process and waits for its reply.
+        self._threads = ThreadPoolExecutor(count, thread_name_prefix="image-worker")
+        self._idle: list[_WorkerProcess] = []  # the most recently used last; it is used next
+        self._closed = False
 
     def __enter__(self) -> Self:
-        self._pool = self._start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._pool.shutdown(wait=True, cancel_futures=True)
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
-    def decode(self, batches: Iterable[npt.NDArray[np.int64]]) -> Iterator[Decoded]:
-        """Decode batches of a plan's places, yielding results in the same order."""
-        waiting: deque[tuple[npt.NDArray[np.int64], Future[Decoded]]] = deque()
-        for places in batches:
-            waiting.append((places, self._submit(places)))
-            if len(waiting) > 2 * self._workers:
-                yield self._result(*waiting.popleft())
-        while waiting:
-            yield self._result(*waiting.popleft())
+    def start(self) -> None:
+        """Start one process now, so that the first image does not wait for it."""
+        self._threads.submit(lambda: self._release(_WorkerProcess(self._job)))
 
-    def _start(self) -> ProcessPoolExecutor:
-        # Spawned, not forked: torch's threads in the parent would not survive a fork.
-        return ProcessPoolExecutor(
-            self._workers, multiprocessing.get_context("spawn"), _prepare_worker
-        )
+    def submit(self, *arguments: object) -> Future[bytes]:
+        """Run the job on one image; the future raises BadImage, Unavailable or OSError."""
+        return self._threads.submit(self._run, arguments)
 
-    def _submit(self, places: npt.NDArray[np.int64]) -> Future[Decoded]:
-        # Of a hundred thousand files a worker is told those of its batch.
-        files = {number: self._files[number] for number in np.unique(places[:, 1]).tolist()}
-        job = partial(_decode_batch, files, self._encoding, self._size, places)
-        try:
-            return self._pool.submit(job)
-        except BrokenProcessPool:  # an image killed a worker: go on with fresh ones
-            self._pool = self._start()
-            return self._pool.submit(job)
+    def map(self, images: Iterable[tuple[object, ...]]) -> Iterator[bytes | BadImage]:
+        """Run the job on the arguments of each image; yield results in the same order.
 
-    def _result(self, places: npt.NDArray[np.int64], future: Future[Decoded]) -> Decoded:
-        try:
-            return future.result()
-        except BrokenProcessPool:
-            return self._one_by_one(places)
+        A bounded number of images is in work ahead of the consumer.
+        """
+        running: deque[Future[bytes]] = deque()
+        for arguments in images:
+            running.append(self.submit(*arguments))
+            if len(running) > MAX_AHEAD:
+                yield _result(running.popleft())
+        while running:
+            yield _result(running.popleft())
 
-    def _one_by_one(self, places: npt.NDArray[np.int64]) -> Decoded:
-        """Find the image that killed its worker; the others of the batch are kept."""
-        parts = []
-        for row in range(len(places)):
+    def close(self) -> None:
+        """End the processes; one that is running a job ends after it."""
+        self._closed = True
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        while self._idle:
+            self._idle.pop().end()
+
+    def _run(self, arguments: tuple[object, ...]) -> bytes:
+        for _ in range(self._attempts):
+            process = self._acquire()
             try:
-                parts.append(self._submit(places[row : row + 1]).result())
-            except BrokenProcessPool:
-                bad = ((0, "image crashes the decoder"),)
-                parts.append(Decoded(_none(self._size), (), bad, ()))
-        return Decoded(
-            np.concatenate([part.pixels for part in parts]),
-            tuple(row for row, part in enumerate(parts) if part.good),
-            tuple((row, part.bad[0][1]) for row, part in enumerate(parts) if part.bad),
-            tuple(check for part in parts for check in part.checks),
+                status, content = process.run(arguments)
+            except (OSError, EOFError):
+                code = process.end()
+                self._on_crash()
+                _log.warning("an image crashed its worker", extra={"fields": {"exit_code": code}})
+                continue
+            self._release(process)
+            if status == BAD_IMAGE:
+                raise BadImage(content.decode())
+            if status == FAILED:
+                raise OSError(*json.loads(content))
+            return content
+        raise BadImage("image crashes the decoder")
+
+    def _acquire(self) -> "_WorkerProcess":
+        while self._idle:
+            process = self._idle.pop()
+            if process.alive:  # it may have been killed while it was idle
+                return process
+            process.end()
+        if self._closed:
+            raise NotReady("the image workers are closed")
+        try:
+            return _WorkerProcess(self._job)
+        except OSError as error:  # no memory, files or processes left
+            _log.warning("no image worker can be started: %s", error)
+            raise Unavailable("no image worker can be started") from error
+
+    def _release(self, process: "_WorkerProcess") -> None:
+        if self._closed:
+            process.end()
+        else:
+            self._idle.append(process)
+
+
+class _WorkerProcess:
+    """One process, used by one thread at a time."""
+
+    def __init__(self, job: str) -> None:
+        command = [sys.executable, "-P", "-m", "tusou.images.worker_process", job]
+        # What libraries print about an image is its sender's text and must not reach the log.
+        self._process = subprocess.Popen(  # noqa: S603 - this interpreter and our module
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         )
+        assert self._process.stdin
+        assert self._process.stdout
+        self._requests, self._replies = self._process.stdin, self._process.stdout
+        if self._replies.read(len(READY)) != READY:
+            self.end()
+            raise OSError(f"`{' '.join(command)}` does not start; run it to see why")
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def run(self, arguments: tuple[object, ...]) -> tuple[int, bytes]:
+        """Return the status and content of the reply; OSError or EOFError after a crash."""
+        data = pickle.dumps(arguments)
+        self._requests.write(REQUEST.pack(len(data)))
+        self._requests.write(data)
+        self._requests.flush()
+        status, length = REPLY.unpack(self._read(REPLY.size))
+        return status, self._read(length)
+
+    def _read(self, length: int) -> bytes:
+        content = self._replies.read(length)
+        if len(content) < length:
+            raise EOFError
+        return content
+
+    def end(self) -> int:
+        """Kill the process and return its exit code."""
+        self._process.kill()
+        for pipe in (self._requests, self._replies):
+            with contextlib.suppress(OSError):  # the rest of a request cannot be written
+                pipe.close()
+        return self._process.wait()
 
 
-def _prepare_worker() -> None:
-    exit_with_parent()
-    limit_memory(_WORKER_BYTES)
-
-
-def _decode_batch(
-    files: Mapping[int, Path], encoding: Encoding, size: int, places: npt.NDArray[np.int64]
-) -> Decoded:
-    pixels: list[Pixels] = []
-    good: list[int] = []
-    bad: list[tuple[int, str]] = []
-    checks: list[int] = []
-    with ItemReader(files) as pool:
-        for row, (_, *place) in enumerate(places.tolist()):
-            try:
-                stored = pool.read(*place)
-                pixels.append(to_pixels(open_image(image_of(stored, encoding)), size))
-                good.append(row)
-                checks.append(crc32(stored))
-            except BadImage as error:
-                bad.append((row, str(error)))
-            except MemoryError:
-                bad.append((row, "image needs too much memory"))
-    return Decoded(
-        np.stack(pixels) if pixels else _none(size), tuple(good), tuple(bad), tuple(checks)
-    )
-
-
-def _none(size: int) -> Pixels:
-    return np.empty((0, size, size, 3), np.uint8)
+def _result(future: Future[bytes]) -> bytes | BadImage:
+    try:
+        return future.result()
+    except BadImage as error:
+        return error

@@ -1,4 +1,4 @@
-"""The indexes that `auto` tries, their search parameters, and what they cost."""
+"""Candidate indexes for `auto`: factory strings, search parameters and estimated costs."""
 
 import re
 from math import log2, sqrt
@@ -7,63 +7,68 @@ from tusou.core.errors import InvalidRequest
 from tusou_indexer.index.recall_probes import K
 from tusou_indexer.index.request import EXACT_ITEMS, IndexRequest
 
-# Vectors that fit into a core's cache are compared in the time that anything else takes to begin.
+# Vectors that fit into a core's cache are compared before another index would have begun.
 _CACHED_BYTES = 8 * 2**20
-# A vector fetched out of order costs as much as so many read in a row.
+# A vector fetched out of order costs as much as three read in sequence.
 _SCATTERED = 3
 _NPROBES = tuple(2**power for power in range(13))
-_REFINED = (4, 8, 16, 32, 64)  # candidates compared exactly, for each item asked for
+_K_FACTORS = (4, 8, 16, 32, 64)  # candidates compared exactly per requested item
 _ID_BYTES = 8
-_SCALARS = {"SQ8": 1, "SQfp16": 2}  # bytes of a number
+_SCALAR_BYTES = {"SQ8": 1, "SQfp16": 2}
 
 
-def factories(count: int, dim: int, wanted: IndexRequest) -> list[str]:
-    """List what to try for a pool, the least reading first; InvalidRequest if nothing fits."""
-    if not wanted.auto:
-        return [wanted.factory]
-    budget = wanted.memory
-    plain, tight = _plain(count, dim, wanted.on_gpu), _tight(count, dim, wanted.on_gpu)
+def candidate_factories(count: int, dim: int, request: IndexRequest) -> list[str]:
+    """Return the factory strings to try for a pool, the least reading first.
+
+    Raises InvalidRequest if no index fits the memory of the request.
+    """
+    if not request.auto:
+        return [request.index]
+    budget = request.memory
+    full, compressed = _full(count, dim, request.on_gpu), _compressed(count, dim, request.on_gpu)
     if budget is None:
-        return plain
-    for those in (plain, tight):
-        if fitting := [one for one in those if memory_bytes(one, count, dim) <= budget]:
+        return full
+    for factories in (full, compressed):
+        if fitting := [each for each in factories if memory_bytes(each, count, dim) <= budget]:
             return fitting
-    least = min(memory_bytes(one, count, dim) for one in tight)
+    least = min(memory_bytes(factory, count, dim) for factory in compressed)
     raise InvalidRequest(
-        f"--factory {wanted.factory}: an index of {count:,} vectors "
-        f"takes {least / 1e6:.1f}MB or more"
+        f"--index {request.index}: an index of {count:,} vectors takes {least / 1e6:.1f}MB or more"
     )
 
 
-def parameters(factory: str) -> tuple[list[str], list[str]]:
-    """List an index's settings, ascending: lists to visit, candidates to compare exactly."""
+def search_parameters(factory: str) -> tuple[list[str], list[str]]:
+    """Return an index's settings, ascending: lists to visit, candidates to compare exactly."""
     lists = re.search(r"IVF(\d+)", factory)
-    probes = [one for one in _NPROBES if one < int(lists[1])] + [int(lists[1])] if lists else []
-    factors = _REFINED if _refinement(factory) else ()
+    nprobes: list[int] = []
+    if lists:
+        nprobes = [number for number in _NPROBES if number < int(lists[1])] + [int(lists[1])]
+    factors = _K_FACTORS if _refinement_bytes(factory) else ()
     return (
-        [f"nprobe={number}" for number in probes] or [""],
+        [f"nprobe={number}" for number in nprobes] or [""],
         [f"k_factor_rf={number}" for number in factors] or [""],
     )
 
 
 def bytes_read(factory: str, tuning: str, count: int, dim: int) -> float:
-    """Estimate what one search for ten items reads, in bytes read in a row."""
+    """Estimate the bytes that one search for ten items reads, as if read in sequence."""
     numbers = {name: int(value) for name, value in re.findall(r"(\w+)=(\d+)", tuning)}
     lists = re.search(r"IVF(\d+)", factory)
     share = min(1, numbers["nprobe"] / int(lists[1])) if lists else 1.0
-    compared = numbers.get("k_factor_rf", 0) * K * _refinement(factory) * dim
-    return _tables(factory, dim) + count * share * _code(factory, dim) + compared * _SCATTERED
+    compared = numbers.get("k_factor_rf", 0) * K * _refinement_bytes(factory) * dim
+    scanned = count * share * _code_bytes(factory, dim)
+    return _table_bytes(factory, dim) + scanned + compared * _SCATTERED
 
 
 def memory_bytes(factory: str, count: int, dim: int) -> float:
-    """Estimate what the index takes in memory."""
+    """Estimate the bytes that an index takes in memory."""
     ids = _ID_BYTES * (2 if "IVF" in factory else 1)
-    item = _code(factory, dim) + _refinement(factory) * dim + ids
-    return _tables(factory, dim) + count * item
+    item = _code_bytes(factory, dim) + _refinement_bytes(factory) * dim + ids
+    return _table_bytes(factory, dim) + count * item
 
 
-def _plain(count: int, dim: int, on_gpu: bool) -> list[str]:
-    """List indexes that hold every vector."""
+def _full(count: int, dim: int, on_gpu: bool) -> list[str]:
+    """Return indexes that hold every vector in full."""
     coded = not on_gpu and not dim % 8
     quarter, half = dim // 4, dim // 2
     if count > EXACT_ITEMS:
@@ -86,8 +91,8 @@ def _plain(count: int, dim: int, on_gpu: bool) -> list[str]:
     ]
 
 
-def _tight(count: int, dim: int, on_gpu: bool) -> list[str]:
-    """List indexes that hold two bytes a dimension, or fewer: their scores are approximate."""
+def _compressed(count: int, dim: int, on_gpu: bool) -> list[str]:
+    """Return indexes of two bytes a dimension or fewer, whose scores are approximate."""
     lists = f"{_lists(count)}," if count > EXACT_ITEMS else ""
     if on_gpu or dim % 8:
         return [f"{lists}SQfp16", f"{lists}SQ8"]
@@ -104,23 +109,23 @@ def _lists(count: int) -> str:
     return f"IVF{int(2 ** round(log2(4 * sqrt(count))))}"  # FAISS's own advice
 
 
-def _code(factory: str, dim: int) -> float:
-    """Bytes of what is scanned of one item."""
+def _code_bytes(factory: str, dim: int) -> float:
+    """Return the bytes of one item that a scan reads."""
     if codes := re.search(r"PQ(\d+)x4", factory):
         return int(codes[1]) / 2
-    if plain := re.search(r"(?:^|,)(SQ8|SQfp16)", factory):
-        return _SCALARS[plain[1]] * dim
+    if scalar := re.search(r"(?:^|,)(SQ8|SQfp16)", factory):
+        return _SCALAR_BYTES[scalar[1]] * dim
     return 4 * dim
 
 
-def _refinement(factory: str) -> int:
-    """Bytes a dimension of what the best candidates are compared in; 0: they are not."""
-    found = re.search(r"RFlat|Refine\((\w+)\)", factory)
-    return _SCALARS.get(found[1], 4) if found else 0
+def _refinement_bytes(factory: str) -> int:
+    """Return the bytes a dimension in which candidates are compared again; 0 if they are not."""
+    refined = re.search(r"RFlat|Refine\((\w+)\)", factory)
+    return _SCALAR_BYTES.get(refined[1], 4) if refined else 0
 
 
-def _tables(factory: str, dim: int) -> float:
-    """Bytes of a projection and of the lists' centres, which every search reads."""
+def _table_bytes(factory: str, dim: int) -> float:
+    """Return the bytes of the projection and of the lists' centres, which every search reads."""
     projected = re.search(r"PCAR(\d+)", factory)
     lists = re.search(r"IVF(\d+)", factory)
     width = int(projected[1]) if projected else dim

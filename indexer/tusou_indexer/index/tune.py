@@ -1,7 +1,7 @@
-"""Choose index type and search parameters for a pool: the least reading that finds enough.
+"""Chooses index and search parameters for a pool: the least reading that finds enough.
 
-Nothing here looks at a clock: the choice rests on measured recall and on the bytes that a search
-has to read, so that building again gives the same bytes.
+No clock is involved. The choice rests on measured recall and on the bytes that a search reads, so
+that building again gives the same bytes.
 """
 
 from collections.abc import Callable, Iterable
@@ -15,85 +15,87 @@ from tusou.bundle.manifest import TuningTrial
 from tusou.core.arrays import Vectors
 from tusou.indexes import VectorIndex, create_index
 from tusou.indexes.specs import FaissSpec, IndexSpec, TorchSpec
-from tusou_indexer.index.candidates import bytes_read, factories, parameters
+from tusou_indexer.index.candidates import bytes_read, candidate_factories, search_parameters
 from tusou_indexer.index.recall_probes import RecallProbes
 from tusou_indexer.index.request import IndexRequest
 
-# How many times less than a plain scan an index must read to take its place.
+# An index must read this many times less than a plain scan to replace it.
 _WORTH = 4
 
-PoolShape: TypeAlias = tuple[int, int]
+PoolShape: TypeAlias = tuple[int, int]  # items, dimensions
 
 
 @dataclass(frozen=True, slots=True)
-class Tuned:
-    """A filled index, how it was made, and what was measured on the way to it."""
+class TunedIndex:
+    """A filled index, its specification, and the measurements that led to it."""
 
     index: VectorIndex
     spec: FaissSpec | TorchSpec
-    index_recall: float | None  # None for one that is exact
+    index_recall: float | None  # None for an exact index
     trials: tuple[TuningTrial, ...] = ()
 
 
-def build_index(vectors: Vectors, wanted: IndexRequest, texts: Callable[[], Vectors]) -> Tuned:
-    """Build the index of a FAISS factory string, or for `auto` the one that suits the pool.
+def build_index(
+    vectors: Vectors, request: IndexRequest, probes: Callable[[], Vectors]
+) -> TunedIndex:
+    """Build the requested index, or for `auto` the one that suits the pool.
 
-    `vectors` (n, d) may be mapped from a file; `texts` gives probes that are texts, if any are
-    needed. Of the indexes and parameters that reach the wanted index_recall@10, `auto` takes the
-    one whose search reads least, or else the one that finds most; a given factory gets the
-    parameters of which the same is true. InvalidRequest for a target that is no share, and for a
-    memory in which no index fits.
+    `vectors` (n, d) may be mapped from a file. `probes` returns query vectors of the other kind
+    than the items; it is called only if an index is measured. Among the indexes and parameters
+    that reach the target of index_recall@10, `auto` takes those whose search reads least. If none
+    does, it takes those that find most. A given factory string gets its parameters likewise.
+    Raises InvalidRequest for a target that is not a share, and when no index fits the memory.
     """
     shape = len(vectors), vectors.shape[1]
-    target = wanted.target(len(vectors))
-    those = factories(*shape, wanted)
-    if those == ["Flat"]:
-        return _flat(vectors)
-    if those == [TorchSpec.factory]:
-        return Tuned(_filled(vectors, TorchSpec()), TorchSpec(), None)
-    judge = RecallProbes(vectors, texts())
-    limit = bytes_read("Flat", "", *shape) / _WORTH if "Flat" in those else inf
+    target = request.target(len(vectors))
+    candidates = candidate_factories(*shape, request)
+    if candidates == ["Flat"]:
+        return _flat_index(vectors)
+    if candidates == [TorchSpec.factory]:
+        return TunedIndex(_filled_index(vectors, TorchSpec()), TorchSpec(), None)
+    recall_probes = RecallProbes(vectors, probes())
+    limit = bytes_read("Flat", "", *shape) / _WORTH if "Flat" in candidates else inf
     best, trials = None, list[TuningTrial]()
-    for factory in those:
-        if factory == "Flat" or _cheapest(factory, shape) >= limit:
+    for factory in candidates:
+        if factory == "Flat" or _least_bytes_read(factory, shape) >= limit:
             continue
-        index = _filled(vectors, FaissSpec(factory))
-        tried, found = _climb(index, factory, judge, target, shape, limit)
+        index = _filled_index(vectors, FaissSpec(factory))
+        tried, reached = _tune(index, factory, recall_probes, target, shape, limit)
         trials += tried
-        if found:
-            best, limit = (index, found), bytes_read(factory, found.tuning, *shape)
-        elif "Flat" not in those:
-            most = max(tried, key=_recall)
-            if best is None or _recall(best[1]) < min(target, _recall(most)):
-                best = index, most
-        del index  # what was not taken must not stay while the next one is built
+        if reached:
+            best, limit = (index, reached), bytes_read(factory, reached.tuning, *shape)
+        elif "Flat" not in candidates:
+            closest = max(tried, key=_recall)
+            if best is None or _recall(best[1]) < min(target, _recall(closest)):
+                best = index, closest
+        del index  # free a rejected index before the next one is built
     if best is None:
-        return _flat(vectors, tuple(trials))
-    index, taken = best
-    index.tune(taken.tuning)
-    return Tuned(index, FaissSpec(taken.factory, taken.tuning), _recall(taken), tuple(trials))
+        return _flat_index(vectors, tuple(trials))
+    index, trial = best
+    index.tune(trial.tuning)
+    return TunedIndex(index, FaissSpec(trial.factory, trial.tuning), _recall(trial), tuple(trials))
 
 
-def _climb(
+def _tune(
     index: VectorIndex,
     factory: str,
-    judge: RecallProbes,
+    recall_probes: RecallProbes,
     target: float,
     shape: PoolShape,
     limit: float,
 ) -> tuple[list[TuningTrial], TuningTrial | None]:
-    """Measure an index until it reaches the target; return what was measured, and what does.
+    """Measure an index until it reaches the target; return all trials, and the one that does.
 
-    First the lists to visit, comparing as many candidates as there may be; then how few of these
-    are enough.
+    The number of lists to visit comes first, with the most candidates compared exactly; then the
+    fewest candidates that are enough. Settings that read `limit` bytes or more are not tried.
     """
-    probes, factors = parameters(factory)
+    lists, candidates = search_parameters(factory)
     trials: list[TuningTrial] = []
 
-    def first(tunings: Iterable[str]) -> TuningTrial | None:
+    def first_to_reach(tunings: Iterable[str]) -> TuningTrial | None:
         for tuning in tunings:
             index.tune(tuning)
-            recall = judge.recall(index)
+            recall = recall_probes.recall(index)
             trials.append(TuningTrial(factory=factory, tuning=tuning, index_recall_at_10=recall))
             if recall >= target:
                 return trials[-1]
@@ -102,12 +104,14 @@ def _climb(
     def affordable(tuning: str) -> bool:
         return bytes_read(factory, tuning, *shape) < limit
 
-    coarse = (one for one in probes if affordable(_join(one, factors[0])))
-    reached = first(_join(one, factors[-1]) for one in coarse)
+    affordable_lists = (setting for setting in lists if affordable(_join(setting, candidates[0])))
+    reached = first_to_reach(_join(setting, candidates[-1]) for setting in affordable_lists)
     if not reached:
         return trials, None
-    probe = reached.tuning.partition(",")[0] if len(probes) > 1 else ""
-    finer = first(tuning for one in factors[:-1] if affordable(tuning := _join(probe, one)))
+    nprobe = reached.tuning.partition(",")[0] if len(lists) > 1 else ""
+    finer = first_to_reach(
+        tuning for setting in candidates[:-1] if affordable(tuning := _join(nprobe, setting))
+    )
     return trials, finer or (reached if affordable(reached.tuning) else None)
 
 
@@ -115,21 +119,21 @@ def _join(*settings: str) -> str:
     return ",".join(filter(None, settings))
 
 
-def _cheapest(factory: str, shape: PoolShape) -> float:
-    probes, factors = parameters(factory)
-    return bytes_read(factory, _join(probes[0], factors[0]), *shape)
+def _least_bytes_read(factory: str, shape: PoolShape) -> float:
+    lists, candidates = search_parameters(factory)
+    return bytes_read(factory, _join(lists[0], candidates[0]), *shape)
 
 
 def _recall(trial: TuningTrial) -> float:
     return trial.index_recall_at_10
 
 
-def _filled(vectors: Vectors, spec: IndexSpec) -> VectorIndex:
+def _filled_index(vectors: Vectors, spec: IndexSpec) -> VectorIndex:
     index = create_index(spec, vectors.shape[1])
     index.add(np.arange(len(vectors), dtype=np.int64), np.ascontiguousarray(vectors))
     return index
 
 
-def _flat(vectors: Vectors, trials: tuple[TuningTrial, ...] = ()) -> Tuned:
+def _flat_index(vectors: Vectors, trials: tuple[TuningTrial, ...] = ()) -> TunedIndex:
     spec = FaissSpec("Flat")
-    return Tuned(_filled(vectors, spec), spec, None, trials)
+    return TunedIndex(_filled_index(vectors, spec), spec, None, trials)

@@ -1,7 +1,9 @@
 """Fingerprints of images: format, size, a digest of the bytes and a perceptual hash."""
 
+import struct
 from dataclasses import dataclass
 from hashlib import blake2b
+from typing import Self
 
 import numpy as np
 from PIL import Image
@@ -13,10 +15,13 @@ with extras_named("lab"):
     import imagehash
 
 HASH_BYTES, THUMBNAIL_SIDE = 32, 8
+_DIGEST_BYTES = 16
 # 16 x 16 low frequencies of 32 x 32 pixels: one bit each.
 _HASH_SIDE, _FREQUENCY_FACTOR = 16, 2
 # Large images are first averaged down to at least this side, which is faster than one resize.
 _REDUCED_SIDE = 128
+# The fields of a fingerprint, in order.
+_PACKED = struct.Struct(f"<8s8sII{_DIGEST_BYTES}s{HASH_BYTES}s{3 * THUMBNAIL_SIDE**2}s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +36,18 @@ class ImageFingerprint:
     perceptual_hash: bytes  # HASH_BYTES bytes, the coarsest vertical frequencies first
     thumbnail: bytes  # THUMBNAIL_SIDE x THUMBNAIL_SIDE RGB pixels
 
+    def pack(self) -> bytes:
+        """Return the fingerprint as bytes."""
+        names = self.form.encode(), self.mode.encode()
+        hashes = self.digest, self.perceptual_hash, self.thumbnail
+        return _PACKED.pack(*names, self.width, self.height, *hashes)
+
+    @classmethod
+    def unpack(cls, packed: bytes) -> Self:
+        """Return the fingerprint that `pack` packed."""
+        form, mode, *values = _PACKED.unpack(packed)
+        return cls(form.rstrip(b"\0").decode(), mode.rstrip(b"\0").decode(), *values)
+
 
 def fingerprint_image(data: bytes) -> ImageFingerprint:
     """Decode an image file and return its fingerprint; BadImage if it cannot be decoded."""
@@ -44,7 +61,7 @@ def fingerprint_image(data: bytes) -> ImageFingerprint:
         image_format,
         mode,
         *image.size,
-        blake2b(data, digest_size=16).digest(),
+        blake2b(data, digest_size=_DIGEST_BYTES).digest(),
         np.packbits(bits).tobytes(),
         thumbnail.tobytes(),
     )

@@ -1,70 +1,239 @@
-"""Decoding keeps the order, names every bad image, and survives the death of its workers."""
+"""ImageWorkers: results, bad images, crashes, memory, errors, and the end of the processes."""
 
-import base64
 import os
+import pickle
 import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
-from zlib import crc32
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from drawing import image_bytes
 
+from tusou.core.errors import BadImage, NotReady, Unavailable
 from tusou.images.preprocess import open_image, to_pixels
-from tusou.images.workers import Decoded, Decoder
+from tusou.images.worker_process import BAD_IMAGE, READY, REPLY, REQUEST
+from tusou.images.workers import ImageWorkers
 
 SIZE = 16
-BROKEN = 3
+
+
+def decode(data: bytes, size: int) -> bytes:
+    return to_pixels(open_image(data), size).tobytes()
+
+
+def misbehave(action: str) -> bytes:
+    """Do what a hostile image might make a decoder do."""
+    if action == "crash":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if action == "fill":
+        np.zeros(2**33, np.uint8)[:] = 1
+    if action == "loop":
+        while True:
+            pass
+    if action == "read":
+        Path("/does/not/exist").read_bytes()
+    return action.encode()
+
+
+def crash_once(path: str) -> bytes:
+    """Crash, but succeed on the next attempt."""
+    if not Path(path).exists():
+        Path(path).touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return b"done"
+
+
+@pytest.fixture(autouse=True)
+def importable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the workers import the jobs of this module."""
+    for job in (decode, misbehave, crash_once):
+        monkeypatch.setattr(job, "__module__", Path(__file__).stem)
+    paths = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([*paths, os.environ.get("PYTHONPATH", "")]))
 
 
 @pytest.fixture
-def rows(tmp_path: Path) -> tuple[Path, npt.NDArray[np.int64]]:
-    places, offset = [], 0
-    path = tmp_path / "imgs.tsv"
-    with path.open("wb") as file:
-        for line in range(12):
-            image = b"not an image" if line == BROKEN else image_bytes(line)
-            encoded = base64.b64encode(image)
-            file.write(encoded + b"\n")
-            places.append((line + 1, 0, offset, len(encoded)))
-            offset += len(encoded) + 1
-    return path, np.array(places, np.int64)
+def crashes() -> list[int]:
+    return []
 
 
-def pixels(line: int) -> npt.NDArray[np.uint8]:
-    return to_pixels(open_image(image_bytes(line)), SIZE)
+@pytest.fixture
+def workers(crashes: list[int]) -> Iterator[ImageWorkers]:
+    with ImageWorkers(misbehave, 1, on_crash=lambda: crashes.append(1)) as pool:
+        yield pool
 
 
-def check(decoded: list[Decoded]) -> None:
-    lines = [line for line in range(12) if line != BROKEN]
-    np.testing.assert_array_equal(
-        np.concatenate([batch.pixels for batch in decoded]), [pixels(line) for line in lines]
+def pid_of(workers: ImageWorkers) -> int:
+    (process,) = workers._idle
+    return process._process.pid
+
+
+def test_results_come_in_order_and_bad_images_are_values() -> None:
+    images = [b"not an image" if number == 3 else image_bytes(number) for number in range(300)]
+    with ImageWorkers(decode, 2) as pool:
+        results = list(pool.map((image, SIZE) for image in images))
+    assert len(results) == 300
+    for number, result in enumerate(results):
+        if number == 3:
+            assert isinstance(result, BadImage)
+            assert str(result) == "not a readable JPEG, PNG or WebP image"
+        else:
+            assert result == decode(images[number], SIZE)
+
+
+def test_a_bounded_number_of_images_is_taken_ahead(workers: ImageWorkers) -> None:
+    taken: list[int] = []
+
+    def images() -> Iterator[tuple[str]]:
+        for number in range(1000):
+            taken.append(number)
+            yield ("ok",)
+
+    results = workers.map(images())
+    assert next(results) == b"ok"
+    assert len(taken) == 257
+
+
+def test_no_process_runs_before_the_first_image(workers: ImageWorkers) -> None:
+    assert workers._idle == []
+    workers.submit("ok").result()
+    first = pid_of(workers)
+    workers.submit("ok").result()
+    assert pid_of(workers) == first
+
+
+@pytest.mark.parametrize(
+    "action",
+    ["crash", pytest.param("loop", marks=pytest.mark.slow)],  # 20 seconds of processor
+)
+def test_an_image_that_ends_its_process_is_a_bad_one(
+    workers: ImageWorkers, crashes: list[int], action: str
+) -> None:
+    before, bad, after = (workers.submit(each) for each in ("ok", action, "ok"))
+    assert (before.result(), after.result()) == (b"ok", b"ok")
+    with pytest.raises(BadImage, match="crashes the decoder"):
+        bad.result()
+    assert len(crashes) == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="macOS refuses to set the limit")
+def test_an_image_that_fills_the_memory_is_a_bad_one(
+    workers: ImageWorkers, crashes: list[int]
+) -> None:
+    with pytest.raises(BadImage, match="too much memory"):
+        workers.submit("fill").result()
+    first = pid_of(workers)
+    assert workers.submit("ok").result() == b"ok"
+    assert (pid_of(workers), crashes) == (first, [])
+
+
+def test_a_file_that_cannot_be_read_is_not_a_bad_image(workers: ImageWorkers) -> None:
+    with pytest.raises(FileNotFoundError) as raised:
+        workers.submit("read").result()
+    assert raised.value.filename == "/does/not/exist"
+    assert workers.submit("ok").result() == b"ok"
+
+
+def test_a_second_attempt_saves_an_image_whose_process_was_killed(tmp_path: Path) -> None:
+    with ImageWorkers(crash_once, 1, attempts=2) as pool:
+        assert pool.submit(str(tmp_path / "a")).result() == b"done"
+    with ImageWorkers(crash_once, 1) as pool, pytest.raises(BadImage, match="crashes"):
+        pool.submit(str(tmp_path / "b")).result()
+
+
+def test_a_process_that_was_killed_while_idle_costs_no_image(
+    workers: ImageWorkers, crashes: list[int]
+) -> None:
+    workers.submit("ok").result()
+    os.kill(pid_of(workers), signal.SIGKILL)
+    workers._idle[0]._process.wait()
+    assert workers.submit("ok").result() == b"ok"
+    assert crashes == []
+
+
+def test_a_process_that_cannot_start_is_not_a_bad_image(
+    workers: ImageWorkers, crashes: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("subprocess.Popen", refuse)
+        with pytest.raises(Unavailable):
+            workers.submit("ok").result()
+    with monkeypatch.context() as patch:
+        patch.setattr(workers, "_job", "no_such_module:job")
+        with pytest.raises(Unavailable):
+            workers.submit("ok").result()
+    assert workers.submit("ok").result() == b"ok"
+    assert crashes == []
+
+
+def test_closing_ends_the_processes(workers: ImageWorkers) -> None:
+    workers.submit("ok").result()
+    process = workers._idle[0]._process
+    workers.close()
+    assert process.returncode == -signal.SIGKILL
+    with pytest.raises((NotReady, RuntimeError)):
+        workers.submit("ok").result()
+
+
+def test_the_death_of_the_parent_ends_its_workers() -> None:
+    code = (
+        "import os, signal\n"
+        "from test_workers import misbehave\n"
+        "from tusou.images.workers import ImageWorkers\n"
+        "pool = ImageWorkers(misbehave, 1)\n"
+        "pool.submit('ok').result()\n"
+        "print(pool._idle[0]._process.pid, flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    assert [batch.good for batch in decoded] == [(0, 1, 2), (1, 2), (0, 1, 2), (0, 1, 2)]
-    stored = [base64.b64encode(image_bytes(line)) for line in lines]
-    checks = [check for batch in decoded for check in batch.checks]
-    assert checks == [crc32(one) for one in stored]
-    assert [batch.bad for batch in decoded] == [
-        (),
-        ((0, "not a readable JPEG, PNG or WebP image"),),
-        (),
-        (),
-    ]
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True
+    ) as parent:
+        assert parent.stdout
+        pid = int(parent.stdout.readline())
+        parent.wait()
+    ended = threading.Event()
+    for _ in range(1000):
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except FileNotFoundError:
+            return
+        if state == "Z":  # without an init process, an orphan stays a zombie
+            return
+        ended.wait(0.01)
+    pytest.fail("the worker outlives its parent")
 
 
-def test_batches_come_back_in_order(rows: tuple[Path, npt.NDArray[np.int64]]) -> None:
-    path, places = rows
-    with Decoder([path], "base64", SIZE, workers=2) as decoder:
-        check(list(decoder.decode(np.split(places, 4))))
+def test_workers_ignore_the_signals_of_their_group_and_end_with_stdin() -> None:
+    command = [sys.executable, "-P", "-m", "tusou.images.worker_process", "test_workers:decode"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin
+        assert process.stdout
+        assert process.stdout.read(len(READY)) == READY
+        for sent in (None, signal.SIGTERM, signal.SIGINT):
+            if sent:
+                process.send_signal(sent)
+            arguments = pickle.dumps((b"no", SIZE))
+            process.stdin.write(REQUEST.pack(len(arguments)) + arguments)
+            process.stdin.flush()
+            status, length = REPLY.unpack(process.stdout.read(REPLY.size))
+            assert status == BAD_IMAGE
+            assert process.stdout.read(length) == b"not a readable JPEG, PNG or WebP image"
+        process.stdin.close()
+        assert process.wait() == 0
 
 
-def test_killed_workers_cost_no_image(rows: tuple[Path, npt.NDArray[np.int64]]) -> None:
-    path, places = rows
-    with Decoder([path], "base64", SIZE, workers=1) as decoder:
-        results = decoder.decode(np.split(places, 4))
-        decoded = [next(results)]
-        for pid in list(decoder._pool._processes):
-            os.kill(pid, signal.SIGKILL)
-        decoded += list(results)
-    check(decoded)
+def test_workers_do_not_import_from_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "PIL").mkdir()
+    (tmp_path / "PIL" / "__init__.py").write_text("raise RuntimeError('a folder of the user')")
+    monkeypatch.chdir(tmp_path)
+    with ImageWorkers(decode, 1) as pool:
+        assert pool.submit(image_bytes(1), SIZE).result() == decode(image_bytes(1), SIZE)

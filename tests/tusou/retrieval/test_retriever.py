@@ -95,7 +95,7 @@ def test_items_that_tie_at_the_end_are_searched_again(spec: IndexSpec) -> None:
 @pytest.fixture(scope="module")
 def bundle(pool: Path, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("bundle") / "b"
-    build(BuildSpec(str(pool), str(tiny_model), factory="torch", workers=1), root, NoProgress())
+    build(BuildSpec(str(pool), str(tiny_model), index="torch", workers=1), root, NoProgress())
     return root
 
 

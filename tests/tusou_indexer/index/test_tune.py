@@ -1,4 +1,4 @@
-"""`auto` answers what exact search answers, reads less where the pool allows, and says so."""
+"""Choice and tuning of an index: recall, bytes read, memory budgets and refusals."""
 
 from dataclasses import astuple
 from pathlib import Path
@@ -6,9 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tusou_indexer.index import candidates, tune
-from tusou_indexer.index import recall_probes as probes
-from tusou_indexer.index import request as wanted
-from tusou_indexer.index.candidates import bytes_read, factories, memory_bytes
+from tusou_indexer.index import request as request_module
+from tusou_indexer.index.candidates import bytes_read, candidate_factories, memory_bytes
 from tusou_indexer.index.recall_probes import PROBE_TEXTS, RecallProbes
 from tusou_indexer.index.request import EXACT_RECALL, TARGET_RECALL, IndexRequest
 from tusou_indexer.index.tune import build_index
@@ -27,9 +26,9 @@ def unit(vectors: Vectors) -> Vectors:
 
 
 def structured(count: int, seed: int) -> Vectors:
-    """Draw vectors of few degrees of freedom, as those of a model are."""
-    dice, axes = np.random.default_rng(seed), np.random.default_rng(0).normal(size=(6, DIM))
-    return unit(dice.normal(size=(count, 6)) @ axes + 0.02 * dice.normal(size=(count, DIM)))
+    """Return vectors of few degrees of freedom, as those of a model are."""
+    random, axes = np.random.default_rng(seed), np.random.default_rng(0).normal(size=(6, DIM))
+    return unit(random.normal(size=(count, 6)) @ axes + 0.02 * random.normal(size=(count, DIM)))
 
 
 def directions(count: int, seed: int) -> Vectors:
@@ -45,7 +44,7 @@ def tiny_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(candidates, "_CACHED_BYTES", 100_000)
 
 
-def test_a_small_pool_stays_plain() -> None:
+def test_a_small_pool_gets_a_flat_index() -> None:
     built = build_index(structured(390, 1), IndexRequest(), lambda: pytest.fail("texts encoded"))
     assert (built.spec.factory, built.index_recall, built.trials) == ("Flat", None, ())
 
@@ -53,13 +52,15 @@ def test_a_small_pool_stays_plain() -> None:
 def test_a_structured_pool_is_searched_by_codes_and_refined() -> None:
     vectors = structured(3000, 1)
     built = build_index(vectors, IndexRequest(), texts)
-    assert built.spec.factory in factories(*vectors.shape, IndexRequest())
+    assert built.spec.factory in candidate_factories(*vectors.shape, IndexRequest())
     assert built.spec.factory.startswith("PCAR16,")  # six directions: a projection keeps them all
     assert built.index_recall is not None
     assert built.index_recall >= EXACT_RECALL
     assert built.index.exact_scores
-    taken = [one for one in built.trials if (one.factory, one.tuning) == astuple(built.spec)]
-    assert [one.index_recall_at_10 for one in taken] == [built.index_recall]
+    chosen = [
+        trial for trial in built.trials if (trial.factory, trial.tuning) == astuple(built.spec)
+    ]
+    assert [trial.index_recall_at_10 for trial in chosen] == [built.index_recall]
     queries = structured(200, 2)
     truth = np.argsort(-(queries @ vectors.T), axis=1)[:, :10]
     found = built.index.search(queries, 10)
@@ -70,7 +71,9 @@ def test_a_structured_pool_is_searched_by_codes_and_refined() -> None:
     )
 
 
-def test_a_pool_that_codes_cannot_tell_apart_falls_back(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pool_that_codes_cannot_distinguish_gets_a_flat_index(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(tune, "_WORTH", 10)
     built = build_index(directions(3000, 1), IndexRequest(), texts)
     assert (built.spec.factory, built.index_recall) == ("Flat", None)
@@ -78,8 +81,7 @@ def test_a_pool_that_codes_cannot_tell_apart_falls_back(monkeypatch: pytest.Monk
     assert max(trial.index_recall_at_10 for trial in built.trials) < EXACT_RECALL
 
 
-def test_texts_that_lie_elsewhere_count_too() -> None:
-    """A pool that is found from its own images and not from texts is not found."""
+def test_the_lower_recall_of_the_two_probe_sets_counts() -> None:
     built = build_index(
         structured(3000, 1), IndexRequest(target_recall=1), lambda: directions(50, 3)
     )
@@ -88,14 +90,14 @@ def test_texts_that_lie_elsewhere_count_too() -> None:
 
 
 def test_a_lower_target_reads_less(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (wanted, candidates):
+    for module in (request_module, candidates):
         monkeypatch.setattr(module, "EXACT_ITEMS", 1000)
     vectors = structured(5000, 1)
     low, high = (
         build_index(vectors, IndexRequest(target_recall=target), texts) for target in (0.7, 0.99)
     )
     assert 0.7 <= (low.index_recall or 0) <= (high.index_recall or 0)
-    cost = [bytes_read(one.spec.factory, one.spec.tuning, 5000, DIM) for one in (low, high)]
+    cost = [bytes_read(each.spec.factory, each.spec.tuning, 5000, DIM) for each in (low, high)]
     assert cost[0] < cost[1] < 5000 * DIM * 4
 
 
@@ -114,19 +116,11 @@ def test_an_index_without_parameters_is_measured_as_it_is() -> None:
     assert 0.8 < (built.index_recall or 0) < 1
 
 
-def test_of_items_equally_near_any_counts_as_found() -> None:
+def test_any_of_several_equal_items_counts_as_found() -> None:
     vectors = np.repeat(directions(200, 1), 11, axis=0)
-    found = create_index(FaissSpec("Flat"), DIM)
-    found.add(np.arange(len(vectors))[::-1].copy(), vectors[::-1].copy())
-    assert RecallProbes(vectors, vectors[:50]).recall(found) == 1
-
-
-def test_exact_search_in_blocks_is_exact(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(probes, "_BLOCK", 128)
-    vectors, asked = directions(1000, 1), directions(20, 2)
-    found = np.take_along_axis(asked @ vectors.T, probes._exact(vectors, asked).ids, axis=1)
-    expected = np.sort(asked @ vectors.T, axis=1)[:, :-11:-1]
-    np.testing.assert_allclose(found, expected, atol=1e-6)
+    index = create_index(FaissSpec("Flat"), DIM)
+    index.add(np.arange(len(vectors))[::-1].copy(), vectors[::-1].copy())
+    assert RecallProbes(vectors, vectors[:50]).recall(index) == 1
 
 
 @pytest.mark.parametrize("factory", ["auto", "IVF32,Flat", "PQ16x4fs,RFlat"])
@@ -137,11 +131,11 @@ def test_the_same_vectors_build_the_same_bytes(tmp_path: Path, factory: str) -> 
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
-def test_a_gpu_is_given_what_it_can_hold() -> None:
+def test_a_gpu_gets_an_index_that_it_can_hold() -> None:
     assert build_index(structured(3000, 1), IndexRequest(on_gpu=True), texts).spec.factory == "Flat"
 
 
-def test_torch_is_asked_for_by_its_name() -> None:
+def test_the_torch_index_is_requested_by_name() -> None:
     built = build_index(
         structured(3000, 1), IndexRequest("torch"), lambda: pytest.fail("texts encoded")
     )
@@ -149,30 +143,30 @@ def test_torch_is_asked_for_by_its_name() -> None:
     assert (built.spec.index_type, built.index_recall, len(built.index)) == ("torch", None, 3000)
 
 
-def test_a_given_factory_is_built_and_measured_whatever_it_finds() -> None:
+def test_a_given_factory_is_built_and_measured_even_below_the_target() -> None:
     built = build_index(directions(3000, 1), IndexRequest("PQ8x4fs,RFlat"), texts)
     assert (built.spec.factory, built.spec.tuning) == ("PQ8x4fs,RFlat", "k_factor_rf=64")
     assert 0 < (built.index_recall or 0) < TARGET_RECALL
 
 
-def test_a_memory_budget_is_kept_and_the_best_within_it_taken() -> None:
+def test_the_best_index_within_a_memory_budget_is_chosen() -> None:
     vectors = structured(6000, 1)
     built = build_index(vectors, IndexRequest("auto:0.7MB"), texts)
     assert memory_bytes(built.spec.factory, *vectors.shape) <= 0.7e6 < vectors.nbytes
     assert not built.index.exact_scores
-    tried = {one.factory for one in built.trials}
-    assert all(memory_bytes(one, *vectors.shape) <= 0.7e6 for one in tried)
-    assert built.index_recall == max(one.index_recall_at_10 for one in built.trials) > 0.95
+    tried = {trial.factory for trial in built.trials}
+    assert all(memory_bytes(factory, *vectors.shape) <= 0.7e6 for factory in tried)
+    assert built.index_recall == max(trial.index_recall_at_10 for trial in built.trials) > 0.95
 
 
-def test_what_a_budget_leaves_out_is_what_takes_more() -> None:
-    plain = factories(1_000_000, 512, IndexRequest())
-    assert factories(1_000_000, 512, IndexRequest("auto:3GB")) == plain
-    assert not set(factories(1_000_000, 512, IndexRequest("auto:1GB"))) & set(plain)
-    assert factories(100_000, 512, IndexRequest("auto:207MB")) == ["Flat"]
+def test_a_budget_leaves_out_the_indexes_that_take_more() -> None:
+    plain = candidate_factories(1_000_000, 512, IndexRequest())
+    assert candidate_factories(1_000_000, 512, IndexRequest("auto:3GB")) == plain
+    assert not set(candidate_factories(1_000_000, 512, IndexRequest("auto:1GB"))) & set(plain)
+    assert candidate_factories(100_000, 512, IndexRequest("auto:207MB")) == ["Flat"]
 
 
-def test_an_index_takes_what_was_estimated(tmp_path: Path) -> None:
+def test_the_estimated_memory_is_the_size_of_the_index(tmp_path: Path) -> None:
     vectors = structured(6000, 1)
     for factory in (
         "PCAR16,PQ16x4fs,RFlat",
@@ -187,36 +181,36 @@ def test_an_index_takes_what_was_estimated(tmp_path: Path) -> None:
         assert (tmp_path / "index").stat().st_size == pytest.approx(estimated, rel=0.05)
 
 
-def test_refuses_a_budget_in_which_nothing_fits() -> None:
+def test_refuses_a_budget_that_no_index_fits() -> None:
     with pytest.raises(InvalidRequest, match=r"auto:0\.3MB: an index of .* takes [\d.]+MB or more"):
         build_index(structured(20_000, 1), IndexRequest("auto:0.3MB"), texts)
 
 
 @pytest.mark.parametrize("factory", ["auto:", "auto:2", "auto:0GB", "auto:GB", "auto:1.5 GB"])
-def test_refuses_a_budget_that_is_no_size(factory: str) -> None:
+def test_refuses_a_budget_that_is_not_a_size(factory: str) -> None:
     with pytest.raises(InvalidRequest, match=r"write a budget as auto:1\.5GB"):
         IndexRequest(factory).check(DIM)
 
 
-def test_of_lists_and_candidates_no_more_are_visited_than_needed() -> None:
+def test_the_fewest_lists_and_candidates_that_reach_the_target_are_taken() -> None:
     vectors = structured(6000, 4)
     built = build_index(vectors, IndexRequest("IVF64,PQ16x4fs,RFlat", 0.95), texts)
-    nprobe, factor = (int(one.partition("=")[2]) for one in built.spec.tuning.split(","))
+    nprobe, factor = (int(setting.partition("=")[2]) for setting in built.spec.tuning.split(","))
     assert (built.index_recall or 0) >= 0.95
-    judge = RecallProbes(vectors, texts())
+    recall_probes = RecallProbes(vectors, texts())
     for fewer in (
         f"nprobe={nprobe // 2},k_factor_rf=64",
         f"nprobe={nprobe},k_factor_rf={factor // 2}",
     ):
         built.index.tune(fewer)
-        assert judge.recall(built.index) < 0.95
+        assert recall_probes.recall(built.index) < 0.95
 
 
 @pytest.mark.parametrize("target", [0, -1, 1.01, float("nan")])
-def test_refuses_a_target_that_is_no_share(target: float) -> None:
+def test_refuses_a_target_that_is_not_a_share(target: float) -> None:
     with pytest.raises(InvalidRequest, match="--target-recall"):
         build_index(structured(10, 1), IndexRequest(target_recall=target), texts)
 
 
-def test_the_probe_texts_differ() -> None:
+def test_the_probe_texts_are_all_different() -> None:
     assert len(set(PROBE_TEXTS)) == len(PROBE_TEXTS) == 220

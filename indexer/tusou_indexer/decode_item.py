@@ -1,0 +1,26 @@
+"""The decoding of one image, as a job of `ImageWorkers`."""
+
+from pathlib import Path
+from zlib import crc32
+
+import numpy as np
+
+from tusou.bundle.item_reader import image_of, read_span
+from tusou.core.arrays import Pixels
+from tusou.core.ids import Encoding
+from tusou.images.preprocess import open_image, to_pixels
+
+_CHECKSUM_BYTES = 4
+
+
+def decode_item(path: str, offset: int, length: int, encoding: Encoding, size: int) -> bytes:
+    """Return the CRC-32 of the stored bytes and the pixels of the image; BadImage."""
+    stored = read_span(Path(path), offset, length)
+    pixels = to_pixels(open_image(image_of(stored, encoding)), size)
+    return crc32(stored).to_bytes(_CHECKSUM_BYTES, "little") + pixels.tobytes()
+
+
+def split_decoded(result: bytes, size: int) -> tuple[int, Pixels]:
+    """Return the checksum and the pixels, (size, size, 3), of a result of `decode_item`."""
+    pixels = np.frombuffer(result, np.uint8, offset=_CHECKSUM_BYTES)
+    return int.from_bytes(result[:_CHECKSUM_BYTES], "little"), pixels.reshape(size, size, 3)
