@@ -20,7 +20,7 @@ def options_of(verb: str) -> list[TyperOption]:
     app = typer.Typer(add_completion=False)
     app.command(name=verb)(VERBS[verb][0].load())  # type: ignore[type-var]
     params = typer.main.get_command(app).params
-    return [part for part in params if isinstance(part, TyperOption)]
+    return [part for part in params if isinstance(part, TyperOption) and not part.hidden]
 
 
 def options(verb: str) -> list[str]:

@@ -38,15 +38,15 @@ class ImageFingerprint:
 
     def pack(self) -> bytes:
         """Return the fingerprint as bytes."""
-        names = self.form.encode(), self.mode.encode()
+        names = self.format.encode(), self.mode.encode()
         hashes = self.digest, self.perceptual_hash, self.thumbnail
         return _PACKED.pack(*names, self.width, self.height, *hashes)
 
     @classmethod
     def unpack(cls, packed: bytes) -> Self:
         """Return the fingerprint that `pack` packed."""
-        form, mode, *values = _PACKED.unpack(packed)
-        return cls(form.rstrip(b"\0").decode(), mode.rstrip(b"\0").decode(), *values)
+        image_format, mode, *values = _PACKED.unpack(packed)
+        return cls(image_format.rstrip(b"\0").decode(), mode.rstrip(b"\0").decode(), *values)
 
 
 def fingerprint_image(data: bytes) -> ImageFingerprint:

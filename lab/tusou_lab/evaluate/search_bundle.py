@@ -10,15 +10,14 @@ import numpy as np
 
 from tusou import __version__
 from tusou.cli.progress import NoProgress, Progress
-from tusou.core.arrays import Ids, Vectors
+from tusou.core.arrays import Vectors
 from tusou.core.errors import BadDataset, InvalidRequest, TusouError
 from tusou.core.hardware import describe_machine
 from tusou.core.hits import Hits
 from tusou.core.ids import ItemId
+from tusou.evaluation.index_recall import exact_neighbors, index_recall
 from tusou.evaluation.judgments import JudgedQuery, Judgments
 from tusou.evaluation.runs import Run, RunHeader
-from tusou.indexes import create_index
-from tusou.indexes.specs import FaissSpec
 from tusou.retrieval.pipeline import SearchPipeline
 from tusou.retrieval.query import Query, VectorPart, combine
 from tusou_lab.evaluate.image_queries import encode_image_queries
@@ -130,14 +129,15 @@ def _index_recall(
     """Return the share of the nearest items, by exact search, that the index returned."""
     if pipeline.bundle.manifest.index.factory in {"", "Flat"}:
         return None
+    depth, bundle = len(rankings[0]), pipeline.bundle
     vectors = np.stack([_vector(query) for query in queries])
-    stored = np.ascontiguousarray(pipeline.bundle.vectors)
-    exact = create_index(FaissSpec("Flat"), stored.shape[1])
-    exact.add(np.arange(len(stored), dtype=np.int64), stored)
-    depth = len(rankings[0])
-    nearest = exact.search(vectors, depth).ids
+    exact = exact_neighbors(bundle.vectors, vectors, depth)
+    found = np.full((len(rankings), depth), -1, np.int64)
+    for row, items in zip(found, rankings, strict=True):
+        keys = [bundle.ids.key(str(item_id)) for item_id in items]
+        row[: len(items)] = [-1 if key is None else key for key in keys]
     return {
-        f"index_recall@{k}": _overlap(pipeline, nearest[:, :k], [items[:k] for items in rankings])
+        f"index_recall@{k}": index_recall(bundle.vectors, vectors, found, exact, k)
         for k in _INDEX_KS
         if k <= depth
     }
@@ -146,14 +146,3 @@ def _index_recall(
 def _vector(query: Query) -> Vectors:
     parts = query.parts
     return combine(parts, [part.vector for part in parts if isinstance(part, VectorPart)])
-
-
-def _overlap(
-    pipeline: SearchPipeline, nearest: Ids, rankings: Sequence[tuple[ItemId, ...]]
-) -> float:
-    ids = pipeline.bundle.ids
-    shared = sum(
-        len({ids[key] for key in keys} & set(items))
-        for keys, items in zip(nearest.tolist(), rankings, strict=True)
-    )
-    return shared / nearest.size

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from tusou.core.arrays import Ids, Vectors
 from tusou.core.errors import InvalidRequest
 from tusou.evaluation.bootstrap import intervals
+from tusou.evaluation.index_recall import exact_neighbors, index_recall
 from tusou.evaluation.metrics import (
     GainTable,
     JudgedRanking,
@@ -121,7 +122,7 @@ class ExperimentRunner:
 
     def compare_indexes(self, specs: Sequence[FaissSpec]) -> SweepExperiment:
         """Score index types, with their recall against exact search and their speed."""
-        nearest = _search(self._exact, self._queries)
+        exact = exact_neighbors(self._base.pool, self._queries, DEPTH)
         keys = np.arange(len(self._base.pool))
         rows = []
         for spec in specs:
@@ -130,7 +131,8 @@ class ExperimentRunner:
             built = perf_counter() - started
             results = _search(index, self._queries)
             measured = {
-                "index_recall@10": 100 * _overlap(results, nearest),
+                "index_recall@10": 100
+                * index_recall(self._base.pool, self._queries, results, exact, DEPTH),
                 "ms_a_query": 1000 * self._seconds_per_query(index),
                 "seconds_to_build": built,
             }
@@ -198,8 +200,3 @@ def _build_index(spec: FaissSpec, keys: Ids, pool: Vectors) -> VectorIndex:
 
 def _search(index: VectorIndex, queries: Vectors, depth: int = DEPTH) -> Ids:
     return index.search(queries, min(depth, len(index))).ids
-
-
-def _overlap(results: Ids, nearest: Ids) -> float:
-    shared = [np.intersect1d(a, b).size for a, b in zip(results, nearest, strict=True)]
-    return float(np.mean(shared) / nearest.shape[1])

@@ -1,4 +1,4 @@
-"""Decoding beside the service: what an image may break, and what it may not."""
+"""DecodePool: decoded pixels, bad images, crashes, and the bounded queue."""
 
 import asyncio
 import io
@@ -16,7 +16,6 @@ import pytest
 from drawing import image_bytes
 from PIL import Image
 from tusou_service.images.decode_pool import DecodePool
-from tusou_service.images.decode_worker import REPLY, REQUEST
 
 from tests.tusou_service.tiny import TinySource, running
 from tusou.core.errors import BadImage, NotReady, Overloaded, Unavailable
@@ -26,19 +25,19 @@ SIZE = 32
 
 
 @pytest.fixture
-def lost() -> list[int]:
+def crashes() -> list[int]:
     return []
 
 
 @pytest.fixture
-def decoders(lost: list[int]) -> Iterator[DecodePool]:
-    pool = DecodePool(1, 4, lambda: lost.append(1))
+def decoders(crashes: list[int]) -> Iterator[DecodePool]:
+    pool = DecodePool(1, 4, lambda: crashes.append(1))
     yield pool
     pool.close()
 
 
 def pid_of(decoders: DecodePool) -> int:
-    (process,) = decoders._idle
+    (process,) = decoders._workers._idle
     return process._process.pid
 
 
@@ -52,16 +51,16 @@ async def test_pixels_are_those_of_the_indexer(decoders: DecodePool) -> None:
         await good(decoders, seed)
 
 
-async def test_nothing_runs_before_the_first_image(decoders: DecodePool) -> None:
-    assert decoders._idle == []
+async def test_no_process_runs_before_the_first_image(decoders: DecodePool) -> None:
+    assert decoders._workers._idle == []
     await good(decoders)
     first = pid_of(decoders)
     await good(decoders)
     assert pid_of(decoders) == first
 
 
-async def test_a_machine_without_room_for_a_process_is_no_bug(
-    decoders: DecodePool, lost: list[int], monkeypatch: pytest.MonkeyPatch
+async def test_a_process_that_cannot_start_makes_the_service_unavailable(
+    decoders: DecodePool, crashes: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise BlockingIOError(11, "Resource temporarily unavailable")
@@ -71,16 +70,18 @@ async def test_a_machine_without_room_for_a_process_is_no_bug(
         with pytest.raises(Unavailable):
             await decoders.decode(image_bytes(1), SIZE)
     await good(decoders)
-    assert lost == []
+    assert crashes == []
 
 
-async def test_what_is_no_image_keeps_the_process(decoders: DecodePool, lost: list[int]) -> None:
+async def test_a_bad_image_does_not_end_the_process(
+    decoders: DecodePool, crashes: list[int]
+) -> None:
     await good(decoders)
     first = pid_of(decoders)
-    for image, said in [(b"", "empty image"), ("!", "bad base64"), (b"no", "not a readable")]:
-        with pytest.raises(BadImage, match=said):
+    for image, message in [(b"", "empty image"), ("!", "bad base64"), (b"no", "not a readable")]:
+        with pytest.raises(BadImage, match=message):
             await decoders.decode(image, SIZE)
-    assert (pid_of(decoders), lost) == (first, [])
+    assert (pid_of(decoders), crashes) == (first, [])
 
 
 async def test_the_largest_images_fit(decoders: DecodePool) -> None:
@@ -94,44 +95,44 @@ async def test_the_largest_images_fit(decoders: DecodePool) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="macOS refuses to set the limit")
-async def test_a_image_that_fills_the_memory_is_a_bad_one(
-    decoders: DecodePool, lost: list[int]
+async def test_an_image_that_fills_the_memory_is_a_bad_one(
+    decoders: DecodePool, crashes: list[int]
 ) -> None:
     with pytest.raises(BadImage):  # 64 GB of pixels: no file is needed to ask for them
         await decoders.decode(image_bytes(1), 150_000)
     await good(decoders)
-    assert lost == []
+    assert crashes == []
 
 
-async def test_a_image_that_ends_its_process_costs_one_request(
-    decoders: DecodePool, lost: list[int]
+async def test_an_image_that_ends_its_process_costs_one_request(
+    decoders: DecodePool, crashes: list[int]
 ) -> None:
     await good(decoders)
     first = pid_of(decoders)
     os.kill(first, signal.SIGSTOP)  # as a decoder that never ends
     stuck = asyncio.create_task(decoders.decode(image_bytes(1), SIZE))
     waiting = asyncio.create_task(decoders.decode(image_bytes(2), SIZE))
-    while decoders._idle:  # noqa: ASYNC110 - the thread says nothing when it has begun
+    while decoders._workers._idle:  # noqa: ASYNC110 - the thread says nothing when it has begun
         await asyncio.sleep(0.005)
     os.kill(first, signal.SIGKILL)
     with pytest.raises(BadImage, match="crashes the decoder"):
         await stuck
     np.testing.assert_array_equal(await waiting, to_pixels(open_image(image_bytes(2)), SIZE))
-    assert len(lost) == 1
+    assert len(crashes) == 1
     assert pid_of(decoders) != first
 
 
 async def test_a_process_that_died_while_idle_costs_no_image(
-    decoders: DecodePool, lost: list[int]
+    decoders: DecodePool, crashes: list[int]
 ) -> None:
     await good(decoders)
     os.kill(pid_of(decoders), signal.SIGKILL)
-    decoders._idle[0]._process.wait()
+    decoders._workers._idle[0]._process.wait()
     await good(decoders)
-    assert lost == []
+    assert crashes == []
 
 
-async def test_no_more_wait_than_may(decoders: DecodePool) -> None:
+async def test_the_queue_is_bounded(decoders: DecodePool) -> None:
     await good(decoders)
     os.kill(pid_of(decoders), signal.SIGSTOP)
     pid = pid_of(decoders)
@@ -145,7 +146,7 @@ async def test_no_more_wait_than_may(decoders: DecodePool) -> None:
 
 async def test_closing_ends_the_processes(decoders: DecodePool) -> None:
     await good(decoders)
-    process = decoders._idle[0]._process
+    process = decoders._workers._idle[0]._process
     decoders.close()
     assert process.returncode == -signal.SIGKILL
     with pytest.raises((NotReady, RuntimeError)):
@@ -160,7 +161,7 @@ def test_the_death_of_the_service_ends_its_decoders(tmp_path: Path) -> None:
         "async def main():\n"
         "    pool = DecodePool(1, 4, lambda: None)\n"
         "    try: await pool.decode(b'', 8)\n"
-        "    except BadImage: print(pool._idle[0]._process.pid, flush=True)\n"
+        "    except BadImage: print(pool._workers._idle[0]._process.pid, flush=True)\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
         "asyncio.run(main())\n"
     )
@@ -169,7 +170,7 @@ def test_the_death_of_the_service_ends_its_decoders(tmp_path: Path) -> None:
     ) as parent:
         assert parent.stdout
         pid = int(parent.stdout.readline())
-        assert parent.stdout.read() == ""  # the decoder has its own; the parent's end closes this
+        assert parent.stdout.read() == ""  # the decoder has its own;
         parent.wait()
     ended = threading.Event()
     for _ in range(1000):
@@ -183,24 +184,7 @@ def test_the_death_of_the_service_ends_its_decoders(tmp_path: Path) -> None:
     pytest.fail("the decoder outlives its service")
 
 
-def test_signals_to_the_group_leave_it_to_the_service() -> None:
-    command = [sys.executable, "-m", "tusou_service.images.decode_worker"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        assert process.stdin
-        assert process.stdout
-        for sig in (None, signal.SIGTERM, signal.SIGINT):
-            if sig:
-                process.send_signal(sig)
-            process.stdin.write(REQUEST.pack(2, SIZE, 0) + b"no")
-            process.stdin.flush()
-            good, length = REPLY.unpack(process.stdout.read(REPLY.size))
-            assert not good
-            assert process.stdout.read(length) == b"not a readable JPEG, PNG or WebP image"
-        process.stdin.close()
-        assert process.wait() == 0
-
-
-async def test_texts_are_answered_while_a_image_hangs(source: TinySource) -> None:
+async def test_texts_are_answered_while_an_image_hangs(source: TinySource) -> None:
     async with (
         running(source, timeout_ms=20_000) as server,
         httpx.AsyncClient(base_url=server.url, timeout=20) as client,
@@ -213,7 +197,7 @@ async def test_texts_are_answered_while_a_image_hangs(source: TinySource) -> Non
         stuck = asyncio.create_task(
             client.post("/search/image", content=image_bytes(1), headers=headers)
         )
-        while server.engine._images._decoders._idle:  # noqa: ASYNC110 - as above
+        while server.engine._images._decoders._workers._idle:  # noqa: ASYNC110 - as above
             await asyncio.sleep(0.005)
         assert (await client.post("/search", json={"query": "裙"})).status_code == 200
         os.kill(pid, signal.SIGKILL)
@@ -226,4 +210,4 @@ async def test_texts_are_answered_while_a_image_hangs(source: TinySource) -> Non
         assert "tusou_lost_decoders_total 1.0" in lines
         assert "tusou_image_batch_size_sum 2.0" in lines
         assert 'tusou_image_seconds_count{stage="decode"} 2.0' in lines
-        assert 'tusou_image_seconds_count{stage="see"} 2.0' in lines
+        assert 'tusou_image_seconds_count{stage="encode"} 2.0' in lines
