@@ -29,7 +29,7 @@ def svgs() -> list[str]:
     return svgs
 
 
-def test_text_is_svgs_as_paths(svgs: list[str]) -> None:
+def test_text_is_drawn_as_paths(svgs: list[str]) -> None:
     for svg in svgs:
         assert svg.startswith("<svg")
         assert not re.search(r"<text|font-family|@font-face|<metadata", svg)
