@@ -185,5 +185,5 @@ def _refused_queries(refused: list[tuple[QueryRow, ServiceError]]) -> BadQueries
     ordered = sorted(refused, key=lambda pair: pair[0].line)
     lines = "\n  ".join(f"line {row.line}: {error.code}: {error.detail}" for row, error in ordered)
     return BadQueries(
-        f"The service refused {len(ordered)} queries; mend these lines and run again.\n  {lines}"
+        f"The service refused {len(ordered)} queries; correct these lines and run again.\n  {lines}"
     )

@@ -147,7 +147,7 @@ def embed_images(images: Sequence[ImageFile]) -> list[Call[EmbeddingBatch]]:
     """Return the calls for the vectors of images; the service takes 16, or 8 MiB, in one."""
     batches: list[list[str]] = []
     for image in images:
-        # The service reads the type from the bytes, whatever the URI says.
+        # The service reads the media type from the bytes and ignores the one of the URI.
         uri = f"data:image/jpeg;base64,{_base64(image)}"
         fits = batches and len(batches[-1]) < MAX_IMAGES
         if fits and sum(map(len, batches[-1])) + len(uri) <= MAX_IMAGE_CHARS:

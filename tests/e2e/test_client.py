@@ -37,12 +37,12 @@ def test_the_client_finds_what_in_process_search_finds(site: Site, tmp_path: Pat
             {"image": image_bytes(7), "exclude": [1000, "1001"]},
             {"item_id": 1007, "negative_item_id": "1008"},
         ):
-            served, found = client.search(**options), local.search(**options)  # type: ignore[arg-type, call-overload]
-            assert served.item_ids == found.item_ids
-            np.testing.assert_allclose(served.scores, found.scores, atol=1e-6)
-            assert (served.positive, served.negative) == (found.positive, found.negative)
-            assert served.index_version == found.index_version
-            assert served.truncated == found.truncated
+            served, expected = client.search(**options), local.search(**options)  # type: ignore[arg-type, call-overload]
+            assert served.item_ids == expected.item_ids
+            np.testing.assert_allclose(served.scores, expected.scores, atol=1e-6)
+            assert (served.positive, served.negative) == (expected.positive, expected.negative)
+            assert served.index_version == expected.index_version
+            assert served.truncated == expected.truncated
         for interpret in (True, False):
             batch = client.search_batch(QUERIES, interpret=interpret, exclude=[1000])
             assert [hits.item_ids for hits in batch] == [

@@ -79,7 +79,7 @@ def test_every_field_of_a_search(send: Send, server, tmp_path: Path) -> None:
 
 
 def test_an_interpreted_query_is_reported() -> None:
-    answer = {
+    reply = {
         "item_ids": [1],
         "scores": [0.5],
         "truncated": False,
@@ -88,11 +88,11 @@ def test_an_interpreted_query_is_reported() -> None:
         "version_changed": True,
     }
     read = wire.search("裙不要红", 1).read
-    hits = read(Reply(200, json.dumps(answer).encode()), "http://service")
+    hits = read(Reply(200, json.dumps(reply).encode()), "http://service")
     assert (hits.positive, hits.negative, hits.version_changed) == ("裙", "红", True)
-    answer["interpreted"] = {"positive": 1}
+    reply["interpreted"] = {"positive": 1}
     with pytest.raises(BadReply):
-        read(Reply(200, json.dumps(answer).encode()), "http://service")
+        read(Reply(200, json.dumps(reply).encode()), "http://service")
 
 
 def test_a_batch_keeps_order_and_shares_one_version(send: Send, server, service) -> None:

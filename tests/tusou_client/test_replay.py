@@ -117,7 +117,7 @@ def test_refused_queries_are_all_named_with_their_lines(
     with pytest.raises(BadQueries) as raised:
         replay(queries, tmp_path / "pred.jsonl", settings(server, in_flight=4))
     first, *lines = str(raised.value).split("\n  ")
-    assert first == "The service refused 2 queries; mend these lines and run again."
+    assert first == "The service refused 2 queries; correct these lines and run again."
     assert lines == [
         "line 4: empty_query: Nothing is left.",
         "line 42: query_too_long: Nothing is left.",
