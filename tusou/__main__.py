@@ -1,4 +1,4 @@
-"""`python -m tusou` is the `tusou` command."""
+"""Runs the `tusou` command for `python -m tusou`."""
 
 from tusou.cli.main import main
 

@@ -1,4 +1,4 @@
-"""Clients of the service: they speak HTTP and need httpx alone."""
+"""HTTP clients of the service, which need httpx only, and the client commands."""
 
 from tusou.core.hits import Hits
 from tusou_client.client import AsyncClient, Client
