@@ -7,7 +7,7 @@ from tusou.images.formats import MAX_IMAGE_BYTES
 
 # Chunks are limited apart from bytes: real clients send few, large chunks.
 MAX_BODY_CHUNKS = 4096
-# A large body, as one with an image, stays in memory until its request is answered.
+# A large body (one with an image) stays in memory until its request is answered.
 LARGE_BODY_BYTES = 1024 * 1024
 LARGE_BODIES = 8  # at once
 MAX_HEADERS = 100

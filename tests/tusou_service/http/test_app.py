@@ -1,4 +1,4 @@
-"""Every call as its users see it: HTTP in, whole answers out, and who may call what."""
+"""Every HTTP call: complete responses, and which calls need an API key."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,9 +18,9 @@ from tusou.core.errors import CorruptBundle, IncompatibleBundle, InsufficientMem
 KEYS = (b"the-first-key-of-two", b"the-second-key-of-two")
 
 
-def without_time(answer: dict[str, object]) -> dict[str, object]:
-    assert isinstance(answer.pop("took_ms"), float)
-    return answer
+def without_time(body: dict[str, object]) -> dict[str, object]:
+    assert isinstance(body.pop("took_ms"), float)
+    return body
 
 
 def test_search(client: TestClient) -> None:
@@ -35,13 +35,13 @@ def test_search(client: TestClient) -> None:
     }
 
 
-def test_search_returns_ten_and_never_more_than_there_are(client: TestClient) -> None:
+def test_search_returns_ten_items_and_at_most_all_items(client: TestClient) -> None:
     ten = client.post("/search", json={"query": "裙"}).json()
-    all_ = client.post("/search", json={"query": "裙", "top_k": 1000}).json()
-    assert (ten["item_ids"], all_["item_ids"]) == ([*range(10)], [*range(50)])
+    all_items = client.post("/search", json={"query": "裙", "top_k": 1000}).json()
+    assert (ten["item_ids"], all_items["item_ids"]) == ([*range(10)], [*range(50)])
 
 
-def test_search_says_when_a_query_was_cut(client: TestClient) -> None:
+def test_search_reports_a_truncated_query(client: TestClient) -> None:
     assert client.post("/search", json={"query": "裙" * 60}).json()["truncated"] is True
 
 
@@ -56,7 +56,7 @@ def test_batch(client: TestClient) -> None:
     }
 
 
-def test_a_batch_of_256_goes_through_in_passes_of_64(
+def test_a_request_of_256_queries_runs_in_batches_of_64(
     client: TestClient, source: TinySource
 ) -> None:
     queries = [str(n) for n in range(256)]
@@ -96,7 +96,7 @@ def test_health_and_info(client: TestClient) -> None:
     }
 
 
-def test_while_loading_it_is_alive_and_not_ready(source: TinySource) -> None:
+def test_a_loading_service_is_alive_but_not_ready(source: TinySource) -> None:
     source.error = CorruptBundle("never loads")
     with connected(source) as client:
         assert client.get("/healthz").status_code == 200
@@ -117,8 +117,8 @@ def test_reload(client: TestClient, source: TinySource) -> None:
     source.pipeline = TinyPipeline(TinyBundle("v2"), first_id=100)
     swapped = {"status": "swapped", "index_version": "v2", "previous_version": "v1"}
     assert client.post("/admin/reload").json() == swapped
-    answer = client.post("/search", json={"query": "裙", "top_k": 1}).json()
-    assert (answer["item_ids"], answer["index_version"]) == ([100], "v2")
+    body = client.post("/search", json={"query": "裙", "top_k": 1}).json()
+    assert (body["item_ids"], body["index_version"]) == ([100], "v2")
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_a_reload_of_a_bad_bundle_is_a_409_and_changes_nothing(
     assert client.get("/readyz").json()["index_version"] == "v1"
 
 
-def test_a_image_and_its_cache(client: TestClient) -> None:
+def test_an_item_image_and_its_etag(client: TestClient) -> None:
     first = client.get("/items/7/image")
     assert (first.status_code, first.content) == (200, PNG)
     assert first.headers["content-type"] == "image/png"
@@ -147,7 +147,9 @@ def test_a_image_and_its_cache(client: TestClient) -> None:
     assert (again.status_code, again.content) == (304, b"")
 
 
-def test_an_item_is_its_text_or_where_its_image_is(client: TestClient, source: TinySource) -> None:
+def test_an_item_has_a_text_or_the_path_of_its_image(
+    client: TestClient, source: TinySource
+) -> None:
     assert client.get("/items/7").json() == {"item_id": 7, "image": "/items/7/image"}
     source.pipeline.bundle.items = "texts"
     assert client.get("/items/7").json() == {"item_id": 7, "text": "红色碎花裙"}
@@ -155,15 +157,15 @@ def test_an_item_is_its_text_or_where_its_image_is(client: TestClient, source: T
     assert (response.status_code, response.json()["code"]) == (404, "unknown_item")
 
 
-def test_an_id_with_slashes_reaches_the_pool(client: TestClient) -> None:
+def test_an_id_may_contain_slashes(client: TestClient) -> None:
     response = client.get("/items/a%2Fb%2F..%2Fc/image")
     assert (response.status_code, response.json()["code"]) == (404, "unknown_item")
-    counted = client.get("/metrics").text
-    assert 'tusou_requests_total{route="/items/{item_id}/image",status="404"} 1.0' in counted
+    metrics = client.get("/metrics").text
+    assert 'tusou_requests_total{route="/items/{item_id}/image",status="404"} 1.0' in metrics
 
 
 @pytest.mark.parametrize("item_id", ["8", "07", "7%00", "..%2f7", "7%2f", "%2e%2e%2f7", "７"])
-def test_a_image_is_found_by_its_exact_id(client: TestClient, item_id: str) -> None:
+def test_an_image_is_found_by_its_exact_id_only(client: TestClient, item_id: str) -> None:
     assert client.get(f"/items/{item_id}/image").status_code == 404
 
 
@@ -188,7 +190,7 @@ def test_metrics_count_by_route_and_status(client: TestClient) -> None:
         assert line in lines
 
 
-def test_metrics_name_the_pages_and_their_files(client: TestClient) -> None:
+def test_metrics_count_pages_and_static_files(client: TestClient) -> None:
     for path in ("/", "/docs", "/openapi.json", "/static/app.js", "/static/style.css"):
         assert client.get(path).status_code == 200
     assert client.get("/static/nowhere.js").status_code == 404
@@ -204,7 +206,7 @@ def test_metrics_name_the_pages_and_their_files(client: TestClient) -> None:
     assert not any("unmatched" in line for line in lines)
 
 
-def test_openapi_knows_bodies_errors_and_the_closed_list_of_codes(client: TestClient) -> None:
+def test_openapi_describes_bodies_errors_and_all_codes(client: TestClient) -> None:
     document = client.get("/openapi.json").json()
     search = document["paths"]["/search"]["post"]
     assert {*search["responses"]} == {
@@ -219,13 +221,13 @@ def test_openapi_knows_bodies_errors_and_the_closed_list_of_codes(client: TestCl
     )
 
 
-def test_docs_can_be_left_out(source: TinySource) -> None:
+def test_docs_can_be_switched_off(source: TinySource) -> None:
     with connected(source, docs=False) as client:
         assert client.get("/docs").status_code == 404
         assert client.get("/openapi.json").status_code == 404
 
 
-# Adding a call means deciding here who may use it.
+# A new call must be added to one of these.
 PUBLIC = {"/", "/healthz", "/readyz", "/static"}
 GUARDED = {
     ("POST", "/search"),
@@ -252,8 +254,8 @@ def guarded(source: TinySource, tmp_path: Path) -> Iterator[TestClient]:
 
 def test_every_route_is_public_or_guarded(source: TinySource) -> None:
     app = create_app(lambda: pytest.fail("not entered"), Settings().requests())
-    found = {context.path.replace(":path", "") for context in iter_route_contexts(app.routes)}
-    assert found == PUBLIC | {path for _, path in GUARDED}
+    paths = {context.path.replace(":path", "") for context in iter_route_contexts(app.routes)}
+    assert paths == PUBLIC | {path for _, path in GUARDED}
 
 
 @pytest.mark.parametrize(("method", "path"), sorted(GUARDED))
@@ -278,5 +280,5 @@ def test_a_guarded_call_needs_a_key(guarded: TestClient, method: str, path: str)
 
 
 @pytest.mark.parametrize("path", ["/", "/healthz", "/readyz", "/static/app.js"])
-def test_a_public_path_needs_none(guarded: TestClient, path: str) -> None:
+def test_a_public_path_needs_no_key(guarded: TestClient, path: str) -> None:
     assert guarded.get(path).status_code == 200

@@ -1,4 +1,4 @@
-"""API key files: what they may hold, and that a mistake is said plainly."""
+"""API key files, valid and invalid."""
 
 from pathlib import Path
 
@@ -9,13 +9,13 @@ from tusou.core.errors import TusouError
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [(b"", "no API key"), (b"# none\n\n", "no API key"), (b"0123456789abcdef\nshort\n", "key 2")],
 )
-def test_a_file_without_good_keys_is_refused(tmp_path: Path, content: bytes, said: str) -> None:
+def test_a_file_without_good_keys_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
     file = tmp_path / "keys"
     file.write_bytes(content)
-    with pytest.raises(TusouError, match=said):
+    with pytest.raises(TusouError, match=message):
         ApiKeys.read(file)
 
 
@@ -26,7 +26,7 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
 
 def test_keys_are_kept_as_digests(tmp_path: Path) -> None:
     file = tmp_path / "keys"
-    # A byte mark and a comment, as an editor on Windows leaves them.
+    # A byte order mark, a comment and CRLF, as editors on Windows write them.
     file.write_bytes(b"\xef\xbb\xbf  0123456789abcdef  \r\n  # the next one\r\nfedcba9876543210")
     keys = ApiKeys.read(file)
     assert [len(digest) for digest in keys.digests] == [32, 32]

@@ -1,4 +1,4 @@
-"""The table from error to answer: complete, closed and small."""
+"""The table of problem types, and problem responses."""
 
 import json
 
@@ -23,7 +23,7 @@ from tusou.core.errors import (
 )
 
 
-def test_every_domain_error_has_a_meaning_or_is_a_bug() -> None:
+def test_every_domain_error_has_a_problem_type_or_is_a_bug() -> None:
     kinds = [
         kind
         for kind in vars(tusou.core.errors).values()
@@ -38,38 +38,38 @@ def test_codes_are_unique() -> None:
     assert len(codes) == len(set(codes))
 
 
-def test_a_new_error_has_its_parents_meaning_and_code() -> None:
-    class Vexing(InvalidRequest):
-        code = "vexing"
+def test_a_new_error_has_its_parents_problem_type_and_code() -> None:
+    class NewError(InvalidRequest):
+        code = "new"
 
-    code, meaning = problem_type(Vexing())
-    assert (code, meaning.status) == ("invalid_request", 422)
+    code, kind = problem_type(NewError())
+    assert (code, kind.status) == ("invalid_request", 422)
 
 
 @pytest.mark.parametrize(
     ("error", "milliseconds", "header"),
     [(QueueFull("", 0.123), 123, "1"), (QueueFull("", 2.5), 2500, "3"), (Overloaded(), 1000, "1")],
 )
-def test_503_says_when_to_retry(error: TusouError, milliseconds: int, header: str) -> None:
-    answer = problem_response(error, "id")
-    assert json.loads(bytes(answer.body))["retry_after_ms"] == milliseconds
-    assert answer.headers["retry-after"] == header
+def test_a_503_says_when_to_retry(error: TusouError, milliseconds: int, header: str) -> None:
+    response = problem_response(error, "id")
+    assert json.loads(bytes(response.body))["retry_after_ms"] == milliseconds
+    assert response.headers["retry-after"] == header
 
 
-def test_504_does_not() -> None:
+def test_a_504_does_not_say_when_to_retry() -> None:
     assert "retry-after" not in problem_response(DeadlineExceeded(), "id").headers
 
 
-def test_details_are_dropped_until_the_answer_fits() -> None:
+def test_details_are_dropped_until_the_response_fits() -> None:
     details = [ErrorDetail(("body", "裙" * 99), "t", "d" * 100)] * 20
-    answer = problem_response(InvalidRequest(details=details), "id")
-    body = json.loads(bytes(answer.body))
-    assert len(answer.body) <= MAX_PROBLEM_BYTES
+    response = problem_response(InvalidRequest(details=details), "id")
+    body = json.loads(bytes(response.body))
+    assert len(response.body) <= MAX_PROBLEM_BYTES
     assert 1 <= len(body["errors"]) < 16
     assert body["errors"][0]["loc"] == ["body", "裙" * 40]
 
 
-def test_documented_groups_codes_by_status() -> None:
-    found = error_responses(Overloaded, DeadlineExceeded)
-    assert [*found] == [401, 422, 431, 500, 503, 504]
-    assert found[503]["description"] == "overloaded"
+def test_error_responses_group_codes_by_status() -> None:
+    responses = error_responses(Overloaded, DeadlineExceeded)
+    assert [*responses] == [401, 422, 431, 500, 503, 504]
+    assert responses[503]["description"] == "overloaded"

@@ -1,4 +1,4 @@
-"""Whatever is posted, the answer is decided: never a 5xx, never over 2 KiB, never an echo."""
+"""Random bodies: never a 5xx response, never an error over 2 KiB."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What the front door lets through, and the exact refusal of everything else."""
+"""Requests that the middleware accepts, and the exact error of every other."""
 
 import json
 import re
@@ -15,7 +15,7 @@ from tests.tusou_service.tiny import TinyBundle, TinyPipeline, TinySource, conne
 from tusou.core.errors import MissingDependency
 
 MEMBERS = {"type", "title", "status", "detail", "code", "request_id"}
-# Exception text, addresses and paths of the server.
+# Exception texts, memory addresses and paths on the server.
 LEAKS = re.compile(r"0x[0-9a-f]{6,}|Traceback|\.py|/work|/home|/usr", re.ASCII)
 
 
@@ -24,7 +24,7 @@ def _no_constants(name: str) -> NoReturn:
 
 
 def problem_of(response: Response) -> dict[str, object]:
-    """Check the form of a refusal and return it."""
+    """Check that a response is a valid problem, and return its body."""
     assert response.headers["content-type"] == "application/problem+json"
     assert len(response.content) <= 2048
     assert response.content.isascii()
@@ -39,8 +39,8 @@ def problem_of(response: Response) -> dict[str, object]:
 
 def post(client: TestClient, hostile: HostileRequest) -> Response:
     headers = {"Content-Type": hostile.content_type, "Content-Encoding": hostile.content_encoding}
-    given = {name: value for name, value in headers.items() if value}
-    response: Response = client.post(hostile.path, content=hostile.body, headers=given)
+    present = {name: value for name, value in headers.items() if value}
+    response: Response = client.post(hostile.path, content=hostile.body, headers=present)
     return response
 
 
@@ -58,11 +58,11 @@ def test_hostile_bodies(client: TestClient, hostile: HostileRequest) -> None:
         )
 
 
-def test_there_are_35_of_the_appendix() -> None:
+def test_the_published_comparison_has_35_requests() -> None:
     assert len(PUBLISHED_REQUESTS) == 35
 
 
-def test_a_duplicate_keys_last_value_wins(client: TestClient, source: TinySource) -> None:
+def test_the_last_value_of_a_duplicate_key_wins(client: TestClient, source: TinySource) -> None:
     client.post(
         "/search",
         content=b'{"query":"a","query":"b"}',
@@ -71,12 +71,14 @@ def test_a_duplicate_keys_last_value_wins(client: TestClient, source: TinySource
     assert source.pipeline.asked == ["b"]
 
 
-def test_controls_in_a_query_become_spaces(client: TestClient, source: TinySource) -> None:
+def test_control_characters_in_a_query_become_spaces(
+    client: TestClient, source: TinySource
+) -> None:
     assert client.post("/search", json={"query": "\n红\0裙\t"}).status_code == 200
     assert source.pipeline.asked == ["红 裙"]
 
 
-def test_a_refusal_names_what_is_wrong_and_not_with_what(client: TestClient) -> None:
+def test_an_error_names_the_fields_and_never_echoes_values(client: TestClient) -> None:
     secret = "secret-value"
     response = client.post("/search", json={"query": 5, "top_k": secret, "wrong": secret})
     assert problem_of(response)["errors"] == [
@@ -99,7 +101,7 @@ def test_a_refusal_names_what_is_wrong_and_not_with_what(client: TestClient) -> 
     assert secret not in response.text
 
 
-def test_a_refusal_lists_what_fits_and_cuts_names(client: TestClient) -> None:
+def test_an_error_lists_the_details_that_fit_and_cuts_names(client: TestClient) -> None:
     body = {f"{n:02}{'裙' * 90}": 1 for n in range(30)}
     errors = problem_of(client.post("/search", json=body))["errors"]
     assert isinstance(errors, list)
@@ -107,7 +109,7 @@ def test_a_refusal_lists_what_fits_and_cuts_names(client: TestClient) -> None:
     assert errors[0]["loc"] == ["body", "00" + "裙" * 38]
 
 
-def test_a_batch_says_which_queries_are_bad(client: TestClient) -> None:
+def test_a_batch_error_lists_the_bad_queries(client: TestClient) -> None:
     response = client.post("/search/batch", json={"queries": ["a", " ", "b" * 513]})
     body = problem_of(response)
     assert (body["status"], body["code"]) == (422, "empty_query")
@@ -125,15 +127,15 @@ def test_a_time_limit_is_a_whole_number_of_milliseconds(client: TestClient, valu
     assert (body["status"], body["code"]) == (422, "invalid_request")
 
 
-def test_headers_have_a_cap_together_and_in_number(client: TestClient) -> None:
-    fat = client.get("/healthz", headers={"x-fat": "a" * 17_000})
+def test_the_size_and_number_of_headers_are_limited(client: TestClient) -> None:
+    large = client.get("/healthz", headers={"x-large": "a" * 17_000})
     many = client.get("/healthz", headers={f"x-{n}": "a" for n in range(101)})
-    for response in (fat, many):
+    for response in (large, many):
         assert problem_of(response)["code"] == "headers_too_large"
         assert (response.status_code, response.headers["connection"]) == (431, "close")
 
 
-def test_a_path_has_a_cap(client: TestClient) -> None:
+def test_the_length_of_a_path_is_limited(client: TestClient) -> None:
     assert problem_of(client.get("/" + "a" * 9000))["code"] == "uri_too_long"
 
 
@@ -159,14 +161,14 @@ def test_wrong_paths_and_methods(
     assert response.headers.get("allow") == allow
 
 
-def test_a_clients_request_id_is_kept_when_it_is_harmless(client: TestClient) -> None:
-    kept = client.get("/healthz", headers={"X-Request-Id": "Job_7.a-b"})
+def test_a_harmless_request_id_is_kept(client: TestClient) -> None:
+    harmless = client.get("/healthz", headers={"X-Request-Id": "Job_7.a-b"})
     forged = client.get("/healthz", headers={"X-Request-Id": 'a"} {'})
-    assert kept.headers["x-request-id"] == "Job_7.a-b"
+    assert harmless.headers["x-request-id"] == "Job_7.a-b"
     assert re.fullmatch("[0-9a-f]{32}", forged.headers["x-request-id"])
 
 
-def test_every_answer_forbids_sniffing_and_framing(client: TestClient) -> None:
+def test_every_response_forbids_sniffing_and_framing(client: TestClient) -> None:
     for path in ("/", "/info", "/nowhere", "/static/app.js"):
         headers = client.get(path).headers
         assert headers["x-content-type-options"] == "nosniff"
@@ -188,7 +190,7 @@ def test_a_bug_is_a_constant_500_and_a_traceback_in_the_log(
     assert record.__dict__["fields"] == {"request_id": response.headers["x-request-id"]}
 
 
-def test_an_error_nobody_expected_of_a_call_is_a_bug_too(
+def test_an_error_without_a_problem_type_is_a_bug(
     client: TestClient, source: TinySource, caplog: pytest.LogCaptureFixture
 ) -> None:
     source.pipeline, source.error = TinyPipeline(TinyBundle("v2")), MissingDependency("no faiss")
@@ -197,7 +199,7 @@ def test_an_error_nobody_expected_of_a_call_is_a_bug_too(
     assert [record.message for record in caplog.records if record.exc_info] == ["request failed"]
 
 
-def test_only_named_hosts_are_served_when_any_are_named(source: TinySource) -> None:
+def test_other_hosts_are_refused_when_hosts_are_set(source: TinySource) -> None:
     with connected(source, hosts="search.example, testserver") as client:
         assert client.get("/info").status_code == 200
         assert client.get("/info", headers={"Host": "search.example:8000"}).status_code == 200
@@ -206,7 +208,7 @@ def test_only_named_hosts_are_served_when_any_are_named(source: TinySource) -> N
         assert client.get("/readyz", headers={"Host": "10.0.0.7:8000"}).status_code == 200
 
 
-def test_an_expired_request_is_a_504(source: TinySource) -> None:
+def test_a_request_past_its_deadline_is_a_504(source: TinySource) -> None:
     source.pipeline.gate = threading.Event()
     with connected(source, timeout_ms=1) as client:
         threading.Timer(0.1, source.pipeline.gate.set).start()
@@ -214,7 +216,7 @@ def test_an_expired_request_is_a_504(source: TinySource) -> None:
         assert (first.status_code, problem_of(first)["code"]) == (504, "deadline_exceeded")
 
 
-def test_overload_says_when_to_come_back(source: TinySource) -> None:
+def test_an_overload_says_when_to_retry(source: TinySource) -> None:
     source.pipeline.gate = threading.Event()
     with connected(source, queue_size=4) as client, ThreadPoolExecutor(2) as others:
         for query, depth in (("runs", 0.0), ("waits", 1.0)):

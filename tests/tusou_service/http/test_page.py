@@ -1,4 +1,4 @@
-"""The search page as files: what it may do, what it weighs, and what it has words for."""
+"""The search page's files: security policy, size, and texts in both languages."""
 
 import re
 from pathlib import Path
@@ -31,13 +31,13 @@ def languages() -> list[str]:
     return [chinese, english.split("\n};")[0]]
 
 
-def test_nothing_but_its_own_files_may_run_or_load(client: TestClient) -> None:
-    said = client.get("/").headers["content-security-policy"]
-    assert dict(part.strip().split(" ", 1) for part in said.split(";")) == POLICY
+def test_the_policy_allows_only_the_pages_own_files(client: TestClient) -> None:
+    policy = client.get("/").headers["content-security-policy"]
+    assert dict(part.strip().split(" ", 1) for part in policy.split(";")) == POLICY
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
-def test_a_script_writes_text_and_nothing_else(path: Path) -> None:
+def test_a_script_never_writes_html(path: Path) -> None:
     forbidden = (
         r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|Function\(|https?://"
     )
@@ -53,42 +53,42 @@ def test_a_page_has_no_inline_script_or_style(name: str) -> None:
     )
 
 
-def test_the_style_loads_nothing() -> None:
+def test_the_style_sheet_loads_no_files() -> None:
     assert re.findall(r"url\(|@import|//", (WEB / "style.css").read_text()) == []
 
 
 @pytest.mark.parametrize("name", ["/", "/docs", *(f"/static/{path.name}" for path in FILES)])
-def test_every_file_is_served_and_never_stale(client: TestClient, name: str) -> None:
+def test_every_file_is_served_and_revalidated(client: TestClient, name: str) -> None:
     response = client.get(name)
     assert response.status_code == 200
     assert response.headers["cache-control"] == "no-cache"
-    again = client.get(name, headers={"If-None-Match": response.headers["etag"]})
-    assert again.status_code in {200, 304}
+    revalidated = client.get(name, headers={"If-None-Match": response.headers["etag"]})
+    assert revalidated.status_code in {200, 304}
     for linked in re.findall(r'(?:src|href)="(/[^"]+)"', response.text):
         assert client.get(linked).status_code == 200, linked
 
 
-def test_it_is_light() -> None:
+def test_the_page_is_small() -> None:
     assert sum(path.stat().st_size for path in SEARCH_PAGE) < 60_000
 
 
 @pytest.mark.parametrize("language", languages(), ids=["zh", "en"])
-def test_it_has_words_for_every_error(language: str) -> None:
-    said = set(re.findall(r'^    (\w+): \["[^"]+", "[^"]+"\],$', language, re.MULTILINE))
-    assert {error.code for error in PROBLEM_TYPES} <= said
-    assert said >= {"network", "other"}
+def test_every_error_has_a_text(language: str) -> None:
+    codes = set(re.findall(r'^    (\w+): \["[^"]+", "[^"]+"\],$', language, re.MULTILINE))
+    assert {error.code for error in PROBLEM_TYPES} <= codes
+    assert codes >= {"network", "other"}
 
 
 def keys(language: str) -> set[str]:
     return set(re.findall(r"(\w+): ", re.sub(r'"[^"]*"|`[^`]*`', "", language)))
 
 
-def test_both_languages_say_the_same_things() -> None:
+def test_both_languages_have_the_same_texts() -> None:
     chinese, english = map(keys, languages())
     assert chinese == english
 
 
-def test_every_word_the_page_names_exists() -> None:
+def test_every_text_named_in_the_page_exists() -> None:
     text = (WEB / "index.html").read_text()
     named = set(re.findall(r'data-(?:text|label|title|hint)="(\w+)"', text))
     assert len(named) > 9

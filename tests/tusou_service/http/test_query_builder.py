@@ -1,4 +1,4 @@
-"""Every way to ask, as clients see it: parts and weights, pages, images, and refusals."""
+"""Queries over HTTP: parts and weights, pages, images, and invalid requests."""
 
 import base64
 import re
@@ -23,7 +23,7 @@ BASE64 = base64.b64encode(IMAGE).decode()
 JSON = {"Content-Type": "application/json"}
 
 
-def test_a_lone_text_is_answered_as_ever_to_the_byte(client: TestClient) -> None:
+def test_the_response_to_a_text_query_to_the_byte(client: TestClient) -> None:
     text = client.post("/search", json={"query": "纯棉碎花吊带裙", "top_k": 3}).text
     assert re.sub(r"[0-9.]+}$", "TIME}", text) == (
         '{"item_ids":[0,1,2],"scores":[1.0,0.984375,0.96875],"truncated":false,'
@@ -43,34 +43,34 @@ def test_parts_have_signed_weights(client: TestClient, source: TinySource) -> No
         "negative_weight": 0.25,
     }
     assert client.post("/search", json=body).status_code == 200
-    (ask,) = source.pipeline.asks
-    *known, seen = ask.parts
-    assert known == [
+    (query,) = source.pipeline.asks
+    *parts, image = query.parts
+    assert parts == [
         TextPart("红裙", 2),
         ItemPart("7", 1),
         TextPart("碎花", -0.25),
         ItemPart("9", -0.25),
     ]
-    assert isinstance(seen, VectorPart)
-    assert (seen.model, seen.weight) == ("tiny", 0.5)
+    assert isinstance(image, VectorPart)
+    assert (image.model, image.weight) == ("tiny", 0.5)
 
 
-def test_weights_when_left_out(client: TestClient, source: TinySource) -> None:
+def test_default_weights(client: TestClient, source: TinySource) -> None:
     client.post("/search", json={"query": "裙", "item_id": 7, "negative": "红"})
     assert [part.weight for part in source.pipeline.asks[0].parts] == [1, 1, -0.5]
 
 
-def test_more_like_this_shows_others(client: TestClient) -> None:
-    answer = client.post("/search", json={"item_id": 1, "negative_item_id": 2, "top_k": 3})
-    assert answer.json()["item_ids"] == [0, 3, 4]
+def test_items_of_the_query_are_not_returned(client: TestClient) -> None:
+    response = client.post("/search", json={"item_id": 1, "negative_item_id": 2, "top_k": 3})
+    assert response.json()["item_ids"] == [0, 3, 4]
 
 
-def test_excluded_items_stay_out(client: TestClient) -> None:
+def test_excluded_items_are_not_returned(client: TestClient) -> None:
     body = {"query": "裙", "top_k": 3, "exclude": [0, "2", 999, "no such"]}
     assert client.post("/search", json=body).json()["item_ids"] == [1, 3, 4]
 
 
-def test_pages_follow_each_other(client: TestClient) -> None:
+def test_pages_continue_each_other(client: TestClient) -> None:
     pages = [
         client.post("/search", json={"query": "裙", "top_k": 20, "offset": offset}).json()
         for offset in (0, 20, 40, 60)
@@ -78,7 +78,7 @@ def test_pages_follow_each_other(client: TestClient) -> None:
     assert [item for page in pages for item in page["item_ids"]] == [*range(50)]
 
 
-def test_says_when_the_version_changed_in_between(client: TestClient, source: TinySource) -> None:
+def test_a_changed_version_is_reported(client: TestClient, source: TinySource) -> None:
     same = client.post("/search", json={"query": "裙", "index_version": "v1"}).json()
     assert "version_changed" not in same
     source.pipeline = TinyPipeline(TinyBundle("v2"))
@@ -88,7 +88,7 @@ def test_says_when_the_version_changed_in_between(client: TestClient, source: Ti
 
 
 @pytest.mark.parametrize(
-    ("body", "where"),
+    ("body", "loc"),
     [
         ({}, ["query"]),
         ({"negative": "红"}, ["query"]),
@@ -107,17 +107,19 @@ def test_says_when_the_version_changed_in_between(client: TestClient, source: Ti
         ({"query": "裙", "image_url": "http://a/"}, ["image_url"]),
     ],
 )
-def test_refuses(client: TestClient, body: dict[str, object], where: list[str | int]) -> None:
+def test_an_invalid_request_is_refused(
+    client: TestClient, body: dict[str, object], loc: list[str | int]
+) -> None:
     response = client.post("/search", json=body)
     problem = problem_of(response)
     assert (response.status_code, problem["code"]) == (422, "invalid_request")
-    assert problem["errors"][0]["loc"] == ["body", *where]  # type: ignore[index]
+    assert problem["errors"][0]["loc"] == ["body", *loc]  # type: ignore[index]
 
 
-def test_a_negation_is_understood_and_said(client: TestClient, source: TinySource) -> None:
+def test_a_negation_is_interpreted_and_reported(client: TestClient, source: TinySource) -> None:
     body = {"query": "不要红色和碎花的裙子", "query_weight": 2, "negative": "长袖"}
-    answer = client.post("/search", json=body).json()
-    assert answer["interpreted"] == {"positive": "裙子", "negative": "红色、碎花"}
+    response = client.post("/search", json=body).json()
+    assert response["interpreted"] == {"positive": "裙子", "negative": "红色、碎花"}
     weight = -2 * REFUSED_WEIGHT
     assert source.pipeline.asks[0].parts == (
         TextPart("裙子", 2),
@@ -127,14 +129,18 @@ def test_a_negation_is_understood_and_said(client: TestClient, source: TinySourc
     )
 
 
-def test_a_negation_can_be_taken_as_it_is(client: TestClient, source: TinySource) -> None:
+def test_the_interpretation_of_negations_can_be_switched_off(
+    client: TestClient, source: TinySource
+) -> None:
     body = {"query": "不要红色的裙子", "interpret": False}
     assert "interpreted" not in client.post("/search", json=body).json()
     assert source.pipeline.asks[0].parts == (TextPart("不要红色的裙子"),)
 
 
 @pytest.mark.parametrize("item_id", [50, -1, 999])
-def test_an_item_that_is_not_there_harms_nobody_else(client: TestClient, item_id: object) -> None:
+def test_an_unknown_item_does_not_affect_other_requests(
+    client: TestClient, item_id: object
+) -> None:
     with ThreadPoolExecutor(2) as threads:
         bad = threads.submit(client.post, "/search", json={"item_id": item_id})
         good = threads.submit(client.post, "/search", json={"query": "裙"})
@@ -143,11 +149,11 @@ def test_an_item_that_is_not_there_harms_nobody_else(client: TestClient, item_id
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])
-def test_a_image_is_a_body_of_its_own(client: TestClient, source: TinySource, form: str) -> None:
+def test_an_image_can_be_the_body(client: TestClient, source: TinySource, form: str) -> None:
     headers = {"Content-Type": f"image/{form.lower()}"}
     data = image_bytes(2, form=form)
-    answer = client.post("/search/image?top_k=2&offset=1", content=data, headers=headers)
-    assert answer.json()["item_ids"] == [1, 2]
+    response = client.post("/search/image?top_k=2&offset=1", content=data, headers=headers)
+    assert response.json()["item_ids"] == [1, 2]
     assert isinstance(source.pipeline.asks[0].parts[0], VectorPart)
 
 
@@ -165,7 +171,7 @@ def test_a_image_is_a_body_of_its_own(client: TestClient, source: TinySource, fo
         ("?offset=9999", "image/png", IMAGE, 422, "invalid_request"),
     ],
 )
-def test_refuses_images(
+def test_a_bad_image_request_is_refused(
     client: TestClient, query: str, content_type: str, content: bytes, status: int, code: str
 ) -> None:
     headers = {"Content-Type": content_type}
@@ -174,20 +180,20 @@ def test_refuses_images(
 
 
 @pytest.mark.parametrize("image", ["", "!", BASE64[:-1], "ａ" * 8, BASE64[:400]])
-def test_refuses_base64_that_is_no_image(client: TestClient, image: str) -> None:
+def test_base64_that_is_not_an_image_is_refused(client: TestClient, image: str) -> None:
     response = client.post("/search", json={"image": image})
     assert (response.status_code, problem_of(response)["code"]) == (422, "bad_image")
 
 
-def test_both_alphabets_of_base64(client: TestClient) -> None:
+def test_both_alphabets_of_base64_are_accepted(client: TestClient) -> None:
     data = base64.urlsafe_b64encode(IMAGE).decode()
     assert client.post("/search", json={"image": data}).status_code == 200
 
 
-def test_the_first_image_has_the_tower_loaded(source: TinySource) -> None:
+def test_the_first_image_loads_the_image_tower(source: TinySource) -> None:
     source.pipeline.tower = threading.Event()
     with connected(source, timeout_ms=300) as client:
-        no_image = {"image": "bm8="}  # starts the decoder, and has no tower loaded
+        no_image = {"image": "bm8="}  # starts the decoder, but does not load the tower
         patient = {"X-Request-Timeout-Ms": "20000"}
         assert client.post("/search", json=no_image, headers=patient).status_code == 422
         assert client.get("/readyz").json()["images"] == "absent"
@@ -199,17 +205,17 @@ def test_the_first_image_has_the_tower_loaded(source: TinySource) -> None:
         assert client.post("/search", json={"image": BASE64}, headers=patient).status_code == 200
         assert client.get("/readyz").json()["images"] == "ready"
         source.pipeline = TinyPipeline(TinyBundle("v2"))
-        client.post("/admin/reload")  # what has been used comes with the next version
+        client.post("/admin/reload")  # the next version loads a tower that is in use
         assert client.get("/readyz").json()["images"] == "ready"
 
 
-def test_what_is_no_image_has_no_tower_loaded(client: TestClient) -> None:
+def test_an_invalid_image_does_not_load_the_image_tower(client: TestClient) -> None:
     headers = {"Content-Type": "image/png"}
     assert client.post("/search/image", content=b"no", headers=headers).status_code == 422
     assert client.get("/readyz").json()["images"] == "absent"
 
 
-def test_a_tower_that_does_not_load_leaves_texts_alone(source: TinySource) -> None:
+def test_texts_are_served_when_the_image_tower_fails_to_load(source: TinySource) -> None:
     source.pipeline.tower_error = BadModel("no image tower in it")
     with connected(source, timeout_ms=20_000) as client:
         for _ in range(2):
@@ -219,7 +225,7 @@ def test_a_tower_that_does_not_load_leaves_texts_alone(source: TinySource) -> No
         assert client.post("/search", json={"query": "裙"}).status_code == 200
 
 
-def test_images_can_be_off_or_there_from_the_start(source: TinySource) -> None:
+def test_images_can_be_off_or_loaded_at_the_start(source: TinySource) -> None:
     with connected(source, image_queries="off") as client:
         response = client.post("/search", json={"image": BASE64})
         assert problem_of(response)["errors"][0]["type"] == "images_off"  # type: ignore[index]
@@ -230,7 +236,7 @@ def test_images_can_be_off_or_there_from_the_start(source: TinySource) -> None:
 
 
 @pytest.mark.parametrize(("items", "images"), [("images", "absent"), ("texts", "ready")])
-def test_by_default_a_pool_of_texts_sees_from_the_start(
+def test_an_index_of_texts_loads_the_image_tower_at_the_start(
     source: TinySource, items: Literal["images", "texts"], images: str
 ) -> None:
     source.pipeline.bundle.items = items
@@ -241,7 +247,9 @@ def test_by_default_a_pool_of_texts_sees_from_the_start(
         assert client.get("/info").json()["items"] == items
 
 
-def test_a_bad_text_is_said_before_a_image_is_read(client: TestClient, source: TinySource) -> None:
+def test_texts_are_checked_before_an_image_is_decoded(
+    client: TestClient, source: TinySource
+) -> None:
     response = client.post("/search", json={"query": "裙" * 513, "image": BASE64})
     assert problem_of(response)["code"] == QueryTooLong.code
     assert source.pipeline.seen == []
@@ -251,7 +259,7 @@ RULE = body_rules(Settings().requests())["/search"]
 
 
 @pytest.mark.parametrize(
-    ("body", "held"),
+    ("body", "accepted"),
     [
         (b'{"image":"' + b"A" * 11_000_000 + b'"}', True),
         (b'{"query":"a", "image" : "' + b"A" * 11_000_000 + b'","top_k":3}', True),
@@ -267,23 +275,23 @@ RULE = body_rules(Settings().requests())["/search"]
         (b'"' * 11_000_000, False),
     ],
 )
-def test_a_large_body_is_a_image_and_little_else(body: bytes, held: bool) -> None:
-    assert RULE.accepts(body) is held
+def test_a_large_body_must_be_an_image_and_little_else(body: bytes, accepted: bool) -> None:
+    assert RULE.accepts(body) is accepted
 
 
 @pytest.mark.parametrize("body", [b"[" * 10_000_000, b'{"image":"A","x":' + b"[" * 10_000_000])
-def test_ten_megabytes_that_are_no_image(client: TestClient, body: bytes) -> None:
+def test_ten_megabytes_without_an_image_are_refused(client: TestClient, body: bytes) -> None:
     response = client.post("/search", content=body, headers=JSON)
     assert (response.status_code, problem_of(response)["code"]) == (413, "body_too_large")
 
 
-def test_a_image_of_the_largest_size_reaches_the_decoder(client: TestClient) -> None:
+def test_an_image_of_the_largest_size_reaches_the_decoder(client: TestClient) -> None:
     image = base64.b64encode(bytes(8 * 2**20)).decode()
     response = client.post("/search", json={"image": image})
     assert (response.status_code, problem_of(response)["code"]) == (422, "bad_image")
 
 
-def test_large_bodies_are_few_at_once(client: TestClient) -> None:
+def test_the_number_of_large_bodies_at_once_is_limited(client: TestClient) -> None:
     middleware = client.app.middleware_stack  # type: ignore[attr-defined]
     while not hasattr(middleware, "_large_bodies"):
         middleware = middleware.app

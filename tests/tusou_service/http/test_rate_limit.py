@@ -1,4 +1,4 @@
-"""Token buckets, on a clock that the tests move."""
+"""Token buckets, with a clock that the tests set."""
 
 import pytest
 from fastapi.testclient import TestClient
@@ -7,7 +7,7 @@ from tusou_service.http.rate_limit import MAX_CLIENTS, RateLimiter, RateLimitExc
 from tests.tusou_service.tiny import TinySource, connected
 
 
-class Clock:
+class ManualClock:
     def __init__(self) -> None:
         self.now = 100.0
 
@@ -16,20 +16,20 @@ class Clock:
 
 
 def refused(limiter: RateLimiter, client: str, times: int) -> list[bool]:
-    """Ask so often, and tell which were refused."""
+    """Send that many requests, and return which of them were refused."""
 
-    def one() -> bool:
+    def is_refused() -> bool:
         try:
             limiter.admit(client)
         except RateLimitExceeded:
             return True
         return False
 
-    return [one() for _ in range(times)]
+    return [is_refused() for _ in range(times)]
 
 
 def test_a_burst_then_the_rate() -> None:
-    clock = Clock()
+    clock = ManualClock()
     limiter = RateLimiter(2, 3, clock)
     assert refused(limiter, "a", 4) == [False, False, False, True]
     clock.now += 0.5
@@ -38,28 +38,28 @@ def test_a_burst_then_the_rate() -> None:
     assert refused(limiter, "a", 4) == [False, False, False, True]
 
 
-def test_says_when_to_come_back() -> None:
-    limiter = RateLimiter(2, 1, Clock())
+def test_an_error_says_when_to_retry() -> None:
+    limiter = RateLimiter(2, 1, ManualClock())
     limiter.admit("a")
-    with pytest.raises(RateLimitExceeded) as told:
+    with pytest.raises(RateLimitExceeded) as error:
         limiter.admit("a")
-    assert told.value.retry_after == 0.5
+    assert error.value.retry_after == 0.5
 
 
-def test_one_client_costs_another_nothing() -> None:
-    limiter = RateLimiter(1, 1, Clock())
+def test_clients_have_separate_limits() -> None:
+    limiter = RateLimiter(1, 1, ManualClock())
     assert refused(limiter, "a", 5) == [False] + [True] * 4
     assert refused(limiter, "b", 1) == [False]
 
 
-def test_remembers_a_bounded_number_of_clients() -> None:
-    limiter = RateLimiter(1, 1, Clock())
+def test_the_number_of_remembered_clients_is_bounded() -> None:
+    limiter = RateLimiter(1, 1, ManualClock())
     for number in range(MAX_CLIENTS + 5):
         limiter.admit(str(number))
     assert len(limiter._buckets) == MAX_CLIENTS
 
 
-def test_a_flood_is_a_429_before_its_body_is_read(source: TinySource) -> None:
+def test_too_many_requests_are_a_429_before_their_body_is_read(source: TinySource) -> None:
     with connected(source, rate_per_s=0.001, rate_burst=2) as client:
         assert [_status(client) for _ in range(4)] == [200, 200, 429, 429]
         response = client.post("/search", content=b"not even JSON")

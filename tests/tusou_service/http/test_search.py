@@ -1,4 +1,4 @@
-"""The search calls take the same options and answer with the same fields."""
+"""The search calls take the same options and return the same fields."""
 
 import base64
 

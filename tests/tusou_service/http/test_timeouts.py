@@ -1,4 +1,4 @@
-"""A real server against clients that speak HTTP badly, slowly or not at all."""
+"""A real server with clients that send invalid HTTP, slowly or not at all."""
 
 import asyncio
 import json
@@ -23,47 +23,47 @@ async def server(source: TinySource) -> AsyncIterator[Running]:
         yield server
 
 
-async def say(server: Running, *parts: bytes, pause: float = 0.0) -> bytes:
-    """Send the parts and return all that comes back until the server closes."""
+async def exchange(server: Running, *parts: bytes, pause: float = 0.0) -> bytes:
+    """Send the parts, and return all that the server sends until it closes the connection."""
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-    heard = asyncio.create_task(_listen(reader))
+    received = asyncio.create_task(_read_all(reader))
     try:
         for part in parts:
             writer.write(part)
             await writer.drain()
             await asyncio.sleep(pause)
     except ConnectionError:
-        pass  # it has closed
+        pass  # the server has closed it
     try:
-        return await asyncio.wait_for(heard, 5)
+        return await asyncio.wait_for(received, 5)
     finally:
         writer.close()
 
 
-async def _listen(reader: asyncio.StreamReader) -> bytes:
-    heard = b""
+async def _read_all(reader: asyncio.StreamReader) -> bytes:
+    data = b""
     try:
         while chunk := await reader.read(65536):
-            heard += chunk
+            data += chunk
     except ConnectionError:
         pass
-    return heard
+    return data
 
 
-def status_and_code(answer: bytes) -> tuple[int, str]:
-    head, _, body = answer.partition(b"\r\n\r\n")
+def status_and_code(response: bytes) -> tuple[int, str]:
+    head, _, body = response.partition(b"\r\n\r\n")
     assert b"content-type: application/problem+json" in head.lower()
     assert b"connection: close" in head.lower()
     return int(head.split()[1]), json.loads(body)["code"]
 
 
-async def test_closes_a_client_that_says_nothing(server: Running) -> None:
-    assert await say(server) == b""
+async def test_a_silent_client_is_disconnected(server: Running) -> None:
+    assert await exchange(server) == b""
 
 
-async def test_closes_a_client_that_drips_headers(server: Running) -> None:
+async def test_a_client_that_drips_headers_is_disconnected(server: Running) -> None:
     drips = [b"GET / HTTP/1.1\r\n", *(b"X-%d: a\r\n" % n for n in range(100))]
-    assert await say(server, *drips, pause=0.02) == b""
+    assert await exchange(server, *drips, pause=0.02) == b""
 
 
 @pytest.mark.parametrize(
@@ -77,23 +77,23 @@ async def test_closes_a_client_that_drips_headers(server: Running) -> None:
     ],
 )
 async def test_a_slow_body_is_a_408(server: Running, parts: list[bytes]) -> None:
-    answer = await say(server, *parts, pause=0.01)
-    assert status_and_code(answer) == (408, "request_timeout")
+    response = await exchange(server, *parts, pause=0.01)
+    assert status_and_code(response) == (408, "request_timeout")
 
 
-async def test_cuts_a_body_that_drips_on_after_its_answer(server: Running) -> None:
+async def test_a_body_that_drips_on_after_its_response_is_cut(server: Running) -> None:
     head = b"POST /nowhere HTTP/1.1\r\nHost: a\r\nContent-Length: 999\r\n\r\n"
-    answer = await say(server, head, *[b" "] * 200, pause=0.01)
-    assert answer.startswith(b"HTTP/1.1 404")
+    response = await exchange(server, head, *[b" "] * 200, pause=0.01)
+    assert response.startswith(b"HTTP/1.1 404")
 
 
-async def test_cuts_a_client_that_does_not_read(source: TinySource) -> None:
+async def test_a_client_that_does_not_read_is_disconnected(source: TinySource) -> None:
     async with running(source, write_s=0.2, keep_alive_s=1, queue_size=9999) as server:
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=1)
         body = json.dumps({"queries": ["a"] * 256, "top_k": 50}).encode()
         head = b"POST /search/batch HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
         request = head + b"Content-Length: %d\r\n\r\n" % len(body) + body
-        writer.write(request * 100)  # answers of 20 MB that nobody reads
+        writer.write(request * 100)  # responses of 20 MB that the client does not read
         async with asyncio.timeout(10):
             while server.server.server_state.connections:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
@@ -101,7 +101,7 @@ async def test_cuts_a_client_that_does_not_read(source: TinySource) -> None:
         del reader
 
 
-async def test_an_idle_connection_is_kept_then_closed(server: Running) -> None:
+async def test_an_idle_connection_is_kept_and_then_closed(server: Running) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     for _ in range(2):
         writer.write(WHOLE)
@@ -127,33 +127,35 @@ async def test_an_idle_connection_is_kept_then_closed(server: Running) -> None:
         pytest.param(b"GET / HTTP/1.1\r\nA\x00b: c\r\n\r\n", id="NUL in a header"),
     ],
 )
-async def test_what_is_not_http_is_a_400(server: Running, request_: bytes) -> None:
-    assert status_and_code(await say(server, request_)) == (400, "bad_http")
+async def test_invalid_http_is_a_400(server: Running, request_: bytes) -> None:
+    assert status_and_code(await exchange(server, request_)) == (400, "bad_http")
 
 
-async def test_headers_without_end_are_a_431(server: Running) -> None:
-    answer = await say(server, b"GET / HTTP/1.1\r\nX: ", *[b"a" * 8192] * 4)
-    assert status_and_code(answer) == (431, "headers_too_large")
+async def test_endless_headers_are_a_431(server: Running) -> None:
+    response = await exchange(server, b"GET / HTTP/1.1\r\nX: ", *[b"a" * 8192] * 4)
+    assert status_and_code(response) == (431, "headers_too_large")
 
 
-async def test_a_declared_body_is_refused_before_it_is_sent(server: Running) -> None:
+async def test_a_body_declared_too_large_is_refused_before_it_is_sent(server: Running) -> None:
     head = SEARCH + b"Content-Length: 200000000\r\nExpect: 100-continue\r\n\r\n"
-    assert status_and_code(await say(server, head)) == (413, "body_too_large")
+    assert status_and_code(await exchange(server, head)) == (413, "body_too_large")
 
 
-@pytest.mark.parametrize("piece", [1, 8192])
-async def test_a_chunked_body_is_counted_as_it_comes(server: Running, piece: int) -> None:
-    chunk = b"%x\r\n" % piece + b" " * piece + b"\r\n"
-    chunks = [chunk * (2_000 if piece == 1 else 1)] * 400
-    answer = await say(server, SEARCH + b"Transfer-Encoding: chunked\r\n\r\n", *chunks)
-    assert status_and_code(answer) == (413, "body_too_large")
+@pytest.mark.parametrize("size", [1, 8192])
+async def test_a_chunked_body_is_counted_as_it_arrives(server: Running, size: int) -> None:
+    chunk = b"%x\r\n" % size + b" " * size + b"\r\n"
+    chunks = [chunk * (2_000 if size == 1 else 1)] * 400
+    response = await exchange(server, SEARCH + b"Transfer-Encoding: chunked\r\n\r\n", *chunks)
+    assert status_and_code(response) == (413, "body_too_large")
 
 
-async def test_a_big_body_costs_no_memory(server: Running) -> None:
+async def test_a_body_that_is_too_large_takes_no_memory(server: Running) -> None:
     before = _resident_bytes()
     chunk = b"10000\r\n" + bytes(65536) + b"\r\n"
-    answer = await say(server, SEARCH + b"Transfer-Encoding: chunked\r\n\r\n", *[chunk] * 500)
-    assert status_and_code(answer) == (413, "body_too_large")
+    response = await exchange(
+        server, SEARCH + b"Transfer-Encoding: chunked\r\n\r\n", *[chunk] * 500
+    )
+    assert status_and_code(response) == (413, "body_too_large")
     assert _resident_bytes() - before < 8 * 2**20
 
 
@@ -165,26 +167,26 @@ def _resident_bytes() -> int:
 
 
 async def test_100_slow_clients_do_not_stop_a_normal_one(server: Running) -> None:
-    slow = [asyncio.create_task(say(server, SEARCH)) for _ in range(100)]
+    slow = [asyncio.create_task(exchange(server, SEARCH)) for _ in range(100)]
     async with httpx.AsyncClient(base_url=server.url) as client:
         for _ in range(10):
             assert (await client.post("/search", json={"query": "a"})).status_code == 200
     assert await asyncio.gather(*slow) == [b""] * 100
 
 
-async def test_connections_have_a_largest_number(source: TinySource) -> None:
+async def test_the_number_of_connections_is_limited(source: TinySource) -> None:
     async with running(source, max_connections=2) as server:
-        kept = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(2)]
+        connections = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(2)]
         async with asyncio.timeout(5):
             while len(server.server.server_state.connections) < 2:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
-        assert status_and_code(await say(server, WHOLE)) == (503, "overloaded")
-        for _, writer in kept:
+        assert status_and_code(await exchange(server, WHOLE)) == (503, "overloaded")
+        for _, writer in connections:
             writer.close()
 
 
 async def test_hostile_bodies_over_a_socket(source: TinySource) -> None:
-    patient = running(source, timeout_ms=30_000)  # what decodes an image is started by the first
+    patient = running(source, timeout_ms=30_000)  # the first image starts the decoders
     async with patient as server, httpx.AsyncClient(base_url=server.url, timeout=60) as client:
         for hostile in (*PUBLISHED_REQUESTS, *MORE_REQUESTS):
             await _check(client, hostile)
@@ -192,8 +194,8 @@ async def test_hostile_bodies_over_a_socket(source: TinySource) -> None:
 
 async def _check(client: httpx.AsyncClient, hostile: HostileRequest) -> None:
     headers = {"Content-Type": hostile.content_type, "Content-Encoding": hostile.content_encoding}
-    given = {name: value for name, value in headers.items() if value}
-    response = await client.post(hostile.path, content=hostile.body, headers=given)
+    present = {name: value for name, value in headers.items() if value}
+    response = await client.post(hostile.path, content=hostile.body, headers=present)
     code = response.json().get("code", "")
     assert (hostile.name, response.status_code, code) == (
         hostile.name,
@@ -203,11 +205,11 @@ async def _check(client: httpx.AsyncClient, hostile: HostileRequest) -> None:
     assert response.status_code == 200 or len(response.content) <= 2048
 
 
-async def test_work_of_clients_who_left_is_not_done(source: TinySource) -> None:
+async def test_queries_of_disconnected_clients_are_not_searched(source: TinySource) -> None:
     source.pipeline.gate = threading.Event()
     async with running(source, timeout_ms=30_000) as server:
         first = asyncio.create_task(
-            say(server, WHOLE.replace(b"Host", b"Connection: close\r\nHost"))
+            exchange(server, WHOLE.replace(b"Host", b"Connection: close\r\nHost"))
         )
         assert await asyncio.to_thread(source.pipeline.started.wait, 5)
         writers = []
@@ -215,17 +217,17 @@ async def test_work_of_clients_who_left_is_not_done(source: TinySource) -> None:
             _, writer = await asyncio.open_connection("127.0.0.1", server.port)
             writer.write(WHOLE.replace(b'"a"', b'"b"'))
             writers.append(writer)
-        await _until(server, b'tusou_queue_depth{arm="a"} 50.0')
+        await _wait_for_metric(server, b'tusou_queue_depth{arm="a"} 50.0')
         for writer in writers:
             writer.close()
-        await _until(server, b"tusou_cancelled_total 50.0")
+        await _wait_for_metric(server, b"tusou_cancelled_total 50.0")
         source.pipeline.gate.set()
         assert (await first).startswith(b"HTTP/1.1 200")
         assert source.pipeline.asked == ["a"]
-        await _until(server, b'tusou_requests_total{route="/search",status="499"} 50.0')
+        await _wait_for_metric(server, b'tusou_requests_total{route="/search",status="499"} 50.0')
 
 
-async def _until(server: Running, line: bytes) -> None:
+async def _wait_for_metric(server: Running, line: bytes) -> None:
     async with asyncio.timeout(10):
         while line not in server.engine.metrics.expose():  # noqa: ASYNC110
             await asyncio.sleep(0.01)

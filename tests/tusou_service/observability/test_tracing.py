@@ -1,4 +1,4 @@
-"""A request's spans, from a real server: which there are, how they hang together."""
+"""The spans of requests to a real server."""
 
 import json
 import subprocess
@@ -30,7 +30,7 @@ QUERY_STAGES = ["receive", "parse", "queue", "tokenise", "encode", "search", "re
 async def spans_of(
     source: TinySource, path: str, share: float = 1.0, **call: object
 ) -> tuple[httpx.Response, list[ReadableSpan]]:
-    """Make one call of a server with tracing; return what was traced of it."""
+    """Send one request to a server with tracing; return the response and the spans."""
     memory = InMemorySpanExporter()
     async with running(source, SpanTracer(memory, share)) as server, httpx.AsyncClient() as client:
         method = "GET" if not call.keys() & {"json", "content"} else "POST"
@@ -66,18 +66,19 @@ async def test_each_stage_of_a_search_is_a_span(source: TinySource) -> None:
     for span in spans:
         assert span is root or (span.parent and span.parent.span_id == root.context.span_id)
         assert root.start_time <= span.start_time
-        if span.name in {"receive", "parse", "queue"}:  # the tiny pipeline's times are invented
+        # The other times are made up.
+        if span.name in {"receive", "parse", "queue"}:
             assert span.start_time <= span.end_time <= root.end_time
 
 
-async def test_what_was_asked_is_in_no_span(source: TinySource) -> None:
+async def test_spans_do_not_contain_the_query(source: TinySource) -> None:
     _, spans = await spans_of(source, "/search", json={"query": SECRET, "negative": SECRET})
     text = json.dumps([json.loads(span.to_json()) for span in spans], ensure_ascii=False)
     assert "POST /search" in text
     assert SECRET not in text
 
 
-async def test_a_batch_is_counted_at_its_stages(source: TinySource) -> None:
+async def test_batched_stages_have_the_batch_size(source: TinySource) -> None:
     _, spans = await spans_of(source, "/search/batch", json={"queries": ["a", "b", "c"]})
     sizes = {span.name: (span.attributes or {}).get("tusou.batch_size") for span in spans}
     assert {sizes[name] for name in ("tokenise", "encode", "search")} == {3}
@@ -95,16 +96,18 @@ async def test_an_image_is_decoded_and_encoded(source: TinySource) -> None:
     ]
 
 
-async def test_stages_follow_one_another(source: TinySource) -> None:
+async def test_stages_do_not_overlap(source: TinySource) -> None:
     _, spans = await spans_of(source, "/v1/embeddings", json={"input": ["a"]})
     assert stages_of(spans) == ["receive", "parse", "queue", "encode", "respond"]
     root = root_of(spans)
-    children = sorted((one for one in spans if one is not root), key=lambda one: one.start_time)
+    children = sorted(
+        (span for span in spans if span is not root), key=lambda span: span.start_time
+    )
     for before, after in pairwise(children):
-        assert before.end_time <= after.start_time + 1_000  # a microsecond, for rounding
+        assert before.end_time <= after.start_time + 1_000  # a microsecond of rounding
 
 
-async def test_a_trace_that_was_begun_elsewhere_goes_on(source: TinySource) -> None:
+async def test_a_trace_of_the_client_is_continued(source: TinySource) -> None:
     headers = {"traceparent": f"00-{TRACE}-{PARENT}-01"}
     _, spans = await spans_of(source, "/search", 0.0, json={"query": "a"}, headers=headers)
     root = root_of(spans)
@@ -113,15 +116,15 @@ async def test_a_trace_that_was_begun_elsewhere_goes_on(source: TinySource) -> N
     assert f"{root.parent.span_id:016x}" == PARENT
 
 
-async def test_a_caller_may_have_decided_against(source: TinySource) -> None:
+async def test_a_client_can_decide_against_sampling(source: TinySource) -> None:
     headers = {"traceparent": f"00-{TRACE}-{PARENT}-00"}
     response, spans = await spans_of(source, "/search", json={"query": "a"}, headers=headers)
     assert (response.status_code, spans) == (200, [])
 
 
-@pytest.mark.parametrize("nonsense", ["", "00-0-0-01", "x" * 4000, f"00-{'0' * 32}-{PARENT}-01"])
-async def test_nonsense_begins_a_trace_of_our_own(source: TinySource, nonsense: str) -> None:
-    headers = {"traceparent": nonsense}
+@pytest.mark.parametrize("invalid", ["", "00-0-0-01", "x" * 4000, f"00-{'0' * 32}-{PARENT}-01"])
+async def test_an_invalid_traceparent_starts_a_new_trace(source: TinySource, invalid: str) -> None:
+    headers = {"traceparent": invalid}
     _, spans = await spans_of(source, "/search", json={"query": "a"}, headers=headers)
     assert root_of(spans).parent is None
 
@@ -132,7 +135,7 @@ async def test_probes_are_not_traced(source: TinySource) -> None:
         assert spans == []
 
 
-async def test_the_share_holds_for_who_brings_no_trace(source: TinySource) -> None:
+async def test_the_share_applies_to_requests_without_a_trace(source: TinySource) -> None:
     _, spans = await spans_of(source, "/search", 0.0, json={"query": "a"})
     assert spans == []
 
@@ -145,7 +148,7 @@ async def test_the_share_holds_for_who_brings_no_trace(source: TinySource) -> No
         pytest.param({"query": "a"}, BadImage("not ours"), 422, False, id="batch"),
     ],
 )
-async def test_refusals_are_traced_to_where_they_got(
+async def test_a_failed_request_has_the_spans_of_its_stages(
     source: TinySource, body: dict[str, str], error: Exception | None, status: int, failed: bool
 ) -> None:
     source.pipeline.error = error
@@ -156,17 +159,17 @@ async def test_refusals_are_traced_to_where_they_got(
     assert stages_of(spans) == ["receive", "parse", "respond"]
 
 
-class Collector:
-    """Takes OTLP over HTTP, as a collector does."""
+class TraceCollector:
+    """Receives OTLP over HTTP."""
 
     def __init__(self) -> None:
         self.requests: list[ExportTraceServiceRequest] = []
-        taken = self.requests
+        requests = self.requests
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                taken.append(ExportTraceServiceRequest.FromString(body))
+                requests.append(ExportTraceServiceRequest.FromString(body))
                 self.send_response(200)
                 self.end_headers()
 
@@ -178,37 +181,37 @@ class Collector:
 
 
 @pytest.fixture
-def collector() -> Iterator[Collector]:
-    one = Collector()
-    thread = threading.Thread(target=one.server.serve_forever)
+def collector() -> Iterator[TraceCollector]:
+    collector = TraceCollector()
+    thread = threading.Thread(target=collector.server.serve_forever)
     thread.start()
-    yield one
-    one.server.shutdown()
+    yield collector
+    collector.server.shutdown()
     thread.join()
-    one.server.server_close()
+    collector.server.server_close()
 
 
-async def test_spans_reach_a_collector(source: TinySource, collector: Collector) -> None:
+async def test_spans_reach_a_collector(source: TinySource, collector: TraceCollector) -> None:
     tracer = open_tracer(collector.url, 1.0)
     async with running(source, tracer) as server, httpx.AsyncClient() as client:
         await client.post(f"{server.url}/search", json={"query": "a"})
-    (resource,) = [one for request in collector.requests for one in request.resource_spans]
-    named = {one.key: one.value.string_value for one in resource.resource.attributes}
-    assert named["service.name"] == "tusou"
+    (resource,) = [spans for request in collector.requests for spans in request.resource_spans]
+    attributes = {pair.key: pair.value.string_value for pair in resource.resource.attributes}
+    assert attributes["service.name"] == "tusou"
     names = {span.name for scope in resource.scope_spans for span in scope.spans}
     assert names == {"POST /search", *QUERY_STAGES}
 
 
-async def test_a_collector_that_is_away_costs_nobody_an_answer(source: TinySource) -> None:
+async def test_an_unreachable_collector_affects_no_request(source: TinySource) -> None:
     tracer = open_tracer("http://127.0.0.1:9/v1/traces", 1.0)
     async with running(source, tracer) as server, httpx.AsyncClient() as client:
         response = await client.post(f"{server.url}/search", json={"query": "a"})
         assert response.status_code == 200
-        began = monotonic()
-    assert monotonic() - began < 5
+        stopping = monotonic()
+    assert monotonic() - stopping < 5
 
 
-def test_without_the_setting_nothing_of_it_is_imported() -> None:
+def test_opentelemetry_is_not_imported_unless_tracing_is_set() -> None:
     code = (
         "import sys; from tusou_service import factory\n"
         "from tusou_service.settings import Settings\n"
@@ -218,7 +221,7 @@ def test_without_the_setting_nothing_of_it_is_imported() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_without_the_extra_one_is_told_what_to_install(tmp_path: Path) -> None:
+def test_a_missing_extra_is_named(tmp_path: Path) -> None:
     code = (
         "import sys; sys.modules['opentelemetry.sdk'] = None\n"
         f"sys.argv = ['tusou', 'serve', {str(tmp_path)!r}]\n"
