@@ -15,7 +15,7 @@ from tusou.bundle.shards import ShardStore
 from tusou.cli.progress import Progress
 from tusou.core.errors import ArtifactError, BadDataset, InvalidRequest, OutputExists
 from tusou.core.files import replace_folder
-from tusou.data import ItemPool, open_pool, split_place
+from tusou.data import ItemPool, open_pool, split_source
 from tusou.encoders import (
     DEMO,
     MODELS,
@@ -152,7 +152,7 @@ def _location(model: str, weights: Weights) -> str:
 
 
 def _inputs(spec: BuildSpec, resolved: ResolvedEncoder) -> BuildInputs:
-    path, split = split_place(spec.source)
+    path, split = split_source(spec.source)
     return BuildInputs(
         source=str(path.resolve()),
         split=split,

@@ -1,4 +1,4 @@
-"""Readers of the formats product pools and their queries come in; a format is found by looking."""
+"""Datasets of products and queries in many formats, each detected from its files."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -18,18 +18,17 @@ __all__ = [
     "MissingPart",
     "open_dataset",
     "open_pool",
-    "open_queries",
-    "split_place",
+    "split_source",
 ]
 
 
 class _Format(Protocol):
-    """A reader's class, which knows its format when it sees it."""
+    """The class of a reader, which detects its format."""
 
-    def find(self, place: Path) -> DatasetReader | None: ...
+    def find(self, path: Path) -> DatasetReader | None: ...
 
 
-# The first that knows a place has it, so what could be taken for another stands before it.
+# Tried in order: more specific formats first.
 _FORMATS = {
     "MUGE's MR_*_imgs.tsv or cn_clip's *_imgs.tsv": LazyImport(
         "tusou.data.formats.split_files:SplitFileReader"
@@ -47,47 +46,42 @@ _FORMATS = {
 }
 
 
-# A file of items that are texts; its reader needs what clients do not have.
+# Suffixes of files whose items are texts. Their reader needs numpy, which clients do not have.
 TEXT_ENDINGS = (".jsonl", ".ndjson")
-_TEXTS = LazyImport("tusou.data.formats.text_items:open_text_file")
+_TEXT_FILE = LazyImport("tusou.data.formats.text_items:open_text_file")
 
 
-def split_place(place: str) -> tuple[Path, str | None]:
-    """Take `path#split` apart; a path that is there may have a `#` of its own."""
-    path, mark, split = place.rpartition("#")
-    if not mark or Path(place).exists():
-        return Path(place), None
+def split_source(source: str) -> tuple[Path, str | None]:
+    """Return the path and the split of `path#split`; an existing path may contain a `#`."""
+    path, mark, split = source.rpartition("#")
+    if not mark or Path(source).exists():
+        return Path(source), None
     return Path(path), split
 
 
-def open_dataset(place: str) -> Dataset:
-    """Open what lies at `path` or `path#split`, whatever its format; nothing of it is read yet.
+def open_dataset(source: str) -> Dataset:
+    """Open the dataset at `path` or `path#split`, detecting its format; reads no rows yet.
 
-    Raises BadDataset when nothing is there, nothing that is known, or not that split.
+    Raises BadDataset when the path, a known format or the split does not exist.
     """
-    path, split = split_place(place)
+    path, split = split_source(source)
     if not path.exists():
-        raise BadDataset(f"{path} is not there; give a file or folder of data")
+        raise BadDataset(f"{path} does not exist; give a file or folder of data")
     for lazy in _FORMATS.values():
         reader = cast("_Format", lazy.load()).find(path)
         if reader is not None:
             dataset = Dataset(path, reader, split)
             dataset.splits()
             return dataset
-    raise BadDataset(f"{path}: looked for {'; '.join(_FORMATS)}; found none of these")
+    raise BadDataset(f"{path}: no known format; looked for {'; '.join(_FORMATS)}")
 
 
-def open_pool(place: str) -> ItemPool:
-    """Open the items at a place, whatever format they are in; nothing of them is read yet.
+def open_pool(source: str) -> ItemPool:
+    """Open the items at a path: the images of a dataset, or the texts of a text file.
 
-    They are the images of a dataset, or the texts of a file that holds nothing else.
+    Reads no rows yet. Raises BadDataset as `open_dataset` does.
     """
-    path = Path(place)
+    path = Path(source)
     if path.suffix.lower() in TEXT_ENDINGS and path.is_file():
-        return cast("Callable[[Path], ItemPool]", _TEXTS.load())(path)
-    return open_dataset(place).images()
-
-
-def open_queries(place: str) -> list[DatasetQuery]:
-    """Read the queries at a place; BadDataset lists every line that cannot be used."""
-    return open_dataset(place).queries()
+        return cast("Callable[[Path], ItemPool]", _TEXT_FILE.load())(path)
+    return open_dataset(source).images()

@@ -1,4 +1,4 @@
-"""What a dataset promises, whichever format it comes in: items as they lie on disk, and queries."""
+"""Types of datasets in every format: item pools, queries and split names."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,9 +11,9 @@ from tusou.core.ids import Encoding, Failure, ItemId, ItemKind
 
 MAX_ID_BYTES = 256
 
-# How many problems of a file one message lists.
-_SHOWN_PROBLEMS = 20
-# The order people expect; any other split comes after, by name.
+# Problems of a file that one message lists.
+_MAX_PROBLEMS = 20
+# The usual order; other splits follow by name.
 SPLITS = ("train", "dev", "val", "valid", "test")
 # The split of a dataset that is not divided.
 ONLY_SPLIT = "all"
@@ -21,53 +21,53 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 class MissingPart(BadDataset):
-    """The data is in order and has no such part: images without queries, queries alone."""
+    """A dataset without the requested part, as images without queries or queries alone."""
 
 
 @dataclass(frozen=True, slots=True)
 class ItemRow:
-    """Where one item lies: `length` bytes at byte `offset` of file number `file` of its pool."""
+    """One item of a pool, and the span of its bytes: `length` bytes from `offset` in a file."""
 
-    line: int  # names the row in failures: a file's line, or the ordinal of a file among many
+    line: int  # names the row in failures: the line in its file, or the number of its file
     item_id: str
-    file: int
+    file: int  # position in the pool's `files`
     offset: int
     length: int
 
 
 class ItemPool(Protocol):
-    """The items of one split, as they lie on disk: one pass, in the memory of one row.
+    """The items of one split, scanned once, in the memory of one row.
 
-    A pool is read once; what describes its bytes is complete after the pass, and equal bytes
-    under equal names give the same digest.
+    `sha256` and `size` are complete after the scan. Equal bytes under equal names give the same
+    digest.
     """
 
     kind: ItemKind
     encoding: Encoding
 
     def scan(self) -> Iterator[ItemRow | Failure]:
-        """Yield every row once, in order; what cannot be used is a Failure."""
+        """Yield every row once, in order; an unusable row is a Failure."""
         ...
 
     @property
     def files(self) -> Sequence[Path]:
-        """The files that rows number, all below the place the pool was opened at."""
+        """The files that rows refer to by position, all below the path of the dataset."""
         ...
 
     @property
     def sha256(self) -> str:
-        """The digest of all bytes read, in hexadecimal; of many files, their names count too."""
+        """The hexadecimal digest of all bytes read; file names count in pools of many files."""
         ...
 
     @property
     def size(self) -> int:
-        """Count the bytes of all files together."""
+        """The bytes of all files together."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class DatasetQuery:
-    """One line of a query file; `item_ids` is None where the file gives no answers."""
+    """A text query of a dataset; `item_ids` is None if the file has no correct items for it."""
 
     line: int
     query_id: ItemId
@@ -77,7 +77,7 @@ class DatasetQuery:
 
 @dataclass(frozen=True, slots=True)
 class ImageQuery:
-    """An image that asks for texts; `text_ids` are all the correct ones."""
+    """An image used as a query for texts, with the ids of all correct texts."""
 
     line: int
     item_id: ItemId
@@ -85,7 +85,7 @@ class ImageQuery:
 
 
 def parse_item_id(raw: bytes) -> tuple[str | None, str]:
-    """Read an item id; the second value says what is wrong with it, or is empty."""
+    """Return an item id and an empty string, or what is wrong as the second value."""
     if not raw:
         return None, "empty id"
     if len(raw) > MAX_ID_BYTES:
@@ -100,30 +100,26 @@ def parse_item_id(raw: bytes) -> tuple[str | None, str]:
 
 
 def sort_splits(splits: Iterable[str]) -> list[str]:
-    """Put splits in the order they are used in, each once."""
-    known = {split: place for place, split in enumerate(SPLITS)}
-    return sorted(set(splits), key=lambda split: (known.get(split, len(known)), split))
+    """Return the different splits in their usual order."""
+    ranks = {split: rank for rank, split in enumerate(SPLITS)}
+    return sorted(set(splits), key=lambda split: (ranks.get(split, len(ranks)), split))
 
 
-def require_all(path: Path, scanned: Iterable[DatasetQuery | Failure]) -> list[DatasetQuery]:
-    """Take all queries or none: BadDataset lists every unusable line with its number."""
+def require_all(path: Path, rows: Iterable[DatasetQuery | Failure]) -> list[DatasetQuery]:
+    """Return all queries; BadDataset lists every unusable line, and an empty file is an error."""
     queries: list[DatasetQuery] = []
     problems: list[str] = []
-    for found in scanned:
-        if isinstance(found, Failure):
-            where = "" if found.file is None else f"{found.file} "
-            problems.append(f"{where}line {found.line}: {found.reason}")
+    for row in rows:
+        if isinstance(row, Failure):
+            prefix = "" if row.file is None else f"{row.file} "
+            problems.append(f"{prefix}line {row.line}: {row.reason}")
         else:
-            queries.append(found)
+            queries.append(row)
     if problems:
-        raise BadDataset(_report(path, problems))
+        listed = problems[:_MAX_PROBLEMS]
+        if len(problems) > len(listed):
+            listed.append(f"and {len(problems) - len(listed)} more")
+        raise BadDataset(f"{path}: {len(problems)} unusable lines: {'; '.join(listed)}")
     if not queries:
         raise BadDataset(f"{path}: no queries in the file")
     return queries
-
-
-def _report(path: Path, problems: list[str]) -> str:
-    shown = problems[:_SHOWN_PROBLEMS]
-    rest = len(problems) - len(shown)
-    more = [f"and {rest} more"] if rest else []
-    return f"{path}: {len(problems)} unusable lines: " + "; ".join(shown + more)

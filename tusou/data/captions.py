@@ -1,4 +1,4 @@
-"""Captions of images as queries: what Flickr8k, Teddy Cup and WebDataset have in common."""
+"""Image captions as queries, for Flickr8k, Teddy Cup and WebDataset."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -9,24 +9,24 @@ from tusou.data.base import DatasetQuery
 
 @dataclass(frozen=True, slots=True)
 class Caption:
-    """A text and the image it is correct for; None where the file does not say."""
+    """A text and the image that it is correct for; None if the file does not name one."""
 
     line: int
     text: str
     item_id: ItemId | None
-    text_id: ItemId | None = None  # None: named after the image, `ID#0`, `ID#1`...
+    text_id: ItemId | None = None  # None: the image's id and a number, `ID#0`, `ID#1`...
 
 
 @dataclass(slots=True)
-class _Asked:
+class _CaptionQuery:
     line: int
     text: str
     item_ids: list[ItemId] = field(default_factory=list)
 
 
 def caption_queries(captions: Iterable[Caption | Failure]) -> Iterator[DatasetQuery | Failure]:
-    """Turn captions into queries; captions under one id are one query with several answers."""
-    asked: dict[ItemId, _Asked] = {}
+    """Yield a query for each text id; captions with the same id are one query for many images."""
+    queries: dict[ItemId, _CaptionQuery] = {}
     counts: dict[ItemId | None, int] = {}
     for caption in captions:
         if isinstance(caption, Failure):
@@ -35,13 +35,16 @@ def caption_queries(captions: Iterable[Caption | Failure]) -> Iterator[DatasetQu
         number = counts.get(caption.item_id, 0)
         counts[caption.item_id] = number + 1
         text_id = caption.text_id if caption.text_id is not None else f"{caption.item_id}#{number}"
-        known = asked.setdefault(text_id, _Asked(caption.line, caption.text))
-        again = known.line != caption.line and caption.item_id in (None, *known.item_ids)
-        if known.text != caption.text or again:
-            yield Failure(caption.line, str(text_id), f"text id already used on line {known.line}")
+        query = queries.setdefault(text_id, _CaptionQuery(caption.line, caption.text))
+        repeated = query.line != caption.line and caption.item_id in (None, *query.item_ids)
+        if query.text != caption.text or repeated:
+            yield Failure(caption.line, str(text_id), f"text id already used on line {query.line}")
         elif caption.item_id is not None:
-            known.item_ids.append(caption.item_id)
-    names = any(isinstance(item_id, str) for one in asked.values() for item_id in one.item_ids)
-    for text_id, one in asked.items():
-        item_ids = map(str, one.item_ids) if names else one.item_ids  # of one kind, as a pool's are
-        yield DatasetQuery(one.line, text_id, one.text, tuple(item_ids) or None)
+            query.item_ids.append(caption.item_id)
+    # Ids have one type in all queries, as in an item pool.
+    any_string = any(
+        isinstance(item_id, str) for query in queries.values() for item_id in query.item_ids
+    )
+    for text_id, query in queries.items():
+        item_ids = map(str, query.item_ids) if any_string else query.item_ids
+        yield DatasetQuery(query.line, text_id, query.text, tuple(item_ids) or None)

@@ -1,4 +1,4 @@
-"""CSV tables as people save them: UTF-8 or GB18030, line breaks in quotes, quotes left open."""
+"""Reads CSV tables in UTF-8 or GB18030, with quoted line breaks and unclosed quotes."""
 
 import csv
 from collections import deque
@@ -10,7 +10,7 @@ from tusou.core.errors import BadDataset
 from tusou.core.ids import Failure
 from tusou.data.line_reader import FileLine, LineReader
 
-# A caption has a few hundred bytes; csv itself gives up at 131,072 characters.
+# A caption has a few hundred bytes; csv itself refuses cells over 131,072 characters.
 MAX_LINE_BYTES = 2**16
 _MAX_RECORD_LINES = 100
 
@@ -19,34 +19,34 @@ _CAPTION = "caption"
 
 @dataclass(frozen=True, slots=True)
 class TableRow:
-    """One record of a table: the line it begins on, and its cells by the header's names."""
+    """One record of a table: its first line, and its cells by column name."""
 
     line: int
     cells: dict[str, str]
 
 
-def encoding_of(path: Path) -> str:
-    """Tell UTF-8 from GB18030 (which GBK is part of) by what most lines with Chinese are."""
+def detect_encoding(path: Path) -> str:
+    """Return utf-8 or gb18030 (which includes GBK), whichever fits more of the non-ASCII lines."""
     votes = 0
     for line in LineReader(path, MAX_LINE_BYTES):
         if line.data is not None and not line.data.isascii():
-            votes += 1 if _decodes(line.data, "utf-8") else -1
+            votes += 1 if _is_utf8(line.data) else -1
     return "utf-8" if votes >= 0 else "gb18030"
 
 
-def _decodes(data: bytes, encoding: str) -> bool:
+def _is_utf8(data: bytes) -> bool:
     try:
-        data.decode(encoding)
+        data.decode()
     except UnicodeDecodeError:
         return False
     return True
 
 
-def read_lines(path: Path) -> Iterator[tuple[int, str] | Failure]:
-    """Yield the lines of a text file, numbered from 1; blank ones are passed over."""
-    encoding = encoding_of(path)
+def read_text_lines(path: Path) -> Iterator[tuple[int, str] | Failure]:
+    """Yield the number, from 1, and the text of each line that is not blank."""
+    encoding = detect_encoding(path)
     for line in LineReader(path, MAX_LINE_BYTES):
-        text = _text(line, encoding)
+        text = _decode(line, encoding)
         if isinstance(text, Failure):
             yield text
         elif text.strip():
@@ -56,23 +56,22 @@ def read_lines(path: Path) -> Iterator[tuple[int, str] | Failure]:
 def read_table(path: Path, columns: Sequence[str]) -> Iterator[TableRow | Failure]:
     """Yield the records below the header; BadDataset when the header lacks one of `columns`.
 
-    What stands beyond the last column belongs to it when that is a caption: people write commas
+    Cells beyond the last column are joined to it if that is the caption, since people write commas
     without quotes.
     """
-    records = _records(path)
     header: list[str] | None = None
-    for found in records:
-        if isinstance(found, Failure):
-            yield found
+    for record in _read_records(path):
+        if isinstance(record, Failure):
+            yield record
         elif header is None:
-            header = _header(path, found[1], columns)
+            header = _parse_header(path, record[1], columns)
         else:
-            yield _row(*found, header)
+            yield _make_row(*record, header)
     if header is None:
         raise BadDataset(f"{path}: empty; its first line must name the columns {','.join(columns)}")
 
 
-def _header(path: Path, cells: list[str], columns: Sequence[str]) -> list[str]:
+def _parse_header(path: Path, cells: list[str], columns: Sequence[str]) -> list[str]:
     names = [cell.strip().lower() for cell in cells]
     if missing := [name for name in columns if name not in names]:
         raise BadDataset(
@@ -82,7 +81,7 @@ def _header(path: Path, cells: list[str], columns: Sequence[str]) -> list[str]:
     return names
 
 
-def _row(line: int, cells: list[str], header: list[str]) -> TableRow | Failure:
+def _make_row(line: int, cells: list[str], header: list[str]) -> TableRow | Failure:
     extra = len(cells) - len(header)
     if extra > 0 and header[-1] == _CAPTION:
         cells = [*cells[: len(header) - 1], ",".join(cells[len(header) - 1 :])]
@@ -91,26 +90,29 @@ def _row(line: int, cells: list[str], header: list[str]) -> TableRow | Failure:
     return TableRow(line, dict(zip(header, cells, strict=True)))
 
 
-def _records(path: Path) -> Iterator[tuple[int, list[str]] | Failure]:
-    """Join lines while a quote is open; a quote that stays open costs its own line alone."""
-    encoding = encoding_of(path)
+def _read_records(path: Path) -> Iterator[tuple[int, list[str]] | Failure]:
+    """Yield each record's first line and cells, joining lines while a quote is open.
+
+    A quote that is never closed costs its own line only.
+    """
+    encoding = detect_encoding(path)
     lines = iter(LineReader(path, MAX_LINE_BYTES))
-    waiting: deque[FileLine] = deque()
-    while (line := _next(waiting, lines)) is not None:
-        text = _text(line, encoding)
+    pushed_back: deque[FileLine] = deque()
+    while (line := _next_line(pushed_back, lines)) is not None:
+        text = _decode(line, encoding)
         if isinstance(text, Failure):
             yield text
         elif text.strip():
-            cells = _cells(text, encoding, waiting, lines)
+            cells = _read_cells(text, encoding, pushed_back, lines)
             unclosed = Failure(line.number, None, "a quote opens a cell that does not close")
             yield unclosed if cells is None else (line.number, cells)
 
 
-def _next(waiting: deque[FileLine], lines: Iterator[FileLine]) -> FileLine | None:
-    return waiting.popleft() if waiting else next(lines, None)
+def _next_line(pushed_back: deque[FileLine], lines: Iterator[FileLine]) -> FileLine | None:
+    return pushed_back.popleft() if pushed_back else next(lines, None)
 
 
-def _text(line: FileLine, encoding: str) -> str | Failure:
+def _decode(line: FileLine, encoding: str) -> str | Failure:
     if line.data is None:
         return Failure(line.number, None, f"line longer than {MAX_LINE_BYTES} bytes")
     try:
@@ -119,25 +121,28 @@ def _text(line: FileLine, encoding: str) -> str | Failure:
         return Failure(line.number, None, f"not {encoding.upper()} at byte {error.start}")
 
 
-def _cells(
-    text: str, encoding: str, waiting: deque[FileLine], lines: Iterator[FileLine]
+def _read_cells(
+    text: str, encoding: str, pushed_back: deque[FileLine], lines: Iterator[FileLine]
 ) -> list[str] | None:
-    """Parse the record that begins with `text`; None when it has no end, its lines put back."""
-    taken: list[FileLine] = []
-    while (cells := _parse(text)) is None:
-        more = _next(waiting, lines) if len(taken) < _MAX_RECORD_LINES else None
-        if more is not None:
-            taken.append(more)
-        end = "" if more is None else _text(more, encoding)
-        if more is None or isinstance(end, Failure):
-            waiting.extendleft(reversed(taken))
+    """Return the cells of the record that begins with `text`.
+
+    Returns None, and pushes the lines read back, if the record does not end.
+    """
+    joined: list[FileLine] = []
+    while (cells := _parse_record(text)) is None:
+        line = _next_line(pushed_back, lines) if len(joined) < _MAX_RECORD_LINES else None
+        if line is not None:
+            joined.append(line)
+        rest = "" if line is None else _decode(line, encoding)
+        if line is None or isinstance(rest, Failure):
+            pushed_back.extendleft(reversed(joined))
             return None
-        text = f"{text}\n{end}"
+        text = f"{text}\n{rest}"
     return cells
 
 
-def _parse(text: str) -> list[str] | None:
-    """Split one record; None while a quoted cell is open at its end."""
+def _parse_record(text: str) -> list[str] | None:
+    """Return the cells of one record; None if a quoted cell is still open at its end."""
     try:
         return next(csv.reader([text], strict=True))
     except csv.Error as error:
@@ -146,6 +151,6 @@ def _parse(text: str) -> list[str] | None:
     except StopIteration:
         return []
     try:
-        return next(csv.reader([text]))  # "a"b: taken as ab, as spreadsheets do
+        return next(csv.reader([text]))  # "a"b becomes ab, as in spreadsheets
     except csv.Error:
         return None

@@ -1,4 +1,4 @@
-"""One dataset, whatever its format: its splits, their images, and who asks for what."""
+"""Datasets of any format: splits, item pools, and queries in both directions."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -10,39 +10,39 @@ from tusou.core.errors import BadDataset
 from tusou.core.ids import Failure, ItemId
 from tusou.data.base import DatasetQuery, ImageQuery, ItemPool, require_all
 
-# Names of one and the same: MUGE says valid, Flickr8k dev, Flickr8k-CN val.
-_VALID = ("valid", "dev", "val")
+# Names for the same split: MUGE says valid, Flickr8k dev, Flickr8k-CN val.
+_VALIDATION = ("valid", "dev", "val")
 
 
 class DatasetReader(Protocol):
-    """What a format has to offer; a split is always one of `splits()`."""
+    """A reader of one dataset format; every `split` is one of `splits()`."""
 
     def splits(self) -> Sequence[str]:
-        """Name the splits there are, at least one."""
+        """Return the names of the splits, at least one."""
         ...
 
     def images(self, split: str) -> ItemPool:
-        """Give the images of a split as items; BadDataset when the split has none."""
+        """Return the images of a split; MissingPart when it has none."""
         ...
 
     def scan_queries(self, split: str) -> Iterator[DatasetQuery | Failure]:
-        """Yield every query once; what cannot be used is a Failure. BadDataset when none can be."""
+        """Yield each query, or a Failure for an unusable line; MissingPart without queries."""
         ...
 
-    def queries_file(self, split: str) -> Path | None:
-        """Name the query file of a split, where the format has one."""
+    def query_file(self, split: str) -> Path | None:
+        """Return the query file of a split; None if the format has no query files."""
         ...
 
-    def asking_images(self, split: str) -> Sequence[str] | None:
-        """List the images that ask, where the format names them; None where texts name them."""
+    def image_query_ids(self, split: str) -> Sequence[str] | None:
+        """Return the ids of image queries if the format lists them; None if captions name them."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """A reader, asked for splits by the names that people use; `only` is the split that is meant.
+    """A dataset on disk; `only` restricts it to one split.
 
-    Where a split is left out, it is the only one.
+    A method without a `split` takes the only one, and raises BadDataset if there are several.
     """
 
     path: Path
@@ -50,60 +50,68 @@ class Dataset:
     only: str | None = None
 
     def splits(self) -> Sequence[str]:
-        """Name the splits that are meant."""
+        """Return the names of the splits."""
         return self.reader.splits() if self.only is None else [self.split()]
 
-    def split(self, wanted: str | None = None) -> str:
-        """Find a split by its name; BadDataset names those there are."""
-        there, wanted = self.reader.splits(), wanted or self.only
-        if wanted is None and len(there) == 1:
-            return there[0]
-        for name in (wanted, *(_VALID if wanted in _VALID else ())):
-            if name in there:
-                return str(name)
-        choice = ", ".join(f"{self.path}#{split}" for split in there)
-        fault = "it has several splits" if wanted is None else f"it has no split {wanted!r}"
-        raise BadDataset(f"{self.path}: {fault}; give {choice}")
+    def split(self, name: str | None = None) -> str:
+        """Return the reader's name of a split; BadDataset lists the splits that exist.
+
+        `valid`, `dev` and `val` name the same split.
+        """
+        splits, name = self.reader.splits(), name or self.only
+        if name is None and len(splits) == 1:
+            return splits[0]
+        for candidate in (name, *(_VALIDATION if name in _VALIDATION else ())):
+            if candidate in splits:
+                return str(candidate)
+        choice = ", ".join(f"{self.path}#{split}" for split in splits)
+        problem = "it has several splits" if name is None else f"it has no split {name!r}"
+        raise BadDataset(f"{self.path}: {problem}; give {choice}")
 
     def images(self, split: str | None = None) -> ItemPool:
-        """Give the images of a split as items."""
+        """Return the images of a split as items."""
         return self.reader.images(self.split(split))
 
     def scan_queries(self, split: str | None = None) -> Iterator[DatasetQuery | Failure]:
-        """Yield what a split's texts ask for, and the lines that cannot be used."""
+        """Yield each text query of a split, or a Failure for an unusable line."""
         return self.reader.scan_queries(self.split(split))
 
     def queries(self, split: str | None = None) -> list[DatasetQuery]:
-        """List what a split's texts ask for; BadDataset lists every unusable line."""
+        """Return the text queries of a split; BadDataset lists every unusable line."""
         return require_all(self.path, self.scan_queries(split))
 
     def query_lines(self, split: str | None = None) -> bytes:
-        """Give a split's queries as a query file: the bytes of the one there is, or rows anew."""
-        file = self.reader.queries_file(self.split(split))
+        """Return a split's queries as the content of a query file: its own, or rows made of them.
+
+        Rows that are made hold `query_id` and `query_text` only.
+        """
+        file = self.reader.query_file(self.split(split))
         if file is not None:
             return file.read_bytes()
-        rows = ({"query_id": one.query_id, "query_text": one.text} for one in self.queries(split))
+        rows = (
+            {"query_id": query.query_id, "query_text": query.text} for query in self.queries(split)
+        )
         return b"".join(json.dumps(row, ensure_ascii=False).encode() + b"\n" for row in rows)
 
     def image_queries(self, split: str | None = None) -> list[ImageQuery]:
-        """List what a split's images ask for: every text that names an image is correct for it.
+        """Return the image queries of a split: the texts that name an image are its correct ones.
 
-        Where only images are named (Teddy Cup's `i2t`) they have no correct texts. Images that
-        no text names do not ask, as in cn_clip.
+        Where images are only listed (Teddy Cup's `i2t`), they have no correct texts. Images that
+        no text names are not queries, as in cn_clip.
         """
-        named = self.reader.asking_images(self.split(split))
-        if named is None:
-            return asked_of(self.queries(split))
-        return [ImageQuery(line, item_id, ()) for line, item_id in enumerate(named, start=1)]
+        image_ids = self.reader.image_query_ids(self.split(split))
+        if image_ids is None:
+            return invert_queries(self.queries(split))
+        return [ImageQuery(line, item_id, ()) for line, item_id in enumerate(image_ids, start=1)]
 
 
-def asked_of(queries: Sequence[DatasetQuery]) -> list[ImageQuery]:
-    """Turn the direction: each image with all the texts it is correct for, in their order."""
+def invert_queries(queries: Sequence[DatasetQuery]) -> list[ImageQuery]:
+    """Return each image that some text names, with all texts that it is correct for, in order."""
     texts: dict[ItemId, dict[ItemId, None]] = {}
     for query in queries:
         for item_id in query.item_ids or ():
             texts.setdefault(item_id, {})[query.query_id] = None
     return [
-        ImageQuery(line, item_id, tuple(found))
-        for line, (item_id, found) in enumerate(texts.items(), start=1)
+        ImageQuery(line, item_id, tuple(text_ids))
+        for line, (item_id, text_ids) in enumerate(texts.items(), start=1)
     ]

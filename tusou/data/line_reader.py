@@ -1,22 +1,22 @@
-"""One pass over a file's lines in the memory of the longest, digesting every byte."""
+"""Reads a file line by line in bounded memory, digesting every byte."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeAlias
 
 from tusou.core.ids import Encoding, Failure, ItemKind
 from tusou.data.base import ItemRow
 from tusou.data.jsonl import BOM
 
-# Makes an item of a line that is neither blank nor too long: its bytes, number and offset.
-ReadRow = Callable[[bytes, int, int], ItemRow | Failure]
+# Parses a line that is neither blank nor too long, given its bytes, number and offset.
+ParseRow: TypeAlias = Callable[[bytes, int, int], ItemRow | Failure]
 
 
 @dataclass(frozen=True, slots=True)
 class FileLine:
-    """A line without its end (LF or CRLF), and the byte where it starts; None if too long."""
+    """A line without its end (LF or CRLF), and its byte offset; `data` is None if too long."""
 
     number: int
     offset: int
@@ -24,20 +24,20 @@ class FileLine:
 
 
 class LineReader:
-    """A file of lines; after the pass `sha256` and `size` describe the bytes that were read.
+    """The lines of a file; `sha256` and `size` describe the bytes read so far.
 
-    A BOM before the first line is passed over. What is longer than `longest` bytes is skipped
+    A byte order mark before the first line is skipped. A line longer than `max_bytes` is skipped
     without being held in memory.
     """
 
-    def __init__(self, path: Path, longest: int) -> None:
-        self.path, self._longest = path, longest
+    def __init__(self, path: Path, max_bytes: int) -> None:
+        self.path, self._max_bytes = path, max_bytes
         self._hash = hashlib.sha256()
         self.size = 0
 
     @property
     def sha256(self) -> str:
-        """The digest of all bytes read so far, in hexadecimal."""
+        """The hexadecimal digest of all bytes read so far."""
         return self._hash.hexdigest()
 
     def __iter__(self) -> Iterator[FileLine]:
@@ -46,7 +46,7 @@ class LineReader:
             while chunk := self._read(file):
                 number += 1
                 start = self.size - len(chunk)
-                if len(chunk) > self._longest:
+                if len(chunk) > self._max_bytes:
                     self._skip_rest(file, chunk)
                     yield FileLine(number, start, None)
                     continue
@@ -56,7 +56,7 @@ class LineReader:
                 yield FileLine(number, start, line)
 
     def _read(self, file: BinaryIO) -> bytes:
-        chunk = file.readline(self._longest + 1)
+        chunk = file.readline(self._max_bytes + 1)
         self._hash.update(chunk)
         self.size += len(chunk)
         return chunk
@@ -67,18 +67,14 @@ class LineReader:
 
 
 class LinePool:
-    """A pool in one file, an item a line: one pass in the memory of its longest line.
-
-    A BOM before the first line and CRLF line ends are accepted; what cannot be used becomes a
-    `Failure`.
-    """
+    """An item pool in one file with an item per line, scanned in the memory of one line."""
 
     def __init__(
-        self, path: Path, *, kind: ItemKind, encoding: Encoding, longest: int, read: ReadRow
+        self, path: Path, *, kind: ItemKind, encoding: Encoding, max_bytes: int, parse: ParseRow
     ) -> None:
         self.kind, self.encoding = kind, encoding
-        self._longest, self._row = longest, read
-        self._lines = LineReader(path, longest)
+        self._max_bytes, self._parse = max_bytes, parse
+        self._lines = LineReader(path, max_bytes)
 
     @property
     def files(self) -> Sequence[Path]:
@@ -87,20 +83,20 @@ class LinePool:
 
     @property
     def sha256(self) -> str:
-        """The digest of all bytes read so far, in hexadecimal."""
+        """The hexadecimal digest of all bytes read so far."""
         return self._lines.sha256
 
     @property
     def size(self) -> int:
-        """Count the bytes read so far."""
+        """The number of bytes read so far."""
         return self._lines.size
 
     def scan(self) -> Iterator[ItemRow | Failure]:
-        """Yield every line once, in order."""
+        """Yield an item or a Failure for every line, in order."""
         for line in self._lines:
             if line.data is None:
-                yield Failure(line.number, None, f"line longer than {self._longest} bytes")
+                yield Failure(line.number, None, f"line longer than {self._max_bytes} bytes")
             elif not line.data.strip():
                 yield Failure(line.number, None, "blank line")
             else:
-                yield self._row(line.data, line.number, line.offset)
+                yield self._parse(line.data, line.number, line.offset)

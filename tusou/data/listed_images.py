@@ -1,4 +1,4 @@
-"""Images that a list names, each a file below one folder."""
+"""Item pools of image files that a list names, all below one folder."""
 
 import hashlib
 import os
@@ -12,13 +12,13 @@ from tusou.core.ids import Encoding, Failure, ItemKind
 from tusou.data.base import ItemRow, parse_item_id
 from tusou.images.formats import check_bytes
 
-# A drive, a backslash or a colon means a path elsewhere on some system.
-_ELSEWHERE = re.compile(r"[\\:\x00]")
+# A backslash or a colon leads out of the folder on some systems.
+_OUTSIDE = re.compile(r"[\\:\x00]")
 
 
 @dataclass(frozen=True, slots=True)
 class ListedImage:
-    """An image that a list names: the list's line, the item's id, and the file's name."""
+    """An image in a list: its line, its item id, and its file name below the folder."""
 
     line: int
     item_id: str
@@ -26,9 +26,9 @@ class ListedImage:
 
 
 class ListedImages:
-    """Images below a folder in the order of a list.
+    """A pool of the images in a folder, in the order of a list.
 
-    A name without a file is a Failure. `sha256` is taken over each image's name, size and bytes.
+    A name without a file is a Failure. `sha256` covers each image's name, size and bytes.
     """
 
     kind: ItemKind = "images"
@@ -42,31 +42,32 @@ class ListedImages:
 
     @property
     def sha256(self) -> str:
-        """The digest of all images read so far, in hexadecimal."""
+        """The hexadecimal digest of all images read so far."""
         return self._hash.hexdigest()
 
     def scan(self) -> Iterator[ItemRow | Failure]:
-        """Yield every name once, in the list's order."""
-        for named in self._names:
-            yield named if isinstance(named, Failure) else self._row(named)
+        """Yield an item or a Failure for every entry of the list, in its order."""
+        for entry in self._names:
+            yield entry if isinstance(entry, Failure) else self._read(entry)
 
-    def _row(self, named: ListedImage) -> ItemRow | Failure:
-        shown = named.name.encode(errors="replace").decode()
-        item_id, problem = parse_item_id(os.fsencode(named.item_id))
+    def _read(self, image: ListedImage) -> ItemRow | Failure:
+        printable_name = image.name.encode(errors="replace").decode()
+        item_id, problem = parse_item_id(os.fsencode(image.item_id))
         if problem:
-            return Failure(named.line, item_id, problem, shown)
+            return Failure(image.line, item_id, problem, printable_name)
         try:
-            size = self._digest(named.name)
+            size = self._digest(image.name)
             check_bytes(size)
         except OSError as error:
-            return Failure(named.line, item_id, f"cannot be read: {error.strerror}", shown)
+            reason = f"cannot be read: {error.strerror}"
+            return Failure(image.line, item_id, reason, printable_name)
         except BadImage as error:
-            return Failure(named.line, item_id, str(error), shown)
-        self.files.append(self._folder / named.name)
-        return ItemRow(named.line, named.item_id, len(self.files) - 1, 0, size)
+            return Failure(image.line, item_id, str(error), printable_name)
+        self.files.append(self._folder / image.name)
+        return ItemRow(image.line, image.item_id, len(self.files) - 1, 0, size)
 
     def _digest(self, name: str) -> int:
-        """Take a file into the digest in constant memory; return its size."""
+        """Add a file to the digest in constant memory and return its size."""
         with (self._folder / name).open("rb") as file:
             size = os.fstat(file.fileno()).st_size
             self._hash.update(os.fsencode(f"{name}\0{size}\0"))
@@ -75,17 +76,20 @@ class ListedImages:
         return size
 
 
-def listing(folder: Path) -> tuple[list[Path], list[Path]]:
-    """Name the folders and the files in a folder, in order; nothing is asked of each file."""
-    with os.scandir(folder) as found:
-        entries = sorted((entry.name, entry.is_dir()) for entry in found)
+def list_folder(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Return the folders and the files in a folder, sorted, without a `stat` of each file."""
+    with os.scandir(folder) as scanned:
+        entries = sorted((entry.name, entry.is_dir()) for entry in scanned)
     folders = [folder / name for name, is_folder in entries if is_folder]
     return folders, [folder / name for name, is_folder in entries if not is_folder]
 
 
-def listed(line: int, name: str, item_id: str | None = None) -> ListedImage | Failure:
-    """Take a name from a list, the id too unless it has another; one may not leave the folder."""
-    leaves = name.startswith("/") or ".." in name.split("/") or _ELSEWHERE.search(name)
-    if leaves or not name:
+def list_image(line: int, name: str, item_id: str | None = None) -> ListedImage | Failure:
+    """Return an entry of a list, its name being the id unless `item_id` is given.
+
+    A name that leads out of the folder is a Failure.
+    """
+    outside = name.startswith("/") or ".." in name.split("/") or _OUTSIDE.search(name)
+    if outside or not name:
         return Failure(line, None, "a name that leaves the folder" if name else "empty id")
     return ListedImage(line, name if item_id is None else item_id, name)

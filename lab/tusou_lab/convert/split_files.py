@@ -33,7 +33,7 @@ class PairedWriter:
         self._images: dict[str, ItemId] = {}
         if self._naming is CN_CLIP and not split.integers:
             self._images = self._numbered("image", split.item_ids)
-        path = self._naming.images_of(self._folder, split.name)
+        path = self._naming.image_path(self._folder, split.name)
         self._file = path.open("w", encoding="utf-8", newline="\n") if split.item_ids else None
 
     def add(self, item_id: str, data: bytes) -> None:
@@ -51,7 +51,7 @@ class PairedWriter:
         ids = [str(query.query_id) for query in queries]
         if self._naming is CN_CLIP and not all(map(is_canonical_integer, ids)):
             texts = self._numbered("text", ids)
-        path = self._naming.queries_of(self._folder, self._split.name)
+        path = self._naming.query_path(self._folder, self._split.name)
         with path.open("w", encoding="utf-8", newline="\n") as file:
             for query in queries:
                 file.write(json.dumps(self._row(query, texts), ensure_ascii=False) + "\n")

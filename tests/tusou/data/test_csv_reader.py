@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tusou.core.errors import BadDataset
-from tusou.data.csv_reader import TableRow, encoding_of, read_table
+from tusou.data.csv_reader import TableRow, detect_encoding, read_table
 
 CELL = st.text(st.characters(codec="utf-8", exclude_characters="\r\x00"), max_size=8)
 
@@ -61,9 +61,9 @@ def test_odd_records(tmp_path: Path, row: bytes, expected: tuple[object, ...]) -
 def test_the_encoding_is_what_most_lines_are(tmp_path: Path) -> None:
     path = tmp_path / "x"
     path.write_bytes("裙子很长\n裤子\n".encode() + "鞋".encode("gbk") + b"\n")
-    assert encoding_of(path) == "utf-8"
+    assert detect_encoding(path) == "utf-8"
     path.write_bytes("裙子很长\n裤子\n".encode("gb18030") + "鞋".encode() + b"\n")
-    assert encoding_of(path) == "gb18030"
+    assert detect_encoding(path) == "gb18030"
 
 
 def test_a_header_that_lacks_a_column_is_refused(tmp_path: Path) -> None:

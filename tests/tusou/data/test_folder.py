@@ -8,7 +8,7 @@ import pytest
 from tusou.core.errors import BadDataset
 from tusou.core.ids import Failure
 from tusou.data import ItemRow, open_pool
-from tusou.data.formats.folder import image_folder
+from tusou.data.formats.folder import open_image_folder
 from tusou.data.listed_images import ListedImages
 from tusou.images.formats import MAX_IMAGE_BYTES
 
@@ -25,7 +25,7 @@ def test_images_come_in_the_order_of_their_paths_and_nothing_else_comes(tmp_path
     fill(tmp_path, b_jpg=b"22", a__x_PNG=b"1", a_jpg=b"333", readme_txt=b"no", c_csv=b"no")
     fill(tmp_path / ".hidden", d_jpg=b"no")
     (tmp_path / ".e.jpg").write_bytes(b"no")
-    pool = image_folder(tmp_path)
+    pool = open_image_folder(tmp_path)
     assert list(pool.scan()) == [
         ItemRow(1, "a", 0, 0, 3),
         ItemRow(2, "a/x", 1, 0, 1),
@@ -42,7 +42,7 @@ def test_what_cannot_be_used_is_listed_with_its_file(tmp_path: Path) -> None:
     (tmp_path / "c.jpg").symlink_to("nowhere")
     (tmp_path / os.fsdecode(b"d\xff.jpg")).write_bytes(b"1")
     (tmp_path / "e .jpg").write_bytes(b"1")
-    assert list(image_folder(tmp_path).scan()) == [
+    assert list(open_image_folder(tmp_path).scan()) == [
         Failure(1, "a", "empty image", "a.jpg"),
         Failure(2, "b", "image over 8 MiB", "b.jpg"),
         Failure(3, "c", "cannot be read: No such file or directory", "c.jpg"),
@@ -52,7 +52,7 @@ def test_what_cannot_be_used_is_listed_with_its_file(tmp_path: Path) -> None:
 
 
 def digest(folder: Path) -> str:
-    pool = image_folder(folder)
+    pool = open_image_folder(folder)
     assert len(list(pool.scan())) == 2
     return pool.sha256
 
@@ -78,10 +78,13 @@ def test_a_place_is_known_by_what_lies_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("place", ["empty", "empty#test", "with/a.jpg#test", "gone", "gone#test"])
-def test_a_place_that_is_nothing_says_what_was_looked_for(tmp_path: Path, place: str) -> None:
+def test_a_path_of_unknown_format_lists_the_known_formats(tmp_path: Path, place: str) -> None:
     (tmp_path / "empty").mkdir()
     fill(tmp_path / "with", a_jpg=b"1")
-    said = "is not there" if "gone" in place else "looked for .*; a folder of images; found none"
-    said = "has no split 'test'" if "jpg" in place else said
-    with pytest.raises(BadDataset, match=said):
+    message = "no known format; looked for .*; a folder of images$"
+    if "gone" in place:
+        message = "does not exist"
+    elif "jpg" in place:
+        message = "has no split 'test'"
+    with pytest.raises(BadDataset, match=message):
         open_pool(str(tmp_path / place))

@@ -6,7 +6,7 @@ import pytest
 from reading import asked, items, put
 
 from tusou.core.errors import BadDataset
-from tusou.data import ImageQuery, ItemRow, open_dataset, open_pool, open_queries
+from tusou.data import ImageQuery, ItemRow, open_dataset, open_pool
 
 MUGE_ROWS = (
     '{"query_id": 1, "query_text": "裙", "item_ids": [7, 8]}\n'
@@ -53,10 +53,13 @@ def test_a_split_may_lack_a_file_until_it_is_asked_for(tmp_path: Path) -> None:
 
 
 def test_a_split_is_named_or_the_only_one(tmp_path: Path) -> None:
-    assert [query.query_id for query in open_queries(str(cn_clip(tmp_path / "a")))] == [1, 2]
+    assert [query.query_id for query in open_dataset(str(cn_clip(tmp_path / "a"))).queries()] == [
+        1,
+        2,
+    ]
     place = str(muge(tmp_path / "b"))
     with pytest.raises(BadDataset, match=r"several splits; give .*b#valid, .*b#test$"):
-        open_queries(place)
+        open_dataset(place).queries()
     with pytest.raises(BadDataset, match=r"no split 'train'; give .*b#valid, .*b#test$"):
         open_dataset(f"{place}#train")
     assert open_dataset(f"{place}#dev").splits() == ["valid"]
@@ -66,9 +69,9 @@ def test_files_alone(tmp_path: Path) -> None:
     muge(tmp_path)
     images, queries = tmp_path / "MR_valid_imgs.tsv", tmp_path / "MR_valid_queries.jsonl"
     assert items(images) == [("7", b"QUJD"), ("8", b"REVG")]
-    assert [query.text for query in open_queries(str(queries))] == ["裙", "鞋"]
+    assert [query.text for query in open_dataset(str(queries)).queries()] == ["裙", "鞋"]
     with pytest.raises(BadDataset, match="holds images, no queries"):
-        open_queries(str(images))
+        open_dataset(str(images)).queries()
     with pytest.raises(BadDataset, match="holds queries, no images"):
         open_dataset(str(queries)).images()
     texts = open_pool(str(queries))  # as items, texts that images ask for
@@ -87,4 +90,4 @@ def test_folders_named_like_splits_are_splits(tmp_path: Path) -> None:
 def test_all_unusable_lines_are_told_at_once(tmp_path: Path) -> None:
     path = put(tmp_path / "q.jsonl", '{\n{"query_id": 1, "query_text": "裙"}\n\n')
     with pytest.raises(BadDataset, match=r"2 unusable lines: line 1: not .*; line 3: blank line$"):
-        open_queries(str(path))
+        open_dataset(str(path)).queries()

@@ -12,10 +12,10 @@ from tusou.core.errors import BadDataset
 from tusou.core.ids import Failure, ItemId, is_id
 from tusou.data.base import ONLY_SPLIT, DatasetQuery, ItemPool, sort_splits
 from tusou.data.captions import Caption, caption_queries
-from tusou.data.csv_reader import TableRow, read_lines, read_table
-from tusou.data.listed_images import ListedImage, ListedImages, listed, listing
+from tusou.data.csv_reader import TableRow, read_table, read_text_lines
+from tusou.data.listed_images import ListedImage, ListedImages, list_folder, list_image
 
-# Where a folder holds several, the first is read; Chinese captions come before English ones.
+# In order of preference: Chinese captions before English ones.
 _CAPTION_FILES = (
     re.compile(r"captions\.json"),
     re.compile(r"flickr8kzhc\.captions?\.txt"),
@@ -38,8 +38,8 @@ _IMAGE_FOLDERS = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Captioned:
-    """One entry of a caption file; the ids are those that our own `tusou convert` adds."""
+class _CaptionEntry:
+    """One caption of a file; only files written by `tusou convert` have ids of their own."""
 
     line: int
     name: str
@@ -49,66 +49,67 @@ class _Captioned:
 
 
 class Flickr8k:
-    """Captions of images that lie in a folder; an item's id is its image's file name."""
+    """Captions of the images in a folder; an item's id is the file name of its image."""
 
     def __init__(self, root: Path, captions: Path, images: Path) -> None:
         self._captions, self._images = captions, images
-        self._lists = {split: path for path in _files(root) if (split := _split_of(path.name))}
+        self._lists = {
+            split: path for path in _list_files(root) if (split := _split_name(path.name))
+        }
 
     @classmethod
-    def find(cls, place: Path) -> Self | None:
+    def find(cls, path: Path) -> Self | None:
         """Open a folder that holds captions, or a caption file, beside a folder of images."""
-        root = place.parent if place.is_file() else place
-        files = [place] if place.is_file() else list(_files(root))
-        found = [path for kind in _CAPTION_FILES for path in files if kind.fullmatch(path.name)]
-        images = _image_folder(root) or _image_folder(root.parent)
-        return cls(root, found[0], images) if found and images else None
+        root = path.parent if path.is_file() else path
+        files = [path] if path.is_file() else list(_list_files(root))
+        captions = [
+            file for pattern in _CAPTION_FILES for file in files if pattern.fullmatch(file.name)
+        ]
+        images = _find_images(root) or _find_images(root.parent)
+        return cls(root, captions[0], images) if captions and images else None
 
     def splits(self) -> Sequence[str]:
-        """Name the splits that are listed; `all` when none is."""
+        """Return the splits that have a list, or `all`."""
         return sort_splits(self._lists) or [ONLY_SPLIT]
 
     def images(self, split: str) -> ItemPool:
-        """Give the images of a split as items."""
-        return ListedImages(self._images, self._named(split))
+        return ListedImages(self._images, self._list_images(split))
 
     def scan_queries(self, split: str) -> Iterator[DatasetQuery | Failure]:
-        """Yield the captions of a split's images; a problem of the file is in every split."""
-        return caption_queries(self._of(split))
+        """Yield the captions of a split's images; every split reports the problems of the file."""
+        return caption_queries(self._captions_of(split))
 
-    def queries_file(self, split: str) -> None:
-        """Say that no split has a query file."""
+    def query_file(self, split: str) -> None:
+        """Return None: there are only captions."""
 
-    def asking_images(self, split: str) -> None:
-        """Leave it to the queries: they name the images."""
+    def image_query_ids(self, split: str) -> None:
+        """Return None: the captions name the images."""
 
-    def _of(self, split: str) -> Iterator[Caption | Failure]:
-        listed = {named.name for named in self._named(split) if isinstance(named, ListedImage)}
-        for found in read_captions(self._captions):
-            if isinstance(found, Failure):
-                yield found
+    def _captions_of(self, split: str) -> Iterator[Caption | Failure]:
+        names = {row.name for row in self._list_images(split) if isinstance(row, ListedImage)}
+        for entry in _read_captions(self._captions):
+            if isinstance(entry, Failure):
+                yield entry
                 continue
-            name = self._file_name(found.name)
-            if name in listed or split not in self._lists:
-                item_id = found.item_id if found.item_id is not None else name
-                yield Caption(found.line, found.text, item_id, found.text_id)
+            name = self._complete_name(entry.name)
+            if name in names or split not in self._lists:
+                item_id = entry.item_id if entry.item_id is not None else name
+                yield Caption(entry.line, entry.text, item_id, entry.text_id)
 
-    def _named(self, split: str) -> Iterator[ListedImage | Failure]:
+    def _list_images(self, split: str) -> Iterator[ListedImage | Failure]:
         if split not in self._lists:
             for number, name in enumerate(sorted(self._names), start=1):
-                yield self._named_file(number, name)
+                yield list_image(number, name, self._ids.get(name))
             return
-        for line in read_lines(self._lists[split]):
+        for line in read_text_lines(self._lists[split]):
             if isinstance(line, Failure):
                 yield line
             else:
-                yield self._named_file(line[0], self._file_name(line[1].strip()))
+                name = self._complete_name(line[1].strip())
+                yield list_image(line[0], name, self._ids.get(name))
 
-    def _named_file(self, line: int, name: str) -> ListedImage | Failure:
-        return listed(line, name, self._ids.get(name))
-
-    def _file_name(self, name: str) -> str:
-        """Complete a name: Flickr8k-CN leaves the ending out."""
+    def _complete_name(self, name: str) -> str:
+        """Return a file name with its ending, which Flickr8k-CN leaves out."""
         return name if name in self._names or f"{name}.jpg" not in self._names else f"{name}.jpg"
 
     @cached_property
@@ -117,10 +118,10 @@ class Flickr8k:
 
     @cached_property
     def _ids(self) -> dict[str, str]:
-        """Say which images have an id that is not their name: only a `captions.json` can."""
+        """Item ids that differ from the file names, by file name; only `captions.json` has any."""
         if self._captions.suffix != ".json":
             return {}
-        entries = (entry for entry in _entries(self._captions) if isinstance(entry, dict))
+        entries = (entry for entry in _load_entries(self._captions) if isinstance(entry, dict))
         return {
             str(entry["image"]): str(entry["item_id"])
             for entry in entries
@@ -128,17 +129,17 @@ class Flickr8k:
         }
 
 
-def read_captions(path: Path) -> Iterator[_Captioned | Failure]:
-    """Read a caption file of any of the formats, told apart by their names."""
+def _read_captions(path: Path) -> Iterator[_CaptionEntry | Failure]:
+    """Yield the captions of a file, whose name tells its format."""
     if path.suffix == ".json":
-        return _json_captions(path)
+        return _read_json(path)
     if path.name == "captions.txt" and _is_table(path):
-        return _table_captions(path)
-    return _token_captions(path)
+        return _read_csv(path)
+    return _read_tokens(path)
 
 
-def _json_captions(path: Path) -> Iterator[_Captioned | Failure]:
-    for number, entry in enumerate(_entries(path), start=1):
+def _read_json(path: Path) -> Iterator[_CaptionEntry | Failure]:
+    for number, entry in enumerate(_load_entries(path), start=1):
         if not isinstance(entry, dict) or not isinstance(name := entry.get("image"), str):
             yield Failure(number, None, 'not an object with "image" and "captions"')
             continue
@@ -146,13 +147,13 @@ def _json_captions(path: Path) -> Iterator[_Captioned | Failure]:
         if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
             yield Failure(number, name, '"captions" is not a list of texts')
             continue
-        known = ids if isinstance(ids, list) and len(ids) == len(texts) else [None] * len(texts)
+        text_ids = ids if isinstance(ids, list) and len(ids) == len(texts) else [None] * len(texts)
         item_id = entry.get("item_id") if is_id(entry.get("item_id")) else None
-        for text, text_id in zip(texts, known, strict=True):
-            yield _Captioned(number, name, text, item_id, text_id if is_id(text_id) else None)
+        for text, text_id in zip(texts, text_ids, strict=True):
+            yield _CaptionEntry(number, name, text, item_id, text_id if is_id(text_id) else None)
 
 
-def _entries(path: Path) -> list[object]:
+def _load_entries(path: Path) -> list[object]:
     try:
         entries = json.loads(path.read_text(encoding="utf-8-sig"))
     except UnicodeDecodeError as error:
@@ -167,51 +168,51 @@ def _entries(path: Path) -> list[object]:
 
 
 def _is_table(path: Path) -> bool:
-    first = next(read_lines(path), None)
+    first = next(read_text_lines(path), None)
     return isinstance(first, tuple) and first[1].replace(" ", "").lower().startswith("image,")
 
 
-def _table_captions(path: Path) -> Iterator[_Captioned | Failure]:
+def _read_csv(path: Path) -> Iterator[_CaptionEntry | Failure]:
     for row in read_table(path, ("image", "caption")):
         if isinstance(row, TableRow):
-            yield _Captioned(row.line, row.cells["image"].strip(), row.cells["caption"])
+            yield _CaptionEntry(row.line, row.cells["image"].strip(), row.cells["caption"])
         else:
             yield row
 
 
-def _token_captions(path: Path) -> Iterator[_Captioned | Failure]:
-    """Read `NAME#0<TAB>text` and Flickr8k-CN's `NAME#zhc#0 text`: the first word names the text."""
-    for line in read_lines(path):
+def _read_tokens(path: Path) -> Iterator[_CaptionEntry | Failure]:
+    """Read `NAME#0<TAB>text` and Flickr8k-CN's `NAME#zhc#0 text`; the first word is the text id."""
+    for line in read_text_lines(path):
         if isinstance(line, Failure):
             yield line
             continue
-        number, written = line
-        key, _, text = written.strip().replace("\t", " ", 1).partition(" ")
+        number, content = line
+        key, _, text = content.strip().replace("\t", " ", 1).partition(" ")
         name, mark, _ = key.partition("#")
         if not name or not mark or not text.strip():
             yield Failure(number, None, "expected NAME#NUMBER, a tab or blank, and the caption")
         else:
-            yield _Captioned(number, name, text.strip(), text_id=key)
+            yield _CaptionEntry(number, name, text.strip(), text_id=key)
 
 
-def _split_of(name: str) -> str | None:
-    found = (kind.fullmatch(name) for kind in _SPLIT_FILES)
-    return next((match["split"] for match in found if match), None)
+def _split_name(name: str) -> str | None:
+    matches = (pattern.fullmatch(name) for pattern in _SPLIT_FILES)
+    return next((match["split"] for match in matches if match), None)
 
 
-def _files(root: Path) -> Iterator[Path]:
-    """List the files in a folder, then those one folder below that holds no images."""
-    folders, files = listing(root)
+def _list_files(root: Path) -> Iterator[Path]:
+    """Yield the files in a folder, then those in its subfolders that do not hold images."""
+    folders, files = list_folder(root)
     yield from files
     for folder in folders:
         if folder.name.lower() not in _IMAGE_FOLDERS:
-            yield from listing(folder)[1]
+            yield from list_folder(folder)[1]
 
 
-def _image_folder(root: Path) -> Path | None:
-    """Find the images up to two folders below; archives have put them inside one another."""
-    for folder in listing(root)[0]:
+def _find_images(root: Path) -> Path | None:
+    """Return the folder of images, one or two levels below: some archives nest it in another."""
+    for folder in list_folder(root)[0]:
         if folder.name.lower() in _IMAGE_FOLDERS:
-            inner = (path for path in listing(folder)[0] if path.name.lower() in _IMAGE_FOLDERS)
+            inner = (path for path in list_folder(folder)[0] if path.name.lower() in _IMAGE_FOLDERS)
             return next(inner, folder)
     return None

@@ -1,4 +1,4 @@
-"""Folders of images, each a file whose id is its path without the ending."""
+"""Folders of image files, whose ids are their paths without the ending."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -9,66 +9,67 @@ from tusou.core.ids import Failure
 from tusou.data.base import ONLY_SPLIT, SPLITS, DatasetQuery, ItemPool, MissingPart, sort_splits
 from tusou.data.listed_images import ListedImage, ListedImages
 
-# What people take for images, whether or not it can be read: the rest has no row, not even a bad.
+# Endings of images, readable or not. Other files are ignored, without a failure.
 ENDINGS = frozenset(
     (".jpg", ".jpeg", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic")
 )
 
 
 class ImageFolders:
-    """A folder of images; when it holds nothing but folders named like splits, one for each."""
+    """A folder of images; its subfolders are splits if all of them are named as splits."""
 
-    def __init__(self, place: Path, folders: dict[str, Path]) -> None:
-        self._place, self._folders = place, folders
+    def __init__(self, root: Path, folders: dict[str, Path]) -> None:
+        self._root, self._folders = root, folders
 
     @classmethod
-    def find(cls, place: Path) -> Self | None:
-        """Take any folder with an image somewhere in it."""
-        if not place.is_dir() or next(_names(place), None) is None:
+    def find(cls, path: Path) -> Self | None:
+        """Open any folder with an image somewhere below it."""
+        if not path.is_dir() or next(_walk(path), None) is None:
             return None
-        below = [place / name.partition("/")[0] for name in _names(place)]
-        splits = {path.name: path for path in below if path.is_dir() and path.name in SPLITS}
-        return cls(place, splits if len(splits) == len(set(below)) else {ONLY_SPLIT: place})
+        children = {path / name.partition("/")[0] for name in _walk(path)}
+        splits = {child.name: child for child in children if child.is_dir() and _is_split(child)}
+        return cls(path, splits if len(splits) == len(children) else {ONLY_SPLIT: path})
 
     def splits(self) -> Sequence[str]:
-        """Name the folders that are splits, or `all`."""
         return sort_splits(self._folders)
 
     def images(self, split: str) -> ItemPool:
-        """Give the images of a split as items."""
-        return image_folder(self._folders[split])
+        return open_image_folder(self._folders[split])
 
     def scan_queries(self, split: str) -> Iterator[DatasetQuery | Failure]:  # noqa: ARG002
-        """Refuse: there are none."""
-        raise MissingPart(f"{self._place} holds images, no queries; give a query file")
+        raise MissingPart(f"{self._root} holds images, no queries; give a query file")
 
-    def queries_file(self, split: str) -> None:
-        """Say that no split has a query file."""
+    def query_file(self, split: str) -> None:
+        """Return None: there are no queries."""
 
-    def asking_images(self, split: str) -> None:
-        """Leave it to the queries."""
+    def image_query_ids(self, split: str) -> None:
+        """Return None: there are no queries."""
 
 
-def image_folder(folder: Path) -> ListedImages:
-    """Give the images in a folder and the folders below it, in the order of their paths.
+def open_image_folder(folder: Path) -> ListedImages:
+    """Return the images in a folder and its subfolders as an item pool, sorted by path.
 
-    Hidden files, links to folders, and files of other endings are passed over.
+    Hidden files, links to folders and files with other endings are ignored.
     """
-    names = enumerate(sorted(_names(folder)), start=1)
+    names = enumerate(sorted(_walk(folder)), start=1)
     return ListedImages(
-        folder, (ListedImage(number, _without_ending(name), name) for number, name in names)
+        folder, (ListedImage(line, _remove_ending(name), name) for line, name in names)
     )
 
 
-def _without_ending(name: str) -> str:
+def _is_split(folder: Path) -> bool:
+    return folder.name in SPLITS
+
+
+def _remove_ending(name: str) -> str:
     return name.removesuffix(PurePath(name).suffix)
 
 
-def _names(folder: Path) -> Iterator[str]:
-    """Walk the images' paths below a folder, with slashes."""
+def _walk(folder: Path) -> Iterator[str]:
+    """Yield the paths of the images below a folder, relative to it and with slashes."""
     for parent, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        below = Path(parent).relative_to(folder)
+        relative = Path(parent).relative_to(folder)
         for name in files:
             if not name.startswith(".") and PurePath(name).suffix.lower() in ENDINGS:
-                yield (below / name).as_posix()
+                yield (relative / name).as_posix()

@@ -1,4 +1,4 @@
-"""Files that stand alone: images without queries, queries without images."""
+"""Single files: images without queries, or queries without images."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,61 +10,54 @@ from tusou.data.formats.muge import open_image_file, scan_queries
 
 
 class SingleImageFile:
-    """One image file of `item_id<TAB>base64` lines, whatever its name."""
+    """One image file of `item_id<TAB>base64` lines, under any name."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     @classmethod
-    def find(cls, place: Path) -> Self | None:
-        """Take any file that nobody else knew."""
-        return cls(place) if place.is_file() else None
+    def find(cls, path: Path) -> Self | None:
+        """Take any file; tried after all other formats of files."""
+        return cls(path) if path.is_file() else None
 
     def splits(self) -> Sequence[str]:
-        """Name the one there is."""
         return [ONLY_SPLIT]
 
     def images(self, split: str) -> ItemPool:  # noqa: ARG002
-        """Give its images as items."""
         return open_image_file(self._path)
 
     def scan_queries(self, split: str) -> Iterator[DatasetQuery | Failure]:  # noqa: ARG002
-        """Refuse: there are none."""
         raise MissingPart(f"{self._path} holds images, no queries; give a query file")
 
-    def queries_file(self, split: str) -> None:
-        """Say that no split has a query file."""
+    def query_file(self, split: str) -> None:
+        """Return None: there are no queries."""
 
-    def asking_images(self, split: str) -> None:
-        """Leave it to the queries."""
+    def image_query_ids(self, split: str) -> None:
+        """Return None: there are no queries."""
 
 
 class SingleQueryFile:
-    """One query file, known by its ending."""
+    """One query file, known by its suffix."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     @classmethod
-    def find(cls, place: Path) -> Self | None:
+    def find(cls, path: Path) -> Self | None:
         """Take a file of JSON lines."""
-        return cls(place) if place.is_file() and place.suffix in {".jsonl", ".json"} else None
+        return cls(path) if path.is_file() and path.suffix in {".jsonl", ".json"} else None
 
     def splits(self) -> Sequence[str]:
-        """Name the one there is."""
         return [ONLY_SPLIT]
 
     def images(self, split: str) -> ItemPool:  # noqa: ARG002
-        """Refuse: there are none."""
         raise MissingPart(f"{self._path} holds queries, no images; give an image file")
 
     def scan_queries(self, split: str) -> Iterator[DatasetQuery | Failure]:  # noqa: ARG002
-        """Read it line by line."""
         return scan_queries(self._path)
 
-    def queries_file(self, split: str) -> Path:  # noqa: ARG002
-        """Name the file itself."""
+    def query_file(self, split: str) -> Path:  # noqa: ARG002
         return self._path
 
-    def asking_images(self, split: str) -> None:
-        """Leave it to the queries."""
+    def image_query_ids(self, split: str) -> None:
+        """Return None: the queries name the images."""

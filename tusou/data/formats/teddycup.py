@@ -9,86 +9,85 @@ from tusou.core.ids import Failure
 from tusou.data.base import DatasetQuery, ItemPool, MissingPart, sort_splits
 from tusou.data.captions import Caption, caption_queries
 from tusou.data.csv_reader import TableRow, read_table
-from tusou.data.listed_images import ListedImage, ListedImages, listed, listing
+from tusou.data.listed_images import ListedImage, ListedImages, list_folder, list_image
 
 IMAGES = "ImageData"
 _IMAGE, _TEXT, _CAPTION = "image_id", "text_id", "caption"
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
-    """The tables of one attachment: which names its images, which holds its texts."""
+class TeddyTask:
+    """The tables of one attachment: the one that lists its images, and the one of its texts."""
 
     split: str
     images: str
     texts: str
 
 
-TRAIN = Task("train", "ImageWordData.csv", "ImageWordData.csv")
-TEXT_TO_IMAGE = Task("t2i", "image_data.csv", "word_test.csv")
-IMAGE_TO_TEXT = Task("i2t", "image_test.csv", "word_data.csv")
+TRAIN = TeddyTask("train", "ImageWordData.csv", "ImageWordData.csv")
+TEXT_TO_IMAGE = TeddyTask("t2i", "image_data.csv", "word_test.csv")
+IMAGE_TO_TEXT = TeddyTask("i2t", "image_test.csv", "word_data.csv")
 _TASKS = {task.split: task for task in (TRAIN, TEXT_TO_IMAGE, IMAGE_TO_TEXT)}
 
 
 class TeddyCup:
-    """The attachments that lie in a folder or up to two folders below; ids are file names.
+    """The attachments in a folder or up to two folders below; ids are file names.
 
-    `train` has pairs; `t2i` asks with texts for images and `i2t` with images for texts, both
-    without answers.
+    `train` has pairs. `t2i` has text queries for images and `i2t` image queries for texts, both
+    without their correct items.
     """
 
     def __init__(self, folders: dict[str, Path]) -> None:
         self._folders = folders
 
     @classmethod
-    def find(cls, place: Path) -> Self | None:
-        """Open a folder that holds any of the tables, under itself or its attachments."""
-        if not place.is_dir():
+    def find(cls, path: Path) -> Self | None:
+        """Open a folder that holds any of the tables, directly or in its attachments."""
+        if not path.is_dir():
             return None
         folders: dict[str, Path] = {}
-        for folder in (place, *_below(place)):
+        for folder in (path, *_subfolders(path)):
             for task in _TASKS.values():
                 if (folder / task.images).is_file() or (folder / task.texts).is_file():
                     folders.setdefault(task.split, folder)
         return cls(folders) if folders else None
 
     def splits(self) -> Sequence[str]:
-        """Name the tasks whose tables are there."""
         return sort_splits(self._folders)
 
     def images(self, split: str) -> ItemPool:
-        """Give the images of a split as items."""
-        return ListedImages(self._folders[split] / IMAGES, self._named(split))
+        return ListedImages(self._folders[split] / IMAGES, self._list_images(split))
 
     def scan_queries(self, split: str) -> Iterator[DatasetQuery | Failure]:
-        """Yield the texts of a split; only those of `train` have answers."""
-        return caption_queries(self._captions(split))
+        """Yield the texts of a split; only those of `train` name their images."""
+        return caption_queries(self._read_captions(split))
 
-    def queries_file(self, split: str) -> None:
-        """Say that no split has a query file."""
+    def query_file(self, split: str) -> None:
+        """Return None: queries are in tables."""
 
-    def asking_images(self, split: str) -> Sequence[str] | None:
-        """List the images that ask, where the split names them; None where texts do."""
+    def image_query_ids(self, split: str) -> Sequence[str] | None:
+        """Return the image queries of `i2t`; None for other splits, whose captions name images."""
         if split != IMAGE_TO_TEXT.split:
             return None
-        return [named.item_id for named in self._named(split) if isinstance(named, ListedImage)]
+        return [row.item_id for row in self._list_images(split) if isinstance(row, ListedImage)]
 
-    def _named(self, split: str) -> Iterator[ListedImage | Failure]:
+    def _list_images(self, split: str) -> Iterator[ListedImage | Failure]:
         seen: set[str] = set()
         for row in read_table(self._table(split, _TASKS[split].images), (_IMAGE,)):
             if isinstance(row, Failure):
                 yield row
                 continue
             name = row.cells[_IMAGE].strip()
-            # An image with several captions has several lines; in a list of images it may not.
+            # In `train` an image has a line for each caption; elsewhere a repeated name is kept,
+            # so that it is reported as a duplicate.
             if name not in seen or split != TRAIN.split:
-                yield listed(row.line, name)
+                yield list_image(row.line, name)
             seen.add(name)
 
-    def _captions(self, split: str) -> Iterator[Caption | Failure]:
+    def _read_captions(self, split: str) -> Iterator[Caption | Failure]:
         columns = (_IMAGE, _CAPTION) if split == TRAIN.split else (_TEXT, _CAPTION)
         for row in read_table(self._table(split, _TASKS[split].texts), columns):
-            yield _caption(row) if isinstance(row, TableRow) else row
+            yield _parse_caption(row) if isinstance(row, TableRow) else row
 
     def _table(self, split: str, name: str) -> Path:
         path = self._folders[split] / name
@@ -97,15 +96,16 @@ class TeddyCup:
         return path
 
 
-def _caption(row: TableRow) -> Caption | Failure:
+def _parse_caption(row: TableRow) -> Caption | Failure:
     item_id, text_id = (row.cells.get(column, "").strip() for column in (_IMAGE, _TEXT))
     if not item_id and not text_id:
         return Failure(row.line, None, "empty id")
     return Caption(row.line, row.cells[_CAPTION], item_id or None, text_id or None)
 
 
-def _below(place: Path) -> Iterator[Path]:
-    nearest = [path for path in listing(place)[0] if path.name != IMAGES]
-    yield from nearest
-    for folder in nearest:
-        yield from listing(folder)[0]
+def _subfolders(root: Path) -> Iterator[Path]:
+    """Yield the folders one and two levels below, without those of images."""
+    children = [path for path in list_folder(root)[0] if path.name != IMAGES]
+    yield from children
+    for folder in children:
+        yield from list_folder(folder)[0]

@@ -1,4 +1,4 @@
-"""A file of texts that are items themselves: JSON lines of an id and a text."""
+"""Text items: JSON lines of an id and a text."""
 
 from pathlib import Path
 
@@ -12,10 +12,15 @@ from tusou.data.line_reader import LinePool
 MAX_LINE_BYTES = 2**20
 
 
-def _text_row(line: bytes, number: int, start: int) -> ItemRow | Failure:
+def open_text_file(path: Path) -> LinePool:
+    """Return the texts of one file as an item pool; reads nothing yet."""
+    return LinePool(path, kind="texts", encoding="json", max_bytes=MAX_LINE_BYTES, parse=_parse_row)
+
+
+def _parse_row(line: bytes, number: int, start: int) -> ItemRow | Failure:
     item_id = None
     try:
-        # Halves of surrogate pairs have no bytes, and so make no id.
+        # Half a surrogate pair has no UTF-8 bytes, so it is refused as an id.
         raw_id = str(parse_text_item(line)[0]).encode(errors="surrogatepass")
         item_id, problem = parse_item_id(raw_id)
         if problem:
@@ -24,8 +29,3 @@ def _text_row(line: bytes, number: int, start: int) -> ItemRow | Failure:
     except BadDataset as error:
         return Failure(number, item_id, str(error))
     return ItemRow(number, item_id or "", 0, start, len(line))
-
-
-def open_text_file(path: Path) -> LinePool:
-    """Return the texts of one file as a pool; nothing is read yet."""
-    return LinePool(path, kind="texts", encoding="json", longest=MAX_LINE_BYTES, read=_text_row)

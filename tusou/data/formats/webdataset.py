@@ -1,4 +1,4 @@
-"""WebDataset: tar files whose members of one key are an image and its captions, read in place."""
+"""WebDataset tars: members with the same key are an image and its captions, read in place."""
 
 import hashlib
 import json
@@ -18,55 +18,53 @@ from tusou.images.formats import check_bytes
 MAX_TEXT_BYTES = 2**20
 
 _NUMBER = re.compile(r"[-_.]?\d+$")
+_INTEGER_KEY = re.compile("0|[1-9][0-9]{0,17}")
 _IMAGES = {"jpg", "jpeg", "png", "webp"}
 _TEXTS = {"txt", "json"}
 
 
 @dataclass(slots=True)
 class _Sample:
-    """What the members of one key hold; consecutive in a tar, as WebDataset demands."""
+    """The members of one key, which are consecutive in a tar, as WebDataset demands."""
 
     tar: int
-    number: int  # of the sample within its split, from 1
+    number: int  # position within its split, from 1
     key: str
-    image: tuple[int, int] | None = None  # offset, length
+    image: tuple[int, int] | None = None  # its span: offset, length
     texts: dict[str, bytes] = field(default_factory=dict)  # by ending
-    problem: str = ""  # with a text
+    problem: str = ""  # of a text
 
 
 class WebDataset:
-    """Numbered tars in a folder, or one tar; the id is the key unless the sample's JSON has one."""
+    """Numbered tars in a folder, or one tar; the key is the id unless the sample's JSON has one."""
 
     def __init__(self, tars: dict[str, list[Path]]) -> None:
         self._tars = tars
 
     @classmethod
-    def find(cls, place: Path) -> Self | None:
+    def find(cls, path: Path) -> Self | None:
         """Open a tar or a folder of tars; names that differ only in their number are one split."""
-        found = sorted(place.glob("*.tar")) if place.is_dir() else [place]
+        files = sorted(path.glob("*.tar")) if path.is_dir() else [path]
         tars: dict[str, list[Path]] = {}
-        for path in found:
-            if path.suffix == ".tar" and path.is_file():
-                tars.setdefault(_NUMBER.sub("", path.stem) or ONLY_SPLIT, []).append(path)
+        for file in files:
+            if file.suffix == ".tar" and file.is_file():
+                tars.setdefault(_NUMBER.sub("", file.stem) or ONLY_SPLIT, []).append(file)
         return cls(tars) if tars else None
 
     def splits(self) -> Sequence[str]:
-        """Name what stands before the numbers."""
         return sort_splits(self._tars)
 
     def images(self, split: str) -> ItemPool:
-        """Give the images of a split as items."""
         return TarImages(self._tars[split])
 
     def scan_queries(self, split: str) -> Iterator[DatasetQuery | Failure]:
-        """Yield the captions of a split's samples."""
         return caption_queries(self._captions(split))
 
-    def queries_file(self, split: str) -> None:
-        """Say that no split has a query file."""
+    def query_file(self, split: str) -> None:
+        """Return None: captions are in the tars."""
 
-    def asking_images(self, split: str) -> None:
-        """Leave it to the queries: they name the images."""
+    def image_query_ids(self, split: str) -> None:
+        """Return None: the captions name the images."""
 
     def _captions(self, split: str) -> Iterator[Caption | Failure]:
         for sample in _samples(self._tars[split]):
@@ -74,7 +72,7 @@ class WebDataset:
 
 
 class TarImages:
-    """The images in tars, each at its byte offset; `sha256` is taken over the tars' bytes."""
+    """A pool of the images in tars, read in place; `sha256` covers the bytes of the tars."""
 
     kind: ItemKind = "images"
     encoding: Encoding = "raw"
@@ -86,11 +84,11 @@ class TarImages:
 
     @property
     def sha256(self) -> str:
-        """The digest of the tars' digests, in hexadecimal."""
+        """The hexadecimal digest of the tars' digests."""
         return self._hash.hexdigest()
 
     def scan(self) -> Iterator[ItemRow | Failure]:
-        """Yield every sample that has an image once, in order."""
+        """Yield an item or a Failure for every sample with an image, in order."""
         for path in self.files:
             with path.open("rb") as file:
                 self._hash.update(hashlib.file_digest(file, "sha256").digest())
@@ -99,10 +97,10 @@ class TarImages:
             if isinstance(sample, Failure):
                 yield sample
             elif sample.image is not None:
-                yield _row(sample, self.files[sample.tar].name, *sample.image)
+                yield _make_row(sample, self.files[sample.tar].name, *sample.image)
 
 
-def _row(sample: _Sample, tar: str, offset: int, length: int) -> ItemRow | Failure:
+def _make_row(sample: _Sample, tar: str, offset: int, length: int) -> ItemRow | Failure:
     item_id, problem = parse_item_id(str(_item_id(sample)).encode(errors="surrogateescape"))
     if problem:
         return Failure(sample.number, item_id, problem, tar)
@@ -114,29 +112,29 @@ def _row(sample: _Sample, tar: str, offset: int, length: int) -> ItemRow | Failu
 
 
 def _samples(tars: Sequence[Path]) -> Iterator[_Sample | Failure]:
-    """Group the members of each tar by key, in memory that does not grow with it."""
+    """Yield the members of each tar by key, in memory that does not grow with the tar."""
     number = 0
-    for place, path in enumerate(tars):
+    for tar_number, path in enumerate(tars):
         sample: _Sample | None = None
-        broken: list[Failure] = []
-        with _opened(path) as tar:
-            for member in _members(path, tar):
+        failures: list[Failure] = []
+        with _open_tar(path) as tar:
+            for member in _read_members(path, tar):
                 if isinstance(member, str):
-                    broken.append(Failure(number, None, member, path.name))
+                    failures.append(Failure(number, None, member, path.name))
                     continue
                 key, ending = _split_name(member.name)
                 if sample is None or sample.key != key:
                     if sample is not None:
                         yield sample
                     number += 1
-                    sample = _Sample(place, number, key)
-                _add(sample, ending, member, tar)
+                    sample = _Sample(tar_number, number, key)
+                _add_member(sample, ending, member, tar)
         if sample is not None:
             yield sample
-        yield from broken
+        yield from failures
 
 
-def _opened(path: Path) -> tarfile.TarFile:
+def _open_tar(path: Path) -> tarfile.TarFile:
     try:
         return tarfile.open(path, "r:", errors="surrogateescape")
     except tarfile.ReadError as error:
@@ -145,8 +143,8 @@ def _opened(path: Path) -> tarfile.TarFile:
         ) from None
 
 
-def _members(path: Path, tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo | str]:
-    """Yield the files; a text says what broke the tar."""
+def _read_members(path: Path, tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo | str]:
+    """Yield the files in a tar; a string, as the last value, says where the tar is broken."""
     while True:
         try:
             member = tar.next()
@@ -157,7 +155,7 @@ def _members(path: Path, tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo | str
             if path.stat().st_size % tarfile.BLOCKSIZE:
                 yield "broken tar: it ends in the middle of a block"
             return
-        # It would remember every header it has read.
+        # tarfile keeps every header that it has read.
         tar.members = []  # type: ignore[attr-defined]
         hidden = member.name.rpartition("/")[2].startswith(".")
         if member.isfile() and not hidden:
@@ -165,13 +163,15 @@ def _members(path: Path, tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo | str
 
 
 def _split_name(name: str) -> tuple[str, str]:
-    """Split as WebDataset does: the key ends at the first dot of the last part."""
+    """Return key and ending: as in WebDataset, the key ends at the first dot of the file name."""
     folder, slash, last = name.rpartition("/")
     stem, _, ending = last.partition(".")
     return f"{folder}{slash}{stem}", ending.lower()
 
 
-def _add(sample: _Sample, ending: str, member: tarfile.TarInfo, tar: tarfile.TarFile) -> None:
+def _add_member(
+    sample: _Sample, ending: str, member: tarfile.TarInfo, tar: tarfile.TarFile
+) -> None:
     if ending in _IMAGES and sample.image is None:
         sample.image = (member.offset_data, member.size)
     elif ending in _TEXTS and member.size > MAX_TEXT_BYTES:
@@ -182,28 +182,27 @@ def _add(sample: _Sample, ending: str, member: tarfile.TarInfo, tar: tarfile.Tar
 
 
 def _item_id(sample: _Sample) -> ItemId:
-    known = (_described(sample) or {}).get("item_id")
-    return known if is_id(known) else _number_or_name(sample.key)
+    item_id = (_read_json(sample) or {}).get("item_id")
+    if is_id(item_id):
+        return item_id
+    return int(sample.key) if _INTEGER_KEY.fullmatch(sample.key) else sample.key
 
 
-def _number_or_name(key: str) -> ItemId:
-    return int(key) if re.fullmatch("0|[1-9][0-9]{0,17}", key) else key
-
-
-def _described(sample: _Sample) -> dict[str, object] | None:
+def _read_json(sample: _Sample) -> dict[str, object] | None:
+    """Return the sample's JSON; not parsed strictly, since other tools write NaN into it."""
     try:
-        found = json.loads(sample.texts.get("json", b"{}"))
+        value = json.loads(sample.texts.get("json", b"{}"))
     except (ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) else None
+    return value if isinstance(value, dict) else None
 
 
 def _captions(sample: _Sample) -> Iterator[Caption | Failure]:
-    described, problem = _described(sample), sample.problem
-    if problem or described is None:
+    fields, problem = _read_json(sample), sample.problem
+    if problem or fields is None:
         yield Failure(sample.number, sample.key, problem or "caption is not a JSON object")
         return
-    texts = described.get("captions") or described.get("caption") or described.get("text")
+    texts = fields.get("captions") or fields.get("caption") or fields.get("text")
     if isinstance(texts, str):
         texts = [texts]
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
@@ -212,9 +211,9 @@ def _captions(sample: _Sample) -> Iterator[Caption | Failure]:
         except UnicodeDecodeError:
             yield Failure(sample.number, sample.key, "caption is not UTF-8")
             return
-    ids = described.get("caption_ids")
-    known = ids if isinstance(ids, list) and len(ids) == len(texts) else [None] * len(texts)
+    ids = fields.get("caption_ids")
+    text_ids = ids if isinstance(ids, list) and len(ids) == len(texts) else [None] * len(texts)
     item_id = _item_id(sample) if sample.image else None
-    for place, (text, text_id) in enumerate(zip(texts, known, strict=True)):
-        named = text_id if is_id(text_id) else f"{_item_id(sample)}#{place}"
-        yield Caption(sample.number, text, item_id, named)
+    for number, (text, text_id) in enumerate(zip(texts, text_ids, strict=True)):
+        caption_id = text_id if is_id(text_id) else f"{_item_id(sample)}#{number}"
+        yield Caption(sample.number, text, item_id, caption_id)
