@@ -7,6 +7,8 @@ import pytest
 from pydantic import ValidationError
 from tusou_service.settings import Settings, unknown_variables
 
+from tests.tusou_service.test_server import run_tusou
+
 
 def test_the_environment_sets_and_a_flag_wins(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TUSOU_PORT", "9000")
@@ -42,6 +44,17 @@ def test_a_mistyped_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("tusou_port", "8001")
     monkeypatch.setenv("TUSOU_PUBLISH", "0.0.0.0:80")
     assert unknown_variables() == ["TUSOU_QUEUESIZE"]
+
+
+def test_an_old_name_is_refused_with_the_new_one() -> None:
+    old = {"TUSOU_PICTURE_QUERIES": "off", "tusou_engine": "torch", "TUSOU_HTTP_PROCESSES": "2"}
+    refused = run_tusou("serve", **old)
+    assert refused.returncode == 2
+    assert refused.stderr.splitlines() == [
+        "TUSOU_PICTURE_QUERIES is now called TUSOU_IMAGE_QUERIES; rename it.",
+        "tusou_engine is now called TUSOU_BACKEND; rename it.",
+        "TUSOU_HTTP_PROCESSES is now called TUSOU_WORKERS; rename it.",
+    ]
 
 
 def test_no_other_module_reads_the_environment() -> None:

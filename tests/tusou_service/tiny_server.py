@@ -59,6 +59,14 @@ class Flipping(TinySource):
         return Moody(TinyBundle(f"v{self.opened}"), first_id=1000 * self.opened)
 
 
+class Slow(TinySource):
+    """Takes a second to load."""
+
+    def open(self) -> Pipeline:
+        time.sleep(1)
+        return super().open()
+
+
 class Following(TinySource):
     """Opens the version that a file CURRENT names: "v2" has the items from 2000 on; "bad" fails."""
 
@@ -82,6 +90,8 @@ def make_mood_parts(settings: Settings, mood: str) -> ServiceParts:
     source = TinySource(Moody(TinyBundle("v1")), error=ERRORS.get(mood))
     if mood == "loading":
         source.gate = threading.Event()
+    if mood == "loads-slowly":
+        source = Slow(source.pipeline)
     if mood == "flips":
         source = Flipping(source.pipeline)
     if mood == "follows":

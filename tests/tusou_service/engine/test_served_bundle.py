@@ -171,3 +171,34 @@ def test_another_model_ends_the_process_with_78(bundle: Path) -> None:
     done = run_tusou("serve", str(bundle), "--port", "0", "--model", "demo", "--device", "cpu")
     assert done.returncode == 78
     assert "incompatible_bundle" in done.stderr
+
+
+def test_follows_current(two_versions: tuple[Path, ...], bundle: Path) -> None:
+    root, first, second = two_versions
+    settings = Settings(bundle=bundle, follow_s=0.02, device="cpu")
+    parts = make_parts(settings, None)
+    app = create_app(lambda: parts.running(settings.follow_s), settings.requests())
+    with TestClient(app) as client:
+        assert client.portal
+        client.portal.call(parts.engine.loaded)
+
+        def served() -> str:
+            version: str = client.get("/readyz").json()["index_version"]
+            return version
+
+        def failed() -> bool:
+            return 'tusou_reloads_total{result="failed"} 1.0' in client.get("/metrics").text
+
+        assert served() == first.name
+        (root / "CURRENT").write_text(second.name)
+        while served() != second.name:
+            sleep(0.01)
+        (root / "CURRENT").write_text("0" * 16)
+        while not failed():
+            sleep(0.01)
+        sleep(0.2)  # ten periods
+        assert failed()  # still 1
+        assert served() == second.name
+        (root / "CURRENT").write_text(first.name)
+        while served() != first.name:
+            sleep(0.01)
