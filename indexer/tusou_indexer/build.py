@@ -30,7 +30,7 @@ from tusou.encoders import (
     resolve_encoder,
 )
 from tusou.indexes import faiss_device
-from tusou.text.normalize import check_prompt
+from tusou.text.prompt import check_prompt
 from tusou_indexer.embed import embed_images, embed_texts
 from tusou_indexer.index.request import AUTO, IndexRequest
 from tusou_indexer.plan import BuildInputs, Plan, make_plan

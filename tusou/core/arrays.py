@@ -1,4 +1,4 @@
-"""The array and id types that cross package borders, with their conventions."""
+"""Array types that packages share, with their shapes and conventions."""
 
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 # (n, d) float32, C-contiguous, every row of unit length.
 Vectors: TypeAlias = npt.NDArray[np.float32]
-# (n,) int64 row keys: an item's key, never its position by accident.
+# (n,) int64 row keys of items, which are not positions in a list.
 Ids: TypeAlias = npt.NDArray[np.int64]
 # (n, size, size, 3) uint8, RGB.
 Pixels: TypeAlias = npt.NDArray[np.uint8]

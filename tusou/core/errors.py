@@ -1,4 +1,4 @@
-"""Every error Tusou raises on purpose; each has a stable code and says what to do."""
+"""Tusou's errors. Each class has a stable code; each message says what to do."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ class ErrorDetail:
 
 
 class TusouError(Exception):
-    """Base of all errors that are not bugs; `code` is stable and machine-readable.
+    """Base of all errors that are not bugs. `code` is stable and machine-readable.
 
     `details` lists the single faults of an input. `retry_after` is in seconds, None if unknown.
     """
@@ -46,13 +46,13 @@ class InvalidRequest(InputError):
 
 
 class EmptyQuery(InputError):
-    """Nothing is left of the query once blanks and control characters are gone."""
+    """The query has no visible character."""
 
     code = "empty_query"
 
 
 class QueryTooLong(InputError):
-    """The query is over the character or byte limit."""
+    """The query exceeds the character or byte limit."""
 
     code = "query_too_long"
 
@@ -64,31 +64,31 @@ class BadImage(InputError):
 
 
 class BadDataset(InputError):
-    """A data file breaks its format; the message lists the lines."""
+    """A data file breaks its format. The message lists the lines."""
 
     code = "bad_dataset"
 
 
 class UnknownItem(InputError):
-    """The pool holds no item of that id."""
+    """The index holds no item of that id."""
 
     code = "unknown_item"
 
 
 class NoImage(UnknownItem):
-    """The items are texts: none of them has an image."""
+    """The items are texts and have no images."""
 
     code = "no_image"
 
 
 class Unavailable(TusouError):
-    """Right request, wrong moment."""
+    """The service cannot handle the request now; a later one may succeed."""
 
     code = "unavailable"
 
 
 class Overloaded(Unavailable):
-    """More work is waiting than can be answered in time."""
+    """More requests are waiting than can be handled in time."""
 
     code = "overloaded"
 
@@ -100,31 +100,31 @@ class NotReady(Unavailable):
 
 
 class OutOfMemory(Unavailable):
-    """The device's memory cannot hold the work of even one query now."""
+    """The device has too little free memory for a single query."""
 
     code = "out_of_memory"
 
 
 class DeadlineExceeded(Unavailable):
-    """The caller's time ran out before the work began."""
+    """The deadline of the request passed before it was handled."""
 
     code = "deadline_exceeded"
 
 
 class RateLimited(TusouError):
-    """This caller sends more than its share."""
+    """The client sends more requests than its limit."""
 
     code = "rate_limited"
 
 
 class ArtifactError(TusouError):
-    """What is on disk cannot be used."""
+    """A file or folder on disk cannot be used."""
 
     code = "artifact_error"
 
 
 class CorruptBundle(ArtifactError):
-    """A file of the bundle is missing or its bytes are not those that were published."""
+    """A file of the bundle is missing or has changed since it was published."""
 
     code = "corrupt_bundle"
 
@@ -142,13 +142,13 @@ class BadModel(ArtifactError):
 
 
 class InsufficientMemory(ArtifactError):
-    """The memory, a device's or the host's, cannot hold this beside what it holds already."""
+    """A bundle or model does not fit the free memory of the device or host."""
 
     code = "insufficient_memory"
 
 
 class OutputExists(ArtifactError):
-    """The output is there already and must not be overwritten unasked."""
+    """The output exists and is not overwritten without being asked to."""
 
     code = "output_exists"
 
@@ -160,6 +160,6 @@ class Locked(ArtifactError):
 
 
 class MissingDependency(TusouError):
-    """An optional package is needed and not installed."""
+    """A package of an optional extra is not installed."""
 
     code = "missing_dependency"

@@ -1,32 +1,30 @@
-"""Writing files so that a crash leaves the old bytes or the new, never a mixture."""
+"""Atomic and durable file writes, and file digests."""
 
 import hashlib
 import os
 import shutil
 from pathlib import Path
 
-_CHUNK = 2**20
-
 
 def sha256_of(path: Path) -> str:
-    """Digest a file in hexadecimal, in constant memory."""
+    """Return the SHA-256 of a file in hexadecimal, in constant memory."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_file(path: Path, data: bytes) -> None:
-    """Replace a file atomically and durably: side file, fsync, rename, fsync of the folder."""
-    side = path.with_name(f".{path.name}.new")
-    with side.open("wb") as file:
+    """Replace a file atomically and durably: a crash leaves the old bytes or the new ones."""
+    new = path.with_name(f".{path.name}.new")
+    with new.open("wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-    side.replace(path)
+    new.replace(path)
     sync(path.parent)
 
 
 def sync(path: Path) -> None:
-    """Force a file's bytes, or a folder's names, to the disk."""
+    """Flush a file's bytes, or a folder's entries, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -35,10 +33,10 @@ def sync(path: Path) -> None:
 
 
 def replace_folder(path: Path) -> None:
-    """Make an empty folder of this name, whatever was in it; it may be the working directory."""
+    """Create an empty folder, or empty an existing one; it may be the working directory."""
     path.mkdir(parents=True, exist_ok=True)
-    for one in list(path.iterdir()):
-        if one.is_dir() and not one.is_symlink():
-            shutil.rmtree(one)
+    for entry in list(path.iterdir()):
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
         else:
-            one.unlink()
+            entry.unlink()

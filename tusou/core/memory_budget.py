@@ -1,12 +1,12 @@
-"""How much memory can still be taken before the system ends a process for it."""
+"""Memory still available to this process, cgroup limits included."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 from tusou.core.errors import InsufficientMemory
 
-# Of a control group, in the second version and in the first: its limit, what it uses, and the
-# lines of its memory.stat that count cached files, which it gives back when memory is short.
+# The files of a control group (cgroup v2 and v1): limit, usage, and the lines of memory.stat that
+# count cached files, which the kernel frees when memory is short.
 _V2 = ("memory.max", "memory.current", ("active_file", "inactive_file"))
 _V1 = (
     "memory.limit_in_bytes",
@@ -16,29 +16,29 @@ _V1 = (
 
 
 def available_memory(system: Path = Path("/")) -> int | None:
-    """Return the bytes that this process can still take at most; None where nothing tells.
+    """Return the most bytes that this process can still allocate, None if unknown (no Linux).
 
-    Cached files count as free, and swap as memory: more than this cannot be had, and less may be.
+    Cached files count as free and swap as memory, so this is an upper bound.
     """
     meminfo = _numbers(system / "proc/meminfo")
-    if "MemAvailable" not in meminfo:  # no Linux
+    if "MemAvailable" not in meminfo:
         return None
     swap = meminfo.get("SwapFree", 0) * 1024
-    return swap + min([meminfo["MemAvailable"] * 1024, *_groups(system)])
+    return swap + min([meminfo["MemAvailable"] * 1024, *_group_limits(system)])
 
 
 def check_memory(needed: int) -> None:
-    """Raise InsufficientMemory for what certainly does not fit."""
+    """Raise InsufficientMemory if `needed` bytes certainly do not fit."""
     free = available_memory()
     if free is not None and needed > free:
         raise InsufficientMemory(
             f"this takes at least {needed / 2**20:,.0f} MiB of memory, and {free / 2**20:,.0f} MiB "
-            "are free; free some, allow the process more, or stop the service and start it anew"
+            "are free; free some, raise the limit of the process, or stop the service first"
         )
 
 
-def _groups(system: Path) -> Iterator[int]:
-    """Yield what the limit of each control group that holds this process leaves."""
+def _group_limits(system: Path) -> Iterator[int]:
+    """Yield the bytes left in each control group of this process."""
     try:
         lines = (system / "proc/self/cgroup").read_text().splitlines()
     except OSError:
@@ -53,20 +53,20 @@ def _groups(system: Path) -> Iterator[int]:
 
 
 def _limits(root: Path, path: str, limit: str, used: str, cached: tuple[str, ...]) -> Iterator[int]:
-    # In a container the group's own folder may be mounted as the root: what is not there is passed.
+    # In a container the group's own folder may be mounted as the root; missing files are skipped.
     folder = root / path.strip("/")
     for group in (folder, *folder.parents):
         try:
-            most = int((group / limit).read_text())
-            taken = int((group / used).read_text())
-        except (OSError, ValueError):  # the root has no limit; a group without one says "max"
+            allowed = int((group / limit).read_text())
+            usage = int((group / used).read_text())
+        except (OSError, ValueError):  # the root group has no limit; "max" is no number
             continue
         stat = _numbers(group / "memory.stat")
-        yield max(0, most - taken + sum(stat.get(name, 0) for name in cached))
+        yield max(0, allowed - usage + sum(stat.get(name, 0) for name in cached))
 
 
 def _numbers(path: Path) -> dict[str, int]:
-    """Read a file of a name and a number a line."""
+    """Read a file with a name and a number per line; empty if there is no file."""
     try:
         lines = path.read_text().splitlines()
     except OSError:

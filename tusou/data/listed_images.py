@@ -10,7 +10,7 @@ from pathlib import Path
 from tusou.core.errors import BadImage
 from tusou.core.ids import Encoding, Failure, ItemKind
 from tusou.data.base import ItemRow, parse_item_id
-from tusou.images.formats import check_bytes
+from tusou.images.formats import check_image_size
 
 # A backslash or a colon leads out of the folder on some systems.
 _OUTSIDE = re.compile(r"[\\:\x00]")
@@ -57,7 +57,7 @@ class ListedImages:
             return Failure(image.line, item_id, problem, printable_name)
         try:
             size = self._digest(image.name)
-            check_bytes(size)
+            check_image_size(size)
         except OSError as error:
             reason = f"cannot be read: {error.strerror}"
             return Failure(image.line, item_id, reason, printable_name)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from tusou.core.arrays import Vectors
 from tusou.encoders.base import Passes, TextEncoder, Tokens
-from tusou.text.normalize import check_prompt, fill_prompt
+from tusou.text.prompt import check_prompt, fill_prompt
 
 
 class PromptedEncoder:

@@ -1,4 +1,4 @@
-"""Image bytes: out of base64 text, and what kind of image they are."""
+"""Formats of image bytes: base64, media types and size limits."""
 
 import binascii
 
@@ -10,7 +10,7 @@ _URL_SAFE = bytes.maketrans(b"-_", b"+/")
 
 
 def decode_image(encoded: bytes) -> bytes:
-    """Turn base64 of either alphabet into bytes; BadImage on any character outside both."""
+    """Decode base64 in the standard or URL-safe alphabet; BadImage for other characters."""
     try:
         return binascii.a2b_base64(encoded.translate(_URL_SAFE), strict_mode=True)
     except binascii.Error:
@@ -18,7 +18,7 @@ def decode_image(encoded: bytes) -> bytes:
 
 
 def content_type(data: bytes) -> str:
-    """Name the media type that the first bytes show, whatever the file was called."""
+    """Return the media type by the first bytes, not by the file's name."""
     if data.startswith(b"\xff\xd8\xff"):
         return "image/jpeg"
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
@@ -30,8 +30,8 @@ def content_type(data: bytes) -> str:
     return "application/octet-stream"
 
 
-def check_bytes(size: int) -> None:
-    """Raise BadImage for a file that nobody needs to read."""
+def check_image_size(size: int) -> None:
+    """Raise BadImage for a file size, in bytes, of 0 or over the limit."""
     if not size:
         raise BadImage("empty image")
     if size > MAX_IMAGE_BYTES:

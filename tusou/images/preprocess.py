@@ -1,4 +1,4 @@
-"""From untrusted image bytes to the square of pixels that an image tower reads."""
+"""Decoding of untrusted image bytes into the pixels that an image tower reads."""
 
 from io import BytesIO
 
@@ -7,23 +7,23 @@ from PIL import Image, UnidentifiedImageError
 
 from tusou.core.arrays import Pixels
 from tusou.core.errors import BadImage
-from tusou.images.formats import check_bytes
+from tusou.images.formats import check_image_size
 
 MAX_IMAGE_PIXELS = 16_000_000
 MAX_IMAGE_SIDE = 8192
 
-# Pillow can open over forty formats; each one more is a parser open to strangers.
+# Pillow opens over forty formats; every parser is one more that untrusted bytes can attack.
 _FORMATS = ("JPEG", "PNG", "WEBP")
 _TOO_LONG = f"image side over {MAX_IMAGE_SIDE} pixels"
 
 
 def open_image(data: bytes) -> Image.Image:
-    """Decode a JPEG, PNG or WebP image, refusing bombs by their header before decoding.
+    """Decode a JPEG, PNG or WebP image; decompression bombs are refused by their header.
 
-    Of an animation the first frame is taken, and EXIF orientation is ignored, both as cn_clip
-    does. Raises BadImage, whose message is a short phrase that names the fault.
+    The first frame of an animation is taken and EXIF orientation is ignored, as in cn_clip.
+    Raises BadImage with the fault as a short phrase.
     """
-    check_bytes(len(data))
+    check_image_size(len(data))
     image = _read_header(data)
     _check_size(*image.size)
     _decode(image)
@@ -59,12 +59,12 @@ def _decode(image: Image.Image) -> None:
 
 
 def to_pixels(image: Image.Image, size: int) -> Pixels:
-    """Squash an image to (size, size, 3) RGB, bit for bit as cn_clip's own transform.
+    """Resize an image to (size, size, 3) RGB, bit for bit as cn_clip's own transform.
 
-    The bicubic resize comes before the RGB conversion, so palette images are resized by
-    nearest neighbour and fully transparent pixels turn black: the published models saw it so.
+    The bicubic resize comes before the RGB conversion, so palette images are resized by nearest
+    neighbour and fully transparent pixels turn black, as in the training of the published models.
     """
     squared = image.resize((size, size), Image.Resampling.BICUBIC)
-    # Pillow warns when it drops a palette's alpha; without this entry it drops the same in silence.
+    # Without this entry Pillow drops a palette's alpha without a warning.
     squared.info.pop("transparency", None)
     return np.array(squared.convert("RGB"))

@@ -1,7 +1,7 @@
-"""The words that tell a refusal from a compound, as parts of regular expressions."""
+"""Word lists that separate negations from compounds, as parts of regular expressions."""
 
-# Words with a negation's sign in them that name a thing, a style or a turn of phrase. The model has
-# seen them whole; taken apart they would refuse what nobody meant (无花果 is a fig).
+# Words that contain a negation sign but name a thing, a style or a phrase. The model knows them as
+# a whole; split, they would refuse something that was not meant (无花果 is a fig).
 _WU = (
     "线|痕|人机|印|框|缝|钢圈|领|盖|糖|绳|烟|叶|铅|感|极|限|敌|比|级|锡|菌|纺布|门|肩带|束缚|性别|"
     "毒|尘|边际|花果|患子|核|籽|刺|骨|壳|水|氟|氧|硅|火|影|芯|轮|源|损|氨|磷|磁|添加|公害|农药|国界|"
@@ -20,18 +20,18 @@ FIXED = (
     "别有(?:洞天|用心|一番|风味|韵味|风情)|"
     "不要(?:钱|太|脸|停|慌|命)|不是(?:吧|我|你|他|她)|不喜欢也"
 )
-# Turns of phrase around 以外, 之外 and 除 that refuse nothing.
+# Phrases with 以外, 之外 and 除 that refuse nothing.
 BESIDES_FIXED = "此(?:以外|之外)|意料之外|情理之外|法外|天外之外"
 
 COLOUR = (
     "(?:[大正深浅淡天宝草墨明奶纯粉玫酒土藏](?=[红橙橘黄绿青蓝紫粉棕褐灰黑白金银]))?"
-    # A colour's sign alone may begin another word: 黑头, 红茶.
+    # A colour's character may begin another word: 黑头, 红茶.
     "[红橙橘黄绿青蓝紫粉棕褐灰黑白金银](?:色|(?![头酒茶油菜豆糖薯枣参板木]))|(?:咖啡|咖|卡其|米|驼|杏|彩|紫罗兰|亮)色|柠檬黄"
 )
 LOOK = (
     "小碎花|碎花|印花|花朵|花纹|花色|花边|提花|绣花|竖条纹|横条纹|条纹|格子|格纹|方格|波点|圆点|斑点|"
     "迷彩花?|豹纹|卡通|图案|图样|字母|文字|logo|刺绣|蕾丝|亮片|流苏|荷叶边|蝴蝶结|纯色|素色|褶皱|破洞|"
-    # 花 alone: flowers on a dress, and not the first half of a peanut or a vase.
+    # 花 alone is a floral pattern, but not as the first half of 花生 (peanut) or 花瓶 (vase).
     "花(?![生瓶盆洒架束篮椒茶草店苞蕾灯卷菜胶呢旦洲园露粉甲雕])"
 )
 PIECE = (

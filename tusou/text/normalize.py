@@ -1,25 +1,23 @@
-"""What a query may be, and how a prompt template wraps it."""
+"""Normalisation of query text."""
 
 import re
 import unicodedata
 
-from tusou.core.errors import EmptyQuery, InvalidRequest, QueryTooLong
+from tusou.core.errors import EmptyQuery, QueryTooLong
 
 MAX_QUERY_CHARS = 512
 MAX_QUERY_BYTES = 2048
 
-_PLACEHOLDER = "{query}"
-
-# C0 and C1 controls, and lone surrogates, which no UTF-8 reply could carry.
+# C0 and C1 controls, and lone surrogates, which UTF-8 cannot encode.
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def normalize_query(text: str) -> str:
-    """Turn controls into spaces and strip; what is left is the raw text, with no NFKC.
+    """Replace control characters by spaces and strip.
 
-    Full-width letters and digits have tokens of their own, so folding them would change results.
-    Raises EmptyQuery when nothing visible is left, and QueryTooLong over 512 characters or
-    2,048 bytes of UTF-8, both counted after stripping.
+    There is no NFKC: full-width letters and digits have tokens of their own, so folding them would
+    change results. Raises EmptyQuery when nothing visible is left, and QueryTooLong over 512
+    characters or 2,048 bytes of UTF-8, both counted after stripping.
     """
     query = without_controls(text)
     if len(query) > MAX_QUERY_CHARS:
@@ -37,31 +35,15 @@ def normalize_query(text: str) -> str:
 
 
 def without_controls(text: str) -> str:
-    """Turn controls and halves of surrogate pairs into spaces, and strip."""
+    """Replace control characters and lone surrogates by spaces, and strip."""
     return _CONTROLS.sub(" ", text).strip()
 
 
 def is_blank(text: str) -> bool:
-    """Tell whether a text holds no visible character."""
+    """Return whether a text has no visible character."""
     return all(_is_invisible(char) for char in text)
 
 
 def _is_invisible(char: str) -> bool:
-    """Tell spaces and format characters (zero-width, bidi marks): the tokenizer drops both."""
+    # The tokenizer drops spaces and format characters (zero-width, bidirectional marks).
     return char.isspace() or unicodedata.category(char) == "Cf"
-
-
-def check_prompt(template: str) -> str:
-    """Return the template when it holds `{query}` exactly once; else raise InvalidRequest."""
-    found = template.count(_PLACEHOLDER)
-    if found != 1:
-        raise InvalidRequest(
-            f"A prompt template must hold {_PLACEHOLDER} exactly once; this one holds it "
-            f"{found} times. Example: 这是一个商品搜索：{_PLACEHOLDER}"
-        )
-    return template
-
-
-def fill_prompt(template: str, query: str) -> str:
-    """Put the query where the template says; braces in either mean nothing else."""
-    return template.replace(_PLACEHOLDER, query)

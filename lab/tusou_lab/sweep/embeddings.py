@@ -9,7 +9,7 @@ from tusou.cli.progress import Progress
 from tusou.core.arrays import Vectors
 from tusou.encoders import TextEncoder, Weights, load_text_encoder
 from tusou.retrieval.query import Query, combine
-from tusou.text.normalize import fill_prompt
+from tusou.text.prompt import fill_prompt
 from tusou_lab.embedding_cache import EmbeddingCache, conditions
 from tusou_lab.sweep.prompts import Prompt
 

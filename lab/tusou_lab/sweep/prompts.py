@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tusou.core.errors import BadDataset, InvalidRequest
-from tusou.text.normalize import check_prompt
+from tusou.text.prompt import check_prompt
 
 PLACEHOLDER = "{query}"
 NO_TEMPLATE = PLACEHOLDER

@@ -1,4 +1,4 @@
-"""What is free is read from the system's own files, here from copies of them."""
+"""Available memory, read from copies of the system's files."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ MIB = 2**20
 
 
 def system(root: Path, cgroup: str, groups: dict[str, dict[str, str]], swap: int = 0) -> Path:
-    """Write a machine with 1,000 MiB available, and its control groups."""
+    """Write the files of a machine with 1,000 MiB available and some control groups."""
     files = {
         "proc/meminfo": f"MemTotal: 9 kB\nMemAvailable:  {1000 * 1024} kB\nSwapFree: {swap} kB\n",
         "proc/self/cgroup": cgroup,
@@ -38,7 +38,7 @@ def v1(limit: int, used: int, cached: int) -> dict[str, str]:
     }
 
 
-def test_a_machine_without_groups(tmp_path: Path) -> None:
+def test_without_groups_the_available_memory_counts(tmp_path: Path) -> None:
     assert available_memory(system(tmp_path, "0::/\n", {})) == 1000 * MIB
 
 
@@ -46,11 +46,11 @@ def test_swap_is_counted(tmp_path: Path) -> None:
     assert available_memory(system(tmp_path, "0::/\n", {}, swap=1024)) == 1001 * MIB
 
 
-def test_another_system_tells_nothing(tmp_path: Path) -> None:
+def test_without_proc_the_memory_is_unknown(tmp_path: Path) -> None:
     assert available_memory(tmp_path) is None
 
 
-def test_the_narrowest_group_decides_and_cached_files_are_free(tmp_path: Path) -> None:
+def test_the_smallest_group_counts_and_cached_files_are_free(tmp_path: Path) -> None:
     groups = {
         "a/b": v2("max", 10 * MIB),
         "a": v2(str(500 * MIB), 450 * MIB, active=30 * MIB, inactive=20 * MIB),
@@ -59,12 +59,12 @@ def test_the_narrowest_group_decides_and_cached_files_are_free(tmp_path: Path) -
     assert available_memory(system(tmp_path, "0::/a/b\n", groups)) == 100 * MIB
 
 
-def test_in_a_container_the_group_is_the_root(tmp_path: Path) -> None:
+def test_in_a_container_the_root_group_counts(tmp_path: Path) -> None:
     root = system(tmp_path, "0::/docker/123\n", {"": v2(str(300 * MIB), 100 * MIB)})
     assert available_memory(root) == 200 * MIB
 
 
-def test_the_first_version_of_groups(tmp_path: Path) -> None:
+def test_version_1_of_control_groups(tmp_path: Path) -> None:
     groups = {
         "memory/service": v1(400 * MIB, 390 * MIB, 40 * MIB),
         "memory": v1(9223372036854771712, 800 * MIB, 0),
@@ -73,12 +73,12 @@ def test_the_first_version_of_groups(tmp_path: Path) -> None:
     assert available_memory(system(tmp_path, lines, groups)) == 50 * MIB
 
 
-def test_a_group_over_its_limit_has_nothing_left(tmp_path: Path) -> None:
+def test_a_group_over_its_limit_has_only_swap_left(tmp_path: Path) -> None:
     groups = {"a": v2(str(5 * MIB), 6 * MIB)}
     assert available_memory(system(tmp_path, "0::/a\n", groups, swap=1024)) == MIB
 
 
-def test_what_just_fits_is_not_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_more_than_the_available_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tusou.core.memory_budget.available_memory", lambda: 3000 * MIB)
     check_memory(3000 * MIB)
     with pytest.raises(InsufficientMemory, match=r"at least 3,001 MiB .* 3,000 MiB are free"):

@@ -1,4 +1,4 @@
-"""Workers end with their parent, however it ends."""
+"""Process limits: workers end with their parent."""
 
 import os
 import subprocess
@@ -20,7 +20,7 @@ if __name__ == "__main__":
 """
 
 
-def is_there(pid: int) -> bool:
+def is_running(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -32,7 +32,7 @@ def is_there(pid: int) -> bool:
     return state.rpartition(")")[2].split()[0] != "Z"
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="asks /proc what became of the worker")
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the worker's state from /proc")
 def test_a_worker_does_not_outlive_a_killed_parent(tmp_path) -> None:
     script = tmp_path / "parent.py"
     script.write_text(PARENT)
@@ -40,9 +40,9 @@ def test_a_worker_does_not_outlive_a_killed_parent(tmp_path) -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as parent:
         assert parent.stdout
         worker = int(parent.stdout.readline())
-        assert is_there(worker)
+        assert is_running(worker)
         parent.kill()
-    until = time.monotonic() + 30
-    while is_there(worker) and time.monotonic() < until:
+    deadline = time.monotonic() + 30
+    while is_running(worker) and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert not is_there(worker)
+    assert not is_running(worker)

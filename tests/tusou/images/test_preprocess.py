@@ -1,4 +1,4 @@
-"""Images from strangers are refused by name, and the good ones come out as cn_clip sees them."""
+"""Image decoding: bit equality with cn_clip, refusals, and mutated files."""
 
 import io
 import random
@@ -17,7 +17,7 @@ from tusou.images.preprocess import MAX_IMAGE_SIDE, open_image, to_pixels
 
 
 def drawn(mode: str, width: int, height: int) -> Image.Image:
-    """Return a busy image: noise over a gradient, with alpha and a palette where the mode has."""
+    """Return noise over a gradient, with alpha or a palette if the mode has them."""
     noise = np.random.default_rng(width * height).integers(0, 80, (height, width, 4), np.uint8)
     noise += np.linspace(0, 170, width, dtype=np.uint8)[None, :, None]
     rgba = Image.fromarray(noise, "RGBA")
@@ -35,7 +35,7 @@ def encoded(image: Image.Image, file_format: str, **options: object) -> bytes:
 
 
 def png_header(width: int, height: int) -> bytes:
-    """Build a PNG that only promises its size."""
+    """Return a PNG that declares a size and holds few pixels."""
 
     def chunk(kind: bytes, body: bytes) -> bytes:
         return (
@@ -107,7 +107,7 @@ def test_pixels_are_bit_equal_to_cn_clips(name: str, size: int) -> None:
     np.testing.assert_array_equal(pixels, np.asarray(expected))
 
 
-def test_a_palette_with_alpha_is_converted_in_silence() -> None:
+def test_a_palette_with_alpha_is_converted_without_a_warning() -> None:
     to_pixels(open_image(IMAGES["png-palette-alpha"]()), 64)  # a warning would be an error here
 
 
@@ -135,29 +135,29 @@ def test_a_palette_with_alpha_is_converted_in_silence() -> None:
         pytest.param(
             png_header(50_000, 50_000), "image side over 8192 pixels", id="pillow-refuses"
         ),
-        pytest.param(png_header(4000, 4000), "truncated image", id="promise-not-kept"),
+        pytest.param(png_header(4000, 4000), "truncated image", id="fewer-pixels-than-declared"),
     ],
 )
-def test_refuses(data: bytes, reason: str) -> None:
+def test_a_bad_image_is_refused_with_a_reason(data: bytes, reason: str) -> None:
     with pytest.raises(BadImage) as caught:
         open_image(data)
     assert str(caught.value) == reason
 
 
 @pytest.mark.parametrize("size", [(0, 5), (5, 0), (0, 0)])
-def test_refuses_a_image_without_pixels(size: tuple[int, int]) -> None:
+def test_refuses_an_image_without_pixels(size: tuple[int, int]) -> None:
     with pytest.raises(BadImage):
         open_image(png_header(*size))
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_mutated_images_are_read_or_refused_never_anything_else() -> None:
-    dice = random.Random(7)
+def test_mutated_images_are_decoded_or_refused() -> None:
+    generator = random.Random(7)
     seeds = [IMAGES[name]() for name in ("jpeg-cmyk", "png-palette-alpha", "webp", "png-16-bit")]
     for _ in range(600):
-        data = bytearray(dice.choice(seeds))
-        for _ in range(dice.randint(1, 8)):
-            data[min(int(dice.expovariate(0.01)), len(data) - 1)] = dice.randrange(256)
+        data = bytearray(generator.choice(seeds))
+        for _ in range(generator.randint(1, 8)):
+            data[min(int(generator.expovariate(0.01)), len(data) - 1)] = generator.randrange(256)
         try:
             pixels = to_pixels(open_image(bytes(data)), 32)
         except BadImage:

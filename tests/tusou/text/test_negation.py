@@ -1,4 +1,4 @@
-"""What is refused is found, and nothing is found where nothing is refused."""
+"""Negation parsing: refused things, queries that refuse nothing, and running time."""
 
 import pytest
 from tusou_lab.toy.negated import NOT_NEGATED
@@ -58,10 +58,10 @@ from tusou.text.negation import parse_negation
         ("南非红茶不要盒装", "南非红茶", ["盒装"]),
     ],
 )
-def test_finds_what_is_refused(query: str, positive: str, refused: list[str]) -> None:
-    found = parse_negation(query)
-    assert found is not None
-    assert (found.positive, list(found.refused)) == (positive, refused)
+def test_refused_things_are_found(query: str, positive: str, refused: list[str]) -> None:
+    understood = parse_negation(query)
+    assert understood is not None
+    assert (understood.positive, list(understood.refused)) == (positive, refused)
 
 
 @pytest.mark.parametrize(
@@ -71,17 +71,17 @@ def test_finds_what_is_refused(query: str, positive: str, refused: list[str]) ->
         *("带盖或无盖马克杯", "不要", "不要红色的", "之外的", "无香洗衣液", "非红色", "红色除外"),
     ],
 )
-def test_leaves_the_rest_alone(query: str) -> None:
+def test_other_queries_are_left_as_they_are(query: str) -> None:
     assert parse_negation(query) is None
 
 
-def test_any_pile_of_signs_ends() -> None:
+def test_many_repeated_signs_are_parsed_in_time() -> None:
     for sign in ("不要", "除了", "以外", "无", "不要的", "非碎花"):
         parse_negation(sign * 500)
         parse_negation((sign + " ") * 170)
 
 
-@pytest.mark.parametrize("pile", ["粉红", "浅蓝色", "金属", "圆领", "红和", "加绒", "碎花"])
+@pytest.mark.parametrize("word", ["粉红", "浅蓝色", "金属", "圆领", "红和", "加绒", "碎花"])
 @pytest.mark.parametrize("form", ["不要{}x", "非{}x", "{}x以外", "{}x除外", "除{}x外", "{}除外x"])
-def test_any_pile_of_words_ends(pile: str, form: str) -> None:
-    parse_negation(form.format(pile * (500 // len(pile))))
+def test_many_repeated_words_are_parsed_in_time(word: str, form: str) -> None:
+    parse_negation(form.format(word * (500 // len(word))))

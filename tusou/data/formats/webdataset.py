@@ -13,7 +13,7 @@ from tusou.core.errors import BadDataset, BadImage
 from tusou.core.ids import Encoding, Failure, ItemId, ItemKind, is_id
 from tusou.data.base import ONLY_SPLIT, DatasetQuery, ItemPool, ItemRow, parse_item_id, sort_splits
 from tusou.data.captions import Caption, caption_queries
-from tusou.images.formats import check_bytes
+from tusou.images.formats import check_image_size
 
 MAX_TEXT_BYTES = 2**20
 
@@ -105,7 +105,7 @@ def _make_row(sample: _Sample, tar: str, offset: int, length: int) -> ItemRow | 
     if problem:
         return Failure(sample.number, item_id, problem, tar)
     try:
-        check_bytes(length)
+        check_image_size(length)
     except BadImage as error:
         return Failure(sample.number, item_id, str(error), tar)
     return ItemRow(sample.number, item_id or "", sample.tar, offset, length)
