@@ -132,12 +132,12 @@ def _index_recall(
     depth, bundle = len(rankings[0]), pipeline.bundle
     vectors = np.stack([_vector(query) for query in queries])
     exact = exact_neighbors(bundle.vectors, vectors, depth)
-    found = np.full((len(rankings), depth), -1, np.int64)
-    for row, items in zip(found, rankings, strict=True):
+    retrieved = np.full((len(rankings), depth), -1, np.int64)
+    for row, items in zip(retrieved, rankings, strict=True):
         keys = [bundle.ids.key(str(item_id)) for item_id in items]
         row[: len(items)] = [-1 if key is None else key for key in keys]
     return {
-        f"index_recall@{k}": index_recall(bundle.vectors, vectors, found, exact, k)
+        f"index_recall@{k}": index_recall(bundle.vectors, vectors, retrieved, exact, k)
         for k in _INDEX_KS
         if k <= depth
     }

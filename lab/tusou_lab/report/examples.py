@@ -34,7 +34,7 @@ class ExampleRow:
     hit: bool
 
     def tiles(self) -> list[ExampleTile]:
-        """All tiles of the row."""
+        """Return all tiles of the row."""
         return [self.query, *self.results, *([self.correct] if self.correct else [])]
 
 

@@ -30,7 +30,6 @@ def sweep(
         list[str] | None,
         typer.Option(help="fp32, bf16, fp16 or int8 for queries; repeat, with the base first."),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the smaller pools.")] = 0,
     no_interpret: Annotated[
         bool, typer.Option("--no-interpret", help="Do not look for refusals in texts.")
     ] = False,
@@ -53,8 +52,7 @@ def sweep(
             tuple(top_k or DEPTHS),
             tuple(factory or ()),
             tuple(precision or PRECISIONS),
-            seed,
-            not no_interpret,
+            interpret=not no_interpret,
         )
         result = run_sweep(bundle, answers, spec, prepare_folder(out, force=force), bar)
         write_sweep(out, result)

@@ -1,16 +1,22 @@
 """Evaluation of a bundle: it measures the results of the pipeline that the service runs."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import typer
 from drawing import image_bytes
 from tusou_indexer.build import BuildSpec, build
+from tusou_lab.compare.cli import compare as compare_command
+from tusou_lab.evaluate.cli import evaluate as evaluate_command
 from tusou_lab.evaluate.scoring import evaluate
 from tusou_lab.evaluate.search_bundle import BundleSearchSpec, search_bundle
 from tusou_lab.sweep.embeddings import QueryVectors
 from tusou_lab.sweep.prompts import Prompt
+from typer.testing import CliRunner
 
 from tusou.cli.progress import NoProgress
 from tusou.core.errors import BadDataset, InvalidRequest
@@ -102,6 +108,25 @@ def test_refusals_are_interpreted_as_in_the_service(bundle: Path, pipeline: Sear
     assert understood.rankings[71] == hits.item_ids  # type: ignore[union-attr]
     assert literal.scores[71] != understood.scores[71]
     assert literal.scores[72] == understood.scores[72]
+
+
+def test_the_commands_interpret_refusals_unless_switched_off(bundle: Path, tmp_path: Path) -> None:
+    queries = tmp_path / "queries.jsonl"
+    queries.write_text('{"query_id": 1, "query_text": "不带碎花的裙子", "item_ids": [1000]}\n')
+    for flags, interpret in (((), True), (("--no-interpret",), False)):
+        scored = run_command(evaluate_command, bundle, "--answers", queries, *flags)
+        assert scored["run"]["settings"]["interpret"] is interpret
+        compared = run_command(compare_command, bundle, bundle, "--answers", queries, *flags)
+        assert compared["a"]["settings"]["interpret"] is interpret
+        assert compared["b"]["settings"]["interpret"] is interpret
+
+
+def run_command(command: Callable[..., None], *words: object) -> Any:
+    app = typer.Typer()
+    app.command()(command)
+    result = CliRunner().invoke(app, [*map(str, words), "--json"])
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
 
 
 def test_cached_embeddings_are_reused(bundle: Path, tmp_path: Path) -> None:
