@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple, overload
+from typing import NamedTuple, Self, overload
 
 from tusou.core.ids import ItemId
 
@@ -36,8 +36,8 @@ class Hits(Sequence[Hit]):
     @overload
     def __getitem__(self, position: int) -> Hit: ...
     @overload
-    def __getitem__(self, position: slice) -> "Hits": ...
-    def __getitem__(self, position: int | slice) -> "Hit | Hits":
+    def __getitem__(self, position: slice) -> Self: ...
+    def __getitem__(self, position: int | slice) -> Hit | Self:
         """Return the hit at a position (from 0), or the hits of a slice, ranked from 1 again."""
         if isinstance(position, slice):
             return replace(self, item_ids=self.item_ids[position], scores=self.scores[position])
