@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import torch
 
-from tusou.encoders.torch.layers import product
+from tusou.encoders.torch.layers import linear_layer
 
 # Weights that a token, or an image's place, meets in ViT-B/16: 12 layers of 12 x 768 x 768.
 _WEIGHTS = 12 * 12 * 768**2
@@ -34,7 +34,7 @@ def measure_floor(rounds: int) -> dict[str, float]:
 @torch.inference_mode()
 def _rate(dtype: torch.dtype, rounds: int) -> float:
     weight, bias = torch.randn(3072, 768).to(dtype), torch.zeros(3072, dtype=dtype)
-    multiply, rows = product(weight, bias), torch.randn(_ROWS, 768).to(dtype)
+    multiply, rows = linear_layer(weight, bias), torch.randn(_ROWS, 768).to(dtype)
     return 2 * _ROWS * weight.numel() / fastest(lambda: multiply(rows), 4 * rounds)
 
 

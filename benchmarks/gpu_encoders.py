@@ -47,7 +47,9 @@ def images(model: Path, device: str, bf16_rate: float, seconds: float) -> dict[s
     if device == "cuda":
         most = _IMAGES[-1]
         others = {f"{size} a pass": _in_passes_of(size) for size in _PASSES}
-        others["not page-locked"] = patch("tusou.encoders.cuda.image_transfer.host_room", _pageable)
+        others["not page-locked"] = patch(
+            "tusou.encoders.cuda.image_transfer.host_buffer", _pageable
+        )
         for name, otherwise in others.items():
             encoder = _image_encoder(model, device, otherwise)
             figures[f"calls of {most}, {name}"] = _rate(encoder, most, bf16_rate, seconds)

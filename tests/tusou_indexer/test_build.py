@@ -196,7 +196,7 @@ def test_a_resumed_build_with_openvino_gives_the_same_bytes(
 ) -> None:
     """Force OpenVINO, which `auto` takes for large towers only."""
     conversion = pytest.importorskip("tusou.encoders.openvino.convert")
-    monkeypatch.setattr("tusou.encoders.openvino.encoders._convert_apart", conversion.convert)
+    monkeypatch.setattr("tusou.encoders.openvino.encoders._run_converter", conversion.convert)
     monkeypatch.setattr("tusou.encoders.select_backend._openvino_is_faster", lambda *_: True)
     shutil.copy(tiny_model, tmp_path / "model.pt")
     spec = BuildSpec(str(pool), str(tmp_path / "model.pt"), workers=1)
@@ -205,7 +205,7 @@ def test_a_resumed_build_with_openvino_gives_the_same_bytes(
         build(spec, tmp_path / "cut", Counted(stop_after=150))
     assert build(spec, tmp_path / "cut", Counted()).encoded == 172
     assert digests(tmp_path / "cut") == digests(tmp_path / "whole")
-    converted = {path.name.split("-1-")[0] for path in (tmp_path / "model.pt.openvino").glob("*-*")}
+    converted = {path.name.split("-2-")[0] for path in (tmp_path / "model.pt.openvino").glob("*-*")}
     assert converted == {
         "image-fp32",
         "text-fp32",

@@ -5,7 +5,7 @@ from typing import cast
 
 from tusou.core.lazy_import import LazyImport
 from tusou.encoders.architecture import Tower
-from tusou.encoders.base import Followed, ImageEncoder, Passes, TextEncoder, Tokens, Weights
+from tusou.encoders.base import ImageEncoder, TextEncoder, Tokens, Weights
 from tusou.encoders.devices import release_memory
 from tusou.encoders.prompted import PromptedEncoder
 from tusou.encoders.select_backend import (
@@ -20,9 +20,7 @@ __all__ = [
     "BACKENDS",
     "DEMO",
     "MODELS",
-    "Followed",
     "ImageEncoder",
-    "Passes",
     "ResolvedEncoder",
     "TextEncoder",
     "Tokens",
@@ -40,7 +38,7 @@ __all__ = [
 ]
 
 _TOWERS: tuple[Tower, ...] = ("text", "image")
-_CONVERT = LazyImport("tusou.encoders.openvino.encoders:convert_and_keep")
+_CONVERT = LazyImport("tusou.encoders.openvino.encoders:convert_to_cache")
 _ENCODERS = {
     ("torch", "text"): LazyImport("tusou.encoders.torch.encoder:ClipTextEncoder"),
     ("torch", "image"): LazyImport("tusou.encoders.torch.encoder:ClipImageEncoder"),

@@ -1,4 +1,4 @@
-"""The shape of a cn_clip model, read from the tensors of its checkpoint and nothing else."""
+"""Shapes of cn_clip's towers, derived from the tensors of a checkpoint."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -9,35 +9,31 @@ from typing import Literal, Protocol, TypeAlias
 from tusou.core.errors import BadModel
 
 TEXT_EPS, IMAGE_EPS = 1e-12, 1e-5  # of the layer norms
-QUICK = 1.702  # cn_clip's image towers use x * sigmoid(1.702 x) for gelu
+QUICK_GELU = 1.702  # cn_clip's image towers compute gelu as x * sigmoid(1.702 x)
 
-# Heads leave no trace in the tensors. Every published tower has heads of 64 but ViT-H's image
-# tower, 1,280 wide, whose heads are 80.
+# The width of a head cannot be read from the tensors. It is 64 in every published tower except
+# ViT-H's image tower, which is 1,280 wide and has heads of 80.
 _HEAD_WIDTH = 64
 _WIDE_HEADS = {1280: 80}
 
-# A tower with fewer weights to a token is done on one core before others could join, and spends
-# its time between the products, where bf16 gains nothing: the demo model is as fast in fp32.
+# With fewer weights per token, one core is done before others could join, and most of the time is
+# spent between the products, where bf16 gains nothing: the demo model is as fast in fp32.
 _HEAVY = 10_000_000
 
 
 class Shaped(Protocol):
-    """A tensor, of torch or of anything else, as far as its shape goes."""
+    """Anything with the shape of a tensor, such as a torch.Tensor."""
 
     @property
-    def ndim(self) -> int:
-        """Count its axes."""
-        ...
+    def ndim(self) -> int: ...
 
     @property
-    def shape(self) -> Sequence[int]:
-        """Give the size of each axis."""
-        ...
+    def shape(self) -> Sequence[int]: ...
 
 
 @dataclass(frozen=True, slots=True)
 class TextShape:
-    """A text tower, in the words of cn_clip's configuration files."""
+    """The shape of a text tower, by the names of cn_clip's configuration files."""
 
     embed_dim: int
     vocab_size: int
@@ -50,18 +46,18 @@ class TextShape:
 
     @property
     def is_transformer(self) -> bool:
-        """Text towers all are."""
+        """Always true: there is no other kind of text tower."""
         return True
 
     @property
     def heavy(self) -> bool:
-        """Tell whether products are what takes the time."""
+        """Whether matrix products take most of the time."""
         return self.text_num_hidden_layers * self.text_hidden_size**2 * 12 >= _HEAVY
 
 
 @dataclass(frozen=True, slots=True)
 class ImageShape:
-    """An image tower, in the words of cn_clip's configuration files."""
+    """The shape of an image tower, by the names of cn_clip's configuration files."""
 
     embed_dim: int
     image_resolution: int
@@ -72,12 +68,12 @@ class ImageShape:
 
     @property
     def is_transformer(self) -> bool:
-        """Tell it from a ResNet."""
+        """Whether the tower is a vision transformer and not a ResNet."""
         return isinstance(self.vision_layers, int)
 
     @property
     def heavy(self) -> bool:
-        """Tell whether products are what takes the time."""
+        """Whether matrix products take most of the time."""
         if not isinstance(self.vision_layers, int):
             return True
         return self.vision_layers * self.vision_width**2 * 12 >= _HEAVY
@@ -88,7 +84,7 @@ TowerShape: TypeAlias = TextShape | ImageShape
 
 
 def read_text_shape(tensors: Mapping[str, Shaped]) -> TextShape:
-    """Read the text tower's shape; BadModel when a tensor is missing."""
+    """Return the text tower's shape; BadModel when a tensor is missing or has another rank."""
     vocab, hidden = _shape(tensors, "bert.embeddings.word_embeddings.weight", 2)
     positions, _ = _shape(tensors, "bert.embeddings.position_embeddings.weight", 2)
     types, _ = _shape(tensors, "bert.embeddings.token_type_embeddings.weight", 2)
@@ -107,7 +103,7 @@ def read_text_shape(tensors: Mapping[str, Shaped]) -> TextShape:
 
 
 def read_image_shape(tensors: Mapping[str, Shaped]) -> ImageShape:
-    """Read the image tower's shape, transformer or ResNet; BadModel when a tensor is missing."""
+    """Return the image tower's shape, transformer or ResNet; BadModel as for the text tower."""
     if "visual.attnpool.positional_embedding" in tensors:
         return _read_resnet(tensors)
     return _read_transformer(tensors)
@@ -115,13 +111,13 @@ def read_image_shape(tensors: Mapping[str, Shaped]) -> ImageShape:
 
 def _read_transformer(tensors: Mapping[str, Shaped]) -> ImageShape:
     width, _, _, patch = _shape(tensors, "visual.conv1.weight", 4)
-    places, _ = _shape(tensors, "visual.positional_embedding", 2)
+    positions, _ = _shape(tensors, "visual.positional_embedding", 2)
     _, dim = _shape(tensors, "visual.proj", 2)
     head_width = _WIDE_HEADS.get(width, _HEAD_WIDTH)
     _heads(width, head_width)
     return ImageShape(
         embed_dim=dim,
-        image_resolution=_grid(places) * patch,
+        image_resolution=_grid(positions) * patch,
         vision_layers=_depth(tensors, "visual.transformer.resblocks"),
         vision_width=width,
         vision_patch_size=patch,
@@ -131,12 +127,12 @@ def _read_transformer(tensors: Mapping[str, Shaped]) -> ImageShape:
 
 def _read_resnet(tensors: Mapping[str, Shaped]) -> ImageShape:
     width, *_ = _shape(tensors, "visual.layer1.0.conv1.weight", 4)
-    places, pooled = _shape(tensors, "visual.attnpool.positional_embedding", 2)
+    positions, pooled = _shape(tensors, "visual.attnpool.positional_embedding", 2)
     dim, _ = _shape(tensors, "visual.attnpool.c_proj.weight", 2)
     _heads(pooled, _HEAD_WIDTH)
     return ImageShape(
         embed_dim=dim,
-        image_resolution=_grid(places) * 32,  # a ResNet halves the image five times
+        image_resolution=_grid(positions) * 32,  # a ResNet halves the image five times
         vision_layers=tuple(_depth(tensors, f"visual.layer{stage}") for stage in (1, 2, 3, 4)),
         vision_width=width,
         vision_patch_size=None,
@@ -147,26 +143,27 @@ def _read_resnet(tensors: Mapping[str, Shaped]) -> ImageShape:
 def _shape(tensors: Mapping[str, Shaped], name: str, rank: int) -> tuple[int, ...]:
     tensor = tensors.get(name)
     if tensor is None or tensor.ndim != rank:
-        raise BadModel(f"not a cn_clip checkpoint: it has no fitting tensor {name!r}")
+        raise BadModel(f"not a cn_clip checkpoint: it has no tensor {name!r} of rank {rank}")
     return tuple(tensor.shape)
 
 
 def _depth(tensors: Mapping[str, Shaped], prefix: str) -> int:
     numbered = re.compile(re.escape(prefix) + r"\.(\d+)\.")
-    found = {int(match[1]) for name in tensors if (match := numbered.match(name))}
-    if not found:
+    numbers = {int(match[1]) for name in tensors if (match := numbered.match(name))}
+    if not numbers:
         raise BadModel(f"not a cn_clip checkpoint: it has no layers {prefix!r}")
-    return len(found)
+    return len(numbers)
 
 
 def _heads(width: int, head_width: int) -> int:
     if width % head_width:
-        raise BadModel(f"cannot tell the heads of a tower {width} wide: not a multiple of 64")
+        raise BadModel(f"a tower {width} wide cannot be divided into heads of {head_width}")
     return width // head_width
 
 
-def _grid(places: int) -> int:
-    side = isqrt(max(places - 1, 0))
-    if side < 1 or side * side != places - 1:
-        raise BadModel(f"{places - 1} image positions are not a square grid")
+def _grid(positions: int) -> int:
+    """Return the side of the grid of patches; the first position is the class token's."""
+    side = isqrt(max(positions - 1, 0))
+    if side < 1 or side * side != positions - 1:
+        raise BadModel(f"{positions - 1} image positions are not a square grid")
     return side

@@ -1,6 +1,6 @@
-"""What an encoder promises, whichever model is behind it."""
+"""Protocols of text and image encoders, and the values they take."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -8,12 +8,12 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from tusou.core.arrays import OnDevice, Pixels, Vectors
+from tusou.core.arrays import Pixels, Vectors
 
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """A model file, found and fingerprinted."""
+    """A checkpoint file on this machine, and its digest."""
 
     path: Path
     name: str  # as the manifest records it: a published name, "demo" or the file's name
@@ -22,46 +22,17 @@ class Weights:
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """A prepared batch of texts; plain arrays, so it can cross a process border."""
+    """A tokenised batch of texts; plain arrays, so it can be sent to another process."""
 
     ids: npt.NDArray[np.int64]  # (n, width), padded with 0 to the longest text of the batch
     truncated: tuple[bool, ...]  # whether a text was cut to the model's context
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Followed:
-    """What passes and the work behind them made, brought to the host together."""
-
-    vectors: Vectors  # (n, dim), unit rows
-    beside: npt.NDArray[np.int32]  # (n, columns), what the work made of each
-    seconds: float  # that the device spent behind the passes, on the work and the copies back
-
-
-class Passes(Protocol):
-    """Passes on a device that other work there can follow before the host has their vectors."""
-
-    device: str  # such as cuda:0
-    room: int  # how many columns `encode_and` can bring back
-
-    def encode_and(
-        self,
-        ids: npt.NDArray[np.int64],
-        work: Callable[[OnDevice], OnDevice],
-        columns: int,
-    ) -> Followed:
-        """Encode ids as of `Tokens`, and bring back what `work` makes with the vectors.
-
-        `work` is called once a pass with (n, dim) float32 on the device, and gives (n, columns)
-        int32 there without waiting for it. What it is given is overwritten by the next pass.
-        """
-        ...
-
-
 class TextEncoder(Protocol):
-    """Texts to unit vectors, in two stages: `prepare` on any CPU, `encode` on the device.
+    """Texts to unit vectors in two stages: `prepare` on any CPU, `encode` on the device.
 
-    Any string is accepted, and a text's vector does not depend on its neighbours in the batch
-    beyond rounding. One `encode` at a time; `prepare` may run beside it.
+    Any string is accepted, and a text's vector does not depend on the other texts of the batch
+    beyond rounding. Call `encode` from one thread at a time; `prepare` may run beside it.
     """
 
     dim: int
@@ -73,16 +44,11 @@ class TextEncoder(Protocol):
         ...
 
     def warm_up(self) -> None:
-        """Do now what would make the first calls slow."""
+        """Compile or record in advance what would make the first calls slow."""
         ...
 
     def encode(self, tokens: Tokens) -> Vectors:
         """Return one unit row per text: (n, dim) float32, C-contiguous."""
-        ...
-
-    @property
-    def passes(self) -> Passes | None:
-        """Give the passes that other work can follow; None when vectors just come to the host."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""The names and shapes of a checkpoint's tensors, read without torch."""
+"""Reads the names and shapes of a checkpoint's tensors without torch."""
 
 import pickle
 import zipfile
@@ -12,36 +12,35 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Outlined:
-    """A tensor whose numbers were left in the file."""
+class TensorShape:
+    """The shape of a tensor whose numbers were not read."""
 
     shape: tuple[int, ...]
 
     @property
     def ndim(self) -> int:
-        """Count its axes."""
         return len(self.shape)
 
 
-def read_outline(path: Path) -> dict[str, Outlined] | None:
-    """Read the shapes of the model's tensors; None for what only torch can read or refuse.
+def read_shapes(path: Path) -> dict[str, TensorShape] | None:
+    """Read the shapes of the model's tensors; None for a file that torch has to read or refuse.
 
-    Nothing of the file is called: a few names in it are known, and any other ends it.
+    No code in the file is run: only a few known names are resolved, and any other ends the reading.
     """
     try:
         with zipfile.ZipFile(path) as archive:
             (index,) = (name for name in archive.namelist() if name.endswith("/data.pkl"))
             with archive.open(index) as file:
-                return model_tensors(_Reader(file).load(), Outlined)
-    except Exception:  # noqa: BLE001 - foreign bytes raise anything; torch says what is wrong
+                return model_tensors(_ShapeUnpickler(file).load(), TensorShape)
+    except Exception:  # noqa: BLE001 - foreign bytes raise any exception; torch reports the reason
         return None
 
 
 def model_tensors(loaded: object, kind: type[T]) -> dict[str, T] | None:
-    """Pick a cn_clip model's tensors, by their names there, out of what a checkpoint holds.
+    """Return a cn_clip model's tensors, of type `kind`, from the object that a checkpoint holds.
 
     That is a training checkpoint (`state_dict` beside epoch, step and optimizer) or a bare state
-    dict, with or without the `module.` prefix and the unused pooler; None if it is neither.
+    dict, with or without the `module.` prefix and the unused pooler; None for anything else.
     """
     state = loaded.get("state_dict", loaded) if isinstance(loaded, Mapping) else None
     if not isinstance(state, Mapping):
@@ -54,35 +53,34 @@ def model_tensors(loaded: object, kind: type[T]) -> dict[str, T] | None:
     }
 
 
-class _Reader(pickle.Unpickler):
-    """Makes outlines of tensors, and nothing of what else a class would be needed for."""
+class _ShapeUnpickler(pickle.Unpickler):
+    """Builds shapes in place of tensors, and refuses every class that is not known."""
 
     def __init__(self, file: IO[bytes]) -> None:
         super().__init__(file)
 
     def find_class(self, module: str, name: str) -> Callable[..., object]:
-        """Give what stands for one of the known names."""
         try:
             return _KNOWN[f"{module}.{name}"]
         except KeyError:
-            raise pickle.UnpicklingError(f"{module}.{name} is not looked into") from None
+            raise pickle.UnpicklingError(f"{module}.{name} is not known here") from None
 
     def persistent_load(self, _: object) -> None:
-        """Leave the numbers where they are."""
+        """Leave the numbers of a storage unread."""
 
 
-def _tensor(*parts: object) -> Outlined:
-    _, _, shape, *_ = parts  # a storage, and where in it the numbers begin
+def _tensor(*arguments: object) -> TensorShape:
+    _, _, shape, *_ = arguments  # a storage, and the offset of the numbers in it
     assert isinstance(shape, tuple)
-    return Outlined(shape)
+    return TensorShape(shape)
 
 
-def _parameter(tensor: Outlined, *_: object) -> Outlined:
+def _parameter(tensor: TensorShape, *_: object) -> TensorShape:
     return tensor
 
 
 def _storage(*_: object) -> None:
-    """A type of numbers."""
+    """A storage type, which is referred to and never called."""
 
 
 _STORAGES = ("Float", "Half", "BFloat16", "Double", "Long", "Int", "Short", "Char", "Byte", "Bool")

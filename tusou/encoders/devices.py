@@ -1,4 +1,4 @@
-"""Where a tower computes, and in which precision; torch is asked about GPUs alone."""
+"""Devices and precisions; torch is imported only where there is a CUDA driver."""
 
 import ctypes
 import re
@@ -14,7 +14,7 @@ _CUDA_DRIVER = "libcuda.so.1"
 
 
 def pick_device(device: str) -> str:
-    """Resolve `auto` to `cpu` or `cuda`; InvalidRequest when `cuda` or `cuda:N` is not there."""
+    """Resolve `auto` to `cpu` or `cuda`; InvalidRequest for an unknown or missing device."""
     if device == "auto":
         return "cuda" if _gpus() else "cpu"
     if not re.fullmatch(r"cpu|cuda(:\d{1,2})?", device):
@@ -25,10 +25,11 @@ def pick_device(device: str) -> str:
 
 
 def pick_precision(precision: str, device: str, *, gains_from_bf16: bool) -> str:
-    """Resolve `fp32`, `bf16`, `fp16`, `int8`, or `auto`: the device's fastest, int8 aside.
+    """Resolve `auto` to the fastest precision of the device, int8 aside, and check the others.
 
-    That is fp16 on a GPU, as in cn_clip, and bf16 on a processor with instructions for it if the
-    tower gains from them; otherwise fp32. `int8` costs ranks, and has to be asked for.
+    `auto` is fp16 on a GPU, as in cn_clip, and bf16 on a processor with instructions for it if the
+    tower gains from them; otherwise fp32. `int8` changes some ranks and is never chosen by itself.
+    Raises InvalidRequest for an unknown precision, and for int8 without the instructions for it.
     """
     if precision == "auto":
         if device != "cpu":
@@ -45,14 +46,14 @@ def pick_precision(precision: str, device: str, *, gains_from_bf16: bool) -> str
 
 
 def has_int8() -> bool:
-    """Tell whether this processor has instructions for products of bytes."""
+    """Return whether this processor has instructions for 8-bit products."""
     return is_x86() and bool(_INT8_FEATURES & cpu_features())
 
 
 def release_memory(device: str) -> None:
-    """Give back the memory that is kept for later: by torch on a GPU, elsewhere by glibc."""
+    """Return cached free memory to the system: torch's on a GPU, glibc's on a processor."""
     if pick_device(device) != "cpu":
-        import torch  # noqa: PLC0415 - a processor may do without it
+        import torch  # noqa: PLC0415 - not needed on a processor
 
         torch.cuda.empty_cache()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
@@ -61,7 +62,7 @@ def release_memory(device: str) -> None:
 
 
 def _gpus() -> int:
-    """Count CUDA devices; torch, long to import, is not asked where there is no driver."""
+    """Count CUDA devices; torch, slow to import, is left out where there is no driver."""
     try:
         ctypes.CDLL(_CUDA_DRIVER)
     except OSError:

@@ -19,7 +19,7 @@ from tusou.encoders.architecture import (
     read_text_shape,
 )
 from tusou.encoders.base import Weights
-from tusou.encoders.checkpoint_shapes import read_outline
+from tusou.encoders.checkpoint_shapes import read_shapes
 from tusou.encoders.devices import pick_device, pick_precision
 
 BACKENDS = ("auto", "torch", "openvino")
@@ -143,7 +143,7 @@ def _check_openvino(shape: TowerShape, device: str, precision: str) -> None:
 
 
 def _read_shapes(weights: Weights) -> Mapping[str, Shaped]:
-    shapes = read_outline(weights.path)
+    shapes = read_shapes(weights.path)
     if shapes is not None:
         return shapes
     read = cast("Callable[[Path], Mapping[str, Shaped]]", _READ_TENSORS.load())

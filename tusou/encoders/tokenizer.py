@@ -1,4 +1,4 @@
-"""Texts to token ids, exactly as the published figures of Chinese-CLIP were made."""
+"""Chinese-CLIP's tokenizer, with the text clean-up that its published figures were made with."""
 
 import unicodedata
 from collections.abc import Sequence
@@ -15,17 +15,17 @@ from tusou.encoders.base import Tokens
 
 CONTEXT = 52  # tokens a text may have, [CLS] and [SEP] included
 
-_LONGEST_WORD = 200  # characters; what is longer is unknown
-_CHARACTERS_KEPT = 30_000  # more than any language needs, and no more memory than that
+_LONGEST_WORD = 200  # characters; a longer word is [UNK]
+_MAX_CACHED = 30_000  # characters: more than any language needs, in bounded memory
 _CURLY = frozenset("“”")
 _ORDER_MATTERS = "\0"  # never in a text by then: cn_clip drops it
 
 
 class ClipTokenizer:
-    """cn_clip's tokenizer behind the clean-up of its evaluation code, which its API leaves out.
+    """cn_clip's tokenizer after the clean-up of its evaluation code, which its API leaves out.
 
-    The same ids on any string at a fraction of the time: cn_clip asks about every character
-    several times, and here its answers are kept. Tests hold the two against each other.
+    It returns the same ids for any string in a fraction of the time: cn_clip classifies every
+    character several times, and here the results are cached. Tests compare the two.
     """
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ class ClipTokenizer:
         )
 
     def prepare(self, texts: Sequence[str]) -> Tokens:
-        """Tokenise a batch; padding (0) goes to the longest text, not to the whole context."""
+        """Tokenise a batch; texts are padded (0) to its longest, not to the whole context."""
         pieces = [self._pieces(text.lower()) for text in texts]
         rows = [[self._cls, *row[: CONTEXT - 2], self._sep] for row in pieces]
         width = max(map(len, rows), default=0)
@@ -51,20 +51,20 @@ class ClipTokenizer:
     def _pieces(self, text: str) -> list[int]:
         spaced = text.translate(self._spaced)
         if _ORDER_MATTERS in spaced:
-            words = self._stock.tokenize("".join('"' if one in _CURLY else one for one in text))
+            words = self._stock.tokenize("".join('"' if char in _CURLY else char for char in text))
             ids: list[int] = self._stock.convert_tokens_to_ids(words)
             return ids
         ids = []
         for word in spaced.split():
             known = self._vocabulary.get(word)
             if known is None:
-                ids += self._cut(word)
+                ids += self._split(word)
             else:
                 ids.append(known)
         return ids
 
-    def _cut(self, word: str) -> list[int]:
-        """Cut a word into the longest pieces known, from the left; unknown if one is missing."""
+    def _split(self, word: str) -> list[int]:
+        """Split a word into the longest known pieces from the left; [UNK] if that is impossible."""
         ids: list[int] = []
         start = 0
         while start < len(word) <= _LONGEST_WORD:
@@ -81,41 +81,44 @@ class ClipTokenizer:
 
 
 def check_tokens_fit(shape: TextShape, vocab_size: int) -> None:
-    """Raise BadModel for a tower with fewer tokens or places than the tokenizer uses."""
+    """Raise BadModel for a tower with fewer tokens or positions than the tokenizer uses."""
     if shape.vocab_size < vocab_size:
-        raise BadModel(f"the model knows {shape.vocab_size} tokens; cn_clip's has {vocab_size}")
+        raise BadModel(
+            f"the model has {shape.vocab_size} tokens; cn_clip's vocabulary has {vocab_size}"
+        )
     if shape.text_max_position_embeddings < CONTEXT:
-        raise BadModel(f"the model has fewer than the {CONTEXT} text positions needed")
+        raise BadModel(f"the model has fewer than the {CONTEXT} text positions that are needed")
 
 
 class _Spaced(dict[int, str]):
-    """For `str.translate`: each character as cn_clip leaves it, words apart from one another.
+    """A table for `str.translate`: each character as cn_clip leaves it, with spaces around words.
 
-    cn_clip drops, lowers, decomposes and separates character by character, but for one thing:
-    decomposing a word also sorts its combining marks. The sorted marks are dropped; but a few that
-    are sorted with them stay, and with one of those it is a matter for cn_clip itself.
+    cn_clip drops, lowers, decomposes and separates character by character, with one exception:
+    decomposing a word also sorts its combining marks. Most marks are dropped afterwards; for a text
+    with one of those that stay, the stock tokenizer is used.
     """
 
+    # Private functions of cn_clip are used: pyproject.toml pins the version.
     def __init__(self, stock: ModuleType) -> None:
         super().__init__()
         self._stock, self._basic = stock, stock.BasicTokenizer()
 
     def __missing__(self, code: int) -> str:
         spaced = self._space('"' if chr(code) in _CURLY else chr(code))
-        if len(self) < _CHARACTERS_KEPT:
+        if len(self) < _MAX_CACHED:
             self[code] = spaced
         return spaced
 
     def _space(self, character: str) -> str:
-        apart = self._basic._tokenize_chinese_chars(self._basic._clean_text(character))  # noqa: SLF001
-        plain = self._basic._run_strip_accents(apart.lower())  # noqa: SLF001
-        if any(unicodedata.combining(one) for one in plain):
+        separated = self._basic._tokenize_chinese_chars(self._basic._clean_text(character))  # noqa: SLF001
+        plain = self._basic._run_strip_accents(separated.lower())  # noqa: SLF001
+        if any(unicodedata.combining(char) for char in plain):
             return _ORDER_MATTERS
-        return "".join(f" {one} " if self._stock._is_punctuation(one) else one for one in plain)  # noqa: SLF001
+        return "".join(f" {char} " if self._stock._is_punctuation(char) else char for char in plain)  # noqa: SLF001
 
 
 def _import_tokenizer() -> ModuleType:
-    """Import the one module: its package would import torchvision, 4 s and 150 MB, for nothing."""
+    """Import this module alone: its package would import torchvision, 4 s and 150 MB."""
     path = Path(cn_clip.__path__[0], "clip", "bert_tokenizer.py")
     spec = spec_from_file_location("tusou_bert_tokenizer", path)
     assert spec is not None

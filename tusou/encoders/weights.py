@@ -1,4 +1,4 @@
-"""Finds a model file by name or path, and takes its fingerprint."""
+"""Finds a checkpoint by name or path, and computes its digest."""
 
 import hashlib
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from tusou.core.errors import BadModel, InvalidRequest
 from tusou.core.lazy_import import LazyImport
 from tusou.encoders.base import Weights
 
-# The published models, and the files that cn_clip keeps in its cache.
+# The published models and their files in cn_clip's cache.
 MODELS = {
     "ViT-B-16": "clip_cn_vit-b-16.pt",
     "ViT-L-14": "clip_cn_vit-l-14.pt",
@@ -25,10 +25,10 @@ _DOWNLOAD = LazyImport("cn_clip.clip.utils:_download")
 
 
 def find_weights(model: str, cache: Path | None = None) -> Weights:
-    """Find a published name (downloaded into the cache once), `demo`, or a checkpoint's path.
+    """Find the checkpoint of a published name (downloaded once), of `demo`, or at a path.
 
-    The cache is cn_clip's own, `~/.cache/clip`, unless given. Raises InvalidRequest for a model
-    that is none of these, and BadModel when a file cannot be downloaded or read.
+    The cache is cn_clip's own, `~/.cache/clip`, unless given. Raises InvalidRequest for any
+    other name, and BadModel when a file cannot be downloaded or read.
     """
     if model in MODELS:
         path = _cached(model, (cache or _CACHE).expanduser())
@@ -36,7 +36,7 @@ def find_weights(model: str, cache: Path | None = None) -> Weights:
         path = _DEMO_FILE if model == DEMO else Path(model).expanduser()
         if not path.is_file():
             raise InvalidRequest(
-                f"No model {model!r}: give `{DEMO}`, one of {', '.join(MODELS)}, "
+                f"No model {model!r}: use `{DEMO}`, one of {', '.join(MODELS)}, "
                 "or the path of a cn_clip checkpoint (.pt)."
             )
     name = model if model in MODELS or model == DEMO else path.name
@@ -50,10 +50,10 @@ def _cached(name: str, cache: Path) -> Path:
     download = cast("Callable[[str, str], str]", _DOWNLOAD.load())
     try:
         return Path(download(name, str(cache)))
-    except Exception as error:  # the hub's client and its transport raise anything
+    except Exception as error:  # the download client and its transport raise any exception
         raise BadModel(
             f"could not download {name} ({type(error).__name__}): try again with a network, "
-            f"or put {path.name} into {cache} by hand"
+            f"or copy {path.name} into {cache}"
         ) from error
 
 

@@ -9,6 +9,10 @@ from tusou.core.arrays import Pixels
 from tusou.core.errors import BadImage
 from tusou.images.formats import check_image_size
 
+# cn_clip's normalisation of each channel, on the scale from 0 to 1.
+MEAN = (0.48145466, 0.4578275, 0.40821073)
+STD = (0.26862954, 0.26130258, 0.27577711)
+
 MAX_IMAGE_PIXELS = 16_000_000
 MAX_IMAGE_SIDE = 8192
 

@@ -119,7 +119,7 @@ def converts_here() -> Iterator[None]:
     """Convert in this process, for speed; that another does it is tested once."""
     conversion = pytest.importorskip("tusou.encoders.openvino.convert")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tusou.encoders.openvino.encoders._convert_apart", conversion.convert)
+        patch.setattr("tusou.encoders.openvino.encoders._run_converter", conversion.convert)
         yield
 
 

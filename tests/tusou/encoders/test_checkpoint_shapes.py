@@ -9,14 +9,14 @@ import pytest
 import torch
 
 from tusou.encoders.checkpoint import read_tensors
-from tusou.encoders.checkpoint_shapes import read_outline
+from tusou.encoders.checkpoint_shapes import read_shapes
 
 if TYPE_CHECKING:
     from tests.tusou.encoders.conftest import Sample
 
 
 def test_says_what_torch_says(sample: "Sample") -> None:
-    outline = read_outline(sample.path)
+    outline = read_shapes(sample.path)
     assert outline is not None
     read = read_tensors(sample.path)
     assert {name: one.shape for name, one in outline.items()} == {
@@ -32,7 +32,7 @@ def test_parameters_and_other_numbers_are_tensors_too(tmp_path: Path) -> None:
     state["view"] = torch.zeros(4, 6).T[1:]
     state["step"] = 7
     torch.save({"module.a": torch.zeros(()), **state}, tmp_path / "model.pt")
-    outline = read_outline(tmp_path / "model.pt")
+    outline = read_shapes(tmp_path / "model.pt")
     assert outline is not None
     assert {name: one.shape for name, one in outline.items()} == {
         **{str(kind): (2, 3) for kind in kinds},
@@ -47,14 +47,14 @@ def test_parameters_and_other_numbers_are_tensors_too(tmp_path: Path) -> None:
 )
 def test_what_it_does_not_know_is_left_to_torch(tmp_path: Path, made: object) -> None:
     torch.save(made, tmp_path / "model.pt")
-    assert read_outline(tmp_path / "model.pt") is None
+    assert read_shapes(tmp_path / "model.pt") is None
 
 
 def test_old_and_foreign_files_are_left_to_torch(tmp_path: Path) -> None:
     torch.save({"a": torch.ones(1)}, tmp_path / "old.pt", _use_new_zipfile_serialization=False)
     (tmp_path / "empty.pt").write_bytes(b"")
     for name in ("old.pt", "empty.pt", "missing.pt"):
-        assert read_outline(tmp_path / name) is None
+        assert read_shapes(tmp_path / name) is None
 
 
 def test_never_runs_what_a_checkpoint_brings(tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_never_runs_what_a_checkpoint_brings(tmp_path: Path) -> None:
             return Path.touch, (tmp_path / "fired",)
 
     torch.save({"a": torch.ones(1), "b": Explosive()}, tmp_path / "model.pt")
-    assert read_outline(tmp_path / "model.pt") is None
+    assert read_shapes(tmp_path / "model.pt") is None
     assert not (tmp_path / "fired").exists()
 
 
@@ -72,8 +72,8 @@ def test_needs_no_torch(tiny: "Sample") -> None:
 import sys
 from pathlib import Path
 from tusou.encoders import find_weights, image_size
-from tusou.encoders.checkpoint_shapes import read_outline
-assert read_outline(Path(sys.argv[1])) and image_size(find_weights(sys.argv[1])) == 64
+from tusou.encoders.checkpoint_shapes import read_shapes
+assert read_shapes(Path(sys.argv[1])) and image_size(find_weights(sys.argv[1])) == 64
 assert "torch" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code, str(tiny.path)], check=True, timeout=60)

@@ -19,7 +19,7 @@ from tusou.core.arrays import Vectors
 from tusou.core.errors import BadModel, InvalidRequest
 from tusou.encoders import TextEncoder, Weights, find_weights, load_image_encoder, load_text_encoder
 from tusou.encoders.devices import has_int8
-from tusou.encoders.torch.cpu_threads import Lanes
+from tusou.encoders.torch.cpu_threads import CpuThreads
 from tusou.encoders.torch.encoder import to_input
 from tusou.images.preprocess import to_pixels
 
@@ -152,7 +152,7 @@ def test_in_single_precision_the_clock_has_no_say(
 ) -> None:
     """How many cores share a short text is measured, and shows in the last digits of float32."""
     settled: list[object] = []
-    monkeypatch.setattr(Lanes, "settle", lambda _, work: settled.append(work()))
+    monkeypatch.setattr(CpuThreads, "calibrate", lambda _, work: settled.append(work()))
     load_text_encoder(weights_of(tiny), "cpu", precision=precision, backend="torch")
     assert len(settled) == (precision != "fp32")
 

@@ -56,7 +56,7 @@ def test_a_failed_download_says_what_to_do(tmp_path: Path, monkeypatch: pytest.M
         raise ConnectionError
 
     monkeypatch.setattr(cn_clip.clip.utils, "_download", download)
-    with pytest.raises(BadModel, match=r"ConnectionError.*put clip_cn_vit-b-16\.pt into"):
+    with pytest.raises(BadModel, match=r"ConnectionError.*copy clip_cn_vit-b-16\.pt into"):
         find_weights("ViT-B-16", tmp_path)
 
 

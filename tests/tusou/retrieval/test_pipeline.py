@@ -362,7 +362,7 @@ def test_both_engines_answer_alike(
     copy: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     conversion = pytest.importorskip("tusou.encoders.openvino.convert")
-    monkeypatch.setattr("tusou.encoders.openvino.encoders._convert_apart", conversion.convert)
+    monkeypatch.setattr("tusou.encoders.openvino.encoders._run_converter", conversion.convert)
     weights = tmp_path / "tiny.pt"
     shutil.copy(tiny_model, weights)
     opened = {

@@ -1,19 +1,18 @@
-"""Work recorded as CUDA graphs, beside whatever else the process does on the device.
+"""Capture of CUDA graphs while other threads use the device.
 
-What makes that safe, by the documentation of CUDA and torch (no test here can show it without a
-GPU):
+Why this is safe, by the documentation of CUDA and torch (it cannot be tested without a GPU):
 
-* A recording runs nothing, and its stream waits for no other. `thread_local` has CUDA refuse what
-  cannot be recorded (an allocation, a wait) from this thread alone; a thread that answers queries
-  meanwhile allocates, copies and waits as ever. torch's allocator gives the recording memory of its
-  own, told apart by the stream.
-* Only one thread of a process may record at a time, by torch's rule: there is a lock.
-* What runs first, to have everything loaded, runs on the recorder's stream and on memory that
-  nobody else knows. Replays run on the stream that all threads share by default, one after the
-  other; so recordings may share their memory, and cuBLAS its workspace.
-* torch 2.12 keeps cuBLAS's workspace by the stream of the recording, and drops it when any graph
-  recorded on that stream is destroyed. Encoders live and die at different times (a reload), so no
-  two that live record on the same stream.
+* A capture runs nothing, and its stream waits for no other. In the mode `thread_local` CUDA refuses
+  what cannot be captured (an allocation, a wait) in this thread alone; threads that answer queries
+  meanwhile allocate, copy and wait as usual. torch's allocator gives a capture memory of its own,
+  which it recognises by the stream.
+* torch allows one capture at a time in a process: a lock sees to it.
+* The warm-up run, which loads every kernel, uses the capture's stream and memory that no other
+  work uses. Replays run on the default stream, which all threads share, one after the other;
+  therefore graphs may share their memory, and cuBLAS its workspace.
+* torch 2.12 keeps cuBLAS's workspace by the stream of the capture, and frees it when any graph that
+  was captured on that stream is destroyed. Encoders live and die at different times (a reload), so
+  every live recorder has a stream of its own.
 """
 
 import threading
@@ -22,16 +21,16 @@ from dataclasses import dataclass
 
 import torch
 
-from tusou.encoders.cuda.streams import own_stream
+from tusou.encoders.cuda.streams import exclusive_stream
 
-_RECORDING = threading.Lock()
-# A failed recording stays: torch's allocator goes on asking it which memory is its own.
+_CAPTURE_LOCK = threading.Lock()
+# A failed graph is never freed: torch's allocator goes on asking it which memory is its own.
 _FAILED: list[torch.cuda.CUDAGraph] = []
 
 
 @dataclass(frozen=True, slots=True)
 class CudaRecording:
-    """A graph, and the stream that nobody else may record on while it lives."""
+    """A CUDA graph, and the stream that is reserved for it while it lives."""
 
     graph: torch.cuda.CUDAGraph
     stream: torch.cuda.Stream
@@ -42,40 +41,40 @@ class CudaRecording:
 
 
 class CudaRecorder:
-    """Records on one device; its recordings share memory, and must be replayed one at a time."""
+    """Captures graphs on one device; they share memory, so replay them one at a time."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._pool = torch.cuda.graph_pool_handle()
-        self._stream: torch.cuda.Stream = own_stream(device)
+        self._stream: torch.cuda.Stream = exclusive_stream(device)
 
     def __call__(self, work: Callable[[], None]) -> CudaRecording:
-        """Run the work once, so that all it needs is loaded, then record it; RuntimeError."""
-        with _RECORDING, torch.cuda.device(self._device):
+        """Run the work once to load its kernels, then capture it; RuntimeError on failure."""
+        with _CAPTURE_LOCK, torch.cuda.device(self._device):
             if _FAILED:
-                raise RuntimeError("a recording before failed; this process tries no other")
+                raise RuntimeError("an earlier capture failed; this process attempts no other")
             self._run(work)
             graph = torch.cuda.CUDAGraph()
             try:
-                self._record(graph, work)
+                self._capture(graph, work)
             except torch.OutOfMemoryError:
-                raise  # torch ends the recording in order
+                raise  # torch ends this capture cleanly
             except RuntimeError:
                 _FAILED.append(graph)
                 raise
             return CudaRecording(graph, self._stream)
 
     def _run(self, work: Callable[[], None]) -> None:
-        before = torch.cuda.current_stream()
-        self._stream.wait_stream(before)
+        previous = torch.cuda.current_stream()
+        self._stream.wait_stream(previous)
         with torch.cuda.stream(self._stream):
             work()
-        before.wait_stream(self._stream)
+        previous.wait_stream(self._stream)
 
-    def _record(self, graph: torch.cuda.CUDAGraph, work: Callable[[], None]) -> None:
+    def _capture(self, graph: torch.cuda.CUDAGraph, work: Callable[[], None]) -> None:
         capture = torch.cuda.graph(
             graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"
         )
-        # torch leaves its stream the current one when a recording fails.
+        # When a capture fails, torch leaves its stream as the current one.
         with torch.cuda.stream(torch.cuda.current_stream()), capture:
             work()

@@ -1,1 +1,1 @@
-"""OpenVINO as a backend of the towers: on processors the faster one, which needs no torch."""
+"""Encoders in OpenVINO: the faster backend on x86-64, and free of torch once converted."""

@@ -1,11 +1,11 @@
-"""Graphs converted for OpenVINO, kept beside the weights they were made from.
+"""Cache of towers converted for OpenVINO, in a folder beside the weights.
 
-    clip_cn_vit-b-16.pt.openvino/text-bf16-1-<digest of the weights>/
-        graph.xml, graph.bin    its constants lie in the second
-        words.npy               a text tower's table, looked up before the graph
-        kept.json               the digest of each
+    clip_cn_vit-b-16.pt.openvino/text-bf16-2-<digest of the weights>/
+        graph.xml, graph.bin    the graph, and its constants
+        words.npy               a text tower's word embeddings, looked up before the graph runs
+        digests.json            the SHA-256 of each file
 
-A start that finds its graph needs neither torch nor the numbers in the checkpoint.
+A start that finds its tower here needs neither torch nor the tensors of the checkpoint.
 """
 
 import fcntl
@@ -25,75 +25,67 @@ from tusou.core.files import sha256_of, sync, write_file
 from tusou.encoders.architecture import Tower
 from tusou.encoders.base import Weights
 
-# Raise it when the same weights would be converted into another graph.
-_LAYOUT = 1
+# Increase this when the same weights are converted to another graph or to other files.
+_LAYOUT = 2
 
 GRAPH, WORDS = "graph.xml", "words.npy"
-_RECORD, _LOCK, _NEW = "kept.json", ".lock", ".new"
+_DIGESTS, _LOCK, _NEW = "digests.json", ".lock", ".new"
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Converted:
-    """A tower as OpenVINO takes it."""
+class ConvertedTower:
+    """A tower in OpenVINO's form."""
 
     model: Any  # openvino.Model
-    words: npt.NDArray[np.float16 | np.float32] | None  # (vocabulary, width); none of images
+    words: npt.NDArray[np.float16 | np.float32] | None  # (vocabulary, width); None for images
 
 
-def find_kept(weights: Weights, tower: Tower, precision: str) -> Path | None:
-    """Find the folder of a tower of these weights; None if there is none, or it is damaged."""
+def find_cached(weights: Weights, tower: Tower, precision: str) -> Path | None:
+    """Return the folder of a converted tower; None if it is missing or damaged."""
     folder = _folder(weights, tower, precision)
     if not folder.is_dir():
         return None
-    record = _record(folder)
-    if not record or any(_seal(folder / name) != seal for name, seal in record.items()):
+    digests = _read_digests(folder)
+    if not digests or any(_digest(folder / name) != digest for name, digest in digests.items()):
         _log.warning("%s is damaged: the weights are converted again", folder)
         return None
     return folder
 
 
-def keep(weights: Weights, tower: Tower, precision: str, write: Callable[[Path], None]) -> None:
-    """Have a graph written and keep it, in place of those of weights that were there before.
+def store(weights: Weights, tower: Tower, precision: str, write: Callable[[Path], None]) -> None:
+    """Store the files that `write` puts into a folder, in place of those of earlier weights.
 
-    One process writes at a time, and others see a whole graph or none. Where nothing can be
-    written the log says so: nothing is lost but time.
+    One process writes at a time, and others see a complete folder or none. If nothing can be
+    written, the log says so and the conversion is repeated at every start.
     """
     home, folder = _home(weights), _folder(weights, tower, precision)
     try:
         home.mkdir(exist_ok=True)
         with (home / _LOCK).open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            if find_kept(weights, tower, precision):  # another process was first
+            if find_cached(weights, tower, precision):  # another process was faster
                 return
             for old in (home / _NEW, *home.glob(f"{tower}-{precision}-*")):
                 shutil.rmtree(old, ignore_errors=True)
             (home / _NEW).mkdir()
             write(home / _NEW)
-            _write_record(home / _NEW)
+            _write_digests(home / _NEW)
             (home / _NEW).rename(folder)
             sync(home)
     except OSError as error:
         _log.warning(
-            "cannot keep the converted weights in %s (%s): every start converts them again",
+            "cannot store the converted weights in %s (%s): every start converts them again",
             home,
             error.strerror or error,
         )
 
 
-def can_keep(weights: Weights) -> bool:
-    """Tell whether anything may be written beside the weights."""
+def can_store(weights: Weights) -> bool:
+    """Return whether this process may write beside the weights."""
     home = _home(weights)
     return os.access(home if home.exists() else home.parent, os.W_OK)
-
-
-def _write_record(folder: Path) -> None:
-    files = sorted(path for path in folder.iterdir() if path.name != _RECORD)
-    for path in files:
-        sync(path)
-    record = {path.name: _seal(path) for path in files}
-    write_file(folder / _RECORD, json.dumps(record, indent=1).encode())
 
 
 def _home(weights: Weights) -> Path:
@@ -104,14 +96,21 @@ def _folder(weights: Weights, tower: Tower, precision: str) -> Path:
     return _home(weights) / f"{tower}-{precision}-{_LAYOUT}-{weights.digest[:16]}"
 
 
-def _record(folder: Path) -> dict[str, str] | None:
-    """Read the digest of each file, the graph among them."""
+def _write_digests(folder: Path) -> None:
+    files = sorted(folder.iterdir())
+    for path in files:
+        sync(path)
+    digests = {path.name: _digest(path) for path in files}
+    write_file(folder / _DIGESTS, json.dumps(digests, indent=1).encode())
+
+
+def _read_digests(folder: Path) -> dict[str, str] | None:
     try:
-        record = json.loads((folder / _RECORD).read_bytes())
+        digests = json.loads((folder / _DIGESTS).read_bytes())
     except (OSError, ValueError):
         return None
-    return record if isinstance(record, dict) and GRAPH in record else None
+    return digests if isinstance(digests, dict) and GRAPH in digests else None
 
 
-def _seal(path: Path) -> str | None:
+def _digest(path: Path) -> str | None:
     return sha256_of(path) if path.is_file() else None

@@ -1,7 +1,7 @@
-"""Converts a tower of a checkpoint into an OpenVINO graph, and keeps it.
+"""Converts a tower of a checkpoint to an OpenVINO graph and stores it in the cache.
 
-`python -m tusou.encoders.openvino.convert PATH DIGEST TOWER PRECISION` does it in a process that
-takes torch and the checkpoint's tensors with it when it ends.
+`python -m tusou.encoders.openvino.convert PATH DIGEST TOWER PRECISION` runs the conversion in a
+process of its own, which frees torch and the checkpoint's tensors when it ends.
 """
 
 import sys
@@ -18,17 +18,18 @@ from tusou.core.files import sha256_of
 from tusou.encoders.architecture import Tower, read_image_shape, read_text_shape
 from tusou.encoders.base import Weights
 from tusou.encoders.checkpoint import TensorReader, read_tensors
-from tusou.encoders.openvino.cache import GRAPH, WORDS, Converted, keep
+from tusou.encoders.openvino.cache import GRAPH, WORDS, ConvertedTower, store
 from tusou.encoders.openvino.image_graph import image_graph
 from tusou.encoders.openvino.text_graph import text_graph
 
 _CPU = torch.device("cpu")
 
 
-def convert(weights: Weights, tower: Tower, precision: str) -> Converted:
-    """Read the checkpoint, build the tower's graph and keep it.
+def convert(weights: Weights, tower: Tower, precision: str) -> ConvertedTower:
+    """Read the checkpoint, build the tower's graph and store it.
 
-    Raises BadModel when a tensor is off, or the file has changed since its digest was taken.
+    Raises BadModel when a tensor is missing or wrong, or the file has changed since its digest was
+    computed.
     """
     tensors, words = read_tensors(weights.path), None
     if tower == "text":
@@ -41,21 +42,21 @@ def convert(weights: Weights, tower: Tower, precision: str) -> Converted:
     def write(folder: Path) -> None:
         try:
             openvino.save_model(model, folder / GRAPH, compress_to_fp16=False)
-        except RuntimeError as error:  # all that openvino raises, a full disk included
+        except RuntimeError as error:  # OpenVINO's only exception, also for a full disk
             raise OSError(str(error).splitlines()[0]) from error
         if words is not None:
             np.save(folder / WORDS, words)
 
-    if sha256_of(weights.path) != weights.digest:  # under that name it is kept
+    if sha256_of(weights.path) != weights.digest:  # the cache is keyed by this digest
         raise BadModel(f"{weights.path.name} changed while it was read: start again")
-    keep(weights, tower, precision, write)
-    return Converted(model, words)
+    store(weights, tower, precision, write)
+    return ConvertedTower(model, words)
 
 
 def main() -> None:
-    """Do what the command line says."""
+    """Convert the tower that the command line names."""
     path, digest, tower, precision = sys.argv[1:]
-    with suppress(TusouError):  # whoever asked tries as well, and says what is wrong
+    with suppress(TusouError):  # the calling process repeats the conversion and reports the error
         convert(Weights(Path(path), Path(path).name, digest), cast("Tower", tower), precision)
 
 

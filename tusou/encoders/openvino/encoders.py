@@ -1,4 +1,4 @@
-"""The encoders: graphs that were converted once, compiled and asked."""
+"""Text and image encoders in OpenVINO, from towers that are converted once and cached."""
 
 import logging
 import subprocess
@@ -15,9 +15,9 @@ from tusou.core.arrays import Pixels, Vectors
 from tusou.core.lazy_import import LazyImport
 from tusou.encoders.architecture import ImageShape, TextShape, Tower
 from tusou.encoders.base import Tokens, Weights
-from tusou.encoders.openvino.cache import GRAPH, WORDS, Converted, can_keep, find_kept
-from tusou.encoders.openvino.runtime import Arrays, Compiled
-from tusou.encoders.packing import PASS_TOKENS, USUAL_TOKENS, cut, few_sizes, pack
+from tusou.encoders.openvino.cache import GRAPH, WORDS, ConvertedTower, can_store, find_cached
+from tusou.encoders.openvino.runtime import Arrays, CompiledModel
+from tusou.encoders.packing import PASS_TOKENS, USUAL_TOKENS, pack, round_up_count, split_batch
 from tusou.encoders.select_backend import ResolvedEncoder
 from tusou.encoders.tokenizer import ClipTokenizer, check_tokens_fit
 
@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 
 
 class OpenVinoTextEncoder:
-    """The text tower of a checkpoint, converted once."""
+    """The text tower of a checkpoint."""
 
     backend = "openvino"
 
@@ -39,89 +39,87 @@ class OpenVinoTextEncoder:
         shape = resolved.shape
         assert isinstance(shape, TextShape)
         check_tokens_fit(shape, self._tokenizer.vocab_size)
-        converted = _kept_or_converted(resolved.weights, "text", self.precision)
+        converted = _load_converted(resolved.weights, "text", self.precision)
         assert converted.words is not None
-        self._words, self._compiled = converted.words, Compiled(converted.model)
+        self._words, self._model = converted.words, CompiledModel(converted.model)
         self.dim = shape.embed_dim
 
-    @property
-    def passes(self) -> None:
-        """Vectors just come to the host."""
-
     def warm_up(self) -> None:
-        """Compile what a query alone needs, and lay out weights for passes side by side."""
+        """Compile the kernels of single queries, and the model for parallel passes."""
         for tokens in USUAL_TOKENS:
             self._encode(np.ones((1, tokens), np.int64))
-        self._encode(np.ones((self._compiled.at_once * PASS_TOKENS // 20, 20), np.int64))
+        self._encode(np.ones((self._model.parallel * PASS_TOKENS // 20, 20), np.int64))
 
     def prepare(self, texts: Sequence[str]) -> Tokens:
-        """Tokenise a batch."""
         return self._tokenizer.prepare(texts)
 
     def encode(self, tokens: Tokens) -> Vectors:
-        """Encode in passes of texts of like length, without padding."""
+        """Encode in packed passes of texts of similar length."""
         return self._encode(tokens.ids)
 
     def _encode(self, ids: npt.NDArray[np.int64]) -> Vectors:
         vectors = np.empty((len(ids), self.dim), np.float32)
-        parts = cut(np.count_nonzero(ids, axis=1), PASS_TOKENS, self._compiled.at_once)
-        found = self._compiled.run([self._arrays(ids[rows]) for rows in parts])
-        for rows, some in zip(parts, found, strict=True):
-            vectors[rows] = some[: len(rows)]
+        passes = split_batch(np.count_nonzero(ids, axis=1), PASS_TOKENS, self._model.parallel)
+        results = self._model.run([self._arrays(ids[rows]) for rows in passes])
+        for rows, encoded in zip(passes, results, strict=True):
+            vectors[rows] = encoded[: len(rows)]
         return vectors
 
     def _arrays(self, ids: npt.NDArray[np.int64]) -> Arrays:
         packed, count = pack(ids), len(ids)
-        spare = len(packed.ids) - int(packed.lengths.sum())
-        texts = np.repeat(np.append(np.arange(count), -1), np.append(packed.lengths, spare))
-        starts = np.pad(packed.starts, (0, few_sizes(count) - count))
-        numbers = (one.astype(np.int32) for one in (packed.positions, texts, starts))
-        return [self._words[packed.ids].astype(np.float32), *numbers]
+        filler = len(packed.ids) - int(packed.lengths.sum())
+        texts = np.repeat(np.append(np.arange(count), -1), np.append(packed.lengths, filler))
+        starts = np.pad(packed.starts, (0, round_up_count(count) - count))
+        indices = (array.astype(np.int32) for array in (packed.positions, texts, starts))
+        return [self._words[packed.ids].astype(np.float32), *indices]
 
 
 class OpenVinoImageEncoder:
-    """The image tower of a checkpoint, converted once; transformers only."""
+    """The image tower of a checkpoint, a vision transformer."""
 
     def __init__(self, resolved: ResolvedEncoder) -> None:
         self.precision = resolved.precision
         shape = resolved.shape
         assert isinstance(shape, ImageShape)
-        converted = _kept_or_converted(resolved.weights, "image", self.precision)
-        self._compiled = Compiled(converted.model)
+        converted = _load_converted(resolved.weights, "image", self.precision)
+        self._model = CompiledModel(converted.model)
         self.dim, self.image_size = shape.embed_dim, shape.image_resolution
 
     def encode(self, pixels: Pixels) -> Vectors:
-        """Encode squares made by `tusou.images.preprocess.to_pixels`."""
-        share = -(-len(pixels) // self._compiled.at_once)
+        """Return one unit row per image made by `tusou.images.preprocess.to_pixels`."""
+        share = -(-len(pixels) // self._model.parallel)
         size = max(1, min(share, _PASS_IMAGES))
-        found = self._compiled.run([[pixels[i : i + size]] for i in range(0, len(pixels), size)])
-        return np.concatenate([np.empty((0, self.dim), np.float32), *found])
+        results = self._model.run([[pixels[i : i + size]] for i in range(0, len(pixels), size)])
+        return np.concatenate([np.empty((0, self.dim), np.float32), *results])
 
 
-def convert_and_keep(weights: Weights, tower: Tower, precision: str) -> Path | None:
-    """Convert a tower unless it is kept, and say where; None where nothing can be kept."""
-    kept = find_kept(weights, tower, precision)
-    if kept is None and can_keep(weights):
-        _log.info("converting the %s tower of %s for OpenVINO, once", tower, weights.name)
-        _convert_apart(weights, tower, precision)
-        kept = find_kept(weights, tower, precision)
-    return kept
+def convert_to_cache(weights: Weights, tower: Tower, precision: str) -> Path | None:
+    """Return the cached folder of a tower, converting it if necessary; None if it is not stored.
 
-
-def _kept_or_converted(weights: Weights, tower: Tower, precision: str) -> Converted:
-    kept = convert_and_keep(weights, tower, precision)
-    if kept is None:
-        convert = cast("Callable[..., Converted]", LazyImport(f"{_CONVERSION}:convert").load())
-        return convert(weights, tower, precision)
-    words = np.load(kept / WORDS, mmap_mode="r") if tower == "text" else None
-    return Converted(openvino.Core().read_model(kept / GRAPH), words)
-
-
-def _convert_apart(weights: Weights, tower: Tower, precision: str) -> None:
-    """Convert in a process of its own: torch, and tensors in several forms, would stay in this one.
-
-    When that fails, whoever tries here will see why.
+    It is not stored where nothing may be written beside the weights, or the conversion fails.
     """
-    asked = str(weights.path.absolute()), weights.digest, tower, precision
-    command = [sys.executable, "-Pm", _CONVERSION, *asked]
+    cached = find_cached(weights, tower, precision)
+    if cached is None and can_store(weights):
+        _log.info("converting the %s tower of %s for OpenVINO, once", tower, weights.name)
+        _run_converter(weights, tower, precision)
+        cached = find_cached(weights, tower, precision)
+    return cached
+
+
+def _load_converted(weights: Weights, tower: Tower, precision: str) -> ConvertedTower:
+    cached = convert_to_cache(weights, tower, precision)
+    if cached is None:
+        convert = cast("Callable[..., ConvertedTower]", LazyImport(f"{_CONVERSION}:convert").load())
+        return convert(weights, tower, precision)
+    words = np.load(cached / WORDS, mmap_mode="r") if tower == "text" else None
+    return ConvertedTower(openvino.Core().read_model(cached / GRAPH), words)
+
+
+def _run_converter(weights: Weights, tower: Tower, precision: str) -> None:
+    """Convert in another process: torch and several copies of the tensors would stay in this one.
+
+    Its errors are ignored: the caller converts again in this process, and raises them.
+    """
+    arguments = str(weights.path.absolute()), weights.digest, tower, precision
+    command = [sys.executable, "-Pm", _CONVERSION, *arguments]
     subprocess.run(command, check=False, stderr=subprocess.DEVNULL)  # noqa: S603

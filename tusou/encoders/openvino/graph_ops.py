@@ -1,4 +1,4 @@
-"""The parts that both towers' graphs are made of."""
+"""Building blocks of the towers' OpenVINO graphs."""
 
 from collections.abc import Callable
 from typing import Any, TypeAlias
@@ -17,87 +17,89 @@ Node: TypeAlias = Any  # openvino's own types are not for mypy
 Floats: TypeAlias = npt.NDArray[np.float32]
 Table: TypeAlias = npt.NDArray[np.float16 | np.float32]
 Linear: TypeAlias = tuple[Floats, Floats]  # weight (out, in) and bias (out,)
-Norm: TypeAlias = Callable[[Node], Node]
+NormLayer: TypeAlias = Callable[[Node], Node]
 
-_MOST = 127  # the largest byte that has its negative
-_TINY = 1e-12  # nothing is divided by zero
+_MAX_BYTE = 127  # the largest signed byte whose negative is one, too
+_TINY = 1e-12  # prevents division by zero
 
 
-class Parts:
-    """A tower's tensors, as numpy's arrays and as what takes them."""
+class CheckpointTensors:
+    """The tensors of a tower as numpy arrays, and layer norms made of them."""
 
     def __init__(self, tensors: TensorReader) -> None:
         self._tensors = tensors
         self.finish = tensors.finish
 
     def floats(self, name: str, *shape: int) -> Floats:
-        """Take a tensor in single precision."""
+        """Return a tensor in float32; BadModel as `TensorReader.take`."""
         return _floats(self._tensors.take(name, *shape))
 
     def table(self, name: str, *shape: int) -> Table:
-        """Take a table as stored where that is float16: a row is widened when it is looked up."""
+        """Return a table, in float16 if stored so: rows are converted when they are looked up."""
         tensor = self._tensors.take(name, *shape)
         return tensor.numpy() if tensor.dtype == torch.float16 else _floats(tensor)
 
     def linear(self, name: str, out: int, width: int) -> Linear:
-        """Take a product's weight and bias."""
+        """Return the weight (out, width) and bias (out,) of a linear layer."""
         return self.floats(f"{name}.weight", out, width), self.floats(f"{name}.bias", out)
 
-    def norm(self, name: str, width: int, eps: float) -> Norm:
-        """Take a layer norm, always in float32."""
+    def norm(self, name: str, width: int, eps: float) -> NormLayer:
+        """Return a layer norm, which is computed in float32."""
         weight, bias = self.floats(f"{name}.weight", width), self.floats(f"{name}.bias", width)
 
         def norm(rows: Node) -> Node:
-            even = ops.mvn(rows, ints(-1), normalize_variance=True, eps=eps, eps_mode="inside_sqrt")
-            return ops.add(ops.multiply(even, ops.constant(weight)), ops.constant(bias))
+            normed = ops.mvn(
+                rows, ints(-1), normalize_variance=True, eps=eps, eps_mode="inside_sqrt"
+            )
+            return ops.add(ops.multiply(normed, ops.constant(weight)), ops.constant(bias))
 
         return norm
 
 
-class Maker:
-    """What a precision decides: products, and what lies between a product and attention.
+class GraphBuilder:
+    """Builds the operations whose type depends on the precision: linear layers and attention.
 
-    In bf16 the products and attention are; what is added up over the layers, and the norms, stay in
-    float32. In int8 weights have a scale an output, and inputs are quantised as they come, in
-    groups along a row (`compiled.py`).
+    In bf16, linear layers and attention are bf16; the sums over the layers, and the norms, stay in
+    float32. In int8, weights have one scale per output, and inputs are quantised when they are
+    computed, in groups of numbers of a row (`runtime.py`).
     """
 
     def __init__(self, precision: str) -> None:
         self._precision = precision
 
-    def product(self, rows: Node, linear: Linear, activation: Activation = "none") -> Node:
-        """Compute activation(rows @ weight.T + bias)."""
+    def linear(self, rows: Node, linear: Linear, activation: Activation = "none") -> Node:
+        """Return activation(rows @ weight.T + bias)."""
         weight, bias = linear
-        found = ops.matmul(self.between(rows), self._weight(weight), False, True)  # noqa: FBT003
-        found = ops.add(found, self._constant(bias))
+        product = ops.matmul(self.cast(rows), self._weight(weight), False, True)  # noqa: FBT003
+        result = ops.add(product, self._constant(bias))
         if activation == "gelu":
-            return ops.gelu(found, "erf")
-        return ops.swish(found, self._constant(np.float32(1))) if activation == "swish" else found
+            return ops.gelu(result, "erf")
+        return ops.swish(result, self._constant(np.float32(1))) if activation == "swish" else result
 
     def heads(self, rows: Node, qkv: list[Linear], heads: int, leading: list[int]) -> list[Node]:
-        """Compute query, key and value of each head, (n, heads, tokens, width of a head).
+        """Return query, key and value, each (n, heads, tokens, width of a head).
 
-        `leading` is the shape that the rows get before they are cut into heads. The scale of the
-        scores is in the query's weights.
+        `leading` is the shape of the rows without their last axis. The scale of the attention
+        scores is folded into the query's weights.
         """
         (weight, bias), *others = qkv
         width = len(bias) // heads
         scale = np.float32(width**-0.5)
         weights, biases = zip((weight * scale, bias * scale), *others, strict=True)
-        found = self.product(rows, (np.concatenate(weights), np.concatenate(biases)))
-        found = ops.reshape(found, ints(*leading, 3, heads, width), special_zero=True)
-        found = ops.split(ops.transpose(found, ints(2, 0, 3, 1, 4)), integer(0), 3)
-        return [ops.squeeze(part, ints(0)) for part in found.outputs()]
+        joined = self.linear(rows, (np.concatenate(weights), np.concatenate(biases)))
+        joined = ops.reshape(joined, ints(*leading, 3, heads, width), special_zero=True)
+        parts = ops.split(ops.transpose(joined, ints(2, 0, 3, 1, 4)), integer(0), 3)
+        return [ops.squeeze(part, ints(0)) for part in parts.outputs()]
 
     def attend(self, query: Node, key: Node, value: Node, mask: Node, shape: list[int]) -> Node:
-        """Mix values by scores, and put the heads side by side in rows of this shape."""
+        """Return the attention of all heads, concatenated into rows of this shape."""
         scale = self._constant(np.float32(1))
         mixed = ops.scaled_dot_product_attention(query, key, value, mask, scale, causal=False)
         mixed = ops.transpose(mixed, ints(0, 2, 1, 3))
         return ops.reshape(mixed, ints(*shape), special_zero=True)
 
-    def between(self, node: Node) -> Node:
-        """Bring numbers to the type that products take."""
+    def cast(self, node: Node) -> Node:
+        """Convert numbers to the type that linear layers and attention compute in."""
         if self._precision != "bf16" or node.get_element_type() == openvino.Type.bf16:
             return node
         return ops.convert(node, "bf16")
@@ -105,7 +107,7 @@ class Maker:
     def _weight(self, weight: Floats) -> Node:
         if self._precision != "int8":
             return self._constant(weight)
-        scale = np.maximum(np.abs(weight).max(1, keepdims=True) / _MOST, np.float32(_TINY))
+        scale = np.maximum(np.abs(weight).max(1, keepdims=True) / _MAX_BYTE, np.float32(_TINY))
         whole = ops.constant(np.round(weight / scale).astype(np.int8))
         return ops.multiply(ops.convert(whole, "f32"), ops.constant(scale))
 
@@ -113,45 +115,45 @@ class Maker:
         return _bf16(numbers) if self._precision == "bf16" else ops.constant(numbers)
 
 
-def wide(node: Node) -> Node:
-    """Bring numbers to float32."""
+def to_float32(node: Node) -> Node:
+    """Convert numbers to float32 unless they are."""
     return node if node.get_element_type() == openvino.Type.f32 else ops.convert(node, "f32")
 
 
-def take(rows: Node, which: Node, axis: int = 0) -> Node:
-    """Take rows by number."""
-    return ops.gather(rows, which, integer(axis))
+def take(rows: Node, indices: Node, axis: int = 0) -> Node:
+    """Gather rows by index."""
+    return ops.gather(rows, indices, integer(axis))
 
 
 def unit_vectors(rows: Node, projection: Floats) -> Node:
-    """Multiply rows by (width, dim), and bring them to length one."""
-    found = ops.matmul(rows, ops.constant(projection), False, False)  # noqa: FBT003
-    length = ops.reduce_l2(found, ints(1), keep_dims=True)
-    return ops.divide(found, ops.maximum(length, number(_TINY)))
+    """Multiply rows by a projection (width, dim), and scale them to length one."""
+    projected = ops.matmul(rows, ops.constant(projection), False, False)  # noqa: FBT003
+    length = ops.reduce_l2(projected, ints(1), keep_dims=True)
+    return ops.divide(projected, ops.maximum(length, number(_TINY)))
 
 
 def number(value: float) -> Node:
-    """Make a float32 of no axis."""
+    """Return a float32 scalar."""
     return ops.constant(np.float32(value))
 
 
 def integer(value: int) -> Node:
-    """Make an int64 of no axis."""
+    """Return an int64 scalar."""
     return ops.constant(np.int64(value))
 
 
 def ints(*values: int) -> Node:
-    """Make a row of int64: axes, a shape."""
+    """Return a vector of int64, such as axes or a shape."""
     return ops.constant(np.array(values, np.int64))
 
 
 def _floats(tensor: Tensor) -> Floats:
-    numbers: Floats = tensor.float().numpy()
-    return numbers
+    array: Floats = tensor.float().numpy()
+    return array
 
 
 def _bf16(numbers: Floats | np.float32) -> Node:
-    """Round to bf16, for which numpy has no type."""
+    """Round to bf16, a type that numpy lacks."""
     array = np.asarray(numbers)
     bits = torch.from_numpy(np.atleast_1d(array)).to(torch.bfloat16).view(torch.int16).numpy()
     tensor = openvino.Tensor(openvino.Type.bf16, openvino.Shape(list(array.shape)))

@@ -1,4 +1,4 @@
-"""A graph compiled for a processor, and its passes spread over the cores as by `lanes.py`."""
+"""A compiled OpenVINO model, and the distribution of its passes over a processor's cores."""
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,56 +17,56 @@ from tusou.core.hardware import cpu_count
 Arrays: TypeAlias = Sequence[npt.NDArray[Any]]
 
 _SETTINGS = {
-    # Types are in the graph: bf16 where it says so, and nowhere else.
+    # The types in the graph decide: bf16 where it says so, and nowhere else.
     "INFERENCE_PRECISION_HINT": "f32",
-    # Numbers along a row that share a scale in int8: as fast as more, and ranks keep better.
+    # Numbers of a row that share a scale in int8: as fast as larger groups, with better ranks.
     "DYNAMIC_QUANTIZATION_GROUP_SIZE": "128",
-    # A service has other threads, which must not wait for cores that are taken while others idle.
+    # Pinned threads would wait for cores that the service's other threads use, while others idle.
     "ENABLE_CPU_PINNING": False,
 }
 
 
-class Compiled:
-    """Runs a graph: a pass that comes alone on all cores at once, several on one core each.
+class CompiledModel:
+    """Runs a single pass on all cores, and several passes in parallel on one core each.
 
-    Cores that share a pass meet after every product, and wait there when other work takes one of
-    them; passes side by side never meet. Each way has laid out the weights for itself, when it was
-    first gone. Any number of callers at once.
+    Cores that share a pass synchronise after every product, and wait when other work takes one of
+    them; passes on one core each never wait for each other. Each of the two ways compiles the model
+    and packs the weights for itself when it is first used. Thread-safe.
     """
 
     def __init__(self, model: openvino.Model) -> None:
-        self._model, self._compiling = model, Lock()
-        self.at_once = cpu_count()
+        self._model, self._compile_lock = model, Lock()
+        self.parallel = cpu_count()
 
-    def run(self, jobs: Sequence[Arrays]) -> list[Vectors]:
-        """Compute the vectors of each job's inputs."""
-        if len(jobs) == 1:
-            return [self._alone.infer(jobs[0])]
-        return list(self._threads.map(self._beside.infer, jobs))
+    def run(self, passes: Sequence[Arrays]) -> list[Vectors]:
+        """Return the vectors of each pass's input arrays."""
+        if len(passes) == 1:
+            return [self._all_cores.infer(passes[0])]
+        return list(self._threads.map(self._single_core.infer, passes))
 
     @cached_property
-    def _alone(self) -> "_Requests":
+    def _all_cores(self) -> "_InferRequestPool":
         return self._compile({"PERFORMANCE_HINT": "LATENCY"}, 1)
 
     @cached_property
-    def _beside(self) -> "_Requests":
-        if self.at_once == 1:
-            return self._alone
-        each = {"NUM_STREAMS": self.at_once, "INFERENCE_NUM_THREADS": self.at_once}
-        return self._compile(each, self.at_once)
+    def _single_core(self) -> "_InferRequestPool":
+        if self.parallel == 1:
+            return self._all_cores
+        streams = {"NUM_STREAMS": self.parallel, "INFERENCE_NUM_THREADS": self.parallel}
+        return self._compile(streams, self.parallel)
 
     @cached_property
     def _threads(self) -> ThreadPoolExecutor:
-        return ThreadPoolExecutor(self.at_once, "openvino")
+        return ThreadPoolExecutor(self.parallel, "openvino")
 
-    def _compile(self, settings: Mapping[str, object], requests: int) -> "_Requests":
-        with self._compiling:
+    def _compile(self, settings: Mapping[str, object], requests: int) -> "_InferRequestPool":
+        with self._compile_lock:
             compiled = openvino.Core().compile_model(self._model, "CPU", {**_SETTINGS, **settings})
-            return _Requests([compiled.create_infer_request() for _ in range(requests)])
+            return _InferRequestPool([compiled.create_infer_request() for _ in range(requests)])
 
 
-class _Requests:
-    """Requests that run at once; who comes when all do waits."""
+class _InferRequestPool:
+    """A pool of inference requests; callers block until one is free."""
 
     def __init__(self, requests: Sequence[Any]) -> None:
         self._free: SimpleQueue[Any] = SimpleQueue()
@@ -74,11 +74,10 @@ class _Requests:
             self._free.put(request)
 
     def infer(self, arrays: Arrays) -> Vectors:
-        """Compute one pass."""
         request = self._free.get()
         try:
-            found = request.infer(dict(enumerate(arrays)), share_inputs=True)[0]
-            vectors: Vectors = np.array(found)  # the next pass overwrites what this one found
+            output = request.infer(dict(enumerate(arrays)), share_inputs=True)[0]
+            vectors: Vectors = np.array(output)  # a copy: the next pass overwrites the output
         finally:
             self._free.put(request)
         return vectors

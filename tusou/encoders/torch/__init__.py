@@ -1,1 +1,1 @@
-"""The encoders in PyTorch."""
+"""Encoders in PyTorch."""

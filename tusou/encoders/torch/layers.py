@@ -1,4 +1,10 @@
-"""The building blocks of a tower: products with weights laid out once for the processor."""
+"""Linear layers, layer norms and attention of the towers.
+
+On x86-64 linear layers call oneDNN through `torch.ops.mkldnn`, which is not public: torch's own
+`linear` takes 1.1 times as long for texts in fp32 and 1.2 to 1.3 times for images and in bf16 (2
+cores of an Intel Xeon with AMX, 2026-11-30, torch 2.12; `python -m benchmarks.linear`).
+pyproject.toml pins torch, and where the operators are missing torch's own is used.
+"""
 
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -9,35 +15,35 @@ from torch.nn import functional
 
 from tusou.core.hardware import is_x86
 
-# oneDNN's name for an activation done inside the product; swish(x) = x * sigmoid(x).
+# oneDNN's names of activations computed within a linear layer; swish(x) = x * sigmoid(x).
 Activation = Literal["none", "gelu", "swish"]
 
-# Not public, and without a public equal: the products that torch's own compiler generates.
+# Not public, and without a public equivalent: torch's own compiler generates these calls.
 _ONEDNN = torch.ops.mkldnn
 
-ACTIVATE = {"none": None, "gelu": functional.gelu, "swish": functional.silu}
+_ACTIVATIONS = {"none": None, "gelu": functional.gelu, "swish": functional.silu}
 
-# The row count oneDNN lays weights out for; other counts run as fast with the same layout.
+# The row count that oneDNN packs the weights for; other counts are as fast with that packing.
 _USUAL_ROWS = 64
 
 
-class Product(Protocol):
-    """Rows (n, in) to activation(rows @ weight.T + bias), (n, out)."""
+class LinearLayer(Protocol):
+    """A linear layer and its activation: (..., in) to activation(rows @ weight.T + bias)."""
 
     def __call__(self, rows: Tensor) -> Tensor:
-        """Compute in the precision of the weights, whatever that of the rows."""
+        """Compute in the precision of the weights; rows of another precision are converted."""
         ...
 
 
-def product(weight: Tensor, bias: Tensor, activation: Activation = "none") -> Product:
-    """Pick the faster of the two products for where the weights are."""
+def linear_layer(weight: Tensor, bias: Tensor, activation: Activation = "none") -> LinearLayer:
+    """Return the faster implementation for the device and precision of the weights."""
     if weight.device.type == "cpu" and _can_pack(weight.dtype):
-        return _PackedProduct(weight, bias, activation)
-    return _PlainProduct(weight, bias, activation)
+        return _PackedLinear(weight, bias, activation)
+    return _PlainLinear(weight, bias, activation)
 
 
 def _can_pack(precision: torch.dtype) -> bool:
-    """Tell whether oneDNN has been seen to compute it here: on x86-64, bf16 only with AVX512."""
+    """Return whether oneDNN supports this precision here: x86-64 only, bf16 only with AVX512."""
     if not is_x86() or not hasattr(_ONEDNN, "_linear_pointwise"):
         return False
     if precision == torch.bfloat16:
@@ -45,67 +51,66 @@ def _can_pack(precision: torch.dtype) -> bool:
     return precision == torch.float32
 
 
-class _PackedProduct:
-    """A product by oneDNN, over twice as fast as torch's own in float32 off Intel processors."""
+class _PackedLinear:
+    """A linear layer of oneDNN with packed weights; on AMD twice as fast as torch's in fp32."""
 
     def __init__(self, weight: Tensor, bias: Tensor, activation: Activation) -> None:
         self._dtype = weight.dtype
         self._weight = _ONEDNN._reorder_linear_weight(weight, _USUAL_ROWS)  # noqa: SLF001
         self._bias = bias
-        # Without an algorithm oneDNN's gelu would be refused; "none" is the exact one, by erf.
+        # oneDNN's gelu requires an algorithm; "none" is the exact one, by erf.
         self._activation = activation
         self._algorithm = "none" if activation == "gelu" else ""
 
     def __call__(self, rows: Tensor) -> Tensor:
-        found: Tensor = _ONEDNN._linear_pointwise(  # noqa: SLF001
+        result: Tensor = _ONEDNN._linear_pointwise(  # noqa: SLF001
             rows.to(self._dtype), self._weight, self._bias, self._activation, [], self._algorithm
         )
-        return found
+        return result
 
 
-class _PlainProduct:
-    """A product by torch, for GPUs and for builds of torch without oneDNN."""
+class _PlainLinear:
+    """A linear layer of torch, for GPUs and for processors without the oneDNN operators."""
 
     def __init__(self, weight: Tensor, bias: Tensor, activation: Activation) -> None:
         self._weight, self._bias = weight, bias
-        self._activate = ACTIVATE[activation]
+        self._activate = _ACTIVATIONS[activation]
 
     def __call__(self, rows: Tensor) -> Tensor:
-        found = functional.linear(rows.to(self._weight.dtype), self._weight, self._bias)
-        return self._activate(found) if self._activate else found
+        result = functional.linear(rows.to(self._weight.dtype), self._weight, self._bias)
+        return self._activate(result) if self._activate else result
 
 
 @dataclass(frozen=True, slots=True)
-class Norm:
-    """A layer norm, always in float32: in half precision the sums over layers lose digits."""
+class LayerNorm:
+    """A layer norm in float32: in half precision the sums over the layers would lose digits."""
 
     weight: Tensor
     bias: Tensor
     eps: float
 
     def __call__(self, rows: Tensor) -> Tensor:
-        """Normalise each float32 row."""
         return functional.layer_norm(rows, self.weight.shape, self.weight, self.bias, self.eps)
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One transformer layer's parts; whether the norms come before or after is the tower's."""
+    """The parts of one transformer layer; the tower decides whether norms come first or last."""
 
-    qkv: Product  # query, key and value in one product
-    out: Product
-    attention_norm: Norm
-    up: Product
-    down: Product
-    mlp_norm: Norm
+    qkv: LinearLayer  # query, key and value in one layer
+    out: LinearLayer
+    attention_norm: LayerNorm
+    up: LinearLayer
+    down: LinearLayer
+    mlp_norm: LayerNorm
 
 
 def attend(
     query: Tensor, key: Tensor, value: Tensor, heads: int, mask: Tensor | None = None
 ) -> Tensor:
-    """Attend within each of n texts or images: (n, q, width) to keys and values (n, m, width).
+    """Return the attention of (n, q, width) queries to (n, m, width) keys and values, per item.
 
-    A mask (n, 1, 1, m) is added to the scores of the keys.
+    A mask (n, 1, 1, m) is added to the scores.
     """
 
     def split(rows: Tensor) -> Tensor:
@@ -116,11 +121,10 @@ def attend(
 
 
 def avoid_cudnn_attention(device: torch.device) -> None:
-    """Have torch's attention on a GPU use kernels that take any shape as it comes.
+    """Disable cuDNN's attention in this process if the device is a GPU.
 
-    On an H100 or H200 torch 2.12 would ask cuDNN first, which plans for some tenths of a second
-    for every count and length of texts that it has not seen
-    (https://github.com/pytorch/pytorch/pull/155958). This is a setting of the whole process.
+    On an H100 or H200 torch 2.12 prefers cuDNN, which plans for some tenths of a second for every
+    new count and length of texts (https://github.com/pytorch/pytorch/pull/155958).
     """
     if device.type == "cuda":
         torch.backends.cuda.enable_cudnn_sdp(enabled=False)

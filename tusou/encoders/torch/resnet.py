@@ -1,4 +1,4 @@
-"""The ResNet image tower of RN50, as cn_clip computes it."""
+"""The ResNet image tower of RN50, computed by cn_clip's own module."""
 
 from collections.abc import Mapping
 
@@ -13,7 +13,7 @@ _PREFIX = "visual."
 
 
 class ResNetTower:
-    """Normalised images (n, 3, size, size) to features (n, dim)."""
+    """Normalised images (n, 3, size, size) to features (n, dim), in float32 or float16."""
 
     def __init__(
         self,
@@ -31,12 +31,12 @@ class ResNetTower:
                 input_resolution=shape.image_resolution,
                 width=shape.vision_width,
             )
-        self._fill(tensors, device)
+        self._load(tensors, device)
         if precision == torch.float16:
             convert_weights(self._visual)  # batch norms stay in float32
         self._precision = precision
 
-    def _fill(self, tensors: Mapping[str, Tensor], device: torch.device) -> None:
+    def _load(self, tensors: Mapping[str, Tensor], device: torch.device) -> None:
         weights = {
             name.removeprefix(_PREFIX): tensor.to(
                 device, torch.float32 if tensor.is_floating_point() else None, copy=True
@@ -48,7 +48,7 @@ class ResNetTower:
             self._visual.load_state_dict(weights, assign=True)
         except RuntimeError as error:
             reason = " ".join(str(error).split())[:300]
-            raise BadModel(f"not a whole cn_clip checkpoint: {reason}") from error
+            raise BadModel(f"incomplete cn_clip checkpoint: {reason}") from error
         self._visual.eval().requires_grad_(requires_grad=False)
 
     def __call__(self, images: Tensor) -> Tensor:

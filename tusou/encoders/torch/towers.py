@@ -1,4 +1,4 @@
-"""Our forward passes over cn_clip's weights: no padding, and only what reaches the answer."""
+"""Forward passes of cn_clip's towers, without padding and without unused rows."""
 
 from dataclasses import dataclass
 
@@ -8,25 +8,32 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from tusou.encoders.architecture import IMAGE_EPS, QUICK, TEXT_EPS, ImageShape, TextShape
+from tusou.encoders.architecture import IMAGE_EPS, QUICK_GELU, TEXT_EPS, ImageShape, TextShape
 from tusou.encoders.checkpoint import TensorReader
 from tusou.encoders.packing import pack
-from tusou.encoders.torch.layers import Activation, Block, Norm, Product, attend, product
+from tusou.encoders.torch.layers import (
+    Activation,
+    Block,
+    LayerNorm,
+    LinearLayer,
+    attend,
+    linear_layer,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class PackedTexts:
-    """The tokens of several texts in one row, texts of equal length side by side."""
+    """The tokens of several texts in one row on the device, sorted by the texts' length."""
 
     ids: Tensor  # (tokens,) int64
     positions: Tensor  # (tokens,) int64, counted within each text
-    starts: Tensor  # (texts,) int64, where each text's [CLS] is
-    groups: tuple[tuple[int, int], ...]  # (texts, tokens of each), in order; then come the spare
-    real: Tensor | None = None  # (tokens,) bool: which are not padding; none when all are real
+    starts: Tensor  # (texts,) int64, index of each text's [CLS]
+    groups: tuple[tuple[int, int], ...]  # (texts, tokens of each) in order, then filler tokens
+    real: Tensor | None = None  # (tokens,) bool, False for padding; None: there is no padding
 
 
 def pack_texts(ids: npt.NDArray[np.int64], device: torch.device) -> PackedTexts:
-    """Pack rows of token ids, padded with 0 and sorted by length, and take them to the device."""
+    """Pack rows of token ids, padded with 0 and sorted by length, and copy them to the device."""
     packed = pack(ids)
     sizes, counts = np.unique(packed.lengths, return_counts=True)
     arrays = packed.ids, packed.positions, packed.starts
@@ -36,10 +43,10 @@ def pack_texts(ids: npt.NDArray[np.int64], device: torch.device) -> PackedTexts:
 
 
 def pack_padded(ids: Tensor) -> PackedTexts:
-    """Take (texts, width) ids for texts of equal length, to compute the padding (0) with them.
+    """Treat (texts, width) ids as texts of equal length, whose padding (0) is masked.
 
-    All shapes follow from that of `ids` and nothing waits for the device, so it can be captured in
-    a CUDA graph. The vectors are those of `pack_texts`; each text must have a token that is not
+    All shapes follow from that of `ids` and nothing waits for the device, so that a CUDA graph can
+    capture it. The tower gives the vectors of `pack_texts`. Each text needs a token that is not
     padding.
     """
     texts, width = ids.shape
@@ -59,34 +66,34 @@ class TextTower:
         width, inner = shape.text_hidden_size, shape.text_intermediate_size
         table = "bert.embeddings."
         self._heads = shape.text_num_attention_heads
-        # As stored, mostly float16: a row is widened when it is looked up.
+        # As stored, mostly float16: a row is converted when it is looked up.
         self._words = tensors.take(f"{table}word_embeddings.weight", shape.vocab_size, width)
-        places = tensors.take(
+        positions = tensors.take(
             f"{table}position_embeddings.weight", shape.text_max_position_embeddings, width
         )
         types = tensors.take(
             f"{table}token_type_embeddings.weight", shape.text_type_vocab_size, width
         )
-        # On a processor attention over so few tokens is faster, too, in single precision.
+        # On a processor attention over a few tokens is faster in float32.
         on_cpu = self._words.device.type == "cpu"
-        self._attends = torch.float32 if on_cpu else precision
-        self._places = places.float() + types[0].float()  # every token is of type 0
+        self._attention_dtype = torch.float32 if on_cpu else precision
+        self._positions = positions.float() + types[0].float()  # every token is of type 0
         self._norm = _norm(tensors, f"{table}LayerNorm", width, TEXT_EPS)
         self._blocks = [
             _text_block(tensors, f"bert.encoder.layer.{number}", width, inner, precision)
             for number in range(shape.text_num_hidden_layers)
         ]
         projection = tensors.take("text_projection", width, shape.embed_dim)
-        self._projection = _product(projection.T, torch.zeros(shape.embed_dim), precision)
+        self._projection = _layer(projection.T, torch.zeros(shape.embed_dim), precision)
         tensors.finish()
 
     def __call__(self, texts: PackedTexts) -> Tensor:
         """Return float32 features, one row per text in packed order."""
         mask = None if texts.real is None else self._mask(texts.real)
         words = functional.embedding(texts.ids, self._words).float()
-        rows = self._norm(words + functional.embedding(texts.positions, self._places))
+        rows = self._norm(words + functional.embedding(texts.positions, self._positions))
         for block in self._blocks:
-            query, key, value = block.qkv(rows).to(self._attends).chunk(3, dim=1)
+            query, key, value = block.qkv(rows).to(self._attention_dtype).chunk(3, dim=1)
             if block is self._blocks[-1]:
                 query, rows = query[texts.starts], rows[texts.starts]
             mixed = _attend_in_groups(query, key, value, texts.groups, self._heads, mask)
@@ -95,8 +102,8 @@ class TextTower:
         return self._projection(rows).float()
 
     def _mask(self, real: Tensor) -> Tensor:
-        """Give what is added to the scores of each key: nothing, or what hides it."""
-        return torch.zeros_like(real, dtype=self._attends).masked_fill_(~real, -torch.inf)
+        """Return what is added to the scores of each key: 0, or minus infinity for padding."""
+        return torch.zeros_like(real, dtype=self._attention_dtype).masked_fill_(~real, -torch.inf)
 
 
 def _attend_in_groups(
@@ -107,17 +114,17 @@ def _attend_in_groups(
     heads: int,
     mask: Tensor | None,
 ) -> Tensor:
-    """Attend within each text; queries are all its tokens', or its [CLS] token's alone.
+    """Attend within each text; queries belong to all its tokens, or to its [CLS] token alone.
 
-    A spare token has no text to attend within: what comes back for it is as it went in.
+    Filler tokens, which belong to no text, are returned unchanged.
     """
     tokens = [texts * length for texts, length in groups]
-    asking = tokens if len(query) == len(key) else [texts for texts, _ in groups]
+    queries = tokens if len(query) == len(key) else [texts for texts, _ in groups]
     parts = zip(
         groups,
-        _cut(query, asking),
-        _cut(key, tokens),
-        _cut(value, tokens),
+        _split(query, queries),
+        _split(key, tokens),
+        _split(value, tokens),
         [None] * len(tokens) if mask is None else torch.split(mask, tokens),
         strict=True,
     )
@@ -132,11 +139,11 @@ def _attend_in_groups(
         ).flatten(0, 1)
         for (texts, length), q, k, v, m in parts
     ]
-    spare = query[sum(asking) :]
-    return torch.cat([*mixed, spare]) if len(mixed) > 1 or len(spare) else mixed[0]
+    filler = query[sum(queries) :]
+    return torch.cat([*mixed, filler]) if len(mixed) > 1 or len(filler) else mixed[0]
 
 
-def _cut(rows: Tensor, sizes: list[int]) -> tuple[Tensor, ...]:
+def _split(rows: Tensor, sizes: list[int]) -> tuple[Tensor, ...]:
     return torch.split(rows[: sum(sizes)], sizes)
 
 
@@ -150,10 +157,10 @@ class ImageTower:
         self._heads, self._patch = width // shape.vision_head_width, patch
         self._grid = shape.image_resolution // patch
         conv = tensors.take("visual.conv1.weight", width, 3, patch, patch)
-        self._embed = _product(conv.flatten(1), torch.zeros(width), precision)
-        places = tensors.take("visual.positional_embedding", self._grid**2 + 1, width).float()
-        first = tensors.take("visual.class_embedding", width).float() + places[0]
-        self._first, self._places = first, places[1:]
+        self._embed = _layer(conv.flatten(1), torch.zeros(width), precision)
+        positions = tensors.take("visual.positional_embedding", self._grid**2 + 1, width).float()
+        class_token = tensors.take("visual.class_embedding", width).float()
+        self._class_token, self._positions = class_token + positions[0], positions[1:]
         self._norm_before = _norm(tensors, "visual.ln_pre", width, IMAGE_EPS)
         self._blocks = [
             _image_block(tensors, f"visual.transformer.resblocks.{number}", width, precision)
@@ -161,14 +168,14 @@ class ImageTower:
         ]
         self._norm_after = _norm(tensors, "visual.ln_post", width, IMAGE_EPS)
         projection = tensors.take("visual.proj", width, shape.embed_dim)
-        self._project = _product(projection.T, torch.zeros(shape.embed_dim), precision)
+        self._project = _layer(projection.T, torch.zeros(shape.embed_dim), precision)
         tensors.finish()
 
     def __call__(self, images: Tensor) -> Tensor:
         """Return float32 features; the last layer is computed for the class token alone."""
-        patches = self._embed(self._cut(images))
-        first = self._first.expand(len(images), 1, -1)
-        rows = self._norm_before(torch.cat([first, patches + self._places], dim=1))
+        patches = self._embed(self._patches(images))
+        class_token = self._class_token.expand(images.shape[0], 1, -1)
+        rows = self._norm_before(torch.cat([class_token, patches + self._positions], dim=1))
         for block in self._blocks:
             query, key, value = block.qkv(block.attention_norm(rows)).chunk(3, dim=2)
             if block is self._blocks[-1]:
@@ -177,11 +184,11 @@ class ImageTower:
             rows = rows + block.down(block.up(block.mlp_norm(rows)))
         return self._project(self._norm_after(rows[:, 0])).float()
 
-    def _cut(self, images: Tensor) -> Tensor:
-        """Cut images into rows of one patch each, in the order of the convolution's weights."""
+    def _patches(self, images: Tensor) -> Tensor:
+        """Return one row per patch, its numbers in the order of the convolution's weights."""
         side, patch = self._grid, self._patch
-        grid = images.reshape(len(images), 3, side, patch, side, patch)
-        return grid.permute(0, 2, 4, 1, 3, 5).reshape(len(images), side * side, -1)
+        grid = images.reshape(-1, 3, side, patch, side, patch)
+        return grid.permute(0, 2, 4, 1, 3, 5).reshape(-1, side * side, 3 * patch * patch)
 
 
 def _text_block(
@@ -196,11 +203,11 @@ def _text_block(
     down = _linear(tensors, f"{name}.output.dense", width, inner)
     out = _linear(tensors, f"{name}.attention.output.dense", width, width)
     return Block(
-        qkv=_product(torch.cat(weights), torch.cat(biases), precision),
-        out=_product(*out, precision),
+        qkv=_layer(torch.cat(weights), torch.cat(biases), precision),
+        out=_layer(*out, precision),
         attention_norm=_norm(tensors, f"{name}.attention.output.LayerNorm", width, TEXT_EPS),
-        up=_product(*up, precision, "gelu"),
-        down=_product(*down, precision),
+        up=_layer(*up, precision, "gelu"),
+        down=_layer(*down, precision),
         mlp_norm=_norm(tensors, f"{name}.output.LayerNorm", width, TEXT_EPS),
     )
 
@@ -212,12 +219,12 @@ def _image_block(tensors: TensorReader, name: str, width: int, precision: torch.
     qkv_bias = tensors.take(f"{name}.attn.in_proj_bias", 3 * width)
     out = _linear(tensors, f"{name}.attn.out_proj", width, width)
     return Block(
-        qkv=_product(qkv, qkv_bias, precision),
-        out=_product(*out, precision),
+        qkv=_layer(qkv, qkv_bias, precision),
+        out=_layer(*out, precision),
         attention_norm=_norm(tensors, f"{name}.ln_1", width, IMAGE_EPS),
-        # x * sigmoid(1.702 x) is swish(1.702 x) / 1.702, and both factors go into the weights.
-        up=_product(up * QUICK, up_bias * QUICK, precision, "swish"),
-        down=_product(down / QUICK, down_bias, precision),
+        # x * sigmoid(1.702 x) is swish(1.702 x) / 1.702; both factors are folded into the weights.
+        up=_layer(up * QUICK_GELU, up_bias * QUICK_GELU, precision, "swish"),
+        down=_layer(down / QUICK_GELU, down_bias, precision),
         mlp_norm=_norm(tensors, f"{name}.ln_2", width, IMAGE_EPS),
     )
 
@@ -227,13 +234,13 @@ def _linear(tensors: TensorReader, name: str, out: int, width: int) -> tuple[Ten
     return weight.float(), bias.float()
 
 
-def _norm(tensors: TensorReader, name: str, width: int, eps: float) -> Norm:
+def _norm(tensors: TensorReader, name: str, width: int, eps: float) -> LayerNorm:
     weight, bias = tensors.take(f"{name}.weight", width), tensors.take(f"{name}.bias", width)
-    return Norm(weight.float(), bias.float(), eps)
+    return LayerNorm(weight.float(), bias.float(), eps)
 
 
-def _product(
+def _layer(
     weight: Tensor, bias: Tensor, precision: torch.dtype, activation: Activation = "none"
-) -> Product:
+) -> LinearLayer:
     bias = bias.to(weight.device, precision)
-    return product(weight.to(precision).contiguous(), bias, activation)
+    return linear_layer(weight.to(precision).contiguous(), bias, activation)

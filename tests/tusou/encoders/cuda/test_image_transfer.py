@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tusou.core.arrays import Pixels
 from tusou.encoders import find_weights, load_image_encoder
-from tusou.encoders.cuda.image_transfer import ImageUploads
+from tusou.encoders.cuda.image_transfer import ImageTransfer
 
 if TYPE_CHECKING:
     from tests.tusou.encoders.conftest import Sample
@@ -28,7 +28,7 @@ def corners(pixels: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 6, 7, 20])
 def test_every_image_gets_its_own_row(count: int) -> None:
-    uploads = ImageUploads(corners, 6, SIZE, MOST, torch.device("cpu"))
+    uploads = ImageTransfer(corners, 6, SIZE, MOST, torch.device("cpu"))
     for some in (images(count), images(count + 1)[:count]):
         found = uploads.encode(some)
         assert (found.dtype, found.flags.c_contiguous) == (np.float32, True)
@@ -42,7 +42,7 @@ def test_passes_are_as_large_as_they_may_be() -> None:
         sizes.append(len(pixels))
         return corners(pixels)
 
-    ImageUploads(forward, 6, SIZE, MOST, torch.device("cpu")).encode(images(8))
+    ImageTransfer(forward, 6, SIZE, MOST, torch.device("cpu")).encode(images(8))
     assert sizes == [3, 3, 2]
 
 
@@ -54,7 +54,7 @@ def test_a_pass_that_fails_leaves_nothing_to_the_next_call() -> None:
             raise torch.OutOfMemoryError("CUDA out of memory.")
         return corners(pixels)
 
-    uploads = ImageUploads(forward, 6, SIZE, MOST, torch.device("cpu"))
+    uploads = ImageTransfer(forward, 6, SIZE, MOST, torch.device("cpu"))
     with pytest.raises(torch.OutOfMemoryError):
         uploads.encode(images(9))
     some = images(5)

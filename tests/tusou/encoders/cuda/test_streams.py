@@ -7,7 +7,7 @@ from itertools import cycle
 import pytest
 import torch
 
-from tusou.encoders.cuda.streams import overlap, own_stream
+from tusou.encoders.cuda.streams import exclusive_stream, overlap
 
 CUDA = torch.device("cuda")
 
@@ -65,10 +65,12 @@ def test_a_stream_is_handed_out_again_once_its_owner_is_gone(
     handed_out = cycle([1, 2, 3])
     monkeypatch.setattr(torch.cuda, "Stream", lambda: Stream(next(handed_out)))
     monkeypatch.setattr(torch.cuda, "device", nullcontext)
-    first, second = own_stream(CUDA), own_stream(CUDA)
+    first, second = exclusive_stream(CUDA), exclusive_stream(CUDA)
     assert (first.cuda_stream, second.cuda_stream) == (1, 2)
     for _ in range(4):  # reloads beside the first, which stays
-        second = own_stream(CUDA)
+        second = exclusive_stream(CUDA)
         assert second.cuda_stream != 1
     del first
-    assert {own_stream(CUDA).cuda_stream for _ in range(4)} == {1, 2, 3} - {second.cuda_stream}
+    assert {exclusive_stream(CUDA).cuda_stream for _ in range(4)} == {1, 2, 3} - {
+        second.cuda_stream
+    }

@@ -22,7 +22,7 @@ from tusou.encoders import find_weights, load_text_encoder, resolve_encoder
 from tusou.encoders.architecture import read_text_shape
 from tusou.encoders.base import Tokens
 from tusou.encoders.checkpoint import TensorReader, read_tensors
-from tusou.encoders.cuda.text_graphs import GraphShape, cut, shapes
+from tusou.encoders.cuda.text_graphs import GraphShape, graph_shapes, plan_passes
 from tusou.encoders.torch.encoder import ClipTextEncoder
 from tusou.encoders.torch.towers import TextTower, pack_padded
 
@@ -65,7 +65,7 @@ def test_padding_changes_no_vector_in_half_precision(
 ) -> None:
     """As a GPU computes: what hides padding is minus infinity there too, and nothing overflows."""
     monkeypatch.setattr(
-        "tusou.encoders.cuda.text_graphs._MOST_TOKENS", 128
+        "tusou.encoders.cuda.text_graphs._MAX_TOKENS", 128
     )  # half precision is slow here
     encoder = encoder_of(tiny, "fp16")
     before = vectors_of(encoder, TEXTS)
@@ -77,7 +77,7 @@ def test_more_texts_than_passes_under_way_keep_their_order(
     plain: ClipTextEncoder, recorded: ClipTextEncoder
 ) -> None:
     texts = [TEXTS[number % len(TEXTS)] + str(number) for number in range(1500)]
-    assert len(list(cut(np.full(1500, 52)))) > 4
+    assert len(list(plan_passes(np.full(1500, 52)))) > 4
     np.testing.assert_allclose(vectors_of(recorded, texts), vectors_of(plain, texts), atol=1e-6)
 
 
@@ -92,35 +92,6 @@ def test_padding_within_a_text_hides_nothing_else(
 ) -> None:
     tokens = Tokens(np.array([[101, 500, 0, 600, 0], [101, 102, 0, 0, 0]]), (False, False))
     np.testing.assert_allclose(recorded.encode(tokens), plain.encode(tokens), atol=1e-6)
-
-
-@pytest.mark.parametrize("count", [0, 1, 5, 1500])
-def test_what_follows_a_pass_sees_its_vectors_and_comes_back_beside_them(
-    recorded: ClipTextEncoder, count: int
-) -> None:
-    ids = recorded.prepare([TEXTS[one % len(TEXTS)] + str(one) for one in range(count)]).ids
-    seen: list[int] = []
-
-    def work(vectors: torch.Tensor) -> torch.Tensor:
-        seen.append(len(vectors))
-        return torch.stack([vectors[:, 7], -vectors[:, 0]], 1).view(torch.int32)
-
-    assert recorded.passes
-    found = recorded.passes.encode_and(ids, work, 2)
-    assert (found.vectors.dtype, found.vectors.flags.c_contiguous) == (np.float32, True)
-    np.testing.assert_array_equal(found.vectors, recorded.passes.encode(ids))
-    beside = np.ascontiguousarray(found.beside).view(np.float32)
-    np.testing.assert_array_equal(beside, found.vectors[:, [7, 0]] * np.float32([1, -1]))
-    assert sum(seen) == count
-    assert (found.seconds > 0) == (count > 0)
-
-
-def test_as_much_can_come_back_as_there_is_said_to_be_room(recorded: ClipTextEncoder) -> None:
-    assert recorded.passes
-    room = recorded.passes.room
-    ids = recorded.prepare(["裙"] * 256).ids
-    found = recorded.passes.encode_and(ids, lambda rows: torch.ones(256, room).int(), room)
-    np.testing.assert_array_equal(found.beside, np.ones((256, room)))
 
 
 def test_no_texts_have_no_rows(recorded: ClipTextEncoder) -> None:
@@ -144,8 +115,8 @@ def test_each_shape_is_recorded_once_the_largest_first(tiny: "Sample") -> None:
 
     encoder = encoder_of(tiny)
     encoder.record(record)
-    tokens = [shape.tokens for shape in shapes()]
-    assert len(made) == len(set(shapes()))
+    tokens = [shape.tokens for shape in graph_shapes()]
+    assert len(made) == len(set(graph_shapes()))
     assert tokens == sorted(tokens, reverse=True)
     assert (tokens[0], tokens[-1]) == (4096, 8)
     checked = [one.replays for one in made]
@@ -204,17 +175,19 @@ def test_warming_up_without_a_gpu_records_nothing(tiny: "Sample", plain: ClipTex
 def test_texts_go_into_the_smallest_shape(
     lengths: list[int], passes: list[tuple[list[int], GraphShape]]
 ) -> None:
-    found = [(rows.tolist(), shape) for rows, shape in cut(np.array(lengths, dtype=np.int64))]
+    found = [
+        (rows.tolist(), shape) for rows, shape in plan_passes(np.array(lengths, dtype=np.int64))
+    ]
     assert found == passes
 
 
 @given(st.lists(st.integers(1, 52), max_size=700))
 def test_every_text_goes_into_one_pass_that_was_recorded(lengths: list[int]) -> None:
-    passes = list(cut(np.array(lengths, dtype=np.int64)))
+    passes = list(plan_passes(np.array(lengths, dtype=np.int64)))
     rows = [row for some, _ in passes for row in some.tolist()]
     assert sorted(rows) == list(range(len(lengths)))
     for some, shape in passes:
-        assert shape in shapes()
+        assert shape in graph_shapes()
         assert len(some) <= shape.texts < 2 * len(some)
         assert max(lengths[row] for row in some) <= shape.length
 

@@ -12,7 +12,7 @@ import pytest
 from tests.tusou.encoders.conftest import Sample
 from tusou.core.errors import BadModel
 from tusou.encoders import Weights, find_weights, load_image_encoder, load_text_encoder
-from tusou.encoders.openvino.cache import find_kept
+from tusou.encoders.openvino.cache import find_cached
 
 pytest.importorskip("openvino")
 
@@ -43,7 +43,7 @@ def vectors_in_another_process(weights: Weights) -> str:
 
 def test_neither_the_first_start_nor_the_next_imports_torch(weights: Weights) -> None:
     first = vectors_in_another_process(weights)
-    kept = find_kept(weights, "text", "fp32")
+    kept = find_cached(weights, "text", "fp32")
     assert kept is not None
     written = kept.stat().st_mtime_ns
     assert vectors_in_another_process(weights) == first
@@ -63,7 +63,7 @@ def test_where_nothing_can_be_kept_it_works_all_the_same(
     weights.path.with_name("model.pt.openvino").write_text("a file in the way")
     if known:  # as on a file system that is mounted to be read
         monkeypatch.setattr("tusou.encoders.openvino.cache.os.access", lambda *_: False)
-        monkeypatch.setattr("tusou.encoders.openvino.encoders._convert_apart", None)
+        monkeypatch.setattr("tusou.encoders.openvino.encoders._run_converter", None)
     encoder = load_text_encoder(weights, "cpu", precision="fp32", backend="openvino")
     torchs = load_text_encoder(weights, "cpu", precision="fp32", backend="torch")
     tokens = encoder.prepare(["红色碎花裙", "裙"])
@@ -81,14 +81,14 @@ def test_a_damaged_graph_is_converted_again(
         encoder = load_text_encoder(weights, "cpu", precision="fp32", backend="openvino")
         return encoder.encode(encoder.prepare(["红色碎花裙", "裙"])).tobytes()
 
-    first, kept = vectors(), find_kept(weights, "text", "fp32")
+    first, kept = vectors(), find_cached(weights, "text", "fp32")
     assert kept is not None
     constants = bytearray((kept / "graph.bin").read_bytes())
     constants[len(constants) // 2] ^= 0x40
     (kept / "graph.bin").write_bytes(constants)
     assert vectors() == first == vectors()
     assert caplog.text.count("converting the text tower of model.pt") == 2
-    assert find_kept(weights, "text", "fp32") is not None
+    assert find_cached(weights, "text", "fp32") is not None
 
 
 @pytest.mark.usefixtures("converts_here")
@@ -97,7 +97,7 @@ def test_weights_that_change_meanwhile_are_not_kept_under_the_old_digest(weights
         file.write(b"more")
     with pytest.raises(BadModel, match="start again"):
         load_text_encoder(weights, "cpu", precision="fp32", backend="openvino")
-    assert find_kept(weights, "text", "fp32") is None
+    assert find_cached(weights, "text", "fp32") is None
 
 
 def test_a_checkpoint_with_a_tensor_missing_says_which(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from tusou.encoders.torch.cpu_threads import Lanes, on_all_cores, on_one_core
+from tusou.encoders.torch.cpu_threads import CpuThreads, on_all_cores, on_one_core
 
 CPU = torch.device("cpu")
 
@@ -19,7 +19,7 @@ def three_cores() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def cores_seen(lanes: Lanes, parts: int) -> list[int]:
+def cores_seen(threads: CpuThreads, parts: int) -> list[int]:
     """Tell how many cores torch would use within each part."""
     seen: dict[int, int] = {}
 
@@ -27,44 +27,44 @@ def cores_seen(lanes: Lanes, parts: int) -> list[int]:
         torch.ones(100_000).sum()  # torch looks at the setting when it first shares work
         seen[part] = torch.get_num_threads()
 
-    lanes.run(one_pass, range(parts))
+    threads.run(one_pass, range(parts))
     return [seen[part] for part in range(parts)]
 
 
 def test_many_passes_have_a_core_each() -> None:
-    lanes = Lanes(CPU, heavy=True)
-    assert lanes.count == 3
-    assert cores_seen(lanes, 7) == [1] * 7
+    threads = CpuThreads(CPU, heavy=True)
+    assert threads.count == 3
+    assert cores_seen(threads, 7) == [1] * 7
 
 
 def test_a_lone_heavy_pass_has_all_cores() -> None:
-    assert cores_seen(Lanes(CPU, heavy=True), 1) == [3]
+    assert cores_seen(CpuThreads(CPU, heavy=True), 1) == [3]
 
 
 def test_a_lone_light_pass_has_one_core() -> None:
-    assert cores_seen(Lanes(CPU, heavy=False), 1) == [1]
+    assert cores_seen(CpuThreads(CPU, heavy=False), 1) == [1]
 
 
 @pytest.mark.parametrize(("quick_on", "cores"), [(1, 1), (3, 3)])
 def test_a_short_lone_pass_has_what_was_faster(quick_on: int, cores: int) -> None:
-    lanes = Lanes(CPU, heavy=True)
+    threads = CpuThreads(CPU, heavy=True)
     gate = threading.Event()
-    lanes.settle(lambda: torch.get_num_threads() == quick_on or gate.wait(0.02))
+    threads.calibrate(lambda: torch.get_num_threads() == quick_on or gate.wait(0.02))
     seen: list[int] = []
-    lanes.run(lambda _: seen.append(torch.get_num_threads()), [0], short=True)
+    threads.run(lambda _: seen.append(torch.get_num_threads()), [0], short=True)
     assert seen == [cores]
-    assert cores_seen(lanes, 1) == [3]
+    assert cores_seen(threads, 1) == [3]
 
 
 def test_a_second_tower_and_the_caller_keep_their_cores() -> None:
-    first, second = Lanes(CPU, heavy=True), Lanes(CPU, heavy=True)
+    first, second = CpuThreads(CPU, heavy=True), CpuThreads(CPU, heavy=True)
     assert cores_seen(first, 1) == cores_seen(second, 1) == [3]
     assert cores_seen(first, 2) == cores_seen(second, 2) == [1, 1]
     assert torch.get_num_threads() == 3
 
 
 def test_a_lone_pass_has_one_core_while_another_tower_has_all() -> None:
-    first, second = Lanes(CPU, heavy=True), Lanes(CPU, heavy=True)
+    first, second = CpuThreads(CPU, heavy=True), CpuThreads(CPU, heavy=True)
     seen: list[list[int]] = []
     first.run(lambda _: seen.append(cores_seen(second, 1)), [0])
     assert seen == [[1]]
@@ -72,10 +72,10 @@ def test_a_lone_pass_has_one_core_while_another_tower_has_all() -> None:
 
 
 def test_all_cores_are_free_again_after_an_error() -> None:
-    lanes = Lanes(CPU, heavy=True)
+    threads = CpuThreads(CPU, heavy=True)
     with pytest.raises(ZeroDivisionError):
-        lanes.run(lambda part: [1 / part].clear(), [0])
-    assert cores_seen(lanes, 1) == [3]
+        threads.run(lambda part: [1 / part].clear(), [0])
+    assert cores_seen(threads, 1) == [3]
 
 
 def test_other_work_can_have_one_core_or_all() -> None:
@@ -87,7 +87,7 @@ def test_other_work_can_have_one_core_or_all() -> None:
 
 def test_passes_run_at_the_same_time() -> None:
     meeting = threading.Barrier(3)
-    Lanes(CPU, heavy=True).run(lambda _: [meeting.wait(timeout=20)].clear(), range(3))
+    CpuThreads(CPU, heavy=True).run(lambda _: [meeting.wait(timeout=20)].clear(), range(3))
 
 
 @pytest.mark.parametrize("parts", [1, 4])
@@ -97,19 +97,19 @@ def test_the_caller_gets_the_error(parts: int) -> None:
             raise ValueError(f"part {part}")
 
     with pytest.raises(ValueError, match=f"part {parts - 1}"):
-        Lanes(CPU, heavy=True).run(one_pass, range(parts))
+        CpuThreads(CPU, heavy=True).run(one_pass, range(parts))
 
 
 @pytest.mark.parametrize("cores", [1, 3])
 def test_no_parts_is_no_work(cores: int) -> None:
     torch.set_num_threads(cores)
-    Lanes(CPU, heavy=True).run(pytest.fail, [])
+    CpuThreads(CPU, heavy=True).run(pytest.fail, [])
 
 
 def test_one_core_needs_no_threads() -> None:
     torch.set_num_threads(1)
     here: list[int] = []
     before = threading.active_count()
-    Lanes(CPU, heavy=True).run(lambda _: here.append(threading.get_ident()), range(2))
+    CpuThreads(CPU, heavy=True).run(lambda _: here.append(threading.get_ident()), range(2))
     assert here == [threading.get_ident()] * 2
     assert threading.active_count() == before

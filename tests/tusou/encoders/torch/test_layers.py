@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional
 
 from tusou.encoders.torch import layers as linear
-from tusou.encoders.torch.layers import Activation, attend, product
+from tusou.encoders.torch.layers import Activation, attend, linear_layer
 
 EXACT = {"none": lambda rows: rows, "gelu": functional.gelu, "swish": functional.silu}
 
@@ -19,8 +19,8 @@ def test_products_agree_with_double_precision(
         monkeypatch.setattr(linear, "is_x86", lambda: False)
     generator = torch.Generator().manual_seed(1)
     weight, bias = (torch.randn(*shape, generator=generator) for shape in ((96, 64), (96,)))
-    compute = product(weight, bias, activation)
-    assert (type(compute).__name__ == "_PackedProduct") == (
+    compute = linear_layer(weight, bias, activation)
+    assert (type(compute).__name__ == "_PackedLinear") == (
         packed and linear._can_pack(weight.dtype)
     )
     for shape in ((1, 64), (5, 64), (200, 64), (2, 7, 64)):
