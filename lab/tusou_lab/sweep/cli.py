@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from tusou.cli.output import plain_errors, print_json
+from tusou.cli.renamed import renamed_option
 
 
 def sweep(
@@ -22,7 +23,7 @@ def sweep(
     top_k: Annotated[
         list[int] | None, typer.Option(min=1, max=1000, help="Results to score; repeat for more.")
     ] = None,
-    factory: Annotated[
+    index: Annotated[
         list[str] | None,
         typer.Option(help="FAISS factory string, a space, tuning; repeat for more."),
     ] = None,
@@ -35,6 +36,7 @@ def sweep(
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace a finished sweep.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
+    _factory: Annotated[str | None, renamed_option("--factory", "--index")] = None,
 ) -> None:
     """Compare prompts, pool sizes, top-k, index types and precisions: a table and a curve each."""
     from tusou.cli.progress import progress
@@ -50,7 +52,7 @@ def sweep(
             read_templates(templates) if templates else PUBLISHED,
             tuple(pool or ()),
             tuple(top_k or DEPTHS),
-            tuple(factory or ()),
+            tuple(index or ()),
             tuple(precision or PRECISIONS),
             interpret=not no_interpret,
         )

@@ -156,7 +156,7 @@ def test_the_command_writes_a_folder_that_can_be_read(
     app = typer.Typer()
     app.command()(command)
     words = [str(tiny_bundle), "--answers", str(queries), "--out", str(tmp_path / "out")]
-    words += ["--factory", "Flat", "--precision", "fp32", "--json"]
+    words += ["--index", "Flat", "--precision", "fp32", "--json"]
     done = CliRunner().invoke(app, words)
     assert done.exit_code == 0, done.output
     stored = read_sweep(tmp_path / "out")
@@ -169,6 +169,9 @@ def test_the_command_writes_a_folder_that_can_be_read(
     assert "| 这是一个商品搜索：{query} |" in page
     again = CliRunner().invoke(app, words)
     assert (again.exit_code, again.stderr.split(":")[0]) == (1, "output_exists")
+    old = CliRunner().invoke(app, [*words, "--factory", "Flat"])
+    assert old.exit_code == 2
+    assert "'--factory': the option is now --index." in old.stderr
 
 
 def test_another_format_is_refused(tmp_path: Path) -> None:
