@@ -1,10 +1,12 @@
 """Both READMEs say the same; their blocks can be pasted in order; their links lead somewhere."""
 
 import ast
+import json
 import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -186,3 +188,32 @@ def test_its_python_uses_names_that_exist() -> None:
     assert sorted(used) == ["Client", "open_bundle"]
     assert all(callable(getattr(tusou, name)) for name in [*used, "AsyncClient"])
     assert callable(tusou.Client.search)
+
+
+def figures(name: str) -> dict[str, Any]:
+    """Return the figures that a benchmark recorded."""
+    path = ROOT / "benchmarks/results" / f"{name}.json"
+    result: dict[str, Any] = json.loads(path.read_text("utf-8"))["figures"]
+    return result
+
+
+@pytest.mark.parametrize("readme", READMES, ids=lambda readme: readme.name)
+def test_its_figures_are_those_that_were_measured(readme: Path) -> None:
+    text = readme.read_text("utf-8")
+    points = "".join(re.findall(r"^\* \*\*.*(?:\n  .*)*", text, re.MULTILINE))
+    texts = figures("performance")["texts"]
+    batches = [batch for batch in texts.values() if isinstance(batch, dict)]
+    negation, reload = figures("negation"), figures("reload")
+    interpreted = negation[f"understood, refused part x {negation['weight in use']}"]
+    expected = {
+        f"{texts['batch 1']['tusou']['times_faster']:.1f}",
+        str(min(batch["lowest cosine to stock"]["tusou"] for batch in batches)),
+        f"{reload['reloads']}",
+        f"{reload['clients']}",
+        f"{reload['failed'] + reload['mixed']}",
+        f"{100 * negation['as it is (interpret: false)']['refused']:.1f}",
+        f"{100 * interpreted['refused']:.1f}",
+        f"{figures('demo_model_test_3000')['percent']['mean_recall']:.1f}",
+    }
+    numbers = set(re.findall(r"\d+(?:\.\d+)?", points))
+    assert numbers - {"10", "95"} == expected  # the top 10, and 95 % intervals
