@@ -1,1 +1,1 @@
-"""Scores of ranked lists, and the files that hold the lists."""
+"""Metrics of ranked lists, judgments, run files and tests of significance."""
