@@ -1,1 +1,1 @@
-"""From any format of data to any other, image bytes unchanged."""
+"""Conversion of datasets between formats, with the bytes of images unchanged."""

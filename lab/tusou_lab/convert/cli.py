@@ -1,4 +1,4 @@
-"""`tusou convert`: parses, converts, prints."""
+"""The command `tusou convert`."""
 
 from dataclasses import asdict
 from enum import StrEnum
@@ -10,8 +10,8 @@ import typer
 from tusou.cli.output import plain_errors, print_json
 
 
-class Format(StrEnum):
-    """What can be written."""
+class OutputFormat(StrEnum):
+    """The formats that `tusou convert` writes."""
 
     MUGE = "muge"
     CNCLIP = "cnclip"
@@ -26,7 +26,7 @@ def convert(
         str, typer.Argument(help="A dataset of any format; DATA#SPLIT for one split of it.")
     ],
     out: Annotated[Path, typer.Argument(help="Folder to write.", file_okay=False)],
-    to: Annotated[Format, typer.Option(help="Format to write.")],
+    to: Annotated[OutputFormat, typer.Option(help="Format to write.")],
     force: Annotated[
         bool, typer.Option("--force", help="Replace a folder this command made.")
     ] = False,
@@ -36,8 +36,8 @@ def convert(
     from tusou.cli.progress import progress
     from tusou_lab.convert.run import convert as run_conversion
 
-    with plain_errors(), progress() as watcher:
-        report = run_conversion(source, out, to.value, watcher, force=force)
+    with plain_errors(), progress() as bar:
+        report = run_conversion(source, out, to.value, bar, force=force)
     if as_json:
         print_json(asdict(report))
         return

@@ -1,4 +1,4 @@
-"""File names for ids, and captions by image: what formats of named images share."""
+"""File names for ids, and captions grouped by image, for several formats."""
 
 from pathlib import Path, PurePath
 from urllib.parse import quote
@@ -7,72 +7,74 @@ from tusou.core.errors import BadDataset
 from tusou.core.ids import ItemId
 from tusou.data.formats.folder import ENDINGS
 from tusou.images.formats import content_type
-from tusou_lab.convert.writers import Notes, Split
+from tusou_lab.convert.writers import ConversionNotes, SourceSplit
 
 _ENDINGS = {"image/jpeg": ".jpg", "image/png": ".png", "image/webp": ".webp", "image/gif": ".gif"}
-# Readable ids stay readable; what a path, a drive or a key's end could be made of does not.
-_PLAIN = " !$&'()+,;=@[]{}~_-."
+# Kept as they are, so that ids stay readable; path separators, drives and the like are escaped.
+_SAFE = " !$&'()+,;=@[]{}~_-."
 
 
-def ending(data: bytes) -> str:
-    """Name the ending that the bytes ask for; `.jpg` for what is no image."""
+def file_ending(data: bytes) -> str:
+    """Return the ending for an image's format; `.jpg` for data that is not an image."""
     return _ENDINGS.get(content_type(data), ".jpg")
 
 
-def escaped(item_id: str, also: str = "") -> str:
-    """Write an id as a name for one file: `/` and the like as `%2F`, Chinese as it is."""
-    name = "".join(char if ord(char) > 127 else quote(char, safe=_PLAIN) for char in item_id)
+def escape_id(item_id: str, also: str = "") -> str:
+    """Return an id as a file name: `/` becomes `%2F`; `also` lists more to escape."""
+    name = "".join(char if ord(char) > 127 else quote(char, safe=_SAFE) for char in item_id)
     for char in also:
         name = name.replace(char, f"%{ord(char):02X}")
     return f"%2E{name[1:]}" if name.startswith(".") else name
 
 
-def file_name(item_id: str, data: bytes) -> str:
-    """Name an image's file: the id, with the ending of its bytes unless it has one."""
-    name = escaped(item_id)
-    return name if PurePath(name).suffix.lower() in ENDINGS else name + ending(data)
+def image_file_name(item_id: str, data: bytes) -> str:
+    """Return an image's file name: its id, with the ending of its format unless it has one."""
+    name = escape_id(item_id)
+    return name if PurePath(name).suffix.lower() in ENDINGS else name + file_ending(data)
 
 
-class Images:
-    """Images in one folder, each name once."""
+class ImageFolderWriter:
+    """Writes images into one folder, each under its own name."""
 
-    def __init__(self, folder: Path, why: str) -> None:
-        self._folder, self._why = folder, why
+    def __init__(self, folder: Path, reason: str) -> None:
+        """Create the folder; `reason` says why ids of all splits share it, for error messages."""
+        self._folder, self._reason = folder, reason
         self._ids: dict[str, str] = {}
         folder.mkdir()
 
     def add(self, item_id: str, data: bytes) -> str:
-        """Write an image and return its name; BadDataset when another one has it."""
-        name = file_name(item_id, data)
+        """Write an image and return its file name; BadDataset when another one has that name."""
+        name = image_file_name(item_id, data)
         if name in self._ids:
             raise BadDataset(
                 f"the images {self._ids[name]!r} and {item_id!r} would both be called {name}: "
-                f"{self._why}"
+                f"{self._reason}"
             )
         self._ids[name] = item_id
         (self._folder / name).write_bytes(data)
         return name
 
 
-def captions_of(split: Split, notes: Notes) -> dict[str, list[tuple[ItemId, str]]]:
-    """List the texts of each image; tell of queries that have none in the split."""
-    there = set(split.item_ids)
-    found: dict[str, list[tuple[ItemId, str]]] = {}
-    lost = 0
+def group_captions(
+    split: SourceSplit, notes: ConversionNotes
+) -> dict[str, list[tuple[ItemId, str]]]:
+    """Return the ids and texts of each image; notes the queries without an image in the split."""
+    known = set(split.item_ids)
+    captions: dict[str, list[tuple[ItemId, str]]] = {}
+    omitted = 0
     for query in split.queries or ():
-        images = [str(item_id) for item_id in query.item_ids or () if str(item_id) in there]
-        lost += not images
+        images = [str(item_id) for item_id in query.item_ids or () if str(item_id) in known]
+        omitted += not images
         for item_id in dict.fromkeys(images):
-            found.setdefault(item_id, []).append((query.query_id, query.text))
-    notes.count(
-        lost, f"queries of {split.name} were left out: the format holds texts by their images"
-    )
-    return found
+            captions.setdefault(item_id, []).append((query.query_id, query.text))
+    note = f"queries of {split.name} were left out: the format holds texts by their images"
+    notes.add_count(omitted, note)
+    return captions
 
 
-def described(item_id: ItemId, texts: list[tuple[ItemId, str]]) -> dict[str, object]:
-    """Write an image's captions as JSON; ids of captions only where they are not the usual."""
-    ids = [text_id for text_id, _ in texts]
-    row: dict[str, object] = {"item_id": item_id, "captions": [text for _, text in texts]}
-    usual = [f"{item_id}#{number}" for number in range(len(texts))]
-    return row if ids == usual else row | {"caption_ids": ids}
+def describe_image(item_id: ItemId, captions: list[tuple[ItemId, str]]) -> dict[str, object]:
+    """Return an image's id and captions as JSON, with caption ids that are not `ID#0`, `ID#1`."""
+    ids = [text_id for text_id, _ in captions]
+    row: dict[str, object] = {"item_id": item_id, "captions": [text for _, text in captions]}
+    default_ids = [f"{item_id}#{number}" for number in range(len(captions))]
+    return row if ids == default_ids else row | {"caption_ids": ids}

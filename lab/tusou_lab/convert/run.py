@@ -1,4 +1,4 @@
-"""Reads a dataset and writes it in another format, split by split, in the memory of its ids."""
+"""Converts a dataset into another format, split by split, in the memory of its ids."""
 
 import json
 import shutil
@@ -13,16 +13,16 @@ from tusou.cli.progress import Progress
 from tusou.core.errors import BadImage, OutputExists
 from tusou.core.ids import Failure
 from tusou.data import Dataset, DatasetQuery, ItemRow, MissingPart, open_dataset
-from tusou_lab.convert.writers import Notes, Split, Writer, open_writer
+from tusou_lab.convert.writers import ConversionNotes, DatasetWriter, SourceSplit, open_writer
 
-# Written last: a folder that has it was made here, is whole, and may be replaced.
+# Written last, so a folder that has it was made here, is complete, and may be replaced.
 MARK = "converted.json"
-_LISTED = 1000
+_MAX_FAILURES = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class SplitReport:
-    """What was written of a split; `failed` images could not be read and are not there."""
+class ConvertedSplit:
+    """Counts of a converted split; `failed` images could not be read and were left out."""
 
     split: str
     items: int
@@ -31,74 +31,82 @@ class SplitReport:
 
 
 @dataclass(frozen=True, slots=True)
-class ConvertReport:
-    """What a conversion wrote, and what it had to leave out."""
+class ConversionReport:
+    """The result of a conversion, with everything that was left out."""
 
     source: str
     format: str
-    splits: tuple[SplitReport, ...]
+    splits: tuple[ConvertedSplit, ...]
     notes: tuple[str, ...]
-    failures: tuple[dict[str, object], ...]  # at most a thousand
+    failures: tuple[dict[str, object], ...]  # the first thousand
 
 
 def convert(
-    place: str, out: Path, to: str, watcher: Progress, *, force: bool = False
-) -> ConvertReport:
-    """Write the dataset at a place into the folder `out` in the format `to`.
+    source: str, out: Path, to: str, progress: Progress, *, force: bool = False
+) -> ConversionReport:
+    """Write the dataset at `source` into the new folder `out` in the format `to`.
 
-    The folder appears when it is whole. Raises OutputExists for one that is there, unless it was
-    made by this command and `force` is set; BadDataset for a source that cannot be read.
+    The folder appears once it is complete. Raises OutputExists if it exists, unless this command
+    made it and `force` is set; BadDataset for a source that cannot be read.
     """
     if out.exists() and (not force or not (out / MARK).is_file()):
         advice = "choose another folder" if force else "choose another, or give --force"
-        raise OutputExists(f"{out} exists{' and was not made here' * force}: {advice}")
-    dataset = open_dataset(place)
-    side = out.with_name(f".{out.name}.new")
-    shutil.rmtree(side, ignore_errors=True)
-    side.mkdir(parents=True)
+        raise OutputExists(f"{out} exists{' and was not made by convert' * force}: {advice}")
+    dataset = open_dataset(source)
+    temporary = out.with_name(f".{out.name}.new")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
     try:
-        report = _write(place, dataset, side, to, watcher)
+        report = _write_dataset(source, dataset, temporary, to, progress)
     except BaseException:
-        shutil.rmtree(side)
+        shutil.rmtree(temporary)
         raise
     text = json.dumps(asdict(report), ensure_ascii=False, indent=2)
-    (side / MARK).write_text(text + "\n", encoding="utf-8")
+    (temporary / MARK).write_text(text + "\n", encoding="utf-8")
     if out.exists():
         shutil.rmtree(out)
-    side.rename(out)
+    temporary.rename(out)
     return report
 
 
-def _write(place: str, dataset: Dataset, side: Path, to: str, watcher: Progress) -> ConvertReport:
-    notes, failures = Notes(), list[Failure]()
-    with closing(open_writer(to, side, notes)) as writer:
-        reports = [_copy(dataset, split, writer, failures, watcher) for split in dataset.splits()]
-    listed = tuple(failure.record() for failure in failures[:_LISTED])
-    return ConvertReport(place, to, tuple(reports), tuple(notes.said), listed)
+def _write_dataset(
+    source: str, dataset: Dataset, folder: Path, to: str, progress: Progress
+) -> ConversionReport:
+    notes, failures = ConversionNotes(), list[Failure]()
+    with closing(open_writer(to, folder, notes)) as writer:
+        splits = [
+            _write_split(dataset, split, writer, failures, progress) for split in dataset.splits()
+        ]
+    records = tuple(failure.record() for failure in failures[:_MAX_FAILURES])
+    return ConversionReport(source, to, tuple(splits), tuple(notes.sentences), records)
 
 
-def _copy(
-    dataset: Dataset, name: str, writer: Writer, failures: list[Failure], watcher: Progress
-) -> SplitReport:
-    ids = _ids(dataset, name)
-    queries = _queries(dataset, name)
-    writer.begin(Split(name, ids, all(map(is_canonical_integer, ids)), queries))
-    watcher.begin(f"writing {name}", len(ids))
+def _write_split(
+    dataset: Dataset,
+    name: str,
+    writer: DatasetWriter,
+    failures: list[Failure],
+    progress: Progress,
+) -> ConvertedSplit:
+    ids = _read_ids(dataset, name)
+    queries = _read_queries(dataset, name)
+    writer.begin(SourceSplit(name, ids, all(map(is_canonical_integer, ids)), queries))
+    progress.begin(f"writing {name}", len(ids))
     written, failed = 0, 0
-    for found in _images(dataset, name, there=bool(ids)):
-        if isinstance(found, Failure):
+    for image in _read_images(dataset, name) if ids else ():
+        if isinstance(image, Failure):
             failed += 1
-            failures.append(found)
+            failures.append(image)
         else:
-            writer.add(*found)
+            writer.add(*image)
             written += 1
-            watcher.advance()
+            progress.advance()
     writer.end()
-    return SplitReport(name, written, len(queries or ()), failed)
+    return ConvertedSplit(name, written, len(queries or ()), failed)
 
 
-def _ids(dataset: Dataset, split: str) -> list[str]:
-    """List a split's ids, each once; none where it has no images."""
+def _read_ids(dataset: Dataset, split: str) -> list[str]:
+    """Return the different ids of a split; none if it has no images."""
     try:
         pool = dataset.images(split)
     except MissingPart:
@@ -106,28 +114,25 @@ def _ids(dataset: Dataset, split: str) -> list[str]:
     return list(dict.fromkeys(row.item_id for row in pool.scan() if isinstance(row, ItemRow)))
 
 
-def _queries(dataset: Dataset, split: str) -> list[DatasetQuery] | None:
+def _read_queries(dataset: Dataset, split: str) -> list[DatasetQuery] | None:
     try:
         return dataset.queries(split)
     except MissingPart:
         return None
 
 
-def _images(dataset: Dataset, split: str, *, there: bool) -> Iterator[tuple[str, bytes] | Failure]:
-    """Yield each id and its image's bytes; of several under one id the first."""
-    if not there:
-        return
-    pool, seen = dataset.images(split), set[str]()
-    rows = pool.scan()
+def _read_images(dataset: Dataset, split: str) -> Iterator[tuple[str, bytes] | Failure]:
+    """Yield each id with the bytes of its image; a repeated id is a Failure."""
+    pool, seen_ids = dataset.images(split), set[str]()
     with ItemReader(pool.files) as files:
-        for row in rows:
+        for row in pool.scan():
             if isinstance(row, Failure):
                 yield row
                 continue
-            if row.item_id in seen:
+            if row.item_id in seen_ids:
                 yield Failure(row.line, row.item_id, "duplicate id")
                 continue
-            seen.add(row.item_id)
+            seen_ids.add(row.item_id)
             try:
                 stored = files.read(row.file, row.offset, row.length)
                 yield row.item_id, image_of(stored, pool.encoding)

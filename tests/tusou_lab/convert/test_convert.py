@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from drawing import image_bytes
 from reading import put
-from tusou_lab.convert.run import ConvertReport, convert
+from tusou_lab.convert.run import ConversionReport, convert
 from tusou_lab.convert.writers import WRITERS
 
 from tusou.bundle.item_reader import ItemReader, image_of
@@ -60,7 +60,7 @@ def answers(place: object) -> dict[object, tuple[str, set[object]]]:
     }
 
 
-def converted(place: object, out: Path, to: str) -> ConvertReport:
+def converted(place: object, out: Path, to: str) -> ConversionReport:
     return convert(str(place), out, to, NoProgress())
 
 
@@ -80,7 +80,7 @@ def test_a_folder_keeps_ids_and_bytes(tmp_path: Path) -> None:
     source = muge(tmp_path / "source")
     report = converted(source, tmp_path / "out", "folder")
     assert images(tmp_path / "out") == images(source)
-    assert report.notes == ("51 queries of valid were left out: a folder holds images alone",)
+    assert report.notes == ("51 queries of valid were left out: a folder holds images only",)
 
 
 def test_teddy_names_images_by_their_files(tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ def test_the_output_is_whole_or_not_there_and_only_our_own_is_replaced(tmp_path:
     with pytest.raises(BadDataset, match=r"both be called 1000\.jpg: Flickr8k has one folder"):
         converted(source, tmp_path / "out", "flickr8k")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["source"]
-    with pytest.raises(OutputExists, match="was not made here"):
+    with pytest.raises(OutputExists, match="was not made by convert"):
         convert(str(source), source, "folder", NoProgress(), force=True)
     converted(source, tmp_path / "out", "folder")
     with pytest.raises(OutputExists, match="give --force"):
