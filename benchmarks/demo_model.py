@@ -13,7 +13,7 @@ from tusou_lab.toy.dataset import SplitSize, ToySplitFiles, write_toy
 from tusou_lab.toy.products import draw_facts, is_held_out, item_id
 
 from benchmarks.record import record
-from tusou.bundle.item_reader import ItemReader, image_of
+from tusou.bundle.item_reader import ItemReader, decode_stored_image
 from tusou.core.arrays import Vectors
 from tusou.data import DatasetQuery, ItemRow
 from tusou.data.formats.muge import open_image_file, read_queries
@@ -81,7 +81,7 @@ def encode_pool(weights: Weights, images: Path) -> tuple[list[int], Vectors]:
     rows = [row for row in source.scan() if isinstance(row, ItemRow)]
     with ItemReader(source.files) as files:
         stored = (files.read(row.file, row.offset, row.length) for row in rows)
-        decoded = (open_image(image_of(data, source.encoding)) for data in stored)
+        decoded = (open_image(decode_stored_image(data, source.encoding)) for data in stored)
         pixels = (to_pixels(image, encoder.image_size) for image in decoded)
         vectors = np.concatenate([encoder.encode(image[None]) for image in pixels])
     return [int(row.item_id) for row in rows], vectors

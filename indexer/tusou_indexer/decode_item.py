@@ -5,7 +5,7 @@ from zlib import crc32
 
 import numpy as np
 
-from tusou.bundle.item_reader import image_of, read_span
+from tusou.bundle.item_reader import decode_stored_image, read_span
 from tusou.core.arrays import Pixels
 from tusou.core.ids import Encoding
 from tusou.images.preprocess import open_image, to_pixels
@@ -16,7 +16,7 @@ _CHECKSUM_BYTES = 4
 def decode_item(path: str, offset: int, length: int, encoding: Encoding, size: int) -> bytes:
     """Return the CRC-32 of the stored bytes and the pixels of the image; BadImage."""
     stored = read_span(Path(path), offset, length)
-    pixels = to_pixels(open_image(image_of(stored, encoding)), size)
+    pixels = to_pixels(open_image(decode_stored_image(stored, encoding)), size)
     return crc32(stored).to_bytes(_CHECKSUM_BYTES, "little") + pixels.tobytes()
 
 

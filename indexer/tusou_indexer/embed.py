@@ -9,7 +9,7 @@ from zlib import crc32
 import numpy as np
 import numpy.typing as npt
 
-from tusou.bundle.item_reader import ItemReader, text_of
+from tusou.bundle.item_reader import ItemReader, decode_stored_text
 from tusou.bundle.shards import Shard, ShardStore
 from tusou.cli.progress import Progress
 from tusou.core.arrays import Pixels, Vectors
@@ -114,7 +114,7 @@ def _encode_texts(
     for position, (_, *span) in enumerate(plan.spans(batch).tolist()):
         stored = reader.read(*span)
         try:
-            texts.append(text_of(stored, plan.source.encoding))
+            texts.append(decode_stored_text(stored, plan.source.encoding))
         except BadDataset as error:  # the file has changed since it was scanned
             bad.append((position, str(error)))
             continue

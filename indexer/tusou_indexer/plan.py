@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tusou.bundle.bundle import FILES
-from tusou.bundle.item_reader import ITSELF, file_name
+from tusou.bundle.item_reader import ITSELF, source_file_name
 from tusou.bundle.manifest import Source
 from tusou.core.errors import BadDataset
 from tusou.core.files import replace_folder, write_file
@@ -114,7 +114,7 @@ def make_plan(folder: Path, inputs: BuildInputs, pool: ItemPool) -> Plan:
     replace_folder(folder)
     spans, digests, failures = _scan(pool, folder / "ids.all.txt")
     first = _first_of_each(digests)
-    names = [file_name(inputs.source, path) for path in pool.files]
+    names = [source_file_name(inputs.source, path) for path in pool.files]
     duplicates = _write_ids(folder, first)
     failures += [
         _failure(spans[row], names, item_id, "duplicate id") for row, item_id in duplicates

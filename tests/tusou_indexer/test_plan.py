@@ -8,7 +8,7 @@ import pytest
 from drawing import image_bytes, image_line
 from tusou_indexer.plan import BuildInputs, Plan, make_plan
 
-from tusou.bundle.item_reader import ItemReader, image_of
+from tusou.bundle.item_reader import ItemReader, decode_stored_image
 from tusou.core.errors import BadDataset
 from tusou.core.ids import Failure
 from tusou.data.formats.muge import MAX_LINE_BYTES, open_image_file
@@ -62,7 +62,7 @@ def scan(tmp_path: Path, content: bytes) -> tuple[Plan, Path]:
 def stored_images(plan: Plan) -> list[bytes]:
     with ItemReader(plan.paths) as files:
         return [
-            image_of(files.read(*span), plan.source.encoding)
+            decode_stored_image(files.read(*span), plan.source.encoding)
             for _, *span in plan.spans(range(len(plan))).tolist()
         ]
 

@@ -1,15 +1,15 @@
-"""The index bundle: versions beside each other in a folder, and CURRENT that names one.
+"""The index bundle: a folder of versions, one of which CURRENT names.
 
 BUNDLE/CURRENT              one line: the version to serve
 BUNDLE/<version>/           written once, never changed
     manifest.json           how it was made; size and SHA-256 of every other file
     ids.txt                 item ids, one a line; the line number is the row key
     vectors.npy             (n, d) float32 unit vectors, row key order
-    spans.npy               (n, 4) int64: file, byte offset, length and CRC-32 in the pool
-    files.json              the pool's files by number, below the manifest's source
+    spans.npy               (n, 4) int64: file, byte offset, length and CRC-32 of each item
+    files.json              the source's files by number, relative to the manifest's source
     index.bin               the vector index
     golden.json             texts and their vectors, encoded again at every start
-    failures.jsonl          lines of the pool that gave no item
+    failures.jsonl          lines of the source that could not be used
 """
 
 import json
@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tusou.bundle.item_ids import ItemIds
-from tusou.bundle.item_reader import ItemReader, image_of, text_of
+from tusou.bundle.item_reader import decode_stored_image, decode_stored_text, read_span
 from tusou.bundle.manifest import MANIFEST, FileRecord, Manifest, read_manifest, version_of
 from tusou.core.arrays import Vectors
 from tusou.core.errors import CorruptBundle, NoImage, UnknownItem
@@ -40,8 +40,8 @@ _VERSION = re.compile(r"[0-9a-f]{16}")
 
 
 @dataclass(frozen=True, slots=True)
-class Golden:
-    """Texts and the vectors that the bundle's own model gave them."""
+class GoldenTexts:
+    """Texts with the vectors of the bundle's model, to check the model at every start."""
 
     texts: tuple[str, ...]
     vectors: Vectors  # (n, d)
@@ -57,30 +57,34 @@ class Bundle:
 
     @classmethod
     def open(cls, root: Path, version: str | None = None) -> Self:
-        """Open the version CURRENT names, or another; the large files are not read yet."""
+        """Open the version that CURRENT names, or another one, without reading the large files.
+
+        Raises CorruptBundle and IncompatibleBundle.
+        """
         folder = root / (version or current_version(root))
         return cls(folder, read_manifest(folder))
 
     def verify(self) -> None:
-        """Compare every byte with the manifest; CorruptBundle names all files that differ."""
-        wrong = [name for name, file in self.manifest.files.items() if not self._holds(name, file)]
-        known = {MANIFEST, *self.manifest.files}
+        """Compare every byte with the manifest; CorruptBundle lists all files that differ."""
+        files = self.manifest.files
+        wrong = [name for name, record in files.items() if not self._is_intact(name, record)]
+        known = {MANIFEST, *files}
         wrong += sorted({path.name for path in self.folder.iterdir()} - known)
         if version_of(self.path(MANIFEST)) != self.version:
             wrong.append(MANIFEST)
         if wrong:
             raise CorruptBundle(
-                f"{self.folder}: changed, missing or not of this bundle: {', '.join(wrong)}; "
+                f"{self.folder}: changed, missing or foreign files: {', '.join(wrong)}; "
                 "restore the folder or run `tusou index` again with --force"
             )
 
-    def _holds(self, name: str, record: FileRecord) -> bool:
+    def _is_intact(self, name: str, record: FileRecord) -> bool:
         path = self.path(name)
         same_size = path.is_file() and path.stat().st_size == record.size
         return same_size and sha256_of(path) == record.sha256
 
     def path(self, name: str) -> Path:
-        """Give the path of one of the version's files."""
+        """Return the path of one of the version's files."""
         return self.folder / name
 
     @cached_property
@@ -90,98 +94,101 @@ class Bundle:
 
     @property
     def least_memory(self) -> int:
-        """Count the bytes of what is held in memory; other files are mapped, or small."""
+        """The bytes of the files that are loaded into memory; the others are mapped or small."""
         return sum(self.manifest.files[name].size for name in (INDEX, SPANS))
 
     @property
     def model_name(self) -> str:
-        """Name the model that encoded the items."""
+        """The name of the model that encoded the items."""
         return self.manifest.model.name
 
     @property
     def id_type(self) -> Literal["int", "str"]:
-        """Say what item ids are in JSON."""
+        """The type of item ids in JSON."""
         return self.manifest.id_type
 
     @property
     def items(self) -> ItemKind:
-        """Say what the items are."""
+        """The kind of the items."""
         return self.manifest.items
 
     @property
     def item_count(self) -> int:
-        """Count the items that can be found."""
+        """The number of items that can be found."""
         return self.manifest.counts.embedded
 
     @cached_property
     def vectors(self) -> Vectors:
-        """The items' vectors in row key order, mapped from the file."""
+        """The items' vectors in row key order, (n, d), mapped from the file."""
         vectors: Vectors = np.load(self.path(VECTORS), mmap_mode="r", allow_pickle=False)
         return vectors
 
     @cached_property
-    def golden(self) -> Golden:
-        """The texts that every start encodes again."""
+    def golden(self) -> GoldenTexts:
+        """The golden texts and their vectors."""
         stored = json.loads(self.path(GOLDEN).read_bytes())
-        return Golden(tuple(stored["texts"]), np.array(stored["vectors"], np.float32))
+        return GoldenTexts(tuple(stored["texts"]), np.array(stored["vectors"], np.float32))
 
     @cached_property
     def spans(self) -> npt.NDArray[np.int64]:
-        """Where every item is stored: file, byte offset, length, CRC-32, shape (n, 4)."""
+        """File number, byte offset, length and CRC-32 of every item, (n, 4)."""
         spans: npt.NDArray[np.int64] = np.load(self.path(SPANS), allow_pickle=False)
         return spans
 
     @cached_property
-    def pool_files(self) -> list[Path]:
-        """The files of the pool, by number."""
+    def source_files(self) -> list[Path]:
+        """The files of the source, by number."""
         names: list[str] = json.loads(self.path(FILES).read_bytes())
         return [Path(self.manifest.source.path, name) for name in names]
 
     def image(self, item_id: str) -> tuple[bytes, str]:
-        """Read an item's image from the pool: its bytes and media type.
+        """Read an item's image from the source: its bytes and media type.
 
-        Raises UnknownItem when the pool has no such id, or its file is gone or has changed, and
-        NoImage when the items are texts.
+        Raises UnknownItem when there is no such id, or when the source's file is missing or has
+        changed, and NoImage when the items are texts.
         """
         if self.items == "texts":
-            raise NoImage("the items of this index are texts, and have no images")
-        data = image_of(self._stored(item_id), self.manifest.source.encoding)
+            raise NoImage("the items of this index are texts and have no images")
+        data = decode_stored_image(self._read_stored(item_id), self.manifest.source.encoding)
         return data, content_type(data)
 
     def text(self, item_id: str) -> str | None:
-        """Read an item's text from the pool, or give None where it is an image; UnknownItem."""
+        """Read an item's text from the source, None where items are images; UnknownItem."""
         if self.items == "texts":
-            return text_of(self._stored(item_id), self.manifest.source.encoding)
+            return decode_stored_text(self._read_stored(item_id), self.manifest.source.encoding)
         self._key(item_id)
         return None
 
-    def _stored(self, item_id: str) -> bytes:
-        """Read what an item was made of, as it is stored, if it is what it was then."""
-        *place, check = self.spans[self._key(item_id)].tolist()
+    def _read_stored(self, item_id: str) -> bytes:
+        """Read an item's bytes; UnknownItem unless they have the checksum of the indexing."""
+        file, offset, length, check = self.spans[self._key(item_id)].tolist()
         try:
-            with ItemReader(self.pool_files) as files:
-                stored = files.read(*place)
+            stored = read_span(self.source_files[file], offset, length)
         except OSError:
             stored = b""
         if crc32(stored) != check:
-            raise UnknownItem("the pool's file is not there or has changed since indexing")
+            raise UnknownItem("the source's file is missing or has changed since indexing")
         return stored
 
     def _key(self, item_id: str) -> int:
         key = self.ids.key(item_id)
         if key is None:
-            raise UnknownItem("the pool holds no item of this id")
+            raise UnknownItem("the index holds no item of this id")
         return key
 
 
 def current_version(root: Path) -> str:
-    """Read which version a bundle serves; CorruptBundle when there is none."""
+    """Return the version that CURRENT names; CorruptBundle when there is none."""
     try:
         version = (root / CURRENT).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError):
         version = ""
     if not version:
-        raise CorruptBundle(f"{root} is not a bundle: it has no CURRENT; make one by `tusou index`")
+        raise CorruptBundle(
+            f"{root} is not a bundle: it has no CURRENT; make one with `tusou index`"
+        )
     if not _VERSION.fullmatch(version):
-        raise CorruptBundle(f"{root / CURRENT} does not name a version; write one back into it")
+        raise CorruptBundle(
+            f"{root / CURRENT} does not name a version; write the name of one into it"
+        )
     return version

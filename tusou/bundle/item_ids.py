@@ -1,4 +1,4 @@
-"""The ids of a pool's items, by row key and back."""
+"""Item ids by row key, and row keys by item id."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -10,17 +10,17 @@ import numpy.typing as npt
 
 from tusou.core.ids import ItemId
 
-# What Python and JSON write for a whole number, small enough for int64.
+# Integers as Python and JSON write them, small enough for int64.
 _CANONICAL = re.compile(r"(0|[1-9][0-9]{0,17})")
 
 
 def is_canonical_integer(item_id: str) -> bool:
-    """Tell whether an id survives the way through a JSON integer unchanged."""
+    """Return whether an id is the same text after a round trip through a JSON integer."""
     return _CANONICAL.fullmatch(item_id) is not None
 
 
 class ItemIds:
-    """Item ids read from a file of one id a line; the line number from 0 is the row key."""
+    """Item ids read from a file of one id per line; the line number from 0 is the row key."""
 
     def __init__(self, path: Path, *, integers: bool) -> None:
         lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
@@ -38,19 +38,19 @@ class ItemIds:
         return self._at(key)
 
     def of(self, keys: Sequence[int]) -> tuple[ItemId, ...]:
-        """Give the ids of several rows."""
+        """Return the ids of several rows."""
         return tuple(map(self._at, keys))
 
     def key(self, item_id: str) -> int | None:
-        """Find the row key of an id given as text, exactly as written; None if there is none."""
+        """Return the row key of an id given as text, compared as written; None if unknown."""
         if not self._integers:
             return self._by_text.get(item_id)
         if not is_canonical_integer(item_id):
             return None
         order, ordered = self._by_number
-        place = int(np.searchsorted(ordered, int(item_id)))
-        found = place < len(ordered) and ordered[place] == int(item_id)
-        return int(order[place]) if found else None
+        position = int(np.searchsorted(ordered, int(item_id)))
+        known = position < len(ordered) and ordered[position] == int(item_id)
+        return int(order[position]) if known else None
 
     @cached_property
     def _by_number(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

@@ -1,4 +1,4 @@
-"""Reading what lies at an item's place: some bytes of one of its pool's files."""
+"""Reads items from the files of their source."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,18 +11,18 @@ from tusou.core.json_objects import parse_text_item
 from tusou.images.formats import decode_image
 from tusou.text.normalize import is_blank, without_controls
 
-# The name of a pool's file where the pool was opened at that very file.
+# The name of the only file of a source that is itself a file.
 ITSELF = "."
 
 
-def file_name(place: str, file: Path) -> str:
-    """Name a pool's file from the absolute path of the place, or wholly if it is elsewhere."""
-    whole = file.absolute()
-    return whole.relative_to(place).as_posix() if whole.is_relative_to(place) else str(whole)
+def source_file_name(source: str, file: Path) -> str:
+    """Return a file's path relative to the source's absolute path, or absolute if it is outside."""
+    path = file.absolute()
+    return path.relative_to(source).as_posix() if path.is_relative_to(source) else str(path)
 
 
 class ItemReader:
-    """The files of a pool by number; the one read last stays open until the next or the end."""
+    """Reads spans of numbered files; the file read last stays open until another one is read."""
 
     def __init__(self, files: Sequence[Path] | Mapping[int, Path]) -> None:
         self._files = files
@@ -40,7 +40,7 @@ class ItemReader:
         self._close()
 
     def read(self, file: int, offset: int, length: int) -> bytes:
-        """Read an item's bytes as they are stored; fewer where the file has ended."""
+        """Return the bytes of a span; fewer where the file has ended."""
         if self._open is None or self._open[0] != file:
             self._close()
             self._open = file, self._files[file].open("rb")
@@ -60,11 +60,8 @@ def read_span(path: Path, offset: int, length: int) -> bytes:
         return file.read(length)
 
 
-def text_of(data: bytes, encoding: Encoding) -> str:
-    """Turn what is stored at a place into a text to show and to encode.
-
-    Raises BadDataset, whose message is a short phrase, for what holds no text.
-    """
+def decode_stored_text(data: bytes, encoding: Encoding) -> str:
+    """Decode the stored bytes of a text; raise BadDataset, with a short phrase, without a text."""
     if encoding == "json":
         text = parse_text_item(data)[1]
     else:
@@ -78,6 +75,6 @@ def text_of(data: bytes, encoding: Encoding) -> str:
     return text
 
 
-def image_of(data: bytes, encoding: Encoding) -> bytes:
-    """Turn what is stored at a place into the bytes of an image file; BadImage."""
+def decode_stored_image(data: bytes, encoding: Encoding) -> bytes:
+    """Decode the stored bytes of an image into those of an image file; BadImage."""
     return decode_image(data) if encoding == "base64" else data

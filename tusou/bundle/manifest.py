@@ -1,4 +1,4 @@
-"""The manifest: everything that says how a bundle's version was made and what it must hold."""
+"""The manifest of a bundle's version: how it was made, and the digest of every file."""
 
 import json
 from pathlib import Path
@@ -19,10 +19,10 @@ class _Record(BaseModel):
 
 
 class Source(_Record):
-    """The pool a bundle was made from."""
+    """The data that a bundle was made from."""
 
-    path: str  # absolute; what `files.json` names lies below it
-    split: str | None  # which part of what is there
+    path: str  # absolute; the names in `files.json` are relative to it
+    split: str | None  # the split of a dataset that has several
     encoding: Encoding
     files: int
     size: int  # of all files together
@@ -33,7 +33,7 @@ class Model(_Record):
     """The weights that encoded the images, and must encode the queries."""
 
     name: str
-    location: str  # what finds them again: a published name, `demo` or a path
+    location: str  # from which they are found again: a published name, `demo` or a path
     sha256: str
     dim: int
     image_size: int
@@ -45,11 +45,11 @@ class Counts(_Record):
     items: int
     embedded: int
     failed: int
-    truncated: int  # of the embedded, texts longer than the model reads
+    truncated: int  # embedded texts longer than the model reads
 
 
 class TuningTrial(_Record):
-    """One index that was measured, with one setting of its search parameters."""
+    """One measured index with one setting of its search parameters."""
 
     factory: str
     tuning: str
@@ -57,24 +57,24 @@ class TuningTrial(_Record):
 
 
 class IndexRecord(_Record):
-    """The index as FAISS describes it, and the recall that chose its parameters."""
+    """The index: type, factory string, search parameters, and the measurements behind them."""
 
     type: Literal["exact", "faiss", "torch"]
     factory: str
     tuning: str
     index_recall_at_10: float | None
-    trials: tuple[TuningTrial, ...] = ()  # everything measured on the way, in order
+    trials: tuple[TuningTrial, ...] = ()  # all measurements, in order
 
 
 class FileRecord(_Record):
-    """What one file must be."""
+    """Size and digest of one file."""
 
     size: int
     sha256: str
 
 
 class Manifest(_Record):
-    """Everything that says how a version was made."""
+    """The content of `manifest.json`."""
 
     format: int
     tool: str
@@ -91,22 +91,22 @@ class Manifest(_Record):
 
 
 def version_of(manifest: Path) -> str:
-    """Name a version after its manifest, which in turn names the digest of every other file."""
+    """Return a version's name: the digest of its manifest, which holds those of all other files."""
     return sha256_of(manifest)[:16]
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Read and check a version's manifest; CorruptBundle or IncompatibleBundle."""
+    """Read and check a version's manifest; raise CorruptBundle or IncompatibleBundle."""
     try:
         data = (folder / MANIFEST).read_bytes()
-        found = json.loads(data)["format"]
+        number = json.loads(data)["format"]
     except (OSError, ValueError, TypeError, KeyError):
         raise CorruptBundle(
             f"{folder} has no readable {MANIFEST}; run `tusou index` again"
         ) from None
-    if found != FORMAT:
+    if number != FORMAT:
         raise IncompatibleBundle(
-            f"{folder} has bundle format {found}, this Tusou reads {FORMAT}; "
+            f"{folder} has bundle format {number}, this Tusou reads {FORMAT}; "
             "index again, or use the Tusou that wrote it"
         )
     try:

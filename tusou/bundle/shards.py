@@ -1,4 +1,4 @@
-"""Embedding shards: finished slices of a pool, which nobody has to encode again."""
+"""Embedding shards: the encoded slices of a source, from which a build is resumed."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -14,24 +14,24 @@ from tusou.core.ids import Failure
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """The vectors of one slice of the pool's rows, and the rows of it that gave none."""
+    """The vectors of one slice of the source's rows, and the rows that could not be used."""
 
-    rows: Ids  # (n,) positions among the pool's rows, ascending
-    checks: Ids  # (n,) the CRC-32 of the bytes that each vector was made of, as they are stored
+    rows: Ids  # (n,) positions among the source's rows, ascending
+    checks: Ids  # (n,) CRC-32 of the stored bytes of each row
     vectors: Vectors  # (n, d)
     failures: tuple[Failure, ...]
-    truncated: int = 0  # how many of the rows are texts longer than the model reads
+    truncated: int = 0  # rows that are texts longer than the model reads
 
 
 class ShardStore:
-    """A folder of numbered shards; a shard is there wholly or not at all."""
+    """A folder of numbered shards, each of them complete or absent."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
 
     def write(self, number: int, shard: Shard) -> None:
-        """Store a shard: the vectors first, then the record that makes them count."""
+        """Store a shard: the vectors first, then the record that makes it valid."""
         vectors = self._vectors(number)
         np.save(vectors, shard.vectors)
         sync(vectors)
@@ -45,30 +45,30 @@ class ShardStore:
         write_file(self._record_path(number), json.dumps(record).encode())
 
     def has(self, number: int) -> bool:
-        """Tell whether a shard is there, whole and unchanged."""
+        """Return whether a shard is stored and unchanged."""
         if not self._record_path(number).exists():
             return False
         vectors = self._vectors(number)
         return vectors.exists() and sha256_of(vectors) == self._record(number)["sha256"]
 
     def rows(self, number: int) -> Ids:
-        """List the rows that a stored shard has vectors of."""
+        """Return the rows of a stored shard."""
         return np.array(self._record(number)["rows"], np.int64)
 
     def checks(self, number: int) -> Ids:
-        """List the checksums of what those rows are stored as."""
+        """Return the checksums of a stored shard's rows."""
         return np.array(self._record(number)["checks"], np.int64)
 
     def truncated(self, number: int) -> int:
-        """Count the texts of a stored shard that the model read in part."""
+        """Return the number of a stored shard's texts that are longer than the model reads."""
         return int(self._record(number)["truncated"])
 
     def failures(self, number: int) -> list[Failure]:
-        """List the rows that gave a stored shard no vector."""
+        """Return the rows of a stored shard that could not be used."""
         return [Failure(**failure) for failure in self._record(number)["failures"]]
 
     def vectors(self, number: int) -> Vectors:
-        """Load a stored shard's vectors, in the order of its rows."""
+        """Return a stored shard's vectors, in the order of its rows."""
         vectors: Vectors = np.load(self._vectors(number), allow_pickle=False)
         return vectors
 

@@ -1,4 +1,4 @@
-"""Vector indexes by name; an engine's library is imported when the engine is first used."""
+"""Vector indexes by type; the library of a type is imported when it is first used."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -19,20 +19,20 @@ _FAISS_DEVICE = LazyImport("tusou.indexes.faiss_index:usable_device")
 
 
 def create_index(spec: IndexSpec, dim: int) -> VectorIndex:
-    """Make an empty index for vectors of `dim` numbers."""
-    engine = cast("Any", _INDEX_TYPES[spec.index_type].load())
-    return cast("VectorIndex", engine(spec, dim))
+    """Return an empty index for vectors of `dim` numbers."""
+    index_class = cast("Any", _INDEX_TYPES[spec.index_type].load())
+    return cast("VectorIndex", index_class(spec, dim))
 
 
 def load_index(spec: IndexSpec, path: Path, device: str = "cpu") -> VectorIndex:
-    """Open an index file written by `save` under the same spec.
+    """Open an index file that `save` wrote under the same specification.
 
-    `device` is where the encoder was asked to be; each engine knows whether it can be there too.
+    `device` is the one requested for the encoder; each index type uses it if it can.
     """
-    engine = cast("Any", _INDEX_TYPES[spec.index_type].load())
-    return cast("VectorIndex", engine.load(spec, path, device))
+    index_class = cast("Any", _INDEX_TYPES[spec.index_type].load())
+    return cast("VectorIndex", index_class.load(spec, path, device))
 
 
 def faiss_device(device: str) -> str:
-    """Where a FAISS index goes when the encoder is put on `device`."""
+    """Return the device of a FAISS index when the encoder is requested on `device`."""
     return cast("Callable[[str], str]", _FAISS_DEVICE.load())(device)

@@ -1,4 +1,4 @@
-"""Exact search in numpy: slow, short, and the judge of every other engine."""
+"""Exact search in numpy, the reference for every other index type."""
 
 from pathlib import Path
 from typing import Self
@@ -11,7 +11,7 @@ from tusou.indexes.array_file import load_arrays, save_arrays
 from tusou.indexes.base import best_first
 from tusou.indexes.specs import ExactSpec
 
-# Pool rows scored at once: bounds the (queries x rows) score block.
+# Items scored at once; bounds the block of scores (queries, items).
 _BLOCK = 65_536
 
 
@@ -35,19 +35,19 @@ class ExactIndex:
 
     def search(self, queries: Vectors, k: int) -> Neighbors:
         """Return the k best per query."""
-        found = Neighbors(
+        best = Neighbors(
             np.full((len(queries), k), -1, np.int64),
             np.full((len(queries), k), -np.inf, np.float32),
         )
         for start in range(0, len(self), _BLOCK):
             scores = queries @ self._vectors[start : start + _BLOCK].T
             ids = np.broadcast_to(self._ids[start : start + _BLOCK], scores.shape)
-            pooled = best_first(np.hstack([found.ids, ids]), np.hstack([found.scores, scores]))
-            found = Neighbors(pooled.ids[:, :k], pooled.scores[:, :k])
-        return found
+            merged = best_first(np.hstack([best.ids, ids]), np.hstack([best.scores, scores]))
+            best = Neighbors(merged.ids[:, :k], merged.scores[:, :k])
+        return best
 
     def tune(self, tuning: str) -> None:
-        """Take no tuning: there is nothing to trade for exactness."""
+        """Raise InvalidRequest unless the string is empty: there are no parameters."""
         if tuning:
             raise InvalidRequest(f"the exact index has nothing to tune, got {tuning!r}")
 
@@ -57,7 +57,7 @@ class ExactIndex:
 
     @classmethod
     def load(cls, spec: ExactSpec, path: Path, device: str = "cpu") -> Self:
-        """Read what `save` wrote; the device is always the CPU."""
+        """Return the index that `save` wrote; it is always on the CPU."""
         del device
         ids, vectors = load_arrays(path)
         index = cls(spec, vectors.shape[1])

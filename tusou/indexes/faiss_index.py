@@ -1,4 +1,4 @@
-"""FAISS behind the VectorIndex promise: described by a factory string, on CPU or GPU."""
+"""FAISS indexes, described by a factory string, on CPU or GPU."""
 
 import math
 import re
@@ -17,20 +17,19 @@ from tusou.core.errors import CorruptBundle, InvalidRequest
 from tusou.indexes.base import best_first
 from tusou.indexes.specs import FaissSpec
 
-# Codes or shadows stored instead of vectors, unless the factory ends by re-scoring on the vectors.
+# Codes or projections stored instead of vectors, unless a refinement compares the vectors again.
 _QUANTISED = re.compile(r"PQ|SQ|LSH|RQ|LSQ|RaBitQ|ZnLattice|ITQ|PCA|RR\d")
 _REFINED = re.compile(r"(RFlat|Refine\(Flat\))$")
-_CPU_ONLY = re.compile(r"fs|HNSW|RFlat|Refine")  # no GPU index of FAISS is made from these
-# A refined index compares a multiple of k candidates exactly; what it finds for fewer items than
-# its recall was measured at is then no worse.
-_FEWEST = 10
-# Codes compared by one thread in a millisecond or two.
-_BRIEF = 2_000_000
-# An index is trained on every vector up to the square of twice this, then on ever fewer of them.
-_TRAINED_ON = 256
-
-# What FAISS's selection on a GPU can hold.
-_GPU_DEEPEST = 2048
+_CPU_ONLY = re.compile(r"fs|HNSW|RFlat|Refine")  # FAISS has no GPU versions of these
+# A refined index compares a multiple of k candidates exactly. Its recall is measured at this k, so
+# a smaller k is searched at this one.
+_MIN_REFINED_K = 10
+# The codes that one thread compares in a millisecond or two.
+_SHORT_SEARCH = 2_000_000
+# Training uses all vectors up to the square of twice this number, and a falling share beyond it.
+_TRAINING_ROOT = 256
+# The largest k of FAISS's GPU indexes.
+_GPU_MAX_K = 2048
 
 
 class FaissIndex:
@@ -41,7 +40,7 @@ class FaissIndex:
             index = faiss.index_factory(dim, f"IDMap,{spec.factory}", faiss.METRIC_INNER_PRODUCT)
         except RuntimeError as error:
             raise InvalidRequest(
-                f"{spec.factory!r} is no FAISS factory for {dim} dimensions: {_reason(error)}"
+                f"{spec.factory!r} is not a FAISS factory for {dim} dimensions: {_reason(error)}"
             ) from None
         self._open(spec, index, "cpu")
 
@@ -50,8 +49,8 @@ class FaissIndex:
             spec.factory
         )
         self.dim: int = index.d
-        self._fewest = _FEWEST if _REFINED.search(spec.factory) else 1
-        self._deepest = sys.maxsize
+        self._min_k = _MIN_REFINED_K if _REFINED.search(spec.factory) else 1
+        self._max_k = sys.maxsize
         self._scans_codes = "x4fs" in spec.factory
         self._lock: AbstractContextManager[object] = nullcontext()
         if device.startswith("cuda") and not _CPU_ONLY.search(spec.factory):
@@ -60,10 +59,10 @@ class FaissIndex:
         self.tune(spec.tuning)
 
     def _to_gpu(self, index: faiss.Index, device: str) -> faiss.Index:
-        # One resources object, one search at a time: GPU indexes are not safe to share.
+        # GPU indexes are not safe for concurrent searches.
         self._resources = faiss.StandardGpuResources()
         self._lock = threading.Lock()
-        self._deepest = _GPU_DEEPEST
+        self._max_k = _GPU_MAX_K
         number = int(device.partition(":")[2] or 0)
         return faiss.index_cpu_to_gpu(self._resources, number, index)
 
@@ -85,33 +84,33 @@ class FaissIndex:
     def add(self, ids: Ids, vectors: Vectors) -> None:
         """Store vectors under new ids; the first vectors train an index that needs training."""
         if not self._index.is_trained:
-            # Some 64 for each list, with as many lists as FAISS advises: 4 x the root of all.
-            some = vectors[:: max(1, math.isqrt(len(vectors)) // _TRAINED_ON)]
-            _train_projection(self._index, some)
-            self._index.train(some)
+            # About 64 vectors per list, with the number of lists that FAISS advises: 4 sqrt(n).
+            sample = vectors[:: max(1, math.isqrt(len(vectors)) // _TRAINING_ROOT)]
+            _train_projection(self._index, sample)
+            self._index.train(sample)
         self._index.add_with_ids(vectors, ids)
 
     def search(self, queries: Vectors, k: int) -> Neighbors:
-        """Return the k best per query; on a GPU padding begins after 2,048 at the latest."""
-        with self._lock, _threads(1 if self._brief(queries) else 0):
-            deep = max(min(k, self._deepest), self._fewest)
-            scores, ids = self._index.search(queries, deep)
+        """Return the k best per query; on a GPU at most 2,048, the rest is padding."""
+        with self._lock, _faiss_threads(1 if self._is_short(queries) else 0):
+            depth = max(min(k, self._max_k), self._min_k)
+            scores, ids = self._index.search(queries, depth)
         if (missing := k - ids.shape[1]) > 0:
             ids = np.pad(ids, ((0, 0), (0, missing)), constant_values=-1)
             scores = np.pad(scores, ((0, 0), (0, missing)))
         if (ids[:, -1] < 0).any():
             scores[ids == -1] = -np.inf
-        found = best_first(ids, scores)
-        return Neighbors(found.ids[:, :k], found.scores[:, :k])
+        best = best_first(ids, scores)
+        return Neighbors(best.ids[:, :k], best.scores[:, :k])
 
-    def _brief(self, queries: Vectors) -> bool:
-        """Tell whether a search is over before a second thread could help.
+    def _is_short(self, queries: Vectors) -> bool:
+        """Return whether a search ends before a second thread could help.
 
-        Where the processor has other work as well, the thread that asks waits for the other to be
-        scheduled: a search of half a millisecond then takes forty.
+        On a busy processor the calling thread waits until the second one is scheduled: a search of
+        half a millisecond then takes forty.
         """
         work = len(queries) * len(self) if self._scans_codes else math.inf
-        return len(queries) == 1 or work <= _BRIEF
+        return len(queries) == 1 or work <= _SHORT_SEARCH
 
     def save(self, path: Path) -> None:
         """Write the index to one file in FAISS's format."""
@@ -119,7 +118,7 @@ class FaissIndex:
 
     @classmethod
     def load(cls, spec: FaissSpec, path: Path, device: str = "cpu") -> Self:
-        """Read what `save` wrote; it goes to a GPU where faiss-gpu is installed."""
+        """Return the index that `save` wrote; it goes to a GPU if faiss-gpu is installed."""
         index = cls.__new__(cls)
         try:
             loaded = faiss.read_index(str(path))
@@ -130,7 +129,10 @@ class FaissIndex:
 
 
 def usable_device(device: str) -> str:
-    """Where an index goes when the encoder is put on `device`: a GPU only if FAISS can use it."""
+    """Return the device of an index when the encoder is requested on `device`.
+
+    It is a GPU only if this FAISS can use one.
+    """
     usable = hasattr(faiss, "StandardGpuResources") and faiss.get_num_gpus()
     if device == "cpu" or not usable:
         return "cpu"
@@ -138,21 +140,21 @@ def usable_device(device: str) -> str:
 
 
 @contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """Have FAISS compute with so many threads, as far as the calling thread asks; 0: as it is."""
-    usual = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(count or usual)
+def _faiss_threads(count: int) -> Iterator[None]:
+    """Set the number of FAISS's threads for calls from this thread; 0 leaves it as it is."""
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(count or before)
     try:
         yield
     finally:
-        faiss.omp_set_num_threads(usual)
+        faiss.omp_set_num_threads(before)
 
 
 def _train_projection(index: faiss.Index, vectors: Vectors) -> None:
-    """Train a PCA that comes first, and keep it from centring: that changes inner products.
+    """Train a leading PCA without centring, which would change inner products.
 
-    FAISS would subtract the mean from items and queries alike, which takes from each item's score
-    a part of its own. Without it a PCA still keeps the directions in which items differ.
+    FAISS subtracts the mean from items and queries, which changes the score of each item by
+    another amount. A PCA without it still keeps the directions in which items differ.
     """
     while not isinstance(index, faiss.IndexPreTransform):
         inner = getattr(index, "base_index", None) or getattr(index, "index", None)
@@ -166,5 +168,5 @@ def _train_projection(index: faiss.Index, vectors: Vectors) -> None:
 
 
 def _reason(error: RuntimeError) -> str:
-    """Keep FAISS's reason and drop its C++ location."""
+    """Return FAISS's reason without the location in its C++ source."""
     return str(error).rpartition(": ")[2].strip()[:160]

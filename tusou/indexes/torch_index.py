@@ -1,7 +1,4 @@
-"""Exact search by one product and a top-k in torch: for a GPU that FAISS's wheel cannot use.
-
-On a GPU the vectors lie in its memory; queries go there, and the best come back.
-"""
+"""Exact search by a matrix product and top-k in torch, on a processor or a GPU."""
 
 from pathlib import Path
 from typing import Self
@@ -17,7 +14,7 @@ from tusou.indexes.array_file import load_arrays, save_arrays
 from tusou.indexes.base import best_first
 from tusou.indexes.specs import TorchSpec
 
-# Pool rows scored at once: bounds the (queries x rows) score block.
+# Items scored at once; bounds the block of scores (queries, items).
 _BLOCK = 1 << 20
 
 
@@ -58,7 +55,7 @@ class TorchIndex:
         return best
 
     def tune(self, tuning: str) -> None:
-        """Take no tuning: there is nothing to trade for exactness."""
+        """Raise InvalidRequest unless the string is empty: there are no parameters."""
         if tuning:
             raise InvalidRequest(f"the torch index has nothing to tune, got {tuning!r}")
 
@@ -68,7 +65,7 @@ class TorchIndex:
 
     @classmethod
     def load(cls, spec: TorchSpec, path: Path, device: str = "cpu") -> Self:
-        """Read what `save` wrote; `auto` and `cuda` put it on a GPU where there is one."""
+        """Return the index that `save` wrote; `auto` puts it on a GPU if there is one."""
         ids, vectors = load_arrays(path)
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"

@@ -1,4 +1,4 @@
-"""Whether a bundle, the weights and this machine belong together."""
+"""Checks that a bundle, its index and the model's weights belong together."""
 
 import numpy as np
 
@@ -8,38 +8,38 @@ from tusou.core.errors import IncompatibleBundle, InvalidRequest
 from tusou.encoders import TextEncoder, Weights, find_weights
 from tusou.indexes import VectorIndex
 
-# Precisions and processors may differ between the indexer and here; another model differs by far.
+# Another precision or processor stays above this cosine; another model is far below.
 _GOLDEN_COSINE = 0.99
 
 
-def weights_of(manifest: Manifest, place: str) -> Weights:
-    """Find the weights that made a bundle where they are said to be; else IncompatibleBundle."""
-    made = manifest.model
+def weights_of(manifest: Manifest, location: str) -> Weights:
+    """Return the weights at a location; IncompatibleBundle unless they made the bundle."""
+    model = manifest.model
     try:
-        weights = find_weights(place)
+        weights = find_weights(location)
     except InvalidRequest as error:
         raise IncompatibleBundle(
-            f"the weights that made the bundle ({made.name}, sha256 {made.sha256[:12]}) are not "
-            f"where they were; say where they are with --model. {error}"
+            f"the weights that made the bundle ({model.name}, sha256 {model.sha256[:12]}) are not "
+            f"where they were; give their path with --model. {error}"
         ) from None
-    if weights.digest != made.sha256:
+    if weights.digest != model.sha256:
         raise IncompatibleBundle(
-            f"the bundle was made with weights {made.name} ({made.sha256[:12]}), found "
+            f"the bundle was made with weights {model.name} ({model.sha256[:12]}), found "
             f"{weights.name} ({weights.digest[:12]}); give the right model with --model, "
             "or index again"
         )
     return weights
 
 
-def check_together(bundle: Bundle, index: VectorIndex, encoder: TextEncoder) -> None:
-    """Raise IncompatibleBundle unless these are what the manifest promises, golden texts included.
+def check_compatibility(bundle: Bundle, index: VectorIndex, encoder: TextEncoder) -> None:
+    """Raise IncompatibleBundle unless index, ids and golden texts match the manifest.
 
-    All is read now: the version's folder may be gone when it is first asked.
+    Every file is read now, because the version's folder may be deleted before the first search.
     """
     manifest, golden = bundle.manifest, bundle.golden
     counts = {len(index), len(bundle.ids), len(bundle.spans), len(bundle.vectors)}
     if (
-        len(bundle.pool_files) != manifest.source.files
+        len(bundle.source_files) != manifest.source.files
         or counts != {bundle.item_count}
         or {index.dim, encoder.dim} != {manifest.model.dim}
     ):
@@ -47,9 +47,9 @@ def check_together(bundle: Bundle, index: VectorIndex, encoder: TextEncoder) -> 
             f"{bundle.folder}: index, ids and model do not belong together; index again"
         )
     vectors = encoder.encode(encoder.prepare(golden.texts))
-    worst = float(np.einsum("nd,nd->n", vectors, golden.vectors).min())
-    if not worst >= _GOLDEN_COSINE:
+    lowest = float(np.einsum("nd,nd->n", vectors, golden.vectors).min())
+    if not lowest >= _GOLDEN_COSINE:
         raise IncompatibleBundle(
-            f"this machine encodes the bundle's golden texts otherwise (cosine {worst:.4f}); "
+            f"this machine encodes the bundle's golden texts differently (cosine {lowest:.4f}); "
             "check the installed torch, openvino and cn_clip, or index again"
         )

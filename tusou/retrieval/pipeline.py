@@ -31,7 +31,7 @@ from tusou.encoders import (
 )
 from tusou.indexes import VectorIndex, load_index
 from tusou.indexes.specs import index_spec
-from tusou.retrieval.compatibility import check_together, weights_of
+from tusou.retrieval.compatibility import check_compatibility, weights_of
 from tusou.retrieval.query import ItemPart, Query, TextPart, VectorPart, combine
 from tusou.retrieval.query_cache import QueryCache
 from tusou.retrieval.results import SearchResults, StageTimes, TextEmbeddings
@@ -132,7 +132,7 @@ class SearchPipeline:
 
     def check(self) -> None:
         """Raise IncompatibleBundle unless index, ids and golden texts match the manifest."""
-        check_together(self.bundle, self._index, self._encoder)
+        check_compatibility(self.bundle, self._index, self._encoder)
 
     def warm_up(self) -> None:
         """Run the first, slow calls now. The query cache stays empty."""

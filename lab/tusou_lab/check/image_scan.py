@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from tusou.bundle.item_reader import image_of, read_span
+from tusou.bundle.item_reader import decode_stored_image, read_span
 from tusou.core.errors import BadImage
 from tusou.core.ids import Encoding, Failure
 from tusou.data import ItemPool, ItemRow
@@ -63,7 +63,7 @@ class ImageScanner:
 def fingerprint_item(path: str, offset: int, length: int, encoding: Encoding) -> bytes:
     """Return the packed fingerprint of an item's image, as a job of `ImageWorkers`; BadImage."""
     stored = read_span(Path(path), offset, length)
-    return fingerprint_image(image_of(stored, encoding)).pack()
+    return fingerprint_image(decode_stored_image(stored, encoding)).pack()
 
 
 def _result(

@@ -10,7 +10,7 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, se
 from markupsafe import Markup
 from PIL import Image
 
-from tusou.bundle.item_reader import ItemReader, image_of
+from tusou.bundle.item_reader import ItemReader, decode_stored_image
 from tusou.core.errors import BadImage, OutputExists
 from tusou.core.files import write_file
 from tusou.images.preprocess import open_image
@@ -94,7 +94,7 @@ def _thumbnail(scanned: ScannedImage) -> _PageImage:
     try:
         with ItemReader({row.file: scanned.path}) as reader:
             stored = reader.read(row.file, row.offset, row.length)
-        image = open_image(image_of(stored, scanned.encoding)).convert("RGBA")
+        image = open_image(decode_stored_image(stored, scanned.encoding)).convert("RGBA")
     except (BadImage, OSError):  # the file has changed since the scan
         image = Image.new("RGBA", (1, 1))
     image.thumbnail((_SIDE, _SIDE))

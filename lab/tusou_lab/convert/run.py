@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tusou.bundle.item_ids import is_canonical_integer
-from tusou.bundle.item_reader import ItemReader, image_of
+from tusou.bundle.item_reader import ItemReader, decode_stored_image
 from tusou.cli.progress import Progress
 from tusou.core.errors import BadImage, OutputExists
 from tusou.core.ids import Failure
@@ -135,6 +135,6 @@ def _read_images(dataset: Dataset, split: str) -> Iterator[tuple[str, bytes] | F
             seen_ids.add(row.item_id)
             try:
                 stored = files.read(row.file, row.offset, row.length)
-                yield row.item_id, image_of(stored, pool.encoding)
+                yield row.item_id, decode_stored_image(stored, pool.encoding)
             except BadImage as error:
                 yield Failure(row.line, row.item_id, str(error))

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from tusou.bundle.item_reader import ItemReader, image_of
+from tusou.bundle.item_reader import ItemReader, decode_stored_image
 from tusou.cli.progress import Progress
 from tusou.core.arrays import Pixels
 from tusou.core.errors import BadDataset, BadImage
@@ -66,7 +66,9 @@ def _batches(
                 continue
             stored = reader.read(row.file, row.offset, row.length)
             try:
-                pixels.append(to_pixels(open_image(image_of(stored, pool.encoding)), size))
+                pixels.append(
+                    to_pixels(open_image(decode_stored_image(stored, pool.encoding)), size)
+                )
             except BadImage as error:
                 problems[number] = str(error)
                 continue

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
-from tusou.bundle.item_reader import ItemReader, image_of
+from tusou.bundle.item_reader import ItemReader, decode_stored_image
 from tusou.cli.progress import Progress
 from tusou.core.arrays import Pixels
 from tusou.core.errors import BadDataset, BadImage
@@ -103,7 +103,7 @@ def _decode(
             progress.advance()
             stored = reader.read(row.file, row.offset, row.length)
             try:
-                image = open_image(image_of(stored, pool.encoding))
+                image = open_image(decode_stored_image(stored, pool.encoding))
             except BadImage:
                 continue
             pixels[len(ids)] = to_pixels(image, size)

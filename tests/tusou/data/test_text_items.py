@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tusou.bundle.item_reader import ItemReader, text_of
+from tusou.bundle.item_reader import ItemReader, decode_stored_text
 from tusou.core.ids import Failure
 from tusou.data import ItemRow, open_pool
 from tusou.data.formats.text_items import MAX_LINE_BYTES
@@ -37,7 +37,7 @@ def test_reads_any_of_the_names_in_use(tmp_path: Path, line: str) -> None:
     assert (row.line, row.item_id, row.file) == (1, "1", 0)
     with ItemReader([tmp_path / "texts.jsonl"]) as files:
         stored = files.read(row.file, row.offset, row.length)
-    assert text_of(stored, "json") == "裙"
+    assert decode_stored_text(stored, "json") == "裙"
 
 
 @pytest.mark.parametrize(

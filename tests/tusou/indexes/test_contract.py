@@ -1,4 +1,4 @@
-"""Every index engine keeps the promises of `VectorIndex`; brute force says what is right."""
+"""The contract of `VectorIndex`, for every index type against brute force."""
 
 from pathlib import Path
 
@@ -16,8 +16,8 @@ from tusou.indexes.torch_index import TorchIndex
 
 DIM, COUNT, K = 32, 500, 10
 
-# Each engine, the share of the true top-10 it must find on this data, whether its scores are exact.
-ENGINES = [
+# Index type, the share of the true top 10 that it must find here, whether its scores are exact.
+INDEXES = [
     pytest.param((ExactSpec(), 1.0, True), id="exact"),
     pytest.param((TorchSpec(), 1.0, True), id="torch"),
     pytest.param((FaissSpec("Flat"), 1.0, True), id="faiss-flat"),
@@ -34,24 +34,24 @@ ENGINES = [
 
 
 def unit_vectors(count: int, seed: int) -> Vectors:
-    drawn = np.random.default_rng(seed).normal(size=(count, DIM)).astype(np.float32)
-    return drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
+    vectors = np.random.default_rng(seed).normal(size=(count, DIM)).astype(np.float32)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
 STORED, QUERIES = unit_vectors(COUNT, seed=1), unit_vectors(40, seed=2)
-IDS = np.arange(COUNT, dtype=np.int64) * 7  # an id is never a row number
+IDS = np.arange(COUNT, dtype=np.int64) * 7  # an id is not a row number
 
 
-def filled(spec: IndexSpec) -> VectorIndex:
+def filled_index(spec: IndexSpec) -> VectorIndex:
     index = create_index(spec, DIM)
     index.add(IDS, STORED)
     return index
 
 
-@pytest.fixture(scope="module", params=ENGINES)
+@pytest.fixture(scope="module", params=INDEXES)
 def case(request: pytest.FixtureRequest) -> tuple[IndexSpec, VectorIndex, float, bool]:
     spec, floor, exact = request.param
-    return spec, filled(spec), floor, exact
+    return spec, filled_index(spec), floor, exact
 
 
 Case = tuple[IndexSpec, VectorIndex, float, bool]
@@ -64,40 +64,40 @@ def truth() -> Neighbors:
     return Neighbors(IDS[best], np.take_along_axis(scores, best, 1))
 
 
-def test_finds_what_brute_force_finds(case: Case, truth: Neighbors) -> None:
+def test_it_finds_the_items_of_a_brute_force_search(case: Case, truth: Neighbors) -> None:
     _, index, floor, _ = case
-    found = index.search(QUERIES, K)
-    shared = [np.intersect1d(a, b).size for a, b in zip(found.ids, truth.ids, strict=True)]
+    neighbors = index.search(QUERIES, K)
+    shared = [np.intersect1d(a, b).size for a, b in zip(neighbors.ids, truth.ids, strict=True)]
     assert np.mean(shared) / K >= floor
 
 
-def test_says_truly_whether_a_score_is_the_inner_product(case: Case) -> None:
+def test_exact_scores_are_inner_products(case: Case) -> None:
     _, index, _, exact = case
-    found = index.search(QUERIES, K)
-    expected = np.einsum("qd,qkd->qk", QUERIES, STORED[found.ids // 7])
+    neighbors = index.search(QUERIES, K)
+    expected = np.einsum("qd,qkd->qk", QUERIES, STORED[neighbors.ids // 7])
     assert index.exact_scores == exact
-    assert bool(np.abs(found.scores - expected).max() < 1e-5) == exact
+    assert bool(np.abs(neighbors.scores - expected).max() < 1e-5) == exact
 
 
-def test_fewer_are_the_first_of_more(case: Case) -> None:
+def test_a_smaller_k_returns_the_first_of_a_larger_one(case: Case) -> None:
     _, index, _, _ = case
     np.testing.assert_array_equal(index.search(QUERIES, 1).ids, index.search(QUERIES, K).ids[:, :1])
 
 
-def test_best_comes_first(case: Case) -> None:
+def test_the_best_comes_first(case: Case) -> None:
     _, index, _, _ = case
     assert (np.diff(index.search(QUERIES, K).scores, axis=1) <= 0).all()
 
 
-def test_asking_for_more_than_there_is_pads(case: Case) -> None:
+def test_a_k_larger_than_the_index_is_padded(case: Case) -> None:
     _, index, _, _ = case
-    found = index.search(QUERIES[:1], COUNT + 3)
-    assert found.ids.shape == (1, COUNT + 3)
-    assert (found.ids[:, -3:] == -1).all()
-    assert np.isneginf(found.scores[:, -3:]).all()
+    neighbors = index.search(QUERIES[:1], COUNT + 3)
+    assert neighbors.ids.shape == (1, COUNT + 3)
+    assert (neighbors.ids[:, -3:] == -1).all()
+    assert np.isneginf(neighbors.scores[:, -3:]).all()
 
 
-def test_survives_a_round_trip(case: Case, tmp_path: Path) -> None:
+def test_a_saved_index_returns_the_same_results(case: Case, tmp_path: Path) -> None:
     spec, index, _, exact = case
     before = index.search(QUERIES, K)
     index.save(tmp_path / "index")
@@ -108,19 +108,19 @@ def test_survives_a_round_trip(case: Case, tmp_path: Path) -> None:
     assert (len(loaded), loaded.dim, loaded.exact_scores) == (COUNT, DIM, exact)
 
 
-def test_a_projection_does_not_centre() -> None:
-    """Vectors that share a direction, as embeddings do, keep their order under a full PCA."""
+def test_a_projection_does_not_centre_vectors() -> None:
+    """Keep the order of vectors that share a direction, as embeddings do, under a full PCA."""
     vectors = STORED + 3 * STORED[0]
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     index = create_index(FaissSpec(f"PCA{DIM},Flat"), DIM)
     index.add(IDS, vectors)
-    found = index.search(vectors[:40], K)
+    neighbors = index.search(vectors[:40], K)
     expected = np.sort(vectors[:40] @ vectors.T, axis=1)[:, : -K - 1 : -1]
-    np.testing.assert_allclose(found.scores, expected, atol=1e-5)
+    np.testing.assert_allclose(neighbors.scores, expected, atol=1e-5)
 
 
-def test_a_search_on_a_gpu_never_leaves_it() -> None:
-    """Tensors without numbers can be on a GPU that is not there; what asks for a number fails."""
+def test_a_search_on_a_gpu_computes_on_the_gpu_alone() -> None:
+    """Use fake tensors, which need no GPU and fail when their numbers are read."""
     index = TorchIndex(TorchSpec(), DIM)
     with FakeTensorMode():
         index._vectors = torch.empty((COUNT, DIM), device="cuda")
@@ -133,38 +133,38 @@ def test_a_search_on_a_gpu_never_leaves_it() -> None:
     assert devices.seen == {"cuda"}
 
 
-PLAIN = [
+UNCOMPRESSED = [
     pytest.param(ExactSpec(), id="exact"),
     pytest.param(FaissSpec("Flat"), id="faiss"),
     pytest.param(TorchSpec(), id="torch"),
 ]
 
 
-@pytest.mark.parametrize("spec", PLAIN)
+@pytest.mark.parametrize("spec", UNCOMPRESSED)
 def test_equal_scores_come_in_id_order(spec: IndexSpec) -> None:
     index = create_index(spec, DIM)
     index.add(np.array([9, 4, 7, 1], np.int64), np.repeat(STORED[:1], 4, axis=0))
     assert index.search(STORED[:1], 4).ids.tolist() == [[1, 4, 7, 9]]
 
 
-@pytest.mark.parametrize("spec", PLAIN)
-def test_without_vectors_there_is_only_padding(spec: IndexSpec) -> None:
-    found = create_index(spec, DIM).search(QUERIES[:2], 3)
-    assert found.ids.tolist() == [[-1] * 3] * 2
-    assert np.isneginf(found.scores).all()
+@pytest.mark.parametrize("spec", UNCOMPRESSED)
+def test_an_empty_index_returns_padding(spec: IndexSpec) -> None:
+    neighbors = create_index(spec, DIM).search(QUERIES[:2], 3)
+    assert neighbors.ids.tolist() == [[-1] * 3] * 2
+    assert np.isneginf(neighbors.scores).all()
 
 
 @pytest.mark.parametrize("blocks", ["exact._BLOCK", "torch_index._BLOCK"])
-def test_pools_larger_than_a_block_are_searched_whole(
+def test_an_index_larger_than_a_block_is_searched_completely(
     blocks: str, monkeypatch: pytest.MonkeyPatch, truth: Neighbors
 ) -> None:
     monkeypatch.setattr(f"tusou.indexes.{blocks}", 64)
     spec = ExactSpec() if blocks.startswith("exact") else TorchSpec()
-    np.testing.assert_array_equal(filled(spec).search(QUERIES, K).ids, truth.ids)
+    np.testing.assert_array_equal(filled_index(spec).search(QUERIES, K).ids, truth.ids)
 
 
 @pytest.mark.parametrize("spec", [ExactSpec(), TorchSpec()], ids=["exact", "torch"])
-def test_what_is_exact_has_nothing_to_tune(spec: IndexSpec) -> None:
+def test_an_exact_index_has_no_parameters(spec: IndexSpec) -> None:
     index = create_index(spec, DIM)
     index.tune("")
     with pytest.raises(InvalidRequest, match="nothing to tune, got 'nprobe=3'"):
@@ -172,23 +172,23 @@ def test_what_is_exact_has_nothing_to_tune(spec: IndexSpec) -> None:
 
 
 @pytest.mark.gpu
-def test_a_gpu_finds_what_the_processor_finds(tmp_path: Path, truth: Neighbors) -> None:
-    filled(TorchSpec()).save(tmp_path / "index")
+def test_a_gpu_finds_the_items_that_the_processor_finds(tmp_path: Path, truth: Neighbors) -> None:
+    filled_index(TorchSpec()).save(tmp_path / "index")
     index = load_index(TorchSpec(), tmp_path / "index", "cuda")
-    found = index.search(QUERIES, K)
-    np.testing.assert_array_equal(found.ids, truth.ids)
-    np.testing.assert_allclose(found.scores, truth.scores, atol=1e-5)
+    neighbors = index.search(QUERIES, K)
+    np.testing.assert_array_equal(neighbors.ids, truth.ids)
+    np.testing.assert_allclose(neighbors.scores, truth.scores, atol=1e-5)
 
 
 @pytest.mark.parametrize(
     "spec", [FaissSpec("IVF"), FaissSpec("Flat", "nprobe=3")], ids=["factory", "tuning"]
 )
-def test_refuses_what_faiss_does_not_understand(spec: FaissSpec) -> None:
+def test_refuses_strings_that_faiss_does_not_understand(spec: FaissSpec) -> None:
     with pytest.raises(InvalidRequest, match="FAISS"):
         create_index(spec, DIM)
 
 
-def test_refuses_a_file_that_is_no_index(tmp_path: Path) -> None:
+def test_refuses_a_file_that_is_not_an_index(tmp_path: Path) -> None:
     (tmp_path / "index").write_bytes(b"not an index")
     with pytest.raises(CorruptBundle, match="index is not a FAISS index"):
         load_index(FaissSpec(), tmp_path / "index")

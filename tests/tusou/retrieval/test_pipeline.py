@@ -56,13 +56,13 @@ def pipeline(bundle: Path) -> SearchPipeline:
 
 
 def republish(root: Path, **changes: object) -> None:
-    """Change the manifest as a careless hand would, and make the name right again."""
+    """Change values of the manifest, and rename the version accordingly."""
     version = (root / "CURRENT").read_text().strip()
     path = root / version / "manifest.json"
     manifest = json.loads(path.read_bytes())
-    for place, value in changes.items():
+    for key, value in changes.items():
         part = manifest
-        *parents, last = place.split("__")
+        *parents, last = key.split("__")
         for parent in parents:
             part = part[parent]
         part[last] = value
@@ -78,7 +78,7 @@ def copy(bundle: Path, tmp_path: Path) -> Path:
     return tmp_path / "b"
 
 
-def test_finds_what_the_vectors_say(pipeline: SearchPipeline, tiny_model: Path) -> None:
+def test_the_results_are_those_of_brute_force(pipeline: SearchPipeline, tiny_model: Path) -> None:
     texts = ["红色连衣裙", "男士黑色皮鞋", "iPhone15手机壳"]
     encoder = load_text_encoder(find_weights(str(tiny_model)))
     scores = encoder.encode(encoder.prepare(texts)) @ np.asarray(pipeline.bundle.vectors).T
@@ -89,12 +89,12 @@ def test_finds_what_the_vectors_say(pipeline: SearchPipeline, tiny_model: Path) 
         np.testing.assert_allclose(hits.scores, scores[row, best[row, :k]], atol=1e-5)
 
 
-def test_a_small_pool_answers_with_all_it_has(pipeline: SearchPipeline) -> None:
+def test_a_top_k_larger_than_the_index_returns_every_item(pipeline: SearchPipeline) -> None:
     (hits,) = search_texts(pipeline, ["裙"], 1000).hits
     assert sorted(hits.item_ids, key=int) == list(range(1000, 1300))
 
 
-def test_says_when_a_query_was_cut(pipeline: SearchPipeline) -> None:
+def test_a_query_longer_than_the_model_reads_is_marked(pipeline: SearchPipeline) -> None:
     answers = search_texts(pipeline, ["裙" * 50, "裙" * 51], 1)
     assert [hits.truncated for hits in answers.hits] == [False, True]
 
@@ -132,29 +132,29 @@ def test_a_refused_thing_is_subtracted_and_reported(pipeline: SearchPipeline) ->
         TextPart("红色", -REFUSED_WEIGHT),
         TextPart("碎花", -REFUSED_WEIGHT),
     )
-    hits, literal = answered(pipeline, refusing), answered(pipeline, Query(parts, 5))
+    hits, literal = page(pipeline, refusing), page(pipeline, Query(parts, 5))
     assert (hits.item_ids, hits.scores) == (literal.item_ids, literal.scores)
     assert (hits.positive, hits.negative) == ("连衣裙", "红色、碎花")
 
 
-def test_unknown_ids_and_a_changed_pool_give_no_image(copy: Path, pool: Path) -> None:
+def test_unknown_ids_and_a_changed_source_give_no_image(copy: Path, pool: Path) -> None:
     opened = SearchPipeline.open(copy).bundle
     for item_id in ("999", "01000", "1000 ", "", "../CURRENT", "9" * 30):
         with pytest.raises(UnknownItem, match="no item of this id"):
             opened.image(item_id)
     republish(copy, source__path=str(pool) + ".gone")
-    with pytest.raises(UnknownItem, match="not there or has changed"):
+    with pytest.raises(UnknownItem, match="is missing or has changed"):
         SearchPipeline.open(copy).bundle.image("1000")
     changed = bytearray(pool.read_bytes())
     changed[changed.index(b"\t") + 40] ^= 1  # one bit of the first image's base64
     (copy / "changed.tsv").write_bytes(changed)
     republish(copy, source__path=str(copy / "changed.tsv"))
-    with pytest.raises(UnknownItem, match="not there or has changed"):
+    with pytest.raises(UnknownItem, match="is missing or has changed"):
         SearchPipeline.open(copy).bundle.image("1000")
     assert SearchPipeline.open(copy).bundle.image("1001")[1] == "image/jpeg"
 
 
-def test_refuses_other_weights(copy: Path, tiny_model: Path, tmp_path: Path) -> None:
+def test_refuses_weights_of_another_digest(copy: Path, tiny_model: Path, tmp_path: Path) -> None:
     checkpoint = torch.load(tiny_model, weights_only=True)
     checkpoint["epoch"] = 1
     torch.save(checkpoint, tmp_path / "other.pt")
@@ -162,13 +162,13 @@ def test_refuses_other_weights(copy: Path, tiny_model: Path, tmp_path: Path) -> 
         SearchPipeline.open(copy, model=str(tmp_path / "other.pt"))
 
 
-def test_says_which_weights_are_missing(copy: Path) -> None:
+def test_names_the_weights_that_are_missing(copy: Path) -> None:
     republish(copy, model__location="/nowhere/model.pt")
     with pytest.raises(IncompatibleBundle, match=r"tiny\.pt.* not where they were"):
         SearchPipeline.open(copy)
 
 
-def test_refuses_a_model_that_encodes_the_golden_texts_otherwise(copy: Path) -> None:
+def test_refuses_a_model_that_encodes_the_golden_texts_differently(copy: Path) -> None:
     golden = next(copy.glob("*/golden.json"))
     stored = json.loads(golden.read_bytes())
     stored["vectors"][0] = [-value for value in stored["vectors"][0]]
@@ -177,12 +177,12 @@ def test_refuses_a_model_that_encodes_the_golden_texts_otherwise(copy: Path) -> 
     digest = hashlib.sha256(golden.read_bytes()).hexdigest()
     manifest["files"]["golden.json"] = {"size": golden.stat().st_size, "sha256": digest}
     republish(copy, files=manifest["files"])
-    with pytest.raises(IncompatibleBundle, match="golden texts otherwise"):
+    with pytest.raises(IncompatibleBundle, match="golden texts differently"):
         SearchPipeline.open(copy)
 
 
 @pytest.mark.parametrize("number", [1, 2, 99], ids=["oldest", "older", "newer"])
-def test_refuses_another_format(copy: Path, number: int) -> None:
+def test_refuses_another_bundle_format(copy: Path, number: int) -> None:
     republish(copy, format=number)
     with pytest.raises(IncompatibleBundle, match=f"format {number}, this Tusou reads 3; index ag"):
         SearchPipeline.open(copy)
@@ -211,27 +211,27 @@ def test_refuses_a_current_that_names_nothing(copy: Path, current: str) -> None:
         SearchPipeline.open(copy)
 
 
-def test_what_does_not_fit_is_not_loaded(
+def test_a_bundle_that_does_not_fit_is_not_loaded(
     bundle: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     weights = find_weights(str(tiny_model))
     files = Bundle.open(bundle).manifest.files
-    held = files["index.bin"].size + files["spans.npy"].size
+    loaded = files["index.bin"].size + files["spans.npy"].size
     text = resolve_encoder(weights, "text", "cpu", "fp32").min_memory
     image = resolve_encoder(weights, "image", "cpu", "fp32").min_memory
-    free = held + text
+    free = loaded + text
     monkeypatch.setattr("tusou.core.memory_budget.available_memory", lambda: free)
     opened = SearchPipeline.open(bundle)
     free = image - 1
     with pytest.raises(InsufficientMemory):
         opened.load_image_tower()
-    free = held + text - 1
+    free = loaded + text - 1
     monkeypatch.setattr("tusou.retrieval.pipeline.open_text_encoder", None)
     with pytest.raises(InsufficientMemory):
         SearchPipeline.open(bundle)
 
 
-def test_refuses_a_checkpoint_that_is_none(copy: Path, tmp_path: Path) -> None:
+def test_refuses_a_file_that_is_not_a_checkpoint(copy: Path, tmp_path: Path) -> None:
     (tmp_path / "not.pt").write_bytes(b"PK\x03\x04 not a checkpoint")
     with pytest.raises((BadModel, IncompatibleBundle)):
         SearchPipeline.open(copy, model=str(tmp_path / "not.pt"))
@@ -258,7 +258,7 @@ def test_a_vector_that_is_not_finite_is_not_searched(
     assert search_texts(opened, ["裙", "红色裙"], 1).cache_hits == 0
 
 
-def test_images_outlive_the_versions_folder(copy: Path) -> None:
+def test_images_are_read_after_the_versions_folder_is_deleted(copy: Path) -> None:
     opened = SearchPipeline.open(copy).bundle
     shutil.rmtree(opened.folder)
     assert opened.image("1000")[1] == "image/png"
@@ -268,97 +268,97 @@ def unit(vector: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return vector / np.linalg.norm(vector)
 
 
-def answered(pipeline: SearchPipeline, ask: Query) -> Hits:
-    (hits,) = pipeline.search([ask]).hits
+def page(pipeline: SearchPipeline, query: Query) -> Hits:
+    (hits,) = pipeline.search([query]).hits
     assert isinstance(hits, Hits)
     return hits
 
 
-def test_a_mixture_is_the_normalised_weighted_sum(pipeline: SearchPipeline) -> None:
+def test_a_mixed_query_searches_with_the_normalised_weighted_sum(pipeline: SearchPipeline) -> None:
     stored = np.asarray(pipeline.bundle.vectors)
     red, plain = pipeline.encode_texts(["红色", "纯色"]).vectors
-    given = unit(np.arange(1, 65, dtype=np.float32))
+    vector = unit(np.arange(1, 65, dtype=np.float32))
     model = pipeline.bundle.manifest.model.sha256
     parts = (
         TextPart("红色", 2),
-        VectorPart(given, model, 0.5),
+        VectorPart(vector, model, 0.5),
         ItemPart("1007", 1),
         TextPart("纯色", -0.5),
         ItemPart("1009", -0.25),
     )
-    target = unit(2 * red + 0.5 * given + stored[7] - 0.5 * plain - 0.25 * stored[9])
+    target = unit(2 * red + 0.5 * vector + stored[7] - 0.5 * plain - 0.25 * stored[9])
     scores = stored @ target
     order = [key for key in np.argsort(-scores, kind="stable").tolist() if key not in (7, 9)]
-    hits = answered(pipeline, Query(parts, 20))
-    assert [int(one) - 1000 for one in hits.item_ids] == order[:20]
+    hits = page(pipeline, Query(parts, 20))
+    assert [int(item) - 1000 for item in hits.item_ids] == order[:20]
     np.testing.assert_allclose(hits.scores, scores[order[:20]], atol=1e-5)
 
 
-def test_a_lone_part_keeps_its_vector(pipeline: SearchPipeline) -> None:
+def test_a_single_part_keeps_its_vector(pipeline: SearchPipeline) -> None:
     plain = search_texts(pipeline, ["红色裙"], 10).hits[0]
-    assert answered(pipeline, Query((TextPart("红色裙", 3),), 10)) == plain
+    assert page(pipeline, Query((TextPart("红色裙", 3),), 10)) == plain
 
 
-def test_pages_of_one_answer_join(pipeline: SearchPipeline) -> None:
+def test_the_pages_of_a_ranking_join(pipeline: SearchPipeline) -> None:
     whole = search_texts(pipeline, ["红色裙"], 300).hits[0]
     assert isinstance(whole, Hits)
-    exclude = frozenset(str(one) for one in whole.item_ids[5:9])
+    exclude = frozenset(str(item) for item in whole.item_ids[5:9])
     pages = [
-        answered(pipeline, Query((TextPart("红色裙"),), 7, offset, exclude)).item_ids
+        page(pipeline, Query((TextPart("红色裙"),), 7, offset, exclude)).item_ids
         for offset in range(0, 301, 7)
     ]
-    joined = tuple(one for page in pages for one in page)
+    joined = tuple(item for items in pages for item in items)
     assert joined == whole.item_ids[:5] + whole.item_ids[9:]
 
 
-def test_what_cannot_be_answered_harms_no_neighbour(pipeline: SearchPipeline) -> None:
-    asks = [
+def test_a_query_that_fails_does_not_affect_its_batch(pipeline: SearchPipeline) -> None:
+    queries = [
         Query((TextPart("红色裙"), ItemPart("7")), 3),
         Query.of_text("红色裙", 3),
         Query((ItemPart("1007"), ItemPart("1007", -1)), 3),
         Query((VectorPart(np.zeros(64, np.float32), "another model"),), 3),
         Query.of_text("裙" * 60, 3),
     ]
-    hits = pipeline.search(asks).hits
-    assert [type(one) for one in hits] == [UnknownItem, Hits, InvalidRequest, NotReady, Hits]
+    hits = pipeline.search(queries).hits
+    assert [type(each) for each in hits] == [UnknownItem, Hits, InvalidRequest, NotReady, Hits]
     assert hits[1] == search_texts(pipeline, ["红色裙"], 3).hits[0]
     assert hits[4].truncated  # type: ignore[union-attr]
 
 
-def test_what_nobody_waits_for_any_more_is_not_searched(
+def test_a_query_without_a_waiting_caller_is_not_searched(
     pipeline: SearchPipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asks = [Query.of_text(query, 3) for query in ("红色裙", "蓝色裤", "白色鞋")]
-    whole = pipeline.search(asks).hits
-    searched: list[int] = []
+    queries = [Query.of_text(query, 3) for query in ("红色裙", "蓝色裤", "白色鞋")]
+    whole = pipeline.search(queries).hits
+    batch_sizes: list[int] = []
     search = pipeline._index.search
 
     def counted(queries: Vectors, k: int) -> Neighbors:
-        searched.append(len(queries))
+        batch_sizes.append(len(queries))
         return search(queries, k)
 
     monkeypatch.setattr(pipeline._index, "search", counted)
-    hits = pipeline.search(asks, lambda place: place != 1).hits
+    hits = pipeline.search(queries, lambda position: position != 1).hits
     assert (hits[0], type(hits[1]), hits[2]) == (whole[0], DeadlineExceeded, whole[2])
-    assert set(searched) == {2}
-    searched.clear()
-    assert len(pipeline.search(asks, lambda _: False).hits) == 3
-    assert not searched
+    assert set(batch_sizes) == {2}
+    batch_sizes.clear()
+    assert len(pipeline.search(queries, lambda _: False).hits) == 3
+    assert not batch_sizes
 
 
-def test_a_image_finds_itself(bundle: Path, pool: Path) -> None:
+def test_an_image_finds_its_own_item(bundle: Path, pool: Path) -> None:
     opened = SearchPipeline.open(bundle)
     with pytest.raises(NotReady):
         opened.encode_images(np.zeros((1, 32, 32, 3), np.uint8))
     opened.load_image_tower()
     data, _ = opened.bundle.image("1042")
-    (seen,) = opened.encode_images(to_pixels(open_image(data), opened.image_size)[None])
-    hits = answered(opened, Query((seen,), 1))
+    (part,) = opened.encode_images(to_pixels(open_image(data), opened.image_size)[None])
+    hits = page(opened, Query((part,), 1))
     assert hits.item_ids == (1042,)
     assert hits.scores[0] == pytest.approx(1, abs=1e-3)
 
 
-def test_both_engines_answer_alike(
+def test_both_backends_find_the_same_items(
     copy: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     conversion = pytest.importorskip("tusou.encoders.openvino.convert")
@@ -370,15 +370,15 @@ def test_both_engines_answer_alike(
         for backend in ("torch", "openvino")
     }
     texts = ["红色连衣裙", "男士黑色皮鞋", "iPhone15手机壳", *(f"第{i}款裙子" for i in range(60))]
-    ours, theirs = (search_texts(one, texts, 3).hits for one in opened.values())
-    assert [one.item_ids for one in ours] == [one.item_ids for one in theirs]
+    by_torch, by_openvino = (search_texts(each, texts, 3).hits for each in opened.values())
+    assert [hits.item_ids for hits in by_torch] == [hits.item_ids for hits in by_openvino]
     data, _ = opened["torch"].bundle.image("1042")
-    for backend, one in opened.items():
-        one.warm_up()
-        one.load_image_tower()
-        assert one.backend == backend
-        (seen,) = one.encode_images(to_pixels(open_image(data), one.image_size)[None])
-        assert answered(one, Query((seen,), 1)).item_ids == (1042,)
+    for backend, pipeline in opened.items():
+        pipeline.warm_up()
+        pipeline.load_image_tower()
+        assert pipeline.backend == backend
+        (part,) = pipeline.encode_images(to_pixels(open_image(data), pipeline.image_size)[None])
+        assert page(pipeline, Query((part,), 1)).item_ids == (1042,)
 
 
 def test_an_image_tower_of_other_weights_is_not_loaded(
@@ -393,20 +393,20 @@ def test_an_image_tower_of_other_weights_is_not_loaded(
 
 
 @pytest.mark.parametrize("top_k", [1, 7, 60])
-def test_equal_items_come_in_pool_order_on_every_page(
+def test_equal_items_come_in_index_order_on_every_page(
     pipeline: SearchPipeline, monkeypatch: pytest.MonkeyPatch, top_k: int
 ) -> None:
     monkeypatch.setattr(pipeline._retriever, "_index", Twins())
     pages = [
-        answered(pipeline, Query((TextPart("裙"),), top_k, offset)).item_ids
+        page(pipeline, Query((TextPart("裙"),), top_k, offset)).item_ids
         for offset in range(0, 60, top_k)
     ]
-    joined = [one for page in pages for one in page]
+    joined = [item for items in pages for item in items]
     assert joined[:60] == [*range(1000, 1060)]
 
 
 class Twins:
-    """An index of equal pairs, which returns whichever of the last pair it likes."""
+    """An index of pairs with equal scores, which returns either of the last pair."""
 
     def __len__(self) -> int:
         return 300

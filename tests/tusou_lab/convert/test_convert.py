@@ -13,7 +13,7 @@ from reading import put
 from tusou_lab.convert.run import ConversionReport, convert
 from tusou_lab.convert.writers import WRITERS
 
-from tusou.bundle.item_reader import ItemReader, image_of
+from tusou.bundle.item_reader import ItemReader, decode_stored_image
 from tusou.cli.progress import NoProgress
 from tusou.core.errors import BadDataset, OutputExists
 from tusou.data import ItemRow, open_dataset, open_pool
@@ -49,7 +49,7 @@ def images(place: object) -> dict[str, bytes]:
         for row in pool.scan():
             assert isinstance(row, ItemRow), row
             stored = files.read(row.file, row.offset, row.length)
-            found[row.item_id] = image_of(stored, pool.encoding)
+            found[row.item_id] = decode_stored_image(stored, pool.encoding)
     return found
 
 

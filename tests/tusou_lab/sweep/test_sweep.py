@@ -99,7 +99,7 @@ def test_a_second_sweep_encodes_nothing(
     [
         pytest.param(SweepSpec(pools=(20,)), "of 20 is not between the 40 correct", id="small"),
         pytest.param(SweepSpec(pools=(301,)), "and the 300 items", id="large"),
-        pytest.param(SweepSpec(factories=("IVF",)), "'IVF' is no FAISS factory", id="factory"),
+        pytest.param(SweepSpec(factories=("IVF",)), "'IVF' is not a FAISS factory", id="factory"),
         pytest.param(SweepSpec(factories=("Flat nprobe=1",)), "does not tune", id="tuning"),
         pytest.param(SweepSpec(precisions=("fp8",)), "No precision 'fp8'", id="precision"),
     ],

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tusou.bundle.item_reader import text_of
+from tusou.bundle.item_reader import decode_stored_text
 from tusou.core.errors import BadDataset
 from tusou.core.ids import Failure
 from tusou.core.json_objects import parse_text_item
@@ -25,7 +25,7 @@ def _parse_row(line: bytes, number: int, start: int) -> ItemRow | Failure:
         item_id, problem = parse_item_id(raw_id)
         if problem:
             return Failure(number, item_id, problem)
-        text_of(line, "json")
+        decode_stored_text(line, "json")
     except BadDataset as error:
         return Failure(number, item_id, str(error))
     return ItemRow(number, item_id or "", 0, start, len(line))
