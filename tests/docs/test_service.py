@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 from fastapi.routing import iter_route_contexts
-from tusou_service import cli
-from tusou_service import shutdown as ending
+from tusou_service import cli, shutdown
 from tusou_service.http.app import create_app
 from tusou_service.http.errors import PROBLEM_TYPES
 from tusou_service.observability.metrics import Metrics
@@ -63,6 +62,6 @@ def test_every_metric_is_described() -> None:
 
 
 def test_every_exit_code_is_described() -> None:
-    codes = {value for name, value in vars(ending).items() if name.startswith("EXIT_")}
+    codes = {value for name, value in vars(shutdown).items() if name.startswith("EXIT_")}
     described = {int(code) for code in re.findall(r"^\| ([0-9]+) \|", OPERATIONS, re.MULTILINE)}
     assert described == codes | {0, 2}

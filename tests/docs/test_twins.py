@@ -43,15 +43,15 @@ def heading_levels(page: Path) -> list[int]:
 
 def tables(page: Path) -> list[list[list[str]]]:
     """Return the rows of every table, each a list of cells."""
-    found: list[list[list[str]]] = []
+    result: list[list[list[str]]] = []
     previous = ""
     for line in prose(page).splitlines():
         if line.startswith("|"):
             if not previous.startswith("|"):
-                found.append([])
-            found[-1].append([cell.strip() for cell in line.strip("|").split("|")])
+                result.append([])
+            result[-1].append([cell.strip() for cell in line.strip("|").split("|")])
         previous = line
-    return found
+    return result
 
 
 def anchors(page: Path) -> set[str]:

@@ -106,6 +106,8 @@ def test_its_make_targets_exist() -> None:
     assert targets_named == {"demo"}
     assert targets_named <= set(targets)
     assert "tusou demo --dir demo-run\n" in makefile
+    for page in (*READMES, ROOT / "CONTRIBUTING.md"):
+        assert set(re.findall(r"`make ([a-z]+)", page.read_text("utf-8"))) <= set(targets)
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,11 @@
-"""The repository itself: licence, make targets, the check, and no index host anywhere."""
+"""Licence, make targets, CI script, and no package index host in any file."""
 
 import re
 import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-# Split, so that this file does not hold what it forbids.
+# Split, so that this file does not contain what it forbids.
 HOSTS = [
     "py" + "pi.org",
     "python" + "hosted.org",
@@ -20,27 +20,27 @@ def test_the_licence_is_the_whole_apache_2() -> None:
     assert "END OF TERMS AND CONDITIONS" in text
 
 
-def test_make_has_the_targets_people_are_told_of() -> None:
+def test_make_has_the_documented_targets() -> None:
     targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    known = ["help", "demo", "serve", "test", "test-browser", "bench", "bench-gpu"]
-    known += ["check", "audit", "sbom", "lock", "clean"]
-    assert targets == known
+    documented = ["help", "demo", "serve", "test", "test-browser", "bench", "bench-gpu"]
+    documented += ["check", "audit", "sbom", "lock", "clean"]
+    assert targets == documented
 
 
-def test_the_check_runs_what_the_readme_says() -> None:
+def test_ci_runs_the_check_and_all_tests() -> None:
     script = (ROOT / ".ci/run").read_text().splitlines()
-    made = [line.strip() for line in script if line.strip().startswith("make ")]
-    assert made == ["make check", "make test", "make test-browser"]
+    commands = [line.strip() for line in script if line.strip().startswith("make ")]
+    assert commands == ["make check", "make test", "make test-browser"]
     assert "set -eu" in script
 
 
 def test_no_file_names_an_index_host() -> None:
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True)
-    named = [
+    violations = [
         f"{path}: {host}"
         for path in listed.stdout.decode().split("\0")
         if path and (ROOT / path).is_file()
         for host in HOSTS
         if host.encode() in (ROOT / path).read_bytes()
     ]
-    assert named == []
+    assert violations == []
