@@ -99,7 +99,7 @@ class TinyPipeline:
     def encode_texts(self, texts: Sequence[str]) -> TextEmbeddings:
         time.sleep(self.text_seconds * len(texts))
         vectors = np.tile(np.array([0.6, 0.8, 0], np.float32), (len(texts), 1))
-        return TextEmbeddings(vectors, tuple(len(text) + 2 for text in texts))
+        return TextEmbeddings(vectors, tuple(len(text) + 2 for text in texts), self.bundle.version)
 
     def search(
         self, queries: Sequence[Query], still_waiting: Callable[[int], bool]
@@ -129,7 +129,8 @@ class TinyPipeline:
         left = [item for item in known if str(item) not in ask.excluded_ids]
         ids = tuple(left[ask.offset : ask.offset + ask.top_k])
         scores = tuple(1 - (item - self.first_id) / 64 for item in ids)
-        return Hits(ids, scores, truncated=any(len(text) > 48 for text in ask.texts))
+        truncated = any(len(text) > 48 for text in ask.texts)
+        return Hits(ids, scores, truncated, self.bundle.version)
 
     def release_memory(self) -> None:
         self.released += 1

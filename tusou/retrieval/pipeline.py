@@ -191,7 +191,8 @@ class SearchPipeline:
         """Encode normalised texts as queries are encoded, prompt included."""
         tokens = self._encoder.prepare(texts)
         lengths = tuple(np.count_nonzero(tokens.ids, axis=1).tolist())
-        return TextEmbeddings(check_finite(self._encoder.encode(tokens)), lengths)
+        vectors = check_finite(self._encoder.encode(tokens))
+        return TextEmbeddings(vectors, lengths, self.bundle.version)
 
     def search(
         self, queries: Sequence[Query], still_waiting: Callable[[int], bool] = lambda _: True

@@ -31,3 +31,11 @@ class TextEmbeddings:
 
     vectors: Vectors  # (n, d)
     tokens: tuple[int, ...]  # how many tokens of each text the model read
+    index_version: str = ""  # the version of the index whose model encoded them
+
+    def split(self) -> list["TextEmbeddings"]:
+        """Return the embedding of each text alone."""
+        return [
+            TextEmbeddings(self.vectors[n : n + 1], (count,), self.index_version)
+            for n, count in enumerate(self.tokens)
+        ]

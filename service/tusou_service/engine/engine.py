@@ -6,13 +6,17 @@ from dataclasses import replace
 from time import perf_counter
 from typing import Protocol, Self, TypeAlias
 
+import numpy as np
 from pydantic import BaseModel
 
 from tusou.bundle.bundle import Bundle
 from tusou.core.arrays import Pixels
+from tusou.core.errors import TusouError
+from tusou.core.hits import Hits
 from tusou.core.ids import ItemId
 from tusou.retrieval.query import Query, VectorPart
-from tusou_service.engine.batch_runner import Failed, Found, Job, Result, TextVector, run_batch
+from tusou.retrieval.results import TextEmbeddings
+from tusou_service.engine.batch_runner import Job, Result, run_batch
 from tusou_service.engine.interfaces import (
     Arm,
     Pipeline,
@@ -26,14 +30,12 @@ from tusou_service.engine.versions import BundleVersions
 from tusou_service.images.query_encoder import (
     MAX_IMAGE_BATCH,
     MAX_WAITING_IMAGES,
-    EncodedImage,
     ImagePolicy,
     ImageQueryEncoder,
 )
 from tusou_service.observability.metrics import Metrics
-from tusou_service.observability.stages import record_batches
 
-SearchListener: TypeAlias = Callable[[Sequence[Query], Sequence[Found]], None]
+SearchListener: TypeAlias = Callable[[Sequence[Query], Sequence[Hits]], None]
 
 # Texts of the model's full length; several at once, because the cores share a batch.
 _LONG_TEXTS = ["纯棉碎花吊带裙" * 10] * 4
@@ -64,7 +66,7 @@ class SearchEngine:
         self._batcher = MicroBatcher[Job, Result](
             SplitOnOutOfMemory(self._run_batch, release_memory), limits, is_device_lost
         )
-        image_batcher = MicroBatcher[Pixels, EncodedImage](
+        image_batcher = MicroBatcher[Pixels, VectorPart](
             SplitOnOutOfMemory(self._run_image_batch, release_memory),
             replace(limits, max_batch=MAX_IMAGE_BATCH, max_waiting=MAX_WAITING_IMAGES),
             is_device_lost,
@@ -128,24 +130,24 @@ class SearchEngine:
         self.versions.pipeline()
         self._batcher.admit(1, deadline)
 
-    async def search(self, queries: Sequence[Query], deadline: float) -> list[Found]:
+    async def search(self, queries: Sequence[Query], deadline: float) -> list[Hits]:
         """Return the results in order, all from one version.
 
         If queries have errors, raise the first of them.
         """
         results = await self._run_on_one_version(queries, deadline)
-        for result in results:
-            if isinstance(result, Failed):
-                raise result.error
-        found = [result for result in results if isinstance(result, Found)]
+        hits = [result for result in results if isinstance(result, Hits)]
         if self.on_searched:
-            self.on_searched(queries, found)
-        return found
+            self.on_searched(queries, hits)
+        return hits
 
-    async def embed(self, texts: Sequence[str], deadline: float) -> list[TextVector]:
+    async def encode_texts(self, texts: Sequence[str], deadline: float) -> TextEmbeddings:
         """Encode normalised texts in order, all by the model of one version."""
         results = await self._run_on_one_version(texts, deadline)
-        return [result for result in results if isinstance(result, TextVector)]
+        parts = [result for result in results if isinstance(result, TextEmbeddings)]
+        vectors = np.concatenate([part.vectors for part in parts])
+        tokens = tuple(part.tokens[0] for part in parts)
+        return TextEmbeddings(vectors, tokens, parts[0].index_version)
 
     async def encode_image(self, image: bytes | str, deadline: float) -> VectorPart:
         """Encode an image, given as its bytes or in base64; BadImage, Unavailable."""
@@ -153,15 +155,13 @@ class SearchEngine:
 
     async def _run_on_one_version(self, jobs: Sequence[Job], deadline: float) -> list[Result]:
         self.versions.pipeline()
-        enqueued = perf_counter()
         try:
             results = await self._batcher.all(jobs, deadline)
-            while len({result.version for result in results}) > 1:  # reloaded between batches
+            while len({result.index_version for result in results}) > 1:  # reloaded in between
                 results = await self._batcher.all(jobs, deadline)
         except asyncio.CancelledError:
             self.metrics.cancelled.inc()
             raise
-        record_batches(enqueued, (result.run for result in results))
         return results
 
     async def reload(self) -> ReloadResult:
@@ -206,14 +206,15 @@ class SearchEngine:
         if self._images.needs_tower(pipeline):
             self._images.load_tower(pipeline)
 
-    def _run_batch(self, items: list[PendingItem[Job, Result]]) -> list[Result]:
+    def _run_batch(self, batch: list[PendingItem[Job, Result]]) -> list[Result | TusouError]:
         """Run a batch in the batcher's thread; a reload meanwhile affects the next batch."""
-        return run_batch(self.versions.pipeline(), items, self.metrics, self.arm)
+        return run_batch(self.versions.pipeline(), batch, self.metrics, self.arm)
 
-    def _run_image_batch(
-        self, items: list[PendingItem[Pixels, EncodedImage]]
-    ) -> list[EncodedImage]:
-        return self._images.encode_batch([item.item for item in items])
+    def _run_image_batch(self, batch: list[PendingItem[Pixels, VectorPart]]) -> list[VectorPart]:
+        parts, run = self._images.encode_batch([pending.item for pending in batch])
+        for pending in batch:
+            pending.run = run
+        return parts
 
 
 def _measure_text_time(pipeline: Pipeline) -> float:

@@ -1,4 +1,4 @@
-"""Callers come in one by one and leave in batches: the micro-batcher."""
+"""Micro-batching of concurrent queries: a bounded queue in front of one worker thread."""
 
 import asyncio
 import math
@@ -10,24 +10,25 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Generic, Self, TypeVar
 
-from tusou.core.errors import DeadlineExceeded, NotReady, Overloaded, Unavailable
+from tusou.core.errors import DeadlineExceeded, NotReady, Overloaded, TusouError, Unavailable
+from tusou_service.observability.stages import BatchRun, record_batches
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-# How much the newest batch counts in the measured batch time.
-_NEWEST = 0.3
+# The weight of the newest batch in the moving average of batch times.
+_NEWEST_WEIGHT = 0.3
 _SHORTEST_RETRY = 0.05
-# How much of a caller's time a predicted wait may take: batches differ, and an answer that comes
-# too late was computed for nothing.
-_MARGIN = 0.8
-# A batch is given up when it takes so many times the longest that was foreseen: other work may
-# have the processor, too.
-_PATIENCE = 5
+# The share of an item's time that the predicted wait may take: batches vary, and an answer that
+# comes too late was computed in vain.
+_WAIT_SHARE = 0.8
+# A batch is given up after this many times the longest expected time: other processes may have
+# the cores, too.
+_STALL_FACTOR = 5
 
 
 class QueueFull(Overloaded):
-    """The queue is full, or too long for this caller; `retry_after` is in seconds."""
+    """The queue is full, or too long for this deadline; `retry_after` is in seconds."""
 
     def __init__(self, message: str, retry_after: float) -> None:
         super().__init__(message)
@@ -35,65 +36,69 @@ class QueueFull(Overloaded):
 
 
 class WorkerStalled(Unavailable):
-    """A batch has run for so long that its thread must be given up."""
+    """A batch has run for so long that its thread is given up."""
 
 
 @dataclass(eq=False, slots=True)
 class PendingItem(Generic[T, R]):
-    """Who waits for the answer to one item."""
+    """An item in the queue or in a batch, and the future of its result."""
 
     item: T
     deadline: float
     answer: "asyncio.Future[R]"
+    run: BatchRun | None = None  # the finished batch, for the request's trace
 
     @property
     def waits(self) -> bool:
-        """Whether the answer is still wanted; the batch's thread may ask, too."""
+        """Whether a caller still waits for the result; any thread may read it."""
         return not self.answer.done()
 
 
 @dataclass(frozen=True, slots=True)
 class BatchLimits:
-    """How much waits and runs at once; seconds."""
+    """Limits of the queue and of a batch."""
 
     max_batch: int
     max_waiting: int
-    stall_after: float
+    stall_after: float  # seconds
 
 
 @dataclass(frozen=True, slots=True)
 class QueueState:
-    """What stands before one more caller: seconds to wait, and whether the queue is full."""
+    """The predicted wait of a new item in seconds, and whether the queue is full."""
 
     wait: float = 0.0
     full: bool = False
 
     def admit(self, deadline: float) -> None:
-        """Raise unless an answer can be expected in time."""
+        """Raise QueueFull or DeadlineExceeded if no result can be expected by the deadline."""
         left = deadline - asyncio.get_running_loop().time()
         if left <= 0:
             raise DeadlineExceeded("The time limit passed before the search began.")
-        if self.full or self.wait > left * _MARGIN:
-            # Jitter, so that refused callers do not come back together.
+        if self.full or self.wait > left * _WAIT_SHARE:
+            # Jitter, so that refused clients do not all retry at once.
             pause = self.wait * random.uniform(0.5, 1.5)  # noqa: S311 - no secret
             raise QueueFull("The service is at capacity.", max(_SHORTEST_RETRY, pause))
 
 
 class MicroBatcher(Generic[T, R]):
-    """Gathers concurrent callers into batches for one worker thread.
+    """Collects concurrent items into batches for one worker thread.
 
-    Four promises: every caller gets an answer or an error; a caller who leaves, or whose deadline
-    passes, touches nobody and costs nothing unless its batch has begun, and then no more than
-    until `run` asks whether it still waits; a bad batch never stops the next; the queue is
-    bounded. It never waits while the thread is idle: an item alone leaves at once, and what
-    arrives while a batch runs forms the next one. Deadlines are on the clock of the event loop.
-    After a stall, an error that `is_fatal` knows or a thread that cannot be started, `failure`
-    says why and nothing is accepted any more.
+    * Each item gets a result or an error. `run` returns one of them for each item of its batch; an
+      error that it raises is the error of the whole batch, and the next batch runs as usual.
+    * An item whose caller leaves, or whose deadline passes, is dropped from the queue. If its
+      batch is running, `run` can see by `PendingItem.waits` that it need not go on.
+    * The queue is bounded. An item alone never waits for others: it runs at once if the thread is
+      idle, and the items that arrive during a batch form the next one.
+    * After a stall, an error for which `is_fatal` is true, or a thread that cannot be started,
+      `failure` is set and no more items are accepted.
+
+    Deadlines are on the clock of the event loop.
     """
 
     def __init__(
         self,
-        run: Callable[[list[PendingItem[T, R]]], Sequence[R]],
+        run: Callable[[list[PendingItem[T, R]]], Sequence[R | TusouError]],
         limits: BatchLimits,
         is_fatal: Callable[[Exception], bool] = lambda _: False,
     ) -> None:
@@ -102,7 +107,7 @@ class MicroBatcher(Generic[T, R]):
         self._waiting: OrderedDict[PendingItem[T, R], None] = OrderedDict()
         self._running: list[PendingItem[T, R]] = []
         self._batch_seconds = 0.0
-        self._longest = 0.0
+        self._longest_batch_seconds = 0.0
         self._arrived = asyncio.Event()
         self._closed = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="batch")
@@ -116,14 +121,14 @@ class MicroBatcher(Generic[T, R]):
         self._closed = True
         self._arrived.set()
         if self._worker:
-            if self._running and not any(job.waits for job in self._running):
-                self._worker.cancel()  # its batch may hang, and nobody waits for it any more
+            if self._running and not any(pending.waits for pending in self._running):
+                self._worker.cancel()  # the batch may hang, and no caller waits for it
             await asyncio.wait([self._worker])
         self._thread.shutdown(wait=False)
 
     @property
     def alive(self) -> bool:
-        """Whether a caller who came now would be served."""
+        """Whether new items are accepted."""
         return bool(self._worker and not self._worker.done() and not self._closed)
 
     @property
@@ -133,55 +138,57 @@ class MicroBatcher(Generic[T, R]):
 
     @property
     def depth(self) -> int:
-        """Count the items that wait."""
+        """The number of items that wait."""
         return len(self._waiting)
 
     def admit(self, count: int, deadline: float) -> None:
-        """Raise unless `count` more items can expect an answer in time; reserves nothing."""
+        """Raise if `count` more items cannot expect results in time; reserves nothing."""
         if not self.alive:
             raise NotReady("The service cannot search now; try again shortly.")
-        self.pressure(count).admit(deadline)
-
-    def pressure(self, count: int = 1) -> QueueState:
-        """Say what stands before `count` more items; an empty queue has room for any."""
-        waiting = len(self._waiting)
-        full = waiting > 0 and waiting + count > self._limits.max_waiting
-        return QueueState(self._predicted_wait(count), full)
+        self._state(count).admit(deadline)
 
     def set_expected_item_time(self, item_seconds: float) -> None:
-        """Know how long the longest item takes, before a batch is thought to hang."""
-        self._longest = item_seconds * self._limits.max_batch
+        """Set the time of the longest item, from which the time of a stall is derived."""
+        self._longest_batch_seconds = item_seconds * self._limits.max_batch
 
     async def __call__(self, item: T, deadline: float) -> R:
-        """Return the answer to one item, or raise what `run` raised for its batch."""
+        """Return the result of one item, or raise its error."""
         return (await self.all([item], deadline))[0]
 
     async def all(self, items: Sequence[T], deadline: float) -> list[R]:
-        """Return the answers in order; all items are admitted, or none."""
+        """Return the results in order, or raise the first error. Admits all items or none."""
         self.admit(len(items), deadline)
         loop = asyncio.get_running_loop()
-        jobs = [PendingItem[T, R](item, deadline, loop.create_future()) for item in items]
-        for job in jobs:
-            self._waiting[job] = None
+        enqueued = perf_counter()
+        batch = [PendingItem[T, R](item, deadline, loop.create_future()) for item in items]
+        for pending in batch:
+            self._waiting[pending] = None
         self._arrived.set()
         timeout = asyncio.timeout_at(deadline)
         try:
             async with timeout:
-                return list(await asyncio.gather(*(job.answer for job in jobs)))
+                return list(await asyncio.gather(*(pending.answer for pending in batch)))
         except TimeoutError:
             if timeout.expired():
                 raise DeadlineExceeded("The time limit passed before the search ended.") from None
             raise
         finally:
-            for job in jobs:
-                self._waiting.pop(job, None)
-                job.answer.cancel()  # where the first error of several has come out already
+            for pending in batch:
+                self._waiting.pop(pending, None)
+                pending.answer.cancel()  # the others, if one has failed
+            record_batches(enqueued, (pending.run for pending in batch if pending.run))
 
-    def _predicted_wait(self, count: int) -> float:
-        """Seconds until `count` items that came now would be answered; 0 when nothing is ahead.
+    def _state(self, count: int) -> QueueState:
+        """Return the queue's state for `count` more items; an empty queue takes any number."""
+        waiting = len(self._waiting)
+        full = waiting > 0 and waiting + count > self._limits.max_waiting
+        return QueueState(self._predict_wait(count), full)
 
-        An idle worker takes anything: otherwise one slow batch would have everything refused,
-        and nothing would ever be measured again.
+    def _predict_wait(self, count: int) -> float:
+        """Return the seconds until `count` new items have results; 0 if the thread is idle.
+
+        An idle thread takes everything: otherwise, after one slow batch, everything would be
+        refused and no batch would ever be measured again.
         """
         if not self._running and not self._waiting:
             return 0.0
@@ -193,63 +200,66 @@ class MicroBatcher(Generic[T, R]):
             while not self._closed and not self.failure:
                 await self._arrived.wait()
                 self._arrived.clear()
-                while not self._closed and not self.failure and (jobs := self._take()):
-                    await self._answer(jobs)
-        except Exception as error:  # noqa: BLE001 - whoever runs the process ends it for this
-            self._give_up(self._running, error)  # a bug, or a thread that cannot be started
+                while not self._closed and not self.failure and (batch := self._take()):
+                    await self._run_batch(batch)
+        except Exception as error:  # noqa: BLE001 - a bug, or no thread: the server ends for it
+            self._give_up(self._running, error)
         finally:
             waiting = list(self._waiting)
             self._waiting.clear()
             _fail(waiting, NotReady("The service is stopping; send the request again."))
 
     def _take(self) -> list[PendingItem[T, R]]:
-        """Remove the next batch from the queue, without those whose time is over."""
+        """Remove the next batch from the queue, and drop the items whose deadline has passed."""
         now = asyncio.get_running_loop().time()
-        jobs: list[PendingItem[T, R]] = []
-        while self._waiting and len(jobs) < self._limits.max_batch:
-            job, _ = self._waiting.popitem(last=False)
-            if not job.waits:
+        batch: list[PendingItem[T, R]] = []
+        while self._waiting and len(batch) < self._limits.max_batch:
+            pending, _ = self._waiting.popitem(last=False)
+            if not pending.waits:
                 continue
-            if job.deadline <= now:
-                _fail([job], DeadlineExceeded("The time limit passed before the search began."))
+            if pending.deadline <= now:
+                error = DeadlineExceeded("The time limit passed before the search began.")
+                _fail([pending], error)
                 continue
-            jobs.append(job)
-        return jobs
+            batch.append(pending)
+        return batch
 
-    async def _answer(self, jobs: list[PendingItem[T, R]]) -> None:
+    async def _run_batch(self, batch: list[PendingItem[T, R]]) -> None:
         loop = asyncio.get_running_loop()
-        started, self._running = perf_counter(), jobs
-        call = loop.run_in_executor(self._thread, self._run, jobs)
-        patience = max(self._limits.stall_after, self._longest * _PATIENCE)
+        started, self._running = perf_counter(), batch
+        call = loop.run_in_executor(self._thread, self._run, batch)
+        patience = max(self._limits.stall_after, self._longest_batch_seconds * _STALL_FACTOR)
         done, _ = await asyncio.wait([call], timeout=patience)
         self._running = []
         if not done:
             call.cancel()
-            self._give_up(jobs, WorkerStalled(f"A batch ran over {patience:g} s."))
+            self._give_up(batch, WorkerStalled(f"A batch ran over {patience:g} s."))
             return
         self._measure(perf_counter() - started)
         try:
-            pairs = list(zip(jobs, call.result(), strict=True))
-        except Exception as error:  # noqa: BLE001 - the callers, not the worker, own this error
+            results = list(zip(batch, call.result(), strict=True))
+        except Exception as error:  # noqa: BLE001 - the error belongs to the callers
             if self._is_fatal(error):
-                self._give_up(jobs, error)
+                self._give_up(batch, error)
             else:
-                _fail(jobs, error)
+                _fail(batch, error)
             return
-        for job, result in pairs:
-            if job.waits:
-                job.answer.set_result(result)
+        for pending, result in results:
+            if isinstance(result, TusouError):
+                _fail([pending], result)
+            elif pending.waits:
+                pending.answer.set_result(result)
 
     def _measure(self, seconds: float) -> None:
-        known = self._batch_seconds or seconds
-        self._batch_seconds = known + _NEWEST * (seconds - known)
+        average = self._batch_seconds or seconds
+        self._batch_seconds = average + _NEWEST_WEIGHT * (seconds - average)
 
-    def _give_up(self, jobs: list[PendingItem[T, R]], failure: Exception) -> None:
+    def _give_up(self, batch: list[PendingItem[T, R]], failure: Exception) -> None:
         self.failure = failure
-        _fail(jobs, NotReady("The service has failed and will restart; try again shortly."))
+        _fail(batch, NotReady("The service has failed and will restart; try again shortly."))
 
 
-def _fail(jobs: list[PendingItem[T, R]], error: Exception) -> None:
-    for job in jobs:
-        if job.waits:
-            job.answer.set_exception(error)
+def _fail(batch: list[PendingItem[T, R]], error: Exception) -> None:
+    for pending in batch:
+        if pending.waits:
+            pending.answer.set_exception(error)

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from tusou.core.errors import TusouError
 from tusou.core.hits import Hits
 from tusou.retrieval.query import Query
-from tusou_service.engine.batch_runner import Found
 from tusou_service.engine.engine import SearchEngine
 
 _log = logging.getLogger(__name__)
@@ -29,10 +28,10 @@ class ShadowTraffic:
 
     def __init__(self, first: SearchEngine, second: SearchEngine, share: float) -> None:
         self._first, self._second, self._share = first, second, share
-        self._waiting: deque[tuple[Sequence[Query], Sequence[Found]]] = deque()
+        self._waiting: deque[tuple[Sequence[Query], Sequence[Hits]]] = deque()
         self._arrived = asyncio.Event()
 
-    def offer(self, queries: Sequence[Query], results: Sequence[Found]) -> None:
+    def offer(self, queries: Sequence[Query], results: Sequence[Hits]) -> None:
         """Enqueue an answered search, if it is drawn and the queue is not full; never blocks."""
         if random.random() >= self._share:  # noqa: S311 - no secret
             return
@@ -52,7 +51,7 @@ class ShadowTraffic:
                     await asyncio.sleep(_POLL_SECONDS)
                 await self._repeat(*self._waiting.popleft())
 
-    async def _repeat(self, queries: Sequence[Query], results: Sequence[Found]) -> None:
+    async def _repeat(self, queries: Sequence[Query], results: Sequence[Hits]) -> None:
         deadline = asyncio.get_running_loop().time() + _SEARCH_SECONDS
         try:
             self._compare(results, await self._second.search(queries, deadline))
@@ -64,14 +63,14 @@ class ShadowTraffic:
         else:
             self._count("compared", queries)
 
-    def _compare(self, first: Sequence[Found], second: Sequence[Found]) -> None:
-        pairs = [(a.hits, b.hits) for a, b in zip(first, second, strict=True)]
+    def _compare(self, first: Sequence[Hits], second: Sequence[Hits]) -> None:
+        pairs = list(zip(first, second, strict=True))
         overlaps = [overlap(a, b) for a, b in pairs]
         for share in overlaps:
             self._second.metrics.shadow_overlap.observe(share)
         fields = {
-            "index_version": first[0].version,
-            "shadow_version": second[0].version,
+            "index_version": first[0].index_version,
+            "shadow_version": second[0].index_version,
             "overlap": [round(share, 4) for share in overlaps],
             "same_first": [_first_id(a) == _first_id(b) for a, b in pairs],
         }

@@ -4,7 +4,6 @@ import asyncio
 import logging
 import weakref
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
 from typing import Literal, Protocol, Self, TypeAlias
@@ -24,7 +23,7 @@ from tusou.core.errors import (
 from tusou.retrieval.query import VectorPart
 from tusou_service.images.decode_pool import DecodePool
 from tusou_service.observability.metrics import Metrics
-from tusou_service.observability.stages import BatchRun, record_batches, record_stage
+from tusou_service.observability.stages import BatchRun, record_stage
 
 _log = logging.getLogger(__name__)
 
@@ -68,18 +67,10 @@ class ImagePipeline(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class EncodedImage:
-    """One image's vector, and the batch it was encoded in."""
-
-    part: VectorPart
-    run: BatchRun
-
-
 class ImageBatcher(Protocol):
     """Collects concurrent images into batches: `tusou_service.engine.micro_batcher`."""
 
-    async def __call__(self, item: Pixels, deadline: float) -> EncodedImage: ...
+    async def __call__(self, item: Pixels, deadline: float) -> VectorPart: ...
 
     def set_expected_item_time(self, item_seconds: float) -> None: ...
 
@@ -160,12 +151,9 @@ class ImageQueryEncoder:
         record_stage("decode", started)
         self._metrics.image_seconds.labels("decode").observe(perf_counter() - started)
         await self._wait_for_tower(deadline)
-        enqueued = perf_counter()
-        encoded = await self._batcher(pixels, deadline)
-        record_batches(enqueued, [encoded.run])
-        return encoded.part
+        return await self._batcher(pixels, deadline)
 
-    def encode_batch(self, images: list[Pixels]) -> list[EncodedImage]:
+    def encode_batch(self, images: list[Pixels]) -> tuple[list[VectorPart], BatchRun]:
         """Encode images of the pipeline's size, in the batcher's thread."""
         started = perf_counter()
         pipeline = self._pipeline()
@@ -175,8 +163,7 @@ class ImageQueryEncoder:
         seconds = perf_counter() - started
         self._metrics.image_batch_size.observe(len(parts))
         self._metrics.image_seconds.labels("encode").observe(seconds)
-        run = BatchRun(len(parts), started, (("encode_image", seconds),))
-        return [EncodedImage(part, run) for part in parts]
+        return parts, BatchRun(len(parts), started, (("encode_image", seconds),))
 
     async def _wait_for_tower(self, deadline: float) -> None:
         if self._pipeline().image_tower_loaded:

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-from tusou_service.engine.batch_runner import Found
 from tusou_service.engine.engine import SearchEngine
 from tusou_service.engine.micro_batcher import BatchLimits
 
@@ -19,6 +18,7 @@ from tusou.core.errors import (
     OutOfMemory,
     UnknownItem,
 )
+from tusou.core.hits import Hits
 from tusou.retrieval.query import Query
 
 
@@ -43,7 +43,7 @@ async def test_answers_after_warm_up(source: TinySource) -> None:
     async with entered(source) as engine:
         assert source.pipeline.warm
         (found,) = await engine.search(asks(["裙"], 3), soon())
-        assert (found.hits.item_ids, found.version) == ((0, 1, 2), "v1")
+        assert (found.item_ids, found.index_version) == ((0, 1, 2), "v1")
         assert engine.ready
 
 
@@ -85,8 +85,8 @@ async def test_swaps_between_batches_and_never_mixes(source: TinySource) -> None
         assert (done.previous, done.version, done.changed, new.warm) == ("v1", "v2", True, True)
         old.gate.set()
         found = await searching
-    assert [one.version for one in found] == ["v2"] * 4
-    assert [one.hits.item_ids for one in found] == [(100,)] * 4
+    assert [one.index_version for one in found] == ["v2"] * 4
+    assert [one.item_ids for one in found] == [(100,)] * 4
     assert old.batches == [["a", "b"]]
 
 
@@ -131,7 +131,7 @@ async def test_a_failed_reload_keeps_the_old_one(source: TinySource) -> None:
         with pytest.raises(CorruptBundle):
             await engine.reload()
         (found,) = await engine.search(asks(["裙"], 3), soon())
-        assert (found.version, engine.ready) == ("v1", True)
+        assert (found.index_version, engine.ready) == ("v1", True)
         assert b'tusou_reloads_total{result="failed"} 1.0' in engine.metrics.expose()
 
 
@@ -140,7 +140,7 @@ async def test_a_batch_that_outgrows_the_memory_is_answered_in_parts(source: Tin
     async with entered(source, max_batch=8) as engine:
         source.pipeline.released = 0
         found = await engine.search(asks(["a", "b", "c", "d", "e"], 1), soon())
-        assert [one.hits.item_ids for one in found] == [(0,)] * 5
+        assert [one.item_ids for one in found] == [(0,)] * 5
         assert [len(batch) for batch in source.pipeline.batches] == [5, 2, 2, 1]
         source.pipeline.room = 0
         with pytest.raises(OutOfMemory):
@@ -157,7 +157,7 @@ async def test_a_bundle_that_does_not_fit_beside_the_old_one_is_refused(
         with pytest.raises(InsufficientMemory):
             await engine.reload()
         (found,) = await engine.search(asks(["裙"], 3), soon())
-        assert (found.version, engine.ready) == ("v1", True)
+        assert (found.index_version, engine.ready) == ("v1", True)
 
 
 @pytest.mark.parametrize(("text_seconds", "given_up"), [(0.0, True), (0.2, False)])
@@ -227,8 +227,8 @@ async def test_images_come_from_the_bundle(source: TinySource) -> None:
 async def test_64_callers_get_the_answers_one_would(source: TinySource) -> None:
     async with entered(source, max_batch=8) as engine:
 
-        async def ask(k: int) -> list[Found]:
+        async def ask(k: int) -> list[Hits]:
             return await engine.search(asks(["裙"], k), soon())
 
         found = await asyncio.gather(*(ask(k) for k in range(1, 49)))
-    assert [one[0].hits.item_ids for one in found] == [tuple(range(k)) for k in range(1, 49)]
+    assert [one[0].item_ids for one in found] == [tuple(range(k)) for k in range(1, 49)]

@@ -15,7 +15,7 @@ from tusou_service.engine.micro_batcher import (
     WorkerStalled,
 )
 
-from tusou.core.errors import DeadlineExceeded, NotReady
+from tusou.core.errors import DeadlineExceeded, NotReady, TusouError, UnknownItem
 
 
 @dataclass
@@ -293,3 +293,18 @@ async def test_a_fatal_error_ends_the_worker() -> None:
         assert isinstance(batcher.failure, ValueError)
         with pytest.raises(NotReady):
             await batcher(1, soon())
+
+
+async def test_an_error_of_one_item_is_its_callers_alone() -> None:
+    def run(batch: list[PendingItem[int, int]]) -> list[int | TusouError]:
+        return [UnknownItem("13") if item.item == 13 else 2 * item.item for item in batch]
+
+    async with MicroBatcher(run, BatchLimits(4, 8, 20)) as batcher:
+        results = await asyncio.gather(
+            *(batcher(item, soon()) for item in (1, 13, 2)), return_exceptions=True
+        )
+        assert [results[0], results[2]] == [2, 4]
+        assert isinstance(results[1], UnknownItem)
+        with pytest.raises(UnknownItem):
+            await batcher.all([1, 13, 13], soon())
+        assert (batcher.alive, batcher.failure) == (True, None)

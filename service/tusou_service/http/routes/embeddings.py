@@ -79,14 +79,14 @@ async def _encode(
     texts = normalize_texts(
         {n: value for n, value in enumerate(inputs) if n not in images}, "input"
     )
-    encoded_texts = await engine.embed(list(texts.values()), deadline) if texts else []
+    embedded = await engine.encode_texts(list(texts.values()), deadline) if texts else None
     encoded_images = await asyncio.gather(
         *(engine.encode_image(uri.partition(_BASE64)[2], deadline) for uri in images.values())
     )
-    vectors = dict(zip(texts, [text.vector for text in encoded_texts], strict=True))
-    vectors |= zip(images, [image.vector for image in encoded_images], strict=True)
-    tokens = sum(text.tokens for text in encoded_texts)
-    return [vectors[n] for n in range(len(inputs))], tokens
+    vectors = dict(zip(images, [image.vector for image in encoded_images], strict=True))
+    if embedded:
+        vectors |= zip(texts, embedded.vectors, strict=True)
+    return [vectors[n] for n in range(len(inputs))], sum(embedded.tokens) if embedded else 0
 
 
 def _base64(vector: Vectors) -> str:

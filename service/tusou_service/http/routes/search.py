@@ -98,13 +98,13 @@ async def search_batch(
     ]
     results = await engine.search(queries, deadline)
     _log_queries(request, texts)
-    version = results[0].version
+    version = results[0].index_version
     return BatchResponse(
         results=tuple(
             SearchResult(
-                item_ids=result.hits.item_ids,
-                scores=result.hits.scores,
-                truncated=result.hits.truncated,
+                item_ids=result.item_ids,
+                scores=result.scores,
+                truncated=result.truncated,
                 interpreted=_interpreted(query),
             )
             for query, result in zip(queries, results, strict=True)
@@ -123,16 +123,16 @@ async def _search_one(
     deadline: float,
     started: float,
 ) -> SearchResponse:
-    (result,) = await engine.search([query], deadline)
+    (hits,) = await engine.search([query], deadline)
     _log_queries(request, query.texts)
     return SearchResponse(
-        item_ids=result.hits.item_ids,
-        scores=result.hits.scores,
-        truncated=result.hits.truncated,
+        item_ids=hits.item_ids,
+        scores=hits.scores,
+        truncated=hits.truncated,
         interpreted=_interpreted(query),
-        index_version=result.version,
+        index_version=hits.index_version,
         took_ms=_elapsed_ms(started),
-        version_changed=_version_changed(known_version, result.version),
+        version_changed=_version_changed(known_version, hits.index_version),
     )
 
 
