@@ -1,4 +1,4 @@
-"""What tests of the readers share: folders written in a line, and what was read in plain words."""
+"""Helpers of the readers' tests: files written in one call, and items and queries as tuples."""
 
 from pathlib import Path
 
@@ -19,25 +19,25 @@ def put(path: Path, content: bytes | str) -> Path:
     return path
 
 
-def items(place: object) -> list[tuple[str, bytes] | tuple[int, str]]:
-    """Read a whole pool: id and bytes of each item, line and reason of each failure."""
-    pool = open_pool(str(place))
-    found: list[tuple[str, bytes] | tuple[int, str]] = []
+def read_items(source: object) -> list[tuple[str, bytes] | tuple[int, str]]:
+    """Return the id and bytes of each item, and the line and reason of each failure."""
+    pool = open_pool(str(source))
+    result: list[tuple[str, bytes] | tuple[int, str]] = []
     for row in pool.scan():
         if isinstance(row, ItemRow):
             data = pool.files[row.file].read_bytes()[row.offset : row.offset + row.length]
-            found.append((row.item_id, data))
+            result.append((row.item_id, data))
         else:
-            found.append((row.line, row.reason))
+            result.append((row.line, row.reason))
     assert pool.size > 0
-    return found
+    return result
 
 
-def asked(place: object) -> list[tuple[object, str, object] | tuple[int, str]]:
-    """Read all queries: id, text and answers of each, line and reason of each failure."""
+def read_queries(source: object) -> list[tuple[object, str, object] | tuple[int, str]]:
+    """Return id, text and correct items of each query, and line and reason of each failure."""
     return [
-        (found.line, found.reason)
-        if isinstance(found, Failure)
-        else (found.query_id, found.text, found.item_ids)
-        for found in open_dataset(str(place)).scan_queries()
+        (row.line, row.reason)
+        if isinstance(row, Failure)
+        else (row.query_id, row.text, row.item_ids)
+        for row in open_dataset(str(source)).scan_queries()
     ]

@@ -23,7 +23,7 @@ def format_output(suffix: str, rows: Sequence[QueryRow], lines: Sequence[bytes])
     """Return the output file from its rows: .zip holds them, .csv is Teddy Cup's table."""
     if suffix == ".csv":
         rankings = (
-            (_format_id(row.query_id), json.loads(line)[row.answers])
+            (_format_id(row.query_id), json.loads(line)[row.items_field])
             for row, line in zip(rows, lines, strict=True)
         )
         return format_teddy_table(rankings, "text_to_image")

@@ -119,8 +119,8 @@ def _count_valid(rows: list[QueryRow], lines: list[bytes], top_k: int) -> int:
     """Count the leading lines that this run could have written."""
     for count, (row, line) in enumerate(zip(rows, lines, strict=False)):
         try:
-            item_ids = json.loads(line)[row.answers]
-            if len(item_ids) != top_k or row.filled(item_ids) != line:
+            item_ids = json.loads(line)[row.items_field]
+            if len(item_ids) != top_k or row.format(item_ids) != line:
                 return count
         except (ValueError, TypeError, KeyError):
             return count

@@ -152,7 +152,7 @@ class ReplayWorker:
     def _accept(self, start: int, batch: list[QueryRow], results: list[Hits]) -> None:
         self._check_version(results[0].index_version)
         self._early[start] = [
-            row.filled(self._exactly_k(row, hits)) for row, hits in zip(batch, results, strict=True)
+            row.format(self._exactly_k(row, hits)) for row, hits in zip(batch, results, strict=True)
         ]
         while self._next in self._early:
             lines = self._early.pop(self._next)

@@ -1,4 +1,4 @@
-"""The pages about data and evaluation name everything that users meet."""
+"""The pages on data and evaluation document every metric and every reason for a failure."""
 
 import json
 import re
@@ -69,9 +69,9 @@ def test_every_reason_to_skip_a_text_is_listed(tmp_path: Path) -> None:
 
 
 def png(width: int, height: int) -> bytes:
-    held = BytesIO()
-    Image.new("L", (width, height)).save(held, "PNG")
-    return held.getvalue()
+    buffer = BytesIO()
+    Image.new("L", (width, height)).save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def png(width: int, height: int) -> bytes:
         pytest.param(b"\xff" * (2**23 + 1), id="bytes"),
     ],
 )
-def test_every_reason_to_skip_a_image_is_listed(data: bytes) -> None:
+def test_every_reason_to_skip_an_image_is_listed(data: bytes) -> None:
     with pytest.raises(BadImage) as raised:
         open_image(data)
     assert f"`{raised.value}`" in DATA.read_text("utf-8")
@@ -97,7 +97,7 @@ def test_bad_base64_is_listed() -> None:
     assert f"`{raised.value}`" in DATA.read_text("utf-8")
 
 
-def test_the_rows_it_shows_are_rows() -> None:
+def test_the_example_rows_are_valid() -> None:
     shown = re.findall(r"^```json\n(.*?)\n```$", DATA.read_text("utf-8"), re.MULTILINE)
     rows = [json.loads(row) for row in shown]
     queries = [row for row in rows if "query_text" in row]

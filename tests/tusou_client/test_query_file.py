@@ -1,4 +1,4 @@
-"""Query files as people really write them."""
+"""Query files in the forms that occur in practice."""
 
 import pytest
 from tusou_client.errors import BadQueries
@@ -6,7 +6,7 @@ from tusou_client.query_file import read_queries
 
 
 def rendered(data: bytes, item_ids: tuple[int | str, ...] = (7, 8)) -> list[str]:
-    return [row.filled(item_ids).decode() for row in read_queries(data)]
+    return [row.format(item_ids).decode() for row in read_queries(data)]
 
 
 @pytest.mark.parametrize(

@@ -25,20 +25,20 @@ def read(tmp_path: Path, content: bytes | str, columns: tuple[str, ...] = ("id",
 
 
 @given(rows=st.lists(st.tuples(CELL, CELL), max_size=6))
-def test_what_csv_writes_is_read_back(rows: list[tuple[str, str]]) -> None:
-    held = io.StringIO()
-    written = csv.writer(held, quoting=csv.QUOTE_ALL, lineterminator="\n")
-    written.writerows([("id", "caption"), *rows])
+def test_tables_written_by_csv_are_read_back(rows: list[tuple[str, str]]) -> None:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, quoting=csv.QUOTE_ALL, lineterminator="\n")
+    writer.writerows([("id", "caption"), *rows])
     with tempfile.TemporaryDirectory() as folder:
-        found = read(Path(folder), held.getvalue())
-    assert [tuple(row[1:]) for row in found] == rows
+        rows_read = read(Path(folder), buffer.getvalue())
+    assert [tuple(row[1:]) for row in rows_read] == rows
 
 
-def test_a_quote_that_stays_open_costs_one_line(tmp_path: Path) -> None:
+def test_an_unclosed_quote_costs_one_line(tmp_path: Path) -> None:
     content = 'id,caption\n1,"开了\n' + "".join(f"{n},裙\n" for n in range(2, 400))
-    found = read(tmp_path, content)
-    assert found[0] == (2, "a quote opens a cell that does not close")
-    assert found[1:] == [(n + 1, str(n), "裙") for n in range(2, 400)]
+    rows_read = read(tmp_path, content)
+    assert rows_read[0] == (2, "a quote opens a cell that does not close")
+    assert rows_read[1:] == [(n + 1, str(n), "裙") for n in range(2, 400)]
 
 
 @pytest.mark.parametrize(
@@ -54,11 +54,11 @@ def test_a_quote_that_stays_open_costs_one_line(tmp_path: Path) -> None:
 )
 def test_odd_records(tmp_path: Path, row: bytes, expected: tuple[object, ...]) -> None:
     rest = "9,裙\n8,裙\n".encode()
-    found = read(tmp_path, b"\xef\xbb\xbfID, Caption\r\n" + row + b"\n\n" + rest)
-    assert found == [expected, (4, "9", "裙"), (5, "8", "裙")]
+    rows_read = read(tmp_path, b"\xef\xbb\xbfID, Caption\r\n" + row + b"\n\n" + rest)
+    assert rows_read == [expected, (4, "9", "裙"), (5, "8", "裙")]
 
 
-def test_the_encoding_is_what_most_lines_are(tmp_path: Path) -> None:
+def test_the_encoding_fits_most_lines(tmp_path: Path) -> None:
     path = tmp_path / "x"
     path.write_bytes("裙子很长\n裤子\n".encode() + "鞋".encode("gbk") + b"\n")
     assert detect_encoding(path) == "utf-8"

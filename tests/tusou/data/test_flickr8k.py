@@ -1,10 +1,10 @@
-"""Flickr8k in the shapes people have it: five caption formats, with and without lists of splits."""
+"""Flickr8k in five caption formats, with and without lists of splits."""
 
 import json
 from pathlib import Path
 
 import pytest
-from reading import asked, items, put
+from reading import put, read_items, read_queries
 
 from tusou.core.errors import BadDataset
 from tusou.data import ImageQuery, open_dataset
@@ -47,50 +47,52 @@ SAME = [("1.jpg#0", "一只狗", ("1.jpg",)), ("1.jpg#1", "狗,在跑", ("1.jpg"
         pytest.param("captions.txt", "1.jpg#0\t一只狗\n1.jpg#1\t狗,在跑\n", id="token-in-captions"),
     ],
 )
-def test_reads_every_caption_format_alike(tmp_path: Path, name: str, content: str | bytes) -> None:
-    assert asked(flickr(tmp_path, **{name: content})) == SAME
+def test_every_caption_format_gives_the_same_queries(
+    tmp_path: Path, name: str, content: str | bytes
+) -> None:
+    assert read_queries(flickr(tmp_path, **{name: content})) == SAME
 
 
 def test_chinese_captions_leave_the_ending_out(tmp_path: Path) -> None:
     root = flickr(tmp_path, flickr8kzhc__caption__txt="1#zhc#0 一只狗\n1#zhc#1 狗在跑\n")
     put(root / "flickr8ktest.txt", "1\n")
-    assert asked(f"{root}#test") == [
+    assert read_queries(f"{root}#test") == [
         ("1#zhc#0", "一只狗", ("1.jpg",)),
         ("1#zhc#1", "狗在跑", ("1.jpg",)),
     ]
-    assert items(f"{root}#test") == [("1.jpg", b"1.jpg")]
+    assert read_items(f"{root}#test") == [("1.jpg", b"1.jpg")]
 
 
-def test_chinese_captions_come_before_english_ones_and_a_file_may_be_named(tmp_path: Path) -> None:
+def test_chinese_captions_are_preferred_and_a_file_can_be_given(tmp_path: Path) -> None:
     root = flickr(tmp_path, flickr8kzhc__caption__txt="1#zhc#0 一只狗\n")
     put(root / "Flickr8k_text" / "Flickr8k.token.txt", "1.jpg#0\ta dog\n")
-    assert asked(root) == [("1#zhc#0", "一只狗", ("1.jpg",))]
+    assert read_queries(root) == [("1#zhc#0", "一只狗", ("1.jpg",))]
     named = root / "Flickr8k_text" / "Flickr8k.token.txt"
-    assert asked(named) == [("1.jpg#0", "a dog", ("1.jpg",))]
+    assert read_queries(named) == [("1.jpg#0", "a dog", ("1.jpg",))]
 
 
-def test_lists_make_splits_and_what_they_name_wrongly_is_told(tmp_path: Path) -> None:
+def test_lists_define_splits_and_their_unknown_names_are_failures(tmp_path: Path) -> None:
     root = listed(flickr(tmp_path, Flickr8k__token__txt=TOKENS))
     assert open_dataset(str(root)).splits() == ["train", "dev", "test"]
-    assert items(f"{root}#train") == [("1.jpg", b"1.jpg"), ("3.jpg", b"3.jpg")]
-    assert items(f"{root}#valid") == [("2.jpg", b"2.jpg")]  # its name elsewhere
-    assert items(f"{root}#test") == [
+    assert read_items(f"{root}#train") == [("1.jpg", b"1.jpg"), ("3.jpg", b"3.jpg")]
+    assert read_items(f"{root}#valid") == [("2.jpg", b"2.jpg")]  # its name elsewhere
+    assert read_items(f"{root}#test") == [
         (1, "cannot be read: No such file or directory"),
         (2, "a name that leaves the folder"),
         ("2.jpg", b"2.jpg"),
     ]
-    assert asked(f"{root}#dev") == [("2.jpg#0", "一个女孩", ("2.jpg",))]
+    assert read_queries(f"{root}#dev") == [("2.jpg#0", "一个女孩", ("2.jpg",))]
     with pytest.raises(BadDataset, match=r"several splits; give .*#train, .*#dev, .*#test$"):
         open_dataset(str(root)).images()
 
 
 def test_without_lists_all_images_and_all_captions_are_one_split(tmp_path: Path) -> None:
     root = flickr(tmp_path, Flickr8k__token__txt=TOKENS)
-    assert [item[0] for item in items(root)] == ["1.jpg", "2.jpg", "3.jpg"]
-    assert asked(root)[-1] == ("2258.jpg.1#0", "没有这张", ("2258.jpg.1",))
+    assert [item[0] for item in read_items(root)] == ["1.jpg", "2.jpg", "3.jpg"]
+    assert read_queries(root)[-1] == ("2258.jpg.1#0", "没有这张", ("2258.jpg.1",))
 
 
-def test_a_image_asks_for_all_its_captions(tmp_path: Path) -> None:
+def test_all_captions_of_an_image_query_are_correct(tmp_path: Path) -> None:
     root = flickr(tmp_path, Flickr8k__token__txt=TOKENS)
     assert open_dataset(str(root)).image_queries()[:2] == [
         ImageQuery(1, "1.jpg", ("1.jpg#0", "1.jpg#1")),
@@ -98,30 +100,30 @@ def test_a_image_asks_for_all_its_captions(tmp_path: Path) -> None:
     ]
 
 
-def test_ids_that_convert_wrote_are_kept(tmp_path: Path) -> None:
+def test_ids_written_by_convert_are_read(tmp_path: Path) -> None:
     rows = [
         {"image": "1.jpg", "item_id": 7, "captions": ["狗", "猫狗"], "caption_ids": [70, 71]},
         {"image": "2.jpg", "item_id": 8, "captions": ["猫狗"], "caption_ids": [71]},
     ]
     root = flickr(tmp_path, captions__json=json.dumps(rows))
-    assert asked(root) == [(70, "狗", (7,)), (71, "猫狗", (7, 8))]
-    assert [item[0] for item in items(root)] == ["7", "8", "3.jpg"]
+    assert read_queries(root) == [(70, "狗", (7,)), (71, "猫狗", (7, 8))]
+    assert [item[0] for item in read_items(root)] == ["7", "8", "3.jpg"]
 
 
 def test_unusable_entries_are_named(tmp_path: Path) -> None:
     rows = [{"image": 1, "captions": []}, {"image": "1.jpg", "captions": "狗"}, 3]
-    assert asked(flickr(tmp_path, captions__json=json.dumps(rows))) == [
+    assert read_queries(flickr(tmp_path, captions__json=json.dumps(rows))) == [
         (1, 'not an object with "image" and "captions"'),
         (2, '"captions" is not a list of texts'),
         (3, 'not an object with "image" and "captions"'),
     ]
-    assert asked(flickr(tmp_path / "b", Flickr8k__token__txt="1.jpg 狗\n1.jpg#0\t\n")) == [
+    assert read_queries(flickr(tmp_path / "b", Flickr8k__token__txt="1.jpg 狗\n1.jpg#0\t\n")) == [
         (number, "expected NAME#NUMBER, a tab or blank, and the caption") for number in (1, 2)
     ]
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         ("[\n{]", ":2: not JSON"),
         ("{}", "not a list"),
@@ -129,8 +131,8 @@ def test_unusable_entries_are_named(tmp_path: Path) -> None:
         ("[" * 10**5, "nested too deeply"),
     ],
 )
-def test_a_caption_file_that_is_none_is_refused(
-    tmp_path: Path, content: str | bytes, told: str
+def test_an_invalid_caption_file_is_refused(
+    tmp_path: Path, content: str | bytes, message: str
 ) -> None:
-    with pytest.raises(BadDataset, match=told):
-        asked(flickr(tmp_path, captions__json=content))
+    with pytest.raises(BadDataset, match=message):
+        read_queries(flickr(tmp_path, captions__json=content))

@@ -1,4 +1,4 @@
-"""A folder of images is a pool: every image placed or listed, and nothing else taken."""
+"""A folder of images is a pool: every image is an item or a failure; other files are ignored."""
 
 import os
 from pathlib import Path
@@ -21,7 +21,7 @@ def fill(folder: Path, **files: bytes) -> Path:
     return folder
 
 
-def test_images_come_in_the_order_of_their_paths_and_nothing_else_comes(tmp_path: Path) -> None:
+def test_images_are_sorted_by_path_and_other_files_are_ignored(tmp_path: Path) -> None:
     fill(tmp_path, b_jpg=b"22", a__x_PNG=b"1", a_jpg=b"333", readme_txt=b"no", c_csv=b"no")
     fill(tmp_path / ".hidden", d_jpg=b"no")
     (tmp_path / ".e.jpg").write_bytes(b"no")
@@ -35,7 +35,7 @@ def test_images_come_in_the_order_of_their_paths_and_nothing_else_comes(tmp_path
     assert pool.size == 6
 
 
-def test_what_cannot_be_used_is_listed_with_its_file(tmp_path: Path) -> None:
+def test_unusable_images_are_listed_with_their_files(tmp_path: Path) -> None:
     fill(tmp_path, a_jpg=b"")
     with (tmp_path / "b.jpg").open("wb") as file:
         file.truncate(MAX_IMAGE_BYTES + 1)
@@ -57,7 +57,7 @@ def digest(folder: Path) -> str:
     return pool.sha256
 
 
-def test_the_digest_knows_names_and_bytes_and_where_they_part(tmp_path: Path) -> None:
+def test_the_digest_depends_on_names_bytes_and_their_boundaries(tmp_path: Path) -> None:
     folders = [
         fill(tmp_path / "1", a_jpg=b"xy", b_jpg=b"z"),
         fill(tmp_path / "2", a_jpg=b"x", b_jpg=b"yz"),
@@ -68,7 +68,7 @@ def test_the_digest_knows_names_and_bytes_and_where_they_part(tmp_path: Path) ->
     assert digest(folders[0]) == digest(fill(tmp_path / "5", a_jpg=b"xy", b_jpg=b"z"))
 
 
-def test_a_place_is_known_by_what_lies_there(tmp_path: Path) -> None:
+def test_the_format_is_detected_from_the_files(tmp_path: Path) -> None:
     images = fill(tmp_path / "with#mark", a_jpg=b"1")
     assert isinstance(open_pool(str(images)), ListedImages)
     tsv = fill(tmp_path, pool_tsv=b"1\tAAAA\n") / "pool.tsv"
@@ -77,14 +77,14 @@ def test_a_place_is_known_by_what_lies_there(tmp_path: Path) -> None:
     assert (pool.kind, pool.encoding, list(pool.files)) == ("images", "base64", [tsv])
 
 
-@pytest.mark.parametrize("place", ["empty", "empty#test", "with/a.jpg#test", "gone", "gone#test"])
-def test_a_path_of_unknown_format_lists_the_known_formats(tmp_path: Path, place: str) -> None:
+@pytest.mark.parametrize("name", ["empty", "empty#test", "with/a.jpg#test", "gone", "gone#test"])
+def test_a_path_of_unknown_format_lists_the_known_formats(tmp_path: Path, name: str) -> None:
     (tmp_path / "empty").mkdir()
     fill(tmp_path / "with", a_jpg=b"1")
     message = "no known format; looked for .*; a folder of images$"
-    if "gone" in place:
+    if "gone" in name:
         message = "does not exist"
-    elif "jpg" in place:
+    elif "jpg" in name:
         message = "has no split 'test'"
     with pytest.raises(BadDataset, match=message):
-        open_pool(str(tmp_path / place))
+        open_pool(str(tmp_path / name))

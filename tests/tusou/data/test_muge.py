@@ -1,4 +1,4 @@
-"""Query files are read whole or refused whole, every unusable line named."""
+"""A query file is read completely, or refused with every unusable line."""
 
 import re
 from pathlib import Path
@@ -27,14 +27,14 @@ def write(tmp_path: Path, text: str | bytes) -> Path:
         pytest.param(
             '{"text_id": 1, "text": "圣诞 抱枕", "image_ids": [3, 5]}\n', id="cn-clip-names"
         ),
-        pytest.param(ROW.replace("}", ', "note": "kept"}') + "\n", id="more-fields"),
+        pytest.param(ROW.replace("}", ', "note": "more"}') + "\n", id="more-fields"),
     ],
 )
-def test_reads(tmp_path: Path, content: str) -> None:
+def test_reads_every_form(tmp_path: Path, content: str) -> None:
     assert read_queries(write(tmp_path, content)) == [DatasetQuery(1, 1, "圣诞 抱枕", (3, 5))]
 
 
-def test_answers_may_be_absent_and_ids_may_be_names(tmp_path: Path) -> None:
+def test_correct_items_may_be_missing_and_ids_may_be_strings(tmp_path: Path) -> None:
     path = write(tmp_path, '{"query_id": "Word-1", "query_text": "裙"}\n')
     assert read_queries(path) == [DatasetQuery(1, "Word-1", "裙", None)]
 

@@ -16,7 +16,7 @@ LINE = st.lists(FIELD, max_size=4).map(b"\t".join)
 
 def slow_oracle(content: bytes) -> list[tuple[int, bytes, bytes] | int]:
     """Say for every line: (number, id, base64), or the number of a line that cannot be used."""
-    found: list[tuple[int, bytes, bytes] | int] = []
+    rows: list[tuple[int, bytes, bytes] | int] = []
     lines = content.split(b"\n")
     if lines[-1] == b"":
         lines.pop()
@@ -33,12 +33,12 @@ def slow_oracle(content: bytes) -> list[tuple[int, bytes, bytes] | int]:
             ord(char) < 32 or 127 <= ord(char) < 160 for char in text
         )
         usable = len(fields) == 2 and bool(text) and plain and bool(fields[1])
-        found.append((number, fields[0], fields[1]) if usable else number)
-    return found
+        rows.append((number, fields[0], fields[1]) if usable else number)
+    return rows
 
 
 @given(st.lists(LINE, max_size=8).map(b"\n".join), st.sampled_from([b"", b"\n"]))
-def test_every_line_is_placed_or_listed(body: bytes, end: bytes) -> None:
+def test_every_line_is_an_item_or_a_failure(body: bytes, end: bytes) -> None:
     content = body + end
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "imgs.tsv"
@@ -46,10 +46,10 @@ def test_every_line_is_placed_or_listed(body: bytes, end: bytes) -> None:
         scanned = list(open_image_file(path).scan())
     expected = slow_oracle(content)
     assert len(scanned) == len(expected)
-    for row, wanted in zip(scanned, expected, strict=True):
+    for row, expected_row in zip(scanned, expected, strict=True):
         if isinstance(row, Failure):
-            assert row.line == wanted
+            assert row.line == expected_row
         else:
             assert isinstance(row, ItemRow)
             piece = content[row.offset : row.offset + row.length]
-            assert (row.line, row.item_id.encode(), piece) == wanted
+            assert (row.line, row.item_id.encode(), piece) == expected_row

@@ -1,9 +1,9 @@
-"""MUGE's and cn_clip's folders: splits by their names, either file alone is enough."""
+"""MUGE's and cn_clip's folders: a split needs either of its two files."""
 
 from pathlib import Path
 
 import pytest
-from reading import asked, items, put
+from reading import put, read_items, read_queries
 
 from tusou.core.errors import BadDataset
 from tusou.data import ImageQuery, ItemRow, open_dataset, open_pool
@@ -32,18 +32,18 @@ def cn_clip(root: Path) -> Path:
 
 
 @pytest.mark.parametrize("make", [muge, cn_clip])
-def test_both_directions(tmp_path: Path, make) -> None:
-    place = f"{make(tmp_path)}#valid"
-    assert items(place) == [("7", b"QUJD"), ("8", b"REVG")]
-    assert open_pool(place).encoding == "base64"
-    assert asked(place) == [(1, "裙", (7, 8)), (2, "鞋", (8,))]
-    assert open_dataset(place).image_queries() == [
+def test_queries_in_both_directions(tmp_path: Path, make) -> None:
+    source = f"{make(tmp_path)}#valid"
+    assert read_items(source) == [("7", b"QUJD"), ("8", b"REVG")]
+    assert open_pool(source).encoding == "base64"
+    assert read_queries(source) == [(1, "裙", (7, 8)), (2, "鞋", (8,))]
+    assert open_dataset(source).image_queries() == [
         ImageQuery(1, 7, (1,)),
         ImageQuery(2, 8, (1, 2)),
     ]
 
 
-def test_a_split_may_lack_a_file_until_it_is_asked_for(tmp_path: Path) -> None:
+def test_a_missing_file_is_an_error_only_when_it_is_read(tmp_path: Path) -> None:
     data = open_dataset(str(muge(tmp_path)))
     assert data.splits() == ["valid", "test"]
     assert data.queries("test")[0].item_ids is None
@@ -52,29 +52,29 @@ def test_a_split_may_lack_a_file_until_it_is_asked_for(tmp_path: Path) -> None:
         data.images("test")
 
 
-def test_a_split_is_named_or_the_only_one(tmp_path: Path) -> None:
+def test_a_split_must_be_named_if_there_are_several(tmp_path: Path) -> None:
     assert [query.query_id for query in open_dataset(str(cn_clip(tmp_path / "a"))).queries()] == [
         1,
         2,
     ]
-    place = str(muge(tmp_path / "b"))
+    source = str(muge(tmp_path / "b"))
     with pytest.raises(BadDataset, match=r"several splits; give .*b#valid, .*b#test$"):
-        open_dataset(place).queries()
+        open_dataset(source).queries()
     with pytest.raises(BadDataset, match=r"no split 'train'; give .*b#valid, .*b#test$"):
-        open_dataset(f"{place}#train")
-    assert open_dataset(f"{place}#dev").splits() == ["valid"]
+        open_dataset(f"{source}#train")
+    assert open_dataset(f"{source}#dev").splits() == ["valid"]
 
 
-def test_files_alone(tmp_path: Path) -> None:
+def test_single_files(tmp_path: Path) -> None:
     muge(tmp_path)
     images, queries = tmp_path / "MR_valid_imgs.tsv", tmp_path / "MR_valid_queries.jsonl"
-    assert items(images) == [("7", b"QUJD"), ("8", b"REVG")]
+    assert read_items(images) == [("7", b"QUJD"), ("8", b"REVG")]
     assert [query.text for query in open_dataset(str(queries)).queries()] == ["裙", "鞋"]
     with pytest.raises(BadDataset, match="holds images, no queries"):
         open_dataset(str(images)).queries()
     with pytest.raises(BadDataset, match="holds queries, no images"):
         open_dataset(str(queries)).images()
-    texts = open_pool(str(queries))  # as items, texts that images ask for
+    texts = open_pool(str(queries))  # texts as items
     rows = [row for row in texts.scan() if isinstance(row, ItemRow)]
     assert (texts.kind, len(rows)) == ("texts", 2)
 
@@ -82,12 +82,12 @@ def test_files_alone(tmp_path: Path) -> None:
 def test_folders_named_like_splits_are_splits(tmp_path: Path) -> None:
     for split in ("train", "test"):
         put(tmp_path / split / "a.jpg", split)
-    assert items(f"{tmp_path}#test") == [("a", b"test")]
+    assert read_items(f"{tmp_path}#test") == [("a", b"test")]
     put(tmp_path / "other" / "a.jpg", "x")
-    assert [item[0] for item in items(tmp_path)] == ["other/a", "test/a", "train/a"]
+    assert [item[0] for item in read_items(tmp_path)] == ["other/a", "test/a", "train/a"]
 
 
-def test_all_unusable_lines_are_told_at_once(tmp_path: Path) -> None:
+def test_all_unusable_lines_are_listed(tmp_path: Path) -> None:
     path = put(tmp_path / "q.jsonl", '{\n{"query_id": 1, "query_text": "裙"}\n\n')
     with pytest.raises(BadDataset, match=r"2 unusable lines: line 1: not .*; line 3: blank line$"):
         open_dataset(str(path)).queries()

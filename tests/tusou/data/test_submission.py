@@ -1,4 +1,4 @@
-"""Teddy Cup's tables and zips: written, read again, and every fault with its line."""
+"""Teddy Cup's tables and zips are read as they were written, and every fault has its line."""
 
 import zipfile
 from io import BytesIO
@@ -20,7 +20,7 @@ def test_the_table_of_each_direction() -> None:
     assert back == 'image_id,similarity_ranking,result_text_id\n"a, ""b"".jpg",1,Word-2\n'
 
 
-def test_what_is_written_is_read_again() -> None:
+def test_a_written_table_is_read_back() -> None:
     rows = [("Word-1", FIVE), ("字, 2", FIVE[::-1])]
     data = format_teddy_table(rows, "text_to_image")
     for form in (data, b"\xef\xbb\xbf" + data, data.replace(b"\n", b"\r\n"), data.rstrip()):
@@ -56,18 +56,18 @@ def test_every_fault_has_its_line() -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("data", "message"),
     [
         (b"text_id,rank,image_id\n", "the columns must be text_id,similarity_ranking,result_im"),
         ("text_id,similarity_ranking,的".encode("gbk"), "not UTF-8"),
     ],
 )
-def test_another_table_is_refused(data: bytes, said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_another_table_is_refused(data: bytes, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         read_teddy_table(data)
 
 
-def test_broken_quotes_are_a_fault_and_no_crash() -> None:
+def test_broken_quotes_are_a_fault() -> None:
     table = read_teddy_table(b'text_id,similarity_ranking,result_image_id\na,1,"x" y\n')
     assert table.problems[0][0] == 2
     assert table.problems[0][1].startswith("not CSV")
@@ -76,13 +76,13 @@ def test_broken_quotes_are_a_fault_and_no_crash() -> None:
 def test_a_zip_holds_one_file_and_the_same_bytes_give_the_same_zip() -> None:
     assert unzip(zip_rows([b"rows"])) == b"rows\n"
     assert zip_rows([b"rows"]) == zip_rows([b"rows"])
-    held = BytesIO()
-    with zipfile.ZipFile(held, "w") as archive:
+    buffer = BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr("a", b"1")
         archive.writestr("b", b"2")
-    for data, said in [
-        (held.getvalue(), "one file, but holds 2"),
+    for data, message in [
+        (buffer.getvalue(), "one file, but holds 2"),
         (zip_rows([b"rows"])[:40], "cannot be read"),
     ]:
-        with pytest.raises(ValueError, match=said):
+        with pytest.raises(ValueError, match=message):
             unzip(data)

@@ -1,9 +1,9 @@
-"""Teddy Cup's tables as they come: four encodings, quoted line breaks, names that would escape."""
+"""Teddy Cup's tables in four encodings, with quoted line breaks and names that leave the folder."""
 
 from pathlib import Path
 
 import pytest
-from reading import asked, items, put
+from reading import put, read_items, read_queries
 
 from tusou.core.errors import BadDataset
 from tusou.data import ImageQuery, open_dataset
@@ -27,12 +27,12 @@ def teddy(root: Path) -> Path:
 def test_pairs_in_every_encoding(tmp_path: Path, encoding: str) -> None:
     put(tmp_path / "ImageWordData.csv", PAIRS.encode(encoding))
     put(tmp_path / "ImageData" / "Image1.jpg", "a")
-    assert asked(tmp_path) == [
+    assert read_queries(tmp_path) == [
         ("Image1.jpg#0", "<人名>,写真\n下载 ", ("Image1.jpg",)),
         ("Image1.jpg#1", "再来", ("Image1.jpg",)),
         ("Image2.jpg#0", "裙子 ", ("Image2.jpg",)),
     ]
-    assert items(tmp_path) == [
+    assert read_items(tmp_path) == [
         ("Image1.jpg", b"a"),
         (5, "cannot be read: No such file or directory"),
     ]
@@ -41,10 +41,10 @@ def test_pairs_in_every_encoding(tmp_path: Path, encoding: str) -> None:
 def test_attachments_are_splits(tmp_path: Path) -> None:
     data = open_dataset(str(teddy(tmp_path)))
     assert data.splits() == ["train", "i2t", "t2i"]
-    assert asked(f"{tmp_path}#t2i") == [("Word-1", "裙子", None), ("Word-2", "", None)]
-    found = items(f"{tmp_path}#t2i")  # a list of images tells what it repeats: the index counts it
-    assert [item[0] for item in found] == ["Image2.jpg", "Image1.jpg", "Image1.jpg"]
-    assert asked(f"{tmp_path}#i2t") == [("Word-7", "鞋", None)]
+    assert read_queries(f"{tmp_path}#t2i") == [("Word-1", "裙子", None), ("Word-2", "", None)]
+    images = read_items(f"{tmp_path}#t2i")  # repeated names stay: the index reports duplicates
+    assert [item[0] for item in images] == ["Image2.jpg", "Image1.jpg", "Image1.jpg"]
+    assert read_queries(f"{tmp_path}#i2t") == [("Word-7", "鞋", None)]
     assert data.image_queries("i2t") == [
         ImageQuery(1, "Image1.jpg", ()),
         ImageQuery(2, "Image9.jpg", ()),
@@ -62,10 +62,10 @@ def test_a_name_that_leaves_the_folder_is_refused(tmp_path: Path, name: str) -> 
     put(tmp_path / "secret.jpg", "secret")
     put(tmp_path / "ImageWordData.csv", f"image_id,caption\n{name},秘密\nImage1.jpg,裙\n")
     put(tmp_path / "ImageData" / "Image1.jpg", "a")
-    assert items(tmp_path) == [(2, "a name that leaves the folder"), ("Image1.jpg", b"a")]
+    assert read_items(tmp_path) == [(2, "a name that leaves the folder"), ("Image1.jpg", b"a")]
 
 
 def test_a_missing_table_is_named(tmp_path: Path) -> None:
     put(tmp_path / "word_test.csv", "text_id,caption\nWord-1,裙\n")
     with pytest.raises(BadDataset, match=r"image_data\.csv is missing"):
-        items(tmp_path)
+        read_items(tmp_path)

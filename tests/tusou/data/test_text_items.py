@@ -1,4 +1,4 @@
-"""A file of texts is a pool: every line placed or listed, whatever its fields are called."""
+"""A text file is a pool: every line is an item or a failure, under any of the field names."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def scan(tmp_path: Path, content: bytes) -> list[ItemRow | Failure]:
         '\ufeff{"id": 1, "text": " 裙\\n"}\r',
     ],
 )
-def test_reads_any_of_the_names_in_use(tmp_path: Path, line: str) -> None:
+def test_any_of_the_field_names_is_read(tmp_path: Path, line: str) -> None:
     [row] = scan(tmp_path, line.encode() + b"\n")
     assert isinstance(row, ItemRow)
     assert (row.line, row.item_id, row.file) == (1, "1", 0)
@@ -60,7 +60,7 @@ def test_reads_any_of_the_names_in_use(tmp_path: Path, line: str) -> None:
         (b'{"id": 2, "text": "' + b"x" * MAX_LINE_BYTES + b'"}', None, "line longer than 1048576"),
     ],
 )
-def test_a_bad_line_is_listed_and_its_neighbours_are_kept(
+def test_a_bad_line_is_a_failure_and_its_neighbours_are_read(
     tmp_path: Path, line: bytes, item_id: str | None, reason: str
 ) -> None:
     first, bad, last = scan(tmp_path, ROW + b"\n" + line + b"\n" + ROW.replace(b"1", b"3"))

@@ -1,11 +1,11 @@
-"""Tars are read where they lie: images by byte offset, captions by key, damage by name."""
+"""Tars are read in place: images by byte offset, captions by key; damage is a failure."""
 
 import io
 import tarfile
 from pathlib import Path
 
 import pytest
-from reading import asked, items
+from reading import read_items, read_queries
 
 from tusou.core.errors import BadDataset
 from tusou.data import open_dataset
@@ -22,7 +22,7 @@ def tar(path: Path, **members: bytes | str) -> Path:
     return path
 
 
-def test_images_in_place_and_captions_of_both_kinds(tmp_path: Path) -> None:
+def test_images_and_captions_of_both_kinds(tmp_path: Path) -> None:
     tar(tmp_path / "train-0000.tar", **{"a/k1__JPG": b"one", "a/k1__txt": "红裙\n"})
     rows = {
         "k2__png": b"two",
@@ -32,48 +32,48 @@ def test_images_in_place_and_captions_of_both_kinds(tmp_path: Path) -> None:
     tar(tmp_path / "train-0001.tar", **rows)
     tar(tmp_path / "test-0.tar", k4__webp=b"4", k4__json='{"caption": "包"}')
     assert open_dataset(str(tmp_path)).splits() == ["train", "test"]
-    assert items(f"{tmp_path}#train") == [("a/k1", b"one"), ("k2", b"two"), ("k3", b"3")]
-    assert asked(f"{tmp_path}#train") == [
+    assert read_items(f"{tmp_path}#train") == [("a/k1", b"one"), ("k2", b"two"), ("k3", b"3")]
+    assert read_queries(f"{tmp_path}#train") == [
         ("a/k1#0", "红裙", ("a/k1",)),
         ("k2#0", "鞋", ("k2",)),
         ("k2#1", "靴", ("k2",)),
     ]
-    assert asked(f"{tmp_path}#test") == [("k4#0", "包", ("k4",))]
+    assert read_queries(f"{tmp_path}#test") == [("k4#0", "包", ("k4",))]
 
 
 def test_one_tar_is_a_dataset_and_numbers_are_ids(tmp_path: Path) -> None:
     path = tar(tmp_path / "000.tar", **{"17__jpg": b"x", "17__txt": "裙", "18__jpg": b"y"})
-    assert items(path) == [("17", b"x"), ("18", b"y")]
-    assert asked(path) == [("17#0", "裙", (17,))]
+    assert read_items(path) == [("17", b"x"), ("18", b"y")]
+    assert read_queries(path) == [("17#0", "裙", (17,))]
 
 
-def test_ids_that_convert_wrote_are_kept(tmp_path: Path) -> None:
+def test_ids_written_by_convert_are_read(tmp_path: Path) -> None:
     described = '{"item_id": "a.jpg", "captions": ["裙"], "caption_ids": [5]}'
     path = tar(tmp_path / "x.tar", a__jpg=b"1", a__json=described)
-    assert [item[0] for item in items(path)] == ["a.jpg"]
-    assert asked(path) == [(5, "裙", ("a.jpg",))]
+    assert [item[0] for item in read_items(path)] == ["a.jpg"]
+    assert read_queries(path) == [(5, "裙", ("a.jpg",))]
 
 
-def test_what_cannot_be_used_is_told(tmp_path: Path) -> None:
+def test_unusable_samples_are_failures(tmp_path: Path) -> None:
     members = {"._k__jpg": b"mac", "k__jpg": b"", "b__jpg": b"1", "b__txt": b"\xff", "c__cls": b"7"}
     members |= {"d__jpg": b"2", "d__json": b"{", "e__jpg": b"3", "e__txt": b"x" * (2**20 + 1)}
     path = tar(tmp_path / "x.tar", **members)
-    assert items(path) == [(1, "empty image"), ("b", b"1"), ("d", b"2"), ("e", b"3")]
-    assert asked(path) == [
+    assert read_items(path) == [(1, "empty image"), ("b", b"1"), ("d", b"2"), ("e", b"3")]
+    assert read_queries(path) == [
         (2, "caption is not UTF-8"),
         (4, "caption is not a JSON object"),
         (5, "caption longer than 1048576 bytes"),
     ]
 
 
-def test_a_tar_that_was_cut_gives_what_is_whole(tmp_path: Path) -> None:
+def test_a_truncated_tar_gives_its_complete_samples(tmp_path: Path) -> None:
     path = tar(tmp_path / "x.tar", a__jpg=b"1" * 600, b__jpg=b"2" * 600)
     path.write_bytes(path.read_bytes()[:1800])
-    assert items(path)[0] == ("a", b"1" * 600)
-    assert items(path)[1:] == [(1, "broken tar: it ends in the middle of a block")]
+    assert read_items(path)[0] == ("a", b"1" * 600)
+    assert read_items(path)[1:] == [(1, "broken tar: it ends in the middle of a block")]
 
 
 def test_a_compressed_tar_is_refused_with_advice(tmp_path: Path) -> None:
     (tmp_path / "x.tar").write_bytes(b"\x1f\x8b compressed")
     with pytest.raises(BadDataset, match=r"not an uncompressed tar .* unpack it"):
-        items(tmp_path)
+        read_items(tmp_path)

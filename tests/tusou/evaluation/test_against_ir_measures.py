@@ -1,4 +1,4 @@
-"""Our metrics, query by query, beside those of a public library over the same judgments."""
+"""Metrics of each query against those of the public library ir-measures."""
 
 import random
 
@@ -19,24 +19,24 @@ PAIRS = {
 @pytest.mark.parametrize("highest", [pytest.param(1, id="binary"), pytest.param(4, id="graded")])
 def test_every_metric_of_every_query_agrees(highest: int) -> None:
     draw = random.Random(highest)
-    found, grades = {}, {}
+    rankings, grades = {}, {}
     for query in map(str, range(300)):
-        found[query] = draw.sample(range(40), 10)
+        rankings[query] = draw.sample(range(40), 10)
         judged = draw.sample(range(40), draw.randint(1, 15))
         grades[query] = {item: draw.randint(0, highest) for item in judged}
-    ours = per_query([JudgedRanking(found[query], grades[query]) for query in found])
+    ours = per_query([JudgedRanking(rankings[query], grades[query]) for query in rankings])
     qrels = {
         query: {str(item): grade for item, grade in judged.items()}
         for query, judged in grades.items()
     }
     run = {
         query: {str(item): float(-place) for place, item in enumerate(items)}
-        for query, items in found.items()
+        for query, items in rankings.items()
     }
     theirs = {
         (value.measure, value.query_id): value.value
         for value in ir_measures.iter_calc(list(PAIRS.values()), qrels, run)
     }
     for name, measure in PAIRS.items():
-        expected = [theirs[measure, query] for query in found]
+        expected = [theirs[measure, query] for query in rankings]
         assert ours[name].tolist() == pytest.approx(expected, abs=1e-12), name

@@ -13,7 +13,7 @@ Metric = Callable[[JudgedRanking, int], float]
 
 
 def alone(metric: Callable[[GainTable, int], Values]) -> Metric:
-    """Ask a metric about one query, marked no deeper than it looks."""
+    """Return the metric as a function of one query."""
 
     def of_one(query: JudgedRanking, k: int) -> float:
         (value,) = metric(GainTable.of([query], 10), k)
@@ -35,12 +35,12 @@ PERFECT = JudgedRanking(ranked=[1, 2, 3, 50, 51, 52, 53, 54, 55, 56], correct=(3
 
 
 @pytest.mark.parametrize(("k", "expected"), [(1, 0.0), (2, 1.0), (5, 1.0), (10, 1.0)])
-def test_hit_asks_for_at_least_one(k: int, expected: float) -> None:
+def test_hit_needs_one_correct_item(k: int, expected: float) -> None:
     assert hit(QUERY, k) == expected
 
 
 @pytest.mark.parametrize(("k", "expected"), [(1, 0.0), (2, 1 / 4), (5, 2 / 4), (10, 3 / 4)])
-def test_recall_is_of_the_correct_items(k: int, expected: float) -> None:
+def test_recall_divides_by_the_correct_items(k: int, expected: float) -> None:
     assert recall(QUERY, k) == expected
 
 
@@ -79,7 +79,7 @@ def test_average_precision() -> None:
     assert average_precision(QUERY, 10) == pytest.approx((1 / 2 + 2 / 3 + 3 / 7) / 4, abs=1e-15)
     assert average_precision(QUERY, 2) == 1 / 8
     assert average_precision(PERFECT, 10) == 1.0
-    # Of 30 correct items ten are found, all there is room for.
+    # Ten of 30 correct items are found, as many as the list can hold.
     assert average_precision(JudgedRanking(list(range(10)), range(30)), 10) == pytest.approx(1 / 3)
 
 
@@ -101,7 +101,7 @@ def test_values_of_each_query_in_their_order() -> None:
     np.testing.assert_array_equal(values["mrr@10"], [1 / 2, 1, 0, 0])
 
 
-def test_long_lists_are_looked_at_deeper() -> None:
+def test_long_lists_have_deeper_metrics() -> None:
     deep = JudgedRanking(list(range(100)), [70, 700])
     values = score([deep], 100)
     assert (values["hit@10"], values["hit@100"], values["recall@100"]) == (0, 1, 1 / 2)
@@ -113,19 +113,19 @@ def test_long_lists_are_looked_at_deeper() -> None:
 @pytest.mark.parametrize(
     "query", [NOTHING_FOUND, NO_ANSWER, JudgedRanking((), (1,)), JudgedRanking((), ())]
 )
-def test_nothing_right_is_zero(metric: Metric, query: JudgedRanking) -> None:
+def test_no_correct_item_scores_zero(metric: Metric, query: JudgedRanking) -> None:
     assert metric(query, 10) == 0.0
 
 
 @pytest.mark.parametrize("metric", ALL)
-def test_ids_may_be_text(metric: Metric) -> None:
+def test_ids_may_be_strings(metric: Metric) -> None:
     as_text = JudgedRanking(
         [str(item) for item in QUERY.ranked], {str(item) for item in QUERY.correct}
     )
     assert metric(as_text, 5) == metric(QUERY, 5)
 
 
-def test_an_integer_is_not_its_text() -> None:
+def test_an_integer_differs_from_its_string() -> None:
     assert hit(JudgedRanking([1], ("1",)), 1) == 0.0
 
 

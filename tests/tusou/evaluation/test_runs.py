@@ -1,4 +1,4 @@
-"""Run files: what is read, and what is said about the rest."""
+"""Run files and predictions: valid rows are read, and every problem has its line."""
 
 import json
 from pathlib import Path
@@ -88,7 +88,7 @@ HEADER = RunHeader(
 )
 
 
-def test_a_run_file_comes_back_as_it_was_written(tmp_path: Path) -> None:
+def test_a_written_run_file_is_read_back(tmp_path: Path) -> None:
     run = Run({}, {5: (3, 1), "裙": (1,), 6: ()}, scores={5: (0.5, 0.25)}, header=HEADER)
     (tmp_path / "run.jsonl").write_text(format_run(run), "utf-8")
     back = read_run(tmp_path / "run.jsonl", top_k=10)  # only predictions have to be so deep
@@ -101,17 +101,17 @@ def test_a_run_file_comes_back_as_it_was_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("header", "where"),
+    ("header", "location"),
     [
         ('{"tusou_run": 2, "bundle": null, "model": null, "index": null}', "tusou_run"),
         ('{"tusou_run": 1, "model": null, "index": null}', "bundle"),
         ('{"tusou_run": 1, "bundle": null, "model": null, "index": null, "k": 1}', "k"),
     ],
 )
-def test_a_header_is_right_or_refused(tmp_path: Path, header: str, where: str) -> None:
+def test_a_wrong_header_is_refused(tmp_path: Path, header: str, location: str) -> None:
     (tmp_path / "run").write_text(header + "\n" + GOOD)
-    said = f"the header of a run file has a wrong value at {where}"
-    assert read_run(tmp_path / "run").problems == ((1, said),)
+    message = f"the header of a run file has a wrong value at {location}"
+    assert read_run(tmp_path / "run").problems == ((1, message),)
 
 
 def test_problems_of_a_run_file_count_its_header(tmp_path: Path) -> None:
@@ -131,6 +131,6 @@ def test_problems_of_a_run_file_count_its_header(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["image_id", "item_id"])
-def test_images_may_ask_for_texts(tmp_path: Path, name: str) -> None:
+def test_rows_of_image_queries(tmp_path: Path, name: str) -> None:
     (tmp_path / "run").write_text(f'{{"{name}": 5, "text_ids": [3, 1]}}\n')
     assert read_run(tmp_path / "run").rankings == {5: (3, 1)}

@@ -1,4 +1,4 @@
-"""Kinds of queries: every query of a known kind is in exactly one slice of it."""
+"""Slices of queries: every query with a label is in exactly one slice of each property."""
 
 from pathlib import Path
 
@@ -8,15 +8,15 @@ from tusou.evaluation.slices import slice_queries
 TEXTS = [" 裙子 ", "红色连衣裙", "不带碎花的连衣裙", "iPhone手机壳", "dress", "3", "纯棉" * 11]
 
 
-def test_every_kind_of_slice(tmp_path: Path) -> None:
+def test_slices_by_every_property(tmp_path: Path) -> None:
     rows = tuple(
         JudgedQuery(n + 1, n, text, {7: 1, 8: 1, 9: 0} if n else {}, "女装" if n % 2 else "鞋")
         for n, text in enumerate(TEXTS)
     )
-    found: dict[str, dict[str, list[int]]] = {}
-    for one in slice_queries(Judgments(tmp_path, rows)):
-        found.setdefault(one.by, {})[one.label] = one.positions.tolist()
-    assert found == {
+    slices: dict[str, dict[str, list[int]]] = {}
+    for part in slice_queries(Judgments(tmp_path, rows)):
+        slices.setdefault(part.by, {})[part.label] = part.positions.tolist()
+    assert slices == {
         "length": {"1-4": [0, 5], "5-8": [1, 2, 4], "9-12": [3], "21+": [6]},
         "positives": {"0": [0], "2-5": [1, 2, 3, 4, 5, 6]},
         "category": {"鞋": [0, 2, 4, 6], "女装": [1, 3, 5]},
@@ -28,14 +28,14 @@ def test_every_kind_of_slice(tmp_path: Path) -> None:
         },
         "negation": {"refuses nothing": [0, 1, 3, 4, 5, 6], "refuses something": [2]},
     }
-    assert list(found["length"]) == ["1-4", "5-8", "9-12", "21+"]
+    assert list(slices["length"]) == ["1-4", "5-8", "9-12", "21+"]
 
 
-def test_what_divides_nothing_is_left_out(tmp_path: Path) -> None:
+def test_a_property_with_one_label_gives_no_slices(tmp_path: Path) -> None:
     same_kind = (JudgedQuery(1, 1, "红裙子", {7: 1}), JudgedQuery(2, 2, "蓝裙子", {8: 1}))
     assert slice_queries(Judgments(tmp_path, same_kind)) == []
     images = (JudgedQuery(1, 1, None, {7: 1}), JudgedQuery(2, 2, None, {8: 1, 9: 1}))
-    assert [one.by for one in slice_queries(Judgments(tmp_path, images))] == [
+    assert [part.by for part in slice_queries(Judgments(tmp_path, images))] == [
         "positives",
         "positives",
     ]

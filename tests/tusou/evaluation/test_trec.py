@@ -1,4 +1,4 @@
-"""TREC's files: read as `trec_eval` reads them, and what is said about the rest."""
+"""TREC's files are read as by `trec_eval`, and every problem has its line."""
 
 from pathlib import Path
 
@@ -44,12 +44,12 @@ def test_every_problem_of_a_run_has_its_line(tmp_path: Path) -> None:
 
 def test_qrels(tmp_path: Path) -> None:
     (tmp_path / "qrels").write_text("7 0 a 2\n8 0 b 0\n7 0 c -1\n")
-    answers = read_judgments(tmp_path / "qrels")
-    assert [(row.query_id, row.grades) for row in answers.rows] == [
+    judgments = read_judgments(tmp_path / "qrels")
+    assert [(row.query_id, row.grades) for row in judgments.rows] == [
         ("7", {"a": 2, "c": -1}),
         ("8", {"b": 0}),
     ]
-    assert answers.correct == {"a"}
+    assert judgments.correct == {"a"}
 
 
 def test_every_problem_of_qrels_has_its_line(tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_every_problem_of_qrels_has_its_line(tmp_path: Path) -> None:
     ]
 
 
-def test_what_is_written_is_read_again(tmp_path: Path) -> None:
+def test_written_files_are_read_back(tmp_path: Path) -> None:
     rankings = {7: (3, 1, 2), "八": ("图.jpg", "b")}
     (tmp_path / "run").write_text(trec.format_run(rankings, {7: (0.9, 0.9, 0.1)}, "tag"))
     run = read_run(tmp_path / "run")

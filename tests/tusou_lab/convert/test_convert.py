@@ -1,4 +1,4 @@
-"""The same images in every format: the same ids, bytes, vectors and answers."""
+"""Converted datasets keep ids, image bytes, vectors and correct items."""
 
 import csv
 import json
@@ -42,137 +42,136 @@ def muge(root: Path, name: Callable[[int], object] = lambda n: 1000 + n) -> Path
     return root
 
 
-def images(place: object) -> dict[str, bytes]:
-    pool = open_pool(str(place))
-    found = {}
+def read_images(source: object) -> dict[str, bytes]:
+    pool = open_pool(str(source))
+    images = {}
     with ItemReader(pool.files) as files:
         for row in pool.scan():
             assert isinstance(row, ItemRow), row
             stored = files.read(row.file, row.offset, row.length)
-            found[row.item_id] = decode_stored_image(stored, pool.encoding)
-    return found
+            images[row.item_id] = decode_stored_image(stored, pool.encoding)
+    return images
 
 
-def answers(place: object) -> dict[object, tuple[str, set[object]]]:
+def read_texts(source: object) -> dict[object, tuple[str, set[object]]]:
     return {
         query.query_id: (query.text, set(query.item_ids or ()))
-        for query in open_dataset(str(place)).queries()
+        for query in open_dataset(str(source)).queries()
     }
 
 
-def converted(place: object, out: Path, to: str) -> ConversionReport:
-    return convert(str(place), out, to, NoProgress())
+def convert_to(source: object, out: Path, to: str) -> ConversionReport:
+    return convert(str(source), out, to, NoProgress())
 
 
 @pytest.mark.parametrize("to", ["muge", "cnclip", "flickr8k", "webdataset"])
-def test_ids_bytes_and_answers_are_the_same_there_and_back(tmp_path: Path, to: str) -> None:
+def test_ids_bytes_and_correct_items_survive_both_ways(tmp_path: Path, to: str) -> None:
     source = muge(tmp_path / "source")
-    report = converted(source, tmp_path / "out", to)
+    report = convert_to(source, tmp_path / "out", to)
     assert (report.splits[0].items, report.notes, report.failures) == (COUNT, (), ())
-    assert images(tmp_path / "out") == images(source)
-    assert answers(tmp_path / "out") == answers(source)
-    converted(tmp_path / "out", tmp_path / "back", "muge")
-    assert images(tmp_path / "back") == images(source)
-    assert answers(tmp_path / "back") == answers(source)
+    assert read_images(tmp_path / "out") == read_images(source)
+    assert read_texts(tmp_path / "out") == read_texts(source)
+    convert_to(tmp_path / "out", tmp_path / "back", "muge")
+    assert read_images(tmp_path / "back") == read_images(source)
+    assert read_texts(tmp_path / "back") == read_texts(source)
 
 
 def test_a_folder_keeps_ids_and_bytes(tmp_path: Path) -> None:
     source = muge(tmp_path / "source")
-    report = converted(source, tmp_path / "out", "folder")
-    assert images(tmp_path / "out") == images(source)
+    report = convert_to(source, tmp_path / "out", "folder")
+    assert read_images(tmp_path / "out") == read_images(source)
     assert report.notes == ("51 queries of valid were left out: a folder holds images only",)
 
 
-def test_teddy_names_images_by_their_files(tmp_path: Path) -> None:
+def test_teddy_cup_has_file_names_as_ids(tmp_path: Path) -> None:
     source = muge(tmp_path / "source")
-    converted(source, tmp_path / "out", "teddy")
+    convert_to(source, tmp_path / "out", "teddy")
     kinds = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp"}
     names = {str(1000 + n): f"{1000 + n}{kinds[form(n)]}" for n in range(COUNT)}
-    expected = images(source)
-    assert images(tmp_path / "out") == {names[one]: expected[one] for one in expected}
-    assert answers(tmp_path / "out") == {
-        str(query_id): (text, {names[str(one)] for one in found})
-        for query_id, (text, found) in answers(source).items()
+    expected = read_images(source)
+    assert read_images(tmp_path / "out") == {names[item]: data for item, data in expected.items()}
+    assert read_texts(tmp_path / "out") == {
+        str(query_id): (text, {names[str(item)] for item in items})
+        for query_id, (text, items) in read_texts(source).items()
     }
     with (tmp_path / "out" / "ImageWordData.csv").open(newline="") as file:
         assert next(csv.reader(file)) == ["image_id", "caption", "text_id"]
 
 
-def test_the_vectors_are_the_same_in_every_format(tmp_path: Path, tiny_model: Path) -> None:
+def test_vectors_are_equal_in_every_format(tmp_path: Path, tiny_model: Path) -> None:
     source = muge(tmp_path / "source")
     encoder = load_image_encoder(find_weights(str(tiny_model)))
 
-    def vectors(place: object) -> np.ndarray:
-        found = images(place).items()
-        ordered = sorted(found, key=lambda one: one[0])
+    def encode(source: object) -> np.ndarray:
+        ordered = sorted(read_images(source).items(), key=lambda image: image[0])
         pixels = [to_pixels(open_image(data), encoder.image_size) for _, data in ordered]
         return encoder.encode(np.stack(pixels))
 
-    expected = vectors(source)
+    expected = encode(source)
     for to in WRITERS:
-        converted(source, tmp_path / to, to)
-        np.testing.assert_array_equal(vectors(tmp_path / to), expected)
+        convert_to(source, tmp_path / to, to)
+        np.testing.assert_array_equal(encode(tmp_path / to), expected)
 
 
-def test_ids_that_are_no_file_names_come_back(tmp_path: Path) -> None:
+def test_ids_that_are_not_file_names_survive(tmp_path: Path) -> None:
     odd = ["a/b", "..", ".x", "红 裙", "100%", "c:d", "e\\f", "g.jpg", "007", "h#1"]
     source = muge(tmp_path / "source", lambda n: odd[n] if n < len(odd) else f"n{n}")
     for to in ("flickr8k", "webdataset"):
-        converted(source, tmp_path / to, to)
-        assert images(tmp_path / to) == images(source)
-        assert answers(tmp_path / to) == answers(source)
+        convert_to(source, tmp_path / to, to)
+        assert read_images(tmp_path / to) == read_images(source)
+        assert read_texts(tmp_path / to) == read_texts(source)
 
 
-def test_cn_clip_gets_numbers_and_a_key_to_them(tmp_path: Path) -> None:
+def test_cn_clip_gets_numbers_and_a_table_of_the_ids(tmp_path: Path) -> None:
     source = muge(tmp_path / "source", lambda n: f"n{n}")
-    converted(source, tmp_path / "out", "cnclip")
+    convert_to(source, tmp_path / "out", "cnclip")
     rows = (tmp_path / "out" / "valid_image_ids.tsv").read_text().splitlines()
-    key = dict(row.split("\t") for row in rows)
-    expected = images(source)
-    assert {key[one]: data for one, data in images(tmp_path / "out").items()} == expected
-    assert answers(tmp_path / "out")[7] == ("两个", {3, 5})
+    ids = dict(row.split("\t") for row in rows)
+    expected = read_images(source)
+    assert {ids[number]: data for number, data in read_images(tmp_path / "out").items()} == expected
+    assert read_texts(tmp_path / "out")[7] == ("两个", {3, 5})
 
 
 def test_splits_and_unanswered_queries(tmp_path: Path) -> None:
     source = muge(tmp_path / "source")
     put(source / "MR_test_imgs.tsv", f"5\t{b64encode(image_bytes(5)).decode()}\n")
     put(source / "MR_test_queries.jsonl", '{"query_id": 9, "query_text": "包"}\n')
-    converted(source, tmp_path / "cn", "cnclip")
+    convert_to(source, tmp_path / "cn", "cnclip")
     assert open_dataset(str(tmp_path / "cn")).splits() == ["valid", "test"]
     row = json.loads((tmp_path / "cn" / "test_texts.jsonl").read_text())
     assert row == {"text_id": 9, "text": "包", "image_ids": []}
-    report = converted(source, tmp_path / "f", "flickr8k")
+    report = convert_to(source, tmp_path / "f", "flickr8k")
     assert open_dataset(str(tmp_path / "f")).splits() == ["dev", "test"]
     assert report.notes == (
         "1 queries of test were left out: the format holds texts by their images",
     )
-    converted(source, tmp_path / "t", "teddy")
+    convert_to(source, tmp_path / "t", "teddy")
     assert open_dataset(str(tmp_path / "t")).splits() == ["train", "t2i"]
-    assert answers(f"{tmp_path / 't'}#t2i") == {"9": ("包", set())}
+    assert read_texts(f"{tmp_path / 't'}#t2i") == {"9": ("包", set())}
 
 
-def test_what_cannot_be_read_is_listed_and_left_out(tmp_path: Path) -> None:
+def test_unreadable_images_are_listed_and_left_out(tmp_path: Path) -> None:
     good = b64encode(image_bytes(1)).decode()
     put(tmp_path / "p.tsv", f"1\t{good}\n2\t!!\n1\t{good}\n\n")
-    report = converted(tmp_path / "p.tsv", tmp_path / "out", "folder")
-    assert [(one["line"], one["reason"]) for one in report.failures] == [
+    report = convert_to(tmp_path / "p.tsv", tmp_path / "out", "folder")
+    assert [(failure["line"], failure["reason"]) for failure in report.failures] == [
         (2, "bad base64"),
         (3, "duplicate id"),
         (4, "blank line"),
     ]
-    assert list(images(tmp_path / "out")) == ["1"]
+    assert list(read_images(tmp_path / "out")) == ["1"]
 
 
-def test_the_output_is_whole_or_not_there_and_only_our_own_is_replaced(tmp_path: Path) -> None:
+def test_the_output_is_complete_or_absent_and_only_our_own_is_replaced(tmp_path: Path) -> None:
     source = muge(tmp_path / "source")
     put(source / "MR_test_imgs.tsv", f"1000\t{b64encode(image_bytes(5)).decode()}\n")
     with pytest.raises(BadDataset, match=r"both be called 1000\.jpg: Flickr8k has one folder"):
-        converted(source, tmp_path / "out", "flickr8k")
+        convert_to(source, tmp_path / "out", "flickr8k")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["source"]
     with pytest.raises(OutputExists, match="was not made by convert"):
         convert(str(source), source, "folder", NoProgress(), force=True)
-    converted(source, tmp_path / "out", "folder")
+    convert_to(source, tmp_path / "out", "folder")
     with pytest.raises(OutputExists, match="give --force"):
-        converted(source, tmp_path / "out", "folder")
+        convert_to(source, tmp_path / "out", "folder")
     convert(f"{source}#valid", tmp_path / "out", "folder", NoProgress(), force=True)
     assert open_dataset(str(tmp_path / "out")).splits() == ["valid"]

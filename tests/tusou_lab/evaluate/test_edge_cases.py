@@ -1,4 +1,4 @@
-"""The edge cases of the official scorer: what it does, what we do, and that both are documented."""
+"""Edge cases of the official scorer: its behaviour, ours, and their documentation."""
 
 import json
 import re
@@ -22,7 +22,7 @@ def row(query: object = 1, items: object = None) -> bytes:
     return json.dumps({"text_id": query, "image_ids": items}).encode() + b"\n"
 
 
-# Query 1 is found first and query 2 sixth.
+# The correct item of query 1 is at rank 1, that of query 2 at rank 6.
 GOLDEN = row(1, [0, 77]) + row(2, [5])
 FIRST, SECOND = row(1), row(2)
 GOOD = FIRST + SECOND
@@ -96,7 +96,7 @@ CASES = [
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=case.name) for case in CASES])
-def test_what_the_official_scorer_does_and_what_we_do(case: Case, tmp_path: Path) -> None:
+def test_the_official_scorer_and_ours(case: Case, tmp_path: Path) -> None:
     golden, predicted = tmp_path / "golden.jsonl", tmp_path / "pred.jsonl"
     golden.write_bytes(renamed(case.golden))
     predicted.write_bytes(case.predicted)
@@ -109,7 +109,7 @@ def test_what_the_official_scorer_does_and_what_we_do(case: Case, tmp_path: Path
 
 
 def renamed(golden: bytes) -> bytes:
-    """Give the answers the text that a query file of ours has."""
+    """Return the answers as a query file, with the text that our format requires."""
     return golden.replace(b'{"text_id"', b'{"text": "", "text_id"')
 
 
@@ -121,10 +121,10 @@ def scored(predicted: Path, golden: Path) -> list[float] | str:
     return [percent[name] for name in ("mean_recall", "hit@1", "hit@5", "hit@10")]
 
 
-def agrees(found: list[float] | str, expected: list[float] | str) -> bool:
+def agrees(actual: list[float] | str, expected: list[float] | str) -> bool:
     if isinstance(expected, list):
-        return found == pytest.approx(expected, abs=1e-12)
-    return isinstance(found, str) and expected in found
+        return actual == pytest.approx(expected, abs=1e-12)
+    return isinstance(actual, str) and expected in actual
 
 
 def test_items_outside_the_pool_are_refused_when_the_pool_is_given(tmp_path: Path) -> None:

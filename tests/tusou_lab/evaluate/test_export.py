@@ -1,4 +1,4 @@
-"""`tusou evaluate --save`: what is written is read again, by us and by TREC's tools."""
+"""`tusou evaluate --save` writes runs that are read back with the same scores."""
 
 import json
 from pathlib import Path
@@ -54,20 +54,20 @@ def test_every_format_scores_the_same(folder: Path) -> None:
     assert json.loads(judged.output)["queries"] == 1
 
 
-def test_images_that_ask_for_texts(folder: Path) -> None:
+def test_image_queries(folder: Path) -> None:
     (folder / "captions.jsonl").write_text('{"image_id": 4, "text_ids": [40, 41, 42]}\n')
     (folder / "texts.jsonl").write_text('{"image_id": 4, "text_ids": [9, 41]}\n')
     done = run(folder, "@texts.jsonl", "--answers", "@captions.jsonl", "--top-k", "2", "--json")
-    found = json.loads(done.output)
-    assert found["direction"] == "image_to_text"
-    assert found["percent"]["recall@1"] == 0
-    assert found["percent"]["mrr@1"] == 0
+    report = json.loads(done.output)
+    assert report["direction"] == "image_to_text"
+    assert report["percent"]["recall@1"] == 0
+    assert report["percent"]["mrr@1"] == 0
     (folder / "texts.jsonl").write_text('{"image_id": 4, "text_ids": [41, 9]}\n')
     done = run(folder, "@texts.jsonl", "--answers", "@captions.jsonl", "--top-k", "2", "--json")
     assert json.loads(done.output)["percent"]["hit@1"] == 100
 
 
-def test_nothing_is_overwritten_unasked(folder: Path) -> None:
+def test_existing_files_are_replaced_only_with_force(folder: Path) -> None:
     words = ("@pred.jsonl", "--answers", "@answers.jsonl", "--top-k", "2", "--save", "@run.trec")
     (folder / "run.trec").write_text("precious")
     refused = run(folder, *words)

@@ -1,4 +1,4 @@
-"""`tusou evaluate`: agrees with the official scorer, and names every problem."""
+"""`tusou evaluate` agrees with the official scorer and reports every problem."""
 
 import json
 import random
@@ -48,8 +48,8 @@ def answer(query_id: object, *correct: object) -> dict[str, object]:
     return {"query_id": query_id, "query_text": "裙", "item_ids": correct}
 
 
-def row(query_id: object, *found: object) -> dict[str, object]:
-    return {"query_id": query_id, "item_ids": found}
+def row(query_id: object, *items: object) -> dict[str, object]:
+    return {"query_id": query_id, "item_ids": items}
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,10 @@ def official() -> dict:
 
 @known_answers
 def test_two_queries_of_the_official_run_score_as_published(official: dict, write: Write) -> None:
-    predicted = {one["text_id"]: one for one in official["top10_predictions_first5"]["valid"]}
+    predicted = {
+        prediction["text_id"]: prediction
+        for prediction in official["top10_predictions_first5"]["valid"]
+    }
     truth = official["ground_truth"]
     run = write("pred.jsonl", [predicted[query["query_id"]] for query in truth])
     result = evaluate(run, write("answers.jsonl", truth))
@@ -95,28 +98,32 @@ def test_the_published_hit_counts_give_the_published_digits(official: dict, writ
 
 
 @pytest.mark.parametrize("first", range(0, 200, 50))
-def test_every_digit_is_the_official_scorer_s(write: Write, first: int) -> None:
+def test_every_digit_agrees_with_the_official_scorer(write: Write, first: int) -> None:
     """Random predictions under 200 seeds, written to files and read again by both."""
     for seed in range(first, first + 50):
         draw = random.Random(seed)
         size = draw.randint(1, 60)
         answers = [answer(n, *draw.sample(range(40), draw.randint(0, 8))) for n in range(size)]
-        found = [row(n, *draw.sample(range(40), 10)) for n in range(size)]
-        draw.shuffle(found)
+        predictions = [row(n, *draw.sample(range(40), 10)) for n in range(size)]
+        draw.shuffle(predictions)
         judged = read_judgments(write("answers.jsonl", answers))
-        percent = means(per_query(judge_run(read_run(write("pred.jsonl", found), 10), judged)))
-        golden = write("golden.jsonl", [renamed(one) for one in answers])
-        official = official_score(golden, write("submitted.jsonl", [renamed(one) for one in found]))
+        percent = means(
+            per_query(judge_run(read_run(write("pred.jsonl", predictions), 10), judged))
+        )
+        golden = write("golden.jsonl", [renamed(query) for query in answers])
+        official = official_score(
+            golden, write("submitted.jsonl", [renamed(query) for query in predictions])
+        )
         names = ("mean_recall", "hit@1", "hit@5", "hit@10")
         assert [100 * percent[name] for name in names] == official, seed
 
 
-def renamed(one: dict[str, object]) -> dict[str, object]:
-    return {"text_id": one["query_id"], "image_ids": one["item_ids"]}
+def renamed(query: dict[str, object]) -> dict[str, object]:
+    return {"text_id": query["query_id"], "image_ids": query["item_ids"]}
 
 
 @known_answers
-def test_a_pool_of_real_images_knows_its_ids(write: Write) -> None:
+def test_a_pool_of_real_images_gives_the_ids(write: Write) -> None:
     sample = DATA / "muge_sample"
     pool, queries = sample / "MR_valid_imgs.tsv", sample / "MR_valid_queries.jsonl"
     ids = [int(line.split("\t", 1)[0]) for line in pool.read_text().splitlines()]
@@ -181,13 +188,13 @@ def test_every_problem_is_named_with_file_and_line(write: Write, tmp_path: Path)
     ]
 
 
-def test_answers_have_to_be_answers(write: Write) -> None:
+def test_queries_without_item_ids_are_refused(write: Write) -> None:
     answers = write("answers.jsonl", [answer(1, 7), {"query_id": 2, "query_text": "鞋"}])
     with pytest.raises(BadDataset, match=r"answers.jsonl:2: query 2 has no item_ids"):
         evaluate(write("pred.jsonl", [row(1, 7), row(2, 7)]), answers, top_k=1)
 
 
-def test_problems_of_both_files_are_told_at_once(write: Write) -> None:
+def test_problems_of_both_files_are_listed_together(write: Write) -> None:
     answers = write("answers.jsonl", ["{"])
     with pytest.raises(BadDataset) as raised:
         evaluate(write("pred.jsonl", [""]), answers, top_k=1)
@@ -196,12 +203,12 @@ def test_problems_of_both_files_are_told_at_once(write: Write) -> None:
 
 
 @pytest.mark.parametrize(
-    ("correct", "found"), [pytest.param(7, "7", id="text"), pytest.param("7", 7, id="integer")]
+    ("correct", "predicted"), [pytest.param(7, "7", id="text"), pytest.param("7", 7, id="integer")]
 )
-def test_ids_must_be_of_the_answers_type(write: Write, correct: object, found: object) -> None:
+def test_ids_must_be_of_the_answers_type(write: Write, correct: object, predicted: object) -> None:
     answers = write("answers.jsonl", [answer(1, correct)])
     with pytest.raises(BadDataset, match=r"pred.jsonl:1: query 1: "):
-        evaluate(write("pred.jsonl", [row(1, found)]), answers, top_k=1)
+        evaluate(write("pred.jsonl", [row(1, predicted)]), answers, top_k=1)
 
 
 def test_text_ids(write: Write) -> None:
@@ -219,8 +226,8 @@ def run_command(*words: object) -> Result:
 
 def test_the_table(write: Write) -> None:
     answers = write("answers.jsonl", [answer(1, 7), answer(2, 8), answer(3, 9)])
-    found = [row(1, *range(7, 17)), row(2, *range(7, 17)), row(3, *range(20, 30))]
-    result = run_command(write("pred.jsonl", found), "--answers", answers)
+    predictions = [row(1, *range(7, 17)), row(2, *range(7, 17)), row(3, *range(20, 30))]
+    result = run_command(write("pred.jsonl", predictions), "--answers", answers)
     assert result.exit_code == 0
     assert result.stdout.splitlines()[:4] == [
         "hit@1           33.33 %     0.00 .. 100.00",
@@ -231,7 +238,7 @@ def test_the_table(write: Write) -> None:
     assert result.stdout.splitlines()[-1] == "3 queries, 0 without a correct item"
 
 
-def test_as_json(write: Write) -> None:
+def test_the_report_as_json(write: Write) -> None:
     answers = write("answers.jsonl", [answer(1, 7)])
     options = ("--answers", answers, "--top-k", 1, "--json")
     assert json.loads(run_command(write("pred.jsonl", [row(1, 7)]), *options).stdout) == {
@@ -258,18 +265,18 @@ def test_as_json(write: Write) -> None:
     }
 
 
-def test_a_problem_is_exit_1_and_prints_no_score(write: Write) -> None:
+def test_a_problem_exits_with_1_and_prints_no_score(write: Write) -> None:
     answers = write("answers.jsonl", [answer(1, 7)])
     result = run_command(write("pred.jsonl", []), "--answers", answers)
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr.startswith("bad_dataset: nothing was scored; problems: 1\n")
 
 
-def test_each_kind_of_query_has_its_figures(write: Write) -> None:
+def test_scores_by_slice(write: Write) -> None:
     texts = ["裙", "不带碎花的裙子"]
     answers = [answer(n, 7) | {"query_text": text} for n, text in enumerate(texts)]
-    found = [row(0, *range(7, 17)), row(1, *range(20, 30))]
-    words = (write("pred.jsonl", found), "--answers", write("answers.jsonl", answers))
+    predictions = [row(0, *range(7, 17)), row(1, *range(20, 30))]
+    words = (write("pred.jsonl", predictions), "--answers", write("answers.jsonl", answers))
     shown = run_command(*words, "--slices").stdout
     assert shown.endswith(
         """
@@ -283,10 +290,10 @@ mean_recall by negation, with the number of queries
 """
     )
     listed = json.loads(run_command(*words, "--json").stdout)["slices"]
-    assert [(one["by"], one["label"], one["queries"]) for one in listed] == [
+    assert [(part["by"], part["label"], part["queries"]) for part in listed] == [
         ("length", "1-4", 1),
         ("length", "5-8", 1),
         ("negation", "refuses nothing", 1),
         ("negation", "refuses something", 1),
     ]
-    assert [one["percent"]["hit@1"] for one in listed] == [100, 0, 100, 0]
+    assert [part["percent"]["hit@1"] for part in listed] == [100, 0, 100, 0]

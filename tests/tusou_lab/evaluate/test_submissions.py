@@ -1,4 +1,4 @@
-"""`tusou evaluate --check`: a submission that its contest takes, and every line it would not."""
+"""`tusou evaluate --check` accepts valid submissions and lists every line a contest refuses."""
 
 import json
 import zipfile
@@ -38,7 +38,7 @@ def zip_file(name: str, data: bytes) -> bytes:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     asked = [{"query_id": 1, "query_text": "裙"}, {"query_id": 2, "query_text": "鞋"}]
-    (tmp_path / "asked.jsonl").write_bytes(lines(asked))  # a test split: no answers
+    (tmp_path / "asked.jsonl").write_bytes(lines(asked))  # a test split, without correct items
     (tmp_path / "pool.tsv").write_text("".join(f"{n}\t/9j/\n" for n in range(100, 120)))
     return tmp_path
 
@@ -55,18 +55,18 @@ def check(folder: Path) -> Callable[..., Result]:
     return run
 
 
-def test_a_good_one_is_said_to_be_good(folder: Path, check: Callable[..., Result]) -> None:
+def test_a_valid_submission_is_accepted(folder: Path, check: Callable[..., Result]) -> None:
     good = lines([predicted(), SECOND])
-    said = check("pred.jsonl", good, "--pool", "@pool.tsv")
-    assert said.stdout == f"{folder}/pred.jsonl: a MUGE submission, 2 queries\n"
-    said = check("pred.zip", zip_file("anything.jsonl", good))
-    assert said.stdout.endswith("give --pool to check that all items are in it\n")
+    result = check("pred.jsonl", good, "--pool", "@pool.tsv")
+    assert result.stdout == f"{folder}/pred.jsonl: a MUGE submission, 2 queries\n"
+    result = check("pred.zip", zip_file("anything.jsonl", good))
+    assert result.stdout.endswith("give --pool to check that all items are in it\n")
     document = check("pred.jsonl", good, "--json").stdout
     assert json.loads(document) == {"contest": "MUGE", "queries": 2, "ids_checked": False}
 
 
 @pytest.mark.parametrize(
-    ("rows", "said"),
+    ("rows", "message"),
     [
         pytest.param([SECOND, predicted()], ":1: query 2 where 1 is expected", id="order"),
         pytest.param([predicted()], "query 2 has no row", id="missing"),
@@ -95,16 +95,18 @@ def test_a_good_one_is_said_to_be_good(folder: Path, check: Callable[..., Result
         ),
     ],
 )
-def test_what_muge_would_refuse(check: Callable[..., Result], rows: list[Row], said: str) -> None:
+def test_a_row_that_muge_refuses_is_listed(
+    check: Callable[..., Result], rows: list[Row], message: str
+) -> None:
     result = check("pred.jsonl", lines(rows), "--pool", "@pool.tsv")
     assert (result.exit_code, result.stdout) == (1, "")
-    assert said in result.stderr
+    assert message in result.stderr
 
 
-def test_bytes_that_muge_may_stumble_over(check: Callable[..., Result]) -> None:
+def test_a_byte_order_mark_and_a_damaged_zip_are_refused(check: Callable[..., Result]) -> None:
     good = lines([predicted(), SECOND])
-    said = check("pred.jsonl", b"\xef\xbb\xbf" + good).stderr
-    assert "pred.jsonl:1: the file begins with a byte order mark" in said
+    errors = check("pred.jsonl", b"\xef\xbb\xbf" + good).stderr
+    assert "pred.jsonl:1: the file begins with a byte order mark" in errors
     assert "the zip cannot be read" in check("pred.zip", zip_rows(good.splitlines())[:60]).stderr
 
 
@@ -118,8 +120,8 @@ def test_teddy_tables(folder: Path, check: Callable[..., Result]) -> None:
     lacking = check("result1.csv", format_teddy_table([("Word-1", five)], "text_to_image"))
     assert 'query "Word-2" has no row' in lacking.stderr
     short = format_teddy_table([("Word-1", five), ("Word-2", five[:4])], "text_to_image")
-    said = check("result1.csv", short).stderr
-    assert "result1.csv:7: query Word-2: 4 rows instead of 5" in said
+    errors = check("result1.csv", short).stderr
+    assert "result1.csv:7: query Word-2: 4 rows instead of 5" in errors
 
 
 def test_submissions_are_written_from_any_run(folder: Path, check: Callable[..., Result]) -> None:
@@ -139,9 +141,7 @@ def test_submissions_are_written_from_any_run(folder: Path, check: Callable[...,
     assert len(table) == 11
 
 
-def test_what_cannot_be_submitted_is_not_written(
-    folder: Path, check: Callable[..., Result]
-) -> None:
+def test_an_invalid_submission_is_not_written(folder: Path, check: Callable[..., Result]) -> None:
     (folder / "asked.jsonl").write_bytes(
         lines([{"query_id": "a", "query_text": "裙", "item_ids": ["x"]}])
     )
