@@ -39,7 +39,7 @@ class Case:
 
 CASES = [
     Case("rows in another order", SECOND + FIRST, SCORED, SCORED),
-    Case("a query that was not asked", GOOD + row(3), SCORED, ":3: query 3 is not in"),
+    Case("a query that is not in the judgments", GOOD + row(3), SCORED, ":3: query 3 is not in"),
     Case(
         "a query twice",
         row(1, list(range(20, 30))) + GOOD,
@@ -72,7 +72,7 @@ CASES = [
     Case("a blank line in the middle", FIRST + b"\n" + SECOND, "Cannot parse", ":2: blank line"),
     Case("a blank line at the end", GOOD + b"\n", "Cannot parse", ":3: blank line"),
     Case("no line end at the end", GOOD.rstrip(), SCORED, SCORED),
-    Case("line ends of Windows", GOOD.replace(b"\n", b"\r\n"), SCORED, SCORED),
+    Case("Windows line ends", GOOD.replace(b"\n", b"\r\n"), SCORED, SCORED),
     Case("a byte order mark", b"\xef\xbb\xbf" + GOOD, "Cannot parse", SCORED),
     Case("UTF-16", GOOD.decode().encode("utf-16"), "codec can't decode", "not a JSON object"),
     Case("a JSON array", b"[" + FIRST + b"]", "Cannot parse", ":1: not a JSON object"),
@@ -91,7 +91,7 @@ CASES = [
         [100 * (1 / 3 + 1 / 3 + 2 / 3) / 3, 100 / 3, 100 / 3, 200 / 3],
         GOLDEN + row(3, []),
     ),
-    Case("no answers at all", GOOD, "division by zero", "no queries in the file", b""),
+    Case("no judgments at all", GOOD, "division by zero", "no queries in the file", b""),
 ]
 
 
