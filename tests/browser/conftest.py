@@ -1,4 +1,4 @@
-"""A real browser before the real service on a drawn pool, and an eye on all that it asks for."""
+"""A real browser, the real service with a drawn data set, and a record of the page's requests."""
 
 import shutil
 from collections.abc import Iterator
@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from tests.browser.pages import Open, Watch
-from tests.browser.serving import Site, serving, tusou
+from tests.browser.pages import Open, RequestRecord
+from tests.browser.serving import Site, run_tusou, serving
 
 ITEMS = 240
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -24,23 +24,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if here in item.path.parents:
             item.add_marker("browser")
-            item.add_marker(pytest.mark.timeout(300))  # the first draws, indexes and serves a pool
+            item.add_marker(pytest.mark.timeout(300))  # the first test draws and indexes the data
 
 
 @pytest.fixture(scope="session")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Draw a pool."""
+    """Draw a data set and return its image file."""
     folder = tmp_path_factory.mktemp("drawn")
     size = ["--items", str(ITEMS), "--queries", "20", "--seed", "2024"]
-    tusou("toy", str(folder), *size, "--splits", "test")
+    run_tusou("toy", str(folder), *size, "--splits", "test")
     return folder / "MR_test_imgs.tsv"
 
 
 @pytest.fixture(scope="session")
 def bundle(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Index that pool with the demo model."""
+    """Index the drawn images with the demo model."""
     folder = tmp_path_factory.mktemp("bundle") / "bundle"
-    tusou("index", str(drawn), "--out", str(folder), "--model", "demo")
+    run_tusou("index", str(drawn), "--out", str(folder), "--model", "demo")
     return folder
 
 
@@ -59,7 +59,7 @@ def screenshot_site(
         yield site
         return
     folder = tmp_path_factory.mktemp("screenshots")
-    tusou("demo", "--dir", str(folder / "demo"))
+    run_tusou("demo", "--dir", str(folder / "demo"))
     with serving(folder / "demo" / "bundle", folder / "log") as demo:
         yield demo
 
@@ -75,32 +75,32 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def watch() -> Watch:
-    return Watch()
+def record() -> RequestRecord:
+    return RequestRecord()
 
 
 @pytest.fixture
-def opened(browser: Browser, watch: Watch) -> Iterator[Open]:
-    """Open addresses, each in a fresh profile; afterwards see that no page went elsewhere."""
+def opened(browser: Browser, record: RequestRecord) -> Iterator[Open]:
+    """Open URLs, each in a fresh profile; at the end check that no page used another host."""
     contexts: list[BrowserContext] = []
-    own: set[str] = set()
+    own_hosts: set[str] = set()
 
-    def open_(address: str, **profile: object) -> Page:
-        own.add(address.split("/")[2])
+    def open_url(url: str, **profile: object) -> Page:
+        own_hosts.add(url.split("/")[2])
         context = browser.new_context(**{"viewport": {"width": 1280, "height": 860}, **profile})  # type: ignore[arg-type]
         context.set_default_timeout(10_000)
         contexts.append(context)
-        context.on("request", watch.see)
-        context.on("weberror", lambda error: watch.errors.append(str(error.error)))
+        context.on("request", record.add)
+        context.on("weberror", lambda error: record.errors.append(str(error.error)))
         page = context.new_page()
-        page.goto(address)
+        page.goto(url)
         return page
 
-    yield open_
+    yield open_url
     for context in contexts:
         context.close()
-    assert watch.hosts <= own | {"blob:"}
-    assert watch.errors == []
+    assert record.hosts <= own_hosts | {"blob:"}
+    assert record.errors == []
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The real service as a process, and its answers without a page between."""
+"""The real service as a process, and direct calls of its API."""
 
 import json
 import os
@@ -16,7 +16,7 @@ _START_SECONDS = 60
 
 @dataclass
 class Site:
-    """A service under test: where it is, and what it answers without a page between."""
+    """A service under test, and direct calls of its API."""
 
     url: str
     bundle: Path
@@ -27,30 +27,30 @@ class Site:
             self.url + path, data=body, headers={"Content-Type": "application/json"}
         )
         with urllib.request.urlopen(request, timeout=10) as response:
-            answer: dict[str, object] = json.load(response)
-        return answer
+            body: dict[str, object] = json.load(response)
+        return body
 
     def ids(self, query: str, top_k: int = 24) -> list[str]:
-        found = self.call("/search", {"query": query, "top_k": top_k})["item_ids"]
-        assert isinstance(found, list)
-        return [str(item_id) for item_id in found]
+        ids = self.call("/search", {"query": query, "top_k": top_k})["item_ids"]
+        assert isinstance(ids, list)
+        return [str(item_id) for item_id in ids]
 
 
 @contextmanager
 def serving(bundle: Path, log: Path, **settings: str) -> Iterator[Site]:
     """Serve a bundle on a free port until the block ends."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("TUSOU_")}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("TUSOU_")}
     command = [sys.executable, "-m", "tusou", "serve", str(bundle), "--port", "0"]
     with (
         log.open("w") as out,
-        subprocess.Popen(command, stderr=out, env={**kept, **settings}) as process,
+        subprocess.Popen(command, stderr=out, env={**inherited, **settings}) as process,
     ):
         try:
             site = Site(f"http://127.0.0.1:{_port(process, log)}", bundle)
-            _wait(process, lambda: _answers(site))
+            _wait(process, lambda: _is_ready(site))
             yield site
         finally:
-            process.kill()  # nothing is in flight that anybody waits for
+            process.kill()  # no request is in flight
 
 
 def _wait(process: subprocess.Popen[bytes], done: Callable[[], object]) -> None:
@@ -63,26 +63,26 @@ def _wait(process: subprocess.Popen[bytes], done: Callable[[], object]) -> None:
 
 def _port(process: subprocess.Popen[bytes], log: Path) -> int:
     def lines() -> list[dict[str, object]]:
-        read = log.read_text().splitlines(keepends=True)
-        return [json.loads(line) for line in read if line.startswith("{") and line.endswith("\n")]
+        text = log.read_text().splitlines(keepends=True)
+        return [json.loads(line) for line in text if line.startswith("{") and line.endswith("\n")]
 
-    def said() -> list[object]:
+    def ports() -> list[object]:
         return [line["port"] for line in lines() if line["message"] == "listening"]
 
-    _wait(process, said)
-    [port] = said()
+    _wait(process, ports)
+    [port] = ports()
     assert isinstance(port, int)
     return port
 
 
-def _answers(site: Site) -> bool:
+def _is_ready(site: Site) -> bool:
     try:
         return bool(site.call("/readyz"))
     except OSError:
         return False
 
 
-def tusou(*words: str) -> None:
-    command = [sys.executable, "-m", "tusou", *words]
+def run_tusou(*arguments: str) -> None:
+    command = [sys.executable, "-m", "tusou", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""What the page is measured by: axe's rules, its weight, its time, its looks."""
+"""Accessibility, size, speed and looks of the page."""
 
 from pathlib import Path
 from typing import Literal
@@ -9,71 +9,73 @@ from playwright.sync_api import Page, ViewportSize, expect
 from tusou_lab.demo import DemoSpec
 from tusou_lab.toy.products import draw_facts, item_id
 
-from tests.browser.pages import Open, ask, shown, until
+from tests.browser.pages import Open, result_ids, search, wait_until
 from tests.browser.serving import Site
 
 QUERY = "红色碎花吊带裙"
-MAX_WEIGHT = 60_000
+MAX_BYTES = 60_000
 WINDOW: ViewportSize = {"width": 1060, "height": 780}  # two rows of five results
 README_QUERY = "不要条纹的衬衫"
 
 
 def violations(page: Page) -> list[str]:
-    found = Axe().run(page).response["violations"]
-    return [f"{one['id']}: {node['html']}" for one in found for node in one["nodes"]]
+    rules = Axe().run(page).response["violations"]
+    return [f"{rule['id']}: {node['html']}" for rule in rules for node in rule["nodes"]]
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing(
+def test_axe_finds_no_violations(
     opened: Open, site: Site, scheme: Literal["light", "dark"], language: str
 ) -> None:
-    # axe brings its own script, which the page's policy would rightly stop.
+    # axe injects a script, which the page's policy forbids.
     page = opened(site.url, color_scheme=scheme, bypass_csp=True, reduced_motion="reduce")
     if language == "en":
         page.click("#language")
     assert violations(page) == []
-    ask(page, QUERY)
-    shown(page, 24)
+    search(page, QUERY)
+    result_ids(page, 24)
     page.locator("#grid .less").nth(3).click()
     expect(page.locator(".chip.less")).to_be_visible()
-    shown(page, 24)
+    result_ids(page, 24)
     assert violations(page) == []
     page.locator("#grid .image").first.click()
     expect(page.locator("#viewer")).to_be_visible()
     assert violations(page) == []
     page.keyboard.press("Escape")
-    ask(page, "长" * 10)
+    search(page, "长" * 10)
     page.locator("#grid .like").first.click()
-    ask(page, "红色")
+    search(page, "红色")
     expect(page.locator("#mix")).to_be_visible()
-    shown(page, 24)
+    result_ids(page, 24)
     assert violations(page) == []
     page.goto(f"{site.url}/?like=99999999")
     expect(page.locator("#problem h2")).to_be_visible()
     assert violations(page) == []
 
 
-def test_the_documentation_page_too(opened: Open, site: Site) -> None:
+def test_axe_finds_no_violations_on_the_documentation_page(opened: Open, site: Site) -> None:
     page = opened(f"{site.url}/docs", bypass_csp=True)
     expect(page.locator("#calls section").first).to_be_visible()
     assert violations(page) == []
 
 
-def test_its_weight(opened: Open, site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_size_of_the_page(opened: Open, site: Site, capsys: pytest.CaptureFixture[str]) -> None:
     page = opened(site.url)
     expect(page.locator("#meta")).to_contain_text("240")
     sizes = page.evaluate(
         "['navigation', 'resource'].flatMap((kind) => performance.getEntriesByType(kind))"
-        ".map((one) => [new URL(one.name).pathname, one.encodedBodySize])"
+        ".map((entry) => [new URL(entry.name).pathname, entry.encodedBodySize])"
     )
     total = sum(size for _, size in sizes)
     with capsys.disabled():
-        print(f"\npage weight before images: {total / 1000:.1f} kB in {len(sizes)} files")
-    assert total < MAX_WEIGHT
+        print(f"\npage size without images: {total / 1000:.1f} kB in {len(sizes)} files")
+    assert total < MAX_BYTES
 
 
-def test_its_time(opened: Open, site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_time_to_the_first_image(
+    opened: Open, site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
     page = opened(site.url)
     page.evaluate(
         """() => {
@@ -91,8 +93,8 @@ def test_its_time(opened: Open, site: Site, capsys: pytest.CaptureFixture[str]) 
     )
     queries = ["红色碎花吊带裙", "蓝色马克杯", "黑色背包", "白色运动鞋", "黄色椅子"]
     for count, query in enumerate(queries, 1):
-        ask(page, query)
-        until(page, "n => window.times.length >= n", count)
+        search(page, query)
+        wait_until(page, "n => window.times.length >= n", count)
     times = sorted(page.evaluate("window.times"))
     with capsys.disabled():
         print(
@@ -101,23 +103,23 @@ def test_its_time(opened: Open, site: Site, capsys: pytest.CaptureFixture[str]) 
         )
 
 
-def test_its_looks(
+def test_the_screenshots(
     opened: Open, screenshot_site: Site, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     folder = request.config.getoption("--screenshots", default=None)
     page = opened(screenshot_site.url, viewport=WINDOW, reduced_motion="reduce")
-    ask(page, README_QUERY)
+    search(page, README_QUERY)
     if folder:
-        check_ten_shirts_without_stripes(shown(page, 24)[:10])
+        check_ten_shirts_without_stripes(result_ids(page, 24)[:10])
     shoot(page, (folder or tmp_path) / "search.png")
     page = opened(
         screenshot_site.url, viewport=WINDOW, color_scheme="dark", reduced_motion="reduce"
     )
-    ask(page, "黄色行李箱")
-    shown(page, 24)
+    search(page, "黄色行李箱")
+    result_ids(page, 24)
     page.locator("#grid .like").first.click()
     expect(page.locator(".chip.like")).to_be_visible()
-    ask(page, "蓝色碎花")
+    search(page, "蓝色碎花")
     expect(page.locator("#mix")).to_be_visible()
     page.wait_for_url("**/?q=*like=*")
     shoot(page, (folder or tmp_path) / "search-image.png")
@@ -135,12 +137,12 @@ def check_ten_shirts_without_stripes(ids: list[str]) -> None:
 
 
 def shoot(page: Page, path: Path) -> None:
-    """Wait until every image in view is there, and take the screen."""
-    shown(page, 24)
-    until(
+    """Wait until every image in view is loaded, and take a screenshot."""
+    result_ids(page, 24)
+    wait_until(
         page,
         "() => [...document.querySelectorAll('#grid img')].slice(0, 12)"
-        ".every((one) => one.naturalWidth)",
+        ".every((image) => image.naturalWidth)",
     )
     page.locator("#query").blur()
     path.parent.mkdir(parents=True, exist_ok=True)

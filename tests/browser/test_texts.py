@@ -1,4 +1,4 @@
-"""The search page where items are texts: an image asks first, words answer, as text alone."""
+"""The search page of an index of texts."""
 
 import base64
 import json
@@ -9,8 +9,8 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.pages import Open, ask, shown, until
-from tests.browser.serving import Site, serving, tusou
+from tests.browser.pages import Open, result_ids, search, wait_until
+from tests.browser.serving import Site, run_tusou, serving
 from tests.browser.test_quality import violations
 
 HOSTILE = '<img src="x" onerror="document.title=1"> 陷阱'
@@ -22,7 +22,7 @@ def site(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site
     captions = (drawn.parent / "MR_test_captions.jsonl").read_text("utf-8")
     trap = json.dumps({"text_id": 7, "text": HOSTILE}, ensure_ascii=False)
     (folder / "texts.jsonl").write_text(f"{captions}{trap}\n", "utf-8")
-    tusou("index", str(folder / "texts.jsonl"), "--out", str(folder / "b"), "--model", "demo")
+    run_tusou("index", str(folder / "texts.jsonl"), "--out", str(folder / "b"), "--model", "demo")
     with serving(folder / "b", folder / "log") as site:
         yield site
 
@@ -33,52 +33,54 @@ def file(drawn: Path) -> dict[str, object]:
     return {"name": "x.jpg", "mimeType": "image/jpeg", "buffer": base64.b64decode(encoded)}
 
 
-def said(page: Page) -> list[str]:
-    there = "document.querySelectorAll('#grid .item-text')"
-    until(page, f"() => [...{there}].slice(0, 3).every((one) => one.textContent)")
+def shown_texts(page: Page) -> list[str]:
+    elements = "document.querySelectorAll('#grid .item-text')"
+    wait_until(page, f"() => [...{elements}].slice(0, 3).every((element) => element.textContent)")
     return page.locator("#grid .item-text").all_inner_texts()
 
 
-def test_a_image_finds_texts(page: Page, site: Site, file: dict[str, object]) -> None:
+def test_an_image_finds_texts(page: Page, site: Site, file: dict[str, object]) -> None:
     expect(page.locator("h1")).to_have_text("上传图片，搜索描述它的文字")
     expect(page.locator("#pick")).to_have_text("用图片搜索")
     assert page.evaluate("document.querySelector('#pick').nextElementSibling.id") == "query"
     page.set_input_files("#file", file)  # type: ignore[arg-type]
-    found = shown(page, 24)
-    first = said(page)[:3]
-    assert first == [site.call(f"/items/{item_id}")["text"] for item_id in found[:3]]
+    ids = result_ids(page, 24)
+    first = shown_texts(page)[:3]
+    assert first == [site.call(f"/items/{item_id}")["text"] for item_id in ids[:3]]
     assert page.locator("#grid img").count() == 0
     expect(page.locator("#status")).to_contain_text("条")
 
 
-def test_a_text_is_shown_as_it_is_written(page: Page) -> None:
-    ask(page, "陷阱")
-    shown(page)
+def test_a_text_is_never_shown_as_html(page: Page) -> None:
+    search(page, "陷阱")
+    result_ids(page)
     expect(page.locator("#grid .item-text", has_text="陷阱")).to_have_text(HOSTILE)
     assert page.title() != "1"
 
 
-def test_more_like_a_text_names_it(opened: Open, site: Site, file: dict[str, object]) -> None:
+def test_a_query_by_item_shows_the_items_text(
+    opened: Open, site: Site, file: dict[str, object]
+) -> None:
     page = opened(site.url)
     page.locator("#language").click()
     expect(page.locator("h1")).to_have_text("Find texts with an image")
     page.set_input_files("#file", file)  # type: ignore[arg-type]
-    item_id, text = shown(page, 24)[1], said(page)[1]
+    item_id, text = result_ids(page, 24)[1], shown_texts(page)[1]
     page.locator("#grid .like").nth(1).click()
     expect(page.locator(".chip.like .name")).to_have_text(f"similar to {text}")
-    assert item_id not in shown(page, 24)
+    assert item_id not in result_ids(page, 24)
     page.locator("#grid .image").first.click()
-    expect(page.locator("#large .item-text")).to_have_text(said(page)[0])
+    expect(page.locator("#large .item-text")).to_have_text(shown_texts(page)[0])
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing(
+def test_axe_finds_no_violations(
     opened: Open, site: Site, file: dict[str, object], scheme: Literal["light", "dark"]
 ) -> None:
     page = opened(site.url, color_scheme=scheme, bypass_csp=True, reduced_motion="reduce")
     expect(page.locator("#pick")).to_have_text("用图片搜索")
     assert violations(page) == []
     page.set_input_files("#file", file)  # type: ignore[arg-type]
-    shown(page, 24)
-    said(page)
+    result_ids(page, 24)
+    shown_texts(page)
     assert violations(page) == []

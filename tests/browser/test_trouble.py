@@ -1,4 +1,4 @@
-"""What the page says and does when something is in the way."""
+"""The search page when something fails."""
 
 import base64
 import contextlib
@@ -14,8 +14,8 @@ from drawing import image_bytes
 from playwright.sync_api import Page, Route, expect
 from tusou_service.http.errors import PROBLEM_JSON, PROBLEM_TYPES
 
-from tests.browser.pages import Open, ask, shown, until
-from tests.browser.serving import Site, serving, tusou
+from tests.browser.pages import Open, result_ids, search, wait_until
+from tests.browser.serving import Site, run_tusou, serving
 from tusou.core.errors import Overloaded
 
 QUERY = "红色碎花吊带裙"
@@ -23,13 +23,13 @@ KEY = "a-key-that-opens-the-page"
 
 
 def refuse(page: Page, seconds: int) -> None:
-    """Answer the next search as an overloaded service does."""
-    meaning = PROBLEM_TYPES[Overloaded]
-    body = {"code": Overloaded.code, "status": meaning.status, "request_id": "r1"}
+    """Answer the next search as an overloaded service would."""
+    kind = PROBLEM_TYPES[Overloaded]
+    body = {"code": Overloaded.code, "status": kind.status, "request_id": "r1"}
     page.route(
         "**/search",
         lambda route: route.fulfill(
-            status=meaning.status,
+            status=kind.status,
             headers={"Retry-After": str(seconds), "Content-Type": PROBLEM_JSON},
             body=json.dumps(body),
         ),
@@ -37,33 +37,33 @@ def refuse(page: Page, seconds: int) -> None:
     )
 
 
-def test_the_page_waits_as_long_as_the_service_said_and_asks_again(page: Page, site: Site) -> None:
+def test_the_page_retries_after_the_time_that_the_service_gives(page: Page, site: Site) -> None:
     refuse(page, 2)
-    ask(page, QUERY)
+    search(page, QUERY)
     expect(page.locator("#problem h2")).to_have_text("服务繁忙")
     expect(page.locator("#problem .countdown")).to_have_text("2 秒后自动重试")
     expect(page.locator("#problem .meta")).to_have_text("overloaded · 状态码 503 · 请求编号 r1")
     expect(page.locator("#problem .countdown")).to_have_text("1 秒后自动重试")
-    assert shown(page, 24)[:24] == site.ids(QUERY)
+    assert result_ids(page, 24)[:24] == site.ids(QUERY)
     expect(page.locator("#problem")).to_be_hidden()
 
 
-def test_one_need_not_wait_for_the_countdown(page: Page, site: Site) -> None:
+def test_a_user_can_retry_before_the_countdown_ends(page: Page, site: Site) -> None:
     refuse(page, 600)
-    ask(page, QUERY)
+    search(page, QUERY)
     page.get_by_role("button", name="立即重试").click()
-    assert shown(page, 24)[:24] == site.ids(QUERY)
+    assert result_ids(page, 24)[:24] == site.ids(QUERY)
 
 
-def test_trouble_while_paging_leaves_what_is_there(page: Page) -> None:
+def test_an_error_while_loading_more_keeps_the_results(page: Page) -> None:
     page.set_viewport_size({"width": 700, "height": 300})
-    ask(page, QUERY)
-    before = len(shown(page, 24))
+    search(page, QUERY)
+    before = len(result_ids(page, 24))
     refuse(page, 1)
     page.mouse.wheel(0, 50_000)
     expect(page.locator("#problem h2")).to_have_text("服务繁忙")
-    assert len(shown(page)) >= before
-    assert len(shown(page, before + 1)) > before  # after the countdown
+    assert len(result_ids(page)) >= before
+    assert len(result_ids(page, before + 1)) > before  # after the countdown
 
 
 def flood(site: Site, stop: threading.Event) -> None:
@@ -72,75 +72,73 @@ def flood(site: Site, stop: threading.Event) -> None:
             site.call("/search", {"query": "裙"})
 
 
-def test_a_service_that_is_really_overloaded(bundle: Path, tmp_path: Path, opened: Open) -> None:
+def test_a_really_overloaded_service(bundle: Path, tmp_path: Path, opened: Open) -> None:
     narrow = {"TUSOU_QUEUE_SIZE": "1", "TUSOU_MAX_BATCH": "1"}
     stop = threading.Event()
-    with serving(bundle, tmp_path / "log", **narrow) as site, ThreadPoolExecutor(8) as crowd:
+    with serving(bundle, tmp_path / "log", **narrow) as site, ThreadPoolExecutor(8) as clients:
         page = opened(site.url)
         expect(page.locator("#meta")).to_contain_text("240")
         for _ in range(8):
-            crowd.submit(flood, site, stop)
+            clients.submit(flood, site, stop)
         try:
-            for _ in range(40):  # now and then a search slips in between two others
-                with page.expect_response("**/search") as answer:
-                    ask(page, QUERY)
-                if answer.value.status == 503:
+            for _ in range(40):  # now and then a search gets through
+                with page.expect_response("**/search") as response:
+                    search(page, QUERY)
+                if response.value.status == 503:
                     break
             expect(page.locator("#problem h2")).to_have_text("服务繁忙")
-            assert int(answer.value.headers["retry-after"]) >= 1
+            assert int(response.value.headers["retry-after"]) >= 1
         finally:
             stop.set()
-        assert shown(page, 24)[:24] == site.ids(QUERY)
+        assert result_ids(page, 24)[:24] == site.ids(QUERY)
 
 
-def test_a_search_that_takes_too_long_can_be_tried_again(page: Page, site: Site) -> None:
-    def hurry(route: Route) -> None:
+def test_a_search_that_timed_out_can_be_retried(page: Page, site: Site) -> None:
+    def shorten_timeout(route: Route) -> None:
         route.continue_(headers={**route.request.headers, "x-request-timeout-ms": "1"})
 
-    page.route("**/search", hurry, times=1)
-    with page.expect_response("**/search") as answer:
-        ask(page, QUERY)
-    assert answer.value.status in {503, 504}  # at once, or when the millisecond has passed
+    page.route("**/search", shorten_timeout, times=1)
+    with page.expect_response("**/search") as response:
+        search(page, QUERY)
+    assert response.value.status in {503, 504}  # before or after the millisecond has passed
     page.get_by_role("button", name="立即重试").click()
-    assert shown(page, 24)[:24] == site.ids(QUERY)
+    assert result_ids(page, 24)[:24] == site.ids(QUERY)
 
 
-def test_a_service_that_is_gone(page: Page, site: Site) -> None:
+def test_an_unreachable_service(page: Page, site: Site) -> None:
     page.route("**/search", lambda route: route.abort(), times=1)
-    ask(page, QUERY)
+    search(page, QUERY)
     expect(page.locator("#problem h2")).to_have_text("无法连接服务")
     page.get_by_role("button", name="立即重试").click()
-    assert shown(page, 24)[:24] == site.ids(QUERY)
+    assert result_ids(page, 24)[:24] == site.ids(QUERY)
 
 
 @pytest.mark.parametrize(
-    ("address", "title"),
+    ("path", "title"),
     [
         pytest.param("/?like=99999999", "商品不存在", id="unknown-item"),
         pytest.param(f"/?q={'长' * 600}", "查询过长", id="long-query"),
     ],
 )
-def test_an_address_that_cannot_be_answered(
-    opened: Open, site: Site, address: str, title: str
-) -> None:
-    page = opened(site.url + address)
+def test_a_link_with_an_invalid_query(opened: Open, site: Site, path: str, title: str) -> None:
+    page = opened(site.url + path)
     expect(page.locator("#problem h2")).to_have_text(title)
     expect(page.locator("#problem .meta")).to_contain_text("请求编号")
     for remove in page.locator(".chip button").all():
         remove.click()
-    ask(page, QUERY)
-    shown(page)
+    search(page, QUERY)
+    result_ids(page)
     expect(page.locator("#problem")).to_be_hidden()
 
 
 @pytest.fixture
 def two_versions(drawn: Path, tmp_path: Path) -> Iterator[tuple[Site, list[str]]]:
-    """Serve the first of two versions of a bundle; give both names."""
+    """Serve the first of two versions of a bundle; return the names of both."""
     folder, smaller = tmp_path / "bundle", tmp_path / "smaller.tsv"
     smaller.write_bytes(b"".join(drawn.read_bytes().splitlines(keepends=True)[:60]))
     names = []
     for pool in (smaller, drawn):
-        tusou("index", str(pool), "--out", str(folder), "--model", "demo", "--force")
+        run_tusou("index", str(pool), "--out", str(folder), "--model", "demo", "--force")
         names.append((folder / "CURRENT").read_text().strip())
     (folder / "CURRENT").write_text(f"{names[0]}\n")
     with serving(folder, tmp_path / "log") as site:
@@ -152,8 +150,8 @@ def test_the_index_changes_while_the_page_is_open(
 ) -> None:
     site, (old, new) = two_versions
     page = opened(site.url, viewport={"width": 800, "height": 300})
-    ask(page, QUERY)
-    seen = len(shown(page, 24))
+    search(page, QUERY)
+    count = len(result_ids(page, 24))
     expect(page.locator("#meta")).to_contain_text(old[:8])
     (site.bundle / "CURRENT").write_text(f"{new}\n")
     reload = urllib.request.Request(f"{site.url}/admin/reload", method="POST")
@@ -161,11 +159,14 @@ def test_the_index_changes_while_the_page_is_open(
         assert done.status == 200
     page.mouse.wheel(0, 50_000)
     expect(page.locator("#changed")).to_contain_text("索引刚刚更新")
-    assert len(shown(page)) in {seen, seen + 24}  # a page may have come before the change
+    assert len(result_ids(page)) in {
+        count,
+        count + 24,
+    }  # a page may have been loaded before the change
     page.locator("#changed button").click()
     expect(page.locator("#meta")).to_contain_text(new[:8])
     expect(page.locator("#status")).to_contain_text("共 240 件")
-    assert shown(page, 24)[:24] == site.ids(QUERY)
+    assert result_ids(page, 24)[:24] == site.ids(QUERY)
 
 
 HOSTILE = [
@@ -184,7 +185,7 @@ HOSTILE = [
 
 @pytest.fixture
 def hostile(tmp_path: Path) -> Iterator[Site]:
-    """Serve a pool whose ids are an attack, behind an API key."""
+    """Serve items whose ids are attacks, behind an API key."""
     pool, keys = tmp_path / "pool.tsv", tmp_path / "keys"
     pool.write_bytes(
         b"".join(
@@ -193,12 +194,12 @@ def hostile(tmp_path: Path) -> Iterator[Site]:
         )
     )
     keys.write_text(f"{KEY}\n")
-    tusou("index", str(pool), "--out", str(tmp_path / "bundle"), "--model", "demo")
+    run_tusou("index", str(pool), "--out", str(tmp_path / "bundle"), "--model", "demo")
     with serving(tmp_path / "bundle", tmp_path / "log", TUSOU_API_KEYS=str(keys)) as site:
         yield site
 
 
-def test_hostile_ids_are_text_and_a_key_is_asked_for(hostile: Site, opened: Open) -> None:
+def test_hostile_ids_are_shown_as_text_and_a_key_is_requested(hostile: Site, opened: Open) -> None:
     page = opened(hostile.url)
     expect(page.locator("#problem h2")).to_have_text("需要访问密钥")
     page.fill("#key", "not-the-key-of-this-service")
@@ -207,26 +208,26 @@ def test_hostile_ids_are_text_and_a_key_is_asked_for(hostile: Site, opened: Open
     page.fill("#key", KEY)
     page.keyboard.press("Enter")
     expect(page.locator("#problem")).to_be_hidden()
-    ask(page, "裙")
-    assert sorted(shown(page, len(HOSTILE))) == sorted(HOSTILE)
+    search(page, "裙")
+    assert sorted(result_ids(page, len(HOSTILE))) == sorted(HOSTILE)
     assert page.title() == "裙 · 图搜 Tusou"
     assert page.locator("#grid script, #grid svg").count() == 0
-    # Every image comes, through the key, whatever its id.
-    until(
+    # Every image is fetched with the key, for every id.
+    wait_until(
         page,
         """count => count === [...document.querySelectorAll("#grid img")]
-          .filter((one) => one.naturalWidth).length""",
+          .filter((image) => image.naturalWidth).length""",
         len(HOSTILE),
     )
-    for place in range(3):
-        item_id = page.locator("#grid .id").nth(place).inner_text()
-        page.locator("#grid .image").nth(place).click()
+    for position in range(3):
+        item_id = page.locator("#grid .id").nth(position).inner_text()
+        page.locator("#grid .image").nth(position).click()
         expect(page.locator("#about")).to_contain_text(item_id)
         page.keyboard.press("Escape")
     first = page.locator("#grid .id").first.inner_text()
     page.locator("#grid .like").first.click()
     expect(page.locator(".chip.like .name")).to_have_text(f"与 {first} 相似")
-    assert first not in shown(page, len(HOSTILE) - 1)
-    page.reload()  # the key stays in the tab, the id in the address
+    assert first not in result_ids(page, len(HOSTILE) - 1)
+    page.reload()  # the key stays in the tab, the id in the URL
     expect(page.locator(".chip.like .name")).to_have_text(f"与 {first} 相似")
-    shown(page, len(HOSTILE) - 1)
+    result_ids(page, len(HOSTILE) - 1)

@@ -9,13 +9,13 @@ from urllib.error import HTTPError
 
 import pytest
 
-from tests.browser.serving import Site, serving, tusou
+from tests.browser.serving import Site, run_tusou, serving
 
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("drawn")
-    tusou("toy", str(folder), "--items", "60", "--queries", "4", "--splits", "test")
+    run_tusou("toy", str(folder), "--items", "60", "--queries", "4", "--splits", "test")
     return folder
 
 
@@ -23,7 +23,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def site(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("bundle")
     captions = str(drawn / "MR_test_captions.jsonl")
-    tusou("index", captions, "--out", str(folder / "b"), "--model", "demo")
+    run_tusou("index", captions, "--out", str(folder / "b"), "--model", "demo")
     with serving(folder / "b", folder / "log", TUSOU_TIMEOUT_MS="30000") as site:
         yield site
 
@@ -78,7 +78,7 @@ def test_raw_bytes_find_the_same_and_items_have_their_texts(drawn: Path, site: S
 def test_the_bundle_is_evaluated_by_images(drawn: Path, site: Site, tmp_path: Path) -> None:
     files = [str(drawn / name) for name in ("MR_test_captions.tr.jsonl", "MR_test_imgs.tsv")]
     command = ["evaluate", str(site.bundle), "--answers", files[0], "--pool", files[1]]
-    tusou(*command, "--save", str(tmp_path / "run.jsonl"))
+    run_tusou(*command, "--save", str(tmp_path / "run.jsonl"))
     header, *results = rows(tmp_path / "run.jsonl")
     assert header["direction"] == "image_to_text"
     correct = {row["image_id"]: row["text_ids"] for row in rows(Path(files[0]))}

@@ -1,7 +1,7 @@
 // The search page: one query at a time, its results, and their URL.
 
 import { Problem, fetchImageState, fetchInfo, fetchText, search } from "./api.js";
-import { card, itemsAreTexts, openViewer, placeholders, showItem } from "./grid.js";
+import { card, element, itemsAreTexts, openViewer, placeholders, showItem } from "./grid.js";
 import { firstImage, readImage } from "./image.js";
 import { clearProblem, showProblem } from "./problem.js";
 import { EMPTY_QUERY, MAX_RESULTS, PAGE_SIZE, isSearch, isWeighted, parseUrl, toFields, toUrl } from "./query.js";
@@ -132,13 +132,8 @@ function showChips() {
 }
 
 function chip([field, label, id]) {
-  const element = document.createElement("span");
-  element.className = `chip ${field}`;
-  const thumb = document.createElement("span");
-  thumb.className = "thumb";
-  const name = document.createElement("span");
-  name.className = "name";
-  name.textContent = label;
+  const thumb = element("span", "", "thumb");
+  const name = element("span", label, "name");
   if (id && itemsAreTexts()) {
     thumb.hidden = true;
     const { likeItem, lessItem } = strings();
@@ -146,20 +141,20 @@ function chip([field, label, id]) {
   } else if (id) {
     showItem(id, thumb, { eager: true });
   } else {
-    const image = document.createElement("img");
+    const image = element("img");
     Object.assign(image, { src: query.image.preview, alt: "" });
     thumb.append(image);
   }
-  const remove = document.createElement("button");
+  const remove = element("button", "×");
   remove.type = "button";
-  remove.textContent = "×";
   remove.setAttribute("aria-label", strings().remove(label));
   remove.addEventListener("click", () => {
     navigate({ [field]: EMPTY_QUERY[field], text: input.value });
     input.focus();
   });
-  element.append(thumb, name, remove);
-  return element;
+  const result = element("span", "", `chip ${field}`);
+  result.append(thumb, name, remove);
+  return result;
 }
 
 function showMix() {
@@ -236,16 +231,11 @@ function showNotices() {
 }
 
 function notice(text, action, onAction) {
-  const line = document.createElement("p");
-  line.className = "notice";
-  const label = document.createElement("span");
-  label.textContent = text;
-  line.append(label);
+  const line = element("p", "", "notice");
+  line.append(element("span", text));
   if (action) {
-    const button = document.createElement("button");
+    const button = element("button", action, "link");
     button.type = "button";
-    button.className = "link";
-    button.textContent = action;
     button.addEventListener("click", onAction);
     line.append(button);
   }
@@ -407,11 +397,10 @@ window.addEventListener("popstate", (event) => {
 function showLanguage() {
   translatePage(document);
   byId("samples").replaceChildren(...strings().samples.map((text) => {
-    const item = document.createElement("li");
-    const link = document.createElement("a");
+    const item = element("li");
+    const link = element("a", text);
     link.href = toUrl({ ...EMPTY_QUERY, text });
     link.lang = "zh-CN";
-    link.textContent = text;
     link.addEventListener("click", (event) => {
       if (event.ctrlKey || event.metaKey || event.shiftKey) return;
       event.preventDefault();

@@ -15,6 +15,13 @@ const visibility = new IntersectionObserver((entries) => {
   }
 }, { rootMargin: "400px" });
 
+export function element(name, text = "", className = "") {
+  const created = document.createElement(name);
+  created.textContent = text;
+  if (className) created.className = className;
+  return created;
+}
+
 export const itemsAreTexts = () => document.body.dataset.items === "texts";
 
 // Shows an item in `container`: its text or its image.
@@ -24,8 +31,7 @@ export function showItem(id, container, options) {
 }
 
 function showText(id, container, { eager = false } = {}) {
-  const text = document.createElement("span");
-  text.className = "item-text";
+  const text = element("span", "", "item-text");
   container.replaceChildren(text);
   const load = async () => {
     text.textContent = await fetchText(id);
@@ -36,7 +42,7 @@ function showText(id, container, { eager = false } = {}) {
 }
 
 function showImage(id, container, { eager = false } = {}) {
-  const image = document.createElement("img");
+  const image = element("img");
   image.alt = "";
   image.decoding = "async";
   image.onerror = () => showMissing(container);
@@ -59,10 +65,7 @@ function whenVisible(container, load) {
 }
 
 function showMissing(container) {
-  const message = document.createElement("span");
-  message.className = "missing";
-  message.textContent = strings().noImage;
-  container.replaceChildren(message);
+  container.replaceChildren(element("span", strings().noImage, "missing"));
 }
 
 export function card({ id, score }, position, { onLike, onLess, onOpen }) {
@@ -91,8 +94,7 @@ export function card({ id, score }, position, { onLike, onLess, onOpen }) {
 
 export function placeholders(count) {
   return Array.from({ length: count }, () => {
-    const item = document.createElement("li");
-    item.className = "card blank";
+    const item = element("li", "", "card blank");
     item.setAttribute("aria-hidden", "true");
     return item;
   });

@@ -1,6 +1,7 @@
 // Shows an error by its code, and what the user can do: wait, retry, or enter an API key.
 
 import { setKey } from "./api.js";
+import { element } from "./grid.js";
 import { strings } from "./strings.js";
 
 const RETRIED_CODES = new Set(["overloaded", "rate_limited", "not_ready", "unavailable", "out_of_memory"]);
@@ -10,13 +11,6 @@ const MAX_AUTOMATIC_RETRIES = 5; // then the user decides
 const panel = document.getElementById("problem");
 let timer = 0;
 let retries = 0;
-
-function element(name, text, className = "") {
-  const created = document.createElement(name);
-  created.textContent = text;
-  if (className) created.className = className;
-  return created;
-}
 
 export function clearProblem({ solved = false } = {}) {
   clearInterval(timer);
@@ -28,7 +22,7 @@ export function clearProblem({ solved = false } = {}) {
 export function showProblem(problem, retry) {
   clearProblem();
   const [title, detail] = strings().codes[problem.code] ?? strings().codes.other;
-  const alert = element("div", "");
+  const alert = element("div");
   alert.setAttribute("role", "alert");
   alert.append(element("h2", title), element("p", detail));
   panel.append(alert);
@@ -66,9 +60,9 @@ function countdown(problem, retry) {
 }
 
 function keyForm(retry) {
-  const form = document.createElement("form");
+  const form = element("form");
   const label = element("label", strings().keyLabel);
-  const input = document.createElement("input");
+  const input = element("input");
   Object.assign(input, { type: "password", id: "key", required: true, autocomplete: "off" });
   label.htmlFor = "key";
   form.append(label, input, element("button", strings().keySend), element("p", strings().keyNote, "meta"));
