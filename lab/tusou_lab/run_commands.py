@@ -16,7 +16,7 @@ import httpx
 from tusou.core.errors import NotReady, OutputExists, TusouError
 from tusou.core.files import replace_folder
 
-_START_SECONDS = 60.0
+_START_SECONDS = 180.0  # a process that ends before is reported at once
 _STOP_SECONDS = 30.0
 _POLL_SECONDS = 0.05
 _MARKER = ".tusou-demo"  # a folder that holds this file may be replaced
