@@ -17,9 +17,9 @@ import torch
 from tusou_lab.toy.dataset import SplitSize, ToySplitFiles, write_toy
 
 from benchmarks.demo_model import encode_pool
-from benchmarks.landing import land_texts
 from benchmarks.record import record
 from benchmarks.stock import load_stock, queries, save_random_model, stock_texts, structured
+from benchmarks.text_projection import fit_text_projection
 from tusou.core.arrays import Vectors
 from tusou.data.formats.muge import read_queries
 from tusou.encoders import find_weights, load_text_encoder
@@ -64,7 +64,7 @@ def measure_random() -> dict[str, object]:
             path = Path(folder, "vit-b-16.pt")
             save_random_model(path, spread=spread)
             if landed:
-                land_texts(path)
+                fit_text_projection(path)
             default = load_text_encoder(find_weights(str(path)), "cpu").precision
             right = _encode(path, texts, "fp32")
             stock = stock_texts(load_stock(path), texts[:_JUDGED])

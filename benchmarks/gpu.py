@@ -24,10 +24,10 @@ from benchmarks.floor import fastest
 from benchmarks.gpu_queries import in_process
 from benchmarks.gpu_search import compare_engines
 from benchmarks.http import drive
-from benchmarks.landing import land_texts
 from benchmarks.record import record
 from benchmarks.running import Service, service
 from benchmarks.stock import jpegs, save_random_model
+from benchmarks.text_projection import fit_text_projection
 
 GOALS = {
     "30,000 images of 224 px to a published bundle, s": "8 or less",
@@ -64,7 +64,7 @@ def measure(folder: Path, device: str, images: int, seconds: float) -> dict[str,
     model, pool = folder / "vit-b-16.pt", folder / "imgs.tsv"
     bundle, of_torch = folder / "bundle", folder / "of_torch"
     save_random_model(model)
-    land_texts(model)
+    fit_text_projection(model)
     write_pool(pool, images)
     rates = matrix_rates(device)
     figures: dict[str, object] = {"goals": GOALS, "device": describe(device)}

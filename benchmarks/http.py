@@ -19,9 +19,9 @@ from tusou_indexer.plan import BuildInputs, make_plan
 from tusou_indexer.publish import publish
 from tusou_indexer.write_bundle import BundleRecipe, write_bundle
 
-from benchmarks.landing import land_texts
 from benchmarks.running import Service, free_port, service, started
 from benchmarks.stock import queries, save_random_model, structured
+from benchmarks.text_projection import fit_text_projection
 from tusou.bundle.bundle import VECTORS
 from tusou.bundle.shards import Shard, ShardStore
 from tusou.data.formats.muge import open_image_file
@@ -37,7 +37,7 @@ def measure_http(seconds: float, clients: tuple[int, ...]) -> dict[str, object]:
         folder = Path(name)
         model = folder / "vit-b-16.pt"
         save_random_model(model)
-        land_texts(model)
+        fit_text_projection(model)
         bundle = make_bundle(folder, model)
         vectors = next(bundle.glob(f"*/{VECTORS}"))
         with service(bundle, **ENVIRONMENT) as first:  # converts the weights and keeps the result

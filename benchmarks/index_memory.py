@@ -1,4 +1,4 @@
-"""Peak memory of an index build for a pool and for one five times as large.
+"""Peak memory of index builds for a pool and for one five times as large.
 
 python -m benchmarks.index_memory --items 4000
 """
@@ -16,7 +16,7 @@ TUSOU = [sys.executable, "-m", "tusou"]
 
 
 def main() -> None:
-    """Run and record."""
+    """Measure both builds and record the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--items", type=int, default=4000)
     items = parser.parse_args().items
@@ -26,13 +26,13 @@ def main() -> None:
         f"peak_mib_{items}_items": round(small, 1),
         f"peak_mib_{5 * items}_items": round(large, 1),
         "growth_percent": round(100 * (large / small - 1), 2),
-        "counted": "resident memory of the indexer's own process at its highest",
+        "measured": "peak resident memory of the indexer's main process",
     }
     record("index_memory", figures)
 
 
 def peak_mib(folder: Path, items: int) -> float:
-    """Index a drawn pool of that many images and return the process's peak in MiB."""
+    """Index a toy pool of `items` images and return the peak of the process in MiB."""
     size = ["--items", str(items), "--queries", "1", "--seed", "3", "--splits", "test"]
     data = folder / f"data{items}"
     subprocess.run([*TUSOU, "toy", str(data), *size], check=True, capture_output=True)

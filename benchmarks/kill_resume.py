@@ -1,4 +1,4 @@
-"""Kill -9 an index build at random moments, resume it, compare every file with an unbroken build.
+"""Kills index builds at random moments, resumes them, and compares every file.
 
 python -m benchmarks.kill_resume --kills 20 --seed 1
 """
@@ -19,7 +19,7 @@ TUSOU = [sys.executable, "-m", "tusou"]
 
 
 def main() -> None:
-    """Run and record."""
+    """Run the kills and record the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--items", type=int, default=6000)
@@ -30,7 +30,7 @@ def main() -> None:
 
 
 def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, object]:
-    """Return how many killed builds ended in other bytes: it must be none."""
+    """Return how many resumed builds differ from an uninterrupted one, which must be 0."""
     size = ["--items", str(arguments.items), "--queries", "1", "--seed", "3", "--splits", "test"]
     subprocess.run([*TUSOU, "toy", folder / "data", *size], check=True, capture_output=True)
     index = [*TUSOU, "index", str(folder / "data" / "MR_test_imgs.tsv"), "--model", "demo", "--out"]
@@ -38,14 +38,14 @@ def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, object]:
     subprocess.run([*index, str(folder / "whole")], check=True, capture_output=True)
     whole_seconds = monotonic() - started
     expected = digests(folder / "whole")
-    drawn = random.Random(arguments.seed)
+    generator = random.Random(arguments.seed)
     differing, kills, moments = 0, 0, []
     while kills < arguments.kills:
         out = folder / "killed"
         shutil.rmtree(out, ignore_errors=True)
-        moment = drawn.uniform(0.05, 1.0) * whole_seconds
-        if not killed_at([*index, str(out)], moment):
-            continue  # it was done before the blow fell: draw another moment
+        moment = generator.uniform(0.05, 1.0) * whole_seconds
+        if not kill_after([*index, str(out)], moment):
+            continue  # the build was complete before the kill; draw another moment
         kills += 1
         moments.append(round(moment, 2))
         subprocess.run([*index, str(out)], check=True, capture_output=True)
@@ -60,8 +60,8 @@ def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, object]:
     }
 
 
-def killed_at(command: list[str], moment: float) -> bool:
-    """Start a build and kill it after `moment` seconds; tell whether it was still running."""
+def kill_after(command: list[str], moment: float) -> bool:
+    """Start a build and kill it after `moment` seconds; return whether it was still running."""
     build = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     sleep(moment)
     running = build.poll() is None
@@ -71,7 +71,7 @@ def killed_at(command: list[str], moment: float) -> bool:
 
 
 def digests(root: Path) -> dict[str, str]:
-    """Digest every file of a bundle but the lock, which is empty."""
+    """Return the digest of every file of a bundle except the lock, which is empty."""
     files = [path for path in sorted(root.rglob("*")) if path.is_file() and path.name != ".lock"]
     return {
         str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files

@@ -1,4 +1,4 @@
-"""Refused items in the top 10 of negated queries: read as they are, and understood.
+"""Refused items in the top 10 of queries with refusals, as written and interpreted.
 
 python -m benchmarks.negation
 """
@@ -22,11 +22,11 @@ from tusou.text.negation import REFUSED_WEIGHT, parse_negation
 
 TOP = 10
 WEIGHTS = (0.0, 0.25, 0.35, 0.5, 0.75, 1.0)
-SLEEVELESS = "无袖连衣裙"  # in no toy query: what is wanted is drawn with straps
+SLEEVELESS = "无袖连衣裙"  # not among the toy queries; sleeveless dresses are drawn with straps
 
 
 def main() -> None:
-    """Measure every weight, and record."""
+    """Measure every weight and record the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--items", type=int, default=3000)
     items = parser.parse_args().items
@@ -42,62 +42,64 @@ def main() -> None:
             "of these left alone": sum(parse_negation(text) is None for text in NOT_NEGATED),
             "items": items,
             "weight in use": REFUSED_WEIGHT,
-            "as it is (interpret: false)": judge(pipeline, pool, queries, as_it_is),
+            "as it is (interpret: false)": measure(pipeline, pool, queries, query_as_written),
         }
         for weight in WEIGHTS:
             name = f"understood, refused part x {weight}"
-            figures[name] = judge(pipeline, pool, queries, partial(taken, weight=weight))
+            figures[name] = measure(
+                pipeline, pool, queries, partial(interpreted_query, weight=weight)
+            )
         figures[SLEEVELESS] = sleeveless(pipeline, pool)
     record("negation", figures)
 
 
-def as_it_is(text: str) -> Query:
-    """Search for the whole query."""
+def query_as_written(text: str) -> Query:
+    """Return a query for the whole text."""
     return Query.of_text(text, TOP, interpret=False)
 
 
-def taken(text: str, weight: float) -> Query:
-    """Search for what is wanted, less what is refused."""
-    found = parse_negation(text)
-    if not found:
-        return as_it_is(text)
-    refused = [TextPart(one, -weight) for one in found.refused if weight]
-    return Query((TextPart(found.positive), *refused), TOP)
+def interpreted_query(text: str, weight: float) -> Query:
+    """Return a query that subtracts what the text refuses, with a weight."""
+    understood = parse_negation(text)
+    if not understood:
+        return query_as_written(text)
+    refused = [TextPart(thing, -weight) for thing in understood.refused if weight]
+    return Query((TextPart(understood.positive), *refused), TOP)
 
 
-def judge(
+def measure(
     pipeline: SearchPipeline,
     pool: dict[int, ToyProduct],
     queries: Sequence[NegatedQuery],
-    ask: Callable[[str], Query],
+    build_query: Callable[[str], Query],
 ) -> dict[str, float]:
-    """Share of the top 10 that is refused, and that is of the category and not refused."""
-    refused = wanted = 0
-    answers = pipeline.search([ask(query.text) for query in queries])
-    for query, hits in zip(queries, answers.hits, strict=True):
-        found = _products(hits, pool)
-        refused += sum(query.refuses(product) for product in found)
-        wanted += sum(query.matches(product) for product in found)
+    """Return the shares of the top 10 that are refused, and that match the query."""
+    refused = matching = 0
+    results = pipeline.search([build_query(query.text) for query in queries])
+    for query, hits in zip(queries, results.hits, strict=True):
+        products = _products(hits, pool)
+        refused += sum(query.refuses(product) for product in products)
+        matching += sum(query.matches(product) for product in products)
     shown = TOP * len(queries)
-    return {"refused": round(refused / shown, 4), "wanted": round(wanted / shown, 4)}
+    return {"refused": round(refused / shown, 4), "matching": round(matching / shown, 4)}
 
 
 def sleeveless(pipeline: SearchPipeline, pool: dict[int, ToyProduct]) -> dict[str, float]:
-    """Share of dresses with straps in the top 10, 无袖 taken as one word and as a refusal of 袖."""
-    asks = {
-        "one word": Query.of_text(SLEEVELESS, TOP, interpret=False),
-        "understood": taken(SLEEVELESS, REFUSED_WEIGHT),
+    """Return the share of strap dresses in the top 10: 无袖 as one word, and as a refusal of 袖."""
+    queries = {
+        "one word": query_as_written(SLEEVELESS),
+        "understood": interpreted_query(SLEEVELESS, REFUSED_WEIGHT),
     }
-    answers = pipeline.search(list(asks.values()))
+    results = pipeline.search(list(queries.values()))
     return {
         name: sum(product.facts.get("sleeve") == "strap" for product in _products(hits, pool)) / TOP
-        for name, hits in zip(asks, answers.hits, strict=True)
+        for name, hits in zip(queries, results.hits, strict=True)
     }
 
 
 def _products(hits: object, pool: dict[int, ToyProduct]) -> list[ToyProduct]:
     assert isinstance(hits, Hits)
-    return [pool[int(one)] for one in hits.item_ids]
+    return [pool[int(item_id)] for item_id in hits.item_ids]
 
 
 if __name__ == "__main__":

@@ -94,7 +94,7 @@ measured rates. They were measured separately and therefore under a different lo
   {cosine}.
 * **The index** that `auto` took for 30,000 vectors is `{index}`, with an index_recall@10 of
   {recall} on fresh queries. HTTP: `{http_index}`; the model's last projection is fitted so that
-  texts are near the vectors, as in a trained model (`benchmarks/landing.py`).
+  texts are near the vectors, as in a trained model (`benchmarks/text_projection.py`).
 * **Search** is measured twice: as a stream of searches, and with CPU caches filled with other
   data.
 * **HTTP** compares the service with `benchmarks/plain_service.py` (FastAPI, stock cn_clip, one

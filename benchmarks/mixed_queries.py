@@ -1,9 +1,10 @@
-"""What mixed and negative queries cost beside a plain one, in a pool of 30,000 items.
+"""Latency of mixed and negative queries beside a plain text query, in 30,000 items.
 
-python -m benchmarks.asks
+python -m benchmarks.mixed_queries
 """
 
 import argparse
+import io
 import statistics
 import tempfile
 from base64 import b64encode
@@ -12,10 +13,10 @@ from time import perf_counter
 
 import httpx
 import numpy as np
+from PIL import Image
 
 from benchmarks.record import record
 from benchmarks.running import index_pool, service
-from tests.drawing import image_bytes
 from tusou.retrieval.pipeline import SearchPipeline
 from tusou.retrieval.query import ItemPart, Query, TextPart
 
@@ -24,7 +25,7 @@ TEXTS = ("纯棉碎花吊带裙", "红色碎花连衣裙", "男士黑色皮鞋",
 
 
 def main() -> None:
-    """Time every kind of query alone, in the pipeline and over HTTP, and record."""
+    """Time each kind of query, in the pipeline and over HTTP, and record the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--items", type=int, default=30_000)
     items = parser.parse_args().items
@@ -32,33 +33,48 @@ def main() -> None:
         pool = Path(folder) / "pool.tsv"
         with pool.open("wb") as file:
             for number in range(items):
-                file.write(f"{number}\t".encode() + b64encode(image_bytes(number)) + b"\n")
+                file.write(f"{number}\t".encode() + b64encode(block_image(number)) + b"\n")
         bundle = Path(folder) / "bundle"
         index_pool(pool, bundle)
-        inside = in_the_pipeline(SearchPipeline.open(bundle, device="cpu"))
+        in_process = time_pipeline(SearchPipeline.open(bundle, device="cpu"))
         with service(bundle) as running:
-            outside = over_http(running.url)
-    record("asks", {"items": items, "pipeline": compared(inside), "HTTP": compared(outside)})
+            by_http = time_http(running.url)
+    record(
+        "mixed_queries",
+        {
+            "items": items,
+            "pipeline": compare_with_plain(in_process),
+            "HTTP": compare_with_plain(by_http),
+        },
+    )
 
 
-def in_the_pipeline(pipeline: SearchPipeline) -> dict[str, list[float]]:
-    """Seconds of each call, kind by kind in turn, so that all meet the same machine."""
+def block_image(seed: int) -> bytes:
+    """Return a small JPEG of random coloured blocks."""
+    blocks = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), np.uint8)
+    out = io.BytesIO()
+    Image.fromarray(blocks).resize((40, 40), Image.Resampling.NEAREST).save(out, "JPEG")
+    return out.getvalue()
+
+
+def time_pipeline(pipeline: SearchPipeline) -> dict[str, list[float]]:
+    """Return the seconds of each call by kind; the kinds alternate, to share the machine's load."""
     pipeline.warm_up()
     times: dict[str, list[float]] = {}
     for turn in range(ROUNDS):
         text, other = TEXTS[turn % 4], TEXTS[(turn + 1) % 4]
-        item, less = ItemPart(str(turn)), ItemPart(str(turn + 1), -0.5)
+        item, negative = ItemPart(str(turn)), ItemPart(str(turn + 1), -0.5)
         for name, parts in {
             "plain": (TextPart(text),),
             "text and item": (TextPart(text), item),
             "text less a text": (TextPart(text), TextPart(other, -0.5)),
-            "text less an item": (TextPart(text), less),
+            "text less an item": (TextPart(text), negative),
             "item": (item,),
             "text, item, less a text and an item": (
                 TextPart(text),
                 item,
                 TextPart(other, -0.5),
-                less,
+                negative,
             ),
         }.items():
             started = perf_counter()
@@ -67,8 +83,8 @@ def in_the_pipeline(pipeline: SearchPipeline) -> dict[str, list[float]]:
     return times
 
 
-def over_http(url: str) -> dict[str, list[float]]:
-    """Seconds from a request to its answer, one at a time."""
+def time_http(url: str) -> dict[str, list[float]]:
+    """Return the seconds of each request by kind, one request at a time."""
     times: dict[str, list[float]] = {}
     with httpx.Client(base_url=url) as client:
         for turn in range(ROUNDS):
@@ -86,16 +102,16 @@ def over_http(url: str) -> dict[str, list[float]]:
     return times
 
 
-def compared(times: dict[str, list[float]]) -> dict[str, dict[str, float]]:
-    """Median and 95th percentile in milliseconds, and the median beside the plain query's."""
+def compare_with_plain(times: dict[str, list[float]]) -> dict[str, dict[str, float]]:
+    """Return median and 95th percentile in milliseconds, and the median over the plain query's."""
     plain = statistics.median(times["plain"])
     return {
         name: {
-            "median ms": round(statistics.median(took) * 1000, 3),
-            "p95 ms": round(float(np.percentile(took, 95)) * 1000, 3),
-            "times plain": round(statistics.median(took) / plain, 2),
+            "median ms": round(statistics.median(seconds) * 1000, 3),
+            "p95 ms": round(float(np.percentile(seconds, 95)) * 1000, 3),
+            "times plain": round(statistics.median(seconds) / plain, 2),
         }
-        for name, took in times.items()
+        for name, seconds in times.items()
     }
 
 

@@ -1,8 +1,9 @@
-"""A random model whose texts land where structured vectors lie, as a trained model's do.
+"""Fits the text projection of a random model, so that its texts lie near the items.
 
-Random weights send all texts to nearly one point, far from any pool: an index would be chosen and
-searched as no index ever is. Speed does not depend on the numbers in the last projection, so it is
-fitted: the mean text goes to the cone, the 64 directions in which texts differ most go to the axes.
+Random weights map all texts to nearly the same point, far from any item, and an index would be
+chosen and searched as with no real model. Speed does not depend on the numbers of the last
+projection. It is fitted so that the mean text lies in the cone of the structured vectors, and the
+64 directions in which texts differ most are their axes.
 """
 
 from pathlib import Path
@@ -18,14 +19,14 @@ _AXES = 64
 _PROJECTION = "module.text_projection"
 
 
-def land_texts(model: Path) -> None:
-    """Fit the text projection of a checkpoint of `save_random_model`."""
+def fit_text_projection(model: Path) -> None:
+    """Change the text projection of a checkpoint that `save_random_model` wrote."""
     encoder = load_text_encoder(find_weights(str(model)), "cpu", None, "fp32")
     texts = encoder.encode(encoder.prepare(queries(_TEXTS)))
     space, mean = Space(texts.shape[1]), texts.mean(axis=0)
     length = np.linalg.norm(mean)
-    beside = texts - mean - np.outer((texts - mean) @ mean, mean) / length**2
-    _, spread, directions = np.linalg.svd(beside, full_matrices=False)
+    residuals = texts - mean - np.outer((texts - mean) @ mean, mean) / length**2
+    _, spread, directions = np.linalg.svd(residuals, full_matrices=False)
     spread = spread[:_AXES, None] / np.sqrt(_TEXTS)
     fitted = np.outer(mean, space.cone) / length**2
     fitted += (directions[:_AXES] / spread).T @ space.axes
