@@ -130,6 +130,7 @@ _STRINGS: Mapping[str, tuple[str, str]] = {
     "metric": ("指标", "metric"),
     "text_to_image": ("以文搜图", "text → image"),
     "image_to_text": ("以图搜文", "image → text"),
+    "run_heading": ("{name}（{direction}）", "{name} ({direction})"),
     "comparison": ("对比", "Comparison"),
     "comparing": ("{a}（A）与 {b}（B）", "{a} (A) and {b} (B)"),
     "verdict_better": (
@@ -275,7 +276,10 @@ _STRINGS: Mapping[str, tuple[str, str]] = {
     "machine_row": ("机器", "machine"),
     "date": ("日期", "date"),
     "seconds": ("检索用时（秒）", "search time (s)"),
-    "report_seconds": ("分析与取图用时（秒）", "analysis time (s)"),
+    "report_machine": (
+        "本报告在 {machine} 上生成，分析与取图用时 {seconds:.1f} 秒。",
+        "This report was generated on {machine}; the analysis took {seconds:.1f} s.",
+    ),
     "build": ("建库", "build"),
     "image_size": ("输入边长（像素）", "input size (pixels)"),
     # Labels of slices, as tusou.evaluation.slices names them

@@ -45,8 +45,11 @@ def build_report(
         "curves": curves,
         "machine": (
             ReportPart(table=tables["machine"]),
-            ReportPart(text=f"{words['machine_row']}: {describe_machine()}"),
-            ReportPart(text=f"{words['report_seconds']}: {perf_counter() - started:.1f}"),
+            ReportPart(
+                text=words["report_machine"].format(
+                    machine=describe_machine(), seconds=perf_counter() - started
+                )
+            ),
         ),
         "reproduce": (ReportPart(text=words["reproduce_text"], commands=tuple(commands)),),
     }
@@ -85,7 +88,7 @@ def _run_sections(
     for run in data.runs:
         judged = outcomes(run)
         builder = ExampleBuilder(run, thumbnails, data.texts, words)
-        heading = f"{run.name} ({words[run.direction]})"
+        heading = sections.run_heading(run, words)
         run_parts = {
             "examples": sections.examples(run, judged, builder, spec.examples, words),
             "errors": sections.errors(run, words),

@@ -76,8 +76,10 @@ def _commands(
 def _index_command(bundle: Bundle, name: str) -> str:
     manifest = bundle.manifest
     pool, model = pool_name(bundle), Path(manifest.model.location).name
-    prompt = f" --prompt {quote(manifest.prompt)}" if manifest.prompt else ""
-    return f"tusou index {quote(pool)} --out {quote(name)} --model {quote(model)}{prompt}"
+    index = str(manifest.build.get("index", "auto"))
+    options = f" --index {quote(index)}" if index != "auto" else ""
+    options += f" --prompt {quote(manifest.prompt)}" if manifest.prompt else ""
+    return f"tusou index {quote(pool)} --out {quote(name)} --model {quote(model)}{options}"
 
 
 def _search_commands(run: ReportRun, roots: dict[str, Path]) -> Iterator[str]:

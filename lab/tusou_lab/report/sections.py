@@ -35,6 +35,11 @@ def cards(runs: Sequence[ReportRun]) -> tuple[ReportCard, ...]:
     )
 
 
+def run_heading(run: ReportRun, words: Translator) -> str:
+    """Return the name of a run with its direction."""
+    return words["run_heading"].format(name=run.name, direction=words[run.direction])
+
+
 def task(runs: Sequence[ReportRun], words: Translator) -> Iterator[ReportPart]:
     """Describe the task of each direction, and the metrics."""
     for run in _first_by_direction(runs):
@@ -64,7 +69,7 @@ def fact_tables(runs: Sequence[ReportRun], words: Translator) -> dict[str, Resul
 def results(runs: Sequence[ReportRun], words: Translator) -> ResultTable:
     """Return a table of all metrics of all runs, with their intervals."""
     names = dict.fromkeys(name for run in runs for name in run.scored.evaluation.percent)
-    head = (f"{run.name} ({words[run.direction]})" for run in runs)
+    head = (run_heading(run, words) for run in runs)
     rows = ((name, *(_format_metric(run, name) for run in runs)) for name in names)
     return ResultTable((words["metric"], *head), tuple(rows))
 

@@ -125,7 +125,7 @@ def test_shows_both_directions_with_intervals(folder: Path, queries: Path, markd
     evaluation = evaluate(folder / "forward.jsonl", queries).evaluation
     low, high = evaluation.interval["hit@10"]
     forward = f"{evaluation.percent['hit@10']:.2f} [{low:.1f}, {high:.1f}]"
-    assert "| 指标 | forward (以文搜图) | backward (以图搜文) |" in markdown
+    assert "| 指标 | forward（以文搜图） | backward（以图搜文） |" in markdown
     assert f"| hit@10 | {forward} | 100.00 [100.0, 100.0] |" in markdown
     assert "| hit@1 |" in markdown
 

@@ -93,7 +93,7 @@ def test_flickr8k_both_ways_with_its_report(tmp_path: Path) -> None:
     page, twin = made
     assert page.read_text("utf-8").startswith("<!doctype html>")
     markdown = twin.read_text("utf-8")
-    assert "text_to_image (以文搜图) | image_to_text (以图搜文)" in markdown
+    assert "text_to_image（以文搜图） | image_to_text（以图搜文）" in markdown
     assert "## 9 参数曲线" in markdown
     assert documented("flickr8k") == verbs("\n".join(runner.lines))
 
