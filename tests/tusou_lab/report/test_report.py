@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 import typer
+from drawing import image_line
 from fontTools.ttLib import TTFont
 from PIL import Image
+from tusou_indexer.build import BuildSpec, build
 from tusou_lab.evaluate.export import save
 from tusou_lab.evaluate.scoring import evaluate
 from tusou_lab.evaluate.search_bundle import BundleSearchSpec
@@ -21,6 +23,7 @@ from tusou_lab.sweep.output import prepare_folder, write_sweep
 from tusou_lab.sweep.run import SweepSpec, sweep
 from typer.testing import CliRunner
 
+from tusou.cli.progress import NoProgress
 from tusou.core.errors import InvalidRequest, OutputExists, TusouError
 from tusou.retrieval.pipeline import SearchPipeline
 from tusou.retrieval.query import Query
@@ -189,6 +192,18 @@ def test_a_literal_search_is_shown_in_settings_and_commands(
         if not isinstance(hits, TusouError)
     ]
     assert list(map(int, ranks)) == expected
+
+
+def test_the_index_command_names_the_index(tiny_model: Path, tmp_path: Path) -> None:
+    images, answers = tmp_path / "MR_test_imgs.tsv", tmp_path / "q.jsonl"
+    images.write_bytes(b"".join(image_line(seed, seed) for seed in range(12)))
+    answers.write_text('{"query_id": 1, "query_text": "裙子", "item_ids": [3]}\n')
+    spec = BuildSpec(str(images), str(tiny_model), "SQ8", workers=1)
+    build(spec, tmp_path / "bundle", NoProgress())
+    inputs = ReportInputs((tmp_path / "bundle",), (str(answers),))
+    make_report(inputs, ReportSpec(), tmp_path / "page.html")
+    markdown = (tmp_path / "page.md").read_text("utf-8")
+    assert "tusou index MR_test_imgs.tsv --out bundle --model tiny.pt --index SQ8\n" in markdown
 
 
 def test_english_and_predictions_alone(folder: Path, queries: Path, tmp_path: Path) -> None:
