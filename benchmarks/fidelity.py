@@ -1,10 +1,10 @@
-"""Do the ranks survive a lower precision? The top 10 of texts in fp32 beside those in others.
+"""Top-10 overlap of lower precisions with fp32.
 
 python -m benchmarks.fidelity
 
-2,000 texts are searched in 30,000 vectors, by brute force: of random ViT-B/16 models in structured
-ones, of the demo model, which is trained, in those of toy images. Our fp32 is the judge; how near
-it is to stock cn_clip's is measured too.
+2,000 texts are searched in 30,000 vectors by brute force: texts of random ViT-B/16 models in
+structured vectors, and texts of the trained demo model in the vectors of toy images. The reference
+is our fp32, whose cosine to stock cn_clip is measured, too.
 """
 
 import os
@@ -25,8 +25,10 @@ from tusou.data.formats.muge import read_queries
 from tusou.encoders import find_weights, load_text_encoder
 
 _TEXTS, _ITEMS, _K = 2_000, 30_000, 10
-_JUDGED = 100  # texts that stock encodes too, at fifty times the cost
-_MODELS: dict[str, tuple[bool, bool]] = {  # whether to spread the texts, and to land them
+_JUDGED = 100  # texts that stock cn_clip encodes, too, in fifty times the time
+_MODELS: dict[
+    str, tuple[bool, bool]
+] = {  # whether to spread the texts, and to move them among the vectors
     "random ViT-B/16": (False, False),
     "random ViT-B/16, scaled so that texts spread": (True, False),
     "the same, its texts landed among the vectors": (True, True),
@@ -42,7 +44,7 @@ def main() -> None:
 
 
 def measure_trained() -> dict[str, object]:
-    """Compare precisions of the demo model over images and queries that it never saw."""
+    """Compare precisions of the demo model over images and queries that it was not trained on."""
     weights = find_weights("demo")
     with tempfile.TemporaryDirectory() as name:
         folder, split = Path(name), "test"
@@ -56,7 +58,7 @@ def measure_trained() -> dict[str, object]:
 
 
 def measure_random() -> dict[str, object]:
-    """Compare every precision with stock, and with rounding the weights and nothing else."""
+    """Compare every precision with fp32, and with fp32 on weights rounded to bf16."""
     texts, pool = queries(_TEXTS), structured(_ITEMS, 512, seed=1)
     figures: dict[str, object] = {}
     for name, (spread, landed) in _MODELS.items():
@@ -80,7 +82,7 @@ def measure_random() -> dict[str, object]:
 
 
 def compare_ranks(right: Vectors, other: Vectors, pool: Vectors) -> dict[str, float]:
-    """Say how much of the top 10 two encodings of the same texts share, and how near they are."""
+    """Return the top-10 overlap of two encodings of the same texts, and their cosines."""
     pairs = zip(_top(right, pool), _top(other, pool), strict=True)
     cosines = (right * other).sum(axis=1)
     return {
@@ -100,7 +102,7 @@ def _encode(path: Path, texts: list[str], precision: str) -> Vectors:
 
 
 def _round_weights(path: Path) -> None:
-    """What any bf16 computation begins with, however exact it is afterwards."""
+    """Round the weights to bf16 in the file, as any computation in bf16 does."""
     saved = torch.load(path, weights_only=True)
     for name, weights in saved["state_dict"].items():
         if weights.ndim == 2 and any(f".{part}.weight" in name for part in _MATRICES):

@@ -1,4 +1,4 @@
-"""What the machine can do at best, and what the towers ask of it."""
+"""The machine's matrix rate and bandwidth, and the least time that the towers need at these."""
 
 import statistics
 import time
@@ -8,15 +8,15 @@ import torch
 
 from tusou.encoders.torch.layers import linear_layer
 
-# Weights that a token, or an image's place, meets in ViT-B/16: 12 layers of 12 x 768 x 768.
+# Weights that each token or patch is multiplied by in ViT-B/16: 12 layers of 12 x 768 x 768.
 _WEIGHTS = 12 * 12 * 768**2
-_PLACES = 197  # of an image, [CLS] included
-IMAGE_FLOPS = 2 * _WEIGHTS * _PLACES
+_POSITIONS = 197  # of an image, class token included
+IMAGE_FLOPS = 2 * _WEIGHTS * _POSITIONS
 _ROWS = 512
 
 
 def measure_floor(rounds: int) -> dict[str, float]:
-    """Measure matrix rates and bandwidth; derive what no ViT-B/16 on this machine goes below."""
+    """Measure matrix rates and bandwidth, and derive the least times of ViT-B/16."""
     figures = {
         f"{name} TFLOP/s": round(_rate(dtype, rounds) / 1e12, 3)
         for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16))
@@ -44,7 +44,7 @@ def _bandwidth(rounds: int) -> float:
 
 
 def fastest(work: Callable[[], object], rounds: int) -> float:
-    """Return the seconds that the fastest tenth of the calls stays under."""
+    """Return the seconds of a call, the tenth percentile of `rounds` calls."""
     times = []
     for _ in range(rounds + 1):
         started = time.perf_counter()

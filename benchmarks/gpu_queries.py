@@ -26,16 +26,18 @@ def in_process(bundle: Path, device: str, seconds: float) -> dict[str, object]:
         "index": pipeline.bundle.manifest.index.factory,
         "precision": pipeline.precision,
     }
-    figures |= _asked(pipeline, _BATCHES if device == "cuda" else (32,), seconds)
+    figures |= _measure(pipeline, _BATCHES if device == "cuda" else (32,), seconds)
     return figures
 
 
-def _asked(pipeline: SearchPipeline, batches: tuple[int, ...], seconds: float) -> dict[str, object]:
+def _measure(
+    pipeline: SearchPipeline, batches: tuple[int, ...], seconds: float
+) -> dict[str, object]:
     texts = [Query.of_text(text, 10) for text in queries(4096)]
     endless = cycle(texts)
     alone = repeated(lambda: pipeline.search([next(endless)]), seconds)
-    middle, worst = np.percentile(alone, [50, 99]).tolist()
-    figures: dict[str, object] = {"one query, ms": {"p50": _ms(middle), "p99": _ms(worst)}}
+    p50, p99 = np.percentile(alone, [50, 99]).tolist()
+    figures: dict[str, object] = {"one query, ms": {"p50": _ms(p50), "p99": _ms(p99)}}
     for batch in batches:
         times = repeated(partial(pipeline.search, texts[:batch]), seconds / 2)
         figures[f"calls of {batch}, queries/s"] = round(batch / statistics.median(times), 1)
@@ -46,7 +48,10 @@ def _asked(pipeline: SearchPipeline, batches: tuple[int, ...], seconds: float) -
 def _stages(pipeline: SearchPipeline, queries: list[Query]) -> dict[str, float]:
     times = [pipeline.search(queries).times for _ in range(5)]
     stages = ("tokenise", "encode", "search")
-    return {name: _ms(statistics.median(getattr(one, name) for one in times)) for name in stages}
+    return {
+        name: _ms(statistics.median(getattr(stage_times, name) for stage_times in times))
+        for name in stages
+    }
 
 
 def _ms(seconds: float) -> float:

@@ -1,4 +1,4 @@
-"""Indexes on a GPU beside each other: FAISS's Flat and IVF in device memory, torch's product."""
+"""Indexes on a GPU: FAISS Flat and IVF in device memory, and the index in torch."""
 
 import statistics
 import tempfile
@@ -19,10 +19,10 @@ BATCHES = (1, 32, 256, 1024)
 _LARGE = 1_000_000
 
 
-def compare_engines(device: str, count: int, seconds: float) -> dict[str, object]:
-    """Search pools of `count` and, on a GPU, of a million; FAISS is where its wheel can be."""
+def compare_indexes(device: str, count: int, seconds: float) -> dict[str, object]:
+    """Search pools of `count` and, on a GPU, of a million; FAISS runs where its wheel can."""
     figures: dict[str, object] = {"FAISS is on": faiss_device(device)}
-    asked = structured(max(BATCHES), DIM, 2)
+    queries = structured(max(BATCHES), DIM, 2)
     for size in (count, _LARGE) if device == "cuda" else (count,):
         vectors = structured(size, DIM, 1)
         specs: dict[str, IndexSpec] = {
@@ -31,13 +31,14 @@ def compare_engines(device: str, count: int, seconds: float) -> dict[str, object
             "FAISS IVF": FaissSpec(f"IVF{_lists(size)},Flat", "nprobe=16"),
         }
         figures[f"{size:,} x {DIM}, ms a call"] = {
-            name: _searched(spec, vectors, asked, device, seconds) for name, spec in specs.items()
+            name: _search_times(spec, vectors, queries, device, seconds)
+            for name, spec in specs.items()
         }
     return figures
 
 
-def _searched(
-    spec: IndexSpec, vectors: Vectors, asked: Vectors, device: str, seconds: float
+def _search_times(
+    spec: IndexSpec, vectors: Vectors, queries: Vectors, device: str, seconds: float
 ) -> dict[str, float]:
     built = create_index(spec, DIM)
     built.add(np.arange(len(vectors), dtype=np.int64), vectors)
@@ -46,8 +47,8 @@ def _searched(
         index = load_index(spec, Path(folder, "index"), device)
     figures = {}
     for batch in BATCHES:
-        some = np.ascontiguousarray(asked[:batch])
-        times = repeated(partial(index.search, some, K), seconds / len(BATCHES))
+        rows = np.ascontiguousarray(queries[:batch])
+        times = repeated(partial(index.search, rows, K), seconds / len(BATCHES))
         figures[f"batch {batch}"] = round(1000 * statistics.median(times), 4)
     return figures
 

@@ -1,4 +1,4 @@
-"""Stock cn_clip at its fairest, and inputs of realistic sizes."""
+"""Stock cn_clip as a baseline, and inputs of realistic sizes."""
 
 import io
 import json
@@ -20,7 +20,7 @@ _CHARACTERS = "红色碎花吊带裙北欧轻奢边几男士黑皮鞋女童连�
 def save_random_model(path: Path, *, spread: bool = False) -> None:
     """Save a random ViT-B/16 as cn_clip's training does: speed does not depend on the weights.
 
-    As drawn, all texts come out nearly alike; `spread` scales the weights so that they do not.
+    All texts get nearly the same vector, unless `spread` scales the weights.
     """
     torch.manual_seed(0)
     model = CLIP(**_config())
@@ -36,7 +36,7 @@ def load_stock(path: str | Path) -> CLIP:
     """Load a ViT-B/16 as cn_clip does on a CPU: float32, dropout off."""
     loaded = torch.load(path, weights_only=True, map_location="cpu")["state_dict"]
     model = CLIP(**_config())
-    model.load_state_dict({name.removeprefix("module."): one for name, one in loaded.items()})
+    model.load_state_dict({name.removeprefix("module."): tensor for name, tensor in loaded.items()})
     return model.float().eval()
 
 
@@ -55,7 +55,7 @@ def queries(count: int) -> list[str]:
 
 
 def jpegs(count: int, side: int) -> list[bytes]:
-    """Draw smooth images of that many pixels a side."""
+    """Draw smooth JPEG images with sides of `side` pixels."""
     dice = np.random.default_rng(1)
     files = []
     for _ in range(count):
@@ -67,8 +67,8 @@ def jpegs(count: int, side: int) -> list[bytes]:
 
 
 def structured(count: int, dim: int, seed: int) -> Vectors:
-    """Draw unit vectors as embeddings are: one cone, clusters, few strong directions."""
-    dice, space = np.random.default_rng(seed), Space(dim)
+    """Draw unit vectors that resemble embeddings: one cone, clusters, few strong directions."""
+    dice, space = np.random.default_rng(seed), StructuredSpace(dim)
     vectors = np.empty((count, dim), np.float32)
     for start in range(0, count, 50_000):
         rows = slice(start, min(start + 50_000, count))
@@ -79,8 +79,8 @@ def structured(count: int, dim: int, seed: int) -> Vectors:
     return vectors
 
 
-class Space:
-    """What structured vectors have in common."""
+class StructuredSpace:
+    """The cone, cluster centres and axes that all structured vectors share."""
 
     def __init__(self, dim: int) -> None:
         shape = np.random.default_rng(7)

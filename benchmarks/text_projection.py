@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.stock import Space, queries
+from benchmarks.stock import StructuredSpace, queries
 from tusou.encoders import find_weights, load_text_encoder
 
 _TEXTS = 1000
@@ -23,7 +23,7 @@ def fit_text_projection(model: Path) -> None:
     """Change the text projection of a checkpoint that `save_random_model` wrote."""
     encoder = load_text_encoder(find_weights(str(model)), "cpu", None, "fp32")
     texts = encoder.encode(encoder.prepare(queries(_TEXTS)))
-    space, mean = Space(texts.shape[1]), texts.mean(axis=0)
+    space, mean = StructuredSpace(texts.shape[1]), texts.mean(axis=0)
     length = np.linalg.norm(mean)
     residuals = texts - mean - np.outer((texts - mean) @ mean, mean) / length**2
     _, spread, directions = np.linalg.svd(residuals, full_matrices=False)

@@ -1,4 +1,4 @@
-"""Several ways to do one work, timed in turn: what disturbs one disturbs the others too."""
+"""Timing of several variants in turn, so that a disturbance affects them all."""
 
 import math
 import statistics
@@ -13,10 +13,10 @@ _PAUSE = 0.03  # seconds: OpenMP's threads spin for some milliseconds
 def compare(
     ways: Mapping[str, Work], baseline: str, rounds: int, items: int = 1, at_once: int = 1
 ) -> dict[str, object]:
-    """Time every way once a round, after one round that does not count; give medians per item.
+    """Time every variant once a round, after a warm-up round; return the medians per item.
 
-    With `at_once` a way's turn is so many calls, each of them timed. Between turns nothing is done
-    for a moment: threads that have shared work wait for more at a core's expense.
+    With `at_once`, a variant's turn consists of that many calls, each of them timed. There is a
+    pause between turns: OpenMP's threads spin for a moment after their work.
     """
     for work in ways.values():
         work()
@@ -58,12 +58,12 @@ def fastest_in_turn(works: Mapping[str, Work], rounds: int) -> dict[str, float]:
 
 
 def repeated(work: Work, seconds: float) -> list[float]:
-    """Call again and again for so long, after three calls that do not count; seconds of each."""
+    """Call work for that many seconds, after three warm-up calls; return the seconds of each."""
     for _ in range(3):
         work()
     times: list[float] = []
-    until = time.perf_counter() + seconds
-    while not times or time.perf_counter() < until:
+    end = time.perf_counter() + seconds
+    while not times or time.perf_counter() < end:
         began = time.perf_counter()
         work()
         times.append(time.perf_counter() - began)

@@ -1,8 +1,8 @@
-"""What tokenising a query costs, cn_clip's own tokenizer beside ours.
+"""Time to tokenise a query, by cn_clip's tokenizer and by ours.
 
 python -m benchmarks.tokens
 
-That both give the same ids is shown by `pytest -m slow tests/tusou/encoders/test_tokenizer.py`, on
+`pytest -m slow tests/tusou/encoders/test_tokenizer.py` shows that both return the same ids for
 100,000 hostile texts and every character of Unicode.
 """
 
