@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import typer
-from reading import put
+from reading import write_file
 from tusou_client import cli
 from typer.testing import CliRunner, Result
 
@@ -182,9 +182,9 @@ def test_no_interpret_is_sent_by_every_command(
 
 
 def test_load_takes_a_dataset_as_replay_does(run: Run, server, service, tmp_path: Path) -> None:
-    put(tmp_path / "images" / "1.jpg", "x")
-    put(tmp_path / "captions.json", '[{"image": "1.jpg", "captions": ["一只狗", "狗在跑"]}]')
-    put(tmp_path / "Flickr_8k.testImages.txt", "1.jpg\n")
+    write_file(tmp_path / "images" / "1.jpg", "x")
+    write_file(tmp_path / "captions.json", '[{"image": "1.jpg", "captions": ["一只狗", "狗在跑"]}]')
+    write_file(tmp_path / "Flickr_8k.testImages.txt", "1.jpg\n")
     options = ("--rate", 100, "--duration", 0.04, "--url", server.url)
     assert run("load", "--queries", f"{tmp_path}#test", *options).exit_code == 0
     assert service.query_counts == {"一只狗": 2, "狗在跑": 2}

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from reading import put
+from reading import write_file
 from tusou_client.errors import BadQueries
 from tusou_client.query_file import read_source
 from tusou_client.replay import replay
@@ -15,9 +15,9 @@ from tests.tusou_client.replaying import settings
 
 
 def flickr(root: Path) -> Path:
-    put(root / "images" / "1.jpg", "x")
-    put(root / "captions.json", '[{"image": "1.jpg", "captions": ["一只狗", "狗在跑"]}]')
-    put(root / "Flickr_8k.testImages.txt", "1.jpg\n")
+    write_file(root / "images" / "1.jpg", "x")
+    write_file(root / "captions.json", '[{"image": "1.jpg", "captions": ["一只狗", "狗在跑"]}]')
+    write_file(root / "Flickr_8k.testImages.txt", "1.jpg\n")
     return root
 
 
@@ -38,7 +38,7 @@ def test_a_dataset_without_a_query_file_gives_rows_as_muge_has_them(
 
 def test_a_dataset_with_query_files_gives_their_bytes(tmp_path: Path) -> None:
     row = '{"text_id": 1,  "text": "裙", "image_ids": [], "weight": 1.10}\r\n'
-    put(tmp_path / "test_texts.jsonl", row)
+    write_file(tmp_path / "test_texts.jsonl", row)
     assert read_source(str(tmp_path)) == row.encode()
     assert read_source(f"{tmp_path}#test") == row.encode()
 
@@ -46,7 +46,7 @@ def test_a_dataset_with_query_files_gives_their_bytes(tmp_path: Path) -> None:
 def test_a_broken_dataset_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(BadQueries, match=r"no split 'valid'; give .*#test"):
         read_source(f"{flickr(tmp_path)}#valid")
-    put(tmp_path / "captions.json", "[3]")
+    write_file(tmp_path / "captions.json", "[3]")
     with pytest.raises(BadQueries, match="1 unusable lines: line 1: not an object"):
         read_source(f"{tmp_path}#test")
 
@@ -60,8 +60,8 @@ def test_reading_needs_no_packages(tmp_path: Path) -> None:
         "for source in sys.argv[1:]:\n"
         "    print(len(open_dataset(source).queries()))\n"
     )
-    put(tmp_path / "teddy" / "ImageWordData.csv", "image_id,caption\n1.jpg,狗\n")
-    put(tmp_path / "muge" / "MR_test_queries.jsonl", '{"query_id": 1, "query_text": "裙"}\n')
+    write_file(tmp_path / "teddy" / "ImageWordData.csv", "image_id,caption\n1.jpg,狗\n")
+    write_file(tmp_path / "muge" / "MR_test_queries.jsonl", '{"query_id": 1, "query_text": "裙"}\n')
     sources = [str(flickr(tmp_path / "f")), str(tmp_path / "teddy"), str(tmp_path / "muge")]
     command = [sys.executable, "-c", code, *sources]
     done = subprocess.run(command, capture_output=True, text=True, check=True)

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from reading import put, read_items, read_queries
+from reading import read_items, read_queries, write_file
 
 from tusou.core.errors import BadDataset
 from tusou.data import ImageQuery, open_dataset
@@ -14,16 +14,16 @@ TOKENS = "1.jpg#0\t一只狗\n1.jpg#1\t狗 在 跑\n2.jpg#0\t一个女孩\n2258.
 
 def flickr(root: Path, **captions: bytes | str) -> Path:
     for name in ("1.jpg", "2.jpg", "3.jpg"):
-        put(root / "images" / name, name)
+        write_file(root / "images" / name, name)
     for name, content in captions.items():
-        put(root / name.replace("__", "."), content)
+        write_file(root / name.replace("__", "."), content)
     return root
 
 
 def listed(root: Path) -> Path:
-    put(root / "Flickr_8k.trainImages.txt", "1.jpg\n\n3.jpg\n")
-    put(root / "Flickr_8k.devImages.txt", "2.jpg\r\n")
-    put(root / "Flickr_8k.testImages.txt", "9.jpg\n../1.jpg\n2.jpg\n")
+    write_file(root / "Flickr_8k.trainImages.txt", "1.jpg\n\n3.jpg\n")
+    write_file(root / "Flickr_8k.devImages.txt", "2.jpg\r\n")
+    write_file(root / "Flickr_8k.testImages.txt", "9.jpg\n../1.jpg\n2.jpg\n")
     return root
 
 
@@ -55,7 +55,7 @@ def test_every_caption_format_gives_the_same_queries(
 
 def test_chinese_captions_leave_the_ending_out(tmp_path: Path) -> None:
     root = flickr(tmp_path, flickr8kzhc__caption__txt="1#zhc#0 一只狗\n1#zhc#1 狗在跑\n")
-    put(root / "flickr8ktest.txt", "1\n")
+    write_file(root / "flickr8ktest.txt", "1\n")
     assert read_queries(f"{root}#test") == [
         ("1#zhc#0", "一只狗", ("1.jpg",)),
         ("1#zhc#1", "狗在跑", ("1.jpg",)),
@@ -65,7 +65,7 @@ def test_chinese_captions_leave_the_ending_out(tmp_path: Path) -> None:
 
 def test_chinese_captions_are_preferred_and_a_file_can_be_given(tmp_path: Path) -> None:
     root = flickr(tmp_path, flickr8kzhc__caption__txt="1#zhc#0 一只狗\n")
-    put(root / "Flickr8k_text" / "Flickr8k.token.txt", "1.jpg#0\ta dog\n")
+    write_file(root / "Flickr8k_text" / "Flickr8k.token.txt", "1.jpg#0\ta dog\n")
     assert read_queries(root) == [("1#zhc#0", "一只狗", ("1.jpg",))]
     named = root / "Flickr8k_text" / "Flickr8k.token.txt"
     assert read_queries(named) == [("1.jpg#0", "a dog", ("1.jpg",))]

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from reading import put, read_items, read_queries
+from reading import read_items, read_queries, write_file
 
 from tusou.core.errors import BadDataset
 from tusou.data import ImageQuery, ItemRow, open_dataset, open_pool
@@ -19,15 +19,15 @@ CN_CLIP_ROWS = (
 
 
 def muge(root: Path) -> Path:
-    put(root / "MR_valid_imgs.tsv", "7\tQUJD\n8\tREVG\n")
-    put(root / "MR_valid_queries.jsonl", MUGE_ROWS)
-    put(root / "MR_test_queries.jsonl", '{"query_id": 3, "query_text": "包"}\n')
+    write_file(root / "MR_valid_imgs.tsv", "7\tQUJD\n8\tREVG\n")
+    write_file(root / "MR_valid_queries.jsonl", MUGE_ROWS)
+    write_file(root / "MR_test_queries.jsonl", '{"query_id": 3, "query_text": "包"}\n')
     return root
 
 
 def cn_clip(root: Path) -> Path:
-    put(root / "valid_imgs.tsv", "7\tQUJD\n8\tREVG\n")
-    put(root / "valid_texts.jsonl", CN_CLIP_ROWS)
+    write_file(root / "valid_imgs.tsv", "7\tQUJD\n8\tREVG\n")
+    write_file(root / "valid_texts.jsonl", CN_CLIP_ROWS)
     return root
 
 
@@ -81,13 +81,13 @@ def test_single_files(tmp_path: Path) -> None:
 
 def test_folders_named_like_splits_are_splits(tmp_path: Path) -> None:
     for split in ("train", "test"):
-        put(tmp_path / split / "a.jpg", split)
+        write_file(tmp_path / split / "a.jpg", split)
     assert read_items(f"{tmp_path}#test") == [("a", b"test")]
-    put(tmp_path / "other" / "a.jpg", "x")
+    write_file(tmp_path / "other" / "a.jpg", "x")
     assert [item[0] for item in read_items(tmp_path)] == ["other/a", "test/a", "train/a"]
 
 
 def test_all_unusable_lines_are_listed(tmp_path: Path) -> None:
-    path = put(tmp_path / "q.jsonl", '{\n{"query_id": 1, "query_text": "裙"}\n\n')
+    path = write_file(tmp_path / "q.jsonl", '{\n{"query_id": 1, "query_text": "裙"}\n\n')
     with pytest.raises(BadDataset, match=r"2 unusable lines: line 1: not .*; line 3: blank line$"):
         open_dataset(str(path)).queries()

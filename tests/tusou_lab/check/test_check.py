@@ -12,7 +12,7 @@ import pytest
 import typer
 from drawing import image_bytes
 from PIL import Image
-from reading import put
+from reading import write_file
 from tusou_lab.check import cli
 from tusou_lab.check.findings import Finding, FindingCode
 from tusou_lab.check.fingerprint import fingerprint_image
@@ -71,8 +71,8 @@ def faulty(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "broken\n",
         line(9, encoded(scene(10).convert("L"), "PNG")),
     ]
-    put(root / "MR_train_imgs.tsv", "".join(train))
-    put(
+    write_file(root / "MR_train_imgs.tsv", "".join(train))
+    write_file(
         root / "MR_train_queries.jsonl",
         rows(
             query(10, "红色连衣裙", 1, 2),
@@ -86,11 +86,11 @@ def faulty(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
         + "{\n",
     )
-    put(
+    write_file(
         root / "MR_test_imgs.tsv",
         line(50, encoded(scene(2), quality=95)) + line(1, encoded(scene(20))),
     )
-    put(root / "MR_test_queries.jsonl", rows(query(10, "红色连衣裙", 50)))
+    write_file(root / "MR_test_queries.jsonl", rows(query(10, "红色连衣裙", 50)))
     return root
 
 
@@ -179,10 +179,12 @@ def test_counts_of_a_split(report: CheckReport) -> None:
 
 
 def test_a_clean_dataset_has_no_findings_and_exits_0(tmp_path: Path) -> None:
-    put(tmp_path / "MR_valid_imgs.tsv", "".join(line(n, encoded(scene(n))) for n in range(5)))
+    write_file(
+        tmp_path / "MR_valid_imgs.tsv", "".join(line(n, encoded(scene(n))) for n in range(5))
+    )
     texts = ["红裙", "黑鞋", "白帽", "蓝包", "绿伞"]
     asked = rows(*(query(n, text, n) for n, text in enumerate(texts)))
-    put(tmp_path / "MR_valid_queries.jsonl", asked)
+    write_file(tmp_path / "MR_valid_queries.jsonl", asked)
     result = run(tmp_path, "--workers", 1)
     assert result.exit_code == 0
     head, end = result.stdout.splitlines()
@@ -191,16 +193,16 @@ def test_a_clean_dataset_has_no_findings_and_exits_0(tmp_path: Path) -> None:
 
 
 def test_files_with_a_wrong_ending(tmp_path: Path) -> None:
-    put(tmp_path / "a.jpg", encoded(scene(1), "PNG"))
-    put(tmp_path / "b.jpeg", encoded(scene(2)))
-    put(tmp_path / "c.gif", encoded(scene(3), "WEBP"))
+    write_file(tmp_path / "a.jpg", encoded(scene(1), "PNG"))
+    write_file(tmp_path / "b.jpeg", encoded(scene(2)))
+    write_file(tmp_path / "c.gif", encoded(scene(3), "WEBP"))
     finding = findings_of(check(str(tmp_path), NoProgress(), workers=1), "wrong_endings")[0]
     assert finding.examples == ("a.jpg is PNG", "c.gif is WEBP")
 
 
 def test_captions_of_missing_images(tmp_path: Path) -> None:
-    put(tmp_path / "images" / "1.jpg", encoded(scene(1)))
-    put(tmp_path / "Flickr8k.token.txt", "1.jpg#0\t狗\n2.jpg.1#0\t猫\n")
+    write_file(tmp_path / "images" / "1.jpg", encoded(scene(1)))
+    write_file(tmp_path / "Flickr8k.token.txt", "1.jpg#0\t狗\n2.jpg.1#0\t猫\n")
     report = check(str(tmp_path), NoProgress(), workers=1)
     assert [finding.code for finding in report.findings] == ["dangling_ids"]
     assert report.findings[0].examples == ("query 2.jpg.1#0: 2.jpg.1",)
@@ -232,7 +234,7 @@ def test_near_duplicates_by_a_bundle(tmp_path: Path, pool: Path, tiny_model: Pat
     build(BuildSpec(str(pool), str(tiny_model), workers=1), tmp_path / "bundle", NoProgress())
     report = check(str(pool), NoProgress(), bundle=tmp_path / "bundle", workers=1)
     assert len(report.images) == 300
-    other = put(tmp_path / "other.tsv", line("x", image_bytes(1)))
+    other = write_file(tmp_path / "other.tsv", line("x", image_bytes(1)))
     with pytest.raises(BadDataset, match="holds none of these images"):
         check(str(other), NoProgress(), bundle=tmp_path / "bundle", workers=1)
 
@@ -255,7 +257,7 @@ def test_errors_exit_with_1_and_a_page_is_not_overwritten(faulty: Path, tmp_path
     assert [finding["code"] for finding in report["findings"]] == ["never_asked_for"]
     assert report["splits"]["test"]["texts"]["lengths"] == {"5": 1}
     assert run(faulty, "--workers", 1).exit_code == 1
-    page = put(tmp_path / "page.html", "mine")
+    page = write_file(tmp_path / "page.html", "mine")
     refused = run(faulty, "--html", page)
     assert (refused.exit_code, refused.stderr.split(":")[0]) == (1, "output_exists")
     assert page.read_text() == "mine"

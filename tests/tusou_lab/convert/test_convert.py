@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from drawing import image_bytes
-from reading import put
+from reading import write_file
 from tusou_lab.convert.run import ConversionReport, convert
 from tusou_lab.convert.writers import WRITERS
 
@@ -37,8 +37,8 @@ def muge(root: Path, name: Callable[[int], object] = lambda n: 1000 + n) -> Path
         for n in range(COUNT)
     ]
     rows.append({"query_id": 7, "query_text": "两个", "item_ids": [name(3), name(5)]})
-    put(root / "MR_valid_imgs.tsv", "".join(lines))
-    put(root / "MR_valid_queries.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    write_file(root / "MR_valid_imgs.tsv", "".join(lines))
+    write_file(root / "MR_valid_queries.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
     return root
 
 
@@ -134,8 +134,8 @@ def test_cn_clip_gets_numbers_and_a_table_of_the_ids(tmp_path: Path) -> None:
 
 def test_splits_and_unanswered_queries(tmp_path: Path) -> None:
     source = muge(tmp_path / "source")
-    put(source / "MR_test_imgs.tsv", f"5\t{b64encode(image_bytes(5)).decode()}\n")
-    put(source / "MR_test_queries.jsonl", '{"query_id": 9, "query_text": "包"}\n')
+    write_file(source / "MR_test_imgs.tsv", f"5\t{b64encode(image_bytes(5)).decode()}\n")
+    write_file(source / "MR_test_queries.jsonl", '{"query_id": 9, "query_text": "包"}\n')
     convert_to(source, tmp_path / "cn", "cnclip")
     assert open_dataset(str(tmp_path / "cn")).splits() == ["valid", "test"]
     row = json.loads((tmp_path / "cn" / "test_texts.jsonl").read_text())
@@ -152,7 +152,7 @@ def test_splits_and_unanswered_queries(tmp_path: Path) -> None:
 
 def test_unreadable_images_are_listed_and_left_out(tmp_path: Path) -> None:
     good = b64encode(image_bytes(1)).decode()
-    put(tmp_path / "p.tsv", f"1\t{good}\n2\t!!\n1\t{good}\n\n")
+    write_file(tmp_path / "p.tsv", f"1\t{good}\n2\t!!\n1\t{good}\n\n")
     report = convert_to(tmp_path / "p.tsv", tmp_path / "out", "folder")
     assert [(failure["line"], failure["reason"]) for failure in report.failures] == [
         (2, "bad base64"),
@@ -164,7 +164,7 @@ def test_unreadable_images_are_listed_and_left_out(tmp_path: Path) -> None:
 
 def test_the_output_is_complete_or_absent_and_only_our_own_is_replaced(tmp_path: Path) -> None:
     source = muge(tmp_path / "source")
-    put(source / "MR_test_imgs.tsv", f"1000\t{b64encode(image_bytes(5)).decode()}\n")
+    write_file(source / "MR_test_imgs.tsv", f"1000\t{b64encode(image_bytes(5)).decode()}\n")
     with pytest.raises(BadDataset, match=r"both be called 1000\.jpg: Flickr8k has one folder"):
         convert_to(source, tmp_path / "out", "flickr8k")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["source"]
