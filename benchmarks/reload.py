@@ -1,6 +1,6 @@
-"""Reloads between two versions of a bundle while clients search: failed and mixed answers.
+"""Reloads between two versions of a bundle under load: failed and mixed answers.
 
-An answer is mixed when it is not what its `index_version` alone would give.
+An answer is mixed if it differs from what the version in its `index_version` returns alone.
 
 python -m benchmarks.reload
 """
@@ -19,14 +19,14 @@ from benchmarks.record import record
 from benchmarks.running import Service, demo_bundle, service
 
 QUERIES = ("红色碎花吊带裙", "北欧轻奢边几", "男士黑色皮鞋", "纯棉碎花吊带裙", "白色台灯")
-# A score moves in its last digits with the batch it was computed in; two versions differ by more.
+# Scores differ slightly between batches; those of two versions differ by more.
 TOLERANCE = 1e-3
 Oracle = dict[tuple[str, str], dict[int | str, float]]  # (version, query) -> item -> score
 
 
 @dataclass
 class Tally:
-    """What the clients saw."""
+    """Counts over all clients."""
 
     answers: dict[str, int] = field(default_factory=dict)
     failed: int = 0
@@ -35,7 +35,7 @@ class Tally:
 
 
 def versions_in(bundle: Path) -> list[str]:
-    """Name the two versions, the one that is current last."""
+    """Return the two versions, the current one last."""
     current = (bundle / "CURRENT").read_text().strip()
     others = [path.parent.name for path in bundle.glob("*/manifest.json")]
     others = sorted(name for name in others if name != current)
@@ -45,14 +45,14 @@ def versions_in(bundle: Path) -> list[str]:
 
 
 def point(bundle: Path, version: str) -> None:
-    """Make a version current, as publishing does: by one rename."""
+    """Make a version current by one rename, as publishing does."""
     side = bundle / "CURRENT.side"
     side.write_text(version + "\n")
     side.replace(bundle / "CURRENT")
 
 
-async def learn(client: httpx.AsyncClient, bundle: Path, versions: list[str]) -> Oracle:
-    """Ask each version alone for everything it may answer."""
+async def make_oracle(client: httpx.AsyncClient, bundle: Path, versions: list[str]) -> Oracle:
+    """Return the results of each version alone, for all queries."""
     oracle: Oracle = {}
     for version in versions:
         point(bundle, version)
@@ -66,8 +66,10 @@ async def learn(client: httpx.AsyncClient, bundle: Path, versions: list[str]) ->
     return oracle
 
 
-async def ask(client: httpx.AsyncClient, oracle: Oracle, tally: Tally, stop: asyncio.Event) -> None:
-    """Search until told to stop."""
+async def search_until(
+    client: httpx.AsyncClient, oracle: Oracle, tally: Tally, stop: asyncio.Event
+) -> None:
+    """Search until `stop` is set; count failed and mixed answers."""
     while not stop.is_set():
         started = perf_counter()
         try:
@@ -82,9 +84,9 @@ async def ask(client: httpx.AsyncClient, oracle: Oracle, tally: Tally, stop: asy
         version = answer["index_version"]
         tally.answers[version] = tally.answers.get(version, 0) + 1
         for query, result in zip(QUERIES, answer["results"], strict=True):
-            known = oracle[version, query]
+            expected = oracle[version, query]
             pairs = zip(result["item_ids"], result["scores"], strict=True)
-            if any(abs(known.get(item, 9.0) - score) > TOLERANCE for item, score in pairs):
+            if any(abs(expected.get(item, 9.0) - score) > TOLERANCE for item, score in pairs):
                 tally.mixed += 1
 
 
@@ -93,21 +95,23 @@ async def swap(running: Service, bundle: Path, reloads: int, clients: int) -> Ta
     versions, tally, stop = versions_in(bundle), Tally(), asyncio.Event()
     limits = httpx.Limits(max_connections=clients + 1)
     async with httpx.AsyncClient(base_url=running.url, timeout=60, limits=limits) as client:
-        oracle = await learn(client, bundle, versions)
-        asking = [asyncio.create_task(ask(client, oracle, tally, stop)) for _ in range(clients)]
+        oracle = await make_oracle(client, bundle, versions)
+        searching = [
+            asyncio.create_task(search_until(client, oracle, tally, stop)) for _ in range(clients)
+        ]
         for number in range(reloads):
             point(bundle, versions[number % 2])
-            done = (await client.post("/admin/reload")).raise_for_status().json()
-            assert done["status"] == "swapped"
+            result = (await client.post("/admin/reload")).raise_for_status().json()
+            assert result["status"] == "swapped"
         stop.set()
-        await asyncio.gather(*asking)
+        await asyncio.gather(*searching)
     return tally
 
 
 def main() -> None:
-    """Run and record; exit 1 when anything failed or mixed."""
+    """Measure and record; exit 1 if an answer failed or was mixed."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--bundle", type=Path, help="one of two versions; else one is made")
+    parser.add_argument("--bundle", type=Path, help="bundle of two versions; default: a new one")
     parser.add_argument("--reloads", type=int, default=20)
     parser.add_argument("--clients", type=int, default=16)
     arguments = parser.parse_args()
@@ -129,7 +133,7 @@ def main() -> None:
 
 
 def measure(bundle: Path, reloads: int, clients: int) -> Tally:
-    """Serve the bundle and swap; CURRENT is put back at the end."""
+    """Serve the bundle and reload; CURRENT is restored at the end."""
     current = (bundle / "CURRENT").read_text().strip()
     try:
         with service(bundle, TUSOU_TIMEOUT_MS="30000") as running:

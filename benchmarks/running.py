@@ -1,4 +1,4 @@
-"""A service process for the benchmarks, and a bundle for it."""
+"""Service processes and demo bundles for the benchmarks."""
 
 import os
 import socket
@@ -25,9 +25,9 @@ class Service:
     ready_seconds: float
 
     def resident_mb(self) -> float:
-        """Ask the system how much memory the process holds."""
-        shown = subprocess.check_output(["ps", "-o", "rss=", "-p", str(self.pid)], text=True)
-        return int(shown) / 1024
+        """Return the resident memory of the process, in MB."""
+        output = subprocess.check_output(["ps", "-o", "rss=", "-p", str(self.pid)], text=True)
+        return int(output) / 1024
 
 
 @contextmanager
@@ -43,15 +43,15 @@ def service(bundle: Path, **environment: str) -> Iterator[Service]:
 
 @contextmanager
 def started(command: list[str], port: int, environment: dict[str, str]) -> Iterator[Service]:
-    """Run a service until the block ends, which begins when /readyz answers 200."""
-    begun = perf_counter()
-    # A line for every request is not for the terminal.
+    """Run a service until the block ends; the block starts when /readyz answers 200."""
+    started_at = perf_counter()
+    # Do not print a line for each request.
     log = subprocess.DEVNULL if environment.get("TUSOU_LOG_LEVEL") == "info" else None
     with subprocess.Popen(command, env={**os.environ, **environment}, stderr=log) as process:
         url = f"http://127.0.0.1:{port}"
         try:
-            _wait(url, process, begun + _READY_WITHIN)
-            yield Service(url, process.pid, perf_counter() - begun)
+            _wait(url, process, started_at + _READY_WITHIN)
+            yield Service(url, process.pid, perf_counter() - started_at)
         finally:
             process.terminate()
 
@@ -63,9 +63,9 @@ def cpu_seconds(pid: int) -> float:
 
 
 def free_port() -> int:
-    """Find a port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])
+    """Return a port that is not in use."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
 
 
 def _wait(url: str, process: "subprocess.Popen[bytes]", until: float) -> None:
@@ -83,7 +83,7 @@ def _wait(url: str, process: "subprocess.Popen[bytes]", until: float) -> None:
 
 
 def demo_bundle(folder: Path, items: int, seeds: tuple[int, ...] = (1,)) -> Path:
-    """Draw a pool for each seed and index them into one bundle, a version each."""
+    """Draw a dataset for each seed and index each as a version of one bundle."""
     bundle = folder / "bundle"
     for seed in seeds:
         data = folder / f"data-{seed}"
@@ -94,7 +94,7 @@ def demo_bundle(folder: Path, items: int, seeds: tuple[int, ...] = (1,)) -> Path
 
 
 def index_pool(pool: Path, bundle: Path) -> None:
-    """Index a pool's file with the demo model."""
+    """Index an image file with the demo model."""
     _tusou("index", str(pool), "--out", str(bundle), "--model", "demo")
 
 

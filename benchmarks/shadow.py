@@ -1,7 +1,7 @@
-"""What a second bundle in the shadow costs the first: its answers a second, and their times.
+"""Cost of shadow traffic: throughput and latency of a service with and without a shadow.
 
-Two services of one pool, one of them with a shadow that is asked everything, in turn under the
-same load; the load makers are processes on the same cores. Both log as they do by default.
+Two services of the same images, one of them with a shadow that repeats all searches, take turns
+under the same load. The load generators run on the same cores. Both services log as by default.
 
 python -m benchmarks.shadow
 """
@@ -24,98 +24,104 @@ from benchmarks.http import drive
 from benchmarks.record import record
 from benchmarks.running import Service, cpu_seconds, demo_bundle, service
 
-Seen = dict[str, float]
+Figures = dict[str, float]
 
 _SHADOWED = re.compile(r'tusou_shadow_queries_total\{result="(\w+)"\} ([0-9.]+)')
 
 
-def at_rate(queries: Path, rate: int, seconds: float, one: Service) -> Seen:
-    """Send so many queries a second, whatever becomes of them."""
-    command = [sys.executable, "-m", "tusou", "load", "--url", one.url, "--json"]
+def drive_at_rate(queries: Path, rate: int, seconds: float, running: Service) -> Figures:
+    """Send queries at a fixed rate; return throughput, latencies and failures."""
+    command = [sys.executable, "-m", "tusou", "load", "--url", running.url, "--json"]
     command += ["--queries", str(queries), "--rate", str(rate), "--duration", str(seconds)]
-    seen = json.loads(subprocess.check_output(command, stderr=subprocess.DEVNULL))
-    answered = next(end for end in seen["outcomes"] if end["code"] == "ok")
+    report = json.loads(subprocess.check_output(command, stderr=subprocess.DEVNULL))
+    answered = next(outcome for outcome in report["outcomes"] if outcome["code"] == "ok")
     return {
-        "queries_per_s": seen["goodput_per_s"],
+        "queries_per_s": report["goodput_per_s"],
         "p50_ms": answered["p50_ms"],
         "p99_ms": answered["p99_ms"],
-        "failed": seen["sent"] - answered["count"],
+        "failed": report["sent"] - answered["count"],
     }
 
 
-def shadowed(one: Service) -> Seen:
-    """Read what has become of the queries for the shadow."""
-    metrics = httpx.get(f"{one.url}/metrics").text
+def shadow_queries(running: Service) -> Figures:
+    """Return the number of the shadow's queries by result."""
+    metrics = httpx.get(f"{running.url}/metrics").text
     return {result: float(count) for result, count in _SHADOWED.findall(metrics)}
 
 
-def measured(one: Service, load: Callable[[Service], Seen]) -> Seen:
-    """Put the load on one service, and note the processor time and the shadow's share of it."""
-    before, was = cpu_seconds(one.pid), shadowed(one)
-    seen = load(one)
-    seen["processor_s"] = cpu_seconds(one.pid) - before
+def measure(running: Service, load: Callable[[Service], Figures]) -> Figures:
+    """Return a load's figures, the CPU time, and the share of searches that were compared."""
+    cpu_before, before = cpu_seconds(running.pid), shadow_queries(running)
+    figures = load(running)
+    figures["processor_s"] = cpu_seconds(running.pid) - cpu_before
+    after = shadow_queries(running)
     compared, dropped = (
-        shadowed(one).get(what, 0) - was.get(what, 0) for what in ("compared", "dropped")
+        after.get(result, 0) - before.get(result, 0) for result in ("compared", "dropped")
     )
     if compared + dropped:
-        seen["compared_percent"] = 100 * compared / (compared + dropped)
-    return seen
+        figures["compared_percent"] = 100 * compared / (compared + dropped)
+    return figures
 
 
 def compare(
-    services: Mapping[str, Service], load: Callable[[Service], Seen], rounds: int
-) -> dict[str, Seen]:
-    """Take turns; give the median of the rounds, of failures the sum."""
-    turns: dict[str, list[Seen]] = {name: [] for name in services}
+    services: Mapping[str, Service], load: Callable[[Service], Figures], rounds: int
+) -> dict[str, Figures]:
+    """Measure the services in turn; return the medians of the rounds, and the sum of failures."""
+    rows: dict[str, list[Figures]] = {name: [] for name in services}
     for _ in range(rounds):
-        for name, one in services.items():
-            turns[name].append(measured(one, load))
+        for name, running in services.items():
+            rows[name].append(measure(running, load))
     return {
         name: {
-            what: round(
-                (sum if what == "failed" else statistics.median)(turn[what] for turn in seen), 2
+            figure: round(
+                (sum if figure == "failed" else statistics.median)(row[figure] for row in measured),
+                2,
             )
-            for what in seen[0]
+            for figure in measured[0]
         }
-        for name, seen in turns.items()
+        for name, measured in rows.items()
     }
 
 
 def main() -> None:
-    """Run and record."""
+    """Measure and record."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--items", type=int, default=3000)
     parser.add_argument("--rates", type=int, nargs="+", default=[50, 200])
     parser.add_argument("--clients", type=int, nargs="+", default=[4, 64])
     parser.add_argument("--seconds", type=float, default=8)
     parser.add_argument("--rounds", type=int, default=3)
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     figures: dict[str, object] = {
-        "items": given.items,
+        "items": arguments.items,
         "load before, of one minute": os.getloadavg()[0],
     }
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        bundle = demo_bundle(folder, given.items)
-        other = demo_bundle(folder / "other", given.items, seeds=(2,))
+        bundle = demo_bundle(folder, arguments.items)
+        other = demo_bundle(folder / "other", arguments.items, seeds=(2,))
         queries = folder / "data-1" / "MR_test_queries.jsonl"
         loads = {
-            f"{rate} queries a second": partial(at_rate, queries, rate, given.seconds)
-            for rate in given.rates
+            f"{rate} queries a second": partial(drive_at_rate, queries, rate, arguments.seconds)
+            for rate in arguments.rates
         } | {
             f"{clients} clients that ask again at once": partial(
-                drive, clients=clients, seconds=given.seconds
+                drive, clients=clients, seconds=arguments.seconds
             )
-            for clients in given.clients
+            for clients in arguments.clients
         }
-        watched = {"TUSOU_AB_BUNDLE": str(other), "TUSOU_AB_MODE": "shadow", "TUSOU_AB_SHARE": "1"}
+        experiment = {
+            "TUSOU_AB_BUNDLE": str(other),
+            "TUSOU_AB_MODE": "shadow",
+            "TUSOU_AB_SHARE": "1",
+        }
         with (
             service(bundle, TUSOU_LOG_LEVEL="info") as alone,
-            service(bundle, TUSOU_LOG_LEVEL="info", **watched) as both,
+            service(bundle, TUSOU_LOG_LEVEL="info", **experiment) as both,
         ):
             services = {"without": alone, "with a shadow": both}
             for label, load in loads.items():
-                figures[label] = compare(services, load, given.rounds)
+                figures[label] = compare(services, load, arguments.rounds)
     record("shadow", figures)
 
 

@@ -1,4 +1,4 @@
-"""How long a service takes from its start to /readyz, and what memory it holds idle.
+"""Start-up time of the service until /readyz, and its idle memory.
 
 python -m benchmarks.startup
 """
@@ -14,9 +14,11 @@ from benchmarks.running import demo_bundle, service
 
 
 def main() -> None:
-    """Run and record."""
+    """Measure and record."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--bundle", type=Path, help="one to serve; else the demo's is made")
+    parser.add_argument(
+        "--bundle", type=Path, help="bundle to serve; default: a new one of the demo"
+    )
     parser.add_argument("--runs", type=int, default=5)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -25,11 +27,11 @@ def main() -> None:
 
 
 def measure(bundle: Path, runs: int) -> dict[str, object]:
-    """Start and stop the service several times."""
+    """Start and stop the service several times; return the medians and the extremes."""
     seconds, megabytes = [], []
     for _ in range(runs):
         with service(bundle) as running:
-            sleep(1)  # what start-up leaves behind is freed
+            sleep(1)  # memory that only the start needed is freed
             seconds.append(running.ready_seconds)
             megabytes.append(running.resident_mb())
     return {

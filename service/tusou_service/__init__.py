@@ -1,1 +1,1 @@
-"""Online: the process that answers queries over HTTP."""
+"""The HTTP service that answers queries from a bundle."""

@@ -1,4 +1,4 @@
-"""Exit 0 when the service of this machine is ready: a container's health check without curl."""
+"""Health check for containers, without curl: exits 0 if the local service is ready."""
 
 import sys
 from http.client import HTTPConnection, HTTPException
@@ -6,13 +6,13 @@ from http.client import HTTPConnection, HTTPException
 from tusou_service.settings import Settings
 
 _TIMEOUT = 2.0
-_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - looked up, not listened on
+_LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - a key, not listened on
 
 
 def main() -> int:
-    """Ask /readyz at the address of the settings."""
+    """Request /readyz at the address of the settings; return the exit code."""
     settings = Settings()
-    host = _EVERYWHERE.get(settings.host, settings.host)
+    host = _LOOPBACK.get(settings.host, settings.host)
     connection = HTTPConnection(host, settings.port, timeout=_TIMEOUT)
     try:
         connection.request("GET", "/readyz")

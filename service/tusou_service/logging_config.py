@@ -1,4 +1,4 @@
-"""Logs: one JSON object a line on stderr."""
+"""Logging as JSON lines on stderr."""
 
 import json
 import logging
@@ -9,10 +9,10 @@ MAX_QUERY_CHARS = 128
 
 
 class JsonLines(logging.Formatter):
-    """Formats a record as one ASCII line: nothing a client sends can forge a second one."""
+    """Formats a record as one ASCII line, so that no client can forge a second line."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line, with what the caller passed as `extra={"fields": {...}}`."""
+        """Return the line, with the fields passed as `extra={"fields": {...}}`."""
         line: dict[str, object] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
@@ -26,10 +26,10 @@ class JsonLines(logging.Formatter):
 
 
 def configure(level: str) -> None:
-    """Send every logger's lines of this level and above to stderr."""
+    """Send the lines of all loggers, from this level on, to stderr."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    # These tell their own lives at "info".
+    # These two log their own start and end at "info".
     for name in ("uvicorn", "faiss"):
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelName(level.upper())))

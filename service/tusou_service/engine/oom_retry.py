@@ -1,4 +1,4 @@
-"""What an error of the device means, and batches that outgrow its memory."""
+"""Device errors: out of memory, which smaller batches survive, and a lost device."""
 
 import math
 import time
@@ -10,29 +10,29 @@ from tusou.core.errors import OutOfMemory
 T = TypeVar("T")
 R = TypeVar("R")
 
-# After one of these the CUDA context of the process is lost for good; only a restart helps.
-_STICKY = ("CUDA error", "device-side assert", "CUBLAS_STATUS", "CUDNN_STATUS", "cudaError")
+# After one of these errors the CUDA context of the process is lost; only a restart helps.
+_DEVICE_LOST = ("CUDA error", "device-side assert", "CUBLAS_STATUS", "CUDNN_STATUS", "cudaError")
 
-# Batches stay small for this long after one that did not fit: what filled the memory may go.
-_CAUTIOUS_SECONDS = 60.0
+# How long batches stay small after one that did not fit: other work may free its memory.
+_SMALL_SECONDS = 60.0
 
 
 def is_device_lost(error: Exception) -> bool:
-    """Tell a lost device from a bad batch; running out of memory is neither."""
-    text = str(error)
-    return not is_out_of_memory(error) and any(sign in text for sign in _STICKY)
+    """Return whether the device is lost, not only out of memory or given a bad batch."""
+    message = str(error)
+    return not is_out_of_memory(error) and any(sign in message for sign in _DEVICE_LOST)
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Recognise the errors of Python, torch and FAISS; torch's and FAISS's have no common type."""
+    """Return whether Python, torch or FAISS is out of memory; their errors share no class."""
     return isinstance(error, MemoryError) or "out of memory" in str(error)
 
 
 class SplitOnOutOfMemory(Generic[T, R]):
-    """Runs a batch, and again in halves when it does not fit the memory.
+    """Runs a batch, and runs it again in halves if it does not fit the memory.
 
-    OutOfMemory when even one item does not fit. Whatever `release` can give back is given back
-    before each new attempt.
+    Before each new attempt, `release` returns cached memory. Raises OutOfMemory if not even one
+    item fits.
     """
 
     def __init__(
@@ -42,26 +42,26 @@ class SplitOnOutOfMemory(Generic[T, R]):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._run, self._release, self._clock = run, release, clock
-        self._cap: float = math.inf
-        self._cautious_until = 0.0
+        self._max_items: float = math.inf
+        self._small_until = 0.0
 
     def __call__(self, items: list[T]) -> list[R]:
-        """Return the answers in order."""
-        if self._clock() >= self._cautious_until:
-            self._cap = math.inf
+        """Return the results in order."""
+        if self._clock() >= self._small_until:
+            self._max_items = math.inf
         results: list[R] = []
         while len(results) < len(items):
-            part = items[len(results) :][: int(min(self._cap, len(items)))]
-            answered = self._attempt(part)
-            if answered is not None:
-                results += answered
+            part = items[len(results) :][: int(min(self._max_items, len(items)))]
+            part_results = self._attempt(part)
+            if part_results is not None:
+                results += part_results
                 continue
-            # Not in the except clause, whose traceback keeps the batch's tensors alive.
+            # Outside the except clause, whose traceback keeps the batch's tensors alive.
             self._release()
             if len(part) == 1:
                 raise OutOfMemory("one query does not fit the memory; retry when others are done")
-            self._cap = len(part) // 2
-            self._cautious_until = self._clock() + _CAUTIOUS_SECONDS
+            self._max_items = len(part) // 2
+            self._small_until = self._clock() + _SMALL_SECONDS
         return results
 
     def _attempt(self, part: list[T]) -> Sequence[R] | None:
