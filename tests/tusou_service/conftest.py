@@ -1,4 +1,4 @@
-"""What every test of the service starts from."""
+"""Fixtures for the tests of the service: a small pipeline, its source, and a client."""
 
 import os
 from collections.abc import Iterator

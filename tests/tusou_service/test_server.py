@@ -1,4 +1,4 @@
-"""The process as its operator sees it: signals, exit codes, logs."""
+"""The server process from outside: signals, exit codes, logs."""
 
 import json
 import os
@@ -23,7 +23,7 @@ WORKERS = pytest.mark.parametrize("workers", [1, 2])
 
 
 class Process:
-    """A server in a process of its own; its log is read line by line."""
+    """A server process, whose log is read line by line."""
 
     def __init__(self, mood: str, **settings: object) -> None:
         given = {f"TUSOU_{name.upper()}": str(value) for name, value in settings.items()}
@@ -48,7 +48,7 @@ class Process:
         raise AssertionError(f"ended without {message!r}: {self.log}")
 
     def lines(self, message: str, count: int) -> list[dict[str, object]]:
-        """Return the log lines with this message, once there are so many of them."""
+        """Return the log lines with this message; wait until there are `count` of them."""
         while len(lines := [line for line in self.log if line["message"] == message]) < count:
             self.line(message)
         return lines
@@ -70,19 +70,19 @@ class Process:
 
 @contextmanager
 def process(mood: str = "well", **settings: object) -> Iterator[Process]:
-    one = Process(mood, **settings)
+    server = Process(mood, **settings)
     try:
-        yield one
+        yield server
     finally:
-        one.process.kill()
-        one.process.wait()
-        one._stderr.close()
+        server.process.kill()
+        server.process.wait()
+        server._stderr.close()
 
 
 @pytest.mark.parametrize(
     ("sig", "workers"), [(signal.SIGTERM, 1), (signal.SIGINT, 1), (signal.SIGTERM, 2)]
 )
-def test_a_signal_drains_then_ends_well(sig: signal.Signals, workers: int) -> None:
+def test_a_signal_drains_then_exits_with_0(sig: signal.Signals, workers: int) -> None:
     with (
         process(drain_s=2, workers=workers) as server,
         ThreadPoolExecutor(1) as threads,
@@ -94,17 +94,17 @@ def test_a_signal_drains_then_ends_well(sig: signal.Signals, workers: int) -> No
         time.sleep(0.05)
         assert httpx.get(f"{server.url}/readyz").json()["code"] == "not_ready"
         assert server.search().status_code == 200
-        server.process.send_signal(sig)  # impatience changes nothing
+        server.process.send_signal(sig)  # a second signal changes nothing
         assert slow.result().status_code == 200
         assert server.exit_code() == 0
 
 
 @WORKERS
-def test_nothing_sent_before_the_close_fails(workers: int) -> None:
+def test_requests_before_the_port_closes_succeed(workers: int) -> None:
     statuses: list[int] = []
     stop = threading.Event()
 
-    def keep_asking(server: Process) -> None:
+    def keep_searching(server: Process) -> None:
         with httpx.Client(base_url=server.url, timeout=20) as client:
             while not stop.is_set():
                 try:
@@ -117,18 +117,18 @@ def test_nothing_sent_before_the_close_fails(workers: int) -> None:
         ThreadPoolExecutor(8) as threads,
     ):
         server.serving()
-        asking = [threads.submit(keep_asking, server) for _ in range(8)]
+        clients = [threads.submit(keep_searching, server) for _ in range(8)]
         while len(statuses) < 100:
             time.sleep(0.01)
         server.process.terminate()
         assert server.exit_code() == 0
         stop.set()
-        for one in asking:
-            one.result()
+        for client in clients:
+            client.result()
     assert set(statuses) == {200}
 
 
-def test_a_signal_ends_it_while_it_loads() -> None:
+def test_a_signal_ends_the_process_while_it_loads() -> None:
     with process("loading", drain_s=0) as server:
         assert httpx.get(f"{server.url}/healthz").status_code == 200
         assert httpx.get(f"{server.url}/readyz").status_code == 503
@@ -137,7 +137,7 @@ def test_a_signal_ends_it_while_it_loads() -> None:
 
 
 @WORKERS
-def test_what_does_not_finish_in_time_is_told_so(workers: int) -> None:
+def test_requests_that_do_not_finish_in_time_get_a_503(workers: int) -> None:
     patient = {"stall_s": 60, "timeout_ms": 30_000, "workers": workers}
     with (
         process(drain_s=0, shutdown_s=1, **patient) as server,
@@ -153,7 +153,7 @@ def test_what_does_not_finish_in_time_is_told_so(workers: int) -> None:
 
 
 @pytest.mark.parametrize(("query", "workers"), [("hang", 1), ("lost", 1), ("hang", 2)])
-def test_a_broken_worker_ends_the_process_with_70(query: str, workers: int) -> None:
+def test_a_broken_engine_ends_the_process_with_70(query: str, workers: int) -> None:
     with process(stall_s=0.3, timeout_ms=20_000, workers=workers) as server:
         server.serving()
         began = time.monotonic()
@@ -173,7 +173,7 @@ def test_a_broken_worker_ends_the_process_with_70(query: str, workers: int) -> N
         ("bug", 1, "internal", 1),
     ],
 )
-def test_what_cannot_be_loaded_ends_the_process(
+def test_a_bundle_that_cannot_be_loaded_ends_the_process(
     mood: str, code: int, name: str, workers: int
 ) -> None:
     with process(mood, workers=workers) as server:
@@ -230,33 +230,33 @@ def run_tusou(*words: str, **environment: str) -> subprocess.CompletedProcess[st
     )
 
 
-def test_a_taken_port_is_one_clear_line(tmp_path: Path) -> None:
+def test_a_port_in_use_is_a_one_line_error(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        done = run_tusou("serve", str(tmp_path), "--port", port)
-    assert done.returncode == 1
-    assert done.stderr == (
+        completed = run_tusou("serve", str(tmp_path), "--port", port)
+    assert completed.returncode == 1
+    assert completed.stderr == (
         f"port_taken: Cannot listen on 127.0.0.1:{port}: Address already in use. "
         "Stop the process that uses it, or pass --port.\n"
     )
 
 
 def test_a_bad_setting_is_a_usage_error() -> None:
-    done = run_tusou("serve", TUSOU_PORT="many", TUSOU_MAX_BATCH="0")
-    assert done.returncode == 2
-    assert [line.split(":")[0] for line in done.stderr.splitlines()] == [
+    completed = run_tusou("serve", TUSOU_PORT="many", TUSOU_MAX_BATCH="0")
+    assert completed.returncode == 2
+    assert [line.split(":")[0] for line in completed.stderr.splitlines()] == [
         "TUSOU_PORT",
         "TUSOU_MAX_BATCH",
     ]
 
 
-def test_no_bundle_says_how_to_give_one() -> None:
-    done = run_tusou("serve")
-    assert done.returncode == 1
-    assert "set TUSOU_BUNDLE" in done.stderr
+def test_a_missing_bundle_is_an_error_that_says_how_to_set_it() -> None:
+    completed = run_tusou("serve")
+    assert completed.returncode == 1
+    assert "set TUSOU_BUNDLE" in completed.stderr
 
 
-def test_a_folder_that_is_no_bundle_ends_the_process(tmp_path: Path) -> None:
-    done = run_tusou("serve", str(tmp_path), "--port", "0")
-    assert done.returncode == 1
-    assert json.loads(done.stderr.splitlines()[-1])["code"] == "corrupt_bundle"
+def test_a_folder_that_is_not_a_bundle_ends_the_process(tmp_path: Path) -> None:
+    completed = run_tusou("serve", str(tmp_path), "--port", "0")
+    assert completed.returncode == 1
+    assert json.loads(completed.stderr.splitlines()[-1])["code"] == "corrupt_bundle"

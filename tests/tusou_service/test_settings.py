@@ -1,4 +1,4 @@
-"""Settings: the environment, the flags over it, and nothing else that reads either."""
+"""Settings: environment, options, old and unknown names; no other module reads the environment."""
 
 import ast
 from pathlib import Path
@@ -10,7 +10,7 @@ from tusou_service.settings import Settings, unknown_variables
 from tests.tusou_service.test_server import run_tusou
 
 
-def test_the_environment_sets_and_a_flag_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_option_overrides_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TUSOU_PORT", "9000")
     monkeypatch.setenv("TUSOU_BUNDLE", "/data/bundle")
     monkeypatch.setenv("TUSOU_HOSTS", "a.example, B.example")
@@ -21,7 +21,7 @@ def test_the_environment_sets_and_a_flag_wins(monkeypatch: pytest.MonkeyPatch) -
     assert settings.device == "auto"
 
 
-def test_the_defaults_are_private_and_bounded() -> None:
+def test_defaults_are_local_and_bounded() -> None:
     settings = Settings()
     assert (settings.host, settings.port) == ("127.0.0.1", 8000)
     assert settings.requests().body_bytes == 65536
@@ -33,12 +33,12 @@ def test_the_defaults_are_private_and_bounded() -> None:
     ("name", "value"),
     [("port", -1), ("port", 70000), ("timeout_ms", 0), ("stall_s", 0), ("log_level", "loud")],
 )
-def test_nonsense_is_refused(name: str, value: object) -> None:
+def test_invalid_values_are_refused(name: str, value: object) -> None:
     with pytest.raises(ValidationError):
         Settings(**{name: value})  # type: ignore[arg-type]
 
 
-def test_a_mistyped_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_variables_are_returned(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TUSOU_QUEUESIZE", "5")
     monkeypatch.setenv("TUSOU_QUEUE_SIZE", "5")
     monkeypatch.setenv("tusou_port", "8001")
@@ -46,7 +46,7 @@ def test_a_mistyped_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert unknown_variables() == ["TUSOU_QUEUESIZE"]
 
 
-def test_an_old_name_is_refused_with_the_new_one() -> None:
+def test_old_names_are_refused_with_the_new_ones() -> None:
     old = {"TUSOU_PICTURE_QUERIES": "off", "tusou_engine": "torch", "TUSOU_HTTP_PROCESSES": "2"}
     refused = run_tusou("serve", **old)
     assert refused.returncode == 2

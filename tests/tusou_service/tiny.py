@@ -1,4 +1,4 @@
-"""A small engine that keeps every promise of the real one, and a real server around it."""
+"""A small pipeline for the real engine, and a real server around it."""
 
 import asyncio
 import socket
@@ -62,7 +62,7 @@ class TinyBundle(Bundle):
 
 @dataclass
 class TinyPipeline:
-    """Finds items 0, 1, 2... with scores that fall by 1/64; a version's ids start elsewhere."""
+    """Finds items first_id, first_id + 1, ... with scores that fall by 1/64."""
 
     bundle: TinyBundle
     first_id: int = 0
@@ -77,12 +77,12 @@ class TinyPipeline:
     image_size: int = 8
     tower: threading.Event | None = None  # the image tower's loading waits for it
     tower_error: Exception | None = None
-    asks: list[Query] = field(default_factory=list)
+    queries_received: list[Query] = field(default_factory=list)
     seen: list[int] = field(default_factory=list)  # images in each pass
-    searched: list[str] = field(default_factory=list)  # what somebody still waited for
-    room: int | None = None  # asks that fit the memory at once
+    searched: list[str] = field(default_factory=list)  # queries that a caller still waited for
+    capacity: int | None = None  # queries that fit the memory at once
     released: int = 0
-    text_seconds: float = 0.0  # what encoding a text takes
+    text_seconds: float = 0.0  # the time that encoding a text takes
 
     def load_image_tower(self) -> None:
         if self.tower:
@@ -94,7 +94,7 @@ class TinyPipeline:
     def encode_images(self, pixels: Pixels) -> list[VectorPart]:
         """Make a vector of each image's mean colour."""
         self.seen.append(len(pixels))
-        return [VectorPart(one.mean((0, 1)).astype(np.float32) / 255, "tiny") for one in pixels]
+        return [VectorPart(image.mean((0, 1)).astype(np.float32) / 255, "tiny") for image in pixels]
 
     def encode_texts(self, texts: Sequence[str]) -> TextEmbeddings:
         time.sleep(self.text_seconds * len(texts))
@@ -104,32 +104,32 @@ class TinyPipeline:
     def search(
         self, queries: Sequence[Query], still_waiting: Callable[[int], bool]
     ) -> SearchResults:
-        self.asks.extend(queries)
-        self.batches.append([" ".join(ask.texts) for ask in queries])
+        self.queries_received.extend(queries)
+        self.batches.append([" ".join(query.texts) for query in queries])
         self.started.set()
         if self.gate:
             assert self.gate.wait(20)
         if self.error:
             raise self.error
-        if self.room is not None and len(queries) > self.room:
+        if self.capacity is not None and len(queries) > self.capacity:
             raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
         hits: list[Hits | TusouError] = []
-        for place, ask in enumerate(queries):
-            if still_waiting(place):
-                self.searched.append(" ".join(ask.texts))
-                hits.append(self._hits(ask))
+        for position, query in enumerate(queries):
+            if still_waiting(position):
+                self.searched.append(" ".join(query.texts))
+                hits.append(self._hits(query))
             else:
-                hits.append(DeadlineExceeded("nobody waits"))
+                hits.append(DeadlineExceeded("no caller waits"))
         return SearchResults(tuple(hits), StageTimes(0.001, 0.002, 0.003))
 
-    def _hits(self, ask: Query) -> Hits | TusouError:
+    def _hits(self, query: Query) -> Hits | TusouError:
         known = range(self.first_id, self.first_id + POOL)
-        if any(int(part.item_id) not in known for part in ask.items):
+        if any(int(part.item_id) not in known for part in query.items):
             return UnknownItem("no such item")
-        left = [item for item in known if str(item) not in ask.excluded_ids]
-        ids = tuple(left[ask.offset : ask.offset + ask.top_k])
+        left = [item for item in known if str(item) not in query.excluded_ids]
+        ids = tuple(left[query.offset : query.offset + query.top_k])
         scores = tuple(1 - (item - self.first_id) / 64 for item in ids)
-        truncated = any(len(text) > 48 for text in ask.texts)
+        truncated = any(len(text) > 48 for text in query.texts)
         return Hits(ids, scores, truncated, self.bundle.version)
 
     def release_memory(self) -> None:
@@ -139,13 +139,13 @@ class TinyPipeline:
         self.warm = True
 
     @property
-    def asked(self) -> list[str]:
+    def texts_received(self) -> list[str]:
         return [query for batch in self.batches for query in batch]
 
 
 @dataclass
 class TinySource:
-    """Opens the pipeline a test has put here, or raises what it has put here."""
+    """Opens the pipeline, or raises the error, that a test sets."""
 
     pipeline: TinyPipeline
     error: Exception | None = None
@@ -171,7 +171,7 @@ def connected(
     other: PipelineSource | None = None,
     **settings: object,
 ) -> Iterator[TestClient]:
-    """Talk to the application in this process, once it is ready."""
+    """Return a client of the application in this process, once it is ready."""
     config = Settings(**settings)  # type: ignore[arg-type]
     parts = make_parts(config, source, other, keys=keys)
     app = create_app(

@@ -1,8 +1,8 @@
-"""A process that serves a tiny pipeline: what it finds is invented, how it lives and dies is real.
+"""A real server process around a tiny pipeline.
 
-Queries named "slow", "hang", "lost" and "bug" behave so; opening fails, or never ends, when the
-command line says so. "flips" is a bundle of which every look finds a new version; "follows" is one
-whose version a file CURRENT names.
+The queries "slow", "hang", "lost" and "bug" do what they say. The argument is a mood: "corrupt",
+"mismatch" and "bug" fail to open, "loading" never ends to, "loads-slowly" takes a second; "flips"
+has a new version at each look, and "follows" the version in a file CURRENT.
 """
 
 import logging
@@ -49,7 +49,7 @@ class Moody(TinyPipeline):
 
 
 class Flipping(TinySource):
-    """Each version's items begin at a thousand times its number."""
+    """Opens a new version each time; the ids of version n start at 1000 n."""
 
     def current_version(self) -> str:
         return f"v{self.opened + 1}"

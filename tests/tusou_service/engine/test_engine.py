@@ -1,4 +1,4 @@
-"""The engine: loading, one version a request, swaps and what cannot be helped."""
+"""SearchEngine: loading, one version per request, reloads, and device errors."""
 
 import asyncio
 import threading
@@ -31,7 +31,7 @@ async def entered(
         yield engine
 
 
-def asks(queries: list[str], top_k: int) -> list[Query]:
+def queries_of(queries: list[str], top_k: int) -> list[Query]:
     return [Query.of_text(query, top_k) for query in queries]
 
 
@@ -42,8 +42,8 @@ def soon(seconds: float = 20) -> float:
 async def test_answers_after_warm_up(source: TinySource) -> None:
     async with entered(source) as engine:
         assert source.pipeline.warm
-        (found,) = await engine.search(asks(["裙"], 3), soon())
-        assert (found.item_ids, found.index_version) == ((0, 1, 2), "v1")
+        (hits,) = await engine.search(queries_of(["裙"], 3), soon())
+        assert (hits.item_ids, hits.index_version) == ((0, 1, 2), "v1")
         assert engine.ready
 
 
@@ -52,7 +52,7 @@ async def test_is_not_ready_while_loading(source: TinySource) -> None:
     async with SearchEngine(source, BatchLimits(4, 64, 20)) as engine:
         assert not engine.ready
         with pytest.raises(NotReady):
-            await engine.search(asks(["裙"], 3), soon())
+            await engine.search(queries_of(["裙"], 3), soon())
         with pytest.raises(NotReady):
             await engine.reload()
         source.gate.set()
@@ -60,7 +60,7 @@ async def test_is_not_ready_while_loading(source: TinySource) -> None:
         assert engine.ready
 
 
-async def test_remembers_why_loading_failed(source: TinySource) -> None:
+async def test_keeps_the_error_of_a_failed_load(source: TinySource) -> None:
     source.error = CorruptBundle("a file differs")
     async with entered(source) as engine:
         assert engine.load_error is source.error
@@ -71,35 +71,40 @@ async def test_is_not_ready_while_draining_and_still_answers(source: TinySource)
     async with entered(source) as engine:
         engine.draining = True
         assert not engine.ready
-        assert len(await engine.search(asks(["裙"], 3), soon())) == 1
+        assert len(await engine.search(queries_of(["裙"], 3), soon())) == 1
 
 
-async def test_swaps_between_batches_and_never_mixes(source: TinySource) -> None:
+async def test_reloads_between_batches_and_never_mixes_versions(source: TinySource) -> None:
     old, new = source.pipeline, TinyPipeline(TinyBundle("v2"), first_id=100)
     old.gate = threading.Event()
     async with entered(source, max_batch=2) as engine:
-        searching = asyncio.create_task(engine.search(asks(["a", "b", "c", "d"], 1), soon()))
-        assert await asyncio.to_thread(old.started.wait, 5)  # a and b run on the old one
+        searching = asyncio.create_task(engine.search(queries_of(["a", "b", "c", "d"], 1), soon()))
+        assert await asyncio.to_thread(old.started.wait, 5)  # a and b run on the old version
         source.pipeline = new
-        done = await engine.reload()
-        assert (done.previous, done.version, done.changed, new.warm) == ("v1", "v2", True, True)
+        result = await engine.reload()
+        assert (result.previous, result.version, result.changed, new.warm) == (
+            "v1",
+            "v2",
+            True,
+            True,
+        )
         old.gate.set()
-        found = await searching
-    assert [one.index_version for one in found] == ["v2"] * 4
-    assert [one.item_ids for one in found] == [(100,)] * 4
+        hits = await searching
+    assert [result.index_version for result in hits] == ["v2"] * 4
+    assert [result.item_ids for result in hits] == [(100,)] * 4
     assert old.batches == [["a", "b"]]
 
 
-async def test_who_has_gone_by_the_end_of_the_encoding_is_not_searched_for(
+async def test_queries_without_a_caller_are_not_searched_after_encoding(
     source: TinySource,
 ) -> None:
     pipeline = source.pipeline
     pipeline.gate = threading.Event()
     async with entered(source) as engine:
-        leaver = asyncio.create_task(engine.search(asks(["left"], 1), soon()))
+        leaver = asyncio.create_task(engine.search(queries_of(["left"], 1), soon()))
         assert await asyncio.to_thread(pipeline.started.wait, 5)
         rest = [
-            asyncio.create_task(engine.search(asks([query], 1), deadline))
+            asyncio.create_task(engine.search(queries_of([query], 1), deadline))
             for query, deadline in (("late", soon(0.1)), ("stays", soon()))
         ]
         leaver.cancel()
@@ -110,45 +115,45 @@ async def test_who_has_gone_by_the_end_of_the_encoding_is_not_searched_for(
         assert len(await rest[1]) == 1
         pipeline.gate.clear()
         pipeline.started.clear()
-        late = asyncio.create_task(engine.search(asks(["later"], 1), soon(0.1)))
+        late = asyncio.create_task(engine.search(queries_of(["later"], 1), soon(0.1)))
         assert await asyncio.to_thread(pipeline.started.wait, 5)
         with pytest.raises(DeadlineExceeded):
             await late
         pipeline.gate.set()
-    assert (pipeline.asked, pipeline.searched) == (["left", "stays", "later"], ["stays"])
+    assert (pipeline.texts_received, pipeline.searched) == (["left", "stays", "later"], ["stays"])
 
 
-async def test_a_reload_of_what_is_current_opens_nothing(source: TinySource) -> None:
+async def test_a_reload_of_the_served_version_opens_nothing(source: TinySource) -> None:
     async with entered(source) as engine:
-        done = await engine.reload()
-        assert (done.changed, done.version, source.opened) == (False, "v1", 1)
+        result = await engine.reload()
+        assert (result.changed, result.version, source.opened) == (False, "v1", 1)
 
 
-async def test_a_failed_reload_keeps_the_old_one(source: TinySource) -> None:
+async def test_a_failed_reload_keeps_the_old_version(source: TinySource) -> None:
     async with entered(source) as engine:
         source.pipeline = TinyPipeline(TinyBundle("v2"))
         source.error = CorruptBundle("a file differs")
         with pytest.raises(CorruptBundle):
             await engine.reload()
-        (found,) = await engine.search(asks(["裙"], 3), soon())
-        assert (found.index_version, engine.ready) == ("v1", True)
+        (hits,) = await engine.search(queries_of(["裙"], 3), soon())
+        assert (hits.index_version, engine.ready) == ("v1", True)
         assert b'tusou_reloads_total{result="failed"} 1.0' in engine.metrics.expose()
 
 
-async def test_a_batch_that_outgrows_the_memory_is_answered_in_parts(source: TinySource) -> None:
-    source.pipeline.room = 2
+async def test_a_batch_that_does_not_fit_the_memory_is_split(source: TinySource) -> None:
+    source.pipeline.capacity = 2
     async with entered(source, max_batch=8) as engine:
         source.pipeline.released = 0
-        found = await engine.search(asks(["a", "b", "c", "d", "e"], 1), soon())
-        assert [one.item_ids for one in found] == [(0,)] * 5
+        hits = await engine.search(queries_of(["a", "b", "c", "d", "e"], 1), soon())
+        assert [result.item_ids for result in hits] == [(0,)] * 5
         assert [len(batch) for batch in source.pipeline.batches] == [5, 2, 2, 1]
-        source.pipeline.room = 0
+        source.pipeline.capacity = 0
         with pytest.raises(OutOfMemory):
-            await engine.search(asks(["f"], 1), soon())
+            await engine.search(queries_of(["f"], 1), soon())
         assert (engine.ready, source.pipeline.released) == (True, 2)
 
 
-async def test_a_bundle_that_does_not_fit_beside_the_old_one_is_refused(
+async def test_a_bundle_that_does_not_fit_beside_the_old_version_is_refused(
     source: TinySource,
 ) -> None:
     async with entered(source) as engine:
@@ -156,30 +161,30 @@ async def test_a_bundle_that_does_not_fit_beside_the_old_one_is_refused(
         source.error = RuntimeError("CUDA error: out of memory")
         with pytest.raises(InsufficientMemory):
             await engine.reload()
-        (found,) = await engine.search(asks(["裙"], 3), soon())
-        assert (found.index_version, engine.ready) == ("v1", True)
+        (hits,) = await engine.search(queries_of(["裙"], 3), soon())
+        assert (hits.index_version, engine.ready) == ("v1", True)
 
 
 @pytest.mark.parametrize(("text_seconds", "given_up"), [(0.0, True), (0.2, False)])
-async def test_a_slow_model_is_not_taken_for_one_that_hangs(
+async def test_a_slow_model_is_not_mistaken_for_a_stall(
     source: TinySource, text_seconds: float, given_up: bool
 ) -> None:
     source.pipeline.gate = threading.Event()
     source.pipeline.text_seconds = text_seconds
     async with entered(source, stall_after=0.02) as engine:
-        search = asyncio.create_task(engine.search(asks(["裙"], 1), soon()))
+        search = asyncio.create_task(engine.search(queries_of(["裙"], 1), soon()))
         await asyncio.sleep(0.1)
         source.pipeline.gate.set()
         assert await asyncio.gather(search, return_exceptions=True)
         assert (engine.worker_error is not None) is given_up
 
 
-async def test_what_the_old_one_held_is_given_back_after_its_last_batch() -> None:
+async def test_memory_is_released_after_the_last_batch_on_the_old_version() -> None:
     gate, started = threading.Event(), threading.Event()
     new = TinyPipeline(TinyBundle("v2"))
     source = TinySource(TinyPipeline(TinyBundle("v1"), gate=gate, started=started))
     async with entered(source) as engine:
-        searching = asyncio.create_task(engine.search(asks(["裙"], 1), soon()))
+        searching = asyncio.create_task(engine.search(queries_of(["裙"], 1), soon()))
         assert await asyncio.to_thread(started.wait, 5)
         source.pipeline = new
         await engine.reload()
@@ -190,11 +195,11 @@ async def test_what_the_old_one_held_is_given_back_after_its_last_batch() -> Non
             await asyncio.sleep(0.001)
 
 
-async def test_reloads_are_done_one_at_a_time(source: TinySource) -> None:
+async def test_reloads_run_one_at_a_time(source: TinySource) -> None:
     async with entered(source) as engine:
         source.pipeline = TinyPipeline(TinyBundle("v2"))
-        done = await asyncio.gather(*(engine.reload() for _ in range(5)))
-        assert sorted(one.changed for one in done) == [False] * 4 + [True]
+        results = await asyncio.gather(*(engine.reload() for _ in range(5)))
+        assert sorted(result.changed for result in results) == [False] * 4 + [True]
         assert source.opened == 2
 
 
@@ -208,11 +213,11 @@ async def test_reloads_are_done_one_at_a_time(source: TinySource) -> None:
         ("index out of range in self", False),
     ],
 )
-async def test_knows_a_lost_device(source: TinySource, message: str, lost: bool) -> None:
+async def test_recognises_a_lost_device(source: TinySource, message: str, lost: bool) -> None:
     source.pipeline.error = RuntimeError(message)
     async with entered(source) as engine:
         with pytest.raises(NotReady if lost else (OutOfMemory, RuntimeError)):
-            await engine.search(asks(["裙"], 3), soon())
+            await engine.search(queries_of(["裙"], 3), soon())
         assert engine.ready is not lost
         assert (engine.worker_error is not None) is lost
 
@@ -224,11 +229,11 @@ async def test_images_come_from_the_bundle(source: TinySource) -> None:
             await engine.image("007")
 
 
-async def test_64_callers_get_the_answers_one_would(source: TinySource) -> None:
+async def test_concurrent_callers_get_the_results_of_a_single_one(source: TinySource) -> None:
     async with entered(source, max_batch=8) as engine:
 
-        async def ask(k: int) -> list[Hits]:
-            return await engine.search(asks(["裙"], k), soon())
+        async def search(k: int) -> list[Hits]:
+            return await engine.search(queries_of(["裙"], k), soon())
 
-        found = await asyncio.gather(*(ask(k) for k in range(1, 49)))
-    assert [one[0].item_ids for one in found] == [tuple(range(k)) for k in range(1, 49)]
+        hits = await asyncio.gather(*(search(k) for k in range(1, 49)))
+    assert [result[0].item_ids for result in hits] == [tuple(range(k)) for k in range(1, 49)]

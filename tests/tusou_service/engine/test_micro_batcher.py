@@ -1,4 +1,4 @@
-"""The promises of the micro-batcher, one by one; gates decide the order of events."""
+"""MicroBatcher: one test per promise; gates fix the order of events."""
 
 import asyncio
 import threading
@@ -20,7 +20,7 @@ from tusou.core.errors import DeadlineExceeded, NotReady, TusouError, UnknownIte
 
 @dataclass
 class Doubler:
-    """Doubles numbers; the first batch waits for the gate, and a 13 is bad luck."""
+    """Doubles numbers; each batch waits for the gate, and a 13 raises an error."""
 
     gate: threading.Event = field(default_factory=threading.Event)
     started: threading.Event = field(default_factory=threading.Event)
@@ -46,8 +46,8 @@ async def batching(
 ) -> AsyncIterator[MicroBatcher[int, int]]:
     limits = BatchLimits(max_batch, max_waiting, stall_after)
 
-    def unpacked(callers: list[PendingItem[int, int]]) -> list[int]:
-        return run([one.item for one in callers])
+    def unpacked(batch: list[PendingItem[int, int]]) -> list[int]:
+        return run([pending.item for pending in batch])
 
     async with MicroBatcher(unpacked, limits, is_fatal) as batcher:
         yield batcher
@@ -75,7 +75,7 @@ async def queued(
     return tasks
 
 
-async def test_an_item_alone_leaves_at_once_and_what_came_meanwhile_goes_together() -> None:
+async def test_a_single_item_runs_at_once_and_later_items_form_the_next_batch() -> None:
     run = Doubler()
     async with batching(run) as batcher:
         first = await begun(run, batcher, 1)
@@ -85,7 +85,7 @@ async def test_an_item_alone_leaves_at_once_and_what_came_meanwhile_goes_togethe
     assert run.batches == [[1], [2, 3, 4]]
 
 
-async def test_a_batch_has_a_largest_size_and_the_queue_keeps_its_order() -> None:
+async def test_batches_are_bounded_and_the_queue_is_in_order() -> None:
     run = Doubler()
     async with batching(run) as batcher:
         first = await begun(run, batcher, 0)
@@ -95,7 +95,7 @@ async def test_a_batch_has_a_largest_size_and_the_queue_keeps_its_order() -> Non
     assert run.batches == [[0], [1, 2, 3, 4], [5, 6]]
 
 
-async def test_many_items_of_one_caller_come_back_in_order() -> None:
+async def test_results_of_one_call_are_in_order() -> None:
     run = Doubler()
     run.gate.set()
     async with batching(run) as batcher:
@@ -103,7 +103,7 @@ async def test_many_items_of_one_caller_come_back_in_order() -> None:
     assert [len(batch) for batch in run.batches] == [4, 2]
 
 
-async def test_a_caller_who_leaves_while_waiting_is_never_computed_and_hurts_nobody() -> None:
+async def test_an_item_cancelled_in_the_queue_is_never_run_and_affects_no_other() -> None:
     run = Doubler()
     async with batching(run) as batcher:
         first = await begun(run, batcher, 1)
@@ -116,7 +116,7 @@ async def test_a_caller_who_leaves_while_waiting_is_never_computed_and_hurts_nob
     assert run.batches == [[1], [3]]
 
 
-async def test_a_caller_who_leaves_while_its_batch_runs_hurts_nobody() -> None:
+async def test_an_item_cancelled_in_its_batch_affects_no_other() -> None:
     run = Doubler()
     async with batching(run) as batcher:
         leaver = await begun(run, batcher, 1)
@@ -127,7 +127,7 @@ async def test_a_caller_who_leaves_while_its_batch_runs_hurts_nobody() -> None:
         assert await batcher(3, soon()) == 6
 
 
-async def test_a_bad_batch_fails_its_callers_and_not_the_next() -> None:
+async def test_a_failed_batch_does_not_affect_the_next() -> None:
     run = Doubler()
     run.gate.set()
     async with batching(run) as batcher:
@@ -156,14 +156,14 @@ async def test_the_queue_is_bounded() -> None:
         assert await asyncio.gather(first, *waiting) == [0, 2, 4]
 
 
-async def test_an_empty_queue_takes_a_call_longer_than_itself() -> None:
+async def test_an_empty_queue_takes_a_call_larger_than_its_limit() -> None:
     run = Doubler()
     run.gate.set()
     async with batching(run, max_waiting=3) as batcher:
         assert await batcher.all([1, 2, 3, 4, 5], soon()) == [2, 4, 6, 8, 10]
 
 
-async def test_a_deadline_that_passes_in_the_queue_is_told_and_never_computed() -> None:
+async def test_an_item_whose_deadline_passes_in_the_queue_is_never_run() -> None:
     run = Doubler()
     async with batching(run) as batcher:
         first = await begun(run, batcher, 1)
@@ -177,7 +177,7 @@ async def test_a_deadline_that_passes_in_the_queue_is_told_and_never_computed() 
     assert run.batches == [[1], [3]]
 
 
-async def test_a_deadline_in_the_past_is_not_even_queued() -> None:
+async def test_an_item_with_a_past_deadline_is_not_queued() -> None:
     run = Doubler()
     async with batching(run) as batcher:
         with pytest.raises(DeadlineExceeded):
@@ -185,7 +185,7 @@ async def test_a_deadline_in_the_past_is_not_even_queued() -> None:
     assert run.batches == []
 
 
-async def test_refuses_at_once_what_would_be_late_anyway() -> None:
+async def test_refuses_at_once_if_the_predicted_wait_is_too_long() -> None:
     run = Doubler()
     async with batching(run, max_batch=1) as batcher:
         slow = await begun(run, batcher, 1)
@@ -202,7 +202,7 @@ async def test_refuses_at_once_what_would_be_late_anyway() -> None:
         assert await asyncio.gather(first, *waiting) == [4, 8]
 
 
-async def test_an_idle_worker_takes_work_however_slow_the_last_batch_was() -> None:
+async def test_an_idle_worker_takes_an_item_even_after_a_slow_batch() -> None:
     run = Doubler()
     async with batching(run) as batcher:
         slow = await begun(run, batcher, 1)
@@ -212,7 +212,7 @@ async def test_an_idle_worker_takes_work_however_slow_the_last_batch_was() -> No
         assert await batcher(2, soon(0.04)) == 4
 
 
-async def test_leaving_answers_everyone_who_still_waits() -> None:
+async def test_closing_fails_the_items_that_still_wait() -> None:
     run = Doubler()
     async with batching(run) as batcher:
         first = await begun(run, batcher, 1)
@@ -226,7 +226,7 @@ async def test_leaving_answers_everyone_who_still_waits() -> None:
     assert not batcher.alive
 
 
-async def test_a_batch_that_hangs_is_given_up_with_all_who_wait() -> None:
+async def test_a_stalled_batch_fails_all_items() -> None:
     run = Doubler()
     async with batching(run, stall_after=0.05) as batcher:
         hanging = await begun(run, batcher, 1)
@@ -238,7 +238,7 @@ async def test_a_batch_that_hangs_is_given_up_with_all_who_wait() -> None:
         run.gate.set()
 
 
-async def test_a_machine_that_needs_long_is_given_as_long() -> None:
+async def test_a_slow_machine_gets_more_time_before_a_stall() -> None:
     run = Doubler()
     async with batching(run, stall_after=0.01) as batcher:
         batcher.set_expected_item_time(1.0)
@@ -249,22 +249,22 @@ async def test_a_machine_that_needs_long_is_given_as_long() -> None:
         assert batcher.failure is None
 
 
-async def test_after_the_first_error_of_a_call_nobody_waits_for_the_rest() -> None:
-    told = threading.Event()
+async def test_the_first_error_of_a_call_cancels_its_other_items() -> None:
+    failed = threading.Event()
     waited: list[bool] = []
 
-    def run(callers: list[PendingItem[int, int]]) -> list[int]:
-        if callers[0].item == 13:
+    def run(batch: list[PendingItem[int, int]]) -> list[int]:
+        if batch[0].item == 13:
             raise ValueError("bad luck")
-        if callers[0].item == 2:
-            assert told.wait(5)
-        waited.extend(one.waits for one in callers)
-        return [one.item for one in callers]
+        if batch[0].item == 2:
+            assert failed.wait(5)
+        waited.extend(pending.waits for pending in batch)
+        return [pending.item for pending in batch]
 
     async with MicroBatcher(run, BatchLimits(1, 8, 20)) as batcher:
         with pytest.raises(ValueError, match="bad luck"):
             await batcher.all([13, 2], soon())
-        told.set()
+        failed.set()
         assert await batcher(3, soon()) == 3
     assert waited == [False, True]
 
@@ -295,7 +295,7 @@ async def test_a_fatal_error_ends_the_worker() -> None:
             await batcher(1, soon())
 
 
-async def test_an_error_of_one_item_is_its_callers_alone() -> None:
+async def test_an_error_of_one_item_does_not_fail_the_batch() -> None:
     def run(batch: list[PendingItem[int, int]]) -> list[int | TusouError]:
         return [UnknownItem("13") if item.item == 13 else 2 * item.item for item in batch]
 

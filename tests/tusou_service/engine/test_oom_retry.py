@@ -1,4 +1,4 @@
-"""Batches that do not fit the memory, and errors told apart."""
+"""SplitOnOutOfMemory, and the classes of device errors."""
 
 import pytest
 import torch
@@ -8,17 +8,17 @@ from tusou.core.errors import OutOfMemory
 
 
 class Device:
-    """Doubles numbers, so many at a time."""
+    """Doubles numbers, up to `capacity` at a time."""
 
-    def __init__(self, room: int) -> None:
-        self.room = room
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
         self.batches: list[int] = []
         self.released = 0
         self.now = 0.0
 
     def run(self, items: list[int]) -> list[int]:
         self.batches.append(len(items))
-        if len(items) > self.room:
+        if len(items) > self.capacity:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
         return [2 * item for item in items]
 
@@ -30,7 +30,7 @@ class Device:
 
 
 @pytest.mark.parametrize(
-    ("room", "count", "batches"),
+    ("capacity", "count", "batches"),
     [
         (8, 8, [8]),
         (4, 8, [8, 4, 4]),
@@ -39,11 +39,11 @@ class Device:
         (1, 0, []),
     ],
 )
-def test_halves_until_it_fits(room: int, count: int, batches: list[int]) -> None:
-    device = Device(room)
+def test_halves_a_batch_until_it_fits(capacity: int, count: int, batches: list[int]) -> None:
+    device = Device(capacity)
     assert device.halving()(list(range(count))) == list(range(0, 2 * count, 2))
     assert device.batches == batches
-    assert device.released == sum(size > room for size in batches)
+    assert device.released == sum(size > capacity for size in batches)
 
 
 def test_keeps_batches_small_for_a_minute() -> None:
@@ -54,19 +54,19 @@ def test_keeps_batches_small_for_a_minute() -> None:
     device.now = 59.0
     run(list(range(8)))
     assert device.batches == [4, 4]
-    device.now, device.room = 61.0, 8
+    device.now, device.capacity = 61.0, 8
     run(list(range(8)))
     assert device.batches == [4, 4, 8]
 
 
-def test_gives_up_at_one() -> None:
+def test_raises_if_one_item_does_not_fit() -> None:
     device = Device(0)
     with pytest.raises(OutOfMemory, match="retry"):
         device.halving()([1, 2])
     assert (device.batches, device.released) == ([2, 1], 2)
 
 
-def test_other_errors_are_the_callers() -> None:
+def test_raises_other_errors() -> None:
     def fail(_: list[int]) -> list[int]:
         raise ValueError("a bug")
 
@@ -84,5 +84,5 @@ def test_other_errors_are_the_callers() -> None:
         (RuntimeError("index out of range in self"), False, False),
     ],
 )
-def test_tells_errors_apart(error: Exception, memory: bool, sticky: bool) -> None:
+def test_classifies_device_errors(error: Exception, memory: bool, sticky: bool) -> None:
     assert (is_out_of_memory(error), is_device_lost(error)) == (memory, sticky)

@@ -1,4 +1,4 @@
-"""The service on a real bundle: a small cn_clip model, an index that the indexer built."""
+"""The service on a real bundle: a small cn_clip model and an index built by the indexer."""
 
 import shutil
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ from tusou.retrieval.query import Query
 
 
 def publish(root: Path, model: Path, first: int) -> str:
-    """Index 40 images, from this id on, into the bundle; return the version."""
+    """Index 40 images, with ids from `first` on, into the bundle; return the version."""
     pool = root.parent / f"pool-{first}.tsv"
     pool.write_bytes(b"".join(image_line(first + n, first + n) for n in range(40)))
     return build(BuildSpec(str(pool), str(model), workers=1), root, NoProgress()).version
@@ -65,7 +65,7 @@ def test_two_bundles_behind_one_service(
         assert client.portal
         for engine in parts.experiment.engines:
             client.portal.call(engine.loaded)
-        headers = {"X-User-Key": "somebody", "X-Request-Timeout-Ms": "20000"}
+        headers = {"X-User-Key": "user-1", "X-Request-Timeout-Ms": "20000"}
         answer = client.post("/search", json={"query": "红色碎花裙"}, headers=headers)
         answered, arm = (1, "a") if mode == "shadow" else (2, "b")
         assert answer.headers["x-arm"] == arm
@@ -76,12 +76,12 @@ def test_two_bundles_behind_one_service(
         compared = 'tusou_shadow_queries_total{result="compared"} 2.0'
         while mode == "shadow" and compared not in client.get("/metrics").text:
             sleep(0.01)
-        done = client.post("/admin/reload").json()
-        assert (done["status"], done["b"]["status"]) == ("unchanged", "unchanged")
-        assert done["b"]["index_version"] == two_versions[2].name
+        result = client.post("/admin/reload").json()
+        assert (result["status"], result["b"]["status"]) == ("unchanged", "unchanged")
+        assert result["b"]["index_version"] == two_versions[2].name
 
 
-def test_answers_what_the_pipeline_finds(real: TestClient, bundle: Path) -> None:
+def test_returns_the_results_of_the_pipeline(real: TestClient, bundle: Path) -> None:
     hits = (
         SearchPipeline.open(bundle, device="cpu").search([Query.of_text("红色碎花裙", 5)]).hits[0]
     )
@@ -91,21 +91,21 @@ def test_answers_what_the_pipeline_finds(real: TestClient, bundle: Path) -> None
     assert answer["scores"] == sorted(answer["scores"], reverse=True)
 
 
-def test_a_repeated_query_is_answered_alike_and_counted(real: TestClient) -> None:
+def test_a_repeated_query_has_the_same_results_and_counts_as_cached(real: TestClient) -> None:
     first, again = (real.post("/search", json={"query": "红色 碎花裙"}).json() for _ in "ab")
     assert (first.pop("took_ms"), again.pop("took_ms")) > (0, 0)
     assert first == again
     assert 'tusou_cached_queries_total{arm="a"} 1.0' in real.get("/metrics").text
 
 
-def test_gives_back_the_very_bytes_of_a_image(real: TestClient) -> None:
+def test_returns_the_stored_bytes_of_an_image(real: TestClient) -> None:
     response = real.get("/items/107/image")
     assert response.content == image_bytes(107)
     assert response.headers["content-type"] in {"image/jpeg", "image/png"}
     assert real.get("/items/0107/image").status_code == 404
 
 
-def test_a_image_of_the_pool_finds_itself_and_its_item_finds_others(real: TestClient) -> None:
+def test_an_indexed_image_finds_itself_and_its_item_finds_others(real: TestClient) -> None:
     headers = {"Content-Type": "image/jpeg", "X-Request-Timeout-Ms": "30000"}
     image = image_bytes(107)
     by_bytes = real.post("/search/image?top_k=5", content=image, headers=headers).json()
@@ -116,7 +116,7 @@ def test_a_image_of_the_pool_finds_itself_and_its_item_finds_others(real: TestCl
     assert real.get("/readyz").json()["images"] == "ready"
 
 
-def test_info_says_how_the_index_was_made(real: TestClient) -> None:
+def test_info_shows_how_the_index_was_made(real: TestClient) -> None:
     info = real.get("/info").json()
     assert info["item_count"] == 40
     assert (info["precision"], info["manifest"]["build"]["precision"]) == ("fp32", "fp32")
@@ -127,11 +127,11 @@ def test_info_says_how_the_index_was_made(real: TestClient) -> None:
     assert "location" not in info["manifest"]["model"]
 
 
-def test_reloads_what_current_names(real: TestClient, two_versions: tuple[Path, ...]) -> None:
+def test_reloads_the_version_of_current(real: TestClient, two_versions: tuple[Path, ...]) -> None:
     root, first, second = two_versions
     (root / "CURRENT").write_text(second.name)
-    done = real.post("/admin/reload").json()
-    assert done == {
+    result = real.post("/admin/reload").json()
+    assert result == {
         "status": "swapped",
         "index_version": second.name,
         "previous_version": first.name,
@@ -145,8 +145,8 @@ def test_a_damaged_version_is_not_served(
     real: TestClient, two_versions: tuple[Path, ...], tmp_path: Path, name: str
 ) -> None:
     root, first, second = two_versions
-    file, kept = second / name, tmp_path / name
-    shutil.copy(file, kept)
+    file, copy = second / name, tmp_path / name
+    shutil.copy(file, copy)
     (root / "CURRENT").write_text(second.name)
     data = bytearray(file.read_bytes())
     data[len(data) // 2] ^= 1
@@ -154,13 +154,13 @@ def test_a_damaged_version_is_not_served(
     try:
         response = real.post("/admin/reload")
     finally:
-        shutil.copy(kept, file)
+        shutil.copy(copy, file)
     assert (response.status_code, response.json()["code"]) == (409, "corrupt_bundle")
     assert real.get("/readyz").json()["index_version"] == first.name
 
 
 @pytest.mark.parametrize("current", ["", "nowhere", "../../etc", "0" * 16])
-def test_a_bad_current_is_not_followed(real: TestClient, bundle: Path, current: str) -> None:
+def test_an_invalid_current_is_refused(real: TestClient, bundle: Path, current: str) -> None:
     (bundle / "CURRENT").write_text(current)
     response = real.post("/admin/reload")
     assert (response.status_code, response.json()["code"]) == (409, "corrupt_bundle")
@@ -168,9 +168,9 @@ def test_a_bad_current_is_not_followed(real: TestClient, bundle: Path, current: 
 
 
 def test_another_model_ends_the_process_with_78(bundle: Path) -> None:
-    done = run_tusou("serve", str(bundle), "--port", "0", "--model", "demo", "--device", "cpu")
-    assert done.returncode == 78
-    assert "incompatible_bundle" in done.stderr
+    result = run_tusou("serve", str(bundle), "--port", "0", "--model", "demo", "--device", "cpu")
+    assert result.returncode == 78
+    assert "incompatible_bundle" in result.stderr
 
 
 def test_follows_current(two_versions: tuple[Path, ...], bundle: Path) -> None:

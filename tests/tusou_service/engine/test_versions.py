@@ -27,7 +27,9 @@ class Following:
         experiment = self._parts.experiment
         self._engines = experiment.engines if experiment else (self._parts.engine,)
         reload = experiment.reload if experiment else self._parts.engine.reload
-        self.follower = VersionFollower([one.versions for one in self._engines], reload, period)
+        self.follower = VersionFollower(
+            [engine.versions for engine in self._engines], reload, period
+        )
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Following"]:

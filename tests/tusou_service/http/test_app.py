@@ -61,7 +61,7 @@ def test_a_request_of_256_queries_runs_in_batches_of_64(
 ) -> None:
     queries = [str(n) for n in range(256)]
     results = client.post("/search/batch", json={"queries": queries}).json()["results"]
-    assert (len(results), source.pipeline.asked) == (256, queries)
+    assert (len(results), source.pipeline.texts_received) == (256, queries)
     assert [len(batch) for batch in source.pipeline.batches] == [64] * 4
 
 

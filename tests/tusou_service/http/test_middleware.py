@@ -68,14 +68,14 @@ def test_the_last_value_of_a_duplicate_key_wins(client: TestClient, source: Tiny
         content=b'{"query":"a","query":"b"}',
         headers={"content-type": "application/json"},
     )
-    assert source.pipeline.asked == ["b"]
+    assert source.pipeline.texts_received == ["b"]
 
 
 def test_control_characters_in_a_query_become_spaces(
     client: TestClient, source: TinySource
 ) -> None:
     assert client.post("/search", json={"query": "\n红\0裙\t"}).status_code == 200
-    assert source.pipeline.asked == ["红 裙"]
+    assert source.pipeline.texts_received == ["红 裙"]
 
 
 def test_an_error_names_the_fields_and_never_echoes_values(client: TestClient) -> None:

@@ -43,7 +43,7 @@ def test_parts_have_signed_weights(client: TestClient, source: TinySource) -> No
         "negative_weight": 0.25,
     }
     assert client.post("/search", json=body).status_code == 200
-    (query,) = source.pipeline.asks
+    (query,) = source.pipeline.queries_received
     *parts, image = query.parts
     assert parts == [
         TextPart("红裙", 2),
@@ -57,7 +57,7 @@ def test_parts_have_signed_weights(client: TestClient, source: TinySource) -> No
 
 def test_default_weights(client: TestClient, source: TinySource) -> None:
     client.post("/search", json={"query": "裙", "item_id": 7, "negative": "红"})
-    assert [part.weight for part in source.pipeline.asks[0].parts] == [1, 1, -0.5]
+    assert [part.weight for part in source.pipeline.queries_received[0].parts] == [1, 1, -0.5]
 
 
 def test_items_of_the_query_are_not_returned(client: TestClient) -> None:
@@ -121,7 +121,7 @@ def test_a_negation_is_interpreted_and_reported(client: TestClient, source: Tiny
     response = client.post("/search", json=body).json()
     assert response["interpreted"] == {"positive": "裙子", "negative": "红色、碎花"}
     weight = -2 * REFUSED_WEIGHT
-    assert source.pipeline.asks[0].parts == (
+    assert source.pipeline.queries_received[0].parts == (
         TextPart("裙子", 2),
         TextPart("红色", weight),
         TextPart("碎花", weight),
@@ -134,7 +134,7 @@ def test_the_interpretation_of_negations_can_be_switched_off(
 ) -> None:
     body = {"query": "不要红色的裙子", "interpret": False}
     assert "interpreted" not in client.post("/search", json=body).json()
-    assert source.pipeline.asks[0].parts == (TextPart("不要红色的裙子"),)
+    assert source.pipeline.queries_received[0].parts == (TextPart("不要红色的裙子"),)
 
 
 @pytest.mark.parametrize("item_id", [50, -1, 999])
@@ -154,7 +154,7 @@ def test_an_image_can_be_the_body(client: TestClient, source: TinySource, form: 
     data = image_bytes(2, form=form)
     response = client.post("/search/image?top_k=2&offset=1", content=data, headers=headers)
     assert response.json()["item_ids"] == [1, 2]
-    assert isinstance(source.pipeline.asks[0].parts[0], VectorPart)
+    assert isinstance(source.pipeline.queries_received[0].parts[0], VectorPart)
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ def test_an_image_as_body_is_the_field_image(client: TestClient, source: TinySou
     assert by_body == by_field
     assert by_body["interpreted"] == {"positive": "裙子", "negative": "红色"}
     assert by_body["version_changed"] is True
-    first, second = source.pipeline.asks
+    first, second = source.pipeline.queries_received
     assert (first.top_k, first.offset, first.exclude) == (4, 1, frozenset(("0", "2")))
     assert (first.top_k, first.offset, first.exclude) == (
         second.top_k,
@@ -81,7 +81,7 @@ def test_a_text_beside_an_image_can_be_searched_literally(
 ) -> None:
     body = post_image(client, query="不要红色的裙子", interpret="false")
     assert "interpreted" not in body
-    assert source.pipeline.asks[0].parts[0] == TextPart("不要红色的裙子")
+    assert source.pipeline.queries_received[0].parts[0] == TextPart("不要红色的裙子")
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_a_batch_reads_refusals_as_a_search_does(client: TestClient, source: Tin
     plain, refusing = client.post("/search/batch", json=body).json()["results"]
     assert "interpreted" not in plain
     assert refusing["interpreted"] == {"positive": "裙子", "negative": "红色"}
-    assert [query.parts for query in source.pipeline.asks] == [
+    assert [query.parts for query in source.pipeline.queries_received] == [
         (TextPart("连衣裙"),),
         (TextPart("裙子"), TextPart("红色", -REFUSED_WEIGHT)),
     ]
@@ -124,7 +124,7 @@ def test_a_batch_can_be_searched_literally(client: TestClient, source: TinySourc
     body = {"queries": ["不要红色的裙子"], "interpret": False}
     (result,) = client.post("/search/batch", json=body).json()["results"]
     assert "interpreted" not in result
-    assert source.pipeline.asks[0].parts == (TextPart("不要红色的裙子"),)
+    assert source.pipeline.queries_received[0].parts == (TextPart("不要红色的裙子"),)
 
 
 def test_a_batch_has_pages_and_leaves_items_out(client: TestClient) -> None:

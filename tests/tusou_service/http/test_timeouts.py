@@ -223,7 +223,7 @@ async def test_queries_of_disconnected_clients_are_not_searched(source: TinySour
         await _wait_for_metric(server, b"tusou_cancelled_total 50.0")
         source.pipeline.gate.set()
         assert (await first).startswith(b"HTTP/1.1 200")
-        assert source.pipeline.asked == ["a"]
+        assert source.pipeline.texts_received == ["a"]
         await _wait_for_metric(server, b'tusou_requests_total{route="/search",status="499"} 50.0')
 
 
