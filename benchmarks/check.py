@@ -1,4 +1,4 @@
-"""Time and memory of `tusou check` on drawn images, with its page and without.
+"""Time and memory of `tusou check` on drawn images, with and without its page.
 
 python -m benchmarks.check --items 30000
 """
@@ -18,7 +18,6 @@ _POLL = 0.25
 
 
 def main() -> None:
-    """Run and record."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--items", type=int, default=30_000)
     parser.add_argument("--queries", type=int, default=5_000)
@@ -29,13 +28,13 @@ def main() -> None:
         draw = [*TUSOU, "toy", str(folder / "data"), *size, "--splits", "test"]
         subprocess.run(draw, check=True, stdout=subprocess.DEVNULL)
         data = [*TUSOU, "check", str(folder / "data")]
-        plain = measured(data)
-        with_page = measured([*data, "--html", str(folder / "page.html")])
+        without_page = measure(data)
+        with_page = measure([*data, "--html", str(folder / "page.html")])
         page = (folder / "page.html").stat().st_size
     figures: dict[str, object] = {
         "images": options.items,
         "queries": options.queries,
-        "without_page": plain,
+        "without_page": without_page,
         "with_page": with_page,
         "page_bytes": page,
         "memory_counted": "resident memory of all processes together at its highest, polled",
@@ -43,28 +42,28 @@ def main() -> None:
     record("check", figures)
 
 
-def measured(command: list[str]) -> dict[str, float]:
-    """Run a command to its end; give its seconds and the peak memory of its processes in MiB."""
+def measure(command: list[str]) -> dict[str, float]:
+    """Run a command; return its seconds and the peak memory of all its processes in MiB."""
     started, peak = perf_counter(), 0.0
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
     while process.poll() is None:
         peak = max(peak, resident_mib(process.pid))
         sleep(_POLL)
-    if process.returncode > 1:  # 1 is a finding that is an error
-        raise SystemExit(f"tusou check ended with {process.returncode}")
+    if process.returncode > 1:  # 1: the dataset has errors
+        raise SystemExit(f"tusou check exited with {process.returncode}")
     return {"seconds": round(perf_counter() - started, 1), "peak_mib": round(peak, 1)}
 
 
 def resident_mib(session: int) -> float:
-    """Ask the system what the processes of a session hold."""
-    shown = subprocess.run(
+    """Return the resident memory of the processes of a session in MiB."""
+    output = subprocess.run(
         ["ps", "-o", "rss=", "-s", str(session)],
         check=False,
         capture_output=True,
         text=True,
         env={**os.environ, "LC_ALL": "C"},
     )
-    return sum(map(int, shown.stdout.split())) / 1024
+    return sum(map(int, output.stdout.split())) / 1024
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Seconds to evaluate 5,000 queries against 30,000 vectors: the commands, as processes.
+"""Time of `tusou evaluate` and `compare` for 5,000 queries and 30,000 vectors, as processes.
 
 python -m benchmarks.evaluation --folder FOLDER
 
-The pool (drawn blocks under the toy catalogue's queries, so that only the times mean something) and
-its bundle are made once and kept in the folder; `--prepare` makes them and stops.
+The pool holds blocks of random colours under the queries of the toy catalogue, so the scores are
+meaningless. It and its bundle are made once and stay in the folder; `--prepare` only makes them.
 """
 
 import argparse
@@ -27,11 +27,10 @@ from tusou.indexes import create_index
 from tusou.indexes.specs import FaissSpec
 
 TUSOU = [sys.executable, "-m", "tusou"]
-LARGE_DIM = 512  # of ViT-B/16
+LARGE_DIM = 512  # that of ViT-B/16
 
 
 def main() -> None:
-    """Make what is missing, then time each command and record."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--items", type=int, default=30_000)
@@ -44,20 +43,20 @@ def main() -> None:
         return
     for name in ("first.jsonl", "second.jsonl"):
         (folder / name).unlink(missing_ok=True)
-    for kept in (folder / "kept").glob("*.npz"):
-        kept.unlink()
+    for cached in (folder / "cache").glob("*.npz"):
+        cached.unlink()
     answers = ["--answers", folder / "queries.jsonl"]
-    kept_here = [*answers, "--cache", folder / "kept"]
+    with_cache = [*answers, "--cache", folder / "cache"]
     bundle = folder / "bundle"
     seconds = {
-        "a bundle, its queries encoded": timed(
-            "evaluate", bundle, *kept_here, "--save", folder / "first.jsonl"
+        "a bundle, its queries encoded": time_command(
+            "evaluate", bundle, *with_cache, "--save", folder / "first.jsonl"
         ),
-        "a bundle, from kept embeddings": timed(
-            "evaluate", bundle, *kept_here, "--save", folder / "second.jsonl"
+        "a bundle, from cached embeddings": time_command(
+            "evaluate", bundle, *with_cache, "--save", folder / "second.jsonl"
         ),
-        "a run file": timed("evaluate", folder / "first.jsonl", *answers),
-        "two run files compared": timed(
+        "a run file": time_command("evaluate", folder / "first.jsonl", *answers),
+        "two run files compared": time_command(
             "compare", folder / "first.jsonl", folder / "second.jsonl", *answers, "--slices"
         ),
     }
@@ -68,56 +67,56 @@ def main() -> None:
         "dim": manifest.model.dim,
         "index": manifest.index.factory,
         "seconds of the whole command": seconds,
-        f"seconds to search as many vectors of {LARGE_DIM} exactly": large(arguments),
+        f"seconds to search as many vectors of {LARGE_DIM} exactly": time_exact_search(arguments),
     }
     record("evaluation", figures)
 
 
 def prepare(folder: Path, items: int, queries: int) -> None:
-    """Write queries and pool, and index them, unless that was done before."""
+    """Write queries and pool and index them, unless the bundle exists."""
     if (folder / "bundle" / CURRENT).exists():
         return
     folder.mkdir(parents=True, exist_ok=True)
     products = [draw_facts(1, "test", number)[0] for number in range(items)]
-    asked = write_queries(products, "test", queries, 1)
+    toy_queries = write_queries(products, "test", queries, 1)
     rows = [
-        {"query_id": number, "query_text": one.text, "item_ids": one.answers}
-        for number, one in enumerate(asked)
+        {"query_id": number, "query_text": query.text, "item_ids": query.answers}
+        for number, query in enumerate(toy_queries)
     ]
-    written = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    (folder / "queries.jsonl").write_text(written, "utf-8")
+    lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    (folder / "queries.jsonl").write_text(lines, "utf-8")
     with (folder / "pool.tsv").open("wb") as pool:
-        pool.writelines(b"%d\t%s\n" % (number, blocks(number)) for number in range(items))
+        pool.writelines(b"%d\t%s\n" % (number, draw_blocks(number)) for number in range(items))
     command = ["index", folder / "pool.tsv", "--out", folder / "bundle", "--model", "demo"]
     subprocess.run([*TUSOU, *map(str, command)], check=True)
 
 
-def blocks(seed: int) -> bytes:
-    """Draw a small image that no other seed gives, in base64."""
+def draw_blocks(seed: int) -> bytes:
+    """Return a small image, different for each seed, in base64."""
     colours = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), np.uint8)
-    held = io.BytesIO()
-    Image.fromarray(colours).save(held, "PNG")
-    return base64.b64encode(held.getvalue())
+    buffer = io.BytesIO()
+    Image.fromarray(colours).save(buffer, "PNG")
+    return base64.b64encode(buffer.getvalue())
 
 
-def timed(*words: object) -> float:
-    """Run a command and give its seconds, start of Python included."""
+def time_command(*words: object) -> float:
+    """Return the seconds of a command, including the start of Python."""
     started = time.perf_counter()
     command = [*TUSOU, *map(str, words), "--json"]
     subprocess.run(command, check=True, capture_output=True)
     return round(time.perf_counter() - started, 2)
 
 
-def large(arguments: argparse.Namespace) -> float:
-    """Search vectors as large as a published model's, in this process."""
-    stored, asked = (
+def time_exact_search(arguments: argparse.Namespace) -> float:
+    """Return the seconds of an exact search of vectors as large as a published model's."""
+    vectors, queries = (
         structured(count, LARGE_DIM, seed)
         for seed, count in enumerate((arguments.items, arguments.queries))
     )
     index = create_index(FaissSpec("Flat"), LARGE_DIM)
-    index.add(np.arange(len(stored)), stored)
+    index.add(np.arange(len(vectors)), vectors)
     started = time.perf_counter()
-    index.search(asked, 10)
+    index.search(queries, 10)
     return round(time.perf_counter() - started, 2)
 
 
