@@ -71,7 +71,7 @@ def recording_seconds_when_off() -> float:
 def collector() -> Iterator[str]:
     """Run a trace collector that discards what it receives, and yield its address."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class DiscardHandler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"]))
             self.send_response(200)
@@ -80,7 +80,7 @@ def collector() -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), DiscardHandler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_address[1]}/v1/traces"
         server.shutdown()

@@ -2,13 +2,15 @@
 
 from collections.abc import Awaitable, Callable
 from time import perf_counter
-from typing import Annotated, TypedDict
+from typing import Annotated, TypedDict, TypeVar
 
 from fastapi import Depends, Request
+from pydantic import BaseModel, ValidationError
 
 from tusou.core.errors import (
     DeadlineExceeded,
     EmptyQuery,
+    InputError,
     InvalidJson,
     InvalidRequest,
     NotReady,
@@ -18,10 +20,18 @@ from tusou.core.errors import (
     TusouError,
 )
 from tusou_service.engine.engine import ExperimentArms, SearchEngine
-from tusou_service.http.errors import BodyTooLarge, RequestTimeout, UnsupportedMediaType
-from tusou_service.http.schemas import Body, parse_body
+from tusou_service.http.errors import (
+    BodyTooLarge,
+    RequestTimeout,
+    UnsupportedMediaType,
+    error_details,
+)
 from tusou_service.observability.stages import record_stage
 
+Body = TypeVar("Body", bound=BaseModel)
+
+# Listing the errors of a hostile body can cost more than finding them.
+_MAX_LISTED_ERRORS = 64
 # The errors of every call that carries queries.
 QUERY_ERRORS: tuple[type[TusouError], ...] = (
     InvalidJson,
@@ -64,15 +74,31 @@ async def get_deadline(request: Request) -> float:
 
 
 def json_body(model: type[Body]) -> Callable[[Request], Awaitable[Body]]:
-    """Return a dependency that parses the body as this model."""
+    """Return a dependency that parses the body strictly as this model.
+
+    It raises InvalidJson for bad syntax, InvalidRequest for other faults.
+    """
 
     async def read(request: Request) -> Body:
         started = perf_counter()
-        body = parse_body(model, await request.body())
+        try:
+            body = model.model_validate_json(await request.body())
+        except ValidationError as error:
+            raise _to_input_error(error) from None
         record_stage("parse", started)
         return body
 
     return read
+
+
+def _to_input_error(error: ValidationError) -> InputError:
+    if error.error_count() > _MAX_LISTED_ERRORS:
+        return InvalidRequest()
+    errors = error.errors(include_url=False, include_context=False, include_input=False)
+    # A number of thousands of digits is valid JSON that no field accepts.
+    if errors[0]["type"] == "json_invalid" and "number out of range" not in errors[0]["msg"]:
+        return InvalidJson()
+    return InvalidRequest(details=error_details(errors, "body"))
 
 
 def json_request_body(model: type[Body]) -> dict[str, object]:

@@ -1,12 +1,11 @@
-"""Request and response bodies, and the parsing of requests."""
+"""Request and response bodies."""
 
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, FailFast, Field
 
-from tusou.core.errors import InputError, InvalidJson, InvalidRequest
 from tusou.core.ids import ItemId, ItemKind
-from tusou_service.http.errors import PROBLEM_TYPES, error_details
+from tusou_service.http.errors import PROBLEM_TYPES
 from tusou_service.images.query_encoder import ImageState
 
 MAX_TOP_K = 1000
@@ -15,8 +14,6 @@ MAX_IMAGES = 16
 MAX_RANK = 10_000  # of offset + top_k
 MAX_EXCLUDED = 256
 _MAX_ID_CHARS = 256
-# A hostile body can have so many errors that listing them costs more than finding them.
-_MAX_LISTED_ERRORS = 64
 
 TopK = Annotated[int, Field(ge=1, le=MAX_TOP_K, description="Number of items to return.")]
 
@@ -228,24 +225,3 @@ class Problem(BaseModel):
     message: str | None = Field(
         None, description="Under /v1/ only: the text that OpenAI's clients show."
     )
-
-
-Body = TypeVar("Body", bound=BaseModel)
-
-
-def parse_body(model: type[Body], raw: bytes) -> Body:
-    """Parse a body strictly; InvalidJson for bad syntax, InvalidRequest for other faults."""
-    try:
-        return model.model_validate_json(raw)
-    except ValidationError as error:
-        raise _input_error(error) from None
-
-
-def _input_error(error: ValidationError) -> InputError:
-    if error.error_count() > _MAX_LISTED_ERRORS:
-        return InvalidRequest()
-    errors = error.errors(include_url=False, include_context=False, include_input=False)
-    # A number of thousands of digits is valid JSON that no field accepts.
-    if errors[0]["type"] == "json_invalid" and "number out of range" not in errors[0]["msg"]:
-        return InvalidJson()
-    return InvalidRequest(details=error_details(errors, "body"))

@@ -166,7 +166,7 @@ class TraceCollector:
         self.requests: list[ExportTraceServiceRequest] = []
         requests = self.requests
 
-        class Handler(BaseHTTPRequestHandler):
+        class OtlpHandler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 requests.append(ExportTraceServiceRequest.FromString(body))
@@ -176,7 +176,7 @@ class TraceCollector:
             def log_message(self, *_: object) -> None:
                 pass
 
-        self.server = HTTPServer(("127.0.0.1", 0), Handler)
+        self.server = HTTPServer(("127.0.0.1", 0), OtlpHandler)
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}/v1/traces"
 
 
