@@ -131,12 +131,12 @@ def _chart(heading: str, unit: str, counts: Mapping[str, int]) -> _SplitChart:
 
 
 def _ranges(counts: Mapping[int, int], unit: str) -> dict[str, int]:
-    """Name powers of two by what they reach to."""
+    """Return the counts of powers of two by the names of their ranges."""
     return {f"{low} to {2 * low - 1} {unit}": count for low, count in counts.items()}
 
 
 def _binned(counts: Mapping[int, int]) -> dict[str, int]:
-    """Join neighbours until the bars fit, each as wide as the others."""
+    """Return the counts in at most `_BINS` bins of equal width."""
     if not counts:
         return {}
     low, high = min(counts), max(counts)
