@@ -55,7 +55,7 @@ def publish(root: Path, folder: Path) -> Bundle:
 
 
 def _test_search(bundle: Bundle) -> None:
-    """Open the index and search with some of the stored vectors; CorruptBundle."""
+    """Open the index and search with stored vectors; CorruptBundle if items are missing."""
     index = load_index(index_spec(bundle.manifest.index), bundle.path(INDEX))
     rows = np.linspace(0, bundle.item_count - 1, min(_PROBES, bundle.item_count)).astype(np.int64)
     probes = np.ascontiguousarray(bundle.vectors[rows])

@@ -116,11 +116,11 @@ def test_a_folder_of_images_gives_the_same_vectors_as_one_file(
         path.write_bytes(image_bytes(key, form="PNG" if form == "png" else "JPEG"))
     build(spec, tmp_path / "one", Counted())
     report = build(replace(spec, source=str(folder)), tmp_path / "many", Counted())
-    one, many = Bundle.open(tmp_path / "one"), Bundle.open(tmp_path / "many")
-    assert report.counts == one.manifest.counts
-    assert [many.ids[key] for key in range(300)] == [one.ids[key] for key in range(300)]
-    np.testing.assert_array_equal(many.vectors, one.vectors)
-    assert many.image("1007") == one.image("1007")
+    single, many = Bundle.open(tmp_path / "one"), Bundle.open(tmp_path / "many")
+    assert report.counts == single.manifest.counts
+    assert [many.ids[key] for key in range(300)] == [single.ids[key] for key in range(300)]
+    np.testing.assert_array_equal(many.vectors, single.vectors)
+    assert many.image("1007") == single.image("1007")
     source = many.manifest.source
     assert (source.path, source.encoding, source.files) == (str(folder), "raw", 300)
     assert build(replace(spec, source=str(folder)), tmp_path / "many", Counted()).encoded == 0

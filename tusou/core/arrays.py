@@ -1,7 +1,7 @@
 """Array types that packages share, with their shapes and conventions."""
 
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +12,6 @@ Vectors: TypeAlias = npt.NDArray[np.float32]
 Ids: TypeAlias = npt.NDArray[np.int64]
 # (n, size, size, 3) uint8, RGB.
 Pixels: TypeAlias = npt.NDArray[np.uint8]
-# A torch tensor in a device's memory, for those who hand it on and may not import torch.
-OnDevice: TypeAlias = Any
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,7 +148,7 @@ class InsufficientMemory(ArtifactError):
 
 
 class OutputExists(ArtifactError):
-    """The output exists and is not overwritten without being asked to."""
+    """The output exists and is not overwritten without --force."""
 
     code = "output_exists"
 

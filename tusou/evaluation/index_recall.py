@@ -1,4 +1,4 @@
-"""Index recall: what an approximate index finds of what exact search finds."""
+"""Index recall: the share of the exact results that an index finds."""
 
 import numpy as np
 
@@ -25,16 +25,19 @@ def exact_neighbors(vectors: Vectors, queries: Vectors, k: int) -> Neighbors:
         block = np.ascontiguousarray(vectors[start : start + _ITEMS])
         flat = create_index(FaissSpec("Flat"), vectors.shape[1])
         flat.add(np.arange(start, start + len(block), dtype=np.int64), block)
-        found = flat.search(queries, k)
-        best = best_first(np.hstack([best.ids, found.ids]), np.hstack([best.scores, found.scores]))
+        neighbors = flat.search(queries, k)
+        ids = np.hstack([best.ids, neighbors.ids])
+        best = best_first(ids, np.hstack([best.scores, neighbors.scores]))
         best = Neighbors(best.ids[:, :k], best.scores[:, :k])
     return best
 
 
-def index_recall(vectors: Vectors, queries: Vectors, found: Ids, exact: Neighbors, k: int) -> float:
-    """Return index_recall@k: the mean share of the true k nearest rows among the first k found.
+def index_recall(
+    vectors: Vectors, queries: Vectors, results: Ids, exact: Neighbors, k: int
+) -> float:
+    """Return index_recall@k: the mean share of the true k nearest rows among the first k results.
 
-    `found` holds rows of `vectors`, at least min(k, n) per query, padded with -1; `exact` is the
+    `results` holds rows of `vectors`, at least min(k, n) per query, padded with -1; `exact` is the
     result of `exact_neighbors`, at least as deep. A row as near as the last true one counts,
     whichever of several equal rows it is.
     """
@@ -42,7 +45,7 @@ def index_recall(vectors: Vectors, queries: Vectors, found: Ids, exact: Neighbor
     count = 0
     for start in range(0, len(queries), _QUERIES):
         part = slice(start, start + _QUERIES)
-        rows = found[part, :k]
+        rows = results[part, :k]
         scores = np.einsum("qd,qkd->qk", queries[part], vectors[rows])
         near = scores >= exact.scores[part, k - 1 : k] - _ROUNDING
         count += int((near & (rows >= 0)).sum())

@@ -126,7 +126,7 @@ class _WorkerProcess:
 
     def __init__(self, job: str) -> None:
         command = [sys.executable, "-P", "-m", "tusou.images.worker_process", job]
-        # What libraries print about an image is its sender's text and must not reach the log.
+        # Libraries print text of the image's sender, which must not reach the log.
         self._process = subprocess.Popen(  # noqa: S603 - this interpreter and our module
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         )

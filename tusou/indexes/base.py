@@ -39,7 +39,7 @@ class VectorIndex(Protocol):
         ...
 
     def tune(self, tuning: str) -> None:
-        """Set search parameters, such as `nprobe=16`; InvalidRequest if there are none of them."""
+        """Set search parameters, such as `nprobe=16`; InvalidRequest if unknown."""
         ...
 
     def save(self, path: Path) -> None:

@@ -75,12 +75,12 @@ class TorchIndex:
 
 
 def _merge(
-    one: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor], k: int
+    first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor], k: int
 ) -> tuple[Tensor, Tensor]:
     """Return the k best of two blocks' scores and ids."""
-    if not one[0].shape[1]:
-        return other
-    scores, ids = (torch.cat(pair, 1) for pair in zip(one, other, strict=True))
+    if not first[0].shape[1]:
+        return second
+    scores, ids = (torch.cat(pair, 1) for pair in zip(first, second, strict=True))
     best, positions = _top(scores, k)
     return best, ids.gather(1, positions)
 

@@ -219,14 +219,15 @@ class SearchPipeline:
             except TusouError as error:
                 prepared.append(error)
         marks.append(perf_counter())
-        found = iter(self._find([each for each in prepared if isinstance(each, _PreparedQuery)]))
-        hits = tuple(next(found) if isinstance(each, _PreparedQuery) else each for each in prepared)
+        valid = [each for each in prepared if isinstance(each, _PreparedQuery)]
+        pages = iter(self._find_pages(valid))
+        hits = tuple(next(pages) if isinstance(each, _PreparedQuery) else each for each in prepared)
         marks.append(perf_counter())
         times = StageTimes(*(after - before for before, after in pairwise(marks)))
         return SearchResults(hits, times, cache_hits)
 
     def _prepare(self, query: Query, encoded: Sequence[tuple[Vectors, bool]]) -> _PreparedQuery:
-        """Combine the query's parts; `encoded` holds the vector of each text, and if it was cut."""
+        """Combine the query's parts; `encoded` holds vector and truncation of each of its texts."""
         rows = iter(encoded)
         vectors = [
             next(rows)[0] if isinstance(part, TextPart) else self._stored_vector(part)
@@ -251,7 +252,7 @@ class SearchPipeline:
         vector: Vectors = self.bundle.vectors[key]
         return vector
 
-    def _find(self, prepared: Sequence[_PreparedQuery]) -> list[Hits]:
+    def _find_pages(self, prepared: Sequence[_PreparedQuery]) -> list[Hits]:
         if not prepared:
             return []
         neighbors = self._retriever.find_neighbors(

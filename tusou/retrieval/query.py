@@ -73,19 +73,9 @@ class Query:
         return cls(parts, top_k, offset, exclude, understood)
 
     @property
-    def is_text(self) -> bool:
-        """Whether the query is one text and nothing else."""
-        return len(self.parts) == 1 and isinstance(self.parts[0], TextPart)
-
-    @property
-    def neighbors_needed(self) -> int:
-        """The number of neighbors that hold the page, whichever of them are excluded."""
-        return self.offset + self.top_k + len(self.excluded_ids)
-
-    @property
     def excluded_ids(self) -> frozenset[str]:
         """The ids that must not be returned: those excluded and those of the parts."""
-        ids = [part.item_id for part in self.parts if isinstance(part, ItemPart)]
+        ids = [part.item_id for part in self.items]
         return self.exclude.union(ids) if ids else self.exclude
 
     @property

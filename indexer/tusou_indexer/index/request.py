@@ -1,4 +1,4 @@
-"""The index that a build is asked for: automatic, torch, or a FAISS factory string."""
+"""The index requested for a build: automatic, torch, or a FAISS factory string."""
 
 import re
 from dataclasses import dataclass

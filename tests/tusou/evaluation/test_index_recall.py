@@ -29,13 +29,13 @@ def test_recall_is_the_share_of_the_true_nearest_rows(monkeypatch: pytest.Monkey
     monkeypatch.setattr(module, "_QUERIES", 8)
     vectors, queries = directions(1000, 1), directions(20, 2)
     exact = exact_neighbors(vectors, queries, 10)
-    found = exact.ids.copy()
-    assert index_recall(vectors, queries, found, exact, 10) == 1
-    found[:, 7:] = np.argsort(queries @ vectors.T, axis=1)[:, :3]  # the three farthest
-    assert index_recall(vectors, queries, found, exact, 10) == pytest.approx(0.7)
-    assert index_recall(vectors, queries, found, exact, 5) == 1
-    found[:5] = -1
-    assert index_recall(vectors, queries, found, exact, 5) == pytest.approx(0.75)
+    results = exact.ids.copy()
+    assert index_recall(vectors, queries, results, exact, 10) == 1
+    results[:, 7:] = np.argsort(queries @ vectors.T, axis=1)[:, :3]  # the three farthest
+    assert index_recall(vectors, queries, results, exact, 10) == pytest.approx(0.7)
+    assert index_recall(vectors, queries, results, exact, 5) == 1
+    results[:5] = -1
+    assert index_recall(vectors, queries, results, exact, 5) == pytest.approx(0.75)
 
 
 def test_any_of_several_equal_rows_counts() -> None:

@@ -26,7 +26,7 @@ def decode(data: bytes, size: int) -> bytes:
 
 
 def misbehave(action: str) -> bytes:
-    """Do what a hostile image might make a decoder do."""
+    """Behave as a decoder might with a hostile image."""
     if action == "crash":
         os.kill(os.getpid(), signal.SIGSEGV)
     if action == "fill":

@@ -83,8 +83,8 @@ def test_the_results_are_those_of_brute_force(pipeline: SearchPipeline, tiny_mod
     encoder = load_text_encoder(find_weights(str(tiny_model)))
     scores = encoder.encode(encoder.prepare(texts)) @ np.asarray(pipeline.bundle.vectors).T
     best = np.argsort(-scores, axis=1, kind="stable")
-    answers = search_texts(pipeline, texts, 5, 1, 300)
-    for row, (hits, k) in enumerate(zip(answers.hits, [5, 1, 300], strict=True)):
+    results = search_texts(pipeline, texts, 5, 1, 300)
+    for row, (hits, k) in enumerate(zip(results.hits, [5, 1, 300], strict=True)):
         assert hits.item_ids == tuple((1000 + best[row, :k]).tolist())
         np.testing.assert_allclose(hits.scores, scores[row, best[row, :k]], atol=1e-5)
 
@@ -95,8 +95,8 @@ def test_a_top_k_larger_than_the_index_returns_every_item(pipeline: SearchPipeli
 
 
 def test_a_query_longer_than_the_model_reads_is_marked(pipeline: SearchPipeline) -> None:
-    answers = search_texts(pipeline, ["裙" * 50, "裙" * 51], 1)
-    assert [hits.truncated for hits in answers.hits] == [False, True]
+    results = search_texts(pipeline, ["裙" * 50, "裙" * 51], 1)
+    assert [hits.truncated for hits in results.hits] == [False, True]
 
 
 def test_a_repeated_query_is_cached_and_has_the_same_results(

@@ -2,15 +2,13 @@
 
 import pytest
 
-from tusou.retrieval.query import Query, TextPart, text_parts
+from tusou.retrieval.query import ItemPart, Query, TextPart, text_parts
 from tusou.text.negation import REFUSED_WEIGHT
 
 
 def test_a_text_is_one_part_of_weight_one() -> None:
     query = Query.of_text("红色连衣裙", 5, 10, frozenset({"7"}))
     assert query == Query((TextPart("红色连衣裙"),), 5, 10, frozenset({"7"}))
-    assert query.is_text
-    assert query.neighbors_needed == 16
     assert query.understood is None
 
 
@@ -19,7 +17,12 @@ def test_a_refused_thing_is_subtracted_by_default() -> None:
     assert query.parts == (TextPart("包"), TextPart("拉链", -REFUSED_WEIGHT))
     assert query.understood is not None
     assert (query.understood.positive, query.understood.refused) == ("包", ("拉链",))
-    assert not query.is_text
+
+
+def test_excluded_items_and_those_of_parts_are_not_returned() -> None:
+    parts = TextPart("裙"), ItemPart("3"), ItemPart("4", -0.5)
+    assert Query(parts, 5, exclude=frozenset({"7", "3"})).excluded_ids == {"3", "4", "7"}
+    assert Query.of_text("裙", 5, exclude=frozenset({"7"})).excluded_ids == {"7"}
 
 
 def test_every_refused_thing_is_a_part() -> None:

@@ -1,4 +1,4 @@
-"""QueryCache: what is encoded, what is cached and what is evicted."""
+"""QueryCache: new texts, cached vectors, eviction and errors."""
 
 from collections.abc import Sequence
 

@@ -74,22 +74,22 @@ TIED = range(ITEMS)
 def test_items_without_ties_are_searched_once(spec: IndexSpec, top_k: int) -> None:
     index = Counting(axes(spec, APART))
     vectors, counts = queries(7), [1, top_k, *[2] * 5]
-    found = Retriever(index).find_neighbors(list(vectors), counts)  # type: ignore[arg-type]
+    neighbors = Retriever(index).find_neighbors(list(vectors), counts)  # type: ignore[arg-type]
     assert index.widths == [min(max(counts) + 1, 60)]
     best = [keys[: index.widths[0]] for keys in expected(APART, vectors)]
-    assert found.ids.tolist() == best
+    assert neighbors.ids.tolist() == best
 
 
 @pytest.mark.parametrize("spec", SPECS)
 def test_items_that_tie_at_the_end_are_searched_again(spec: IndexSpec) -> None:
     index = Counting(axes(spec, TIED))
     vectors, counts = queries(30), [1 + row % 12 for row in range(30)]
-    found = Retriever(index).find_neighbors(list(vectors), counts)  # type: ignore[arg-type]
+    neighbors = Retriever(index).find_neighbors(list(vectors), counts)  # type: ignore[arg-type]
     assert index.widths[0] == 13
     assert len(index.widths) > 1
     best = expected(TIED, vectors)
     for row, count in enumerate(counts):
-        assert found.ids[row, :count].tolist() == best[row][:count]
+        assert neighbors.ids[row, :count].tolist() == best[row][:count]
 
 
 @pytest.fixture(scope="module")

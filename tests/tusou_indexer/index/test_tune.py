@@ -63,11 +63,11 @@ def test_a_structured_pool_is_searched_by_codes_and_refined() -> None:
     assert [trial.index_recall_at_10 for trial in chosen] == [built.index_recall]
     queries = structured(200, 2)
     truth = np.argsort(-(queries @ vectors.T), axis=1)[:, :10]
-    found = built.index.search(queries, 10)
-    shared = [np.intersect1d(a, b).size for a, b in zip(found.ids, truth, strict=True)]
+    neighbors = built.index.search(queries, 10)
+    shared = [np.intersect1d(a, b).size for a, b in zip(neighbors.ids, truth, strict=True)]
     assert np.mean(shared) / 10 >= 0.995
     np.testing.assert_allclose(
-        found.scores, np.einsum("qd,qkd->qk", queries, vectors[found.ids]), atol=1e-5
+        neighbors.scores, np.einsum("qd,qkd->qk", queries, vectors[neighbors.ids]), atol=1e-5
     )
 
 
