@@ -13,10 +13,8 @@ from tusou.evaluation.judgments import Judgments, judge_run
 from tusou.evaluation.metrics import Values, means, per_query
 from tusou.evaluation.runs import Run
 from tusou.evaluation.slices import QuerySlice, slice_queries
-from tusou_lab.evaluate.loading import DEPTH, Loaded, load
+from tusou_lab.evaluate.loading import Loaded, load
 from tusou_lab.evaluate.search_bundle import BundleSearchSpec
-
-__all__ = ["DEPTH", "Evaluation", "ScoredRun", "SliceScore", "evaluate"]
 
 
 @dataclass(frozen=True, slots=True)

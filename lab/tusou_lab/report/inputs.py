@@ -10,7 +10,8 @@ from tusou.core.errors import BadDataset, InvalidRequest, UnknownItem
 from tusou.core.ids import ItemId
 from tusou.data.submission import Direction
 from tusou.evaluation.judgments import JudgedQuery, read_judgments
-from tusou_lab.evaluate.scoring import DEPTH, ScoredRun, evaluate
+from tusou_lab.evaluate.loading import DEPTH
+from tusou_lab.evaluate.scoring import ScoredRun, evaluate
 from tusou_lab.evaluate.search_bundle import BundleSearchSpec
 
 

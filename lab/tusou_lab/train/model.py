@@ -1,8 +1,9 @@
-"""Opens a cn_clip model for training and saves its checkpoints."""
+"""Opens a cn_clip model for training; saves checkpoints and the state of a run."""
 
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
+from io import BytesIO
 from pathlib import Path
 
 import torch
@@ -10,10 +11,10 @@ from cn_clip.clip.model import CLIP
 from torch import Tensor, nn
 
 from tusou.core.errors import BadModel, InputError
+from tusou.core.files import write_file
 from tusou.encoders import find_weights
 from tusou.encoders.architecture import read_image_shape, read_text_shape
 from tusou.encoders.checkpoint import read_tensors
-from tusou_lab.train.files import save_torch
 
 # Settings that the tensors of a checkpoint do not show; the same in every published model.
 _TEXT_DEFAULTS = {
@@ -68,3 +69,10 @@ def save_checkpoint(model: nn.Module, path: Path, name: str, epoch: int, step: i
         if not key.startswith("bert.pooler")
     }
     save_torch({"epoch": epoch, "step": step, "name": name, "state_dict": state}, path)
+
+
+def save_torch(value: object, path: Path) -> None:
+    """Save what `torch.save` takes, replacing `path` in one step."""
+    data = BytesIO()
+    torch.save(value, data)
+    write_file(path, data.getvalue())

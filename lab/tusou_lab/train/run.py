@@ -20,9 +20,14 @@ from tusou.encoders.devices import pick_device
 from tusou.encoders.torch.encoder import to_input
 from tusou_lab.train.batches import BatchSampler, TrainingBatch
 from tusou_lab.train.data import TrainingSplit, load_split
-from tusou_lab.train.files import save_torch
 from tusou_lab.train.loss import contrastive_loss
-from tusou_lab.train.model import image_size, is_transformer, open_model, save_checkpoint
+from tusou_lab.train.model import (
+    image_size,
+    is_transformer,
+    open_model,
+    save_checkpoint,
+    save_torch,
+)
 from tusou_lab.train.optimiser import learning_rate, make_optimiser
 from tusou_lab.train.validate import mean_recall
 
