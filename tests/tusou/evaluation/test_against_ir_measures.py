@@ -30,7 +30,7 @@ def test_every_metric_of_every_query_agrees(highest: int) -> None:
         for query, judged in grades.items()
     }
     run = {
-        query: {str(item): float(-place) for place, item in enumerate(items)}
+        query: {str(item): float(-rank) for rank, item in enumerate(items)}
         for query, items in rankings.items()
     }
     theirs = {

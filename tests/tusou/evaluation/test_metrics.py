@@ -79,7 +79,7 @@ def test_average_precision() -> None:
     assert average_precision(QUERY, 10) == pytest.approx((1 / 2 + 2 / 3 + 3 / 7) / 4, abs=1e-15)
     assert average_precision(QUERY, 2) == 1 / 8
     assert average_precision(PERFECT, 10) == 1.0
-    # Ten of 30 correct items are found, as many as the list can hold.
+    # Ten of the 30 correct items fill the list.
     assert average_precision(JudgedRanking(list(range(10)), range(30)), 10) == pytest.approx(1 / 3)
 
 

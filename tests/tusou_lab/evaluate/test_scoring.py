@@ -84,7 +84,7 @@ def test_the_published_hit_counts_give_the_published_digits(official: dict, writ
     ranks += [9] * (counts["r10_hits"] - counts["r5_hits"])
     ranks += [0] * (size - len(ranks))
     answers = write("answers.jsonl", [answer(n, 7) for n in range(size)])
-    rows = [row(n, *(7 if place == rank else -place for place in range(1, 11)))
+    rows = [row(n, *(7 if position == rank else -position for position in range(1, 11)))
             for n, rank in enumerate(ranks)]  # fmt: skip
     percent = evaluate(write("pred.jsonl", rows), answers).percent
     published = official["evaluator_output"]["scoreJson"]
