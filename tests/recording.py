@@ -1,4 +1,4 @@
-"""Stands in for a GPU: recordings that are the work done again, and where tensors are."""
+"""Substitutes for a GPU in tests: repeated work for recordings, and a record of devices."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,8 +9,8 @@ from torch.utils._pytree import tree_leaves
 
 
 @dataclass
-class Again:
-    """A recording that does the work again, on the same memory."""
+class RepeatedWork:
+    """A recorded pass that calls its work again, on the same memory."""
 
     work: Callable[[], None]
     replays: int = 0
@@ -20,8 +20,8 @@ class Again:
         self.work()
 
 
-class Devices(TorchDispatchMode):
-    """Notes where the tensors are that operations take and give."""
+class DeviceLog(TorchDispatchMode):
+    """Notes the devices of the tensors that operations take and return."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ class Devices(TorchDispatchMode):
         args: tuple[object, ...] = (),
         kwargs: dict[str, object] | None = None,
     ) -> object:
-        found = operation(*args, **(kwargs or {}))
-        tensors = (one for one in tree_leaves((args, found)) if isinstance(one, torch.Tensor))
-        self.seen |= {one.device.type for one in tensors}
-        return found
+        result = operation(*args, **(kwargs or {}))
+        leaves = tree_leaves((args, result))
+        self.seen |= {leaf.device.type for leaf in leaves if isinstance(leaf, torch.Tensor)}
+        return result

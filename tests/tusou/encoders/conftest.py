@@ -1,4 +1,4 @@
-"""Random models in cn_clip's own format, each with the stock model that it was saved from."""
+"""Random checkpoints in cn_clip's format, each with the stock model that it was saved from."""
 
 import json
 import shutil
@@ -51,7 +51,7 @@ TINY = published_config("ViT-B-16") | {
 
 @dataclass(frozen=True)
 class Sample:
-    """A checkpoint file, and the stock model in float32 that gives the right answers."""
+    """A checkpoint file, and the stock model in float32 that gives the expected vectors."""
 
     path: Path
     stock: CLIP
@@ -59,7 +59,7 @@ class Sample:
 
 
 def random_model(config: dict[str, Any]) -> CLIP:
-    """Build a model that tells inputs apart and whose biases and norms are not 0 and 1."""
+    """Build a model that distinguishes inputs, with biases and norms other than 0 and 1."""
     torch.manual_seed(5)
     model = CLIP(**config)
     for name, parameter in model.named_parameters():
@@ -73,7 +73,7 @@ def random_model(config: dict[str, Any]) -> CLIP:
 
 
 def training_checkpoint(model: CLIP) -> dict[str, object]:
-    """Wrap a model as cn_clip's training saves it."""
+    """Return the checkpoint that cn_clip's training would save."""
     state = {f"module.{name}": tensor for name, tensor in model.state_dict().items()}
     return {"epoch": 3, "step": 7, "name": "random", "state_dict": state}
 
@@ -86,12 +86,12 @@ def sample_of(config: dict[str, Any], folder: Path) -> Sample:
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Sample:
-    """Give a model of 3 million parameters, nearly all of them the vocabulary's."""
+    """Save a model of 3 million parameters, nearly all of them word embeddings."""
     return sample_of(TINY, tmp_path_factory.mktemp("tiny"))
 
 
 def demo_sample(folder: Path) -> Sample:
-    path = folder / "demo.pt"  # converted weights are kept beside it
+    path = folder / "demo.pt"  # converted weights are stored beside it
     shutil.copy(find_weights("demo").path, path)
     tensors = read_tensors(path)
     image, text = read_image_shape(tensors), read_text_shape(tensors)
@@ -102,21 +102,21 @@ def demo_sample(folder: Path) -> Sample:
 
 @pytest.fixture(scope="session", params=["tiny", "demo", "RN50", "ViT-B-16", "ViT-H-14"])
 def sample(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Sample:
-    """Give each kind of model in turn: the one shipped, and random ones like those published."""
+    """Return each kind of model in turn: the demo model, and random ones of published shapes."""
     if request.param == "tiny":
         tiny: Sample = request.getfixturevalue("tiny")
         return tiny
     if request.param == "demo":
         return demo_sample(tmp_path_factory.mktemp("demo"))
     config = published_config(request.param)
-    if request.param == "ViT-H-14":  # for its heads; one layer of it is as much as all of ViT-B/16
+    if request.param == "ViT-H-14":  # for its heads; one layer of it is as large as all of ViT-B/16
         config |= {"vision_layers": 1, "text_num_hidden_layers": 1}
     return sample_of(config, tmp_path_factory.mktemp(request.param))
 
 
 @pytest.fixture(scope="module")
 def converts_here() -> Iterator[None]:
-    """Convert in this process, for speed; that another does it is tested once."""
+    """Convert in this process, for speed; the subprocess has a test of its own."""
     conversion = pytest.importorskip("tusou.encoders.openvino.convert")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tusou.encoders.openvino.encoders._run_converter", conversion.convert)
@@ -125,7 +125,7 @@ def converts_here() -> Iterator[None]:
 
 @pytest.fixture(scope="module", params=["torch", "openvino"])
 def backend(request: pytest.FixtureRequest) -> str:
-    """Give each backend in turn."""
+    """Return each backend in turn."""
     if request.param == "openvino":
         request.getfixturevalue("converts_here")
     return str(request.param)
@@ -133,5 +133,5 @@ def backend(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(params=PUBLISHED)
 def published(request: pytest.FixtureRequest) -> dict[str, Any]:
-    """Give the configuration of each published model in turn."""
+    """Return the configuration of each published model in turn."""
     return published_config(request.param)

@@ -1,4 +1,4 @@
-"""The shape of every published model is read from its tensors alone."""
+"""Shapes of the published models, read from their tensors."""
 
 from dataclasses import asdict
 from typing import Any
@@ -14,7 +14,7 @@ from tusou.encoders.checkpoint import TensorReader
 from tusou.encoders.torch.resnet import ResNetTower
 from tusou.encoders.torch.towers import ImageTower, TextTower
 
-# What a configuration says that leaves no trace in the tensors and no mark on the vectors.
+# Settings that cannot be read from the tensors and do not change the vectors.
 UNSEEN = {
     "text_attention_probs_dropout_prob",
     "text_hidden_dropout_prob",
@@ -28,7 +28,7 @@ def stock(config: dict[str, Any]) -> CLIP:
         return CLIP(**config)
 
 
-def test_reads_what_the_configuration_says(published: dict[str, Any]) -> None:
+def test_shapes_equal_the_published_configuration(published: dict[str, Any]) -> None:
     tensors = stock(published).state_dict()
     read = asdict(read_text_shape(tensors)) | asdict(read_image_shape(tensors))
     expected = {"vision_head_width": 64} | published
@@ -37,7 +37,9 @@ def test_reads_what_the_configuration_says(published: dict[str, Any]) -> None:
     assert read == {key: value for key, value in expected.items() if key not in UNSEEN}
 
 
-def test_towers_take_every_tensor_and_have_the_heads_of_stock(published: dict[str, Any]) -> None:
+def test_towers_read_every_tensor_and_have_as_many_heads_as_stock(
+    published: dict[str, Any],
+) -> None:
     model, meta = stock(published), torch.device("meta")
     tensors = model.state_dict()
     text = TextTower(
@@ -68,7 +70,7 @@ TENSORS = {
 
 
 @pytest.mark.parametrize(
-    ("name", "shape", "words"),
+    ("name", "shape", "message"),
     [
         pytest.param("visual.conv1.weight", None, "visual.conv1.weight", id="missing"),
         pytest.param("visual.proj", (48,), "visual.proj", id="wrong-rank"),
@@ -78,15 +80,15 @@ TENSORS = {
         pytest.param("visual.transformer.resblocks.0.ln_1.weight", None, "layers", id="no-layers"),
     ],
 )
-def test_refuses_what_is_no_cn_clip_model(
-    name: str, shape: tuple[int, ...] | None, words: str
+def test_tensors_of_another_model_are_refused(
+    name: str, shape: tuple[int, ...] | None, message: str
 ) -> None:
     assert read_image_shape(TENSORS).image_resolution == 64
     tensor = None if shape is None else torch.empty(shape, device="meta")
-    with pytest.raises(BadModel, match=words):
+    with pytest.raises(BadModel, match=message):
         read_image_shape(changed(**{name: tensor}))
 
 
-def test_refuses_a_file_without_a_text_tower() -> None:
+def test_a_checkpoint_without_a_text_tower_is_refused() -> None:
     with pytest.raises(BadModel, match="not a cn_clip checkpoint"):
         read_text_shape(TENSORS)

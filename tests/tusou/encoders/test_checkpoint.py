@@ -1,4 +1,4 @@
-"""Every way cn_clip saves a model is read alike; foreign files are refused and never run."""
+"""Reading of every layout of checkpoint, and refusal of foreign files without running them."""
 
 import pickle
 from collections.abc import Callable
@@ -39,7 +39,7 @@ def prefixed(state: State) -> State:
     return {f"module.{name}": tensor for name, tensor in state.items()}
 
 
-FORMS: dict[str, Callable[[State], object]] = {
+LAYOUTS: dict[str, Callable[[State], object]] = {
     "bare": lambda state: state,
     "bare-prefixed": prefixed,
     "inside-a-dict": lambda state: {"state_dict": state},
@@ -56,16 +56,18 @@ FORMS: dict[str, Callable[[State], object]] = {
 
 
 @pytest.mark.parametrize("legacy", [False, True], ids=["zip", "before-torch-1.6"])
-@pytest.mark.parametrize("form", FORMS)
-def test_reads_every_form(tiny: "Sample", tmp_path: Path, form: str, legacy: bool) -> None:
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_layout_gives_the_same_vectors(
+    tiny: "Sample", tmp_path: Path, layout: str, legacy: bool
+) -> None:
     path = tmp_path / "model.pt"
-    made = FORMS[form](dict(tiny.stock.state_dict()))
-    torch.save(made, path, _use_new_zipfile_serialization=not legacy)
+    saved = LAYOUTS[layout](dict(tiny.stock.state_dict()))
+    torch.save(saved, path, _use_new_zipfile_serialization=not legacy)
     np.testing.assert_array_equal(text_vectors(path), text_vectors(tiny.path))
     np.testing.assert_array_equal(image_vectors(path), image_vectors(tiny.path))
 
 
-def test_reads_half_precision_throughout(tiny: "Sample", tmp_path: Path) -> None:
+def test_tensors_in_half_precision_are_read(tiny: "Sample", tmp_path: Path) -> None:
     half = {name: tensor.half() for name, tensor in tiny.stock.state_dict().items()}
     torch.save(half, tmp_path / "half.pt")
     for vectors in (text_vectors, image_vectors):
@@ -84,7 +86,7 @@ def test_each_tower_loads_without_the_other(tiny: "Sample", tmp_path: Path) -> N
         text_vectors(tmp_path / "image.pt")
 
 
-def test_the_model_survives_its_file_being_overwritten(tiny: "Sample", tmp_path: Path) -> None:
+def test_an_encoder_survives_its_file_being_overwritten(tiny: "Sample", tmp_path: Path) -> None:
     path = tmp_path / "model.pt"
     path.write_bytes(tiny.path.read_bytes())
     encoder = load_text_encoder(find_weights(str(path)), "cpu")
@@ -94,24 +96,24 @@ def test_the_model_survives_its_file_being_overwritten(tiny: "Sample", tmp_path:
     np.testing.assert_array_equal(encoder.encode(tokens), before)
 
 
-class _Explosive:
-    """Would create a file if it were ever unpickled."""
+class _FileCreator:
+    """Creates a file when it is unpickled."""
 
-    def __init__(self, fuse: Path) -> None:
-        self.fuse = fuse
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
 
     def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
-        return Path.touch, (self.fuse,)
+        return Path.touch, (self.marker,)
 
 
 @pytest.mark.parametrize("legacy", [False, True], ids=["zip", "before-torch-1.6"])
-def test_never_runs_what_a_checkpoint_brings(tmp_path: Path, legacy: bool) -> None:
-    path, fuse = tmp_path / "model.pt", tmp_path / "fired"
-    hostile = {"state_dict": {}, "name": _Explosive(fuse)}
+def test_code_in_a_checkpoint_is_not_run(tmp_path: Path, legacy: bool) -> None:
+    path, marker = tmp_path / "model.pt", tmp_path / "created"
+    hostile = {"state_dict": {}, "name": _FileCreator(marker)}
     torch.save(hostile, path, _use_new_zipfile_serialization=not legacy)
     with pytest.raises(BadModel, match="plain tensors"):
         read_tensors(path)
-    assert not fuse.exists()
+    assert not marker.exists()
 
 
 @pytest.mark.parametrize(
@@ -124,27 +126,27 @@ def test_never_runs_what_a_checkpoint_brings(tmp_path: Path, legacy: bool) -> No
         pytest.param(b"PK\x05\x06" + b"\0" * 18, id="empty-zip"),
     ],
 )
-def test_refuses_foreign_bytes(tmp_path: Path, content: bytes) -> None:
+def test_foreign_bytes_are_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "model.pt").write_bytes(content)
     with pytest.raises(BadModel):
         text_vectors(tmp_path / "model.pt")
 
 
-def test_refuses_a_cut_file(tiny: "Sample", tmp_path: Path) -> None:
+def test_a_truncated_file_is_refused(tiny: "Sample", tmp_path: Path) -> None:
     whole = tiny.path.read_bytes()
-    (tmp_path / "cut.pt").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "truncated.pt").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(BadModel):
-        text_vectors(tmp_path / "cut.pt")
+        text_vectors(tmp_path / "truncated.pt")
 
 
 @pytest.mark.parametrize("content", [[1, 2], torch.ones(3), {"state_dict": 5}, {}, {1: {}}])
-def test_refuses_what_holds_no_model(tmp_path: Path, content: object) -> None:
+def test_a_file_without_a_model_is_refused(tmp_path: Path, content: object) -> None:
     torch.save(content, tmp_path / "model.pt")
     with pytest.raises(BadModel, match="not a cn_clip checkpoint"):
         text_vectors(tmp_path / "model.pt")
 
 
-def test_refuses_a_model_with_a_tensor_missing(tiny: "Sample", tmp_path: Path) -> None:
+def test_a_missing_tensor_is_named(tiny: "Sample", tmp_path: Path) -> None:
     state = tiny.stock.state_dict()
     del state["bert.encoder.layer.1.output.dense.bias"]
     torch.save(state, tmp_path / "model.pt")

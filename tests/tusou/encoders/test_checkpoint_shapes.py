@@ -1,4 +1,4 @@
-"""Shapes are read without torch, and nothing else than shapes."""
+"""Reading of tensor shapes without torch."""
 
 import subprocess
 import sys
@@ -15,26 +15,26 @@ if TYPE_CHECKING:
     from tests.tusou.encoders.conftest import Sample
 
 
-def test_says_what_torch_says(sample: "Sample") -> None:
-    outline = read_shapes(sample.path)
-    assert outline is not None
-    read = read_tensors(sample.path)
-    assert {name: one.shape for name, one in outline.items()} == {
-        name: tuple(one.shape) for name, one in read.items()
+def test_shapes_equal_those_that_torch_reads(sample: "Sample") -> None:
+    shapes = read_shapes(sample.path)
+    assert shapes is not None
+    tensors = read_tensors(sample.path)
+    assert {name: shape.shape for name, shape in shapes.items()} == {
+        name: tuple(tensor.shape) for name, tensor in tensors.items()
     }
-    assert all(one.ndim == read[name].ndim for name, one in outline.items())
+    assert all(shape.ndim == tensors[name].ndim for name, shape in shapes.items())
 
 
-def test_parameters_and_other_numbers_are_tensors_too(tmp_path: Path) -> None:
+def test_parameters_views_and_other_types_are_read(tmp_path: Path) -> None:
     kinds = (torch.bfloat16, torch.int64, torch.float64, torch.bool, torch.uint8)
     state: dict[str, Any] = {str(kind): torch.zeros(2, 3).to(kind) for kind in kinds}
     state["parameter"] = torch.nn.Parameter(torch.zeros(5))
     state["view"] = torch.zeros(4, 6).T[1:]
     state["step"] = 7
     torch.save({"module.a": torch.zeros(()), **state}, tmp_path / "model.pt")
-    outline = read_shapes(tmp_path / "model.pt")
-    assert outline is not None
-    assert {name: one.shape for name, one in outline.items()} == {
+    shapes = read_shapes(tmp_path / "model.pt")
+    assert shapes is not None
+    assert {name: shape.shape for name, shape in shapes.items()} == {
         **{str(kind): (2, 3) for kind in kinds},
         "parameter": (5,),
         "view": (5, 4),
@@ -43,10 +43,10 @@ def test_parameters_and_other_numbers_are_tensors_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "made", [{"a": torch.device("cpu")}, {"a": Path("x")}, [torch.ones(1)], {"state_dict": 5}]
+    "saved", [{"a": torch.device("cpu")}, {"a": Path("x")}, [torch.ones(1)], {"state_dict": 5}]
 )
-def test_what_it_does_not_know_is_left_to_torch(tmp_path: Path, made: object) -> None:
-    torch.save(made, tmp_path / "model.pt")
+def test_files_with_unknown_objects_are_left_to_torch(tmp_path: Path, saved: object) -> None:
+    torch.save(saved, tmp_path / "model.pt")
     assert read_shapes(tmp_path / "model.pt") is None
 
 
@@ -57,17 +57,17 @@ def test_old_and_foreign_files_are_left_to_torch(tmp_path: Path) -> None:
         assert read_shapes(tmp_path / name) is None
 
 
-def test_never_runs_what_a_checkpoint_brings(tmp_path: Path) -> None:
-    class Explosive:
+def test_code_in_a_checkpoint_is_not_run(tmp_path: Path) -> None:
+    class FileCreator:
         def __reduce__(self) -> tuple[Any, ...]:
-            return Path.touch, (tmp_path / "fired",)
+            return Path.touch, (tmp_path / "created",)
 
-    torch.save({"a": torch.ones(1), "b": Explosive()}, tmp_path / "model.pt")
+    torch.save({"a": torch.ones(1), "b": FileCreator()}, tmp_path / "model.pt")
     assert read_shapes(tmp_path / "model.pt") is None
-    assert not (tmp_path / "fired").exists()
+    assert not (tmp_path / "created").exists()
 
 
-def test_needs_no_torch(tiny: "Sample") -> None:
+def test_torch_is_not_imported(tiny: "Sample") -> None:
     code = """
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The default precision is what the processor multiplies fastest, where the tower gains."""
+"""Choice of the default precision by the instructions of the processor."""
 
 import pytest
 
@@ -13,7 +13,7 @@ def with_features(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("features", "gains", "chosen"),
+    ("features", "gains", "expected"),
     [
         pytest.param(("amx_bf16",), True, "bf16", id="amx"),
         pytest.param(("avx512_bf16",), True, "bf16", id="avx512"),
@@ -22,24 +22,24 @@ def with_features(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
         pytest.param(("amx_bf16",), False, "fp32", id="small-tower"),
     ],
 )
-def test_a_processor_gets_what_it_is_fast_at(
-    monkeypatch: pytest.MonkeyPatch, features: tuple[str, ...], gains: bool, chosen: str
+def test_auto_is_the_fastest_precision_of_the_processor(
+    monkeypatch: pytest.MonkeyPatch, features: tuple[str, ...], gains: bool, expected: str
 ) -> None:
     with_features(monkeypatch, *features)
-    assert pick_precision("auto", CPU, gains_from_bf16=gains) == chosen
+    assert pick_precision("auto", CPU, gains_from_bf16=gains) == expected
 
 
-def test_a_gpu_gets_half_precision() -> None:
+def test_auto_on_a_gpu_is_half_precision() -> None:
     assert pick_precision("auto", CUDA, gains_from_bf16=False) == "fp16"
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
-def test_what_is_asked_for_is_used(monkeypatch: pytest.MonkeyPatch, precision: str) -> None:
+def test_a_requested_precision_is_used(monkeypatch: pytest.MonkeyPatch, precision: str) -> None:
     with_features(monkeypatch)
     assert pick_precision(precision, CPU, gains_from_bf16=False) == precision
 
 
-def test_integers_need_instructions_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_int8_needs_a_processor_with_vnni(monkeypatch: pytest.MonkeyPatch) -> None:
     with_features(monkeypatch, "avx512_f")
     for device in (CPU, CUDA):
         with pytest.raises(InvalidRequest, match="VNNI"):

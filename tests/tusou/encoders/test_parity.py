@@ -1,4 +1,4 @@
-"""Our towers give stock cn_clip's vectors, whichever model and backend, alone or in a batch."""
+"""Parity of our encoders with stock cn_clip, for every model and backend."""
 
 import subprocess
 import sys
@@ -46,7 +46,7 @@ def is_resnet(sample: "Sample") -> bool:
 
 
 def stock_texts(sample: "Sample", texts: list[str]) -> Vectors:
-    """Encode as the published figures were made: lower case, plain quotes, 52 tokens."""
+    """Encode as for the published figures: lower case, plain quotes, 52 tokens."""
     cleaned = [text.lower().replace("“", '"').replace("”", '"') for text in texts]
     with torch.inference_mode():
         features = sample.stock.encode_text(tokenize(cleaned))
@@ -71,7 +71,7 @@ def cosines(ours: Vectors, theirs: Vectors) -> Vectors:
 
 
 def assert_same(ours: Vectors, theirs: Vectors) -> None:
-    """Compare row by row, having made sure that the rows differ enough for it to mean anything."""
+    """Compare row by row, after checking that different rows differ enough."""
     assert np.triu(theirs @ theirs.T, 1).max() < 0.999
     assert cosines(ours, theirs).min() >= 0.99999
 
@@ -107,7 +107,7 @@ ROUNDING_ERROR = {"bf16": 2**-9, "int8": 4 * 0.5 / 127 / 3**0.5}
 # Roundings per layer. bf16 rounds weights, inputs and outputs of four products, and query, key and
 # value of attention; int8 rounds the weights and inputs of four products.
 ROUNDINGS = {"bf16": 15, "int8": 8}
-COARSE = [
+LOWER = [
     ("torch", "bf16"),
     ("openvino", "bf16"),
     pytest.param(
@@ -119,7 +119,7 @@ COARSE = [
 
 
 def least_cosine(precision: str, layers: int) -> float:
-    """Bound the cosine with float32, whichever processor does the rounding.
+    """Return a lower bound of the cosine with float32, on any processor.
 
     Independent relative errors add up in squares, and vectors that differ by a relative error e
     have a cosine of 1 - e**2 / 2. The embedding and the projection count as a layer each.
@@ -128,8 +128,8 @@ def least_cosine(precision: str, layers: int) -> float:
     return 1 - squared_error / 2
 
 
-@pytest.mark.parametrize(("backend", "precision"), COARSE, indirect=["backend"])
-def test_coarser_precisions_stay_near(sample: "Sample", backend: str, precision: str) -> None:
+@pytest.mark.parametrize(("backend", "precision"), LOWER, indirect=["backend"])
+def test_lower_precisions_stay_close(sample: "Sample", backend: str, precision: str) -> None:
     texts = load_text_encoder(weights_of(sample), "cpu", precision=precision, backend=backend)
     vectors = texts.encode(texts.prepare(TEXTS))
     assert_unit_rows(vectors, (len(TEXTS), texts.dim))
@@ -141,31 +141,31 @@ def test_coarser_precisions_stay_near(sample: "Sample", backend: str, precision:
         return
     image_encoder = load_image_encoder(weights_of(sample), "cpu", precision, backend)
     image = noise((300, 200), 1)
-    found = image_encoder.encode(to_pixels(image, image_encoder.image_size)[None])
+    vectors = image_encoder.encode(to_pixels(image, image_encoder.image_size)[None])
     least = least_cosine(precision, len(sample.stock.visual.transformer.resblocks))
-    assert cosines(found, stock_images(sample, [image])).min() >= least
+    assert cosines(vectors, stock_images(sample, [image])).min() >= least
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_in_single_precision_the_clock_has_no_say(
+def test_the_bytes_in_fp32_do_not_depend_on_timing(
     tiny: "Sample", precision: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """How many cores share a short text is measured, and shows in the last digits of float32."""
-    settled: list[object] = []
-    monkeypatch.setattr(CpuThreads, "calibrate", lambda _, work: settled.append(work()))
+    """The number of cores that share a short text is timed, and changes float32's last digits."""
+    calibrated: list[object] = []
+    monkeypatch.setattr(CpuThreads, "calibrate", lambda _, work: calibrated.append(work()))
     load_text_encoder(weights_of(tiny), "cpu", precision=precision, backend="torch")
-    assert len(settled) == (precision != "fp32")
+    assert len(calibrated) == (precision != "fp32")
 
 
-def test_the_products_of_a_gpu_agree_on_a_cpu_too(tiny: "Sample") -> None:
-    """fp16 goes the way a GPU goes: torch's plain products, norms and sums in float32."""
+def test_the_code_path_of_a_gpu_agrees_on_a_cpu(tiny: "Sample") -> None:
+    """fp16 takes the code path of a GPU: torch's linear layers, norms and sums in float32."""
     texts = load_text_encoder(weights_of(tiny), "cpu", precision="fp16")
     vectors = texts.encode(texts.prepare(TEXTS))
     assert cosines(vectors, stock_texts(tiny, TEXTS)).min() >= 0.99999
     image_encoder = load_image_encoder(weights_of(tiny), "cpu", precision="fp16")
     images = [noise((300, 200), 1), noise((50, 90), 2)]
-    found = image_encoder.encode(np.stack([to_pixels(image, 64) for image in images]))
-    assert cosines(found, stock_images(tiny, images)).min() >= 0.99999
+    vectors = image_encoder.encode(np.stack([to_pixels(image, 64) for image in images]))
+    assert cosines(vectors, stock_images(tiny, images)).min() >= 0.99999
 
 
 @pytest.fixture(scope="module")
@@ -180,13 +180,13 @@ def test_a_batch_larger_than_one_pass_keeps_its_order(encoder: TextEncoder) -> N
     assert cosines(together, alone).min() > 0.999999
 
 
-def test_callers_at_the_same_time_get_their_own(encoder: TextEncoder) -> None:
+def test_concurrent_calls_get_their_own_vectors(encoder: TextEncoder) -> None:
     batches = [[f"{text}{number}" for text in TEXTS] for number in range(8)]
     expected = [encoder.encode(encoder.prepare(batch)) for batch in batches]
     with ThreadPoolExecutor(4) as callers:
-        found = list(callers.map(lambda batch: encoder.encode(encoder.prepare(batch)), batches))
-    for ours, alone in zip(found, expected, strict=True):
-        np.testing.assert_array_equal(ours, alone)
+        results = list(callers.map(lambda batch: encoder.encode(encoder.prepare(batch)), batches))
+    for concurrent, alone in zip(results, expected, strict=True):
+        np.testing.assert_array_equal(concurrent, alone)
 
 
 def test_many_images_keep_their_order(tiny: "Sample", backend: str) -> None:
@@ -227,24 +227,24 @@ def test_a_gpu_agrees_with_stock_in_single_precision(sample: "Sample") -> None:
     assert cosines(vectors, stock_texts(sample, TEXTS)).min() >= 0.999
     image_encoder = load_image_encoder(weights_of(sample), "cuda")
     image = noise((300, 200), 1)
-    found = image_encoder.encode(to_pixels(image, image_encoder.image_size)[None])
-    assert cosines(found, stock_images(sample, [image])).min() >= 0.999
+    vectors = image_encoder.encode(to_pixels(image, image_encoder.image_size)[None])
+    assert cosines(vectors, stock_images(sample, [image])).min() >= 0.999
 
 
-def test_normalisation_is_bit_equal_to_torchvisions() -> None:
+def test_normalisation_equals_torchvision_bit_for_bit() -> None:
     image = Image.fromarray(np.arange(256, dtype=np.uint8).repeat(3).reshape(16, 16, 3))
     ours = to_input(torch.from_numpy(to_pixels(image, 16))[None])[0]
     torch.testing.assert_close(ours, image_transform(16)(image), rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:99", "mps", "cuda:", "CPU", ""])
-def test_refuses_a_device_that_is_not_there(tiny: "Sample", device: str) -> None:
+def test_a_missing_device_is_refused(tiny: "Sample", device: str) -> None:
     with pytest.raises(InvalidRequest, match="device"):
         load_text_encoder(weights_of(tiny), device)
 
 
 @pytest.mark.parametrize("precision", ["fp64", "", "FP32"])
-def test_refuses_a_precision_that_does_not_exist(tiny: "Sample", precision: str) -> None:
+def test_an_unknown_precision_is_refused(tiny: "Sample", precision: str) -> None:
     with pytest.raises(InvalidRequest, match="precision"):
         load_text_encoder(weights_of(tiny), "cpu", precision=precision)
 
@@ -263,7 +263,7 @@ assert not {"torchvision", "torch._dynamo"} & set(sys.modules)
     subprocess.run(command, check=True, timeout=60)
 
 
-def test_refuses_a_model_with_another_vocabulary(tiny: "Sample", tmp_path: Path) -> None:
+def test_a_model_with_another_vocabulary_is_refused(tiny: "Sample", tmp_path: Path) -> None:
     state = tiny.stock.state_dict()
     name = "bert.embeddings.word_embeddings.weight"
     torch.save(state | {name: state[name][:1000]}, tmp_path / "few.pt")
@@ -271,7 +271,7 @@ def test_refuses_a_model_with_another_vocabulary(tiny: "Sample", tmp_path: Path)
         load_text_encoder(find_weights(str(tmp_path / "few.pt")), "cpu")
 
 
-def test_refuses_a_model_with_too_few_positions(tiny: "Sample", tmp_path: Path) -> None:
+def test_a_model_with_too_few_positions_is_refused(tiny: "Sample", tmp_path: Path) -> None:
     state = tiny.stock.state_dict()
     name = "bert.embeddings.position_embeddings.weight"
     torch.save(state | {name: state[name][:51]}, tmp_path / "short.pt")

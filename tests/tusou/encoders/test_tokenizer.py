@@ -1,4 +1,4 @@
-"""Texts become the tokens that the published figures of Chinese-CLIP were made with."""
+"""Equality of token ids with those behind the published figures of Chinese-CLIP."""
 
 import json
 import pickle
@@ -35,11 +35,11 @@ def ids_of(text: str) -> list[int]:
 
 
 @pytest.mark.parametrize("text", GOLDEN)
-def test_golden(text: str) -> None:
+def test_ids_equal_those_checked_by_hand(text: str) -> None:
     assert ids_of(text) == GOLDEN[text]
 
 
-def test_published_golden() -> None:
+def test_ids_equal_the_published_ones() -> None:
     if not PUBLISHED.exists():
         pytest.skip(f"needs {PUBLISHED.name} beside the checkout")
     cases = json.loads(PUBLISHED.read_text(encoding="utf-8"))["cases"]
@@ -49,13 +49,13 @@ def test_published_golden() -> None:
 
 
 def cleaned(text: str) -> str:
-    """Clean as cn_clip's evaluation does and its `tokenize` does not."""
+    """Clean a text as cn_clip's evaluation does; its `tokenize` does not."""
     return text.lower().replace("“", '"').replace("”", '"')
 
 
 @example(["[MASK][CLS][PAD]", "\ue000\uffff", "a" * 300, "İ\u0130", "\ud800", "‘裙’ … — ½ Ⅷ 龘"])
 @given(st.lists(st.text(st.characters(), max_size=90), min_size=1, max_size=5))
-def test_equals_stock_on_any_text(texts: list[str]) -> None:
+def test_ids_equal_stock_for_any_text(texts: list[str]) -> None:
     expected = tokenize([cleaned(text) for text in texts]).numpy()
     tokens = TOKENIZER.prepare(texts)
     width = tokens.ids.shape[1]
@@ -64,7 +64,7 @@ def test_equals_stock_on_any_text(texts: list[str]) -> None:
     assert tokens.ids[:, -1].any(), "one text must need the whole width"
 
 
-SPANS = [  # of code points that tokenizers treat in a way of their own
+CODE_POINTS = [  # ranges that tokenizers treat specially
     (0x00, 0x20), (0x20, 0x7E), (0x7F, 0xBF), (0xC0, 0x24F), (0x300, 0x36F), (0x370, 0x3FF),
     (0x590, 0x6FF), (0x900, 0xDFF), (0xE00, 0xEFF), (0x1100, 0x11FF), (0x1AB0, 0x1AFF),
     (0x1E00, 0x1FFF), (0x2000, 0x206F), (0x2070, 0x2BFF), (0x2E80, 0x303F), (0x302A, 0x302F),
@@ -77,7 +77,7 @@ KNOWN = [word.removeprefix("##") for word in TOKENIZER._vocabulary]
 
 
 def hostile(count: int) -> Iterator[str]:
-    """Draw texts of spans, phrases, words of the vocabulary, and very long words."""
+    """Draw texts of special characters, phrases, known words and very long words."""
     dice = random.Random(5)
 
     def part() -> str:
@@ -88,7 +88,7 @@ def hostile(count: int) -> Iterator[str]:
             return "".join(dice.choices(KNOWN, k=dice.randint(1, 4)))
         if kind < 0.36:
             return dice.choice(KNOWN)[:1] * dice.randint(195, 205)
-        low, high = dice.choice(SPANS)
+        low, high = dice.choice(CODE_POINTS)
         return "".join(chr(dice.randint(low, high)) for _ in range(dice.randint(1, 6)))
 
     for _ in range(count):
@@ -96,26 +96,26 @@ def hostile(count: int) -> Iterator[str]:
 
 
 def assert_equals_stock(texts: list[str]) -> None:
-    """Compare all the ids of every text, however long."""
+    """Compare all ids of every text, without the limit of the context."""
     stock = TOKENIZER._stock
     for text in texts:
         expected = stock.convert_tokens_to_ids(stock.tokenize(cleaned(text)))
         assert TOKENIZER._pieces(text.lower()) == expected, ascii(text)
 
 
-@pytest.mark.timeout(1200)  # beside stock, which takes its time
+@pytest.mark.timeout(1200)  # stock cn_clip is slow
 @pytest.mark.parametrize("count", [3_000, pytest.param(100_000, marks=pytest.mark.slow)])
-def test_equals_stock_on_hostile_texts(count: int) -> None:
+def test_ids_equal_stock_for_hostile_texts(count: int) -> None:
     assert_equals_stock(list(hostile(count)))
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_equals_stock_on_every_character() -> None:
+def test_ids_equal_stock_for_every_character() -> None:
     assert_equals_stock([f"a{chr(code)}b {chr(code)}" for code in range(0x110000)])
 
 
-def test_a_flood_of_rare_characters_takes_no_memory() -> None:
+def test_the_cache_of_characters_is_bounded() -> None:
     tokenizer = ClipTokenizer()
     tokenizer.prepare(["".join(map(chr, range(0x20000, 0x2A000)))])
     assert len(tokenizer._spaced) == 30_000
@@ -135,7 +135,7 @@ def test_an_empty_batch_has_no_rows() -> None:
     assert tokens.truncated == ()
 
 
-def test_tokens_cross_process_borders() -> None:
+def test_tokens_can_be_pickled() -> None:
     tokens = TOKENIZER.prepare(["红色碎花吊带裙", "裙"])
     copy = pickle.loads(pickle.dumps(tokens))
     np.testing.assert_array_equal(copy.ids, tokens.ids)

@@ -1,4 +1,4 @@
-"""A model is found by name, path or `demo`, and known by the digest of its bytes."""
+"""Finding a model by name, path or `demo`, and its digest."""
 
 import hashlib
 import json
@@ -21,18 +21,20 @@ CONTENT = b"weights"
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
 
 
-def test_knows_the_models_cn_clip_knows() -> None:
+def test_models_and_files_are_those_of_cn_clip() -> None:
     assert list(MODELS) == available_models()
     assert {name: file for name, (_, file) in cn_clip.clip.utils._MODELS.items()} == MODELS
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_finds_a_published_model_in_the_cache(tmp_path: Path, name: str) -> None:
+def test_a_published_model_is_found_in_the_cache(tmp_path: Path, name: str) -> None:
     (tmp_path / MODELS[name]).write_bytes(CONTENT)
     assert find_weights(name, tmp_path) == Weights(tmp_path / MODELS[name], name, DIGEST)
 
 
-def test_the_cache_is_cn_clips_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_default_cache_is_that_of_cn_clip(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     cached = tmp_path / ".cache/clip/clip_cn_rn50.pt"
     cached.parent.mkdir(parents=True)
@@ -40,18 +42,22 @@ def test_the_cache_is_cn_clips_own(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert find_weights("RN50").path == cached
 
 
-def test_downloads_what_the_cache_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_missing_in_the_cache_is_downloaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def download(name: str, root: str) -> str:
         target = Path(root, MODELS[name])
         target.write_bytes(CONTENT)
         return str(target)
 
     monkeypatch.setattr(cn_clip.clip.utils, "_download", download)
-    found = find_weights("RN50", tmp_path)
-    assert found == Weights(tmp_path / "clip_cn_rn50.pt", "RN50", DIGEST)
+    weights = find_weights("RN50", tmp_path)
+    assert weights == Weights(tmp_path / "clip_cn_rn50.pt", "RN50", DIGEST)
 
 
-def test_a_failed_download_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_of_a_failed_download_names_a_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def download(name: str, root: str) -> NoReturn:
         raise ConnectionError
 
@@ -60,27 +66,27 @@ def test_a_failed_download_says_what_to_do(tmp_path: Path, monkeypatch: pytest.M
         find_weights("ViT-B-16", tmp_path)
 
 
-def test_finds_a_checkpoint_by_path(tmp_path: Path) -> None:
+def test_a_checkpoint_is_found_by_path(tmp_path: Path) -> None:
     path = tmp_path / "my model.pt"
     path.write_bytes(CONTENT)
     assert find_weights(str(path)) == Weights(path, "my model.pt", DIGEST)
 
 
-def test_finds_the_demo_model() -> None:
-    found = find_weights("demo")
-    assert (found.name, found.path.name) == ("demo", "tusou-demo.pt")
-    assert found.path.stat().st_size <= 10 * 1024**2
-    assert load_text_encoder(found, "cpu").dim == load_image_encoder(found, "cpu").dim
+def test_the_demo_model_is_found() -> None:
+    weights = find_weights("demo")
+    assert (weights.name, weights.path.name) == ("demo", "tusou-demo.pt")
+    assert weights.path.stat().st_size <= 10 * 1024**2
+    assert load_text_encoder(weights, "cpu").dim == load_image_encoder(weights, "cpu").dim
 
 
 @pytest.mark.parametrize("model", ["ViT-B-32", "vit-b-16", "nowhere.pt", "", "/"])
-def test_refuses_what_is_no_model(model: str) -> None:
+def test_an_unknown_model_is_refused(model: str) -> None:
     with pytest.raises(InvalidRequest, match="ViT-L-14-336"):
         find_weights(model)
 
 
 @pytest.mark.weights
-def test_the_published_weights_give_the_published_answer() -> None:
+def test_the_published_weights_give_the_published_probabilities() -> None:
     """Softmax of 100 x cosine for one image and four names, to the tolerance of its source."""
     expected = json.loads((KNOWN_ANSWERS / "pokemon_expected.json").read_text(encoding="utf-8"))
     weights = find_weights("ViT-B-16")
@@ -89,6 +95,6 @@ def test_the_published_weights_give_the_published_answer() -> None:
     with Image.open(KNOWN_ANSWERS / expected["image"]) as image:
         pixels = to_pixels(image, images.image_size)[None]
     cosine = texts.encode(texts.prepare(expected["texts"])) @ images.encode(pixels)[0]
-    odds = np.exp(expected["logit_scale_exp"] * cosine)
-    for answer in expected["expected_probs"]:
-        np.testing.assert_allclose(odds / odds.sum(), answer["probs"], atol=3e-3)
+    likelihoods = np.exp(expected["logit_scale_exp"] * cosine)
+    for published in expected["expected_probs"]:
+        np.testing.assert_allclose(likelihoods / likelihoods.sum(), published["probs"], atol=3e-3)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from recording import Devices
+from recording import DeviceLog
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from tusou.core.arrays import Neighbors, Vectors
@@ -126,7 +126,7 @@ def test_a_search_on_a_gpu_computes_on_the_gpu_alone() -> None:
         index._vectors = torch.empty((COUNT, DIM), device="cuda")
         index._ids = torch.empty(COUNT, dtype=torch.int64, device="cuda")
         queries = torch.empty((4, DIM), device="cuda")
-        with Devices() as devices:
+        with DeviceLog() as devices:
             scores, ids = index._top_k(queries, K)
     assert (scores.shape, scores.dtype, scores.device.type) == ((4, K), torch.float32, "cuda")
     assert (ids.shape, ids.dtype, ids.device.type) == ((4, K), torch.int64, "cuda")

@@ -1,4 +1,4 @@
-"""Passes overlap in order, and no two that live have the same of torch's few streams."""
+"""Order of overlapping passes, and exclusive use of torch's streams."""
 
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -13,12 +13,12 @@ CUDA = torch.device("cuda")
 
 
 @dataclass
-class Step:
-    """A slot that notes what it is waited for; as an event, too."""
+class LoggedSlot:
+    """A slot, and its own event, that notes when it is waited for."""
 
     name: str
     notes: list[str]
-    done: "Step" = field(init=False)
+    done: "LoggedSlot" = field(init=False)
 
     def __post_init__(self) -> None:
         self.done = self
@@ -29,12 +29,12 @@ class Step:
 
 def test_a_slot_is_waited_for_before_it_is_read_and_before_it_is_filled() -> None:
     notes: list[str] = []
-    slots = [Step("a", notes), Step("b", notes)]
+    slots = [LoggedSlot("a", notes), LoggedSlot("b", notes)]
     overlap(
         slots,
         [1, 2, 3],
-        lambda slot, one: notes.append(f"start {one} in {slot.name}"),
-        lambda slot, one: notes.append(f"finish {one} in {slot.name}"),
+        lambda slot, number: notes.append(f"start {number} in {slot.name}"),
+        lambda slot, number: notes.append(f"finish {number} in {slot.name}"),
     )
     assert notes == [
         "wait a",
@@ -53,21 +53,21 @@ def test_a_slot_is_waited_for_before_it_is_read_and_before_it_is_filled() -> Non
 
 
 @dataclass(eq=False)
-class Stream:
-    """A stream as torch hands it out."""
+class FakeStream:
+    """A CUDA stream, of which only the handle is used."""
 
     cuda_stream: int
 
 
-def test_a_stream_is_handed_out_again_once_its_owner_is_gone(
+def test_a_stream_is_reused_once_its_owner_is_gone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     handed_out = cycle([1, 2, 3])
-    monkeypatch.setattr(torch.cuda, "Stream", lambda: Stream(next(handed_out)))
+    monkeypatch.setattr(torch.cuda, "Stream", lambda: FakeStream(next(handed_out)))
     monkeypatch.setattr(torch.cuda, "device", nullcontext)
     first, second = exclusive_stream(CUDA), exclusive_stream(CUDA)
     assert (first.cuda_stream, second.cuda_stream) == (1, 2)
-    for _ in range(4):  # reloads beside the first, which stays
+    for _ in range(4):  # as by reloads, while the first stays in use
         second = exclusive_stream(CUDA)
         assert second.cuda_stream != 1
     del first

@@ -1,7 +1,7 @@
-"""Passes of fixed shapes give the vectors of passes without padding, whoever replays them.
+"""Equality of vectors by passes of fixed shapes with those by passes without padding.
 
-Without a GPU a recording here is the work itself, done again on the same memory; the choice of
-shapes, the padding, the copies and the order of passes are the ones that a GPU has.
+Without a GPU a recording is the work itself, called again on the same memory. The choice of shapes,
+the padding, the copies and the order of passes are those of a GPU.
 """
 
 import logging
@@ -14,7 +14,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from recording import Again, Devices
+from recording import DeviceLog, RepeatedWork
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from tusou.core.arrays import Vectors
@@ -49,7 +49,7 @@ def plain(tiny: "Sample") -> ClipTextEncoder:
 @pytest.fixture(scope="module")
 def recorded(tiny: "Sample") -> ClipTextEncoder:
     encoder = encoder_of(tiny)
-    encoder.record(Again)
+    encoder.record(RepeatedWork)
     assert encoder.recorded
     return encoder
 
@@ -63,13 +63,13 @@ def test_padding_changes_no_vector(plain: ClipTextEncoder, recorded: ClipTextEnc
 def test_padding_changes_no_vector_in_half_precision(
     tiny: "Sample", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As a GPU computes: what hides padding is minus infinity there too, and nothing overflows."""
+    """As on a GPU: padding is masked by minus infinity, and nothing overflows."""
     monkeypatch.setattr(
         "tusou.encoders.cuda.text_graphs._MAX_TOKENS", 128
     )  # half precision is slow here
     encoder = encoder_of(tiny, "fp16")
     before = vectors_of(encoder, TEXTS)
-    encoder.record(Again)
+    encoder.record(RepeatedWork)
     assert np.einsum("nd,nd->n", vectors_of(encoder, TEXTS), before).min() >= 0.99999
 
 
@@ -81,15 +81,13 @@ def test_more_texts_than_passes_under_way_keep_their_order(
     np.testing.assert_allclose(vectors_of(recorded, texts), vectors_of(plain, texts), atol=1e-6)
 
 
-def test_a_text_does_not_depend_on_what_was_there_before(recorded: ClipTextEncoder) -> None:
+def test_a_text_does_not_depend_on_earlier_passes(recorded: ClipTextEncoder) -> None:
     alone = vectors_of(recorded, TEXTS[:1])
     vectors_of(recorded, TEXTS * 40)
     np.testing.assert_array_equal(vectors_of(recorded, TEXTS[:1]), alone)
 
 
-def test_padding_within_a_text_hides_nothing_else(
-    plain: ClipTextEncoder, recorded: ClipTextEncoder
-) -> None:
+def test_padding_within_a_text_is_masked(plain: ClipTextEncoder, recorded: ClipTextEncoder) -> None:
     tokens = Tokens(np.array([[101, 500, 0, 600, 0], [101, 102, 0, 0, 0]]), (False, False))
     np.testing.assert_allclose(recorded.encode(tokens), plain.encode(tokens), atol=1e-6)
 
@@ -98,7 +96,7 @@ def test_no_texts_have_no_rows(recorded: ClipTextEncoder) -> None:
     assert vectors_of(recorded, []).shape == (0, 48)
 
 
-def test_callers_at_the_same_time_get_their_own(recorded: ClipTextEncoder) -> None:
+def test_concurrent_calls_get_their_own_vectors(recorded: ClipTextEncoder) -> None:
     batches = [[f"{text}{number}" for text in TEXTS] for number in range(8)]
     expected = [vectors_of(recorded, batch) for batch in batches]
     with ThreadPoolExecutor(4) as callers:
@@ -107,10 +105,10 @@ def test_callers_at_the_same_time_get_their_own(recorded: ClipTextEncoder) -> No
 
 
 def test_each_shape_is_recorded_once_the_largest_first(tiny: "Sample") -> None:
-    made: list[Again] = []
+    made: list[RepeatedWork] = []
 
-    def record(work: Callable[[], None]) -> Again:
-        made.append(Again(work))
+    def record(work: Callable[[], None]) -> RepeatedWork:
+        made.append(RepeatedWork(work))
         return made[-1]
 
     encoder = encoder_of(tiny)
@@ -125,25 +123,25 @@ def test_each_shape_is_recorded_once_the_largest_first(tiny: "Sample") -> None:
     assert (checked[-1], made[-1].replays) == (1, 2)
 
 
-def refuse(_: Callable[[], None]) -> Again:
+def refuse(_: Callable[[], None]) -> RepeatedWork:
     raise torch.OutOfMemoryError("CUDA out of memory.")
 
 
-def forget(_: Callable[[], None]) -> Again:
-    return Again(lambda: None)
+def record_nothing(_: Callable[[], None]) -> RepeatedWork:
+    return RepeatedWork(lambda: None)
 
 
 @pytest.mark.parametrize(
     ("record", "reason"),
     [
         pytest.param(refuse, "CUDA out of memory", id="cannot-be-recorded"),
-        pytest.param(forget, "gives other vectors", id="gives-wrong-vectors"),
+        pytest.param(record_nothing, "gives other vectors", id="gives-wrong-vectors"),
     ],
 )
-def test_what_cannot_be_recorded_is_computed_as_before(
+def test_texts_are_encoded_without_graphs_when_recording_fails(
     tiny: "Sample",
     plain: ClipTextEncoder,
-    record: Callable[[Callable[[], None]], Again],
+    record: Callable[[Callable[[], None]], RepeatedWork],
     reason: str,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -192,21 +190,23 @@ def test_every_text_goes_into_one_pass_that_was_recorded(lengths: list[int]) -> 
         assert max(lengths[row] for row in some) <= shape.length
 
 
-def test_what_is_recorded_never_leaves_the_gpu(tiny: "Sample") -> None:
-    """Tensors without numbers can be on a GPU that is not there; what asks for a number fails."""
+def test_recorded_work_stays_on_the_gpu(tiny: "Sample") -> None:
+    """Fake tensors can be on a missing GPU; reading one of their numbers would fail."""
     tensors, gpu = read_tensors(tiny.path), torch.device("cuda", 0)
     with FakeTensorMode(allow_non_fake_inputs=True):
         reader = TensorReader(tensors, ("bert.", "text_projection"), gpu)
         tower = TextTower(reader, read_text_shape(tensors), torch.float16)
         ids = torch.ones((4, 16), dtype=torch.int64, device=gpu)
-        with torch.inference_mode(), Devices() as devices:
+        with torch.inference_mode(), DeviceLog() as devices:
             found = tower(pack_padded(ids))
     assert (found.shape, found.dtype) == ((4, 48), torch.float32)
     assert devices.seen == {"cuda"}
 
 
 @pytest.mark.gpu
-def test_a_gpu_replays_what_it_recorded(tiny: "Sample", caplog: pytest.LogCaptureFixture) -> None:
+def test_replays_on_a_gpu_give_the_same_vectors(
+    tiny: "Sample", caplog: pytest.LogCaptureFixture
+) -> None:
     weights = find_weights(str(tiny.path))
     encoder = ClipTextEncoder(resolve_encoder(weights, "text", "cuda", "fp32"))
     texts = [TEXTS[number % len(TEXTS)] + str(number) for number in range(1500)]
@@ -219,7 +219,7 @@ def test_a_gpu_replays_what_it_recorded(tiny: "Sample", caplog: pytest.LogCaptur
 
 @pytest.mark.gpu
 def test_an_encoder_outlives_another_recorded_beside_it(tiny: "Sample") -> None:
-    """A reload: torch drops memory of a stream's recordings when one of them is destroyed."""
+    """As in a reload: destroying a graph frees memory that torch keeps by the graph's stream."""
     weights = find_weights(str(tiny.path))
     old, new = (load_text_encoder(weights, "cuda") for _ in range(2))
     old.warm_up()

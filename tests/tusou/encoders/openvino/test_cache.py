@@ -1,4 +1,4 @@
-"""A converted graph is found again by the digest of its weights, whole or not at all."""
+"""Storing and finding of converted towers by the digest of their weights."""
 
 import json
 import logging
@@ -27,12 +27,12 @@ def writing(content: bytes, calls: list[bytes] | None = None) -> Callable[[Path]
     return write
 
 
-def constants(found: Path | None) -> bytes:
-    assert found is not None
-    return (found / "graph.bin").read_bytes()
+def constants(folder: Path | None) -> bytes:
+    assert folder is not None
+    return (folder / "graph.bin").read_bytes()
 
 
-def test_what_was_kept_is_found_for_its_tower_and_precision_alone(weights: Weights) -> None:
+def test_a_stored_tower_is_found_by_its_tower_and_precision(weights: Weights) -> None:
     assert find_cached(weights, "text", "bf16") is None
     store(weights, "text", "bf16", writing(b"numbers"))
     assert constants(find_cached(weights, "text", "bf16")) == b"numbers"
@@ -40,7 +40,7 @@ def test_what_was_kept_is_found_for_its_tower_and_precision_alone(weights: Weigh
         assert find_cached(weights, tower, precision) is None  # type: ignore[arg-type]
 
 
-def test_other_weights_in_the_same_file_get_their_own_and_the_old_one_goes(
+def test_other_weights_in_the_same_file_replace_the_stored_tower(
     weights: Weights,
 ) -> None:
     store(weights, "text", "bf16", writing(b"old"))
@@ -66,13 +66,13 @@ def test_other_weights_in_the_same_file_get_their_own_and_the_old_one_goes(
         pytest.param("digests.json", None, id="record-gone"),
     ],
 )
-def test_a_damaged_one_is_made_again_and_said_so(
+def test_a_damaged_tower_is_logged_and_stored_again(
     weights: Weights, caplog: pytest.LogCaptureFixture, name: str, content: bytes | None
 ) -> None:
     store(weights, "text", "bf16", writing(b"numbers"))
-    found = find_cached(weights, "text", "bf16")
-    assert found is not None
-    damaged = found / name
+    folder = find_cached(weights, "text", "bf16")
+    assert folder is not None
+    damaged = folder / name
     damaged.unlink() if content is None else damaged.write_bytes(content)
     assert find_cached(weights, "text", "bf16") is None
     assert "damaged" in caplog.text
@@ -80,12 +80,12 @@ def test_a_damaged_one_is_made_again_and_said_so(
     assert constants(find_cached(weights, "text", "bf16")) == b"numbers"
 
 
-def test_what_a_killed_process_left_is_no_graph_and_in_nobodys_way(weights: Weights) -> None:
+def test_files_of_a_killed_process_are_replaced(weights: Weights) -> None:
     store(weights, "text", "bf16", writing(b"numbers"))
-    found = find_cached(weights, "text", "bf16")
-    assert found is not None
-    home = found.parent
-    found.rename(home / ".new")
+    folder = find_cached(weights, "text", "bf16")
+    assert folder is not None
+    home = folder.parent
+    folder.rename(home / ".new")
     (home / ".new" / "digests.json").unlink()
     assert find_cached(weights, "text", "bf16") is None
     store(weights, "text", "bf16", writing(b"again"))
@@ -93,7 +93,7 @@ def test_what_a_killed_process_left_is_no_graph_and_in_nobodys_way(weights: Weig
     assert not (home / ".new").exists()
 
 
-def test_processes_at_once_write_it_once(weights: Weights) -> None:
+def test_concurrent_processes_write_once(weights: Weights) -> None:
     calls: list[bytes] = []
     threads = [
         threading.Thread(target=store, args=(weights, "text", "bf16", writing(b"numbers", calls)))
@@ -106,9 +106,7 @@ def test_processes_at_once_write_it_once(weights: Weights) -> None:
     assert calls == [b"numbers"]
 
 
-def test_where_nothing_can_be_written_the_log_says_what_it_costs(
-    weights: Weights, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_read_only_folder_is_logged(weights: Weights, caplog: pytest.LogCaptureFixture) -> None:
     weights.path.with_name("model.pt.openvino").write_text("a file in the way")
     with caplog.at_level(logging.WARNING):
         store(weights, "text", "bf16", writing(b"numbers"))
@@ -116,7 +114,7 @@ def test_where_nothing_can_be_written_the_log_says_what_it_costs(
     assert find_cached(weights, "text", "bf16") is None
 
 
-def test_a_full_disk_leaves_nothing_that_looks_whole(
+def test_a_full_disk_leaves_no_stored_tower(
     weights: Weights, caplog: pytest.LogCaptureFixture
 ) -> None:
     def write(folder: Path) -> None:
@@ -128,9 +126,9 @@ def test_a_full_disk_leaves_nothing_that_looks_whole(
     assert find_cached(weights, "text", "bf16") is None
 
 
-def test_the_record_lists_every_file(weights: Weights) -> None:
+def test_the_digests_list_every_file(weights: Weights) -> None:
     store(weights, "text", "bf16", writing(b"numbers"))
-    found = find_cached(weights, "text", "bf16")
-    assert found is not None
-    record = json.loads((found / "digests.json").read_bytes())
-    assert sorted(record) == ["graph.bin", "graph.xml"]
+    folder = find_cached(weights, "text", "bf16")
+    assert folder is not None
+    digests = json.loads((folder / "digests.json").read_bytes())
+    assert sorted(digests) == ["graph.bin", "graph.xml"]

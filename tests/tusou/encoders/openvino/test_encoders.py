@@ -1,4 +1,4 @@
-"""What is OpenVINO's alone: conversion, memory, and a process that never sees torch."""
+"""Conversion for OpenVINO, its cache, and starts without torch."""
 
 import logging
 import shutil
@@ -41,20 +41,20 @@ def vectors_in_another_process(weights: Weights) -> str:
     ).stdout.strip()
 
 
-def test_neither_the_first_start_nor_the_next_imports_torch(weights: Weights) -> None:
+def test_no_start_imports_torch(weights: Weights) -> None:
     first = vectors_in_another_process(weights)
-    kept = find_cached(weights, "text", "fp32")
-    assert kept is not None
-    written = kept.stat().st_mtime_ns
+    cached = find_cached(weights, "text", "fp32")
+    assert cached is not None
+    written = cached.stat().st_mtime_ns
     assert vectors_in_another_process(weights) == first
-    assert kept.stat().st_mtime_ns == written
+    assert cached.stat().st_mtime_ns == written
     encoder = load_text_encoder(weights, "cpu", precision="fp32", backend="openvino")
-    found = encoder.encode(encoder.prepare(["红色碎花裙", "裙"]))
-    assert found.tobytes().hex() == first
+    vectors = encoder.encode(encoder.prepare(["红色碎花裙", "裙"]))
+    assert vectors.tobytes().hex() == first
 
 
-@pytest.mark.parametrize("known", [True, False], ids=["known-before", "found-out"])
-def test_where_nothing_can_be_kept_it_works_all_the_same(
+@pytest.mark.parametrize("known", [True, False], ids=["known-before", "noticed-on-writing"])
+def test_encoders_load_without_a_writable_folder(
     weights: Weights,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
@@ -81,18 +81,18 @@ def test_a_damaged_graph_is_converted_again(
         encoder = load_text_encoder(weights, "cpu", precision="fp32", backend="openvino")
         return encoder.encode(encoder.prepare(["红色碎花裙", "裙"])).tobytes()
 
-    first, kept = vectors(), find_cached(weights, "text", "fp32")
-    assert kept is not None
-    constants = bytearray((kept / "graph.bin").read_bytes())
+    first, cached = vectors(), find_cached(weights, "text", "fp32")
+    assert cached is not None
+    constants = bytearray((cached / "graph.bin").read_bytes())
     constants[len(constants) // 2] ^= 0x40
-    (kept / "graph.bin").write_bytes(constants)
+    (cached / "graph.bin").write_bytes(constants)
     assert vectors() == first == vectors()
     assert caplog.text.count("converting the text tower of model.pt") == 2
     assert find_cached(weights, "text", "fp32") is not None
 
 
 @pytest.mark.usefixtures("converts_here")
-def test_weights_that_change_meanwhile_are_not_kept_under_the_old_digest(weights: Weights) -> None:
+def test_weights_that_change_during_conversion_are_refused(weights: Weights) -> None:
     with weights.path.open("ab") as file:
         file.write(b"more")
     with pytest.raises(BadModel, match="start again"):
@@ -100,9 +100,7 @@ def test_weights_that_change_meanwhile_are_not_kept_under_the_old_digest(weights
     assert find_cached(weights, "text", "fp32") is None
 
 
-def test_a_checkpoint_with_a_tensor_missing_says_which(
-    tiny: Sample, tmp_path: Path, backend: str
-) -> None:
+def test_a_missing_tensor_is_named(tiny: Sample, tmp_path: Path, backend: str) -> None:
     import torch
 
     state = tiny.stock.state_dict()
@@ -118,8 +116,8 @@ def test_a_checkpoint_with_a_tensor_missing_says_which(
 
 @pytest.mark.usefixtures("converts_here")
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "int8"])
-def test_the_same_images_give_the_same_bytes(weights: Weights, precision: str) -> None:
-    """A build that was killed and resumed must have the bytes of one that was not."""
+def test_equal_images_give_equal_bytes(weights: Weights, precision: str) -> None:
+    """A resumed build must have the bytes of an uninterrupted one."""
     pixels = np.random.default_rng(1).integers(0, 256, (6, 64, 64, 3), np.uint8)
     first, second = (
         load_image_encoder(weights, "cpu", precision, "openvino").encode(pixels) for _ in range(2)

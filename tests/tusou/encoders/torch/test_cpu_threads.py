@@ -1,4 +1,4 @@
-"""Passes run side by side on a core each, a lone heavy pass gets all cores, and errors come out."""
+"""Distribution of passes over cores: one core each, all cores for a single heavy pass; errors."""
 
 import threading
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ def three_cores() -> Iterator[None]:
 
 
 def cores_seen(threads: CpuThreads, parts: int) -> list[int]:
-    """Tell how many cores torch would use within each part."""
+    """Return the number of cores that torch uses within each pass."""
     seen: dict[int, int] = {}
 
     def one_pass(part: int) -> None:
@@ -31,22 +31,22 @@ def cores_seen(threads: CpuThreads, parts: int) -> list[int]:
     return [seen[part] for part in range(parts)]
 
 
-def test_many_passes_have_a_core_each() -> None:
+def test_several_passes_use_one_core_each() -> None:
     threads = CpuThreads(CPU, heavy=True)
     assert threads.count == 3
     assert cores_seen(threads, 7) == [1] * 7
 
 
-def test_a_lone_heavy_pass_has_all_cores() -> None:
+def test_a_single_heavy_pass_uses_all_cores() -> None:
     assert cores_seen(CpuThreads(CPU, heavy=True), 1) == [3]
 
 
-def test_a_lone_light_pass_has_one_core() -> None:
+def test_a_single_light_pass_uses_one_core() -> None:
     assert cores_seen(CpuThreads(CPU, heavy=False), 1) == [1]
 
 
 @pytest.mark.parametrize(("quick_on", "cores"), [(1, 1), (3, 3)])
-def test_a_short_lone_pass_has_what_was_faster(quick_on: int, cores: int) -> None:
+def test_a_short_single_pass_uses_the_faster_way(quick_on: int, cores: int) -> None:
     threads = CpuThreads(CPU, heavy=True)
     gate = threading.Event()
     threads.calibrate(lambda: torch.get_num_threads() == quick_on or gate.wait(0.02))
@@ -56,14 +56,14 @@ def test_a_short_lone_pass_has_what_was_faster(quick_on: int, cores: int) -> Non
     assert cores_seen(threads, 1) == [3]
 
 
-def test_a_second_tower_and_the_caller_keep_their_cores() -> None:
+def test_a_second_tower_and_the_caller_keep_their_core_counts() -> None:
     first, second = CpuThreads(CPU, heavy=True), CpuThreads(CPU, heavy=True)
     assert cores_seen(first, 1) == cores_seen(second, 1) == [3]
     assert cores_seen(first, 2) == cores_seen(second, 2) == [1, 1]
     assert torch.get_num_threads() == 3
 
 
-def test_a_lone_pass_has_one_core_while_another_tower_has_all() -> None:
+def test_a_single_pass_uses_one_core_while_another_tower_uses_all() -> None:
     first, second = CpuThreads(CPU, heavy=True), CpuThreads(CPU, heavy=True)
     seen: list[list[int]] = []
     first.run(lambda _: seen.append(cores_seen(second, 1)), [0])
@@ -78,7 +78,7 @@ def test_all_cores_are_free_again_after_an_error() -> None:
     assert cores_seen(threads, 1) == [3]
 
 
-def test_other_work_can_have_one_core_or_all() -> None:
+def test_other_work_runs_on_one_core_or_all() -> None:
     with on_one_core():
         assert torch.get_num_threads() == 1
     assert torch.get_num_threads() == 3
@@ -91,7 +91,7 @@ def test_passes_run_at_the_same_time() -> None:
 
 
 @pytest.mark.parametrize("parts", [1, 4])
-def test_the_caller_gets_the_error(parts: int) -> None:
+def test_errors_reach_the_caller(parts: int) -> None:
     def one_pass(part: int) -> None:
         if part == parts - 1:
             raise ValueError(f"part {part}")
@@ -101,7 +101,7 @@ def test_the_caller_gets_the_error(parts: int) -> None:
 
 
 @pytest.mark.parametrize("cores", [1, 3])
-def test_no_parts_is_no_work(cores: int) -> None:
+def test_no_passes_run_for_an_empty_batch(cores: int) -> None:
     torch.set_num_threads(cores)
     CpuThreads(CPU, heavy=True).run(pytest.fail, [])
 
