@@ -42,8 +42,7 @@ def main() -> None:
         signal.setitimer(signal.ITIMER_PROF, _MAX_CPU_SECONDS)
         status, content = _run(job, requests, length)
         signal.setitimer(signal.ITIMER_PROF, 0)
-        replies.write(REPLY.pack(status, len(content)))
-        replies.write(content)
+        replies.write(REPLY.pack(status, len(content)) + content)
         replies.flush()
 
 

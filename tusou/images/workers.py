@@ -144,8 +144,7 @@ class _WorkerProcess:
     def run(self, arguments: tuple[object, ...]) -> tuple[int, bytes]:
         """Return the status and content of the reply; OSError or EOFError after a crash."""
         data = pickle.dumps(arguments)
-        self._requests.write(REQUEST.pack(len(data)))
-        self._requests.write(data)
+        self._requests.write(REQUEST.pack(len(data)) + data)
         self._requests.flush()
         status, length = REPLY.unpack(self._read(REPLY.size))
         return status, self._read(length)

@@ -12,7 +12,7 @@ from tusou.indexes import VectorIndex
 _GOLDEN_COSINE = 0.99
 
 
-def weights_of(manifest: Manifest, location: str) -> Weights:
+def find_bundle_weights(manifest: Manifest, location: str) -> Weights:
     """Return the weights at a location; IncompatibleBundle unless they made the bundle."""
     model = manifest.model
     try:

@@ -31,7 +31,7 @@ from tusou.encoders import (
 )
 from tusou.indexes import VectorIndex, load_index
 from tusou.indexes.specs import index_spec
-from tusou.retrieval.compatibility import check_compatibility, weights_of
+from tusou.retrieval.compatibility import check_compatibility, find_bundle_weights
 from tusou.retrieval.query import ItemPart, Query, TextPart, VectorPart, combine
 from tusou.retrieval.query_cache import QueryCache
 from tusou.retrieval.results import SearchResults, StageTimes, TextEmbeddings
@@ -104,7 +104,7 @@ class SearchPipeline:
         bundle = Bundle.open(root)
         bundle.verify()
         manifest = bundle.manifest
-        weights = weights_of(manifest, model or manifest.model.location)
+        weights = find_bundle_weights(manifest, model or manifest.model.location)
         resolved = resolve_encoder(weights, "text", device, precision, backend)
         check_memory(bundle.least_memory + resolved.min_memory)
         encoder = open_text_encoder(resolved, manifest.prompt)
@@ -162,7 +162,7 @@ class SearchPipeline:
         the tower certainly does not fit.
         """
         manifest = self.bundle.manifest
-        weights = weights_of(manifest, str(self._weights.path))
+        weights = find_bundle_weights(manifest, str(self._weights.path))
         resolved = resolve_encoder(
             weights, "image", self._device, self._image_precision, self._image_backend
         )

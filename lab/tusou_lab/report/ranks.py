@@ -7,7 +7,7 @@ import numpy as np
 from tusou.bundle.bundle import Bundle
 from tusou.core.errors import InputError, TusouError
 from tusou.encoders import load_text_encoder
-from tusou.retrieval.compatibility import weights_of
+from tusou.retrieval.compatibility import find_bundle_weights
 from tusou.retrieval.query import Query, combine
 from tusou.text.normalize import normalize_query
 from tusou_lab.report.analysis import QueryOutcome
@@ -25,7 +25,7 @@ def exact_ranks(
         return {}
     location = bundle.manifest.model.location
     try:
-        weights = weights_of(bundle.manifest, location)
+        weights = find_bundle_weights(bundle.manifest, location)
         encoder = load_text_encoder(weights, "auto", bundle.manifest.prompt)
     except TusouError:
         return {}

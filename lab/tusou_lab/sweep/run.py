@@ -9,7 +9,7 @@ from tusou.cli.progress import Progress
 from tusou.core.errors import BadDataset, InputError
 from tusou.evaluation.judgments import Judgments, read_judgments
 from tusou.indexes.specs import FaissSpec
-from tusou.retrieval.compatibility import weights_of
+from tusou.retrieval.compatibility import find_bundle_weights
 from tusou.retrieval.query import Query
 from tusou.text.normalize import normalize_query
 from tusou_lab.sweep.embeddings import QueryVectors
@@ -65,7 +65,7 @@ def sweep(
     """
     bundle = Bundle.open(root)
     judgments = read_judgments(answers)
-    weights = weights_of(bundle.manifest, bundle.manifest.model.location)
+    weights = find_bundle_weights(bundle.manifest, bundle.manifest.model.location)
     vectors = QueryVectors(cache, weights, progress=progress)
     base = _make_base(bundle, judgments, spec)
     runner = ExperimentRunner(base, vectors)

@@ -22,7 +22,7 @@ from tusou.cli.progress import NoProgress
 from tusou.core.errors import BadDataset, InvalidRequest
 from tusou.evaluation.judgments import JudgedQuery, Judgments, read_judgments
 from tusou.images.preprocess import open_image, to_pixels
-from tusou.retrieval.compatibility import weights_of
+from tusou.retrieval.compatibility import find_bundle_weights
 from tusou.retrieval.pipeline import SearchPipeline
 from tusou.retrieval.query import Query, TextPart
 from tusou.text.negation import REFUSED_WEIGHT
@@ -149,7 +149,7 @@ def test_embeddings_cached_by_a_sweep_are_reused(
     bundle: Path, pipeline: SearchPipeline, tmp_path: Path
 ) -> None:
     manifest = pipeline.bundle.manifest
-    vectors = QueryVectors(tmp_path, weights_of(manifest, manifest.model.location))
+    vectors = QueryVectors(tmp_path, find_bundle_weights(manifest, manifest.model.location))
     swept = vectors.encode_texts(["红色连衣裙"], Prompt.of(manifest.prompt), pipeline.precision)
     (path,) = tmp_path.iterdir()
     before = path.stat()
