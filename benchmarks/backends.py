@@ -1,11 +1,11 @@
-"""The same towers in torch, OpenVINO and ONNX Runtime: which is fastest on this processor?
+"""Speed of the same towers in torch, OpenVINO and ONNX Runtime on this processor.
 
 uv pip install nncf onnx onnxruntime     (into an environment that has Tusou's own)
 python -m benchmarks.backends
 
-Tusou's own backends are beside what it does not use: ONNX Runtime, and int8 with scales that nncf
-calibrates beforehand. For these, texts are one packed row of all their tokens, with a mask that
-keeps each to itself. Every backend gets all cores, and they take turns in one process.
+Tusou's own backends are compared with two that it does not use: ONNX Runtime, and int8 with scales
+that nncf calibrates beforehand. For these, texts are one packed row of tokens with a mask that
+separates them. Every backend may use all cores; they take turns in one process.
 """
 
 import tempfile
@@ -28,7 +28,7 @@ from benchmarks.timing import compare
 from tusou.core.arrays import Vectors
 from tusou.encoders import find_weights, load_image_encoder, load_text_encoder
 from tusou.encoders.base import Tokens
-from tusou.encoders.torch import layers as linear
+from tusou.encoders.torch import layers
 from tusou.encoders.torch.encoder import to_input
 
 _CORES = torch.get_num_threads()
@@ -46,7 +46,7 @@ Backend = Callable[[Arrays], Vectors]
 
 
 def main() -> None:
-    """Run and record."""
+    """Measure and record."""
     with tempfile.TemporaryDirectory() as name, torch.inference_mode():
         folder = Path(name)
         save_random_model(folder / "vit-b-16.pt")
@@ -55,8 +55,8 @@ def main() -> None:
         record("backends", figures | {"images": measure_images(folder)})
 
 
-class MaskedTexts(nn.Module):
-    """Our text tower over (ids, positions, which text, where each begins), of static operations."""
+class MaskedTextTower(nn.Module):
+    """The text tower on (ids, positions, text of each token, start of each text), traceable."""
 
     def __init__(self, tower: Any) -> None:
         super().__init__()
@@ -66,26 +66,26 @@ class MaskedTexts(nn.Module):
         """Return features of each text."""
         tower = self.tower
         words = functional.embedding(ids, tower._words.float())
-        rows = tower._norm(words + functional.embedding(positions, tower._places))
-        apart = torch.where(texts[:, None] == texts[None, :], 0.0, -1e4)[None, None]
+        rows = tower._norm(words + functional.embedding(positions, tower._positions))
+        mask = torch.where(texts[:, None] == texts[None, :], 0.0, -1e4)[None, None]
         for block in tower._blocks:
             query, key, value = block.qkv(rows).chunk(3, dim=1)
             if block is tower._blocks[-1]:
-                query, rows, apart = query[starts], rows[starts], apart[:, :, starts]
+                query, rows, mask = query[starts], rows[starts], mask[:, :, starts]
             query, key, value = (
                 part.reshape(1, -1, tower._heads, part.shape[1] // tower._heads).transpose(1, 2)
                 for part in (query, key, value)
             )
-            mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=apart)
+            mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
             mixed = mixed.transpose(1, 2).reshape(-1, rows.shape[1])
             rows = block.attention_norm(rows + block.out(mixed))
             rows = block.mlp_norm(rows + block.down(block.up(rows)))
-        found: Tensor = tower._projection(rows)
-        return found
+        features: Tensor = tower._projection(rows)
+        return features
 
 
 class PlainImages(nn.Module):
-    """Our image tower over (n, size, size, 3) bytes."""
+    """The image tower on (n, size, size, 3) uint8."""
 
     def __init__(self, tower: Any) -> None:
         super().__init__()
@@ -93,8 +93,8 @@ class PlainImages(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Return features of each image."""
-        found: Tensor = self.tower(to_input(pixels))
-        return found
+        features: Tensor = self.tower(to_input(pixels))
+        return features
 
 
 def measure_texts(folder: Path) -> dict[str, object]:
@@ -105,10 +105,10 @@ def measure_texts(folder: Path) -> dict[str, object]:
         for backend, precision in _OURS
     }
     prepare = ours["torch, fp32"].prepare
-    with patch.object(linear, "_can_pack", return_value=False):
+    with patch.object(layers, "_can_pack", return_value=False):
         plain: Any = load_text_encoder(weights, "cpu", None, "fp32", "torch")
     samples = [_packed(prepare(queries(300)[start : start + 12])) for start in range(0, 300, 12)]
-    backends = _backends(MaskedTexts(plain._tower).eval(), samples, folder)
+    backends = _backends(MaskedTextTower(plain._tower).eval(), samples, folder)
     figures: dict[str, object] = {}
     for batch, rounds in ((1, 15), (8, 9), (32, 5)):
         tokens = prepare(queries(batch))
@@ -131,9 +131,9 @@ def measure_images(folder: Path) -> dict[str, object]:
         f"{backend}, {precision}": load_image_encoder(weights, "cpu", precision, backend)
         for backend, precision in _OURS
     }
-    with patch.object(linear, "_can_pack", return_value=False):
+    with patch.object(layers, "_can_pack", return_value=False):
         plain: Any = load_image_encoder(weights, "cpu", "fp32", "torch")
-    # Tracing keeps the number of images: the graph is for batches of as many.
+    # Tracing fixes the number of images in the graph.
     pixels = np.random.default_rng(0).integers(0, 256, (_IMAGES, 224, 224, 3), np.uint8)
     backends = _backends(PlainImages(plain._tower).eval(), [(pixels,)] * 2, folder)
     ways = {name: partial(one.encode, pixels) for name, one in ours.items()}
@@ -151,17 +151,17 @@ def _packed(tokens: Tokens) -> Arrays:
     ids = tokens.ids[np.argsort(np.count_nonzero(tokens.ids, axis=1), kind="stable")]
     real = ids != 0
     lengths = real.sum(axis=1)
-    rows, places = real.nonzero()
-    return ids[real], places, rows, lengths.cumsum() - lengths
+    rows, positions = real.nonzero()
+    return ids[real], positions, rows, lengths.cumsum() - lengths
 
 
 def _in_order(backend: Backend, tokens: Tokens) -> Vectors:
-    """Encode in passes of 32 texts of like length, as ours does."""
+    """Encode in passes of 32 texts of similar length, as our encoders do."""
     order = np.argsort(np.count_nonzero(tokens.ids, axis=1), kind="stable")
     parts = [order[start : start + 32] for start in range(0, len(order), 32)]
-    found = [backend(_packed(Tokens(tokens.ids[rows], ()))) for rows in parts]
-    vectors = np.empty((len(order), found[0].shape[1]), np.float32)
-    vectors[order] = np.vstack(found)
+    encoded = [backend(_packed(Tokens(tokens.ids[rows], ()))) for rows in parts]
+    vectors = np.empty((len(order), encoded[0].shape[1]), np.float32)
+    vectors[order] = np.vstack(encoded)
     return _unit(vectors)
 
 

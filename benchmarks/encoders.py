@@ -1,7 +1,7 @@
-"""Stock cn_clip beside our towers: a random ViT-B/16 in its own format, in one process.
+"""Stock cn_clip beside our encoders: a random ViT-B/16 in its format, in one process.
 
-Stock computes in the thread that shares our own lone passes among the cores. With two such threads
-either would be slowed down by the other's (`tusou.encoders.torch.cpu_threads`).
+Stock cn_clip runs in the thread that shares our own single passes among the cores: two threads of
+that kind would slow each other down (`tusou.encoders.torch.cpu_threads`).
 """
 
 import tempfile
@@ -37,7 +37,7 @@ SIDES = (224, 400)
 IMAGES = 16
 PRECISIONS = ("auto", "fp32", "int8") if has_int8() and find_spec("openvino") else ("auto", "fp32")
 
-Ways = dict[str, Callable[[], Vectors]]
+Variants = dict[str, Callable[[], Vectors]]
 
 
 def measure_texts(rounds: int, batches: tuple[int, ...]) -> dict[str, object]:
@@ -54,9 +54,9 @@ def measure_texts(rounds: int, batches: tuple[int, ...]) -> dict[str, object]:
     }
     for batch in batches:
         texts = queries(batch)
-        ways: Ways = {"stock": partial(on_all_cores, partial(stock_texts, stock, texts))}
-        ways |= {_label(one, name): partial(our_texts, one, texts) for name, one in ours.items()}
-        figures[f"batch {batch}"] = _measure(ways, batch, max(3, rounds // (1 + batch // 32)))
+        variants: Variants = {"stock": partial(on_all_cores, partial(stock_texts, stock, texts))}
+        variants |= {_label(e, name): partial(our_texts, e, texts) for name, e in ours.items()}
+        figures[f"batch {batch}"] = _measure(variants, batch, max(3, rounds // (1 + batch // 32)))
     return figures
 
 
@@ -71,9 +71,9 @@ def measure_images(rounds: int) -> dict[str, object]:
     figures: dict[str, object] = {"default precision": ours["auto"].precision}
     for side in SIDES:
         files = jpegs(IMAGES, side)
-        ways: Ways = {"stock": partial(on_all_cores, partial(stock_images, stock, files))}
-        ways |= {_label(one, name): partial(our_images, one, files) for name, one in ours.items()}
-        figures[f"{side} px"] = _measure(ways, IMAGES, max(3, rounds // 4))
+        variants: Variants = {"stock": partial(on_all_cores, partial(stock_images, stock, files))}
+        variants |= {_label(e, name): partial(our_images, e, files) for name, e in ours.items()}
+        figures[f"{side} px"] = _measure(variants, IMAGES, max(3, rounds // 4))
     return figures
 
 
@@ -88,14 +88,14 @@ def our_images(encoder: ImageEncoder, files: list[bytes]) -> Vectors:
     return encoder.encode(np.stack([to_pixels(open_image(data), size) for data in files]))
 
 
-def _label(encoder: TextEncoder | ImageEncoder, asked: str) -> str:
-    return f"tusou, {encoder.precision}" if asked != "auto" else "tusou"
+def _label(encoder: TextEncoder | ImageEncoder, requested: str) -> str:
+    return f"tusou, {encoder.precision}" if requested != "auto" else "tusou"
 
 
-def _measure(ways: Ways, items: int, rounds: int) -> dict[str, object]:
-    found = {name: work() for name, work in ways.items()}
+def _measure(variants: Variants, items: int, rounds: int) -> dict[str, object]:
+    results = {name: work() for name, work in variants.items()}
     cosines = {
-        name: round(float((vectors * found["stock"]).sum(axis=1).min()), 6)
-        for name, vectors in found.items()
+        name: round(float((vectors * results["stock"]).sum(axis=1).min()), 6)
+        for name, vectors in results.items()
     }
-    return {**compare(ways, "stock", rounds, items), "lowest cosine to stock": cosines}
+    return {**compare(variants, "stock", rounds, items), "lowest cosine to stock": cosines}

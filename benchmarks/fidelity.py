@@ -52,9 +52,9 @@ def measure_trained() -> dict[str, object]:
         files = ToySplitFiles.of(folder, split)
         texts = [query.text for query in read_queries(files.queries)]
         _, pool = encode_pool(weights, files.images)
-    found = {name: _encode(weights.path, texts, name) for name in ("fp32", "bf16", "int8")}
-    right = found.pop("fp32")
-    return {name: compare_ranks(right, vectors, pool) for name, vectors in found.items()}
+    encodings = {name: _encode(weights.path, texts, name) for name in ("fp32", "bf16", "int8")}
+    exact = encodings.pop("fp32")
+    return {name: compare_ranks(exact, vectors, pool) for name, vectors in encodings.items()}
 
 
 def measure_random() -> dict[str, object]:
@@ -68,23 +68,23 @@ def measure_random() -> dict[str, object]:
             if landed:
                 fit_text_projection(path)
             default = load_text_encoder(find_weights(str(path)), "cpu").precision
-            right = _encode(path, texts, "fp32")
+            exact = _encode(path, texts, "fp32")
             stock = stock_texts(load_stock(path), texts[:_JUDGED])
-            found = {one: _encode(path, texts, one) for one in ("bf16", "int8")}
+            encodings = {p: _encode(path, texts, p) for p in ("bf16", "int8")}
             _round_weights(path)
-            found["weights rounded to bf16, nothing else"] = _encode(path, texts, "fp32")
+            encodings["weights rounded to bf16, nothing else"] = _encode(path, texts, "fp32")
         figures[name] = {
             "default precision": default,
-            "fp32 to stock, lowest cosine": round(float((right[:_JUDGED] * stock).sum(1).min()), 7),
-            **{one: compare_ranks(right, vectors, pool) for one, vectors in found.items()},
+            "fp32 to stock, lowest cosine": round(float((exact[:_JUDGED] * stock).sum(1).min()), 7),
+            **{p: compare_ranks(exact, vectors, pool) for p, vectors in encodings.items()},
         }
     return figures
 
 
-def compare_ranks(right: Vectors, other: Vectors, pool: Vectors) -> dict[str, float]:
+def compare_ranks(exact: Vectors, other: Vectors, pool: Vectors) -> dict[str, float]:
     """Return the top-10 overlap of two encodings of the same texts, and their cosines."""
-    pairs = zip(_top(right, pool), _top(other, pool), strict=True)
-    cosines = (right * other).sum(axis=1)
+    pairs = zip(_top(exact, pool), _top(other, pool), strict=True)
+    cosines = (exact * other).sum(axis=1)
     return {
         "top-10 overlap": round(float(np.mean([np.isin(a, b).mean() for a, b in pairs])), 4),
         "cosine, mean": round(float(cosines.mean()), 6),

@@ -55,9 +55,9 @@ def recorded(tiny: "Sample") -> ClipTextEncoder:
 
 
 def test_padding_changes_no_vector(plain: ClipTextEncoder, recorded: ClipTextEncoder) -> None:
-    found = vectors_of(recorded, TEXTS)
-    assert (found.dtype, found.flags.c_contiguous) == (np.float32, True)
-    np.testing.assert_allclose(found, vectors_of(plain, TEXTS), atol=1e-6)
+    vectors = vectors_of(recorded, TEXTS)
+    assert (vectors.dtype, vectors.flags.c_contiguous) == (np.float32, True)
+    np.testing.assert_allclose(vectors, vectors_of(plain, TEXTS), atol=1e-6)
 
 
 def test_padding_changes_no_vector_in_half_precision(
@@ -100,8 +100,8 @@ def test_concurrent_calls_get_their_own_vectors(recorded: ClipTextEncoder) -> No
     batches = [[f"{text}{number}" for text in TEXTS] for number in range(8)]
     expected = [vectors_of(recorded, batch) for batch in batches]
     with ThreadPoolExecutor(4) as callers:
-        found = list(callers.map(lambda batch: vectors_of(recorded, batch), batches))
-    np.testing.assert_array_equal(found, expected)
+        results = list(callers.map(lambda batch: vectors_of(recorded, batch), batches))
+    np.testing.assert_array_equal(results, expected)
 
 
 def test_each_shape_is_recorded_once_the_largest_first(tiny: "Sample") -> None:
@@ -173,10 +173,10 @@ def test_warming_up_without_a_gpu_records_nothing(tiny: "Sample", plain: ClipTex
 def test_texts_go_into_the_smallest_shape(
     lengths: list[int], passes: list[tuple[list[int], GraphShape]]
 ) -> None:
-    found = [
+    planned = [
         (rows.tolist(), shape) for rows, shape in plan_passes(np.array(lengths, dtype=np.int64))
     ]
-    assert found == passes
+    assert planned == passes
 
 
 @given(st.lists(st.integers(1, 52), max_size=700))
@@ -198,8 +198,8 @@ def test_recorded_work_stays_on_the_gpu(tiny: "Sample") -> None:
         tower = TextTower(reader, read_text_shape(tensors), torch.float16)
         ids = torch.ones((4, 16), dtype=torch.int64, device=gpu)
         with torch.inference_mode(), DeviceLog() as devices:
-            found = tower(pack_padded(ids))
-    assert (found.shape, found.dtype) == ((4, 48), torch.float32)
+            vectors = tower(pack_padded(ids))
+    assert (vectors.shape, vectors.dtype) == ((4, 48), torch.float32)
     assert devices.seen == {"cuda"}
 
 
