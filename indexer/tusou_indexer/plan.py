@@ -62,7 +62,6 @@ class Plan:
         return -(-len(self) // self.inputs.shard_rows)
 
     def shard(self, number: int) -> range:
-        """Return the row positions of one shard."""
         start = number * self.inputs.shard_rows
         return range(start, min(start + self.inputs.shard_rows, len(self)))
 
@@ -78,11 +77,9 @@ class Plan:
 
     @property
     def paths(self) -> list[Path]:
-        """The source's files by number."""
         return [Path(self.inputs.source, name) for name in self.files]
 
     def failure(self, row: int, item_id: str, reason: str) -> Failure:
-        """Return the failure of a row."""
         return _failure(self._spans[row], self.files, item_id, reason)
 
     def ids(self) -> Iterator[str]:

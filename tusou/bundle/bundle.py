@@ -84,12 +84,10 @@ class Bundle:
         return same_size and sha256_of(path) == record.sha256
 
     def path(self, name: str) -> Path:
-        """Return the path of one of the version's files."""
         return self.folder / name
 
     @cached_property
     def ids(self) -> ItemIds:
-        """The item ids by row key."""
         return ItemIds(self.path(IDS), integers=self.manifest.id_type == "int")
 
     @property
@@ -99,7 +97,6 @@ class Bundle:
 
     @property
     def model_name(self) -> str:
-        """The name of the model that encoded the items."""
         return self.manifest.model.name
 
     @property
@@ -109,7 +106,6 @@ class Bundle:
 
     @property
     def items(self) -> ItemKind:
-        """The kind of the items."""
         return self.manifest.items
 
     @property
@@ -125,7 +121,6 @@ class Bundle:
 
     @cached_property
     def golden(self) -> GoldenTexts:
-        """The golden texts and their vectors."""
         stored = json.loads(self.path(GOLDEN).read_bytes())
         return GoldenTexts(tuple(stored["texts"]), np.array(stored["vectors"], np.float32))
 

@@ -38,7 +38,6 @@ class ItemIds:
         return self._at(key)
 
     def of(self, keys: Sequence[int]) -> tuple[ItemId, ...]:
-        """Return the ids of several rows."""
         return tuple(map(self._at, keys))
 
     def key(self, item_id: str) -> int | None:

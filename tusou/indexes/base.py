@@ -26,9 +26,7 @@ class VectorIndex(Protocol):
         """The length of a vector."""
         ...
 
-    def __len__(self) -> int:
-        """Return the number of stored vectors."""
-        ...
+    def __len__(self) -> int: ...
 
     def add(self, ids: Ids, vectors: Vectors) -> None:
         """Store vectors (n, dim) under ids (n,) that are not in the index yet."""
@@ -42,9 +40,7 @@ class VectorIndex(Protocol):
         """Set search parameters, such as `nprobe=16`; InvalidRequest if unknown."""
         ...
 
-    def save(self, path: Path) -> None:
-        """Write the index to one file."""
-        ...
+    def save(self, path: Path) -> None: ...
 
 
 def best_first(ids: Ids, scores: npt.NDArray[np.float32]) -> Neighbors:

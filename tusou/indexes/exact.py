@@ -29,12 +29,10 @@ class ExactIndex:
         return len(self._ids)
 
     def add(self, ids: Ids, vectors: Vectors) -> None:
-        """Store vectors under new ids."""
         self._vectors = np.concatenate([self._vectors, vectors])
         self._ids = np.concatenate([self._ids, ids])
 
     def search(self, queries: Vectors, k: int) -> Neighbors:
-        """Return the k best per query."""
         best = Neighbors(
             np.full((len(queries), k), -1, np.int64),
             np.full((len(queries), k), -np.inf, np.float32),
@@ -52,7 +50,6 @@ class ExactIndex:
             raise InvalidRequest(f"the exact index has nothing to tune, got {tuning!r}")
 
     def save(self, path: Path) -> None:
-        """Write ids and vectors to one file."""
         save_arrays(path, self._ids, self._vectors)
 
     @classmethod

@@ -113,7 +113,6 @@ class FaissIndex:
         return len(queries) == 1 or work <= _SHORT_SEARCH
 
     def save(self, path: Path) -> None:
-        """Write the index to one file in FAISS's format."""
         faiss.write_index(self._index, str(path))
 
     @classmethod

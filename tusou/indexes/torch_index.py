@@ -34,13 +34,11 @@ class TorchIndex:
         return len(self._ids)
 
     def add(self, ids: Ids, vectors: Vectors) -> None:
-        """Store vectors under new ids."""
         new = torch.tensor(ids, device=self._device), torch.tensor(vectors, device=self._device)
         self._ids = torch.cat([self._ids, new[0]])
         self._vectors = torch.cat([self._vectors, new[1]])
 
     def search(self, queries: Vectors, k: int) -> Neighbors:
-        """Return the k best per query."""
         scores, ids = self._top_k(torch.tensor(queries, device=self._device), k)
         return _padded(ids.cpu().numpy(), scores.cpu().numpy(), k)
 
@@ -60,7 +58,6 @@ class TorchIndex:
             raise InvalidRequest(f"the torch index has nothing to tune, got {tuning!r}")
 
     def save(self, path: Path) -> None:
-        """Write ids and vectors to one file."""
         save_arrays(path, self._ids.cpu().numpy(), self._vectors.cpu().numpy())
 
     @classmethod
