@@ -10,9 +10,9 @@ from functools import partial
 from pathlib import Path
 
 from tusou_lab.toy.catalogue import ToyProduct
-from tusou_lab.toy.negated import NOT_NEGATED, NegatedQuery, negated_queries
 from tusou_lab.toy.products import draw_facts, item_id
 
+from benchmarks.negated_queries import NOT_NEGATED, NegatedQuery, negated_queries
 from benchmarks.record import record
 from benchmarks.running import demo_bundle
 from tusou.core.hits import Hits

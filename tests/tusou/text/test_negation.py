@@ -1,8 +1,8 @@
 """Negation parsing: refused things, queries that refuse nothing, and running time."""
 
 import pytest
-from tusou_lab.toy.negated import NOT_NEGATED
 
+from benchmarks.negated_queries import NOT_NEGATED
 from tusou.text.negation import parse_negation
 
 

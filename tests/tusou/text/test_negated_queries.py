@@ -1,8 +1,8 @@
 """Negated toy queries: enough of them, understood, with matching and refused items."""
 
-from tusou_lab.toy.negated import negated_queries
 from tusou_lab.toy.products import draw_facts
 
+from benchmarks.negated_queries import negated_queries
 from tusou.text.negation import parse_negation
 
 QUERIES = negated_queries()

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-
 from tusou_lab.toy.catalogue import CATEGORIES, COLOURS, PATTERNS, Category, ToyProduct
 
 _FORMS = (
