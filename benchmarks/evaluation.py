@@ -80,7 +80,7 @@ def prepare(folder: Path, items: int, queries: int) -> None:
     products = [draw_facts(1, "test", number)[0] for number in range(items)]
     toy_queries = write_queries(products, "test", queries, 1)
     rows = [
-        {"query_id": number, "query_text": query.text, "item_ids": query.answers}
+        {"query_id": number, "query_text": query.text, "item_ids": query.items}
         for number, query in enumerate(toy_queries)
     ]
     lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)

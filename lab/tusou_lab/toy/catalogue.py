@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from hashlib import blake2b
 
 Rgb = tuple[int, int, int]
 Words = tuple[str, ...]
@@ -239,9 +238,3 @@ class ToyProduct:
 
     category: Category
     facts: Mapping[str, str]  # colour, pattern, and the category's traits
-
-
-def is_combination_held_out(category: Category, colour: str, pattern: str) -> bool:
-    """Return whether a combination is excluded from training: a fixed tenth of all."""
-    digest = blake2b(f"{category.shape}/{colour}/{pattern}".encode(), digest_size=2).digest()
-    return int.from_bytes(digest, "big") % 10 == 0

@@ -2,6 +2,7 @@
 
 import json
 from base64 import b64encode
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -13,11 +14,10 @@ from typing import Self
 
 from tusou.cli.progress import NoProgress, Progress
 from tusou.core.errors import OutputExists
+from tusou.core.files import write_file
 from tusou.core.process_limits import exit_with_parent
-from tusou_lab.toy.captions import captions_by_image, write_captions
-from tusou_lab.toy.catalogue import ToyProduct
 from tusou_lab.toy.products import draw_facts, item_id
-from tusou_lab.toy.queries import write_queries
+from tusou_lab.toy.queries import ToyText, write_captions, write_queries
 from tusou_lab.toy.scene import draw_product
 
 _CHUNK_SIZE = 50  # images per task of a worker
@@ -103,70 +103,47 @@ def _write_split(
 ) -> ToySplitReport:
     files = ToySplitFiles.of(folder, size.split)
     progress.begin(f"drawing {size.split}", size.items)
-    with (
-        _replace_when_complete(files.images) as temporary,
-        temporary.open("w", encoding="ascii", newline="\n") as file,
-    ):
+    temporary = files.images.with_name(f"{files.images.name}.part")
+    with temporary.open("w", encoding="ascii", newline="\n") as file:
         for row in run(partial(_image_row, seed, size.split), range(size.items)):
             file.write(row)
             progress.advance()
+    temporary.replace(files.images)
     products = [draw_facts(seed, size.split, index)[0] for index in range(size.items)]
     queries = write_queries(products, size.split, size.queries, seed)
+    captions = write_captions(products, size.split, seed)
     first = item_id(size.split, 0)
-    rows = [
-        {
-            "query_id": first + number,
-            "query_text": query.text,
-            "item_ids": [first + index for index in query.answers],
-        }
-        for number, query in enumerate(queries)
-    ]
-    _write_rows(files.queries, rows)
-    captions = _write_captions(files, products, size.split, seed)
-    answers = sum(len(query.answers) for query in queries)
-    return ToySplitReport(size.split, size.items, len(queries), answers, captions)
-
-
-def _write_captions(
-    files: ToySplitFiles, products: Sequence[ToyProduct], split: str, seed: int
-) -> int:
-    captions, first = write_captions(products, split, seed), item_id(split, 0)
-    rows = [
-        {
-            "text_id": first + number,
-            "text": caption.text,
-            "image_ids": [first + image for image in caption.images],
-        }
-        for number, caption in enumerate(captions)
-    ]
-    _write_rows(files.captions, rows)
-    by_image = captions_by_image(captions, len(products))
+    texts_by_image: dict[int, list[int]] = defaultdict(list)
+    for text_id, caption in enumerate(captions, first):
+        for position in caption.items:
+            texts_by_image[first + position].append(text_id)
+    _write_rows(files.queries, _text_rows(queries, first, "query_id", "query_text", "item_ids"))
+    _write_rows(files.captions, _text_rows(captions, first, "text_id", "text", "image_ids"))
     _write_rows(
         files.correct,
-        [
-            {"image_id": first + image, "text_ids": [first + number for number in numbers]}
-            for image, numbers in enumerate(by_image)
-            if numbers
-        ],
+        (
+            {"image_id": image, "text_ids": text_ids}
+            for image, text_ids in sorted(texts_by_image.items())
+        ),
     )
-    return len(captions)
+    answers = sum(len(query.items) for query in queries)
+    return ToySplitReport(size.split, size.items, len(queries), answers, len(captions))
+
+
+def _text_rows(
+    texts: Sequence[ToyText], first: int, *names: str
+) -> Iterator[dict[str, int | str | list[int]]]:
+    """Yield a row per text with its id, itself and its items, under these names."""
+    for text_id, text in enumerate(texts, first):
+        items = [first + position for position in text.items]
+        yield dict(zip(names, (text_id, text.text, items), strict=True))
 
 
 def _write_rows(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
-    with (
-        _replace_when_complete(path) as temporary,
-        temporary.open("w", encoding="utf-8", newline="\n") as file,
-    ):
-        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    write_file(path, text.encode())
 
 
 def _image_row(seed: int, split: str, index: int) -> str:
     product, rng = draw_facts(seed, split, index)
     return f"{item_id(split, index)}\t{b64encode(draw_product(product, rng)).decode()}\n"
-
-
-@contextmanager
-def _replace_when_complete(path: Path) -> Iterator[Path]:
-    temporary = path.with_name(path.name + ".part")
-    yield temporary
-    temporary.replace(path)

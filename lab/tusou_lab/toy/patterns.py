@@ -30,10 +30,6 @@ def _contrast(ground: Rgb) -> Rgb:
     return (252, 250, 244) if luminance(ground) < 203 else (120, 124, 134)
 
 
-def _plain(draw: ImageDraw.ImageDraw, size: int, ground: Rgb, rng: Rng) -> None:
-    del draw, size, ground, rng
-
-
 def _stripes(draw: ImageDraw.ImageDraw, size: int, ground: Rgb, rng: Rng) -> None:
     period = size * rng.uniform(0.1, 0.14)
     lean = size * rng.uniform(-0.12, 0.12)
@@ -94,7 +90,6 @@ def _camouflage(draw: ImageDraw.ImageDraw, size: int, ground: Rgb, rng: Rng) -> 
 
 
 _MOTIFS: dict[str, Callable[[ImageDraw.ImageDraw, int, Rgb, Rng], None]] = {
-    "plain": _plain,
     "stripes": _stripes,
     "check": _check,
     "dots": _dots,
@@ -104,7 +99,7 @@ _MOTIFS: dict[str, Callable[[ImageDraw.ImageDraw, int, Rgb, Rng], None]] = {
 
 
 def texture(pattern: str, ground: Rgb, size: int, rng: Rng) -> Image.Image:
-    """Return a square of cloth with a pattern over a ground colour."""
+    """Return a square of cloth with a pattern, which is not plain, over a ground colour."""
     cloth = Image.new("RGB", (size, size), ground)
     _MOTIFS[pattern](ImageDraw.Draw(cloth, "RGBA"), size, ground, rng)
     return cloth

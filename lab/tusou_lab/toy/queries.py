@@ -1,30 +1,39 @@
-"""Shopping queries for a split, each with all the items that match it."""
+"""Shopping queries and captions of a split, each with all the items it is true of."""
 
 from collections import defaultdict
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tusou_lab.toy.catalogue import Category, ToyProduct
+from tusou_lab.toy.catalogue import (
+    ANY_FILLERS,
+    COLOURS,
+    FILLERS,
+    PATTERNS,
+    Category,
+    ToyProduct,
+)
 from tusou_lab.toy.patterns import Rng
 from tusou_lab.toy.products import SPLITS
-from tusou_lab.toy.wording import random_wording
 
 # A wording is reserved for one split, so no query occurs in two splits.
 _SHARE = {"train": range(8), "valid": range(8, 9), "test": range(9, 10)}
 _TARGET_ANSWERS = (3, 10)  # MUGE has 6.1 correct items per query in valid
 _STATED_IN_TRAIN = (0.15, 0.45, 0.3, 0.1)  # shares of training queries with 1, 2, 3, 4 facts
+_STATED_IN_CAPTION = (2, 4)  # least and most facts
+# Keeps the random numbers of captions apart from those of queries and of items.
+_CAPTION_STREAM = (0, 1)
 
 
 @dataclass(frozen=True, slots=True)
-class ToyQuery:
-    """A query text, and the positions of all items in the pool that match it."""
+class ToyText:
+    """A query or a caption, and the positions of all items in the pool that it is true of."""
 
     text: str
-    answers: tuple[int, ...]
+    items: tuple[int, ...]
 
 
 def is_reserved(text: str, split: str) -> bool:
@@ -35,23 +44,40 @@ def is_reserved(text: str, split: str) -> bool:
 
 def write_queries(
     products: Sequence[ToyProduct], split: str, count: int, seed: int
-) -> list[ToyQuery]:
+) -> list[ToyText]:
     """Return `count` different queries, or fewer if the pool is too small for them."""
     rng = np.random.default_rng([seed, SPLITS[split]])
-    pool = ProductPool(products)
-    queries: dict[str, ToyQuery] = {}
+    pool = _ProductPool(products)
+    queries: dict[str, ToyText] = {}
     for _ in range(count * 20):
         if len(queries) == count:
             break
         anchor = products[int(rng.integers(len(products)))]
         stated, answers = _pick_stated_facts(anchor, pool, split, rng)
-        text = unused_wording(anchor.category, stated, split, queries, rng)
+        text = _unused_wording(anchor.category, stated, split, queries, rng)
         if text is not None:
-            queries[text] = ToyQuery(text, tuple(answers.tolist()))
+            queries[text] = ToyText(text, tuple(answers.tolist()))
     return list(queries.values())
 
 
-class ProductPool:
+def write_captions(products: Sequence[ToyProduct], split: str, seed: int) -> list[ToyText]:
+    """Return a caption for every image; all captions differ.
+
+    An image without an unused wording gets no caption of its own.
+    """
+    rng = np.random.default_rng([seed, SPLITS[split], *_CAPTION_STREAM])
+    pool = _ProductPool(products)
+    captions: dict[str, ToyText] = {}
+    least, most = _STATED_IN_CAPTION
+    for product in products:
+        stated = _pick_facts(product, int(rng.integers(least, most + 1)), rng)
+        text = _unused_wording(product.category, stated, split, captions, rng)
+        if text is not None:
+            captions[text] = ToyText(text, tuple(pool.find(product.category, stated).tolist()))
+    return list(captions.values())
+
+
+class _ProductPool:
     """The items of a split, indexed by category and fact."""
 
     def __init__(self, products: Sequence[ToyProduct]) -> None:
@@ -77,19 +103,19 @@ class ProductPool:
 
 
 def _pick_stated_facts(
-    anchor: ToyProduct, pool: ProductPool, split: str, rng: Rng
+    anchor: ToyProduct, pool: _ProductPool, split: str, rng: Rng
 ) -> tuple[dict[str, str], NDArray[np.int64]]:
     """Return facts of an item to state, at random in train, else for about six correct items."""
     if split == "train":
-        stated = pick_facts(anchor, 1 + int(rng.choice(4, p=_STATED_IN_TRAIN)), rng)
+        stated = _pick_facts(anchor, 1 + int(rng.choice(4, p=_STATED_IN_TRAIN)), rng)
         return stated, pool.find(anchor.category, stated)
     target = rng.uniform(*_TARGET_ANSWERS)
-    tries = (pick_facts(anchor, 1 + int(rng.integers(4)), rng) for _ in range(8))
+    tries = (_pick_facts(anchor, 1 + int(rng.integers(4)), rng) for _ in range(8))
     candidates = [(stated, pool.find(anchor.category, stated)) for stated in tries]
     return min(candidates, key=lambda candidate: abs(np.log(len(candidate[1]) / target)))
 
 
-def pick_facts(anchor: ToyProduct, count: int, rng: Rng) -> dict[str, str]:
+def _pick_facts(anchor: ToyProduct, count: int, rng: Rng) -> dict[str, str]:
     """Return up to `count` facts to state; that a product is plain is rarely stated."""
     eligible = [
         fact
@@ -101,7 +127,7 @@ def pick_facts(anchor: ToyProduct, count: int, rng: Rng) -> dict[str, str]:
     return {eligible[i]: anchor.facts[eligible[i]] for i in sorted(chosen.tolist())}
 
 
-def unused_wording(
+def _unused_wording(
     category: Category,
     stated: Mapping[str, str],
     split: str,
@@ -110,7 +136,65 @@ def unused_wording(
 ) -> str | None:
     """Return a wording of the facts that is reserved for the split and unused, or None."""
     for _ in range(40):
-        text = random_wording(category, stated, rng)
+        text = _random_wording(category, stated, rng)
         if text not in used and is_reserved(text, split):
             return text
     return None
+
+
+def _random_wording(category: Category, stated: Mapping[str, str], rng: Rng) -> str:
+    """Return the stated facts in random order and synonyms, with fillers and spaces."""
+    words = list(_fact_words(category, stated, rng))
+    words = [words[i] for i in rng.permutation(len(words))]
+    words, has_noun = _with_suffix(category, stated, words, rng)
+    noun = [] if has_noun else [_pick(category.words, rng)]
+    words = [*_fillers(category, rng), *words]
+    return _join(
+        [*noun, *words] if noun and rng.random() < 0.1 else [*words, *noun],
+        rng,
+    )
+
+
+def _fact_words(category: Category, stated: Mapping[str, str], rng: Rng) -> Iterator[str]:
+    for fact, value in stated.items():
+        if fact == "colour":
+            yield _pick(COLOURS[value].words, rng)
+        elif fact == "pattern":
+            yield _pick(PATTERNS[value], rng)
+        else:
+            yield _pick(category.traits[fact][value], rng)
+
+
+def _with_suffix(
+    category: Category, stated: Mapping[str, str], words: list[str], rng: Rng
+) -> tuple[list[str], bool]:
+    """Join a trait and a suffix (吊带 + 裙) now and then; return the words, and whether it did."""
+    traits = {
+        word
+        for fact, options in category.traits.items()
+        for word in options.get(stated.get(fact, ""), ())
+    }
+    if not (category.suffixes and traits and rng.random() < 0.4):
+        return words, False
+    *others, trait = sorted(words, key=lambda word: word in traits)
+    return [*others, trait + _pick(category.suffixes, rng)], True
+
+
+def _fillers(category: Category, rng: Rng) -> list[str]:
+    count = int(rng.choice(3, p=(0.45, 0.4, 0.15)))
+    words = FILLERS[category.family] + ANY_FILLERS
+    return list(dict.fromkeys(_pick(words, rng) for _ in range(count)))
+
+
+def _join(words: Sequence[str], rng: Rng) -> str:
+    style = rng.random()
+    if style < 0.6:
+        return "".join(words)
+    if style < 0.8:
+        return " ".join(words)
+    gaps = [" " if rng.random() < 0.4 else "" for _ in words[1:]]
+    return words[0] + "".join(gap + word for gap, word in zip(gaps, words[1:], strict=True))
+
+
+def _pick(words: Sequence[str], rng: Rng) -> str:
+    return words[int(rng.integers(len(words)))]

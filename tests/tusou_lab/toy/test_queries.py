@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from tusou_lab.toy.catalogue import ANY_FILLERS, CATEGORIES, COLOURS, FILLERS, PATTERNS, ToyProduct
 from tusou_lab.toy.products import draw_facts, is_held_out
-from tusou_lab.toy.queries import ToyQuery, write_queries
+from tusou_lab.toy.queries import ToyText, write_queries
 
 IGNORED = {*ANY_FILLERS, *(word for words in FILLERS.values() for word in words)}
 
@@ -37,22 +37,22 @@ def segmentations(text: str) -> Iterator[frozenset[str]]:
 
 
 @pytest.fixture(scope="module")
-def queries() -> list[ToyQuery]:
+def queries() -> list[ToyText]:
     return write_queries(POOL, "test", 300, seed=3)
 
 
-def test_exactly_the_matching_items_are_listed(queries: list[ToyQuery]) -> None:
+def test_exactly_the_matching_items_are_listed(queries: list[ToyText]) -> None:
     for query in queries:
         cuts = [cut - IGNORED for cut in segmentations(query.text.replace(" ", ""))]
         satisfying = {
             tuple(row for row, words in enumerate(TRUE_OF) if cut <= words) for cut in cuts
         }
-        assert query.answers in satisfying, query.text
+        assert query.items in satisfying, query.text
 
 
-def test_a_query_has_about_six_correct_items(queries: list[ToyQuery]) -> None:
+def test_a_query_has_about_six_correct_items(queries: list[ToyText]) -> None:
     assert len({query.text for query in queries}) == 300
-    assert 5 <= sum(len(query.answers) for query in queries) / 300 <= 7.5
+    assert 5 <= sum(len(query.items) for query in queries) / 300 <= 7.5
 
 
 def test_held_out_combinations_are_never_trained_on() -> None:

@@ -23,9 +23,8 @@ def handbag(traits: dict[str, str]) -> list[Shape]:
     ]
 
 
-def backpack(traits: dict[str, str]) -> list[Shape]:
+def backpack(_: dict[str, str]) -> list[Shape]:
     """Draw a rucksack with a front pocket, shoulder straps at its sides."""
-    del traits
     strap = smooth((0.5, -0.5), (0.84, -0.1), (0.8, 0.5), (0.56, 0.7), (0.66, 0.4), (0.66, -0.04))
     return [
         Shape(strap, Paint.DEEP),
@@ -64,9 +63,8 @@ def crossbody(traits: dict[str, str]) -> list[Shape]:
     ]
 
 
-def suitcase(traits: dict[str, str]) -> list[Shape]:
+def suitcase(_: dict[str, str]) -> list[Shape]:
     """Draw a ribbed trolley case on wheels, its handle drawn out."""
-    del traits
     return [
         *(Shape(bar((x, -0.5), (x, -0.96), 0.05), Paint.STEEL) for x in (-0.2, 0.2)),
         Shape(box(-0.28, -1.0, 0.28, -0.9, 0.04), Paint.BLACK),

@@ -150,9 +150,8 @@ def trousers(traits: dict[str, str]) -> list[Shape]:
     ]
 
 
-def shorts(traits: dict[str, str]) -> list[Shape]:
+def shorts(_: dict[str, str]) -> list[Shape]:
     """Draw shorts with a drawstring."""
-    del traits
     outline = symmetric((0.5, -0.5), (0.56, -0.1), (0.74, 0.52), (0.1, 0.6), (0.0, 0.06))
     return [
         Shape(outline, Paint.BODY),

@@ -3,9 +3,8 @@
 from tusou_lab.toy.geometry import Paint, Shape, bar, box, ellipse, flipped, polygon, smooth, stroke
 
 
-def phone_case(traits: dict[str, str]) -> list[Shape]:
+def phone_case(_: dict[str, str]) -> list[Shape]:
     """Draw the back of a phone in its case, with the cameras' cut-out."""
-    del traits
     return [
         Shape(box(-0.5, -0.98, 0.5, 0.98, 0.14), Paint.DEEP),
         Shape(box(-0.46, -0.94, 0.46, 0.94, 0.12), Paint.BODY),
@@ -70,9 +69,8 @@ def speaker(traits: dict[str, str]) -> list[Shape]:
     return parts
 
 
-def camera(traits: dict[str, str]) -> list[Shape]:
+def camera(_: dict[str, str]) -> list[Shape]:
     """Draw a camera from the front: grip, flash and lens."""
-    del traits
     return [
         Shape(box(-0.3, -0.62, 0.3, -0.3, 0.06), Paint.STEEL),
         Shape(box(0.5, -0.54, 0.76, -0.4, 0.03), Paint.STEEL),
@@ -85,9 +83,8 @@ def camera(traits: dict[str, str]) -> list[Shape]:
     ]
 
 
-def hair_dryer(traits: dict[str, str]) -> list[Shape]:
+def hair_dryer(_: dict[str, str]) -> list[Shape]:
     """Draw a hair dryer: barrel, nozzle and handle."""
-    del traits
     return [
         Shape(polygon((-0.24, 0.0), (0.16, 0.0), (0.06, 0.94), (-0.26, 0.94)), Paint.DEEP),
         Shape(

@@ -87,9 +87,8 @@ def pot(traits: dict[str, str]) -> list[Shape]:
     ]
 
 
-def bowl(traits: dict[str, str]) -> list[Shape]:
+def bowl(_: dict[str, str]) -> list[Shape]:
     """Draw a footed bowl, seen slightly from above."""
-    del traits
     return [
         Shape(polygon((-0.3, 0.5), (0.3, 0.5), (0.36, 0.66), (-0.36, 0.66)), Paint.DEEP),
         Shape(
