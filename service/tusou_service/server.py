@@ -71,7 +71,7 @@ class ServiceParts:
         """Run the engines, and follow CURRENT: every `follow_seconds`, and when peers reload."""
         engines = self.experiment.engines if self.experiment else (self.engine,)
         reload = self.experiment.reload if self.experiment else self.engine.reload
-        follower = VersionFollower([one.versions for one in engines], reload, follow_seconds)
+        follower = VersionFollower([engine.versions for engine in engines], reload, follow_seconds)
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self.engine)
             if self.experiment:
