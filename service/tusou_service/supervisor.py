@@ -145,11 +145,12 @@ class Supervisor:
             self._exit_code = self._exit_code or code
             self._stop()
         elif not self._stopping and self._too_many_deaths():
-            _log.error("the workers end as fast as they start; see the lines above")
-            self._exit_code = EXIT_BROKEN
-            self._stop()
+            self._give_up("the workers end as fast as they start; see the lines above")
         elif not self._stopping:
-            self._start(replacement=True)
+            try:
+                self._start(replacement=True)
+            except OSError as error:  # no memory or processes left
+                self._give_up(f"cannot start a worker: {error}")
         if not self._workers:
             self._ended.set()
 
@@ -157,6 +158,11 @@ class Supervisor:
         self._deaths.append(monotonic())
         full = len(self._deaths) == _MAX_DEATHS
         return full and self._deaths[-1] - self._deaths[0] < _DEATHS_WITHIN
+
+    def _give_up(self, message: str) -> None:
+        _log.error(message)
+        self._exit_code = EXIT_BROKEN
+        self._stop()
 
     def _stop(self) -> None:
         """Drain all workers; kill those that have not ended in time."""

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from multiprocessing import resource_tracker
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
 import httpx
@@ -210,22 +211,49 @@ def test_a_second_service_cannot_join_the_port(server: Process) -> None:
     assert "PortTaken" in second.stderr
 
 
-@pytest.mark.parametrize("workers", [1, 3])
-async def test_workers_that_die_at_once_end_the_service(
-    workers: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+@pytest.fixture
+def dying_workers(tmp_path: Path) -> Iterator[None]:
+    """Let workers kill themselves as soon as they start."""
     script = tmp_path / "python"
     script.write_text("#!/bin/sh\nkill -9 $$\n")
     script.chmod(0o755)
     resource_tracker.ensure_running()  # multiprocessing would start it by the script, too
     multiprocessing.set_executable(str(script))
-    try:
-        make_parts = partial(make_mood_parts, mood="well")
-        supervisor = Supervisor(Settings(workers=workers), make_parts, str(tmp_path))
-        async with asyncio.timeout(60):
-            assert await supervisor.run() == 70
-    finally:
-        multiprocessing.set_executable(sys.executable)
+    yield
+    multiprocessing.set_executable(sys.executable)
+
+
+async def supervise(workers: int, folder: Path) -> int:
+    make_parts = partial(make_mood_parts, mood="well")
+    supervisor = Supervisor(Settings(workers=workers), make_parts, str(folder))
+    async with asyncio.timeout(60):
+        return await supervisor.run()
+
+
+@pytest.mark.usefixtures("dying_workers")
+@pytest.mark.parametrize("workers", [1, 3])
+async def test_workers_that_die_at_once_end_the_service(
+    workers: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert await supervise(workers, tmp_path) == 70
     ended = [record for record in caplog.records if record.getMessage() == "worker ended"]
     assert 10 <= len(ended) < 10 + workers
     assert "the workers end as fast as they start" in caplog.text
+
+
+@pytest.mark.usefixtures("dying_workers")
+async def test_a_worker_that_cannot_be_restarted_ends_the_service(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    start = SpawnProcess.start
+    started: list[SpawnProcess] = []
+
+    def start_twice(process: SpawnProcess) -> None:
+        if len(started) == 2:
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+        started.append(process)
+        start(process)
+
+    monkeypatch.setattr(SpawnProcess, "start", start_twice)
+    assert await supervise(2, tmp_path) == 70
+    assert "cannot start a worker: [Errno 11] Resource temporarily unavailable" in caplog.text
