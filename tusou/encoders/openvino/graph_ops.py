@@ -1,9 +1,9 @@
 """Building blocks of the towers' OpenVINO graphs.
 
 The graphs are built by hand: those that `openvino.convert_model` traces from the torch towers take
-1.4 to 1.5 times as long for texts in int8 and 1.2 times for a single image in fp32, though less
-time for texts in fp32 and bf16 (2 shared cores of an Intel Xeon with AMX, 2026-11-30, OpenVINO
-2026.4; `python -m benchmarks.converted`).
+1.4 to 1.5 times as long for texts in int8, 1.2 times for a single image in fp32 and 1.6 times in
+bf16, though less time for texts in fp32 and bf16 (2 shared cores of an Intel Xeon with AMX,
+2026-11-30, OpenVINO 2026.4; `python -m benchmarks.converted`).
 """
 
 from collections.abc import Callable
