@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from functools import partial
 from http.client import HTTPConnection
 from pathlib import Path
 from time import sleep
@@ -159,7 +160,7 @@ def _is_timer(frame: FrameType | None) -> bool:
 
 def trace_text_query() -> QueryTrace:
     """Answer text queries in a service of this process, and record what the second one runs."""
-    from tusou_service import factory, server  # noqa: PLC0415 - only this figure needs a service
+    from tusou_service import factory, supervisor  # noqa: PLC0415 - only this figure needs a service
     from tusou_service.settings import Settings  # noqa: PLC0415
 
     trace = QueryTrace()
@@ -171,7 +172,7 @@ def trace_text_query() -> QueryTrace:
         settings = Settings(bundle=bundle, port=_free_port(), drain_s=0)
         client = threading.Thread(target=_ask, args=(settings.port, trace))
         client.start()
-        server.serve(settings, factory.make_engine(settings), None)
+        supervisor.run(settings, partial(factory.make_parts, keys=None))
         client.join()
     return trace
 

@@ -13,13 +13,15 @@ from types import FrameType
 from typing import NoReturn
 
 import uvicorn
+from fastapi import FastAPI
 
 from tusou_service.engine.engine import ExperimentArms, SearchEngine
 from tusou_service.engine.versions import VersionFollower
 from tusou_service.gc_tuning import tune_gc
 from tusou_service.http.app import create_app
 from tusou_service.http.auth import ApiKeys
-from tusou_service.http.listener import allow_files, http_config, log_address
+from tusou_service.http.listener import allow_files, log_address
+from tusou_service.http.timeouts import make_protocol_class
 from tusou_service.observability.stages import Tracer
 from tusou_service.settings import Settings
 from tusou_service.shutdown import BROKEN_SHUTDOWN_S, ShutdownMonitor
@@ -151,9 +153,25 @@ def serve(
         on_reload=peers.announce_reload if peers else None,
     )
     unlogged = [listener] if peers else []  # a worker's socket does not listen before it accepts
-    server = Server(http_config(app, settings), parts, settings.drain_s, unlogged)
+    server = Server(_http_config(app, settings), parts, settings.drain_s, unlogged)
     server.run(sockets=[listener])
     return server.monitor.exit_code
+
+
+def _http_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
+    """Return uvicorn's configuration for the application."""
+    return uvicorn.Config(
+        app,
+        http=make_protocol_class(settings.connections()),
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=settings.keep_alive_s,
+        timeout_graceful_shutdown=settings.shutdown_s,
+    )
 
 
 async def _tune_when_loaded(engines: tuple[SearchEngine, ...]) -> None:

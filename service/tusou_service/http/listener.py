@@ -1,15 +1,10 @@
-"""The listening socket, the limit of open files, and uvicorn's configuration."""
+"""The listening socket, and the limit of open files."""
 
 import logging
 import resource
 import socket
 
-import uvicorn
-from fastapi import FastAPI
-
 from tusou.core.errors import Unavailable
-from tusou_service.http.timeouts import make_protocol_class
-from tusou_service.settings import Settings
 
 _log = logging.getLogger(__name__)
 
@@ -62,19 +57,3 @@ def log_address(listener: socket.socket) -> None:
     """Log the address and port; the port differs from the setting if that is 0."""
     host, port = listener.getsockname()[:2]
     _log.info("listening", extra={"fields": {"host": host, "port": port}})
-
-
-def http_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
-    """Return uvicorn's configuration for the application."""
-    return uvicorn.Config(
-        app,
-        http=make_protocol_class(settings.connections()),
-        ws="none",
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_keep_alive=settings.keep_alive_s,
-        timeout_graceful_shutdown=settings.shutdown_s,
-    )
