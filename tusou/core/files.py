@@ -2,8 +2,31 @@
 
 import hashlib
 import os
+import pickle
 import shutil
+import struct
+import zipfile
+import zlib
 from pathlib import Path
+
+# What zipfile, pickle and numpy raise for a damaged or foreign file.
+DAMAGED_FILE_ERRORS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    ImportError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    pickle.UnpicklingError,
+    struct.error,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 def sha256_of(path: Path) -> str:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TypeVar
 
+from tusou.core.files import DAMAGED_FILE_ERRORS
+
 T = TypeVar("T")
 
 
@@ -32,7 +34,7 @@ def read_shapes(path: Path) -> dict[str, TensorShape] | None:
             (index,) = (name for name in archive.namelist() if name.endswith("/data.pkl"))
             with archive.open(index) as file:
                 return model_tensors(_ShapeUnpickler(file).load(), TensorShape)
-    except Exception:  # noqa: BLE001 - foreign bytes raise any exception; torch reports the reason
+    except DAMAGED_FILE_ERRORS:  # torch reports the reason
         return None
 
 

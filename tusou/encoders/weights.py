@@ -50,7 +50,7 @@ def _cached(name: str, cache: Path) -> Path:
     download = cast("Callable[[str, str], str]", _DOWNLOAD.load())
     try:
         return Path(download(name, str(cache)))
-    except Exception as error:  # the download client and its transport raise any exception
+    except (OSError, RuntimeError, ValueError) as error:  # network, checksum, hub client
         raise BadModel(
             f"could not download {name} ({type(error).__name__}): try again with a network, "
             f"or copy {path.name} into {cache}"

@@ -67,7 +67,7 @@ class SplitOnOutOfMemory(Generic[T, R]):
     def _attempt(self, part: list[T]) -> Sequence[R] | None:
         try:
             return self._run(part)
-        except Exception as error:
+        except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
             return None

@@ -97,7 +97,7 @@ class BundleVersions:
             if await self.run_in_loader(self._source.current_version) == previous:
                 return PreparedVersion(previous, None)
             return PreparedVersion(previous, await self.run_in_loader(self._open))
-        except Exception as error:
+        except Exception as error:  # logged and counted here; the caller decides
             self._metrics.reloads.labels("failed").inc()
             _log.warning("reload failed: %s", error, extra={"fields": {"arm": self._arm}})
             raise
@@ -131,7 +131,7 @@ class BundleVersions:
             pipeline = self._source.open()
             self._warm_up(pipeline)
             pipeline.release_memory()  # only loading needed it
-        except Exception as error:
+        except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
             raise InsufficientMemory(

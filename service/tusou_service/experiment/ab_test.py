@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, Self, TypeAlias
 
+from tusou.core.errors import TusouError
 from tusou_service.engine.engine import SearchEngine
 from tusou_service.engine.interfaces import Arm, ReloadResult
 from tusou_service.experiment.shadow import ShadowTraffic
@@ -105,5 +106,5 @@ class Experiment:
             result = await self._first.reload()
             try:
                 return result, await self._second.reload()
-            except Exception:  # noqa: BLE001 - logged and counted; no client depends on the shadow
+            except (TusouError, OSError, RuntimeError, MemoryError):  # logged and counted
                 return result, None

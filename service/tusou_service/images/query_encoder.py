@@ -18,6 +18,7 @@ from tusou.core.errors import (
     ErrorDetail,
     InvalidRequest,
     NotReady,
+    TusouError,
     Unavailable,
 )
 from tusou.retrieval.query import VectorPart
@@ -188,7 +189,7 @@ class ImageQueryEncoder:
         ).image_tower_loaded:  # a reload may bring another pipeline
             try:
                 await self._run_in_loader(partial(self.load_tower, pipeline))
-            except Exception as error:  # noqa: BLE001 - texts are answered without this tower
+            except (TusouError, OSError, RuntimeError, MemoryError) as error:
                 self._failed = weakref.ref(pipeline)
                 _log.warning("cannot load the image tower: %s", error)
                 return
