@@ -2,12 +2,19 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol, cast
+from typing import cast
 
 from tusou.core.errors import BadDataset
 from tusou.core.lazy_import import LazyImport
-from tusou.data.base import DatasetQuery, ImageQuery, ItemPool, ItemRow, MissingPart
-from tusou.data.dataset import Dataset, DatasetReader
+from tusou.data.base import (
+    DatasetQuery,
+    DatasetReader,
+    ImageQuery,
+    ItemPool,
+    ItemRow,
+    MissingPart,
+)
+from tusou.data.dataset import Dataset
 
 __all__ = [
     "Dataset",
@@ -20,12 +27,6 @@ __all__ = [
     "open_pool",
     "split_source",
 ]
-
-
-class _Format(Protocol):
-    """The class of a reader, which detects its format."""
-
-    def find(self, path: Path) -> DatasetReader | None: ...
 
 
 # Tried in order: more specific formats first.
@@ -68,7 +69,7 @@ def open_dataset(source: str) -> Dataset:
     if not path.exists():
         raise BadDataset(f"{path} does not exist; give a file or folder of data")
     for lazy in _FORMATS.values():
-        reader = cast("_Format", lazy.load()).find(path)
+        reader = cast("type[DatasetReader]", lazy.load()).find(path)
         if reader is not None:
             dataset = Dataset(path, reader, split)
             dataset.splits()

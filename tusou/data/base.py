@@ -1,10 +1,12 @@
-"""Types of datasets in every format: item pools, queries and split names."""
+"""Types of datasets in every format: readers, item pools, queries and split names."""
 
+import hashlib
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Self
 
 from tusou.core.errors import BadDataset
 from tusou.core.ids import Encoding, Failure, ItemId, ItemKind
@@ -35,34 +37,29 @@ class ItemRow:
     length: int
 
 
-class ItemPool(Protocol):
+class ItemPool(ABC):
     """The items of one split, scanned once, in the memory of one row.
 
-    `sha256` and `size` are complete after the scan. Equal bytes under equal names give the same
-    digest.
+    Rows refer by position to `files`, which all lie below the path of the dataset. `sha256` and
+    `size`, in bytes, are complete after the scan.
     """
 
-    kind: ItemKind
-    encoding: Encoding
+    kind: ItemKind = "images"
+    encoding: Encoding = "raw"
 
-    def scan(self) -> Iterator[ItemRow | Failure]:
-        """Yield every row once, in order; an unusable row is a Failure."""
-        ...
-
-    @property
-    def files(self) -> Sequence[Path]:
-        """The files that rows refer to by position, all below the path of the dataset."""
-        ...
+    def __init__(self, files: Sequence[Path]) -> None:
+        self.files = files
+        self.size = 0
+        self._hash = hashlib.sha256()
 
     @property
     def sha256(self) -> str:
-        """The hexadecimal digest of all bytes read; file names count in pools of many files."""
-        ...
+        """The hexadecimal digest; equal bytes under equal names give the same."""
+        return self._hash.hexdigest()
 
-    @property
-    def size(self) -> int:
-        """The bytes of all files together."""
-        ...
+    @abstractmethod
+    def scan(self) -> Iterator[ItemRow | Failure]:
+        """Yield every row once, in order; an unusable row is a Failure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,19 +81,48 @@ class ImageQuery:
     text_ids: tuple[ItemId, ...]
 
 
-def parse_item_id(raw: bytes) -> tuple[str | None, str]:
-    """Return an item id and an empty string, or what is wrong as the second value."""
+class DatasetReader(ABC):
+    """A reader of one dataset format; every `split` is one of `splits()`."""
+
+    @classmethod
+    @abstractmethod
+    def find(cls, path: Path) -> Self | None:
+        """Return a reader of the dataset at a path; None if it has another format."""
+
+    def splits(self) -> Sequence[str]:
+        """Return the names of the splits, at least one."""
+        return [ONLY_SPLIT]
+
+    def images(self, split: str) -> ItemPool | None:  # noqa: ARG002
+        """Return the images of a split; None if the format has none."""
+        return None
+
+    def scan_queries(self, split: str) -> Iterator[DatasetQuery | Failure] | None:  # noqa: ARG002
+        """Yield each query, or a Failure for an unusable line; None if the format has none."""
+        return None
+
+    def query_file(self, split: str) -> Path | None:  # noqa: ARG002
+        """Return the query file of a split; None if the format has no query files."""
+        return None
+
+    def image_query_ids(self, split: str) -> Sequence[str] | None:  # noqa: ARG002
+        """Return the ids of image queries if the format lists them; None if captions name them."""
+        return None
+
+
+def parse_item_id(raw: bytes) -> str:
+    """Return an item id; ValueError says in a short phrase what is wrong with it."""
     if not raw:
-        return None, "empty id"
+        raise ValueError("empty id")
     if len(raw) > MAX_ID_BYTES:
-        return None, f"id longer than {MAX_ID_BYTES} bytes"
+        raise ValueError(f"id longer than {MAX_ID_BYTES} bytes")
     try:
         item_id = raw.decode()
     except UnicodeDecodeError:
-        return None, "id is not UTF-8"
+        raise ValueError("id is not UTF-8") from None
     if _CONTROL.search(item_id) or item_id != item_id.strip():
-        return None, "id with blanks around it or control characters"
-    return item_id, ""
+        raise ValueError("id with blanks around it or control characters")
+    return item_id
 
 
 def sort_splits(splits: Iterable[str]) -> list[str]:

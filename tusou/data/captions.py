@@ -1,7 +1,7 @@
 """Image captions as queries, for Flickr8k, Teddy Cup and WebDataset."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from tusou.core.ids import Failure, ItemId
 from tusou.data.base import DatasetQuery
@@ -17,16 +17,9 @@ class Caption:
     text_id: ItemId | None = None  # None: the image's id and a number, `ID#0`, `ID#1`...
 
 
-@dataclass(slots=True)
-class _CaptionQuery:
-    line: int
-    text: str
-    item_ids: list[ItemId] = field(default_factory=list)
-
-
 def caption_queries(captions: Iterable[Caption | Failure]) -> Iterator[DatasetQuery | Failure]:
     """Yield a query for each text id; captions with the same id are one query for many images."""
-    queries: dict[ItemId, _CaptionQuery] = {}
+    queries: dict[ItemId, tuple[Caption, list[ItemId]]] = {}  # first caption, ids of its images
     counts: dict[ItemId | None, int] = {}
     for caption in captions:
         if isinstance(caption, Failure):
@@ -35,16 +28,16 @@ def caption_queries(captions: Iterable[Caption | Failure]) -> Iterator[DatasetQu
         number = counts.get(caption.item_id, 0)
         counts[caption.item_id] = number + 1
         text_id = caption.text_id if caption.text_id is not None else f"{caption.item_id}#{number}"
-        query = queries.setdefault(text_id, _CaptionQuery(caption.line, caption.text))
-        repeated = query.line != caption.line and caption.item_id in (None, *query.item_ids)
-        if query.text != caption.text or repeated:
-            yield Failure(caption.line, str(text_id), f"text id already used on line {query.line}")
+        first, item_ids = queries.setdefault(text_id, (caption, []))
+        repeated = first.line != caption.line and caption.item_id in (None, *item_ids)
+        if first.text != caption.text or repeated:
+            yield Failure(caption.line, str(text_id), f"text id already used on line {first.line}")
         elif caption.item_id is not None:
-            query.item_ids.append(caption.item_id)
+            item_ids.append(caption.item_id)
     # Ids have one type in all queries, as in an item pool.
     any_string = any(
-        isinstance(item_id, str) for query in queries.values() for item_id in query.item_ids
+        isinstance(item_id, str) for _, item_ids in queries.values() for item_id in item_ids
     )
-    for text_id, query in queries.items():
-        item_ids = map(str, query.item_ids) if any_string else query.item_ids
-        yield DatasetQuery(query.line, text_id, query.text, tuple(item_ids) or None)
+    for text_id, (first, item_ids) in queries.items():
+        ids = map(str, item_ids) if any_string else item_ids
+        yield DatasetQuery(first.line, text_id, first.text, tuple(ids) or None)

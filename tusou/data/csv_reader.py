@@ -1,14 +1,13 @@
 """Reads CSV tables in UTF-8 or GB18030, with quoted line breaks and unclosed quotes."""
 
 import csv
-from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tusou.core.errors import BadDataset
 from tusou.core.ids import Failure
-from tusou.data.line_reader import FileLine, LineReader
+from tusou.data.line_reader import FileLine, read_lines
 
 # A caption has a few hundred bytes; csv itself refuses cells over 131,072 characters.
 MAX_LINE_BYTES = 2**16
@@ -28,29 +27,19 @@ class TableRow:
 def detect_encoding(path: Path) -> str:
     """Return utf-8 or gb18030 (which includes GBK), whichever fits more of the non-ASCII lines."""
     votes = 0
-    for line in LineReader(path, MAX_LINE_BYTES):
+    for line in read_lines(path, MAX_LINE_BYTES):
         if line.data is not None and not line.data.isascii():
-            votes += 1 if _is_utf8(line.data) else -1
+            votes += -1 if isinstance(_decode(line, "utf-8"), Failure) else 1
     return "utf-8" if votes >= 0 else "gb18030"
-
-
-def _is_utf8(data: bytes) -> bool:
-    try:
-        data.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def read_text_lines(path: Path) -> Iterator[tuple[int, str] | Failure]:
     """Yield the number, from 1, and the text of each line that is not blank."""
-    encoding = detect_encoding(path)
-    for line in LineReader(path, MAX_LINE_BYTES):
-        text = _decode(line, encoding)
+    for number, text in enumerate(_decode_lines(path), start=1):
         if isinstance(text, Failure):
             yield text
         elif text.strip():
-            yield line.number, text
+            yield number, text
 
 
 def read_table(path: Path, columns: Sequence[str]) -> Iterator[TableRow | Failure]:
@@ -95,21 +84,25 @@ def _read_records(path: Path) -> Iterator[tuple[int, list[str]] | Failure]:
 
     A quote that is never closed costs its own line only.
     """
-    encoding = detect_encoding(path)
-    lines = iter(LineReader(path, MAX_LINE_BYTES))
-    pushed_back: deque[FileLine] = deque()
-    while (line := _next_line(pushed_back, lines)) is not None:
-        text = _decode(line, encoding)
+    lines = list(_decode_lines(path))
+    number = 0
+    while number < len(lines):
+        text, number = lines[number], number + 1
         if isinstance(text, Failure):
             yield text
         elif text.strip():
-            cells = _read_cells(text, encoding, pushed_back, lines)
-            unclosed = Failure(line.number, None, "a quote opens a cell that does not close")
-            yield unclosed if cells is None else (line.number, cells)
+            record = _read_record(lines[number - 1 : number + _MAX_RECORD_LINES])
+            if record is None:
+                yield Failure(number, None, "a quote opens a cell that does not close")
+            else:
+                cells, count = record
+                yield number, cells
+                number += count - 1
 
 
-def _next_line(pushed_back: deque[FileLine], lines: Iterator[FileLine]) -> FileLine | None:
-    return pushed_back.popleft() if pushed_back else next(lines, None)
+def _decode_lines(path: Path) -> Iterator[str | Failure]:
+    encoding = detect_encoding(path)
+    return (_decode(line, encoding) for line in read_lines(path, MAX_LINE_BYTES))
 
 
 def _decode(line: FileLine, encoding: str) -> str | Failure:
@@ -121,24 +114,17 @@ def _decode(line: FileLine, encoding: str) -> str | Failure:
         return Failure(line.number, None, f"not {encoding.upper()} at byte {error.start}")
 
 
-def _read_cells(
-    text: str, encoding: str, pushed_back: deque[FileLine], lines: Iterator[FileLine]
-) -> list[str] | None:
-    """Return the cells of the record that begins with `text`.
-
-    Returns None, and pushes the lines read back, if the record does not end.
-    """
-    joined: list[FileLine] = []
-    while (cells := _parse_record(text)) is None:
-        line = _next_line(pushed_back, lines) if len(joined) < _MAX_RECORD_LINES else None
-        if line is not None:
-            joined.append(line)
-        rest = "" if line is None else _decode(line, encoding)
-        if line is None or isinstance(rest, Failure):
-            pushed_back.extendleft(reversed(joined))
+def _read_record(lines: Sequence[str | Failure]) -> tuple[list[str], int] | None:
+    """Return the cells of the first record and how many lines it has; None if it does not end."""
+    text = ""
+    for count, line in enumerate(lines, start=1):
+        if isinstance(line, Failure):
             return None
-        text = f"{text}\n{rest}"
-    return cells
+        text = f"{text}\n{line}" if count > 1 else line
+        cells = _parse_record(text)
+        if cells is not None:
+            return cells, count
+    return None
 
 
 def _parse_record(text: str) -> list[str] | None:

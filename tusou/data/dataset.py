@@ -4,38 +4,20 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from tusou.core.errors import BadDataset
 from tusou.core.ids import Failure, ItemId
-from tusou.data.base import DatasetQuery, ImageQuery, ItemPool, require_all
+from tusou.data.base import (
+    DatasetQuery,
+    DatasetReader,
+    ImageQuery,
+    ItemPool,
+    MissingPart,
+    require_all,
+)
 
 # Names for the same split: MUGE says valid, Flickr8k dev, Flickr8k-CN val.
 _VALIDATION = ("valid", "dev", "val")
-
-
-class DatasetReader(Protocol):
-    """A reader of one dataset format; every `split` is one of `splits()`."""
-
-    def splits(self) -> Sequence[str]:
-        """Return the names of the splits, at least one."""
-        ...
-
-    def images(self, split: str) -> ItemPool:
-        """Return the images of a split; MissingPart when it has none."""
-        ...
-
-    def scan_queries(self, split: str) -> Iterator[DatasetQuery | Failure]:
-        """Yield each query, or a Failure for an unusable line; MissingPart without queries."""
-        ...
-
-    def query_file(self, split: str) -> Path | None:
-        """Return the query file of a split; None if the format has no query files."""
-        ...
-
-    def image_query_ids(self, split: str) -> Sequence[str] | None:
-        """Return the ids of image queries if the format lists them; None if captions name them."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +51,18 @@ class Dataset:
         raise BadDataset(f"{self.path}: {problem}; give {choice}")
 
     def images(self, split: str | None = None) -> ItemPool:
-        """Return the images of a split as items."""
-        return self.reader.images(self.split(split))
+        """Return the images of a split as items; MissingPart when it has none."""
+        pool = self.reader.images(self.split(split))
+        if pool is None:
+            raise MissingPart(f"{self.path} holds queries, no images; give an image file")
+        return pool
 
     def scan_queries(self, split: str | None = None) -> Iterator[DatasetQuery | Failure]:
-        """Yield each text query of a split, or a Failure for an unusable line."""
-        return self.reader.scan_queries(self.split(split))
+        """Yield each query of a split, or a Failure for a line; MissingPart if there are none."""
+        rows = self.reader.scan_queries(self.split(split))
+        if rows is None:
+            raise MissingPart(f"{self.path} holds images, no queries; give a query file")
+        return rows
 
     def queries(self, split: str | None = None) -> list[DatasetQuery]:
         """Return the text queries of a split; BadDataset lists every unusable line."""

@@ -1,13 +1,12 @@
-"""Reads a file line by line in bounded memory, digesting every byte."""
+"""Reads a file line by line in bounded memory."""
 
-import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, TypeAlias
+from typing import TypeAlias
 
 from tusou.core.ids import Encoding, Failure, ItemKind
-from tusou.data.base import ItemRow
+from tusou.data.base import ItemPool, ItemRow
 from tusou.data.jsonl import BOM
 
 # Parses a line that is neither blank nor too long, given its bytes, number and offset.
@@ -23,80 +22,52 @@ class FileLine:
     data: bytes | None
 
 
-class LineReader:
-    """The lines of a file; `sha256` and `size` describe the bytes read so far.
+def read_lines(
+    path: Path, max_bytes: int, on_read: Callable[[bytes], None] = lambda _: None
+) -> Iterator[FileLine]:
+    """Yield the lines of a file; `on_read` is called with every part of it, in order.
 
     A byte order mark before the first line is skipped. A line longer than `max_bytes` is skipped
     without being held in memory.
     """
-
-    def __init__(self, path: Path, max_bytes: int) -> None:
-        self.path, self._max_bytes = path, max_bytes
-        self._hash = hashlib.sha256()
-        self.size = 0
-
-    @property
-    def sha256(self) -> str:
-        """The hexadecimal digest of all bytes read so far."""
-        return self._hash.hexdigest()
-
-    def __iter__(self) -> Iterator[FileLine]:
-        with self.path.open("rb", buffering=2**20) as file:
-            number = 0
-            while chunk := self._read(file):
-                number += 1
-                start = self.size - len(chunk)
-                if len(chunk) > self._max_bytes:
-                    self._skip_rest(file, chunk)
-                    yield FileLine(number, start, None)
-                    continue
-                line = chunk.removesuffix(b"\n").removesuffix(b"\r")
-                if number == 1 and line.startswith(BOM):
-                    line, start = line[len(BOM) :], start + len(BOM)
-                yield FileLine(number, start, line)
-
-    def _read(self, file: BinaryIO) -> bytes:
-        chunk = file.readline(self._max_bytes + 1)
-        self._hash.update(chunk)
-        self.size += len(chunk)
-        return chunk
-
-    def _skip_rest(self, file: BinaryIO, chunk: bytes) -> None:
-        while chunk and not chunk.endswith(b"\n"):
-            chunk = self._read(file)
+    with path.open("rb", buffering=2**20) as file:
+        number = end = 0
+        while chunk := file.readline(max_bytes + 1):
+            on_read(chunk)
+            number += 1
+            start, end = end, end + len(chunk)
+            if len(chunk) > max_bytes:
+                while chunk and not chunk.endswith(b"\n"):
+                    chunk = file.readline(max_bytes + 1)
+                    on_read(chunk)
+                    end += len(chunk)
+                yield FileLine(number, start, None)
+                continue
+            line = chunk.removesuffix(b"\n").removesuffix(b"\r")
+            if number == 1 and line.startswith(BOM):
+                line, start = line[len(BOM) :], start + len(BOM)
+            yield FileLine(number, start, line)
 
 
-class LinePool:
+class LinePool(ItemPool):
     """An item pool in one file with an item per line, scanned in the memory of one line."""
 
     def __init__(
         self, path: Path, *, kind: ItemKind, encoding: Encoding, max_bytes: int, parse: ParseRow
     ) -> None:
+        super().__init__([path])
         self.kind, self.encoding = kind, encoding
         self._max_bytes, self._parse = max_bytes, parse
-        self._lines = LineReader(path, max_bytes)
-
-    @property
-    def files(self) -> Sequence[Path]:
-        """The file itself."""
-        return (self._lines.path,)
-
-    @property
-    def sha256(self) -> str:
-        """The hexadecimal digest of all bytes read so far."""
-        return self._lines.sha256
-
-    @property
-    def size(self) -> int:
-        """The number of bytes read so far."""
-        return self._lines.size
 
     def scan(self) -> Iterator[ItemRow | Failure]:
-        """Yield an item or a Failure for every line, in order."""
-        for line in self._lines:
+        for line in read_lines(self.files[0], self._max_bytes, self._count):
             if line.data is None:
                 yield Failure(line.number, None, f"line longer than {self._max_bytes} bytes")
             elif not line.data.strip():
                 yield Failure(line.number, None, "blank line")
             else:
                 yield self._parse(line.data, line.number, line.offset)
+
+    def _count(self, chunk: bytes) -> None:
+        self._hash.update(chunk)
+        self.size += len(chunk)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tusou.core.errors import BadImage
-from tusou.core.ids import Encoding, Failure, ItemKind
-from tusou.data.base import ItemRow, parse_item_id
+from tusou.core.ids import Failure, ItemId
+from tusou.data.base import ItemPool, ItemRow, parse_item_id
 from tusou.images.formats import check_image_size
 
 # A backslash or a colon leads out of the folder on some systems.
@@ -25,46 +25,36 @@ class ListedImage:
     name: str
 
 
-class ListedImages:
+class ListedImages(ItemPool):
     """A pool of the images in a folder, in the order of a list.
 
     A name without a file is a Failure. `sha256` covers each image's name, size and bytes.
     """
 
-    kind: ItemKind = "images"
-    encoding: Encoding = "raw"
+    files: list[Path]
 
     def __init__(self, folder: Path, names: Iterable[ListedImage | Failure]) -> None:
+        super().__init__([])
         self._folder, self._names = folder, names
-        self._hash = hashlib.sha256()
-        self.files: list[Path] = []
-        self.size = 0
-
-    @property
-    def sha256(self) -> str:
-        """The hexadecimal digest of all images read so far."""
-        return self._hash.hexdigest()
 
     def scan(self) -> Iterator[ItemRow | Failure]:
-        """Yield an item or a Failure for every entry of the list, in its order."""
         for entry in self._names:
             yield entry if isinstance(entry, Failure) else self._read(entry)
 
     def _read(self, image: ListedImage) -> ItemRow | Failure:
         printable_name = image.name.encode(errors="replace").decode()
-        item_id, problem = parse_item_id(os.fsencode(image.item_id))
-        if problem:
-            return Failure(image.line, item_id, problem, printable_name)
+        item_id = None
         try:
+            item_id = parse_item_id(os.fsencode(image.item_id))
             size = self._digest(image.name)
             check_image_size(size)
         except OSError as error:
             reason = f"cannot be read: {error.strerror}"
             return Failure(image.line, item_id, reason, printable_name)
-        except BadImage as error:
+        except (ValueError, BadImage) as error:
             return Failure(image.line, item_id, str(error), printable_name)
         self.files.append(self._folder / image.name)
-        return ItemRow(image.line, image.item_id, len(self.files) - 1, 0, size)
+        return ItemRow(image.line, item_id, len(self.files) - 1, 0, size)
 
     def _digest(self, name: str) -> int:
         """Add a file to the digest in constant memory and return its size."""
@@ -84,7 +74,7 @@ def list_folder(folder: Path) -> tuple[list[Path], list[Path]]:
     return folders, [folder / name for name, is_folder in entries if not is_folder]
 
 
-def list_image(line: int, name: str, item_id: str | None = None) -> ListedImage | Failure:
+def list_image(line: int, name: str, item_id: ItemId | None = None) -> ListedImage | Failure:
     """Return an entry of a list, its name being the id unless `item_id` is given.
 
     A name that leads out of the folder is a Failure.
@@ -92,4 +82,4 @@ def list_image(line: int, name: str, item_id: str | None = None) -> ListedImage 
     outside = name.startswith("/") or ".." in name.split("/") or _OUTSIDE.search(name)
     if outside or not name:
         return Failure(line, None, "a name that leaves the folder" if name else "empty id")
-    return ListedImage(line, name if item_id is None else item_id, name)
+    return ListedImage(line, name if item_id is None else str(item_id), name)

@@ -3,14 +3,14 @@
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Self
 
 from tusou.core.errors import BadDataset
 from tusou.core.ids import Failure, ItemId, is_id
-from tusou.data.base import ONLY_SPLIT, DatasetQuery, ItemPool, sort_splits
+from tusou.data.base import ONLY_SPLIT, DatasetQuery, DatasetReader, ItemPool, sort_splits
 from tusou.data.captions import Caption, caption_queries
 from tusou.data.csv_reader import TableRow, read_table, read_text_lines
 from tusou.data.listed_images import ListedImage, ListedImages, list_folder, list_image
@@ -37,19 +37,11 @@ _IMAGE_FOLDERS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _CaptionEntry:
-    """One caption of a file; only files written by `tusou convert` have ids of their own."""
+class Flickr8k(DatasetReader):
+    """Captions of the images in a folder; an item's id is the file name of its image.
 
-    line: int
-    name: str
-    text: str
-    item_id: ItemId | None = None
-    text_id: ItemId | None = None
-
-
-class Flickr8k:
-    """Captions of the images in a folder; an item's id is the file name of its image."""
+    Only files written by `tusou convert` have ids of their own.
+    """
 
     def __init__(self, root: Path, captions: Path, images: Path) -> None:
         self._captions, self._images = captions, images
@@ -79,22 +71,15 @@ class Flickr8k:
         """Yield the captions of a split's images; every split reports the problems of the file."""
         return caption_queries(self._captions_of(split))
 
-    def query_file(self, split: str) -> None:
-        """Return None: there are only captions."""
-
-    def image_query_ids(self, split: str) -> None:
-        """Return None: the captions name the images."""
-
     def _captions_of(self, split: str) -> Iterator[Caption | Failure]:
         names = {row.name for row in self._list_images(split) if isinstance(row, ListedImage)}
-        for entry in _read_captions(self._captions):
-            if isinstance(entry, Failure):
-                yield entry
+        for caption in _read_captions(self._captions):
+            if isinstance(caption, Failure):
+                yield caption
                 continue
-            name = self._complete_name(entry.name)
+            name = self._complete_name(str(caption.item_id))
             if name in names or split not in self._lists:
-                item_id = entry.item_id if entry.item_id is not None else name
-                yield Caption(entry.line, entry.text, item_id, entry.text_id)
+                yield replace(caption, item_id=self._ids.get(name, name))
 
     def _list_images(self, split: str) -> Iterator[ListedImage | Failure]:
         if split not in self._lists:
@@ -117,20 +102,20 @@ class Flickr8k:
         return frozenset(path.name for path in self._images.iterdir() if path.name[0] != ".")
 
     @cached_property
-    def _ids(self) -> dict[str, str]:
+    def _ids(self) -> dict[str, ItemId]:
         """Item ids that differ from the file names, by file name; only `captions.json` has any."""
         if self._captions.suffix != ".json":
             return {}
         entries = (entry for entry in _load_entries(self._captions) if isinstance(entry, dict))
         return {
-            str(entry["image"]): str(entry["item_id"])
+            str(entry["image"]): entry["item_id"]
             for entry in entries
             if "image" in entry and is_id(entry.get("item_id"))
         }
 
 
-def _read_captions(path: Path) -> Iterator[_CaptionEntry | Failure]:
-    """Yield the captions of a file, whose name tells its format."""
+def _read_captions(path: Path) -> Iterator[Caption | Failure]:
+    """Yield the captions of a file, whose name tells its format; `item_id` is the image's name."""
     if path.suffix == ".json":
         return _read_json(path)
     if path.name == "captions.txt" and _is_table(path):
@@ -138,7 +123,7 @@ def _read_captions(path: Path) -> Iterator[_CaptionEntry | Failure]:
     return _read_tokens(path)
 
 
-def _read_json(path: Path) -> Iterator[_CaptionEntry | Failure]:
+def _read_json(path: Path) -> Iterator[Caption | Failure]:
     for number, entry in enumerate(_load_entries(path), start=1):
         if not isinstance(entry, dict) or not isinstance(name := entry.get("image"), str):
             yield Failure(number, None, 'not an object with "image" and "captions"')
@@ -148,9 +133,8 @@ def _read_json(path: Path) -> Iterator[_CaptionEntry | Failure]:
             yield Failure(number, name, '"captions" is not a list of texts')
             continue
         text_ids = ids if isinstance(ids, list) and len(ids) == len(texts) else [None] * len(texts)
-        item_id = entry.get("item_id") if is_id(entry.get("item_id")) else None
         for text, text_id in zip(texts, text_ids, strict=True):
-            yield _CaptionEntry(number, name, text, item_id, text_id if is_id(text_id) else None)
+            yield Caption(number, text, name, text_id if is_id(text_id) else None)
 
 
 def _load_entries(path: Path) -> list[object]:
@@ -172,15 +156,15 @@ def _is_table(path: Path) -> bool:
     return isinstance(first, tuple) and first[1].replace(" ", "").lower().startswith("image,")
 
 
-def _read_csv(path: Path) -> Iterator[_CaptionEntry | Failure]:
+def _read_csv(path: Path) -> Iterator[Caption | Failure]:
     for row in read_table(path, ("image", "caption")):
         if isinstance(row, TableRow):
-            yield _CaptionEntry(row.line, row.cells["image"].strip(), row.cells["caption"])
+            yield Caption(row.line, row.cells["caption"], row.cells["image"].strip())
         else:
             yield row
 
 
-def _read_tokens(path: Path) -> Iterator[_CaptionEntry | Failure]:
+def _read_tokens(path: Path) -> Iterator[Caption | Failure]:
     """Read `NAME#0<TAB>text` and Flickr8k-CN's `NAME#zhc#0 text`; the first word is the text id."""
     for line in read_text_lines(path):
         if isinstance(line, Failure):
@@ -192,7 +176,7 @@ def _read_tokens(path: Path) -> Iterator[_CaptionEntry | Failure]:
         if not name or not mark or not text.strip():
             yield Failure(number, None, "expected NAME#NUMBER, a tab or blank, and the caption")
         else:
-            yield _CaptionEntry(number, name, text.strip(), text_id=key)
+            yield Caption(number, text.strip(), name, key)
 
 
 def _split_name(name: str) -> str | None:

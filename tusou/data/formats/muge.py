@@ -6,7 +6,7 @@ from pathlib import Path
 from tusou.core.ids import Failure, ItemId, is_id
 from tusou.core.json_objects import parse_object
 from tusou.data.base import DatasetQuery, ItemRow, parse_item_id, require_all
-from tusou.data.line_reader import FileLine, LinePool, LineReader
+from tusou.data.line_reader import FileLine, LinePool, read_lines
 
 # An image of 8 MB is 11.2 million characters of base64; larger ones are refused anyway.
 MAX_LINE_BYTES = 12 * 2**20
@@ -26,14 +26,15 @@ def _parse_image(line: bytes, number: int, start: int) -> ItemRow | Failure:
     raw_id, tab, encoded = line.partition(b"\t")
     if not tab:
         return Failure(number, None, "missing column: expected item_id<TAB>base64")
-    item_id, problem = parse_item_id(raw_id)
-    if problem:
-        return Failure(number, item_id, problem)
+    try:
+        item_id = parse_item_id(raw_id)
+    except ValueError as error:
+        return Failure(number, None, str(error))
     if not encoded:
         return Failure(number, item_id, "empty image")
     if b"\t" in encoded:
         return Failure(number, item_id, "more than two columns")
-    return ItemRow(number, item_id or "", 0, start + len(raw_id) + 1, len(encoded))
+    return ItemRow(number, item_id, 0, start + len(raw_id) + 1, len(encoded))
 
 
 def read_queries(path: Path) -> list[DatasetQuery]:
@@ -44,7 +45,7 @@ def read_queries(path: Path) -> list[DatasetQuery]:
 def scan_queries(path: Path) -> Iterator[DatasetQuery | Failure]:
     """Yield a query or a Failure for every line of a query file, in order."""
     first_lines: dict[ItemId, int] = {}
-    for line in LineReader(path, MAX_LINE_BYTES):
+    for line in read_lines(path, MAX_LINE_BYTES):
         try:
             query = _parse_query(line)
         except ValueError as error:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Self
 
 from tusou.core.ids import Failure
-from tusou.data.base import DatasetQuery, ItemPool, MissingPart, sort_splits
+from tusou.data.base import DatasetQuery, DatasetReader, ItemPool, MissingPart, sort_splits
 from tusou.data.formats.muge import open_image_file, scan_queries
 
 
@@ -28,7 +28,7 @@ MUGE = SplitNaming(("MR_", "_imgs.tsv"), ("MR_", "_queries.jsonl"))
 CN_CLIP = SplitNaming(("", "_imgs.tsv"), ("", "_texts.jsonl"))
 
 
-class SplitFileReader:
+class SplitFileReader(DatasetReader):
     """A folder with the files of each split, of which either may be missing."""
 
     def __init__(self, folder: Path, naming: SplitNaming) -> None:
@@ -59,9 +59,6 @@ class SplitFileReader:
 
     def scan_queries(self, split: str) -> Iterator[DatasetQuery | Failure]:
         return scan_queries(self.query_file(split))
-
-    def image_query_ids(self, split: str) -> None:
-        """Return None: the queries name the images."""
 
     def query_file(self, split: str) -> Path:
         return _require(self._naming.query_path(self._folder, split))

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Self
 
 from tusou.core.ids import Failure
-from tusou.data.base import DatasetQuery, ItemPool, MissingPart, sort_splits
+from tusou.data.base import DatasetQuery, DatasetReader, ItemPool, MissingPart, sort_splits
 from tusou.data.captions import Caption, caption_queries
 from tusou.data.csv_reader import TableRow, read_table
 from tusou.data.listed_images import ListedImage, ListedImages, list_folder, list_image
@@ -30,7 +30,7 @@ IMAGE_TO_TEXT = TeddyTask("i2t", "image_test.csv", "word_data.csv")
 _TASKS = {task.split: task for task in (TRAIN, TEXT_TO_IMAGE, IMAGE_TO_TEXT)}
 
 
-class TeddyCup:
+class TeddyCup(DatasetReader):
     """The attachments in a folder or up to two folders below; ids are file names.
 
     `train` has pairs. `t2i` has text queries for images and `i2t` image queries for texts, both
@@ -61,9 +61,6 @@ class TeddyCup:
     def scan_queries(self, split: str) -> Iterator[DatasetQuery | Failure]:
         """Yield the texts of a split; only those of `train` name their images."""
         return caption_queries(self._read_captions(split))
-
-    def query_file(self, split: str) -> None:
-        """Return None: queries are in tables."""
 
     def image_query_ids(self, split: str) -> Sequence[str] | None:
         """Return the image queries of `i2t`; None for other splits, whose captions name images."""

@@ -22,10 +22,8 @@ def _parse_row(line: bytes, number: int, start: int) -> ItemRow | Failure:
     try:
         # Half a surrogate pair has no UTF-8 bytes, so it is refused as an id.
         raw_id = str(parse_text_item(line)[0]).encode(errors="surrogatepass")
-        item_id, problem = parse_item_id(raw_id)
-        if problem:
-            return Failure(number, item_id, problem)
+        item_id = parse_item_id(raw_id)
         decode_stored_text(line, "json")
-    except BadDataset as error:
+    except (ValueError, BadDataset) as error:
         return Failure(number, item_id, str(error))
-    return ItemRow(number, item_id or "", 0, start, len(line))
+    return ItemRow(number, item_id, 0, start, len(line))

@@ -10,8 +10,16 @@ from pathlib import Path
 from typing import Self
 
 from tusou.core.errors import BadDataset, BadImage
-from tusou.core.ids import Encoding, Failure, ItemId, ItemKind, is_id
-from tusou.data.base import ONLY_SPLIT, DatasetQuery, ItemPool, ItemRow, parse_item_id, sort_splits
+from tusou.core.ids import Failure, ItemId, is_id
+from tusou.data.base import (
+    ONLY_SPLIT,
+    DatasetQuery,
+    DatasetReader,
+    ItemPool,
+    ItemRow,
+    parse_item_id,
+    sort_splits,
+)
 from tusou.data.captions import Caption, caption_queries
 from tusou.images.formats import check_image_size
 
@@ -35,7 +43,7 @@ class _Sample:
     problem: str = ""  # of a text
 
 
-class WebDataset:
+class WebDataset(DatasetReader):
     """Numbered tars in a folder, or one tar; the key is the id unless the sample's JSON has one."""
 
     def __init__(self, tars: dict[str, list[Path]]) -> None:
@@ -60,32 +68,13 @@ class WebDataset:
     def scan_queries(self, split: str) -> Iterator[DatasetQuery | Failure]:
         return caption_queries(self._captions(split))
 
-    def query_file(self, split: str) -> None:
-        """Return None: captions are in the tars."""
-
-    def image_query_ids(self, split: str) -> None:
-        """Return None: the captions name the images."""
-
     def _captions(self, split: str) -> Iterator[Caption | Failure]:
         for sample in _samples(self._tars[split]):
-            yield from [sample] if isinstance(sample, Failure) else _captions(sample)
+            yield from [sample] if isinstance(sample, Failure) else _parse_captions(sample)
 
 
-class TarImages:
-    """A pool of the images in tars, read in place; `sha256` covers the bytes of the tars."""
-
-    kind: ItemKind = "images"
-    encoding: Encoding = "raw"
-
-    def __init__(self, tars: Sequence[Path]) -> None:
-        self.files = tars
-        self._hash = hashlib.sha256()
-        self.size = 0
-
-    @property
-    def sha256(self) -> str:
-        """The hexadecimal digest of the tars' digests."""
-        return self._hash.hexdigest()
+class TarImages(ItemPool):
+    """A pool of the images in tars, read in place; `sha256` covers the digests of the tars."""
 
     def scan(self) -> Iterator[ItemRow | Failure]:
         """Yield an item or a Failure for every sample with an image, in order."""
@@ -101,14 +90,13 @@ class TarImages:
 
 
 def _make_row(sample: _Sample, tar: str, offset: int, length: int) -> ItemRow | Failure:
-    item_id, problem = parse_item_id(str(_item_id(sample)).encode(errors="surrogateescape"))
-    if problem:
-        return Failure(sample.number, item_id, problem, tar)
+    item_id = None
     try:
+        item_id = parse_item_id(str(_item_id(sample)).encode(errors="surrogateescape"))
         check_image_size(length)
-    except BadImage as error:
+    except (ValueError, BadImage) as error:
         return Failure(sample.number, item_id, str(error), tar)
-    return ItemRow(sample.number, item_id or "", sample.tar, offset, length)
+    return ItemRow(sample.number, item_id, sample.tar, offset, length)
 
 
 def _samples(tars: Sequence[Path]) -> Iterator[_Sample | Failure]:
@@ -197,7 +185,7 @@ def _read_json(sample: _Sample) -> dict[str, object] | None:
     return value if isinstance(value, dict) else None
 
 
-def _captions(sample: _Sample) -> Iterator[Caption | Failure]:
+def _parse_captions(sample: _Sample) -> Iterator[Caption | Failure]:
     fields, problem = _read_json(sample), sample.problem
     if problem or fields is None:
         yield Failure(sample.number, sample.key, problem or "caption is not a JSON object")
