@@ -62,6 +62,19 @@ class ItemPool(ABC):
         """Yield every row once, in order; an unusable row is a Failure."""
 
 
+def scan_unique(pool: ItemPool) -> Iterator[ItemRow | Failure]:
+    """Yield every row of a pool, with rows that repeat an id as failures."""
+    seen_ids: set[str] = set()
+    for row in pool.scan():
+        if isinstance(row, Failure):
+            yield row
+        elif row.item_id in seen_ids:
+            yield Failure(row.line, row.item_id, "duplicate id")
+        else:
+            seen_ids.add(row.item_id)
+            yield row
+
+
 @dataclass(frozen=True, slots=True)
 class DatasetQuery:
     """A text query of a dataset; `item_ids` is None if the file has no correct items for it."""

@@ -1,24 +1,12 @@
 """The command `tusou convert`."""
 
 from dataclasses import asdict
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from tusou.cli.output import plain_errors, print_json
-
-
-class OutputFormat(StrEnum):
-    """The formats that `tusou convert` writes."""
-
-    MUGE = "muge"
-    CNCLIP = "cnclip"
-    FLICKR8K = "flickr8k"
-    TEDDY = "teddy"
-    FOLDER = "folder"
-    WEBDATASET = "webdataset"
 
 
 def convert(
@@ -26,7 +14,10 @@ def convert(
         str, typer.Argument(help="A dataset of any format; DATA#SPLIT for one split of it.")
     ],
     out: Annotated[Path, typer.Argument(help="Folder to write.", file_okay=False)],
-    to: Annotated[OutputFormat, typer.Option(help="Format to write.")],
+    to: Annotated[
+        Literal["muge", "cnclip", "flickr8k", "teddy", "folder", "webdataset"],
+        typer.Option(help="Format to write."),
+    ],
     force: Annotated[
         bool, typer.Option("--force", help="Replace a folder this command made.")
     ] = False,
@@ -37,7 +28,7 @@ def convert(
     from tusou_lab.convert.run import convert as run_conversion
 
     with plain_errors(), progress() as bar:
-        report = run_conversion(source, out, to.value, bar, force=force)
+        report = run_conversion(source, out, to, bar, force=force)
     if as_json:
         print_json(asdict(report))
         return

@@ -2,25 +2,47 @@
 
 import json
 import shutil
-from collections.abc import Iterator
-from contextlib import closing
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 from tusou.bundle.item_ids import is_canonical_integer
 from tusou.bundle.item_reader import ItemReader, decode_stored_image
 from tusou.cli.progress import Progress
 from tusou.core.errors import BadImage, OutputExists
 from tusou.core.ids import Failure
-from tusou.data import Dataset, DatasetQuery, ItemRow, MissingPart, open_dataset
-from tusou_lab.convert.writers import ConversionNotes, DatasetWriter, SourceSplit, open_writer
+from tusou.data import Dataset, DatasetQuery, ItemPool, ItemRow, MissingPart, open_dataset
+from tusou.data.base import scan_unique
+from tusou.data.formats.split_files import CN_CLIP, MUGE
+from tusou_lab.convert.flickr8k import write_flickr8k
+from tusou_lab.convert.folder import write_folder
+from tusou_lab.convert.split import SourceSplit
+from tusou_lab.convert.split_files import write_split_files
+from tusou_lab.convert.teddycup import write_teddycup
+from tusou_lab.convert.webdataset import write_webdataset
 
 # Written last, so a folder that has it was made here, is complete, and may be replaced.
 MARK = "converted.json"
 _MAX_FAILURES = 1000
 
+# Writes all splits into an empty folder, and counts by a sentence what the format cannot hold.
+DatasetWriter: TypeAlias = Callable[[Path, Iterable[SourceSplit], Counter[str]], None]
 
-@dataclass(frozen=True, slots=True)
+WRITERS: Mapping[str, DatasetWriter] = {
+    "muge": partial(write_split_files, naming=MUGE),
+    "cnclip": partial(write_split_files, naming=CN_CLIP),
+    "flickr8k": write_flickr8k,
+    "teddy": write_teddycup,
+    "folder": write_folder,
+    "webdataset": write_webdataset,
+}
+
+
+@dataclass(slots=True)
 class ConvertedSplit:
     """Counts of a converted split; `failed` images could not be read and were left out."""
 
@@ -72,69 +94,48 @@ def convert(
 def _write_dataset(
     source: str, dataset: Dataset, folder: Path, to: str, progress: Progress
 ) -> ConversionReport:
-    notes, failures = ConversionNotes(), list[Failure]()
-    with closing(open_writer(to, folder, notes)) as writer:
-        splits = [
-            _write_split(dataset, split, writer, failures, progress) for split in dataset.splits()
-        ]
+    notes, counts, failures = Counter[str](), list[ConvertedSplit](), list[Failure]()
+    WRITERS[to](folder, _read_splits(dataset, counts, failures, progress), notes)
+    sentences = tuple(f"{number} {note}" for note, number in notes.items() if number)
     records = tuple(failure.record() for failure in failures[:_MAX_FAILURES])
-    return ConversionReport(source, to, tuple(splits), tuple(notes.sentences), records)
+    return ConversionReport(source, to, tuple(counts), sentences, records)
 
 
-def _write_split(
-    dataset: Dataset,
-    name: str,
-    writer: DatasetWriter,
-    failures: list[Failure],
-    progress: Progress,
-) -> ConvertedSplit:
-    ids = _read_ids(dataset, name)
-    queries = _read_queries(dataset, name)
-    writer.begin(SourceSplit(name, ids, all(map(is_canonical_integer, ids)), queries))
-    progress.begin(f"writing {name}", len(ids))
-    written, failed = 0, 0
-    for image in _read_images(dataset, name) if ids else ():
-        if isinstance(image, Failure):
-            failed += 1
-            failures.append(image)
-        else:
-            writer.add(*image)
-            written += 1
-            progress.advance()
-    writer.end()
-    return ConvertedSplit(name, written, len(queries or ()), failed)
+def _read_splits(
+    dataset: Dataset, counts: list[ConvertedSplit], failures: list[Failure], progress: Progress
+) -> Iterator[SourceSplit]:
+    for name in dataset.splits():
+        ids: list[str] = []
+        queries: list[DatasetQuery] | None = None
+        with suppress(MissingPart):
+            rows = dataset.images(name).scan()
+            ids = list(dict.fromkeys(row.item_id for row in rows if isinstance(row, ItemRow)))
+        with suppress(MissingPart):
+            queries = dataset.queries(name)
+        progress.begin(f"writing {name}", len(ids))
+        count = ConvertedSplit(name, 0, len(queries or ()), 0)
+        counts.append(count)
+        images = _read_images(dataset.images(name), count, failures, progress) if ids else iter(())
+        yield SourceSplit(name, ids, all(map(is_canonical_integer, ids)), queries, images)
 
 
-def _read_ids(dataset: Dataset, split: str) -> list[str]:
-    """Return the different ids of a split; none if it has no images."""
-    try:
-        pool = dataset.images(split)
-    except MissingPart:
-        return []
-    return list(dict.fromkeys(row.item_id for row in pool.scan() if isinstance(row, ItemRow)))
-
-
-def _read_queries(dataset: Dataset, split: str) -> list[DatasetQuery] | None:
-    try:
-        return dataset.queries(split)
-    except MissingPart:
-        return None
-
-
-def _read_images(dataset: Dataset, split: str) -> Iterator[tuple[str, bytes] | Failure]:
-    """Yield each id with the bytes of its image; a repeated id is a Failure."""
-    pool, seen_ids = dataset.images(split), set[str]()
-    with ItemReader(pool.files) as files:
-        for row in pool.scan():
+def _read_images(
+    pool: ItemPool, count: ConvertedSplit, failures: list[Failure], progress: Progress
+) -> Iterator[tuple[str, bytes]]:
+    """Yield the id and file of each image that can be read, and count them and the others."""
+    with ItemReader(pool.files) as reader:
+        for row in scan_unique(pool):
             if isinstance(row, Failure):
-                yield row
+                failures.append(row)
+                count.failed += 1
                 continue
-            if row.item_id in seen_ids:
-                yield Failure(row.line, row.item_id, "duplicate id")
-                continue
-            seen_ids.add(row.item_id)
             try:
-                stored = files.read(row.file, row.offset, row.length)
-                yield row.item_id, decode_stored_image(stored, pool.encoding)
+                stored = reader.read(row.file, row.offset, row.length)
+                data = decode_stored_image(stored, pool.encoding)
             except BadImage as error:
-                yield Failure(row.line, row.item_id, str(error))
+                failures.append(Failure(row.line, row.item_id, str(error)))
+                count.failed += 1
+                continue
+            count.items += 1
+            progress.advance()
+            yield row.item_id, data

@@ -1,61 +1,53 @@
 """Writes Teddy Cup's tables: pairs with captions, or images and texts without correct items."""
 
 import csv
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from tusou.core.errors import BadDataset
 from tusou.data.formats.teddycup import IMAGES, TEXT_TO_IMAGE, TRAIN
-from tusou_lab.convert.names import ImageFolderWriter, group_captions
-from tusou_lab.convert.writers import ConversionNotes, SourceSplit
+from tusou_lab.convert.names import ImageFolderWriter
+from tusou_lab.convert.split import SourceSplit
 
 
-class TeddyCupWriter:
-    """Writes one split with correct items as `train`, and one without as `t2i`."""
-
-    def __init__(self, folder: Path, notes: ConversionNotes) -> None:
-        self._folder, self._notes = folder, notes
-        self._images = ImageFolderWriter(folder / IMAGES, "Teddy Cup has one folder for all images")
-
-    def begin(self, split: SourceSplit) -> None:
+def write_teddycup(folder: Path, splits: Iterable[SourceSplit], notes: Counter[str]) -> None:
+    """Write one split with correct items as `train`, without captionless images; one as `t2i`."""
+    images = ImageFolderWriter(folder / IMAGES, "Teddy Cup has one folder for all images")
+    for split in splits:
         judged = any(query.item_ids for query in split.queries or ())
-        self._split, self._task = split, TRAIN if judged else TEXT_TO_IMAGE
-        if (self._folder / self._task.images).exists():
+        task = TRAIN if judged else TEXT_TO_IMAGE
+        if (folder / task.images).exists():
             raise BadDataset(
                 f"{split.name} is a second split {'with' if judged else 'without'} answers, but "
                 "Teddy Cup's tables hold one: name the split to convert after a #"
             )
-        self._names: dict[str, str] = {}
-        self._captions = group_captions(split, self._notes) if judged else {}
+        captions = split.captions(notes) if judged else {}
+        names = {
+            item_id: images.add(item_id, data)
+            for item_id, data in split.images
+            if not judged or item_id in captions
+        }
+        if judged:
+            omitted = len(split.item_ids) - len(names)
+            notes["images without a caption were left out, since the table lists captions"] += (
+                omitted
+            )
+            pairs = (
+                (name, text, str(text_id))
+                for item_id, name in names.items()
+                for text_id, text in captions[item_id]
+            )
+            write_table(folder / task.images, ("image_id", "caption", "text_id"), pairs)
+        else:
+            write_table(folder / task.images, ("image_id",), ((name,) for name in names.values()))
+            texts = ((str(query.query_id), query.text) for query in split.queries or ())
+            write_table(folder / task.texts, ("text_id", "caption"), texts)
 
-    def add(self, item_id: str, data: bytes) -> None:
-        """Write an image, unless it is in `train` and has no caption."""
-        if self._task is TEXT_TO_IMAGE or item_id in self._captions:
-            self._names[item_id] = self._images.add(item_id, data)
 
-    def end(self) -> None:
-        """Write the tables."""
-        if self._task is TRAIN:
-            omitted = len(self._split.item_ids) - len(self._names)
-            note = "images without a caption were left out, since the table lists captions"
-            self._notes.add_count(omitted, note)
-            self._write_table(TRAIN.images, ("image_id", "caption", "text_id"), self._pairs())
-            return
-        names = [(name,) for name in self._names.values()]
-        self._write_table(TEXT_TO_IMAGE.images, ("image_id",), names)
-        texts = [(str(query.query_id), query.text) for query in self._split.queries or ()]
-        self._write_table(TEXT_TO_IMAGE.texts, ("text_id", "caption"), texts)
-
-    def close(self) -> None:
-        """Do nothing: every split is complete."""
-
-    def _pairs(self) -> Iterable[Sequence[str]]:
-        for item_id, name in self._names.items():
-            for text_id, text in self._captions[item_id]:
-                yield name, text, str(text_id)
-
-    def _write_table(self, name: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-        with (self._folder / name).open("w", encoding="utf-8", newline="") as file:
-            table = csv.writer(file, lineterminator="\n")
-            table.writerow(header)
-            table.writerows(rows)
+def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a CSV table in UTF-8."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(header)
+        table.writerows(rows)

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 from drawing import image_bytes
 from reading import write_file
-from tusou_lab.convert.run import ConversionReport, convert
-from tusou_lab.convert.writers import WRITERS
+from tusou_lab.convert.run import WRITERS, ConversionReport, convert
 
 from tusou.bundle.item_reader import ItemReader, decode_stored_image
 from tusou.cli.progress import NoProgress
