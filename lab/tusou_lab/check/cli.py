@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tusou.cli.output import plain_errors, print_json
+from tusou.core.errors import OutputExists
 
 if TYPE_CHECKING:
     from tusou_lab.check.run import CheckReport
@@ -34,10 +35,8 @@ def check(
     from tusou_lab.check.run import check as run_checks
 
     with plain_errors():
-        if html is not None:
-            from tusou_lab.check.page import check_output
-
-            check_output(html, force=force)
+        if html is not None and html.exists() and not force:
+            raise OutputExists(f"{html} exists; pass --force to replace it, or another --html")
         with progress() as bar:
             report = run_checks(data, bar, bundle=bundle, workers=workers or None)
         if html is not None:

@@ -1,13 +1,12 @@
 """Checks across parts of a dataset: queries against images, and splits against each other."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tusou.data import DatasetQuery
 from tusou_lab.check.findings import FindingCode, Findings
 from tusou_lab.check.image_scan import ScannedImage
-from tusou_lab.check.near_duplicates import select_across_splits
 from tusou_lab.check.query_checks import normalize_for_comparison
 
 # What a training split shares with a test split, the model has seen before the test.
@@ -61,46 +60,41 @@ def compare_splits(
     findings: Findings,
 ) -> None:
     """Add findings about texts, equal images, similar images and ids that splits share."""
-    _check_shared_texts(queries, findings)
-    splits = [image.split for image in images]
+    texts = (
+        (normalize_for_comparison(query.text), split)
+        for split, split_queries in queries.items()
+        for query in split_queries
+    )
+    shared = [f"{text} in {', '.join(names)}" for text, names in _find_shared(texts) if text]
+    message = "texts of queries in several splits"
+    findings.add("warning", "shared_queries", BETWEEN_SPLITS, shared, message)
     checks: tuple[tuple[FindingCode, Sequence[Sequence[int]], str], ...] = (
         ("shared_images", same, "images that several splits have, byte for byte"),
         ("shared_looks", near, "groups of images that look alike, over several splits"),
     )
     for code, groups, message in checks:
-        shared = list(select_across_splits(groups, splits))
-        examples = [_describe_group(group, images) for group in shared]
-        positions = [position for group in shared for position in _one_per_split(group, splits)]
+        examples: list[str] = []
+        positions: list[int] = []
+        for group in groups:
+            # The first position of each split.
+            firsts = {images[position].split: position for position in reversed(group)}
+            if len(firsts) > 1:
+                examples.append(_describe_group(group, images))
+                positions += reversed(firsts.values())
         findings.add("warning", code, BETWEEN_SPLITS, examples, message, images=positions)
-    splits_of_id: dict[str, set[str]] = {}
-    for image in images:
-        splits_of_id.setdefault(image.row.item_id, set()).add(image.split)
-    shared_ids = [
-        f"{item_id} in {', '.join(sorted(names))}"
-        for item_id, names in splits_of_id.items()
-        if len(names) > 1
-    ]
-    findings.add("note", "shared_ids", BETWEEN_SPLITS, shared_ids, "ids that several splits use")
+    ids = _find_shared((image.row.item_id, image.split) for image in images)
+    shared = [f"{item_id} in {', '.join(sorted(names))}" for item_id, names in ids]
+    findings.add("note", "shared_ids", BETWEEN_SPLITS, shared, "ids that several splits use")
 
 
-def _one_per_split(group: Sequence[int], splits: Sequence[str]) -> list[int]:
-    """Return the first position of each split."""
-    return list({splits[position]: position for position in reversed(group)}.values())[::-1]
-
-
-def _check_shared_texts(queries: Mapping[str, Sequence[DatasetQuery]], findings: Findings) -> None:
-    splits_of_text: dict[str, dict[str, None]] = {}
-    for split, split_queries in queries.items():
-        for query in split_queries:
-            text = normalize_for_comparison(query.text)
-            splits_of_text.setdefault(text, {})[split] = None
-    shared = [
-        f"{text} in {', '.join(names)}"
-        for text, names in splits_of_text.items()
-        if text and len(names) > 1
-    ]
-    message = "texts of queries in several splits"
-    findings.add("warning", "shared_queries", BETWEEN_SPLITS, shared, message)
+def _find_shared(values: Iterable[tuple[str, str]]) -> Iterator[tuple[str, list[str]]]:
+    """Yield each value that stands in several splits, with their names."""
+    splits_of: dict[str, dict[str, None]] = {}
+    for value, split in values:
+        splits_of.setdefault(value, {})[split] = None
+    for value, splits in splits_of.items():
+        if len(splits) > 1:
+            yield value, list(splits)
 
 
 def _describe_group(group: Sequence[int], images: Sequence[ScannedImage]) -> str:

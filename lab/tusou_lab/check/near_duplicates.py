@@ -1,6 +1,6 @@
 """Near duplicates: pairs of images that look alike, by perceptual hash or by a bundle's vectors."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +22,7 @@ _MAX_COARSE_BITS = 20
 # Mean difference of the thumbnails, of 255: the same cut in another colour is another image.
 _MAX_COLOUR_DIFFERENCE = 8.0
 # For vectors of a model, which know more of the meaning and less of details.
-MIN_COSINE = 0.99
+_MIN_COSINE = 0.99
 _ROWS_PER_BLOCK = 256
 
 Pairs = npt.NDArray[np.int64]  # (n, 2) positions, the first less than the second
@@ -61,12 +61,12 @@ def _compare_block(
     return pairs
 
 
-def find_similar_vectors(vectors: Vectors, min_cosine: float = MIN_COSINE) -> Pairs:
-    """Return the pairs of unit vectors, (n, dim), with at least this cosine."""
+def find_similar_vectors(vectors: Vectors) -> Pairs:
+    """Return the pairs of unit vectors, (n, dim), whose cosine is at least 0.99."""
     blocks = [np.empty((0, 2), np.int64)]
     for first in range(0, len(vectors), _ROWS_PER_BLOCK):
         cosines = vectors[first : first + _ROWS_PER_BLOCK] @ vectors[first:].T
-        left, right = np.nonzero(cosines >= min_cosine)
+        left, right = np.nonzero(cosines >= _MIN_COSINE)
         later = right > left
         blocks.append(np.stack([left[later], right[later]], axis=1) + first)
     return np.concatenate(blocks)
@@ -95,12 +95,3 @@ def group_same_bytes(fingerprints: Sequence[ImageFingerprint]) -> list[list[int]
 
 def _largest_first(groups: Iterable[list[int]]) -> list[list[int]]:
     return sorted(groups, key=lambda group: (-len(group), group))
-
-
-def select_across_splits(
-    groups: Sequence[Sequence[int]], splits: Sequence[str]
-) -> Iterator[list[int]]:
-    """Yield the groups with images of several splits; `splits` names the split of each position."""
-    for group in groups:
-        if len({splits[position] for position in group}) > 1:
-            yield list(group)

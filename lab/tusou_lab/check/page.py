@@ -2,7 +2,7 @@
 
 from base64 import b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 
@@ -10,13 +10,13 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, se
 from markupsafe import Markup
 from PIL import Image
 
-from tusou.bundle.item_reader import ItemReader, decode_stored_image
-from tusou.core.errors import BadImage, OutputExists
+from tusou.bundle.item_reader import decode_stored_image, read_span
+from tusou.core.errors import BadImage
 from tusou.core.files import write_file
 from tusou.images.preprocess import open_image
 from tusou_lab.charts.font import FAMILY, web_font
 from tusou_lab.charts.plots import BarChart, ChartBar, draw_charts
-from tusou_lab.check.findings import SEVERITIES, Finding
+from tusou_lab.check.findings import SEVERITIES
 from tusou_lab.check.image_scan import ScannedImage
 from tusou_lab.check.run import CheckReport, SplitFacts
 
@@ -24,87 +24,55 @@ _SIDE = 132  # pixels: twice what the page shows, for sharp screens
 _BINS = 16
 
 
-@dataclass(frozen=True, slots=True)
-class _PageImage:
-    """A small image on the page, as a data URI."""
-
-    uri: str
-    caption: str
-
-
-@dataclass(frozen=True, slots=True)
-class _PageFinding:
-    """A finding with its images."""
-
-    finding: Finding
-    images: tuple[_PageImage, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _SplitChart:
-    """A bar chart of a split, with its heading."""
-
-    heading: str
-    bars: BarChart
-
-
-def check_output(out: Path, *, force: bool) -> None:
-    """Raise OutputExists, before any work, if the page exists and must not be replaced."""
-    if out.exists() and not force:
-        raise OutputExists(f"{out} exists; pass --force to replace it, or another --html")
-
-
 def write_page(out: Path, report: CheckReport) -> None:
     """Write a report as an HTML file."""
     charts = {split: _charts(facts) for split, facts in report.splits.items()}
-    images = iter(draw_charts([chart.bars for group in charts.values() for chart in group]))
+    svgs = iter(draw_charts([bars for group in charts.values() for _, bars in group]))
     sections = {
-        split: [(chart.heading, Markup(next(images))) for chart in group]  # noqa: S704 - our SVG
+        split: [(heading, Markup(next(svgs))) for heading, _ in group]  # noqa: S704 - our SVG
         for split, group in charts.items()
     }
     findings = [
-        _PageFinding(finding, tuple(_thumbnail(report.images[n]) for n in finding.images))
+        (finding, [_thumbnail(report.images[position]) for position in finding.images])
         for finding in report.findings
     ]
-    context = {
-        "report": report,
-        "findings": findings,
-        "sections": sections,
-        "severities": SEVERITIES,
-    }
-    template = _environment().get_template("check.html.jinja")
-    # Rendered twice: the font is part of the page and holds only the characters of the page.
-    text = template.render(context, family=FAMILY, font="")
-    font = b64encode(web_font("".join(sorted(set(text))))).decode()
-    write_file(out, template.render(context, family=FAMILY, font=font).encode())
-
-
-def _environment() -> Environment:
-    return Environment(
+    environment = Environment(
         loader=ChoiceLoader([PackageLoader("tusou_lab.check"), PackageLoader("tusou_lab.report")]),
         autoescape=select_autoescape(("html.jinja",)),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    page = partial(
+        environment.get_template("check.html.jinja").render,
+        report=report,
+        findings=findings,
+        sections=sections,
+        severities=SEVERITIES,
+        family=FAMILY,
+    )
+    # Rendered twice: the font is part of the page and holds only the characters of the page.
+    font = b64encode(web_font("".join(sorted(set(page(font="")))))).decode()
+    write_file(out, page(font=font).encode())
 
 
-def _thumbnail(scanned: ScannedImage) -> _PageImage:
+def _thumbnail(scanned: ScannedImage) -> tuple[str, str]:
+    """Return a data URI and a caption."""
     row, buffer = scanned.row, BytesIO()
     try:
-        with ItemReader({row.file: scanned.path}) as reader:
-            stored = reader.read(row.file, row.offset, row.length)
+        stored = read_span(scanned.path, row.offset, row.length)
         image = open_image(decode_stored_image(stored, scanned.encoding)).convert("RGBA")
     except (BadImage, OSError):  # the file has changed since the scan
         image = Image.new("RGBA", (1, 1))
     image.thumbnail((_SIDE, _SIDE))
     image.save(buffer, "WEBP", quality=72)
     uri = f"data:image/webp;base64,{b64encode(buffer.getvalue()).decode()}"
-    return _PageImage(uri, f"{scanned.split} {row.item_id}")
+    return uri, f"{scanned.split} {row.item_id}"
 
 
-def _charts(facts: SplitFacts) -> list[_SplitChart]:
-    charts: list[_SplitChart] = []
+def _charts(facts: SplitFacts) -> list[tuple[str, BarChart]]:
+    """Return charts with their headings."""
+    charts: list[tuple[str, BarChart]] = []
     if facts.images is not None:
         images = facts.images
         charts += [
@@ -121,13 +89,12 @@ def _charts(facts: SplitFacts) -> list[_SplitChart]:
         positives = _binned(facts.relations.positives)
         charts.append(_chart("Correct images of a query", "queries", positives))
     # A single bar needs no chart: the table has its value.
-    return [chart for chart in charts if len(chart.bars.bars) > 1]
+    return [(heading, chart) for heading, chart in charts if len(chart.bars) > 1]
 
 
-def _chart(heading: str, unit: str, counts: Mapping[str, int]) -> _SplitChart:
-    return _SplitChart(
-        heading, BarChart(unit, tuple(ChartBar(name, n, f"{n:,}") for name, n in counts.items()))
-    )
+def _chart(heading: str, unit: str, counts: Mapping[str, int]) -> tuple[str, BarChart]:
+    bars = tuple(ChartBar(name, count, f"{count:,}") for name, count in counts.items())
+    return heading, BarChart(unit, bars)
 
 
 def _ranges(counts: Mapping[int, int], unit: str) -> dict[str, int]:

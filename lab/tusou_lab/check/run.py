@@ -13,10 +13,11 @@ from tusou.cli.progress import Progress
 from tusou.core.errors import BadDataset
 from tusou.core.ids import Failure
 from tusou.data import Dataset, DatasetQuery, ItemPool, MissingPart, open_dataset
+from tusou.images.workers import ImageWorkers
 from tusou_lab.check.cross_checks import RelevanceFacts, check_relevance, compare_splits
 from tusou_lab.check.findings import Finding, Findings
 from tusou_lab.check.image_checks import ImageFacts, check_duplicates, check_images
-from tusou_lab.check.image_scan import ImageScanner, ScannedImage
+from tusou_lab.check.image_scan import ScannedImage, fingerprint_item, scan_images
 from tusou_lab.check.near_duplicates import (
     find_similar_fingerprints,
     find_similar_vectors,
@@ -24,6 +25,9 @@ from tusou_lab.check.near_duplicates import (
     group_same_bytes,
 )
 from tusou_lab.check.query_checks import QueryChecker, QueryFacts
+
+# A worker may be killed by something else than its image, so each image is tried again once.
+_ATTEMPTS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +66,16 @@ def check(
     dataset, findings = open_dataset(source), Findings()
     images: list[ScannedImage] = []
     image_facts: dict[str, ImageFacts] = {}
-    with ImageScanner(workers or os.cpu_count() or 1) as scanner:
+    worker_count = workers or os.cpu_count() or 1
+    with ImageWorkers(fingerprint_item, worker_count, attempts=_ATTEMPTS) as image_workers:
         for split in dataset.splits():
             pool = _open_pool(dataset, split, findings)
             if pool is None:
                 continue
             progress.begin(f"checking images of {split}", 0)
             first, failures = len(images), list[Failure]()
-            for result in scanner.scan(split, pool):
-                if isinstance(result, Failure):
-                    failures.append(result)
-                else:
-                    images.append(result)
+            for image in scan_images(split, pool, image_workers, failures):
+                images.append(image)
                 progress.advance()
             image_facts[split] = check_images(split, images[first:], failures, first, findings)
     queries = _read_queries(dataset, findings)
