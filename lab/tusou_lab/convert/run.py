@@ -80,14 +80,13 @@ def convert(
     temporary.mkdir(parents=True)
     try:
         report = _write_dataset(source, dataset, temporary, to, progress)
-    except BaseException:
-        shutil.rmtree(temporary)
-        raise
-    text = json.dumps(asdict(report), ensure_ascii=False, indent=2)
-    (temporary / MARK).write_text(text + "\n", encoding="utf-8")
-    if out.exists():
-        shutil.rmtree(out)
-    temporary.rename(out)
+        text = json.dumps(asdict(report), ensure_ascii=False, indent=2)
+        (temporary / MARK).write_text(text + "\n", encoding="utf-8")
+        if out.exists():
+            shutil.rmtree(out)
+        temporary.rename(out)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
     return report
 
 
