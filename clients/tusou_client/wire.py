@@ -9,20 +9,12 @@ from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Generic, TypeAlias, TypedDict, TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from tusou.core.errors import ErrorDetail
 from tusou.core.hits import Hits
 from tusou.core.ids import ItemId, is_id
-from tusou_client.errors import (
-    BadReply,
-    ClientError,
-    IndexChanged,
-    ServiceError,
-    TimedOut,
-    Unreachable,
-    UsageError,
-)
+from tusou_client.errors import BadReply, ServiceError, UsageError
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 # The service refuses a longer X-Request-Timeout-Ms.
@@ -38,6 +30,8 @@ T = TypeVar("T")
 # The bytes of a JPEG, PNG or WebP file, or its path.
 ImageFile: TypeAlias = bytes | str | PathLike[str]
 Vector: TypeAlias = tuple[float, ...]
+# The model of one request, and its vectors in order.
+Embeddings: TypeAlias = tuple[str, list[Vector]]
 
 
 class BatchOptions(TypedDict, total=False):
@@ -77,8 +71,8 @@ class Call(Generic[T]):
 
     method: str
     path: str
-    body: bytes | None
     parse: Callable[[bytes], T]
+    body: bytes | None = None
     timeout: float | None = None  # seconds for all tries together; None: as the policy says
 
     def read(self, reply: Reply, url: str) -> T:
@@ -94,27 +88,18 @@ class Call(Generic[T]):
             ) from None
 
 
-@dataclass(frozen=True, slots=True)
-class EmbeddingBatch:
-    """The vectors of one request, in order, and the model that made them."""
-
-    model: str
-    vectors: list[Vector]
-
-
 def search(query: str | None, top_k: int, options: SearchOptions | None = None) -> Call[Hits]:
     """Return the call for one query's best items."""
 
     def parse(data: bytes) -> Hits:
-        fields = _object(data)
-        version, changed = _version(fields)
-        return _hits(fields, top_k, version, changed=changed)
+        fields = parse_fields(data)
+        return _hits(fields, top_k, fields)
 
     body: dict[str, object] = {} if query is None else {"query": query}
     body |= {"top_k": top_k, **(options or {})}
     if options and "image" in options:
         body["image"] = _base64(options["image"])
-    return Call("POST", "/search", _json(body), parse)
+    return Call("POST", "/search", parse, _json(body))
 
 
 def search_batches(
@@ -127,23 +112,13 @@ def search_batches(
     ]
 
 
-def join_hits(hits: list[Hits], batch: list[Hits]) -> None:
-    """Append a batch; raise IndexChanged when another version of the index answered it."""
-    if hits and batch and hits[0].index_version != batch[0].index_version:
-        raise IndexChanged(
-            f"The service changed from index {hits[0].index_version} to {batch[0].index_version} "
-            "between two parts of a long batch; search again."
-        )
-    hits += batch
-
-
-def embed_texts(texts: Sequence[str]) -> list[Call[EmbeddingBatch]]:
+def embed_texts(texts: Sequence[str]) -> list[Call[Embeddings]]:
     """Return the calls for the vectors of texts; the service takes 256 in one."""
     starts = range(0, len(texts), MAX_TEXTS)
     return [_embeddings(list(texts[start : start + MAX_TEXTS])) for start in starts]
 
 
-def embed_images(images: Sequence[ImageFile]) -> list[Call[EmbeddingBatch]]:
+def embed_images(images: Sequence[ImageFile]) -> list[Call[Embeddings]]:
     """Return the calls for the vectors of images; the service takes 16, or 8 MiB, in one."""
     batches: list[list[str]] = []
     for image in images:
@@ -157,47 +132,9 @@ def embed_images(images: Sequence[ImageFile]) -> list[Call[EmbeddingBatch]]:
     return [_embeddings(batch) for batch in batches]
 
 
-def join_vectors(batches: Sequence[EmbeddingBatch]) -> list[Vector]:
-    """Return all vectors; raise IndexChanged when several models made them."""
-    models = {batch.model for batch in batches}
-    if len(models) > 1:
-        raise IndexChanged(f"The service changed its model between two requests: {models}")
-    return [vector for batch in batches for vector in batch.vectors]
-
-
-def item(item_id: ItemId) -> Call[dict[str, object]]:
-    """Return the call for an item: its text, or where its image is."""
-    return Call("GET", f"/items/{quote(str(item_id), safe='')}", None, _object)
-
-
-def item_image(item_id: ItemId) -> Call[bytes]:
-    """Return the call for the bytes of an item's image."""
-    return Call("GET", f"/items/{quote(str(item_id), safe='')}/image", None, bytes)
-
-
-def info() -> Call[dict[str, object]]:
-    """Return the call for model, index, counts and versions."""
-    return Call("GET", "/info", None, _object)
-
-
-def metrics() -> Call[str]:
-    """Return the call for the counters in Prometheus' text format."""
-    return Call("GET", "/metrics", None, lambda data: data.decode())
-
-
-def reload(timeout: float) -> Call[dict[str, object]]:
-    """Return the call that makes the service load its bundle's current version."""
-    return Call("POST", "/admin/reload", None, _object, timeout)
-
-
-def health() -> Call[None]:
-    """Return the call that succeeds while the process runs; only the status matters."""
-    return Call("GET", "/healthz", None, lambda _: None)
-
-
-def ready() -> Call[None]:
-    """Return the call that succeeds while the service can answer; only the status matters."""
-    return Call("GET", "/readyz", None, lambda _: None)
+def parse_fields(data: bytes) -> dict[str, object]:
+    """Return the JSON object of a reply; ValueError if it is not one."""
+    return _fields(json.loads(data, parse_constant=_no_constant))
 
 
 def check_url(url: str) -> str:
@@ -240,36 +177,24 @@ def within_limit(part: bytes, size: int) -> bytes:
     return part
 
 
-def unreachable(url: str, reason: Exception) -> ClientError:
-    """Return the error for a connection that failed."""
-    cause = str(reason) or type(reason).__name__
-    return Unreachable(f"No answer from {url} ({cause}). Is `tusou serve` running there?")
-
-
-def timed_out(url: str, timeout: float) -> ClientError:
-    """Return the error for a reply that did not come in time."""
-    return TimedOut(f"{url} did not answer within {timeout:.3g} s; it may be overloaded.")
-
-
 def _search_batch(queries: list[str], top_k: int, options: BatchOptions) -> Call[list[Hits]]:
     def parse(data: bytes) -> list[Hits]:
-        fields = _object(data)
-        version, changed = _version(fields)
+        fields = parse_fields(data)
         results = _list(fields, "results", len(queries))
-        return [_hits(_fields(result), top_k, version, changed=changed) for result in results]
+        return [_hits(_fields(result), top_k, fields) for result in results]
 
     body = _json({"queries": queries, "top_k": top_k, **options})
-    return Call("POST", "/search/batch", body, parse)
+    return Call("POST", "/search/batch", parse, body)
 
 
-def _embeddings(inputs: list[str]) -> Call[EmbeddingBatch]:
-    def parse(data: bytes) -> EmbeddingBatch:
-        fields = _object(data)
+def _embeddings(inputs: list[str]) -> Call[Embeddings]:
+    def parse(data: bytes) -> Embeddings:
+        fields = parse_fields(data)
         rows = map(_fields, _list(fields, "data", len(inputs)))
-        return EmbeddingBatch(str(fields.get("model")), [_vector(row) for row in rows])
+        return str(fields.get("model")), [_vector(row) for row in rows]
 
     body = _json({"input": inputs, "encoding_format": "base64"})
-    return Call("POST", "/v1/embeddings", body, parse)
+    return Call("POST", "/v1/embeddings", parse, body)
 
 
 def _vector(fields: dict[str, object]) -> Vector:
@@ -357,10 +282,6 @@ def _retry_after(problem: dict[str, object], header: str | None) -> float | None
     return float(header) if header and header.isascii() and header.isdigit() else None
 
 
-def _object(data: bytes) -> dict[str, object]:
-    return _fields(json.loads(data, parse_constant=_no_constant))
-
-
 def _fields(value: object) -> dict[str, object]:
     if not isinstance(value, dict):
         raise ValueError("not a JSON object")
@@ -376,14 +297,6 @@ def _list(fields: dict[str, object], name: str, length: int) -> list[object]:
     return values
 
 
-def _version(fields: dict[str, object]) -> tuple[str, bool]:
-    """Read the index version, and whether it is not the one that the request named."""
-    version = fields.get("index_version")
-    if not isinstance(version, str) or not version:
-        raise ValueError("`index_version` is missing")
-    return version, fields.get("version_changed") is True
-
-
 def _interpreted(fields: dict[str, object]) -> tuple[str | None, str | None]:
     """Read what was searched of a query that refuses something, and what it refuses."""
     if fields.get("interpreted") is None:
@@ -395,7 +308,11 @@ def _interpreted(fields: dict[str, object]) -> tuple[str | None, str | None]:
     return positive, negative
 
 
-def _hits(fields: dict[str, object], top_k: int, version: str, *, changed: bool) -> Hits:
+def _hits(fields: dict[str, object], top_k: int, reply: dict[str, object]) -> Hits:
+    """Read the hits of one query; `reply` holds the index version of all its queries."""
+    version = reply.get("index_version")
+    if not isinstance(version, str) or not version:
+        raise ValueError("`index_version` is missing")
     ids, scores, truncated = (fields.get(key) for key in ("item_ids", "scores", "truncated"))
     if not isinstance(ids, list) or not all(map(is_id, ids)):
         raise ValueError("`item_ids` is not a list of integers or strings")
@@ -409,6 +326,7 @@ def _hits(fields: dict[str, object], top_k: int, version: str, *, changed: bool)
     if not isinstance(truncated, bool):
         raise ValueError("`truncated` is not true or false")
     positive, negative = _interpreted(fields)
+    changed = reply.get("version_changed") is True
     return Hits(
         tuple(ids), tuple(map(float, scores)), truncated, version, positive, negative, changed
     )
