@@ -8,6 +8,7 @@ from pathlib import Path
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
+from matplotlib.figure import Figure
 from PIL import Image
 
 from tusou.bundle.item_reader import decode_stored_image, read_span
@@ -15,7 +16,7 @@ from tusou.core.errors import BadImage
 from tusou.core.files import write_file
 from tusou.images.preprocess import open_image
 from tusou_lab.charts.font import FAMILY, web_font
-from tusou_lab.charts.plots import BarChart, ChartBar, draw_charts
+from tusou_lab.charts.plots import ChartBar, bar_chart, draw_svgs
 from tusou_lab.check.findings import SEVERITIES
 from tusou_lab.check.image_scan import ScannedImage
 from tusou_lab.check.run import CheckReport, SplitFacts
@@ -27,7 +28,7 @@ _BINS = 16
 def write_page(out: Path, report: CheckReport) -> None:
     """Write a report as an HTML file."""
     charts = {split: _charts(facts) for split, facts in report.splits.items()}
-    svgs = iter(draw_charts([bars for group in charts.values() for _, bars in group]))
+    svgs = iter(draw_svgs([chart for group in charts.values() for _, chart in group]))
     sections = {
         split: [(heading, Markup(next(svgs))) for heading, _ in group]  # noqa: S704 - our SVG
         for split, group in charts.items()
@@ -70,31 +71,30 @@ def _thumbnail(scanned: ScannedImage) -> tuple[str, str]:
     return uri, f"{scanned.split} {row.item_id}"
 
 
-def _charts(facts: SplitFacts) -> list[tuple[str, BarChart]]:
+def _charts(facts: SplitFacts) -> list[tuple[str, Figure]]:
     """Return charts with their headings."""
-    charts: list[tuple[str, BarChart]] = []
+    charts: list[tuple[str, str, Mapping[str, int]]] = []
     if facts.images is not None:
         images = facts.images
         charts += [
-            _chart("Formats", "images", images.formats),
-            _chart("Colour modes", "images", images.modes),
-            _chart("Sizes", "images", images.sizes),
-            _chart("Longer side", "images", _ranges(images.sides, "px")),
-            _chart("File size", "images", _ranges(images.kilobytes, "KiB")),
+            ("Formats", "images", images.formats),
+            ("Colour modes", "images", images.modes),
+            ("Sizes", "images", images.sizes),
+            ("Longer side", "images", _ranges(images.sides, "px")),
+            ("File size", "images", _ranges(images.kilobytes, "KiB")),
         ]
     if facts.texts is not None:
-        charts.append(_chart("Characters of a query", "queries", _binned(facts.texts.lengths)))
-        charts.append(_chart("Most frequent words", "times", dict(facts.texts.words)))
+        charts.append(("Characters of a query", "queries", _binned(facts.texts.lengths)))
+        charts.append(("Most frequent words", "times", dict(facts.texts.words)))
     if facts.relations is not None:
         positives = _binned(facts.relations.positives)
-        charts.append(_chart("Correct images of a query", "queries", positives))
+        charts.append(("Correct images of a query", "queries", positives))
     # A single bar needs no chart: the table has its value.
-    return [(heading, chart) for heading, chart in charts if len(chart.bars) > 1]
-
-
-def _chart(heading: str, unit: str, counts: Mapping[str, int]) -> tuple[str, BarChart]:
-    bars = tuple(ChartBar(name, count, f"{count:,}") for name, count in counts.items())
-    return heading, BarChart(unit, bars)
+    return [
+        (heading, bar_chart(unit, [ChartBar(name, n, f"{n:,}") for name, n in counts.items()]))
+        for heading, unit, counts in charts
+        if len(counts) > 1
+    ]
 
 
 def _ranges(counts: Mapping[int, int], unit: str) -> dict[str, int]:

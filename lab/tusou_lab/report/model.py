@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from tusou_lab.charts.plots import Chart
+from matplotlib.figure import Figure
+
 from tusou_lab.report.examples import ExampleRow
 from tusou_lab.sweep.tables import ResultTable
 
@@ -13,7 +14,7 @@ class ReportFigure:
 
     name: str  # of its file beside the Markdown
     about: str
-    chart: Chart
+    chart: Figure
 
 
 @dataclass(frozen=True, slots=True)

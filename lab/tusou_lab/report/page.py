@@ -11,7 +11,7 @@ from markupsafe import Markup
 from tusou.core.errors import OutputExists
 from tusou.core.files import replace_folder, write_file
 from tusou_lab.charts.font import FAMILY, web_font
-from tusou_lab.charts.plots import draw_charts
+from tusou_lab.charts.plots import draw_svgs
 from tusou_lab.report.model import Report
 from tusou_lab.report.thumbnails import Thumbnail
 
@@ -32,7 +32,7 @@ def write_report(out: Path, report: Report) -> None:
     """Write the page, its Markdown and the images of the Markdown."""
     page, markdown, folder = output_paths(out)
     figures = report.figures
-    svgs = draw_charts([figure.chart for figure in figures])
+    svgs = draw_svgs([figure.chart for figure in figures])
     charts = dict(zip([figure.name for figure in figures], svgs, strict=True))
     replace_folder(folder)
     for name, svg in charts.items():

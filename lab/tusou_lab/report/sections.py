@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
-from tusou_lab.charts.plots import BarChart, ChartBar, FlowChart
+from matplotlib.figure import Figure
+
+from tusou_lab.charts.plots import ChartBar, bar_chart, flow_chart
 from tusou_lab.report.analysis import DUPLICATE_COSINE, QueryOutcome, sample_evenly
 from tusou_lab.report.examples import ExampleBuilder
 from tusou_lab.report.facts import data_facts, facts_table, machine_facts, setting_facts
@@ -103,16 +105,16 @@ def errors(run: ReportRun, words: Translator) -> Iterator[ReportPart]:
         scores = [score for score in evaluation.slices if score.by == by]
         if len(scores) > _MAX_BARS:
             scores = sorted(scores, key=lambda score: -score.queries)[:_MAX_BARS]
-        bars = (
+        bars = [
             ChartBar(
                 words.get(score.label),
                 score.percent[metric],
                 f"n = {score.queries:,}",
-                *score.interval[metric],
+                score.interval[metric],
             )
             for score in scores
-        )
-        chart = BarChart(f"{metric} (%)", tuple(bars), percent[metric])
+        ]
+        chart = bar_chart(f"{metric} (%)", bars, percent[metric])
         heading = words.get(f"by_{by}")
         yield ReportPart(heading, figure=ReportFigure(f"{run.name}_{by}", heading, chart))
 
@@ -169,7 +171,7 @@ def _first_by_direction(runs: Sequence[ReportRun]) -> list[ReportRun]:
     return list(first.values())
 
 
-def _rank_chart(run: ReportRun, outcomes: Sequence[QueryOutcome], words: Translator) -> BarChart:
+def _rank_chart(run: ReportRun, outcomes: Sequence[QueryOutcome], words: Translator) -> Figure:
     depth = run.scored.evaluation.top_k
     edges = [(1, 1), (2, 3), (4, 5), (6, 10), (11, 100), (101, depth)]
     bands = [(low, min(high, depth)) for low, high in edges if low <= min(high, depth)]
@@ -182,13 +184,13 @@ def _rank_chart(run: ReportRun, outcomes: Sequence[QueryOutcome], words: Transla
     beyond = words["rank_beyond"].format(depth=f"{depth:,}")
     counts[beyond] = sum(outcome.rank is None for outcome in outcomes)
     total = max(len(outcomes), 1)
-    bars = (
+    bars = [
         ChartBar(label, 100 * count / total, f"n = {count:,}") for label, count in counts.items()
-    )
-    return BarChart(words["share_of_queries"], tuple(bars))
+    ]
+    return bar_chart(words["share_of_queries"], bars)
 
 
-def _flow_chart(runs: Sequence[ReportRun], words: Translator) -> FlowChart:
+def _flow_chart(runs: Sequence[ReportRun], words: Translator) -> Figure:
     """Chart the first run: images and texts become vectors, which are compared."""
     run = _first_by_direction(runs)[0]
     bundle, header = run.bundle, run.scored.run.header
@@ -203,7 +205,7 @@ def _flow_chart(runs: Sequence[ReportRun], words: Translator) -> FlowChart:
     images, texts = (items, queries) if from_text else (queries, items)
     template = manifest.prompt if manifest else header.settings.get("prompt") if header else None
     prompt = _shorten(str(template or words["none"]))
-    return FlowChart(
+    return flow_chart(
         (
             (
                 _box_label(words["flow_images"], n=images),

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from tusou.core.errors import BadDataset, OutputExists
 from tusou.core.files import write_file
-from tusou_lab.charts.plots import draw_charts
+from tusou_lab.charts.plots import draw_svgs
 from tusou_lab.strings import Translator
 from tusou_lab.sweep.experiments import SweepExperiment
 from tusou_lab.sweep.run import SweepResult
@@ -38,7 +38,7 @@ def prepare_folder(folder: Path, *, force: bool) -> Path:
 def write_sweep(folder: Path, result: SweepResult, words: Translator | None = None) -> None:
     """Write curves, tables and, last, the data."""
     words = words or Translator("en")
-    charts = draw_charts([experiment_chart(each, words) for each in result.experiments])
+    charts = draw_svgs([experiment_chart(each, words) for each in result.experiments])
     for experiment, svg in zip(result.experiments, charts, strict=True):
         write_file(folder / f"{experiment.name}.svg", svg.encode())
     write_file(folder / PAGE, _page(result, words).encode())
