@@ -35,13 +35,14 @@ def check(
     from tusou_lab.check.run import check as run_checks
 
     with plain_errors():
-        if html is not None and html.exists() and not force:
-            raise OutputExists(f"{html} exists; pass --force to replace it, or another --html")
+        if html is not None:  # before the work: the page needs packages that may be missing
+            from tusou_lab.check.page import write_page
+
+            if html.exists() and not force:
+                raise OutputExists(f"{html} exists; pass --force to replace it, or another --html")
         with progress() as bar:
             report = run_checks(data, bar, bundle=bundle, workers=workers or None)
         if html is not None:
-            from tusou_lab.check.page import write_page
-
             write_page(html, report)
     if as_json:
         splits = {name: asdict(facts) for name, facts in report.splits.items()}
