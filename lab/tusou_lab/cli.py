@@ -1,6 +1,7 @@
 """Lab commands: toy, train, demo."""
 
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -8,12 +9,18 @@ import typer
 
 from tusou.cli.output import plain_errors, print_json
 
+# Options of several commands.
+WorkFolder = Annotated[Path, typer.Option("--dir", help="Folder to work in.", file_okay=False)]
+Seed = Annotated[int, typer.Option(min=0, help="The same seed draws the same bytes.")]
+ForceFolder = Annotated[bool, typer.Option("--force", help="Replace all files in the folder.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Report as JSON.")]
+
 
 def toy(
     out: Annotated[Path, typer.Argument(help="Folder to write the MUGE files into.")],
     items: Annotated[int, typer.Option(min=1, help="Images in valid and in test, each.")] = 3000,
     queries: Annotated[int, typer.Option(min=1, help="Queries in valid and in test, each.")] = 300,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same bytes.")] = 0,
+    seed: Seed = 0,
     train_items: Annotated[
         int | None,
         typer.Option(min=1, help="Images and queries in train; 4 x ITEMS by default."),
@@ -23,7 +30,7 @@ def toy(
         int, typer.Option(min=0, help="Processes that draw images; 0: one per core.")
     ] = 0,
     force: Annotated[bool, typer.Option("--force", help="Replace existing files.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Draw toy product images with Chinese queries, in the MUGE format."""
     import os
@@ -102,23 +109,20 @@ def train(
 
 
 def demo(
-    folder: Annotated[Path, typer.Option("--dir", help="Folder to work in.", file_okay=False)],
+    folder: WorkFolder,
     items: Annotated[int, typer.Option(min=20, help="Images to draw.")] = 3000,
     queries: Annotated[int, typer.Option(min=1, help="Queries to replay.")] = 300,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same bytes.")] = 2024,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace all files in the folder.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
+    seed: Seed = 2024,
+    force: ForceFolder = False,
+    as_json: AsJson = False,
 ) -> None:
     """Draw a pool, index it, serve it, replay its queries over HTTP and score the results."""
-    from tusou_lab.demo import DemoSpec, run_demo
-
-    def echo(text: str) -> None:
-        typer.secho(text, err=as_json, bold=text.startswith("$"))
+    from tusou_lab.demo import run_demo
+    from tusou_lab.run_commands import ToySize
 
     with plain_errors():
-        report = run_demo(folder, DemoSpec(items, queries, seed), echo, force=force)
+        size, echo = ToySize(items, queries, seed), partial(echo_command, err=as_json)
+        report = run_demo(folder, size, echo, force=force)
     if as_json:
         print_json(asdict(report))
         return
@@ -127,3 +131,8 @@ def demo(
     seconds = ", ".join(f"{verb} {value:.1f}" for verb, value in report.seconds.items())
     typer.echo(f"{report.items} items, {report.queries} queries; seconds: {seconds}")
     typer.echo(f"search it yourself: tusou serve {folder / 'bundle'}")
+
+
+def echo_command(text: str, *, err: bool) -> None:
+    """Print a command line in bold, or its output as it is."""
+    typer.secho(text, err=err, bold=text.startswith("$"))

@@ -1,15 +1,19 @@
 """Runs `tusou` commands as processes, and a service while a block runs."""
 
+import json
 import re
 import signal
 import socket
 import subprocess
 import sys
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
 from time import monotonic, sleep
+from typing import Any
 
 import httpx
 
@@ -23,6 +27,21 @@ _MARKER = ".tusou-demo"  # a folder that holds this file may be replaced
 
 # Receives each command line before it runs, and its output afterwards.
 Echo = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class ToySize:
+    """The amount of data to draw, and the seed."""
+
+    items: int
+    queries: int
+    seed: int
+
+    @property
+    def options(self) -> list[str]:
+        """The options of `tusou toy`."""
+        sizes = {"--items": self.items, "--queries": self.queries, "--seed": self.seed}
+        return [word for option, number in sizes.items() for word in (option, str(number))]
 
 
 class CommandFailed(TusouError):
@@ -48,7 +67,7 @@ class CommandRunner:
 
     def __init__(self, echo: Echo) -> None:
         self._echo = echo
-        self.seconds: dict[str, float] = {}
+        self.seconds = defaultdict[str, float](float)
 
     def command(self, verb: str, *arguments: str) -> list[str]:
         """Echo a command as it would be typed, and return the arguments that run it."""
@@ -56,16 +75,13 @@ class CommandRunner:
         return [sys.executable, "-m", "tusou", verb, *arguments]
 
     def run(self, verb: str, *arguments: str, quiet: bool = False) -> str:
-        """Run a command to its end and return its output; CommandFailed when it fails.
-
-        `quiet` echoes the command line only.
-        """
+        """Run a command and return its output, echoed unless `quiet`; CommandFailed."""
         started = monotonic()
         command = self.command(verb, *arguments)
         done = subprocess.run(  # noqa: S603 - our own verbs
             command, check=False, stdout=subprocess.PIPE, encoding="utf-8"
         )
-        self.seconds[verb] = self.seconds.get(verb, 0.0) + monotonic() - started
+        self.seconds[verb] += monotonic() - started
         if done.returncode:
             raise CommandFailed(
                 f"`tusou {verb}` ended with {done.returncode}; see its message above."
@@ -73,6 +89,13 @@ class CommandRunner:
         if not quiet:
             self._echo(done.stdout.rstrip())
         return done.stdout
+
+    def run_evaluate(self, source: Path, *options: str) -> dict[str, Any]:
+        """Run `tusou evaluate` and return its JSON report."""
+        report: dict[str, Any] = json.loads(
+            self.run("evaluate", str(source), *options, "--json", quiet=True)
+        )
+        return report
 
 
 def _quote(word: str) -> str:
@@ -83,15 +106,17 @@ def _quote(word: str) -> str:
 @contextmanager
 def serving(bundle: Path, runner: CommandRunner) -> Iterator[str]:
     """Serve a bundle on a free port until the block ends; yield the service's URL."""
-    port = _free_port()
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
     log = (bundle.parent / "service.log").open("w", encoding="utf-8")
     started = monotonic()
     command = runner.command("serve", str(bundle), "--port", str(port))
     with log, subprocess.Popen(command, stdout=log, stderr=log) as service:  # noqa: S603
         try:
-            _wait_until_ready(service, f"http://127.0.0.1:{port}", log.name)
-            runner.seconds["serve"] = runner.seconds.get("serve", 0.0) + monotonic() - started
-            yield f"http://127.0.0.1:{port}"
+            _wait_until_ready(service, url, log.name)
+            runner.seconds["serve"] += monotonic() - started
+            yield url
         finally:
             service.send_signal(signal.SIGTERM)
             try:
@@ -112,10 +137,3 @@ def _wait_until_ready(service: "subprocess.Popen[bytes]", url: str, log: str) ->
             pass  # not listening yet
         sleep(_POLL_SECONDS)
     raise NotReady(f"`tusou serve` was not ready within {_START_SECONDS:.0f} s; see {log}.")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

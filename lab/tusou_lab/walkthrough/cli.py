@@ -1,35 +1,33 @@
 """The command `tusou walkthrough`."""
 
 from dataclasses import asdict
-from pathlib import Path
+from functools import partial
 from typing import Annotated, Literal
 
 import typer
 
 from tusou.cli.output import plain_errors, print_json
+from tusou_lab.cli import AsJson, ForceFolder, Seed, WorkFolder, echo_command
 
 
 def walkthrough(
     exercise: Annotated[Literal["muge", "flickr8k", "teddy"], typer.Argument(help="The exercise.")],
-    folder: Annotated[Path, typer.Option("--dir", help="Folder to work in.", file_okay=False)],
+    folder: WorkFolder,
     items: Annotated[int, typer.Option(min=50, help="Images to draw in a split.")] = 1000,
     queries: Annotated[int, typer.Option(min=10, help="Queries to draw in a split.")] = 200,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same bytes.")] = 2024,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace all files in the folder.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
+    seed: Seed = 2024,
+    force: ForceFolder = False,
+    as_json: AsJson = False,
 ) -> None:
     """Do a complete exercise on drawn data, from its files to those to hand in."""
-    from tusou_lab.walkthrough.exercise import ExerciseSpec, run_exercise
-
-    def echo(text: str) -> None:
-        typer.secho(text, err=as_json, bold=text.startswith("$"))
+    from tusou_lab.run_commands import ToySize
+    from tusou_lab.walkthrough import flickr8k, muge, teddy
+    from tusou_lab.walkthrough.exercise import run_exercise
 
     with plain_errors():
-        report = run_exercise(
-            exercise, folder, ExerciseSpec(items, queries, seed), echo, force=force
-        )
+        run = {"muge": muge, "flickr8k": flickr8k, "teddy": teddy}[exercise].run
+        size, echo = ToySize(items, queries, seed), partial(echo_command, err=as_json)
+        report = run_exercise(run, folder, size, echo, force=force)
     if as_json:
         print_json(asdict(report))
         return

@@ -1,50 +1,30 @@
-"""The parts that all walk-throughs share: their size, their report and how they run."""
+"""The parts that all walk-throughs share: their size, their report and their files."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeAlias
 
-from tusou.core.lazy_import import LazyImport
-from tusou_lab.run_commands import CommandRunner, Echo, claim_folder
+from tusou_lab.run_commands import CommandRunner, Echo, ToySize, claim_folder
 
-# An exercise runs its commands in a folder, and returns its metrics and the files it made.
-Exercise = Callable[
-    [Path, "ExerciseSpec", CommandRunner], tuple[dict[str, dict[str, float]], tuple[Path, ...]]
-]
-
-_EXERCISES = {
-    "muge": LazyImport("tusou_lab.walkthrough.muge:run"),
-    "flickr8k": LazyImport("tusou_lab.walkthrough.flickr8k:run"),
-    "teddy": LazyImport("tusou_lab.walkthrough.teddy:run"),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class ExerciseSpec:
-    """The amount of data to draw."""
-
-    items: int = 1000
-    queries: int = 200
-    seed: int = 2024
-
-    @property
-    def toy_options(self) -> list[str]:
-        """The options of `tusou toy`."""
-        sizes = {"--items": self.items, "--queries": self.queries, "--seed": self.seed}
-        return [word for option, number in sizes.items() for word in (option, str(number))]
+# By task or split: metric -> percent.
+Metrics: TypeAlias = dict[str, dict[str, float]]
+# Runs its commands in a folder, and returns its metrics and the files to look at or to hand in.
+Exercise: TypeAlias = Callable[[Path, ToySize, CommandRunner], tuple[Metrics, tuple[Path, ...]]]
 
 
 @dataclass(frozen=True, slots=True)
 class ExerciseReport:
     """The scores of an exercise, the files it made, and the seconds of each verb."""
 
-    metrics: dict[str, dict[str, float]]  # task or split -> metric -> percent
-    made: tuple[str, ...]  # files to look at or to hand in
+    metrics: Metrics
+    made: tuple[str, ...]
     seconds: dict[str, float]
 
 
 def run_exercise(
-    name: str, folder: Path, spec: ExerciseSpec, echo: Echo, *, force: bool
+    exercise: Exercise, folder: Path, size: ToySize, echo: Echo, *, force: bool
 ) -> ExerciseReport:
     """Run an exercise, from drawing its data to the files to hand in.
 
@@ -52,6 +32,21 @@ def run_exercise(
     """
     claim_folder(folder, force=force)
     runner = CommandRunner(echo)
-    run: Exercise = _EXERCISES[name].load()  # type: ignore[assignment]
-    metrics, made = run(folder, spec, runner)
-    return ExerciseReport(metrics, tuple(str(path) for path in made), runner.seconds)
+    metrics, made = exercise(folder, size, runner)
+    return ExerciseReport(metrics, tuple(map(str, made)), runner.seconds)
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """Read JSON lines."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def write_rows(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
+    """Write JSON lines."""
+    lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    path.write_text("".join(lines), encoding="utf-8")
+
+
+def write_bare_queries(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
+    """Write queries without their correct items, as contestants get them."""
+    write_rows(path, ({key: row[key] for key in ("query_id", "query_text")} for row in rows))

@@ -1,20 +1,23 @@
 """The Flickr8k exercise: captions find images, images find captions, and a report on both."""
 
-import json
 from pathlib import Path
 
-from tusou_lab.run_commands import CommandRunner
-from tusou_lab.walkthrough.exercise import ExerciseSpec
+from tusou_lab.run_commands import CommandRunner, ToySize
+from tusou_lab.walkthrough.exercise import Metrics
 
 
-def run(
-    folder: Path, spec: ExerciseSpec, runner: CommandRunner
-) -> tuple[dict[str, dict[str, float]], tuple[Path, ...]]:
+def run(folder: Path, size: ToySize, runner: CommandRunner) -> tuple[Metrics, tuple[Path, ...]]:
     """Index images and captions, search both ways, sweep, and write the report."""
     data, texts = folder / "flickr8k", folder / "texts"
     images, captions = folder / "images", folder / "captions"
-    _draw(folder / "drawn", spec, runner)
-    runner.run("convert", str(folder / "drawn"), str(data), "--to", "flickr8k")
+    # Images with one caption each, in place of a download: rename them to cn_clip's file names.
+    drawn = folder / "drawn"
+    runner.run("toy", str(drawn), *size.options, "--splits", "test")
+    (drawn / "MR_test_imgs.tsv").rename(drawn / "test_imgs.tsv")
+    (drawn / "MR_test_captions.jsonl").rename(drawn / "test_texts.jsonl")
+    for path in drawn.glob("MR_*"):
+        path.unlink()
+    runner.run("convert", str(drawn), str(data), "--to", "flickr8k")
     test = f"{data}#test"
 
     runner.run("index", test, "--out", str(images), "--model", "demo")
@@ -25,8 +28,7 @@ def run(
     metrics, runs = {}, []
     for name, bundle in (("text_to_image", images), ("image_to_text", captions)):
         path = folder / f"{name}.jsonl"
-        options = ["--answers", test, "--save", str(path), "--json"]
-        report = json.loads(runner.run("evaluate", str(bundle), *options, quiet=True))
+        report = runner.run_evaluate(bundle, "--answers", test, "--save", str(path))
         metrics[name] = report["percent"]
         runs.append(str(path))
 
@@ -35,12 +37,3 @@ def run(
     options = ["--answers", test, "--bundle", str(images), "--bundle", str(captions)]
     runner.run("report", *runs, *options, "--sweep", str(sweep), "--out", str(page))
     return metrics, (page, page.with_suffix(".md"))
-
-
-def _draw(folder: Path, spec: ExerciseSpec, runner: CommandRunner) -> None:
-    """Draw images with one caption each under cn_clip's file names, in place of a download."""
-    runner.run("toy", str(folder), *spec.toy_options, "--splits", "test")
-    (folder / "MR_test_imgs.tsv").rename(folder / "test_imgs.tsv")
-    (folder / "MR_test_captions.jsonl").rename(folder / "test_texts.jsonl")
-    for path in folder.glob("MR_*"):
-        path.unlink()

@@ -8,16 +8,15 @@ from zipfile import ZipFile
 
 import pytest
 import typer
-from tusou_lab.run_commands import CommandRunner
+from tusou_lab.run_commands import CommandRunner, ToySize
 from tusou_lab.walkthrough import flickr8k, muge, teddy
 from tusou_lab.walkthrough.cli import walkthrough as command
-from tusou_lab.walkthrough.exercise import ExerciseSpec
 from typer.testing import CliRunner
 
 from tusou.cli.main import VERBS
 
 DOCS = Path(__file__).parents[3] / "docs"
-SPEC = ExerciseSpec(items=80, queries=15, seed=5)
+SIZE = ToySize(items=80, queries=15, seed=5)
 
 
 class InProcessRunner(CommandRunner):
@@ -58,7 +57,7 @@ def documented(name: str) -> list[str]:
 @pytest.mark.timeout(300)
 def test_muge_from_files_to_submission(tmp_path: Path) -> None:
     runner = InProcessRunner()
-    metrics, (predictions, packed) = muge.run(tmp_path, SPEC, runner)
+    metrics, (predictions, packed) = muge.run(tmp_path, SIZE, runner)
     queries = rows(tmp_path / "data" / "MR_test_queries.jsonl")
     assert all(row.keys() == {"query_id", "query_text"} for row in queries)
     submitted = rows(predictions)
@@ -87,7 +86,7 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
 @pytest.mark.timeout(300)
 def test_flickr8k_both_ways_with_its_report(tmp_path: Path) -> None:
     runner = InProcessRunner()
-    metrics, made = flickr8k.run(tmp_path, SPEC, runner)
+    metrics, made = flickr8k.run(tmp_path, SIZE, runner)
     assert metrics["text_to_image"]["hit@10"] > 80
     assert metrics["image_to_text"]["hit@10"] > 80
     page, twin = made
@@ -101,14 +100,14 @@ def test_flickr8k_both_ways_with_its_report(tmp_path: Path) -> None:
 @pytest.mark.timeout(300)
 def test_teddy_writes_the_tables_of_both_tasks(tmp_path: Path) -> None:
     runner = InProcessRunner()
-    metrics, made = teddy.run(tmp_path, SPEC, runner)
+    metrics, made = teddy.run(tmp_path, SIZE, runner)
     assert metrics["text_to_image"]["hit@5"] > 80
     assert metrics["image_to_text"]["hit@5"] > 80
     first, second = map(table, made)
     assert first[0] == ["text_id", "similarity_ranking", "result_image_id"]
     assert second[0] == ["image_id", "similarity_ranking", "result_text_id"]
     for task in (first, second):
-        assert len(task) == 1 + 5 * SPEC.queries
-        assert [row[1] for row in task[1:]] == ["1", "2", "3", "4", "5"] * SPEC.queries
+        assert len(task) == 1 + 5 * SIZE.queries
+        assert [row[1] for row in task[1:]] == ["1", "2", "3", "4", "5"] * SIZE.queries
     assert [path.name for path in made] == ["result1.csv", "result2.csv"]
     assert documented("teddy") == verbs("\n".join(runner.lines))
