@@ -20,7 +20,7 @@ def run() -> Run:
         app.command()(verb)
 
     def run(*words: object) -> Result:
-        return CliRunner().invoke(app, [str(word) for word in words])
+        return CliRunner(env={"COLUMNS": "300"}).invoke(app, [str(word) for word in words])
 
     return run
 

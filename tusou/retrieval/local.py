@@ -1,7 +1,7 @@
 """In-process search of a bundle, without a service."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from os import PathLike
 from pathlib import Path
 from threading import Lock
@@ -18,15 +18,19 @@ from tusou.core.ids import ItemId
 from tusou.images.preprocess import open_image, to_pixels
 from tusou.retrieval.notebook import HitsView, view_hits
 from tusou.retrieval.pipeline import SearchPipeline
-from tusou.retrieval.query import ItemPart, Part, Query, TextPart, VectorPart
-from tusou.retrieval.query import text_parts as parts_of_text
-from tusou.text.negation import UnderstoodQuery
+from tusou.retrieval.query import (
+    MAX_WEIGHT,
+    NEGATIVE_WEIGHT,
+    Query,
+    VectorPart,
+    item_and_negative_parts,
+    text_parts,
+)
 from tusou.text.normalize import normalize_query
 
 # The bytes of a JPEG, PNG or WebP file, the path of one, or an image opened with Pillow.
 ImageInput: TypeAlias = bytes | str | PathLike[str] | Image.Image
 
-_MAX_WEIGHT = 10.0
 _TEXTS_PER_BATCH, _IMAGES_PER_BATCH = 256, 32
 
 T = TypeVar("T")
@@ -154,7 +158,7 @@ class LocalSearch:
         query_weight: float = 1.0,
         image_weight: float = 1.0,
         item_weight: float = 1.0,
-        negative_weight: float = 0.5,
+        negative_weight: float = NEGATIVE_WEIGHT,
         offset: int = 0,
         exclude: Iterable[ItemId] = (),
         interpret: bool = True,
@@ -163,25 +167,26 @@ class LocalSearch:
         if top_k < 1 or offset < 0:
             raise InvalidRequest("top_k must be at least 1, and offset at least 0")
         for weight in (query_weight, image_weight, item_weight, negative_weight):
-            if not 0 < weight <= _MAX_WEIGHT:
-                raise InvalidRequest(f"a weight must be above 0 and at most {_MAX_WEIGHT:g}")
+            if not 0 < weight <= MAX_WEIGHT:
+                raise InvalidRequest(f"a weight must be above 0 and at most {MAX_WEIGHT:g}")
         if None in texts and image is None and item_id is None:
             raise InvalidRequest("give at least one of query, image and item_id")
-        parts: list[Part] = []  # those beside the text
-        if item_id is not None:
-            parts.append(ItemPart(str(item_id), item_weight))
-        if negative is not None:
-            parts.append(TextPart(normalize_query(negative), -negative_weight))
-        if negative_item_id is not None:
-            parts.append(ItemPart(str(negative_item_id), -negative_weight))
-        read = [_read_text(text, query_weight, interpret=interpret) for text in texts]
+        other_parts = item_and_negative_parts(
+            item_id, negative, negative_item_id, item_weight, negative_weight
+        )
+        understood_texts = [
+            ((), None)
+            if text is None
+            else text_parts(normalize_query(text), query_weight, interpret=interpret)
+            for text in texts
+        ]
         if image is not None:
             (vector,) = self._encode_images([image])
-            parts.append(replace(vector, weight=image_weight))
+            other_parts.append(replace(vector, weight=image_weight))
         excluded = frozenset(map(str, exclude))
         return [
-            Query((*text_parts, *parts), top_k, offset, excluded, understood)
-            for text_parts, understood in read
+            Query((*parts, *other_parts), top_k, offset, excluded, understood)
+            for parts, understood in understood_texts
         ]
 
     def _search(self, queries: Sequence[Query]) -> Iterator[LocalHits]:
@@ -192,15 +197,7 @@ class LocalSearch:
             for hits in results.hits:
                 if isinstance(hits, TusouError):
                     raise hits
-                yield LocalHits(
-                    hits.item_ids,
-                    hits.scores,
-                    hits.truncated,
-                    hits.index_version,
-                    hits.positive,
-                    hits.negative,
-                    bundle=bundle,
-                )
+                yield LocalHits(**asdict(hits), bundle=bundle)
 
     def _encode_images(self, images: Sequence[ImageInput]) -> list[VectorPart]:
         vectors: list[VectorPart] = []
@@ -236,14 +233,6 @@ def open_bundle(
         Path(path), device=device, model=model, precision=precision, backend=backend
     )
     return LocalSearch(pipeline)
-
-
-def _read_text(
-    text: str | None, weight: float, *, interpret: bool
-) -> tuple[tuple[TextPart, ...], UnderstoodQuery | None]:
-    if text is None:
-        return (), None
-    return parts_of_text(normalize_query(text), weight, interpret=interpret)
 
 
 def _batches(values: Sequence[T], size: int) -> Iterator[Sequence[T]]:

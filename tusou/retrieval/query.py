@@ -8,7 +8,13 @@ import numpy as np
 
 from tusou.core.arrays import Vectors
 from tusou.core.errors import InvalidRequest
+from tusou.core.ids import ItemId
 from tusou.text.negation import REFUSED_WEIGHT, UnderstoodQuery, parse_negation
+from tusou.text.normalize import normalize_query
+
+# The highest weight of a part, and the weight of negative parts unless another is given.
+MAX_WEIGHT = 10.0
+NEGATIVE_WEIGHT = 0.5
 
 # A sum of parts shorter than this is rounding error: the parts have cancelled out.
 _SHORTEST_SUM = 1e-3
@@ -98,6 +104,25 @@ def text_parts(
         return (TextPart(text, weight),), None
     refused = (TextPart(thing, -weight * REFUSED_WEIGHT) for thing in understood.refused)
     return (TextPart(understood.positive, weight), *refused), understood
+
+
+def item_and_negative_parts(
+    item_id: ItemId | None,
+    negative: str | None,
+    negative_item_id: ItemId | None,
+    item_weight: float | None,
+    negative_weight: float | None,
+) -> list[Part]:
+    """Return the parts of a query beside its text and image; a weight of None is the default."""
+    less = -(negative_weight or NEGATIVE_WEIGHT)
+    parts: list[Part] = []
+    if item_id is not None:
+        parts.append(ItemPart(str(item_id), item_weight or 1.0))
+    if negative is not None:
+        parts.append(TextPart(normalize_query(negative), less))
+    if negative_item_id is not None:
+        parts.append(ItemPart(str(negative_item_id), less))
+    return parts
 
 
 def combine(parts: Sequence[Part], vectors: Sequence[Vectors]) -> Vectors:

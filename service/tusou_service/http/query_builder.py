@@ -1,11 +1,11 @@
 """Builds queries from the fields of a request."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Literal, TypeAlias
 
 from tusou.core.errors import ErrorDetail, InputError, InvalidRequest
-from tusou.retrieval.query import ItemPart, Part, Query, TextPart, text_parts
+from tusou.retrieval.query import Part, Query, item_and_negative_parts, text_parts
 from tusou.text.negation import UnderstoodQuery
 from tusou.text.normalize import normalize_query
 from tusou_service.engine.engine import SearchEngine
@@ -13,7 +13,6 @@ from tusou_service.http.schemas import MAX_RANK, QueryFields
 
 FieldSource: TypeAlias = Literal["body", "query"]  # the JSON body or the query string
 
-_NEGATIVE_WEIGHT = 0.5
 # For each weight, the fields that it can apply to.
 _WEIGHTED_FIELDS = {
     "query_weight": {"query"},
@@ -40,13 +39,20 @@ async def build_query(
     understood: UnderstoodQuery | None = None
     parts: list[Part] = []
     if fields.query is not None:
-        query, weight = normalize_query(fields.query), _or_default(fields.query_weight, 1)
-        texts, understood = text_parts(query, weight, interpret=fields.interpret)
-        parts.extend(texts)
-    parts.extend(_other_parts(fields))
+        texts, understood = text_parts(
+            normalize_query(fields.query), fields.query_weight or 1.0, interpret=fields.interpret
+        )
+        parts += texts
+    parts += item_and_negative_parts(
+        fields.item_id,
+        fields.negative,
+        fields.negative_item_id,
+        fields.item_weight,
+        fields.negative_weight,
+    )
     if image is not None:
         encoded = await engine.encode_image(image, deadline)
-        parts.append(replace(encoded, weight=_or_default(fields.image_weight, 1)))
+        parts.append(replace(encoded, weight=fields.image_weight or 1.0))
     exclude = frozenset(map(str, fields.exclude))
     return Query(tuple(parts), fields.top_k, fields.offset, exclude, understood)
 
@@ -82,16 +88,6 @@ def normalize_texts(texts: Mapping[int, str], field: str) -> dict[int, str]:
     return normal
 
 
-def _other_parts(fields: QueryFields) -> Iterator[Part]:
-    less = -_or_default(fields.negative_weight, _NEGATIVE_WEIGHT)
-    if fields.item_id is not None:
-        yield ItemPart(str(fields.item_id), _or_default(fields.item_weight, 1))
-    if fields.negative is not None:
-        yield TextPart(normalize_query(fields.negative), less)
-    if fields.negative_item_id is not None:
-        yield ItemPart(str(fields.negative_item_id), less)
-
-
 def _check_fields(fields: QueryFields, image: str | bytes | None, source: FieldSource) -> None:
     names = ("query", "item_id", "negative", "negative_item_id")
     given = {name for name in names if getattr(fields, name) is not None}
@@ -112,7 +108,3 @@ def _check_fields(fields: QueryFields, image: str | bytes | None, source: FieldS
                 ErrorDetail((source, weight), "weight_without_part", message) for weight in unused
             ]
         )
-
-
-def _or_default(weight: float | None, default: float) -> float:
-    return default if weight is None else weight

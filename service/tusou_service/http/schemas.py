@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, FailFast, Field
 
 from tusou.core.ids import ItemId, ItemKind
+from tusou.retrieval.query import MAX_WEIGHT, NEGATIVE_WEIGHT
 from tusou_service.http.errors import PROBLEM_TYPES
 from tusou_service.images.query_encoder import ImageState
 
@@ -18,7 +19,7 @@ _MAX_ID_CHARS = 256
 TopK = Annotated[int, Field(ge=1, le=MAX_TOP_K, description="Number of items to return.")]
 
 Offset = Annotated[int, Field(ge=0, le=MAX_RANK, description="Number of items to skip.")]
-Weight = Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)]
+Weight = Annotated[float, Field(gt=0, le=MAX_WEIGHT, allow_inf_nan=False)]
 Texts = Annotated[list[str], Field(min_length=1, max_length=MAX_QUERIES, fail_fast=True)]
 RequestId = int | Annotated[str, Field(max_length=_MAX_ID_CHARS)]
 ExcludedIds = Annotated[list[RequestId], FailFast(), Field(max_length=MAX_EXCLUDED)]
@@ -44,7 +45,7 @@ class QueryFields(BaseModel):
     query_weight: Weight | None = Field(None, description="1 by default.")
     image_weight: Weight | None = Field(None, description="1 by default.")
     item_weight: Weight | None = Field(None, description="1 by default.")
-    negative_weight: Weight | None = Field(None, description="0.5 by default.")
+    negative_weight: Weight | None = Field(None, description=f"{NEGATIVE_WEIGHT} by default.")
     top_k: TopK = 10
     offset: Offset = 0
     exclude: ExcludedIds = Field([], description=_EXCLUDE)
