@@ -1,9 +1,12 @@
 """Client commands: query, replay, load."""
 
+import math
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -13,6 +16,7 @@ from tusou_client.wire import DEFAULT_URL
 
 if TYPE_CHECKING:
     from tusou_client.load import LoadReport
+    from tusou_client.wire import SearchOptions
 
 
 def _existing_data(source: str) -> str:
@@ -32,6 +36,7 @@ NoInterpret = Annotated[
     bool, typer.Option("--no-interpret", help="Search the text as written, refusals included.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Report as JSON.")]
+_PARTS = ("query", "image", "item", "negative")
 _QUERIES = "Query file in MUGE's JSONL, or DATA#SPLIT."
 
 
@@ -60,16 +65,21 @@ def query(
     Prints rank, item id and score.
     """
     from tusou_client.client import Client
-    from tusou_client.query_options import search_options
 
     if text is None and image is None and item is None:
         raise typer.BadParameter("Give a text, --image or --item.")
     with plain_errors():
-        options = search_options(image, item, negative, weight or [], exclude or [])
-        if no_interpret:
-            options["interpret"] = False
+        given: dict[str, object] = {
+            "image": image,
+            "item_id": item,
+            "negative": negative,
+            "exclude": exclude or None,
+            "interpret": False if no_interpret else None,
+            **_parse_weights(weight or []),
+        }
+        options = {name: value for name, value in given.items() if value is not None}
         with Client(url, api_key=_read_key(api_key_file)) as client:
-            hits = client.search(text, top_k, **options)
+            hits = client.search(text, top_k, **cast("SearchOptions", options))
     if as_json:
         print_json(asdict(hits))
         return
@@ -163,6 +173,24 @@ def load(
         print_json(asdict(report))
     else:
         _print_load(report)
+
+
+def _parse_weights(weights: Iterable[str]) -> dict[str, float]:
+    """Return the fields of weights written as `part=number`."""
+    fields = {}
+    for weight in weights:
+        part, _, number = weight.partition("=")
+        if part not in _PARTS:
+            raise UsageError(f"--weight {weight}: the parts are {', '.join(_PARTS)}.")
+        value = math.nan
+        with suppress(ValueError):
+            value = float(number)
+        if not 0 < value <= 10:  # NaN fails too
+            raise UsageError(
+                f"--weight {weight}: write a part and a number up to 10, for example image=0.5."
+            )
+        fields[f"{part}_weight"] = value
+    return fields
 
 
 def _print_load(report: "LoadReport") -> None:

@@ -2,11 +2,10 @@
 
 import fcntl
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Self
 
-from tusou.core.files import write_file
 from tusou_client.errors import UnfinishedRun
 
 
@@ -43,7 +42,6 @@ class Journal:
         return (header, rows) if isinstance(header, dict) else (None, [])
 
     def clear(self) -> None:
-        """Empty the file."""
         self._file.truncate(0)
 
     def start(self, header: dict[str, object], rows: Iterable[bytes] = ()) -> None:
@@ -52,15 +50,8 @@ class Journal:
         self.append([json.dumps(header).encode(), *rows])
 
     def append(self, rows: Iterable[bytes]) -> None:
-        """Append rows to the file."""
         self._file.write(b"".join(row + b"\n" for row in rows))
         self._file.flush()
-
-    def publish(self, out: Path, to_output: Callable[[list[bytes]], bytes]) -> None:
-        """Write the rows to `out` atomically, as `to_output` formats them, and remove this file."""
-        _, rows = self.read()
-        write_file(out, to_output(rows))
-        self.discard()
 
     def discard(self) -> None:
         """Remove the file."""

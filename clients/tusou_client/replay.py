@@ -5,10 +5,10 @@ import hashlib
 import json
 import time
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from tusou.core.errors import OutputExists
+from tusou.core.files import write_file
 from tusou_client.errors import ClientError, UnfinishedRun, UsageError
 from tusou_client.journal import Journal
 from tusou_client.output_formats import check_depth, format_output
@@ -61,8 +61,7 @@ def replay(
         "interpret": settings.interpret,
     }
     with Journal(out.with_name(f"{out.name}.partial")) as journal:
-        _check_same_run(journal, identity, force=force)
-        version, done = _resume(journal, identity, rows, settings)
+        version, done = _resume(journal, identity, rows, settings, force=force)
         if done < len(rows):
             worker = ReplayWorker(rows, journal, identity, settings, listener)
             try:
@@ -70,7 +69,8 @@ def replay(
             except (ClientError, KeyboardInterrupt):
                 _announce_progress(journal, listener)
                 raise
-        journal.publish(out, partial(format_output, out.suffix, rows))
+        write_file(out, format_output(out.suffix, rows, journal.read()[1]))
+        journal.discard()
     seconds = time.monotonic() - started
     return ReplayReport(out, len(rows), done, str(version), settings.interpret, seconds)
 
@@ -84,27 +84,28 @@ def _check_output(queries: Path, out: Path, *, force: bool) -> None:
         raise OutputExists(f"{out} exists; give --force to replace it, or another --out.")
 
 
-def _check_same_run(journal: Journal, identity: dict[str, object], *, force: bool) -> None:
-    header, lines = journal.read()
-    other = header is not None and {**header, **identity} != header
-    if other and lines and not force:
-        raise UnfinishedRun(
-            f"{journal.path} is the progress of a run over other queries or with other options "
-            "(--top-k, --no-interpret). Finish that run, or give --force to drop its progress."
-        )
-    if other:
-        journal.clear()
-
-
 def _resume(
     journal: Journal,
     identity: dict[str, object],
     rows: list[QueryRow],
     settings: ReplaySettings,
+    *,
+    force: bool,
 ) -> tuple[str | None, int]:
-    """Return the index version of the finished rows, and their number."""
+    """Return the index version of the finished rows, and their number.
+
+    With `force` the rows of another run are dropped, else they raise UnfinishedRun.
+    """
     header, lines = journal.read()
     if header is None:
+        return None, 0
+    if {**header, **identity} != header:
+        if lines and not force:
+            raise UnfinishedRun(
+                f"{journal.path} is the progress of a run over other queries or with other options "
+                "(--top-k, --no-interpret). Finish that run, or give --force to drop its progress."
+            )
+        journal.clear()
         return None, 0
     done = _count_valid(rows, lines, settings.top_k)
     if done < len(rows):
@@ -131,6 +132,6 @@ def _announce_progress(journal: Journal, listener: ReplayListener) -> None:
     if not journal.path.exists():
         return
     if count := len(journal.read()[1]):
-        listener.on_notice(
+        listener.notice(
             f"{count} finished rows are kept in {journal.path}: the same command resumes there."
         )

@@ -29,30 +29,13 @@ class ReplaySettings:
     patience: float = 300.0  # seconds to retry one batch, for example while the service restarts
     interpret: bool = True  # subtract what a query refuses
 
-    def policy(self) -> RetryPolicy:
-        """Retry each batch until `patience` runs out."""
-        return RetryPolicy(
-            timeout=30.0, deadline=self.patience, tries=None, bad_replies=8, budget=None
-        )
-
 
 @dataclass(frozen=True, slots=True)
 class ReplayListener:
     """Callbacks of a replay: (finished rows, all rows), and messages for people."""
 
-    progress: Callable[[int, int], None] | None = None
-    notice: Callable[[str], None] | None = None
-
-    def on_progress(self, done: int, total: int) -> None:
-        if self.progress is not None:
-            self.progress(done, total)
-
-    def on_notice(self, message: str) -> None:
-        if self.notice is not None:
-            self.notice(message)
-
-    def on_retry(self, error: ClientError, _: float) -> None:
-        self.on_notice(f"{error.code}: {error} Still trying.")
+    progress: Callable[[int, int], None] = lambda *_: None
+    notice: Callable[[str], None] = lambda _: None
 
 
 class _IndexReplaced(Exception):
@@ -82,7 +65,7 @@ class ReplayWorker:
             try:
                 return await self._run_once(version, done)
             except _IndexReplaced as error:
-                self._listener.on_notice(f"{error} Starting again from the first row.")
+                self._listener.notice(f"{error} Starting again from the first row.")
                 version, done = None, 0
         raise IndexChanged(
             "The service changed its index again and again; replay once it has settled."
@@ -93,19 +76,26 @@ class ReplayWorker:
         self._version, self._next = version, done
         self._early: dict[int, list[bytes]] = {}  # batches that finished before an earlier one
         self._refused: list[tuple[QueryRow, ServiceError]] = []
-        self._listener.on_progress(done, len(self._rows))
+        self._listener.progress(done, len(self._rows))
         starts = iter(range(done, len(self._rows), settings.batch_size))
+        # Retry each batch until `patience` runs out.
+        policy = RetryPolicy(
+            timeout=30.0, deadline=settings.patience, tries=None, bad_replies=8, budget=None
+        )
         async with AsyncClient(
             settings.url,
             api_key=settings.api_key,
-            policy=settings.policy(),
-            on_retry=self._listener.on_retry,
+            policy=policy,
+            on_retry=self._report_retry,
         ) as client:
             await self._share(client, starts)
         if self._refused:
             self._journal.discard()  # its query file has to be changed
             raise _refused_queries(self._refused)
         return str(self._version)
+
+    def _report_retry(self, error: ClientError, _: float) -> None:
+        self._listener.notice(f"{error.code}: {error} Still trying.")
 
     async def _share(self, client: AsyncClient, starts: Iterator[int]) -> None:
         """Share the batches among `in_flight` tasks; the first error stops them all."""
@@ -158,7 +148,7 @@ class ReplayWorker:
             lines = self._early.pop(self._next)
             self._journal.append(lines)
             self._next += len(lines)
-        self._listener.on_progress(self._next, len(self._rows))
+        self._listener.progress(self._next, len(self._rows))
 
     def _check_version(self, version: str) -> None:
         if self._version is None:

@@ -212,10 +212,14 @@ def test_a_journal_without_a_header_is_ignored(
 def test_a_run_killed_before_its_last_step_needs_no_service(
     server, service, queries: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def kill(*_: object) -> None:
+        raise RuntimeError("killed")
+
     out = tmp_path / "pred.jsonl"
     with monkeypatch.context() as patch:
-        patch.setattr(Journal, "publish", lambda *_: None)
-        replay(queries, out, settings(server))
+        patch.setattr("tusou_client.replay.write_file", kill)
+        with pytest.raises(RuntimeError, match="killed"):
+            replay(queries, out, settings(server))
     assert not out.exists()
     server.stop()
     report = replay(queries, out, settings(server))
