@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page
-from tusou_lab.report.build import ReportSpec
-from tusou_lab.report.run import ReportInputs, make_report
+from tusou_lab.report.inputs import ReportSpec
+from tusou_lab.report.run import make_report
 
 
 @pytest.fixture(scope="module")
@@ -13,7 +13,7 @@ def report(bundle: Path, drawn: Path, tmp_path_factory: pytest.TempPathFactory) 
     """Write a report on a search of the drawn pool."""
     out = tmp_path_factory.mktemp("report") / "report.html"
     queries = drawn.with_name("MR_test_queries.jsonl")
-    make_report(ReportInputs((bundle,), (str(queries),)), ReportSpec(examples=2), out)
+    make_report(ReportSpec((bundle,), (str(queries),), examples=2), out)
     return out
 
 

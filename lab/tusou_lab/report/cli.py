@@ -38,12 +38,14 @@ def report(
 ) -> None:
     """Write a report of one or more runs: an HTML page, and the same as Markdown."""
     from tusou.cli.progress import progress
-    from tusou_lab.report.build import ReportSpec
-    from tusou_lab.report.run import ReportInputs, make_report
+    from tusou_lab.report.inputs import ReportSpec
+    from tusou_lab.report.run import make_report
 
     with plain_errors(), progress() as bar:
-        inputs = ReportInputs(tuple(runs), tuple(answers), tuple(bundle or ()), sweep)
-        written = make_report(inputs, ReportSpec(title, lang, examples), out, bar, force=force)
+        spec = ReportSpec(
+            tuple(runs), tuple(answers), tuple(bundle or ()), sweep, title, lang, examples
+        )
+        written = make_report(spec, out, bar, force=force)
     if as_json:
         print_json(written)
     else:

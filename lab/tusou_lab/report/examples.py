@@ -1,15 +1,23 @@
 """Example rows of a report: the query, its first results, and a correct item with its rank."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from io import BytesIO
 
+from PIL import Image
+
+from tusou.bundle.bundle import Bundle
+from tusou.core.errors import BadImage, UnknownItem
 from tusou.core.ids import ItemId
+from tusou.images.preprocess import open_image
 from tusou_lab.report.analysis import QueryOutcome
 from tusou_lab.report.inputs import ReportRun
-from tusou_lab.report.thumbnails import Thumbnail, ThumbnailCache
 from tusou_lab.strings import Translator
 
 _SHOWN_RESULTS = 5
+_SIDE = 132  # pixels: twice the displayed size, for high-density screens
+_QUALITY = 72
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +25,7 @@ class ExampleTile:
     """One item with its id, and its image or its text where it has one."""
 
     item_id: str
-    thumbnail: Thumbnail | None
+    thumbnail: bytes | None  # WebP
     text: str | None
     correct: bool = False
     score: float | None = None
@@ -33,9 +41,17 @@ class ExampleRow:
     rank: str
     hit: bool
 
-    def tiles(self) -> list[ExampleTile]:
-        """Return all tiles of the row."""
-        return [self.query, *self.results, *([self.correct] if self.correct else [])]
+
+def make_thumbnail(bundles: Sequence[Bundle], item_id: ItemId) -> bytes | None:
+    """Return a small WebP of an item; None if no bundle has its image or can still read it."""
+    for bundle in bundles:
+        with suppress(UnknownItem, BadImage):
+            image = open_image(bundle.image(str(item_id))[0]).convert("RGB")
+            image.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)
+            data = BytesIO()
+            image.save(data, "WEBP", quality=_QUALITY, method=4)
+            return data.getvalue()
+    return None
 
 
 class ExampleBuilder:
@@ -44,21 +60,20 @@ class ExampleBuilder:
     def __init__(
         self,
         run: ReportRun,
-        thumbnails: ThumbnailCache,
+        find_thumbnail: Callable[[ItemId], bytes | None],
         texts: Mapping[str, str],
         words: Translator,
     ) -> None:
-        self._run, self._thumbnails, self._texts, self._words = run, thumbnails, texts, words
+        self._run, self._find_thumbnail = run, find_thumbnail
+        self._texts, self._words = texts, words
         self._items_are_texts = run.direction == "image_to_text"
 
     def build(
         self, outcomes: Sequence[QueryOutcome], exact_ranks: Mapping[int, int] | None = None
     ) -> tuple[ExampleRow, ...]:
         """Return a row per outcome; `exact_ranks` by query line, for ranks beyond the results."""
-        exact_ranks = exact_ranks or {}
-        return tuple(
-            self._row(outcome, exact_ranks.get(outcome.query.line)) for outcome in outcomes
-        )
+        ranks = exact_ranks or {}
+        return tuple(self._row(outcome, ranks.get(outcome.query.line)) for outcome in outcomes)
 
     def _row(self, outcome: QueryOutcome, exact_rank: int | None) -> ExampleRow:
         correct = outcome.correct
@@ -84,13 +99,13 @@ class ExampleBuilder:
     def _query(self, outcome: QueryOutcome) -> ExampleTile:
         query = outcome.query
         if self._items_are_texts:
-            return ExampleTile(str(query.query_id), self._thumbnails.find(query.query_id), None)
+            return ExampleTile(str(query.query_id), self._find_thumbnail(query.query_id), None)
         return ExampleTile(str(query.query_id), None, query.text)
 
     def _item(self, item: ItemId, correct: bool, score: float | None = None) -> ExampleTile:
         if self._items_are_texts:
             return ExampleTile(str(item), None, self._texts.get(str(item)), correct, score)
-        return ExampleTile(str(item), self._thumbnails.find(item), None, correct, score)
+        return ExampleTile(str(item), self._find_thumbnail(item), None, correct, score)
 
     def _rank(self, outcome: QueryOutcome, exact_rank: int | None) -> str:
         words, bundle = self._words, self._run.bundle

@@ -1,6 +1,6 @@
 """Inputs of a report: scored runs, the bundles they searched, and texts by id."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,10 +9,24 @@ from tusou.cli.progress import Progress
 from tusou.core.errors import BadDataset, InvalidRequest, UnknownItem
 from tusou.core.ids import ItemId
 from tusou.data.submission import Direction
-from tusou.evaluation.judgments import JudgedQuery, read_judgments
+from tusou.evaluation.judgments import JudgedQuery, Judgments, read_judgments
 from tusou_lab.evaluate.loading import DEPTH
 from tusou_lab.evaluate.scoring import ScoredRun, evaluate
 from tusou_lab.evaluate.search_bundle import BundleSearchSpec
+from tusou_lab.strings import Language
+
+
+@dataclass(frozen=True, slots=True)
+class ReportSpec:
+    """The files that a report is made from, and how it is presented."""
+
+    runs: tuple[Path, ...]  # run files, predictions, or bundles to search
+    answers: tuple[str, ...]  # files, or datasets (DATA#SPLIT), which serve both directions
+    bundles: tuple[Path, ...] = ()
+    sweep: Path | None = None
+    title: str | None = None
+    language: Language = "zh"
+    examples: int = 5  # rows of images under each heading
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,29 +61,26 @@ class ReportData:
     """Everything a report can show."""
 
     runs: tuple[ReportRun, ...]
-    bundles: tuple[Bundle, ...]
+    bundles: dict[Path, Bundle]
     texts: dict[str, str]  # by id, as text
 
 
-def read_report_data(
-    runs: Sequence[Path],
-    answers: Sequence[str],
-    bundles: Sequence[Path],
-    progress: Progress | None = None,
-) -> ReportData:
+def read_report_data(spec: ReportSpec, progress: Progress | None = None) -> ReportData:
     """Score every run against the answers of its direction; a run may be a bundle to search.
 
-    Answers are files, or datasets (`DATA#SPLIT`), which serve both directions. Raises
-    InvalidRequest when a run has no answers of its direction, and what `evaluate` raises.
+    Raises InvalidRequest when a run has no answers of its direction, and what `evaluate` raises.
     """
-    opened = [Bundle.open(path) for path in dict.fromkeys([*bundles, *filter(Path.is_dir, runs)])]
-    directions = {
-        source: read_judgments(source).direction for source in answers if Path(source).is_file()
-    }
-    scored_runs = []
-    for path in runs:
-        direction = _direction(path)
-        matching = [source for source in answers if directions.get(source, direction) == direction]
+    paths = dict.fromkeys([*spec.bundles, *filter(Path.is_dir, spec.runs)])
+    bundles = {path: Bundle.open(path) for path in paths}
+    answers = {source: read_judgments(source) for source in spec.answers}
+    runs = []
+    for path in spec.runs:
+        direction, depth = _peek(path, bundles)
+        matching = [
+            source
+            for source, judgments in answers.items()
+            if judgments.direction == direction or not Path(source).is_file()
+        ]
         if not matching:
             raise InvalidRequest(
                 f"{path} has no --answers of its direction; give a query file for texts that "
@@ -77,33 +88,27 @@ def read_report_data(
                 "texts"
             )
         scored = evaluate(
-            path, matching[0], spec=BundleSearchSpec(), top_k=_depth(path), progress=progress
+            path, matching[0], spec=BundleSearchSpec(), top_k=depth, progress=progress
         )
-        bundle = _searched_bundle(scored, opened)
-        scored_runs.append(ReportRun(_name(path), path, matching[0], scored, bundle))
-    return ReportData(tuple(scored_runs), tuple(opened), _read_texts(answers, scored_runs, opened))
+        name = path.stem if path.is_file() else path.name
+        bundle = _searched_bundle(scored, bundles.values())
+        runs.append(ReportRun(name, path, matching[0], scored, bundle))
+    texts = _read_texts(answers.values(), runs, bundles.values())
+    return ReportData(tuple(runs), bundles, texts)
 
 
-def _direction(run: Path) -> Direction:
-    """Return the direction of a run: of its bundle or header, or by the names of its fields."""
+def _peek(run: Path, bundles: Mapping[Path, Bundle]) -> tuple[Direction, int | None]:
+    """Return the direction of a run and the depth to score: None for all that a run file holds."""
     if run.is_dir():
-        from_image = Bundle.open(run).items == "texts"
-    else:
-        with run.open("rb") as file:
-            first = file.readline(2**16)
-        from_image = b'"image_to_text"' in first or b'"text_ids"' in first
-    return "image_to_text" if from_image else "text_to_image"
-
-
-def _depth(run: Path) -> int | None:
-    """Return None for a run file, which is scored to its full depth, and 10 for the rest."""
-    if run.is_dir():
-        return DEPTH
+        return "image_to_text" if bundles[run].items == "texts" else "text_to_image", DEPTH
     with run.open("rb") as file:
-        return None if b'"tusou_run"' in file.readline(2**16) else DEPTH
+        first = file.readline(2**16)
+    from_image = b'"image_to_text"' in first or b'"text_ids"' in first
+    depth = None if b'"tusou_run"' in first else DEPTH
+    return "image_to_text" if from_image else "text_to_image", depth
 
 
-def _searched_bundle(scored: ScoredRun, opened: Sequence[Bundle]) -> Bundle | None:
+def _searched_bundle(scored: ScoredRun, opened: Collection[Bundle]) -> Bundle | None:
     header = scored.run.header
     version = header.bundle if header else None
     if version is None:  # predictions do not name their bundle: take the only one that fits
@@ -114,10 +119,10 @@ def _searched_bundle(scored: ScoredRun, opened: Sequence[Bundle]) -> Bundle | No
 
 
 def _read_texts(
-    answers: Sequence[str], runs: Sequence[ReportRun], opened: Sequence[Bundle]
+    answers: Collection[Judgments], runs: Sequence[ReportRun], opened: Collection[Bundle]
 ) -> dict[str, str]:
     """Return the text of every id that may be shown, from the answers or from a bundle."""
-    rows = [row for source in answers for row in read_judgments(source).rows]
+    rows = [row for judgments in answers for row in judgments.rows]
     texts = {str(row.query_id): row.text for row in rows if row.text is not None}
     bundles = [bundle for bundle in opened if bundle.items == "texts"]
     for run in runs:
@@ -134,7 +139,3 @@ def _read_text(bundle: Bundle, item: str) -> str | None:
         return bundle.text(item)
     except (UnknownItem, BadDataset):
         return None
-
-
-def _name(path: Path) -> str:
-    return path.stem if path.is_file() else path.name

@@ -18,24 +18,6 @@ class ReportFigure:
 
 
 @dataclass(frozen=True, slots=True)
-class ReportCard:
-    """A headline number."""
-
-    label: str
-    value: str
-    note: str
-
-
-@dataclass(frozen=True, slots=True)
-class ExampleRows:
-    """A heading over example rows; `empty` is shown instead if there are none."""
-
-    heading: str
-    examples: tuple[ExampleRow, ...]
-    empty: str
-
-
-@dataclass(frozen=True, slots=True)
 class ReportPart:
     """A piece of a section; its fields are shown in this order, empty ones left out."""
 
@@ -43,7 +25,8 @@ class ReportPart:
     text: str = ""
     figure: ReportFigure | None = None
     table: ResultTable | None = None
-    rows: ExampleRows | None = None
+    rows: tuple[ExampleRow, ...] = ()
+    empty: str = ""  # shown if there are no rows
     commands: tuple[str, ...] = ()
 
 
@@ -64,16 +47,6 @@ class Report:
     title: str
     subtitle: str
     contents: str
-    cards: tuple[ReportCard, ...]
+    cards: tuple[tuple[str, str, str], ...]  # label, percent, note
     sections: tuple[ReportSection, ...]
     footer: str
-
-    @property
-    def parts(self) -> list[ReportPart]:
-        """All parts, in order."""
-        return [part for section in self.sections for part in section.parts]
-
-    @property
-    def figures(self) -> list[ReportFigure]:
-        """All charts, in order."""
-        return [part.figure for part in self.parts if part.figure]

@@ -1,7 +1,8 @@
 """Writes a report as one HTML page that needs no network, and as Markdown with its files."""
 
+import hashlib
 from base64 import b64encode
-from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
@@ -13,7 +14,6 @@ from tusou.core.files import replace_folder, write_file
 from tusou_lab.charts.font import FAMILY, web_font
 from tusou_lab.charts.plots import draw_svgs
 from tusou_lab.report.model import Report
-from tusou_lab.report.thumbnails import Thumbnail
 
 
 def output_paths(out: Path) -> tuple[Path, Path, Path]:
@@ -31,29 +31,31 @@ def check_output(out: Path, *, force: bool) -> None:
 def write_report(out: Path, report: Report) -> None:
     """Write the page, its Markdown and the images of the Markdown."""
     page, markdown, folder = output_paths(out)
-    figures = report.figures
+    parts = [part for section in report.sections for part in section.parts]
+    figures = [part.figure for part in parts if part.figure]
     svgs = draw_svgs([figure.chart for figure in figures])
     charts = dict(zip([figure.name for figure in figures], svgs, strict=True))
     replace_folder(folder)
     for name, svg in charts.items():
         (folder / f"{name}.svg").write_text(svg, encoding="utf-8")
-    for thumbnail in _thumbnails(report):
-        (folder / thumbnail.file_name).write_bytes(thumbnail.data)
-    write_file(markdown, _render_markdown(report, quote(folder.name)).encode())
-    write_file(page, _render_html(report, charts).encode())
-
-
-def _render_html(report: Report, charts: dict[str, str]) -> str:
-    markup = {name: Markup(svg) for name, svg in charts.items()}  # noqa: S704 - from matplotlib
-    template = _environment().get_template("report.html.jinja")
+    rows = [row for part in parts for row in part.rows]
+    tiles = [tile for row in rows for tile in (row.query, *row.results, row.correct)]
+    for thumbnail in [tile.thumbnail for tile in tiles if tile and tile.thumbnail]:
+        (folder / _thumbnail_name(thumbnail)).write_bytes(thumbnail)
+    environment = _environment()
+    text = environment.get_template("report.md.jinja").render(
+        report=report, folder=quote(folder.name)
+    )
+    write_file(markdown, text.encode())
+    html = partial(
+        environment.get_template("report.html.jinja").render,
+        report=report,
+        charts={name: Markup(svg) for name, svg in charts.items()},  # noqa: S704 - from matplotlib
+        family=FAMILY,
+    )
     # Rendered twice: the font is part of the page, and holds the characters that it shows.
-    plain = template.render(report=report, charts=markup, family=FAMILY, font="")
-    font = b64encode(web_font("".join(sorted(set(plain))))).decode()
-    return template.render(report=report, charts=markup, family=FAMILY, font=font)
-
-
-def _render_markdown(report: Report, folder: str) -> str:
-    return _environment().get_template("report.md.jinja").render(report=report, folder=folder)
+    font = b64encode(web_font("".join(sorted(set(html(font="")))))).decode()
+    write_file(page, html(font=font).encode())
 
 
 def _environment() -> Environment:
@@ -66,7 +68,13 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )
     environment.filters["cell"] = _escape_markdown
+    environment.filters["base64"] = lambda data: b64encode(data).decode()
+    environment.filters["file_name"] = _thumbnail_name
     return environment
+
+
+def _thumbnail_name(data: bytes) -> str:
+    return f"{hashlib.sha256(data).hexdigest()[:12]}.webp"
 
 
 def _escape_markdown(text: str) -> str:
@@ -75,11 +83,3 @@ def _escape_markdown(text: str) -> str:
     for mark in "\\`*_[]<>|":
         line = line.replace(mark, f"\\{mark}")
     return line
-
-
-def _thumbnails(report: Report) -> Iterator[Thumbnail]:
-    for part in report.parts:
-        for row in part.rows.examples if part.rows else ():
-            for tile in row.tiles():
-                if tile.thumbnail:
-                    yield tile.thumbnail

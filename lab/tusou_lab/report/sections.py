@@ -5,12 +5,15 @@ from collections.abc import Iterator, Sequence
 from matplotlib.figure import Figure
 
 from tusou_lab.charts.plots import ChartBar, bar_chart, flow_chart
-from tusou_lab.report.analysis import DUPLICATE_COSINE, QueryOutcome, sample_evenly
+from tusou_lab.report.analysis import (
+    DUPLICATE_COSINE,
+    QueryOutcome,
+    exact_ranks,
+    sample_evenly,
+)
 from tusou_lab.report.examples import ExampleBuilder
-from tusou_lab.report.facts import data_facts, facts_table, machine_facts, setting_facts
 from tusou_lab.report.inputs import ReportRun
-from tusou_lab.report.model import ExampleRows, ReportCard, ReportFigure, ReportPart
-from tusou_lab.report.ranks import exact_ranks
+from tusou_lab.report.model import ReportFigure, ReportPart
 from tusou_lab.strings import Translator
 from tusou_lab.sweep.tables import ResultTable
 
@@ -21,13 +24,16 @@ _MAX_BARS = 12  # of one chart; the largest slices are shown
 _BOX_CHARACTERS = 11  # per line of a box
 
 
-def cards(runs: Sequence[ReportRun]) -> tuple[ReportCard, ...]:
-    """Return the headline numbers of the last run in the direction of the first."""
+def cards(runs: Sequence[ReportRun]) -> tuple[tuple[str, str, str], ...]:
+    """Return the headline numbers of the last run in the direction of the first.
+
+    Each is a label, the percentage, and its interval.
+    """
     run = [run for run in runs if run.direction == runs[0].direction][-1]
     evaluation = run.scored.evaluation
     suffix = f" · {run.name}" if len(runs) > 1 else ""
     return tuple(
-        ReportCard(
+        (
             name + suffix,
             f"{evaluation.percent[name]:.1f}",
             _format_interval(evaluation.interval[name]),
@@ -56,16 +62,38 @@ def task(runs: Sequence[ReportRun], words: Translator) -> Iterator[ReportPart]:
     yield ReportPart(text=words["metric_definitions"])
 
 
-def method(runs: Sequence[ReportRun], words: Translator) -> Iterator[ReportPart]:
-    """Describe the search pipeline."""
-    figure = ReportFigure("method", words["method_text"], _flow_chart(runs, words))
-    yield ReportPart(text=words["method_text"], figure=figure)
-
-
-def fact_tables(runs: Sequence[ReportRun], words: Translator) -> dict[str, ResultTable]:
-    """Return the tables about data, settings and machine, by key."""
-    kinds = {"data": data_facts, "settings": setting_facts, "machine": machine_facts}
-    return {key: facts_table(runs, describe, words) for key, describe in kinds.items()}
+def method(runs: Sequence[ReportRun], words: Translator) -> ReportPart:
+    """Describe the search pipeline by that of the first run."""
+    run = _first_by_direction(runs)[0]
+    bundle, header = run.bundle, run.scored.run.header
+    manifest = bundle.manifest if bundle else None
+    unknown = words["unknown"]
+    model = manifest.model.name if manifest else (header.model if header else None) or unknown
+    index = manifest.index.factory if manifest else (header.index if header else None) or unknown
+    queries = f"{run.scored.evaluation.queries:,}"
+    items = f"{bundle.item_count:,}" if bundle else None
+    side = manifest.model.image_size if manifest else None
+    from_text = run.direction == "text_to_image"
+    images, texts = (items, queries) if from_text else (queries, items)
+    template = manifest.prompt if manifest else header.settings.get("prompt") if header else None
+    prompt = _shorten(str(template or words["none"]))
+    chart = flow_chart(
+        (
+            (
+                _box_label(words["flow_images"], n=images),
+                _box_label(words["flow_decode"], side=side),
+                words["flow_image_tower"].format(model=_shorten(model)),
+            ),
+            (
+                _box_label(words["flow_queries" if from_text else "flow_texts"], n=texts),
+                words["flow_prompt"].format(prompt=prompt),
+                words["flow_text_tower"].format(model=_shorten(model)),
+            ),
+        ),
+        (words["flow_search"].format(index=_shorten(index)), words["flow_score"]),
+    )
+    text = words["method_text"]
+    return ReportPart(text=text, figure=ReportFigure("method", text, chart))
 
 
 def results(runs: Sequence[ReportRun], words: Translator) -> ResultTable:
@@ -88,11 +116,10 @@ def examples(
     successes = sample_evenly([each for each in outcomes if each.rank == 1], count)
     failures = sample_evenly([each for each in outcomes if each.rank is None], count)
     rows = builder.build(successes)
-    yield ReportPart(rows=ExampleRows(words["successes"], rows, words["no_successes"]))
-    ranks = exact_ranks(run.bundle, failures, interpret=run.interpreted)
-    rows = builder.build(failures, ranks)
+    yield ReportPart(words["successes"], rows=rows, empty=words["no_successes"])
+    rows = builder.build(failures, exact_ranks(run, failures))
     heading = words["failures"].format(depth=depth)
-    yield ReportPart(rows=ExampleRows(heading, rows, words["no_failures"]))
+    yield ReportPart(heading, rows=rows, empty=words["no_failures"])
 
 
 def errors(run: ReportRun, words: Translator) -> Iterator[ReportPart]:
@@ -138,7 +165,7 @@ def misses(
         if outcome.rank and 1 < outcome.rank <= _LAST_NEAR_MISS and outcome.duplicated is None
     ]
     rows = builder.build(sample_evenly(near, count))
-    yield ReportPart(rows=ExampleRows(words["near_misses"], rows, words["no_near_misses"]))
+    yield ReportPart(words["near_misses"], rows=rows, empty=words["no_near_misses"])
     if run.bundle is None:
         yield ReportPart(words["duplicates"], words["duplicates_unknown"])
         return
@@ -148,7 +175,7 @@ def misses(
         wrong=f"{wrong:,}", duplicates=f"{len(duplicates):,}"
     )
     rows = builder.build(sample_evenly(duplicates, count))
-    yield ReportPart(rows=ExampleRows(words["duplicates"], rows, summary))
+    yield ReportPart(words["duplicates"], rows=rows, empty=summary)
 
 
 def _format_metric(run: ReportRun, name: str) -> str:
@@ -188,38 +215,6 @@ def _rank_chart(run: ReportRun, outcomes: Sequence[QueryOutcome], words: Transla
         ChartBar(label, 100 * count / total, f"n = {count:,}") for label, count in counts.items()
     ]
     return bar_chart(words["share_of_queries"], bars)
-
-
-def _flow_chart(runs: Sequence[ReportRun], words: Translator) -> Figure:
-    """Chart the first run: images and texts become vectors, which are compared."""
-    run = _first_by_direction(runs)[0]
-    bundle, header = run.bundle, run.scored.run.header
-    manifest = bundle.manifest if bundle else None
-    unknown = words["unknown"]
-    model = manifest.model.name if manifest else (header.model if header else None) or unknown
-    index = manifest.index.factory if manifest else (header.index if header else None) or unknown
-    queries = f"{run.scored.evaluation.queries:,}"
-    items = f"{bundle.item_count:,}" if bundle else None
-    side = manifest.model.image_size if manifest else None
-    from_text = run.direction == "text_to_image"
-    images, texts = (items, queries) if from_text else (queries, items)
-    template = manifest.prompt if manifest else header.settings.get("prompt") if header else None
-    prompt = _shorten(str(template or words["none"]))
-    return flow_chart(
-        (
-            (
-                _box_label(words["flow_images"], n=images),
-                _box_label(words["flow_decode"], side=side),
-                words["flow_image_tower"].format(model=_shorten(model)),
-            ),
-            (
-                _box_label(words["flow_queries" if from_text else "flow_texts"], n=texts),
-                words["flow_prompt"].format(prompt=prompt),
-                words["flow_text_tower"].format(model=_shorten(model)),
-            ),
-        ),
-        (words["flow_search"].format(index=_shorten(index)), words["flow_score"]),
-    )
 
 
 def _box_label(label: str, **value: str | int | None) -> str:

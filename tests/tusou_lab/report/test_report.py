@@ -16,9 +16,9 @@ from tusou_indexer.build import BuildSpec, build
 from tusou_lab.evaluate.export import save
 from tusou_lab.evaluate.scoring import evaluate
 from tusou_lab.evaluate.search_bundle import BundleSearchSpec
-from tusou_lab.report.build import ReportSpec
 from tusou_lab.report.cli import report as command
-from tusou_lab.report.run import ReportInputs, make_report
+from tusou_lab.report.inputs import ReportSpec
+from tusou_lab.report.run import make_report
 from tusou_lab.sweep.output import prepare_folder, write_sweep
 from tusou_lab.sweep.run import SweepSpec, sweep
 from typer.testing import CliRunner
@@ -66,15 +66,18 @@ def folder(tiny_bundle: Path, queries: Path, tmp_path_factory: pytest.TempPathFa
         text = "".join(json.dumps(row) + "\n" for row in rows)
         (folder / f"{name}.jsonl").write_text(text)
     cache = prepare_folder(folder / "sweep", force=False)
-    spec = SweepSpec(pools=(50, 100), factories=("Flat",), precisions=("fp32",))
-    write_sweep(folder / "sweep", sweep(tiny_bundle, queries, spec, cache))
-    inputs = ReportInputs(
+    values = SweepSpec(pools=(50, 100), factories=("Flat",), precisions=("fp32",))
+    write_sweep(folder / "sweep", sweep(tiny_bundle, queries, values, cache))
+    spec = ReportSpec(
         (folder / "forward.jsonl", folder / "backward.jsonl"),
         (str(queries), str(folder / "captions.jsonl")),
         (tiny_bundle,),
         folder / "sweep",
+        TITLE,
+        "zh",
+        3,
     )
-    make_report(inputs, ReportSpec(TITLE, "zh", 3), folder / "out.html")
+    make_report(spec, folder / "out.html")
     return folder
 
 
@@ -177,8 +180,7 @@ def test_a_literal_search_is_shown_in_settings_and_commands(
         scored = evaluate(tiny_bundle, answers, spec=BundleSearchSpec(interpret=interpret))
         save(tmp_path / f"{name}.jsonl", scored.run, scored.judgments)
     runs = (tmp_path / "read.jsonl", tmp_path / "literal.jsonl")
-    inputs = ReportInputs(runs, (answers,), (tiny_bundle,))
-    make_report(inputs, ReportSpec(language="en"), tmp_path / "page.html")
+    make_report(ReportSpec(runs, (answers,), (tiny_bundle,), language="en"), tmp_path / "page.html")
     markdown = (tmp_path / "page.md").read_text("utf-8")
     assert "| refusals interpreted | yes | no |" in markdown
     assert "--answers q.jsonl --top-k 10 --save read.jsonl" in markdown
@@ -200,8 +202,7 @@ def test_the_index_command_names_the_index(tiny_model: Path, tmp_path: Path) -> 
     answers.write_text('{"query_id": 1, "query_text": "裙子", "item_ids": [3]}\n')
     spec = BuildSpec(str(images), str(tiny_model), "SQ8", workers=1)
     build(spec, tmp_path / "bundle", NoProgress())
-    inputs = ReportInputs((tmp_path / "bundle",), (str(answers),))
-    make_report(inputs, ReportSpec(), tmp_path / "page.html")
+    make_report(ReportSpec((tmp_path / "bundle",), (str(answers),)), tmp_path / "page.html")
     markdown = (tmp_path / "page.md").read_text("utf-8")
     assert "tusou index MR_test_imgs.tsv --out bundle --model tiny.pt --index SQ8\n" in markdown
 
@@ -231,14 +232,12 @@ def test_english_and_predictions_alone(folder: Path, queries: Path, tmp_path: Pa
 
 
 def test_a_run_needs_answers_of_its_direction(folder: Path, queries: Path, tmp_path: Path) -> None:
-    inputs = ReportInputs((folder / "backward.jsonl",), (str(queries),))
+    spec = ReportSpec((folder / "backward.jsonl",), (str(queries),))
     with pytest.raises(InvalidRequest, match=r"backward\.jsonl has no --answers of its direction"):
-        make_report(inputs, ReportSpec(), tmp_path / "page.html")
+        make_report(spec, tmp_path / "page.html")
 
 
 def test_existing_output_is_refused_first(tmp_path: Path) -> None:
     (tmp_path / "page.md").touch()
     with pytest.raises(OutputExists, match=r"page\.md exists"):
-        make_report(
-            ReportInputs((tmp_path / "no.jsonl",), ()), ReportSpec(), tmp_path / "page.html"
-        )
+        make_report(ReportSpec((tmp_path / "no.jsonl",), ()), tmp_path / "page.html")
