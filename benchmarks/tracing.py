@@ -15,7 +15,7 @@ from time import perf_counter
 from timeit import timeit
 
 import httpx
-from tusou_service.observability.stages import BatchRun, record_batches, record_stage
+from tusou_service.observability.stages import RECORDER
 
 from benchmarks.record import record
 from benchmarks.running import demo_bundle, service
@@ -54,15 +54,15 @@ def main() -> None:
 
 def recording_seconds_when_off() -> float:
     """Return the seconds that recording the stages of an untraced search takes."""
-    run = BatchRun(1, 0.0, (("tokenise", 0.0), ("encode", 0.0), ("search", 0.0)))
 
     def one_search() -> None:
-        record_stage("receive", 0.0)
-        started = perf_counter()
-        record_stage("parse", started)
-        enqueued = perf_counter()
-        record_batches(enqueued, (each for each in (run,)))
-        BatchRun(1, 0.0, (("tokenise", 0.0), ("encode", 0.0), ("search", 0.0)))
+        for stage in ("receive", "parse"):
+            if recorder := RECORDER.get():
+                recorder.record(stage, perf_counter())
+        batch = [RECORDER.get()]
+        stages = (("tokenise", 0.0), ("encode", 0.0), ("search", 0.0))
+        for recorder in {recorder for recorder in batch if recorder}:
+            recorder.record_batch(perf_counter(), 0.0, len(batch), stages)
 
     return min(timeit(one_search, number=10_000) for _ in range(5)) / 10_000
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tusou.bundle.bundle import current_version
 from tusou.core.errors import InputError
@@ -10,9 +11,11 @@ from tusou_service.engine.engine import SearchEngine
 from tusou_service.engine.interfaces import Pipeline
 from tusou_service.experiment.ab_test import Experiment, ExperimentPlan
 from tusou_service.http.auth import ApiKeys
-from tusou_service.observability.stages import Tracer
 from tusou_service.server import ServiceParts
 from tusou_service.settings import Settings
+
+if TYPE_CHECKING:
+    from tusou_service.observability.tracing import SpanTracer
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,7 @@ def make_parts(settings: Settings, keys: ApiKeys | None) -> ServiceParts:
     return ServiceParts(engine, keys, make_tracer(settings), make_experiment(settings, engine))
 
 
-def make_tracer(settings: Settings) -> Tracer | None:
+def make_tracer(settings: Settings) -> "SpanTracer | None":
     """Build the tracer, if an address for traces is set; MissingDependency."""
     if settings.tracing_endpoint is None:
         return None

@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from types import FrameType
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import uvicorn
 from fastapi import FastAPI
@@ -22,9 +22,11 @@ from tusou_service.http.app import create_app
 from tusou_service.http.auth import ApiKeys
 from tusou_service.http.listener import allow_files, log_address
 from tusou_service.http.timeouts import make_protocol_class
-from tusou_service.observability.stages import Tracer
 from tusou_service.settings import Settings
 from tusou_service.shutdown import BROKEN_SHUTDOWN_S, ShutdownMonitor
+
+if TYPE_CHECKING:
+    from tusou_service.observability.tracing import SpanTracer
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ class ServiceParts:
 
     engine: SearchEngine
     keys: ApiKeys | None = None
-    tracer: Tracer | None = None
+    tracer: "SpanTracer | None" = None
     experiment: ExperimentArms | None = None
 
     @property

@@ -20,7 +20,7 @@ from tusou_service.factory import make_plan
 from tusou_service.http.app import create_app
 from tusou_service.http.auth import ApiKeys
 from tusou_service.http.timeouts import make_protocol_class
-from tusou_service.observability.stages import Tracer
+from tusou_service.observability.tracing import SpanTracer
 from tusou_service.server import Server, ServiceParts
 from tusou_service.settings import Settings
 
@@ -194,7 +194,7 @@ def make_parts(
     source: PipelineSource,
     other: PipelineSource | None = None,
     keys: ApiKeys | None = None,
-    tracer: Tracer | None = None,
+    tracer: SpanTracer | None = None,
 ) -> ServiceParts:
     """Build an engine, and a second one beside it if there is another source, as `factory` does."""
     first = SearchEngine(source, settings.batching(), settings.image_queries)
@@ -220,7 +220,7 @@ class Running:
 @asynccontextmanager
 async def running(
     source: PipelineSource,
-    tracer: Tracer | None = None,
+    tracer: SpanTracer | None = None,
     other: PipelineSource | None = None,
     while_loading: Callable[["Running"], Awaitable[None]] | None = None,
     **settings: object,

@@ -1,8 +1,8 @@
-"""Runs a mixed batch of queries and of texts to encode on one pipeline."""
+"""Runs batches on a pipeline: queries and texts to encode, in parts if the memory is short."""
 
-from collections.abc import Sequence
-from time import perf_counter
-from typing import TypeAlias
+from collections.abc import Callable, Sequence
+from time import monotonic, perf_counter
+from typing import Generic, TypeAlias, TypeVar
 
 from tusou.core.errors import TusouError
 from tusou.core.hits import Hits
@@ -10,12 +10,43 @@ from tusou.retrieval.query import Query
 from tusou.retrieval.results import TextEmbeddings
 from tusou_service.engine.interfaces import Pipeline
 from tusou_service.engine.micro_batcher import PendingItem
+from tusou_service.engine.oom_retry import SplitOnOutOfMemory, is_out_of_memory
 from tusou_service.observability.metrics import Metrics
-from tusou_service.observability.stages import BatchRun
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 # A text is a job to encode it; its result is the embedding of this one text.
 Job: TypeAlias = Query | str
 Result: TypeAlias = Hits | TextEmbeddings
+
+
+class BatchRunner(Generic[T, R]):
+    """Runs a batch, and runs it again in halves if it does not fit the memory.
+
+    Before each new attempt, `release` returns cached memory.
+    """
+
+    def __init__(
+        self,
+        run: Callable[[list[T]], Sequence[R]],
+        release: Callable[[], None],
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        self._run, self._clock = run, clock
+        self._split = SplitOnOutOfMemory(run, release, clock)
+
+    def __call__(self, batch: list[T]) -> Sequence[R]:
+        """Return the results in order; OutOfMemory if not even one item fits."""
+        if self._clock() >= self._split.small_until:
+            try:
+                return self._run(batch)
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error):
+                    raise
+            # Outside the except clause, whose traceback keeps the batch's tensors alive.
+            self._split.halve(len(batch))
+        return self._split(batch)
 
 
 def run_batch(
@@ -35,12 +66,13 @@ def _search(
     started = perf_counter()
     queries = [pending.item for pending in batch if isinstance(pending.item, Query)]
     results = pipeline.search(queries, lambda position: batch[position].waits)
-    metrics.observe_batch(arm, len(queries), results)
     times = results.times
     stages = (("tokenise", times.tokenise), ("encode", times.encode), ("search", times.search))
-    run = BatchRun(len(queries), started, stages)
-    for pending in batch:
-        pending.run = run
+    metrics.batch_size.labels(arm).observe(len(queries))
+    metrics.cached_queries.labels(arm).inc(results.cache_hits)
+    for stage, seconds in stages:
+        metrics.stage_seconds.labels(arm, stage).observe(seconds)
+    record_stages(batch, started, stages)
     return results.hits
 
 
@@ -49,7 +81,14 @@ def _encode(
 ) -> Sequence[TextEmbeddings]:
     started = perf_counter()
     embedded = pipeline.encode_texts([str(pending.item) for pending in batch])
-    run = BatchRun(len(batch), started, (("encode", perf_counter() - started),))
-    for pending in batch:
-        pending.run = run
+    record_stages(batch, started, (("encode", perf_counter() - started),))
     return embedded.split()
+
+
+def record_stages(
+    batch: Sequence[PendingItem[T, R]], started: float, stages: Sequence[tuple[str, float]]
+) -> None:
+    """Record the stages of a batch, in seconds, once for each traced request in it."""
+    traced = {pending.recorder: pending.enqueued for pending in batch if pending.recorder}
+    for recorder, enqueued in traced.items():
+        recorder.record_batch(enqueued, started, len(batch), stages)

@@ -11,12 +11,12 @@ from pydantic import BaseModel
 
 from tusou.bundle.bundle import Bundle
 from tusou.core.arrays import Pixels
-from tusou.core.errors import TusouError
+from tusou.core.errors import NotReady, TusouError
 from tusou.core.hits import Hits
 from tusou.core.ids import ItemId
 from tusou.retrieval.query import Query, VectorPart
 from tusou.retrieval.results import TextEmbeddings
-from tusou_service.engine.batch_runner import Job, Result, run_batch
+from tusou_service.engine.batch_runner import BatchRunner, Job, Result, record_stages, run_batch
 from tusou_service.engine.interfaces import (
     Arm,
     Pipeline,
@@ -25,7 +25,7 @@ from tusou_service.engine.interfaces import (
     ServiceStatus,
 )
 from tusou_service.engine.micro_batcher import BatchLimits, MicroBatcher, PendingItem
-from tusou_service.engine.oom_retry import SplitOnOutOfMemory, is_device_lost
+from tusou_service.engine.oom_retry import is_device_lost
 from tusou_service.engine.versions import BundleVersions
 from tusou_service.images.query_encoder import (
     MAX_IMAGE_BATCH,
@@ -39,6 +39,7 @@ SearchListener: TypeAlias = Callable[[Sequence[Query], Sequence[Hits]], None]
 
 # Texts of the model's full length; several at once, because the cores share a batch.
 _LONG_TEXTS = ["纯棉碎花吊带裙" * 10] * 4
+_LOADING = "The service is loading its index; try again shortly."
 
 
 class SearchEngine:
@@ -64,17 +65,17 @@ class SearchEngine:
         self.versions = BundleVersions(source, self._warm_up, self.metrics, self.arm)
         release_memory = self.versions.release_memory
         self._batcher = MicroBatcher[Job, Result](
-            SplitOnOutOfMemory(self._run_batch, release_memory), limits, is_device_lost
+            BatchRunner(self._run_batch, release_memory), limits, is_device_lost
         )
         image_batcher = MicroBatcher[Pixels, VectorPart](
-            SplitOnOutOfMemory(self._run_image_batch, release_memory),
+            BatchRunner(self._run_image_batch, release_memory),
             replace(limits, max_batch=MAX_IMAGE_BATCH, max_waiting=MAX_WAITING_IMAGES),
             is_device_lost,
         )
         self._images = ImageQueryEncoder(
             images,
             image_batcher,
-            self.versions.pipeline,
+            lambda: self.pipeline,
             self.versions.run_in_loader,
             self.metrics,
         )
@@ -117,9 +118,16 @@ class SearchEngine:
         return self._batcher.failure or self._image_batcher.failure
 
     @property
+    def pipeline(self) -> Pipeline:
+        """The pipeline of the version that is served; NotReady while the first loads."""
+        if not self.versions.served:
+            raise NotReady(_LOADING)
+        return self.versions.served
+
+    @property
     def bundle(self) -> Bundle:
         """The bundle version that is served; NotReady while the first loads."""
-        return self.versions.pipeline().bundle
+        return self.pipeline.bundle
 
     async def loaded(self) -> None:
         """Wait for the end of the first load; `load_error` is set if it has failed."""
@@ -127,7 +135,8 @@ class SearchEngine:
 
     def admit(self, deadline: float) -> None:
         """Raise what another search would raise now, before its body is read or parsed."""
-        self.versions.pipeline()
+        if not self.versions.served:
+            raise NotReady(_LOADING)
         self._batcher.admit(1, deadline)
 
     async def search(self, queries: Sequence[Query], deadline: float) -> list[Hits]:
@@ -154,7 +163,6 @@ class SearchEngine:
         return await self._images.encode_image(image, deadline)
 
     async def _run_on_one_version(self, jobs: Sequence[Job], deadline: float) -> list[Result]:
-        self.versions.pipeline()
         try:
             results = await self._batcher.all(jobs, deadline)
             while len({result.index_version for result in results}) > 1:  # reloaded in between
@@ -180,7 +188,7 @@ class SearchEngine:
 
     def status(self) -> ServiceStatus:
         """Return the status of the version that is served; NotReady while the first loads."""
-        pipeline, images = self.versions.pipeline(), self._images.state
+        pipeline, images = self.pipeline, self._images.state
         bundle = pipeline.bundle
         return ServiceStatus(
             ready=self.ready,
@@ -208,12 +216,12 @@ class SearchEngine:
 
     def _run_batch(self, batch: list[PendingItem[Job, Result]]) -> list[Result | TusouError]:
         """Run a batch in the batcher's thread; a reload meanwhile affects the next batch."""
-        return run_batch(self.versions.pipeline(), batch, self.metrics, self.arm)
+        return run_batch(self.pipeline, batch, self.metrics, self.arm)
 
     def _run_image_batch(self, batch: list[PendingItem[Pixels, VectorPart]]) -> list[VectorPart]:
-        parts, run = self._images.encode_batch([pending.item for pending in batch])
-        for pending in batch:
-            pending.run = run
+        started = perf_counter()
+        parts = self._images.encode_batch([pending.item for pending in batch])
+        record_stages(batch, started, [("encode_image", perf_counter() - started)])
         return parts
 
 

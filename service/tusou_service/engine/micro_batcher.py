@@ -11,7 +11,7 @@ from time import perf_counter
 from typing import Generic, Self, TypeVar
 
 from tusou.core.errors import DeadlineExceeded, NotReady, Overloaded, TusouError, Unavailable
-from tusou_service.observability.stages import BatchRun, record_batches
+from tusou_service.observability.stages import RECORDER, StageRecorder
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -46,7 +46,8 @@ class PendingItem(Generic[T, R]):
     item: T
     deadline: float
     answer: "asyncio.Future[R]"
-    run: BatchRun | None = None  # the finished batch, for the request's trace
+    enqueued: float  # by perf_counter
+    recorder: StageRecorder | None  # of the request's trace
 
     @property
     def waits(self) -> bool:
@@ -61,24 +62,6 @@ class BatchLimits:
     max_batch: int
     max_waiting: int
     stall_after: float  # seconds
-
-
-@dataclass(frozen=True, slots=True)
-class QueueState:
-    """The predicted wait of a new item in seconds, and whether the queue is full."""
-
-    wait: float = 0.0
-    full: bool = False
-
-    def admit(self, deadline: float) -> None:
-        """Raise QueueFull or DeadlineExceeded if no result can be expected by the deadline."""
-        left = deadline - asyncio.get_running_loop().time()
-        if left <= 0:
-            raise DeadlineExceeded("The time limit passed before the search began.")
-        if self.full or self.wait > left * _WAIT_SHARE:
-            # Jitter, so that refused clients do not all retry at once.
-            pause = self.wait * random.uniform(0.5, 1.5)  # noqa: S311 - no secret
-            raise QueueFull("The service is at capacity.", max(_SHORTEST_RETRY, pause))
 
 
 class MicroBatcher(Generic[T, R]):
@@ -142,10 +125,22 @@ class MicroBatcher(Generic[T, R]):
         return len(self._waiting)
 
     def admit(self, count: int, deadline: float) -> None:
-        """Raise if `count` more items cannot expect results in time; reserves nothing."""
+        """Raise if `count` more items cannot expect results by the deadline; reserves nothing.
+
+        Raises NotReady, QueueFull, DeadlineExceeded.
+        """
         if not self.alive:
             raise NotReady("The service cannot search now; try again shortly.")
-        self._state(count).admit(deadline)
+        left = deadline - asyncio.get_running_loop().time()
+        if left <= 0:
+            raise DeadlineExceeded("The time limit passed before the search began.")
+        wait, waiting = self._predict_wait(count), len(self._waiting)
+        # An empty queue takes any number.
+        full = waiting > 0 and waiting + count > self._limits.max_waiting
+        if full or wait > left * _WAIT_SHARE:
+            # Jitter, so that refused clients do not all retry at once.
+            pause = wait * random.uniform(0.5, 1.5)  # noqa: S311 - no secret
+            raise QueueFull("The service is at capacity.", max(_SHORTEST_RETRY, pause))
 
     def set_expected_item_time(self, item_seconds: float) -> None:
         """Set the time of the longest item, from which the time of a stall is derived."""
@@ -159,8 +154,11 @@ class MicroBatcher(Generic[T, R]):
         """Return the results in order, or raise the first error. Admits all items or none."""
         self.admit(len(items), deadline)
         loop = asyncio.get_running_loop()
-        enqueued = perf_counter()
-        batch = [PendingItem[T, R](item, deadline, loop.create_future()) for item in items]
+        enqueued, recorder = perf_counter(), RECORDER.get()
+        batch = [
+            PendingItem[T, R](item, deadline, loop.create_future(), enqueued, recorder)
+            for item in items
+        ]
         for pending in batch:
             self._waiting[pending] = None
         self._arrived.set()
@@ -176,13 +174,6 @@ class MicroBatcher(Generic[T, R]):
             for pending in batch:
                 self._waiting.pop(pending, None)
                 pending.answer.cancel()  # the others, if one has failed
-            record_batches(enqueued, (pending.run for pending in batch if pending.run))
-
-    def _state(self, count: int) -> QueueState:
-        """Return the queue's state for `count` more items; an empty queue takes any number."""
-        waiting = len(self._waiting)
-        full = waiting > 0 and waiting + count > self._limits.max_waiting
-        return QueueState(self._predict_wait(count), full)
 
     def _predict_wait(self, count: int) -> float:
         """Return the seconds until `count` new items have results; 0 if the thread is idle.

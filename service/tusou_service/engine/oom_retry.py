@@ -1,7 +1,5 @@
 """Device errors: out of memory, which smaller batches survive, and a lost device."""
 
-import math
-import time
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
@@ -29,45 +27,40 @@ def is_out_of_memory(error: Exception) -> bool:
 
 
 class SplitOnOutOfMemory(Generic[T, R]):
-    """Runs a batch, and runs it again in halves if it does not fit the memory.
+    """Runs a batch in parts, after one that did not fit the memory.
 
-    Before each new attempt, `release` returns cached memory. Raises OutOfMemory if not even one
-    item fits.
+    Parts are halved until they fit. Before each new attempt, `release` returns cached memory.
     """
 
     def __init__(
         self,
         run: Callable[[list[T]], Sequence[R]],
         release: Callable[[], None],
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float],
     ) -> None:
+        self.small_until = 0.0  # until then, batches are run in parts
         self._run, self._release, self._clock = run, release, clock
-        self._max_items: float = math.inf
-        self._small_until = 0.0
+        self._max_items = 0
 
     def __call__(self, items: list[T]) -> list[R]:
-        """Return the results in order."""
-        if self._clock() >= self._small_until:
-            self._max_items = math.inf
+        """Return the results in order; OutOfMemory."""
         results: list[R] = []
         while len(results) < len(items):
-            part = items[len(results) :][: int(min(self._max_items, len(items)))]
-            part_results = self._attempt(part)
-            if part_results is not None:
-                results += part_results
+            part = items[len(results) :][: self._max_items]
+            try:
+                results += self._run(part)
                 continue
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error):
+                    raise
             # Outside the except clause, whose traceback keeps the batch's tensors alive.
-            self._release()
-            if len(part) == 1:
-                raise OutOfMemory("one query does not fit the memory; retry when others are done")
-            self._max_items = len(part) // 2
-            self._small_until = self._clock() + _SMALL_SECONDS
+            self.halve(len(part))
         return results
 
-    def _attempt(self, part: list[T]) -> Sequence[R] | None:
-        try:
-            return self._run(part)
-        except (MemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error):
-                raise
-            return None
+    def halve(self, size: int) -> None:
+        """Make parts smaller than a batch of `size` that did not fit; OutOfMemory if that is 1."""
+        self._release()
+        if size == 1:
+            raise OutOfMemory("one query does not fit the memory; retry when others are done")
+        self._max_items = size // 2
+        self.small_until = self._clock() + _SMALL_SECONDS

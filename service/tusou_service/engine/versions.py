@@ -46,9 +46,9 @@ class BundleVersions:
         arm: Arm,
     ) -> None:
         self.load_error: Exception | None = None
+        self.served: Pipeline | None = None  # of the version that is served
         self._source, self._warm_up = source, warm_up
         self._metrics, self._arm = metrics, arm
-        self._pipeline: Pipeline | None = None
         self._loader = ThreadPoolExecutor(1, thread_name_prefix="loader")
         self._reloading = asyncio.Lock()
         self._first_load: asyncio.Task[None] | None = None
@@ -65,13 +65,7 @@ class BundleVersions:
     @property
     def version(self) -> str | None:
         """The version that is served, or None while the first loads."""
-        return self._pipeline.bundle.version if self._pipeline else None
-
-    def pipeline(self) -> Pipeline:
-        """Return the pipeline of the version that is served; NotReady while the first loads."""
-        if self._pipeline is None:
-            raise NotReady("The service is loading its index; try again shortly.")
-        return self._pipeline
+        return self.served.bundle.version if self.served else None
 
     async def loaded(self) -> None:
         """Wait for the end of the first load; `load_error` is set if it has failed."""
@@ -92,7 +86,8 @@ class BundleVersions:
 
     async def prepare(self) -> PreparedVersion:
         """Open the current version beside the one that serves, if it is another."""
-        previous = self.pipeline().bundle.version
+        if (previous := self.version) is None:
+            raise NotReady("The first version is loading; try again shortly.")
         try:
             if await self.run_in_loader(self._source.current_version) == previous:
                 return PreparedVersion(previous, None)
@@ -104,15 +99,18 @@ class BundleVersions:
 
     def commit(self, prepared: PreparedVersion) -> ReloadResult:
         """Serve a prepared version from the next batch on."""
+        version = prepared.previous
         if prepared.pipeline:
             self._serve(prepared.pipeline)
-        result = ReloadResult(self.pipeline().bundle.version, prepared.previous)
+            version = prepared.pipeline.bundle.version
+        result = ReloadResult(version, prepared.previous)
         self._metrics.reloads.labels("swapped" if result.changed else "unchanged").inc()
         return result
 
     def release_memory(self) -> None:
         """Return the memory that the device's allocator keeps for later use."""
-        self.pipeline().release_memory()
+        if self.served:
+            self.served.release_memory()
 
     async def run_in_loader(self, work: Callable[[], T]) -> T:
         """Run work in the thread that loads, after the loads before it."""
@@ -125,8 +123,7 @@ class BundleVersions:
             self.load_error = error
 
     def _open(self) -> Pipeline:
-        if self._pipeline:
-            self.release_memory()  # cached memory would not count as free
+        self.release_memory()  # cached memory would not count as free
         try:
             pipeline = self._source.open()
             self._warm_up(pipeline)
@@ -140,10 +137,10 @@ class BundleVersions:
         return pipeline
 
     def _serve(self, pipeline: Pipeline) -> None:
-        if self._pipeline:  # it is freed after the last batch that uses it
+        if self.served:  # it is freed after the last batch that uses it
             loop = asyncio.get_running_loop()
-            weakref.finalize(self._pipeline, self._on_freed, loop).atexit = False
-        self._pipeline = pipeline
+            weakref.finalize(self.served, self._on_freed, loop).atexit = False
+        self.served = pipeline
         bundle = pipeline.bundle
         self._metrics.set_served_version(self._arm, bundle.version, bundle.item_count)
         fields = {"index_version": bundle.version, "arm": self._arm}

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 from pydantic.json_schema import models_json_schema
@@ -17,7 +17,9 @@ from tusou_service.http.dependencies import AppState
 from tusou_service.http.middleware import RequestMiddleware
 from tusou_service.http.routes import embeddings, health, items, page, search
 from tusou_service.http.schemas import BatchRequest, EmbeddingRequest, Problem, SearchRequest
-from tusou_service.observability.stages import Tracer
+
+if TYPE_CHECKING:
+    from tusou_service.observability.tracing import SpanTracer
 
 EngineFactory = Callable[[], AbstractAsyncContextManager[SearchEngine]]
 
@@ -28,7 +30,7 @@ def create_app(
     *,
     keys: ApiKeys | None = None,
     docs: bool = True,
-    tracer: Tracer | None = None,
+    tracer: "SpanTracer | None" = None,
     experiment: ExperimentArms | None = None,
     on_reload: Callable[[], None] | None = None,
 ) -> FastAPI:

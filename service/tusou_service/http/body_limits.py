@@ -51,20 +51,15 @@ class ConnectionLimits:
 
 @dataclass(frozen=True, slots=True)
 class BodyRule:
-    """The media type of a call's body, its limit in bytes, and that of the images in it."""
+    """The media type of a call's body, and its limits with and without images."""
 
     limit: int  # bytes outside images
-    image_bytes: int = 0
+    total: int  # bytes of the whole body
     media_type: re.Pattern[str] = _JSON
-
-    @property
-    def total(self) -> int:
-        """The limit of the whole body in bytes."""
-        return self.limit + self.image_bytes
 
     def may_exceed_limit(self, body: bytearray) -> bool:
         """Return whether the first `limit` bytes contain the start of an image."""
-        return self.image_bytes > 0 and _IMAGE_START.search(body, 0, self.limit) is not None
+        return self.total > self.limit and _IMAGE_START.search(body, 0, self.limit) is not None
 
     def accepts(self, body: bytes | bytearray) -> bool:
         """Return whether a complete body keeps the limit outside its images.
@@ -89,9 +84,10 @@ class BodyRule:
 
 def body_rules(limits: RequestLimits) -> dict[str, BodyRule]:
     """Return the rule of each path that takes a body."""
+    search, batch = limits.body_bytes, limits.batch_body_bytes
     return {
-        "/search": BodyRule(limits.body_bytes, _IMAGE_BASE64_BYTES),
-        "/search/batch": BodyRule(limits.batch_body_bytes),
-        "/search/image": BodyRule(MAX_IMAGE_BYTES, media_type=_IMAGE_MEDIA),
-        "/v1/embeddings": BodyRule(limits.batch_body_bytes, _IMAGE_BASE64_BYTES),
+        "/search": BodyRule(search, search + _IMAGE_BASE64_BYTES),
+        "/search/batch": BodyRule(batch, batch),
+        "/search/image": BodyRule(MAX_IMAGE_BYTES, MAX_IMAGE_BYTES, _IMAGE_MEDIA),
+        "/v1/embeddings": BodyRule(batch, batch + _IMAGE_BASE64_BYTES),
     }

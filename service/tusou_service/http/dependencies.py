@@ -26,7 +26,7 @@ from tusou_service.http.errors import (
     UnsupportedMediaType,
     error_details,
 )
-from tusou_service.observability.stages import record_stage
+from tusou_service.observability.stages import RECORDER
 
 Body = TypeVar("Body", bound=BaseModel)
 
@@ -85,7 +85,8 @@ def json_body(model: type[Body]) -> Callable[[Request], Awaitable[Body]]:
             body = model.model_validate_json(await request.body())
         except ValidationError as error:
             raise _to_input_error(error) from None
-        record_stage("parse", started)
+        if recorder := RECORDER.get():
+            recorder.record("parse", started)
         return body
 
     return read

@@ -5,6 +5,7 @@ import hashlib
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -33,7 +34,10 @@ from tusou_service.http.errors import (
 )
 from tusou_service.http.rate_limit import RateLimiter
 from tusou_service.http.request_log import CLIENT_DISCONNECTED, ClientDisconnected, RequestContext
-from tusou_service.observability.stages import Tracer, record_stage
+from tusou_service.observability.stages import RECORDER
+
+if TYPE_CHECKING:
+    from tusou_service.observability.tracing import SpanTracer
 
 # Process managers call these by IP address and without a key.
 PROBES = frozenset({"/healthz", "/readyz"})
@@ -58,7 +62,7 @@ class RequestMiddleware:
         app: ASGIApp,
         limits: RequestLimits,
         keys: ApiKeys | None,
-        tracer: Tracer | None = None,
+        tracer: "SpanTracer | None" = None,
     ) -> None:
         self._app, self._limits, self._keys, self._tracer = app, limits, keys, tracer
         self._rate_limiter = (
@@ -100,7 +104,6 @@ class RequestMiddleware:
         scope["state"]["deadline"] = now + self._timeout(headers)
         rule = self._rules.get(scope["path"]) if scope["method"] == "POST" else None
         if rule is None:
-            record_stage("receive", context.started)
             await self._app(scope, receive, context.send)
             return
         if self._rate_limiter:
@@ -112,7 +115,8 @@ class RequestMiddleware:
         context.engine.admit(scope["state"]["deadline"])
         with ExitStack() as stack:
             body = await self._read_body(receive, rule, stack)
-            record_stage("receive", context.started)
+            if recorder := RECORDER.get():
+                recorder.record("receive", context.started)
             with context.cancel_on_disconnect(receive):
                 await self._app(scope, _replay(body), context.send)
 
@@ -179,7 +183,7 @@ class RequestMiddleware:
                         stack.enter_context(self._large_body())
                         is_large = True
                     if not message.get("more_body", False):
-                        if not rule.accepts(body):
+                        if len(body) > rule.limit and not rule.accepts(body):
                             raise BodyTooLarge
                         return bytes(body)
         except TimeoutError:

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Scope, Send
@@ -14,7 +15,9 @@ from starlette.types import Message, Receive, Scope, Send
 from tusou.core.errors import TusouError
 from tusou_service.engine.engine import ExperimentArms, SearchEngine
 from tusou_service.http.errors import Internal, problem_response, problem_type
-from tusou_service.observability.stages import Tracer
+
+if TYPE_CHECKING:
+    from tusou_service.observability.tracing import SpanTracer
 
 _log = logging.getLogger(__name__)
 
@@ -46,7 +49,7 @@ class RequestContext:
     Chooses the engine of an experiment's arm and puts it into `scope["state"]`.
     """
 
-    def __init__(self, scope: Scope, send: Send, tracer: Tracer | None = None) -> None:
+    def __init__(self, scope: Scope, send: Send, tracer: "SpanTracer | None" = None) -> None:
         self.started = perf_counter()
         self.status = 0  # until a response begins
         self.path = UNMATCHED  # the route in log and metrics of a request that reaches no route
@@ -114,7 +117,9 @@ class RequestContext:
         """Write the log line, the metrics and the trace of the finished request."""
         seconds = perf_counter() - self.started
         route = self._route()
-        self.engine.metrics.observe_request(route, self.status, seconds)
+        metrics, status = self.engine.metrics, str(self.status)
+        metrics.requests.labels(route, status).inc()
+        metrics.request_seconds.labels(route).observe(seconds)
         level = logging.DEBUG if self._scope["path"] in _QUIET_PATHS else logging.INFO
         fields = {
             "request_id": self.id,
@@ -126,7 +131,8 @@ class RequestContext:
         if self._arm:
             fields["arm"] = self._arm
             if self.path != UNMATCHED:
-                self.engine.metrics.observe_arm_request(self._arm, self.status, seconds)
+                metrics.arm_requests.labels(self._arm, status).inc()
+                metrics.arm_seconds.labels(self._arm).observe(seconds)
         if self._trace:
             self._trace.end(
                 method=self._scope["method"],

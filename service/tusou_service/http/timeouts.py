@@ -3,6 +3,7 @@
 import asyncio
 from asyncio import TimerHandle
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import ClassVar
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -72,8 +73,9 @@ class TimeoutProtocol(HttpToolsProtocol):
         self._stop_timer("headers")
         self._start_timer("body", self.limits.body_seconds + _GRACE_SECONDS, self._close)
         super().on_headers_complete()
-        transport = _ResponseTransport(self.transport, self._finish)
-        self.cycle.transport = transport  # type: ignore[assignment]
+        self.cycle.transport = SimpleNamespace(  # type: ignore[assignment]
+            write=self.transport.write, is_closing=self.transport.is_closing, close=self._finish
+        )
 
     def on_message_complete(self) -> None:
         self._stop_timer("body")
@@ -139,10 +141,3 @@ class TimeoutProtocol(HttpToolsProtocol):
                 lines.append(b"connection: close\r\n")
             self.transport.write(b"".join([*lines, b"\r\n", bytes(response.body)]))
         self._linger()
-
-
-class _ResponseTransport:
-    """The transport of one response cycle, whose `close` the protocol decides."""
-
-    def __init__(self, transport: asyncio.Transport, close: Callable[[], None]) -> None:
-        self.write, self.is_closing, self.close = transport.write, transport.is_closing, close

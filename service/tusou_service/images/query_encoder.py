@@ -24,7 +24,7 @@ from tusou.core.errors import (
 from tusou.retrieval.query import VectorPart
 from tusou_service.images.decode_pool import DecodePool
 from tusou_service.observability.metrics import Metrics
-from tusou_service.observability.stages import BatchRun, record_stage
+from tusou_service.observability.stages import RECORDER
 
 _log = logging.getLogger(__name__)
 
@@ -149,12 +149,13 @@ class ImageQueryEncoder:
         # Decode first, so that an invalid image never loads the image tower.
         started = perf_counter()
         pixels = await self._decode(image, self._pipeline().image_size, deadline)
-        record_stage("decode", started)
+        if recorder := RECORDER.get():
+            recorder.record("decode", started)
         self._metrics.image_seconds.labels("decode").observe(perf_counter() - started)
         await self._wait_for_tower(deadline)
         return await self._batcher(pixels, deadline)
 
-    def encode_batch(self, images: list[Pixels]) -> tuple[list[VectorPart], BatchRun]:
+    def encode_batch(self, images: list[Pixels]) -> list[VectorPart]:
         """Encode images of the pipeline's size, in the batcher's thread."""
         started = perf_counter()
         pipeline = self._pipeline()
@@ -164,7 +165,7 @@ class ImageQueryEncoder:
         seconds = perf_counter() - started
         self._metrics.image_batch_size.observe(len(parts))
         self._metrics.image_seconds.labels("encode").observe(seconds)
-        return parts, BatchRun(len(parts), started, (("encode_image", seconds),))
+        return parts
 
     async def _wait_for_tower(self, deadline: float) -> None:
         if self._pipeline().image_tower_loaded:
@@ -177,9 +178,10 @@ class ImageQueryEncoder:
         try:
             async with asyncio.timeout_at(deadline):
                 await asyncio.shield(self._loading)
-                record_stage("load", started)
         except TimeoutError:
             raise NotReady("the image tower is loading; try again shortly") from None
+        if recorder := RECORDER.get():
+            recorder.record("load", started)
         if not self._pipeline().image_tower_loaded:
             raise Unavailable("the image tower could not be loaded; the log says why")
 

@@ -7,8 +7,6 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-from tusou.retrieval.results import SearchResults
-
 _REQUEST_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _STAGE_SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2)
 _SHARES = (0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1)
@@ -23,47 +21,47 @@ class Metrics:
 
     def __init__(self) -> None:
         registry = CollectorRegistry()
-        self._requests = Counter(
+        self.requests = Counter(
             "tusou_requests",
             "Requests by response; status 499: the client disconnected first.",
             ["route", "status"],
             registry=registry,
         )
-        self._request_seconds = Histogram(
+        self.request_seconds = Histogram(
             "tusou_request_seconds",
             "Time from the headers of a request to the end of its response.",
             ["route"],
             buckets=_REQUEST_SECONDS,
             registry=registry,
         )
-        self._arm_requests = Counter(
+        self.arm_requests = Counter(
             "tusou_arm_requests",
             "Search requests by arm of the experiment.",
             ["arm", "status"],
             registry=registry,
         )
-        self._arm_seconds = Histogram(
+        self.arm_seconds = Histogram(
             "tusou_arm_seconds",
             "Time of search requests by arm of the experiment.",
             ["arm"],
             buckets=_REQUEST_SECONDS,
             registry=registry,
         )
-        self._batch_size = Histogram(
+        self.batch_size = Histogram(
             "tusou_batch_size",
             "Queries in a batch.",
             ["arm"],
             buckets=_BATCH_SIZES,
             registry=registry,
         )
-        self._stage_seconds = Histogram(
+        self.stage_seconds = Histogram(
             "tusou_stage_seconds",
             "Time of a batch in a stage: tokenise, encode, search.",
             ["arm", "stage"],
             buckets=_STAGE_SECONDS,
             registry=registry,
         )
-        self._cached_queries = Counter(
+        self.cached_queries = Counter(
             "tusou_cached_queries",
             "Queries, among those of tusou_batch_size, whose vector came from the cache.",
             ["arm"],
@@ -142,23 +140,6 @@ class Metrics:
         for arm, depth in self._depths.items():
             self._queue_depth.labels(arm).set(depth())
         self._ready.set(self._is_ready())
-
-    def observe_request(self, route: str, status: int, seconds: float) -> None:
-        self._requests.labels(route, str(status)).inc()
-        self._request_seconds.labels(route).observe(seconds)
-
-    def observe_arm_request(self, arm: str, status: int, seconds: float) -> None:
-        self._arm_requests.labels(arm, str(status)).inc()
-        self._arm_seconds.labels(arm).observe(seconds)
-
-    def observe_batch(self, arm: str, size: int, results: SearchResults) -> None:
-        """Record a batch of queries; called from the batch's thread."""
-        times = results.times
-        self._batch_size.labels(arm).observe(size)
-        self._cached_queries.labels(arm).inc(results.cache_hits)
-        self._stage_seconds.labels(arm, "tokenise").observe(times.tokenise)
-        self._stage_seconds.labels(arm, "encode").observe(times.encode)
-        self._stage_seconds.labels(arm, "search").observe(times.search)
 
     def set_served_version(self, arm: str, version: str, item_count: int) -> None:
         self._versions.served[arm] = (version, item_count)

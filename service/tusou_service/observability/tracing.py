@@ -14,7 +14,7 @@ from opentelemetry.trace import Tracer as SpanFactory
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from tusou import __version__
-from tusou_service.observability.stages import StageTiming, start_recording
+from tusou_service.observability.stages import RECORDER, StageRecorder, StageTiming
 
 _EXPORT_SECONDS = 5.0  # of one export, with its retries
 _CLOSE_SECONDS = 2.0  # that the end of the process waits for all exports
@@ -69,7 +69,8 @@ class SpanTrace:
     def __init__(self, factory: SpanFactory, span: Span, started: float, epoch: int) -> None:
         self._factory, self._span = factory, span
         self._started, self._epoch = started, epoch
-        self._stages = start_recording()
+        self._recorder = StageRecorder()
+        RECORDER.set(self._recorder)
 
     @property
     def id(self) -> str:
@@ -78,10 +79,11 @@ class SpanTrace:
 
     def end(self, *, method: str, route: str, status: int, request_id: str) -> None:
         """End the span and create those of the stages; the time after the last one is `respond`."""
-        responding = max((stage.ended for stage in self._stages), default=self._started)
-        self._stages.append(StageTiming("respond", responding, perf_counter()))
+        stages = list(self._recorder.stages)
+        responding = max((stage.ended for stage in stages), default=self._started)
+        stages.append(StageTiming("respond", responding, perf_counter()))
         parent, epoch = set_span_in_context(self._span), self._epoch
-        for stage in self._stages:
+        for stage in stages:
             start = _nanoseconds(stage.started, epoch)
             child = self._factory.start_span(stage.name, parent, start_time=start)
             if stage.batch_size:

@@ -1,8 +1,9 @@
-"""SplitOnOutOfMemory, and the classes of device errors."""
+"""Batches that run out of memory, and the classes of device errors."""
 
 import pytest
 import torch
-from tusou_service.engine.oom_retry import SplitOnOutOfMemory, is_device_lost, is_out_of_memory
+from tusou_service.engine.batch_runner import BatchRunner
+from tusou_service.engine.oom_retry import is_device_lost, is_out_of_memory
 
 from tusou.core.errors import OutOfMemory
 
@@ -25,8 +26,8 @@ class Device:
     def release(self) -> None:
         self.released += 1
 
-    def halving(self) -> SplitOnOutOfMemory[int, int]:
-        return SplitOnOutOfMemory(self.run, self.release, lambda: self.now)
+    def halving(self) -> BatchRunner[int, int]:
+        return BatchRunner(self.run, self.release, lambda: self.now)
 
 
 @pytest.mark.parametrize(
@@ -36,7 +37,7 @@ class Device:
         (4, 8, [8, 4, 4]),
         (3, 8, [8, 4, 2, 2, 2, 2]),
         (1, 3, [3, 1, 1, 1]),
-        (1, 0, []),
+        (1, 0, [0]),
     ],
 )
 def test_halves_a_batch_until_it_fits(capacity: int, count: int, batches: list[int]) -> None:
@@ -71,7 +72,7 @@ def test_raises_other_errors() -> None:
         raise ValueError("a bug")
 
     with pytest.raises(ValueError, match="a bug"):
-        SplitOnOutOfMemory(fail, lambda: None)([1, 2])
+        BatchRunner(fail, lambda: None)([1, 2])
 
 
 @pytest.mark.parametrize(
