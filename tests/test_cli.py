@@ -11,6 +11,7 @@ from typer.core import TyperOption
 
 from tusou import __version__
 from tusou.cli.main import VERBS
+from tusou.core.lazy_import import LazyImport
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTED = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
@@ -18,7 +19,7 @@ DOCUMENTED = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
 
 def options_of(verb: str) -> list[TyperOption]:
     app = typer.Typer(add_completion=False)
-    app.command(name=verb)(VERBS[verb][0].load())  # type: ignore[type-var]
+    app.command(name=verb)(LazyImport(VERBS[verb][0]).load())  # type: ignore[type-var]
     params = typer.main.get_command(app).params
     return [part for part in params if isinstance(part, TyperOption) and not part.hidden]
 

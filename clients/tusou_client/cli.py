@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from tusou.cli.output import plain_errors, print_json
+from tusou.data import split_source
 from tusou_client.errors import UsageError
 from tusou_client.wire import DEFAULT_URL
 
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
 
 
 def _existing_data(source: str) -> str:
-    path = source.rpartition("#")[0] if "#" in source and not Path(source).exists() else source
-    if not Path(path).exists():
-        raise typer.BadParameter(f"{path!r} does not exist.")
+    path, _ = split_source(source)
+    if not path.exists():
+        raise typer.BadParameter(f"{str(path)!r} does not exist.")
     return source
 
 

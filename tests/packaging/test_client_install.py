@@ -38,7 +38,8 @@ def test_folders_named_as_ours_beside_a_script_break_nothing(tmp_path: Path) -> 
     (tmp_path / "script.py").write_text(
         "import tusou\n"
         "from tusou.cli.main import VERBS\n"
-        "functions = [lazy.load() for lazy, _ in VERBS.values()]\n"
+        "from tusou.core.lazy_import import LazyImport\n"
+        "functions = [LazyImport(target).load() for target, _ in VERBS.values()]\n"
         "print(len(functions), tusou.Client.__name__, tusou.open_bundle.__name__)\n"
     )
     command = [sys.executable, "script.py"]

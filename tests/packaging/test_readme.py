@@ -13,6 +13,7 @@ import typer
 
 import tusou
 from tusou.cli.main import VERBS
+from tusou.core.lazy_import import LazyImport
 
 ROOT = Path(__file__).parents[2]
 ENGLISH, CHINESE = READMES = [ROOT / "README.md", ROOT / "README.zh-CN.md"]
@@ -47,7 +48,7 @@ def shell_lines() -> list[list[str]]:
 
 def command(verb: str) -> typer.core.TyperCommand:
     app = typer.Typer(add_completion=False)
-    app.command()(VERBS[verb][0].load())  # type: ignore[type-var]
+    app.command()(LazyImport(VERBS[verb][0]).load())  # type: ignore[type-var]
     parsed = typer.main.get_command(app)
     assert isinstance(parsed, typer.core.TyperCommand)
     return parsed

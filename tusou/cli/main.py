@@ -11,54 +11,36 @@ from tusou.core.errors import MissingDependency
 from tusou.core.lazy_import import LazyImport, extras_named
 
 # verb -> (its function, its help text): `tusou --help` imports no verb.
-VERBS: dict[str, tuple[LazyImport, str]] = {
+VERBS: dict[str, tuple[str, str]] = {
     "demo": (
-        LazyImport("tusou_lab.cli:demo"),
+        "tusou_lab.cli:demo",
         "Draw a pool, index it, serve it, replay its queries and score them.",
     ),
     "walkthrough": (
-        LazyImport("tusou_lab.walkthrough.cli:walkthrough"),
+        "tusou_lab.walkthrough.cli:walkthrough",
         "Do a complete exercise on drawn data, up to the files to hand in.",
     ),
-    "toy": (LazyImport("tusou_lab.cli:toy"), "Draw product images and their Chinese queries."),
-    "check": (LazyImport("tusou_lab.check.cli:check"), "Report on the quality of a dataset."),
-    "convert": (LazyImport("tusou_lab.convert.cli:convert"), "Write a dataset in another format."),
-    "train": (
-        LazyImport("tusou_lab.cli:train"),
-        "Train or fine-tune a model on images and queries.",
-    ),
-    "index": (
-        LazyImport("tusou_indexer.cli:index"),
-        "Encode images or texts into a searchable bundle.",
-    ),
-    "info": (LazyImport("tusou_indexer.cli:info"), "Describe a bundle."),
-    "verify": (LazyImport("tusou_indexer.cli:verify"), "Check every byte of a bundle."),
-    "serve": (LazyImport("tusou_service.cli:serve"), "Answer queries over HTTP."),
-    "query": (LazyImport("tusou_client.cli:query"), "Search a running service."),
+    "toy": ("tusou_lab.cli:toy", "Draw product images and their Chinese queries."),
+    "check": ("tusou_lab.check.cli:check", "Report on the quality of a dataset."),
+    "convert": ("tusou_lab.convert.cli:convert", "Write a dataset in another format."),
+    "train": ("tusou_lab.cli:train", "Train or fine-tune a model on images and queries."),
+    "index": ("tusou_indexer.cli:index", "Encode images or texts into a searchable bundle."),
+    "info": ("tusou_indexer.cli:info", "Describe a bundle."),
+    "verify": ("tusou_indexer.cli:verify", "Check every byte of a bundle."),
+    "serve": ("tusou_service.cli:serve", "Answer queries over HTTP."),
+    "query": ("tusou_client.cli:query", "Search a running service."),
     "replay": (
-        LazyImport("tusou_client.cli:replay"),
+        "tusou_client.cli:replay",
         "Fill a query file with the results of a running service.",
     ),
-    "load": (
-        LazyImport("tusou_client.cli:load"),
-        "Send queries at a fixed rate; report the latencies.",
-    ),
+    "load": ("tusou_client.cli:load", "Send queries at a fixed rate; report the latencies."),
     "evaluate": (
-        LazyImport("tusou_lab.evaluate.cli:evaluate"),
+        "tusou_lab.evaluate.cli:evaluate",
         "Score search results against the correct answers.",
     ),
-    "compare": (
-        LazyImport("tusou_lab.compare.cli:compare"),
-        "Test whether one search is better than another.",
-    ),
-    "sweep": (
-        LazyImport("tusou_lab.sweep.cli:sweep"),
-        "Compare prompts, pools, depths, indexes, precisions.",
-    ),
-    "report": (
-        LazyImport("tusou_lab.report.cli:report"),
-        "Write a report of runs: one page to hand in.",
-    ),
+    "compare": ("tusou_lab.compare.cli:compare", "Test whether one search is better than another."),
+    "sweep": ("tusou_lab.sweep.cli:sweep", "Compare prompts, pools, depths, indexes, precisions."),
+    "report": ("tusou_lab.report.cli:report", "Write a report of runs: one page to hand in."),
 }
 
 
@@ -76,8 +58,8 @@ def main() -> None:
 def _app(called: str | None) -> typer.Typer:
     app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
     app.callback(help="Find product images with Chinese queries (图搜).")(_options)
-    for verb, (lazy, summary) in VERBS.items():
-        function = lazy.load() if verb == called else _listed(summary)
+    for verb, (target, summary) in VERBS.items():
+        function = LazyImport(target).load() if verb == called else _listed(summary)
         app.command(name=verb)(function)  # type: ignore[type-var]
     return app
 

@@ -31,11 +31,9 @@ class Progress(Protocol):
 class NoProgress:
     """Ignores progress: the default of functions called from Python."""
 
-    def begin(self, label: str, total: int, done: int = 0) -> None:
-        """Ignore the stage."""
+    def begin(self, label: str, total: int, done: int = 0) -> None: ...
 
-    def advance(self, steps: int = 1, note: str = "") -> None:
-        """Ignore the steps."""
+    def advance(self, steps: int = 1, note: str = "") -> None: ...
 
 
 class ProgressBars:
@@ -47,14 +45,12 @@ class ProgressBars:
         self._last_notice: str | None = None
 
     def begin(self, label: str, total: int, done: int = 0) -> None:
-        """Add a bar for a stage of `total` steps (0: unknown)."""
         self._bars.start()
         self._task = self._bars.add_task(
             label, total=total or None, completed=done, rate="", note=""
         )
 
     def advance(self, steps: int = 1, note: str = "") -> None:
-        """Move the current bar by some steps."""
         if self._task is None:
             raise RuntimeError("advance() came before begin()")
         self._bars.update(self._task, advance=steps, note=note)

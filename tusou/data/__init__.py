@@ -29,26 +29,20 @@ __all__ = [
 ]
 
 
-# Tried in order: more specific formats first.
+# Tried in order: more specific formats first. The class of each is in tusou.data.formats.
 _FORMATS = {
-    "MUGE's MR_*_imgs.tsv or cn_clip's *_imgs.tsv": LazyImport(
-        "tusou.data.formats.split_files:SplitFileReader"
-    ),
-    "Flickr8k's captions beside a folder of images": LazyImport(
-        "tusou.data.formats.flickr8k:Flickr8k"
-    ),
-    "Teddy Cup's tables": LazyImport("tusou.data.formats.teddycup:TeddyCup"),
-    "WebDataset tars": LazyImport("tusou.data.formats.webdataset:WebDataset"),
-    "a query file (.jsonl)": LazyImport("tusou.data.formats.single_file:SingleQueryFile"),
-    "an image file (item_id<TAB>base64 lines)": LazyImport(
-        "tusou.data.formats.single_file:SingleImageFile"
-    ),
-    "a folder of images": LazyImport("tusou.data.formats.folder:ImageFolders"),
+    "MUGE's MR_*_imgs.tsv or cn_clip's *_imgs.tsv": "split_files:SplitFileReader",
+    "Flickr8k's captions beside a folder of images": "flickr8k:Flickr8k",
+    "Teddy Cup's tables": "teddycup:TeddyCup",
+    "WebDataset tars": "webdataset:WebDataset",
+    "a query file (.jsonl)": "single_file:SingleQueryFile",
+    "an image file (item_id<TAB>base64 lines)": "single_file:SingleImageFile",
+    "a folder of images": "folder:ImageFolders",
 }
 
 
 # Suffixes of files whose items are texts. Their reader needs numpy, which clients do not have.
-TEXT_ENDINGS = (".jsonl", ".ndjson")
+_TEXT_ENDINGS = (".jsonl", ".ndjson")
 _TEXT_FILE = LazyImport("tusou.data.formats.text_items:open_text_file")
 
 
@@ -68,8 +62,10 @@ def open_dataset(source: str) -> Dataset:
     path, split = split_source(source)
     if not path.exists():
         raise BadDataset(f"{path} does not exist; give a file or folder of data")
-    for lazy in _FORMATS.values():
-        reader = cast("type[DatasetReader]", lazy.load()).find(path)
+    for target in _FORMATS.values():
+        reader = cast(
+            "type[DatasetReader]", LazyImport(f"tusou.data.formats.{target}").load()
+        ).find(path)
         if reader is not None:
             dataset = Dataset(path, reader, split)
             dataset.splits()
@@ -83,6 +79,6 @@ def open_pool(source: str) -> ItemPool:
     Reads no rows yet. Raises BadDataset as `open_dataset` does.
     """
     path = Path(source)
-    if path.suffix.lower() in TEXT_ENDINGS and path.is_file():
+    if path.suffix.lower() in _TEXT_ENDINGS and path.is_file():
         return cast("Callable[[Path], ItemPool]", _TEXT_FILE.load())(path)
     return open_dataset(source).images()

@@ -136,34 +136,21 @@ def read_teddy_table(data: bytes) -> TeddyTable:
         raise ValueError(f"the columns must be {expected}")
     table = TeddyTable(directions[0])
     previous_query = ""
-    for line, cells in _read_records(records, table.problems):
-        if len(cells) == len(header):
-            previous_query = _add_row(table, line, cells, previous_query)
-        else:
-            table.problems.append((line, f"{len(cells)} columns instead of {len(header)}"))
+    line = 1
+    try:
+        for line, cells in enumerate(records, start=2):
+            if len(cells) == len(header):
+                previous_query = _add_row(table, line, cells, previous_query)
+            else:
+                table.problems.append((line, f"{len(cells)} columns instead of {len(header)}"))
+    except csv.Error as error:
+        table.problems.append((line + 1, f"not CSV ({error})"))
     for query_id, items in table.rankings.items():
         if len(items) != TEDDY_CUP.items:
             message = f"query {query_id}: {len(items)} rows instead of {TEDDY_CUP.items}"
             table.problems.append((table.lines[query_id], message))
     table.problems.sort()
     return table
-
-
-def _read_records(
-    records: Iterator[list[str]], problems: list[LineProblem]
-) -> Iterator[tuple[int, list[str]]]:
-    """Yield the records below the header with their numbers, up to one that is not CSV."""
-    line = 1
-    while True:
-        line += 1
-        try:
-            cells = next(records)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            problems.append((line, f"not CSV ({error})"))
-            return
-        yield line, cells
 
 
 def _add_row(table: TeddyTable, line: int, cells: list[str], previous_query: str) -> str:

@@ -27,13 +27,11 @@ _BLOCK = 2**17
 _NORMAL = NormalDist()
 
 
-def interval(values: Values) -> tuple[float, float]:
-    """Return the interval of the mean of one metric; (0, 0) without values."""
-    return intervals({"": values})[""]
-
-
 def intervals(columns: Mapping[str, Values]) -> dict[str, tuple[float, float]]:
-    """Return the interval of each metric's mean; all metrics share the resamples of the queries."""
+    """Return the interval of each metric's mean; (0, 0) without values.
+
+    All metrics share the resamples of the queries.
+    """
     if not columns:
         return {}
     table = np.column_stack(list(columns.values()))

@@ -14,8 +14,7 @@ from tusou.data.jsonl import LineProblem, parse_lines, split_lines
 from tusou.data.submission import Direction
 from tusou.evaluation import trec
 from tusou.evaluation.metrics import JudgedRanking
-from tusou.evaluation.run_rows import quote_id, split_row
-from tusou.evaluation.runs import Run
+from tusou.evaluation.runs import Run, quote_id, split_row
 
 T = TypeVar("T")
 

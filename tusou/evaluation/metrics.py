@@ -133,7 +133,10 @@ def per_query(queries: Sequence[JudgedRanking], depth: int = 10) -> dict[str, Va
 
 def means(values: Mapping[str, Values]) -> dict[str, float]:
     """Return the mean of each metric over the queries; 0 without queries."""
-    scores = {name: _mean(column) for name, column in values.items()}
+    scores = {
+        name: math.fsum(column) / len(column) if len(column) else 0.0
+        for name, column in values.items()
+    }
     if "mean_recall" in scores:
         # The official scorer's order of operations, so that every digit agrees.
         scores["mean_recall"] = (scores["hit@1"] + scores["hit@5"] + scores["hit@10"]) / 3
@@ -149,7 +152,3 @@ def headline(values: Mapping[str, object]) -> str:
 def score(queries: Sequence[JudgedRanking], depth: int = 10) -> dict[str, float]:
     """Return the mean of every metric over the queries."""
     return means(per_query(queries, depth))
-
-
-def _mean(values: Values) -> float:
-    return math.fsum(values) / len(values) if len(values) else 0.0

@@ -5,21 +5,30 @@ row `{"query_id", "item_ids", "scores"}` per query.
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from tusou.core.ids import ItemId
+from tusou.core.ids import ItemId, is_id
 from tusou.core.json_objects import parse_object
 from tusou.data.jsonl import LineProblem, parse_lines, split_lines
 from tusou.data.submission import Direction, is_teddy_table, read_teddy_table, unzip
 from tusou.evaluation import trec
-from tusou.evaluation.run_rows import check_ranking, check_scores, quote_id, split_row
 
 _HEADER = "tusou_run"
+# The names of a query's id and of its list: in run files and MUGE submissions, in cn_clip's
+# predictions, and in predictions for image queries.
+_ROW_FIELDS = (
+    ("query_id", "item_ids"),
+    ("text_id", "image_ids"),
+    ("image_id", "text_ids"),
+    ("item_id", "text_ids"),
+)
 
 
 class RunHeader(BaseModel):
@@ -76,6 +85,23 @@ def read_run(path: Path, top_k: int | None = None) -> Run:
     return _read_rows(lines[1:], 2, header, None)
 
 
+def quote_id(value: object) -> str:
+    """Return an id for a message, so that 7 and "7" look different."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def split_row(row: dict[str, object]) -> tuple[ItemId, object]:
+    """Return a row's query id, and the value of the field for its items, not checked yet.
+
+    Raises ValueError when the row has no valid query id.
+    """
+    id_name, items_name = next((names for names in _ROW_FIELDS if names[0] in row), _ROW_FIELDS[0])
+    query_id = row.get(id_name)
+    if not is_id(query_id):
+        raise ValueError(f"{id_name} is missing, or neither an integer nor a string")
+    return query_id, row.get(items_name)
+
+
 def format_run(run: Run) -> str:
     """Return the text of a run file; the run must have a header."""
     assert run.header is not None
@@ -85,6 +111,32 @@ def format_run(run: Run) -> str:
     )
     lines = (json.dumps(row, ensure_ascii=False) for row in (run.header.model_dump(), *rows))
     return "".join(f"{line}\n" for line in lines)
+
+
+def _check_ranking(query_id: ItemId, items: object, length: int | None) -> tuple[ItemId, ...]:
+    """Return a query's items if they are different ids, `length` of them unless that is None.
+
+    Raises ValueError otherwise.
+    """
+    prefix = f"query {quote_id(query_id)}"
+    if not isinstance(items, list):
+        raise ValueError(f"{prefix}: the list of items is missing")
+    if wrong := [item for item in items if not is_id(item)]:
+        raise ValueError(f"{prefix}: {quote_id(wrong[0])} is neither an integer nor a string")
+    if length is not None and len(items) != length:
+        raise ValueError(f"{prefix}: {len(items)} items instead of {length}")
+    if repeated := [item for item, count in Counter(items).items() if count > 1]:
+        raise ValueError(f"{prefix}: repeats {', '.join(map(quote_id, repeated))}")
+    return tuple(items)
+
+
+def _check_scores(query_id: ItemId, scores: object, length: int) -> tuple[float, ...]:
+    """Return a query's scores if they are `length` finite numbers, else raise ValueError."""
+    values = scores if isinstance(scores, list) else []
+    numbers = [value for value in values if type(value) in {int, float} and isfinite(value)]
+    if len(numbers) != length or len(values) != length:
+        raise ValueError(f"query {quote_id(query_id)}: scores must be {length} finite numbers")
+    return tuple(map(float, numbers))
 
 
 def _read_header(line: bytes) -> RunHeader | None:
@@ -113,9 +165,9 @@ def _read_rows(lines: list[bytes], first: int, header: RunHeader | None, length:
             first_line = first_lines.setdefault(query_id, line)
             if first_line != line:
                 raise ValueError(f"query {quote_id(query_id)} again, first on line {first_line}")
-            ranking = check_ranking(query_id, items, length)
+            ranking = _check_ranking(query_id, items, length)
             if header and row.get("scores") is not None:
-                scores[query_id] = check_scores(query_id, row["scores"], len(ranking))
+                scores[query_id] = _check_scores(query_id, row["scores"], len(ranking))
             rankings[query_id] = ranking
         except ValueError as error:
             problems.append((line, str(error)))
@@ -141,7 +193,11 @@ def _read_trec_run(lines: list[bytes]) -> Run:
     for line, (topic, ranked_item) in parse_lines(lines, trec.parse_run_row, problems):
         first_lines.setdefault(topic, line)
         rows.setdefault(topic, []).append(ranked_item)
-    rankings = {topic: trec.sort_by_score(items) for topic, items in rows.items()}
+    # As in `trec_eval` the scores give the order, whatever the ranks say; equal scores by rank.
+    rankings = {
+        topic: sorted(items, key=lambda row: (-row.score, row.rank))
+        for topic, items in rows.items()
+    }
     problems += _find_repeats(rankings, first_lines)
     return Run(
         first_lines,
@@ -157,6 +213,6 @@ def _find_repeats(
 ) -> Iterator[LineProblem]:
     for topic, ranking in rankings.items():
         try:
-            check_ranking(topic, [row.item for row in ranking], None)
+            _check_ranking(topic, [row.item for row in ranking], None)
         except ValueError as error:
             yield first_lines[topic], str(error)

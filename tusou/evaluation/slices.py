@@ -64,14 +64,10 @@ def _negation(query: JudgedQuery) -> str | None:
     return "refuses something" if parse_negation(query.text) else "refuses nothing"
 
 
-def _category(query: JudgedQuery) -> str | None:
-    return query.category
-
-
 _PROPERTIES: dict[str, Callable[[JudgedQuery], str | None]] = {
     "length": _length,
     "positives": _positives,
-    "category": _category,
+    "category": lambda query: query.category,
     "language": _language,
     "negation": _negation,
 }

@@ -3,7 +3,7 @@
 TREC ids are words, so other ids are compared with them as strings.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import NamedTuple
 
@@ -52,11 +52,6 @@ def parse_qrels_row(line: bytes) -> tuple[str, str, int]:
         return words[0], words[2], int(words[3])
     except ValueError:
         raise ValueError("grade must be a whole number") from None
-
-
-def sort_by_score(items: Iterable[RankedItem]) -> list[RankedItem]:
-    """Return the items by descending score, as `trec_eval` does; equal scores by rank."""
-    return sorted(items, key=lambda row: (-row.score, row.rank))
 
 
 def format_run(

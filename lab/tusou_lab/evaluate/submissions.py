@@ -17,8 +17,7 @@ from tusou.data.submission import (
     zip_rows,
 )
 from tusou.evaluation.judgments import Judgments
-from tusou.evaluation.run_rows import quote_id
-from tusou.evaluation.runs import Run
+from tusou.evaluation.runs import Run, quote_id
 
 
 def find_breaches(data: bytes, run: Run, judgments: Judgments) -> Iterator[LineProblem]:

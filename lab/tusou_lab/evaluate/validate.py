@@ -9,8 +9,7 @@ from tusou.core.errors import BadDataset
 from tusou.core.ids import ItemId
 from tusou.data import ItemRow, open_pool
 from tusou.evaluation.judgments import Judgments
-from tusou.evaluation.run_rows import quote_id
-from tusou.evaluation.runs import Run
+from tusou.evaluation.runs import Run, quote_id
 
 
 def find_mismatches(run: Run, path: Path, judgments: Judgments) -> Iterator[str]:

@@ -14,6 +14,7 @@ from tusou_lab.walkthrough.cli import walkthrough as command
 from typer.testing import CliRunner
 
 from tusou.cli.main import VERBS
+from tusou.core.lazy_import import LazyImport
 
 DOCS = Path(__file__).parents[3] / "docs"
 SIZE = ToySize(items=80, queries=15, seed=5)
@@ -29,7 +30,7 @@ class InProcessRunner(CommandRunner):
     def run(self, verb: str, *arguments: str, quiet: bool = False) -> str:
         self.command(verb, *arguments)
         app = typer.Typer()
-        app.command()(VERBS[verb][0].load())  # type: ignore[type-var]
+        app.command()(LazyImport(VERBS[verb][0]).load())  # type: ignore[type-var]
         done = CliRunner().invoke(app, list(arguments))
         assert done.exit_code == 0, done.output
         return done.stdout
