@@ -45,9 +45,12 @@ class EmbeddingCache:
         `encode` is called for the texts that are not cached yet, a batch at a time.
         """
         header = json.dumps({"tusou": __version__, **about}, ensure_ascii=False)
-        path = self._path(header)
+        name = f"{hashlib.sha256(header.encode()).hexdigest()[:32]}.npz"
+        path = self._folder / name if self._folder else None
         vectors = _read(path, header) if path else {}
-        digests = [_digest(text) for text in texts]
+        digests = [
+            hashlib.blake2b(text.encode(), digest_size=_DIGEST_BYTES).digest() for text in texts
+        ]
         missing = {d: t for d, t in zip(digests, texts, strict=True) if d not in vectors}
         self.cached += len(texts) - len(missing)
         if missing:
@@ -58,10 +61,6 @@ class EmbeddingCache:
                 _write(path, header, vectors)
         return np.stack([vectors[digest] for digest in digests])
 
-    def _path(self, header: str) -> Path | None:
-        name = f"{hashlib.sha256(header.encode()).hexdigest()[:32]}.npz"
-        return self._folder / name if self._folder else None
-
     def _encode(self, label: str, texts: Sequence[str], encode: EncodeTexts) -> Vectors:
         self._progress.begin(label, len(texts))
         batches = []
@@ -70,10 +69,6 @@ class EmbeddingCache:
             self._progress.advance(len(batches[-1]))
         self.encoded += len(texts)
         return np.concatenate(batches)
-
-
-def _digest(text: str) -> bytes:
-    return hashlib.blake2b(text.encode(), digest_size=_DIGEST_BYTES).digest()
 
 
 def _read(path: Path, header: str) -> dict[bytes, Vectors]:

@@ -32,6 +32,11 @@ class JudgedQuery:
     grades: Mapping[ItemId, int] | None
     category: str | None = None
 
+    @property
+    def correct(self) -> list[ItemId]:
+        """The items with a positive grade."""
+        return [item for item, grade in (self.grades or {}).items() if grade > 0]
+
 
 @dataclass(frozen=True, slots=True)
 class Judgments:
@@ -50,9 +55,7 @@ class Judgments:
     @property
     def correct(self) -> set[ItemId]:
         """The items that are correct for at least one query."""
-        return {
-            item for row in self.rows for item, grade in (row.grades or {}).items() if grade > 0
-        }
+        return {item for row in self.rows for item in row.correct}
 
 
 def read_judgments(source: Path | str, direction: Direction | None = None) -> Judgments:

@@ -46,7 +46,7 @@ def _length(query: JudgedQuery) -> str | None:
 
 
 def _positives(query: JudgedQuery) -> str | None:
-    return _band(sum(grade > 0 for grade in (query.grades or {}).values()), _POSITIVE_BANDS)
+    return _band(len(query.correct), _POSITIVE_BANDS)
 
 
 def _language(query: JudgedQuery) -> str | None:

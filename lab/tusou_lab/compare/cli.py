@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tusou.cli.output import plain_errors, print_json
+from tusou_lab.evaluate.cli import Answers, CacheFolder, TopK
 
 if TYPE_CHECKING:
     from tusou_lab.compare.run import ChangedQuery, Comparison, MetricChange
@@ -21,9 +22,7 @@ def compare(
         ),
     ],
     b: Annotated[Path, typer.Argument(help="The same, to compare with A.", exists=True)],
-    answers: Annotated[
-        str, typer.Option(help="Query file with the correct items, TREC qrels, or DATA#SPLIT.")
-    ],
+    answers: Answers,
     metric: Annotated[
         list[str] | None,
         typer.Option(help="Metric to test; the first decides. Repeat for more."),
@@ -31,12 +30,7 @@ def compare(
     changed: Annotated[
         int, typer.Option(min=0, help="How many of the queries that changed most to show.")
     ] = 10,
-    top_k: Annotated[
-        int | None,
-        typer.Option(
-            min=1, max=1000, help="Items per row; 10 by default, or the depth of a run file."
-        ),
-    ] = None,
+    top_k: TopK = None,
     by_slice: Annotated[
         bool, typer.Option("--slices", help="Show the first metric of each kind of query as well.")
     ] = False,
@@ -44,19 +38,19 @@ def compare(
         bool,
         typer.Option("--no-interpret", help="For bundles: do not look for refusals in texts."),
     ] = False,
-    cache: Annotated[
-        Path | None, typer.Option(help="Folder to cache query embeddings in.", file_okay=False)
-    ] = None,
+    cache: CacheFolder = None,
     as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
 ) -> None:
     """Test whether B scores better than A, or whether the difference may be chance."""
     from tusou.cli.progress import progress
-    from tusou_lab.compare.run import CompareSpec
     from tusou_lab.compare.run import compare as run_comparison
+    from tusou_lab.evaluate.search_bundle import BundleSearchSpec
 
     with plain_errors(), progress() as bar:
-        spec = CompareSpec(tuple(metric or ()), changed, top_k, not no_interpret, cache)
-        comparison = run_comparison(a, b, answers, spec, bar)
+        spec = BundleSearchSpec(top_k, not no_interpret, cache)
+        comparison = run_comparison(
+            a, b, answers, spec, metrics=metric or (), changed=changed, progress=bar
+        )
     if as_json:
         print_json(asdict(comparison))
         return

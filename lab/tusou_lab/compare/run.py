@@ -16,7 +16,7 @@ from tusou.evaluation.metrics import Values, headline, per_query
 from tusou.evaluation.runs import Run
 from tusou.evaluation.significance import ALPHA, holm, permutation_test
 from tusou.evaluation.slices import slice_queries
-from tusou_lab.evaluate.loading import DEPTH, Loaded, load
+from tusou_lab.evaluate.loading import load
 from tusou_lab.evaluate.search_bundle import BundleSearchSpec
 
 _SHOWN_ITEMS = 5
@@ -91,59 +91,41 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
-class CompareSpec:
-    """How to compare; the first metric is the headline, and without metrics there is a default."""
-
-    metrics: Sequence[str] = ()
-    changed: int = 10  # how many changed queries to report
-    top_k: int | None = None
-    interpret: bool = True  # for bundles: subtract what a text refuses, as the service does
-    cache: Path | None = None
+class _ScoredPair:
+    judgments: Judgments
+    runs: tuple[Run, Run]
+    values: tuple[Mapping[str, Values], Mapping[str, Values]]
 
 
 def compare(
     a: Path,
     b: Path,
     answers: Path | str,
-    spec: CompareSpec | None = None,
+    spec: BundleSearchSpec | None = None,
+    *,
+    metrics: Sequence[str] = (),
+    changed: int = 10,
     progress: Progress | None = None,
 ) -> Comparison:
     """Compare two bundles or files of rankings, to the depth that both have.
 
-    Raises InvalidRequest for a metric that is not known at that depth, and whatever `load` raises.
+    The first of `metrics` is the headline; without metrics there is a default. `changed` is the
+    number of changed queries to report. Raises InvalidRequest for a metric that is not known at
+    that depth, and whatever `load` raises.
     """
-    spec = spec or CompareSpec()
-    search = BundleSearchSpec(spec.top_k or DEPTH, spec.interpret, spec.cache)
-    first, second = (
-        load(source, answers, None, search, top_k=spec.top_k, progress=progress)
-        for source in (a, b)
-    )
+    spec = spec or BundleSearchSpec()
+    first, second = (load(source, answers, spec, progress=progress) for source in (a, b))
     depth = min(first.depth, second.depth, spec.top_k or first.depth)
-    return _compare_pair(_ScoredPair.of(first, second, depth), spec, depth)
-
-
-@dataclass(frozen=True, slots=True)
-class _ScoredPair:
-    judgments: Judgments
-    runs: tuple[Run, Run]
-    values: tuple[Mapping[str, Values], Mapping[str, Values]]
-
-    @classmethod
-    def of(cls, first: Loaded, second: Loaded, depth: int) -> "_ScoredPair":
-        judgments = first.judgments if first.judgments.string_ids else second.judgments
-        runs = [unify_id_types(loaded.run, judgments)[0] for loaded in (first, second)]
-        values = [per_query(judge_run(run, judgments), depth) for run in runs]
-        return cls(judgments, (runs[0], runs[1]), (values[0], values[1]))
-
-
-def _compare_pair(pair: _ScoredPair, spec: CompareSpec, depth: int) -> Comparison:
-    names = _metric_names(pair, spec.metrics)
+    judgments = first.judgments if first.judgments.string_ids else second.judgments
+    run_a, run_b = (unify_id_types(loaded.run, judgments)[0] for loaded in (first, second))
+    values_a, values_b = (per_query(judge_run(run, judgments), depth) for run in (run_a, run_b))
+    pair = _ScoredPair(judgments, (run_a, run_b), (values_a, values_b))
+    names = _metric_names(values_a, metrics)
     metric = names[0]
     changes = _test_metrics(
-        {name: pair.values[0][name] for name in names},
-        {name: pair.values[1][name] for name in names},
+        {name: values_a[name] for name in names}, {name: values_b[name] for name in names}
     )
-    differences = pair.values[1][metric] - pair.values[0][metric]
+    differences = values_b[metric] - values_a[metric]
     change = changes[metric]
     better: Literal["A", "B"] | None = None
     if change.distinguishable:
@@ -159,14 +141,13 @@ def _compare_pair(pair: _ScoredPair, spec: CompareSpec, depth: int) -> Compariso
         losses=int((differences < 0).sum()),
         metrics=changes,
         slices=_slice_changes(pair, metric),
-        changed=_most_changed(pair, metric, spec.changed),
-        a=_header(pair.runs[0]),
-        b=_header(pair.runs[1]),
+        changed=_most_changed(pair, metric, changed),
+        a=_header(run_a),
+        b=_header(run_b),
     )
 
 
-def _metric_names(pair: _ScoredPair, requested: Sequence[str]) -> list[str]:
-    known = pair.values[0]
+def _metric_names(known: Mapping[str, Values], requested: Sequence[str]) -> list[str]:
     if unknown := [name for name in requested if name not in known]:
         raise InvalidRequest(f"unknown --metric {unknown[0]}; choose from {', '.join(known)}")
     names = requested or (headline(known), *(name for name in _TESTED if name in known))
@@ -234,7 +215,7 @@ def _most_changed(pair: _ScoredPair, metric: str, count: int) -> tuple[ChangedQu
 
 def _changed_query(pair: _ScoredPair, row: int, metric: str) -> ChangedQuery:
     query = pair.judgments.rows[row]
-    correct = tuple(item for item, grade in (query.grades or {}).items() if grade > 0)
+    correct = tuple(query.correct)
     sides = []
     for run, values in zip(pair.runs, pair.values, strict=True):
         items = run.rankings[query.query_id]

@@ -10,8 +10,20 @@ import typer
 from tusou.cli.output import plain_errors, print_json
 
 if TYPE_CHECKING:
-    from tusou_lab.evaluate.loading import Loaded
     from tusou_lab.evaluate.scoring import Evaluation
+    from tusou_lab.evaluate.search_bundle import Loaded
+
+# Options that `tusou compare` has too.
+Answers = Annotated[
+    str, typer.Option(help="Query file with the correct items, TREC qrels, or DATA#SPLIT.")
+]
+TopK = Annotated[
+    int | None,
+    typer.Option(min=1, max=1000, help="Items per row; 10 by default, or the depth of a run file."),
+]
+CacheFolder = Annotated[
+    Path | None, typer.Option(help="Folder to cache query embeddings in.", file_okay=False)
+]
 
 
 def evaluate(
@@ -21,9 +33,7 @@ def evaluate(
             help="Predictions, a run file or a TREC run; or a bundle to search.", exists=True
         ),
     ],
-    answers: Annotated[
-        str, typer.Option(help="Query file with the correct items, TREC qrels, or DATA#SPLIT.")
-    ],
+    answers: Answers,
     pool: Annotated[
         Path | None,
         typer.Option(
@@ -32,12 +42,7 @@ def evaluate(
             exists=True,
         ),
     ] = None,
-    top_k: Annotated[
-        int | None,
-        typer.Option(
-            min=1, max=1000, help="Items per row; 10 by default, or the depth of a run file."
-        ),
-    ] = None,
+    top_k: TopK = None,
     save: Annotated[
         list[Path] | None,
         typer.Option(help="File to write: .jsonl (a run), .trec, .qrels; .zip or .csv to submit."),
@@ -46,9 +51,7 @@ def evaluate(
         bool,
         typer.Option("--no-interpret", help="For a bundle: do not look for refusals in texts."),
     ] = False,
-    cache: Annotated[
-        Path | None, typer.Option(help="Folder to cache query embeddings in.", file_okay=False)
-    ] = None,
+    cache: CacheFolder = None,
     by_slice: Annotated[
         bool, typer.Option("--slices", help="Show the scores of each kind of query as well.")
     ] = False,
@@ -62,20 +65,20 @@ def evaluate(
     from tusou.cli.progress import progress
     from tusou_lab.evaluate.export import check_outputs
     from tusou_lab.evaluate.export import save as save_as
-    from tusou_lab.evaluate.loading import DEPTH, load
+    from tusou_lab.evaluate.loading import load
     from tusou_lab.evaluate.scoring import evaluate as score
     from tusou_lab.evaluate.search_bundle import BundleSearchSpec
 
     with plain_errors(), progress() as bar:
         check_outputs(save or [], force=force)
-        spec = BundleSearchSpec(top_k or DEPTH, not no_interpret, cache, images=pool)
+        spec = BundleSearchSpec(top_k, not no_interpret, cache, pool)
         if check:
-            loaded = load(source, answers, pool, spec, top_k=top_k, submission=True, progress=bar)
+            loaded = load(source, answers, spec, submission=True, progress=bar)
             for path in save or []:
                 save_as(path, loaded.run, loaded.judgments)
             _print_check(source, loaded, as_json=as_json)
             return
-        scored = score(source, answers, pool, spec, top_k=top_k, progress=bar)
+        scored = score(source, answers, spec, bar)
         for path in save or []:
             save_as(path, scored.run, scored.judgments)
     if as_json:

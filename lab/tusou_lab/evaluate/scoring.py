@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from tusou.cli.progress import Progress
-from tusou.core.ids import ItemId
 from tusou.data.submission import Direction
 from tusou.evaluation.bootstrap import intervals
 from tusou.evaluation.judgments import Judgments, judge_run
 from tusou.evaluation.metrics import Values, means, per_query
 from tusou.evaluation.runs import Run
 from tusou.evaluation.slices import QuerySlice, slice_queries
-from tusou_lab.evaluate.loading import Loaded, load
+from tusou_lab.evaluate.loading import load
 from tusou_lab.evaluate.search_bundle import BundleSearchSpec
 
 
@@ -57,57 +56,42 @@ class ScoredRun:
 def evaluate(
     source: Path,
     answers: Path | str,
-    pool: Path | None = None,
     spec: BundleSearchSpec | None = None,
-    *,
-    top_k: int | None = None,
     progress: Progress | None = None,
 ) -> ScoredRun:
     """Score `source`, a bundle or a file of rankings, against `answers`, both read by `load`.
 
-    The rankings of a run file or a TREC run are scored to their full depth, or to `top_k`.
+    The rankings of a run file or a TREC run are scored to their full depth, or to `spec.top_k`.
     """
-    loaded = load(source, answers, pool, spec, top_k=top_k, progress=progress)
-    return _score_loaded(loaded, min(top_k or loaded.depth, loaded.depth))
-
-
-def to_percent(shares: Mapping[str, float]) -> dict[str, float]:
-    """Return shares as percentages."""
-    return {name: 100 * value for name, value in shares.items()}
-
-
-def _score_loaded(loaded: Loaded, depth: int) -> ScoredRun:
+    spec = spec or BundleSearchSpec()
+    loaded = load(source, answers, spec, progress=progress)
+    depth = min(spec.top_k or loaded.depth, loaded.depth)
     run, judgments, in_pool = loaded.run, loaded.judgments, loaded.pool_ids
     values = per_query(judge_run(run, judgments), depth)
     evaluation = Evaluation(
         queries=len(judgments.rows),
-        without_answer=sum(not _has_correct(row.grades) for row in judgments.rows),
+        without_answer=sum(not row.correct for row in judgments.rows),
         answers_outside_pool=None if in_pool is None else len(judgments.correct - in_pool),
         top_k=depth,
         direction=judgments.direction,
-        percent=to_percent(means(values)),
+        percent=_to_percent(means(values)),
         interval=_percent_intervals(values),
-        index_recall=to_percent(loaded.index_recall) if loaded.index_recall else None,
+        index_recall=_to_percent(loaded.index_recall) if loaded.index_recall else None,
         run=run.header.model_dump() if run.header else None,
-        slices=tuple(_slice_score(part, values) for part in slice_queries(judgments)),
+        slices=tuple(_score_slice(part, values) for part in slice_queries(judgments)),
     )
     return ScoredRun(evaluation, run, judgments, values)
 
 
-def _slice_score(part: QuerySlice, values: Mapping[str, Values]) -> SliceScore:
+def _score_slice(part: QuerySlice, values: Mapping[str, Values]) -> SliceScore:
     selected = {name: column[part.positions] for name, column in values.items()}
-    return SliceScore(
-        part.by,
-        part.label,
-        len(part.positions),
-        to_percent(means(selected)),
-        _percent_intervals(selected),
-    )
+    percent, interval = _to_percent(means(selected)), _percent_intervals(selected)
+    return SliceScore(part.by, part.label, len(part.positions), percent, interval)
+
+
+def _to_percent(shares: Mapping[str, float]) -> dict[str, float]:
+    return {name: 100 * value for name, value in shares.items()}
 
 
 def _percent_intervals(values: Mapping[str, Values]) -> dict[str, tuple[float, float]]:
     return {name: (100 * low, 100 * high) for name, (low, high) in intervals(values).items()}
-
-
-def _has_correct(grades: Mapping[ItemId, int] | None) -> bool:
-    return any(grade > 0 for grade in (grades or {}).values())

@@ -1,6 +1,6 @@
 """Searches a bundle for every query of a judgments file, as the service would."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,39 +16,50 @@ from tusou.core.hardware import describe_machine
 from tusou.core.hits import Hits
 from tusou.core.ids import ItemId
 from tusou.evaluation.index_recall import exact_neighbors, index_recall
-from tusou.evaluation.judgments import JudgedQuery, Judgments
+from tusou.evaluation.judgments import Judgments
 from tusou.evaluation.runs import Run, RunHeader
 from tusou.retrieval.pipeline import SearchPipeline
 from tusou.retrieval.query import Query, VectorPart, combine
-from tusou_lab.evaluate.image_queries import encode_image_queries
-from tusou_lab.evaluate.query_vectors import encode_text_queries, read_text_queries
+from tusou_lab.evaluate.bundle_queries import (
+    encode_image_queries,
+    encode_text_queries,
+    read_text_queries,
+)
 
+# Items per query of a search and of a file of predictions, unless `top_k` is given.
+DEPTH = 10
 _BATCH_SIZE = 256  # queries searched together
 _INDEX_KS = (1, 10, 100)
 
 
 @dataclass(frozen=True, slots=True)
 class BundleSearchSpec:
-    """How to search a bundle."""
+    """How to search a bundle, or to read a file of rankings."""
 
-    top_k: int = 10
+    top_k: int | None = None  # 10, or the depth of a run file, if not given
     interpret: bool = True  # subtract what a text refuses, as the service does by default
     cache: Path | None = None  # folder of the queries' embeddings
-    device: str = "auto"
-    images: Path | None = None  # pool of the query images; by default that of the judgments
+    pool: Path | None = None  # what a file's search ran over; a text bundle's query images
 
 
 @dataclass(frozen=True, slots=True)
-class BundleSearchResult:
-    """The run of a bundle, and the recall of its index against exact search."""
+class Loaded:
+    """A run and the judgments that fit it."""
 
     run: Run
-    index_recall: dict[str, float] | None  # None for an index that is exact
+    judgments: Judgments
+    pool_ids: Set[ItemId] | None  # None when the pool is not known
+    index_recall: dict[str, float] | None = None  # None for an exact index and for files
+
+    @property
+    def depth(self) -> int:
+        """The length of the longest list, at which the run can be scored."""
+        return self.run.depth or DEPTH
 
 
 def search_bundle(
     root: Path, judgments: Judgments, spec: BundleSearchSpec, progress: Progress | None = None
-) -> BundleSearchResult:
+) -> Loaded:
     """Search for every query of the judgments through the pipeline that the service runs.
 
     Raises BadDataset with every query that the service would refuse, and when the bundle does not
@@ -56,26 +67,30 @@ def search_bundle(
     """
     progress = progress or NoProgress()
     started = perf_counter()
+    top_k = spec.top_k or DEPTH
     is_text = judgments.direction == "text_to_image"
-    queries = read_text_queries(judgments, spec.top_k, interpret=spec.interpret) if is_text else []
-    pipeline = SearchPipeline.open(root, device=spec.device)
+    queries = read_text_queries(judgments, top_k, interpret=spec.interpret) if is_text else []
+    pipeline = SearchPipeline.open(root)
     if is_text and pipeline.bundle.items != "images":
         raise BadDataset(f"{judgments.path} asks for images, and the bundle holds texts")
-    if spec.top_k > pipeline.bundle.item_count:
+    if top_k > pipeline.bundle.item_count:
         raise InvalidRequest(
             f"{root} holds {pipeline.bundle.item_count} items; give --top-k that number or less"
         )
     if is_text:
         queries = encode_text_queries(pipeline, queries, spec.cache, progress)
     else:
-        source = str(spec.images or judgments.path)
-        queries = encode_image_queries(pipeline, judgments, source, spec.top_k, progress)
+        source = str(spec.pool or judgments.path)
+        queries = encode_image_queries(pipeline, judgments, source, top_k, progress)
     progress.begin("searching", len(queries))
     hits: list[Hits] = []
     for start in range(0, len(queries), _BATCH_SIZE):
-        span = slice(start, start + _BATCH_SIZE)
-        results = pipeline.search(queries[span]).hits
-        hits += _raise_errors(results, judgments.rows[span], judgments)
+        batch = slice(start, start + _BATCH_SIZE)
+        results = pipeline.search(queries[batch]).hits
+        for row, result in zip(judgments.rows[batch], results, strict=True):
+            if isinstance(result, TusouError):
+                raise BadDataset(f"{judgments.locate(row)}: {result}")
+            hits.append(result)
         progress.advance(len(results))
     header = _header(pipeline, judgments, spec, perf_counter() - started)
     by_row = list(zip(judgments.rows, hits, strict=True))
@@ -85,17 +100,9 @@ def search_bundle(
         scores={row.query_id: result.scores for row, result in by_row},
         header=header,
     )
-    rankings = [result.item_ids for result in hits]
-    return BundleSearchResult(run, _index_recall(pipeline, queries, rankings))
-
-
-def _raise_errors(
-    results: Sequence[Hits | TusouError], rows: Sequence[JudgedQuery], judgments: Judgments
-) -> list[Hits]:
-    for result, row in zip(results, rows, strict=True):
-        if isinstance(result, TusouError):
-            raise BadDataset(f"{judgments.locate(row)}: {result}")
-    return [result for result in results if isinstance(result, Hits)]
+    ids = pipeline.bundle.ids
+    pool_ids = {ids[key] for key in range(len(ids))}
+    return Loaded(run, judgments, pool_ids, _index_recall(pipeline, queries, hits))
 
 
 def _header(
@@ -109,7 +116,7 @@ def _header(
         index=f"{manifest.index.factory} {manifest.index.tuning}".strip(),
         direction=judgments.direction,
         settings={
-            "top_k": spec.top_k,
+            "top_k": spec.top_k or DEPTH,
             **({"interpret": spec.interpret} if is_text else {}),
             "prompt": manifest.prompt,
             "precision": pipeline.precision,
@@ -124,18 +131,18 @@ def _header(
 
 
 def _index_recall(
-    pipeline: SearchPipeline, queries: Sequence[Query], rankings: Sequence[tuple[ItemId, ...]]
+    pipeline: SearchPipeline, queries: Sequence[Query], hits: Sequence[Hits]
 ) -> dict[str, float] | None:
     """Return the share of the nearest items, by exact search, that the index returned."""
     if pipeline.bundle.manifest.index.factory in {"", "Flat"}:
         return None
-    depth, bundle = len(rankings[0]), pipeline.bundle
+    depth, bundle = len(hits[0].item_ids), pipeline.bundle
     vectors = np.stack([_vector(query) for query in queries])
     exact = exact_neighbors(bundle.vectors, vectors, depth)
-    retrieved = np.full((len(rankings), depth), -1, np.int64)
-    for row, items in zip(retrieved, rankings, strict=True):
-        keys = [bundle.ids.key(str(item_id)) for item_id in items]
-        row[: len(items)] = [-1 if key is None else key for key in keys]
+    retrieved = np.full((len(hits), depth), -1, np.int64)
+    for row, result in zip(retrieved, hits, strict=True):
+        keys = [bundle.ids.key(str(item_id)) for item_id in result.item_ids]
+        row[: len(keys)] = [-1 if key is None else key for key in keys]
     return {
         f"index_recall@{k}": index_recall(bundle.vectors, vectors, retrieved, exact, k)
         for k in _INDEX_KS

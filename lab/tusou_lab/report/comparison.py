@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from tusou_lab.compare.run import ComparedRanking, CompareSpec, Comparison, compare
+from tusou_lab.compare.run import ComparedRanking, Comparison, compare
 from tusou_lab.report.inputs import ReportRun
 from tusou_lab.report.model import ReportPart
 from tusou_lab.strings import Translator
@@ -16,8 +16,7 @@ def compare_runs(runs: Sequence[ReportRun], words: Translator) -> Iterator[Repor
     for direction in dict.fromkeys(run.direction for run in runs):
         first, *others = (run for run in runs if run.direction == direction)
         for other in others:
-            spec = CompareSpec(changed=_CHANGED_QUERIES)
-            comparison = compare(first.path, other.path, first.answers, spec)
+            comparison = compare(first.path, other.path, first.answers, changed=_CHANGED_QUERIES)
             heading = words["comparing"].format(a=first.name, b=other.name)
             yield ReportPart(
                 heading, _verdict(comparison, words), table=_metrics_table(comparison, words)

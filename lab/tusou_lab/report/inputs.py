@@ -10,9 +10,8 @@ from tusou.core.errors import BadDataset, InvalidRequest, UnknownItem
 from tusou.core.ids import ItemId
 from tusou.data.submission import Direction
 from tusou.evaluation.judgments import JudgedQuery, Judgments, read_judgments
-from tusou_lab.evaluate.loading import DEPTH
 from tusou_lab.evaluate.scoring import ScoredRun, evaluate
-from tusou_lab.evaluate.search_bundle import BundleSearchSpec
+from tusou_lab.evaluate.search_bundle import DEPTH, BundleSearchSpec
 from tusou_lab.strings import Language
 
 
@@ -87,9 +86,7 @@ def read_report_data(spec: ReportSpec, progress: Progress | None = None) -> Repo
                 'search for images, rows of {"image_id", "text_ids"} for images that search for '
                 "texts"
             )
-        scored = evaluate(
-            path, matching[0], spec=BundleSearchSpec(), top_k=depth, progress=progress
-        )
+        scored = evaluate(path, matching[0], BundleSearchSpec(depth), progress)
         name = path.stem if path.is_file() else path.name
         bundle = _searched_bundle(scored, bundles.values())
         runs.append(ReportRun(name, path, matching[0], scored, bundle))

@@ -1,16 +1,13 @@
 """A training run that can be resumed at any step and saves its best checkpoint."""
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import monotonic
-from typing import Any
 
 import numpy as np
 import torch
 from cn_clip.clip.model import CLIP
-from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from tusou.cli.progress import NoProgress, Progress
@@ -123,13 +120,11 @@ class _TrainingRun:
 
     def resume_or_start(self, *, force: bool) -> None:
         """Restore the saved state, or save the state of a new run."""
-        if self._state.exists() and not force:
-            self._restore(torch.load(self._state, map_location=self._device, weights_only=True))
+        if force or not self._state.exists():
+            self._out.parent.mkdir(parents=True, exist_ok=True)
+            self._save()
             return
-        self._out.parent.mkdir(parents=True, exist_ok=True)
-        self._save()
-
-    def _restore(self, state: Mapping[str, Any]) -> None:
+        state = torch.load(self._state, map_location=self._device, weights_only=True)
         if state["spec"] != asdict(self._spec):
             raise InputError(
                 f"{self._state} belongs to a run with other settings; "
@@ -164,7 +159,10 @@ class _TrainingRun:
                 if monotonic() - saved > _SAVE_SECONDS and self.step % len(self._batches):
                     self._save()
                     saved = monotonic()
-            self._validate(epoch + 1)
+            recall = mean_recall(self._model, self._valid, self._device)
+            if recall >= self.best:  # on a tie the later epoch wins: it has trained on more pairs
+                self.best, self.best_epoch = recall, epoch + 1
+                save_checkpoint(self._model, self._out, self._out.stem, epoch + 1, self.step)
             self._save()
         self._state.unlink()
 
@@ -175,7 +173,15 @@ class _TrainingRun:
         for group in self._optimiser.param_groups:
             group["lr"] = learning_rate(self.step, self.steps, spec.lr)
         self._model.train()
-        loss = self._loss(batch)
+        images = to_input(torch.from_numpy(batch.pixels).to(self._device))
+        tokens = torch.from_numpy(batch.tokens).to(self._device)
+        correct = torch.from_numpy(batch.correct).to(self._device)
+        # On a CPU the backward pass of fused attention is slower than plain matrix products.
+        kernel = sdpa_kernel(SDPBackend.MATH) if self._device.type == "cpu" else nullcontext()
+        bf16 = torch.autocast(self._device.type, torch.bfloat16, enabled=spec.precision == "bf16")
+        with kernel, bf16:
+            image_features, text_features, scale = self._model(images, tokens)
+        loss = contrastive_loss(image_features.float(), text_features.float(), scale, correct)
         self._optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(self._model.parameters(), _MAX_GRADIENT)
@@ -184,30 +190,6 @@ class _TrainingRun:
             self._model.logit_scale.clamp_(0, _MAX_LOG_SCALE)
         return float(loss.detach())
 
-    def _loss(self, batch: TrainingBatch) -> Tensor:
-        images = to_input(torch.from_numpy(batch.pixels).to(self._device))
-        tokens = torch.from_numpy(batch.tokens).to(self._device)
-        correct = torch.from_numpy(batch.correct).to(self._device)
-        with (
-            _attention_kernel(self._device),
-            torch.autocast(
-                self._device.type, torch.bfloat16, enabled=self._spec.precision == "bf16"
-            ),
-        ):
-            image_features, text_features, scale = self._model(images, tokens)
-        return contrastive_loss(image_features.float(), text_features.float(), scale, correct)
-
-    def _validate(self, epoch: int) -> None:
-        recall = mean_recall(self._model, self._valid, self._device)
-        if recall >= self.best:  # on a tie the later epoch wins: it has trained on more pairs
-            self.best, self.best_epoch = recall, epoch
-            save_checkpoint(self._model, self._out, self._out.stem, epoch, self.step)
-
 
 def _state_path(out: Path) -> Path:
     return out.with_name(out.name + ".state")
-
-
-def _attention_kernel(device: torch.device) -> AbstractContextManager[object]:
-    # On a CPU the backward pass of fused attention is slower than plain matrix products.
-    return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()

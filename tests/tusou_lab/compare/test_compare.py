@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import typer
 from tusou_lab.compare.cli import compare as command
-from tusou_lab.compare.run import CompareSpec, Comparison, compare
+from tusou_lab.compare.run import Comparison, compare
 from typer.testing import CliRunner, Result
 
 from tusou.core.errors import BadDataset, InvalidRequest
@@ -43,7 +43,7 @@ def run(path: Path, ranks: list[int]) -> Path:
 
 def compared(folder: Path, answers: Path, a: list[int], b: list[int], **spec: object) -> Comparison:
     pair = run(folder / "a.jsonl", a), run(folder / "b.jsonl", b)
-    return compare(*pair, answers, CompareSpec(**spec))  # type: ignore[arg-type]
+    return compare(*pair, answers, **spec)  # type: ignore[arg-type]
 
 
 def test_a_significant_difference_has_a_winner(tmp_path: Path, answers: Path) -> None:

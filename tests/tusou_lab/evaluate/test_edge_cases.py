@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from official import official_score
 from tusou_lab.evaluate.scoring import evaluate
+from tusou_lab.evaluate.search_bundle import BundleSearchSpec
 
 from tusou.core.errors import BadDataset
 
@@ -133,7 +134,7 @@ def test_items_outside_the_pool_are_refused_when_the_pool_is_given(tmp_path: Pat
     predicted.write_bytes(FIRST + row(2, [*range(9), 999]))
     pool.write_text("".join(f"{n}\t/9j/\n" for n in range(100)))
     with pytest.raises(BadDataset, match=r"predicted:2: query 2: not in the pool: 999"):
-        evaluate(predicted, golden, pool)
+        evaluate(predicted, golden, BundleSearchSpec(pool=pool))
 
 
 def test_the_official_scorer_s_failure_is_exit_status_0_and_ours_1(tmp_path: Path) -> None:

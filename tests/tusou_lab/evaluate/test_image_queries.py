@@ -34,7 +34,7 @@ def write_judgments(tmp_path: Path, *item_ids: int) -> Path:
 
 def test_results_are_those_of_the_pipeline(bundle: Path, pool: Path, tmp_path: Path) -> None:
     judgments = read_judgments(write_judgments(tmp_path, 1104, 1001, 1250))
-    run = search_bundle(bundle, judgments, BundleSearchSpec(5, images=pool)).run
+    run = search_bundle(bundle, judgments, BundleSearchSpec(5, pool=pool)).run
     pipeline = SearchPipeline.open(bundle)
     pipeline.load_image_tower()
     image = open_image(image_bytes(104))
@@ -49,7 +49,7 @@ def test_results_are_those_of_the_pipeline(bundle: Path, pool: Path, tmp_path: P
 def test_every_missing_image_is_reported(bundle: Path, pool: Path, tmp_path: Path) -> None:
     judgments = read_judgments(write_judgments(tmp_path, 5, 1001, 6))
     with pytest.raises(BadDataset, match=r"problems: 2\n.*:1.*not among the images of(.|\n)*:3"):
-        search_bundle(bundle, judgments, BundleSearchSpec(5, images=pool))
+        search_bundle(bundle, judgments, BundleSearchSpec(5, pool=pool))
     with pytest.raises(BadDataset, match="--pool"):
         search_bundle(bundle, judgments, BundleSearchSpec(5))
 
@@ -57,4 +57,4 @@ def test_every_missing_image_is_reported(bundle: Path, pool: Path, tmp_path: Pat
 def test_a_bundle_of_images_is_refused(tiny_bundle: Path, pool: Path, tmp_path: Path) -> None:
     judgments = read_judgments(write_judgments(tmp_path, 1001))
     with pytest.raises(BadDataset, match="the bundle holds images"):
-        search_bundle(tiny_bundle, judgments, BundleSearchSpec(5, images=pool))
+        search_bundle(tiny_bundle, judgments, BundleSearchSpec(5, pool=pool))

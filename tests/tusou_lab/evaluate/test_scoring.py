@@ -11,6 +11,7 @@ from official import official_score
 from tusou_lab.evaluate.cli import evaluate as command
 from tusou_lab.evaluate.scoring import Evaluation
 from tusou_lab.evaluate.scoring import evaluate as score
+from tusou_lab.evaluate.search_bundle import BundleSearchSpec
 from typer.testing import CliRunner, Result
 
 from tusou.core.errors import BadDataset
@@ -30,7 +31,7 @@ Write = Callable[[str, list[object]], Path]
 def evaluate(
     source: Path, answers: Path, pool: Path | None = None, top_k: int | None = None
 ) -> Evaluation:
-    return score(source, answers, pool, top_k=top_k).evaluation
+    return score(source, answers, BundleSearchSpec(top_k, pool=pool)).evaluation
 
 
 @pytest.fixture

@@ -76,7 +76,7 @@ def test_scores_equal_those_of_its_predictions(bundle: Path, queries: Path, tmp_
     predictions = tmp_path / "pred.jsonl"
     rows = [{"query_id": query, "item_ids": items} for query, items in scored.run.rankings.items()]
     predictions.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    again = evaluate(predictions, queries, bundle, top_k=20).evaluation
+    again = evaluate(predictions, queries, BundleSearchSpec(20, pool=bundle)).evaluation
     assert (again.percent, again.interval) == (
         scored.evaluation.percent,
         scored.evaluation.interval,
@@ -184,9 +184,9 @@ def test_queries_without_judgments_are_refused(bundle: Path, tmp_path: Path) -> 
 def test_compares_two_bundles(
     bundle: Path, queries: Path, pool: Path, tiny_model: Path, tmp_path: Path
 ) -> None:
-    from tusou_lab.compare.run import CompareSpec, compare
+    from tusou_lab.compare.run import compare
 
-    comparison = compare(bundle, bundle, queries, CompareSpec(top_k=5))
+    comparison = compare(bundle, bundle, queries, BundleSearchSpec(5))
     assert (comparison.better, comparison.ties, comparison.top_k) == (None, 40, 5)
     assert comparison.a is not None
     assert comparison.a["bundle"] == SearchPipeline.open(bundle).bundle.version

@@ -1,20 +1,73 @@
-"""Image queries for a bundle of texts, encoded from the images of a pool."""
+"""Queries for a bundle from judgments, read as the service reads them and encoded."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
 from tusou.bundle.item_reader import ItemReader, decode_stored_image
 from tusou.cli.progress import Progress
 from tusou.core.arrays import Pixels
-from tusou.core.errors import BadDataset, BadImage
+from tusou.core.errors import BadDataset, BadImage, InputError
 from tusou.data import ItemPool, ItemRow, open_pool
 from tusou.evaluation.judgments import Judgments
 from tusou.images.preprocess import open_image, to_pixels
 from tusou.retrieval.pipeline import SearchPipeline
-from tusou.retrieval.query import Query, VectorPart
+from tusou.retrieval.query import Query, TextPart, VectorPart
+from tusou.text.normalize import normalize_query
+from tusou_lab.embedding_cache import EmbeddingCache, conditions
+from tusou_lab.evaluate.validate import raise_problems
 
 _BATCH_SIZE = 64  # images encoded together, as at indexing
+
+
+def read_text_queries(judgments: Judgments, top_k: int, *, interpret: bool) -> list[Query]:
+    """Return the query of every row, in order, read as the service reads a text.
+
+    Raises BadDataset with every row that the service would refuse.
+    """
+    queries: list[Query] = []
+    problems: list[str] = []
+    for row in judgments.rows:
+        if row.text is None:
+            problems.append(f"{judgments.locate(row)} has no text to search for")
+            continue
+        try:
+            queries.append(Query.of_text(normalize_query(row.text), top_k, interpret=interpret))
+        except InputError as error:
+            problems.append(f"{judgments.locate(row)}: {error}")
+    raise_problems(problems, "searched")
+    return queries
+
+
+def encode_text_queries(
+    pipeline: SearchPipeline, queries: Sequence[Query], cache: Path | None, progress: Progress
+) -> list[Query]:
+    """Return the queries with their texts replaced by vectors; each text is encoded once.
+
+    The folder `cache` provides the vectors that earlier calls encoded.
+    """
+    manifest = pipeline.bundle.manifest
+    model = manifest.model.sha256
+    texts = list(dict.fromkeys(text for query in queries for text in query.texts))
+    rows = EmbeddingCache(cache, progress).embed(
+        texts,
+        conditions(model, manifest.prompt, pipeline.precision),
+        lambda missing: pipeline.encode_texts(missing).vectors,
+    )
+    vectors = dict(zip(texts, rows, strict=True))
+    return [
+        replace(
+            query,
+            parts=tuple(
+                VectorPart(vectors[part.text], model, part.weight)
+                for part in query.parts
+                if isinstance(part, TextPart)
+            ),
+        )
+        for query in queries
+    ]
 
 
 def encode_image_queries(
@@ -35,7 +88,7 @@ def encode_image_queries(
     encoded: dict[int, VectorPart] = {}
     progress.begin("encoding images", len(rows))
     pipeline.load_image_tower()
-    for numbers, pixels in _batches(pool, rows, pipeline.image_size, problems):
+    for numbers, pixels in _decode_batches(pool, rows, pipeline.image_size, problems):
         encoded |= zip(numbers, pipeline.encode_images(pixels), strict=True)
         progress.advance(len(numbers))
     messages = [
@@ -43,13 +96,11 @@ def encode_image_queries(
         for number, row in enumerate(judgments.rows)
         if number not in encoded
     ]
-    if messages:
-        listed = "\n  ".join(messages)
-        raise BadDataset(f"nothing was searched; problems: {len(messages)}\n  {listed}")
+    raise_problems(messages, "searched")
     return [Query((encoded[number],), top_k) for number in range(len(judgments.rows))]
 
 
-def _batches(
+def _decode_batches(
     pool: ItemPool, rows: dict[str, int], size: int, problems: dict[int, str]
 ) -> Iterator[tuple[list[int], Pixels]]:
     """Yield row numbers and their pixels in the pool's order; of equal ids the first counts."""
@@ -66,9 +117,8 @@ def _batches(
                 continue
             stored = reader.read(row.file, row.offset, row.length)
             try:
-                pixels.append(
-                    to_pixels(open_image(decode_stored_image(stored, pool.encoding)), size)
-                )
+                image = open_image(decode_stored_image(stored, pool.encoding))
+                pixels.append(to_pixels(image, size))
             except BadImage as error:
                 problems[number] = str(error)
                 continue
