@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
 Language: TypeAlias = Literal["zh", "en"]
+Strings: TypeAlias = Mapping[str, str]
 
 # Metric names are the same in both languages.
 _STRINGS: Mapping[str, tuple[str, str]] = {
@@ -292,15 +293,7 @@ _STRINGS: Mapping[str, tuple[str, str]] = {
 }
 
 
-class Translator:
-    """Looks up texts in one language."""
-
-    def __init__(self, language: Language) -> None:
-        self._column = 0 if language == "zh" else 1
-
-    def __getitem__(self, key: str) -> str:
-        return _STRINGS[key][self._column]
-
-    def get(self, key: str) -> str:
-        """Return the text, or the key itself if there is none."""
-        return _STRINGS[key][self._column] if key in _STRINGS else key
+def strings_in(language: Language) -> Strings:
+    """Return all texts in a language, by key."""
+    column = ("zh", "en").index(language)
+    return {key: texts[column] for key, texts in _STRINGS.items()}

@@ -5,13 +5,13 @@ from collections.abc import Iterator, Sequence
 from tusou_lab.compare.run import ComparedRanking, Comparison, compare
 from tusou_lab.report.inputs import ReportRun
 from tusou_lab.report.model import ReportPart
-from tusou_lab.strings import Translator
+from tusou_lab.strings import Strings
 from tusou_lab.sweep.tables import ResultTable
 
 _CHANGED_QUERIES = 8
 
 
-def compare_runs(runs: Sequence[ReportRun], words: Translator) -> Iterator[ReportPart]:
+def compare_runs(runs: Sequence[ReportRun], words: Strings) -> Iterator[ReportPart]:
     """Compare the first run of each direction with every later one."""
     for direction in dict.fromkeys(run.direction for run in runs):
         first, *others = (run for run in runs if run.direction == direction)
@@ -31,7 +31,7 @@ def compare_runs(runs: Sequence[ReportRun], words: Translator) -> Iterator[Repor
                 yield ReportPart(text=words["changed"], table=_changed_table(comparison, words))
 
 
-def _verdict(comparison: Comparison, words: Translator) -> str:
+def _verdict(comparison: Comparison, words: Strings) -> str:
     change = comparison.metrics[comparison.metric]
     low, high = change.interval
     return words["verdict_better" if comparison.better else "verdict_equal"].format(
@@ -47,7 +47,7 @@ def _verdict(comparison: Comparison, words: Translator) -> str:
     )
 
 
-def _metrics_table(comparison: Comparison, words: Translator) -> ResultTable:
+def _metrics_table(comparison: Comparison, words: Strings) -> ResultTable:
     rows = (
         (
             name,
@@ -64,7 +64,7 @@ def _metrics_table(comparison: Comparison, words: Translator) -> ResultTable:
     return ResultTable((*head, "p", "p (Holm)"), tuple(rows))
 
 
-def _changed_table(comparison: Comparison, words: Translator) -> ResultTable:
+def _changed_table(comparison: Comparison, words: Strings) -> ResultTable:
     rows = (
         (query.text or str(query.query_id), _rank(query.a), _rank(query.b))
         for query in comparison.changed

@@ -11,9 +11,9 @@ from tusou.bundle.bundle import Bundle
 from tusou.core.errors import BadImage, UnknownItem
 from tusou.core.ids import ItemId
 from tusou.images.preprocess import open_image
-from tusou_lab.report.analysis import QueryOutcome
+from tusou_lab.report.analysis import QueryOutcome, exact_ranks, sample_evenly
 from tusou_lab.report.inputs import ReportRun
-from tusou_lab.strings import Translator
+from tusou_lab.strings import Strings
 
 _SHOWN_RESULTS = 5
 _SIDE = 132  # pixels: twice the displayed size, for high-density screens
@@ -62,18 +62,20 @@ class ExampleBuilder:
         run: ReportRun,
         find_thumbnail: Callable[[ItemId], bytes | None],
         texts: Mapping[str, str],
-        words: Translator,
+        words: Strings,
+        count: int,
     ) -> None:
         self._run, self._find_thumbnail = run, find_thumbnail
-        self._texts, self._words = texts, words
+        self._texts, self._words, self._count = texts, words, count
         self._items_are_texts = run.direction == "image_to_text"
 
     def build(
-        self, outcomes: Sequence[QueryOutcome], exact_ranks: Mapping[int, int] | None = None
+        self, outcomes: Sequence[QueryOutcome], *, exact: bool = False
     ) -> tuple[ExampleRow, ...]:
-        """Return a row per outcome; `exact_ranks` by query line, for ranks beyond the results."""
-        ranks = exact_ranks or {}
-        return tuple(self._row(outcome, ranks.get(outcome.query.line)) for outcome in outcomes)
+        """Return rows at even distances; `exact` finds ranks beyond the results."""
+        sampled = sample_evenly(outcomes, self._count)
+        ranks = exact_ranks(self._run, sampled) if exact else {}
+        return tuple(self._row(outcome, ranks.get(outcome.query.line)) for outcome in sampled)
 
     def _row(self, outcome: QueryOutcome, exact_rank: int | None) -> ExampleRow:
         correct = outcome.correct

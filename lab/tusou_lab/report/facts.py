@@ -6,7 +6,7 @@ from statistics import median
 
 from tusou.bundle.bundle import Bundle
 from tusou_lab.report.inputs import ReportRun
-from tusou_lab.strings import Translator
+from tusou_lab.strings import Strings
 from tusou_lab.sweep.tables import ResultTable
 
 Facts = dict[str, str]
@@ -18,7 +18,7 @@ def pool_name(bundle: Bundle) -> str:
     return Path(source.path).name + (f"#{source.split}" if source.split else "")
 
 
-def data_facts(run: ReportRun, _: Translator) -> Facts:
+def data_facts(run: ReportRun, _: Strings) -> Facts:
     """Describe queries, answers and pool."""
     evaluation, bundle = run.scored.evaluation, run.bundle
     rows = run.scored.judgments.rows
@@ -42,7 +42,7 @@ def data_facts(run: ReportRun, _: Translator) -> Facts:
     return facts
 
 
-def setting_facts(run: ReportRun, words: Translator) -> Facts:
+def setting_facts(run: ReportRun, words: Strings) -> Facts:
     """Describe model, preprocessing and index."""
     header, bundle = run.scored.run.header, run.bundle
     facts = {}
@@ -70,7 +70,7 @@ def setting_facts(run: ReportRun, words: Translator) -> Facts:
     return facts
 
 
-def machine_facts(run: ReportRun, _: Translator) -> Facts:
+def machine_facts(run: ReportRun, _: Strings) -> Facts:
     """Describe where and when a run was made, as far as its header records it."""
     header = run.scored.run.header
     made = header.made if header else {}
@@ -80,8 +80,8 @@ def machine_facts(run: ReportRun, _: Translator) -> Facts:
 
 def facts_table(
     runs: Sequence[ReportRun],
-    describe: Callable[[ReportRun, Translator], Facts],
-    words: Translator,
+    describe: Callable[[ReportRun, Strings], Facts],
+    words: Strings,
 ) -> ResultTable:
     """Return a table with a fact per row and a run per column."""
     columns = [describe(run, words) for run in runs]

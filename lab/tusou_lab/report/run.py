@@ -19,7 +19,7 @@ from tusou_lab.report.facts import data_facts, facts_table, machine_facts, pool_
 from tusou_lab.report.inputs import ReportData, ReportRun, ReportSpec, read_report_data
 from tusou_lab.report.model import Report, ReportFigure, ReportPart, ReportSection
 from tusou_lab.report.page import check_output, output_paths, write_report
-from tusou_lab.strings import Translator
+from tusou_lab.strings import Strings, strings_in
 from tusou_lab.sweep.output import read_sweep
 from tusou_lab.sweep.run import SweepResult
 from tusou_lab.sweep.tables import experiment_chart, experiment_tables
@@ -46,7 +46,7 @@ def _build_report(
     data: ReportData, spec: ReportSpec, sweep: SweepResult | None, commands: Sequence[str]
 ) -> Report:
     started = perf_counter()
-    words, runs = Translator(spec.language), data.runs
+    words, runs = strings_in(spec.language), data.runs
     tables = {
         key: ReportPart(table=facts_table(runs, describe, words))
         for key, describe in (
@@ -82,7 +82,7 @@ def _build_report(
 
 
 def _example_sections(
-    data: ReportData, spec: ReportSpec, words: Translator
+    data: ReportData, spec: ReportSpec, words: Strings
 ) -> dict[str, list[ReportPart]]:
     """Return the sections about single queries, by key."""
     parts: dict[str, list[ReportPart]] = {"examples": [], "errors": [], "misses": []}
@@ -93,11 +93,11 @@ def _example_sections(
     find_thumbnail = cache(partial(make_thumbnail, bundles))
     for run in data.runs:
         judged = outcomes(run)
-        builder = ExampleBuilder(run, find_thumbnail, data.texts, words)
+        builder = ExampleBuilder(run, find_thumbnail, data.texts, words, spec.examples)
         run_parts = {
-            "examples": sections.examples(run, judged, builder, spec.examples, words),
+            "examples": sections.examples(run, judged, builder, words),
             "errors": sections.errors(run, words),
-            "misses": sections.misses(run, judged, builder, spec.examples, words),
+            "misses": sections.misses(run, judged, builder, words),
         }
         for key, added in run_parts.items():
             if len(data.runs) > 1:
@@ -106,7 +106,7 @@ def _example_sections(
     return parts
 
 
-def _curves(sweep: SweepResult, words: Translator) -> Iterator[ReportPart]:
+def _curves(sweep: SweepResult, words: Strings) -> Iterator[ReportPart]:
     for experiment in sweep.experiments:
         name = words[f"experiment_{experiment.name}"]
         about = words[f"about_{experiment.name}"]

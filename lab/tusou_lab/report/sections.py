@@ -5,16 +5,11 @@ from collections.abc import Iterator, Sequence
 from matplotlib.figure import Figure
 
 from tusou_lab.charts.plots import ChartBar, bar_chart, flow_chart
-from tusou_lab.report.analysis import (
-    DUPLICATE_COSINE,
-    QueryOutcome,
-    exact_ranks,
-    sample_evenly,
-)
+from tusou_lab.report.analysis import DUPLICATE_COSINE, QueryOutcome
 from tusou_lab.report.examples import ExampleBuilder
 from tusou_lab.report.inputs import ReportRun
 from tusou_lab.report.model import ReportFigure, ReportPart
-from tusou_lab.strings import Translator
+from tusou_lab.strings import Strings
 from tusou_lab.sweep.tables import ResultTable
 
 _CARD_METRICS = ("hit@1", "hit@5", "hit@10", "mean_recall")
@@ -43,12 +38,12 @@ def cards(runs: Sequence[ReportRun]) -> tuple[tuple[str, str, str], ...]:
     )
 
 
-def run_heading(run: ReportRun, words: Translator) -> str:
+def run_heading(run: ReportRun, words: Strings) -> str:
     """Return the name of a run with its direction."""
     return words["run_heading"].format(name=run.name, direction=words[run.direction])
 
 
-def task(runs: Sequence[ReportRun], words: Translator) -> Iterator[ReportPart]:
+def task(runs: Sequence[ReportRun], words: Strings) -> Iterator[ReportPart]:
     """Describe the task of each direction, and the metrics."""
     for run in _first_by_direction(runs):
         evaluation, bundle = run.scored.evaluation, run.bundle
@@ -62,7 +57,7 @@ def task(runs: Sequence[ReportRun], words: Translator) -> Iterator[ReportPart]:
     yield ReportPart(text=words["metric_definitions"])
 
 
-def method(runs: Sequence[ReportRun], words: Translator) -> ReportPart:
+def method(runs: Sequence[ReportRun], words: Strings) -> ReportPart:
     """Describe the search pipeline by that of the first run."""
     run = _first_by_direction(runs)[0]
     bundle, header = run.bundle, run.scored.run.header
@@ -96,7 +91,7 @@ def method(runs: Sequence[ReportRun], words: Translator) -> ReportPart:
     return ReportPart(text=text, figure=ReportFigure("method", text, chart))
 
 
-def results(runs: Sequence[ReportRun], words: Translator) -> ResultTable:
+def results(runs: Sequence[ReportRun], words: Strings) -> ResultTable:
     """Return a table of all metrics of all runs, with their intervals."""
     names = dict.fromkeys(name for run in runs for name in run.scored.evaluation.percent)
     head = (run_heading(run, words) for run in runs)
@@ -105,24 +100,19 @@ def results(runs: Sequence[ReportRun], words: Translator) -> ResultTable:
 
 
 def examples(
-    run: ReportRun,
-    outcomes: Sequence[QueryOutcome],
-    builder: ExampleBuilder,
-    count: int,
-    words: Translator,
+    run: ReportRun, outcomes: Sequence[QueryOutcome], builder: ExampleBuilder, words: Strings
 ) -> Iterator[ReportPart]:
     """Show queries whose first result is correct, and queries without a correct result."""
     depth = f"{run.scored.evaluation.top_k:,}"
-    successes = sample_evenly([each for each in outcomes if each.rank == 1], count)
-    failures = sample_evenly([each for each in outcomes if each.rank is None], count)
-    rows = builder.build(successes)
+    rows = builder.build([outcome for outcome in outcomes if outcome.rank == 1])
     yield ReportPart(words["successes"], rows=rows, empty=words["no_successes"])
-    rows = builder.build(failures, exact_ranks(run, failures))
+    failures = [outcome for outcome in outcomes if outcome.rank is None]
+    rows = builder.build(failures, exact=True)
     heading = words["failures"].format(depth=depth)
     yield ReportPart(heading, rows=rows, empty=words["no_failures"])
 
 
-def errors(run: ReportRun, words: Translator) -> Iterator[ReportPart]:
+def errors(run: ReportRun, words: Strings) -> Iterator[ReportPart]:
     """Compare the kinds of queries."""
     evaluation = run.scored.evaluation
     percent = evaluation.percent
@@ -134,7 +124,7 @@ def errors(run: ReportRun, words: Translator) -> Iterator[ReportPart]:
             scores = sorted(scores, key=lambda score: -score.queries)[:_MAX_BARS]
         bars = [
             ChartBar(
-                words.get(score.label),
+                words.get(score.label, score.label),
                 score.percent[metric],
                 f"n = {score.queries:,}",
                 score.interval[metric],
@@ -142,16 +132,12 @@ def errors(run: ReportRun, words: Translator) -> Iterator[ReportPart]:
             for score in scores
         ]
         chart = bar_chart(f"{metric} (%)", bars, percent[metric])
-        heading = words.get(f"by_{by}")
+        heading = words.get(f"by_{by}", by)
         yield ReportPart(heading, figure=ReportFigure(f"{run.name}_{by}", heading, chart))
 
 
 def misses(
-    run: ReportRun,
-    outcomes: Sequence[QueryOutcome],
-    builder: ExampleBuilder,
-    count: int,
-    words: Translator,
+    run: ReportRun, outcomes: Sequence[QueryOutcome], builder: ExampleBuilder, words: Strings
 ) -> Iterator[ReportPart]:
     """Show the ranks of the first correct results, near misses, and duplicates."""
     chart = _rank_chart(run, outcomes, words)
@@ -164,7 +150,7 @@ def misses(
         for outcome in outcomes
         if outcome.rank and 1 < outcome.rank <= _LAST_NEAR_MISS and outcome.duplicated is None
     ]
-    rows = builder.build(sample_evenly(near, count))
+    rows = builder.build(near)
     yield ReportPart(words["near_misses"], rows=rows, empty=words["no_near_misses"])
     if run.bundle is None:
         yield ReportPart(words["duplicates"], words["duplicates_unknown"])
@@ -174,7 +160,7 @@ def misses(
     summary = words["duplicates_count"].format(
         wrong=f"{wrong:,}", duplicates=f"{len(duplicates):,}"
     )
-    rows = builder.build(sample_evenly(duplicates, count))
+    rows = builder.build(duplicates)
     yield ReportPart(words["duplicates"], rows=rows, empty=summary)
 
 
@@ -198,7 +184,7 @@ def _first_by_direction(runs: Sequence[ReportRun]) -> list[ReportRun]:
     return list(first.values())
 
 
-def _rank_chart(run: ReportRun, outcomes: Sequence[QueryOutcome], words: Translator) -> Figure:
+def _rank_chart(run: ReportRun, outcomes: Sequence[QueryOutcome], words: Strings) -> Figure:
     depth = run.scored.evaluation.top_k
     edges = [(1, 1), (2, 3), (4, 5), (6, 10), (11, 100), (101, depth)]
     bands = [(low, min(high, depth)) for low, high in edges if low <= min(high, depth)]

@@ -40,7 +40,7 @@ def sweep(
 ) -> None:
     """Compare prompts, pool sizes, top-k, index types and precisions: a table and a curve each."""
     from tusou.cli.progress import progress
-    from tusou_lab.strings import Translator
+    from tusou_lab.strings import strings_in
     from tusou_lab.sweep.output import PAGE, prepare_folder, write_sweep
     from tusou_lab.sweep.prompts import PUBLISHED, read_templates
     from tusou_lab.sweep.run import DEPTHS, PRECISIONS, SweepSpec
@@ -62,7 +62,7 @@ def sweep(
         print_json(result.as_json())
         return
     for experiment in result.experiments:
-        for table in experiment_tables(experiment, Translator("en")):
+        for table in experiment_tables(experiment, strings_in("en")):
             typer.echo(table.markdown() + "\n")
     typer.echo(
         f"{result.queries} queries, {result.encoded} texts encoded, {result.cached} cached; "

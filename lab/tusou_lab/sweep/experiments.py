@@ -23,10 +23,10 @@ from tusou.evaluation.metrics import (
 from tusou.indexes import VectorIndex, create_index
 from tusou.indexes.specs import FaissSpec
 from tusou.retrieval.query import Query
-from tusou_lab.sweep.embeddings import QueryVectors
-from tusou_lab.sweep.prompts import Prompt
+from tusou_lab.sweep.prompts import Prompt, QueryVectors
 
 DEPTH = 10
+SEED = 0  # of the samples of the pool
 METRICS = ("hit@1", "hit@5", "hit@10", "mean_recall", "mrr@10")
 HEADLINE = "mean_recall"
 _TIMED_QUERIES = 200  # queries searched singly to measure the time of a query
@@ -61,7 +61,6 @@ class SweepBase:
     pool: Vectors  # (n, d)
     prompt: Prompt
     precision: str
-    seed: int
     outside_pool: int  # correct items that the pool does not hold
 
 
@@ -154,7 +153,7 @@ class ExperimentRunner:
         """Return all keys, correct items first and the rest shuffled, and how many are correct."""
         correct = np.array(sorted(set().union(*self._base.correct)), np.int64)
         rest = np.setdiff1d(np.arange(len(self._base.pool)), correct)
-        shuffled = np.random.default_rng(self._base.seed).permutation(rest)
+        shuffled = np.random.default_rng(SEED).permutation(rest)
         return np.concatenate([correct, shuffled]), len(correct)
 
     def _seconds_per_query(self, index: VectorIndex) -> float:

@@ -14,8 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from tusou.core.errors import BadDataset, OutputExists
 from tusou.core.files import write_file
 from tusou_lab.charts.plots import draw_svgs
-from tusou_lab.strings import Translator
-from tusou_lab.sweep.experiments import SweepExperiment
+from tusou_lab.strings import strings_in
 from tusou_lab.sweep.run import SweepResult
 from tusou_lab.sweep.tables import experiment_chart, experiment_tables
 
@@ -35,13 +34,21 @@ def prepare_folder(folder: Path, *, force: bool) -> Path:
     return folder / EMBEDDINGS
 
 
-def write_sweep(folder: Path, result: SweepResult, words: Translator | None = None) -> None:
+def write_sweep(folder: Path, result: SweepResult) -> None:
     """Write curves, tables and, last, the data."""
-    words = words or Translator("en")
+    words = strings_in("en")
+    base = ", ".join(f"{name} = {value}" for name, value in result.base.items())
+    intro = words["sweep_base"].format(
+        model=result.model, queries=result.queries, items=result.items, base=base
+    )
+    page = [f"# {words['sweep_title']}", intro]
     charts = draw_svgs([experiment_chart(each, words) for each in result.experiments])
     for experiment, svg in zip(result.experiments, charts, strict=True):
         write_file(folder / f"{experiment.name}.svg", svg.encode())
-    write_file(folder / PAGE, _page(result, words).encode())
+        name, about = words[f"experiment_{experiment.name}"], words[f"about_{experiment.name}"]
+        page += [f"## {name}", about, f"![{name}]({experiment.name}.svg)"]
+        page += [table.markdown() for table in experiment_tables(experiment, words)]
+    write_file(folder / PAGE, ("\n\n".join(page) + "\n").encode())
     text = json.dumps(result.as_json(), ensure_ascii=False, indent=1)
     write_file(folder / RESULT, f"{text}\n".encode())
 
@@ -58,20 +65,3 @@ def read_sweep(folder: Path) -> SweepResult:
         raise BadDataset(
             f"{path} was not written by this version of `tusou sweep --out`; sweep again"
         ) from None
-
-
-def _page(result: SweepResult, words: Translator) -> str:
-    base = ", ".join(f"{name} = {value}" for name, value in result.base.items())
-    intro = words["sweep_base"].format(
-        model=result.model, queries=result.queries, items=result.items, base=base
-    )
-    parts = [f"# {words['sweep_title']}", intro]
-    parts += [_section(experiment, words) for experiment in result.experiments]
-    return "\n\n".join(parts) + "\n"
-
-
-def _section(experiment: SweepExperiment, words: Translator) -> str:
-    name = words[f"experiment_{experiment.name}"]
-    tables = [table.markdown() for table in experiment_tables(experiment, words)]
-    about = words[f"about_{experiment.name}"]
-    return "\n\n".join([f"## {name}", about, f"![{name}]({experiment.name}.svg)", *tables])

@@ -12,9 +12,8 @@ from tusou.indexes.specs import FaissSpec
 from tusou.retrieval.compatibility import find_bundle_weights
 from tusou.retrieval.query import Query
 from tusou.text.normalize import normalize_query
-from tusou_lab.sweep.embeddings import QueryVectors
-from tusou_lab.sweep.experiments import DEPTH, ExperimentRunner, SweepBase, SweepExperiment
-from tusou_lab.sweep.prompts import PUBLISHED, Prompt, with_ensemble
+from tusou_lab.sweep.experiments import DEPTH, SEED, ExperimentRunner, SweepBase, SweepExperiment
+from tusou_lab.sweep.prompts import PUBLISHED, Prompt, QueryVectors, with_ensemble
 
 DEPTHS = (1, 2, 5, 10, 20, 50, 100)
 PRECISIONS = ("fp32", "bf16")
@@ -31,7 +30,6 @@ class SweepSpec:
     top_k: tuple[int, ...] = DEPTHS
     factories: tuple[str, ...] = ()
     precisions: tuple[str, ...] = PRECISIONS  # the first is the base of all other experiments
-    seed: int = 0
     interpret: bool = True  # subtract what a text refuses, as the service does by default
 
 
@@ -70,11 +68,15 @@ def sweep(
     base = _make_base(bundle, judgments, spec)
     runner = ExperimentRunner(base, vectors)
     factories = spec.factories or default_factories(bundle.item_count)
+    # A factory string, and the tuning that may follow it after a space.
+    split = [factory.strip().partition(" ") for factory in factories]
     experiments = (
         runner.compare_prompts(with_ensemble(spec.templates)),
         runner.compare_pools(spec.pools or runner.default_pools()),
         runner.compare_depths(spec.top_k),
-        runner.compare_indexes([_parse_factory(factory) for factory in factories]),
+        runner.compare_indexes(
+            [FaissSpec(factory, tuning.strip()) for factory, _, tuning in split]
+        ),
         runner.compare_precisions(spec.precisions),
     )
     return SweepResult(
@@ -90,7 +92,7 @@ def sweep(
             "index": "Flat",
             "precision": base.precision,
             "interpret": spec.interpret,
-            "seed": base.seed,
+            "seed": SEED,
         },
         vectors.cache.encoded,
         vectors.cache.cached,
@@ -104,12 +106,6 @@ def default_factories(count: int) -> tuple[str, ...]:
     lists = 2 ** (most.bit_length() - 1) if most >= _LEAST_LISTS else 0
     probes = [f"IVF{lists},Flat nprobe={number}" for number in (1, 4, 16) if number < lists]
     return ("Flat", "SQ8", "HNSW32", *probes)
-
-
-def _parse_factory(text: str) -> FaissSpec:
-    """Split a factory string from the tuning that may follow it after a space."""
-    factory, _, tuning = text.strip().partition(" ")
-    return FaissSpec(factory, tuning.strip())
 
 
 def _make_base(bundle: Bundle, judgments: Judgments, spec: SweepSpec) -> SweepBase:
@@ -131,6 +127,4 @@ def _make_base(bundle: Bundle, judgments: Judgments, spec: SweepSpec) -> SweepBa
     if problems:
         raise BadDataset("\n  ".join([f"unusable queries: {len(problems)}", *problems]))
     prompt = Prompt.of(bundle.manifest.prompt)
-    return SweepBase(
-        queries, correct, bundle.vectors, prompt, spec.precisions[0], spec.seed, outside
-    )
+    return SweepBase(queries, correct, bundle.vectors, prompt, spec.precisions[0], outside)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure
 
 from tusou_lab.charts.plots import ChartBar, bar_chart, line_chart
-from tusou_lab.strings import Translator
+from tusou_lab.strings import Strings
 from tusou_lab.sweep.experiments import HEADLINE, SweepExperiment, SweepRow
 
 _DECIMALS = {"least_cosine_to_base": 6, "ms_a_query": 3, "seconds_to_build": 2}
@@ -24,7 +24,7 @@ class ResultTable:
         return "\n".join("| " + " | ".join(map(_escape_cell, line)) + " |" for line in lines)
 
 
-def experiment_tables(experiment: SweepExperiment, words: Translator) -> list[ResultTable]:
+def experiment_tables(experiment: SweepExperiment, words: Strings) -> list[ResultTable]:
     """Return a table of the metrics and, if anything else was measured, one of that."""
     rows = experiment.rows
     names = tuple(rows[0].percent)
@@ -47,12 +47,12 @@ def experiment_tables(experiment: SweepExperiment, words: Translator) -> list[Re
             )
             for row in rows
         )
-        head = (words["setting"], *map(words.get, measured))
+        head = (words["setting"], *(words[name] for name in measured))
         tables.append(ResultTable(head, tuple(measurements)))
     return tables
 
 
-def experiment_chart(experiment: SweepExperiment, words: Translator) -> Figure:
+def experiment_chart(experiment: SweepExperiment, words: Strings) -> Figure:
     """Return curves over a numeric setting, bars for any other."""
     rows = experiment.rows
     if experiment.name in {"pool", "top_k"}:
@@ -75,7 +75,7 @@ def experiment_chart(experiment: SweepExperiment, words: Translator) -> Figure:
     return bar_chart(f"{HEADLINE} (%)", bars)
 
 
-def _row_label(row: SweepRow, words: Translator) -> str:
+def _row_label(row: SweepRow, words: Strings) -> str:
     return {"{query}": words["no_template"], "ensemble": words["ensemble"]}.get(
         row.label, row.label
     )

@@ -4,13 +4,13 @@ from hashlib import blake2b
 
 import numpy as np
 
-from tusou_lab.toy.catalogue import CATEGORIES, COLOURS, PATTERN_SHARES, ToyProduct
+from tusou_lab.toy.catalogue import CATEGORIES, COLOURS, PATTERN_SHARES, PATTERNS, ToyProduct
 from tusou_lab.toy.patterns import Rng
 
 # The numbers are part of each item's seed and id; the order is that of the files.
 SPLITS = {"train": 1, "valid": 2, "test": 3}
 _COLOURS = tuple(COLOURS)
-_PATTERNS, _SHARES = tuple(PATTERN_SHARES), tuple(PATTERN_SHARES.values())
+_PATTERNS = tuple(PATTERNS)
 
 
 def item_id(split: str, index: int) -> int:
@@ -28,7 +28,7 @@ def draw_facts(seed: int, split: str, index: int) -> tuple[ToyProduct, Rng]:
     while True:
         category = CATEGORIES[int(rng.integers(len(CATEGORIES)))]
         colour = _COLOURS[int(rng.integers(len(_COLOURS)))]
-        pattern = str(rng.choice(_PATTERNS, p=_SHARES)) if category.patterned else "plain"
+        pattern = str(rng.choice(_PATTERNS, p=PATTERN_SHARES)) if category.patterned else "plain"
         facts = {"colour": colour, "pattern": pattern}
         if split == "train" and is_held_out(ToyProduct(category, facts)):
             continue

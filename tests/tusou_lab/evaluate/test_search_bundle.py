@@ -14,8 +14,7 @@ from tusou_lab.compare.cli import compare as compare_command
 from tusou_lab.evaluate.cli import evaluate as evaluate_command
 from tusou_lab.evaluate.scoring import evaluate
 from tusou_lab.evaluate.search_bundle import BundleSearchSpec, search_bundle
-from tusou_lab.sweep.embeddings import QueryVectors
-from tusou_lab.sweep.prompts import Prompt
+from tusou_lab.sweep.prompts import Prompt, QueryVectors
 from typer.testing import CliRunner
 
 from tusou.cli.progress import NoProgress

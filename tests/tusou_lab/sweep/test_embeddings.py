@@ -5,8 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tusou_lab.sweep.embeddings import QueryVectors
-from tusou_lab.sweep.prompts import ENSEMBLE, Prompt
+from tusou_lab.sweep.prompts import ENSEMBLE, Prompt, QueryVectors
 
 from tusou.encoders import TextEncoder, Tokens, Weights, find_weights, load_text_encoder
 from tusou.retrieval.query import Query
@@ -36,8 +35,10 @@ class CountingLoader:
 
 
 @pytest.fixture
-def counting() -> CountingLoader:
-    return CountingLoader()
+def counting(monkeypatch: pytest.MonkeyPatch) -> CountingLoader:
+    loader = CountingLoader()
+    monkeypatch.setattr("tusou_lab.sweep.prompts.load_text_encoder", loader)
+    return loader
 
 
 def test_no_text_is_encoded_twice(
@@ -45,11 +46,11 @@ def test_no_text_is_encoded_twice(
 ) -> None:
     weights = find_weights(str(tiny_model))
     for _ in range(2):  # the second round reads the files of the first
-        vectors = QueryVectors(tmp_path, weights, load=counting)
+        vectors = QueryVectors(tmp_path, weights)
         for prompt in (PLAIN, SHOP, BOTH, PLAIN):
             vectors.encode_texts(TEXTS, prompt, "fp32")
         vectors.encode_texts(TEXTS, PLAIN, "bf16")
-    QueryVectors(tmp_path, weights, load=counting).encode_texts([*TEXTS, "雨伞"], PLAIN, "fp32")
+    QueryVectors(tmp_path, weights).encode_texts([*TEXTS, "雨伞"], PLAIN, "fp32")
     assert len(counting.encoded) == len(set(counting.encoded)) == 3 * 3 + 1
     assert counting.encoded[-1] == ("fp32", "雨伞")
     assert (vectors.cache.encoded, vectors.cache.cached) == (0, 6 * len(TEXTS))
