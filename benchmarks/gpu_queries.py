@@ -49,8 +49,7 @@ def _stages(pipeline: SearchPipeline, queries: list[Query]) -> dict[str, float]:
     times = [pipeline.search(queries).times for _ in range(5)]
     stages = ("tokenise", "encode", "search")
     return {
-        name: _ms(statistics.median(getattr(stage_times, name) for stage_times in times))
-        for name in stages
+        name: _ms(statistics.median(stage_times[name] for stage_times in times)) for name in stages
     }
 
 

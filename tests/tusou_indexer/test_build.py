@@ -70,7 +70,7 @@ def test_every_item_gets_the_vector_of_its_own_image(spec: BuildSpec, tmp_path: 
         form = "PNG" if key % 3 == 0 else "JPEG"
         pixels = to_pixels(open_image(image_bytes(key, form=form)), encoder.image_size)
         alone = encoder.encode(pixels[None])[0]
-        assert bundle.ids[key] == 1000 + key
+        assert bundle.ids.at(key) == 1000 + key
         assert float(alone @ bundle.vectors[key]) > 0.99999
         assert bundle.image(str(1000 + key))[0] == image_bytes(key, form=form)
 
@@ -94,7 +94,7 @@ def test_unusable_lines_are_listed_and_the_rest_is_built(tiny_model: Path, tmp_p
     bundle = Bundle.open(bundle_path)
     failures = [json.loads(line) for line in bundle.path("failures.jsonl").read_text().splitlines()]
     assert report.counts == Counts(items=7, embedded=2, failed=5, truncated=0)
-    assert [bundle.ids[key] for key in range(2)] == [1, 6]
+    assert [bundle.ids.at(key) for key in range(2)] == [1, 6]
     assert [(bad["line"], bad["item_id"], bad["reason"]) for bad in failures] == [
         (2, "2", "bad base64"),
         (3, "3", "not a readable JPEG, PNG or WebP image"),
@@ -118,7 +118,7 @@ def test_a_folder_of_images_gives_the_same_vectors_as_one_file(
     report = build(replace(spec, source=str(folder)), tmp_path / "many", Counted())
     single, many = Bundle.open(tmp_path / "one"), Bundle.open(tmp_path / "many")
     assert report.counts == single.manifest.counts
-    assert [many.ids[key] for key in range(300)] == [single.ids[key] for key in range(300)]
+    assert [many.ids.at(key) for key in range(300)] == [single.ids.at(key) for key in range(300)]
     np.testing.assert_array_equal(many.vectors, single.vectors)
     assert many.image("1007") == single.image("1007")
     source = many.manifest.source
@@ -295,7 +295,7 @@ def test_ids_that_are_not_canonical_integers_stay_strings(tiny_model: Path, tmp_
         BuildSpec(str(tmp_path / "imgs.tsv"), str(tiny_model), workers=1), tmp_path / "b", Counted()
     )
     bundle = Bundle.open(tmp_path / "b")
-    assert (bundle.manifest.id_type, bundle.ids[0], bundle.ids[1]) == ("str", "7", "007")
+    assert (bundle.manifest.id_type, bundle.ids.at(0), bundle.ids.at(1)) == ("str", "7", "007")
     assert bundle.image("007")[0] == image_bytes(2)
 
 

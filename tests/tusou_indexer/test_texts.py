@@ -40,7 +40,7 @@ def test_every_item_has_the_vector_of_its_text_without_the_prompt(
     encoder = load_text_encoder(find_weights(spec.model))
     alone = encoder.encode(encoder.prepare([TEXTS[77]]))[0]
     assert float(alone @ bundle.vectors[77]) > 0.99999
-    assert (bundle.items, bundle.ids[77], bundle.text("577")) == ("texts", 577, TEXTS[77])
+    assert (bundle.items, bundle.ids.at(77), bundle.text("577")) == ("texts", 577, TEXTS[77])
     with pytest.raises(UnknownItem, match="are texts"):
         bundle.image("577")
 

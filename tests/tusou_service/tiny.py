@@ -31,7 +31,7 @@ from tusou.core.errors import DeadlineExceeded, TusouError, UnknownItem
 from tusou.core.hits import Hits
 from tusou.core.ids import ItemKind
 from tusou.retrieval.query import Query, VectorPart
-from tusou.retrieval.results import SearchResults, StageTimes, TextEmbeddings
+from tusou.retrieval.results import SearchResults, TextEmbeddings
 
 POOL = 50
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(24)
@@ -120,7 +120,8 @@ class TinyPipeline:
                 hits.append(self._hits(query))
             else:
                 hits.append(DeadlineExceeded("no caller waits"))
-        return SearchResults(tuple(hits), StageTimes(0.001, 0.002, 0.003))
+        times = {"tokenise": 0.001, "encode": 0.002, "search": 0.003}
+        return SearchResults(tuple(hits), times)
 
     def _hits(self, query: Query) -> Hits | TusouError:
         known = range(self.first_id, self.first_id + POOL)

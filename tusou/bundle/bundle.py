@@ -151,12 +151,12 @@ class Bundle:
         """Read an item's text from the source, None where items are images; UnknownItem."""
         if self.items == "texts":
             return decode_stored_text(self._read_stored(item_id), self.manifest.source.encoding)
-        self._key(item_id)
+        self.key(item_id)
         return None
 
     def _read_stored(self, item_id: str) -> bytes:
         """Read an item's bytes; UnknownItem unless they have the checksum of the indexing."""
-        file, offset, length, check = self.spans[self._key(item_id)].tolist()
+        file, offset, length, check = self.spans[self.key(item_id)].tolist()
         try:
             stored = read_span(self.source_files[file], offset, length)
         except OSError:
@@ -165,7 +165,8 @@ class Bundle:
             raise UnknownItem("the source's file is missing or has changed since indexing")
         return stored
 
-    def _key(self, item_id: str) -> int:
+    def key(self, item_id: str) -> int:
+        """Return the row key of an id given as text; UnknownItem."""
         key = self.ids.key(item_id)
         if key is None:
             raise UnknownItem("the index holds no item of this id")

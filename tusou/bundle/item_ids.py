@@ -1,7 +1,7 @@
 """Item ids by row key, and row keys by item id."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 
@@ -26,19 +26,13 @@ class ItemIds:
         lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
         self._integers = integers
         self._ids: npt.NDArray[np.int64] | list[str] = lines
-        self._at: Callable[[int], ItemId] = lines.__getitem__
+        self.at: Callable[[int], ItemId] = lines.__getitem__  # the id of a row key
         if integers:
-            self._ids = np.array([int(line) for line in lines], np.int64)
-            self._at = self._ids.item
+            self._ids = np.array(lines, np.int64)
+            self.at = self._ids.item
 
     def __len__(self) -> int:
         return len(self._ids)
-
-    def __getitem__(self, key: int) -> ItemId:
-        return self._at(key)
-
-    def of(self, keys: Sequence[int]) -> tuple[ItemId, ...]:
-        return tuple(map(self._at, keys))
 
     def key(self, item_id: str) -> int | None:
         """Return the row key of an id given as text, compared as written; None if unknown."""

@@ -20,13 +20,3 @@ class Neighbors:
 
     ids: Ids  # (n, k)
     scores: npt.NDArray[np.float32]  # (n, k), inner products
-
-
-def check_finite(vectors: Vectors) -> Vectors:
-    """Return the vectors, or raise FloatingPointError if any number is NaN or infinite.
-
-    An index would return arbitrary items for them.
-    """
-    if not np.isfinite(vectors).all():
-        raise FloatingPointError("the model returned a vector that is not finite")
-    return vectors

@@ -100,8 +100,10 @@ class FaissIndex:
             scores = np.pad(scores, ((0, 0), (0, missing)))
         if (ids[:, -1] < 0).any():
             scores[ids == -1] = -np.inf
-        best = best_first(ids, scores)
-        return Neighbors(best.ids[:, :k], best.scores[:, :k])
+        neighbors = Neighbors(ids, scores)
+        if not (scores[:, :-1] > scores[:, 1:]).all():  # FAISS returns ties in any order
+            neighbors = best_first(ids, scores)
+        return Neighbors(neighbors.ids[:, :k], neighbors.scores[:, :k])
 
     def _is_short(self, queries: Vectors) -> bool:
         """Return whether a search ends before a second thread could help.

@@ -10,13 +10,12 @@ from typing import Self
 import numpy as np
 
 from tusou.bundle.bundle import INDEX, Bundle
-from tusou.core.arrays import Pixels, Vectors, check_finite
+from tusou.core.arrays import Pixels, Vectors
 from tusou.core.errors import (
     DeadlineExceeded,
     IncompatibleBundle,
     NotReady,
     TusouError,
-    UnknownItem,
 )
 from tusou.core.hits import Hits
 from tusou.core.memory_budget import check_memory
@@ -33,9 +32,9 @@ from tusou.indexes import VectorIndex, load_index
 from tusou.indexes.specs import index_spec
 from tusou.retrieval.compatibility import check_compatibility, find_bundle_weights
 from tusou.retrieval.query import ItemPart, Query, TextPart, VectorPart, combine
-from tusou.retrieval.query_cache import QueryCache
-from tusou.retrieval.results import SearchResults, StageTimes, TextEmbeddings
-from tusou.retrieval.retriever import Retriever
+from tusou.retrieval.query_cache import QueryCache, check_finite
+from tusou.retrieval.results import SearchResults, TextEmbeddings
+from tusou.retrieval.retriever import find_neighbors
 
 _WARM_UP_TEXT = "纯棉碎花吊带裙"
 _WARM_UP_BATCHES = (1, 8, 32)
@@ -78,7 +77,6 @@ class SearchPipeline:
         self._weights, self._device, self._encoder = weights, device, encoder
         spec = index_spec(bundle.manifest.index)
         self._index: VectorIndex = load_index(spec, bundle.path(INDEX), device)
-        self._retriever = Retriever(self._index)
         self._cache = QueryCache(encoder, cache_size)
         self._image_precision, self._image_backend = image_precision, image_backend
         self._image_encoder: ImageEncoder | None = None
@@ -139,7 +137,7 @@ class SearchPipeline:
         self._encoder.warm_up()
         for count in _WARM_UP_BATCHES:
             vectors = self._encoder.encode(self._encoder.prepare([_WARM_UP_TEXT] * count))
-            self._retriever.find_neighbors(list(vectors), [_USUAL_TOP_K] * count)
+            find_neighbors(self._index, list(vectors), [_USUAL_TOP_K] * count)
 
     def release_memory(self) -> None:
         """Return the memory that the device's allocator holds without using it."""
@@ -223,7 +221,8 @@ class SearchPipeline:
         pages = iter(self._find_pages(valid))
         hits = tuple(next(pages) if isinstance(each, _PreparedQuery) else each for each in prepared)
         marks.append(perf_counter())
-        times = StageTimes(*(after - before for before, after in pairwise(marks)))
+        seconds = (after - before for before, after in pairwise(marks))
+        times = dict(zip(("tokenise", "encode", "search"), seconds, strict=True))
         return SearchResults(hits, times, cache_hits)
 
     def _prepare(self, query: Query, encoded: Sequence[tuple[Vectors, bool]]) -> _PreparedQuery:
@@ -246,17 +245,16 @@ class SearchPipeline:
             if part.model != self.bundle.manifest.model.sha256:
                 raise NotReady("the index has just changed; send the request again")
             return part.vector
-        key = self.bundle.ids.key(part.item_id)
-        if key is None:
-            raise UnknownItem("the index holds no item of this id")
-        vector: Vectors = self.bundle.vectors[key]
+        vector: Vectors = self.bundle.vectors[self.bundle.key(part.item_id)]
         return vector
 
     def _find_pages(self, prepared: Sequence[_PreparedQuery]) -> list[Hits]:
         if not prepared:
             return []
-        neighbors = self._retriever.find_neighbors(
-            [each.vector for each in prepared], [each.neighbors_needed for each in prepared]
+        neighbors = find_neighbors(
+            self._index,
+            [each.vector for each in prepared],
+            [each.neighbors_needed for each in prepared],
         )
         rows = zip(prepared, neighbors.ids.tolist(), neighbors.scores.tolist(), strict=True)
         return [self._page(each, keys, scores) for each, keys, scores in rows]
@@ -270,7 +268,7 @@ class SearchPipeline:
             keys, scores = list(compress(keys, shown)), list(compress(scores, shown))
         page = slice(query.offset, query.offset + query.top_k)
         return Hits(
-            self.bundle.ids.of(keys[page]),
+            tuple(map(self.bundle.ids.at, keys[page])),
             tuple(scores[page]),
             prepared.truncated,
             self.bundle.version,

@@ -4,9 +4,8 @@ from collections import OrderedDict
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-from tusou.core.arrays import Vectors, check_finite
+from tusou.core.arrays import Vectors
 from tusou.encoders.base import TextEncoder, Tokens
 
 
@@ -42,14 +41,21 @@ class QueryCache:
                 vectors[row] = self._cached[key]
         if missing:
             vectors[missing] = check_finite(self._encoder.encode(_select(tokens, missing)))
-            self._store([keys[row] for row in missing], vectors[missing])
+            for row in missing:
+                self._cached[keys[row]] = vectors[row].copy()
+            while len(self._cached) > self._capacity:
+                self._cached.popitem(last=False)
         return vectors, len(keys) - len(missing)
 
-    def _store(self, keys: Sequence[bytes], vectors: npt.NDArray[np.float32]) -> None:
-        for key, vector in zip(keys, vectors, strict=True):
-            self._cached[key] = vector.copy()
-        while len(self._cached) > self._capacity:
-            self._cached.popitem(last=False)
+
+def check_finite(vectors: Vectors) -> Vectors:
+    """Return the vectors, or raise FloatingPointError if any number is NaN or infinite.
+
+    An index would return arbitrary items for them.
+    """
+    if not np.isfinite(vectors).all():
+        raise FloatingPointError("the model returned a vector that is not finite")
+    return vectors
 
 
 def _select(tokens: Tokens, rows: Sequence[int]) -> Tokens:

@@ -1,4 +1,4 @@
-"""Results of a batch: hits, stage times, text embeddings."""
+"""Results of a batch: hits with the time of each stage, or text embeddings."""
 
 from dataclasses import dataclass
 
@@ -8,20 +8,11 @@ from tusou.core.hits import Hits
 
 
 @dataclass(frozen=True, slots=True)
-class StageTimes:
-    """Seconds that one batch spent in each stage."""
-
-    tokenise: float
-    encode: float
-    search: float
-
-
-@dataclass(frozen=True, slots=True)
 class SearchResults:
     """The results of a batch, in the order of its queries."""
 
     hits: tuple[Hits | TusouError, ...]  # an error for each query that failed
-    times: StageTimes
+    times: dict[str, float]  # seconds by stage: tokenise, encode, search
     cache_hits: int = 0  # texts whose vectors were cached
 
 

@@ -11,28 +11,24 @@ from tusou.indexes import VectorIndex
 _TIE_ROUNDS = 3
 
 
-class Retriever:
-    """Searches one index for several queries that each need another number of neighbors."""
+def find_neighbors(
+    index: VectorIndex, vectors: Sequence[Vectors], counts: Sequence[int]
+) -> Neighbors:
+    """Return at least `counts[i]` neighbors of the i-th vector, or the whole index.
 
-    def __init__(self, index: VectorIndex) -> None:
-        self._index = index
-
-    def find_neighbors(self, vectors: Sequence[Vectors], counts: Sequence[int]) -> Neighbors:
-        """Return at least `counts[i]` neighbors of the i-th vector, or the whole index.
-
-        All rows have the same width. Items that tie with the last one needed are returned too:
-        which of several equal items an index returns changes with the number asked for, so the
-        pages of one ranking would repeat some of them and lose others.
-        """
-        queries, size = np.stack(vectors), len(self._index)
-        last_needed = np.minimum(counts, size)[:, None] - 1
-        width = min(max(counts) + 1, size)  # one more shows whether the last one ties
-        neighbors = self._index.search(queries, width)
-        for _ in range(_TIE_ROUNDS):
-            last = neighbors.scores[:, -1]
-            ties = np.take_along_axis(neighbors.scores, last_needed, 1)[:, 0] == last
-            if width == size or not ties[np.isfinite(last)].any():
-                break
-            width = min(2 * width, size)
-            neighbors = self._index.search(queries, width)
-        return neighbors
+    All rows have the same width. Items that tie with the last one needed are returned too: which of
+    several equal items an index returns changes with the number asked for, so the pages of one
+    ranking would repeat some of them and lose others.
+    """
+    queries, size = np.stack(vectors), len(index)
+    last_needed = np.minimum(counts, size)[:, None] - 1
+    width = min(max(counts) + 1, size)  # one more shows whether the last one ties
+    neighbors = index.search(queries, width)
+    for _ in range(_TIE_ROUNDS):
+        last = neighbors.scores[:, -1]
+        ties = np.take_along_axis(neighbors.scores, last_needed, 1)[:, 0] == last
+        if width == size or not ties[np.isfinite(last)].any():
+            break
+        width = min(2 * width, size)
+        neighbors = index.search(queries, width)
+    return neighbors

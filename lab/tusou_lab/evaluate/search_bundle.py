@@ -101,7 +101,7 @@ def search_bundle(
         header=header,
     )
     ids = pipeline.bundle.ids
-    pool_ids = {ids[key] for key in range(len(ids))}
+    pool_ids = {ids.at(key) for key in range(len(ids))}
     return Loaded(run, judgments, pool_ids, _index_recall(pipeline, queries, hits))
 
 

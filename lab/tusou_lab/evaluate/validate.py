@@ -54,7 +54,7 @@ def read_pool_ids(pool: Path) -> set[ItemId]:
     """Read the ids of a bundle or of a pool: integers if every id is a canonical integer."""
     if (pool / CURRENT).is_file():
         ids = Bundle.open(pool).ids
-        return {ids[key] for key in range(len(ids))}
+        return set(map(ids.at, range(len(ids))))
     rows = open_pool(str(pool)).scan()
     texts = {row.item_id for row in rows if isinstance(row, ItemRow)}
     return set(map(int, texts)) if all(map(is_canonical_integer, texts)) else set(texts)

@@ -66,13 +66,11 @@ def _search(
     started = perf_counter()
     queries = [pending.item for pending in batch if isinstance(pending.item, Query)]
     results = pipeline.search(queries, lambda position: batch[position].waits)
-    times = results.times
-    stages = (("tokenise", times.tokenise), ("encode", times.encode), ("search", times.search))
     metrics.batch_size.labels(arm).observe(len(queries))
     metrics.cached_queries.labels(arm).inc(results.cache_hits)
-    for stage, seconds in stages:
+    for stage, seconds in results.times.items():
         metrics.stage_seconds.labels(arm, stage).observe(seconds)
-    record_stages(batch, started, stages)
+    record_stages(batch, started, tuple(results.times.items()))
     return results.hits
 
 

@@ -396,7 +396,7 @@ def test_an_image_tower_of_other_weights_is_not_loaded(
 def test_equal_items_come_in_index_order_on_every_page(
     pipeline: SearchPipeline, monkeypatch: pytest.MonkeyPatch, top_k: int
 ) -> None:
-    monkeypatch.setattr(pipeline._retriever, "_index", Twins())
+    monkeypatch.setattr(pipeline, "_index", Twins())
     pages = [
         page(pipeline, Query((TextPart("裙"),), top_k, offset)).item_ids
         for offset in range(0, 60, top_k)
