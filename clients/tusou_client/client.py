@@ -204,7 +204,6 @@ class AsyncClient(_BaseClient[httpx.AsyncBaseTransport]):
         return await self._succeeds("/readyz")
 
     async def close(self) -> None:
-        """Close the connections."""
         await self._http.aclose()
 
     async def __aenter__(self) -> Self:
@@ -277,7 +276,6 @@ class Client(_BaseClient[httpx.BaseTransport]):
     ready = _blocking(AsyncClient.ready)
 
     def close(self) -> None:
-        """Close the connections."""
         self._http.close()
 
     def __enter__(self) -> Self:

@@ -54,5 +54,4 @@ class Journal:
         self._file.flush()
 
     def discard(self) -> None:
-        """Remove the file."""
         self.path.unlink(missing_ok=True)

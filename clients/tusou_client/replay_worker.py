@@ -1,7 +1,7 @@
 """Searches for the rows that a replay still lacks: several batches in flight, written in order."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from tusou.core.hits import Hits
@@ -73,22 +73,17 @@ class ReplayWorker:
 
     async def _run_once(self, version: str | None, done: int) -> str:
         settings = self._settings
-        self._version, self._next = version, done
-        self._early: dict[int, list[bytes]] = {}  # batches that finished before an earlier one
+        self._version, self._done = version, done
         self._refused: list[tuple[QueryRow, ServiceError]] = []
         self._listener.progress(done, len(self._rows))
-        starts = iter(range(done, len(self._rows), settings.batch_size))
         # Retry each batch until `patience` runs out.
         policy = RetryPolicy(
             timeout=30.0, deadline=settings.patience, tries=None, bad_replies=8, budget=None
         )
         async with AsyncClient(
-            settings.url,
-            api_key=settings.api_key,
-            policy=policy,
-            on_retry=self._report_retry,
+            settings.url, api_key=settings.api_key, policy=policy, on_retry=self._report_retry
         ) as client:
-            await self._share(client, starts)
+            await self._search_all(client)
         if self._refused:
             self._journal.discard()  # its query file has to be changed
             raise _refused_queries(self._refused)
@@ -97,34 +92,35 @@ class ReplayWorker:
     def _report_retry(self, error: ClientError, _: float) -> None:
         self._listener.notice(f"{error.code}: {error} Still trying.")
 
-    async def _share(self, client: AsyncClient, starts: Iterator[int]) -> None:
-        """Share the batches among `in_flight` tasks; the first error stops them all."""
-        tasks = [
-            asyncio.create_task(self._work(client, starts)) for _ in range(self._settings.in_flight)
-        ]
+    async def _search_all(self, client: AsyncClient) -> None:
+        """Search for all batches, `in_flight` at once; the first error in their order stops all."""
+        size = self._settings.batch_size
+        starts = range(self._done, len(self._rows), size)
+        batches = [self._rows[start : start + size] for start in starts]
+        slots = asyncio.Semaphore(self._settings.in_flight)
+        tasks = [asyncio.create_task(self._search(client, slots, batch)) for batch in batches]
         try:
-            await asyncio.gather(*tasks)
+            for batch, task in zip(batches, tasks, strict=True):
+                results = await task
+                if not self._refused:  # once a row is refused, the rest is only checked
+                    self._accept(batch, results)
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _work(self, client: AsyncClient, starts: Iterator[int]) -> None:
-        for start in starts:
-            batch = self._rows[start : start + self._settings.batch_size]
-            results = await self._search(client, batch)
-            if not self._refused:  # once a row is refused, the rest is only checked
-                self._accept(start, batch, results)
-
-    async def _search(self, client: AsyncClient, batch: list[QueryRow]) -> list[Hits]:
+    async def _search(
+        self, client: AsyncClient, slots: asyncio.Semaphore, batch: list[QueryRow]
+    ) -> list[Hits]:
         settings = self._settings
-        try:
-            return await client.search_batch(
-                [row.text for row in batch], settings.top_k, interpret=settings.interpret
-            )
-        except ServiceError as error:
-            if error.status not in _DATA_ERRORS or not await self._find_refused(client, batch):
-                raise
+        async with slots:
+            try:
+                return await client.search_batch(
+                    [row.text for row in batch], settings.top_k, interpret=settings.interpret
+                )
+            except ServiceError as error:
+                if error.status not in _DATA_ERRORS or not await self._find_refused(client, batch):
+                    raise
         return []
 
     async def _find_refused(self, client: AsyncClient, batch: list[QueryRow]) -> bool:
@@ -139,16 +135,13 @@ class ReplayWorker:
                 self._refused.append((row, error))
         return len(self._refused) > before
 
-    def _accept(self, start: int, batch: list[QueryRow], results: list[Hits]) -> None:
+    def _accept(self, batch: list[QueryRow], results: list[Hits]) -> None:
         self._check_version(results[0].index_version)
-        self._early[start] = [
+        self._journal.append(
             row.format(self._exactly_k(row, hits)) for row, hits in zip(batch, results, strict=True)
-        ]
-        while self._next in self._early:
-            lines = self._early.pop(self._next)
-            self._journal.append(lines)
-            self._next += len(lines)
-        self._listener.progress(self._next, len(self._rows))
+        )
+        self._done += len(batch)
+        self._listener.progress(self._done, len(self._rows))
 
     def _check_version(self, version: str) -> None:
         if self._version is None:

@@ -20,10 +20,6 @@ class RetryPolicy:
     cap: float = 5.0  # ... but never more than this
     budget: float | None = 0.1  # retries per call over a client's life; None: unlimited
 
-    def pause(self, retry: int, draw: Callable[[float, float], float]) -> float:
-        """Draw the pause before a retry (the first is number 0): full jitter."""
-        return draw(0.0, min(self.cap, self.base * 2.0 ** min(retry, 30)))
-
 
 class RetryBudget:
     """Keeps the retries of all calls below a share of the calls.
@@ -37,7 +33,6 @@ class RetryBudget:
         self._reserve = self._left = reserve
 
     def earn(self) -> None:
-        """Count one call."""
         if self._ratio is not None:
             self._left = min(self._left + self._ratio, self._reserve)
 
@@ -72,9 +67,10 @@ class Attempts:
 
     def pause_after(self, error: ClientError) -> float:
         """Return the seconds to wait before the next try; raise the error if it was the last."""
+        longest = min(self._policy.cap, self._policy.base * 2.0 ** min(self._tries, 30))
+        pause = self._draw(0.0, longest) + (error.retry_after or 0.0)
         self._tries += 1
         self._bad_replies += isinstance(error, BadReply)
-        pause = self._policy.pause(self._tries - 1, self._draw) + (error.retry_after or 0.0)
         if not self._may_retry(error, pause):
             error.tries = self._tries
             raise error

@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from tusou.cli.output import plain_errors, print_json
-from tusou.cli.renamed import renamed_option
+from tusou.cli.output import plain_errors, print_json, renamed_option
 
 _Bundle = Annotated[
     Path, typer.Argument(help="Bundle folder made by `tusou index`.", exists=True, file_okay=False)

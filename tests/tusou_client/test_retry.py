@@ -41,7 +41,8 @@ def test_the_pause_doubles_from_100_ms_and_stops_at_5_s() -> None:
 
 
 def test_jitter_draws_from_zero() -> None:
-    assert RetryPolicy().pause(3, lambda low, high: low) == 0.0
+    tries = Attempts(RetryPolicy(), RetryBudget(None), Clock(), lambda low, high: low)
+    assert tries.pause_after(Unreachable("gone")) == 0.0
 
 
 def test_five_tries_and_the_error_says_so() -> None:

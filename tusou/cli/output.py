@@ -1,8 +1,9 @@
-"""Output of every command: one-line errors and JSON results."""
+"""Parts that all commands share: one-line errors, JSON results, options with a new name."""
 
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import typer
 
@@ -32,3 +33,13 @@ def plain_errors() -> Iterator[None]:
 def print_json(value: object) -> None:
     """Print one JSON document to stdout, with Chinese unescaped."""
     typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def renamed_option(old: str, new: str) -> Any:
+    """Return a hidden option that is refused with a message that names the new one (exit 2)."""
+
+    def refuse(value: str | None) -> None:
+        if value is not None:
+            raise typer.BadParameter(f"the option is now {new}.")
+
+    return typer.Option(old, hidden=True, callback=refuse)

@@ -123,6 +123,13 @@ class DatasetReader(ABC):
         return None
 
 
+def require_file(path: Path) -> Path:
+    """Return the path; MissingPart if there is no file."""
+    if not path.is_file():
+        raise MissingPart(f"{path} is missing")
+    return path
+
+
 def parse_item_id(raw: bytes) -> str:
     """Return an item id; ValueError says in a short phrase what is wrong with it."""
     if not raw:

@@ -32,7 +32,6 @@ class Dataset:
     only: str | None = None
 
     def splits(self) -> Sequence[str]:
-        """Return the names of the splits."""
         return self.reader.splits() if self.only is None else [self.split()]
 
     def split(self, name: str | None = None) -> str:

@@ -126,7 +126,6 @@ class LocalSearch:
             self._open = None
 
     def __len__(self) -> int:
-        """Return the number of items that can be found."""
         return self._pipeline.bundle.item_count
 
     def __enter__(self) -> Self:

@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from tusou.cli.output import plain_errors, print_json
-from tusou.cli.renamed import renamed_option
+from tusou.cli.output import plain_errors, print_json, renamed_option
 
 
 def sweep(

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Self
 
 from tusou.core.ids import Failure
-from tusou.data.base import DatasetQuery, DatasetReader, ItemPool, MissingPart, sort_splits
+from tusou.data.base import DatasetQuery, DatasetReader, ItemPool, require_file, sort_splits
 from tusou.data.formats.muge import open_image_file, scan_queries
 
 
@@ -55,16 +55,10 @@ class SplitFileReader(DatasetReader):
         )
 
     def images(self, split: str) -> ItemPool:
-        return open_image_file(_require(self._naming.image_path(self._folder, split)))
+        return open_image_file(require_file(self._naming.image_path(self._folder, split)))
 
     def scan_queries(self, split: str) -> Iterator[DatasetQuery | Failure]:
         return scan_queries(self.query_file(split))
 
     def query_file(self, split: str) -> Path:
-        return _require(self._naming.query_path(self._folder, split))
-
-
-def _require(path: Path) -> Path:
-    if not path.is_file():
-        raise MissingPart(f"{path} is missing")
-    return path
+        return require_file(self._naming.query_path(self._folder, split))

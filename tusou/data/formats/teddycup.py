@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Self
 
 from tusou.core.ids import Failure
-from tusou.data.base import DatasetQuery, DatasetReader, ItemPool, MissingPart, sort_splits
+from tusou.data.base import DatasetQuery, DatasetReader, ItemPool, require_file, sort_splits
 from tusou.data.captions import Caption, caption_queries
 from tusou.data.csv_reader import TableRow, read_table
 from tusou.data.listed_images import ListedImage, ListedImages, list_folder, list_image
@@ -70,7 +70,7 @@ class TeddyCup(DatasetReader):
 
     def _list_images(self, split: str) -> Iterator[ListedImage | Failure]:
         seen: set[str] = set()
-        for row in read_table(self._table(split, _TASKS[split].images), (_IMAGE,)):
+        for row in read_table(require_file(self._folders[split] / _TASKS[split].images), (_IMAGE,)):
             if isinstance(row, Failure):
                 yield row
                 continue
@@ -83,14 +83,8 @@ class TeddyCup(DatasetReader):
 
     def _read_captions(self, split: str) -> Iterator[Caption | Failure]:
         columns = (_IMAGE, _CAPTION) if split == TRAIN.split else (_TEXT, _CAPTION)
-        for row in read_table(self._table(split, _TASKS[split].texts), columns):
+        for row in read_table(require_file(self._folders[split] / _TASKS[split].texts), columns):
             yield _parse_caption(row) if isinstance(row, TableRow) else row
-
-    def _table(self, split: str, name: str) -> Path:
-        path = self._folders[split] / name
-        if not path.is_file():
-            raise MissingPart(f"{path} is missing")
-        return path
 
 
 def _parse_caption(row: TableRow) -> Caption | Failure:
