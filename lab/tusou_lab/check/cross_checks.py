@@ -9,7 +9,7 @@ from tusou_lab.check.findings import FindingCode, Findings
 from tusou_lab.check.image_scan import ScannedImage
 from tusou_lab.check.query_checks import normalize_for_comparison
 
-# What a training split shares with a test split, the model has seen before the test.
+# The split of findings about several splits: a model has seen what training and test share.
 BETWEEN_SPLITS = "between splits"
 
 
@@ -79,7 +79,8 @@ def compare_splits(
             # The first position of each split.
             firsts = {images[position].split: position for position in reversed(group)}
             if len(firsts) > 1:
-                examples.append(_describe_group(group, images))
+                names = [f"{images[n].split} {images[n].row.item_id}" for n in group[:4]]
+                examples.append(" = ".join(names) + " ..." * (len(group) > 4))
                 positions += reversed(firsts.values())
         findings.add("warning", code, BETWEEN_SPLITS, examples, message, images=positions)
     ids = _find_shared((image.row.item_id, image.split) for image in images)
@@ -95,8 +96,3 @@ def _find_shared(values: Iterable[tuple[str, str]]) -> Iterator[tuple[str, list[
     for value, splits in splits_of.items():
         if len(splits) > 1:
             yield value, list(splits)
-
-
-def _describe_group(group: Sequence[int], images: Sequence[ScannedImage]) -> str:
-    names = [f"{images[position].split} {images[position].row.item_id}" for position in group[:4]]
-    return " = ".join(names) + (" ..." if len(group) > 4 else "")

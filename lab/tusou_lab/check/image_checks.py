@@ -55,19 +55,16 @@ def check_images(
 
 
 def _check_failures(split: str, failures: Sequence[Failure], findings: Findings) -> None:
-    examples: dict[tuple[FindingCode, str], list[str]] = {}
+    examples: dict[str, list[str]] = {}
     for failure in sorted(failures, key=lambda failure: failure.line):
         location = failure.file or f"line {failure.line}"
         example = location if failure.item_id is None else f"{location}: {failure.item_id}"
-        examples.setdefault((_code(failure.reason), failure.reason), []).append(example)
-    for (code, reason), shown in examples.items():
-        findings.add("error", code, split, shown, reason)
-
-
-def _code(reason: str) -> FindingCode:
-    if reason == "duplicate id":
-        return "repeated_ids"
-    return "bombs" if _BOMB.match(reason) else "unusable_images"
+        examples.setdefault(failure.reason, []).append(example)
+    for reason, shown in examples.items():
+        code: FindingCode = "bombs" if _BOMB.match(reason) else "unusable_images"
+        findings.add(
+            "error", "repeated_ids" if reason == "duplicate id" else code, split, shown, reason
+        )
 
 
 def _check_shapes(

@@ -34,12 +34,17 @@ def find_similar_fingerprints(fingerprints: Sequence[ImageFingerprint]) -> Pairs
     hashes = np.ascontiguousarray(words.reshape(-1, HASH_BYTES // 8).T)
     pixels = np.frombuffer(b"".join(image.thumbnail for image in fingerprints), np.uint8)
     thumbnails = pixels.reshape(-1, 3 * THUMBNAIL_SIDE**2)
-    digests = np.frombuffer(b"".join(image.digest for image in fingerprints), "V16")
     blocks = [
         _compare_block(hashes, thumbnails, first)
         for first in range(0, len(fingerprints), _ROWS_PER_BLOCK)
     ]
     pairs = np.concatenate(blocks) if blocks else np.empty((0, 2), np.int64)
+    return exclude_same_bytes(pairs, fingerprints)
+
+
+def exclude_same_bytes(pairs: Pairs, fingerprints: Sequence[ImageFingerprint]) -> Pairs:
+    """Return the pairs of images whose bytes differ."""
+    digests = np.frombuffer(b"".join(image.digest for image in fingerprints), "V16")
     different: Pairs = pairs[digests[pairs[:, 0]] != digests[pairs[:, 1]]]
     return different
 

@@ -42,7 +42,11 @@ class QueryChecker:
         """Add findings about a split's queries and return their counts."""
         usable = self._check_usable(split, queries, findings)
         self._check_tokens(split, usable, findings)
-        _check_repeated(split, usable, findings)
+        texts = Counter(normalize_for_comparison(query.text) for query in usable)
+        repeated = [f"{text} ({count} times)" for text, count in texts.most_common() if count > 1]
+        findings.add(
+            "warning", "repeated_queries", split, repeated, "texts that several queries have"
+        )
         negated = [query.text for query in usable if parse_negation(query.text)]
         findings.add(
             "note", "negations", split, negated, "queries that refuse something, as 不带拉链 does"
@@ -71,7 +75,13 @@ class QueryChecker:
         self, split: str, queries: Sequence[DatasetQuery], findings: Findings
     ) -> None:
         """Add findings about text that the model does not see: the cut end, unknown characters."""
-        cut = [query.text for query in queries if self._is_cut(query.text)]
+        # Shorter texts always fit and need not be tokenized.
+        cut = [
+            query.text
+            for query in queries
+            if len(query.text) > CONTEXT // 2 - 2
+            and self._tokenizer.prepare([query.text]).truncated[0]
+        ]
         findings.add(
             "warning", "beyond_tokens", split, cut, f"queries whose end is beyond {CONTEXT} tokens"
         )
@@ -83,9 +93,6 @@ class QueryChecker:
         message = "characters that the model's vocabulary lacks"
         findings.add("warning", "unknown_characters", split, examples, message)
 
-    def _is_cut(self, text: str) -> bool:
-        return len(text) > CONTEXT // 2 - 2 and self._tokenizer.prepare([text]).truncated[0]
-
     def _is_known(self, char: str) -> bool:
         if char not in self._in_vocabulary:
             ids = self._tokenizer.prepare([char]).ids
@@ -96,12 +103,6 @@ class QueryChecker:
 def normalize_for_comparison(text: str) -> str:
     """Return a text in lower case with single blanks, so that equal queries are equal strings."""
     return " ".join(text.lower().split())
-
-
-def _check_repeated(split: str, queries: Iterable[DatasetQuery], findings: Findings) -> None:
-    counts = Counter(normalize_for_comparison(query.text) for query in queries)
-    repeated = [f"{text} ({count} times)" for text, count in counts.most_common() if count > 1]
-    findings.add("warning", "repeated_queries", split, repeated, "texts that several queries have")
 
 
 def count_words(texts: Iterable[str]) -> tuple[tuple[str, int], ...]:

@@ -19,6 +19,7 @@ from tusou_lab.check.findings import Finding, Findings
 from tusou_lab.check.image_checks import ImageFacts, check_duplicates, check_images
 from tusou_lab.check.image_scan import ScannedImage, fingerprint_item, scan_images
 from tusou_lab.check.near_duplicates import (
+    exclude_same_bytes,
     find_similar_fingerprints,
     find_similar_vectors,
     group_pairs,
@@ -141,7 +142,4 @@ def _find_duplicates(
     rows = np.array([keys[position] for position in indexed], np.int64)
     similar = find_similar_vectors(np.ascontiguousarray(opened.vectors[rows]))
     pairs = np.array(indexed, np.int64)[similar]
-    different = [
-        fingerprints[left].digest != fingerprints[right].digest for left, right in pairs.tolist()
-    ]
-    return same, group_pairs(pairs[np.array(different, bool)] if len(pairs) else pairs)
+    return same, group_pairs(exclude_same_bytes(pairs, fingerprints))

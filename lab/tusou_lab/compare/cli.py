@@ -11,7 +11,7 @@ from tusou.cli.output import plain_errors, print_json
 from tusou_lab.evaluate.cli import Answers, CacheFolder, TopK
 
 if TYPE_CHECKING:
-    from tusou_lab.compare.run import ChangedQuery, Comparison, MetricChange
+    from tusou_lab.compare.run import Comparison, MetricChange
 
 
 def compare(
@@ -60,7 +60,9 @@ def compare(
     if comparison.changed:
         typer.echo("\nLargest changes: rank of the first correct item in A and in B, query")
     for query in comparison.changed:
-        typer.echo(_format_query(query))
+        ranks = "".join(f"{side.first_correct or '-':>6}" for side in (query.a, query.b))
+        text = "" if query.text is None else f"  {query.text}"
+        typer.echo(f"{ranks}   {query.query_id}{text}")
 
 
 def _print_metrics(comparison: "Comparison") -> None:
@@ -87,9 +89,3 @@ def _format_change(change: "MetricChange") -> str:
         f"{change.a:8.2f}{change.b:8.2f}{change.difference:+9.2f}"
         f"   {low:+7.2f} .. {high:+7.2f}{change.p:8.4f}{change.p_holm:8.4f}"
     )
-
-
-def _format_query(query: "ChangedQuery") -> str:
-    ranks = (str(ranking.first_correct or "-") for ranking in (query.a, query.b))
-    text = "" if query.text is None else f"  {query.text}"
-    return "{:>6}{:>6}   ".format(*ranks) + f"{query.query_id}{text}"

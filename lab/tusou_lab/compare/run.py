@@ -90,13 +90,6 @@ class Comparison:
     b: dict[str, Any] | None
 
 
-@dataclass(frozen=True, slots=True)
-class _ScoredPair:
-    judgments: Judgments
-    runs: tuple[Run, Run]
-    values: tuple[Mapping[str, Values], Mapping[str, Values]]
-
-
 def compare(
     a: Path,
     b: Path,
@@ -117,9 +110,8 @@ def compare(
     first, second = (load(source, answers, spec, progress=progress) for source in (a, b))
     depth = min(first.depth, second.depth, spec.top_k or first.depth)
     judgments = first.judgments if first.judgments.string_ids else second.judgments
-    run_a, run_b = (unify_id_types(loaded.run, judgments)[0] for loaded in (first, second))
-    values_a, values_b = (per_query(judge_run(run, judgments), depth) for run in (run_a, run_b))
-    pair = _ScoredPair(judgments, (run_a, run_b), (values_a, values_b))
+    runs = [unify_id_types(loaded.run, judgments)[0] for loaded in (first, second)]
+    values_a, values_b = (per_query(judge_run(run, judgments), depth) for run in runs)
     names = _metric_names(values_a, metrics)
     metric = names[0]
     changes = _test_metrics(
@@ -140,10 +132,10 @@ def compare(
         ties=int((differences == 0).sum()),
         losses=int((differences < 0).sum()),
         metrics=changes,
-        slices=_slice_changes(pair, metric),
-        changed=_most_changed(pair, metric, changed),
-        a=_header(run_a),
-        b=_header(run_b),
+        slices=_slice_changes(judgments, metric, values_a[metric], values_b[metric]),
+        changed=_most_changed(judgments, runs, (values_a, values_b), metric, changed),
+        a=_header(runs[0]),
+        b=_header(runs[1]),
     )
 
 
@@ -178,21 +170,17 @@ def _verdict(metric: str, change: MetricChange, better: str | None, tested: int)
     evidence = f"95 % interval {low:+.2f} to {high:+.2f}, p = {change.p_holm:.4f}{over}"
     scores = f"{metric} {change.a:.2f} % and {change.b:.2f} %"
     if better is None:
-        return (
-            f"A and B are not distinguishable: {scores}, a difference of "
-            f"{change.difference:+.2f} points ({evidence})."
-        )
-    other = "A" if better == "B" else "B"
-    return (
-        f"{better} is better than {other}: {scores} for A and B, a difference of "
-        f"{change.difference:+.2f} points ({evidence})."
-    )
+        claim = f"A and B are not distinguishable: {scores}"
+    else:
+        claim = f"{better} is better than {'A' if better == 'B' else 'B'}: {scores} for A and B"
+    return f"{claim}, a difference of {change.difference:+.2f} points ({evidence})."
 
 
-def _slice_changes(pair: _ScoredPair, metric: str) -> tuple[SliceChange, ...]:
+def _slice_changes(
+    judgments: Judgments, metric: str, a: Values, b: Values
+) -> tuple[SliceChange, ...]:
     """Test the headline metric on each slice, corrected for the number of slices."""
-    a, b = (values[metric] for values in pair.values)
-    parts = slice_queries(pair.judgments)
+    parts = slice_queries(judgments)
     changes = [
         _test_metrics({metric: a[part.positions]}, {metric: b[part.positions]})[metric]
         for part in parts
@@ -204,25 +192,28 @@ def _slice_changes(pair: _ScoredPair, metric: str) -> tuple[SliceChange, ...]:
     )
 
 
-def _most_changed(pair: _ScoredPair, metric: str, count: int) -> tuple[ChangedQuery, ...]:
+def _most_changed(
+    judgments: Judgments,
+    runs: Sequence[Run],
+    values: Sequence[Mapping[str, Values]],
+    metric: str,
+    count: int,
+) -> tuple[ChangedQuery, ...]:
     """Order by the change of the headline metric, then of the first correct item's rank."""
-    (rank_metric,) = [name for name in pair.values[0] if name.startswith("mrr@")]
-    keys = [np.abs(pair.values[1][name] - pair.values[0][name]) for name in (rank_metric, metric)]
-    order = np.lexsort([np.arange(len(keys[0])), -keys[0], -keys[1]])
-    rows = [row for row in order.tolist() if keys[0][row] or keys[1][row]]
-    return tuple(_changed_query(pair, row, metric) for row in rows[:count])
-
-
-def _changed_query(pair: _ScoredPair, row: int, metric: str) -> ChangedQuery:
-    query = pair.judgments.rows[row]
-    correct = tuple(query.correct)
-    sides = []
-    for run, values in zip(pair.runs, pair.values, strict=True):
-        items = run.rankings[query.query_id]
-        ranks = [rank for rank, item in enumerate(items, start=1) if item in correct]
-        value = 100 * float(values[metric][row])
-        sides.append(ComparedRanking(value, min(ranks, default=None), items[:_SHOWN_ITEMS]))
-    return ChangedQuery(query.query_id, query.text, correct, sides[0], sides[1])
+    (rank_metric,) = [name for name in values[0] if name.startswith("mrr@")]
+    keys = [np.abs(values[1][name] - values[0][name]) for name in (rank_metric, metric)]
+    order = np.lexsort([-key for key in keys])
+    changed = []
+    for row in [row for row in order.tolist() if keys[0][row] or keys[1][row]][:count]:
+        query = judgments.rows[row]
+        correct, sides = tuple(query.correct), []
+        for run, by_metric in zip(runs, values, strict=True):
+            items = run.rankings[query.query_id]
+            ranks = (rank for rank, item in enumerate(items, start=1) if item in correct)
+            value = 100 * float(by_metric[metric][row])
+            sides.append(ComparedRanking(value, next(ranks, None), items[:_SHOWN_ITEMS]))
+        changed.append(ChangedQuery(query.query_id, query.text, correct, *sides))
+    return tuple(changed)
 
 
 def _header(run: Run) -> dict[str, Any] | None:

@@ -78,8 +78,12 @@ def convert(
     temporary = out.with_name(f".{out.name}.new")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
+    notes, counts, failures = Counter[str](), list[ConvertedSplit](), list[Failure]()
     try:
-        report = _write_dataset(source, dataset, temporary, to, progress)
+        WRITERS[to](temporary, _read_splits(dataset, counts, failures, progress), notes)
+        sentences = tuple(f"{number} {note}" for note, number in notes.items() if number)
+        records = tuple(failure.record() for failure in failures[:_MAX_FAILURES])
+        report = ConversionReport(source, to, tuple(counts), sentences, records)
         text = json.dumps(asdict(report), ensure_ascii=False, indent=2)
         (temporary / MARK).write_text(text + "\n", encoding="utf-8")
         if out.exists():
@@ -88,16 +92,6 @@ def convert(
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return report
-
-
-def _write_dataset(
-    source: str, dataset: Dataset, folder: Path, to: str, progress: Progress
-) -> ConversionReport:
-    notes, counts, failures = Counter[str](), list[ConvertedSplit](), list[Failure]()
-    WRITERS[to](folder, _read_splits(dataset, counts, failures, progress), notes)
-    sentences = tuple(f"{number} {note}" for note, number in notes.items() if number)
-    records = tuple(failure.record() for failure in failures[:_MAX_FAILURES])
-    return ConversionReport(source, to, tuple(counts), sentences, records)
 
 
 def _read_splits(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -88,9 +89,11 @@ def encode_image_queries(
     encoded: dict[int, VectorPart] = {}
     progress.begin("encoding images", len(rows))
     pipeline.load_image_tower()
-    for numbers, pixels in _decode_batches(pool, rows, pipeline.image_size, problems):
-        encoded |= zip(numbers, pipeline.encode_images(pixels), strict=True)
-        progress.advance(len(numbers))
+    decoded = _decode_images(pool, rows, pipeline.image_size, problems)
+    while batch := list(islice(decoded, _BATCH_SIZE)):
+        numbers, pixels = zip(*batch, strict=True)
+        encoded |= zip(numbers, pipeline.encode_images(np.stack(pixels)), strict=True)
+        progress.advance(len(batch))
     messages = [
         f"{judgments.locate(row)}: {problems.get(number, f'not among the images of {source}')}"
         for number, row in enumerate(judgments.rows)
@@ -100,12 +103,10 @@ def encode_image_queries(
     return [Query((encoded[number],), top_k) for number in range(len(judgments.rows))]
 
 
-def _decode_batches(
+def _decode_images(
     pool: ItemPool, rows: dict[str, int], size: int, problems: dict[int, str]
-) -> Iterator[tuple[list[int], Pixels]]:
+) -> Iterator[tuple[int, Pixels]]:
     """Yield row numbers and their pixels in the pool's order; of equal ids the first counts."""
-    numbers: list[int] = []
-    pixels: list[Pixels] = []
     remaining = dict(rows)
     with ItemReader(pool.files) as reader:
         for row in pool.scan():
@@ -118,13 +119,6 @@ def _decode_batches(
             stored = reader.read(row.file, row.offset, row.length)
             try:
                 image = open_image(decode_stored_image(stored, pool.encoding))
-                pixels.append(to_pixels(image, size))
+                yield number, to_pixels(image, size)
             except BadImage as error:
                 problems[number] = str(error)
-                continue
-            numbers.append(number)
-            if len(numbers) == _BATCH_SIZE:
-                yield numbers, np.stack(pixels)
-                numbers, pixels = [], []
-    if numbers:
-        yield numbers, np.stack(pixels)

@@ -1,7 +1,6 @@
 """A split to train on: decoded images, tokenised queries, and the correct images of each query."""
 
 import json
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -14,7 +13,6 @@ from tusou.bundle.item_reader import ItemReader, decode_stored_image
 from tusou.cli.progress import Progress
 from tusou.core.arrays import Pixels
 from tusou.core.errors import BadDataset, BadImage
-from tusou.core.ids import ItemId
 from tusou.data import Dataset, ItemPool, ItemRow
 from tusou.encoders.tokenizer import ClipTokenizer
 from tusou.images.preprocess import open_image, to_pixels
@@ -49,7 +47,10 @@ def load_split(
     pool, queries = dataset.images(split), dataset.queries(split)
     ids, pixels = _load_images(pool, split, size, cache, progress)
     positions = {item_id: position for position, item_id in enumerate(ids)}
-    correct = [_positions_of(query.item_ids or (), positions) for query in queries]
+    correct = []
+    for query in queries:
+        present = {positions.get(str(item_id), -1) for item_id in query.item_ids or ()} - {-1}
+        correct.append(np.array(sorted(present), np.int64))
     usable = [number for number, images in enumerate(correct) if len(images)]
     if not usable:
         raise BadDataset(
@@ -58,11 +59,6 @@ def load_split(
         )
     tokens = ClipTokenizer().prepare([queries[number].text for number in usable])
     return TrainingSplit(pixels, tokens.ids, tuple(correct[number] for number in usable))
-
-
-def _positions_of(item_ids: Sequence[ItemId], positions: Mapping[str, int]) -> NDArray[np.int64]:
-    present = {positions[str(item_id)] for item_id in item_ids if str(item_id) in positions}
-    return np.array(sorted(present), dtype=np.int64)
 
 
 def _load_images(
@@ -85,28 +81,20 @@ def _load_images(
     index, array = (cache / f"{split}-{key.hexdigest()}.{ending}" for ending in ("json", "npy"))
     if not index.exists():
         cache.mkdir(parents=True, exist_ok=True)
-        ids = _decode(pool, rows, split, size, array, progress)
+        ids: list[str] = []
+        decoded = open_memmap(array, "w+", np.uint8, (len(rows), size, size, 3))
+        progress.begin(f"decoding {split}", len(rows))
+        with ItemReader(pool.files) as reader:
+            for row in rows:
+                progress.advance()
+                stored = reader.read(row.file, row.offset, row.length)
+                try:
+                    image = open_image(decode_stored_image(stored, pool.encoding))
+                except BadImage:
+                    continue
+                decoded[len(ids)] = to_pixels(image, size)
+                ids.append(row.item_id)
+        decoded.flush()
         index.write_text(json.dumps(ids))  # written last: it marks the array as complete
     ids = json.loads(index.read_text())
     return ids, np.load(array, mmap_mode="r")[: len(ids)]
-
-
-def _decode(
-    pool: ItemPool, rows: Sequence[ItemRow], split: str, size: int, array: Path, progress: Progress
-) -> list[str]:
-    """Write the pixels of every image that can be decoded to `array`; return their ids."""
-    pixels = open_memmap(array, "w+", np.uint8, (len(rows), size, size, 3))
-    ids: list[str] = []
-    progress.begin(f"decoding {split}", len(rows))
-    with ItemReader(pool.files) as reader:
-        for row in rows:
-            progress.advance()
-            stored = reader.read(row.file, row.offset, row.length)
-            try:
-                image = open_image(decode_stored_image(stored, pool.encoding))
-            except BadImage:
-                continue
-            pixels[len(ids)] = to_pixels(image, size)
-            ids.append(row.item_id)
-    pixels.flush()
-    return ids

@@ -1,14 +1,13 @@
 """Opens a cn_clip model for training; saves checkpoints and the state of a run."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict
 from io import BytesIO
 from pathlib import Path
 
 import torch
 from cn_clip.clip.model import CLIP
-from torch import Tensor, nn
+from torch import nn
 
 from tusou.core.errors import BadModel, InputError
 from tusou.core.files import write_file
@@ -31,22 +30,19 @@ def open_model(model: str) -> CLIP:
     The JSON file holds the arguments of cn_clip's `CLIP`, vision and text in one object. Raises
     InputError for an architecture that cannot be built, BadModel for an incomplete checkpoint.
     """
-    if not model.endswith(".json"):
-        return _restore(read_tensors(find_weights(model).path))
-    try:
-        return CLIP(**json.loads(Path(model).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise InputError(f"{model} is not a cn_clip architecture: {error}") from None
-
-
-def _restore(tensors: Mapping[str, Tensor]) -> CLIP:
+    if model.endswith(".json"):
+        try:
+            return CLIP(**json.loads(Path(model).read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as error:
+            raise InputError(f"{model} is not a cn_clip architecture: {error}") from None
+    tensors = read_tensors(find_weights(model).path)
     shape = asdict(read_image_shape(tensors)) | asdict(read_text_shape(tensors)) | _TEXT_DEFAULTS
-    model = CLIP(**shape)
+    restored = CLIP(**shape)
     try:
-        model.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+        restored.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
     except RuntimeError as error:
         raise BadModel(f"not a complete cn_clip checkpoint: {str(error).strip()[:500]}") from None
-    return model
+    return restored
 
 
 def image_size(model: CLIP) -> int:

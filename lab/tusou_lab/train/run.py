@@ -16,7 +16,7 @@ from tusou.data import open_dataset
 from tusou.encoders.devices import pick_device
 from tusou.encoders.torch.encoder import to_input
 from tusou_lab.train.batches import BatchSampler, TrainingBatch
-from tusou_lab.train.data import TrainingSplit, load_split
+from tusou_lab.train.data import load_split
 from tusou_lab.train.loss import contrastive_loss
 from tusou_lab.train.model import (
     image_size,
@@ -81,8 +81,7 @@ def train(
     progress = progress or NoProgress()
     if out.exists() and not _state_path(out).exists() and not force:
         raise OutputExists(f"{out} exists: choose another --out or pass --force")
-    run = _TrainingRun(spec, out, torch.device(pick_device(device)))
-    run.load_data(data, valid, progress)
+    run = _TrainingRun(spec, out, data, valid, torch.device(pick_device(device)), progress)
     run.resume_or_start(force=force)
     run.finish(progress)
     return TrainReport(out, run.best_epoch, run.best, run.step, monotonic() - started)
@@ -91,11 +90,15 @@ def train(
 class _TrainingRun:
     """The model, its optimiser and their progress, all restored from the state file."""
 
-    _batches: BatchSampler
-    _valid: TrainingSplit
-    steps: int
-
-    def __init__(self, spec: TrainSpec, out: Path, device: torch.device) -> None:
+    def __init__(
+        self,
+        spec: TrainSpec,
+        out: Path,
+        data: str,
+        valid: str | None,
+        device: torch.device,
+        progress: Progress,
+    ) -> None:
         torch.manual_seed(spec.seed)
         self._spec, self._out, self._device = spec, out, device
         self._state = _state_path(out)
@@ -104,19 +107,16 @@ class _TrainingRun:
             self._model, spec.lr, spec.weight_decay, transformer=is_transformer(self._model)
         )
         self.step, self.best, self.best_epoch = 0, -1.0, 0
-
-    def load_data(self, data: str, valid: str | None, progress: Progress) -> None:
-        """Load both splits, with their decoded images cached beside the checkpoint."""
         dataset = open_dataset(data)
         valid_dataset = dataset if valid is None else open_dataset(valid)
         train_name = dataset.split(dataset.only or "train")
         valid_name = valid_dataset.split("valid" if valid is None else None)
-        size, cache = image_size(self._model), self._out.parent / ".pixels"
+        size, cache = image_size(self._model), out.parent / ".pixels"
         # The smaller split first, so that a problem in it shows before the long decoding.
         self._valid = load_split(valid_dataset, valid_name, size, cache, progress)
         train_split = load_split(dataset, train_name, size, cache, progress)
-        self._batches = BatchSampler(train_split, self._spec.batch_size, self._spec.seed)
-        self.steps = self._spec.epochs * len(self._batches)
+        self._batches = BatchSampler(train_split, spec.batch_size, spec.seed)
+        self.steps = spec.epochs * len(self._batches)
 
     def resume_or_start(self, *, force: bool) -> None:
         """Restore the saved state, or save the state of a new run."""
