@@ -25,6 +25,7 @@ from tusou_client.errors import (
 from tusou_client.retry import Attempts, RetryBudget, RetryPolicy
 from tusou_client.wire import (
     DEFAULT_URL,
+    MAX_TIMEOUT_MS,
     BatchOptions,
     Call,
     Embeddings,
@@ -107,7 +108,8 @@ class _BaseClient(ABC, Generic[Transport]):
         return reply.status == httpx.codes.OK
 
     def _request(self, call: Call[Any], timeout: float) -> httpx.Request:
-        headers = self._headers | wire.timeout_header(timeout)
+        timeout_ms = max(1, min(round(timeout * 1000), MAX_TIMEOUT_MS))
+        headers = self._headers | {"X-Request-Timeout-Ms": str(timeout_ms)}
         if call.body is not None:
             headers["Content-Type"] = "application/json"
         return httpx.Request(

@@ -67,7 +67,11 @@ def replay(
             try:
                 version = asyncio.run(worker.run(version, done))
             except (ClientError, KeyboardInterrupt):
-                _announce_progress(journal, listener)
+                if journal.path.exists() and (count := len(journal.read()[1])):
+                    listener.notice(
+                        f"{count} finished rows are kept in {journal.path}: "
+                        "the same command resumes there."
+                    )
                 raise
         write_file(out, format_output(out.suffix, rows, journal.read()[1]))
         journal.discard()
@@ -126,12 +130,3 @@ def _count_valid(rows: list[QueryRow], lines: list[bytes], top_k: int) -> int:
         except (ValueError, TypeError, KeyError):
             return count
     return min(len(rows), len(lines))
-
-
-def _announce_progress(journal: Journal, listener: ReplayListener) -> None:
-    if not journal.path.exists():
-        return
-    if count := len(journal.read()[1]):
-        listener.notice(
-            f"{count} finished rows are kept in {journal.path}: the same command resumes there."
-        )

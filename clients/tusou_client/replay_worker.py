@@ -136,14 +136,7 @@ class ReplayWorker:
         return len(self._refused) > before
 
     def _accept(self, batch: list[QueryRow], results: list[Hits]) -> None:
-        self._check_version(results[0].index_version)
-        self._journal.append(
-            row.format(self._exactly_k(row, hits)) for row, hits in zip(batch, results, strict=True)
-        )
-        self._done += len(batch)
-        self._listener.progress(self._done, len(self._rows))
-
-    def _check_version(self, version: str) -> None:
+        version = results[0].index_version
         if self._version is None:
             self._version = version
             self._journal.start(self._identity | {"index_version": version})
@@ -152,6 +145,11 @@ class ReplayWorker:
                 f"The service now serves index {version}; the rows so far came from "
                 f"{self._version}, and one file must not mix two."
             )
+        self._journal.append(
+            row.format(self._exactly_k(row, hits)) for row, hits in zip(batch, results, strict=True)
+        )
+        self._done += len(batch)
+        self._listener.progress(self._done, len(self._rows))
 
     def _exactly_k(self, row: QueryRow, hits: Hits) -> tuple[int | str, ...]:
         top_k = self._settings.top_k

@@ -5,6 +5,7 @@ import math
 import struct
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -165,11 +166,6 @@ def headers(api_key: str | None, user_key: str | None = None) -> dict[str, str]:
     return common | {"Authorization": f"Bearer {api_key}"}
 
 
-def timeout_header(timeout: float) -> dict[str, str]:
-    """Return the header with the time limit, after which the service drops the request."""
-    return {"X-Request-Timeout-Ms": str(max(1, min(round(timeout * 1000), MAX_TIMEOUT_MS)))}
-
-
 def within_limit(part: bytes, size: int) -> bytes:
     """Return a part of a reply that already has `size` bytes, or raise BadReply over the limit."""
     if size + len(part) > MAX_REPLY_BYTES:
@@ -229,7 +225,9 @@ def _json(value: object) -> bytes:
 
 
 def _service_error(reply: Reply, url: str) -> ServiceError:
-    problem = _problem(reply.body)
+    problem: dict[str, object] = {}
+    with suppress(ValueError, RecursionError):  # not from a Tusou service
+        problem = _fields(json.loads(reply.body))
     code, detail, request_id = (problem.get(key) for key in ("code", "detail", "request_id"))
     message = detail if isinstance(detail, str) else f"HTTP status {reply.status}"
     request = f" [request {request_id}]" if isinstance(request_id, str) else ""
@@ -254,13 +252,6 @@ def _advice(status: int, *, foreign: bool) -> str:
     if status == 404 and foreign:
         return " Is that the address of a Tusou service?"
     return ""
-
-
-def _problem(body: bytes) -> dict[str, object]:
-    try:
-        return _fields(json.loads(body))
-    except (ValueError, RecursionError):
-        return {}
 
 
 def _error_details(value: object) -> list[ErrorDetail]:

@@ -87,18 +87,15 @@ class Dataset:
         no text names are not queries, as in cn_clip.
         """
         image_ids = self.reader.image_query_ids(self.split(split))
-        if image_ids is None:
-            return invert_queries(self.queries(split))
-        return [ImageQuery(line, item_id, ()) for line, item_id in enumerate(image_ids, start=1)]
-
-
-def invert_queries(queries: Sequence[DatasetQuery]) -> list[ImageQuery]:
-    """Return each image that some text names, with all texts that it is correct for, in order."""
-    texts: dict[ItemId, dict[ItemId, None]] = {}
-    for query in queries:
-        for item_id in query.item_ids or ():
-            texts.setdefault(item_id, {})[query.query_id] = None
-    return [
-        ImageQuery(line, item_id, tuple(text_ids))
-        for line, (item_id, text_ids) in enumerate(texts.items(), start=1)
-    ]
+        if image_ids is not None:
+            return [
+                ImageQuery(line, item_id, ()) for line, item_id in enumerate(image_ids, start=1)
+            ]
+        texts: dict[ItemId, dict[ItemId, None]] = {}  # each image's texts, in order
+        for query in self.queries(split):
+            for item_id in query.item_ids or ():
+                texts.setdefault(item_id, {})[query.query_id] = None
+        return [
+            ImageQuery(line, item_id, tuple(text_ids))
+            for line, (item_id, text_ids) in enumerate(texts.items(), start=1)
+        ]

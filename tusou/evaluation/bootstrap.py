@@ -70,14 +70,7 @@ def _bca(values: Values, resampled: Values) -> tuple[float, float]:
     below = (resampled < mean - tolerance).mean() + ties / 2
     bias = _NORMAL.inv_cdf(float(np.clip(below, 1 / RESAMPLES, 1 - 1 / RESAMPLES)))
     acceleration = float((deviations**3).sum()) / (6 * norm**3)
-    low, high = (
-        np.quantile(resampled, _adjust_level(bias, acceleration, tail))
-        for tail in ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
-    )
+    tails = np.array([bias + _NORMAL.inv_cdf(tail) for tail in ((1 - LEVEL) / 2, (1 + LEVEL) / 2)])
+    adjusted = bias + tails / (1 - acceleration * tails)
+    low, high = np.quantile(resampled, [_NORMAL.cdf(tail) for tail in adjusted])
     return float(low), float(high)
-
-
-def _adjust_level(bias: float, acceleration: float, tail: float) -> float:
-    """Return the quantile of the resamples that bounds a tail."""
-    shifted = bias + _NORMAL.inv_cdf(tail)
-    return _NORMAL.cdf(bias + shifted / (1 - acceleration * shifted))

@@ -6,7 +6,7 @@ row `{"query_id", "item_ids", "scores"}` per query.
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
@@ -198,7 +198,11 @@ def _read_trec_run(lines: list[bytes]) -> Run:
         topic: sorted(items, key=lambda row: (-row.score, row.rank))
         for topic, items in rows.items()
     }
-    problems += _find_repeats(rankings, first_lines)
+    for query_id, ranking in rankings.items():
+        try:
+            _check_ranking(query_id, [row.item for row in ranking], None)
+        except ValueError as error:
+            problems.append((first_lines[query_id], str(error)))
     return Run(
         first_lines,
         {topic: tuple(row.item for row in ranking) for topic, ranking in rankings.items()},
@@ -206,13 +210,3 @@ def _read_trec_run(lines: list[bytes]) -> Run:
         {topic: tuple(row.score for row in ranking) for topic, ranking in rankings.items()},
         string_ids=True,
     )
-
-
-def _find_repeats(
-    rankings: Mapping[ItemId, list[trec.RankedItem]], first_lines: Mapping[ItemId, int]
-) -> Iterator[LineProblem]:
-    for topic, ranking in rankings.items():
-        try:
-            _check_ranking(topic, [row.item for row in ranking], None)
-        except ValueError as error:
-            yield first_lines[topic], str(error)

@@ -46,7 +46,10 @@ class Flickr8k(DatasetReader):
     def __init__(self, root: Path, captions: Path, images: Path) -> None:
         self._captions, self._images = captions, images
         self._lists = {
-            split: path for path in _list_files(root) if (split := _split_name(path.name))
+            match["split"]: path
+            for path in _list_files(root)
+            for pattern in _SPLIT_FILES
+            if (match := pattern.fullmatch(path.name))
         }
 
     @classmethod
@@ -177,11 +180,6 @@ def _read_tokens(path: Path) -> Iterator[Caption | Failure]:
             yield Failure(number, None, "expected NAME#NUMBER, a tab or blank, and the caption")
         else:
             yield Caption(number, text.strip(), name, key)
-
-
-def _split_name(name: str) -> str | None:
-    matches = (pattern.fullmatch(name) for pattern in _SPLIT_FILES)
-    return next((match["split"] for match in matches if match), None)
 
 
 def _list_files(root: Path) -> Iterator[Path]:
