@@ -38,7 +38,8 @@ from tusou_client.wire import (
 
 P = ParamSpec("P")
 T = TypeVar("T")
-Transport = TypeVar("Transport", httpx.BaseTransport, httpx.AsyncBaseTransport)
+Http = TypeVar("Http")
+Transport = TypeVar("Transport")
 OnRetry = Callable[[ClientError, float], None]  # the error; seconds until the next try
 
 # Extra seconds for the service's own 504 to arrive, which says more than our timeout.
@@ -49,8 +50,10 @@ _LIMITS = httpx.Limits(max_connections=None, keepalive_expiry=2.0)
 _RELOAD_SECONDS = 600.0
 
 
-class _BaseClient(ABC, Generic[Transport]):
+class _BaseClient(ABC, Generic[Http, Transport]):
     """Settings, requests and retries of both clients; every request is safe to repeat."""
+
+    _http_type: Callable[..., Http]
 
     def __init__(
         self,
@@ -68,10 +71,10 @@ class _BaseClient(ABC, Generic[Transport]):
         self._budget = RetryBudget(self._policy.budget)
         self._on_retry = on_retry
         # Loading the certificates costs more than a query, and plain HTTP never reads them.
-        self._open(transport, tls=self.url.lower().startswith("https:"))
-
-    @abstractmethod
-    def _open(self, transport: Transport | None, *, tls: bool) -> None: ...
+        tls = self.url.lower().startswith("https:")
+        self._http: Http = self._http_type(
+            transport=transport, verify=tls, trust_env=False, limits=_LIMITS
+        )
 
     @abstractmethod
     async def _send(self, call: Call[Any], limit: float) -> Reply: ...
@@ -138,8 +141,10 @@ class _BaseClient(ABC, Generic[Transport]):
             ) from error
 
 
-class AsyncClient(_BaseClient[httpx.AsyncBaseTransport]):
+class AsyncClient(_BaseClient[httpx.AsyncClient, httpx.AsyncBaseTransport]):
     """The same as `Client` for asyncio; any number of calls may be in flight at once."""
+
+    _http_type = httpx.AsyncClient
 
     async def search(
         self, query: str | None = None, top_k: int = 10, **options: Unpack[SearchOptions]
@@ -214,11 +219,6 @@ class AsyncClient(_BaseClient[httpx.AsyncBaseTransport]):
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    def _open(self, transport: httpx.AsyncBaseTransport | None, *, tls: bool) -> None:
-        self._http = httpx.AsyncClient(
-            transport=transport, verify=tls, trust_env=False, limits=_LIMITS
-        )
-
     async def _send(self, call: Call[Any], limit: float) -> Reply:
         with self._client_errors(limit):
             async with asyncio.timeout(limit + _GRACE):
@@ -256,7 +256,7 @@ def _blocking(
     return blocking
 
 
-class Client(_BaseClient[httpx.BaseTransport]):
+class Client(_BaseClient[httpx.Client, httpx.BaseTransport]):
     """A blocking client; safe to share between threads, close it or use it in a `with`.
 
     `api_key` is sent as `Authorization: Bearer KEY`, `user_key` as `X-User-Key`: a service of two
@@ -264,6 +264,8 @@ class Client(_BaseClient[httpx.BaseTransport]):
     service's own, or `unreachable`, `timeout` or `bad_reply`. Proxy settings of the environment
     are not used; give a `transport` for those.
     """
+
+    _http_type = httpx.Client
 
     search = _blocking(AsyncClient.search)
     search_batch = _blocking(AsyncClient.search_batch)
@@ -285,9 +287,6 @@ class Client(_BaseClient[httpx.BaseTransport]):
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _open(self, transport: httpx.BaseTransport | None, *, tls: bool) -> None:
-        self._http = httpx.Client(transport=transport, verify=tls, trust_env=False, limits=_LIMITS)
 
     async def _send(self, call: Call[Any], limit: float) -> Reply:
         end = time.monotonic() + limit + _GRACE

@@ -152,18 +152,14 @@ def check_url(url: str) -> str:
 
 def headers(api_key: str | None, user_key: str | None = None) -> dict[str, str]:
     """Return the headers of every request; raise UsageError for a key that is no header value."""
-    common = {"Accept": "*/*", "User-Agent": "tusou-client"}
+    fields = {"Accept": "*/*", "User-Agent": "tusou-client"}
     if user_key is not None:
-        if not _is_header_value(user_key):
-            raise UsageError(
-                "A user key is printable ASCII without spaces, for example the hash of a name."
-            )
-        common["X-User-Key"] = user_key
-    if api_key is None:
-        return common
-    if not _is_header_value(api_key):
-        raise UsageError("An API key is printable ASCII without spaces; check the key or its file.")
-    return common | {"Authorization": f"Bearer {api_key}"}
+        _check_key(user_key, "A user key", ", for example the hash of a name")
+        fields["X-User-Key"] = user_key
+    if api_key is not None:
+        _check_key(api_key, "An API key", "; check the key or its file")
+        fields["Authorization"] = f"Bearer {api_key}"
+    return fields
 
 
 def within_limit(part: bytes, size: int) -> bytes:
@@ -255,7 +251,7 @@ def _advice(status: int, *, foreign: bool) -> str:
 
 
 def _error_details(value: object) -> list[ErrorDetail]:
-    """Read the problem's `errors`, without those that are not as documented."""
+    """Read the problem's `errors`; entries that are not as documented are left out."""
     rows = [row for row in value if isinstance(row, dict)] if isinstance(value, list) else []
     return [
         ErrorDetail(tuple(row["loc"]), row["type"], row.get("detail") or "")
@@ -327,8 +323,9 @@ def _is_score(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _is_header_value(key: str) -> bool:
-    return bool(key) and all("!" <= char <= "~" for char in key)
+def _check_key(key: str, name: str, advice: str) -> None:
+    if not key or not all("!" <= char <= "~" for char in key):
+        raise UsageError(f"{name} is printable ASCII without spaces{advice}.")
 
 
 def _no_constant(name: str) -> float:

@@ -71,7 +71,7 @@ class ProgressBars:
             self._bars.console.print(message, markup=False, highlight=False)
 
     def _update_rate(self, task: TaskID) -> None:
-        # Only the steps counted here: those finished before would overstate the speed.
+        # The speed of the steps counted here: steps finished earlier would overstate it.
         speed = self._bars.tasks[task].speed
         self._bars.update(task, rate="" if speed is None else f"{speed:.1f}/s")
 

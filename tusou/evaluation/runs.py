@@ -73,7 +73,15 @@ def read_run(path: Path, top_k: int | None = None) -> Run:
     try:
         data = unzip(path.read_bytes())
         if is_teddy_table(data):
-            return _read_teddy_run(data)
+            table = read_teddy_table(data)
+            rankings = {query_id: tuple(items) for query_id, items in table.rankings.items()}
+            return Run(
+                table.lines,
+                rankings,
+                tuple(table.problems),
+                string_ids=True,
+                direction=table.direction,
+            )
         lines = split_lines(data)
         if lines and trec.is_run(lines[0]):
             return _read_trec_run(lines)
@@ -175,17 +183,6 @@ def _read_rows(lines: list[bytes], first: int, header: RunHeader | None, length:
     return Run(first_lines, rankings, tuple(problems), scores, header, direction=direction)
 
 
-def _read_teddy_run(data: bytes) -> Run:
-    table = read_teddy_table(data)
-    return Run(
-        table.lines,
-        {query_id: tuple(items) for query_id, items in table.rankings.items()},
-        tuple(table.problems),
-        string_ids=True,
-        direction=table.direction,
-    )
-
-
 def _read_trec_run(lines: list[bytes]) -> Run:
     first_lines: dict[ItemId, int] = {}
     rows: dict[ItemId, list[trec.RankedItem]] = {}
@@ -193,7 +190,7 @@ def _read_trec_run(lines: list[bytes]) -> Run:
     for line, (topic, ranked_item) in parse_lines(lines, trec.parse_run_row, problems):
         first_lines.setdefault(topic, line)
         rows.setdefault(topic, []).append(ranked_item)
-    # As in `trec_eval` the scores give the order, whatever the ranks say; equal scores by rank.
+    # As in `trec_eval`, items are ordered by score; the ranks only order equal scores.
     rankings = {
         topic: sorted(items, key=lambda row: (-row.score, row.rank))
         for topic, items in rows.items()

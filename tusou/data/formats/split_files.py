@@ -12,7 +12,7 @@ from tusou.data.formats.muge import open_image_file, scan_queries
 
 @dataclass(frozen=True, slots=True)
 class SplitNaming:
-    """The name of a split's two files: what comes before the split's name, and what after it."""
+    """The names of a split's two files: the text before and after the split's name."""
 
     images: tuple[str, str]
     queries: tuple[str, str]

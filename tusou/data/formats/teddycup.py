@@ -95,7 +95,7 @@ def _parse_caption(row: TableRow) -> Caption | Failure:
 
 
 def _subfolders(root: Path) -> Iterator[Path]:
-    """Yield the folders one and two levels below, without those of images."""
+    """Yield the folders one and two levels below, except the image folders."""
     children = [path for path in list_folder(root)[0] if path.name != IMAGES]
     yield from children
     for folder in children:
