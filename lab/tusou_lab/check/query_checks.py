@@ -4,8 +4,6 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from tusou.core.errors import EmptyQuery, QueryTooLong
 from tusou.core.lazy_import import extras_named
 from tusou.data import DatasetQuery
@@ -31,73 +29,58 @@ class QueryFacts:
     negations: int
 
 
-class QueryChecker:
-    """Checks queries with the tokenizer of the models, loaded once for all splits."""
+def check_queries(
+    split: str, queries: Sequence[DatasetQuery], tokenizer: ClipTokenizer, findings: Findings
+) -> QueryFacts:
+    """Add findings about a split's queries and return their counts."""
+    usable = _check_usable(split, queries, findings)
+    # Shorter texts always fit and need not be tokenized.
+    long = [query.text for query in usable if len(query.text) > CONTEXT // 2 - 2]
+    cut = [text for text in long if tokenizer.prepare([text]).truncated[0]]
+    findings.add(
+        "warning", "beyond_tokens", split, cut, f"queries whose end is beyond {CONTEXT} tokens"
+    )
+    _check_characters(split, usable, tokenizer, findings)
+    texts = Counter(normalize_for_comparison(query.text) for query in usable)
+    repeated = [f"{text} ({count} times)" for text, count in texts.most_common() if count > 1]
+    findings.add("warning", "repeated_queries", split, repeated, "texts that several queries have")
+    negated = [query.text for query in usable if parse_negation(query.text)]
+    findings.add(
+        "note", "negations", split, negated, "queries that refuse something, as 不带拉链 does"
+    )
+    lengths = Counter(len(query.text.strip()) for query in queries)
+    words = count_words(query.text for query in queries)
+    return QueryFacts(len(queries), dict(sorted(lengths.items())), words, len(negated))
 
-    def __init__(self) -> None:
-        self._tokenizer = ClipTokenizer()
-        self._in_vocabulary: dict[str, bool] = {}
 
-    def check(self, split: str, queries: Sequence[DatasetQuery], findings: Findings) -> QueryFacts:
-        """Add findings about a split's queries and return their counts."""
-        usable = self._check_usable(split, queries, findings)
-        self._check_tokens(split, usable, findings)
-        texts = Counter(normalize_for_comparison(query.text) for query in usable)
-        repeated = [f"{text} ({count} times)" for text, count in texts.most_common() if count > 1]
-        findings.add(
-            "warning", "repeated_queries", split, repeated, "texts that several queries have"
-        )
-        negated = [query.text for query in usable if parse_negation(query.text)]
-        findings.add(
-            "note", "negations", split, negated, "queries that refuse something, as 不带拉链 does"
-        )
-        lengths = Counter(len(query.text.strip()) for query in queries)
-        words = count_words(query.text for query in queries)
-        return QueryFacts(len(queries), dict(sorted(lengths.items())), words, len(negated))
+def _check_usable(
+    split: str, queries: Sequence[DatasetQuery], findings: Findings
+) -> list[DatasetQuery]:
+    usable, empty, long = [], [], []
+    for query in queries:
+        try:
+            normalize_query(query.text)
+            usable.append(query)
+        except EmptyQuery:
+            empty.append(f"line {query.line}: query {query.query_id}")
+        except QueryTooLong:
+            long.append(f"line {query.line}: query {query.query_id}")
+    findings.add("error", "empty_queries", split, empty, "queries without a visible character")
+    findings.add("error", "refused_queries", split, long, "queries too long for the service")
+    return usable
 
-    def _check_usable(
-        self, split: str, queries: Sequence[DatasetQuery], findings: Findings
-    ) -> list[DatasetQuery]:
-        usable, empty, long = [], [], []
-        for query in queries:
-            try:
-                normalize_query(query.text)
-                usable.append(query)
-            except EmptyQuery:
-                empty.append(f"line {query.line}: query {query.query_id}")
-            except QueryTooLong:
-                long.append(f"line {query.line}: query {query.query_id}")
-        findings.add("error", "empty_queries", split, empty, "queries without a visible character")
-        findings.add("error", "refused_queries", split, long, "queries too long for the service")
-        return usable
 
-    def _check_tokens(
-        self, split: str, queries: Sequence[DatasetQuery], findings: Findings
-    ) -> None:
-        """Add findings about text that the model does not see: the cut end, unknown characters."""
-        # Shorter texts always fit and need not be tokenized.
-        cut = [
-            query.text
-            for query in queries
-            if len(query.text) > CONTEXT // 2 - 2
-            and self._tokenizer.prepare([query.text]).truncated[0]
-        ]
-        findings.add(
-            "warning", "beyond_tokens", split, cut, f"queries whose end is beyond {CONTEXT} tokens"
-        )
-        unknown = Counter(
-            char for query in queries for char in set(query.text) if not self._is_known(char)
-        )
-        ordered = sorted(unknown, key=lambda char: (-unknown[char], char))
-        examples = [f"{char} (U+{ord(char):04X}) in {unknown[char]}" for char in ordered]
-        message = "characters that the model's vocabulary lacks"
-        findings.add("warning", "unknown_characters", split, examples, message)
-
-    def _is_known(self, char: str) -> bool:
-        if char not in self._in_vocabulary:
-            ids = self._tokenizer.prepare([char]).ids
-            self._in_vocabulary[char] = not bool(np.any(ids == _UNKNOWN_ID))
-        return self._in_vocabulary[char]
+def _check_characters(
+    split: str, queries: Sequence[DatasetQuery], tokenizer: ClipTokenizer, findings: Findings
+) -> None:
+    counts = Counter(char for query in queries for char in set(query.text))
+    ids = tokenizer.prepare(list(counts)).ids
+    known = (ids != _UNKNOWN_ID).all(axis=1)
+    unknown = [char for char, is_known in zip(counts, known, strict=True) if not is_known]
+    unknown.sort(key=lambda char: (-counts[char], char))
+    examples = [f"{char} (U+{ord(char):04X}) in {counts[char]}" for char in unknown]
+    message = "characters that the model's vocabulary lacks"
+    findings.add("warning", "unknown_characters", split, examples, message)
 
 
 def normalize_for_comparison(text: str) -> str:

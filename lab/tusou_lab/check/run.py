@@ -13,6 +13,7 @@ from tusou.cli.progress import Progress
 from tusou.core.errors import BadDataset
 from tusou.core.ids import Failure
 from tusou.data import Dataset, DatasetQuery, ItemPool, MissingPart, open_dataset
+from tusou.encoders.tokenizer import ClipTokenizer
 from tusou.images.workers import ImageWorkers
 from tusou_lab.check.cross_checks import RelevanceFacts, check_relevance, compare_splits
 from tusou_lab.check.findings import Finding, Findings
@@ -25,7 +26,7 @@ from tusou_lab.check.near_duplicates import (
     group_pairs,
     group_same_bytes,
 )
-from tusou_lab.check.query_checks import QueryChecker, QueryFacts
+from tusou_lab.check.query_checks import QueryFacts, check_queries
 
 # A worker may be killed by something else than its image, so each image is tried again once.
 _ATTEMPTS = 2
@@ -82,7 +83,7 @@ def check(
     queries = _read_queries(dataset, findings)
     same, near = _find_duplicates(images, bundle)
     check_duplicates(images, same, near, findings)
-    checker, splits = QueryChecker(), dict[str, SplitFacts]()
+    tokenizer, splits = ClipTokenizer(), dict[str, SplitFacts]()
     for split in dataset.splits():
         if split not in queries:
             splits[split] = SplitFacts(image_facts.get(split), None, None)
@@ -90,7 +91,7 @@ def check(
         usable = {image.row.item_id for image in images if image.split == split}
         splits[split] = SplitFacts(
             image_facts.get(split),
-            checker.check(split, queries[split], findings),
+            check_queries(split, queries[split], tokenizer, findings),
             check_relevance(
                 split, queries[split], usable if split in image_facts else None, findings
             ),

@@ -1,8 +1,7 @@
 """The contrastive loss of cn_clip without its false negatives."""
 
-import torch
 from torch import Tensor
-from torch.nn.functional import log_softmax
+from torch.nn.functional import cross_entropy, normalize
 
 
 def contrastive_loss(
@@ -14,13 +13,8 @@ def contrastive_loss(
     describe the image of a column; each row's target is shared evenly among its correct images.
     With only the diagonal set, this is the loss of cn_clip.
     """
-    per_text = scale * text_features @ image_features.t()
-    return (
-        _shared_target_loss(per_text, correct) + _shared_target_loss(per_text.t(), correct.t())
-    ) / 2
-
-
-def _shared_target_loss(logits: Tensor, correct: Tensor) -> Tensor:
-    target = correct.to(torch.float32)
-    target = target / target.sum(dim=1, keepdim=True)
-    return -(target * log_softmax(logits.float(), dim=1)).sum(dim=1).mean()
+    per_text = (scale * text_features @ image_features.t()).float()
+    describes = correct.float()
+    to_images = cross_entropy(per_text, normalize(describes, p=1, dim=1))
+    to_texts = cross_entropy(per_text.t(), normalize(describes.t(), p=1, dim=1))
+    return (to_images + to_texts) / 2
