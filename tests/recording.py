@@ -15,7 +15,7 @@ class RepeatedWork:
     work: Callable[[], None]
     replays: int = 0
 
-    def replay(self) -> None:
+    def __call__(self) -> None:
         self.replays += 1
         self.work()
 

@@ -4,11 +4,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isqrt
-from typing import Literal, Protocol, TypeAlias
+from typing import ClassVar, Literal, Protocol, TypeAlias
 
 from tusou.core.errors import BadModel
 
-TEXT_EPS, IMAGE_EPS = 1e-12, 1e-5  # of the layer norms
+TEXT_EPS, IMAGE_EPS = 1e-12, 1e-5  # added to the variance in layer norms
 QUICK_GELU = 1.702  # cn_clip's image towers compute gelu as x * sigmoid(1.702 x)
 
 # The width of a head cannot be read from the tensors. It is 64 in every published tower except
@@ -23,9 +23,6 @@ _HEAVY = 10_000_000
 
 class Shaped(Protocol):
     """Anything with the shape of a tensor, such as a torch.Tensor."""
-
-    @property
-    def ndim(self) -> int: ...
 
     @property
     def shape(self) -> Sequence[int]: ...
@@ -43,11 +40,7 @@ class TextShape:
     text_intermediate_size: int
     text_max_position_embeddings: int
     text_type_vocab_size: int
-
-    @property
-    def is_transformer(self) -> bool:
-        """Always true: there is no other kind of text tower."""
-        return True
+    is_transformer: ClassVar[bool] = True
 
     @property
     def heavy(self) -> bool:
@@ -74,13 +67,18 @@ class ImageShape:
     @property
     def heavy(self) -> bool:
         """Whether matrix products take most of the time."""
-        if not isinstance(self.vision_layers, int):
-            return True
-        return self.vision_layers * self.vision_width**2 * 12 >= _HEAVY
+        layers = self.vision_layers
+        return not isinstance(layers, int) or layers * self.vision_width**2 * 12 >= _HEAVY
 
 
 Tower: TypeAlias = Literal["text", "image"]
 TowerShape: TypeAlias = TextShape | ImageShape
+
+# The tensors of each tower begin with one of these.
+PREFIXES: dict[Tower, tuple[str, ...]] = {
+    "text": ("bert.", "text_projection"),
+    "image": ("visual.",),
+}
 
 
 def read_text_shape(tensors: Mapping[str, Shaped]) -> TextShape:
@@ -142,7 +140,7 @@ def _read_resnet(tensors: Mapping[str, Shaped]) -> ImageShape:
 
 def _shape(tensors: Mapping[str, Shaped], name: str, rank: int) -> tuple[int, ...]:
     tensor = tensors.get(name)
-    if tensor is None or tensor.ndim != rank:
+    if tensor is None or len(tensor.shape) != rank:
         raise BadModel(f"not a cn_clip checkpoint: it has no tensor {name!r} of rank {rank}")
     return tuple(tensor.shape)
 

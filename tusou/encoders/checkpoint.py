@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from tusou.core.errors import BadModel
+from tusou.encoders.architecture import PREFIXES, Tower
 from tusou.encoders.checkpoint_shapes import model_tensors
 
 
@@ -42,10 +43,8 @@ class TensorReader:
     Tensors are copied: a mapped file that is overwritten would change or crash the process.
     """
 
-    def __init__(
-        self, tensors: Mapping[str, Tensor], prefixes: tuple[str, ...], device: torch.device
-    ) -> None:
-        self._unread = {k: tensor for k, tensor in tensors.items() if k.startswith(prefixes)}
+    def __init__(self, tensors: Mapping[str, Tensor], tower: Tower, device: torch.device) -> None:
+        self._unread = {k: v for k, v in tensors.items() if k.startswith(PREFIXES[tower])}
         self._device = device
 
     def take(self, name: str, *shape: int) -> Tensor:
@@ -55,6 +54,18 @@ class TensorReader:
             actual = "missing" if tensor is None else f"{tuple(tensor.shape)}"
             raise BadModel(f"incomplete cn_clip checkpoint: {name!r} is {actual}, not {shape}")
         return tensor.to(self._device, copy=True)
+
+    def floats(self, name: str, *shape: int) -> Tensor:
+        """Copy a tensor to the device in float32."""
+        return self.take(name, *shape).float()
+
+    def linear(self, name: str, out: int, width: int) -> tuple[Tensor, Tensor]:
+        """Copy the weight (out, width) and bias (out,) of a linear layer, in float32."""
+        return self.floats(f"{name}.weight", out, width), self.floats(f"{name}.bias", out)
+
+    def norm(self, name: str, width: int) -> tuple[Tensor, Tensor]:
+        """Copy the weight and bias, each (width,), of a layer norm, in float32."""
+        return self.floats(f"{name}.weight", width), self.floats(f"{name}.bias", width)
 
     def finish(self) -> None:
         """Raise BadModel if a tensor was not read: the model has another architecture."""

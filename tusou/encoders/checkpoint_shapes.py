@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import TypeVar
 
 from tusou.core.files import DAMAGED_FILE_ERRORS
 
@@ -18,10 +18,6 @@ class TensorShape:
     """The shape of a tensor whose numbers were not read."""
 
     shape: tuple[int, ...]
-
-    @property
-    def ndim(self) -> int:
-        return len(self.shape)
 
 
 def read_shapes(path: Path) -> dict[str, TensorShape] | None:
@@ -57,9 +53,6 @@ def model_tensors(loaded: object, kind: type[T]) -> dict[str, T] | None:
 
 class _ShapeUnpickler(pickle.Unpickler):
     """Builds shapes in place of tensors, and refuses every class that is not known."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        super().__init__(file)
 
     def find_class(self, module: str, name: str) -> Callable[..., object]:
         try:

@@ -11,6 +11,7 @@ from tusou.core.errors import InvalidRequest, MissingDependency
 from tusou.core.hardware import is_x86
 from tusou.core.lazy_import import LazyImport
 from tusou.encoders.architecture import (
+    PREFIXES,
     Shaped,
     TextShape,
     Tower,
@@ -27,7 +28,6 @@ BACKENDS = ("auto", "torch", "openvino")
 _OPENVINO_PRECISIONS = ("fp32", "bf16", "int8")
 _RESNET_PRECISIONS = ("fp32", "fp16")
 _BYTES = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 1}  # of one parameter
-_PREFIXES = {"text": ("bert.", "text_projection"), "image": ("visual.",)}
 
 _READ_TENSORS = LazyImport("tusou.encoders.checkpoint:read_tensors")  # imports torch
 
@@ -78,7 +78,7 @@ def resolve_encoder(
     return ResolvedEncoder(
         weights,
         shape,
-        sum(prod(t.shape) for name, t in tensors.items() if name.startswith(_PREFIXES[tower])),
+        sum(prod(t.shape) for name, t in tensors.items() if name.startswith(PREFIXES[tower])),
         _pick_backend(backend, shape, device, precision),
         device,
         precision,

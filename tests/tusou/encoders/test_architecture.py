@@ -43,14 +43,14 @@ def test_towers_read_every_tensor_and_have_as_many_heads_as_stock(
     model, meta = stock(published), torch.device("meta")
     tensors = model.state_dict()
     text = TextTower(
-        TensorReader(tensors, ("bert.", "text_projection"), meta),
+        TensorReader(tensors, "text", meta),
         read_text_shape(tensors),
         torch.float32,
     )
     shape = read_image_shape(tensors)
     assert text._heads == model.bert.encoder.layer[0].attention.self.num_attention_heads
     if isinstance(shape.vision_layers, int):
-        image = ImageTower(TensorReader(tensors, ("visual.",), meta), shape, torch.float32)
+        image = ImageTower(TensorReader(tensors, "image", meta), shape, torch.float32)
         assert image._heads == model.visual.transformer.resblocks[0].attn.num_heads
     else:
         resnet = ResNetTower(tensors, shape, meta, torch.float32)._visual

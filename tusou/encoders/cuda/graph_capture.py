@@ -17,7 +17,7 @@ Why this is safe, by the documentation of CUDA and torch (it cannot be tested wi
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 
 import torch
 
@@ -28,18 +28,6 @@ _CAPTURE_LOCK = threading.Lock()
 _FAILED: list[torch.cuda.CUDAGraph] = []
 
 
-@dataclass(frozen=True, slots=True)
-class CudaRecording:
-    """A CUDA graph, and the stream that is reserved for it while it lives."""
-
-    graph: torch.cuda.CUDAGraph
-    stream: torch.cuda.Stream
-
-    def replay(self) -> None:
-        """Run the graph on the current stream."""
-        self.graph.replay()
-
-
 class CudaRecorder:
     """Captures graphs on one device; they share memory, so replay them one at a time."""
 
@@ -48,8 +36,11 @@ class CudaRecorder:
         self._pool = torch.cuda.graph_pool_handle()
         self._stream: torch.cuda.Stream = exclusive_stream(device)
 
-    def __call__(self, work: Callable[[], None]) -> CudaRecording:
-        """Run the work once to load its kernels, then capture it; RuntimeError on failure."""
+    def __call__(self, work: Callable[[], None]) -> Callable[[], None]:
+        """Run the work once to load its kernels, then capture it; RuntimeError on failure.
+
+        The result runs the graph on the current stream.
+        """
         with _CAPTURE_LOCK, torch.cuda.device(self._device):
             if _FAILED:
                 raise RuntimeError("an earlier capture failed; this process attempts no other")
@@ -62,7 +53,11 @@ class CudaRecorder:
             except RuntimeError:
                 _FAILED.append(graph)
                 raise
-            return CudaRecording(graph, self._stream)
+            return partial(self._replay, graph)
+
+    def _replay(self, graph: torch.cuda.CUDAGraph) -> None:
+        """Run a graph; a method, so that the graph's stream is reserved as long as the graph."""
+        graph.replay()
 
     def _run(self, work: Callable[[], None]) -> None:
         previous = torch.cuda.current_stream()

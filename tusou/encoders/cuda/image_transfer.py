@@ -45,27 +45,22 @@ class ImageTransfer:
         vectors = np.empty((len(pixels), self._dim), np.float32)
 
         def start(slot: "_ImageSlot", rows: slice) -> None:
-            self._start(slot, pixels[rows])
-
-        def finish(slot: "_ImageSlot", rows: slice) -> None:
-            vectors[rows] = slot.vectors[: len(vectors[rows])]
+            count = len(pixels[rows])
+            slot.pixels[:count] = pixels[rows]
+            with self._module.stream(self._copy_stream):
+                slot.device_pixels[:count].copy_(slot.host_pixels[:count], non_blocking=True)
+                slot.copied.record()
+            slot.copied.wait()  # makes the pass wait, not the host
+            encoded = self._forward(slot.device_pixels[:count])
+            slot.host_vectors[:count].copy_(encoded, non_blocking=True)
+            slot.done.record()
 
         step = self._max_images
-        passes = [slice(first, first + step) for first in range(0, len(pixels), step)]
+        passes = (slice(first, first + step) for first in range(0, len(pixels), step))
         with self._lock, current_device(self._device), torch.inference_mode():
-            overlap(self._slots, passes, start, finish)
+            for slot, rows in overlap(self._slots, passes, start):
+                vectors[rows] = slot.vectors[: len(vectors[rows])]
         return vectors
-
-    def _start(self, slot: "_ImageSlot", pixels: Pixels) -> None:
-        count = len(pixels)
-        slot.pixels[:count] = pixels
-        with self._module.stream(self._copy_stream):
-            slot.device_pixels[:count].copy_(slot.host_pixels[:count], non_blocking=True)
-            slot.copied.record()
-        slot.copied.wait()  # makes the pass wait, not the host
-        encoded = self._forward(slot.device_pixels[:count])
-        slot.host_vectors[:count].copy_(encoded, non_blocking=True)
-        slot.done.record()
 
 
 class _ImageSlot:

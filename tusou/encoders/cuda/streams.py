@@ -5,7 +5,7 @@ On a CPU the same code runs in order: torch's CPU streams and events do nothing.
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from itertools import cycle
 from typing import Any, Protocol, TypeVar
@@ -26,31 +26,28 @@ P = TypeVar("P")
 
 
 def overlap(
-    slots: Sequence[S],
-    passes: Iterable[P],
-    start: Callable[[S, P], None],
-    finish: Callable[[S, P], None],
-) -> None:
-    """Start each pass in the next slot in turn, and finish the passes in order.
+    slots: Sequence[S], passes: Iterable[P], start: Callable[[S, P], None]
+) -> Iterator[tuple[S, P]]:
+    """Start each pass in the next slot in turn; yield the passes in order, once computed.
 
-    A pass is finished once its copies have ended. A slot is reused only when the copies of its
+    A pass is yielded when its copies have ended. A slot is reused only when the copies of its
     previous pass have ended, also those of a pass that failed half-way in an earlier call.
     """
     running: deque[tuple[S, P]] = deque()
 
-    def finish_first() -> None:
-        slot, oldest = running.popleft()
+    def wait_for_first() -> tuple[S, P]:
+        slot, first = running.popleft()
         slot.done.synchronize()
-        finish(slot, oldest)
+        return slot, first
 
     for slot, current in zip(cycle(slots), passes, strict=False):
         if len(running) == len(slots):
-            finish_first()
+            yield wait_for_first()
         slot.done.synchronize()
         start(slot, current)
         running.append((slot, current))
     while running:
-        finish_first()
+        yield wait_for_first()
 
 
 def host_buffer(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from math import ceil
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -28,16 +27,9 @@ _MIN_COSINE = 0.999  # half precision differs less; a wrong vector differs by fa
 _COMPARED = 8  # texts of each graph
 
 
-class RecordedPass(Protocol):
-    """A recorded pass, such as a torch.cuda.CUDAGraph."""
-
-    def replay(self) -> None:
-        """Run the recorded work again, on the same memory and after all earlier work."""
-        ...
-
-
-# Runs work at least once, and records it.
-Record = Callable[[Callable[[], None]], RecordedPass]
+# Runs work at least once, and returns a function that runs it again on the same memory, after all
+# earlier work.
+Record = Callable[[Callable[[], None]], Callable[[], None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +41,6 @@ class GraphShape:
 
     @property
     def tokens(self) -> int:
-        """Tokens in all, padding included."""
         return self.texts * self.length
 
 
@@ -74,27 +65,23 @@ class TextGraphs:
         self._vectors = torch.empty((_MAX_TEXTS, dim), device=device)
         with current_device(device), torch.inference_mode():
             self._slots = [_TextSlot(dim, device) for _ in range(_SLOTS)]
-            self._graphs = {shape: record(partial(self._work, shape)) for shape in graph_shapes()}
+            self._replays = {shape: record(partial(self._work, shape)) for shape in graph_shapes()}
 
     def encode(self, ids: npt.NDArray[np.int64]) -> Vectors:
         """Return one unit row per row of ids, which are padded with 0 as `Tokens` are."""
         vectors = np.empty((len(ids), self._dim), np.float32)
 
         def start(slot: "_TextSlot", planned: tuple[Ids, GraphShape]) -> None:
-            rows, shape = planned
-            self._start(slot, ids[rows], shape)
-
-        def finish(slot: "_TextSlot", planned: tuple[Ids, GraphShape]) -> None:
-            rows, _ = planned
-            vectors[rows] = slot.vectors[: len(rows)]
+            self._start(slot, ids[planned[0]], planned[1])
 
         with self._lock, current_device(self._device), torch.inference_mode():
-            overlap(self._slots, plan_passes(_lengths(ids)), start, finish)
+            for slot, (rows, _) in overlap(self._slots, plan_passes(_lengths(ids)), start):
+                vectors[rows] = slot.vectors[: len(rows)]
         return vectors
 
     def check(self, encode: Callable[[npt.NDArray[np.int64]], Vectors]) -> None:
         """Raise RuntimeError unless every graph gives the vectors that `encode` gives."""
-        for shape in self._graphs:
+        for shape in self._replays:
             ids = _sample(shape)
             rows = slice(None, None, ceil(shape.texts / _COMPARED))
             cosines = np.einsum("nd,nd->n", self.encode(ids)[rows], encode(ids[rows]))
@@ -113,7 +100,7 @@ class TextGraphs:
         padded[: len(ids), width:] = 0
         padded[len(ids) :] = _ANY_TOKEN  # a row of padding alone would give NaN
         self._ids[: shape.tokens].copy_(slot.host_ids[: shape.tokens], non_blocking=True)
-        self._graphs[shape].replay()
+        self._replays[shape]()
         slot.host_vectors[: len(ids)].copy_(self._vectors[: len(ids)], non_blocking=True)
         slot.done.record()
 
@@ -144,8 +131,8 @@ def plan_passes(lengths: Ids) -> Iterator[tuple[Ids, GraphShape]]:
     order = np.argsort(-lengths, kind="stable")
     while len(order):
         length = next(padded for padded in _LENGTHS if padded >= lengths[order[0]])
-        most = min(_MAX_TEXTS, 1 << ((_MAX_TOKENS // length).bit_length() - 1))
-        rows, order = order[:most], order[most:]
+        max_texts = min(_MAX_TEXTS, 1 << ((_MAX_TOKENS // length).bit_length() - 1))
+        rows, order = order[:max_texts], order[max_texts:]
         yield rows, GraphShape(1 << (len(rows) - 1).bit_length(), length)
 
 

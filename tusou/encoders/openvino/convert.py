@@ -22,8 +22,6 @@ from tusou.encoders.openvino.cache import GRAPH, WORDS, ConvertedTower, store
 from tusou.encoders.openvino.image_graph import image_graph
 from tusou.encoders.openvino.text_graph import text_graph
 
-_CPU = torch.device("cpu")
-
 
 def convert(weights: Weights, tower: Tower, precision: str) -> ConvertedTower:
     """Read the checkpoint, build the tower's graph and store it.
@@ -32,11 +30,10 @@ def convert(weights: Weights, tower: Tower, precision: str) -> ConvertedTower:
     computed.
     """
     tensors, words = read_tensors(weights.path), None
+    reader = TensorReader(tensors, tower, torch.device("cpu"))
     if tower == "text":
-        reader = TensorReader(tensors, ("bert.", "text_projection"), _CPU)
         model, words = text_graph(reader, read_text_shape(tensors), precision)
     else:
-        reader = TensorReader(tensors, ("visual.",), _CPU)
         model = image_graph(reader, read_image_shape(tensors), precision)
 
     def write(folder: Path) -> None:

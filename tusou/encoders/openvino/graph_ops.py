@@ -6,60 +6,22 @@ bf16, though less time for texts in fp32 and bf16 (2 shared cores of an Intel Xe
 2026-11-30, OpenVINO 2026.4; `python -m benchmarks.converted`).
 """
 
-from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 import openvino
 import torch
 from openvino import opset13 as ops
 from torch import Tensor
 
-from tusou.encoders.checkpoint import TensorReader
 from tusou.encoders.torch.layers import Activation
+from tusou.encoders.tower_weights import Affine
 
 Node: TypeAlias = Any  # openvino's own types are not for mypy
-Floats: TypeAlias = npt.NDArray[np.float32]
-Table: TypeAlias = npt.NDArray[np.float16 | np.float32]
-Linear: TypeAlias = tuple[Floats, Floats]  # weight (out, in) and bias (out,)
-NormLayer: TypeAlias = Callable[[Node], Node]
 
 _MAX_BYTE = 127  # the largest signed byte whose negative is one, too
 _TINY = 1e-12  # prevents division by zero
-
-
-class CheckpointTensors:
-    """The tensors of a tower as numpy arrays, and layer norms made of them."""
-
-    def __init__(self, tensors: TensorReader) -> None:
-        self._tensors = tensors
-        self.finish = tensors.finish
-
-    def floats(self, name: str, *shape: int) -> Floats:
-        """Return a tensor in float32; BadModel as `TensorReader.take`."""
-        return _floats(self._tensors.take(name, *shape))
-
-    def table(self, name: str, *shape: int) -> Table:
-        """Return a table, in float16 if stored so: rows are converted when they are looked up."""
-        tensor = self._tensors.take(name, *shape)
-        return tensor.numpy() if tensor.dtype == torch.float16 else _floats(tensor)
-
-    def linear(self, name: str, out: int, width: int) -> Linear:
-        """Return the weight (out, width) and bias (out,) of a linear layer."""
-        return self.floats(f"{name}.weight", out, width), self.floats(f"{name}.bias", out)
-
-    def norm(self, name: str, width: int, eps: float) -> NormLayer:
-        """Return a layer norm, which is computed in float32."""
-        weight, bias = self.floats(f"{name}.weight", width), self.floats(f"{name}.bias", width)
-
-        def norm(rows: Node) -> Node:
-            normed = ops.mvn(
-                rows, ints(-1), normalize_variance=True, eps=eps, eps_mode="inside_sqrt"
-            )
-            return ops.add(ops.multiply(normed, ops.constant(weight)), ops.constant(bias))
-
-        return norm
+_ONE = torch.tensor(1.0)
 
 
 class GraphBuilder:
@@ -73,33 +35,32 @@ class GraphBuilder:
     def __init__(self, precision: str) -> None:
         self._precision = precision
 
-    def linear(self, rows: Node, linear: Linear, activation: Activation = "none") -> Node:
+    def linear(self, rows: Node, linear: Affine, activation: Activation = "none") -> Node:
         """Return activation(rows @ weight.T + bias)."""
         weight, bias = linear
         product = ops.matmul(self.cast(rows), self._weight(weight), False, True)  # noqa: FBT003
         result = ops.add(product, self._constant(bias))
         if activation == "gelu":
             return ops.gelu(result, "erf")
-        return ops.swish(result, self._constant(np.float32(1))) if activation == "swish" else result
+        return ops.swish(result, self._constant(_ONE)) if activation == "swish" else result
 
-    def heads(self, rows: Node, qkv: list[Linear], heads: int, leading: list[int]) -> list[Node]:
+    def heads(self, rows: Node, qkv: Affine, heads: int, leading: list[int]) -> list[Node]:
         """Return query, key and value, each (n, heads, tokens, width of a head).
 
         `leading` is the shape of the rows without their last axis. The scale of the attention
-        scores is folded into the query's weights.
+        scores is multiplied into the query's weights.
         """
-        (weight, bias), *others = qkv
-        width = len(bias) // heads
-        scale = np.float32(width**-0.5)
-        weights, biases = zip((weight * scale, bias * scale), *others, strict=True)
-        joined = self.linear(rows, (np.concatenate(weights), np.concatenate(biases)))
-        joined = ops.reshape(joined, ints(*leading, 3, heads, width), special_zero=True)
+        width = len(qkv[1]) // 3
+        scale = (width // heads) ** -0.5
+        weight, bias = (torch.cat([part[:width] * scale, part[width:]]) for part in qkv)
+        joined = self.linear(rows, (weight, bias))
+        joined = ops.reshape(joined, ints(*leading, 3, heads, width // heads), special_zero=True)
         parts = ops.split(ops.transpose(joined, ints(2, 0, 3, 1, 4)), integer(0), 3)
         return [ops.squeeze(part, ints(0)) for part in parts.outputs()]
 
     def attend(self, query: Node, key: Node, value: Node, mask: Node, shape: list[int]) -> Node:
         """Return the attention of all heads, concatenated into rows of this shape."""
-        scale = self._constant(np.float32(1))
+        scale = self._constant(_ONE)
         mixed = ops.scaled_dot_product_attention(query, key, value, mask, scale, causal=False)
         mixed = ops.transpose(mixed, ints(0, 2, 1, 3))
         return ops.reshape(mixed, ints(*shape), special_zero=True)
@@ -110,15 +71,28 @@ class GraphBuilder:
             return node
         return ops.convert(node, "bf16")
 
-    def _weight(self, weight: Floats) -> Node:
+    def _weight(self, weight: Tensor) -> Node:
         if self._precision != "int8":
             return self._constant(weight)
-        scale = np.maximum(np.abs(weight).max(1, keepdims=True) / _MAX_BYTE, np.float32(_TINY))
-        whole = ops.constant(np.round(weight / scale).astype(np.int8))
+        numbers = weight.numpy()
+        scale = np.maximum(np.abs(numbers).max(1, keepdims=True) / _MAX_BYTE, np.float32(_TINY))
+        whole = ops.constant(np.round(numbers / scale).astype(np.int8))
         return ops.multiply(ops.convert(whole, "f32"), ops.constant(scale))
 
-    def _constant(self, numbers: Floats | np.float32) -> Node:
-        return _bf16(numbers) if self._precision == "bf16" else ops.constant(numbers)
+    def _constant(self, numbers: Tensor) -> Node:
+        if self._precision != "bf16":
+            return ops.constant(numbers.numpy())
+        tensor = openvino.Tensor(openvino.Type.bf16, openvino.Shape(list(numbers.shape)))
+        # numpy has no bf16
+        tensor.data.view(np.int16)[...] = numbers.bfloat16().view(torch.int16).numpy()
+        return ops.constant(tensor)
+
+
+def norm(rows: Node, weights: Affine, eps: float) -> Node:
+    """Return the layer norm of rows in float32."""
+    weight, bias = (ops.constant(part.numpy()) for part in weights)
+    normed = ops.mvn(rows, ints(-1), normalize_variance=True, eps=eps, eps_mode="inside_sqrt")
+    return ops.add(ops.multiply(normed, weight), bias)
 
 
 def to_float32(node: Node) -> Node:
@@ -131,9 +105,9 @@ def take(rows: Node, indices: Node, axis: int = 0) -> Node:
     return ops.gather(rows, indices, integer(axis))
 
 
-def unit_vectors(rows: Node, projection: Floats) -> Node:
+def unit_vectors(rows: Node, projection: Tensor) -> Node:
     """Multiply rows by a projection (width, dim), and scale them to length one."""
-    projected = ops.matmul(rows, ops.constant(projection), False, False)  # noqa: FBT003
+    projected = ops.matmul(rows, ops.constant(projection.numpy()), False, False)  # noqa: FBT003
     length = ops.reduce_l2(projected, ints(1), keep_dims=True)
     return ops.divide(projected, ops.maximum(length, number(_TINY)))
 
@@ -151,17 +125,3 @@ def integer(value: int) -> Node:
 def ints(*values: int) -> Node:
     """Return a vector of int64, such as axes or a shape."""
     return ops.constant(np.array(values, np.int64))
-
-
-def _floats(tensor: Tensor) -> Floats:
-    array: Floats = tensor.float().numpy()
-    return array
-
-
-def _bf16(numbers: Floats | np.float32) -> Node:
-    """Round to bf16, a type that numpy lacks."""
-    array = np.asarray(numbers)
-    bits = torch.from_numpy(np.atleast_1d(array)).to(torch.bfloat16).view(torch.int16).numpy()
-    tensor = openvino.Tensor(openvino.Type.bf16, openvino.Shape(list(array.shape)))
-    tensor.data.view(np.int16)[...] = bits.reshape(array.shape)
-    return ops.constant(tensor)

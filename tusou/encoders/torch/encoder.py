@@ -51,7 +51,7 @@ class ClipTextEncoder:
         self._tokenizer = ClipTokenizer()
         check_tokens_fit(shape, self._tokenizer.vocab_size)
         tensors = read_tensors(resolved.weights.path)
-        reader = TensorReader(tensors, ("bert.", "text_projection"), self._device)
+        reader = TensorReader(tensors, "text", self._device)
         with on_one_core():
             self._tower = TextTower(reader, shape, _DTYPES[self.precision])
         self._threads = CpuThreads(self._device, heavy=shape.heavy)
@@ -174,6 +174,6 @@ def _image_tower(
     tensors: Mapping[str, Tensor], shape: ImageShape, device: torch.device, precision: torch.dtype
 ) -> Callable[[Tensor], Tensor]:
     if isinstance(shape.vision_layers, int):
-        return ImageTower(TensorReader(tensors, ("visual.",), device), shape, precision)
+        return ImageTower(TensorReader(tensors, "image", device), shape, precision)
     resnet = cast("Callable[..., Callable[[Tensor], Tensor]]", _RESNET.load())
     return resnet(tensors, shape, device, precision)

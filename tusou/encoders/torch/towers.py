@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from tusou.encoders.architecture import IMAGE_EPS, QUICK_GELU, TEXT_EPS, ImageShape, TextShape
+from tusou.encoders.architecture import IMAGE_EPS, TEXT_EPS, ImageShape, TextShape
 from tusou.encoders.checkpoint import TensorReader
 from tusou.encoders.packing import pack
 from tusou.encoders.torch.layers import (
@@ -18,6 +18,13 @@ from tusou.encoders.torch.layers import (
     LinearLayer,
     attend,
     linear_layer,
+)
+from tusou.encoders.tower_weights import (
+    BlockWeights,
+    read_image_block,
+    read_image_embeddings,
+    read_text_block,
+    read_text_embeddings,
 )
 
 
@@ -63,27 +70,17 @@ class TextTower:
     """Packed texts to features (texts, dim): cn_clip's BERT, its last layer for [CLS] alone."""
 
     def __init__(self, tensors: TensorReader, shape: TextShape, precision: torch.dtype) -> None:
-        width, inner = shape.text_hidden_size, shape.text_intermediate_size
-        table = "bert.embeddings."
+        self._words, self._positions, norm = read_text_embeddings(tensors, shape)
+        self._norm = LayerNorm(*norm, TEXT_EPS)
         self._heads = shape.text_num_attention_heads
-        # As stored, mostly float16: a row is converted when it is looked up.
-        self._words = tensors.take(f"{table}word_embeddings.weight", shape.vocab_size, width)
-        positions = tensors.take(
-            f"{table}position_embeddings.weight", shape.text_max_position_embeddings, width
-        )
-        types = tensors.take(
-            f"{table}token_type_embeddings.weight", shape.text_type_vocab_size, width
-        )
         # On a processor attention over a few tokens is faster in float32.
         on_cpu = self._words.device.type == "cpu"
         self._attention_dtype = torch.float32 if on_cpu else precision
-        self._positions = positions.float() + types[0].float()  # every token is of type 0
-        self._norm = _norm(tensors, f"{table}LayerNorm", width, TEXT_EPS)
         self._blocks = [
-            _text_block(tensors, f"bert.encoder.layer.{number}", width, inner, precision)
-            for number in range(shape.text_num_hidden_layers)
+            _block(read_text_block(tensors, shape, layer), TEXT_EPS, precision, "gelu")
+            for layer in range(shape.text_num_hidden_layers)
         ]
-        projection = tensors.take("text_projection", width, shape.embed_dim)
+        projection = tensors.floats("text_projection", shape.text_hidden_size, shape.embed_dim)
         self._projection = _layer(projection.T, torch.zeros(shape.embed_dim), precision)
         tensors.finish()
 
@@ -156,18 +153,15 @@ class ImageTower:
         assert isinstance(shape.vision_layers, int)
         self._heads, self._patch = width // shape.vision_head_width, patch
         self._grid = shape.image_resolution // patch
-        conv = tensors.take("visual.conv1.weight", width, 3, patch, patch)
+        conv, self._class_token, self._positions, norm = read_image_embeddings(tensors, shape)
         self._embed = _layer(conv.flatten(1), torch.zeros(width), precision)
-        positions = tensors.take("visual.positional_embedding", self._grid**2 + 1, width).float()
-        class_token = tensors.take("visual.class_embedding", width).float()
-        self._class_token, self._positions = class_token + positions[0], positions[1:]
-        self._norm_before = _norm(tensors, "visual.ln_pre", width, IMAGE_EPS)
+        self._norm_before = LayerNorm(*norm, IMAGE_EPS)
         self._blocks = [
-            _image_block(tensors, f"visual.transformer.resblocks.{number}", width, precision)
-            for number in range(shape.vision_layers)
+            _block(read_image_block(tensors, shape, layer), IMAGE_EPS, precision, "swish")
+            for layer in range(shape.vision_layers)
         ]
-        self._norm_after = _norm(tensors, "visual.ln_post", width, IMAGE_EPS)
-        projection = tensors.take("visual.proj", width, shape.embed_dim)
+        self._norm_after = LayerNorm(*tensors.norm("visual.ln_post", width), IMAGE_EPS)
+        projection = tensors.floats("visual.proj", width, shape.embed_dim)
         self._project = _layer(projection.T, torch.zeros(shape.embed_dim), precision)
         tensors.finish()
 
@@ -191,52 +185,15 @@ class ImageTower:
         return grid.permute(0, 2, 4, 1, 3, 5).reshape(-1, side * side, 3 * patch * patch)
 
 
-def _text_block(
-    tensors: TensorReader, name: str, width: int, inner: int, precision: torch.dtype
-) -> Block:
-    parts = [
-        _linear(tensors, f"{name}.attention.self.{part}", width, width)
-        for part in ("query", "key", "value")
-    ]
-    weights, biases = zip(*parts, strict=True)
-    up = _linear(tensors, f"{name}.intermediate.dense", inner, width)
-    down = _linear(tensors, f"{name}.output.dense", width, inner)
-    out = _linear(tensors, f"{name}.attention.output.dense", width, width)
+def _block(weights: BlockWeights, eps: float, precision: torch.dtype, act: Activation) -> Block:
     return Block(
-        qkv=_layer(torch.cat(weights), torch.cat(biases), precision),
-        out=_layer(*out, precision),
-        attention_norm=_norm(tensors, f"{name}.attention.output.LayerNorm", width, TEXT_EPS),
-        up=_layer(*up, precision, "gelu"),
-        down=_layer(*down, precision),
-        mlp_norm=_norm(tensors, f"{name}.output.LayerNorm", width, TEXT_EPS),
+        qkv=_layer(*weights.qkv, precision),
+        out=_layer(*weights.out, precision),
+        attention_norm=LayerNorm(*weights.attention_norm, eps),
+        up=_layer(*weights.up, precision, act),
+        down=_layer(*weights.down, precision),
+        mlp_norm=LayerNorm(*weights.mlp_norm, eps),
     )
-
-
-def _image_block(tensors: TensorReader, name: str, width: int, precision: torch.dtype) -> Block:
-    up, up_bias = _linear(tensors, f"{name}.mlp.c_fc", 4 * width, width)
-    down, down_bias = _linear(tensors, f"{name}.mlp.c_proj", width, 4 * width)
-    qkv = tensors.take(f"{name}.attn.in_proj_weight", 3 * width, width)
-    qkv_bias = tensors.take(f"{name}.attn.in_proj_bias", 3 * width)
-    out = _linear(tensors, f"{name}.attn.out_proj", width, width)
-    return Block(
-        qkv=_layer(qkv, qkv_bias, precision),
-        out=_layer(*out, precision),
-        attention_norm=_norm(tensors, f"{name}.ln_1", width, IMAGE_EPS),
-        # x * sigmoid(1.702 x) is swish(1.702 x) / 1.702; both factors are folded into the weights.
-        up=_layer(up * QUICK_GELU, up_bias * QUICK_GELU, precision, "swish"),
-        down=_layer(down / QUICK_GELU, down_bias, precision),
-        mlp_norm=_norm(tensors, f"{name}.ln_2", width, IMAGE_EPS),
-    )
-
-
-def _linear(tensors: TensorReader, name: str, out: int, width: int) -> tuple[Tensor, Tensor]:
-    weight, bias = tensors.take(f"{name}.weight", out, width), tensors.take(f"{name}.bias", out)
-    return weight.float(), bias.float()
-
-
-def _norm(tensors: TensorReader, name: str, width: int, eps: float) -> LayerNorm:
-    weight, bias = tensors.take(f"{name}.weight", width), tensors.take(f"{name}.bias", width)
-    return LayerNorm(weight.float(), bias.float(), eps)
 
 
 def _layer(

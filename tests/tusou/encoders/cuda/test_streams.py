@@ -30,12 +30,12 @@ class LoggedSlot:
 def test_a_slot_is_waited_for_before_it_is_read_and_before_it_is_filled() -> None:
     notes: list[str] = []
     slots = [LoggedSlot("a", notes), LoggedSlot("b", notes)]
-    overlap(
-        slots,
-        [1, 2, 3],
-        lambda slot, number: notes.append(f"start {number} in {slot.name}"),
-        lambda slot, number: notes.append(f"finish {number} in {slot.name}"),
-    )
+
+    def start(slot: LoggedSlot, number: int) -> None:
+        notes.append(f"start {number} in {slot.name}")
+
+    for slot, number in overlap(slots, [1, 2, 3], start):
+        notes.append(f"finish {number} in {slot.name}")
     assert notes == [
         "wait a",
         "start 1 in a",
