@@ -135,27 +135,21 @@ _STRINGS: Mapping[str, tuple[str, str]] = {
     "comparison": ("对比", "Comparison"),
     "comparing": ("{a}（A）与 {b}（B）", "{a} (A) and {b} (B)"),
     "verdict_better": (
-        (
-            "结论：{winner} 优于 {loser}。A 的 {metric} 为 {a:.2f}%，B 为 {b:.2f}%，"
-            "相差 {difference:+.2f} 个百分点"
-            "（95% 置信区间 {low:+.2f} 至 {high:+.2f}，经 Holm 校正后 p = {p:.4f}）。"
-        ),
-        (
-            "Verdict: {winner} is better than {loser}. {metric} is {a:.2f} % for A and {b:.2f} % "
-            "for B, a difference of {difference:+.2f} points (95 % interval {low:+.2f} to "
-            "{high:+.2f}, p = {p:.4f} after Holm's correction)."
-        ),
+        "结论：{winner} 优于 {loser}。",
+        "Verdict: {winner} is better than {loser}. ",
     ),
     "verdict_equal": (
+        "结论：A 与 B 没有显著差异。",
+        "Verdict: A and B are not distinguishable. ",
+    ),
+    "verdict_figures": (
         (
-            "结论：A 与 B 没有显著差异。A 的 {metric} 为 {a:.2f}%，B 为 {b:.2f}%，"
-            "相差 {difference:+.2f} 个百分点"
+            "A 的 {metric} 为 {a:.2f}%，B 为 {b:.2f}%，相差 {difference:+.2f} 个百分点"
             "（95% 置信区间 {low:+.2f} 至 {high:+.2f}，经 Holm 校正后 p = {p:.4f}）。"
         ),
         (
-            "Verdict: A and B are not distinguishable. {metric} is {a:.2f} % for A and {b:.2f} % "
-            "for B, a difference of {difference:+.2f} points (95 % interval {low:+.2f} to "
-            "{high:+.2f}, p = {p:.4f} after Holm's correction)."
+            "{metric} is {a:.2f} % for A and {b:.2f} % for B, a difference of {difference:+.2f} "
+            "points (95 % interval {low:+.2f} to {high:+.2f}, p = {p:.4f} after Holm's correction)."
         ),
     ),
     "wins": (

@@ -1,12 +1,8 @@
 """HTML page of a check report: findings with their images, and histograms; one file."""
 
-from base64 import b64encode
 from collections.abc import Mapping
-from functools import partial
-from io import BytesIO
 from pathlib import Path
 
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 from matplotlib.figure import Figure
 from PIL import Image
@@ -15,13 +11,12 @@ from tusou.bundle.item_reader import decode_stored_image, read_span
 from tusou.core.errors import BadImage
 from tusou.core.files import write_file
 from tusou.images.preprocess import open_image
-from tusou_lab.charts.font import FAMILY, web_font
 from tusou_lab.charts.plots import ChartBar, bar_chart, draw_svgs
 from tusou_lab.check.findings import SEVERITIES
 from tusou_lab.check.image_scan import ScannedImage
 from tusou_lab.check.run import CheckReport, SplitFacts
+from tusou_lab.html_page import data_uri, open_templates, render_page, shrink
 
-_SIDE = 132  # pixels: twice what the page shows, for sharp screens
 _BINS = 16
 
 
@@ -37,38 +32,26 @@ def write_page(out: Path, report: CheckReport) -> None:
         (finding, [_thumbnail(report.images[position]) for position in finding.images])
         for finding in report.findings
     ]
-    environment = Environment(
-        loader=ChoiceLoader([PackageLoader("tusou_lab.check"), PackageLoader("tusou_lab.report")]),
-        autoescape=select_autoescape(("html.jinja",)),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page = partial(
-        environment.get_template("check.html.jinja").render,
+    page = render_page(
+        open_templates("tusou_lab.check", "tusou_lab.report"),
+        "check.html.jinja",
         report=report,
         findings=findings,
         sections=sections,
         severities=SEVERITIES,
-        family=FAMILY,
     )
-    # Rendered twice: the font is part of the page and holds only the characters of the page.
-    font = b64encode(web_font("".join(sorted(set(page(font="")))))).decode()
-    write_file(out, page(font=font).encode())
+    write_file(out, page)
 
 
 def _thumbnail(scanned: ScannedImage) -> tuple[str, str]:
     """Return a data URI and a caption."""
-    row, buffer = scanned.row, BytesIO()
+    row = scanned.row
     try:
         stored = read_span(scanned.path, row.offset, row.length)
         image = open_image(decode_stored_image(stored, scanned.encoding)).convert("RGBA")
     except (BadImage, OSError):  # the file has changed since the scan
         image = Image.new("RGBA", (1, 1))
-    image.thumbnail((_SIDE, _SIDE))
-    image.save(buffer, "WEBP", quality=72)
-    uri = f"data:image/webp;base64,{b64encode(buffer.getvalue()).decode()}"
-    return uri, f"{scanned.split} {row.item_id}"
+    return data_uri(shrink(image)), f"{scanned.split} {row.item_id}"
 
 
 def _charts(facts: SplitFacts) -> list[tuple[str, Figure]]:

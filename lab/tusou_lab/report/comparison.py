@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from tusou_lab.compare.run import ComparedRanking, Comparison, compare
+from tusou_lab.compare.run import Comparison, compare
 from tusou_lab.report.inputs import ReportRun
 from tusou_lab.report.model import ReportPart
 from tusou_lab.strings import Strings
@@ -21,22 +21,33 @@ def compare_runs(runs: Sequence[ReportRun], words: Strings) -> Iterator[ReportPa
             yield ReportPart(
                 heading, _verdict(comparison, words), table=_metrics_table(comparison, words)
             )
-            counts = {
-                "wins": comparison.wins,
-                "ties": comparison.ties,
-                "losses": comparison.losses,
-            }
-            yield ReportPart(text=words["wins"].format(metric=comparison.metric, **counts))
+            text = words["wins"].format(
+                metric=comparison.metric,
+                wins=comparison.wins,
+                losses=comparison.losses,
+                ties=comparison.ties,
+            )
+            yield ReportPart(text=text)
+            changed = (
+                (
+                    query.text or str(query.query_id),
+                    str(query.a.first_correct or "–"),
+                    str(query.b.first_correct or "–"),
+                )
+                for query in comparison.changed
+            )
             if comparison.changed:
-                yield ReportPart(text=words["changed"], table=_changed_table(comparison, words))
+                table = ResultTable((words["query"], "A", "B"), tuple(changed))
+                yield ReportPart(text=words["changed"], table=table)
 
 
 def _verdict(comparison: Comparison, words: Strings) -> str:
+    verdict = words["verdict_better" if comparison.better else "verdict_equal"].format(
+        winner=comparison.better, loser="A" if comparison.better == "B" else "B"
+    )
     change = comparison.metrics[comparison.metric]
     low, high = change.interval
-    return words["verdict_better" if comparison.better else "verdict_equal"].format(
-        winner=comparison.better,
-        loser="A" if comparison.better == "B" else "B",
+    return verdict + words["verdict_figures"].format(
         metric=comparison.metric,
         a=change.a,
         b=change.b,
@@ -62,15 +73,3 @@ def _metrics_table(comparison: Comparison, words: Strings) -> ResultTable:
     )
     head = (words["metric"], "A (%)", "B (%)", words["difference"], words["interval"])
     return ResultTable((*head, "p", "p (Holm)"), tuple(rows))
-
-
-def _changed_table(comparison: Comparison, words: Strings) -> ResultTable:
-    rows = (
-        (query.text or str(query.query_id), _rank(query.a), _rank(query.b))
-        for query in comparison.changed
-    )
-    return ResultTable((words["query"], "A", "B"), tuple(rows))
-
-
-def _rank(ranking: ComparedRanking) -> str:
-    return str(ranking.first_correct or "–")

@@ -3,21 +3,17 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from io import BytesIO
-
-from PIL import Image
 
 from tusou.bundle.bundle import Bundle
 from tusou.core.errors import BadImage, UnknownItem
 from tusou.core.ids import ItemId
 from tusou.images.preprocess import open_image
+from tusou_lab.html_page import shrink
 from tusou_lab.report.analysis import QueryOutcome, exact_ranks, sample_evenly
 from tusou_lab.report.inputs import ReportRun
 from tusou_lab.strings import Strings
 
 _SHOWN_RESULTS = 5
-_SIDE = 132  # pixels: twice the displayed size, for high-density screens
-_QUALITY = 72
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +42,7 @@ def make_thumbnail(bundles: Sequence[Bundle], item_id: ItemId) -> bytes | None:
     """Return a small WebP of an item; None if no bundle has its image or can still read it."""
     for bundle in bundles:
         with suppress(UnknownItem, BadImage):
-            image = open_image(bundle.image(str(item_id))[0]).convert("RGB")
-            image.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)
-            data = BytesIO()
-            image.save(data, "WEBP", quality=_QUALITY, method=4)
-            return data.getvalue()
+            return shrink(open_image(bundle.image(str(item_id))[0]).convert("RGB"))
     return None
 
 

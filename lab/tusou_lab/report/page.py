@@ -1,18 +1,15 @@
 """Writes a report as one HTML page that needs no network, and as Markdown with its files."""
 
 import hashlib
-from base64 import b64encode
-from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
 from tusou.core.errors import OutputExists
 from tusou.core.files import replace_folder, write_file
-from tusou_lab.charts.font import FAMILY, web_font
 from tusou_lab.charts.plots import draw_svgs
+from tusou_lab.html_page import data_uri, open_templates, render_page
 from tusou_lab.report.model import Report
 
 
@@ -42,35 +39,18 @@ def write_report(out: Path, report: Report) -> None:
     tiles = [tile for row in rows for tile in (row.query, *row.results, row.correct)]
     for thumbnail in [tile.thumbnail for tile in tiles if tile and tile.thumbnail]:
         (folder / _thumbnail_name(thumbnail)).write_bytes(thumbnail)
-    environment = _environment()
-    text = environment.get_template("report.md.jinja").render(
+    templates = open_templates("tusou_lab.report")
+    templates.filters |= {
+        "cell": _escape_markdown,
+        "data_uri": data_uri,
+        "file_name": _thumbnail_name,
+    }
+    text = templates.get_template("report.md.jinja").render(
         report=report, folder=quote(folder.name)
     )
     write_file(markdown, text.encode())
-    html = partial(
-        environment.get_template("report.html.jinja").render,
-        report=report,
-        charts={name: Markup(svg) for name, svg in charts.items()},  # noqa: S704 - from matplotlib
-        family=FAMILY,
-    )
-    # Rendered twice: the font is part of the page, and holds the characters that it shows.
-    font = b64encode(web_font("".join(sorted(set(html(font="")))))).decode()
-    write_file(page, html(font=font).encode())
-
-
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("tusou_lab.report"),
-        autoescape=select_autoescape(("html.jinja",), default=False),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters["cell"] = _escape_markdown
-    environment.filters["base64"] = lambda data: b64encode(data).decode()
-    environment.filters["file_name"] = _thumbnail_name
-    return environment
+    markup = {name: Markup(svg) for name, svg in charts.items()}  # noqa: S704 - from matplotlib
+    write_file(page, render_page(templates, "report.html.jinja", report=report, charts=markup))
 
 
 def _thumbnail_name(data: bytes) -> str:

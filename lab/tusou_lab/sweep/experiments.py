@@ -100,12 +100,8 @@ class ExperimentRunner:
     def default_pools(self) -> list[int]:
         """Return the size of the pool, its half, its quarter and so on, at most six sizes."""
         order, least = self._nested_order()
-        sizes: list[int] = []
-        size = len(order)
-        while size >= max(least, DEPTH) and len(sizes) < _MOST_POOLS:
-            sizes.append(size)
-            size //= 2
-        return sizes
+        sizes = [len(order) >> halvings for halvings in range(_MOST_POOLS)]
+        return [size for size in sizes if size >= max(least, DEPTH)]
 
     def compare_depths(self, ks: Sequence[int]) -> SweepExperiment:
         """Score the first k results for each k."""

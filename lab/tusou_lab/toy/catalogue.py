@@ -80,7 +80,7 @@ SHADE: Options = {"cone": ("布艺", "锥形"), "globe": ("球形", "圆球")}
 
 @dataclass(frozen=True, slots=True)
 class Category:
-    """A category of products; `shape` names the function that draws it."""
+    """A category of products; `shape` names the function that draws it, in `shapes/FAMILY.py`."""
 
     family: str
     shape: str

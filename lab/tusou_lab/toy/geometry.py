@@ -82,6 +82,11 @@ def flipped(outline: Points) -> Points:
     return outline * (-1.0, 1.0)
 
 
+def pair(outline: Points, paint: Paint) -> list[Shape]:
+    """Return a shape and its mirror image."""
+    return [Shape(outline, paint), Shape(flipped(outline), paint)]
+
+
 def stroke(path: Points, width: float, end_width: float | None = None) -> Points:
     """Return a band along an open path, tapering from `width` to `end_width`."""
     along = np.gradient(path, axis=0)

@@ -1,22 +1,12 @@
-"""The functions that draw each category, by name; each maps traits to parts."""
+"""The functions that draw each category, in the module of its family; each maps traits to parts."""
 
 from collections.abc import Callable
+from importlib import import_module
 
+from tusou_lab.toy.catalogue import CATEGORIES
 from tusou_lab.toy.geometry import Shape
-from tusou_lab.toy.shapes import bags, clothing, electronics, furniture, kitchen, lamps, shoes
 
-Traits = dict[str, str]
-
-SHAPES: dict[str, Callable[[Traits], list[Shape]]] = {
-    shape.__name__: shape
-    for shapes in (
-        clothing.SHAPES,
-        shoes.SHAPES,
-        bags.SHAPES,
-        furniture.SHAPES,
-        lamps.SHAPES,
-        kitchen.SHAPES,
-        electronics.SHAPES,
-    )
-    for shape in shapes
+SHAPES: dict[str, Callable[[dict[str, str]], list[Shape]]] = {
+    category.shape: getattr(import_module(f"{__name__}.{category.family}"), category.shape)
+    for category in CATEGORIES
 }

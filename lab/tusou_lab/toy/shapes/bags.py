@@ -1,6 +1,6 @@
 """Bags and luggage."""
 
-from tusou_lab.toy.geometry import Paint, Shape, bar, box, ellipse, polygon, smooth, stroke
+from tusou_lab.toy.geometry import Paint, Shape, bar, box, ellipse, pair, polygon, smooth, stroke
 
 
 def handbag(traits: dict[str, str]) -> list[Shape]:
@@ -27,8 +27,7 @@ def backpack(_: dict[str, str]) -> list[Shape]:
     """Draw a rucksack with a front pocket, shoulder straps at its sides."""
     strap = smooth((0.5, -0.5), (0.84, -0.1), (0.8, 0.5), (0.56, 0.7), (0.66, 0.4), (0.66, -0.04))
     return [
-        Shape(strap, Paint.DEEP),
-        Shape(strap * (-1.0, 1.0), Paint.DEEP),
+        *pair(strap, Paint.DEEP),
         Shape(stroke(ellipse(0, -0.8, 0.16, 0.16, 180, 360), 0.07), Paint.DEEP),
         Shape(box(-0.6, -0.8, 0.6, 0.86, 0.34), Paint.BODY),
         Shape(stroke(ellipse(0, -0.1, 0.5, 0.5, 195, 345), 0.05), Paint.SHADE),
@@ -74,6 +73,3 @@ def suitcase(_: dict[str, str]) -> list[Shape]:
         Shape(box(-0.14, -0.52, 0.14, -0.44, 0.02), Paint.STEEL),
         Shape(bar((-0.5, -0.45), (-0.5, 0.6), 0.05), Paint.GLOSS),
     ]
-
-
-SHAPES = (handbag, backpack, crossbody, suitcase)

@@ -7,7 +7,7 @@ from tusou_lab.toy.geometry import (
     bar,
     box,
     ellipse,
-    flipped,
+    pair,
     polygon,
     smooth,
     stroke,
@@ -15,16 +15,12 @@ from tusou_lab.toy.geometry import (
 )
 
 
-def _pair(outline: Points, paint: Paint) -> list[Shape]:
-    return [Shape(outline, paint), Shape(flipped(outline), paint)]
-
-
 def _sleeves(kind: str, shoulder: float, top: float) -> list[Shape]:
     """Draw a pair of short or long sleeves; other kinds have none."""
     x, y = shoulder, top
     if kind == "short":
         cut = polygon((x - 0.16, y), (x, y + 0.03), (x + 0.3, y + 0.42), (x + 0.06, y + 0.58))
-        return _pair(cut, Paint.BODY)
+        return pair(cut, Paint.BODY)
     if kind == "long":
         cut = polygon(
             (x - 0.16, y),
@@ -36,12 +32,12 @@ def _sleeves(kind: str, shoulder: float, top: float) -> list[Shape]:
         cuff = polygon(
             (x + 0.34, y + 1.2), (x + 0.36, y + 1.28), (x + 0.14, y + 1.36), (x + 0.12, y + 1.28)
         )
-        return _pair(cut, Paint.BODY) + _pair(cuff, Paint.DEEP)
+        return pair(cut, Paint.BODY) + pair(cuff, Paint.DEEP)
     return []
 
 
 def _folds(y: float, reach: float) -> list[Shape]:
-    return _pair(
+    return pair(
         stroke(polygon((0.3, y), (0.24, y + reach / 2), (0.27, y + reach)), 0.05, 0.01), Paint.SHADE
     )
 
@@ -86,8 +82,8 @@ def shirt(traits: dict[str, str]) -> list[Shape]:
         Shape(_top(traits["gender"], 0.84), Paint.BODY),
         Shape(bar((0, -0.62), (0, 0.8), 0.16), Paint.DEEP),
         *(Shape(ellipse(0, y, 0.045, 0.045), Paint.WHITE) for y in (-0.4, -0.1, 0.2, 0.5)),
-        *_pair(collar, Paint.PLAIN),
-        *_pair(stroke(polygon((0.02, -0.6), (0.24, -0.5), (0.26, -0.84)), 0.035), Paint.SHADE),
+        *pair(collar, Paint.PLAIN),
+        *pair(stroke(polygon((0.02, -0.6), (0.24, -0.5), (0.26, -0.84)), 0.035), Paint.SHADE),
     ]
 
 
@@ -105,7 +101,7 @@ def dress(traits: dict[str, str]) -> list[Shape]:
         (0.3, 0.97),
     )
     upper = (
-        _pair(bar((0.24, -0.96), (0.24, -0.5), 0.055), Paint.PLAIN)
+        pair(bar((0.24, -0.96), (0.24, -0.5), 0.055), Paint.PLAIN)
         if straps
         else _sleeves(traits["sleeve"], 0.34, -0.78)
     )
@@ -121,9 +117,7 @@ def dress(traits: dict[str, str]) -> list[Shape]:
 
 def skirt(traits: dict[str, str]) -> list[Shape]:
     """Draw a skirt on a waistband: long and full, or short and flared."""
-    hem = 0.95 if traits["length"] == "long" else 0.3
-    top = -0.85 if traits["length"] == "long" else -0.5
-    flare = 0.66 if traits["length"] == "long" else 0.78
+    hem, top, flare = (0.95, -0.85, 0.66) if traits["length"] == "long" else (0.3, -0.5, 0.78)
     return [
         Shape(
             symmetric((0.34, top), (0.5, top + 0.4), (flare, hem - 0.04), (0.3, hem + 0.03)),
@@ -146,7 +140,7 @@ def trousers(traits: dict[str, str]) -> list[Shape]:
         Shape(_legs(0.95, width), Paint.BODY),
         Shape(box(-0.41, -0.98, 0.41, -0.82), Paint.DEEP),
         Shape(bar((0, -0.82), (0, -0.3), 0.03), Paint.SHADE),
-        *_pair(bar((0.22, -0.3), (0.22 + width / 2, 0.85), 0.03), Paint.SHADE),
+        *pair(bar((0.22, -0.3), (0.22 + width / 2, 0.85), 0.03), Paint.SHADE),
     ]
 
 
@@ -156,7 +150,7 @@ def shorts(_: dict[str, str]) -> list[Shape]:
     return [
         Shape(outline, Paint.BODY),
         Shape(box(-0.52, -0.62, 0.52, -0.44, 0.03), Paint.DEEP),
-        *_pair(stroke(polygon((0.03, -0.46), (0.1, -0.3), (0.06, -0.14)), 0.045), Paint.WHITE),
+        *pair(stroke(polygon((0.03, -0.46), (0.1, -0.3), (0.06, -0.14)), 0.045), Paint.WHITE),
         Shape(bar((0, -0.44), (0, 0.06), 0.03), Paint.SHADE),
     ]
 
@@ -177,7 +171,7 @@ def hoodie(traits: dict[str, str]) -> list[Shape]:
             ),
             Paint.DEEP,
         ),
-        *_pair(bar((0.1, -0.5), (0.12, -0.16), 0.045), Paint.WHITE),
+        *pair(bar((0.1, -0.5), (0.12, -0.16), 0.045), Paint.WHITE),
     ]
     crew = [
         Shape(ellipse(0, -0.74, 0.26, 0.17), Paint.DEEP),
@@ -204,15 +198,12 @@ def coat(traits: dict[str, str]) -> list[Shape]:
         *_sleeves("long", 0.5, -0.76),
         Shape(body, Paint.BODY),
         Shape(polygon((-0.08, -0.88), (0.08, -0.88), (0.0, -0.2)), Paint.WHITE),
-        *_pair(lapel, Paint.DEEP),
+        *pair(lapel, Paint.DEEP),
         Shape(bar((0, -0.2), (0, hem), 0.035), Paint.SHADE),
         *(
             Shape(ellipse(x, y, 0.05, 0.05), Paint.GOLD)
             for x in (-0.12, 0.12)
             for y in (-0.08, 0.18)
         ),
-        *_pair(bar((0.22, 0.34), (0.4, 0.3), 0.06), Paint.DEEP),
+        *pair(bar((0.22, 0.34), (0.4, 0.3), 0.06), Paint.DEEP),
     ]
-
-
-SHAPES = (tshirt, shirt, dress, skirt, trousers, shorts, hoodie, coat)

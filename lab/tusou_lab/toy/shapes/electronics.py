@@ -1,6 +1,6 @@
 """Electronics."""
 
-from tusou_lab.toy.geometry import Paint, Shape, bar, box, ellipse, flipped, polygon, smooth, stroke
+from tusou_lab.toy.geometry import Paint, Shape, bar, box, ellipse, pair, polygon, smooth, stroke
 
 
 def phone_case(_: dict[str, str]) -> list[Shape]:
@@ -27,8 +27,8 @@ def headphones(traits: dict[str, str]) -> list[Shape]:
         *([Shape(cable, Paint.BLACK)] if traits["wire"] == "wired" else []),
         Shape(stroke(ellipse(0, 0.1, 0.72, 0.96, 180, 360), 0.17), Paint.PLAIN),
         Shape(stroke(ellipse(0, 0.1, 0.63, 0.86, 205, 335), 0.06), Paint.SHADE),
-        *(Shape(outline, Paint.BODY) for outline in (cup, flipped(cup))),
-        *(Shape(outline, Paint.BLACK) for outline in (pad, flipped(pad))),
+        *pair(cup, Paint.BODY),
+        *pair(pad, Paint.BLACK),
     ]
 
 
@@ -103,6 +103,3 @@ def hair_dryer(_: dict[str, str]) -> list[Shape]:
         Shape(ellipse(-0.56, -0.25, 0.2, 0.3), Paint.STEEL),
         Shape(bar((-0.08, 0.3), (-0.08, 0.5), 0.1), Paint.WHITE),
     ]
-
-
-SHAPES = (phone_case, headphones, watch, speaker, camera, hair_dryer)

@@ -1,6 +1,6 @@
 """Furniture; the stance and the finish of the legs show its style."""
 
-from tusou_lab.toy.geometry import Paint, Shape, bar, box, ellipse, flipped, polygon, smooth, stroke
+from tusou_lab.toy.geometry import Paint, Shape, bar, box, ellipse, pair, polygon, smooth, stroke
 
 
 def _legs(stance: str, reach: float, top: float, bottom: float) -> list[Shape]:
@@ -21,9 +21,7 @@ def _legs(stance: str, reach: float, top: float, bottom: float) -> list[Shape]:
             0.08,
         )
     inner = outer * (0.36, 0.92) + (0.0, top * 0.08)
-    return [
-        Shape(outline, Paint.FINISH) for leg in (inner, outer) for outline in (leg, flipped(leg))
-    ]
+    return pair(inner, Paint.FINISH) + pair(outer, Paint.FINISH)
 
 
 def side_table(traits: dict[str, str]) -> list[Shape]:
@@ -74,8 +72,7 @@ def sofa(traits: dict[str, str]) -> list[Shape]:
         Shape(box(-half + 0.12, 0.08, half - 0.12, 0.5, 0.06), Paint.BODY),
         Shape(bar((-half + 0.2, 0.36), (half - 0.2, 0.36), 0.04), Paint.SHADE),
         *seams,
-        Shape(arm, Paint.DEEP),
-        Shape(flipped(arm), Paint.DEEP),
+        *pair(arm, Paint.DEEP),
     ]
 
 
@@ -129,6 +126,3 @@ def cushion(traits: dict[str, str]) -> list[Shape]:
         Shape(stroke(polygon((0.7, 0.7), (0.5, 0.5)), 0.05, 0.01), Paint.SHADE),
         Shape(stroke(polygon((-0.7, 0.72), (0.0, 0.68), (0.7, 0.72)), 0.04), Paint.SHADE),
     ]
-
-
-SHAPES = (side_table, chair, sofa, nightstand, cushion)

@@ -122,6 +122,3 @@ def plate(traits: dict[str, str]) -> list[Shape]:
         Shape(stroke(box(-0.83, -0.83, 0.83, 0.83, 0.18), 0.05), Paint.GOLD),
         Shape(stroke(box(-0.56, -0.56, 0.56, 0.56, 0.12), 0.035), Paint.SHADE),
     ]
-
-
-SHAPES = (mug, kettle, pot, bowl, plate)

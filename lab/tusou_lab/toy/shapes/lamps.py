@@ -50,6 +50,3 @@ def ceiling_lamp(traits: dict[str, str]) -> list[Shape]:
         *_shade(traits["shade"], 0, 0.32, 0.94),
         Shape(stroke(ellipse(0, 0.0, 0.16, 0.16, 180, 360), 0.08), Paint.FINISH),
     ]
-
-
-SHAPES = (table_lamp, floor_lamp, ceiling_lamp)

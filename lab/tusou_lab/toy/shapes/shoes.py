@@ -184,6 +184,3 @@ def slipper(traits: dict[str, str]) -> list[Shape]:
         Shape(stroke(polygon((-0.94, 0.48), (0.0, 0.52), (0.96, 0.44)), 0.08), Paint.SHADE),
         *upper,
     ]
-
-
-SHAPES = (leather_shoe, sneaker, high_heel, boot, slipper)
