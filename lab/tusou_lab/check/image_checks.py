@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from tusou.core.ids import Failure
 from tusou_lab.check.findings import FindingCode, Findings
@@ -105,11 +106,9 @@ def check_duplicates(
     )
     for code, groups, message in checks:
         by_split: dict[str, list[list[int]]] = {}
-        for group in groups:
-            parts: dict[str, list[int]] = {}
-            for position in group:
-                parts.setdefault(images[position].split, []).append(position)
-            for split, part in parts.items():
+        for group in groups:  # positions ascend, and the images of a split are contiguous
+            for split, positions in groupby(group, lambda position: images[position].split):
+                part = list(positions)
                 if len(part) > 1:
                     by_split.setdefault(split, []).append(part)
         for split, split_groups in by_split.items():
@@ -118,8 +117,8 @@ def check_duplicates(
                 for part in split_groups
             ]
             count = sum(len(part) - 1 for part in split_groups)
-            positions = [position for part in split_groups for position in part[:2]]
-            findings.add("warning", code, split, examples, message, count=count, images=positions)
+            shown = [position for part in split_groups for position in part[:2]]
+            findings.add("warning", code, split, examples, message, count=count, images=shown)
 
 
 def _count(values: Iterable[str]) -> dict[str, int]:

@@ -52,7 +52,6 @@ class CheckReport:
     images: tuple[ScannedImage, ...]
 
     def count(self, severity: str) -> int:
-        """Return the number of findings of a severity."""
         return sum(finding.severity == severity for finding in self.findings)
 
 

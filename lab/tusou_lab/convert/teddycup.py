@@ -46,7 +46,6 @@ def write_teddycup(folder: Path, splits: Iterable[SourceSplit], notes: Counter[s
 
 
 def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a CSV table in UTF-8."""
     with path.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(header)
