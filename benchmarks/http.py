@@ -75,7 +75,7 @@ def make_bundle(folder: Path, model: Path) -> Path:
     vectors = structured(ITEMS, DIM, 1)
     for number in range(plan.shard_count):
         rows = np.array(plan.shard(number), np.int64)
-        store.write(number, Shard(rows, np.zeros_like(rows), vectors[rows], ()))
+        store.write(number, Shard(rows, np.zeros_like(rows), []), vectors[rows])
     root.mkdir()
     write_bundle(
         plan, store, BundleRecipe(str(model), weights, IndexRequest(), None, 224), root / "next"

@@ -14,7 +14,6 @@ from tusou.bundle.shards import Shard, ShardStore
 from tusou.cli.progress import Progress
 from tusou.core.arrays import Pixels, Vectors
 from tusou.core.errors import BadDataset, BadImage
-from tusou.core.ids import Failure
 from tusou.encoders import ImageEncoder, TextEncoder
 from tusou.images.workers import ImageWorkers
 from tusou_indexer.decode_item import decode_item, split_decoded
@@ -26,12 +25,10 @@ _ATTEMPTS = 2
 
 @dataclass(frozen=True, slots=True)
 class EncodedBatch:
-    """The vectors of a batch's usable rows, and a reason for each of the others."""
+    """The vectors of a batch's usable rows, and the outcome of each row."""
 
     vectors: Vectors  # (n, d)
-    good: tuple[int, ...]  # positions within the batch
-    bad: tuple[tuple[int, str], ...]  # position and reason
-    checks: tuple[int, ...]  # CRC-32 of the stored bytes of each good row
+    outcomes: list[int | str]  # CRC-32 of the stored bytes, or why the row cannot be used
     truncated: int = 0  # texts longer than the model reads
 
 
@@ -76,7 +73,7 @@ def _embed(plan: Plan, store: ShardStore, encode: EncodeBatches, progress: Progr
     progress.begin("encoding", len(plan), len(plan) - rows)
     encoded = encode([batch for number in missing for batch in plan.batches(number)])
     for number in missing:
-        store.write(number, _read_shard(plan, number, encoded, progress))
+        store.write(number, *_read_shard(plan, number, encoded, progress))
     return rows
 
 
@@ -89,52 +86,40 @@ def _jobs(plan: Plan, batches: list[range], size: int) -> Iterator[tuple[object,
 
 def _encode_images(decoded: list[bytes | BadImage], encoder: ImageEncoder) -> EncodedBatch:
     pixels: list[Pixels] = []
-    good: list[int] = []
-    bad: list[tuple[int, str]] = []
-    checks: list[int] = []
-    for position, result in enumerate(decoded):
+    outcomes: list[int | str] = []
+    for result in decoded:
         if isinstance(result, BadImage):
-            bad.append((position, str(result)))
+            outcomes.append(str(result))
             continue
         check, image = split_decoded(result, encoder.image_size)
-        good.append(position)
-        checks.append(check)
+        outcomes.append(check)
         pixels.append(image)
-    vectors = encoder.encode(np.stack(pixels)) if pixels else _no_vectors(encoder.dim)
-    return EncodedBatch(vectors, tuple(good), tuple(bad), tuple(checks))
+    if not pixels:
+        return EncodedBatch(np.empty((0, encoder.dim), np.float32), outcomes)
+    return EncodedBatch(encoder.encode(np.stack(pixels)), outcomes)
 
 
 def _encode_texts(
     plan: Plan, batch: range, reader: ItemReader, encoder: TextEncoder
 ) -> EncodedBatch:
     texts: list[str] = []
-    good: list[int] = []
-    bad: list[tuple[int, str]] = []
-    checks: list[int] = []
-    for position, (_, *span) in enumerate(plan.spans(batch).tolist()):
+    outcomes: list[int | str] = []
+    for _, *span in plan.spans(batch).tolist():
         stored = reader.read(*span)
         try:
             texts.append(decode_stored_text(stored, plan.source.encoding))
         except BadDataset as error:  # the file has changed since it was scanned
-            bad.append((position, str(error)))
-            continue
-        good.append(position)
-        checks.append(crc32(stored))
-    if not texts:
-        return EncodedBatch(_no_vectors(encoder.dim), (), tuple(bad), ())
+            outcomes.append(str(error))
+        else:
+            outcomes.append(crc32(stored))
     tokens = encoder.prepare(texts)
-    vectors = encoder.encode(tokens)
-    return EncodedBatch(vectors, tuple(good), tuple(bad), tuple(checks), sum(tokens.truncated))
-
-
-def _no_vectors(dim: int) -> Vectors:
-    return np.empty((0, dim), np.float32)
+    return EncodedBatch(encoder.encode(tokens), outcomes, sum(tokens.truncated))
 
 
 def _read_shard(
     plan: Plan, number: int, encoded: Iterator[EncodedBatch], progress: Progress
-) -> Shard:
-    """Collect one shard from the next encoded batches."""
+) -> tuple[Shard, Vectors]:
+    """Collect one shard and its vectors from the next encoded batches."""
     rows: list[int] = []
     checks: list[int] = []
     vectors: list[Vectors] = []
@@ -142,35 +127,25 @@ def _read_shard(
     truncated = 0
     for batch in plan.batches(number):
         result = next(encoded)
-        bad |= {batch[position]: reason for position, reason in result.bad}
         finite: npt.NDArray[np.bool_] = np.all(np.isfinite(result.vectors), axis=1)
         vectors.append(result.vectors[finite])
-        for position, check, usable in zip(
-            result.good, result.checks, finite.tolist(), strict=True
-        ):
-            if usable:
-                rows.append(batch[position])
-                checks.append(check)
+        usable = iter(finite.tolist())
+        for row, outcome in zip(batch, result.outcomes, strict=True):
+            if isinstance(outcome, str):
+                bad[row] = outcome
+            elif next(usable):
+                rows.append(row)
+                checks.append(outcome)
             else:
-                bad[batch[position]] = "embedding is not finite"
+                bad[row] = "embedding is not finite"
         truncated += result.truncated
         progress.advance(len(batch))
-    return Shard(
-        np.array(rows, np.int64),
-        np.array(checks, np.int64),
-        np.concatenate(vectors),
-        _failures(plan, number, bad),
-        truncated,
-    )
-
-
-def _failures(plan: Plan, number: int, bad: dict[int, str]) -> tuple[Failure, ...]:
-    if not bad:
-        return ()
-    shard = plan.shard(number)
-    ids = islice(plan.ids(), shard.start, shard.stop)
-    return tuple(
+    span = plan.shard(number)
+    ids = islice(plan.ids(), span.start, span.stop) if bad else ()  # a file, read from its start
+    failures = [
         plan.failure(row, item_id, bad[row])
-        for row, item_id in zip(shard, ids, strict=True)
+        for row, item_id in zip(span, ids, strict=False)
         if row in bad
-    )
+    ]
+    shard = Shard(np.array(rows, np.int64), np.array(checks, np.int64), failures, truncated)
+    return shard, np.concatenate(vectors)

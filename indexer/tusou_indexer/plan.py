@@ -6,16 +6,14 @@ before the first one is encoded, so that a build that is killed and resumed give
 
 import json
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from hashlib import blake2b
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
-from tusou.bundle.bundle import FILES
 from tusou.bundle.item_reader import ITSELF, source_file_name
 from tusou.bundle.manifest import Source
 from tusou.core.errors import BadDataset
@@ -23,6 +21,8 @@ from tusou.core.files import replace_folder, write_file
 from tusou.core.ids import Failure, ItemKind
 from tusou.data import ItemPool
 from tusou.data.base import ItemRow
+
+_HEAD, _IDS, _SPANS = "plan.json", "ids.txt", "spans.npy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +45,14 @@ class Plan:
     """A scanned source: the spans and ids of its rows, and the lines that cannot be used."""
 
     def __init__(self, folder: Path) -> None:
-        head = json.loads((folder / "plan.json").read_bytes())
+        head = json.loads((folder / _HEAD).read_bytes())
         self._folder = folder
-        self._spans: npt.NDArray[np.int64] = np.load(folder / "spans.npy", allow_pickle=False)
+        self._spans: npt.NDArray[np.int64] = np.load(folder / _SPANS, allow_pickle=False)
         self.inputs = BuildInputs(**head["inputs"])
         self.source = Source(**head["source"])
         self.kind: ItemKind = head["kind"]
-        self.files: list[str] = json.loads((folder / FILES).read_bytes())
+        self.files: list[str] = head["files"]
+        self.failures = [Failure(**failure) for failure in head["failures"]]
 
     def __len__(self) -> int:
         return len(self._spans)
@@ -80,18 +81,15 @@ class Plan:
         return [Path(self.inputs.source, name) for name in self.files]
 
     def failure(self, row: int, item_id: str, reason: str) -> Failure:
-        return _failure(self._spans[row], self.files, item_id, reason)
+        """Return the failure of a row that the scan could use."""
+        line, file, *_ = self._spans[row].tolist()
+        return Failure(line, item_id, reason, _name_in_failures(self.files[file]))
 
     def ids(self) -> Iterator[str]:
         """Yield the item id of every row, in order."""
-        with (self._folder / "ids.txt").open(encoding="utf-8", newline="\n") as file:
+        with (self._folder / _IDS).open(encoding="utf-8", newline="\n") as file:
             for line in file:
                 yield line.removesuffix("\n")
-
-    def failures(self) -> list[Failure]:
-        """Return the lines that the scan could not use."""
-        text = (self._folder / "failures.json").read_bytes()
-        return [Failure(**failure) for failure in json.loads(text)]
 
     @classmethod
     def matching(cls, folder: Path, inputs: BuildInputs) -> Self | None:
@@ -104,86 +102,50 @@ class Plan:
 
 
 def make_plan(folder: Path, inputs: BuildInputs, pool: ItemPool) -> Plan:
-    """Scan a pool and write its plan; memory grows by 40 bytes a row.
+    """Scan a pool and write its plan; the ids of its rows are in memory meanwhile.
 
     Raises BadDataset when no line can be used.
     """
     replace_folder(folder)
-    spans, digests, failures = _scan(pool, folder / "ids.all.txt")
-    first = _first_of_each(digests)
-    names = [source_file_name(inputs.source, path) for path in pool.files]
-    duplicates = _write_ids(folder, first)
-    failures += [
-        _failure(spans[row], names, item_id, "duplicate id") for row, item_id in duplicates
-    ]
-    if not first.any():
+    spans, ids = array("q"), set[str]()
+    failures, duplicates = list[Failure](), list[ItemRow]()
+    with (folder / _IDS).open("w", encoding="utf-8", newline="\n") as file:
+        for row in pool.scan():
+            if isinstance(row, Failure):
+                failures.append(row)
+            elif row.item_id in ids:
+                duplicates.append(row)
+            else:
+                ids.add(row.item_id)
+                file.write(row.item_id + "\n")
+                spans.extend((row.line, row.file, row.offset, row.length))
+    if not ids:
         reasons = "; ".join(f"line {bad.line}: {bad.reason}" for bad in failures[:5])
         raise BadDataset(f"{inputs.source}: no line can be used ({reasons or 'the file is empty'})")
-    np.save(folder / "spans.npy", spans[first])
-    records = [asdict(bad) for bad in sorted(failures, key=lambda bad: bad.line)]
-    write_file(folder / "failures.json", json.dumps(records).encode())
-    write_file(folder / FILES, json.dumps(names).encode())
+    np.save(folder / _SPANS, np.frombuffer(spans, np.int64).reshape(-1, 4))
+    files = [source_file_name(inputs.source, path) for path in pool.files]
+    failures += [
+        Failure(row.line, row.item_id, "duplicate id", _name_in_failures(files[row.file]))
+        for row in duplicates
+    ]
     source = Source(
         path=inputs.source,
         split=inputs.split,
         encoding=pool.encoding,
-        files=len(names),
+        files=len(files),
         size=pool.size,
         sha256=pool.sha256,
     )
-    head = {"inputs": asdict(inputs), "source": source.model_dump(), "kind": pool.kind}
-    write_file(folder / "plan.json", json.dumps(head).encode())
+    head = {
+        "inputs": asdict(inputs),
+        "source": source.model_dump(),
+        "kind": pool.kind,
+        "files": files,
+        "failures": [asdict(failure) for failure in failures],
+    }
+    write_file(folder / _HEAD, json.dumps(head).encode())
     return Plan(folder)
 
 
-def _scan(
-    pool: ItemPool, ids: Path
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint64], list[Failure]]:
-    spans, digests, failures = array("q"), array("Q"), list[Failure]()
-    with ids.open("w", encoding="utf-8", newline="\n") as file:
-        for row in pool.scan():
-            if not isinstance(row, ItemRow):
-                failures.append(row)
-                continue
-            spans.extend((row.line, row.file, row.offset, row.length))
-            digest = blake2b(row.item_id.encode(), digest_size=8).digest()
-            digests.append(int.from_bytes(digest, "little"))
-            file.write(row.item_id + "\n")
-    columns = np.frombuffer(spans, np.int64).reshape(-1, 4)
-    return columns, np.frombuffer(digests, np.uint64), failures
-
-
-def _first_of_each(digests: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
-    """Mark the first row of every id.
-
-    Two of a billion ids have the same 64-bit digest in one of 40 sources.
-    """
-    order = np.argsort(digests, kind="stable")
-    repeated = digests[order[1:]] == digests[order[:-1]]
-    first = np.ones(len(digests), np.bool_)
-    first[order[1:][repeated]] = False
-    return first
-
-
-def _write_ids(folder: Path, first: npt.NDArray[np.bool_]) -> list[tuple[int, str]]:
-    """Copy the ids of the first rows to `ids.txt`; return the duplicates as row and id."""
-    every, unique = folder / "ids.all.txt", folder / "ids.txt"
-    duplicates = []
-    with (
-        every.open(encoding="utf-8", newline="\n") as source,
-        unique.open("w", encoding="utf-8", newline="\n") as target,
-    ):
-        for row, line in enumerate(source):
-            if first[row]:
-                target.write(line)
-            else:
-                duplicates.append((row, line.rstrip("\n")))
-    every.unlink()
-    return duplicates
-
-
-def _failure(
-    span: npt.NDArray[np.int64], files: Sequence[str], item_id: str, reason: str
-) -> Failure:
-    line, file, *_ = span.tolist()
-    return Failure(line, item_id, reason, None if files[file] == ITSELF else files[file])
+def _name_in_failures(file: str) -> str | None:
+    return None if file == ITSELF else file

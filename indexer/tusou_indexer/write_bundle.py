@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
-from itertools import compress
+from itertools import chain, compress
 from pathlib import Path
 from typing import Literal
 
@@ -14,7 +14,7 @@ from tusou import __version__
 from tusou.bundle.bundle import FAILURES, FILES, GOLDEN, IDS, INDEX, SPANS, VECTORS
 from tusou.bundle.item_ids import is_canonical_integer
 from tusou.bundle.manifest import FORMAT, MANIFEST, Counts, FileRecord, IndexRecord, Manifest, Model
-from tusou.bundle.shards import ShardStore
+from tusou.bundle.shards import Shard, ShardStore
 from tusou.core.arrays import Ids, Vectors
 from tusou.core.errors import BadDataset
 from tusou.core.files import replace_folder, sha256_of, sync, write_file
@@ -58,12 +58,15 @@ def write_bundle(plan: Plan, store: ShardStore, recipe: BundleRecipe, folder: Pa
     Raises BadDataset when no item can be used, and InvalidRequest when no index fits the request.
     """
     replace_folder(folder)
-    failures = _write_failures(plan, store, folder / FAILURES)
-    rows = np.concatenate([store.rows(number) for number in range(plan.shard_count)])
+    shards = [store.read(number) for number in range(plan.shard_count)]
+    failures = _write_failures(plan, shards, folder / FAILURES)
+    rows = np.concatenate([shard.rows for shard in shards])
     if not len(rows):
         raise BadDataset(f"no item can be used; the reasons are in {folder / FAILURES}")
     id_type = _write_ids(plan, rows, folder / IDS)
-    _write_spans(plan, store, rows, folder)
+    checks = np.concatenate([shard.checks for shard in shards])
+    np.save(folder / SPANS, np.column_stack([plan.spans(range(len(plan)))[rows, 1:], checks]))
+    (folder / FILES).write_text(json.dumps(plan.files), encoding="ascii")
     vectors = _write_vectors(store, plan.shard_count, len(rows), folder / VECTORS)
     # The golden vectors are the reference for every precision, so they are in single precision.
     encoder = load_text_encoder(recipe.weights, "cpu", recipe.prompt, "fp32", "torch")
@@ -92,7 +95,7 @@ def write_bundle(plan: Plan, store: ShardStore, recipe: BundleRecipe, folder: Pa
             items=len(rows) + failures,
             embedded=len(rows),
             failed=failures,
-            truncated=sum(store.truncated(number) for number in range(plan.shard_count)),
+            truncated=sum(shard.truncated for shard in shards),
         ),
         index=IndexRecord(
             type=built.spec.index_type,
@@ -128,10 +131,8 @@ def build_record(inputs: BuildInputs, request: IndexRequest) -> dict[str, str | 
     }
 
 
-def _write_failures(plan: Plan, store: ShardStore, path: Path) -> int:
-    failures = plan.failures()
-    for number in range(plan.shard_count):
-        failures += store.failures(number)
+def _write_failures(plan: Plan, shards: list[Shard], path: Path) -> int:
+    failures = [*plan.failures, *chain.from_iterable(shard.failures for shard in shards)]
     failures.sort(key=lambda failure: failure.line)
     _write_lines(path, (json.dumps(bad.record(), ensure_ascii=False) for bad in failures))
     return len(failures)
@@ -143,13 +144,6 @@ def _write_ids(plan: Plan, rows: Ids, path: Path) -> Literal["int", "str"]:
     _write_lines(path, compress(plan.ids(), embedded))
     integers = all(is_canonical_integer(item_id) for item_id in compress(plan.ids(), embedded))
     return "int" if integers else "str"
-
-
-def _write_spans(plan: Plan, store: ShardStore, rows: Ids, folder: Path) -> None:
-    checks = np.concatenate([store.checks(number) for number in range(plan.shard_count)])
-    spans = plan.spans(range(len(plan)))[rows, 1:]
-    np.save(folder / SPANS, np.column_stack([spans, checks]))
-    (folder / FILES).write_text(json.dumps(plan.files), encoding="ascii")
 
 
 def _write_vectors(store: ShardStore, shards: int, count: int, path: Path) -> Vectors:

@@ -72,7 +72,7 @@ def test_an_unusable_line_is_listed_and_its_neighbours_are_used(
     tmp_path: Path, line: bytes, item_id: str | None, reason: str
 ) -> None:
     plan, _ = scan(tmp_path, GOOD + line + image_line("2", 2))
-    assert plan.failures() == [Failure(2, item_id, reason)]
+    assert plan.failures == [Failure(2, item_id, reason)]
     assert list(plan.ids()) == ["1", "2"]
     assert stored_images(plan) == [image_bytes(1), image_bytes(2)]
 
@@ -80,7 +80,7 @@ def test_an_unusable_line_is_listed_and_its_neighbours_are_used(
 def test_a_byte_order_mark_and_crlf_are_ignored(tmp_path: Path) -> None:
     crlf = GOOD.replace(b"\n", b"\r\n") + image_line("2", 2).replace(b"\n", b"\r\n")
     plan, _ = scan(tmp_path, b"\xef\xbb\xbf" + crlf)
-    assert (list(plan.ids()), plan.failures()) == (["1", "2"], [])
+    assert (list(plan.ids()), plan.failures) == (["1", "2"], [])
     assert stored_images(plan) == [image_bytes(1), image_bytes(2)]
 
 
@@ -94,7 +94,7 @@ def test_the_first_of_several_equal_ids_is_used(tmp_path: Path) -> None:
     plan, _ = scan(tmp_path, b"".join(lines))
     assert list(plan.ids()) == ["a", "b", "c"]
     assert plan.spans(range(3))[:, 0].tolist() == [1, 2, 3]
-    assert [(bad.line, bad.item_id) for bad in plan.failures()] == [(4, "a"), (5, "b")]
+    assert [(bad.line, bad.item_id) for bad in plan.failures] == [(4, "a"), (5, "b")]
 
 
 def test_the_source_digest_is_that_of_the_file(tmp_path: Path) -> None:

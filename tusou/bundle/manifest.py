@@ -59,7 +59,7 @@ class TuningTrial(_Record):
 class IndexRecord(_Record):
     """The index: type, factory string, search parameters, and the measurements behind them."""
 
-    type: Literal["exact", "faiss", "torch"]
+    type: Literal["faiss", "torch"]
     factory: str
     tuning: str
     index_recall_at_10: float | None

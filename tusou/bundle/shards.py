@@ -3,7 +3,6 @@
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -14,12 +13,11 @@ from tusou.core.ids import Failure
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """The vectors of one slice of the source's rows, and the rows that could not be used."""
+    """One slice of the source's rows, without the vectors."""
 
     rows: Ids  # (n,) positions among the source's rows, ascending
     checks: Ids  # (n,) CRC-32 of the stored bytes of each row
-    vectors: Vectors  # (n, d)
-    failures: tuple[Failure, ...]
+    failures: list[Failure]  # rows that could not be used
     truncated: int = 0  # rows that are texts longer than the model reads
 
 
@@ -30,54 +28,41 @@ class ShardStore:
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
 
-    def write(self, number: int, shard: Shard) -> None:
-        """Store a shard: the vectors first, then the record that makes it valid."""
-        vectors = self._vectors(number)
-        np.save(vectors, shard.vectors)
-        sync(vectors)
-        record = {
+    def write(self, number: int, shard: Shard, vectors: Vectors) -> None:
+        """Store a shard and its vectors, (n, d); the record comes last and makes it valid."""
+        record, path = self._paths(number)
+        np.save(path, vectors)
+        sync(path)
+        content = {
             "rows": shard.rows.tolist(),
             "checks": shard.checks.tolist(),
-            "truncated": shard.truncated,
             "failures": [asdict(failure) for failure in shard.failures],
-            "sha256": sha256_of(vectors),
+            "truncated": shard.truncated,
+            "sha256": sha256_of(path),
         }
-        write_file(self._record_path(number), json.dumps(record).encode())
+        write_file(record, json.dumps(content).encode())
 
     def has(self, number: int) -> bool:
-        """Return whether a shard is stored and unchanged."""
-        if not self._record_path(number).exists():
+        """Return whether a shard is stored and its vectors are unchanged."""
+        record, path = self._paths(number)
+        if not (record.exists() and path.exists()):
             return False
-        vectors = self._vectors(number)
-        return vectors.exists() and sha256_of(vectors) == self._record(number)["sha256"]
+        return bool(sha256_of(path) == json.loads(record.read_bytes())["sha256"])
 
-    def rows(self, number: int) -> Ids:
-        """Return the rows of a stored shard."""
-        return np.array(self._record(number)["rows"], np.int64)
-
-    def checks(self, number: int) -> Ids:
-        """Return the checksums of a stored shard's rows."""
-        return np.array(self._record(number)["checks"], np.int64)
-
-    def truncated(self, number: int) -> int:
-        """Return the number of a stored shard's texts that are longer than the model reads."""
-        return int(self._record(number)["truncated"])
-
-    def failures(self, number: int) -> list[Failure]:
-        """Return the rows of a stored shard that could not be used."""
-        return [Failure(**failure) for failure in self._record(number)["failures"]]
+    def read(self, number: int) -> Shard:
+        """Return a stored shard."""
+        content = json.loads(self._paths(number)[0].read_bytes())
+        return Shard(
+            np.array(content["rows"], np.int64),
+            np.array(content["checks"], np.int64),
+            [Failure(**failure) for failure in content["failures"]],
+            content["truncated"],
+        )
 
     def vectors(self, number: int) -> Vectors:
-        """Return a stored shard's vectors, in the order of its rows."""
-        vectors: Vectors = np.load(self._vectors(number), allow_pickle=False)
+        """Return a stored shard's vectors, (n, d), in the order of its rows."""
+        vectors: Vectors = np.load(self._paths(number)[1], allow_pickle=False)
         return vectors
 
-    def _record(self, number: int) -> dict[str, Any]:
-        record: dict[str, Any] = json.loads(self._record_path(number).read_bytes())
-        return record
-
-    def _record_path(self, number: int) -> Path:
-        return self._folder / f"{number:06d}.json"
-
-    def _vectors(self, number: int) -> Path:
-        return self._folder / f"{number:06d}.npy"
+    def _paths(self, number: int) -> tuple[Path, Path]:
+        return self._folder / f"{number:06d}.json", self._folder / f"{number:06d}.npy"

@@ -27,8 +27,7 @@ def exact_neighbors(vectors: Vectors, queries: Vectors, k: int) -> Neighbors:
         flat.add(np.arange(start, start + len(block), dtype=np.int64), block)
         neighbors = flat.search(queries, k)
         ids = np.hstack([best.ids, neighbors.ids])
-        best = best_first(ids, np.hstack([best.scores, neighbors.scores]))
-        best = Neighbors(best.ids[:, :k], best.scores[:, :k])
+        best = best_first(ids, np.hstack([best.scores, neighbors.scores]), k)
     return best
 
 

@@ -11,11 +11,9 @@ from tusou.indexes.specs import IndexSpec
 __all__ = ["VectorIndex", "create_index", "faiss_device", "load_index"]
 
 _INDEX_TYPES = {
-    "exact": LazyImport("tusou.indexes.exact:ExactIndex"),
     "faiss": LazyImport("tusou.indexes.faiss_index:FaissIndex"),
     "torch": LazyImport("tusou.indexes.torch_index:TorchIndex"),
 }
-_FAISS_DEVICE = LazyImport("tusou.indexes.faiss_index:usable_device")
 
 
 def create_index(spec: IndexSpec, dim: int) -> VectorIndex:
@@ -35,4 +33,5 @@ def load_index(spec: IndexSpec, path: Path, device: str = "cpu") -> VectorIndex:
 
 def faiss_device(device: str) -> str:
     """Return the device of a FAISS index when the encoder is requested on `device`."""
-    return cast("Callable[[str], str]", _FAISS_DEVICE.load())(device)
+    usable_device = LazyImport("tusou.indexes.faiss_index:usable_device").load()
+    return cast("Callable[[str], str]", usable_device)(device)

@@ -1,4 +1,4 @@
-"""The interface of vector indexes."""
+"""The interface of vector indexes, and the order of their results."""
 
 from pathlib import Path
 from typing import Protocol
@@ -12,14 +12,9 @@ from tusou.core.arrays import Ids, Neighbors, Vectors
 class VectorIndex(Protocol):
     """Nearest neighbors by inner product over unit vectors: a higher score is closer.
 
-    Implementations may be approximate in *which* ids they return, never in the score of an id,
-    unless `exact_scores` is False (as for product quantisation).
+    Implementations may be approximate in *which* ids they return; the score of an id is its inner
+    product, unless the index compares codes instead of vectors.
     """
-
-    @property
-    def exact_scores(self) -> bool:
-        """Whether scores are true inner products."""
-        ...
 
     @property
     def dim(self) -> int:
@@ -43,7 +38,13 @@ class VectorIndex(Protocol):
     def save(self, path: Path) -> None: ...
 
 
-def best_first(ids: Ids, scores: npt.NDArray[np.float32]) -> Neighbors:
-    """Order each row of (n, k) candidates by score, equal scores by id, padding last."""
-    order = np.lexsort((ids, -scores), axis=1)
+def best_first(ids: Ids, scores: npt.NDArray[np.float32], k: int) -> Neighbors:
+    """Return the k best of each row of candidates, equal scores by id, padded to k.
+
+    `ids` and `scores` have the same shape, (n, m).
+    """
+    if (missing := k - ids.shape[1]) > 0:
+        ids = np.pad(ids, ((0, 0), (0, missing)), constant_values=-1)
+        scores = np.pad(scores, ((0, 0), (0, missing)), constant_values=-np.inf)
+    order = np.lexsort((ids, -scores), axis=1)[:, :k]
     return Neighbors(np.take_along_axis(ids, order, 1), np.take_along_axis(scores, order, 1))

@@ -17,8 +17,6 @@ from tusou.core.errors import CorruptBundle, InvalidRequest
 from tusou.indexes.base import best_first
 from tusou.indexes.specs import FaissSpec
 
-# Codes or projections stored instead of vectors, unless a refinement compares the vectors again.
-_QUANTISED = re.compile(r"PQ|SQ|LSH|RQ|LSQ|RaBitQ|ZnLattice|ITQ|PCA|RR\d")
 _REFINED = re.compile(r"(RFlat|Refine\(Flat\))$")
 _CPU_ONLY = re.compile(r"fs|HNSW|RFlat|Refine")  # FAISS has no GPU versions of these
 # A refined index compares a multiple of k candidates exactly. Its recall is measured at this k, so
@@ -45,9 +43,6 @@ class FaissIndex:
         self._open(spec, index, "cpu")
 
     def _open(self, spec: FaissSpec, index: faiss.Index, device: str) -> None:
-        self.exact_scores = bool(_REFINED.search(spec.factory)) or not _QUANTISED.search(
-            spec.factory
-        )
         self.dim: int = index.d
         self._min_k = _MIN_REFINED_K if _REFINED.search(spec.factory) else 1
         self._max_k = sys.maxsize
@@ -95,15 +90,10 @@ class FaissIndex:
         with self._lock, _faiss_threads(1 if self._is_short(queries) else 0):
             depth = max(min(k, self._max_k), self._min_k)
             scores, ids = self._index.search(queries, depth)
-        if (missing := k - ids.shape[1]) > 0:
-            ids = np.pad(ids, ((0, 0), (0, missing)), constant_values=-1)
-            scores = np.pad(scores, ((0, 0), (0, missing)))
-        if (ids[:, -1] < 0).any():
-            scores[ids == -1] = -np.inf
-        neighbors = Neighbors(ids, scores)
-        if not (scores[:, :-1] > scores[:, 1:]).all():  # FAISS returns ties in any order
-            neighbors = best_first(ids, scores)
-        return Neighbors(neighbors.ids[:, :k], neighbors.scores[:, :k])
+        if depth >= k and (scores[:, :-1] > scores[:, 1:]).all() and (ids[:, -1] >= 0).all():
+            return Neighbors(ids[:, :k], scores[:, :k])
+        scores[ids < 0] = -np.inf
+        return best_first(ids, scores, k)  # FAISS returns ties in any order
 
     def _is_short(self, queries: Vectors) -> bool:
         """Return whether a search ends before a second thread could help.

@@ -7,13 +7,6 @@ from tusou.bundle.manifest import IndexRecord
 
 
 @dataclass(frozen=True, slots=True)
-class ExactSpec:
-    """Exact search in numpy, the reference for every other index type."""
-
-    index_type: ClassVar[Literal["exact"]] = "exact"
-
-
-@dataclass(frozen=True, slots=True)
 class FaissSpec:
     """A FAISS index: a factory string, and a ParameterSpace string for the search."""
 
@@ -31,11 +24,10 @@ class TorchSpec:
     tuning: ClassVar[str] = ""
 
 
-IndexSpec = ExactSpec | FaissSpec | TorchSpec
+IndexSpec = FaissSpec | TorchSpec
 
 
 def index_spec(record: IndexRecord) -> IndexSpec:
     """Return the specification of the index that a manifest records."""
-    if record.type == "faiss":
-        return FaissSpec(record.factory, record.tuning)
-    return ExactSpec() if record.type == "exact" else TorchSpec()
+    is_faiss = record.type == "faiss"
+    return FaissSpec(record.factory, record.tuning) if is_faiss else TorchSpec()

@@ -11,14 +11,13 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from tusou.core.arrays import Neighbors, Vectors
 from tusou.core.errors import CorruptBundle, InvalidRequest
 from tusou.indexes import VectorIndex, create_index, load_index
-from tusou.indexes.specs import ExactSpec, FaissSpec, IndexSpec, TorchSpec
+from tusou.indexes.specs import FaissSpec, IndexSpec, TorchSpec
 from tusou.indexes.torch_index import TorchIndex
 
 DIM, COUNT, K = 32, 500, 10
 
 # Index type, the share of the true top 10 that it must find here, whether its scores are exact.
 INDEXES = [
-    pytest.param((ExactSpec(), 1.0, True), id="exact"),
     pytest.param((TorchSpec(), 1.0, True), id="torch"),
     pytest.param((FaissSpec("Flat"), 1.0, True), id="faiss-flat"),
     pytest.param((FaissSpec("IVF8,Flat", "nprobe=8"), 1.0, True), id="faiss-ivf"),
@@ -75,7 +74,6 @@ def test_exact_scores_are_inner_products(case: Case) -> None:
     _, index, _, exact = case
     neighbors = index.search(QUERIES, K)
     expected = np.einsum("qd,qkd->qk", QUERIES, STORED[neighbors.ids // 7])
-    assert index.exact_scores == exact
     assert bool(np.abs(neighbors.scores - expected).max() < 1e-5) == exact
 
 
@@ -98,14 +96,14 @@ def test_a_k_larger_than_the_index_is_padded(case: Case) -> None:
 
 
 def test_a_saved_index_returns_the_same_results(case: Case, tmp_path: Path) -> None:
-    spec, index, _, exact = case
+    spec, index, _, _ = case
     before = index.search(QUERIES, K)
     index.save(tmp_path / "index")
     loaded = load_index(spec, tmp_path / "index")
     after = loaded.search(QUERIES, K)
     np.testing.assert_array_equal(before.ids, after.ids)
     np.testing.assert_array_equal(before.scores, after.scores)
-    assert (len(loaded), loaded.dim, loaded.exact_scores) == (COUNT, DIM, exact)
+    assert (len(loaded), loaded.dim) == (COUNT, DIM)
 
 
 def test_a_projection_does_not_centre_vectors() -> None:
@@ -134,7 +132,6 @@ def test_a_search_on_a_gpu_computes_on_the_gpu_alone() -> None:
 
 
 UNCOMPRESSED = [
-    pytest.param(ExactSpec(), id="exact"),
     pytest.param(FaissSpec("Flat"), id="faiss"),
     pytest.param(TorchSpec(), id="torch"),
 ]
@@ -154,18 +151,15 @@ def test_an_empty_index_returns_padding(spec: IndexSpec) -> None:
     assert np.isneginf(neighbors.scores).all()
 
 
-@pytest.mark.parametrize("blocks", ["exact._BLOCK", "torch_index._BLOCK"])
 def test_an_index_larger_than_a_block_is_searched_completely(
-    blocks: str, monkeypatch: pytest.MonkeyPatch, truth: Neighbors
+    monkeypatch: pytest.MonkeyPatch, truth: Neighbors
 ) -> None:
-    monkeypatch.setattr(f"tusou.indexes.{blocks}", 64)
-    spec = ExactSpec() if blocks.startswith("exact") else TorchSpec()
-    np.testing.assert_array_equal(filled_index(spec).search(QUERIES, K).ids, truth.ids)
+    monkeypatch.setattr("tusou.indexes.torch_index._BLOCK", 64)
+    np.testing.assert_array_equal(filled_index(TorchSpec()).search(QUERIES, K).ids, truth.ids)
 
 
-@pytest.mark.parametrize("spec", [ExactSpec(), TorchSpec()], ids=["exact", "torch"])
-def test_an_exact_index_has_no_parameters(spec: IndexSpec) -> None:
-    index = create_index(spec, DIM)
+def test_the_torch_index_has_no_parameters() -> None:
+    index = create_index(TorchSpec(), DIM)
     index.tune("")
     with pytest.raises(InvalidRequest, match="nothing to tune, got 'nprobe=3'"):
         index.tune("nprobe=3")

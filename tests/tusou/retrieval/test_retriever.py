@@ -11,14 +11,13 @@ from tusou.cli.progress import NoProgress
 from tusou.core.arrays import Neighbors, Vectors
 from tusou.core.hits import Hits
 from tusou.indexes import VectorIndex, create_index
-from tusou.indexes.specs import ExactSpec, FaissSpec, IndexSpec, TorchSpec
+from tusou.indexes.specs import FaissSpec, IndexSpec, TorchSpec
 from tusou.retrieval.pipeline import SearchPipeline
 from tusou.retrieval.query import Query, TextPart
 from tusou.retrieval.retriever import find_neighbors
 
 DIM, ITEMS = 64, 300
 SPECS = [
-    pytest.param(ExactSpec(), id="exact"),
     pytest.param(FaissSpec("Flat"), id="faiss"),
     pytest.param(TorchSpec(), id="torch"),
 ]
