@@ -118,8 +118,9 @@ def _build(
         plan = make_plan(work / "plan", inputs, _open(inputs))
     store = ShardStore(work / "shards")
     encoded = _embed(spec, plan, store, resolved, progress)
-    location, size = _location(spec.model, weights), image_size(weights)
-    recipe = BundleRecipe(location, weights, spec.index_request, spec.prompt, size)
+    is_name = spec.model in (*MODELS, DEMO)  # a path must be found from any folder
+    location = spec.model if is_name else str(weights.path.resolve())
+    recipe = BundleRecipe(location, weights, spec.index_request, spec.prompt, image_size(weights))
     counts = write_bundle(plan, store, recipe, work / "version").counts
     if counts.failed > _allowed_failures(spec.max_bad, counts.items):
         raise BadDataset(
@@ -144,11 +145,6 @@ def _embed(
     spec.index_request.check(image_encoder.dim)
     workers = spec.workers or os.cpu_count() or 1
     return embed_images(plan, store, image_encoder, workers, progress)
-
-
-def _location(model: str, weights: Weights) -> str:
-    """Return a name or path that finds the weights again from any folder."""
-    return model if model in (*MODELS, DEMO) else str(weights.path.resolve())
 
 
 def _inputs(spec: BuildSpec, resolved: ResolvedEncoder) -> BuildInputs:
@@ -192,19 +188,16 @@ def _published(out: Path, inputs: BuildInputs, spec: BuildSpec, weights: Weights
         build_record(inputs, spec.index_request),
     )
     source = manifest.source
-    same_source = (source.path, source.split) == (inputs.source, inputs.split)
-    return bundle if same_build and same_source and _digest(inputs) == source.sha256 else None
+    if not same_build or (source.path, source.split) != (inputs.source, inputs.split):
+        return None
+    pool = _open(inputs)
+    for _ in pool.scan():
+        pass  # the digest is complete after the scan
+    return bundle if pool.sha256 == source.sha256 else None
 
 
 def _open(inputs: BuildInputs) -> ItemPool:
     return open_pool(inputs.source if inputs.split is None else f"{inputs.source}#{inputs.split}")
-
-
-def _digest(inputs: BuildInputs) -> str:
-    pool = _open(inputs)
-    for _ in pool.scan():
-        pass
-    return pool.sha256
 
 
 def _stamp(source: Path) -> str:

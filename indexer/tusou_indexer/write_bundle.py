@@ -18,7 +18,7 @@ from tusou.bundle.shards import Shard, ShardStore
 from tusou.core.arrays import Ids, Vectors
 from tusou.core.errors import BadDataset
 from tusou.core.files import replace_folder, sha256_of, sync, write_file
-from tusou.encoders import TextEncoder, Weights, load_image_encoder, load_text_encoder
+from tusou.encoders import TextEncoder, Weights, load_text_encoder
 from tusou_indexer.index.recall_probes import image_probes, text_probes
 from tusou_indexer.index.request import IndexRequest
 from tusou_indexer.index.tune import build_index
@@ -72,8 +72,8 @@ def write_bundle(plan: Plan, store: ShardStore, recipe: BundleRecipe, folder: Pa
     encoder = load_text_encoder(recipe.weights, "cpu", recipe.prompt, "fp32", "torch")
     _write_golden(encoder, folder / GOLDEN)
     # Most queries are of the other kind than the items, and their vectors lie elsewhere.
-    load = partial(load_image_encoder, recipe.weights, "cpu", "fp32", "torch")
-    probes = text_probes(encoder) if plan.kind == "images" else image_probes(load)
+    is_images = plan.kind == "images"
+    probes = partial(text_probes, encoder) if is_images else partial(image_probes, recipe.weights)
     built = build_index(vectors, recipe.index, probes)
     built.index.save(folder / INDEX)
     manifest = Manifest(

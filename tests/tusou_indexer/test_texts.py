@@ -13,7 +13,7 @@ from tusou.bundle.bundle import Bundle
 from tusou.bundle.manifest import Counts
 from tusou.cli.progress import NoProgress, Progress
 from tusou.core.errors import BadDataset, UnknownItem
-from tusou.encoders import find_weights, load_image_encoder, load_text_encoder
+from tusou.encoders import find_weights, load_text_encoder
 from tusou.retrieval.pipeline import SearchPipeline
 from tusou.retrieval.query import Query
 
@@ -98,8 +98,7 @@ def test_texts_are_searched_by_text_and_measured_with_images(
     pipeline = SearchPipeline.open(tmp_path / "b")
     assert pipeline.search([Query.of_text(TEXTS[9], 1)]).hits[0].item_ids == (509,)
     pipeline.load_image_tower()
-    encoder = load_image_encoder(find_weights(spec.model))
-    probes = image_probes(lambda: encoder)()
+    probes = image_probes(find_weights(spec.model))
     assert probes.shape == (200, 64)
     np.testing.assert_allclose(np.linalg.norm(probes, axis=1), 1, atol=1e-5)
     assert len({row.tobytes() for row in probes}) == 200

@@ -14,7 +14,6 @@ BUNDLE/<version>/           written once, never changed
 
 import json
 import re
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, Self
@@ -37,14 +36,6 @@ IDS, VECTORS, SPANS, FILES = "ids.txt", "vectors.npy", "spans.npy", "files.json"
 INDEX, GOLDEN, FAILURES = "index.bin", "golden.json", "failures.jsonl"
 
 _VERSION = re.compile(r"[0-9a-f]{16}")
-
-
-@dataclass(frozen=True, slots=True)
-class GoldenTexts:
-    """Texts with the vectors of the bundle's model, to check the model at every start."""
-
-    texts: tuple[str, ...]
-    vectors: Vectors  # (n, d)
 
 
 class Bundle:
@@ -120,9 +111,10 @@ class Bundle:
         return vectors
 
     @cached_property
-    def golden(self) -> GoldenTexts:
+    def golden(self) -> tuple[list[str], Vectors]:
+        """Texts and their vectors, (n, d), to check the model at every start."""
         stored = json.loads(self.path(GOLDEN).read_bytes())
-        return GoldenTexts(tuple(stored["texts"]), np.array(stored["vectors"], np.float32))
+        return stored["texts"], np.array(stored["vectors"], np.float32)
 
     @cached_property
     def spans(self) -> npt.NDArray[np.int64]:

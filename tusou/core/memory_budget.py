@@ -1,24 +1,16 @@
-"""Memory still available to this process, cgroup limits included."""
+"""Memory still available to this process, limits of its control groups (cgroup v2) included."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 from tusou.core.errors import InsufficientMemory
 
-# The files of a control group (cgroup v2 and v1): limit, usage, and the lines of memory.stat that
-# count cached files, which the kernel frees when memory is short.
-_V2 = ("memory.max", "memory.current", ("active_file", "inactive_file"))
-_V1 = (
-    "memory.limit_in_bytes",
-    "memory.usage_in_bytes",
-    ("total_active_file", "total_inactive_file"),
-)
-
 
 def available_memory(system: Path = Path("/")) -> int | None:
     """Return the most bytes that this process can still allocate, None if unknown (no Linux).
 
-    Cached files count as free and swap as memory, so this is an upper bound.
+    Cached files, which the kernel frees when memory is short, count as free, and swap counts as
+    memory, so this is an upper bound.
     """
     meminfo = _numbers(system / "proc/meminfo")
     if "MemAvailable" not in meminfo:
@@ -43,26 +35,18 @@ def _group_limits(system: Path) -> Iterator[int]:
         lines = (system / "proc/self/cgroup").read_text().splitlines()
     except OSError:
         return
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        root = system / "sys/fs/cgroup"
-        if "memory" in controllers.split(","):
-            yield from _limits(root / "memory", path, *_V1)
-        elif not controllers:
-            yield from _limits(root, path, *_V2)
-
-
-def _limits(root: Path, path: str, limit: str, used: str, cached: tuple[str, ...]) -> Iterator[int]:
+    path = next((line.removeprefix("0::") for line in lines if line.startswith("0::")), "")
     # In a container the group's own folder may be mounted as the root; missing files are skipped.
-    folder = root / path.strip("/")
+    folder = system / "sys/fs/cgroup" / path.strip("/")
     for group in (folder, *folder.parents):
         try:
-            allowed = int((group / limit).read_text())
-            usage = int((group / used).read_text())
+            allowed = int((group / "memory.max").read_text())
+            usage = int((group / "memory.current").read_text())
         except (OSError, ValueError):  # the root group has no limit; "max" is no number
             continue
         stat = _numbers(group / "memory.stat")
-        yield max(0, allowed - usage + sum(stat.get(name, 0) for name in cached))
+        cached = stat.get("active_file", 0) + stat.get("inactive_file", 0)
+        yield max(0, allowed - usage + cached)
 
 
 def _numbers(path: Path) -> dict[str, int]:

@@ -28,38 +28,26 @@ def open_image(data: bytes) -> Image.Image:
     Raises BadImage with the fault as a short phrase.
     """
     check_image_size(len(data))
-    image = _read_header(data)
-    _check_size(*image.size)
-    _decode(image)
-    return image
-
-
-def _read_header(data: bytes) -> Image.Image:
     try:
-        return Image.open(BytesIO(data), formats=_FORMATS)
+        image = Image.open(BytesIO(data), formats=_FORMATS)
     except UnidentifiedImageError:
         raise BadImage("not a readable JPEG, PNG or WebP image") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise BadImage(_TOO_LONG) from None  # no image of that many pixels has short sides
     except Exception as error:  # Pillow's parsers raise anything on hostile bytes
         raise BadImage("broken image header") from error
-
-
-def _check_size(width: int, height: int) -> None:
-    if min(width, height) < 1:
+    if min(image.size) < 1:
         raise BadImage("image without pixels")
-    if max(width, height) > MAX_IMAGE_SIDE:
+    if max(image.size) > MAX_IMAGE_SIDE:
         raise BadImage(_TOO_LONG)
-    if width * height > MAX_IMAGE_PIXELS:
+    if image.width * image.height > MAX_IMAGE_PIXELS:
         raise BadImage(f"image over {MAX_IMAGE_PIXELS // 1_000_000} megapixels")
-
-
-def _decode(image: Image.Image) -> None:
     try:
         image.load()
     except Exception as error:  # Pillow's decoders raise anything on hostile bytes
         cut = "truncated" in str(error).lower()
         raise BadImage("truncated image" if cut else "broken image") from error
+    return image
 
 
 def to_pixels(image: Image.Image, size: int) -> Pixels:

@@ -36,7 +36,8 @@ def check_compatibility(bundle: Bundle, index: VectorIndex, encoder: TextEncoder
 
     Every file is read now, because the version's folder may be deleted before the first search.
     """
-    manifest, golden = bundle.manifest, bundle.golden
+    manifest = bundle.manifest
+    texts, expected = bundle.golden
     counts = {len(index), len(bundle.ids), len(bundle.spans), len(bundle.vectors)}
     if (
         len(bundle.source_files) != manifest.source.files
@@ -46,8 +47,8 @@ def check_compatibility(bundle: Bundle, index: VectorIndex, encoder: TextEncoder
         raise IncompatibleBundle(
             f"{bundle.folder}: index, ids and model do not belong together; index again"
         )
-    vectors = encoder.encode(encoder.prepare(golden.texts))
-    lowest = float(np.einsum("nd,nd->n", vectors, golden.vectors).min())
+    vectors = encoder.encode(encoder.prepare(texts))
+    lowest = float(np.einsum("nd,nd->n", vectors, expected).min())
     if not lowest >= _GOLDEN_COSINE:
         raise IncompatibleBundle(
             f"this machine encodes the bundle's golden texts differently (cosine {lowest:.4f}); "

@@ -11,12 +11,7 @@ import numpy as np
 
 from tusou.bundle.bundle import INDEX, Bundle
 from tusou.core.arrays import Pixels, Vectors
-from tusou.core.errors import (
-    DeadlineExceeded,
-    IncompatibleBundle,
-    NotReady,
-    TusouError,
-)
+from tusou.core.errors import DeadlineExceeded, IncompatibleBundle, NotReady, TusouError
 from tusou.core.hits import Hits
 from tusou.core.memory_budget import check_memory
 from tusou.encoders import (
@@ -69,16 +64,15 @@ class SearchPipeline:
         device: str,
         encoder: TextEncoder,
         *,
-        image_precision: str = "auto",
-        image_backend: str = "auto",
-        cache_size: int = 0,
+        image_options: tuple[str, str],  # the requested precision and backend
+        cache_size: int,
     ) -> None:
         self.bundle = bundle
         self._weights, self._device, self._encoder = weights, device, encoder
         spec = index_spec(bundle.manifest.index)
         self._index: VectorIndex = load_index(spec, bundle.path(INDEX), device)
         self._cache = QueryCache(encoder, cache_size)
-        self._image_precision, self._image_backend = image_precision, image_backend
+        self._image_options = image_options
         self._image_encoder: ImageEncoder | None = None
 
     @classmethod
@@ -106,14 +100,9 @@ class SearchPipeline:
         resolved = resolve_encoder(weights, "text", device, precision, backend)
         check_memory(bundle.least_memory + resolved.min_memory)
         encoder = open_text_encoder(resolved, manifest.prompt)
+        options = precision, backend
         pipeline = cls(
-            bundle,
-            weights,
-            device,
-            encoder,
-            image_precision=precision,
-            image_backend=backend,
-            cache_size=cache_size,
+            bundle, weights, device, encoder, image_options=options, cache_size=cache_size
         )
         pipeline.check()
         return pipeline
@@ -161,9 +150,7 @@ class SearchPipeline:
         """
         manifest = self.bundle.manifest
         weights = find_bundle_weights(manifest, str(self._weights.path))
-        resolved = resolve_encoder(
-            weights, "image", self._device, self._image_precision, self._image_backend
-        )
+        resolved = resolve_encoder(weights, "image", self._device, *self._image_options)
         check_memory(resolved.min_memory)
         encoder = open_image_encoder(resolved)
         if (encoder.dim, encoder.image_size) != (manifest.model.dim, manifest.model.image_size):

@@ -1,7 +1,6 @@
 """LRU cache of query vectors."""
 
 from collections import OrderedDict
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -40,7 +39,10 @@ class QueryCache:
                 self._cached.move_to_end(key)
                 vectors[row] = self._cached[key]
         if missing:
-            vectors[missing] = check_finite(self._encoder.encode(_select(tokens, missing)))
+            if len(missing) < len(keys):
+                truncated = tuple(tokens.truncated[row] for row in missing)
+                tokens = Tokens(tokens.ids[missing], truncated)
+            vectors[missing] = check_finite(self._encoder.encode(tokens))
             for row in missing:
                 self._cached[keys[row]] = vectors[row].copy()
             while len(self._cached) > self._capacity:
@@ -56,9 +58,3 @@ def check_finite(vectors: Vectors) -> Vectors:
     if not np.isfinite(vectors).all():
         raise FloatingPointError("the model returned a vector that is not finite")
     return vectors
-
-
-def _select(tokens: Tokens, rows: Sequence[int]) -> Tokens:
-    if len(rows) == len(tokens.ids):
-        return tokens
-    return Tokens(tokens.ids[rows], tuple(tokens.truncated[row] for row in rows))

@@ -41,9 +41,5 @@ def without_controls(text: str) -> str:
 
 def is_blank(text: str) -> bool:
     """Return whether a text has no visible character."""
-    return all(_is_invisible(char) for char in text)
-
-
-def _is_invisible(char: str) -> bool:
     # The tokenizer drops spaces and format characters (zero-width, bidirectional marks).
-    return char.isspace() or unicodedata.category(char) == "Cf"
+    return all(char.isspace() or unicodedata.category(char) == "Cf" for char in text)

@@ -40,9 +40,8 @@ def candidate_factories(count: int, dim: int, request: IndexRequest) -> list[str
 def search_parameters(factory: str) -> tuple[list[str], list[str]]:
     """Return an index's settings, ascending: lists to visit, candidates to compare exactly."""
     lists = re.search(r"IVF(\d+)", factory)
-    nprobes: list[int] = []
-    if lists:
-        nprobes = [number for number in _NPROBES if number < int(lists[1])] + [int(lists[1])]
+    count = int(lists[1]) if lists else 0
+    nprobes = [*(number for number in _NPROBES if number < count), count] if count else []
     factors = _K_FACTORS if _refinement_bytes(factory) else ()
     return (
         [f"nprobe={number}" for number in nprobes] or [""],

@@ -1,11 +1,9 @@
 """Probe queries that measure the recall of an index."""
 
-from collections.abc import Callable
-
 import numpy as np
 
 from tusou.core.arrays import Pixels, Vectors
-from tusou.encoders import ImageEncoder, TextEncoder
+from tusou.encoders import TextEncoder, Weights, load_image_encoder
 from tusou.evaluation.index_recall import exact_neighbors, index_recall
 from tusou.indexes import VectorIndex
 
@@ -45,27 +43,19 @@ class RecallProbes:
         )
 
 
-def text_probes(encoder: TextEncoder) -> Callable[[], Vectors]:
-    """Return a function that encodes the probe texts."""
-
-    def encode() -> Vectors:
-        starts = range(0, len(PROBE_TEXTS), _TEXT_BATCH)
-        batches = [PROBE_TEXTS[start : start + _TEXT_BATCH] for start in starts]
-        return np.concatenate([encoder.encode(encoder.prepare(batch)) for batch in batches])
-
-    return encode
+def text_probes(encoder: TextEncoder) -> Vectors:
+    """Encode the probe texts, (n, dim)."""
+    starts = range(0, len(PROBE_TEXTS), _TEXT_BATCH)
+    batches = [PROBE_TEXTS[start : start + _TEXT_BATCH] for start in starts]
+    return np.concatenate([encoder.encode(encoder.prepare(batch)) for batch in batches])
 
 
-def image_probes(load: Callable[[], ImageEncoder]) -> Callable[[], Vectors]:
-    """Return a function that loads the image tower, and draws and encodes probe images."""
-
-    def encode() -> Vectors:
-        encoder = load()
-        random = np.random.default_rng(_SEED)
-        images = [_draw_image(encoder.image_size, random) for _ in range(_DRAWN_IMAGES)]
-        return encoder.encode(np.stack(images))
-
-    return encode
+def image_probes(weights: Weights) -> Vectors:
+    """Draw probe images and encode them on the CPU in single precision, (n, dim)."""
+    encoder = load_image_encoder(weights, "cpu", "fp32", "torch")
+    random = np.random.default_rng(_SEED)
+    images = [_draw_image(encoder.image_size, random) for _ in range(_DRAWN_IMAGES)]
+    return encoder.encode(np.stack(images))
 
 
 def _draw_image(size: int, random: np.random.Generator) -> Pixels:

@@ -30,14 +30,6 @@ def v2(limit: str, used: int, active: int = 0, inactive: int = 0) -> dict[str, s
     return {"memory.max": limit + "\n", "memory.current": f"{used}\n", "memory.stat": stat}
 
 
-def v1(limit: int, used: int, cached: int) -> dict[str, str]:
-    return {
-        "memory.limit_in_bytes": f"{limit}\n",
-        "memory.usage_in_bytes": f"{used}\n",
-        "memory.stat": f"inactive_file 7\ntotal_active_file 0\ntotal_inactive_file {cached}\n",
-    }
-
-
 def test_without_groups_the_available_memory_counts(tmp_path: Path) -> None:
     assert available_memory(system(tmp_path, "0::/\n", {})) == 1000 * MIB
 
@@ -62,15 +54,6 @@ def test_the_smallest_group_counts_and_cached_files_are_free(tmp_path: Path) -> 
 def test_in_a_container_the_root_group_counts(tmp_path: Path) -> None:
     root = system(tmp_path, "0::/docker/123\n", {"": v2(str(300 * MIB), 100 * MIB)})
     assert available_memory(root) == 200 * MIB
-
-
-def test_version_1_of_control_groups(tmp_path: Path) -> None:
-    groups = {
-        "memory/service": v1(400 * MIB, 390 * MIB, 40 * MIB),
-        "memory": v1(9223372036854771712, 800 * MIB, 0),
-    }
-    lines = "9:name=systemd:/\n4:cpu,memory:/service\n0::/\n"
-    assert available_memory(system(tmp_path, lines, groups)) == 50 * MIB
 
 
 def test_a_group_over_its_limit_has_only_swap_left(tmp_path: Path) -> None:
