@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from tusou_client.errors import BadReply, ClientError
 
+# The retries that may be spent before any is earned, and the most that are saved up.
+_RESERVE = 10.0
+
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
@@ -24,17 +27,17 @@ class RetryPolicy:
 class RetryBudget:
     """Keeps the retries of all calls below a share of the calls.
 
-    Each call earns `ratio` of a retry. `reserve` may be spent before any is earned: a program with
+    Each call earns `ratio` of a retry. A reserve may be spent before any is earned: a program with
     a single call still retries, and many clients together do not overload a failing service.
     """
 
-    def __init__(self, ratio: float | None, reserve: float = 10.0) -> None:
+    def __init__(self, ratio: float | None) -> None:
         self._ratio = ratio
-        self._reserve = self._left = reserve
+        self._left = _RESERVE
 
     def earn(self) -> None:
         if self._ratio is not None:
-            self._left = min(self._left + self._ratio, self._reserve)
+            self._left = min(self._left + self._ratio, _RESERVE)
 
     def spend(self) -> bool:
         """Take one retry; return whether there was one."""

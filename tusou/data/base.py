@@ -83,6 +83,7 @@ class DatasetQuery:
     query_id: ItemId
     text: str
     item_ids: tuple[ItemId, ...] | None
+    category: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import TypeVar
 from tusou.core.errors import BadDataset
 from tusou.core.ids import ItemId, is_id
 from tusou.core.json_objects import parse_object
-from tusou.data import open_dataset
+from tusou.data import DatasetQuery, open_dataset
 from tusou.data.formats.muge import read_queries
 from tusou.data.jsonl import LineProblem, parse_lines, split_lines
 from tusou.data.submission import Direction
@@ -74,17 +74,7 @@ def read_judgments(source: Path | str, direction: Direction | None = None) -> Ju
         return _read_qrels(path, lines)
     if b'"text_ids"' in first_line:
         return _read_image_queries(path, lines)
-    rows = (
-        JudgedQuery(
-            query.line,
-            query.query_id,
-            query.text,
-            _grade_one(query.item_ids),
-            _read_category(lines[query.line - 1]),
-        )
-        for query in read_queries(path)
-    )
-    return Judgments(path, tuple(rows))
+    return Judgments(path, tuple(map(_judge_query, read_queries(path))))
 
 
 def unify_id_types(run: Run, judgments: Judgments) -> tuple[Run, Judgments]:
@@ -119,10 +109,7 @@ def judge_run(run: Run, judgments: Judgments) -> list[JudgedRanking]:
 def _read_dataset(source: str, direction: Direction) -> Judgments:
     dataset = open_dataset(source)
     if direction == "text_to_image":
-        rows = [
-            JudgedQuery(query.line, query.query_id, query.text, _grade_one(query.item_ids))
-            for query in dataset.queries()
-        ]
+        rows = [_judge_query(query) for query in dataset.queries()]
     else:
         # In a test split, image queries come without their correct texts.
         rows = [
@@ -132,14 +119,13 @@ def _read_dataset(source: str, direction: Direction) -> Judgments:
     return Judgments(Path(source), tuple(rows), direction)
 
 
+def _judge_query(query: DatasetQuery) -> JudgedQuery:
+    grades = _grade_one(query.item_ids)
+    return JudgedQuery(query.line, query.query_id, query.text, grades, query.category)
+
+
 def _grade_one(items: Sequence[ItemId] | None) -> dict[ItemId, int] | None:
     return None if items is None else dict.fromkeys(items, 1)
-
-
-def _read_category(line: bytes) -> str | None:
-    """Return the category, which only query files have and datasets do not read."""
-    category = parse_object(line).get("category")
-    return category if isinstance(category, str) else None
 
 
 def _string_keys(by_id: Mapping[ItemId, T]) -> dict[ItemId, T]:

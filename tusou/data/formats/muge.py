@@ -67,7 +67,14 @@ def _parse_query(line: FileLine) -> DatasetQuery:
         raise ValueError("query_id missing, or neither an integer nor a string")
     if not isinstance(text := row.get("query_text"), str):
         raise ValueError("query_text missing or not a string")
-    return DatasetQuery(line.number, query_id, text, _parse_item_ids(row.get("item_ids")))
+    category = row.get("category")
+    return DatasetQuery(
+        line.number,
+        query_id,
+        text,
+        _parse_item_ids(row.get("item_ids")),
+        category if isinstance(category, str) else None,
+    )
 
 
 def _parse_item_ids(value: object) -> tuple[ItemId, ...] | None:
