@@ -7,12 +7,9 @@ from pathlib import Path
 
 from tusou.core.errors import TusouError
 from tusou.core.json_objects import parse_object
-from tusou.data import open_dataset
+from tusou.data import may_be_dataset, open_dataset
 from tusou.data.jsonl import split_lines
 from tusou_client.errors import BadQueries
-
-# Files with these suffixes may be datasets: captions, or a tar.
-_DATASET_SUFFIXES = {".json", ".tar", ".txt"}
 
 # MUGE's field names and cn_clip's, by the name of the text.
 _ID_FIELDS = {"query_text": "query_id", "text": "text_id"}
@@ -44,7 +41,7 @@ class QueryRow:
 def read_source(source: str) -> bytes:
     """Return the content of a query file, or a dataset's queries in that form; or BadQueries."""
     path = Path(source)
-    if path.is_file() and path.suffix not in _DATASET_SUFFIXES:
+    if not may_be_dataset(path):
         return path.read_bytes()
     try:
         return open_dataset(source).query_lines()

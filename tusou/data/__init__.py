@@ -23,6 +23,7 @@ __all__ = [
     "ItemPool",
     "ItemRow",
     "MissingPart",
+    "may_be_dataset",
     "open_dataset",
     "open_pool",
     "split_source",
@@ -52,6 +53,11 @@ def split_source(source: str) -> tuple[Path, str | None]:
     if not mark or Path(source).exists():
         return Path(source), None
     return Path(path), split
+
+
+def may_be_dataset(path: Path) -> bool:
+    """Return whether a path may be a dataset (captions, a tar) and not a file of queries."""
+    return not path.is_file() or path.suffix in {".json", ".tar", ".txt"}
 
 
 def open_dataset(source: str) -> Dataset:

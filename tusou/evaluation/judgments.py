@@ -8,7 +8,7 @@ from typing import TypeVar
 from tusou.core.errors import BadDataset
 from tusou.core.ids import ItemId, is_id
 from tusou.core.json_objects import parse_object
-from tusou.data import DatasetQuery, open_dataset
+from tusou.data import DatasetQuery, may_be_dataset, open_dataset
 from tusou.data.formats.muge import read_queries
 from tusou.data.jsonl import LineProblem, parse_lines, split_lines
 from tusou.data.submission import Direction
@@ -17,9 +17,6 @@ from tusou.evaluation.metrics import JudgedRanking
 from tusou.evaluation.runs import Run, quote_id, split_row
 
 T = TypeVar("T")
-
-# Files with these suffixes may be datasets: captions, or a tar.
-_DATASET_SUFFIXES = {".json", ".tar", ".txt"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +63,7 @@ def read_judgments(source: Path | str, direction: Direction | None = None) -> Ju
     BadDataset with every unusable line.
     """
     path = Path(source)
-    if not path.is_file() or path.suffix in _DATASET_SUFFIXES:
+    if may_be_dataset(path):
         return _read_dataset(str(source), direction or "text_to_image")
     lines = split_lines(path.read_bytes())
     first_line = lines[0] if lines else b""
