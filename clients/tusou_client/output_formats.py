@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tusou.data.submission import CONTESTS, format_teddy_table, zip_rows
 from tusou_client.errors import UsageError
-from tusou_client.query_file import JsonNumber, QueryRow
+from tusou_client.query_file import QueryRow
 
 
 def check_depth(out: Path, top_k: int) -> None:
@@ -23,12 +23,8 @@ def format_output(suffix: str, rows: Sequence[QueryRow], lines: Sequence[bytes])
     """Return the output file from its rows: .zip holds them, .csv is Teddy Cup's table."""
     if suffix == ".csv":
         rankings = (
-            (_format_id(row.query_id), json.loads(line)[row.items_field])
+            (str(row.query_id), json.loads(line)[row.items_field])
             for row, line in zip(rows, lines, strict=True)
         )
         return format_teddy_table(rankings, "text_to_image")
     return zip_rows(lines) if suffix == ".zip" else b"".join(line + b"\n" for line in lines)
-
-
-def _format_id(query_id: object) -> str:
-    return query_id.written if isinstance(query_id, JsonNumber) else str(query_id)

@@ -22,6 +22,9 @@ class JsonNumber:
 
     written: str
 
+    def __str__(self) -> str:
+        return self.written
+
 
 @dataclass(frozen=True, slots=True)
 class QueryRow:
