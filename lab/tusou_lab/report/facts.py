@@ -1,11 +1,12 @@
 """Tables of a report about its data, settings and machine."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import median
 
 from tusou.bundle.bundle import Bundle
 from tusou_lab.report.inputs import ReportRun
+from tusou_lab.report.model import ReportPart
 from tusou_lab.strings import Strings
 from tusou_lab.sweep.tables import ResultTable
 
@@ -18,7 +19,7 @@ def pool_name(bundle: Bundle) -> str:
     return Path(source.path).name + (f"#{source.split}" if source.split else "")
 
 
-def data_facts(run: ReportRun, _: Strings) -> Facts:
+def data_facts(run: ReportRun) -> Facts:
     """Describe queries, answers and pool."""
     evaluation, bundle = run.scored.evaluation, run.bundle
     rows = run.scored.judgments.rows
@@ -70,7 +71,7 @@ def setting_facts(run: ReportRun, words: Strings) -> Facts:
     return facts
 
 
-def machine_facts(run: ReportRun, _: Strings) -> Facts:
+def machine_facts(run: ReportRun) -> Facts:
     """Describe where and when a run was made, as far as its header records it."""
     header = run.scored.run.header
     made = header.made if header else {}
@@ -78,13 +79,9 @@ def machine_facts(run: ReportRun, _: Strings) -> Facts:
     return {label: str(made[name]) for name, label in labels.items() if name in made}
 
 
-def facts_table(
-    runs: Sequence[ReportRun],
-    describe: Callable[[ReportRun, Strings], Facts],
-    words: Strings,
-) -> ResultTable:
+def facts_part(runs: Sequence[ReportRun], facts: Iterable[Facts], words: Strings) -> ReportPart:
     """Return a table with a fact per row and a run per column."""
-    columns = [describe(run, words) for run in runs]
+    columns = list(facts)
     keys = dict.fromkeys(key for column in columns for key in column)
     rows = ((words[key], *(column.get(key, "–") for column in columns)) for key in keys)
-    return ResultTable(("", *(run.name for run in runs)), tuple(rows))
+    return ReportPart(table=ResultTable(("", *(run.name for run in runs)), tuple(rows)))

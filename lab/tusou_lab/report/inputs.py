@@ -74,7 +74,7 @@ def read_report_data(spec: ReportSpec, progress: Progress | None = None) -> Repo
     answers = {source: read_judgments(source) for source in spec.answers}
     runs = []
     for path in spec.runs:
-        direction, depth = _peek(path, bundles)
+        direction, depth = _inspect_run(path, bundles)
         matching = [
             source
             for source, judgments in answers.items()
@@ -94,7 +94,7 @@ def read_report_data(spec: ReportSpec, progress: Progress | None = None) -> Repo
     return ReportData(tuple(runs), bundles, texts)
 
 
-def _peek(run: Path, bundles: Mapping[Path, Bundle]) -> tuple[Direction, int | None]:
+def _inspect_run(run: Path, bundles: Mapping[Path, Bundle]) -> tuple[Direction, int | None]:
     """Return the direction of a run and the depth to score: None for all that a run file holds."""
     if run.is_dir():
         return "image_to_text" if bundles[run].items == "texts" else "text_to_image", DEPTH

@@ -15,7 +15,7 @@ from tusou_lab.report import sections
 from tusou_lab.report.analysis import outcomes
 from tusou_lab.report.comparison import compare_runs
 from tusou_lab.report.examples import ExampleBuilder, make_thumbnail
-from tusou_lab.report.facts import data_facts, facts_table, machine_facts, pool_name, setting_facts
+from tusou_lab.report.facts import data_facts, facts_part, machine_facts, pool_name, setting_facts
 from tusou_lab.report.inputs import ReportData, ReportRun, ReportSpec, read_report_data
 from tusou_lab.report.model import Report, ReportFigure, ReportPart, ReportSection
 from tusou_lab.report.page import check_output, output_paths, write_report
@@ -47,19 +47,11 @@ def _build_report(
 ) -> Report:
     started = perf_counter()
     words, runs = strings_in(spec.language), data.runs
-    tables = {
-        key: ReportPart(table=facts_table(runs, describe, words))
-        for key, describe in (
-            ("data", data_facts),
-            ("settings", setting_facts),
-            ("machine", machine_facts),
-        )
-    }
     parts = {
         "task": [*sections.task(runs, words)],
         "method": [sections.method(runs, words)],
-        "data": [tables["data"]],
-        "settings": [tables["settings"]],
+        "data": [facts_part(runs, map(data_facts, runs), words)],
+        "settings": [facts_part(runs, (setting_facts(run, words) for run in runs), words)],
         "results": [ReportPart(table=sections.results(runs, words))],
         "comparison": [*compare_runs(runs, words)],
         **_example_sections(data, spec, words),
@@ -67,7 +59,8 @@ def _build_report(
     }
     seconds = perf_counter() - started
     text = words["report_machine"].format(machine=describe_machine(), seconds=seconds)
-    parts["machine"] = [tables["machine"], ReportPart(text=text)]
+    machine = facts_part(runs, map(machine_facts, runs), words)
+    parts["machine"] = [machine, ReportPart(text=text)]
     parts["reproduce"] = [ReportPart(text=words["reproduce_text"], commands=tuple(commands))]
     date = datetime.now(UTC).strftime("%Y-%m-%d")
     return Report(

@@ -145,12 +145,12 @@ def misses(
         text=words["misses_text"].format(same=DUPLICATE_COSINE),
         figure=ReportFigure(f"{run.name}_ranks", words["first_correct_rank"], chart),
     )
-    near = [
+    near_misses = [
         outcome
         for outcome in outcomes
         if outcome.rank and 1 < outcome.rank <= _LAST_NEAR_MISS and outcome.duplicated is None
     ]
-    rows = builder.build(near)
+    rows = builder.build(near_misses)
     yield ReportPart(words["near_misses"], rows=rows, empty=words["no_near_misses"])
     if run.bundle is None:
         yield ReportPart(words["duplicates"], words["duplicates_unknown"])

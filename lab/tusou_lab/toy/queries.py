@@ -1,4 +1,4 @@
-"""Shopping queries and captions of a split, each with all the items it is true of."""
+"""Shopping queries and captions of a split, each with all items that it is true of."""
 
 from collections import defaultdict
 from collections.abc import Container, Iterator, Mapping, Sequence
@@ -61,7 +61,7 @@ def write_queries(
 
 
 def write_captions(products: Sequence[ToyProduct], split: str, seed: int) -> list[ToyText]:
-    """Return a caption for every image; all captions differ.
+    """Return captions of the images in wordings reserved for the split; all captions differ.
 
     An image without an unused wording gets no caption of its own.
     """
