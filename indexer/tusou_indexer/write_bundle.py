@@ -18,7 +18,7 @@ from tusou.bundle.shards import Shard, ShardStore
 from tusou.core.arrays import Ids, Vectors
 from tusou.core.errors import BadDataset
 from tusou.core.files import replace_folder, sha256_of, sync, write_file
-from tusou.encoders import TextEncoder, Weights, load_text_encoder
+from tusou.encoders import Weights, load_text_encoder
 from tusou_indexer.index.recall_probes import image_probes, text_probes
 from tusou_indexer.index.request import IndexRequest
 from tusou_indexer.index.tune import build_index
@@ -70,7 +70,11 @@ def write_bundle(plan: Plan, store: ShardStore, recipe: BundleRecipe, folder: Pa
     vectors = _write_vectors(store, plan.shard_count, len(rows), folder / VECTORS)
     # The golden vectors are the reference for every precision, so they are in single precision.
     encoder = load_text_encoder(recipe.weights, "cpu", recipe.prompt, "fp32", "torch")
-    _write_golden(encoder, folder / GOLDEN)
+    golden = {
+        "texts": GOLDEN_TEXTS,
+        "vectors": encoder.encode(encoder.prepare(GOLDEN_TEXTS)).tolist(),
+    }
+    (folder / GOLDEN).write_text(json.dumps(golden, ensure_ascii=False), encoding="utf-8")
     # Most queries are of the other kind than the items, and their vectors lie elsewhere.
     is_images = plan.kind == "images"
     probes = partial(text_probes, encoder) if is_images else partial(image_probes, recipe.weights)
@@ -156,12 +160,6 @@ def _write_vectors(store: ShardStore, shards: int, count: int, path: Path) -> Ve
             file.write(np.ascontiguousarray(store.vectors(number), "<f4").data)
     vectors: Vectors = np.load(path, mmap_mode="r", allow_pickle=False)
     return vectors
-
-
-def _write_golden(encoder: TextEncoder, path: Path) -> None:
-    vectors = encoder.encode(encoder.prepare(GOLDEN_TEXTS))
-    golden = {"texts": GOLDEN_TEXTS, "vectors": vectors.tolist()}
-    path.write_text(json.dumps(golden, ensure_ascii=False), encoding="utf-8")
 
 
 def _write_lines(path: Path, lines: Iterable[str]) -> None:

@@ -62,7 +62,6 @@ class FaissIndex:
         return faiss.index_cpu_to_gpu(self._resources, number, index)
 
     def tune(self, tuning: str) -> None:
-        """Set search parameters such as `nprobe=16`; an empty string leaves the defaults."""
         if not tuning:
             return
         space = faiss.GpuParameterSpace() if hasattr(self, "_resources") else faiss.ParameterSpace()

@@ -51,7 +51,6 @@ class TorchIndex:
         return scores, ids
 
     def tune(self, tuning: str) -> None:
-        """Raise InvalidRequest unless the string is empty: there are no parameters."""
         if tuning:
             raise InvalidRequest(f"the torch index has nothing to tune, got {tuning!r}")
 

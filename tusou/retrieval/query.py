@@ -81,13 +81,7 @@ class Query:
     @property
     def excluded_ids(self) -> frozenset[str]:
         """The ids that must not be returned: those excluded and those of the parts."""
-        ids = [part.item_id for part in self.items]
-        return self.exclude.union(ids) if ids else self.exclude
-
-    @property
-    def items(self) -> tuple[ItemPart, ...]:
-        """The parts that are indexed items."""
-        return tuple(part for part in self.parts if isinstance(part, ItemPart))
+        return self.exclude.union(part.item_id for part in self.parts if isinstance(part, ItemPart))
 
     @property
     def texts(self) -> tuple[str, ...]:

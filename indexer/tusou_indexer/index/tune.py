@@ -7,7 +7,6 @@ that building again gives the same bytes.
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from math import inf
-from typing import TypeAlias
 
 import numpy as np
 
@@ -21,8 +20,6 @@ from tusou_indexer.index.request import IndexRequest
 
 # An index must read this many times less than a plain scan to replace it.
 _WORTH = 4
-
-PoolShape: TypeAlias = tuple[int, int]  # items, dimensions
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +78,7 @@ def _tune(
     factory: str,
     recall_probes: RecallProbes,
     target: float,
-    shape: PoolShape,
+    shape: tuple[int, int],  # items, dimensions
     limit: float,
 ) -> tuple[list[TuningTrial], TuningTrial | None]:
     """Measure an index until it reaches the target; return all trials, and the one that does.
@@ -119,7 +116,7 @@ def _join(*settings: str) -> str:
     return ",".join(filter(None, settings))
 
 
-def _least_bytes_read(factory: str, shape: PoolShape) -> float:
+def _least_bytes_read(factory: str, shape: tuple[int, int]) -> float:
     lists, candidates = search_parameters(factory)
     return bytes_read(factory, _join(lists[0], candidates[0]), *shape)
 
