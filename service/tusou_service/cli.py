@@ -29,6 +29,7 @@ def serve(
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
 ) -> None:
     """Answer queries over HTTP. TUSOU_* variables set everything else."""
+    passed = {name: value for name, value in locals().items() if value is not None}
     from pydantic import ValidationError
 
     from tusou_service import factory, logging_config, server, supervisor
@@ -39,21 +40,8 @@ def serve(
         for name, new_name in renamed.items():
             typer.secho(f"{name} is now called {new_name}; rename it.", err=True, fg="red")
         raise typer.Exit(2)
-    options = {
-        "bundle": bundle,
-        "host": host,
-        "port": port,
-        "workers": workers,
-        "device": device,
-        "precision": precision,
-        "model": model,
-        "api_keys": api_keys,
-        "max_batch": max_batch,
-        "log_level": log_level,
-    }
-    passed = {name: value for name, value in options.items() if value is not None}
     try:
-        settings = Settings(**passed)  # type: ignore[arg-type]  # pydantic checks them
+        settings = Settings(**passed)  # pydantic checks them
     except ValidationError as error:
         for fault in error.errors():
             name = "_".join(str(part) for part in fault["loc"])

@@ -23,11 +23,8 @@ class BundleSource:
     """Opens the version that the CURRENT of a bundle names."""
 
     root: Path
-    device: str
     model: str | None
-    precision: str
-    backend: str
-    cache_size: int
+    settings: Settings
 
     def current_version(self) -> str:
         """Read CURRENT; CorruptBundle."""
@@ -39,18 +36,27 @@ class BundleSource:
 
         return SearchPipeline.open(
             self.root,
-            device=self.device,
+            device=self.settings.device,
             model=self.model,
-            precision=self.precision,
-            backend=self.backend,
-            cache_size=self.cache_size,
+            precision=self.settings.precision,
+            backend=self.settings.backend,
+            cache_size=self.settings.cache_queries,
         )
 
 
 def make_parts(settings: Settings, keys: ApiKeys | None) -> ServiceParts:
     """Build the parts of one server process; InputError, MissingDependency."""
-    engine = make_engine(settings)
-    return ServiceParts(engine, keys, make_tracer(settings), make_experiment(settings, engine))
+    if settings.bundle is None:
+        raise InputError("No bundle to serve: pass its folder, or set TUSOU_BUNDLE.")
+    source = BundleSource(settings.bundle, settings.model, settings)
+    engine = SearchEngine(source, settings.batching(), settings.image_queries)
+    experiment = None
+    if settings.ab_bundle:
+        source = BundleSource(settings.ab_bundle, settings.ab_model, settings)
+        second = SearchEngine(source, settings.batching(), settings.image_queries, engine)
+        plan = ExperimentPlan(settings.ab_mode, settings.ab_share, settings.ab_name or "")
+        experiment = Experiment(engine, second, plan)
+    return ServiceParts(engine, keys, make_tracer(settings), experiment)
 
 
 def make_tracer(settings: Settings) -> "SpanTracer | None":
@@ -61,35 +67,3 @@ def make_tracer(settings: Settings) -> "SpanTracer | None":
         from tusou_service.observability.tracing import open_tracer  # noqa: PLC0415 - an extra
 
         return open_tracer(settings.tracing_endpoint, settings.tracing_share)
-
-
-def make_engine(settings: Settings) -> SearchEngine:
-    """Build the engine; it reads the bundle when it is entered."""
-    if settings.bundle is None:
-        raise InputError("No bundle to serve: pass its folder, or set TUSOU_BUNDLE.")
-    source = _make_source(settings, settings.bundle, settings.model)
-    return SearchEngine(source, settings.batching(), settings.image_queries)
-
-
-def make_experiment(settings: Settings, first: SearchEngine) -> Experiment | None:
-    """Build the second engine and the experiment, if a second bundle is set."""
-    if settings.ab_bundle is None:
-        return None
-    second = SearchEngine(
-        _make_source(settings, settings.ab_bundle, settings.ab_model),
-        settings.batching(),
-        settings.image_queries,
-        first,
-    )
-    return Experiment(first, second, make_plan(settings))
-
-
-def make_plan(settings: Settings) -> ExperimentPlan:
-    """Return how to compare the two bundles."""
-    return ExperimentPlan(settings.ab_mode, settings.ab_share, settings.ab_name or "")
-
-
-def _make_source(settings: Settings, root: Path, model: str | None) -> BundleSource:
-    return BundleSource(
-        root, settings.device, model, settings.precision, settings.backend, settings.cache_queries
-    )

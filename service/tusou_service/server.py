@@ -5,7 +5,7 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -15,18 +15,21 @@ from typing import TYPE_CHECKING, NoReturn
 import uvicorn
 from fastapi import FastAPI
 
-from tusou_service.engine.engine import ExperimentArms, SearchEngine
+from tusou_service.engine.engine import SearchEngine
 from tusou_service.engine.versions import VersionFollower
 from tusou_service.gc_tuning import tune_gc
 from tusou_service.http.app import create_app
 from tusou_service.http.auth import ApiKeys
-from tusou_service.http.listener import allow_files, log_address
+from tusou_service.http.listener import allow_files
 from tusou_service.http.timeouts import make_protocol_class
 from tusou_service.settings import Settings
 from tusou_service.shutdown import BROKEN_SHUTDOWN_S, ShutdownMonitor
 
 if TYPE_CHECKING:
+    from tusou_service.experiment.ab_test import Experiment
     from tusou_service.observability.tracing import SpanTracer
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,7 @@ class ServiceParts:
     engine: SearchEngine
     keys: ApiKeys | None = None
     tracer: "SpanTracer | None" = None
-    experiment: ExperimentArms | None = None
+    experiment: "Experiment | None" = None
 
     @property
     def vital(self) -> tuple[SearchEngine, ...]:
@@ -94,21 +97,21 @@ class Server(uvicorn.Server):
         config: uvicorn.Config,
         parts: ServiceParts,
         drain_seconds: float,
-        unlogged: Sequence[socket.socket] = (),
     ) -> None:
         super().__init__(config)
         self.monitor = ShutdownMonitor(parts.vital, drain_seconds)
-        self._parts, self._unlogged = parts, unlogged
+        self._parts = parts
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
         """Start the drain. uvicorn's own handler would raise the signal again at the end."""
         self.monitor.drain()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start to accept connections."""
+        """Start to accept connections, and log the port, which differs from a setting of 0."""
         await super().startup(sockets)
-        for listener in self._unlogged:
-            log_address(listener)
+        for listener in sockets or ():
+            host, port = listener.getsockname()[:2]
+            _log.info("listening", extra={"fields": {"host": host, "port": port}})
 
     async def on_tick(self, counter: int) -> bool:
         """Stop when the monitor says so; called every 0.1 s."""
@@ -132,7 +135,7 @@ def serve(
 
     With `load_first`, accept no connection before the first load has ended.
     """
-    allow_files(settings.connections().connections)
+    allow_files(settings.max_connections)
 
     @asynccontextmanager
     async def running() -> AsyncIterator[SearchEngine]:
@@ -147,15 +150,13 @@ def serve(
 
     app = create_app(
         running,
-        settings.requests(),
+        settings,
         keys=parts.keys,
-        docs=settings.docs,
         tracer=parts.tracer,
         experiment=parts.experiment,
         on_reload=peers.announce_reload if peers else None,
     )
-    unlogged = [listener] if peers else []  # a worker's socket does not listen before it accepts
-    server = Server(_http_config(app, settings), parts, settings.drain_s, unlogged)
+    server = Server(_http_config(app, settings), parts, settings.drain_s)
     server.run(sockets=[listener])
     return server.monitor.exit_code
 
@@ -164,7 +165,7 @@ def _http_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
     """Return uvicorn's configuration for the application."""
     return uvicorn.Config(
         app,
-        http=make_protocol_class(settings.connections()),
+        http=make_protocol_class(settings),
         ws="none",
         lifespan="on",
         log_config=None,

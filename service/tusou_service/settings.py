@@ -8,7 +8,6 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from tusou_service.engine.micro_batcher import BatchLimits
-from tusou_service.http.body_limits import LARGE_BODIES, ConnectionLimits, RequestLimits
 from tusou_service.images.query_encoder import ImagePolicy
 
 # Variables of docker-compose.yml, which passes its whole .env on to the service.
@@ -173,30 +172,6 @@ class Settings(BaseSettings):
     def batching(self) -> BatchLimits:
         """Return the limits of the micro-batcher."""
         return BatchLimits(self.max_batch, self.queue_size, self.stall_s)
-
-    def requests(self) -> RequestLimits:
-        """Return the limits of a request."""
-        return RequestLimits(
-            body_bytes=self.max_body_bytes,
-            batch_body_bytes=self.max_batch_body_bytes,
-            header_bytes=self.max_header_bytes,
-            body_seconds=self.body_s,
-            timeout_seconds=self.timeout_ms / 1000,
-            hosts=self.hosts,
-            rate_per_second=self.rate_per_s,
-            rate_burst=self.rate_burst,
-            large_bodies=LARGE_BODIES,
-        )
-
-    def connections(self) -> ConnectionLimits:
-        """Return the limits of a connection."""
-        return ConnectionLimits(
-            header_seconds=self.header_s,
-            body_seconds=self.body_s,
-            write_seconds=self.write_s,
-            header_bytes=self.max_header_bytes,
-            connections=self.max_connections,
-        )
 
 
 def renamed_variables() -> dict[str, str]:

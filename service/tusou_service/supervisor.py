@@ -66,11 +66,6 @@ class _Worker:
     process: SpawnProcess
     connection: Connection
 
-    @property
-    def pid(self) -> int:
-        assert self.process.pid
-        return self.process.pid
-
 
 class Supervisor:
     """Keeps the workers running, and passes signals and notices of reloads on to them.
@@ -111,7 +106,7 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         loop.add_reader(process.sentinel, self._on_end, worker)
         loop.add_reader(ours.fileno(), self._on_notice, worker)
-        _log.info("worker started", extra={"fields": {"pid": worker.pid}})
+        _log.info("worker started", extra={"fields": {"pid": worker.process.pid}})
 
     def _on_notice(self, sender: _Worker) -> None:
         """Pass a notice of a reload on to all other workers."""
@@ -135,9 +130,9 @@ class Supervisor:
         worker.connection.close()
         worker.process.join()
         self._workers.remove(worker)
-        mark_process_dead(worker.pid, self._metrics_folder)  # type: ignore[no-untyped-call]
+        mark_process_dead(worker.process.pid, self._metrics_folder)  # type: ignore[no-untyped-call]
         code = worker.process.exitcode
-        fields = {"pid": worker.pid, "worker_exit_code": code}
+        fields = {"pid": worker.process.pid, "worker_exit_code": code}
         level = logging.INFO if self._stopping and not code else logging.WARNING
         _log.log(level, "worker ended", extra={"fields": fields})
         # A signal during the start of a worker ends it with 1, like any exception.

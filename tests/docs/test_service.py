@@ -43,7 +43,7 @@ def test_every_error_is_described_with_its_status() -> None:
 
 
 def test_every_call_is_described() -> None:
-    app = create_app(lambda: pytest.fail("not entered"), Settings().requests())
+    app = create_app(lambda: pytest.fail("not entered"), Settings())
     calls = {
         f"{method} {context.path.replace(':path', '')}"
         for context in iter_route_contexts(app.routes)

@@ -24,8 +24,8 @@ def test_an_option_overrides_the_environment(monkeypatch: pytest.MonkeyPatch) ->
 def test_defaults_are_local_and_bounded() -> None:
     settings = Settings()
     assert (settings.host, settings.port) == ("127.0.0.1", 8000)
-    assert settings.requests().body_bytes == 65536
-    assert settings.connections().connections == 2048
+    assert settings.max_body_bytes == 65536
+    assert settings.max_connections == 2048
     assert settings.batching().max_waiting == 1024
 
 

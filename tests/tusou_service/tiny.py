@@ -15,8 +15,7 @@ import uvicorn
 from fastapi.testclient import TestClient
 from tusou_service.engine.engine import SearchEngine
 from tusou_service.engine.interfaces import Pipeline, PipelineSource
-from tusou_service.experiment.ab_test import Experiment
-from tusou_service.factory import make_plan
+from tusou_service.experiment.ab_test import Experiment, ExperimentPlan
 from tusou_service.http.app import create_app
 from tusou_service.http.auth import ApiKeys
 from tusou_service.http.timeouts import make_protocol_class
@@ -177,9 +176,8 @@ def connected(
     parts = make_parts(config, source, other, keys=keys)
     app = create_app(
         lambda: parts.running(config.follow_s),
-        config.requests(),
+        config,
         keys=keys,
-        docs=config.docs,
         experiment=parts.experiment,
     )
     with TestClient(app) as client:
@@ -202,7 +200,8 @@ def make_parts(
     if other is None:
         return ServiceParts(first, keys, tracer)
     second = SearchEngine(other, settings.batching(), settings.image_queries, first)
-    return ServiceParts(first, keys, tracer, Experiment(first, second, make_plan(settings)))
+    plan = ExperimentPlan(settings.ab_mode, settings.ab_share, settings.ab_name or "")
+    return ServiceParts(first, keys, tracer, Experiment(first, second, plan))
 
 
 @dataclass
@@ -231,8 +230,7 @@ async def running(
     parts = make_parts(config, source, other, tracer=tracer)
     app = create_app(
         lambda: parts.running(config.follow_s),
-        config.requests(),
-        docs=config.docs,
+        config,
         tracer=tracer,
         experiment=parts.experiment,
     )
@@ -240,7 +238,7 @@ async def running(
     server = Server(
         uvicorn.Config(
             app,
-            http=make_protocol_class(config.connections()),
+            http=make_protocol_class(config),
             ws="none",
             lifespan="on",
             log_config=None,

@@ -1,19 +1,17 @@
 """The search engine: batches queries over the bundle version that is served."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from time import perf_counter
-from typing import Protocol, Self, TypeAlias
+from typing import Self, TypeAlias
 
 import numpy as np
-from pydantic import BaseModel
 
 from tusou.bundle.bundle import Bundle
 from tusou.core.arrays import Pixels
 from tusou.core.errors import NotReady, TusouError
 from tusou.core.hits import Hits
-from tusou.core.ids import ItemId
 from tusou.retrieval.query import Query, VectorPart
 from tusou.retrieval.results import TextEmbeddings
 from tusou_service.engine.batch_runner import BatchRunner, Job, Result, record_stages, run_batch
@@ -22,7 +20,6 @@ from tusou_service.engine.interfaces import (
     Pipeline,
     PipelineSource,
     ReloadResult,
-    ServiceStatus,
 )
 from tusou_service.engine.micro_batcher import BatchLimits, MicroBatcher, PendingItem
 from tusou_service.engine.oom_retry import is_device_lost
@@ -32,6 +29,7 @@ from tusou_service.images.query_encoder import (
     MAX_WAITING_IMAGES,
     ImagePolicy,
     ImageQueryEncoder,
+    ImageState,
 )
 from tusou_service.observability.metrics import Metrics
 
@@ -80,9 +78,9 @@ class SearchEngine:
             self.metrics,
         )
         self._image_batcher = image_batcher
-        self.metrics.watch_queue(self.arm, lambda: self._batcher.depth)
+        self.metrics.depths[self.arm] = lambda: self._batcher.depth
         if not partner:
-            self.metrics.watch_ready(lambda: self.ready)
+            self.metrics.is_ready = lambda: self.ready
 
     async def __aenter__(self) -> Self:
         await self._batcher.__aenter__()
@@ -106,6 +104,11 @@ class SearchEngine:
     def idle(self) -> bool:
         """Whether no query waits or runs."""
         return self._batcher.idle
+
+    @property
+    def image_state(self) -> ImageState:
+        """Whether queries can have images."""
+        return self._images.state
 
     @property
     def load_error(self) -> Exception | None:
@@ -176,37 +179,6 @@ class SearchEngine:
         """Change to the current version; on any error the old one keeps serving."""
         return await self.versions.reload()
 
-    async def image(self, item_id: str) -> tuple[bytes, str]:
-        """Return an item's image and its content type; UnknownItem."""
-        return await asyncio.to_thread(self.bundle.image, item_id)
-
-    async def item(self, item_id: str) -> tuple[ItemId, str | None]:
-        """Return an item's id and its text, None if the items are images; UnknownItem."""
-        bundle = self.bundle
-        text = await asyncio.to_thread(bundle.text, item_id)
-        return int(item_id) if bundle.id_type == "int" else item_id, text
-
-    def status(self) -> ServiceStatus:
-        """Return the status of the version that is served; NotReady while the first loads."""
-        pipeline, images = self.pipeline, self._images.state
-        bundle = pipeline.bundle
-        return ServiceStatus(
-            ready=self.ready,
-            version=bundle.version,
-            item_count=bundle.item_count,
-            model_name=bundle.model_name,
-            precision=pipeline.precision,
-            backend=pipeline.backend,
-            id_type=bundle.id_type,
-            items=bundle.items,
-            images=images,
-            accepts=("text", "item") if images == "unavailable" else ("text", "image", "item"),
-        )
-
-    def manifest(self) -> BaseModel:
-        """Return the manifest of the version that is served; NotReady while the first loads."""
-        return self.bundle.manifest
-
     def _warm_up(self, pipeline: Pipeline) -> None:
         """Prepare a new pipeline, in the loader's thread."""
         pipeline.warm_up()
@@ -231,37 +203,3 @@ def _measure_text_time(pipeline: Pipeline) -> float:
     started = perf_counter()
     pipeline.encode_texts(_LONG_TEXTS)
     return (perf_counter() - started) / len(_LONG_TEXTS)
-
-
-class ExperimentArms(Protocol):
-    """Two bundles behind one service: `tusou_service.experiment.ab_test.Experiment`."""
-
-    async def __aenter__(self) -> Self: ...
-
-    async def __aexit__(self, *_: object) -> None: ...
-
-    @property
-    def ready(self) -> bool:
-        """Whether every arm that answers clients is ready."""
-        ...
-
-    @property
-    def engines(self) -> Sequence[SearchEngine]:
-        """Both engines, the first of them arm a."""
-        ...
-
-    @property
-    def vital(self) -> Sequence[SearchEngine]:
-        """The engines whose failure ends the process."""
-        ...
-
-    def engine_for(self, headers: Mapping[str, str]) -> SearchEngine:
-        """Return the engine that answers a request with these headers."""
-        ...
-
-    async def reload(self) -> tuple[ReloadResult, ReloadResult | None]:
-        """Change both engines to their current versions, or neither; shadow: each on its own.
-
-        The second result is None if the shadow's bundle could not be loaded.
-        """
-        ...

@@ -1,14 +1,13 @@
-"""Values and protocols that the engine shares with its pipelines, and with HTTP."""
+"""Values and protocols that the engine shares with its pipelines and with HTTP."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
 from tusou.bundle.bundle import Bundle
-from tusou.core.ids import ItemKind
 from tusou.retrieval.query import Query
 from tusou.retrieval.results import SearchResults, TextEmbeddings
-from tusou_service.images.query_encoder import ImagePipeline, ImageState
+from tusou_service.images.query_encoder import ImagePipeline
 
 Arm: TypeAlias = Literal["a", "b"]
 
@@ -26,22 +25,6 @@ class ReloadResult:
         return self.version != self.previous
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceStatus:
-    """The bundle that is served at one moment, and whether the engine is ready."""
-
-    ready: bool
-    version: str
-    item_count: int
-    model_name: str
-    precision: str
-    backend: str
-    id_type: Literal["int", "str"]
-    items: ItemKind
-    images: ImageState
-    accepts: tuple[str, ...]  # the kinds of parts that a query may have
-
-
 class Pipeline(ImagePipeline, Protocol):
     """`tusou.retrieval.pipeline.SearchPipeline`, or a small pipeline in tests.
 
@@ -51,17 +34,14 @@ class Pipeline(ImagePipeline, Protocol):
     @property
     def bundle(self) -> Bundle:
         """The bundle that is searched."""
-        ...
 
     @property
     def precision(self) -> str:
         """The precision in which queries are encoded: fp32, bf16, fp16 or int8."""
-        ...
 
     @property
     def backend(self) -> str:
         """The backend that encodes queries: torch or openvino."""
-        ...
 
     def search(
         self, queries: Sequence[Query], still_waiting: Callable[[int], bool]
@@ -70,15 +50,12 @@ class Pipeline(ImagePipeline, Protocol):
 
         `still_waiting(position)` returns whether a client still waits for that query.
         """
-        ...
 
     def encode_texts(self, texts: Sequence[str]) -> TextEmbeddings:
         """Encode a batch of texts. The thread that calls `search` calls it."""
-        ...
 
     def warm_up(self) -> None:
         """Run the slow first passes."""
-        ...
 
 
 class PipelineSource(Protocol):
@@ -86,8 +63,6 @@ class PipelineSource(Protocol):
 
     def current_version(self) -> str:
         """Return the version that `open` would open now; CorruptBundle."""
-        ...
 
     def open(self) -> Pipeline:
         """Verify and load the current version; CorruptBundle, IncompatibleBundle."""
-        ...

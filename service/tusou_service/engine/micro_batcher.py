@@ -134,8 +134,12 @@ class MicroBatcher(Generic[T, R]):
         left = deadline - asyncio.get_running_loop().time()
         if left <= 0:
             raise DeadlineExceeded("The time limit passed before the search began.")
-        wait, waiting = self._predict_wait(count), len(self._waiting)
-        # An empty queue takes any number.
+        waiting, wait = len(self._waiting), 0.0
+        # An idle thread takes everything: otherwise, after one slow batch, everything would be
+        # refused and no batch would ever be measured again.
+        if waiting or self._running:
+            batches = math.ceil((waiting + count) / self._limits.max_batch) + bool(self._running)
+            wait = self._batch_seconds * batches
         full = waiting > 0 and waiting + count > self._limits.max_waiting
         if full or wait > left * _WAIT_SHARE:
             # Jitter, so that refused clients do not all retry at once.
@@ -174,17 +178,6 @@ class MicroBatcher(Generic[T, R]):
             for pending in batch:
                 self._waiting.pop(pending, None)
                 pending.answer.cancel()  # the others, if one has failed
-
-    def _predict_wait(self, count: int) -> float:
-        """Return the seconds until `count` new items have results; 0 if the thread is idle.
-
-        An idle thread takes everything: otherwise, after one slow batch, everything would be
-        refused and no batch would ever be measured again.
-        """
-        if not self._running and not self._waiting:
-            return 0.0
-        batches = math.ceil((len(self._waiting) + count) / self._limits.max_batch)
-        return self._batch_seconds * (batches + bool(self._running))
 
     async def _work(self) -> None:
         try:
@@ -226,7 +219,9 @@ class MicroBatcher(Generic[T, R]):
             call.cancel()
             self._give_up(batch, WorkerStalled(f"A batch ran over {patience:g} s."))
             return
-        self._measure(perf_counter() - started)
+        seconds = perf_counter() - started
+        average = self._batch_seconds or seconds
+        self._batch_seconds = average + _NEWEST_WEIGHT * (seconds - average)
         try:
             results = list(zip(batch, call.result(), strict=True))
         except Exception as error:  # noqa: BLE001 - the error belongs to the callers
@@ -240,10 +235,6 @@ class MicroBatcher(Generic[T, R]):
                 _fail([pending], result)
             elif pending.waits:
                 pending.answer.set_result(result)
-
-    def _measure(self, seconds: float) -> None:
-        average = self._batch_seconds or seconds
-        self._batch_seconds = average + _NEWEST_WEIGHT * (seconds - average)
 
     def _give_up(self, batch: list[PendingItem[T, R]], failure: Exception) -> None:
         self.failure = failure

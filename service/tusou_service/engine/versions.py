@@ -142,7 +142,7 @@ class BundleVersions:
             weakref.finalize(self.served, self._on_freed, loop).atexit = False
         self.served = pipeline
         bundle = pipeline.bundle
-        self._metrics.set_served_version(self._arm, bundle.version, bundle.item_count)
+        self._metrics.served[self._arm] = bundle.version, bundle.item_count
         fields = {"index_version": bundle.version, "arm": self._arm}
         _log.info("serving", extra={"fields": fields})
 

@@ -55,7 +55,7 @@ class Experiment:
             self._first.on_searched = shadow.offer
             self._shadow = asyncio.create_task(shadow.run(), name="shadow")
         else:
-            self._first.metrics.watch_ready(lambda: self.ready)
+            self._first.metrics.is_ready = lambda: self.ready
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -84,10 +84,6 @@ class Experiment:
     def engine_for(self, headers: Mapping[str, str]) -> SearchEngine:
         """Return the engine that answers a request with these headers."""
         return self._second if self._plan.arm_of(headers) == "b" else self._first
-
-    async def loaded(self) -> None:
-        """Wait for the end of the second engine's first load."""
-        await self._second.loaded()
 
     async def reload(self) -> tuple[ReloadResult, ReloadResult | None]:
         """Change both engines to their current versions, or neither; shadow: each on its own.

@@ -3,41 +3,45 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from fastapi import FastAPI
 from pydantic.json_schema import models_json_schema
 
 from tusou import __version__
-from tusou_service.engine.engine import ExperimentArms, SearchEngine
+from tusou_service.engine.engine import SearchEngine
 from tusou_service.http import errors
 from tusou_service.http.auth import ApiKeys
-from tusou_service.http.body_limits import RequestLimits
-from tusou_service.http.dependencies import AppState
 from tusou_service.http.middleware import RequestMiddleware
 from tusou_service.http.routes import embeddings, health, items, page, search
 from tusou_service.http.schemas import BatchRequest, EmbeddingRequest, Problem, SearchRequest
 
 if TYPE_CHECKING:
+    from tusou_service.experiment.ab_test import Experiment
     from tusou_service.observability.tracing import SpanTracer
+    from tusou_service.settings import Settings
 
 EngineFactory = Callable[[], AbstractAsyncContextManager[SearchEngine]]
 
 
+class AppState(TypedDict):
+    """The state that the lifespan yields, and that each request carries."""
+
+    engine: SearchEngine  # in a request: the engine of its arm
+    experiment: "Experiment | None"
+    on_reload: Callable[[], None] | None  # called after a successful POST /admin/reload
+
+
 def create_app(
     make_engine: EngineFactory,
-    limits: RequestLimits,
+    settings: "Settings",
     *,
     keys: ApiKeys | None = None,
-    docs: bool = True,
     tracer: "SpanTracer | None" = None,
-    experiment: ExperimentArms | None = None,
+    experiment: "Experiment | None" = None,
     on_reload: Callable[[], None] | None = None,
 ) -> FastAPI:
-    """Build the application around an engine.
-
-    `on_reload` is called after each successful POST /admin/reload.
-    """
+    """Build the application around an engine."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[AppState]:
@@ -60,10 +64,10 @@ def create_app(
     )
     for module in (search, embeddings, items, health, page):
         app.include_router(module.router)
-    if docs:
-        app.include_router(page.docs_router())
+    if settings.docs:
+        app.include_router(page.docs_router)
     app.mount("/static", page.static)
-    app.add_middleware(RequestMiddleware, limits=limits, keys=keys, tracer=tracer)
+    app.add_middleware(RequestMiddleware, settings=settings, keys=keys, tracer=tracer)
     errors.add_error_handlers(app)
     _add_schemas(app)
     return app

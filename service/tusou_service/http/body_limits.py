@@ -1,9 +1,13 @@
-"""Limits of connections, requests and their bodies."""
+"""Limits of requests and their bodies."""
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from tusou.images.formats import MAX_IMAGE_BYTES
+
+if TYPE_CHECKING:
+    from tusou_service.settings import Settings
 
 # Chunks are limited apart from bytes: real clients send few, large chunks.
 MAX_BODY_CHUNKS = 4096
@@ -21,32 +25,6 @@ _IMAGE_MEDIA = re.compile(r"image/(jpeg|png|webp)\s*", re.IGNORECASE)
 # The start of an image in JSON: the field of a search, or a data URI.
 _IMAGE_START = re.compile(rb'"image"\s*:\s*"|"data:image/[a-z]{1,8};base64,')
 _IMAGE_BASE64_BYTES = 4 * -(-MAX_IMAGE_BYTES // 3)
-
-
-@dataclass(frozen=True, slots=True)
-class RequestLimits:
-    """Limits of a request, in bytes and seconds."""
-
-    body_bytes: int
-    batch_body_bytes: int
-    header_bytes: int
-    body_seconds: float
-    timeout_seconds: float  # unless the client sets its own
-    hosts: frozenset[str]  # empty: any
-    rate_per_second: float  # searches of one client; 0: unlimited
-    rate_burst: int
-    large_bodies: int
-
-
-@dataclass(frozen=True, slots=True)
-class ConnectionLimits:
-    """Limits of a connection. Deadlines are absolute: slow, steady bytes do not extend them."""
-
-    header_seconds: float
-    body_seconds: float
-    write_seconds: float
-    header_bytes: int
-    connections: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +60,9 @@ class BodyRule:
         return True
 
 
-def body_rules(limits: RequestLimits) -> dict[str, BodyRule]:
+def body_rules(settings: "Settings") -> dict[str, BodyRule]:
     """Return the rule of each path that takes a body."""
-    search, batch = limits.body_bytes, limits.batch_body_bytes
+    search, batch = settings.max_body_bytes, settings.max_batch_body_bytes
     return {
         "/search": BodyRule(search, search + _IMAGE_BASE64_BYTES),
         "/search/batch": BodyRule(batch, batch),

@@ -1,8 +1,8 @@
-"""FastAPI dependencies of the routes: engine, experiment, deadline and body."""
+"""FastAPI dependencies of the routes: engine, deadline and body."""
 
 from collections.abc import Awaitable, Callable
 from time import perf_counter
-from typing import Annotated, TypedDict, TypeVar
+from typing import Annotated, TypeVar
 
 from fastapi import Depends, Request
 from pydantic import BaseModel, ValidationError
@@ -19,7 +19,7 @@ from tusou.core.errors import (
     RateLimited,
     TusouError,
 )
-from tusou_service.engine.engine import ExperimentArms, SearchEngine
+from tusou_service.engine.engine import SearchEngine
 from tusou_service.http.errors import (
     BodyTooLarge,
     RequestTimeout,
@@ -48,23 +48,10 @@ QUERY_ERRORS: tuple[type[TusouError], ...] = (
 )
 
 
-class AppState(TypedDict):
-    """The state that the lifespan yields, and that each request carries."""
-
-    engine: SearchEngine  # in a request: the engine of its arm
-    experiment: ExperimentArms | None
-    on_reload: Callable[[], None] | None  # called after a successful POST /admin/reload
-
-
 # Coroutines for speed: FastAPI calls plain functions in a thread pool.
 async def get_engine(request: Request) -> SearchEngine:
     engine: SearchEngine = request.state.engine
     return engine
-
-
-async def get_experiment(request: Request) -> ExperimentArms | None:
-    experiment: ExperimentArms | None = request.state.experiment
-    return experiment
 
 
 async def get_deadline(request: Request) -> float:
@@ -117,5 +104,4 @@ IMAGE_REQUEST_BODY: dict[str, object] = {
 }
 
 EngineDep = Annotated[SearchEngine, Depends(get_engine)]
-ExperimentDep = Annotated[ExperimentArms | None, Depends(get_experiment)]
 DeadlineDep = Annotated[float, Depends(get_deadline)]

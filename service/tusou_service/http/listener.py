@@ -1,12 +1,9 @@
 """The listening socket, and the limit of open files."""
 
-import logging
 import resource
 import socket
 
 from tusou.core.errors import Unavailable
-
-_log = logging.getLogger(__name__)
 
 _OTHER_FILES = 512  # besides connections: libraries, the index, images
 _BACKLOG = 2048  # connections that wait to be accepted
@@ -49,11 +46,4 @@ def listen(host: str, port: int) -> socket.socket:
     """Return a listening socket; PortTaken."""
     listener = bind(host, port)
     listener.listen(_BACKLOG)
-    log_address(listener)
     return listener
-
-
-def log_address(listener: socket.socket) -> None:
-    """Log the address and port; the port differs from the setting if that is 0."""
-    host, port = listener.getsockname()[:2]
-    _log.info("listening", extra={"fields": {"host": host, "port": port}})

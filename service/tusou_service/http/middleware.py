@@ -13,13 +13,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tusou.core.errors import ErrorDetail, InvalidRequest, NotReady, Overloaded, TusouError
 from tusou_service.http.auth import ApiKeys
 from tusou_service.http.body_limits import (
+    LARGE_BODIES,
     LARGE_BODY_BYTES,
     MAX_BODY_CHUNKS,
     MAX_HEADERS,
     MAX_TIMEOUT_MS,
     MAX_URI_BYTES,
     BodyRule,
-    RequestLimits,
     body_rules,
 )
 from tusou_service.http.errors import (
@@ -38,6 +38,7 @@ from tusou_service.observability.stages import RECORDER
 
 if TYPE_CHECKING:
     from tusou_service.observability.tracing import SpanTracer
+    from tusou_service.settings import Settings
 
 # Process managers call these by IP address and without a key.
 PROBES = frozenset({"/healthz", "/readyz"})
@@ -60,17 +61,17 @@ class RequestMiddleware:
     def __init__(
         self,
         app: ASGIApp,
-        limits: RequestLimits,
+        settings: "Settings",
         keys: ApiKeys | None,
         tracer: "SpanTracer | None" = None,
     ) -> None:
-        self._app, self._limits, self._keys, self._tracer = app, limits, keys, tracer
+        self._app, self._settings, self._keys, self._tracer = app, settings, keys, tracer
         self._rate_limiter = (
-            RateLimiter(limits.rate_per_second, limits.rate_burst)
-            if limits.rate_per_second > 0
+            RateLimiter(settings.rate_per_s, settings.rate_burst)
+            if settings.rate_per_s > 0
             else None
         )
-        self._rules = body_rules(limits)
+        self._rules = body_rules(settings)
         self._large_bodies = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -124,13 +125,13 @@ class RequestMiddleware:
         if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > MAX_URI_BYTES:
             raise UriTooLong
         size = sum(len(name) + len(value) for name, value in scope["headers"])
-        if size > self._limits.header_bytes or len(scope["headers"]) > MAX_HEADERS:
+        if size > self._settings.max_header_bytes or len(scope["headers"]) > MAX_HEADERS:
             raise HeadersTooLarge
 
     def _check_host(self, path: str, headers: Headers) -> None:
-        if not self._limits.hosts or path in PROBES:
+        if not self._settings.hosts or path in PROBES:
             return
-        if _without_port(headers.get("host", "")) not in self._limits.hosts:
+        if _without_port(headers.get("host", "")) not in self._settings.hosts:
             raise BadHttp
 
     def _check_key(self, path: str, key: bytes) -> None:
@@ -143,7 +144,7 @@ class RequestMiddleware:
         """Return the request's time limit in seconds."""
         value = headers.get("x-request-timeout-ms")
         if value is None:
-            return self._limits.timeout_seconds
+            return self._settings.timeout_ms / 1000
         if not re.fullmatch("[0-9]{1,5}", value) or not 1 <= int(value) <= MAX_TIMEOUT_MS:
             loc = ("header", "X-Request-Timeout-Ms")
             message = f"Milliseconds, a whole number from 1 to {MAX_TIMEOUT_MS}."
@@ -153,7 +154,7 @@ class RequestMiddleware:
     @contextmanager
     def _large_body(self) -> Iterator[None]:
         """Limit the number, and so the memory, of large bodies that await their response."""
-        if self._large_bodies >= self._limits.large_bodies:
+        if self._large_bodies >= LARGE_BODIES:
             raise Overloaded("Too many large bodies at once.")
         self._large_bodies += 1
         try:
@@ -165,7 +166,7 @@ class RequestMiddleware:
         """Return the complete body. Counts what arrives, whatever Content-Length declares."""
         body, chunks, is_large = bytearray(), 0, False
         try:
-            async with asyncio.timeout(self._limits.body_seconds):
+            async with asyncio.timeout(self._settings.body_s):
                 while True:
                     message = await receive()
                     if message["type"] == "http.disconnect":

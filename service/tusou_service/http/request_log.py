@@ -13,10 +13,11 @@ from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Scope, Send
 
 from tusou.core.errors import TusouError
-from tusou_service.engine.engine import ExperimentArms, SearchEngine
+from tusou_service.engine.engine import SearchEngine
 from tusou_service.http.errors import Internal, problem_response, problem_type
 
 if TYPE_CHECKING:
+    from tusou_service.experiment.ab_test import Experiment
     from tusou_service.observability.tracing import SpanTracer
 
 _log = logging.getLogger(__name__)
@@ -56,7 +57,7 @@ class RequestContext:
         self._is_complete = False
         headers = Headers(scope=scope)
         state, self._scope, self._send = scope["state"], scope, send
-        experiment: ExperimentArms | None = state["experiment"]
+        experiment: Experiment | None = state["experiment"]
         if experiment:
             state["engine"] = experiment.engine_for(headers)
         self.engine: SearchEngine = state["engine"]
@@ -116,7 +117,8 @@ class RequestContext:
     def record(self) -> None:
         """Write the log line, the metrics and the trace of the finished request."""
         seconds = perf_counter() - self.started
-        route = self._route()
+        # The route's template: raw paths would make metric labels unbounded.
+        route: str = getattr(self._scope.get("route"), "path_format", self.path)
         metrics, status = self.engine.metrics, str(self.status)
         metrics.requests.labels(route, status).inc()
         metrics.request_seconds.labels(route).observe(seconds)
@@ -142,11 +144,6 @@ class RequestContext:
             )
             fields["trace_id"] = self._trace.id
         _log.log(level, "request", extra={"fields": fields})
-
-    def _route(self) -> str:
-        """Return the route's template: raw paths would make metric labels unbounded."""
-        template = getattr(self._scope.get("route"), "path_format", None)
-        return template if isinstance(template, str) else self.path
 
 
 async def _receive_nothing() -> Message:

@@ -16,18 +16,9 @@ MAX_RANK = 10_000  # of offset + top_k
 MAX_EXCLUDED = 256
 _MAX_ID_CHARS = 256
 
-TopK = Annotated[int, Field(ge=1, le=MAX_TOP_K, description="Number of items to return.")]
-
-Offset = Annotated[int, Field(ge=0, le=MAX_RANK, description="Number of items to skip.")]
 Weight = Annotated[float, Field(gt=0, le=MAX_WEIGHT, allow_inf_nan=False)]
 Texts = Annotated[list[str], Field(min_length=1, max_length=MAX_QUERIES, fail_fast=True)]
 RequestId = int | Annotated[str, Field(max_length=_MAX_ID_CHARS)]
-ExcludedIds = Annotated[list[RequestId], FailFast(), Field(max_length=MAX_EXCLUDED)]
-IndexVersion = Annotated[str | None, Field(max_length=64)]
-
-_EXCLUDE = "Item ids to leave out; unknown ids are ignored."
-_INTERPRET = "Whether what a query refuses (不带拉链的包) is subtracted instead of searched for."
-_INDEX_VERSION = "The version of an earlier response; see version_changed."
 
 
 class _StrictModel(BaseModel):
@@ -35,8 +26,26 @@ class _StrictModel(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
-class QueryFields(BaseModel):
-    """The fields of one query, except its image."""
+class PageFields(BaseModel):
+    """The options of a search: the page of its results, and how queries are read."""
+
+    top_k: int = Field(10, ge=1, le=MAX_TOP_K, description="Number of items to return.")
+    offset: int = Field(0, ge=0, le=MAX_RANK, description="Number of items to skip.")
+    exclude: Annotated[list[RequestId], FailFast()] = Field(
+        [], max_length=MAX_EXCLUDED, description="Item ids to leave out; unknown ids are ignored."
+    )
+    interpret: bool = Field(
+        default=True,
+        description="Whether what a query refuses (不带拉链的包) is subtracted instead of searched "
+        "for.",
+    )
+    index_version: str | None = Field(
+        None, max_length=64, description="The version of an earlier response; see version_changed."
+    )
+
+
+class PartFields(BaseModel):
+    """The parts of one query and their weights, except its image."""
 
     query: str | None = Field(None, description="The text to search for; at most 512 characters.")
     item_id: RequestId | None = Field(None, description="An indexed item: more like it.")
@@ -46,11 +55,10 @@ class QueryFields(BaseModel):
     image_weight: Weight | None = Field(None, description="1 by default.")
     item_weight: Weight | None = Field(None, description="1 by default.")
     negative_weight: Weight | None = Field(None, description=f"{NEGATIVE_WEIGHT} by default.")
-    top_k: TopK = 10
-    offset: Offset = 0
-    exclude: ExcludedIds = Field([], description=_EXCLUDE)
-    interpret: bool = Field(default=True, description=_INTERPRET)
-    index_version: IndexVersion = Field(None, description=_INDEX_VERSION)
+
+
+class QueryFields(PageFields, PartFields):
+    """The fields of one query, except its image."""
 
 
 class SearchRequest(_StrictModel, QueryFields):
@@ -65,15 +73,10 @@ class ImageSearchParameters(QueryFields):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class BatchRequest(_StrictModel):
+class BatchRequest(_StrictModel, PageFields):
     """Several queries, answered from one version of the index."""
 
     queries: Texts
-    top_k: TopK = 10
-    offset: Offset = 0
-    exclude: ExcludedIds = Field([], description=_EXCLUDE)
-    interpret: bool = Field(default=True, description=_INTERPRET)
-    index_version: IndexVersion = Field(None, description=_INDEX_VERSION)
 
 
 class EmbeddingRequest(_StrictModel):

@@ -4,13 +4,15 @@ import asyncio
 from asyncio import TimerHandle
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from tusou.core.errors import Overloaded, TusouError
-from tusou_service.http.body_limits import ConnectionLimits
 from tusou_service.http.errors import BadHttp, HeadersTooLarge, problem_response
+
+if TYPE_CHECKING:
+    from tusou_service.settings import Settings
 
 # This module uses what uvicorn does not document: the methods overridden below, `cycle`,
 # `connections` and STATUS_LINE. Hence the upper bound of uvicorn in pyproject.toml.
@@ -20,19 +22,20 @@ _GRACE_SECONDS = 1.0
 _LINGER_SECONDS = 2.0
 
 
-def make_protocol_class(limits: ConnectionLimits) -> type[HttpToolsProtocol]:
+def make_protocol_class(settings: "Settings") -> type[HttpToolsProtocol]:
     """Return a protocol class with these limits, for `uvicorn.Config(http=...)`."""
-    return type("LimitedProtocol", (TimeoutProtocol,), {"limits": limits})
+    return type("LimitedProtocol", (TimeoutProtocol,), {"settings": settings})
 
 
 class TimeoutProtocol(HttpToolsProtocol):
     """Closes connections that send headers or body, or read their response, too slowly.
 
+    Deadlines are absolute: slow, steady bytes do not extend them.
     Limits the number of connections, and the bytes of headers before they are parsed. uvicorn's
     own timer covers the idle time between two requests.
     """
 
-    limits: ClassVar[ConnectionLimits]
+    settings: ClassVar["Settings"]
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the header deadline; refuse the connection if there are too many."""
@@ -41,10 +44,10 @@ class TimeoutProtocol(HttpToolsProtocol):
         self._in_headers = True
         self._discarding = False
         super().connection_made(transport)
-        if len(self.connections) > self.limits.connections:
+        if len(self.connections) > self.settings.max_connections:
             self._refuse(Overloaded())
             return
-        self._start_timer("headers", self.limits.header_seconds, self._close)
+        self._start_timer("headers", self.settings.header_s, self._close)
 
     def connection_lost(self, exc: Exception | None) -> None:
         for timer in self._timers.values():
@@ -60,18 +63,19 @@ class TimeoutProtocol(HttpToolsProtocol):
         super().data_received(data)
         in_same_headers = was_in_headers and self._in_headers
         self._unparsed_bytes = self._unparsed_bytes + len(data) if in_same_headers else 0
-        if self._unparsed_bytes > self.limits.header_bytes and not self.transport.is_closing():
+        too_large = self._unparsed_bytes > self.settings.max_header_bytes
+        if too_large and not self.transport.is_closing():
             self._refuse(HeadersTooLarge())
 
     def on_message_begin(self) -> None:
         self._in_headers = True
-        self._start_timer("headers", self.limits.header_seconds, self._close)
+        self._start_timer("headers", self.settings.header_s, self._close)
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         self._in_headers = False
         self._stop_timer("headers")
-        self._start_timer("body", self.limits.body_seconds + _GRACE_SECONDS, self._close)
+        self._start_timer("body", self.settings.body_s + _GRACE_SECONDS, self._close)
         super().on_headers_complete()
         self.cycle.transport = SimpleNamespace(  # type: ignore[assignment]
             write=self.transport.write, is_closing=self.transport.is_closing, close=self._finish
@@ -87,7 +91,7 @@ class TimeoutProtocol(HttpToolsProtocol):
 
     def pause_writing(self) -> None:
         """Start the deadline of a client that does not read."""
-        self._start_timer("write", self.limits.write_seconds, self.transport.abort)
+        self._start_timer("write", self.settings.write_s, self.transport.abort)
         super().pause_writing()
 
     def resume_writing(self) -> None:
@@ -110,7 +114,7 @@ class TimeoutProtocol(HttpToolsProtocol):
     def _close(self) -> None:
         self.transport.close()
         # close() waits until the client has read the buffer, which it may never do.
-        self._start_timer("write", self.limits.write_seconds, self.transport.abort)
+        self._start_timer("write", self.settings.write_s, self.transport.abort)
 
     def _finish(self) -> None:
         """Close the connection after its last response."""

@@ -43,29 +43,23 @@ class ImagePipeline(Protocol):
     @property
     def bundle(self) -> Bundle:
         """The bundle that is searched."""
-        ...
 
     @property
     def image_size(self) -> int:
         """The side, in pixels, of the images that `encode_images` takes."""
-        ...
 
     @property
     def image_tower_loaded(self) -> bool:
         """Whether the image tower is loaded."""
-        ...
 
     def load_image_tower(self) -> None:
         """Load the image tower; IncompatibleBundle, InsufficientMemory."""
-        ...
 
     def encode_images(self, pixels: Pixels) -> list[VectorPart]:
         """Encode a batch of images, (n, size, size, 3) RGB. One thread at a time calls it."""
-        ...
 
     def release_memory(self) -> None:
         """Return the memory that the device's allocator keeps for later use."""
-        ...
 
 
 class ImageBatcher(Protocol):

@@ -1,6 +1,7 @@
 """Metrics of the service, for Prometheus."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
@@ -21,128 +22,105 @@ class Metrics:
 
     def __init__(self) -> None:
         registry = CollectorRegistry()
-        self.requests = Counter(
+        counter = partial(Counter, registry=registry)
+        histogram = partial(Histogram, registry=registry)
+        gauge = partial(Gauge, registry=registry)
+        self.requests = counter(
             "tusou_requests",
             "Requests by response; status 499: the client disconnected first.",
             ["route", "status"],
-            registry=registry,
         )
-        self.request_seconds = Histogram(
+        self.request_seconds = histogram(
             "tusou_request_seconds",
             "Time from the headers of a request to the end of its response.",
             ["route"],
             buckets=_REQUEST_SECONDS,
-            registry=registry,
         )
-        self.arm_requests = Counter(
+        self.arm_requests = counter(
             "tusou_arm_requests",
             "Search requests by arm of the experiment.",
             ["arm", "status"],
-            registry=registry,
         )
-        self.arm_seconds = Histogram(
+        self.arm_seconds = histogram(
             "tusou_arm_seconds",
             "Time of search requests by arm of the experiment.",
             ["arm"],
             buckets=_REQUEST_SECONDS,
-            registry=registry,
         )
-        self.batch_size = Histogram(
+        self.batch_size = histogram(
             "tusou_batch_size",
             "Queries in a batch.",
             ["arm"],
             buckets=_BATCH_SIZES,
-            registry=registry,
         )
-        self.stage_seconds = Histogram(
+        self.stage_seconds = histogram(
             "tusou_stage_seconds",
             "Time of a batch in a stage: tokenise, encode, search.",
             ["arm", "stage"],
             buckets=_STAGE_SECONDS,
-            registry=registry,
         )
-        self.cached_queries = Counter(
+        self.cached_queries = counter(
             "tusou_cached_queries",
             "Queries, among those of tusou_batch_size, whose vector came from the cache.",
             ["arm"],
-            registry=registry,
         )
-        self.image_batch_size = Histogram(
+        self.image_batch_size = histogram(
             "tusou_image_batch_size",
             "Query images in a batch.",
             buckets=_BATCH_SIZES[:4],
-            registry=registry,
         )
-        self.image_seconds = Histogram(
+        self.image_seconds = histogram(
             "tusou_image_seconds",
             "Time of query images in a stage: decode (one, with its wait), encode (a batch).",
             ["stage"],
             buckets=_REQUEST_SECONDS,
-            registry=registry,
         )
-        self.lost_decoders = Counter(
+        self.lost_decoders = counter(
             "tusou_lost_decoders",
             "Decoder processes that crashed on an image.",
-            registry=registry,
         )
-        self.cancelled = Counter(
+        self.cancelled = counter(
             "tusou_cancelled",
             "Searches cancelled because their client disconnected.",
-            registry=registry,
         )
-        self.reloads = Counter(
+        self.reloads = counter(
             "tusou_reloads",
             "Reloads by result: swapped, unchanged, failed.",
             ["result"],
-            registry=registry,
         )
-        self._queue_depth = Gauge(
+        self._queue_depth = gauge(
             "tusou_queue_depth",
             "Queries that wait for a batch.",
             ["arm"],
-            registry=registry,
             multiprocess_mode="livesum",
         )
-        self._ready = Gauge(
+        self._ready = gauge(
             "tusou_ready",
             "1 if /readyz returns 200, in all workers.",
-            registry=registry,
             multiprocess_mode="livemin",
         )
-        self.shadowed = Counter(
+        self.shadowed = counter(
             "tusou_shadow_queries",
             "Queries for the shadow bundle: compared, dropped, unanswered, failed.",
             ["result"],
-            registry=registry,
         )
-        self.shadow_overlap = Histogram(
+        self.shadow_overlap = histogram(
             "tusou_shadow_overlap",
             "Share of a query's items that the shadow bundle returned too.",
             buckets=_SHARES,
-            registry=registry,
         )
-        self._depths: dict[str, Callable[[], int]] = {}
-        self._is_ready: Callable[[], bool] = lambda: False
-        self._versions = _ServedVersions()
+        # Read at every refresh: the queue depth of each arm, and whether the service is ready.
+        self.depths: dict[str, Callable[[], int]] = {}
+        self.is_ready: Callable[[], bool] = lambda: False
+        self.served: dict[str, tuple[str, int]] = {}  # version and item count, by arm
         self._exposed = _registry_of_all_workers() or registry
-        self._exposed.register(self._versions)
-
-    def watch_queue(self, arm: str, depth: Callable[[], int]) -> None:
-        """Read an arm's queue depth at every refresh."""
-        self._depths[arm] = depth
-
-    def watch_ready(self, ready: Callable[[], bool]) -> None:
-        """Read whether the service is ready at every refresh."""
-        self._is_ready = ready
+        self._exposed.register(_ServedVersions(self.served))
 
     def refresh(self) -> None:
         """Set the gauges. A scrape does it too, but only in the worker that answers it."""
-        for arm, depth in self._depths.items():
+        for arm, depth in self.depths.items():
             self._queue_depth.labels(arm).set(depth())
-        self._ready.set(self._is_ready())
-
-    def set_served_version(self, arm: str, version: str, item_count: int) -> None:
-        self._versions.served[arm] = (version, item_count)
+        self._ready.set(self.is_ready())
 
     def expose(self) -> bytes:
         """Return the metrics of all workers in Prometheus's text format."""
@@ -153,15 +131,15 @@ class Metrics:
 class _ServedVersions(Collector):
     """The bundle versions of the worker that answers the scrape."""
 
-    def __init__(self) -> None:
-        self.served: dict[str, tuple[str, int]] = {}  # version and item count, by arm
+    def __init__(self, served: dict[str, tuple[str, int]]) -> None:
+        self._served = served
 
     def collect(self) -> Iterator[Metric]:
         index = GaugeMetricFamily(
             "tusou_index_info", "The bundle version served.", labels=["arm", "version"]
         )
         items = GaugeMetricFamily("tusou_items", "Items in the index.", labels=["arm"])
-        for arm, (version, count) in self.served.items():
+        for arm, (version, count) in self._served.items():
             index.add_metric([arm, version], 1)
             items.add_metric([arm], count)
         yield index

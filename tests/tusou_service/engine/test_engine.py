@@ -224,9 +224,9 @@ async def test_recognises_a_lost_device(source: TinySource, message: str, lost: 
 
 async def test_images_come_from_the_bundle(source: TinySource) -> None:
     async with entered(source) as engine:
-        assert (await engine.image("7"))[1] == "image/png"
+        assert engine.bundle.image("7")[1] == "image/png"
         with pytest.raises(UnknownItem):
-            await engine.image("007")
+            engine.bundle.image("007")
 
 
 async def test_concurrent_callers_get_the_results_of_a_single_one(source: TinySource) -> None:

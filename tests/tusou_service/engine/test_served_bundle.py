@@ -44,7 +44,7 @@ def bundle(two_versions: tuple[Path, ...]) -> Path:
 def real(bundle: Path) -> Iterator[TestClient]:
     settings = Settings(bundle=bundle, device="cpu")
     parts = make_parts(settings, None)
-    with TestClient(create_app(parts.running, settings.requests())) as client:
+    with TestClient(create_app(parts.running, settings)) as client:
         assert client.portal
         client.portal.call(parts.engine.loaded)
         yield client
@@ -60,7 +60,7 @@ def test_two_bundles_behind_one_service(
     settings = Settings(bundle=bundle, ab_bundle=second, ab_mode=mode, ab_share=1, device="cpu")
     parts = make_parts(settings, None)
     assert parts.experiment
-    app = create_app(parts.running, settings.requests(), experiment=parts.experiment)
+    app = create_app(parts.running, settings, experiment=parts.experiment)
     with TestClient(app) as client:
         assert client.portal
         for engine in parts.experiment.engines:
@@ -177,7 +177,7 @@ def test_follows_current(two_versions: tuple[Path, ...], bundle: Path) -> None:
     root, first, second = two_versions
     settings = Settings(bundle=bundle, follow_s=0.02, device="cpu")
     parts = make_parts(settings, None)
-    app = create_app(lambda: parts.running(settings.follow_s), settings.requests())
+    app = create_app(lambda: parts.running(settings.follow_s), settings)
     with TestClient(app) as client:
         assert client.portal
         client.portal.call(parts.engine.loaded)

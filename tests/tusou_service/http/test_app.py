@@ -253,7 +253,7 @@ def guarded(source: TinySource, tmp_path: Path) -> Iterator[TestClient]:
 
 
 def test_every_route_is_public_or_guarded(source: TinySource) -> None:
-    app = create_app(lambda: pytest.fail("not entered"), Settings().requests())
+    app = create_app(lambda: pytest.fail("not entered"), Settings())
     paths = {context.path.replace(":path", "") for context in iter_route_contexts(app.routes)}
     assert paths == PUBLIC | {path for _, path in GUARDED}
 

@@ -11,6 +11,7 @@ from fastapi.testclient import TestClient
 from openai import AsyncOpenAI, NotGiven, UnprocessableEntityError
 from tusou_indexer.build import BuildSpec, build
 from tusou_service.factory import BundleSource
+from tusou_service.settings import Settings
 
 from tests.tusou_service.http.test_middleware import problem_of
 from tests.tusou_service.tiny import running
@@ -73,7 +74,7 @@ def test_an_invalid_input_is_refused(client: TestClient, value: object) -> None:
 
 async def test_openais_official_client_works(tiny_model: Path, pool: Path, tmp_path: Path) -> None:
     build(BuildSpec(str(pool), str(tiny_model), workers=1), tmp_path / "bundle", NoProgress())
-    source = BundleSource(tmp_path / "bundle", "cpu", None, "auto", "auto", 0)
+    source = BundleSource(tmp_path / "bundle", None, Settings(device="cpu", cache_queries=0))
     texts = ["红色连衣裙", LONG]
     expected = await asyncio.to_thread(_encode_directly, tiny_model, texts)
     async with (

@@ -9,7 +9,7 @@ from typing import Literal
 import pytest
 from drawing import image_bytes
 from fastapi.testclient import TestClient
-from tusou_service.http.body_limits import body_rules
+from tusou_service.http.body_limits import LARGE_BODIES, body_rules
 from tusou_service.settings import Settings
 
 from tests.tusou_service.http.test_middleware import problem_of
@@ -255,7 +255,7 @@ def test_texts_are_checked_before_an_image_is_decoded(
     assert source.pipeline.seen == []
 
 
-RULE = body_rules(Settings().requests())["/search"]
+RULE = body_rules(Settings())["/search"]
 
 
 @pytest.mark.parametrize(
@@ -295,7 +295,7 @@ def test_the_number_of_large_bodies_at_once_is_limited(client: TestClient) -> No
     middleware = client.app.middleware_stack  # type: ignore[attr-defined]
     while not hasattr(middleware, "_large_bodies"):
         middleware = middleware.app
-    middleware._large_bodies = middleware._limits.large_bodies
+    middleware._large_bodies = LARGE_BODIES
     body = b'{"image":"' + b"A" * 2_000_000 + b'"}'
     response = client.post("/search", content=body, headers=JSON)
     assert (response.status_code, problem_of(response)["code"]) == (503, "overloaded")

@@ -45,9 +45,9 @@ async def embeddings(
     """Return the unit vectors of texts and of images given as data URIs."""
     _check_dimensions(body)
     inputs = [body.input] if isinstance(body.input, str) else body.input
-    status = engine.status()
+    bundle = engine.bundle
     vectors, tokens = await _encode(inputs, engine, deadline)
-    if engine.status().version != status.version:
+    if engine.bundle.version != bundle.version:
         raise NotReady("The index has just changed; send the request again.")
     in_base64 = body.encoding_format == "base64"
     return EmbeddingResponse(
@@ -57,7 +57,7 @@ async def embeddings(
             )
             for position, vector in enumerate(vectors)
         ],
-        model=status.model_name,
+        model=bundle.model_name,
         usage=TokenUsage(prompt_tokens=tokens, total_tokens=tokens),
     )
 

@@ -1,5 +1,7 @@
 """GET /healthz, /readyz, /metrics and /info, and POST /admin/reload."""
 
+from typing import TYPE_CHECKING
+
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -7,9 +9,12 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from tusou import __version__
 from tusou.core.errors import CorruptBundle, IncompatibleBundle, InsufficientMemory, NotReady
 from tusou_service.engine.interfaces import ReloadResult
-from tusou_service.http.dependencies import EngineDep, ExperimentDep
+from tusou_service.http.dependencies import EngineDep
 from tusou_service.http.errors import error_responses
 from tusou_service.http.schemas import HealthResponse, InfoResponse, ReadyResponse, ReloadResponse
+
+if TYPE_CHECKING:
+    from tusou_service.experiment.ab_test import Experiment
 
 router = APIRouter(tags=["operations"])
 
@@ -28,12 +33,12 @@ async def healthz() -> HealthResponse:
 
 
 @router.get("/readyz", responses=error_responses(NotReady))
-async def readyz(engine: EngineDep, experiment: ExperimentDep) -> ReadyResponse:
+async def readyz(request: Request, engine: EngineDep) -> ReadyResponse:
     """Return 200 if the service takes requests: loaded, warm, worker alive, not stopping."""
-    status = engine.status()
-    if not (experiment.ready if experiment else status.ready):
+    version = engine.bundle.version
+    if not (request.state.experiment or engine).ready:
         raise NotReady("The service is loading, stopping or failing.")
-    return ReadyResponse(index_version=status.version, images=status.images)
+    return ReadyResponse(index_version=version, images=engine.image_state)
 
 
 @router.get(
@@ -49,18 +54,20 @@ async def metrics(engine: EngineDep) -> Response:
 @router.get("/info", responses=error_responses(NotReady))
 async def info(engine: EngineDep) -> InfoResponse:
     """Return the versions, model, index and item count of the service."""
-    status, manifest = engine.status(), engine.manifest()
+    pipeline = engine.pipeline
+    bundle = pipeline.bundle
+    takes_images = engine.image_state != "unavailable"
     return InfoResponse(
         tusou_version=__version__,
-        index_version=status.version,
-        item_count=status.item_count,
-        precision=status.precision,
-        backend=status.backend,
-        model=status.model_name,
-        id_type=status.id_type,
-        items=status.items,
-        accepts=status.accepts,
-        manifest=manifest.model_dump(mode="json", exclude=_PRIVATE_FIELDS),
+        index_version=bundle.version,
+        item_count=bundle.item_count,
+        precision=pipeline.precision,
+        backend=pipeline.backend,
+        model=bundle.model_name,
+        id_type=bundle.id_type,
+        items=bundle.items,
+        accepts=("text", "image", "item") if takes_images else ("text", "item"),
+        manifest=bundle.manifest.model_dump(mode="json", exclude=_PRIVATE_FIELDS),
     )
 
 
@@ -69,8 +76,9 @@ async def info(engine: EngineDep) -> InfoResponse:
     response_model_exclude_none=True,
     responses=error_responses(CorruptBundle, IncompatibleBundle, InsufficientMemory, NotReady),
 )
-async def reload(request: Request, engine: EngineDep, experiment: ExperimentDep) -> ReloadResponse:
+async def reload(request: Request, engine: EngineDep) -> ReloadResponse:
     """Change to the bundle's current version; no request is dropped."""
+    experiment: Experiment | None = request.state.experiment
     if experiment is None:
         results = _reload_fields(await engine.reload())
     else:

@@ -26,9 +26,9 @@ router = APIRouter(tags=["items"])
         304: {"description": "The client's copy is current"},
     },
 )
-async def image(item_id: str, request: Request, engine: EngineDep) -> Response:
+def image(item_id: str, request: Request, engine: EngineDep) -> Response:
     """Return an item's image as it is in the source."""
-    data, content_type = await engine.image(item_id)
+    data, content_type = engine.bundle.image(item_id)
     tag = f'"{hashlib.sha256(data).hexdigest()[:32]}"'
     headers = {"ETag": tag, "Cache-Control": "private, max-age=3600"}
     if tag in request.headers.get("if-none-match", ""):
@@ -41,9 +41,11 @@ async def image(item_id: str, request: Request, engine: EngineDep) -> Response:
     responses=error_responses(UnknownItem, NotReady),
     response_model_exclude_none=True,
 )
-async def item(item_id: str, engine: EngineDep) -> ItemResponse:
+def item(item_id: str, engine: EngineDep) -> ItemResponse:
     """Return an item's text, or the path of its image."""
-    known_id, text = await engine.item(item_id)
+    bundle = engine.bundle
+    text = bundle.text(item_id)
+    known_id = int(item_id) if bundle.id_type == "int" else item_id
     if text is not None:
         return ItemResponse(item_id=known_id, text=text)
     return ItemResponse(item_id=known_id, image=f"/items/{quote(item_id, safe='')}/image")

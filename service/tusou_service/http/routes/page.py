@@ -11,6 +11,7 @@ from starlette.types import Receive, Scope, Send
 _WEB = Path(__file__).parents[1] / "web"
 
 router = APIRouter(include_in_schema=False)
+docs_router = APIRouter(include_in_schema=False)  # can be switched off
 # Revalidate at each load: after an upgrade, a new page must not run an old script.
 _NO_CACHE = {"Cache-Control": "no-cache"}
 
@@ -37,16 +38,13 @@ async def index() -> FileResponse:
     return FileResponse(_WEB / "index.html", headers=_NO_CACHE)
 
 
-def docs_router() -> APIRouter:
-    """Return the routes of the documentation page, which can be switched off."""
-    docs = APIRouter(include_in_schema=False)
+@docs_router.get("/docs")
+async def docs() -> FileResponse:
+    """Return the page of the API documentation."""
+    return FileResponse(_WEB / "docs.html", headers=_NO_CACHE)
 
-    @docs.get("/docs")
-    async def page() -> FileResponse:
-        return FileResponse(_WEB / "docs.html", headers=_NO_CACHE)
 
-    @docs.get("/openapi.json")
-    async def document(request: Request) -> JSONResponse:
-        return JSONResponse(request.app.openapi())
-
-    return docs
+@docs_router.get("/openapi.json")
+async def document(request: Request) -> JSONResponse:
+    """Return the OpenAPI document."""
+    return JSONResponse(request.app.openapi())

@@ -3,12 +3,13 @@
 import logging
 from collections.abc import Sequence
 from time import perf_counter
-from typing import Annotated, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
 from fastapi import Query as QueryParameter
 
 from tusou.core.errors import BadImage, Unavailable, UnknownItem
+from tusou.core.hits import Hits
 from tusou.retrieval.query import Query
 from tusou_service.engine.engine import SearchEngine
 from tusou_service.http.dependencies import (
@@ -98,20 +99,12 @@ async def search_batch(
     ]
     results = await engine.search(queries, deadline)
     _log_queries(request, texts)
-    version = results[0].index_version
     return BatchResponse(
         results=tuple(
-            SearchResult(
-                item_ids=result.item_ids,
-                scores=result.scores,
-                truncated=result.truncated,
-                interpreted=_interpreted(query),
-            )
-            for query, result in zip(queries, results, strict=True)
+            SearchResult(**_result_fields(query, hits))
+            for query, hits in zip(queries, results, strict=True)
         ),
-        index_version=version,
-        took_ms=_elapsed_ms(started),
-        version_changed=_version_changed(body.index_version, version),
+        **_answer_fields(results[0].index_version, body.index_version, started),
     )
 
 
@@ -126,29 +119,30 @@ async def _search_one(
     (hits,) = await engine.search([query], deadline)
     _log_queries(request, query.texts)
     return SearchResponse(
-        item_ids=hits.item_ids,
-        scores=hits.scores,
-        truncated=hits.truncated,
-        interpreted=_interpreted(query),
-        index_version=hits.index_version,
-        took_ms=_elapsed_ms(started),
-        version_changed=_version_changed(known_version, hits.index_version),
+        **_result_fields(query, hits),
+        **_answer_fields(hits.index_version, known_version, started),
     )
 
 
-def _interpreted(query: Query) -> InterpretedQuery | None:
-    if query.understood is None:
-        return None
-    refused = "、".join(query.understood.refused)
-    return InterpretedQuery(positive=query.understood.positive, negative=refused)
+def _result_fields(query: Query, hits: Hits) -> dict[str, Any]:
+    interpreted = None
+    if query.understood:
+        refused = "、".join(query.understood.refused)
+        interpreted = InterpretedQuery(positive=query.understood.positive, negative=refused)
+    return {
+        "item_ids": hits.item_ids,
+        "scores": hits.scores,
+        "truncated": hits.truncated,
+        "interpreted": interpreted,
+    }
 
 
-def _version_changed(known: str | None, version: str) -> Literal[True] | None:
-    return True if known is not None and known != version else None
-
-
-def _elapsed_ms(started: float) -> float:
-    return round((perf_counter() - started) * 1000, 3)
+def _answer_fields(version: str, known: str | None, started: float) -> dict[str, Any]:
+    return {
+        "index_version": version,
+        "took_ms": round((perf_counter() - started) * 1000, 3),
+        "version_changed": True if known is not None and known != version else None,
+    }
 
 
 def _log_queries(request: Request, queries: Sequence[str]) -> None:
