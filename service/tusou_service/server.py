@@ -77,7 +77,7 @@ class ServiceParts:
     ) -> AsyncIterator[SearchEngine]:
         """Run the engines, and follow CURRENT: every `follow_seconds`, and when peers reload."""
         engines = self.experiment.engines if self.experiment else (self.engine,)
-        reload = self.experiment.reload if self.experiment else self.engine.reload
+        reload = self.experiment.reload if self.experiment else self.engine.versions.reload
         follower = VersionFollower([engine.versions for engine in engines], reload, follow_seconds)
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self.engine)
@@ -179,7 +179,7 @@ def _http_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
 
 async def _tune_when_loaded(engines: tuple[SearchEngine, ...]) -> None:
     for engine in engines:
-        await engine.loaded()
+        await engine.versions.loaded()
     tune_gc()
 
 

@@ -41,10 +41,10 @@ class ShutdownMonitor:
         for engine in self._engines:
             if engine.worker_error:
                 self._fail(EXIT_BROKEN, engine.worker_error)
-            elif isinstance(engine.load_error, IncompatibleBundle):
-                self._fail(EXIT_MISMATCH, engine.load_error)
-            elif engine.load_error:
-                self._fail(EXIT_FAILED, engine.load_error)
+            elif isinstance(engine.versions.load_error, IncompatibleBundle):
+                self._fail(EXIT_MISMATCH, engine.versions.load_error)
+            elif engine.versions.load_error:
+                self._fail(EXIT_FAILED, engine.versions.load_error)
         return bool(self.exit_code) or monotonic() >= self._drained_at
 
     def _fail(self, code: int, error: Exception) -> None:

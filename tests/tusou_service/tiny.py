@@ -182,9 +182,9 @@ def connected(
     )
     with TestClient(app) as client:
         assert client.portal
-        client.portal.call(parts.engine.loaded)
+        client.portal.call(parts.engine.versions.loaded)
         if parts.experiment:
-            client.portal.call(parts.experiment.engines[1].loaded)
+            client.portal.call(parts.experiment.engines[1].versions.loaded)
         yield client
 
 
@@ -252,12 +252,12 @@ async def running(
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     while not server.started:  # noqa: ASYNC110 - uvicorn offers a flag, no event
         await asyncio.sleep(0.005)
-    await parts.engine.loaded()
+    await parts.engine.versions.loaded()
     here = Running(listener.getsockname()[1], parts.engine, server)
     if while_loading:
         await while_loading(here)
     if parts.experiment:
-        await parts.experiment.engines[1].loaded()
+        await parts.experiment.engines[1].versions.loaded()
     try:
         yield here
     finally:

@@ -8,7 +8,6 @@ from typing import Self, TypeAlias
 
 import numpy as np
 
-from tusou.bundle.bundle import Bundle
 from tusou.core.arrays import Pixels
 from tusou.core.errors import NotReady, TusouError
 from tusou.core.hits import Hits
@@ -19,7 +18,6 @@ from tusou_service.engine.interfaces import (
     Arm,
     Pipeline,
     PipelineSource,
-    ReloadResult,
 )
 from tusou_service.engine.micro_batcher import BatchLimits, MicroBatcher, PendingItem
 from tusou_service.engine.oom_retry import is_device_lost
@@ -29,7 +27,6 @@ from tusou_service.images.query_encoder import (
     MAX_WAITING_IMAGES,
     ImagePolicy,
     ImageQueryEncoder,
-    ImageState,
 )
 from tusou_service.observability.metrics import Metrics
 
@@ -70,7 +67,7 @@ class SearchEngine:
             replace(limits, max_batch=MAX_IMAGE_BATCH, max_waiting=MAX_WAITING_IMAGES),
             is_device_lost,
         )
-        self._images = ImageQueryEncoder(
+        self.images = ImageQueryEncoder(
             images,
             image_batcher,
             lambda: self.pipeline,
@@ -85,13 +82,13 @@ class SearchEngine:
     async def __aenter__(self) -> Self:
         await self._batcher.__aenter__()
         await self._image_batcher.__aenter__()
-        await self._images.__aenter__()
+        await self.images.__aenter__()
         await self.versions.__aenter__()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.versions.__aexit__()
-        await self._images.__aexit__()
+        await self.images.__aexit__()
         await self._image_batcher.__aexit__()
         await self._batcher.__aexit__()
 
@@ -106,16 +103,6 @@ class SearchEngine:
         return self._batcher.idle
 
     @property
-    def image_state(self) -> ImageState:
-        """Whether queries can have images."""
-        return self._images.state
-
-    @property
-    def load_error(self) -> Exception | None:
-        """The error that ended the first load."""
-        return self.versions.load_error
-
-    @property
     def worker_error(self) -> Exception | None:
         """The error after which a batch thread was given up; only a new process can help."""
         return self._batcher.failure or self._image_batcher.failure
@@ -126,15 +113,6 @@ class SearchEngine:
         if not self.versions.served:
             raise NotReady(_LOADING)
         return self.versions.served
-
-    @property
-    def bundle(self) -> Bundle:
-        """The bundle version that is served; NotReady while the first loads."""
-        return self.pipeline.bundle
-
-    async def loaded(self) -> None:
-        """Wait for the end of the first load; `load_error` is set if it has failed."""
-        await self.versions.loaded()
 
     def admit(self, deadline: float) -> None:
         """Raise what another search would raise now, before its body is read or parsed."""
@@ -161,10 +139,6 @@ class SearchEngine:
         tokens = tuple(part.tokens[0] for part in parts)
         return TextEmbeddings(vectors, tokens, parts[0].index_version)
 
-    async def encode_image(self, image: bytes | str, deadline: float) -> VectorPart:
-        """Encode an image, given as its bytes or in base64; BadImage, Unavailable."""
-        return await self._images.encode_image(image, deadline)
-
     async def _run_on_one_version(self, jobs: Sequence[Job], deadline: float) -> list[Result]:
         try:
             results = await self._batcher.all(jobs, deadline)
@@ -175,16 +149,12 @@ class SearchEngine:
             raise
         return results
 
-    async def reload(self) -> ReloadResult:
-        """Change to the current version; on any error the old one keeps serving."""
-        return await self.versions.reload()
-
     def _warm_up(self, pipeline: Pipeline) -> None:
         """Prepare a new pipeline, in the loader's thread."""
         pipeline.warm_up()
         self._batcher.set_expected_item_time(_measure_text_time(pipeline))
-        if self._images.needs_tower(pipeline):
-            self._images.load_tower(pipeline)
+        if self.images.needs_tower(pipeline):
+            self.images.load_tower(pipeline)
 
     def _run_batch(self, batch: list[PendingItem[Job, Result]]) -> list[Result | TusouError]:
         """Run a batch in the batcher's thread; a reload meanwhile affects the next batch."""
@@ -192,7 +162,7 @@ class SearchEngine:
 
     def _run_image_batch(self, batch: list[PendingItem[Pixels, VectorPart]]) -> list[VectorPart]:
         started = perf_counter()
-        parts = self._images.encode_batch([pending.item for pending in batch])
+        parts = self.images.encode_batch([pending.item for pending in batch])
         record_stages(batch, started, [("encode_image", perf_counter() - started)])
         return parts
 

@@ -6,7 +6,6 @@ import logging
 import weakref
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Self, TypeVar
 
 from tusou.core.errors import CorruptBundle, InsufficientMemory, NotReady
@@ -20,14 +19,6 @@ _log = logging.getLogger(__name__)
 
 # The finalizer of a pipeline runs before its memory is free; that takes a moment.
 _FREEING_SECONDS = 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class PreparedVersion:
-    """A pipeline that is open and warm; None if the version that is served is current."""
-
-    previous: str
-    pipeline: Pipeline | None
 
 
 class BundleVersions:
@@ -84,26 +75,26 @@ class BundleVersions:
         async with self._reloading:
             return self.commit(await self.prepare())
 
-    async def prepare(self) -> PreparedVersion:
-        """Open the current version beside the one that serves, if it is another."""
+    async def prepare(self) -> Pipeline | None:
+        """Open and warm up the current version; None if it is served already."""
         if (previous := self.version) is None:
             raise NotReady("The first version is loading; try again shortly.")
         try:
             if await self.run_in_loader(self._source.current_version) == previous:
-                return PreparedVersion(previous, None)
-            return PreparedVersion(previous, await self.run_in_loader(self._open))
+                return None
+            return await self.run_in_loader(self._open)
         except Exception as error:  # logged and counted here; the caller decides
             self._metrics.reloads.labels("failed").inc()
             _log.warning("reload failed: %s", error, extra={"fields": {"arm": self._arm}})
             raise
 
-    def commit(self, prepared: PreparedVersion) -> ReloadResult:
-        """Serve a prepared version from the next batch on."""
-        version = prepared.previous
-        if prepared.pipeline:
-            self._serve(prepared.pipeline)
-            version = prepared.pipeline.bundle.version
-        result = ReloadResult(version, prepared.previous)
+    def commit(self, prepared: Pipeline | None) -> ReloadResult:
+        """Serve what `prepare` returned from the next batch on."""
+        assert self.served  # `prepare` needs a version that is served
+        previous = self.served.bundle.version
+        if prepared:
+            self._serve(prepared)
+        result = ReloadResult(self.served.bundle.version, previous)
         self._metrics.reloads.labels("swapped" if result.changed else "unchanged").inc()
         return result
 

@@ -99,8 +99,8 @@ class Experiment:
                     for versions, version in zip(both, prepared, strict=True)
                 )
                 return first, second
-            result = await self._first.reload()
+            result = await self._first.versions.reload()
             try:
-                return result, await self._second.reload()
+                return result, await self._second.versions.reload()
             except (TusouError, OSError, RuntimeError, MemoryError):  # logged and counted
                 return result, None

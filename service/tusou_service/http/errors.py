@@ -238,21 +238,17 @@ def add_error_handlers(app: FastAPI) -> None:
     """Raise the framework's own errors as TusouError, which RequestMiddleware answers."""
 
     async def convert(_: Request, error: Exception) -> Response:
-        raise _to_tusou_error(error) from None
+        if isinstance(error, HTTPException):
+            if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+                raise MethodNotAllowed((error.headers or {}).get("Allow", "")) from None
+            if error.status_code == HTTPStatus.NOT_FOUND:
+                raise NotFound from None
+        if isinstance(error, RequestValidationError):
+            raise domain.InvalidRequest(details=error_details(error.errors())) from None
+        raise domain.InvalidRequest from None
 
     for kind in (HTTPException, RequestValidationError):
         app.add_exception_handler(kind, convert)
-
-
-def _to_tusou_error(error: Exception) -> TusouError:
-    if isinstance(error, HTTPException):
-        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-            return MethodNotAllowed((error.headers or {}).get("Allow", ""))
-        if error.status_code == HTTPStatus.NOT_FOUND:
-            return NotFound()
-    if isinstance(error, RequestValidationError):
-        return domain.InvalidRequest(details=error_details(error.errors()))
-    return domain.InvalidRequest()
 
 
 def error_details(errors: Iterable[Mapping[str, Any]], *prefix: str) -> list[ErrorDetail]:

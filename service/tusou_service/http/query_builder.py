@@ -31,8 +31,8 @@ async def build_query(
 ) -> Query:
     """Return the query of a request; `image` is in base64 or the bytes of a file.
 
-    Raises InvalidRequest, EmptyQuery, QueryTooLong, and what `SearchEngine.see` raises. Texts are
-    checked before the image is decoded.
+    Raises InvalidRequest, EmptyQuery, QueryTooLong, and the errors of
+    `ImageQueryEncoder.encode_image`. Texts are checked before the image is decoded.
     """
     check_page(fields.top_k, fields.offset, source)
     _check_fields(fields, image, source)
@@ -51,7 +51,7 @@ async def build_query(
         fields.negative_weight,
     )
     if image is not None:
-        encoded = await engine.encode_image(image, deadline)
+        encoded = await engine.images.encode_image(image, deadline)
         parts.append(replace(encoded, weight=fields.image_weight or 1.0))
     exclude = frozenset(map(str, fields.exclude))
     return Query(tuple(parts), fields.top_k, fields.offset, exclude, understood)

@@ -164,18 +164,17 @@ class ImageQueryEncoder:
     async def _wait_for_tower(self, deadline: float) -> None:
         if self._pipeline().image_tower_loaded:
             return
-        started = perf_counter()
-        if self.state == "unavailable":
-            raise Unavailable("the image tower could not be loaded; the log says why")
-        if not self._loading or self._loading.done():
-            self._loading = asyncio.create_task(self._load(), name="image-tower")
-        try:
-            async with asyncio.timeout_at(deadline):
-                await asyncio.shield(self._loading)
-        except TimeoutError:
-            raise NotReady("the image tower is loading; try again shortly") from None
-        if recorder := RECORDER.get():
-            recorder.record("load", started)
+        if self.state != "unavailable":
+            started = perf_counter()
+            if not self._loading or self._loading.done():
+                self._loading = asyncio.create_task(self._load(), name="image-tower")
+            try:
+                async with asyncio.timeout_at(deadline):
+                    await asyncio.shield(self._loading)
+            except TimeoutError:
+                raise NotReady("the image tower is loading; try again shortly") from None
+            if recorder := RECORDER.get():
+                recorder.record("load", started)
         if not self._pipeline().image_tower_loaded:
             raise Unavailable("the image tower could not be loaded; the log says why")
 

@@ -27,7 +27,7 @@ async def entered(
     source: TinySource, max_batch: int = 4, stall_after: float = 20
 ) -> AsyncIterator[SearchEngine]:
     async with SearchEngine(source, BatchLimits(max_batch, 64, stall_after)) as engine:
-        await engine.loaded()
+        await engine.versions.loaded()
         yield engine
 
 
@@ -54,16 +54,16 @@ async def test_is_not_ready_while_loading(source: TinySource) -> None:
         with pytest.raises(NotReady):
             await engine.search(queries_of(["裙"], 3), soon())
         with pytest.raises(NotReady):
-            await engine.reload()
+            await engine.versions.reload()
         source.gate.set()
-        await engine.loaded()
+        await engine.versions.loaded()
         assert engine.ready
 
 
 async def test_keeps_the_error_of_a_failed_load(source: TinySource) -> None:
     source.error = CorruptBundle("a file differs")
     async with entered(source) as engine:
-        assert engine.load_error is source.error
+        assert engine.versions.load_error is source.error
         assert not engine.ready
 
 
@@ -81,7 +81,7 @@ async def test_reloads_between_batches_and_never_mixes_versions(source: TinySour
         searching = asyncio.create_task(engine.search(queries_of(["a", "b", "c", "d"], 1), soon()))
         assert await asyncio.to_thread(old.started.wait, 5)  # a and b run on the old version
         source.pipeline = new
-        result = await engine.reload()
+        result = await engine.versions.reload()
         assert (result.previous, result.version, result.changed, new.warm) == (
             "v1",
             "v2",
@@ -125,7 +125,7 @@ async def test_queries_without_a_caller_are_not_searched_after_encoding(
 
 async def test_a_reload_of_the_served_version_opens_nothing(source: TinySource) -> None:
     async with entered(source) as engine:
-        result = await engine.reload()
+        result = await engine.versions.reload()
         assert (result.changed, result.version, source.opened) == (False, "v1", 1)
 
 
@@ -134,7 +134,7 @@ async def test_a_failed_reload_keeps_the_old_version(source: TinySource) -> None
         source.pipeline = TinyPipeline(TinyBundle("v2"))
         source.error = CorruptBundle("a file differs")
         with pytest.raises(CorruptBundle):
-            await engine.reload()
+            await engine.versions.reload()
         (hits,) = await engine.search(queries_of(["裙"], 3), soon())
         assert (hits.index_version, engine.ready) == ("v1", True)
         assert b'tusou_reloads_total{result="failed"} 1.0' in engine.metrics.expose()
@@ -160,7 +160,7 @@ async def test_a_bundle_that_does_not_fit_beside_the_old_version_is_refused(
         source.pipeline = TinyPipeline(TinyBundle("v2"))
         source.error = RuntimeError("CUDA error: out of memory")
         with pytest.raises(InsufficientMemory):
-            await engine.reload()
+            await engine.versions.reload()
         (hits,) = await engine.search(queries_of(["裙"], 3), soon())
         assert (hits.index_version, engine.ready) == ("v1", True)
 
@@ -187,7 +187,7 @@ async def test_memory_is_released_after_the_last_batch_on_the_old_version() -> N
         searching = asyncio.create_task(engine.search(queries_of(["裙"], 1), soon()))
         assert await asyncio.to_thread(started.wait, 5)
         source.pipeline = new
-        await engine.reload()
+        await engine.versions.reload()
         assert new.released == 1  # what only loading needed
         gate.set()
         await searching
@@ -198,7 +198,7 @@ async def test_memory_is_released_after_the_last_batch_on_the_old_version() -> N
 async def test_reloads_run_one_at_a_time(source: TinySource) -> None:
     async with entered(source) as engine:
         source.pipeline = TinyPipeline(TinyBundle("v2"))
-        results = await asyncio.gather(*(engine.reload() for _ in range(5)))
+        results = await asyncio.gather(*(engine.versions.reload() for _ in range(5)))
         assert sorted(result.changed for result in results) == [False] * 4 + [True]
         assert source.opened == 2
 
@@ -224,9 +224,9 @@ async def test_recognises_a_lost_device(source: TinySource, message: str, lost: 
 
 async def test_images_come_from_the_bundle(source: TinySource) -> None:
     async with entered(source) as engine:
-        assert engine.bundle.image("7")[1] == "image/png"
+        assert engine.pipeline.bundle.image("7")[1] == "image/png"
         with pytest.raises(UnknownItem):
-            engine.bundle.image("007")
+            engine.pipeline.bundle.image("007")
 
 
 async def test_concurrent_callers_get_the_results_of_a_single_one(source: TinySource) -> None:

@@ -46,7 +46,7 @@ def real(bundle: Path) -> Iterator[TestClient]:
     parts = make_parts(settings, None)
     with TestClient(create_app(parts.running, settings)) as client:
         assert client.portal
-        client.portal.call(parts.engine.loaded)
+        client.portal.call(parts.engine.versions.loaded)
         yield client
 
 
@@ -64,7 +64,7 @@ def test_two_bundles_behind_one_service(
     with TestClient(app) as client:
         assert client.portal
         for engine in parts.experiment.engines:
-            client.portal.call(engine.loaded)
+            client.portal.call(engine.versions.loaded)
         headers = {"X-User-Key": "user-1", "X-Request-Timeout-Ms": "20000"}
         answer = client.post("/search", json={"query": "红色碎花裙"}, headers=headers)
         answered, arm = (1, "a") if mode == "shadow" else (2, "b")
@@ -180,7 +180,7 @@ def test_follows_current(two_versions: tuple[Path, ...], bundle: Path) -> None:
     app = create_app(lambda: parts.running(settings.follow_s), settings)
     with TestClient(app) as client:
         assert client.portal
-        client.portal.call(parts.engine.loaded)
+        client.portal.call(parts.engine.versions.loaded)
 
         def served() -> str:
             version: str = client.get("/readyz").json()["index_version"]

@@ -26,7 +26,7 @@ class Following:
         self._parts = make_parts(settings, *sources)
         experiment = self._parts.experiment
         self._engines = experiment.engines if experiment else (self._parts.engine,)
-        reload = experiment.reload if experiment else self._parts.engine.reload
+        reload = experiment.reload if experiment else self._parts.engine.versions.reload
         self.follower = VersionFollower(
             [engine.versions for engine in self._engines], reload, period
         )
@@ -35,7 +35,7 @@ class Following:
     async def running(self) -> AsyncIterator["Following"]:
         async with self._parts.running(), self.follower:
             for engine in self._engines:
-                await engine.loaded()
+                await engine.versions.loaded()
             yield self
 
     @property

@@ -43,29 +43,23 @@ async def embeddings(
     deadline: DeadlineDep,
 ) -> EmbeddingResponse:
     """Return the unit vectors of texts and of images given as data URIs."""
-    _check_dimensions(body)
-    inputs = [body.input] if isinstance(body.input, str) else body.input
-    bundle = engine.bundle
-    vectors, tokens = await _encode(inputs, engine, deadline)
-    if engine.bundle.version != bundle.version:
-        raise NotReady("The index has just changed; send the request again.")
-    in_base64 = body.encoding_format == "base64"
-    return EmbeddingResponse(
-        data=[
-            EmbeddingItem(
-                index=position, embedding=_base64(vector) if in_base64 else vector.tolist()
-            )
-            for position, vector in enumerate(vectors)
-        ],
-        model=bundle.model_name,
-        usage=TokenUsage(prompt_tokens=tokens, total_tokens=tokens),
-    )
-
-
-def _check_dimensions(body: EmbeddingRequest) -> None:
     if body.dimensions is not None:
         message = "The model's vectors have one length and cannot be cut; leave dimensions out."
         raise InvalidRequest(details=[ErrorDetail(("body", "dimensions"), "unsupported", message)])
+    inputs = [body.input] if isinstance(body.input, str) else body.input
+    bundle = engine.pipeline.bundle
+    vectors, tokens = await _encode(inputs, engine, deadline)
+    if engine.pipeline.bundle.version != bundle.version:
+        raise NotReady("The index has just changed; send the request again.")
+    if body.encoding_format == "base64":
+        encoded = [b64encode(vector.astype("<f4").tobytes()).decode() for vector in vectors]
+    else:
+        encoded = [vector.tolist() for vector in vectors]
+    return EmbeddingResponse(
+        data=[EmbeddingItem(index=n, embedding=value) for n, value in enumerate(encoded)],
+        model=bundle.model_name,
+        usage=TokenUsage(prompt_tokens=tokens, total_tokens=tokens),
+    )
 
 
 async def _encode(
@@ -81,13 +75,12 @@ async def _encode(
     )
     embedded = await engine.encode_texts(list(texts.values()), deadline) if texts else None
     encoded_images = await asyncio.gather(
-        *(engine.encode_image(uri.partition(_BASE64)[2], deadline) for uri in images.values())
+        *(
+            engine.images.encode_image(uri.partition(_BASE64)[2], deadline)
+            for uri in images.values()
+        )
     )
     vectors = dict(zip(images, [image.vector for image in encoded_images], strict=True))
     if embedded:
         vectors |= zip(texts, embedded.vectors, strict=True)
     return [vectors[n] for n in range(len(inputs))], sum(embedded.tokens) if embedded else 0
-
-
-def _base64(vector: Vectors) -> str:
-    return b64encode(vector.astype("<f4").tobytes()).decode()

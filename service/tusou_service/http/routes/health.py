@@ -35,10 +35,10 @@ async def healthz() -> HealthResponse:
 @router.get("/readyz", responses=error_responses(NotReady))
 async def readyz(request: Request, engine: EngineDep) -> ReadyResponse:
     """Return 200 if the service takes requests: loaded, warm, worker alive, not stopping."""
-    version = engine.bundle.version
+    version = engine.pipeline.bundle.version
     if not (request.state.experiment or engine).ready:
         raise NotReady("The service is loading, stopping or failing.")
-    return ReadyResponse(index_version=version, images=engine.image_state)
+    return ReadyResponse(index_version=version, images=engine.images.state)
 
 
 @router.get(
@@ -56,7 +56,7 @@ async def info(engine: EngineDep) -> InfoResponse:
     """Return the versions, model, index and item count of the service."""
     pipeline = engine.pipeline
     bundle = pipeline.bundle
-    takes_images = engine.image_state != "unavailable"
+    takes_images = engine.images.state != "unavailable"
     return InfoResponse(
         tusou_version=__version__,
         index_version=bundle.version,
@@ -80,7 +80,7 @@ async def reload(request: Request, engine: EngineDep) -> ReloadResponse:
     """Change to the bundle's current version; no request is dropped."""
     experiment: Experiment | None = request.state.experiment
     if experiment is None:
-        results = _reload_fields(await engine.reload())
+        results = _reload_fields(await engine.versions.reload())
     else:
         first, second = await experiment.reload()
         results = {**_reload_fields(first), "b": _reload_fields(second)}

@@ -28,7 +28,7 @@ router = APIRouter(tags=["items"])
 )
 def image(item_id: str, request: Request, engine: EngineDep) -> Response:
     """Return an item's image as it is in the source."""
-    data, content_type = engine.bundle.image(item_id)
+    data, content_type = engine.pipeline.bundle.image(item_id)
     tag = f'"{hashlib.sha256(data).hexdigest()[:32]}"'
     headers = {"ETag": tag, "Cache-Control": "private, max-age=3600"}
     if tag in request.headers.get("if-none-match", ""):
@@ -43,7 +43,7 @@ def image(item_id: str, request: Request, engine: EngineDep) -> Response:
 )
 def item(item_id: str, engine: EngineDep) -> ItemResponse:
     """Return an item's text, or the path of its image."""
-    bundle = engine.bundle
+    bundle = engine.pipeline.bundle
     text = bundle.text(item_id)
     known_id = int(item_id) if bundle.id_type == "int" else item_id
     if text is not None:
