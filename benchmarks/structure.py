@@ -170,14 +170,14 @@ def trace_text_query() -> QueryTrace:
         _run_tusou("toy", str(data), *size)
         _run_tusou("index", str(data / "MR_test_imgs.tsv"), "--out", str(bundle), "--model", "demo")
         settings = Settings(bundle=bundle, port=_free_port(), drain_s=0)
-        client = threading.Thread(target=_ask, args=(settings.port, trace))
+        client = threading.Thread(target=_send_queries, args=(settings.port, trace))
         client.start()
         supervisor.run(settings, partial(factory.make_parts, keys=None))
         client.join()
     return trace
 
 
-def _ask(port: int, trace: QueryTrace) -> None:
+def _send_queries(port: int, trace: QueryTrace) -> None:
     """Wait until the service is ready, send a first and a recorded query, and stop the service."""
     while _post(port, "红色连衣裙") != 200:
         sleep(0.1)

@@ -92,12 +92,7 @@ class ServiceParts:
 class Server(uvicorn.Server):
     """uvicorn with a drain before the port closes, and an exit code."""
 
-    def __init__(
-        self,
-        config: uvicorn.Config,
-        parts: ServiceParts,
-        drain_seconds: float,
-    ) -> None:
+    def __init__(self, config: uvicorn.Config, parts: ServiceParts, drain_seconds: float) -> None:
         super().__init__(config)
         self.monitor = ShutdownMonitor(parts.vital, drain_seconds)
         self._parts = parts

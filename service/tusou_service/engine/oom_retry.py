@@ -27,10 +27,7 @@ def is_out_of_memory(error: Exception) -> bool:
 
 
 class SplitOnOutOfMemory(Generic[T, R]):
-    """Runs a batch in parts, after one that did not fit the memory.
-
-    Parts are halved until they fit. Before each new attempt, `release` returns cached memory.
-    """
+    """Runs a batch in parts, after one that did not fit the memory; halves them until they fit."""
 
     def __init__(
         self,

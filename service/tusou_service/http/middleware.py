@@ -105,6 +105,8 @@ class RequestMiddleware:
         scope["state"]["deadline"] = now + self._timeout(headers)
         rule = self._rules.get(scope["path"]) if scope["method"] == "POST" else None
         if rule is None:
+            if recorder := RECORDER.get():
+                recorder.record("receive", context.started)
             await self._app(scope, receive, context.send)
             return
         if self._rate_limiter:

@@ -10,14 +10,6 @@ from tusou.core.errors import RateLimited
 MAX_CLIENTS = 10_000
 
 
-class RateLimitExceeded(RateLimited):
-    """The client has used up its tokens."""
-
-    def __init__(self, retry_after: float) -> None:
-        super().__init__("Too many requests.")
-        self.retry_after = retry_after
-
-
 class RateLimiter:
     """Lets each client send `burst` requests at once and `per_second` in the long run."""
 
@@ -29,7 +21,7 @@ class RateLimiter:
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def admit(self, client: str) -> None:
-        """Take a token of this client; raise RateLimitExceeded if it has none."""
+        """Take a token of this client; raise RateLimited if it has none."""
         now = self._clock()
         tokens, since = self._buckets.pop(client, (float(self._burst), now))
         tokens = min(self._burst, tokens + (now - since) * self._per_second)
@@ -38,4 +30,6 @@ class RateLimiter:
         if len(self._buckets) > MAX_CLIENTS:
             self._buckets.popitem(last=False)
         if not admitted:
-            raise RateLimitExceeded((1 - tokens) / self._per_second)
+            error = RateLimited("Too many requests.")
+            error.retry_after = (1 - tokens) / self._per_second
+            raise error

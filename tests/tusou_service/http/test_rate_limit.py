@@ -2,9 +2,10 @@
 
 import pytest
 from fastapi.testclient import TestClient
-from tusou_service.http.rate_limit import MAX_CLIENTS, RateLimiter, RateLimitExceeded
+from tusou_service.http.rate_limit import MAX_CLIENTS, RateLimiter
 
 from tests.tusou_service.tiny import TinySource, connected
+from tusou.core.errors import RateLimited
 
 
 class ManualClock:
@@ -21,7 +22,7 @@ def refused(limiter: RateLimiter, client: str, times: int) -> list[bool]:
     def is_refused() -> bool:
         try:
             limiter.admit(client)
-        except RateLimitExceeded:
+        except RateLimited:
             return True
         return False
 
@@ -41,7 +42,7 @@ def test_a_burst_then_the_rate() -> None:
 def test_an_error_says_when_to_retry() -> None:
     limiter = RateLimiter(2, 1, ManualClock())
     limiter.admit("a")
-    with pytest.raises(RateLimitExceeded) as error:
+    with pytest.raises(RateLimited) as error:
         limiter.admit("a")
     assert error.value.retry_after == 0.5
 

@@ -129,6 +129,11 @@ async def test_an_invalid_traceparent_starts_a_new_trace(source: TinySource, inv
     assert root_of(spans).parent is None
 
 
+async def test_a_request_without_a_body_has_its_stages(source: TinySource) -> None:
+    _, spans = await spans_of(source, "/info")
+    assert stages_of(spans) == ["receive", "respond"]
+
+
 async def test_probes_are_not_traced(source: TinySource) -> None:
     for path in ("/healthz", "/readyz", "/metrics"):
         _, spans = await spans_of(source, path)
