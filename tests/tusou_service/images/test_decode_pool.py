@@ -192,12 +192,12 @@ async def test_texts_are_answered_while_an_image_hangs(source: TinySource) -> No
         headers = {"Content-Type": "image/jpeg"}
         first = await client.post("/search/image", content=image_bytes(1), headers=headers)
         assert first.status_code == 200
-        pid = pid_of(server.engine._images._decoders)
+        pid = pid_of(server.engine.images._decoders)
         os.kill(pid, signal.SIGSTOP)
         stuck = asyncio.create_task(
             client.post("/search/image", content=image_bytes(1), headers=headers)
         )
-        while server.engine._images._decoders._workers._idle:  # noqa: ASYNC110 - as above
+        while server.engine.images._decoders._workers._idle:  # noqa: ASYNC110 - as above
             await asyncio.sleep(0.005)
         assert (await client.post("/search", json={"query": "裙"})).status_code == 200
         os.kill(pid, signal.SIGKILL)
