@@ -29,7 +29,7 @@ from tusou.core.arrays import Pixels
 from tusou.core.errors import DeadlineExceeded, TusouError, UnknownItem
 from tusou.core.hits import Hits
 from tusou.core.ids import ItemKind
-from tusou.retrieval.query import Query, VectorPart
+from tusou.retrieval.query import ItemPart, Query, VectorPart
 from tusou.retrieval.results import SearchResults, TextEmbeddings
 
 POOL = 50
@@ -124,7 +124,8 @@ class TinyPipeline:
 
     def _hits(self, query: Query) -> Hits | TusouError:
         known = range(self.first_id, self.first_id + POOL)
-        if any(int(part.item_id) not in known for part in query.items):
+        items = [int(part.item_id) for part in query.parts if isinstance(part, ItemPart)]
+        if any(item not in known for item in items):
             return UnknownItem("no such item")
         left = [item for item in known if str(item) not in query.excluded_ids]
         ids = tuple(left[query.offset : query.offset + query.top_k])
