@@ -17,7 +17,7 @@ BIN := .venv/bin
 
 export UV_PYTHON_DOWNLOADS = never
 
-.PHONY: help demo serve test test-browser bench check audit sbom lock clean
+.PHONY: help demo serve test coverage test-browser bench check audit sbom lock clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*##/make \1\t/p' Makefile
@@ -32,6 +32,9 @@ serve: $(ENV)  ## serve the demo: the search page is http://127.0.0.1:8000/
 # At most four processes: each holds PyTorch.
 test: $(ENV)  ## run the tests
 	$(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal
+
+coverage: $(ENV)  ## run the tests and measure branch coverage of tusou, client, indexer and service
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal --cov --cov-report=term --timeout 300
 
 CHROMIUM := $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
 
