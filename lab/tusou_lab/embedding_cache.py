@@ -17,7 +17,7 @@ import numpy as np
 from tusou import __version__
 from tusou.cli.progress import NoProgress, Progress
 from tusou.core.arrays import Vectors
-from tusou.core.files import write_file
+from tusou.core.files import DAMAGED_FILE_ERRORS, write_file
 
 EncodeTexts = Callable[[Sequence[str]], Vectors]
 
@@ -79,7 +79,7 @@ def _read(path: Path, header: str) -> dict[bytes, Vectors]:
                 return {}
             digests = [row.tobytes() for row in arrays["texts"]]
             return dict(zip(digests, arrays["vectors"], strict=True))
-    except Exception:  # noqa: BLE001 - zipfile and numpy raise a dozen types for damaged files
+    except DAMAGED_FILE_ERRORS:
         return {}
 
 

@@ -36,5 +36,5 @@ def extras_named(extra: str) -> Iterator[None]:
         if package in _OWN_PACKAGES:
             raise
         raise MissingDependency(
-            f"this needs the package {error.name!r}: install tusou[{_EXTRA_OF.get(package, extra)}]"
+            f"this needs the package {package!r}: install tusou[{_EXTRA_OF.get(package, extra)}]"
         ) from error

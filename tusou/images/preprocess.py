@@ -28,26 +28,32 @@ def open_image(data: bytes) -> Image.Image:
     Raises BadImage with the fault as a short phrase.
     """
     check_image_size(len(data))
+    image: Image.Image | None = None
     try:
         image = Image.open(BytesIO(data), formats=_FORMATS)
+        _check_dimensions(image)
+        image.load()
+    except BadImage:
+        raise
     except UnidentifiedImageError:
         raise BadImage("not a readable JPEG, PNG or WebP image") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise BadImage(_TOO_LONG) from None  # no image of that many pixels has short sides
-    except Exception as error:  # Pillow's parsers raise anything on hostile bytes
-        raise BadImage("broken image header") from error
+    except Exception as error:  # Pillow's parsers and decoders raise anything on hostile bytes
+        if image is None:
+            raise BadImage("broken image header") from error
+        truncated = "truncated" in str(error).lower()
+        raise BadImage("truncated image" if truncated else "broken image") from error
+    return image
+
+
+def _check_dimensions(image: Image.Image) -> None:
     if min(image.size) < 1:
         raise BadImage("image without pixels")
     if max(image.size) > MAX_IMAGE_SIDE:
         raise BadImage(_TOO_LONG)
     if image.width * image.height > MAX_IMAGE_PIXELS:
         raise BadImage(f"image over {MAX_IMAGE_PIXELS // 1_000_000} megapixels")
-    try:
-        image.load()
-    except Exception as error:  # Pillow's decoders raise anything on hostile bytes
-        cut = "truncated" in str(error).lower()
-        raise BadImage("truncated image" if cut else "broken image") from error
-    return image
 
 
 def to_pixels(image: Image.Image, size: int) -> Pixels:
