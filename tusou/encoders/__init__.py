@@ -37,7 +37,6 @@ __all__ = [
     "resolve_encoder",
 ]
 
-_TOWERS: tuple[Tower, ...] = ("text", "image")
 _CONVERT = LazyImport("tusou.encoders.openvino.encoders:convert_to_cache")
 _ENCODERS = {
     ("torch", "text"): LazyImport("tusou.encoders.torch.encoder:ClipTextEncoder"),
@@ -76,14 +75,7 @@ def load_text_encoder(
 ) -> TextEncoder:
     """Resolve and load the text tower alone; every text is first put into `prompt`, if given.
 
-    Device is `auto`, `cpu`, `cuda` or `cuda:N`. Precision is `fp32`, `bf16`, `fp16`, `int8` (by
-    OpenVINO on a processor with VNNI or AMX: faster, and some ranks change), or `auto`: fp16 on a
-    GPU, bf16 on a processor with AMX or AVX512-bf16 if the tower is large enough to gain, else
-    fp32. Backend is `torch`, `openvino` (processors only; the first load converts the weights and
-    stores the result beside them), or `auto`, the fastest that is installed.
-
-    Raises BadModel for a file that is not a cn_clip checkpoint, InvalidRequest for arguments that
-    are unknown or exclude each other, and MissingDependency for a backend that is not installed.
+    The other arguments, and the errors, are those of `resolve_encoder`.
     """
     return open_text_encoder(resolve_encoder(weights, "text", device, precision, backend), prompt)
 
@@ -100,7 +92,8 @@ def prepare_service(weights: Weights, device: str = "auto") -> None:
 
     A service that may not write beside the weights would convert them again at every start.
     """
-    for tower in _TOWERS:
+    towers: tuple[Tower, ...] = ("text", "image")
+    for tower in towers:
         resolved = resolve_encoder(weights, tower, device)
         if resolved.backend == "openvino":
             convert = cast("Callable[[Weights, Tower, str], object]", _CONVERT.load())

@@ -41,15 +41,12 @@ class TextEncoder(Protocol):
 
     def prepare(self, texts: Sequence[str]) -> Tokens:
         """Tokenise a batch."""
-        ...
 
     def warm_up(self) -> None:
         """Compile or record in advance what would make the first calls slow."""
-        ...
 
     def encode(self, tokens: Tokens) -> Vectors:
         """Return one unit row per text: (n, dim) float32, C-contiguous."""
-        ...
 
 
 class ImageEncoder(Protocol):
@@ -60,5 +57,4 @@ class ImageEncoder(Protocol):
     image_size: int
 
     def encode(self, pixels: Pixels) -> Vectors:
-        """Return one unit row per (image_size, image_size, 3) image: (n, dim) float32."""
-        ...
+        """Return one unit row per image made by `images.preprocess.to_pixels`: (n, dim) float32."""

@@ -14,19 +14,11 @@ from tusou.encoders.checkpoint_shapes import model_tensors
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """Map cn_clip's tensor names to the model's tensors; BadModel if the file holds no model."""
-    tensors = model_tensors(_load(path), Tensor)
-    if tensors is None:
-        raise BadModel(f"{path.name} is not a cn_clip checkpoint: it holds no state dict")
-    return tensors
-
-
-def _load(path: Path) -> object:
     try:
         # Mapped, so that an optimizer or the other tower in the file takes no memory. Files
         # written before torch 1.6 are not zip archives and cannot be mapped.
-        loaded: object = torch.load(
-            path, weights_only=True, map_location="cpu", mmap=zipfile.is_zipfile(path)
-        )
+        mapped = zipfile.is_zipfile(path)
+        loaded = torch.load(path, weights_only=True, map_location="cpu", mmap=mapped)
     except OSError as error:
         raise BadModel(f"cannot read {path}: {error.strerror or error}") from error
     except Exception as error:  # torch's unpickler raises any exception on foreign bytes
@@ -34,7 +26,10 @@ def _load(path: Path) -> object:
             f"{path.name} is not a PyTorch checkpoint of plain tensors: export it again with "
             'torch.save({"state_dict": model.state_dict()}, path)'
         ) from error
-    return loaded
+    tensors = model_tensors(loaded, Tensor)
+    if tensors is None:
+        raise BadModel(f"{path.name} is not a cn_clip checkpoint: it holds no state dict")
+    return tensors
 
 
 class TensorReader:

@@ -25,10 +25,8 @@ def pick_device(device: str) -> str:
 
 
 def pick_precision(precision: str, device: str, *, gains_from_bf16: bool) -> str:
-    """Resolve `auto` to the fastest precision of the device, int8 aside, and check the others.
+    """Resolve `auto` to the fastest precision of the device, int8 aside, which changes some ranks.
 
-    `auto` is fp16 on a GPU, as in cn_clip, and bf16 on a processor with instructions for it if the
-    tower gains from them; otherwise fp32. `int8` changes some ranks and is never chosen by itself.
     Raises InvalidRequest for an unknown precision, and for int8 without the instructions for it.
     """
     if precision == "auto":

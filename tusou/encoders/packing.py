@@ -12,10 +12,10 @@ _STEPS = 16  # row counts between a power of two and the next
 # The fewest tokens of a pass: with fewer, reading the weights costs more than computing with them.
 MIN_PASS_TOKENS = 32
 
-# The tokens of a pass on a processor: enough to keep a core busy, few enough to stay in its cache.
+# Tokens of a pass on a processor: enough to keep a core busy, few enough to stay in its cache.
 # oneDNN also compiles a kernel for every row count (`pack`).
 PASS_TOKENS = 160
-USUAL_TOKENS = range(3, 17)  # of a single query
+USUAL_TOKENS = range(3, 17)  # tokens of a single query
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class PackedTokens:
     ids: npt.NDArray[np.int64]  # (tokens,)
     positions: npt.NDArray[np.int64]  # (tokens,), counted within each text
     starts: npt.NDArray[np.int64]  # (texts,), index of each text's [CLS]
-    lengths: npt.NDArray[np.int64]  # (texts,), tokens of each
+    lengths: npt.NDArray[np.int64]  # (texts,), tokens of each text
 
 
 def pack(ids: npt.NDArray[np.int64]) -> PackedTokens:

@@ -7,7 +7,7 @@ from math import prod
 from pathlib import Path
 from typing import cast
 
-from tusou.core.errors import InvalidRequest, MissingDependency
+from tusou.core.errors import InvalidRequest, MissingDependency, TusouError
 from tusou.core.hardware import is_x86
 from tusou.core.lazy_import import LazyImport
 from tusou.encoders.architecture import (
@@ -27,7 +27,7 @@ BACKENDS = ("auto", "torch", "openvino")
 
 _OPENVINO_PRECISIONS = ("fp32", "bf16", "int8")
 _RESNET_PRECISIONS = ("fp32", "fp16")
-_BYTES = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 1}  # of one parameter
+_BYTES_PER_PARAMETER = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 1}
 
 _READ_TENSORS = LazyImport("tusou.encoders.checkpoint:read_tensors")  # imports torch
 
@@ -51,7 +51,8 @@ class ResolvedEncoder:
     @property
     def min_memory(self) -> int:
         """Return the bytes of main memory that the parameters take; 0 if a GPU holds them."""
-        return self.parameter_count * _BYTES[self.precision] if self.device == "cpu" else 0
+        on_cpu = self.device == "cpu"
+        return self.parameter_count * _BYTES_PER_PARAMETER[self.precision] if on_cpu else 0
 
 
 def resolve_encoder(
@@ -62,6 +63,12 @@ def resolve_encoder(
     backend: str = "auto",
 ) -> ResolvedEncoder:
     """Read a tower's shape from its checkpoint, and replace every `auto` by a choice.
+
+    Device is `auto`, `cpu`, `cuda` or `cuda:N`. Precision is `fp32`, `bf16`, `fp16`, `int8` (by
+    OpenVINO on a processor with VNNI or AMX: faster, and some ranks change), or `auto`: fp16 on a
+    GPU, bf16 on a processor with AMX or AVX512-bf16 if the tower is large enough to gain, else
+    fp32. Backend is `torch`, `openvino` (processors only; the first load converts the weights and
+    stores the result beside them), or `auto`, the fastest that is installed.
 
     Raises BadModel for a file that is not a cn_clip checkpoint, InvalidRequest for arguments that
     are unknown or exclude each other, and MissingDependency when OpenVINO is needed and not
@@ -102,44 +109,36 @@ def _pick_backend(backend: str, shape: TowerShape, device: str, precision: str) 
             "int8 is computed by OpenVINO alone: use the backend openvino or auto, with tusou[cpu] "
             "installed, or another precision."
         )
+    openvino_error = _openvino_error(shape, device, precision)
     if backend == "openvino" or precision == "int8":
-        _check_openvino(shape, device, precision)
+        if openvino_error:
+            raise openvino_error
         return "openvino"
-    if backend == "auto" and _openvino_is_faster(shape, device, precision):
-        return "openvino"
-    return "torch"
+    # Where OpenVINO is the faster: see docs/performance.md.
+    openvino_is_faster = is_x86() and shape.heavy and not openvino_error
+    return "openvino" if backend == "auto" and openvino_is_faster else "torch"
 
 
-def _openvino_is_faster(shape: TowerShape, device: str, precision: str) -> bool:
-    """Return whether OpenVINO can compute a tower and is the faster; see docs/performance.md."""
-    return (
-        device == "cpu"
-        and is_x86()
-        and shape.is_transformer
-        and shape.heavy
-        and precision in _OPENVINO_PRECISIONS
-        and find_spec("openvino") is not None
-    )
-
-
-def _check_openvino(shape: TowerShape, device: str, precision: str) -> None:
+def _openvino_error(shape: TowerShape, device: str, precision: str) -> TusouError | None:
+    """Return why OpenVINO cannot compute a tower, or None if it can."""
     if device != "cpu":
-        raise InvalidRequest(
+        return InvalidRequest(
             "OpenVINO computes on processors: use the device cpu, or the backend auto or torch."
         )
     if not shape.is_transformer:
-        raise InvalidRequest(
+        return InvalidRequest(
             "OpenVINO cannot compute a ResNet image tower here: use the backend auto or torch."
         )
     if precision not in _OPENVINO_PRECISIONS:
         allowed = ", ".join(_OPENVINO_PRECISIONS)
-        raise InvalidRequest(
+        return InvalidRequest(
             f"OpenVINO computes in {allowed}, not {precision}: use one of these, or the backend "
             "auto or torch."
         )
     if find_spec("openvino") is None:
         needs = "precision int8 needs OpenVINO, which" if precision == "int8" else "OpenVINO"
-        raise MissingDependency(f"{needs} is not installed: install tusou[cpu]")
+        return MissingDependency(f"{needs} is not installed: install tusou[cpu]")
+    return None
 
 
 def _read_shapes(weights: Weights) -> Mapping[str, Shaped]:

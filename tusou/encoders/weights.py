@@ -1,11 +1,11 @@
 """Finds a checkpoint by name or path, and computes its digest."""
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
 from tusou.core.errors import BadModel, InvalidRequest
+from tusou.core.files import sha256_of
 from tusou.core.lazy_import import LazyImport
 from tusou.encoders.base import Weights
 
@@ -19,7 +19,7 @@ MODELS = {
 }
 DEMO = "demo"
 
-_CACHE = Path("~/.cache/clip")  # cn_clip's own
+_CACHE = Path("~/.cache/clip")  # as cn_clip
 _DEMO_FILE = Path(__file__).parent.parent / "demo" / "tusou-demo.pt"
 _DOWNLOAD = LazyImport("cn_clip.clip.utils:_download")
 
@@ -40,7 +40,10 @@ def find_weights(model: str, cache: Path | None = None) -> Weights:
                 "or the path of a cn_clip checkpoint (.pt)."
             )
     name = model if model in MODELS or model == DEMO else path.name
-    return Weights(path, name, _digest(path))
+    try:
+        return Weights(path, name, sha256_of(path))
+    except OSError as error:
+        raise BadModel(f"cannot read {path}: {error.strerror}") from error
 
 
 def _cached(name: str, cache: Path) -> Path:
@@ -55,11 +58,3 @@ def _cached(name: str, cache: Path) -> Path:
             f"could not download {name} ({type(error).__name__}): try again with a network, "
             f"or copy {path.name} into {cache}"
         ) from error
-
-
-def _digest(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise BadModel(f"cannot read {path}: {error.strerror}") from error

@@ -44,10 +44,19 @@ class CudaRecorder:
         with _CAPTURE_LOCK, torch.cuda.device(self._device):
             if _FAILED:
                 raise RuntimeError("an earlier capture failed; this process attempts no other")
-            self._run(work)
+            previous = torch.cuda.current_stream()
+            self._stream.wait_stream(previous)
+            with torch.cuda.stream(self._stream):
+                work()
+            previous.wait_stream(self._stream)
             graph = torch.cuda.CUDAGraph()
+            capture = torch.cuda.graph(
+                graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"
+            )
             try:
-                self._capture(graph, work)
+                # When a capture fails, torch leaves its stream as the current one.
+                with torch.cuda.stream(previous), capture:
+                    work()
             except torch.OutOfMemoryError:
                 raise  # torch ends this capture cleanly
             except RuntimeError:
@@ -58,18 +67,3 @@ class CudaRecorder:
     def _replay(self, graph: torch.cuda.CUDAGraph) -> None:
         """Run a graph; a method, so that the graph's stream is reserved as long as the graph."""
         graph.replay()
-
-    def _run(self, work: Callable[[], None]) -> None:
-        previous = torch.cuda.current_stream()
-        self._stream.wait_stream(previous)
-        with torch.cuda.stream(self._stream):
-            work()
-        previous.wait_stream(self._stream)
-
-    def _capture(self, graph: torch.cuda.CUDAGraph, work: Callable[[], None]) -> None:
-        capture = torch.cuda.graph(
-            graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"
-        )
-        # When a capture fails, torch leaves its stream as the current one.
-        with torch.cuda.stream(torch.cuda.current_stream()), capture:
-            work()

@@ -24,7 +24,7 @@ _SLOTS = 4
 
 _ANY_TOKEN = 1  # any token but padding (0)
 _MIN_COSINE = 0.999  # half precision differs less; a wrong vector differs by far more
-_COMPARED = 8  # texts of each graph
+_COMPARED = 8  # texts compared for each graph
 
 
 # Runs work at least once, and returns a function that runs it again on the same memory, after all
@@ -72,7 +72,16 @@ class TextGraphs:
         vectors = np.empty((len(ids), self._dim), np.float32)
 
         def start(slot: "_TextSlot", planned: tuple[Ids, GraphShape]) -> None:
-            self._start(slot, ids[planned[0]], planned[1])
+            rows, shape = planned
+            count, width = len(rows), min(ids.shape[1], shape.length)
+            padded = slot.ids[: shape.tokens].reshape(shape.texts, shape.length)
+            padded[:count, :width] = ids[rows, :width]
+            padded[:count, width:] = 0
+            padded[count:] = _ANY_TOKEN  # a row of padding alone would give NaN
+            self._ids[: shape.tokens].copy_(slot.host_ids[: shape.tokens], non_blocking=True)
+            self._replays[shape]()
+            slot.host_vectors[:count].copy_(self._vectors[:count], non_blocking=True)
+            slot.done.record()
 
         with self._lock, current_device(self._device), torch.inference_mode():
             for slot, (rows, _) in overlap(self._slots, plan_passes(_lengths(ids)), start):
@@ -92,17 +101,6 @@ class TextGraphs:
         """Encode one shape, from and to the buffers that all graphs share."""
         ids = self._ids[: shape.tokens].view(shape.texts, shape.length)
         self._vectors[: shape.texts].copy_(self._forward(ids))
-
-    def _start(self, slot: "_TextSlot", ids: npt.NDArray[np.int64], shape: GraphShape) -> None:
-        padded = slot.ids[: shape.tokens].reshape(shape.texts, shape.length)
-        width = min(ids.shape[1], shape.length)
-        padded[: len(ids), :width] = ids[:, :width]
-        padded[: len(ids), width:] = 0
-        padded[len(ids) :] = _ANY_TOKEN  # a row of padding alone would give NaN
-        self._ids[: shape.tokens].copy_(slot.host_ids[: shape.tokens], non_blocking=True)
-        self._replays[shape]()
-        slot.host_vectors[: len(ids)].copy_(self._vectors[: len(ids)], non_blocking=True)
-        slot.done.record()
 
 
 class _TextSlot:

@@ -14,9 +14,8 @@ import logging
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -34,12 +33,8 @@ _DIGESTS, _LOCK, _NEW = "digests.json", ".lock", ".new"
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class ConvertedTower:
-    """A tower in OpenVINO's form."""
-
-    model: Any  # openvino.Model
-    words: npt.NDArray[np.float16 | np.float32] | None  # (vocabulary, width); None for images
+# An openvino.Model, and a text tower's word embeddings (vocabulary, width).
+ConvertedTower: TypeAlias = tuple[Any, npt.NDArray[np.float16 | np.float32] | None]
 
 
 def find_cached(weights: Weights, tower: Tower, precision: str) -> Path | None:
@@ -48,14 +43,17 @@ def find_cached(weights: Weights, tower: Tower, precision: str) -> Path | None:
     if not folder.is_dir():
         return None
     digests = _read_digests(folder)
-    if not digests or any(_digest(folder / name) != digest for name, digest in digests.items()):
+    if not digests or any(
+        not (folder / name).is_file() or sha256_of(folder / name) != digest
+        for name, digest in digests.items()
+    ):
         _log.warning("%s is damaged: the weights are converted again", folder)
         return None
     return folder
 
 
 def store(weights: Weights, tower: Tower, precision: str, write: Callable[[Path], None]) -> None:
-    """Store the files that `write` puts into a folder, in place of those of earlier weights.
+    """Store the files that `write` creates in a folder, in place of those of earlier weights.
 
     One process writes at a time, and others see a complete folder or none. If nothing can be
     written, the log says so and the conversion is repeated at every start.
@@ -71,7 +69,11 @@ def store(weights: Weights, tower: Tower, precision: str, write: Callable[[Path]
                 shutil.rmtree(old, ignore_errors=True)
             (home / _NEW).mkdir()
             write(home / _NEW)
-            _write_digests(home / _NEW)
+            files = sorted((home / _NEW).iterdir())
+            for path in files:
+                sync(path)
+            digests = {path.name: sha256_of(path) for path in files}
+            write_file(home / _NEW / _DIGESTS, json.dumps(digests, indent=1).encode())
             (home / _NEW).rename(folder)
             sync(home)
     except OSError as error:
@@ -96,21 +98,9 @@ def _folder(weights: Weights, tower: Tower, precision: str) -> Path:
     return _home(weights) / f"{tower}-{precision}-{_LAYOUT}-{weights.digest[:16]}"
 
 
-def _write_digests(folder: Path) -> None:
-    files = sorted(folder.iterdir())
-    for path in files:
-        sync(path)
-    digests = {path.name: _digest(path) for path in files}
-    write_file(folder / _DIGESTS, json.dumps(digests, indent=1).encode())
-
-
 def _read_digests(folder: Path) -> dict[str, str] | None:
     try:
         digests = json.loads((folder / _DIGESTS).read_bytes())
     except (OSError, ValueError):
         return None
     return digests if isinstance(digests, dict) and GRAPH in digests else None
-
-
-def _digest(path: Path) -> str | None:
-    return sha256_of(path) if path.is_file() else None

@@ -47,7 +47,7 @@ def convert(weights: Weights, tower: Tower, precision: str) -> ConvertedTower:
     if sha256_of(weights.path) != weights.digest:  # the cache is keyed by this digest
         raise BadModel(f"{weights.path.name} changed while it was read: start again")
     store(weights, tower, precision, write)
-    return ConvertedTower(model, words)
+    return model, words
 
 
 def main() -> None:

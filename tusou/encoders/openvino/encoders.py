@@ -39,25 +39,24 @@ class OpenVinoTextEncoder:
         shape = resolved.shape
         assert isinstance(shape, TextShape)
         check_tokens_fit(shape, self._tokenizer.vocab_size)
-        converted = _load_converted(resolved.weights, "text", self.precision)
-        assert converted.words is not None
-        self._words, self._model = converted.words, CompiledModel(converted.model)
+        model, words = _load_converted(resolved.weights, "text", self.precision)
+        assert words is not None
+        self._words, self._model = words, CompiledModel(model)
         self.dim = shape.embed_dim
 
     def warm_up(self) -> None:
         """Compile the kernels of single queries, and the model for parallel passes."""
         for tokens in USUAL_TOKENS:
-            self._encode(np.ones((1, tokens), np.int64))
-        self._encode(np.ones((self._model.parallel * PASS_TOKENS // 20, 20), np.int64))
+            self.encode(Tokens(np.ones((1, tokens), np.int64), ()))
+        many = np.ones((self._model.parallel * PASS_TOKENS // 20, 20), np.int64)
+        self.encode(Tokens(many, ()))
 
     def prepare(self, texts: Sequence[str]) -> Tokens:
         return self._tokenizer.prepare(texts)
 
     def encode(self, tokens: Tokens) -> Vectors:
         """Encode in packed passes of texts of similar length."""
-        return self._encode(tokens.ids)
-
-    def _encode(self, ids: npt.NDArray[np.int64]) -> Vectors:
+        ids = tokens.ids
         vectors = np.empty((len(ids), self.dim), np.float32)
         passes = split_batch(np.count_nonzero(ids, axis=1), PASS_TOKENS, self._model.parallel)
         results = self._model.run([self._arrays(ids[rows]) for rows in passes])
@@ -81,12 +80,11 @@ class OpenVinoImageEncoder:
         self.precision = resolved.precision
         shape = resolved.shape
         assert isinstance(shape, ImageShape)
-        converted = _load_converted(resolved.weights, "image", self.precision)
-        self._model = CompiledModel(converted.model)
+        model, _ = _load_converted(resolved.weights, "image", self.precision)
+        self._model = CompiledModel(model)
         self.dim, self.image_size = shape.embed_dim, shape.image_resolution
 
     def encode(self, pixels: Pixels) -> Vectors:
-        """Return one unit row per image made by `tusou.images.preprocess.to_pixels`."""
         share = -(-len(pixels) // self._model.parallel)
         size = max(1, min(share, _PASS_IMAGES))
         results = self._model.run([[pixels[i : i + size]] for i in range(0, len(pixels), size)])
@@ -112,7 +110,7 @@ def _load_converted(weights: Weights, tower: Tower, precision: str) -> Converted
         convert = cast("Callable[..., ConvertedTower]", LazyImport(f"{_CONVERSION}:convert").load())
         return convert(weights, tower, precision)
     words = np.load(cached / WORDS, mmap_mode="r") if tower == "text" else None
-    return ConvertedTower(openvino.Core().read_model(cached / GRAPH), words)
+    return openvino.Core().read_model(cached / GRAPH), words
 
 
 def _run_converter(weights: Weights, tower: Tower, precision: str) -> None:

@@ -28,6 +28,7 @@ from tusou.images.preprocess import MEAN, STD
 def image_graph(tensors: TensorReader, shape: ImageShape, precision: str) -> openvino.Model:
     """Return a graph from images, (n, size, size, 3) uint8, to unit vectors, (n, dim) float32."""
     size, width = shape.image_resolution, shape.vision_width
+    heads = width // shape.vision_head_width
     assert isinstance(shape.vision_layers, int)
     images = ops.parameter([-1, size, size, 3], openvino.Type.u8, name="images")
     builder = GraphBuilder(precision)
@@ -42,10 +43,7 @@ def image_graph(tensors: TensorReader, shape: ImageShape, precision: str) -> ope
     rows = norm(ops.concat([class_tokens, patches], 1), first_norm, IMAGE_EPS)
     for layer in range(shape.vision_layers):
         block = read_image_block(tensors, shape, layer)
-        normed, heads = (
-            norm(rows, block.attention_norm, IMAGE_EPS),
-            width // shape.vision_head_width,
-        )
+        normed = norm(rows, block.attention_norm, IMAGE_EPS)
         query, key, value = builder.heads(normed, block.qkv, heads, [0, 0])
         if layer == shape.vision_layers - 1:  # only for the class token
             rows, query = _first(rows, 1), _first(query, 2)

@@ -12,7 +12,7 @@ import torch
 
 T = TypeVar("T")
 
-_TRIES = 5  # of a few milliseconds each
+_TRIES = 5  # each takes a few milliseconds
 
 # Held while torch's global thread count is changed: a new thread reads the latest value.
 _THREAD_COUNT_LOCK = threading.RLock()

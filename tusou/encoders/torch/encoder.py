@@ -1,7 +1,7 @@
 """Text and image encoders in torch: the reference implementation, and the one for GPUs."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from math import ceil
 from typing import cast
@@ -27,7 +27,7 @@ from tusou.encoders.torch.layers import avoid_cudnn_attention
 from tusou.encoders.torch.towers import ImageTower, TextTower, pack_padded, pack_texts
 from tusou.images.preprocess import MEAN, STD
 
-# The size of a pass: enough to fill a core or a GPU, small enough to stay in its cache.
+# Tokens or images of a pass: enough to fill a core or a GPU, few enough to stay in its cache.
 _PASS_TOKENS = {"cpu": PASS_TOKENS, "cuda": 16_384}
 _PASS_IMAGES = {"cpu": 4, "cuda": 128}
 
@@ -75,7 +75,6 @@ class ClipTextEncoder:
 
     @property
     def recorded(self) -> bool:
-        """Whether texts are encoded by recorded passes."""
         return self._graphs is not None
 
     def record(self, record: Record) -> None:
@@ -124,8 +123,14 @@ class ClipImageEncoder:
         shape = resolved.shape
         assert isinstance(shape, ImageShape)
         tensors = read_tensors(resolved.weights.path)
+        dtype = _DTYPES[self.precision]
+        self._tower: Callable[[Tensor], Tensor]
         with on_one_core():
-            self._tower = _image_tower(tensors, shape, self._device, _DTYPES[self.precision])
+            if shape.is_transformer:
+                self._tower = ImageTower(TensorReader(tensors, "image", self._device), shape, dtype)
+            else:
+                resnet = cast("Callable[..., Callable[[Tensor], Tensor]]", _RESNET.load())
+                self._tower = resnet(tensors, shape, self._device, dtype)
         self._threads = CpuThreads(self._device, heavy=shape.heavy)
         self.dim, self.image_size = shape.embed_dim, shape.image_resolution
         self._transfer = None
@@ -135,7 +140,6 @@ class ClipImageEncoder:
             )
 
     def encode(self, pixels: Pixels) -> Vectors:
-        """Return one unit row per image made by `tusou.images.preprocess.to_pixels`."""
         if self._transfer:
             return self._transfer.encode(pixels)
         vectors = np.empty((len(pixels), self.dim), dtype=np.float32)
@@ -168,12 +172,3 @@ def _mean_and_std(device: torch.device) -> tuple[Tensor, Tensor]:
     with torch.inference_mode(mode=False):  # training may use the cached tensors later
         mean, std = (torch.tensor(values, device=device).view(3, 1, 1) for values in (MEAN, STD))
     return mean, std
-
-
-def _image_tower(
-    tensors: Mapping[str, Tensor], shape: ImageShape, device: torch.device, precision: torch.dtype
-) -> Callable[[Tensor], Tensor]:
-    if isinstance(shape.vision_layers, int):
-        return ImageTower(TensorReader(tensors, "image", device), shape, precision)
-    resnet = cast("Callable[..., Callable[[Tensor], Tensor]]", _RESNET.load())
-    return resnet(tensors, shape, device, precision)

@@ -6,8 +6,9 @@ cores of an Intel Xeon with AMX, 2026-11-30, torch 2.12; `python -m benchmarks.l
 pyproject.toml pins torch, and where the operators are missing torch's own is used.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor
@@ -18,7 +19,7 @@ from tusou.core.hardware import is_x86
 # oneDNN's names of activations computed within a linear layer; swish(x) = x * sigmoid(x).
 Activation = Literal["none", "gelu", "swish"]
 
-# Not public, and without a public equivalent: torch's own compiler generates these calls.
+# Not public, and without a public equivalent; torch's compiler generates calls of these.
 _ONEDNN = torch.ops.mkldnn
 
 _ACTIVATIONS = {"none": None, "gelu": functional.gelu, "swish": functional.silu}
@@ -27,12 +28,9 @@ _ACTIVATIONS = {"none": None, "gelu": functional.gelu, "swish": functional.silu}
 _USUAL_ROWS = 64
 
 
-class LinearLayer(Protocol):
-    """A linear layer and its activation: (..., in) to activation(rows @ weight.T + bias)."""
-
-    def __call__(self, rows: Tensor) -> Tensor:
-        """Compute in the precision of the weights; rows of another precision are converted."""
-        ...
+# (..., in) to activation(rows @ weight.T + bias), in the precision of the weights; rows of another
+# precision are converted.
+LinearLayer: TypeAlias = Callable[[Tensor], Tensor]
 
 
 def linear_layer(weight: Tensor, bias: Tensor, activation: Activation = "none") -> LinearLayer:
@@ -58,7 +56,7 @@ class _PackedLinear:
         self._dtype = weight.dtype
         self._weight = _ONEDNN._reorder_linear_weight(weight, _USUAL_ROWS)  # noqa: SLF001
         self._bias = bias
-        # oneDNN's gelu requires an algorithm; "none" is the exact one, by erf.
+        # oneDNN's gelu requires an algorithm; "none" is the exact algorithm, by erf.
         self._activation = activation
         self._algorithm = "none" if activation == "gelu" else ""
 

@@ -31,12 +31,6 @@ class ResNetTower:
                 input_resolution=shape.image_resolution,
                 width=shape.vision_width,
             )
-        self._load(tensors, device)
-        if precision == torch.float16:
-            convert_weights(self._visual)  # batch norms stay in float32
-        self._precision = precision
-
-    def _load(self, tensors: Mapping[str, Tensor], device: torch.device) -> None:
         weights = {
             name.removeprefix(_PREFIX): tensor.to(
                 device, torch.float32 if tensor.is_floating_point() else None, copy=True
@@ -50,6 +44,9 @@ class ResNetTower:
             reason = " ".join(str(error).split())[:300]
             raise BadModel(f"incomplete cn_clip checkpoint: {reason}") from error
         self._visual.eval().requires_grad_(requires_grad=False)
+        if precision == torch.float16:
+            convert_weights(self._visual)  # batch norms stay in float32
+        self._precision = precision
 
     def __call__(self, images: Tensor) -> Tensor:
         """Return float32 features."""

@@ -115,33 +115,23 @@ def _attend_in_groups(
 
     Filler tokens, which belong to no text, are returned unchanged.
     """
-    tokens = [texts * length for texts, length in groups]
-    queries = tokens if len(query) == len(key) else [texts for texts, _ in groups]
-    parts = zip(
-        groups,
-        _split(query, queries),
-        _split(key, tokens),
-        _split(value, tokens),
-        [None] * len(tokens) if mask is None else torch.split(mask, tokens),
-        strict=True,
-    )
     width = query.shape[1]
-    mixed = [
-        attend(
-            q.reshape(texts, -1, width),
-            k.reshape(texts, length, width),
-            v.reshape(texts, length, width),
+    mixed = []
+    first_key = first_query = 0
+    for texts, length in groups:
+        keys = slice(first_key, first_key + texts * length)
+        queries = keys if len(query) == len(key) else slice(first_query, first_query + texts)
+        first_key, first_query = keys.stop, queries.stop
+        group = attend(
+            query[queries].reshape(texts, -1, width),
+            key[keys].reshape(texts, length, width),
+            value[keys].reshape(texts, length, width),
             heads,
-            None if m is None else m.reshape(texts, 1, 1, length),
-        ).flatten(0, 1)
-        for (texts, length), q, k, v, m in parts
-    ]
-    filler = query[sum(queries) :]
+            None if mask is None else mask[keys].reshape(texts, 1, 1, length),
+        )
+        mixed.append(group.flatten(0, 1))
+    filler = query[first_query:]
     return torch.cat([*mixed, filler]) if len(mixed) > 1 or len(filler) else mixed[0]
-
-
-def _split(rows: Tensor, sizes: list[int]) -> tuple[Tensor, ...]:
-    return torch.split(rows[: sum(sizes)], sizes)
 
 
 class ImageTower:
