@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from benchmarks.converted import MaskedTexts, PixelsToVectors
 from benchmarks.fidelity import compare_ranks
 from benchmarks.record import record
 from benchmarks.stock import queries, save_random_model, structured
@@ -29,7 +30,6 @@ from tusou.core.arrays import Vectors
 from tusou.encoders import find_weights, load_image_encoder, load_text_encoder
 from tusou.encoders.base import Tokens
 from tusou.encoders.torch import layers
-from tusou.encoders.torch.encoder import to_input
 
 _CORES = torch.get_num_threads()
 _OURS = [
@@ -55,46 +55,19 @@ def main() -> None:
         record("backends", figures | {"images": measure_images(folder)})
 
 
-class MaskedTextTower(nn.Module):
+class TokensToVectors(nn.Module):
     """The text tower on (ids, positions, text of each token, start of each text), traceable."""
 
     def __init__(self, tower: Any) -> None:
         super().__init__()
-        self.tower = tower
+        self.words, self.tower = tower._words.float(), MaskedTexts(tower, torch.float32)
 
     def forward(self, ids: Tensor, positions: Tensor, texts: Tensor, starts: Tensor) -> Tensor:
-        """Return features of each text."""
-        tower = self.tower
-        words = functional.embedding(ids, tower._words.float())
-        rows = tower._norm(words + functional.embedding(positions, tower._positions))
-        mask = torch.where(texts[:, None] == texts[None, :], 0.0, -1e4)[None, None]
-        for block in tower._blocks:
-            query, key, value = block.qkv(rows).chunk(3, dim=1)
-            if block is tower._blocks[-1]:
-                query, rows, mask = query[starts], rows[starts], mask[:, :, starts]
-            query, key, value = (
-                part.reshape(1, -1, tower._heads, part.shape[1] // tower._heads).transpose(1, 2)
-                for part in (query, key, value)
-            )
-            mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
-            mixed = mixed.transpose(1, 2).reshape(-1, rows.shape[1])
-            rows = block.attention_norm(rows + block.out(mixed))
-            rows = block.mlp_norm(rows + block.down(block.up(rows)))
-        features: Tensor = tower._projection(rows)
-        return features
-
-
-class PlainImages(nn.Module):
-    """The image tower on (n, size, size, 3) uint8."""
-
-    def __init__(self, tower: Any) -> None:
-        super().__init__()
-        self.tower = tower
-
-    def forward(self, pixels: Tensor) -> Tensor:
-        """Return features of each image."""
-        features: Tensor = self.tower(to_input(pixels))
-        return features
+        """Return unit vectors, one row per text."""
+        vectors: Tensor = self.tower(
+            functional.embedding(ids, self.words), positions, texts, starts
+        )
+        return vectors
 
 
 def measure_texts(folder: Path) -> dict[str, object]:
@@ -108,19 +81,24 @@ def measure_texts(folder: Path) -> dict[str, object]:
     with patch.object(layers, "_can_pack", return_value=False):
         plain: Any = load_text_encoder(weights, "cpu", None, "fp32", "torch")
     samples = [_packed(prepare(queries(300)[start : start + 12])) for start in range(0, 300, 12)]
-    backends = _backends(MaskedTextTower(plain._tower).eval(), samples, folder)
+    backends = _backends(TokensToVectors(plain._tower).eval(), samples, folder)
     figures: dict[str, object] = {}
     for batch, rounds in ((1, 15), (8, 9), (32, 5)):
         tokens = prepare(queries(batch))
-        ways = {name: partial(one.encode, tokens) for name, one in ours.items()}
-        ways |= {name: partial(_in_order, one, tokens) for name, one in backends.items()}
-        figures[f"batch {batch}"] = compare(ways, "torch, bf16", rounds, batch)
+        variants = {name: partial(encoder.encode, tokens) for name, encoder in ours.items()}
+        variants |= {
+            name: partial(_encode_texts, backend, tokens) for name, backend in backends.items()
+        }
+        figures[f"batch {batch}"] = compare(variants, "torch, bf16", rounds, batch)
     tokens = prepare(queries(500))
-    right = ours["torch, fp32"].encode(tokens)
-    pool = structured(30_000, right.shape[1], seed=1)
+    exact = ours["torch, fp32"].encode(tokens)
+    pool = structured(30_000, exact.shape[1], seed=1)
     figures["beside torch, fp32"] = {
-        name: compare_ranks(right, one.encode(tokens), pool) for name, one in ours.items()
-    } | {name: compare_ranks(right, _in_order(one, tokens), pool) for name, one in backends.items()}
+        name: compare_ranks(exact, encoder.encode(tokens), pool) for name, encoder in ours.items()
+    } | {
+        name: compare_ranks(exact, _encode_texts(backend, tokens), pool)
+        for name, backend in backends.items()
+    }
     return figures
 
 
@@ -135,14 +113,15 @@ def measure_images(folder: Path) -> dict[str, object]:
         plain: Any = load_image_encoder(weights, "cpu", "fp32", "torch")
     # Tracing fixes the number of images in the graph.
     pixels = np.random.default_rng(0).integers(0, 256, (_IMAGES, 224, 224, 3), np.uint8)
-    backends = _backends(PlainImages(plain._tower).eval(), [(pixels,)] * 2, folder)
-    ways = {name: partial(one.encode, pixels) for name, one in ours.items()}
-    ways |= {name: partial(_of_images, one, pixels) for name, one in backends.items()}
-    right = ours["torch, fp32"].encode(pixels)
+    backends = _backends(PixelsToVectors(plain._tower).eval(), [(pixels,)] * 2, folder)
+    variants = {name: partial(encoder.encode, pixels) for name, encoder in ours.items()}
+    variants |= {name: partial(backend, (pixels,)) for name, backend in backends.items()}
+    exact = ours["torch, fp32"].encode(pixels)
     return {
-        f"batch {_IMAGES}": compare(ways, "torch, bf16", 3, _IMAGES),
+        f"batch {_IMAGES}": compare(variants, "torch, bf16", 3, _IMAGES),
         "lowest cosine to torch, fp32": {
-            name: round(float((work() * right).sum(axis=1).min()), 6) for name, work in ways.items()
+            name: round(float((work() * exact).sum(axis=1).min()), 6)
+            for name, work in variants.items()
         },
     }
 
@@ -155,23 +134,14 @@ def _packed(tokens: Tokens) -> Arrays:
     return ids[real], positions, rows, lengths.cumsum() - lengths
 
 
-def _in_order(backend: Backend, tokens: Tokens) -> Vectors:
+def _encode_texts(backend: Backend, tokens: Tokens) -> Vectors:
     """Encode in passes of 32 texts of similar length, as our encoders do."""
     order = np.argsort(np.count_nonzero(tokens.ids, axis=1), kind="stable")
     parts = [order[start : start + 32] for start in range(0, len(order), 32)]
     encoded = [backend(_packed(Tokens(tokens.ids[rows], ()))) for rows in parts]
     vectors = np.empty((len(order), encoded[0].shape[1]), np.float32)
     vectors[order] = np.vstack(encoded)
-    return _unit(vectors)
-
-
-def _of_images(backend: Backend, pixels: npt.NDArray[np.uint8]) -> Vectors:
-    return _unit(backend((pixels,)))
-
-
-def _unit(vectors: Vectors) -> Vectors:
-    unit: Vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    return unit
+    return vectors
 
 
 def _backends(module: nn.Module, samples: list[Arrays], folder: Path) -> dict[str, Backend]:
@@ -201,8 +171,8 @@ def _openvino(model: Any) -> Backend:
     import openvino
 
     settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
-    ask = openvino.Core().compile_model(model, "CPU", settings).create_infer_request()
-    return lambda arrays: np.array(ask.infer(dict(enumerate(arrays)), share_inputs=True)[0])
+    request = openvino.Core().compile_model(model, "CPU", settings).create_infer_request()
+    return lambda arrays: np.array(request.infer(dict(enumerate(arrays)), share_inputs=True)[0])
 
 
 def _onnxruntime(path: Path) -> Backend:
@@ -211,7 +181,7 @@ def _onnxruntime(path: Path) -> Backend:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = _CORES
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    names = [one.name for one in session.get_inputs()]
+    names = [argument.name for argument in session.get_inputs()]
     return lambda arrays: session.run(None, dict(zip(names, arrays, strict=True)))[0]
 
 

@@ -92,7 +92,7 @@ class PixelsToVectors(nn.Module):
 
 
 def measure_texts(weights: Weights) -> dict[str, dict[str, float]]:
-    """Time a lone text and a batch in each precision, and compare the ranks with fp32's."""
+    """Time a single text and a batch in each precision, and compare the ranks with fp32's."""
     figures: dict[str, dict[str, float]] = {}
     encoders = {name: _text_encoders(weights, name) for name in _PRECISIONS}
     for precision, pair in encoders.items():

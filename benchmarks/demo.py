@@ -24,9 +24,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         started = monotonic()
         command = [sys.executable, "-m", "tusou", "demo", "--dir", str(Path(folder) / "run"), *size]
-        done = subprocess.run([*command, "--json"], check=True, stdout=subprocess.PIPE)
+        process = subprocess.run([*command, "--json"], check=True, stdout=subprocess.PIPE)
         seconds = monotonic() - started
-    record("demo", {"wall_s": round(seconds, 1), "goal_s": 60, **json.loads(done.stdout)})
+    record("demo", {"wall_s": round(seconds, 1), "goal_s": 60, **json.loads(process.stdout)})
 
 
 if __name__ == "__main__":

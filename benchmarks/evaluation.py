@@ -99,10 +99,10 @@ def draw_blocks(seed: int) -> bytes:
     return base64.b64encode(buffer.getvalue())
 
 
-def time_command(*words: object) -> float:
+def time_command(*arguments: object) -> float:
     """Return the seconds of a command, including the start of Python."""
     started = time.perf_counter()
-    command = [*TUSOU, *map(str, words), "--json"]
+    command = [*TUSOU, *map(str, arguments), "--json"]
     subprocess.run(command, check=True, capture_output=True)
     return round(time.perf_counter() - started, 2)
 

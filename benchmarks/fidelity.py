@@ -25,10 +25,9 @@ from tusou.data.formats.muge import read_queries
 from tusou.encoders import find_weights, load_text_encoder
 
 _TEXTS, _ITEMS, _K = 2_000, 30_000, 10
-_JUDGED = 100  # texts that stock cn_clip encodes, too, in fifty times the time
-_MODELS: dict[
-    str, tuple[bool, bool]
-] = {  # whether to spread the texts, and to move them among the vectors
+_COMPARED = 100  # texts that stock cn_clip encodes, too, in fifty times the time
+# Whether to spread the texts, and whether to move them among the vectors.
+_MODELS: dict[str, tuple[bool, bool]] = {
     "random ViT-B/16": (False, False),
     "random ViT-B/16, scaled so that texts spread": (True, False),
     "the same, its texts landed among the vectors": (True, True),
@@ -61,21 +60,23 @@ def measure_random() -> dict[str, object]:
     """Compare every precision with fp32, and with fp32 on weights rounded to bf16."""
     texts, pool = queries(_TEXTS), structured(_ITEMS, 512, seed=1)
     figures: dict[str, object] = {}
-    for name, (spread, landed) in _MODELS.items():
+    for name, (spread, fitted) in _MODELS.items():
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "vit-b-16.pt")
             save_random_model(path, spread=spread)
-            if landed:
+            if fitted:
                 fit_text_projection(path)
             default = load_text_encoder(find_weights(str(path)), "cpu").precision
             exact = _encode(path, texts, "fp32")
-            stock = stock_texts(load_stock(path), texts[:_JUDGED])
+            stock = stock_texts(load_stock(path), texts[:_COMPARED])
             encodings = {p: _encode(path, texts, p) for p in ("bf16", "int8")}
             _round_weights(path)
             encodings["weights rounded to bf16, nothing else"] = _encode(path, texts, "fp32")
         figures[name] = {
             "default precision": default,
-            "fp32 to stock, lowest cosine": round(float((exact[:_JUDGED] * stock).sum(1).min()), 7),
+            "fp32 to stock, lowest cosine": round(
+                float((exact[:_COMPARED] * stock).sum(1).min()), 7
+            ),
             **{p: compare_ranks(exact, vectors, pool) for p, vectors in encodings.items()},
         }
     return figures

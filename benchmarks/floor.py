@@ -1,4 +1,4 @@
-"""The machine's matrix rate and bandwidth, and the least time that the towers need at these."""
+"""The machine's matrix rate and bandwidth, and the shortest times of the towers at these rates."""
 
 import statistics
 import time

@@ -1,4 +1,4 @@
-"""Towers on a GPU: texts plain, compiled by torch and as CUDA graphs; images by pass and memory."""
+"""Towers on a GPU: texts plain, with `torch.compile` and as CUDA graphs; images by pass size."""
 
 import statistics
 import time

@@ -64,8 +64,8 @@ def measure_http(seconds: float, clients: tuple[int, ...]) -> dict[str, object]:
 def make_bundle(folder: Path, model: Path) -> Path:
     """Publish a bundle of structured vectors in place of encoded images."""
     pool, root = folder / "imgs.tsv", folder / "bundle"
-    dot = base64.b64encode(b"an image").decode()
-    pool.write_text("".join(f"{item}\t{dot}\n" for item in range(ITEMS)))
+    image = base64.b64encode(b"an image").decode()
+    pool.write_text("".join(f"{item}\t{image}\n" for item in range(ITEMS)))
     weights = find_weights(str(model))
     inputs = BuildInputs(str(pool), None, "", weights.digest, "cpu", "fp32", "torch", SHARD, 64, {})
     plan, store = (

@@ -1,4 +1,4 @@
-"""Queries that refuse something, each with the fact that its results must not have."""
+"""Queries with a refusal, each with the fact that its results must not have."""
 
 from dataclasses import dataclass
 

@@ -23,7 +23,6 @@ ALONE = {"OPENBLAS_NUM_THREADS": "1"}
 
 _SEARCH = LazyImport("benchmarks.search:measure_search")
 
-
 # Each part: function, arguments, and arguments of a quick run (None: left out).
 PARTS: dict[str, tuple[LazyImport, tuple[object, ...], tuple[object, ...] | None]] = {
     "floor": (LazyImport("benchmarks.floor:measure_floor"), (20,), (5,)),
@@ -49,8 +48,8 @@ def main() -> None:
     parser.add_argument("--note", default="", help="other load of the machine")
     args = parser.parse_args()
     if args.part:
-        load, full, short = PARTS[args.part]
-        measure = cast("Callable[..., object]", load.load())
+        function, full, short = PARTS[args.part]
+        measure = cast("Callable[..., object]", function.load())
         print(json.dumps(measure(*(short if args.quick and short else full))))
         return
     if args.again:

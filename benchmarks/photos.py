@@ -58,8 +58,8 @@ def _is_recorded(name: str) -> bool:
     return name.startswith("hit@") or name in {"mean_recall", "precision@10"}
 
 
-def _tusou(*words: object) -> dict[str, Any]:
-    command = [*TUSOU, *map(str, words)]
+def _tusou(*arguments: object) -> dict[str, Any]:
+    command = [*TUSOU, *map(str, arguments)]
     process = subprocess.run(command, check=True, stdout=subprocess.PIPE, encoding="utf-8")
     return json.loads(process.stdout) if "--json" in command else {}
 

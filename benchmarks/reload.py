@@ -1,6 +1,6 @@
-"""Reloads between two versions of a bundle under load: failed and mixed answers.
+"""Reloads between two versions of a bundle under load: failed and mixed responses.
 
-An answer is mixed if it differs from what the version in its `index_version` returns alone.
+A response is mixed if it differs from what the version in its `index_version` returns alone.
 
 python -m benchmarks.reload
 """
@@ -28,7 +28,7 @@ Oracle = dict[tuple[str, str], dict[int | str, float]]  # (version, query) -> it
 class Tally:
     """Counts over all clients."""
 
-    answers: dict[str, int] = field(default_factory=dict)
+    responses: dict[str, int] = field(default_factory=dict)
     failed: int = 0
     mixed: int = 0
     slowest: float = 0.0
@@ -59,9 +59,9 @@ async def make_oracle(client: httpx.AsyncClient, bundle: Path, versions: list[st
         (await client.post("/admin/reload")).raise_for_status()
         for query in QUERIES:
             body = {"query": query, "top_k": 100}
-            answer = (await client.post("/search", json=body)).raise_for_status().json()
-            assert answer["index_version"] == version
-            pairs = zip(answer["item_ids"], answer["scores"], strict=True)
+            result = (await client.post("/search", json=body)).raise_for_status().json()
+            assert result["index_version"] == version
+            pairs = zip(result["item_ids"], result["scores"], strict=True)
             oracle[version, query] = dict(pairs)
     return oracle
 
@@ -69,7 +69,7 @@ async def make_oracle(client: httpx.AsyncClient, bundle: Path, versions: list[st
 async def search_until(
     client: httpx.AsyncClient, oracle: Oracle, tally: Tally, stop: asyncio.Event
 ) -> None:
-    """Search until `stop` is set; count failed and mixed answers."""
+    """Search until `stop` is set; count failed and mixed responses."""
     while not stop.is_set():
         started = perf_counter()
         try:
@@ -80,10 +80,10 @@ async def search_until(
             tally.failed += 1
             continue
         tally.slowest = max(tally.slowest, perf_counter() - started)
-        answer = response.json()
-        version = answer["index_version"]
-        tally.answers[version] = tally.answers.get(version, 0) + 1
-        for query, result in zip(QUERIES, answer["results"], strict=True):
+        batch = response.json()
+        version = batch["index_version"]
+        tally.responses[version] = tally.responses.get(version, 0) + 1
+        for query, result in zip(QUERIES, batch["results"], strict=True):
             expected = oracle[version, query]
             pairs = zip(result["item_ids"], result["scores"], strict=True)
             if any(abs(expected.get(item, 9.0) - score) > TOLERANCE for item, score in pairs):
@@ -109,7 +109,7 @@ async def swap(running: Service, bundle: Path, reloads: int, clients: int) -> Ta
 
 
 def main() -> None:
-    """Measure and record; exit 1 if an answer failed or was mixed."""
+    """Measure and record; exit 1 if a response failed or was mixed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bundle", type=Path, help="bundle of two versions; default: a new one")
     parser.add_argument("--reloads", type=int, default=20)
@@ -123,7 +123,7 @@ def main() -> None:
         {
             "reloads": arguments.reloads,
             "clients": arguments.clients,
-            "batches answered, by version": [*tally.answers.values()],
+            "batches answered, by version": [*tally.responses.values()],
             "failed": tally.failed,
             "mixed": tally.mixed,
             "slowest answer, s": round(tally.slowest, 2),

@@ -58,10 +58,10 @@ def measure(folder: Path, bundle: Path, queries: Path) -> dict[str, object]:
     }
 
 
-def timed(verb: str, *words: str) -> tuple[float, float]:
+def timed(verb: str, *arguments: str) -> tuple[float, float]:
     """Run a command; return its wall time and its processor time with children, in seconds."""
     before, started = os.times(), perf_counter()
-    subprocess.run([sys.executable, "-m", "tusou", verb, *words], check=True, stdout=sys.stderr)
+    subprocess.run([sys.executable, "-m", "tusou", verb, *arguments], check=True, stdout=sys.stderr)
     after = os.times()
     used = sum(after[2:4]) - sum(before[2:4])
     return perf_counter() - started, used

@@ -79,7 +79,7 @@ def _wait(url: str, process: "subprocess.Popen[bytes]", until: float) -> None:
             except httpx.TransportError:
                 pass
             sleep(_POLL)
-    raise SystemExit("the service did not get ready")
+    raise SystemExit(f"the service was not ready within {_READY_WITHIN:.0f} s")
 
 
 def demo_bundle(folder: Path, items: int, seeds: tuple[int, ...] = (1,)) -> Path:
@@ -98,5 +98,7 @@ def index_pool(pool: Path, bundle: Path) -> None:
     _tusou("index", str(pool), "--out", str(bundle), "--model", "demo")
 
 
-def _tusou(*words: str) -> None:
-    subprocess.run([sys.executable, "-m", "tusou", *words], check=True, stdout=subprocess.DEVNULL)
+def _tusou(*arguments: str) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "tusou", *arguments], check=True, stdout=subprocess.DEVNULL
+    )

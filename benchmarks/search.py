@@ -1,8 +1,8 @@
 """Our index beside FAISS's flat index and a plain matrix product with top-k, on structured vectors.
 
-Each call has new queries. The three alternate in groups of eight calls, as in a stream of searches,
-and call by call, when each finds the processor's caches full of another's data, as a search after
-encoding finds them full of the model's weights.
+Each call has new queries. The three take turns, in two ways: eight calls at a time, as in a stream
+of searches, and one call at a time. A single call finds the processor's caches full of other data,
+as does a search that follows encoding.
 
 `make bench` runs this. Alone, for a pool of another size:
 python -m benchmarks.search --items 250000
@@ -64,7 +64,7 @@ def measure_search(count: int, rounds: int) -> dict[str, object]:
         "trials": [trial.model_dump() for trial in built.trials],
     }
     for batch in BATCHES:
-        ways = {
+        variants = {
             "IndexFlatIP": _search_in_batches(lambda rows: flat.search(rows, K), queries, batch),
             "torch product": _search_in_batches(
                 lambda rows: _product(stored, rows), queries, batch
@@ -72,10 +72,10 @@ def measure_search(count: int, rounds: int) -> dict[str, object]:
             "tusou": _search_in_batches(lambda rows: built.index.search(rows, K), queries, batch),
         }
         if vectors.nbytes < _LARGE:
-            figures[f"batch {batch}"] = compare(ways, "IndexFlatIP", rounds, at_once=8)
-            figures[f"batch {batch}, cold caches"] = compare(ways, "IndexFlatIP", rounds)
+            figures[f"batch {batch}"] = compare(variants, "IndexFlatIP", rounds, at_once=8)
+            figures[f"batch {batch}, cold caches"] = compare(variants, "IndexFlatIP", rounds)
         else:
-            figures[f"batch {batch}"] = compare(ways, "IndexFlatIP", rounds)
+            figures[f"batch {batch}"] = compare(variants, "IndexFlatIP", rounds)
     return figures
 
 

@@ -49,17 +49,17 @@ def _config() -> dict[str, object]:
 
 def queries(count: int) -> list[str]:
     """Draw texts of 2 to 18 characters, 6 on average: with [CLS] and [SEP], 8 tokens."""
-    dice = np.random.default_rng(0)
-    lengths = np.clip(dice.poisson(6, count), 2, 18)
-    return ["".join(dice.choice(list(_CHARACTERS), length)) for length in lengths]
+    rng = np.random.default_rng(0)
+    lengths = np.clip(rng.poisson(6, count), 2, 18)
+    return ["".join(rng.choice(list(_CHARACTERS), length)) for length in lengths]
 
 
 def jpegs(count: int, side: int) -> list[bytes]:
     """Draw smooth JPEG images with sides of `side` pixels."""
-    dice = np.random.default_rng(1)
+    rng = np.random.default_rng(1)
     files = []
     for _ in range(count):
-        colours = Image.fromarray(dice.integers(0, 256, (14, 14, 3), np.uint8))
+        colours = Image.fromarray(rng.integers(0, 256, (14, 14, 3), np.uint8))
         buffer = io.BytesIO()
         colours.resize((side, side), Image.Resampling.BICUBIC).save(buffer, "JPEG")
         files.append(buffer.getvalue())
@@ -68,13 +68,13 @@ def jpegs(count: int, side: int) -> list[bytes]:
 
 def structured(count: int, dim: int, seed: int) -> Vectors:
     """Draw unit vectors that resemble embeddings: one cone, clusters, few strong directions."""
-    dice, space = np.random.default_rng(seed), StructuredSpace(dim)
+    rng, space = np.random.default_rng(seed), StructuredSpace(dim)
     vectors = np.empty((count, dim), np.float32)
     for start in range(0, count, 50_000):
         rows = slice(start, min(start + 50_000, count))
         size = rows.stop - rows.start
-        inner = space.centres[dice.integers(0, 1000, size)] + 0.5 * dice.normal(size=(size, 64))
-        vectors[rows] = space.cone + inner @ space.axes + 0.15 * dice.normal(size=(size, dim))
+        inner = space.centres[rng.integers(0, 1000, size)] + 0.5 * rng.normal(size=(size, 64))
+        vectors[rows] = space.cone + inner @ space.axes + 0.15 * rng.normal(size=(size, dim))
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     return vectors
 

@@ -1,9 +1,9 @@
 """Fits the text projection of a random model, so that its texts lie near the items.
 
-Random weights map all texts to nearly the same point, far from any item, and an index would be
-chosen and searched as with no real model. Speed does not depend on the numbers of the last
-projection. It is fitted so that the mean text lies in the cone of the structured vectors, and the
-64 directions in which texts differ most are their axes.
+Random weights map all texts to nearly the same point, far from any item. An index would then be
+tuned and searched differently from that of a trained model. The projection is fitted so that the
+mean text lies in the cone of the structured vectors, and the 64 directions in which texts differ
+most are their axes. The speed of the model does not depend on these numbers.
 """
 
 from pathlib import Path

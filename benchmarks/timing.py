@@ -11,19 +11,19 @@ _PAUSE = 0.03  # seconds: OpenMP's threads spin for some milliseconds
 
 
 def compare(
-    ways: Mapping[str, Work], baseline: str, rounds: int, items: int = 1, at_once: int = 1
+    variants: Mapping[str, Work], baseline: str, rounds: int, items: int = 1, at_once: int = 1
 ) -> dict[str, object]:
     """Time every variant once a round, after a warm-up round; return the medians per item.
 
     With `at_once`, a variant's turn consists of that many calls, each of them timed. There is a
     pause between turns: OpenMP's threads spin for a moment after their work.
     """
-    for work in ways.values():
+    for work in variants.values():
         work()
-    wall: dict[str, list[float]] = {name: [] for name in ways}
-    processor: dict[str, list[float]] = {name: [] for name in ways}
+    wall: dict[str, list[float]] = {name: [] for name in variants}
+    processor: dict[str, list[float]] = {name: [] for name in variants}
     for _ in range(rounds):
-        for name, work in ways.items():
+        for name, work in variants.items():
             time.sleep(_PAUSE)
             for _ in range(at_once):
                 started = time.perf_counter(), time.process_time()
@@ -31,15 +31,17 @@ def compare(
                 wall[name].append(time.perf_counter() - started[0])
                 processor[name].append(time.process_time() - started[1])
     each = {name: 1000 * statistics.median(times) / items for name, times in wall.items()}
-    busy = {name: 1000 * statistics.median(times) / items for name, times in processor.items()}
+    processor_each = {
+        name: 1000 * statistics.median(times) / items for name, times in processor.items()
+    }
     return {
         name: {
             "ms_each": round(each[name], 4),
             "ms_each_fastest": round(1000 * min(wall[name]) / items, 4),
-            "processor_ms_each": round(busy[name], 4),
+            "processor_ms_each": round(processor_each[name], 4),
             "times_faster": round(each[baseline] / each[name], 2),
         }
-        for name in ways
+        for name in variants
     }
 
 

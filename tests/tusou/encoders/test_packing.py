@@ -30,11 +30,11 @@ def test_filler_tokens_come_last_and_belong_to_no_text() -> None:
     assert texts.lengths.tolist() == [20, 22, 23]
 
 
-@pytest.mark.parametrize("least", [1, 16, 32, 64, 128])
-def test_rows_have_few_lengths_and_few_filler_tokens(least: int) -> None:
-    lengths = {len(pack(np.ones((total, 1), np.int64)).ids) for total in range(least, 2 * least)}
+@pytest.mark.parametrize("fewest", [1, 16, 32, 64, 128])
+def test_rows_have_few_lengths_and_few_filler_tokens(fewest: int) -> None:
+    lengths = {len(pack(np.ones((total, 1), np.int64)).ids) for total in range(fewest, 2 * fewest)}
     assert len(lengths) <= 17
     assert all(
         len(pack(np.ones((total, 1), np.int64)).ids) - total <= total // 16
-        for total in range(least, 2 * least)
+        for total in range(fewest, 2 * fewest)
     )

@@ -158,7 +158,7 @@ def test_the_bytes_in_fp32_do_not_depend_on_timing(
 
 
 def test_the_code_path_of_a_gpu_agrees_on_a_cpu(tiny: "Sample") -> None:
-    """fp16 takes the code path of a GPU: torch's linear layers, norms and sums in float32."""
+    """fp16 uses the code path of a GPU: torch's linear layers, norms and sums in float32."""
     texts = load_text_encoder(weights_of(tiny), "cpu", precision="fp16")
     vectors = texts.encode(texts.prepare(TEXTS))
     assert cosines(vectors, stock_texts(tiny, TEXTS)).min() >= 0.99999
@@ -220,8 +220,8 @@ def test_a_prompt_is_part_of_the_text(tiny: "Sample") -> None:
 
 
 @pytest.mark.gpu
-def test_a_gpu_agrees_with_stock_in_single_precision(sample: "Sample") -> None:
-    """Half precision, as cn_clip computes there: ranks hold, the fifth digit does not."""
+def test_a_gpu_in_half_precision_agrees_with_stock(sample: "Sample") -> None:
+    """Half precision, cn_clip's on a GPU, keeps the ranks and changes the fifth digit."""
     texts = load_text_encoder(weights_of(sample), "cuda")
     vectors = texts.encode(texts.prepare(TEXTS))
     assert cosines(vectors, stock_texts(sample, TEXTS)).min() >= 0.999

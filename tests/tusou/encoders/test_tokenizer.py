@@ -78,21 +78,21 @@ KNOWN = [word.removeprefix("##") for word in TOKENIZER._vocabulary]
 
 def hostile(count: int) -> Iterator[str]:
     """Draw texts of special characters, phrases, known words and very long words."""
-    dice = random.Random(5)
+    rng = random.Random(5)
 
     def part() -> str:
-        kind = dice.random()
+        kind = rng.random()
         if kind < 0.15:
-            return dice.choice(PHRASES)
+            return rng.choice(PHRASES)
         if kind < 0.35:
-            return "".join(dice.choices(KNOWN, k=dice.randint(1, 4)))
+            return "".join(rng.choices(KNOWN, k=rng.randint(1, 4)))
         if kind < 0.36:
-            return dice.choice(KNOWN)[:1] * dice.randint(195, 205)
-        low, high = dice.choice(CODE_POINTS)
-        return "".join(chr(dice.randint(low, high)) for _ in range(dice.randint(1, 6)))
+            return rng.choice(KNOWN)[:1] * rng.randint(195, 205)
+        low, high = rng.choice(CODE_POINTS)
+        return "".join(chr(rng.randint(low, high)) for _ in range(rng.randint(1, 6)))
 
     for _ in range(count):
-        yield dice.choice(["", " "]).join(part() for _ in range(dice.randint(1, 9)))
+        yield rng.choice(["", " "]).join(part() for _ in range(rng.randint(1, 9)))
 
 
 def assert_equals_stock(texts: list[str]) -> None:

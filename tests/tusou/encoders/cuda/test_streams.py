@@ -14,7 +14,7 @@ CUDA = torch.device("cuda")
 
 @dataclass
 class LoggedSlot:
-    """A slot, and its own event, that notes when it is waited for."""
+    """A slot that is also its event, and notes when it is waited for."""
 
     name: str
     notes: list[str]
@@ -27,7 +27,7 @@ class LoggedSlot:
         self.notes.append(f"wait {self.name}")
 
 
-def test_a_slot_is_waited_for_before_it_is_read_and_before_it_is_filled() -> None:
+def test_a_slot_is_waited_for_before_it_is_read_or_filled() -> None:
     notes: list[str] = []
     slots = [LoggedSlot("a", notes), LoggedSlot("b", notes)]
 
@@ -54,7 +54,7 @@ def test_a_slot_is_waited_for_before_it_is_read_and_before_it_is_filled() -> Non
 
 @dataclass(eq=False)
 class FakeStream:
-    """A CUDA stream, of which only the handle is used."""
+    """A CUDA stream with a handle alone."""
 
     cuda_stream: int
 
@@ -62,12 +62,12 @@ class FakeStream:
 def test_a_stream_is_reused_once_its_owner_is_gone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    handed_out = cycle([1, 2, 3])
-    monkeypatch.setattr(torch.cuda, "Stream", lambda: FakeStream(next(handed_out)))
+    handles = cycle([1, 2, 3])
+    monkeypatch.setattr(torch.cuda, "Stream", lambda: FakeStream(next(handles)))
     monkeypatch.setattr(torch.cuda, "device", nullcontext)
     first, second = exclusive_stream(CUDA), exclusive_stream(CUDA)
     assert (first.cuda_stream, second.cuda_stream) == (1, 2)
-    for _ in range(4):  # as by reloads, while the first stays in use
+    for _ in range(4):  # as reloads do, while the first stays in use
         second = exclusive_stream(CUDA)
         assert second.cuda_stream != 1
     del first

@@ -1,7 +1,7 @@
 """Equality of vectors by passes of fixed shapes with those by passes without padding.
 
-Without a GPU a recording is the work itself, called again on the same memory. The choice of shapes,
-the padding, the copies and the order of passes are those of a GPU.
+Without a GPU a recording calls the work again on the same memory. The choice of shapes, the
+padding, the copies and the order of passes are those of a GPU.
 """
 
 import logging
@@ -64,16 +64,15 @@ def test_padding_changes_no_vector_in_half_precision(
     tiny: "Sample", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As on a GPU: padding is masked by minus infinity, and nothing overflows."""
-    monkeypatch.setattr(
-        "tusou.encoders.cuda.text_graphs._MAX_TOKENS", 128
-    )  # half precision is slow here
+    # Half precision is slow on a CPU.
+    monkeypatch.setattr("tusou.encoders.cuda.text_graphs._MAX_TOKENS", 128)
     encoder = encoder_of(tiny, "fp16")
     before = vectors_of(encoder, TEXTS)
     encoder.record(RepeatedWork)
     assert np.einsum("nd,nd->n", vectors_of(encoder, TEXTS), before).min() >= 0.99999
 
 
-def test_more_texts_than_passes_under_way_keep_their_order(
+def test_texts_of_many_passes_keep_their_order(
     plain: ClipTextEncoder, recorded: ClipTextEncoder
 ) -> None:
     texts = [TEXTS[number % len(TEXTS)] + str(number) for number in range(1500)]
@@ -105,22 +104,22 @@ def test_concurrent_calls_get_their_own_vectors(recorded: ClipTextEncoder) -> No
 
 
 def test_each_shape_is_recorded_once_the_largest_first(tiny: "Sample") -> None:
-    made: list[RepeatedWork] = []
+    recordings: list[RepeatedWork] = []
 
     def record(work: Callable[[], None]) -> RepeatedWork:
-        made.append(RepeatedWork(work))
-        return made[-1]
+        recordings.append(RepeatedWork(work))
+        return recordings[-1]
 
     encoder = encoder_of(tiny)
     encoder.record(record)
     tokens = [shape.tokens for shape in graph_shapes()]
-    assert len(made) == len(set(graph_shapes()))
+    assert len(recordings) == len(set(graph_shapes()))
     assert tokens == sorted(tokens, reverse=True)
     assert (tokens[0], tokens[-1]) == (4096, 8)
-    checked = [one.replays for one in made]
+    before = [recording.replays for recording in recordings]
     vectors_of(encoder, ["裙"])
-    assert [one.replays for one in made][:-1] == checked[:-1]
-    assert (checked[-1], made[-1].replays) == (1, 2)
+    assert [recording.replays for recording in recordings][:-1] == before[:-1]
+    assert (before[-1], recordings[-1].replays) == (1, 2)
 
 
 def refuse(_: Callable[[], None]) -> RepeatedWork:
@@ -163,11 +162,11 @@ def test_warming_up_without_a_gpu_records_nothing(tiny: "Sample", plain: ClipTex
 @pytest.mark.parametrize(
     ("lengths", "passes"),
     [
-        pytest.param([2], [([0], GraphShape(1, 8))], id="one"),
+        pytest.param([2], [([0], GraphShape(1, 8))], id="single-text"),
         pytest.param([8, 9], [([1, 0], GraphShape(2, 16))], id="padded-to-the-longest"),
         pytest.param([8, 8, 8], [([0, 1, 2], GraphShape(4, 8))], id="filled-up"),
         pytest.param([52], [([0], GraphShape(1, 52))], id="longest"),
-        pytest.param([], [], id="none"),
+        pytest.param([], [], id="no-texts"),
     ],
 )
 def test_texts_go_into_the_smallest_shape(
@@ -182,12 +181,12 @@ def test_texts_go_into_the_smallest_shape(
 @given(st.lists(st.integers(1, 52), max_size=700))
 def test_every_text_goes_into_one_pass_that_was_recorded(lengths: list[int]) -> None:
     passes = list(plan_passes(np.array(lengths, dtype=np.int64)))
-    rows = [row for some, _ in passes for row in some.tolist()]
-    assert sorted(rows) == list(range(len(lengths)))
-    for some, shape in passes:
+    planned = [row for rows, _ in passes for row in rows.tolist()]
+    assert sorted(planned) == list(range(len(lengths)))
+    for rows, shape in passes:
         assert shape in graph_shapes()
-        assert len(some) <= shape.texts < 2 * len(some)
-        assert max(lengths[row] for row in some) <= shape.length
+        assert len(rows) <= shape.texts < 2 * len(rows)
+        assert max(lengths[row] for row in rows) <= shape.length
 
 
 def test_recorded_work_stays_on_the_gpu(tiny: "Sample") -> None:

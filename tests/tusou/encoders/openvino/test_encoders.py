@@ -61,13 +61,13 @@ def test_encoders_load_without_a_writable_folder(
     known: bool,
 ) -> None:
     weights.path.with_name("model.pt.openvino").write_text("a file in the way")
-    if known:  # as on a file system that is mounted to be read
+    if known:  # as on a read-only file system
         monkeypatch.setattr("tusou.encoders.openvino.cache.os.access", lambda *_: False)
         monkeypatch.setattr("tusou.encoders.openvino.encoders._run_converter", None)
     encoder = load_text_encoder(weights, "cpu", precision="fp32", backend="openvino")
-    torchs = load_text_encoder(weights, "cpu", precision="fp32", backend="torch")
+    reference = load_text_encoder(weights, "cpu", precision="fp32", backend="torch")
     tokens = encoder.prepare(["红色碎花裙", "裙"])
-    np.testing.assert_allclose(encoder.encode(tokens), torchs.encode(tokens), atol=1e-5)
+    np.testing.assert_allclose(encoder.encode(tokens), reference.encode(tokens), atol=1e-5)
     assert "every start converts them again" in caplog.text
 
 

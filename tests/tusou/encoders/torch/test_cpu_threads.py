@@ -86,8 +86,8 @@ def test_other_work_runs_on_one_core_or_all() -> None:
 
 
 def test_passes_run_at_the_same_time() -> None:
-    meeting = threading.Barrier(3)
-    CpuThreads(CPU, heavy=True).run(lambda _: [meeting.wait(timeout=20)].clear(), range(3))
+    barrier = threading.Barrier(3)
+    CpuThreads(CPU, heavy=True).run(lambda _: [barrier.wait(timeout=20)].clear(), range(3))
 
 
 @pytest.mark.parametrize("parts", [1, 4])
@@ -108,8 +108,8 @@ def test_no_passes_run_for_an_empty_batch(cores: int) -> None:
 
 def test_one_core_needs_no_threads() -> None:
     torch.set_num_threads(1)
-    here: list[int] = []
+    threads: list[int] = []
     before = threading.active_count()
-    CpuThreads(CPU, heavy=True).run(lambda _: here.append(threading.get_ident()), range(2))
-    assert here == [threading.get_ident()] * 2
+    CpuThreads(CPU, heavy=True).run(lambda _: threads.append(threading.get_ident()), range(2))
+    assert threads == [threading.get_ident()] * 2
     assert threading.active_count() == before
