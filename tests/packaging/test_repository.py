@@ -44,3 +44,10 @@ def test_no_file_names_an_index_host() -> None:
         if host.encode() in (ROOT / path).read_bytes()
     ]
     assert violations == []
+
+
+def test_benchmarks_import_no_tests() -> None:
+    imports = re.compile(r"^\s*(?:from|import) (?:tests|conftest)\b", re.MULTILINE)
+    modules = sorted((ROOT / "benchmarks").glob("*.py"))
+    assert modules
+    assert [path.name for path in modules if imports.search(path.read_text())] == []
