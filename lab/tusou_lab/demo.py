@@ -35,4 +35,4 @@ def run_demo(folder: Path, size: ToySize, echo: Echo, *, force: bool) -> DemoRep
         runner.run("query", SHOWN_QUERY, "--url", url, "--top-k", "5")
         runner.run("replay", str(queries), "--out", str(predictions), "--url", url)
     result = runner.run_evaluate(predictions, "--answers", str(queries), "--pool", str(images))
-    return DemoReport(size.items, result["queries"], result["percent"], runner.seconds)
+    return DemoReport(size.items, result["queries"], result["percent"], dict(runner.seconds))

@@ -53,7 +53,8 @@ def importable(monkeypatch: pytest.MonkeyPatch) -> None:
     for job in (decode, misbehave, crash_once):
         monkeypatch.setattr(job, "__module__", Path(__file__).stem)
     paths = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([*paths, os.environ.get("PYTHONPATH", "")]))
+    inherited = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))  # "" is the cwd
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([*paths, *inherited]))
 
 
 @pytest.fixture
