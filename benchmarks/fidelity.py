@@ -26,7 +26,7 @@ from tusou.encoders import find_weights, load_text_encoder
 
 _TEXTS, _ITEMS, _K = 2_000, 30_000, 10
 _COMPARED = 100  # texts that stock cn_clip encodes, too, in fifty times the time
-# Whether to spread the texts, and whether to move them among the vectors.
+# Two switches: spread the texts, and move them among the vectors.
 _MODELS: dict[str, tuple[bool, bool]] = {
     "random ViT-B/16": (False, False),
     "random ViT-B/16, scaled so that texts spread": (True, False),

@@ -1,4 +1,4 @@
-"""What tests of several packages share: a small real model, and pools drawn on the spot."""
+"""Fixtures of several packages: a small real model, and pools drawn by the tests."""
 
 import json
 import os

@@ -22,7 +22,7 @@ DEFAULT_URL = "http://127.0.0.1:8000"
 MAX_TIMEOUT_MS = 30_000
 # The longest right reply, 256 queries of 1,000 items, has about 10 MB.
 MAX_REPLY_BYTES = 64 * 2**20
-# What the service takes in one request; longer lists are split.
+# The service's limits for one request; longer lists are split.
 MAX_TEXTS, MAX_IMAGES, MAX_IMAGE_CHARS = 256, 16, 8 * 2**20
 # Statuses below 500 after which another try may succeed: request timeout, too early, rate limited.
 _TRANSIENT = frozenset({408, 425, 429})

@@ -25,7 +25,7 @@ Count = Annotated[int, Field(ge=1)]
 
 
 class Settings(BaseSettings):
-    """How to run the service; what it serves is in the bundle."""
+    """Settings of the process; the bundle says what is served."""
 
     model_config = SettingsConfigDict(
         env_prefix="TUSOU_", env_ignore_empty=True, frozen=True, extra="ignore"

@@ -22,7 +22,7 @@ BLOCK = re.compile(r"^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | 
 # Parameters of the commands that name files, by what happens to the file.
 READ = {"queries", "answers", "bundle", "data", "source", "a", "b", "pool", "runs", "sweep"}
 WRITTEN = {"out", "save", "html", "folder"}
-# What `make demo` leaves in demo-run/ (`tusou_lab.demo.run_demo`).
+# The files that `make demo` leaves in demo-run/ (`tusou_lab.demo.run_demo`).
 DEMO_FILES = {
     "demo-run/data",
     "demo-run/data/MR_test_imgs.tsv",

@@ -9,7 +9,7 @@ import zipfile
 import zlib
 from pathlib import Path
 
-# What zipfile, pickle and numpy raise for a damaged or foreign file.
+# Errors that zipfile, pickle and numpy raise for a damaged or foreign file.
 DAMAGED_FILE_ERRORS = (
     ArithmeticError,
     AssertionError,

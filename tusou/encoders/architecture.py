@@ -44,7 +44,7 @@ class TextShape:
 
     @property
     def heavy(self) -> bool:
-        """Whether matrix products take most of the time."""
+        """Return whether matrix products take most of the time."""
         return self.text_num_hidden_layers * self.text_hidden_size**2 * 12 >= _HEAVY
 
 
@@ -61,12 +61,12 @@ class ImageShape:
 
     @property
     def is_transformer(self) -> bool:
-        """Whether the tower is a vision transformer and not a ResNet."""
+        """Return whether the tower is a vision transformer and not a ResNet."""
         return isinstance(self.vision_layers, int)
 
     @property
     def heavy(self) -> bool:
-        """Whether matrix products take most of the time."""
+        """Return whether matrix products take most of the time."""
         layers = self.vision_layers
         return not isinstance(layers, int) or layers * self.vision_width**2 * 12 >= _HEAVY
 

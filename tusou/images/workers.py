@@ -16,7 +16,7 @@ from tusou.images.worker_process import BAD_IMAGE, FAILED, READY, REPLY, REQUEST
 
 _log = logging.getLogger(__name__)
 
-# How many images are in work ahead of the consumer; at 224 pixels a side, 38 MB of results.
+# Images in work ahead of the consumer; at 224 pixels a side, 38 MB of results.
 MAX_AHEAD = 256
 
 

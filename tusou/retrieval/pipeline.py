@@ -139,7 +139,7 @@ class SearchPipeline:
 
     @property
     def image_tower_loaded(self) -> bool:
-        """Whether `encode_images` can be called."""
+        """Return whether `encode_images` can be called."""
         return self._image_encoder is not None
 
     def load_image_tower(self) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from tusou.core.arrays import Neighbors, Vectors
 from tusou.indexes import VectorIndex
 
-# How often a search is repeated with twice the neighbors to see all items that tie at the end.
+# Repeats of a search with twice the neighbors, to see all items that tie at the end.
 _TIE_ROUNDS = 3
 
 

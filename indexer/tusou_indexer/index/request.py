@@ -27,7 +27,7 @@ class IndexRequest:
 
     @property
     def auto(self) -> bool:
-        """Whether the index is chosen by measurement."""
+        """Return whether the index is chosen by measurement."""
         return self.index.partition(":")[0] == AUTO
 
     @property

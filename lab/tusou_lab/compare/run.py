@@ -37,7 +37,7 @@ class MetricChange:
 
     @property
     def distinguishable(self) -> bool:
-        """Whether the difference is significant after the correction."""
+        """Return whether the difference is significant after the correction."""
         return self.p_holm < ALPHA
 
 

@@ -34,7 +34,7 @@ _INDEX_KS = (1, 10, 100)
 
 @dataclass(frozen=True, slots=True)
 class BundleSearchSpec:
-    """How to search a bundle, or to read a file of rankings."""
+    """Settings for searching a bundle or reading a file of rankings."""
 
     top_k: int | None = None  # 10, or the depth of a run file, if not given
     interpret: bool = True  # subtract what a text refuses, as the service does by default

@@ -40,12 +40,12 @@ class ReportRun:
 
     @property
     def direction(self) -> Direction:
-        """Whether texts search for images, or images for texts."""
+        """Return whether texts search for images, or images for texts."""
         return self.scored.evaluation.direction
 
     @property
     def interpreted(self) -> bool:
-        """Whether the search subtracted what a text refuses; predictions do not record it."""
+        """Return whether refused parts of texts were subtracted; predictions do not record it."""
         header = self.scored.run.header
         return header is None or header.settings.get("interpret") is not False
 

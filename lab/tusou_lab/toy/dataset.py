@@ -25,7 +25,7 @@ _CHUNK_SIZE = 50  # images per task of a worker
 
 @dataclass(frozen=True, slots=True)
 class SplitSize:
-    """How many images and queries to write for a split."""
+    """The number of images and queries of a split."""
 
     split: str
     items: int

@@ -94,12 +94,12 @@ class SearchEngine:
 
     @property
     def ready(self) -> bool:
-        """Whether a load balancer should send requests here."""
+        """Return whether a load balancer should send requests here."""
         return self.versions.version is not None and self._batcher.alive and not self.draining
 
     @property
     def idle(self) -> bool:
-        """Whether no query waits or runs."""
+        """Return whether no query waits or runs."""
         return self._batcher.idle
 
     @property

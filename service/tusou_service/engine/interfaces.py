@@ -21,7 +21,7 @@ class ReloadResult:
 
     @property
     def changed(self) -> bool:
-        """Whether the reload changed the version."""
+        """Return whether the reload changed the version."""
         return self.version != self.previous
 
 

@@ -51,7 +51,7 @@ class PendingItem(Generic[T, R]):
 
     @property
     def waits(self) -> bool:
-        """Whether a caller still waits for the result; any thread may read it."""
+        """Return whether a caller still waits for the result; any thread may read it."""
         return not self.answer.done()
 
 
@@ -111,12 +111,12 @@ class MicroBatcher(Generic[T, R]):
 
     @property
     def alive(self) -> bool:
-        """Whether new items are accepted."""
+        """Return whether new items are accepted."""
         return bool(self._worker and not self._worker.done() and not self._closed)
 
     @property
     def idle(self) -> bool:
-        """Whether nothing waits and nothing runs."""
+        """Return whether nothing waits and nothing runs."""
         return not self._waiting and not self._running
 
     @property

@@ -11,7 +11,7 @@ R = TypeVar("R")
 # After one of these errors the CUDA context of the process is lost; only a restart helps.
 _DEVICE_LOST = ("CUDA error", "device-side assert", "CUBLAS_STATUS", "CUDNN_STATUS", "cudaError")
 
-# How long batches stay small after one that did not fit: other work may free its memory.
+# Seconds that batches stay small after one that did not fit: other work may free its memory.
 _SMALL_SECONDS = 60.0
 
 

@@ -18,7 +18,7 @@ ARM_HEADER, USER_HEADER = "x-arm", "x-user-key"
 
 @dataclass(frozen=True, slots=True)
 class ExperimentPlan:
-    """How to compare two bundles: the share of users, or of searches, that reach the second."""
+    """The comparison of two bundles: the share of users, or of searches, that reach the second."""
 
     mode: ExperimentMode
     share: float
@@ -68,7 +68,7 @@ class Experiment:
 
     @property
     def ready(self) -> bool:
-        """Whether every arm that answers clients is ready."""
+        """Return whether every arm that answers clients is ready."""
         return self._first.ready and (self._plan.mode == "shadow" or self._second.ready)
 
     @property

@@ -15,7 +15,7 @@ _log = logging.getLogger(__name__)
 
 _MAX_WAITING = 64  # searches, of at most 256 queries each
 _SEARCH_SECONDS = 10.0
-# How often to check whether the first engine is idle; it never waits for the shadow.
+# Seconds between checks for an idle first engine, which never waits for the shadow.
 _POLL_SECONDS = 0.002
 
 

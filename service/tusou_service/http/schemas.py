@@ -114,7 +114,7 @@ class EmbeddingResponse(BaseModel):
 
 
 class InterpretedQuery(BaseModel):
-    """How a query that refuses something was understood."""
+    """The reading of a query that refuses something."""
 
     positive: str
     negative: str = Field(description="What is refused; several things are joined by 、.")

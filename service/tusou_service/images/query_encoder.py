@@ -50,7 +50,7 @@ class ImagePipeline(Protocol):
 
     @property
     def image_tower_loaded(self) -> bool:
-        """Whether the image tower is loaded."""
+        """Return whether the image tower is loaded."""
 
     def load_image_tower(self) -> None:
         """Load the image tower; IncompatibleBundle, InsufficientMemory."""
@@ -106,7 +106,7 @@ class ImageQueryEncoder:
 
     @property
     def state(self) -> ImageState:
-        """Whether images can be searched with; `absent` until the first image."""
+        """Return whether images can be searched with; `absent` until the first image."""
         try:
             pipeline = self._pipeline()
         except NotReady:
