@@ -40,7 +40,9 @@ def wait_until(page: Page, condition: str, arg: object = None) -> None:
     """
     deadline = monotonic() + _TIMEOUT_SECONDS
     while not page.evaluate(condition, arg):
-        assert monotonic() < deadline, f"not true in time: {condition}"
+        assert monotonic() < deadline, (
+            f"not true in time: {condition}; the page reads: {page.locator('body').inner_text()}"
+        )
         page.wait_for_timeout(30)
 
 

@@ -93,7 +93,7 @@ def test_a_really_overloaded_service(bundle: Path, tmp_path: Path, opened: Open)
         assert result_ids(page, 24)[:24] == site.ids(QUERY)
 
 
-def test_a_search_that_timed_out_can_be_retried(page: Page, site: Site) -> None:
+def test_a_search_that_timed_out_is_retried(page: Page, site: Site) -> None:
     def shorten_timeout(route: Route) -> None:
         route.continue_(headers={**route.request.headers, "x-request-timeout-ms": "1"})
 
@@ -101,7 +101,6 @@ def test_a_search_that_timed_out_can_be_retried(page: Page, site: Site) -> None:
     with page.expect_response("**/search") as response:
         search(page, QUERY)
     assert response.value.status in {503, 504}  # before or after the millisecond has passed
-    page.get_by_role("button", name="立即重试").click()
     assert result_ids(page, 24)[:24] == site.ids(QUERY)
 
 
@@ -109,7 +108,6 @@ def test_an_unreachable_service(page: Page, site: Site) -> None:
     page.route("**/search", lambda route: route.abort(), times=1)
     search(page, QUERY)
     expect(page.locator("#problem h2")).to_have_text("无法连接服务")
-    page.get_by_role("button", name="立即重试").click()
     assert result_ids(page, 24)[:24] == site.ids(QUERY)
 
 

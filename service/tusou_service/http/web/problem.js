@@ -4,8 +4,10 @@ import { setKey } from "./api.js";
 import { element } from "./grid.js";
 import { strings } from "./strings.js";
 
-const RETRIED_CODES = new Set(["overloaded", "rate_limited", "not_ready", "unavailable", "out_of_memory"]);
-const RETRY_BUTTON_CODES = new Set(["network", "deadline_exceeded", "request_timeout", "internal", "other"]);
+const RETRIED_CODES = new Set([
+  "overloaded", "rate_limited", "not_ready", "unavailable", "out_of_memory", "network", "deadline_exceeded", "request_timeout",
+]);
+const RETRY_BUTTON_CODES = new Set(["internal", "other"]);
 const MAX_AUTOMATIC_RETRIES = 5; // then the user decides
 
 const panel = document.getElementById("problem");
