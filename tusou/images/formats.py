@@ -1,12 +1,81 @@
-"""Formats of image bytes: base64, media types and size limits."""
+"""Formats of image bytes: signatures, media types, file name suffixes, base64 and size limits."""
 
 import binascii
+from dataclasses import dataclass
 
 from tusou.core.errors import BadImage
 
 MAX_IMAGE_BYTES = 8 * 1024**2
 
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
+_UNKNOWN_TYPE = "application/octet-stream"
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFormat:
+    """A format by its name in Pillow, its media type, and its suffixes, the usual one first."""
+
+    name: str
+    media_type: str
+    suffixes: tuple[str, ...]
+
+
+JPEG = ImageFormat("JPEG", "image/jpeg", (".jpg", ".jpeg", ".jfif", ".jpe"))
+PNG = ImageFormat("PNG", "image/png", (".png", ".apng"))
+WEBP = ImageFormat("WEBP", "image/webp", (".webp",))
+GIF = ImageFormat("GIF", "image/gif", (".gif",))
+BMP = ImageFormat("BMP", "image/bmp", (".bmp",))
+TIFF = ImageFormat("TIFF", "image/tiff", (".tif", ".tiff"))
+AVIF = ImageFormat("AVIF", "image/avif", (".avif",))
+JPEG2000 = ImageFormat("JPEG2000", "image/jp2", (".jp2", ".j2k", ".jpx", ".j2c"))
+HEIC = ImageFormat("HEIF", "image/heic", (".heic", ".heif"))  # read with the extra `heif`
+JPEG_XL = ImageFormat("JXL", "image/jxl", (".jxl",))  # known, to be named in the error
+
+IMAGE_FORMATS = (JPEG, PNG, WEBP, GIF, BMP, TIFF, AVIF, JPEG2000, HEIC, JPEG_XL)
+# Suffixes of files that are taken for images, in lower case; the bytes decide the format.
+IMAGE_SUFFIXES = frozenset(suffix for form in IMAGE_FORMATS for suffix in form.suffixes)
+
+_SIGNATURES: tuple[tuple[bytes, ImageFormat], ...] = (
+    (b"\xff\xd8\xff", JPEG),
+    (b"\x89PNG\r\n\x1a\n", PNG),
+    (b"GIF87a", GIF),
+    (b"GIF89a", GIF),
+    (b"BM", BMP),
+    (b"II*\0", TIFF),
+    (b"MM\0*", TIFF),
+    (b"II+\0", TIFF),
+    (b"MM\0+", TIFF),
+    (b"\0\0\0\x0cjP  \r\n\x87\n", JPEG2000),
+    (b"\xff\x4f\xff\x51", JPEG2000),
+    (b"\0\0\0\x0cJXL \r\n\x87\n", JPEG_XL),
+    (b"\xff\x0a", JPEG_XL),
+)
+# Brands of ISO media files; a file of the general brand `mif1` names its own among the others.
+_BRANDS = {b"avif": AVIF, b"avis": AVIF} | dict.fromkeys(
+    (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"),
+    HEIC,
+)
+
+
+def find_format(data: bytes) -> ImageFormat | None:
+    """Return the format that the first bytes show, whatever the file's name; None if unknown."""
+    for signature, image_format in _SIGNATURES:
+        if data.startswith(signature):
+            return image_format
+    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+        return WEBP
+    if data[4:8] == b"ftyp":
+        end = min(int.from_bytes(data[:4]), 256)
+        brands = [data[8:12], *(data[start : start + 4] for start in range(16, end, 4))]
+        formats = [_BRANDS[brand] for brand in brands if brand in _BRANDS]
+        return AVIF if AVIF in formats else next(iter(formats), None)
+    return None
+
+
+def content_type(data: bytes) -> str:
+    """Return the media type by the first bytes, not by the file's name."""
+    image_format = find_format(data)
+    return image_format.media_type if image_format else _UNKNOWN_TYPE
 
 
 def decode_image(encoded: bytes) -> bytes:
@@ -15,19 +84,6 @@ def decode_image(encoded: bytes) -> bytes:
         return binascii.a2b_base64(encoded.translate(_URL_SAFE), strict_mode=True)
     except binascii.Error:
         raise BadImage("bad base64") from None
-
-
-def content_type(data: bytes) -> str:
-    """Return the media type by the first bytes, not by the file's name."""
-    if data.startswith(b"\xff\xd8\xff"):
-        return "image/jpeg"
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "image/png"
-    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
-        return "image/webp"
-    if data.startswith((b"GIF87a", b"GIF89a")):
-        return "image/gif"
-    return "application/octet-stream"
 
 
 def check_image_size(size: int) -> None:

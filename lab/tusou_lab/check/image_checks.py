@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from tusou.core.ids import Failure
+from tusou.images.formats import IMAGE_FORMATS
 from tusou_lab.check.findings import FindingCode, Findings
 from tusou_lab.check.image_scan import ScannedImage
 
@@ -14,7 +15,7 @@ from tusou_lab.check.image_scan import ScannedImage
 _BOMB = re.compile("image (over|side over|needs too much|crashes)")
 _MIN_SIDE = 16  # pixels
 _MAX_ASPECT = 5.0
-_ENDINGS = {"JPEG": {".jpg", ".jpeg", ".jfif"}, "PNG": {".png"}, "WEBP": {".webp"}}
+_SUFFIXES = {image_format.name: image_format.suffixes for image_format in IMAGE_FORMATS}
 _CONTAINER_ENDINGS = {".tsv", ".tar", ""}  # one file with many images
 _MAX_SIZES = 12
 
@@ -74,7 +75,9 @@ def _check_shapes(
     misnamed, extreme, tiny = [], [], []
     for position, image in enumerate(images, start=first):
         facts, ending = image.fingerprint, image.path.suffix.lower()
-        if ending not in _CONTAINER_ENDINGS and ending not in _ENDINGS.get(facts.format, {ending}):
+        if ending not in _CONTAINER_ENDINGS and ending not in _SUFFIXES.get(
+            facts.format, (ending,)
+        ):
             misnamed.append((position, f"{image.path.name} is {facts.format}"))
         shorter, longer = sorted((facts.width, facts.height))
         example = f"{image.row.item_id}: {facts.width} x {facts.height}"

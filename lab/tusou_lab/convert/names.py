@@ -5,16 +5,15 @@ from urllib.parse import quote
 
 from tusou.core.errors import BadDataset
 from tusou.data.formats.folder import ENDINGS
-from tusou.images.formats import content_type
+from tusou.images.formats import JPEG, find_format
 
-_ENDINGS = {"image/jpeg": ".jpg", "image/png": ".png", "image/webp": ".webp", "image/gif": ".gif"}
 # Kept as they are, so that ids stay readable; path separators, drives and the like are escaped.
 _SAFE = " !$&'()+,;=@[]{}~_-."
 
 
 def file_ending(data: bytes) -> str:
     """Return the ending for an image's format; `.jpg` for data that is not an image."""
-    return _ENDINGS.get(content_type(data), ".jpg")
+    return (find_format(data) or JPEG).suffixes[0]
 
 
 def escape_id(item_id: str, also: str = "") -> str:
