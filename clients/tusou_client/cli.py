@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from tusou.cli.output import plain_errors, print_json
+from tusou.core.key_file import read_key_lines
 from tusou.data import split_source
 from tusou_client.errors import UsageError
 from tusou_client.wire import DEFAULT_URL
@@ -205,9 +206,10 @@ def _print_load(report: "LoadReport") -> None:
 
 
 def _read_key(path: Path | None) -> str | None:
+    """Return the first key of a file, in the form of the service's own."""
     if path is None:
         return None
-    try:
-        return path.read_text("ascii").strip()
-    except UnicodeDecodeError:
-        raise UsageError(f"{path} does not hold an API key: it is not ASCII text.") from None
+    keys = read_key_lines(path)
+    if not keys:
+        raise UsageError(f"{path} holds no API key.")
+    return keys[0].key

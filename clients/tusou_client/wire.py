@@ -241,6 +241,8 @@ def _service_error(reply: Reply, url: str) -> ServiceError:
 
 
 def _advice(status: int, *, foreign: bool) -> str:
+    if status == 403 and not foreign:
+        return " The API key needs another scope: see the service's key file."
     if status in (401, 403):
         return " Give the service's API key (--api-key-file, or `api_key=` in Python)."
     if 300 <= status < 400:

@@ -9,6 +9,12 @@ import typer
 
 from tusou.cli.output import plain_errors
 
+_OPEN = (
+    "Without API keys, every machine that reaches this address could search, reload the index and "
+    "read the metrics. Give a key file (TUSOU_API_KEYS or --api-keys), listen on 127.0.0.1, or set "
+    "TUSOU_OPEN=yes if something else decides who gets in."
+)
+
 
 def serve(
     bundle: Annotated[
@@ -33,7 +39,7 @@ def serve(
     from pydantic import ValidationError
 
     from tusou_service import factory, logging_config, server, supervisor
-    from tusou_service.http.auth import ApiKeys
+    from tusou_service.http.auth import ApiKeys, is_loopback
     from tusou_service.settings import Settings, renamed_variables, unknown_variables
 
     if renamed := renamed_variables():
@@ -47,6 +53,9 @@ def serve(
             name = "_".join(str(part) for part in fault["loc"])
             typer.secho(f"TUSOU_{name.upper()}: {fault['msg']}", err=True, fg="red")
         raise typer.Exit(2) from None
+    if not (settings.api_keys or settings.open or is_loopback(settings.reachable_host())):
+        typer.secho(_OPEN, err=True, fg="red")
+        raise typer.Exit(2)
     logging_config.configure(settings.log_level)
     for name in unknown_variables():
         logging.getLogger(__name__).warning("%s is not a setting and has no effect", name)

@@ -11,9 +11,7 @@ from tusou_service.engine.micro_batcher import BatchLimits
 from tusou_service.images.query_encoder import ImagePolicy
 
 # Variables of docker-compose.yml, which passes its whole .env on to the service.
-COMPOSE_VARIABLES = frozenset(
-    {"TUSOU_IMAGES", "TUSOU_MODELS", "TUSOU_MEMORY", "TUSOU_PUBLISH", "TUSOU_METRICS_KEY"}
-)
+COMPOSE_VARIABLES = frozenset({"TUSOU_IMAGES", "TUSOU_MODELS", "TUSOU_MEMORY", "TUSOU_METRICS_KEY"})
 RENAMED_VARIABLES = {
     "TUSOU_PICTURE_QUERIES": "TUSOU_IMAGE_QUERIES",
     "TUSOU_ENGINE": "TUSOU_BACKEND",
@@ -142,7 +140,18 @@ class Settings(BaseSettings):
         default=25, description="Time that requests in flight have to finish."
     )
 
-    api_keys: Path | None = Field(default=None, description="A file of API keys, one a line.")
+    api_keys: Path | None = Field(
+        default=None, description="A file of API keys, one a line: KEY, or KEY SCOPE SCOPE."
+    )
+    publish: str | None = Field(
+        default=None,
+        description="The address under which a container's port is published, to judge who reaches "
+        "it; empty: the address listened on.",
+    )
+    open: bool = Field(
+        default=False,
+        description="Whether to serve other machines without API keys, which is refused otherwise.",
+    )
     hosts: Annotated[frozenset[str], NoDecode] = Field(
         default=frozenset(), description="Host names served, separated by commas; empty: any."
     )
@@ -168,6 +177,10 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return frozenset(part.strip().lower() for part in value.split(",") if part.strip())
         return value
+
+    def reachable_host(self) -> str:
+        """Return the host under which clients reach the service."""
+        return self.host if self.publish is None else self.publish.rpartition(":")[0].strip("[]")
 
     def batching(self) -> BatchLimits:
         """Return the limits of the micro-batcher."""

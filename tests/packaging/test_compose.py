@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
+from tusou_service.http.auth import is_loopback
 from tusou_service.settings import COMPOSE_VARIABLES, Settings
 
 from tusou.cli.main import VERBS
@@ -111,6 +112,25 @@ def test_the_port_is_on_loopback_unless_published(compose: dict[str, Any]) -> No
     opened = load("docker-compose.yml", TUSOU_PUBLISH="0.0.0.0:80")["services"]["service"]
     assert opened["ports"] == ["0.0.0.0:80:8000"]
     assert "ports" not in compose["services"]["indexer"]
+
+
+@pytest.mark.parametrize(
+    ("env", "starts"),
+    [
+        ({}, True),
+        ({"TUSOU_PUBLISH": "127.0.0.1:9000"}, True),
+        ({"TUSOU_PUBLISH": "0.0.0.0:80"}, False),
+        ({"TUSOU_PUBLISH": "80"}, False),
+    ],
+)
+def test_without_keys_the_service_starts_on_loopback_alone(
+    env: dict[str, str], starts: bool
+) -> None:
+    environment = load("docker-compose.yml", **env)["services"]["service"]["environment"]
+    fields = {name.removeprefix("TUSOU_").lower(): value for name, value in environment.items()}
+    settings = Settings(**{name: str(value) for name, value in fields.items() if value})
+    assert (settings.api_keys, settings.open) == (None, False)
+    assert is_loopback(settings.reachable_host()) is starts
 
 
 def test_without_a_gpu_nothing_is_reserved_and_the_cpu_extra_is_built() -> None:

@@ -94,15 +94,25 @@ def test_a_wrong_weight_is_an_error(run: Run, server, service, weight: str) -> N
 
 
 def test_a_key_is_read_from_its_file(run: Run, server, service, tmp_path: Path) -> None:
-    (tmp_path / "key").write_text("secret-7\n")
-    run("query", "裙", "--url", server.url, "--api-key-file", tmp_path / "key")
-    assert service.posts[0][1]["Authorization"] == "Bearer secret-7"
+    key = tmp_path / "key"
+    # As editors and PowerShell on Windows write it, and the file of a service itself.
+    for content, encoding in (
+        ("secret-7\n", "ascii"),
+        ("secret-7\r\n", "utf-8-sig"),
+        ("secret-7\r\n", "utf-16"),
+        ("# 搜索\nsecret-7 search\nsecret-8 admin\n", "utf-8"),
+    ):
+        key.write_bytes(content.encode(encoding))
+        run("query", "裙", "--url", server.url, "--api-key-file", key)
+    assert [sent["Authorization"] for _, sent, _ in service.posts] == ["Bearer secret-7"] * 4
 
 
-def test_a_file_that_holds_no_key_is_an_error(run: Run, server, tmp_path: Path) -> None:
-    (tmp_path / "key").write_text("密钥")
-    result = run("query", "裙", "--url", server.url, "--api-key-file", tmp_path / "key")
-    assert (result.exit_code, result.stderr.split(":")[0]) == (1, "invalid_request")
+def test_a_file_that_holds_no_key_is_an_error(run: Run, server, service, tmp_path: Path) -> None:
+    for content, code in (("密钥", "invalid_input"), ("# none\n", "invalid_request")):
+        (tmp_path / "key").write_text(content)
+        result = run("query", "裙", "--url", server.url, "--api-key-file", tmp_path / "key")
+        assert (result.exit_code, result.stderr.split(":")[0]) == (1, code)
+    assert service.posts == []
 
 
 def test_a_refusal_is_one_line_and_exit_1(run: Run, server, service) -> None:

@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
+from tusou_service.cli import serve
 from tusou_service.settings import Settings, unknown_variables
+from typer import Typer
+from typer.testing import CliRunner
 
 from tests.tusou_service.test_server import run_tusou
 
@@ -42,7 +45,7 @@ def test_unknown_variables_are_returned(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("TUSOU_QUEUESIZE", "5")
     monkeypatch.setenv("TUSOU_QUEUE_SIZE", "5")
     monkeypatch.setenv("tusou_port", "8001")
-    monkeypatch.setenv("TUSOU_PUBLISH", "0.0.0.0:80")
+    monkeypatch.setenv("TUSOU_MEMORY", "8g")
     assert unknown_variables() == ["TUSOU_QUEUESIZE"]
 
 
@@ -55,6 +58,37 @@ def test_old_names_are_refused_with_the_new_ones() -> None:
         "tusou_engine is now called TUSOU_BACKEND; rename it.",
         "TUSOU_HTTP_PROCESSES is now called TUSOU_WORKERS; rename it.",
     ]
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"TUSOU_HOST": "0.0.0.0"},
+        {"TUSOU_PUBLISH": "8000"},
+        {"TUSOU_HOST": "0.0.0.0", "TUSOU_OPEN": "no"},
+    ],
+)
+def test_other_machines_are_not_served_without_keys_or_a_word(environment: dict[str, str]) -> None:
+    app = Typer()
+    app.command()(serve)
+    refused = CliRunner(env=environment).invoke(app, ["/nowhere"])
+    assert refused.exit_code == 2
+    (line,) = refused.stderr.splitlines()
+    for remedy in ("TUSOU_API_KEYS", "--api-keys", "127.0.0.1", "TUSOU_OPEN=yes"):
+        assert remedy in line
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"TUSOU_HOST": "0.0.0.0", "TUSOU_OPEN": "yes"},
+        {"TUSOU_HOST": "0.0.0.0", "TUSOU_PUBLISH": "[::1]:8000"},
+    ],
+)
+def test_other_machines_are_served_when_that_is_meant(environment: dict[str, str]) -> None:
+    started = run_tusou("serve", "/nowhere", TUSOU_PORT="0", **environment)
+    assert started.returncode == 1
+    assert "corrupt_bundle" in started.stderr
 
 
 def test_no_other_module_reads_the_environment() -> None:

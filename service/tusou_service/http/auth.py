@@ -1,47 +1,92 @@
-"""API keys, read from a file and kept as digests."""
+"""API keys with scopes, read from a file and kept as digests."""
 
-import codecs
 import hashlib
 import hmac
+import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self, TypeAlias, get_args
 
 from tusou.core.errors import InputError
+from tusou.core.key_file import KeyLine, read_key_lines
+
+Scope: TypeAlias = Literal["search", "admin", "metrics"]
 
 MIN_KEY_CHARS = 16
+SCOPES: frozenset[Scope] = frozenset(get_args(Scope))
+_DEFAULT_SCOPES: frozenset[Scope] = frozenset({"search"})
+
+# Process managers call these by IP address and without a key.
+PROBES = frozenset({"/healthz", "/readyz"})
+# These need no key: the probes, and the pages, which hold no data of their own.
+_PUBLIC_PATHS = PROBES | {"/", "/docs"}
+_PUBLIC_PREFIX = "/static/"
+
+
+def accepted_scopes(path: str) -> frozenset[Scope]:
+    """Return the scopes of which a key needs one for a path; empty: no key is needed."""
+    if path in _PUBLIC_PATHS or path.startswith(_PUBLIC_PREFIX):
+        return frozenset()
+    if path.startswith("/admin/"):
+        return frozenset({"admin"})
+    if path == "/metrics":
+        return frozenset({"metrics"})
+    if path == "/openapi.json":
+        return SCOPES
+    return frozenset({"search"})
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether only this machine reaches a server on the host: an address, or localhost."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 @dataclass(frozen=True, slots=True)
 class ApiKeys:
-    """The SHA-256 digests of the accepted keys; with several, keys can be rotated."""
+    """The SHA-256 digests of the accepted keys and their scopes.
 
-    digests: tuple[bytes, ...]
+    With several, keys can be rotated.
+    """
+
+    scopes: tuple[tuple[bytes, frozenset[Scope]], ...]
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read a file with one key on each line; skip blank lines and lines that begin with #.
+        """Read a file of keys: `KEY` may search, `KEY admin metrics` has those two scopes.
 
-        Raises InputError if the file cannot be read or has no key, or if a key is too short.
+        Raises InputError if the file cannot be read or has no key, if a key is too short, or for
+        an unknown scope.
         """
-        try:
-            lines = path.read_bytes().removeprefix(codecs.BOM_UTF8).splitlines()
-        except OSError as error:
-            raise InputError(f"The API key file {path} cannot be read: {error.strerror}.") from None
-        stripped = [line.strip() for line in lines]
-        keys = [line for line in stripped if line and not line.startswith(b"#")]
-        if not keys:
+        lines = read_key_lines(path)
+        if not lines:
             raise InputError(f"{path} holds no API key; write one on each line.")
-        short = [number for number, key in enumerate(keys, 1) if len(key) < MIN_KEY_CHARS]
-        if short:
-            raise InputError(
-                f"{path}: key {short[0]} is shorter than {MIN_KEY_CHARS} characters; "
-                "make one with: python -c 'import secrets; print(secrets.token_urlsafe(32))'"
-            )
-        return cls(tuple(hashlib.sha256(key).digest() for key in keys))
+        return cls(tuple((_digest(line.key.encode()), _scopes(line, path)) for line in lines))
 
-    def accepts(self, key: bytes) -> bool:
-        """Return whether this is one of the keys, in constant time."""
-        digest = hashlib.sha256(key).digest()
-        # A list, so that all digests are compared even after a match.
-        return any([hmac.compare_digest(digest, known) for known in self.digests])  # noqa: C419
+    def scopes_of(self, key: bytes) -> frozenset[Scope]:
+        """Return the scopes of a key, in constant time; none if it is unknown."""
+        digest = _digest(key)
+        # All digests are compared even after a match.
+        matches = [scopes for known, scopes in self.scopes if hmac.compare_digest(digest, known)]
+        return frozenset().union(*matches)
+
+
+def _scopes(line: KeyLine, path: Path) -> frozenset[Scope]:
+    if len(line.key) < MIN_KEY_CHARS:
+        raise InputError(
+            f"{path}, line {line.number}: the key is shorter than {MIN_KEY_CHARS} characters; "
+            "make one with: python -c 'import secrets; print(secrets.token_urlsafe(32))'"
+        )
+    scopes = frozenset(scope for scope in SCOPES if scope in line.scopes)
+    if scopes != set(line.scopes):
+        raise InputError(
+            f"{path}, line {line.number}: after its key, a line names scopes: "
+            f"{', '.join(get_args(Scope))}."
+        )
+    return scopes or _DEFAULT_SCOPES
+
+
+def _digest(key: bytes) -> bytes:
+    return hashlib.sha256(key).digest()

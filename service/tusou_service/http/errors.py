@@ -35,6 +35,17 @@ class Unauthorized(TusouError):
     code = "unauthorized"
 
 
+class Forbidden(TusouError):
+    """The API key is known, and lacks the scope that the call needs."""
+
+    code = "forbidden"
+
+    def __init__(self, scope: str = "") -> None:
+        details = [ErrorDetail(("header", "Authorization"), "scope", f"Needs the scope {scope}.")]
+        super().__init__(details=details if scope else ())
+        self.scope = scope
+
+
 class NotFound(TusouError):
     """No resource has this path."""
 
@@ -112,6 +123,9 @@ PROBLEM_TYPES: dict[type[TusouError], ProblemType] = {
         "API key required",
         "Send a known key as 'Authorization: Bearer KEY' or 'X-API-Key: KEY'.",
         (("WWW-Authenticate", "Bearer"),),
+    ),
+    Forbidden: ProblemType(
+        403, "Forbidden", "The API key has other scopes than this call needs; see errors."
     ),
     NotFound: ProblemType(404, "Not found", "Unknown path; GET /docs lists the calls."),
     domain.UnknownItem: ProblemType(404, "Unknown item", "The index holds no item of that id."),
@@ -211,6 +225,8 @@ def problem_response(error: TusouError, request_id: str, *, message: bool = Fals
     headers = {**dict(kind.headers), "Cache-Control": "no-store"}
     if isinstance(error, MethodNotAllowed) and error.allow:
         headers["Allow"] = error.allow
+    if isinstance(error, Forbidden) and error.scope:
+        headers["WWW-Authenticate"] = f'Bearer error="insufficient_scope", scope="{error.scope}"'
     if kind.status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
         seconds = _DEFAULT_RETRY_AFTER if error.retry_after is None else error.retry_after
         body["retry_after_ms"] = math.ceil(seconds * 1000)
@@ -259,7 +275,13 @@ def error_details(errors: Iterable[Mapping[str, Any]], *prefix: str) -> list[Err
 def error_responses(*raised: type[TusouError]) -> dict[int | str, dict[str, object]]:
     """Return a route's `responses` for OpenAPI: its own errors and those of every call."""
     codes: dict[int, list[str]] = {}
-    common: set[type[TusouError]] = {Unauthorized, domain.InvalidRequest, HeadersTooLarge, Internal}
+    common: set[type[TusouError]] = {
+        Unauthorized,
+        Forbidden,
+        domain.InvalidRequest,
+        HeadersTooLarge,
+        Internal,
+    }
     for error in common.union(raised):
         codes.setdefault(PROBLEM_TYPES[error].status, []).append(error.code)
     schema = {"schema": {"$ref": "#/components/schemas/Problem"}}

@@ -11,7 +11,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tusou.core.errors import ErrorDetail, InvalidRequest, NotReady, Overloaded, TusouError
-from tusou_service.http.auth import ApiKeys
+from tusou_service.http.auth import PROBES, ApiKeys, accepted_scopes
 from tusou_service.http.body_limits import (
     LARGE_BODIES,
     LARGE_BODY_BYTES,
@@ -25,6 +25,7 @@ from tusou_service.http.body_limits import (
 from tusou_service.http.errors import (
     BadHttp,
     BodyTooLarge,
+    Forbidden,
     HeadersTooLarge,
     Internal,
     RequestTimeout,
@@ -39,12 +40,6 @@ from tusou_service.observability.stages import RECORDER
 if TYPE_CHECKING:
     from tusou_service.observability.tracing import SpanTracer
     from tusou_service.settings import Settings
-
-# Process managers call these by IP address and without a key.
-PROBES = frozenset({"/healthz", "/readyz"})
-# These need no key: the probes, and the page, which holds no data of its own.
-PUBLIC_PATHS = PROBES | {"/"}
-PUBLIC_PREFIX = "/static/"
 
 # A large body may arrive in chunks as small as this.
 _MIN_CHUNK_BYTES = 1024
@@ -137,10 +132,14 @@ class RequestMiddleware:
             raise BadHttp
 
     def _check_key(self, path: str, key: bytes) -> None:
-        if self._keys is None or path in PUBLIC_PATHS or path.startswith(PUBLIC_PREFIX):
+        accepted = accepted_scopes(path)
+        if self._keys is None or not accepted:
             return
-        if not self._keys.accepts(key):
+        scopes = self._keys.scopes_of(key)
+        if not scopes:
             raise Unauthorized
+        if accepted.isdisjoint(scopes):
+            raise Forbidden(*accepted)
 
     def _timeout(self, headers: Headers) -> float:
         """Return the request's time limit in seconds."""

@@ -210,7 +210,22 @@ def test_openapi_describes_bodies_errors_and_all_codes(client: TestClient) -> No
     document = client.get("/openapi.json").json()
     search = document["paths"]["/search"]["post"]
     assert {*search["responses"]} == {
-        *("200", "400", "401", "404", "408", "413", "415", "422", "429", "431", "500", "503", "504")
+        *(
+            "200",
+            "400",
+            "401",
+            "403",
+            "404",
+            "408",
+            "413",
+            "415",
+            "422",
+            "429",
+            "431",
+            "500",
+            "503",
+            "504",
+        )
     }
     body = search["requestBody"]["content"]["application/json"]["schema"]
     assert body == {"$ref": "#/components/schemas/SearchRequest"}
@@ -227,27 +242,28 @@ def test_docs_can_be_switched_off(source: TinySource) -> None:
         assert client.get("/openapi.json").status_code == 404
 
 
-# A new call must be added to one of these.
-PUBLIC = {"/", "/healthz", "/readyz", "/static"}
+# A new call must be added to one of these: the scopes of which a key needs one.
+PUBLIC = {"/", "/docs", "/healthz", "/readyz", "/static"}
 GUARDED = {
-    ("POST", "/search"),
-    ("POST", "/search/batch"),
-    ("POST", "/search/image"),
-    ("POST", "/v1/embeddings"),
-    ("GET", "/items/{item_id}"),
-    ("GET", "/items/{item_id}/image"),
-    ("GET", "/info"),
-    ("GET", "/metrics"),
-    ("GET", "/docs"),
-    ("GET", "/openapi.json"),
-    ("POST", "/admin/reload"),
+    ("POST", "/search"): {"search"},
+    ("POST", "/search/batch"): {"search"},
+    ("POST", "/search/image"): {"search"},
+    ("POST", "/v1/embeddings"): {"search"},
+    ("GET", "/items/{item_id}"): {"search"},
+    ("GET", "/items/{item_id}/image"): {"search"},
+    ("GET", "/info"): {"search"},
+    ("GET", "/metrics"): {"metrics"},
+    ("GET", "/openapi.json"): {"search", "admin", "metrics"},
+    ("POST", "/admin/reload"): {"admin"},
 }
+SCOPES = ("search", "admin", "metrics")
 
 
 @pytest.fixture
 def guarded(source: TinySource, tmp_path: Path) -> Iterator[TestClient]:
     file = tmp_path / "keys"
-    file.write_bytes(b"# two, for rotation\n\n" + b"\n".join(KEYS))
+    every = b"".join(b"key-with-scope-%s %s\n" % (name, name) for name in map(str.encode, SCOPES))
+    file.write_bytes(b"# two, for rotation\n\n" + b" search, admin metrics\n".join((*KEYS, every)))
     with connected(source, ApiKeys.read(file)) as client:
         yield client
 
@@ -279,6 +295,32 @@ def test_a_guarded_call_needs_a_key(guarded: TestClient, method: str, path: str)
             assert guarded.request(method, path, headers=headers).status_code in {200, 415}
 
 
-@pytest.mark.parametrize("path", ["/", "/healthz", "/readyz", "/static/app.js"])
+@pytest.mark.parametrize("scope", SCOPES)
+@pytest.mark.parametrize(("method", "path"), sorted(GUARDED))
+def test_a_guarded_call_needs_a_scope(
+    guarded: TestClient, method: str, path: str, scope: str
+) -> None:
+    accepted = GUARDED[method, path]
+    headers = {"X-API-Key": f"key-with-scope-{scope}"}
+    response = guarded.request(method, path.replace("{item_id}", "7"), headers=headers)
+    if scope in accepted:
+        assert response.status_code in {200, 415}
+        return
+    (needed,) = accepted
+    assert (response.status_code, response.json()["code"]) == (403, "forbidden")
+    assert response.json()["errors"][0]["detail"] == f"Needs the scope {needed}."
+    challenge = f'Bearer error="insufficient_scope", scope="{needed}"'
+    assert response.headers["www-authenticate"] == challenge
+
+
+@pytest.mark.parametrize(
+    "path", ["/nowhere", "//admin/reload", "/admin/reload/", "/metrics/", "/search/../metrics"]
+)
+def test_an_unknown_path_needs_a_key_too(guarded: TestClient, path: str) -> None:
+    for method in ("GET", "POST", "OPTIONS"):
+        assert guarded.request(method, f"http://testserver{path}").status_code in {401, 403}
+
+
+@pytest.mark.parametrize("path", ["/", "/docs", "/healthz", "/readyz", "/static/app.js"])
 def test_a_public_path_needs_no_key(guarded: TestClient, path: str) -> None:
     assert guarded.get(path).status_code == 200

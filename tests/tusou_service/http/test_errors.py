@@ -71,5 +71,5 @@ def test_details_are_dropped_until_the_response_fits() -> None:
 
 def test_error_responses_group_codes_by_status() -> None:
     responses = error_responses(Overloaded, DeadlineExceeded)
-    assert [*responses] == [401, 422, 431, 500, 503, 504]
+    assert [*responses] == [401, 403, 422, 431, 500, 503, 504]
     assert responses[503]["description"] == "overloaded"
