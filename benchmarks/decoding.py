@@ -32,7 +32,10 @@ def main() -> None:
         figures[f"JPEG of {side} x {side}"] = asyncio.run(compare_decoding(jpeg(side), rounds))
     with tempfile.TemporaryDirectory() as folder:
         bundle = demo_bundle(Path(folder), items=300)
-        with service(bundle) as running, httpx.Client(base_url=running.url, timeout=30) as client:
+        with (
+            service(bundle) as running,
+            httpx.Client(base_url=running.url, timeout=30, trust_env=False) as client,
+        ):
             client.post("/search", json={"query": "裙"}).raise_for_status()
             figures["service that saw texts alone"] = memory_of(running.pid)
             headers = {"Content-Type": "image/jpeg", "X-Request-Timeout-Ms": "30000"}

@@ -86,7 +86,7 @@ def time_pipeline(pipeline: SearchPipeline) -> dict[str, list[float]]:
 def time_http(url: str) -> dict[str, list[float]]:
     """Return the seconds of each request by kind, one request at a time."""
     times: dict[str, list[float]] = {}
-    with httpx.Client(base_url=url) as client:
+    with httpx.Client(base_url=url, trust_env=False) as client:
         for turn in range(ROUNDS):
             text, other = TEXTS[turn % 4], TEXTS[(turn + 1) % 4]
             for name, body in {

@@ -38,7 +38,7 @@ def main() -> None:
 def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, object]:
     """Return the counts of the bundle and the metrics in percent."""
     images, queries = arguments.data / arguments.images, arguments.data / arguments.queries
-    bundle, predictions = folder / "bundle", folder / "pred.jsonl"
+    bundle, predictions = folder / "bundle", folder / "test_pred.jsonl"
     built = _tusou("index", images, "--out", bundle, "--model", arguments.model, "--json")
     k = ["--top-k", str(arguments.top_k)]
     with service(bundle) as running:

@@ -94,7 +94,9 @@ async def swap(running: Service, bundle: Path, reloads: int, clients: int) -> Ta
     """Reload back and forth under load."""
     versions, tally, stop = versions_in(bundle), Tally(), asyncio.Event()
     limits = httpx.Limits(max_connections=clients + 1)
-    async with httpx.AsyncClient(base_url=running.url, timeout=60, limits=limits) as client:
+    async with httpx.AsyncClient(
+        base_url=running.url, timeout=60, limits=limits, trust_env=False
+    ) as client:
         oracle = await make_oracle(client, bundle, versions)
         searching = [
             asyncio.create_task(search_until(client, oracle, tally, stop)) for _ in range(clients)

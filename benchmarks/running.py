@@ -69,7 +69,7 @@ def free_port() -> int:
 
 
 def _wait(url: str, process: "subprocess.Popen[bytes]", until: float) -> None:
-    with httpx.Client(base_url=url) as client:
+    with httpx.Client(base_url=url, trust_env=False) as client:
         while perf_counter() < until:
             if process.poll() is not None:
                 raise SystemExit(f"the service ended with {process.returncode}")

@@ -31,7 +31,7 @@ def main() -> None:
         bundle = demo_bundle(Path(folder), items=300)
         with service(bundle) as off, service(bundle, TUSOU_TRACING_ENDPOINT=endpoint) as on:
             times: dict[str, list[float]] = {"off": [], "on": []}
-            with httpx.Client() as client:
+            with httpx.Client(trust_env=False) as client:
                 for turn in range(ROUNDS):
                     for name, url in (("off", off.url), ("on", on.url)):
                         body = {"query": TEXTS[turn % 4]}

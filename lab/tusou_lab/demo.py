@@ -6,6 +6,7 @@ from pathlib import Path
 from tusou_lab.run_commands import CommandRunner, Echo, ToySize, claim_folder, serving
 
 SHOWN_QUERY = "纯棉碎花吊带裙"
+PREDICTIONS = "test_pred.jsonl"  # as the MUGE contest calls it
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +22,11 @@ class DemoReport:
 def run_demo(folder: Path, size: ToySize, echo: Echo, *, force: bool) -> DemoReport:
     """Draw a pool, index, verify and serve it, search it, replay its queries and score them.
 
-    Writes `data/`, `bundle/` and `pred.jsonl` into the folder. Raises OutputExists if the folder
-    holds other files, CommandFailed when a step fails.
+    Writes `data/`, `bundle/` and `test_pred.jsonl` into the folder. Raises OutputExists if the
+    folder holds other files, CommandFailed when a step fails.
     """
     claim_folder(folder, force=force)
-    data, bundle, predictions = folder / "data", folder / "bundle", folder / "pred.jsonl"
+    data, bundle, predictions = folder / "data", folder / "bundle", folder / PREDICTIONS
     images, queries = data / "MR_test_imgs.tsv", data / "MR_test_queries.jsonl"
     runner = CommandRunner(echo)
     runner.run("toy", str(data), *size.options, "--splits", "test")

@@ -28,7 +28,7 @@ DEMO_FILES = {
     "demo-run/data/MR_test_imgs.tsv",
     "demo-run/data/MR_test_queries.jsonl",
     "demo-run/bundle",
-    "demo-run/pred.jsonl",
+    "demo-run/test_pred.jsonl",
 }
 
 

@@ -28,7 +28,7 @@ def find_weights(model: str, cache: Path | None = None) -> Weights:
     """Find the checkpoint of a published name (downloaded once), of `demo`, or at a path.
 
     The cache is cn_clip's own, `~/.cache/clip`, unless given. Raises InvalidRequest for any
-    other name, and BadModel when a file cannot be downloaded or read.
+    other name or a proxy that cannot be used, BadModel when a file cannot be downloaded or read.
     """
     if model in MODELS:
         path = _cached(model, (cache or _CACHE).expanduser())
@@ -50,6 +50,7 @@ def _cached(name: str, cache: Path) -> Path:
     path = cache / MODELS[name]
     if path.is_file():
         return path
+    _check_proxies()
     download = cast("Callable[[str, str], str]", _DOWNLOAD.load())
     try:
         return Path(download(name, str(cache)))
@@ -58,3 +59,17 @@ def _cached(name: str, cache: Path) -> Path:
             f"could not download {name} ({type(error).__name__}): try again with a network, "
             f"or copy {path.name} into {cache}"
         ) from error
+
+
+def _check_proxies() -> None:
+    """Raise InvalidRequest if the environment names proxies that no HTTP client here can use."""
+    import httpx  # noqa: PLC0415 - slow to import, and needed for a download alone
+
+    try:
+        httpx.Client(verify=False).close()  # noqa: S501 - sends nothing
+    except (ImportError, ValueError, httpx.InvalidURL) as error:
+        cause = str(error).partition(". ")[0]
+        raise InvalidRequest(
+            f"the proxy variables of the environment cannot be used ({cause}): correct or unset "
+            "http_proxy, https_proxy, all_proxy and no_proxy, in capitals too"
+        ) from None

@@ -24,6 +24,7 @@ _STYLE: dict[Any, Any] = {  # the names are literals in matplotlib's types
     "axes.labelcolor": _FAINT,
     "axes.edgecolor": _GRID,
     "axes.unicode_minus": False,
+    "text.parse_math": False,  # a `$` of a label is a character
     "axes.spines.top": False,
     "axes.spines.right": False,
     "xtick.color": _FAINT,

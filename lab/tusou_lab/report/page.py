@@ -10,6 +10,7 @@ from tusou.core.errors import OutputExists
 from tusou.core.files import replace_folder, write_file
 from tusou_lab.charts.plots import draw_svgs
 from tusou_lab.html_page import data_uri, open_templates, render_page
+from tusou_lab.markdown import escape_inline, escape_text
 from tusou_lab.report.model import Report
 
 
@@ -41,9 +42,11 @@ def write_report(out: Path, report: Report) -> None:
         (folder / _thumbnail_name(thumbnail)).write_bytes(thumbnail)
     templates = open_templates("tusou_lab.report")
     templates.filters |= {
-        "cell": _escape_markdown,
+        "cell": escape_inline,
+        "text": escape_text,
         "data_uri": data_uri,
         "file_name": _thumbnail_name,
+        "single_line": lambda text: " ".join(text.splitlines()),
     }
     text = templates.get_template("report.md.jinja").render(
         report=report, folder=quote(folder.name)
@@ -55,11 +58,3 @@ def write_report(out: Path, report: Report) -> None:
 
 def _thumbnail_name(data: bytes) -> str:
     return f"{hashlib.sha256(data).hexdigest()[:12]}.webp"
-
-
-def _escape_markdown(text: str) -> str:
-    """Escape user text for a Markdown table."""
-    line = " ".join(text.split())
-    for mark in "\\`*_[]<>|":
-        line = line.replace(mark, f"\\{mark}")
-    return line

@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from tusou.core.errors import BadDataset, OutputExists
 from tusou.core.files import write_file
 from tusou_lab.charts.plots import draw_svgs
+from tusou_lab.markdown import escape_text
 from tusou_lab.strings import strings_in
 from tusou_lab.sweep.run import SweepResult
 from tusou_lab.sweep.tables import experiment_chart, experiment_tables
@@ -41,7 +42,7 @@ def write_sweep(folder: Path, result: SweepResult) -> None:
     intro = words["sweep_base"].format(
         model=result.model, queries=result.queries, items=result.items, base=base
     )
-    page = [f"# {words['sweep_title']}", intro]
+    page = [f"# {words['sweep_title']}", escape_text(intro)]
     charts = draw_svgs([experiment_chart(each, words) for each in result.experiments])
     for experiment, svg in zip(result.experiments, charts, strict=True):
         write_file(folder / f"{experiment.name}.svg", svg.encode())

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure
 
 from tusou_lab.charts.plots import ChartBar, bar_chart, line_chart
+from tusou_lab.markdown import escape_inline
 from tusou_lab.strings import Strings
 from tusou_lab.sweep.experiments import HEADLINE, SweepExperiment, SweepRow
 
@@ -21,7 +22,7 @@ class ResultTable:
     def markdown(self) -> str:
         """Return the table as Markdown, with all columns but the first aligned right."""
         lines = [self.head, ("---", *["---:"] * (len(self.head) - 1)), *self.rows]
-        return "\n".join("| " + " | ".join(map(_escape_cell, line)) + " |" for line in lines)
+        return "\n".join("| " + " | ".join(map(escape_inline, line)) + " |" for line in lines)
 
 
 def experiment_tables(experiment: SweepExperiment, words: Strings) -> list[ResultTable]:
@@ -79,11 +80,3 @@ def _row_label(row: SweepRow, words: Strings) -> str:
     return {"{query}": words["no_template"], "ensemble": words["ensemble"]}.get(
         row.label, row.label
     )
-
-
-def _escape_cell(text: str) -> str:
-    """Keep user text from ending its cell or becoming markup."""
-    line = " ".join(text.split())
-    for mark in "\\`<|":
-        line = line.replace(mark, f"\\{mark}")
-    return line.replace("](", "]\\(")

@@ -66,6 +66,20 @@ def test_the_error_of_a_failed_download_names_a_remedy(
         find_weights("ViT-B-16", tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("ALL_PROXY", "ftp://127.0.0.1:9"), ("http_proxy", "::::"), ("NO_PROXY", "[::1")],
+)
+def test_a_proxy_that_cannot_be_used_is_named_before_a_download(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(InvalidRequest, match=r"proxy variables .* cannot be used"):
+        find_weights("RN50", tmp_path)
+    (tmp_path / "clip_cn_rn50.pt").write_bytes(CONTENT)
+    assert find_weights("RN50", tmp_path).digest == DIGEST
+
+
 def test_a_checkpoint_is_found_by_path(tmp_path: Path) -> None:
     path = tmp_path / "my model.pt"
     path.write_bytes(CONTENT)

@@ -11,6 +11,7 @@ import pytest
 import typer
 from drawing import image_line
 from fontTools.ttLib import TTFont
+from markdown_it import MarkdownIt
 from PIL import Image
 from tusou_indexer.build import BuildSpec, build
 from tusou_lab.evaluate.export import save
@@ -229,6 +230,33 @@ def test_english_and_predictions_alone(folder: Path, queries: Path, tmp_path: Pa
     assert "### pred (A) and same (B)\n\nVerdict: A and B are not distinguishable." in markdown
     again = CliRunner().invoke(app, words)
     assert (again.exit_code, again.stderr.split(":")[0]) == (1, "output_exists")
+
+
+def test_hostile_names_and_queries_are_text_on_the_page_and_in_markdown(tmp_path: Path) -> None:
+    tag = "<img src=x onerror=alert(1)>"
+    hostile = f"{tag} [a](javascript:b) **c** `d` | $e_{{$"
+    answers, run = tmp_path / f"{tag}.answers.jsonl", tmp_path / f"{tag}$_run.jsonl"
+    row = {"query_id": f"7{tag}", "query_text": hostile, "item_ids": [f"{hostile}1"]}
+    answers.write_text(json.dumps(row | {"category": hostile}) + "\n")
+    others = [f"{hostile}{number}" for number in (*range(2, 11), 1)]
+    run.write_text(json.dumps(row | {"item_ids": others}) + "\n")
+    other = tmp_path / "b.jsonl"
+    other.write_text(json.dumps(row | {"item_ids": others[::-1]}) + "\n")
+    title = f"x\n```\n{tag}"
+    make_report(ReportSpec((run, other), (str(answers),), title=title), tmp_path / "page.html")
+    assert "img" not in ParsedPage((tmp_path / "page.html").read_text("utf-8")).tags
+    markdown = (tmp_path / "page.md").read_text("utf-8")
+    outside_code = re.sub(r"^```\n.*?^```$", "", markdown, flags=re.M | re.S)
+    assert "<" not in outside_code
+    assert "&lt;img src=x onerror=alert(1)&gt;" in outside_code
+    tokens = [
+        child
+        for token in MarkdownIt("commonmark").enable("table").parse(markdown)
+        for child in (token, *(token.children or ()))
+    ]
+    links = {str(token.attrs.get("src") or token.attrs.get("href") or "") for token in tokens}
+    assert not {"html_inline", "html_block"} & {token.type for token in tokens}
+    assert not [link for link in links if link and not link.startswith("page_files/")]
 
 
 def test_a_run_needs_answers_of_its_direction(folder: Path, queries: Path, tmp_path: Path) -> None:
