@@ -11,9 +11,10 @@ from tusou.core.hardware import describe_machine
 RESULTS = Path(__file__).parent / "results"
 
 
-def record(name: str, figures: dict[str, object], file_name: str | None = None) -> None:
-    """Print the figures of a benchmark and write them to `results/NAME.json`."""
-    RESULTS.mkdir(exist_ok=True)
+def record(
+    name: str, figures: dict[str, object], file_name: str | None = None, *, save: bool = True
+) -> None:
+    """Print the figures of a benchmark, and with `save` write them to `results/NAME.json`."""
     arguments = map(_without_folder, sys.argv[1:])
     result = {
         "benchmark": name,
@@ -24,7 +25,9 @@ def record(name: str, figures: dict[str, object], file_name: str | None = None) 
         "figures": figures,
     }
     text = json.dumps(result, ensure_ascii=False, indent=2)
-    (RESULTS / f"{file_name or name}.json").write_text(text + "\n", encoding="utf-8")
+    if save:
+        RESULTS.mkdir(exist_ok=True)
+        (RESULTS / f"{file_name or name}.json").write_text(text + "\n", encoding="utf-8")
     print(text)
 
 

@@ -21,8 +21,12 @@ class Service:
     """A service that is ready."""
 
     url: str
-    pid: int
+    process: "subprocess.Popen[bytes]"
     ready_seconds: float
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
 
     def resident_mb(self) -> float:
         """Return the resident memory of the process, in MB."""
@@ -51,7 +55,7 @@ def started(command: list[str], port: int, environment: dict[str, str]) -> Itera
         url = f"http://127.0.0.1:{port}"
         try:
             _wait(url, process, started_at + _READY_WITHIN)
-            yield Service(url, process.pid, perf_counter() - started_at)
+            yield Service(url, process, perf_counter() - started_at)
         finally:
             process.terminate()
 

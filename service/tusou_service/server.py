@@ -20,7 +20,7 @@ from tusou_service.engine.versions import VersionFollower
 from tusou_service.gc_tuning import tune_gc
 from tusou_service.http.app import create_app
 from tusou_service.http.auth import ApiKeys
-from tusou_service.http.listener import allow_files
+from tusou_service.http.listener import allow_files, stop_connecting
 from tusou_service.http.timeouts import make_protocol_class
 from tusou_service.settings import Settings
 from tusou_service.shutdown import BROKEN_SHUTDOWN_S, ShutdownMonitor
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from tusou_service.observability.tracing import SpanTracer
 
 _log = logging.getLogger(__name__)
+
+# Seconds that clients have to send the first request of their newest connection.
+_LAST_REQUEST_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +119,13 @@ class Server(uvicorn.Server):
             self.config.timeout_graceful_shutdown = BROKEN_SHUTDOWN_S
         self._parts.engine.metrics.refresh()
         return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop without the loss of a request: connect no more, answer what is sent, then close."""
+        for listener in sockets or ():
+            stop_connecting(listener)
+        await asyncio.sleep(_LAST_REQUEST_SECONDS)
+        await super().shutdown(sockets)
 
 
 def serve(

@@ -34,5 +34,6 @@ def test_the_files_it_names_exist(page: Path, files: set[str]) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_the_benchmarks_it_names_exist(page: Path) -> None:
-    names = re.findall(r"python -m benchmarks\.(\w+)", page.read_text("utf-8"))
-    assert [name for name in names if not (ROOT / f"benchmarks/{name}.py").exists()] == []
+    names = re.findall(r"python -m benchmarks\.([\w.]*\w)", page.read_text("utf-8"))
+    files = [ROOT / f"benchmarks/{name.replace('.', '/')}.py" for name in names]
+    assert [file for file in files if not file.exists()] == []

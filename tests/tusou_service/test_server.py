@@ -109,8 +109,8 @@ def test_requests_before_the_port_closes_succeed(workers: int) -> None:
             while not stop.is_set():
                 try:
                     statuses.append(client.post("/search", json={"query": "a"}).status_code)
-                except (httpx.ConnectError, httpx.RemoteProtocolError, httpx.ReadError):
-                    return  # the port is closed
+                except httpx.ConnectError:
+                    return  # the port is closed; anything else is a request lost
 
     with (
         process(drain_s=0.3, workers=workers) as server,

@@ -6,18 +6,12 @@ from pathlib import Path
 
 from tusou.bundle.bundle import Bundle
 from tusou.cli.progress import Progress
-from tusou.core.errors import InputError
+from tusou.core.errors import BadDataset, InputError
 from tusou.evaluation.judgments import Judgments, read_judgments
 from tusou.indexes.specs import FaissSpec
 from tusou.retrieval.compatibility import find_bundle_weights
 from tusou.retrieval.query import Query
 from tusou.text.normalize import normalize_query
-from tusou_lab.evaluate.validate import (
-    check_coverage,
-    list_ids,
-    raise_problems,
-    require_answers,
-)
 from tusou_lab.sweep.experiments import DEPTH, SEED, ExperimentRunner, SweepBase, SweepExperiment
 from tusou_lab.sweep.prompts import PUBLISHED, Prompt, QueryVectors, with_ensemble
 
@@ -52,7 +46,6 @@ class SweepResult:
     encoded: int  # texts that went through the model
     cached: int  # texts whose vectors were on disk
     experiments: tuple[SweepExperiment, ...]
-    correct_items: int = 0  # different ones, over all queries
 
     def as_json(self) -> dict[str, object]:
         """Return the content of `sweep.json`."""
@@ -104,7 +97,6 @@ def sweep(
         vectors.cache.encoded,
         vectors.cache.cached,
         experiments,
-        len(judgments.correct),
     )
 
 
@@ -117,9 +109,7 @@ def default_factories(count: int) -> tuple[str, ...]:
 
 
 def _make_base(bundle: Bundle, judgments: Judgments, spec: SweepSpec) -> SweepBase:
-    require_answers(judgments)
-    outside = check_coverage(judgments, list_ids(bundle), bundle.folder.parent)
-    queries, correct = [], []
+    queries, correct, outside = [], [], 0
     problems: list[str] = []
     for row in judgments.rows:
         if row.text is None or row.grades is None:
@@ -133,6 +123,8 @@ def _make_base(bundle: Bundle, judgments: Judgments, spec: SweepSpec) -> SweepBa
         items = {item for item, grade in row.grades.items() if grade > 0}
         keys = {bundle.ids.key(str(item)) for item in items}
         correct.append(frozenset(key for key in keys if key is not None))
-    raise_problems(problems, "searched")
+        outside += len(items) - len(correct[-1])
+    if problems:
+        raise BadDataset("\n  ".join([f"unusable queries: {len(problems)}", *problems]))
     prompt = Prompt.of(bundle.manifest.prompt)
     return SweepBase(queries, correct, bundle.vectors, prompt, spec.precisions[0], outside)

@@ -113,7 +113,7 @@ _CLOSE = (("Connection", "close"),)
 # Looked up along the class's ancestors: a new domain error gets its parent's entry.
 PROBLEM_TYPES: dict[type[TusouError], ProblemType] = {
     BadHttp: ProblemType(
-        400, "Bad HTTP request", "Send HTTP/1.1 to a host name served here.", _CLOSE
+        400, "Bad HTTP request", "Send HTTP/1.1 with one Host, a name served here.", _CLOSE
     ),
     domain.InvalidJson: ProblemType(
         400, "Invalid JSON", "The body must be one JSON document in UTF-8 without a byte mark."

@@ -1,12 +1,28 @@
 """The listening socket, and the limit of open files."""
 
+import contextlib
+import ctypes
 import resource
 import socket
+import struct
+import sys
 
 from tusou.core.errors import Unavailable
 
 _OTHER_FILES = 512  # besides connections: libraries, the index, images
 _BACKLOG = 2048  # connections that wait to be accepted
+
+# Linux: attaches a filter of packets, here one that drops those with the flag SYN.
+_SO_ATTACH_FILTER = 26
+_DROP_SYN = b"".join(
+    struct.pack("HBBI", *instruction)
+    for instruction in (
+        (0x30, 0, 0, 13),  # load the byte of TCP's header that holds the flags
+        (0x45, 0, 1, 0x02),  # is SYN among them?
+        (0x06, 0, 0, 0),  # then drop the packet,
+        (0x06, 0, 0, 0xFFFFFFFF),  # else pass it
+    )
+)
 
 
 class PortTaken(Unavailable):
@@ -47,3 +63,16 @@ def listen(host: str, port: int) -> socket.socket:
     listener = bind(host, port)
     listener.listen(_BACKLOG)
     return listener
+
+
+def stop_connecting(listener: socket.socket) -> None:
+    """Let no new connection begin; those that have begun can still be accepted (Linux only).
+
+    Closing a listener resets the connections that wait to be accepted, and requests on them.
+    """
+    if sys.platform != "linux":
+        return
+    program = ctypes.create_string_buffer(_DROP_SYN, len(_DROP_SYN))
+    header = struct.pack("HP", len(_DROP_SYN) // 8, ctypes.addressof(program))
+    with contextlib.suppress(OSError):
+        listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, header)

@@ -93,7 +93,7 @@ class RequestMiddleware:
         if scope["path"] in self._rules:
             context.path = scope["path"]
         self._check_size(scope)
-        self._check_host(scope["path"], headers)
+        self._check_host(scope, headers)
         key = _api_key(headers)
         self._check_key(scope["path"], key)
         now = asyncio.get_running_loop().time()
@@ -125,10 +125,13 @@ class RequestMiddleware:
         if size > self._settings.max_header_bytes or len(scope["headers"]) > MAX_HEADERS:
             raise HeadersTooLarge
 
-    def _check_host(self, path: str, headers: Headers) -> None:
-        if not self._settings.hosts or path in PROBES:
+    def _check_host(self, scope: Scope, headers: Headers) -> None:
+        hosts = headers.getlist("host")
+        if len(hosts) > 1 or (not hosts and scope["http_version"] != "1.0"):
+            raise BadHttp
+        if not self._settings.hosts or scope["path"] in PROBES:
             return
-        if _without_port(headers.get("host", "")) not in self._settings.hosts:
+        if _without_port("".join(hosts)) not in self._settings.hosts:
             raise BadHttp
 
     def _check_key(self, path: str, key: bytes) -> None:

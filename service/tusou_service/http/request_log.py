@@ -74,8 +74,11 @@ class RequestContext:
             self.status = message["status"]
             request_id = (b"x-request-id", self.id.encode())
             arm = [(b"x-arm", self._arm.encode())] if self._arm else []
+            # The client opens its next connection elsewhere, before this port closes.
+            close = [(b"connection", b"close")] if self.engine.draining else []
             headers = message.get("headers", [])
-            message["headers"] = [*headers, request_id, *arm, *_SECURITY_HEADERS]
+            headers = [field for field in headers if field not in close]
+            message["headers"] = [*headers, request_id, *arm, *close, *_SECURITY_HEADERS]
         elif not message.get("more_body", False):
             self._is_complete = True
         await self._send(message)
