@@ -17,7 +17,7 @@ BIN := .venv/bin
 
 export UV_PYTHON_DOWNLOADS = never
 
-.PHONY: help demo serve test coverage test-browser bench check audit sbom lock clean
+.PHONY: help demo serve test coverage test-browser bench bench-gate bench-gpu check audit sbom lock clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*##/make \1\t/p' Makefile
@@ -44,8 +44,11 @@ test-browser: $(ENV)  ## run the search page's tests in Chromium (SCREENSHOTS=do
 	$(BIN)/pytest tests/browser -m browser $(if $(SCREENSHOTS),--screenshots $(SCREENSHOTS))
 
 bench: $(ENV)  ## measure speed beside stock cn_clip (QUICK=--quick for three rough minutes)
-	$(BIN)/python -m benchmarks.performance $(QUICK)
-	$(BIN)/python -m benchmarks.page
+	$(BIN)/python -m benchmarks.performance $(QUICK); status=$$?; \
+		$(BIN)/python -m benchmarks.page && exit $$status
+
+bench-gate: $(ENV)  ## fail when Tusou has become more than 20 % slower relative to stock cn_clip and FAISS
+	$(BIN)/python -m benchmarks.gate
 
 bench-gpu:  ## measure what a CUDA device does (PYTHON=python of an environment with the extra `gpu`)
 	$(if $(filter python3,$(PYTHON)),$(firstword $(wildcard $(BIN)/python) $(PYTHON)),$(PYTHON)) \

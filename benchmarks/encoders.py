@@ -40,8 +40,8 @@ PRECISIONS = ("auto", "fp32", "int8") if has_int8() and find_spec("openvino") el
 Variants = dict[str, Callable[[], Vectors]]
 
 
-def measure_texts(rounds: int, batches: tuple[int, ...]) -> dict[str, object]:
-    """Encode texts of 8 tokens on average, tokenising included."""
+def measure_texts(rounds: int, batches: tuple[int, ...], seconds: float) -> dict[str, object]:
+    """Encode texts of 8 tokens on average, tokenising included; `seconds` for each batch size."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "vit-b-16.pt")
         with on_one_core():
@@ -56,12 +56,13 @@ def measure_texts(rounds: int, batches: tuple[int, ...]) -> dict[str, object]:
         texts = queries(batch)
         variants: Variants = {"stock": partial(on_all_cores, partial(stock_texts, stock, texts))}
         variants |= {_label(e, name): partial(our_texts, e, texts) for name, e in ours.items()}
-        figures[f"batch {batch}"] = _measure(variants, batch, max(3, rounds // (1 + batch // 32)))
+        turns = max(3, rounds // (1 + batch // 32))
+        figures[f"batch {batch}"] = _measure(variants, batch, turns, seconds)
     return figures
 
 
-def measure_images(rounds: int) -> dict[str, object]:
-    """Decode, resize and encode JPEG images, in one process."""
+def measure_images(rounds: int, seconds: float) -> dict[str, object]:
+    """Decode, resize and encode JPEG images, in one process; `seconds` for each size."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "vit-b-16.pt")
         with on_one_core():
@@ -73,7 +74,7 @@ def measure_images(rounds: int) -> dict[str, object]:
         files = jpegs(IMAGES, side)
         variants: Variants = {"stock": partial(on_all_cores, partial(stock_images, stock, files))}
         variants |= {_label(e, name): partial(our_images, e, files) for name, e in ours.items()}
-        figures[f"{side} px"] = _measure(variants, IMAGES, max(3, rounds // 4))
+        figures[f"{side} px"] = _measure(variants, IMAGES, max(3, rounds // 4), seconds)
     return figures
 
 
@@ -92,10 +93,11 @@ def _label(encoder: TextEncoder | ImageEncoder, requested: str) -> str:
     return f"tusou, {encoder.precision}" if requested != "auto" else "tusou"
 
 
-def _measure(variants: Variants, items: int, rounds: int) -> dict[str, object]:
+def _measure(variants: Variants, items: int, rounds: int, seconds: float) -> dict[str, object]:
     results = {name: work() for name, work in variants.items()}
     cosines = {
         name: round(float((vectors * results["stock"]).sum(axis=1).min()), 6)
         for name, vectors in results.items()
     }
-    return {**compare(variants, "stock", rounds, items), "lowest cosine to stock": cosines}
+    times = compare(variants, "stock", rounds, items, seconds=seconds)
+    return {**times, "lowest cosine to stock": cosines}

@@ -126,7 +126,7 @@ async def send_queries(host: str, port: int, texts: "itertools.cycle[str]", run:
 
 
 async def run_clients(url: str, clients: int, seconds: float) -> dict[str, float]:
-    """Run that many clients at once and return their figures."""
+    """Run that many clients at once and return their figures; no percentiles of fewer than two."""
     host, port = url.removeprefix("http://").split(":")
     texts = itertools.cycle(queries(2000))
     await asyncio.gather(
@@ -136,13 +136,14 @@ async def run_clients(url: str, clients: int, seconds: float) -> dict[str, float
     run = LoadRun(started + seconds)
     await asyncio.gather(*(send_queries(host, int(port), texts, run) for _ in range(clients)))
     elapsed = time.perf_counter() - started
-    cuts = statistics.quantiles(run.latencies, n=100, method="inclusive")
-    return {
+    figures: dict[str, float] = {
         "queries_per_s": round((len(run.latencies) - run.failed) / elapsed, 1),
-        "p50_ms": round(1000 * cuts[49], 1),
-        "p99_ms": round(1000 * cuts[98], 1),
         "failed": run.failed,
     }
+    if len(run.latencies) > 1:
+        cuts = statistics.quantiles(run.latencies, n=100, method="inclusive")
+        figures |= {"p50_ms": round(1000 * cuts[49], 1), "p99_ms": round(1000 * cuts[98], 1)}
+    return figures
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from typing import Any
 from benchmarks.gpu import GOALS as GPU_GOALS
 from benchmarks.page_encoders import encoder_sections
 from benchmarks.page_project import project_section
-from benchmarks.performance import PARTS
+from benchmarks.performance import NOT_MEASURED, PARTS
 from benchmarks.record import RESULTS
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -133,10 +133,11 @@ IVF beside `torch`. Run `pytest -m gpu` before it. Its goals: {goals}."""
 def main() -> None:
     """Write the page and its plot."""
     result: Part = json.loads((RESULTS / "performance.json").read_text(encoding="utf-8"))
-    parts: Part = result["figures"]
+    figures: Part = result["figures"]
+    parts = {name: part for name, part in figures.items() if NOT_MEASURED not in part}
     rows = comparison_rows(parts)
     search, http = parts.get("search, 30k x 512", {}), parts.get("http", {})
-    texts = parts["texts"]
+    texts = parts.get("texts", {})
     cosines = [
         batch["lowest cosine to stock"]["tusou"]
         for batch in texts.values()
@@ -150,11 +151,11 @@ def main() -> None:
         rows="\n".join(_table_row(row) for row in rows),
         plot=PLOT,
         missed=_missed_goals(rows),
-        floor="\n".join(f"| {name} | {value} |" for name, value in parts["floor"].items()),
+        floor="\n".join(f"| {name} | {value} |" for name, value in parts.get("floor", {}).items()),
         distances="\n".join(_lower_bounds(parts)),
-        backend=texts.get("default backend", "torch"),
-        precision=texts["default precision"],
-        cosine=min(cosines),
+        backend=texts.get("default backend", "not measured"),
+        precision=texts.get("default precision", "not measured"),
+        cosine=min(cosines, default="not measured"),
         index=search.get("auto", "not measured"),
         recall=search.get("index_recall@10 on fresh queries", "not measured"),
         http_index=http.get("index", "not measured"),
@@ -166,10 +167,20 @@ def main() -> None:
         encoders=encoder_sections(),
         curves="\n\n".join(_recall_curve(name, parts.get(name, {})) for name in _SEARCHES),
         gpu=_gpu_section(),
-        left_out="; ".join(name for name in PARTS if name not in parts) or "nothing",
+        left_out="; ".join(_left_out(figures)) or "nothing",
     )
     (DOCS / "performance.md").write_text(page, encoding="utf-8")
     (DOCS / PLOT).write_text(plot(rows), encoding="utf-8")
+
+
+def _left_out(figures: Part) -> Iterator[str]:
+    """Yield the parts that are not measured, with the reason if they were tried."""
+    for name in PARTS:
+        reason = figures.get(name, {}).get(NOT_MEASURED)
+        if reason:
+            yield f"{name} ({reason})"
+        elif name not in figures:
+            yield name
 
 
 def _start_times(parts: Part) -> str:
@@ -197,8 +208,11 @@ def _lower_bounds(parts: Part) -> Iterator[str]:
         "image, ms": ("images", "224 px"),
     }
     for name, (part, batch) in measured.items():
-        floor, ours = parts["floor"][name], parts.get(part, {}).get(batch, {}).get("tusou")
-        if ours:
+        floor, ours = (
+            parts.get("floor", {}).get(name),
+            parts.get(part, {}).get(batch, {}).get("tusou"),
+        )
+        if floor and ours:
             each = ours["ms_each"]
             yield f"| {name} | {floor} | {each:.2f} | {each / floor:.2f} |"
 
@@ -263,7 +277,9 @@ def _http_rows(label: str, times: Part) -> list[Row]:
         (f"{label}, queries/s", *rate, _ratio(ours["queries_per_s"], stock["queries_per_s"]))
     ]
     for name in ("p50", "p99"):
-        slow, fast = stock[f"{name}_ms"], ours[f"{name}_ms"]
+        slow, fast = stock.get(f"{name}_ms"), ours.get(f"{name}_ms")
+        if slow is None or fast is None:  # fewer than two answers
+            continue
         rows.append((f"{label}, {name}", f"{slow:g} ms", f"{fast:g} ms", _ratio(slow, fast)))
     return rows
 

@@ -1,6 +1,9 @@
 """All speed figures of the project in one run: `make bench`, or `make bench QUICK=--quick`.
 
 `--again PART` measures one part again and keeps the others; each part records when it was started.
+A part that fails, or for which no time is left (four minutes for a quick run, an hour for a full
+one), is recorded as not measured, with the reason; the
+others are measured all the same, and the command exits with 1.
 
 Every part runs in a process of its own, where stock and Tusou alternate. The parts with stock
 cn_clip get OPENBLAS_NUM_THREADS=1: otherwise the thread pools of numpy and torch compete, which can
@@ -12,6 +15,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import cast
@@ -19,19 +23,23 @@ from typing import cast
 from benchmarks.record import RESULTS, record
 from tusou.core.lazy_import import LazyImport
 
+NOT_MEASURED = "not measured"  # the key of the reason
+
 ALONE = {"OPENBLAS_NUM_THREADS": "1"}
 
 _SEARCH = LazyImport("benchmarks.search:measure_search")
+
+_LIMIT_SECONDS, _QUICK_LIMIT_SECONDS = 3600, 240  # of all parts together
 
 # Each part: function, arguments, and arguments of a quick run (None: left out).
 PARTS: dict[str, tuple[LazyImport, tuple[object, ...], tuple[object, ...] | None]] = {
     "floor": (LazyImport("benchmarks.floor:measure_floor"), (20,), (5,)),
     "texts": (
         LazyImport("benchmarks.encoders:measure_texts"),
-        (21, (1, 8, 32, 256)),
-        (5, (1, 8, 32)),
+        (21, (1, 8, 32, 256), 180),
+        (5, (1, 8, 32), 10),
     ),
-    "images": (LazyImport("benchmarks.encoders:measure_images"), (28,), (12,)),
+    "images": (LazyImport("benchmarks.encoders:measure_images"), (28, 180), (12, 15)),
     "search, 30k x 512": (_SEARCH, (30_000, 21), (30_000, 7)),
     "search, 1M x 512": (_SEARCH, (1_000_000, 7), None),
     "http": (LazyImport("benchmarks.http:measure_http"), (8, (1, 8, 32, 64, 256)), (2, (1, 32))),
@@ -54,7 +62,7 @@ def main() -> None:
         return
     if args.again:
         figures = json.loads((RESULTS / "performance.json").read_text(encoding="utf-8"))["figures"]
-        record("performance", {**figures, args.again: _run(args.again, [])})
+        record("performance", {**figures, args.again: run_part(args.again, _LIMIT_SECONDS)})
         return
     figures = {
         "mode": "quick" if args.quick else "full",
@@ -62,18 +70,33 @@ def main() -> None:
         "left out": args.without,
         "begun": _now(),
     }
+    end = time.monotonic() + (_QUICK_LIMIT_SECONDS if args.quick else _LIMIT_SECONDS)
     for name, (_, _, short) in PARTS.items():
         if name not in args.without and not (args.quick and short is None):
             print(f"{name} ...", file=sys.stderr, flush=True)
-            figures[name] = _run(name, ["--quick"] * args.quick)
+            figures[name] = run_part(name, end - time.monotonic(), quick=args.quick)
             record("performance", figures)  # an interrupted run keeps its finished parts
+    failed = [
+        name for name in PARTS if NOT_MEASURED in cast("dict[str, object]", figures.get(name, {}))
+    ]
+    if failed:
+        sys.exit(f"not measured: {', '.join(failed)}")
 
 
-def _run(name: str, options: list[str]) -> object:
-    command = [sys.executable, "-m", "benchmarks.performance", "--part", name, *options]
+def run_part(name: str, limit: float, *, quick: bool = False) -> dict[str, object]:
+    """Measure a part in a process of its own, which is stopped after `limit` seconds."""
+    command = [sys.executable, "-m", "benchmarks.performance", "--part", name]
     environment = dict(os.environ) if name.startswith("search") else {**os.environ, **ALONE}
     begun, load = _now(), os.getloadavg()[0]
-    part = json.loads(subprocess.check_output(command, text=True, env=environment))
+    try:
+        output = subprocess.check_output(
+            [*command, *["--quick"] * quick], text=True, env=environment, timeout=limit
+        )
+        part = json.loads(output)
+    except subprocess.TimeoutExpired:
+        part = {NOT_MEASURED: f"took more than the {max(0, limit):.0f} s left"}
+    except subprocess.CalledProcessError as error:
+        part = {NOT_MEASURED: f"ended with exit code {error.returncode}"}
     return {"begun": begun, "load average before": round(load, 1), **part}
 
 

@@ -11,18 +11,27 @@ _PAUSE = 0.03  # seconds: OpenMP's threads spin for some milliseconds
 
 
 def compare(
-    variants: Mapping[str, Work], baseline: str, rounds: int, items: int = 1, at_once: int = 1
+    variants: Mapping[str, Work],
+    baseline: str,
+    rounds: int,
+    items: int = 1,
+    at_once: int = 1,
+    seconds: float = math.inf,
 ) -> dict[str, object]:
     """Time every variant once a round, after a warm-up round; return the medians per item.
 
     With `at_once`, a variant's turn consists of that many calls, each of them timed. There is a
-    pause between turns: OpenMP's threads spin for a moment after their work.
+    pause between turns: OpenMP's threads spin for a moment after their work. After `seconds`, no
+    further round begins; there is always one.
     """
+    end = time.perf_counter() + seconds
     for work in variants.values():
         work()
     wall: dict[str, list[float]] = {name: [] for name in variants}
     processor: dict[str, list[float]] = {name: [] for name in variants}
-    for _ in range(rounds):
+    for number in range(rounds):
+        if number and time.perf_counter() > end:
+            break
         for name, work in variants.items():
             time.sleep(_PAUSE)
             for _ in range(at_once):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tusou.core.errors import TusouError
 from tusou.core.json_objects import parse_object
+from tusou.core.problems import list_problems
 from tusou.data import may_be_dataset, open_dataset
 from tusou.data.jsonl import split_lines
 from tusou_client.errors import BadQueries
@@ -75,8 +76,8 @@ def read_queries(data: bytes) -> list[QueryRow]:
             problems.append(f"line {number}: the id of line {first_line} again")
         rows.append(row)
     if problems:
-        listed = "\n  ".join(problems)
-        raise BadQueries(f"{len(problems)} lines cannot be used; nothing was sent.\n  {listed}")
+        listed = list_problems(problems)
+        raise BadQueries(f"{len(problems)} lines cannot be used; nothing was sent.{listed}")
     return rows
 
 

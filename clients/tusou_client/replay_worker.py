@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tusou.core.hits import Hits
+from tusou.core.problems import list_problems
 from tusou_client.client import AsyncClient
 from tusou_client.errors import BadQueries, ClientError, IndexChanged, PoolTooSmall, ServiceError
 from tusou_client.journal import Journal
@@ -164,7 +165,8 @@ class ReplayWorker:
 
 def _refused_queries(refused: list[tuple[QueryRow, ServiceError]]) -> BadQueries:
     ordered = sorted(refused, key=lambda pair: pair[0].line)
-    lines = "\n  ".join(f"line {row.line}: {error.code}: {error.detail}" for row, error in ordered)
+    lines = [f"line {row.line}: {error.code}: {error.detail}" for row, error in ordered]
     return BadQueries(
-        f"The service refused {len(ordered)} queries; correct these lines and run again.\n  {lines}"
+        f"The service refused {len(ordered)} queries; correct these lines and run again."
+        f"{list_problems(lines)}"
     )

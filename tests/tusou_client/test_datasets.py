@@ -47,7 +47,7 @@ def test_a_broken_dataset_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(BadQueries, match=r"no split 'valid'; give .*#test"):
         read_source(f"{flickr(tmp_path)}#valid")
     write_file(tmp_path / "captions.json", "[3]")
-    with pytest.raises(BadQueries, match="1 unusable lines: line 1: not an object"):
+    with pytest.raises(BadQueries, match=r"1 unusable lines\n  line 1: not an object"):
         read_source(f"{tmp_path}#test")
 
 

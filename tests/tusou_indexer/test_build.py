@@ -46,6 +46,8 @@ class Counted:
         if self._stop_after is not None and self.done > self._stop_after:
             raise KeyboardInterrupt
 
+    def notice(self, message: str) -> None: ...
+
 
 @pytest.fixture
 def spec(pool: Path, tiny_model: Path) -> BuildSpec:

@@ -38,6 +38,8 @@ class RecordedProgress:
     def advance(self, steps: int = 1, note: str = "") -> None:
         self.steps.append(steps)
 
+    def notice(self, message: str) -> None: ...
+
 
 def rows(texts: Sequence[str]) -> Vectors:
     return np.array([[len(text), *text.encode()[-3:]] for text in texts], np.float32)

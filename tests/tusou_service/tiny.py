@@ -25,6 +25,7 @@ from tusou_service.settings import Settings
 
 from tusou.bundle.bundle import Bundle
 from tusou.bundle.manifest import Manifest
+from tusou.bundle.pool_sample import PoolSample
 from tusou.core.arrays import Pixels
 from tusou.core.errors import DeadlineExceeded, TusouError, UnknownItem
 from tusou.core.hits import Hits
@@ -47,6 +48,7 @@ class TinyBundle(Bundle):
     def __init__(self, version: str) -> None:
         manifest = Manifest.model_construct(build={"made_by": "hand"})
         super().__init__(Path("/nowhere", version), manifest)
+        self.sample = PoolSample((9, 7), 0.25, 0.5)
 
     def image(self, item_id: str) -> tuple[bytes, str]:
         if item_id != "7":

@@ -25,6 +25,7 @@ import numpy.typing as npt
 from tusou.bundle.item_ids import ItemIds
 from tusou.bundle.item_reader import decode_stored_image, decode_stored_text, read_span
 from tusou.bundle.manifest import MANIFEST, FileRecord, Manifest, read_manifest, version_of
+from tusou.bundle.pool_sample import PoolSample, draw_sample
 from tusou.core.arrays import Vectors
 from tusou.core.errors import CorruptBundle, NoImage, UnknownItem
 from tusou.core.files import sha256_of
@@ -115,6 +116,12 @@ class Bundle:
         """Texts and their vectors, (n, d), to check the model at every start."""
         stored = json.loads(self.path(GOLDEN).read_bytes())
         return stored["texts"], np.array(stored["vectors"], np.float32)
+
+    @cached_property
+    def sample(self) -> PoolSample:
+        """A fixed random sample of the items, drawn at the first use."""
+        _, golden_vectors = self.golden
+        return draw_sample(self.vectors, self.ids.at, golden_vectors)
 
     @cached_property
     def spans(self) -> npt.NDArray[np.int64]:

@@ -35,6 +35,16 @@ def print_json(value: object) -> None:
     typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
 
 
+def warn_outside(missing: int, correct: int) -> None:
+    """Warn on stderr that the pool lacks some of the correct items."""
+    typer.secho(
+        f"Warning: {missing} of {correct} correct items are not in the pool; no search can find "
+        "them.",
+        err=True,
+        fg="yellow",
+    )
+
+
 def renamed_option(old: str, new: str) -> Any:
     """Return a hidden option that is refused with a message that names the new one (exit 2)."""
 

@@ -27,6 +27,10 @@ class Progress(Protocol):
         """Count finished steps of the current stage; `note` stands beside the bar."""
         ...
 
+    def notice(self, message: str) -> None:
+        """Tell the user something that is no step of the work."""
+        ...
+
 
 class NoProgress:
     """Ignores progress: the default of functions called from Python."""
@@ -34,6 +38,8 @@ class NoProgress:
     def begin(self, label: str, total: int, done: int = 0) -> None: ...
 
     def advance(self, steps: int = 1, note: str = "") -> None: ...
+
+    def notice(self, message: str) -> None: ...
 
 
 class ProgressBars:

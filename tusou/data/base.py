@@ -10,11 +10,10 @@ from typing import Self
 
 from tusou.core.errors import BadDataset
 from tusou.core.ids import Encoding, Failure, ItemId, ItemKind
+from tusou.core.problems import list_problems
 
 MAX_ID_BYTES = 256
 
-# Problems of a file that one message lists.
-_MAX_PROBLEMS = 20
 # The usual order; other splits follow by name.
 SPLITS = ("train", "dev", "val", "valid", "test")
 # The split of a dataset that is not divided.
@@ -163,10 +162,7 @@ def require_all(path: Path, rows: Iterable[DatasetQuery | Failure]) -> list[Data
         else:
             queries.append(row)
     if problems:
-        listed = problems[:_MAX_PROBLEMS]
-        if len(problems) > len(listed):
-            listed.append(f"and {len(problems) - len(listed)} more")
-        raise BadDataset(f"{path}: {len(problems)} unusable lines: {'; '.join(listed)}")
+        raise BadDataset(f"{path}: {len(problems)} unusable lines{list_problems(problems)}")
     if not queries:
         raise BadDataset(f"{path}: no queries in the file")
     return queries

@@ -8,6 +8,7 @@ from typing import TypeVar
 from tusou.core.errors import BadDataset
 from tusou.core.ids import ItemId, is_id
 from tusou.core.json_objects import parse_object
+from tusou.core.problems import list_problems
 from tusou.data import DatasetQuery, may_be_dataset, open_dataset
 from tusou.data.formats.muge import read_queries
 from tusou.data.jsonl import LineProblem, parse_lines, split_lines
@@ -166,4 +167,4 @@ def _read_qrels(path: Path, lines: list[bytes]) -> Judgments:
 def _raise_problems(path: Path, problems: list[LineProblem]) -> None:
     if problems:
         messages = [f"{path}:{line}: {problem}" for line, problem in problems]
-        raise BadDataset("\n  ".join([f"unusable lines: {len(problems)}", *messages]))
+        raise BadDataset(f"unusable lines: {len(problems)}{list_problems(messages)}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tusou.cli.output import plain_errors, print_json
+from tusou.cli.output import plain_errors, print_json, warn_outside
 from tusou_lab.evaluate.cli import Answers, CacheFolder, TopK
 
 if TYPE_CHECKING:
@@ -51,6 +51,8 @@ def compare(
         comparison = run_comparison(
             a, b, answers, spec, metrics=metric or (), changed=changed, progress=bar
         )
+    if comparison.answers_outside_pool:
+        warn_outside(comparison.answers_outside_pool, comparison.correct_items)
     if as_json:
         print_json(asdict(comparison))
         return

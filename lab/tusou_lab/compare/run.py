@@ -17,7 +17,7 @@ from tusou.evaluation.runs import Run
 from tusou.evaluation.significance import ALPHA, holm, permutation_test
 from tusou.evaluation.slices import slice_queries
 from tusou_lab.evaluate.loading import load
-from tusou_lab.evaluate.search_bundle import BundleSearchSpec
+from tusou_lab.evaluate.search_bundle import BundleSearchSpec, Loaded
 
 _SHOWN_ITEMS = 5
 # Tested by default beside the headline metric, as far as the rankings are deep enough.
@@ -79,6 +79,8 @@ class Comparison:
     better: Literal["A", "B"] | None  # None: not distinguishable
     metric: str  # the headline metric, of the verdict, the counts and the slices
     queries: int
+    correct_items: int  # different ones, over all queries
+    answers_outside_pool: int | None  # None for files of rankings
     top_k: int
     wins: int  # queries with a better score in B
     ties: int
@@ -127,6 +129,8 @@ def compare(
         better=better,
         metric=metric,
         queries=len(differences),
+        correct_items=len(judgments.correct),
+        answers_outside_pool=_count_outside(judgments, (first, second)),
         top_k=depth,
         wins=int((differences > 0).sum()),
         ties=int((differences == 0).sum()),
@@ -137,6 +141,14 @@ def compare(
         a=_header(runs[0]),
         b=_header(runs[1]),
     )
+
+
+def _count_outside(judgments: Judgments, loaded: Sequence[Loaded]) -> int | None:
+    """Return how many correct items at least one of the known pools lacks."""
+    pools = [run.pool_ids for run in loaded if run.pool_ids is not None]
+    if not pools:
+        return None
+    return sum(any(item not in pool for pool in pools) for item in judgments.correct)
 
 
 def _metric_names(known: Mapping[str, Values], requested: Sequence[str]) -> list[str]:

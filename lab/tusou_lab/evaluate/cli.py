@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tusou.cli.output import plain_errors, print_json
+from tusou.cli.output import plain_errors, print_json, warn_outside
 
 if TYPE_CHECKING:
     from tusou_lab.evaluate.scoring import Evaluation
@@ -81,6 +81,7 @@ def evaluate(
         scored = score(source, answers, spec, bar)
         for path in save or []:
             save_as(path, scored.run, scored.judgments)
+    _warn(scored.evaluation)
     if as_json:
         print_json(asdict(scored.evaluation))
         return
@@ -102,6 +103,18 @@ def _print_check(source: Path, loaded: "Loaded", *, as_json: bool) -> None:
     typer.echo(f"{source}: {kind}, {queries} queries{unchecked}")
 
 
+def _warn(evaluation: "Evaluation") -> None:
+    if evaluation.answers_outside_pool:
+        warn_outside(evaluation.answers_outside_pool, evaluation.correct_items)
+    elif evaluation.answers_outside_pool is None and not any(evaluation.percent.values()):
+        typer.secho(
+            "Warning: no ranking holds a correct item. Give --pool to check that the answers "
+            "are those of the pool that was searched.",
+            err=True,
+            fg="yellow",
+        )
+
+
 def _print_table(evaluation: "Evaluation") -> None:
     for name, percent in evaluation.percent.items():
         low, high = evaluation.interval[name]
@@ -111,8 +124,6 @@ def _print_table(evaluation: "Evaluation") -> None:
         typer.echo("\nThe approximate index compared with exact search:")
         for name, percent in evaluation.index_recall.items():
             typer.echo(f"{name:<18}{percent:7.2f} %")
-    if evaluation.answers_outside_pool:
-        typer.echo(f"{evaluation.answers_outside_pool} correct items are not in the pool", err=True)
 
 
 def _print_slices(evaluation: "Evaluation") -> None:

@@ -5,16 +5,21 @@ from pathlib import Path
 from tusou.bundle.bundle import Bundle
 from tusou.cli.progress import Progress
 from tusou.core.errors import BadDataset
+from tusou.data.submission import Direction
 from tusou.evaluation.judgments import Judgments, read_judgments, unify_id_types
 from tusou.evaluation.runs import read_run
 from tusou_lab.evaluate.search_bundle import DEPTH, BundleSearchSpec, Loaded, search_bundle
 from tusou_lab.evaluate.submissions import find_breaches
 from tusou_lab.evaluate.validate import (
+    check_coverage,
+    find_cause,
     find_mismatches,
     find_unjudged,
     find_wrong_items,
+    list_ids,
     raise_problems,
     read_pool_ids,
+    require_answers,
 )
 
 
@@ -33,9 +38,15 @@ def load(
     problem of all files, each with file and line.
     """
     if source.is_dir():
-        texts = Bundle.open(source).manifest.items == "texts"
-        judgments = read_judgments(answers, "image_to_text" if texts else "text_to_image")
-        raise_problems([] if submission else [*find_unjudged(judgments)])
+        bundle = Bundle.open(source)
+        texts = bundle.items == "texts"
+        direction: Direction = "image_to_text" if texts else "text_to_image"
+        judgments = read_judgments(answers, direction)
+        if not submission:
+            require_answers(judgments)
+            raise_problems([*find_unjudged(judgments)])
+            if judgments.direction == direction:
+                check_coverage(judgments, list_ids(bundle), source)
         return search_bundle(source, judgments, spec, progress)
     run = read_run(source, spec.top_k or DEPTH)
     problems = [f"{source}:{line}: {problem}" for line, problem in run.problems]
@@ -48,13 +59,16 @@ def load(
         if submission:
             rules = find_breaches(source.read_bytes(), run, judgments) if not run.problems else ()
             problems += [f"{source}:{line}: {problem}" for line, problem in rules]
-        else:
+        elif not problems:
+            require_answers(judgments)
             problems += find_unjudged(judgments)
         run, judgments = unify_id_types(run, judgments)
         problems += find_mismatches(run, source, judgments)
     pool_ids = None if spec.pool is None else read_pool_ids(spec.pool)
     if pool_ids is not None and judgments.string_ids:
         pool_ids = set(map(str, pool_ids))
+    if pool_ids is not None and spec.pool is not None:
+        check_coverage(judgments, pool_ids, spec.pool)
     problems += find_wrong_items(run, source, judgments.correct, pool_ids)
-    raise_problems(problems)
+    raise_problems(problems, cause=find_cause(run, source, judgments, pool_ids))
     return Loaded(run, judgments, pool_ids)

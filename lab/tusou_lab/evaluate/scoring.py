@@ -22,6 +22,7 @@ class Evaluation:
 
     queries: int
     without_answer: int  # queries whose list of correct items is empty: they score zero
+    correct_items: int  # different ones, over all queries
     answers_outside_pool: int | None  # correct items no search can return; None without a pool
     top_k: int
     direction: Direction
@@ -67,11 +68,13 @@ def evaluate(
     loaded = load(source, answers, spec, progress=progress)
     depth = min(spec.top_k or loaded.depth, loaded.depth)
     run, judgments, in_pool = loaded.run, loaded.judgments, loaded.pool_ids
+    correct = judgments.correct
     values = per_query(judge_run(run, judgments), depth)
     evaluation = Evaluation(
         queries=len(judgments.rows),
         without_answer=sum(not row.correct for row in judgments.rows),
-        answers_outside_pool=None if in_pool is None else len(judgments.correct - in_pool),
+        correct_items=len(correct),
+        answers_outside_pool=None if in_pool is None else len(correct - in_pool),
         top_k=depth,
         direction=judgments.direction,
         percent=_to_percent(means(values)),

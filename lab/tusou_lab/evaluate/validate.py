@@ -7,8 +7,10 @@ from tusou.bundle.bundle import CURRENT, Bundle
 from tusou.bundle.item_ids import is_canonical_integer
 from tusou.core.errors import BadDataset
 from tusou.core.ids import ItemId
+from tusou.core.problems import list_problems
 from tusou.data import ItemRow, open_pool
 from tusou.evaluation.judgments import Judgments
+from tusou.evaluation.pool_coverage import count_outside, describe_ids
 from tusou.evaluation.runs import Run, quote_id
 
 
@@ -50,18 +52,63 @@ def find_wrong_items(
             yield f"{row}: not in the pool: {', '.join(map(quote_id, missing))}"
 
 
+def check_coverage(judgments: Judgments, pool: Set[ItemId], source: Path | str) -> int:
+    """Return how many correct items the pool lacks; BadDataset when it has none of them."""
+    if judgments.string_ids:
+        pool = set(map(str, pool))
+    return count_outside(judgments.correct, pool, judgments.path, source)
+
+
+def list_ids(bundle: Bundle) -> set[ItemId]:
+    """Return the ids of a bundle's items."""
+    return set(map(bundle.ids.at, range(len(bundle.ids))))
+
+
 def read_pool_ids(pool: Path) -> set[ItemId]:
     """Read the ids of a bundle or of a pool: integers if every id is a canonical integer."""
     if (pool / CURRENT).is_file():
-        ids = Bundle.open(pool).ids
-        return set(map(ids.at, range(len(ids))))
+        return list_ids(Bundle.open(pool))
     rows = open_pool(str(pool)).scan()
     texts = {row.item_id for row in rows if isinstance(row, ItemRow)}
     return set(map(int, texts)) if all(map(is_canonical_integer, texts)) else set(texts)
 
 
-def raise_problems(problems: list[str], work: str = "scored") -> None:
-    """Raise BadDataset with all problems, if there are any; `work` is what was not done."""
+def find_cause(run: Run, path: Path, judgments: Judgments, pool: Set[ItemId] | None) -> str | None:
+    """Return what is probably meant by problems that all rows share; None if it is not known."""
+    queries = {query.query_id for query in judgments.rows}
+    if run.lines and queries and queries.isdisjoint(run.lines):
+        if {*map(type, queries)}.isdisjoint(map(type, run.lines)):
+            return (
+                f"the ids of the queries in {judgments.path} are {describe_ids(queries)}, those in "
+                f"{path} are {describe_ids(run.lines)}"
+            )
+        return (
+            f"{path} and {judgments.path} share no query; the answers are probably those of "
+            "another split"
+        )
+    items = {item for ranking in run.rankings.values() for item in ranking}
+    if pool and items and items.isdisjoint(pool):
+        return f"no item of {path} is in the pool, which is probably that of another split"
+    return None
+
+
+def require_answers(judgments: Judgments) -> None:
+    """Raise BadDataset when the file has no correct item at all, as that of a test split."""
+    if judgments.rows and not judgments.correct:
+        raise BadDataset(
+            f"{judgments.path} has no correct item for any of its {len(judgments.rows)} queries, "
+            "as the queries of a test split; nothing can be scored. See the results with "
+            "`tusou view`, or give the file that holds the answers"
+        )
+
+
+def raise_problems(problems: list[str], work: str = "scored", cause: str | None = None) -> None:
+    """Raise BadDataset with the problems, if there are any; `work` is what was not done.
+
+    The message begins with their common `cause`, if it is known.
+    """
     if problems:
-        lines = "\n  ".join(problems)
-        raise BadDataset(f"nothing was {work}; problems: {len(problems)}\n  {lines}")
+        reason = "" if cause is None else f"{cause}; "
+        raise BadDataset(
+            f"{reason}nothing was {work}; problems: {len(problems)}{list_problems(problems)}"
+        )

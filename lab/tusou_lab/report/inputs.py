@@ -1,7 +1,7 @@
 """Inputs of a report: scored runs, the bundles they searched, and texts by id."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tusou.bundle.bundle import Bundle
@@ -12,6 +12,7 @@ from tusou.data.submission import Direction
 from tusou.evaluation.judgments import JudgedQuery, Judgments, read_judgments
 from tusou_lab.evaluate.scoring import ScoredRun, evaluate
 from tusou_lab.evaluate.search_bundle import DEPTH, BundleSearchSpec
+from tusou_lab.evaluate.validate import check_coverage, list_ids
 from tusou_lab.strings import Language
 
 
@@ -89,6 +90,10 @@ def read_report_data(spec: ReportSpec, progress: Progress | None = None) -> Repo
         scored = evaluate(path, matching[0], BundleSearchSpec(depth), progress)
         name = path.stem if path.is_file() else path.name
         bundle = _searched_bundle(scored, bundles.values())
+        if bundle is not None and path.is_file():
+            outside = check_coverage(scored.judgments, list_ids(bundle), bundle.folder.parent)
+            evaluation = replace(scored.evaluation, answers_outside_pool=outside)
+            scored = replace(scored, evaluation=evaluation)
         runs.append(ReportRun(name, path, matching[0], scored, bundle))
     texts = _read_texts(answers.values(), runs, bundles.values())
     return ReportData(tuple(runs), bundles, texts)

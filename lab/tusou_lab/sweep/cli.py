@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from tusou.cli.output import plain_errors, print_json, renamed_option
+from tusou.cli.output import plain_errors, print_json, renamed_option, warn_outside
 
 
 def sweep(
@@ -57,6 +57,8 @@ def sweep(
         )
         result = run_sweep(bundle, answers, spec, prepare_folder(out, force=force), bar)
         write_sweep(out, result)
+    if result.answers_outside_pool:
+        warn_outside(result.answers_outside_pool, result.correct_items)
     if as_json:
         print_json(result.as_json())
         return

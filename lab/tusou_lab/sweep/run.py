@@ -6,12 +6,18 @@ from pathlib import Path
 
 from tusou.bundle.bundle import Bundle
 from tusou.cli.progress import Progress
-from tusou.core.errors import BadDataset, InputError
+from tusou.core.errors import InputError
 from tusou.evaluation.judgments import Judgments, read_judgments
 from tusou.indexes.specs import FaissSpec
 from tusou.retrieval.compatibility import find_bundle_weights
 from tusou.retrieval.query import Query
 from tusou.text.normalize import normalize_query
+from tusou_lab.evaluate.validate import (
+    check_coverage,
+    list_ids,
+    raise_problems,
+    require_answers,
+)
 from tusou_lab.sweep.experiments import DEPTH, SEED, ExperimentRunner, SweepBase, SweepExperiment
 from tusou_lab.sweep.prompts import PUBLISHED, Prompt, QueryVectors, with_ensemble
 
@@ -46,6 +52,7 @@ class SweepResult:
     encoded: int  # texts that went through the model
     cached: int  # texts whose vectors were on disk
     experiments: tuple[SweepExperiment, ...]
+    correct_items: int = 0  # different ones, over all queries
 
     def as_json(self) -> dict[str, object]:
         """Return the content of `sweep.json`."""
@@ -97,6 +104,7 @@ def sweep(
         vectors.cache.encoded,
         vectors.cache.cached,
         experiments,
+        len(judgments.correct),
     )
 
 
@@ -109,7 +117,9 @@ def default_factories(count: int) -> tuple[str, ...]:
 
 
 def _make_base(bundle: Bundle, judgments: Judgments, spec: SweepSpec) -> SweepBase:
-    queries, correct, outside = [], [], 0
+    require_answers(judgments)
+    outside = check_coverage(judgments, list_ids(bundle), bundle.folder.parent)
+    queries, correct = [], []
     problems: list[str] = []
     for row in judgments.rows:
         if row.text is None or row.grades is None:
@@ -123,8 +133,6 @@ def _make_base(bundle: Bundle, judgments: Judgments, spec: SweepSpec) -> SweepBa
         items = {item for item, grade in row.grades.items() if grade > 0}
         keys = {bundle.ids.key(str(item)) for item in items}
         correct.append(frozenset(key for key in keys if key is not None))
-        outside += len(items) - len(correct[-1])
-    if problems:
-        raise BadDataset("\n  ".join([f"unusable queries: {len(problems)}", *problems]))
+    raise_problems(problems, "searched")
     prompt = Prompt.of(bundle.manifest.prompt)
     return SweepBase(queries, correct, bundle.vectors, prompt, spec.precisions[0], outside)

@@ -15,6 +15,7 @@ from tusou.core.arrays import Pixels
 from tusou.core.errors import BadDataset, BadImage
 from tusou.data import Dataset, ItemPool, ItemRow
 from tusou.encoders.tokenizer import ClipTokenizer
+from tusou.evaluation.pool_coverage import count_outside
 from tusou.images.preprocess import open_image, to_pixels
 
 
@@ -45,26 +46,37 @@ def load_split(
     Raises BadDataset when the split has no images or no queries, or when no query is left.
     """
     pool, queries = dataset.images(split), dataset.queries(split)
-    ids, pixels = _load_images(pool, split, size, cache, progress)
+    pool_ids, ids, pixels = _load_images(pool, split, size, cache, progress)
     positions = {item_id: position for position, item_id in enumerate(ids)}
+    source = f"{dataset.path}#{split}"
+    answers = {item_id for query in queries for item_id in query.item_ids or ()}
+    if not answers:
+        raise BadDataset(
+            f"{source}: no query names a correct image; training needs queries with item_ids"
+        )
+    names = set(map(str, answers))
+    count_outside(names, pool_ids, f"the queries of {source}", "its images")
+    missing = len(names - positions.keys())
+    if missing:
+        progress.notice(
+            f"Warning: {missing} of {len(names)} correct images of {source} are missing or cannot "
+            "be decoded; queries without another one are left out."
+        )
     correct = []
     for query in queries:
         present = {positions.get(str(item_id), -1) for item_id in query.item_ids or ()} - {-1}
         correct.append(np.array(sorted(present), np.int64))
     usable = [number for number, images in enumerate(correct) if len(images)]
     if not usable:
-        raise BadDataset(
-            f"{dataset.path}: no {split} query has a correct image that can be decoded; "
-            "training needs queries with item_ids"
-        )
+        raise BadDataset(f"{source}: no {split} query has a correct image that can be decoded")
     tokens = ClipTokenizer().prepare([queries[number].text for number in usable])
     return TrainingSplit(pixels, tokens.ids, tuple(correct[number] for number in usable))
 
 
 def _load_images(
     pool: ItemPool, split: str, size: int, cache: Path, progress: Progress
-) -> tuple[list[str], Pixels]:
-    """Return the ids and the pixels of the images that can be decoded, in the pool's order.
+) -> tuple[set[str], list[str], Pixels]:
+    """Return all ids, then the ids and pixels of the images that can be decoded, in pool order.
 
     The cache key is a digest of the images' bytes and ids: data that changed is decoded again,
     wherever it lies.
@@ -97,4 +109,5 @@ def _load_images(
         decoded.flush()
         index.write_text(json.dumps(ids))  # written last: it marks the array as complete
     ids = json.loads(index.read_text())
-    return ids, np.load(array, mmap_mode="r")[: len(ids)]
+    pool_ids = {row.item_id for row in rows}
+    return pool_ids, ids, np.load(array, mmap_mode="r")[: len(ids)]

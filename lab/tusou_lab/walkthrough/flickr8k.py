@@ -21,8 +21,8 @@ def run(folder: Path, size: ToySize, runner: CommandRunner) -> tuple[Metrics, tu
     test = f"{data}#test"
 
     runner.run("index", test, "--out", str(images), "--model", "demo")
-    runner.run("convert", test, str(texts), "--to", "cnclip")
-    text_items = str(texts / "test_texts.jsonl")
+    runner.run("convert", test, str(texts), "--to", "muge")
+    text_items = str(texts / "MR_test_queries.jsonl")
     runner.run("index", text_items, "--out", str(captions), "--model", "demo")
 
     metrics, runs = {}, []

@@ -190,6 +190,16 @@ class ItemResponse(BaseModel):
     image: str | None = None
 
 
+class RandomScores(BaseModel):
+    """The score that one in a hundred random pairs of a query and an item reaches."""
+
+    text: float = Field(description="For a query of one text without a refusal.")
+    image: float | None = Field(
+        description="For a query of one image; null where that is not known."
+    )
+    item: float | None = Field(description="For a query of one item; null in a pool of one.")
+
+
 class InfoResponse(BaseModel):
     """The bundle and model that are served."""
 
@@ -204,6 +214,10 @@ class InfoResponse(BaseModel):
     id_type: Literal["int", "str"]
     items: ItemKind = Field(description="The kind of the items: images or texts.")
     accepts: tuple[str, ...] = Field(description="The kinds of parts that a query may have.")
+    sample_item_ids: tuple[ItemId, ...] = Field(
+        description="At most 12 random items, the same ones while the index stays the same."
+    )
+    random_scores: RandomScores
     manifest: dict[str, object]
 
 

@@ -58,13 +58,13 @@ def test_image_queries(folder: Path) -> None:
     (folder / "captions.jsonl").write_text('{"image_id": 4, "text_ids": [40, 41, 42]}\n')
     (folder / "texts.jsonl").write_text('{"image_id": 4, "text_ids": [9, 41]}\n')
     done = run(folder, "@texts.jsonl", "--answers", "@captions.jsonl", "--top-k", "2", "--json")
-    report = json.loads(done.output)
+    report = json.loads(done.stdout)
     assert report["direction"] == "image_to_text"
     assert report["percent"]["recall@1"] == 0
     assert report["percent"]["mrr@1"] == 0
     (folder / "texts.jsonl").write_text('{"image_id": 4, "text_ids": [41, 9]}\n')
     done = run(folder, "@texts.jsonl", "--answers", "@captions.jsonl", "--top-k", "2", "--json")
-    assert json.loads(done.output)["percent"]["hit@1"] == 100
+    assert json.loads(done.stdout)["percent"]["hit@1"] == 100
 
 
 def test_existing_files_are_replaced_only_with_force(folder: Path) -> None:

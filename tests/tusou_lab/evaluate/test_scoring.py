@@ -200,7 +200,7 @@ def test_problems_of_both_files_are_listed_together(write: Write) -> None:
     with pytest.raises(BadDataset) as raised:
         evaluate(write("pred.jsonl", [""]), answers, top_k=1)
     assert "pred.jsonl:1: blank line" in str(raised.value)
-    assert "answers.jsonl: 1 unusable lines: line 1: not a JSON object" in str(raised.value)
+    assert "answers.jsonl: 1 unusable lines\n  line 1: not a JSON object" in str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -245,6 +245,7 @@ def test_the_report_as_json(write: Write) -> None:
     assert json.loads(run_command(write("pred.jsonl", [row(1, 7)]), *options).stdout) == {
         "queries": 1,
         "without_answer": 0,
+        "correct_items": 1,
         "answers_outside_pool": None,
         "top_k": 1,
         "percent": {

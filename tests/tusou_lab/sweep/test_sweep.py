@@ -119,7 +119,7 @@ def test_every_unusable_query_is_reported(tiny_bundle: Path, tmp_path: Path) -> 
         {"query_id": 3, "query_text": "裙"},
     ]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    with pytest.raises(BadDataset, match=r"(?s)queries: 2\n.*q.jsonl:2: .*q.jsonl:3: "):
+    with pytest.raises(BadDataset, match=r"(?s)problems: 2\n.*q.jsonl:2: .*q.jsonl:3: "):
         sweep(tiny_bundle, path, SPEC, tmp_path / "cache")
 
 

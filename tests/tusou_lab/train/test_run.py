@@ -13,10 +13,12 @@ from cn_clip.clip import utils as cn_clip_utils
 from drawing import image_bytes, image_line
 from tusou_lab.toy.dataset import SplitSize, write_toy
 from tusou_lab.train import run
+from tusou_lab.train.data import load_split
 from tusou_lab.train.run import TrainReport, TrainSpec, train
 
 from tusou.cli.progress import NoProgress
 from tusou.core.errors import BadDataset, BadModel, InputError, OutputExists
+from tusou.data import open_dataset
 from tusou.encoders import find_weights, load_image_encoder, load_text_encoder
 from tusou.encoders.checkpoint import read_tensors
 
@@ -180,8 +182,17 @@ def test_skips_images_that_cannot_be_decoded(data: str, spec: TrainSpec, tmp_pat
     images.write_bytes(b"20000099\tnot-an-image\n" + images.read_bytes())
     report = train(str(tmp_path), spec, tmp_path / "out" / "model.pt", device="cpu")
     assert report.steps == 9
+    progress = Notices()
+    split = load_split(open_dataset(str(tmp_path)), "valid", 32, tmp_path / "cache", progress)
+    assert not progress.messages
+    lines = images.read_bytes().splitlines(keepends=True)
+    images.write_bytes(b"".join(lines[:3]))  # one correct image is left
+    fewer = load_split(open_dataset(str(tmp_path)), "valid", 32, tmp_path / "cache", progress)
+    assert len(fewer.correct) < len(split.correct)
+    (message,) = progress.messages
+    assert message.startswith(f"Warning: 4 of 5 correct images of {tmp_path}#valid are missing")
     images.write_bytes(b"20000099\tnot-an-image\n")
-    with pytest.raises(BadDataset, match="no valid query"):
+    with pytest.raises(BadDataset, match=r"none of the 5 correct items of .*#valid"):
         train(str(tmp_path), spec, tmp_path / "out" / "other.pt", device="cpu")
     images.unlink()
     with pytest.raises(BadDataset, match="is missing"):
@@ -247,6 +258,16 @@ def test_every_format_trains_to_the_same_weights(
     assert_same_weights(out, expected)
     named = train(f"{data}#train", spec, tmp_path / "named.pt", valid=f"{data}#valid", device="cpu")
     assert_same_weights(named.checkpoint, expected)
+
+
+class Notices(NoProgress):
+    """Keeps the messages to the user."""
+
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+
+    def notice(self, message: str) -> None:
+        self.messages.append(message)
 
 
 class DecodeCounter(NoProgress):

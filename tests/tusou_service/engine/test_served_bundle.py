@@ -122,6 +122,12 @@ def test_info_shows_how_the_index_was_made(real: TestClient) -> None:
     assert (info["precision"], info["manifest"]["build"]["precision"]) == ("fp32", "fp32")
     assert info["manifest"]["model"]["dim"] == 64
     assert info["manifest"]["index"]["factory"] == "Flat"
+    assert len(info["sample_item_ids"]) == len(set(info["sample_item_ids"])) == 12
+    for item_id in info["sample_item_ids"]:
+        assert real.get(f"/items/{item_id}").status_code == 200
+    scores = info["random_scores"]
+    assert scores["image"] == scores["item"]
+    assert max(scores["text"], scores["item"]) < 1
     assert "files" not in info["manifest"]
     assert "path" not in info["manifest"]["source"]
     assert "location" not in info["manifest"]["model"]

@@ -92,6 +92,8 @@ def test_health_and_info(client: TestClient) -> None:
         "id_type": "int",
         "items": "images",
         "accepts": ["text", "image", "item"],
+        "sample_item_ids": [9, 7],
+        "random_scores": {"text": 0.25, "image": 0.5, "item": 0.5},
         "manifest": {"build": {"made_by": "hand"}},
     }
 

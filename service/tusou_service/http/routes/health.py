@@ -11,7 +11,13 @@ from tusou.core.errors import CorruptBundle, IncompatibleBundle, InsufficientMem
 from tusou_service.engine.interfaces import ReloadResult
 from tusou_service.http.dependencies import EngineDep
 from tusou_service.http.errors import error_responses
-from tusou_service.http.schemas import HealthResponse, InfoResponse, ReadyResponse, ReloadResponse
+from tusou_service.http.schemas import (
+    HealthResponse,
+    InfoResponse,
+    RandomScores,
+    ReadyResponse,
+    ReloadResponse,
+)
 
 if TYPE_CHECKING:
     from tusou_service.experiment.ab_test import Experiment
@@ -52,11 +58,13 @@ async def metrics(engine: EngineDep) -> Response:
 
 
 @router.get("/info", responses=error_responses(NotReady))
-async def info(engine: EngineDep) -> InfoResponse:
+def info(engine: EngineDep) -> InfoResponse:  # in a thread: the first call reads a sample
     """Return the versions, model, index and item count of the service."""
     pipeline = engine.pipeline
     bundle = pipeline.bundle
     takes_images = engine.images.state != "unavailable"
+    sample = bundle.sample
+    image_score = sample.item_score if takes_images and bundle.items == "images" else None
     return InfoResponse(
         tusou_version=__version__,
         index_version=bundle.version,
@@ -67,6 +75,10 @@ async def info(engine: EngineDep) -> InfoResponse:
         id_type=bundle.id_type,
         items=bundle.items,
         accepts=("text", "image", "item") if takes_images else ("text", "item"),
+        sample_item_ids=sample.item_ids,
+        random_scores=RandomScores(
+            text=sample.text_score, image=image_score, item=sample.item_score
+        ),
         manifest=bundle.manifest.model_dump(mode="json", exclude=_PRIVATE_FIELDS),
     )
 

@@ -28,7 +28,7 @@ export function showProblem(problem, retry) {
   alert.setAttribute("role", "alert");
   alert.append(element("h2", title), element("p", detail));
   panel.append(alert);
-  if (problem.code === "unauthorized") panel.append(keyForm(retry));
+  if (["unauthorized", "forbidden"].includes(problem.code)) panel.append(keyForm(retry));
   else if (RETRIED_CODES.has(problem.code)) panel.append(...countdown(problem, retry));
   else if (RETRY_BUTTON_CODES.has(problem.code)) panel.append(retryButton(retry));
   if (problem.id) {

@@ -1,0 +1,46 @@
+"""A fixed random sample of a pool: items to show, and the scores of random pairs."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from tusou.core.arrays import Vectors
+from tusou.core.ids import ItemId
+
+_SAMPLE_ROWS = 1000
+_SHOWN_ROWS = 12
+_QUANTILE = 0.99
+_SEED = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PoolSample:
+    """The same items at every start of one version, and what score means nothing there.
+
+    A score says little by itself: what an unrelated query reaches depends on the model and on the
+    pool. One in a hundred random pairs of a query and an item has the score given here or more.
+    """
+
+    item_ids: tuple[ItemId, ...]  # at most 12, in random order
+    text_score: float  # of pairs of a general product query and an item
+    item_score: float | None  # of pairs of two items; None in a pool of one
+
+
+def draw_sample(
+    vectors: Vectors, id_of: Callable[[int], ItemId], query_vectors: Vectors
+) -> PoolSample:
+    """Sample the items' vectors, (n, d); `query_vectors`, (m, d), are those of general queries.
+
+    `id_of` returns the item id of a row.
+    Reads at most 1,000 rows, so `vectors` may be mapped from a file of any size.
+    """
+    count = min(_SAMPLE_ROWS, len(vectors))
+    keys = np.random.default_rng(_SEED).choice(len(vectors), count, replace=False)
+    rows = np.array(vectors[np.sort(keys)])
+    pairs = (rows @ rows.T)[~np.eye(count, dtype=bool)]
+    return PoolSample(
+        tuple(map(id_of, keys[:_SHOWN_ROWS].tolist())),
+        float(np.quantile(query_vectors @ rows.T, _QUANTILE)),
+        float(np.quantile(pairs, _QUANTILE)) if count > 1 else None,
+    )
