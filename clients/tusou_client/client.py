@@ -7,7 +7,18 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import wraps
-from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, Unpack
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Concatenate,
+    Generic,
+    Literal,
+    ParamSpec,
+    Self,
+    TypeVar,
+    Unpack,
+    overload,
+)
 from urllib.parse import quote
 
 import httpx
@@ -18,6 +29,7 @@ from tusou_client import wire
 from tusou_client.errors import (
     ClientError,
     IndexChanged,
+    ServiceError,
     TimedOut,
     Unreachable,
     UsageError,
@@ -152,24 +164,49 @@ class AsyncClient(_BaseClient[httpx.AsyncClient, httpx.AsyncBaseTransport]):
         """Return the best items for a text, an image (bytes or a path), an item, or a mixture."""
         return await self._call(wire.search(query, top_k, options))
 
+    @overload
     async def search_batch(
-        self, queries: Sequence[str], top_k: int = 10, **options: Unpack[BatchOptions]
-    ) -> list[Hits]:
+        self,
+        queries: Sequence[str],
+        top_k: int = 10,
+        *,
+        partial: Literal[False] = False,
+        **options: Unpack[BatchOptions],
+    ) -> list[Hits]: ...
+    @overload
+    async def search_batch(
+        self,
+        queries: Sequence[str],
+        top_k: int = 10,
+        *,
+        partial: Literal[True],
+        **options: Unpack[BatchOptions],
+    ) -> list[Hits | ServiceError]: ...
+    async def search_batch(
+        self,
+        queries: Sequence[str],
+        top_k: int = 10,
+        *,
+        partial: bool = False,
+        **options: Unpack[BatchOptions],
+    ) -> list[Hits] | list[Hits | ServiceError]:
         """Return the hits of each query, in order and all from one index version.
 
-        More than 256 queries are sent as several requests; IndexChanged if the service changes its
-        index in between.
+        With `partial`, a query that the service refuses has its ServiceError in its place;
+        without, it fails the whole call. More queries than the service takes in one request are
+        sent as several; IndexChanged if the service changes its index in between.
         """
-        hits: list[Hits] = []
-        for call in wire.search_batches(queries, top_k, options):
-            batch = await self._call(call)
-            if hits and hits[0].index_version != batch[0].index_version:
+        outcomes: list[Hits | ServiceError] = []
+        for call in wire.search_batches(queries, top_k, options, partial=partial):
+            part = await self._call(call)
+            outcomes += part
+            versions = [hits.index_version for hits in outcomes if isinstance(hits, Hits)]
+            if versions and versions[0] != versions[-1]:
                 raise IndexChanged(
-                    f"The service changed from index {hits[0].index_version} to "
-                    f"{batch[0].index_version} between two parts of a long batch; search again."
+                    f"The service changed from index {versions[0]} to {versions[-1]} "
+                    "between two parts of a long batch; search again."
                 )
-            hits += batch
-        return hits
+        return outcomes
 
     async def embed_texts(self, texts: Sequence[str]) -> list[Vector]:
         """Return the unit vectors of texts as queries are encoded; long lists are split."""
@@ -268,7 +305,30 @@ class Client(_BaseClient[httpx.Client, httpx.BaseTransport]):
     _http_type = httpx.Client
 
     search = _blocking(AsyncClient.search)
-    search_batch = _blocking(AsyncClient.search_batch)
+    if TYPE_CHECKING:  # `_blocking` would keep one of its two signatures
+
+        @overload
+        def search_batch(
+            self,
+            queries: Sequence[str],
+            top_k: int = 10,
+            *,
+            partial: Literal[False] = False,
+            **options: Unpack[BatchOptions],
+        ) -> list[Hits]: ...
+        @overload
+        def search_batch(
+            self,
+            queries: Sequence[str],
+            top_k: int = 10,
+            *,
+            partial: Literal[True],
+            **options: Unpack[BatchOptions],
+        ) -> list[Hits | ServiceError]: ...
+        def search_batch(self, *_: Any, **__: Any) -> Any: ...
+
+    else:
+        search_batch = _blocking(AsyncClient.search_batch)
     embed_texts = _blocking(AsyncClient.embed_texts)
     embed_images = _blocking(AsyncClient.embed_images)
     item = _blocking(AsyncClient.item)

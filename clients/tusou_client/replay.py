@@ -114,7 +114,7 @@ def _resume(
     done = _count_valid(rows, lines, settings.top_k)
     if done < len(rows):
         # Whole batches only, so that the service sees the same batches as without the break.
-        done -= done % settings.batch_size
+        done -= done % settings.request_size
     version = str(header.get("index_version"))
     journal.start(identity | {"index_version": version}, lines[:done])
     return version, done

@@ -11,7 +11,7 @@ from tusou_client.errors import BadQueries, ClientError, IndexChanged, PoolTooSm
 from tusou_client.journal import Journal
 from tusou_client.query_file import QueryRow
 from tusou_client.retry import RetryPolicy
-from tusou_client.wire import DEFAULT_URL
+from tusou_client.wire import DEFAULT_URL, max_queries
 
 # An index that is replaced more often than this during one run never lets it finish.
 _MAX_RESTARTS = 5
@@ -29,6 +29,11 @@ class ReplaySettings:
     api_key: str | None = None
     patience: float = 300.0  # seconds to retry one batch, for example while the service restarts
     interpret: bool = True  # subtract what a query refuses
+
+    @property
+    def request_size(self) -> int:
+        """The queries of one request: `batch_size`, or fewer if the service takes fewer."""
+        return min(self.batch_size, max_queries(self.top_k))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +100,7 @@ class ReplayWorker:
 
     async def _search_all(self, client: AsyncClient) -> None:
         """Search for all batches, `in_flight` at once; the first error in their order stops all."""
-        size = self._settings.batch_size
+        size = self._settings.request_size
         starts = range(self._done, len(self._rows), size)
         batches = [self._rows[start : start + size] for start in starts]
         slots = asyncio.Semaphore(self._settings.in_flight)

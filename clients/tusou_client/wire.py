@@ -20,10 +20,11 @@ from tusou_client.errors import BadReply, ServiceError, UsageError
 DEFAULT_URL = "http://127.0.0.1:8000"
 # The service refuses a longer X-Request-Timeout-Ms.
 MAX_TIMEOUT_MS = 30_000
-# The longest right reply, 256 queries of 1,000 items, has about 10 MB.
+# The longest right reply, 32,000 items with long ids, has less than 10 MB.
 MAX_REPLY_BYTES = 64 * 2**20
 # The service's limits for one request; longer lists are split.
 MAX_TEXTS, MAX_IMAGES, MAX_IMAGE_CHARS = 256, 16, 8 * 2**20
+MAX_RESULTS = 32_000  # of one batch: queries times top_k
 # Statuses below 500 after which another try may succeed: request timeout, too early, rate limited.
 _TRANSIENT = frozenset({408, 425, 429})
 
@@ -104,13 +105,28 @@ def search(query: str | None, top_k: int, options: SearchOptions | None = None) 
 
 
 def search_batches(
-    queries: Sequence[str], top_k: int, options: BatchOptions | None = None
-) -> list[Call[list[Hits]]]:
-    """Return the calls for several queries' best items; the service takes 256 in one."""
+    queries: Sequence[str],
+    top_k: int,
+    options: BatchOptions | None = None,
+    *,
+    partial: bool = False,
+) -> list[Call[list[Hits | ServiceError]]]:
+    """Return the calls for several queries' best items, each of as many as the service takes.
+
+    With `partial`, a refused query has its ServiceError in its place.
+    """
+    fields: dict[str, object] = {"partial": True} if partial else {}
+    fields |= options or {}
+    size = max_queries(top_k)
     return [
-        _search_batch(list(queries[start : start + MAX_TEXTS]), top_k, options or {})
-        for start in range(0, len(queries), MAX_TEXTS)
+        _search_batch(list(queries[start : start + size]), top_k, fields)
+        for start in range(0, len(queries), size)
     ]
+
+
+def max_queries(top_k: int) -> int:
+    """Return the number of queries that the service takes in one request."""
+    return max(1, min(MAX_TEXTS, MAX_RESULTS // max(1, top_k)))
 
 
 def embed_texts(texts: Sequence[str]) -> list[Call[Embeddings]]:
@@ -169,11 +185,18 @@ def within_limit(part: bytes, size: int) -> bytes:
     return part
 
 
-def _search_batch(queries: list[str], top_k: int, options: BatchOptions) -> Call[list[Hits]]:
-    def parse(data: bytes) -> list[Hits]:
+def _search_batch(
+    queries: list[str], top_k: int, options: dict[str, object]
+) -> Call[list[Hits | ServiceError]]:
+    def parse(data: bytes) -> list[Hits | ServiceError]:
         fields = parse_fields(data)
-        results = _list(fields, "results", len(queries))
-        return [_hits(_fields(result), top_k, fields) for result in results]
+        results = map(_fields, _list(fields, "results", len(queries)))
+        return [
+            _query_error(_fields(result["problem"]))
+            if "partial" in options and "problem" in result
+            else _hits(result, top_k, fields)
+            for result in results
+        ]
 
     body = _json({"queries": queries, "top_k": top_k, **options})
     return Call("POST", "/search/batch", parse, body)
@@ -237,6 +260,17 @@ def _service_error(reply: Reply, url: str) -> ServiceError:
         retry_after=_retry_after(problem, reply.retry_after),
         request_id=request_id if isinstance(request_id, str) else None,
         errors=_error_details(problem.get("errors")),
+    )
+
+
+def _query_error(problem: dict[str, object]) -> ServiceError:
+    """Read the problem of one query of a batch."""
+    status, code, detail = (problem.get(key) for key in ("status", "code", "detail"))
+    if not isinstance(status, int) or not isinstance(code, str) or not isinstance(detail, str):
+        raise ValueError("`problem` has no `status`, `code` and `detail`")
+    details = _error_details(problem.get("errors"))
+    return ServiceError(
+        detail, status=status, code=code, detail=detail, transient=False, errors=details
     )
 
 

@@ -124,11 +124,11 @@ class Settings(BaseSettings):
     rate_per_s: float = Field(
         default=0,
         ge=0,
-        description="Searches per second of one client; 0: no limit. Each worker counts its own: "
+        description="Queries per second of one client; 0: no limit. Each worker counts its own: "
         "divide the rate by the number of workers.",
     )
     rate_burst: Count = Field(
-        default=20, description="Searches of one client at once, in each worker."
+        default=20, description="Queries of one client at once, in each worker."
     )
 
     drain_s: float = Field(

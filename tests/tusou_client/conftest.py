@@ -53,6 +53,20 @@ class Service:
             return 200, {"data": rows, "model": f"model-{self.version}"}
         queries = body["queries"] if path == "/search/batch" else [body["query"]]
         self.query_counts.update(queries)
+        if isinstance(body, dict) and body.get("partial"):
+            results = [
+                {
+                    "problem": {
+                        "code": self.refuses[query],
+                        "detail": "Nothing is left.",
+                        "status": 422,
+                    }
+                }
+                if query in self.refuses
+                else self.hits(query, body["top_k"])
+                for query in queries
+            ]
+            return 200, {"results": results, "index_version": self.version}
         if bad := [self.refuses[query] for query in queries if query in self.refuses]:
             return 422, {"code": bad[0], "detail": "Nothing is left.", "status": 422}
         results = [self.hits(query, body["top_k"]) for query in queries]

@@ -17,6 +17,7 @@ from tusou_client.retry import Attempts, RetryBudget
 from tusou_client.wire import MAX_TIMEOUT_MS, Reply
 
 from tusou.core.errors import ErrorDetail, TusouError
+from tusou.core.hits import Hits
 
 FAST = RetryPolicy(timeout=5.0, base=0.001)
 Send = Callable[..., Any]
@@ -112,6 +113,48 @@ def test_a_long_batch_is_split(send: Send, server, service) -> None:
     ]
     assert [len(body["queries"]) for _, _, body in service.posts] == [256, 256, 88]
     assert send(server.url, "search_batch", []) == []
+
+
+def test_a_batch_is_split_where_its_results_are_too_many(send: Send, server, service) -> None:
+    service.pool = 10
+    batch = send(server.url, "search_batch", ["裙"] * 70, 1000)
+    assert len(batch) == 70
+    assert [len(body["queries"]) for _, _, body in service.posts] == [32, 32, 6]
+
+
+def check_outcomes(outcomes: list[Hits | ServiceError]) -> None:
+    first, refused, last = outcomes
+    assert isinstance(first, Hits)
+    assert isinstance(last, Hits)
+    assert isinstance(refused, ServiceError)
+    assert (refused.code, refused.status, refused.transient) == ("empty_query", 422, False)
+    assert str(refused) == "Nothing is left."
+
+
+def test_a_partial_batch_has_errors_in_their_places(server, service) -> None:
+    service.refuses = {" ": "empty_query"}
+    with Client(server.url, policy=FAST) as client:
+        check_outcomes(client.search_batch(["裙", " ", "鞋"], 2, partial=True))
+        with pytest.raises(ServiceError) as error:
+            client.search_batch(["裙", " ", "鞋"], 2)
+    assert error.value.code == "empty_query"
+    assert [body.get("partial") for _, _, body in service.posts] == [True, None]
+
+
+async def test_a_partial_batch_of_the_async_client(server, service) -> None:
+    service.refuses = {" ": "empty_query"}
+    async with AsyncClient(server.url, policy=FAST) as client:
+        check_outcomes(await client.search_batch(["裙", " ", "鞋"], 2, partial=True))
+
+
+@pytest.mark.parametrize(
+    "result", [{"problem": None}, {"problem": {"code": "a"}}, {"problem": {"status": "4"}}, {}]
+)
+def test_a_garbled_outcome_is_a_bad_reply(result: dict[str, object]) -> None:
+    [call] = wire.search_batches(["裙"], 5, partial=True)
+    body = json.dumps({"results": [result], "index_version": "v1"}).encode()
+    with pytest.raises(BadReply):
+        call.read(Reply(200, body), "http://service")
 
 
 def test_a_split_batch_never_mixes_two_versions(send: Send, server, service) -> None:

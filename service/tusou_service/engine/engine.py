@@ -1,15 +1,15 @@
 """The search engine: batches queries over the bundle version that is served."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from time import perf_counter
-from typing import Self, TypeAlias
+from typing import Self, TypeAlias, TypeVar
 
 import numpy as np
 
 from tusou.core.arrays import Pixels
-from tusou.core.errors import NotReady, TusouError
+from tusou.core.errors import InputError, NotReady, TusouError
 from tusou.core.hits import Hits
 from tusou.retrieval.query import Query, VectorPart
 from tusou.retrieval.results import TextEmbeddings
@@ -30,6 +30,7 @@ from tusou_service.images.query_encoder import (
 )
 from tusou_service.observability.metrics import Metrics
 
+Outcome = TypeVar("Outcome", bound=Result | InputError)
 SearchListener: TypeAlias = Callable[[Sequence[Query], Sequence[Hits]], None]
 
 # Texts of the model's full length; several at once, because the cores share a batch.
@@ -125,25 +126,45 @@ class SearchEngine:
 
         If queries have errors, raise the first of them.
         """
-        results = await self._run_on_one_version(queries, deadline)
+        results = await self._run_on_one_version(queries, deadline, self._batcher.all)
         hits = [result for result in results if isinstance(result, Hits)]
         if self.on_searched:
             self.on_searched(queries, hits)
         return hits
 
+    async def search_each(
+        self, queries: Sequence[Query], deadline: float
+    ) -> list[Hits | InputError]:
+        """Return the results in order, all from one version, or the errors of single queries."""
+        results = await self._run_on_one_version(queries, deadline, self._batcher.each)
+        outcomes = [result for result in results if isinstance(result, Hits | InputError)]
+        answered = [
+            (query, outcome)
+            for query, outcome in zip(queries, outcomes, strict=True)
+            if isinstance(outcome, Hits)
+        ]
+        if self.on_searched and answered:
+            self.on_searched(*zip(*answered, strict=True))
+        return outcomes
+
     async def encode_texts(self, texts: Sequence[str], deadline: float) -> TextEmbeddings:
         """Encode normalised texts in order, all by the model of one version."""
-        results = await self._run_on_one_version(texts, deadline)
+        results = await self._run_on_one_version(texts, deadline, self._batcher.all)
         parts = [result for result in results if isinstance(result, TextEmbeddings)]
         vectors = np.concatenate([part.vectors for part in parts])
         tokens = tuple(part.tokens[0] for part in parts)
         return TextEmbeddings(vectors, tokens, parts[0].index_version)
 
-    async def _run_on_one_version(self, jobs: Sequence[Job], deadline: float) -> list[Result]:
+    async def _run_on_one_version(
+        self,
+        jobs: Sequence[Job],
+        deadline: float,
+        run: Callable[[Sequence[Job], float], Awaitable[list[Outcome]]],
+    ) -> list[Outcome]:
         try:
-            results = await self._batcher.all(jobs, deadline)
-            while len({result.index_version for result in results}) > 1:  # reloaded in between
-                results = await self._batcher.all(jobs, deadline)
+            results = await run(jobs, deadline)
+            while len(_versions(results)) > 1:  # reloaded in between
+                results = await run(jobs, deadline)
         except asyncio.CancelledError:
             self.metrics.cancelled.inc()
             raise
@@ -165,6 +186,10 @@ class SearchEngine:
         parts = self.images.encode_batch([pending.item for pending in batch])
         record_stages(batch, started, [("encode_image", perf_counter() - started)])
         return parts
+
+
+def _versions(results: Sequence[Result | InputError]) -> set[str]:
+    return {result.index_version for result in results if not isinstance(result, InputError)}
 
 
 def _measure_text_time(pipeline: Pipeline) -> float:

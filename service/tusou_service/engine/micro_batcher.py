@@ -4,13 +4,21 @@ import asyncio
 import math
 import random
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Generic, Self, TypeVar
 
-from tusou.core.errors import DeadlineExceeded, NotReady, Overloaded, TusouError, Unavailable
+from tusou.core.errors import (
+    DeadlineExceeded,
+    InputError,
+    NotReady,
+    Overloaded,
+    TusouError,
+    Unavailable,
+)
 from tusou_service.observability.stages import RECORDER, StageRecorder
 
 T = TypeVar("T")
@@ -156,6 +164,22 @@ class MicroBatcher(Generic[T, R]):
 
     async def all(self, items: Sequence[T], deadline: float) -> list[R]:
         """Return the results in order, or raise the first error. Admits all items or none."""
+        async with self._enqueued(items, deadline) as answers:
+            return list(await asyncio.gather(*answers))
+
+    async def each(self, items: Sequence[T], deadline: float) -> list[R | InputError]:
+        """Return the result or the InputError of each item; raise the first error of other kinds.
+
+        Admits all items or none.
+        """
+        async with self._enqueued(items, deadline) as answers:
+            return list(await asyncio.gather(*map(_result_or_input_error, answers)))
+
+    @asynccontextmanager
+    async def _enqueued(
+        self, items: Sequence[T], deadline: float
+    ) -> AsyncIterator[list[asyncio.Future[R]]]:
+        """Enqueue the items while the block waits for their answers, at most to the deadline."""
         self.admit(len(items), deadline)
         loop = asyncio.get_running_loop()
         enqueued, recorder = perf_counter(), RECORDER.get()
@@ -169,7 +193,7 @@ class MicroBatcher(Generic[T, R]):
         timeout = asyncio.timeout_at(deadline)
         try:
             async with timeout:
-                return list(await asyncio.gather(*(pending.answer for pending in batch)))
+                yield [pending.answer for pending in batch]
         except TimeoutError:
             if timeout.expired():
                 raise DeadlineExceeded("The time limit passed before the search ended.") from None
@@ -239,6 +263,13 @@ class MicroBatcher(Generic[T, R]):
     def _give_up(self, batch: list[PendingItem[T, R]], failure: Exception) -> None:
         self.failure = failure
         _fail(batch, NotReady("The service has failed and will restart; try again shortly."))
+
+
+async def _result_or_input_error(answer: asyncio.Future[R]) -> R | InputError:
+    try:
+        return await answer
+    except InputError as error:
+        return error
 
 
 def _fail(batch: list[PendingItem[T, R]], error: Exception) -> None:

@@ -60,6 +60,16 @@ async def get_deadline(request: Request) -> float:
     return deadline
 
 
+def charge_queries(request: Request, count: int) -> None:
+    """Charge the client's rate limit, if there is one, for the queries of a call beyond the first.
+
+    The middleware has charged the first, before it read the body.
+    """
+    charge: Callable[[int], None] | None = getattr(request.state, "charge", None)
+    if charge and count > 1:
+        charge(count - 1)
+
+
 def json_body(model: type[Body]) -> Callable[[Request], Awaitable[Body]]:
     """Return a dependency that parses the body strictly as this model.
 

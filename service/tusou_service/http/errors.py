@@ -210,15 +210,8 @@ def problem_response(error: TusouError, request_id: str, *, message: bool = Fals
 
     `message` adds a member of that name: the text that OpenAI's clients show.
     """
-    code, kind = problem_type(error)
-    body: dict[str, object] = {
-        "type": f"/problems/{code}",
-        "title": kind.title,
-        "status": kind.status,
-        "detail": kind.detail,
-        "code": code,
-        "request_id": request_id,
-    }
+    _, kind = problem_type(error)
+    body = {**_problem_fields(error), "request_id": request_id}
     if message:
         texts = (detail.detail for detail in error.details if detail.detail)
         body["message"] = next(texts, kind.detail)
@@ -233,6 +226,23 @@ def problem_response(error: TusouError, request_id: str, *, message: bool = Fals
         headers["Retry-After"] = str(math.ceil(seconds))
     details = [_detail_fields(detail) for detail in error.details[:_MAX_DETAILS]]
     return Response(_encode(body, details), kind.status, headers, media_type=PROBLEM_JSON)
+
+
+def query_problem(error: TusouError) -> dict[str, object]:
+    """Return the problem of one query in the response to a batch."""
+    details = [_detail_fields(detail) for detail in error.details]
+    return {**_problem_fields(error), "errors": details or None}
+
+
+def _problem_fields(error: TusouError) -> dict[str, object]:
+    code, kind = problem_type(error)
+    return {
+        "type": f"/problems/{code}",
+        "title": kind.title,
+        "status": kind.status,
+        "detail": kind.detail,
+        "code": code,
+    }
 
 
 def _detail_fields(detail: ErrorDetail) -> dict[str, object]:

@@ -5,6 +5,7 @@ import hashlib
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers
@@ -108,6 +109,7 @@ class RequestMiddleware:
             address = scope["client"][0] if scope["client"] else ""
             client = hashlib.sha256(key).hexdigest() if self._keys else address
             self._rate_limiter.admit(client)
+            scope["state"]["charge"] = partial(self._rate_limiter.charge, client)
         _check_media_type(headers, rule)
         _check_declared_size(headers, rule)
         context.engine.admit(scope["state"]["deadline"])

@@ -1,6 +1,6 @@
 """Builds queries from the fields of a request."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Literal, TypeAlias
 
@@ -9,7 +9,7 @@ from tusou.retrieval.query import Part, Query, item_and_negative_parts, text_par
 from tusou.text.negation import UnderstoodQuery
 from tusou.text.normalize import normalize_query
 from tusou_service.engine.engine import SearchEngine
-from tusou_service.http.schemas import MAX_RANK, QueryFields
+from tusou_service.http.schemas import MAX_RANK, MAX_RESULTS, QueryFields
 
 FieldSource: TypeAlias = Literal["body", "query"]  # the JSON body or the query string
 
@@ -64,28 +64,52 @@ def check_page(top_k: int, offset: int, source: FieldSource = "body") -> None:
         raise InvalidRequest(details=[ErrorDetail((source, "offset"), "out_of_range", message)])
 
 
+def check_batch_size(queries: int, top_k: int) -> None:
+    """Raise InvalidRequest for a batch with more than MAX_RESULTS results."""
+    if queries * top_k > MAX_RESULTS:
+        message = (
+            f"queries times top_k is at most {MAX_RESULTS} in a call: with this top_k, send at "
+            f"most {MAX_RESULTS // top_k} queries."
+        )
+        detail = ErrorDetail(("body", "queries"), "too_many_results", message)
+        raise InvalidRequest(details=[detail])
+
+
+def normalize_each(texts: Mapping[int, str | None], field: str) -> dict[int, str | InputError]:
+    """Return the normalised text, or its error, for each position of a list field.
+
+    None stands for a value that is no text.
+    """
+    outcomes: dict[int, str | InputError] = {}
+    for position, text in texts.items():
+        loc = ("body", field, position)
+        try:
+            outcomes[position] = normalize_query(text) if text is not None else _no_text(loc)
+        except InputError as error:
+            outcomes[position] = type(error)(str(error), details=[ErrorDetail(loc, error.code)])
+    return outcomes
+
+
 def normalize_texts(texts: Mapping[int, str], field: str) -> dict[int, str]:
     """Normalise the texts of a list field, by position.
 
     Raises the first text's InputError, with a detail for every text that has one.
     """
-    normal: dict[int, str] = {}
-    errors: dict[int, InputError] = {}
-    for position, text in texts.items():
-        try:
-            normal[position] = normalize_query(text)
-        except InputError as error:
-            errors[position] = error
+    outcomes = normalize_each(texts, field)
+    raise_errors(outcomes.values())
+    return {n: outcome for n, outcome in outcomes.items() if isinstance(outcome, str)}
+
+
+def raise_errors(outcomes: Iterable[object]) -> None:
+    """Raise the first InputError among outcomes, with the details of all of them."""
+    errors = [outcome for outcome in outcomes if isinstance(outcome, InputError)]
     if errors:
-        first = next(iter(errors.values()))
-        raise type(first)(
-            str(first),
-            details=[
-                ErrorDetail(("body", field, position), error.code)
-                for position, error in errors.items()
-            ],
-        )
-    return normal
+        details = [detail for error in errors for detail in error.details]
+        raise type(errors[0])(str(errors[0]), details=details)
+
+
+def _no_text(loc: tuple[str | int, ...]) -> InvalidRequest:
+    return InvalidRequest(details=[ErrorDetail(loc, "string_type", "A query is a text.")])
 
 
 def _check_fields(fields: QueryFields, image: str | bytes | None, source: FieldSource) -> None:

@@ -11,7 +11,10 @@ MAX_CLIENTS = 10_000
 
 
 class RateLimiter:
-    """Lets each client send `burst` requests at once and `per_second` in the long run."""
+    """Lets each client send `burst` queries at once and `per_second` in the long run.
+
+    A batch larger than what is left is let through, and the client waits for its later calls.
+    """
 
     def __init__(
         self, per_second: float, burst: int, clock: Callable[[], float] = monotonic
@@ -22,14 +25,23 @@ class RateLimiter:
 
     def admit(self, client: str) -> None:
         """Take a token of this client; raise RateLimited if it has none."""
-        now = self._clock()
-        tokens, since = self._buckets.pop(client, (float(self._burst), now))
-        tokens = min(self._burst, tokens + (now - since) * self._per_second)
-        admitted = tokens >= 1
-        self._buckets[client] = (tokens - admitted, now)
-        if len(self._buckets) > MAX_CLIENTS:
-            self._buckets.popitem(last=False)
-        if not admitted:
+        tokens = self._take(client, 0)
+        if tokens < 1:
             error = RateLimited("Too many requests.")
             error.retry_after = (1 - tokens) / self._per_second
             raise error
+        self._take(client, 1)
+
+    def charge(self, client: str, count: int) -> None:
+        """Take more tokens of an admitted client, even if it owes them then."""
+        self._take(client, count)
+
+    def _take(self, client: str, count: int) -> float:
+        """Take tokens, and return how many are left: fewer than none if they are owed."""
+        now = self._clock()
+        tokens, since = self._buckets.pop(client, (float(self._burst), now))
+        tokens = min(self._burst, tokens + (now - since) * self._per_second) - count
+        self._buckets[client] = (tokens, now)
+        if len(self._buckets) > MAX_CLIENTS:
+            self._buckets.popitem(last=False)
+        return tokens

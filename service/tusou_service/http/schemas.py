@@ -2,7 +2,17 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, FailFast, Field
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    FailFast,
+    Field,
+    PlainValidator,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+)
+from pydantic_core import PydanticKnownError, PydanticUseDefault
 
 from tusou.core.ids import ItemId, ItemKind
 from tusou.retrieval.query import MAX_WEIGHT, NEGATIVE_WEIGHT
@@ -13,6 +23,7 @@ MAX_TOP_K = 1000
 MAX_QUERIES = 256
 MAX_IMAGES = 16
 MAX_RANK = 10_000  # of offset + top_k
+MAX_RESULTS = 32_000  # of queries times top_k: larger answers would hold up other clients
 MAX_EXCLUDED = 256
 _MAX_ID_CHARS = 256
 
@@ -21,9 +32,30 @@ Texts = Annotated[list[str], Field(min_length=1, max_length=MAX_QUERIES, fail_fa
 RequestId = int | Annotated[str, Field(max_length=_MAX_ID_CHARS)]
 
 
+def _text_or_none(value: object, info: ValidationInfo) -> str | None:
+    """Return None for what is no text, if each query of the batch has an outcome of its own."""
+    if isinstance(value, str):
+        return value
+    if info.data.get("partial"):
+        return None
+    raise PydanticKnownError("string_type")
+
+
+BatchText = Annotated[str | None, PlainValidator(_text_or_none), WithJsonSchema({"type": "string"})]
+
+
 class _StrictModel(BaseModel):
     # As in most JSON parsers, the last value of a duplicate key wins.
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _null_is_left_out(cls, value: object, info: ValidationInfo) -> object:
+        """Read null in an optional field as most clients mean it: the field is not given."""
+        name = info.field_name or ""
+        if value is None and not cls.model_fields[name].is_required():
+            raise PydanticUseDefault
+        return value
 
 
 class PageFields(BaseModel):
@@ -76,7 +108,14 @@ class ImageSearchParameters(QueryFields):
 class BatchRequest(_StrictModel, PageFields):
     """Several queries, answered from one version of the index."""
 
-    queries: Texts
+    partial: bool = Field(
+        default=False,
+        description="Whether a bad query has a problem in its place instead of refusing the batch.",
+    )
+    # After `partial`, which its validator reads.
+    queries: Annotated[
+        list[BatchText], Field(min_length=1, max_length=MAX_QUERIES, fail_fast=True)
+    ] = Field(description=f"Up to {MAX_QUERIES} texts; times top_k at most {MAX_RESULTS}.")
 
 
 class EmbeddingRequest(_StrictModel):
@@ -131,6 +170,31 @@ class SearchResult(BaseModel):
     )
 
 
+class ProblemDetail(BaseModel):
+    """One fault of a request, and its location."""
+
+    loc: list[str | int]
+    type: str
+    detail: str | None = None
+
+
+class QueryProblem(BaseModel):
+    """The problem of one query of a batch; `code` is stable."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    errors: list[ProblemDetail] | None = None
+
+
+class QueryFailure(BaseModel):
+    """The outcome of a bad query in a partial batch."""
+
+    problem: QueryProblem
+
+
 class _AnsweredRequest(BaseModel):
     index_version: str
     took_ms: float
@@ -146,7 +210,7 @@ class SearchResponse(_AnsweredRequest, SearchResult):
 class BatchResponse(_AnsweredRequest):
     """The answers to a batch, in its order."""
 
-    results: tuple[SearchResult, ...]
+    results: tuple[SearchResult | QueryFailure, ...]
 
 
 class HealthResponse(BaseModel):
@@ -219,14 +283,6 @@ class InfoResponse(BaseModel):
     )
     random_scores: RandomScores
     manifest: dict[str, object]
-
-
-class ProblemDetail(BaseModel):
-    """One fault of a request, and its location."""
-
-    loc: list[str | int]
-    type: str
-    detail: str | None = None
 
 
 class Problem(BaseModel):

@@ -71,3 +71,42 @@ def test_too_many_requests_are_a_429_before_their_body_is_read(source: TinySourc
 
 def _status(client: TestClient) -> int:
     return client.post("/search", json={"query": "a"}).status_code
+
+
+def test_a_batch_is_charged_for_each_of_its_queries() -> None:
+    clock = ManualClock()
+    limiter = RateLimiter(2, 3, clock)
+    limiter.admit("a")
+    limiter.charge("a", 7)  # a batch of 8: 5 more than the client has
+    with pytest.raises(RateLimited) as error:
+        limiter.admit("a")
+    assert error.value.retry_after == 3
+    clock.now += 2.5
+    assert refused(limiter, "a", 1) == [True]
+    clock.now += 0.5
+    assert refused(limiter, "a", 2) == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/search/batch", {"queries": ["裙"] * 30}),
+        ("/search/batch", {"queries": ["裙", ""] * 15, "partial": True}),
+        ("/v1/embeddings", {"input": ["裙"] * 30}),
+    ],
+)
+def test_the_queries_of_a_call_count_one_by_one(
+    source: TinySource, path: str, body: dict[str, object]
+) -> None:
+    with connected(source, rate_per_s=0.01, rate_burst=20) as client:
+        assert client.post(path, json=body).status_code == 200
+        response = client.post("/search", json={"query": "裙"})
+        assert response.json()["code"] == "rate_limited"
+        # 10 queries too many, and the one that is refused: 11 at 100 s each.
+        assert 1090 <= int(response.headers["retry-after"]) <= 1100
+
+
+def test_a_refused_body_counts_once(source: TinySource) -> None:
+    with connected(source, rate_per_s=0.001, rate_burst=2) as client:
+        assert client.post("/search/batch", json={"queries": [5] * 30}).status_code == 422
+        assert _status(client) == 200

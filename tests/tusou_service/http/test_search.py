@@ -5,11 +5,19 @@ import base64
 import pytest
 from drawing import image_bytes
 from fastapi.testclient import TestClient
-from tusou_service.http.schemas import BatchRequest, ImageSearchParameters, SearchRequest
+from tusou_service.http.schemas import (
+    MAX_RESULTS,
+    BatchRequest,
+    EmbeddingRequest,
+    ImageSearchParameters,
+    SearchRequest,
+)
 
 from tests.tusou_service.http.test_middleware import problem_of
-from tests.tusou_service.tiny import TinyBundle, TinyPipeline, TinySource
-from tusou.retrieval.query import TextPart, VectorPart
+from tests.tusou_service.tiny import TinyBundle, TinyPipeline, TinySource, connected
+from tusou.core.errors import InvalidRequest, TusouError
+from tusou.core.hits import Hits
+from tusou.retrieval.query import Query, TextPart, VectorPart
 from tusou.text.negation import REFUSED_WEIGHT
 
 IMAGE = image_bytes(1)
@@ -45,7 +53,7 @@ def post_image(client: TestClient, **options: object) -> dict[str, object]:
 def test_the_image_call_has_every_option_of_search() -> None:
     fields = SearchRequest.model_fields.keys()
     assert fields - {"image"} == ImageSearchParameters.model_fields.keys()
-    assert BatchRequest.model_fields.keys() - {"queries"} < fields
+    assert BatchRequest.model_fields.keys() - {"queries", "partial"} < fields
 
 
 def test_the_image_call_is_documented_with_its_options(client: TestClient) -> None:
@@ -142,3 +150,100 @@ def test_a_batch_says_when_the_version_changed(client: TestClient, source: TinyS
     client.post("/admin/reload")
     changed = client.post("/search/batch", json=body).json()
     assert (changed["version_changed"], changed["index_version"]) == (True, "v2")
+
+
+class Refusing(TinyPipeline):
+    """Finds out that a query cannot be searched only when it searches for it."""
+
+    def _hits(self, query: Query) -> Hits | TusouError:
+        if "抵消" in query.texts:
+            return InvalidRequest("the parts of the query cancel each other out")
+        return super()._hits(query)
+
+
+def test_in_a_partial_batch_each_query_has_its_own_outcome(source: TinySource) -> None:
+    source.pipeline = Refusing(TinyBundle("v1"))
+    queries = ["裙", " ", "b" * 513, None, 5, "抵消", "不要红色的裙子"]
+    with connected(source) as client:
+        body = {"queries": queries, "top_k": 2, "partial": True}
+        answer = client.post("/search/batch", json=body)
+        refused = client.post("/search/batch", json={"queries": ["裙", "抵消"]})
+    assert (answer.status_code, answer.json()["index_version"]) == (200, "v1")
+    results = answer.json()["results"]
+    assert results[0] == {"item_ids": [0, 1], "scores": [1.0, 0.984375], "truncated": False}
+    assert results[1] == {
+        "problem": {
+            "type": "/problems/empty_query",
+            "title": "Empty query",
+            "status": 422,
+            "detail": "A query needs at least one visible character.",
+            "code": "empty_query",
+            "errors": [{"loc": ["body", "queries", 1], "type": "empty_query"}],
+        }
+    }
+    codes = [result.get("problem", {}).get("code") for result in results]
+    kinds = ["empty_query", "query_too_long", "invalid_request", "invalid_request"]
+    assert codes == [None, *kinds, "invalid_request", None]
+    assert results[4]["problem"]["errors"][0]["loc"] == ["body", "queries", 4]
+    assert results[6]["interpreted"] == {"positive": "裙子", "negative": "红色"}
+    assert source.pipeline.texts_received == ["裙", "抵消", "裙子 红色", "裙", "抵消"]
+    problem = problem_of(refused)
+    assert (problem["status"], problem["code"]) == (422, "invalid_request")
+
+
+def test_a_partial_batch_may_have_bad_queries_alone(client: TestClient) -> None:
+    body = client.post("/search/batch", json={"queries": ["", None], "partial": True}).json()
+    assert [result["problem"]["code"] for result in body["results"]] == [
+        "empty_query",
+        "invalid_request",
+    ]
+    assert body["index_version"] == "v1"
+
+
+@pytest.mark.parametrize("partial", [False, None])
+def test_otherwise_a_bad_query_refuses_the_batch(client: TestClient, partial: object) -> None:
+    for queries, code in ((["裙", " "], "empty_query"), (["裙", None], "invalid_request")):
+        response = client.post("/search/batch", json={"queries": queries, "partial": partial})
+        problem = problem_of(response)
+        assert (problem["status"], problem["code"]) == (422, code)
+        assert problem["errors"][0]["loc"] == ["body", "queries", 1]  # type: ignore[index]
+
+
+@pytest.mark.parametrize(("queries", "top_k"), [(33, 1000), (256, 126), (65, 500)])
+def test_the_results_of_a_batch_are_limited(client: TestClient, queries: int, top_k: int) -> None:
+    body = {"queries": ["裙"] * queries, "top_k": top_k}
+    problem = problem_of(client.post("/search/batch", json=body))
+    (error,) = problem["errors"]  # type: ignore[misc]
+    assert (problem["status"], error["type"]) == (422, "too_many_results")
+    assert str(MAX_RESULTS) in error["detail"]
+    fitting = {**body, "queries": ["裙"] * (MAX_RESULTS // top_k)}
+    assert f"at most {len(fitting['queries'])} queries" in error["detail"]
+    assert client.post("/search/batch", json=fitting).status_code == 200
+
+
+OPTIONAL_FIELDS = [
+    (path, name)
+    for path, model in (
+        ("/search", SearchRequest),
+        ("/search/batch", BatchRequest),
+        ("/v1/embeddings", EmbeddingRequest),
+    )
+    for name, field in model.model_fields.items()
+    if not field.is_required()
+]
+REQUIRED_FIELDS = {
+    "/search": {"query": "裙"},
+    "/search/batch": {"queries": ["裙"]},
+    "/v1/embeddings": {"input": "裙"},
+}
+
+
+@pytest.mark.parametrize(("path", "name"), OPTIONAL_FIELDS)
+def test_null_is_as_if_left_out(client: TestClient, path: str, name: str) -> None:
+    given = REQUIRED_FIELDS[path]
+    if name in given:
+        given = {"item_id": 7}
+    expected, answer = (client.post(path, json={**given, **more}) for more in ({}, {name: None}))
+    assert answer.status_code == 200
+    bodies = [{**response.json(), "took_ms": 0} for response in (expected, answer)]
+    assert bodies[0] == bodies[1]

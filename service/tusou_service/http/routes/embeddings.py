@@ -4,7 +4,7 @@ import asyncio
 from base64 import b64encode
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Request
 
 from tusou.core.arrays import Vectors
 from tusou.core.errors import BadImage, ErrorDetail, InvalidRequest, NotReady, Unavailable
@@ -13,6 +13,7 @@ from tusou_service.http.dependencies import (
     QUERY_ERRORS,
     DeadlineDep,
     EngineDep,
+    charge_queries,
     json_body,
     json_request_body,
 )
@@ -38,6 +39,7 @@ _BASE64 = ";base64,"
     openapi_extra=json_request_body(EmbeddingRequest),
 )
 async def embeddings(
+    request: Request,
     body: Annotated[EmbeddingRequest, Depends(json_body(EmbeddingRequest))],
     engine: EngineDep,
     deadline: DeadlineDep,
@@ -47,6 +49,7 @@ async def embeddings(
         message = "The model's vectors have one length and cannot be cut; leave dimensions out."
         raise InvalidRequest(details=[ErrorDetail(("body", "dimensions"), "unsupported", message)])
     inputs = [body.input] if isinstance(body.input, str) else body.input
+    charge_queries(request, len(inputs))
     bundle = engine.pipeline.bundle
     vectors, tokens = await _encode(inputs, engine, deadline)
     if engine.pipeline.bundle.version != bundle.version:

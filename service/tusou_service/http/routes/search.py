@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request
 from fastapi import Query as QueryParameter
 
-from tusou.core.errors import BadImage, Unavailable, UnknownItem
+from tusou.core.errors import BadImage, InputError, Unavailable, UnknownItem
 from tusou.core.hits import Hits
 from tusou.retrieval.query import Query
 from tusou_service.engine.engine import SearchEngine
@@ -17,16 +17,25 @@ from tusou_service.http.dependencies import (
     QUERY_ERRORS,
     DeadlineDep,
     EngineDep,
+    charge_queries,
     json_body,
     json_request_body,
 )
-from tusou_service.http.errors import error_responses
-from tusou_service.http.query_builder import build_query, check_page, normalize_texts
+from tusou_service.http.errors import error_responses, query_problem
+from tusou_service.http.query_builder import (
+    build_query,
+    check_batch_size,
+    check_page,
+    normalize_each,
+    raise_errors,
+)
 from tusou_service.http.schemas import (
     BatchRequest,
     BatchResponse,
     ImageSearchParameters,
     InterpretedQuery,
+    QueryFailure,
+    QueryProblem,
     SearchRequest,
     SearchResponse,
     SearchResult,
@@ -90,21 +99,32 @@ async def search_batch(
 ) -> BatchResponse:
     """Answer up to 256 queries, all from one version of the index."""
     started = perf_counter()
+    charge_queries(request, len(body.queries))
     check_page(body.top_k, body.offset)
-    texts = list(normalize_texts(dict(enumerate(body.queries)), "queries").values())
+    check_batch_size(len(body.queries), body.top_k)
+    texts = normalize_each(dict(enumerate(body.queries)), "queries")
+    if not body.partial:
+        raise_errors(texts.values())
     exclude = frozenset(map(str, body.exclude))
     queries = [
         Query.of_text(text, body.top_k, body.offset, exclude, interpret=body.interpret)
-        for text in texts
+        for text in texts.values()
+        if isinstance(text, str)
     ]
-    results = await engine.search(queries, deadline)
-    _log_queries(request, texts)
+    version = engine.pipeline.bundle.version
+    searched = await engine.search_each(queries, deadline) if queries else []
+    if not body.partial:
+        raise_errors(searched)
+    _log_queries(request, [text for text in texts.values() if isinstance(text, str)])
+    outcomes = zip(queries, searched, strict=True)
+    results = tuple(
+        _failure(text) if isinstance(text, InputError) else _outcome(*next(outcomes))
+        for text in texts.values()
+    )
+    answered = (hits.index_version for hits in searched if isinstance(hits, Hits))
     return BatchResponse(
-        results=tuple(
-            SearchResult(**_result_fields(query, hits))
-            for query, hits in zip(queries, results, strict=True)
-        ),
-        **_answer_fields(results[0].index_version, body.index_version, started),
+        results=results,
+        **_answer_fields(next(answered, version), body.index_version, started),
     )
 
 
@@ -122,6 +142,16 @@ async def _search_one(
         **_result_fields(query, hits),
         **_answer_fields(hits.index_version, known_version, started),
     )
+
+
+def _outcome(query: Query, outcome: Hits | InputError) -> SearchResult | QueryFailure:
+    if isinstance(outcome, InputError):
+        return _failure(outcome)
+    return SearchResult(**_result_fields(query, outcome))
+
+
+def _failure(error: InputError) -> QueryFailure:
+    return QueryFailure(problem=QueryProblem.model_validate(query_problem(error)))
 
 
 def _result_fields(query: Query, hits: Hits) -> dict[str, Any]:
