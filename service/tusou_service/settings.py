@@ -110,6 +110,11 @@ class Settings(BaseSettings):
     max_batch_body_bytes: Count = Field(
         default=1024 * 1024, description="Limit for a body of /search/batch."
     )
+    max_pending_body_bytes: Count = Field(
+        default=64 * 1024 * 1024,
+        description="Limit for all unfinished bodies of a worker together; beyond it the largest "
+        "is refused.",
+    )
     max_header_bytes: Count = Field(
         default=16 * 1024, description="Limit for all headers of a request."
     )

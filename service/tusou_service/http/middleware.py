@@ -34,6 +34,7 @@ from tusou_service.http.errors import (
     UnsupportedMediaType,
     UriTooLong,
 )
+from tusou_service.http.pending_bodies import PendingBodies, PendingBody
 from tusou_service.http.rate_limit import RateLimiter
 from tusou_service.http.request_log import CLIENT_DISCONNECTED, ClientDisconnected, RequestContext
 from tusou_service.observability.stages import RECORDER
@@ -69,6 +70,7 @@ class RequestMiddleware:
         )
         self._rules = body_rules(settings)
         self._large_bodies = 0
+        self._pending_bodies = PendingBodies(settings.max_pending_body_bytes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or answer its error; no exception leaves this method."""
@@ -170,31 +172,38 @@ class RequestMiddleware:
 
     async def _read_body(self, receive: Receive, rule: BodyRule, stack: ExitStack) -> bytes:
         """Return the complete body. Counts what arrives, whatever Content-Length declares."""
-        body, chunks, is_large = bytearray(), 0, False
         try:
-            async with asyncio.timeout(self._settings.body_s):
-                while True:
-                    message = await receive()
-                    if message["type"] == "http.disconnect":
-                        raise ClientDisconnected
-                    before = len(body)
-                    body += message.get("body", b"")
-                    chunks += 1
-                    if chunks > MAX_BODY_CHUNKS + len(body) // _MIN_CHUNK_BYTES:
-                        raise BodyTooLarge
-                    if before <= rule.limit < len(body) and not rule.may_exceed_limit(body):
-                        raise BodyTooLarge
-                    if len(body) > rule.total:
-                        raise BodyTooLarge
-                    if len(body) > LARGE_BODY_BYTES and not is_large:
-                        stack.enter_context(self._large_body())
-                        is_large = True
-                    if not message.get("more_body", False):
-                        if len(body) > rule.limit and not rule.accepts(body):
-                            raise BodyTooLarge
-                        return bytes(body)
+            async with asyncio.timeout(self._settings.body_s) as timeout:
+                with self._pending_bodies.receiving(timeout) as pending:
+                    return await self._receive_body(receive, rule, pending, stack)
         except TimeoutError:
             raise RequestTimeout from None
+
+    async def _receive_body(
+        self, receive: Receive, rule: BodyRule, pending: PendingBody, stack: ExitStack
+    ) -> bytes:
+        body, chunks, is_large = bytearray(), 0, False
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnected
+            before = len(body)
+            body += message.get("body", b"")
+            chunks += 1
+            if chunks > MAX_BODY_CHUNKS + len(body) // _MIN_CHUNK_BYTES:
+                raise BodyTooLarge
+            if before <= rule.limit < len(body) and not rule.may_exceed_limit(body):
+                raise BodyTooLarge
+            if len(body) > rule.total:
+                raise BodyTooLarge
+            if len(body) > LARGE_BODY_BYTES and not is_large:
+                stack.enter_context(self._large_body())
+                is_large = True
+            if not message.get("more_body", False):
+                if len(body) > rule.limit and not rule.accepts(body):
+                    raise BodyTooLarge
+                return bytes(body)
+            self._pending_bodies.grow(pending, len(body) - before)
 
 
 def _api_key(headers: Headers) -> bytes:

@@ -1,0 +1,65 @@
+"""Memory of unfinished request bodies, limited for all connections together."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from tusou.core.errors import Overloaded
+
+_MESSAGE = "Too many unfinished bodies at once."
+
+
+@dataclass(eq=False, slots=True)
+class PendingBody:
+    """A body that is being received."""
+
+    timeout: asyncio.Timeout  # of its reading
+    size: int = 0
+    is_refused: bool = False
+
+
+class PendingBodies:
+    """Counts the bytes of unfinished bodies, and refuses the largest when they exceed the limit.
+
+    Clients that hold back the end of large bodies displace one another: a small search is never
+    the largest.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit, self._total = limit, 0
+        self._bodies: set[PendingBody] = set()
+
+    @contextmanager
+    def receiving(self, timeout: asyncio.Timeout) -> Iterator[PendingBody]:
+        """Count one body within the block, which has this time limit.
+
+        The block ends with Overloaded if the body is refused.
+        """
+        body = PendingBody(timeout)
+        self._bodies.add(body)
+        try:
+            yield body
+        except asyncio.CancelledError:
+            if body.is_refused:
+                raise Overloaded(_MESSAGE) from None
+            raise
+        finally:
+            self._forget(body)
+
+    def grow(self, body: PendingBody, count: int) -> None:
+        """Count `count` more bytes of a body; Overloaded if it is refused."""
+        body.size += count
+        self._total += count
+        while self._total > self._limit:
+            largest = max(self._bodies, key=lambda other: other.size)
+            self._forget(largest)
+            largest.is_refused = True
+            if largest is body:
+                raise Overloaded(_MESSAGE)
+            largest.timeout.reschedule(asyncio.get_running_loop().time())
+
+    def _forget(self, body: PendingBody) -> None:
+        if body in self._bodies:
+            self._bodies.remove(body)
+            self._total -= body.size
