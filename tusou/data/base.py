@@ -3,6 +3,7 @@
 import hashlib
 import re
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,11 +37,31 @@ class ItemRow:
     length: int
 
 
+class SkippedFiles:
+    """Files of a source that are no items, counted by the reason, each with one example."""
+
+    def __init__(self) -> None:
+        self._counts = Counter[str]()
+        self._examples: dict[str, str] = {}
+
+    def __len__(self) -> int:
+        return self._counts.total()
+
+    def add(self, reason: str, name: str) -> None:
+        self._counts[reason] += 1
+        self._examples.setdefault(reason, name.encode(errors="replace").decode())
+
+    def sentences(self) -> list[str]:
+        """Return one sentence for each reason: `3 members ending in .cls, such as 00.cls`."""
+        counts = self._counts.most_common()
+        return [f"{count} {reason}, such as {self._examples[reason]}" for reason, count in counts]
+
+
 class ItemPool(ABC):
     """The items of one split, scanned once, in the memory of one row.
 
-    Rows refer by position to `files`, which all lie below the path of the dataset. `sha256` and
-    `size`, in bytes, are complete after the scan.
+    Rows refer by position to `files`, which all lie below the path of the dataset. `sha256`,
+    `size`, in bytes, and `skipped` are complete after the scan.
     """
 
     kind: ItemKind = "images"
@@ -49,6 +70,7 @@ class ItemPool(ABC):
     def __init__(self, files: Sequence[Path]) -> None:
         self.files = files
         self.size = 0
+        self.skipped = SkippedFiles()
         self._hash = hashlib.sha256()
 
     @property

@@ -32,6 +32,7 @@ FindingCode: TypeAlias = Literal[
     "never_asked_for",
     "negations",
     "shared_ids",
+    "skipped_files",
     "no_images",
     "no_queries",
 ]

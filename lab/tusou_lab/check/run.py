@@ -78,6 +78,11 @@ def check(
             for image in scan_images(split, pool, image_workers, failures):
                 images.append(image)
                 progress.advance()
+            skipped = pool.skipped
+            message = "files that are no items of the split"
+            findings.add(
+                "note", "skipped_files", split, skipped.sentences(), message, count=len(skipped)
+            )
             image_facts[split] = check_images(split, images[first:], failures, first, findings)
     queries = _read_queries(dataset, findings)
     same, near = _find_duplicates(images, bundle)

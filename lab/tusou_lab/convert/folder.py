@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from tusou.core.errors import BadDataset
 from tusou.data.base import ONLY_SPLIT
-from tusou.data.formats.folder import ENDINGS
+from tusou.images.formats import IMAGE_SUFFIXES
 from tusou_lab.convert.names import escape_id, file_ending
 from tusou_lab.convert.split import SourceSplit
 
@@ -23,7 +23,7 @@ def write_folder(folder: Path, splits: Iterable[SourceSplit], notes: Counter[str
         notes[note] += len(split.queries or ())
         for item_id, data in split.images:
             name = "/".join(escape_id(part) or "%" for part in item_id.split("/"))
-            if PurePosixPath(name).suffix.lower() not in ENDINGS:
+            if PurePosixPath(name).suffix.lower() not in IMAGE_SUFFIXES:
                 name += file_ending(data)
             path = target / name
             if path.exists():

@@ -4,8 +4,7 @@ from pathlib import Path, PurePath
 from urllib.parse import quote
 
 from tusou.core.errors import BadDataset
-from tusou.data.formats.folder import ENDINGS
-from tusou.images.formats import JPEG, find_format
+from tusou.images.formats import IMAGE_SUFFIXES, JPEG, find_format
 
 # Kept as they are, so that ids stay readable; path separators, drives and the like are escaped.
 _SAFE = " !$&'()+,;=@[]{}~_-."
@@ -36,7 +35,7 @@ class ImageFolderWriter:
     def add(self, item_id: str, data: bytes) -> str:
         """Write an image and return its file name; BadDataset when another one has that name."""
         name = escape_id(item_id)
-        if PurePath(name).suffix.lower() not in ENDINGS:
+        if PurePath(name).suffix.lower() not in IMAGE_SUFFIXES:
             name += file_ending(data)
         if name in self._ids:
             raise BadDataset(

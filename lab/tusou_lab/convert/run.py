@@ -50,6 +50,7 @@ class ConvertedSplit:
     items: int
     queries: int
     failed: int
+    skipped: list[str]  # files that are no items: a sentence for each reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,10 @@ def convert(
     notes, counts, failures = Counter[str](), list[ConvertedSplit](), list[Failure]()
     try:
         WRITERS[to](temporary, _read_splits(dataset, counts, failures, progress), notes)
-        sentences = tuple(f"{number} {note}" for note, number in notes.items() if number)
+        sentences = (
+            *(f"{number} {note}" for note, number in notes.items() if number),
+            *(f"{count.split}: skipped {note}" for count in counts for note in count.skipped),
+        )
         records = tuple(failure.record() for failure in failures[:_MAX_FAILURES])
         report = ConversionReport(source, to, tuple(counts), sentences, records)
         text = json.dumps(asdict(report), ensure_ascii=False, indent=2)
@@ -106,7 +110,7 @@ def _read_splits(
         with suppress(MissingPart):
             queries = dataset.queries(name)
         progress.begin(f"writing {name}", len(ids))
-        count = ConvertedSplit(name, 0, len(queries or ()), 0)
+        count = ConvertedSplit(name, 0, len(queries or ()), 0, [])
         counts.append(count)
         images = _read_images(dataset.images(name), count, failures, progress) if ids else iter(())
         yield SourceSplit(name, ids, all(map(is_canonical_integer, ids)), queries, images)
@@ -132,3 +136,4 @@ def _read_images(
             count.items += 1
             progress.advance()
             yield row.item_id, data
+    count.skipped += pool.skipped.sentences()

@@ -22,15 +22,20 @@ class SourceSplit:
     images: Iterator[tuple[str, bytes]]  # id and file of each image that can be read
 
     def captions(self, notes: Counter[str]) -> Captions:
-        """Return the captions of each image; count queries without an image in the notes."""
+        """Return the captions of each image; count queries without an image in the notes.
+
+        The ids of the captions have one type.
+        """
         known = set(self.item_ids)
         captions: Captions = {}
         omitted = 0
+        one_type = len({type(query.query_id) for query in self.queries or ()}) == 1
         for query in self.queries or ():
             images = [str(item_id) for item_id in query.item_ids or () if str(item_id) in known]
             omitted += not images
             for item_id in dict.fromkeys(images):
-                captions.setdefault(item_id, []).append((query.query_id, query.text))
+                text_id = query.query_id if one_type else str(query.query_id)
+                captions.setdefault(item_id, []).append((text_id, query.text))
         note = f"queries of {self.name} were left out: the format holds texts by their images"
         notes[note] += omitted
         return captions

@@ -87,6 +87,8 @@ def _load_images(
         progress.advance()
         if isinstance(row, ItemRow):
             rows.append(row)
+    for sentence in pool.skipped.sentences():
+        progress.notice(f"{split}: skipped {sentence}")
     key = blake2b(f"{pool.sha256} {size}".encode(), digest_size=12)
     for row in rows:
         key.update(f"\0{row.item_id}".encode())

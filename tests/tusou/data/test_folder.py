@@ -1,4 +1,4 @@
-"""A folder of images is a pool: every image is an item or a failure; other files are ignored."""
+"""A folder of images is a pool: every image is an item or a failure; other files are counted."""
 
 import os
 from pathlib import Path
@@ -21,7 +21,10 @@ def fill(folder: Path, **files: bytes) -> Path:
     return folder
 
 
-def test_images_are_sorted_by_path_and_other_files_are_ignored(tmp_path: Path) -> None:
+CASES = Path(__file__).parents[2] / "cases"
+
+
+def test_images_are_sorted_by_path_and_other_files_are_counted(tmp_path: Path) -> None:
     fill(tmp_path, b_jpg=b"22", a__x_PNG=b"1", a_jpg=b"333", readme_txt=b"no", c_csv=b"no")
     fill(tmp_path / ".hidden", d_jpg=b"no")
     (tmp_path / ".e.jpg").write_bytes(b"no")
@@ -33,6 +36,26 @@ def test_images_are_sorted_by_path_and_other_files_are_ignored(tmp_path: Path) -
     ]
     assert pool.files == [tmp_path / "a.jpg", tmp_path / "a" / "x.PNG", tmp_path / "b.jpg"]
     assert pool.size == 6
+    assert sorted(pool.skipped.sentences()) == [
+        "1 files ending in .csv, such as c.csv",
+        "1 files ending in .txt, such as readme.txt",
+        "1 hidden files, such as .e.jpg",
+    ]
+
+
+def test_every_image_format_is_an_item(tmp_path: Path) -> None:
+    fill(tmp_path, a_jp2=b"1", b_jxl=b"2", c_heif=b"3", d_gif=b"4", e_apng=b"5")
+    pool = open_image_folder(tmp_path)
+    assert [row.item_id for row in pool.scan()] == ["a", "b", "c", "d", "e"]
+    assert not pool.skipped.sentences()
+
+
+def test_ids_keep_the_ending_where_the_names_meet(tmp_path: Path) -> None:
+    pool = open_image_folder(CASES / "folder-two-endings-one-name")
+    assert [row.item_id for row in pool.scan()] == ["a.jpg", "a.png"]
+    fill(tmp_path, a_jpg=b"1", a_png=b"2", a_jpg_png=b"3", b_png=b"4", c__a_gif=b"5")
+    ids = [row.item_id for row in open_image_folder(tmp_path).scan()]
+    assert ids == ["a.jpg", "a.jpg.png", "a.png", "b", "c/a"]
 
 
 def test_unusable_images_are_listed_with_their_files(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from reading import read_items, read_queries
 
 from tusou.core.errors import BadDataset
-from tusou.data import open_dataset
+from tusou.data import ItemRow, open_dataset
 
 
 def tar(path: Path, **members: bytes | str) -> Path:
@@ -77,3 +77,35 @@ def test_a_compressed_tar_is_refused_with_advice(tmp_path: Path) -> None:
     (tmp_path / "x.tar").write_bytes(b"\x1f\x8b compressed")
     with pytest.raises(BadDataset, match=r"not an uncompressed tar .* unpack it"):
         read_items(tmp_path)
+
+
+def test_every_image_of_a_sample_counts(tmp_path: Path) -> None:
+    case = Path(__file__).parents[2] / "cases" / "webdataset-members-passed-over-silently.tar"
+    pool = open_dataset(str(case)).images()
+    ids = [row.item_id for row in pool.scan() if isinstance(row, ItemRow)]
+    assert (ids, len(pool.skipped)) == (["00000", "00001", "00002", "00003"], 0)
+    assert len(read_queries(case)) == 4
+
+    path = tar(tmp_path / "x.tar", a__jpg=b"1", a__png=b"2", a__txt="裙", b__heif=b"3", b__jxl=b"")
+    assert read_items(path) == [
+        ("a.jpg", b"1"),
+        ("a.png", b"2"),
+        ("b.heif", b"3"),
+        (2, "empty image"),
+    ]
+    assert read_queries(path) == [("a#0", "裙", ("a.jpg", "a.png"))]
+
+
+def test_other_members_are_counted(tmp_path: Path) -> None:
+    members = {"a__jpg": b"1", "a__mask.png": b"2", "a__cls": b"0", "b__mp4": b"3", "b__txt": "鞋"}
+    path = tar(tmp_path / "x.tar", **members, **{".DS_Store": b"4", "c": b"5"})
+    pool = open_dataset(str(path)).images()
+    assert [row.item_id for row in pool.scan() if isinstance(row, ItemRow)] == ["a"]
+    assert sorted(pool.skipped.sentences()) == [
+        "1 captions without an image, such as b.txt",
+        "1 further images, ending in .mask.png, such as a.mask.png",
+        "1 hidden members, such as .DS_Store",
+        "1 members ending in .cls, such as a.cls",
+        "1 members ending in .mp4, such as b.mp4",
+        "1 members without an ending, such as c",
+    ]

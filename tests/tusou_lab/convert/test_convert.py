@@ -174,3 +174,38 @@ def test_the_output_is_complete_or_absent_and_only_our_own_is_replaced(tmp_path:
         convert_to(source, tmp_path / "out", "folder")
     convert(f"{source}#valid", tmp_path / "out", "folder", NoProgress(), force=True)
     assert open_dataset(str(tmp_path / "out")).splits() == ["valid"]
+
+
+@pytest.mark.parametrize("to", sorted(set(WRITERS) - {"folder"}))
+def test_ids_of_one_kind_have_one_type(tmp_path: Path, to: str) -> None:
+    lines = [f"{name}\t{b64encode(image_bytes(1)).decode()}\n" for name in ("007", "8", "a.jpg")]
+    rows = [
+        {"query_id": 1, "query_text": "裙", "item_ids": [8, "a.jpg"]},
+        {"query_id": "b", "query_text": "鞋", "item_ids": ["007", "gone.jpg"]},
+    ]
+    write_file(tmp_path / "in" / "MR_train_imgs.tsv", "".join(lines))
+    queries = "".join(json.dumps(row) + "\n" for row in rows)
+    write_file(tmp_path / "in" / "MR_train_queries.jsonl", queries)
+    convert_to(tmp_path / "in", tmp_path / "out", to)
+    written = open_dataset(str(tmp_path / "out")).queries()
+    assert len({type(query.query_id) for query in written}) == 1
+    correct = {item_id for query in written for item_id in query.item_ids or ()}
+    assert {type(item_id) for item_id in correct} == ({int} if to == "cnclip" else {str})
+    usable = {item_id for item_id in map(str, correct) if item_id in read_images(tmp_path / "out")}
+    assert len(usable) == 3
+
+
+def test_an_integer_pool_has_integer_answers(tmp_path: Path) -> None:
+    write_file(tmp_path / "in" / "MR_test_imgs.tsv", f"8\t{b64encode(image_bytes(1)).decode()}\n")
+    row = {"query_id": "3", "query_text": "裙", "item_ids": ["8", "a.jpg"]}
+    write_file(tmp_path / "in" / "MR_test_queries.jsonl", json.dumps(row) + "\n")
+    report = convert_to(tmp_path / "in", tmp_path / "out", "muge")
+    assert read_texts(tmp_path / "out") == {3: ("裙", {8})}
+    assert report.notes == ("1 correct items of test were left out: the pool has integer ids",)
+
+
+def test_skipped_files_are_listed(tmp_path: Path) -> None:
+    write_file(tmp_path / "in" / "a.jpg", image_bytes(1))
+    write_file(tmp_path / "in" / "sub" / "notes.txt", "x")
+    report = convert_to(tmp_path / "in", tmp_path / "out", "muge")
+    assert report.notes == ("all: skipped 1 files ending in .txt, such as sub/notes.txt",)

@@ -1,17 +1,14 @@
 """Folders of image files, whose ids are their paths without the ending."""
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePath
 from typing import Self
 
 from tusou.data.base import ONLY_SPLIT, SPLITS, DatasetReader, ItemPool, sort_splits
 from tusou.data.listed_images import ListedImage, ListedImages
-
-# Endings of images, readable or not. Other files are ignored, without a failure.
-ENDINGS = frozenset(
-    (".jpg", ".jpeg", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic")
-)
+from tusou.images.formats import IMAGE_SUFFIXES
 
 
 class ImageFolders(DatasetReader):
@@ -23,9 +20,9 @@ class ImageFolders(DatasetReader):
     @classmethod
     def find(cls, path: Path) -> Self | None:
         """Open any folder with an image somewhere below it."""
-        if not path.is_dir() or next(_walk(path), None) is None:
+        if not path.is_dir() or next(filter(_is_image, _walk(path)), None) is None:
             return None
-        children = {path / name.partition("/")[0] for name in _walk(path)}
+        children = {path / name.partition("/")[0] for name in filter(_is_image, _walk(path))}
         splits = {
             child.name: child for child in children if child.is_dir() and child.name in SPLITS
         }
@@ -41,20 +38,53 @@ class ImageFolders(DatasetReader):
 def open_image_folder(folder: Path) -> ListedImages:
     """Return the images in a folder and its subfolders as an item pool, sorted by path.
 
-    Hidden files, links to folders and files with other endings are ignored.
+    An id keeps its ending where another image has the same path without it, as `a.jpg` beside
+    `a.png`. Other files are counted in the pool's `skipped`; hidden folders, and links to folders,
+    are not entered.
     """
-    names = enumerate(sorted(_walk(folder)), start=1)
-    return ListedImages(
-        folder,
-        (ListedImage(line, name.removesuffix(PurePath(name).suffix), name) for line, name in names),
+    files = sorted(_walk(folder))
+    names = list(filter(_is_image, files))
+    complete = _names_kept_whole(names)
+    images = (
+        ListedImage(line, name if name in complete else _without_ending(name), name)
+        for line, name in enumerate(names, start=1)
     )
+    pool = ListedImages(folder, images)
+    for name in files:
+        if not _is_image(name):
+            pool.skipped.add(_skip_reason(PurePath(name)), name)
+    return pool
+
+
+def _names_kept_whole(names: Sequence[str]) -> set[str]:
+    """Return the names that are ids with their ending, so that all ids differ."""
+    counts = Counter(map(_without_ending, names))
+    complete: set[str] = set()
+    added = {name for name in names if counts[_without_ending(name)] > 1}
+    while added:  # `a.jpg.png` without its ending would be the id of `a.jpg`
+        complete |= added
+        added = {name for name in names if _without_ending(name) in complete} - complete
+    return complete
+
+
+def _without_ending(name: str) -> str:
+    return name.removesuffix(PurePath(name).suffix)
+
+
+def _is_image(name: str) -> bool:
+    path = PurePath(name)
+    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
+
+
+def _skip_reason(path: PurePath) -> str:
+    if path.name.startswith("."):
+        return "hidden files"
+    return f"files ending in {path.suffix}" if path.suffix else "files without an ending"
 
 
 def _walk(folder: Path) -> Iterator[str]:
-    """Yield the paths of the images below a folder, relative to it and with slashes."""
+    """Yield the paths of the files below a folder, relative to it and with slashes."""
     for parent, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         relative = Path(parent).relative_to(folder)
-        for name in files:
-            if not name.startswith(".") and PurePath(name).suffix.lower() in ENDINGS:
-                yield (relative / name).as_posix()
+        yield from ((relative / name).as_posix() for name in files)

@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -17,17 +17,19 @@ from tusou.data.base import (
     DatasetReader,
     ItemPool,
     ItemRow,
+    SkippedFiles,
     parse_item_id,
     sort_splits,
 )
 from tusou.data.captions import Caption, caption_queries
-from tusou.images.formats import check_image_size
+from tusou.images.formats import IMAGE_SUFFIXES, check_image_size
 
 MAX_TEXT_BYTES = 2**20
 
 _NUMBER = re.compile(r"[-_.]?\d+$")
 _INTEGER_KEY = re.compile("0|[1-9][0-9]{0,17}")
-_IMAGES = {"jpg", "jpeg", "png", "webp"}
+# Endings of images; some writers say only that a member is an image, and its bytes say which.
+_IMAGES = {suffix[1:] for suffix in IMAGE_SUFFIXES} | {"img", "image"}
 _TEXTS = {"txt", "json"}
 
 
@@ -38,9 +40,15 @@ class _Sample:
     tar: int
     number: int  # position within its split, from 1
     key: str
-    image: tuple[int, int] | None = None  # its span: offset, length
+    images: dict[str, tuple[int, int]] = field(default_factory=dict)  # by ending: offset, length
     texts: dict[str, bytes] = field(default_factory=dict)  # by ending
     problem: str = ""  # of a text
+    others: list[str] = field(default_factory=list)  # endings of all other members
+
+    def choose_images(self) -> dict[str, tuple[int, int]]:
+        """Return the spans of the images to use: `jpg` rather than `mask.png`, if it has both."""
+        plain = {ending: span for ending, span in self.images.items() if "." not in ending}
+        return plain or self.images
 
 
 class WebDataset(DatasetReader):
@@ -69,7 +77,7 @@ class WebDataset(DatasetReader):
         return caption_queries(self._captions(split))
 
     def _captions(self, split: str) -> Iterator[Caption | Failure]:
-        for sample in _samples(self._tars[split]):
+        for sample in _samples(self._tars[split], SkippedFiles()):
             yield from [sample] if isinstance(sample, Failure) else _parse_captions(sample)
 
 
@@ -82,25 +90,47 @@ class TarImages(ItemPool):
             with path.open("rb") as file:
                 self._hash.update(hashlib.file_digest(file, "sha256").digest())
                 self.size += file.tell()
-        for sample in _samples(self.files):
+        for sample in _samples(self.files, self.skipped):
             if isinstance(sample, Failure):
                 yield sample
-            elif sample.image is not None:
-                yield _make_row(sample, self.files[sample.tar].name, *sample.image)
+                continue
+            images, tar = sample.choose_images(), self.files[sample.tar].name
+            for ending, item_id in zip(images, _item_ids(sample), strict=True):
+                yield _make_row(sample, item_id, tar, *images[ending])
+            self._skip_others(sample, images)
+
+    def _skip_others(self, sample: _Sample, images: Collection[str]) -> None:
+        """Count the members of a sample that are neither an item nor its captions."""
+        for ending in sample.others:
+            name = f"{sample.key}.{ending}" if ending else sample.key
+            kind = f"ending in .{ending}" if ending else "without an ending"
+            self.skipped.add(f"members {kind}", name)
+        for ending in sample.images.keys() - images:
+            reason = f"further images, ending in .{ending}"
+            self.skipped.add(reason, f"{sample.key}.{ending}")
+        if not images and sample.texts:
+            self.skipped.add(
+                "captions without an image", f"{sample.key}.{next(iter(sample.texts))}"
+            )
 
 
-def _make_row(sample: _Sample, tar: str, offset: int, length: int) -> ItemRow | Failure:
-    item_id = None
+def _make_row(
+    sample: _Sample, item_id: ItemId, tar: str, offset: int, length: int
+) -> ItemRow | Failure:
+    parsed_id = None
     try:
-        item_id = parse_item_id(str(_item_id(sample)).encode(errors="surrogateescape"))
+        parsed_id = parse_item_id(str(item_id).encode(errors="surrogateescape"))
         check_image_size(length)
     except (ValueError, BadImage) as error:
-        return Failure(sample.number, item_id, str(error), tar)
-    return ItemRow(sample.number, item_id, sample.tar, offset, length)
+        return Failure(sample.number, parsed_id, str(error), tar)
+    return ItemRow(sample.number, parsed_id, sample.tar, offset, length)
 
 
-def _samples(tars: Sequence[Path]) -> Iterator[_Sample | Failure]:
-    """Yield the members of each tar by key, in memory that does not grow with the tar."""
+def _samples(tars: Sequence[Path], skipped: SkippedFiles) -> Iterator[_Sample | Failure]:
+    """Yield the members of each tar by key, in memory that does not grow with the tar.
+
+    Members that are hidden or no files are counted in `skipped`.
+    """
     number = 0
     for tar_number, path in enumerate(tars):
         sample: _Sample | None = None
@@ -109,6 +139,9 @@ def _samples(tars: Sequence[Path]) -> Iterator[_Sample | Failure]:
             for member in _read_members(path, tar):
                 if isinstance(member, str):
                     failures.append(Failure(number, None, member, path.name))
+                    continue
+                if reason := _skip_reason(member):
+                    skipped.add(reason, member.name)
                     continue
                 key, ending = _split_name(member.name)
                 if sample is None or sample.key != key:
@@ -132,7 +165,7 @@ def _open_tar(path: Path) -> tarfile.TarFile:
 
 
 def _read_members(path: Path, tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo | str]:
-    """Yield the files in a tar; a string, as the last value, says where the tar is broken."""
+    """Yield all but the folders of a tar; a string, as the last value, says where it is broken."""
     while True:
         try:
             member = tar.next()
@@ -145,9 +178,15 @@ def _read_members(path: Path, tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo 
             return
         # tarfile keeps every header that it has read.
         tar.members = []  # type: ignore[attr-defined]
-        hidden = member.name.rpartition("/")[2].startswith(".")
-        if member.isfile() and not hidden:
+        if not member.isdir():
             yield member
+
+
+def _skip_reason(member: tarfile.TarInfo) -> str:
+    """Return why a member belongs to no sample; empty if it belongs to one."""
+    if member.name.rpartition("/")[2].startswith("."):
+        return "hidden members"
+    return "" if member.isfile() else "links and devices"
 
 
 def _split_name(name: str) -> tuple[str, str]:
@@ -160,13 +199,21 @@ def _split_name(name: str) -> tuple[str, str]:
 def _add_member(
     sample: _Sample, ending: str, member: tarfile.TarInfo, tar: tarfile.TarFile
 ) -> None:
-    if ending in _IMAGES and sample.image is None:
-        sample.image = (member.offset_data, member.size)
+    if ending.rpartition(".")[2] in _IMAGES and ending not in sample.images:
+        sample.images[ending] = (member.offset_data, member.size)
     elif ending in _TEXTS and member.size > MAX_TEXT_BYTES:
         sample.problem = f"caption longer than {MAX_TEXT_BYTES} bytes"
     elif ending in _TEXTS:
         file = tar.extractfile(member)
         sample.texts[ending] = file.read() if file else b""
+    else:
+        sample.others.append(ending)
+
+
+def _item_ids(sample: _Sample) -> list[ItemId]:
+    """Return the ids of a sample's images; they keep the endings if there are several."""
+    endings, item_id = list(sample.choose_images()), _item_id(sample)
+    return [item_id] if len(endings) == 1 else [f"{item_id}.{ending}" for ending in endings]
 
 
 def _item_id(sample: _Sample) -> ItemId:
@@ -201,7 +248,8 @@ def _parse_captions(sample: _Sample) -> Iterator[Caption | Failure]:
             return
     ids = fields.get("caption_ids")
     text_ids = ids if isinstance(ids, list) and len(ids) == len(texts) else [None] * len(texts)
-    item_id = _item_id(sample) if sample.image else None
     for number, (text, text_id) in enumerate(zip(texts, text_ids, strict=True)):
         caption_id = text_id if is_id(text_id) else f"{_item_id(sample)}#{number}"
-        yield Caption(sample.number, text, item_id, caption_id)
+        item_ids: list[ItemId | None] = [*_item_ids(sample)]
+        for item_id in item_ids or [None]:
+            yield Caption(sample.number, text, item_id, caption_id)
