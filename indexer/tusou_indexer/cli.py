@@ -1,5 +1,6 @@
 """The commands `tusou index`, `tusou info` and `tusou verify`."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -84,8 +85,36 @@ def index(
     )
 
 
-def info(bundle: _Bundle, as_json: _Json = False) -> None:
-    """Show what a bundle holds: source, model, index and counts."""
+def info(
+    path: Annotated[
+        Path,
+        typer.Argument(
+            metavar="BUNDLE|CHECKPOINT",
+            help="Bundle folder made by `tusou index`, or a checkpoint (.pt).",
+            exists=True,
+        ),
+    ],
+    as_json: _Json = False,
+) -> None:
+    """Show what a bundle holds, or how a checkpoint is built and was trained."""
+    if path.is_file():
+        _show_checkpoint(path, as_json=as_json)
+    else:
+        _show_bundle(path, as_json=as_json)
+
+
+def _show_checkpoint(path: Path, *, as_json: bool) -> None:
+    from tusou.encoders.checkpoint_info import describe_checkpoint
+
+    with plain_errors():
+        described = describe_checkpoint(path)
+    if as_json:
+        print_json(described.as_json())
+    else:
+        _print_rows(described.rows())
+
+
+def _show_bundle(bundle: Path, *, as_json: bool) -> None:
     from tusou.bundle.bundle import Bundle
 
     with plain_errors():
@@ -112,6 +141,10 @@ def info(bundle: _Bundle, as_json: _Json = False) -> None:
     }
     if manifest.items == "texts":
         rows["truncated"] = f"{counts.truncated:,} texts longer than the model reads"
+    _print_rows(rows)
+
+
+def _print_rows(rows: Mapping[str, str]) -> None:
     width = max(map(len, rows))
     for name, value in rows.items():
         typer.echo(f"{name:<{width}}  {value}")

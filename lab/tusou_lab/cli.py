@@ -93,6 +93,11 @@ def train(
     force: Annotated[bool, typer.Option("--force", help="Start over, replacing OUT.")] = False,
 ) -> None:
     """Train or fine-tune a model; run it again after a kill to resume."""
+    import os
+
+    # Threads that wait for each other give their core away: where other programs run too, spinning
+    # makes a step several times as long. OpenMP reads this once, when torch is loaded below.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     from tusou.cli.progress import progress
     from tusou_lab.train.run import TrainSpec
     from tusou_lab.train.run import train as run_training
@@ -102,6 +107,8 @@ def train(
         report = run_training(
             data, spec, out, valid=valid, device=device, force=force, progress=bar
         )
+    if report.note:
+        typer.secho(f"note: {report.note}", err=True, fg="yellow")
     typer.echo(
         f"{report.checkpoint}: mean_recall {report.best_mean_recall:.2f} on valid after epoch "
         f"{report.best_epoch}, {report.steps} steps in {report.seconds:.0f} s"

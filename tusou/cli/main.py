@@ -25,7 +25,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "convert": ("tusou_lab.convert.cli:convert", "Write a dataset in another format."),
     "train": ("tusou_lab.cli:train", "Train or fine-tune a model on images and queries."),
     "index": ("tusou_indexer.cli:index", "Encode images or texts into a searchable bundle."),
-    "info": ("tusou_indexer.cli:info", "Describe a bundle."),
+    "info": ("tusou_indexer.cli:info", "Describe a bundle, or a checkpoint and its training."),
     "verify": ("tusou_indexer.cli:verify", "Check every byte of a bundle."),
     "serve": ("tusou_service.cli:serve", "Answer queries over HTTP."),
     "query": ("tusou_client.cli:query", "Search a running service."),

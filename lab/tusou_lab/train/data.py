@@ -1,8 +1,9 @@
 """A split to train on: decoded images, tokenised queries, and the correct images of each query."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
+from hashlib import blake2b, sha256
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,12 @@ from tusou.core.arrays import Pixels
 from tusou.core.errors import BadDataset, BadImage
 from tusou.data import Dataset, ItemPool, ItemRow
 from tusou.encoders.tokenizer import ClipTokenizer
+from tusou.encoders.training_record import SplitRecord
+from tusou.evaluation.metrics import KS
 from tusou.evaluation.pool_coverage import count_outside
 from tusou.images.preprocess import open_image, to_pixels
+
+_LEAST_PAIRS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +31,7 @@ class TrainingSplit:
     pixels: Pixels  # (images, size, size, 3), mapped from the cache
     tokens: NDArray[np.int64]  # (queries, width), padded with 0
     correct: tuple[NDArray[np.int64], ...]  # per query: positions of its correct images, ascending
+    record: SplitRecord
 
     def queries_of_images(self) -> tuple[NDArray[np.int64], ...]:
         """Return, for each image, the positions of the queries it is correct for."""
@@ -69,8 +75,53 @@ def load_split(
     usable = [number for number, images in enumerate(correct) if len(images)]
     if not usable:
         raise BadDataset(f"{source}: no {split} query has a correct image that can be decoded")
-    tokens = ClipTokenizer().prepare([queries[number].text for number in usable])
-    return TrainingSplit(pixels, tokens.ids, tuple(correct[number] for number in usable))
+    texts = [queries[number].text for number in usable]
+    record = SplitRecord(
+        source=source,
+        images=len(ids),
+        queries=len(usable),
+        sha256=_digest(pool, ids, texts, [correct[number] for number in usable]),
+    )
+    tokens = ClipTokenizer().prepare(texts)
+    return TrainingSplit(pixels, tokens.ids, tuple(correct[number] for number in usable), record)
+
+
+def _digest(
+    pool: ItemPool, ids: Sequence[str], texts: Sequence[str], correct: Sequence[NDArray[np.int64]]
+) -> str:
+    """Return the SHA-256 of the images' files, and of the queries with their correct images."""
+    digest = sha256(pool.sha256.encode())
+    for text, images in zip(texts, correct, strict=True):
+        row = [text, *(ids[position] for position in images.tolist())]
+        digest.update(json.dumps(row).encode() + b"\n")
+    return digest.hexdigest()
+
+
+def check_splits(train: TrainingSplit, valid: TrainingSplit) -> str:
+    """Return a sentence about a valid split that is too small, or an empty text.
+
+    Raises BadDataset where nothing can be learnt, as a pair has no other to contrast with, and
+    where nothing can be measured: a single image is found by every model.
+    """
+    pairs = min(len(train.correct), len(np.unique(np.concatenate(train.correct))))
+    if pairs < _LEAST_PAIRS:
+        raise BadDataset(
+            f"{train.record.source}: nothing can be learnt from {len(train.correct)} queries and "
+            f"{train.record.images} images; training contrasts at least {_LEAST_PAIRS} queries "
+            "whose correct images differ"
+        )
+    images = valid.record.images
+    if images < _LEAST_PAIRS:
+        raise BadDataset(
+            f"{valid.record.source}: nothing can be measured with {images} image, since every "
+            "model finds it; validate on more images"
+        )
+    if images > KS[-1]:
+        return ""
+    return (
+        f"{valid.record.source} has {images} images, so hit@{KS[-1]} is 100 for every model and "
+        "mean_recall says little; validate on more images"
+    )
 
 
 def _load_images(

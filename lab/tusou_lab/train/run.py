@@ -2,6 +2,7 @@
 
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
 
@@ -10,13 +11,18 @@ import torch
 from cn_clip.clip.model import CLIP
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from tusou import __version__
 from tusou.cli.progress import NoProgress, Progress
 from tusou.core.errors import InputError, OutputExists
+from tusou.core.files import sha256_of
+from tusou.core.hardware import describe_machine
 from tusou.data import open_dataset
 from tusou.encoders.devices import pick_device
 from tusou.encoders.torch.encoder import to_input
+from tusou.encoders.training_record import TrainingRecord, write_record
 from tusou_lab.train.batches import BatchSampler, TrainingBatch
-from tusou_lab.train.data import load_split
+from tusou_lab.train.data import check_splits, load_split
+from tusou_lab.train.history import TrainingHistory
 from tusou_lab.train.loss import contrastive_loss
 from tusou_lab.train.model import (
     image_size,
@@ -26,7 +32,8 @@ from tusou_lab.train.model import (
     save_torch,
 )
 from tusou_lab.train.optimiser import learning_rate, make_optimiser
-from tusou_lab.train.validate import mean_recall
+from tusou_lab.train.stopping import Interrupted, StopRequest, stop_request
+from tusou_lab.train.validate import validate
 
 _SAVE_SECONDS = 120.0
 _MAX_GRADIENT = 1.0
@@ -54,7 +61,8 @@ class TrainReport:
     best_epoch: int
     best_mean_recall: float  # on valid, percent
     steps: int
-    seconds: float  # of this process; a resumed run spent more before
+    seconds: float  # of all processes, if the run was resumed
+    note: str = ""  # what lessens the meaning of the figure
 
 
 def train(
@@ -74,17 +82,20 @@ def train(
     `val` of the same dataset.
 
     Called again with the same arguments after a kill, it resumes from the last saved state and
-    ends with the same weights. Raises OutputExists when `out` exists, InputError when the state
-    of a run with other settings exists, and BadDataset for data it cannot train on.
+    ends with the same weights. SIGINT and SIGTERM end the current step, save the state and raise
+    Interrupted. Settings, data, losses and scores are kept in the checkpoint's record. Raises
+    OutputExists when `out` exists, InputError when the state of a run with other settings or
+    other data exists, and BadDataset for data it cannot train on.
     """
-    started = monotonic()
     progress = progress or NoProgress()
     if out.exists() and not _state_path(out).exists() and not force:
         raise OutputExists(f"{out} exists: choose another --out or pass --force")
     run = _TrainingRun(spec, out, data, valid, torch.device(pick_device(device)), progress)
     run.resume_or_start(force=force)
-    run.finish(progress)
-    return TrainReport(out, run.best_epoch, run.best, run.step, monotonic() - started)
+    with stop_request() as stop:
+        run.finish(progress, stop)
+    seconds = run.history.seconds
+    return TrainReport(out, run.best_epoch, run.best, run.step, seconds, run.note)
 
 
 class _TrainingRun:
@@ -115,6 +126,9 @@ class _TrainingRun:
         # The smaller split first, so that a problem in it shows before the long decoding.
         self._valid = load_split(valid_dataset, valid_name, size, cache, progress)
         train_split = load_split(dataset, train_name, size, cache, progress)
+        self._records = {"train": train_split.record, "valid": self._valid.record}
+        self.note = check_splits(train_split, self._valid)
+        self.history = TrainingHistory()
         self._batches = BatchSampler(train_split, spec.batch_size, spec.seed)
         self.steps = spec.epochs * len(self._batches)
 
@@ -125,18 +139,27 @@ class _TrainingRun:
             self._save()
             return
         state = torch.load(self._state, map_location=self._device, weights_only=True)
-        if state["spec"] != asdict(self._spec):
-            raise InputError(
-                f"{self._state} belongs to a run with other settings; "
-                "repeat its settings, or pass --force to start over"
-            )
+        for name, value in self._identity().items():
+            if state.get(name) != value:
+                other = "settings" if name == "spec" else "data"
+                raise InputError(
+                    f"{self._state} belongs to a run with other {other}; "
+                    f"repeat its {other}, or pass --force to start over"
+                )
         self._model.load_state_dict(state["model"])
         self._optimiser.load_state_dict(state["optimiser"])
         self.step, self.best, self.best_epoch = state["step"], state["best"], state["best_epoch"]
+        self.history = TrainingHistory.restore(state["history"])
+
+    def _identity(self) -> dict[str, object]:
+        """Return what a state must have in common with the run that resumes it."""
+        data = {name: record.sha256 for name, record in self._records.items()}
+        return {"spec": asdict(self._spec), "data": data}
 
     def _save(self) -> None:
         state = {
-            "spec": asdict(self._spec),
+            **self._identity(),
+            "history": self.history.state(),
             "model": self._model.state_dict(),
             "optimiser": self._optimiser.state_dict(),
             "step": self.step,
@@ -145,26 +168,64 @@ class _TrainingRun:
         }
         save_torch(state, self._state)
 
-    def finish(self, progress: Progress) -> None:
-        """Train the remaining steps, then delete the state file."""
+    def finish(self, progress: Progress, stop: StopRequest) -> None:
+        """Train the remaining steps, write the record, and delete the state file."""
         saved = monotonic()
         progress.begin("training", self.steps, self.step)
         while self.step < self.steps:
             epoch, start = divmod(self.step, len(self._batches))
             for batch in self._batches.epoch(epoch, start):
                 loss = self._train_step(batch)
+                self.history.losses.append(loss)
                 self.step += 1
                 best = f"  best {self.best:.2f}" if self.best_epoch else ""
                 progress.advance(note=f"loss {loss:.3f}{best}")
                 if monotonic() - saved > _SAVE_SECONDS and self.step % len(self._batches):
                     self._save()
                     saved = monotonic()
-            recall = mean_recall(self._model, self._valid, self._device)
-            if recall >= self.best:  # on a tie the later epoch wins: it has trained on more pairs
-                self.best, self.best_epoch = recall, epoch + 1
-                save_checkpoint(self._model, self._out, self._out.stem, epoch + 1, self.step)
+                self._stop_if_requested(stop)
+            self._end_epoch(epoch + 1)
             self._save()
+            self._stop_if_requested(stop)
+        write_record(self._out, self._record())
         self._state.unlink()
+
+    def _end_epoch(self, epoch: int) -> None:
+        percent = validate(self._model, self._valid, self._device)
+        self.history.end_epoch(len(self._batches), percent)
+        recall = percent["mean_recall"]
+        if recall >= self.best:  # on a tie the later epoch wins: it has trained on more pairs
+            self.best, self.best_epoch = recall, epoch
+            save_checkpoint(self._model, self._out, self._out.stem, epoch, self.step)
+
+    def _stop_if_requested(self, stop: StopRequest) -> None:
+        """Save and raise Interrupted, unless the epoch is to be validated or the run is over."""
+        unscored = self.step == len(self._batches) * (len(self.history.epochs) + 1)
+        if stop.signal_name is None or unscored or self.step == self.steps:
+            return
+        self._save()
+        raise Interrupted(
+            f"{stop.signal_name} at step {self.step} of {self.steps}; the state is saved in "
+            f"{self._state}: run the same command again to go on from there"
+        )
+
+    def _record(self) -> TrainingRecord:
+        settings = asdict(self._spec) | {"device": str(self._device)}
+        return TrainingRecord(
+            tool=f"tusou {__version__}",
+            checkpoint_sha256=sha256_of(self._out),
+            settings=settings | {"threads": torch.get_num_threads()},
+            train=self._records["train"],
+            valid=self._records["valid"],
+            steps=self.steps,
+            losses=tuple(self.history.curve()),
+            epochs=tuple(self.history.epochs),
+            best_epoch=self.best_epoch,
+            best_mean_recall=self.best,
+            seconds=round(self.history.seconds, 3),
+            machine=describe_machine(),
+            date=datetime.now(UTC).strftime("%Y-%m-%d"),
+        )
 
     def _train_step(self, batch: TrainingBatch) -> float:
         spec = self._spec

@@ -13,11 +13,12 @@ from tusou.encoders.torch.encoder import to_input
 from tusou.evaluation.metrics import KS, JudgedRanking, score
 from tusou_lab.train.data import TrainingSplit
 
+METRICS = ("hit@1", "hit@5", "hit@10", "mean_recall")
 _BATCH_SIZE = 256
 
 
-def mean_recall(model: CLIP, split: TrainingSplit, device: torch.device) -> float:
-    """Return the mean of hit@1, hit@5 and hit@10 by exact search over the split, in percent."""
+def validate(model: CLIP, split: TrainingSplit, device: torch.device) -> dict[str, float]:
+    """Return hit@1, hit@5, hit@10 and their mean by exact search over the split, in percent."""
     model.eval()
     with torch.inference_mode():
         images = torch.cat(
@@ -34,7 +35,8 @@ def mean_recall(model: CLIP, split: TrainingSplit, device: torch.device) -> floa
         JudgedRanking(ranked, correct.tolist())
         for ranked, correct in zip(best.tolist(), split.correct, strict=True)
     ]
-    return 100 * score(judged)["mean_recall"]
+    scores = score(judged)
+    return {name: 100 * scores[name] for name in METRICS}
 
 
 def _batches(rows: NDArray[np.uint8] | NDArray[np.int64]) -> Iterator[Tensor]:

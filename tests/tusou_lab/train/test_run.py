@@ -1,26 +1,40 @@
 """Training runs: bit-exact resumption, every data format, checkpoints that cn_clip reads."""
 
 import json
+import os
+import re
+import signal
+import subprocess
+import sys
 import tarfile
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from io import BytesIO
 from pathlib import Path
+from time import sleep
 
 import pytest
 import torch
+import typer
 from cn_clip.clip import utils as cn_clip_utils
 from drawing import image_bytes, image_line
+from tusou_indexer.cli import info
 from tusou_lab.toy.dataset import SplitSize, write_toy
 from tusou_lab.train import run
 from tusou_lab.train.data import load_split
+from tusou_lab.train.history import thin_out
 from tusou_lab.train.run import TrainReport, TrainSpec, train
+from tusou_lab.train.stopping import Interrupted
+from typer.testing import CliRunner
 
 from tusou.cli.progress import NoProgress
 from tusou.core.errors import BadDataset, BadModel, InputError, OutputExists
+from tusou.core.files import sha256_of
+from tusou.core.hardware import describe_machine
 from tusou.data import open_dataset
 from tusou.encoders import find_weights, load_image_encoder, load_text_encoder
 from tusou.encoders.checkpoint import read_tensors
+from tusou.encoders.training_record import read_record, record_path
 
 VISION = {
     "embed_dim": 64,
@@ -92,7 +106,11 @@ def assert_same_weights(a: Path, b: Path) -> None:
 
 def test_only_the_best_checkpoint_and_the_cache_remain(uninterrupted: TrainReport) -> None:
     folder = uninterrupted.checkpoint.parent
-    assert sorted(path.name for path in folder.iterdir()) == [".pixels", "model.pt"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        ".pixels",
+        "model.pt",
+        "model.pt.json",
+    ]
     saved = torch.load(uninterrupted.checkpoint, weights_only=True)
     assert sorted(saved) == ["epoch", "name", "state_dict", "step"]
     assert (saved["epoch"], saved["name"]) == (uninterrupted.best_epoch, "model")
@@ -120,6 +138,180 @@ def test_a_killed_run_resumes_to_the_same_weights(
         uninterrupted.best_mean_recall,
     )
     assert_same_weights(out, uninterrupted.checkpoint)
+    ours, theirs = read_record(out), read_record(uninterrupted.checkpoint)
+    assert ours
+    assert theirs
+    assert ours.losses == theirs.losses
+    assert [epoch.percent for epoch in ours.epochs] == [epoch.percent for epoch in theirs.epochs]
+
+
+def test_settings_data_and_losses_are_kept_beside_the_checkpoint(
+    data: str, spec: TrainSpec, uninterrupted: TrainReport
+) -> None:
+    record = read_record(uninterrupted.checkpoint)
+    assert record
+    assert record.checkpoint_sha256 == sha256_of(uninterrupted.checkpoint)
+    settings = {"device": "cpu", "threads": torch.get_num_threads()}
+    assert record.settings == asdict(spec) | settings
+    assert record.train.source == f"{data}#train"
+    assert (record.train.images, record.train.queries) == (24, 24)
+    assert (record.valid.images, record.valid.queries) == (20, 6)
+    assert record.train.sha256 != record.valid.sha256
+    assert [step for step, _ in record.losses] == list(range(1, 10))
+    assert [epoch.epoch for epoch in record.epochs] == [1, 2, 3]
+    first = [loss for _, loss in record.losses[:3]]
+    assert record.epochs[0].loss == pytest.approx(sum(first) / 3, abs=1e-5)
+    best = max(epoch.percent["mean_recall"] for epoch in record.epochs)
+    assert record.best_mean_recall == best == uninterrupted.best_mean_recall
+    assert record.epochs[record.best_epoch - 1].percent["mean_recall"] == best
+    assert record.steps == 9
+    assert record.machine == describe_machine()
+
+
+def test_info_shows_the_training_of_a_checkpoint(
+    uninterrupted: TrainReport, tiny_model: Path, tmp_path: Path
+) -> None:
+    app = typer.Typer()
+    app.command()(info)
+    path = uninterrupted.checkpoint
+    shown = CliRunner().invoke(app, [str(path)]).stdout
+    assert "image tower  32 pixels, 1 layers, 64 wide\n" in shown
+    assert "epochs 3, batch_size 8, lr 0.001" in shown
+    assert re.findall(r"^epoch (\d) +loss \d", shown, re.M) == ["1", "2", "3"]
+    assert shown.count("(kept)") == 1
+    described = json.loads(CliRunner().invoke(app, [str(path), "--json"]).stdout)
+    assert described["sha256"] == sha256_of(path)
+    assert described["training"]["best_epoch"] == uninterrupted.best_epoch
+    copy = tmp_path / "model.pt"
+    copy.write_bytes(tiny_model.read_bytes())
+    assert "not recorded" in CliRunner().invoke(app, [str(copy)]).stdout
+    (tmp_path / "model.pt.json").write_bytes(record_path(path).read_bytes())
+    assert "is about another checkpoint" in CliRunner().invoke(app, [str(copy)]).stdout
+    (tmp_path / "model.pt.json").write_text("{}")
+    refused = CliRunner().invoke(app, [str(copy)])
+    assert (refused.exit_code, refused.stderr.split(":")[0]) == (1, "bad_model")
+
+
+def test_a_long_curve_is_thinned_to_means() -> None:
+    points = thin_out([float(step) for step in range(1000)], 200)
+    assert len(points) == 200
+    assert (points[0], points[-1]) == ((5, 2.0), (1000, 997.0))
+    assert thin_out([2.0, 4.0, 9.0], 2) == [(2, 3.0), (3, 9.0)]
+
+
+class SignalAfter(NoProgress):
+    """Sends this process a signal after a number of steps."""
+
+    def __init__(self, number: signal.Signals, steps: int) -> None:
+        self._number, self._left, self._training = number, steps, False
+
+    def begin(self, label: str, total: int, done: int = 0) -> None:
+        self._training = label == "training"
+
+    def advance(self, steps: int = 1, note: str = "") -> None:
+        self._left -= self._training
+        if self._training and not self._left:
+            signal.raise_signal(self._number)
+
+
+@pytest.mark.parametrize(
+    ("number", "steps", "at"),
+    [
+        pytest.param(signal.SIGTERM, 4, 4, id="in an epoch"),
+        pytest.param(signal.SIGINT, 6, 6, id="at the end of an epoch, which is validated"),
+    ],
+)
+def test_a_signal_saves_and_the_same_command_goes_on(
+    data: str,
+    spec: TrainSpec,
+    uninterrupted: TrainReport,
+    tmp_path: Path,
+    number: signal.Signals,
+    steps: int,
+    at: int,
+) -> None:
+    handler, out = signal.getsignal(number), tmp_path / "model.pt"
+    stopper = SignalAfter(number, steps)
+    with pytest.raises(Interrupted, match=f"{number.name} at step {at} of 9.*same command again"):
+        train(data, spec, out, device="cpu", progress=stopper)
+    assert signal.getsignal(number) is handler
+    state = torch.load(tmp_path / "model.pt.state", weights_only=True)
+    assert (state["step"], len(state["history"]["epochs"])) == (at, at // 3)
+    train(data, spec, out, device="cpu")
+    assert_same_weights(out, uninterrupted.checkpoint)
+    assert not (tmp_path / "model.pt.state").exists()
+
+
+def test_a_signal_at_the_last_step_is_too_late(
+    data: str, spec: TrainSpec, uninterrupted: TrainReport, tmp_path: Path
+) -> None:
+    out = tmp_path / "model.pt"
+    stopper = SignalAfter(signal.SIGTERM, 9)
+    assert train(data, spec, out, device="cpu", progress=stopper).steps == 9
+    assert_same_weights(out, uninterrupted.checkpoint)
+
+
+@pytest.mark.timeout(60)
+def test_the_command_stops_without_a_traceback_and_its_threads_wait_passively(
+    tmp_path: Path, spec: TrainSpec
+) -> None:
+    data, out = tmp_path / "data", tmp_path / "model.pt"
+    write_toy(data, [SplitSize("train", 24, 24), SplitSize("valid", 20, 6)], seed=1)
+    command = [sys.executable, "-m", "tusou", "train", str(data), "--model", spec.model]
+    command += ["--out", str(out), "--epochs", "100000", "--batch-size", "8", "--device", "cpu"]
+    environment = {name: text for name, text in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    environment |= {"OMP_DISPLAY_ENV": "true"}
+    with subprocess.Popen(
+        command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        while not out.exists():  # the first epoch is over
+            assert process.poll() is None
+            sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        printed, errors = process.communicate()
+    assert process.returncode == 1
+    assert printed == ""
+    assert "Traceback" not in errors
+    assert "OMP_WAIT_POLICY = 'PASSIVE'" in errors
+    last = errors.strip().replace("\n", " ")
+    assert "interrupted: SIGINT at step" in last
+    assert (tmp_path / "model.pt.state").exists()
+
+
+def test_nothing_is_learnt_from_a_pair_nor_measured_with_one_image(
+    spec: TrainSpec, tmp_path: Path
+) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+
+    def write(split: str, count: int) -> None:
+        lines = b"".join(image_line(number, number * 3) for number in range(count))
+        (folder / f"MR_{split}_imgs.tsv").write_bytes(lines)
+        rows = ({"query_id": n, "query_text": "裙", "item_ids": [n]} for n in range(count))
+        text = "".join(json.dumps(row) + "\n" for row in rows)
+        (folder / f"MR_{split}_queries.jsonl").write_text(text)
+
+    write("train", 1)
+    write("valid", 3)
+    with pytest.raises(BadDataset, match="#train: nothing can be learnt from 1 queries and 1 im"):
+        train(str(folder), spec, tmp_path / "x.pt", device="cpu")
+    write("train", 4)
+    write("valid", 1)
+    with pytest.raises(BadDataset, match="#valid: nothing can be measured with 1 image"):
+        train(str(folder), spec, tmp_path / "x.pt", device="cpu")
+    assert not (tmp_path / "x.pt").exists()
+    write("valid", 3)
+    report = train(str(folder), replace(spec, epochs=1), tmp_path / "x.pt", device="cpu")
+    assert "has 3 images, so hit@10 is 100 for every model" in report.note
+
+
+def test_a_state_of_other_data_is_refused(spec: TrainSpec, tmp_path: Path) -> None:
+    data, out = write_flickr8k(tmp_path / "data"), tmp_path / "model.pt"
+    with pytest.raises(KeyboardInterrupt):
+        train(data, spec, out, device="cpu", progress=KillAfter(1))
+    (tmp_path / "data" / "Images" / "1.png").write_bytes(image_bytes(999, form="PNG"))
+    with pytest.raises(InputError, match="a run with other data; repeat its data"):
+        train(data, spec, out, device="cpu")
 
 
 def test_stock_cn_clip_loads_the_checkpoint(

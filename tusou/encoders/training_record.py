@@ -1,0 +1,71 @@
+"""The record of a training run, kept beside its checkpoint as `CHECKPOINT.json`."""
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from tusou.core.errors import BadModel
+from tusou.core.files import write_file
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SplitRecord(_Record):
+    """The data of one split, as far as it could be used."""
+
+    source: str  # DATA#SPLIT
+    images: int
+    queries: int
+    sha256: str  # of the images' files and of the queries
+
+
+class EpochRecord(_Record):
+    """One pass over the train split, and the model's scores on valid after it."""
+
+    epoch: int
+    loss: float  # mean over the steps
+    percent: dict[str, float]  # metric -> percent, on valid
+    seconds: float  # with the validation
+
+
+class TrainingRecord(_Record):
+    """The settings, the data and the course of a finished training."""
+
+    tool: str
+    checkpoint_sha256: str
+    settings: dict[str, str | int | float]
+    train: SplitRecord
+    valid: SplitRecord
+    steps: int
+    losses: tuple[tuple[int, float], ...]  # the last step of a stretch, its mean loss
+    epochs: tuple[EpochRecord, ...]
+    best_epoch: int
+    best_mean_recall: float
+    seconds: float  # of all processes, if the run was resumed
+    machine: str
+    date: str
+
+
+def record_path(checkpoint: Path) -> Path:
+    """Return the path of a checkpoint's record, whether it exists or not."""
+    return checkpoint.with_name(f"{checkpoint.name}.json")
+
+
+def write_record(checkpoint: Path, record: TrainingRecord) -> None:
+    """Write the record beside its checkpoint."""
+    write_file(record_path(checkpoint), f"{record.model_dump_json(indent=1)}\n".encode())
+
+
+def read_record(checkpoint: Path) -> TrainingRecord | None:
+    """Return the record beside a checkpoint, None if it has none; BadModel if it is damaged."""
+    path = record_path(checkpoint)
+    if not path.is_file():
+        return None
+    try:
+        return TrainingRecord.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        raise BadModel(
+            f"{path} is not the record of a training by this version of `tusou train`"
+        ) from None
