@@ -8,11 +8,11 @@ from tusou.core.errors import BadModel
 from tusou.core.files import write_file
 
 
-class _Record(BaseModel):
+class _TrainingData(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class SplitRecord(_Record):
+class SplitRecord(_TrainingData):
     """The data of one split, as far as it could be used."""
 
     source: str  # DATA#SPLIT
@@ -21,7 +21,7 @@ class SplitRecord(_Record):
     sha256: str  # of the images' files and of the queries
 
 
-class EpochRecord(_Record):
+class EpochRecord(_TrainingData):
     """One pass over the train split, and the model's scores on valid after it."""
 
     epoch: int
@@ -30,7 +30,7 @@ class EpochRecord(_Record):
     seconds: float  # with the validation
 
 
-class TrainingRecord(_Record):
+class TrainingRecord(_TrainingData):
     """The settings, the data and the course of a finished training."""
 
     tool: str
