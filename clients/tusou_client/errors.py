@@ -98,3 +98,9 @@ class IndexChanged(ClientError):
     """The service changed its index in the middle of a call or a replay."""
 
     code = "index_changed"
+
+
+class LoadLimit(ClientError):
+    """The load generator cannot send at the rate that was asked for."""
+
+    code = "load_limit"

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tusou_client.client import AsyncClient
-from tusou_client.errors import ClientError, ServiceError
+from tusou_client.errors import ClientError, LoadLimit, ServiceError
 from tusou_client.retry import RetryPolicy
 from tusou_client.wire import DEFAULT_URL
 
@@ -70,7 +70,8 @@ def run_load(
 ) -> LoadReport:
     """Send the queries in turn, over and over, without retries, which would hide the load.
 
-    `on_sent` is called with the number of queries sent, and of all.
+    `on_sent` is called with the number of queries sent, and of all. Raises LoadLimit as soon as
+    this process sends so late that a reply in time would count as too slow.
     """
     samples = asyncio.run(_send_all(queries, settings, on_sent))
     return summarise(samples, settings)
@@ -88,10 +89,22 @@ async def _send_all(
         for number, query in zip(range(total), itertools.cycle(queries), strict=False):
             due = start + number / settings.rate
             await asyncio.sleep(max(0.0, due - time.monotonic()))
+            if time.monotonic() - due > settings.timeout:
+                for task in tasks:
+                    task.cancel()
+                raise _limit(number, total, time.monotonic() - start)
             tasks.append(asyncio.create_task(_send_one(client, query, settings, due)))
             if on_sent is not None:
                 on_sent(number + 1, total)
         return await asyncio.gather(*tasks)
+
+
+def _limit(sent: int, total: int, seconds: float) -> LoadLimit:
+    return LoadLimit(
+        f"This process is the limit, not the service: it could send only {sent / seconds:.0f} "
+        f"queries a second, and stopped after {sent} of {total}. Lower --rate, or share the load "
+        "among several processes or machines."
+    )
 
 
 async def _send_one(client: AsyncClient, query: str, settings: LoadSettings, due: float) -> Sample:

@@ -64,9 +64,6 @@ class ReplayWorker:
 
     async def run(self, version: str | None, done: int) -> str:
         """Search for all rows from number `done` on; return the index version of all rows."""
-        settings = self._settings
-        async with AsyncClient(settings.url, api_key=settings.api_key) as probe:
-            await probe.info()  # a wrong address or key fails at once, not after `patience`
         for _ in range(_MAX_RESTARTS + 1):
             try:
                 return await self._run_once(version, done)
@@ -89,6 +86,7 @@ class ReplayWorker:
         async with AsyncClient(
             settings.url, api_key=settings.api_key, policy=policy, on_retry=self._report_retry
         ) as client:
+            await client.info()  # one wait for a service that starts, and a wrong key fails here
             await self._search_all(client)
         if self._refused:
             self._journal.discard()  # its query file has to be changed

@@ -3,7 +3,7 @@
 import threading
 
 import pytest
-from tusou_client.errors import Unreachable
+from tusou_client.errors import LoadLimit, Unreachable
 from tusou_client.load import LoadSettings, Outcome, Sample, percentile, run_load, summarise
 
 
@@ -67,6 +67,13 @@ def test_failures_are_counted_and_never_retried(server, service, faults) -> None
         ("ok", 200): 1,
     }
     assert len(service.posts) == 5
+
+
+def test_a_rate_beyond_this_process_ends_the_run(server, service) -> None:
+    settings = LoadSettings(rate=1e6, duration=60, url=server.url, timeout=0.05)
+    with pytest.raises(LoadLimit, match="This process is the limit, not the service"):
+        run_load(["裙"], settings)
+    assert len(service.posts) < 60e6 / 1000
 
 
 def test_an_unreachable_service_is_one_error(server) -> None:

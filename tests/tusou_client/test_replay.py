@@ -176,10 +176,26 @@ def test_a_missing_folder_is_an_error(server, queries: Path, tmp_path: Path) -> 
         replay(queries, tmp_path / "no" / "pred.jsonl", settings(server))
 
 
-def test_a_wrong_address_fails_at_once(server, queries: Path, tmp_path: Path) -> None:
+def test_a_service_that_is_not_there_yet_is_waited_for(
+    server, service, restart: Callable[[int], object], queries: Path
+) -> None:
+    server.stop()
+    notices: list[str] = []
+
+    def notice(message: str) -> None:
+        notices.append(message)
+        if len(notices) == 7:  # more refused connections than a single search would try
+            restart(server.server_port)
+
+    out = queries.with_name("pred.jsonl")
+    replay(queries, out, settings(server), listener=ReplayListener(notice=notice))
+    assert out.read_bytes() == expected(service, queries)
+
+
+def test_a_service_that_never_comes_is_named(server, queries: Path, tmp_path: Path) -> None:
     server.stop()
     with pytest.raises(Unreachable, match="Is `tusou serve` running there"):
-        replay(queries, tmp_path / "pred.jsonl", settings(server))
+        replay(queries, tmp_path / "pred.jsonl", settings(server, patience=0.3))
 
 
 def test_retries_end_when_patience_runs_out(
