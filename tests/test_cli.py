@@ -1,9 +1,12 @@
 """The command line: documented options, one-line errors, and imports on demand."""
 
+import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from time import sleep
 
 import pytest
 import typer
@@ -72,6 +75,87 @@ def test_help_imports_nothing_heavy() -> None:
     assert done.returncode == 0, done.stderr
     for verb in VERBS:
         assert re.search(rf"\b{verb}\b", done.stdout)
+
+
+@pytest.mark.parametrize("words", [["-h"], ["info", "-h"]])
+def test_h_is_help(words: list[str]) -> None:
+    done = run(*words)
+    assert done.returncode == 0
+    assert "Usage: " in done.stdout
+
+
+def test_quiet_prints_results_only(tmp_path: Path) -> None:
+    size = ["--items", "6", "--queries", "2", "--splits", "test"]
+    loud, quiet = (
+        run("toy", str(tmp_path / name), *size, *option)
+        for name, option in (("loud", []), ("quiet", ["-q"]))
+    )
+    assert "drawing test 6/6" in loud.stderr
+    assert (quiet.returncode, quiet.stderr, quiet.stdout) == (0, "", loud.stdout)
+
+
+def test_verbose_shows_where_an_error_arose(tmp_path: Path) -> None:
+    plain, verbose = (run("info", str(tmp_path), *option) for option in ([], ["-v"]))
+    assert verbose.stderr.endswith(plain.stderr)
+    assert "Traceback" in verbose.stderr
+    assert "Traceback" not in plain.stderr
+    assert run("info", str(tmp_path), "-q", "-v").returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [("tusou eval", {"evaluate"}), ("tusou verify --", {"--json", "--quiet", "--verbose"})],
+)
+def test_a_shell_completes_verbs_and_their_options(line: str, expected: set[str]) -> None:
+    words = line.split()
+    environment = {
+        **os.environ,
+        "_TUSOU_COMPLETE": "complete_bash",
+        "COMP_WORDS": line,
+        "COMP_CWORD": str(len(words) - 1),
+    }
+    command = [
+        sys.executable,
+        "-c",
+        "import sys; sys.argv[0] = 'tusou'; from tusou.cli.main import main; main()",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert expected <= set(done.stdout.split())
+
+
+@pytest.fixture(scope="module")
+def pool(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pool")
+    size = ["--items", "300", "--queries", "2", "--splits", "test"]
+    assert run("toy", str(folder), *size).returncode == 0
+    return folder / "MR_test_imgs.tsv"
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["Ctrl-C", "SIGTERM"]
+)
+def test_an_interrupted_index_says_how_to_go_on(
+    pool: Path, tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    out = tmp_path / "bundle"
+    words = ["index", str(pool), "--out", str(out), "--model", "demo"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "tusou", *words],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        while not list(out.glob("*")):  # until the build has begun
+            assert process.poll() is None
+            sleep(0.01)
+        os.killpg(process.pid, number)  # as a terminal does
+        error = process.communicate()[1]
+    assert process.returncode == code
+    assert error.splitlines()[-1] == (
+        "interrupted: what is finished is kept, and the same command continues there"
+    )
+    assert "Traceback" not in error
+    assert run(*words).returncode == 0
 
 
 def test_version() -> None:

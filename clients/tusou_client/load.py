@@ -84,7 +84,7 @@ async def _send_all(
     total = max(1, round(settings.rate * settings.duration))
     async with AsyncClient(settings.url, api_key=settings.api_key, policy=once) as client:
         await client.info()  # a wrong address is one error, not a report full of them
-        tasks = []
+        tasks: list[asyncio.Task[Sample]] = []
         start = time.monotonic()
         for number, query in zip(range(total), itertools.cycle(queries), strict=False):
             due = start + number / settings.rate

@@ -54,7 +54,7 @@ def index(
     from tusou.cli.progress import progress
     from tusou_indexer.build import BuildSpec, build
 
-    with plain_errors():
+    with plain_errors(resumes=True):
         spec = BuildSpec(
             source,
             model,

@@ -1,12 +1,17 @@
 """The `tusou` command: a table of verbs, each imported only when it is called."""
 
+import os
+import signal
 import sys
 from collections.abc import Callable
-from typing import Annotated
+from types import FrameType
+from typing import Annotated, NoReturn
 
 import typer
 
 from tusou import __version__
+from tusou.cli.output import Terminated
+from tusou.cli.verbosity import with_verbosity
 from tusou.core.errors import MissingDependency
 from tusou.core.lazy_import import LazyImport, extras_named
 
@@ -46,7 +51,8 @@ VERBS: dict[str, tuple[str, str]] = {
 
 def main() -> None:
     """Run the command line; exit 0: done, 1: an error of ours, 2: wrong usage."""
-    verb = next((word for word in sys.argv[1:] if not word.startswith("-")), None)
+    signal.signal(signal.SIGTERM, _terminate)
+    verb = next((word for word in _words()[1:] if not word.startswith("-")), None)
     try:
         with extras_named("cpu"):  # verbs import what they need when they run
             _app(verb)()
@@ -55,12 +61,23 @@ def main() -> None:
         sys.exit(1)
 
 
+def _words() -> list[str]:
+    """Return the words of the command line, or of the one that a shell completes."""
+    completed = os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS")
+    return completed.split() if completed and "_TUSOU_COMPLETE" in os.environ else sys.argv
+
+
+def _terminate(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001
+    raise Terminated
+
+
 def _app(called: str | None) -> typer.Typer:
-    app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+    names = {"help_option_names": ["-h", "--help"]}
+    app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, context_settings=names)
     app.callback(help="Find product images with Chinese queries (图搜).")(_options)
     for verb, (target, summary) in VERBS.items():
         function = LazyImport(target).load() if verb == called else _listed(summary)
-        app.command(name=verb)(function)  # type: ignore[type-var]
+        app.command(name=verb)(with_verbosity(function))  # type: ignore[arg-type]
     return app
 
 

@@ -1,9 +1,11 @@
-"""Progress of long work, and the bars on stderr that show it."""
+"""Progress of long work: bars on a terminal, a line every so often in a file."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from time import monotonic
 from typing import Protocol
 
+import typer
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -14,6 +16,11 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.progress import Progress as RichProgress
+
+from tusou.cli.verbosity import verbosity
+
+# Seconds between two lines of a stage, where no bar can be drawn.
+_LINE_SECONDS = 15.0
 
 
 class Progress(Protocol):
@@ -42,11 +49,46 @@ class NoProgress:
     def notice(self, message: str) -> None: ...
 
 
+class ProgressDisplay(Progress, Protocol):
+    """Progress that a user sees, with messages beside it."""
+
+    def move_to(self, label: str, done: int, total: int) -> None:
+        """Move the current stage to a position, backwards too; the first call begins the stage."""
+        ...
+
+    def notice(self, message: str) -> None:
+        """Print a message, unless it repeats the last one."""
+        ...
+
+    def close(self) -> None:
+        """End the last stage."""
+        ...
+
+
+class HiddenProgress(NoProgress):
+    """Shows nothing, for `--quiet`."""
+
+    def move_to(self, label: str, done: int, total: int) -> None: ...
+
+    def notice(self, message: str) -> None: ...
+
+    def close(self) -> None: ...
+
+
 class ProgressBars:
     """One bar per stage, with rate and time left; a bar appears when its stage begins."""
 
-    def __init__(self, bars: RichProgress) -> None:
-        self._bars = bars
+    def __init__(self) -> None:
+        self._bars = RichProgress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=Console(stderr=True),
+        )
         self._task: TaskID | None = None
         self._last_notice: str | None = None
 
@@ -63,7 +105,6 @@ class ProgressBars:
         self._update_rate(self._task)
 
     def move_to(self, label: str, done: int, total: int) -> None:
-        """Move the current bar to a position, backwards too; the first call begins the stage."""
         if self._task is None:
             self.begin(label, total, done)
             return
@@ -71,10 +112,13 @@ class ProgressBars:
         self._update_rate(self._task)
 
     def notice(self, message: str) -> None:
-        """Print a message above the bars, unless it repeats the last one."""
         if message != self._last_notice:
             self._last_notice = message
             self._bars.console.print(message, markup=False, highlight=False)
+
+    def close(self) -> None:
+        if self._bars.tasks:  # stopping a display that never started would print a blank line
+            self._bars.stop()
 
     def _update_rate(self, task: TaskID) -> None:
         # The speed of the steps counted here: steps finished earlier would overstate it.
@@ -82,21 +126,79 @@ class ProgressBars:
         self._bars.update(task, rate="" if speed is None else f"{speed:.1f}/s")
 
 
+class ProgressLines:
+    """A line for each finished stage, and one every so often during it."""
+
+    def __init__(
+        self, seconds: float = _LINE_SECONDS, clock: Callable[[], float] = monotonic
+    ) -> None:
+        self._seconds, self._clock = seconds, clock
+        self._label, self._note, self._last_notice = "", "", ""
+        self._done = self._total = self._first = 0
+        self._began = self._printed = 0.0
+
+    def begin(self, label: str, total: int, done: int = 0) -> None:
+        self.close()
+        self._label, self._note, self._total = label, "", total
+        self._done = self._first = done
+        self._began = self._printed = self._clock()
+
+    def advance(self, steps: int = 1, note: str = "") -> None:
+        self._done, self._note = self._done + steps, note
+        self._print_when_due()
+
+    def move_to(self, label: str, done: int, total: int) -> None:
+        if not self._label:
+            self.begin(label, total, done)
+        self._done, self._total = done, total
+        self._print_when_due()
+
+    def notice(self, message: str) -> None:
+        if message != self._last_notice:
+            self._last_notice = message
+            typer.echo(message, err=True)
+
+    def close(self) -> None:
+        if self._label:
+            seconds = self._clock() - self._began
+            typer.echo(f"{self._position()} in {_duration(seconds)}{self._suffix()}", err=True)
+            self._label = ""
+
+    def _print_when_due(self) -> None:
+        now = self._clock()
+        if now - self._printed >= self._seconds:
+            self._printed = now
+            rate = (self._done - self._first) / (now - self._began)
+            left = f", {_duration((self._total - self._done) / rate)} left" if rate > 0 else ""
+            left = left if self._total else ""
+            typer.echo(f"{self._position()}, {rate:.1f}/s{left}{self._suffix()}", err=True)
+
+    def _position(self) -> str:
+        return f"{self._label} {self._done}" + (f"/{self._total}" if self._total else "")
+
+    def _suffix(self) -> str:
+        return f", {self._note}" if self._note else ""
+
+
+def _duration(seconds: float) -> str:
+    """Return a time as people say it: 42 s, 7 min, 1 h 20 min."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
+
+
 @contextmanager
-def progress() -> Iterator[ProgressBars]:
-    """Show progress bars on stderr until the block ends."""
-    bars = RichProgress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
-        console=Console(stderr=True),
-    )
+def progress() -> Iterator[ProgressDisplay]:
+    """Show progress on stderr until the block ends; nothing with `--quiet`."""
+    display: ProgressDisplay
+    if verbosity() == "quiet":
+        display = HiddenProgress()
+    elif Console(stderr=True).is_terminal:
+        display = ProgressBars()
+    else:
+        display = ProgressLines()
     try:
-        yield ProgressBars(bars)
+        yield display
     finally:
-        if bars.tasks:  # stopping a display that never started would print a blank line
-            bars.stop()
+        display.close()
