@@ -132,10 +132,13 @@ def pool(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["Ctrl-C", "SIGTERM"]
+    ("number", "codes"),
+    # Python ends itself by SIGINT if that arrived within `exec`; a shell shows 130 for both.
+    [(signal.SIGINT, {130, -signal.SIGINT}), (signal.SIGTERM, {143})],
+    ids=["Ctrl-C", "SIGTERM"],
 )
 def test_an_interrupted_index_says_how_to_go_on(
-    pool: Path, tmp_path: Path, number: signal.Signals, code: int
+    pool: Path, tmp_path: Path, number: signal.Signals, codes: set[int]
 ) -> None:
     out = tmp_path / "bundle"
     words = ["index", str(pool), "--out", str(out), "--model", "demo"]
@@ -150,7 +153,7 @@ def test_an_interrupted_index_says_how_to_go_on(
             sleep(0.01)
         os.killpg(process.pid, number)  # as a terminal does
         error = process.communicate()[1]
-    assert process.returncode == code
+    assert process.returncode in codes, error
     assert error.splitlines()[-1] == (
         "interrupted: what is finished is kept, and the same command continues there"
     )
