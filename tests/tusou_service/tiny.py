@@ -42,6 +42,7 @@ class TinyBundle(Bundle):
 
     item_count: int = POOL
     model_name: str = "tiny"
+    dim: int = 3
     id_type: Literal["int", "str"] = "int"
     items: ItemKind = "images"
 

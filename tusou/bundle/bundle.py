@@ -92,6 +92,11 @@ class Bundle:
         return self.manifest.model.name
 
     @property
+    def dim(self) -> int:
+        """The length of the model's vectors."""
+        return self.manifest.model.dim
+
+    @property
     def id_type(self) -> Literal["int", "str"]:
         """The type of item ids in JSON."""
         return self.manifest.id_type

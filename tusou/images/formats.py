@@ -1,12 +1,14 @@
 """Formats of image bytes: signatures, media types, file name suffixes, base64 and size limits."""
 
 import binascii
+import re
 from dataclasses import dataclass
 
 from tusou.core.errors import BadImage
 
 MAX_IMAGE_BYTES = 8 * 1024**2
 
+_DATA_URI = re.compile(rb"\s*data:[^,]{0,128};base64,", re.IGNORECASE)
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
 _UNKNOWN_TYPE = "application/octet-stream"
 
@@ -79,9 +81,17 @@ def content_type(data: bytes) -> str:
 
 
 def decode_image(encoded: bytes) -> bytes:
-    """Decode base64 in the standard or URL-safe alphabet; BadImage for other characters."""
+    """Decode base64 in the forms that tools write; BadImage for other characters.
+
+    The alphabet is the standard or the URL-safe one, with or without padding; there may be line
+    breaks, and a data URI's scheme and media type before it, which is not read.
+    """
+    if prefix := _DATA_URI.match(encoded):
+        encoded = encoded[prefix.end() :]
+    encoded = encoded.translate(_URL_SAFE, delete=b" \t\r\n")
+    padding = b"=" * (-len(encoded) % 4)
     try:
-        return binascii.a2b_base64(encoded.translate(_URL_SAFE), strict_mode=True)
+        return binascii.a2b_base64(encoded + padding, strict_mode=True)
     except binascii.Error:
         raise BadImage("bad base64") from None
 

@@ -23,8 +23,11 @@ _JSON = re.compile(r'application/json(\s*;\s*charset="?utf-8"?)?\s*', re.IGNOREC
 _IMAGE_MEDIA = re.compile(r"image/(jpeg|png|webp)\s*", re.IGNORECASE)
 
 # The start of an image in JSON: the field of a search, or a data URI.
-_IMAGE_START = re.compile(rb'"image"\s*:\s*"|"data:image/[a-z]{1,8};base64,')
-_IMAGE_BASE64_BYTES = 4 * -(-MAX_IMAGE_BYTES // 3)
+_IMAGE_START = re.compile(rb'"image"\s*:\s*"|"data:image\\?/[^",\\]{1,64};base64,')
+# The escapes that base64 in JSON may have: line breaks, and the slash as PHP writes it.
+_OTHER_ESCAPE = re.compile(rb"\\[^nrt/]")
+# Base64 with an escaped line break every 76 characters, and with all slashes escaped.
+_IMAGE_BASE64_BYTES = 4 * -(-MAX_IMAGE_BYTES // 3) * 108 // 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +45,9 @@ class BodyRule:
     def accepts(self, body: bytes | bytearray) -> bool:
         """Return whether a complete body keeps the limit outside its images.
 
-        Only a string without escapes counts as an image: anything nested, repeated or escaped
-        counts against the limit. At most `limit` bytes outside images are scanned.
+        Only a string without other escapes than those of base64 counts as an image: anything
+        nested, repeated or escaped counts against the limit. At most `limit` bytes outside images
+        are scanned.
         """
         if len(body) > self.total:
             return False
@@ -53,7 +57,7 @@ class BodyRule:
             if not start:
                 return False
             end = body.find(b'"', start.end())
-            if end < 0 or body.find(b"\\", start.end(), end) >= 0:
+            if end < 0 or _OTHER_ESCAPE.search(body, start.end(), end + 1):
                 return False
             outside += start.end() - position
             position = end

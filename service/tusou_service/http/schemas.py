@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     FailFast,
     Field,
@@ -12,7 +13,7 @@ from pydantic import (
     WithJsonSchema,
     field_validator,
 )
-from pydantic_core import PydanticKnownError, PydanticUseDefault
+from pydantic_core import PydanticCustomError, PydanticKnownError, PydanticUseDefault
 
 from tusou.core.ids import ItemId, ItemKind
 from tusou.retrieval.query import MAX_WEIGHT, NEGATIVE_WEIGHT
@@ -42,6 +43,17 @@ def _text_or_none(value: object, info: ValidationInfo) -> str | None:
 
 
 BatchText = Annotated[str | None, PlainValidator(_text_or_none), WithJsonSchema({"type": "string"})]
+
+
+def _refuse_token_ids(value: object) -> object:
+    first = value[0] if isinstance(value, list) and value else None
+    if isinstance(first, int) or (isinstance(first, list) and first and isinstance(first[0], int)):
+        raise PydanticCustomError(
+            "token_ids",
+            "Send texts, not token ids. With LangChain: "
+            "OpenAIEmbeddings(check_embedding_ctx_length=False, ...).",
+        )
+    return value
 
 
 class _StrictModel(BaseModel):
@@ -96,7 +108,7 @@ class QueryFields(PageFields, PartFields):
 class SearchRequest(_StrictModel, QueryFields):
     """One query: at least one of `query`, `image` and `item_id`."""
 
-    image: str | None = Field(None, description="A JPEG, PNG or WebP image in base64.")
+    image: str | None = Field(None, description="An image file in base64, or as a data URI.")
 
 
 class ImageSearchParameters(QueryFields):
@@ -119,13 +131,37 @@ class BatchRequest(_StrictModel, PageFields):
 
 
 class EmbeddingRequest(_StrictModel):
-    """Texts and images to encode, as in OpenAI's API."""
+    """Texts and images to encode, as in OpenAI's API; fields that it may add are ignored."""
 
-    input: str | Texts = Field(description="Texts, or images as data:image/...;base64,...")
-    model: str = Field("", max_length=256, description="Ignored: there is one model.")
-    encoding_format: Literal["float", "base64"] = "float"
-    dimensions: int | None = Field(None, description="Refused: vectors have one length.")
-    user: str | None = Field(None, max_length=256, description="Ignored.")
+    model_config = ConfigDict(extra="ignore")
+
+    input: Annotated[str | Texts, BeforeValidator(_refuse_token_ids)] = Field(
+        description="Texts, or images as data:image/...;base64,..."
+    )
+    model: str | None = Field(None, description="Ignored: there is one model.")
+    encoding_format: Literal["float", "base64"] = Field(
+        "float", description="Vectors as numbers, or as little-endian float32 in base64."
+    )
+    dimensions: int | None = Field(
+        None, description="The length of the model's vectors, which cannot be changed."
+    )
+    user: str | None = Field(None, description="Ignored.")
+
+
+class ModelCard(BaseModel):
+    """A model in OpenAI's format."""
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int = 0
+    owned_by: str = "tusou"
+
+
+class ModelList(BaseModel):
+    """The model that encodes queries."""
+
+    object: Literal["list"] = "list"
+    data: list[ModelCard]
 
 
 class EmbeddingItem(BaseModel):

@@ -1,10 +1,17 @@
 """The decoding of one query image, as a job of `ImageWorkers`."""
 
-from tusou.images.formats import decode_image
+from contextlib import suppress
+
+from tusou.core.errors import BadImage
+from tusou.images.formats import decode_image, find_format
 from tusou.images.preprocess import open_image, to_pixels
 
 
 def decode_query_image(image: bytes | str, size: int) -> bytes:
     """Return the RGB pixels, (size, size, 3), of an image file or its base64; BadImage."""
     data = decode_image(image.encode()) if isinstance(image, str) else image
+    if find_format(data) is None:
+        # A body may be base64, too; otherwise the error is the one of the bytes themselves.
+        with suppress(BadImage):
+            data = decode_image(data)
     return to_pixels(open_image(data), size).tobytes()

@@ -1,9 +1,13 @@
 """Formats of image bytes: media types, signatures and suffixes."""
 
+import base64
+import textwrap
+
 import pytest
 from drawing import image_bytes
 from PIL import Image
 
+from tusou.core.errors import BadImage
 from tusou.images.formats import (
     AVIF,
     HEIC,
@@ -12,6 +16,7 @@ from tusou.images.formats import (
     JPEG_XL,
     TIFF,
     content_type,
+    decode_image,
     find_format,
 )
 
@@ -54,3 +59,30 @@ def test_pillow_gives_the_suffixes_to_the_same_formats() -> None:
     for form in READ_BY_PILLOW:
         assert {names[suffix] for suffix in form.suffixes} == {form.name}
         assert IMAGE_SUFFIXES.issuperset(form.suffixes)
+
+
+ENCODED = base64.b64encode(bytes(range(256)) * 2 + b"\xff\xfe").decode()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(ENCODED, id="standard"),
+        pytest.param(ENCODED.rstrip("="), id="unpadded"),
+        pytest.param(ENCODED.replace("+", "-").replace("/", "_"), id="url-safe"),
+        pytest.param("\r\n".join(textwrap.wrap(ENCODED, 76)) + "\r\n", id="lines"),
+        pytest.param("data:image/png;base64," + ENCODED, id="data-uri"),
+        pytest.param("DATA:;base64," + ENCODED.rstrip("="), id="data-uri-without-type"),
+        pytest.param("data:image/svg+xml;charset=utf-8;base64,\n" + ENCODED, id="data-uri-charset"),
+    ],
+)
+def test_the_forms_of_base64_that_tools_write(text: str) -> None:
+    assert decode_image(text.encode()) == bytes(range(256)) * 2 + b"\xff\xfe"
+
+
+@pytest.mark.parametrize(
+    "text", ["!", "AAAAA", "AA=A", "AA==AAAA", "data:image/png,AAAA", "=", "QUJD%3D", "图"]
+)
+def test_other_texts_are_not_base64(text: str) -> None:
+    with pytest.raises(BadImage, match="bad base64"):
+        decode_image(text.encode())

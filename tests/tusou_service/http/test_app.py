@@ -251,6 +251,8 @@ GUARDED = {
     ("POST", "/search/batch"): {"search"},
     ("POST", "/search/image"): {"search"},
     ("POST", "/v1/embeddings"): {"search"},
+    ("GET", "/v1/models"): {"search"},
+    ("GET", "/v1/models/{model_id}"): {"search"},
     ("GET", "/items/{item_id}"): {"search"},
     ("GET", "/items/{item_id}/image"): {"search"},
     ("GET", "/info"): {"search"},
@@ -278,7 +280,7 @@ def test_every_route_is_public_or_guarded(source: TinySource) -> None:
 
 @pytest.mark.parametrize(("method", "path"), sorted(GUARDED))
 def test_a_guarded_call_needs_a_key(guarded: TestClient, method: str, path: str) -> None:
-    path = path.replace("{item_id}", "7")
+    path = path.replace("{item_id}", "7").replace("{model_id}", "tiny")
     wrong = [
         {},
         {"Authorization": "Bearer "},
@@ -304,7 +306,9 @@ def test_a_guarded_call_needs_a_scope(
 ) -> None:
     accepted = GUARDED[method, path]
     headers = {"X-API-Key": f"key-with-scope-{scope}"}
-    response = guarded.request(method, path.replace("{item_id}", "7"), headers=headers)
+    response = guarded.request(
+        method, path.replace("{item_id}", "7").replace("{model_id}", "tiny"), headers=headers
+    )
     if scope in accepted:
         assert response.status_code in {200, 415}
         return

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from drawing import image_bytes
 from fastapi.testclient import TestClient
-from openai import AsyncOpenAI, NotGiven, UnprocessableEntityError
+from openai import AsyncOpenAI, NotFoundError, NotGiven, UnprocessableEntityError
 from tusou_indexer.build import BuildSpec, build
 from tusou_service.factory import BundleSource
 from tusou_service.settings import Settings
@@ -47,7 +47,6 @@ def test_the_response(client: TestClient) -> None:
         ({"input": [URI] * 17}, "invalid_request", ["input"]),
         ({"input": ["裙", " "]}, "empty_query", ["input", 1]),
         ({"input": [URI, "裙" * 513]}, "query_too_long", ["input", 1]),
-        ({"input": "裙", "image_url": "http://a/"}, "invalid_request", ["image_url"]),
         ({"input": ["data:image/png;base64,AAAA"]}, "bad_image", []),
         ({"input": ["data:image/png,AAAA"]}, "bad_image", []),
     ],
@@ -64,6 +63,34 @@ def test_an_error_has_the_message_that_openais_clients_show(client: TestClient) 
     problem = client.post("/v1/embeddings", json={"input": "裙", "dimensions": 64}).json()
     assert problem["message"] == problem["errors"][0]["detail"]
     assert "message" not in client.post("/search", json={}).json()
+
+
+@pytest.mark.parametrize(
+    "extra", [{"user": "u"}, {"task": 5, "input_type": None}, {"dimensions": 3}]
+)
+def test_fields_that_a_client_adds_are_accepted(
+    client: TestClient, extra: dict[str, object]
+) -> None:
+    expected = client.post("/v1/embeddings", json={"input": "裙"}).json()
+    assert client.post("/v1/embeddings", json={"input": "裙", **extra}).json() == expected
+
+
+@pytest.mark.parametrize("value", [[1, 2], [[1, 2], [3]]])
+def test_token_ids_are_refused_with_a_hint_for_langchain(client: TestClient, value: object) -> None:
+    problem = problem_of(client.post("/v1/embeddings", json={"input": value}))
+    assert (problem["status"], problem["code"]) == (422, "invalid_request")
+    (error,) = problem["errors"]  # type: ignore[misc]
+    assert (error["loc"], error["type"]) == (["body", "input"], "token_ids")
+    assert "check_embedding_ctx_length=False" in str(problem["message"])
+
+
+def test_the_model_is_listed(client: TestClient) -> None:
+    card = {"id": "tiny", "object": "model", "created": 0, "owned_by": "tusou"}
+    assert client.get("/v1/models").json() == {"object": "list", "data": [card]}
+    assert client.get("/v1/models/tiny").json() == card
+    problem = problem_of(client.get("/v1/models/text-embedding-3-small"))
+    assert (problem["status"], problem["code"]) == (404, "not_found")
+    assert problem["message"] == "Another model is served; GET /v1/models names it."
 
 
 @pytest.mark.parametrize("value", [[], [[1, 2]], [1], ["裙"] * 257, None, 5])
@@ -91,8 +118,17 @@ async def test_openais_official_client_works(tiny_model: Path, pool: Path, tmp_p
             np.testing.assert_allclose(vectors, expected, atol=1e-5)
             assert [item.index for item in response.data] == [0, 1, 2]
             assert (response.model, response.usage.prompt_tokens) == ("tiny.pt", 7 + 52)
+        dim = len(expected[0])
+        same = await client.embeddings.create(model="x", input="裙", dimensions=dim, user="u")
+        assert len(same.data[0].embedding) == dim
+        (listed,) = [model async for model in client.models.list()]
+        assert (await client.models.retrieve(listed.id)).id == listed.id == "tiny.pt"
+        with pytest.raises(NotFoundError, match="Another model is served"):
+            await client.models.retrieve("clip")
+        with pytest.raises(UnprocessableEntityError, match="check_embedding_ctx_length=False"):
+            await client.embeddings.create(model="tusou", input=[[1, 2, 3]])
         with pytest.raises(UnprocessableEntityError, match="leave dimensions out"):
-            await client.embeddings.create(model="tusou", input="裙", dimensions=64)
+            await client.embeddings.create(model="tusou", input="裙", dimensions=65)
 
 
 def _encode_directly(model: Path, texts: list[str]) -> Vectors:

@@ -1,10 +1,15 @@
 """The search calls take the same options and return the same fields."""
 
 import base64
+import io
+import json
+import textwrap
 
+import numpy as np
 import pytest
 from drawing import image_bytes
 from fastapi.testclient import TestClient
+from PIL import Image
 from tusou_service.http.schemas import (
     MAX_RESULTS,
     BatchRequest,
@@ -247,3 +252,47 @@ def test_null_is_as_if_left_out(client: TestClient, path: str, name: str) -> Non
     assert answer.status_code == 200
     bodies = [{**response.json(), "took_ms": 0} for response in (expected, answer)]
     assert bodies[0] == bodies[1]
+
+
+# Over the limit of a body without an image, whatever the compression.
+NOISE = np.random.default_rng(1).integers(0, 256, (160, 160, 3), np.uint8)
+LARGE_IMAGE = io.BytesIO()
+Image.fromarray(NOISE).save(LARGE_IMAGE, "PNG")
+LARGE_BASE64 = base64.b64encode(LARGE_IMAGE.getvalue()).decode()
+URL_SAFE = str.maketrans("+/", "-_")
+
+
+@pytest.mark.parametrize(
+    "encoded",
+    [
+        pytest.param(json.dumps(LARGE_BASE64), id="standard"),
+        pytest.param(json.dumps(LARGE_BASE64.rstrip("=").translate(URL_SAFE)), id="url-safe"),
+        pytest.param(json.dumps("\r\n".join(textwrap.wrap(LARGE_BASE64, 76))), id="lines"),
+        pytest.param(json.dumps("data:image/png;base64," + LARGE_BASE64), id="data-uri"),
+        pytest.param(
+            json.dumps("data:image/svg+xml;charset=utf-8;base64," + LARGE_BASE64).replace(
+                "/", "\\/"
+            ),
+            id="slashes-escaped",
+        ),
+    ],
+)
+def test_an_image_may_be_base64_of_any_form(client: TestClient, encoded: str) -> None:
+    headers = {"Content-Type": "application/json"}
+    assert len(encoded) > 64 * 1024
+    for path, field in (("/search", "image"), ("/v1/embeddings", "input")):
+        if field == "image" or "data:" in encoded:
+            body = f'{{"{field}": {encoded}}}'
+            response = client.post(path, content=body, headers=headers)
+            assert response.status_code == 200, response.text
+
+
+@pytest.mark.parametrize("prefix", ["", "data:image/jpeg;base64,"])
+def test_the_image_call_reads_base64_too(client: TestClient, prefix: str) -> None:
+    headers = {"Content-Type": "image/jpeg"}
+    by_bytes, by_text = (
+        client.post("/search/image", content=content, headers=headers)
+        for content in (IMAGE, (prefix + BASE64).encode())
+    )
+    assert by_text.status_code == 200
+    assert by_text.json()["item_ids"] == by_bytes.json()["item_ids"]

@@ -17,20 +17,21 @@ from tusou_service.http.dependencies import (
     json_body,
     json_request_body,
 )
-from tusou_service.http.errors import error_responses
+from tusou_service.http.errors import NotFound, error_responses
 from tusou_service.http.query_builder import normalize_texts
 from tusou_service.http.schemas import (
     MAX_IMAGES,
     EmbeddingItem,
     EmbeddingRequest,
     EmbeddingResponse,
+    ModelCard,
+    ModelList,
     TokenUsage,
 )
 
 router = APIRouter(tags=["embeddings"])
 
 _DATA_URI = "data:image/"
-_BASE64 = ";base64,"
 
 
 @router.post(
@@ -45,12 +46,12 @@ async def embeddings(
     deadline: DeadlineDep,
 ) -> EmbeddingResponse:
     """Return the unit vectors of texts and of images given as data URIs."""
-    if body.dimensions is not None:
-        message = "The model's vectors have one length and cannot be cut; leave dimensions out."
+    bundle = engine.pipeline.bundle
+    if body.dimensions not in (None, bundle.dim):
+        message = f"The model's vectors have {bundle.dim} numbers: leave dimensions out."
         raise InvalidRequest(details=[ErrorDetail(("body", "dimensions"), "unsupported", message)])
     inputs = [body.input] if isinstance(body.input, str) else body.input
     charge_queries(request, len(inputs))
-    bundle = engine.pipeline.bundle
     vectors, tokens = await _encode(inputs, engine, deadline)
     if engine.pipeline.bundle.version != bundle.version:
         raise NotReady("The index has just changed; send the request again.")
@@ -63,6 +64,21 @@ async def embeddings(
         model=bundle.model_name,
         usage=TokenUsage(prompt_tokens=tokens, total_tokens=tokens),
     )
+
+
+@router.get("/v1/models", responses=error_responses(NotReady))
+async def models(engine: EngineDep) -> ModelList:
+    """Return the model that encodes queries, in OpenAI's format."""
+    return ModelList(data=[ModelCard(id=engine.pipeline.bundle.model_name)])
+
+
+@router.get("/v1/models/{model_id:path}", responses=error_responses(NotReady, NotFound))
+async def model(model_id: str, engine: EngineDep) -> ModelCard:
+    """Return the model of that name, if it is the one that encodes queries."""
+    if model_id != engine.pipeline.bundle.model_name:
+        message = "Another model is served; GET /v1/models names it."
+        raise NotFound(details=[ErrorDetail(("path", "model_id"), "unknown_model", message)])
+    return ModelCard(id=model_id)
 
 
 async def _encode(
@@ -78,10 +94,7 @@ async def _encode(
     )
     embedded = await engine.encode_texts(list(texts.values()), deadline) if texts else None
     encoded_images = await asyncio.gather(
-        *(
-            engine.images.encode_image(uri.partition(_BASE64)[2], deadline)
-            for uri in images.values()
-        )
+        *(engine.images.encode_image(uri, deadline) for uri in images.values())
     )
     vectors = dict(zip(images, [image.vector for image in encoded_images], strict=True))
     if embedded:
