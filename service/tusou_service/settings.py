@@ -20,6 +20,8 @@ RENAMED_VARIABLES = {
 
 Seconds = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
+# As browsers send it: a scheme and a host, perhaps a port, no path.
+Origin = Annotated[str, Field(pattern=r"^(\*|https?://[^/\s]+)$")]
 
 
 class Settings(BaseSettings):
@@ -160,6 +162,11 @@ class Settings(BaseSettings):
     hosts: Annotated[frozenset[str], NoDecode] = Field(
         default=frozenset(), description="Host names served, separated by commas; empty: any."
     )
+    cors_origins: Annotated[frozenset[Origin], NoDecode] = Field(
+        default=frozenset(),
+        description="Origins of other sites whose pages may call the service, separated by commas; "
+        "*: any; empty: none.",
+    )
     docs: bool = Field(default=True, description="Whether to serve /docs and /openapi.json.")
     tracing_endpoint: str | None = Field(
         default=None,
@@ -176,11 +183,12 @@ class Settings(BaseSettings):
         default="info", description="The least severe level that is logged."
     )
 
-    @field_validator("hosts", mode="before")
+    @field_validator("hosts", "cors_origins", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
-            return frozenset(part.strip().lower() for part in value.split(",") if part.strip())
+            parts = (part.strip().lower().removesuffix("/") for part in value.split(","))
+            return frozenset(part for part in parts if part)
         return value
 
     def reachable_host(self) -> str:

@@ -266,7 +266,9 @@ def add_error_handlers(app: FastAPI) -> None:
     async def convert(_: Request, error: Exception) -> Response:
         if isinstance(error, HTTPException):
             if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-                raise MethodNotAllowed((error.headers or {}).get("Allow", "")) from None
+                allow = (error.headers or {}).get("Allow", "")
+                # Every GET answers HEAD, too: see RequestMiddleware.
+                raise MethodNotAllowed("GET, HEAD" if allow == "GET" else allow) from None
             if error.status_code == HTTPStatus.NOT_FOUND:
                 raise NotFound from None
         if isinstance(error, RequestValidationError):

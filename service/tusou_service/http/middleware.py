@@ -23,6 +23,7 @@ from tusou_service.http.body_limits import (
     BodyRule,
     body_rules,
 )
+from tusou_service.http.cors import CorsPolicy
 from tusou_service.http.errors import (
     BadHttp,
     BodyTooLarge,
@@ -69,6 +70,7 @@ class RequestMiddleware:
             else None
         )
         self._rules = body_rules(settings)
+        self._cors = CorsPolicy(settings.cors_origins) if settings.cors_origins else None
         self._large_bodies = 0
         self._pending_bodies = PendingBodies(settings.max_pending_body_bytes)
 
@@ -77,6 +79,8 @@ class RequestMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        if self._cors:
+            send = self._cors.add_headers(scope, send)
         context = RequestContext(scope, send, self._tracer)
         try:
             await self._handle(context, scope, receive)
@@ -97,6 +101,9 @@ class RequestMiddleware:
             context.path = scope["path"]
         self._check_size(scope)
         self._check_host(scope, headers)
+        if self._cors and self._cors.is_preflight(scope, headers):  # it never has a key
+            await self._cors.preflight_response()(scope, receive, context.send)
+            return
         key = _api_key(headers)
         self._check_key(scope["path"], key)
         now = asyncio.get_running_loop().time()
@@ -105,7 +112,7 @@ class RequestMiddleware:
         if rule is None:
             if recorder := RECORDER.get():
                 recorder.record("receive", context.started)
-            await self._app(scope, receive, context.send)
+            await self._call_app(scope, receive, context.send)
             return
         if self._rate_limiter:
             address = scope["client"][0] if scope["client"] else ""
@@ -121,6 +128,17 @@ class RequestMiddleware:
                 recorder.record("receive", context.started)
             with context.cancel_on_disconnect(receive):
                 await self._app(scope, _replay(body), context.send)
+
+    async def _call_app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer HEAD as GET: the server leaves the body out."""
+        if scope["method"] != "HEAD":
+            await self._app(scope, receive, send)
+            return
+        get_scope = {**scope, "method": "GET"}
+        try:
+            await self._app(get_scope, receive, send)
+        finally:
+            scope["route"] = get_scope.get("route")  # for log and metrics
 
     def _check_size(self, scope: Scope) -> None:
         if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > MAX_URI_BYTES:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from fastapi.routing import iter_route_contexts
 from fastapi.testclient import TestClient
@@ -11,7 +12,7 @@ from tusou_service.http.auth import ApiKeys
 from tusou_service.http.errors import PROBLEM_TYPES
 from tusou_service.settings import Settings
 
-from tests.tusou_service.tiny import PNG, TinyBundle, TinyPipeline, TinySource, connected
+from tests.tusou_service.tiny import PNG, TinyBundle, TinyPipeline, TinySource, connected, running
 from tusou import __version__
 from tusou.core.errors import CorruptBundle, IncompatibleBundle, InsufficientMemory, TusouError
 
@@ -244,6 +245,39 @@ def test_docs_can_be_switched_off(source: TinySource) -> None:
         assert client.get("/openapi.json").status_code == 404
 
 
+GET_PATHS = (
+    *("/", "/docs", "/openapi.json", "/static/app.js", "/healthz", "/readyz", "/info", "/metrics"),
+    *("/items/7", "/items/7/image", "/v1/models", "/v1/models/tiny"),
+)
+
+
+@pytest.mark.parametrize("path", GET_PATHS)
+def test_every_get_answers_head(client: TestClient, path: str) -> None:
+    get, head = client.get(path), client.head(path)
+    assert (head.status_code, head.content) == (200, b"")
+    varying = (
+        {"x-request-id", "content-length"} if path in ("/metrics", "/info") else {"x-request-id"}
+    )
+    assert {*head.headers} == {*get.headers}
+    for name in {*get.headers} - varying:
+        assert head.headers[name] == get.headers[name]
+
+
+async def test_a_connection_goes_on_after_head(source: TinySource) -> None:
+    async with running(source) as server, httpx.AsyncClient(base_url=server.url) as client:
+        for path in ("/info", "/items/7/image", "/static/app.js"):
+            head, get = await client.head(path), await client.get(path)
+            assert (head.status_code, head.content) == (200, b"")
+            assert len(get.content) == int(get.headers["content-length"])
+            assert "content-length" in head.headers
+
+
+def test_head_is_counted_under_its_route(client: TestClient) -> None:
+    assert client.head("/items/7/image").status_code == 200
+    metrics = client.get("/metrics").text
+    assert 'tusou_requests_total{route="/items/{item_id}/image",status="200"} 1.0' in metrics
+
+
 # A new call must be added to one of these: the scopes of which a key needs one.
 PUBLIC = {"/", "/docs", "/healthz", "/readyz", "/static"}
 GUARDED = {
@@ -297,6 +331,11 @@ def test_a_guarded_call_needs_a_key(guarded: TestClient, method: str, path: str)
     for key in KEYS:
         for headers in ({"Authorization": b"bearer " + key}, {"X-API-Key": key}):
             assert guarded.request(method, path, headers=headers).status_code in {200, 415}
+
+
+def test_head_needs_the_key_of_get(guarded: TestClient) -> None:
+    for path in (path for method, path in GUARDED if method == "GET"):
+        assert guarded.head(path).status_code == 401
 
 
 @pytest.mark.parametrize("scope", SCOPES)

@@ -4,6 +4,7 @@ import json
 import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
@@ -101,6 +102,17 @@ def test_an_error_names_the_fields_and_never_echoes_values(client: TestClient) -
     assert secret not in response.text
 
 
+def test_what_an_error_repeats_is_what_the_documents_say(client: TestClient) -> None:
+    field = "name-of-a-field-" + "<script>裙" * 8
+    (error,) = problem_of(client.post("/search", json={"query": "裙", field: "a value"}))["errors"]  # type: ignore[misc]
+    assert error["loc"] == ["body", field[:40]]
+    root = Path(__file__).parents[3]
+    security = " ".join((root / "SECURITY.md").read_text("utf-8").split())
+    assert "repeats a value of its input; it may name an unknown field, cut to 40" in security
+    api = " ".join((root / "docs" / "api.md").read_text("utf-8").split())
+    assert "It never repeats what was sent, except the names of unknown fields" in api
+
+
 def test_an_error_lists_the_details_that_fit_and_cuts_names(client: TestClient) -> None:
     body = {f"{n:02}{'裙' * 90}": 1 for n in range(30)}
     errors = problem_of(client.post("/search", json=body))["errors"]
@@ -148,16 +160,22 @@ def test_the_length_of_a_path_is_limited(client: TestClient) -> None:
         ("GET", "/static/../app.py", 404, "not_found", None),
         ("GET", "/static/%2e%2e/app.py", 404, "not_found", None),
         ("GET", "/search", 405, "method_not_allowed", "POST"),
-        ("DELETE", "/info", 405, "method_not_allowed", "GET"),
+        ("DELETE", "/info", 405, "method_not_allowed", "GET, HEAD"),
+        ("HEAD", "/nowhere", 404, None, None),
+        ("HEAD", "/search", 405, None, "POST"),
         ("GET", "/admin/reload", 405, "method_not_allowed", "POST"),
         ("PUT", "/static/app.js", 405, "method_not_allowed", "GET, HEAD"),
     ],
 )
 def test_wrong_paths_and_methods(
-    client: TestClient, method: str, path: str, status: int, code: str, allow: str | None
+    client: TestClient, method: str, path: str, status: int, code: str | None, allow: str | None
 ) -> None:
     response = client.request(method, path)
-    assert (response.status_code, problem_of(response)["code"]) == (status, code)
+    assert response.status_code == status
+    if code:
+        assert problem_of(response)["code"] == code
+    else:
+        assert response.content == b""
     assert response.headers.get("allow") == allow
 
 
