@@ -22,7 +22,7 @@ from tusou_indexer.write_bundle import BundleRecipe, write_bundle
 from benchmarks.running import Service, free_port, service, started
 from benchmarks.stock import queries, save_random_model, structured
 from benchmarks.text_projection import fit_text_projection
-from tusou.bundle.bundle import VECTORS
+from tusou.bundle.manifest import VECTORS
 from tusou.bundle.shards import Shard, ShardStore
 from tusou.data.formats.muge import open_image_file
 from tusou.encoders import find_weights
@@ -68,10 +68,8 @@ def make_bundle(folder: Path, model: Path) -> Path:
     pool.write_text("".join(f"{item}\t{image}\n" for item in range(ITEMS)))
     weights = find_weights(str(model))
     inputs = BuildInputs(str(pool), None, "", weights.digest, "cpu", "fp32", "torch", SHARD, 64, {})
-    plan, store = (
-        make_plan(folder / "plan", inputs, open_image_file(pool)),
-        ShardStore(folder / "shards"),
-    )
+    plan = make_plan(folder / "plan", inputs, open_image_file(pool))
+    store = ShardStore(folder / "shards", plan.digest)
     vectors = structured(ITEMS, DIM, 1)
     for number in range(plan.shard_count):
         rows = np.array(plan.shard(number), np.int64)

@@ -9,13 +9,13 @@ from pathlib import Path
 from time import perf_counter
 
 from tusou import __version__
-from tusou.bundle.bundle import CURRENT, FAILURES, Bundle
-from tusou.bundle.manifest import Counts
+from tusou.bundle.bundle import CURRENT, Bundle
+from tusou.bundle.manifest import FAILURES, Counts, IndexRecord
 from tusou.bundle.shards import ShardStore
 from tusou.cli.progress import Progress
-from tusou.core.errors import ArtifactError, BadDataset, InvalidRequest, OutputExists
+from tusou.core.errors import BadDataset, InvalidRequest, OutputExists
 from tusou.core.files import replace_folder
-from tusou.data import ItemPool, open_pool, split_source
+from tusou.data import open_pool, split_source
 from tusou.encoders import (
     DEMO,
     MODELS,
@@ -34,8 +34,9 @@ from tusou.text.prompt import check_prompt
 from tusou_indexer.embed import embed_images, embed_texts
 from tusou_indexer.index.request import AUTO, IndexRequest
 from tusou_indexer.plan import BuildInputs, Plan, make_plan
-from tusou_indexer.publish import lock_bundle, publish
-from tusou_indexer.write_bundle import BundleRecipe, build_record, write_bundle
+from tusou_indexer.publish import lock_bundle, publish, remove_old
+from tusou_indexer.published import find_equal, open_source, reuse_vectors
+from tusou_indexer.write_bundle import BundleRecipe, write_bundle
 
 # With other sizes the last digits of the vectors would change, and so would every version.
 SHARD_ROWS = 2048
@@ -58,6 +59,7 @@ class BuildSpec:
     workers: int | None = None  # decoding processes; None: one per core
     precision: str = "auto"
     target_recall: float | None = None
+    strict_recall: bool = False  # publish nothing that misses the target
 
     @property
     def index_request(self) -> IndexRequest:
@@ -72,8 +74,14 @@ class BuildReport:
     bundle: Path
     version: str
     counts: Counts
-    encoded: int  # rows that this run encoded itself
+    index: IndexRecord
+    encoded: int  # items that this run encoded itself
     seconds: float
+
+    @property
+    def reused(self) -> int:
+        """The items whose vectors an earlier run had encoded."""
+        return self.counts.embedded - self.encoded
 
 
 def build(spec: BuildSpec, out: Path, progress: Progress, *, force: bool = False) -> BuildReport:
@@ -82,7 +90,8 @@ def build(spec: BuildSpec, out: Path, progress: Progress, *, force: bool = False
     An interrupted build of the same inputs is resumed. If the same build is published already,
     nothing is done unless `force` is set. Raises Locked when another build is writing `out`,
     OutputExists when `out` holds something else, BadDataset when more lines are unusable than
-    `max_bad` allows, and InvalidRequest for a wrong option.
+    `max_bad` allows, and InvalidRequest for a wrong option or, in a strict build, for an index
+    that misses its target of recall.
     """
     started = perf_counter()
     _allowed_failures(spec.max_bad, 0)
@@ -93,13 +102,20 @@ def build(spec: BuildSpec, out: Path, progress: Progress, *, force: bool = False
     with lock_bundle(out):
         tower: Tower = "text" if open_pool(spec.source).kind == "texts" else "image"
         resolved = resolve_encoder(weights, tower, spec.device, spec.precision)
+        spec.index_request.check(resolved.shape.embed_dim)
         inputs = _inputs(spec, resolved)
-        bundle = None if force else _published(out, inputs, spec, weights)
+        recipe = _recipe(spec, weights)
+        bundle = None if force else find_equal(out, inputs, recipe)
         encoded = 0
         if bundle is None:
-            bundle, encoded = _build(spec, out, inputs, resolved, progress, force=force)
+            bundle, encoded = _build(spec, out, inputs, resolved, recipe, progress, force=force)
+        else:
+            _check_recall(spec, bundle.manifest.index)
+            _remove_leftovers(out / _WORK, inputs)
+            remove_old(out, bundle.version)
     seconds = perf_counter() - started
-    return BuildReport(out, bundle.version, bundle.manifest.counts, encoded, seconds)
+    manifest = bundle.manifest
+    return BuildReport(out, bundle.version, manifest.counts, manifest.index, encoded, seconds)
 
 
 def _build(
@@ -107,39 +123,72 @@ def _build(
     out: Path,
     inputs: BuildInputs,
     resolved: ResolvedEncoder,
+    recipe: BundleRecipe,
     progress: Progress,
     *,
     force: bool,
 ) -> tuple[Bundle, int]:
-    work, weights = out / _WORK, resolved.weights
+    work = out / _WORK
     plan = None if force else Plan.matching(work / "plan", inputs)
     if plan is None:
         replace_folder(work)
-        plan = make_plan(work / "plan", inputs, _open(inputs))
-    store = ShardStore(work / "shards")
+        plan = make_plan(work / "plan", inputs, open_source(inputs))
+    for sentence in plan.skipped_files:
+        progress.notice(f"skipped {sentence}")
+    spec.index_request.check(resolved.shape.embed_dim, len(plan))
+    store = ShardStore(work / "shards", plan.digest)
+    if not force:
+        reuse_vectors(out, plan, store, recipe)
     encoded = _embed(spec, plan, store, resolved, progress)
-    is_name = spec.model in (*MODELS, DEMO)  # a path must be found from any folder
-    location = spec.model if is_name else str(weights.path.resolve())
-    recipe = BundleRecipe(location, weights, spec.index_request, spec.prompt, image_size(weights))
-    counts = write_bundle(plan, store, recipe, work / "version").counts
+    manifest = write_bundle(plan, store, recipe, work / "version")
+    counts = manifest.counts
     if counts.failed > _allowed_failures(spec.max_bad, counts.items):
         raise BadDataset(
             f"{counts.failed} of {counts.items} lines cannot be used, more than --max-bad "
             f"{spec.max_bad} allows; they are listed in {work / 'version' / FAILURES}"
         )
+    _check_recall(spec, manifest.index)
     bundle = publish(out, work / "version")
-    prepare_service(weights, spec.device)
-    shutil.rmtree(work)
+    prepare_service(resolved.weights, spec.device)
+    _remove_leftovers(work, inputs)
     return bundle, encoded
+
+
+def _recipe(spec: BuildSpec, weights: Weights) -> BundleRecipe:
+    is_name = spec.model in (*MODELS, DEMO)  # a path must be found from any folder
+    location = spec.model if is_name else str(weights.path.resolve())
+    return BundleRecipe(location, weights, spec.index_request, spec.prompt, image_size(weights))
+
+
+def _check_recall(spec: BuildSpec, index: IndexRecord) -> None:
+    """Raise InvalidRequest if the index misses the target and the build is strict."""
+    if spec.strict_recall and index.missed_target:
+        raise InvalidRequest(
+            f"index_recall@10 is {index.index_recall_at_10:.4f}, below the target of "
+            f"{index.target_recall:g}, so nothing was published; choose another --index or a lower "
+            "--target-recall, or leave out --strict-recall"
+        )
+
+
+def _remove_leftovers(work: Path, inputs: BuildInputs) -> None:
+    """Delete what a published build has left; the plan of another build, and its shards, stay."""
+    if not work.exists():
+        return
+    plan = Plan.read(work / "plan")
+    if plan is None or plan.inputs == inputs:
+        shutil.rmtree(work / "plan", ignore_errors=True)  # first: shards without it are not used
+        shutil.rmtree(work)
 
 
 def _embed(
     spec: BuildSpec, plan: Plan, store: ShardStore, resolved: ResolvedEncoder, progress: Progress
 ) -> int:
-    """Encode the missing shards; the encoder is freed on return."""
+    """Encode the missing shards; return the items encoded. The encoder is freed on return."""
+    if store.complete(plan.shard_count):
+        progress.begin("encoding", len(plan), len(plan))
+        return 0
     if plan.kind == "texts":
         text_encoder = open_text_encoder(resolved)  # without a prompt, which is for queries
-        spec.index_request.check(text_encoder.dim)
         return embed_texts(plan, store, text_encoder, progress)
     image_encoder = open_image_encoder(resolved)
     spec.index_request.check(image_encoder.dim)
@@ -172,32 +221,6 @@ def _libraries(backend: str) -> dict[str, str]:
         except PackageNotFoundError:  # faiss-cpu or faiss-gpu, never both
             continue
     return versions
-
-
-def _published(out: Path, inputs: BuildInputs, spec: BuildSpec, weights: Weights) -> Bundle | None:
-    """Return the current version if building again would give the same bytes."""
-    try:
-        bundle = Bundle.open(out)
-        bundle.verify()
-    except ArtifactError:
-        return None
-    manifest = bundle.manifest
-    same_build = (manifest.model.sha256, manifest.prompt, manifest.build) == (
-        weights.digest,
-        spec.prompt,
-        build_record(inputs, spec.index_request),
-    )
-    source = manifest.source
-    if not same_build or (source.path, source.split) != (inputs.source, inputs.split):
-        return None
-    pool = _open(inputs)
-    for _ in pool.scan():
-        pass  # the digest is complete after the scan
-    return bundle if pool.sha256 == source.sha256 else None
-
-
-def _open(inputs: BuildInputs) -> ItemPool:
-    return open_pool(inputs.source if inputs.split is None else f"{inputs.source}#{inputs.split}")
 
 
 def _stamp(source: Path) -> str:

@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tusou.cli.output import plain_errors, print_json, renamed_option
+
+if TYPE_CHECKING:
+    from tusou.bundle.manifest import IndexRecord
 
 _Bundle = Annotated[
     Path, typer.Argument(help="Bundle folder made by `tusou index`.", exists=True, file_okay=False)
@@ -46,6 +49,9 @@ def index(
     max_bad: Annotated[
         str, typer.Option(help="Unusable lines to accept: a count, or a share such as 1%.")
     ] = "1%",
+    strict_recall: Annotated[
+        bool, typer.Option("--strict-recall", help="Publish no index below the target recall.")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Build again from the start.")] = False,
     as_json: _Json = False,
     _factory: Annotated[str | None, renamed_option("--factory", "--index")] = None,
@@ -64,10 +70,18 @@ def index(
             max_bad,
             precision=precision,
             target_recall=target_recall,
+            strict_recall=strict_recall,
         )
         with progress() as bar:
             report = build(spec, out, bar, force=force)
-    counts = report.counts
+    counts, chosen = report.counts, report.index
+    if chosen.missed_target:
+        typer.secho(
+            f"warning: index_recall@10 is {chosen.index_recall_at_10:.4f}, below the target of "
+            f"{chosen.target_recall:g}; choose another --index, or a lower --target-recall",
+            err=True,
+            fg="yellow",
+        )
     if as_json:
         print_json(
             {
@@ -75,13 +89,18 @@ def index(
                 "version": report.version,
                 **counts.model_dump(),
                 "encoded": report.encoded,
+                "reused": report.reused,
+                "index_recall_at_10": chosen.index_recall_at_10,
+                "target_recall": chosen.target_recall,
                 "seconds": report.seconds,
             }
         )
         return
+    skipped = f" + {counts.skipped} files skipped" if counts.skipped else ""
     typer.echo(
-        f"{out}: version {report.version}, {counts.embedded} items, {counts.failed} lines failed "
-        f"({report.encoded} encoded in {report.seconds:.1f} s)"
+        f"{out}: version {report.version}, {counts.items + counts.skipped} rows read = "
+        f"{counts.embedded} indexed + {counts.failed} listed in failures.jsonl{skipped} "
+        f"({report.encoded} encoded and {report.reused} taken from before, {report.seconds:.1f} s)"
     )
 
 
@@ -125,19 +144,18 @@ def _show_bundle(bundle: Path, *, as_json: bool) -> None:
         return
     source, counts, model = manifest.source, manifest.counts, manifest.model
     location = source.path if source.split is None else f"{source.path}#{source.split}"
-    recall = manifest.index.index_recall_at_10
     rows = {
         "version": opened.version,
         "made by": manifest.tool,
         "source": f"{location} ({source.size:,} bytes, sha256 {source.sha256[:12]})",
         "items": f"{manifest.items}: {counts.embedded:,} of {counts.items:,}, "
-        f"{counts.failed:,} failed",
+        f"{counts.failed:,} failed, {counts.skipped:,} other files skipped",
         "ids": "integers" if manifest.id_type == "int" else "strings",
         "model": f"{model.name} (sha256 {model.sha256[:12]}, {model.dim} dimensions)",
         "precision": str(manifest.build.get("precision", "fp32")),
         "prompt": manifest.prompt or "none",
         "index": f"{manifest.index.factory} {manifest.index.tuning}".strip(),
-        "index_recall@10": "1 (exact)" if recall is None else f"{recall:.4f} (measured)",
+        "index_recall@10": _recall_text(manifest.index),
     }
     if manifest.items == "texts":
         rows["truncated"] = f"{counts.truncated:,} texts longer than the model reads"
@@ -150,6 +168,13 @@ def _print_rows(rows: Mapping[str, str]) -> None:
         typer.echo(f"{name:<{width}}  {value}")
 
 
+def _recall_text(index: "IndexRecord") -> str:
+    if index.index_recall_at_10 is None:
+        return "1 (exact)"
+    missed = f", below the target of {index.target_recall:g}" if index.missed_target else ""
+    return f"{index.index_recall_at_10:.4f} (measured{missed})"
+
+
 def verify(bundle: _Bundle, as_json: _Json = False) -> None:
     """Compare every byte of a bundle with its manifest."""
     from tusou.bundle.bundle import Bundle
@@ -157,6 +182,7 @@ def verify(bundle: _Bundle, as_json: _Json = False) -> None:
     with plain_errors():
         opened = Bundle.open(bundle)
         opened.verify()
+        opened.check_parts()
     files = opened.manifest.files
     size = sum(record.size for record in files.values())
     if as_json:

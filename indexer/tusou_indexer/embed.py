@@ -39,7 +39,7 @@ EncodeBatches: TypeAlias = Callable[[list[range]], Iterator[EncodedBatch]]
 def embed_images(
     plan: Plan, store: ShardStore, encoder: ImageEncoder, workers: int, progress: Progress
 ) -> int:
-    """Encode every image shard that is not stored yet; return the number of rows encoded.
+    """Encode every image shard that is not stored yet; return the number of images encoded.
 
     Images are decoded in `workers` processes.
     """
@@ -55,7 +55,7 @@ def embed_images(
 
 
 def embed_texts(plan: Plan, store: ShardStore, encoder: TextEncoder, progress: Progress) -> int:
-    """Encode every text shard that is not stored yet; return the number of rows encoded.
+    """Encode every text shard that is not stored yet; return the number of texts encoded.
 
     The encoder must not use a prompt: prompts are for queries.
     """
@@ -71,10 +71,13 @@ def _embed(plan: Plan, store: ShardStore, encode: EncodeBatches, progress: Progr
     missing = [number for number in range(plan.shard_count) if not store.has(number)]
     rows = sum(len(plan.shard(number)) for number in missing)
     progress.begin("encoding", len(plan), len(plan) - rows)
-    encoded = encode([batch for number in missing for batch in plan.batches(number)])
+    batches = encode([batch for number in missing for batch in plan.batches(number)])
+    encoded = 0
     for number in missing:
-        store.write(number, *_read_shard(plan, number, encoded, progress))
-    return rows
+        shard, vectors = _read_shard(plan, number, batches, progress)
+        store.write(number, shard, vectors)
+        encoded += len(shard.rows)
+    return encoded
 
 
 def _jobs(plan: Plan, batches: list[range], size: int) -> Iterator[tuple[object, ...]]:

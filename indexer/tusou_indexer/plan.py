@@ -4,7 +4,6 @@ The last digits of an embedding depend on what shares its batch. Batches are the
 before the first one is encoded, so that a build that is killed and resumed gives the same bytes.
 """
 
-import json
 from array import array
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -14,11 +13,13 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
+from tusou.bundle.array_file import save_array
 from tusou.bundle.item_reader import ITSELF, source_file_name
 from tusou.bundle.manifest import Source
-from tusou.core.errors import BadDataset
-from tusou.core.files import replace_folder, write_file
+from tusou.core.errors import BadDataset, CorruptBundle
+from tusou.core.files import DAMAGED_FILE_ERRORS, create_file, replace_folder, sha256_of
 from tusou.core.ids import Failure, ItemKind
+from tusou.core.sealed_json import read_sealed, write_sealed
 from tusou.data import ItemPool
 from tusou.data.base import ItemRow
 
@@ -45,17 +46,30 @@ class Plan:
     """A scanned source: the spans and ids of its rows, and the lines that cannot be used."""
 
     def __init__(self, folder: Path) -> None:
-        head = json.loads((folder / _HEAD).read_bytes())
+        head, self.digest = read_sealed(folder / _HEAD)  # the digest stands for every byte
         self._folder = folder
+        self._digests: dict[str, str] = head["sha256"]
+        self.verify()
         self._spans: npt.NDArray[np.int64] = np.load(folder / _SPANS, allow_pickle=False)
         self.inputs = BuildInputs(**head["inputs"])
         self.source = Source(**head["source"])
+        self.rows_read: int = head["rows_read"]
+        self.skipped: int = head["skipped"]  # files that are no items
+        self.skipped_files: list[str] = head["skipped_files"]  # a sentence for each kind
         self.kind: ItemKind = head["kind"]
         self.files: list[str] = head["files"]
         self.failures = [Failure(**failure) for failure in head["failures"]]
 
     def __len__(self) -> int:
         return len(self._spans)
+
+    def verify(self) -> None:
+        """Raise CorruptBundle if a file of the plan has changed since it was made."""
+        for name, digest in self._digests.items():
+            if sha256_of(self._folder / name) != digest:
+                raise CorruptBundle(
+                    f"{self._folder / name} has changed; run `tusou index` again with --force"
+                )
 
     @property
     def shard_count(self) -> int:
@@ -94,11 +108,16 @@ class Plan:
     @classmethod
     def matching(cls, folder: Path, inputs: BuildInputs) -> Self | None:
         """Return the plan in a folder if it was made for the same inputs, else None."""
+        plan = cls.read(folder)
+        return plan if plan is not None and plan.inputs == inputs else None
+
+    @classmethod
+    def read(cls, folder: Path) -> Self | None:
+        """Return the plan in a folder, or None if there is none or any byte of it has changed."""
         try:
-            plan = cls(folder)
-        except (OSError, ValueError, KeyError, TypeError):
+            return cls(folder)
+        except (CorruptBundle, *DAMAGED_FILE_ERRORS):
             return None
-        return plan if plan.inputs == inputs else None
 
 
 def make_plan(folder: Path, inputs: BuildInputs, pool: ItemPool) -> Plan:
@@ -109,20 +128,22 @@ def make_plan(folder: Path, inputs: BuildInputs, pool: ItemPool) -> Plan:
     replace_folder(folder)
     spans, ids = array("q"), set[str]()
     failures, duplicates = list[Failure](), list[ItemRow]()
-    with (folder / _IDS).open("w", encoding="utf-8", newline="\n") as file:
+    rows_read = 0
+    with create_file(folder / _IDS) as file:
         for row in pool.scan():
+            rows_read += 1
             if isinstance(row, Failure):
                 failures.append(row)
             elif row.item_id in ids:
                 duplicates.append(row)
             else:
                 ids.add(row.item_id)
-                file.write(row.item_id + "\n")
+                file.write(f"{row.item_id}\n".encode())
                 spans.extend((row.line, row.file, row.offset, row.length))
     if not ids:
         reasons = "; ".join(f"line {bad.line}: {bad.reason}" for bad in failures[:5])
         raise BadDataset(f"{inputs.source}: no line can be used ({reasons or 'the file is empty'})")
-    np.save(folder / _SPANS, np.frombuffer(spans, np.int64).reshape(-1, 4))
+    save_array(folder / _SPANS, np.frombuffer(spans, np.int64).reshape(-1, 4))
     files = [source_file_name(inputs.source, path) for path in pool.files]
     failures += [
         Failure(row.line, row.item_id, "duplicate id", _name_in_failures(files[row.file]))
@@ -142,8 +163,12 @@ def make_plan(folder: Path, inputs: BuildInputs, pool: ItemPool) -> Plan:
         "kind": pool.kind,
         "files": files,
         "failures": [asdict(failure) for failure in failures],
+        "rows_read": rows_read,
+        "skipped": len(pool.skipped),
+        "skipped_files": pool.skipped.sentences(),
+        "sha256": {name: sha256_of(folder / name) for name in (_IDS, _SPANS)},
     }
-    write_file(folder / _HEAD, json.dumps(head).encode())
+    write_sealed(folder / _HEAD, head)
     return Plan(folder)
 
 

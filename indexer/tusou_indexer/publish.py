@@ -8,16 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from tusou.bundle.bundle import CURRENT, INDEX, Bundle
-from tusou.bundle.manifest import MANIFEST, version_of
+from tusou.bundle.bundle import CURRENT, Bundle, current_version, is_version
+from tusou.bundle.manifest import INDEX, MANIFEST, read_manifest, version_of
 from tusou.core.errors import CorruptBundle, Locked
-from tusou.core.files import sync, write_file
+from tusou.core.files import sync, temporary_of, write_file
 from tusou.indexes import load_index
 from tusou.indexes.specs import index_spec
 
 _LOCK = ".lock"
-# The version just replaced stays, because a service may be about to open it.
-_VERSIONS_KEPT = 2
 _PROBES = 64
 
 
@@ -36,22 +34,67 @@ def lock_bundle(root: Path) -> Iterator[None]:
 
 
 def publish(root: Path, folder: Path) -> Bundle:
-    """Move a written version into the bundle, verify it, and point CURRENT at it.
+    """Give a written version its name and point CURRENT at it, if it works.
 
-    Raises CorruptBundle, and leaves CURRENT as it is, when the version does not work.
+    At every moment CURRENT names a complete version, if it did before: a version that is there
+    already is left alone, or repaired file by file. Of the others, only the one that CURRENT named
+    before stays. Raises CorruptBundle, and leaves CURRENT as it is, when the version does not work.
     """
     name = version_of(folder / MANIFEST)
-    target = root / name
-    if target.exists():  # published before, and its files may be damaged by now
-        shutil.rmtree(target)
-    folder.rename(target)
+    written = Bundle(folder, read_manifest(folder), name)
+    written.verify()
+    written.check_parts()
+    _test_search(written)
+    _put_in_place(written, root / name)
     sync(root)
-    bundle = Bundle.open(root, name)
-    bundle.verify()
-    _test_search(bundle)
+    remove_old(root, name)
     write_file(root / CURRENT, f"{name}\n".encode())
-    _remove_old(root, name)
-    return bundle
+    return Bundle.open(root, name)
+
+
+def remove_old(root: Path, name: str) -> None:
+    """Delete all versions but `name` and the one that CURRENT names; half-deleted ones in any case.
+
+    Nothing that is complete is deleted unless CURRENT names another version than `name`: which one
+    it named before is not known then.
+    """
+    try:
+        previous = current_version(root)
+    except CorruptBundle:
+        previous = name
+    temporary_of(root / CURRENT).unlink(missing_ok=True)
+    for path in sorted(root.iterdir()):
+        complete = (path / MANIFEST).is_file()
+        if not is_version(path.name) or path.name in {name, previous}:
+            continue
+        if previous != name or not complete:
+            (path / MANIFEST).unlink(missing_ok=True)  # first, so that no half of it seems whole
+            shutil.rmtree(path)
+
+
+def _put_in_place(written: Bundle, target: Path) -> None:
+    """Rename a written version's folder, or exchange what is damaged in the one that is there."""
+    if not target.is_dir():
+        target.unlink(missing_ok=True)
+        written.folder.rename(target)
+        return
+    existing = Bundle(target, written.manifest, written.version)
+    try:
+        existing.verify()
+    except CorruptBundle:
+        pass
+    else:
+        return
+    for path in sorted(target.iterdir()):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path.name not in {MANIFEST, *written.manifest.files}:
+            path.unlink()
+    for name in (*written.manifest.files, MANIFEST):
+        if name == MANIFEST or not existing.is_intact(name):
+            written.path(name).replace(target / name)
+    sync(target)
+    existing.verify()
 
 
 def _test_search(bundle: Bundle) -> None:
@@ -62,11 +105,3 @@ def _test_search(bundle: Bundle) -> None:
     neighbors = index.search(probes, 1)
     if len(index) != bundle.item_count or (neighbors.ids < 0).any():
         raise CorruptBundle(f"{bundle.folder}: the index finds nothing; index again with --force")
-
-
-def _remove_old(root: Path, current: str) -> None:
-    versions = [path for path in root.iterdir() if (path / MANIFEST).is_file()]
-    newest_first = sorted(versions, key=lambda path: path.stat().st_mtime, reverse=True)
-    old = [path for path in newest_first if path.name != current][_VERSIONS_KEPT - 1 :]
-    for path in old:
-        shutil.rmtree(path)

@@ -11,13 +11,28 @@ from typing import Literal
 import numpy as np
 
 from tusou import __version__
-from tusou.bundle.bundle import FAILURES, FILES, GOLDEN, IDS, INDEX, SPANS, VECTORS
+from tusou.bundle.array_file import array_header, save_array
 from tusou.bundle.item_ids import is_canonical_integer
-from tusou.bundle.manifest import FORMAT, MANIFEST, Counts, FileRecord, IndexRecord, Manifest, Model
+from tusou.bundle.manifest import (
+    FAILURES,
+    FILES,
+    FORMAT,
+    GOLDEN,
+    IDS,
+    INDEX,
+    MANIFEST,
+    SPANS,
+    VECTORS,
+    Counts,
+    FileRecord,
+    IndexRecord,
+    Manifest,
+    Model,
+)
 from tusou.bundle.shards import Shard, ShardStore
 from tusou.core.arrays import Ids, Vectors
-from tusou.core.errors import BadDataset
-from tusou.core.files import replace_folder, sha256_of, sync, write_file
+from tusou.core.errors import BadDataset, CorruptBundle
+from tusou.core.files import create_file, naming_file, replace_folder, sha256_of, sync, write_file
 from tusou.encoders import Weights, load_text_encoder
 from tusou_indexer.index.recall_probes import image_probes, text_probes
 from tusou_indexer.index.request import IndexRequest
@@ -35,6 +50,7 @@ GOLDEN_TEXTS = (
     "“复古”风 A字裙",
     "适合小个子女生夏天穿的" * 8,
 )
+INDEX_LIBRARIES = ("faiss-cpu", "faiss-gpu")
 PREPROCESSING = {
     "images": "cn_clip: square bicubic resize, then RGB",
     "texts": "cn_clip: lower case, straight double quotes, 52 tokens",
@@ -55,18 +71,25 @@ class BundleRecipe:
 def write_bundle(plan: Plan, store: ShardStore, recipe: BundleRecipe, folder: Path) -> Manifest:
     """Write every file of a version into `folder`, the manifest last.
 
-    Raises BadDataset when no item can be used, and InvalidRequest when no index fits the request.
+    Raises BadDataset when no item can be used, InvalidRequest when no index fits the request, and
+    CorruptBundle when rows of the plan are in none of its files.
     """
+    plan.verify()
     replace_folder(folder)
     shards = [store.read(number) for number in range(plan.shard_count)]
     failures = _write_failures(plan, shards, folder / FAILURES)
     rows = np.concatenate([shard.rows for shard in shards])
     if not len(rows):
         raise BadDataset(f"no item can be used; the reasons are in {folder / FAILURES}")
+    if len(rows) + failures != plan.rows_read:
+        raise CorruptBundle(
+            f"{plan.rows_read} rows read, but {len(rows)} indexed and {failures} listed; run "
+            "`tusou index` again with --force"
+        )
     id_type = _write_ids(plan, rows, folder / IDS)
     checks = np.concatenate([shard.checks for shard in shards])
-    np.save(folder / SPANS, np.column_stack([plan.spans(range(len(plan)))[rows, 1:], checks]))
-    (folder / FILES).write_text(json.dumps(plan.files), encoding="ascii")
+    save_array(folder / SPANS, np.column_stack([plan.spans(range(len(plan)))[rows, 1:], checks]))
+    _write_lines(folder / FILES, [json.dumps(plan.files)])
     vectors = _write_vectors(store, plan.shard_count, len(rows), folder / VECTORS)
     # The golden vectors are the reference for every precision, so they are in single precision.
     encoder = load_text_encoder(recipe.weights, "cpu", recipe.prompt, "fp32", "torch")
@@ -74,12 +97,13 @@ def write_bundle(plan: Plan, store: ShardStore, recipe: BundleRecipe, folder: Pa
         "texts": GOLDEN_TEXTS,
         "vectors": encoder.encode(encoder.prepare(GOLDEN_TEXTS)).tolist(),
     }
-    (folder / GOLDEN).write_text(json.dumps(golden, ensure_ascii=False), encoding="utf-8")
+    _write_lines(folder / GOLDEN, [json.dumps(golden, ensure_ascii=False)])
     # Most queries are of the other kind than the items, and their vectors lie elsewhere.
     is_images = plan.kind == "images"
     probes = partial(text_probes, encoder) if is_images else partial(image_probes, recipe.weights)
     built = build_index(vectors, recipe.index, probes)
-    built.index.save(folder / INDEX)
+    with naming_file(folder / INDEX):
+        built.index.save(folder / INDEX)
     manifest = Manifest(
         format=FORMAT,
         tool=f"tusou {__version__}",
@@ -100,6 +124,7 @@ def write_bundle(plan: Plan, store: ShardStore, recipe: BundleRecipe, folder: Pa
             embedded=len(rows),
             failed=failures,
             truncated=sum(shard.truncated for shard in shards),
+            skipped=plan.skipped,
         ),
         index=IndexRecord(
             type=built.spec.index_type,
@@ -107,8 +132,9 @@ def write_bundle(plan: Plan, store: ShardStore, recipe: BundleRecipe, folder: Pa
             tuning=built.spec.tuning,
             index_recall_at_10=built.index_recall,
             trials=built.trials,
+            target_recall=built.target,
         ),
-        build=build_record(plan.inputs, recipe.index),
+        build=build_record(plan.inputs, recipe.index, shards[0].encoding),
         files={path.name: _file_record(path) for path in sorted(folder.iterdir())},
     )
     write_file(folder / MANIFEST, manifest.model_dump_json(indent=1).encode())
@@ -116,8 +142,10 @@ def write_bundle(plan: Plan, store: ShardStore, recipe: BundleRecipe, folder: Pa
     return manifest
 
 
-def build_record(inputs: BuildInputs, request: IndexRequest) -> dict[str, str | int]:
-    """Return the manifest's record of a build.
+def build_record(
+    inputs: BuildInputs, request: IndexRequest, encoding: dict[str, str | int] | None = None
+) -> dict[str, str | int]:
+    """Return the manifest's record of a build, with the encoding of reused vectors if given.
 
     Equal records, sources and weights give equal bytes.
     """
@@ -126,12 +154,21 @@ def build_record(inputs: BuildInputs, request: IndexRequest) -> dict[str, str | 
         "index": request.index,
         "target_recall": "default" if recall is None else f"{recall:g}",
         "index_device": "gpu" if request.on_gpu else "cpu",
+        **(encoding or encoding_record(inputs)),
+        **{name: number for name, number in inputs.libraries.items() if name in INDEX_LIBRARIES},
+    }
+
+
+def encoding_record(inputs: BuildInputs) -> dict[str, str | int]:
+    """Return the part of the record that the bytes of the vectors depend on."""
+    libraries = inputs.libraries.items()
+    return {
         "device": inputs.device,
         "precision": inputs.precision,
         "backend": inputs.backend,
         "shard_rows": inputs.shard_rows,
         "batch_rows": inputs.batch_rows,
-        **inputs.libraries,
+        **{name: number for name, number in libraries if name not in INDEX_LIBRARIES},
     }
 
 
@@ -153,9 +190,8 @@ def _write_ids(plan: Plan, rows: Ids, path: Path) -> Literal["int", "str"]:
 def _write_vectors(store: ShardStore, shards: int, count: int, path: Path) -> Vectors:
     """Concatenate the shards' vectors in one file; return them mapped from it."""
     dim = store.vectors(0).shape[1]
-    header = {"descr": "<f4", "fortran_order": False, "shape": (count, dim)}
-    with path.open("wb") as file:
-        np.lib.format.write_array_header_1_0(file, header)
+    with create_file(path) as file:
+        file.write(array_header("<f4", (count, dim)))
         for number in range(shards):
             file.write(np.ascontiguousarray(store.vectors(number), "<f4").data)
     vectors: Vectors = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -163,8 +199,8 @@ def _write_vectors(store: ShardStore, shards: int, count: int, path: Path) -> Ve
 
 
 def _write_lines(path: Path, lines: Iterable[str]) -> None:
-    with path.open("w", encoding="utf-8", newline="\n") as file:
-        file.writelines(f"{line}\n" for line in lines)
+    with create_file(path) as file:
+        file.writelines(f"{line}\n".encode() for line in lines)
 
 
 def _file_record(path: Path) -> FileRecord:

@@ -144,11 +144,10 @@ def test_a_failure_in_a_folder_names_its_file(tiny_model: Path, tmp_path: Path) 
     bundle = Bundle.open(tmp_path / "b")
     lines = bundle.path("failures.jsonl").read_text().splitlines()
     assert [tuple(json.loads(line).values()) for line in lines] == [
-        (2, "a", "duplicate id", "a.png"),
         (3, "b/cut", "broken image header", "b/cut.jpg"),
         (4, "empty", "empty image", "empty.webp"),
     ]
-    assert bundle.image("a")[0] == image_bytes(1)
+    assert bundle.image("a.jpg")[0] == image_bytes(1)
 
 
 def test_too_many_bad_lines_publish_nothing(tiny_model: Path, tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ BUNDLE/<version>/           written once, never changed
     failures.jsonl          lines of the source that could not be used
 """
 
-import json
 import re
 from functools import cached_property
 from pathlib import Path
@@ -22,10 +21,31 @@ from zlib import crc32
 import numpy as np
 import numpy.typing as npt
 
+from tusou.bundle.array_file import map_array
+from tusou.bundle.bundle_parts import (
+    check_vectors,
+    count_failures,
+    read_file_names,
+    read_golden,
+    read_spans,
+)
 from tusou.bundle.item_ids import ItemIds
 from tusou.bundle.item_reader import decode_stored_image, decode_stored_text, read_span
-from tusou.bundle.manifest import MANIFEST, FileRecord, Manifest, read_manifest, version_of
+from tusou.bundle.manifest import (
+    FAILURES,
+    FILES,
+    GOLDEN,
+    IDS,
+    INDEX,
+    MANIFEST,
+    SPANS,
+    VECTORS,
+    Manifest,
+    read_manifest,
+    version_of,
+)
 from tusou.bundle.pool_sample import PoolSample, draw_sample
+from tusou.bundle.vector_file import VECTOR_TYPE, VectorFile
 from tusou.core.arrays import Vectors
 from tusou.core.errors import CorruptBundle, NoImage, UnknownItem
 from tusou.core.files import sha256_of
@@ -33,18 +53,17 @@ from tusou.core.ids import ItemKind
 from tusou.images.formats import content_type
 
 CURRENT = "CURRENT"
-IDS, VECTORS, SPANS, FILES = "ids.txt", "vectors.npy", "spans.npy", "files.json"
-INDEX, GOLDEN, FAILURES = "index.bin", "golden.json", "failures.jsonl"
 
+_MAX_FAULTS = 20  # files that one message names
 _VERSION = re.compile(r"[0-9a-f]{16}")
 
 
 class Bundle:
     """One version of a bundle, opened read-only."""
 
-    def __init__(self, folder: Path, manifest: Manifest) -> None:
+    def __init__(self, folder: Path, manifest: Manifest, version: str | None = None) -> None:
         self.folder = folder
-        self.version = folder.name
+        self.version = version or folder.name  # which a version that is being written has not yet
         self.manifest = manifest
 
     @classmethod
@@ -59,27 +78,52 @@ class Bundle:
     def verify(self) -> None:
         """Compare every byte with the manifest; CorruptBundle lists all files that differ."""
         files = self.manifest.files
-        wrong = [name for name, record in files.items() if not self._is_intact(name, record)]
-        known = {MANIFEST, *files}
-        wrong += sorted({path.name for path in self.folder.iterdir()} - known)
-        if version_of(self.path(MANIFEST)) != self.version:
-            wrong.append(MANIFEST)
+        wrong = [name for name in files if not self.is_intact(name)]
+        try:
+            foreign = {path.name for path in self.folder.iterdir()} - {MANIFEST, *files}
+            renamed = version_of(self.path(MANIFEST)) != self.version
+        except OSError:  # deleted meanwhile, or the disk fails
+            foreign, renamed = set(), True
+        wrong += [*sorted(foreign), *([MANIFEST] if renamed else ())]
         if wrong:
+            more = f" and {len(wrong) - _MAX_FAULTS} more" if len(wrong) > _MAX_FAULTS else ""
             raise CorruptBundle(
-                f"{self.folder}: changed, missing or foreign files: {', '.join(wrong)}; "
+                f"{self.folder}: changed, missing or foreign files: "
+                f"{', '.join(wrong[:_MAX_FAULTS])}{more}; "
                 "restore the folder or run `tusou index` again with --force"
             )
 
-    def _is_intact(self, name: str, record: FileRecord) -> bool:
-        path = self.path(name)
-        same_size = path.is_file() and path.stat().st_size == record.size
-        return same_size and sha256_of(path) == record.sha256
+    def is_intact(self, name: str) -> bool:
+        """Return whether a file has the size and the digest of the manifest."""
+        path, record = self.path(name), self.manifest.files[name]
+        try:
+            same_size = path.is_file() and path.stat().st_size == record.size
+            return same_size and sha256_of(path) == record.sha256
+        except OSError:
+            return False
+
+    def check_parts(self) -> None:
+        """Raise CorruptBundle unless all files agree with each other and with the manifest.
+
+        `verify` compares bytes with digests; this reads what they mean.
+        """
+        counts = self.manifest.counts
+        check_vectors(self.path(VECTORS), self.vectors)
+        parts = {"ids": len(self.ids), "spans": len(self.spans), "vectors": len(self.vectors)}
+        failures = count_failures(self.path(FAILURES))
+        if set(parts.values()) != {counts.embedded} or failures != counts.failed:
+            raise CorruptBundle(
+                f"{self.folder}: {counts.embedded} items and {counts.failed} failures in the "
+                f"manifest, but {parts} and {failures} failures in the files; index again"
+            )
+        _ = self.golden, self.source_files
 
     def path(self, name: str) -> Path:
         return self.folder / name
 
     @cached_property
     def ids(self) -> ItemIds:
+        """The item ids by row key; CorruptBundle, as for all parts below."""
         return ItemIds(self.path(IDS), integers=self.manifest.id_type == "int")
 
     @property
@@ -112,32 +156,41 @@ class Bundle:
 
     @cached_property
     def vectors(self) -> Vectors:
-        """The items' vectors in row key order, (n, d), mapped from the file."""
-        vectors: Vectors = np.load(self.path(VECTORS), mmap_mode="r", allow_pickle=False)
-        return vectors
+        """The items' vectors in row key order, (n, d), mapped from the file.
+
+        The process ends by SIGBUS if the file is cut meanwhile.
+        """
+        return map_array(self.path(VECTORS), VECTOR_TYPE, self._vectors_shape)
+
+    @cached_property
+    def vector_file(self) -> VectorFile:
+        """The same vectors for a service, which must outlive changes of the file."""
+        return VectorFile(self.path(VECTORS), self._vectors_shape)
+
+    @property
+    def _vectors_shape(self) -> tuple[int, int]:
+        return self.item_count, self.manifest.model.dim
 
     @cached_property
     def golden(self) -> tuple[list[str], Vectors]:
         """Texts and their vectors, (n, d), to check the model at every start."""
-        stored = json.loads(self.path(GOLDEN).read_bytes())
-        return stored["texts"], np.array(stored["vectors"], np.float32)
+        return read_golden(self.path(GOLDEN), self.manifest)
 
     @cached_property
     def sample(self) -> PoolSample:
         """A fixed random sample of the items, drawn at the first use."""
         _, golden_vectors = self.golden
-        return draw_sample(self.vectors, self.ids.at, golden_vectors)
+        return draw_sample(self.vector_file, self.ids.at, golden_vectors)
 
     @cached_property
     def spans(self) -> npt.NDArray[np.int64]:
         """File number, byte offset, length and CRC-32 of every item, (n, 4)."""
-        spans: npt.NDArray[np.int64] = np.load(self.path(SPANS), allow_pickle=False)
-        return spans
+        return read_spans(self.path(SPANS), self.manifest)
 
     @cached_property
     def source_files(self) -> list[Path]:
         """The files of the source, by number."""
-        names: list[str] = json.loads(self.path(FILES).read_bytes())
+        names = read_file_names(self.path(FILES), self.manifest)
         return [Path(self.manifest.source.path, name) for name in names]
 
     def image(self, item_id: str) -> tuple[bytes, str]:
@@ -177,6 +230,11 @@ class Bundle:
         return key
 
 
+def is_version(name: str) -> bool:
+    """Return whether a folder's name is that of a version."""
+    return _VERSION.fullmatch(name) is not None
+
+
 def current_version(root: Path) -> str:
     """Return the version that CURRENT names; CorruptBundle when there is none."""
     try:
@@ -187,7 +245,7 @@ def current_version(root: Path) -> str:
         raise CorruptBundle(
             f"{root} is not a bundle: it has no CURRENT; make one with `tusou index`"
         )
-    if not _VERSION.fullmatch(version):
+    if not is_version(version):
         raise CorruptBundle(
             f"{root / CURRENT} does not name a version; write the name of one into it"
         )

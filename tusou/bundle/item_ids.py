@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from tusou.bundle.bundle_parts import damage_as_corrupt
 from tusou.core.ids import ItemId
 
 # Integers as Python and JSON write them, small enough for int64.
@@ -20,16 +21,24 @@ def is_canonical_integer(item_id: str) -> bool:
 
 
 class ItemIds:
-    """Item ids read from a file of one id per line; the line number from 0 is the row key."""
+    """Item ids read from a file of one id per line; the line number from 0 is the row key.
+
+    Raises CorruptBundle for an id twice, for text that is not UTF-8, and for a wrong integer.
+    """
 
     def __init__(self, path: Path, *, integers: bool) -> None:
-        lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
-        self._integers = integers
-        self._ids: npt.NDArray[np.int64] | list[str] = lines
-        self.at: Callable[[int], ItemId] = lines.__getitem__  # the id of a row key
-        if integers:
-            self._ids = np.array(lines, np.int64)
-            self.at = self._ids.item
+        with damage_as_corrupt(path):
+            lines = path.read_bytes().decode().removesuffix("\n").split("\n")
+            self._integers = integers
+            self._ids: npt.NDArray[np.int64] | list[str] = lines
+            self.at: Callable[[int], ItemId] = lines.__getitem__  # the id of a row key
+            if integers:
+                self._ids = np.array(lines, np.int64)
+                self.at = self._ids.item
+                if lines != list(map(str, self._ids.tolist())):
+                    raise ValueError("an id is not an integer as JSON writes it")
+            if len(set(lines)) != len(lines):
+                raise ValueError("an id twice")
 
     def __len__(self) -> int:
         return len(self._ids)

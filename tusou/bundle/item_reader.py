@@ -1,5 +1,6 @@
 """Reads items from the files of their source."""
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO, Self
@@ -50,6 +51,7 @@ class ItemReader:
 def read_span(path: Path, offset: int, length: int) -> bytes:
     """Return the bytes of a span; fewer where the file has ended."""
     with path.open("rb") as file:
+        length = min(length, max(0, os.fstat(file.fileno()).st_size - offset))
         file.seek(offset)
         return file.read(length)
 

@@ -1,17 +1,53 @@
 """The manifest of a bundle's version: how it was made, and the digest of every file."""
 
 import json
+import re
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
-from tusou.core.errors import CorruptBundle, IncompatibleBundle
+from tusou.core.errors import CorruptBundle, IncompatibleBundle, InvalidRequest
 from tusou.core.files import sha256_of
 from tusou.core.ids import Encoding, ItemKind
+from tusou.text.prompt import check_prompt
 
 FORMAT = 3
 MANIFEST = "manifest.json"
+# Every file of a version beside the manifest.
+IDS, VECTORS, SPANS, FILES = "ids.txt", "vectors.npy", "spans.npy", "files.json"
+INDEX, GOLDEN, FAILURES = "index.bin", "golden.json", "failures.jsonl"
+PARTS = (IDS, VECTORS, SPANS, FILES, INDEX, GOLDEN, FAILURES)
+
+_MAX_BYTES = 64 * 2**20  # of a manifest
+_MAX_DIM = 65_536  # numbers of a vector, and pixels of a side
+_FILE_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,100}")
+
+
+def _check_prompt(prompt: str | None) -> str | None:
+    try:
+        return prompt if prompt is None else check_prompt(prompt)
+    except InvalidRequest as error:
+        raise ValueError(str(error)) from None
+
+
+def _check_path(path: str) -> str:
+    if not path or "\0" in path:
+        raise ValueError("not a path")
+    return path
+
+
+_Count = Annotated[int, Field(ge=0, lt=2**62)]
+_Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+_Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+_Path = Annotated[str, AfterValidator(_check_path)]
 
 
 class _Record(BaseModel):
@@ -21,31 +57,38 @@ class _Record(BaseModel):
 class Source(_Record):
     """The data that a bundle was made from."""
 
-    path: str  # absolute; the names in `files.json` are relative to it
+    path: _Path  # absolute; the names in `files.json` are relative to it
     split: str | None  # the split of a dataset that has several
     encoding: Encoding
-    files: int
-    size: int  # of all files together
-    sha256: str
+    files: _Count
+    size: _Count  # of all files together
+    sha256: _Digest
 
 
 class Model(_Record):
     """The weights that encoded the images, and must encode the queries."""
 
     name: str
-    location: str  # from which they are found again: a published name, `demo` or a path
-    sha256: str
-    dim: int
-    image_size: int
+    location: _Path  # from which they are found again: a published name, `demo` or a path
+    sha256: _Digest
+    dim: Annotated[int, Field(ge=1, le=_MAX_DIM)]
+    image_size: Annotated[int, Field(ge=1, le=_MAX_DIM)]
 
 
 class Counts(_Record):
-    """`items == embedded + failed`, always."""
+    """`items == embedded + failed`, always: every row of the source that should be an item."""
 
-    items: int
-    embedded: int
-    failed: int
-    truncated: int  # embedded texts longer than the model reads
+    items: _Count
+    embedded: Annotated[_Count, Field(ge=1)]
+    failed: _Count
+    truncated: _Count  # embedded texts longer than the model reads
+    skipped: _Count = 0  # files of the source beside the items, which are no items
+
+    @model_validator(mode="after")
+    def _add_up(self) -> Self:
+        if self.items != self.embedded + self.failed or self.truncated > self.embedded:
+            raise ValueError("the counts do not add up")
+        return self
 
 
 class TuningTrial(_Record):
@@ -53,7 +96,7 @@ class TuningTrial(_Record):
 
     factory: str
     tuning: str
-    index_recall_at_10: float
+    index_recall_at_10: _Share
 
 
 class IndexRecord(_Record):
@@ -62,15 +105,23 @@ class IndexRecord(_Record):
     type: Literal["faiss", "torch"]
     factory: str
     tuning: str
-    index_recall_at_10: float | None
+    index_recall_at_10: _Share | None
     trials: tuple[TuningTrial, ...] = ()  # all measurements, in order
+    target_recall: _Share | None = None  # of an index that was measured
+
+    @property
+    def missed_target(self) -> bool:
+        """Return whether the measured recall is below the target."""
+        if self.index_recall_at_10 is None or self.target_recall is None:
+            return False
+        return self.index_recall_at_10 < self.target_recall
 
 
 class FileRecord(_Record):
     """Size and digest of one file."""
 
-    size: int
-    sha256: str
+    size: _Count
+    sha256: _Digest
 
 
 class Manifest(_Record):
@@ -82,12 +133,20 @@ class Manifest(_Record):
     source: Source
     model: Model
     preprocessing: str
-    prompt: str | None
+    prompt: Annotated[str | None, AfterValidator(_check_prompt)]
     id_type: Literal["int", "str"]
     counts: Counts
     index: IndexRecord
     build: dict[str, str | int]
     files: dict[str, FileRecord]
+
+    @model_validator(mode="after")
+    def _name_every_part(self) -> Self:
+        names = set(self.files)
+        well_named = all(map(_FILE_NAME.fullmatch, names)) and MANIFEST not in names
+        if not well_named or not names.issuperset(PARTS):
+            raise ValueError("files are missing or have wrong names")
+        return self
 
 
 def version_of(manifest: Path) -> str:
@@ -97,13 +156,18 @@ def version_of(manifest: Path) -> str:
 
 def read_manifest(folder: Path) -> Manifest:
     """Read and check a version's manifest; raise CorruptBundle or IncompatibleBundle."""
+    path = folder / MANIFEST
     try:
-        data = (folder / MANIFEST).read_bytes()
+        if path.stat().st_size > _MAX_BYTES:
+            raise ValueError("too large")
+        data = path.read_bytes()
         number = json.loads(data)["format"]
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         raise CorruptBundle(
             f"{folder} has no readable {MANIFEST}; run `tusou index` again"
         ) from None
+    if not isinstance(number, int) or isinstance(number, bool):
+        raise CorruptBundle(f"{path}: wrong value at format")
     if number != FORMAT:
         raise IncompatibleBundle(
             f"{folder} has bundle format {number}, this Tusou reads {FORMAT}; "
@@ -113,4 +177,4 @@ def read_manifest(folder: Path) -> Manifest:
         return Manifest.model_validate_json(data)
     except ValidationError as error:
         where = ".".join(str(part) for part in error.errors()[0]["loc"])
-        raise CorruptBundle(f"{folder / MANIFEST}: wrong value at {where}") from None
+        raise CorruptBundle(f"{path}: wrong value at {where or 'the top'}") from None

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tusou.bundle.vector_file import VectorFile
 from tusou.core.arrays import Vectors
 from tusou.core.ids import ItemId
 
@@ -28,16 +29,16 @@ class PoolSample:
 
 
 def draw_sample(
-    vectors: Vectors, id_of: Callable[[int], ItemId], query_vectors: Vectors
+    vectors: VectorFile, id_of: Callable[[int], ItemId], query_vectors: Vectors
 ) -> PoolSample:
-    """Sample the items' vectors, (n, d); `query_vectors`, (m, d), are those of general queries.
+    """Sample the items' vectors; `query_vectors`, (m, d), are those of general queries.
 
     `id_of` returns the item id of a row.
-    Reads at most 1,000 rows, so `vectors` may be mapped from a file of any size.
+    Reads at most 1,000 rows.
     """
     count = min(_SAMPLE_ROWS, len(vectors))
     keys = np.random.default_rng(_SEED).choice(len(vectors), count, replace=False)
-    rows = np.array(vectors[np.sort(keys)])
+    rows = vectors.rows(np.sort(keys).tolist())
     pairs = (rows @ rows.T)[~np.eye(count, dtype=bool)]
     return PoolSample(
         tuple(map(id_of, keys[:_SHOWN_ROWS].tolist())),

@@ -1,14 +1,16 @@
 """Embedding shards: the encoded slices of a source, from which a build is resumed."""
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
+from tusou.bundle.array_file import save_array
 from tusou.core.arrays import Ids, Vectors
-from tusou.core.files import sha256_of, sync, write_file
+from tusou.core.errors import CorruptBundle
+from tusou.core.files import DAMAGED_FILE_ERRORS, sha256_of
 from tusou.core.ids import Failure
+from tusou.core.sealed_json import read_sealed, write_sealed
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,44 +21,58 @@ class Shard:
     checks: Ids  # (n,) CRC-32 of the stored bytes of each row
     failures: list[Failure]  # rows that could not be used
     truncated: int = 0  # rows that are texts longer than the model reads
+    encoding: dict[str, str | int] | None = None  # of vectors from a published version
 
 
 class ShardStore:
-    """A folder of numbered shards, each of them complete or absent."""
+    """A folder of numbered shards of one plan, each of them complete or absent."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, plan_digest: str) -> None:
+        self._folder, self._plan_digest = folder, plan_digest
         folder.mkdir(parents=True, exist_ok=True)
 
     def write(self, number: int, shard: Shard, vectors: Vectors) -> None:
         """Store a shard and its vectors, (n, d); the record comes last and makes it valid."""
         record, path = self._paths(number)
-        np.save(path, vectors)
-        sync(path)
+        save_array(path, vectors)
         content = {
+            "plan": self._plan_digest,
             "rows": shard.rows.tolist(),
             "checks": shard.checks.tolist(),
             "failures": [asdict(failure) for failure in shard.failures],
             "truncated": shard.truncated,
+            "encoding": shard.encoding,
             "sha256": sha256_of(path),
         }
-        write_file(record, json.dumps(content).encode())
+        write_sealed(record, content)
 
     def has(self, number: int) -> bool:
-        """Return whether a shard is stored and its vectors are unchanged."""
+        """Return whether a shard of this plan is stored and every byte of it is unchanged."""
         record, path = self._paths(number)
-        if not (record.exists() and path.exists()):
+        try:
+            content, _ = read_sealed(record)
+            same_plan = content["plan"] == self._plan_digest
+            return bool(same_plan and sha256_of(path) == content["sha256"])
+        except DAMAGED_FILE_ERRORS:
             return False
-        return bool(sha256_of(path) == json.loads(record.read_bytes())["sha256"])
+
+    def complete(self, count: int) -> bool:
+        """Return whether the first `count` shards are all stored."""
+        return all(map(self.has, range(count)))
 
     def read(self, number: int) -> Shard:
-        """Return a stored shard."""
-        content = json.loads(self._paths(number)[0].read_bytes())
+        """Return a stored shard; CorruptBundle if it has changed."""
+        path = self._paths(number)[0]
+        try:
+            content, _ = read_sealed(path)
+        except (OSError, ValueError):
+            raise CorruptBundle(f"{path} has changed; run `tusou index` again") from None
         return Shard(
             np.array(content["rows"], np.int64),
             np.array(content["checks"], np.int64),
             [Failure(**failure) for failure in content["failures"]],
             content["truncated"],
+            content["encoding"],
         )
 
     def vectors(self, number: int) -> Vectors:

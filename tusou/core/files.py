@@ -7,7 +7,10 @@ import shutil
 import struct
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 # Errors that zipfile, pickle and numpy raise for a damaged or foreign file.
 DAMAGED_FILE_ERRORS = (
@@ -35,22 +38,53 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def write_file(path: Path, data: bytes) -> None:
-    """Replace a file atomically and durably: a crash leaves the old bytes or the new ones."""
-    new = path.with_name(f".{path.name}.new")
-    with new.open("wb") as file:
-        file.write(data)
+@contextmanager
+def naming_file(path: Path) -> Iterator[None]:
+    """Name a file in an OSError that names none, as those of `write` and `fsync` do."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
+
+
+@contextmanager
+def create_file(path: Path) -> Iterator[BinaryIO]:
+    """Open a new file for writing; its bytes are on the disk when the block ends.
+
+    An OSError, such as that of a full disk, names the file.
+    """
+    with naming_file(path), path.open("wb") as file:
+        yield file
         file.flush()
         os.fsync(file.fileno())
-    new.replace(path)
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Replace a file atomically and durably: a crash leaves the old bytes or the new ones."""
+    new = temporary_of(path)
+    try:
+        with create_file(new) as file:
+            file.write(data)
+        new.replace(path)
+    except OSError:
+        new.unlink(missing_ok=True)
+        raise
     sync(path.parent)
+
+
+def temporary_of(path: Path) -> Path:
+    """Return the name under which `write_file` writes first; a kill may leave such a file."""
+    return path.with_name(f".{path.name}.new")
 
 
 def sync(path: Path) -> None:
     """Flush a file's bytes, or a folder's entries, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        with naming_file(path):
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)
 

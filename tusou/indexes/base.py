@@ -23,6 +23,11 @@ class VectorIndex(Protocol):
 
     def __len__(self) -> int: ...
 
+    @property
+    def min_items(self) -> int:
+        """The least number of vectors that the first `add` must bring."""
+        ...
+
     def add(self, ids: Ids, vectors: Vectors) -> None:
         """Store vectors (n, dim) under ids (n,) that are not in the index yet."""
         ...

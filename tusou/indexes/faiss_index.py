@@ -14,7 +14,9 @@ import numpy as np
 
 from tusou.core.arrays import Ids, Neighbors, Vectors
 from tusou.core.errors import CorruptBundle, InvalidRequest
+from tusou.core.files import create_file
 from tusou.indexes.base import best_first
+from tusou.indexes.faiss_training import min_items, train
 from tusou.indexes.specs import FaissSpec
 
 _REFINED = re.compile(r"(RFlat|Refine\(Flat\))$")
@@ -24,8 +26,6 @@ _CPU_ONLY = re.compile(r"fs|HNSW|RFlat|Refine")  # FAISS has no GPU versions of 
 _MIN_REFINED_K = 10
 # The codes that one thread compares in a millisecond or two.
 _SHORT_SEARCH = 2_000_000
-# Training uses all vectors up to the square of twice this number, and a falling share beyond it.
-_TRAINING_ROOT = 256
 # The largest k of FAISS's GPU indexes.
 _GPU_MAX_K = 2048
 
@@ -44,6 +44,7 @@ class FaissIndex:
 
     def _open(self, spec: FaissSpec, index: faiss.Index, device: str) -> None:
         self.dim: int = index.d
+        self._factory = spec.factory
         self._min_k = _MIN_REFINED_K if _REFINED.search(spec.factory) else 1
         self._max_k = sys.maxsize
         self._scans_codes = "x4fs" in spec.factory
@@ -78,11 +79,19 @@ class FaissIndex:
     def add(self, ids: Ids, vectors: Vectors) -> None:
         """Store vectors under new ids; the first vectors train an index that needs training."""
         if not self._index.is_trained:
-            # About 64 vectors per list, with the number of lists that FAISS advises: 4 sqrt(n).
-            sample = vectors[:: max(1, math.isqrt(len(vectors)) // _TRAINING_ROOT)]
-            _train_projection(self._index, sample)
-            self._index.train(sample)
+            try:
+                train(self._index, vectors)
+            except RuntimeError as error:
+                raise InvalidRequest(
+                    f"FAISS cannot train {self._factory!r} on {len(vectors):,} vectors: "
+                    f"{_reason(error)}; choose another --index"
+                ) from None
         self._index.add_with_ids(vectors, ids)
+
+    @property
+    def min_items(self) -> int:
+        """The least number of vectors on which the index can be trained."""
+        return min_items(self._index)
 
     def search(self, queries: Vectors, k: int) -> Neighbors:
         """Return the k best per query; on a GPU at most 2,048, the rest is padding."""
@@ -104,18 +113,55 @@ class FaissIndex:
         return len(queries) == 1 or work <= _SHORT_SEARCH
 
     def save(self, path: Path) -> None:
-        faiss.write_index(self._index, str(path))
+        """Write the index; an OSError names the file and the reason, such as a full disk."""
+        with create_file(path) as file:
+            refusals: list[OSError] = []
+
+            def write(data: bytes) -> None:
+                try:
+                    file.write(data)
+                except OSError as error:  # FAISS would raise its own error instead
+                    refusals.append(error)
+                    raise
+
+            try:
+                writer = faiss.PyCallbackIOWriter(write)  # type: ignore[attr-defined]
+                faiss.write_index(self._index, writer)
+            except RuntimeError:
+                if refusals:
+                    raise refusals[0] from None
+                raise
 
     @classmethod
     def load(cls, spec: FaissSpec, path: Path, device: str = "cpu") -> Self:
-        """Return the index that `save` wrote; it goes to a GPU if faiss-gpu is installed."""
+        """Return the index that `save` wrote; it goes to a GPU if faiss-gpu is installed.
+
+        Raises CorruptBundle for any other file, and for an index of another kind.
+        """
         index = cls.__new__(cls)
         try:
             loaded = faiss.read_index(str(path))
-        except RuntimeError as error:
-            raise CorruptBundle(f"{path.name} is not a FAISS index: {_reason(error)}") from None
-        index._open(spec, loaded, usable_device(device))  # noqa: SLF001 - our own constructor
+        except (RuntimeError, MemoryError) as error:
+            raise CorruptBundle(f"{path} is not a FAISS index: {_reason(error)}") from None
+        _check_loaded(loaded, path)
+        try:
+            index._open(spec, loaded, usable_device(device))  # noqa: SLF001 - our own constructor
+        except InvalidRequest as error:
+            raise CorruptBundle(f"{path} is not what the manifest says: {error}") from None
         return index
+
+
+def _check_loaded(index: faiss.Index, path: Path) -> None:
+    """Raise CorruptBundle unless an index is one of ours: inner products, ids of row keys."""
+    if (
+        not isinstance(index, faiss.IndexIDMap)
+        or index.metric_type != faiss.METRIC_INNER_PRODUCT
+        or not index.is_trained
+        or index.index.ntotal != index.ntotal
+        or index.index.d != index.d
+        or index.id_map.size() != index.ntotal
+    ):
+        raise CorruptBundle(f"{path} holds another kind of index than Tusou writes; index again")
 
 
 def usable_device(device: str) -> str:
@@ -140,23 +186,6 @@ def _faiss_threads(count: int) -> Iterator[None]:
         faiss.omp_set_num_threads(before)
 
 
-def _train_projection(index: faiss.Index, vectors: Vectors) -> None:
-    """Train a leading PCA without centring, which would change inner products.
-
-    FAISS subtracts the mean from items and queries, which changes the score of each item by
-    another amount. A PCA without it still keeps the directions in which items differ.
-    """
-    while not isinstance(index, faiss.IndexPreTransform):
-        inner = getattr(index, "base_index", None) or getattr(index, "index", None)
-        if inner is None:
-            return
-        index = faiss.downcast_index(inner)
-    first = faiss.downcast_VectorTransform(index.chain.at(0))  # type: ignore[attr-defined]
-    if isinstance(first, faiss.PCAMatrix):
-        first.train(vectors)
-        first.have_bias = False
-
-
-def _reason(error: RuntimeError) -> str:
+def _reason(error: Exception) -> str:
     """Return FAISS's reason without the location in its C++ source."""
     return str(error).rpartition(": ")[2].strip()[:160]

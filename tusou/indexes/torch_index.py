@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from tusou.core.arrays import Ids, Neighbors, Vectors
-from tusou.core.errors import InvalidRequest
+from tusou.core.errors import CorruptBundle, InvalidRequest
+from tusou.core.files import DAMAGED_FILE_ERRORS, create_file
 from tusou.indexes.base import best_first
 from tusou.indexes.specs import TorchSpec
 
@@ -28,6 +29,11 @@ class TorchIndex:
 
     def __len__(self) -> int:
         return len(self._ids)
+
+    @property
+    def min_items(self) -> int:
+        """The least number of vectors, one: nothing is trained."""
+        return 1
 
     def add(self, ids: Ids, vectors: Vectors) -> None:
         new = torch.tensor(ids, device=self._device), torch.tensor(vectors, device=self._device)
@@ -55,16 +61,24 @@ class TorchIndex:
             raise InvalidRequest(f"the torch index has nothing to tune, got {tuning!r}")
 
     def save(self, path: Path) -> None:
-        with path.open("wb") as file:
+        with create_file(path) as file:
             np.savez(file, ids=self._ids.cpu().numpy(), vectors=self._vectors.cpu().numpy())
 
     @classmethod
     def load(cls, spec: TorchSpec, path: Path, device: str = "cpu") -> Self:
         """Return the index that `save` wrote; `auto` puts it on a GPU if there is one."""
-        with np.load(path, allow_pickle=False) as arrays:
-            ids, vectors = arrays["ids"], arrays["vectors"]
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                ids, vectors = arrays["ids"], arrays["vectors"]
+            if (ids.dtype, vectors.dtype) != (np.int64, np.float32) or ids.shape != vectors.shape[
+                :1
+            ]:
+                raise ValueError("arrays of another type or shape")
+            dim = int(vectors.shape[1])
+        except DAMAGED_FILE_ERRORS as error:
+            raise CorruptBundle(f"{path} is not a torch index: {str(error)[:160]}") from None
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
-        index = cls(spec, vectors.shape[1], device)
+        index = cls(spec, dim, device)
         index.add(ids, vectors)
         return index

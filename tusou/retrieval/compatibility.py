@@ -4,7 +4,7 @@ import numpy as np
 
 from tusou.bundle.bundle import Bundle
 from tusou.bundle.manifest import Manifest
-from tusou.core.errors import IncompatibleBundle, InvalidRequest
+from tusou.core.errors import CorruptBundle, IncompatibleBundle, InvalidRequest
 from tusou.encoders import TextEncoder, Weights, find_weights
 from tusou.indexes import VectorIndex
 
@@ -34,18 +34,17 @@ def find_bundle_weights(manifest: Manifest, location: str) -> Weights:
 def check_compatibility(bundle: Bundle, index: VectorIndex, encoder: TextEncoder) -> None:
     """Raise IncompatibleBundle unless index, ids and golden texts match the manifest.
 
-    Every file is read now, because the version's folder may be deleted before the first search.
+    Every file is read or opened now, because the version's folder may be deleted before the first
+    search. Raises CorruptBundle for a file that contradicts the manifest.
     """
-    manifest = bundle.manifest
     texts, expected = bundle.golden
-    counts = {len(index), len(bundle.ids), len(bundle.spans), len(bundle.vectors)}
-    if (
-        len(bundle.source_files) != manifest.source.files
-        or counts != {bundle.item_count}
-        or {index.dim, encoder.dim} != {manifest.model.dim}
-    ):
+    _ = bundle.source_files, bundle.spans, bundle.vector_file
+    same_count = len(index) == len(bundle.ids) == bundle.item_count
+    if not same_count or index.dim != bundle.manifest.model.dim:
+        raise CorruptBundle(f"{bundle.folder}: index and ids do not belong together; index again")
+    if encoder.dim != index.dim:
         raise IncompatibleBundle(
-            f"{bundle.folder}: index, ids and model do not belong together; index again"
+            f"{bundle.folder}: its vectors are not of this model's length; index again"
         )
     vectors = encoder.encode(encoder.prepare(texts))
     lowest = float(np.einsum("nd,nd->n", vectors, expected).min())

@@ -9,7 +9,8 @@ from typing import Self
 
 import numpy as np
 
-from tusou.bundle.bundle import INDEX, Bundle
+from tusou.bundle.bundle import Bundle
+from tusou.bundle.manifest import INDEX
 from tusou.core.arrays import Pixels, Vectors
 from tusou.core.errors import DeadlineExceeded, IncompatibleBundle, NotReady, TusouError
 from tusou.core.hits import Hits
@@ -232,7 +233,7 @@ class SearchPipeline:
             if part.model != self.bundle.manifest.model.sha256:
                 raise NotReady("the index has just changed; send the request again")
             return part.vector
-        vector: Vectors = self.bundle.vectors[self.bundle.key(part.item_id)]
+        vector: Vectors = self.bundle.vector_file.rows([self.bundle.key(part.item_id)])[0]
         return vector
 
     def _find_pages(self, prepared: Sequence[_PreparedQuery]) -> list[Hits]:

@@ -50,10 +50,18 @@ class IndexRequest:
             )
         return self.target_recall
 
-    def check(self, dim: int) -> None:
-        """Raise InvalidRequest for a request that the build would refuse after encoding."""
+    def check(self, dim: int, items: int | None = None) -> None:
+        """Raise InvalidRequest for an index that cannot be built, before anything is encoded.
+
+        `items` is the number of items, once it is known.
+        """
         self.target(0)
         if self.auto:
             _ = self.memory
         elif self.index != TorchSpec.factory:
-            create_index(FaissSpec(self.index), dim)
+            least = create_index(FaissSpec(self.index), dim).min_items
+            if items is not None and items < least:
+                raise InvalidRequest(
+                    f"--index {self.index} is trained on {least:,} items or more, and there are "
+                    f"{items:,}; choose auto, Flat or a smaller index"
+                )

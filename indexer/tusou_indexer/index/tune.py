@@ -30,6 +30,7 @@ class TunedIndex:
     spec: FaissSpec | TorchSpec
     index_recall: float | None  # None for an exact index
     trials: tuple[TuningTrial, ...] = ()
+    target: float | None = None  # of an index that was measured
 
 
 def build_index(
@@ -70,7 +71,8 @@ def build_index(
         return _flat_index(vectors, tuple(trials))
     index, trial = best
     index.tune(trial.tuning)
-    return TunedIndex(index, FaissSpec(trial.factory, trial.tuning), _recall(trial), tuple(trials))
+    spec = FaissSpec(trial.factory, trial.tuning)
+    return TunedIndex(index, spec, _recall(trial), tuple(trials), target)
 
 
 def _tune(

@@ -1,6 +1,6 @@
 """Kills index builds at random moments, resumes them, and compares every file.
 
-python -m benchmarks.kill_resume --kills 20 --seed 1
+python -m benchmarks.reliability.kill_resume --kills 20 --seed 1
 """
 
 import argparse
@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        record("kill_resume", measure(Path(folder), arguments))
+        record("reliability.kill_resume", measure(Path(folder), arguments), "kill_resume")
 
 
 def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, object]:

@@ -1,0 +1,1 @@
+"""Benchmarks of reliability: faults that are injected, and what they leave behind."""

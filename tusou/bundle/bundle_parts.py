@@ -1,0 +1,97 @@
+"""The files of a version, each checked against the manifest when it is read.
+
+A manifest's digests tell whether a file has changed since it was published. They do not tell
+whether it made sense then: these functions raise CorruptBundle for any content that a search could
+stumble over.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tusou.bundle.array_file import load_array
+from tusou.bundle.manifest import Manifest
+from tusou.core.arrays import Vectors
+from tusou.core.errors import CorruptBundle
+
+_OTHERS = (RecursionError, TypeError, ValueError)
+_CRC_LIMIT = 2**32
+_MAX_PATH_BYTES = 4096
+
+
+@contextmanager
+def damage_as_corrupt(path: Path) -> Iterator[None]:
+    """Raise CorruptBundle for what a file's wrong content makes Python raise."""
+    try:
+        yield
+    except (ArithmeticError, LookupError, MemoryError, OSError, *_OTHERS) as error:
+        reason = str(error).partition("\n")[0][:160] or type(error).__name__
+        raise CorruptBundle(f"{path} cannot be used: {reason}; index again") from None
+
+
+def read_golden(path: Path, manifest: Manifest) -> tuple[list[str], Vectors]:
+    """Return the golden texts and their vectors, (n, d)."""
+    with damage_as_corrupt(path):
+        stored = json.loads(path.read_bytes())
+        texts: list[str] = stored["texts"]
+        vectors = np.array(stored["vectors"], np.float32)
+        _require(isinstance(texts, list) and texts, "no golden texts")
+        _require(all(isinstance(text, str) for text in texts), "a golden text is not a text")
+        for text in texts:
+            text.encode()
+        _require(vectors.shape == (len(texts), manifest.model.dim), "golden vectors of wrong shape")
+        _require(np.isfinite(vectors).all(), "a golden vector is not finite")
+    return texts, vectors
+
+
+def read_file_names(path: Path, manifest: Manifest) -> list[str]:
+    """Return the names of the source's files, by number."""
+    with damage_as_corrupt(path):
+        names: list[str] = json.loads(path.read_bytes())
+        _require(isinstance(names, list), "no list of file names")
+        _require(len(names) == manifest.source.files, "another number of files than the manifest's")
+        for name in names:
+            _require(isinstance(name, str) and name and "\0" not in name, "a wrong file name")
+            _require(len(name.encode()) <= _MAX_PATH_BYTES, "a file name is too long")
+    return names
+
+
+def read_spans(path: Path, manifest: Manifest) -> npt.NDArray[np.int64]:
+    """Return file number, byte offset, length and CRC-32 of every item, (n, 4)."""
+    spans: npt.NDArray[np.int64] = load_array(path, "<i8", (manifest.counts.embedded, 4))
+    with damage_as_corrupt(path):
+        file, offset, length, check = spans.T
+        size = manifest.source.size
+        _require((spans >= 0).all(), "a span with a negative number")
+        _require((file < manifest.source.files).all(), "a span of an unknown file")
+        _require((check < _CRC_LIMIT).all(), "a checksum of more than 32 bits")
+        _require((length <= size).all() and (offset <= size - length).all(), "a span of no bytes")
+    return spans
+
+
+def count_failures(path: Path) -> int:
+    """Return the number of rows of `failures.jsonl`, each of them a JSON object."""
+    rows = 0
+    with damage_as_corrupt(path), path.open("rb") as file:
+        for rows, line in enumerate(file, 1):
+            _require(isinstance(json.loads(line), dict), f"line {rows} is not a JSON object")
+    return rows
+
+
+def check_vectors(path: Path, vectors: Vectors) -> None:
+    """Raise CorruptBundle unless every vector is finite and of unit length."""
+    block = 1 << 16
+    for start in range(0, len(vectors), block):
+        norms = np.linalg.norm(vectors[start : start + block], axis=1)
+        if not (np.abs(norms - 1) < 0.01).all():
+            raise CorruptBundle(f"{path} holds vectors that are not of unit length; index again")
+
+
+def _require(condition: Any, fault: str) -> None:
+    if not condition:
+        raise ValueError(fault)
