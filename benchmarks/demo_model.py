@@ -16,7 +16,8 @@ from benchmarks.record import record
 from tusou.bundle.item_reader import ItemReader, decode_stored_image
 from tusou.core.arrays import Vectors
 from tusou.data import DatasetQuery, ItemRow
-from tusou.data.formats.muge import open_image_file, read_queries
+from tusou.data.formats.image_lines import open_image_file
+from tusou.data.formats.muge import read_queries
 from tusou.encoders import Weights, find_weights, load_image_encoder, load_text_encoder
 from tusou.evaluation.metrics import JudgedRanking, score
 from tusou.images.preprocess import open_image, to_pixels

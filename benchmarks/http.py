@@ -24,7 +24,7 @@ from benchmarks.stock import queries, save_random_model, structured
 from benchmarks.text_projection import fit_text_projection
 from tusou.bundle.manifest import VECTORS
 from tusou.bundle.shards import Shard, ShardStore
-from tusou.data.formats.muge import open_image_file
+from tusou.data.formats.image_lines import open_image_file
 from tusou.encoders import find_weights
 
 ITEMS, DIM, SHARD = 30_000, 512, 2048

@@ -10,6 +10,7 @@ from tusou.core.json_objects import parse_object
 from tusou.core.problems import list_problems
 from tusou.data import may_be_dataset, open_dataset
 from tusou.data.jsonl import split_lines
+from tusou.data.query_lines import read_query_lines
 from tusou_client.errors import BadQueries
 
 # MUGE's field names and cn_clip's, by the name of the text.
@@ -43,12 +44,12 @@ class QueryRow:
 
 
 def read_source(source: str) -> bytes:
-    """Return the content of a query file, or a dataset's queries in that form; or BadQueries."""
+    """Return a query file in any form, or a dataset's queries, as JSON lines; BadQueries."""
     path = Path(source)
-    if not may_be_dataset(path):
-        return path.read_bytes()
     try:
-        return open_dataset(source).query_lines()
+        return (
+            open_dataset(source).query_lines() if may_be_dataset(path) else read_query_lines(path)
+        )
     except TusouError as error:
         raise BadQueries(str(error)) from None
 

@@ -11,7 +11,7 @@ from tusou_client.query_file import read_queries
 
 from tusou.core.errors import BadImage
 from tusou.core.ids import Failure
-from tusou.data.formats.muge import MAX_LINE_BYTES, open_image_file
+from tusou.data.formats.image_lines import MAX_LINE_BYTES, open_image_file
 from tusou.data.formats.text_items import MAX_LINE_BYTES as TEXT_LINE_BYTES
 from tusou.data.formats.text_items import open_text_file
 from tusou.evaluation.metrics import JudgedRanking, score

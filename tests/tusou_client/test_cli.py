@@ -149,10 +149,10 @@ def test_replay_as_json(run: Run, server, queries: Path, tmp_path: Path) -> None
 
 
 def test_replay_names_every_bad_line(run: Run, server, queries: Path) -> None:
-    queries.write_text("{\n\n")
+    queries.write_text("{\n\n{\n")
     result = run("replay", queries, "--out", queries.with_name("pred"), "--url", server.url)
     assert result.exit_code == 1
-    assert result.stderr.startswith("bad_queries: 2 lines cannot be used; nothing was sent.\n")
+    assert result.stderr.startswith("bad_queries: 3 lines cannot be used; nothing was sent.\n")
     assert "line 1: " in result.stderr
     assert "line 2: blank" in result.stderr
 

@@ -11,7 +11,7 @@ from tusou_indexer.plan import BuildInputs, Plan, make_plan
 from tusou.bundle.item_reader import ItemReader, decode_stored_image
 from tusou.core.errors import BadDataset
 from tusou.core.ids import Failure
-from tusou.data.formats.muge import MAX_LINE_BYTES, open_image_file
+from tusou.data.formats.image_lines import MAX_LINE_BYTES, open_image_file
 
 GOOD = image_line("1", 1)
 
@@ -108,7 +108,7 @@ def test_a_file_with_nothing_usable_is_refused_with_reasons(tmp_path: Path) -> N
 
 
 def test_an_empty_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadDataset, match="the file is empty"):
+    with pytest.raises(BadDataset, match="is empty"):
         scan(tmp_path, b"")
 
 

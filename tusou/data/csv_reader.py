@@ -1,4 +1,4 @@
-"""Reads CSV tables in UTF-8 or GB18030, with quoted line breaks and unclosed quotes."""
+"""Reads CSV tables in UTF-8, UTF-16 or GB18030, with quoted line breaks and unclosed quotes."""
 
 import csv
 from collections.abc import Iterator, Sequence
@@ -8,6 +8,7 @@ from pathlib import Path
 from tusou.core.errors import BadDataset
 from tusou.core.ids import Failure
 from tusou.data.line_reader import FileLine, read_lines
+from tusou.data.text_file import UTF16, read_text_bytes, refuse_foreign_file
 
 # A caption has a few hundred bytes; csv itself refuses cells over 131,072 characters.
 MAX_LINE_BYTES = 2**16
@@ -101,6 +102,11 @@ def _read_records(path: Path) -> Iterator[tuple[int, list[str]] | Failure]:
 
 
 def _decode_lines(path: Path) -> Iterator[str | Failure]:
+    refuse_foreign_file(path)
+    with path.open("rb") as file:
+        if file.read(2) in UTF16:
+            text = read_text_bytes(path).decode()
+            return iter(text.removesuffix("\n").replace("\r\n", "\n").split("\n"))
     encoding = detect_encoding(path)
     return (_decode(line, encoding) for line in read_lines(path, MAX_LINE_BYTES))
 

@@ -15,6 +15,7 @@ from tusou.data.base import (
     MissingPart,
     require_all,
 )
+from tusou.data.query_lines import read_query_lines
 
 # Names for the same split: MUGE says valid, Flickr8k dev, Flickr8k-CN val.
 _VALIDATION = ("valid", "dev", "val")
@@ -74,7 +75,7 @@ class Dataset:
         """
         file = self.reader.query_file(self.split(split))
         if file is not None:
-            return file.read_bytes()
+            return read_query_lines(file)
         rows = (
             {"query_id": query.query_id, "query_text": query.text} for query in self.queries(split)
         )

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from tusou.core.ids import Encoding, Failure, ItemKind
 from tusou.data.base import ItemPool, ItemRow
@@ -20,6 +20,14 @@ class FileLine:
     number: int
     offset: int
     data: bytes | None
+
+
+class PoolLine(NamedTuple):
+    """A line with an item: its number, its byte offset and its bytes without the line end."""
+
+    number: int
+    offset: int
+    data: bytes
 
 
 def read_lines(
@@ -60,13 +68,25 @@ class LinePool(ItemPool):
         self._max_bytes, self._parse = max_bytes, parse
 
     def scan(self) -> Iterator[ItemRow | Failure]:
-        for line in read_lines(self.files[0], self._max_bytes, self._count):
-            if line.data is None:
-                yield Failure(line.number, None, f"line longer than {self._max_bytes} bytes")
-            elif not line.data.strip():
-                yield Failure(line.number, None, "blank line")
+        for line in self.lines():
+            if isinstance(line, Failure):
+                yield line
             else:
                 yield self._parse(line.data, line.number, line.offset)
+
+    def lines(self) -> Iterator[PoolLine | Failure]:
+        """Yield the lines, or a Failure for one that is too long or blank, except at the end."""
+        blanks: list[Failure] = []
+        for line in read_lines(self.files[0], self._max_bytes, self._count):
+            if line.data is not None and not line.data.strip():
+                blanks.append(Failure(line.number, None, "blank line"))
+                continue
+            yield from blanks
+            blanks.clear()
+            if line.data is None:
+                yield Failure(line.number, None, f"line longer than {self._max_bytes} bytes")
+            else:
+                yield PoolLine(line.number, line.offset, line.data)
 
     def _count(self, chunk: bytes) -> None:
         self._hash.update(chunk)

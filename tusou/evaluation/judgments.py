@@ -13,6 +13,7 @@ from tusou.data import DatasetQuery, may_be_dataset, open_dataset
 from tusou.data.formats.muge import read_queries
 from tusou.data.jsonl import LineProblem, parse_lines, split_lines
 from tusou.data.submission import Direction
+from tusou.data.text_file import read_text_bytes
 from tusou.evaluation import trec
 from tusou.evaluation.metrics import JudgedRanking
 from tusou.evaluation.runs import Run, quote_id, split_row
@@ -66,7 +67,7 @@ def read_judgments(source: Path | str, direction: Direction | None = None) -> Ju
     path = Path(source)
     if may_be_dataset(path):
         return _read_dataset(str(source), direction or "text_to_image")
-    lines = split_lines(path.read_bytes())
+    lines = split_lines(read_text_bytes(path))
     first_line = lines[0] if lines else b""
     if trec.is_qrels(first_line):
         return _read_qrels(path, lines)

@@ -80,7 +80,7 @@ def test_a_long_list_of_problems_is_cut(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"\xef\xbb\xbf"], ids=["empty", "bom-only"])
 def test_an_empty_file_is_refused(tmp_path: Path, content: bytes) -> None:
-    with pytest.raises(BadDataset, match=r"no queries|line 1: blank line"):
+    with pytest.raises(BadDataset, match=r"no queries|is empty"):
         read_queries(write(tmp_path, content))
 
 

@@ -88,7 +88,10 @@ def test_folders_named_like_splits_are_splits(tmp_path: Path) -> None:
 
 
 def test_all_unusable_lines_are_listed(tmp_path: Path) -> None:
-    path = write_file(tmp_path / "q.jsonl", '{\n{"query_id": 1, "query_text": "裙"}\n\n')
+    path = write_file(
+        tmp_path / "q.jsonl",
+        '{\n{"query_id": 1, "query_text": "裙"}\n\n{"query_id": 2, "query_text": "鞋"}',
+    )
     with pytest.raises(
         BadDataset, match=r"2 unusable lines\n  line 1: not .*\n  line 3: blank line$"
     ):

@@ -92,7 +92,7 @@ CASES = [
         [100 * (1 / 3 + 1 / 3 + 2 / 3) / 3, 100 / 3, 100 / 3, 200 / 3],
         GOLDEN + row(3, []),
     ),
-    Case("no judgments at all", GOOD, "division by zero", "no queries in the file", b""),
+    Case("no judgments at all", GOOD, "division by zero", "is empty", b""),
 ]
 
 

@@ -1,40 +1,18 @@
-"""MUGE's files: images as `item_id<TAB>base64` lines, queries as JSON lines."""
+"""MUGE's query files, in cn_clip's field names too."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 from tusou.core.ids import Failure, ItemId, is_id
 from tusou.core.json_objects import parse_object
-from tusou.data.base import DatasetQuery, ItemRow, parse_item_id, require_all
-from tusou.data.line_reader import FileLine, LinePool, read_lines
+from tusou.data.base import DatasetQuery, require_all
+from tusou.data.jsonl import split_lines
+from tusou.data.query_lines import read_query_lines
 
-# An image of 8 MB is 11.2 million characters of base64; larger ones are refused anyway.
 MAX_LINE_BYTES = 12 * 2**20
 
 # cn_clip's names for the same fields; a file may use either.
 _FIELD_NAMES = {"text_id": "query_id", "text": "query_text", "image_ids": "item_ids"}
-
-
-def open_image_file(path: Path) -> LinePool:
-    """Return the images of one file as an item pool; reads nothing yet."""
-    return LinePool(
-        path, kind="images", encoding="base64", max_bytes=MAX_LINE_BYTES, parse=_parse_image
-    )
-
-
-def _parse_image(line: bytes, number: int, start: int) -> ItemRow | Failure:
-    raw_id, tab, encoded = line.partition(b"\t")
-    if not tab:
-        return Failure(number, None, "missing column: expected item_id<TAB>base64")
-    try:
-        item_id = parse_item_id(raw_id)
-    except ValueError as error:
-        return Failure(number, None, str(error))
-    if not encoded:
-        return Failure(number, item_id, "empty image")
-    if b"\t" in encoded:
-        return Failure(number, item_id, "more than two columns")
-    return ItemRow(number, item_id, 0, start + len(raw_id) + 1, len(encoded))
 
 
 def read_queries(path: Path) -> list[DatasetQuery]:
@@ -45,31 +23,31 @@ def read_queries(path: Path) -> list[DatasetQuery]:
 def scan_queries(path: Path) -> Iterator[DatasetQuery | Failure]:
     """Yield a query or a Failure for every line of a query file, in order."""
     first_lines: dict[ItemId, int] = {}
-    for line in read_lines(path, MAX_LINE_BYTES):
+    for number, line in enumerate(split_lines(read_query_lines(path)), start=1):
         try:
-            query = _parse_query(line)
+            query = _parse_query(line, number)
         except ValueError as error:
-            yield Failure(line.number, None, str(error))
+            yield Failure(number, None, str(error))
             continue
-        first_line = first_lines.setdefault(query.query_id, line.number)
-        if first_line != line.number:
+        first_line = first_lines.setdefault(query.query_id, number)
+        if first_line != number:
             reason = f"query_id already used on line {first_line}"
-            yield Failure(line.number, str(query.query_id), reason)
+            yield Failure(number, str(query.query_id), reason)
         else:
             yield query
 
 
-def _parse_query(line: FileLine) -> DatasetQuery:
-    if line.data is None:
+def _parse_query(line: bytes, number: int) -> DatasetQuery:
+    if len(line) > MAX_LINE_BYTES:
         raise ValueError(f"line longer than {MAX_LINE_BYTES} bytes")
-    row = {_FIELD_NAMES.get(key, key): value for key, value in parse_object(line.data).items()}
+    row = {_FIELD_NAMES.get(key, key): value for key, value in parse_object(line).items()}
     if not is_id(query_id := row.get("query_id")):
         raise ValueError("query_id missing, or neither an integer nor a string")
     if not isinstance(text := row.get("query_text"), str):
         raise ValueError("query_text missing or not a string")
     category = row.get("category")
     return DatasetQuery(
-        line.number,
+        number,
         query_id,
         text,
         _parse_item_ids(row.get("item_ids")),

@@ -6,7 +6,9 @@ from typing import Self
 
 from tusou.core.ids import Failure
 from tusou.data.base import DatasetQuery, DatasetReader, ItemPool
-from tusou.data.formats.muge import open_image_file, scan_queries
+from tusou.data.formats.image_lines import open_image_file
+from tusou.data.formats.muge import scan_queries
+from tusou.data.query_lines import query_suffix
 
 
 class SingleImageFile(DatasetReader):
@@ -32,11 +34,21 @@ class SingleQueryFile(DatasetReader):
 
     @classmethod
     def find(cls, path: Path) -> Self | None:
-        """Take a file of JSON lines."""
-        return cls(path) if path.is_file() and path.suffix in {".jsonl", ".json"} else None
+        """Take a file of JSON lines, a table of queries, or a text without image rows."""
+        suffix = query_suffix(path)
+        is_query_file = suffix in {".jsonl", ".ndjson", ".json", ".csv"} or (
+            suffix == ".txt" and not _has_columns(path)
+        )
+        return cls(path) if path.is_file() and is_query_file else None
 
     def scan_queries(self, split: str) -> Iterator[DatasetQuery | Failure]:  # noqa: ARG002
         return scan_queries(self._path)
 
     def query_file(self, split: str) -> Path:  # noqa: ARG002
         return self._path
+
+
+def _has_columns(path: Path) -> bool:
+    """Return whether the first line has a tab, as the rows of an image file."""
+    with path.open("rb") as file:
+        return b"\t" in file.readline(2**16)

@@ -7,7 +7,8 @@ from typing import Self
 
 from tusou.core.ids import Failure
 from tusou.data.base import DatasetQuery, DatasetReader, ItemPool, require_file, sort_splits
-from tusou.data.formats.muge import open_image_file, scan_queries
+from tusou.data.formats.image_lines import open_image_file
+from tusou.data.formats.muge import scan_queries
 
 
 @dataclass(frozen=True, slots=True)

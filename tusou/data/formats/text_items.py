@@ -8,12 +8,17 @@ from tusou.core.ids import Failure
 from tusou.core.json_objects import parse_text_item
 from tusou.data.base import ItemRow, parse_item_id
 from tusou.data.line_reader import LinePool
+from tusou.data.text_file import refuse_unseekable_file
 
 MAX_LINE_BYTES = 2**20
 
 
 def open_text_file(path: Path) -> LinePool:
-    """Return the texts of one file as an item pool; reads nothing yet."""
+    """Return the texts of one file as an item pool; reads its first bytes.
+
+    Raises BadDataset for a file of another kind, as a compressed one: texts are read in place.
+    """
+    refuse_unseekable_file(path)
     return LinePool(path, kind="texts", encoding="json", max_bytes=MAX_LINE_BYTES, parse=_parse_row)
 
 

@@ -1,0 +1,99 @@
+"""Query files as people have them are read alike by the client and by the readers of datasets."""
+
+import gzip
+import zipfile
+from pathlib import Path
+
+import pytest
+from tusou_client.errors import BadQueries
+from tusou_client.query_file import read_queries, read_source
+
+from tusou.core.errors import BadDataset
+from tusou.data import open_dataset
+from tusou.evaluation.judgments import read_judgments
+
+CASES = Path(__file__).parents[2] / "cases"
+THREE = [(1, "红色连衣裙"), (2, "黑色皮鞋"), (3, "白色T恤")]
+ROWS = "".join(f'{{"query_id": {n}, "query_text": "{text}"}}\n' for n, text in THREE)
+TABLE = "query_id,query_text\n" + "".join(f"{n},{text}\n" for n, text in THREE)
+
+
+def read(path: Path) -> list[tuple[object, str]]:
+    """Read a file with every reader; all must agree."""
+    rows = [(int(str(row.query_id)), row.text) for row in read_queries(read_source(str(path)))]
+    if path.suffix not in {".gz", ".zip"}:
+        dataset = [(query.query_id, query.text) for query in open_dataset(str(path)).queries()]
+        assert dataset == rows
+    judged = [(query.query_id, query.text) for query in read_judgments(path).rows]
+    assert judged == rows
+    return list(rows)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("queries-one-json-array.json", THREE),
+        ("queries-trailing-blank-line.jsonl", THREE),
+        ("queries-plain-text.txt", THREE[:2]),
+    ],
+)
+def test_cases(name: str, expected: list[tuple[int, str]]) -> None:
+    assert read(CASES / name) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("bom.jsonl", b"\xef\xbb\xbf" + ROWS.encode()),
+        ("crlf.jsonl", ROWS.replace("\n", "\r\n").encode()),
+        ("utf16.jsonl", ROWS.encode("utf-16")),
+        (
+            "pretty.json",
+            f"[\n  {',  '.join(ROWS.splitlines()).replace(',', ',' + chr(10))} ]".encode(),
+        ),
+        ("plain.txt", "\n".join(text for _, text in THREE).encode("gbk")),
+        ("utf16.txt", "\r\n".join(text for _, text in THREE).encode("utf-16")),
+        ("gbk.csv", TABLE.encode("gbk")),
+        ("bom.csv", TABLE.encode("utf-8-sig")),
+        ("packed.jsonl.gz", gzip.compress(ROWS.encode())),
+        ("packed.txt.gz", gzip.compress("\n".join(text for _, text in THREE).encode())),
+    ],
+)
+def test_every_form_gives_the_same_queries(tmp_path: Path, name: str, data: bytes) -> None:
+    (tmp_path / name).write_bytes(data)
+    assert read(tmp_path / name) == THREE
+
+
+def test_a_zip_of_one_file_is_read(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "q.jsonl.zip", "w") as archive:
+        archive.writestr("q.jsonl", ROWS)
+    assert read(tmp_path / "q.jsonl.zip") == THREE
+
+
+def test_numbers_keep_their_digits(tmp_path: Path) -> None:
+    (tmp_path / "q.json").write_text('[{"query_id": 1, "query_text": "x", "weight": 1.10}]')
+    [row] = read_queries(read_source(str(tmp_path / "q.json")))
+    assert row.format([7]) == b'{"query_id": 1, "query_text": "x", "weight": 1.10, "item_ids": [7]}'
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "problem"),
+    [
+        ("q.jsonl", b"version https://git-lfs.github.com/spec/v1\n", "is a Git LFS pointer"),
+        ("q.jsonl", b"<html>502 Bad Gateway</html>", "is a web page"),
+        ("q.jsonl", b"", "is empty"),
+        ("q.jsonl.gz", gzip.compress(ROWS.encode())[:-9], "the gzip file is cut off or damaged"),
+        ("q.zip", b"PK\x03\x04 cut", "the zip archive is cut off or damaged"),
+        (
+            "q.csv",
+            "标题,价格\n裙,1\n".encode(),
+            "has the columns query_id,query_text; this one has",
+        ),
+    ],
+)
+def test_other_files_are_named(tmp_path: Path, name: str, data: bytes, problem: str) -> None:
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(BadQueries, match=problem):
+        read_source(str(tmp_path / name))
+    with pytest.raises(BadDataset, match=problem):
+        read_judgments(tmp_path / name)

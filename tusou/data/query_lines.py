@@ -1,0 +1,105 @@
+"""Query files in any form that people have them, as JSON lines."""
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from tusou.core.errors import BadDataset
+from tusou.data.text_file import decode_text, read_text_bytes
+
+# Suffixes of files of plain text, a query a line, and of tables with a header.
+_PLAIN, _TABLES = ".txt", {".csv": ",", ".tsv": "\t"}
+_COMPRESSED = {".gz", ".zip"}
+_ID_COLUMNS = ("query_id", "text_id", "id")
+_TEXT_COLUMNS = ("query_text", "text", "query", "caption")
+
+
+def read_query_lines(path: Path) -> bytes:
+    """Return a query file as JSON lines: JSON lines themselves, or rows made of another form.
+
+    Those are one JSON array, a `.txt` of one query a line, and a `.csv` or `.tsv` with a header; in
+    the last two a query without an id has its line number. Blank lines at the end are dropped.
+    Raises BadDataset for a file of another kind.
+    """
+    data = read_text_bytes(path)
+    start = data.lstrip()[:1]
+    if start == b"[":
+        return _split_array(data)
+    suffix = query_suffix(path)
+    if suffix in (_PLAIN, *_TABLES) and start != b"{":
+        text = decode_text(path, data)
+        rows = _read_lines(text) if suffix == _PLAIN else _read_table(path, text, _TABLES[suffix])
+        return b"".join(json.dumps(row, ensure_ascii=False).encode() + b"\n" for row in rows)
+    if not data.strip():
+        return b""
+    line_end = data.find(b"\n", len(data.rstrip()))
+    return data if line_end < 0 else data[: line_end + 1]
+
+
+def query_suffix(path: Path) -> str:
+    """Return the suffix of a file in lower case; of `queries.txt.gz`, that of the text."""
+    compressed = path.suffix.lower() in _COMPRESSED
+    return (Path(path.stem) if compressed else path).suffix.lower()
+
+
+def _split_array(data: bytes) -> bytes:
+    """Return the elements of a JSON array on a line each, as written; other data as it is."""
+    try:
+        text = data.decode()
+        decoder, elements = json.JSONDecoder(), list[str]()
+        position = text.index("[") + 1
+        while (start := _skip_blanks(text, position)) < len(text) and text[start] != "]":
+            _, end = decoder.raw_decode(text, start)
+            elements.append(" ".join(text[start:end].splitlines()))
+            position = _skip_blanks(text, end)
+            if text[position : position + 1] == ",":
+                position += 1
+        closed = text[start:].strip() == "]"
+    except (ValueError, RecursionError):
+        return data
+    return "".join(f"{element}\n" for element in elements).encode() if closed else data
+
+
+def _skip_blanks(text: str, position: int) -> int:
+    while text[position : position + 1].isspace():
+        position += 1
+    return position
+
+
+def _read_lines(text: str) -> Iterator[dict[str, object]]:
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            yield {"query_id": number, "query_text": line.strip()}
+
+
+def _read_table(path: Path, text: str, delimiter: str) -> Iterator[dict[str, object]]:
+    records = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    try:
+        header = [name.strip().lower() for name in next(records, ())]
+        id_column, text_column = (_find(header, names) for names in (_ID_COLUMNS, _TEXT_COLUMNS))
+        if text_column is None or "item_ids" in header or "image_ids" in header:
+            raise BadDataset(
+                f"{path}:1: a table of queries has the columns query_id,query_text; this one has "
+                f"{','.join(header)[:200]}; write correct items in JSON lines"
+            )
+        for cells in records:
+            if not any(cells):
+                continue
+            if len(cells) != len(header):
+                problem = f"{len(cells)} cells where the header names {len(header)}"
+                raise BadDataset(f"{path}:{records.line_num}: {problem}")
+            written_id = str(records.line_num) if id_column is None else cells[id_column].strip()
+            yield {"query_id": _parse_id(written_id), "query_text": cells[text_column]}
+    except csv.Error as error:
+        raise BadDataset(f"{path}:{records.line_num}: not CSV ({error})") from None
+
+
+def _find(header: Sequence[str], names: Sequence[str]) -> int | None:
+    return next((header.index(name) for name in names if name in header), None)
+
+
+def _parse_id(written: str) -> int | str:
+    """Return an integer for an id that JSON would write alike, as MUGE's ids are."""
+    return int(written) if written.isdecimal() and str(int(written)) == written else written
