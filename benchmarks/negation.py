@@ -1,6 +1,9 @@
-"""Refused items in the top 10 of queries with refusals, as written and interpreted.
+"""Precision and recall of the understanding of refusals, and refused items in the top 10.
 
 python -m benchmarks.negation
+
+With `--queries FILE`, one query a line, print those that are split instead; a person can then
+judge them.
 """
 
 import argparse
@@ -14,6 +17,7 @@ from tusou_lab.toy.products import draw_facts, item_id
 
 from benchmarks.negated_queries import NOT_NEGATED, NegatedQuery, negated_queries
 from benchmarks.record import record
+from benchmarks.refusal_sets import HALVES, read_cases, score
 from benchmarks.running import demo_bundle
 from tusou.core.hits import Hits
 from tusou.retrieval.pipeline import SearchPipeline
@@ -29,13 +33,19 @@ def main() -> None:
     """Measure every weight and record the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--items", type=int, default=3000)
-    items = parser.parse_args().items
+    parser.add_argument("--queries", type=Path, help="A file with one query a line.")
+    arguments = parser.parse_args()
+    if arguments.queries:
+        print_splits(arguments.queries.read_text(encoding="utf-8").splitlines())
+        return
+    items = arguments.items
     with tempfile.TemporaryDirectory() as folder:
         pipeline = SearchPipeline.open(demo_bundle(Path(folder), items=items), device="cpu")
         pool = {item_id("test", n): draw_facts(1, "test", n)[0] for n in range(items)}
         queries = negated_queries()
         understood = sum(parse_negation(query.text) is not None for query in queries)
-        figures: dict[str, object] = {
+        figures: dict[str, object] = {half: score(read_cases(half)) for half in HALVES}
+        figures |= {
             "queries": len(queries),
             "understood": understood,
             "queries that refuse nothing": len(NOT_NEGATED),
@@ -51,6 +61,15 @@ def main() -> None:
             )
         figures[SLEEVELESS] = sleeveless(pipeline, pool)
     record("negation", figures)
+
+
+def print_splits(lines: Sequence[str]) -> None:
+    """Print each line that is split with its parts, and how many there are."""
+    queries = [line.strip() for line in lines if line.strip()]
+    split = [(query, understood) for query in queries if (understood := parse_negation(query))]
+    for query, understood in split:
+        print(f"{query}\t{understood.positive}\t{'|'.join(understood.refused)}")
+    print(f"{len(split)} of {len(queries)} queries are split")
 
 
 def query_as_written(text: str) -> Query:

@@ -5,15 +5,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from tusou.core.errors import EmptyQuery, QueryTooLong
-from tusou.core.lazy_import import extras_named
 from tusou.data import DatasetQuery
 from tusou.encoders.tokenizer import CONTEXT, ClipTokenizer
 from tusou.text.negation import parse_negation
 from tusou.text.normalize import normalize_query
+from tusou.text.segmentation import segment
 from tusou_lab.check.findings import Findings
-
-with extras_named("lab"):
-    import rjieba
 
 _MAX_WORDS = 30
 _UNKNOWN_ID = 100  # [UNK] in the vocabulary that all Chinese-CLIP models share
@@ -92,5 +89,6 @@ def count_words(texts: Iterable[str]) -> tuple[tuple[str, int], ...]:
     """Return the most frequent words of two or more characters, with their counts."""
     counts: Counter[str] = Counter()
     for text in texts:
-        counts.update(word for word in rjieba.cut(text.lower()) if len(word.strip()) > 1)
+        words = (word.text for word in segment(text.lower()))
+        counts.update(word for word in words if len(word.strip()) > 1)
     return tuple(counts.most_common(_MAX_WORDS))

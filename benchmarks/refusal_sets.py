@@ -1,0 +1,96 @@
+"""Precision and recall of the understanding of refusals on written sets of queries."""
+
+import csv
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tusou.text.negation import parse_negation
+
+_DATA = Path(__file__).parent / "data"
+# `tuning` is read while rules are written; `heldout` chooses neither a rule nor a word.
+HALVES = ("tuning", "heldout")
+_Z = 1.959964  # of a normal distribution: 95 % lie within
+
+# Spaces, punctuation and 的 carry nothing that a search would notice.
+_INSIGNIFICANT = re.compile(r"[\s,，。;；、!！?？()（）的]")
+
+
+@dataclass(frozen=True, slots=True)
+class RefusalCase:
+    """A query with what it asks for and what it refuses; `refused` is empty for a plain query."""
+
+    query: str
+    positive: str
+    refused: tuple[str, ...]
+
+    @property
+    def is_split(self) -> bool:
+        """Whether the query is taken apart at all."""
+        return parse_negation(self.query) is not None
+
+    @property
+    def is_correct(self) -> bool:
+        """Whether both parts are exactly those expected, spaces and 的 aside."""
+        understood = parse_negation(self.query)
+        if understood is None:
+            return not self.refused
+        found = [understood.positive, *understood.refused]
+        expected = [self.positive, *self.refused]
+        return bool(self.refused) and list(map(_significant, found)) == list(
+            map(_significant, expected)
+        )
+
+
+def read_cases(half: str) -> list[RefusalCase]:
+    """Return the cases of a half of the written queries."""
+    with (_DATA / f"refusals_{half}.tsv").open(encoding="utf-8", newline="") as file:
+        rows = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
+        return [
+            RefusalCase(
+                row["query"], row["positive"], tuple(filter(None, row["refused"].split("|")))
+            )
+            for row in rows
+        ]
+
+
+def score(cases: Sequence[RefusalCase]) -> dict[str, object]:
+    """Return precision and recall of exact splits, and false splits of plain queries."""
+    refusals = [case for case in cases if case.refused]
+    plain = [case for case in cases if not case.refused]
+    split = [case for case in cases if case.is_split]
+    correct = sum(case.is_correct for case in refusals)
+    return {
+        "refusals": len(refusals),
+        "plain": len(plain),
+        "precision": share(correct, len(split)),
+        "recall": share(correct, len(refusals)),
+        "plain left whole": share(sum(case.is_correct for case in plain), len(plain)),
+    }
+
+
+def mistakes(cases: Sequence[RefusalCase]) -> Iterator[str]:
+    """Yield one line for each case that is not understood as expected."""
+    for case in cases:
+        if not case.is_correct:
+            understood = parse_negation(case.query)
+            parts = (understood.positive, *understood.refused) if understood else ("left whole",)
+            yield f"{case.query} -> {' | '.join(parts)}"
+
+
+def share(count: int, total: int) -> dict[str, object]:
+    """Return a share with its 95 % interval (Wilson), rounded to four digits."""
+    if not total:
+        return {"count": "0/0"}
+    rate, squared = count / total, _Z * _Z
+    centre = (rate + squared / (2 * total)) / (1 + squared / total)
+    spread = math.sqrt(rate * (1 - rate) / total + squared / (4 * total * total))
+    spread *= _Z / (1 + squared / total)
+    interval = [round(max(0.0, centre - spread), 4), round(min(1.0, centre + spread), 4)]
+    return {"share": round(rate, 4), "interval": interval, "count": f"{count}/{total}"}
+
+
+def _significant(text: str) -> str:
+    return _INSIGNIFICANT.sub("", text)
