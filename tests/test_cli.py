@@ -10,6 +10,7 @@ from time import sleep
 
 import pytest
 import typer
+from tusou_service.settings import Settings
 from typer.core import TyperOption
 
 from tusou import __version__
@@ -82,6 +83,14 @@ def test_h_is_help(words: list[str]) -> None:
     done = run(*words)
     assert done.returncode == 0
     assert "Usage: " in done.stdout
+
+
+def test_the_help_of_serve_shows_every_setting_and_its_default() -> None:
+    shown = " ".join(run("serve", "--help").stdout.split())
+    for name, field in Settings.model_fields.items():
+        assert f"TUSOU_{name.upper()} (" in shown
+        assert str(field.description).split()[0] in shown
+    assert "TUSOU_TIMEOUT_MS (2000): Time limit of a search" in shown
 
 
 def test_quiet_prints_results_only(tmp_path: Path) -> None:

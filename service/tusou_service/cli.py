@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from tusou.cli.output import plain_errors
+from tusou.cli.verbosity import verbosity
 
 _OPEN = (
     "Without API keys, every machine that reaches this address could search, reload the index and "
@@ -36,6 +37,8 @@ def serve(
 ) -> None:
     """Answer queries over HTTP. TUSOU_* variables set everything else."""
     passed = {name: value for name, value in locals().items() if value is not None}
+    if log_level is None and verbosity() != "normal":
+        passed["log_level"] = "warning" if verbosity() == "quiet" else "debug"
     from pydantic import ValidationError
 
     from tusou_service import factory, logging_config, server, supervisor
@@ -56,10 +59,12 @@ def serve(
     if not (settings.api_keys or settings.open or is_loopback(settings.reachable_host())):
         typer.secho(_OPEN, err=True, fg="red")
         raise typer.Exit(2)
-    logging_config.configure(settings.log_level)
+    logging_config.configure(settings.log_level, settings.log_format)
+    log = logging.getLogger(__name__)
     for name in unknown_variables():
-        logging.getLogger(__name__).warning("%s is not a setting and has no effect", name)
+        log.warning("%s is not a setting and has no effect", name)
     with plain_errors():
         keys = ApiKeys.read(settings.api_keys) if settings.api_keys else None
         code = supervisor.run(settings, partial(factory.make_parts, keys=keys))
+    log.info("stopped", extra={"fields": {"exit_code": code}})
     server.leave(code)

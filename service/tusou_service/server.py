@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from ipaddress import ip_address
 from multiprocessing.connection import Connection
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
@@ -109,7 +110,8 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         for listener in sockets or ():
             host, port = listener.getsockname()[:2]
-            _log.info("listening", extra={"fields": {"host": host, "port": port}})
+            fields = {"host": host, "port": port, "url": _url(host, port)}
+            _log.info("listening", extra={"fields": fields})
 
     async def on_tick(self, counter: int) -> bool:
         """Stop when the monitor says so; called every 0.1 s."""
@@ -180,6 +182,14 @@ def _http_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
         timeout_keep_alive=settings.keep_alive_s,
         timeout_graceful_shutdown=settings.shutdown_s,
     )
+
+
+def _url(host: str, port: int) -> str:
+    """Return the address of the search page, as this machine's browser opens it."""
+    address = ip_address(host)  # of a bound socket, never a name
+    if address.is_unspecified:  # it listens on all addresses
+        return f"http://localhost:{port}/"
+    return f"http://[{host}]:{port}/" if address.version == 6 else f"http://{host}:{port}/"
 
 
 async def _tune_when_loaded(engines: tuple[SearchEngine, ...]) -> None:

@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from tusou_service.engine.micro_batcher import BatchLimits
 from tusou_service.images.query_encoder import ImagePolicy
+from tusou_service.logging_config import LogFormat
 
 # Variables of docker-compose.yml, which passes its whole .env on to the service.
 COMPOSE_VARIABLES = frozenset({"TUSOU_IMAGES", "TUSOU_MODELS", "TUSOU_MEMORY", "TUSOU_METRICS_KEY"})
@@ -182,6 +183,9 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="The least severe level that is logged."
     )
+    log_format: LogFormat = Field(
+        default="auto", description="text, json, or auto: text on a terminal, json elsewhere."
+    )
 
     @field_validator("hosts", "cors_origins", mode="before")
     @classmethod
@@ -198,6 +202,21 @@ class Settings(BaseSettings):
     def batching(self) -> BatchLimits:
         """Return the limits of the micro-batcher."""
         return BatchLimits(self.max_batch, self.queue_size, self.stall_s)
+
+
+def describe_settings() -> str:
+    """Return a line for each setting: its variable, its meaning and its default."""
+    fields = Settings.model_fields.items()
+    return "\n\n".join(
+        f"TUSOU_{name.upper()} ({_default(field.default)}): {field.description}"
+        for name, field in fields
+    )
+
+
+def _default(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value) if value or value == 0 else "none"
 
 
 def renamed_variables() -> dict[str, str]:

@@ -35,6 +35,7 @@ class ShutdownMonitor:
             for engine in self._engines:
                 engine.draining = True
             self._drained_at = monotonic() + self._drain_seconds
+            _log.info("draining", extra={"fields": {"seconds": self._drain_seconds}})
 
     def due(self) -> bool:
         """Return whether to stop now: after the drain, or because only a new process can help."""

@@ -19,6 +19,7 @@ from typing import TypeAlias
 
 from prometheus_client.multiprocess import mark_process_dead
 
+from tusou import __version__
 from tusou.core.errors import TusouError
 from tusou.core.process_limits import exit_with_parent
 from tusou_service import logging_config
@@ -47,7 +48,9 @@ def run(settings: Settings, make_parts: MakeParts) -> int:
     """
     if settings.workers == 1:
         parts = make_parts(settings)
-        return serve(settings, parts, listen(settings.host, settings.port))
+        listener = listen(settings.host, settings.port)
+        _log_start(settings)
+        return serve(settings, parts, listener)
     # A plain socket is refused where another service listens; a shared one would join it.
     with bind(settings.host, settings.port) as plain:
         port = plain.getsockname()[1]
@@ -56,9 +59,15 @@ def run(settings: Settings, make_parts: MakeParts) -> int:
         bind(settings.host, port, shared=True),
         tempfile.TemporaryDirectory(prefix="tusou-metrics-") as folder,
     ):
+        _log_start(settings)
         share_metrics(folder)
         supervisor = Supervisor(settings.model_copy(update={"port": port}), make_parts, folder)
         return asyncio.run(supervisor.run())
+
+
+def _log_start(settings: Settings) -> None:
+    fields = {"tusou": __version__, "bundle": settings.bundle, "workers": settings.workers}
+    _log.info("starting", extra={"fields": fields})
 
 
 @dataclass(eq=False, slots=True)
@@ -179,7 +188,7 @@ def _run_worker(
 ) -> None:
     """Serve in this process, a child of the supervisor, and end it with an exit code."""
     exit_with_parent()
-    logging_config.configure(settings.log_level)
+    logging_config.configure(settings.log_level, settings.log_format)
     try:
         parts = make_parts(settings)
         listener = bind(settings.host, settings.port, shared=True)

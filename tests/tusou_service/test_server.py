@@ -97,6 +97,7 @@ def test_a_signal_drains_then_exits_with_0(sig: signal.Signals, workers: int) ->
         server.process.send_signal(sig)  # a second signal changes nothing
         assert slow.result().status_code == 200
         assert server.exit_code() == 0
+        assert len([line for line in server.log if line["message"] == "draining"]) == workers
 
 
 @WORKERS

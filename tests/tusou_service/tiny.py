@@ -73,6 +73,7 @@ class TinyPipeline:
     batches: list[list[str]] = field(default_factory=list)
     error: Exception | None = None
     warm: bool = False
+    device: str = "cpu"
     precision: str = "fp32"
     backend: str = "torch"
     image_tower_loaded: bool = False

@@ -104,7 +104,7 @@ def make_mood_parts(settings: Settings, mood: str) -> ServiceParts:
 def main() -> None:
     """Serve with the settings of the environment."""
     settings = Settings()
-    logging_config.configure(settings.log_level)
+    logging_config.configure(settings.log_level, settings.log_format)
     code = supervisor.run(settings, partial(make_mood_parts, mood=sys.argv[1]))
     server.leave(code)
 

@@ -5,7 +5,7 @@ import signal
 import sys
 from collections.abc import Callable
 from types import FrameType
-from typing import Annotated, NoReturn
+from typing import Annotated, NoReturn, cast
 
 import typer
 
@@ -48,6 +48,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "report": ("tusou_lab.report.cli:report", "Write a report of runs: one page to hand in."),
 }
 
+_EPILOGS = {"serve": "tusou_service.settings:describe_settings"}
+
 
 def main() -> None:
     """Run the command line; exit 0: done, 1: an error of ours, 2: wrong usage."""
@@ -77,8 +79,17 @@ def _app(called: str | None) -> typer.Typer:
     app.callback(help="Find product images with Chinese queries (图搜).")(_options)
     for verb, (target, summary) in VERBS.items():
         function = LazyImport(target).load() if verb == called else _listed(summary)
-        app.command(name=verb)(with_verbosity(function))  # type: ignore[arg-type]
+        epilog = _epilog(verb) if verb == called else None
+        app.command(name=verb, epilog=epilog)(with_verbosity(function))  # type: ignore[arg-type]
     return app
+
+
+def _epilog(verb: str) -> str | None:
+    """Return the text below the options in the help of a verb, if the help is asked for."""
+    if verb not in _EPILOGS or not {"-h", "--help"}.intersection(sys.argv):
+        return None
+    describe = cast("Callable[[], str]", LazyImport(_EPILOGS[verb]).load())
+    return describe()
 
 
 def _listed(summary: str) -> Callable[[], None]:

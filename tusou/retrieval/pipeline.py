@@ -103,10 +103,15 @@ class SearchPipeline:
         encoder = open_text_encoder(resolved, manifest.prompt)
         options = precision, backend
         pipeline = cls(
-            bundle, weights, device, encoder, image_options=options, cache_size=cache_size
+            bundle, weights, resolved.device, encoder, image_options=options, cache_size=cache_size
         )
         pipeline.check()
         return pipeline
+
+    @property
+    def device(self) -> str:
+        """The device that encodes and searches: cpu, cuda or cuda:N."""
+        return self._device
 
     @property
     def precision(self) -> str:

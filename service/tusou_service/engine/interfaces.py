@@ -36,6 +36,10 @@ class Pipeline(ImagePipeline, Protocol):
         """The bundle that is searched."""
 
     @property
+    def device(self) -> str:
+        """The device that encodes queries: cpu, cuda or cuda:N."""
+
+    @property
     def precision(self) -> str:
         """The precision in which queries are encoded: fp32, bf16, fp16 or int8."""
 

@@ -134,7 +134,15 @@ class BundleVersions:
         self.served = pipeline
         bundle = pipeline.bundle
         self._metrics.served[self._arm] = bundle.version, bundle.item_count
-        fields = {"index_version": bundle.version, "arm": self._arm}
+        fields = {
+            "index_version": bundle.version,
+            "arm": self._arm,
+            "model": bundle.model_name,
+            "items": bundle.item_count,
+            "device": pipeline.device,
+            "precision": pipeline.precision,
+            "backend": pipeline.backend,
+        }
         _log.info("serving", extra={"fields": fields})
 
     def _on_freed(self, loop: asyncio.AbstractEventLoop) -> None:
