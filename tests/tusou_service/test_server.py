@@ -260,4 +260,6 @@ def test_a_missing_bundle_is_an_error_that_says_how_to_set_it() -> None:
 def test_a_folder_that_is_not_a_bundle_ends_the_process(tmp_path: Path) -> None:
     completed = run_tusou("serve", str(tmp_path), "--port", "0")
     assert completed.returncode == 1
-    assert json.loads(completed.stderr.splitlines()[-1])["code"] == "corrupt_bundle"
+    *_, error, stopped = map(json.loads, completed.stderr.splitlines())
+    assert error["code"] == "corrupt_bundle"
+    assert (stopped["message"], stopped["exit_code"]) == ("stopped", 1)
