@@ -4,6 +4,7 @@ import asyncio
 import multiprocessing
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -73,6 +74,18 @@ def test_one_scrape_shows_the_metrics_of_all_workers(server: Process) -> None:
     assert 'tusou_index_info{arm="a",version="v1"} 1.0' in text
     assert 'tusou_items{arm="a"} 50.0' in text
     assert "\ntusou_ready 1.0" in text
+
+
+def test_the_metrics_of_processes_are_those_of_all_workers(server: Process) -> None:
+    pids = workers_of(server)
+    pages = [int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in pids]
+    reported = metric(server, "process_resident_memory_bytes") / resource.getpagesize()
+    assert min(pages) * 1.5 < reported < max(pages) * 2.5
+    text = httpx.get(f"{server.url}/metrics").text
+    assert "# TYPE process_cpu_seconds_total counter" in text
+    assert text.count("# TYPE process_open_fds gauge") == 1
+    started = metric(server, "process_start_time_seconds")
+    assert abs(started - time.time()) < 3600
 
 
 def test_both_workers_answer(server: Process) -> None:

@@ -8,6 +8,8 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
+from tusou_service.observability.process_metrics import ProcessMetrics
+
 _REQUEST_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _STAGE_SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2)
 _SHARES = (0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1)
@@ -109,6 +111,7 @@ class Metrics:
             "Share of a query's items that the shadow bundle returned too.",
             buckets=_SHARES,
         )
+        self._process = ProcessMetrics(registry)
         # Read at every refresh: the queue depth of each arm, and whether the service is ready.
         self.depths: dict[str, Callable[[], int]] = {}
         self.is_ready: Callable[[], bool] = lambda: False
@@ -121,6 +124,7 @@ class Metrics:
         for arm, depth in self.depths.items():
             self._queue_depth.labels(arm).set(depth())
         self._ready.set(self.is_ready())
+        self._process.refresh()
 
     def expose(self) -> bytes:
         """Return the metrics of all workers in Prometheus's text format."""

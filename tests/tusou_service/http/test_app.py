@@ -1,5 +1,6 @@
 """Every HTTP call: complete responses, and which calls need an API key."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -191,6 +192,16 @@ def test_metrics_count_by_route_and_status(client: TestClient) -> None:
         "tusou_cancelled_total 0.0",
     ):
         assert line in lines
+
+
+def test_metrics_of_the_process(client: TestClient) -> None:
+    values = dict(
+        line.split() for line in client.get("/metrics").text.splitlines() if line[:8] == "process_"
+    )
+    assert float(values["process_cpu_seconds_total"]) > 0
+    assert float(values["process_resident_memory_bytes"]) > 10_000_000
+    assert float(values["process_open_fds"]) <= float(values["process_max_fds"])
+    assert abs(float(values["process_start_time_seconds"]) - time.time()) < 24 * 3600
 
 
 def test_metrics_count_pages_and_static_files(client: TestClient) -> None:
