@@ -28,7 +28,8 @@ from tusou.data.formats.image_lines import open_image_file
 from tusou.encoders import find_weights
 
 ITEMS, DIM, SHARD = 30_000, 512, 2048
-ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1"}
+# All clients are answered, however long they wait: the throughput is measured.
+ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "TUSOU_TARGET_MS": "30000"}
 
 
 def measure_http(seconds: float, clients: tuple[int, ...]) -> dict[str, object]:

@@ -100,6 +100,11 @@ class Settings(BaseSettings):
         le=30_000,
         description="Time limit of a search, if the client sets none.",
     )
+    target_ms: Count | None = Field(
+        default=None,
+        description="Latency that admission of searches aims at under load; empty: 5 times an "
+        "efficient batch, at least 50.",
+    )
     cache_queries: int = Field(
         default=10_000, ge=0, description="Queries whose vectors are cached; 0: no cache."
     )
@@ -201,7 +206,12 @@ class Settings(BaseSettings):
 
     def batching(self) -> BatchLimits:
         """Return the limits of the micro-batcher."""
-        return BatchLimits(self.max_batch, self.queue_size, self.stall_s)
+        return BatchLimits(
+            self.max_batch,
+            self.queue_size,
+            self.stall_s,
+            self.target_ms / 1000 if self.target_ms else None,
+        )
 
 
 def describe_settings() -> str:

@@ -177,7 +177,7 @@ def connected(
     **settings: object,
 ) -> Iterator[TestClient]:
     """Return a client of the application in this process, once it is ready."""
-    config = Settings(**settings)  # type: ignore[arg-type]
+    config = Settings(**{"target_ms": 30_000, **settings})  # type: ignore[arg-type]
     parts = make_parts(config, source, other, keys=keys)
     app = create_app(
         lambda: parts.running(config.follow_s),
@@ -231,7 +231,7 @@ async def running(
     **settings: object,
 ) -> AsyncIterator[Running]:
     """Serve on a free port, with the protocol and the server class of production."""
-    config = Settings(drain_s=0, **settings)  # type: ignore[arg-type]
+    config = Settings(**{"drain_s": 0, "target_ms": 30_000, **settings})  # type: ignore[arg-type]
     parts = make_parts(config, source, other, tracer=tracer)
     app = create_app(
         lambda: parts.running(config.follow_s),

@@ -13,13 +13,14 @@ from tusou.core.errors import InputError, NotReady, TusouError
 from tusou.core.hits import Hits
 from tusou.retrieval.query import Query, VectorPart
 from tusou.retrieval.results import TextEmbeddings
+from tusou_service.engine.batch_queue import PendingItem
 from tusou_service.engine.batch_runner import BatchRunner, Job, Result, record_stages, run_batch
 from tusou_service.engine.interfaces import (
     Arm,
     Pipeline,
     PipelineSource,
 )
-from tusou_service.engine.micro_batcher import BatchLimits, MicroBatcher, PendingItem
+from tusou_service.engine.micro_batcher import BatchLimits, MicroBatcher
 from tusou_service.engine.oom_retry import is_device_lost
 from tusou_service.engine.versions import BundleVersions
 from tusou_service.images.query_encoder import (
@@ -33,6 +34,7 @@ from tusou_service.observability.metrics import Metrics
 Outcome = TypeVar("Outcome", bound=Result | InputError)
 SearchListener: TypeAlias = Callable[[Sequence[Query], Sequence[Hits]], None]
 
+_SHORT_TEXT = "红色碎花连衣裙"
 # Texts of the model's full length; several at once, because the cores share a batch.
 _LONG_TEXTS = ["纯棉碎花吊带裙" * 10] * 4
 _LOADING = "The service is loading its index; try again shortly."
@@ -115,11 +117,14 @@ class SearchEngine:
             raise NotReady(_LOADING)
         return self.versions.served
 
-    def admit(self, deadline: float) -> None:
-        """Raise what another search would raise now, before its body is read or parsed."""
+    def admit(self, deadline: float, *, is_large: bool = False) -> None:
+        """Raise what another search would raise now, before its body is read or parsed.
+
+        A call of several queries, `is_large`, waits behind others.
+        """
         if not self.versions.served:
             raise NotReady(_LOADING)
-        self._batcher.admit(1, deadline)
+        self._batcher.admit(1, deadline, is_large=is_large)
 
     async def search(self, queries: Sequence[Query], deadline: float) -> list[Hits]:
         """Return the results in order, all from one version.
@@ -173,7 +178,10 @@ class SearchEngine:
     def _warm_up(self, pipeline: Pipeline) -> None:
         """Prepare a new pipeline, in the loader's thread."""
         pipeline.warm_up()
-        self._batcher.set_expected_item_time(_measure_text_time(pipeline))
+        self._batcher.measure_times(
+            lambda count: pipeline.encode_texts([_SHORT_TEXT] * count),
+            _measure_text_time(pipeline),
+        )
         if self.images.needs_tower(pipeline):
             self.images.load_tower(pipeline)
 

@@ -3,7 +3,6 @@
 import asyncio
 import math
 import random
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -19,7 +18,9 @@ from tusou.core.errors import (
     TusouError,
     Unavailable,
 )
-from tusou_service.observability.stages import RECORDER, StageRecorder
+from tusou_service.engine.batch_queue import BatchQueue, PendingItem, is_large_call
+from tusou_service.engine.batch_times import BatchTimes, measure_batch_times
+from tusou_service.observability.stages import RECORDER
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -47,22 +48,6 @@ class WorkerStalled(Unavailable):
     """A batch has run for so long that its thread is given up."""
 
 
-@dataclass(eq=False, slots=True)
-class PendingItem(Generic[T, R]):
-    """An item in the queue or in a batch, and the future of its result."""
-
-    item: T
-    deadline: float
-    answer: "asyncio.Future[R]"
-    enqueued: float  # by perf_counter
-    recorder: StageRecorder | None  # of the request's trace
-
-    @property
-    def waits(self) -> bool:
-        """Return whether a caller still waits for the result; any thread may read it."""
-        return not self.answer.done()
-
-
 @dataclass(frozen=True, slots=True)
 class BatchLimits:
     """Limits of the queue and of a batch."""
@@ -70,6 +55,7 @@ class BatchLimits:
     max_batch: int
     max_waiting: int
     stall_after: float  # seconds
+    target: float | None = None  # seconds from arrival to result; None: derived from batch times
 
 
 class MicroBatcher(Generic[T, R]):
@@ -79,8 +65,11 @@ class MicroBatcher(Generic[T, R]):
       error that it raises is the error of the whole batch, and the next batch runs as usual.
     * An item whose caller leaves, or whose deadline passes, is dropped from the queue. If its
       batch is running, `run` can see by `PendingItem.waits` that it need not go on.
-    * The queue is bounded. An item alone never waits for others: it runs at once if the thread is
-      idle, and the items that arrive during a batch form the next one.
+    * The queue is bounded, and small calls are admitted only while they can expect results within
+      the target: the latency of those that are admitted stays low under any load. Large calls,
+      such as files of queries, wait behind them, see BatchQueue.
+    * An item alone never waits for others: it runs at once if the thread is idle, and the items
+      that arrive during a batch form the next one.
     * After a stall, an error for which `is_fatal` is true, or a thread that cannot be started,
       `failure` is set and no more items are accepted.
 
@@ -95,7 +84,8 @@ class MicroBatcher(Generic[T, R]):
     ) -> None:
         self.failure: Exception | None = None
         self._run, self._limits, self._is_fatal = run, limits, is_fatal
-        self._waiting: OrderedDict[PendingItem[T, R], None] = OrderedDict()
+        self._queue = BatchQueue[T, R]()
+        self._times = BatchTimes()
         self._running: list[PendingItem[T, R]] = []
         self._batch_seconds = 0.0
         self._longest_batch_seconds = 0.0
@@ -125,38 +115,66 @@ class MicroBatcher(Generic[T, R]):
     @property
     def idle(self) -> bool:
         """Return whether nothing waits and nothing runs."""
-        return not self._waiting and not self._running
+        return not self._queue and not self._running
 
     @property
     def depth(self) -> int:
         """The number of items that wait."""
-        return len(self._waiting)
+        return len(self._queue)
 
-    def admit(self, count: int, deadline: float) -> None:
-        """Raise if `count` more items cannot expect results by the deadline; reserves nothing.
+    def admit(
+        self, count: int, deadline: float, *, ahead: int = 0, is_large: bool | None = None
+    ) -> None:
+        """Raise if `count` more items cannot expect results in time; reserves nothing.
 
-        Raises NotReady, QueueFull, DeadlineExceeded.
+        `ahead` items are about to be enqueued. Raises NotReady, QueueFull, DeadlineExceeded.
         """
         if not self.alive:
             raise NotReady("The service cannot search now; try again shortly.")
         left = deadline - asyncio.get_running_loop().time()
         if left <= 0:
             raise DeadlineExceeded("The time limit passed before the search began.")
-        waiting, wait = len(self._waiting), 0.0
         # An idle thread takes everything: otherwise, after one slow batch, everything would be
         # refused and no batch would ever be measured again.
-        if waiting or self._running:
-            batches = math.ceil((waiting + count) / self._limits.max_batch) + bool(self._running)
-            wait = self._batch_seconds * batches
+        if self.idle and not ahead:
+            return
+        is_large = is_large_call(count) if is_large is None else is_large
+        waiting = ahead + (len(self._queue) if is_large else self._queue.small)
+        wait = self._batch_seconds * self._batches(waiting + count, is_large)
         full = waiting > 0 and waiting + count > self._limits.max_waiting
-        if full or wait > left * _WAIT_SHARE:
+        late = not is_large and self._latency(ahead + count) > self._target
+        if full or late or wait > left * _WAIT_SHARE:
             # Jitter, so that refused clients do not all retry at once.
             pause = wait * random.uniform(0.5, 1.5)  # noqa: S311 - no secret
             raise QueueFull("The service is at capacity.", max(_SHORTEST_RETRY, pause))
 
-    def set_expected_item_time(self, item_seconds: float) -> None:
-        """Set the time of the longest item, from which the time of a stall is derived."""
-        self._longest_batch_seconds = item_seconds * self._limits.max_batch
+    def _batches(self, count: int, is_large: bool) -> int:
+        """Return the number of batches until the last of `count` waiting items has its result."""
+        places = self._limits.max_batch
+        if not is_large and len(self._queue) > self._queue.small:
+            places = math.ceil(places / 2)
+        return math.ceil(count / places) + bool(self._running)
+
+    def _latency(self, count: int) -> float:
+        """Return the expected latency of `count` more items of small calls, by these alone."""
+        running = sum(not pending.is_large for pending in self._running)
+        return self._times.of(running) + self._times.of(self._queue.small + count)
+
+    @property
+    def _target(self) -> float:
+        return self._limits.target or self._times.target(self._limits.max_batch)
+
+    def measure_times(
+        self, run: Callable[[int], object], longest_item: float | None = None
+    ) -> None:
+        """Measure batches of typical items: `run` computes one of that many, and is warm.
+
+        From the seconds of the longest item the time of a stall is derived. Any thread may call it.
+        """
+        times = measure_batch_times(run)
+        self._times = times
+        longest = times.of(1) if longest_item is None else longest_item
+        self._longest_batch_seconds = longest * self._limits.max_batch
 
     async def __call__(self, item: T, deadline: float) -> R:
         """Return the result of one item, or raise its error."""
@@ -183,12 +201,12 @@ class MicroBatcher(Generic[T, R]):
         self.admit(len(items), deadline)
         loop = asyncio.get_running_loop()
         enqueued, recorder = perf_counter(), RECORDER.get()
+        is_large = is_large_call(len(items))
         batch = [
-            PendingItem[T, R](item, deadline, loop.create_future(), enqueued, recorder)
+            PendingItem[T, R](item, deadline, loop.create_future(), enqueued, recorder, is_large)
             for item in items
         ]
-        for pending in batch:
-            self._waiting[pending] = None
+        self._queue.add(batch, loop.time())
         self._arrived.set()
         timeout = asyncio.timeout_at(deadline)
         try:
@@ -200,7 +218,7 @@ class MicroBatcher(Generic[T, R]):
             raise
         finally:
             for pending in batch:
-                self._waiting.pop(pending, None)
+                self._queue.discard(pending)
                 pending.answer.cancel()  # the others, if one has failed
 
     async def _work(self) -> None:
@@ -213,23 +231,19 @@ class MicroBatcher(Generic[T, R]):
         except Exception as error:  # noqa: BLE001 - a bug, or no thread: the server ends for it
             self._give_up(self._running, error)
         finally:
-            waiting = list(self._waiting)
-            self._waiting.clear()
-            _fail(waiting, NotReady("The service is stopping; send the request again."))
+            _fail(self._queue.clear(), NotReady("The service is stopping; send the request again."))
 
     def _take(self) -> list[PendingItem[T, R]]:
         """Remove the next batch from the queue, and drop the items whose deadline has passed."""
-        now = asyncio.get_running_loop().time()
+        now, size = asyncio.get_running_loop().time(), self._limits.max_batch
         batch: list[PendingItem[T, R]] = []
-        while self._waiting and len(batch) < self._limits.max_batch:
-            pending, _ = self._waiting.popitem(last=False)
-            if not pending.waits:
-                continue
-            if pending.deadline <= now:
-                error = DeadlineExceeded("The time limit passed before the search began.")
-                _fail([pending], error)
-                continue
-            batch.append(pending)
+        while self._queue and not batch:
+            for pending in self._queue.next_items(size, self._times.efficient_size(size), now):
+                if pending.deadline <= now:
+                    error = DeadlineExceeded("The time limit passed before the search began.")
+                    _fail([pending], error)
+                elif pending.waits:
+                    batch.append(pending)
         return batch
 
     async def _run_batch(self, batch: list[PendingItem[T, R]]) -> None:
@@ -246,6 +260,7 @@ class MicroBatcher(Generic[T, R]):
         seconds = perf_counter() - started
         average = self._batch_seconds or seconds
         self._batch_seconds = average + _NEWEST_WEIGHT * (seconds - average)
+        self._times.observe(len(batch), seconds)
         try:
             results = list(zip(batch, call.result(), strict=True))
         except Exception as error:  # noqa: BLE001 - the error belongs to the callers

@@ -37,6 +37,7 @@ class BodyRule:
     limit: int  # bytes outside images
     total: int  # bytes of the whole body
     media_type: re.Pattern[str] = _JSON
+    is_large_call: bool = False  # several queries or texts
 
     def may_exceed_limit(self, body: bytearray) -> bool:
         """Return whether the first `limit` bytes contain the start of an image."""
@@ -69,7 +70,7 @@ def body_rules(settings: "Settings") -> dict[str, BodyRule]:
     search, batch = settings.max_body_bytes, settings.max_batch_body_bytes
     return {
         "/search": BodyRule(search, search + _IMAGE_BASE64_BYTES),
-        "/search/batch": BodyRule(batch, batch),
+        "/search/batch": BodyRule(batch, batch, is_large_call=True),
         "/search/image": BodyRule(MAX_IMAGE_BYTES, MAX_IMAGE_BYTES, _IMAGE_MEDIA),
-        "/v1/embeddings": BodyRule(batch, batch + _IMAGE_BASE64_BYTES),
+        "/v1/embeddings": BodyRule(batch, batch + _IMAGE_BASE64_BYTES, is_large_call=True),
     }

@@ -121,7 +121,7 @@ class RequestMiddleware:
             scope["state"]["charge"] = partial(self._rate_limiter.charge, client)
         _check_media_type(headers, rule)
         _check_declared_size(headers, rule)
-        context.engine.admit(scope["state"]["deadline"])
+        context.engine.admit(scope["state"]["deadline"], is_large=rule.is_large_call)
         with ExitStack() as stack:
             body = await self._read_body(receive, rule, stack)
             if recorder := RECORDER.get():

@@ -67,7 +67,9 @@ class ImageBatcher(Protocol):
 
     async def __call__(self, item: Pixels, deadline: float) -> VectorPart: ...
 
-    def set_expected_item_time(self, item_seconds: float) -> None: ...
+    def admit(self, count: int, deadline: float, *, ahead: int = 0) -> None: ...
+
+    def measure_times(self, run: Callable[[int], object]) -> None: ...
 
 
 class ImageQueryEncoder:
@@ -90,6 +92,8 @@ class ImageQueryEncoder:
         self._policy, self._batcher, self._metrics = policy, batcher, metrics
         self._pipeline, self._run_in_loader = pipeline, run_in_loader
         self._decoders = DecodePool(_DECODERS, MAX_WAITING_IMAGES, metrics.lost_decoders.inc)
+        self._decoding = 0  # images
+        self._is_warm = False  # an image has been encoded: decoders and tower run
         self._loading: asyncio.Task[None] | None = None
         # The pipeline whose tower could not be loaded, held weakly.
         self._failed: Callable[[], ImagePipeline | None] = lambda: None
@@ -126,28 +130,33 @@ class ImageQueryEncoder:
     def load_tower(self, pipeline: ImagePipeline) -> None:
         """Load a pipeline's image tower and measure its speed, in the loader's thread."""
         pipeline.load_image_tower()
-        blank = np.zeros((1, pipeline.image_size, pipeline.image_size, 3), np.uint8)
-        started = perf_counter()
-        pipeline.encode_images(blank)
-        self._batcher.set_expected_item_time(perf_counter() - started)
+        shape = (pipeline.image_size, pipeline.image_size, 3)
+        pipeline.encode_images(np.zeros((1, *shape), np.uint8))
+        self._batcher.measure_times(
+            lambda count: pipeline.encode_images(np.zeros((count, *shape), np.uint8))
+        )
 
     async def encode_image(self, image: bytes | str, deadline: float) -> VectorPart:
         """Return the vector of a JPEG, PNG or WebP file, given as its bytes or in base64.
 
-        Raises BadImage, InvalidRequest if images are off, NotReady while the tower loads, and
-        Unavailable if it could not be loaded.
+        Raises BadImage, InvalidRequest if images are off, NotReady while the tower loads or the
+        first image takes too long, and Unavailable if the tower could not be loaded.
         """
         if self._policy == "off":
             message = "This service takes no images; search with a text or with an indexed item."
             raise InvalidRequest(details=[ErrorDetail(("body",), "images_off", message)])
-        # Decode first, so that an invalid image never loads the image tower.
-        started = perf_counter()
-        pixels = await self._decode(image, self._pipeline().image_size, deadline)
-        if recorder := RECORDER.get():
-            recorder.record("decode", started)
-        self._metrics.image_seconds.labels("decode").observe(perf_counter() - started)
-        await self._wait_for_tower(deadline)
-        return await self._batcher(pixels, deadline)
+        self._batcher.admit(1, deadline, ahead=self._decoding)
+        try:
+            # Decode first, so that an invalid image never loads the image tower.
+            pixels = await self._decode(image, self._pipeline().image_size, deadline)
+            await self._wait_for_tower(deadline)
+            part = await self._batcher(pixels, deadline)
+        except DeadlineExceeded:
+            if self._is_warm:
+                raise
+            raise NotReady("image search is starting; try again shortly") from None
+        self._is_warm = True
+        return part
 
     def encode_batch(self, images: list[Pixels]) -> list[VectorPart]:
         """Encode images of the pipeline's size, in the batcher's thread."""
@@ -190,11 +199,19 @@ class ImageQueryEncoder:
                 return
 
     async def _decode(self, image: bytes | str, size: int, deadline: float) -> Pixels:
+        started = perf_counter()
+        self._decoding += 1
         try:
             async with asyncio.timeout_at(deadline):
-                return await self._decoders.decode(image, size)
+                pixels = await self._decoders.decode(image, size)
         except TimeoutError:
             raise DeadlineExceeded("The time limit passed before the image was decoded.") from None
         except BadImage as error:
             detail = ErrorDetail(("body",), "bad_image", str(error))
             raise BadImage(str(error), details=[detail]) from None
+        finally:
+            self._decoding -= 1
+        if recorder := RECORDER.get():
+            recorder.record("decode", started)
+        self._metrics.image_seconds.labels("decode").observe(perf_counter() - started)
+        return pixels

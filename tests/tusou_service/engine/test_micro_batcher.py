@@ -2,15 +2,16 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import pytest
+from tusou_service.engine.batch_queue import PendingItem
 from tusou_service.engine.micro_batcher import (
     BatchLimits,
     MicroBatcher,
-    PendingItem,
     QueueFull,
     WorkerStalled,
 )
@@ -42,9 +43,10 @@ async def batching(
     max_batch: int = 4,
     max_waiting: int = 8,
     stall_after: float = 20,
+    target: float | None = 20,
     is_fatal: Callable[[Exception], bool] = lambda _: False,
 ) -> AsyncIterator[MicroBatcher[int, int]]:
-    limits = BatchLimits(max_batch, max_waiting, stall_after)
+    limits = BatchLimits(max_batch, max_waiting, stall_after, target)
 
     def unpacked(batch: list[PendingItem[int, int]]) -> list[int]:
         return run([pending.item for pending in batch])
@@ -241,7 +243,7 @@ async def test_a_stalled_batch_fails_all_items() -> None:
 async def test_a_slow_machine_gets_more_time_before_a_stall() -> None:
     run = Doubler()
     async with batching(run, stall_after=0.01) as batcher:
-        batcher.set_expected_item_time(1.0)
+        batcher.measure_times(lambda _: None, longest_item=1.0)
         slow = await begun(run, batcher, 1)
         await asyncio.sleep(0.05)
         run.gate.set()
@@ -308,3 +310,63 @@ async def test_an_error_of_one_item_does_not_fail_the_batch() -> None:
         with pytest.raises(UnknownItem):
             await batcher.all([1, 13, 13], soon())
         assert (batcher.alive, batcher.failure) == (True, None)
+
+
+def takes(fixed: float, per_item: float) -> Callable[[int], None]:
+    """Return the work of a batch that takes these seconds."""
+    return lambda count: time.sleep(fixed + per_item * count)
+
+
+async def test_small_calls_are_refused_beyond_the_target_and_idle_threads_take_any() -> None:
+    run = Doubler()
+    async with batching(run, max_batch=64, max_waiting=99, target=None) as batcher:
+        batcher.measure_times(takes(0.0, 0.02))
+        first = await begun(run, batcher, 0)
+        # 5 times a batch of 4 that takes 80 ms: some 20 items, of which one runs.
+        waiting = await queued(batcher, *range(100, 110))
+        with pytest.raises(QueueFull) as refused:
+            batcher.admit(1, soon(), ahead=12)
+        assert refused.value.retry_after >= 0.05
+        run.gate.set()
+        await asyncio.gather(first, *waiting)
+        batcher.admit(1, soon())
+
+
+async def test_the_target_can_be_set() -> None:
+    run = Doubler()
+    async with batching(run, target=0.1) as batcher:
+        batcher.measure_times(takes(0.2, 0.0))  # more than the target: idle, it is taken anyway
+        first = await begun(run, batcher, 1)
+        with pytest.raises(QueueFull):
+            await batcher(2, soon())
+        run.gate.set()
+        assert await first == 2
+        assert await batcher(3, soon()) == 6
+
+
+async def test_small_calls_come_before_large_ones_which_keep_half_of_each_batch() -> None:
+    run = Doubler()
+    async with batching(run, max_batch=4, max_waiting=99) as batcher:
+        first = await begun(run, batcher, 0)
+        large = asyncio.create_task(batcher.all(range(100, 106), soon()))
+        while batcher.depth < 6:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        small = await queued(batcher, 1, 2, 3)
+        run.gate.set()
+        assert await asyncio.gather(first, *small) == [0, 2, 4, 6]
+        assert await large == [2 * item for item in range(100, 106)]
+    assert run.batches == [[0], [1, 2, 100, 101], [3, 102, 103, 104], [105]]
+
+
+async def test_large_calls_do_not_count_for_the_target_of_small_ones() -> None:
+    run = Doubler()
+    async with batching(run, max_batch=64, max_waiting=999, target=None) as batcher:
+        batcher.measure_times(takes(0.0, 0.02))
+        large = asyncio.create_task(batcher.all(range(100, 190), soon()))
+        assert await asyncio.to_thread(run.started.wait, 5)
+        (small,) = await queued(batcher, 7)
+        run.gate.set()
+        assert await small == 14
+        assert len(await large) == 90
+    # Beside a small call, large ones get short batches.
+    assert [len(batch) for batch in run.batches][:2] == [64, 5]

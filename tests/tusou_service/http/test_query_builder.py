@@ -209,6 +209,15 @@ def test_the_first_image_loads_the_image_tower(source: TinySource) -> None:
         assert client.get("/readyz").json()["images"] == "ready"
 
 
+def test_a_first_image_that_takes_too_long_is_not_ready_rather_than_late(
+    client: TestClient,
+) -> None:
+    hurried = {"X-Request-Timeout-Ms": "30"}  # less than the start of a decoder
+    response = client.post("/search", json={"image": BASE64}, headers=hurried)
+    assert (response.status_code, problem_of(response)["code"]) == (503, "not_ready")
+    assert int(response.headers["retry-after"]) >= 1
+
+
 def test_an_invalid_image_does_not_load_the_image_tower(client: TestClient) -> None:
     headers = {"Content-Type": "image/png"}
     assert client.post("/search/image", content=b"no", headers=headers).status_code == 422

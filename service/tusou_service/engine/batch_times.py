@@ -1,0 +1,67 @@
+"""Expected times of batches, and the latency that admission aims at."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import perf_counter
+
+# A batch is efficient with this share of a full one's throughput; smaller ones are not typical of
+# a loaded service.
+_EFFICIENT_SHARE = 5 / 6
+_SMALLEST_EFFICIENT = 4
+# The target in times of an efficient batch: enough for the bursts at 80 % of the capacity.
+_TARGET_BATCHES = 5
+# A lower target would refuse bursts that a fast model answers before a user notices.
+_LOWEST_TARGET = 0.05
+# The weight of the newest batch in the moving average.
+_NEWEST_WEIGHT = 0.3
+_SMALL_BATCH, _LARGE_BATCH = 1, 8
+
+
+@dataclass(slots=True)
+class BatchTimes:
+    """The expected seconds of a batch: a fixed part, and one for each item.
+
+    They are measured at the start; `pace` follows what batches take beside other load.
+    """
+
+    fixed: float = 0.0
+    per_item: float = 0.0
+    pace: float = 1.0
+
+    def of(self, count: int) -> float:
+        """Return the expected seconds of a batch of `count` items; 0 for none."""
+        return self.pace * (self.fixed + self.per_item * count) if count else 0.0
+
+    def observe(self, count: int, seconds: float) -> None:
+        """Follow the time of a batch."""
+        expected = self.fixed + self.per_item * count
+        if expected:
+            self.pace += _NEWEST_WEIGHT * (seconds / expected - self.pace)
+
+    def efficient_size(self, max_batch: int) -> int:
+        """Return the size of the smallest efficient batch."""
+        full = max_batch / (self.of(max_batch) or 1.0)
+        sizes = range(min(_SMALLEST_EFFICIENT, max_batch), max_batch)
+        return next(
+            (n for n in sizes if n >= _EFFICIENT_SHARE * full * self.of(n)),
+            max_batch,
+        )
+
+    def target(self, max_batch: int) -> float:
+        """Return the latency in seconds, from arrival to result, that admission aims at."""
+        return max(_LOWEST_TARGET, _TARGET_BATCHES * self.of(self.efficient_size(max_batch)))
+
+
+def measure_batch_times(run: Callable[[int], object]) -> BatchTimes:
+    """Measure a batch of one item and one of several; `run` is warm."""
+    small, large = (
+        min(_seconds(run, count) for _ in range(2)) for count in (_SMALL_BATCH, _LARGE_BATCH)
+    )
+    per_item = max(large - small, 0.0) / (_LARGE_BATCH - _SMALL_BATCH)
+    return BatchTimes(max(small - per_item, 0.0), per_item)
+
+
+def _seconds(run: Callable[[int], object], count: int) -> float:
+    started = perf_counter()
+    run(count)
+    return perf_counter() - started
