@@ -10,7 +10,6 @@ import io
 import json
 import random
 import statistics
-import sys
 import tempfile
 from pathlib import Path
 from time import perf_counter
@@ -143,4 +142,4 @@ def _figures(outcomes: Outcomes) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
