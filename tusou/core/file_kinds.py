@@ -8,6 +8,8 @@ _LFS = b"version https://git-lfs.github.com/spec/"
 _HTML = (b"<!doctype html", b"<html", b"<?xml", b"<head", b"<title")
 _ZIP = b"PK\x03\x04"
 
+CHECKPOINT = "is a PyTorch checkpoint"
+
 # The first bytes of a kind, what it is, and what to do.
 _SIGNATURES = (
     (b"\x1f\x8b", "is compressed with gzip; unpack it with `gunzip -k`"),
@@ -59,6 +61,8 @@ def _describe_zip(path: Path) -> str:
             names = archive.namelist()
     except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError):
         return "is a zip archive that is cut off or damaged; download it again"
+    if any(name.endswith("/data.pkl") for name in names):
+        return CHECKPOINT
     for folder, sentence in _DOCUMENTS:
         if any(name.startswith(folder) for name in names):
             return sentence

@@ -1,7 +1,7 @@
 """Protocols of text and image encoders, and the values they take."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tusou.core.arrays import Pixels, Vectors
+from tusou.encoders.checkpoint_file import CheckpointFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,7 @@ class Weights:
     path: Path
     name: str  # as the manifest records it: a published name, "demo" or the file's name
     digest: str  # SHA-256 of the file, in hex
+    file: CheckpointFile | None = field(default=None, compare=False, repr=False)  # kept open
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,28 +8,49 @@ import torch
 from torch import Tensor
 
 from tusou.core.errors import BadModel
+from tusou.core.file_kinds import CHECKPOINT, describe_foreign_file
 from tusou.encoders.architecture import PREFIXES, Tower
+from tusou.encoders.base import Weights
 from tusou.encoders.checkpoint_shapes import model_tensors
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Map cn_clip's tensor names to the model's tensors; BadModel if the file holds no model."""
+def read_tensors(path: Path, name: str | None = None) -> dict[str, Tensor]:
+    """Map cn_clip's tensor names to the model's tensors; BadModel if the file holds no model.
+
+    `name` is the file's name in messages, if the path is another one.
+    """
+    name = name or path.name
     try:
         # Mapped, so that an optimizer or the other tower in the file takes no memory. Files
         # written before torch 1.6 are not zip archives and cannot be mapped.
         mapped = zipfile.is_zipfile(path)
         loaded = torch.load(path, weights_only=True, map_location="cpu", mmap=mapped)
     except OSError as error:
-        raise BadModel(f"cannot read {path}: {error.strerror or error}") from error
+        raise BadModel(f"cannot read {name}: {error.strerror or error}") from error
     except Exception as error:  # torch's unpickler raises any exception on foreign bytes
+        kind = describe_foreign_file(path)
         raise BadModel(
-            f"{path.name} is not a PyTorch checkpoint of plain tensors: export it again with "
+            f"{name} {kind}"
+            if kind and kind != CHECKPOINT
+            else f"{name} is not a PyTorch checkpoint of plain tensors: export it again with "
             'torch.save({"state_dict": model.state_dict()}, path)'
         ) from error
     tensors = model_tensors(loaded, Tensor)
     if tensors is None:
-        raise BadModel(f"{path.name} is not a cn_clip checkpoint: it holds no state dict")
+        raise BadModel(f"{name} is not a cn_clip checkpoint: it holds no state dict")
     return tensors
+
+
+def read_weights(weights: Weights) -> dict[str, Tensor]:
+    """Read the tensors of the file that the weights were found in, though its name may be taken.
+
+    Raises BadModel if the file holds no model, or was written to since its digest was computed.
+    """
+    file = weights.file
+    if file is None:
+        return read_tensors(weights.path)
+    file.check_unchanged()
+    return read_tensors(file.readable_path, weights.path.name)
 
 
 class TensorReader:

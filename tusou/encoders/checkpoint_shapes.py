@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 from tusou.core.files import DAMAGED_FILE_ERRORS
 
@@ -20,13 +20,13 @@ class TensorShape:
     shape: tuple[int, ...]
 
 
-def read_shapes(path: Path) -> dict[str, TensorShape] | None:
+def read_shapes(source: Path | BinaryIO) -> dict[str, TensorShape] | None:
     """Read the shapes of the model's tensors; None for a file that torch has to read or refuse.
 
     No code in the file is run: only a few known names are resolved, and any other ends the reading.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(source) as archive:
             (index,) = (name for name in archive.namelist() if name.endswith("/data.pkl"))
             with archive.open(index) as file:
                 return model_tensors(_ShapeUnpickler(file).load(), TensorShape)

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from math import prod
-from pathlib import Path
 from typing import cast
 
 from tusou.core.errors import InvalidRequest, MissingDependency, TusouError
@@ -20,7 +19,7 @@ from tusou.encoders.architecture import (
     read_text_shape,
 )
 from tusou.encoders.base import Weights
-from tusou.encoders.checkpoint_shapes import read_shapes
+from tusou.encoders.checkpoint_shapes import TensorShape, read_shapes
 from tusou.encoders.devices import pick_device, pick_precision
 
 BACKENDS = ("auto", "torch", "openvino")
@@ -29,7 +28,7 @@ _OPENVINO_PRECISIONS = ("fp32", "bf16", "int8")
 _RESNET_PRECISIONS = ("fp32", "fp16")
 _BYTES_PER_PARAMETER = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 1}
 
-_READ_TENSORS = LazyImport("tusou.encoders.checkpoint:read_tensors")  # imports torch
+_READ_TENSORS = LazyImport("tusou.encoders.checkpoint:read_weights")  # imports torch
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +141,11 @@ def _openvino_error(shape: TowerShape, device: str, precision: str) -> TusouErro
 
 
 def _read_shapes(weights: Weights) -> Mapping[str, Shaped]:
-    shapes = read_shapes(weights.path)
-    if shapes is not None:
-        return shapes
-    read = cast("Callable[[Path], Mapping[str, Shaped]]", _READ_TENSORS.load())
-    return read(weights.path)
+    file = weights.file
+    shapes = read_shapes(weights.path) if file is None else file.shapes
+    if shapes is None:
+        read = cast("Callable[[Weights], Mapping[str, Shaped]]", _READ_TENSORS.load())
+        shapes = {name: TensorShape(tuple(t.shape)) for name, t in read(weights).items()}
+        if file is not None:
+            file.shapes = shapes  # torch is not asked again
+    return shapes

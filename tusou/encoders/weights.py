@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import cast
 
 from tusou.core.errors import BadModel, InvalidRequest
-from tusou.core.files import sha256_of
 from tusou.core.lazy_import import LazyImport
 from tusou.encoders.base import Weights
+from tusou.encoders.checkpoint_file import CheckpointFile
 
 # The published models and their files in cn_clip's cache.
 MODELS = {
@@ -41,7 +41,8 @@ def find_weights(model: str, cache: Path | None = None) -> Weights:
             )
     name = model if model in MODELS or model == DEMO else path.name
     try:
-        return Weights(path, name, sha256_of(path))
+        file = CheckpointFile(path)
+        return Weights(path, name, file.digest, file)
     except OSError as error:
         raise BadModel(f"cannot read {path}: {error.strerror}") from error
 

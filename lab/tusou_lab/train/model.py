@@ -13,7 +13,7 @@ from tusou.core.errors import BadModel, InputError
 from tusou.core.files import write_file
 from tusou.encoders import find_weights
 from tusou.encoders.architecture import read_image_shape, read_text_shape
-from tusou.encoders.checkpoint import read_tensors
+from tusou.encoders.checkpoint import read_weights
 
 # Settings that the tensors of a checkpoint do not show; the same in every published model.
 _TEXT_DEFAULTS = {
@@ -35,7 +35,7 @@ def open_model(model: str) -> CLIP:
             return CLIP(**json.loads(Path(model).read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError) as error:
             raise InputError(f"{model} is not a cn_clip architecture: {error}") from None
-    tensors = read_tensors(find_weights(model).path)
+    tensors = read_weights(find_weights(model))
     shape = asdict(read_image_shape(tensors)) | asdict(read_text_shape(tensors)) | _TEXT_DEFAULTS
     restored = CLIP(**shape)
     try:

@@ -168,3 +168,52 @@ def test_refuses_a_model_whose_tensors_contradict_each_other(
     torch.save(state, tmp_path / "model.pt")
     with pytest.raises(BadModel, match=r"layer\.1\.output\.dense\.bias.*\(5,\)"):
         text_vectors(tmp_path / "model.pt")
+
+
+@pytest.mark.parametrize("legacy", [False, True], ids=["zip", "before-torch-1.6"])
+def test_digest_shapes_and_tensors_are_of_the_same_file(
+    sample: "Sample", tmp_path: Path, legacy: bool
+) -> None:
+    path, other = tmp_path / "model.pt", tmp_path / "other.pt"
+    state = torch.load(sample.path, weights_only=True)["state_dict"]
+    torch.save({"state_dict": state}, path, _use_new_zipfile_serialization=not legacy)
+    torch.save({"state_dict": {}}, other)
+    expected = text_vectors(path)
+    weights = find_weights(str(path))
+    other.replace(path)  # as a training run that publishes its next checkpoint
+    encoder = load_text_encoder(weights, "cpu")
+    texts = ["红色碎花吊带裙", "男士黑色皮鞋"]
+    np.testing.assert_array_equal(encoder.encode(encoder.prepare(texts)), expected)
+    with pytest.raises(BadModel):
+        text_vectors(path)
+
+
+def test_a_checkpoint_that_is_written_to_is_not_used(sample: "Sample", tmp_path: Path) -> None:
+    path = tmp_path / "model.pt"
+    path.write_bytes(sample.path.read_bytes())
+    weights = find_weights(str(path))
+    with path.open("ab") as file:
+        file.write(b"more")
+    with pytest.raises(BadModel, match=r"model.pt changed while it was read: start again"):
+        load_text_encoder(weights, "cpu", backend="torch")
+
+
+@pytest.mark.parametrize(
+    ("keep", "data", "problem"),
+    [
+        (0, b"", "model.pt is empty; copy or download it again"),
+        (0.6, b"", "model.pt is a zip archive that is cut off or damaged; download it again"),
+        (0, b"version https://git-lfs.github.com/spec/v1\n", "model.pt is a Git LFS pointer"),
+        (0, b"<!DOCTYPE html><html>404</html>", "model.pt is a web page"),
+        (0, b"\x1f\x8b\x08", "model.pt is compressed with gzip"),
+    ],
+    ids=["empty", "half", "lfs", "html", "gzip"],
+)
+def test_other_files_are_called_what_they_are(
+    sample: "Sample", tmp_path: Path, keep: float, data: bytes, problem: str
+) -> None:
+    path = tmp_path / "model.pt"
+    whole = sample.path.read_bytes()
+    path.write_bytes(whole[: int(keep * len(whole))] + data)
+    with pytest.raises(BadModel, match=problem):
+        text_vectors(path)

@@ -17,7 +17,7 @@ from tusou.core.errors import BadModel, TusouError
 from tusou.core.files import sha256_of
 from tusou.encoders.architecture import Tower, read_image_shape, read_text_shape
 from tusou.encoders.base import Weights
-from tusou.encoders.checkpoint import TensorReader, read_tensors
+from tusou.encoders.checkpoint import TensorReader, read_weights
 from tusou.encoders.openvino.cache import GRAPH, WORDS, ConvertedTower, store
 from tusou.encoders.openvino.image_graph import image_graph
 from tusou.encoders.openvino.text_graph import text_graph
@@ -29,7 +29,7 @@ def convert(weights: Weights, tower: Tower, precision: str) -> ConvertedTower:
     Raises BadModel when a tensor is missing or wrong, or the file has changed since its digest was
     computed.
     """
-    tensors, words = read_tensors(weights.path), None
+    tensors, words = read_weights(weights), None
     reader = TensorReader(tensors, tower, torch.device("cpu"))
     if tower == "text":
         model, words = text_graph(reader, read_text_shape(tensors), precision)
@@ -44,7 +44,8 @@ def convert(weights: Weights, tower: Tower, precision: str) -> ConvertedTower:
         if words is not None:
             np.save(folder / WORDS, words)
 
-    if sha256_of(weights.path) != weights.digest:  # the cache is keyed by this digest
+    # The cache is keyed by the digest; an open file was compared when its tensors were read.
+    if weights.file is None and sha256_of(weights.path) != weights.digest:
         raise BadModel(f"{weights.path.name} changed while it was read: start again")
     store(weights, tower, precision, write)
     return model, words

@@ -16,7 +16,7 @@ from tusou.core.arrays import Ids, Pixels, Vectors
 from tusou.core.lazy_import import LazyImport
 from tusou.encoders.architecture import ImageShape, TextShape
 from tusou.encoders.base import Tokens
-from tusou.encoders.checkpoint import TensorReader, read_tensors
+from tusou.encoders.checkpoint import TensorReader, read_weights
 from tusou.encoders.cuda.image_transfer import ImageTransfer
 from tusou.encoders.cuda.text_graphs import Record, TextGraphs
 from tusou.encoders.packing import MIN_PASS_TOKENS, PASS_TOKENS, USUAL_TOKENS, split_batch
@@ -50,7 +50,7 @@ class ClipTextEncoder:
         assert isinstance(shape, TextShape)
         self._tokenizer = ClipTokenizer()
         check_tokens_fit(shape, self._tokenizer.vocab_size)
-        tensors = read_tensors(resolved.weights.path)
+        tensors = read_weights(resolved.weights)
         reader = TensorReader(tensors, "text", self._device)
         with on_one_core():
             self._tower = TextTower(reader, shape, _DTYPES[self.precision])
@@ -122,7 +122,7 @@ class ClipImageEncoder:
         avoid_cudnn_attention(self._device)
         shape = resolved.shape
         assert isinstance(shape, ImageShape)
-        tensors = read_tensors(resolved.weights.path)
+        tensors = read_weights(resolved.weights)
         dtype = _DTYPES[self.precision]
         self._tower: Callable[[Tensor], Tensor]
         with on_one_core():
