@@ -68,7 +68,9 @@ def make_bundle(folder: Path, model: Path) -> Path:
     image = base64.b64encode(b"an image").decode()
     pool.write_text("".join(f"{item}\t{image}\n" for item in range(ITEMS)))
     weights = find_weights(str(model))
-    inputs = BuildInputs(str(pool), None, "", weights.digest, "cpu", "fp32", "torch", SHARD, 64, {})
+    inputs = BuildInputs(
+        str(pool), None, "", weights.digest, "cpu", "fp32", "torch", SHARD, 64, "none", 64, {}
+    )
     plan = make_plan(folder / "plan", inputs, open_image_file(pool))
     store = ShardStore(folder / "shards", plan.digest)
     vectors = structured(ITEMS, DIM, 1)

@@ -29,7 +29,7 @@ MAX_RESULTS = 32_000  # of one batch: queries times top_k
 _TRANSIENT = frozenset({408, 425, 429})
 
 T = TypeVar("T")
-# The bytes of a JPEG, PNG or WebP file, or its path.
+# The bytes of an image file, or its path.
 ImageFile: TypeAlias = bytes | str | PathLike[str]
 Vector: TypeAlias = tuple[float, ...]
 # The model of one request, and its vectors in order.

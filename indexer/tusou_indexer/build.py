@@ -29,6 +29,8 @@ from tusou.encoders import (
     prepare_service,
     resolve_encoder,
 )
+from tusou.images.preparation import Preparation
+from tusou.images.preprocess import MAX_MEGAPIXELS
 from tusou.indexes import faiss_device
 from tusou.text.prompt import check_prompt
 from tusou_indexer.embed import embed_images, embed_texts
@@ -60,6 +62,8 @@ class BuildSpec:
     precision: str = "auto"
     target_recall: float | None = None
     strict_recall: bool = False  # publish nothing that misses the target
+    prepare: str = "none"  # `upright`, `white`, or both with a comma
+    max_megapixels: int = MAX_MEGAPIXELS  # larger images are unusable
 
     @property
     def index_request(self) -> IndexRequest:
@@ -97,6 +101,7 @@ def build(spec: BuildSpec, out: Path, progress: Progress, *, force: bool = False
     _allowed_failures(spec.max_bad, 0)
     if spec.prompt is not None:
         check_prompt(spec.prompt)
+    Preparation.parse(spec.prepare)
     weights = find_weights(spec.model)
     _check_output(out)
     with lock_bundle(out):
@@ -208,6 +213,8 @@ def _inputs(spec: BuildSpec, resolved: ResolvedEncoder) -> BuildInputs:
         backend=resolved.backend,
         shard_rows=SHARD_ROWS,
         batch_rows=BATCH_ROWS,
+        prepare=str(Preparation.parse(spec.prepare)),
+        max_megapixels=spec.max_megapixels,
         libraries=_libraries(resolved.backend),
     )
 

@@ -52,6 +52,13 @@ def index(
     strict_recall: Annotated[
         bool, typer.Option("--strict-recall", help="Publish no index below the target recall.")
     ] = False,
+    prepare: Annotated[
+        str,
+        typer.Option(help="Before encoding: upright (EXIF), white (behind transparency), or both."),
+    ] = "none",
+    max_megapixels: Annotated[
+        int, typer.Option(help="Size of an image to refuse above.", min=1, max=178)
+    ] = 64,
     force: Annotated[bool, typer.Option("--force", help="Build again from the start.")] = False,
     as_json: _Json = False,
     _factory: Annotated[str | None, renamed_option("--factory", "--index")] = None,
@@ -71,6 +78,8 @@ def index(
             precision=precision,
             target_recall=target_recall,
             strict_recall=strict_recall,
+            prepare=prepare,
+            max_megapixels=max_megapixels,
         )
         with progress() as bar:
             report = build(spec, out, bar, force=force)
@@ -153,6 +162,7 @@ def _show_bundle(bundle: Path, *, as_json: bool) -> None:
         "ids": "integers" if manifest.id_type == "int" else "strings",
         "model": f"{model.name} (sha256 {model.sha256[:12]}, {model.dim} dimensions)",
         "precision": str(manifest.build.get("precision", "fp32")),
+        "preprocessing": manifest.preprocessing,
         "prompt": manifest.prompt or "none",
         "index": f"{manifest.index.factory} {manifest.index.tuning}".strip(),
         "index_recall@10": _recall_text(manifest.index),

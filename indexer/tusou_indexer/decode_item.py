@@ -8,15 +8,25 @@ import numpy as np
 from tusou.bundle.item_reader import decode_stored_image, read_span
 from tusou.core.arrays import Pixels
 from tusou.core.ids import Encoding
+from tusou.images.preparation import Preparation
 from tusou.images.preprocess import open_image, to_pixels
 
 _CHECKSUM_BYTES = 4
 
 
-def decode_item(path: str, offset: int, length: int, encoding: Encoding, size: int) -> bytes:
+def decode_item(
+    path: str,
+    offset: int,
+    length: int,
+    encoding: Encoding,
+    size: int,
+    preparation: Preparation,
+    max_megapixels: int,
+) -> bytes:
     """Return the CRC-32 of the stored bytes and the pixels of the image; BadImage."""
     stored = read_span(Path(path), offset, length)
-    pixels = to_pixels(open_image(decode_stored_image(stored, encoding)), size)
+    image = open_image(decode_stored_image(stored, encoding), max_megapixels)
+    pixels = to_pixels(image, size, preparation)
     return crc32(stored).to_bytes(_CHECKSUM_BYTES, "little") + pixels.tobytes()
 
 

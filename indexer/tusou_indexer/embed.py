@@ -15,12 +15,10 @@ from tusou.cli.progress import Progress
 from tusou.core.arrays import Pixels, Vectors
 from tusou.core.errors import BadDataset, BadImage
 from tusou.encoders import ImageEncoder, TextEncoder
+from tusou.images.preparation import Preparation
 from tusou.images.workers import ImageWorkers
 from tusou_indexer.decode_item import decode_item, split_decoded
 from tusou_indexer.plan import Plan
-
-# A worker may be killed by something else than its image, so each image is tried again once.
-_ATTEMPTS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +39,11 @@ def embed_images(
 ) -> int:
     """Encode every image shard that is not stored yet; return the number of images encoded.
 
-    Images are decoded in `workers` processes.
+    Images are decoded in `workers` processes, as the plan's inputs say. Raises TimeoutError when
+    a file of the source gives no answer, and OutOfMemory when the processes are killed.
     """
-    with ImageWorkers(decode_item, workers, attempts=_ATTEMPTS) as pool:
+    max_megapixels = plan.inputs.max_megapixels
+    with ImageWorkers(decode_item, workers, max_megapixels=max_megapixels) as pool:
 
         def encode(batches: list[range]) -> Iterator[EncodedBatch]:
             # One stream over all batches, so that decoding runs ahead of encoding.
@@ -82,9 +82,10 @@ def _embed(plan: Plan, store: ShardStore, encode: EncodeBatches, progress: Progr
 
 def _jobs(plan: Plan, batches: list[range], size: int) -> Iterator[tuple[object, ...]]:
     paths, encoding = [str(path) for path in plan.paths], plan.source.encoding
+    how = Preparation.parse(plan.inputs.prepare), plan.inputs.max_megapixels
     for batch in batches:
         for _, file, offset, length in plan.spans(batch).tolist():
-            yield paths[file], offset, length, encoding, size
+            yield paths[file], offset, length, encoding, size, *how
 
 
 def _encode_images(decoded: list[bytes | BadImage], encoder: ImageEncoder) -> EncodedBatch:

@@ -39,6 +39,8 @@ class BuildInputs:
     backend: str  # likewise
     shard_rows: int
     batch_rows: int
+    prepare: str  # steps before the resize of images, or `none`
+    max_megapixels: int  # larger images are failures
     libraries: dict[str, str]
 
 

@@ -15,9 +15,9 @@ from tusou.data import ItemPool, open_pool
 from tusou_indexer.plan import BuildInputs, Plan
 from tusou_indexer.write_bundle import (
     INDEX_LIBRARIES,
-    PREPROCESSING,
     BundleRecipe,
     build_record,
+    describe_preprocessing,
     encoding_record,
 )
 
@@ -100,7 +100,7 @@ def _has_vectors_of(manifest: Manifest, plan: Plan, recipe: BundleRecipe) -> boo
         and manifest.source.encoding == plan.source.encoding
         and manifest.model.sha256 == recipe.weights.digest
         and manifest.model.image_size == recipe.image_size
-        and manifest.preprocessing == PREPROCESSING[plan.kind]
+        and manifest.preprocessing == describe_preprocessing(plan)
         and _without(manifest.build, keys) == _without(encoding_record(plan.inputs), keys)
     )
 

@@ -116,7 +116,7 @@ def write_bundle(plan: Plan, store: ShardStore, recipe: BundleRecipe, folder: Pa
             dim=vectors.shape[1],
             image_size=recipe.image_size,
         ),
-        preprocessing=PREPROCESSING[plan.kind],
+        preprocessing=describe_preprocessing(plan),
         prompt=recipe.prompt,
         id_type=id_type,
         counts=Counts(
@@ -140,6 +140,13 @@ def write_bundle(plan: Plan, store: ShardStore, recipe: BundleRecipe, folder: Pa
     write_file(folder / MANIFEST, manifest.model_dump_json(indent=1).encode())
     sync(folder)
     return manifest
+
+
+def describe_preprocessing(plan: Plan) -> str:
+    """Return the manifest's record of what happens to items before they are encoded."""
+    steps = plan.inputs.prepare
+    before = "" if plan.kind == "texts" or steps == "none" else f"{steps}; "
+    return before + PREPROCESSING[plan.kind]
 
 
 def build_record(
@@ -168,6 +175,8 @@ def encoding_record(inputs: BuildInputs) -> dict[str, str | int]:
         "backend": inputs.backend,
         "shard_rows": inputs.shard_rows,
         "batch_rows": inputs.batch_rows,
+        "prepare": inputs.prepare,
+        "max_megapixels": inputs.max_megapixels,
         **{name: number for name, number in libraries if name not in INDEX_LIBRARIES},
     }
 

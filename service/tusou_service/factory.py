@@ -49,11 +49,13 @@ def make_parts(settings: Settings, keys: ApiKeys | None) -> ServiceParts:
     if settings.bundle is None:
         raise InputError("No bundle to serve: pass its folder, or set TUSOU_BUNDLE.")
     source = BundleSource(settings.bundle, settings.model, settings)
-    engine = SearchEngine(source, settings.batching(), settings.image_queries)
+    images = settings.image_queries
+    limit = settings.max_image_megapixels
+    engine = SearchEngine(source, settings.batching(), images, None, limit)
     experiment = None
     if settings.ab_bundle:
         source = BundleSource(settings.ab_bundle, settings.ab_model, settings)
-        second = SearchEngine(source, settings.batching(), settings.image_queries, engine)
+        second = SearchEngine(source, settings.batching(), images, engine, limit)
         plan = ExperimentPlan(settings.ab_mode, settings.ab_share, settings.ab_name or "")
         experiment = Experiment(engine, second, plan)
     return ServiceParts(engine, keys, make_tracer(settings), experiment)

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from tusou.images.preprocess import MAX_MEGAPIXELS
 from tusou_service.engine.micro_batcher import BatchLimits
 from tusou_service.images.query_encoder import ImagePolicy
 from tusou_service.logging_config import LogFormat
@@ -57,6 +58,13 @@ class Settings(BaseSettings):
         default="auto",
         description="Queries with images: off, lazy (the first one loads the image tower), on; "
         "auto: on if the items are texts, else lazy.",
+    )
+
+    max_image_megapixels: int = Field(
+        default=MAX_MEGAPIXELS,
+        ge=1,
+        le=178,  # Pillow refuses more
+        description="Limit for the size of an image; memory grows with it, by 32 MB for each.",
     )
 
     ab_bundle: Path | None = Field(default=None, description="A second bundle, to compare.")
@@ -243,6 +251,11 @@ def unknown_variables() -> list[str]:
         for name in os.environ
         if name.upper().startswith("TUSOU_") and name.upper() not in known
     )
+
+
+def isolate_processes() -> None:
+    """Let the processes started from now on import nothing from the current folder."""
+    os.environ["PYTHONSAFEPATH"] = "1"
 
 
 def share_metrics(folder: str) -> None:

@@ -25,7 +25,7 @@ from tusou.core.process_limits import exit_with_parent
 from tusou_service import logging_config
 from tusou_service.http.listener import bind, listen
 from tusou_service.server import PeerChannel, ServiceParts, leave, serve
-from tusou_service.settings import Settings, share_metrics
+from tusou_service.settings import Settings, isolate_processes, share_metrics
 from tusou_service.shutdown import EXIT_BROKEN, EXIT_FAILED, EXIT_MISMATCH
 
 MakeParts: TypeAlias = Callable[[Settings], ServiceParts]
@@ -60,6 +60,7 @@ def run(settings: Settings, make_parts: MakeParts) -> int:
         tempfile.TemporaryDirectory(prefix="tusou-metrics-") as folder,
     ):
         _log_start(settings)
+        isolate_processes()
         share_metrics(folder)
         supervisor = Supervisor(settings.model_copy(update={"port": port}), make_parts, folder)
         return asyncio.run(supervisor.run())

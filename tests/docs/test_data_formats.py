@@ -80,8 +80,7 @@ def png(width: int, height: int) -> bytes:
         pytest.param(b"", id="empty"),
         pytest.param(b"GIF89a", id="format"),
         pytest.param(png(64, 64)[:60], id="cut"),
-        pytest.param(png(9000, 1), id="side"),
-        pytest.param(png(8000, 8000), id="pixels"),
+        pytest.param(png(65_536, 1), id="side"),
         pytest.param(b"\xff" * (2**23 + 1), id="bytes"),
     ],
 )

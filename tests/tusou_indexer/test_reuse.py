@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tusou_indexer.published
+import tusou_indexer.write_bundle
 from tusou_indexer.build import BuildReport, BuildSpec, build
 
 from tusou.bundle.bundle import Bundle
@@ -62,7 +62,7 @@ def test_vectors_of_anything_else_are_encoded_again(
         model.write_bytes(Path(spec.model).read_bytes() + b"\0")
         spec = replace(spec, model=str(model))
     elif changed == "preprocessing":
-        monkeypatch.setitem(tusou_indexer.published.PREPROCESSING, "texts", "another")
+        monkeypatch.setitem(tusou_indexer.write_bundle.PREPROCESSING, "texts", "another")
     again = run(replace(spec, index="SQ8"), tmp_path / "b", force=changed == "force")
     assert (again.encoded, again.reused) == (20, 0)
 

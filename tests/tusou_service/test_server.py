@@ -153,6 +153,24 @@ def test_requests_that_do_not_finish_in_time_get_a_503(workers: int) -> None:
         assert server.exit_code() == 0
 
 
+@WORKERS
+def test_a_source_that_hangs_keeps_no_request_and_not_the_process(workers: int) -> None:
+    with process("source-hangs", drain_s=0, timeout_ms=200, workers=workers) as server:
+        server.serving()
+        with ThreadPoolExecutor(40) as threads:
+            hanging = [
+                threads.submit(httpx.get, f"{server.url}/items/7/image", timeout=20)
+                for _ in range(40)
+            ]
+            answers = {
+                (each.result().status_code, each.result().json()["code"]) for each in hanging
+            }
+        assert answers == {(504, "deadline_exceeded")}
+        assert httpx.get(f"{server.url}/items/7").status_code == 200 or workers == 1
+        server.process.terminate()
+        assert server.exit_code() == 0
+
+
 @pytest.mark.parametrize(("query", "workers"), [("hang", 1), ("lost", 1), ("hang", 2)])
 def test_a_broken_engine_ends_the_process_with_70(query: str, workers: int) -> None:
     with process(stall_s=0.3, timeout_ms=20_000, workers=workers) as server:

@@ -1,7 +1,8 @@
 """A real server process around a tiny pipeline.
 
 The queries "slow", "hang", "lost" and "bug" do what they say. The argument is a mood: "corrupt",
-"mismatch" and "bug" fail to open, "loading" never ends to, "loads-slowly" takes a second; "flips"
+"mismatch" and "bug" fail to open, "loading" never ends to, "loads-slowly" takes a second;
+"source-hangs" never reads an image; "flips"
 has a new version at each look, and "follows" the version in a file CURRENT.
 """
 
@@ -29,6 +30,14 @@ ERRORS = {
     "mismatch": IncompatibleBundle("made with other weights"),
     "bug": ZeroDivisionError("a bug"),
 }
+
+
+class HangingBundle(TinyBundle):
+    """A bundle whose source lies on a file system that gives no answer."""
+
+    def image(self, item_id: str) -> tuple[bytes, str]:
+        threading.Event().wait()
+        return super().image(item_id)
 
 
 class Moody(TinyPipeline):
@@ -90,6 +99,8 @@ def make_mood_parts(settings: Settings, mood: str) -> ServiceParts:
     source = TinySource(Moody(TinyBundle("v1")), error=ERRORS.get(mood))
     if mood == "loading":
         source.gate = threading.Event()
+    if mood == "source-hangs":
+        source = TinySource(Moody(HangingBundle("v1")))
     if mood == "loads-slowly":
         source = Slow(source.pipeline)
     if mood == "flips":

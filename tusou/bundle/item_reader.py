@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import BinaryIO, Self
 
 from tusou.core.errors import BadDataset
+from tusou.core.files import open_regular
 from tusou.core.ids import Encoding
 from tusou.core.json_objects import parse_text_item
 from tusou.images.formats import decode_image
@@ -38,7 +39,7 @@ class ItemReader:
         """Return the bytes of a span; fewer where the file has ended."""
         if self._open is None or self._open[0] != file:
             self._close()
-            self._open = file, self._files[file].open("rb")
+            self._open = file, open_regular(self._files[file])
         self._open[1].seek(offset)
         return self._open[1].read(length)
 
@@ -50,7 +51,7 @@ class ItemReader:
 
 def read_span(path: Path, offset: int, length: int) -> bytes:
     """Return the bytes of a span; fewer where the file has ended."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         length = min(length, max(0, os.fstat(file.fileno()).st_size - offset))
         file.seek(offset)
         return file.read(length)

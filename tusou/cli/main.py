@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Callable
 from types import FrameType
 from typing import Annotated, NoReturn, cast
@@ -54,6 +55,8 @@ _EPILOGS = {"serve": "tusou_service.settings:describe_settings"}
 def main() -> None:
     """Run the command line; exit 0: done, 1: an error of ours, 2: wrong usage."""
     signal.signal(signal.SIGTERM, _terminate)
+    # Libraries warn in the midst of a progress bar; `tusou check` reports what images they warn of.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     verb = next((word for word in _words()[1:] if not word.startswith("-")), None)
     try:
         with extras_named("cpu"):  # verbs import what they need when they run

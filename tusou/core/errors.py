@@ -100,7 +100,7 @@ class NotReady(Unavailable):
 
 
 class OutOfMemory(Unavailable):
-    """The device has too little free memory for a single query."""
+    """There is too little free memory for a single query or image."""
 
     code = "out_of_memory"
 

@@ -1,9 +1,12 @@
 """Atomic and durable file writes, and file digests."""
 
+import errno
 import hashlib
+import io
 import os
 import pickle
 import shutil
+import stat
 import struct
 import zipfile
 import zlib
@@ -36,6 +39,15 @@ def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file in hexadecimal, in constant memory."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def open_regular(path: Path, buffering: int = io.DEFAULT_BUFFER_SIZE) -> io.BufferedReader:
+    """Open a file to read its bytes; OSError for a FIFO, socket or device: they could wait."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return io.BufferedReader(io.FileIO(descriptor), buffering)
 
 
 @contextmanager

@@ -68,6 +68,8 @@ def open_dataset(source: str) -> Dataset:
     path, split = split_source(source)
     if not path.exists():
         raise BadDataset(f"{path} does not exist; give a file or folder of data")
+    if not path.is_file() and not path.is_dir():
+        raise BadDataset(f"{path} is a FIFO, socket or device; write it to a file first")
     for target in _FORMATS.values():
         reader = cast(
             "type[DatasetReader]", LazyImport(f"tusou.data.formats.{target}").load()

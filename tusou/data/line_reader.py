@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
+from tusou.core.files import open_regular
 from tusou.core.ids import Encoding, Failure, ItemKind
 from tusou.data.base import ItemPool, ItemRow
 from tusou.data.jsonl import BOM
@@ -38,7 +39,7 @@ def read_lines(
     A byte order mark before the first line is skipped. A line longer than `max_bytes` is skipped
     without being held in memory.
     """
-    with path.open("rb", buffering=2**20) as file:
+    with open_regular(path, 2**20) as file:
         number = end = 0
         while chunk := file.readline(max_bytes + 1):
             on_read(chunk)

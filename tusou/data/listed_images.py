@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tusou.core.errors import BadImage
+from tusou.core.files import open_regular
 from tusou.core.ids import Failure, ItemId
 from tusou.data.base import ItemPool, ItemRow, parse_item_id
 from tusou.images.formats import check_image_size
@@ -58,7 +59,7 @@ class ListedImages(ItemPool):
 
     def _digest(self, name: str) -> int:
         """Add a file to the digest in constant memory and return its size."""
-        with (self._folder / name).open("rb") as file:
+        with open_regular(self._folder / name) as file:
             size = os.fstat(file.fileno()).st_size
             self._hash.update(os.fsencode(f"{name}\0{size}\0"))
             self._hash.update(hashlib.file_digest(file, "sha256").digest())

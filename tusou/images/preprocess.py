@@ -1,5 +1,7 @@
 """Decoding of untrusted image bytes into the pixels that an image tower reads."""
 
+import math
+import re
 from io import BytesIO
 
 import numpy as np
@@ -7,62 +9,97 @@ from PIL import Image, UnidentifiedImageError
 
 from tusou.core.arrays import Pixels
 from tusou.core.errors import BadImage
-from tusou.images.formats import check_image_size
+from tusou.images.color_modes import to_eight_bits
+from tusou.images.formats import HEIC, JPEG_XL, ImageFormat, check_image_size, find_format
+from tusou.images.part_limits import check_parts
+from tusou.images.preparation import AS_STORED, Preparation, put_on_white, turn_upright
 
 # cn_clip's normalisation of each channel, on the scale from 0 to 1.
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
 
-MAX_IMAGE_PIXELS = 16_000_000
-MAX_IMAGE_SIDE = 8192
-
-# Pillow opens over forty formats; every parser is one more that untrusted bytes can attack.
-_FORMATS = ("JPEG", "PNG", "WEBP")
-_TOO_LONG = f"image side over {MAX_IMAGE_SIDE} pixels"
+MEGAPIXEL = 1_000_000
+MAX_MEGAPIXELS = 64
+MAX_IMAGE_SIDE = 65_535  # of a JPEG; a long image costs no more than a square one of its pixels
 
 
-def open_image(data: bytes) -> Image.Image:
-    """Decode a JPEG, PNG or WebP image; decompression bombs are refused by their header.
+def open_image(data: bytes, max_megapixels: int = MAX_MEGAPIXELS) -> Image.Image:
+    """Decode the first frame of an image of any format in `IMAGE_FORMATS`, of 8 bits a channel.
 
-    The first frame of an animation is taken and EXIF orientation is ignored, as in cn_clip.
-    Raises BadImage with the fault as a short phrase.
+    The format is found in the bytes. Decompression bombs are refused by their header. EXIF
+    orientation is ignored, as in cn_clip. Raises BadImage with the fault as a short phrase.
     """
     check_image_size(len(data))
+    image_format = find_format(data)
+    if image_format is None:
+        raise BadImage("not a readable image")
+    _check_readable(image_format)
+    check_parts(image_format, data)
     image: Image.Image | None = None
     try:
-        image = Image.open(BytesIO(data), formats=_FORMATS)
-        _check_dimensions(image)
+        # Pillow opens over forty formats; every parser is one more that bytes can attack.
+        image = Image.open(BytesIO(data), formats=[image_format.name])
+        _check_dimensions(image, max_megapixels)
         image.load()
     except BadImage:
         raise
-    except UnidentifiedImageError:
-        raise BadImage("not a readable JPEG, PNG or WebP image") from None
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise BadImage(_TOO_LONG) from None  # no image of that many pixels has short sides
+    except (UnidentifiedImageError, SyntaxError):
+        raise BadImage("broken image header") from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        pixels = re.search(r"\d+", str(error))  # Pillow's own limit comes before the size is known
+        raise _too_many_pixels(int(pixels[0]) if pixels else 0, max_megapixels) from None
+    except MemoryError:
+        raise BadImage("image needs too much memory") from None
     except Exception as error:  # Pillow's parsers and decoders raise anything on hostile bytes
         if image is None:
             raise BadImage("broken image header") from error
         truncated = "truncated" in str(error).lower()
         raise BadImage("truncated image" if truncated else "broken image") from error
-    return image
+    return to_eight_bits(image)
 
 
-def _check_dimensions(image: Image.Image) -> None:
+def _check_readable(image_format: ImageFormat) -> None:
+    """Raise BadImage, with the way out, for a format that Pillow does not read here."""
+    if image_format is JPEG_XL:
+        raise BadImage("JPEG XL is not read; convert it to JPEG or PNG")
+    if image_format is HEIC:
+        try:
+            from pillow_heif import register_heif_opener  # noqa: PLC0415 - an extra
+        except ImportError:
+            raise BadImage("HEIC: pip install 'tusou[heif]'") from None
+        register_heif_opener(thumbnails=False)
+
+
+def _check_dimensions(image: Image.Image, max_megapixels: int) -> None:
+    width, height = image.size
     if min(image.size) < 1:
         raise BadImage("image without pixels")
     if max(image.size) > MAX_IMAGE_SIDE:
-        raise BadImage(_TOO_LONG)
-    if image.width * image.height > MAX_IMAGE_PIXELS:
-        raise BadImage(f"image over {MAX_IMAGE_PIXELS // 1_000_000} megapixels")
+        raise BadImage(f"image side over {MAX_IMAGE_SIDE} pixels")
+    if width * height > max_megapixels * MEGAPIXEL:
+        raise _too_many_pixels(width * height, max_megapixels)
 
 
-def to_pixels(image: Image.Image, size: int) -> Pixels:
+def _too_many_pixels(pixels: int, max_megapixels: int) -> BadImage:
+    found = math.ceil(pixels / MEGAPIXEL * 10) / 10  # never as little as the limit
+    return BadImage(f"image of {found:.1f} megapixels, over the limit of {max_megapixels}")
+
+
+def to_pixels(image: Image.Image, size: int, preparation: Preparation = AS_STORED) -> Pixels:
     """Resize an image to (size, size, 3) RGB, bit for bit as cn_clip's own transform.
 
     The bicubic resize comes before the RGB conversion, so palette images are resized by nearest
     neighbour and fully transparent pixels turn black, as in the training of the published models.
+    A preparation changes images that are turned or transparent, and no others.
     """
+    if preparation.upright:
+        image = turn_upright(image)
+    transparent = preparation.white and image.has_transparency_data
+    if transparent:
+        image = image.convert("RGBA")
     squared = image.resize((size, size), Image.Resampling.BICUBIC)
+    if transparent:
+        squared = put_on_white(squared)
     # Without this entry Pillow drops a palette's alpha without a warning.
     squared.info.pop("transparency", None)
     return np.array(squared.convert("RGB"))

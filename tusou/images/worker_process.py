@@ -1,7 +1,7 @@
 """The process that runs image jobs, one at a time, from stdin to stdout.
 
-Started by `ImageWorkers` with the job's `module:function` as its argument. It ends when stdin
-closes, so it does not outlive its parent.
+Started by `ImageWorkers` with the job's `module:function` and the limit of memory, in bytes, as
+its arguments. It ends when stdin closes, so it does not outlive its parent.
 """
 
 import json
@@ -13,6 +13,8 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import BinaryIO, cast
 
+from PIL import AvifImagePlugin
+
 from tusou.core.errors import BadImage
 from tusou.core.process_limits import limit_memory
 
@@ -21,10 +23,8 @@ REQUEST = struct.Struct("<I")  # the length of the pickled arguments that follow
 REPLY = struct.Struct("<BI")  # a status, and the length of the content that follows
 DONE, BAD_IMAGE, FAILED = range(3)  # content: the job's result; a reason; an error as JSON
 
-# An image of 16 megapixels with transparency is 64 MB, and decoding holds several of them.
-_MEMORY_BYTES = 768 * 2**20
-# Far more than the largest image takes. The kernel then ends the process by SIGPROF.
-_MAX_CPU_SECONDS = 20
+# Over twice what the largest image takes. The kernel then ends the process by SIGPROF.
+MAX_CPU_SECONDS = 10
 
 
 def main() -> None:
@@ -33,17 +33,23 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     module, _, name = sys.argv[1].partition(":")
     job = cast("Callable[..., bytes]", getattr(import_module(module), name))
-    limit_memory(_MEMORY_BYTES)
+    _use_one_thread()
+    limit_memory(int(sys.argv[2]))
     requests, replies = sys.stdin.buffer, sys.stdout.buffer
     replies.write(READY)
     replies.flush()
     while head := requests.read(REQUEST.size):
         (length,) = REQUEST.unpack(head)
-        signal.setitimer(signal.ITIMER_PROF, _MAX_CPU_SECONDS)
+        signal.setitimer(signal.ITIMER_PROF, MAX_CPU_SECONDS)
         status, content = _run(job, requests, length)
         signal.setitimer(signal.ITIMER_PROF, 0)
         replies.write(REPLY.pack(status, len(content)) + content)
         replies.flush()
+
+
+def _use_one_thread() -> None:
+    """Let libraries start no threads of their own: there are as many processes as cores."""
+    AvifImagePlugin.DEFAULT_MAX_THREADS = 1
 
 
 def _run(job: Callable[..., bytes], requests: BinaryIO, length: int) -> tuple[int, bytes]:

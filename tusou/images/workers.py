@@ -1,36 +1,48 @@
 """Worker processes for images: one that crashes fails one image."""
 
-import contextlib
+import errno
 import json
 import logging
-import pickle
-import subprocess
-import sys
+import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from time import monotonic
 from typing import Self
 
-from tusou.core.errors import BadImage, NotReady, Unavailable
-from tusou.images.worker_process import BAD_IMAGE, FAILED, READY, REPLY, REQUEST
+from tusou.core.errors import BadImage, DeadlineExceeded, NotReady, OutOfMemory, Unavailable
+from tusou.images.preprocess import MAX_MEGAPIXELS, MEGAPIXEL
+from tusou.images.worker_handle import WorkerHandle
+from tusou.images.worker_process import BAD_IMAGE, FAILED
 
 _log = logging.getLogger(__name__)
 
 # Images in work ahead of the consumer; at 224 pixels a side, 38 MB of results.
 MAX_AHEAD = 256
+# Seconds for one image where no deadline is given, waiting for its file included.
+JOB_SECONDS = 30.0
+
+# Decoding takes up to 16 bytes a pixel (WebP with transparency), and something for any image.
+_BYTES_PER_PIXEL, _BASE_BYTES = 16, 256 * 2**20
+# A worker may be broken by an earlier image: only crashes of fresh ones are held against an image.
+_MAX_CRASHES = 2
+_MAX_KILLS = 3  # by SIGKILL, which comes from outside
+_MAX_HANGS = 2  # the process group may have been stopped meanwhile
+_CLOSED = "the image workers are closed"
+_TOO_LATE = "The time limit passed before the image was decoded."
 
 
 class ImageWorkers:
     """A pool of processes that run one job, each on one image at a time.
 
     A job is a function of a module, takes picklable arguments, returns bytes, and raises BadImage.
-    An image that crashes its process, fills the process's memory or never ends is a BadImage; the
-    other images are not affected. Results are raw bytes and not pickles, so that an image that
-    takes control of its process can run nothing here.
+    An image is a BadImage if it crashes two fresh processes, fills the memory that images of
+    `max_megapixels` may need, or takes too much processor time; the other images are not affected.
+    Results are raw bytes and not pickles, so that an image that takes control of its process can
+    run nothing here.
 
     Processes start when they are first needed, without the current folder on their path, and end
-    with this process. `attempts` is how often an image may crash a process before it is given up.
-    `on_crash` is called, in a thread, for each process that crashed.
+    with this process. `on_crash` is called, in a thread, for each process that is lost.
     """
 
     def __init__(
@@ -38,14 +50,17 @@ class ImageWorkers:
         job: Callable[..., bytes],
         count: int,
         *,
-        attempts: int = 1,
+        max_megapixels: int = MAX_MEGAPIXELS,
+        job_seconds: float = JOB_SECONDS,
         on_crash: Callable[[], None] = lambda: None,
     ) -> None:
         self._job = f"{job.__module__}:{job.__qualname__}"
-        self._attempts, self._on_crash = attempts, on_crash
+        self._memory = _BASE_BYTES + _BYTES_PER_PIXEL * max_megapixels * MEGAPIXEL
+        self._job_seconds, self._on_crash = job_seconds, on_crash
         # A thread writes to a process and waits for its reply.
         self._threads = ThreadPoolExecutor(count, thread_name_prefix="image-worker")
-        self._idle: list[_WorkerProcess] = []  # the most recently used last; it is used next
+        self._idle: list[WorkerHandle] = []  # the most recently used last; it is used next
+        self._running: set[WorkerHandle] = set()
         self._closed = False
 
     def __enter__(self) -> Self:
@@ -56,11 +71,16 @@ class ImageWorkers:
 
     def start(self) -> None:
         """Start one process now, so that the first image does not wait for it."""
-        self._threads.submit(lambda: self._release(_WorkerProcess(self._job)))
+        self._threads.submit(lambda: self._release(self._acquire(fresh=True)))
 
-    def submit(self, *arguments: object) -> Future[bytes]:
-        """Run the job on one image; the future raises BadImage, Unavailable or OSError."""
-        return self._threads.submit(self._run, arguments)
+    def submit(self, *arguments: object, deadline: float | None = None) -> Future[bytes]:
+        """Run the job on one image, until a time of the monotonic clock.
+
+        A process that has not finished by then is ended. The future raises BadImage, Unavailable,
+        OutOfMemory if processes are killed from outside, OSError, and DeadlineExceeded; without a
+        deadline TimeoutError, with the first argument as its file.
+        """
+        return self._threads.submit(self._run, arguments, deadline)
 
     def map(self, images: Iterable[tuple[object, ...]]) -> Iterator[bytes | BadImage]:
         """Run the job on the arguments of each image; yield results in the same order.
@@ -76,92 +96,102 @@ class ImageWorkers:
             yield _result(running.popleft())
 
     def close(self) -> None:
-        """End the processes; one that is running a job ends after it."""
+        """End the processes, those that are running a job too."""
         self._closed = True
         self._threads.shutdown(wait=False, cancel_futures=True)
+        for process in tuple(self._running):  # the threads that use them end them
+            process.kill()
         while self._idle:
             self._idle.pop().end()
 
-    def _run(self, arguments: tuple[object, ...]) -> bytes:
-        for _ in range(self._attempts):
-            process = self._acquire()
+    def _run(self, arguments: tuple[object, ...], deadline: float | None) -> bytes:
+        crashes = kills = hangs = 0
+        process = self._acquire()
+        while True:
+            if deadline is not None and monotonic() >= deadline:
+                self._release(process)
+                raise DeadlineExceeded(_TOO_LATE)
+            until = monotonic() + self._job_seconds if deadline is None else deadline
             try:
-                status, content = process.run(arguments)
+                status, content = process.run(arguments, until)
+            except TimeoutError:
+                self._lose(process)
+                if deadline is not None:
+                    raise DeadlineExceeded(_TOO_LATE) from None
+                hangs += 1
+                if hangs == _MAX_HANGS:
+                    reason = f"not read within {self._job_seconds:g} s; is its file system there?"
+                    raise TimeoutError(errno.ETIMEDOUT, reason, arguments[0]) from None
             except (OSError, EOFError):
-                code = process.end()
-                self._on_crash()
-                _log.warning("an image crashed its worker", extra={"fields": {"exit_code": code}})
-                continue
-            self._release(process)
-            if status == BAD_IMAGE:
-                raise BadImage(content.decode())
-            if status == FAILED:
-                raise OSError(*json.loads(content))
-            return content
-        raise BadImage("image crashes the decoder")
+                code = self._lose(process)
+                if code == -signal.SIGPROF:
+                    raise BadImage("image takes too long to decode") from None
+                kills += code == -signal.SIGKILL
+                crashes += code != -signal.SIGKILL and process.fresh
+                if kills == _MAX_KILLS:
+                    raise OutOfMemory(
+                        "image workers are killed (SIGKILL), most likely because memory is short; "
+                        "free some, or use fewer processors"
+                    ) from None
+                if crashes == _MAX_CRASHES:
+                    raise BadImage("image crashes the decoder") from None
+            else:
+                self._release(process)
+                return _content(status, content)
+            process = self._acquire(fresh=True)
 
-    def _acquire(self) -> "_WorkerProcess":
-        while self._idle:
+    def _acquire(self, *, fresh: bool = False) -> WorkerHandle:
+        while self._idle and not fresh:
             process = self._idle.pop()
             if process.alive:  # it may have been killed while it was idle
+                self._running.add(process)
                 return process
             process.end()
-        if self._closed:
-            raise NotReady("the image workers are closed")
-        try:
-            return _WorkerProcess(self._job)
-        except OSError as error:  # no memory, files or processes left
-            _log.warning("no image worker can be started: %s", error)
-            raise Unavailable("no image worker can be started") from error
+        return self._start()
 
-    def _release(self, process: "_WorkerProcess") -> None:
+    def _start(self) -> WorkerHandle:
+        if self._closed:
+            raise NotReady(_CLOSED)
+        try:
+            process = WorkerHandle(self._job, self._memory)
+            self._running.add(process)
+            try:
+                process.wait_until_ready()
+            except OSError:
+                self._running.discard(process)
+                process.end()
+                raise
+        except OSError as error:  # no memory, files or processes left
+            if self._closed:
+                raise NotReady(_CLOSED) from None
+            _log.warning("no image worker can be started: %s", error)
+            raise Unavailable(f"no image worker can be started: {error}") from error
+        return process
+
+    def _release(self, process: WorkerHandle) -> None:
+        self._running.discard(process)
         if self._closed:
             process.end()
         else:
             self._idle.append(process)
 
+    def _lose(self, process: WorkerHandle) -> int | None:
+        """End a process that has failed; return its exit code."""
+        code = process.end()
+        self._running.discard(process)
+        if self._closed:
+            raise NotReady(_CLOSED)
+        self._on_crash()
+        _log.warning("an image worker is lost", extra={"fields": {"exit_code": code}})
+        return code
 
-class _WorkerProcess:
-    """One process, used by one thread at a time."""
 
-    def __init__(self, job: str) -> None:
-        command = [sys.executable, "-P", "-m", "tusou.images.worker_process", job]
-        # Libraries print text of the image's sender, which must not reach the log.
-        self._process = subprocess.Popen(  # noqa: S603 - this interpreter and our module
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-        )
-        assert self._process.stdin
-        assert self._process.stdout
-        self._requests, self._replies = self._process.stdin, self._process.stdout
-        if self._replies.read(len(READY)) != READY:
-            self.end()
-            raise OSError(f"`{' '.join(command)}` does not start; run it to see why")
-
-    @property
-    def alive(self) -> bool:
-        return self._process.poll() is None
-
-    def run(self, arguments: tuple[object, ...]) -> tuple[int, bytes]:
-        """Return the status and content of the reply; OSError or EOFError after a crash."""
-        data = pickle.dumps(arguments)
-        self._requests.write(REQUEST.pack(len(data)) + data)
-        self._requests.flush()
-        status, length = REPLY.unpack(self._read(REPLY.size))
-        return status, self._read(length)
-
-    def _read(self, length: int) -> bytes:
-        content = self._replies.read(length)
-        if len(content) < length:
-            raise EOFError
-        return content
-
-    def end(self) -> int:
-        """Kill the process and return its exit code."""
-        self._process.kill()
-        for pipe in (self._requests, self._replies):
-            with contextlib.suppress(OSError):  # the rest of a request cannot be written
-                pipe.close()
-        return self._process.wait()
+def _content(status: int, content: bytes) -> bytes:
+    if status == BAD_IMAGE:
+        raise BadImage(content.decode())
+    if status == FAILED:
+        raise OSError(*json.loads(content))
+    return content
 
 
 def _result(future: Future[bytes]) -> bytes | BadImage:

@@ -15,6 +15,8 @@ from tusou.core.arrays import Vectors
 from tusou.core.errors import BadImage, InvalidRequest, NotReady, TusouError
 from tusou.core.hits import Hits
 from tusou.core.ids import ItemId
+from tusou.images.color_modes import to_eight_bits
+from tusou.images.preparation import FOR_QUERIES
 from tusou.images.preprocess import open_image, to_pixels
 from tusou.retrieval.notebook import HitsView, view_hits
 from tusou.retrieval.pipeline import SearchPipeline
@@ -28,7 +30,7 @@ from tusou.retrieval.query import (
 )
 from tusou.text.normalize import normalize_query
 
-# The bytes of a JPEG, PNG or WebP file, the path of one, or an image opened with Pillow.
+# The bytes of an image file, the path of one, or an image opened with Pillow.
 ImageInput: TypeAlias = bytes | str | PathLike[str] | Image.Image
 
 _TEXTS_PER_BATCH, _IMAGES_PER_BATCH = 256, 32
@@ -203,7 +205,8 @@ class LocalSearch:
         with self._lock:
             pipeline = self._pipeline
             for batch in _batches(images, _IMAGES_PER_BATCH):
-                pixels = [to_pixels(_read_image(image), pipeline.image_size) for image in batch]
+                size = pipeline.image_size
+                pixels = [to_pixels(_read_image(image), size, FOR_QUERIES) for image in batch]
                 if not pipeline.image_tower_loaded:
                     pipeline.load_image_tower()
                 vectors += pipeline.encode_images(np.stack(pixels))
@@ -242,7 +245,7 @@ def _read_image(image: ImageInput) -> Image.Image:
     try:
         if isinstance(image, Image.Image):
             image.load()  # Pillow reads the pixels only now
-            return image
+            return to_eight_bits(image)
         return open_image(image if isinstance(image, bytes) else Path(image).read_bytes())
     except OSError as error:
         raise BadImage(f"the image cannot be read: {error}") from error

@@ -8,11 +8,13 @@ from itertools import groupby
 
 from tusou.core.ids import Failure
 from tusou.images.formats import IMAGE_FORMATS
-from tusou_lab.check.findings import FindingCode, Findings
+from tusou_lab.check.findings import FindingCode, Findings, Severity
 from tusou_lab.check.image_scan import ScannedImage
 
 # Reasons that point to an image made to exhaust memory, or to crash the decoder.
-_BOMB = re.compile("image (over|side over|needs too much|crashes)")
+_BOMB = re.compile(
+    "image (over|of|side over|needs too much|takes too long|crashes)|(JPEG|PNG) of over"
+)
 _MIN_SIDE = 16  # pixels
 _MAX_ASPECT = 5.0
 _SUFFIXES = {image_format.name: image_format.suffixes for image_format in IMAGE_FORMATS}
@@ -43,6 +45,7 @@ def check_images(
     """Add findings about a split's images; `first` is the position of its first image."""
     _check_failures(split, failures, findings)
     _check_shapes(split, images, first, findings)
+    _check_preparation(split, images, first, findings)
     prints = [image.fingerprint for image in images]
     sizes = _count(f"{image.width}x{image.height}" for image in prints)
     return ImageFacts(
@@ -94,6 +97,30 @@ def _check_shapes(
         examples = [example for _, example in cases]
         positions = [position for position, _ in cases]
         findings.add("warning", code, split, examples, message, images=positions)
+
+
+def _check_preparation(
+    split: str, images: Sequence[ScannedImage], first: int, findings: Findings
+) -> None:
+    """Add findings about images that `tusou index --prepare` changes, or libraries warn of."""
+    turned, transparent, warned = [], [], []
+    for position, image in enumerate(images, start=first):
+        facts, item_id = image.fingerprint, image.row.item_id
+        if facts.turned:
+            turned.append((position, item_id))
+        if facts.transparent:
+            transparent.append((position, item_id))
+        if facts.warning:
+            warned.append((position, f"{item_id}: {facts.warning}"))
+    checks: tuple[tuple[Severity, FindingCode, list[tuple[int, str]], str], ...] = (
+        ("warning", "turned_images", turned, "images that --prepare upright would turn"),
+        ("warning", "transparent_images", transparent, "images that --prepare white would change"),
+        ("note", "library_warnings", warned, "images that a library reads with a warning"),
+    )
+    for severity, code, cases, message in checks:
+        examples = [example for _, example in cases]
+        positions = [position for position, _ in cases]
+        findings.add(severity, code, split, examples, message, images=positions)
 
 
 def check_duplicates(

@@ -28,9 +28,6 @@ from tusou_lab.check.near_duplicates import (
 )
 from tusou_lab.check.query_checks import QueryFacts, check_queries
 
-# A worker may be killed by something else than its image, so each image is tried again once.
-_ATTEMPTS = 2
-
 
 @dataclass(frozen=True, slots=True)
 class SplitFacts:
@@ -68,7 +65,7 @@ def check(
     images: list[ScannedImage] = []
     image_facts: dict[str, ImageFacts] = {}
     worker_count = workers or os.cpu_count() or 1
-    with ImageWorkers(fingerprint_item, worker_count, attempts=_ATTEMPTS) as image_workers:
+    with ImageWorkers(fingerprint_item, worker_count) as image_workers:
         for split in dataset.splits():
             pool = _open_pool(dataset, split, findings)
             if pool is None:

@@ -11,8 +11,10 @@ from tusou.bundle.item_reader import ItemReader, decode_stored_image
 from tusou.cli.progress import Progress
 from tusou.core.arrays import Pixels
 from tusou.core.errors import BadDataset, BadImage, InputError
+from tusou.core.problems import list_problems
 from tusou.data import ItemPool, ItemRow, open_pool
 from tusou.evaluation.judgments import Judgments
+from tusou.images.preparation import FOR_QUERIES
 from tusou.images.preprocess import open_image, to_pixels
 from tusou.retrieval.pipeline import SearchPipeline
 from tusou.retrieval.query import Query, TextPart, VectorPart
@@ -76,8 +78,10 @@ def encode_image_queries(
 ) -> list[Query]:
     """Return the query of every row, in order, from its image in the pool at `source`.
 
-    Loads the image tower. Raises BadDataset when the bundle does not hold texts or the pool does
-    not hold images, and with every image that is missing or cannot be decoded.
+    Loads the image tower. A row whose image cannot be read searches with a blank one, and is told
+    in a notice: every other row keeps its result. Raises BadDataset when the bundle does not hold
+    texts or the pool does not hold images, with every image that is missing, and when not a single
+    image can be read.
     """
     if pipeline.bundle.items != "texts":
         raise BadDataset(f"{judgments.path} asks for texts, and the bundle holds images")
@@ -94,12 +98,16 @@ def encode_image_queries(
         numbers, pixels = zip(*batch, strict=True)
         encoded |= zip(numbers, pipeline.encode_images(np.stack(pixels)), strict=True)
         progress.advance(len(batch))
-    messages = [
-        f"{judgments.locate(row)}: {problems.get(number, f'not among the images of {source}')}"
-        for number, row in enumerate(judgments.rows)
-        if number not in encoded
-    ]
-    raise_problems(messages, "searched")
+    located = {number: judgments.locate(row) for number, row in enumerate(judgments.rows)}
+    missing = [number for number in located if number not in encoded and number not in problems]
+    absent = [f"{located[number]}: not among the images of {source}" for number in missing]
+    unreadable = [f"{located[number]}: {problems[number]}" for number in sorted(problems)]
+    raise_problems(absent if encoded else unreadable + absent, "searched")
+    if unreadable:
+        blank = np.full((1, pipeline.image_size, pipeline.image_size, 3), 255, np.uint8)
+        encoded |= dict.fromkeys(problems, pipeline.encode_images(blank)[0])
+        listed = list_problems(unreadable)
+        progress.notice(f"images searched for as blank ones, since they cannot be read:{listed}")
     return [Query((encoded[number],), top_k) for number in range(len(judgments.rows))]
 
 
@@ -119,6 +127,6 @@ def _decode_images(
             stored = reader.read(row.file, row.offset, row.length)
             try:
                 image = open_image(decode_stored_image(stored, pool.encoding))
-                yield number, to_pixels(image, size)
+                yield number, to_pixels(image, size, FOR_QUERIES)
             except BadImage as error:
                 problems[number] = str(error)

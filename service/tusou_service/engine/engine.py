@@ -11,6 +11,7 @@ import numpy as np
 from tusou.core.arrays import Pixels
 from tusou.core.errors import InputError, NotReady, TusouError
 from tusou.core.hits import Hits
+from tusou.images.preprocess import MAX_MEGAPIXELS
 from tusou.retrieval.query import Query, VectorPart
 from tusou.retrieval.results import TextEmbeddings
 from tusou_service.engine.batch_queue import PendingItem
@@ -29,6 +30,7 @@ from tusou_service.images.query_encoder import (
     ImagePolicy,
     ImageQueryEncoder,
 )
+from tusou_service.images.source_reader import SourceReader
 from tusou_service.observability.metrics import Metrics
 
 Outcome = TypeVar("Outcome", bound=Result | InputError)
@@ -55,6 +57,7 @@ class SearchEngine:
         limits: BatchLimits,
         images: ImagePolicy = "auto",
         partner: "SearchEngine | None" = None,
+        max_megapixels: int = MAX_MEGAPIXELS,
     ) -> None:
         self.draining = False
         self.arm: Arm = "b" if partner else "a"
@@ -76,7 +79,9 @@ class SearchEngine:
             lambda: self.pipeline,
             self.versions.run_in_loader,
             self.metrics,
+            max_megapixels,
         )
+        self.source = SourceReader()
         self._image_batcher = image_batcher
         self.metrics.depths[self.arm] = lambda: self._batcher.depth
         if not partner:
@@ -86,11 +91,13 @@ class SearchEngine:
         await self._batcher.__aenter__()
         await self._image_batcher.__aenter__()
         await self.images.__aenter__()
+        await self.source.__aenter__()
         await self.versions.__aenter__()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.versions.__aexit__()
+        await self.source.__aexit__()
         await self.images.__aexit__()
         await self._image_batcher.__aexit__()
         await self._batcher.__aexit__()

@@ -20,7 +20,7 @@ MAX_URI_BYTES = 8192
 MAX_TIMEOUT_MS = 30_000
 
 _JSON = re.compile(r'application/json(\s*;\s*charset="?utf-8"?)?\s*', re.IGNORECASE)
-_IMAGE_MEDIA = re.compile(r"image/(jpeg|png|webp)\s*", re.IGNORECASE)
+_IMAGE_MEDIA = re.compile(r"image/[\w.+-]{1,64}\s*", re.IGNORECASE)
 
 # The start of an image in JSON: the field of a search, or a data URI.
 _IMAGE_START = re.compile(rb'"image"\s*:\s*"|"data:image\\?/[^",\\]{1,64};base64,')

@@ -19,6 +19,7 @@ from tusou.core.errors import (
     RateLimited,
     TusouError,
 )
+from tusou.images.formats import IMAGE_FORMATS
 from tusou_service.engine.engine import SearchEngine
 from tusou_service.http.errors import (
     BodyTooLarge,
@@ -109,7 +110,7 @@ _IMAGE = {"schema": {"type": "string", "format": "binary"}}
 IMAGE_REQUEST_BODY: dict[str, object] = {
     "requestBody": {
         "required": True,
-        "content": {f"image/{kind}": _IMAGE for kind in ("jpeg", "png", "webp")},
+        "content": dict.fromkeys((form.media_type for form in IMAGE_FORMATS), _IMAGE),
     }
 }
 

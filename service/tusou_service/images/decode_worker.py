@@ -4,14 +4,18 @@ from contextlib import suppress
 
 from tusou.core.errors import BadImage
 from tusou.images.formats import decode_image, find_format
+from tusou.images.preparation import FOR_QUERIES
 from tusou.images.preprocess import open_image, to_pixels
 
 
-def decode_query_image(image: bytes | str, size: int) -> bytes:
-    """Return the RGB pixels, (size, size, 3), of an image file or its base64; BadImage."""
+def decode_query_image(image: bytes | str, size: int, max_megapixels: int) -> bytes:
+    """Return the RGB pixels, (size, size, 3), of an image file or its base64; BadImage.
+
+    The image is turned upright and put on white, as its sender sees it.
+    """
     data = decode_image(image.encode()) if isinstance(image, str) else image
     if find_format(data) is None:
         # A body may be base64, too; otherwise the error is the one of the bytes themselves.
         with suppress(BadImage):
             data = decode_image(data)
-    return to_pixels(open_image(data), size).tobytes()
+    return to_pixels(open_image(data, max_megapixels), size, FOR_QUERIES).tobytes()

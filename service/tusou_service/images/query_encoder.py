@@ -21,6 +21,7 @@ from tusou.core.errors import (
     TusouError,
     Unavailable,
 )
+from tusou.images.preprocess import MAX_MEGAPIXELS
 from tusou.retrieval.query import VectorPart
 from tusou_service.images.decode_pool import DecodePool
 from tusou_service.observability.metrics import Metrics
@@ -33,7 +34,7 @@ ImageState: TypeAlias = Literal["absent", "loading", "ready", "unavailable"]
 
 # An image costs as much as dozens of texts: a larger batch could be taken for a stall.
 MAX_IMAGE_BATCH, MAX_WAITING_IMAGES = 8, 64
-# An image may have 16 million pixels: 64 MB decoded, and a few times that while it is decoded.
+# Each may take the memory of the largest image: 1.3 GB at 64 megapixels.
 _DECODERS = 2
 
 
@@ -88,10 +89,13 @@ class ImageQueryEncoder:
         pipeline: Callable[[], ImagePipeline],
         run_in_loader: Callable[[Callable[[], None]], Awaitable[None]],
         metrics: Metrics,
+        max_megapixels: int = MAX_MEGAPIXELS,
     ) -> None:
         self._policy, self._batcher, self._metrics = policy, batcher, metrics
         self._pipeline, self._run_in_loader = pipeline, run_in_loader
-        self._decoders = DecodePool(_DECODERS, MAX_WAITING_IMAGES, metrics.lost_decoders.inc)
+        self._decoders = DecodePool(
+            _DECODERS, MAX_WAITING_IMAGES, metrics.lost_decoders.inc, max_megapixels
+        )
         self._decoding = 0  # images
         self._is_warm = False  # an image has been encoded: decoders and tower run
         self._loading: asyncio.Task[None] | None = None
@@ -137,10 +141,11 @@ class ImageQueryEncoder:
         )
 
     async def encode_image(self, image: bytes | str, deadline: float) -> VectorPart:
-        """Return the vector of a JPEG, PNG or WebP file, given as its bytes or in base64.
+        """Return the vector of an image file, given as its bytes or in base64.
 
-        Raises BadImage, InvalidRequest if images are off, NotReady while the tower loads or the
-        first image takes too long, and Unavailable if the tower could not be loaded.
+        It is turned upright and put on white first. Raises BadImage, InvalidRequest if images are
+        off, NotReady while the tower loads or the first image takes too long, Unavailable if the
+        tower could not be loaded, and the errors of `DecodePool.decode`.
         """
         if self._policy == "off":
             message = "This service takes no images; search with a text or with an indexed item."
@@ -202,10 +207,7 @@ class ImageQueryEncoder:
         started = perf_counter()
         self._decoding += 1
         try:
-            async with asyncio.timeout_at(deadline):
-                pixels = await self._decoders.decode(image, size)
-        except TimeoutError:
-            raise DeadlineExceeded("The time limit passed before the image was decoded.") from None
+            pixels = await self._decoders.decode(image, size, deadline)
         except BadImage as error:
             detail = ErrorDetail(("body",), "bad_image", str(error))
             raise BadImage(str(error), details=[detail]) from None

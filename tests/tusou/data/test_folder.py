@@ -111,3 +111,17 @@ def test_a_path_of_unknown_format_lists_the_known_formats(tmp_path: Path, name: 
         message = "has no split 'test'"
     with pytest.raises(BadDataset, match=message):
         open_pool(str(tmp_path / name))
+
+
+def test_a_fifo_is_refused_as_a_pool_and_listed_in_a_folder(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pool.tsv")
+    with pytest.raises(BadDataset, match="is a FIFO"):
+        open_pool(str(tmp_path / "pool.tsv"))
+    folder = tmp_path / "images"
+    folder.mkdir()
+    os.mkfifo(folder / "a.jpg")
+    (folder / "b.jpg").write_bytes(b"an image")
+    failure, row = open_pool(str(folder)).scan()
+    assert isinstance(failure, Failure)
+    assert (failure.file, failure.reason) == ("a.jpg", "cannot be read: not a regular file")
+    assert isinstance(row, ItemRow)

@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from base64 import b64encode
 from io import BytesIO
 from pathlib import Path
@@ -57,7 +59,7 @@ def query(number: int, text: str, *item_ids: int) -> dict[str, object]:
 @pytest.fixture(scope="module")
 def faulty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("faulty")
-    flat = encoded(Image.new("RGB", (9000, 1)), "PNG")
+    flat = encoded(Image.new("RGB", (66_000, 1)), "PNG")
     train = [
         line(1, encoded(scene(1), quality=95)),
         line(2, encoded(scene(2), quality=95)),
@@ -157,7 +159,7 @@ def test_nothing_else_is_found(report: CheckReport) -> None:
     codes = [finding.code for finding in report.findings]
     assert len(codes) == len(set(codes)) + 1  # lines that cannot be read have a reason of their own
     assert {finding.message for finding in findings_of(report, "unusable_images")} == {
-        "not a readable JPEG, PNG or WebP image",
+        "not a readable image",
         "missing column: expected item_id<TAB>base64",
     }
     assert [finding.severity for finding in report.findings] == sorted(
@@ -279,3 +281,28 @@ def test_every_code_is_on_its_page() -> None:
     page = (Path(__file__).parents[3] / "docs" / "check.md").read_text("utf-8")
     rows = re.findall(r"^\| (`[a-z_`, ]+`) \|", page, re.MULTILINE)
     assert re.findall(r"[a-z_]+", " ".join(rows)) == list(get_args(FindingCode))
+
+
+CASES = Path(__file__).parents[2] / "cases"
+
+
+def test_images_that_a_preparation_changes_and_warnings_are_findings(tmp_path: Path) -> None:
+    names = (
+        "exif-orientation-6.jpg",
+        "transparent-background-becomes-black.png",
+        "broken-exif-warns-on-stderr.jpg",
+        "upright-reference.png",
+    )
+    for name in names:
+        (tmp_path / name).write_bytes((CASES / name).read_bytes())
+    command = [sys.executable, "-m", "tusou", "check", str(tmp_path), "--html", "page.html"]
+    done = subprocess.run(
+        [*command, "--json"], capture_output=True, text=True, cwd=tmp_path, check=False
+    )
+    assert "Warning" not in done.stderr
+    findings = {row["code"]: row for row in json.loads(done.stdout)["findings"]}
+    assert findings["turned_images"]["examples"] == ["exif-orientation-6"]
+    assert findings["transparent_images"]["examples"] == ["transparent-background-becomes-black"]
+    assert findings["library_warnings"]["examples"] == [
+        "broken-exif-warns-on-stderr: Corrupt EXIF data. Expecting to read 2 bytes but only got 0."
+    ]

@@ -1,6 +1,7 @@
 """Evaluation of a bundle of texts: images are the queries."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,36 @@ def test_every_missing_image_is_reported(bundle: Path, pool: Path, tmp_path: Pat
         search_bundle(bundle, judgments, BundleSearchSpec(5, pool=pool))
     with pytest.raises(BadDataset, match="--pool"):
         search_bundle(bundle, judgments, BundleSearchSpec(5))
+
+
+class Noticed(NoProgress):
+    """Keeps the notices."""
+
+    def __init__(self) -> None:
+        self.notices: list[str] = []
+
+    def notice(self, message: str) -> None:
+        self.notices.append(message)
+
+
+def test_an_unreadable_image_leaves_the_other_rows_their_results(
+    bundle: Path, pool: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "imgs.tsv"
+    path.write_bytes(pool.read_bytes() + b"7\tAAAA\n")
+    judgments = read_judgments(write_judgments(tmp_path, 1104, 7))
+    progress = Noticed()
+    spec = BundleSearchSpec(5, pool=path)
+    run = search_bundle(bundle, judgments, spec, progress=progress).run
+    whole = read_judgments(write_judgments(tmp_path, 1104))
+    expected = search_bundle(bundle, whole, BundleSearchSpec(5, pool=pool)).run
+    assert run.rankings[1104] == expected.rankings[1104]
+    assert len(run.rankings[7]) == 5
+    assert len(progress.notices) == 1
+    assert re.search(r":2: query 7: not a readable image$", progress.notices[0])
+    judgments = read_judgments(write_judgments(tmp_path, 7))
+    with pytest.raises(BadDataset, match="not a readable image"):
+        search_bundle(bundle, judgments, spec)
 
 
 def test_a_bundle_of_images_is_refused(tiny_bundle: Path, pool: Path, tmp_path: Path) -> None:

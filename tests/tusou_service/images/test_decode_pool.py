@@ -18,10 +18,11 @@ from PIL import Image
 from tusou_service.images.decode_pool import DecodePool
 
 from tests.tusou_service.tiny import TinySource, running
-from tusou.core.errors import BadImage, NotReady, Overloaded, Unavailable
+from tusou.core.errors import BadImage, DeadlineExceeded, NotReady, Overloaded, Unavailable
 from tusou.images.preprocess import open_image, to_pixels
 
 SIZE = 32
+CASES = Path(__file__).parents[2] / "cases"
 
 
 @pytest.fixture
@@ -41,9 +42,13 @@ def pid_of(decoders: DecodePool) -> int:
     return process._process.pid
 
 
+async def decode(decoders: DecodePool, image: bytes | str, size: int = SIZE) -> np.ndarray:
+    return await decoders.decode(image, size, asyncio.get_running_loop().time() + 60)
+
+
 async def good(decoders: DecodePool, seed: int = 1) -> None:
     expected = to_pixels(open_image(image_bytes(seed)), SIZE)
-    np.testing.assert_array_equal(await decoders.decode(image_bytes(seed), SIZE), expected)
+    np.testing.assert_array_equal(await decode(decoders, image_bytes(seed)), expected)
 
 
 async def test_pixels_are_those_of_the_indexer(decoders: DecodePool) -> None:
@@ -68,7 +73,7 @@ async def test_a_process_that_cannot_start_makes_the_service_unavailable(
     with monkeypatch.context() as patched:
         patched.setattr("subprocess.Popen", refuse)
         with pytest.raises(Unavailable):
-            await decoders.decode(image_bytes(1), SIZE)
+            await decode(decoders, image_bytes(1))
     await good(decoders)
     assert crashes == []
 
@@ -80,18 +85,14 @@ async def test_a_bad_image_does_not_end_the_process(
     first = pid_of(decoders)
     for image, message in [(b"", "empty image"), ("!", "bad base64"), (b"no", "not a readable")]:
         with pytest.raises(BadImage, match=message):
-            await decoders.decode(image, SIZE)
+            await decode(decoders, image)
     assert (pid_of(decoders), crashes) == (first, [])
 
 
 async def test_the_largest_images_fit(decoders: DecodePool) -> None:
-    plain = Image.new("RGBA", (4000, 4000), (200, 30, 90, 120))
-    for form, mode in (("PNG", "RGBA"), ("JPEG", "CMYK"), ("WEBP", "RGBA")):
-        out = io.BytesIO()
-        (plain if mode == "RGBA" else plain.convert("RGB").convert(mode)).save(
-            out, form, progressive=True, compress_level=1
-        )
-        assert (await decoders.decode(out.getvalue(), SIZE)).shape == (SIZE, SIZE, 3)
+    out = io.BytesIO()
+    Image.new("CMYK", (7990, 7990), (200, 30, 90, 120)).save(out, "JPEG", progressive=True)
+    assert (await decode(decoders, out.getvalue())).shape == (SIZE, SIZE, 3)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="macOS refuses to set the limit")
@@ -99,27 +100,44 @@ async def test_an_image_that_fills_the_memory_is_a_bad_one(
     decoders: DecodePool, crashes: list[int]
 ) -> None:
     with pytest.raises(BadImage):  # 64 GB of pixels: no file is needed to ask for them
-        await decoders.decode(image_bytes(1), 150_000)
+        await decode(decoders, image_bytes(1), 150_000)
     await good(decoders)
     assert crashes == []
 
 
-async def test_an_image_that_ends_its_process_costs_one_request(
+async def test_a_process_that_is_killed_costs_no_request(
     decoders: DecodePool, crashes: list[int]
 ) -> None:
     await good(decoders)
     first = pid_of(decoders)
     os.kill(first, signal.SIGSTOP)  # as a decoder that never ends
-    stuck = asyncio.create_task(decoders.decode(image_bytes(1), SIZE))
-    waiting = asyncio.create_task(decoders.decode(image_bytes(2), SIZE))
+    stuck = asyncio.create_task(decode(decoders, image_bytes(1)))
+    waiting = asyncio.create_task(decode(decoders, image_bytes(2)))
     while decoders._workers._idle:  # noqa: ASYNC110 - the thread says nothing when it has begun
         await asyncio.sleep(0.005)
     os.kill(first, signal.SIGKILL)
-    with pytest.raises(BadImage, match="crashes the decoder"):
-        await stuck
+    np.testing.assert_array_equal(await stuck, to_pixels(open_image(image_bytes(1)), SIZE))
     np.testing.assert_array_equal(await waiting, to_pixels(open_image(image_bytes(2)), SIZE))
     assert len(crashes) == 1
     assert pid_of(decoders) != first
+
+
+async def test_a_process_is_ended_at_the_deadline_of_its_request(
+    decoders: DecodePool, crashes: list[int]
+) -> None:
+    await good(decoders)
+    os.kill(pid_of(decoders), signal.SIGSTOP)
+    with pytest.raises(DeadlineExceeded):
+        await decoders.decode(image_bytes(1), SIZE, asyncio.get_running_loop().time() + 0.1)
+    await good(decoders)
+    assert len(crashes) == 1
+
+
+async def test_images_are_upright_and_on_white(decoders: DecodePool) -> None:
+    reference = await decode(decoders, (CASES / "upright-reference.png").read_bytes())
+    for name in ("exif-orientation-6.jpg", "transparent-background-becomes-black.png"):
+        prepared = await decode(decoders, (CASES / name).read_bytes())
+        assert abs(prepared.astype(int) - reference).mean() < 4
 
 
 async def test_a_process_that_died_while_idle_costs_no_image(
@@ -136,10 +154,10 @@ async def test_the_queue_is_bounded(decoders: DecodePool) -> None:
     await good(decoders)
     os.kill(pid_of(decoders), signal.SIGSTOP)
     pid = pid_of(decoders)
-    tasks = [asyncio.create_task(decoders.decode(image_bytes(1), SIZE)) for _ in range(4)]
+    tasks = [asyncio.create_task(decode(decoders, image_bytes(1))) for _ in range(4)]
     await asyncio.sleep(0)
     with pytest.raises(Overloaded):
-        await decoders.decode(image_bytes(1), SIZE)
+        await decode(decoders, image_bytes(1))
     os.kill(pid, signal.SIGCONT)
     assert [one.shape for one in await asyncio.gather(*tasks)] == [(SIZE, SIZE, 3)] * 4
 
@@ -150,7 +168,7 @@ async def test_closing_ends_the_processes(decoders: DecodePool) -> None:
     decoders.close()
     assert process.returncode == -signal.SIGKILL
     with pytest.raises((NotReady, RuntimeError)):
-        await decoders.decode(image_bytes(1), SIZE)
+        await decode(decoders, image_bytes(1))
 
 
 def test_the_death_of_the_service_ends_its_decoders(tmp_path: Path) -> None:
@@ -160,7 +178,7 @@ def test_the_death_of_the_service_ends_its_decoders(tmp_path: Path) -> None:
         "from tusou.core.errors import BadImage\n"
         "async def main():\n"
         "    pool = DecodePool(1, 4, lambda: None)\n"
-        "    try: await pool.decode(b'', 8)\n"
+        "    try: await pool.decode(b'', 8, asyncio.get_running_loop().time() + 60)\n"
         "    except BadImage: print(pool._workers._idle[0]._process.pid, flush=True)\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
         "asyncio.run(main())\n"
@@ -201,13 +219,11 @@ async def test_texts_are_answered_while_an_image_hangs(source: TinySource) -> No
             await asyncio.sleep(0.005)
         assert (await client.post("/search", json={"query": "裙"})).status_code == 200
         os.kill(pid, signal.SIGKILL)
-        answer = await stuck
-        assert (answer.status_code, answer.json()["code"]) == (422, "bad_image")
-        assert answer.json()["errors"][0]["detail"] == "image crashes the decoder"
+        assert (await stuck).status_code == 200
         again = await client.post("/search/image", content=image_bytes(1), headers=headers)
         assert again.status_code == 200
         lines = (await client.get("/metrics")).text.splitlines()
         assert "tusou_lost_decoders_total 1.0" in lines
-        assert "tusou_image_batch_size_sum 2.0" in lines
-        assert 'tusou_image_seconds_count{stage="decode"} 2.0' in lines
-        assert 'tusou_image_seconds_count{stage="encode"} 2.0' in lines
+        assert "tusou_image_batch_size_sum 3.0" in lines
+        assert 'tusou_image_seconds_count{stage="decode"} 3.0' in lines
+        assert 'tusou_image_seconds_count{stage="encode"} 3.0' in lines

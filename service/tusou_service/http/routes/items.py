@@ -6,8 +6,9 @@ from urllib.parse import quote
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from tusou.core.errors import NoImage, NotReady, UnknownItem
-from tusou_service.http.dependencies import EngineDep
+from tusou.bundle.bundle import Bundle
+from tusou.core.errors import DeadlineExceeded, NoImage, NotReady, UnknownItem
+from tusou_service.http.dependencies import DeadlineDep, EngineDep
 from tusou_service.http.errors import error_responses
 from tusou_service.http.schemas import ItemResponse
 
@@ -18,7 +19,7 @@ router = APIRouter(tags=["items"])
     "/items/{item_id:path}/image",  # ids may contain slashes
     response_class=Response,
     responses={
-        **error_responses(UnknownItem, NoImage, NotReady),
+        **error_responses(UnknownItem, NoImage, NotReady, DeadlineExceeded),
         200: {
             "description": "The image as it is in the source",
             "content": {"image/*": {"schema": {"type": "string", "format": "binary"}}},
@@ -26,10 +27,15 @@ router = APIRouter(tags=["items"])
         304: {"description": "The client's copy is current"},
     },
 )
-def image(item_id: str, request: Request, engine: EngineDep) -> Response:
+async def image(
+    item_id: str, request: Request, engine: EngineDep, deadline: DeadlineDep
+) -> Response:
     """Return an item's image as it is in the source."""
-    data, content_type = engine.pipeline.bundle.image(item_id)
-    tag = f'"{hashlib.sha256(data).hexdigest()[:32]}"'
+    bundle = engine.pipeline.bundle
+    data, content_type, digest = await engine.source.read(
+        lambda: _read_image(bundle, item_id), deadline
+    )
+    tag = f'"{digest[:32]}"'
     headers = {"ETag": tag, "Cache-Control": "private, max-age=3600"}
     if tag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
@@ -38,14 +44,20 @@ def image(item_id: str, request: Request, engine: EngineDep) -> Response:
 
 @router.get(
     "/items/{item_id:path}",  # after the route above, whose paths it matches too
-    responses=error_responses(UnknownItem, NotReady),
+    responses=error_responses(UnknownItem, NotReady, DeadlineExceeded),
     response_model_exclude_none=True,
 )
-def item(item_id: str, engine: EngineDep) -> ItemResponse:
+async def item(item_id: str, engine: EngineDep, deadline: DeadlineDep) -> ItemResponse:
     """Return an item's text, or the path of its image."""
     bundle = engine.pipeline.bundle
-    text = bundle.text(item_id)
+    text = await engine.source.read(lambda: bundle.text(item_id), deadline)
     known_id = int(item_id) if bundle.id_type == "int" else item_id
     if text is not None:
         return ItemResponse(item_id=known_id, text=text)
     return ItemResponse(item_id=known_id, image=f"/items/{quote(item_id, safe='')}/image")
+
+
+def _read_image(bundle: Bundle, item_id: str) -> tuple[bytes, str, str]:
+    """Return the bytes, the media type and the digest of an item's image."""
+    data, content_type = bundle.image(item_id)
+    return data, content_type, hashlib.sha256(data).hexdigest()
