@@ -26,6 +26,7 @@ VERBS: dict[str, tuple[str, str]] = {
         "tusou_lab.walkthrough.cli:walkthrough",
         "Do a complete exercise on drawn data, up to the files to hand in.",
     ),
+    "doctor": ("tusou.cli.doctor:doctor", "Check this machine, and say what to do."),
     "toy": ("tusou_lab.cli:toy", "Draw product images and their Chinese queries."),
     "check": ("tusou_lab.check.cli:check", "Report on the quality of a dataset."),
     "convert": ("tusou_lab.convert.cli:convert", "Write a dataset in another format."),

@@ -1,0 +1,44 @@
+"""The command `tusou doctor`: what on this machine keeps Tusou from working, and what to do."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tusou.cli.environment_checks import CHECKS, Finding, run_check
+from tusou.cli.output import plain_errors, print_json
+
+_MARKS = {"ok": "ok     ", "warning": "warning", "error": "ERROR  "}
+_COLOURS = {"ok": "green", "warning": "yellow", "error": "red"}
+
+
+def doctor(
+    *,
+    folder: Annotated[
+        Path, typer.Option(help="Folder that bundles are written to.", file_okay=False)
+    ] = Path(),
+    as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
+) -> None:
+    """Check this machine: Python, packages, processor, GPU, weights, disk, locale, proxies.
+
+    Each line is right, or says what to do. Exits with 1 if something keeps Tusou from working.
+    """
+    findings: list[Finding] = []
+    with plain_errors():
+        for check in CHECKS:
+            for finding in run_check(check, folder):
+                findings.append(finding)
+                if not as_json:
+                    _print(finding)
+        if as_json:
+            print_json([asdict(finding) for finding in findings])
+    if any(finding.state == "error" for finding in findings):
+        raise typer.Exit(1)
+
+
+def _print(finding: Finding) -> None:
+    typer.secho(f"{_MARKS[finding.state]} ", nl=False, fg=_COLOURS[finding.state])
+    typer.echo(f"{finding.subject}: {finding.text}")
+    if finding.remedy:
+        typer.echo(f"        -> {finding.remedy}")

@@ -1,0 +1,203 @@
+"""Checks of the machine and its Python environment, each with what to do about a finding."""
+
+import locale
+import os
+import re
+import resource
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+from typing import Literal, TypeAlias, cast
+
+from tusou import __version__
+from tusou.core.errors import TusouError
+from tusou.core.hardware import cpu_features, describe_machine, is_x86
+from tusou.core.lazy_import import LazyImport
+from tusou.core.memory_budget import available_memory
+
+State = Literal["ok", "warning", "error"]
+
+_GIB = 2**30
+_LEAST_MEMORY = 2 * _GIB  # ViT-B/16 and an index of 30,000 items
+_LEAST_DISK = 2 * _GIB  # the weights of ViT-B/16, converted, and a bundle
+_LEAST_FILES = 4096  # for TUSOU_MAX_CONNECTIONS
+_PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+_PINNED = re.compile(r"([A-Za-z0-9._-]+)==([^ ;,]+)")
+
+_PICK_DEVICE = LazyImport("tusou.encoders.devices:pick_device")
+_IMPORTED = {  # what loads native code: package -> a module of ours that imports it
+    "PyTorch": LazyImport("tusou.encoders.torch.encoder:ClipTextEncoder"),
+    "FAISS": LazyImport("tusou.indexes.faiss_index:FaissIndex"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the report; `remedy` is empty when nothing has to be done."""
+
+    state: State
+    subject: str
+    text: str
+    remedy: str = ""
+
+
+Check: TypeAlias = Callable[[Path], Iterator[Finding]]
+
+
+def run_check(check: Check, folder: Path) -> Iterator[Finding]:
+    """Yield the findings of a check; one that cannot be made is a warning of its own."""
+    try:
+        yield from check(folder)
+    except (OSError, ValueError, RuntimeError, TusouError) as error:
+        yield Finding("warning", check.__name__.removeprefix("_"), f"could not be checked: {error}")
+
+
+def _python(_: Path) -> Iterator[Finding]:
+    found = ".".join(map(str, sys.version_info[:3]))
+    yield (
+        Finding("ok", "Python", f"{found}, Tusou {__version__}")
+        if (3, 11) <= sys.version_info[:2] <= (3, 13)
+        else Finding("error", "Python", found, "make an environment of Python 3.11, 3.12 or 3.13")
+    )
+
+
+def _packages(_: Path) -> Iterator[Finding]:
+    """Compare the packages that are pinned, whose versions have to match each other."""
+    pinned = sorted(
+        {match.groups() for line in requires("tusou") or () if (match := _PINNED.match(line))}
+    )
+    for name, wanted in pinned:
+        found = _version(name)
+        if found and found.partition("+")[0] != wanted:
+            remedy = f"pip install '{name}=={wanted}'"
+            yield Finding("error", name, f"{found}, and Tusou needs {wanted}", remedy)
+    both = [name for name in ("faiss-cpu", "faiss-gpu") if _version(name)]
+    if len(both) == 2:
+        remedy = "uninstall both, then install tusou[cpu] or tusou[gpu]"
+        yield Finding("error", "FAISS", "faiss-cpu and faiss-gpu overwrite each other", remedy)
+    for subject, module in _IMPORTED.items():
+        yield _imported(subject, module)
+
+
+def _imported(subject: str, module: LazyImport) -> Finding:
+    package = {"PyTorch": "torch", "FAISS": "faiss"}[subject]
+    try:
+        module.load()
+    except TusouError as error:
+        text = f"not installed ({error}); the client works without it"
+        return Finding("warning", subject, text, "pip install 'tusou[cpu]', or tusou[gpu]")
+    except (ImportError, OSError, RuntimeError) as error:  # a library of the system is missing
+        return Finding("error", subject, f"cannot be loaded: {error}", f"install {package} again")
+    names = (package, f"{package}-cpu", f"{package}-gpu")
+    return Finding("ok", subject, next(filter(None, map(_version, names)), "present"))
+
+
+def _processor(_: Path) -> Iterator[Finding]:
+    yield Finding("ok", "processor", describe_machine())
+    if is_x86() and sys.platform == "linux" and "avx2" not in cpu_features():
+        remedy = "in a virtual machine, pass the host's processor on (for example -cpu host)"
+        yield Finding("warning", "processor", "no AVX2: encoding will be slow", remedy)
+
+
+def _memory(_: Path) -> Iterator[Finding]:
+    free = available_memory()
+    if free is not None:
+        text = f"{free / _GIB:.1f} GiB can be allocated"
+        remedy = "" if free >= _LEAST_MEMORY else "a ViT-B/16 service needs about 1 GiB: free some"
+        yield Finding("warning" if remedy else "ok", "memory", text, remedy)
+
+
+def _gpu(_: Path) -> Iterator[Finding]:
+    pick_device = cast("Callable[[str], str]", _PICK_DEVICE.load())
+    if _version("torch") and pick_device("auto") != "cpu":
+        yield Finding("ok", "GPU", "CUDA works; --device auto takes it")
+    elif shutil.which("nvidia-smi"):
+        remedy = "check `nvidia-smi`, and that tusou[gpu] and a CUDA build of torch are installed"
+        yield Finding("warning", "GPU", "there is one, and torch cannot use it", remedy)
+    else:
+        yield Finding("ok", "GPU", "none; everything runs on the processor")
+
+
+def _weights(_: Path) -> Iterator[Finding]:
+    folder = Path("~/.cache/clip").expanduser()
+    files = sorted(folder.glob("*.pt")) if folder.is_dir() else []
+    names = ", ".join(f"{path.name} ({path.stat().st_size / 1e6:,.0f} MB)" for path in files)
+    remedy = f"`--model ViT-B-16` downloads it; without a network, copy it into {folder}"
+    yield (
+        Finding("ok", "weights", names)
+        if files
+        else Finding("ok", "weights", "only the demo model", remedy)
+    )
+
+
+def _disk(folder: Path) -> Iterator[Finding]:
+    for path in dict.fromkeys((folder.resolve(), Path(tempfile.gettempdir()), Path.home())):
+        free = shutil.disk_usage(path).free
+        text = f"{free / _GIB:.1f} GiB free in {path}"
+        enough = free >= _LEAST_DISK
+        yield Finding("ok" if enough else "warning", "disk", text, "" if enough else "free some")
+
+
+def _write_rights(folder: Path) -> Iterator[Finding]:
+    for path in dict.fromkeys((folder.resolve(), Path(tempfile.gettempdir()))):
+        try:
+            with tempfile.TemporaryFile(dir=path):
+                yield Finding("ok", "write rights", str(path))
+        except OSError as error:
+            remedy = "choose another folder, or change its owner or mode"
+            yield Finding("error", "write rights", f"{path}: {error.strerror}", remedy)
+
+
+def _locale(_: Path) -> Iterator[Finding]:
+    names = (sys.getfilesystemencoding(), locale.getpreferredencoding(do_setlocale=False))
+    encodings = sorted({name.lower() for name in names})
+    text, is_utf8 = ", ".join(encodings), encodings == ["utf-8"]
+    remedy = "" if is_utf8 else "set PYTHONUTF8=1, or LANG=C.UTF-8, so that Chinese is printed"
+    yield Finding("ok" if is_utf8 else "warning", "locale", text, remedy)
+
+
+def _proxies(_: Path) -> Iterator[Finding]:
+    import httpx  # noqa: PLC0415 - every verb would wait for it
+
+    names = [name for name in _PROXIES if os.environ.get(name) or os.environ.get(name.upper())]
+    try:
+        httpx.Client().close()
+    except (ValueError, ImportError, httpx.HTTPError, httpx.InvalidURL) as error:
+        remedy = f"correct or unset {', '.join(names)}"
+        yield Finding("warning", "proxies", f"cannot be used for downloads: {error}", remedy)
+        return
+    text = f"{', '.join(names)} for downloads; services on this machine are asked directly"
+    yield Finding("ok", "proxies", text if names else "none")
+
+
+def _open_files(_: Path) -> Iterator[Finding]:
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if most != resource.RLIM_INFINITY and most < _LEAST_FILES:
+        remedy = f"raise `ulimit -Hn` to {_LEAST_FILES}, or lower TUSOU_MAX_CONNECTIONS"
+        yield Finding("warning", "open files", f"at most {most}", remedy)
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+CHECKS: tuple[Check, ...] = (
+    _python,
+    _packages,
+    _processor,
+    _memory,
+    _gpu,
+    _weights,
+    _disk,
+    _write_rights,
+    _locale,
+    _proxies,
+    _open_files,
+)
