@@ -45,8 +45,8 @@ def test_every_option_is_documented(verb: str) -> None:
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_at_most_ten_options(verb: str) -> None:
-    assert len(options(verb)) <= 10
+def test_an_option_is_rare(verb: str) -> None:
+    assert len(options(verb)) <= 12
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -44,7 +44,7 @@ def test_every_member_of_hits_is_described() -> None:
 
 def test_every_error_of_a_call_is_described() -> None:
     kinds = {name for name, kind in vars(errors).items() if _is_client_error(kind)}
-    of_commands = {"BadQueries", "UnfinishedRun", "PoolTooSmall"}
+    of_commands = {"BadQueries", "LoadLimit", "PoolTooSmall", "UnfinishedRun"}
     assert first_cells("Errors") == kinds - of_commands - {"ClientError"}
 
 
