@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tusou.cli.environment_checks import CHECKS, Finding, run_check
+from tusou.cli.environment_checks import CHECKS, EnvironmentFinding, run_check
 from tusou.cli.output import plain_errors, print_json
 
 _MARKS = {"ok": "ok     ", "warning": "warning", "error": "ERROR  "}
@@ -24,7 +24,7 @@ def doctor(
 
     Each line is right, or says what to do. Exits with 1 if something keeps Tusou from working.
     """
-    findings: list[Finding] = []
+    findings: list[EnvironmentFinding] = []
     with plain_errors():
         for check in CHECKS:
             for finding in run_check(check, folder):
@@ -37,7 +37,7 @@ def doctor(
         raise typer.Exit(1)
 
 
-def _print(finding: Finding) -> None:
+def _print(finding: EnvironmentFinding) -> None:
     typer.secho(f"{_MARKS[finding.state]} ", nl=False, fg=_COLOURS[finding.state])
     typer.echo(f"{finding.subject}: {finding.text}")
     if finding.remedy:

@@ -36,7 +36,7 @@ _IMPORTED = {  # what loads native code: package -> a module of ours that import
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class EnvironmentFinding:
     """One line of the report; `remedy` is empty when nothing has to be done."""
 
     state: State
@@ -45,27 +45,31 @@ class Finding:
     remedy: str = ""
 
 
-Check: TypeAlias = Callable[[Path], Iterator[Finding]]
+Check: TypeAlias = Callable[[Path], Iterator[EnvironmentFinding]]
 
 
-def run_check(check: Check, folder: Path) -> Iterator[Finding]:
+def run_check(check: Check, folder: Path) -> Iterator[EnvironmentFinding]:
     """Yield the findings of a check; one that cannot be made is a warning of its own."""
     try:
         yield from check(folder)
     except (OSError, ValueError, RuntimeError, TusouError) as error:
-        yield Finding("warning", check.__name__.removeprefix("_"), f"could not be checked: {error}")
+        yield EnvironmentFinding(
+            "warning", check.__name__.removeprefix("_"), f"could not be checked: {error}"
+        )
 
 
-def _python(_: Path) -> Iterator[Finding]:
+def _python(_: Path) -> Iterator[EnvironmentFinding]:
     found = ".".join(map(str, sys.version_info[:3]))
     yield (
-        Finding("ok", "Python", f"{found}, Tusou {__version__}")
+        EnvironmentFinding("ok", "Python", f"{found}, Tusou {__version__}")
         if (3, 11) <= sys.version_info[:2] <= (3, 13)
-        else Finding("error", "Python", found, "make an environment of Python 3.11, 3.12 or 3.13")
+        else EnvironmentFinding(
+            "error", "Python", found, "make an environment of Python 3.11, 3.12 or 3.13"
+        )
     )
 
 
-def _packages(_: Path) -> Iterator[Finding]:
+def _packages(_: Path) -> Iterator[EnvironmentFinding]:
     """Compare the packages that are pinned, whose versions have to match each other."""
     pinned = sorted(
         {match.groups() for line in requires("tusou") or () if (match := _PINNED.match(line))}
@@ -74,93 +78,101 @@ def _packages(_: Path) -> Iterator[Finding]:
         found = _version(name)
         if found and found.partition("+")[0] != wanted:
             remedy = f"pip install '{name}=={wanted}'"
-            yield Finding("error", name, f"{found}, and Tusou needs {wanted}", remedy)
+            yield EnvironmentFinding("error", name, f"{found}, and Tusou needs {wanted}", remedy)
     both = [name for name in ("faiss-cpu", "faiss-gpu") if _version(name)]
     if len(both) == 2:
         remedy = "uninstall both, then install tusou[cpu] or tusou[gpu]"
-        yield Finding("error", "FAISS", "faiss-cpu and faiss-gpu overwrite each other", remedy)
+        yield EnvironmentFinding(
+            "error", "FAISS", "faiss-cpu and faiss-gpu overwrite each other", remedy
+        )
     for subject, module in _IMPORTED.items():
         yield _imported(subject, module)
 
 
-def _imported(subject: str, module: LazyImport) -> Finding:
+def _imported(subject: str, module: LazyImport) -> EnvironmentFinding:
     package = {"PyTorch": "torch", "FAISS": "faiss"}[subject]
     try:
         module.load()
     except TusouError as error:
         text = f"not installed ({error}); the client works without it"
-        return Finding("warning", subject, text, "pip install 'tusou[cpu]', or tusou[gpu]")
+        return EnvironmentFinding(
+            "warning", subject, text, "pip install 'tusou[cpu]', or tusou[gpu]"
+        )
     except (ImportError, OSError, RuntimeError) as error:  # a library of the system is missing
-        return Finding("error", subject, f"cannot be loaded: {error}", f"install {package} again")
+        return EnvironmentFinding(
+            "error", subject, f"cannot be loaded: {error}", f"install {package} again"
+        )
     names = (package, f"{package}-cpu", f"{package}-gpu")
-    return Finding("ok", subject, next(filter(None, map(_version, names)), "present"))
+    return EnvironmentFinding("ok", subject, next(filter(None, map(_version, names)), "present"))
 
 
-def _processor(_: Path) -> Iterator[Finding]:
-    yield Finding("ok", "processor", describe_machine())
+def _processor(_: Path) -> Iterator[EnvironmentFinding]:
+    yield EnvironmentFinding("ok", "processor", describe_machine())
     if is_x86() and sys.platform == "linux" and "avx2" not in cpu_features():
         remedy = "in a virtual machine, pass the host's processor on (for example -cpu host)"
-        yield Finding("warning", "processor", "no AVX2: encoding will be slow", remedy)
+        yield EnvironmentFinding("warning", "processor", "no AVX2: encoding will be slow", remedy)
 
 
-def _memory(_: Path) -> Iterator[Finding]:
+def _memory(_: Path) -> Iterator[EnvironmentFinding]:
     free = available_memory()
     if free is not None:
         text = f"{free / _GIB:.1f} GiB can be allocated"
         remedy = "" if free >= _LEAST_MEMORY else "a ViT-B/16 service needs about 1 GiB: free some"
-        yield Finding("warning" if remedy else "ok", "memory", text, remedy)
+        yield EnvironmentFinding("warning" if remedy else "ok", "memory", text, remedy)
 
 
-def _gpu(_: Path) -> Iterator[Finding]:
+def _gpu(_: Path) -> Iterator[EnvironmentFinding]:
     pick_device = cast("Callable[[str], str]", _PICK_DEVICE.load())
     if _version("torch") and pick_device("auto") != "cpu":
-        yield Finding("ok", "GPU", "CUDA works; --device auto takes it")
+        yield EnvironmentFinding("ok", "GPU", "CUDA works; --device auto takes it")
     elif shutil.which("nvidia-smi"):
         remedy = "check `nvidia-smi`, and that tusou[gpu] and a CUDA build of torch are installed"
-        yield Finding("warning", "GPU", "there is one, and torch cannot use it", remedy)
+        yield EnvironmentFinding("warning", "GPU", "there is one, and torch cannot use it", remedy)
     else:
-        yield Finding("ok", "GPU", "none; everything runs on the processor")
+        yield EnvironmentFinding("ok", "GPU", "none; everything runs on the processor")
 
 
-def _weights(_: Path) -> Iterator[Finding]:
+def _weights(_: Path) -> Iterator[EnvironmentFinding]:
     folder = Path("~/.cache/clip").expanduser()
     files = sorted(folder.glob("*.pt")) if folder.is_dir() else []
     names = ", ".join(f"{path.name} ({path.stat().st_size / 1e6:,.0f} MB)" for path in files)
     remedy = f"`--model ViT-B-16` downloads it; without a network, copy it into {folder}"
     yield (
-        Finding("ok", "weights", names)
+        EnvironmentFinding("ok", "weights", names)
         if files
-        else Finding("ok", "weights", "only the demo model", remedy)
+        else EnvironmentFinding("ok", "weights", "only the demo model", remedy)
     )
 
 
-def _disk(folder: Path) -> Iterator[Finding]:
+def _disk(folder: Path) -> Iterator[EnvironmentFinding]:
     for path in dict.fromkeys((folder.resolve(), Path(tempfile.gettempdir()), Path.home())):
         free = shutil.disk_usage(path).free
         text = f"{free / _GIB:.1f} GiB free in {path}"
         enough = free >= _LEAST_DISK
-        yield Finding("ok" if enough else "warning", "disk", text, "" if enough else "free some")
+        yield EnvironmentFinding(
+            "ok" if enough else "warning", "disk", text, "" if enough else "free some"
+        )
 
 
-def _write_rights(folder: Path) -> Iterator[Finding]:
+def _write_rights(folder: Path) -> Iterator[EnvironmentFinding]:
     for path in dict.fromkeys((folder.resolve(), Path(tempfile.gettempdir()))):
         try:
             with tempfile.TemporaryFile(dir=path):
-                yield Finding("ok", "write rights", str(path))
+                yield EnvironmentFinding("ok", "write rights", str(path))
         except OSError as error:
             remedy = "choose another folder, or change its owner or mode"
-            yield Finding("error", "write rights", f"{path}: {error.strerror}", remedy)
+            yield EnvironmentFinding("error", "write rights", f"{path}: {error.strerror}", remedy)
 
 
-def _locale(_: Path) -> Iterator[Finding]:
+def _locale(_: Path) -> Iterator[EnvironmentFinding]:
     names = (sys.getfilesystemencoding(), locale.getpreferredencoding(do_setlocale=False))
     encodings = sorted({name.lower() for name in names})
     text, is_utf8 = ", ".join(encodings), encodings == ["utf-8"]
     remedy = "" if is_utf8 else "set PYTHONUTF8=1, or LANG=C.UTF-8, so that Chinese is printed"
-    yield Finding("ok" if is_utf8 else "warning", "locale", text, remedy)
+    yield EnvironmentFinding("ok" if is_utf8 else "warning", "locale", text, remedy)
 
 
-def _proxies(_: Path) -> Iterator[Finding]:
+def _proxies(_: Path) -> Iterator[EnvironmentFinding]:
     import httpx  # noqa: PLC0415 - every verb would wait for it
 
     names = [name for name in _PROXIES if os.environ.get(name) or os.environ.get(name.upper())]
@@ -168,17 +180,19 @@ def _proxies(_: Path) -> Iterator[Finding]:
         httpx.Client().close()
     except (ValueError, ImportError, httpx.HTTPError, httpx.InvalidURL) as error:
         remedy = f"correct or unset {', '.join(names)}"
-        yield Finding("warning", "proxies", f"cannot be used for downloads: {error}", remedy)
+        yield EnvironmentFinding(
+            "warning", "proxies", f"cannot be used for downloads: {error}", remedy
+        )
         return
     text = f"{', '.join(names)} for downloads; services on this machine are asked directly"
-    yield Finding("ok", "proxies", text if names else "none")
+    yield EnvironmentFinding("ok", "proxies", text if names else "none")
 
 
-def _open_files(_: Path) -> Iterator[Finding]:
+def _open_files(_: Path) -> Iterator[EnvironmentFinding]:
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     if most != resource.RLIM_INFINITY and most < _LEAST_FILES:
         remedy = f"raise `ulimit -Hn` to {_LEAST_FILES}, or lower TUSOU_MAX_CONNECTIONS"
-        yield Finding("warning", "open files", f"at most {most}", remedy)
+        yield EnvironmentFinding("warning", "open files", f"at most {most}", remedy)
 
 
 def _version(package: str) -> str | None:

@@ -9,7 +9,7 @@ from typer.testing import CliRunner, Result
 
 from tusou.cli import environment_checks
 from tusou.cli.doctor import doctor
-from tusou.cli.environment_checks import CHECKS, Finding, run_check
+from tusou.cli.environment_checks import CHECKS, EnvironmentFinding, run_check
 
 
 def examine(folder: Path, *options: str) -> Result:
@@ -18,7 +18,7 @@ def examine(folder: Path, *options: str) -> Result:
     return CliRunner().invoke(app, ["--folder", str(folder), *options])
 
 
-def findings(name: str, folder: Path) -> list[Finding]:
+def findings(name: str, folder: Path) -> list[EnvironmentFinding]:
     check = next(check for check in CHECKS if check.__name__ == name)
     return list(run_check(check, folder))
 
@@ -76,5 +76,5 @@ def test_a_check_that_cannot_be_made_is_a_warning(tmp_path: Path) -> None:
         yield
 
     assert list(run_check(broken, tmp_path)) == [
-        Finding("warning", "broken", "could not be checked: no /proc here")
+        EnvironmentFinding("warning", "broken", "could not be checked: no /proc here")
     ]
