@@ -31,7 +31,7 @@ class Word(NamedTuple):
 def segment(text: str) -> list[Word]:
     """Return the words of a text in order; joined, they are the text.
 
-    The first call loads the dictionary: 0.1 to 0.5 s and 33 MB. Call it only for texts that need it.
+    The first call loads the dictionary (0.1 to 0.5 s, 33 MB): call it only for texts that need it.
     """
     words = []
     start = 0
