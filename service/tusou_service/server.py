@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, NoReturn
 import uvicorn
 from fastapi import FastAPI
 
+from tusou.core.errors import InputError
 from tusou_service.engine.engine import SearchEngine
 from tusou_service.engine.versions import VersionFollower
 from tusou_service.gc_tuning import tune_gc
@@ -32,30 +34,32 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+# Messages between the supervisor and its workers.
+RELOAD_NOTICE, KEYS_NOTICE = b"reload", b"keys"
 # Seconds that clients have to send the first request of their newest connection.
 _LAST_REQUEST_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
 class PeerChannel:
-    """A worker's end of the pipe to its supervisor, which passes notices of reloads on."""
+    """A worker's end of the pipe to its supervisor, which passes notices on."""
 
     connection: Connection
 
     def announce_reload(self) -> None:
         """Ask all other workers to look at CURRENT."""
-        self.connection.send_bytes(b"reload")
+        self.connection.send_bytes(RELOAD_NOTICE)
 
-    def subscribe(self, on_notice: Callable[[], None]) -> None:
-        """Call back, in the event loop, when another worker announces a reload."""
+    def subscribe(self, on_reload: Callable[[], None], on_new_keys: Callable[[], None]) -> None:
+        """Call back, in the event loop, when another worker reloads or the key file has changed."""
 
         def receive() -> None:
             try:
-                self.connection.recv_bytes()
+                notice = self.connection.recv_bytes()
             except (EOFError, OSError):  # the supervisor is gone, and this process ends too
                 loop.remove_reader(self.connection.fileno())
             else:
-                on_notice()
+                (on_new_keys if notice == KEYS_NOTICE else on_reload)()
 
         loop = asyncio.get_running_loop()
         loop.add_reader(self.connection.fileno(), receive)
@@ -75,6 +79,17 @@ class ServiceParts:
         """The engines whose failure ends the process."""
         return tuple(self.experiment.vital) if self.experiment else (self.engine,)
 
+    def read_keys_again(self) -> None:
+        """Follow the file of API keys, if there is one; keep the keys if it cannot be used."""
+        if self.keys is None:
+            return
+        try:
+            self.keys.read_again()
+        except InputError as error:
+            _log.error("%s The previous keys stay.", error, extra={"fields": {"code": error.code}})
+        else:
+            _log.info("API keys read", extra={"fields": {"keys": len(self.keys.scopes)}})
+
     @asynccontextmanager
     async def running(
         self, follow_seconds: float = 0, peers: PeerChannel | None = None
@@ -89,7 +104,7 @@ class ServiceParts:
                 await stack.enter_async_context(self.experiment)
             await stack.enter_async_context(follower)
             if peers:
-                peers.subscribe(follower.notify)
+                peers.subscribe(follower.notify, self.read_keys_again)
             yield self.engine
 
 
@@ -138,15 +153,17 @@ def serve(
     *,
     load_first: bool = False,
 ) -> int:
-    """Serve until a signal or a failure; return the exit code.
+    """Serve until SIGTERM, SIGINT or a failure; return the exit code. SIGHUP reads the keys again.
 
     With `load_first`, accept no connection before the first load has ended.
     """
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the event loop handles it
     allow_files(settings.max_connections)
 
     @asynccontextmanager
     async def running() -> AsyncIterator[SearchEngine]:
         async with parts.running(settings.follow_s, peers) as engine:
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, parts.read_keys_again)
             tuning = asyncio.create_task(_tune_when_loaded(parts.vital))
             if load_first:
                 await asyncio.wait([tuning])

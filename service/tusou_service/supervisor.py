@@ -24,7 +24,7 @@ from tusou.core.errors import TusouError
 from tusou.core.process_limits import exit_with_parent
 from tusou_service import logging_config
 from tusou_service.http.listener import bind, listen
-from tusou_service.server import PeerChannel, ServiceParts, leave, serve
+from tusou_service.server import KEYS_NOTICE, PeerChannel, ServiceParts, leave, serve
 from tusou_service.settings import Settings, isolate_processes, share_metrics
 from tusou_service.shutdown import EXIT_BROKEN, EXIT_FAILED, EXIT_MISMATCH
 
@@ -78,7 +78,7 @@ class _Worker:
 
 
 class Supervisor:
-    """Keeps the workers running, and passes signals and notices of reloads on to them.
+    """Keeps the workers running, and passes signals and notices on to them.
 
     A worker that is killed is restarted; its replacement accepts connections once its index is
     loaded. A worker that ends by itself with an exit code ends the service with that code.
@@ -98,6 +98,7 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._stop)
+        loop.add_signal_handler(signal.SIGHUP, self._pass_on, KEYS_NOTICE)
         for _ in range(self._settings.workers):
             self._start(replacement=False)
         await self._ended.wait()
@@ -125,11 +126,14 @@ class Supervisor:
         except (EOFError, OSError):  # it is ending; `_on_end` follows
             asyncio.get_running_loop().remove_reader(sender.connection.fileno())
             return
+        self._pass_on(notice, sender)
+
+    def _pass_on(self, notice: bytes, sender: _Worker | None = None) -> None:
         for worker in self._workers:
             if worker is not sender:
                 try:
                     worker.connection.send_bytes(notice)
-                except OSError:  # it is ending, and its replacement reads CURRENT anyway
+                except OSError:  # it is ending, and its replacement reads the files anyway
                     continue
 
     def _on_end(self, worker: _Worker) -> None:
@@ -192,6 +196,8 @@ def _run_worker(
     logging_config.configure(settings.log_level, settings.log_format)
     try:
         parts = make_parts(settings)
+        if replacement:  # the keys may have changed since the service started
+            parts.read_keys_again()
         listener = bind(settings.host, settings.port, shared=True)
     except TusouError as error:
         fields = {"code": error.code, "exit_code": EXIT_FAILED}

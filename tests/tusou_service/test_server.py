@@ -39,13 +39,18 @@ class Process:
         self._stderr: IO[str] = self.process.stderr
         self.url = f"http://127.0.0.1:{self.line('listening')['port']}"
 
+    def next_line(self) -> dict[str, object]:
+        """Read one log line."""
+        text = self._stderr.readline()
+        assert text, self.log
+        self.log.append(json.loads(text))
+        return self.log[-1]
+
     def line(self, message: str) -> dict[str, object]:
         """Read up to the next log line with this message."""
-        for text in self._stderr:
-            self.log.append(json.loads(text))
-            if self.log[-1]["message"] == message:
-                return self.log[-1]
-        raise AssertionError(f"ended without {message!r}: {self.log}")
+        while self.next_line()["message"] != message:
+            pass
+        return self.log[-1]
 
     def lines(self, message: str, count: int) -> list[dict[str, object]]:
         """Return the log lines with this message; wait until there are `count` of them."""
@@ -224,6 +229,48 @@ def test_the_log_is_json_with_ids_and_without_secrets(tmp_path: Path) -> None:
     ]
     assert requests[0]["request_id"] == "mine"
     assert KEY not in json.dumps(server.log)
+
+
+@WORKERS
+def test_sighup_reads_the_keys_again_and_ends_nothing(workers: int, tmp_path: Path) -> None:
+    keys = tmp_path / "keys"
+    keys.write_text(f"{KEY}\n")
+    new = "another-key-of-16-characters"
+
+    def statuses(server: Process) -> list[int]:
+        return [
+            server_status(server, {"Authorization": f"Bearer {key}"})
+            for key in (KEY, new) * workers
+        ]
+
+    with process(api_keys=keys, drain_s=0, workers=workers) as server:
+        server.serving()
+        assert statuses(server) == [200, 401] * workers
+        keys.write_text(f"{new}\n")
+        server.process.send_signal(signal.SIGHUP)
+        assert [line["keys"] for line in server.lines("API keys read", workers)] == [1] * workers
+        assert statuses(server) == [401, 200] * workers
+        keys.write_text("short\n")
+        server.process.send_signal(signal.SIGHUP)
+        while sum(line.get("code") == "invalid_input" for line in server.log) < workers:
+            server.next_line()
+        assert statuses(server) == [401, 200] * workers
+        server.process.terminate()
+        assert server.exit_code() == 0
+
+
+def server_status(server: Process, headers: dict[str, str]) -> int:
+    response = httpx.post(f"{server.url}/search", json={"query": "a"}, headers=headers, timeout=20)
+    return response.status_code
+
+
+def test_sighup_does_nothing_without_keys() -> None:
+    with process(drain_s=0) as server:
+        server.serving()
+        server.process.send_signal(signal.SIGHUP)
+        assert server.search().status_code == 200
+        server.process.terminate()
+        assert server.exit_code() == 0
 
 
 def test_the_health_check_follows_readiness(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,14 +44,15 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ApiKeys:
     """The SHA-256 digests of the accepted keys and their scopes.
 
-    With several, keys can be rotated.
+    With several, keys can be rotated; `read_again` follows the file.
     """
 
     scopes: tuple[tuple[bytes, frozenset[Scope]], ...]
+    path: Path | None = None
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -63,7 +64,13 @@ class ApiKeys:
         lines = read_key_lines(path)
         if not lines:
             raise InputError(f"{path} holds no API key; write one on each line.")
-        return cls(tuple((_digest(line.key.encode()), _scopes(line, path)) for line in lines))
+        scopes = tuple((_digest(line.key.encode()), _scopes(line, path)) for line in lines)
+        return cls(scopes, path)
+
+    def read_again(self) -> None:
+        """Replace the keys by those that the file has now; InputError, and the old keys stay."""
+        if self.path:
+            self.scopes = type(self).read(self.path).scopes
 
     def scopes_of(self, key: bytes) -> frozenset[Scope]:
         """Return the scopes of a key, in constant time; none if it is unknown."""
