@@ -13,7 +13,7 @@ PAGES = [*sorted(DOCS.glob("*.md")), *sorted((DOCS / "decisions").glob("*.md")),
 PAGES += [
     ROOT / name for name in ("README.md", "README.zh-CN.md", "SECURITY.md", "CONTRIBUTING.md")
 ]
-REQUIRED = {"api", "cli", "data", "evaluation", "glossary", "operations", "python"}
+REQUIRED = {"api", "cli", "data", "deployment", "evaluation", "glossary", "operations", "python"}
 REQUIRED |= {"walkthrough-muge", "walkthrough-flickr8k", "walkthrough-teddy"}
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
