@@ -1,5 +1,6 @@
 """The `tusou` command: a table of verbs, each imported only when it is called."""
 
+import faulthandler
 import os
 import signal
 import sys
@@ -13,8 +14,9 @@ import typer
 from tusou import __version__
 from tusou.cli.output import Terminated
 from tusou.cli.verbosity import with_verbosity
-from tusou.core.errors import MissingDependency
+from tusou.core.errors import InsufficientMemory, MissingDependency
 from tusou.core.lazy_import import LazyImport, extras_named
+from tusou.core.memory_budget import memory_shortage_named
 
 # verb -> (its function, its help text): `tusou --help` imports no verb.
 VERBS: dict[str, tuple[str, str]] = {
@@ -55,14 +57,16 @@ _EPILOGS = {"serve": "tusou_service.settings:describe_settings"}
 
 def main() -> None:
     """Run the command line; exit 0: done, 1: an error of ours, 2: wrong usage."""
+    faulthandler.enable()  # a library that crashes leaves a line and the place
     signal.signal(signal.SIGTERM, _terminate)
     # Libraries warn in the midst of a progress bar; `tusou check` reports what images they warn of.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     verb = next((word for word in _words()[1:] if not word.startswith("-")), None)
     try:
-        with extras_named("cpu"):  # verbs import what they need when they run
+        # Verbs import what they need when they run.
+        with extras_named("cpu"), memory_shortage_named():
             _app(verb)()
-    except MissingDependency as error:
+    except (InsufficientMemory, MissingDependency) as error:
         typer.secho(f"{error.code}: {error}", err=True, fg="red")
         sys.exit(1)
 

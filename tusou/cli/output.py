@@ -10,6 +10,7 @@ import typer
 
 from tusou.cli.verbosity import verbosity
 from tusou.core.errors import Locked, TusouError
+from tusou.core.memory_budget import memory_shortage_named
 
 # sysexits.h: EX_TEMPFAIL, try again once the other process is done.
 EXIT_LOCKED = 75
@@ -32,7 +33,8 @@ def plain_errors(*, resumes: bool = False) -> Iterator[None]:
     SIGTERM, else 1. `--verbose` shows the traceback before the line.
     """
     try:
-        yield
+        with memory_shortage_named():
+            yield
     except KeyboardInterrupt as error:
         hint = ": what is finished is kept, and the same command continues there" if resumes else ""
         typer.secho(f"interrupted{hint}", err=True, fg="red")

@@ -1,9 +1,34 @@
 """Memory still available to this process, limits of its control groups (cgroup v2) included."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tusou.core.errors import InsufficientMemory
+
+# Parts of the messages of torch, FAISS and the C++ library, whose errors share no class.
+_SHORTAGES = ("out of memory", "can't allocate memory", "cannot allocate memory", "bad_alloc")
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Return whether Python, torch or FAISS could not allocate memory."""
+    message = str(error).lower()
+    return isinstance(error, MemoryError) or any(sign in message for sign in _SHORTAGES)
+
+
+@contextmanager
+def memory_shortage_named() -> Iterator[None]:
+    """Raise InsufficientMemory where memory could not be allocated."""
+    try:
+        yield
+    except (MemoryError, RuntimeError, OSError, ImportError) as error:
+        if not is_out_of_memory(error):
+            raise
+        reason = str(error).partition("\n")[0][:160] or "no memory left"
+        raise InsufficientMemory(
+            f"this process could not allocate the memory that it needs ({reason}); free some, or "
+            "raise the limit of the process"
+        ) from None
 
 
 def available_memory(system: Path = Path("/")) -> int | None:

@@ -24,6 +24,11 @@ class VectorIndex(Protocol):
     def __len__(self) -> int: ...
 
     @property
+    def has_row_keys(self) -> bool:
+        """Return whether the ids of a loaded index are its positions, as those of bundles are."""
+        ...
+
+    @property
     def min_items(self) -> int:
         """The least number of vectors that the first `add` must bring."""
         ...

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import faiss
 import numpy as np
@@ -45,6 +45,8 @@ class FaissIndex:
     def _open(self, spec: FaissSpec, index: faiss.Index, device: str) -> None:
         self.dim: int = index.d
         self._factory = spec.factory
+        id_map: Any = index.id_map  # type: ignore[attr-defined]
+        self.has_row_keys = bool((faiss.vector_to_array(id_map) == np.arange(index.ntotal)).all())
         self._min_k = _MIN_REFINED_K if _REFINED.search(spec.factory) else 1
         self._max_k = sys.maxsize
         self._scans_codes = "x4fs" in spec.factory

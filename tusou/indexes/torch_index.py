@@ -31,6 +31,11 @@ class TorchIndex:
         return len(self._ids)
 
     @property
+    def has_row_keys(self) -> bool:
+        """Return whether the ids are the positions of the vectors."""
+        return torch.equal(self._ids, torch.arange(len(self._ids), device=self._device))
+
+    @property
     def min_items(self) -> int:
         """The least number of vectors, one: nothing is trained."""
         return 1

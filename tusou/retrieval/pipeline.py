@@ -14,7 +14,7 @@ from tusou.bundle.manifest import INDEX
 from tusou.core.arrays import Pixels, Vectors
 from tusou.core.errors import DeadlineExceeded, IncompatibleBundle, NotReady, TusouError
 from tusou.core.hits import Hits
-from tusou.core.memory_budget import check_memory
+from tusou.core.memory_budget import check_memory, memory_shortage_named
 from tusou.encoders import (
     ImageEncoder,
     TextEncoder,
@@ -77,6 +77,7 @@ class SearchPipeline:
         self._image_encoder: ImageEncoder | None = None
 
     @classmethod
+    @memory_shortage_named()
     def open(
         cls,
         root: Path,

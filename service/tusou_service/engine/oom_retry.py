@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 from tusou.core.errors import OutOfMemory
+from tusou.core.memory_budget import is_out_of_memory
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -19,11 +20,6 @@ def is_device_lost(error: Exception) -> bool:
     """Return whether the device is lost, not only out of memory or given a bad batch."""
     message = str(error)
     return not is_out_of_memory(error) and any(sign in message for sign in _DEVICE_LOST)
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Return whether Python, torch or FAISS is out of memory; their errors share no class."""
-    return isinstance(error, MemoryError) or "out of memory" in str(error)
 
 
 class SplitOnOutOfMemory(Generic[T, R]):
