@@ -6,11 +6,12 @@ from typing import Generic, TypeAlias, TypeVar
 
 from tusou.core.errors import TusouError
 from tusou.core.hits import Hits
+from tusou.core.memory_budget import is_out_of_memory
 from tusou.retrieval.query import Query
 from tusou.retrieval.results import TextEmbeddings
 from tusou_service.engine.batch_queue import PendingItem
 from tusou_service.engine.interfaces import Pipeline
-from tusou_service.engine.oom_retry import SplitOnOutOfMemory, is_out_of_memory
+from tusou_service.engine.oom_retry import SplitOnOutOfMemory
 from tusou_service.observability.metrics import Metrics
 
 T = TypeVar("T")

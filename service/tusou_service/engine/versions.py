@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Self, TypeVar
 
 from tusou.core.errors import CorruptBundle, InsufficientMemory, NotReady
+from tusou.core.memory_budget import is_out_of_memory
 from tusou_service.engine.interfaces import Arm, Pipeline, PipelineSource, ReloadResult
-from tusou_service.engine.oom_retry import is_out_of_memory
 from tusou_service.observability.metrics import Metrics
 
 T = TypeVar("T")

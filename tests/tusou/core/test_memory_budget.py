@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tusou.core.errors import InsufficientMemory
-from tusou.core.memory_budget import available_memory, check_memory
+from tusou.core.memory_budget import available_memory, check_memory, memory_shortage_named
 
 MIB = 2**20
 
@@ -68,3 +68,23 @@ def test_only_more_than_the_available_memory_is_refused(monkeypatch: pytest.Monk
         check_memory(3001 * MIB)
     monkeypatch.setattr("tusou.core.memory_budget.available_memory", lambda: None)
     check_memory(2**60)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 9 bytes"),
+        RuntimeError("std::bad_alloc"),
+        ImportError("libtorch.so: failed to map segment: Cannot allocate memory"),
+    ],
+    ids=["python", "torch", "faiss", "loader"],
+)
+def test_a_shortage_in_any_library_is_one_line(error: Exception) -> None:
+    with pytest.raises(InsufficientMemory, match="could not allocate"), memory_shortage_named():
+        raise error
+
+
+def test_other_errors_are_not_called_a_shortage() -> None:
+    with pytest.raises(RuntimeError, match="broken"), memory_shortage_named():
+        raise RuntimeError("broken")

@@ -3,9 +3,10 @@
 import pytest
 import torch
 from tusou_service.engine.batch_runner import BatchRunner
-from tusou_service.engine.oom_retry import is_device_lost, is_out_of_memory
+from tusou_service.engine.oom_retry import is_device_lost
 
 from tusou.core.errors import OutOfMemory
+from tusou.core.memory_budget import is_out_of_memory
 
 
 class Device:
