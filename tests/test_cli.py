@@ -207,3 +207,24 @@ def test_an_install_without_charts_names_their_extra(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert re.fullmatch(r"missing_dependency: .*'matplotlib': install tusou\[lab\]\n", done.stderr)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--version"], ["check", "tests/cases/queries-plain-text.txt"]]
+)
+def test_output_that_cannot_be_written_is_one_line(arguments: list[str]) -> None:
+    command = [sys.executable, "-m", "tusou", *arguments]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            command, check=False, stdout=full, stderr=subprocess.PIPE, text=True, cwd=ROOT
+        )
+    last = done.stderr.splitlines()[-1]
+    assert (done.returncode, last) == (1, "io_error: No space left on device")
+    assert "Traceback" not in done.stderr
+    reading, writing = os.pipe()
+    os.close(reading)  # as `| head` does when it has read enough
+    piped = subprocess.run(
+        command, check=False, stdout=writing, stderr=subprocess.PIPE, text=True, cwd=ROOT
+    )
+    os.close(writing)
+    assert "rror" not in piped.stderr

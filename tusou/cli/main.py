@@ -69,6 +69,9 @@ def main() -> None:
     except (InsufficientMemory, MissingDependency) as error:
         typer.secho(f"{error.code}: {error}", err=True, fg="red")
         sys.exit(1)
+    except OSError as error:  # results cannot be printed: stdout is a file on a full disk
+        typer.secho(f"io_error: {error.strerror or error}", err=True, fg="red")
+        sys.exit(1)
 
 
 def _words() -> list[str]:

@@ -44,6 +44,8 @@ def plain_errors(*, resumes: bool = False) -> Iterator[None]:
         _print_traceback()
         typer.secho(f"{error.code}: {error}", err=True, fg="red")
         raise typer.Exit(EXIT_LOCKED if isinstance(error, Locked) else 1) from None
+    except BrokenPipeError:  # stdout is `| head`: click ends the process without a word
+        raise
     except OSError as error:  # a full disk, or a folder that may not be written
         _print_traceback()
         path = f": {error.filename}" if error.filename else ""

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from tusou.core.files import DAMAGED_FILE_ERRORS
 from tusou.core.ids import ItemId
 from tusou.core.json_objects import parse_object
 from tusou.data.jsonl import BOM, LineProblem
@@ -82,13 +83,14 @@ def unzip(data: bytes) -> bytes:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             files = [entry for entry in archive.infolist() if not entry.is_dir()]
-            if len(files) != 1:
-                raise ValueError(f"the zip must hold one file, but holds {len(files)}")
-            if files[0].file_size > _MAX_UNPACKED:
-                raise ValueError(f"the file in the zip is larger than {_MAX_UNPACKED} bytes")
-            return archive.read(files[0])
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError):
-        raise ValueError("the zip cannot be read") from None
+            if len(files) == 1 and files[0].file_size <= _MAX_UNPACKED:
+                return archive.read(files[0])
+    except DAMAGED_FILE_ERRORS as error:
+        reason = str(error) or type(error).__name__
+        raise ValueError(f"the zip cannot be read ({reason[:200]}); pack it again") from None
+    if len(files) != 1:
+        raise ValueError(f"the zip must hold one file, but holds {len(files)}")
+    raise ValueError(f"the file in the zip is larger than {_MAX_UNPACKED} bytes")
 
 
 @dataclass(slots=True)

@@ -14,6 +14,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from tusou.core.file_kinds import describe_foreign_file
 from tusou.core.ids import ItemId, is_id
 from tusou.core.json_objects import parse_object
 from tusou.data.jsonl import LineProblem, parse_lines, split_lines
@@ -71,7 +72,11 @@ def read_run(path: Path, top_k: int | None = None) -> Run:
     in `Run.problems` rather than raised.
     """
     try:
-        data = unzip(path.read_bytes())
+        stored = path.read_bytes()
+        data = unzip(stored)
+        # A zip is a submission; any other file of another kind than text is named.
+        if data is stored and (kind := describe_foreign_file(path)):
+            raise ValueError(f"the file {kind}")
         if is_teddy_table(data):
             table = read_teddy_table(data)
             rankings = {query_id: tuple(items) for query_id, items in table.rankings.items()}

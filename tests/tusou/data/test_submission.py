@@ -86,3 +86,20 @@ def test_a_zip_holds_one_file_and_the_same_bytes_give_the_same_zip() -> None:
     ]:
         with pytest.raises(ValueError, match=message):
             unzip(data)
+
+
+def test_every_damage_of_a_zip_is_told_in_one_line() -> None:
+    whole = bytearray(zip_rows([b"row %d" % number for number in range(300)]))
+    messages = []
+    for position in range(0, len(whole), 7):
+        damaged = whole.copy()
+        damaged[position] ^= 0xFF
+        try:
+            unzip(bytes(damaged))
+        except ValueError as error:
+            messages.append(str(error))
+    for size in range(4, len(whole), 11):
+        with pytest.raises(ValueError, match="cannot be read"):
+            unzip(bytes(whole[:size]))
+    assert len(messages) > 50
+    assert not any("\n" in message for message in messages)
