@@ -3,18 +3,17 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 from fastapi import FastAPI
-from pydantic.json_schema import models_json_schema
 
 from tusou import __version__
 from tusou_service.engine.engine import SearchEngine
 from tusou_service.http import errors
 from tusou_service.http.auth import ApiKeys
 from tusou_service.http.middleware import RequestMiddleware
+from tusou_service.http.openapi import complete_openapi
 from tusou_service.http.routes import embeddings, health, items, page, search
-from tusou_service.http.schemas import BatchRequest, EmbeddingRequest, Problem, SearchRequest
 
 if TYPE_CHECKING:
     from tusou_service.experiment.ab_test import Experiment
@@ -69,24 +68,5 @@ def create_app(
     app.mount("/static", page.static)
     app.add_middleware(RequestMiddleware, settings=settings, keys=keys, tracer=tracer)
     errors.add_error_handlers(app)
-    _add_schemas(app)
+    complete_openapi(app)
     return app
-
-
-def _add_schemas(app: FastAPI) -> None:
-    """Add to OpenAPI the models that FastAPI does not find: bodies and problems."""
-    generate = app.openapi
-
-    def openapi() -> dict[str, Any]:
-        document = generate()
-        _, models = models_json_schema(
-            [
-                (model, "validation")
-                for model in (SearchRequest, BatchRequest, EmbeddingRequest, Problem)
-            ],
-            ref_template="#/components/schemas/{model}",
-        )
-        document["components"]["schemas"].update(models["$defs"])
-        return document
-
-    app.openapi = openapi  # type: ignore[method-assign]

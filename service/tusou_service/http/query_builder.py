@@ -9,7 +9,7 @@ from tusou.retrieval.query import Part, Query, item_and_negative_parts, text_par
 from tusou.text.negation import UnderstoodQuery
 from tusou.text.normalize import normalize_query
 from tusou_service.engine.engine import SearchEngine
-from tusou_service.http.schemas import MAX_RANK, MAX_RESULTS, QueryFields
+from tusou_service.http.request_models import MAX_RANK, MAX_RESULTS, QueryFields
 
 FieldSource: TypeAlias = Literal["body", "query"]  # the JSON body or the query string
 

@@ -1,157 +1,18 @@
-"""Request and response bodies."""
+"""Response bodies."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    FailFast,
-    Field,
-    PlainValidator,
-    ValidationInfo,
-    WithJsonSchema,
-    field_validator,
-)
-from pydantic_core import PydanticCustomError, PydanticKnownError, PydanticUseDefault
+from pydantic import BaseModel, Field
 
 from tusou.core.ids import ItemId, ItemKind
-from tusou.retrieval.query import MAX_WEIGHT, NEGATIVE_WEIGHT
 from tusou_service.http.errors import PROBLEM_TYPES
 from tusou_service.images.query_encoder import ImageState
-
-MAX_TOP_K = 1000
-MAX_QUERIES = 256
-MAX_IMAGES = 16
-MAX_RANK = 10_000  # of offset + top_k
-MAX_RESULTS = 32_000  # of queries times top_k: larger answers would hold up other clients
-MAX_EXCLUDED = 256
-_MAX_ID_CHARS = 256
-
-Weight = Annotated[float, Field(gt=0, le=MAX_WEIGHT, allow_inf_nan=False)]
-Texts = Annotated[list[str], Field(min_length=1, max_length=MAX_QUERIES, fail_fast=True)]
-RequestId = int | Annotated[str, Field(max_length=_MAX_ID_CHARS)]
-
-
-def _text_or_none(value: object, info: ValidationInfo) -> str | None:
-    """Return None for what is no text, if each query of the batch has an outcome of its own."""
-    if isinstance(value, str):
-        return value
-    if info.data.get("partial"):
-        return None
-    raise PydanticKnownError("string_type")
-
-
-BatchText = Annotated[str | None, PlainValidator(_text_or_none), WithJsonSchema({"type": "string"})]
-
-
-def _refuse_token_ids(value: object) -> object:
-    first = value[0] if isinstance(value, list) and value else None
-    if isinstance(first, int) or (isinstance(first, list) and first and isinstance(first[0], int)):
-        raise PydanticCustomError(
-            "token_ids",
-            "Send texts, not token ids. With LangChain: "
-            "OpenAIEmbeddings(check_embedding_ctx_length=False, ...).",
-        )
-    return value
-
-
-class _StrictModel(BaseModel):
-    # As in most JSON parsers, the last value of a duplicate key wins.
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _null_is_left_out(cls, value: object, info: ValidationInfo) -> object:
-        """Read null in an optional field as most clients mean it: the field is not given."""
-        name = info.field_name or ""
-        if value is None and not cls.model_fields[name].is_required():
-            raise PydanticUseDefault
-        return value
-
-
-class PageFields(BaseModel):
-    """The options of a search: the page of its results, and how queries are read."""
-
-    top_k: int = Field(10, ge=1, le=MAX_TOP_K, description="Number of items to return.")
-    offset: int = Field(0, ge=0, le=MAX_RANK, description="Number of items to skip.")
-    exclude: Annotated[list[RequestId], FailFast()] = Field(
-        [], max_length=MAX_EXCLUDED, description="Item ids to leave out; unknown ids are ignored."
-    )
-    interpret: bool = Field(
-        default=True,
-        description="Whether what a query refuses (不带拉链的包) is subtracted instead of searched "
-        "for.",
-    )
-    index_version: str | None = Field(
-        None, max_length=64, description="The version of an earlier response; see version_changed."
-    )
-
-
-class PartFields(BaseModel):
-    """The parts of one query and their weights, except its image."""
-
-    query: str | None = Field(None, description="The text to search for; at most 512 characters.")
-    item_id: RequestId | None = Field(None, description="An indexed item: more like it.")
-    negative: str | None = Field(None, description="A text: less like this.")
-    negative_item_id: RequestId | None = Field(None, description="An indexed item: less like it.")
-    query_weight: Weight | None = Field(None, description="1 by default.")
-    image_weight: Weight | None = Field(None, description="1 by default.")
-    item_weight: Weight | None = Field(None, description="1 by default.")
-    negative_weight: Weight | None = Field(None, description=f"{NEGATIVE_WEIGHT} by default.")
-
-
-class QueryFields(PageFields, PartFields):
-    """The fields of one query, except its image."""
-
-
-class SearchRequest(_StrictModel, QueryFields):
-    """One query: at least one of `query`, `image` and `item_id`."""
-
-    image: str | None = Field(None, description="An image file in base64, or as a data URI.")
-
-
-class ImageSearchParameters(QueryFields):
-    """The query string of POST /search/image, whose body is the image."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class BatchRequest(_StrictModel, PageFields):
-    """Several queries, answered from one version of the index."""
-
-    partial: bool = Field(
-        default=False,
-        description="Whether a bad query has a problem in its place instead of refusing the batch.",
-    )
-    # After `partial`, which its validator reads.
-    queries: Annotated[
-        list[BatchText], Field(min_length=1, max_length=MAX_QUERIES, fail_fast=True)
-    ] = Field(description=f"Up to {MAX_QUERIES} texts; times top_k at most {MAX_RESULTS}.")
-
-
-class EmbeddingRequest(_StrictModel):
-    """Texts and images to encode, as in OpenAI's API; fields that it may add are ignored."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    input: Annotated[str | Texts, BeforeValidator(_refuse_token_ids)] = Field(
-        description="Texts, or images as data:image/...;base64,..."
-    )
-    model: str | None = Field(None, description="Ignored: there is one model.")
-    encoding_format: Literal["float", "base64"] = Field(
-        "float", description="Vectors as numbers, or as little-endian float32 in base64."
-    )
-    dimensions: int | None = Field(
-        None, description="The length of the model's vectors, which cannot be changed."
-    )
-    user: str | None = Field(None, description="Ignored.")
 
 
 class ModelCard(BaseModel):
     """A model in OpenAI's format."""
 
-    id: str
+    id: str = Field(description="The model's name.")
     object: Literal["model"] = "model"
     created: int = 0
     owned_by: str = "tusou"
@@ -168,7 +29,7 @@ class EmbeddingItem(BaseModel):
     """The vector of one input."""
 
     object: Literal["embedding"] = "embedding"
-    index: int
+    index: int = Field(description="The position of the input.")
     embedding: list[float] | str = Field(description="Numbers, or little-endian float32 in base64.")
 
 
@@ -232,8 +93,8 @@ class QueryFailure(BaseModel):
 
 
 class _AnsweredRequest(BaseModel):
-    index_version: str
-    took_ms: float
+    index_version: str = Field(description="The version of the bundle that answered.")
+    took_ms: float = Field(description="Milliseconds from the parsed request to the response.")
     version_changed: Literal[True] | None = Field(
         None, description="Present when the request named another version."
     )

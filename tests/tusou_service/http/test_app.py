@@ -250,6 +250,51 @@ def test_openapi_describes_bodies_errors_and_all_codes(client: TestClient) -> No
     )
 
 
+def test_every_request_field_has_a_type_a_description_and_an_example(client: TestClient) -> None:
+    document = client.get("/openapi.json").json()
+    schemas = document["components"]["schemas"]
+    fields: list[dict[str, object]] = []
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            fields += operation.get("parameters", [])
+            content = operation.get("requestBody", {}).get("content", {})
+            if "application/json" in content:
+                model = schemas[content["application/json"]["schema"]["$ref"].split("/")[-1]]
+                fields += model["properties"].values()
+                assert model["examples"]
+    assert len(fields) > 40
+    for field in fields:
+        schema = {**field, **field.get("schema", {})}  # type: ignore[dict-item]
+        assert schema["description"], field
+        assert {"type", "anyOf", "enum"} & schema.keys(), field
+        assert "example" in schema or schema["examples"], field
+
+
+def test_the_examples_of_bodies_are_accepted(client: TestClient) -> None:
+    schemas = client.get("/openapi.json").json()["components"]["schemas"]
+    for path, name in (
+        ("/search", "SearchRequest"),
+        ("/search/batch", "BatchRequest"),
+        ("/v1/embeddings", "EmbeddingRequest"),
+    ):
+        for example in schemas[name]["examples"]:
+            assert client.post(path, json=example).status_code == 200
+
+
+def test_openapi_says_which_calls_need_a_key_of_which_scope(client: TestClient) -> None:
+    document = client.get("/openapi.json").json()
+    schemes = document["components"]["securitySchemes"]
+    assert {scheme["type"] for scheme in schemes.values()} == {"http", "apiKey"}
+    paths = document["paths"]
+    for path, method, scopes in (
+        ("/search", "post", ["search"]),
+        ("/metrics", "get", ["metrics"]),
+        ("/admin/reload", "post", ["admin"]),
+    ):
+        assert {"bearer": scopes} in paths[path][method]["security"]
+    assert paths["/healthz"]["get"]["security"] == []
+
+
 def test_docs_can_be_switched_off(source: TinySource) -> None:
     with connected(source, docs=False) as client:
         assert client.get("/docs").status_code == 404

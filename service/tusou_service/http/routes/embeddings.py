@@ -5,6 +5,7 @@ from base64 import b64encode
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
+from fastapi import Path as PathParameter
 
 from tusou.core.arrays import Vectors
 from tusou.core.errors import BadImage, ErrorDetail, InvalidRequest, NotReady, Unavailable
@@ -19,10 +20,9 @@ from tusou_service.http.dependencies import (
 )
 from tusou_service.http.errors import NotFound, error_responses
 from tusou_service.http.query_builder import normalize_texts
+from tusou_service.http.request_models import MAX_IMAGES, EmbeddingRequest
 from tusou_service.http.schemas import (
-    MAX_IMAGES,
     EmbeddingItem,
-    EmbeddingRequest,
     EmbeddingResponse,
     ModelCard,
     ModelList,
@@ -32,6 +32,9 @@ from tusou_service.http.schemas import (
 router = APIRouter(tags=["embeddings"])
 
 _DATA_URI = "data:image/"
+ModelIdParameter = Annotated[
+    str, PathParameter(description="A name that GET /v1/models lists.", examples=["ViT-B-16"])
+]
 
 
 @router.post(
@@ -73,7 +76,7 @@ async def models(engine: EngineDep) -> ModelList:
 
 
 @router.get("/v1/models/{model_id:path}", responses=error_responses(NotReady, NotFound))
-async def model(model_id: str, engine: EngineDep) -> ModelCard:
+async def model(model_id: ModelIdParameter, engine: EngineDep) -> ModelCard:
     """Return the model of that name, if it is the one that encodes queries."""
     if model_id != engine.pipeline.bundle.model_name:
         message = "Another model is served; GET /v1/models names it."

@@ -1,9 +1,11 @@
 """GET /items/{item_id} and GET /items/{item_id}/image."""
 
 import hashlib
+from typing import Annotated
 from urllib.parse import quote
 
 from fastapi import APIRouter, Request
+from fastapi import Path as PathParameter
 from fastapi.responses import Response
 
 from tusou.bundle.bundle import Bundle
@@ -13,6 +15,10 @@ from tusou_service.http.errors import error_responses
 from tusou_service.http.schemas import ItemResponse
 
 router = APIRouter(tags=["items"])
+
+ItemIdParameter = Annotated[
+    str, PathParameter(description="The id of an indexed item.", examples=["30000001"])
+]
 
 
 @router.get(
@@ -28,7 +34,7 @@ router = APIRouter(tags=["items"])
     },
 )
 async def image(
-    item_id: str, request: Request, engine: EngineDep, deadline: DeadlineDep
+    item_id: ItemIdParameter, request: Request, engine: EngineDep, deadline: DeadlineDep
 ) -> Response:
     """Return an item's image as it is in the source."""
     bundle = engine.pipeline.bundle
@@ -47,7 +53,7 @@ async def image(
     responses=error_responses(UnknownItem, NotReady, DeadlineExceeded),
     response_model_exclude_none=True,
 )
-async def item(item_id: str, engine: EngineDep, deadline: DeadlineDep) -> ItemResponse:
+async def item(item_id: ItemIdParameter, engine: EngineDep, deadline: DeadlineDep) -> ItemResponse:
     """Return an item's text, or the path of its image."""
     bundle = engine.pipeline.bundle
     text = await engine.source.read(lambda: bundle.text(item_id), deadline)

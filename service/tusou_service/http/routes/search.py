@@ -29,14 +29,16 @@ from tusou_service.http.query_builder import (
     normalize_each,
     raise_errors,
 )
-from tusou_service.http.schemas import (
+from tusou_service.http.request_models import (
     BatchRequest,
-    BatchResponse,
     ImageSearchParameters,
+    SearchRequest,
+)
+from tusou_service.http.schemas import (
+    BatchResponse,
     InterpretedQuery,
     QueryFailure,
     QueryProblem,
-    SearchRequest,
     SearchResponse,
     SearchResult,
 )

@@ -1,45 +1,66 @@
-"use strict";
+// The page of the API: reads /openapi.json and shows every call.
 
-function element(name, text) {
-  const created = document.createElement(name);
-  created.textContent = text;
-  return created;
-}
+import { anchor, describe } from "./docs.call.js";
+import { element, fieldTable, objectRows } from "./docs.schema.js";
 
-function call(method, path, operation) {
-  const section = document.createElement("section");
-  section.append(element("h2", `${method.toUpperCase()} ${path}`));
-  section.append(element("p", operation.description || operation.summary || ""));
-  const content = operation.requestBody?.content?.["application/json"]?.schema?.$ref;
-  if (content) section.append(element("p", `Body: ${content.split("/").pop()}`));
-  const parameters = (operation.parameters ?? []).map(({ name }) => name);
-  if (parameters.length) section.append(element("p", `Parameters: ${parameters.join(", ")}`));
-  const list = document.createElement("ul");
-  for (const [status, response] of Object.entries(operation.responses)) {
-    const schema = response.content?.["application/json"]?.schema?.$ref;
-    const schemaName = schema ? ` → ${schema.split("/").pop()}` : "";
-    list.append(element("li", `${status}: ${response.description}${schemaName}`));
-  }
-  section.append(list);
-  return section;
-}
+const KEY_STORAGE = "tusou.key"; // shared with the search page
+const keyInput = document.getElementById("key");
+const status = document.getElementById("status");
+const METHODS = new Set(["get", "post"]);
 
-async function show() {
-  const response = await fetch("/openapi.json");
+try {
+  keyInput.value = sessionStorage.getItem(KEY_STORAGE) ?? "";
+} catch { /* storage is off: the key lasts as long as the page */ }
+
+const key = () => keyInput.value.trim();
+
+async function load() {
+  status.textContent = "Loading…";
+  const response = await fetch("/openapi.json", { headers: key() ? { Authorization: `Bearer ${key()}` } : {} });
   const document_ = await response.json();
+  if (response.status === 401) {
+    status.textContent = "This service has API keys: enter one to read about its calls.";
+    keyInput.focus();
+    return;
+  }
   if (!response.ok) throw new Error(`${document_.title}: ${document_.detail}`);
-  const calls = document.getElementById("calls");
-  for (const [path, methods] of Object.entries(document_.paths)) {
-    for (const [method, operation] of Object.entries(methods)) {
-      calls.append(call(method, path, operation));
-    }
-  }
-  const schemas = document.getElementById("schemas");
-  for (const [name, schema] of Object.entries(document_.components.schemas)) {
-    schemas.append(element("h3", name), element("pre", JSON.stringify(schema, null, 2)));
-  }
+  show(document_);
+  status.textContent = "";
 }
 
-show().catch((error) => {
-  document.getElementById("status").textContent = error.message;
+function show(document_) {
+  const calls = Object.entries(document_.paths).flatMap(([path, operations]) => (
+    Object.entries(operations).filter(([method]) => METHODS.has(method)).map(([method, operation]) => [method, path, operation])
+  ));
+  document.getElementById("contents").replaceChildren(...calls.map(([method, path]) => {
+    const link = element("a", `${method.toUpperCase()} ${path}`);
+    link.href = `#${anchor(method, path)}`;
+    return link;
+  }));
+  document.getElementById("calls").replaceChildren(
+    ...calls.map(([method, path, operation]) => describe(document_, method, path, operation, key)),
+  );
+  const objects = Object.entries(document_.components.schemas).flatMap(([name, schema]) => {
+    const heading = element("h3", name);
+    heading.id = `object-${name}`;
+    return [heading, element("p", schema.description ?? ""), fieldTable(objectRows(schema, false), `Fields of ${name}`)];
+  });
+  const schemas = document.getElementById("schemas");
+  schemas.replaceChildren(element("h2", "Objects"), ...objects);
+  schemas.hidden = false;
+}
+
+function start() {
+  load().catch((error) => {
+    status.textContent = `The description could not be loaded: ${error.message}`;
+  });
+}
+
+document.getElementById("key-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  try {
+    sessionStorage.setItem(KEY_STORAGE, key());
+  } catch { /* as above */ }
+  start();
 });
+start();
