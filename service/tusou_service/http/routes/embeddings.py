@@ -4,7 +4,7 @@ import asyncio
 from base64 import b64encode
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi import Path as PathParameter
 
 from tusou.core.arrays import Vectors
@@ -19,6 +19,7 @@ from tusou_service.http.dependencies import (
     json_request_body,
 )
 from tusou_service.http.errors import NotFound, error_responses
+from tusou_service.http.list_responses import list_response
 from tusou_service.http.query_builder import normalize_texts
 from tusou_service.http.request_models import MAX_IMAGES, EmbeddingRequest
 from tusou_service.http.schemas import (
@@ -40,6 +41,7 @@ ModelIdParameter = Annotated[
 @router.post(
     "/v1/embeddings",
     responses=error_responses(*QUERY_ERRORS, BadImage, Unavailable),
+    response_model=EmbeddingResponse,
     openapi_extra=json_request_body(EmbeddingRequest),
 )
 async def embeddings(
@@ -47,7 +49,7 @@ async def embeddings(
     body: Annotated[EmbeddingRequest, Depends(json_body(EmbeddingRequest))],
     engine: EngineDep,
     deadline: DeadlineDep,
-) -> EmbeddingResponse:
+) -> Response:
     """Return the unit vectors of texts and of images given as data URIs."""
     bundle = engine.pipeline.bundle
     if body.dimensions not in (None, bundle.dim):
@@ -58,15 +60,20 @@ async def embeddings(
     vectors, tokens = await _encode(inputs, engine, deadline)
     if engine.pipeline.bundle.version != bundle.version:
         raise NotReady("The index has just changed; send the request again.")
-    if body.encoding_format == "base64":
-        encoded = [b64encode(vector.astype("<f4").tobytes()).decode() for vector in vectors]
-    else:
-        encoded = [vector.tolist() for vector in vectors]
-    return EmbeddingResponse(
-        data=[EmbeddingItem(index=n, embedding=value) for n, value in enumerate(encoded)],
-        model=bundle.model_name,
-        usage=TokenUsage(prompt_tokens=tokens, total_tokens=tokens),
+    items = (
+        EmbeddingItem(index=n, embedding=_encode_vector(vector, body.encoding_format))
+        for n, vector in enumerate(vectors)
     )
+    usage = TokenUsage(prompt_tokens=tokens, total_tokens=tokens)
+    outer = EmbeddingResponse(data=[], model=bundle.model_name, usage=usage)
+    return await list_response(outer, "data", items)
+
+
+def _encode_vector(vector: Vectors, encoding: str) -> list[float] | str:
+    if encoding == "base64":
+        return b64encode(vector.astype("<f4").tobytes()).decode()
+    values: list[float] = vector.tolist()
+    return values
 
 
 @router.get("/v1/models", responses=error_responses(NotReady))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from time import perf_counter
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi import Query as QueryParameter
 
 from tusou.core.errors import BadImage, InputError, Unavailable, UnknownItem
@@ -22,6 +22,7 @@ from tusou_service.http.dependencies import (
     json_request_body,
 )
 from tusou_service.http.errors import error_responses, query_problem
+from tusou_service.http.list_responses import list_response
 from tusou_service.http.query_builder import (
     build_query,
     check_batch_size,
@@ -90,7 +91,7 @@ async def search_image(
 @router.post(
     "/search/batch",
     responses=error_responses(*QUERY_ERRORS),
-    response_model_exclude_none=True,
+    response_model=BatchResponse,
     openapi_extra=json_request_body(BatchRequest),
 )
 async def search_batch(
@@ -98,7 +99,7 @@ async def search_batch(
     body: Annotated[BatchRequest, Depends(json_body(BatchRequest))],
     engine: EngineDep,
     deadline: DeadlineDep,
-) -> BatchResponse:
+) -> Response:
     """Answer up to 256 queries, all from one version of the index."""
     started = perf_counter()
     charge_queries(request, len(body.queries))
@@ -119,15 +120,13 @@ async def search_batch(
         raise_errors(searched)
     _log_queries(request, [text for text in texts.values() if isinstance(text, str)])
     outcomes = zip(queries, searched, strict=True)
-    results = tuple(
+    results = (
         _failure(text) if isinstance(text, InputError) else _outcome(*next(outcomes))
         for text in texts.values()
     )
     answered = (hits.index_version for hits in searched if isinstance(hits, Hits))
-    return BatchResponse(
-        results=results,
-        **_answer_fields(next(answered, version), body.index_version, started),
-    )
+    fields = _answer_fields(next(answered, version), body.index_version, started)
+    return await list_response(BatchResponse(results=(), **fields), "results", results)
 
 
 async def _search_one(
