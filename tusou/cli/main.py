@@ -50,6 +50,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "compare": ("tusou_lab.compare.cli:compare", "Test whether one search is better than another."),
     "sweep": ("tusou_lab.sweep.cli:sweep", "Compare prompts, pools, depths, indexes, precisions."),
     "report": ("tusou_lab.report.cli:report", "Write a report of runs: one page to hand in."),
+    "view": ("tusou_lab.view.cli:view", "Show queries with the images found, without answers."),
 }
 
 _EPILOGS = {"serve": "tusou_service.settings:describe_settings"}

@@ -1,0 +1,1 @@
+"""Shows the results of a search without judging them: a page of queries with their items."""
