@@ -216,6 +216,10 @@ class AsyncClient(_BaseClient[httpx.AsyncClient, httpx.AsyncBaseTransport]):
         """Return the unit vectors of images, given as bytes or paths; long lists are split."""
         return await self._embed(wire.embed_images(images))
 
+    async def models(self) -> list[str]:
+        """Return the names of the models that encode queries, as OpenAI's clients see them."""
+        return await self._call(wire.models())
+
     async def item(self, item_id: ItemId) -> dict[str, object]:
         """Return an item's `item_id`, and its `text` or the path of its `image`."""
         return await self._call(Call("GET", f"/items/{quote(str(item_id), safe='')}", parse_fields))
@@ -331,6 +335,7 @@ class Client(_BaseClient[httpx.Client, httpx.BaseTransport]):
         search_batch = _blocking(AsyncClient.search_batch)
     embed_texts = _blocking(AsyncClient.embed_texts)
     embed_images = _blocking(AsyncClient.embed_images)
+    models = _blocking(AsyncClient.models)
     item = _blocking(AsyncClient.item)
     item_image = _blocking(AsyncClient.item_image)
     info = _blocking(AsyncClient.info)

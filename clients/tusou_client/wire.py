@@ -149,6 +149,21 @@ def embed_images(images: Sequence[ImageFile]) -> list[Call[Embeddings]]:
     return [_embeddings(batch) for batch in batches]
 
 
+def models() -> Call[list[str]]:
+    """Return the call for the names of the service's models."""
+
+    def parse(data: bytes) -> list[str]:
+        rows = parse_fields(data).get("data")
+        if not isinstance(rows, list):
+            raise ValueError("`data` is not a list")
+        names = [_fields(row).get("id") for row in rows]
+        if not all(isinstance(name, str) for name in names):
+            raise ValueError("a model has no `id`")
+        return [str(name) for name in names]
+
+    return Call("GET", "/v1/models", parse)
+
+
 def parse_fields(data: bytes) -> dict[str, object]:
     """Return the JSON object of a reply; ValueError if it is not one."""
     return _fields(json.loads(data, parse_constant=_no_constant))
@@ -251,6 +266,9 @@ def _service_error(reply: Reply, url: str) -> ServiceError:
     message = detail if isinstance(detail, str) else f"HTTP status {reply.status}"
     request = f" [request {request_id}]" if isinstance(request_id, str) else ""
     foreign = not isinstance(code, str)
+    details = _error_details(problem.get("errors"))
+    if reply.status == 403 and details:  # the scope that the key lacks
+        message = details[0].detail or message
     return ServiceError(
         f"{url} answered: {message}{request}{_advice(reply.status, foreign=foreign)}",
         status=reply.status,
@@ -259,7 +277,7 @@ def _service_error(reply: Reply, url: str) -> ServiceError:
         transient=reply.status >= 500 or reply.status in _TRANSIENT,
         retry_after=_retry_after(problem, reply.retry_after),
         request_id=request_id if isinstance(request_id, str) else None,
-        errors=_error_details(problem.get("errors")),
+        errors=details,
     )
 
 
@@ -276,7 +294,7 @@ def _query_error(problem: dict[str, object]) -> ServiceError:
 
 def _advice(status: int, *, foreign: bool) -> str:
     if status == 403 and not foreign:
-        return " The API key needs another scope: see the service's key file."
+        return " The API key has other scopes: add it to the key's line in the service's key file."
     if status in (401, 403):
         return " Give the service's API key (--api-key-file, or `api_key=` in Python)."
     if 300 <= status < 400:

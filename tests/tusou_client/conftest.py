@@ -78,6 +78,8 @@ class Service:
             return b"tusou_requests_total 3\n"
         if path.endswith("/image"):
             return b"image of " + path.encode()
+        if path == "/v1/models":
+            return b'{"object": "list", "data": [{"id": "ViT-B-16", "object": "model"}]}'
         if path.startswith("/items/"):
             return json.dumps({"item_id": 7, "image": f"{path}/image"}).encode()
         return json.dumps({"index_version": self.version}).encode()

@@ -157,6 +157,30 @@ def test_a_garbled_outcome_is_a_bad_reply(result: dict[str, object]) -> None:
         call.read(Reply(200, body), "http://service")
 
 
+def test_a_key_without_the_scope_of_a_call_says_which_it_lacks() -> None:
+    problem = {
+        "status": 403,
+        "code": "forbidden",
+        "detail": "The API key has other scopes than this call needs; see errors.",
+        "errors": [
+            {
+                "loc": ["header", "Authorization"],
+                "type": "scope",
+                "detail": "Needs the scope admin.",
+            }
+        ],
+    }
+    with pytest.raises(ServiceError, match=r"Needs the scope admin\..* key file") as error:
+        wire.models().read(Reply(403, json.dumps(problem).encode()), "http://service")
+    assert (error.value.code, error.value.transient) == ("forbidden", False)
+
+
+@pytest.mark.parametrize("body", ["{}", '{"data": [5]}', '{"data": [{"id": 5}]}', "[]"])
+def test_a_garbled_list_of_models_is_a_bad_reply(body: str) -> None:
+    with pytest.raises(BadReply):
+        wire.models().read(Reply(200, body.encode()), "http://service")
+
+
 def test_a_split_batch_never_mixes_two_versions(send: Send, server, service) -> None:
     def swap(number: int) -> None:
         service.version = "v2" if number == 2 else "v1"
@@ -232,6 +256,7 @@ def test_metrics_are_text(send: Send, server) -> None:
 
 def test_info_health_and_ready(send: Send, server) -> None:
     assert send(server.url, "info") == {"index_version": "v1"}
+    assert send(server.url, "models") == ["ViT-B-16"]
     assert send(server.url, "health") is True
     assert send(server.url, "ready") is True
 

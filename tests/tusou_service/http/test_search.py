@@ -22,6 +22,7 @@ from tests.tusou_service.http.test_middleware import problem_of
 from tests.tusou_service.tiny import TinyBundle, TinyPipeline, TinySource, connected
 from tusou.core.errors import InvalidRequest, TusouError
 from tusou.core.hits import Hits
+from tusou.images.formats import HEIC, IMAGE_FORMATS, JPEG_XL, ImageFormat
 from tusou.retrieval.query import Query, TextPart, VectorPart
 from tusou.text.negation import REFUSED_WEIGHT
 
@@ -295,3 +296,24 @@ def test_the_image_call_reads_base64_too(client: TestClient, prefix: str) -> Non
     )
     assert by_text.status_code == 200
     assert by_text.json()["item_ids"] == by_bytes.json()["item_ids"]
+
+
+@pytest.mark.parametrize(
+    "form",
+    [form for form in IMAGE_FORMATS if form not in (HEIC, JPEG_XL)],
+    ids=lambda form: form.name,
+)
+def test_an_image_of_any_format_is_accepted_by_every_call(
+    client: TestClient, form: ImageFormat
+) -> None:
+    image = image_bytes(3, form=form.name)
+    encoded = base64.b64encode(image).decode()
+    media_type = {"Content-Type": form.media_type}
+    for response in (
+        client.post("/search/image", content=image, headers=media_type),
+        client.post("/search", json={"image": encoded}),
+        client.post("/v1/embeddings", json={"input": f"data:{form.media_type};base64,{encoded}"}),
+    ):
+        assert response.status_code == 200, response.text
+    body = client.get("/openapi.json").json()["paths"]["/search/image"]["post"]["requestBody"]
+    assert form.media_type in body["content"]

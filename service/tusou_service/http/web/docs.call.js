@@ -116,7 +116,7 @@ async function send(method, path, parameters, form, source, key) {
   const headers = Object.fromEntries(given.filter((one) => one.in === "header").map((one) => [one.name, value(one)]));
   if (key) headers.Authorization = `Bearer ${key}`;
   const file = source?.files?.[0];
-  if (source) headers["Content-Type"] = file ? file.type : "application/json";
+  if (source) headers["Content-Type"] = file ? file.type || "image/jpeg" : "application/json";
   const address = fill(path, parameters, value) + (query.size ? `?${query}` : "");
   try {
     const response = await fetch(address, { method: method.toUpperCase(), headers, body: file ?? source?.value });
