@@ -534,7 +534,7 @@ def test_every_error_is_a_client_error_with_a_code_of_its_own() -> None:
     own = [cls for cls in classes if cls.__module__ == errors.__name__]
     assert all(issubclass(cls, ClientError) for cls in own)
     codes = [cls.code for cls in own if cls is not ServiceError]
-    assert len(codes) == 9
+    assert len(codes) == 10
     assert len(set(codes)) == len(codes)
 
 
