@@ -132,7 +132,7 @@ def make_plan(folder: Path, inputs: BuildInputs, pool: ItemPool) -> Plan:
     failures, duplicates = list[Failure](), list[ItemRow]()
     rows_read = 0
     with create_file(folder / _IDS) as file:
-        for row in pool.scan():
+        for row in pool.scan_in_time():
             rows_read += 1
             if isinstance(row, Failure):
                 failures.append(row)

@@ -53,7 +53,7 @@ def find_equal(root: Path, inputs: BuildInputs, recipe: BundleRecipe) -> Bundle 
     if not same_build or (source.path, source.split) != (inputs.source, inputs.split):
         return None
     pool = open_source(inputs)
-    for _ in pool.scan():
+    for _ in pool.scan_in_time():
         pass  # the digest is complete after the scan
     return bundle if pool.sha256 == source.sha256 else None
 

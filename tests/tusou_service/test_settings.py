@@ -1,6 +1,8 @@
 """Settings: environment, options, old and unknown names; no other module reads the environment."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -102,3 +104,24 @@ def test_no_other_module_reads_the_environment() -> None:
         if isinstance(node, ast.Attribute) and node.attr in {"environ", "getenv"}
     ]
     assert guilty == []
+
+
+def test_processes_import_nothing_from_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    for name in ("multiprocessing", "runpy", "service", "tusou_service"):
+        (tmp_path / "here" / f"{name}.py").write_text("raise RuntimeError('a file of the user')")
+    (tmp_path / "program.py").write_text(
+        "import multiprocessing\n"
+        "from tusou_service.settings import isolate_processes\n"
+        "if __name__ == '__main__':\n"
+        "    isolate_processes()\n"
+        "    process = multiprocessing.get_context('spawn').Process(target=print)\n"
+        "    process.start()\n"
+        "    process.join()\n"
+        "    raise SystemExit(process.exitcode)\n"
+    )
+    monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
+    command = [sys.executable, str(tmp_path / "program.py")]
+    subprocess.run(command, cwd=tmp_path / "here", check=True)

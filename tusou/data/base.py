@@ -12,6 +12,7 @@ from typing import Self
 from tusou.core.errors import BadDataset
 from tusou.core.ids import Encoding, Failure, ItemId, ItemKind
 from tusou.core.problems import list_problems
+from tusou.data.scan_deadline import SCAN_SECONDS, iterate_in_time
 
 MAX_ID_BYTES = 256
 
@@ -82,11 +83,18 @@ class ItemPool(ABC):
     def scan(self) -> Iterator[ItemRow | Failure]:
         """Yield every row once, in order; an unusable row is a Failure."""
 
+    def scan_in_time(self, seconds: float = SCAN_SECONDS) -> Iterator[ItemRow | Failure]:
+        """Yield what `scan` does; TimeoutError when the files give no answer for so long."""
+        return iterate_in_time(self.scan(), lambda: self.size, self._last_file, seconds)
+
+    def _last_file(self) -> str:
+        return str(self.files[-1]) if self.files else ""
+
 
 def scan_unique(pool: ItemPool) -> Iterator[ItemRow | Failure]:
     """Yield every row of a pool, with rows that repeat an id as failures."""
     seen_ids: set[str] = set()
-    for row in pool.scan():
+    for row in pool.scan_in_time():
         if isinstance(row, Failure):
             yield row
         elif row.item_id in seen_ids:

@@ -117,7 +117,7 @@ def _decode_images(
     """Yield row numbers and their pixels in the pool's order; of equal ids the first counts."""
     remaining = dict(rows)
     with ItemReader(pool.files) as reader:
-        for row in pool.scan():
+        for row in pool.scan_in_time():
             number = remaining.pop(row.item_id or "", None)
             if number is None:
                 continue

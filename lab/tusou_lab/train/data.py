@@ -134,7 +134,7 @@ def _load_images(
     """
     progress.begin(f"reading {split}", 0)
     rows = []
-    for row in pool.scan():
+    for row in pool.scan_in_time():
         progress.advance()
         if isinstance(row, ItemRow):
             rows.append(row)

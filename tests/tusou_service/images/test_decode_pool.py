@@ -15,10 +15,12 @@ import numpy as np
 import pytest
 from drawing import image_bytes
 from PIL import Image
+from pillow_heif import register_heif_opener
 from tusou_service.images.decode_pool import DecodePool
 
 from tests.tusou_service.tiny import TinySource, running
 from tusou.core.errors import BadImage, DeadlineExceeded, NotReady, Overloaded, Unavailable
+from tusou.images.formats import content_type
 from tusou.images.preprocess import open_image, to_pixels
 
 SIZE = 32
@@ -227,3 +229,30 @@ async def test_texts_are_answered_while_an_image_hangs(source: TinySource) -> No
         assert "tusou_image_batch_size_sum 3.0" in lines
         assert 'tusou_image_seconds_count{stage="decode"} 3.0' in lines
         assert 'tusou_image_seconds_count{stage="encode"} 3.0' in lines
+
+
+async def test_images_of_other_formats_are_queries_and_slow_ones_are_refused(
+    source: TinySource,
+) -> None:
+    register_heif_opener()
+    scans = image_bytes(1, form="JPEG")
+    progressive = io.BytesIO()
+    Image.open(io.BytesIO(scans)).save(progressive, "JPEG", progressive=True)
+    data = progressive.getvalue()
+    slow = data[:-2] + data[data.rindex(b"\xff\xda") : -2] * 20_000 + b"\xff\xd9"
+    async with (
+        running(source, timeout_ms=20_000) as server,
+        httpx.AsyncClient(base_url=server.url, timeout=20) as client,
+    ):
+
+        async def search(image: bytes, media_type: str) -> httpx.Response:
+            headers = {"Content-Type": media_type}
+            return await client.post("/search/image", content=image, headers=headers)
+
+        for form in ("GIF", "BMP", "TIFF", "AVIF", "HEIF"):
+            image = image_bytes(1, 64, form)
+            assert (await search(image, content_type(image))).status_code == 200
+            assert (await search(image, "image/jpeg")).status_code == 200
+        refused = await search(slow, "image/jpeg")
+        assert (refused.status_code, refused.json()["code"]) == (422, "bad_image")
+        assert refused.json()["errors"][0]["detail"] == "JPEG of over 100 scans"

@@ -88,8 +88,11 @@ class TarImages(ItemPool):
         """Yield an item or a Failure for every sample with an image, in order."""
         for path in self.files:
             with path.open("rb") as file:
-                self._hash.update(hashlib.file_digest(file, "sha256").digest())
-                self.size += file.tell()
+                digest = hashlib.sha256()
+                while chunk := file.read(2**20):
+                    digest.update(chunk)
+                    self.size += len(chunk)
+                self._hash.update(digest.digest())
         for sample in _samples(self.files, self.skipped):
             if isinstance(sample, Failure):
                 yield sample
