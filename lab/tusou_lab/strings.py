@@ -33,15 +33,18 @@ _STRINGS: Mapping[str, tuple[str, str]] = {
         ),
     ),
     "about_pool": (
-        "各图库用同一随机种子嵌套抽样：较小的图库是较大图库的子集，所有正确图片始终保留。",
         (
-            "The pools are nested random samples: each contains the smaller ones and all correct "
-            "images."
+            "从图库中随机抽取图片，并只保留在样本中有正确图片的查询；较小的样本是较大样本的子集。"
+            "图库越大，干扰图片越多，检索越难。"
+        ),
+        (
+            "Nested random samples of the images, each with the queries that have a correct image "
+            "in it: the more images there are, the more of them distract."
         ),
     ),
     "about_top_k": (
-        "取前 k 个结果时的 hit@k、recall@k 和 precision@k。",
-        "hit@k, recall@k and precision@k of the first k results.",
+        "只取前 k 个结果时各项指标的变化。",
+        "The metrics of the first k results.",
     ),
     "about_index": (
         (
@@ -93,15 +96,66 @@ _STRINGS: Mapping[str, tuple[str, str]] = {
     "unknown_pool_image_to_text": ("文本库", "the texts of the pool"),
     "metric_definitions": (
         (
-            "hit@k：前 k 个结果中至少有一个正确结果的查询所占的比例（即 MUGE 评测中的 R@k）；"
-            "mean_recall：hit@1、hit@5、hit@10 的平均值。"
+            "Recall@K：前 K 个结果中至少有一个正确结果的查询所占的比例（MUGE 写作 R@K，"
+            "本工具的命令写作 hit@K）；"
+            "平均召回率：Recall@1、Recall@5、Recall@10 的平均值。"
             "方括号内为对查询做自助法抽样得到的 95% 置信区间。"
         ),
         (
-            "hit@k: share of queries with at least one correct item among the first k results "
-            "(MUGE calls it R@k); mean_recall: mean of hit@1, hit@5 and hit@10. Brackets hold the "
-            "95 % bootstrap interval over the queries."
+            "Recall@K: share of queries with at least one correct item among the first K results "
+            "(MUGE writes R@K, the commands of this tool hit@K); mean recall: mean of Recall@1, "
+            "Recall@5 and Recall@10. Brackets hold the 95 % bootstrap interval over the queries."
         ),
+    ),
+    "mean_recall_name": ("平均召回率", "mean recall"),
+    "set_recall_name": ("前 {k} 个找回的正确结果比例", "share of correct items found, first {k}"),
+    "other_metrics": ("其他指标", "Other metrics"),
+    "other_metrics_text": (
+        "下列指标的定义与 Recall@K 不同，不能与它直接比较。",
+        "These are defined differently from Recall@K and are not to be compared with it.",
+    ),
+    "abstract": ("摘要", "Abstract"),
+    "abstract_scale": ("1", "4"),  # English takes about four times the characters
+    "abstract_model": ("图文模型", "an image-text model"),
+    "abstract_method": (
+        "本实验用 {model} 把图片与文本编码到同一向量空间，按余弦相似度做中文图文检索。",
+        (
+            "Images and Chinese texts are encoded by {model} into one vector space and searched by "
+            "cosine similarity. "
+        ),
+    ),
+    "abstract_pool": ("在 {items} 个条目中，", "Among {items} items, "),
+    "abstract_result": (
+        "{pool}{queries} 条{direction}查询的 Recall@{depths} 为 {values}%，平均 {mean}%。",
+        (
+            "{pool}{queries} queries ({direction}) reach a Recall@{depths} of {values} %, on "
+            "average {mean} %. "
+        ),
+    ),
+    "abstract_other": ("{direction}平均 {mean}%。", "For {direction} the average is {mean} %. "),
+    "abstract_weak": (
+        "{worst}最弱，低 {difference} 个百分点。",
+        "Weakest are {worst}, {difference} points below the average. ",
+    ),
+    "abstract_near": (
+        "首位出错的查询中，{share}% 的正确结果在前五名。",
+        "Of the queries with a wrong first result, {share} % have a correct one up to rank 5. ",
+    ),
+    "abstract_intervals": (
+        "各项指标附 95% 置信区间。",
+        "All figures come with 95 % intervals. ",
+    ),
+    "abstract_commands": (
+        "文末列出复现命令与关键代码。",
+        "The commands and the key code are at the end. ",
+    ),
+    "abstract_examples": (
+        "报告还给出成功与失败示例及误差分析。",
+        "The report shows successes and failures and analyses the errors. ",
+    ),
+    "abstract_same": (
+        "评测流程与线上服务相同。",
+        "The evaluation runs the pipeline of the service. ",
     ),
     "method": ("方法", "Method"),
     "method_text": (
@@ -115,6 +169,39 @@ _STRINGS: Mapping[str, tuple[str, str]] = {
             "The evaluation runs the same search pipeline as the service."
         ),
     ),
+    "method_space": ("共享向量空间", "The shared space"),
+    "method_space_text": (
+        (
+            "模型由图像塔和文本塔组成。"
+            "图像塔（ViT 或 ResNet）把图片编码为向量，文本塔（中文 RoBERTa）"
+            "把文本编码为同样维数的向量；"
+            "两个向量都除以自身的长度（L2 归一化），落在同一个单位球面上。"
+            "相符的图片和文本方向相近，所以可以直接用内积比较图片与文本。"
+        ),
+        (
+            "The model has two towers. The image tower (a ViT or ResNet) encodes an image as a "
+            "vector, the text tower (a Chinese RoBERTa) encodes a text as a vector of the same "
+            "dimension, and both are divided by their length (L2 normalisation), so that they lie "
+            "on one unit sphere. An image and a text that fit point in similar directions and can "
+            "be compared by their inner product."
+        ),
+    ),
+    "method_contrastive": ("对比学习", "Contrastive learning"),
+    "method_contrastive_text": (
+        (
+            "训练时每批取 N 对图文，计算 N×N 个相似度并乘以可学习的温度系数。"
+            "每段文本要从 N 张图片中选出自己的图片，"
+            "每张图片也要从 N 段文本中选出自己的文本，损失是两个方向交叉熵的平均值（InfoNCE）："
+            "成对的图文被拉近，同批中不成对的被推远。"
+        ),
+        (
+            "A batch holds N pairs. Their N×N similarities are multiplied by a learned "
+            "temperature; every text has to pick its image among N, and every image its text. The "
+            "loss is the mean of both cross entropies (InfoNCE): pairs are pulled together, other "
+            "combinations of the batch are pushed apart."
+        ),
+    ),
+    "method_search": ("检索流程", "The search"),
     "flow_images": ("图片\n{n} 张", "images\n{n}"),
     "flow_decode": ("解码、缩放\n{side}×{side}", "decode, resize\n{side}×{side}"),
     "flow_image_tower": ("图像塔\n{model}", "image tower\n{model}"),
@@ -123,8 +210,54 @@ _STRINGS: Mapping[str, tuple[str, str]] = {
     "flow_prompt": ("提示词\n{prompt}", "prompt\n{prompt}"),
     "flow_text_tower": ("文本塔\n{model}", "text tower\n{model}"),
     "flow_search": ("向量检索\n{index}", "search\n{index}"),
-    "flow_score": ("评分\nhit@k", "score\nhit@k"),
+    "flow_score": ("评分\nRecall@K", "score\nRecall@K"),
     "data": ("数据与划分", "Data and split"),
+    "splits": ("数据划分", "Splits"),
+    "split": ("划分", "split"),
+    "split_counts": ("{images} 张图片，{queries} 条查询", "{images} images, {queries} queries"),
+    "judged_images": ("有查询的图片数", "images that queries name"),
+    "english_warning": (
+        (
+            "注意：{share:.0f}% 的查询是英文，而模型是用中文训练的，对英文理解有限；"
+            "应改用中文描述（例如 Flickr8k-CN），否则分数会明显偏低。"
+        ),
+        (
+            "Note: {share:.0f} % of the queries are English, and the model was trained on Chinese "
+            "texts. Use Chinese captions (such as Flickr8k-CN); the scores are too low otherwise."
+        ),
+    ),
+    "settings_text": (
+        (
+            "图片缩放为正方形，按模型的均值和方差标准化；文本转为小写、统一引号后分词。"
+            "所有向量都做 L2 归一化。图片向量建库时计算一次，存入索引包，之后的查询不再编码图片；"
+            "查询向量也会缓存，同样的文本只编码一次。"
+        ),
+        (
+            "Images are resized to squares and standardised by the model's mean and deviation; "
+            "texts are lower-cased, their quotes unified, and tokenised. All vectors are L2 "
+            "normalised. Image vectors are computed once and kept in the bundle; query vectors are "
+            "cached, so that no text is encoded twice."
+        ),
+    ),
+    "training": ("训练", "Training"),
+    "training_text": (
+        (
+            "{name} 由 {base} 在 {pairs} 条查询上训练 {epochs} 轮而来："
+            "损失从 {first:.3f} 降到 {last:.3f}，"
+            "第 {best} 轮在验证集上最好，平均召回率 {recall:.2f}%，保存的是这一轮。"
+        ),
+        (
+            "{name} was trained from {base} on {pairs} queries for {epochs} epochs: the loss went "
+            "from {first:.3f} to {last:.3f}. Epoch {best} is the best on valid, with a mean recall "
+            "of {recall:.2f} %, and was kept."
+        ),
+    ),
+    "training_seconds": ("训练用时（秒）", "training time (s)"),
+    "loss": ("损失", "loss"),
+    "loss_curve": ("训练损失曲线", "Training loss"),
+    "recall_curve": ("每轮在验证集上的召回率", "Recall on valid after each epoch"),
+    "step": ("步", "step"),
+    "epoch": ("轮", "epoch"),
     "settings": ("预处理与设置", "Preprocessing and settings"),
     "machine": ("机器与耗时", "Machine and time"),
     "results": ("结果", "Results"),
@@ -182,6 +315,14 @@ _STRINGS: Mapping[str, tuple[str, str]] = {
         "Failures: none of the first {depth} results is correct",
     ),
     "no_failures": ("没有失败的查询。", "No query failed."),
+    "worst_ranks": (
+        "名次最靠后的查询",
+        "The queries whose correct result has the worst rank",
+    ),
+    "all_first": (
+        "所有查询的第一个结果都正确。",
+        "The first result is correct for every query.",
+    ),
     "no_successes": ("没有成功的查询。", "No query succeeded."),
     "query": ("查询", "query"),
     "rank": ("第 {rank} 名", "rank {rank}"),
@@ -190,10 +331,114 @@ _STRINGS: Mapping[str, tuple[str, str]] = {
     "no_answer": ("没有标注正确结果", "no correct item is known"),
     "errors": ("误差分析", "Error analysis"),
     "errors_text": (
-        "各类查询的 {metric}。横线为 95% 置信区间，虚线为全部查询的平均值，n 为查询数。",
+        "各类查询的{metric}。横线为 95% 置信区间，虚线为全部查询的平均值，n 为查询数。",
         (
             "{metric} by kind of query. Lines show the 95 % interval, the dashed line marks the "
             "mean over all queries, n is the number of queries."
+        ),
+    ),
+    "slices_differ": (
+        (
+            "{worst}最差，{metric}为 {value:.1f}%（n = {queries}），"
+            "比全部查询低 {difference:.1f} 个百分点；"
+            "{best}最好，为 {best_value:.1f}%。"
+        ),
+        (
+            "Worst are {worst}: {metric} is {value:.1f} % (n = {queries}), {difference:.1f} points "
+            "below all queries. Best are {best} with {best_value:.1f} %. "
+        ),
+    ),
+    "slices_certain": (
+        "它的置信区间低于总体平均值，差距不只是抽样误差。",
+        "The interval lies below the mean of all: this is more than chance.",
+    ),
+    "slices_uncertain": (
+        "它的置信区间包含总体平均值，差距可能只是抽样误差。",
+        "The interval includes the mean of all: this may be chance.",
+    ),
+    "no_slices": (
+        "查询在长度、正确结果数、类别、语言和否定上都属于同一组，无法分组比较。",
+        "All queries are of one kind in length, correct items, category, language and negation.",
+    ),
+    "slices_equal": ("各组没有差别。", "The kinds do not differ."),
+    "slice_length": ("长度为 {label} 个字符的查询", "queries of {label} characters"),
+    "slice_positives": (
+        "有 {label} 个正确结果的查询",
+        "queries with {label} correct items",
+    ),
+    "slice_category": ("“{label}”类查询", "queries of the category {label}"),
+    "slice_language": ("{label}查询", "queries in the language class {label}"),
+    "slice_negation": ("{label}的查询", "queries of the kind: {label}"),
+    "improve": ("改进方向", "Ways to improve"),
+    "improve_in": ("{run}：", "{run}: "),
+    "improve_slice": (
+        "{worst}得分最低，应检查这类查询的标注，并为它补充训练数据。",
+        "check the judgments of {worst}, which score lowest, and add training data for them.",
+    ),
+    "improve_rerank": (
+        "首位出错的查询中 {share:.0f}% 的正确结果已在前五名，对前几名重排序最可能见效。",
+        (
+            "{share:.0f} % of the queries with a wrong first result have a correct one up to rank "
+            "5: reranking the first results is the most promising step."
+        ),
+    ),
+    "improve_duplicates": (
+        "有排在首位的图片与正确图片重复，应先去重或合并标注，再比较模型。",
+        "first results duplicate correct images: remove duplicates before models are compared.",
+    ),
+    "improve_english": (
+        "把英文描述换成中文，或换用支持英文的模型。",
+        "use Chinese captions in place of English ones, or a model for English.",
+    ),
+    "improve_prompt": (
+        (
+            "使用提示词“{prompt}”（建库时用 --prompt），"
+            "平均召回率可提高 {gain:.2f} 个百分点，需在另一份数据上确认。"
+        ),
+        (
+            "The prompt {prompt} (tusou index --prompt) adds {gain:.2f} points of mean recall; "
+            "confirm it on other data."
+        ),
+    ),
+    "improve_train": (
+        "模型没有在本数据上训练的记录：用 tusou train 在训练集上微调，再用验证集比较。",
+        "No training on this data is recorded: fine-tune with tusou train, and compare on valid.",
+    ),
+    "improve_epochs": (
+        "最后一轮在验证集上最好，说明还没有收敛，可以增加轮数。",
+        "The last epoch is the best on valid: train for more epochs.",
+    ),
+    "improve_overfit": (
+        "最好的一轮之后验证分数不再上升，应减小学习率或增加训练数据。",
+        "Valid no longer improves after the best epoch: lower the learning rate, or add data.",
+    ),
+    "improve_model": (
+        "换用更大的模型（如 ViT-L-14、ViT-H-14）通常能提高召回率，代价是编码更慢。",
+        "A larger model (ViT-L-14, ViT-H-14) usually finds more and encodes more slowly.",
+    ),
+    "notes": ("作者的说明", "The author's notes"),
+    "code": ("关键代码", "Key code"),
+    "code_text": (
+        "归一化、检索、Recall@K 和对比损失的核心计算。",
+        "The core of normalisation, search, Recall@K and the contrastive loss.",
+    ),
+    "explored": ("自主探索：", "Own exploration: "),
+    "explored_prompt": (
+        "比较了多种提示词，“{prompt}”最好，平均召回率提高 {gain:.2f} 个百分点。",
+        "of all prompts compared, {prompt} is the best, {gain:.2f} points of mean recall more. ",
+    ),
+    "explored_no_prompt": (
+        "比较了多种提示词，没有一种优于当前设置。",
+        "of all prompts compared, none is better than the present one. ",
+    ),
+    "explored_pool": (
+        (
+            "图库从 {small} 张增加到 {large} 张时，"
+            "平均召回率从 {small_value:.1f}% 变为 {large_value:.1f}%。"
+        ),
+        (
+            "From {small} to {large} images, mean recall goes from {small_value:.1f} % to "
+            "{large_value:.1f} %."
         ),
     ),
     "by_length": ("按查询长度（字符数）", "By query length (characters)"),
@@ -238,8 +483,8 @@ _STRINGS: Mapping[str, tuple[str, str]] = {
     "curves": ("参数曲线", "Parameter sweep"),
     "reproduce": ("复现命令", "Commands to reproduce"),
     "reproduce_text": (
-        "运行以下命令可重新生成本报告；文件名省略了所在目录。",
-        "These commands generate this report again; files are named without their folders.",
+        "在本报告所在的文件夹中粘贴以下命令，即可重新生成本报告。",
+        "Pasted in the folder of this report, these commands generate it again.",
     ),
     "generated_by": (
         "由 Tusou {version} 于 {date} 生成",

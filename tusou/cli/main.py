@@ -26,7 +26,7 @@ VERBS: dict[str, tuple[str, str]] = {
     ),
     "walkthrough": (
         "tusou_lab.walkthrough.cli:walkthrough",
-        "Do a complete exercise on drawn data, up to the files to hand in.",
+        "Do a complete exercise on drawn data or your own, up to the files to hand in.",
     ),
     "doctor": ("tusou.cli.doctor:doctor", "Check this machine, and say what to do."),
     "toy": ("tusou_lab.cli:toy", "Draw product images and their Chinese queries."),

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 from matplotlib.text import Text
+from matplotlib.ticker import MaxNLocator
 
 from tusou_lab.charts.font import FAMILY, font_file
 
@@ -36,6 +37,7 @@ _STYLE: dict[Any, Any] = {  # the names are literals in matplotlib's types
 }
 _NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 _WIDTH = 6.4  # inches
+_MOST_MARKERS = 30  # of a curve; more would hide it
 _BOX, _GAP, _HEIGHT = 1.5, 0.42, 0.62  # of a flow chart
 
 
@@ -74,17 +76,23 @@ def line_chart(
     y_label: str,
     x: Sequence[float],
     lines: Mapping[str, Sequence[tuple[float, float, float]]],
+    *,
+    linear: bool = False,
 ) -> Figure:
-    """Return curves over a logarithmic x axis; a point is its value and the bounds of that."""
+    """Return curves over a logarithmic or linear x axis; a point is its value and its bounds."""
     figure = Figure(figsize=(_WIDTH, 3.0))
     axes = figure.subplots()
     for (label, points), colour in zip(lines.items(), _COLOURS, strict=False):
         y, low, high = zip(*points, strict=True)
-        axes.plot(x, y, color=colour, marker="o", markersize=3.5, label=label)
+        marker = "o" if len(x) <= _MOST_MARKERS else ""
+        axes.plot(x, y, color=colour, marker=marker, markersize=3.5, label=label)
         axes.fill_between(x, low, high, color=colour, alpha=0.12, lw=0)
-    axes.set_xscale("log")
-    axes.set_xticks(x, [f"{value:g}" for value in x])
-    axes.minorticks_off()
+    if linear:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    else:
+        axes.set_xscale("log")
+        axes.set_xticks(x, [f"{value:g}" for value in x])
+        axes.minorticks_off()
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
     axes.grid(axis="y", color=_GRID, lw=0.7)

@@ -33,6 +33,10 @@ def report(
     examples: Annotated[
         int, typer.Option(min=0, max=50, help="Rows of images under each heading.")
     ] = 5,
+    notes: Annotated[
+        Path | None,
+        typer.Option(help="Text file with your own words, a section.", exists=True, dir_okay=False),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing report.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
 ) -> None:
@@ -43,7 +47,14 @@ def report(
 
     with plain_errors(), progress() as bar:
         spec = ReportSpec(
-            tuple(runs), tuple(answers), tuple(bundle or ()), sweep, title, lang, examples
+            tuple(runs),
+            tuple(answers),
+            tuple(bundle or ()),
+            sweep,
+            title,
+            lang,
+            examples,
+            notes,
         )
         written = make_report(spec, out, bar, force=force)
     if as_json:

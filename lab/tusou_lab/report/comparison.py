@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from tusou_lab.compare.run import Comparison, compare
 from tusou_lab.report.inputs import ReportRun
+from tusou_lab.report.metric_names import metric_name
 from tusou_lab.report.model import ReportPart
 from tusou_lab.strings import Strings
 from tusou_lab.sweep.tables import ResultTable
@@ -22,7 +23,7 @@ def compare_runs(runs: Sequence[ReportRun], words: Strings) -> Iterator[ReportPa
                 heading, _verdict(comparison, words), table=_metrics_table(comparison, words)
             )
             text = words["wins"].format(
-                metric=comparison.metric,
+                metric=metric_name(comparison.metric, words),
                 wins=comparison.wins,
                 losses=comparison.losses,
                 ties=comparison.ties,
@@ -48,7 +49,7 @@ def _verdict(comparison: Comparison, words: Strings) -> str:
     change = comparison.metrics[comparison.metric]
     low, high = change.interval
     return verdict + words["verdict_figures"].format(
-        metric=comparison.metric,
+        metric=metric_name(comparison.metric, words),
         a=change.a,
         b=change.b,
         difference=change.difference,
@@ -61,7 +62,7 @@ def _verdict(comparison: Comparison, words: Strings) -> str:
 def _metrics_table(comparison: Comparison, words: Strings) -> ResultTable:
     rows = (
         (
-            name,
+            metric_name(name, words),
             f"{change.a:.2f}",
             f"{change.b:.2f}",
             f"{change.difference:+.2f}",

@@ -58,14 +58,14 @@ class ExampleBuilder:
         count: int,
     ) -> None:
         self._run, self._find_thumbnail = run, find_thumbnail
-        self._texts, self._words, self._count = texts, words, count
+        self._texts, self._words, self.count = texts, words, count
         self._items_are_texts = run.direction == "image_to_text"
 
     def build(
         self, outcomes: Sequence[QueryOutcome], *, exact: bool = False
     ) -> tuple[ExampleRow, ...]:
         """Return rows at even distances; `exact` finds ranks beyond the results."""
-        sampled = sample_evenly(outcomes, self._count)
+        sampled = sample_evenly(outcomes, self.count)
         ranks = exact_ranks(self._run, sampled) if exact else {}
         return tuple(self._row(outcome, ranks.get(outcome.query.line)) for outcome in sampled)
 

@@ -1,10 +1,13 @@
 """Tables of a report about its data, settings and machine."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
 from tusou.bundle.bundle import Bundle
+from tusou.core.errors import TusouError
+from tusou.data import open_dataset, split_source
 from tusou_lab.report.inputs import ReportRun
 from tusou_lab.report.model import ReportPart
 from tusou_lab.strings import Strings
@@ -41,6 +44,27 @@ def data_facts(run: ReportRun) -> Facts:
     if evaluation.answers_outside_pool is not None:
         facts["outside"] = f"{evaluation.answers_outside_pool:,}"
     return facts
+
+
+def split_table(source: str, words: Strings) -> ResultTable | None:
+    """Return the queries and judged images of each split of the data; None if it has one split."""
+    path, _ = split_source(source)
+    root = path.parent if path.name.startswith("MR_") else path
+    try:
+        dataset = replace(open_dataset(str(root)), only=None)
+        names = dataset.splits()
+    except TusouError:
+        return None
+    rows = []
+    for name in names if len(names) > 1 else ():
+        try:
+            queries = dataset.queries(name)
+        except TusouError:
+            continue
+        images = {item for query in queries for item in query.item_ids or ()}
+        rows.append((name, f"{len(queries):,}", f"{len(images):,}" if images else "–"))
+    head = (words["split"], words["queries"], words["judged_images"])
+    return ResultTable(head, tuple(rows)) if rows else None
 
 
 def setting_facts(run: ReportRun, words: Strings) -> Facts:

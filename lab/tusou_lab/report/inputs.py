@@ -27,6 +27,7 @@ class ReportSpec:
     title: str | None = None
     language: Language = "zh"
     examples: int = 5  # rows of images under each heading
+    notes: Path | None = None  # the author's own words
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,8 @@ def read_report_data(spec: ReportSpec, progress: Progress | None = None) -> Repo
                 'search for images, rows of {"image_id", "text_ids"} for images that search for '
                 "texts"
             )
+        # A file for this direction alone says more precisely which queries a run answers.
+        matching.sort(key=lambda source: not Path(source).is_file())
         scored = evaluate(path, matching[0], BundleSearchSpec(depth), progress)
         name = path.stem if path.is_file() else path.name
         bundle = _searched_bundle(scored, bundles.values())

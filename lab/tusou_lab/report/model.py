@@ -23,11 +23,14 @@ class ReportPart:
 
     heading: str = ""
     text: str = ""
+    strong: str = ""  # shown in bold
+    points: tuple[str, ...] = ()  # a list
     figure: ReportFigure | None = None
     table: ResultTable | None = None
     rows: tuple[ExampleRow, ...] = ()
     empty: str = ""  # shown if there are no rows
     commands: tuple[str, ...] = ()
+    code: str = ""  # Python
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,25 +1,28 @@
 """Sections of a report about its runs."""
 
 from collections.abc import Iterator, Sequence
+from operator import itemgetter
 
 from matplotlib.figure import Figure
 
 from tusou_lab.charts.plots import ChartBar, bar_chart, flow_chart
 from tusou_lab.report.analysis import DUPLICATE_COSINE, QueryOutcome
 from tusou_lab.report.examples import ExampleBuilder
+from tusou_lab.report.facts import data_facts, facts_part, split_table
 from tusou_lab.report.inputs import ReportRun
+from tusou_lab.report.metric_names import HEADLINE_PREFIXES, metric_name
 from tusou_lab.report.model import ReportFigure, ReportPart
+from tusou_lab.report.narrative import describe_slices, english_warning, slice_metric
 from tusou_lab.strings import Strings
 from tusou_lab.sweep.tables import ResultTable
 
 _CARD_METRICS = ("hit@1", "hit@5", "hit@10", "mean_recall")
-_SLICE_METRICS = ("mean_recall", "hit@1")  # the first that the rankings are deep enough for
 _LAST_NEAR_MISS = 5  # rank
 _MAX_BARS = 12  # of one chart; the largest slices are shown
 _BOX_CHARACTERS = 11  # per line of a box
 
 
-def cards(runs: Sequence[ReportRun]) -> tuple[tuple[str, str, str], ...]:
+def cards(runs: Sequence[ReportRun], words: Strings) -> tuple[tuple[str, str, str], ...]:
     """Return the headline numbers of the last run in the direction of the first.
 
     Each is a label, the percentage, and its interval.
@@ -29,7 +32,7 @@ def cards(runs: Sequence[ReportRun]) -> tuple[tuple[str, str, str], ...]:
     suffix = f" · {run.name}" if len(runs) > 1 else ""
     return tuple(
         (
-            name + suffix,
+            metric_name(name, words) + suffix,
             f"{evaluation.percent[name]:.1f}",
             _format_interval(evaluation.interval[name]),
         )
@@ -57,8 +60,8 @@ def task(runs: Sequence[ReportRun], words: Strings) -> Iterator[ReportPart]:
     yield ReportPart(text=words["metric_definitions"])
 
 
-def method(runs: Sequence[ReportRun], words: Strings) -> ReportPart:
-    """Describe the search pipeline by that of the first run."""
+def method(runs: Sequence[ReportRun], words: Strings) -> Iterator[ReportPart]:
+    """Describe contrastive learning, the shared space, and the pipeline of the first run."""
     run = _first_by_direction(runs)[0]
     bundle, header = run.bundle, run.scored.run.header
     manifest = bundle.manifest if bundle else None
@@ -87,37 +90,80 @@ def method(runs: Sequence[ReportRun], words: Strings) -> ReportPart:
         ),
         (words["flow_search"].format(index=_shorten(index)), words["flow_score"]),
     )
+    yield ReportPart(words["method_space"], words["method_space_text"])
+    yield ReportPart(words["method_contrastive"], words["method_contrastive_text"])
     text = words["method_text"]
-    return ReportPart(text=text, figure=ReportFigure("method", text, chart))
+    yield ReportPart(words["method_search"], text, figure=ReportFigure("method", text, chart))
 
 
-def results(runs: Sequence[ReportRun], words: Strings) -> ResultTable:
-    """Return a table of all metrics of all runs, with their intervals."""
-    names = dict.fromkeys(name for run in runs for name in run.scored.evaluation.percent)
+def data(runs: Sequence[ReportRun], words: Strings) -> Iterator[ReportPart]:
+    """Describe the data, its splits, and captions in a language the model hardly knows."""
+    yield facts_part(runs, map(data_facts, runs), words)
+    for source in dict.fromkeys(run.answers for run in runs):
+        if table := split_table(source, words):
+            yield ReportPart(words["splits"], table=table)
+            break
+    for warning in dict.fromkeys(english_warning(run, words) for run in runs):
+        if warning:
+            yield ReportPart(strong=warning)
+
+
+def results(runs: Sequence[ReportRun], words: Strings) -> Iterator[ReportPart]:
+    """Show Recall@K of all runs with intervals, and the other metrics in a table of their own."""
+    names = list(dict.fromkeys(name for run in runs for name in run.scored.evaluation.percent))
+    main = [name for name in names if name.startswith(HEADLINE_PREFIXES)]
+    # With one correct item per query the share of correct items found is Recall@K again.
+    several = any(len(row.correct) > 1 for run in runs for row in run.scored.judgments.rows)
+    others = [
+        name for name in names if name not in main and (several or not name.startswith("recall@"))
+    ]
+    yield ReportPart(table=_metrics_table(runs, main, words))
+    yield ReportPart(
+        words["other_metrics"],
+        words["other_metrics_text"],
+        table=_metrics_table(runs, others, words),
+    )
+
+
+def _metrics_table(runs: Sequence[ReportRun], names: Sequence[str], words: Strings) -> ResultTable:
     head = (run_heading(run, words) for run in runs)
-    rows = ((name, *(_format_metric(run, name) for run in runs)) for name in names)
+    rows = (
+        (metric_name(name, words), *(_format_metric(run, name) for run in runs)) for name in names
+    )
     return ResultTable((words["metric"], *head), tuple(rows))
 
 
 def examples(
     run: ReportRun, outcomes: Sequence[QueryOutcome], builder: ExampleBuilder, words: Strings
 ) -> Iterator[ReportPart]:
-    """Show queries whose first result is correct, and queries without a correct result."""
+    """Show queries whose first result is correct, and queries without a correct result.
+
+    Without such failures, the queries whose correct result has the worst rank are shown.
+    """
     depth = f"{run.scored.evaluation.top_k:,}"
     rows = builder.build([outcome for outcome in outcomes if outcome.rank == 1])
     yield ReportPart(words["successes"], rows=rows, empty=words["no_successes"])
     failures = [outcome for outcome in outcomes if outcome.rank is None]
-    rows = builder.build(failures, exact=True)
     heading = words["failures"].format(depth=depth)
-    yield ReportPart(heading, rows=rows, empty=words["no_failures"])
+    if failures:
+        yield ReportPart(heading, rows=builder.build(failures, exact=True))
+        return
+    behind = [(-outcome.rank, outcome) for outcome in outcomes if outcome.rank and outcome.rank > 1]
+    worst = [outcome for _, outcome in sorted(behind, key=itemgetter(0))][: builder.count]
+    yield ReportPart(heading, empty=words["no_failures"])
+    yield ReportPart(words["worst_ranks"], rows=builder.build(worst), empty=words["all_first"])
 
 
 def errors(run: ReportRun, words: Strings) -> Iterator[ReportPart]:
     """Compare the kinds of queries."""
     evaluation = run.scored.evaluation
     percent = evaluation.percent
-    metric = next(name for name in (*_SLICE_METRICS, *percent) if name in percent)
-    yield ReportPart(text=words["errors_text"].format(metric=metric))
+    metric = slice_metric(evaluation)
+    shown = metric_name(metric, words)
+    if not evaluation.slices:
+        yield ReportPart(empty=words["no_slices"])
+        return
+    yield ReportPart(text=words["errors_text"].format(metric=shown))
     for by in dict.fromkeys(score.by for score in evaluation.slices):
         scores = [score for score in evaluation.slices if score.by == by]
         if len(scores) > _MAX_BARS:
@@ -131,9 +177,10 @@ def errors(run: ReportRun, words: Strings) -> Iterator[ReportPart]:
             )
             for score in scores
         ]
-        chart = bar_chart(f"{metric} (%)", bars, percent[metric])
+        chart = bar_chart(f"{shown} (%)", bars, percent[metric])
         heading = words.get(f"by_{by}", by)
-        yield ReportPart(heading, figure=ReportFigure(f"{run.name}_{by}", heading, chart))
+        figure = ReportFigure(f"{run.name}_{by}", heading, chart)
+        yield ReportPart(heading, describe_slices(evaluation, by, words), figure=figure)
 
 
 def misses(

@@ -41,14 +41,14 @@ def sweep(
     from tusou.cli.progress import progress
     from tusou_lab.strings import strings_in
     from tusou_lab.sweep.output import PAGE, prepare_folder, write_sweep
-    from tusou_lab.sweep.prompts import PUBLISHED, read_templates
+    from tusou_lab.sweep.prompts import read_templates
     from tusou_lab.sweep.run import DEPTHS, PRECISIONS, SweepSpec
     from tusou_lab.sweep.run import sweep as run_sweep
     from tusou_lab.sweep.tables import experiment_tables
 
     with plain_errors(), progress() as bar:
         spec = SweepSpec(
-            read_templates(templates) if templates else PUBLISHED,
+            read_templates(templates) if templates else (),
             tuple(pool or ()),
             tuple(top_k or DEPTHS),
             tuple(index or ()),

@@ -31,6 +31,8 @@ METRICS = ("hit@1", "hit@5", "hit@10", "mean_recall", "mrr@10")
 HEADLINE = "mean_recall"
 _TIMED_QUERIES = 200  # queries searched singly to measure the time of a query
 _MOST_POOLS = 6
+_LEAST_POOL = 2 * DEPTH  # in smaller ones most results are found whatever the model is
+_LEAST_QUERIES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,32 +83,51 @@ class ExperimentRunner:
         return SweepExperiment("prompt", tuple(rows))
 
     def compare_pools(self, sizes: Sequence[int]) -> SweepExperiment:
-        """Score nested samples of the pool that all hold every correct item.
+        """Score nested random samples of the images, each with the queries it can answer.
 
-        Raises InvalidRequest for a size that cannot hold them or exceeds the pool.
+        A query belongs to a sample that holds one of its correct images at least; the sample of
+        all images is scored with all queries. Raises InvalidRequest for a size over the pool's,
+        and for one whose sample holds no correct image.
         """
-        order, least = self._nested_order()
+        count = len(self._base.pool)
+        order = np.random.default_rng(SEED).permutation(count)
         rows = []
-        for size in sorted(set(sizes) | {len(order)}):
-            if not least <= size <= len(order):
+        for size in sorted(set(sizes) | {count}):
+            sample = frozenset(order[:size].tolist())
+            correct = [items & sample for items in self._base.correct]
+            kept = [row for row, items in enumerate(correct) if items or size == count]
+            if size > count or not kept:
                 raise InvalidRequest(
-                    f"a pool of {size} is not between the {least} correct items, which stay in "
-                    f"every pool, and the {len(order)} items of the bundle; give other --pool sizes"
+                    f"a sample of {size} images of the {count} in the bundle is not one that any "
+                    "query has a correct image in; give other --pool sizes"
                 )
             index = _build_index(FaissSpec("Flat"), order[:size], self._base.pool)
-            rows.append(self._row(str(size), _search(index, self._queries)))
+            results = _search(index, self._queries[kept])
+            judged = _judge(results, [correct[row] for row in kept])
+            rows.append(_score(str(size), judged, {"queries": float(len(kept))}))
         return SweepExperiment("pool", tuple(rows))
 
     def default_pools(self) -> list[int]:
-        """Return the size of the pool, its half, its quarter and so on, at most six sizes."""
-        order, least = self._nested_order()
-        sizes = [len(order) >> halvings for halvings in range(_MOST_POOLS)]
-        return [size for size in sizes if size >= max(least, DEPTH)]
+        """Return the size of the pool, its half, its quarter and so on, at most six sizes.
+
+        No sample is so small that fewer than ten queries have a correct image in it.
+        """
+        count = len(self._base.pool)
+        order = np.random.default_rng(SEED).permutation(count)
+        sizes = [count]
+        for halvings in range(1, _MOST_POOLS):
+            sample = frozenset(order[: count >> halvings].tolist())
+            answered = sum(not items.isdisjoint(sample) for items in self._base.correct)
+            if len(sample) < _LEAST_POOL or answered < _LEAST_QUERIES:
+                break
+            sizes.append(len(sample))
+        return sizes
 
     def compare_depths(self, ks: Sequence[int]) -> SweepExperiment:
         """Score the first k results for each k."""
         deepest = min(max(ks), len(self._base.pool))
-        gains = GainTable.of(self._judge(_search(self._exact, self._queries, deepest)), deepest)
+        results = _search(self._exact, self._queries, deepest)
+        gains = GainTable.of(_judge(results, self._base.correct), deepest)
         rows = []
         for k in sorted({min(k, deepest) for k in ks}):
             # The names leave k out: it is the row's label and the x axis of the curves.
@@ -145,13 +166,6 @@ class ExperimentRunner:
             rows.append(self._row(name, _search(self._exact, vectors), measured))
         return SweepExperiment("precision", tuple(rows))
 
-    def _nested_order(self) -> tuple[Ids, int]:
-        """Return all keys, correct items first and the rest shuffled, and how many are correct."""
-        correct = np.array(sorted(set().union(*self._base.correct)), np.int64)
-        rest = np.setdiff1d(np.arange(len(self._base.pool)), correct)
-        shuffled = np.random.default_rng(SEED).permutation(rest)
-        return np.concatenate([correct, shuffled]), len(correct)
-
     def _seconds_per_query(self, index: VectorIndex) -> float:
         """Return the median time of a search for a single query."""
         times = []
@@ -161,15 +175,22 @@ class ExperimentRunner:
             times.append(perf_counter() - started)
         return float(np.median(times))
 
-    def _judge(self, results: Ids) -> list[JudgedRanking]:
-        return [
-            JudgedRanking([key for key in keys if key >= 0], correct)
-            for keys, correct in zip(results.tolist(), self._base.correct, strict=True)
-        ]
-
     def _row(self, label: str, results: Ids, measured: dict[str, float] | None = None) -> SweepRow:
-        values = per_query(self._judge(results), DEPTH)
-        return _make_row(label, {name: values[name] for name in METRICS}, measured)
+        return _score(label, _judge(results, self._base.correct), measured)
+
+
+def _judge(results: Ids, correct: Sequence[frozenset[int]]) -> list[JudgedRanking]:
+    return [
+        JudgedRanking([key for key in keys if key >= 0], items)
+        for keys, items in zip(results.tolist(), correct, strict=True)
+    ]
+
+
+def _score(
+    label: str, judged: Sequence[JudgedRanking], measured: dict[str, float] | None = None
+) -> SweepRow:
+    values = per_query(judged, DEPTH)
+    return _make_row(label, {name: values[name] for name in METRICS}, measured)
 
 
 def _make_row(

@@ -18,12 +18,25 @@ PLACEHOLDER = "{query}"
 ENSEMBLE = "ensemble"
 
 # The second and third were published for queries of the MUGE contest, the fourth for its images.
-PUBLISHED = (
+SHOP_PROMPTS = (
     PLACEHOLDER,
     "这是一个商品搜索：{query}",
     "用户正在搜索电商商品：{query}",
     "这是一张图片，里面存在商品：{query}",
 )
+# For images of anything else: descriptions of photos, as cn_clip's zero-shot templates word them.
+PHOTO_PROMPTS = (
+    PLACEHOLDER,
+    "一张照片：{query}",
+    "这是一张图片：{query}",
+    "图片描述：{query}",
+)
+
+
+def prompts_for(pool: Path) -> tuple[str, ...]:
+    """Return prompts that suit a pool: those for shops if it is one of MUGE's files or folders."""
+    is_shop = pool.name.startswith("MR_") or (pool.is_dir() and any(pool.glob("MR_*_imgs.tsv")))
+    return SHOP_PROMPTS if is_shop else PHOTO_PROMPTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +81,9 @@ def read_templates(path: Path) -> tuple[str, ...]:
     if problems:
         raise BadDataset("\n  ".join([f"unusable templates: {len(problems)}", *problems]))
     if not templates:
-        raise BadDataset(f"{path}: no templates; write one per line, for example {PUBLISHED[1]}")
+        raise BadDataset(
+            f"{path}: no templates; write one per line, for example {PHOTO_PROMPTS[1]}"
+        )
     return tuple(templates)
 
 

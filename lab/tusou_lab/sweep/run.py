@@ -19,7 +19,7 @@ from tusou_lab.evaluate.validate import (
     require_answers,
 )
 from tusou_lab.sweep.experiments import DEPTH, SEED, ExperimentRunner, SweepBase, SweepExperiment
-from tusou_lab.sweep.prompts import PUBLISHED, Prompt, QueryVectors, with_ensemble
+from tusou_lab.sweep.prompts import Prompt, QueryVectors, prompts_for, with_ensemble
 
 DEPTHS = (1, 2, 5, 10, 20, 50, 100)
 PRECISIONS = ("fp32", "bf16")
@@ -29,9 +29,9 @@ _LEAST_LISTS = 4
 
 @dataclass(frozen=True, slots=True)
 class SweepSpec:
-    """The values to try; empty pools or factories mean defaults that suit the size of the pool."""
+    """The values to try; where none are given, defaults that suit the pool."""
 
-    templates: tuple[str, ...] = PUBLISHED
+    templates: tuple[str, ...] = ()
     pools: tuple[int, ...] = ()
     top_k: tuple[int, ...] = DEPTHS
     factories: tuple[str, ...] = ()
@@ -75,10 +75,11 @@ def sweep(
     base = _make_base(bundle, judgments, spec)
     runner = ExperimentRunner(base, vectors)
     factories = spec.factories or default_factories(bundle.item_count)
+    templates = spec.templates or prompts_for(Path(bundle.manifest.source.path))
     # A factory string, and the tuning that may follow it after a space.
     split = [factory.strip().partition(" ") for factory in factories]
     experiments = (
-        runner.compare_prompts(with_ensemble(spec.templates)),
+        runner.compare_prompts(with_ensemble(templates)),
         runner.compare_pools(spec.pools or runner.default_pools()),
         runner.compare_depths(spec.top_k),
         runner.compare_indexes(

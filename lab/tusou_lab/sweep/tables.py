@@ -1,6 +1,8 @@
 """Tables and charts of a sweep's experiments."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from matplotlib.figure import Figure
 
@@ -9,7 +11,9 @@ from tusou_lab.markdown import escape_inline
 from tusou_lab.strings import Strings
 from tusou_lab.sweep.experiments import HEADLINE, SweepExperiment, SweepRow
 
-_DECIMALS = {"least_cosine_to_base": 6, "ms_a_query": 3, "seconds_to_build": 2}
+MetricName: TypeAlias = Callable[[str], str]  # how a table or chart calls a metric
+
+_DECIMALS = {"least_cosine_to_base": 6, "ms_a_query": 3, "seconds_to_build": 2, "queries": 0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +29,9 @@ class ResultTable:
         return "\n".join("| " + " | ".join(map(escape_inline, line)) + " |" for line in lines)
 
 
-def experiment_tables(experiment: SweepExperiment, words: Strings) -> list[ResultTable]:
+def experiment_tables(
+    experiment: SweepExperiment, words: Strings, metric_name: MetricName = str
+) -> list[ResultTable]:
     """Return a table of the metrics and, if anything else was measured, one of that."""
     rows = experiment.rows
     names = tuple(rows[0].percent)
@@ -38,7 +44,8 @@ def experiment_tables(experiment: SweepExperiment, words: Strings) -> list[Resul
         )
         for row in rows
     )
-    head = (words["setting"], *names, f"{bounded}: {words['interval']}")
+    shown = map(metric_name, names)
+    head = (words["setting"], *shown, f"{metric_name(bounded)}: {words['interval']}")
     tables = [ResultTable(head, tuple(metrics))]
     if measured := tuple(rows[0].measured):
         measurements = (
@@ -53,12 +60,14 @@ def experiment_tables(experiment: SweepExperiment, words: Strings) -> list[Resul
     return tables
 
 
-def experiment_chart(experiment: SweepExperiment, words: Strings) -> Figure:
+def experiment_chart(
+    experiment: SweepExperiment, words: Strings, metric_name: MetricName = str
+) -> Figure:
     """Return curves over a numeric setting, bars for any other."""
     rows = experiment.rows
     if experiment.name in {"pool", "top_k"}:
         lines = {
-            name: [(row.percent[name], row.low[name], row.high[name]) for row in rows]
+            metric_name(name): [(row.percent[name], row.low[name], row.high[name]) for row in rows]
             for name in rows[0].percent
             if not name.startswith("mrr")
         }
@@ -73,7 +82,7 @@ def experiment_chart(experiment: SweepExperiment, words: Strings) -> Figure:
         )
         for row in rows
     ]
-    return bar_chart(f"{HEADLINE} (%)", bars)
+    return bar_chart(f"{metric_name(HEADLINE)} (%)", bars)
 
 
 def _row_label(row: SweepRow, words: Strings) -> str:

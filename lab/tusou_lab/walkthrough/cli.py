@@ -13,21 +13,30 @@ from tusou_lab.cli import AsJson, ForceFolder, Seed, WorkFolder, echo_command
 def walkthrough(
     exercise: Annotated[Literal["muge", "flickr8k", "teddy"], typer.Argument(help="The exercise.")],
     folder: WorkFolder,
+    data: Annotated[
+        str | None,
+        typer.Option(help="Folder with the exercise's own files, in place of drawn data."),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="MODEL; demo for drawn data, ViT-B-16 for --data."),
+    ] = None,
     items: Annotated[int, typer.Option(min=50, help="Images to draw in a split.")] = 1000,
     queries: Annotated[int, typer.Option(min=10, help="Queries to draw in a split.")] = 200,
     seed: Seed = 2024,
     force: ForceFolder = False,
     as_json: AsJson = False,
 ) -> None:
-    """Do a complete exercise on drawn data, from its files to those to hand in."""
+    """Do a complete exercise on drawn data or one's own, from its files to those to hand in."""
     from tusou_lab.run_commands import ToySize
     from tusou_lab.walkthrough import flickr8k, muge, teddy
-    from tusou_lab.walkthrough.exercise import run_exercise
+    from tusou_lab.walkthrough.exercise import ExerciseInputs, run_exercise
 
     with plain_errors():
         run = {"muge": muge, "flickr8k": flickr8k, "teddy": teddy}[exercise].run
         size, echo = ToySize(items, queries, seed), partial(echo_command, err=as_json)
-        report = run_exercise(run, folder, size, echo, force=force)
+        inputs = ExerciseInputs(size, data, model or ("ViT-B-16" if data else "demo"))
+        report = run_exercise(run, folder, inputs, echo, force=force)
     if as_json:
         print_json(asdict(report))
         return

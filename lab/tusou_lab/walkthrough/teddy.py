@@ -3,10 +3,14 @@
 from pathlib import Path
 from shutil import copytree
 
+from tusou.core.errors import BadDataset
+from tusou.data.formats.teddycup import IMAGE_TO_TEXT, TEXT_TO_IMAGE
 from tusou_lab.convert.teddycup import write_table
 from tusou_lab.run_commands import CommandRunner, ToySize
 from tusou_lab.walkthrough.exercise import (
+    ExerciseInputs,
     Metrics,
+    find_dataset,
     read_rows,
     write_bare_queries,
     write_rows,
@@ -15,31 +19,48 @@ from tusou_lab.walkthrough.exercise import (
 _TOP_K = "5"
 
 
-def run(folder: Path, size: ToySize, runner: CommandRunner) -> tuple[Metrics, tuple[Path, ...]]:
-    """Find images for the texts of attachment 2, and texts for the images of attachment 3."""
-    words, images = folder / "attachment2", folder / "attachment3"
-    _draw(folder, size, runner)
+def run(
+    folder: Path, inputs: ExerciseInputs, runner: CommandRunner
+) -> tuple[Metrics, tuple[Path, ...]]:
+    """Find images for the texts of attachment 2, and texts for the images of attachment 3.
 
-    first = folder / "result1.csv"
-    text_queries = f"{words}#t2i"
-    runner.run("index", text_queries, "--out", str(folder / "images"), "--model", "demo")
-    _submit(folder / "images", text_queries, first, runner)
-
-    second, texts = folder / "result2.csv", folder / "texts"
-    image_queries = f"{images}#i2t"
-    runner.run("convert", image_queries, str(texts), "--to", "muge")
-    items = str(texts / "MR_i2t_queries.jsonl")
-    runner.run("index", items, "--out", str(folder / "words"), "--model", "demo")
-    _submit(folder / "words", image_queries, second, runner)
+    Own data may hold one of the attachments; they have no judgments, so nothing is scored.
+    """
+    tasks = _own_tasks(inputs.data) if inputs.data else _draw(folder, inputs.size, runner)
+    made = []
+    if TEXT_TO_IMAGE.split in tasks:
+        text_queries, made = tasks[TEXT_TO_IMAGE.split], [folder / "result1.csv"]
+        runner.run("index", text_queries, "--out", str(folder / "images"), *inputs.index_options)
+        _submit(folder / "images", text_queries, made[-1], runner)
+    if IMAGE_TO_TEXT.split in tasks:
+        image_queries, texts = tasks[IMAGE_TO_TEXT.split], folder / "texts"
+        made.append(folder / "result2.csv")
+        runner.run("convert", image_queries, str(texts), "--to", "muge")
+        items = str(texts / "MR_i2t_queries.jsonl")
+        runner.run("index", items, "--out", str(folder / "words"), "--model", inputs.model)
+        _submit(folder / "words", image_queries, made[-1], runner)
 
     metrics = {}
     for task, result, sealed in (
-        ("text_to_image", first, "sealed1.jsonl"),
-        ("image_to_text", second, "sealed2.jsonl"),
+        ("text_to_image", folder / "result1.csv", folder / "sealed1.jsonl"),
+        ("image_to_text", folder / "result2.csv", folder / "sealed2.jsonl"),
     ):
-        options = ["--answers", str(folder / sealed), "--top-k", _TOP_K]
-        metrics[task] = runner.run_evaluate(result, *options)["percent"]
-    return metrics, (first, second)
+        if sealed.exists():
+            options = ["--answers", str(sealed), "--top-k", _TOP_K]
+            metrics[task] = runner.run_evaluate(result, *options)["percent"]
+    return metrics, tuple(made)
+
+
+def _own_tasks(data: str) -> dict[str, str]:
+    """Return `DATA#SPLIT` of each task; BadDataset if neither attachment is there."""
+    path, dataset = find_dataset(data)
+    names = {TEXT_TO_IMAGE.split, IMAGE_TO_TEXT.split} & set(dataset.splits())
+    if not names:
+        raise BadDataset(
+            f"{path}: neither attachment 2 ({TEXT_TO_IMAGE.texts}, {TEXT_TO_IMAGE.images}) nor "
+            f"attachment 3 ({IMAGE_TO_TEXT.images}, {IMAGE_TO_TEXT.texts}), there or below"
+        )
+    return {name: f"{path}#{name}" for name in names}
 
 
 def _submit(bundle: Path, queries: str, result: Path, runner: CommandRunner) -> None:
@@ -49,8 +70,11 @@ def _submit(bundle: Path, queries: str, result: Path, runner: CommandRunner) -> 
     runner.run("evaluate", str(result), *options, "--pool", str(bundle))
 
 
-def _draw(folder: Path, size: ToySize, runner: CommandRunner) -> None:
-    """Draw both attachments in place of a download, and put their correct items aside."""
+def _draw(folder: Path, size: ToySize, runner: CommandRunner) -> dict[str, str]:
+    """Draw both attachments in place of a download, and put their correct items aside.
+
+    Returns `DATA#SPLIT` of each task.
+    """
     drawn, bare = folder / "drawn", folder / "bare"
     runner.run("toy", str(drawn), *size.options, "--splits", "test")
     queries = read_rows(drawn / "MR_test_queries.jsonl")
@@ -83,6 +107,7 @@ def _draw(folder: Path, size: ToySize, runner: CommandRunner) -> None:
         for row in pairs
     )
     write_rows(folder / "sealed2.jsonl", correct_texts)
+    return {TEXT_TO_IMAGE.split: f"{words}#t2i", IMAGE_TO_TEXT.split: f"{images}#i2t"}
 
 
 def _text_id(number: object) -> str:

@@ -1,13 +1,17 @@
 """`tusou report`: a page that needs no network, its Markdown, and their content."""
 
 import json
+import os
 import re
+import shlex
 from base64 import b64decode
 from html.parser import HTMLParser
 from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 import typer
 from drawing import image_line
 from fontTools.ttLib import TTFont
@@ -17,15 +21,20 @@ from tusou_indexer.build import BuildSpec, build
 from tusou_lab.evaluate.export import save
 from tusou_lab.evaluate.scoring import evaluate
 from tusou_lab.evaluate.search_bundle import BundleSearchSpec
+from tusou_lab.report import key_code
 from tusou_lab.report.cli import report as command
 from tusou_lab.report.inputs import ReportSpec
 from tusou_lab.report.run import make_report
 from tusou_lab.sweep.output import prepare_folder, write_sweep
 from tusou_lab.sweep.run import SweepSpec, sweep
+from tusou_lab.toy.dataset import SplitSize, write_toy
+from tusou_lab.train.loss import contrastive_loss
+from tusou_lab.train.run import TrainSpec, train
 from typer.testing import CliRunner
 
 from tusou.cli.progress import NoProgress
 from tusou.core.errors import InvalidRequest, OutputExists, TusouError
+from tusou.evaluation.metrics import GainTable, JudgedRanking, hit
 from tusou.retrieval.pipeline import SearchPipeline
 from tusou.retrieval.query import Query
 
@@ -77,6 +86,10 @@ def folder(tiny_bundle: Path, queries: Path, tmp_path_factory: pytest.TempPathFa
         TITLE,
         "zh",
         3,
+        folder / "notes.txt",
+    )
+    (folder / "notes.txt").write_text(
+        "# 体会\n\n提示词的作用\n不大。\n\n<b>数据</b>更重要。\n", "utf-8"
     )
     make_report(spec, folder / "out.html")
     return folder
@@ -115,6 +128,7 @@ def test_the_title_is_escaped(html: str) -> None:
 
 def test_has_every_section(html: str, markdown: str) -> None:
     headings = [
+        "摘要",
         "检索任务",
         "方法",
         "数据与划分",
@@ -123,7 +137,8 @@ def test_has_every_section(html: str, markdown: str) -> None:
         "成功与失败示例",
         "误差分析",
     ]
-    headings += ["近似失误与重复图片", "参数曲线", "机器与耗时", "复现命令"]
+    headings += ["近似失误与重复图片", "参数曲线", "改进方向", "作者的说明", "关键代码"]
+    headings += ["机器与耗时", "复现命令"]
     assert re.findall(r"^## \d+ (.*)$", markdown, re.MULTILINE) == headings
     assert re.findall(r"</span>([^<]+)</h2>", html) == headings
 
@@ -133,8 +148,13 @@ def test_shows_both_directions_with_intervals(folder: Path, queries: Path, markd
     low, high = evaluation.interval["hit@10"]
     forward = f"{evaluation.percent['hit@10']:.2f} [{low:.1f}, {high:.1f}]"
     assert "| 指标 | forward（以文搜图） | backward（以图搜文） |" in markdown
-    assert f"| hit@10 | {forward} | 100.00 [100.0, 100.0] |" in markdown
-    assert "| hit@1 |" in markdown
+    assert f"| Recall@10 | {forward} | 100.00 [100.0, 100.0] |" in markdown
+    assert "| Recall@1 |" in markdown
+    # The other recall has another name and stands in a table of its own.
+    main, _, others = markdown.partition("### 其他指标")
+    assert "平均召回率 |" in main
+    assert not re.findall(r"^\| (?:recall@|hit@|前 )", main, re.M)
+    assert "| nDCG@10 |" in others
 
 
 def test_example_rows_show_query_rank_and_results(markdown: str, folder: Path) -> None:
@@ -159,15 +179,115 @@ def test_the_markdown_has_all_its_files(markdown: str, folder: Path) -> None:
     assert named == {path.name for path in (folder / "out_files").iterdir()}
 
 
-def test_shows_the_commands_without_folders(markdown: str, folder: Path) -> None:
-    commands = re.search(r"```\n(.*?)```", markdown, re.DOTALL)
+def test_the_commands_can_be_pasted_in_the_folder_of_the_report(
+    markdown: str, folder: Path, tiny_bundle: Path, queries: Path
+) -> None:
+    commands = re.search(r"```\n(tusou .*?)```", markdown, re.DOTALL)
     assert commands
-    lines = commands[1].strip().splitlines()
-    assert [line.split()[1] for line in lines] == ["index", "evaluate", "sweep", "report"]
-    assert lines[1] == (
-        "tusou evaluate bundle --answers MR_test_queries.jsonl --top-k 10 --save forward.jsonl"
-    )
-    assert str(folder.parent) not in markdown
+    lines = [shlex.split(line) for line in commands[1].strip().splitlines()]
+    assert [line[1] for line in lines] == ["index", "evaluate", "sweep", "report"]
+    bundle, answers = (os.path.relpath(path, folder) for path in (tiny_bundle, queries))
+    evaluated = ["--answers", answers, "--top-k", "10", "--save", "forward.jsonl", "--force"]
+    assert lines[1] == ["tusou", "evaluate", bundle, *evaluated]
+    for line in lines:
+        for word in line[2:]:
+            assert "/" not in word or word == TITLE or (folder / word).exists()
+    assert lines[-1][-3:] == ["--out", "out.html", "--force"]
+
+
+def test_the_abstract_has_the_length_that_sheets_ask_for(
+    markdown: str, folder: Path, queries: Path
+) -> None:
+    abstract = re.search(r"## 1 摘要\n\n(.*)\n", markdown)
+    assert abstract
+    assert 100 <= len(abstract[1]) <= 150
+    evaluation = evaluate(folder / "forward.jsonl", queries).evaluation
+    assert f"{evaluation.percent['mean_recall']:.1f}%" in abstract[1]
+
+
+def test_training_is_shown_with_its_curves(tiny_model: Path, tmp_path: Path) -> None:
+    data, out = tmp_path / "data", tmp_path / "tuned.pt"
+    write_toy(data, [SplitSize("train", 24, 24), SplitSize("valid", 20, 12)], seed=1)
+    train(str(data), TrainSpec(str(tiny_model), 2, 8, 1e-3, 0.0, 0, "fp32"), out, device="cpu")
+    build(BuildSpec(f"{data}#valid", str(out), workers=1), tmp_path / "bundle", NoProgress())
+    spec = ReportSpec((tmp_path / "bundle",), (f"{data}#valid",), examples=1)
+    make_report(spec, tmp_path / "page.html")
+    markdown = (tmp_path / "page.md").read_text("utf-8")
+    section = markdown[markdown.index(" 训练\n") : markdown.index(" 结果\n")]
+    assert "在 24 条查询上训练 2 轮而来" in section
+    assert "| batch_size | 8 |" in section
+    assert "training_1_loss.svg" in section
+    assert "training_1_recall.svg" in section
+    assert re.search(r"^\| [12] ✓ \| \d", section, re.M)
+    assert "| train | 24 |" in markdown  # the sizes of the splits
+    assert "--model tuned.pt" in markdown
+    assert "tusou train" not in markdown[markdown.index("改进方向") :]
+
+
+def test_sentences_say_which_queries_fall_behind(tmp_path: Path) -> None:
+    rows = [
+        {"query_id": n, "query_text": "裙" if n < 10 else "适合夏天的连衣裙", "item_ids": [n]}
+        for n in range(20)
+    ]
+    for row in rows:
+        row["category"] = "短" if row["query_id"] < 10 else "长"
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    (tmp_path / "answers.jsonl").write_text(lines)
+    # Every short query finds its item at once, every long one at rank 5.
+    ranked = [
+        row | {"item_ids": ids}
+        for row in rows
+        for ids in [[row["query_id"], *range(100, 109)]]
+        if row["query_id"] < 10 or ids.insert(4, ids.pop(0)) is None
+    ]
+    (tmp_path / "run.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ranked))
+    spec = ReportSpec((tmp_path / "run.jsonl",), (str(tmp_path / "answers.jsonl"),))
+    make_report(spec, tmp_path / "page.html")
+    markdown = (tmp_path / "page.md").read_text("utf-8")
+    behind = "长度为 5-8 个字符的查询最差，平均召回率为 66.7%（n = 10），比全部查询低 16.7 个百分点"
+    assert behind in markdown.replace("–", "-")
+    assert "“长”类查询最差" in markdown
+    assert "差距不只是抽样误差" in markdown
+    # Nothing fails: the worst ranks are shown in place of failures.
+    assert "没有失败的查询" in markdown
+    worst = markdown[markdown.index("### 名次最靠后的查询") :]
+    assert worst.split("| **")[1].startswith("适合夏天的连衣裙** | 第 5 名")
+    assert "100% 的正确结果已在前五名" in markdown
+
+
+def test_english_captions_are_pointed_out(tmp_path: Path) -> None:
+    row = {"query_id": 1, "query_text": "A dog runs on the beach .", "item_ids": [1]}
+    (tmp_path / "answers.jsonl").write_text(json.dumps(row) + "\n")
+    run = json.dumps(row | {"item_ids": list(range(10))})
+    (tmp_path / "run.jsonl").write_text(run + "\n")
+    spec = ReportSpec((tmp_path / "run.jsonl",), (str(tmp_path / "answers.jsonl"),))
+    make_report(spec, tmp_path / "page.html")
+    assert "**注意：100% 的查询是英文" in (tmp_path / "page.md").read_text("utf-8")
+
+
+def test_own_words_and_exploration_are_shown(markdown: str, html: str) -> None:
+    notes = markdown[markdown.index(" 作者的说明\n") :]
+    assert notes.split("\n\n")[1:4] == [
+        "### 体会",
+        "提示词的作用 不大。",
+        "&lt;b&gt;数据&lt;/b&gt;更重要。",
+    ]
+    assert re.search(r"^\*\*自主探索：.+\*\*$", markdown, re.M)
+    assert "<strong>自主探索：" in html
+
+
+def test_the_key_code_computes_what_tusou_does() -> None:
+    rng = np.random.default_rng(1)
+    images, texts = rng.normal(size=(2, 6, 8))
+    correct = [{n, (n + 1) % 6} for n in range(6)]
+    ranked = key_code.search(texts, images, 3)
+    judged = [
+        JudgedRanking(row.tolist(), answers) for row, answers in zip(ranked, correct, strict=True)
+    ]
+    assert key_code.recall_at_k(ranked, correct, 3) == hit(GainTable.of(judged, 3), 3).mean()
+    features = [torch.from_numpy(key_code.normalize(each)) for each in (images, texts)]
+    loss = contrastive_loss(*features, torch.tensor(5.0), torch.eye(6, dtype=torch.bool))
+    assert key_code.contrastive_loss(images, texts, 5.0) == pytest.approx(float(loss), rel=1e-5)
 
 
 def test_a_literal_search_is_shown_in_settings_and_commands(
@@ -184,7 +304,7 @@ def test_a_literal_search_is_shown_in_settings_and_commands(
     make_report(ReportSpec(runs, (answers,), (tiny_bundle,), language="en"), tmp_path / "page.html")
     markdown = (tmp_path / "page.md").read_text("utf-8")
     assert "| refusals interpreted | yes | no |" in markdown
-    assert "--answers q.jsonl --top-k 10 --save read.jsonl" in markdown
+    assert "--answers q.jsonl --top-k 10 --save read.jsonl --force" in markdown
     assert "--answers q.jsonl --top-k 10 --no-interpret --save literal.jsonl" in markdown
     ranks = re.findall(r"rank (\d+) of 300", markdown)
     pipeline = SearchPipeline.open(tiny_bundle)
@@ -205,7 +325,8 @@ def test_the_index_command_names_the_index(tiny_model: Path, tmp_path: Path) -> 
     build(spec, tmp_path / "bundle", NoProgress())
     make_report(ReportSpec((tmp_path / "bundle",), (str(answers),)), tmp_path / "page.html")
     markdown = (tmp_path / "page.md").read_text("utf-8")
-    assert "tusou index MR_test_imgs.tsv --out bundle --model tiny.pt --index SQ8\n" in markdown
+    model = os.path.relpath(tiny_model, tmp_path)
+    assert f"tusou index MR_test_imgs.tsv --out bundle --model {model} --index SQ8\n" in markdown
 
 
 def test_english_and_predictions_alone(folder: Path, queries: Path, tmp_path: Path) -> None:
@@ -220,7 +341,8 @@ def test_english_and_predictions_alone(folder: Path, queries: Path, tmp_path: Pa
     done = CliRunner().invoke(app, words)
     assert done.exit_code == 0, done.output
     markdown = (tmp_path / "page.md").read_text("utf-8")
-    assert "## 1 Task" in markdown
+    assert "## 1 Abstract" in markdown
+    assert "## 2 Task" in markdown
     assert "Duplicates were not checked" in markdown
     assert "find matching images among the images of the pool; the 10 most similar" in markdown
     assert "Images are not shown; give the bundle" in markdown
@@ -246,7 +368,7 @@ def test_hostile_names_and_queries_are_text_on_the_page_and_in_markdown(tmp_path
     make_report(ReportSpec((run, other), (str(answers),), title=title), tmp_path / "page.html")
     assert "img" not in ParsedPage((tmp_path / "page.html").read_text("utf-8")).tags
     markdown = (tmp_path / "page.md").read_text("utf-8")
-    outside_code = re.sub(r"^```\n.*?^```$", "", markdown, flags=re.M | re.S)
+    outside_code = re.sub(r"^```\w*\n.*?^```$", "", markdown, flags=re.M | re.S)
     assert "<" not in outside_code
     assert "&lt;img src=x onerror=alert(1)&gt;" in outside_code
     tokens = [

@@ -3,7 +3,15 @@
 from pathlib import Path
 
 import pytest
-from tusou_lab.sweep.prompts import ENSEMBLE, PUBLISHED, Prompt, read_templates, with_ensemble
+from tusou_lab.sweep.prompts import (
+    ENSEMBLE,
+    PHOTO_PROMPTS,
+    SHOP_PROMPTS,
+    Prompt,
+    prompts_for,
+    read_templates,
+    with_ensemble,
+)
 
 from tusou.core.errors import BadDataset
 
@@ -38,5 +46,13 @@ def test_refuses_unusable_files(tmp_path: Path, data: bytes, message: str) -> No
 
 
 def test_only_several_templates_have_an_ensemble() -> None:
-    assert with_ensemble(PUBLISHED)[-1] == Prompt(ENSEMBLE, PUBLISHED)
+    assert with_ensemble(SHOP_PROMPTS)[-1] == Prompt(ENSEMBLE, SHOP_PROMPTS)
     assert with_ensemble(("{query}",)) == (Prompt("{query}", ("{query}",)),)
+
+
+def test_prompts_of_shops_are_for_the_pools_of_shops(tmp_path: Path) -> None:
+    assert prompts_for(tmp_path / "MR_test_imgs.tsv") == SHOP_PROMPTS
+    assert prompts_for(tmp_path) == PHOTO_PROMPTS
+    assert not [prompt for prompt in PHOTO_PROMPTS if "商品" in prompt or "搜索" in prompt]
+    (tmp_path / "MR_valid_imgs.tsv").touch()
+    assert prompts_for(tmp_path) == SHOP_PROMPTS
