@@ -33,7 +33,8 @@ from tusou.images.preparation import Preparation
 from tusou.images.preprocess import MAX_MEGAPIXELS
 from tusou.indexes import faiss_device
 from tusou.text.prompt import check_prompt
-from tusou_indexer.embed import embed_images, embed_texts
+from tusou.text.script import hint_at_language
+from tusou_indexer.embed import embed_images, embed_texts, sample_texts
 from tusou_indexer.index.request import AUTO, IndexRequest
 from tusou_indexer.plan import BuildInputs, Plan, make_plan
 from tusou_indexer.publish import lock_bundle, publish, remove_old
@@ -138,6 +139,8 @@ def _build(
     if plan is None:
         replace_folder(work)
         plan = make_plan(work / "plan", inputs, open_source(inputs))
+    if plan.kind == "texts" and (hint := hint_at_language(sample_texts(plan))):
+        progress.notice(hint)
     for sentence in plan.skipped_files:
         progress.notice(f"skipped {sentence}")
     spec.index_request.check(resolved.shape.embed_dim, len(plan))

@@ -1,6 +1,7 @@
 """Embedding of a plan's items into shards, resumable and in bounded memory."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import TypeAlias
@@ -19,6 +20,9 @@ from tusou.images.preparation import Preparation
 from tusou.images.workers import ImageWorkers
 from tusou_indexer.decode_item import decode_item, split_decoded
 from tusou_indexer.plan import Plan
+
+# Texts read to find their language before the first is encoded.
+_SAMPLED_TEXTS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,14 @@ def embed_texts(plan: Plan, store: ShardStore, encoder: TextEncoder, progress: P
             return (_encode_texts(plan, batch, reader, encoder) for batch in batches)
 
         return _embed(plan, store, encode, progress)
+
+
+def sample_texts(plan: Plan) -> Iterator[str]:
+    """Yield the first thousand texts of a plan, as far as they can be read."""
+    with ItemReader(plan.paths) as reader:
+        for _, *span in plan.spans(range(min(len(plan), _SAMPLED_TEXTS))).tolist():
+            with suppress(BadDataset):
+                yield decode_stored_text(reader.read(*span), plan.source.encoding)
 
 
 def _embed(plan: Plan, store: ShardStore, encode: EncodeBatches, progress: Progress) -> int:

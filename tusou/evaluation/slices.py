@@ -9,9 +9,8 @@ import numpy as np
 from tusou.core.arrays import Ids
 from tusou.evaluation.judgments import JudgedQuery, Judgments
 from tusou.text.negation import parse_negation
+from tusou.text.script import HAN, LATIN
 
-_HAN = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]")
-_LATIN = re.compile(r"[A-Za-z]")
 # The least value of each band: characters of a query, and numbers of correct items.
 _LENGTH_BANDS = (1, 5, 9, 13, 21)
 _POSITIVE_BANDS = (0, 1, 2, 6, 11)
@@ -52,7 +51,7 @@ def _positives(query: JudgedQuery) -> str | None:
 def _language(query: JudgedQuery) -> str | None:
     if query.text is None:
         return None
-    han, latin = _HAN.search(query.text), _LATIN.search(query.text)
+    han, latin = HAN.search(query.text), LATIN.search(query.text)
     if han:
         return "Chinese with Latin letters" if latin else "Chinese"
     return "Latin letters" if latin else "neither"

@@ -29,6 +29,7 @@ FindingCode: TypeAlias = Literal[
     "repeated_queries",
     "beyond_tokens",
     "unknown_characters",
+    "without_chinese",
     "shared_queries",
     "shared_images",
     "shared_looks",

@@ -9,6 +9,7 @@ from tusou.data import DatasetQuery
 from tusou.encoders.tokenizer import CONTEXT, ClipTokenizer
 from tusou.text.negation import parse_negation
 from tusou.text.normalize import normalize_query
+from tusou.text.script import is_without_chinese
 from tusou.text.segmentation import segment
 from tusou_lab.check.findings import Findings
 
@@ -38,6 +39,10 @@ def check_queries(
         "warning", "beyond_tokens", split, cut, f"queries whose end is beyond {CONTEXT} tokens"
     )
     _check_characters(split, usable, tokenizer, findings)
+    foreign = [query.text for query in usable if is_without_chinese(query.text)]
+    if 2 * len(foreign) > len(usable):
+        message = "queries without a Chinese character, though the models read Chinese"
+        findings.add("warning", "without_chinese", split, foreign, message)
     texts = Counter(normalize_for_comparison(query.text) for query in usable)
     repeated = [f"{text} ({count} times)" for text, count in texts.most_common() if count > 1]
     findings.add("warning", "repeated_queries", split, repeated, "texts that several queries have")

@@ -20,6 +20,7 @@ from tusou.evaluation.judgments import Judgments
 from tusou.evaluation.runs import Run, RunHeader
 from tusou.retrieval.pipeline import SearchPipeline
 from tusou.retrieval.query import Query, VectorPart, combine
+from tusou.text.script import hint_at_language
 from tusou_lab.evaluate.bundle_queries import (
     encode_image_queries,
     encode_text_queries,
@@ -70,6 +71,8 @@ def search_bundle(
     top_k = spec.top_k or DEPTH
     is_text = judgments.direction == "text_to_image"
     queries = read_text_queries(judgments, top_k, interpret=spec.interpret) if is_text else []
+    if hint := hint_at_language(row.text for row in judgments.rows if row.text is not None):
+        progress.notice(hint)
     pipeline = SearchPipeline.open(root)
     if is_text and pipeline.bundle.items != "images":
         raise BadDataset(f"{judgments.path} asks for images, and the bundle holds texts")

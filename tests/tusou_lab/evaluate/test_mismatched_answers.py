@@ -131,3 +131,20 @@ def test_names_of_flickr8k_cn_match_in_both_directions(tiny_model: Path, tmp_pat
     build(BuildSpec(texts, str(tiny_model), workers=1), tmp_path / "numbered-b", NoProgress())
     with pytest.raises(BadDataset, match=r"are strings .* are integers"):
         evaluate(tmp_path / "numbered-b", source, BundleSearchSpec(5))
+
+
+def test_english_queries_and_texts_are_pointed_out(
+    tiny_bundle: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    rows = [{"query_id": n, "query_text": f"A dog {n}.", "item_ids": [1000]} for n in range(3)]
+    answers = write_rows(tmp_path / "english.jsonl", rows)
+    done = CliRunner().invoke(
+        _app("evaluate"), ["evaluate", str(tiny_bundle), "--answers", str(answers)]
+    )
+    assert done.exit_code == 0
+    sentence = "Warning: 3 of 3 texts have no Chinese character"
+    assert sentence in " ".join(done.stderr.split())
+    words = ["index", str(answers), "--out", str(tmp_path / "b"), "--model", str(tiny_model)]
+    assert sentence in " ".join(CliRunner().invoke(_app("index"), words).stderr.split())
+    checked = CliRunner().invoke(_app("check"), ["check", str(answers)])
+    assert "without_chinese (all): queries without a Chinese character" in checked.stdout
