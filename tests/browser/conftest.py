@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-from tests.browser.pages import Open, RequestRecord
-from tests.browser.serving import Site, run_tusou, serving
+from tests.browser.pages import STARTED, TIMEOUT_SECONDS, Open, RequestRecord, wait_until
+from tests.browser.serving import Site, index, run_tusou, serving
 
 ITEMS = 240
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -40,7 +40,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def bundle(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Index the drawn images with the demo model."""
     folder = tmp_path_factory.mktemp("bundle") / "bundle"
-    run_tusou("index", str(drawn), "--out", str(folder), "--model", "demo")
+    index(drawn, folder)
     return folder
 
 
@@ -69,6 +69,7 @@ def browser() -> Iterator[Browser]:
     path = next(filter(None, map(shutil.which, _NAMES)), None)
     assert path, "Chromium is missing; on Debian: apt-get install chromium fonts-noto-cjk"
     with sync_playwright() as playwright:
+        expect.set_options(timeout=TIMEOUT_SECONDS * 1000)
         browser = playwright.chromium.launch(executable_path=path, args=_ARGUMENTS)
         yield browser
         browser.close()
@@ -87,13 +88,15 @@ def opened(browser: Browser, record: RequestRecord) -> Iterator[Open]:
 
     def open_url(url: str, **profile: object) -> Page:
         own_hosts.add(url.split("/")[2])
-        context = browser.new_context(**{"viewport": {"width": 1280, "height": 860}, **profile})  # type: ignore[arg-type]
-        context.set_default_timeout(10_000)
+        usual = {"viewport": {"width": 1280, "height": 860}, "locale": "zh-CN"}
+        context = browser.new_context(**{**usual, **profile})  # type: ignore[arg-type]
+        context.set_default_timeout(TIMEOUT_SECONDS * 1000)
         contexts.append(context)
         context.on("request", record.add)
         context.on("weberror", lambda error: record.errors.append(str(error.error)))
         page = context.new_page()
         page.goto(url)
+        wait_until(page, STARTED)
         return page
 
     yield open_url

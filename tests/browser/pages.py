@@ -4,13 +4,17 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import monotonic
+from typing import Any
 
 from playwright.sync_api import Page, Request
 
 # Opens a URL in a fresh profile; takes the options of a browser context.
 Open = Callable[..., Page]
 
-_TIMEOUT_SECONDS = 30
+# True when the search page takes input; its language is loaded after the load event.
+STARTED = "() => document.querySelector('#language')?.textContent !== ''"
+
+TIMEOUT_SECONDS = 30  # for one step, on a slow machine
 
 
 @dataclass
@@ -32,23 +36,30 @@ def search(page: Page, query: str) -> None:
     page.press("#query", "Enter")
 
 
-def wait_until(page: Page, condition: str, arg: object = None) -> None:
-    """Wait until a JavaScript function returns true in the page.
+def wait_until(page: Page, condition: str, arg: object = None) -> Any:
+    """Wait until a JavaScript function returns what is true in JavaScript, and return that.
 
     Playwright's wait_for_function does not work here: after its first try it evaluates text in
     the page, which the page's policy forbids.
     """
-    deadline = monotonic() + _TIMEOUT_SECONDS
-    while not page.evaluate(condition, arg):
+    deadline = monotonic() + TIMEOUT_SECONDS
+    while not (value := page.evaluate(condition, arg)):
         assert monotonic() < deadline, (
             f"not true in time: {condition}; the page reads: {page.locator('body').inner_text()}"
         )
         page.wait_for_timeout(30)
+    return value
 
 
 def result_ids(page: Page, at_least: int = 1) -> list[str]:
-    """Wait for results and return their ids."""
-    wait_until(
-        page, "n => document.querySelectorAll('#grid .card:not(.blank)').length >= n", at_least
+    """Wait for the results of the last search and return their ids."""
+    ids: list[str] = wait_until(
+        page,
+        """count => {
+          const cards = "#grid:not([aria-busy], [inert]) .card:not(.blank)";
+          const ids = [...document.querySelectorAll(cards)].map((card) => card.dataset.id);
+          return ids.length >= count && ids;
+        }""",
+        at_least,
     )
-    return page.locator("#grid .id").all_inner_texts()
+    return ids

@@ -11,6 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, sleep
 
+from tusou_indexer.build import BuildSpec, build
+
+from tusou.cli.progress import NoProgress
+
 _START_SECONDS = 60
 
 
@@ -80,6 +84,11 @@ def _is_ready(site: Site) -> bool:
         return bool(site.call("/readyz"))
     except OSError:
         return False
+
+
+def index(source: Path, out: Path, *, force: bool = False) -> None:
+    """Index a source with the demo model."""
+    build(BuildSpec(str(source), "demo", workers=1), out, NoProgress(), force=force)
 
 
 def run_tusou(*arguments: str) -> None:

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.pages import Open, result_ids, search, wait_until
-from tests.browser.serving import Site, run_tusou, serving
+from tests.browser.serving import Site, index, serving
 from tests.browser.test_quality import violations
 
 HOSTILE = '<img src="x" onerror="document.title=1"> 陷阱'
@@ -22,7 +22,7 @@ def site(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site
     captions = (drawn.parent / "MR_test_captions.jsonl").read_text("utf-8")
     trap = json.dumps({"text_id": 7, "text": HOSTILE}, ensure_ascii=False)
     (folder / "texts.jsonl").write_text(f"{captions}{trap}\n", "utf-8")
-    run_tusou("index", str(folder / "texts.jsonl"), "--out", str(folder / "b"), "--model", "demo")
+    index(folder / "texts.jsonl", folder / "b")
     with serving(folder / "b", folder / "log") as site:
         yield site
 
@@ -48,7 +48,20 @@ def test_an_image_finds_texts(page: Page, site: Site, file: dict[str, object]) -
     first = shown_texts(page)[:3]
     assert first == [site.call(f"/items/{item_id}")["text"] for item_id in ids[:3]]
     assert page.locator("#grid img").count() == 0
+    assert set(page.locator("#grid .id").all_inner_texts()) == {""}  # a text is its own name
     expect(page.locator("#status")).to_contain_text("条")
+
+
+def test_texts_of_the_pool_are_samples(page: Page, site: Site) -> None:
+    ids = site.call("/info")["sample_item_ids"]
+    assert isinstance(ids, list)
+    links = page.locator("#samples a")
+    expect(links).to_have_count(5)
+    assert links.all_inner_texts() == [site.call(f"/items/{i}")["text"] for i in ids[:5]]
+    expect(page.locator("#sampleItems li")).to_have_count(0)
+    links.first.click()
+    result_ids(page, 24)
+    assert shown_texts(page)[0] == site.call(f"/items/{ids[0]}")["text"]
 
 
 def test_a_text_is_never_shown_as_html(page: Page) -> None:

@@ -15,7 +15,7 @@ from playwright.sync_api import Page, Route, expect
 from tusou_service.http.errors import PROBLEM_JSON, PROBLEM_TYPES
 
 from tests.browser.pages import Open, result_ids, search, wait_until
-from tests.browser.serving import Site, run_tusou, serving
+from tests.browser.serving import Site, index, serving
 from tusou.core.errors import Overloaded
 
 QUERY = "红色碎花吊带裙"
@@ -104,6 +104,32 @@ def test_a_search_that_timed_out_is_retried(page: Page, site: Site) -> None:
     assert result_ids(page, 24)[:24] == site.ids(QUERY)
 
 
+def test_old_results_stay_while_the_service_is_away(page: Page, site: Site) -> None:
+    search(page, QUERY)
+    ids = result_ids(page, 24)[:24]
+    page.route("**/search", lambda route: route.abort())
+    search(page, "蓝色马克杯")
+    expect(page.locator("#problem h2")).to_have_text("无法连接服务")
+    expect(page.locator("#status")).to_have_text("以下是之前的结果")
+    dimmed = page.locator("#grid[inert] .card")
+    assert [card.get_attribute("data-id") for card in dimmed.all()][:24] == ids
+    page.unroute("**/search")
+    assert result_ids(page, 24)[:24] == site.ids("蓝色马克杯")  # after the countdown
+    expect(page.locator("#problem")).to_be_hidden()
+
+
+def test_a_refused_query_shows_no_results_of_another(page: Page) -> None:
+    search(page, QUERY)
+    result_ids(page, 24)
+    page.route(
+        "**/search",
+        lambda route: route.fulfill(status=422, json={"code": "unknown_item", "status": 422}),
+    )
+    search(page, "蓝色")
+    expect(page.locator("#problem h2")).to_have_text("商品不存在")
+    expect(page.locator("#grid li")).to_have_count(0)
+
+
 def test_an_unreachable_service(page: Page, site: Site) -> None:
     page.route("**/search", lambda route: route.abort(), times=1)
     search(page, QUERY)
@@ -136,7 +162,7 @@ def two_versions(drawn: Path, tmp_path: Path) -> Iterator[tuple[Site, list[str]]
     smaller.write_bytes(b"".join(drawn.read_bytes().splitlines(keepends=True)[:60]))
     names = []
     for pool in (smaller, drawn):
-        run_tusou("index", str(pool), "--out", str(folder), "--model", "demo", "--force")
+        index(pool, folder, force=True)
         names.append((folder / "CURRENT").read_text().strip())
     (folder / "CURRENT").write_text(f"{names[0]}\n")
     with serving(folder, tmp_path / "log") as site:
@@ -192,7 +218,7 @@ def hostile(tmp_path: Path) -> Iterator[Site]:
         )
     )
     keys.write_text(f"{KEY}\n")
-    run_tusou("index", str(pool), "--out", str(tmp_path / "bundle"), "--model", "demo")
+    index(pool, tmp_path / "bundle")
     with serving(tmp_path / "bundle", tmp_path / "log", TUSOU_API_KEYS=str(keys)) as site:
         yield site
 
@@ -208,6 +234,7 @@ def test_hostile_ids_are_shown_as_text_and_a_key_is_requested(hostile: Site, ope
     expect(page.locator("#problem")).to_be_hidden()
     search(page, "裙")
     assert sorted(result_ids(page, len(HOSTILE))) == sorted(HOSTILE)
+    assert sorted(page.locator("#grid .id").all_inner_texts()) == sorted(HOSTILE)
     assert page.title() == "裙 · 图搜 Tusou"
     assert page.locator("#grid script, #grid svg").count() == 0
     # Every image is fetched with the key, for every id.

@@ -24,7 +24,7 @@ export class Problem extends Error {
 
 // Integer ids may exceed JavaScript's safe integers, so they are handled as text. Inside a JSON
 // string quotes are escaped: the pattern can match nothing but the field itself.
-const INTEGER_IDS = /"item_ids":\s*\[([0-9,\s]+)\]/;
+const INTEGER_IDS = /"(?:sample_)?item_ids":\s*\[([0-9,\s]+)\]/;
 
 export function parseResponse(text) {
   const integerIds = INTEGER_IDS.test(text);
@@ -60,7 +60,7 @@ async function request(path, options = {}) {
 const isSendable = (text) => /^[\x21-\x7e]*$/.test(text);
 
 export async function fetchInfo() {
-  return (await request("/info")).json();
+  return parseResponse(await (await request("/info")).text());
 }
 
 // Uploads take longer, and the first image waits for the image model to load.
@@ -92,4 +92,8 @@ export async function fetchImage(id) {
 
 export async function fetchText(id) {
   return (await (await request(`/items/${encodeURIComponent(id)}`)).json()).text;
+}
+
+export async function itemExists(id) {
+  return request(`/items/${encodeURIComponent(id)}`).then(() => true, () => false);
 }

@@ -1,4 +1,4 @@
-// Results as cards, and the large view of one.
+// Items as cards.
 
 import { fetchImage, fetchText, hasKey, imageUrl } from "./api.js";
 import { strings } from "./strings.js";
@@ -74,8 +74,9 @@ export function card({ id, score }, position, { onLike, onLess, onOpen }) {
   const scoreText = score.toFixed(3);
   showItem(id, part("image"), { eager: position < EAGER_IMAGES });
   part("image").setAttribute("aria-label", `${strings().enlarge(id)}, ${strings().score(scoreText)}`);
-  part("image").addEventListener("click", () => onOpen({ id, score }));
-  part("id").textContent = id;
+  part("image").addEventListener("click", () => onOpen(id));
+  part("id").textContent = itemsAreTexts() ? "" : id; // a text needs no other name
+  item.dataset.id = id;
   part("id").title = id;
   part("score").textContent = scoreText;
   part("score").title = strings().score(scoreText);
@@ -98,11 +99,4 @@ export function placeholders(count) {
     item.setAttribute("aria-hidden", "true");
     return item;
   });
-}
-
-export function openViewer({ id, score }) {
-  const viewer = document.getElementById("viewer");
-  showItem(id, document.getElementById("large"), { eager: true });
-  document.getElementById("about").textContent = `${strings().item(id)} · ${strings().score(score.toFixed(3))}`;
-  viewer.showModal();
 }

@@ -10,6 +10,8 @@ const RETRIED_CODES = new Set([
 const RETRY_BUTTON_CODES = new Set(["internal", "other"]);
 const MAX_AUTOMATIC_RETRIES = 5; // then the user decides
 
+export const isRetried = (code) => RETRIED_CODES.has(code);
+
 const panel = document.getElementById("problem");
 let timer = 0;
 let retries = 0;

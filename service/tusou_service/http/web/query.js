@@ -1,6 +1,6 @@
 // A query, its URL, and its request.
 //
-// `image` is an uploaded image ({ base64, preview }). It is not written into the URL, which only
+// `image` is an uploaded image ({ id, base64, preview }). It is not written into the URL, which only
 // says that there was one.
 
 export const PAGE_SIZE = 24;
@@ -38,6 +38,18 @@ export function toUrl(query) {
 
 export const isSearch = (query) => Boolean(query.text.trim() || query.image || query.like);
 export const isWeighted = (query) => Boolean(query.text.trim() && (query.image || query.like));
+
+// Returns the kind of a query of one part: "text", "image" or "item"; "" for a mixture.
+export function scoredAs({ text, image, like, less }) {
+  const kinds = [text.trim() && "text", image ? "image" : like && "item"].filter(Boolean);
+  return kinds.length === 1 && !less ? kinds[0] : "";
+}
+
+// Whether the text may be an item's id: a number, or ASCII without spaces where ids are texts.
+export function couldBeId(query, integerIds) {
+  const pattern = integerIds ? /^(0|[1-9]\d{0,17})$/ : /^[!-~]{1,256}$/;
+  return scoredAs(query) === "text" && pattern.test(query.text.trim());
+}
 
 // Returns the fields of POST /search; options that have their default are left out.
 export function toFields(query, offset, version) {

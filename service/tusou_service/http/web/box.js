@@ -1,0 +1,65 @@
+// The search box: the text, the items and the image of the query, and their weights.
+
+import { fetchText } from "./api.js";
+import { element, itemsAreTexts, showItem } from "./grid.js";
+import { navigate } from "./history.js";
+import { EMPTY_QUERY, isSearch, isWeighted } from "./query.js";
+import { byId, state } from "./state.js";
+import { strings } from "./strings.js";
+
+const input = byId("query");
+let shown = null; // the query that the box shows
+
+export function showQuery() {
+  const { query, imageMissing } = state;
+  document.body.dataset.view = isSearch(query) || imageMissing ? "results" : "start";
+  document.title = [query.text.trim() || query.like, "图搜 Tusou"].filter(Boolean).join(" · ");
+  // What is typed while the page starts, or before the next search, stays.
+  if (query !== shown && (shown || query.text)) input.value = query.text;
+  shown = query;
+  byId("weight").value = query.weight;
+  showChips(query);
+  showMix();
+}
+
+function showChips({ image, like, less }) {
+  const { uploaded, likeItem, lessItem } = strings();
+  const chips = [
+    image && ["image", uploaded, null],
+    like && ["like", likeItem(like), like],
+    less && ["less", lessItem(less), less],
+  ].filter(Boolean);
+  byId("chips").replaceChildren(...chips.map(chip));
+  input.placeholder = chips.length ? strings().queryHintMore : strings().queryHint;
+}
+
+function chip([field, label, id]) {
+  const thumb = element("span", "", "thumb");
+  const name = element("span", label, "name");
+  if (id && itemsAreTexts()) {
+    thumb.hidden = true;
+    const { likeItem, lessItem } = strings();
+    fetchText(id).then((text) => { name.textContent = (field === "like" ? likeItem : lessItem)(text); }, () => {});
+  } else if (id) {
+    showItem(id, thumb, { eager: true });
+  } else {
+    const image = element("img");
+    Object.assign(image, { src: state.query.image.preview, alt: "" });
+    thumb.append(image);
+  }
+  const remove = element("button", "×");
+  remove.type = "button";
+  remove.setAttribute("aria-label", strings().remove(label));
+  remove.addEventListener("click", () => {
+    navigate({ [field]: EMPTY_QUERY[field], text: input.value });
+    input.focus();
+  });
+  const result = element("span", "", `chip ${field}`);
+  result.append(thumb, name, remove);
+  return result;
+}
+
+export function showMix() {
+  byId("mix").hidden = !isWeighted({ ...state.query, text: input.value });
+  byId("weight").setAttribute("aria-valuetext", strings().weightValue(byId("weight").value));
+}

@@ -1,0 +1,15 @@
+// What the page shows now: shared by the modules, changed by search.js and history.js.
+
+import { EMPTY_QUERY } from "./query.js";
+
+export const state = {
+  service: { item_count: 0, integerIds: true, accepts: ["text"], items: "images", sample_item_ids: [] },
+  query: { ...EMPTY_QUERY },
+  imageMissing: false, // the URL stands for an image that this page does not have
+  results: null, // of `query`: { items, version, tookMs, ended, changed, ... }
+  knownId: "", // the query's text, if it is the id of an item
+};
+
+export const accepts = (kind) => state.service.accepts.includes(kind);
+
+export const byId = (id) => document.getElementById(id);
