@@ -66,6 +66,7 @@ def test_the_size_of_the_page(opened: Open, site: Site, capsys: pytest.CaptureFi
     sizes = page.evaluate(
         "['navigation', 'resource'].flatMap((kind) => performance.getEntriesByType(kind))"
         ".map((entry) => [new URL(entry.name).pathname, entry.encodedBodySize])"
+        ".filter(([path]) => !path.startsWith('/items/'))"
     )
     total = sum(size for _, size in sizes)
     with capsys.disabled():
