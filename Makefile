@@ -79,6 +79,7 @@ lock: $(filter .venv-uv/bin/uv,$(UV))  ## resolve the lock files again (UPGRADE=
 	$(LOCK) pyproject.toml --extra dev --output-file requirements/dev.txt
 	$(SAME) --extra cpu --output-file requirements/cpu.txt
 	$(SAME) --extra gpu --output-file requirements/gpu.txt
+	$(SAME) --extra data --output-file requirements/data.txt
 	$(SAME) --extra otel --output-file requirements/otel.txt
 	$(SAME) --output-file requirements/client.txt
 

@@ -44,6 +44,7 @@ def test_there_is_a_lock_for_each_way_to_install() -> None:
         "build",
         "client",
         "cpu",
+        "data",
         "dev",
         "gpu",
         "installer",
@@ -67,6 +68,7 @@ def test_what_is_installed_is_what_is_tested(platform: dict[str, str]) -> None:
     assert {"torch": "2.12.0", "torchvision": "0.27.0"}.items() <= tested.items()
     assert pins(ROOT / "requirements/cpu.txt", platform).items() <= tested.items()
     assert pins(ROOT / "requirements/client.txt", platform).items() <= tested.items()
+    assert pins(ROOT / "requirements/data.txt", platform).items() <= tested.items()
     assert pins(ROOT / "requirements/otel.txt", platform).items() <= tested.items()
     gpu = pins(ROOT / "requirements/gpu.txt", platform)
     assert {name: tested[name] for name in gpu.keys() & tested.keys()}.items() <= gpu.items()

@@ -53,6 +53,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "view": ("tusou_lab.view.cli:view", "Show queries with the images found, without answers."),
 }
 
+# What these verbs need is installed without PyTorch.
+_LIGHT_VERBS = frozenset({"check", "compare", "convert", "evaluate", "info", "verify"})
 _EPILOGS = {"serve": "tusou_service.settings:describe_settings"}
 
 

@@ -11,6 +11,8 @@ import numpy.typing as npt
 from tusou.core.arrays import Pixels, Vectors
 from tusou.encoders.checkpoint_file import CheckpointFile
 
+CONTEXT = 52  # tokens a text may have, [CLS] and [SEP] included
+
 
 @dataclass(frozen=True, slots=True)
 class Weights:

@@ -66,9 +66,10 @@ class CheckpointInfo:
 
 def describe_checkpoint(path: Path) -> CheckpointInfo:
     """Read a checkpoint's shapes and record; BadModel if it is not a cn_clip checkpoint."""
-    shapes = read_shapes(path)
-    read_tensors = cast("Callable[[Path], Mapping[str, Shaped]]", _READ_TENSORS.load())
-    tensors = read_tensors(path) if shapes is None else shapes
+    tensors: Mapping[str, Shaped] | None = read_shapes(path)
+    if tensors is None:  # in a form that only torch reads
+        read_tensors = cast("Callable[[Path], Mapping[str, Shaped]]", _READ_TENSORS.load())
+        tensors = read_tensors(path)
     image, text = read_image_shape(tensors), read_text_shape(tensors)
     return CheckpointInfo(path, sha256_of(path), image, text, read_record(path))
 

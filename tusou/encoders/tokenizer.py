@@ -11,9 +11,7 @@ import numpy as np
 
 from tusou.core.errors import BadModel
 from tusou.encoders.architecture import TextShape
-from tusou.encoders.base import Tokens
-
-CONTEXT = 52  # tokens a text may have, [CLS] and [SEP] included
+from tusou.encoders.base import CONTEXT, Tokens
 
 _LONGEST_WORD = 200  # characters; a longer word is [UNK]
 _MAX_CACHED = 30_000  # characters: more than any language needs, in bounded memory

@@ -39,6 +39,7 @@ FindingCode: TypeAlias = Literal[
     "skipped_files",
     "no_images",
     "no_queries",
+    "no_tokenizer",
 ]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 

@@ -3,15 +3,19 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from tusou.core.errors import EmptyQuery, QueryTooLong
 from tusou.data import DatasetQuery
-from tusou.encoders.tokenizer import CONTEXT, ClipTokenizer
+from tusou.encoders.base import CONTEXT
 from tusou.text.negation import parse_negation
 from tusou.text.normalize import normalize_query
 from tusou.text.script import is_without_chinese
 from tusou.text.segmentation import segment
 from tusou_lab.check.findings import Findings
+
+if TYPE_CHECKING:
+    from tusou.encoders.tokenizer import ClipTokenizer
 
 _MAX_WORDS = 30
 _UNKNOWN_ID = 100  # [UNK] in the vocabulary that all Chinese-CLIP models share
@@ -28,17 +32,22 @@ class QueryFacts:
 
 
 def check_queries(
-    split: str, queries: Sequence[DatasetQuery], tokenizer: ClipTokenizer, findings: Findings
+    split: str,
+    queries: Sequence[DatasetQuery],
+    tokenizer: "ClipTokenizer | None",
+    findings: Findings,
 ) -> QueryFacts:
-    """Add findings about a split's queries and return their counts."""
+    """Add findings about a split's queries and return their counts.
+
+    Without a tokenizer, a note says what it would have checked.
+    """
     usable = _check_usable(split, queries, findings)
-    # Shorter texts always fit and need not be tokenized.
-    long = [query.text for query in usable if len(query.text) > CONTEXT // 2 - 2]
-    cut = [text for text in long if tokenizer.prepare([text]).truncated[0]]
-    findings.add(
-        "warning", "beyond_tokens", split, cut, f"queries whose end is beyond {CONTEXT} tokens"
-    )
-    _check_characters(split, usable, tokenizer, findings)
+    if tokenizer:
+        _check_lengths(split, usable, tokenizer, findings)
+        _check_characters(split, usable, tokenizer, findings)
+    else:
+        message = "cn_clip is not installed: tokens and unknown characters were not checked"
+        findings.add("note", "no_tokenizer", split, ["install tusou[cpu]"], message)
     foreign = [query.text for query in usable if is_without_chinese(query.text)]
     if 2 * len(foreign) > len(usable):
         message = "queries without a Chinese character, though the models read Chinese"
@@ -72,8 +81,19 @@ def _check_usable(
     return usable
 
 
+def _check_lengths(
+    split: str, queries: Sequence[DatasetQuery], tokenizer: "ClipTokenizer", findings: Findings
+) -> None:
+    # Shorter texts always fit and need not be tokenized.
+    long = [query.text for query in queries if len(query.text) > CONTEXT // 2 - 2]
+    cut = [text for text in long if tokenizer.prepare([text]).truncated[0]]
+    findings.add(
+        "warning", "beyond_tokens", split, cut, f"queries whose end is beyond {CONTEXT} tokens"
+    )
+
+
 def _check_characters(
-    split: str, queries: Sequence[DatasetQuery], tokenizer: ClipTokenizer, findings: Findings
+    split: str, queries: Sequence[DatasetQuery], tokenizer: "ClipTokenizer", findings: Findings
 ) -> None:
     counts = Counter(char for query in queries for char in set(query.text))
     ids = tokenizer.prepare(list(counts)).ids

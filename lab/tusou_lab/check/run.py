@@ -3,8 +3,10 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,7 +15,6 @@ from tusou.cli.progress import Progress
 from tusou.core.errors import BadDataset
 from tusou.core.ids import Failure
 from tusou.data import Dataset, DatasetQuery, ItemPool, MissingPart, open_dataset
-from tusou.encoders.tokenizer import ClipTokenizer
 from tusou.images.workers import ImageWorkers
 from tusou_lab.check.cross_checks import RelevanceFacts, check_relevance, compare_splits
 from tusou_lab.check.findings import Finding, Findings
@@ -27,6 +28,9 @@ from tusou_lab.check.near_duplicates import (
     group_same_bytes,
 )
 from tusou_lab.check.query_checks import QueryFacts, check_queries
+
+if TYPE_CHECKING:
+    from tusou.encoders.tokenizer import ClipTokenizer
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +88,7 @@ def check(
     queries = _read_queries(dataset, findings)
     same, near = _find_duplicates(images, bundle)
     check_duplicates(images, same, near, findings)
-    tokenizer, splits = ClipTokenizer(), dict[str, SplitFacts]()
+    tokenizer, splits = _open_tokenizer(), dict[str, SplitFacts]()
     for split in dataset.splits():
         if split not in queries:
             splits[split] = SplitFacts(image_facts.get(split), None, None)
@@ -100,6 +104,15 @@ def check(
     compare_splits(queries, images, same, near, findings)
     seconds = perf_counter() - started
     return CheckReport(source, splits, tuple(findings.sorted()), seconds, tuple(images))
+
+
+def _open_tokenizer() -> "ClipTokenizer | None":
+    """Return the tokenizer, or None without cn_clip, whose vocabulary it needs."""
+    if find_spec("cn_clip") is None:
+        return None
+    from tusou.encoders.tokenizer import ClipTokenizer  # noqa: PLC0415 - it imports cn_clip
+
+    return ClipTokenizer()
 
 
 def _open_pool(dataset: Dataset, split: str, findings: Findings) -> ItemPool | None:

@@ -12,7 +12,8 @@ from cn_clip.clip import tokenize
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tusou.encoders.tokenizer import CONTEXT, ClipTokenizer
+from tusou.encoders.base import CONTEXT
+from tusou.encoders.tokenizer import ClipTokenizer
 
 PUBLISHED = Path(__file__).parents[4] / "shared/data/known_answers/tokenizer_golden.json"
 

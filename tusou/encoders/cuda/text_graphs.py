@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from tusou.core.arrays import Ids, Vectors
+from tusou.encoders.base import CONTEXT
 from tusou.encoders.cuda.streams import current_device, host_buffer, overlap
-from tusou.encoders.tokenizer import CONTEXT
 
 # Texts are padded to one of these. GPUs read attention masks 8 numbers at a time.
 _LENGTHS = (8, 16, 24, 32, CONTEXT)
