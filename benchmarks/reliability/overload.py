@@ -43,8 +43,8 @@ def main() -> None:
         environment = {**_ENVIRONMENT, "TUSOU_IMAGE_QUERIES": "on" if arguments.images else "off"}
         with service(bundle, **environment) as running:
             figures = asyncio.run(measure(running.url, seconds, arguments.images))
-    name = "reliability.overload"
-    record(name, figures, f"{name}.images" if arguments.images else name, save=arguments.full)
+    file_name = "overload-images" if arguments.images else "overload"
+    record("reliability.overload", figures, file_name, save=arguments.full)
 
 
 async def measure(url: str, seconds: float, images: bool) -> dict[str, object]:

@@ -8,7 +8,7 @@ from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from benchmarks.hostile_requests import MORE_REQUESTS, PUBLISHED_REQUESTS
+from benchmarks.reliability.hostile_requests import MORE_REQUESTS, PUBLISHED_REQUESTS
 from tests.tusou_service.tiny import TinyBundle, TinyPipeline, TinySource, connected
 
 FEW = settings(max_examples=75, deadline=None, suppress_health_check=list(HealthCheck))

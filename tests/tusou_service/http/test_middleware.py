@@ -11,7 +11,11 @@ import pytest
 from fastapi.testclient import TestClient
 from httpx import Response
 
-from benchmarks.hostile_requests import MORE_REQUESTS, PUBLISHED_REQUESTS, HostileRequest
+from benchmarks.reliability.hostile_requests import (
+    MORE_REQUESTS,
+    PUBLISHED_REQUESTS,
+    HostileRequest,
+)
 from tests.tusou_service.tiny import TinyBundle, TinyPipeline, TinySource, connected
 from tusou.core.errors import MissingDependency
 

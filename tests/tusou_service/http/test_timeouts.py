@@ -9,7 +9,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from benchmarks.hostile_requests import MORE_REQUESTS, PUBLISHED_REQUESTS, HostileRequest
+from benchmarks.reliability.hostile_requests import (
+    MORE_REQUESTS,
+    PUBLISHED_REQUESTS,
+    HostileRequest,
+)
 from tests.tusou_service.tiny import Running, TinySource, running
 
 SEARCH = b"POST /search HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"

@@ -1,9 +1,10 @@
-"""Hostile requests against a service: statuses, slowest response, largest error, 5xx.
+"""Hostile requests and mutated bytes against a service: statuses, errors, and what must not be.
 
-python -m benchmarks.hostile
+python -m benchmarks.reliability.hostile
 """
 
 import argparse
+import asyncio
 import sys
 import tempfile
 from collections import Counter
@@ -14,8 +15,13 @@ from time import perf_counter
 
 import httpx
 
-from benchmarks.hostile_requests import MORE_REQUESTS, PUBLISHED_REQUESTS, HostileRequest
 from benchmarks.record import record
+from benchmarks.reliability.hostile_bytes import send_mutations
+from benchmarks.reliability.hostile_requests import (
+    MORE_REQUESTS,
+    PUBLISHED_REQUESTS,
+    HostileRequest,
+)
 from benchmarks.running import demo_bundle, service
 
 # FastAPI 0.165.0 with an ordinary pydantic model and its own error responses; another machine.
@@ -41,12 +47,18 @@ def main() -> None:
     """Run and record; exit with 1 if a response is unexpected."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--url", help="a running service; by default one is started")
-    url = parser.parse_args().url
+    parser.add_argument("--full", action="store_true", help="100,000 mutations instead of 2,000")
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+    url = arguments.url
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         if not url:
             bundle = demo_bundle(Path(folder), items=100)
             url = stack.enter_context(service(bundle)).url
         results = send_all(url)
+        count = 100_000 if arguments.full else 2_000
+        findings = asyncio.run(send_mutations(url, count, arguments.seed))
+        alive = httpx.get(f"{url}/readyz", timeout=60).status_code == 200
     for result in results:
         note = "" if result.as_expected else "  UNEXPECTED"
         milliseconds = result.seconds * 1000
@@ -56,10 +68,19 @@ def main() -> None:
     figures: dict[str, object] = {
         "the 35": summary(published),
         "more": summary(more),
+        "mutations": {
+            "sent": count,
+            "seed": arguments.seed,
+            "statuses": {str(status): n for status, n in sorted(findings.statuses.items())},
+            "faults": +findings.faults,
+            "slowest error, ms": round(findings.slowest_error * 1000, 1),
+            "ready afterwards": alive,
+        },
         "compared with": DEFAULTS,
     }
-    record("hostile", figures)
-    sys.exit(not all(result.as_expected for result in results))
+    record("reliability.hostile", figures, "hostile", save=arguments.full)
+    expected = all(result.as_expected for result in results)
+    sys.exit(not expected or not alive or findings.faults.total() > 0)
 
 
 def send_all(url: str) -> list[HostileResult]:
