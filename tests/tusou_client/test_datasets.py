@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from reading import write_file
 from tusou_client.errors import BadQueries
-from tusou_client.query_file import read_source
+from tusou_client.query_file import read_queries, read_source
 from tusou_client.replay import replay
 
 from tests.tusou_client.replaying import settings
@@ -66,3 +66,28 @@ def test_reading_needs_no_packages(tmp_path: Path) -> None:
     command = [sys.executable, "-c", code, *sources]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["2", "1", "1"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "texts"),
+    [
+        ("teddy/ImageWordData.csv", "image_id,caption\n1.jpg,狗\n".encode("gb18030"), ["狗"]),
+        ("muge/MR_test_queries.jsonl", '[{"query_id": 1, "query_text": "裙"}]', ["裙"]),
+        ("cnclip/test_texts.jsonl", '{"text_id": 1, "text": "裙"}\n\n', ["裙"]),
+        ("plain/queries.txt", "裙\r\n鞋\r\n", ["裙", "鞋"]),
+    ],
+)
+def test_load_and_replay_read_every_format(
+    tmp_path: Path, name: str, content: bytes | str, texts: list[str]
+) -> None:
+    path = write_file(tmp_path / name, content)
+    source = path if path.suffix == ".txt" else path.parent
+    assert [row.text for row in read_queries(read_source(str(source)))] == texts
+
+
+def test_load_and_replay_read_tars(tmp_path: Path) -> None:
+    case = Path(__file__).parents[1] / "cases" / "webdataset-members-passed-over-silently.tar"
+    assert len(read_queries(read_source(str(case)))) == 4
+    write_file(tmp_path / "images" / "1.jpg", "x")
+    with pytest.raises(BadQueries, match="holds images, no queries; give a query file"):
+        read_source(str(tmp_path / "images"))

@@ -1,9 +1,11 @@
 """The service on a real bundle: a small cn_clip model and an index built by the indexer."""
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from time import sleep
+from urllib.parse import quote
 
 import pytest
 from drawing import image_bytes, image_line
@@ -208,3 +210,24 @@ def test_follows_current(two_versions: tuple[Path, ...], bundle: Path) -> None:
         (root / "CURRENT").write_text(first.name)
         while served() != first.name:
             sleep(0.01)
+
+
+def test_ids_with_marks_of_flickr8k_cn_are_served(tiny_model: Path, tmp_path: Path) -> None:
+    ids = [f"10_693b.jpg#zhc#{number}" for number in range(5)]
+    rows = [json.dumps({"text_id": item_id, "text": f"一只狗{item_id[-1]}"}) for item_id in ids]
+    (tmp_path / "texts.jsonl").write_text("\n".join(rows), "utf-8")
+    spec = BuildSpec(str(tmp_path / "texts.jsonl"), str(tiny_model), workers=1)
+    build(spec, tmp_path / "b", NoProgress())
+    settings = Settings(bundle=tmp_path / "b", device="cpu")
+    parts = make_parts(settings, None)
+    with TestClient(create_app(parts.running, settings)) as client:
+        assert client.portal
+        client.portal.call(parts.engine.versions.loaded)
+        found = client.post("/search", json={"query": "一只狗", "top_k": 5}).json()["item_ids"]
+        assert sorted(found) == ids
+        item = client.get(f"/items/{quote(ids[3], safe='')}").json()
+        assert item == {"item_id": ids[3], "text": "一只狗3"}
+        body = {"item_id": ids[3], "top_k": 4, "exclude": [ids[0]]}
+        alike = client.post("/search", json=body).json()["item_ids"]
+        assert set(alike) <= {*ids} - {ids[0]}
+        assert len(alike) >= 3
