@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn, cast
 import typer
 
 from tusou import __version__
-from tusou.cli.output import Terminated
+from tusou.cli.output import Terminated, print_io_error
 from tusou.cli.verbosity import with_verbosity
 from tusou.core.errors import InsufficientMemory, MissingDependency
 from tusou.core.lazy_import import LazyImport, extras_named
@@ -73,7 +73,7 @@ def main() -> None:
         typer.secho(f"{error.code}: {error}", err=True, fg="red")
         sys.exit(1)
     except OSError as error:  # results cannot be printed: stdout is a file on a full disk
-        typer.secho(f"io_error: {error.strerror or error}", err=True, fg="red")
+        print_io_error(error)
         sys.exit(1)
 
 

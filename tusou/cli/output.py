@@ -47,10 +47,15 @@ def plain_errors(*, resumes: bool = False) -> Iterator[None]:
     except BrokenPipeError:  # stdout is `| head`: click ends the process without a word
         raise
     except OSError as error:  # a full disk, or a folder that may not be written
-        _print_traceback()
-        path = f": {error.filename}" if error.filename else ""
-        typer.secho(f"io_error: {error.strerror or error}{path}", err=True, fg="red")
+        print_io_error(error)
         raise typer.Exit(1) from None
+
+
+def print_io_error(error: OSError) -> None:
+    """Print an error of the disk as one line, and the traceback with `--verbose`."""
+    _print_traceback()
+    path = f": {error.filename}" if error.filename else ""
+    typer.secho(f"io_error: {error.strerror or error}{path}", err=True, fg="red")
 
 
 def _print_traceback() -> None:
@@ -66,7 +71,7 @@ def print_json(value: object) -> None:
 def warn_outside(missing: int, correct: int) -> None:
     """Warn on stderr that the pool lacks some of the correct items."""
     typer.secho(
-        f"Warning: {missing} of {correct} correct items are not in the pool; no search can find "
+        f"warning: {missing} of {correct} correct items are not in the pool; no search can find "
         "them.",
         err=True,
         fg="yellow",

@@ -19,6 +19,6 @@ def hint_at_language(texts: Iterable[str]) -> str | None:
     if 2 * count <= len(texts):
         return None
     return (
-        f"Warning: {count} of {len(texts)} texts have no Chinese character, but the model reads "
+        f"warning: {count} of {len(texts)} texts have no Chinese character, but the model reads "
         "Chinese; give Chinese captions, or a model for the language of the texts."
     )

@@ -108,7 +108,7 @@ def _warn(evaluation: "Evaluation") -> None:
         warn_outside(evaluation.answers_outside_pool, evaluation.correct_items)
     elif evaluation.answers_outside_pool is None and not any(evaluation.percent.values()):
         typer.secho(
-            "Warning: no ranking holds a correct item. Give --pool to check that the answers "
+            "warning: no ranking holds a correct item. Give --pool to check that the answers "
             "are those of the pool that was searched.",
             err=True,
             fg="yellow",

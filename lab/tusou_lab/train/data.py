@@ -65,7 +65,7 @@ def load_split(
     missing = len(names - positions.keys())
     if missing:
         progress.notice(
-            f"Warning: {missing} of {len(names)} correct images of {source} are missing or cannot "
+            f"warning: {missing} of {len(names)} correct images of {source} are missing or cannot "
             "be decoded; queries without another one are left out."
         )
     correct = []

@@ -11,7 +11,7 @@ def test_a_text_without_chinese() -> None:
 
 def test_only_a_majority_is_pointed_out() -> None:
     assert hint_at_language(["A dog", "A cat", "红裙"]) == (
-        "Warning: 2 of 3 texts have no Chinese character, but the model reads Chinese; give "
+        "warning: 2 of 3 texts have no Chinese character, but the model reads Chinese; give "
         "Chinese captions, or a model for the language of the texts."
     )
     assert hint_at_language(["iPhone", "红裙"]) is None

@@ -99,7 +99,7 @@ def test_some_missing_items_are_a_warning(tiny_bundle: Path, tmp_path: Path) -> 
     for arguments in (["evaluate", str(tiny_bundle)], ["compare", *[str(tiny_bundle)] * 2]):
         done = CliRunner().invoke(_app(arguments[0]), [*arguments, "--answers", str(answers)])
         assert done.exit_code == 0
-        warning = "Warning: 2 of 3 correct items are not in the pool; no search can find them.\n"
+        warning = "warning: 2 of 3 correct items are not in the pool; no search can find them.\n"
         assert done.stderr.endswith(warning)
 
 
@@ -142,7 +142,7 @@ def test_english_queries_and_texts_are_pointed_out(
         _app("evaluate"), ["evaluate", str(tiny_bundle), "--answers", str(answers)]
     )
     assert done.exit_code == 0
-    sentence = "Warning: 3 of 3 texts have no Chinese character"
+    sentence = "warning: 3 of 3 texts have no Chinese character"
     assert sentence in " ".join(done.stderr.split())
     words = ["index", str(answers), "--out", str(tmp_path / "b"), "--model", str(tiny_model)]
     assert sentence in " ".join(CliRunner().invoke(_app("index"), words).stderr.split())

@@ -382,7 +382,7 @@ def test_skips_images_that_cannot_be_decoded(data: str, spec: TrainSpec, tmp_pat
     fewer = load_split(open_dataset(str(tmp_path)), "valid", 32, tmp_path / "cache", progress)
     assert len(fewer.correct) < len(split.correct)
     (message,) = progress.messages
-    assert message.startswith(f"Warning: 4 of 5 correct images of {tmp_path}#valid are missing")
+    assert message.startswith(f"warning: 4 of 5 correct images of {tmp_path}#valid are missing")
     images.write_bytes(b"20000099\tnot-an-image\n")
     with pytest.raises(BadDataset, match=r"none of the 5 correct items of .*#valid"):
         train(str(tmp_path), spec, tmp_path / "out" / "other.pt", device="cpu")

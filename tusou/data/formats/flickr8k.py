@@ -14,6 +14,7 @@ from tusou.data.base import ONLY_SPLIT, DatasetQuery, DatasetReader, ItemPool, s
 from tusou.data.captions import Caption, caption_queries
 from tusou.data.csv_reader import TableRow, read_table, read_text_lines
 from tusou.data.listed_images import ListedImage, ListedImages, list_folder, list_image
+from tusou.data.text_file import read_text_bytes
 
 # In order of preference: Chinese captions before English ones.
 _CAPTION_FILES = (
@@ -142,7 +143,7 @@ def _read_json(path: Path) -> Iterator[Caption | Failure]:
 
 def _load_entries(path: Path) -> list[object]:
     try:
-        entries = json.loads(path.read_text(encoding="utf-8-sig"))
+        entries = json.loads(read_text_bytes(path).decode())
     except UnicodeDecodeError as error:
         raise BadDataset(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8") from None
     except json.JSONDecodeError as error:
