@@ -37,7 +37,7 @@ class TimeoutProtocol(HttpProtocol):
         """Start the header deadline; refuse the connection if there are too many."""
         self._timers: dict[str, TimerHandle] = {}
         self._unparsed_bytes = 0
-        self._headers_ended = False
+        self._part_ended = False  # headers or a body, by the newest data
         super().connection_made(transport)
         if len(self.connections) > self.settings.max_connections:
             self.end(Overloaded())
@@ -52,9 +52,9 @@ class TimeoutProtocol(HttpProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse the data, and limit the bytes before the headers end."""
-        self._headers_ended = False
+        self._part_ended = False
         super().data_received(data)
-        in_same_headers = self._in_headers and not self._headers_ended
+        in_same_headers = self._in_headers and not self._part_ended
         self._unparsed_bytes = self._unparsed_bytes + len(data) if in_same_headers else 0
         if self._unparsed_bytes > self.settings.max_header_bytes:
             self.end(HeadersTooLarge())
@@ -66,12 +66,13 @@ class TimeoutProtocol(HttpProtocol):
     def on_headers_complete(self) -> None:
         super().on_headers_complete()
         if not self._in_headers:
-            self._headers_ended = True
+            self._part_ended = True
             self._stop_timer("headers")
             self._start_timer("body", self.settings.body_s + _GRACE_SECONDS, self.end)
 
     def on_message_complete(self) -> None:
         self._stop_timer("body")
+        self._part_ended = True
         super().on_message_complete()
 
     def end(self, error: TusouError | None = None) -> None:

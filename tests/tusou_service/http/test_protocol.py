@@ -154,6 +154,13 @@ async def test_garbage_after_the_last_response_is_ignored(server: Running) -> No
     assert await exchange(server, LAST + bytes(9000), bytes(9000)) == [(200, "")]
 
 
+async def test_the_end_of_a_large_body_does_not_count_as_headers(server: Running) -> None:
+    body = BODY + b" " * 50_000  # its end alone is larger than all headers may be
+    large = HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body
+    assert await exchange(server, large[:9000], large[9000:], LAST) == [(200, "")] * 2
+    assert await exchange(server, large[:9000], large[9000:] + LAST) == [(200, "")] * 2
+
+
 async def test_headers_that_do_not_end_do_not_cut_an_earlier_response(source: TinySource) -> None:
     source.pipeline.text_seconds = 0
     async with running(source, header_s=0.1, timeout_ms=20_000) as server:
