@@ -91,14 +91,14 @@ def index(pool: Path, out: Path) -> tuple[int, float]:
 
 
 def resident_kb(pid: int) -> int:
-    """Return the resident memory of a process and its children."""
+    """Return the memory of a process and its children, shared pages counted once."""
     try:
-        status = Path(f"/proc/{pid}/status").read_text()
+        status = Path(f"/proc/{pid}/smaps_rollup").read_text()
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         others = [path.read_text().split() for path in Path(f"/proc/{pid}/task").glob("*/children")]
     except OSError:  # it has ended
         return 0
-    own = next((line for line in status.splitlines() if line.startswith("VmRSS")), "VmRSS: 0")
+    own = next((line for line in status.splitlines() if line.startswith("Pss:")), "Pss: 0")
     descendants = {*children, *(child for group in others for child in group)}
     return int(own.split()[1]) + sum(resident_kb(int(child)) for child in descendants)
 

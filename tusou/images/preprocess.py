@@ -67,7 +67,7 @@ def _check_readable(image_format: ImageFormat) -> None:
             from pillow_heif import register_heif_opener  # noqa: PLC0415 - an extra
         except ImportError:
             raise BadImage("HEIC: pip install 'tusou[heif]'") from None
-        register_heif_opener(thumbnails=False)
+        register_heif_opener(thumbnails=False, decode_threads=1)
 
 
 def _check_dimensions(image: Image.Image, max_megapixels: int) -> None:
