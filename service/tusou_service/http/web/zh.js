@@ -4,7 +4,7 @@ export default {
   skip: "跳到搜索结果", siteNav: "站点导航", api: "API 文档", otherLanguage: "English",
   otherLanguageLabel: "Switch to English", searchLabel: "搜索商品图片",
   headline: "一句话或一张图，找到商品", tagline: "在商品图片中找到你想要的那一件",
-  queryLabel: "搜索内容", queryHint: "描述想找的商品，如颜色、款式、材质", queryHintMore: "可补充描述，例如：要红色的",
+  queryLabel: "搜索内容", queryHint: "描述商品的颜色、款式、材质", queryHintMore: "可补充描述，例如：要红色的",
   pickImage: "用图片搜索", search: "搜索",
   weightText: "偏文字", weightImage: "偏图片", weightLabel: "文字与图片的权重",
   weightValue: (n) => `图片占 ${n}%`,
