@@ -24,6 +24,7 @@ class BatchTimes:
     They are measured at the start; `pace` follows what batches take beside other load.
     """
 
+    efficient_size: int  # of the smallest efficient batch
     fixed: float = 0.0
     per_item: float = 0.0
     pace: float = 1.0
@@ -38,27 +39,24 @@ class BatchTimes:
         if expected:
             self.pace += _NEWEST_WEIGHT * (seconds / expected - self.pace)
 
-    def efficient_size(self, max_batch: int) -> int:
-        """Return the size of the smallest efficient batch."""
-        full = max_batch / (self.of(max_batch) or 1.0)
-        sizes = range(min(_SMALLEST_EFFICIENT, max_batch), max_batch)
-        return next(
-            (n for n in sizes if n >= _EFFICIENT_SHARE * full * self.of(n)),
-            max_batch,
-        )
-
-    def target(self, max_batch: int) -> float:
-        """Return the latency in seconds, from arrival to result, that admission aims at."""
-        return max(_LOWEST_TARGET, _TARGET_BATCHES * self.of(self.efficient_size(max_batch)))
+    @property
+    def target(self) -> float:
+        """The latency in seconds, from arrival to result, that admission aims at."""
+        return max(_LOWEST_TARGET, _TARGET_BATCHES * self.of(self.efficient_size))
 
 
-def measure_batch_times(run: Callable[[int], object]) -> BatchTimes:
+def measure_batch_times(run: Callable[[int], object], max_batch: int) -> BatchTimes:
     """Measure a batch of one item and one of several; `run` is warm."""
     small, large = (
         min(_seconds(run, count) for _ in range(2)) for count in (_SMALL_BATCH, _LARGE_BATCH)
     )
     per_item = max(large - small, 0.0) / (_LARGE_BATCH - _SMALL_BATCH)
-    return BatchTimes(max(small - per_item, 0.0), per_item)
+    times = BatchTimes(max_batch, max(small - per_item, 0.0), per_item)
+    full = max_batch / (times.of(max_batch) or 1.0)
+    sizes = range(min(_SMALLEST_EFFICIENT, max_batch), max_batch)
+    efficient = (n for n in sizes if n >= _EFFICIENT_SHARE * full * times.of(n))
+    times.efficient_size = next(efficient, max_batch)
+    return times
 
 
 def _seconds(run: Callable[[int], object], count: int) -> float:

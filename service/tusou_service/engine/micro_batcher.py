@@ -85,7 +85,7 @@ class MicroBatcher(Generic[T, R]):
         self.failure: Exception | None = None
         self._run, self._limits, self._is_fatal = run, limits, is_fatal
         self._queue = BatchQueue[T, R]()
-        self._times = BatchTimes()
+        self._times = BatchTimes(limits.max_batch)
         self._running: list[PendingItem[T, R]] = []
         self._batch_seconds = 0.0
         self._longest_batch_seconds = 0.0
@@ -162,7 +162,7 @@ class MicroBatcher(Generic[T, R]):
 
     @property
     def _target(self) -> float:
-        return self._limits.target or self._times.target(self._limits.max_batch)
+        return self._limits.target or self._times.target
 
     def measure_times(
         self, run: Callable[[int], object], longest_item: float | None = None
@@ -171,7 +171,7 @@ class MicroBatcher(Generic[T, R]):
 
         From the seconds of the longest item the time of a stall is derived. Any thread may call it.
         """
-        times = measure_batch_times(run)
+        times = measure_batch_times(run, self._limits.max_batch)
         self._times = times
         longest = times.of(1) if longest_item is None else longest_item
         self._longest_batch_seconds = longest * self._limits.max_batch
@@ -238,7 +238,7 @@ class MicroBatcher(Generic[T, R]):
         now, size = asyncio.get_running_loop().time(), self._limits.max_batch
         batch: list[PendingItem[T, R]] = []
         while self._queue and not batch:
-            for pending in self._queue.next_items(size, self._times.efficient_size(size), now):
+            for pending in self._queue.next_items(size, self._times.efficient_size, now):
                 if pending.deadline <= now:
                     error = DeadlineExceeded("The time limit passed before the search began.")
                     _fail([pending], error)
