@@ -342,3 +342,15 @@ def test_a_larger_or_smaller_limit_can_be_set() -> None:
     assert open_image(data, 3).size == (2000, 1500)
     with pytest.raises(BadImage, match=r"image of 3\.0 megapixels, over the limit of 2"):
         open_image(data, 2)
+
+
+@pytest.mark.parametrize("file_format", ["GIF", "PNG", "WEBP", "TIFF"])
+def test_of_many_frames_only_the_first_is_decoded(file_format: str) -> None:
+    first, *others = [drawn("RGB", 40, side) for side in range(40, 60)]
+    options = {"lossless": True} if file_format == "WEBP" else {}
+    frames = [frame.resize((40, 40)) for frame in others]
+    data = bytearray(encoded(first, file_format, save_all=True, append_images=frames, **options))
+    expected = to_pixels(open_image(bytes(data)), 32)
+    middle = len(data) // 2
+    data[middle : middle + 200] = b"\xaa" * 200  # of a later frame
+    np.testing.assert_array_equal(to_pixels(open_image(bytes(data)), 32), expected)
