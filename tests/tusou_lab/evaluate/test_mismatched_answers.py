@@ -92,6 +92,8 @@ def test_files_without_answers_are_called_a_test_split(tiny_bundle: Path, tmp_pa
     answers = write_rows(tmp_path / "test.jsonl", [query(n) for n in range(3000)])
     with pytest.raises(BadDataset, match=r"no correct item for any of its 3000 queries, .* test"):
         evaluate(tiny_bundle, answers)
+    with pytest.raises(BadDataset, match="as the queries of a test split"):
+        read_report_data(ReportSpec((tiny_bundle,), (str(answers),)))
 
 
 def test_some_missing_items_are_a_warning(tiny_bundle: Path, tmp_path: Path) -> None:

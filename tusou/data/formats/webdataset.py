@@ -3,13 +3,11 @@
 import hashlib
 import json
 import re
-import tarfile
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from tusou.core.errors import BadDataset, BadImage
+from tusou.core.errors import BadImage
 from tusou.core.ids import Failure, ItemId, is_id
 from tusou.data.base import (
     ONLY_SPLIT,
@@ -22,33 +20,11 @@ from tusou.data.base import (
     sort_splits,
 )
 from tusou.data.captions import Caption, caption_queries
-from tusou.images.formats import IMAGE_SUFFIXES, check_image_size
-
-MAX_TEXT_BYTES = 2**20
+from tusou.data.formats.tar_samples import TarSample, read_samples
+from tusou.images.formats import check_image_size
 
 _NUMBER = re.compile(r"[-_.]?\d+$")
 _INTEGER_KEY = re.compile("0|[1-9][0-9]{0,17}")
-# Endings of images; some writers say only that a member is an image, and its bytes say which.
-_IMAGES = {suffix[1:] for suffix in IMAGE_SUFFIXES} | {"img", "image"}
-_TEXTS = {"txt", "json"}
-
-
-@dataclass(slots=True)
-class _Sample:
-    """The members of one key, which are consecutive in a tar, as WebDataset demands."""
-
-    tar: int
-    number: int  # position within its split, from 1
-    key: str
-    images: dict[str, tuple[int, int]] = field(default_factory=dict)  # by ending: offset, length
-    texts: dict[str, bytes] = field(default_factory=dict)  # by ending
-    problem: str = ""  # of a text
-    others: list[str] = field(default_factory=list)  # endings of all other members
-
-    def choose_images(self) -> dict[str, tuple[int, int]]:
-        """Return the spans of the images to use: `jpg` rather than `mask.png`, if it has both."""
-        plain = {ending: span for ending, span in self.images.items() if "." not in ending}
-        return plain or self.images
 
 
 class WebDataset(DatasetReader):
@@ -77,7 +53,7 @@ class WebDataset(DatasetReader):
         return caption_queries(self._captions(split))
 
     def _captions(self, split: str) -> Iterator[Caption | Failure]:
-        for sample in _samples(self._tars[split], SkippedFiles()):
+        for sample in read_samples(self._tars[split], SkippedFiles()):
             yield from [sample] if isinstance(sample, Failure) else _parse_captions(sample)
 
 
@@ -93,7 +69,7 @@ class TarImages(ItemPool):
                     digest.update(chunk)
                     self.size += len(chunk)
                 self._hash.update(digest.digest())
-        for sample in _samples(self.files, self.skipped):
+        for sample in read_samples(self.files, self.skipped):
             if isinstance(sample, Failure):
                 yield sample
                 continue
@@ -102,7 +78,7 @@ class TarImages(ItemPool):
                 yield _make_row(sample, item_id, tar, *images[ending])
             self._skip_others(sample, images)
 
-    def _skip_others(self, sample: _Sample, images: Collection[str]) -> None:
+    def _skip_others(self, sample: TarSample, images: Collection[str]) -> None:
         """Count the members of a sample that are neither an item nor its captions."""
         for ending in sample.others:
             name = f"{sample.key}.{ending}" if ending else sample.key
@@ -118,7 +94,7 @@ class TarImages(ItemPool):
 
 
 def _make_row(
-    sample: _Sample, item_id: ItemId, tar: str, offset: int, length: int
+    sample: TarSample, item_id: ItemId, tar: str, offset: int, length: int
 ) -> ItemRow | Failure:
     parsed_id = None
     try:
@@ -129,104 +105,20 @@ def _make_row(
     return ItemRow(sample.number, parsed_id, sample.tar, offset, length)
 
 
-def _samples(tars: Sequence[Path], skipped: SkippedFiles) -> Iterator[_Sample | Failure]:
-    """Yield the members of each tar by key, in memory that does not grow with the tar.
-
-    Members that are hidden or no files are counted in `skipped`.
-    """
-    number = 0
-    for tar_number, path in enumerate(tars):
-        sample: _Sample | None = None
-        failures: list[Failure] = []
-        with _open_tar(path) as tar:
-            for member in _read_members(path, tar):
-                if isinstance(member, str):
-                    failures.append(Failure(number, None, member, path.name))
-                    continue
-                if reason := _skip_reason(member):
-                    skipped.add(reason, member.name)
-                    continue
-                key, ending = _split_name(member.name)
-                if sample is None or sample.key != key:
-                    if sample is not None:
-                        yield sample
-                    number += 1
-                    sample = _Sample(tar_number, number, key)
-                _add_member(sample, ending, member, tar)
-        if sample is not None:
-            yield sample
-        yield from failures
-
-
-def _open_tar(path: Path) -> tarfile.TarFile:
-    try:
-        return tarfile.open(path, "r:", errors="surrogateescape")
-    except tarfile.ReadError as error:
-        raise BadDataset(
-            f"{path}: not an uncompressed tar ({error}); images are read in place, so unpack it"
-        ) from None
-
-
-def _read_members(path: Path, tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo | str]:
-    """Yield all but the folders of a tar; a string, as the last value, says where it is broken."""
-    while True:
-        try:
-            member = tar.next()
-        except (tarfile.TarError, OSError, ValueError) as error:
-            yield f"broken tar: {error}"
-            return
-        if member is None:
-            if path.stat().st_size % tarfile.BLOCKSIZE:
-                yield "broken tar: it ends in the middle of a block"
-            return
-        # tarfile keeps every header that it has read.
-        tar.members = []  # type: ignore[attr-defined]
-        if not member.isdir():
-            yield member
-
-
-def _skip_reason(member: tarfile.TarInfo) -> str:
-    """Return why a member belongs to no sample; empty if it belongs to one."""
-    if member.name.rpartition("/")[2].startswith("."):
-        return "hidden members"
-    return "" if member.isfile() else "links and devices"
-
-
-def _split_name(name: str) -> tuple[str, str]:
-    """Return key and ending: as in WebDataset, the key ends at the first dot of the file name."""
-    folder, slash, last = name.rpartition("/")
-    stem, _, ending = last.partition(".")
-    return f"{folder}{slash}{stem}", ending.lower()
-
-
-def _add_member(
-    sample: _Sample, ending: str, member: tarfile.TarInfo, tar: tarfile.TarFile
-) -> None:
-    if ending.rpartition(".")[2] in _IMAGES and ending not in sample.images:
-        sample.images[ending] = (member.offset_data, member.size)
-    elif ending in _TEXTS and member.size > MAX_TEXT_BYTES:
-        sample.problem = f"caption longer than {MAX_TEXT_BYTES} bytes"
-    elif ending in _TEXTS:
-        file = tar.extractfile(member)
-        sample.texts[ending] = file.read() if file else b""
-    else:
-        sample.others.append(ending)
-
-
-def _item_ids(sample: _Sample) -> list[ItemId]:
+def _item_ids(sample: TarSample) -> list[ItemId]:
     """Return the ids of a sample's images; they keep the endings if there are several."""
     endings, item_id = list(sample.choose_images()), _item_id(sample)
     return [item_id] if len(endings) == 1 else [f"{item_id}.{ending}" for ending in endings]
 
 
-def _item_id(sample: _Sample) -> ItemId:
+def _item_id(sample: TarSample) -> ItemId:
     item_id = (_read_json(sample) or {}).get("item_id")
     if is_id(item_id):
         return item_id
     return int(sample.key) if _INTEGER_KEY.fullmatch(sample.key) else sample.key
 
 
-def _read_json(sample: _Sample) -> dict[str, object] | None:
+def _read_json(sample: TarSample) -> dict[str, object] | None:
     """Return the sample's JSON; not parsed strictly, since other tools write NaN into it."""
     try:
         value = json.loads(sample.texts.get("json", b"{}"))
@@ -235,7 +127,7 @@ def _read_json(sample: _Sample) -> dict[str, object] | None:
     return value if isinstance(value, dict) else None
 
 
-def _parse_captions(sample: _Sample) -> Iterator[Caption | Failure]:
+def _parse_captions(sample: TarSample) -> Iterator[Caption | Failure]:
     fields, problem = _read_json(sample), sample.problem
     if problem or fields is None:
         yield Failure(sample.number, sample.key, problem or "caption is not a JSON object")
