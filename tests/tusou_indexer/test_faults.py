@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tusou_indexer.build import BuildReport, BuildSpec, build
 
-from tests.tusou_indexer.disk_faults import Killed, disk_fault
+from benchmarks.reliability.disk_faults import Killed, disk_fault
 from tusou.bundle.bundle import Bundle, current_version
 from tusou.bundle.manifest import INDEX, VECTORS
 from tusou.cli.progress import NoProgress
@@ -55,8 +55,8 @@ SCENARIOS: dict[str, tuple[Callable[[BuildSpec, Path], None], dict[str, str], bo
     "other-index": (published, {"index": "SQ8"}, False),
     "repaired": (damaged, {}, False),
 }
-# Every 11th call, another set in each case; `benchmarks.reliability.kill_resume` tries them all.
-STRIDE = 11
+# Every 41st call, another set in each case; `benchmarks.reliability.kill_resume` tries them all.
+STRIDE = 41
 
 
 @pytest.mark.parametrize("error", [KILL, errno.ENOSPC, errno.EIO], ids=["kill", "full", "io"])
