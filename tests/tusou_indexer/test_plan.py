@@ -48,6 +48,8 @@ def inputs(images: Path, **changes: object) -> BuildInputs:
         "backend": "torch",
         "shard_rows": 4,
         "batch_rows": 2,
+        "prepare": "none",
+        "max_megapixels": 64,
         "libraries": {},
     }
     return BuildInputs(**(values | changes))  # type: ignore[arg-type]
