@@ -71,7 +71,6 @@ class TimeoutProtocol(HttpProtocol):
             self._start_timer("body", self.settings.body_s + _GRACE_SECONDS, self.end)
 
     def on_message_complete(self) -> None:
-        self._headers_ended = True  # this data is the end of a body, not more headers
         self._stop_timer("body")
         self._part_ended = True
         super().on_message_complete()

@@ -209,16 +209,6 @@ async def _check(client: httpx.AsyncClient, hostile: HostileRequest) -> None:
     assert response.status_code == 200 or len(response.content) <= 2048
 
 
-async def test_the_end_of_a_large_body_is_not_taken_for_headers(source: TinySource) -> None:
-    body = json.dumps({"queries": ["a" * 500] * 100}).encode()
-    head = SEARCH.replace(b"/search", b"/search/batch") + b"Content-Length: %d\r\n\r\n" % len(body)
-    last = WHOLE.replace(b"Host", b"Connection: close\r\nHost")
-    async with running(source, timeout_ms=20_000) as server:
-        received = await exchange(server, head, body[:100], body[100:], last, pause=0.05)
-    assert received.count(b"HTTP/1.1 200") == 2
-    assert b"headers_too_large" not in received
-
-
 async def test_queries_of_disconnected_clients_are_not_searched(source: TinySource) -> None:
     source.pipeline.gate = threading.Event()
     async with running(source, timeout_ms=30_000) as server:
