@@ -101,12 +101,17 @@ def train(
     from tusou.cli.progress import progress
     from tusou_lab.train.run import TrainSpec
     from tusou_lab.train.run import train as run_training
+    from tusou_lab.train.stopping import TrainingStopped
 
     spec = TrainSpec(model, epochs, batch_size, lr, weight_decay, seed, precision)
-    with plain_errors(), progress() as bar:
-        report = run_training(
-            data, spec, out, valid=valid, device=device, force=force, progress=bar
-        )
+    try:
+        with plain_errors(), progress() as bar:
+            report = run_training(
+                data, spec, out, valid=valid, device=device, force=force, progress=bar
+            )
+    except TrainingStopped as stopped:
+        typer.secho(f"interrupted: {stopped}", err=True, fg="red")
+        raise typer.Exit(128 + stopped.signal_number) from None
     if report.note:
         typer.secho(f"note: {report.note}", err=True, fg="yellow")
     typer.echo(

@@ -360,7 +360,10 @@ _STRINGS: Mapping[str, tuple[str, str]] = {
         "查询在长度、正确结果数、类别、语言和否定上都属于同一组，无法分组比较。",
         "All queries are of one kind in length, correct items, category, language and negation.",
     ),
-    "slices_equal": ("各组没有差别。", "The kinds do not differ."),
+    "slices_equal": (
+        "没有哪一组比全部查询低 0.5 个百分点以上。",
+        "None is half a point or more below all queries.",
+    ),
     "slice_length": ("长度为 {label} 个字符的查询", "queries of {label} characters"),
     "slice_positives": (
         "有 {label} 个正确结果的查询",
@@ -449,12 +452,12 @@ _STRINGS: Mapping[str, tuple[str, str]] = {
     "misses": ("近似失误与重复图片", "Near misses and duplicates"),
     "misses_text": (
         (
-            "第一个结果不正确时，正确结果往往紧随其后；有时排在第一的图片与正确图片几乎相同，"
+            "第一个结果不正确时，正确结果往往紧随其后；有时排在第一的结果与正确结果几乎相同，"
             "只是编号不同（向量余弦相似度不低于 {same}）。"
         ),
         (
             "When the first result is wrong, a correct item often follows closely. Sometimes the "
-            "first result duplicates a correct image under another id (cosine similarity of at "
+            "first result duplicates a correct item under another id (cosine similarity of at "
             "least {same})."
         ),
     ),
@@ -466,14 +469,14 @@ _STRINGS: Mapping[str, tuple[str, str]] = {
     ),
     "no_near_misses": ("没有近似失误。", "There are no near misses."),
     "duplicates": (
-        "第一个结果与正确图片重复",
-        "The first result duplicates a correct image",
+        "第一个结果与正确结果几乎相同",
+        "The first result duplicates a correct item",
     ),
     "duplicates_count": (
-        "{wrong} 条查询的第一个结果不正确，其中 {duplicates} 条的第一个结果与正确图片重复。",
+        "{wrong} 条查询的第一个结果不正确，其中 {duplicates} 条的第一个结果与正确结果几乎相同。",
         (
             "The first result is wrong for {wrong} queries; for {duplicates} of them it duplicates "
-            "a correct image."
+            "a correct item."
         ),
     ),
     "duplicates_unknown": (

@@ -17,6 +17,7 @@ _LEAST_QUERIES = 5  # of a slice that is called the weakest, if there is such a 
 _ABSTRACT = (100, 150)  # characters, as exercise sheets ask for
 _NEAR = 5  # rank of a near miss
 _MOSTLY = 0.5
+_LEAST_DIFFERENCE = 0.5  # points; less is not worth a sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +41,12 @@ def slice_metric(evaluation: Evaluation) -> str:
 
 
 def weakest_slice(evaluation: Evaluation, by: str | None = None) -> SliceScore | None:
-    """Return the slice with the lowest score below the mean of all; None if there is none."""
+    """Return the slice with the lowest score, if it is half a point or more below the mean."""
     metric = slice_metric(evaluation)
     scores = [score for score in evaluation.slices if by in (None, score.by)]
     large = [score for score in scores if score.queries >= _LEAST_QUERIES] or scores
     worst = min(large, key=lambda score: score.percent[metric], default=None)
-    if worst is None or worst.percent[metric] >= evaluation.percent[metric]:
+    if worst is None or evaluation.percent[metric] - worst.percent[metric] < _LEAST_DIFFERENCE:
         return None
     return worst
 

@@ -32,7 +32,7 @@ from tusou_lab.train.model import (
     save_torch,
 )
 from tusou_lab.train.optimiser import learning_rate, make_optimiser
-from tusou_lab.train.stopping import Interrupted, StopRequest, stop_request
+from tusou_lab.train.stopping import StopRequest, TrainingStopped, stop_request
 from tusou_lab.train.validate import validate
 
 _SAVE_SECONDS = 120.0
@@ -83,7 +83,7 @@ def train(
 
     Called again with the same arguments after a kill, it resumes from the last saved state and
     ends with the same weights. SIGINT and SIGTERM end the current step, save the state and raise
-    Interrupted. Settings, data, losses and scores are kept in the checkpoint's record. Raises
+    TrainingStopped. Settings, data, losses and scores are kept in the checkpoint's record. Raises
     OutputExists when `out` exists, InputError when the state of a run with other settings or
     other data exists, and BadDataset for data it cannot train on.
     """
@@ -199,14 +199,15 @@ class _TrainingRun:
             save_checkpoint(self._model, self._out, self._out.stem, epoch, self.step)
 
     def _stop_if_requested(self, stop: StopRequest) -> None:
-        """Save and raise Interrupted, unless the epoch is to be validated or the run is over."""
+        """Save and raise TrainingStopped, unless the epoch is unscored or the run is over."""
         unscored = self.step == len(self._batches) * (len(self.history.epochs) + 1)
-        if stop.signal_name is None or unscored or self.step == self.steps:
+        if stop.number is None or unscored or self.step == self.steps:
             return
         self._save()
-        raise Interrupted(
-            f"{stop.signal_name} at step {self.step} of {self.steps}; the state is saved in "
-            f"{self._state}: run the same command again to go on from there"
+        raise TrainingStopped(
+            f"{stop.number.name} at step {self.step} of {self.steps}; the state is saved in "
+            f"{self._state}: run the same command again to go on from there",
+            stop.number,
         )
 
     def _record(self) -> TrainingRecord:

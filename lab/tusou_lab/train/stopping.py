@@ -7,22 +7,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
-from tusou.core.errors import TusouError
-
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class Interrupted(TusouError):
-    """The work was stopped by a signal, and what is done is saved."""
+class TrainingStopped(Exception):
+    """A signal ended the training, and its state is saved."""
 
-    code = "interrupted"
+    def __init__(self, message: str, number: signal.Signals) -> None:
+        super().__init__(message)
+        self.signal_number = number
 
 
 @dataclass(slots=True)
 class StopRequest:
     """The signal that asked for the end; None as long as none has."""
 
-    signal_name: str | None = None
+    number: signal.Signals | None = None
 
 
 @contextmanager
@@ -42,7 +42,7 @@ def stop_request() -> Iterator[StopRequest]:
             signal.signal(number, handler)
 
     def stop(number: int, _: FrameType | None) -> None:
-        request.signal_name = signal.Signals(number).name
+        request.number = signal.Signals(number)
         restore()
 
     for number in _SIGNALS:

@@ -24,7 +24,7 @@ from tusou_lab.train import run
 from tusou_lab.train.data import load_split
 from tusou_lab.train.history import thin_out
 from tusou_lab.train.run import TrainReport, TrainSpec, train
-from tusou_lab.train.stopping import Interrupted
+from tusou_lab.train.stopping import TrainingStopped
 from typer.testing import CliRunner
 
 from tusou.cli.progress import NoProgress
@@ -232,7 +232,8 @@ def test_a_signal_saves_and_the_same_command_goes_on(
 ) -> None:
     handler, out = signal.getsignal(number), tmp_path / "model.pt"
     stopper = SignalAfter(number, steps)
-    with pytest.raises(Interrupted, match=f"{number.name} at step {at} of 9.*same command again"):
+    message = f"{number.name} at step {at} of 9.*same command again"
+    with pytest.raises(TrainingStopped, match=message):
         train(data, spec, out, device="cpu", progress=stopper)
     assert signal.getsignal(number) is handler
     state = torch.load(tmp_path / "model.pt.state", weights_only=True)
@@ -251,7 +252,7 @@ def test_a_signal_at_the_last_step_is_too_late(
     assert_same_weights(out, uninterrupted.checkpoint)
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(180)
 def test_the_command_stops_without_a_traceback_and_its_threads_wait_passively(
     tmp_path: Path, spec: TrainSpec
 ) -> None:
@@ -269,7 +270,7 @@ def test_the_command_stops_without_a_traceback_and_its_threads_wait_passively(
             sleep(0.02)
         process.send_signal(signal.SIGINT)
         printed, errors = process.communicate()
-    assert process.returncode == 1
+    assert process.returncode == 130
     assert printed == ""
     assert "Traceback" not in errors
     assert "OMP_WAIT_POLICY = 'PASSIVE'" in errors
