@@ -9,10 +9,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import cast
 
-import numpy as np
 import openvino
 import torch
 
+from tusou.bundle.array_file import save_array
 from tusou.core.errors import BadModel, TusouError
 from tusou.core.files import sha256_of
 from tusou.encoders.architecture import Tower, read_image_shape, read_text_shape
@@ -42,7 +42,7 @@ def convert(weights: Weights, tower: Tower, precision: str) -> ConvertedTower:
         except RuntimeError as error:  # OpenVINO's only exception, also for a full disk
             raise OSError(str(error).splitlines()[0]) from error
         if words is not None:
-            np.save(folder / WORDS, words)
+            save_array(folder / WORDS, words)
 
     # The cache is keyed by the digest; an open file was compared when its tensors were read.
     if weights.file is None and sha256_of(weights.path) != weights.digest:
