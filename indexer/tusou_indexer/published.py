@@ -18,6 +18,7 @@ from tusou_indexer.write_bundle import (
     BundleRecipe,
     build_record,
     describe_preprocessing,
+    describe_preprocessing,
     encoding_record,
 )
 
