@@ -4,6 +4,8 @@ import numpy as np
 from tusou_lab.train.batches import BatchSampler, augment
 from tusou_lab.train.data import TrainingSplit
 
+from tusou.encoders.training_record import SplitRecord
+
 QUERIES = ((0, 1), (1,), (2, 3), (3,), (0, 2, 3), (5,))
 
 
@@ -13,7 +15,9 @@ def split(queries: tuple[tuple[int, ...], ...], images: int = 6, side: int = 4) 
     tokens = np.zeros((len(queries), 5), np.int64)
     for row in range(len(queries)):
         tokens[row, : 2 + row % 3] = 100 + row
-    return TrainingSplit(pixels, tokens, tuple(np.array(images) for images in queries))
+    correct = tuple(np.array(images) for images in queries)
+    record = SplitRecord(source="x#train", images=len(pixels), queries=len(correct), sha256="")
+    return TrainingSplit(pixels, tokens, correct, record)
 
 
 def pairs(batches: BatchSampler, epoch: int) -> list[tuple[int, int]]:

@@ -7,7 +7,7 @@ import torch
 from tusou_lab.toy.dataset import SplitSize, write_toy
 from tusou_lab.train.data import load_split
 from tusou_lab.train.model import image_size, open_model
-from tusou_lab.train.validate import mean_recall
+from tusou_lab.train.validate import validate
 
 from tusou import demo
 from tusou.cli.progress import NoProgress
@@ -32,4 +32,4 @@ def test_finds_images_it_was_not_trained_on(tmp_path: Path) -> None:
     model = open_model("demo")
     dataset = open_dataset(str(tmp_path))
     split = load_split(dataset, "test", image_size(model), tmp_path / "cache", NoProgress())
-    assert mean_recall(model, split, torch.device("cpu")) >= 85
+    assert validate(model, split, torch.device("cpu"))["mean_recall"] >= 85
