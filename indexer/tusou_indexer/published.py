@@ -18,7 +18,6 @@ from tusou_indexer.write_bundle import (
     BundleRecipe,
     build_record,
     describe_preprocessing,
-    describe_preprocessing,
     encoding_record,
 )
 
