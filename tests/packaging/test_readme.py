@@ -171,7 +171,7 @@ def test_its_extras_exist_and_its_compose_files_are_all() -> None:
     project = (ROOT / "pyproject.toml").read_text("utf-8")
     named = re.findall(r"\.\[([\w,]+)\]", ENGLISH.read_text("utf-8"))
     extras = {extra for names in named for extra in names.split(",")}
-    assert extras == {"cpu", "gpu", "lab", "otel"}
+    assert extras == {"cpu", "data", "gpu", "heif", "lab", "otel"}
     assert all(f"\n{extra} = [" in project for extra in extras)
     files = {word for words in shell_lines() if words[0] == "docker" for word in words}
     assert {name for name in files if name.endswith(".yml")} == {
@@ -206,7 +206,7 @@ def test_its_figures_are_those_that_were_measured(readme: Path) -> None:
     points = "".join(re.findall(r"^\* \*\*.*(?:\n  .*)*", text, re.MULTILINE))
     texts = figures("performance")["texts"]
     batches = [batch for batch in texts.values() if isinstance(batch, dict)]
-    negation, reload = figures("negation"), figures("reload")
+    negation, reload = figures("negation"), figures("reliability.swaps")
     interpreted = negation[f"understood, refused part x {negation['weight in use']}"]
     expected = {
         f"{texts['batch 1']['tusou']['times_faster']:.1f}",

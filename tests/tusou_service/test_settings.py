@@ -95,11 +95,13 @@ def test_other_machines_are_served_when_that_is_meant(environment: dict[str, str
 
 def test_no_other_module_reads_the_environment() -> None:
     root = Path(__file__).parents[2]
+    # A shell passes the words that it completes in variables.
+    allowed = {root / "service/tusou_service/settings.py", root / "tusou/cli/main.py"}
     guilty = [
         path
         for package in ("tusou", "service", "indexer", "clients")
         for path in (root / package).rglob("*.py")
-        if path != root / "service" / "tusou_service" / "settings.py"
+        if path not in allowed
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Attribute) and node.attr in {"environ", "getenv"}
     ]

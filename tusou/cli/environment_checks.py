@@ -1,7 +1,6 @@
 """Checks of the machine and its Python environment, each with what to do about a finding."""
 
 import locale
-import os
 import re
 import resource
 import shutil
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Literal, TypeAlias, cast
+from urllib.request import getproxies_environment
 
 from tusou import __version__
 from tusou.core.errors import TusouError
@@ -25,7 +25,6 @@ _GIB = 2**30
 _LEAST_MEMORY = 2 * _GIB  # ViT-B/16 and an index of 30,000 items
 _LEAST_DISK = 2 * _GIB  # the weights of ViT-B/16, converted, and a bundle
 _LEAST_FILES = 4096  # for TUSOU_MAX_CONNECTIONS
-_PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 _PINNED = re.compile(r"([A-Za-z0-9._-]+)==([^ ;,]+)")
 
 _PICK_DEVICE = LazyImport("tusou.encoders.devices:pick_device")
@@ -175,7 +174,7 @@ def _locale(_: Path) -> Iterator[EnvironmentFinding]:
 def _proxies(_: Path) -> Iterator[EnvironmentFinding]:
     import httpx  # noqa: PLC0415 - every verb would wait for it
 
-    names = [name for name in _PROXIES if os.environ.get(name) or os.environ.get(name.upper())]
+    names = [f"{scheme}_proxy" for scheme in getproxies_environment()]
     try:
         httpx.Client().close()
     except (ValueError, ImportError, httpx.HTTPError, httpx.InvalidURL) as error:

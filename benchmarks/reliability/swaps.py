@@ -1,8 +1,8 @@
-"""Reloads between two versions of a bundle under load: failed and mixed responses.
+"""Changes between two versions of a bundle under load: failed and mixed responses (G7).
 
 A response is mixed if it differs from what the version in its `index_version` returns alone.
 
-python -m benchmarks.reload
+python -m benchmarks.reliability.swaps [--full]
 """
 
 import argparse
@@ -114,22 +114,23 @@ def main() -> None:
     """Measure and record; exit 1 if a response failed or was mixed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bundle", type=Path, help="bundle of two versions; default: a new one")
-    parser.add_argument("--reloads", type=int, default=20)
-    parser.add_argument("--clients", type=int, default=16)
+    parser.add_argument("--full", action="store_true", help="200 reloads under 64 clients")
     arguments = parser.parse_args()
+    reloads, clients = (200, 64) if arguments.full else (20, 16)
     with tempfile.TemporaryDirectory() as folder:
         bundle = arguments.bundle or demo_bundle(Path(folder), items=500, seeds=(1, 2))
-        tally = measure(bundle, arguments.reloads, arguments.clients)
+        tally = measure(bundle, reloads, clients)
     record(
-        "reload",
+        "reliability.swaps",
         {
-            "reloads": arguments.reloads,
-            "clients": arguments.clients,
+            "reloads": reloads,
+            "clients": clients,
             "batches answered, by version": [*tally.responses.values()],
             "failed": tally.failed,
             "mixed": tally.mixed,
             "slowest answer, s": round(tally.slowest, 2),
         },
+        save=arguments.full,
     )
     sys.exit(1 if tally.failed or tally.mixed else 0)
 
