@@ -18,7 +18,7 @@ ROWS = 2500  # more than one shard
 def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("pool") / "imgs.tsv"
     lines = [image_line(n, n, side=8) for n in range(ROWS)]
-    path.write_bytes(b"".join(lines) + b"\n")
+    path.write_bytes(b"".join(lines) + b"no image\tAAAA\n")
     return path
 
 
