@@ -23,7 +23,7 @@ MAX_TIMEOUT_MS = 30_000
 # The longest right reply, 32,000 items with long ids, has less than 10 MB.
 MAX_REPLY_BYTES = 64 * 2**20
 # The service's limits for one request; longer lists are split.
-MAX_TEXTS, MAX_IMAGES, MAX_IMAGE_CHARS = 256, 16, 8 * 2**20
+MAX_TEXTS, MAX_IMAGES, MAX_IMAGE_CHARS = 256, 16, 16 * 2**20
 MAX_RESULTS = 32_000  # of one batch: queries times top_k
 # Statuses below 500 after which another try may succeed: request timeout, too early, rate limited.
 _TRANSIENT = frozenset({408, 425, 429})

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tusou.core.errors import BadImage
 
-MAX_IMAGE_BYTES = 8 * 1024**2
+MAX_IMAGE_BYTES = 32 * 1024**2  # a photo of 64 megapixels in a fine JPEG has about 25 MB
 
 _DATA_URI = re.compile(rb"\s*data:[^,]{0,128};base64,", re.IGNORECASE)
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")

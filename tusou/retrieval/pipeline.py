@@ -31,6 +31,7 @@ from tusou.retrieval.query import ItemPart, Query, TextPart, VectorPart, combine
 from tusou.retrieval.query_cache import QueryCache, check_finite
 from tusou.retrieval.results import SearchResults, TextEmbeddings
 from tusou.retrieval.retriever import find_neighbors
+from tusou.text.segmentation import segment
 
 _WARM_UP_TEXT = "纯棉碎花吊带裙"
 _WARM_UP_BATCHES = (1, 8, 32)
@@ -130,6 +131,7 @@ class SearchPipeline:
 
     def warm_up(self) -> None:
         """Run the first, slow calls now. The query cache stays empty."""
+        segment(_WARM_UP_TEXT)  # its dictionary would hold up the first query with a refusal
         self._encoder.warm_up()
         for count in _WARM_UP_BATCHES:
             vectors = self._encoder.encode(self._encoder.prepare([_WARM_UP_TEXT] * count))

@@ -4,14 +4,14 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tusou.images.formats import MAX_IMAGE_BYTES
-
 if TYPE_CHECKING:
     from tusou_service.settings import Settings
 
+# Less than the largest image of a pool: bodies are held in memory until their request is answered.
+MAX_UPLOAD_BYTES = 16 * 1024**2
 # Chunks are limited apart from bytes: real clients send few, large chunks.
 MAX_BODY_CHUNKS = 4096
-# A large body (one with an image) stays in memory until its request is answered.
+# A large body, one with an image.
 LARGE_BODY_BYTES = 1024 * 1024
 LARGE_BODIES = 8  # at once
 MAX_HEADERS = 100
@@ -27,7 +27,7 @@ _IMAGE_START = re.compile(rb'"image"\s*:\s*"|"data:image\\?/[^",\\]{1,64};base64
 # The escapes that base64 in JSON may have: line breaks, and the slash as PHP writes it.
 _OTHER_ESCAPE = re.compile(rb"\\[^nrt/]")
 # Base64 with an escaped line break every 76 characters, and with all slashes escaped.
-_IMAGE_BASE64_BYTES = 4 * -(-MAX_IMAGE_BYTES // 3) * 108 // 100
+_IMAGE_BASE64_BYTES = 4 * -(-MAX_UPLOAD_BYTES // 3) * 108 // 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,6 @@ def body_rules(settings: "Settings") -> dict[str, BodyRule]:
     return {
         "/search": BodyRule(search, search + _IMAGE_BASE64_BYTES),
         "/search/batch": BodyRule(batch, batch, is_large_call=True),
-        "/search/image": BodyRule(MAX_IMAGE_BYTES, MAX_IMAGE_BYTES, _IMAGE_MEDIA),
+        "/search/image": BodyRule(MAX_UPLOAD_BYTES, MAX_UPLOAD_BYTES, _IMAGE_MEDIA),
         "/v1/embeddings": BodyRule(batch, batch + _IMAGE_BASE64_BYTES, is_large_call=True),
     }

@@ -173,7 +173,7 @@ PROBLEM_TYPES: dict[type[TusouError], ProblemType] = {
     domain.BadImage: ProblemType(
         422,
         "Bad image",
-        "Send a complete image of a known format, such as JPEG, of at most 8 MiB; see errors.",
+        "Send a complete image of a known format, such as JPEG, of at most 16 MiB; see errors.",
     ),
     domain.RateLimited: ProblemType(
         429, "Too many requests", "Slow down and retry after the time given."

@@ -67,7 +67,7 @@ def test_unusable_images_are_listed_with_their_files(tmp_path: Path) -> None:
     (tmp_path / "e .jpg").write_bytes(b"1")
     assert list(open_image_folder(tmp_path).scan()) == [
         Failure(1, "a", "empty image", "a.jpg"),
-        Failure(2, "b", "image over 8 MiB", "b.jpg"),
+        Failure(2, "b", "image over 32 MiB", "b.jpg"),
         Failure(3, "c", "cannot be read: No such file or directory", "c.jpg"),
         Failure(4, None, "id is not UTF-8", "d?.jpg"),
         Failure(5, None, "id with blanks around it or control characters", "e .jpg"),

@@ -153,7 +153,7 @@ def test_a_palette_with_alpha_is_converted_without_a_warning() -> None:
         pytest.param(SMALL_JPEG[:-200], "truncated image", id="cut-jpeg"),
         pytest.param(SMALL_PNG[:-200], "truncated image", id="cut-png"),
         pytest.param(SMALL_JPEG[:20], "broken image header", id="cut-header"),
-        pytest.param(b"\0" * (MAX_IMAGE_BYTES + 1), "image over 8 MiB", id="too-many-bytes"),
+        pytest.param(b"\0" * (MAX_IMAGE_BYTES + 1), "image over 32 MiB", id="too-many-bytes"),
         pytest.param(png_header(65_536, 1), "image side over 65535 pixels", id="too-wide"),
         pytest.param(
             png_header(8001, 8000),

@@ -13,7 +13,7 @@ from tusou.data.text_file import refuse_unseekable_file
 from tusou.images.formats import find_format
 
 # An image of 8 MB is 11.2 million characters of base64; larger ones are refused anyway.
-MAX_LINE_BYTES = 12 * 2**20
+MAX_LINE_BYTES = 46 * 2**20  # the largest image in base64, with line breaks
 
 # base64 in mails and certificates has these line lengths; no image is as short as one such line.
 _WRAPPED = (64, 76)
