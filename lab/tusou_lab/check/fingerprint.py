@@ -1,4 +1,4 @@
-"""Fingerprints of images: format, size, a digest of the bytes and a perceptual hash."""
+"""Fingerprints of images: format, size, a digest of the bytes and a thumbnail."""
 
 import struct
 import warnings
@@ -6,27 +6,18 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Self
 
-import numpy as np
 from PIL import Image
 
-from tusou.core.lazy_import import extras_named
 from tusou.images.preparation import find_turn, is_transparent, put_on_white
 from tusou.images.preprocess import open_image
 
-with extras_named("lab"):
-    import imagehash
-
-HASH_BYTES, THUMBNAIL_SIDE = 32, 8
+THUMBNAIL_SIDE = 24
 _DIGEST_BYTES = 16
 _WARNING_BYTES = 80
-# 16 x 16 low frequencies of 32 x 32 pixels: one bit each.
-_HASH_SIDE, _FREQUENCY_FACTOR = 16, 2
 # Large images are first averaged down to at least this side, which is faster than one resize.
 _REDUCED_SIDE = 128
 # The fields of a fingerprint, in order.
-_PACKED = struct.Struct(
-    f"<8s8s{_WARNING_BYTES}sII??{_DIGEST_BYTES}s{HASH_BYTES}s{3 * THUMBNAIL_SIDE**2}s"
-)
+_PACKED = struct.Struct(f"<8s8s{_WARNING_BYTES}sII??{_DIGEST_BYTES}s{3 * THUMBNAIL_SIDE**2}s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,23 +32,21 @@ class ImageFingerprint:
     turned: bool  # EXIF says that it is stored turned or mirrored
     transparent: bool
     digest: bytes  # 16 bytes, of the file
-    perceptual_hash: bytes  # HASH_BYTES bytes, the coarsest vertical frequencies first
     thumbnail: bytes  # THUMBNAIL_SIDE x THUMBNAIL_SIDE RGB pixels
 
     def pack(self) -> bytes:
         """Return the fingerprint as bytes."""
         texts = self.format.encode(), self.mode.encode(), self.warning.encode()
         facts = self.width, self.height, self.turned, self.transparent
-        hashes = self.digest, self.perceptual_hash, self.thumbnail
-        return _PACKED.pack(*texts, *facts, *hashes)
+        return _PACKED.pack(*texts, *facts, self.digest, self.thumbnail)
 
     @classmethod
     def unpack(cls, packed: bytes) -> Self:
         """Return the fingerprint that `pack` packed."""
-        *texts, width, height, turned, transparent, digest, bits, thumbnail = _PACKED.unpack(packed)
+        *texts, width, height, turned, transparent, digest, thumbnail = _PACKED.unpack(packed)
         image_format, mode, warning = (text.rstrip(b"\0").decode() for text in texts)
         facts = width, height, turned, transparent
-        return cls(image_format, mode, warning, *facts, digest, bits, thumbnail)
+        return cls(image_format, mode, warning, *facts, digest, thumbnail)
 
 
 def fingerprint_image(data: bytes) -> ImageFingerprint:
@@ -74,7 +63,6 @@ def fingerprint_image(data: bytes) -> ImageFingerprint:
     flat = _flatten(image)
     flat = flat.reduce(max(1, min(flat.size) // _REDUCED_SIDE))
     thumbnail = flat.resize((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.BOX)
-    bits = imagehash.phash(flat, _HASH_SIDE, _FREQUENCY_FACTOR).hash
     return ImageFingerprint(
         image_format,
         mode,
@@ -83,7 +71,6 @@ def fingerprint_image(data: bytes) -> ImageFingerprint:
         turned,
         is_transparent(image),
         blake2b(data, digest_size=_DIGEST_BYTES).digest(),
-        np.packbits(bits).tobytes(),
         thumbnail.tobytes(),
     )
 

@@ -129,7 +129,10 @@ def check_duplicates(
     near: Sequence[Sequence[int]],
     findings: Findings,
 ) -> None:
-    """Add findings about groups of equal (`same`) and similar (`near`) images within a split."""
+    """Add findings about groups of equal (`same`) and similar (`near`) images within a split.
+
+    Similar images of a split count if the first of their group, which they look like, is in it.
+    """
     checks: tuple[tuple[FindingCode, Sequence[Sequence[int]], str], ...] = (
         ("same_bytes", same, "copies of another image of their split"),
         ("near_duplicates", near, "images that look like another one of their split"),
@@ -139,7 +142,7 @@ def check_duplicates(
         for group in groups:  # positions ascend, and the images of a split are contiguous
             for split, positions in groupby(group, lambda position: images[position].split):
                 part = list(positions)
-                if len(part) > 1:
+                if len(part) > 1 and (groups is same or part[0] == group[0]):
                     by_split.setdefault(split, []).append(part)
         for split, split_groups in by_split.items():
             examples = [

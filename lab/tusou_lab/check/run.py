@@ -20,13 +20,7 @@ from tusou_lab.check.cross_checks import RelevanceFacts, check_relevance, compar
 from tusou_lab.check.findings import Finding, Findings
 from tusou_lab.check.image_checks import ImageFacts, check_duplicates, check_images
 from tusou_lab.check.image_scan import ScannedImage, fingerprint_item, scan_images
-from tusou_lab.check.near_duplicates import (
-    exclude_same_bytes,
-    find_similar_fingerprints,
-    find_similar_vectors,
-    group_pairs,
-    group_same_bytes,
-)
+from tusou_lab.check.near_duplicates import Groups, group_near_duplicates, group_same_bytes
 from tusou_lab.check.query_checks import QueryFacts, check_queries
 
 if TYPE_CHECKING:
@@ -61,8 +55,8 @@ def check(
 ) -> CheckReport:
     """Check every split of a dataset, or the one after the `#` of `source`.
 
-    Near duplicates are found by perceptual hashes, or by the vectors of a bundle of the same
-    images. Raises BadDataset when nothing can be read at all.
+    Near duplicates are found by their colours; with a bundle of the same images, its vectors
+    choose which pairs are compared. Raises BadDataset when nothing can be read at all.
     """
     started = perf_counter()
     dataset, findings = open_dataset(source), Findings()
@@ -141,20 +135,18 @@ def _read_queries(dataset: Dataset, findings: Findings) -> dict[str, list[Datase
     return queries
 
 
-def _find_duplicates(
-    images: Sequence[ScannedImage], bundle: Path | None
-) -> tuple[list[list[int]], list[list[int]]]:
-    """Return the groups of images with the same bytes, and of those that look alike."""
+def _find_duplicates(images: Sequence[ScannedImage], bundle: Path | None) -> tuple[Groups, Groups]:
+    """Return the groups of images with the same bytes, and of those that look the same."""
     fingerprints = [image.fingerprint for image in images]
     same = group_same_bytes(fingerprints)
     if bundle is None:
-        return same, group_pairs(find_similar_fingerprints(fingerprints))
+        return same, group_near_duplicates(fingerprints)
     opened = Bundle.open(bundle)
     keys = [opened.ids.key(image.row.item_id) for image in images]
     indexed = [position for position, key in enumerate(keys) if key is not None]
     if not indexed:
         raise BadDataset(f"{bundle} holds none of these images: give a bundle made of them")
     rows = np.array([keys[position] for position in indexed], np.int64)
-    similar = find_similar_vectors(np.ascontiguousarray(opened.vectors[rows]))
-    pairs = np.array(indexed, np.int64)[similar]
-    return same, group_pairs(exclude_same_bytes(pairs, fingerprints))
+    vectors = np.ascontiguousarray(opened.vectors[rows])
+    near = group_near_duplicates([fingerprints[position] for position in indexed], vectors)
+    return same, [[indexed[number] for number in group] for group in near]

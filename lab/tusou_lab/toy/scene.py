@@ -52,6 +52,14 @@ def draw_product(product: ToyProduct, rng: Rng) -> bytes:
     return _encode(_light(image.reduce(2), rng), rng)
 
 
+def draw_on_white(product: ToyProduct, rng: Rng) -> bytes:
+    """Return a 224 x 224 image of a product on plain white, without shadow or light."""
+    parts = _pose(SHAPES[product.category.shape](dict(product.facts)), rng)
+    image = Image.new("RGB", (_FINE, _FINE), (255, 255, 255))
+    _paint(image, parts, product, rng)
+    return _encode(image.reduce(2), rng)
+
+
 def _pose(parts: list[Shape], rng: Rng) -> list[Shape]:
     """Return the parts rotated, stretched, scaled, placed and perhaps mirrored on the canvas."""
     angle = np.radians(rng.normal(0, 6))
