@@ -2,6 +2,8 @@
 #
 #   PYTHON=python3.12   another interpreter
 #   UV=uv               a uv of your own in place of the locked one
+#   TORCH=cpu           PyTorch without CUDA (requirements/install.sh); `make demo` and `make serve` take it
+#                       by themselves on Linux without an NVIDIA driver, all others what is locked
 
 PYTHON ?= python3
 LOCKED_UV := $(shell sed -n 's/^uv==\([^ ]*\).*/\1/p' requirements/installer.txt)
@@ -21,6 +23,8 @@ export UV_PYTHON_DOWNLOADS = never
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*##/make \1\t/p' Makefile
+
+demo serve: TORCH ?= auto
 
 demo: $(ENV)  ## draw a pool, index it, serve it, replay queries over HTTP and score them
 	$(BIN)/tusou demo --dir demo-run
@@ -80,6 +84,7 @@ lock: $(filter .venv-uv/bin/uv,$(UV))  ## resolve the lock files again (UPGRADE=
 	$(SAME) --extra cpu --output-file requirements/cpu.txt
 	$(SAME) --extra gpu --output-file requirements/gpu.txt
 	$(SAME) --extra data --output-file requirements/data.txt
+	$(SAME) --extra lab --output-file requirements/lab.txt
 	$(SAME) --extra otel --output-file requirements/otel.txt
 	$(SAME) --output-file requirements/client.txt
 
@@ -92,11 +97,12 @@ clean:  ## remove what make installed and what the tools cached
 	rm -rf .venv .venv-uv .venv-audit build dist demo-run .mypy_cache .pytest_cache .ruff_cache .hypothesis \
 		.import_linter_cache
 
-$(ENV): $(filter .venv-uv/bin/uv,$(UV)) pyproject.toml requirements/dev.txt requirements/build.txt
+$(ENV): $(filter .venv-uv/bin/uv,$(UV)) pyproject.toml requirements/dev.txt requirements/build.txt \
+		requirements/install.sh
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
 		|| { echo "Python 3.11, 3.12 or 3.13 is needed: make PYTHON=python3.12" >&2; exit 1; }
 	$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv
-	$(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements/dev.txt
+	sh requirements/install.sh $(UV) $(BIN)/python requirements/dev.txt $(TORCH)
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps \
 		--build-constraints requirements/build.txt --require-build-hashes --editable .
 	touch $@

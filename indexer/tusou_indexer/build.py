@@ -15,6 +15,7 @@ from tusou.bundle.shards import ShardStore
 from tusou.cli.progress import Progress
 from tusou.core.errors import BadDataset, InvalidRequest, OutputExists
 from tusou.core.files import replace_folder
+from tusou.core.hardware import cpu_count
 from tusou.data import open_pool, split_source
 from tusou.encoders import (
     DEMO,
@@ -200,7 +201,7 @@ def _embed(
         return embed_texts(plan, store, text_encoder, progress)
     image_encoder = open_image_encoder(resolved)
     spec.index_request.check(image_encoder.dim)
-    workers = spec.workers or os.cpu_count() or 1
+    workers = spec.workers or cpu_count()
     return embed_images(plan, store, image_encoder, workers, progress)
 
 

@@ -12,8 +12,6 @@ from tusou_service.engine.micro_batcher import BatchLimits
 from tusou_service.images.query_encoder import ImagePolicy
 from tusou_service.logging_config import LogFormat
 
-# Variables of docker-compose.yml, which passes its whole .env on to the service.
-COMPOSE_VARIABLES = frozenset({"TUSOU_IMAGES", "TUSOU_MODELS", "TUSOU_MEMORY", "TUSOU_METRICS_KEY"})
 RENAMED_VARIABLES = {
     "TUSOU_PICTURE_QUERIES": "TUSOU_IMAGE_QUERIES",
     "TUSOU_ENGINE": "TUSOU_BACKEND",
@@ -245,7 +243,7 @@ def renamed_variables() -> dict[str, str]:
 
 def unknown_variables() -> list[str]:
     """Return unknown `TUSOU_*` variables (probably typos)."""
-    known = COMPOSE_VARIABLES.union(f"TUSOU_{name}".upper() for name in Settings.model_fields)
+    known = {f"TUSOU_{name}".upper() for name in Settings.model_fields}
     return sorted(
         name
         for name in os.environ

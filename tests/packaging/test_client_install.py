@@ -64,8 +64,15 @@ def test_the_client_works_from_its_wheel_and_its_lock_alone(tmp_path: Path) -> N
     strict = ("--build-constraints", locks / "build.txt", "--require-build-hashes")
     call(uv, "build", "--wheel", *strict, "--out-dir", tmp_path, ROOT)
     (wheel,) = tmp_path.glob("*.whl")
-    top_level = {name.partition("/")[0] for name in ZipFile(wheel).namelist()}
+    names = ZipFile(wheel).namelist()
+    top_level = {name.partition("/")[0] for name in names}
     assert {name for name in top_level if not name.endswith(".dist-info")} == PACKAGES
+    [metadata_name] = [name for name in names if name.endswith(".dist-info/METADATA")]
+    metadata = ZipFile(wheel).read(metadata_name).decode()
+    assert metadata.endswith((ROOT / "docs/package.md").read_text("utf-8"))
+    assert "\nDescription-Content-Type: text/markdown\n" in metadata
+    licences = metadata_name.replace("METADATA", "licenses/")
+    assert {f"{licences}LICENSE", f"{licences}NOTICE"} <= set(names)
     venv.create(tmp_path / "venv", with_pip=False)
     python = tmp_path / "venv/bin/python"
     install = (uv, "pip", "install", "--python", python)

@@ -1,5 +1,6 @@
 """The compose files as compose reads them: variables set or not, the override merged."""
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -7,8 +8,9 @@ from typing import Any
 import pytest
 import yaml
 from tusou_service.http.auth import is_loopback
-from tusou_service.settings import COMPOSE_VARIABLES, Settings
+from tusou_service.settings import Settings
 
+from tests.packaging.settings_files import FILES, SET_ELSEWHERE, filled
 from tusou.cli.main import VERBS
 
 ROOT = Path(__file__).parents[2]
@@ -53,6 +55,8 @@ def test_a_container_can_do_no_more_than_it_must(container: dict[str, Any]) -> N
     assert container["init"] is True
     assert container["pids_limit"] > 0
     assert container["mem_limit"] == "16g"
+    assert int(container["cpus"]) == int(container["environment"]["OMP_NUM_THREADS"]) == 2
+    assert "env_file" not in container
     assert container["tmpfs"] == ["/tmp:size=1g,mode=1777,noexec,nosuid,nodev"]
     assert container["logging"]["options"].keys() == {"max-size", "max-file"}
     assert not {"privileged", "network_mode", "pid", "ipc", "devices", "user"} & container.keys()
@@ -86,7 +90,7 @@ def test_the_service_waits_for_its_bundle(compose: dict[str, Any]) -> None:
     service, indexer = compose["services"]["service"], compose["services"]["indexer"]
     assert service["depends_on"] == {"indexer": {"condition": "service_completed_successfully"}}
     assert indexer["restart"] == "no"
-    assert service["restart"] == "unless-stopped"
+    assert service["restart"] == "on-failure:5"
     assert f"--out={service['environment']['TUSOU_BUNDLE']}" in indexer["command"]
 
 
@@ -139,8 +143,10 @@ def test_without_a_gpu_nothing_is_reserved_and_the_cpu_extra_is_built() -> None:
     assert override.keys() == {name for name, one in services.items() if "build" in one}
     for container in override.values():
         assert container["deploy"]["resources"]["reservations"]["devices"] == "reset"
-        assert container["build"]["args"] == ["EXTRA=cpu"]
-        assert container["image"] == "tusou:cpu"
+        assert container["build"]["args"] == ["EXTRA=cpu", "TORCH=locked"]
+    assert {name: one["image"] for name, one in override.items()} == {
+        name: f"{services[name]['image']}:cpu" for name in override
+    }
 
 
 def test_the_grace_is_longer_than_the_drain(compose: dict[str, Any]) -> None:
@@ -159,12 +165,80 @@ def test_keys_are_a_secret_file_or_none() -> None:
     assert service["secrets"] == ["api_keys"]
 
 
-def test_every_variable_is_a_setting_or_composes_own_and_in_the_example() -> None:
-    text = (ROOT / "docker-compose.yml").read_text()
-    interpolated = {match["name"] for match in VARIABLE.finditer(text)}
-    passed = load("docker-compose.yml")["services"]["service"]["environment"].keys()
+def variables(name: str) -> set[str]:
+    return {match["name"] for match in VARIABLE.finditer((ROOT / name).read_text())}
+
+
+def test_the_example_shows_every_variable_and_no_other() -> None:
     example = (ROOT / ".env.example").read_text()
-    shown = set(re.findall(r"^#(\w+)=", example, re.MULTILINE))
-    assert interpolated <= shown
-    assert passed | (shown - interpolated) <= SETTINGS
-    assert interpolated - SETTINGS == COMPOSE_VARIABLES
+    shown = re.findall(r"^#(\w+)=", example, re.MULTILINE)
+    assert len(shown) == len(set(shown))
+    assert set(shown) == variables("docker-compose.yml") | variables("docker-compose.cpu.yml")
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_settings_passed_on_are_those_of_the_service(name: str) -> None:
+    """Otherwise run `python -m tests.packaging.settings_files`."""
+    assert (ROOT / name).read_text("utf-8") == filled(name, FILES[name]())
+
+
+def test_the_service_gets_every_setting_by_its_name_and_nothing_else() -> None:
+    passed = load("docker-compose.yml")["services"]["service"]["environment"]
+    openmp, tracing = {"OMP_NUM_THREADS"}, {name for name in passed if name.startswith("OTEL_")}
+    assert passed.keys() == SETTINGS | openmp | tracing
+    assert {name: value for name, value in passed.items() if value is None}.keys() == {
+        "TUSOU_API_KEYS",
+        *(SETTINGS - {f"TUSOU_{name.upper()}" for name in SET_ELSEWHERE}),
+        *tracing,
+    }
+    given = load("docker-compose.yml", TUSOU_LOG_LEVEL="warning")["services"]["service"]
+    assert given["environment"]["TUSOU_LOG_LEVEL"] == "warning"
+
+
+def test_empty_variables_are_unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    passed = load("docker-compose.yml")["services"]["service"]["environment"]
+    for name in [name for name in os.environ if name.startswith("TUSOU_")]:
+        monkeypatch.delenv(name)
+    defaults = Settings()
+    for name, value in passed.items():
+        if value is None:
+            monkeypatch.setenv(name, "")
+    assert Settings() == defaults
+
+
+def test_only_the_indexer_has_a_way_out() -> None:
+    """A published port needs a network that is not `internal`; this one translates no addresses."""
+    compose = load("docker-compose.yml")
+    joined = {name: one["networks"] for name, one in compose["services"].items()}
+    inside = ["inside"]
+    assert joined == {
+        "indexer": ["outside"],
+        "service": inside,
+        "prometheus": inside,
+        "grafana": inside,
+    }
+    options = {"com.docker.network.bridge.enable_ip_masquerade": "false"}
+    assert compose["networks"] == {"inside": {"driver_opts": options}, "outside": None}
+
+
+def test_a_start_that_cannot_succeed_is_not_repeated_for_ever() -> None:
+    services = load("docker-compose.yml")["services"]
+    assert {name: one["restart"] for name, one in services.items()} == {
+        "indexer": "no",
+        "service": "on-failure:5",
+        "prometheus": "on-failure:5",
+        "grafana": "on-failure:5",
+    }
+
+
+def test_every_image_can_be_pinned_by_its_digest() -> None:
+    pinned = "example/x@sha256:" + 64 * "0"
+    names = ("BASE", "PROMETHEUS", "GRAFANA")
+    compose = load("docker-compose.yml", **{f"TUSOU_{name}_IMAGE": pinned for name in names})
+    built = {name: one for name, one in compose["services"].items() if "build" in one}
+    assert built.keys() == {"indexer", "service"}
+    for name, container in built.items():
+        assert container["build"]["target"] == name
+        assert f"BASE_IMAGE={pinned}" in container["build"]["args"]
+    others = compose["services"].keys() - built.keys()
+    assert {compose["services"][name]["image"] for name in others} == {pinned}

@@ -48,6 +48,7 @@ def test_there_is_a_lock_for_each_way_to_install() -> None:
         "dev",
         "gpu",
         "installer",
+        "lab",
         "otel",
     ]
 
@@ -69,6 +70,7 @@ def test_what_is_installed_is_what_is_tested(platform: dict[str, str]) -> None:
     assert pins(ROOT / "requirements/cpu.txt", platform).items() <= tested.items()
     assert pins(ROOT / "requirements/client.txt", platform).items() <= tested.items()
     assert pins(ROOT / "requirements/data.txt", platform).items() <= tested.items()
+    assert pins(ROOT / "requirements/lab.txt", platform).items() <= tested.items()
     assert pins(ROOT / "requirements/otel.txt", platform).items() <= tested.items()
     gpu = pins(ROOT / "requirements/gpu.txt", platform)
     assert {name: tested[name] for name in gpu.keys() & tested.keys()}.items() <= gpu.items()

@@ -106,6 +106,7 @@ def test_they_start_only_when_asked_and_can_do_little(name: str) -> None:
     assert container["security_opt"] == ["no-new-privileges:true"]
     assert container["pids_limit"] > 0
     assert container["mem_limit"] == "1g"
+    assert container["cpus"] == 1
     assert all(port.startswith("127.0.0.1:") for port in container["ports"])
     for volume in container["volumes"]:
         source, target, *mode = volume.split(":")

@@ -2,6 +2,7 @@
 
 import os
 import platform
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -37,7 +38,30 @@ def _cpuinfo(key: str) -> str:
     return ""
 
 
-def cpu_count() -> int:
-    """Return the number of cores that this process may use."""
+def control_groups(system: Path = Path("/")) -> Iterator[Path]:
+    """Yield the folders of this process's control groups (cgroup v2), innermost first."""
+    try:
+        lines = (system / "proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return
+    path = next((line.removeprefix("0::") for line in lines if line.startswith("0::")), "")
+    # In a container the group's own folder may be mounted as the root; its files may be missing.
+    folder = system / "sys/fs/cgroup" / path.strip("/")
+    yield from (folder, *folder.parents)
+
+
+def cpu_count(system: Path = Path("/")) -> int:
+    """Return the number of cores that this process may use, a container's CPU limit included."""
     affinity = getattr(os, "sched_getaffinity", None)  # macOS has none
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
+    count = len(affinity(0)) if affinity else os.cpu_count() or 1
+    return min([count, *_cpu_limits(system)])
+
+
+def _cpu_limits(system: Path) -> Iterator[int]:
+    """Yield the cores that each control group of this process allows, rounded up."""
+    for group in control_groups(system):
+        try:
+            quota, period = map(int, (group / "cpu.max").read_text().split())
+        except (OSError, ValueError):  # the root group has no limit; "max" is no number
+            continue
+        yield max(1, -(-quota // period))

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tusou.core.errors import InsufficientMemory
+from tusou.core.hardware import control_groups
 
 # Parts of the messages of torch, FAISS and the C++ library, whose errors share no class.
 _SHORTAGES = ("out of memory", "can't allocate memory", "cannot allocate memory", "bad_alloc")
@@ -56,14 +57,7 @@ def check_memory(needed: int) -> None:
 
 def _group_limits(system: Path) -> Iterator[int]:
     """Yield the bytes left in each control group of this process."""
-    try:
-        lines = (system / "proc/self/cgroup").read_text().splitlines()
-    except OSError:
-        return
-    path = next((line.removeprefix("0::") for line in lines if line.startswith("0::")), "")
-    # In a container the group's own folder may be mounted as the root; missing files are skipped.
-    folder = system / "sys/fs/cgroup" / path.strip("/")
-    for group in (folder, *folder.parents):
+    for group in control_groups(system):
         try:
             allowed = int((group / "memory.max").read_text())
             usage = int((group / "memory.current").read_text())
