@@ -63,7 +63,7 @@ class Bundle:
 
     def __init__(self, folder: Path, manifest: Manifest, version: str | None = None) -> None:
         self.folder = folder
-        self.version = version or folder.name  # which a version that is being written has not yet
+        self.version = version or folder.name  # given while a version is still being written
         self.manifest = manifest
 
     @classmethod
@@ -105,7 +105,7 @@ class Bundle:
     def check_parts(self) -> None:
         """Raise CorruptBundle unless all files agree with each other and with the manifest.
 
-        `verify` compares bytes with digests; this reads what they mean.
+        `verify` compares bytes with digests; this checks the content.
         """
         counts = self.manifest.counts
         check_vectors(self.path(VECTORS), self.vectors)
@@ -158,13 +158,13 @@ class Bundle:
     def vectors(self) -> Vectors:
         """The items' vectors in row key order, (n, d), mapped from the file.
 
-        The process ends by SIGBUS if the file is cut meanwhile.
+        If the file is truncated while it is mapped, reading ends the process by SIGBUS.
         """
         return map_array(self.path(VECTORS), VECTOR_TYPE, self._vectors_shape)
 
     @cached_property
     def vector_file(self) -> VectorFile:
-        """The same vectors for a service, which must outlive changes of the file."""
+        """The same vectors for a service, which must survive changes to the file."""
         return VectorFile(self.path(VECTORS), self._vectors_shape)
 
     @property

@@ -1,8 +1,8 @@
 """The files of a version, each checked against the manifest when it is read.
 
 A manifest's digests tell whether a file has changed since it was published. They do not tell
-whether it made sense then: these functions raise CorruptBundle for any content that a search could
-stumble over.
+whether it was valid then: these functions raise CorruptBundle for content that would make a
+search fail.
 """
 
 import json
@@ -26,7 +26,7 @@ _MAX_PATH_BYTES = 4096
 
 @contextmanager
 def damage_as_corrupt(path: Path) -> Iterator[None]:
-    """Raise CorruptBundle for what a file's wrong content makes Python raise."""
+    """Raise CorruptBundle in place of the errors that wrong content causes in Python."""
     try:
         yield
     except (ArithmeticError, LookupError, MemoryError, OSError, *_OTHERS) as error:
@@ -54,7 +54,9 @@ def read_file_names(path: Path, manifest: Manifest) -> list[str]:
     with damage_as_corrupt(path):
         names: list[str] = json.loads(path.read_bytes())
         _require(isinstance(names, list), "no list of file names")
-        _require(len(names) == manifest.source.files, "another number of files than the manifest's")
+        _require(
+            len(names) == manifest.source.files, "the number of files differs from the manifest's"
+        )
         for name in names:
             _require(isinstance(name, str) and name and "\0" not in name, "a wrong file name")
             _require(len(name.encode()) <= _MAX_PATH_BYTES, "a file name is too long")
@@ -70,7 +72,9 @@ def read_spans(path: Path, manifest: Manifest) -> npt.NDArray[np.int64]:
         _require((spans >= 0).all(), "a span with a negative number")
         _require((file < manifest.source.files).all(), "a span of an unknown file")
         _require((check < _CRC_LIMIT).all(), "a checksum of more than 32 bits")
-        _require((length <= size).all() and (offset <= size - length).all(), "a span of no bytes")
+        _require(
+            (length <= size).all() and (offset <= size - length).all(), "a span outside the files"
+        )
     return spans
 
 

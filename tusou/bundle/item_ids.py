@@ -23,7 +23,7 @@ def is_canonical_integer(item_id: str) -> bool:
 class ItemIds:
     """Item ids read from a file of one id per line; the line number from 0 is the row key.
 
-    Raises CorruptBundle for an id twice, for text that is not UTF-8, and for a wrong integer.
+    Raises CorruptBundle for a duplicate id, for text that is not UTF-8, and for a wrong integer.
     """
 
     def __init__(self, path: Path, *, integers: bool) -> None:
@@ -38,7 +38,7 @@ class ItemIds:
                 if lines != list(map(str, self._ids.tolist())):
                     raise ValueError("an id is not an integer as JSON writes it")
             if len(set(lines)) != len(lines):
-                raise ValueError("an id twice")
+                raise ValueError("a duplicate id")
 
     def __len__(self) -> int:
         return len(self._ids)

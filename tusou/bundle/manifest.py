@@ -21,13 +21,13 @@ from tusou.text.prompt import check_prompt
 
 FORMAT = 3
 MANIFEST = "manifest.json"
-# Every file of a version beside the manifest.
+# Every file of a version besides the manifest.
 IDS, VECTORS, SPANS, FILES = "ids.txt", "vectors.npy", "spans.npy", "files.json"
 INDEX, GOLDEN, FAILURES = "index.bin", "golden.json", "failures.jsonl"
 PARTS = (IDS, VECTORS, SPANS, FILES, INDEX, GOLDEN, FAILURES)
 
 _MAX_BYTES = 64 * 2**20  # of a manifest
-_MAX_DIM = 65_536  # numbers of a vector, and pixels of a side
+_MAX_DIM = 65_536  # of a vector, and pixels of an image side
 _FILE_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,100}")
 
 
@@ -69,7 +69,7 @@ class Model(_Record):
     """The weights that encoded the images, and must encode the queries."""
 
     name: str
-    location: _Path  # from which they are found again: a published name, `demo` or a path
+    location: _Path  # where the weights are found: a published name, `demo` or a path
     sha256: _Digest
     dim: Annotated[int, Field(ge=1, le=_MAX_DIM)]
     image_size: Annotated[int, Field(ge=1, le=_MAX_DIM)]
@@ -82,7 +82,7 @@ class Counts(_Record):
     embedded: Annotated[_Count, Field(ge=1)]
     failed: _Count
     truncated: _Count  # embedded texts longer than the model reads
-    skipped: _Count = 0  # files of the source beside the items, which are no items
+    skipped: _Count = 0  # files of the source that are not items
 
     @model_validator(mode="after")
     def _add_up(self) -> Self:
@@ -107,7 +107,7 @@ class IndexRecord(_Record):
     tuning: str
     index_recall_at_10: _Share | None
     trials: tuple[TuningTrial, ...] = ()  # all measurements, in order
-    target_recall: _Share | None = None  # of an index that was measured
+    target_recall: _Share | None = None  # of an index whose recall was measured
 
     @property
     def missed_target(self) -> bool:

@@ -17,10 +17,10 @@ _SEED = 0
 
 @dataclass(frozen=True, slots=True)
 class PoolSample:
-    """The same items at every start of one version, and what score means nothing there.
+    """A sample that is the same at every start of a version, and the scores of random pairs.
 
-    A score says little by itself: what an unrelated query reaches depends on the model and on the
-    pool. One in a hundred random pairs of a query and an item has the score given here or more.
+    A score says little by itself: the score of an unrelated query depends on the model and the
+    pool. One in a hundred random pairs of a query and an item has at least the score given here.
     """
 
     item_ids: tuple[ItemId, ...]  # at most 12, in random order

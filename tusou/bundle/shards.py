@@ -21,7 +21,7 @@ class Shard:
     checks: Ids  # (n,) CRC-32 of the stored bytes of each row
     failures: list[Failure]  # rows that could not be used
     truncated: int = 0  # rows that are texts longer than the model reads
-    encoding: dict[str, str | int] | None = None  # of vectors from a published version
+    encoding: dict[str, str | int] | None = None  # of vectors taken from a published version
 
 
 class ShardStore:

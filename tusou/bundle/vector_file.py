@@ -17,8 +17,8 @@ VECTOR_TYPE = "<f4"
 class VectorFile:
     """Vectors by row key, (n, d), which can be read after the file's name is gone.
 
-    A service reads them from here: had it mapped the file, it would end without a word (SIGBUS) if
-    the file were cut. CorruptBundle is raised instead.
+    A service reads them from here, because truncating a mapped file would end the process (SIGBUS).
+    Raises CorruptBundle instead.
     """
 
     def __init__(self, path: Path, shape: tuple[int, int]) -> None:
@@ -36,5 +36,5 @@ class VectorFile:
         size = dim * np.dtype(VECTOR_TYPE).itemsize
         data = [os.pread(self._descriptor, size, self._start + key * size) for key in keys]
         if any(len(row) != size for row in data):
-            raise CorruptBundle(f"{self._path} has been cut since it was opened; index again")
+            raise CorruptBundle(f"{self._path} has been truncated since it was opened; index again")
         return np.frombuffer(b"".join(data), VECTOR_TYPE).reshape(len(data), dim)

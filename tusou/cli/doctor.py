@@ -1,4 +1,4 @@
-"""The command `tusou doctor`: what on this machine keeps Tusou from working, and what to do."""
+"""`tusou doctor`: checks this machine, and says what to do about each problem."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -22,7 +22,7 @@ def doctor(
 ) -> None:
     """Check this machine: Python, packages, processor, GPU, weights, disk, locale, proxies.
 
-    Each line is right, or says what to do. Exits with 1 if something keeps Tusou from working.
+    Each problem is listed with what to do. Exits with 1 if one of them keeps Tusou from working.
     """
     findings: list[EnvironmentFinding] = []
     with plain_errors():

@@ -22,9 +22,9 @@ from tusou.core.memory_budget import available_memory
 State = Literal["ok", "warning", "error"]
 
 _GIB = 2**30
-_LEAST_MEMORY = 2 * _GIB  # ViT-B/16 and an index of 30,000 items
-_LEAST_DISK = 2 * _GIB  # the weights of ViT-B/16, converted, and a bundle
-_LEAST_FILES = 4096  # for TUSOU_MAX_CONNECTIONS
+_MIN_MEMORY = 2 * _GIB  # ViT-B/16 and an index of 30,000 items
+_MIN_DISK = 2 * _GIB  # the weights of ViT-B/16, converted, and a bundle
+_MIN_FILES = 4096  # for TUSOU_MAX_CONNECTIONS
 _PINNED = re.compile(r"([A-Za-z0-9._-]+)==([^ ;,]+)")
 
 _PICK_DEVICE = LazyImport("tusou.encoders.devices:pick_device")
@@ -48,7 +48,7 @@ Check: TypeAlias = Callable[[Path], Iterator[EnvironmentFinding]]
 
 
 def run_check(check: Check, folder: Path) -> Iterator[EnvironmentFinding]:
-    """Yield the findings of a check; one that cannot be made is a warning of its own."""
+    """Yield the findings of a check; a check that fails is itself a warning."""
     try:
         yield from check(folder)
     except (OSError, ValueError, RuntimeError, TusouError) as error:
@@ -58,12 +58,12 @@ def run_check(check: Check, folder: Path) -> Iterator[EnvironmentFinding]:
 
 
 def _python(_: Path) -> Iterator[EnvironmentFinding]:
-    found = ".".join(map(str, sys.version_info[:3]))
+    python = ".".join(map(str, sys.version_info[:3]))
     yield (
-        EnvironmentFinding("ok", "Python", f"{found}, Tusou {__version__}")
+        EnvironmentFinding("ok", "Python", f"{python}, Tusou {__version__}")
         if (3, 11) <= sys.version_info[:2] <= (3, 13)
         else EnvironmentFinding(
-            "error", "Python", found, "make an environment of Python 3.11, 3.12 or 3.13"
+            "error", "Python", python, "make an environment of Python 3.11, 3.12 or 3.13"
         )
     )
 
@@ -73,13 +73,13 @@ def _packages(_: Path) -> Iterator[EnvironmentFinding]:
     pinned = sorted(
         {match.groups() for line in requires("tusou") or () if (match := _PINNED.match(line))}
     )
-    for name, wanted in pinned:
-        found = _version(name)
-        if found and found.partition("+")[0] != wanted:
-            remedy = f"pip install '{name}=={wanted}'"
-            yield EnvironmentFinding("error", name, f"{found}, and Tusou needs {wanted}", remedy)
-    both = [name for name in ("faiss-cpu", "faiss-gpu") if _version(name)]
-    if len(both) == 2:
+    for name, required in pinned:
+        installed = _version(name)
+        if installed and installed.partition("+")[0] != required:
+            remedy = f"pip install '{name}=={required}'"
+            text = f"{installed}, and Tusou needs {required}"
+            yield EnvironmentFinding("error", name, text, remedy)
+    if _version("faiss-cpu") and _version("faiss-gpu"):
         remedy = "uninstall both, then install tusou[cpu] or tusou[gpu]"
         yield EnvironmentFinding(
             "error", "FAISS", "faiss-cpu and faiss-gpu overwrite each other", remedy
@@ -97,7 +97,7 @@ def _imported(subject: str, module: LazyImport) -> EnvironmentFinding:
         return EnvironmentFinding(
             "warning", subject, text, "pip install 'tusou[cpu]', or tusou[gpu]"
         )
-    except (ImportError, OSError, RuntimeError) as error:  # a library of the system is missing
+    except (ImportError, OSError, RuntimeError) as error:  # a system library is missing
         return EnvironmentFinding(
             "error", subject, f"cannot be loaded: {error}", f"install {package} again"
         )
@@ -108,7 +108,7 @@ def _imported(subject: str, module: LazyImport) -> EnvironmentFinding:
 def _processor(_: Path) -> Iterator[EnvironmentFinding]:
     yield EnvironmentFinding("ok", "processor", describe_machine())
     if is_x86() and sys.platform == "linux" and "avx2" not in cpu_features():
-        remedy = "in a virtual machine, pass the host's processor on (for example -cpu host)"
+        remedy = "in a virtual machine, expose the host's processor (for example -cpu host)"
         yield EnvironmentFinding("warning", "processor", "no AVX2: encoding will be slow", remedy)
 
 
@@ -116,17 +116,17 @@ def _memory(_: Path) -> Iterator[EnvironmentFinding]:
     free = available_memory()
     if free is not None:
         text = f"{free / _GIB:.1f} GiB can be allocated"
-        remedy = "" if free >= _LEAST_MEMORY else "a ViT-B/16 service needs about 1 GiB: free some"
+        remedy = "" if free >= _MIN_MEMORY else "a ViT-B/16 service needs about 1 GiB: free some"
         yield EnvironmentFinding("warning" if remedy else "ok", "memory", text, remedy)
 
 
 def _gpu(_: Path) -> Iterator[EnvironmentFinding]:
     pick_device = cast("Callable[[str], str]", _PICK_DEVICE.load())
     if _version("torch") and pick_device("auto") != "cpu":
-        yield EnvironmentFinding("ok", "GPU", "CUDA works; --device auto takes it")
+        yield EnvironmentFinding("ok", "GPU", "CUDA works; --device auto uses it")
     elif shutil.which("nvidia-smi"):
         remedy = "check `nvidia-smi`, and that tusou[gpu] and a CUDA build of torch are installed"
-        yield EnvironmentFinding("warning", "GPU", "there is one, and torch cannot use it", remedy)
+        yield EnvironmentFinding("warning", "GPU", "present, but torch cannot use it", remedy)
     else:
         yield EnvironmentFinding("ok", "GPU", "none; everything runs on the processor")
 
@@ -147,7 +147,7 @@ def _disk(folder: Path) -> Iterator[EnvironmentFinding]:
     for path in dict.fromkeys((folder.resolve(), Path(tempfile.gettempdir()), Path.home())):
         free = shutil.disk_usage(path).free
         text = f"{free / _GIB:.1f} GiB free in {path}"
-        enough = free >= _LEAST_DISK
+        enough = free >= _MIN_DISK
         yield EnvironmentFinding(
             "ok" if enough else "warning", "disk", text, "" if enough else "free some"
         )
@@ -172,7 +172,7 @@ def _locale(_: Path) -> Iterator[EnvironmentFinding]:
 
 
 def _proxies(_: Path) -> Iterator[EnvironmentFinding]:
-    import httpx  # noqa: PLC0415 - every verb would wait for it
+    import httpx  # noqa: PLC0415 - slow to import
 
     names = [f"{scheme}_proxy" for scheme in getproxies_environment()]
     try:
@@ -183,15 +183,15 @@ def _proxies(_: Path) -> Iterator[EnvironmentFinding]:
             "warning", "proxies", f"cannot be used for downloads: {error}", remedy
         )
         return
-    text = f"{', '.join(names)} for downloads; services on this machine are asked directly"
+    text = f"{', '.join(names)} for downloads; not used for services on this machine"
     yield EnvironmentFinding("ok", "proxies", text if names else "none")
 
 
 def _open_files(_: Path) -> Iterator[EnvironmentFinding]:
-    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    if most != resource.RLIM_INFINITY and most < _LEAST_FILES:
-        remedy = f"raise `ulimit -Hn` to {_LEAST_FILES}, or lower TUSOU_MAX_CONNECTIONS"
-        yield EnvironmentFinding("warning", "open files", f"at most {most}", remedy)
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if limit != resource.RLIM_INFINITY and limit < _MIN_FILES:
+        remedy = f"raise `ulimit -Hn` to {_MIN_FILES}, or lower TUSOU_MAX_CONNECTIONS"
+        yield EnvironmentFinding("warning", "open files", f"at most {limit}", remedy)
 
 
 def _version(package: str) -> str | None:

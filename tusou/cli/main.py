@@ -60,9 +60,9 @@ _EPILOGS = {"serve": "tusou_service.settings:describe_settings"}
 
 def main() -> None:
     """Run the command line; exit 0: done, 1: an error of ours, 2: wrong usage."""
-    faulthandler.enable()  # a library that crashes leaves a line and the place
+    faulthandler.enable()  # print where a library crashed
     signal.signal(signal.SIGTERM, _terminate)
-    # Libraries warn in the midst of a progress bar; `tusou check` reports what images they warn of.
+    # Warnings would break progress bars; `tusou check` reports the images that libraries warn of.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     verb = next((word for word in _words()[1:] if not word.startswith("-")), None)
     try:

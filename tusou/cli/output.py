@@ -44,7 +44,7 @@ def plain_errors(*, resumes: bool = False) -> Iterator[None]:
         _print_traceback()
         typer.secho(f"{error.code}: {error}", err=True, fg="red")
         raise typer.Exit(EXIT_LOCKED if isinstance(error, Locked) else 1) from None
-    except BrokenPipeError:  # stdout is `| head`: click ends the process without a word
+    except BrokenPipeError:  # stdout is `| head`: click ends the process silently
         raise
     except OSError as error:  # a full disk, or a folder that may not be written
         print_io_error(error)

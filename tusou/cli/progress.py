@@ -1,4 +1,4 @@
-"""Progress of long work: bars on a terminal, a line every so often in a file."""
+"""Progress of long work: bars on a terminal, lines at intervals elsewhere."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -35,7 +35,7 @@ class Progress(Protocol):
         ...
 
     def notice(self, message: str) -> None:
-        """Tell the user something that is no step of the work."""
+        """Print a message that does not belong to a stage."""
         ...
 
 
@@ -127,7 +127,7 @@ class ProgressBars:
 
 
 class ProgressLines:
-    """A line for each finished stage, and one every so often during it."""
+    """A line for each finished stage, and lines at intervals during it."""
 
     def __init__(
         self, seconds: float = _LINE_SECONDS, clock: Callable[[], float] = monotonic
@@ -169,9 +169,10 @@ class ProgressLines:
         if now - self._printed >= self._seconds:
             self._printed = now
             rate = (self._done - self._first) / (now - self._began)
-            left = f", {_duration((self._total - self._done) / rate)} left" if rate > 0 else ""
-            left = left if self._total else ""
-            typer.echo(f"{self._position()}, {rate:.1f}/s{left}{self._suffix()}", err=True)
+            remaining = ""
+            if rate > 0 and self._total:
+                remaining = f", {_duration((self._total - self._done) / rate)} left"
+            typer.echo(f"{self._position()}, {rate:.1f}/s{remaining}{self._suffix()}", err=True)
 
     def _position(self) -> str:
         return f"{self._label} {self._done}" + (f"/{self._total}" if self._total else "")
@@ -181,7 +182,7 @@ class ProgressLines:
 
 
 def _duration(seconds: float) -> str:
-    """Return a time as people say it: 42 s, 7 min, 1 h 20 min."""
+    """Format a duration: 42 s, 7 min, 1 h 20 min."""
     if seconds < 100:
         return f"{seconds:.0f} s"
     hours, minutes = divmod(round(seconds / 60), 60)

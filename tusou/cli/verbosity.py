@@ -20,7 +20,7 @@ _Verbose = Annotated[
 
 
 def verbosity() -> Verbosity:
-    """Return how much the running verb prints besides its results."""
+    """Return the verbosity of the running verb."""
     return _current.get()
 
 

@@ -10,7 +10,7 @@ _ZIP = b"PK\x03\x04"
 
 CHECKPOINT = "is a PyTorch checkpoint"
 
-# The first bytes of a kind, what it is, and what to do.
+# The first bytes of each kind, a description, and what to do.
 _SIGNATURES = (
     (b"\x1f\x8b", "is compressed with gzip; unpack it with `gunzip -k`"),
     (b"BZh", "is compressed with bzip2; unpack it with `bunzip2 -k`"),
@@ -49,7 +49,7 @@ def describe_foreign_file(path: Path) -> str | None:
     if head.startswith(_LFS):
         return "is a Git LFS pointer, not the file itself; run `git lfs pull`"
     if head.removeprefix(b"\xef\xbb\xbf").lstrip().lower().startswith(_HTML):
-        return "is a web page, perhaps an error page of its download; download it again"
+        return "is a web page, perhaps the error page of a failed download; download it again"
     if head.startswith(_ZIP):
         return _describe_zip(path)
     return next((sentence for magic, sentence in _SIGNATURES if head.startswith(magic)), None)

@@ -42,7 +42,7 @@ def sha256_of(path: Path) -> str:
 
 
 def open_regular(path: Path, buffering: int = io.DEFAULT_BUFFER_SIZE) -> io.BufferedReader:
-    """Open a file to read its bytes; OSError for a FIFO, socket or device: they could wait."""
+    """Open a file to read its bytes; OSError for a FIFO, socket or device: they could block."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)

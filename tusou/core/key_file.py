@@ -22,9 +22,9 @@ class KeyLine:
 
 
 def read_key_lines(path: Path) -> list[KeyLine]:
-    """Return the keys of a file, one a line; blank lines and those that begin with # hold none.
+    """Return the keys of a file, one per line; blank lines and those that begin with # are skipped.
 
-    A line may go on with words, separated by blanks or commas, and end in a comment.
+    A key may be followed by words, separated by spaces or commas, and by a comment.
 
     Raises InputError if the file cannot be read, or if a key is not printable ASCII.
     """

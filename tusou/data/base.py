@@ -39,7 +39,7 @@ class ItemRow:
 
 
 class SkippedFiles:
-    """Files of a source that are no items, counted by the reason, each with one example."""
+    """Counts the files of a source that are not items, by reason, with one example of each."""
 
     def __init__(self) -> None:
         self._counts = Counter[str]()
@@ -84,7 +84,7 @@ class ItemPool(ABC):
         """Yield every row once, in order; an unusable row is a Failure."""
 
     def scan_in_time(self, seconds: float = SCAN_SECONDS) -> Iterator[ItemRow | Failure]:
-        """Yield what `scan` does; TimeoutError when the files give no answer for so long."""
+        """Yield what `scan` does; TimeoutError when nothing can be read for that long."""
         return iterate_in_time(self.scan(), lambda: self.size, self._last_file, seconds)
 
     def _last_file(self) -> str:

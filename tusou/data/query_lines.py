@@ -1,4 +1,4 @@
-"""Query files in any form that people have them, as JSON lines."""
+"""Reads query files of several forms as JSON lines."""
 
 import csv
 import io
@@ -9,7 +9,7 @@ from pathlib import Path
 from tusou.core.errors import BadDataset
 from tusou.data.text_file import decode_text, read_text_bytes
 
-# Suffixes of files of plain text, a query a line, and of tables with a header.
+# Suffixes of plain text, one query per line, and of tables with a header.
 _PLAIN, _TABLES = ".txt", {".csv": ",", ".tsv": "\t"}
 _COMPRESSED = {".gz", ".zip"}
 _ID_COLUMNS = ("query_id", "text_id", "id")
@@ -19,9 +19,9 @@ _TEXT_COLUMNS = ("query_text", "text", "query", "caption")
 def read_query_lines(path: Path) -> bytes:
     """Return a query file as JSON lines: JSON lines themselves, or rows made of another form.
 
-    Those are one JSON array, a `.txt` of one query a line, and a `.csv` or `.tsv` with a header; in
-    the last two a query without an id has its line number. Blank lines at the end are dropped.
-    Raises BadDataset for a file of another kind.
+    The other forms are one JSON array, a `.txt` of one query per line, and a `.csv` or `.tsv` with
+    a header; in the last two, a query without an id gets its line number. Blank lines at the end
+    are dropped. Raises BadDataset for a file of another kind.
     """
     data = read_text_bytes(path)
     start = data.lstrip()[:1]
@@ -45,7 +45,7 @@ def query_suffix(path: Path) -> str:
 
 
 def _split_array(data: bytes) -> bytes:
-    """Return the elements of a JSON array on a line each, as written; other data as it is."""
+    """Return the elements of a JSON array, one per line, as written; other data unchanged."""
     try:
         text = data.decode()
         decoder, elements = json.JSONDecoder(), list[str]()
@@ -101,5 +101,5 @@ def _find(header: Sequence[str], names: Sequence[str]) -> int | None:
 
 
 def _parse_id(written: str) -> int | str:
-    """Return an integer for an id that JSON would write alike, as MUGE's ids are."""
+    """Return an integer if the id is one as JSON writes it, as MUGE's ids are."""
     return int(written) if written.isdecimal() and str(int(written)) == written else written

@@ -1,4 +1,4 @@
-"""Scans that end with an error when the files give no answer, as those of a lost file system."""
+"""Scans that fail when nothing can be read for a time, as when a network file system is lost."""
 
 import errno
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ def iterate_in_time(
     file: Callable[[], str],
     seconds: float = SCAN_SECONDS,
 ) -> Iterator[T]:
-    """Yield the rows, read in a thread that does not keep the process if it hangs.
+    """Yield the rows, read in a thread that does not keep the process alive if it hangs.
 
     Raises TimeoutError, with `file()`, when for `seconds` no rows come and no bytes are read.
     """

@@ -1,4 +1,4 @@
-"""Reads whole text files in the encodings that people save them in, also compressed."""
+"""Reads whole text files in common encodings, compressed or not."""
 
 import gzip
 import io
@@ -11,7 +11,7 @@ from tusou.core.errors import BadDataset
 from tusou.core.file_kinds import describe_foreign_file
 from tusou.data.jsonl import BOM
 
-# A text file that is larger is another kind of file, such as a pool of images.
+# A larger file is of another kind, such as a pool of images.
 MAX_BYTES = 2**30
 
 _GZIP, _ZIP = b"\x1f\x8b", b"PK\x03\x04"

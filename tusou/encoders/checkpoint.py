@@ -42,7 +42,7 @@ def read_tensors(path: Path, name: str | None = None) -> dict[str, Tensor]:
 
 
 def read_weights(weights: Weights) -> dict[str, Tensor]:
-    """Read the tensors of the file that the weights were found in, though its name may be taken.
+    """Read the tensors of the weights' open file, even if another file has taken its name.
 
     Raises BadModel if the file holds no model, or was written to since its digest was computed.
     """

@@ -47,7 +47,7 @@ class CheckpointInfo:
         }
 
     def rows(self) -> dict[str, str]:
-        """Return what a person wants to know, by label."""
+        """Return the lines of a readable summary: label -> text."""
         image, text = self.image, self.text
         layers = image.vision_layers
         depth = f"{layers} layers" if isinstance(layers, int) else f"stages of {layers} blocks"
@@ -67,7 +67,7 @@ class CheckpointInfo:
 def describe_checkpoint(path: Path) -> CheckpointInfo:
     """Read a checkpoint's shapes and record; BadModel if it is not a cn_clip checkpoint."""
     tensors: Mapping[str, Shaped] | None = read_shapes(path)
-    if tensors is None:  # in a form that only torch reads
+    if tensors is None:  # in a format that only torch reads
         read_tensors = cast("Callable[[Path], Mapping[str, Shaped]]", _READ_TENSORS.load())
         tensors = read_tensors(path)
     image, text = read_image_shape(tensors), read_text_shape(tensors)

@@ -147,5 +147,5 @@ def _read_shapes(weights: Weights) -> Mapping[str, Shaped]:
         read = cast("Callable[[Weights], Mapping[str, Shaped]]", _READ_TENSORS.load())
         shapes = {name: TensorShape(tuple(t.shape)) for name, t in read(weights).items()}
         if file is not None:
-            file.shapes = shapes  # torch is not asked again
+            file.shapes = shapes  # torch need not read them again
     return shapes

@@ -39,7 +39,7 @@ class TrainingRecord(_TrainingData):
     train: SplitRecord
     valid: SplitRecord
     steps: int
-    losses: tuple[tuple[int, float], ...]  # the last step of a stretch, its mean loss
+    losses: tuple[tuple[int, float], ...]  # the last step of an interval, its mean loss
     epochs: tuple[EpochRecord, ...]
     best_epoch: int
     best_mean_recall: float

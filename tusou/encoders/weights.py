@@ -63,7 +63,7 @@ def _cached(name: str, cache: Path) -> Path:
 
 
 def _check_proxies() -> None:
-    """Raise InvalidRequest if the environment names proxies that no HTTP client here can use."""
+    """Raise InvalidRequest if the environment names proxies that the HTTP clients cannot use."""
     import httpx  # noqa: PLC0415 - slow to import, and needed for a download alone
 
     try:

@@ -22,7 +22,7 @@ def count_outside(correct: Set[ItemId], pool: Set[ItemId], answers: object, sour
     if kinds.isdisjoint(pool_kinds):
         raise BadDataset(
             f"the ids of the correct items in {answers} are {describe_ids(correct)}, those of "
-            f"{source} are {describe_ids(pool)}: none can match; write the ids alike in both"
+            f"{source} are {describe_ids(pool)}: none can match; use the same kind of ids in both"
         )
     raise BadDataset(
         f"none of the {len(correct)} correct items of {answers} (such as {_example(correct)}) is "
@@ -47,7 +47,7 @@ def _kinds(ids: Iterable[ItemId]) -> set[type]:
 
 
 def _example(ids: Iterable[ItemId]) -> str:
-    """Return the least id as JSON; of strings, one that is not an integer, which tells why."""
+    """Return the smallest id as JSON; among strings, preferably one that is not an integer."""
     ids = list(ids)
     names = [item_id for item_id in ids if not is_canonical_integer(str(item_id))]
     return quote_id(min(names or ids, key=lambda item_id: (len(str(item_id)), str(item_id))))

@@ -74,7 +74,7 @@ def read_run(path: Path, top_k: int | None = None) -> Run:
     try:
         stored = path.read_bytes()
         data = unzip(stored)
-        # A zip is a submission; any other file of another kind than text is named.
+        # A zip is a submission; other files that are not text are refused by their kind.
         if data is stored and (kind := describe_foreign_file(path)):
             raise ValueError(f"the file {kind}")
         if is_teddy_table(data):

@@ -1,4 +1,4 @@
-"""Preparation of images that cn_clip takes as they are stored: upright, and on white."""
+"""Optional steps before the resize, which cn_clip does without: upright, and on white."""
 
 import struct
 from dataclasses import dataclass
@@ -53,13 +53,13 @@ FOR_QUERIES = Preparation(upright=True, white=True)
 
 
 def turn_upright(image: Image.Image) -> Image.Image:
-    """Return an image as its EXIF orientation says that it is seen."""
+    """Return an image turned as its EXIF orientation says."""
     turn = find_turn(image)
     return image if turn is None else image.transpose(turn)
 
 
 def find_turn(image: Image.Image) -> Image.Transpose | None:
-    """Return the transposition that turns an image upright; None if it is, or says nothing."""
+    """Return the transposition that turns an image upright; None if none is needed or known."""
     try:
         return _TURNS.get(image.getexif().get(_ORIENTATION, 1))
     except _BROKEN_EXIF:

@@ -20,11 +20,11 @@ STD = (0.26862954, 0.26130258, 0.27577711)
 
 MEGAPIXEL = 1_000_000
 MAX_MEGAPIXELS = 64
-MAX_IMAGE_SIDE = 65_535  # of a JPEG; a long image costs no more than a square one of its pixels
+MAX_IMAGE_SIDE = 65_535  # as in JPEG; a long image costs no more than a square one
 
 
 def open_image(data: bytes, max_megapixels: int = MAX_MEGAPIXELS) -> Image.Image:
-    """Decode the first frame of an image of any format in `IMAGE_FORMATS`, of 8 bits a channel.
+    """Decode the first frame of an image of any format in `IMAGE_FORMATS`, to 8 bits per channel.
 
     The format is found in the bytes. Decompression bombs are refused by their header. EXIF
     orientation is ignored, as in cn_clip. Raises BadImage with the fault as a short phrase.
@@ -37,7 +37,7 @@ def open_image(data: bytes, max_megapixels: int = MAX_MEGAPIXELS) -> Image.Image
     check_parts(image_format, data)
     image: Image.Image | None = None
     try:
-        # Pillow opens over forty formats; every parser is one more that bytes can attack.
+        # Pillow opens over forty formats, and each parser adds to the attack surface.
         image = Image.open(BytesIO(data), formats=[image_format.name])
         _check_dimensions(image, max_megapixels)
         image.load()
@@ -46,7 +46,9 @@ def open_image(data: bytes, max_megapixels: int = MAX_MEGAPIXELS) -> Image.Image
     except (UnidentifiedImageError, SyntaxError):
         raise BadImage("broken image header") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        pixels = re.search(r"\d+", str(error))  # Pillow's own limit comes before the size is known
+        pixels = re.search(
+            r"\d+", str(error)
+        )  # Pillow's own limit applies before the size is known
         raise _too_many_pixels(int(pixels[0]) if pixels else 0, max_megapixels) from None
     except MemoryError:
         raise BadImage("image needs too much memory") from None
@@ -59,7 +61,7 @@ def open_image(data: bytes, max_megapixels: int = MAX_MEGAPIXELS) -> Image.Image
 
 
 def _check_readable(image_format: ImageFormat) -> None:
-    """Raise BadImage, with the way out, for a format that Pillow does not read here."""
+    """Raise BadImage, which says what to do, for a format that Pillow does not read here."""
     if image_format is JPEG_XL:
         raise BadImage("JPEG XL is not read; convert it to JPEG or PNG")
     if image_format is HEIC:
@@ -81,8 +83,8 @@ def _check_dimensions(image: Image.Image, max_megapixels: int) -> None:
 
 
 def _too_many_pixels(pixels: int, max_megapixels: int) -> BadImage:
-    found = math.ceil(pixels / MEGAPIXEL * 10) / 10  # never as little as the limit
-    return BadImage(f"image of {found:.1f} megapixels, over the limit of {max_megapixels}")
+    megapixels = math.ceil(pixels / MEGAPIXEL * 10) / 10  # rounded up, so above the limit
+    return BadImage(f"image of {megapixels:.1f} megapixels, over the limit of {max_megapixels}")
 
 
 def to_pixels(image: Image.Image, size: int, preparation: Preparation = AS_STORED) -> Pixels:

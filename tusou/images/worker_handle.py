@@ -12,9 +12,9 @@ from tusou.images.worker_process import READY, REPLY, REQUEST
 
 # Seconds for the imports of a worker; on a busy machine they take several.
 _START_SECONDS = 60.0
-# Seconds between looks at whether another thread has killed the process.
-_LOOK_SECONDS = 0.2
-# Seconds for a killed process to be gone; one that hangs in the kernel stays.
+# Seconds between checks whether another thread has killed the process.
+_CHECK_SECONDS = 0.2
+# Seconds for a killed process to exit; one that hangs in the kernel does not.
 _END_SECONDS = 1.0
 
 
@@ -22,7 +22,7 @@ class WorkerHandle:
     """One process, used by one thread at a time; `kill` may be called by another."""
 
     def __init__(self, job: str, memory: int) -> None:
-        """Start a process with this job and limit of memory, in bytes; OSError."""
+        """Start a process for a `module:function`; `memory` is its limit in bytes. OSError."""
         self.fresh = True  # whether it has finished no image yet
         self._killed = False
         self._command = [
@@ -33,7 +33,7 @@ class WorkerHandle:
             job,
             str(memory),
         ]
-        # Libraries print text of the image's sender, which must not reach the log.
+        # Libraries may print text from the image, which must not reach the log.
         self._process = subprocess.Popen(  # noqa: S603 - this interpreter and our module
             self._command,
             bufsize=0,
@@ -110,6 +110,6 @@ class WorkerHandle:
             left = until - monotonic()
             if left <= 0:
                 raise TimeoutError
-            if poll.poll(min(left, _LOOK_SECONDS) * 1000):
+            if poll.poll(min(left, _CHECK_SECONDS) * 1000):
                 return
         raise EOFError

@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def _use_one_thread() -> None:
-    """Let libraries start no threads of their own: there are as many processes as cores."""
+    """Keep libraries from starting threads: there are as many processes as cores."""
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1
 
 

@@ -24,7 +24,7 @@ JOB_SECONDS = 30.0
 
 # Decoding takes up to 16 bytes a pixel (WebP with transparency), and something for any image.
 _BYTES_PER_PIXEL, _BASE_BYTES = 16, 256 * 2**20
-# A worker may be broken by an earlier image: only crashes of fresh ones are held against an image.
+# An earlier image may have damaged a worker: only crashes of fresh ones count against an image.
 _MAX_CRASHES = 2
 _MAX_KILLS = 3  # by SIGKILL, which comes from outside
 _MAX_HANGS = 2  # the process group may have been stopped meanwhile
@@ -36,8 +36,9 @@ class ImageWorkers:
     """A pool of processes that run one job, each on one image at a time.
 
     A job is a function of a module, takes picklable arguments, returns bytes, and raises BadImage.
-    An image is a BadImage if it crashes two fresh processes, fills the memory that images of
-    `max_megapixels` may need, or takes too much processor time; the other images are not affected.
+    An image is refused with BadImage if it crashes two fresh processes, fills the memory that
+    images of `max_megapixels` may need, or takes too much processor time; the other images are not
+    affected.
     Results are raw bytes and not pickles, so that an image that takes control of its process can
     run nothing here.
 
@@ -96,7 +97,7 @@ class ImageWorkers:
             yield _result(running.popleft())
 
     def close(self) -> None:
-        """End the processes, those that are running a job too."""
+        """End all processes, including those that are running a job."""
         self._closed = True
         self._threads.shutdown(wait=False, cancel_futures=True)
         for process in tuple(self._running):  # the threads that use them end them

@@ -30,7 +30,7 @@ class VectorIndex(Protocol):
 
     @property
     def min_items(self) -> int:
-        """The least number of vectors that the first `add` must bring."""
+        """The least number of vectors that the first `add` needs."""
         ...
 
     def add(self, ids: Ids, vectors: Vectors) -> None:

@@ -1,10 +1,10 @@
 """Finds what a Chinese query refuses: 不带拉链的包 asks for 包 without 拉链.
 
 Chinese-CLIP reads 不带, 没有, 无 or 除了 as more of what follows them. With the refused part known,
-its vector can be subtracted instead. What is not clearly a refusal of something that can be seen
-stays whole: fixed words (无线, 非洲, 有没有), acts (不要组装), quotations and titles, chat. A part
-begins and ends where a word does. 无袖 is read as without 袖, which finds more sleeveless products
-than the word itself (benchmarks/negation.py).
+its vector can be subtracted instead. Anything that is not clearly a refusal of something visible
+stays whole: fixed words (无线, 非洲, 有没有), actions (不要组装), quotations, titles and chat. A
+part begins and ends where a word does. 无袖 is read as without 袖, which finds more sleeveless
+products than the word itself (benchmarks/negation.py).
 """
 
 import re
@@ -46,12 +46,12 @@ def parse_negation(query: str) -> UnderstoodQuery | None:
     """
     if not has_marker(query) or _CHAT.search(query):
         return None
-    kept, things, position = [], [], 0
+    wishes, things, position = [], [], 0
     for refusal in find_refusals(query):
-        kept.append(_without_wish(query[position : refusal.start]))
+        wishes.append(_without_wish(query[position : refusal.start]))
         things += refusal.things
         position = refusal.end
-    positive = " ".join(_NOISE.sub(" ", " ".join([*kept, query[position:]])).split()).strip(EDGES)
+    positive = " ".join(_NOISE.sub(" ", " ".join([*wishes, query[position:]])).split()).strip(EDGES)
     if not things or not positive or not _is_product(positive):
         return None
     return UnderstoodQuery(positive, tuple(dict.fromkeys(things)))

@@ -66,10 +66,10 @@ CUT = (
     "哑光|磨砂|自粘|半指|露指|连体|分体|折叠|自动伸缩|可?伸缩|动漫|V领|加厚|加长|超短|超长|立体|"
     "油性|水性|入耳式?|头戴式?|挂耳式?|封闭式|开放式"
 )
-# What may follow a known thing and belongs to it: 拉链款, 皮革材质.
+# Words that may follow a known thing and belong to it: 拉链款, 皮革材质.
 KIND = "款式?|式|型|色系|系列?|风|材质|材料|质地|图案|花纹|印花|形状|样式|元素|装饰|设计|面料|味"
 
-# Nouns that no product has or lacks visibly: a person, something abstract, what a title speaks of.
+# Nouns that no product visibly has or lacks: persons, abstract things, subjects of titles.
 NO_THINGS = (
     "人|男人|女人|娘|爸爸?|妈妈?|朋友|男朋友|女朋友|老公|老婆|爱|爱情|终点|色彩|理由|烦恼|故事|"
     "风|问题|关系|办法|时间|钱|货|现货|库存|脑子|头脑|灵魂|名字|家|梦|梦想|未来|明天|昨天|今天|"
@@ -78,20 +78,20 @@ NO_THINGS = (
     "快乐|幸福|自由|真相|回忆|过去|甲醛|异味|味道|辐射|噪音|毒|细菌|污渍|油污|污垢|灰尘|水垢|"
     "黑头|痘痘|皱纹|牙|头发|孩子|老人|客服"
 )
-# What may be needed to use a product: 不用电池的闹钟, but 不用插卡的监控 stays whole.
+# Things that may be needed to use a product: 不用电池的闹钟, but 不用插卡的监控 stays whole.
 SUPPLIES = (
     "电池|电|电源|电线|网|网络|煤气|燃料|水|胶水?|胶带|螺丝|针线|剪刀|模具|打气筒|充电器|插头|数据线|"
     "外机|遥控器?|支架|轨道|钥匙|烤箱|微波炉|冰箱|洗洁精|会员"
 )
-# What removes something: 去除毛球修剪器.
+# Tools that remove something: 去除毛球修剪器.
 TOOLS = "[器剂机液膏]|喷雾|工具|清洁|面膜"
-# Heads of phrases that are no products: 没有围墙的大学.
+# Heads of phrases that are not products: 没有围墙的大学.
 NO_PRODUCTS = (
     "人|人们|人生|日子|世界|战争|问题|地方|时代|时间|生活|爱情|夜晚|夜|天空|大学|学校|国家|城市|"
     "家|女孩|男孩|少年|女人|男人|女同学|男同学|画家|作家|诗人|故事|青春|天使|梦|路|旅行|季节|"
     "春天|夏天|秋天|冬天|好转"
 )
-# Words after which the phrase is an act or an opinion.
+# Words after which the phrase is an action or an opinion.
 NO_THINGS_WITHIN = (
     "啊|呀|吧|呢|嘛|花钱|我|你|您|他|她|它|谁|什么|怎么|这样|那样|这个|那个|自己|还价|打扰|打孔|"
     "安装|组装|充电|插电|插|洗|熨|内卷|焦虑|便宜|贵|贵的|好|好的|就|再|还|又|没|不|太|最|更"
@@ -102,7 +102,7 @@ MEDIA = (
     "书|书籍|小说|绘本|漫画|电影|电视剧|歌曲|歌词|歌|专辑|光盘|DVD|dvd|CD|cd|视频|国语|粤语|"
     "标识牌|提示牌|警示牌|标牌|牌子|门牌|挂牌|标识|提示|警示|标语|海报|牌匾"
 )
-# What is said to a shop or in a conversation.
+# Phrases from talk with a shop or from conversation.
 CHAT = (
     "快递|发货|退货|退款|物流|客服|老板|发错|收到|怎么|为什么|请不要|千万|在吗|可以吗|多少钱|"
     "如果|因为|所以|[呢吧啊呀诶嘛哦]$"

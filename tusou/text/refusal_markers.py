@@ -15,11 +15,11 @@ MARKER = re.compile(
     # 碎花以外的连衣裙, 黑色除外: the refused thing precedes.
     f"|(?P<besides>{_BESIDES})|(?P<excepted>除外[)）]?的?)"
 )
-# What closes 除了黑色以外, 除黑色外; 除湿外机 and 除外套 hold no such 外.
+# Words that close 除了黑色以外, 除黑色外; 除湿外机 and 除外套 hold no such 外.
 OUTSIDE = re.compile(f"{_BESIDES}|外(?![套衣穿机])的?")
 
 REMOVING_SIGNS = ("去掉", "去除", "除去")
-# Signs of what a product lacks: 无粉手套 has nothing to do with pink.
+# Signs for something that a product lacks: 无粉手套 has nothing to do with pink.
 LACKING_SIGNS = ("无", "没", "不加", *REMOVING_SIGNS)
 # After these signs only a known thing is a refusal: 去除污渍的清洁剂 removes dirt, 无线 is a word.
 AMBIGUOUS_SIGNS = ("非", "拒绝", *LACKING_SIGNS)
@@ -33,7 +33,7 @@ LEADING_WORDS = ("有", "带", "带有", "是", "含", "那种", "这种")
 
 SEPARATORS = " ,，。;；!！?？\t\u3000"
 EDGES = " ,，。;；、!！?？的\u3000"
-# What ends a refusal: a separator, another marker, or a word that leads back to the wish.
+# The end of a refusal: a separator, another marker, or a word that leads back to the wish.
 STOP = re.compile(rf"[\s{SEPARATORS}]|不要|不带|不含|没有|除了|只要")
 STOP_WORD = re.compile("但是?|都|其[他它]|别的|就行|[只就我而]?要|而是|而且")
 _MOST_MARKERS = 8
@@ -44,8 +44,8 @@ CONTRAST = re.compile(r"[\s,，]*(?:但是|但|而是|只要|就要|我要|要)(
 def has_marker(text: str) -> bool:
     """Return whether a text holds a marker that is not part of a fixed word.
 
-    A text that is too long for a query of a person, or holds too many markers, counts as without:
-    every marker costs a segmentation of what follows it.
+    Return False for a text that is too long to be a typed query, or that holds too many markers:
+    every marker costs a segmentation of the text after it.
     """
     markers = sum(match.lastgroup != "fixed" for match in MARKER.finditer(text))
     return 0 < markers <= _MOST_MARKERS and len(text) <= _LONGEST_TEXT

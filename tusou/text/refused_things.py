@@ -99,7 +99,7 @@ def _is_thing(words: Sequence[Word], *, qualities: bool) -> bool:
     if _NO_THING.fullmatch(text) or any(_NO_THING_WITHIN.fullmatch(word.text) for word in words):
         return False
     if words[-1].tag == "vn" and not is_known(words[-1].text):
-        return False  # an act: 冲洗; but 辅助 in 辅助轮 is none
+        return False  # an act: 冲洗; but 辅助 in 辅助轮 is not
     return all(_is_nominal(word, qualities=qualities) for word in words)
 
 

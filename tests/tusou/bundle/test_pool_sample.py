@@ -53,7 +53,7 @@ def test_vectors_can_be_read_after_their_file_is_gone_and_a_cut_file_is_an_error
     file = stored(tmp_path, vectors)
     np.testing.assert_array_equal(file.rows([49, 0, 7]), vectors[[49, 0, 7]])
     os.truncate(tmp_path / "v.npy", 1000)
-    with pytest.raises(CorruptBundle, match="has been cut"):
+    with pytest.raises(CorruptBundle, match="has been truncated"):
         file.rows([0, 49])
     gone = stored(tmp_path, vectors)
     (tmp_path / "v.npy").unlink()

@@ -16,7 +16,7 @@ def test_both_kinds_of_ids_are_named() -> None:
         count_outside({30000001}, {"007", "30000001", "30000002"}, "a.jsonl", "pool.tsv")
     assert str(raised.value) == (
         "the ids of the correct items in a.jsonl are integers (such as 30000001), those of "
-        'pool.tsv are strings (such as "007"): none can match; write the ids alike in both'
+        'pool.tsv are strings (such as "007"): none can match; use the same kind of ids in both'
     )
 
 

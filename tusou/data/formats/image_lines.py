@@ -1,4 +1,4 @@
-"""Image files of `item_id<TAB>base64` lines, also as other tools write them."""
+"""Image files of `item_id<TAB>base64` lines, and the variants that other tools write."""
 
 import binascii
 import re
@@ -27,17 +27,17 @@ _STANDARD = bytes.maketrans(b"-_", b"+/")
 def open_image_file(path: Path) -> "ImageLines":
     """Return the images of one file as an item pool; reads its first bytes.
 
-    Raises BadDataset for a file of another kind, as a compressed one: images are read in place.
+    Raises BadDataset for other files, compressed ones included: images are read in place.
     """
     refuse_unseekable_file(path)
     return ImageLines(path)
 
 
 class ImageLines(LinePool):
-    """A pool of one image a line: an id, a tab, and base64 or a data URI.
+    """A pool of one image per line: an id, a tab, and base64 or a data URI.
 
-    Of further columns, exactly one may be an image. base64 may be broken into lines of 64 or 76
-    characters. A header and blank lines at the end are no items.
+    Further columns are ignored if exactly one column is an image. base64 may be broken into lines
+    of 64 or 76 characters. A header and blank lines at the end are not items.
     """
 
     def __init__(self, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""MUGE's query files, in cn_clip's field names too."""
+"""MUGE's query files, also with cn_clip's field names."""
 
 from collections.abc import Iterator
 from pathlib import Path

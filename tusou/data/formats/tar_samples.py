@@ -12,14 +12,14 @@ from tusou.images.formats import IMAGE_SUFFIXES
 
 MAX_TEXT_BYTES = 2**20
 
-# Endings of images; some writers say only that a member is an image, and its bytes say which.
+# Endings of images; `img` and `image` leave the format to the bytes.
 _IMAGES = {suffix[1:] for suffix in IMAGE_SUFFIXES} | {"img", "image"}
 _TEXTS = {"txt", "json"}
 
 
 @dataclass(slots=True)
 class TarSample:
-    """The members of one key, which are consecutive in a tar, as WebDataset demands."""
+    """The members of one key, which are consecutive in a tar, as WebDataset requires."""
 
     tar: int
     number: int  # position within its split, from 1
@@ -38,7 +38,7 @@ class TarSample:
 def read_samples(tars: Sequence[Path], skipped: SkippedFiles) -> Iterator[TarSample | Failure]:
     """Yield the members of each tar by key, in memory that does not grow with the tar.
 
-    Members that are hidden or no files are counted in `skipped`.
+    Hidden members and members that are not files are counted in `skipped`.
     """
     number = 0
     for tar_number, path in enumerate(tars):
@@ -74,7 +74,7 @@ def _open_tar(path: Path) -> tarfile.TarFile:
 
 
 def _read_members(path: Path, tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo | str]:
-    """Yield all but the folders of a tar; a string, as the last value, says where it is broken."""
+    """Yield all but the folders of a tar; if it is broken, the last value is a message."""
     while True:
         try:
             member = tar.next()
@@ -85,7 +85,7 @@ def _read_members(path: Path, tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo 
             if path.stat().st_size % tarfile.BLOCKSIZE:
                 yield "broken tar: it ends in the middle of a block"
             return
-        # tarfile keeps every header that it has read.
+        # Free the headers, all of which tarfile keeps.
         tar.members = []  # type: ignore[attr-defined]
         if not member.isdir():
             yield member

@@ -16,7 +16,7 @@ MAX_LINE_BYTES = 2**20
 def open_text_file(path: Path) -> LinePool:
     """Return the texts of one file as an item pool; reads its first bytes.
 
-    Raises BadDataset for a file of another kind, as a compressed one: texts are read in place.
+    Raises BadDataset for other files, compressed ones included: texts are read in place.
     """
     refuse_unseekable_file(path)
     return LinePool(path, kind="texts", encoding="json", max_bytes=MAX_LINE_BYTES, parse=_parse_row)
