@@ -63,3 +63,8 @@ def test_check(environment: dict[str, str], pool: Path) -> None:
 
 def test_info(environment: dict[str, str], tiny_bundle: Path) -> None:
     assert run(environment, "info", tiny_bundle)["counts"]["embedded"] == 300
+
+
+def test_split(environment: dict[str, str], pool: Path, tmp_path: Path) -> None:
+    report = run(environment, "split", pool, "--out", tmp_path / "out", "--workers", 1)
+    assert [part["items"] for part in report["splits"]] == [210, 60, 30]  # type: ignore[index,attr-defined]

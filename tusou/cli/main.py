@@ -32,6 +32,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "toy": ("tusou_lab.cli:toy", "Draw product images and their Chinese queries."),
     "check": ("tusou_lab.check.cli:check", "Report on the quality of a dataset."),
     "convert": ("tusou_lab.convert.cli:convert", "Write a dataset in another format."),
+    "split": ("tusou_lab.split.cli:split", "Divide a dataset into train, valid and test."),
     "train": ("tusou_lab.cli:train", "Train or fine-tune a model on images and queries."),
     "index": ("tusou_indexer.cli:index", "Encode images or texts into a searchable bundle."),
     "info": ("tusou_indexer.cli:info", "Describe a bundle, or a checkpoint and its training."),
@@ -54,7 +55,7 @@ VERBS: dict[str, tuple[str, str]] = {
 }
 
 # What these verbs need is installed without PyTorch.
-_LIGHT_VERBS = frozenset({"check", "compare", "convert", "evaluate", "info", "verify"})
+_LIGHT_VERBS = frozenset({"check", "compare", "convert", "evaluate", "info", "split", "verify"})
 _EPILOGS = {"serve": "tusou_service.settings:describe_settings"}
 
 

@@ -1,7 +1,6 @@
 """Converts a dataset into another format, split by split, in the memory of its ids."""
 
 import json
-import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -13,13 +12,14 @@ from typing import TypeAlias
 from tusou.bundle.item_ids import is_canonical_integer
 from tusou.bundle.item_reader import ItemReader, decode_stored_image
 from tusou.cli.progress import Progress
-from tusou.core.errors import BadImage, OutputExists
+from tusou.core.errors import BadImage
 from tusou.core.ids import Failure
 from tusou.data import Dataset, DatasetQuery, ItemPool, ItemRow, MissingPart, open_dataset
 from tusou.data.base import scan_unique
 from tusou.data.formats.split_files import CN_CLIP, MUGE
 from tusou_lab.convert.flickr8k import write_flickr8k
 from tusou_lab.convert.folder import write_folder
+from tusou_lab.convert.output_folder import output_folder
 from tusou_lab.convert.split import SourceSplit
 from tusou_lab.convert.split_files import write_split_files
 from tusou_lab.convert.teddycup import write_teddycup
@@ -27,7 +27,7 @@ from tusou_lab.convert.webdataset import write_webdataset
 
 # Written last, so a folder that has it was made here, is complete, and may be replaced.
 MARK = "converted.json"
-_MAX_FAILURES = 1000
+MAX_FAILURES = 1000
 
 # Writes all splits into an empty folder, and counts by a sentence what the format cannot hold.
 DatasetWriter: TypeAlias = Callable[[Path, Iterable[SourceSplit], Counter[str]], None]
@@ -72,30 +72,24 @@ def convert(
     The folder appears once it is complete. Raises OutputExists if it exists, unless this command
     made it and `force` is set; BadDataset for a source that cannot be read.
     """
-    if out.exists() and (not force or not (out / MARK).is_file()):
-        advice = "choose another folder" if force else "choose another, or give --force"
-        raise OutputExists(f"{out} exists{' and was not made by convert' * force}: {advice}")
-    dataset = open_dataset(source)
-    temporary = out.with_name(f".{out.name}.new")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
     notes, counts, failures = Counter[str](), list[ConvertedSplit](), list[Failure]()
-    try:
-        WRITERS[to](temporary, _read_splits(dataset, counts, failures, progress), notes)
-        sentences = (
-            *(f"{number} {note}" for note, number in notes.items() if number),
-            *(f"{count.split}: skipped {note}" for count in counts for note in count.skipped),
-        )
-        records = tuple(failure.record() for failure in failures[:_MAX_FAILURES])
+    with output_folder(out, MARK, "convert", force=force) as folder:
+        dataset = open_dataset(source)
+        WRITERS[to](folder, _read_splits(dataset, counts, failures, progress), notes)
+        sentences = describe_notes(notes, counts)
+        records = tuple(failure.record() for failure in failures[:MAX_FAILURES])
         report = ConversionReport(source, to, tuple(counts), sentences, records)
         text = json.dumps(asdict(report), ensure_ascii=False, indent=2)
-        (temporary / MARK).write_text(text + "\n", encoding="utf-8")
-        if out.exists():
-            shutil.rmtree(out)
-        temporary.rename(out)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        (folder / MARK).write_text(text + "\n", encoding="utf-8")
     return report
+
+
+def describe_notes(notes: Counter[str], counts: Iterable[ConvertedSplit]) -> tuple[str, ...]:
+    """Return a sentence for everything that was left out."""
+    return (
+        *(f"{number} {note}" for note, number in notes.items() if number),
+        *(f"{count.split}: skipped {note}" for count in counts for note in count.skipped),
+    )
 
 
 def _read_splits(

@@ -1,0 +1,1 @@
+"""Division of a dataset into train, valid and test."""
