@@ -11,8 +11,8 @@ from tusou.core.arrays import Vectors
 from tusou_lab.check.fingerprint import THUMBNAIL_SIDE
 
 # Limits chosen on 1,174 drawings on white, 1,174 in rooms and 1,512 photos of clothes, among them
-# the same products in other colours (`benchmarks.near_duplicates --tune`); the published figures
-# are of other images.
+# the same products in other colours (`benchmarks.near_duplicates --tune --products 220`); the
+# published figures are of other images.
 _MAX_DIFFERENCE = 11.0  # mean over the foreground, of 255; a pixel counts at most _CAP
 _CAP = 30.0
 _MAX_BLOCK_DIFFERENCE = 24.0  # of the worst of 6 x 6 blocks, in any channel
