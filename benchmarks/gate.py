@@ -2,7 +2,7 @@
 
 python -m benchmarks.gate [--keep]
 
-Ours and stock run in turn in one process, and the ratio of their fastest rounds is compared with
+Tusou and stock run in turn in one process, and the ratio of their fastest rounds is compared with
 the one that `benchmarks/gate.json` keeps for this kind of processor: noise of a shared machine only
 ever adds time, and rarely to all rounds. A ratio more than 20 % under the kept one is measured
 once more before it fails. `--keep` writes the ratios of this machine.

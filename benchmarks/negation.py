@@ -2,8 +2,8 @@
 
 python -m benchmarks.negation
 
-With `--queries FILE`, one query a line, print those that are split instead; a person can then
-judge them.
+With `--queries FILE`, one query a line, print those that are split instead, for manual
+review.
 """
 
 import argparse

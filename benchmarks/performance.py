@@ -2,8 +2,8 @@
 
 `--again PART` measures one part again and keeps the others; each part records when it was started.
 A part that fails, or for which no time is left (four minutes for a quick run, an hour for a full
-one), is recorded as not measured, with the reason; the
-others are measured all the same, and the command exits with 1.
+one), is recorded as not measured, with the reason; the others are still measured, and the command
+exits with 1.
 
 Every part runs in a process of its own, where stock and Tusou alternate. The parts with stock
 cn_clip get OPENBLAS_NUM_THREADS=1: otherwise the thread pools of numpy and torch compete, which can

@@ -14,7 +14,7 @@ _DATA = Path(__file__).parent / "data"
 HALVES = ("tuning", "heldout")
 _Z = 1.959964  # of a normal distribution: 95 % lie within
 
-# Spaces, punctuation and 的 carry nothing that a search would notice.
+# Spaces, punctuation and 的 do not change what is searched for.
 _INSIGNIFICANT = re.compile(r"[\s,，。;；、!！?？()（）的]")
 
 
@@ -28,7 +28,7 @@ class RefusalCase:
 
     @property
     def is_split(self) -> bool:
-        """Whether the query is taken apart at all."""
+        """Whether the query is split at all."""
         return parse_negation(self.query) is not None
 
     @property
@@ -37,9 +37,9 @@ class RefusalCase:
         understood = parse_negation(self.query)
         if understood is None:
             return not self.refused
-        found = [understood.positive, *understood.refused]
+        parts = [understood.positive, *understood.refused]
         expected = [self.positive, *self.refused]
-        return bool(self.refused) and list(map(_significant, found)) == list(
+        return bool(self.refused) and list(map(_significant, parts)) == list(
             map(_significant, expected)
         )
 

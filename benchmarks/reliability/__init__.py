@@ -1,1 +1,1 @@
-"""Benchmarks of reliability: faults that are injected, and what they leave behind."""
+"""Benchmarks of reliability: injected faults and their effects."""

@@ -1,4 +1,4 @@
-"""Routes without a key, with wrong keys, and with keys of another scope (G15).
+"""Routes without a key, with wrong keys, and with keys of another scope.
 
 python -m benchmarks.reliability.auth [--full]
 """

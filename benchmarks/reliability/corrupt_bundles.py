@@ -3,8 +3,8 @@
 python -m benchmarks.reliability.corrupt_bundles
 python -m benchmarks.reliability.corrupt_bundles --full
 
-Every damage must be noticed. A forgery, whose digests are right, may hold what no check can tell
-from the truth; it must end in an error of ours or be served, and never in a traceback or a crash.
+Every damage must be detected. A forgery, whose digests are right, may be undetectable; it must be
+served or refused with an error of Tusou, and never end in a traceback or a crash.
 Each case is opened in a process of its own.
 """
 
@@ -35,7 +35,7 @@ SERVED, REFUSED, BUG = 0, 10, 11
 
 
 def main() -> None:
-    """Open every changed bundle and record what became of it."""
+    """Open every changed bundle and record the outcome."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--mutations", type=int, help=f"of each kind; {SMALL}, or {FULL:,} if full")
     parser.add_argument("--full", action="store_true")

@@ -1,4 +1,4 @@
-"""Requests lost when a service stops under load: SIGTERM beside clients that go on sending.
+"""Requests lost when a service stops under load: SIGTERM while clients keep sending.
 
 python -m benchmarks.reliability.drain
 """
@@ -46,7 +46,7 @@ def main() -> None:
 
 
 async def drain(url: str, pid: int, outcomes: Outcomes) -> None:
-    """Send from all clients until the port is closed; SIGTERM comes soon."""
+    """Send from all clients until the port is closed; send SIGTERM soon after the start."""
     asyncio.get_running_loop().call_later(_SECONDS_BEFORE, os.kill, pid, signal.SIGTERM)
     await asyncio.gather(*(_send_until_refused(url, outcomes) for _ in range(CLIENTS)))
 

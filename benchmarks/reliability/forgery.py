@@ -1,7 +1,7 @@
 """Damages and forgeries of a bundle's version.
 
 A damage changes bytes and leaves the manifest alone. A forgery makes manifest and name agree with
-the changed content again, so that only the content itself can give it away.
+the changed content again, so that only the content itself can reveal it.
 """
 
 import hashlib

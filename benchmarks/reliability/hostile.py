@@ -1,4 +1,4 @@
-"""Hostile requests and mutated bytes against a service: statuses, errors, and what must not be.
+"""Hostile requests and mutated bytes against a service: statuses, errors, and forbidden outcomes.
 
 python -m benchmarks.reliability.hostile
 """

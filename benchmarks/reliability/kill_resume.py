@@ -40,7 +40,7 @@ from tusou.encoders import find_weights, load_text_encoder, open_text_encoder
 
 TUSOU = [sys.executable, "-m", "tusou"]
 ERRORS = {"kill": None, "full disk": errno.ENOSPC, "I/O error": errno.EIO}
-# Whether there is a bundle before, the index to build, and whether by force.
+# Scenario -> whether a bundle exists before, the index to build, and whether by force.
 SCENARIOS = {
     "first": (False, "auto", False),
     "forced": (True, "auto", True),

@@ -1,4 +1,4 @@
-"""Replays through a proxy that spoils one reply in five, and replays that are killed (G12).
+"""Replays through a proxy that spoils one reply in five, and replays that are killed.
 
 python -m benchmarks.reliability.replay_faults [--full]
 

@@ -1,4 +1,4 @@
-"""Slow clients: how long their connections stay, and what normal searches notice.
+"""Slow clients: how long their connections stay, and the effect on normal searches.
 
 python -m benchmarks.reliability.slow_clients
 """
@@ -17,7 +17,7 @@ from benchmarks.running import demo_bundle, service
 
 _HEAD = b"POST /search HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
 _BODY = _HEAD + b"Content-Length: 99\r\n\r\n"
-# What is sent at once, and what is sent every half second after it.
+# The bytes sent at once, and those sent every half second after them.
 _KINDS = {
     "silent": (b"", b""),
     "half a header": (_HEAD[:-9], b""),

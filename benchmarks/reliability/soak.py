@@ -1,4 +1,4 @@
-"""Hours of mixed load on one service: memory, descriptors and threads must not grow (G9).
+"""Hours of mixed load on one service: memory, descriptors and threads must not grow.
 
 python -m benchmarks.reliability.soak [--full]
 

@@ -1,4 +1,4 @@
-"""Changes between two versions of a bundle under load: failed and mixed responses (G7).
+"""Changes between two versions of a bundle under load: failed and mixed responses.
 
 A response is mixed if it differs from what the version in its `index_version` returns alone.
 

@@ -193,7 +193,7 @@ class AsyncClient(_BaseClient[httpx.AsyncClient, httpx.AsyncBaseTransport]):
         """Return the hits of each query, in order and all from one index version.
 
         With `partial`, a query that the service refuses has its ServiceError in its place;
-        without, it fails the whole call. More queries than the service takes in one request are
+        otherwise, it fails the whole call. More queries than the service takes in one request are
         sent as several; IndexChanged if the service changes its index in between.
         """
         outcomes: list[Hits | ServiceError] = []

@@ -101,6 +101,6 @@ class IndexChanged(ClientError):
 
 
 class LoadLimit(ClientError):
-    """The load generator cannot send at the rate that was asked for."""
+    """The load generator cannot send at the requested rate."""
 
     code = "load_limit"

@@ -86,7 +86,7 @@ class ReplayWorker:
         async with AsyncClient(
             settings.url, api_key=settings.api_key, policy=policy, on_retry=self._report_retry
         ) as client:
-            await client.info()  # one wait for a service that starts, and a wrong key fails here
+            await client.info()  # waits once for a service that is starting; a wrong key fails here
             await self._search_all(client)
         if self._refused:
             self._journal.discard()  # its query file has to be changed

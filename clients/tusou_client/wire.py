@@ -20,7 +20,7 @@ from tusou_client.errors import BadReply, ServiceError, UsageError
 DEFAULT_URL = "http://127.0.0.1:8000"
 # The service refuses a longer X-Request-Timeout-Ms.
 MAX_TIMEOUT_MS = 30_000
-# The longest right reply, 32,000 items with long ids, has less than 10 MB.
+# The longest valid reply, 32,000 items with long ids, has less than 10 MB.
 MAX_REPLY_BYTES = 64 * 2**20
 # The service's limits for one request; longer lists are split.
 MAX_TEXTS, MAX_IMAGES, MAX_IMAGE_CHARS = 256, 16, 16 * 2**20

@@ -63,7 +63,7 @@ class BuildSpec:
     workers: int | None = None  # decoding processes; None: one per core
     precision: str = "auto"
     target_recall: float | None = None
-    strict_recall: bool = False  # publish nothing that misses the target
+    strict_recall: bool = False  # publish no index below the target recall
     prepare: str = "none"  # `upright`, `white`, or both with a comma
     max_megapixels: int = MAX_MEGAPIXELS  # larger images are unusable
 
@@ -180,7 +180,7 @@ def _check_recall(spec: BuildSpec, index: IndexRecord) -> None:
 
 
 def _remove_leftovers(work: Path, inputs: BuildInputs) -> None:
-    """Delete what a published build has left; the plan of another build, and its shards, stay."""
+    """Delete the working files of a published build; those of another build stay."""
     if not work.exists():
         return
     plan = Plan.read(work / "plan")

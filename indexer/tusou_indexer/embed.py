@@ -21,7 +21,7 @@ from tusou.images.workers import ImageWorkers
 from tusou_indexer.decode_item import decode_item, split_decoded
 from tusou_indexer.plan import Plan
 
-# Texts read to find their language before the first is encoded.
+# Texts that are read to detect their language before encoding.
 _SAMPLED_TEXTS = 1000
 
 
@@ -44,7 +44,7 @@ def embed_images(
     """Encode every image shard that is not stored yet; return the number of images encoded.
 
     Images are decoded in `workers` processes, as the plan's inputs say. Raises TimeoutError when
-    a file of the source gives no answer, and OutOfMemory when the processes are killed.
+    a file of the source cannot be read in time, and OutOfMemory when the processes are killed.
     """
     max_megapixels = plan.inputs.max_megapixels
     with ImageWorkers(decode_item, workers, max_megapixels=max_megapixels) as pool:

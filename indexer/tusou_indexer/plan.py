@@ -56,7 +56,7 @@ class Plan:
         self.inputs = BuildInputs(**head["inputs"])
         self.source = Source(**head["source"])
         self.rows_read: int = head["rows_read"]
-        self.skipped: int = head["skipped"]  # files that are no items
+        self.skipped: int = head["skipped"]  # files that are not items
         self.skipped_files: list[str] = head["skipped_files"]  # a sentence for each kind
         self.kind: ItemKind = head["kind"]
         self.files: list[str] = head["files"]

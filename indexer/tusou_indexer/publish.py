@@ -68,12 +68,14 @@ def remove_old(root: Path, name: str) -> None:
         if not is_version(path.name) or path.name in {name, previous}:
             continue
         if previous != name or not complete:
-            (path / MANIFEST).unlink(missing_ok=True)  # first, so that no half of it seems whole
+            (path / MANIFEST).unlink(
+                missing_ok=True
+            )  # first, so that a partly deleted version is never taken for a complete one
             shutil.rmtree(path)
 
 
 def _put_in_place(written: Bundle, target: Path) -> None:
-    """Rename a written version's folder, or exchange what is damaged in the one that is there."""
+    """Rename a written version's folder, or replace the damaged files of an existing one."""
     if not target.is_dir():
         target.unlink(missing_ok=True)
         written.folder.rename(target)

@@ -1,4 +1,4 @@
-"""Versions that are published already: the one that a build would repeat, and vectors to reuse."""
+"""Published versions: finds one that equals a build, and vectors to reuse."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -21,8 +21,8 @@ from tusou_indexer.write_bundle import (
     encoding_record,
 )
 
-# Another device computes the same vectors but for their last digits. The manifest keeps the record
-# of the one that did.
+# Another device computes the same vectors except for their last digits. The manifest records the
+# device that encoded them.
 _DEVICE_KEYS = ("device", "backend", "openvino")
 _INDEX_KEYS = ("index", "target_recall", "index_device", *INDEX_LIBRARIES)
 
@@ -62,7 +62,7 @@ def reuse_vectors(root: Path, plan: Plan, store: ShardStore, recipe: BundleRecip
     """Store every shard with the vectors of a published version of the same source, if any.
 
     Weights, preprocessing, precision and libraries must be the same; index, prompt and device may
-    differ. What could not be used then is not tried again.
+    differ. Items that were unusable then are not tried again.
     """
     if store.complete(plan.shard_count):
         return
@@ -126,7 +126,7 @@ def _shards_of(bundle: Bundle, plan: Plan) -> Iterator[tuple[Shard, Vectors]]:
         checks = np.ascontiguousarray(bundle.spans[first:key, 3])
         shard = Shard(np.array(rows, np.int64), checks, failures, truncated, encoding)
         yield shard, np.array(bundle.vectors[first:key])
-        truncated = 0  # the version knows the sum alone
+        truncated = 0  # the version records only the total
 
 
 def _reasons(path: Path) -> dict[tuple[str | None, int], str]:

@@ -143,7 +143,7 @@ def write_bundle(plan: Plan, store: ShardStore, recipe: BundleRecipe, folder: Pa
 
 
 def describe_preprocessing(plan: Plan) -> str:
-    """Return the manifest's record of what happens to items before they are encoded."""
+    """Return the manifest's record of the preprocessing of items."""
     steps = plan.inputs.prepare
     before = "" if plan.kind == "texts" or steps == "none" else f"{steps}; "
     return before + PREPROCESSING[plan.kind]

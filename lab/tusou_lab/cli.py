@@ -95,8 +95,8 @@ def train(
     """Train or fine-tune a model; run it again after a kill to resume."""
     import os
 
-    # Threads that wait for each other give their core away: where other programs run too, spinning
-    # makes a step several times as long. OpenMP reads this once, when torch is loaded below.
+    # Waiting threads yield their core: on a busy machine, spinning makes a step several times as
+    # long. OpenMP reads this once, when torch is loaded below.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     from tusou.cli.progress import progress
     from tusou_lab.train.run import TrainSpec

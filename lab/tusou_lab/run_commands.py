@@ -127,7 +127,7 @@ def serving(bundle: Path, runner: CommandRunner) -> Iterator[str]:
 
 def _wait_until_ready(service: "subprocess.Popen[bytes]", url: str, log: str) -> None:
     deadline = monotonic() + _START_SECONDS
-    # The service is on this machine: proxies of the environment are for other hosts.
+    # The service is on this machine, so the proxies of the environment do not apply.
     with httpx.Client(trust_env=False, verify=False) as http:  # noqa: S501 - plain HTTP
         while monotonic() < deadline:
             if service.poll() is not None:

@@ -39,7 +39,7 @@ _STRINGS: Mapping[str, tuple[str, str]] = {
         ),
         (
             "Nested random samples of the images, each with the queries that have a correct image "
-            "in it: the more images there are, the more of them distract."
+            "in it: more images mean more distractors."
         ),
     ),
     "about_top_k": (
@@ -362,7 +362,7 @@ _STRINGS: Mapping[str, tuple[str, str]] = {
     ),
     "slices_equal": (
         "没有哪一组比全部查询低 0.5 个百分点以上。",
-        "None is half a point or more below all queries.",
+        "No slice is half a point or more below all queries.",
     ),
     "slice_length": ("长度为 {label} 个字符的查询", "queries of {label} characters"),
     "slice_positives": (

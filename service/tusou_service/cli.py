@@ -13,7 +13,7 @@ from tusou.cli.verbosity import verbosity
 _OPEN = (
     "Without API keys, every machine that reaches this address could search, reload the index and "
     "read the metrics. Give a key file (TUSOU_API_KEYS or --api-keys), listen on 127.0.0.1, or set "
-    "TUSOU_OPEN=yes if something else decides who gets in."
+    "TUSOU_OPEN=yes if access is controlled elsewhere."
 )
 
 

@@ -48,7 +48,7 @@ def _readable(value: object) -> str:
 
 
 def configure(level: str, log_format: LogFormat = "auto") -> None:
-    """Send the lines of all loggers, from this level on, to stderr.
+    """Send the records of all loggers, from this level up, to stderr.
 
     `auto` is text if stderr is a terminal, else JSON.
     """

@@ -36,7 +36,7 @@ _log = logging.getLogger(__name__)
 
 # Messages between the supervisor and its workers.
 RELOAD_NOTICE, KEYS_NOTICE = b"reload", b"keys"
-# Seconds that clients have to send the first request of their newest connection.
+# Seconds for clients to send the first request on a connection that was just opened.
 _LAST_REQUEST_SECONDS = 0.2
 
 
@@ -80,7 +80,7 @@ class ServiceParts:
         return tuple(self.experiment.vital) if self.experiment else (self.engine,)
 
     def read_keys_again(self) -> None:
-        """Follow the file of API keys, if there is one; keep the keys if it cannot be used."""
+        """Read the file of API keys again, if there is one; keep the old keys if it is unusable."""
         if self.keys is None:
             return
         try:
@@ -138,7 +138,7 @@ class Server(uvicorn.Server):
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop without the loss of a request: connect no more, answer what is sent, then close."""
+        """Stop without losing a request: block new connections, answer pending requests, close."""
         for listener in sockets or ():
             stop_connecting(listener)
         await asyncio.sleep(_LAST_REQUEST_SECONDS)

@@ -133,7 +133,7 @@ class Supervisor:
             if worker is not sender:
                 try:
                     worker.connection.send_bytes(notice)
-                except OSError:  # it is ending, and its replacement reads the files anyway
+                except OSError:  # it is exiting, and its replacement reads the files anyway
                     continue
 
     def _on_end(self, worker: _Worker) -> None:

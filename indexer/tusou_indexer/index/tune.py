@@ -30,7 +30,7 @@ class TunedIndex:
     spec: FaissSpec | TorchSpec
     index_recall: float | None  # None for an exact index
     trials: tuple[TuningTrial, ...] = ()
-    target: float | None = None  # of an index that was measured
+    target: float | None = None  # of an index whose recall was measured
 
 
 def build_index(

@@ -26,7 +26,7 @@ class ImageFingerprint:
 
     format: str  # its name in Pillow
     mode: str
-    warning: str  # of a library, cut; empty if there was none
+    warning: str  # of a library, shortened; empty if there was none
     width: int
     height: int
     turned: bool  # EXIF says that it is stored turned or mirrored

@@ -39,7 +39,7 @@ def check_queries(
 ) -> QueryFacts:
     """Add findings about a split's queries and return their counts.
 
-    Without a tokenizer, a note says what it would have checked.
+    Without a tokenizer, a note names the checks that were left out.
     """
     usable = _check_usable(split, queries, findings)
     if tokenizer:

@@ -74,7 +74,7 @@ def check(
                 images.append(image)
                 progress.advance()
             skipped = pool.skipped
-            message = "files that are no items of the split"
+            message = "files that are not items of the split"
             findings.add(
                 "note", "skipped_files", split, skipped.sentences(), message, count=len(skipped)
             )

@@ -50,7 +50,7 @@ class ConvertedSplit:
     items: int
     queries: int
     failed: int
-    skipped: list[str]  # files that are no items: a sentence for each reason
+    skipped: list[str]  # files that are not items: a sentence for each reason
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,7 @@ class _IdWriter:
         self._numbers: Mapping[str, int] = {}
 
     def number(self, path: Path, numbers: Iterator[int], notes: Counter[str]) -> None:
-        """Replace the ids by numbers unless all are integers, and write which is which."""
+        """Replace the ids by numbers unless all are integers, and write the mapping to `path`."""
         if not self._integers:
             self._numbers = dict(zip(self._ids, numbers, strict=False))
             lines = (f"{number}\t{item_id}\n" for item_id, number in self._numbers.items())

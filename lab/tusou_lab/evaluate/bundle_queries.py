@@ -78,8 +78,8 @@ def encode_image_queries(
 ) -> list[Query]:
     """Return the query of every row, in order, from its image in the pool at `source`.
 
-    Loads the image tower. A row whose image cannot be read searches with a blank one, and is told
-    in a notice: every other row keeps its result. Raises BadDataset when the bundle does not hold
+    Loads the image tower. A row whose image cannot be read searches with a blank one, and a notice
+    names it: every other row keeps its result. Raises BadDataset when the bundle does not hold
     texts or the pool does not hold images, with every image that is missing, and when not a single
     image can be read.
     """

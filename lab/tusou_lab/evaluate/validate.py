@@ -74,7 +74,7 @@ def read_pool_ids(pool: Path) -> set[ItemId]:
 
 
 def find_cause(run: Run, path: Path, judgments: Judgments, pool: Set[ItemId] | None) -> str | None:
-    """Return what is probably meant by problems that all rows share; None if it is not known."""
+    """Return the probable cause of problems that all rows share; None if it is not known."""
     queries = {query.query_id for query in judgments.rows}
     if run.lines and queries and queries.isdisjoint(run.lines):
         if {*map(type, queries)}.isdisjoint(map(type, run.lines)):
@@ -103,9 +103,9 @@ def require_answers(judgments: Judgments) -> None:
 
 
 def raise_problems(problems: list[str], work: str = "scored", cause: str | None = None) -> None:
-    """Raise BadDataset with the problems, if there are any; `work` is what was not done.
+    """Raise BadDataset with the problems, if there are any.
 
-    The message begins with their common `cause`, if it is known.
+    The message begins with their common `cause`, if it is known, and says that nothing was `work`.
     """
     if problems:
         reason = "" if cause is None else f"{cause}; "

@@ -27,7 +27,7 @@ class ReportSpec:
     title: str | None = None
     language: Language = "zh"
     examples: int = 5  # rows of images under each heading
-    notes: Path | None = None  # the author's own words
+    notes: Path | None = None  # text of the author
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ _LEAST_QUERIES = 5  # of a slice that is called the weakest, if there is such a 
 _ABSTRACT = (100, 150)  # characters, as exercise sheets ask for
 _NEAR = 5  # rank of a near miss
 _MOSTLY = 0.5
-_LEAST_DIFFERENCE = 0.5  # points; less is not worth a sentence
+_LEAST_DIFFERENCE = 0.5  # points; smaller differences are not described
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ def weakest_slice(evaluation: Evaluation, by: str | None = None) -> SliceScore |
 
 
 def describe_slices(evaluation: Evaluation, by: str, words: Strings) -> str:
-    """Return which kind of queries falls behind and by how much, and which is the best."""
+    """Name the weakest and the best kind of queries, and how far the weakest falls behind."""
     metric, worst = slice_metric(evaluation), weakest_slice(evaluation, by)
     if worst is None:
         return words["slices_equal"]
@@ -94,8 +94,8 @@ def abstract(findings: Sequence[RunFindings], words: Strings) -> str:
 
 
 def _abstract_sentences(findings: Sequence[RunFindings], words: Strings) -> Iterator[str]:
-    first = findings[0].run
-    last = [found for found in findings if found.run.direction == first.direction][-1]
+    direction = findings[0].run.direction
+    last = [finding for finding in findings if finding.run.direction == direction][-1]
     run, evaluation = last.run, last.run.scored.evaluation
     header = run.scored.run.header
     model = run.bundle.manifest.model.name if run.bundle else (header and header.model) or ""
@@ -113,11 +113,11 @@ def _abstract_sentences(findings: Sequence[RunFindings], words: Strings) -> Iter
         values=values,
         mean=f"{evaluation.percent[main]:.1f}",
     )
-    for found in findings:
-        if found.run.direction != run.direction:
-            other = found.run.scored.evaluation
+    for finding in findings:
+        if finding.run.direction != run.direction:
+            percent = finding.run.scored.evaluation.percent
             yield words["abstract_other"].format(
-                direction=words[found.run.direction], mean=f"{other.percent[main]:.1f}"
+                direction=words[finding.run.direction], mean=f"{percent[main]:.1f}"
             )
             break
     if worst := weakest_slice(evaluation):
@@ -143,7 +143,7 @@ def english_warning(run: ReportRun, words: Strings) -> str:
 
 
 def best_prompt(sweep: SweepResult) -> tuple[str, float] | None:
-    """Return the prompt that scores best, and its gain over the base, in points; None if it is it.
+    """Return the prompt that scores best, and its gain over the base in points; None if none gains.
 
     The base is the prompt of the bundle.
     """
@@ -156,7 +156,7 @@ def best_prompt(sweep: SweepResult) -> tuple[str, float] | None:
 
 
 def exploration(sweep: SweepResult, words: Strings) -> str:
-    """Return what the sweep has found, in two sentences."""
+    """Summarise the sweep in two sentences."""
     prompt = best_prompt(sweep)
     if prompt is None:
         sentences = words["explored_no_prompt"]
@@ -179,21 +179,21 @@ def improvements(
     findings: Sequence[RunFindings], sweep: SweepResult | None, words: Strings
 ) -> Iterator[str]:
     """Yield the ways to improve that the figures suggest."""
-    for found in findings:
-        run, evaluation = found.run, found.run.scored.evaluation
+    for finding in findings:
+        run, evaluation = finding.run, finding.run.scored.evaluation
         place = words["improve_in"].format(run=run.name) if len(findings) > 1 else ""
         if worst := weakest_slice(evaluation):
             yield place + words["improve_slice"].format(worst=slice_label(worst, words))
-        if found.near_share is not None and found.near_share >= 100 * _MOSTLY:
-            yield place + words["improve_rerank"].format(share=found.near_share)
+        if finding.near_share is not None and finding.near_share >= 100 * _MOSTLY:
+            yield place + words["improve_rerank"].format(share=finding.near_share)
         from_text = run.direction == "text_to_image"
-        if from_text and any(outcome.duplicated is not None for outcome in found.outcomes):
+        if from_text and any(outcome.duplicated is not None for outcome in finding.outcomes):
             yield place + words["improve_duplicates"]
         if english_warning(run, words):
             yield place + words["improve_english"]
     if sweep and (prompt := best_prompt(sweep)) and prompt[0] != "ensemble":
         yield words["improve_prompt"].format(prompt=prompt[0], gain=prompt[1])
-    records = [training_record(found.run) for found in findings]
+    records = [training_record(finding.run) for finding in findings]
     if not any(records):
         yield words["improve_train"]
     elif any(record and record.best_epoch == len(record.epochs) for record in records):

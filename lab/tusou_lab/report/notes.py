@@ -1,4 +1,4 @@
-"""The author's own words: a text file that becomes a section of the report."""
+"""The author's notes: a text file that becomes a section of the report."""
 
 import re
 from pathlib import Path

@@ -106,8 +106,8 @@ def _example_sections(
     if not bundles:
         parts["examples"].append(ReportPart(text=words["no_images"]))
     find_thumbnail = cache(partial(make_thumbnail, bundles))
-    for found in findings:
-        run, judged = found.run, found.outcomes
+    for finding in findings:
+        run, judged = finding.run, finding.outcomes
         builder = ExampleBuilder(run, find_thumbnail, data.texts, words, spec.examples)
         run_parts = {
             "examples": sections.examples(run, judged, builder, words),

@@ -83,7 +83,7 @@ class ExperimentRunner:
         return SweepExperiment("prompt", tuple(rows))
 
     def compare_pools(self, sizes: Sequence[int]) -> SweepExperiment:
-        """Score nested random samples of the images, each with the queries it can answer.
+        """Score nested random samples of the images, each with the queries that it can answer.
 
         A query belongs to a sample that holds one of its correct images at least; the sample of
         all images is scored with all queries. Raises InvalidRequest for a size over the pool's,
@@ -95,16 +95,16 @@ class ExperimentRunner:
         for size in sorted(set(sizes) | {count}):
             sample = frozenset(order[:size].tolist())
             correct = [items & sample for items in self._base.correct]
-            kept = [row for row, items in enumerate(correct) if items or size == count]
-            if size > count or not kept:
+            rows_used = [row for row, items in enumerate(correct) if items or size == count]
+            if size > count or not rows_used:
                 raise InvalidRequest(
-                    f"a sample of {size} images of the {count} in the bundle is not one that any "
-                    "query has a correct image in; give other --pool sizes"
+                    f"no query has a correct image in a sample of {size} of the bundle's {count} "
+                    "images; give other --pool sizes"
                 )
             index = _build_index(FaissSpec("Flat"), order[:size], self._base.pool)
-            results = _search(index, self._queries[kept])
-            judged = _judge(results, [correct[row] for row in kept])
-            rows.append(_score(str(size), judged, {"queries": float(len(kept))}))
+            results = _search(index, self._queries[rows_used])
+            judged = _judge(results, [correct[row] for row in rows_used])
+            rows.append(_score(str(size), judged, {"queries": float(len(rows_used))}))
         return SweepExperiment("pool", tuple(rows))
 
     def default_pools(self) -> list[int]:

@@ -24,7 +24,7 @@ SHOP_PROMPTS = (
     "用户正在搜索电商商品：{query}",
     "这是一张图片，里面存在商品：{query}",
 )
-# For images of anything else: descriptions of photos, as cn_clip's zero-shot templates word them.
+# For other images: descriptions of photos, as in cn_clip's zero-shot templates.
 PHOTO_PROMPTS = (
     PLACEHOLDER,
     "一张照片：{query}",

@@ -29,7 +29,7 @@ _LEAST_LISTS = 4
 
 @dataclass(frozen=True, slots=True)
 class SweepSpec:
-    """The values to try; where none are given, defaults that suit the pool."""
+    """The values to try; empty ones are replaced by defaults that suit the pool."""
 
     templates: tuple[str, ...] = ()
     pools: tuple[int, ...] = ()

@@ -100,8 +100,8 @@ def _digest(
 def check_splits(train: TrainingSplit, valid: TrainingSplit) -> str:
     """Return a sentence about a valid split that is too small, or an empty text.
 
-    Raises BadDataset where nothing can be learnt, as a pair has no other to contrast with, and
-    where nothing can be measured: a single image is found by every model.
+    Raises BadDataset if nothing can be learnt, because there is only one pair, or measured, because
+    every model finds a single image.
     """
     pairs = min(len(train.correct), len(np.unique(np.concatenate(train.correct))))
     if pairs < _LEAST_PAIRS:

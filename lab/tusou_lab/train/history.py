@@ -38,11 +38,11 @@ class TrainingHistory:
         )
 
     def curve(self) -> list[tuple[int, float]]:
-        """Return at most 200 points: the last step of a stretch, and the stretch's mean loss."""
+        """Return at most 200 points: the last step of each interval, and its mean loss."""
         return thin_out(self.losses, _MOST_POINTS)
 
     def state(self) -> dict[str, Any]:
-        """Return what `restore` takes, as plain values."""
+        """Return the state that `restore` reads, as plain values."""
         epochs = [epoch.model_dump() for epoch in self.epochs]
         return {"losses": self.losses, "epochs": epochs, "seconds": self.seconds}
 
@@ -54,7 +54,7 @@ class TrainingHistory:
 
 
 def thin_out(values: Sequence[float], most: int) -> list[tuple[int, float]]:
-    """Return the means of at most `most` stretches of equal length, each with its end."""
+    """Return the means of at most `most` intervals of equal length, each with its end."""
     length = -(-len(values) // most) or 1
     starts = range(0, len(values), length)
     return [

@@ -62,7 +62,7 @@ class TrainReport:
     best_mean_recall: float  # on valid, percent
     steps: int
     seconds: float  # of all processes, if the run was resumed
-    note: str = ""  # what lessens the meaning of the figure
+    note: str = ""  # a limit on what the figure means
 
 
 def train(
@@ -141,10 +141,10 @@ class _TrainingRun:
         state = torch.load(self._state, map_location=self._device, weights_only=True)
         for name, value in self._identity().items():
             if state.get(name) != value:
-                other = "settings" if name == "spec" else "data"
+                inputs = "settings" if name == "spec" else "data"
                 raise InputError(
-                    f"{self._state} belongs to a run with other {other}; "
-                    f"repeat its {other}, or pass --force to start over"
+                    f"{self._state} belongs to a run with other {inputs}; "
+                    f"repeat its {inputs}, or pass --force to start over"
                 )
         self._model.load_state_dict(state["model"])
         self._optimiser.load_state_dict(state["optimiser"])
@@ -152,7 +152,7 @@ class _TrainingRun:
         self.history = TrainingHistory.restore(state["history"])
 
     def _identity(self) -> dict[str, object]:
-        """Return what a state must have in common with the run that resumes it."""
+        """Return the values that a state must share with the run that resumes it."""
         data = {name: record.sha256 for name, record in self._records.items()}
         return {"spec": asdict(self._spec), "data": data}
 

@@ -1,4 +1,4 @@
-"""Stops a training at a step instead of in the midst of one, so that its state can be saved."""
+"""Stops a training between two steps, so that its state can be saved."""
 
 import signal
 import threading
@@ -20,7 +20,7 @@ class TrainingStopped(Exception):
 
 @dataclass(slots=True)
 class StopRequest:
-    """The signal that asked for the end; None as long as none has."""
+    """The signal that requested the end; None until then."""
 
     number: signal.Signals | None = None
 

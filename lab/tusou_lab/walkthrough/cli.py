@@ -27,7 +27,7 @@ def walkthrough(
     force: ForceFolder = False,
     as_json: AsJson = False,
 ) -> None:
-    """Do a complete exercise on drawn data or one's own, from its files to those to hand in."""
+    """Do a complete exercise on drawn data or your own, from its files to those to hand in."""
     from tusou_lab.run_commands import ToySize
     from tusou_lab.walkthrough import flickr8k, muge, teddy
     from tusou_lab.walkthrough.exercise import ExerciseInputs, run_exercise

@@ -1,4 +1,4 @@
-"""The parts that all walk-throughs share: their inputs, their report and their files."""
+"""Shared parts of the walk-throughs: inputs, report and files."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping
@@ -14,12 +14,12 @@ from tusou_lab.run_commands import CommandRunner, Echo, ToySize, claim_folder
 # By task or split: metric -> percent.
 Metrics: TypeAlias = dict[str, dict[str, float]]
 
-_MAX_BAD = "10%"  # unusable images of own data that a walk-through accepts; they are counted
+_MAX_BAD = "10%"  # unusable images that a walk-through accepts in the user's data; they are counted
 
 
 @dataclass(frozen=True, slots=True)
 class ExerciseInputs:
-    """The data of an exercise, drawn or one's own (`data`), and its model."""
+    """The data of an exercise, drawn or the user's (`data`), and its model."""
 
     size: ToySize
     data: str | None = None  # a folder, or DATA#SPLIT

@@ -18,7 +18,7 @@ def run(
 ) -> tuple[Metrics, tuple[Path, ...]]:
     """Measure on valid, predict test, check and pack the predictions, and score them.
 
-    Own data may lack valid, or test; the test split of the contest has no judgments.
+    The user's data may lack valid or test; the test split of the contest has no judgments.
     """
     sealed = folder / "sealed_answers.jsonl"
     data = inputs.data or _draw(folder, sealed, inputs, runner)

@@ -11,7 +11,7 @@ from tusou_service.observability.stages import StageRecorder
 T = TypeVar("T")
 R = TypeVar("R")
 
-# A call of at most this many items is small: a search, and not a file of queries.
+# A call of at most this many items is small: a search rather than a file of queries.
 _SMALL_CALL = 4
 # Seconds after a small call for which batches of large calls stay short.
 _SHORT_SECONDS = 1.0
@@ -31,7 +31,7 @@ class PendingItem(Generic[T, R]):
     answer: "asyncio.Future[R]"
     enqueued: float  # by perf_counter
     recorder: StageRecorder | None  # of the request's trace
-    is_large: bool = False  # its call
+    is_large: bool = False  # whether its call is large
 
     @property
     def waits(self) -> bool:
@@ -42,8 +42,8 @@ class PendingItem(Generic[T, R]):
 class BatchQueue(Generic[T, R]):
     """Items that wait for a batch, in order within the small and within the large calls.
 
-    A batch holds small calls first, and large calls for at least half of it if they wait. So
-    neither waits for the whole of the other.
+    A batch takes small calls first, but leaves at least half of its places to waiting large calls,
+    so neither kind waits for all of the other.
     """
 
     def __init__(self) -> None:
@@ -82,12 +82,12 @@ class BatchQueue(Generic[T, R]):
         """
         places = min(short, size) if self._small or now < self._small_until else size
         reserved = min(len(self._large), places, size // 2)
-        first = min(len(self._small), size - reserved)
-        large = min(len(self._large), places, size - first)
-        yield from _remove(self._small, first)
+        small = min(len(self._small), size - reserved)
+        large = min(len(self._large), places, size - small)
+        yield from _remove(self._small, small)
         yield from _remove(self._large, large)
 
 
-def _remove(lane: OrderedDict[PendingItem[T, R], None], count: int) -> Iterator[PendingItem[T, R]]:
+def _remove(items: OrderedDict[PendingItem[T, R], None], count: int) -> Iterator[PendingItem[T, R]]:
     for _ in range(count):
-        yield lane.popitem(last=False)[0]
+        yield items.popitem(last=False)[0]

@@ -10,7 +10,7 @@ _EFFICIENT_SHARE = 5 / 6
 _SMALLEST_EFFICIENT = 4
 # The target in times of an efficient batch: enough for the bursts at 80 % of the capacity.
 _TARGET_BATCHES = 5
-# A lower target would refuse bursts that a fast model answers before a user notices.
+# A lower target would refuse bursts that a fast model answers unnoticeably late.
 _LOWEST_TARGET = 0.05
 # The weight of the newest batch in the moving average.
 _NEWEST_WEIGHT = 0.3
@@ -21,7 +21,7 @@ _SMALL_BATCH, _LARGE_BATCH = 1, 8
 class BatchTimes:
     """The expected seconds of a batch: a fixed part, and one for each item.
 
-    They are measured at the start; `pace` follows what batches take beside other load.
+    They are measured at the start; `pace` follows the time that batches take under other load.
     """
 
     efficient_size: int  # of the smallest efficient batch
@@ -34,7 +34,7 @@ class BatchTimes:
         return self.pace * (self.fixed + self.per_item * count) if count else 0.0
 
     def observe(self, count: int, seconds: float) -> None:
-        """Follow the time of a batch."""
+        """Adjust `pace` to the measured seconds of a batch of `count` items."""
         expected = self.fixed + self.per_item * count
         if expected:
             self.pace += _NEWEST_WEIGHT * (seconds / expected - self.pace)

@@ -125,7 +125,7 @@ class SearchEngine:
         return self.versions.served
 
     def admit(self, deadline: float, *, is_large: bool = False) -> None:
-        """Raise what another search would raise now, before its body is read or parsed.
+        """Raise the error of a search that would be refused now, before its body is read or parsed.
 
         A call of several queries, `is_large`, waits behind others.
         """

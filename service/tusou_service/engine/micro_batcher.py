@@ -45,7 +45,7 @@ class QueueFull(Overloaded):
 
 
 class WorkerStalled(Unavailable):
-    """A batch has run for so long that its thread is given up."""
+    """A batch exceeds the time of a stall, and its thread is abandoned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,9 +167,9 @@ class MicroBatcher(Generic[T, R]):
     def measure_times(
         self, run: Callable[[int], object], longest_item: float | None = None
     ) -> None:
-        """Measure batches of typical items: `run` computes one of that many, and is warm.
+        """Measure batches of typical items: `run` computes one of a given size, and is warm.
 
-        From the seconds of the longest item the time of a stall is derived. Any thread may call it.
+        The time of a stall is derived from the longest item. Any thread may call it.
         """
         times = measure_batch_times(run, self._limits.max_batch)
         self._times = times

@@ -24,7 +24,7 @@ _PUBLIC_PREFIX = "/static/"
 
 
 def accepted_scopes(path: str) -> frozenset[Scope]:
-    """Return the scopes of which a key needs one for a path; empty: no key is needed."""
+    """Return the scopes, any of which admits to a path; empty if no key is needed."""
     if path in _PUBLIC_PATHS or path.startswith(_PUBLIC_PREFIX):
         return frozenset()
     if path.startswith("/admin/"):
@@ -48,7 +48,7 @@ def is_loopback(host: str) -> bool:
 class ApiKeys:
     """The SHA-256 digests of the accepted keys and their scopes.
 
-    With several, keys can be rotated; `read_again` follows the file.
+    With several, keys can be rotated; `read_again` applies changes of the file.
     """
 
     scopes: tuple[tuple[bytes, frozenset[Scope]], ...]
@@ -68,7 +68,7 @@ class ApiKeys:
         return cls(scopes, path)
 
     def read_again(self) -> None:
-        """Replace the keys by those that the file has now; InputError, and the old keys stay."""
+        """Replace the keys by those in the file; on InputError, the old keys stay."""
         if self.path:
             self.scopes = type(self).read(self.path).scopes
 

@@ -5,7 +5,7 @@ from starlette.responses import Response
 from starlette.types import Message, Scope, Send
 
 ANY_ORIGIN = "*"
-# `*` covers what client libraries add, and by its definition not Authorization.
+# `*` covers the headers that client libraries add; by definition, it excludes Authorization.
 _ALLOWED_HEADERS = (
     "Authorization, Content-Type, If-None-Match, X-API-Key, X-Arm, X-Request-Id, "
     "X-Request-Timeout-Ms, X-User-Key, *"
@@ -15,7 +15,7 @@ _PREFLIGHT_SECONDS = 600
 
 
 class CorsPolicy:
-    """The origins whose pages may call the service; API keys are needed as from elsewhere."""
+    """The origins whose pages may call the service; API keys are required as for other clients."""
 
     def __init__(self, origins: frozenset[str]) -> None:
         self._origins = origins
@@ -38,7 +38,7 @@ class CorsPolicy:
         return Response(status_code=204, headers=headers)
 
     def add_headers(self, scope: Scope, send: Send) -> Send:
-        """Return a `send` that adds to the response what its request's origin may read."""
+        """Return a `send` that adds the CORS headers for the request's origin to the response."""
         origin = self._allowed(Headers(scope=scope))
         fields = [] if ANY_ORIGIN in self._origins else [(b"vary", b"Origin")]
         if origin is not None:

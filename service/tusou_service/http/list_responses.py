@@ -7,15 +7,15 @@ from time import perf_counter
 from fastapi import Response
 from pydantic import BaseModel
 
-# Seconds of work after which other requests get a turn.
+# Seconds of work before other requests run.
 _TURN_SECONDS = 0.002
 
 
 async def list_response(outer: BaseModel, field: str, items: Iterable[BaseModel]) -> Response:
-    """Return a model as JSON, with the items in its list `field`, which is empty; without nulls.
+    """Return a model as JSON without nulls, with `items` in its list `field`, which must be empty.
 
-    The items are made and encoded one after the other. A thread would not help: the encoder holds
-    Python's lock for as long as it runs.
+    The items are generated and encoded one by one. A thread would not help, because the encoder
+    holds the GIL while it runs.
     """
     parts: list[bytes] = []
     turn_ends = perf_counter() + _TURN_SECONDS
@@ -24,7 +24,7 @@ async def list_response(outer: BaseModel, field: str, items: Iterable[BaseModel]
         if perf_counter() > turn_ends:
             await asyncio.sleep(0)
             turn_ends = perf_counter() + _TURN_SECONDS
-    # No string holds these bytes: its quotes are escaped.
+    # No string can contain these bytes, because quotes are escaped.
     before, empty, after = _encode(outer).partition(f'"{field}":[]'.encode())
     assert empty
     content = b"".join([before, empty[:-1], b",".join(parts), b"]", after])

@@ -12,7 +12,7 @@ from tusou.core.errors import Unavailable
 _OTHER_FILES = 512  # besides connections: libraries, the index, images
 _BACKLOG = 2048  # connections that wait to be accepted
 
-# Linux: attaches a filter of packets, here one that drops those with the flag SYN.
+# Linux: attaches a packet filter, which here drops packets with the SYN flag.
 _SO_ATTACH_FILTER = 26
 _DROP_SYN = b"".join(
     struct.pack("HBBI", *instruction)
@@ -66,7 +66,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def stop_connecting(listener: socket.socket) -> None:
-    """Let no new connection begin; those that have begun can still be accepted (Linux only).
+    """Block new connections; those that are established can still be accepted (Linux only).
 
     Closing a listener resets the connections that wait to be accepted, and requests on them.
     """

@@ -1,4 +1,4 @@
-"""The OpenAPI document, completed by what FastAPI does not find: bodies, headers and keys."""
+"""The OpenAPI document, with the bodies, headers and keys that FastAPI does not detect."""
 
 from typing import Any
 

@@ -14,7 +14,7 @@ _MESSAGE = "Too many unfinished bodies at once."
 class PendingBody:
     """A body that is being received."""
 
-    timeout: asyncio.Timeout  # of its reading
+    timeout: asyncio.Timeout  # for reading it
     size: int = 0
     is_refused: bool = False
 
@@ -22,8 +22,8 @@ class PendingBody:
 class PendingBodies:
     """Counts the bytes of unfinished bodies, and refuses the largest when they exceed the limit.
 
-    Clients that hold back the end of large bodies displace one another: a small search is never
-    the largest.
+    Clients that hold back the end of large bodies displace each other, not small searches, which
+    are never the largest.
     """
 
     def __init__(self, limit: int) -> None:
@@ -32,9 +32,9 @@ class PendingBodies:
 
     @contextmanager
     def receiving(self, timeout: asyncio.Timeout) -> Iterator[PendingBody]:
-        """Count one body within the block, which has this time limit.
+        """Count one body within the block, which runs under `timeout`.
 
-        The block ends with Overloaded if the body is refused.
+        Raises Overloaded if the body is refused.
         """
         body = PendingBody(timeout)
         self._bodies.add(body)

@@ -20,7 +20,7 @@ from tusou_service.http.errors import BadHttp, problem_response
 if TYPE_CHECKING:
     from uvicorn._types import ASGIReceiveEvent
 
-# This module uses what uvicorn does not document: the methods overridden below, `cycle`,
+# This module uses undocumented parts of uvicorn: the methods overridden below, `cycle`,
 # `pipeline` and STATUS_LINE. Hence the upper bound of uvicorn in pyproject.toml.
 
 _LINGER_SECONDS = 2.0
@@ -49,8 +49,8 @@ class _ResponseTransport:
 class HttpProtocol(HttpToolsProtocol):
     """Parses requests; ends a connection after its responses, and with at most one error.
 
-    * An offer to upgrade the connection, such as `Upgrade: h2c`, is ignored. httptools takes it as
-      accepted, and would drop the body.
+    * An offer to upgrade the connection, such as `Upgrade: h2c`, is ignored. httptools would treat
+      it as accepted, and drop the body.
     * Data that is not HTTP is answered after the requests before it, with one 400. If it is within
       a body, it is the error of that request.
     * After the last response the client's data is discarded for a moment before the connection is
@@ -58,10 +58,10 @@ class HttpProtocol(HttpToolsProtocol):
     """
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        self.is_ended = False  # our side is; what the client still sends is discarded
+        self.is_ended = False  # the server's side is closed; data from the client is discarded
         self._is_ending = False  # no more data is parsed; responses are still sent
-        self._in_headers = True  # or before them
-        self._last_error: TusouError | None = None  # after all responses
+        self._in_headers = True  # also before them
+        self._last_error: TusouError | None = None  # sent after all responses
         self._body_error: TusouError | None = None  # of `cycle`
         self._linger: TimerHandle | None = None
         super().connection_made(transport)
@@ -179,7 +179,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._end_our_side()
 
     def _end_our_side(self) -> None:
-        """End our side, and discard what the client still sends before closing."""
+        """Close the server's side; discard data from the client until the connection closes."""
         self._is_ending = self.is_ended = True
         self.pipeline.clear()
         self.flow.resume_reading()

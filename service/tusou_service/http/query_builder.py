@@ -78,7 +78,7 @@ def check_batch_size(queries: int, top_k: int) -> None:
 def normalize_each(texts: Mapping[int, str | None], field: str) -> dict[int, str | InputError]:
     """Return the normalised text, or its error, for each position of a list field.
 
-    None stands for a value that is no text.
+    None stands for a value that is not a string.
     """
     outcomes: dict[int, str | InputError] = {}
     for position, text in texts.items():

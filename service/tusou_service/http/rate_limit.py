@@ -13,7 +13,7 @@ MAX_CLIENTS = 10_000
 class RateLimiter:
     """Lets each client send `burst` queries at once and `per_second` in the long run.
 
-    A batch larger than what is left is let through, and the client waits for its later calls.
+    A batch larger than the remaining tokens is admitted; the client's later calls wait for them.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class RateLimiter:
         self._take(client, count)
 
     def _take(self, client: str, count: int) -> float:
-        """Take tokens, and return how many are left: fewer than none if they are owed."""
+        """Take tokens, and return how many are left: negative if some are owed."""
         now = self._clock()
         tokens, since = self._buckets.pop(client, (float(self._burst), now))
         tokens = min(self._burst, tokens + (now - since) * self._per_second) - count

@@ -74,7 +74,7 @@ class RequestContext:
             self.status = message["status"]
             request_id = (b"x-request-id", self.id.encode())
             arm = [(b"x-arm", self._arm.encode())] if self._arm else []
-            # The client opens its next connection elsewhere, before this port closes.
+            # The client opens its next connection to another server, before this port closes.
             close = [(b"connection", b"close")] if self.engine.draining else []
             headers = message.get("headers", [])
             headers = [field for field in headers if field not in close]

@@ -1,4 +1,4 @@
-"""The bodies and query strings of requests, with what OpenAPI says of their fields."""
+"""The bodies and query strings of requests, with their descriptions for OpenAPI."""
 
 from typing import Annotated, Literal
 
@@ -21,7 +21,7 @@ MAX_TOP_K = 1000
 MAX_QUERIES = 256
 MAX_IMAGES = 16
 MAX_RANK = 10_000  # of offset + top_k
-MAX_RESULTS = 32_000  # of queries times top_k: larger answers would hold up other clients
+MAX_RESULTS = 32_000  # of queries times top_k: larger responses would delay other clients
 MAX_EXCLUDED = 256
 _MAX_ID_CHARS = 256
 
@@ -31,7 +31,7 @@ RequestId = int | Annotated[str, Field(max_length=_MAX_ID_CHARS)]
 
 
 def _text_or_none(value: object, info: ValidationInfo) -> str | None:
-    """Return None for what is no text, if each query of the batch has an outcome of its own."""
+    """Return None for a value that is not a string, if each query has its own outcome."""
     if isinstance(value, str):
         return value
     if info.data.get("partial"):
@@ -60,7 +60,7 @@ class _StrictModel(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _null_is_left_out(cls, value: object, info: ValidationInfo) -> object:
-        """Read null in an optional field as most clients mean it: the field is not given."""
+        """Treat null in an optional field as most clients mean it: the field is not given."""
         name = info.field_name or ""
         if value is None and not cls.model_fields[name].is_required():
             raise PydanticUseDefault

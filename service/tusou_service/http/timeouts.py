@@ -37,7 +37,7 @@ class TimeoutProtocol(HttpProtocol):
         """Start the header deadline; refuse the connection if there are too many."""
         self._timers: dict[str, TimerHandle] = {}
         self._unparsed_bytes = 0
-        self._part_ended = False  # headers or a body, by the newest data
+        self._part_ended = False  # whether the newest data ended headers or a body
         super().connection_made(transport)
         if len(self.connections) > self.settings.max_connections:
             self.end(Overloaded())
@@ -81,7 +81,7 @@ class TimeoutProtocol(HttpProtocol):
 
     def close(self) -> None:
         super().close()
-        # The transport waits until the client has read its buffer, which it may never do.
+        # The transport waits until the client has read the buffer, which may never happen.
         self._start_timer("write", self.settings.write_s, self.transport.abort)
 
     def timeout_keep_alive_handler(self) -> None:

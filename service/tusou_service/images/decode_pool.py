@@ -17,7 +17,7 @@ from tusou_service.images.decode_worker import decode_query_image
 class DecodePool:
     """A bounded pool of decoding processes, each started when it is first needed.
 
-    An image that crashes its process, or takes longer than its request may, fails one request.
+    An image that crashes its process, or exceeds its deadline, fails only its own request.
     `on_crash` is called, in a thread, for each process that is lost.
     """
 

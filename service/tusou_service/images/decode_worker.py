@@ -15,7 +15,7 @@ def decode_query_image(image: bytes | str, size: int, max_megapixels: int) -> by
     """
     data = decode_image(image.encode()) if isinstance(image, str) else image
     if find_format(data) is None:
-        # A body may be base64, too; otherwise the error is the one of the bytes themselves.
+        # A body may also be base64; if it is not, the error is that of the bytes.
         with suppress(BadImage):
             data = decode_image(data)
     return to_pixels(open_image(data, max_megapixels), size, FOR_QUERIES).tobytes()

@@ -1,4 +1,4 @@
-"""Reads of the source's files, each with a deadline: a network file system can hang for ever."""
+"""Reads of the source's files, each with a deadline: a network file system can hang."""
 
 import asyncio
 from collections.abc import Callable
@@ -14,7 +14,7 @@ _MAX_READS = 32
 
 
 class SourceReader:
-    """Runs reads in threads of their own, so that one that hangs keeps no request."""
+    """Runs reads in threads of their own, so that a hanging read blocks no request."""
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(_MAX_READS, thread_name_prefix="source-reader")

@@ -14,7 +14,7 @@ class ProcessMetrics:
     """Processor time, memory and open files of this process, as instruments of a registry.
 
     prometheus_client's own collector covers only the worker that answers the scrape; instruments
-    are added up. Where there is no /proc, there are no metrics.
+    are summed over workers. Without /proc, there are no metrics.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:

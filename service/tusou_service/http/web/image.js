@@ -1,7 +1,7 @@
 // Prepares an image that was pasted, dropped or picked for upload.
 //
-// Every file takes the same way, so that the same picture is searched alike whatever its size and
-// format: upright, on white where it is transparent, and without the data that cameras add.
+// Every file is prepared in the same way, so that results do not depend on its size or format:
+// upright, on white where it is transparent, and without the metadata of cameras.
 
 import { Problem } from "./api.js";
 import { saveImage } from "./saved_images.js";

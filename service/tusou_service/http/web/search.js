@@ -144,7 +144,7 @@ function showBusy() {
   if (!grid.querySelector(".card:not(.blank)")) grid.replaceChildren(...placeholders(12));
 }
 
-// Returns whether the service told about itself; a failure is shown and tried again.
+// Returns whether /info was loaded; a failure is shown and retried.
 export async function readInfo() {
   const info = await fetchInfo();
   if (info.index_version) Object.assign(state.service, info, { integerIds: info.id_type === "int" });

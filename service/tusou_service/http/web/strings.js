@@ -17,8 +17,8 @@ function chosen() {
 }
 
 function preferred() {
-  const wanted = navigator.languages.map((tag) => tag.slice(0, 2).toLowerCase());
-  return wanted.find((tag) => tag in languages) ?? "en";
+  const preferences = navigator.languages.map((tag) => tag.slice(0, 2).toLowerCase());
+  return preferences.find((tag) => tag in languages) ?? "en";
 }
 
 export function setItemKind(kind) {

@@ -18,7 +18,7 @@ function itemOf(address) {
 const carries = (event, type) => Boolean(event.dataTransfer?.types.includes(type));
 const isDrag = (event) => carries(event, "Files") || carries(event, "text/uri-list");
 
-// Calls onImage(file), where a file that is no image is undefined, onItem(id) or onAddress().
+// Calls onImage(file), undefined for a file that is not an image, onItem(id) or onAddress().
 export function listenForImages({ onImage, onItem, onAddress }) {
   const takeAddress = (address) => {
     const id = itemOf(address);

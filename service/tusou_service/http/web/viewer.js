@@ -34,7 +34,7 @@ export function showView(id) {
   if (!viewer.open) viewer.showModal();
 }
 
-// The last item shown is where the keyboard goes on.
+// The keyboard continues from the last item shown.
 function focusCard() {
   const button = byId("grid").querySelectorAll(".card .image")[place().position];
   button?.focus({ preventScroll: true });
