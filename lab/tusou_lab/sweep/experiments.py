@@ -98,8 +98,8 @@ class ExperimentRunner:
             rows_used = [row for row, items in enumerate(correct) if items or size == count]
             if size > count or not rows_used:
                 raise InvalidRequest(
-                    f"no query has a correct image in a sample of {size} of the bundle's {count} "
-                    "images; give other --pool sizes"
+                    f"no query has a correct image in a sample of {size} images of the {count} in "
+                    "the bundle; give other --pool sizes"
                 )
             index = _build_index(FaissSpec("Flat"), order[:size], self._base.pool)
             results = _search(index, self._queries[rows_used])
