@@ -171,3 +171,11 @@ def copied() -> list[str]:
 
 def ignored() -> list[str]:
     return (ROOT / ".dockerignore").read_text().splitlines()
+
+
+def test_the_build_without_an_engine_knows_the_targets() -> None:
+    script = (ROOT / "tests/image/build.sh").read_text()
+    [default] = re.findall(r"\$\{TARGETS:-([\w ]+)\}", script)
+    assert set(default.split()) == set(TARGETS) - {"lab"}
+    arguments = set(re.findall(r"--build-arg (\w+)=", script))
+    assert arguments <= {rest.split("=")[0] for name, rest in steps() if name == "ARG"}
