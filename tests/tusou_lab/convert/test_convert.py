@@ -151,14 +151,14 @@ def test_splits_and_unanswered_queries(tmp_path: Path) -> None:
 
 def test_unreadable_images_are_listed_and_left_out(tmp_path: Path) -> None:
     good = b64encode(image_bytes(1)).decode()
-    write_file(tmp_path / "p.tsv", f"1\t{good}\n2\t!!\n1\t{good}\n\n")
+    write_file(tmp_path / "p.tsv", f"1\t{good}\n2\t!!\n1\t{good}\n\n4\t{good}\n\n")
     report = convert_to(tmp_path / "p.tsv", tmp_path / "out", "folder")
     assert [(failure["line"], failure["reason"]) for failure in report.failures] == [
         (2, "bad base64"),
         (3, "duplicate id"),
         (4, "blank line"),
     ]
-    assert list(read_images(tmp_path / "out")) == ["1"]
+    assert list(read_images(tmp_path / "out")) == ["1", "4"]
 
 
 def test_the_output_is_complete_or_absent_and_only_our_own_is_replaced(tmp_path: Path) -> None:
