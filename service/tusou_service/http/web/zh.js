@@ -41,7 +41,7 @@ export default {
   codes: {
     network: ["无法连接服务", "请检查网络。"],
     overloaded: ["服务繁忙", "当前请求较多，请稍候。"],
-    rate_limited: ["请求过于频繁", "请稍候再搜索。"],
+    rate_limited: ["请求过于频繁", "请稍后再搜索。"],
     not_ready: ["服务正在启动", "索引尚在加载，请稍候。"],
     unavailable: ["服务暂不可用", "请稍后再试。"],
     deadline_exceeded: ["搜索超时", "服务未能在时限内完成搜索。"],
