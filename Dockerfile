@@ -1,7 +1,7 @@
-# The images of Tusou, a target each.
+# The images of Tusou, one target each.
 #
-#   docker build -t tusou-service .                  what answers: `tusou serve` (the default target)
-#   docker build -t tusou-indexer --target indexer . what makes bundles: `tusou index`
+#   docker build -t tusou-service .                  the service: `tusou serve` (the default target)
+#   docker build -t tusou-indexer --target indexer . building bundles: `tusou index`
 #   docker build -t tusou-lab --target lab .         charts, reports, training: every command
 #
 # They are for NVIDIA GPUs (linux/amd64). Without one: --build-arg EXTRA=cpu, and --build-arg TORCH=cpu
@@ -44,7 +44,7 @@ RUN /opt/uv/bin/uv pip install --python /opt/tusou/bin/python --no-deps \
 # The drawn pool that is indexed and served when no other is named.
 RUN /opt/tusou/bin/tusou toy /opt/toy --items 3000 --queries 300 --seed 2024 --splits test
 
-# Each target has a list of what is installed in it, in CycloneDX's form.
+# Each target holds a list of its packages in CycloneDX format.
 FROM build AS build-indexer
 RUN /opt/audit/bin/cyclonedx-py environment /opt/tusou/bin/python --output-reproducible --output-file /opt/sbom.json
 
@@ -64,7 +64,7 @@ ARG VERSION=0.1.0
 LABEL org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.base.name="${BASE_IMAGE}" \
       org.opencontainers.image.licenses="Apache-2.0"
-# Terms of what is installed beside Tusou are in NOTICE.
+# NOTICE has the licence terms of the other installed software.
 COPY LICENSE NOTICE /usr/share/doc/tusou/
 # Volumes start as copies of these two folders; all else belongs to root and stays as it is.
 RUN install -d -o 10001 -g 10001 /var/lib/tusou /var/cache/tusou

@@ -1,4 +1,4 @@
-"""Images that a user gives: prepared alike whatever their file, kept by a reload, not addresses."""
+"""Uploaded images: prepared in the same way from any file, kept by a reload; no addresses."""
 
 import base64
 from io import BytesIO

@@ -1,4 +1,4 @@
-"""What a build says before it encodes, and before it publishes."""
+"""Refusals of a build, before it encodes and before it publishes."""
 
 import json
 from dataclasses import replace

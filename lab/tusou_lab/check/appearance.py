@@ -1,4 +1,4 @@
-"""Comparison of the appearance of images, from their thumbnails, with the ground left out."""
+"""Comparison of the appearance of images, from their thumbnails, with the background left out."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -24,9 +24,9 @@ _SATURATED = 250.0  # values from here on do not say by how much an image is bri
 _MAX_MEAN_COLOUR_DIFFERENCE = 16.0
 _MAX_UNALIGNED_DIFFERENCE = 25.0
 
-_MIN_GROUND_DIFFERENCE = 16.0  # of the foreground, of 255, in one channel
-_MIN_GROUND_SHARE = 0.6  # of the border; else the whole image is foreground
-_GROUND_WEIGHT = 0.02  # against 1 for the foreground
+_MIN_BACKGROUND_DIFFERENCE = 16.0  # of the foreground, of 255, in one channel
+_MIN_BACKGROUND_SHARE = 0.6  # of the border; else the whole image is foreground
+_BACKGROUND_WEIGHT = 0.02  # against 1 for the foreground
 _BORDER = 2  # pixels
 _CUTS = 0.0, 0.0125, 0.025, 0.0375, 0.05, 0.0625  # shares that may be cut off at one end
 _POOLED_SIDE, _BLOCKS, _DESCRIPTOR_SIDE = 12, 6, 8
@@ -41,7 +41,7 @@ class Appearances:
     """The thumbnails of images, which of their pixels are foreground, and descriptors.
 
     `thumbnails` is (n, 24, 24, 3), `foregrounds` (n, 72) packed bits, `descriptors` (n, 192) unit
-    vectors of the coarse colours without the ground: near duplicates have a cosine near 1.
+    vectors of the coarse colours without the background: near duplicates have a cosine near 1.
     """
 
     thumbnails: npt.NDArray[np.uint8]
@@ -60,15 +60,15 @@ class Appearances:
 
     def compare(self, left: Positions, right: Positions) -> npt.NDArray[np.bool_]:
         """Return for each pair of images whether they look the same."""
-        alike = np.zeros(len(left), np.bool_)
+        similar = np.zeros(len(left), np.bool_)
         a, b = self.mean_colours[left], self.mean_colours[right]
         gain = _fit_gain((a * b).sum(axis=1), (b * b).sum(axis=1))
         close = np.abs(a - gain[:, None] * b).max(axis=1) <= _MAX_MEAN_COLOUR_DIFFERENCE
         candidates = np.flatnonzero(close)
         for first in range(0, len(candidates), _PAIRS_PER_BATCH):
             batch = candidates[first : first + _PAIRS_PER_BATCH]
-            alike[batch] = _compare_pairs(self._layers(left[batch]), self._layers(right[batch]))
-        return alike
+            similar[batch] = _compare_pairs(self._layers(left[batch]), self._layers(right[batch]))
+        return similar
 
     def _layers(self, positions: Positions) -> Floats:
         """Return thumbnails with their foreground as a fourth channel, 0 or 1."""
@@ -84,11 +84,11 @@ def _batches(pixels: npt.NDArray[np.uint8]) -> Iterator[npt.NDArray[np.uint8]]:
 
 def _describe(images: Floats) -> tuple[npt.NDArray[np.uint8], Floats, Floats]:
     """Return the foregrounds as packed bits, their mean colours, and the descriptors."""
-    ground, share = _fit_ground(images)
-    difference = images - ground
-    foreground = np.abs(difference).max(axis=3) > _MIN_GROUND_DIFFERENCE
-    foreground[share < _MIN_GROUND_SHARE] = True
-    weight = np.maximum(foreground, _GROUND_WEIGHT, dtype=np.float32)[..., None]
+    background, share = _fit_background(images)
+    difference = images - background
+    foreground = np.abs(difference).max(axis=3) > _MIN_BACKGROUND_DIFFERENCE
+    foreground[share < _MIN_BACKGROUND_SHARE] = True
+    weight = np.maximum(foreground, _BACKGROUND_WEIGHT, dtype=np.float32)[..., None]
     colours = (images * weight).sum(axis=(1, 2)) / weight.sum(axis=(1, 2))
     coarse = _pool(difference, _DESCRIPTOR_SIDE).reshape(len(images), 3 * _DESCRIPTOR_SIDE**2)
     norms = np.sqrt((coarse * coarse).sum(axis=1, keepdims=True))
@@ -104,7 +104,7 @@ def _plane() -> tuple[Floats, npt.NDArray[np.bool_]]:
     return np.stack(centred, axis=1).astype(np.float32), nearest.ravel() < _BORDER
 
 
-def _fit_ground(images: Floats) -> tuple[Floats, Floats]:
+def _fit_background(images: Floats) -> tuple[Floats, Floats]:
     """Fit a plane to the border's colours; return it, and the share of the border that is near it.
 
     Pixels far from the plane count less in the next round, so a product may touch the border.
@@ -118,30 +118,30 @@ def _fit_ground(images: Floats) -> tuple[Floats, Floats]:
         normal = np.matmul(basis.T, weighted) + 1e-3 * np.eye(3, dtype=np.float32)
         fit = np.linalg.solve(normal, np.matmul(weighted.transpose(0, 2, 1), border))
         error = np.abs(border - np.matmul(basis, fit)).max(axis=2)
-        weight = 1 / (1 + (error / (_MIN_GROUND_DIFFERENCE / 2)) ** 2)
-    ground = np.matmul(plane, fit).reshape(images.shape)
-    return ground, (error < _MIN_GROUND_DIFFERENCE).mean(axis=1, dtype=np.float32)
+        weight = 1 / (1 + (error / (_MIN_BACKGROUND_DIFFERENCE / 2)) ** 2)
+    background = np.matmul(plane, fit).reshape(images.shape)
+    return background, (error < _MIN_BACKGROUND_DIFFERENCE).mean(axis=1, dtype=np.float32)
 
 
 def _compare_pairs(left: Floats, right: Floats) -> npt.NDArray[np.bool_]:
     """Compare (n, 24, 24, 4) images as they are, then the rest with parts of each other."""
-    alike, difference = _judge(left, right)
+    similar, difference = _judge(left, right)
     for a, b, cut in (
         (right, left, False),  # a bright colour that saturates is found in one direction only
         (left, right, True),
         (right, left, True),
     ):
-        rest = np.flatnonzero(~alike & (difference <= _MAX_UNALIGNED_DIFFERENCE))
+        rest = np.flatnonzero(~similar & (difference <= _MAX_UNALIGNED_DIFFERENCE))
         if len(rest):
             part = _align(a[rest], b[rest]) if cut else b[rest]
-            alike[rest], _ = _judge(a[rest], part)
-    return alike
+            similar[rest], _ = _judge(a[rest], part)
+    return similar
 
 
 def _judge(left: Floats, right: Floats) -> tuple[npt.NDArray[np.bool_], Floats]:
     """Return whether aligned images look the same, and their mean difference."""
     left, right = _pool(left, _POOLED_SIDE), _pool(right, _POOLED_SIDE)
-    weight = np.maximum(left[..., 3:], right[..., 3:]) + _GROUND_WEIGHT
+    weight = np.maximum(left[..., 3:], right[..., 3:]) + _BACKGROUND_WEIGHT
     a, b = left[..., :3], right[..., :3]
     axes = (1, 2, 3)
     unsaturated = weight * (a < _SATURATED)
@@ -152,13 +152,13 @@ def _judge(left: Floats, right: Floats) -> tuple[npt.NDArray[np.bool_], Floats]:
     blocks = _pool(difference, _BLOCKS).reshape(len(a), _BLOCKS**2, 3)
     worst = np.sort(np.abs(blocks).max(axis=2), axis=1)
     tint = np.sort(np.abs(blocks[..., (0, 2)] - blocks[..., 1:2]).max(axis=2), axis=1)
-    alike = (
+    similar = (
         (mean <= _MAX_DIFFERENCE)
         & (worst[:, -1] <= _MAX_BLOCK_DIFFERENCE)
         & (worst[:, -6] <= _MAX_SIXTH_BLOCK_DIFFERENCE)
         & (tint[:, -3] <= _MAX_THIRD_BLOCK_TINT)
     )
-    return alike, mean
+    return similar, mean
 
 
 def _fit_gain(products: Floats, squares: Floats) -> Floats:

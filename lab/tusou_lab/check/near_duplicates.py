@@ -64,8 +64,8 @@ def _group(vectors: Vectors, min_cosine: float, looks: Appearances) -> Groups:
         # Images of one group look the same as its first: most pairs of many copies end here.
         apart = (group_of[left] != group_of[right]) | (group_of[left] < 0)
         left, right = left[apart], right[apart]
-        alike = looks.compare(left, right)
-        for position, similar in _by_first(left[alike], right[alike]):
+        same_look = looks.compare(left, right)
+        for position, similar in _by_first(left[same_look], right[same_look]):
             number = group_of[position]
             others = similar[(group_of[similar] != number) | (number < 0)]
             if not len(others):

@@ -10,7 +10,7 @@ from tusou.core.errors import OutputExists
 
 @contextmanager
 def output_folder(out: Path, mark: str, command: str, *, force: bool) -> Iterator[Path]:
-    """Give a temporary folder that becomes `out` at the end, unless an error is raised.
+    """Yield a temporary folder that becomes `out` at the end, unless an error is raised.
 
     The block writes the file `mark` last: a folder that has it was made by the command and is
     complete. Raises OutputExists if `out` exists, unless it has the mark and `force` is set.

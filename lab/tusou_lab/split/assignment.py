@@ -5,7 +5,7 @@ from hashlib import blake2b
 
 from tusou.core.errors import BadDataset
 
-# Images go to the first of these that has room for them, and to the last otherwise.
+# Images go to the first of these splits that can still take them, else to the last.
 SPLIT_ORDER = ("test", "valid", "train")
 
 

@@ -1,4 +1,4 @@
-"""The command `tusou split`."""
+"""`tusou split`: divides a dataset into train, valid and test."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -26,7 +26,7 @@ def split(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
 ) -> None:
-    """Divide a dataset into train, valid and test, near duplicates on one side."""
+    """Divide a dataset into train, valid and test; near duplicates stay in one split."""
     from tusou.cli.progress import progress
     from tusou_lab.split.run import split as run_split
 

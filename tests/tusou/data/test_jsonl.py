@@ -1,4 +1,4 @@
-"""Files of lines are cut alike everywhere, and bad lines keep their numbers."""
+"""Files of lines are split in the same way everywhere, and bad lines keep their numbers."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Query files as people have them are read alike by the client and by the readers of datasets."""
+"""Query files of several forms: the client and the readers of datasets agree on them."""
 
 import gzip
 import zipfile

@@ -13,10 +13,10 @@ export function saveImage(blob, base64) {
 }
 
 function store({ id, base64 }) {
-  for (let kept = MAX_SAVED; kept > 0; kept -= 1) {
+  for (let limit = MAX_SAVED; limit > 0; limit -= 1) {
     try {
       const saved = Object.keys(sessionStorage).filter((key) => key.startsWith(PREFIX)).sort();
-      for (const key of saved.slice(0, Math.max(0, saved.length - kept + 1))) sessionStorage.removeItem(key);
+      for (const key of saved.slice(0, Math.max(0, saved.length - limit + 1))) sessionStorage.removeItem(key);
       sessionStorage.setItem(PREFIX + id, base64);
       return;
     } catch { /* full: keep fewer; or storage is off: the image lasts as long as the page */ }
