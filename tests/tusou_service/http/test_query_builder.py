@@ -165,7 +165,7 @@ def test_an_image_can_be_the_body(client: TestClient, source: TinySource, form: 
         ("", "image/png", b"", 422, "bad_image"),
         ("", "image/png", IMAGE[:200], 422, "bad_image"),
         ("", "image/png", b"GIF89a" + bytes(99), 422, "bad_image"),
-        ("", "image/png", bytes(8 * 2**20 + 1), 413, "body_too_large"),
+        ("", "image/png", bytes(16 * 2**20 + 1), 413, "body_too_large"),
         ("?top_k=0", "image/png", IMAGE, 422, "invalid_request"),
         ("?topk=1", "image/png", IMAGE, 422, "invalid_request"),
         ("?offset=9999", "image/png", IMAGE, 422, "invalid_request"),
