@@ -269,6 +269,8 @@ def _service_error(reply: Reply, url: str) -> ServiceError:
     details = _error_details(problem.get("errors"))
     if reply.status == 403 and details:  # the scope that the key lacks
         message = details[0].detail or message
+    elif details:
+        message = _explain(message, details)
     return ServiceError(
         f"{url} answered: {message}{request}{_advice(reply.status, foreign=foreign)}",
         status=reply.status,
@@ -287,8 +289,20 @@ def _query_error(problem: dict[str, object]) -> ServiceError:
     if not isinstance(status, int) or not isinstance(code, str) or not isinstance(detail, str):
         raise ValueError("`problem` has no `status`, `code` and `detail`")
     details = _error_details(problem.get("errors"))
+    message = _explain(detail, details) if details else detail
     return ServiceError(
-        detail, status=status, code=code, detail=detail, transient=False, errors=details
+        message, status=status, code=code, detail=message, transient=False, errors=details
+    )
+
+
+def _explain(message: str, details: Sequence[ErrorDetail]) -> str:
+    """Return a problem's sentence with its first error in place of the hint to see them."""
+    first = details[0]
+    place = ".".join(str(part) for part in first.loc[1:])
+    cause = ": ".join(part for part in (place, first.detail or first.type) if part)
+    others = f", and {len(details) - 1} more" if len(details) > 1 else ""
+    return (
+        f"{message.removesuffix('.').removesuffix('; see errors')} ({cause.rstrip('.')}{others})."
     )
 
 

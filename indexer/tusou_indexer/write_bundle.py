@@ -80,7 +80,8 @@ def write_bundle(plan: Plan, store: ShardStore, recipe: BundleRecipe, folder: Pa
     failures = _write_failures(plan, shards, folder / FAILURES)
     rows = np.concatenate([shard.rows for shard in shards])
     if not len(rows):
-        raise BadDataset(f"no item can be used; the reasons are in {folder / FAILURES}")
+        path = folder / FAILURES
+        raise BadDataset(f"no item can be used ({_first_failure(path)}); the reasons are in {path}")
     if len(rows) + failures != plan.rows_read:
         raise CorruptBundle(
             f"{plan.rows_read} rows read, but {len(rows)} indexed and {failures} listed; run "
@@ -186,6 +187,12 @@ def _write_failures(plan: Plan, shards: list[Shard], path: Path) -> int:
     failures.sort(key=lambda failure: failure.line)
     _write_lines(path, (json.dumps(bad.record(), ensure_ascii=False) for bad in failures))
     return len(failures)
+
+
+def _first_failure(path: Path) -> str:
+    with path.open(encoding="utf-8") as file:
+        failure = json.loads(file.readline())
+    return f"line {failure['line']}: {failure['reason']}"
 
 
 def _write_ids(plan: Plan, rows: Ids, path: Path) -> Literal["int", "str"]:

@@ -175,6 +175,18 @@ def test_a_key_without_the_scope_of_a_call_says_which_it_lacks() -> None:
     assert (error.value.code, error.value.transient) == ("forbidden", False)
 
 
+def test_a_refusal_says_what_is_wrong_with_the_request() -> None:
+    detail = "A value has the wrong type, range or name; see errors."
+    error = {"loc": ["body", "top_k"], "type": "greater", "detail": "Input should be above 0"}
+    problem = {"status": 422, "code": "invalid_request", "detail": detail, "errors": [error] * 2}
+    with pytest.raises(ServiceError) as caught:
+        wire.models().read(Reply(422, json.dumps(problem).encode()), "http://service")
+    assert caught.value.detail == (
+        "A value has the wrong type, range or name (top_k: Input should be above 0, and 1 more)."
+    )
+    assert str(caught.value) == f"http://service answered: {caught.value.detail}"
+
+
 @pytest.mark.parametrize("body", ["{}", '{"data": [5]}', '{"data": [{"id": 5}]}', "[]"])
 def test_a_garbled_list_of_models_is_a_bad_reply(body: str) -> None:
     with pytest.raises(BadReply):

@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from tusou.core.errors import BadDataset
@@ -19,9 +19,9 @@ _TEXT_COLUMNS = ("query_text", "text", "query", "caption")
 def read_query_lines(path: Path) -> bytes:
     """Return a query file as JSON lines: JSON lines themselves, or rows made of another form.
 
-    The other forms are one JSON array, a `.txt` of one query per line, and a `.csv` or `.tsv` with
-    a header; in the last two, a query without an id gets its line number. Blank lines at the end
-    are dropped. Raises BadDataset for a file of another kind.
+    The other forms are one JSON array of rows or texts, a `.txt` of one query per line, and a
+    `.csv` or `.tsv` with a header; a query without an id gets its number or its line's. Blank
+    lines at the end are dropped. Raises BadDataset for a file of another kind.
     """
     data = read_text_bytes(path)
     start = data.lstrip()[:1]
@@ -31,7 +31,7 @@ def read_query_lines(path: Path) -> bytes:
     if suffix in (_PLAIN, *_TABLES) and start != b"{":
         text = decode_text(path, data)
         rows = _read_lines(text) if suffix == _PLAIN else _read_table(path, text, _TABLES[suffix])
-        return b"".join(json.dumps(row, ensure_ascii=False).encode() + b"\n" for row in rows)
+        return _json_lines(rows)
     if not data.strip():
         return b""
     line_end = data.find(b"\n", len(data.rstrip()))
@@ -48,10 +48,11 @@ def _split_array(data: bytes) -> bytes:
     """Return the elements of a JSON array, one per line, as written; other data unchanged."""
     try:
         text = data.decode()
-        decoder, elements = json.JSONDecoder(), list[str]()
+        decoder, elements, values = json.JSONDecoder(), list[str](), list[object]()
         position = text.index("[") + 1
         while (start := _skip_blanks(text, position)) < len(text) and text[start] != "]":
-            _, end = decoder.raw_decode(text, start)
+            value, end = decoder.raw_decode(text, start)
+            values.append(value)
             elements.append(" ".join(text[start:end].splitlines()))
             position = _skip_blanks(text, end)
             if text[position : position + 1] == ",":
@@ -59,7 +60,15 @@ def _split_array(data: bytes) -> bytes:
         closed = text[start:].strip() == "]"
     except (ValueError, RecursionError):
         return data
+    if closed and all(isinstance(value, str) for value in values):
+        return _json_lines(
+            {"query_id": n, "query_text": value} for n, value in enumerate(values, 1)
+        )
     return "".join(f"{element}\n" for element in elements).encode() if closed else data
+
+
+def _json_lines(rows: Iterable[dict[str, object]]) -> bytes:
+    return b"".join(json.dumps(row, ensure_ascii=False).encode() + b"\n" for row in rows)
 
 
 def _skip_blanks(text: str, position: int) -> int:
@@ -80,10 +89,7 @@ def _read_table(path: Path, text: str, delimiter: str) -> Iterator[dict[str, obj
         header = [name.strip().lower() for name in next(records, ())]
         id_column, text_column = (_find(header, names) for names in (_ID_COLUMNS, _TEXT_COLUMNS))
         if text_column is None or "item_ids" in header or "image_ids" in header:
-            raise BadDataset(
-                f"{path}:1: a table of queries has the columns query_id,query_text; this one has "
-                f"{','.join(header)[:200]}; write correct items in JSON lines"
-            )
+            raise BadDataset(f"{path}:1: {_explain_header(header)}")
         for cells in records:
             if not any(cells):
                 continue
@@ -94,6 +100,22 @@ def _read_table(path: Path, text: str, delimiter: str) -> Iterator[dict[str, obj
             yield {"query_id": _parse_id(written_id), "query_text": cells[text_column]}
     except csv.Error as error:
         raise BadDataset(f"{path}:{records.line_num}: not CSV ({error})") from None
+
+
+def _explain_header(header: Sequence[str]) -> str:
+    """Return why a table's first line heads no table of queries, and what to do."""
+    named = ",".join(header)[:200]
+    if {"item_ids", "image_ids"} & {*header}:
+        return f"a table of queries holds no correct items ({named}); write them in JSON lines"
+    if {"image_id", "item_id", "image", "img", "base64", "image_base64"} & {*header}:
+        return (
+            f"these are images ({named}), and a table is read as queries; name a pool .tsv, with "
+            "lines of item_id<TAB>base64"
+        )
+    return (
+        "a table of queries begins with a line that names its columns, query_id and query_text; "
+        f"this one begins with {named}"
+    )
 
 
 def _find(header: Sequence[str], names: Sequence[str]) -> int | None:

@@ -93,7 +93,10 @@ def decode_image(encoded: bytes) -> bytes:
     try:
         return binascii.a2b_base64(encoded + padding, strict_mode=True)
     except binascii.Error:
-        raise BadImage("bad base64") from None
+        is_address = encoded[:8].lower().startswith((b"http:", b"https:", b"file:"))
+        raise BadImage(
+            "an address, not an image in base64" if is_address else "bad base64"
+        ) from None
 
 
 def check_image_size(size: int) -> None:

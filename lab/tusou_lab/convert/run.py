@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -12,7 +12,7 @@ from typing import TypeAlias
 from tusou.bundle.item_ids import is_canonical_integer
 from tusou.bundle.item_reader import ItemReader, decode_stored_image
 from tusou.cli.progress import Progress
-from tusou.core.errors import BadImage
+from tusou.core.errors import BadDataset, BadImage
 from tusou.core.ids import Failure
 from tusou.data import Dataset, DatasetQuery, ItemPool, ItemRow, MissingPart, open_dataset
 from tusou.data.base import scan_unique
@@ -76,6 +76,7 @@ def convert(
     with output_folder(out, MARK, "convert", force=force) as folder:
         dataset = open_dataset(source)
         WRITERS[to](folder, _read_splits(dataset, counts, failures, progress), notes)
+        _refuse_unusable(source, counts, failures)
         sentences = describe_notes(notes, counts)
         records = tuple(failure.record() for failure in failures[:MAX_FAILURES])
         report = ConversionReport(source, to, tuple(counts), sentences, records)
@@ -92,6 +93,18 @@ def describe_notes(notes: Counter[str], counts: Iterable[ConvertedSplit]) -> tup
     )
 
 
+def _refuse_unusable(
+    source: str, counts: Iterable[ConvertedSplit], failures: Sequence[Failure]
+) -> None:
+    """Raise BadDataset if there are images and none can be used."""
+    failed = sum(count.failed for count in counts)
+    if failed and not any(count.items for count in counts):
+        first = failures[0]
+        raise BadDataset(
+            f"{source}: none of {failed} images can be used (line {first.line}: {first.reason})"
+        )
+
+
 def _read_splits(
     dataset: Dataset, counts: list[ConvertedSplit], failures: list[Failure], progress: Progress
 ) -> Iterator[SourceSplit]:
@@ -106,7 +119,11 @@ def _read_splits(
         progress.begin(f"writing {name}", len(ids))
         count = ConvertedSplit(name, 0, len(queries or ()), 0, [])
         counts.append(count)
-        images = _read_images(dataset.images(name), count, failures, progress) if ids else iter(())
+        images: Iterator[tuple[str, bytes]] = iter(())
+        with suppress(MissingPart):
+            images = _read_images(dataset.images(name), count, failures, progress)
+        if not ids:
+            list(images)  # a writer does not ask for these; unusable rows are counted all the same
         yield SourceSplit(name, ids, all(map(is_canonical_integer, ids)), queries, images)
 
 

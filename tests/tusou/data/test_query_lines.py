@@ -1,15 +1,18 @@
 """Query files of several forms: the client and the readers of datasets agree on them."""
 
 import gzip
+import json
 import zipfile
 from pathlib import Path
 
 import pytest
+from reading import write_file
 from tusou_client.errors import BadQueries
 from tusou_client.query_file import read_queries, read_source
 
 from tusou.core.errors import BadDataset
 from tusou.data import open_dataset
+from tusou.data.query_lines import read_query_lines
 from tusou.evaluation.judgments import read_judgments
 
 CASES = Path(__file__).parents[2] / "cases"
@@ -91,7 +94,7 @@ def test_numbers_keep_their_digits(tmp_path: Path) -> None:
         (
             "q.csv",
             "标题,价格\n裙,1\n".encode(),
-            "has the columns query_id,query_text; this one has",
+            "begins with a line that names its columns, query_id and query_text",
         ),
     ],
 )
@@ -101,3 +104,24 @@ def test_other_files_are_named(tmp_path: Path, name: str, data: bytes, problem: 
         read_source(str(tmp_path / name))
     with pytest.raises(BadDataset, match=problem):
         read_judgments(tmp_path / name)
+
+
+def test_an_array_of_texts_gives_them_their_numbers(tmp_path: Path) -> None:
+    path = write_file(tmp_path / "q.json", '["红裙",\n "黑鞋"]')
+    assert [json.loads(line) for line in read_query_lines(path).splitlines()] == [
+        {"query_id": 1, "query_text": "红裙"},
+        {"query_id": 2, "query_text": "黑鞋"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("image_id,image\n5,AAAA\n", "these are images"),
+        ("5,红裙\n6,黑鞋\n", "begins with a line that names its columns"),
+        ("query_id,query_text,item_ids\n5,红裙,1\n", "write them in JSON lines"),
+    ],
+)
+def test_a_table_of_another_kind_says_what_to_do(tmp_path: Path, text: str, problem: str) -> None:
+    with pytest.raises(BadDataset, match=problem):
+        read_query_lines(write_file(tmp_path / "q.csv", text))

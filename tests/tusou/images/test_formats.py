@@ -86,3 +86,9 @@ def test_the_forms_of_base64_that_tools_write(text: str) -> None:
 def test_other_texts_are_not_base64(text: str) -> None:
     with pytest.raises(BadImage, match="bad base64"):
         decode_image(text.encode())
+
+
+@pytest.mark.parametrize("text", ["https://a.cn/1.jpg", "HTTP://a.cn/", "file:///1.jpg"])
+def test_an_address_in_place_of_an_image_is_named(text: str) -> None:
+    with pytest.raises(BadImage, match="an address, not an image in base64"):
+        decode_image(text.encode())

@@ -161,6 +161,15 @@ def test_unreadable_images_are_listed_and_left_out(tmp_path: Path) -> None:
     assert list(read_images(tmp_path / "out")) == ["1", "4"]
 
 
+@pytest.mark.parametrize("line", ["1\thttps://a.cn/1.jpg", " 1 \tAAAA", "1"])
+@pytest.mark.parametrize("to", ["folder", "muge"])
+def test_images_of_which_none_can_be_used_are_an_error(tmp_path: Path, line: str, to: str) -> None:
+    write_file(tmp_path / "p.tsv", f"{line}\n" * 2)
+    with pytest.raises(BadDataset, match=r"none of 2 images can be used \(line 1: "):
+        convert_to(tmp_path / "p.tsv", tmp_path / "out", to)
+    assert not (tmp_path / "out").exists()
+
+
 def test_the_output_is_complete_or_absent_and_only_our_own_is_replaced(tmp_path: Path) -> None:
     source = muge(tmp_path / "source")
     write_file(source / "MR_test_imgs.tsv", f"1000\t{b64encode(image_bytes(5)).decode()}\n")
