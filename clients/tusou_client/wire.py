@@ -269,10 +269,9 @@ def _service_error(reply: Reply, url: str) -> ServiceError:
     details = _error_details(problem.get("errors"))
     if reply.status == 403 and details:  # the scope that the key lacks
         message = details[0].detail or message
-    elif details:
-        message = _explain(message, details)
+    sentence = message if reply.status == 403 else _explain(message, details)
     return ServiceError(
-        f"{url} answered: {message}{request}{_advice(reply.status, foreign=foreign)}",
+        f"{url} answered: {sentence}{request}{_advice(reply.status, foreign=foreign)}",
         status=reply.status,
         code=code if isinstance(code, str) else f"http_{reply.status}",
         detail=message,
@@ -289,14 +288,16 @@ def _query_error(problem: dict[str, object]) -> ServiceError:
     if not isinstance(status, int) or not isinstance(code, str) or not isinstance(detail, str):
         raise ValueError("`problem` has no `status`, `code` and `detail`")
     details = _error_details(problem.get("errors"))
-    message = _explain(detail, details) if details else detail
+    message = _explain(detail, details)
     return ServiceError(
-        message, status=status, code=code, detail=message, transient=False, errors=details
+        message, status=status, code=code, detail=detail, transient=False, errors=details
     )
 
 
 def _explain(message: str, details: Sequence[ErrorDetail]) -> str:
     """Return a problem's sentence with its first error in place of the hint to see them."""
+    if not details:
+        return message
     first = details[0]
     place = ".".join(str(part) for part in first.loc[1:])
     cause = ": ".join(part for part in (place, first.detail or first.type) if part)

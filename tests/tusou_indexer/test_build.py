@@ -158,6 +158,13 @@ def test_too_many_bad_lines_publish_nothing(tiny_model: Path, tmp_path: Path) ->
     assert not (tmp_path / "b" / "CURRENT").exists()
 
 
+def test_items_of_which_none_can_be_used_say_why(tiny_model: Path, tmp_path: Path) -> None:
+    (tmp_path / "imgs.tsv").write_bytes(b"1\thttps://a.cn/1.jpg\n2\tAAAA\n")
+    spec = BuildSpec(str(tmp_path / "imgs.tsv"), str(tiny_model), max_bad="100%", workers=1)
+    with pytest.raises(BadDataset, match=r"\(line 1: an address, not .*\); .*failures.jsonl"):
+        build(spec, tmp_path / "b", Counted())
+
+
 @pytest.mark.parametrize("max_bad", ["-1", "x", "1.5", "%", "nan%"])
 def test_refuses_a_max_bad_that_is_not_a_number(
     spec: BuildSpec, tmp_path: Path, max_bad: str

@@ -19,9 +19,16 @@ def train(index: faiss.Index, vectors: Vectors) -> None:
     for part in _parts(index):
         if hasattr(part, "do_polysemous_training"):  # minutes, for a search that is not used
             part.do_polysemous_training = False
+        for clustering in filter(None, (getattr(part, "cp", None), _product_clustering(part))):
+            clustering.min_points_per_centroid = 1  # the measured recall tells what it costs
         if isinstance(part, faiss.IndexPreTransform):
             _train_projection(part, sample)
     index.train(sample)
+
+
+def _product_clustering(index: faiss.Index) -> faiss.ClusteringParameters | None:
+    quantizer = getattr(index, "pq", None)
+    return None if quantizer is None else quantizer.cp
 
 
 def min_items(index: faiss.Index) -> int:

@@ -13,10 +13,10 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from tusou import __version__
 from tusou.cli.progress import NoProgress, Progress
-from tusou.core.errors import InputError, OutputExists
+from tusou.core.errors import BadDataset, InputError, OutputExists
 from tusou.core.files import sha256_of
 from tusou.core.hardware import describe_machine
-from tusou.data import open_dataset
+from tusou.data import Dataset, open_dataset
 from tusou.encoders.devices import pick_device
 from tusou.encoders.torch.encoder import to_input
 from tusou.encoders.training_record import TrainingRecord, write_record
@@ -120,8 +120,8 @@ class _TrainingRun:
         self.step, self.best, self.best_epoch = 0, -1.0, 0
         dataset = open_dataset(data)
         valid_dataset = dataset if valid is None else open_dataset(valid)
-        train_name = dataset.split(dataset.only or "train")
-        valid_name = valid_dataset.split("valid" if valid is None else None)
+        train_name = _find_split(dataset, dataset.only or "train")
+        valid_name = _find_split(valid_dataset, "valid") if valid is None else valid_dataset.split()
         size, cache = image_size(self._model), out.parent / ".pixels"
         # The smaller split first, so that a problem in it shows before the long decoding.
         self._valid = load_split(valid_dataset, valid_name, size, cache, progress)
@@ -251,6 +251,16 @@ class _TrainingRun:
         with torch.no_grad():
             self._model.logit_scale.clamp_(0, _MAX_LOG_SCALE)
         return float(loss.detach())
+
+
+def _find_split(dataset: Dataset, name: str) -> str:
+    """Return the reader's name of a split; BadDataset says how to make it."""
+    try:
+        return dataset.split(name)
+    except BadDataset as error:
+        source = f"{dataset.path}#{dataset.reader.splits()[0]}"
+        advice = f"or make splits with `tusou split {source} --out FOLDER`"
+        raise BadDataset(f"{error}, {advice}") from None
 
 
 def _state_path(out: Path) -> Path:

@@ -7,6 +7,7 @@ import pytest
 from tusou.core.arrays import Vectors
 from tusou.core.errors import InvalidRequest
 from tusou.indexes import create_index
+from tusou.indexes.faiss_training import train
 from tusou.indexes.specs import FaissSpec
 
 DIM = 64
@@ -57,3 +58,12 @@ def test_polysemous_codes_are_not_trained_and_the_codes_are_those_without_them()
         codes.append(index.search(stored[:50], 10))
     np.testing.assert_array_equal(codes[0].ids, codes[1].ids)
     np.testing.assert_array_equal(codes[0].scores, codes[1].scores)
+
+
+@pytest.mark.parametrize("factory", ["IVF16,PQ8", "PQ8", "PQ8,RFlat"])
+def test_training_on_few_vectors_writes_no_warnings(
+    factory: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    vectors = np.random.default_rng(0).standard_normal((400, 16), np.float32)
+    train(faiss.index_factory(16, factory, faiss.METRIC_INNER_PRODUCT), vectors)
+    assert capfd.readouterr().err == ""
