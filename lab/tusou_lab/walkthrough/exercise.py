@@ -72,16 +72,18 @@ def _check_apart(folder: Path, data: Path) -> None:
         )
 
 
-def find_dataset(source: str) -> tuple[str, Dataset]:
+def find_dataset(source: str, *preferred: str) -> tuple[str, Dataset]:
     """Return the path of the dataset in a folder, or in one of its subfolders, and the dataset.
 
-    Archives often hold their files in one more folder. A folder of images without anything else
-    is not what an exercise needs. Raises BadDataset if there is nothing else.
+    Archives often hold their files in one more folder. Of several datasets, the first with one of
+    the preferred splits or a single one is taken, else the first. A folder of images without
+    anything else is not what an exercise needs. Raises BadDataset if there is nothing else.
     """
     path, split = split_source(source)
     if not path.exists():
         raise BadDataset(f"{path} does not exist; give a folder of data")
     folders = [path, *(list_folder(path)[0] if path.is_dir() else ())]
+    datasets = list[tuple[str, Dataset]]()
     for folder in folders:
         try:
             dataset = open_dataset(f"{folder}#{split}" if split else str(folder))
@@ -89,7 +91,11 @@ def find_dataset(source: str) -> tuple[str, Dataset]:
             next(iter(dataset.scan_queries(names[0])), None)
         except BadDataset:
             continue
-        return str(folder), dataset
+        if not preferred or len(names) == 1 or {*preferred} & {*names}:
+            return str(folder), dataset
+        datasets.append((str(folder), dataset))
+    if datasets:
+        return datasets[0]
     raise BadDataset(
         f"{path}: no queries or captions beside images, there or one folder below; see "
         "docs/datasets.md for the files of each format"
@@ -98,7 +104,7 @@ def find_dataset(source: str) -> tuple[str, Dataset]:
 
 def choose_split(source: str, *preferred: str) -> str:
     """Return `DATA#SPLIT` with the first preferred split that exists, else with the only one."""
-    path, dataset = find_dataset(source)
+    path, dataset = find_dataset(source, *preferred)
     for name in preferred:
         if name in dataset.splits():
             return f"{path}#{name}"

@@ -9,10 +9,11 @@ from zipfile import ZipFile
 import pytest
 import typer
 from drawing import image_bytes, image_line
+from reading import write_file
 from tusou_lab.run_commands import CommandRunner, ToySize
 from tusou_lab.walkthrough import flickr8k, muge, teddy
 from tusou_lab.walkthrough.cli import walkthrough as command
-from tusou_lab.walkthrough.exercise import ExerciseInputs, find_dataset, run_exercise
+from tusou_lab.walkthrough.exercise import ExerciseInputs, choose_split, find_dataset, run_exercise
 from typer.testing import CliRunner
 
 from tusou.cli.main import VERBS
@@ -227,3 +228,15 @@ def test_data_of_another_kind_is_refused_before_anything_runs(tmp_path: Path) ->
         find_dataset(str(tmp_path / "own"))
     with pytest.raises(BadDataset, match="does not exist"):
         find_dataset(str(tmp_path / "none"))
+
+
+def test_an_exercise_finds_its_data_beside_that_of_another(tmp_path: Path) -> None:
+    contest, photos = tmp_path / "contest", tmp_path / "photos"
+    write_file(contest / "word_test.csv", "text_id,caption\nWord-1,裙\n")
+    write_file(contest / "image_data.csv", "image_id\n1.jpg\n")
+    write_file(contest / "ImageWordData.csv", "image_id,caption\n1.jpg,裙\n")
+    write_file(contest / "ImageData" / "1.jpg", image_bytes(1))
+    write_file(photos / "Images" / "1.jpg", image_bytes(1))
+    write_file(photos / "flickr8kzhc.caption.txt", "1.jpg#zhc#0 一条狗\n")
+    write_file(photos / "Flickr_8k.testImages.txt", "1.jpg\n")
+    assert choose_split(str(tmp_path), "test", "val") == f"{photos}#test"
