@@ -140,6 +140,15 @@ def pool(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "MR_test_imgs.tsv"
 
 
+# Tests run in the background of a shell ignore Ctrl-C, and so would the processes that they start.
+INTERRUPTIBLE = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from tusou.cli.main import main
+main()
+"""
+
+
 @pytest.mark.parametrize(
     ("number", "codes"),
     # Python ends itself by SIGINT if that arrived within `exec`; a shell shows 130 for both.
@@ -152,7 +161,7 @@ def test_an_interrupted_index_says_how_to_go_on(
     out = tmp_path / "bundle"
     words = ["index", str(pool), "--out", str(out), "--model", "demo"]
     with subprocess.Popen(
-        [sys.executable, "-m", "tusou", *words],
+        [sys.executable, "-c", INTERRUPTIBLE, *words],
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,

@@ -47,7 +47,6 @@ def test_unknown_variables_are_returned(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("TUSOU_QUEUESIZE", "5")
     monkeypatch.setenv("TUSOU_QUEUE_SIZE", "5")
     monkeypatch.setenv("tusou_port", "8001")
-    monkeypatch.setenv("TUSOU_MEMORY", "8g")
     assert unknown_variables() == ["TUSOU_QUEUESIZE"]
 
 

@@ -26,7 +26,7 @@ def zipped(path: Path, name: str) -> Path:
         ),
         (
             b"\xef\xbb\xbf\n<!DOCTYPE html><title>404</title>",
-            "is a web page, perhaps an error page",
+            "is a web page, perhaps the error page",
         ),
         (gzip.compress(b"1\tAAAA\n", mtime=0), "is compressed with gzip; unpack it"),
         (b"PK\x03\x04 cut off", "is a zip archive that is cut off or damaged"),

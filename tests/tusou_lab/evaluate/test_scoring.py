@@ -271,7 +271,10 @@ def test_a_problem_exits_with_1_and_prints_no_score(write: Write) -> None:
     answers = write("answers.jsonl", [answer(1, 7)])
     result = run_command(write("pred.jsonl", []), "--answers", answers)
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr.startswith("bad_dataset: nothing was scored; problems: 1\n")
+    heading, *problems = result.stderr.splitlines()
+    assert heading == "bad_dataset: nothing was scored; problems: 2"
+    assert problems[0].endswith("pred.jsonl:1: the file is empty; copy or download it again")
+    assert "query 1 has no row in" in problems[1]
 
 
 def test_scores_by_slice(write: Write) -> None:
