@@ -2,11 +2,12 @@
 
 import asyncio
 import json
+import time
 from pathlib import Path
 
 import pytest
 
-from benchmarks import page, performance
+from benchmarks import gate, page, performance
 from benchmarks.http import run_clients
 from benchmarks.performance import NOT_MEASURED
 from benchmarks.record import RESULTS
@@ -50,3 +51,20 @@ def test_the_page_is_written_without_what_was_not_measured(
     assert "| HTTP, 32 clients, queries/s | 0.4 | 0.4 |" in written
     assert "HTTP, 32 clients, p50" not in written
     assert "| text, batch 1 |" not in written
+
+
+@pytest.mark.parametrize(("kept", "fails"), [(2.0, False), (4.0, True)])
+def test_the_gate_fails_more_than_20_percent_under_the_kept_ratio(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: float, fails: bool
+) -> None:
+    monkeypatch.setattr(gate, "KEPT", tmp_path / "gate.json")
+    gate.KEPT.write_text(json.dumps({gate.processor_kind(): {"sleep": kept}}))
+    task = ("sleep", lambda: time.sleep(0.04), lambda: time.sleep(0.02), 2)
+    monkeypatch.setattr(gate, "tasks", lambda: [task])
+    monkeypatch.setattr("sys.argv", ["gate"])
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")
+    if fails:
+        with pytest.raises(SystemExit, match="slower than kept by more than 20%: sleep"):
+            gate.main()
+    else:
+        gate.main()
