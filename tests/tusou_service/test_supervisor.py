@@ -138,19 +138,23 @@ def test_a_reload_reaches_all_workers(tmp_path: Path) -> None:
 
 
 def test_all_workers_follow_current(tmp_path: Path) -> None:
-    current = tmp_path / "CURRENT"
-    current.write_text("v1")
+    def publish(version: str) -> None:
+        """Name the version by one rename: a worker must not read half of it."""
+        (tmp_path / "CURRENT.new").write_text(version)
+        (tmp_path / "CURRENT.new").replace(tmp_path / "CURRENT")
+
+    publish("v1")
     with process("follows", workers=2, bundle=tmp_path, follow_s=0.05, drain_s=0) as server:
         server.serving()
-        current.write_text("v2")
+        publish("v2")
         server.lines("serving", 4)
         assert versions_seen(server) == {"v2"}
-        current.write_text("bad")
+        publish("bad")
         server.lines("reload failed: vectors.npy differs", 2)
         time.sleep(0.5)  # ten periods
         assert versions_seen(server) == {"v2"}
         assert metric(server, 'tusou_reloads_total{result="failed"}') == 2  # once in each worker
-        current.write_text("v3")
+        publish("v3")
         server.lines("serving", 6)
         assert versions_seen(server) == {"v3"}
 
