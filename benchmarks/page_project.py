@@ -80,6 +80,11 @@ _ROWS: list[tuple[str, str, Callable[[Part], str], str]] = [
     ("photos_clothing_demo", "demo model on real photos: hit@1", _hit_at_1, ""),
     ("photos_clothing_tuned", "the same after fine-tuning: hit@1", _hit_at_1, "a gain"),
     ("hostile", "35 hostile bodies: 5xx responses, largest error", _hostile, "0, 2 KiB"),
-    ("kill_resume", "index build killed at 20 random moments: differing builds", _kill_resume, "0"),
+    (
+        "kill_resume",
+        "index build killed at 5 random moments, and failing at 14 disk calls: differing builds",
+        _kill_resume,
+        "0",
+    ),
     ("reliability.swaps", "20 reloads under 16 clients: failed or mixed responses", _reload, "0"),
 ]

@@ -5,7 +5,7 @@ python -m benchmarks.reliability.kill_resume --full
 
 Two kinds of faults: SIGKILL of a build of images at random moments, and a kill, a full disk and an
 I/O error at the calls by which a build of texts changes the disk (write, fsync, mkdir, rename,
-unlink, rmdir): at every call with --full, else at every 20th. Builds begin without a bundle, with
+unlink, rmdir): at every call with --full, else at every 90th. Builds begin without a bundle, with
 one whose version is built again by force, and with one that gets another index. After each fault
 CURRENT must name a version that verifies, if it did before, and the resumed build must have the
 bytes of one that was not interrupted.
@@ -47,18 +47,18 @@ SCENARIOS = {
     "other index": (True, "SQ8", False),
 }
 TEXTS = 20
-SPARSE = 20
+SPARSE = 90
 
 
 def main() -> None:
     """Inject the faults and record the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kills", type=int, help="at random moments; 20, or 1,000 if full")
+    parser.add_argument("--kills", type=int, help="at random moments; 5, or 1,000 if full")
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--items", type=int, default=6000)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
-    kills = arguments.kills or (1000 if arguments.full else 20)
+    kills = arguments.kills or (1000 if arguments.full else 5)
     with tempfile.TemporaryDirectory() as folder:
         figures = {
             **injected(Path(folder), 1 if arguments.full else SPARSE),
