@@ -28,12 +28,12 @@ class RefusalCase:
 
     @property
     def is_split(self) -> bool:
-        """Whether the query is split at all."""
+        """Return whether the query is split at all."""
         return parse_negation(self.query) is not None
 
     @property
     def is_correct(self) -> bool:
-        """Whether both parts are exactly those expected, spaces and 的 aside."""
+        """Return whether both parts are as expected; spaces and 的 do not count."""
         understood = parse_negation(self.query)
         if understood is None:
             return not self.refused

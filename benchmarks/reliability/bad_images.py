@@ -161,7 +161,7 @@ def many_scans(_: bytes) -> bytes:
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000")
 _BOMB = png_header(9000, 9000)
 _SCANS = many_scans(b"")
-# Of each kind, how a good file becomes one that must be skipped.
+# Kinds of bad files: each function turns a good file into one that must be skipped.
 BAD: dict[str, Callable[[bytes], bytes]] = {
     "empty": lambda _: b"",
     "text": lambda _: b"<html>not found</html>",

@@ -136,7 +136,7 @@ def embed_texts(texts: Sequence[str]) -> list[Call[Embeddings]]:
 
 
 def embed_images(images: Sequence[ImageFile]) -> list[Call[Embeddings]]:
-    """Return the calls for the vectors of images; the service takes 16, or 8 MiB, in one."""
+    """Return the calls for the vectors of images; the service takes 16, or 16 MiB, in one."""
     batches: list[list[str]] = []
     for image in images:
         # The service reads the media type from the bytes and ignores the one of the URI.

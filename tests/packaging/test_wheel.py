@@ -1,4 +1,4 @@
-"""What a package index shows: a description that stands alone, licence files, no false address."""
+"""Metadata of the wheel: a description without relative links, licence files, no false address."""
 
 import re
 import tomllib

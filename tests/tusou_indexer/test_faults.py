@@ -48,7 +48,7 @@ def nothing(spec: BuildSpec, out: Path) -> None:
     out.mkdir()
 
 
-# What is there before the build, and the build.
+# Scenarios: the bundle before the build, and the build.
 SCENARIOS: dict[str, tuple[Callable[[BuildSpec, Path], None], dict[str, str], bool]] = {
     "first": (nothing, {}, False),
     "forced": (published, {}, True),

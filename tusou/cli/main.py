@@ -54,7 +54,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "view": ("tusou_lab.view.cli:view", "Show queries with the images found, without answers."),
 }
 
-# What these verbs need is installed without PyTorch.
+# Verbs that run without PyTorch, with the extra `data`.
 _LIGHT_VERBS = frozenset({"check", "compare", "convert", "evaluate", "info", "split", "verify"})
 _EPILOGS = {"serve": "tusou_service.settings:describe_settings"}
 

@@ -20,7 +20,7 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-# What Pillow's reader of EXIF raises on broken data.
+# Exceptions of Pillow's EXIF reader for broken data.
 _BROKEN_EXIF = (OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, struct.error)
 _STEPS = ("upright", "white")
 

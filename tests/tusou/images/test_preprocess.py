@@ -302,7 +302,7 @@ def test_every_orientation_is_undone(orientation: int) -> None:
     np.testing.assert_array_equal(to_pixels(turned, 32, Preparation(upright=True)), expected)
 
 
-# What each orientation has done to the image, to be undone.
+# The transposition that each EXIF orientation stands for; `upright` reverses it.
 UNDONE = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
