@@ -5,17 +5,16 @@ import math
 import struct
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Generic, TypeAlias, TypedDict, TypeVar
 from urllib.parse import urlsplit
 
-from tusou.core.errors import ErrorDetail
 from tusou.core.hits import Hits
 from tusou.core.ids import ItemId, is_id
 from tusou_client.errors import BadReply, ServiceError, UsageError
+from tusou_client.problem import read_problem, read_query_problem
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 # The service refuses a longer X-Request-Timeout-Ms.
@@ -25,8 +24,6 @@ MAX_REPLY_BYTES = 64 * 2**20
 # The service's limits for one request; longer lists are split.
 MAX_TEXTS, MAX_IMAGES, MAX_IMAGE_CHARS = 256, 16, 16 * 2**20
 MAX_RESULTS = 32_000  # of one batch: queries times top_k
-# Statuses below 500 after which another try may succeed: request timeout, too early, rate limited.
-_TRANSIENT = frozenset({408, 425, 429})
 
 T = TypeVar("T")
 # The bytes of an image file, or its path.
@@ -80,7 +77,7 @@ class Call(Generic[T]):
     def read(self, reply: Reply, url: str) -> T:
         """Return the result; raise ServiceError for a refusal, BadReply for a wrong reply."""
         if not 200 <= reply.status < 300:
-            raise _service_error(reply, url)
+            raise read_problem(reply.status, reply.body, url, reply.retry_after)
         try:
             return self.parse(reply.body)
         except (ValueError, OverflowError, RecursionError) as error:
@@ -207,7 +204,7 @@ def _search_batch(
         fields = parse_fields(data)
         results = map(_fields, _list(fields, "results", len(queries)))
         return [
-            _query_error(_fields(result["problem"]))
+            read_query_problem(_fields(result["problem"]))
             if "partial" in options and "problem" in result
             else _hits(result, top_k, fields)
             for result in results
@@ -256,86 +253,6 @@ def _json(value: object) -> bytes:
         raise UsageError(
             "A query holds half of a surrogate pair, which is not Unicode text."
         ) from None
-
-
-def _service_error(reply: Reply, url: str) -> ServiceError:
-    problem: dict[str, object] = {}
-    with suppress(ValueError, RecursionError):  # not from a Tusou service
-        problem = _fields(json.loads(reply.body))
-    code, detail, request_id = (problem.get(key) for key in ("code", "detail", "request_id"))
-    message = detail if isinstance(detail, str) else f"HTTP status {reply.status}"
-    request = f" [request {request_id}]" if isinstance(request_id, str) else ""
-    foreign = not isinstance(code, str)
-    details = _error_details(problem.get("errors"))
-    if reply.status == 403 and details:  # the scope that the key lacks
-        message = details[0].detail or message
-    sentence = message if reply.status == 403 else _explain(message, details)
-    return ServiceError(
-        f"{url} answered: {sentence}{request}{_advice(reply.status, foreign=foreign)}",
-        status=reply.status,
-        code=code if isinstance(code, str) else f"http_{reply.status}",
-        detail=message,
-        transient=reply.status >= 500 or reply.status in _TRANSIENT,
-        retry_after=_retry_after(problem, reply.retry_after),
-        request_id=request_id if isinstance(request_id, str) else None,
-        errors=details,
-    )
-
-
-def _query_error(problem: dict[str, object]) -> ServiceError:
-    """Read the problem of one query of a batch."""
-    status, code, detail = (problem.get(key) for key in ("status", "code", "detail"))
-    if not isinstance(status, int) or not isinstance(code, str) or not isinstance(detail, str):
-        raise ValueError("`problem` has no `status`, `code` and `detail`")
-    details = _error_details(problem.get("errors"))
-    message = _explain(detail, details)
-    return ServiceError(
-        message, status=status, code=code, detail=detail, transient=False, errors=details
-    )
-
-
-def _explain(message: str, details: Sequence[ErrorDetail]) -> str:
-    """Return a problem's sentence with its first error in place of the hint to see them."""
-    if not details:
-        return message
-    first = details[0]
-    place = ".".join(str(part) for part in first.loc[1:])
-    cause = ": ".join(part for part in (place, first.detail or first.type) if part)
-    others = f", and {len(details) - 1} more" if len(details) > 1 else ""
-    return (
-        f"{message.removesuffix('.').removesuffix('; see errors')} ({cause.rstrip('.')}{others})."
-    )
-
-
-def _advice(status: int, *, foreign: bool) -> str:
-    if status == 403 and not foreign:
-        return " The API key has other scopes: add it to the key's line in the service's key file."
-    if status in (401, 403):
-        return " Give the service's API key (--api-key-file, or `api_key=` in Python)."
-    if 300 <= status < 400:
-        return " Redirects are not followed: give the final address."
-    if status == 404 and foreign:
-        return " Is that the address of a Tusou service?"
-    return ""
-
-
-def _error_details(value: object) -> list[ErrorDetail]:
-    """Read the problem's `errors`; entries that are not as documented are left out."""
-    rows = [row for row in value if isinstance(row, dict)] if isinstance(value, list) else []
-    return [
-        ErrorDetail(tuple(row["loc"]), row["type"], row.get("detail") or "")
-        for row in rows
-        if isinstance(row.get("loc"), list) and isinstance(row.get("type"), str)
-    ]
-
-
-def _retry_after(problem: dict[str, object], header: str | None) -> float | None:
-    """Read the wait in seconds; the body's milliseconds are finer than the header's seconds."""
-    wait_ms = problem.get("retry_after_ms")
-    if isinstance(wait_ms, int | float) and 0 <= wait_ms < 1e9:
-        return wait_ms / 1000
-    # The header may also hold a date; reading that needs the wall clock, which jumps.
-    return float(header) if header and header.isascii() and header.isdigit() else None
 
 
 def _fields(value: object) -> dict[str, object]:

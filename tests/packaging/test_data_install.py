@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "tusou" / "demo" / "tusou-demo.pt"
 # Packages of the other extras: an import of one fails as if it were not installed.
-ABSENT = "cn_clip cv2 faiss fastapi fontTools matplotlib openvino torch torchvision uvicorn"
+ABSENT = "cn_clip cv2 faiss fastapi fontTools jinja2 matplotlib openvino torch torchvision uvicorn"
 RUN = f"""
 import importlib.util, sys
 
@@ -72,6 +72,15 @@ def test_another_verb_names_its_extra(folder: Path) -> None:
     )
     assert done.returncode == 1
     assert "install tusou[cpu]" in done.stderr
+
+
+def test_a_page_names_the_extra_that_draws_it(folder: Path) -> None:
+    command = [sys.executable, "-c", RUN, "check", ".#test", "--html"]
+    done = subprocess.run(
+        [*command, "page.html"], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "install tusou[lab]" in done.stderr
 
 
 def test_the_blocked_packages_are_installed_here() -> None:
