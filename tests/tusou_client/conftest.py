@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.tusou_client.replaying import COUNT, write_queries
+from tests.tusou_client.sending import Send, send_async, send_blocking
 
 Fault = Callable[["Handler"], None]
 
@@ -213,3 +214,8 @@ def faults() -> type[Faults]:
 @pytest.fixture
 def queries(tmp_path: Path) -> Path:
     return write_queries(tmp_path / "queries.jsonl", COUNT)
+
+
+@pytest.fixture(params=[send_blocking, send_async])
+def send(request: pytest.FixtureRequest) -> Send:
+    return request.param
