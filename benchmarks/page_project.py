@@ -59,6 +59,16 @@ def _kill_resume(figures: Part) -> str:
     return f"{figures['builds_that_differ']}"
 
 
+def _bad_images(figures: Part) -> str:
+    wrong = figures["skipped but good"] + figures["planted but taken"]
+    rise = figures["peak memory, rise by the planted, MB"]
+    return f"{wrong}, {figures['crashes of decoders, mutated images']}, {rise} MB"
+
+
+def _corrupt_bundles(figures: Part) -> str:
+    return f"{figures['damages_unnoticed']}, {figures['tracebacks_or_crashes']}"
+
+
 def _reload(figures: Part) -> str:
     return f"{figures['failed'] + figures['mixed']}"
 
@@ -85,6 +95,21 @@ _ROWS: list[tuple[str, str, Callable[[Part], str], str]] = [
         "index build killed at 5 random moments, and failing at 14 disk calls: differing builds",
         _kill_resume,
         "0",
+    ),
+    (
+        "bad_images",
+        (
+            "150 damaged or hostile images among 150 good ones: taken or skipped wrongly, decoders "
+            "lost, rise of the peak memory"
+        ),
+        _bad_images,
+        "0, 0, 256 MB",
+    ),
+    (
+        "corrupt_bundles",
+        "200 damaged and 200 forged bundles: damages unnoticed, tracebacks or crashes",
+        _corrupt_bundles,
+        "0, 0",
     ),
     ("reliability.swaps", "20 reloads under 16 clients: failed or mixed responses", _reload, "0"),
 ]

@@ -33,6 +33,15 @@ def test_a_part_that_fails_or_takes_too_long_says_so() -> None:
     assert performance.run_part("no part", 60)[NOT_MEASURED] == "ended with exit code 1"
 
 
+def test_the_page_is_what_its_command_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = (page.DOCS / "performance.md").read_text("utf-8")
+    monkeypatch.setattr(page, "DOCS", tmp_path)
+    page.main()
+    assert (tmp_path / "performance.md").read_text("utf-8") == kept
+
+
 def test_the_page_is_written_without_what_was_not_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
