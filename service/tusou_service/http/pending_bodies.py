@@ -16,7 +16,6 @@ class PendingBody:
 
     timeout: asyncio.Timeout  # for reading it
     size: int = 0
-    is_refused: bool = False
 
 
 class PendingBodies:
@@ -41,20 +40,21 @@ class PendingBodies:
         try:
             yield body
         except asyncio.CancelledError:
-            if body.is_refused:
+            if body not in self._bodies:
                 raise Overloaded(_MESSAGE) from None
             raise
         finally:
             self._forget(body)
 
     def grow(self, body: PendingBody, count: int) -> None:
-        """Count `count` more bytes of a body; Overloaded if it is refused."""
+        """Count `count` more bytes of a body; Overloaded if it is refused, or was before."""
+        if body not in self._bodies:  # its data arrived before its timeout ran
+            raise Overloaded(_MESSAGE)
         body.size += count
         self._total += count
         while self._total > self._limit:
             largest = max(self._bodies, key=lambda other: other.size)
             self._forget(largest)
-            largest.is_refused = True
             if largest is body:
                 raise Overloaded(_MESSAGE)
             largest.timeout.reschedule(asyncio.get_running_loop().time())

@@ -1,10 +1,14 @@
 """Unfinished bodies share one limit of memory, beside which small searches go on."""
 
 import asyncio
+from contextlib import AsyncExitStack
 
 import httpx
+import pytest
+from tusou_service.http.pending_bodies import PendingBodies
 
 from tests.tusou_service.tiny import TinySource, running
+from tusou.core.errors import Overloaded
 
 KIB = 1024
 HEAD = b"POST /search/batch HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
@@ -59,3 +63,19 @@ async def test_a_body_larger_than_the_limit_is_refused(source: TinySource) -> No
         assert (await again.finish()).startswith(b"HTTP/1.1 200")
         held.writer.close()
         again.writer.close()
+
+
+async def test_data_that_arrives_after_the_refusal_is_not_counted() -> None:
+    bodies = PendingBodies(10)
+    async with AsyncExitStack() as stack:
+        large, small = [
+            stack.enter_context(
+                bodies.receiving(await stack.enter_async_context(asyncio.timeout(30)))
+            )
+            for _ in range(2)
+        ]
+        bodies.grow(large, 8)
+        bodies.grow(small, 3)  # now `large` is refused
+        with pytest.raises(Overloaded):
+            bodies.grow(large, 4)
+        bodies.grow(small, 7)
