@@ -6,13 +6,13 @@ from pathlib import Path
 _HEAD_BYTES = 512
 _LFS = b"version https://git-lfs.github.com/spec/"
 _HTML = (b"<!doctype html", b"<html", b"<?xml", b"<head", b"<title")
-_ZIP = b"PK\x03\x04"
+GZIP, ZIP = b"\x1f\x8b", b"PK\x03\x04"
 
 CHECKPOINT = "is a PyTorch checkpoint"
 
 # The first bytes of each kind, a description, and what to do.
 _SIGNATURES = (
-    (b"\x1f\x8b", "is compressed with gzip; unpack it with `gunzip -k`"),
+    (GZIP, "is compressed with gzip; unpack it with `gunzip -k`"),
     (b"BZh", "is compressed with bzip2; unpack it with `bunzip2 -k`"),
     (b"\xfd7zXZ\0", "is compressed with xz; unpack it with `unxz -k`"),
     (b"\x28\xb5\x2f\xfd", "is compressed with zstd; unpack it with `zstd -d`"),
@@ -50,7 +50,7 @@ def describe_foreign_file(path: Path) -> str | None:
         return "is a Git LFS pointer, not the file itself; run `git lfs pull`"
     if head.removeprefix(b"\xef\xbb\xbf").lstrip().lower().startswith(_HTML):
         return "is a web page, perhaps the error page of a failed download; download it again"
-    if head.startswith(_ZIP):
+    if head.startswith(ZIP):
         return _describe_zip(path)
     return next((sentence for magic, sentence in _SIGNATURES if head.startswith(magic)), None)
 

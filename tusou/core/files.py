@@ -11,9 +11,15 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
+
+_LZMA_ERRORS: tuple[type[Exception], ...] = ()
+with suppress(ImportError):  # Python can be built without it
+    from lzma import LZMAError
+
+    _LZMA_ERRORS = (LZMAError,)
 
 # Errors that zipfile, pickle and numpy raise for a damaged or foreign file.
 DAMAGED_FILE_ERRORS = (
@@ -32,6 +38,7 @@ DAMAGED_FILE_ERRORS = (
     struct.error,
     zipfile.BadZipFile,
     zlib.error,
+    *_LZMA_ERRORS,
 )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from tusou.core.file_kinds import ZIP
 from tusou.core.files import DAMAGED_FILE_ERRORS
 from tusou.core.ids import ItemId
 from tusou.core.json_objects import parse_object
@@ -35,7 +36,6 @@ _TEDDY_COLUMNS: dict[Direction, tuple[str, str, str]] = {
 }
 _MUGE_FIELDS = ("query_id", "query_text", "item_ids")
 
-_ZIP_MAGIC = b"PK\x03\x04"
 # The contest does not say how the file in the zip must be called.
 _FILE_IN_ZIP = "test_pred.jsonl"
 # A zip whose one file unpacks to more bytes than this is not a submission.
@@ -78,7 +78,7 @@ def unzip(data: bytes) -> bytes:
 
     Raises ValueError for a damaged zip, or one that does not hold exactly one file.
     """
-    if not data.startswith(_ZIP_MAGIC):
+    if not data.startswith(ZIP):
         return data
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:

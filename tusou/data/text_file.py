@@ -8,13 +8,13 @@ import zlib
 from pathlib import Path
 
 from tusou.core.errors import BadDataset
-from tusou.core.file_kinds import describe_foreign_file
+from tusou.core.file_kinds import GZIP, ZIP, describe_foreign_file
+from tusou.core.files import DAMAGED_FILE_ERRORS
 from tusou.data.jsonl import BOM
 
 # A larger file is of another kind, such as a pool of images.
 MAX_BYTES = 2**30
 
-_GZIP, _ZIP = b"\x1f\x8b", b"PK\x03\x04"
 _ARRAY = re.compile(rb"\[\s*\{")
 # Byte order marks.
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
@@ -49,9 +49,9 @@ def read_text_bytes(path: Path) -> bytes:
     """
     with path.open("rb") as file:
         data = file.read(MAX_BYTES + 1)
-    if data.startswith(_GZIP):
+    if data.startswith(GZIP):
         data = _unpack_gzip(path, data)
-    elif data.startswith(_ZIP):
+    elif data.startswith(ZIP):
         data = _unpack_zip(path, data)
     else:
         refuse_foreign_file(path)
@@ -84,13 +84,12 @@ def _unpack_gzip(path: Path, data: bytes) -> bytes:
 
 
 def _unpack_zip(path: Path, data: bytes) -> bytes:
-    problem = describe_foreign_file(path)
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             files = [entry for entry in archive.infolist() if not entry.is_dir()]
             if len(files) == 1:
                 with archive.open(files[0]) as file:
                     return file.read(MAX_BYTES + 1)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, zlib.error):
+    except DAMAGED_FILE_ERRORS:
         raise BadDataset(f"{path}: the zip archive is cut off or damaged; copy it again") from None
-    raise BadDataset(f"{path} {problem}")
+    raise BadDataset(f"{path} {describe_foreign_file(path)}")

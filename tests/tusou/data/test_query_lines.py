@@ -125,3 +125,19 @@ def test_an_array_of_texts_gives_them_their_numbers(tmp_path: Path) -> None:
 def test_a_table_of_another_kind_says_what_to_do(tmp_path: Path, text: str, problem: str) -> None:
     with pytest.raises(BadDataset, match=problem):
         read_query_lines(write_file(tmp_path / "q.csv", text))
+
+
+@pytest.mark.parametrize("packing", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_every_damage_of_a_zip_is_an_error_of_the_file(tmp_path: Path, packing: int) -> None:
+    path = tmp_path / "q.zip"
+    with zipfile.ZipFile(path, "w", packing) as archive:
+        archive.writestr("q.jsonl", ROWS)
+    whole = path.read_bytes()
+    problems = 0
+    for position in range(4, len(whole)):
+        path.write_bytes(whole[:position] + bytes([whole[position] ^ 0xFF]) + whole[position + 1 :])
+        try:
+            read_query_lines(path)
+        except BadDataset:
+            problems += 1
+    assert problems > 50
