@@ -22,7 +22,7 @@ with suppress(ImportError):  # Python can be built without it
     _LZMA_ERRORS = (LZMAError,)
 
 # Errors that zipfile, pickle and numpy raise for a damaged or foreign file.
-DAMAGED_FILE_ERRORS = (
+DAMAGED_FILE_ERRORS: tuple[type[Exception], ...] = (
     ArithmeticError,
     AssertionError,
     AttributeError,
