@@ -6,6 +6,7 @@ before the first one is encoded, so that a build that is killed and resumed give
 
 from array import array
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
@@ -116,10 +117,9 @@ class Plan:
     @classmethod
     def read(cls, folder: Path) -> Self | None:
         """Return the plan in a folder, or None if there is none or any byte of it has changed."""
-        try:
+        with suppress(CorruptBundle, *DAMAGED_FILE_ERRORS):
             return cls(folder)
-        except (CorruptBundle, *DAMAGED_FILE_ERRORS):
-            return None
+        return None
 
 
 def make_plan(folder: Path, inputs: BuildInputs, pool: ItemPool) -> Plan:
