@@ -12,7 +12,6 @@ import numpy as np
 
 from tusou import __version__
 from tusou.bundle.array_file import array_header, save_array
-from tusou.bundle.item_ids import is_canonical_integer
 from tusou.bundle.manifest import (
     FAILURES,
     FILES,
@@ -33,6 +32,7 @@ from tusou.bundle.shards import Shard, ShardStore
 from tusou.core.arrays import Ids, Vectors
 from tusou.core.errors import BadDataset, CorruptBundle
 from tusou.core.files import create_file, naming_file, replace_folder, sha256_of, sync, write_file
+from tusou.core.ids import is_canonical_integer
 from tusou.encoders import Weights, load_text_encoder
 from tusou_indexer.index.recall_probes import image_probes, text_probes
 from tusou_indexer.index.request import IndexRequest

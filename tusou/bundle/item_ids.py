@@ -1,6 +1,5 @@
 """Item ids by row key, and row keys by item id."""
 
-import re
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -9,15 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tusou.bundle.bundle_parts import damage_as_corrupt
-from tusou.core.ids import ItemId
-
-# Integers as Python and JSON write them, small enough for int64.
-_CANONICAL = re.compile(r"(0|[1-9][0-9]{0,17})")
-
-
-def is_canonical_integer(item_id: str) -> bool:
-    """Return whether an id is the same text after a round trip through a JSON integer."""
-    return _CANONICAL.fullmatch(item_id) is not None
+from tusou.core.ids import ItemId, is_canonical_integer
 
 
 class ItemIds:

@@ -1,5 +1,6 @@
 """Types of items and ids, in plain Python: the client reads datasets without numpy."""
 
+import re
 from dataclasses import asdict, dataclass
 from typing import Literal, TypeAlias, TypeGuard
 
@@ -9,6 +10,9 @@ ItemId: TypeAlias = int | str
 ItemKind: TypeAlias = Literal["images", "texts"]
 # The encoding of an item's span: the bytes themselves, base64, or a JSON object with a text.
 Encoding: TypeAlias = Literal["raw", "base64", "json"]
+
+# Integers as Python and JSON write them, small enough for int64.
+_CANONICAL = re.compile(r"(0|[1-9][0-9]{0,17})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,3 +33,8 @@ class Failure:
 def is_id(value: object) -> TypeGuard[ItemId]:
     """Return whether a JSON value can be an id: an integer (not a boolean) or a string."""
     return isinstance(value, int | str) and not isinstance(value, bool)
+
+
+def is_canonical_integer(item_id: str) -> bool:
+    """Return whether an id is the same text after a round trip through a JSON integer."""
+    return _CANONICAL.fullmatch(item_id) is not None

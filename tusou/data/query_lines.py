@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from tusou.core.errors import BadDataset
+from tusou.core.ids import ItemId, is_canonical_integer
 from tusou.data.text_file import decode_text, read_text_bytes
 
 # Suffixes of plain text, one query per line, and of tables with a header.
@@ -122,6 +123,6 @@ def _find(header: Sequence[str], names: Sequence[str]) -> int | None:
     return next((header.index(name) for name in names if name in header), None)
 
 
-def _parse_id(written: str) -> int | str:
+def _parse_id(written: str) -> ItemId:
     """Return an integer if the id is one as JSON writes it, as MUGE's ids are."""
-    return int(written) if written.isdecimal() and str(int(written)) == written else written
+    return int(written) if is_canonical_integer(written) else written

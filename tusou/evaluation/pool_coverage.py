@@ -2,9 +2,8 @@
 
 from collections.abc import Iterable, Set
 
-from tusou.bundle.item_ids import is_canonical_integer
 from tusou.core.errors import BadDataset
-from tusou.core.ids import ItemId
+from tusou.core.ids import ItemId, is_canonical_integer
 from tusou.evaluation.runs import quote_id
 
 

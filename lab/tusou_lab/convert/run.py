@@ -9,11 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
-from tusou.bundle.item_ids import is_canonical_integer
 from tusou.bundle.item_reader import ItemReader, decode_stored_image
 from tusou.cli.progress import Progress
 from tusou.core.errors import BadDataset, BadImage
-from tusou.core.ids import Failure
+from tusou.core.ids import Failure, is_canonical_integer
 from tusou.data import Dataset, DatasetQuery, ItemPool, ItemRow, MissingPart, open_dataset
 from tusou.data.base import scan_unique
 from tusou.data.formats.split_files import CN_CLIP, MUGE

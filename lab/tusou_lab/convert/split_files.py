@@ -7,8 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import count
 from pathlib import Path
 
-from tusou.bundle.item_ids import is_canonical_integer
-from tusou.core.ids import ItemId
+from tusou.core.ids import ItemId, is_canonical_integer
 from tusou.data import DatasetQuery
 from tusou.data.formats.split_files import CN_CLIP, MUGE, SplitNaming
 from tusou_lab.convert.split import SourceSplit

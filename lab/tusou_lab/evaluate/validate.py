@@ -4,9 +4,8 @@ from collections.abc import Iterator, Set
 from pathlib import Path
 
 from tusou.bundle.bundle import CURRENT, Bundle
-from tusou.bundle.item_ids import is_canonical_integer
 from tusou.core.errors import BadDataset
-from tusou.core.ids import ItemId
+from tusou.core.ids import ItemId, is_canonical_integer
 from tusou.core.problems import list_problems
 from tusou.data import ItemRow, open_pool
 from tusou.evaluation.judgments import Judgments

@@ -8,11 +8,10 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from tusou.bundle.item_ids import is_canonical_integer
 from tusou.bundle.item_reader import decode_stored_image, read_span
 from tusou.cli.progress import Progress
 from tusou.core.errors import BadDataset
-from tusou.core.ids import Failure
+from tusou.core.ids import Failure, is_canonical_integer
 from tusou.data import DatasetQuery, ItemPool, MissingPart, open_dataset
 from tusou.images.workers import ImageWorkers
 from tusou_lab.check.image_scan import ScannedImage, fingerprint_item, scan_images

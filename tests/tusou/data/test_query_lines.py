@@ -141,3 +141,10 @@ def test_every_damage_of_a_zip_is_an_error_of_the_file(tmp_path: Path, packing: 
         except BadDataset:
             problems += 1
     assert problems > 50
+
+
+def test_ids_in_a_table_are_integers_where_item_ids_are(tmp_path: Path) -> None:
+    digits = ["7", "9" * 18, "007", "9" * 19, "9" * 5000]
+    path = write_file(tmp_path / "q.csv", "id,text\n" + "".join(f"{id_},裙\n" for id_ in digits))
+    ids = [json.loads(line)["query_id"] for line in read_query_lines(path).splitlines()]
+    assert ids == [7, 10**18 - 1, *digits[2:]]

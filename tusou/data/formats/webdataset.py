@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from tusou.core.errors import BadImage
-from tusou.core.ids import Failure, ItemId, is_id
+from tusou.core.ids import Failure, ItemId, is_canonical_integer, is_id
 from tusou.data.base import (
     ONLY_SPLIT,
     DatasetQuery,
@@ -24,7 +24,6 @@ from tusou.data.formats.tar_samples import TarSample, read_samples
 from tusou.images.formats import check_image_size
 
 _NUMBER = re.compile(r"[-_.]?\d+$")
-_INTEGER_KEY = re.compile("0|[1-9][0-9]{0,17}")
 
 
 class WebDataset(DatasetReader):
@@ -115,7 +114,7 @@ def _item_id(sample: TarSample) -> ItemId:
     item_id = (_read_json(sample) or {}).get("item_id")
     if is_id(item_id):
         return item_id
-    return int(sample.key) if _INTEGER_KEY.fullmatch(sample.key) else sample.key
+    return int(sample.key) if is_canonical_integer(sample.key) else sample.key
 
 
 def _read_json(sample: TarSample) -> dict[str, object] | None:
