@@ -1,0 +1,51 @@
+"""A small architecture and dataset for training runs, and a comparison of their weights."""
+
+from pathlib import Path
+
+import torch
+from drawing import image_bytes
+
+from tusou.encoders.checkpoint import read_tensors
+
+VISION = {
+    "embed_dim": 64,
+    "image_resolution": 32,
+    "vision_layers": 1,
+    "vision_width": 64,
+    "vision_patch_size": 16,
+}
+TEXT = {
+    "vocab_size": 21128,
+    "text_attention_probs_dropout_prob": 0.1,
+    "text_hidden_act": "gelu",
+    "text_hidden_dropout_prob": 0.1,  # so that resuming has a random stream to restore
+    "text_hidden_size": 64,
+    "text_initializer_range": 0.02,
+    "text_intermediate_size": 64,
+    "text_max_position_embeddings": 64,
+    "text_num_attention_heads": 1,
+    "text_num_hidden_layers": 1,
+    "text_type_vocab_size": 2,
+}
+
+
+def assert_same_weights(a: Path, b: Path) -> None:
+    ours, theirs = read_tensors(a), read_tensors(b)
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+SPLITS = {"train": range(16), "valid": range(16, 24)}
+
+
+def write_flickr8k(folder: Path) -> str:
+    (folder / "Images").mkdir(parents=True)
+    for number in range(24):
+        image = image_bytes(number * 3, form="PNG")
+        (folder / "Images" / f"{number}.png").write_bytes(image)
+    lines = (f"{number}.png#0\t{number}号连衣裙\n" for number in range(24))
+    (folder / "Flickr8k.token.txt").write_text("".join(lines))
+    for split, name in (("train", "train"), ("valid", "dev")):
+        names = "".join(f"{number}.png\n" for number in SPLITS[split])
+        (folder / f"Flickr_8k.{name}Images.txt").write_text(names)
+    return str(folder)
