@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -43,6 +44,16 @@ def service(bundle: Path, **environment: str) -> Iterator[Service]:
     environment = {"TUSOU_CACHE_QUERIES": "0", **environment}
     with started(command, port, environment) as ready:
         yield ready
+
+
+@contextmanager
+def demo_service(items: int, **environment: str) -> Iterator[Service]:
+    """Serve a new bundle of drawn images until the block ends."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        service(demo_bundle(Path(folder), items), **environment) as running,
+    ):
+        yield running
 
 
 @contextmanager

@@ -6,9 +6,6 @@ python -m benchmarks.reliability.bodies
 import argparse
 import asyncio
 import contextlib
-import statistics
-import tempfile
-from pathlib import Path
 from time import perf_counter
 
 from benchmarks.record import record
@@ -19,7 +16,7 @@ from benchmarks.reliability.clients import (
     read_response,
     search_request,
 )
-from benchmarks.running import Service, demo_bundle, service
+from benchmarks.running import Service, demo_service
 
 MIB = 1024 * 1024
 _HEAD = b"POST /search/batch HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
@@ -30,10 +27,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--full", action="store_true", help="50 bodies at once, 400 unfinished")
     full = parser.parse_args().full
-    with tempfile.TemporaryDirectory() as folder:
-        bundle = demo_bundle(Path(folder), items=100)
-        with service(bundle) as running:
-            figures = asyncio.run(measure(running, *((50, 400) if full else (2, 100))))
+    with demo_service(items=100) as running:
+        figures = asyncio.run(measure(running, *((50, 400) if full else (2, 100))))
     record("reliability.bodies", figures, "bodies", save=full)
 
 
@@ -64,9 +59,9 @@ async def measure(running: Service, large: int, unfinished: int) -> dict[str, ob
             "count": unfinished,
             "refused with 503": len(refused),
             "memory rose by, MB": round(held_mb, 1),
-            "searches beside": {str(status): count for status, count in beside.statuses.items()},
+            "searches beside": beside.counts(),
             "lost": beside.lost,
-            "their p99, ms": round(1000 * statistics.quantiles(beside.seconds[200], n=100)[98], 1),
+            "their p99, ms": beside.p99_ms(),
         },
     }
 

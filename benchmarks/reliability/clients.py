@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import statistics
 from collections import Counter
 from dataclasses import dataclass, field
 from time import perf_counter
@@ -19,6 +20,14 @@ class Outcomes:
     def add(self, status: int, seconds: float) -> None:
         self.statuses[status] += 1
         self.seconds.setdefault(status, []).append(seconds)
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of responses with each status."""
+        return {str(status): count for status, count in sorted(self.statuses.items())}
+
+    def p99_ms(self, status: int = 200) -> float:
+        """Return the 99th percentile of the responses with a status, in milliseconds."""
+        return round(1000 * statistics.quantiles(self.seconds[status], n=100)[98], 1)
 
 
 def search_request(query: str, top_k: int = 10, headers: str = "") -> bytes:

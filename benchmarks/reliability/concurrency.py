@@ -7,12 +7,10 @@ import argparse
 import asyncio
 import json
 import random
-import tempfile
-from pathlib import Path
 
 from benchmarks.record import record
 from benchmarks.reliability.clients import KeepAliveClient, Outcomes, search_request
-from benchmarks.running import demo_bundle, service
+from benchmarks.running import demo_service
 
 CLIENTS, QUERIES = 64, 200
 _WORDS = ("红色", "蓝色", "碎花", "连衣裙", "运动鞋", "背包", "纯棉", "儿童", "女士", "不要拉链的")
@@ -24,10 +22,8 @@ def main() -> None:
     parser.add_argument("--full", action="store_true", help="100,000 answers instead of 2,000")
     full = parser.parse_args().full
     environment = {"TUSOU_TARGET_MS": "60000", "TUSOU_TIMEOUT_MS": "30000"}
-    with tempfile.TemporaryDirectory() as folder:
-        bundle = demo_bundle(Path(folder), items=1_000)
-        with service(bundle, **environment) as running:
-            figures = asyncio.run(measure(running.url, 100_000 if full else 2_000))
+    with demo_service(items=1_000, **environment) as running:
+        figures = asyncio.run(measure(running.url, 100_000 if full else 2_000))
     record("reliability.concurrency", figures, "concurrency", save=full)
 
 
@@ -55,7 +51,7 @@ async def measure(url: str, count: int) -> dict[str, object]:
     return {
         "answers": count,
         "clients": CLIENTS,
-        "statuses": {str(status): n for status, n in outcomes.statuses.items()},
+        "statuses": outcomes.counts(),
         "lost": outcomes.lost,
         "answers with other items": differing,
         "largest difference of a score": largest,

@@ -6,14 +6,12 @@ python -m benchmarks.reliability.disconnects
 import argparse
 import asyncio
 import re
-import tempfile
-from pathlib import Path
 
 import httpx
 
 from benchmarks.record import record
 from benchmarks.reliability.clients import KeepAliveClient, Outcomes, address, search_request
-from benchmarks.running import demo_bundle, service
+from benchmarks.running import demo_service
 
 _STAYERS = 400  # their queries keep the queue busy while the others come and leave
 
@@ -24,10 +22,8 @@ def main() -> None:
     parser.add_argument("--full", action="store_true", help="200 clients leave instead of 50")
     full = parser.parse_args().full
     environment = {"TUSOU_MAX_BATCH": "1", "TUSOU_TARGET_MS": "60000", "TUSOU_TIMEOUT_MS": "30000"}
-    with tempfile.TemporaryDirectory() as folder:
-        bundle = demo_bundle(Path(folder), items=20_000 if full else 2_000)
-        with service(bundle, **environment) as running:
-            figures = asyncio.run(measure(running.url, 200 if full else 50))
+    with demo_service(items=20_000 if full else 2_000, **environment) as running:
+        figures = asyncio.run(measure(running.url, 200 if full else 50))
     record("reliability.disconnects", figures, "disconnects", save=full)
 
 

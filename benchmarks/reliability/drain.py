@@ -38,7 +38,7 @@ def main() -> None:
         "drains": runs,
         "clients": CLIENTS,
         "answered": outcomes.statuses.total(),
-        "statuses": {str(status): count for status, count in outcomes.statuses.items()},
+        "statuses": outcomes.counts(),
         "lost": outcomes.lost,
         "exit codes": sorted(set(codes)),
     }

@@ -61,7 +61,7 @@ async def measure(url: str, seconds: float, images: bool) -> dict[str, object]:
         "10x": {
             **_figures(overload),
             "goodput of peak": round(goodput / peak, 3),
-            "accepted p99 by that at 80 %": round(_p99(overload, 200) / _p99(normal, 200), 2),
+            "accepted p99 by that at 80 %": round(overload.p99_ms() / normal.p99_ms(), 2),
         },
         "at half the peak, the 2 s after": _figures(after),
     }
@@ -124,13 +124,9 @@ async def open_loop(
     return outcomes, goodput
 
 
-def _p99(outcomes: Outcomes, status: int) -> float:
-    return statistics.quantiles(outcomes.seconds[status], n=100)[98]
-
-
 def _figures(outcomes: Outcomes) -> dict[str, object]:
     figures: dict[str, object] = {
-        "statuses": {str(status): count for status, count in outcomes.statuses.items()},
+        "statuses": outcomes.counts(),
         "lost": outcomes.lost,
     }
     for status, seconds in outcomes.seconds.items():

@@ -6,14 +6,11 @@ python -m benchmarks.reliability.slow_clients
 import argparse
 import asyncio
 import contextlib
-import statistics
-import tempfile
-from pathlib import Path
 from time import perf_counter
 
 from benchmarks.record import record
 from benchmarks.reliability.clients import KeepAliveClient, Outcomes, address, search_request
-from benchmarks.running import demo_bundle, service
+from benchmarks.running import demo_service
 
 _HEAD = b"POST /search HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
 _BODY = _HEAD + b"Content-Length: 99\r\n\r\n"
@@ -34,10 +31,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--full", action="store_true", help="1,000 slow clients instead of 100")
     full = parser.parse_args().full
-    with tempfile.TemporaryDirectory() as folder:
-        bundle = demo_bundle(Path(folder), items=100)
-        with service(bundle) as running:
-            figures = asyncio.run(measure(running.url, 1000 if full else 100))
+    with demo_service(items=100) as running:
+        figures = asyncio.run(measure(running.url, 1000 if full else 100))
     record("reliability.slow_clients", figures, "slow_clients", save=full)
 
 
@@ -59,10 +54,10 @@ async def measure(url: str, count: int) -> dict[str, object]:
     return {
         "slow clients": count,
         "longest connection, s": longest,
-        "searches beside": {str(status): n for status, n in beside.statuses.items()},
+        "searches beside": beside.counts(),
         "lost": beside.lost,
-        "p99 alone, ms": _p99_ms(alone),
-        "p99 beside, ms": _p99_ms(beside),
+        "p99 alone, ms": alone.p99_ms(),
+        "p99 beside, ms": beside.p99_ms(),
     }
 
 
@@ -90,10 +85,6 @@ async def _be_slow(url: str, first: bytes, drip: bytes) -> float:
     ended.cancel()
     writer.close()
     return perf_counter() - started
-
-
-def _p99_ms(outcomes: Outcomes) -> float:
-    return round(1000 * statistics.quantiles(outcomes.seconds[200], n=100)[98], 1)
 
 
 if __name__ == "__main__":

@@ -78,7 +78,7 @@ def main() -> None:
     figures: dict[str, object] = {
         "seconds": seconds,
         "requests": outcomes.statuses.total(),
-        "statuses": {str(status): count for status, count in sorted(outcomes.statuses.items())},
+        "statuses": outcomes.counts(),
         "unexpected": unexpected,
         "lost": outcomes.lost,
         "left by their clients": left,
