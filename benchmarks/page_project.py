@@ -19,17 +19,14 @@ _SECTION = """\
 
 def project_section() -> str:
     """Return the section, with a row for every recorded result; empty without any."""
-    rows = [
-        f"| {what} | `{_load(name)['command']}` | {show(_load(name)['figures'])} | {goal} |"
-        for name, what, show, goal in _ROWS
-        if (RESULTS / f"{name}.json").exists()
-    ]
+    rows = [_row(*row) for row in _ROWS if (RESULTS / f"{row[0]}.json").exists()]
     return _SECTION.format(rows="\n".join(rows)) if rows else ""
 
 
-def _load(name: str) -> Part:
+def _row(name: str, what: str, show: Callable[[Part], str], goal: str) -> str:
     result: Part = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
-    return result
+    figures = result["figures"]
+    return f"| {what.format(**figures)} | `{result['command']}` | {show(figures)} | {goal} |"
 
 
 def _demo(figures: Part) -> str:
@@ -73,6 +70,7 @@ def _reload(figures: Part) -> str:
     return f"{figures['failed'] + figures['mixed']}"
 
 
+# The file of the result, a label with fields of its figures, the measured values, and the goal.
 _ROWS: list[tuple[str, str, Callable[[Part], str], str]] = [
     ("demo", "`make demo`, installed: 3,000 items, 300 queries, all over HTTP", _demo, "60 s"),
     (
@@ -92,24 +90,35 @@ _ROWS: list[tuple[str, str, Callable[[Part], str], str]] = [
     ("hostile", "35 hostile bodies: 5xx responses, largest error", _hostile, "0, 2 KiB"),
     (
         "kill_resume",
-        "index build killed at 5 random moments, and failing at 14 disk calls: differing builds",
+        (
+            "index build killed at {kills} random moments, and failing at {faults} disk calls: "
+            "differing builds"
+        ),
         _kill_resume,
         "0",
     ),
     (
         "bad_images",
         (
-            "150 damaged or hostile images among 150 good ones: taken or skipped wrongly, decoders "
-            "lost, rise of the peak memory"
+            "{images} images, {planted} of them damaged or hostile: taken or skipped wrongly, "
+            "decoders lost, rise of the peak memory"
         ),
         _bad_images,
         "0, 0, 256 MB",
     ),
     (
         "corrupt_bundles",
-        "200 damaged and 200 forged bundles: damages unnoticed, tracebacks or crashes",
+        (
+            "{damages} damaged and {forgeries} forged bundles: damages unnoticed, tracebacks or "
+            "crashes"
+        ),
         _corrupt_bundles,
         "0, 0",
     ),
-    ("reliability.swaps", "20 reloads under 16 clients: failed or mixed responses", _reload, "0"),
+    (
+        "reliability.swaps",
+        "{reloads} reloads under {clients} clients: failed or mixed responses",
+        _reload,
+        "0",
+    ),
 ]
