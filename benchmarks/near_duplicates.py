@@ -12,7 +12,6 @@ the valid split of DATA instead of its test split.
 import argparse
 from collections.abc import Callable, Iterator
 from io import BytesIO
-from math import sqrt
 from pathlib import Path
 from typing import TypeAlias
 
@@ -25,6 +24,7 @@ from tusou_lab.toy.products import draw_facts
 from tusou_lab.toy.scene import draw_on_white, draw_product
 
 from benchmarks.record import record
+from benchmarks.wilson import wilson_interval
 from tusou.bundle.item_reader import ItemReader, decode_stored_image
 from tusou.data import open_dataset
 from tusou.data.base import ItemRow, scan_unique
@@ -82,11 +82,9 @@ def measure(images: list[Named], seed: int) -> dict[str, object]:
 
 def share(cases: int, total: int) -> dict[str, object]:
     """Return a share with its 95 % Wilson interval."""
-    z = 1.959964
-    centre, half = cases + z * z / 2, z * sqrt(cases * (total - cases) / max(total, 1) + z * z / 4)
-    low, high = ((centre + sign * half) / (total + z * z) for sign in (-1, 1))
+    low, high = wilson_interval(cases, total)
     value = round(cases / max(total, 1), 4)
-    return {"value": value, "of": total, "low": round(low, 4), "high": round(high, 4)}
+    return {"value": value, "of": total, "low": low, "high": high}
 
 
 def draw(

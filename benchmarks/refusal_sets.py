@@ -1,18 +1,17 @@
 """Precision and recall of the understanding of refusals on written sets of queries."""
 
 import csv
-import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.wilson import wilson_interval
 from tusou.text.negation import parse_negation
 
 _DATA = Path(__file__).parent / "data"
 # `tuning` is read while rules are written; `heldout` chooses neither a rule nor a word.
 HALVES = ("tuning", "heldout")
-_Z = 1.959964  # of a normal distribution: 95 % lie within
 
 # Spaces, punctuation and 的 do not change what is searched for.
 _INSIGNIFICANT = re.compile(r"[\s,，。;；、!！?？()（）的]")
@@ -71,25 +70,12 @@ def score(cases: Sequence[RefusalCase]) -> dict[str, object]:
     }
 
 
-def mistakes(cases: Sequence[RefusalCase]) -> Iterator[str]:
-    """Yield one line for each case that is not understood as expected."""
-    for case in cases:
-        if not case.is_correct:
-            understood = parse_negation(case.query)
-            parts = (understood.positive, *understood.refused) if understood else ("left whole",)
-            yield f"{case.query} -> {' | '.join(parts)}"
-
-
 def share(count: int, total: int) -> dict[str, object]:
     """Return a share with its 95 % interval (Wilson), rounded to four digits."""
     if not total:
         return {"count": "0/0"}
-    rate, squared = count / total, _Z * _Z
-    centre = (rate + squared / (2 * total)) / (1 + squared / total)
-    spread = math.sqrt(rate * (1 - rate) / total + squared / (4 * total * total))
-    spread *= _Z / (1 + squared / total)
-    interval = [round(max(0.0, centre - spread), 4), round(min(1.0, centre + spread), 4)]
-    return {"share": round(rate, 4), "interval": interval, "count": f"{count}/{total}"}
+    interval = [*wilson_interval(count, total)]
+    return {"share": round(count / total, 4), "interval": interval, "count": f"{count}/{total}"}
 
 
 def _significant(text: str) -> str:
