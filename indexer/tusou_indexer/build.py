@@ -1,5 +1,6 @@
 """Builds a bundle from a source and publishes it; resumes an interrupted build."""
 
+import math
 import os
 import shutil
 from dataclasses import dataclass
@@ -253,14 +254,14 @@ def _check_output(out: Path) -> None:
 
 
 def _allowed_failures(max_bad: str, lines: int) -> int:
-    """Return how many of the lines may be unusable; InvalidRequest if `max_bad` is no number."""
-    number = max_bad.removesuffix("%")
+    """Return how many of the lines may be unusable; InvalidRequest for other text."""
+    is_share = max_bad.endswith("%")
     try:
-        value = float(number) if max_bad.endswith("%") else int(number)
+        value = float(max_bad[:-1]) if is_share else int(max_bad)
     except ValueError:
         value = -1
-    if not value >= 0:
+    if not 0 <= value <= (100 if is_share else math.inf):  # False for NaN
         raise InvalidRequest(
             f"--max-bad {max_bad!r}: give a count such as 10 or a share such as 1%"
         )
-    return int(lines * value / 100) if max_bad.endswith("%") else int(value)
+    return int(lines * value / 100) if is_share else int(value)

@@ -165,7 +165,7 @@ def test_items_of_which_none_can_be_used_say_why(tiny_model: Path, tmp_path: Pat
         build(spec, tmp_path / "b", Counted())
 
 
-@pytest.mark.parametrize("max_bad", ["-1", "x", "1.5", "%", "nan%"])
+@pytest.mark.parametrize("max_bad", ["-1", "x", "1.5", "%", "nan%", "inf%", "101%"])
 def test_refuses_a_max_bad_that_is_not_a_number(
     spec: BuildSpec, tmp_path: Path, max_bad: str
 ) -> None:
