@@ -68,9 +68,8 @@ def remove_old(root: Path, name: str) -> None:
         if not is_version(path.name) or path.name in {name, previous}:
             continue
         if previous != name or not complete:
-            (path / MANIFEST).unlink(
-                missing_ok=True
-            )  # first, so that a partly deleted version is never taken for a complete one
+            # First, so that a partly deleted version is never taken for a complete one.
+            (path / MANIFEST).unlink(missing_ok=True)
             shutil.rmtree(path)
 
 

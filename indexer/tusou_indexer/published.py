@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -122,10 +123,10 @@ def _shards_of(bundle: Bundle, plan: Plan) -> Iterator[tuple[Shard, Vectors]]:
             reason = reasons.get((failure.file, failure.line))
             if reason is None:
                 return
-            failures.append(plan.failure(row, item_id, reason))
+            failures.append(replace(failure, reason=reason))
         checks = np.ascontiguousarray(bundle.spans[first:key, 3])
         shard = Shard(np.array(rows, np.int64), checks, failures, truncated, encoding)
-        yield shard, np.array(bundle.vectors[first:key])
+        yield shard, bundle.vectors[first:key]  # mapped, so that all shards need no memory
         truncated = 0  # the version records only the total
 
 

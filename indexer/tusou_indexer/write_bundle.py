@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from tusou import __version__
-from tusou.bundle.array_file import array_header, save_array
+from tusou.bundle.array_file import array_header, map_array, save_array
 from tusou.bundle.manifest import (
     FAILURES,
     FILES,
@@ -29,6 +29,7 @@ from tusou.bundle.manifest import (
     Model,
 )
 from tusou.bundle.shards import Shard, ShardStore
+from tusou.bundle.vector_file import VECTOR_TYPE
 from tusou.core.arrays import Ids, Vectors
 from tusou.core.errors import BadDataset, CorruptBundle
 from tusou.core.files import create_file, naming_file, replace_folder, sha256_of, sync, write_file
@@ -205,13 +206,12 @@ def _write_ids(plan: Plan, rows: Ids, path: Path) -> Literal["int", "str"]:
 
 def _write_vectors(store: ShardStore, shards: int, count: int, path: Path) -> Vectors:
     """Concatenate the shards' vectors in one file; return them mapped from it."""
-    dim = store.vectors(0).shape[1]
+    shape = count, store.vectors(0).shape[1]
     with create_file(path) as file:
-        file.write(array_header("<f4", (count, dim)))
+        file.write(array_header(VECTOR_TYPE, shape))
         for number in range(shards):
-            file.write(np.ascontiguousarray(store.vectors(number), "<f4").data)
-    vectors: Vectors = np.load(path, mmap_mode="r", allow_pickle=False)
-    return vectors
+            file.write(np.ascontiguousarray(store.vectors(number), VECTOR_TYPE).data)
+    return map_array(path, VECTOR_TYPE, shape)
 
 
 def _write_lines(path: Path, lines: Iterable[str]) -> None:
