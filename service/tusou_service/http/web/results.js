@@ -14,10 +14,10 @@ export const itemActions = () => ({
   onOpen: view,
 });
 
-export function showResults(actions) {
+export function showResults(refreshIndex) {
   grid.replaceChildren();
   append(0);
-  showSummary(actions);
+  showSummary(refreshIndex);
   // If the focused button was removed, continue with the results.
   if (document.activeElement === document.body) byId("results").focus({ preventScroll: true });
 }
@@ -47,7 +47,7 @@ function firstRandom(items) {
   return items.findIndex(({ score }) => score < level);
 }
 
-export function showSummary(actions) {
+export function showSummary(refreshIndex) {
   const { results, service, query } = state;
   const { shown, took, version, none, pool, allShown, farEnough } = strings();
   const count = results?.items.length ?? 0;
@@ -63,10 +63,10 @@ export function showSummary(actions) {
   byId("more").hidden = !results || isEnd || results.changed;
   // An approximate index may return fewer items than it holds.
   byId("end").textContent = !isEnd || !count ? "" : count < reachable ? farEnough(count) : allShown(count);
-  showNotices(actions);
+  showNotices(refreshIndex);
 }
 
-export function showNotices({ refreshIndex }) {
+export function showNotices(refreshIndex) {
   const { query, results, imageMissing, knownId } = state;
   const { understood, literal, isLiteral, interpret, truncated, lostImage, lostRest, unshared } = strings();
   const lines = [];

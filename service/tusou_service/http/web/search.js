@@ -67,7 +67,7 @@ export function cancelSearch() {
 
 export function redraw() {
   grid.inert = false;
-  showResults({ loadMore, refreshIndex });
+  showResults(refreshIndex);
   observeEnd();
 }
 
@@ -94,7 +94,7 @@ async function appendNext() {
       results.ended = response.item_ids.length < Math.min(PAGE_SIZE, MAX_RESULTS - before);
     }
     append(before);
-    showSummary({ loadMore, refreshIndex });
+    showSummary(refreshIndex);
   } catch (problem) {
     if (!signal.aborted) showFailure(problem, loadMore, byId("more"));
   } finally {
@@ -119,7 +119,7 @@ async function offerItem(signal) {
   const id = query.text.trim();
   if (!couldBeId(query, service.integerIds) || !(await itemExists(id)) || signal.aborted) return;
   state.knownId = id;
-  showNotices({ refreshIndex });
+  showNotices(refreshIndex);
 }
 
 async function announceImageLoading(signal) {
@@ -144,7 +144,7 @@ function showBusy() {
   if (!grid.querySelector(".card:not(.blank)")) grid.replaceChildren(...placeholders(12));
 }
 
-// Returns whether /info was loaded; a failure is shown and retried.
+// Reads /info into `state.service`; throws a Problem.
 export async function readInfo() {
   const info = await fetchInfo();
   if (info.index_version) Object.assign(state.service, info, { integerIds: info.id_type === "int" });
