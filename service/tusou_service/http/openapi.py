@@ -1,5 +1,6 @@
 """The OpenAPI document, with the bodies, headers and keys that FastAPI does not detect."""
 
+from functools import cache
 from typing import Any
 
 from fastapi import FastAPI
@@ -42,6 +43,7 @@ def complete_openapi(app: FastAPI) -> None:
     """Make `app.openapi` return the complete document."""
     generate = app.openapi
 
+    @cache
     def openapi() -> dict[str, Any]:
         document = generate()
         template = "#/components/schemas/{model}"

@@ -75,15 +75,17 @@ class ProblemDetail(BaseModel):
     detail: str | None = None
 
 
-class QueryProblem(BaseModel):
-    """The problem of one query of a batch; `code` is stable."""
-
+class _ProblemFields(BaseModel):
     type: str
     title: str
     status: int
     detail: str
-    code: str
+    code: str = Field(json_schema_extra={"enum": [*sorted({cls.code for cls in PROBLEM_TYPES})]})
     errors: list[ProblemDetail] | None = None
+
+
+class QueryProblem(_ProblemFields):
+    """The problem of one query of a batch; `code` is stable."""
 
 
 class QueryFailure(BaseModel):
@@ -182,17 +184,11 @@ class InfoResponse(BaseModel):
     manifest: dict[str, object]
 
 
-class Problem(BaseModel):
+class Problem(_ProblemFields):
     """An error response (RFC 9457); `code` is stable."""
 
-    type: str
-    title: str
-    status: int
-    detail: str
-    code: str = Field(json_schema_extra={"enum": [*sorted({cls.code for cls in PROBLEM_TYPES})]})
     request_id: str
     retry_after_ms: int | None = None
-    errors: list[ProblemDetail] | None = None
     message: str | None = Field(
         None, description="Under /v1/ only: the text that OpenAI's clients show."
     )
