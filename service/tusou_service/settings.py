@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from tusou.images.preprocess import MAX_MEGAPIXELS
 from tusou_service.engine.micro_batcher import BatchLimits
+from tusou_service.http.body_limits import MAX_TIMEOUT_MS
 from tusou_service.images.query_encoder import ImagePolicy
 from tusou_service.logging_config import LogFormat
 
@@ -103,7 +104,7 @@ class Settings(BaseSettings):
     timeout_ms: int = Field(
         default=2000,
         ge=1,
-        le=30_000,
+        le=MAX_TIMEOUT_MS,
         description="Time limit of a search, if the client sets none.",
     )
     target_ms: Count | None = Field(

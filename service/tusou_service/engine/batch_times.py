@@ -12,7 +12,7 @@ _SMALLEST_EFFICIENT = 4
 _TARGET_BATCHES = 5
 # A lower target would refuse bursts that a fast model answers unnoticeably late.
 _LOWEST_TARGET = 0.05
-# The weight of the newest batch in the moving average.
+# The weight of the newest value in a moving average.
 _NEWEST_WEIGHT = 0.3
 _SMALL_BATCH, _LARGE_BATCH = 1, 8
 
@@ -37,12 +37,17 @@ class BatchTimes:
         """Adjust `pace` to the measured seconds of a batch of `count` items."""
         expected = self.fixed + self.per_item * count
         if expected:
-            self.pace += _NEWEST_WEIGHT * (seconds / expected - self.pace)
+            self.pace = moving_average(self.pace, seconds / expected)
 
     @property
     def target(self) -> float:
         """The latency in seconds, from arrival to result, that admission aims at."""
         return max(_LOWEST_TARGET, _TARGET_BATCHES * self.of(self.efficient_size))
+
+
+def moving_average(average: float, newest: float) -> float:
+    """Return the average with the newest value, in which older ones count less and less."""
+    return average + _NEWEST_WEIGHT * (newest - average)
 
 
 def measure_batch_times(run: Callable[[int], object], max_batch: int) -> BatchTimes:

@@ -16,11 +16,7 @@ from tusou.retrieval.query import Query, VectorPart
 from tusou.retrieval.results import TextEmbeddings
 from tusou_service.engine.batch_queue import PendingItem
 from tusou_service.engine.batch_runner import BatchRunner, Job, Result, record_stages, run_batch
-from tusou_service.engine.interfaces import (
-    Arm,
-    Pipeline,
-    PipelineSource,
-)
+from tusou_service.engine.interfaces import Arm, Pipeline, PipelineSource
 from tusou_service.engine.micro_batcher import BatchLimits, MicroBatcher
 from tusou_service.engine.oom_retry import is_device_lost
 from tusou_service.engine.versions import BundleVersions

@@ -19,14 +19,12 @@ from tusou.core.errors import (
     Unavailable,
 )
 from tusou_service.engine.batch_queue import BatchQueue, PendingItem, is_large_call
-from tusou_service.engine.batch_times import BatchTimes, measure_batch_times
+from tusou_service.engine.batch_times import BatchTimes, measure_batch_times, moving_average
 from tusou_service.observability.stages import RECORDER
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-# The weight of the newest batch in the moving average of batch times.
-_NEWEST_WEIGHT = 0.3
 _SHORTEST_RETRY = 0.05
 # The share of an item's time that the predicted wait may take: batches vary, and an answer that
 # comes too late was computed in vain.
@@ -258,8 +256,7 @@ class MicroBatcher(Generic[T, R]):
             self._give_up(batch, WorkerStalled(f"A batch ran over {patience:g} s."))
             return
         seconds = perf_counter() - started
-        average = self._batch_seconds or seconds
-        self._batch_seconds = average + _NEWEST_WEIGHT * (seconds - average)
+        self._batch_seconds = moving_average(self._batch_seconds or seconds, seconds)
         self._times.observe(len(batch), seconds)
         try:
             results = list(zip(batch, call.result(), strict=True))
