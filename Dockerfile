@@ -66,6 +66,8 @@ LABEL org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.licenses="Apache-2.0"
 # NOTICE has the licence terms of the other installed software.
 COPY LICENSE NOTICE /usr/share/doc/tusou/
+# The demo's images, which the service reads from their pool.
+COPY --from=build /opt/toy /opt/toy
 # Volumes start as copies of these two folders; all else belongs to root and stays as it is.
 RUN install -d -o 10001 -g 10001 /var/lib/tusou /var/cache/tusou
 # The home folder holds what is worth keeping, cn_clip's downloaded weights; the rest goes to /tmp.
@@ -88,7 +90,6 @@ ENTRYPOINT ["tusou"]
 FROM runtime AS lab
 COPY --from=build-lab /opt/tusou /opt/tusou
 COPY --from=build-lab /opt/sbom.json /usr/share/doc/tusou/sbom.json
-COPY --from=build /opt/toy /opt/toy
 CMD ["--help"]
 ARG REVISION=unknown
 LABEL org.opencontainers.image.revision="${REVISION}" \
@@ -98,7 +99,6 @@ LABEL org.opencontainers.image.revision="${REVISION}" \
 FROM runtime AS indexer
 COPY --from=build-indexer /opt/tusou /opt/tusou
 COPY --from=build-indexer /opt/sbom.json /usr/share/doc/tusou/sbom.json
-COPY --from=build /opt/toy /opt/toy
 CMD ["index", "--help"]
 ARG REVISION=unknown
 LABEL org.opencontainers.image.revision="${REVISION}" \
@@ -108,8 +108,6 @@ LABEL org.opencontainers.image.revision="${REVISION}" \
 FROM runtime AS service
 COPY --from=build-service /opt/tusou /opt/tusou
 COPY --from=build-service /opt/sbom.json /usr/share/doc/tusou/sbom.json
-# The demo's images, which the service reads from their pool.
-COPY --from=build /opt/toy /opt/toy
 ENV TUSOU_BUNDLE=/var/lib/tusou/bundle \
     TUSOU_HOST=0.0.0.0
 EXPOSE 8000
