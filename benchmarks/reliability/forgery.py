@@ -9,6 +9,7 @@ import json
 import random
 import shutil
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -133,71 +134,58 @@ def _manifest(root: Path, draw: random.Random) -> str:
     return f"{path} = {value!r:.40}"
 
 
-def _json(name: str) -> Callable[[Path, random.Random], str]:
-    def change(root: Path, draw: random.Random) -> str:
-        path = version_folder(root) / name
-        document = json.loads(path.read_bytes())
-        where = draw.choice(list(leaves(document))[:40])
-        value = draw.choice([*_NONSENSE, [[0] * 3] * 2])
-        path.write_text(json.dumps(replaced(document, where, value)))
-        if draw.random() < 0.2:
-            path.write_bytes(draw.choice([b"", b"[" * 100_000, b"{", b"\xff", b"9" * 5000]))
-        reseal(root)
-        return f"{where} = {value!r:.40}"
-
-    return change
+def _json(name: str, root: Path, draw: random.Random) -> str:
+    path = version_folder(root) / name
+    document = json.loads(path.read_bytes())
+    where = draw.choice(list(leaves(document))[:40])
+    value = draw.choice([*_NONSENSE, [[0] * 3] * 2])
+    path.write_text(json.dumps(replaced(document, where, value)))
+    if draw.random() < 0.2:
+        path.write_bytes(draw.choice([b"", b"[" * 100_000, b"{", b"\xff", b"9" * 5000]))
+    reseal(root)
+    return f"{where} = {value!r:.40}"
 
 
-def _lines(name: str) -> Callable[[Path, random.Random], str]:
-    def change(root: Path, draw: random.Random) -> str:
-        path = version_folder(root) / name
-        lines = path.read_bytes().splitlines() or [b"{}"]
-        position = draw.randrange(len(lines))
-        new = draw.choice(_LINES)
-        kind = draw.choice(["replace", "insert", "delete", "cut"])
-        if kind == "delete":
-            del lines[position]
-        elif kind == "cut":
-            del lines[position:]
-        else:
-            lines[position : position + (kind == "replace")] = [new]
-        path.write_bytes(b"".join(line + b"\n" for line in lines))
-        reseal(root)
-        return f"{kind} {position} {new!r:.30}"
-
-    return change
+def _lines(name: str, root: Path, draw: random.Random) -> str:
+    path = version_folder(root) / name
+    lines = path.read_bytes().splitlines() or [b"{}"]
+    position = draw.randrange(len(lines))
+    new = draw.choice(_LINES)
+    kind = draw.choice(["replace", "insert", "delete", "cut"])
+    if kind == "delete":
+        del lines[position]
+    elif kind == "cut":
+        del lines[position:]
+    else:
+        lines[position : position + (kind == "replace")] = [new]
+    path.write_bytes(b"".join(line + b"\n" for line in lines))
+    reseal(root)
+    return f"{kind} {position} {new!r:.30}"
 
 
-def _array(name: str) -> Callable[[Path, random.Random], str]:
-    def change(root: Path, draw: random.Random) -> str:
-        path = version_folder(root) / name
-        array = np.load(path)
-        kind = draw.choice(["value", "type", "shape", "rows", "header", "order", "bytes"])
-        if kind == "value":
-            extremes = np.array([-1, 2**40, 2**62 if name == SPANS else np.nan]).astype(array.dtype)
-            array[draw.randrange(len(array)), draw.randrange(array.shape[1])] = draw.choice(
-                extremes
-            )
-            np.save(path, array)
-        elif kind == "type":
-            np.save(path, array.astype(draw.choice(["<f8", "<i4", ">f4", "S8"])))
-        elif kind == "shape":
-            np.save(path, array.reshape(-1))
-        elif kind == "rows":
-            np.save(path, array[: len(array) // 2])
-        elif kind == "order":
-            np.save(path, np.asfortranarray(array))
-        elif kind == "header":
-            data = path.read_bytes()
-            path.write_bytes(data.replace(b"(", draw.choice([b"(99", b"((", b"[", b"(-", b"("])))
-        else:
-            path.write_bytes(
-                mutate(path.read_bytes(), draw.choice(["cut", "append", "empty"]), draw)
-            )
-        reseal(root)
-        return kind
-
-    return change
+def _array(name: str, root: Path, draw: random.Random) -> str:
+    path = version_folder(root) / name
+    array = np.load(path)
+    kind = draw.choice(["value", "type", "shape", "rows", "header", "order", "bytes"])
+    if kind == "value":
+        extremes = np.array([-1, 2**40, 2**62 if name == SPANS else np.nan]).astype(array.dtype)
+        array[draw.randrange(len(array)), draw.randrange(array.shape[1])] = draw.choice(extremes)
+        np.save(path, array)
+    elif kind == "type":
+        np.save(path, array.astype(draw.choice(["<f8", "<i4", ">f4", "S8"])))
+    elif kind == "shape":
+        np.save(path, array.reshape(-1))
+    elif kind == "rows":
+        np.save(path, array[: len(array) // 2])
+    elif kind == "order":
+        np.save(path, np.asfortranarray(array))
+    elif kind == "header":
+        data = path.read_bytes()
+        path.write_bytes(data.replace(b"(", draw.choice([b"(99", b"((", b"[", b"(-", b"("])))
+    else:
+        path.write_bytes(mutate(path.read_bytes(), draw.choice(["cut", "append", "empty"]), draw))
+    reseal(root)
+    return kind
 
 
 def _index(root: Path, draw: random.Random) -> str:
@@ -227,11 +215,11 @@ def _index(root: Path, draw: random.Random) -> str:
 
 _FORGERIES: tuple[tuple[str, Callable[[Path, random.Random], str]], ...] = (
     *((MANIFEST, _manifest) for _ in range(4)),  # it has the most values
-    (GOLDEN, _json(GOLDEN)),
-    (FILES, _json(FILES)),
-    (IDS, _lines(IDS)),
-    (FAILURES, _lines(FAILURES)),
-    (VECTORS, _array(VECTORS)),
-    (SPANS, _array(SPANS)),
+    (GOLDEN, partial(_json, GOLDEN)),
+    (FILES, partial(_json, FILES)),
+    (IDS, partial(_lines, IDS)),
+    (FAILURES, partial(_lines, FAILURES)),
+    (VECTORS, partial(_array, VECTORS)),
+    (SPANS, partial(_array, SPANS)),
     (INDEX, _index),
 )
