@@ -7,8 +7,8 @@ from tusou.images.formats import JPEG, PNG, ImageFormat
 
 # A decoder goes over all pixels once per scan. Encoders write up to a dozen.
 MAX_SCANS = 100
-# Encoders write 1 to 32 KiB into a chunk, so this many are more than a file of 8 MiB needs.
-MAX_CHUNKS = 20_000
+# Encoders write 1 to 32 KiB into a chunk, so this many are more than a file of 32 MiB needs.
+MAX_CHUNKS = 40_000
 
 # In entropy-coded data 0xFF is followed by 0 or by a restart marker; 0xFF alone may repeat.
 _JPEG_MARKER = re.compile(rb"\xff([\x02-\xcf\xd9-\xfe])")

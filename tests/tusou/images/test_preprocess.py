@@ -198,6 +198,11 @@ def test_a_bad_image_is_refused_with_a_reason(data: bytes, reason: str) -> None:
     assert str(caught.value) == reason
 
 
+def test_the_largest_png_may_have_chunks_of_1_kib() -> None:
+    chunks = chunk(b"abCd", b"") * (MAX_IMAGE_BYTES // 1024)
+    assert open_image(SMALL_PNG[:33] + chunks + SMALL_PNG[33:]).size == (60, 40)
+
+
 @pytest.mark.parametrize("size", [(0, 5), (5, 0), (0, 0)])
 def test_refuses_an_image_without_pixels(size: tuple[int, int]) -> None:
     with pytest.raises(BadImage):
