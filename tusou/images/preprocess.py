@@ -46,9 +46,8 @@ def open_image(data: bytes, max_megapixels: int = MAX_MEGAPIXELS) -> Image.Image
     except (UnidentifiedImageError, SyntaxError):
         raise BadImage("broken image header") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        pixels = re.search(
-            r"\d+", str(error)
-        )  # Pillow's own limit applies before the size is known
+        # Pillow's own limit applies before the size is known.
+        pixels = re.search(r"\d+", str(error))
         raise _too_many_pixels(int(pixels[0]) if pixels else 0, max_megapixels) from None
     except MemoryError:
         raise BadImage("image needs too much memory") from None

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from functools import cache
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 from tusou.core.lazy_import import LazyImport
 
@@ -53,11 +53,12 @@ def is_word(text: str) -> bool:
 
 
 @cache
-def _load(function: str) -> Callable[[str], list[tuple[str, str]]]:
+def _load(function: str) -> Callable[[str], Any]:
+    """Return a function of rjieba, whose dictionary then has the words of products."""
     add_word = cast("Callable[[str, None, str], int]", _import("add_word"))
     for word in _PRODUCT_WORDS:
         add_word(word, None, "n")
-    return cast("Callable[[str], list[tuple[str, str]]]", _import(function))
+    return cast("Callable[[str], Any]", _import(function))
 
 
 def _import(function: str) -> object:

@@ -20,9 +20,11 @@ class ImageFolders(DatasetReader):
     @classmethod
     def find(cls, path: Path) -> Self | None:
         """Open any folder with an image somewhere below it."""
-        if not path.is_dir() or next(filter(_is_image, _walk(path)), None) is None:
+        if not path.is_dir():
             return None
         children = {path / name.partition("/")[0] for name in filter(_is_image, _walk(path))}
+        if not children:
+            return None
         splits = {
             child.name: child for child in children if child.is_dir() and child.name in SPLITS
         }

@@ -1,18 +1,17 @@
 """Image files of `item_id<TAB>base64` lines, and the variants that other tools write."""
 
-import binascii
 import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from tusou.core.errors import BadImage
 from tusou.core.ids import Failure
 from tusou.data.base import ItemRow, parse_item_id
 from tusou.data.line_reader import LinePool, PoolLine
 from tusou.data.text_file import refuse_unseekable_file
-from tusou.images.formats import find_format
+from tusou.images.formats import decode_image, find_format
 
-# An image of 8 MB is 11.2 million characters of base64; larger ones are refused anyway.
 MAX_LINE_BYTES = 46 * 2**20  # the largest image in base64, with line breaks
 
 # base64 in mails and certificates has these line lengths; no image is as short as one such line.
@@ -21,7 +20,6 @@ _BASE64 = re.compile(rb"[A-Za-z0-9+/_-]+={0,2}")
 _DATA_URI = re.compile(rb"data:[\w/+.;=-]*;base64,")
 _HEADER_ID = re.compile(rb"[A-Za-z_ ]*(id|name|sku)|\xe7\xbc\x96\xe5\x8f\xb7")  # or 编号
 _HEADER_IMAGE = re.compile(rb"(?i)[\w ]*(image|img|base64|b64|content|data)[\w ]*")
-_STANDARD = bytes.maketrans(b"-_", b"+/")
 
 
 def open_image_file(path: Path) -> "ImageLines":
@@ -111,7 +109,6 @@ def _is_image(cell: bytes) -> bool:
     uri = _DATA_URI.match(cell)
     head = cell[uri.end() if uri else 0 :][:88]
     try:
-        decoded = binascii.a2b_base64(head[: len(head) // 4 * 4].translate(_STANDARD))
-    except binascii.Error:
+        return find_format(decode_image(head[: len(head) // 4 * 4])) is not None
+    except BadImage:
         return False
-    return find_format(decoded) is not None
