@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterable
 from functools import cache
-from typing import Any, NamedTuple, cast
+from threading import Lock
+from typing import NamedTuple, cast
 
 from tusou.core.lazy_import import LazyImport
 
@@ -13,6 +14,16 @@ _PRODUCT_WORDS = (
     *("羊羔毛", "珊瑚绒", "冰丝", "小香风", "娃娃领", "发箍", "发圈", "耳夹", "锁骨链", "沙发套"),
     *("托特包", "水桶包", "腋下包", "胸包", "收纳箱", "手机壳", "充电宝", "地垫", "抱枕"),
 )
+
+
+_LOADING = Lock()
+
+
+class _Dictionary(NamedTuple):
+    """The functions of rjieba that read its dictionary; several threads may call them at once."""
+
+    tag: Callable[[str], list[tuple[str, str]]]
+    has_word: Callable[[str], bool]
 
 
 class Word(NamedTuple):
@@ -36,7 +47,7 @@ def segment(text: str) -> list[Word]:
     words = []
     start = 0
     # A lone surrogate cannot be passed on; a question mark has the same length.
-    for word, tag in _load("tag")(text.encode("utf-8", "replace").decode()):
+    for word, tag in _dictionary().tag(text.encode("utf-8", "replace").decode()):
         words.append(Word(text[start : start + len(word)], tag, start))
         start += len(word)
     return words
@@ -49,17 +60,23 @@ def joined(words: Iterable[Word]) -> str:
 
 def is_word(text: str) -> bool:
     """Return whether the dictionary has a text as one word."""
-    return bool(_load("has_word")(text))
+    return _dictionary().has_word(text)
+
+
+def _dictionary() -> _Dictionary:
+    with _LOADING:  # `cache` alone lets two threads load
+        return _load()
 
 
 @cache
-def _load(function: str) -> Callable[[str], Any]:
-    """Return a function of rjieba, whose dictionary then has the words of products."""
-    add_word = cast("Callable[[str, None, str], int]", _import("add_word"))
+def _load() -> _Dictionary:
+    """Load the dictionary and add the product words: no other thread may use it meanwhile."""
+    add_word, tag, has_word = (
+        LazyImport(f"rjieba:{name}").load() for name in ("add_word", "tag", "has_word")
+    )
     for word in _PRODUCT_WORDS:
-        add_word(word, None, "n")
-    return cast("Callable[[str], Any]", _import(function))
-
-
-def _import(function: str) -> object:
-    return LazyImport(f"rjieba:{function}").load()
+        cast("Callable[[str, None, str], int]", add_word)(word, None, "n")
+    return _Dictionary(
+        cast("Callable[[str], list[tuple[str, str]]]", tag),
+        cast("Callable[[str], bool]", has_word),
+    )
