@@ -116,7 +116,7 @@ _ROWS: list[tuple[str, str, Callable[[Part], str], str]] = [
         "0, 0",
     ),
     (
-        "reliability.swaps",
+        "swaps",
         "{reloads} reloads under {clients} clients: failed or mixed responses",
         _reload,
         "0",

@@ -14,7 +14,10 @@ RESULTS = Path(__file__).parent / "results"
 def record(
     name: str, figures: dict[str, object], file_name: str | None = None, *, save: bool = True
 ) -> None:
-    """Print the figures of a benchmark, and with `save` write them to `results/NAME.json`."""
+    """Print the figures of a benchmark, and with `save` write them to `results/FILE_NAME.json`.
+
+    `name` is the module's below `benchmarks`; its last part names the file by default.
+    """
     arguments = map(_without_folder, sys.argv[1:])
     result = {
         "benchmark": name,
@@ -26,8 +29,9 @@ def record(
     }
     text = json.dumps(result, ensure_ascii=False, indent=2)
     if save:
+        module = name.rpartition(".")[2]
         RESULTS.mkdir(exist_ok=True)
-        (RESULTS / f"{file_name or name}.json").write_text(text + "\n", encoding="utf-8")
+        (RESULTS / f"{file_name or module}.json").write_text(text + "\n", encoding="utf-8")
     print(text)
 
 

@@ -39,7 +39,7 @@ def main() -> None:
     count = 5000 if arguments.full else 300
     with tempfile.TemporaryDirectory() as folder:
         figures = measure(Path(folder), count, random.Random(arguments.seed))
-        record("reliability.bad_images", figures, "bad_images")
+        record("reliability.bad_images", figures)
 
 
 def measure(folder: Path, count: int, generator: random.Random) -> dict[str, object]:

@@ -29,7 +29,7 @@ def main() -> None:
     full = parser.parse_args().full
     with demo_service(items=100) as running:
         figures = asyncio.run(measure(running, *((50, 400) if full else (2, 100))))
-    record("reliability.bodies", figures, "bodies", save=full)
+    record("reliability.bodies", figures, save=full)
 
 
 async def measure(running: Service, large: int, unfinished: int) -> dict[str, object]:

@@ -24,7 +24,7 @@ def main() -> None:
     environment = {"TUSOU_TARGET_MS": "60000", "TUSOU_TIMEOUT_MS": "30000"}
     with demo_service(items=1_000, **environment) as running:
         figures = asyncio.run(measure(running.url, 100_000 if full else 2_000))
-    record("reliability.concurrency", figures, "concurrency", save=full)
+    record("reliability.concurrency", figures, save=full)
 
 
 async def measure(url: str, count: int) -> dict[str, object]:

@@ -59,7 +59,7 @@ def main() -> None:
         "items": arguments.items,
         "seed": arguments.seed,
     }
-    record("reliability.corrupt_bundles", figures, "corrupt_bundles")
+    record("reliability.corrupt_bundles", figures)
     sys.exit(bool(figures["damages_unnoticed"] or figures["tracebacks_or_crashes"]))
 
 

@@ -24,7 +24,7 @@ def main() -> None:
     environment = {"TUSOU_MAX_BATCH": "1", "TUSOU_TARGET_MS": "60000", "TUSOU_TIMEOUT_MS": "30000"}
     with demo_service(items=20_000 if full else 2_000, **environment) as running:
         figures = asyncio.run(measure(running.url, 200 if full else 50))
-    record("reliability.disconnects", figures, "disconnects", save=full)
+    record("reliability.disconnects", figures, save=full)
 
 
 async def measure(url: str, count: int) -> dict[str, object]:

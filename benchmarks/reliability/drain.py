@@ -42,7 +42,7 @@ def main() -> None:
         "lost": outcomes.lost,
         "exit codes": sorted(set(codes)),
     }
-    record("reliability.drain", figures, "drain", save=arguments.full)
+    record("reliability.drain", figures, save=arguments.full)
 
 
 async def drain(url: str, pid: int, outcomes: Outcomes) -> None:

@@ -78,7 +78,7 @@ def main() -> None:
         },
         "compared with": DEFAULTS,
     }
-    record("reliability.hostile", figures, "hostile", save=arguments.full)
+    record("reliability.hostile", figures, save=arguments.full)
     expected = all(result.as_expected for result in results)
     sys.exit(not expected or not alive or findings.faults.total() > 0)
 

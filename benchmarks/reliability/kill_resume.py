@@ -64,7 +64,7 @@ def main() -> None:
             **injected(Path(folder), 1 if arguments.full else SPARSE),
             **killed(Path(folder), kills, arguments.items, arguments.seed),
         }
-    record("reliability.kill_resume", figures, "kill_resume")
+    record("reliability.kill_resume", figures)
     sys.exit(bool(figures["builds_that_differ"] or figures["faults_that_differ"]))
 
 

@@ -33,7 +33,7 @@ def main() -> None:
     full = parser.parse_args().full
     with demo_service(items=100) as running:
         figures = asyncio.run(measure(running.url, 1000 if full else 100))
-    record("reliability.slow_clients", figures, "slow_clients", save=full)
+    record("reliability.slow_clients", figures, save=full)
 
 
 async def measure(url: str, count: int) -> dict[str, object]:

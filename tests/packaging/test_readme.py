@@ -206,7 +206,7 @@ def test_its_figures_are_those_that_were_measured(readme: Path) -> None:
     points = "".join(re.findall(r"^\* \*\*.*(?:\n  .*)*", text, re.MULTILINE))
     texts = figures("performance")["texts"]
     batches = [batch for batch in texts.values() if isinstance(batch, dict)]
-    negation, reload = figures("negation"), figures("reliability.swaps")
+    negation, reload = figures("negation"), figures("swaps")
     interpreted = negation[f"understood, refused part x {negation['weight in use']}"]
     expected = {
         f"{texts['batch 1']['tusou']['times_faster']:.1f}",
