@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -15,6 +16,8 @@ _PLAIN, _TABLES = ".txt", {".csv": ",", ".tsv": "\t"}
 _COMPRESSED = {".gz", ".zip"}
 _ID_COLUMNS = ("query_id", "text_id", "id")
 _TEXT_COLUMNS = ("query_text", "text", "query", "caption")
+# Between the tokens of JSON; other line separators of Unicode may be part of a text.
+_LINE_ENDS = re.compile(r"[\r\n]+")
 
 
 def read_query_lines(path: Path) -> bytes:
@@ -26,8 +29,8 @@ def read_query_lines(path: Path) -> bytes:
     """
     data = read_text_bytes(path)
     start = data.lstrip()[:1]
-    if start == b"[":
-        return _split_array(data)
+    if start == b"[" and (elements := _split_array(data)) is not None:
+        return elements
     suffix = query_suffix(path)
     if suffix in (_PLAIN, *_TABLES) and start != b"{":
         text = decode_text(path, data)
@@ -45,8 +48,8 @@ def query_suffix(path: Path) -> str:
     return (Path(path.stem) if compressed else path).suffix.lower()
 
 
-def _split_array(data: bytes) -> bytes:
-    """Return the elements of a JSON array, one per line, as written; other data unchanged."""
+def _split_array(data: bytes) -> bytes | None:
+    """Return the elements of a JSON array, one per line, as written; None for other data."""
     try:
         text = data.decode()
         decoder, elements, values = json.JSONDecoder(), list[str](), list[object]()
@@ -54,18 +57,18 @@ def _split_array(data: bytes) -> bytes:
         while (start := _skip_blanks(text, position)) < len(text) and text[start] != "]":
             value, end = decoder.raw_decode(text, start)
             values.append(value)
-            elements.append(" ".join(text[start:end].splitlines()))
+            elements.append(_LINE_ENDS.sub(" ", text[start:end]))
             position = _skip_blanks(text, end)
             if text[position : position + 1] == ",":
                 position += 1
         closed = text[start:].strip() == "]"
     except (ValueError, RecursionError):
-        return data
+        return None
     if closed and all(isinstance(value, str) for value in values):
         return _json_lines(
             {"query_id": n, "query_text": value} for n, value in enumerate(values, 1)
         )
-    return "".join(f"{element}\n" for element in elements).encode() if closed else data
+    return "".join(f"{element}\n" for element in elements).encode() if closed else None
 
 
 def _json_lines(rows: Iterable[dict[str, object]]) -> bytes:

@@ -148,3 +148,15 @@ def test_ids_in_a_table_are_integers_where_item_ids_are(tmp_path: Path) -> None:
     path = write_file(tmp_path / "q.csv", "id,text\n" + "".join(f"{id_},裙\n" for id_ in digits))
     ids = [json.loads(line)["query_id"] for line in read_query_lines(path).splitlines()]
     assert ids == [7, 10**18 - 1, *digits[2:]]
+
+
+def test_line_separators_in_the_texts_of_an_array_are_kept(tmp_path: Path) -> None:
+    path = write_file(tmp_path / "q.json", '[{"query_id": 1,\r\n "query_text": "红\u2028裙\x85"}]')
+    assert [json.loads(line) for line in read_query_lines(path).split(b"\n")[:-1]] == [
+        {"query_id": 1, "query_text": "红\u2028裙\x85"}
+    ]
+
+
+def test_a_text_may_begin_with_a_bracket(tmp_path: Path) -> None:
+    path = write_file(tmp_path / "q.txt", "[包邮] 红裙\n[1] 黑鞋\n")
+    assert read(path) == [(1, "[包邮] 红裙"), (2, "[1] 黑鞋")]
