@@ -1,7 +1,6 @@
 // The search page: its events, its language and its start.
 
 import { showMix, showQuery } from "./box.js";
-import { itemsAreTexts } from "./grid.js";
 import { navigate, startAgain, startHistory } from "./history.js";
 import { readImage } from "./image.js";
 import { clearProblem } from "./problem.js";
@@ -9,8 +8,8 @@ import { EMPTY_QUERY, isSearch, toUrl } from "./query.js";
 import { showNotice } from "./results.js";
 import { showSamples } from "./samples.js";
 import { cancelSearch, loadMore, readInfo, redraw, runSearch, showFailure } from "./search.js";
-import { accepts, byId, state } from "./state.js";
-import { setItemKind, strings, switchLanguage, translatePage } from "./strings.js";
+import { accepts, byId, itemsAreTexts, state } from "./state.js";
+import { strings, switchLanguage, translatePage } from "./strings.js";
 import { isAddress, listenForImages } from "./uploads.js";
 import { listenInViewer, showView } from "./viewer.js";
 
@@ -37,7 +36,6 @@ function showItemKind() {
   const { items } = state.service;
   if (document.body.dataset.items !== items) {
     document.body.dataset.items = items;
-    setItemKind(items);
     if (itemsAreTexts()) input.before(byId("pick"));
     else byId("go").before(byId("pick"));
     translatePage(document);

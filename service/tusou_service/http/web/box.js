@@ -1,10 +1,10 @@
 // The search box: the text, the items and the image of the query, and their weights.
 
 import { fetchText } from "./api.js";
-import { element, itemsAreTexts, showItem } from "./grid.js";
+import { element, showItem } from "./grid.js";
 import { navigate } from "./history.js";
 import { EMPTY_QUERY, isSearch, isWeighted } from "./query.js";
-import { byId, state } from "./state.js";
+import { byId, itemsAreTexts, state } from "./state.js";
 import { strings } from "./strings.js";
 
 const input = byId("query");

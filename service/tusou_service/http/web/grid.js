@@ -1,6 +1,7 @@
 // Items as cards.
 
 import { fetchImage, fetchText, hasKey, imageUrl } from "./api.js";
+import { itemsAreTexts } from "./state.js";
 import { strings } from "./strings.js";
 
 const EAGER_IMAGES = 8; // these are in view at once
@@ -21,8 +22,6 @@ export function element(name, text = "", className = "") {
   if (className) created.className = className;
   return created;
 }
-
-export const itemsAreTexts = () => document.body.dataset.items === "texts";
 
 // Shows an item in `container`: its text or its image.
 export function showItem(id, container, options) {

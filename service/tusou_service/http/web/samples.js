@@ -1,10 +1,10 @@
 // What to try on the start page: sentences where the model is the demo's, and items of the pool.
 
 import { fetchText } from "./api.js";
-import { element, itemsAreTexts, showItem } from "./grid.js";
+import { element, showItem } from "./grid.js";
 import { navigate } from "./history.js";
 import { EMPTY_QUERY, toUrl } from "./query.js";
-import { accepts, byId, state } from "./state.js";
+import { accepts, byId, itemsAreTexts, state } from "./state.js";
 import { strings } from "./strings.js";
 
 const MAX_TEXTS = 5;

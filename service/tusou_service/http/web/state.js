@@ -10,6 +10,8 @@ export const state = {
   knownId: "", // the query's text, if it is the id of an item
 };
 
+export const itemsAreTexts = () => state.service.items === "texts";
+
 export const accepts = (kind) => state.service.accepts.includes(kind);
 
 export const byId = (id) => document.getElementById(id);

@@ -1,11 +1,12 @@
 // The texts of the page, in the language chosen before, else in the browser's.
 
+import { itemsAreTexts } from "./state.js";
+
 const STORAGE = "tusou.language";
 const languages = { zh: () => import("./zh.js"), en: () => import("./en.js") };
 
 let language = chosen() ?? preferred();
 let texts = (await languages[language]()).default;
-let items = "images";
 
 function chosen() {
   try {
@@ -21,12 +22,8 @@ function preferred() {
   return preferences.find((tag) => tag in languages) ?? "en";
 }
 
-export function setItemKind(kind) {
-  items = kind;
-}
-
 export function strings() {
-  return items === "texts" ? { ...texts, ...texts.texts } : texts;
+  return itemsAreTexts() ? { ...texts, ...texts.texts } : texts;
 }
 
 export async function switchLanguage() {
