@@ -2,8 +2,8 @@
 
 The queries "slow", "hang", "lost" and "bug" do what they say. The argument is a mood: "corrupt",
 "mismatch" and "bug" fail to open, "loading" never ends to, "loads-slowly" takes a second;
-"source-hangs" never reads an image; "flips"
-has a new version at each look, and "follows" the version in a file CURRENT.
+"source-hangs" never reads an image; "flips" has a new version at each look, and "follows" the
+version in a file CURRENT.
 """
 
 import logging
