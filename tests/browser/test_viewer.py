@@ -115,6 +115,23 @@ def test_a_reload_opens_the_same_item(page: Page) -> None:
     assert result_ids(page, 24)[:24] == ids[:24]
 
 
+def test_the_focus_stays_where_the_user_moved_it_after_closing(page: Page) -> None:
+    open_first(page)
+    page.evaluate(
+        """() => {
+            const back = history.back.bind(history);
+            window.addEventListener("popstate", () => { document.title = "went back"; });
+            history.back = () => setTimeout(back, 300);  // a busy machine
+        }"""
+    )
+    page.keyboard.press("Escape")
+    expect(page.locator("#grid .image").first).to_be_focused()
+    page.keyboard.press("Tab")
+    expect(page.locator("#grid .like").first).to_be_focused()
+    expect(page).to_have_title("went back")
+    expect(page.locator("#grid .like").first).to_be_focused()
+
+
 def test_an_items_id_is_offered_as_an_item(page: Page, site: Site, record: RequestRecord) -> None:
     item_id = site.ids(QUERY)[0]
     search(page, item_id)

@@ -14,9 +14,7 @@ let shownId = "";
 // Shows an item; without an id, closes the viewer.
 export function showView(id) {
   if (!id) {
-    if (viewer.open) viewer.close();
-    focusCard();
-    shownId = "";
+    close();
     return;
   }
   shownId = id;
@@ -32,6 +30,13 @@ export function showView(id) {
   byId("viewLike").hidden = !onLike;
   byId("viewLess").hidden = !onLess || position < 0;
   if (!viewer.open) viewer.showModal();
+}
+
+// At once, not in the event `close`: by then, the user may have moved the focus on.
+function close() {
+  if (!viewer.open) return;
+  viewer.close();
+  focusCard();
 }
 
 // The keyboard continues from the last item shown.
@@ -54,7 +59,11 @@ export function listenInViewer(loadMore) {
     const next = items[position + step];
     if (next && viewer.open) view(next.id);
   }
-  byId("close").addEventListener("click", () => viewer.close());
+  function leave() {
+    close();
+    view("");
+  }
+  byId("close").addEventListener("click", leave);
   byId("previous").addEventListener("click", () => move(-1));
   byId("following").addEventListener("click", () => move(1));
   byId("viewLike").addEventListener("click", () => itemActions().onLike(shownId));
@@ -66,9 +75,12 @@ export function listenInViewer(loadMore) {
     move(step);
   });
   listenForSwipes(move);
+  viewer.addEventListener("cancel", (event) => {
+    event.preventDefault();
+    leave();
+  });
   viewer.addEventListener("close", () => {
-    focusCard();
-    view("");
+    if (!viewer.open) view(""); // a browser may close it without asking
   });
 }
 
