@@ -37,7 +37,12 @@ def test_a_filter_of_every_kind_of_part() -> None:
             Condition("category", "$eq", "连衣裙"),
             Condition("price", "$gte", 50),
             Condition("price", "$lte", 200),
-            AnyOf((Condition("tags", "$in", ("夏季", "新款")), Not(Condition("new", "$eq", True)))),
+            AnyOf(
+                (
+                    Condition("tags", "$in", ("夏季", "新款")),
+                    Not(Condition("new", "$eq", value=True)),
+                )
+            ),
         )
     )
     assert hash(parsed) == hash(parsed)
