@@ -1,6 +1,7 @@
 """Settings, read from TUSOU_* variables. No other module reads or sets the environment."""
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -206,6 +207,13 @@ class Settings(BaseSettings):
             parts = (part.strip().lower().removesuffix("/") for part in value.split(","))
             return frozenset(part for part in parts if part)
         return value
+
+    @field_validator("hosts")
+    @classmethod
+    def _check_hosts(cls, hosts: frozenset[str]) -> frozenset[str]:
+        if any(re.search(r":[0-9]*\Z|/", host) for host in hosts):
+            raise ValueError("names alone, without a scheme or a port: every port is accepted")
+        return hosts
 
     def reachable_host(self) -> str:
         """Return the host under which clients reach the service."""

@@ -36,7 +36,15 @@ def test_defaults_are_local_and_bounded() -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("port", -1), ("port", 70000), ("timeout_ms", 0), ("stall_s", 0), ("log_level", "loud")],
+    [
+        ("port", -1),
+        ("port", 70000),
+        ("timeout_ms", 0),
+        ("stall_s", 0),
+        ("log_level", "loud"),
+        ("hosts", "shop.example:8000"),  # it would match no request
+        ("hosts", "https://shop.example"),
+    ],
 )
 def test_invalid_values_are_refused(name: str, value: object) -> None:
     with pytest.raises(ValidationError):

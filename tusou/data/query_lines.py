@@ -94,14 +94,21 @@ def _read_table(path: Path, text: str, delimiter: str) -> Iterator[dict[str, obj
         id_column, text_column = (_find(header, names) for names in (_ID_COLUMNS, _TEXT_COLUMNS))
         if text_column is None or "item_ids" in header or "image_ids" in header:
             raise BadDataset(f"{path}:1: {_explain_header(header)}")
+        first_lines: dict[str, int] = {}
         for cells in records:
             if not any(cells):
                 continue
+            number = records.line_num
             if len(cells) != len(header):
                 problem = f"{len(cells)} cells where the header names {len(header)}"
-                raise BadDataset(f"{path}:{records.line_num}: {problem}")
-            written_id = str(records.line_num) if id_column is None else cells[id_column].strip()
-            yield {"query_id": _parse_id(written_id), "query_text": cells[text_column]}
+                raise BadDataset(f"{path}:{number}: {problem}")
+            query_id = str(number) if id_column is None else cells[id_column].strip()
+            if not query_id:
+                raise BadDataset(f"{path}:{number}: the query has no id")
+            # Told here: a reader of the rows does not know the lines of the file.
+            if (first := first_lines.setdefault(query_id, number)) != number:
+                raise BadDataset(f"{path}:{number}: the id of line {first} again")
+            yield {"query_id": _parse_id(query_id), "query_text": cells[text_column]}
     except csv.Error as error:
         raise BadDataset(f"{path}:{records.line_num}: not CSV ({error})") from None
 

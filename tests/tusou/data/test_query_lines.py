@@ -120,6 +120,8 @@ def test_an_array_of_texts_gives_them_their_numbers(tmp_path: Path) -> None:
         ("image_id,image\n5,AAAA\n", "these are images"),
         ("5,红裙\n6,黑鞋\n", "begins with a line that names its columns"),
         ("query_id,query_text,item_ids\n5,红裙,1\n", "write them in JSON lines"),
+        ('id,text\n5,"红\n裙"\n\n ,黑鞋\n', r"q\.csv:5: the query has no id"),
+        ('id,text\n5,"红\n裙"\n\n5,黑鞋\n', r"q\.csv:5: the id of line 3 again"),
     ],
 )
 def test_a_table_of_another_kind_says_what_to_do(tmp_path: Path, text: str, problem: str) -> None:
