@@ -6,6 +6,7 @@ from typing import Self, TypeAlias
 
 import numpy as np
 
+from tusou.attributes.filters import Filter
 from tusou.core.arrays import Vectors
 from tusou.core.errors import InvalidRequest
 from tusou.core.ids import ItemId
@@ -50,7 +51,7 @@ Part: TypeAlias = TextPart | ItemPart | VectorPart
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Weighted parts, and which page of the ranking to return.
+    """Weighted parts, which items may be returned, and which page of the ranking to return.
 
     No weight is zero, and at least one is positive. Items that a part names are never returned.
     """
@@ -60,6 +61,11 @@ class Query:
     offset: int = 0
     exclude: frozenset[str] = frozenset()
     understood: UnderstoodQuery | None = None  # how the text was read, if it refuses something
+    filter: Filter | None = None
+    distinct: str | None = None  # an attribute: one hit for each of its values
+    collapse: bool = False  # one hit for several near duplicates
+    fields: tuple[str, ...] = ()  # attributes to return with each hit
+    facets: tuple[str, ...] = ()  # attributes whose values to count
 
     @classmethod
     def of_text(

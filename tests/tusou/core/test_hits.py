@@ -1,6 +1,7 @@
 """Hits as a sequence, and as rows."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -34,6 +35,15 @@ def test_a_slice_is_hits_with_the_same_context() -> None:
     assert [hit.rank for hit in HITS[1:]] == [1, 2]
 
 
+def test_a_slice_keeps_attributes_and_others_beside_their_items() -> None:
+    whole = replace(HITS, attributes=({"title": "裙"}, {}, {"title": "鞋"}), others=(2, 0, 1))
+    assert whole[1:].attributes == ({}, {"title": "鞋"})
+    assert whole[1:].others == (0, 1)
+    assert whole[:1].to_rows() == [
+        {"rank": 1, "item_id": 7, "score": 0.5, "attributes": {"title": "裙"}, "others": 2}
+    ]
+
+
 def test_rows_are_json() -> None:
     assert HITS[:2].to_rows() == [
         {"rank": 1, "item_id": 7, "score": 0.5},
@@ -44,5 +54,7 @@ def test_rows_are_json() -> None:
 
 def test_hits_are_values() -> None:
     assert hash(HITS) == hash(HITS[:])
+    counted = replace(HITS, facets={"category": [("裙", 2)]}, attributes=({}, {}, {}))
+    assert len({counted, counted[:], HITS}) == 2
     with pytest.raises(AttributeError):
         HITS.truncated = False  # type: ignore[misc]
