@@ -49,13 +49,16 @@ VERBS: dict[str, tuple[str, str]] = {
         "Score search results against the correct answers.",
     ),
     "compare": ("tusou_lab.compare.cli:compare", "Test whether one search is better than another."),
+    "fuse": ("tusou_lab.fuse.cli:fuse", "Fuse the rankings of several systems into one run."),
     "sweep": ("tusou_lab.sweep.cli:sweep", "Compare prompts, pools, depths, indexes, precisions."),
     "report": ("tusou_lab.report.cli:report", "Write a report of runs: one page to hand in."),
     "view": ("tusou_lab.view.cli:view", "Show queries with the images found, without answers."),
 }
 
 # Verbs that run without PyTorch, with the extra `data`.
-_LIGHT_VERBS = frozenset({"check", "compare", "convert", "evaluate", "info", "split", "verify"})
+_LIGHT_VERBS = frozenset(
+    {"check", "compare", "convert", "evaluate", "fuse", "info", "split", "verify"}
+)
 _EPILOGS = {"serve": "tusou_service.settings:describe_settings"}
 
 

@@ -1,0 +1,1 @@
+"""Fusion of runs: one ranking a query out of those of several systems."""
