@@ -2,13 +2,13 @@
 
 import os
 import weakref
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from tusou.bundle.array_file import data_offset
-from tusou.core.arrays import Vectors
+from tusou.core.arrays import Ids, Vectors
 from tusou.core.errors import CorruptBundle
 
 VECTOR_TYPE = "<f4"
@@ -30,11 +30,22 @@ class VectorFile:
     def __len__(self) -> int:
         return self._shape[0]
 
-    def rows(self, keys: Iterable[int]) -> Vectors:
-        """Read the vectors of some row keys, in their order; safe in any thread."""
-        _, dim = self._shape
-        size = dim * np.dtype(VECTOR_TYPE).itemsize
-        data = [os.pread(self._descriptor, size, self._start + key * size) for key in keys]
-        if any(len(row) != size for row in data):
-            raise CorruptBundle(f"{self._path} has been truncated since it was opened; index again")
-        return np.frombuffer(b"".join(data), VECTOR_TYPE).reshape(len(data), dim)
+    def rows(self, keys: Ids | Sequence[int]) -> Vectors:
+        """Read the vectors of row keys, in their order; safe in any thread.
+
+        Keys that follow each other are read at once.
+        """
+        keys = np.asarray(keys, np.int64)
+        rows = np.empty((len(keys), self._shape[1]), VECTOR_TYPE)
+        buffer, size = rows.reshape(-1).view(np.uint8).data, rows.strides[0]
+        stops = [*(np.flatnonzero(np.diff(keys) != 1) + 1).tolist(), len(keys)]
+        start = 0
+        for stop in stops if len(keys) else ():
+            part = buffer[start * size : stop * size]
+            offset = self._start + int(keys[start]) * size
+            if os.preadv(self._descriptor, [part], offset) != len(part):
+                raise CorruptBundle(
+                    f"{self._path} has been truncated since it was opened; index again"
+                )
+            start = stop
+        return rows

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
+from tusou.bundle.vector_file import VectorFile
 from tusou.core.lazy_import import LazyImport
 from tusou.indexes.base import VectorIndex
 from tusou.indexes.specs import IndexSpec
@@ -22,13 +23,16 @@ def create_index(spec: IndexSpec, dim: int) -> VectorIndex:
     return cast("VectorIndex", index_class(spec, dim))
 
 
-def load_index(spec: IndexSpec, path: Path, device: str = "cpu") -> VectorIndex:
+def load_index(
+    spec: IndexSpec, path: Path, device: str = "cpu", vectors: VectorFile | None = None
+) -> VectorIndex:
     """Open an index file that `save` wrote under the same specification.
 
-    `device` is the one requested for the encoder; each index type uses it if it can.
+    `device` is the one requested for the encoder; each index type uses it if it can. `vectors` are
+    the stored vectors by row key, which `search_among` compares.
     """
     index_class = cast("Any", _INDEX_TYPES[spec.index_type].load())
-    return cast("VectorIndex", index_class.load(spec, path, device))
+    return cast("VectorIndex", index_class.load(spec, path, device, vectors))
 
 
 def faiss_device(device: str) -> str:

@@ -41,6 +41,13 @@ class VectorIndex(Protocol):
         """Return the k best per query, ties by id. Safe to call from several threads."""
         ...
 
+    def search_among(self, queries: Vectors, k: int, keys: Ids) -> Neighbors:
+        """Return the k best per query among the items of row keys, by exact search, ties by key.
+
+        `keys` (m,) ascend. For an index loaded with its stored vectors, unless it holds them.
+        """
+        ...
+
     def tune(self, tuning: str) -> None:
         """Set search parameters, such as `nprobe=16`; InvalidRequest if unknown."""
         ...

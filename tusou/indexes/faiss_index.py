@@ -4,20 +4,21 @@ import math
 import re
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Self
 
 import faiss
 import numpy as np
 
+from tusou.bundle.vector_file import VectorFile
 from tusou.core.arrays import Ids, Neighbors, Vectors
 from tusou.core.errors import CorruptBundle, InvalidRequest
 from tusou.core.files import create_file
 from tusou.indexes.base import best_first
 from tusou.indexes.faiss_training import min_items, train
 from tusou.indexes.specs import FaissSpec
+from tusou.indexes.subset_search import faiss_threads, search_subset
 
 _REFINED = re.compile(r"(RFlat|Refine\(Flat\))$")
 _CPU_ONLY = re.compile(r"fs|HNSW|RFlat|Refine")  # FAISS has no GPU versions of these
@@ -42,7 +43,9 @@ class FaissIndex:
             ) from None
         self._open(spec, index, "cpu")
 
-    def _open(self, spec: FaissSpec, index: faiss.Index, device: str) -> None:
+    def _open(
+        self, spec: FaissSpec, index: faiss.Index, device: str, vectors: VectorFile | None = None
+    ) -> None:
         self.dim: int = index.d
         self._factory = spec.factory
         id_map: Any = index.id_map  # type: ignore[attr-defined]
@@ -54,6 +57,7 @@ class FaissIndex:
         if device.startswith("cuda") and not _CPU_ONLY.search(spec.factory):
             index = self._to_gpu(index, device)
         self._index = index
+        self._vectors = vectors
         self.tune(spec.tuning)
 
     def _to_gpu(self, index: faiss.Index, device: str) -> faiss.Index:
@@ -97,13 +101,21 @@ class FaissIndex:
 
     def search(self, queries: Vectors, k: int) -> Neighbors:
         """Return the k best per query; on a GPU at most 2,048, the rest is padding."""
-        with self._lock, _faiss_threads(1 if self._is_short(queries) else 0):
+        with self._lock, faiss_threads(1 if self._is_short(queries) else 0):
             depth = max(min(k, self._max_k), self._min_k)
             scores, ids = self._index.search(queries, depth)
         if depth >= k and (scores[:, :-1] > scores[:, 1:]).all() and (ids[:, -1] >= 0).all():
             return Neighbors(ids[:, :k], scores[:, :k])
         scores[ids < 0] = -np.inf
         return best_first(ids, scores, k)  # FAISS returns ties in any order
+
+    def search_among(self, queries: Vectors, k: int, keys: Ids) -> Neighbors:
+        """Return the k best per query among row keys; ValueError without the stored vectors."""
+        vectors: Vectors | VectorFile | None = _held_vectors(self._index)
+        vectors = self._vectors if vectors is None else vectors
+        if vectors is None:
+            raise ValueError("this index was loaded without the stored vectors")
+        return search_subset(vectors, queries, k, keys)
 
     def _is_short(self, queries: Vectors) -> bool:
         """Return whether a search ends before a second thread could help.
@@ -135,7 +147,13 @@ class FaissIndex:
                 raise
 
     @classmethod
-    def load(cls, spec: FaissSpec, path: Path, device: str = "cpu") -> Self:
+    def load(
+        cls,
+        spec: FaissSpec,
+        path: Path,
+        device: str = "cpu",
+        vectors: VectorFile | None = None,
+    ) -> Self:
         """Return the index that `save` wrote; it goes to a GPU if faiss-gpu is installed.
 
         Raises CorruptBundle for any other file, and for an index of another kind.
@@ -147,7 +165,7 @@ class FaissIndex:
             raise CorruptBundle(f"{path} is not a FAISS index: {_reason(error)}") from None
         _check_loaded(loaded, path)
         try:
-            index._open(spec, loaded, usable_device(device))  # noqa: SLF001 - our own constructor
+            index._open(spec, loaded, usable_device(device), vectors)  # noqa: SLF001 - our own constructor
         except InvalidRequest as error:
             raise CorruptBundle(f"{path} is not what the manifest says: {error}") from None
         return index
@@ -166,6 +184,17 @@ def _check_loaded(index: faiss.Index, path: Path) -> None:
         raise CorruptBundle(f"{path} holds another kind of index than Tusou writes; index again")
 
 
+def _held_vectors(index: faiss.Index) -> Vectors | None:
+    """Return a view of the full vectors that an index in memory holds in row key order, if any."""
+    inner = faiss.downcast_index(index.index) if isinstance(index, faiss.IndexIDMap) else index
+    if isinstance(inner, faiss.IndexRefine):
+        inner = faiss.downcast_index(inner.refine_index)
+    if not isinstance(inner, faiss.IndexFlat):
+        return None
+    view: Vectors = faiss.rev_swig_ptr(inner.get_xb(), inner.ntotal * inner.d)
+    return view.reshape(inner.ntotal, inner.d)
+
+
 def usable_device(device: str) -> str:
     """Return the device of an index when the encoder is requested on `device`.
 
@@ -175,17 +204,6 @@ def usable_device(device: str) -> str:
     if device == "cpu" or not usable:
         return "cpu"
     return "cuda" if device == "auto" else device
-
-
-@contextmanager
-def _faiss_threads(count: int) -> Iterator[None]:
-    """Set the number of FAISS's threads for calls from this thread; 0 leaves it as it is."""
-    before = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(count or before)
-    try:
-        yield
-    finally:
-        faiss.omp_set_num_threads(before)
 
 
 def _reason(error: Exception) -> str:

@@ -72,7 +72,7 @@ class SearchPipeline:
         self.bundle = bundle
         self._weights, self._device, self._encoder = weights, device, encoder
         spec = index_spec(bundle.manifest.index)
-        self._index: VectorIndex = load_index(spec, bundle.path(INDEX), device)
+        self._index: VectorIndex = load_index(spec, bundle.path(INDEX), device, bundle.vector_file)
         self._cache = QueryCache(encoder, cache_size)
         self._image_options = image_options
         self._image_encoder: ImageEncoder | None = None
