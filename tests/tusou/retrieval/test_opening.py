@@ -91,7 +91,7 @@ def test_refuses_another_bundle_format(copy: Path, number: int) -> None:
 
 def test_refuses_files_that_do_not_belong_together(copy: Path) -> None:
     republish(copy, counts={"items": 299, "embedded": 299, "failed": 0, "truncated": 0})
-    with pytest.raises(CorruptBundle, match="299 x 4 numbers"):
+    with pytest.raises(CorruptBundle, match="299 x 64 numbers"):
         SearchPipeline.open(copy)
 
 
