@@ -15,7 +15,7 @@ BUNDLE/<version>/           written once, never changed
 import re
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self, cast
 from zlib import crc32
 
 import numpy as np
@@ -25,6 +25,7 @@ from tusou.bundle.array_file import map_array
 from tusou.bundle.bundle_parts import (
     check_vectors,
     count_failures,
+    damage_as_corrupt,
     read_file_names,
     read_golden,
     read_spans,
@@ -32,6 +33,7 @@ from tusou.bundle.bundle_parts import (
 from tusou.bundle.item_ids import ItemIds
 from tusou.bundle.item_reader import decode_stored_image, decode_stored_text, read_span
 from tusou.bundle.manifest import (
+    ATTRIBUTES,
     FAILURES,
     FILES,
     GOLDEN,
@@ -50,10 +52,15 @@ from tusou.core.arrays import Vectors
 from tusou.core.errors import CorruptBundle, NoImage, UnknownItem
 from tusou.core.files import sha256_of
 from tusou.core.ids import ItemKind
+from tusou.core.lazy_import import LazyImport
 from tusou.images.formats import content_type
+
+if TYPE_CHECKING:
+    from tusou.attributes.table import AttributeTable
 
 CURRENT = "CURRENT"
 
+_ATTRIBUTE_TABLE = LazyImport("tusou.attributes.table:AttributeTable")  # loads Arrow
 _MAX_FAULTS = 20  # files that one message names
 _VERSION = re.compile(r"[0-9a-f]{16}")
 
@@ -186,6 +193,16 @@ class Bundle:
     def spans(self) -> npt.NDArray[np.int64]:
         """File number, byte offset, length and CRC-32 of every item, (n, 4)."""
         return read_spans(self.path(SPANS), self.manifest)
+
+    @cached_property
+    def attributes(self) -> "AttributeTable | None":
+        """The attributes of the items by row key, None if they have none."""
+        if self.manifest.attributes is None:
+            return None
+        path = self.path(ATTRIBUTES)
+        table = cast("type[AttributeTable]", _ATTRIBUTE_TABLE.load())
+        with damage_as_corrupt(path):
+            return table.read(path)
 
     @cached_property
     def source_files(self) -> list[Path]:

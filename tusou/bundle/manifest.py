@@ -14,6 +14,7 @@ from pydantic import (
     model_validator,
 )
 
+from tusou.attributes.schema import AttributeType
 from tusou.core.errors import CorruptBundle, IncompatibleBundle, InvalidRequest
 from tusou.core.files import sha256_of
 from tusou.core.ids import Encoding, ItemKind
@@ -24,6 +25,7 @@ MANIFEST = "manifest.json"
 # Every file of a version besides the manifest.
 IDS, VECTORS, SPANS, FILES = "ids.txt", "vectors.npy", "spans.npy", "files.json"
 INDEX, GOLDEN, FAILURES = "index.bin", "golden.json", "failures.jsonl"
+ATTRIBUTES, LIVE_IMAGES = "attributes.arrow", "images.bin"  # not in every version
 PARTS = (IDS, VECTORS, SPANS, FILES, INDEX, GOLDEN, FAILURES)
 
 _MAX_BYTES = 64 * 2**20  # of a manifest
@@ -138,6 +140,8 @@ class Manifest(_Record):
     counts: Counts
     index: IndexRecord
     build: dict[str, str | int]
+    attributes: dict[str, AttributeType] | None = None  # by name; None without `attributes.arrow`
+    live_position: _Count = 0  # of the last live change that the version holds
     files: dict[str, FileRecord]
 
     @model_validator(mode="after")

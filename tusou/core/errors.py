@@ -75,6 +75,12 @@ class UnknownItem(InputError):
     code = "unknown_item"
 
 
+class PreconditionFailed(InputError):
+    """The item is not in the version that the change was made for."""
+
+    code = "precondition_failed"
+
+
 class NoImage(UnknownItem):
     """The items are texts and have no images."""
 
@@ -109,6 +115,12 @@ class DeadlineExceeded(Unavailable):
     """The deadline of the request passed before it was handled."""
 
     code = "deadline_exceeded"
+
+
+class StorageFull(Unavailable):
+    """The disk is full or failing, so that a change was not stored."""
+
+    code = "storage_full"
 
 
 class RateLimited(TusouError):

@@ -151,6 +151,9 @@ PROBLEM_TYPES: dict[type[TusouError], ProblemType] = {
         "The memory cannot hold the new version beside the current one, which stays in use. "
         "Restart the service to change versions.",
     ),
+    domain.PreconditionFailed: ProblemType(
+        412, "Precondition failed", "The item is not the one that If-Match names; get it again."
+    ),
     BodyTooLarge: ProblemType(
         413, "Body too large", "Send a smaller body, or split the batch.", _CLOSE
     ),
@@ -192,6 +195,9 @@ PROBLEM_TYPES: dict[type[TusouError], ProblemType] = {
     domain.Overloaded: ProblemType(503, "At capacity", "Retry after the time given."),
     domain.DeadlineExceeded: ProblemType(
         504, "Deadline exceeded", "The time limit passed; see X-Request-Timeout-Ms."
+    ),
+    domain.StorageFull: ProblemType(
+        507, "Storage full", "The server's disk is full or failing; nothing was changed."
     ),
 }
 

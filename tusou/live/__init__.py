@@ -1,0 +1,1 @@
+"""Changes to the items of a bundle between its versions: log, store and snapshots."""
