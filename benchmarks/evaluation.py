@@ -78,7 +78,7 @@ def prepare(folder: Path, items: int, queries: int) -> None:
         return
     folder.mkdir(parents=True, exist_ok=True)
     products = [draw_facts(1, "test", number)[0] for number in range(items)]
-    toy_queries = write_queries(products, "test", queries, 1)
+    toy_queries = write_queries([(product,) for product in products], "test", queries, 1)
     rows = [
         {"query_id": number, "query_text": query.text, "item_ids": query.items}
         for number, query in enumerate(toy_queries)

@@ -21,7 +21,7 @@ from tusou_lab.check.fingerprint import fingerprint_image
 from tusou_lab.check.near_duplicates import group_near_duplicates
 from tusou_lab.toy.catalogue import COLOURS, ToyProduct
 from tusou_lab.toy.products import draw_facts
-from tusou_lab.toy.scene import draw_on_white, draw_product
+from tusou_lab.toy.scene import draw_image, draw_on_white
 
 from benchmarks.record import record
 from benchmarks.wilson import wilson_interval
@@ -44,7 +44,7 @@ def main() -> None:
     seed = 1 if options.tune else 101
     figures: dict[str, object] = {
         "drawn_on_white": measure(list(draw(draw_on_white, options.products, seed)), seed),
-        "drawn_in_rooms": measure(list(draw(draw_product, options.products, seed + 1)), seed),
+        "drawn_in_rooms": measure(list(draw(draw_in_room, options.products, seed + 1)), seed),
     }
     if options.photos:
         split = "valid" if options.tune else "test"
@@ -87,9 +87,12 @@ def share(cases: int, total: int) -> dict[str, object]:
     return {"value": value, "of": total, "low": low, "high": high}
 
 
-def draw(
-    draw_image: Callable[[ToyProduct, Rng], bytes], products: int, seed: int
-) -> Iterator[Named]:
+def draw_in_room(product: ToyProduct, rng: Rng) -> bytes:
+    """Return an image of a product before a drawn background."""
+    return draw_image([product], rng)
+
+
+def draw(draw_one: Callable[[ToyProduct, Rng], bytes], products: int, seed: int) -> Iterator[Named]:
     """Yield each product in three colours, otherwise the same, and once in another pose."""
     for number in range(products):
         product, _ = draw_facts(seed, "test", number)
@@ -97,9 +100,9 @@ def draw(
         others = np.random.default_rng([seed, number, 5]).permutation(sorted({*COLOURS} - {colour}))
         for name in (colour, *others[:2].tolist()):
             variant = ToyProduct(product.category, {**product.facts, "colour": name})
-            data = draw_image(variant, np.random.default_rng([seed, number, 1]))
+            data = draw_one(variant, np.random.default_rng([seed, number, 1]))
             yield f"{number} {name}", data
-        yield f"{number} posed", draw_image(product, np.random.default_rng([seed, number, 2]))
+        yield f"{number} posed", draw_one(product, np.random.default_rng([seed, number, 2]))
 
 
 def read_photos(folder: Path, split: str, seed: int) -> Iterator[Named]:

@@ -29,6 +29,12 @@ def toy(
     workers: Annotated[
         int, typer.Option(min=0, help="Processes that draw images; 0: one per core.")
     ] = 0,
+    hard: Annotated[
+        bool,
+        typer.Option(
+            "--hard", help="Cluttered, dim images of several products; rare words and long titles."
+        ),
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace existing files.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -37,6 +43,7 @@ def toy(
 
     from tusou.cli.progress import progress
     from tusou_lab.toy.dataset import SplitSize, write_toy
+    from tusou_lab.toy.difficulty import EASY, HARD
     from tusou_lab.toy.products import SPLITS
 
     train = train_items or 4 * items
@@ -51,7 +58,13 @@ def toy(
     ]
     with plain_errors(), progress() as bar:
         reports = write_toy(
-            out, sizes, seed, workers or os.cpu_count() or 1, force=force, progress=bar
+            out,
+            sizes,
+            seed,
+            workers or os.cpu_count() or 1,
+            difficulty=HARD if hard else EASY,
+            force=force,
+            progress=bar,
         )
     if as_json:
         print_json([asdict(report) for report in reports])

@@ -16,9 +16,10 @@ from tusou.cli.progress import NoProgress, Progress
 from tusou.core.errors import OutputExists
 from tusou.core.files import write_file
 from tusou.core.process_limits import exit_with_parent
-from tusou_lab.toy.products import draw_facts, item_id
+from tusou_lab.toy.difficulty import EASY, Difficulty
+from tusou_lab.toy.products import draw_scene, item_id
 from tusou_lab.toy.queries import ToyText, write_captions, write_queries
-from tusou_lab.toy.scene import draw_product
+from tusou_lab.toy.scene import draw_image
 
 _CHUNK_SIZE = 50  # images per task of a worker
 
@@ -70,6 +71,7 @@ def write_toy(
     seed: int,
     workers: int = 1,
     *,
+    difficulty: Difficulty = EASY,
     force: bool = False,
     progress: Progress | None = None,
 ) -> list[ToySplitReport]:
@@ -83,7 +85,10 @@ def write_toy(
         raise OutputExists(f"{existing[0]} exists: choose another folder or pass --force")
     folder.mkdir(parents=True, exist_ok=True)
     with _parallel_map(workers) as run:
-        return [_write_split(folder, size, seed, run, progress or NoProgress()) for size in sizes]
+        return [
+            _write_split(folder, size, seed, difficulty, run, progress or NoProgress())
+            for size in sizes
+        ]
 
 
 _MapRows = Callable[[Callable[[int], str], range], Iterator[str]]
@@ -99,19 +104,24 @@ def _parallel_map(workers: int) -> Iterator[_MapRows]:
 
 
 def _write_split(
-    folder: Path, size: SplitSize, seed: int, run: _MapRows, progress: Progress
+    folder: Path,
+    size: SplitSize,
+    seed: int,
+    difficulty: Difficulty,
+    run: _MapRows,
+    progress: Progress,
 ) -> ToySplitReport:
     files = ToySplitFiles.of(folder, size.split)
     progress.begin(f"drawing {size.split}", size.items)
     temporary = files.images.with_name(f"{files.images.name}.part")
     with temporary.open("w", encoding="ascii", newline="\n") as file:
-        for row in run(partial(_image_row, seed, size.split), range(size.items)):
+        for row in run(partial(_image_row, seed, size.split, difficulty), range(size.items)):
             file.write(row)
             progress.advance()
     temporary.replace(files.images)
-    products = [draw_facts(seed, size.split, index)[0] for index in range(size.items)]
-    queries = write_queries(products, size.split, size.queries, seed)
-    captions = write_captions(products, size.split, seed)
+    scenes = [draw_scene(seed, size.split, index, difficulty)[0] for index in range(size.items)]
+    queries = write_queries(scenes, size.split, size.queries, seed, difficulty)
+    captions = write_captions(scenes, size.split, seed, difficulty)
     first = item_id(size.split, 0)
     texts_by_image: dict[int, list[int]] = defaultdict(list)
     for text_id, caption in enumerate(captions, first):
@@ -144,6 +154,6 @@ def _write_rows(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
     write_file(path, text.encode())
 
 
-def _image_row(seed: int, split: str, index: int) -> str:
-    product, rng = draw_facts(seed, split, index)
-    return f"{item_id(split, index)}\t{b64encode(draw_product(product, rng)).decode()}\n"
+def _image_row(seed: int, split: str, difficulty: Difficulty, index: int) -> str:
+    scene, rng = draw_scene(seed, split, index, difficulty)
+    return f"{item_id(split, index)}\t{b64encode(draw_image(scene, rng, difficulty)).decode()}\n"

@@ -1,11 +1,15 @@
-"""Draws a product image: background, shadow, parts and light."""
+"""Draws product images: background, shadow, parts and light."""
 
+from collections.abc import Sequence
 from io import BytesIO
+from typing import TypeAlias
 
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 from tusou_lab.toy.catalogue import COLOURS, FINISHES, Rgb, ToyProduct
+from tusou_lab.toy.difficulty import EASY, Difficulty
+from tusou_lab.toy.disturbances import degrade, draw_clutter
 from tusou_lab.toy.geometry import Paint, Points, Shape
 from tusou_lab.toy.patterns import Rng, luminance, mix, texture
 from tusou_lab.toy.shapes import SHAPES
@@ -23,6 +27,8 @@ _FIXED: dict[Paint, tuple[int, ...]] = {
     Paint.GLOSS: (255, 255, 255, 120),
 }
 
+Place: TypeAlias = tuple[float, float, float]  # centre and side, as shares of the image's side
+_WHOLE: Place = (0.5, 0.5, 1.0)
 _EDGED = (Paint.BODY, Paint.PLAIN, Paint.DEEP, Paint.WHITE)
 _WALLS: tuple[Rgb, ...] = (
     (236, 228, 216),
@@ -42,34 +48,58 @@ _VIVID: tuple[Rgb, ...] = (
 )
 
 
-def draw_product(product: ToyProduct, rng: Rng) -> bytes:
+def draw_image(scene: Sequence[ToyProduct], rng: Rng, difficulty: Difficulty = EASY) -> bytes:
     """Return a 224 x 224 image as the bytes of a JPEG or, one in five, a PNG."""
-    parts = _pose(SHAPES[product.category.shape](dict(product.facts)), rng)
+    posed = [
+        _pose(SHAPES[product.category.shape](dict(product.facts)), rng, difficulty, place)
+        for product, place in zip(scene, _places(len(scene), rng), strict=True)
+    ]
     image = _draw_background(SIZE, rng)
-    _cast_shadow(image, parts, rng)
+    for parts in posed:
+        _cast_shadow(image, parts, rng)
     image = image.resize((_FINE, _FINE), Image.Resampling.NEAREST)
-    _paint(image, parts, product, rng)
-    return _encode(_light(image.reduce(2), rng), rng)
+    if difficulty.clutter:
+        draw_clutter(image, int(rng.integers(difficulty.clutter + 1)), rng)
+    for product, parts in zip(scene, posed, strict=True):
+        _paint(image, parts, product, rng)
+    image = _light(image.reduce(2), rng)
+    if difficulty.blur or difficulty.noise:
+        image = degrade(image, difficulty, rng)
+    return _encode(image, rng, difficulty.quality)
 
 
 def draw_on_white(product: ToyProduct, rng: Rng) -> bytes:
     """Return a 224 x 224 image of a product on plain white, without shadow or light."""
-    parts = _pose(SHAPES[product.category.shape](dict(product.facts)), rng)
+    parts = _pose(SHAPES[product.category.shape](dict(product.facts)), rng, EASY, _WHOLE)
     image = Image.new("RGB", (_FINE, _FINE), (255, 255, 255))
     _paint(image, parts, product, rng)
-    return _encode(image.reduce(2), rng)
+    return _encode(image.reduce(2), rng, EASY.quality)
 
 
-def _pose(parts: list[Shape], rng: Rng) -> list[Shape]:
+def _places(count: int, rng: Rng) -> list[Place]:
+    """Return a place for each of up to three products: the first has the largest."""
+    if count == 1:
+        return [_WHOLE]
+    left = rng.random() < 0.5  # the first product is at the left
+    main, rest = (
+        ((0.32, 0.5, 0.62), (0.82, 0.5, 0.42)) if left else ((0.68, 0.5, 0.62), (0.18, 0.5, 0.42))
+    )
+    x, _, size = rest
+    further = [(x, 0.5, size)] if count == 2 else [(x, 0.27, size), (x, 0.75, size)]
+    return [main, *further]
+
+
+def _pose(parts: list[Shape], rng: Rng, difficulty: Difficulty, place: Place) -> list[Shape]:
     """Return the parts rotated, stretched, scaled, placed and perhaps mirrored on the canvas."""
-    angle = np.radians(rng.normal(0, 6))
-    scale = rng.uniform(0.32, 0.45) * _FINE
+    x, y, share = place
+    angle = np.radians(rng.normal(0, difficulty.turn))
+    scale = rng.uniform(*difficulty.scale) * _FINE * share
     stretch = rng.uniform(0.92, 1.08)
     side = rng.choice((-1.0, 1.0))
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     matrix = turn @ np.diag([side * scale * stretch, scale / stretch])
-    slack = 0.5 * _FINE - scale * 1.08
-    centre = 0.5 * _FINE + rng.uniform(-1, 1, 2) * max(slack, 0.0)
+    slack = 0.5 * _FINE * share - scale * 1.08
+    centre = np.array([x, y]) * _FINE + rng.uniform(-1, 1, 2) * max(slack, 0.0)
     return [Shape(part.outline @ matrix.T + centre, part.paint) for part in parts]
 
 
@@ -177,10 +207,10 @@ def _light(image: Image.Image, rng: Rng) -> Image.Image:
     return ImageChops.multiply(image, light.resize((SIZE, SIZE), Image.Resampling.BILINEAR))
 
 
-def _encode(image: Image.Image, rng: Rng) -> bytes:
+def _encode(image: Image.Image, rng: Rng, quality: tuple[int, int]) -> bytes:
     data = BytesIO()
     if rng.random() < 0.2:
         image.save(data, "PNG", compress_level=1)
     else:
-        image.save(data, "JPEG", quality=int(rng.integers(60, 95)))
+        image.save(data, "JPEG", quality=int(rng.integers(*quality)))
     return data.getvalue()

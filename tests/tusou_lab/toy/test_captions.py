@@ -8,19 +8,20 @@ from tusou_lab.toy.products import draw_facts
 from tusou_lab.toy.queries import is_reserved, write_captions
 
 PRODUCTS = [draw_facts(3, "test", index)[0] for index in range(400)]
+SCENES = [(product,) for product in PRODUCTS]
 
 
 def test_captions_differ_and_use_wordings_of_their_split() -> None:
-    captions = write_captions(PRODUCTS, "test", seed=3)
+    captions = write_captions(SCENES, "test", seed=3)
     texts = {caption.text for caption in captions}
     assert 380 <= len(texts) == len(captions) <= 400
     assert all(is_reserved(text, "test") for text in texts)
-    assert captions == write_captions(PRODUCTS, "test", seed=3)
-    assert captions != write_captions(PRODUCTS, "test", seed=4)
+    assert captions == write_captions(SCENES, "test", seed=3)
+    assert captions != write_captions(SCENES, "test", seed=4)
 
 
 def test_the_images_of_a_caption_share_facts() -> None:
-    captions = write_captions(PRODUCTS, "test", seed=3)
+    captions = write_captions(SCENES, "test", seed=3)
     shared = [caption for caption in captions if len(caption.items) > 1]
     assert len(shared) > 50
     for caption in shared:
@@ -31,7 +32,7 @@ def test_the_images_of_a_caption_share_facts() -> None:
 
 
 def test_every_image_lists_its_captions(tmp_path: Path) -> None:
-    captions = write_captions(PRODUCTS[:50], "test", seed=3)
+    captions = write_captions(SCENES[:50], "test", seed=3)
     correct = {
         30_000_000 + image: [
             30_000_000 + number for number, caption in enumerate(captions) if image in caption.items

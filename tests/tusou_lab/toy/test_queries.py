@@ -38,7 +38,7 @@ def segmentations(text: str) -> Iterator[frozenset[str]]:
 
 @pytest.fixture(scope="module")
 def queries() -> list[ToyText]:
-    return write_queries(POOL, "test", 300, seed=3)
+    return write_queries([(product,) for product in POOL], "test", 300, seed=3)
 
 
 def test_exactly_the_matching_items_are_listed(queries: list[ToyText]) -> None:
@@ -71,4 +71,11 @@ def test_the_pool_covers_the_catalogue() -> None:
 
 
 def test_a_small_pool_still_gets_its_queries() -> None:
-    assert len(write_queries(draw_products("valid", 20), "valid", 10, seed=1)) == 10
+    assert (
+        len(
+            write_queries(
+                [(product,) for product in draw_products("valid", 20)], "valid", 10, seed=1
+            )
+        )
+        == 10
+    )
