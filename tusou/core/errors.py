@@ -111,6 +111,12 @@ class OutOfMemory(Unavailable):
     code = "out_of_memory"
 
 
+class IndexUnavailable(Unavailable):
+    """The server that holds the index, such as Milvus, does not answer."""
+
+    code = "index_unavailable"
+
+
 class DeadlineExceeded(Unavailable):
     """The deadline of the request passed before it was handled."""
 

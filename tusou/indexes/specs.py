@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from tusou.attributes.schema import AttributeType
 from tusou.bundle.manifest import IndexRecord
 
 
@@ -24,7 +25,21 @@ class TorchSpec:
     tuning: ClassVar[str] = ""
 
 
-IndexSpec = FaissSpec | TorchSpec
+@dataclass(frozen=True, slots=True)
+class MilvusSpec:
+    """Exact search in a collection of a Milvus server."""
+
+    index_type: ClassVar[Literal["milvus"]] = "milvus"
+    factory: ClassVar[str] = "milvus"  # its name where FAISS factory strings are accepted
+    tuning: ClassVar[str] = ""
+    uri: str
+    collection: str
+    ids_sha256: str  # digest of the item ids, in row key order
+    attributes: tuple[tuple[str, AttributeType], ...] = ()  # of a new collection, by name
+    seconds: float = 2.0  # the time limit of a search
+
+
+IndexSpec = FaissSpec | TorchSpec | MilvusSpec
 
 
 def index_spec(record: IndexRecord) -> IndexSpec:

@@ -192,6 +192,9 @@ PROBLEM_TYPES: dict[type[TusouError], ProblemType] = {
     domain.OutOfMemory: ProblemType(
         503, "Out of memory", "The device is out of memory; retry after the time given."
     ),
+    domain.IndexUnavailable: ProblemType(
+        503, "Index unavailable", "The index's server does not answer; retry after the time given."
+    ),
     domain.Overloaded: ProblemType(503, "At capacity", "Retry after the time given."),
     domain.DeadlineExceeded: ProblemType(
         504, "Deadline exceeded", "The time limit passed; see X-Request-Timeout-Ms."
