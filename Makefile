@@ -19,7 +19,7 @@ BIN := .venv/bin
 
 export UV_PYTHON_DOWNLOADS = never
 
-.PHONY: help demo serve test coverage test-browser bench bench-gate bench-gpu check audit sbom lock clean
+.PHONY: help demo serve test coverage test-browser test-milvus bench bench-gate bench-gpu check audit sbom lock clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*##/make \1\t/p' Makefile
@@ -46,6 +46,11 @@ test-browser: $(ENV)  ## run the search page's tests in Chromium (SCREENSHOTS=do
 	@test -n "$(CHROMIUM)" || { echo "Chromium is missing." >&2; \
 		echo "On Debian: apt-get install chromium fonts-noto-cjk" >&2; exit 1; }
 	$(BIN)/pytest tests/browser -m browser $(if $(SCREENSHOTS),--screenshots $(SCREENSHOTS))
+
+MILVUS := .venv-milvus/.installed
+
+test-milvus: $(MILVUS)  ## run the tests of searches on Milvus against servers of milvus-lite
+	.venv-milvus/bin/pytest tests/milvus -m milvus
 
 bench: $(ENV)  ## measure speed beside stock cn_clip (QUICK=--quick for three rough minutes)
 	$(BIN)/python -m benchmarks.performance $(QUICK); status=$$?; \
@@ -86,6 +91,9 @@ lock: $(filter .venv-uv/bin/uv,$(UV))  ## resolve the lock files again (UPGRADE=
 	$(SAME) --extra data --output-file requirements/data.txt
 	$(SAME) --extra lab --output-file requirements/lab.txt
 	$(SAME) --extra otel --output-file requirements/otel.txt
+	$(SAME) --extra milvus --output-file requirements/milvus.txt
+	$(LOCK) --group milvus-server --constraints requirements/dev.txt --constraints requirements/milvus.txt \
+		--output-file requirements/milvus-server.txt
 	$(SAME) --output-file requirements/client.txt
 
 LOCK = $(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-annotate \
@@ -94,7 +102,7 @@ LOCK = $(UV) pip compile --universal --python-version 3.11 --generate-hashes --n
 SAME = $(LOCK) pyproject.toml --constraints requirements/dev.txt
 
 clean:  ## remove what make installed and what the tools cached
-	rm -rf .venv .venv-uv .venv-audit build dist demo-run .mypy_cache .pytest_cache .ruff_cache .hypothesis \
+	rm -rf .venv .venv-uv .venv-audit .venv-milvus build dist demo-run .mypy_cache .pytest_cache .ruff_cache .hypothesis \
 		.import_linter_cache
 
 $(ENV): $(filter .venv-uv/bin/uv,$(UV)) pyproject.toml requirements/dev.txt requirements/build.txt \
@@ -104,6 +112,15 @@ $(ENV): $(filter .venv-uv/bin/uv,$(UV)) pyproject.toml requirements/dev.txt requ
 	$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv
 	sh requirements/install.sh $(UV) $(BIN)/python requirements/dev.txt $(TORCH)
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps \
+		--build-constraints requirements/build.txt --require-build-hashes --editable .
+	touch $@
+
+$(MILVUS): $(ENV) requirements/milvus.txt requirements/milvus-server.txt
+	$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv-milvus
+	sh requirements/install.sh $(UV) .venv-milvus/bin/python requirements/dev.txt $(TORCH)
+	$(UV) pip install --quiet --python .venv-milvus/bin/python --require-hashes \
+		--requirement requirements/milvus.txt --requirement requirements/milvus-server.txt
+	$(UV) pip install --quiet --python .venv-milvus/bin/python --no-deps \
 		--build-constraints requirements/build.txt --require-build-hashes --editable .
 	touch $@
 

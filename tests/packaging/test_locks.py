@@ -49,6 +49,8 @@ def test_there_is_a_lock_for_each_way_to_install() -> None:
         "gpu",
         "installer",
         "lab",
+        "milvus-server",
+        "milvus",
         "otel",
     ]
 
@@ -72,8 +74,11 @@ def test_what_is_installed_is_what_is_tested(platform: dict[str, str]) -> None:
     assert pins(ROOT / "requirements/data.txt", platform).items() <= tested.items()
     assert pins(ROOT / "requirements/lab.txt", platform).items() <= tested.items()
     assert pins(ROOT / "requirements/otel.txt", platform).items() <= tested.items()
-    gpu = pins(ROOT / "requirements/gpu.txt", platform)
-    assert {name: tested[name] for name in gpu.keys() & tested.keys()}.items() <= gpu.items()
+    for lock in ("gpu", "milvus", "milvus-server"):
+        pinned = pins(ROOT / f"requirements/{lock}.txt", platform)
+        assert {
+            name: tested[name] for name in pinned.keys() & tested.keys()
+        }.items() <= pinned.items()
 
 
 def test_the_two_faiss_are_never_together() -> None:

@@ -9,7 +9,13 @@ from tusou.core.errors import MissingDependency
 
 _OWN_PACKAGES = {"tusou", "tusou_service", "tusou_indexer", "tusou_lab", "tusou_client"}
 # Packages that a single extra installs, whichever extra the importing code belongs to.
-_EXTRA_OF = {"matplotlib": "lab", "fontTools": "lab", "jinja2": "lab", "opentelemetry": "otel"}
+_EXTRA_OF = {
+    "matplotlib": "lab",
+    "fontTools": "lab",
+    "jinja2": "lab",
+    "opentelemetry": "otel",
+    "pymilvus": "milvus",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ __all__ = ["VectorIndex", "create_index", "faiss_device", "load_index"]
 _INDEX_TYPES = {
     "faiss": LazyImport("tusou.indexes.faiss_index:FaissIndex"),
     "torch": LazyImport("tusou.indexes.torch_index:TorchIndex"),
+    "milvus": LazyImport("tusou.indexes.milvus_index:MilvusIndex"),
 }
 
 

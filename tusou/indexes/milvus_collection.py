@@ -12,7 +12,7 @@ from pymilvus import DataType, MilvusClient
 from tusou.attributes.schema import Attributes, AttributeType
 from tusou.core.arrays import Ids, Vectors
 from tusou.core.errors import InvalidRequest
-from tusou.indexes.milvus_columns import MAX_LIST, MAX_TEXT_BYTES, Column
+from tusou.indexes.milvus_columns import MAX_LIST, MAX_TEXT_BYTES, MilvusColumn
 from tusou.indexes.milvus_server import MilvusServer
 
 KEY, ITEM_ID, VECTOR = "row_key", "item_id", "vector"
@@ -53,7 +53,7 @@ class Collection:
             )
         )
 
-    def create(self, dim: int, columns: Sequence[Column], ids_sha256: str) -> None:
+    def create(self, dim: int, columns: Sequence[MilvusColumn], ids_sha256: str) -> None:
         """Create the collection, empty, in place of one of the same name."""
         self.drop()
         schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False)
@@ -77,7 +77,7 @@ class Collection:
 
     def insert(
         self,
-        columns: Sequence[Column],
+        columns: Sequence[MilvusColumn],
         keys: Ids,
         vectors: Vectors,
         item_ids: Sequence[str],
@@ -97,10 +97,10 @@ class Collection:
         ]
         size = batch_size(vectors.shape[1])
         for start in range(0, len(rows), size):
-            batch = rows[start : start + size]
-            self.server.call(
-                lambda client, batch=batch: client.insert(self.name, batch, timeout=_WRITE_SECONDS)
-            )
+            self._insert_rows(rows[start : start + size])
+
+    def _insert_rows(self, rows: list[dict[str, Any]]) -> None:
+        self.server.call(lambda client: client.insert(self.name, rows, timeout=_WRITE_SECONDS))
 
     def seal(self) -> None:
         """Make all rows durable and searchable."""

@@ -43,7 +43,7 @@ ABSENT: Mapping[AttributeType, Stored] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class MilvusColumn:
     """One attribute's field in a collection."""
 
     attribute: str
@@ -75,7 +75,7 @@ def store(value: AttributeValue, kind: AttributeType) -> Stored:
     if kind == "integer":
         return int(cast("int", value))
     if kind == "number":
-        return float(cast("float", value))
+        return float(cast("float", value)) + 0.0  # no -0.0, which an index may tell from 0.0
     if kind == "date":
         return date.fromisoformat(cast("str", value)).toordinal()
     if kind == "strings":
@@ -83,7 +83,7 @@ def store(value: AttributeValue, kind: AttributeType) -> Stored:
     return f"={value}"
 
 
-def columns_of(schema: AttributeSchema) -> dict[str, Column]:
+def columns_of(schema: AttributeSchema) -> dict[str, MilvusColumn]:
     """Return the field of each attribute, by its name; InvalidRequest if there are too many."""
     if len(schema) > MAX_FIELDS - _OWN_FIELDS:
         raise InvalidRequest(
@@ -91,4 +91,6 @@ def columns_of(schema: AttributeSchema) -> dict[str, Column]:
             f"{MAX_FIELDS - _OWN_FIELDS}; leave some out of the attributes' file"
         )
     names = sorted(schema)
-    return {name: Column(name, f"a{number}", schema[name]) for number, name in enumerate(names)}
+    return {
+        name: MilvusColumn(name, f"a{number}", schema[name]) for number, name in enumerate(names)
+    }

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TypeAlias, cast
 
 from tusou.attributes.filters import AllOf, Condition, Filter, FilterValue, Not
-from tusou.indexes.milvus_columns import ABSENT, PRESENT_LIST, Column, Stored, store
+from tusou.indexes.milvus_columns import ABSENT, PRESENT_LIST, MilvusColumn, Stored, store
 
 # An expression, or the constant that a filter comes to: it selects all items, or none.
 Expression: TypeAlias = str | bool
@@ -20,7 +20,7 @@ _SYMBOLS = {"$lt": "<", "$lte": "<=", "$gt": ">", "$gte": ">="}
 _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n", "\r": r"\r", "\t": r"\t"})
 
 
-def translate(selected: Filter, columns: Mapping[str, Column]) -> Expression:
+def translate(selected: Filter, columns: Mapping[str, MilvusColumn]) -> Expression:
     """Return the expression that selects the items that pass a filter checked by `check_filter`.
 
     `columns` are those of the collection, by the name of the attribute.
@@ -52,7 +52,7 @@ def _negated(part: Expression) -> Expression:
     return f"not ({part})" if isinstance(part, str) else not part
 
 
-def _condition(condition: Condition, column: Column) -> Expression:
+def _condition(condition: Condition, column: MilvusColumn) -> Expression:
     operator, value = condition.operator, condition.value
     if operator == "$exists":
         return _exists(column) if value else _negated(_exists(column))
@@ -63,13 +63,13 @@ def _condition(condition: Condition, column: Column) -> Expression:
     return _negated(selected) if operator in ("$ne", "$nin") else selected
 
 
-def _exists(column: Column) -> str:
+def _exists(column: MilvusColumn) -> str:
     if column.type == "strings":
         return f"array_contains({column.field}, {_literal(PRESENT_LIST)})"
     return f"{column.field} != {_literal(ABSENT[column.type])}"
 
 
-def _is_one_of(column: Column, values: Sequence[FilterValue]) -> Expression:
+def _is_one_of(column: MilvusColumn, values: Sequence[FilterValue]) -> Expression:
     """Return the expression of items whose value, or one of whose strings, is among values."""
     literals = [_stored(column, value) for value in values if _can_equal(column, value)]
     if not literals:
@@ -80,19 +80,18 @@ def _is_one_of(column: Column, values: Sequence[FilterValue]) -> Expression:
     return f"{column.field} in [{joined}]"
 
 
-def _can_equal(column: Column, value: FilterValue) -> bool:
+def _can_equal(column: MilvusColumn, value: FilterValue) -> bool:
     """Return whether the field can hold a value; a number need not have the field's type."""
-    if isinstance(value, str):
+    if isinstance(value, str | bool):
         return True
     return _rounded(column, value) == value and abs(value) <= _largest(column)
 
 
-def _compared(column: Column, operator: str, value: FilterValue) -> Expression:
+def _compared(column: MilvusColumn, operator: str, value: FilterValue) -> Expression:
     """Return the expression of an order; items without the attribute never pass."""
     symbol = _SYMBOLS[operator]
-    if isinstance(value, str):
-        bound = cast("int", store(value, column.type))
-    elif (bound := _rounded(column, value)) != value:
+    bound = _rounded(column, value)
+    if not isinstance(value, str) and bound != value:
         # The field holds only the number's neighbors: a < 2.5 means a <= 2.
         symbol = f"{symbol[0]}=" if (bound < value) == (symbol[0] == "<") else symbol[0]
     if abs(bound) > _largest(column):
@@ -102,15 +101,16 @@ def _compared(column: Column, operator: str, value: FilterValue) -> Expression:
     return compared if symbol[0] == ">" else f"({_exists(column)} and {compared})"
 
 
-def _rounded(column: Column, value: float) -> float:
-    return float(value) if column.type == "number" else int(value)
+def _rounded(column: MilvusColumn, value: FilterValue) -> float:
+    """Return a date or a number as the field holds it, rounded to the field's type."""
+    return cast("float", store(value, column.type))
 
 
-def _largest(column: Column) -> float:
+def _largest(column: MilvusColumn) -> float:
     return math.inf if column.type == "number" else _MAX_INTEGER
 
 
-def _stored(column: Column, value: FilterValue) -> str:
+def _stored(column: MilvusColumn, value: FilterValue) -> str:
     """Return the literal of a filter's value, or of one string of a list, as the field holds it."""
     is_list = column.type == "strings"
     return _literal(f"={value}" if is_list else store(value, column.type))

@@ -39,7 +39,7 @@ class MilvusIndex:
     def __init__(self, spec: MilvusSpec, dim: int, vectors: VectorFile | None = None) -> None:
         self._spec, self.dim, self._vectors = spec, dim, vectors
         self._columns = columns_of(dict(spec.attributes))
-        self._collection = Collection(MilvusServer(spec.uri, spec.seconds), spec.collection)
+        self.collection = Collection(MilvusServer(spec.uri, spec.seconds), spec.collection)
         self._count = 0
         self._keys = 0  # row keys are below it
 
@@ -56,11 +56,6 @@ class MilvusIndex:
         """The least number of vectors, one: nothing is trained."""
         return 1
 
-    @property
-    def server(self) -> MilvusServer:
-        """The server that holds the collection."""
-        return self._collection.server
-
     def add(
         self,
         ids: Ids,
@@ -74,8 +69,8 @@ class MilvusIndex:
         """
         columns = list(self._columns.values())
         if not self._count:
-            self._collection.create(self.dim, columns, self._spec.ids_sha256)
-        self._collection.insert(
+            self.collection.create(self.dim, columns, self._spec.ids_sha256)
+        self.collection.insert(
             columns,
             ids,
             vectors,
@@ -130,10 +125,10 @@ class MilvusIndex:
         return best_first(ids, np.hstack([part.scores for part in parts]), limit)
 
     def _found(self, queries: Vectors, limit: int, expression: str) -> Neighbors:
-        server = self._collection.server
+        server = self.collection.server
         results = server.call(
             lambda client: client.search(
-                self._collection.name,
+                self.collection.name,
                 data=list(queries),
                 anns_field=VECTOR,
                 filter=expression,
@@ -159,11 +154,11 @@ class MilvusIndex:
 
         Raises IndexUnavailable when Milvus holds another number of rows than were added.
         """
-        self._collection.seal()
-        if (stored := self._collection.count()) != self._count:
+        self.collection.seal()
+        if (stored := self.collection.count()) != self._count:
             raise IndexUnavailable(
-                f"Milvus at {self.server.address} holds {stored:,} rows of {self._count:,}; run "
-                "`tusou index` again"
+                f"Milvus at {self.collection.server.address} holds {stored:,} rows of "
+                f"{self._count:,}; run `tusou index` again"
             )
         head = {
             "collection": self._spec.collection,
@@ -195,7 +190,7 @@ class MilvusIndex:
 
     def check(self) -> None:
         """Raise IncompatibleBundle unless the collection holds the version's rows."""
-        collection, place = self._collection, f"Milvus at {self.server.address}"
+        collection, place = self.collection, f"Milvus at {self.collection.server.address}"
         if not collection.exists():
             raise IncompatibleBundle(f"{place} has no collection {collection.name}; index again")
         digest = collection.ids_sha256()
@@ -230,11 +225,9 @@ def _within(expression: str, start: int, stop: int) -> str:
 
 def _surely_complete(candidates: Neighbors, k: int) -> bool:
     """Return whether the k best and all that tie with them are among the candidates."""
-    scores = candidates.scores
-    if k >= scores.shape[1]:
-        return bool((candidates.ids[:, -1] < 0).all())
-    margin = scores[:, k - 1] - scores[:, -1]  # infinite where all items are candidates
-    return bool((np.isneginf(scores[:, -1]) | (margin > 2 * _ROUNDING)).all())
+    last = candidates.scores[:, -1]
+    below = last < candidates.scores[:, k - 1] - 2 * _ROUNDING
+    return bool((np.isneginf(last) | below).all())  # padding: there are no others
 
 
 def _scored_again(vectors: VectorFile, queries: Vectors, candidates: Neighbors) -> Neighbors:
