@@ -68,6 +68,7 @@ export default {
     uri_too_long: ["Link too long", "Shorten the query."],
     headers_too_large: ["Request headers too large", "Clear this site's browsing data and try again."],
     artifact_error: ["Index not usable", "See the server's log."],
+    index_unavailable: ["Index unavailable", "The index's server does not answer. Try again shortly."],
     out_of_memory: ["Out of memory", "Try again later."],
     insufficient_memory: ["Out of memory", "The new index does not fit; the old one is still in use."],
     corrupt_bundle: ["Index damaged", "See the server's log."],

@@ -5,7 +5,8 @@ import { element } from "./grid.js";
 import { strings } from "./strings.js";
 
 const RETRIED_CODES = new Set([
-  "overloaded", "rate_limited", "not_ready", "unavailable", "out_of_memory", "network", "deadline_exceeded", "request_timeout",
+  "overloaded", "rate_limited", "not_ready", "unavailable", "out_of_memory", "index_unavailable", "network",
+  "deadline_exceeded", "request_timeout",
 ]);
 const RETRY_BUTTON_CODES = new Set(["internal", "other"]);
 const MAX_AUTOMATIC_RETRIES = 5; // then the user decides

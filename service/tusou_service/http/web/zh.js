@@ -65,6 +65,7 @@ export default {
     uri_too_long: ["链接过长", "请缩短查询内容。"],
     headers_too_large: ["请求头过大", "请清除本站的浏览数据后重试。"],
     artifact_error: ["索引不可用", "详情见服务端日志。"],
+    index_unavailable: ["索引不可用", "存放索引的服务器没有响应，请稍后再试。"],
     out_of_memory: ["内存不足", "服务端内存暂时不足，请稍后再试。"],
     insufficient_memory: ["内存不足", "服务端放不下新索引，仍在使用原索引。"],
     corrupt_bundle: ["索引已损坏", "详情见服务端日志。"],
