@@ -1,19 +1,16 @@
 """Names and values of attributes: their limits, and the type that a value has."""
 
 import math
-import re
 from typing import cast
 
 from tusou.attributes.filters import is_date, shown
 from tusou.attributes.schema import AttributeType, AttributeValue
 
-MAX_ATTRIBUTES = 64
+MAX_ATTRIBUTES = 256  # of all items together
 MAX_NAME_CHARS = 64
-MAX_TEXT_CHARS = 8192
+MAX_TEXT_BYTES = 16_384  # in UTF-8
 MAX_STRINGS = 256  # of a list
-MAX_STRING_CHARS = 1024  # of a string in a list, as in filters
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 # What a value of each type is called in a sentence.
 DESCRIPTIONS: dict[AttributeType, str] = {
     "string": "a text",
@@ -33,8 +30,8 @@ def name_fault(name: str) -> str | None:
         return f"{shown(name)} begins with $, as operators of filters do"
     if len(name) > MAX_NAME_CHARS:
         return f"{shown(name)}… is a name of over {MAX_NAME_CHARS} characters"
-    if _CONTROL.search(name) or name != name.strip():
-        return f"{shown(name)} is a name with control characters, or blanks around it"
+    if not name.isprintable() or name != name.strip():
+        return f"{shown(name)} is a name with invisible characters, or blanks around it"
     return None
 
 
@@ -51,13 +48,13 @@ def narrowest_type(value: object) -> AttributeType:
             raise ValueError("is not a finite number")
         return "number"
     if isinstance(value, str):
-        _check_text(value, MAX_TEXT_CHARS)
+        _check_text(value)
         return "date" if is_date(value) else "string"
     if isinstance(value, list) and all(isinstance(text, str) for text in value):
         if len(value) > MAX_STRINGS:
             raise ValueError(f"is a list of over {MAX_STRINGS} strings")
         for text in value:
-            _check_text(text, MAX_STRING_CHARS)
+            _check_text(text)
         return "strings"
     if isinstance(value, list):
         raise ValueError("is a list of other things than strings")
@@ -79,10 +76,10 @@ def convert_value(value: object, kind: AttributeType) -> AttributeValue:
     return cast("AttributeValue", value)
 
 
-def _check_text(text: str, limit: int) -> None:
-    if len(text) > limit:
-        raise ValueError(f"is a text of over {limit:,} characters")
+def _check_text(text: str) -> None:
     try:
-        text.encode()
+        size = len(text.encode())
     except UnicodeEncodeError:
         raise ValueError("is a text with half of a surrogate pair") from None
+    if size > MAX_TEXT_BYTES:
+        raise ValueError(f"is a text of over {MAX_TEXT_BYTES:,} bytes")
