@@ -46,11 +46,13 @@ RUN /opt/tusou/bin/tusou toy /opt/toy --items 3000 --queries 300 --seed 2024 --s
 
 # Each target holds a list of its packages in CycloneDX format.
 FROM build AS build-indexer
+RUN /opt/uv/bin/uv pip install --python /opt/tusou/bin/python --no-deps --require-hashes \
+        -r requirements/s3.txt
 RUN /opt/audit/bin/cyclonedx-py environment /opt/tusou/bin/python --output-reproducible --output-file /opt/sbom.json
 
 FROM build AS build-service
 RUN /opt/uv/bin/uv pip install --python /opt/tusou/bin/python --no-deps --require-hashes \
-        -r requirements/otel.txt
+        -r requirements/otel.txt -r requirements/s3.txt
 RUN /opt/audit/bin/cyclonedx-py environment /opt/tusou/bin/python --output-reproducible --output-file /opt/sbom.json
 
 FROM build AS build-lab

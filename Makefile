@@ -94,6 +94,7 @@ lock: $(filter .venv-uv/bin/uv,$(UV))  ## resolve the lock files again (UPGRADE=
 	$(SAME) --extra milvus --output-file requirements/milvus.txt
 	$(LOCK) --group milvus-server --constraints requirements/dev.txt --constraints requirements/milvus.txt \
 		--output-file requirements/milvus-server.txt
+	$(SAME) --extra s3 --output-file requirements/s3.txt
 	$(SAME) --output-file requirements/client.txt
 
 LOCK = $(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-annotate \

@@ -2,10 +2,12 @@
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from drawing import image_line
+from object_store import ObjectStore, running_store
 
 # Tests run beside each other's servers: two OpenMP teams on two cores wait for each other.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -60,3 +62,36 @@ def queries(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     return path
+
+
+@pytest.fixture(scope="session")
+def _object_store() -> Iterator[ObjectStore]:
+    with running_store() as store:
+        yield store
+
+
+@pytest.fixture
+def object_store(
+    _object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> ObjectStore:
+    """Return a running store, which the AWS variables of this process name."""
+    for name, value in _object_store.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    return _object_store
+
+
+@pytest.fixture(scope="session")
+def three_bundles(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Return three bundles of 40 images each, under ids from 100, 200 and 300 on."""
+    from tusou_indexer.build import BuildSpec, build
+
+    from tusou.cli.progress import NoProgress
+
+    folder = tmp_path_factory.mktemp("bundles")
+    for first in (100, 200, 300):
+        pool = folder / f"pool-{first}.tsv"
+        pool.write_bytes(b"".join(image_line(first + n, first + n) for n in range(40)))
+        spec = BuildSpec(str(pool), str(tiny_model), workers=1, device="cpu")
+        build(spec, folder / str(first), NoProgress())
+    return [folder / str(first) for first in (100, 200, 300)]

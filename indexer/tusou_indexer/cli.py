@@ -1,6 +1,7 @@
 """The commands `tusou index`, `tusou info` and `tusou verify`."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,11 +10,24 @@ import typer
 from tusou.cli.output import plain_errors, print_json, renamed_option
 
 if TYPE_CHECKING:
-    from tusou.bundle.manifest import IndexRecord
+    from tusou.bundle.location import BundleLocation
+    from tusou.bundle.manifest import IndexRecord, Manifest
 
-_Bundle = Annotated[
-    Path, typer.Argument(help="Bundle folder made by `tusou index`.", exists=True, file_okay=False)
-]
+
+def _location(text: str) -> "BundleLocation":
+    """Return the location that an argument names; a wrong usage for a folder that is not there."""
+    from tusou.bundle.location import parse_location
+    from tusou.core.errors import InvalidRequest
+
+    try:
+        location = parse_location(text)
+    except InvalidRequest as error:
+        raise typer.BadParameter(f"{error}.") from None
+    if isinstance(location, Path) and not location.exists():
+        raise typer.BadParameter(f"{location} does not exist.")
+    return location
+
+
 _Json = Annotated[bool, typer.Option("--json", help="Report as JSON.")]
 
 
@@ -59,14 +73,6 @@ def index(
     max_megapixels: Annotated[
         int, typer.Option(help="Size of an image to refuse above.", min=1, max=178)
     ] = 64,
-    attributes: Annotated[
-        Path | None,
-        typer.Option(
-            help="Titles, prices...: JSON lines, CSV or Parquet, by item_id.",
-            exists=True,
-            dir_okay=False,
-        ),
-    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Build again from the start.")] = False,
     as_json: _Json = False,
     _factory: Annotated[str | None, renamed_option("--factory", "--index")] = None,
@@ -88,7 +94,6 @@ def index(
             strict_recall=strict_recall,
             prepare=prepare,
             max_megapixels=max_megapixels,
-            attributes=attributes,
         )
         with progress() as bar:
             report = build(spec, out, bar, force=force)
@@ -124,20 +129,20 @@ def index(
 
 def info(
     path: Annotated[
-        Path,
+        str,
         typer.Argument(
             metavar="BUNDLE|CHECKPOINT",
-            help="Bundle folder made by `tusou index`, or a checkpoint (.pt).",
-            exists=True,
+            help="Bundle folder or s3://BUCKET/PREFIX, or a checkpoint (.pt).",
         ),
     ],
     as_json: _Json = False,
 ) -> None:
     """Show what a bundle holds, or how a checkpoint is built and was trained."""
-    if path.is_file():
-        _show_checkpoint(path, as_json=as_json)
+    location = _location(path)
+    if isinstance(location, Path) and location.is_file():
+        _show_checkpoint(location, as_json=as_json)
     else:
-        _show_bundle(path, as_json=as_json)
+        _show_bundle(location, as_json=as_json)
 
 
 def _show_checkpoint(path: Path, *, as_json: bool) -> None:
@@ -151,21 +156,31 @@ def _show_checkpoint(path: Path, *, as_json: bool) -> None:
         _print_rows(described.rows())
 
 
-def _show_bundle(bundle: Path, *, as_json: bool) -> None:
+def _read_manifest(location: "BundleLocation") -> "tuple[str, Manifest]":
+    """Return the name and the manifest of the current version."""
     from tusou.bundle.bundle import Bundle
+    from tusou.bundle.s3_store import S3Store
 
+    if isinstance(location, Path):
+        bundle = Bundle.open(location)
+        return bundle.version, bundle.manifest
+    store = S3Store(location)
+    version = store.current_version()
+    return version, store.read_manifest(version)
+
+
+def _show_bundle(location: "BundleLocation", *, as_json: bool) -> None:
     with plain_errors():
-        opened = Bundle.open(bundle)
-    manifest = opened.manifest
+        version, manifest = _read_manifest(location)
     if as_json:
-        print_json({"version": opened.version, **manifest.model_dump()})
+        print_json({"version": version, **manifest.model_dump()})
         return
     source, counts, model = manifest.source, manifest.counts, manifest.model
-    location = source.path if source.split is None else f"{source.path}#{source.split}"
+    origin = source.path if source.split is None else f"{source.path}#{source.split}"
     rows = {
-        "version": opened.version,
+        "version": version,
         "made by": manifest.tool,
-        "source": f"{location} ({source.size:,} bytes, sha256 {source.sha256[:12]})",
+        "source": f"{origin} ({source.size:,} bytes, sha256 {source.sha256[:12]})",
         "items": f"{manifest.items}: {counts.embedded:,} of {counts.items:,}, "
         f"{counts.failed:,} failed, {counts.skipped:,} other files skipped",
         "ids": "integers" if manifest.id_type == "int" else "strings",
@@ -176,15 +191,6 @@ def _show_bundle(bundle: Path, *, as_json: bool) -> None:
         "index": f"{manifest.index.factory} {manifest.index.tuning}".strip(),
         "index_recall@10": _recall_text(manifest.index),
     }
-    if manifest.attributes is not None:
-        kinds = (f"{name} ({kind})" for name, kind in manifest.attributes.items())
-        rows["attributes"] = ", ".join(kinds)
-    if manifest.attribute_source is not None:
-        file = manifest.attribute_source
-        rows["attributes of"] = (
-            f"{file.name} ({file.rows:,} rows, {file.unknown:,} of unknown items, "
-            f"sha256 {file.sha256[:12]})"
-        )
     if manifest.items == "texts":
         rows["truncated"] = f"{counts.truncated:,} texts longer than the model reads"
     _print_rows(rows)
@@ -203,21 +209,55 @@ def _recall_text(index: "IndexRecord") -> str:
     return f"{index.index_recall_at_10:.4f} (measured{missed})"
 
 
-def verify(bundle: _Bundle, as_json: _Json = False) -> None:
+def verify(
+    bundle: Annotated[str, typer.Argument(help="Bundle folder, or s3://BUCKET/PREFIX.")],
+    as_json: _Json = False,
+) -> None:
     """Compare every byte of a bundle with its manifest."""
     from tusou.bundle.bundle import Bundle
+    from tusou.bundle.s3_store import S3Store
 
+    location = _location(bundle)
     with plain_errors():
-        opened = Bundle.open(bundle)
-        opened.verify()
-        opened.check_parts()
-    files = opened.manifest.files
+        if isinstance(location, Path):
+            opened = Bundle.open(location)
+            opened.verify()
+            opened.check_parts()
+            version, manifest = opened.version, opened.manifest
+        else:
+            version, manifest = S3Store(location).verify()
+    files = manifest.files
     size = sum(record.size for record in files.values())
     if as_json:
-        version = {"version": opened.version, "items": opened.items}
-        print_json({**version, "files": len(files) + 1, "bytes": size})
+        fields = {"version": version, "items": manifest.items}
+        print_json({**fields, "files": len(files) + 1, "bytes": size})
         return
     typer.echo(
-        f"{bundle}: version {opened.version} of {opened.items}, {len(files) + 1} files, "
+        f"{bundle}: version {version} of {manifest.items}, {len(files) + 1} files, "
         f"{size:,} bytes, all right"
+    )
+
+
+def push(
+    bundle: Annotated[
+        Path,
+        typer.Argument(help="Bundle folder made by `tusou index`.", exists=True, file_okay=False),
+    ],
+    store: Annotated[str, typer.Argument(help="s3://BUCKET/PREFIX to copy it to.")],
+    as_json: _Json = False,
+) -> None:
+    """Copy a bundle's current version into a store, and let its CURRENT name it."""
+    from tusou_indexer.push import push as push_bundle
+
+    location = _location(store) if "://" in store else None
+    if location is None or isinstance(location, Path):
+        raise typer.BadParameter("give the address of a store: s3://BUCKET/PREFIX.")
+    with plain_errors(resumes=True):
+        report = push_bundle(bundle, location)
+    if as_json:
+        print_json(asdict(report))
+        return
+    typer.echo(
+        f"{location}: version {report.version}, {report.uploaded} files uploaded "
+        f"({report.bytes:,} bytes), {report.present} were there"
     )

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from tusou.bundle.bundle import CURRENT, Bundle, current_version, is_version
+from tusou.bundle.bundle import CURRENT, Bundle
 from tusou.bundle.manifest import INDEX, MANIFEST, read_manifest, version_of
+from tusou.bundle.old_versions import remove_old
 from tusou.core.errors import CorruptBundle, Locked
-from tusou.core.files import sync, temporary_of, write_file
+from tusou.core.files import sync, write_file
 from tusou.indexes import load_index
 from tusou.indexes.specs import index_spec
 
@@ -50,27 +51,6 @@ def publish(root: Path, folder: Path) -> Bundle:
     remove_old(root, name)
     write_file(root / CURRENT, f"{name}\n".encode())
     return Bundle.open(root, name)
-
-
-def remove_old(root: Path, name: str) -> None:
-    """Delete all versions but `name` and the one that CURRENT names; half-deleted ones in any case.
-
-    Nothing that is complete is deleted unless CURRENT names another version than `name`: which one
-    it named before is not known then.
-    """
-    try:
-        previous = current_version(root)
-    except CorruptBundle:
-        previous = name
-    temporary_of(root / CURRENT).unlink(missing_ok=True)
-    for path in sorted(root.iterdir()):
-        complete = (path / MANIFEST).is_file()
-        if not is_version(path.name) or path.name in {name, previous}:
-            continue
-        if previous != name or not complete:
-            # First, so that a partly deleted version is never taken for a complete one.
-            (path / MANIFEST).unlink(missing_ok=True)
-            shutil.rmtree(path)
 
 
 def _put_in_place(written: Bundle, target: Path) -> None:

@@ -19,7 +19,8 @@ _OPEN = (
 
 def serve(
     bundle: Annotated[
-        Path | None, typer.Argument(help="Bundle folder.", show_default="TUSOU_BUNDLE")
+        str | None,
+        typer.Argument(help="Bundle folder, or s3://BUCKET/PREFIX.", show_default="TUSOU_BUNDLE"),
     ] = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port; 0 takes a free one.")] = None,

@@ -1,10 +1,10 @@
 """Builds the parts of the service from its settings."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tusou.bundle.bundle import current_version
+from tusou.bundle.local_copy import current_version_of, local_folder
+from tusou.bundle.location import BundleLocation
 from tusou.core.errors import InputError
 from tusou.core.lazy_import import extras_named
 from tusou_service.engine.engine import SearchEngine
@@ -22,20 +22,23 @@ if TYPE_CHECKING:
 class BundleSource:
     """Opens the version that the CURRENT of a bundle names."""
 
-    root: Path
+    location: BundleLocation
     model: str | None
     settings: Settings
 
     def current_version(self) -> str:
-        """Read CURRENT; CorruptBundle."""
-        return current_version(self.root)
+        """Read CURRENT; CorruptBundle, StoreUnreachable."""
+        return current_version_of(self.location)
 
     def open(self) -> Pipeline:
-        """Verify and load the current version; CorruptBundle, IncompatibleBundle."""
+        """Verify and load the current version; CorruptBundle, IncompatibleBundle.
+
+        A bundle in a store is downloaded first: StoreUnreachable, StorageFull.
+        """
         from tusou.retrieval.pipeline import SearchPipeline  # noqa: PLC0415 - imports numpy and more
 
         return SearchPipeline.open(
-            self.root,
+            local_folder(self.location, self.settings.cache_dir),
             device=self.settings.device,
             model=self.model,
             precision=self.settings.precision,
@@ -47,7 +50,9 @@ class BundleSource:
 def make_parts(settings: Settings, keys: ApiKeys | None) -> ServiceParts:
     """Build the parts of one server process; InputError, MissingDependency."""
     if settings.bundle is None:
-        raise InputError("No bundle to serve: pass its folder, or set TUSOU_BUNDLE.")
+        raise InputError(
+            "No bundle to serve: pass its folder or s3:// address, or set TUSOU_BUNDLE."
+        )
     source = BundleSource(settings.bundle, settings.model, settings)
     images = settings.image_queries
     limit = settings.max_image_megapixels

@@ -5,9 +5,11 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from tusou.bundle.location import BundleLocation, parse_location
+from tusou.core.errors import InvalidRequest
 from tusou.images.preprocess import MAX_MEGAPIXELS
 from tusou_service.engine.micro_batcher import BatchLimits
 from tusou_service.http.body_limits import MAX_TIMEOUT_MS
@@ -26,6 +28,19 @@ Count = Annotated[int, Field(ge=1)]
 Origin = Annotated[str, Field(pattern=r"^(\*|https?://[^/\s]+)$")]
 
 
+def _parse_location(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        return parse_location(value)
+    except InvalidRequest as error:
+        raise ValueError(str(error)) from None
+
+
+# A folder, or the address of a bundle in a store.
+Location = Annotated[BundleLocation, NoDecode, BeforeValidator(_parse_location)]
+
+
 class Settings(BaseSettings):
     """Settings of the process; the bundle says what is served."""
 
@@ -33,7 +48,13 @@ class Settings(BaseSettings):
         env_prefix="TUSOU_", env_ignore_empty=True, frozen=True, extra="ignore"
     )
 
-    bundle: Path | None = Field(default=None, description="The bundle folder to serve.")
+    bundle: Location | None = Field(
+        default=None, description="The bundle to serve: a folder, or s3://BUCKET/PREFIX."
+    )
+    cache_dir: Path | None = Field(
+        default=None,
+        description="The folder for copies of bundles from a store; empty: ~/.cache/tusou.",
+    )
     host: str = Field(default="127.0.0.1", description="The address to listen on.")
     port: int = Field(default=8000, ge=0, le=65535, description="The port; 0 takes a free one.")
     device: str = Field(
@@ -67,7 +88,7 @@ class Settings(BaseSettings):
         description="Limit for the size of an image; memory grows with it, by 32 MB for each.",
     )
 
-    ab_bundle: Path | None = Field(default=None, description="A second bundle, to compare.")
+    ab_bundle: Location | None = Field(default=None, description="A second bundle, to compare.")
     ab_model: str | None = Field(
         default=None, description="The second bundle's weights, if not where the bundle says."
     )

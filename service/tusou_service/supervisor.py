@@ -67,7 +67,11 @@ def run(settings: Settings, make_parts: MakeParts) -> int:
 
 
 def _log_start(settings: Settings) -> None:
-    fields = {"tusou": __version__, "bundle": settings.bundle, "workers": settings.workers}
+    fields = {
+        "tusou": __version__,
+        "bundle": str(settings.bundle or ""),
+        "workers": settings.workers,
+    }
     _log.info("starting", extra={"fields": fields})
 
 

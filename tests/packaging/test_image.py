@@ -54,8 +54,8 @@ def test_the_targets_are_named_and_the_service_is_the_default() -> None:
 
 def test_only_the_lab_has_charts_and_fonts() -> None:
     assert {target: installed(f"build-{target}") for target in TARGETS} == {
-        "service": ["${EXTRA}", "build", "otel"],
-        "indexer": ["${EXTRA}", "build"],
+        "service": ["${EXTRA}", "build", "otel", "s3"],
+        "indexer": ["${EXTRA}", "build", "s3"],
         "lab": ["${EXTRA}", "build", "lab"],
     }
     charts = {"matplotlib", "fonttools", "manimgx-fonts-cjk", "jinja2"}
@@ -133,7 +133,7 @@ def test_it_needs_no_such_tool(tool: str) -> None:
 
 def test_every_install_checks_hashes() -> None:
     installs = [rest for name, rest in steps() if name == "RUN" and re.search("pip (in|sy)", rest)]
-    assert len(installs) == 5
+    assert len(installs) == 6
     assert all("--require-hashes" in one or "--require-build-hashes" in one for one in installs)
     [script] = [rest for name, rest in steps() if name == "RUN" and "install.sh" in rest]
     assert script.endswith("requirements/${EXTRA}.txt ${TORCH}")

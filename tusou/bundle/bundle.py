@@ -10,13 +10,12 @@ BUNDLE/<version>/           written once, never changed
     index.bin               the vector index
     golden.json             texts and their vectors, encoded again at every start
     failures.jsonl          lines of the source that could not be used
-    attributes.arrow        the items' attributes in row key order, if there are any
 """
 
 import re
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Literal, Self, cast
 from zlib import crc32
 
 import numpy as np
@@ -26,7 +25,7 @@ from tusou.bundle.array_file import map_array
 from tusou.bundle.bundle_parts import (
     check_vectors,
     count_failures,
-    read_attributes,
+    damage_as_corrupt,
     read_file_names,
     read_golden,
     read_spans,
@@ -53,6 +52,7 @@ from tusou.core.arrays import Vectors
 from tusou.core.errors import CorruptBundle, NoImage, UnknownItem
 from tusou.core.files import sha256_of
 from tusou.core.ids import ItemKind
+from tusou.core.lazy_import import LazyImport
 from tusou.images.formats import content_type
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ if TYPE_CHECKING:
 
 CURRENT = "CURRENT"
 
+_ATTRIBUTE_TABLE = LazyImport("tusou.attributes.table:AttributeTable")  # loads Arrow
 _MAX_FAULTS = 20  # files that one message names
 _VERSION = re.compile(r"[0-9a-f]{16}")
 
@@ -122,7 +123,7 @@ class Bundle:
                 f"{self.folder}: {counts.embedded} items and {counts.failed} failures in the "
                 f"manifest, but {parts} and {failures} failures in the files; index again"
             )
-        _ = self.golden, self.source_files, self.attributes
+        _ = self.golden, self.source_files
 
     def path(self, name: str) -> Path:
         return self.folder / name
@@ -135,8 +136,7 @@ class Bundle:
     @property
     def least_memory(self) -> int:
         """The bytes of the files that are loaded into memory; the others are mapped or small."""
-        files = self.manifest.files
-        return sum(files[name].size for name in (INDEX, SPANS, ATTRIBUTES) if name in files)
+        return sum(self.manifest.files[name].size for name in (INDEX, SPANS))
 
     @property
     def model_name(self) -> str:
@@ -196,10 +196,13 @@ class Bundle:
 
     @cached_property
     def attributes(self) -> "AttributeTable | None":
-        """The attributes of the items, None if the version has none."""
+        """The attributes of the items by row key, None if they have none."""
         if self.manifest.attributes is None:
             return None
-        return read_attributes(self.path(ATTRIBUTES), self.manifest)
+        path = self.path(ATTRIBUTES)
+        table = cast("type[AttributeTable]", _ATTRIBUTE_TABLE.load())
+        with damage_as_corrupt(path):
+            return table.read(path)
 
     @cached_property
     def source_files(self) -> list[Path]:
@@ -252,15 +255,21 @@ def is_version(name: str) -> bool:
 def current_version(root: Path) -> str:
     """Return the version that CURRENT names; CorruptBundle when there is none."""
     try:
-        version = (root / CURRENT).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError):
-        version = ""
+        data = (root / CURRENT).read_bytes()
+    except OSError:
+        data = b""
+    return parse_current(data, str(root))
+
+
+def parse_current(data: bytes, root: str) -> str:
+    """Return the version that the bytes of CURRENT name; CorruptBundle names the bundle."""
+    version = data.decode(errors="replace").strip()
     if not version:
         raise CorruptBundle(
-            f"{root} is not a bundle: it has no CURRENT; make one with `tusou index`"
+            f"{root} is not a bundle: it has no {CURRENT}; make one with `tusou index`"
         )
     if not is_version(version):
         raise CorruptBundle(
-            f"{root / CURRENT} does not name a version; write the name of one into it"
+            f"{root}/{CURRENT} does not name a version; write the name of one into it"
         )
     return version

@@ -15,7 +15,6 @@ from pydantic import (
 )
 
 from tusou.attributes.schema import AttributeType
-from tusou.attributes.values import name_fault
 from tusou.core.errors import CorruptBundle, IncompatibleBundle, InvalidRequest
 from tusou.core.files import sha256_of
 from tusou.core.ids import Encoding, ItemKind
@@ -29,7 +28,7 @@ INDEX, GOLDEN, FAILURES = "index.bin", "golden.json", "failures.jsonl"
 ATTRIBUTES, LIVE_IMAGES = "attributes.arrow", "images.bin"  # not in every version
 PARTS = (IDS, VECTORS, SPANS, FILES, INDEX, GOLDEN, FAILURES)
 
-_MAX_BYTES = 64 * 2**20  # of a manifest
+MAX_MANIFEST_BYTES = 64 * 2**20
 _MAX_DIM = 65_536  # of a vector, and pixels of an image side
 _FILE_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,100}")
 
@@ -39,12 +38,6 @@ def _check_prompt(prompt: str | None) -> str | None:
         return prompt if prompt is None else check_prompt(prompt)
     except InvalidRequest as error:
         raise ValueError(str(error)) from None
-
-
-def _check_attribute_name(name: str) -> str:
-    if fault := name_fault(name):
-        raise ValueError(fault)
-    return name
 
 
 def _check_path(path: str) -> str:
@@ -57,7 +50,6 @@ _Count = Annotated[int, Field(ge=0, lt=2**62)]
 _Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 _Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 _Path = Annotated[str, AfterValidator(_check_path)]
-_AttributeName = Annotated[str, AfterValidator(_check_attribute_name)]
 
 
 class _Record(BaseModel):
@@ -83,16 +75,6 @@ class Model(_Record):
     sha256: _Digest
     dim: Annotated[int, Field(ge=1, le=_MAX_DIM)]
     image_size: Annotated[int, Field(ge=1, le=_MAX_DIM)]
-
-
-class AttributeSource(_Record):
-    """The file of the attributes."""
-
-    name: str  # without its folder
-    size: _Count
-    sha256: _Digest
-    rows: _Count
-    unknown: _Count  # rows of items that the source does not have
 
 
 class Counts(_Record):
@@ -158,8 +140,7 @@ class Manifest(_Record):
     counts: Counts
     index: IndexRecord
     build: dict[str, str | int]
-    attributes: dict[_AttributeName, AttributeType] | None = None  # None without their file
-    attribute_source: AttributeSource | None = None
+    attributes: dict[str, AttributeType] | None = None  # by name; None without `attributes.arrow`
     live_position: _Count = 0  # of the last live change that the version holds
     files: dict[str, FileRecord]
 
@@ -169,8 +150,6 @@ class Manifest(_Record):
         well_named = all(map(_FILE_NAME.fullmatch, names)) and MANIFEST not in names
         if not well_named or not names.issuperset(PARTS):
             raise ValueError("files are missing or have wrong names")
-        if (ATTRIBUTES in names) != (self.attributes is not None):
-            raise ValueError("attributes without their file, or their file without attributes")
         return self
 
 
@@ -183,11 +162,18 @@ def read_manifest(folder: Path) -> Manifest:
     """Read and check a version's manifest; raise CorruptBundle or IncompatibleBundle."""
     path = folder / MANIFEST
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise ValueError("too large")
-        data = path.read_bytes()
+        data = path.read_bytes() if path.stat().st_size <= MAX_MANIFEST_BYTES else b""
+    except OSError:
+        data = b""
+    return parse_manifest(data, str(folder))
+
+
+def parse_manifest(data: bytes, folder: str) -> Manifest:
+    """Check the bytes of a manifest; CorruptBundle and IncompatibleBundle name the folder."""
+    path = f"{folder}/{MANIFEST}"
+    try:
         number = json.loads(data)["format"]
-    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         raise CorruptBundle(
             f"{folder} has no readable {MANIFEST}; run `tusou index` again"
         ) from None

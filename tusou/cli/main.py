@@ -37,6 +37,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "index": ("tusou_indexer.cli:index", "Encode images or texts into a searchable bundle."),
     "info": ("tusou_indexer.cli:info", "Describe a bundle, or a checkpoint and its training."),
     "verify": ("tusou_indexer.cli:verify", "Check every byte of a bundle."),
+    "push": ("tusou_indexer.cli:push", "Copy a bundle into a store that speaks S3."),
     "serve": ("tusou_service.cli:serve", "Answer queries over HTTP."),
     "query": ("tusou_client.cli:query", "Search a running service."),
     "replay": (
@@ -57,7 +58,7 @@ VERBS: dict[str, tuple[str, str]] = {
 
 # Verbs that run without PyTorch, with the extra `data`.
 _LIGHT_VERBS = frozenset(
-    {"check", "compare", "convert", "evaluate", "fuse", "info", "split", "verify"}
+    {"check", "compare", "convert", "evaluate", "fuse", "info", "push", "split", "verify"}
 )
 _EPILOGS = {"serve": "tusou_service.settings:describe_settings"}
 

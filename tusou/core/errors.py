@@ -124,9 +124,15 @@ class DeadlineExceeded(Unavailable):
 
 
 class StorageFull(Unavailable):
-    """The disk is full or failing, so that a change was not stored."""
+    """The disk is full or failing, so that a change or a version was not stored."""
 
     code = "storage_full"
+
+
+class StoreUnreachable(Unavailable):
+    """The store that holds a bundle does not answer, or denies access."""
+
+    code = "store_unreachable"
 
 
 class RateLimited(TusouError):

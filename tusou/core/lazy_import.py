@@ -15,6 +15,9 @@ _EXTRA_OF = {
     "jinja2": "lab",
     "opentelemetry": "otel",
     "pymilvus": "milvus",
+    "aiohttp": "s3",
+    "botocore": "s3",
+    "s3fs": "s3",
 }
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from os import PathLike
+from os import PathLike, fspath
 from pathlib import Path
 from threading import Lock
 from typing import Self, TypeAlias, TypedDict, TypeVar, Unpack, overload
@@ -11,6 +11,8 @@ import numpy as np
 from PIL import Image
 
 from tusou.bundle.bundle import Bundle
+from tusou.bundle.local_copy import local_folder
+from tusou.bundle.location import parse_location
 from tusou.core.arrays import Vectors
 from tusou.core.errors import BadImage, InvalidRequest, NotReady, TusouError
 from tusou.core.hits import Hits
@@ -224,15 +226,19 @@ def open_bundle(
     model: str | None = None,
     precision: str = "auto",
     backend: str = "auto",
+    cache_dir: str | PathLike[str] | None = None,
 ) -> LocalSearch:
     """Open the current version of a bundle for search in this process.
 
-    Every byte of it is verified first. `model` says where the weights are, if they are no longer
-    where the bundle was made. Raises CorruptBundle, IncompatibleBundle, InsufficientMemory and
+    `path` is the bundle's folder, or `s3://BUCKET/PREFIX`, which is downloaded into `cache_dir`
+    (`~/.cache/tusou`) unless it is there. Every byte of it is verified first. `model` says where
+    the weights are, if they are no longer where the bundle was made. Raises CorruptBundle,
+    IncompatibleBundle, InsufficientMemory, StorageFull, StoreUnreachable and
     MissingDependency.
     """
+    root = local_folder(parse_location(fspath(path)), Path(cache_dir) if cache_dir else None)
     pipeline = SearchPipeline.open(
-        Path(path), device=device, model=model, precision=precision, backend=backend
+        root, device=device, model=model, precision=precision, backend=backend
     )
     return LocalSearch(pipeline)
 

@@ -8,7 +8,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Self, TypeVar
 
-from tusou.core.errors import CorruptBundle, InsufficientMemory, NotReady
+from tusou.core.errors import (
+    CorruptBundle,
+    InsufficientMemory,
+    NotReady,
+    StoreUnreachable,
+    Unavailable,
+)
 from tusou.core.memory_budget import is_out_of_memory
 from tusou_service.engine.interfaces import Arm, Pipeline, PipelineSource, ReloadResult
 from tusou_service.observability.metrics import Metrics
@@ -64,10 +70,10 @@ class BundleVersions:
             await asyncio.wait([self._first_load])
 
     async def current(self) -> str | None:
-        """Return the version that CURRENT names, or None if it names no version."""
+        """Return the version that CURRENT names, or None if it cannot be read."""
         try:
             return await self.run_in_loader(self._source.current_version)
-        except CorruptBundle:
+        except (CorruptBundle, StoreUnreachable):
             return None
 
     async def reload(self) -> ReloadResult:
@@ -158,7 +164,8 @@ class BundleVersions:
 class VersionFollower:
     """Reloads when CURRENT names another version: on a notice, and every `period` seconds.
 
-    A version that could not be loaded is tried once, not every period; a notice tries it again.
+    A version that could not be loaded is tried once, not every period, unless its store was
+    unreachable; a notice tries it again.
     A period of 0 waits for notices alone.
     """
 
@@ -198,7 +205,11 @@ class VersionFollower:
             elif noticed or current != self._tried:
                 self._tried = current
                 with contextlib.suppress(Exception):  # logged and counted by `prepare`
-                    await self._reload()
+                    try:
+                        await self._reload()
+                    except Unavailable:
+                        if None not in current:  # the store answers again
+                            self._tried = []
 
     async def _wait(self) -> bool:
         """Wait for a notice or for the end of a period; return whether there was a notice."""

@@ -195,6 +195,11 @@ PROBLEM_TYPES: dict[type[TusouError], ProblemType] = {
     domain.IndexUnavailable: ProblemType(
         503, "Index unavailable", "The index's server does not answer; retry after the time given."
     ),
+    domain.StoreUnreachable: ProblemType(
+        503,
+        "Store unreachable",
+        "The store of the bundle does not answer; the previous version stays in use.",
+    ),
     domain.Overloaded: ProblemType(503, "At capacity", "Retry after the time given."),
     domain.DeadlineExceeded: ProblemType(
         504, "Deadline exceeded", "The time limit passed; see X-Request-Timeout-Ms."

@@ -7,7 +7,14 @@ from fastapi.responses import Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from tusou import __version__
-from tusou.core.errors import CorruptBundle, IncompatibleBundle, InsufficientMemory, NotReady
+from tusou.core.errors import (
+    CorruptBundle,
+    IncompatibleBundle,
+    InsufficientMemory,
+    NotReady,
+    StorageFull,
+    StoreUnreachable,
+)
 from tusou_service.engine.interfaces import ReloadResult
 from tusou_service.http.dependencies import EngineDep
 from tusou_service.http.errors import error_responses
@@ -86,7 +93,14 @@ def info(engine: EngineDep) -> InfoResponse:  # in a thread: the first call read
 @router.post(
     "/admin/reload",
     response_model_exclude_none=True,
-    responses=error_responses(CorruptBundle, IncompatibleBundle, InsufficientMemory, NotReady),
+    responses=error_responses(
+        CorruptBundle,
+        IncompatibleBundle,
+        InsufficientMemory,
+        StorageFull,
+        NotReady,
+        StoreUnreachable,
+    ),
 )
 async def reload(request: Request, engine: EngineDep) -> ReloadResponse:
     """Change to the bundle's current version; no request is dropped."""

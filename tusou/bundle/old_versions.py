@@ -1,0 +1,30 @@
+"""Removal of the versions of a bundle that are served no more."""
+
+import shutil
+from pathlib import Path
+
+from tusou.bundle.bundle import CURRENT, current_version, is_version
+from tusou.bundle.manifest import MANIFEST
+from tusou.core.errors import CorruptBundle
+from tusou.core.files import temporary_of
+
+
+def remove_old(root: Path, name: str) -> None:
+    """Delete all versions but `name` and the one that CURRENT names; half-deleted ones in any case.
+
+    Nothing that is complete is deleted unless CURRENT names another version than `name`: which one
+    it named before is not known then.
+    """
+    try:
+        previous = current_version(root)
+    except CorruptBundle:
+        previous = name
+    temporary_of(root / CURRENT).unlink(missing_ok=True)
+    for path in sorted(root.iterdir()):
+        complete = (path / MANIFEST).is_file()
+        if not is_version(path.name) or path.name in {name, previous}:
+            continue
+        if previous != name or not complete:
+            # First, so that a partly deleted version is never taken for a complete one.
+            (path / MANIFEST).unlink(missing_ok=True)
+            shutil.rmtree(path)
