@@ -8,6 +8,7 @@ from hashlib import blake2b
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from time import perf_counter
+from typing import TYPE_CHECKING, cast
 
 from tusou import __version__
 from tusou.bundle.bundle import CURRENT, Bundle
@@ -16,8 +17,9 @@ from tusou.bundle.old_versions import remove_old
 from tusou.bundle.shards import ShardStore
 from tusou.cli.progress import Progress
 from tusou.core.errors import BadDataset, InvalidRequest, OutputExists
-from tusou.core.files import replace_folder
+from tusou.core.files import replace_folder, sha256_of
 from tusou.core.hardware import cpu_count
+from tusou.core.lazy_import import LazyImport
 from tusou.data import open_pool, split_source
 from tusou.encoders import (
     DEMO,
@@ -44,11 +46,17 @@ from tusou_indexer.publish import lock_bundle, publish
 from tusou_indexer.published import find_equal, open_source, reuse_vectors
 from tusou_indexer.write_bundle import BundleRecipe, write_bundle
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tusou_indexer.item_attributes import ItemAttributes
+
 # With other sizes the last digits of the vectors would change, and so would every version.
 SHARD_ROWS = 2048
 BATCH_ROWS = 64
 
 _WORK = ".build"
+_READ_ATTRIBUTES = LazyImport("tusou_indexer.item_attributes:read_attributes")  # imports pyarrow
 _LIBRARIES = ("cn-clip", "faiss-cpu", "faiss-gpu", "numpy", "pillow", "torch")
 
 
@@ -68,6 +76,7 @@ class BuildSpec:
     strict_recall: bool = False  # publish no index below the target recall
     prepare: str = "none"  # `upright`, `white`, or both with a comma
     max_megapixels: int = MAX_MEGAPIXELS  # larger images are unusable
+    attributes: Path | None = None  # a file of attributes of the items
 
     @property
     def index_request(self) -> IndexRequest:
@@ -138,6 +147,7 @@ def _build(
     force: bool,
 ) -> tuple[Bundle, int]:
     work = out / _WORK
+    attributes = None if spec.attributes is None else _read_attributes(spec.attributes)
     plan = None if force else Plan.matching(work / "plan", inputs)
     if plan is None:
         replace_folder(work)
@@ -146,12 +156,14 @@ def _build(
         progress.notice(hint)
     for sentence in plan.skipped_files:
         progress.notice(f"skipped {sentence}")
+    for sentence in () if attributes is None else attributes.notices(plan):
+        progress.notice(sentence)
     spec.index_request.check(resolved.shape.embed_dim, len(plan))
     store = ShardStore(work / "shards", plan.digest)
     if not force:
         reuse_vectors(out, plan, store, recipe)
     encoded = _embed(spec, plan, store, resolved, progress)
-    manifest = write_bundle(plan, store, recipe, work / "version")
+    manifest = write_bundle(plan, store, recipe, work / "version", attributes)
     counts = manifest.counts
     if counts.failed > _allowed_failures(spec.max_bad, counts.items):
         raise BadDataset(
@@ -168,7 +180,18 @@ def _build(
 def _recipe(spec: BuildSpec, weights: Weights) -> BundleRecipe:
     is_name = spec.model in (*MODELS, DEMO)  # a path must be found from any folder
     location = spec.model if is_name else str(weights.path.resolve())
-    return BundleRecipe(location, weights, spec.index_request, spec.prompt, image_size(weights))
+    return BundleRecipe(
+        location,
+        weights,
+        spec.index_request,
+        spec.prompt,
+        image_size(weights),
+        None if spec.attributes is None else sha256_of(spec.attributes),
+    )
+
+
+def _read_attributes(path: Path) -> "ItemAttributes":
+    return cast("Callable[[Path], ItemAttributes]", _READ_ATTRIBUTES.load())(path)
 
 
 def _check_recall(spec: BuildSpec, index: IndexRecord) -> None:

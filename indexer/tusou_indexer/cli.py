@@ -73,6 +73,14 @@ def index(
     max_megapixels: Annotated[
         int, typer.Option(help="Size of an image to refuse above.", min=1, max=178)
     ] = 64,
+    attributes: Annotated[
+        Path | None,
+        typer.Option(
+            help="Titles, prices...: JSON lines, CSV or Parquet, by item_id.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Build again from the start.")] = False,
     as_json: _Json = False,
     _factory: Annotated[str | None, renamed_option("--factory", "--index")] = None,
@@ -94,6 +102,7 @@ def index(
             strict_recall=strict_recall,
             prepare=prepare,
             max_megapixels=max_megapixels,
+            attributes=attributes,
         )
         with progress() as bar:
             report = build(spec, out, bar, force=force)
@@ -191,6 +200,15 @@ def _show_bundle(location: "BundleLocation", *, as_json: bool) -> None:
         "index": f"{manifest.index.factory} {manifest.index.tuning}".strip(),
         "index_recall@10": _recall_text(manifest.index),
     }
+    if manifest.attributes is not None:
+        kinds = (f"{name} ({kind})" for name, kind in manifest.attributes.items())
+        rows["attributes"] = ", ".join(kinds)
+    if manifest.attribute_source is not None:
+        file = manifest.attribute_source
+        rows["attributes of"] = (
+            f"{file.name} ({file.rows:,} rows, {file.unknown:,} of unknown items, "
+            f"sha256 {file.sha256[:12]})"
+        )
     if manifest.items == "texts":
         rows["truncated"] = f"{counts.truncated:,} texts longer than the model reads"
     _print_rows(rows)

@@ -36,7 +36,7 @@ def open_source(inputs: BuildInputs) -> ItemPool:
 def find_equal(root: Path, inputs: BuildInputs, recipe: BundleRecipe) -> Bundle | None:
     """Return the current version if building again would give the same bytes.
 
-    The device that encoded the vectors may be another one.
+    The device that encoded the vectors, and the name of the file of attributes, may be other ones.
     """
     try:
         bundle = Bundle.open(root)
@@ -45,9 +45,11 @@ def find_equal(root: Path, inputs: BuildInputs, recipe: BundleRecipe) -> Bundle 
         return None
     manifest = bundle.manifest
     record = _without(manifest.build, _DEVICE_KEYS)
-    same_build = (manifest.model.sha256, manifest.prompt, record) == (
+    attributes = manifest.attribute_source and manifest.attribute_source.sha256
+    same_build = (manifest.model.sha256, manifest.prompt, attributes, record) == (
         recipe.weights.digest,
         recipe.prompt,
+        recipe.attributes_sha256,
         _without(build_record(inputs, recipe.index), _DEVICE_KEYS),
     )
     source = manifest.source

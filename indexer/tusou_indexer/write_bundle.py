@@ -1,18 +1,19 @@
 """Writes one version of a bundle from finished shards."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, compress
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from tusou import __version__
 from tusou.bundle.array_file import array_header, map_array, save_array
 from tusou.bundle.manifest import (
+    ATTRIBUTES,
     FAILURES,
     FILES,
     FORMAT,
@@ -39,6 +40,9 @@ from tusou_indexer.index.recall_probes import image_probes, text_probes
 from tusou_indexer.index.request import IndexRequest
 from tusou_indexer.index.tune import build_index
 from tusou_indexer.plan import BuildInputs, Plan
+
+if TYPE_CHECKING:
+    from tusou_indexer.item_attributes import ItemAttributes
 
 # Short, long, Latin, digits, curly quotes, longer than the model reads: where tokenizers differ.
 GOLDEN_TEXTS = (
@@ -67,9 +71,16 @@ class BundleRecipe:
     index: IndexRequest
     prompt: str | None
     image_size: int
+    attributes_sha256: str | None = None  # of the file of attributes
 
 
-def write_bundle(plan: Plan, store: ShardStore, recipe: BundleRecipe, folder: Path) -> Manifest:
+def write_bundle(
+    plan: Plan,
+    store: ShardStore,
+    recipe: BundleRecipe,
+    folder: Path,
+    attributes: "ItemAttributes | None" = None,
+) -> Manifest:
     """Write every file of a version into `folder`, the manifest last.
 
     Raises BadDataset when no item can be used, InvalidRequest when no index fits the request, and
@@ -89,6 +100,8 @@ def write_bundle(plan: Plan, store: ShardStore, recipe: BundleRecipe, folder: Pa
             "`tusou index` again with --force"
         )
     id_type = _write_ids(plan, rows, folder / IDS)
+    if attributes is not None:
+        attributes.of_items(_embedded_ids(plan, rows)).write(folder / ATTRIBUTES)
     checks = np.concatenate([shard.checks for shard in shards])
     save_array(folder / SPANS, np.column_stack([plan.spans(range(len(plan)))[rows, 1:], checks]))
     _write_lines(folder / FILES, [json.dumps(plan.files)])
@@ -138,6 +151,8 @@ def write_bundle(plan: Plan, store: ShardStore, recipe: BundleRecipe, folder: Pa
         ),
         build=build_record(plan.inputs, recipe.index, shards[0].encoding),
         files={path.name: _file_record(path) for path in sorted(folder.iterdir())},
+        attributes=None if attributes is None else dict(attributes.table.schema),
+        attribute_source=None if attributes is None else attributes.source(plan),
     )
     write_file(folder / MANIFEST, manifest.model_dump_json(indent=1).encode())
     sync(folder)
@@ -197,11 +212,15 @@ def _first_failure(path: Path) -> str:
 
 
 def _write_ids(plan: Plan, rows: Ids, path: Path) -> Literal["int", "str"]:
+    _write_lines(path, _embedded_ids(plan, rows))
+    return "int" if all(map(is_canonical_integer, _embedded_ids(plan, rows))) else "str"
+
+
+def _embedded_ids(plan: Plan, rows: Ids) -> Iterator[str]:
+    """Yield the ids of these rows of the plan, in order."""
     embedded = np.zeros(len(plan), np.bool_)
     embedded[rows] = True
-    _write_lines(path, compress(plan.ids(), embedded))
-    integers = all(is_canonical_integer(item_id) for item_id in compress(plan.ids(), embedded))
-    return "int" if integers else "str"
+    return compress(plan.ids(), embedded)
 
 
 def _write_vectors(store: ShardStore, shards: int, count: int, path: Path) -> Vectors:

@@ -10,12 +10,13 @@ BUNDLE/<version>/           written once, never changed
     index.bin               the vector index
     golden.json             texts and their vectors, encoded again at every start
     failures.jsonl          lines of the source that could not be used
+    attributes.arrow        the items' attributes in row key order, if there are any
 """
 
 import re
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self, cast
+from typing import TYPE_CHECKING, Literal, Self
 from zlib import crc32
 
 import numpy as np
@@ -25,7 +26,7 @@ from tusou.bundle.array_file import map_array
 from tusou.bundle.bundle_parts import (
     check_vectors,
     count_failures,
-    damage_as_corrupt,
+    read_attributes,
     read_file_names,
     read_golden,
     read_spans,
@@ -52,7 +53,6 @@ from tusou.core.arrays import Vectors
 from tusou.core.errors import CorruptBundle, NoImage, UnknownItem
 from tusou.core.files import sha256_of
 from tusou.core.ids import ItemKind
-from tusou.core.lazy_import import LazyImport
 from tusou.images.formats import content_type
 
 if TYPE_CHECKING:
@@ -60,7 +60,6 @@ if TYPE_CHECKING:
 
 CURRENT = "CURRENT"
 
-_ATTRIBUTE_TABLE = LazyImport("tusou.attributes.table:AttributeTable")  # loads Arrow
 _MAX_FAULTS = 20  # files that one message names
 _VERSION = re.compile(r"[0-9a-f]{16}")
 
@@ -123,7 +122,7 @@ class Bundle:
                 f"{self.folder}: {counts.embedded} items and {counts.failed} failures in the "
                 f"manifest, but {parts} and {failures} failures in the files; index again"
             )
-        _ = self.golden, self.source_files
+        _ = self.golden, self.source_files, self.attributes
 
     def path(self, name: str) -> Path:
         return self.folder / name
@@ -136,7 +135,8 @@ class Bundle:
     @property
     def least_memory(self) -> int:
         """The bytes of the files that are loaded into memory; the others are mapped or small."""
-        return sum(self.manifest.files[name].size for name in (INDEX, SPANS))
+        files = self.manifest.files
+        return sum(files[name].size for name in (INDEX, SPANS, ATTRIBUTES) if name in files)
 
     @property
     def model_name(self) -> str:
@@ -196,13 +196,10 @@ class Bundle:
 
     @cached_property
     def attributes(self) -> "AttributeTable | None":
-        """The attributes of the items by row key, None if they have none."""
+        """The attributes of the items, None if the version has none."""
         if self.manifest.attributes is None:
             return None
-        path = self.path(ATTRIBUTES)
-        table = cast("type[AttributeTable]", _ATTRIBUTE_TABLE.load())
-        with damage_as_corrupt(path):
-            return table.read(path)
+        return read_attributes(self.path(ATTRIBUTES), self.manifest)
 
     @cached_property
     def source_files(self) -> list[Path]:

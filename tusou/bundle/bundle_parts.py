@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,12 @@ from tusou.bundle.array_file import load_array
 from tusou.bundle.manifest import Manifest
 from tusou.core.arrays import Vectors
 from tusou.core.errors import CorruptBundle
+from tusou.core.lazy_import import LazyImport
 
+if TYPE_CHECKING:
+    from tusou.attributes.table import AttributeTable
+
+_TABLE = LazyImport("tusou.attributes.table:AttributeTable")  # imports pyarrow
 _OTHERS = (RecursionError, TypeError, ValueError)
 _CRC_LIMIT = 2**32
 _MAX_PATH_BYTES = 4096
@@ -76,6 +81,16 @@ def read_spans(path: Path, manifest: Manifest) -> npt.NDArray[np.int64]:
             (length <= size).all() and (offset <= size - length).all(), "a span outside the files"
         )
     return spans
+
+
+def read_attributes(path: Path, manifest: Manifest) -> "AttributeTable":
+    """Return the attributes of the items, by row key."""
+    table_type = cast("type[AttributeTable]", _TABLE.load())
+    with damage_as_corrupt(path):
+        table = table_type.read(path)
+        _require(table.schema == manifest.attributes, "other attributes than the manifest's")
+        _require(len(table) == manifest.counts.embedded, f"attributes of {len(table)} items")
+    return table
 
 
 def count_failures(path: Path) -> int:

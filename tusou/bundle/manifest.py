@@ -15,6 +15,7 @@ from pydantic import (
 )
 
 from tusou.attributes.schema import AttributeType
+from tusou.attributes.values import name_fault
 from tusou.core.errors import CorruptBundle, IncompatibleBundle, InvalidRequest
 from tusou.core.files import sha256_of
 from tusou.core.ids import Encoding, ItemKind
@@ -40,6 +41,12 @@ def _check_prompt(prompt: str | None) -> str | None:
         raise ValueError(str(error)) from None
 
 
+def _check_attribute_name(name: str) -> str:
+    if fault := name_fault(name):
+        raise ValueError(fault)
+    return name
+
+
 def _check_path(path: str) -> str:
     if not path or "\0" in path:
         raise ValueError("not a path")
@@ -50,6 +57,7 @@ _Count = Annotated[int, Field(ge=0, lt=2**62)]
 _Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 _Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 _Path = Annotated[str, AfterValidator(_check_path)]
+_AttributeName = Annotated[str, AfterValidator(_check_attribute_name)]
 
 
 class _Record(BaseModel):
@@ -75,6 +83,16 @@ class Model(_Record):
     sha256: _Digest
     dim: Annotated[int, Field(ge=1, le=_MAX_DIM)]
     image_size: Annotated[int, Field(ge=1, le=_MAX_DIM)]
+
+
+class AttributeSource(_Record):
+    """The file of the attributes."""
+
+    name: str  # without its folder
+    size: _Count
+    sha256: _Digest
+    rows: _Count
+    unknown: _Count  # rows of items that the source does not have
 
 
 class Counts(_Record):
@@ -140,7 +158,8 @@ class Manifest(_Record):
     counts: Counts
     index: IndexRecord
     build: dict[str, str | int]
-    attributes: dict[str, AttributeType] | None = None  # by name; None without `attributes.arrow`
+    attributes: dict[_AttributeName, AttributeType] | None = None  # None without their file
+    attribute_source: AttributeSource | None = None
     live_position: _Count = 0  # of the last live change that the version holds
     files: dict[str, FileRecord]
 
@@ -150,6 +169,8 @@ class Manifest(_Record):
         well_named = all(map(_FILE_NAME.fullmatch, names)) and MANIFEST not in names
         if not well_named or not names.issuperset(PARTS):
             raise ValueError("files are missing or have wrong names")
+        if (ATTRIBUTES in names) != (self.attributes is not None):
+            raise ValueError("attributes without their file, or their file without attributes")
         return self
 
 

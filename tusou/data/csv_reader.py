@@ -1,4 +1,7 @@
-"""Reads CSV tables in UTF-8, UTF-16 or GB18030, with quoted line breaks and unclosed quotes."""
+"""Reads CSV tables in UTF-8, UTF-16 or GB18030, with quoted line breaks and unclosed quotes.
+
+A gzip file, and a zip of one file, are unpacked.
+"""
 
 import csv
 from collections.abc import Iterator, Sequence
@@ -6,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tusou.core.errors import BadDataset
+from tusou.core.file_kinds import GZIP, ZIP
 from tusou.core.ids import Failure
 from tusou.data.line_reader import FileLine, read_lines
-from tusou.data.text_file import UTF16, read_text_bytes, refuse_foreign_file
+from tusou.data.text_file import UTF16, decode_text, read_text_bytes, refuse_foreign_file
 
 # A caption has a few hundred bytes; csv itself refuses cells over 131,072 characters.
 MAX_LINE_BYTES = 2**16
@@ -50,7 +54,7 @@ def read_table(path: Path, columns: Sequence[str]) -> Iterator[TableRow | Failur
     without quotes.
     """
     header: list[str] | None = None
-    for record in _read_records(path):
+    for record in read_records(path):
         if isinstance(record, Failure):
             yield record
         elif header is None:
@@ -80,7 +84,7 @@ def _make_row(line: int, cells: list[str], header: list[str]) -> TableRow | Fail
     return TableRow(line, dict(zip(header, cells, strict=True)))
 
 
-def _read_records(path: Path) -> Iterator[tuple[int, list[str]] | Failure]:
+def read_records(path: Path) -> Iterator[tuple[int, list[str]] | Failure]:
     """Yield each record's first line and cells, joining lines while a quote is open.
 
     A quote that is never closed costs its own line only.
@@ -102,11 +106,12 @@ def _read_records(path: Path) -> Iterator[tuple[int, list[str]] | Failure]:
 
 
 def _decode_lines(path: Path) -> Iterator[str | Failure]:
-    refuse_foreign_file(path)
     with path.open("rb") as file:
-        if file.read(2) in UTF16:
-            text = read_text_bytes(path).decode()
-            return iter(text.removesuffix("\n").replace("\r\n", "\n").split("\n"))
+        head = file.read(4)
+    if head.startswith((*UTF16, GZIP, ZIP)):
+        text = decode_text(path, read_text_bytes(path))
+        return iter(text.removesuffix("\n").replace("\r\n", "\n").split("\n"))
+    refuse_foreign_file(path)
     encoding = detect_encoding(path)
     return (_decode(line, encoding) for line in read_lines(path, MAX_LINE_BYTES))
 

@@ -5,12 +5,9 @@ from math import isfinite
 
 from tusou.attributes.filters import is_date, shown
 from tusou.attributes.schema import AttributeSchema, AttributeType, AttributeValue
+from tusou.attributes.values import MAX_ATTRIBUTES, MAX_STRINGS, MAX_TEXT_BYTES, name_fault
 from tusou.core.errors import ErrorDetail, InvalidRequest
 
-MAX_NAMES = 256  # attributes of all items together
-_MAX_NAME_CHARS = 64
-_MAX_TEXT_BYTES = 16_384
-_MAX_STRINGS = 256
 _EXACT = 2**53  # integers that a number holds exactly
 
 
@@ -26,7 +23,8 @@ def check_attributes(
     added: dict[str, AttributeType] = {}
     details = list[ErrorDetail]()
     for name, value in attributes.items():
-        fault = _name_fault(name)
+        wrong_name = name_fault(name)
+        fault = f"{wrong_name}." if wrong_name else None
         kind = schema.get(name) or infer_type(value)
         if fault is None and (kind is None or not has_type(value, kind)):
             fault = f"{shown(name)} is of type {kind}." if kind else f"{shown(name)} has no type."
@@ -37,8 +35,8 @@ def check_attributes(
         values[name] = _stored(value, kind)
         if name not in schema:
             added[name] = kind
-    if len(schema) + len(added) > MAX_NAMES:
-        message = f"There can be {MAX_NAMES} different attributes."
+    if len(schema) + len(added) > MAX_ATTRIBUTES:
+        message = f"There can be {MAX_ATTRIBUTES} different attributes."
         details.append(ErrorDetail(("body", "attributes"), "too_many", message))
     if details:
         raise InvalidRequest(details=details)
@@ -63,7 +61,7 @@ def has_type(value: object, kind: AttributeType) -> bool:
     if isinstance(value, bool) or kind == "boolean":
         return isinstance(value, bool) and kind == "boolean"
     if isinstance(value, list):
-        return kind == "strings" and len(value) <= _MAX_STRINGS and all(map(_is_text, value))
+        return kind == "strings" and len(value) <= MAX_STRINGS and all(map(_is_text, value))
     if isinstance(value, str):
         return is_date(value) if kind == "date" else kind == "string" and _is_text(value)
     if isinstance(value, int) and kind == "integer":
@@ -88,16 +86,6 @@ def _stored(value: object, kind: AttributeType) -> AttributeValue:
 def _is_text(value: object) -> bool:
     """Return whether a value is a text that can be stored in UTF-8."""
     try:
-        return isinstance(value, str) and len(value.encode()) <= _MAX_TEXT_BYTES
+        return isinstance(value, str) and len(value.encode()) <= MAX_TEXT_BYTES
     except UnicodeEncodeError:
         return False
-
-
-def _name_fault(name: str) -> str | None:
-    usable = 0 < len(name) <= _MAX_NAME_CHARS and name.isprintable() and not name.startswith("$")
-    if usable:
-        return None
-    return (
-        f"A name has 1 to {_MAX_NAME_CHARS} printable characters and no $ at its start: "
-        f"{shown(name)}."
-    )
