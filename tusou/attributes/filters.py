@@ -162,6 +162,12 @@ def shown(name: str) -> str:
     return f"“{printable}”"
 
 
+def unknown_attribute(name: str, schema: AttributeSchema) -> str:
+    """Return the message for a name that a schema lacks."""
+    known = ", ".join(map(shown, sorted(schema)[:20])) or "none"
+    return f"No attribute is called {shown(name)}; there are: {known}."
+
+
 def _object(value: object, location: Location) -> Mapping[str, object]:
     if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
         raise _invalid(location, "dict_type", 'A filter is an object, such as {"price": 5}.')
@@ -187,8 +193,7 @@ def _fault(condition: Condition, schema: AttributeSchema) -> tuple[str, str] | N
     name = shown(condition.name)
     kind = schema.get(condition.name)
     if kind is None:
-        known = ", ".join(map(shown, sorted(schema)[:20])) or "none"
-        return "unknown_attribute", f"No attribute is called {name}; there are: {known}."
+        return "unknown_attribute", unknown_attribute(condition.name, schema)
     if condition.operator == "$exists":
         return None
     if condition.operator in _ORDER and kind not in _ORDERED_TYPES:

@@ -16,14 +16,15 @@ class ErrorDetail:
 class TusouError(Exception):
     """Base of all errors that are not bugs. `code` is stable and machine-readable.
 
-    `details` lists the single faults of an input. `retry_after` is in seconds, None if unknown.
+    `details` lists the single faults of an input; they are the message if there is no other.
+    `retry_after` is in seconds, None if unknown.
     """
 
     code: str = "error"
     retry_after: float | None = None
 
     def __init__(self, message: str = "", *, details: Sequence[ErrorDetail] = ()) -> None:
-        super().__init__(message)
+        super().__init__(message or " ".join(each.detail for each in details if each.detail))
         self.details = tuple(details)
 
 

@@ -1,8 +1,7 @@
 """The search pipeline that the service runs and that evaluation measures."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from itertools import compress, islice, pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from time import perf_counter
 from typing import Self
@@ -13,7 +12,6 @@ from tusou.bundle.bundle import Bundle
 from tusou.bundle.manifest import INDEX
 from tusou.core.arrays import Pixels, Vectors
 from tusou.core.errors import DeadlineExceeded, IncompatibleBundle, NotReady, TusouError
-from tusou.core.hits import Hits
 from tusou.core.memory_budget import check_memory, memory_shortage_named
 from tusou.encoders import (
     ImageEncoder,
@@ -24,33 +22,20 @@ from tusou.encoders import (
     release_memory,
     resolve_encoder,
 )
-from tusou.indexes import VectorIndex, load_index
+from tusou.indexes import load_index
 from tusou.indexes.specs import index_spec
 from tusou.retrieval.compatibility import check_compatibility, find_bundle_weights
+from tusou.retrieval.pages import PreparedQuery, find_pages
 from tusou.retrieval.query import ItemPart, Query, TextPart, VectorPart, combine
 from tusou.retrieval.query_cache import QueryCache, check_finite
 from tusou.retrieval.results import SearchResults, TextEmbeddings
-from tusou.retrieval.retriever import find_neighbors
+from tusou.retrieval.retriever import NeighborRequest, find_neighbors
+from tusou.retrieval.searched_items import SearchedItems
 from tusou.text.segmentation import segment
 
 _WARM_UP_TEXT = "纯棉碎花吊带裙"
 _WARM_UP_BATCHES = (1, 8, 32)
 _USUAL_TOP_K = 10
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _PreparedQuery:
-    """A query as one vector, and the row keys that it must not return."""
-
-    query: Query
-    vector: Vectors  # (d,)
-    excluded_keys: set[int]
-    truncated: bool
-
-    @property
-    def neighbors_needed(self) -> int:
-        """The number of neighbors that hold the page, whichever of them are excluded."""
-        return self.query.offset + self.query.top_k + len(self.excluded_keys)
 
 
 class SearchPipeline:
@@ -72,7 +57,8 @@ class SearchPipeline:
         self.bundle = bundle
         self._weights, self._device, self._encoder = weights, device, encoder
         spec = index_spec(bundle.manifest.index)
-        self._index: VectorIndex = load_index(spec, bundle.path(INDEX), device, bundle.vector_file)
+        index = load_index(spec, bundle.path(INDEX), device, bundle.vector_file)
+        self.items = SearchedItems(bundle, index)
         self._cache = QueryCache(encoder, cache_size)
         self._image_options = image_options
         self._image_encoder: ImageEncoder | None = None
@@ -127,7 +113,7 @@ class SearchPipeline:
 
     def check(self) -> None:
         """Raise IncompatibleBundle unless index, ids and golden texts match the manifest."""
-        check_compatibility(self.bundle, self._index, self._encoder)
+        check_compatibility(self.bundle, self.items.index, self._encoder)
 
     def warm_up(self) -> None:
         """Run the first, slow calls now. The query cache stays empty."""
@@ -135,7 +121,8 @@ class SearchPipeline:
         self._encoder.warm_up()
         for count in _WARM_UP_BATCHES:
             vectors = self._encoder.encode(self._encoder.prepare([_WARM_UP_TEXT] * count))
-            find_neighbors(self._index, list(vectors), [_USUAL_TOP_K] * count)
+            requests = [NeighborRequest(vector, _USUAL_TOP_K) for vector in vectors]
+            find_neighbors(self.items.index, requests)
 
     def release_memory(self) -> None:
         """Return the memory that the device's allocator holds without using it."""
@@ -203,7 +190,7 @@ class SearchPipeline:
         marks.append(perf_counter())
         vectors, cache_hits = self._cache.encode(tokens)
         texts = zip(vectors, tokens.truncated, strict=True)
-        prepared: list[_PreparedQuery | TusouError] = []
+        prepared: list[PreparedQuery | TusouError] = []
         for position, query in enumerate(queries):
             encoded = list(islice(texts, len(query.texts)))
             try:
@@ -213,26 +200,27 @@ class SearchPipeline:
             except TusouError as error:
                 prepared.append(error)
         marks.append(perf_counter())
-        valid = [each for each in prepared if isinstance(each, _PreparedQuery)]
-        pages = iter(self._find_pages(valid))
-        hits = tuple(next(pages) if isinstance(each, _PreparedQuery) else each for each in prepared)
+        valid = [each for each in prepared if isinstance(each, PreparedQuery)]
+        pages = iter(find_pages(self.items, valid))
+        hits = tuple(next(pages) if isinstance(each, PreparedQuery) else each for each in prepared)
         marks.append(perf_counter())
         seconds = (after - before for before, after in pairwise(marks))
         times = dict(zip(("tokenise", "encode", "search"), seconds, strict=True))
         return SearchResults(hits, times, cache_hits)
 
-    def _prepare(self, query: Query, encoded: Sequence[tuple[Vectors, bool]]) -> _PreparedQuery:
+    def _prepare(self, query: Query, encoded: Sequence[tuple[Vectors, bool]]) -> PreparedQuery:
         """Combine the query's parts; `encoded` holds vector and truncation of each of its texts."""
+        self.items.check(query)
         rows = iter(encoded)
         vectors = [
             next(rows)[0] if isinstance(part, TextPart) else self._stored_vector(part)
             for part in query.parts
         ]
-        keys = (self.bundle.ids.key(item_id) for item_id in query.excluded_ids)
-        return _PreparedQuery(
+        keys = (self.items.key(item_id) for item_id in query.excluded_ids)
+        return PreparedQuery(
             query,
             combine(query.parts, vectors),
-            {key for key in keys if key is not None},
+            frozenset(key for key in keys if key is not None),
             any(truncated for _, truncated in encoded),
         )
 
@@ -241,33 +229,4 @@ class SearchPipeline:
             if part.model != self.bundle.manifest.model.sha256:
                 raise NotReady("the index has just changed; send the request again")
             return part.vector
-        vector: Vectors = self.bundle.vector_file.rows([self.bundle.key(part.item_id)])[0]
-        return vector
-
-    def _find_pages(self, prepared: Sequence[_PreparedQuery]) -> list[Hits]:
-        if not prepared:
-            return []
-        neighbors = find_neighbors(
-            self._index,
-            [each.vector for each in prepared],
-            [each.neighbors_needed for each in prepared],
-        )
-        rows = zip(prepared, neighbors.ids.tolist(), neighbors.scores.tolist(), strict=True)
-        return [self._page(each, keys, scores) for each, keys, scores in rows]
-
-    def _page(self, prepared: _PreparedQuery, keys: list[int], scores: list[float]) -> Hits:
-        """Return the hits of a query's page from its neighbors, which may be padded with -1."""
-        query, understood = prepared.query, prepared.query.understood
-        keys, scores = keys[: prepared.neighbors_needed], scores[: prepared.neighbors_needed]
-        if prepared.excluded_keys or keys[-1] < 0:
-            shown = [key >= 0 and key not in prepared.excluded_keys for key in keys]
-            keys, scores = list(compress(keys, shown)), list(compress(scores, shown))
-        page = slice(query.offset, query.offset + query.top_k)
-        return Hits(
-            tuple(map(self.bundle.ids.at, keys[page])),
-            tuple(scores[page]),
-            prepared.truncated,
-            self.bundle.version,
-            understood.positive if understood else None,
-            "、".join(understood.refused) if understood else None,
-        )
+        return self.items.vector(part.item_id)

@@ -1,34 +1,187 @@
-"""Nearest neighbors of query vectors, ties included."""
+"""Nearest neighbors of query vectors among the items that a query may return, ties included."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import compress
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
-from tusou.core.arrays import Neighbors, Vectors
+from tusou.core.arrays import Ids, Neighbors, Vectors
 from tusou.indexes import VectorIndex
+from tusou.retrieval.selection import Selection
 
 # Repeats of a search with twice the neighbors, to see all items that tie at the end.
 _TIE_ROUNDS = 3
+# A filtered search asks for a little more neighbors than should hold the items needed.
+_ROOM = 1.25
+# A selection is compared item by item if it has fewer items than this, or than this multiple of the
+# neighbors that a search would have to return.
+_COMPARED_ITEMS = 2_000
+_COMPARED_PER_NEIGHBOR = 8
 
 
-def find_neighbors(
-    index: VectorIndex, vectors: Sequence[Vectors], counts: Sequence[int]
-) -> Neighbors:
-    """Return at least `counts[i]` neighbors of the i-th vector, or the whole index.
+@dataclass(frozen=True, slots=True, eq=False)
+class NeighborRequest:
+    """A search for the nearest selected items of one vector."""
 
-    All rows have the same width. Items that tie with the last one needed are returned too: which of
-    several equal items an index returns changes with the number asked for, so the pages of one
-    ranking would repeat some of them and lose others.
+    vector: Vectors  # (d,)
+    count: int  # the length of the ranking
+    selection: Selection | None = None  # None for all items of the index
+    excluded: frozenset[int] = frozenset()  # further row keys not to return
+
+    @property
+    def needed(self) -> int:
+        """The number of neighbors that hold the ranking, whichever of them are excluded."""
+        return self.count + len(self.excluded)
+
+
+class Ranking(NamedTuple):
+    """Row keys and scores, best first, equal scores by key."""
+
+    keys: list[int]
+    scores: list[float]
+    complete: bool  # whether no further item can be returned
+
+
+Rankings: TypeAlias = dict[NeighborRequest, Ranking]
+
+
+def find_neighbors(index: VectorIndex, requests: Sequence[NeighborRequest]) -> list[Ranking]:
+    """Return at least the `count` nearest items of each request, or all that it selects.
+
+    Items that tie with the last one needed are seen: which of several equal items an index returns
+    changes with the number asked for, so the pages of one ranking would repeat some of them and
+    lose others.
+
+    A small selection is compared item by item, which is exact with every index type. For a large
+    one the index is searched for more neighbors until enough of them are selected: that is as exact
+    as the index is for that many neighbors.
     """
-    queries, size = np.stack(vectors), len(index)
+    unfiltered: list[NeighborRequest] = []
+    small: dict[Selection, list[NeighborRequest]] = defaultdict(list)
+    large: list[NeighborRequest] = []
+    for request in requests:
+        if request.selection is None:
+            unfiltered.append(request)
+        elif _is_small(request.selection, _first_width(request, request.selection)):
+            small[request.selection].append(request)
+        else:
+            large.append(request)
+    rankings = _search_all(index, unfiltered) if unfiltered else {}
+    rankings |= _search_and_widen(index, large, small)
+    for selection, group in small.items():
+        rankings |= _compare_selected(index, selection, group)
+    return [rankings[request] for request in requests]
+
+
+def _search_all(index: VectorIndex, requests: Sequence[NeighborRequest]) -> Rankings:
+    counts, size = [request.needed for request in requests], len(index)
+    neighbors = _search_with_ties(index.search, size, _stack(requests), counts)
+    rows = zip(requests, neighbors.ids.tolist(), neighbors.scores.tolist(), strict=True)
+    return {request: _ranking(request, keys, scores, size) for request, keys, scores in rows}
+
+
+def _search_with_ties(
+    search: Callable[[Vectors, int], Neighbors], size: int, queries: Vectors, counts: Sequence[int]
+) -> Neighbors:
+    """Return at least `counts[i]` neighbors of the i-th query; all rows have the same width."""
     last_needed = np.minimum(counts, size)[:, None] - 1
     width = min(max(counts) + 1, size)  # one more shows whether the last one ties
-    neighbors = index.search(queries, width)
+    neighbors = search(queries, width)
     for _ in range(_TIE_ROUNDS):
         last = neighbors.scores[:, -1]
         ties = np.take_along_axis(neighbors.scores, last_needed, 1)[:, 0] == last
         if width == size or not ties[np.isfinite(last)].any():
             break
         width = min(2 * width, size)
-        neighbors = index.search(queries, width)
+        neighbors = search(queries, width)
     return neighbors
+
+
+def _compare_selected(
+    index: VectorIndex, selection: Selection, requests: Sequence[NeighborRequest]
+) -> Rankings:
+    """Return exact rankings of requests with the same selection."""
+    if not selection.count:
+        return {request: Ranking([], [], complete=True) for request in requests}
+    width = min(max(request.needed for request in requests), selection.count)
+    neighbors = index.search_among(_stack(requests), width, selection.keys)
+    rows = zip(requests, neighbors.ids.tolist(), neighbors.scores.tolist(), strict=True)
+    count = selection.count
+    return {request: _ranking(request, keys, scores, count) for request, keys, scores in rows}
+
+
+def _search_and_widen(
+    index: VectorIndex,
+    requests: Sequence[NeighborRequest],
+    small: dict[Selection, list[NeighborRequest]],
+) -> Rankings:
+    """Return the rankings of requests that a search for enough neighbors decides.
+
+    The others, for which comparing all selected items has become cheaper, are added to `small`.
+    """
+    rankings: Rankings = {}
+    pending: dict[int, list[NeighborRequest]] = defaultdict(list)  # by the width of the search
+    for request in requests:
+        assert request.selection is not None
+        pending[_first_width(request, request.selection)].append(request)
+    while pending:
+        width = min(pending)
+        group = pending.pop(width)
+        neighbors = index.search(_stack(group), min(width, len(index)))
+        for request, keys, scores in zip(group, neighbors.ids, neighbors.scores, strict=True):
+            selection = request.selection
+            assert selection is not None
+            ranking = _selected_ranking(request, selection, keys, scores)
+            if ranking is not None:
+                rankings[request] = ranking
+            elif keys[-1] < 0 or width >= len(index) or _is_small(selection, 2 * width):
+                small[selection].append(request)
+            else:
+                pending[2 * width].append(request)
+    return rankings
+
+
+def _selected_ranking(
+    request: NeighborRequest, selection: Selection, keys: Ids, scores: npt.NDArray[np.float32]
+) -> Ranking | None:
+    """Return the selected items of a row of neighbors, None if they do not decide the ranking.
+
+    Further items may tie with the last neighbor, so it decides nothing unless the row holds all
+    selected items.
+    """
+    passes = selection.mask[keys] & (keys >= 0)
+    if np.count_nonzero(passes) < selection.count:
+        passes &= scores > scores[-1]
+        if np.count_nonzero(passes) < request.needed:
+            return None
+    return _ranking(request, keys[passes].tolist(), scores[passes].tolist(), selection.count)
+
+
+def _ranking(request: NeighborRequest, keys: list[int], scores: list[float], size: int) -> Ranking:
+    """Return the items needed from a row of neighbors, which may be padded with -1."""
+    keys, scores = keys[: request.needed], scores[: request.needed]
+    complete = request.needed >= size
+    if request.excluded or (keys and keys[-1] < 0):
+        shown = [key >= 0 and key not in request.excluded for key in keys]
+        keys, scores = list(compress(keys, shown)), list(compress(scores, shown))
+    return Ranking(keys, scores, complete)
+
+
+def _first_width(request: NeighborRequest, selection: Selection) -> int:
+    """Return the number of neighbors, a power of 2, that should hold the items needed."""
+    share = selection.count / len(selection.mask)
+    expected = _ROOM * request.needed / share if share else len(selection.mask)
+    return 1 << int(expected).bit_length()
+
+
+def _is_small(selection: Selection, width: int) -> bool:
+    """Return whether comparing all selected items is cheaper than a search of this width."""
+    return selection.count <= max(_COMPARED_ITEMS, _COMPARED_PER_NEIGHBOR * width)
+
+
+def _stack(requests: Sequence[NeighborRequest]) -> Vectors:
+    return np.stack([request.vector for request in requests])

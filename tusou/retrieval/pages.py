@@ -1,0 +1,111 @@
+"""Pages of hits: parts of rankings, grouped if asked for, with what is asked about the items."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from tusou.core.arrays import Vectors
+from tusou.core.hits import Hits
+from tusou.retrieval.grouping import BothGroupings, Grouping, NearDuplicates
+from tusou.retrieval.query import Query
+from tusou.retrieval.retriever import NeighborRequest, Ranking, find_neighbors
+from tusou.retrieval.searched_items import SearchedItems
+from tusou.retrieval.selection import Selection
+
+# A ranking with too few groups for its page is searched for this many times as many items.
+_MORE = 4
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PreparedQuery:
+    """A query as one vector, and the row keys that it must not return."""
+
+    query: Query
+    vector: Vectors  # (d,)
+    excluded_keys: frozenset[int]
+    truncated: bool
+
+    @property
+    def page_end(self) -> int:
+        """The number of hits from the first to the last of the page."""
+        return self.query.offset + self.query.top_k
+
+
+@dataclass(slots=True, eq=False)
+class _Page:
+    """A page that is being searched for."""
+
+    prepared: PreparedQuery
+    selection: Selection | None
+    grouping: Grouping | None
+    count: int  # the items of the ranking
+    hits: Hits | None = None
+
+    def request(self) -> NeighborRequest:
+        excluded = self.prepared.excluded_keys
+        return NeighborRequest(self.prepared.vector, self.count, self.selection, excluded)
+
+    def cut(self, ranking: Ranking) -> tuple[list[int], list[float]] | None:
+        """Return keys and scores of the page's hits; None if the ranking is too short to tell."""
+        page = slice(self.prepared.query.offset, self.prepared.page_end)
+        if self.grouping is None:
+            return ranking.keys[page], ranking.scores[page]
+        shown = self.grouping.shown(ranking.keys, page.stop)
+        if len(shown) < page.stop and not ranking.complete:
+            return None
+        shown = shown[page]
+        return [ranking.keys[n] for n in shown], [ranking.scores[n] for n in shown]
+
+
+def find_pages(items: SearchedItems, prepared: Sequence[PreparedQuery]) -> list[Hits]:
+    """Return the page of each query: a part of one ranking, ties by row key.
+
+    A grouped ranking is searched for more items until the page can no longer change.
+    """
+    pages = [
+        _Page(each, items.selection(each.query), _grouping(items, each.query), each.page_end)
+        for each in prepared
+    ]
+    while pending := [page for page in pages if page.hits is None]:
+        rankings = find_neighbors(items.index, [page.request() for page in pending])
+        for page, ranking in zip(pending, rankings, strict=True):
+            cut = page.cut(ranking)
+            if cut is None:
+                page.count *= _MORE
+            else:
+                page.hits = _hits(items, page, *cut)
+    return [page.hits for page in pages if page.hits is not None]
+
+
+def _grouping(items: SearchedItems, query: Query) -> Grouping | None:
+    values = items.value_groups(query.distinct) if query.distinct is not None else None
+    if not query.collapse:
+        return values
+    duplicates = NearDuplicates(items.index, items.vectors)
+    return duplicates if values is None else BothGroupings(values, duplicates)
+
+
+def _hits(items: SearchedItems, page: _Page, keys: list[int], scores: list[float]) -> Hits:
+    query, understood = page.prepared.query, page.prepared.query.understood
+    hits = Hits(
+        tuple(map(items.item_id, keys)),
+        tuple(scores),
+        page.prepared.truncated,
+        items.version,
+        understood.positive if understood else None,
+        "、".join(understood.refused) if understood else None,
+    )
+    if query.fields:
+        hits = replace(hits, attributes=tuple(items.attributes.rows(keys, query.fields)))
+    if page.grouping is not None:
+        assert page.selection is not None  # a grouped ranking is always one of selected items
+        groups = page.grouping.members(keys, page.selection)
+        excluded = list(page.prepared.excluded_keys)
+        others = (np.count_nonzero(~np.isin(group, excluded)) - 1 for group in groups)
+        hits = replace(hits, others=tuple(map(int, others)))
+    if query.filter is not None or query.facets:
+        facets = {name: items.facet(name, query.filter) for name in query.facets}
+        matched = len(items) if page.selection is None else page.selection.count
+        hits = replace(hits, facets=facets, matched=matched)
+    return hits
