@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache, partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tusou.attributes.filters import Filter, Location, check_filter, unknown_attribute
 from tusou.attributes.schema import AttributeValue
-from tusou.attributes.table import AttributeTable
 from tusou.bundle.bundle import Bundle
 from tusou.core.arrays import Vectors
 from tusou.core.errors import ErrorDetail, InvalidRequest, UnknownItem
@@ -16,6 +16,9 @@ from tusou.indexes import VectorIndex
 from tusou.retrieval.grouping import ValueGroups
 from tusou.retrieval.query import Query
 from tusou.retrieval.selection import Selection
+
+if TYPE_CHECKING:  # imports pyarrow, which bundles without attributes do not need
+    from tusou.attributes.table import AttributeTable
 
 # Each has a byte per item, and up to eight more for the row keys of a small selection.
 _CACHED_SELECTIONS = 16
@@ -64,7 +67,7 @@ class SearchedItems:
         return vector
 
     @property
-    def attributes(self) -> AttributeTable:
+    def attributes(self) -> "AttributeTable":
         """The attributes by row key; InvalidRequest if the bundle has none."""
         return _attributes(self.bundle)
 
@@ -108,7 +111,7 @@ def _attribute_names(query: Query) -> Iterator[tuple[Location, str]]:
             yield ("body", part, number), name
 
 
-def _attributes(bundle: Bundle) -> AttributeTable:
+def _attributes(bundle: Bundle) -> "AttributeTable":
     if bundle.attributes is None:
         message = "The items have no attributes; give them to tusou index with --attributes."
         raise InvalidRequest(details=[ErrorDetail(("body",), "no_attributes", message)])

@@ -37,12 +37,6 @@ def unit_vectors(count: int, seed: int) -> Vectors:
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
-@pytest.fixture
-def widening(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Search and widen even where comparing all selected items is cheaper."""
-    widen_always(monkeypatch)
-
-
 def widen_always(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retriever, "_COMPARED_ITEMS", 0)
     monkeypatch.setattr(retriever, "_COMPARED_PER_NEIGHBOR", 0)

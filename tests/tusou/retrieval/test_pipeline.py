@@ -111,7 +111,7 @@ def test_a_vector_that_is_not_finite_is_not_searched(
 
     with monkeypatch.context() as patch:
         patch.setattr(opened._encoder, "encode", encode_wrongly)
-        patch.setattr(opened._index, "search", None)
+        patch.setattr(opened.items.index, "search", None)
         with pytest.raises(FloatingPointError, match="not finite"):
             search_texts(opened, ["裙", "红色裙"], 1)
     assert search_texts(opened, ["裙", "红色裙"], 1).cache_hits == 0
@@ -184,13 +184,13 @@ def test_a_query_without_a_waiting_caller_is_not_searched(
     queries = [Query.of_text(query, 3) for query in ("红色裙", "蓝色裤", "白色鞋")]
     whole = pipeline.search(queries).hits
     batch_sizes: list[int] = []
-    search = pipeline._index.search
+    search = pipeline.items.index.search
 
     def counted(queries: Vectors, k: int) -> Neighbors:
         batch_sizes.append(len(queries))
         return search(queries, k)
 
-    monkeypatch.setattr(pipeline._index, "search", counted)
+    monkeypatch.setattr(pipeline.items.index, "search", counted)
     hits = pipeline.search(queries, lambda position: position != 1).hits
     assert (hits[0], type(hits[1]), hits[2]) == (whole[0], DeadlineExceeded, whole[2])
     assert set(batch_sizes) == {2}
@@ -238,7 +238,7 @@ def test_both_backends_find_the_same_items(
 def test_equal_items_come_in_index_order_on_every_page(
     pipeline: SearchPipeline, monkeypatch: pytest.MonkeyPatch, top_k: int
 ) -> None:
-    monkeypatch.setattr(pipeline, "_index", Twins())
+    monkeypatch.setattr(pipeline.items, "index", Twins())
     pages = [
         page(pipeline, Query((TextPart("裙"),), top_k, offset)).item_ids
         for offset in range(0, 60, top_k)
