@@ -1,59 +1,39 @@
 """In-process search of a bundle, without a service."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, fields
 from os import PathLike, fspath
 from pathlib import Path
 from threading import Lock
-from typing import Self, TypeAlias, TypedDict, TypeVar, Unpack, overload
+from typing import Self, TypeVar, Unpack, overload
 
 import numpy as np
-from PIL import Image
 
 from tusou.bundle.bundle import Bundle
 from tusou.bundle.local_copy import local_folder
 from tusou.bundle.location import parse_location
 from tusou.core.arrays import Vectors
-from tusou.core.errors import BadImage, InvalidRequest, NotReady, TusouError
+from tusou.core.errors import NotReady, TusouError
 from tusou.core.hits import Hits
-from tusou.core.ids import ItemId
-from tusou.images.color_modes import to_eight_bits
 from tusou.images.preparation import FOR_QUERIES
-from tusou.images.preprocess import open_image, to_pixels
+from tusou.images.preprocess import to_pixels
+from tusou.retrieval.local_options import (
+    ImageInput,
+    LocalSearchOptions,
+    make_queries,
+    read_image,
+)
 from tusou.retrieval.notebook import HitsView, view_hits
 from tusou.retrieval.pipeline import SearchPipeline
 from tusou.retrieval.query import (
-    MAX_WEIGHT,
-    NEGATIVE_WEIGHT,
     Query,
     VectorPart,
-    item_and_negative_parts,
-    text_parts,
 )
 from tusou.text.normalize import normalize_query
-
-# The bytes of an image file, the path of one, or an image opened with Pillow.
-ImageInput: TypeAlias = bytes | str | PathLike[str] | Image.Image
 
 _TEXTS_PER_BATCH, _IMAGES_PER_BATCH = 256, 32
 
 T = TypeVar("T")
-
-
-class LocalSearchOptions(TypedDict, total=False):
-    """The arguments of a search beside its text, as in the HTTP API; see docs/api.md."""
-
-    image: ImageInput
-    item_id: ItemId
-    negative: str
-    negative_item_id: ItemId
-    query_weight: float  # weights: above 0, at most 10; 1 by default
-    image_weight: float
-    item_weight: float
-    negative_weight: float  # 0.5 by default
-    offset: int
-    exclude: Iterable[ItemId]
-    interpret: bool  # subtract what the text refuses (不带拉链的包); True by default
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +81,9 @@ class LocalSearch:
         InvalidRequest, EmptyQuery, QueryTooLong, BadImage and UnknownItem.
         """
         if isinstance(query, str) or query is None:
-            (hits,) = self._search(self._queries([query], top_k, **options))
+            (hits,) = self._search(self._queries([query], top_k, options))
             return hits
-        return list(self._search(self._queries(query, top_k, **options)))
+        return list(self._search(self._queries(query, top_k, options)))
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
         """Return the unit vectors of queries, the bundle's prompt included: (n, d) float32."""
@@ -150,47 +130,9 @@ class LocalSearch:
         return self._open
 
     def _queries(
-        self,
-        texts: Sequence[str | None],
-        top_k: int,
-        *,
-        image: ImageInput | None = None,
-        item_id: ItemId | None = None,
-        negative: str | None = None,
-        negative_item_id: ItemId | None = None,
-        query_weight: float = 1.0,
-        image_weight: float = 1.0,
-        item_weight: float = 1.0,
-        negative_weight: float = NEGATIVE_WEIGHT,
-        offset: int = 0,
-        exclude: Iterable[ItemId] = (),
-        interpret: bool = True,
+        self, texts: Sequence[str | None], top_k: int, options: LocalSearchOptions
     ) -> list[Query]:
-        """Return one query per text, which is None where only an image or an item is given."""
-        if top_k < 1 or offset < 0:
-            raise InvalidRequest("top_k must be at least 1, and offset at least 0")
-        for weight in (query_weight, image_weight, item_weight, negative_weight):
-            if not 0 < weight <= MAX_WEIGHT:
-                raise InvalidRequest(f"a weight must be above 0 and at most {MAX_WEIGHT:g}")
-        if None in texts and image is None and item_id is None:
-            raise InvalidRequest("give at least one of query, image and item_id")
-        other_parts = item_and_negative_parts(
-            item_id, negative, negative_item_id, item_weight, negative_weight
-        )
-        understood_texts = [
-            ((), None)
-            if text is None
-            else text_parts(normalize_query(text), query_weight, interpret=interpret)
-            for text in texts
-        ]
-        if image is not None:
-            (vector,) = self._encode_images([image])
-            other_parts.append(replace(vector, weight=image_weight))
-        excluded = frozenset(map(str, exclude))
-        return [
-            Query((*parts, *other_parts), top_k, offset, excluded, understood)
-            for parts, understood in understood_texts
-        ]
+        return make_queries(texts, top_k, lambda image: self._encode_images([image])[0], **options)
 
     def _search(self, queries: Sequence[Query]) -> Iterator[LocalHits]:
         for batch in _batches(queries, _TEXTS_PER_BATCH):
@@ -200,7 +142,8 @@ class LocalSearch:
             for hits in results.hits:
                 if isinstance(hits, TusouError):
                     raise hits
-                yield LocalHits(**asdict(hits), bundle=bundle)
+                values = {each.name: getattr(hits, each.name) for each in fields(hits)}
+                yield LocalHits(**values, bundle=bundle)
 
     def _encode_images(self, images: Sequence[ImageInput]) -> list[VectorPart]:
         vectors: list[VectorPart] = []
@@ -208,7 +151,7 @@ class LocalSearch:
             pipeline = self._pipeline
             for batch in _batches(images, _IMAGES_PER_BATCH):
                 size = pipeline.image_size
-                pixels = [to_pixels(_read_image(image), size, FOR_QUERIES) for image in batch]
+                pixels = [to_pixels(read_image(image), size, FOR_QUERIES) for image in batch]
                 if not pipeline.image_tower_loaded:
                     pipeline.load_image_tower()
                 vectors += pipeline.encode_images(np.stack(pixels))
@@ -245,13 +188,3 @@ def open_bundle(
 
 def _batches(values: Sequence[T], size: int) -> Iterator[Sequence[T]]:
     return (values[start : start + size] for start in range(0, len(values), size))
-
-
-def _read_image(image: ImageInput) -> Image.Image:
-    try:
-        if isinstance(image, Image.Image):
-            image.load()  # Pillow reads the pixels only now
-            return to_eight_bits(image)
-        return open_image(image if isinstance(image, bytes) else Path(image).read_bytes())
-    except OSError as error:
-        raise BadImage(f"the image cannot be read: {error}") from error

@@ -1,5 +1,6 @@
 """Pages under filters, of distinct products and without near duplicates, against brute force."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -13,10 +14,13 @@ from hypothesis import strategies as st
 from tusou.attributes.filters import parse_filter
 from tusou.attributes.schema import Attributes
 from tusou.core.arrays import Vectors
+from tusou.core.errors import InvalidRequest
+from tusou.core.hits import Hits
 from tusou.indexes.specs import FaissSpec, IndexSpec, TorchSpec
 from tusou.retrieval import retriever
 from tusou.retrieval.pages import PreparedQuery, find_pages
 from tusou.retrieval.query import Query, TextPart
+from tusou.retrieval.searched_items import SearchedItems
 
 DIM = 24
 PLAIN = Query((TextPart("裙"),), 10)
@@ -83,3 +87,140 @@ def test_pages_are_those_of_brute_force(data: st.DataObject, spec: IndexSpec, wi
         expected = [truth.others(query, hit, ranking) for hit in page] if grouped else []
         assert list(hits.others) == expected
         assert hits.matched == (None if number is None else len(passing))
+
+
+COUNT = 200
+
+
+def drawn_items(spec: IndexSpec | None = None) -> tuple[SearchedItems, BruteForce]:
+    """Return items of which every fourth is a near duplicate of the one before."""
+    vectors = unit_vectors(COUNT, 1)
+    vectors[3::4] = vectors[2::4] + 0.02 * unit_vectors(COUNT // 4, 2)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    rows = draw_attributes(COUNT)
+    return make_items(spec or FaissSpec("Flat"), vectors, rows), BruteForce(vectors, rows)
+
+
+def page(items: SearchedItems, query: Query, excluded: frozenset[int] = frozenset()) -> Hits:
+    (hits,) = find_pages(items, [prepare(unit_vectors(1, 7)[0], query, excluded)])
+    return hits
+
+
+@pytest.mark.parametrize("widen", [False, True])
+@pytest.mark.parametrize("distinct", [None, "product_id"])
+@pytest.mark.parametrize("collapse", [False, True])
+@pytest.mark.parametrize("number", [None, 1, 2])
+def test_pages_join(
+    monkeypatch: pytest.MonkeyPatch,
+    widen: bool,
+    distinct: str | None,
+    collapse: bool,
+    number: int | None,
+) -> None:
+    if widen:
+        widen_always(monkeypatch)
+    items, _ = drawn_items()
+    selected = None if number is None else parse_filter(FILTERS[number][0])
+    query = replace(PLAIN, filter=selected, distinct=distinct, collapse=collapse)
+    whole = page(items, replace(query, top_k=COUNT))
+    assert len(whole) > 20
+    pages = [page(items, replace(query, top_k=7, offset=start)) for start in range(0, COUNT, 7)]
+    joined = [item_id for hits in pages for item_id in hits.item_ids]
+    assert tuple(joined) == whole.item_ids
+    assert tuple(count for hits in pages for count in hits.others) == whole.others
+
+
+def test_near_duplicates_stand_behind_the_better_one() -> None:
+    items, truth = drawn_items()
+    hits = page(items, replace(PLAIN, collapse=True, top_k=COUNT))
+    keys = keys_of(items, hits.item_ids)
+    assert len(keys) == COUNT * 3 // 4
+    assert [hits.others[n] for n, key in enumerate(keys) if key % 4 in (2, 3)] == [1] * 50
+    ranking = truth.ranking(prepare(unit_vectors(1, 7)[0], PLAIN), range(COUNT))
+    better = [
+        key for key in ranking if key % 4 == 2 and ranking.index(key) < ranking.index(key + 1)
+    ]
+    assert set(better) == {key for key in keys.tolist() if key % 4 == 2}
+
+
+def test_an_excluded_duplicate_is_not_counted() -> None:
+    items, _ = drawn_items()
+    hits = page(items, replace(PLAIN, collapse=True, top_k=COUNT), frozenset({3, 6}))
+    others = dict(zip(keys_of(items, hits.item_ids).tolist(), hits.others, strict=True))
+    assert (others[2], others[7]) == (0, 0)
+
+
+def test_facets_count_what_passes_and_not_the_page() -> None:
+    items, truth = drawn_items()
+    query = replace(PLAIN, top_k=1, facets=("category", "tags"), filter=parse_filter(FILTERS[1][0]))
+    passing = [row for row in truth.rows if FILTERS[1][1](row)]
+    for hits in (page(items, query), page(items, query, frozenset(range(90)))):
+        categories = Counter(row["category"] for row in passing if "category" in row)  # type: ignore[misc]
+        assert dict(hits.facets["category"]) == categories
+        assert [count for _, count in hits.facets["category"]] == sorted(
+            categories.values(), reverse=True
+        )
+        tags = Counter(tag for row in passing for tag in row.get("tags", ()))  # type: ignore[union-attr]
+        assert dict(hits.facets["tags"]) == tags
+        assert hits.matched == len(passing)
+
+
+def test_facets_without_a_filter_count_all_items() -> None:
+    items, truth = drawn_items()
+    hits = page(items, replace(PLAIN, facets=("category",)))
+    assert dict(hits.facets["category"]) == Counter(
+        row["category"]  # type: ignore[misc]
+        for row in truth.rows
+        if "category" in row
+    )
+    assert hits.matched == COUNT
+
+
+def test_the_fields_asked_for_come_with_each_hit() -> None:
+    items, truth = drawn_items()
+    hits = page(items, replace(PLAIN, fields=("price", "tags"), offset=3))
+    keys = keys_of(items, hits.item_ids).tolist()
+    assert [dict(each) for each in hits.attributes] == [
+        {name: truth.rows[key][name] for name in ("price", "tags") if name in truth.rows[key]}
+        for key in keys
+    ]
+
+
+def test_nothing_is_added_that_is_not_asked_for() -> None:
+    items, _ = drawn_items()
+    hits = page(items, PLAIN)
+    assert (hits.attributes, hits.others, hits.facets, hits.matched) == ((), (), {}, None)
+
+
+UNKNOWN = [
+    ({"distinct": "product"}, ("body", "distinct"), "product"),
+    ({"fields": ("price", "titel")}, ("body", "fields", 1), "titel"),
+    ({"facets": ("farbe",)}, ("body", "facets", 0), "farbe"),
+    ({"filter": parse_filter({"preis": 5})}, ("body", "filter"), "preis"),
+]
+
+
+@pytest.mark.parametrize(("options", "location", "name"), UNKNOWN)
+def test_an_unknown_attribute_is_named(
+    options: dict[str, Any], location: tuple[str, ...], name: str
+) -> None:
+    items, _ = drawn_items()
+    with pytest.raises(InvalidRequest) as caught:
+        items.check(replace(PLAIN, **options))
+    (detail,) = caught.value.details
+    assert (detail.loc, detail.type) == (location, "unknown_attribute")
+    assert detail.detail == (
+        f"No attribute is called “{name}”; there are: “category”, “price”, “product_id”, “tags”."
+    )
+    assert str(caught.value) == detail.detail
+
+
+@pytest.mark.parametrize(("options", "location", "name"), UNKNOWN)
+def test_items_without_attributes_have_nothing_to_filter(
+    options: dict[str, Any], location: tuple[str, ...], name: str
+) -> None:
+    del location, name
+    items = make_items(TorchSpec(), unit_vectors(5, 1), None)
+    items.check(replace(PLAIN, collapse=True))
+    with pytest.raises(InvalidRequest, match="The items have no attributes"):
+        items.check(replace(PLAIN, **options))
