@@ -1,11 +1,12 @@
 """The interface of vector indexes, and the order of their results."""
 
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
+from tusou.attributes.filters import Filter
 from tusou.core.arrays import Ids, Neighbors, Vectors
 
 
@@ -53,6 +54,15 @@ class VectorIndex(Protocol):
         ...
 
     def save(self, path: Path) -> None: ...
+
+
+@runtime_checkable
+class FilteringIndex(VectorIndex, Protocol):
+    """An index that stores the attributes and selects items by itself."""
+
+    def search_where(self, queries: Vectors, k: int, selected: Filter) -> Neighbors:
+        """Return the k best per query of the items that pass a filter, ties by id."""
+        ...
 
 
 def best_first(ids: Ids, scores: npt.NDArray[np.float32], k: int) -> Neighbors:

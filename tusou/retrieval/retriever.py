@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import compress
 from typing import NamedTuple, TypeAlias
 
@@ -10,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tusou.core.arrays import Ids, Neighbors, Vectors
-from tusou.indexes import VectorIndex
+from tusou.indexes.base import FilteringIndex, VectorIndex
 from tusou.retrieval.selection import Selection
 
 # Repeats of a search with twice the neighbors, to see all items that tie at the end.
@@ -47,6 +48,8 @@ class Ranking(NamedTuple):
 
 
 Rankings: TypeAlias = dict[NeighborRequest, Ranking]
+_BySelection: TypeAlias = dict[Selection, list[NeighborRequest]]
+_Search: TypeAlias = Callable[[Vectors, int], Neighbors]
 
 
 def find_neighbors(index: VectorIndex, requests: Sequence[NeighborRequest]) -> list[Ranking]:
@@ -60,32 +63,50 @@ def find_neighbors(index: VectorIndex, requests: Sequence[NeighborRequest]) -> l
     one the index is searched for more neighbors until enough of them are selected: that is as exact
     as the index is for that many neighbors.
     """
+    filtering = index if isinstance(index, FilteringIndex) else None
     unfiltered: list[NeighborRequest] = []
-    small: dict[Selection, list[NeighborRequest]] = defaultdict(list)
+    filtered: _BySelection = defaultdict(list)
+    small: _BySelection = defaultdict(list)
     large: list[NeighborRequest] = []
     for request in requests:
         if request.selection is None:
             unfiltered.append(request)
+        elif filtering is not None and request.selection.filter is not None:
+            filtered[request.selection].append(request)
         elif _is_small(request.selection, _first_width(request, request.selection)):
             small[request.selection].append(request)
         else:
             large.append(request)
-    rankings = _search_all(index, unfiltered) if unfiltered else {}
+    rankings = _search_all(index.search, len(index), unfiltered)
+    if filtering is not None:
+        for selection, group in filtered.items():
+            rankings |= _search_where(filtering, selection, group)
     rankings |= _search_and_widen(index, large, small)
     for selection, group in small.items():
         rankings |= _compare_selected(index, selection, group)
     return [rankings[request] for request in requests]
 
 
-def _search_all(index: VectorIndex, requests: Sequence[NeighborRequest]) -> Rankings:
-    counts, size = [request.needed for request in requests], len(index)
-    neighbors = _search_with_ties(index.search, size, _stack(requests), counts)
+def _search_all(search: _Search, size: int, requests: Sequence[NeighborRequest]) -> Rankings:
+    if not requests or not size:
+        return {request: Ranking([], [], complete=True) for request in requests}
+    counts = [request.needed for request in requests]
+    neighbors = _search_with_ties(search, size, _stack(requests), counts)
     rows = zip(requests, neighbors.ids.tolist(), neighbors.scores.tolist(), strict=True)
     return {request: _ranking(request, keys, scores, size) for request, keys, scores in rows}
 
 
+def _search_where(
+    index: FilteringIndex, selection: Selection, requests: Sequence[NeighborRequest]
+) -> Rankings:
+    """Let the index select the items of requests with the same filter."""
+    assert selection.filter is not None
+    search = partial(index.search_where, selected=selection.filter)
+    return _search_all(search, selection.count, requests)
+
+
 def _search_with_ties(
-    search: Callable[[Vectors, int], Neighbors], size: int, queries: Vectors, counts: Sequence[int]
+    search: _Search, size: int, queries: Vectors, counts: Sequence[int]
 ) -> Neighbors:
     """Return at least `counts[i]` neighbors of the i-th query; all rows have the same width."""
     last_needed = np.minimum(counts, size)[:, None] - 1
@@ -117,7 +138,7 @@ def _compare_selected(
 def _search_and_widen(
     index: VectorIndex,
     requests: Sequence[NeighborRequest],
-    small: dict[Selection, list[NeighborRequest]],
+    small: _BySelection,
 ) -> Rankings:
     """Return the rankings of requests that a search for enough neighbors decides.
 
