@@ -1,10 +1,12 @@
 """Client commands: query, replay, load."""
 
+import json
 import math
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
+from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -37,6 +39,9 @@ KeyFile = Annotated[
 NoInterpret = Annotated[
     bool, typer.Option("--no-interpret", help="Search the text as written, refusals included.")
 ]
+FilterText = Annotated[
+    str | None, typer.Option("--filter", help='Attributes, as JSON: {"price": {"$lte": 200}}.')
+]
 Json = Annotated[bool, typer.Option("--json", help="Report as JSON.")]
 _PARTS = ("query", "image", "item", "negative")
 _QUERIES = "Query file in MUGE's JSONL, or DATA#SPLIT."
@@ -56,6 +61,10 @@ def query(
     exclude: Annotated[
         list[str] | None, typer.Option(help="An item to leave out; may be repeated.")
     ] = None,
+    filter_text: FilterText = None,
+    fields: Annotated[
+        str | None, typer.Option(help="Attributes to print, such as title,price.")
+    ] = None,
     no_interpret: NoInterpret = False,
     url: Url = DEFAULT_URL,
     top_k: TopK = 10,
@@ -64,12 +73,13 @@ def query(
 ) -> None:
     """Search a running service for a text, an image, an item, or a mixture of them.
 
-    Prints rank, item id and score.
+    Prints rank, item id, score and the attributes of --fields.
     """
     from tusou_client.client import Client
 
     if text is None and image is None and item is None:
         raise typer.BadParameter("Give a text, --image or --item.")
+    names = fields.split(",") if fields else []
     with plain_errors():
         given: dict[str, object] = {
             "image": image,
@@ -77,6 +87,8 @@ def query(
             "negative": negative,
             "exclude": exclude or None,
             "interpret": False if no_interpret else None,
+            "filter": _parse_filter(filter_text),
+            "fields": names or None,
             **_parse_weights(weight or []),
         }
         options = {name: value for name, value in given.items() if value is not None}
@@ -85,8 +97,9 @@ def query(
     if as_json:
         print_json(asdict(hits))
         return
-    for hit in hits:
-        typer.echo(f"{hit.rank}\t{hit.item_id}\t{hit.score:.4f}")
+    for hit, attributes in zip(hits, hits.attributes or repeat({}), strict=False):
+        cells = [_cell(attributes.get(name)) for name in names]
+        typer.echo("\t".join([str(hit.rank), str(hit.item_id), f"{hit.score:.4f}", *cells]))
     if hits.negative:
         typer.secho(f"Understood as {hits.positive!r} without {hits.negative!r}.", err=True)
     if hits.truncated:
@@ -102,6 +115,7 @@ def replay(
     ],
     url: Url = DEFAULT_URL,
     top_k: TopK = 10,
+    filter_text: FilterText = None,
     no_interpret: NoInterpret = False,
     batch_size: Annotated[int, typer.Option(min=1, max=256, help="Queries per request.")] = 32,
     in_flight: Annotated[int, typer.Option(min=1, max=256, help="Requests at once.")] = 4,
@@ -126,6 +140,7 @@ def replay(
             api_key=_read_key(api_key_file),
             patience=patience,
             interpret=not no_interpret,
+            filter=_parse_filter(filter_text),
         )
         listener = ReplayListener(partial(bar.move_to, "replaying"), bar.notice)
         report = run_replay(queries, out, settings, force=force, listener=listener)
@@ -193,6 +208,27 @@ def _parse_weights(weights: Iterable[str]) -> dict[str, float]:
             )
         fields[f"{part}_weight"] = value
     return fields
+
+
+def _parse_filter(text: str | None) -> dict[str, object] | None:
+    """Return the filter of a JSON text; the service checks its attributes."""
+    if text is None:
+        return None
+    try:
+        parsed = json.loads(text)
+    except (ValueError, RecursionError):
+        parsed = None
+    if not isinstance(parsed, dict):
+        raise UsageError("""--filter is a JSON object, for example '{"price": {"$lte": 200}}'.""")
+    return parsed
+
+
+def _cell(value: object) -> str:
+    """Return an attribute's value as a cell of a line of tab-separated cells."""
+    if value is None:
+        return "-"
+    text = ",".join(value) if isinstance(value, list) else str(value)
+    return "".join(char if char.isprintable() else " " for char in text)
 
 
 def _print_load(report: "LoadReport") -> None:

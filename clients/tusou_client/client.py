@@ -3,7 +3,7 @@
 import asyncio
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import wraps
@@ -42,6 +42,7 @@ from tusou_client.wire import (
     Call,
     Embeddings,
     ImageFile,
+    ItemsPage,
     Reply,
     SearchOptions,
     Vector,
@@ -60,6 +61,7 @@ _GRACE = 0.25
 _LIMITS = httpx.Limits(max_connections=None, keepalive_expiry=2.0)
 # A reload verifies and warms a whole bundle.
 _RELOAD_SECONDS = 600.0
+_PAGE_SIZE = 1000  # items in a request, at most as many
 
 
 class _BaseClient(ABC, Generic[Http, Transport]):
@@ -221,8 +223,37 @@ class AsyncClient(_BaseClient[httpx.AsyncClient, httpx.AsyncBaseTransport]):
         return await self._call(wire.models())
 
     async def item(self, item_id: ItemId) -> dict[str, object]:
-        """Return an item's `item_id`, and its `text` or the path of its `image`."""
+        """Return an item's `item_id`, `attributes`, and `text` or the path of its `image`."""
         return await self._call(Call("GET", f"/items/{quote(str(item_id), safe='')}", parse_fields))
+
+    async def items(
+        self,
+        *,
+        filter: Mapping[str, object] | None = None,  # noqa: A002 (as in the HTTP API)
+        fields: Sequence[str] = (),
+        page_size: int = _PAGE_SIZE,
+    ) -> AsyncIterator[dict[str, object]]:
+        """Yield `item_id` and `attributes` of each item that passes a filter, in the pool's order.
+
+        `fields` names the attributes to return; all by default. Each page is one request.
+        """
+        after: ItemId | None = None
+        while True:
+            page, after = await self.items_page(filter, fields, page_size, after)
+            for item in page:
+                yield item
+            if after is None:
+                return
+
+    async def items_page(
+        self,
+        filter: Mapping[str, object] | None = None,  # noqa: A002
+        fields: Sequence[str] = (),
+        limit: int = _PAGE_SIZE,
+        after: ItemId | None = None,
+    ) -> ItemsPage:
+        """Return a page of `items`, and `after` for the next one, None for the last."""
+        return await self._call(wire.items(filter, fields, limit, after))
 
     async def item_image(self, item_id: ItemId) -> bytes:
         """Return the bytes of an item's image."""
@@ -338,11 +369,30 @@ class Client(_BaseClient[httpx.Client, httpx.BaseTransport]):
     models = _blocking(AsyncClient.models)
     item = _blocking(AsyncClient.item)
     item_image = _blocking(AsyncClient.item_image)
+    items_page = _blocking(AsyncClient.items_page)
     info = _blocking(AsyncClient.info)
     metrics = _blocking(AsyncClient.metrics)
     reload = _blocking(AsyncClient.reload)
     health = _blocking(AsyncClient.health)
     ready = _blocking(AsyncClient.ready)
+
+    def items(
+        self,
+        *,
+        filter: Mapping[str, object] | None = None,  # noqa: A002 (as in the HTTP API)
+        fields: Sequence[str] = (),
+        page_size: int = _PAGE_SIZE,
+    ) -> Iterator[dict[str, object]]:
+        """Yield `item_id` and `attributes` of each item that passes a filter, in the pool's order.
+
+        `fields` names the attributes to return; all by default. Each page is one request.
+        """
+        after: ItemId | None = None
+        while True:
+            page, after = self.items_page(filter, fields, page_size, after)
+            yield from page
+            if after is None:
+                return
 
     def close(self) -> None:
         self._http.close()

@@ -17,7 +17,7 @@ from tusou_client.replay_worker import ReplayListener, ReplaySettings, ReplayWor
 
 __all__ = ["ReplayListener", "ReplayReport", "ReplaySettings", "replay"]
 
-_FORMAT = 2  # of the journal's header
+_FORMAT = 3  # of the journal's header
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,7 @@ def replay(
         "queries_sha256": hashlib.sha256(data).hexdigest(),
         "top_k": settings.top_k,
         "interpret": settings.interpret,
+        "filter": settings.filter,
     }
     with Journal(out.with_name(f"{out.name}.partial")) as journal:
         version, done = _resume(journal, identity, rows, settings, force=force)
@@ -107,7 +108,8 @@ def _resume(
         if lines and not force:
             raise UnfinishedRun(
                 f"{journal.path} is the progress of a run over other queries or with other options "
-                "(--top-k, --no-interpret). Finish that run, or give --force to drop its progress."
+                "(--top-k, --no-interpret, --filter). Finish that run, or give --force to drop its "
+                "progress."
             )
         journal.clear()
         return None, 0

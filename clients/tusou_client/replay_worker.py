@@ -1,7 +1,7 @@
 """Searches for the rows that a replay still lacks: several batches in flight, written in order."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from tusou.core.hits import Hits
@@ -11,7 +11,7 @@ from tusou_client.errors import BadQueries, ClientError, IndexChanged, PoolTooSm
 from tusou_client.journal import Journal
 from tusou_client.query_file import QueryRow
 from tusou_client.retry import RetryPolicy
-from tusou_client.wire import DEFAULT_URL, max_queries
+from tusou_client.wire import DEFAULT_URL, BatchOptions, max_queries
 
 # An index that is replaced more often than this during one run never lets it finish.
 _MAX_RESTARTS = 5
@@ -20,7 +20,7 @@ _DATA_ERRORS = (400, 422)
 
 @dataclass(frozen=True, slots=True)
 class ReplaySettings:
-    """The service and the load on it; only `top_k` and `interpret` shape the output."""
+    """The service and the load on it; only `top_k`, `interpret` and `filter` shape the output."""
 
     url: str = DEFAULT_URL
     top_k: int = 10
@@ -29,6 +29,15 @@ class ReplaySettings:
     api_key: str | None = None
     patience: float = 300.0  # seconds to retry one batch, for example while the service restarts
     interpret: bool = True  # subtract what a query refuses
+    filter: Mapping[str, object] | None = None  # over attributes, as in the HTTP API
+
+    @property
+    def options(self) -> BatchOptions:
+        """The options of every search."""
+        options: BatchOptions = {"interpret": self.interpret}
+        if self.filter is not None:
+            options["filter"] = self.filter
+        return options
 
     @property
     def request_size(self) -> int:
@@ -120,7 +129,7 @@ class ReplayWorker:
         async with slots:
             try:
                 return await client.search_batch(
-                    [row.text for row in batch], settings.top_k, interpret=settings.interpret
+                    [row.text for row in batch], settings.top_k, **settings.options
                 )
             except ServiceError as error:
                 if error.status not in _DATA_ERRORS or not await self._find_refused(client, batch):
@@ -132,7 +141,7 @@ class ReplayWorker:
         settings, before = self._settings, len(self._refused)
         for row in batch:
             try:
-                await client.search(row.text, settings.top_k, interpret=settings.interpret)
+                await client.search(row.text, settings.top_k, **settings.options)
             except ServiceError as error:
                 if error.status not in _DATA_ERRORS:
                     raise
@@ -155,13 +164,17 @@ class ReplayWorker:
         self._done += len(batch)
         self._listener.progress(self._done, len(self._rows))
 
+    @property
+    def _or_filter(self) -> str:
+        return ", filter less" if self._settings.filter is not None else ""
+
     def _exactly_k(self, row: QueryRow, hits: Hits) -> tuple[int | str, ...]:
         top_k = self._settings.top_k
         if len(hits) < top_k:
             raise PoolTooSmall(
                 f"The service has only {len(hits)} items for the query of line {row.line}, and "
-                f"each row needs {top_k}. Serve a larger pool, or give --top-k "
-                f"{max(len(hits), 1)}."
+                f"each row needs {top_k}. Serve a larger pool"
+                f"{self._or_filter}, or give --top-k {max(len(hits), 1)}."
             )
         return hits.item_ids
 

@@ -4,16 +4,17 @@ import json
 import math
 import struct
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Generic, TypeAlias, TypedDict, TypeVar
-from urllib.parse import urlsplit
+from typing import Generic, Literal, TypeAlias, TypedDict, TypeVar
+from urllib.parse import urlencode, urlsplit
 
 from tusou.core.hits import Hits
 from tusou.core.ids import ItemId, is_id
 from tusou_client.errors import BadReply, ServiceError, UsageError
+from tusou_client.hits_reader import read_attributes, read_hits, read_object
 from tusou_client.problem import read_problem, read_query_problem
 
 DEFAULT_URL = "http://127.0.0.1:8000"
@@ -23,7 +24,7 @@ MAX_TIMEOUT_MS = 30_000
 MAX_REPLY_BYTES = 64 * 2**20
 # The service's limits for one request; longer lists are split.
 MAX_TEXTS, MAX_IMAGES, MAX_IMAGE_CHARS = 256, 16, 16 * 2**20
-MAX_RESULTS = 32_000  # of one batch: queries times top_k
+MAX_RESULTS = 32_000  # of one batch: queries times top_k times (1 + the number of fields)
 
 T = TypeVar("T")
 # The bytes of an image file, or its path.
@@ -31,6 +32,8 @@ ImageFile: TypeAlias = bytes | str | PathLike[str]
 Vector: TypeAlias = tuple[float, ...]
 # The model of one request, and its vectors in order.
 Embeddings: TypeAlias = tuple[str, list[Vector]]
+# Items as dicts of `item_id` and `attributes`, and the id after which the next page begins.
+ItemsPage: TypeAlias = tuple[list[dict[str, object]], ItemId | None]
 
 
 class BatchOptions(TypedDict, total=False):
@@ -40,6 +43,11 @@ class BatchOptions(TypedDict, total=False):
     exclude: list[ItemId]
     interpret: bool
     index_version: str
+    filter: Mapping[str, object]  # {"category": "连衣裙", "price": {"$lte": 200}}
+    fields: Sequence[str]  # attributes to return with each item
+    facets: Sequence[str]  # attributes whose values to count
+    distinct: str  # an attribute: only the best item of each of its values
+    collapse: Literal["near_duplicates"]
 
 
 class SearchOptions(BatchOptions, total=False):
@@ -92,7 +100,7 @@ def search(query: str | None, top_k: int, options: SearchOptions | None = None) 
 
     def parse(data: bytes) -> Hits:
         fields = parse_fields(data)
-        return _hits(fields, top_k, fields)
+        return read_hits(fields, top_k, fields)
 
     body: dict[str, object] = {} if query is None else {"query": query}
     body |= {"top_k": top_k, **(options or {})}
@@ -114,16 +122,16 @@ def search_batches(
     """
     fields: dict[str, object] = {"partial": True} if partial else {}
     fields |= options or {}
-    size = max_queries(top_k)
+    size = max_queries(top_k, len((options or {}).get("fields", ())))
     return [
         _search_batch(list(queries[start : start + size]), top_k, fields)
         for start in range(0, len(queries), size)
     ]
 
 
-def max_queries(top_k: int) -> int:
+def max_queries(top_k: int, fields: int = 0) -> int:
     """Return the number of queries that the service takes in one request."""
-    return max(1, min(MAX_TEXTS, MAX_RESULTS // max(1, top_k)))
+    return max(1, min(MAX_TEXTS, MAX_RESULTS // max(1, top_k * (1 + fields))))
 
 
 def embed_texts(texts: Sequence[str]) -> list[Call[Embeddings]]:
@@ -146,6 +154,32 @@ def embed_images(images: Sequence[ImageFile]) -> list[Call[Embeddings]]:
     return [_embeddings(batch) for batch in batches]
 
 
+def items(
+    selected: Mapping[str, object] | None,
+    fields: Sequence[str],
+    limit: int,
+    after: ItemId | None = None,
+) -> Call[ItemsPage]:
+    """Return the call for one page of the items that pass a filter."""
+
+    def parse(data: bytes) -> ItemsPage:
+        reply = parse_fields(data)
+        rows = reply.get("items")
+        if not isinstance(rows, list) or len(rows) > limit:
+            raise ValueError(f"`items` is not a list of at most {limit}")
+        following = reply.get("next")
+        if following is not None and not is_id(following):
+            raise ValueError("`next` is not an item's id")
+        return [_item(read_object(row)) for row in rows], following
+
+    parameters: dict[str, object] = {"limit": limit, "fields": list(fields)}
+    if selected is not None:
+        parameters["filter"] = _json(selected)
+    if after is not None:
+        parameters["after"] = after
+    return Call("GET", f"/items?{urlencode(parameters, doseq=True)}", parse)
+
+
 def models() -> Call[list[str]]:
     """Return the call for the names of the service's models."""
 
@@ -153,7 +187,7 @@ def models() -> Call[list[str]]:
         rows = parse_fields(data).get("data")
         if not isinstance(rows, list):
             raise ValueError("`data` is not a list")
-        names = [_fields(row).get("id") for row in rows]
+        names = [read_object(row).get("id") for row in rows]
         if not all(isinstance(name, str) for name in names):
             raise ValueError("a model has no `id`")
         return [str(name) for name in names]
@@ -163,7 +197,7 @@ def models() -> Call[list[str]]:
 
 def parse_fields(data: bytes) -> dict[str, object]:
     """Return the JSON object of a reply; ValueError if it is not one."""
-    return _fields(json.loads(data, parse_constant=_no_constant))
+    return read_object(json.loads(data, parse_constant=_no_constant))
 
 
 def check_url(url: str) -> str:
@@ -197,16 +231,22 @@ def within_limit(part: bytes, size: int) -> bytes:
     return part
 
 
+def _item(row: dict[str, object]) -> dict[str, object]:
+    if not is_id(row.get("item_id")):
+        raise ValueError("`item_id` is not an integer or a string")
+    return {"item_id": row["item_id"], "attributes": read_attributes(row.get("attributes", {}))}
+
+
 def _search_batch(
     queries: list[str], top_k: int, options: dict[str, object]
 ) -> Call[list[Hits | ServiceError]]:
     def parse(data: bytes) -> list[Hits | ServiceError]:
         fields = parse_fields(data)
-        results = map(_fields, _list(fields, "results", len(queries)))
+        results = map(read_object, _list(fields, "results", len(queries)))
         return [
-            read_query_problem(_fields(result["problem"]))
+            read_query_problem(read_object(result["problem"]))
             if "partial" in options and "problem" in result
-            else _hits(result, top_k, fields)
+            else read_hits(result, top_k, fields)
             for result in results
         ]
 
@@ -217,7 +257,7 @@ def _search_batch(
 def _embeddings(inputs: list[str]) -> Call[Embeddings]:
     def parse(data: bytes) -> Embeddings:
         fields = parse_fields(data)
-        rows = map(_fields, _list(fields, "data", len(inputs)))
+        rows = map(read_object, _list(fields, "data", len(inputs)))
         return str(fields.get("model")), [_vector(row) for row in rows]
 
     body = _json({"input": inputs, "encoding_format": "base64"})
@@ -255,12 +295,6 @@ def _json(value: object) -> bytes:
         ) from None
 
 
-def _fields(value: object) -> dict[str, object]:
-    if not isinstance(value, dict):
-        raise ValueError("not a JSON object")
-    return value
-
-
 def _list(fields: dict[str, object], name: str, length: int) -> list[object]:
     values = fields.get(name)
     if not isinstance(values, list):
@@ -268,45 +302,6 @@ def _list(fields: dict[str, object], name: str, length: int) -> list[object]:
     if len(values) != length:
         raise ValueError(f"{len(values)} {name} for {length} inputs")
     return values
-
-
-def _interpreted(fields: dict[str, object]) -> tuple[str | None, str | None]:
-    """Read what was searched of a query that refuses something, and what it refuses."""
-    if fields.get("interpreted") is None:
-        return None, None
-    interpreted = _fields(fields["interpreted"])
-    positive, negative = interpreted.get("positive"), interpreted.get("negative")
-    if not isinstance(positive, str) or not isinstance(negative, str):
-        raise ValueError("`interpreted` has no `positive` and `negative` texts")
-    return positive, negative
-
-
-def _hits(fields: dict[str, object], top_k: int, reply: dict[str, object]) -> Hits:
-    """Read the hits of one query; `reply` holds the index version of all its queries."""
-    version = reply.get("index_version")
-    if not isinstance(version, str) or not version:
-        raise ValueError("`index_version` is missing")
-    ids, scores, truncated = (fields.get(key) for key in ("item_ids", "scores", "truncated"))
-    if not isinstance(ids, list) or not all(map(is_id, ids)):
-        raise ValueError("`item_ids` is not a list of integers or strings")
-    if not isinstance(scores, list) or not all(map(_is_score, scores)):
-        raise ValueError("`scores` is not a list of finite numbers")
-    if len(ids) != len(scores) or len(ids) > top_k:
-        raise ValueError(f"{len(ids)} ids and {len(scores)} scores for a top_k of {top_k}")
-    if len(set(ids)) != len(ids):
-        raise ValueError("an item appears twice in one result")
-    "".join(map(str, ids)).encode()  # UnicodeEncodeError: half a surrogate pair is no id
-    if not isinstance(truncated, bool):
-        raise ValueError("`truncated` is not true or false")
-    positive, negative = _interpreted(fields)
-    changed = reply.get("version_changed") is True
-    return Hits(
-        tuple(ids), tuple(map(float, scores)), truncated, version, positive, negative, changed
-    )
-
-
-def _is_score(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _check_key(key: str, name: str, advice: str) -> None:

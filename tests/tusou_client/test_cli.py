@@ -49,6 +49,10 @@ def test_query_as_json(run: Run, server, service) -> None:
         "positive": None,
         "negative": None,
         "version_changed": False,
+        "attributes": [],
+        "others": [],
+        "facets": {},
+        "matched": None,
     }
 
 
@@ -78,6 +82,17 @@ def test_query_sends_every_option(run: Run, server, service, tmp_path: Path) -> 
         "item_weight": 0.1,
         "negative_weight": 10.0,
     }
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", "price", '"price"', "[" * 5000])
+def test_a_filter_that_is_no_json_object_is_an_error(
+    run: Run, server, service, queries: Path, tmp_path: Path, text: str
+) -> None:
+    replay = ["replay", queries, "--out", tmp_path / "pred.jsonl"]
+    for words in (["query", "裙"], replay):
+        result = run(*words, "--url", server.url, "--filter", text)
+        assert (result.exit_code, service.posts) == (1, [])
+        assert result.stderr.startswith("invalid_request: --filter is a JSON object")
 
 
 def test_query_needs_a_text_an_image_or_an_item(run: Run) -> None:

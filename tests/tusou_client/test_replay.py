@@ -96,6 +96,15 @@ def test_a_full_disk_leaves_the_old_output_whole(
     assert out.read_text() == "old"
 
 
+def test_every_request_has_the_filter(server, service, queries: Path, tmp_path: Path) -> None:
+    selected = {"price": {"$lte": 200}}
+    replay(queries, tmp_path / "pred.jsonl", settings(server, filter=selected))
+    assert [body["filter"] for _, _, body in service.posts] == [selected] * len(service.posts)
+    service.pool = 3
+    with pytest.raises(PoolTooSmall, match="filter less, or give --top-k 3"):
+        replay(queries, tmp_path / "other.jsonl", settings(server, filter=selected))
+
+
 @pytest.mark.parametrize("interpret", [True, False])
 def test_every_request_says_whether_to_interpret(
     server, service, queries: Path, tmp_path: Path, interpret: bool

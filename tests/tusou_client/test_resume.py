@@ -151,6 +151,8 @@ def test_progress_of_another_run_is_dropped_only_by_force(
         replay(queries, out, settings(server, top_k=5))
     with pytest.raises(UnfinishedRun, match="--no-interpret"):
         replay(queries, out, settings(server, interpret=False))
+    with pytest.raises(UnfinishedRun, match="--filter"):
+        replay(queries, out, settings(server, filter={"brand": "A"}))
     assert replay(other, out, settings(server), force=True).resumed == 0
     assert out.read_bytes() == expected(service, other)
 
@@ -244,6 +246,7 @@ def test_the_journal_names_its_run(server, service, queries: Path, tmp_path: Pat
         "queries_sha256",
         "top_k",
         "interpret",
+        "filter",
         "index_version",
     ]
     assert (header["top_k"], header["interpret"], header["index_version"]) == (10, True, "v1")

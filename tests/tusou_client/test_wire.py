@@ -49,6 +49,78 @@ def test_an_interpreted_query_is_reported() -> None:
         read(Reply(200, json.dumps(reply).encode()), "http://service")
 
 
+REPLY: dict[str, object] = {
+    "item_ids": [1, 2],
+    "scores": [0.5, 0.25],
+    "truncated": False,
+    "index_version": "v2",
+    "attributes": [{"title": "裙", "price": 89.9, "new": True, "tags": ["夏季"]}, {}],
+    "others": [2, 0],
+    "facets": {"new": [{"value": True, "count": 7}], "color": []},
+    "matched": 9,
+}
+
+
+def test_attributes_and_counts_are_read() -> None:
+    hits = wire.search("裙", 2).read(Reply(200, json.dumps(REPLY).encode()), "http://service")
+    assert hits.attributes == ({"title": "裙", "price": 89.9, "new": True, "tags": ["夏季"]}, {})
+    assert (hits.others, hits.matched) == ((2, 0), 9)
+    assert hits.facets == {"new": [(True, 7)], "color": []}
+    assert hits.to_rows()[0] == {
+        "rank": 1,
+        "item_id": 1,
+        "score": 0.5,
+        "attributes": {"title": "裙", "price": 89.9, "new": True, "tags": ["夏季"]},
+        "others": 2,
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("attributes", [{}]),
+        ("attributes", [{}, None]),
+        ("attributes", [{}, {"price": None}]),
+        ("attributes", [{}, {"price": {"$eq": 1}}]),
+        ("attributes", [{}, {"tags": [[]]}]),
+        ("others", [1]),
+        ("others", [1, -1]),
+        ("others", [1, True]),
+        ("facets", []),
+        ("facets", {"new": {"value": True, "count": 1}}),
+        ("facets", {"new": [{"value": None, "count": 1}]}),
+        ("facets", {"new": [{"value": "红", "count": "1"}]}),
+        ("matched", "9"),
+        ("matched", None),
+    ],
+)
+def test_garbled_attributes_are_a_bad_reply(name: str, value: object) -> None:
+    body = json.dumps(REPLY | {name: value}).encode()
+    with pytest.raises(BadReply):
+        wire.search("裙", 2).read(Reply(200, body), "http://service")
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        {},
+        {"items": [{"item_id": None}]},
+        {"items": [{"item_id": 1}] * 3},
+        {"items": [{"item_id": 1, "attributes": []}]},
+        {"items": [], "next": 0.5},
+    ],
+)
+def test_a_garbled_list_of_items_is_a_bad_reply(reply: dict[str, object]) -> None:
+    with pytest.raises(BadReply):
+        wire.items(None, (), 2).read(Reply(200, json.dumps(reply).encode()), "http://service")
+
+
+def test_a_batch_with_fields_is_split_earlier() -> None:
+    calls = wire.search_batches(["裙"] * 30, 1000, {"fields": ["title", "price"]})
+    bodies = [json.loads(call.body or b"") for call in calls]
+    assert [len(body["queries"]) for body in bodies] == [10, 10, 10]
+
+
 @pytest.mark.parametrize(
     "result", [{"problem": None}, {"problem": {"code": "a"}}, {"problem": {"status": "4"}}, {}]
 )

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Literal
 
 import numpy as np
@@ -23,6 +24,7 @@ from tusou_service.observability.tracing import SpanTracer
 from tusou_service.server import Server, ServiceParts
 from tusou_service.settings import Settings
 
+from tusou.attributes.table import AttributeTable
 from tusou.bundle.bundle import Bundle
 from tusou.bundle.manifest import Manifest
 from tusou.bundle.pool_sample import PoolSample
@@ -45,11 +47,16 @@ class TinyBundle(Bundle):
     dim: int = 3
     id_type: Literal["int", "str"] = "int"
     items: ItemKind = "images"
+    attributes: AttributeTable | None = None
 
     def __init__(self, version: str) -> None:
         manifest = Manifest.model_construct(build={"made_by": "hand"})
         super().__init__(Path("/nowhere", version), manifest)
         self.sample = PoolSample((9, 7), 0.25, 0.5)
+        self.ids = SimpleNamespace(at=int)
+
+    def key(self, item_id: str) -> int:
+        return int(item_id)
 
     def image(self, item_id: str) -> tuple[bytes, str]:
         if item_id != "7":

@@ -3,7 +3,7 @@
 {"category": "连衣裙", "price": {"$lte": 200}, "$or": [{"brand": "A"}, {"tags": {"$in": ["夏季"]}}]}
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from math import isfinite
@@ -93,6 +93,17 @@ def check_filter(
         ErrorDetail(location, *fault)
         for condition in conditions(selected)
         if (fault := _fault(condition, schema))
+    ]
+    if details:
+        raise InvalidRequest(details=details)
+
+
+def check_names(names: Iterable[str], schema: AttributeSchema, location: Location) -> None:
+    """Raise InvalidRequest for names that the schema lacks; `location` is of the list of them."""
+    details = [
+        ErrorDetail(location, "unknown_attribute", unknown_attribute(name, schema))
+        for name in names
+        if name not in schema
     ]
     if details:
         raise InvalidRequest(details=details)

@@ -1,7 +1,7 @@
 """The attributes of all items of an index, by row key: filters, counts and values."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache, reduce
+from functools import cached_property, lru_cache, reduce
 from itertools import islice
 from pathlib import Path
 from typing import Self
@@ -13,7 +13,7 @@ from tusou.attributes.arrow_file import read_columns, write_columns
 from tusou.attributes.column_builder import ColumnBuilder
 from tusou.attributes.columns import Column, Mask, NumberColumn, ValueCount
 from tusou.attributes.filters import AnyOf, Condition, Filter, Not, check_filter
-from tusou.attributes.schema import Attributes, AttributeSchema
+from tusou.attributes.schema import FEW_VALUES, Attributes, AttributeSchema
 
 FACET_VALUES = 20
 _CACHED_MASKS = 16  # each has a byte per item
@@ -93,6 +93,15 @@ class AttributeTable:
         Most first, then in ascending order. Each string of a list counts.
         """
         return self._columns[name].counts(mask, limit)
+
+    @cached_property
+    def facet_names(self) -> tuple[str, ...]:
+        """The attributes of strings and truth values that have 2 to FEW_VALUES values."""
+        types = ("string", "strings", "boolean")
+        names = (name for name, kind in self.schema.items() if kind in types)
+        return tuple(
+            name for name in names if 2 <= len(self.facet(name, limit=FEW_VALUES + 1)) <= FEW_VALUES
+        )
 
     def codes(self, name: str) -> npt.NDArray[np.int64]:
         """Return equal codes for equal values, (n,); an item without one has a code of its own."""

@@ -20,6 +20,7 @@ PROBLEM_JSON = "application/problem+json"
 MAX_PROBLEM_BYTES = 2048
 _MAX_DETAILS = 16
 _MAX_LOC_CHARS = 40
+_MAX_DETAIL_CHARS = 200  # in ASCII, six bytes each: they fit MAX_PROBLEM_BYTES
 _DEFAULT_RETRY_AFTER = 1.0  # seconds
 
 
@@ -260,8 +261,12 @@ def _problem_fields(error: TusouError) -> dict[str, object]:
 
 def _detail_fields(detail: ErrorDetail) -> dict[str, object]:
     loc = [part if isinstance(part, int) else part[:_MAX_LOC_CHARS] for part in detail.loc]
-    text = {"detail": detail.detail} if detail.detail else {}
+    text = {"detail": _shorten(detail.detail)} if detail.detail else {}
     return {"loc": loc, "type": detail.type, **text}
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= _MAX_DETAIL_CHARS else f"{text[: _MAX_DETAIL_CHARS - 1]}…"
 
 
 def _encode(body: dict[str, object], details: list[dict[str, object]]) -> bytes:

@@ -9,6 +9,7 @@ from tusou.retrieval.query import Part, Query, item_and_negative_parts, text_par
 from tusou.text.negation import UnderstoodQuery
 from tusou.text.normalize import normalize_query
 from tusou_service.engine.engine import SearchEngine
+from tusou_service.http.attribute_fields import attribute_options
 from tusou_service.http.request_models import MAX_RANK, MAX_RESULTS, QueryFields
 
 FieldSource: TypeAlias = Literal["body", "query"]  # the JSON body or the query string
@@ -36,6 +37,7 @@ async def build_query(
     """
     check_page(fields.top_k, fields.offset, source)
     _check_fields(fields, image, source)
+    options = attribute_options(fields, engine, source)
     understood: UnderstoodQuery | None = None
     parts: list[Part] = []
     if fields.query is not None:
@@ -54,7 +56,7 @@ async def build_query(
         encoded = await engine.images.encode_image(image, deadline)
         parts.append(replace(encoded, weight=fields.image_weight or 1.0))
     exclude = frozenset(map(str, fields.exclude))
-    return Query(tuple(parts), fields.top_k, fields.offset, exclude, understood)
+    return Query(tuple(parts), fields.top_k, fields.offset, exclude, understood, **options)
 
 
 def check_page(top_k: int, offset: int, source: FieldSource = "body") -> None:
@@ -64,12 +66,18 @@ def check_page(top_k: int, offset: int, source: FieldSource = "body") -> None:
         raise InvalidRequest(details=[ErrorDetail((source, "offset"), "out_of_range", message)])
 
 
-def check_batch_size(queries: int, top_k: int) -> None:
-    """Raise InvalidRequest for a batch with more than MAX_RESULTS results."""
-    if queries * top_k > MAX_RESULTS:
+def check_batch_size(queries: int, top_k: int, fields: int = 0) -> None:
+    """Raise InvalidRequest for a batch with more than MAX_RESULTS results.
+
+    A result with `fields` attributes counts as that many more.
+    """
+    size = top_k * (1 + fields)
+    if queries * size > MAX_RESULTS:
+        factors = "queries times top_k" + (" times (1 + the number of fields)" if fields else "")
+        most = max(1, MAX_RESULTS // size)
         message = (
-            f"queries times top_k is at most {MAX_RESULTS} in a call: with this top_k, send at "
-            f"most {MAX_RESULTS // top_k} queries."
+            f"{factors} is at most {MAX_RESULTS} in a call: with this top_k, send at "
+            f"most {most} queries."
         )
         detail = ErrorDetail(("body", "queries"), "too_many_results", message)
         raise InvalidRequest(details=[detail])

@@ -1,5 +1,6 @@
 """The bodies and query strings of requests, with their descriptions for OpenAPI."""
 
+import json
 from typing import Annotated, Literal
 
 from pydantic import (
@@ -16,6 +17,13 @@ from pydantic import (
 from pydantic_core import PydanticCustomError, PydanticKnownError, PydanticUseDefault
 
 from tusou.retrieval.query import MAX_WEIGHT, NEGATIVE_WEIGHT
+from tusou_service.http.attribute_fields import (
+    FILTER_DESCRIPTION,
+    FILTER_EXAMPLE,
+    AttributeFields,
+    FieldNames,
+    FilterParameter,
+)
 
 MAX_TOP_K = 1000
 MAX_QUERIES = 256
@@ -129,7 +137,7 @@ class PartFields(BaseModel):
     )
 
 
-class QueryFields(PageFields, PartFields):
+class QueryFields(AttributeFields, PageFields, PartFields):
     """The fields of one query, except its image."""
 
 
@@ -152,8 +160,38 @@ class ImageSearchParameters(QueryFields):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    filter: FilterParameter | None = Field(
+        None,
+        description=f"{FILTER_DESCRIPTION} As JSON text.",
+        examples=[json.dumps(FILTER_EXAMPLE, ensure_ascii=False)],
+    )
 
-class BatchRequest(_StrictModel, PageFields):
+
+class ItemListParameters(BaseModel):
+    """The query string of GET /items."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    filter: FilterParameter | None = Field(
+        None,
+        description=f"{FILTER_DESCRIPTION} As JSON text.",
+        examples=[json.dumps(FILTER_EXAMPLE, ensure_ascii=False)],
+    )
+    fields: FieldNames = Field(
+        [],
+        description="Attributes to return with each item; all if left out.",
+        examples=[["title", "price"]],
+    )
+    limit: int = Field(100, ge=1, le=MAX_TOP_K, description="Number of items.", examples=[20])
+    after: str | None = Field(
+        None,
+        max_length=_MAX_ID_CHARS,
+        description="The id of an item: the page begins after it.",
+        examples=["30000001"],
+    )
+
+
+class BatchRequest(_StrictModel, AttributeFields, PageFields):
     """Several queries, answered from one version of the index."""
 
     model_config = ConfigDict(

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
+from tusou.attributes.schema import FEW_VALUES, AttributeType, AttributeValue
 from tusou.core.ids import ItemId, ItemKind
 from tusou_service.http.errors import PROBLEM_TYPES
 from tusou_service.images.query_encoder import ImageState
@@ -56,6 +57,13 @@ class InterpretedQuery(BaseModel):
     negative: str = Field(description="What is refused; several things are joined by 、.")
 
 
+class FacetValue(BaseModel):
+    """A value of an attribute, and the number of items that have it."""
+
+    value: AttributeValue
+    count: int
+
+
 class SearchResult(BaseModel):
     """One query's items, best first."""
 
@@ -65,6 +73,21 @@ class SearchResult(BaseModel):
     interpreted: InterpretedQuery | None = Field(
         None, description="Present when the query was understood to refuse something."
     )
+    attributes: tuple[dict[str, AttributeValue], ...] | None = Field(
+        None, description="Parallel to item_ids: the attributes named in fields."
+    )
+    others: tuple[int, ...] | None = Field(
+        None,
+        description="Parallel to item_ids, with distinct or collapse: how many more items share "
+        "the value, or are near duplicates.",
+    )
+
+
+class _FilterCounts(BaseModel):
+    facets: dict[str, tuple[FacetValue, ...]] | None = Field(
+        None, description="By attribute: the most frequent values of the items that pass."
+    )
+    matched: int | None = Field(None, description="With a filter: how many items pass it.")
 
 
 class ProblemDetail(BaseModel):
@@ -102,11 +125,11 @@ class _AnsweredRequest(BaseModel):
     )
 
 
-class SearchResponse(_AnsweredRequest, SearchResult):
+class SearchResponse(_AnsweredRequest, _FilterCounts, SearchResult):
     """The answer to one query."""
 
 
-class BatchResponse(_AnsweredRequest):
+class BatchResponse(_AnsweredRequest, _FilterCounts):
     """The answers to a batch, in its order."""
 
     results: tuple[SearchResult | QueryFailure, ...]
@@ -151,6 +174,29 @@ class ItemResponse(BaseModel):
     item_id: ItemId
     text: str | None = None
     image: str | None = None
+    attributes: dict[str, AttributeValue] | None = Field(
+        None, description="Absent if the index has no attributes."
+    )
+
+
+class ListedItem(BaseModel):
+    """An item of a list."""
+
+    item_id: ItemId
+    attributes: dict[str, AttributeValue] | None = Field(
+        None, description="Absent if the index has no attributes."
+    )
+
+
+class ItemsResponse(BaseModel):
+    """A page of items, in the order of the pool."""
+
+    items: tuple[ListedItem, ...]
+    matched: int = Field(description="How many items pass the filter, on all pages.")
+    next: ItemId | None = Field(
+        None, description="The value of `after` for the next page; absent on the last one."
+    )
+    index_version: str = Field(description="The version of the bundle that answered.")
 
 
 class RandomScores(BaseModel):
@@ -181,6 +227,12 @@ class InfoResponse(BaseModel):
         description="At most 12 random items, the same ones while the index stays the same."
     )
     random_scores: RandomScores
+    attributes: dict[str, AttributeType] = Field(
+        description="The attributes of the items, and their types."
+    )
+    facets: tuple[str, ...] = Field(
+        description=f"The attributes with at most {FEW_VALUES} values: those worth a facet."
+    )
     manifest: dict[str, object]
 
 

@@ -87,7 +87,14 @@ def test_health_and_info(client: TestClient) -> None:
         "accepts": ["text", "image", "item"],
         "sample_item_ids": [9, 7],
         "random_scores": {"text": 0.25, "image": 0.5, "item": 0.5},
-        "manifest": {"build": {"made_by": "hand"}, "attributes": None, "live_position": 0},
+        "attributes": {},
+        "facets": [],
+        "manifest": {
+            "build": {"made_by": "hand"},
+            "attributes": None,
+            "attribute_source": None,
+            "live_position": 0,
+        },
     }
 
 

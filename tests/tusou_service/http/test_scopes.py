@@ -23,6 +23,7 @@ GUARDED = {
     ("POST", "/v1/embeddings"): {"search"},
     ("GET", "/v1/models"): {"search"},
     ("GET", "/v1/models/{model_id}"): {"search"},
+    ("GET", "/items"): {"search"},
     ("GET", "/items/{item_id}"): {"search"},
     ("GET", "/items/{item_id}/image"): {"search"},
     ("GET", "/info"): {"search"},

@@ -71,6 +71,7 @@ def info(engine: EngineDep) -> InfoResponse:  # in a thread: the first call read
     bundle = pipeline.bundle
     takes_images = engine.images.state != "unavailable"
     sample = bundle.sample
+    attributes = bundle.attributes
     image_score = sample.item_score if takes_images and bundle.items == "images" else None
     return InfoResponse(
         tusou_version=__version__,
@@ -86,6 +87,8 @@ def info(engine: EngineDep) -> InfoResponse:  # in a thread: the first call read
         random_scores=RandomScores(
             text=sample.text_score, image=image_score, item=sample.item_score
         ),
+        attributes=dict(attributes.schema) if attributes else {},
+        facets=attributes.facet_names if attributes else (),
         manifest=bundle.manifest.model_dump(mode="json", exclude=_PRIVATE_FIELDS),
     )
 

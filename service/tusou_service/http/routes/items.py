@@ -1,4 +1,4 @@
-"""GET /items/{item_id} and GET /items/{item_id}/image."""
+"""GET /items, GET /items/{item_id} and GET /items/{item_id}/image."""
 
 import hashlib
 from typing import Annotated
@@ -6,19 +6,37 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Request
 from fastapi import Path as PathParameter
+from fastapi import Query as QueryParameter
 from fastapi.responses import Response
 
 from tusou.bundle.bundle import Bundle
 from tusou.core.errors import DeadlineExceeded, NoImage, NotReady, UnknownItem
 from tusou_service.http.dependencies import DeadlineDep, EngineDep
 from tusou_service.http.errors import error_responses
-from tusou_service.http.schemas import ItemResponse
+from tusou_service.http.item_list import list_items
+from tusou_service.http.request_models import ItemListParameters
+from tusou_service.http.schemas import ItemResponse, ItemsResponse
 
 router = APIRouter(tags=["items"])
 
 ItemIdParameter = Annotated[
     str, PathParameter(description="The id of an indexed item.", examples=["30000001"])
 ]
+
+
+@router.get(
+    "/items",
+    responses=error_responses(UnknownItem, NotReady, DeadlineExceeded),
+    response_model_exclude_none=True,
+)
+async def items(
+    parameters: Annotated[ItemListParameters, QueryParameter()],
+    engine: EngineDep,
+    deadline: DeadlineDep,
+) -> ItemsResponse:
+    """List the items that pass a filter, in the order of the pool."""
+    bundle = engine.pipeline.bundle
+    return await engine.source.read(lambda: list_items(bundle, parameters), deadline)
 
 
 @router.get(
@@ -54,13 +72,15 @@ async def image(
     response_model_exclude_none=True,
 )
 async def item(item_id: ItemIdParameter, engine: EngineDep, deadline: DeadlineDep) -> ItemResponse:
-    """Return an item's text, or the path of its image."""
+    """Return an item's text, or the path of its image, and its attributes."""
     bundle = engine.pipeline.bundle
     text = await engine.source.read(lambda: bundle.text(item_id), deadline)
-    known_id = int(item_id) if bundle.id_type == "int" else item_id
-    if text is not None:
-        return ItemResponse(item_id=known_id, text=text)
-    return ItemResponse(item_id=known_id, image=f"/items/{quote(item_id, safe='')}/image")
+    return ItemResponse(
+        item_id=int(item_id) if bundle.id_type == "int" else item_id,
+        text=text,
+        image=f"/items/{quote(item_id, safe='')}/image" if text is None else None,
+        attributes=dict(bundle.attributes.row(bundle.key(item_id))) if bundle.attributes else None,
+    )
 
 
 def _read_image(bundle: Bundle, item_id: str) -> tuple[bytes, str, str]:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from time import perf_counter
 from typing import Annotated, Any
 
@@ -12,6 +13,7 @@ from tusou.core.errors import BadImage, InputError, Unavailable, UnknownItem
 from tusou.core.hits import Hits
 from tusou.retrieval.query import Query
 from tusou_service.engine.engine import SearchEngine
+from tusou_service.http.attribute_fields import attribute_options
 from tusou_service.http.dependencies import (
     IMAGE_REQUEST_BODY,
     QUERY_ERRORS,
@@ -37,6 +39,7 @@ from tusou_service.http.request_models import (
 )
 from tusou_service.http.schemas import (
     BatchResponse,
+    FacetValue,
     InterpretedQuery,
     QueryFailure,
     QueryProblem,
@@ -104,16 +107,19 @@ async def search_batch(
     started = perf_counter()
     charge_queries(request, len(body.queries))
     check_page(body.top_k, body.offset)
-    check_batch_size(len(body.queries), body.top_k)
+    check_batch_size(len(body.queries), body.top_k, len(body.fields))
     texts = normalize_each(dict(enumerate(body.queries)), "queries")
     if not body.partial:
         raise_errors(texts.values())
     exclude = frozenset(map(str, body.exclude))
+    options = attribute_options(body, engine, "body")
     queries = [
         Query.of_text(text, body.top_k, body.offset, exclude, interpret=body.interpret)
         for text in texts.values()
         if isinstance(text, str)
     ]
+    if options:
+        queries = [replace(query, **options) for query in queries]
     version = engine.pipeline.bundle.version
     searched = await engine.search_each(queries, deadline) if queries else []
     if not body.partial:
@@ -124,8 +130,10 @@ async def search_batch(
         _failure(text) if isinstance(text, InputError) else _outcome(*next(outcomes))
         for text in texts.values()
     )
-    answered = (hits.index_version for hits in searched if isinstance(hits, Hits))
-    fields = _answer_fields(next(answered, version), body.index_version, started)
+    first = next((hits for hits in searched if isinstance(hits, Hits)), None)
+    fields = _answer_fields(first.index_version if first else version, body.index_version, started)
+    if first and options:
+        fields |= _filter_counts(first)  # the same for all queries
     return await list_response(BatchResponse(results=(), **fields), "results", results)
 
 
@@ -141,6 +149,7 @@ async def _search_one(
     _log_queries(request, query.texts)
     return SearchResponse(
         **_result_fields(query, hits),
+        **_filter_counts(hits),
         **_answer_fields(hits.index_version, known_version, started),
     )
 
@@ -165,7 +174,18 @@ def _result_fields(query: Query, hits: Hits) -> dict[str, Any]:
         "scores": hits.scores,
         "truncated": hits.truncated,
         "interpreted": interpreted,
+        "attributes": hits.attributes if query.fields else None,
+        "others": hits.others if query.distinct or query.collapse else None,
     }
+
+
+def _filter_counts(hits: Hits) -> dict[str, Any]:
+    """Return the fields about all items that pass the filter."""
+    facets = {
+        name: [FacetValue(value=value, count=count) for value, count in counts]
+        for name, counts in hits.facets.items()
+    }
+    return {"facets": facets or None, "matched": hits.matched}
 
 
 def _answer_fields(version: str, known: str | None, started: float) -> dict[str, Any]:

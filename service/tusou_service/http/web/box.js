@@ -1,6 +1,7 @@
 // The search box: the text, the items and the image of the query, and their weights.
 
 import { fetchText } from "./api.js";
+import { showFilters } from "./facets.js";
 import { element, showItem } from "./grid.js";
 import { navigate } from "./history.js";
 import { EMPTY_QUERY, isSearch, isWeighted } from "./query.js";
@@ -19,6 +20,7 @@ export function showQuery() {
   shown = query;
   byId("weight").value = query.weight;
   showChips(query);
+  showFilters();
   showMix();
 }
 

@@ -1,6 +1,7 @@
 // Items as cards.
 
 import { fetchImage, fetchText, hasKey, imageUrl } from "./api.js";
+import { priceOf, showTitle, titleOf } from "./attributes.js";
 import { itemsAreTexts } from "./state.js";
 import { strings } from "./strings.js";
 
@@ -67,15 +68,20 @@ function showMissing(container) {
   container.replaceChildren(element("span", strings().noImage, "missing"));
 }
 
-export function card({ id, score }, position, { onLike, onLess, onOpen }) {
+export function card(hit, position, { onLike, onLess, onOpen, onProduct }) {
+  const { id, score, others } = hit;
   const item = document.getElementById("card").content.firstElementChild.cloneNode(true);
   const part = (name) => item.querySelector(`.${name}`);
   const scoreText = score.toFixed(3);
   showItem(id, part("image"), { eager: position < EAGER_IMAGES });
-  part("image").setAttribute("aria-label", `${strings().enlarge(id)}, ${strings().score(scoreText)}`);
+  part("image").setAttribute("aria-label", `${strings().enlarge(titleOf(hit) || id)}, ${strings().score(scoreText)}`);
   part("image").addEventListener("click", () => onOpen(id));
   part("id").textContent = itemsAreTexts() ? "" : id; // a text needs no other name
   item.dataset.id = id;
+  showTitle(hit, part("title"));
+  part("price").textContent = priceOf(hit);
+  if (others) part("offer").append(othersOf(hit, onProduct));
+  part("offer").hidden = !others && !priceOf(hit);
   part("id").title = id;
   part("score").textContent = scoreText;
   part("score").title = strings().score(scoreText);
@@ -90,6 +96,17 @@ export function card({ id, score }, position, { onLike, onLess, onOpen }) {
     button.addEventListener("click", () => action(id));
   }
   return item;
+}
+
+// How many more items the product has, as a button that shows them where that is possible.
+function othersOf(hit, onProduct) {
+  const action = onProduct(hit);
+  const shown = element(action ? "button" : "span", strings().others(hit.others), "others");
+  if (action) {
+    shown.type = "button";
+    shown.addEventListener("click", action);
+  }
+  return shown;
 }
 
 export function placeholders(count) {

@@ -1,12 +1,14 @@
 // A query, its URL, and its request.
 //
 // `image` is an uploaded image ({ id, base64, preview }). It is not written into the URL, which only
-// says that there was one.
+// says that there was one. `filter` is a list of conditions, see filter.js.
+
+import { parseFilter, toFilter } from "./filter.js";
 
 export const PAGE_SIZE = 24;
 export const MAX_RESULTS = 10000; // the service limits offset + top_k to this
 
-export const EMPTY_QUERY = { text: "", image: null, like: "", less: "", weight: 50, literal: false };
+export const EMPTY_QUERY = { text: "", image: null, like: "", less: "", weight: 50, literal: false, filter: [] };
 
 export function parseUrl(search) {
   const parameters = new URLSearchParams(search);
@@ -19,6 +21,7 @@ export function parseUrl(search) {
       less: parameters.get("less") ?? "",
       weight: weight >= 5 && weight <= 95 ? weight : 50,
       literal: parameters.get("literal") === "1",
+      filter: parseFilter(parameters.get("filter")),
     },
     imageMissing: parameters.get("image") === "1",
   };
@@ -32,6 +35,7 @@ export function toUrl(query) {
   if (query.less) parameters.set("less", query.less);
   if (isWeighted(query) && query.weight !== 50) parameters.set("w", query.weight);
   if (query.literal) parameters.set("literal", "1");
+  if (query.filter.length) parameters.set("filter", JSON.stringify(toFilter(query.filter)));
   const text = parameters.toString();
   return text ? `/?${text}` : "/";
 }
@@ -63,6 +67,7 @@ export function toFields(query, offset, version) {
     fields[query.image ? "image_weight" : "item_weight"] = query.weight / 50;
   }
   if (query.literal && fields.query) fields.interpret = false;
+  if (query.filter.length) fields.filter = toFilter(query.filter);
   if (offset) Object.assign(fields, { offset, index_version: version });
   return fields;
 }

@@ -1,5 +1,7 @@
 // Shows the results of the query, and what there is to know about them.
 
+import { attributeOf, productOf } from "./attributes.js";
+import { clearButton, showFacets } from "./facets.js";
 import { card, element } from "./grid.js";
 import { navigate, view } from "./history.js";
 import { EMPTY_QUERY, MAX_RESULTS, isSearch, scoredAs } from "./query.js";
@@ -9,15 +11,24 @@ import { strings } from "./strings.js";
 const grid = byId("grid");
 
 export const itemActions = () => ({
-  onLike: accepts("item") ? (id) => navigate({ ...EMPTY_QUERY, like: id }, { top: true }) : null,
+  onLike: accepts("item") ? (id) => navigate({ ...EMPTY_QUERY, filter: state.query.filter, like: id }, { top: true }) : null,
   onLess: accepts("item") ? (id) => navigate({ less: id }, { top: true }) : null,
   onOpen: view,
+  onProduct,
 });
+
+// Returns what shows all items of a hit's product; null if the page does not know its id.
+function onProduct(hit) {
+  const product = productOf(hit);
+  const condition = { [attributeOf("product")]: product };
+  return product === undefined ? null : () => navigate({ filter: [...state.query.filter, condition] }, { top: true });
+}
 
 export function showResults(refreshIndex) {
   grid.replaceChildren();
   append(0);
   showSummary(refreshIndex);
+  showFacets();
   // If the focused button was removed, continue with the results.
   if (document.activeElement === document.body) byId("results").focus({ preventScroll: true });
 }
@@ -49,20 +60,21 @@ function firstRandom(items) {
 
 export function showSummary(refreshIndex) {
   const { results, service, query } = state;
-  const { shown, took, version, none, pool, allShown, farEnough } = strings();
+  const { shown, matching, took, version, none, pool, allShown, farEnough } = strings();
   const count = results?.items.length ?? 0;
-  byId("status").textContent = !results ? "" : count ? shown(count, service.item_count) : none;
+  byId("status").textContent = !results ? "" : !count ? none : (query.filter.length ? matching : shown)(count, results.total);
   byId("meta").textContent = results
     ? `${took(results.tookMs.toFixed(1))} · ${version(results.version.slice(0, 8))}`
     : service.index_version && document.body.dataset.view === "start"
       ? `${pool(service.item_count)} · ${version(service.index_version.slice(0, 8))}`
       : "";
   byId("meta").title = results?.version ?? "";
-  const reachable = service.item_count - [query.like && !query.image, query.less].filter(Boolean).length;
+  const excluded = [query.like && !query.image, query.less].filter(Boolean).length;
+  const reached = (results?.items ?? []).reduce((sum, { others }) => sum + 1 + others, 0);
   const isEnd = results?.ended || count >= MAX_RESULTS;
   byId("more").hidden = !results || isEnd || results.changed;
   // An approximate index may return fewer items than it holds.
-  byId("end").textContent = !isEnd || !count ? "" : count < reachable ? farEnough(count) : allShown(count);
+  byId("end").textContent = !isEnd || !count ? "" : reached < results.total - excluded ? farEnough(count) : allShown(count);
   showNotices(refreshIndex);
 }
 
@@ -79,6 +91,7 @@ export function showNotices(refreshIndex) {
   }
   if (query.literal && query.text) lines.push(notice(isLiteral, [interpret, () => navigate({ literal: false })]));
   if (results?.truncated) lines.push(notice(truncated));
+  if (results && !results.items.length && query.filter.length) lines.push(notice(strings().noneMatch, clearButton()));
   byId("notices").replaceChildren(...lines);
   byId("changed")?.remove();
   if (results?.changed) {

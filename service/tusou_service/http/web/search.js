@@ -1,6 +1,7 @@
 // Sends the query, and gets more results near the end of those shown.
 
 import { Problem, fetchImageState, fetchInfo, itemExists, search } from "./api.js";
+import { attributeFields } from "./attributes.js";
 import { showQuery } from "./box.js";
 import { placeholders } from "./grid.js";
 import { clearProblem, isRetried, showProblem } from "./problem.js";
@@ -33,7 +34,7 @@ export async function runSearch() {
   const imagesTimer = state.query.image && setTimeout(announceImageLoading, CHECK_IMAGES_AFTER_MS, signal);
   offerItem(signal);
   try {
-    const response = await search(toFields(state.query, 0), state.service.integerIds, signal);
+    const response = await search(requestFields(0), state.service.integerIds, signal);
     state.results = { ...summarize(response), items: toHits(response), ended: response.item_ids.length < PAGE_SIZE, changed: false };
     clearProblem({ solved: true });
     redraw();
@@ -78,14 +79,14 @@ export function loadMore() {
 }
 
 async function appendNext() {
-  const { results, query } = state;
+  const { results } = state;
   if (pending || !results || results.ended || results.changed || results.items.length >= MAX_RESULTS) return;
   pending = new AbortController();
   const { signal } = pending;
   const before = results.items.length;
   byId("next").textContent = strings().loadingMore;
   try {
-    const response = await search(toFields(query, before, results.version), state.service.integerIds, signal);
+    const response = await search(requestFields(before, results.version), state.service.integerIds, signal);
     clearProblem({ solved: true });
     if (response.version_changed || response.index_version !== results.version) {
       results.changed = true;
@@ -104,13 +105,22 @@ async function appendNext() {
   }
 }
 
+const requestFields = (offset, version) => ({
+  ...toFields(state.query, offset, version), ...attributeFields(state.query, offset),
+});
+
 function summarize(response) {
-  const { index_version: version, took_ms: tookMs, truncated, interpreted } = response;
-  return { version, tookMs, truncated, interpreted };
+  const { index_version: version, took_ms: tookMs, truncated, interpreted, facets } = response;
+  return { version, tookMs, truncated, interpreted, facets, total: response.matched ?? state.service.item_count };
 }
 
 function toHits(response) {
-  return response.item_ids.map((id, position) => ({ id: String(id), score: response.scores[position] }));
+  return response.item_ids.map((id, position) => ({
+    id: String(id),
+    score: response.scores[position],
+    attributes: response.attributes?.[position] ?? {},
+    others: response.others?.[position] ?? 0,
+  }));
 }
 
 // A text that is an item's id may be meant as one.

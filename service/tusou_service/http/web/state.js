@@ -3,7 +3,7 @@
 import { EMPTY_QUERY } from "./query.js";
 
 export const state = {
-  service: { item_count: 0, integerIds: true, accepts: ["text"], items: "images", sample_item_ids: [] },
+  service: { item_count: 0, integerIds: true, accepts: ["text"], items: "images", sample_item_ids: [], attributes: {}, facets: [] },
   query: { ...EMPTY_QUERY },
   imageMissing: false, // the URL stands for an image that this page does not have
   results: null, // of `query`: { items, version, tookMs, ended, changed, ... }

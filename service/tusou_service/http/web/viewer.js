@@ -1,5 +1,6 @@
 // One item as large as the screen allows; arrow keys and swipes go through the results.
 
+import { priceOf, showTitle } from "./attributes.js";
 import { showItem } from "./grid.js";
 import { view } from "./history.js";
 import { itemActions } from "./results.js";
@@ -21,9 +22,11 @@ export function showView(id) {
   const { items, position } = place();
   const { item, score, place: placeOf } = strings();
   showItem(id, byId("large"), { eager: true });
-  byId("about").textContent = position < 0
+  const hit = items[position];
+  showTitle(hit, byId("viewTitle"));
+  byId("about").textContent = !hit
     ? item(id)
-    : `${item(id)} · ${score(items[position].score.toFixed(3))} · ${placeOf(position + 1)}`;
+    : [priceOf(hit), item(id), score(hit.score.toFixed(3)), placeOf(position + 1)].filter(Boolean).join(" · ");
   byId("previous").hidden = position < 1;
   byId("following").hidden = position < 0 || (position === items.length - 1 && byId("more").hidden);
   const { onLike, onLess } = itemActions();

@@ -1,0 +1,116 @@
+"""Reads hits from the replies of searches; ValueError for what no Tusou service sends."""
+
+import math
+from typing import Any
+
+from tusou.core.hits import Attributes, AttributeValue, Hits
+from tusou.core.ids import is_id
+
+
+def read_object(value: object) -> dict[str, object]:
+    """Return a JSON object."""
+    if not isinstance(value, dict):
+        raise ValueError("not a JSON object")
+    return value
+
+
+def read_hits(fields: dict[str, object], top_k: int, reply: dict[str, object]) -> Hits:
+    """Return the hits of one query; `reply` holds what all its queries share."""
+    version = reply.get("index_version")
+    if not isinstance(version, str) or not version:
+        raise ValueError("`index_version` is missing")
+    ids, scores, truncated = (fields.get(key) for key in ("item_ids", "scores", "truncated"))
+    if not isinstance(ids, list) or not all(map(is_id, ids)):
+        raise ValueError("`item_ids` is not a list of integers or strings")
+    if not isinstance(scores, list) or not all(map(_is_score, scores)):
+        raise ValueError("`scores` is not a list of finite numbers")
+    if len(ids) != len(scores) or len(ids) > top_k:
+        raise ValueError(f"{len(ids)} ids and {len(scores)} scores for a top_k of {top_k}")
+    if len(set(ids)) != len(ids):
+        raise ValueError("an item appears twice in one result")
+    "".join(map(str, ids)).encode()  # UnicodeEncodeError: half a surrogate pair is no id
+    if not isinstance(truncated, bool):
+        raise ValueError("`truncated` is not true or false")
+    positive, negative = _interpreted(fields)
+    changed = reply.get("version_changed") is True
+    return Hits(
+        tuple(ids),
+        tuple(map(float, scores)),
+        truncated,
+        version,
+        positive,
+        negative,
+        changed,
+        **_about_attributes(fields, reply, len(ids)),
+    )
+
+
+def read_attributes(value: object) -> Attributes:
+    """Return the attributes of one item."""
+    attributes = read_object(value)
+    for name, each in attributes.items():
+        values = each if isinstance(each, list) else [each]
+        if not all(map(_is_value, values)):
+            raise ValueError(f"attribute {name!r} has no value of a known type")
+    return attributes  # type: ignore[return-value]
+
+
+def _about_attributes(
+    fields: dict[str, object], reply: dict[str, object], count: int
+) -> dict[str, Any]:
+    about: dict[str, Any] = {}
+    if "attributes" in fields:
+        about["attributes"] = tuple(map(read_attributes, _parallel(fields, "attributes", count)))
+    if "others" in fields:
+        about["others"] = tuple(map(_count, _parallel(fields, "others", count)))
+    if "facets" in reply:
+        facets = read_object(reply["facets"])
+        about["facets"] = {name: _facet(values) for name, values in facets.items()}
+    if "matched" in reply:
+        about["matched"] = _count(reply["matched"])
+    return about
+
+
+def _parallel(fields: dict[str, object], name: str, count: int) -> list[object]:
+    values = fields[name]
+    if not isinstance(values, list) or len(values) != count:
+        raise ValueError(f"`{name}` is not a list with an entry for each item")
+    return values
+
+
+def _facet(values: object) -> list[tuple[AttributeValue, int]]:
+    if not isinstance(values, list):
+        raise ValueError("a facet is not a list")
+    rows = map(read_object, values)
+    return [(_value(row.get("value")), _count(row.get("count"))) for row in rows]
+
+
+def _value(value: object) -> Any:
+    if not _is_value(value):
+        raise ValueError("a facet has a value of no known type")
+    return value
+
+
+def _count(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ValueError(f"{value!r} is not a count")
+    return value
+
+
+def _interpreted(fields: dict[str, object]) -> tuple[str | None, str | None]:
+    """Read what was searched of a query that refuses something, and what it refuses."""
+    if fields.get("interpreted") is None:
+        return None, None
+    interpreted = read_object(fields["interpreted"])
+    positive, negative = interpreted.get("positive"), interpreted.get("negative")
+    if not isinstance(positive, str) or not isinstance(negative, str):
+        raise ValueError("`interpreted` has no `positive` and `negative` texts")
+    return positive, negative
+
+
+def _is_score(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_value(value: object) -> bool:
+    return isinstance(value, str | bool | int) or _is_score(value)
