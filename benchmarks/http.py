@@ -14,14 +14,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from tusou_indexer.build_inputs import BuildInputs
 from tusou_indexer.index.request import IndexRequest
-from tusou_indexer.plan import BuildInputs, make_plan
+from tusou_indexer.plan import make_plan, scan_source
 from tusou_indexer.publish import publish
 from tusou_indexer.write_bundle import BundleRecipe, write_bundle
 
 from benchmarks.running import Service, free_port, service, started
 from benchmarks.stock import queries, save_random_model, structured
 from benchmarks.text_projection import fit_text_projection
+from tusou.bundle.content import DIGEST_BYTES
 from tusou.bundle.manifest import VECTORS
 from tusou.bundle.shards import Shard, ShardStore
 from tusou.data.formats.image_lines import open_image_file
@@ -71,12 +73,13 @@ def make_bundle(folder: Path, model: Path) -> Path:
     inputs = BuildInputs(
         str(pool), None, "", weights.digest, "cpu", "fp32", "torch", SHARD, 64, "none", 64, {}
     )
-    plan = make_plan(folder / "plan", inputs, open_image_file(pool))
+    plan = make_plan(folder / "plan", inputs, scan_source(open_image_file(pool)))
     store = ShardStore(folder / "shards", plan.digest)
     vectors = structured(ITEMS, DIM, 1)
     for number in range(plan.shard_count):
         rows = np.array(plan.shard(number), np.int64)
-        store.write(number, Shard(rows, np.zeros_like(rows), []), vectors[rows])
+        contents = np.zeros((len(rows), DIGEST_BYTES), np.uint8)
+        store.write(number, Shard(rows, np.zeros_like(rows), contents), vectors[rows])
     root.mkdir()
     write_bundle(
         plan, store, BundleRecipe(str(model), weights, IndexRequest(), None, 224), root / "next"

@@ -1,22 +1,17 @@
 """Builds a bundle from a source and publishes it; resumes an interrupted build."""
 
-import math
-import os
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
-from hashlib import blake2b
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, cast
 
-from tusou import __version__
-from tusou.bundle.bundle import CURRENT, Bundle
-from tusou.bundle.manifest import FAILURES, Counts, IndexRecord
+from tusou.bundle.bundle import Bundle
+from tusou.bundle.manifest import Counts, IndexRecord
 from tusou.bundle.old_versions import remove_old
 from tusou.bundle.shards import ShardStore
 from tusou.cli.progress import Progress
-from tusou.core.errors import BadDataset, InvalidRequest, OutputExists
 from tusou.core.files import replace_folder, sha256_of
 from tusou.core.hardware import cpu_count
 from tusou.core.lazy_import import LazyImport
@@ -39,11 +34,26 @@ from tusou.images.preprocess import MAX_MEGAPIXELS
 from tusou.indexes import faiss_device
 from tusou.text.prompt import check_prompt
 from tusou.text.script import hint_at_language
-from tusou_indexer.embed import embed_images, embed_texts, sample_texts
+from tusou_indexer.build_checks import (
+    WORK,
+    allowed_failures,
+    check_failures,
+    check_output,
+    check_recall,
+)
+from tusou_indexer.build_inputs import BuildInputs, library_versions, open_source, source_stamp
+from tusou_indexer.build_record import reused_versions
+from tusou_indexer.embed import Matches, embed_images, embed_texts, sample_texts
 from tusou_indexer.index.request import AUTO, IndexRequest
-from tusou_indexer.plan import BuildInputs, Plan, make_plan
+from tusou_indexer.plan import Plan, ScannedSource, make_plan, scan_source
 from tusou_indexer.publish import lock_bundle, publish
-from tusou_indexer.published import find_equal, open_source, reuse_vectors
+from tusou_indexer.published import (
+    PublishedVersions,
+    find_equal,
+    named_versions,
+    reusable_versions,
+)
+from tusou_indexer.reuse import reuse_vectors
 from tusou_indexer.write_bundle import BundleRecipe, write_bundle
 
 if TYPE_CHECKING:
@@ -55,9 +65,7 @@ if TYPE_CHECKING:
 SHARD_ROWS = 2048
 BATCH_ROWS = 64
 
-_WORK = ".build"
 _READ_ATTRIBUTES = LazyImport("tusou_indexer.item_attributes:read_attributes")  # imports pyarrow
-_LIBRARIES = ("cn-clip", "faiss-cpu", "faiss-gpu", "numpy", "pillow", "torch")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +85,7 @@ class BuildSpec:
     prepare: str = "none"  # `upright`, `white`, or both with a comma
     max_megapixels: int = MAX_MEGAPIXELS  # larger images are unusable
     attributes: Path | None = None  # a file of attributes of the items
+    reuse: tuple[Path, ...] = ()  # other bundles to take vectors from
 
     @property
     def index_request(self) -> IndexRequest:
@@ -111,25 +120,33 @@ def build(spec: BuildSpec, out: Path, progress: Progress, *, force: bool = False
     that misses its target of recall.
     """
     started = perf_counter()
-    _allowed_failures(spec.max_bad, 0)
+    allowed_failures(spec.max_bad, 0)
     if spec.prompt is not None:
         check_prompt(spec.prompt)
     Preparation.parse(spec.prepare)
     weights = find_weights(spec.model)
-    _check_output(out)
+    check_output(out)
     with lock_bundle(out):
         tower: Tower = "text" if open_pool(spec.source).kind == "texts" else "image"
         resolved = resolve_encoder(weights, tower, spec.device, spec.precision)
         spec.index_request.check(resolved.shape.embed_dim)
         inputs = _inputs(spec, resolved)
         recipe = _recipe(spec, weights)
-        bundle = None if force else find_equal(out, inputs, recipe)
+        versions = PublishedVersions(out)
+        plan = None if force else Plan.matching(out / WORK / "plan", inputs)
+        source = plan or scan_source(open_source(inputs))
+        bundle = None if force else find_equal(versions, inputs, recipe, source.sha256)
         encoded = 0
         if bundle is None:
-            bundle, encoded = _build(spec, out, inputs, resolved, recipe, progress, force=force)
+            if isinstance(source, ScannedSource):
+                replace_folder(out / WORK)
+                source = make_plan(out / WORK / "plan", inputs, source)
+            reusable = _reusable(spec, source, recipe, None if force else versions, progress)
+            bundle, encoded = _build(spec, out, source, resolved, recipe, reusable, progress)
         else:
-            _check_recall(spec, bundle.manifest.index)
-            _remove_leftovers(out / _WORK, inputs)
+            if spec.strict_recall:
+                check_recall(bundle.manifest.index)
+            _remove_leftovers(out / WORK, inputs)
             remove_old(out, bundle.version)
     seconds = perf_counter() - started
     manifest = bundle.manifest
@@ -139,19 +156,15 @@ def build(spec: BuildSpec, out: Path, progress: Progress, *, force: bool = False
 def _build(
     spec: BuildSpec,
     out: Path,
-    inputs: BuildInputs,
+    plan: Plan,
     resolved: ResolvedEncoder,
     recipe: BundleRecipe,
+    reusable: Iterator[Bundle],
     progress: Progress,
-    *,
-    force: bool,
 ) -> tuple[Bundle, int]:
-    work = out / _WORK
+    """Encode what is missing, write and publish a version; return it and the items encoded."""
+    work = out / WORK
     attributes = None if spec.attributes is None else _read_attributes(spec.attributes)
-    plan = None if force else Plan.matching(work / "plan", inputs)
-    if plan is None:
-        replace_folder(work)
-        plan = make_plan(work / "plan", inputs, open_source(inputs))
     if plan.kind == "texts" and (hint := hint_at_language(sample_texts(plan))):
         progress.notice(hint)
     for sentence in plan.skipped_files:
@@ -160,21 +173,32 @@ def _build(
         progress.notice(sentence)
     spec.index_request.check(resolved.shape.embed_dim, len(plan))
     store = ShardStore(work / "shards", plan.digest)
-    if not force:
-        reuse_vectors(out, plan, store, recipe)
-    encoded = _embed(spec, plan, store, resolved, progress)
+    # Measured on processors (`python -m benchmarks.batch_independence`).
+    independent = plan.kind == "images" and resolved.device == "cpu"
+    matched = reuse_vectors(plan, store, reusable, progress, independent=independent)
+    encoded = _embed(spec, plan, store, matched, resolved, progress)
     manifest = write_bundle(plan, store, recipe, work / "version", attributes)
-    counts = manifest.counts
-    if counts.failed > _allowed_failures(spec.max_bad, counts.items):
-        raise BadDataset(
-            f"{counts.failed} of {counts.items} lines cannot be used, more than --max-bad "
-            f"{spec.max_bad} allows; they are listed in {work / 'version' / FAILURES}"
-        )
-    _check_recall(spec, manifest.index)
-    bundle = publish(out, work / "version")
+    check_failures(spec.max_bad, manifest.counts, work / "version")
+    if spec.strict_recall:
+        check_recall(manifest.index)
+    shards = map(store.read, range(plan.shard_count))
+    bundle = publish(out, work / "version", reused_versions(shards))
     prepare_service(resolved.weights, spec.device)
-    _remove_leftovers(work, inputs)
+    _remove_leftovers(work, plan.inputs)
     return bundle, encoded
+
+
+def _reusable(
+    spec: BuildSpec,
+    plan: Plan,
+    recipe: BundleRecipe,
+    versions: PublishedVersions | None,
+    progress: Progress,
+) -> Iterator[Bundle]:
+    """Yield the versions to take vectors from: first those of this bundle, then the named ones."""
+    if versions is not None:
+        yield from reusable_versions(versions, plan.inputs, plan.kind, recipe)
+    yield from named_versions(spec.reuse, plan.inputs, plan.kind, recipe, progress)
 
 
 def _recipe(spec: BuildSpec, weights: Weights) -> BundleRecipe:
@@ -194,16 +218,6 @@ def _read_attributes(path: Path) -> "ItemAttributes":
     return cast("Callable[[Path], ItemAttributes]", _READ_ATTRIBUTES.load())(path)
 
 
-def _check_recall(spec: BuildSpec, index: IndexRecord) -> None:
-    """Raise InvalidRequest if the index misses the target and the build is strict."""
-    if spec.strict_recall and index.missed_target:
-        raise InvalidRequest(
-            f"index_recall@10 is {index.index_recall_at_10:.4f}, below the target of "
-            f"{index.target_recall:g}, so nothing was published; choose another --index or a lower "
-            "--target-recall, or leave out --strict-recall"
-        )
-
-
 def _remove_leftovers(work: Path, inputs: BuildInputs) -> None:
     """Delete the working files of a published build; those of another build stay."""
     if not work.exists():
@@ -215,7 +229,12 @@ def _remove_leftovers(work: Path, inputs: BuildInputs) -> None:
 
 
 def _embed(
-    spec: BuildSpec, plan: Plan, store: ShardStore, resolved: ResolvedEncoder, progress: Progress
+    spec: BuildSpec,
+    plan: Plan,
+    store: ShardStore,
+    matched: Matches,
+    resolved: ResolvedEncoder,
+    progress: Progress,
 ) -> int:
     """Encode the missing shards; return the items encoded. The encoder is freed on return."""
     if store.complete(plan.shard_count):
@@ -223,11 +242,11 @@ def _embed(
         return 0
     if plan.kind == "texts":
         text_encoder = open_text_encoder(resolved)  # without a prompt, which is for queries
-        return embed_texts(plan, store, text_encoder, progress)
+        return embed_texts(plan, store, matched, text_encoder, progress)
     image_encoder = open_image_encoder(resolved)
     spec.index_request.check(image_encoder.dim)
     workers = spec.workers or cpu_count()
-    return embed_images(plan, store, image_encoder, workers, progress)
+    return embed_images(plan, store, matched, image_encoder, workers, progress)
 
 
 def _inputs(spec: BuildSpec, resolved: ResolvedEncoder) -> BuildInputs:
@@ -235,7 +254,7 @@ def _inputs(spec: BuildSpec, resolved: ResolvedEncoder) -> BuildInputs:
     return BuildInputs(
         source=str(path.resolve()),
         split=split,
-        stamp=_stamp(path),
+        stamp=source_stamp(path),
         model_sha256=resolved.weights.digest,
         device=spec.device,
         precision=resolved.precision,
@@ -244,48 +263,5 @@ def _inputs(spec: BuildSpec, resolved: ResolvedEncoder) -> BuildInputs:
         batch_rows=BATCH_ROWS,
         prepare=str(Preparation.parse(spec.prepare)),
         max_megapixels=spec.max_megapixels,
-        libraries=_libraries(resolved.backend),
+        libraries=library_versions(resolved.backend),
     )
-
-
-def _libraries(backend: str) -> dict[str, str]:
-    """Return the versions of the libraries that a bundle's bytes depend on."""
-    versions = {"tusou": __version__}
-    for name in sorted({*_LIBRARIES, backend}):
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:  # faiss-cpu or faiss-gpu, never both
-            continue
-    return versions
-
-
-def _stamp(source: Path) -> str:
-    """Return a digest of the names, sizes and modification times of the source's files."""
-    stamp = blake2b(digest_size=16)
-    for path in sorted(source.rglob("*")) if source.is_dir() else [source]:
-        state = path.lstat()
-        stamp.update(os.fsencode(f"{path}\0{state.st_size}\0{state.st_mtime_ns}\0"))
-    return stamp.hexdigest()
-
-
-def _check_output(out: Path) -> None:
-    if out.is_file():
-        raise OutputExists(f"{out} is a file; give the folder of a bundle to --out")
-    if out.is_dir() and any(out.iterdir()):
-        is_bundle = any((out / name).exists() for name in (CURRENT, _WORK, ".lock"))
-        if not is_bundle:
-            raise OutputExists(f"{out} holds something else than a bundle; give another --out")
-
-
-def _allowed_failures(max_bad: str, lines: int) -> int:
-    """Return how many of the lines may be unusable; InvalidRequest for other text."""
-    is_share = max_bad.endswith("%")
-    try:
-        value = float(max_bad[:-1]) if is_share else int(max_bad)
-    except ValueError:
-        value = -1
-    if not 0 <= value <= (100 if is_share else math.inf):  # False for NaN
-        raise InvalidRequest(
-            f"--max-bad {max_bad!r}: give a count such as 10 or a share such as 1%"
-        )
-    return int(lines * value / 100) if is_share else int(value)

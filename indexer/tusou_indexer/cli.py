@@ -1,6 +1,5 @@
 """The commands `tusou index`, `tusou info` and `tusou verify`."""
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +10,6 @@ from tusou.cli.output import plain_errors, print_json, renamed_option
 
 if TYPE_CHECKING:
     from tusou.bundle.location import BundleLocation
-    from tusou.bundle.manifest import IndexRecord, Manifest
 
 
 def _location(text: str) -> "BundleLocation":
@@ -81,7 +79,13 @@ def index(
             dir_okay=False,
         ),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Build again from the start.")] = False,
+    reuse: Annotated[
+        list[Path] | None,
+        typer.Option(help="Other bundle whose vectors to reuse; may be repeated.", exists=True),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Build again from the start, reusing nothing of --out.")
+    ] = False,
     as_json: _Json = False,
     _factory: Annotated[str | None, renamed_option("--factory", "--index")] = None,
 ) -> None:
@@ -103,6 +107,7 @@ def index(
             prepare=prepare,
             max_megapixels=max_megapixels,
             attributes=attributes,
+            reuse=tuple(reuse or ()),
         )
         with progress() as bar:
             report = build(spec, out, bar, force=force)
@@ -147,84 +152,14 @@ def info(
     as_json: _Json = False,
 ) -> None:
     """Show what a bundle holds, or how a checkpoint is built and was trained."""
+    from tusou_indexer.show import show_bundle, show_checkpoint
+
     location = _location(path)
-    if isinstance(location, Path) and location.is_file():
-        _show_checkpoint(location, as_json=as_json)
-    else:
-        _show_bundle(location, as_json=as_json)
-
-
-def _show_checkpoint(path: Path, *, as_json: bool) -> None:
-    from tusou.encoders.checkpoint_info import describe_checkpoint
-
     with plain_errors():
-        described = describe_checkpoint(path)
-    if as_json:
-        print_json(described.as_json())
-    else:
-        _print_rows(described.rows())
-
-
-def _read_manifest(location: "BundleLocation") -> "tuple[str, Manifest]":
-    """Return the name and the manifest of the current version."""
-    from tusou.bundle.bundle import Bundle
-    from tusou.bundle.s3_store import S3Store
-
-    if isinstance(location, Path):
-        bundle = Bundle.open(location)
-        return bundle.version, bundle.manifest
-    store = S3Store(location)
-    version = store.current_version()
-    return version, store.read_manifest(version)
-
-
-def _show_bundle(location: "BundleLocation", *, as_json: bool) -> None:
-    with plain_errors():
-        version, manifest = _read_manifest(location)
-    if as_json:
-        print_json({"version": version, **manifest.model_dump()})
-        return
-    source, counts, model = manifest.source, manifest.counts, manifest.model
-    origin = source.path if source.split is None else f"{source.path}#{source.split}"
-    rows = {
-        "version": version,
-        "made by": manifest.tool,
-        "source": f"{origin} ({source.size:,} bytes, sha256 {source.sha256[:12]})",
-        "items": f"{manifest.items}: {counts.embedded:,} of {counts.items:,}, "
-        f"{counts.failed:,} failed, {counts.skipped:,} other files skipped",
-        "ids": "integers" if manifest.id_type == "int" else "strings",
-        "model": f"{model.name} (sha256 {model.sha256[:12]}, {model.dim} dimensions)",
-        "precision": str(manifest.build.get("precision", "fp32")),
-        "preprocessing": manifest.preprocessing,
-        "prompt": manifest.prompt or "none",
-        "index": f"{manifest.index.factory} {manifest.index.tuning}".strip(),
-        "index_recall@10": _recall_text(manifest.index),
-    }
-    if manifest.attributes is not None:
-        kinds = (f"{name} ({kind})" for name, kind in manifest.attributes.items())
-        rows["attributes"] = ", ".join(kinds)
-    if manifest.attribute_source is not None:
-        file = manifest.attribute_source
-        rows["attributes of"] = (
-            f"{file.name} ({file.rows:,} rows, {file.unknown:,} of unknown items, "
-            f"sha256 {file.sha256[:12]})"
-        )
-    if manifest.items == "texts":
-        rows["truncated"] = f"{counts.truncated:,} texts longer than the model reads"
-    _print_rows(rows)
-
-
-def _print_rows(rows: Mapping[str, str]) -> None:
-    width = max(map(len, rows))
-    for name, value in rows.items():
-        typer.echo(f"{name:<{width}}  {value}")
-
-
-def _recall_text(index: "IndexRecord") -> str:
-    if index.index_recall_at_10 is None:
-        return "1 (exact)"
-    missed = f", below the target of {index.target_recall:g}" if index.missed_target else ""
-    return f"{index.index_recall_at_10:.4f} (measured{missed})"
+        if isinstance(location, Path) and location.is_file():
+            show_checkpoint(location, as_json=as_json)
+        else:
+            show_bundle(location, as_json=as_json)
 
 
 def verify(

@@ -5,6 +5,7 @@ from zlib import crc32
 
 import numpy as np
 
+from tusou.bundle.content import DIGEST_BYTES, content_digest
 from tusou.bundle.item_reader import decode_stored_image, read_span
 from tusou.core.arrays import Pixels
 from tusou.core.ids import Encoding
@@ -12,6 +13,7 @@ from tusou.images.preparation import Preparation
 from tusou.images.preprocess import open_image, to_pixels
 
 _CHECKSUM_BYTES = 4
+_HEAD_BYTES = _CHECKSUM_BYTES + DIGEST_BYTES
 
 
 def decode_item(
@@ -23,14 +25,19 @@ def decode_item(
     preparation: Preparation,
     max_megapixels: int,
 ) -> bytes:
-    """Return the CRC-32 of the stored bytes and the pixels of the image; BadImage."""
+    """Return CRC-32 of the stored bytes, digest of the content, and pixels of an image; BadImage.
+
+    `split_decoded` takes them apart.
+    """
     stored = read_span(Path(path), offset, length)
-    image = open_image(decode_stored_image(stored, encoding), max_megapixels)
-    pixels = to_pixels(image, size, preparation)
-    return crc32(stored).to_bytes(_CHECKSUM_BYTES, "little") + pixels.tobytes()
+    content = decode_stored_image(stored, encoding)
+    pixels = to_pixels(open_image(content, max_megapixels), size, preparation)
+    check = crc32(stored).to_bytes(_CHECKSUM_BYTES, "little")
+    return check + content_digest(content) + pixels.tobytes()
 
 
-def split_decoded(result: bytes, size: int) -> tuple[int, Pixels]:
-    """Return the checksum and the pixels, (size, size, 3), of a result of `decode_item`."""
-    pixels = np.frombuffer(result, np.uint8, offset=_CHECKSUM_BYTES)
-    return int.from_bytes(result[:_CHECKSUM_BYTES], "little"), pixels.reshape(size, size, 3)
+def split_decoded(result: bytes, size: int) -> tuple[int, bytes, Pixels]:
+    """Return checksum, digest and pixels, (size, size, 3), of a result of `decode_item`."""
+    pixels = np.frombuffer(result, np.uint8, offset=_HEAD_BYTES).reshape(size, size, 3)
+    check = int.from_bytes(result[:_CHECKSUM_BYTES], "little")
+    return check, result[_CHECKSUM_BYTES:_HEAD_BYTES], pixels

@@ -1,6 +1,6 @@
 """Embedding of a plan's items into shards, resumable and in bounded memory."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -8,18 +8,29 @@ from typing import TypeAlias
 from zlib import crc32
 
 import numpy as np
-import numpy.typing as npt
 
+from tusou.bundle.content import content_digest, decode_content
 from tusou.bundle.item_reader import ItemReader, decode_stored_text
-from tusou.bundle.shards import Shard, ShardStore
+from tusou.bundle.shards import ShardStore
 from tusou.cli.progress import Progress
-from tusou.core.arrays import Pixels, Vectors
+from tusou.core.arrays import Ids, Vectors
 from tusou.core.errors import BadDataset, BadImage
 from tusou.encoders import ImageEncoder, TextEncoder
 from tusou.images.preparation import Preparation
 from tusou.images.workers import ImageWorkers
 from tusou_indexer.decode_item import decode_item, split_decoded
 from tusou_indexer.plan import Plan
+from tusou_indexer.shard_assembly import (
+    NO_MATCHES,
+    EncodedRow,
+    MatchedRows,
+    Outcome,
+    assemble_shard,
+    unmatched_rows,
+)
+
+# Rows that need no encoding, by shard.
+Matches: TypeAlias = Mapping[int, MatchedRows]
 
 # Texts that are read to detect their language before encoding.
 _SAMPLED_TEXTS = 1000
@@ -30,45 +41,55 @@ class EncodedBatch:
     """The vectors of a batch's usable rows, and the outcome of each row."""
 
     vectors: Vectors  # (n, d)
-    outcomes: list[int | str]  # CRC-32 of the stored bytes, or why the row cannot be used
-    truncated: int = 0  # texts longer than the model reads
+    outcomes: list[tuple[int, bytes] | str]  # checksum and digest, or why the row cannot be used
+    truncated: Sequence[bool]  # of each usable row, whether the model reads only a part
 
 
 # Yields the encoded rows of each batch, in order.
-EncodeBatches: TypeAlias = Callable[[list[range]], Iterator[EncodedBatch]]
+EncodeBatches: TypeAlias = Callable[[list[Ids]], Iterator[EncodedBatch]]
 
 
 def embed_images(
-    plan: Plan, store: ShardStore, encoder: ImageEncoder, workers: int, progress: Progress
+    plan: Plan,
+    store: ShardStore,
+    matched: Matches,
+    encoder: ImageEncoder,
+    workers: int,
+    progress: Progress,
 ) -> int:
-    """Encode every image shard that is not stored yet; return the number of images encoded.
+    """Encode the images of every shard that is not stored yet; return the number encoded.
 
-    Images are decoded in `workers` processes, as the plan's inputs say. Raises TimeoutError when
-    a file of the source cannot be read in time, and OutOfMemory when the processes are killed.
+    `matched` are rows that need no encoding. Images are decoded in `workers` processes, as the
+    plan's inputs say. Raises TimeoutError when a file of the source cannot be read in time, and
+    OutOfMemory when the processes are killed.
     """
-    max_megapixels = plan.inputs.max_megapixels
+    size, max_megapixels = plan.inputs.batch_rows, plan.inputs.max_megapixels
     with ImageWorkers(decode_item, workers, max_megapixels=max_megapixels) as pool:
 
-        def encode(batches: list[range]) -> Iterator[EncodedBatch]:
+        def encode(batches: list[Ids]) -> Iterator[EncodedBatch]:
             # One stream over all batches, so that decoding runs ahead of encoding.
             decoded = pool.map(_jobs(plan, batches, encoder.image_size))
             for batch in batches:
-                yield _encode_images(list(islice(decoded, len(batch))), encoder)
+                yield _encode_images(list(islice(decoded, len(batch))), encoder, size)
 
-        return _embed(plan, store, encode, progress)
+        # What shares a batch does not matter, so batches are filled across shards.
+        return _embed(plan, store, matched, encode, encoder.dim, progress, across_shards=True)
 
 
-def embed_texts(plan: Plan, store: ShardStore, encoder: TextEncoder, progress: Progress) -> int:
-    """Encode every text shard that is not stored yet; return the number of texts encoded.
+def embed_texts(
+    plan: Plan, store: ShardStore, matched: Matches, encoder: TextEncoder, progress: Progress
+) -> int:
+    """Encode the texts of every shard that is not stored yet; return the number encoded.
 
-    The encoder must not use a prompt: prompts are for queries.
+    `matched` are rows that need no encoding. The encoder must not use a prompt: prompts are for
+    queries.
     """
     with ItemReader(plan.paths) as reader:
 
-        def encode(batches: list[range]) -> Iterator[EncodedBatch]:
+        def encode(batches: list[Ids]) -> Iterator[EncodedBatch]:
             return (_encode_texts(plan, batch, reader, encoder) for batch in batches)
 
-        return _embed(plan, store, encode, progress)
+        return _embed(plan, store, matched, encode, encoder.dim, progress, across_shards=False)
 
 
 def sample_texts(plan: Plan) -> Iterator[str]:
@@ -79,20 +100,54 @@ def sample_texts(plan: Plan) -> Iterator[str]:
                 yield decode_stored_text(reader.read(*span), plan.source.encoding)
 
 
-def _embed(plan: Plan, store: ShardStore, encode: EncodeBatches, progress: Progress) -> int:
+def _embed(
+    plan: Plan,
+    store: ShardStore,
+    matched: Matches,
+    encode: EncodeBatches,
+    dim: int,
+    progress: Progress,
+    *,
+    across_shards: bool,
+) -> int:
     missing = [number for number in range(plan.shard_count) if not store.has(number)]
-    rows = sum(len(plan.shard(number)) for number in missing)
-    progress.begin("encoding", len(plan), len(plan) - rows)
-    batches = encode([batch for number in missing for batch in plan.batches(number)])
+    rows = [unmatched_rows(plan, number, matched.get(number, NO_MATCHES)) for number in missing]
+    streams = [np.concatenate(rows)] if across_shards else rows
+    batches = [batch for stream in streams for batch in _split(stream, plan.inputs.batch_rows)]
+    progress.begin("encoding", len(plan), len(plan) - sum(map(len, rows)))
+    outcomes = _outcomes(batches, encode(batches), progress)
     encoded = 0
     for number in missing:
-        shard, vectors = _read_shard(plan, number, batches, progress)
+        matches = matched.get(number, NO_MATCHES)
+        shard, vectors = assemble_shard(plan, number, matches, outcomes, dim)
         store.write(number, shard, vectors)
-        encoded += len(shard.rows)
+        encoded += len(shard.rows) - len(matches.rows)
     return encoded
 
 
-def _jobs(plan: Plan, batches: list[range], size: int) -> Iterator[tuple[object, ...]]:
+def _split(rows: Ids, size: int) -> Iterator[Ids]:
+    return (rows[start : start + size] for start in range(0, len(rows), size))
+
+
+def _outcomes(
+    batches: list[Ids], encoded: Iterator[EncodedBatch], progress: Progress
+) -> Iterator[Outcome]:
+    """Yield the outcome of every row of the batches, in order."""
+    for batch, result in zip(batches, encoded, strict=True):
+        progress.advance(len(batch))
+        vectors = iter(result.vectors)
+        truncated = iter(result.truncated)
+        for outcome in result.outcomes:
+            if isinstance(outcome, str):
+                yield outcome
+                continue
+            vector = next(vectors)
+            finite = np.isfinite(vector).all()
+            row = EncodedRow(*outcome, vector, next(truncated))
+            yield row if finite else "embedding is not finite"
+
+
+def _jobs(plan: Plan, batches: list[Ids], size: int) -> Iterator[tuple[object, ...]]:
     paths, encoding = [str(path) for path in plan.paths], plan.source.encoding
     how = Preparation.parse(plan.inputs.prepare), plan.inputs.max_megapixels
     for batch in batches:
@@ -100,68 +155,40 @@ def _jobs(plan: Plan, batches: list[range], size: int) -> Iterator[tuple[object,
             yield paths[file], offset, length, encoding, size, *how
 
 
-def _encode_images(decoded: list[bytes | BadImage], encoder: ImageEncoder) -> EncodedBatch:
-    pixels: list[Pixels] = []
-    outcomes: list[int | str] = []
+def _encode_images(
+    decoded: list[bytes | BadImage], encoder: ImageEncoder, batch_rows: int
+) -> EncodedBatch:
+    """Encode the decoded images in a batch of exactly `batch_rows`, the last of them blank.
+
+    The last digits of a vector depend on how many images share its pass, not on which they are
+    (`python -m benchmarks.batch_independence`). So every image has the vector of any other build.
+    """
+    outcomes: list[tuple[int, bytes] | str] = []
+    size, count = encoder.image_size, 0
+    pixels = np.zeros((batch_rows, size, size, 3), np.uint8)
     for result in decoded:
         if isinstance(result, BadImage):
             outcomes.append(str(result))
             continue
-        check, image = split_decoded(result, encoder.image_size)
-        outcomes.append(check)
-        pixels.append(image)
-    if not pixels:
-        return EncodedBatch(np.empty((0, encoder.dim), np.float32), outcomes)
-    return EncodedBatch(encoder.encode(np.stack(pixels)), outcomes)
+        check, content, pixels[count] = split_decoded(result, size)
+        outcomes.append((check, content))
+        count += 1
+    if not count:
+        return EncodedBatch(np.empty((0, encoder.dim), np.float32), outcomes, ())
+    return EncodedBatch(encoder.encode(pixels)[:count], outcomes, [False] * count)
 
 
-def _encode_texts(
-    plan: Plan, batch: range, reader: ItemReader, encoder: TextEncoder
-) -> EncodedBatch:
+def _encode_texts(plan: Plan, batch: Ids, reader: ItemReader, encoder: TextEncoder) -> EncodedBatch:
     texts: list[str] = []
-    outcomes: list[int | str] = []
+    outcomes: list[tuple[int, bytes] | str] = []
     for _, *span in plan.spans(batch).tolist():
         stored = reader.read(*span)
         try:
-            texts.append(decode_stored_text(stored, plan.source.encoding))
+            content = decode_content(stored, "texts", plan.source.encoding)
         except BadDataset as error:  # the file has changed since it was scanned
             outcomes.append(str(error))
         else:
-            outcomes.append(crc32(stored))
+            texts.append(content.decode(errors="surrogatepass"))
+            outcomes.append((crc32(stored), content_digest(content)))
     tokens = encoder.prepare(texts)
-    return EncodedBatch(encoder.encode(tokens), outcomes, sum(tokens.truncated))
-
-
-def _read_shard(
-    plan: Plan, number: int, encoded: Iterator[EncodedBatch], progress: Progress
-) -> tuple[Shard, Vectors]:
-    """Collect one shard and its vectors from the next encoded batches."""
-    rows: list[int] = []
-    checks: list[int] = []
-    vectors: list[Vectors] = []
-    bad: dict[int, str] = {}
-    truncated = 0
-    for batch in plan.batches(number):
-        result = next(encoded)
-        finite: npt.NDArray[np.bool_] = np.all(np.isfinite(result.vectors), axis=1)
-        vectors.append(result.vectors[finite])
-        usable = iter(finite.tolist())
-        for row, outcome in zip(batch, result.outcomes, strict=True):
-            if isinstance(outcome, str):
-                bad[row] = outcome
-            elif next(usable):
-                rows.append(row)
-                checks.append(outcome)
-            else:
-                bad[row] = "embedding is not finite"
-        truncated += result.truncated
-        progress.advance(len(batch))
-    span = plan.shard(number)
-    ids = islice(plan.ids(), span.start, span.stop) if bad else ()  # a file, read from its start
-    failures = [
-        plan.failure(row, item_id, bad[row])
-        for row, item_id in zip(span, ids, strict=False)
-        if row in bad
-    ]
-    shard = Shard(np.array(rows, np.int64), np.array(checks, np.int64), failures, truncated)
-    return shard, np.concatenate(vectors)
+    return EncodedBatch(encoder.encode(tokens), outcomes, tokens.truncated)

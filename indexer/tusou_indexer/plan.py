@@ -1,6 +1,6 @@
-"""The build plan: which rows of the source to encode, in which batches and shards.
+"""The build plan: the rows of the source, and the shards in which they are encoded.
 
-The last digits of an embedding depend on what shares its batch. Batches are therefore fixed here,
+The last digits of a text's vector depend on what shares its batch. Shards are therefore fixed here,
 before the first one is encoded, so that a build that is killed and resumed gives the same bytes.
 """
 
@@ -17,32 +17,16 @@ import numpy.typing as npt
 from tusou.bundle.array_file import save_array
 from tusou.bundle.item_reader import ITSELF, source_file_name
 from tusou.bundle.manifest import Source
+from tusou.core.arrays import Ids
 from tusou.core.errors import BadDataset, CorruptBundle
 from tusou.core.files import DAMAGED_FILE_ERRORS, create_file, replace_folder, sha256_of
 from tusou.core.ids import Failure, ItemKind
 from tusou.core.sealed_json import read_sealed, write_sealed
 from tusou.data import ItemPool
 from tusou.data.base import ItemRow
+from tusou_indexer.build_inputs import BuildInputs
 
 _HEAD, _IDS, _SPANS = "plan.json", "ids.txt", "spans.npy"
-
-
-@dataclass(frozen=True, slots=True)
-class BuildInputs:
-    """Everything that the bytes of the shards depend on; equal inputs can share finished shards."""
-
-    source: str  # absolute path
-    split: str | None
-    stamp: str  # changes when a file of the source does
-    model_sha256: str
-    device: str
-    precision: str  # of the tower that encodes the items, never `auto`
-    backend: str  # likewise
-    shard_rows: int
-    batch_rows: int
-    prepare: str  # steps before the resize of images, or `none`
-    max_megapixels: int  # larger images are failures
-    libraries: dict[str, str]
 
 
 class Plan:
@@ -75,6 +59,11 @@ class Plan:
                 )
 
     @property
+    def sha256(self) -> str:
+        """The digest of the source."""
+        return self.source.sha256
+
+    @property
     def shard_count(self) -> int:
         """The number of shards, of which the last may be shorter."""
         return -(-len(self) // self.inputs.shard_rows)
@@ -83,15 +72,9 @@ class Plan:
         start = number * self.inputs.shard_rows
         return range(start, min(start + self.inputs.shard_rows, len(self)))
 
-    def batches(self, number: int) -> Iterator[range]:
-        """Yield the row positions of each batch of one shard."""
-        shard, size = self.shard(number), self.inputs.batch_rows
-        for start in range(shard.start, shard.stop, size):
-            yield range(start, min(start + size, shard.stop))
-
-    def spans(self, rows: range) -> npt.NDArray[np.int64]:
+    def spans(self, rows: range | Ids) -> npt.NDArray[np.int64]:
         """Return line, file, byte offset and length of the rows, shape (n, 4)."""
-        return self._spans[rows.start : rows.stop]
+        return self._spans[slice(rows.start, rows.stop) if isinstance(rows, range) else rows]
 
     @property
     def paths(self) -> list[Path]:
@@ -122,34 +105,56 @@ class Plan:
         return None
 
 
-def make_plan(folder: Path, inputs: BuildInputs, pool: ItemPool) -> Plan:
-    """Scan a pool and write its plan; the ids of its rows are in memory meanwhile.
+@dataclass(frozen=True, slots=True)
+class ScannedSource:
+    """The rows of a pool that was read once, in memory."""
 
-    Raises BadDataset when no line can be used.
-    """
-    replace_folder(folder)
-    spans, ids = array("q"), set[str]()
+    pool: ItemPool
+    ids: dict[str, None]  # of the usable rows, in order
+    spans: npt.NDArray[np.int64]  # line, file, byte offset and length of each, (n, 4)
+    failures: list[Failure]
+    duplicates: list[ItemRow]
+
+    @property
+    def sha256(self) -> str:
+        """The digest of the source."""
+        return self.pool.sha256
+
+    @property
+    def rows_read(self) -> int:
+        return len(self.ids) + len(self.failures) + len(self.duplicates)
+
+
+def scan_source(pool: ItemPool) -> ScannedSource:
+    """Read a pool once; its digest is complete then."""
+    spans, ids = array("q"), dict[str, None]()
     failures, duplicates = list[Failure](), list[ItemRow]()
-    rows_read = 0
-    with create_file(folder / _IDS) as file:
-        for row in pool.scan_in_time():
-            rows_read += 1
-            if isinstance(row, Failure):
-                failures.append(row)
-            elif row.item_id in ids:
-                duplicates.append(row)
-            else:
-                ids.add(row.item_id)
-                file.write(f"{row.item_id}\n".encode())
-                spans.extend((row.line, row.file, row.offset, row.length))
-    if not ids:
+    for row in pool.scan_in_time():
+        if isinstance(row, Failure):
+            failures.append(row)
+        elif row.item_id in ids:
+            duplicates.append(row)
+        else:
+            ids[row.item_id] = None
+            spans.extend((row.line, row.file, row.offset, row.length))
+    rows = np.frombuffer(spans, np.int64).reshape(-1, 4)
+    return ScannedSource(pool, ids, rows, failures, duplicates)
+
+
+def make_plan(folder: Path, inputs: BuildInputs, scan: ScannedSource) -> Plan:
+    """Write the plan of a scanned source; BadDataset when no line can be used."""
+    failures, pool = list(scan.failures), scan.pool
+    if not scan.ids:
         reasons = "; ".join(f"line {bad.line}: {bad.reason}" for bad in failures[:5])
         raise BadDataset(f"{inputs.source}: no line can be used ({reasons or 'the file is empty'})")
-    save_array(folder / _SPANS, np.frombuffer(spans, np.int64).reshape(-1, 4))
+    replace_folder(folder)
+    with create_file(folder / _IDS) as file:
+        file.writelines(f"{item_id}\n".encode() for item_id in scan.ids)
+    save_array(folder / _SPANS, scan.spans)
     files = [source_file_name(inputs.source, path) for path in pool.files]
     failures += [
         Failure(row.line, row.item_id, "duplicate id", _name_in_failures(files[row.file]))
-        for row in duplicates
+        for row in scan.duplicates
     ]
     source = Source(
         path=inputs.source,
@@ -165,7 +170,7 @@ def make_plan(folder: Path, inputs: BuildInputs, pool: ItemPool) -> Plan:
         "kind": pool.kind,
         "files": files,
         "failures": [asdict(failure) for failure in failures],
-        "rows_read": rows_read,
+        "rows_read": scan.rows_read,
         "skipped": len(pool.skipped),
         "skipped_files": pool.skipped.sentences(),
         "sha256": {name: sha256_of(folder / name) for name in (_IDS, _SPANS)},

@@ -2,7 +2,7 @@
 
 import fcntl
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,6 +11,8 @@ import numpy as np
 from tusou.bundle.bundle import CURRENT, Bundle
 from tusou.bundle.manifest import INDEX, MANIFEST, read_manifest, version_of
 from tusou.bundle.old_versions import remove_old
+from tusou.bundle.reuse_record import write_reuse
+from tusou.bundle.shards import ReusedRows
 from tusou.core.errors import CorruptBundle, Locked
 from tusou.core.files import sync, write_file
 from tusou.indexes import load_index
@@ -34,8 +36,10 @@ def lock_bundle(root: Path) -> Iterator[None]:
         yield
 
 
-def publish(root: Path, folder: Path) -> Bundle:
+def publish(root: Path, folder: Path, reused: Sequence[ReusedRows] = ()) -> Bundle:
     """Give a written version its name and point CURRENT at it, if it works.
+
+    What it took from other versions is recorded beside it, in `reused.json`.
 
     At every moment CURRENT names a complete version, if it did before: a version that is there
     already is left alone, or repaired file by file. Of the others, only the one that CURRENT named
@@ -49,6 +53,7 @@ def publish(root: Path, folder: Path) -> Bundle:
     _put_in_place(written, root / name)
     sync(root)
     remove_old(root, name)
+    write_reuse(root, name, reused)
     write_file(root / CURRENT, f"{name}\n".encode())
     return Bundle.open(root, name)
 

@@ -1,49 +1,78 @@
-"""Published versions: finds one that equals a build, and vectors to reuse."""
+"""Published versions: one that equals a build, and those whose vectors it can take."""
 
-import json
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
-import numpy as np
-
-from tusou.bundle.bundle import Bundle, current_version, is_version
-from tusou.bundle.manifest import FAILURES, Manifest
-from tusou.bundle.shards import Shard, ShardStore
-from tusou.core.arrays import Vectors
+from tusou.bundle.bundle import Bundle, is_version
+from tusou.bundle.content import CONTENT
+from tusou.bundle.manifest import Manifest
+from tusou.cli.progress import Progress
 from tusou.core.errors import ArtifactError
-from tusou.data import ItemPool, open_pool
-from tusou_indexer.plan import BuildInputs, Plan
-from tusou_indexer.write_bundle import (
-    INDEX_LIBRARIES,
-    BundleRecipe,
-    build_record,
-    describe_preprocessing,
-    encoding_record,
-)
+from tusou.core.ids import ItemKind
+from tusou_indexer.build_inputs import BuildInputs
+from tusou_indexer.build_record import INDEX_LIBRARIES, build_record, describe_preprocessing
+from tusou_indexer.write_bundle import BundleRecipe
 
 # Another device computes the same vectors except for their last digits. The manifest records the
 # device that encoded them.
 _DEVICE_KEYS = ("device", "backend", "openvino")
 _INDEX_KEYS = ("index", "target_recall", "index_device", *INDEX_LIBRARIES)
+# What else must be the same as in a version whose vectors are taken: the libraries that prepare
+# the items, and for images which of them are refused.
+_ENCODING_KEYS: Mapping[ItemKind, tuple[str, ...]] = {
+    "images": ("precision", "prepare", "max_megapixels", "pillow"),
+    "texts": ("precision", "cn-clip"),
+}
 
 
-def open_source(inputs: BuildInputs) -> ItemPool:
-    """Return the source of a build, which is not read yet."""
-    return open_pool(inputs.source if inputs.split is None else f"{inputs.source}#{inputs.split}")
+class PublishedVersions:
+    """The versions of a bundle's folder; every byte of each is verified once at most."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._intact: dict[str, bool] = {}
+
+    def current(self) -> Bundle | None:
+        """Open the version that CURRENT names, unverified; None if there is none to read."""
+        try:
+            return Bundle.open(self._root)
+        except ArtifactError:
+            return None
+
+    def __iter__(self) -> Iterator[Bundle]:
+        """Yield every version that can be read, unverified, the current one first."""
+        current = self.current()
+        if current is not None:
+            yield current
+        first = None if current is None else current.version
+        names = {path.name for path in self._root.iterdir() if is_version(path.name)} - {first}
+        for name in sorted(names):
+            with suppress(ArtifactError):
+                yield Bundle.open(self._root, name)
+
+    def is_intact(self, bundle: Bundle) -> bool:
+        """Return whether every byte of a version is right."""
+        if bundle.version not in self._intact:
+            self._intact[bundle.version] = False
+            with suppress(ArtifactError):
+                bundle.verify()
+                bundle.check_parts()
+                self._intact[bundle.version] = True
+        return self._intact[bundle.version]
 
 
-def find_equal(root: Path, inputs: BuildInputs, recipe: BundleRecipe) -> Bundle | None:
+def find_equal(
+    versions: PublishedVersions, inputs: BuildInputs, recipe: BundleRecipe, source_sha256: str
+) -> Bundle | None:
     """Return the current version if building again would give the same bytes.
 
     The device that encoded the vectors, and the name of the file of attributes, may be other ones.
     """
-    try:
-        bundle = Bundle.open(root)
-        bundle.verify()
-    except ArtifactError:
+    bundle = versions.current()
+    if bundle is None:
         return None
-    manifest = bundle.manifest
+    manifest, source = bundle.manifest, bundle.manifest.source
     record = _without(manifest.build, _DEVICE_KEYS)
     attributes = manifest.attribute_source and manifest.attribute_source.sha256
     same_build = (manifest.model.sha256, manifest.prompt, attributes, record) == (
@@ -52,91 +81,72 @@ def find_equal(root: Path, inputs: BuildInputs, recipe: BundleRecipe) -> Bundle 
         recipe.attributes_sha256,
         _without(build_record(inputs, recipe.index), _DEVICE_KEYS),
     )
-    source = manifest.source
-    if not same_build or (source.path, source.split) != (inputs.source, inputs.split):
-        return None
-    pool = open_source(inputs)
-    for _ in pool.scan_in_time():
-        pass  # the digest is complete after the scan
-    return bundle if pool.sha256 == source.sha256 else None
+    same_source = (source.path, source.split, source.sha256) == (
+        inputs.source,
+        inputs.split,
+        source_sha256,
+    )
+    return bundle if same_build and same_source and versions.is_intact(bundle) else None
 
 
-def reuse_vectors(root: Path, plan: Plan, store: ShardStore, recipe: BundleRecipe) -> None:
-    """Store every shard with the vectors of a published version of the same source, if any.
+def why_not_reused(
+    manifest: Manifest, inputs: BuildInputs, kind: ItemKind, recipe: BundleRecipe
+) -> str | None:
+    """Return why no vector of a version can stand in a build, in a short phrase; None if some can.
 
-    Weights, preprocessing, precision and libraries must be the same; index, prompt and device may
-    differ. Items that were unusable then are not tried again.
+    Weights, preprocessing and precision must be the same; source, index, prompt and device may
+    differ.
     """
-    if store.complete(plan.shard_count):
-        return
-    for bundle in _versions(root):
-        if _has_vectors_of(bundle.manifest, plan, recipe):
-            shards = list(_shards_of(bundle, plan))
-            if sum(len(shard.rows) for shard, _ in shards) == bundle.item_count:
-                for number, (shard, vectors) in enumerate(shards):
-                    store.write(number, shard, vectors)
-                return
+    if manifest.items != kind:
+        return f"its items are {manifest.items}"
+    if manifest.model.sha256 != recipe.weights.digest:
+        return "it has another model"
+    if CONTENT not in manifest.files:
+        return "it does not say what its items contained"
+    ours = build_record(inputs, recipe.index)
+    keys = _ENCODING_KEYS[kind]
+    differing = [key for key in keys if manifest.build.get(key) != ours.get(key)]
+    if manifest.preprocessing != describe_preprocessing(kind, inputs.prepare):
+        differing.append("preprocessing")
+    return f"it has another {', '.join(differing)}" if differing else None
 
 
-def _versions(root: Path) -> Iterator[Bundle]:
-    """Yield every intact version, the current one first."""
-    try:
-        current = current_version(root)
-    except ArtifactError:
-        current = ""
-    names = (path.name for path in root.iterdir() if is_version(path.name))
-    for name in sorted(names, key=lambda name: (name != current, name)):
-        try:
-            bundle = Bundle.open(root, name)
-            bundle.verify()
-            bundle.check_parts()
-        except ArtifactError:
+def reusable_versions(
+    versions: PublishedVersions, inputs: BuildInputs, kind: ItemKind, recipe: BundleRecipe
+) -> Iterator[Bundle]:
+    """Yield the intact versions of a bundle whose vectors can stand in a build."""
+    for bundle in versions:
+        fits = why_not_reused(bundle.manifest, inputs, kind, recipe) is None
+        if fits and versions.is_intact(bundle):
+            yield bundle
+
+
+def named_versions(
+    roots: Iterable[Path],
+    inputs: BuildInputs,
+    kind: ItemKind,
+    recipe: BundleRecipe,
+    progress: Progress,
+) -> Iterator[Bundle]:
+    """Yield the current versions of other bundles, with a notice for each that cannot be used.
+
+    Raises CorruptBundle and IncompatibleBundle for one that is damaged.
+    """
+    for root in roots:
+        bundle = Bundle.open(root)
+        reason = why_not_reused(bundle.manifest, inputs, kind, recipe)
+        if reason is not None:
+            progress.notice(f"no vectors are taken from {root}: {reason}")
             continue
+        bundle.verify()
+        bundle.check_parts()
         yield bundle
 
 
-def _has_vectors_of(manifest: Manifest, plan: Plan, recipe: BundleRecipe) -> bool:
-    keys = (*_DEVICE_KEYS, *_INDEX_KEYS)
-    return (
-        manifest.items == plan.kind
-        and manifest.source.sha256 == plan.source.sha256
-        and manifest.source.encoding == plan.source.encoding
-        and manifest.model.sha256 == recipe.weights.digest
-        and manifest.model.image_size == recipe.image_size
-        and manifest.preprocessing == describe_preprocessing(plan)
-        and _without(manifest.build, keys) == _without(encoding_record(plan.inputs), keys)
-    )
+def encoding_of(manifest: Manifest) -> dict[str, str | int]:
+    """Return the part of a version's build record that the bytes of its vectors depend on."""
+    return _without(manifest.build, _INDEX_KEYS)
 
 
-def _shards_of(bundle: Bundle, plan: Plan) -> Iterator[tuple[Shard, Vectors]]:
-    """Yield the plan's shards with the vectors of a version; they end where an id differs."""
-    reasons = _reasons(bundle.path(FAILURES))
-    encoding = _without(bundle.manifest.build, _INDEX_KEYS)
-    truncated, key = bundle.manifest.counts.truncated, 0
-    ids = plan.ids()
-    for number in range(plan.shard_count):
-        rows, failures, first = list[int](), [], key
-        for row, item_id in zip(plan.shard(number), ids, strict=False):
-            if key < bundle.item_count and str(bundle.ids.at(key)) == item_id:
-                rows.append(row)
-                key += 1
-                continue
-            failure = plan.failure(row, item_id, "")
-            reason = reasons.get((failure.file, failure.line))
-            if reason is None:
-                return
-            failures.append(replace(failure, reason=reason))
-        checks = np.ascontiguousarray(bundle.spans[first:key, 3])
-        shard = Shard(np.array(rows, np.int64), checks, failures, truncated, encoding)
-        yield shard, bundle.vectors[first:key]  # mapped, so that all shards need no memory
-        truncated = 0  # the version records only the total
-
-
-def _reasons(path: Path) -> dict[tuple[str | None, int], str]:
-    """Return the reason of each row of `failures.jsonl`, by file and line."""
-    rows = map(json.loads, path.read_text("utf-8").splitlines())
-    return {(row.get("file"), row["line"]): row["reason"] for row in rows}
-
-
-def _without(record: Mapping[str, str | int], keys: tuple[str, ...]) -> dict[str, str | int]:
-    return {name: value for name, value in record.items() if name not in keys}
+def _without(record: Mapping[str, str | int], keys: Iterable[str]) -> dict[str, str | int]:
+    return {name: value for name, value in record.items() if name not in set(keys)}

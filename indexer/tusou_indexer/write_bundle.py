@@ -12,6 +12,7 @@ import numpy as np
 
 from tusou import __version__
 from tusou.bundle.array_file import array_header, map_array, save_array
+from tusou.bundle.content import CONTENT
 from tusou.bundle.manifest import (
     ATTRIBUTES,
     FAILURES,
@@ -36,10 +37,16 @@ from tusou.core.errors import BadDataset, CorruptBundle
 from tusou.core.files import create_file, naming_file, replace_folder, sha256_of, sync, write_file
 from tusou.core.ids import is_canonical_integer
 from tusou.encoders import Weights, load_text_encoder
+from tusou_indexer.build_record import (
+    build_record,
+    describe_preprocessing,
+    describe_reuse,
+    reused_versions,
+)
 from tusou_indexer.index.recall_probes import image_probes, text_probes
 from tusou_indexer.index.request import IndexRequest
 from tusou_indexer.index.tune import build_index
-from tusou_indexer.plan import BuildInputs, Plan
+from tusou_indexer.plan import Plan
 
 if TYPE_CHECKING:
     from tusou_indexer.item_attributes import ItemAttributes
@@ -55,11 +62,6 @@ GOLDEN_TEXTS = (
     "“复古”风 A字裙",
     "适合小个子女生夏天穿的" * 8,
 )
-INDEX_LIBRARIES = ("faiss-cpu", "faiss-gpu")
-PREPROCESSING = {
-    "images": "cn_clip: square bicubic resize, then RGB",
-    "texts": "cn_clip: lower case, straight double quotes, 52 tokens",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,7 @@ def write_bundle(
         attributes.of_items(_embedded_ids(plan, rows)).write(folder / ATTRIBUTES)
     checks = np.concatenate([shard.checks for shard in shards])
     save_array(folder / SPANS, np.column_stack([plan.spans(range(len(plan)))[rows, 1:], checks]))
+    save_array(folder / CONTENT, np.concatenate([shard.contents for shard in shards]))
     _write_lines(folder / FILES, [json.dumps(plan.files)])
     vectors = _write_vectors(store, plan.shard_count, len(rows), folder / VECTORS)
     # The golden vectors are the reference for every precision, so they are in single precision.
@@ -119,6 +122,7 @@ def write_bundle(
     built = build_index(vectors, recipe.index, probes)
     with naming_file(folder / INDEX):
         built.index.save(folder / INDEX)
+    encoding, reused = describe_reuse(plan, reused_versions(shards), len(rows))
     manifest = Manifest(
         format=FORMAT,
         tool=f"tusou {__version__}",
@@ -131,7 +135,7 @@ def write_bundle(
             dim=vectors.shape[1],
             image_size=recipe.image_size,
         ),
-        preprocessing=describe_preprocessing(plan),
+        preprocessing=describe_preprocessing(plan.kind, plan.inputs.prepare),
         prompt=recipe.prompt,
         id_type=id_type,
         counts=Counts(
@@ -149,7 +153,8 @@ def write_bundle(
             trials=built.trials,
             target_recall=built.target,
         ),
-        build=build_record(plan.inputs, recipe.index, shards[0].encoding),
+        build=build_record(plan.inputs, recipe.index, encoding),
+        reused=reused,
         files={path.name: _file_record(path) for path in sorted(folder.iterdir())},
         attributes=None if attributes is None else dict(attributes.table.schema),
         attribute_source=None if attributes is None else attributes.source(plan),
@@ -157,45 +162,6 @@ def write_bundle(
     write_file(folder / MANIFEST, manifest.model_dump_json(indent=1).encode())
     sync(folder)
     return manifest
-
-
-def describe_preprocessing(plan: Plan) -> str:
-    """Return the manifest's record of the preprocessing of items."""
-    steps = plan.inputs.prepare
-    before = "" if plan.kind == "texts" or steps == "none" else f"{steps}; "
-    return before + PREPROCESSING[plan.kind]
-
-
-def build_record(
-    inputs: BuildInputs, request: IndexRequest, encoding: dict[str, str | int] | None = None
-) -> dict[str, str | int]:
-    """Return the manifest's record of a build, with the encoding of reused vectors if given.
-
-    Equal records, sources and weights give equal bytes.
-    """
-    recall = request.target_recall
-    return {
-        "index": request.index,
-        "target_recall": "default" if recall is None else f"{recall:g}",
-        "index_device": "gpu" if request.on_gpu else "cpu",
-        **(encoding or encoding_record(inputs)),
-        **{name: number for name, number in inputs.libraries.items() if name in INDEX_LIBRARIES},
-    }
-
-
-def encoding_record(inputs: BuildInputs) -> dict[str, str | int]:
-    """Return the part of the record that the bytes of the vectors depend on."""
-    libraries = inputs.libraries.items()
-    return {
-        "device": inputs.device,
-        "precision": inputs.precision,
-        "backend": inputs.backend,
-        "shard_rows": inputs.shard_rows,
-        "batch_rows": inputs.batch_rows,
-        "prepare": inputs.prepare,
-        "max_megapixels": inputs.max_megapixels,
-        **{name: number for name, number in libraries if name not in INDEX_LIBRARIES},
-    }
 
 
 def _write_failures(plan: Plan, shards: list[Shard], path: Path) -> int:

@@ -9,12 +9,17 @@ from tusou_indexer import build as build_module
 from tusou_indexer import write_bundle as write_bundle_module
 from tusou_indexer.build import BuildSpec
 
-from tusou.encoders import find_weights, load_text_encoder, open_text_encoder
+from tusou.encoders import (
+    find_weights,
+    load_text_encoder,
+    open_image_encoder,
+    open_text_encoder,
+)
 
 TEXT_ITEMS = 20
 
 _find_weights, _open_text_encoder = cache(find_weights), cache(open_text_encoder)
-_load_text_encoder = cache(load_text_encoder)
+_load_text_encoder, _open_image_encoder = cache(load_text_encoder), cache(open_image_encoder)
 
 
 @pytest.fixture
@@ -31,6 +36,7 @@ def quick_builds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(build_module, "BATCH_ROWS", 4)
     monkeypatch.setattr(build_module, "find_weights", _find_weights)
     monkeypatch.setattr(build_module, "open_text_encoder", _open_text_encoder)
+    monkeypatch.setattr(build_module, "open_image_encoder", _open_image_encoder)
     monkeypatch.setattr(write_bundle_module, "load_text_encoder", _load_text_encoder)
 
 

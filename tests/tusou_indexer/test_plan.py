@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from drawing import image_bytes, image_line
-from tusou_indexer.plan import BuildInputs, Plan, make_plan
+from tusou_indexer.build_inputs import BuildInputs
+from tusou_indexer.plan import Plan, make_plan, scan_source
 
 from tusou.bundle.item_reader import ItemReader, decode_stored_image
 from tusou.core.errors import BadDataset
@@ -58,7 +59,9 @@ def inputs(images: Path, **changes: object) -> BuildInputs:
 def scan(tmp_path: Path, content: bytes) -> tuple[Plan, Path]:
     images = tmp_path / "imgs.tsv"
     images.write_bytes(content)
-    return make_plan(tmp_path / "plan", inputs(images), open_image_file(images)), images
+    return make_plan(
+        tmp_path / "plan", inputs(images), scan_source(open_image_file(images))
+    ), images
 
 
 def stored_images(plan: Plan) -> list[bytes]:

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tusou_indexer.write_bundle
+import tusou_indexer.build_record
 from tusou_indexer.build import BuildReport, BuildSpec, build
 
 from tusou.bundle.bundle import Bundle
+from tusou.bundle.manifest import ReusedVectors
 from tusou.cli.progress import NoProgress
 
 pytestmark = pytest.mark.usefixtures("quick_builds")
@@ -45,26 +46,45 @@ def test_another_device_reuses_the_vectors_and_the_manifest_names_the_one_that_e
     assert Bundle.open(tmp_path / "b").manifest.build["device"] == "cpu"
 
 
-@pytest.mark.parametrize("changed", ["source", "precision", "model", "preprocessing", "force"])
+@pytest.mark.parametrize("changed", ["precision", "model", "preprocessing", "force"])
 def test_vectors_of_anything_else_are_encoded_again(
     text_spec: BuildSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str
 ) -> None:
-    source = tmp_path / "texts.jsonl"
-    source.write_bytes(Path(text_spec.source).read_bytes())
-    spec = replace(text_spec, source=str(source))
-    run(spec, tmp_path / "b")
-    if changed == "source":
-        source.write_text(source.read_text().replace("1003", "9003"))
-    elif changed == "precision":
+    run(text_spec, tmp_path / "b")
+    spec = text_spec
+    if changed == "precision":
         spec = replace(spec, precision="bf16")
     elif changed == "model":
         model = tmp_path / "other.pt"
         model.write_bytes(Path(spec.model).read_bytes() + b"\0")
         spec = replace(spec, model=str(model))
     elif changed == "preprocessing":
-        monkeypatch.setitem(tusou_indexer.write_bundle.PREPROCESSING, "texts", "another")
+        monkeypatch.setitem(tusou_indexer.build_record.PREPROCESSING, "texts", "another")
     again = run(replace(spec, index="SQ8"), tmp_path / "b", force=changed == "force")
     assert (again.encoded, again.reused) == (20, 0)
+
+
+def test_texts_of_a_changed_file_are_reused_and_the_manifest_says_so(
+    text_spec: BuildSpec, tmp_path: Path
+) -> None:
+    first = run(text_spec, tmp_path / "b")
+    long = {"id": "新", "text": "适合小个子女生夏天穿的" * 8}
+    rows = [{"id": f"{n}.jpg#zhc#0", "text": f"第{n}件连衣裙"} for n in reversed(range(20))]
+    source = tmp_path / "texts.jsonl"
+    source.write_text("\n".join(map(json.dumps, [rows[0], long, *rows[1:]])))
+    changed = replace(text_spec, source=str(source))
+    again, alone = run(changed, tmp_path / "b"), run(changed, tmp_path / "alone")
+    assert (again.encoded, again.reused, alone.encoded) == (1, 20, 21)
+    assert again.counts.truncated == alone.counts.truncated == 1
+    reusing, scratch = Bundle.open(tmp_path / "b"), Bundle.open(tmp_path / "alone")
+    np.testing.assert_allclose(reusing.vectors, scratch.vectors, atol=1e-6)
+    assert reusing.manifest.reused == (ReusedVectors(version=first.version, items=20),)
+    assert scratch.manifest.reused == ()
+    third = run(replace(changed, index="SQ8"), tmp_path / "b")
+    assert (third.encoded, third.counts.truncated) == (0, 1)
+    assert Bundle.open(tmp_path / "b").manifest.reused == (
+        ReusedVectors(version=again.version, items=21),
+    )
 
 
 def test_lines_that_could_not_be_used_keep_their_reasons(

@@ -6,6 +6,7 @@ BUNDLE/<version>/           written once, never changed
     ids.txt                 item ids, one a line; the line number is the row key
     vectors.npy             (n, d) float32 unit vectors, row key order
     spans.npy               (n, 4) int64: file, byte offset, length and CRC-32 of each item
+    content.npy             (n, 16) uint8 digests of the items, for later builds; optional
     files.json              the source's files by number, relative to the manifest's source
     index.bin               the vector index
     golden.json             texts and their vectors, encoded again at every start
@@ -31,6 +32,7 @@ from tusou.bundle.bundle_parts import (
     read_golden,
     read_spans,
 )
+from tusou.bundle.content import CONTENT, read_content_digests
 from tusou.bundle.item_ids import ItemIds
 from tusou.bundle.item_reader import decode_stored_image, decode_stored_text, read_span
 from tusou.bundle.manifest import (
@@ -123,6 +125,8 @@ class Bundle:
                 f"manifest, but {parts} and {failures} failures in the files; index again"
             )
         _ = self.golden, self.source_files, self.attributes
+        if CONTENT in self.manifest.files:
+            read_content_digests(self.path(CONTENT), counts.embedded)
 
     def path(self, name: str) -> Path:
         return self.folder / name

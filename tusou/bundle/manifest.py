@@ -137,6 +137,13 @@ class IndexRecord(_Record):
         return self.index_recall_at_10 < self.target_recall
 
 
+class ReusedVectors(_Record):
+    """Vectors that were taken from another version, and not encoded for this one."""
+
+    version: str
+    items: _Count
+
+
 class FileRecord(_Record):
     """Size and digest of one file."""
 
@@ -161,6 +168,8 @@ class Manifest(_Record):
     attributes: dict[_AttributeName, AttributeType] | None = None  # None without their file
     attribute_source: AttributeSource | None = None
     live_position: _Count = 0  # of the last live change that the version holds
+    # Only where encoding the items again could give other last digits: see decision 8.
+    reused: tuple[ReusedVectors, ...] = ()
     files: dict[str, FileRecord]
 
     @model_validator(mode="after")

@@ -1,11 +1,13 @@
 """Embedding shards: the encoded slices of a source, from which a build is resumed."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
 from tusou.bundle.array_file import save_array
+from tusou.bundle.content import DIGEST_BYTES, ContentDigests
 from tusou.core.arrays import Ids, Vectors
 from tusou.core.errors import CorruptBundle
 from tusou.core.files import DAMAGED_FILE_ERRORS, sha256_of
@@ -14,14 +16,25 @@ from tusou.core.sealed_json import read_sealed, write_sealed
 
 
 @dataclass(frozen=True, slots=True)
+class ReusedRows:
+    """The rows of a shard whose vectors were taken from a published version."""
+
+    version: str
+    items: int
+    encoding: dict[str, str | int]  # how that version encoded them
+    exact: bool  # encoding them again, as that version did, would give the same bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Shard:
     """One slice of the source's rows, without the vectors."""
 
     rows: Ids  # (n,) positions among the source's rows, ascending
     checks: Ids  # (n,) CRC-32 of the stored bytes of each row
-    failures: list[Failure]  # rows that could not be used
+    contents: ContentDigests  # (n, 16)
+    failures: Sequence[Failure] = ()  # rows that could not be used
     truncated: int = 0  # rows that are texts longer than the model reads
-    encoding: dict[str, str | int] | None = None  # of vectors taken from a published version
+    reused: Sequence[ReusedRows] = ()
 
 
 class ShardStore:
@@ -39,9 +52,10 @@ class ShardStore:
             "plan": self._plan_digest,
             "rows": shard.rows.tolist(),
             "checks": shard.checks.tolist(),
+            "contents": shard.contents.tobytes().hex(),
             "failures": [asdict(failure) for failure in shard.failures],
             "truncated": shard.truncated,
-            "encoding": shard.encoding,
+            "reused": [asdict(rows) for rows in shard.reused],
             "sha256": sha256_of(path),
         }
         write_sealed(record, content)
@@ -67,12 +81,14 @@ class ShardStore:
             content, _ = read_sealed(path)
         except (OSError, ValueError):
             raise CorruptBundle(f"{path} has changed; run `tusou index` again") from None
+        contents = np.frombuffer(bytes.fromhex(content["contents"]), np.uint8)
         return Shard(
             np.array(content["rows"], np.int64),
             np.array(content["checks"], np.int64),
+            contents.reshape(-1, DIGEST_BYTES),
             [Failure(**failure) for failure in content["failures"]],
             content["truncated"],
-            content["encoding"],
+            [ReusedRows(**rows) for rows in content["reused"]],
         )
 
     def vectors(self, number: int) -> Vectors:

@@ -1,0 +1,87 @@
+"""The output of `tusou info`: what a bundle holds, or how a checkpoint was trained."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import typer
+
+from tusou.bundle.bundle import Bundle
+from tusou.bundle.location import BundleLocation
+from tusou.bundle.manifest import IndexRecord, Manifest
+from tusou.bundle.reuse_record import read_reuse
+from tusou.cli.output import print_json
+from tusou.encoders.checkpoint_info import describe_checkpoint
+
+
+def show_checkpoint(path: Path, *, as_json: bool) -> None:
+    """Print how a checkpoint is built and was trained; BadModel."""
+    described = describe_checkpoint(path)
+    if as_json:
+        print_json(described.as_json())
+    else:
+        _print_rows(described.rows())
+
+
+def _read_manifest(location: BundleLocation) -> tuple[str, Manifest]:
+    """Return the name and the manifest of the current version."""
+    if isinstance(location, Path):
+        bundle = Bundle.open(location)
+        return bundle.version, bundle.manifest
+    from tusou.bundle.s3_store import S3Store  # noqa: PLC0415 - imports a client of S3
+
+    store = S3Store(location)
+    version = store.current_version()
+    return version, store.read_manifest(version)
+
+
+def show_bundle(location: BundleLocation, *, as_json: bool) -> None:
+    """Print what a bundle's current version holds; CorruptBundle and IncompatibleBundle."""
+    version, manifest = _read_manifest(location)
+    reused = read_reuse(location, version) if isinstance(location, Path) else []
+    if as_json:
+        print_json({"version": version, **manifest.model_dump(), "reused_from": reused})
+        return
+    source, counts, model = manifest.source, manifest.counts, manifest.model
+    origin = source.path if source.split is None else f"{source.path}#{source.split}"
+    rows = {
+        "version": version,
+        "made by": manifest.tool,
+        "source": f"{origin} ({source.size:,} bytes, sha256 {source.sha256[:12]})",
+        "items": f"{manifest.items}: {counts.embedded:,} of {counts.items:,}, "
+        f"{counts.failed:,} failed, {counts.skipped:,} other files skipped",
+        "ids": "integers" if manifest.id_type == "int" else "strings",
+        "model": f"{model.name} (sha256 {model.sha256[:12]}, {model.dim} dimensions)",
+        "precision": str(manifest.build.get("precision", "fp32")),
+        "preprocessing": manifest.preprocessing,
+        "prompt": manifest.prompt or "none",
+        "index": f"{manifest.index.factory} {manifest.index.tuning}".strip(),
+        "index_recall@10": _recall_text(manifest.index),
+    }
+    if manifest.attributes is not None:
+        kinds = (f"{name} ({kind})" for name, kind in manifest.attributes.items())
+        rows["attributes"] = ", ".join(kinds)
+    if manifest.attribute_source is not None:
+        file = manifest.attribute_source
+        rows["attributes of"] = (
+            f"{file.name} ({file.rows:,} rows, {file.unknown:,} of unknown items, "
+            f"sha256 {file.sha256[:12]})"
+        )
+    if reused:
+        taken = (f"{part['items']:,} of version {part['version']}" for part in reused)
+        rows["reused"] = f"vectors of other versions: {', '.join(taken)}"
+    if manifest.items == "texts":
+        rows["truncated"] = f"{counts.truncated:,} texts longer than the model reads"
+    _print_rows(rows)
+
+
+def _print_rows(rows: Mapping[str, str]) -> None:
+    width = max(map(len, rows))
+    for name, value in rows.items():
+        typer.echo(f"{name:<{width}}  {value}")
+
+
+def _recall_text(index: IndexRecord) -> str:
+    if index.index_recall_at_10 is None:
+        return "1 (exact)"
+    missed = f", below the target of {index.target_recall:g}" if index.missed_target else ""
+    return f"{index.index_recall_at_10:.4f} (measured{missed})"
