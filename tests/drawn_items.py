@@ -1,5 +1,6 @@
 """Items without files for tests of rankings, and what brute force says about them."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,6 +68,14 @@ def draw_attributes(count: int, seed: int = 5) -> list[Attributes]:
             "tags": ["夏季", "新款"][: rng.integers(0, 3)],
         }
         rows.append({name: value for name, value in row.items() if rng.random() > 0.1})
+    return rows
+
+
+def write_attributes(path: Path, count: int, first_id: int) -> list[Attributes]:
+    """Write drawn attributes of items with consecutive ids as JSON lines, and return them."""
+    rows = draw_attributes(count)
+    lines = ({"id": first_id + n, **row} for n, row in enumerate(rows))
+    path.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
     return rows
 
 

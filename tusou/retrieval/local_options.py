@@ -102,13 +102,17 @@ def make_queries(
         filter=None if filter is None else parse_filter(filter, ("filter",)),
         distinct=distinct,
         collapse=collapse is not None,
-        fields=tuple(fields),
-        facets=tuple(facets),
+        fields=_names(fields),
+        facets=_names(facets),
     )
     return [
         replace(common, parts=(*parts, *other_parts), understood=understood)
         for parts, understood in understood_texts
     ]
+
+
+def _names(names: Iterable[str]) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else tuple(names)
 
 
 def read_image(image: ImageInput) -> Image.Image:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tusou.cli.output import plain_errors, print_json, warn_outside
-from tusou_lab.evaluate.cli import Answers, CacheFolder, TopK
+from tusou_lab.evaluate.cli import Answers, CacheFolder, FilterText, TopK
 
 if TYPE_CHECKING:
     from tusou_lab.compare.run import Comparison, MetricChange
@@ -38,6 +38,7 @@ def compare(
         bool,
         typer.Option("--no-interpret", help="For bundles: do not look for refusals in texts."),
     ] = False,
+    filter_text: FilterText = None,
     cache: CacheFolder = None,
     as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
 ) -> None:
@@ -47,7 +48,7 @@ def compare(
     from tusou_lab.evaluate.search_bundle import BundleSearchSpec
 
     with plain_errors(), progress() as bar:
-        spec = BundleSearchSpec(top_k, not no_interpret, cache)
+        spec = BundleSearchSpec(top_k, not no_interpret, cache, filter=filter_text)
         comparison = run_comparison(
             a, b, answers, spec, metrics=metric or (), changed=changed, progress=bar
         )

@@ -25,6 +25,11 @@ CacheFolder = Annotated[
     Path | None, typer.Option(help="Folder to cache query embeddings in.", file_okay=False)
 ]
 
+FilterText = Annotated[
+    str | None,
+    typer.Option("--filter", help='For a bundle: attributes, as JSON: {"price": {"$lte": 200}}.'),
+]
+
 
 def evaluate(
     source: Annotated[
@@ -51,6 +56,7 @@ def evaluate(
         bool,
         typer.Option("--no-interpret", help="For a bundle: do not look for refusals in texts."),
     ] = False,
+    filter_text: FilterText = None,
     cache: CacheFolder = None,
     by_slice: Annotated[
         bool, typer.Option("--slices", help="Show the scores of each kind of query as well.")
@@ -71,7 +77,7 @@ def evaluate(
 
     with plain_errors(), progress() as bar:
         check_outputs(save or [], force=force)
-        spec = BundleSearchSpec(top_k, not no_interpret, cache, pool)
+        spec = BundleSearchSpec(top_k, not no_interpret, cache, pool, filter_text)
         if check:
             loaded = load(source, answers, spec, submission=True, progress=bar)
             for path in save or []:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tusou.bundle.bundle import Bundle
 from tusou.cli.progress import Progress
-from tusou.core.errors import BadDataset
+from tusou.core.errors import BadDataset, InvalidRequest
 from tusou.data.submission import Direction
 from tusou.evaluation.judgments import Judgments, read_judgments, unify_id_types
 from tusou.evaluation.runs import read_run
@@ -35,7 +35,7 @@ def load(
 
     Predictions must hold exactly `spec.top_k` items a row. With `submission`, queries need no
     correct items, and the file must follow the rules of its contest. Raises BadDataset with every
-    problem of all files, each with file and line.
+    problem of all files, each with file and line, and InvalidRequest for a filter of a file.
     """
     if source.is_dir():
         bundle = Bundle.open(source)
@@ -48,6 +48,8 @@ def load(
             if judgments.direction == direction:
                 check_coverage(judgments, list_ids(bundle), source)
         return search_bundle(source, judgments, spec, progress)
+    if spec.filter is not None:
+        raise InvalidRequest(f"--filter is for bundles, and {source} is a file of rankings")
     run = read_run(source, spec.top_k or DEPTH)
     problems = [f"{source}:{line}: {problem}" for line, problem in run.problems]
     judgments = Judgments(Path(answers), ())

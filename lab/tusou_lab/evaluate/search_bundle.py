@@ -1,7 +1,7 @@
 """Searches a bundle for every query of a judgments file, as the service would."""
 
 from collections.abc import Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
@@ -9,12 +9,14 @@ from time import perf_counter
 import numpy as np
 
 from tusou import __version__
+from tusou.attributes.filters import Filter, parse_filter
 from tusou.cli.progress import NoProgress, Progress
-from tusou.core.arrays import Vectors
+from tusou.core.arrays import Ids, Vectors
 from tusou.core.errors import BadDataset, InvalidRequest, TusouError
 from tusou.core.hardware import describe_machine
 from tusou.core.hits import Hits
 from tusou.core.ids import ItemId
+from tusou.core.json_objects import parse_object
 from tusou.evaluation.index_recall import exact_neighbors, index_recall
 from tusou.evaluation.judgments import Judgments
 from tusou.evaluation.runs import Run, RunHeader
@@ -41,6 +43,7 @@ class BundleSearchSpec:
     interpret: bool = True  # subtract what a text refuses, as the service does by default
     cache: Path | None = None  # folder of the queries' embeddings
     pool: Path | None = None  # what a file's search ran over; a text bundle's query images
+    filter: str | None = None  # JSON; only items of a bundle that pass are found
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +66,14 @@ def search_bundle(
 ) -> Loaded:
     """Search for every query of the judgments through the pipeline that the service runs.
 
-    Raises BadDataset with every query that the service would refuse, and when the bundle does not
+    Under a filter, the pool is the items that pass. Raises InvalidRequest for a filter that the
+    service would refuse, BadDataset with every query that it would, and when the bundle does not
     hold what the queries ask for: texts search a bundle of images, images a bundle of texts.
     """
     progress = progress or NoProgress()
     started = perf_counter()
     top_k = spec.top_k or DEPTH
+    selected = None if spec.filter is None else read_filter(spec.filter)
     is_text = judgments.direction == "text_to_image"
     queries = read_text_queries(judgments, top_k, interpret=spec.interpret) if is_text else []
     if hint := hint_at_language(row.text for row in judgments.rows if row.text is not None):
@@ -76,15 +81,18 @@ def search_bundle(
     pipeline = SearchPipeline.open(root)
     if is_text and pipeline.bundle.items != "images":
         raise BadDataset(f"{judgments.path} asks for images, and the bundle holds texts")
-    if top_k > pipeline.bundle.item_count:
+    keys = _pool_keys(pipeline, selected)
+    if top_k > len(keys):
+        passing = "" if selected is None else " that pass the filter"
         raise InvalidRequest(
-            f"{root} holds {pipeline.bundle.item_count} items; give --top-k that number or less"
+            f"{root} holds {len(keys)} items{passing}; give --top-k that number or less"
         )
     if is_text:
         queries = encode_text_queries(pipeline, queries, spec.cache, progress)
     else:
         source = str(spec.pool or judgments.path)
         queries = encode_image_queries(pipeline, judgments, source, top_k, progress)
+    queries = [replace(query, filter=selected) for query in queries]
     progress.begin("searching", len(queries))
     hits: list[Hits] = []
     for start in range(0, len(queries), _BATCH_SIZE):
@@ -104,8 +112,26 @@ def search_bundle(
         header=header,
     )
     ids = pipeline.bundle.ids
-    pool_ids = {ids.at(key) for key in range(len(ids))}
-    return Loaded(run, judgments, pool_ids, _index_recall(pipeline, queries, hits))
+    pool_ids = {ids.at(key) for key in keys.tolist()}
+    return Loaded(run, judgments, pool_ids, _index_recall(pipeline, queries, hits, keys))
+
+
+def read_filter(text: str) -> Filter:
+    """Return the filter of a JSON text; InvalidRequest."""
+    try:
+        value = parse_object(text.encode(), unique_fields=True)
+    except ValueError as error:
+        example = """'{"price": {"$lte": 200}}'"""
+        raise InvalidRequest(f"--filter is {error}; write it as {example}") from None
+    return parse_filter(value, ("filter",))
+
+
+def _pool_keys(pipeline: SearchPipeline, selected: Filter | None) -> Ids:
+    """Return the row keys of the items that pass; InvalidRequest for an unknown attribute."""
+    query = Query((), 1, filter=selected)
+    pipeline.items.check(query)
+    selection = pipeline.items.selection(query)
+    return np.arange(len(pipeline.items)) if selection is None else selection.keys
 
 
 def _header(
@@ -121,6 +147,7 @@ def _header(
         settings={
             "top_k": spec.top_k or DEPTH,
             **({"interpret": spec.interpret} if is_text else {}),
+            **({} if spec.filter is None else {"filter": spec.filter}),
             "prompt": manifest.prompt,
             "precision": pipeline.precision,
         },
@@ -134,20 +161,21 @@ def _header(
 
 
 def _index_recall(
-    pipeline: SearchPipeline, queries: Sequence[Query], hits: Sequence[Hits]
+    pipeline: SearchPipeline, queries: Sequence[Query], hits: Sequence[Hits], pool_keys: Ids
 ) -> dict[str, float] | None:
-    """Return the share of the nearest items, by exact search, that the index returned."""
+    """Return the share of the pool's nearest items, by exact search, that the search returned."""
     if pipeline.bundle.manifest.index.factory in {"", "Flat"}:
         return None
     depth, bundle = len(hits[0].item_ids), pipeline.bundle
+    pool = bundle.vectors if len(pool_keys) == bundle.item_count else bundle.vectors[pool_keys]
     vectors = np.stack([_vector(query) for query in queries])
-    exact = exact_neighbors(bundle.vectors, vectors, depth)
+    exact = exact_neighbors(pool, vectors, depth)
     retrieved = np.full((len(hits), depth), -1, np.int64)
     for row, result in zip(retrieved, hits, strict=True):
-        keys = [bundle.ids.key(str(item_id)) for item_id in result.item_ids]
-        row[: len(keys)] = [-1 if key is None else key for key in keys]
+        keys = [bundle.key(str(item_id)) for item_id in result.item_ids]
+        row[: len(keys)] = np.searchsorted(pool_keys, keys)
     return {
-        f"index_recall@{k}": index_recall(bundle.vectors, vectors, retrieved, exact, k)
+        f"index_recall@{k}": index_recall(pool, vectors, retrieved, exact, k)
         for k in _INDEX_KS
         if k <= depth
     }

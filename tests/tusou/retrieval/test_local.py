@@ -5,14 +5,17 @@ import json
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from drawing import image_bytes
+from drawn_items import write_attributes
 from PIL import Image
 from tusou_indexer.build import BuildSpec, build
 
 import tusou
+from tusou.attributes.schema import Attributes
 from tusou.cli.progress import NoProgress
 from tusou.core.errors import (
     BadImage,
@@ -23,6 +26,7 @@ from tusou.core.errors import (
     UnknownItem,
 )
 from tusou.core.hits import Hits
+from tusou.retrieval.grouping import NEAR_DUPLICATE_COSINE
 from tusou.retrieval.local import LocalSearch
 from tusou.retrieval.pipeline import SearchPipeline
 from tusou.retrieval.query import Query
@@ -174,3 +178,83 @@ def test_a_closed_bundle_says_so(bundle: Path) -> None:
 def test_a_folder_that_is_no_bundle_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(CorruptBundle):
         tusou.open_bundle(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def goods(
+    pool: Path, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[LocalSearch, list[Attributes]]]:
+    """Open a bundle of 300 items with attributes."""
+    folder = tmp_path_factory.mktemp("goods")
+    rows = write_attributes(folder / "goods.jsonl", 300, 1000)
+    spec = BuildSpec(str(pool), str(tiny_model), workers=1, attributes=folder / "goods.jsonl")
+    build(spec, folder / "b", NoProgress())
+    with tusou.open_bundle(folder / "b") as opened:
+        yield opened, rows
+
+
+def test_options_select_group_and_describe_items(
+    goods: tuple[LocalSearch, list[Attributes]],
+) -> None:
+    local, rows = goods
+    hits = local.search(
+        "红色连衣裙",
+        top_k=5,
+        filter={"category": "鞋", "price": {"$gte": 100}},
+        distinct="product_id",
+        fields=["price", "product_id"],
+        facets="tags",
+    )
+    passing = [
+        number
+        for number, row in enumerate(rows)
+        if row.get("category") == "鞋" and row.get("price", 0) >= 100  # type: ignore[operator]
+    ]
+    keys = [int(item_id) - 1000 for item_id in hits.item_ids]
+    assert hits.matched == len(passing)
+    assert set(keys) <= set(passing)
+    assert [dict(each) for each in hits.attributes] == [
+        {name: rows[key][name] for name in ("price", "product_id") if name in rows[key]}
+        for key in keys
+    ]
+    products = [rows[key].get("product_id") for key in passing]
+    shown = [rows[key].get("product_id") for key in keys]
+    assert hits.others == tuple(products.count(each) - 1 if each else 0 for each in shown)
+    assert list(hits.facets) == ["tags"]
+    plain = local.search("红色连衣裙", top_k=300)
+    ranking = [item_id for item_id in plain.item_ids if int(item_id) - 1000 in passing]
+    assert [item_id for item_id in ranking if item_id in hits.item_ids] == list(hits.item_ids)
+    assert hits.item_ids[0] == ranking[0]
+
+
+def test_near_duplicates_are_collapsed(goods: tuple[LocalSearch, list[Attributes]]) -> None:
+    local, _ = goods
+    hits = local.search("红色连衣裙", top_k=300, collapse="near_duplicates")
+    whole = local.search("红色连衣裙", top_k=300)
+    assert hits.item_ids[0] == whole.item_ids[0]
+    vectors = local._pipeline.items.vectors([int(item_id) - 1000 for item_id in hits.item_ids])
+    cosines = vectors @ vectors.T - np.eye(len(hits))
+    assert len(hits) == 1 or cosines.max() < NEAR_DUPLICATE_COSINE + 1e-6
+    assert sum(hits.others) >= 300 - len(hits)  # an item may look like several hits
+
+
+REFUSED = [
+    pytest.param({"filter": {"preis": 5}}, "No attribute is called “preis”", id="unknown"),
+    pytest.param({"filter": {"price": "5"}}, "“price” is of type integer", id="type"),
+    pytest.param({"filter": {"price": {"$le": 5}}}, "Operators of “price” are", id="operator"),
+    pytest.param({"distinct": "product"}, "No attribute is called “product”", id="distinct"),
+    pytest.param({"collapse": "all"}, "collapse must be", id="collapse"),
+]
+
+
+@pytest.mark.parametrize(("options", "message"), REFUSED)
+def test_wrong_options_are_named(
+    goods: tuple[LocalSearch, list[Attributes]], options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InvalidRequest, match=message):
+        goods[0].search("红色连衣裙", **options)
+
+
+def test_a_bundle_without_attributes_has_nothing_to_filter(local: LocalSearch) -> None:
+    with pytest.raises(InvalidRequest, match="The items have no attributes"):
+        local.search("红色连衣裙", filter={"price": 5})

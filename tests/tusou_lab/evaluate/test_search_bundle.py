@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import typer
 from drawing import image_bytes
+from drawn_items import draw_attributes, write_attributes
 from tusou_indexer.build import BuildSpec, build
 from tusou_lab.compare.cli import compare as compare_command
 from tusou_lab.evaluate.cli import evaluate as evaluate_command
@@ -240,3 +241,68 @@ def test_a_bundle_supports_one_direction(
         search_bundle(texts_bundle, judgments_of("裙"), BundleSearchSpec())
     with pytest.raises(BadDataset, match="asks for texts, and the bundle holds images"):
         search_bundle(bundle, read_judgments(str(flickr), "image_to_text"), BundleSearchSpec())
+
+
+@pytest.fixture(scope="module")
+def goods(pool: Path, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a bundle of 300 items with attributes."""
+    folder = tmp_path_factory.mktemp("goods")
+    write_attributes(folder / "goods.jsonl", 300, 1000)
+    spec = BuildSpec(
+        str(pool),
+        str(tiny_model),
+        "IVF8,Flat",
+        workers=1,
+        attributes=folder / "goods.jsonl",
+    )
+    build(spec, folder / "b", NoProgress())
+    return folder / "b"
+
+
+def test_only_items_that_pass_a_filter_are_found(goods: Path, queries: Path) -> None:
+    text = '{"category": "鞋"}'
+    loaded = search_bundle(goods, read_judgments(queries), BundleSearchSpec(7, filter=text))
+    passing = {
+        1000 + number
+        for number, row in enumerate(draw_attributes(300))
+        if row.get("category") == "鞋"
+    }
+    assert loaded.pool_ids == passing
+    assert {item for ranking in loaded.run.rankings.values() for item in ranking} <= passing
+    assert loaded.index_recall == {"index_recall@1": 1.0}
+    assert loaded.run.header is not None
+    assert loaded.run.header.settings["filter"] == text
+
+
+def test_answers_that_do_not_pass_are_counted(goods: Path, queries: Path) -> None:
+    spec = BundleSearchSpec(10, filter='{"category": {"$ne": "鞋"}}')
+    evaluation = evaluate(goods, queries, spec).evaluation
+    rows = draw_attributes(300)[:40]
+    assert evaluation.answers_outside_pool == sum(row.get("category") == "鞋" for row in rows)
+
+
+WRONG_FILTERS = [
+    ("{price: 5}", "--filter is not a JSON object"),
+    ('{"preis": 5}', "No attribute is called “preis”"),
+    ('{"price": {"$gt": 1000}}', "holds 0 items that pass the filter"),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), WRONG_FILTERS)
+def test_a_wrong_filter_is_refused(goods: Path, queries: Path, text: str, message: str) -> None:
+    with pytest.raises(InvalidRequest, match=message):
+        search_bundle(goods, read_judgments(queries), BundleSearchSpec(5, filter=text))
+
+
+def test_a_filter_is_for_bundles(queries: Path, tmp_path: Path) -> None:
+    run = tmp_path / "predictions.jsonl"
+    run.write_text('{"query_id": 7000, "query_text": "裙", "item_ids": [1000]}\n')
+    for command, arguments in (
+        (evaluate_command, [str(run)]),
+        (compare_command, [str(run), str(run)]),
+    ):
+        app = typer.Typer()
+        app.command()(command)
+        shown = CliRunner().invoke(app, [*arguments, "--answers", str(queries), "--filter", "{}"])
+        assert shown.exit_code == 1
+        assert "--filter is for bundles" in shown.output
