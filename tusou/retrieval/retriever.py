@@ -19,8 +19,8 @@ _TIE_ROUNDS = 3
 # A filtered search asks for a little more neighbors than should hold the items needed.
 _ROOM = 1.25
 # A selection is compared item by item if it has fewer items than this, which takes as long as a
-# search for 10 neighbors, or than this multiple of the neighbors that a search would return: each of
-# them takes as long as 20 to 100 comparisons, since an index compares 8 to 32 candidates for it. Of
+# search for 10 neighbors, or than this multiple of the neighbors that a search would return: each
+# takes as long as 20 to 100 comparisons, since an index compares 8 to 32 candidates for it. Of
 # 1,000,000 items, 24,000 are compared for a top 10. Measured with `benchmarks.filtered_search`.
 _COMPARED_ITEMS = 2_000
 _COMPARED_PER_NEIGHBOR = 32
