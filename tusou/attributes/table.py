@@ -30,7 +30,7 @@ class AttributeTable:
     def __init__(self, schema: AttributeSchema, columns: Mapping[str, Column], count: int) -> None:
         self.schema = schema
         self._columns, self._count = columns, count
-        self._cached_mask = lru_cache(_CACHED_MASKS)(self._compute_mask)
+        self._cached_mask = lru_cache(_CACHED_MASKS)(self.compute_mask)
 
     @classmethod
     def from_rows(cls, schema: AttributeSchema, rows: Iterable[Attributes]) -> Self:
@@ -110,7 +110,8 @@ class AttributeTable:
         codes[missing] = np.max(codes, initial=-1) + 1 + np.arange(len(missing))
         return codes
 
-    def _compute_mask(self, selected: Filter) -> Mask:
+    def compute_mask(self, selected: Filter) -> Mask:
+        """Return what `mask` does for a filter of this schema, without its cache."""
         mask = self._evaluate(selected)
         mask.setflags(write=False)
         return mask

@@ -64,8 +64,10 @@ class TypeCounts:
             return None
         same = {kind, "integer"} if kind == "number" else {kind}
         line = min(line for other, line in self._lines.items() if other not in same)
-        described = f"{count:,} of its values are each {DESCRIPTIONS[kind]}"
-        return f"{described}, {few:,} are not, the first of them in {unit} {line}"
+        return (
+            f"of its {counts.total():,} values, {few:,} cannot be read as {DESCRIPTIONS[kind]}; "
+            f"the first is in {unit} {line}"
+        )
 
     def _widened(self, pairs: Iterable[_Pair]) -> Counter[AttributeType]:
         counts = Counter(self._counts)
