@@ -17,6 +17,7 @@ import faiss
 import numpy as np
 
 from tusou.bundle.manifest import (
+    ATTRIBUTES,
     FAILURES,
     FILES,
     GOLDEN,
@@ -46,7 +47,7 @@ def reseal(root: Path) -> None:
     folder = version_folder(root)
     path = folder / MANIFEST
     manifest = json.loads(path.read_bytes())
-    for part in PARTS:
+    for part in (*PARTS, ATTRIBUTES):
         if (folder / part).is_file() and isinstance(manifest.get("files"), dict):
             data = (folder / part).read_bytes()
             record = {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}

@@ -4,13 +4,15 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from tusou_indexer.build import BuildReport, BuildSpec, build
 
+from benchmarks.reliability.forgery import reseal, version_folder, write_manifest
 from tusou.attributes.filters import parse_filter
 from tusou.bundle.bundle import Bundle
 from tusou.cli.progress import NoProgress
-from tusou.core.errors import BadDataset
+from tusou.core.errors import BadDataset, CorruptBundle
 
 pytestmark = pytest.mark.usefixtures("quick_builds")
 
@@ -139,3 +141,54 @@ def test_an_item_that_failed_is_not_unknown(text_spec: BuildSpec, tmp_path: Path
     assert bundle.manifest.attribute_source.unknown == 0
     assert bundle.attributes is not None
     assert bundle.attributes.rows([0, 1]) == [{"price": 1}, {"price": 3}]
+
+
+@pytest.fixture
+def forged(text_spec: BuildSpec, tmp_path: Path) -> Path:
+    """Return a bundle with a price for each item, to be changed."""
+    goods = write_rows(tmp_path / "g.jsonl", *({"id": n, "price": n} for n in range(1000, 1020)))
+    run(replace(text_spec, attributes=goods), tmp_path / "forged")
+    return tmp_path / "forged"
+
+
+@pytest.mark.parametrize(
+    ("columns", "fault"),
+    [
+        ({"price": pa.array(range(19))}, "attributes of 19 items"),
+        ({"stock": pa.array(range(20))}, "other attributes than the manifest's"),
+        ({"price": pa.array([0.5] * 20)}, "other attributes than the manifest's"),
+        ({"price": pa.array([b"x"] * 20)}, r"attributes\.arrow"),
+    ],
+    ids=["rows", "names", "types", "other-type"],
+)
+def test_a_table_that_contradicts_the_manifest_is_refused_by_name(
+    forged: Path, columns: dict[str, pa.Array], fault: str
+) -> None:
+    batch = pa.record_batch(columns)
+    path = version_folder(forged) / "attributes.arrow"
+    with pa.ipc.new_file(path, batch.schema) as writer:
+        writer.write_batch(batch)
+    reseal(forged)
+    bundle = Bundle.open(forged)
+    bundle.verify()
+    with pytest.raises(CorruptBundle, match=fault):
+        bundle.check_parts()
+
+
+@pytest.mark.parametrize(
+    "attributes", [None, {"$price": "integer"}, {"price": "float"}, {"a\nb": "integer"}]
+)
+def test_a_manifest_with_wrong_attributes_is_refused(forged: Path, attributes: object) -> None:
+    manifest = json.loads((version_folder(forged) / "manifest.json").read_bytes())
+    write_manifest(forged, manifest | {"attributes": attributes})
+    with pytest.raises(CorruptBundle, match=r"manifest\.json"):
+        Bundle.open(forged)
+
+
+def test_a_damaged_file_of_attributes_is_noticed(forged: Path) -> None:
+    path = version_folder(forged) / "attributes.arrow"
+    path.write_bytes(path.read_bytes()[:-1] + b"\0")
+    with pytest.raises(CorruptBundle, match=r"attributes\.arrow"):
+        Bundle.open(forged).verify()
+    with pytest.raises(CorruptBundle, match=r"attributes\.arrow"):
+        _ = Bundle.open(forged).attributes

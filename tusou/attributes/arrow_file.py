@@ -50,14 +50,20 @@ def read_columns(path: Path) -> tuple[AttributeSchema, dict[str, Column]]:
                 raise ValueError("not one record batch")
             batch = reader.get_batch(0)
         batch.validate(full=True)
-        types = {arrow: kind for kind, arrow in _ARROW_TYPES.items()}
-        schema = {field.name: types[field.type] for field in batch.schema}
+        schema = {field.name: _type_of(field) for field in batch.schema}
         if len(schema) != batch.num_columns or not schema:
             raise ValueError("no columns, or two of one name")
         columns = zip(schema.items(), batch.columns, strict=True)
         return schema, {name: from_arrow(kind, array) for (name, kind), array in columns}
     except pa.ArrowException as error:
         raise ValueError(str(error)) from None
+
+
+def _type_of(field: pa.Field) -> AttributeType:
+    for kind, arrow_type in _ARROW_TYPES.items():
+        if field.type == arrow_type:
+            return kind
+    raise ValueError(f"a column of type {field.type}")
 
 
 def from_arrow(kind: AttributeType, array: pa.Array) -> Column:

@@ -1,5 +1,6 @@
 """Attribute tables against plain Python: filters, counts, codes, and the file."""
 
+import random
 from collections import Counter
 from collections.abc import Callable
 from datetime import date
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.reliability.forgery import mutate
 from tusou.attributes.filters import (
     AllOf,
     AnyOf,
@@ -258,3 +260,77 @@ def test_other_programs_read_the_file(tmp_path: Path) -> None:
     assert table["title"].to_pylist() == [row.get("title") for row in GOODS]
     assert table["listed"].to_pylist()[3] == date(1999, 12, 31)
     assert table["tags"].to_pylist()[4] == ["新款", ""]
+
+
+def encoded(texts: list[str | None], indices: list[int | None]) -> pa.DictionaryArray:
+    codes = pa.array(indices, pa.int32())
+    return pa.DictionaryArray.from_arrays(codes, pa.array(texts, pa.large_string()), safe=False)
+
+
+def lists(offsets: list[int], values: pa.Array) -> pa.Array:
+    buffers = [None, pa.py_buffer(np.array(offsets, np.int64).tobytes())]
+    kind = pa.large_list(values.type)
+    return pa.Array.from_buffers(kind, len(offsets) - 1, buffers, children=[values])
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"x": pa.array([1.5, float("nan")])},
+        {"x": pa.array([1.5, float("inf")])},
+        {"x": pa.array([0, 2**30], pa.int32()).view(pa.date32())},
+        {"x": pa.array(["a", "b"])},
+        {"x": pa.array([1, 2], pa.int32())},
+        {"x": encoded(["b", "a"], [0, 1])},
+        {"x": encoded(["a", "a"], [0, 1])},
+        {"x": encoded(["a", None], [0, 1])},
+        {"x": encoded(["a", "b"], [0, 2])},
+        {"x": encoded(["a", "b"], [0, -1])},
+        {"x": lists([0, 2, 1], encoded(["a"], [0]))},
+        {"x": lists([0, 9, 1], encoded(["a"], [0]))},
+        {"x": lists([0, 1, 2], encoded(["a"], [0, None]))},
+        {},
+    ],
+)
+def test_a_forged_file_is_refused(tmp_path: Path, columns: dict[str, pa.Array]) -> None:
+    fields = [pa.field(name, array.type) for name, array in columns.items()]
+    batch = pa.record_batch(list(columns.values()), schema=pa.schema(fields))
+    with pa.ipc.new_file(tmp_path / "x.arrow", batch.schema) as writer:
+        writer.write_batch(batch)
+    with pytest.raises(ValueError, match=r"\w"):
+        AttributeTable.read(tmp_path / "x.arrow")
+
+
+def test_files_of_several_batches_or_equal_names_are_refused(tmp_path: Path) -> None:
+    batch = pa.record_batch({"x": pa.array([1, 2])})
+    with pa.ipc.new_file(tmp_path / "x.arrow", batch.schema) as writer:
+        writer.write_batch(batch)
+        writer.write_batch(batch)
+    with pytest.raises(ValueError, match="not one record batch"):
+        AttributeTable.read(tmp_path / "x.arrow")
+    batch = pa.record_batch([pa.array([1])] * 2, names=["x", "x"])
+    with pa.ipc.new_file(tmp_path / "x.arrow", batch.schema) as writer:
+        writer.write_batch(batch)
+    with pytest.raises(ValueError, match="two of one name"):
+        AttributeTable.read(tmp_path / "x.arrow")
+
+
+def test_random_damages_are_refused_or_harmless(tmp_path: Path) -> None:
+    path = tmp_path / "x.arrow"
+    AttributeTable.from_rows(SCHEMA, GOODS * 20).write(path)
+    data = path.read_bytes()
+    refused = 0
+    for seed in range(1500):
+        draw = random.Random(seed)
+        path.write_bytes(mutate(data, draw.choice(["flip", "cut", "zero", "append"]), draw))
+        try:
+            table = AttributeTable.read(path)
+        except (ValueError, OSError, MemoryError):
+            refused += 1
+            continue
+        table.rows(range(len(table)))
+        for name in table.schema:
+            table.facet(name)
+            table.codes(name)
+            table.mask(Condition(name, "$exists", value=True))
+    assert refused > 300
