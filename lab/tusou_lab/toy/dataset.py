@@ -1,4 +1,4 @@
-"""Writes toy splits in the MUGE format: images as base64 TSV, queries and captions as JSON."""
+"""Writes toy splits in the MUGE format: images as base64 TSV, texts and attributes as JSON."""
 
 import json
 from base64 import b64encode
@@ -16,6 +16,7 @@ from tusou.cli.progress import NoProgress, Progress
 from tusou.core.errors import OutputExists
 from tusou.core.files import write_file
 from tusou.core.process_limits import exit_with_parent
+from tusou_lab.toy.attributes import draw_attributes
 from tusou_lab.toy.difficulty import EASY, Difficulty
 from tusou_lab.toy.products import draw_scene, item_id
 from tusou_lab.toy.queries import ToyText, write_captions, write_queries
@@ -52,16 +53,23 @@ class ToySplitFiles:
     queries: Path
     captions: Path  # texts to search with an image
     correct: Path  # the captions that are true of each image
+    attributes: Path  # of each image
 
     @classmethod
     def of(cls, folder: Path, split: str) -> Self:
         """Return the paths in a folder, under the names of MUGE."""
-        names = "imgs.tsv", "queries.jsonl", "captions.jsonl", "captions.tr.jsonl"
+        names = (
+            "imgs.tsv",
+            "queries.jsonl",
+            "captions.jsonl",
+            "captions.tr.jsonl",
+            "attributes.jsonl",
+        )
         return cls(*(folder / f"MR_{split}_{name}" for name in names))
 
     def existing(self) -> list[Path]:
         """Return the paths that exist."""
-        paths = self.images, self.queries, self.captions, self.correct
+        paths = self.images, self.queries, self.captions, self.correct, self.attributes
         return [path for path in paths if path.exists()]
 
 
@@ -136,6 +144,7 @@ def _write_split(
             for image, text_ids in sorted(texts_by_image.items())
         ),
     )
+    _write_rows(files.attributes, draw_attributes([scene[0] for scene in scenes], size.split, seed))
     answers = sum(len(query.items) for query in queries)
     return ToySplitReport(size.split, size.items, len(queries), answers, len(captions))
 

@@ -312,7 +312,11 @@ def test_all_faults_of_a_table_are_listed_with_their_lines(tmp_path: Path) -> No
         ("x.jsonl", "x\n", "1 faults\n  line 1: not a JSON object"),
         ("x.json", '{"name": 5}\n', "no field item_id"),
         ("x.csv", b"\x89PNG\r\n\x1a\n", "is a PNG image"),
-        ("x.csv.gz", gzip.compress(b"id,x\n1,2\n", mtime=0)[:-9], "gzip file is cut off or damaged"),
+        (
+            "x.csv.gz",
+            gzip.compress(b"id,x\n1,2\n", mtime=0)[:-9],
+            "gzip file is cut off or damaged",
+        ),
         ("x.csv", b"SQLite format 3\0", "is an SQLite database"),
     ],
 )

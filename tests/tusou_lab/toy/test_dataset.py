@@ -31,14 +31,17 @@ def rows(folder: Path, split: str) -> tuple[list[tuple[int, bytes]], list[dict[s
 
 def test_files_are_named_as_in_muge(folder: Path) -> None:
     assert sorted(path.name for path in folder.iterdir()) == [
+        "MR_test_attributes.jsonl",
         "MR_test_captions.jsonl",
         "MR_test_captions.tr.jsonl",
         "MR_test_imgs.tsv",
         "MR_test_queries.jsonl",
+        "MR_train_attributes.jsonl",
         "MR_train_captions.jsonl",
         "MR_train_captions.tr.jsonl",
         "MR_train_imgs.tsv",
         "MR_train_queries.jsonl",
+        "MR_valid_attributes.jsonl",
         "MR_valid_captions.jsonl",
         "MR_valid_captions.tr.jsonl",
         "MR_valid_imgs.tsv",
@@ -79,7 +82,7 @@ def test_splits_share_no_id_and_no_query(folder: Path) -> None:
 def test_workers_do_not_change_a_byte(folder: Path, tmp_path: Path) -> None:
     write_toy(tmp_path, SIZES[2:], seed=5, workers=2)
     parallel, serial = (ToySplitFiles.of(path, "test").existing() for path in (tmp_path, folder))
-    assert len(parallel) == 4
+    assert len(parallel) == 5
     for a, b in zip(parallel, serial, strict=True):
         assert a.read_bytes() == b.read_bytes()
 
