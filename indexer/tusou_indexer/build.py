@@ -32,6 +32,7 @@ from tusou.encoders import (
 from tusou.images.preparation import Preparation
 from tusou.images.preprocess import MAX_MEGAPIXELS
 from tusou.indexes import faiss_device
+from tusou.indexes.milvus_address import MilvusTarget
 from tusou.text.prompt import check_prompt
 from tusou.text.script import hint_at_language
 from tusou_indexer.build_checks import (
@@ -54,6 +55,7 @@ from tusou_indexer.published import (
     reusable_versions,
 )
 from tusou_indexer.reuse import reuse_vectors
+from tusou_indexer.version_collection import check_target, is_missing, releasing
 from tusou_indexer.write_bundle import BundleRecipe, write_bundle
 
 if TYPE_CHECKING:
@@ -86,11 +88,17 @@ class BuildSpec:
     max_megapixels: int = MAX_MEGAPIXELS  # larger images are unusable
     attributes: Path | None = None  # a file of attributes of the items
     reuse: tuple[Path, ...] = ()  # other bundles to take vectors from
+    milvus_uri: str | None = None  # of the server, for the index `milvus`
+    collection: str | None = None  # the alias of its collections there
 
     @property
     def index_request(self) -> IndexRequest:
         """The index to build, for the device where the service will search it."""
-        return IndexRequest(self.index, self.target_recall, faiss_device(self.device) != "cpu")
+        target = None
+        if self.milvus_uri is not None or self.collection is not None:
+            target = MilvusTarget(self.milvus_uri or "", self.collection or "")
+        on_gpu = faiss_device(self.device) != "cpu"
+        return IndexRequest(self.index, self.target_recall, on_gpu, target)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +138,7 @@ def build(spec: BuildSpec, out: Path, progress: Progress, *, force: bool = False
         tower: Tower = "text" if open_pool(spec.source).kind == "texts" else "image"
         resolved = resolve_encoder(weights, tower, spec.device, spec.precision)
         spec.index_request.check(resolved.shape.embed_dim)
+        check_target(spec.index_request.milvus)
         inputs = _inputs(spec, resolved)
         recipe = _recipe(spec, weights)
         versions = PublishedVersions(out)
@@ -137,7 +146,7 @@ def build(spec: BuildSpec, out: Path, progress: Progress, *, force: bool = False
         source = plan or scan_source(open_source(inputs))
         bundle = None if force else find_equal(versions, inputs, recipe, source.sha256)
         encoded = 0
-        if bundle is None:
+        if bundle is None or is_missing(bundle.manifest, spec.milvus_uri):
             if isinstance(source, ScannedSource):
                 replace_folder(out / WORK)
                 source = make_plan(out / WORK / "plan", inputs, source)
@@ -147,7 +156,7 @@ def build(spec: BuildSpec, out: Path, progress: Progress, *, force: bool = False
             if spec.strict_recall:
                 check_recall(bundle.manifest.index)
             _remove_leftovers(out / WORK, inputs)
-            remove_old(out, bundle.version)
+            remove_old(out, bundle.version, releasing(spec.milvus_uri))
     seconds = perf_counter() - started
     manifest = bundle.manifest
     return BuildReport(out, bundle.version, manifest.counts, manifest.index, encoded, seconds)
@@ -182,7 +191,7 @@ def _build(
     if spec.strict_recall:
         check_recall(manifest.index)
     shards = map(store.read, range(plan.shard_count))
-    bundle = publish(out, work / "version", reused_versions(shards))
+    bundle = publish(out, work / "version", reused_versions(shards), spec.milvus_uri)
     prepare_service(resolved.weights, spec.device)
     _remove_leftovers(work, plan.inputs)
     return bundle, encoded

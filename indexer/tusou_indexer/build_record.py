@@ -35,7 +35,7 @@ def build_record(
     """
     recall = request.target_recall
     return {
-        "index": request.index,
+        "index": request.name,
         "target_recall": "default" if recall is None else f"{recall:g}",
         "index_device": "gpu" if request.on_gpu else "cpu",
         **(encoding or encoding_record(inputs)),

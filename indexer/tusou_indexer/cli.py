@@ -44,9 +44,16 @@ def index(
         str,
         typer.Option(
             "--index",
-            help="auto, auto:2GB (chosen by recall, within memory), torch, or a FAISS factory.",
+            help="auto, auto:2GB (chosen by recall, within memory), torch, milvus, or a FAISS "
+            "factory.",
         ),
     ] = "auto",
+    milvus_uri: Annotated[
+        str | None, typer.Option(help="Server of --index milvus, such as http://127.0.0.1:19530.")
+    ] = None,
+    collection: Annotated[
+        str | None, typer.Option(help="Alias in Milvus that names the current collection.")
+    ] = None,
     target_recall: Annotated[
         float | None,
         typer.Option(help="Share of the true top 10 to find; 0.999, or 0.99 over 200,000 items."),
@@ -108,6 +115,8 @@ def index(
             max_megapixels=max_megapixels,
             attributes=attributes,
             reuse=tuple(reuse or ()),
+            milvus_uri=milvus_uri,
+            collection=collection,
         )
         with progress() as bar:
             report = build(spec, out, bar, force=force)

@@ -17,6 +17,7 @@ from tusou.core.errors import CorruptBundle, Locked
 from tusou.core.files import sync, write_file
 from tusou.indexes import load_index
 from tusou.indexes.specs import index_spec
+from tusou_indexer.version_collection import point_alias, releasing
 
 _LOCK = ".lock"
 _PROBES = 64
@@ -36,24 +37,32 @@ def lock_bundle(root: Path) -> Iterator[None]:
         yield
 
 
-def publish(root: Path, folder: Path, reused: Sequence[ReusedRows] = ()) -> Bundle:
+def publish(
+    root: Path,
+    folder: Path,
+    reused: Sequence[ReusedRows] = (),
+    milvus_uri: str | None = None,
+) -> Bundle:
     """Give a written version its name and point CURRENT at it, if it works.
 
     What it took from other versions is recorded beside it, in `reused.json`.
 
     At every moment CURRENT names a complete version, if it did before: a version that is there
     already is left alone, or repaired file by file. Of the others, only the one that CURRENT named
-    before stays. Raises CorruptBundle, and leaves CURRENT as it is, when the version does not work.
+    before stays. `milvus_uri` is the server of an index on Milvus, with user and password, in place
+    of the recorded one. Raises CorruptBundle, and leaves CURRENT as it is, when the version does
+    not work.
     """
     name = version_of(folder / MANIFEST)
     written = Bundle(folder, read_manifest(folder), name)
     written.verify()
     written.check_parts()
-    _test_search(written)
+    _test_search(written, milvus_uri)
     _put_in_place(written, root / name)
     sync(root)
-    remove_old(root, name)
+    remove_old(root, name, releasing(milvus_uri))
     write_reuse(root, name, reused)
+    point_alias(written.manifest, milvus_uri)
     write_file(root / CURRENT, f"{name}\n".encode())
     return Bundle.open(root, name)
 
@@ -83,9 +92,9 @@ def _put_in_place(written: Bundle, target: Path) -> None:
     existing.verify()
 
 
-def _test_search(bundle: Bundle) -> None:
+def _test_search(bundle: Bundle, milvus_uri: str | None) -> None:
     """Open the index and search with stored vectors; CorruptBundle if items are missing."""
-    index = load_index(index_spec(bundle.manifest.index), bundle.path(INDEX))
+    index = load_index(index_spec(bundle.manifest.index, milvus_uri), bundle.path(INDEX))
     rows = np.linspace(0, bundle.item_count - 1, min(_PROBES, bundle.item_count)).astype(np.int64)
     probes = np.ascontiguousarray(bundle.vectors[rows])
     neighbors = index.search(probes, 1)

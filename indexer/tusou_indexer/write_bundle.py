@@ -45,8 +45,8 @@ from tusou_indexer.build_record import (
 )
 from tusou_indexer.index.recall_probes import image_probes, text_probes
 from tusou_indexer.index.request import IndexRequest
-from tusou_indexer.index.tune import build_index
 from tusou_indexer.plan import Plan
+from tusou_indexer.version_collection import build_version_index
 
 if TYPE_CHECKING:
     from tusou_indexer.item_attributes import ItemAttributes
@@ -119,7 +119,7 @@ def write_bundle(
     # Most queries are of the other kind than the items, and their vectors lie elsewhere.
     is_images = plan.kind == "images"
     probes = partial(text_probes, encoder) if is_images else partial(image_probes, recipe.weights)
-    built = build_index(vectors, recipe.index, probes)
+    built = build_version_index(vectors, recipe.index, probes, folder)
     with naming_file(folder / INDEX):
         built.index.save(folder / INDEX)
     encoding, reused = describe_reuse(plan, reused_versions(shards), len(rows))
@@ -152,6 +152,7 @@ def write_bundle(
             index_recall_at_10=built.index_recall,
             trials=built.trials,
             target_recall=built.target,
+            collection=built.collection,
         ),
         build=build_record(plan.inputs, recipe.index, encoding),
         reused=reused,

@@ -119,15 +119,31 @@ class TuningTrial(_Record):
     index_recall_at_10: _Share
 
 
+class CollectionRecord(_Record):
+    """The collection of a Milvus server that holds the vectors of a version."""
+
+    uri: _Path  # of the server, without user and password
+    name: _Path
+    alias: _Path  # names the collection of the published version
+    ids_sha256: _Digest  # of the item ids; the collection has the same
+
+
 class IndexRecord(_Record):
     """The index: type, factory string, search parameters, and the measurements behind them."""
 
-    type: Literal["faiss", "torch"]
+    type: Literal["faiss", "torch", "milvus"]
     factory: str
     tuning: str
     index_recall_at_10: _Share | None
     trials: tuple[TuningTrial, ...] = ()  # all measurements, in order
     target_recall: _Share | None = None  # of an index whose recall was measured
+    collection: CollectionRecord | None = None  # of type milvus
+
+    @model_validator(mode="after")
+    def _name_the_collection(self) -> Self:
+        if (self.type == "milvus") != (self.collection is not None):
+            raise ValueError("a collection belongs to an index of type milvus")
+        return self
 
     @property
     def missed_target(self) -> bool:

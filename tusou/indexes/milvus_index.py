@@ -80,6 +80,16 @@ class MilvusIndex:
         self._count += len(ids)
         self._keys = max(self._keys, int(ids.max(initial=-1)) + 1)
 
+    def adopt(self, count: int) -> bool:
+        """Return whether the collection holds the rows of `count` items already, and use it."""
+        collection = self.collection
+        if not collection.exists() or collection.ids_sha256() != self._spec.ids_sha256:
+            return False
+        if not collection.holds_keys(count):
+            return False
+        self._count = self._keys = count
+        return True
+
     def search(self, queries: Vectors, k: int) -> Neighbors:
         return self._search(queries, k, selected=True)
 
@@ -193,8 +203,7 @@ class MilvusIndex:
         collection, place = self.collection, f"Milvus at {self.collection.server.address}"
         if not collection.exists():
             raise IncompatibleBundle(f"{place} has no collection {collection.name}; index again")
-        digest = collection.ids_sha256()
-        if digest != self._spec.ids_sha256 or not collection.holds_keys(self._count):
+        if not self.adopt(self._count):
             raise IncompatibleBundle(
                 f"the collection {collection.name} of {place} holds other items than this version; "
                 "index again"

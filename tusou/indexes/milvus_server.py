@@ -5,10 +5,10 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeAlias, TypeVar
-from urllib.parse import SplitResult, urlsplit
 
-from tusou.core.errors import IndexUnavailable, InvalidRequest
+from tusou.core.errors import IndexUnavailable
 from tusou.indexes.circuit_breaker import CircuitBreaker
+from tusou.indexes.milvus_address import address_of
 
 
 @contextmanager
@@ -79,20 +79,6 @@ class MilvusServer:
     def ping(self) -> None:
         """Raise IndexUnavailable unless the server answers."""
         self.call(lambda client: client.get_server_version(timeout=CONNECT_SECONDS), probe=True)
-
-
-def address_of(uri: str) -> str:
-    """Return a server's URI without user and password; InvalidRequest if it is none."""
-    try:
-        parts = urlsplit(uri)
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        host = port = None
-    if not host or parts.scheme not in ("http", "https"):
-        raise InvalidRequest("the URI of a Milvus server is written like http://127.0.0.1:19530")
-    name = f"[{host}]" if ":" in host else host
-    address = name if port is None else f"{name}:{port}"
-    return SplitResult(parts.scheme, address, parts.path.rstrip("/"), "", "").geturl()
 
 
 def _reason(error: Exception) -> str:

@@ -42,7 +42,13 @@ class MilvusSpec:
 IndexSpec = FaissSpec | TorchSpec | MilvusSpec
 
 
-def index_spec(record: IndexRecord) -> IndexSpec:
-    """Return the specification of the index that a manifest records."""
+def index_spec(record: IndexRecord, milvus_uri: str | None = None) -> IndexSpec:
+    """Return the specification of the index that a manifest records.
+
+    `milvus_uri` is the server to ask in place of the recorded one.
+    """
+    if record.collection is not None:
+        held = record.collection
+        return MilvusSpec(milvus_uri or held.uri, held.name, held.ids_sha256)
     is_faiss = record.type == "faiss"
     return FaissSpec(record.factory, record.tuning) if is_faiss else TorchSpec()

@@ -1,11 +1,12 @@
-"""The index requested for a build: automatic, torch, or a FAISS factory string."""
+"""The index requested for a build: automatic, torch, on Milvus, or a FAISS factory string."""
 
 import re
 from dataclasses import dataclass
 
 from tusou.core.errors import InvalidRequest
 from tusou.indexes import create_index
-from tusou.indexes.specs import FaissSpec, TorchSpec
+from tusou.indexes.milvus_address import MilvusTarget
+from tusou.indexes.specs import FaissSpec, MilvusSpec, TorchSpec
 
 AUTO = "auto"
 # Up to this many items, `auto` returns what exact search returns.
@@ -24,6 +25,12 @@ class IndexRequest:
     index: str = AUTO  # `auto`, `auto:2GB` (at most that much memory), `torch`, FAISS factory
     target_recall: float | None = None  # None: 0.999 up to 200,000 items, 0.99 beyond
     on_gpu: bool = False  # where it will be searched; GPUs have no fast-scan codes
+    milvus: MilvusTarget | None = None  # where `milvus` is
+
+    @property
+    def name(self) -> str:
+        """The index as the manifest records it."""
+        return self.index if self.milvus is None else f"{self.index} {self.milvus.name}"
 
     @property
     def auto(self) -> bool:
@@ -56,7 +63,14 @@ class IndexRequest:
         `items` is the number of items, once it is known.
         """
         self.target(0)
-        if self.auto:
+        if (self.index == MilvusSpec.factory) != (self.milvus is not None):
+            raise InvalidRequest(
+                "--index milvus, --milvus-uri http://host:19530 and --collection NAME belong "
+                "together; give all three or none"
+            )
+        if self.milvus is not None:
+            self.milvus.check()
+        elif self.auto:
             _ = self.memory
         elif self.index != TorchSpec.factory:
             least = create_index(FaissSpec(self.index), dim).min_items

@@ -10,7 +10,7 @@ from math import inf
 
 import numpy as np
 
-from tusou.bundle.manifest import TuningTrial
+from tusou.bundle.manifest import CollectionRecord, TuningTrial
 from tusou.core.arrays import Vectors
 from tusou.indexes import VectorIndex, create_index
 from tusou.indexes.specs import FaissSpec, IndexSpec, TorchSpec
@@ -27,10 +27,11 @@ class TunedIndex:
     """A filled index, its specification, and the measurements that led to it."""
 
     index: VectorIndex
-    spec: FaissSpec | TorchSpec
+    spec: IndexSpec
     index_recall: float | None  # None for an exact index
     trials: tuple[TuningTrial, ...] = ()
     target: float | None = None  # of an index whose recall was measured
+    collection: CollectionRecord | None = None  # of an index on Milvus
 
 
 def build_index(

@@ -1,0 +1,197 @@
+"""`tusou index --index milvus`: collections, the alias, and the manifest."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+from tusou_indexer.build import BuildReport, BuildSpec, build
+
+from tests.milvus.lite_server import LiteServer
+from tusou.bundle.bundle import Bundle
+from tusou.cli.progress import NoProgress
+from tusou.core.errors import IncompatibleBundle, IndexUnavailable, InvalidRequest
+from tusou.indexes.milvus_collection import Collection, named_by
+from tusou.indexes.milvus_server import MilvusServer
+from tusou.retrieval.local import open_bundle
+
+ITEMS = 30
+Index = Callable[..., BuildReport]
+
+
+def write_source(folder: Path, count: int) -> Path:
+    path = folder / "texts.jsonl"
+    rows = [{"id": f"{n}.jpg#zhc#0", "text": f"第{n}件红色连衣裙"} for n in range(count)]
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    return path
+
+
+def write_attributes(folder: Path, count: int) -> Path:
+    path = folder / "attributes.jsonl"
+    rows = [
+        {"item_id": f"{n}.jpg#zhc#0", "price": n / 2, "category": ["连衣裙", '"鞋"'][n % 2]}
+        for n in range(count)
+    ]
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    return path
+
+
+@pytest.fixture
+def spec(server: LiteServer, tmp_path: Path, tiny_model: Path) -> BuildSpec:
+    """A build of 30 texts into collections named after the test's folder."""
+    alias = "t_" + sha256(str(tmp_path).encode()).hexdigest()[:8]
+    return BuildSpec(
+        str(write_source(tmp_path, ITEMS)),
+        str(tiny_model),
+        "milvus",
+        "cpu",
+        attributes=write_attributes(tmp_path, ITEMS),
+        milvus_uri=server.uri,
+        collection=alias,
+    )
+
+
+@pytest.fixture
+def index(spec: BuildSpec, tmp_path: Path) -> Index:
+    def run(*, force: bool = False, **changes: object) -> BuildReport:
+        return build(replace(spec, **changes), tmp_path / "bundle", NoProgress(), force=force)
+
+    return run
+
+
+def collections(server: LiteServer, alias: str | None) -> list[str]:
+    names = MilvusServer(server.uri, 5.0).call(lambda client: client.list_collections())
+    return sorted(name for name in names if name.startswith(f"{alias}_"))
+
+
+def test_the_manifest_names_the_collection_that_the_alias_names(
+    index: Index, spec: BuildSpec, server: LiteServer, tmp_path: Path
+) -> None:
+    report = index()
+    record = Bundle.open(tmp_path / "bundle").manifest.index.collection
+    assert record is not None
+    assert record == report.index.collection
+    ids = "".join(f"{n}.jpg#zhc#0\n" for n in range(ITEMS))
+    assert record.ids_sha256 == sha256(ids.encode()).hexdigest()
+    assert (record.uri, record.alias) == (server.uri, spec.collection)
+    assert named_by(MilvusServer(server.uri, 5.0), record.alias) == record.name
+    assert collections(server, spec.collection) == [record.name]
+
+
+def test_answers_are_those_of_exact_search(index: Index, spec: BuildSpec, tmp_path: Path) -> None:
+    index()
+    exact = replace(spec, index="Flat", milvus_uri=None, collection=None)
+    build(exact, tmp_path / "exact", NoProgress())
+    queries = ["红色连衣裙", "第7件", "鞋"]
+    with open_bundle(tmp_path / "bundle") as one, open_bundle(tmp_path / "exact") as other:
+        for top_k, offset in ((5, 0), (5, 5), (100, 0)):
+            for query in queries:
+                hits = one.search(query, top_k, offset=offset)
+                expected = other.search(query, top_k, offset=offset)
+                assert hits.item_ids == expected.item_ids
+                assert hits.scores == expected.scores
+
+
+def test_building_again_does_nothing(index: Index, spec: BuildSpec, server: LiteServer) -> None:
+    first = index()
+    before = collections(server, spec.collection)
+    assert index().version == first.version
+    assert collections(server, spec.collection) == before
+
+
+def test_a_collection_that_is_gone_is_filled_again(
+    index: Index, spec: BuildSpec, server: LiteServer
+) -> None:
+    first = index()
+    assert first.index.collection
+    other = MilvusServer(server.uri, 5.0)
+    other.call(lambda client: client.drop_alias(spec.collection, timeout=5))
+    Collection(other, first.index.collection.name).drop()
+    second = index()
+    assert (second.version, second.encoded) == (first.version, 0)
+    assert named_by(other, str(spec.collection)) == first.index.collection.name
+
+
+def test_the_version_before_keeps_its_collection_and_older_ones_are_dropped(
+    index: Index, spec: BuildSpec, server: LiteServer, tmp_path: Path
+) -> None:
+    names = []
+    for count in (ITEMS, ITEMS + 1, ITEMS + 2):
+        write_source(tmp_path, count)
+        record = index().index.collection
+        assert record
+        names.append(record.name)
+    assert collections(server, spec.collection) == sorted(names[1:])
+    assert named_by(MilvusServer(server.uri, 5.0), str(spec.collection)) == names[-1]
+
+
+def test_versions_of_the_same_content_share_a_collection(
+    index: Index, spec: BuildSpec, server: LiteServer
+) -> None:
+    first, second, third = (
+        index(prompt=prompt) for prompt in (None, "商品：{query}", "图：{query}")
+    )
+    assert len({first.version, second.version, third.version}) == 3
+    assert collections(server, spec.collection) == [third.index.collection.name]
+
+
+def test_an_incomplete_collection_is_filled_anew(
+    index: Index, server: LiteServer, tmp_path: Path
+) -> None:
+    record = index().index.collection
+    assert record
+    collection = Collection(MilvusServer(server.uri, 5.0), record.name)
+    collection.server.call(lambda client: client.delete(record.name, ids=[3], timeout=5))
+    assert collection.count() == ITEMS - 1
+    with pytest.raises(IncompatibleBundle, match="holds other items"):
+        open_bundle(tmp_path / "bundle")
+    index()
+    assert collection.count() == ITEMS
+    open_bundle(tmp_path / "bundle").close()
+
+
+def test_a_name_that_is_a_collection_is_refused(
+    index: Index, spec: BuildSpec, server: LiteServer
+) -> None:
+    taken = f"{spec.collection}_taken"
+    Collection(MilvusServer(server.uri, 5.0), taken).create(4, [], "0" * 64)
+    with pytest.raises(InvalidRequest, match=f"{taken} is a collection of Milvus"):
+        index(collection=taken)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"index": "Flat"},
+        {"milvus_uri": None, "collection": None},
+    ],
+)
+def test_the_three_options_belong_together(index: Index, changes: dict[str, object]) -> None:
+    with pytest.raises(InvalidRequest, match=r"--index milvus, --milvus-uri .* and --collection"):
+        index(**changes)
+
+
+@pytest.mark.parametrize("name", ["1st", "商品", "a b", "a;b", "", None, "x" * 300])
+def test_a_name_that_milvus_does_not_accept_is_refused(index: Index, name: str | None) -> None:
+    with pytest.raises(InvalidRequest, match="--collection is a name of letters"):
+        index(collection=name)
+
+
+@pytest.mark.parametrize("uri", ["", "127.0.0.1:19530", None, "./milvus.db", "http://h:port"])
+def test_an_address_that_is_none_is_refused(index: Index, uri: str | None) -> None:
+    with pytest.raises(InvalidRequest, match=r"is written like http://127.0.0.1:19530"):
+        index(milvus_uri=uri)
+
+
+def test_a_server_that_is_not_there_is_named_without_its_password(index: Index) -> None:
+    with pytest.raises(IndexUnavailable, match=r"at http://127.0.0.1:9 does not answer") as caught:
+        index(milvus_uri="http://root:secret@127.0.0.1:9")
+    assert "secret" not in str(caught.value)
+
+
+def test_a_password_is_not_in_the_bundle(index: Index, server: LiteServer, tmp_path: Path) -> None:
+    index(milvus_uri=server.uri.replace("//", "//root:secret@"))
+    for path in (tmp_path / "bundle").rglob("*"):
+        assert path.is_dir() or b"secret" not in path.read_bytes()
