@@ -14,6 +14,7 @@ import { isAddress, listenForImages } from "./uploads.js";
 import { listenInViewer, showView } from "./viewer.js";
 
 const input = byId("query");
+let isStarted = false; // /info is read, or has failed
 
 // ---- start
 
@@ -23,6 +24,8 @@ async function start() {
   } catch (problem) {
     showFailure(problem, start);
     return;
+  } finally {
+    isStarted = true;
   }
   clearProblem({ solved: true });
   showItemKind();
@@ -121,7 +124,8 @@ document.querySelector(".brand").addEventListener("click", (event) => {
   input.focus();
 });
 
-startHistory({ search: runSearch, restore, view: showView });
+// A query that comes before /info is searched for by `start`, with the attributes that /info names.
+startHistory({ search: () => (isStarted ? runSearch() : showQuery()), restore, view: showView });
 translatePage(document);
 showQuery();
 if (matchMedia("(pointer: fine)").matches) input.focus();
