@@ -97,6 +97,8 @@ class ServiceParts:
         """Run the engines, and follow CURRENT: every `follow_seconds`, and when peers reload."""
         engines = self.experiment.engines if self.experiment else (self.engine,)
         reload = self.experiment.reload if self.experiment else self.engine.versions.reload
+        for engine in engines:
+            engine.newer_versions.reload = reload
         follower = VersionFollower([engine.versions for engine in engines], reload, follow_seconds)
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self.engine)

@@ -18,6 +18,7 @@ from tusou_service.engine.batch_queue import PendingItem
 from tusou_service.engine.batch_runner import BatchRunner, Job, Result, record_stages, run_batch
 from tusou_service.engine.interfaces import Arm, Pipeline, PipelineSource
 from tusou_service.engine.micro_batcher import BatchLimits, MicroBatcher
+from tusou_service.engine.newer_versions import NewerVersions
 from tusou_service.engine.oom_retry import is_device_lost
 from tusou_service.engine.versions import BundleVersions
 from tusou_service.images.query_encoder import (
@@ -60,6 +61,7 @@ class SearchEngine:
         self.metrics: Metrics = partner.metrics if partner else Metrics()
         self.on_searched: SearchListener | None = None
         self.versions = BundleVersions(source, self._warm_up, self.metrics, self.arm)
+        self.newer_versions = NewerVersions(self.versions)
         release_memory = self.versions.release_memory
         self._batcher = MicroBatcher[Job, Result](
             BatchRunner(self._run_batch, release_memory), limits, is_device_lost

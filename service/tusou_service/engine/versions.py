@@ -4,8 +4,10 @@ import asyncio
 import contextlib
 import logging
 import weakref
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from time import perf_counter
 from typing import Self, TypeVar
 
 from tusou.core.errors import (
@@ -25,6 +27,7 @@ _log = logging.getLogger(__name__)
 
 # The finalizer of a pipeline runs before its memory is free; that takes a moment.
 _FREEING_SECONDS = 0.1
+_REMEMBERED = 100  # versions
 
 
 class BundleVersions:
@@ -44,6 +47,8 @@ class BundleVersions:
     ) -> None:
         self.load_error: Exception | None = None
         self.served: Pipeline | None = None  # of the version that is served
+        self.served_before: deque[str] = deque(maxlen=_REMEMBERED)
+        self.load_seconds = 0.0  # of the last load
         self._source, self._warm_up = source, warm_up
         self._metrics, self._arm = metrics, arm
         self._loader = ThreadPoolExecutor(1, thread_name_prefix="loader")
@@ -74,6 +79,13 @@ class BundleVersions:
         try:
             return await self.run_in_loader(self._source.current_version)
         except (CorruptBundle, StoreUnreachable):
+            return None
+
+    async def look(self) -> str | None:
+        """Return the version that CURRENT names now, also during a load; StoreUnreachable."""
+        try:
+            return await asyncio.to_thread(self._source.current_version)
+        except CorruptBundle:
             return None
 
     async def reload(self) -> ReloadResult:
@@ -120,6 +132,7 @@ class BundleVersions:
             self.load_error = error
 
     def _open(self) -> Pipeline:
+        started = perf_counter()
         self.release_memory()  # cached memory would not count as free
         try:
             pipeline = self._source.open()
@@ -131,12 +144,14 @@ class BundleVersions:
             raise InsufficientMemory(
                 "the bundle does not fit the device's memory; free some, or stop the service first"
             ) from error
+        self.load_seconds = perf_counter() - started
         return pipeline
 
     def _serve(self, pipeline: Pipeline) -> None:
         if self.served:  # it is freed after the last batch that uses it
             loop = asyncio.get_running_loop()
             weakref.finalize(self.served, self._on_freed, loop).atexit = False
+            self.served_before.append(self.served.bundle.version)
         self.served = pipeline
         bundle = pipeline.bundle
         self._metrics.served[self._arm] = bundle.version, bundle.item_count

@@ -68,6 +68,7 @@ async def search(
 ) -> SearchResponse:
     """Find the products whose images best match a sentence, an image, an item, or a mixture."""
     started = perf_counter()
+    await _reach_version(engine, body.index_version, deadline)
     query = await build_query(body, body.image, engine, deadline)
     return await _search_one(request, query, body.index_version, engine, deadline, started)
 
@@ -86,6 +87,7 @@ async def search_image(
 ) -> SearchResponse:
     """Find the products that look like the image in the body; options as for POST /search."""
     started = perf_counter()
+    await _reach_version(engine, parameters.index_version, deadline)
     image = await request.body()
     query = await build_query(parameters, image, engine, deadline, "query")
     return await _search_one(request, query, parameters.index_version, engine, deadline, started)
@@ -108,6 +110,7 @@ async def search_batch(
     charge_queries(request, len(body.queries))
     check_page(body.top_k, body.offset)
     check_batch_size(len(body.queries), body.top_k, len(body.fields))
+    await _reach_version(engine, body.index_version, deadline)
     texts = normalize_each(dict(enumerate(body.queries)), "queries")
     if not body.partial:
         raise_errors(texts.values())
@@ -135,6 +138,12 @@ async def search_batch(
     if first and options:
         fields |= _filter_counts(first)  # the same for all queries
     return await list_response(BatchResponse(results=(), **fields), "results", results)
+
+
+async def _reach_version(engine: SearchEngine, known_version: str | None, deadline: float) -> None:
+    """Serve the version that the client knows, if it is a newer one; NotReady."""
+    if known_version is not None and known_version != engine.pipeline.bundle.version:
+        await engine.newer_versions.reach(known_version, deadline)
 
 
 async def _search_one(
