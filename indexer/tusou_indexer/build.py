@@ -12,6 +12,7 @@ from tusou.bundle.manifest import Counts, IndexRecord
 from tusou.bundle.old_versions import remove_old
 from tusou.bundle.shards import ShardStore
 from tusou.cli.progress import Progress
+from tusou.core.errors import OutputExists
 from tusou.core.files import replace_folder, sha256_of
 from tusou.core.hardware import cpu_count
 from tusou.core.lazy_import import LazyImport
@@ -139,9 +140,15 @@ def build(spec: BuildSpec, out: Path, progress: Progress, *, force: bool = False
         resolved = resolve_encoder(weights, tower, spec.device, spec.precision)
         spec.index_request.check(resolved.shape.embed_dim)
         check_target(spec.index_request.milvus)
-        inputs = _inputs(spec, resolved)
-        recipe = _recipe(spec, weights)
         versions = PublishedVersions(out)
+        current = versions.current()
+        if current is not None and current.manifest.is_compacted and not force:
+            raise OutputExists(
+                f"{out} holds live changes since `tusou compact`, which a build from the source "
+                "would lose; build into another folder, or give --force to discard them"
+            )
+        inputs = _inputs(spec, resolved)
+        recipe = _recipe(spec, weights, current.manifest.live_position if current else 0)
         plan = None if force else Plan.matching(out / WORK / "plan", inputs)
         source = plan or scan_source(open_source(inputs))
         bundle = None if force else find_equal(versions, inputs, recipe, source.sha256)
@@ -210,7 +217,7 @@ def _reusable(
     yield from named_versions(spec.reuse, plan.inputs, plan.kind, recipe, progress)
 
 
-def _recipe(spec: BuildSpec, weights: Weights) -> BundleRecipe:
+def _recipe(spec: BuildSpec, weights: Weights, live_position: int) -> BundleRecipe:
     is_name = spec.model in (*MODELS, DEMO)  # a path must be found from any folder
     location = spec.model if is_name else str(weights.path.resolve())
     return BundleRecipe(
@@ -220,6 +227,7 @@ def _recipe(spec: BuildSpec, weights: Weights) -> BundleRecipe:
         spec.prompt,
         image_size(weights),
         None if spec.attributes is None else sha256_of(spec.attributes),
+        live_position,
     )
 
 

@@ -1,4 +1,4 @@
-"""The commands `tusou index`, `tusou info` and `tusou verify`."""
+"""The commands `tusou index`, `tusou compact`, `tusou info` and `tusou verify`."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -147,6 +147,40 @@ def index(
         f"{out}: version {report.version}, {counts.items + counts.skipped} rows read = "
         f"{counts.embedded} indexed + {counts.failed} listed in failures.jsonl{skipped} "
         f"({report.encoded} encoded and {report.reused} taken from before, {report.seconds:.1f} s)"
+    )
+
+
+def compact(
+    bundle: Annotated[
+        Path,
+        typer.Argument(help="Bundle folder made by `tusou index`.", exists=True, file_okay=False),
+    ],
+    as_json: _Json = False,
+) -> None:
+    """Write the live changes of a bundle into its next version; a service may go on meanwhile."""
+    from tusou_indexer.compact import compact as compact_bundle
+
+    with plain_errors():
+        report = compact_bundle(bundle)
+    if report.index.missed_target:
+        typer.secho(
+            f"warning: index_recall@10 is {report.index.index_recall_at_10:.4f}, below the target "
+            f"of {report.index.target_recall:g}; index again with another --index",
+            err=True,
+            fg="yellow",
+        )
+    if as_json:
+        print_json(report.as_json())
+        return
+    if not report.changed:
+        typer.echo(f"{bundle}: version {report.version} holds all changes")
+        return
+    skipped = f", {report.skipped} that do not fit left out" if report.skipped else ""
+    cut = "the log is cut" if report.trimmed else "the service that writes the log will cut it"
+    typer.echo(
+        f"{bundle}: version {report.version}, {report.items} items = {report.added} added live + "
+        f"{report.items - report.added} from before, changes up to {report.position}{skipped}; "
+        f"{cut} ({report.seconds:.1f} s)"
     )
 
 

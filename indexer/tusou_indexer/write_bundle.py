@@ -74,6 +74,7 @@ class BundleRecipe:
     prompt: str | None
     image_size: int
     attributes_sha256: str | None = None  # of the file of attributes
+    live_position: int = 0  # of the last live change that is not applied to the version
 
 
 def write_bundle(
@@ -156,6 +157,7 @@ def write_bundle(
         ),
         build=build_record(plan.inputs, recipe.index, encoding),
         reused=reused,
+        live_position=recipe.live_position,
         files={path.name: _file_record(path) for path in sorted(folder.iterdir())},
         attributes=None if attributes is None else dict(attributes.table.schema),
         attribute_source=None if attributes is None else attributes.source(plan),

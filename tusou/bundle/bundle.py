@@ -12,6 +12,8 @@ BUNDLE/<version>/           written once, never changed
     golden.json             texts and their vectors, encoded again at every start
     failures.jsonl          lines of the source that could not be used
     attributes.arrow        the items' attributes in row key order, if there are any
+    images.bin              contents of items that came live, in a compacted version; the file
+                            number of their spans is one past those of the source
 """
 
 import re
@@ -42,6 +44,7 @@ from tusou.bundle.manifest import (
     GOLDEN,
     IDS,
     INDEX,
+    LIVE_IMAGES,
     MANIFEST,
     SPANS,
     VECTORS,
@@ -54,7 +57,7 @@ from tusou.bundle.vector_file import VECTOR_TYPE, VectorFile
 from tusou.core.arrays import Vectors
 from tusou.core.errors import CorruptBundle, NoImage, UnknownItem
 from tusou.core.files import sha256_of
-from tusou.core.ids import ItemKind
+from tusou.core.ids import Encoding, ItemKind
 from tusou.images.formats import content_type
 
 if TYPE_CHECKING:
@@ -219,26 +222,28 @@ class Bundle:
         """
         if self.items == "texts":
             raise NoImage("the items of this index are texts and have no images")
-        data = decode_stored_image(self._read_stored(item_id), self.manifest.source.encoding)
+        data = decode_stored_image(*self._read_stored(item_id))
         return data, content_type(data)
 
     def text(self, item_id: str) -> str | None:
         """Read an item's text from the source, None where items are images; UnknownItem."""
         if self.items == "texts":
-            return decode_stored_text(self._read_stored(item_id), self.manifest.source.encoding)
+            return decode_stored_text(*self._read_stored(item_id))
         self.key(item_id)
         return None
 
-    def _read_stored(self, item_id: str) -> bytes:
+    def _read_stored(self, item_id: str) -> tuple[bytes, Encoding]:
         """Read an item's bytes; UnknownItem unless they have the checksum of the indexing."""
         file, offset, length, check = self.spans[self.key(item_id)].tolist()
+        was_live = file == self.manifest.source.files
+        path = self.path(LIVE_IMAGES) if was_live else self.source_files[file]
         try:
-            stored = read_span(self.source_files[file], offset, length)
+            stored = read_span(path, offset, length)
         except OSError:
             stored = b""
         if crc32(stored) != check:
             raise UnknownItem("the source's file is missing or has changed since indexing")
-        return stored
+        return stored, "raw" if was_live else self.manifest.source.encoding
 
     def key(self, item_id: str) -> int:
         """Return the row key of an id given as text; UnknownItem."""

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tusou.bundle.array_file import load_array
-from tusou.bundle.manifest import Manifest
+from tusou.bundle.manifest import LIVE_IMAGES, Manifest
 from tusou.core.arrays import Vectors
 from tusou.core.errors import CorruptBundle
 from tusou.core.lazy_import import LazyImport
@@ -73,9 +73,13 @@ def read_spans(path: Path, manifest: Manifest) -> npt.NDArray[np.int64]:
     spans: npt.NDArray[np.int64] = load_array(path, "<i8", (manifest.counts.embedded, 4))
     with damage_as_corrupt(path):
         file, offset, length, check = spans.T
-        size = manifest.source.size
+        size = np.full(len(spans), manifest.source.size)
+        files = manifest.source.files
+        if LIVE_IMAGES in manifest.files:
+            size[file == files] = manifest.files[LIVE_IMAGES].size
+            files += 1
         _require((spans >= 0).all(), "a span with a negative number")
-        _require((file < manifest.source.files).all(), "a span of an unknown file")
+        _require((file < files).all(), "a span of an unknown file")
         _require((check < _CRC_LIMIT).all(), "a checksum of more than 32 bits")
         _require(
             (length <= size).all() and (offset <= size - length).all(), "a span outside the files"

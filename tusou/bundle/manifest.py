@@ -26,6 +26,7 @@ MANIFEST = "manifest.json"
 # Every file of a version besides the manifest.
 IDS, VECTORS, SPANS, FILES = "ids.txt", "vectors.npy", "spans.npy", "files.json"
 INDEX, GOLDEN, FAILURES = "index.bin", "golden.json", "failures.jsonl"
+COMPACTED_FROM = "compacted_from"  # in `build`: the version before, of a compacted version
 ATTRIBUTES, LIVE_IMAGES = "attributes.arrow", "images.bin"  # not in every version
 PARTS = (IDS, VECTORS, SPANS, FILES, INDEX, GOLDEN, FAILURES)
 
@@ -187,6 +188,11 @@ class Manifest(_Record):
     # Only where encoding the items again could give other last digits: see decision 8.
     reused: tuple[ReusedVectors, ...] = ()
     files: dict[str, FileRecord]
+
+    @property
+    def is_compacted(self) -> bool:
+        """Return whether live changes are in the version, which its source lacks."""
+        return COMPACTED_FROM in self.build
 
     @model_validator(mode="after")
     def _name_every_part(self) -> Self:

@@ -21,7 +21,7 @@ from tusou.live.operations import (
     logged_batches,
 )
 
-_LOCK_SECONDS = 2.0  # a compaction holds the lock shortly
+LOCK_SECONDS = 2.0  # a compaction holds the lock shortly
 _COPIED = 1 << 22  # bytes read at once when a log is trimmed
 
 
@@ -33,14 +33,17 @@ class LiveLog:
     never acknowledged, is cut; `torn_bytes` tells its size. Not safe for threads, except `read`.
     """
 
-    def __init__(self, root: Path, *, at_least: int = 0) -> None:
-        """Open the log of the bundle at `root`, or create it; positions follow on `at_least`."""
+    def __init__(self, root: Path, *, at_least: int = 0, wait: float = LOCK_SECONDS) -> None:
+        """Open the log of the bundle at `root`, or create it; positions follow on `at_least`.
+
+        Waits up to `wait` seconds for another process that has it.
+        """
         self._folder = root / LIVE
         if not self._folder.is_dir():
             self._folder.mkdir(parents=True, exist_ok=True)
             sync(root)
         with ExitStack() as stack:
-            self._lock = _take_lock(self._folder / LOCK)
+            self._lock = _take_lock(self._folder / LOCK, wait)
             stack.callback(os.close, self._lock)
             self._open(log_path(root), at_least)
             self._closing = stack.pop_all()
@@ -182,10 +185,10 @@ class LiveLog:
             write_mark(self._lock, self.position)
 
 
-def _take_lock(path: Path) -> int:
+def _take_lock(path: Path, wait: float) -> int:
     """Return a descriptor that holds the lock; Locked when another process keeps it."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    give_up = monotonic() + _LOCK_SECONDS
+    give_up = monotonic() + wait
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -159,11 +159,10 @@ def test_a_log_of_another_format_is_refused_and_left_alone(tmp_path: Path) -> No
     assert path.read_bytes() == data
 
 
-def test_a_second_writer_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tusou.live.log._LOCK_SECONDS", 0)
+def test_a_second_writer_is_refused(tmp_path: Path) -> None:
     log = LiveLog(tmp_path)
     with pytest.raises(Locked, match="TUSOU_LIVE"):
-        LiveLog(tmp_path)
+        LiveLog(tmp_path, wait=0)
     log.close()
     LiveLog(tmp_path).close()
 

@@ -304,10 +304,7 @@ def test_a_full_disk_changes_nothing_that_is_seen(
     store.close()
 
 
-def test_two_stores_of_one_bundle_are_refused(
-    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("tusou.live.log._LOCK_SECONDS", 0)
+def test_two_stores_of_one_bundle_are_refused(bundle: Bundle, tmp_path: Path) -> None:
     store = LiveStore(tmp_path / "b", bundle)
     with pytest.raises(Locked):
         LiveStore(tmp_path / "b", bundle)

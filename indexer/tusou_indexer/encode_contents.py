@@ -1,0 +1,56 @@
+"""Encodes contents of live items again, as an index build of their bundle encodes its items."""
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+
+from tusou.bundle.item_reader import decode_stored_text
+from tusou.bundle.manifest import Manifest
+from tusou.core.arrays import Vectors
+from tusou.core.errors import IncompatibleBundle
+from tusou.encoders import (
+    Tower,
+    Weights,
+    find_weights,
+    open_image_encoder,
+    open_text_encoder,
+    resolve_encoder,
+)
+from tusou.images.preparation import Preparation
+from tusou.images.preprocess import MAX_MEGAPIXELS, open_image, to_pixels
+
+
+class ContentEncoder:
+    """Encodes image files or texts with the model of a bundle, which is loaded at the first use."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        self._manifest = manifest
+
+    @cached_property
+    def weights(self) -> Weights:
+        """The bundle's weights; IncompatibleBundle when others are found in their place."""
+        model = self._manifest.model
+        weights = find_weights(model.location)
+        if weights.digest != model.sha256:
+            raise IncompatibleBundle(
+                f"the weights at {model.location} are not those that encoded the bundle; put them "
+                "back, or index again"
+            )
+        return weights
+
+    def encode(self, contents: Sequence[bytes]) -> Vectors:
+        """Return the vectors of contents, (n, d); BadImage and BadDataset."""
+        build = self._manifest.build
+        tower: Tower = "text" if self._manifest.items == "texts" else "image"
+        resolved = resolve_encoder(self.weights, tower, "auto", str(build.get("precision", "fp32")))
+        if tower == "text":
+            texts = open_text_encoder(resolved)  # without a prompt, which is for queries
+            return texts.encode(texts.prepare([decode_stored_text(c, "raw") for c in contents]))
+        images = open_image_encoder(resolved)
+        steps = Preparation.parse(str(build.get("prepare", "none")))
+        limit = int(build.get("max_megapixels", MAX_MEGAPIXELS))
+        size = images.image_size
+        return images.encode(
+            np.stack([to_pixels(open_image(data, limit), size, steps) for data in contents])
+        )
