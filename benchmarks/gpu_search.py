@@ -10,6 +10,8 @@ import numpy as np
 
 from benchmarks.stock import structured
 from benchmarks.timing import repeated
+from tusou.bundle.array_file import save_array
+from tusou.bundle.vector_file import VectorFile
 from tusou.core.arrays import Vectors
 from tusou.indexes import create_index, faiss_device, load_index
 from tusou.indexes.specs import FaissSpec, IndexSpec, TorchSpec
@@ -41,10 +43,12 @@ def _search_times(
     spec: IndexSpec, vectors: Vectors, queries: Vectors, device: str, seconds: float
 ) -> dict[str, float]:
     built = create_index(spec, DIM)
-    built.add(np.arange(len(vectors), dtype=np.int64), vectors)
+    built.fill(vectors)
     with tempfile.TemporaryDirectory() as folder:
         built.save(Path(folder, "index"))
-        index = load_index(spec, Path(folder, "index"), device)
+        save_array(Path(folder, "vectors"), vectors)
+        stored = VectorFile(Path(folder, "vectors"), vectors.shape)
+        index = load_index(spec, Path(folder, "index"), device, stored)
     figures = {}
     for batch in BATCHES:
         rows = np.ascontiguousarray(queries[:batch])

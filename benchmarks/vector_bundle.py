@@ -72,7 +72,7 @@ def write_vector_bundle(
     if schema:
         AttributeTable.from_rows(schema, attributes).write(folder / ATTRIBUTES)
     index = create_index(FaissSpec("Flat"), vectors.shape[1])
-    index.add(np.arange(len(ids), dtype=np.int64), np.ascontiguousarray(vectors))
+    index.fill(vectors)
     index.save(folder / INDEX)
     manifest = _manifest(source, ids, vectors.shape[1], items, model)
     manifest["attributes"] = dict(schema) if schema else None

@@ -84,7 +84,7 @@ def make_items(
 ) -> SearchedItems:
     """Build an index and open it as a bundle's is opened."""
     index = create_index(spec, vectors.shape[1])
-    index.add(np.arange(len(vectors)), vectors)
+    index.fill(vectors)
     with TemporaryDirectory() as name:
         folder = Path(name)
         np.save(folder / "vectors.npy", vectors)

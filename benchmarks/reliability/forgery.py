@@ -201,11 +201,11 @@ def _index(root: Path, draw: random.Random) -> str:
         shutil.copy(version_folder(root) / draw.choice(PARTS), path)
     else:
         metric = faiss.METRIC_L2 if kind == "metric" else faiss.METRIC_INNER_PRODUCT
-        factory = "Flat" if kind == "kind" else "IDMap,Flat"
+        factory = "Flat" if kind in {"dim", "count", "metric"} else "IDMap,Flat"
         index = faiss.index_factory(dim + 8 * (kind == "dim"), factory, metric)
         rows = np.zeros((count + (kind == "count"), index.d), np.float32)
         ids = np.arange(len(rows)) + (count if kind == "ids" else 0)
-        if kind == "kind":
+        if factory == "Flat":
             index.add(rows)
         else:
             index.add_with_ids(rows, ids)

@@ -94,7 +94,8 @@ def _put_in_place(written: Bundle, target: Path) -> None:
 
 def _test_search(bundle: Bundle, milvus_uri: str | None) -> None:
     """Open the index and search with stored vectors; CorruptBundle if items are missing."""
-    index = load_index(index_spec(bundle.manifest.index, milvus_uri), bundle.path(INDEX))
+    spec = index_spec(bundle.manifest.index, milvus_uri)
+    index = load_index(spec, bundle.path(INDEX), vectors=bundle.vector_file)
     rows = np.linspace(0, bundle.item_count - 1, min(_PROBES, bundle.item_count)).astype(np.int64)
     probes = np.ascontiguousarray(bundle.vectors[rows])
     neighbors = index.search(probes, 1)

@@ -53,6 +53,7 @@ from tusou.bundle.manifest import (
     version_of,
 )
 from tusou.bundle.pool_sample import PoolSample, draw_sample
+from tusou.bundle.refinement import vector_bytes
 from tusou.bundle.vector_file import VECTOR_TYPE, VectorFile
 from tusou.core.arrays import Vectors
 from tusou.core.errors import CorruptBundle, NoImage, UnknownItem
@@ -141,9 +142,13 @@ class Bundle:
 
     @property
     def least_memory(self) -> int:
-        """The bytes of the files that are loaded into memory; the others are mapped or small."""
+        """The bytes of what is loaded into memory: files, and the vectors that the index compares.
+
+        Other files are mapped or small.
+        """
         files = self.manifest.files
-        return sum(files[name].size for name in (INDEX, SPANS, ATTRIBUTES) if name in files)
+        loaded = sum(files[name].size for name in (INDEX, SPANS, ATTRIBUTES) if name in files)
+        return loaded + self.item_count * self.dim * vector_bytes(self.manifest.index)
 
     @property
     def model_name(self) -> str:

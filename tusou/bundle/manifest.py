@@ -21,7 +21,7 @@ from tusou.core.files import sha256_of
 from tusou.core.ids import Encoding, ItemKind
 from tusou.text.prompt import check_prompt
 
-FORMAT = 3
+FORMAT = 4
 MANIFEST = "manifest.json"
 # Every file of a version besides the manifest.
 IDS, VECTORS, SPANS, FILES = "ids.txt", "vectors.npy", "spans.npy", "files.json"

@@ -2,16 +2,19 @@
 
 import os
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from tusou.bundle.array_file import data_offset
 from tusou.core.arrays import Ids, Vectors
 from tusou.core.errors import CorruptBundle
 
 VECTOR_TYPE = "<f4"
+_BLOCK = 1 << 14
 
 
 class VectorFile:
@@ -29,6 +32,11 @@ class VectorFile:
 
     def __len__(self) -> int:
         return self._shape[0]
+
+    @property
+    def dim(self) -> int:
+        """The length of a vector."""
+        return self._shape[1]
 
     def rows(self, keys: Ids | Sequence[int]) -> Vectors:
         """Read the vectors of row keys, in their order; safe in any thread.
@@ -49,3 +57,17 @@ class VectorFile:
                 )
             start = stop
         return rows
+
+    def blocks(self) -> Iterator[Vectors]:
+        """Read all vectors, some thousand at a time."""
+        for start in range(0, len(self), _BLOCK):
+            yield self.rows(np.arange(start, min(start + _BLOCK, len(self))))
+
+    def read(self, dtype: str = VECTOR_TYPE) -> npt.NDArray[Any]:
+        """Read all vectors into an array of a type."""
+        vectors = np.empty(self._shape, dtype)
+        start = 0
+        for block in self.blocks():
+            vectors[start : start + len(block)] = block
+            start += len(block)
+        return vectors

@@ -24,9 +24,10 @@ def exact_neighbors(vectors: Vectors, queries: Vectors, k: int) -> Neighbors:
     for start in range(0, len(vectors), _ITEMS):
         block = np.ascontiguousarray(vectors[start : start + _ITEMS])
         flat = create_index(FaissSpec("Flat"), vectors.shape[1])
-        flat.add(np.arange(start, start + len(block), dtype=np.int64), block)
+        flat.fill(block)
         neighbors = flat.search(queries, k)
-        ids = np.hstack([best.ids, neighbors.ids])
+        keys = np.where(neighbors.ids < 0, -1, neighbors.ids + start)
+        ids = np.hstack([best.ids, keys])
         best = best_first(ids, np.hstack([best.scores, neighbors.scores]), k)
     return best
 

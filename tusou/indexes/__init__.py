@@ -30,7 +30,7 @@ def load_index(
     """Open an index file that `save` wrote under the same specification.
 
     `device` is the one requested for the encoder; each index type uses it if it can. `vectors` are
-    the stored vectors by row key, which `search_among` compares.
+    the stored vectors by row key; the file does not hold them again.
     """
     index_class = cast("Any", _INDEX_TYPES[spec.index_type].load())
     return cast("VectorIndex", index_class.load(spec, path, device, vectors))

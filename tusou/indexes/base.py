@@ -25,17 +25,16 @@ class VectorIndex(Protocol):
     def __len__(self) -> int: ...
 
     @property
-    def has_row_keys(self) -> bool:
-        """Return whether the ids of a loaded index are its positions, as those of bundles are."""
-        ...
-
-    @property
     def min_items(self) -> int:
-        """The least number of vectors that the first `add` needs."""
+        """The least number of vectors that `fill` needs."""
         ...
 
-    def add(self, ids: Ids, vectors: Vectors) -> None:
-        """Store vectors (n, dim) under ids (n,) that are not in the index yet."""
+    def fill(self, vectors: Vectors) -> None:
+        """Store all vectors (n, dim) of an empty index; their row keys are their positions.
+
+        They may be mapped from a file, and are read in blocks. They must not change afterwards: an
+        index may read them again in a search.
+        """
         ...
 
     def search(self, queries: Vectors, k: int) -> Neighbors:
@@ -45,7 +44,7 @@ class VectorIndex(Protocol):
     def search_among(self, queries: Vectors, k: int, keys: Ids) -> Neighbors:
         """Return the k best per query among the items of row keys, by exact search, ties by key.
 
-        `keys` (m,) ascend. For an index loaded with its stored vectors, unless it holds them.
+        `keys` (m,) ascend.
         """
         ...
 
@@ -53,7 +52,9 @@ class VectorIndex(Protocol):
         """Set search parameters, such as `nprobe=16`; InvalidRequest if unknown."""
         ...
 
-    def save(self, path: Path) -> None: ...
+    def save(self, path: Path) -> None:
+        """Write what a search needs besides the stored vectors."""
+        ...
 
 
 @runtime_checkable

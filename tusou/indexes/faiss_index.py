@@ -11,17 +11,20 @@ from typing import Any, Self
 import faiss
 import numpy as np
 
+from tusou.bundle.refinement import split_factory
 from tusou.bundle.vector_file import VectorFile
 from tusou.core.arrays import Ids, Neighbors, Vectors
 from tusou.core.errors import CorruptBundle, InvalidRequest
 from tusou.core.files import create_file
 from tusou.indexes.base import best_first
 from tusou.indexes.faiss_training import min_items, train
+from tusou.indexes.refined_search import HalfVectors, VectorRows, rank_candidates
 from tusou.indexes.specs import FaissSpec
 from tusou.indexes.subset_search import faiss_threads, search_subset
 
-_REFINED = re.compile(r"(RFlat|Refine\(Flat\))$")
-_CPU_ONLY = re.compile(r"fs|HNSW|RFlat|Refine")  # FAISS has no GPU versions of these
+_FLAT = "Flat"
+_CPU_ONLY = re.compile(r"fs|HNSW|Refine")  # FAISS has no GPU versions of these
+_K_FACTOR = re.compile(r"(?:^|,)k_factor_rf=(\d+)(?=,|$)")
 # A refined index compares a multiple of k candidates exactly. Its recall is measured at this k, so
 # a smaller k is searched at this one.
 _MIN_REFINED_K = 10
@@ -29,35 +32,42 @@ _MIN_REFINED_K = 10
 _SHORT_SEARCH = 2_000_000
 # The largest k of FAISS's GPU indexes.
 _GPU_MAX_K = 2048
+# Vectors added at once; bounds the memory of a pool that is mapped from a file.
+_ADDED = 1 << 16
 
 
 class FaissIndex:
-    """An index described by a FAISS factory string, always over inner product."""
+    """An index described by a FAISS factory string, always over inner product.
+
+    FAISS holds the codes of a refined index; what it finds is compared again with stored vectors.
+    """
 
     def __init__(self, spec: FaissSpec, dim: int) -> None:
+        codes = split_factory(spec.factory).codes
         try:
-            index = faiss.index_factory(dim, f"IDMap,{spec.factory}", faiss.METRIC_INNER_PRODUCT)
+            index = faiss.index_factory(dim, codes, faiss.METRIC_INNER_PRODUCT)
         except RuntimeError as error:
             raise InvalidRequest(
                 f"{spec.factory!r} is not a FAISS factory for {dim} dimensions: {_reason(error)}"
             ) from None
         self._open(spec, index, "cpu")
 
-    def _open(
-        self, spec: FaissSpec, index: faiss.Index, device: str, vectors: VectorFile | None = None
-    ) -> None:
+    def _open(self, spec: FaissSpec, index: faiss.Index, device: str) -> None:
         self.dim: int = index.d
-        self._factory = spec.factory
-        id_map: Any = index.id_map  # type: ignore[attr-defined]
-        self.has_row_keys = bool((faiss.vector_to_array(id_map) == np.arange(index.ntotal)).all())
-        self._min_k = _MIN_REFINED_K if _REFINED.search(spec.factory) else 1
+        self._factory, self._refinement = spec.factory, split_factory(spec.factory).refinement
+        self._min_k = _MIN_REFINED_K if self._refinement in {"memory", "file"} else 1
         self._max_k = sys.maxsize
         self._scans_codes = "x4fs" in spec.factory
         self._lock: AbstractContextManager[object] = nullcontext()
-        if device.startswith("cuda") and not _CPU_ONLY.search(spec.factory):
+        self._vectors: Vectors | VectorFile | None = None  # in full precision, by row key
+        self._compared: Vectors | VectorRows | None = None  # with candidates; None if not refined
+        if (
+            device.startswith("cuda")
+            and not self._refinement
+            and not _CPU_ONLY.search(self._factory)
+        ):
             index = self._to_gpu(index, device)
         self._index = index
-        self._vectors = vectors
         self.tune(spec.tuning)
 
     def _to_gpu(self, index: faiss.Index, device: str) -> faiss.Index:
@@ -69,6 +79,10 @@ class FaissIndex:
         return faiss.index_cpu_to_gpu(self._resources, number, index)
 
     def tune(self, tuning: str) -> None:
+        factor = _K_FACTOR.search(tuning) if self._refinement else None
+        self._k_factor = int(factor[1]) if factor else 1
+        if factor:
+            tuning = (tuning[: factor.start()] + tuning[factor.end() :]).lstrip(",")
         if not tuning:
             return
         space = faiss.GpuParameterSpace() if hasattr(self, "_resources") else faiss.ParameterSpace()
@@ -82,8 +96,8 @@ class FaissIndex:
     def __len__(self) -> int:
         return int(self._index.ntotal)
 
-    def add(self, ids: Ids, vectors: Vectors) -> None:
-        """Store vectors under new ids; the first vectors train an index that needs training."""
+    def fill(self, vectors: Vectors) -> None:
+        """Train the index if it needs training, and store all vectors."""
         if not self._index.is_trained:
             try:
                 train(self._index, vectors)
@@ -92,7 +106,11 @@ class FaissIndex:
                     f"FAISS cannot train {self._factory!r} on {len(vectors):,} vectors: "
                     f"{_reason(error)}; choose another --index"
                 ) from None
-        self._index.add_with_ids(vectors, ids)
+        for start in range(0, len(vectors), _ADDED):
+            self._index.add(np.ascontiguousarray(vectors[start : start + _ADDED]))
+        self._vectors = vectors
+        if self._refinement:
+            self._compared = HalfVectors(vectors) if self._refinement == "half" else vectors
 
     @property
     def min_items(self) -> int:
@@ -103,6 +121,9 @@ class FaissIndex:
         """Return the k best per query; on a GPU at most 2,048, the rest is padding."""
         with self._lock, faiss_threads(1 if self._is_short(queries) else 0):
             depth = max(min(k, self._max_k), self._min_k)
+            if self._compared is not None:
+                candidates = self._index.search(queries, depth * self._k_factor)[1]
+                return rank_candidates(self._compared, queries, candidates, k)
             scores, ids = self._index.search(queries, depth)
         if depth >= k and (scores[:, :-1] > scores[:, 1:]).all() and (ids[:, -1] >= 0).all():
             return Neighbors(ids[:, :k], scores[:, :k])
@@ -110,11 +131,7 @@ class FaissIndex:
         return best_first(ids, scores, k)  # FAISS returns ties in any order
 
     def search_among(self, queries: Vectors, k: int, keys: Ids) -> Neighbors:
-        """Return the k best per query among row keys; ValueError without the stored vectors."""
-        vectors: Vectors | VectorFile | None = _held_vectors(self._index)
-        vectors = self._vectors if vectors is None else vectors
-        if vectors is None:
-            raise ValueError("this index was loaded without the stored vectors")
+        vectors = np.empty((0, self.dim), np.float32) if self._vectors is None else self._vectors
         return search_subset(vectors, queries, k, keys)
 
     def _is_short(self, queries: Vectors) -> bool:
@@ -127,7 +144,11 @@ class FaissIndex:
         return len(queries) == 1 or work <= _SHORT_SEARCH
 
     def save(self, path: Path) -> None:
-        """Write the index; an OSError names the file and the reason, such as a full disk."""
+        """Write the index without vectors that are stored in full beside it.
+
+        An OSError names the file and the reason, such as a full disk.
+        """
+        index = faiss.IndexFlatIP(self.dim) if self._factory == _FLAT else self._index
         with create_file(path) as file:
             refusals: list[OSError] = []
 
@@ -140,7 +161,7 @@ class FaissIndex:
 
             try:
                 writer = faiss.PyCallbackIOWriter(write)  # type: ignore[attr-defined]
-                faiss.write_index(self._index, writer)
+                faiss.write_index(index, writer)
             except RuntimeError:
                 if refusals:
                     raise refusals[0] from None
@@ -156,43 +177,75 @@ class FaissIndex:
     ) -> Self:
         """Return the index that `save` wrote; it goes to a GPU if faiss-gpu is installed.
 
-        Raises CorruptBundle for any other file, and for an index of another kind.
+        `vectors` may be absent only for an index that holds its own. Raises CorruptBundle for any
+        other file, and for an index of another kind.
         """
         index = cls.__new__(cls)
         try:
             loaded = faiss.read_index(str(path))
         except (RuntimeError, MemoryError) as error:
             raise CorruptBundle(f"{path} is not a FAISS index: {_reason(error)}") from None
-        _check_loaded(loaded, path)
+        _check_kind(loaded, spec, path)
+        if spec.factory == _FLAT and vectors is not None and vectors.dim == loaded.d:
+            for block in vectors.blocks():
+                loaded.add(block)
         try:
-            index._open(spec, loaded, usable_device(device), vectors)  # noqa: SLF001 - our own constructor
+            index._open(spec, loaded, usable_device(device))  # noqa: SLF001 - our own constructor
         except InvalidRequest as error:
             raise CorruptBundle(f"{path} is not what the manifest says: {error}") from None
+        index._attach(vectors)  # noqa: SLF001
         return index
 
+    def _attach(self, stored: VectorFile | None) -> None:
+        """Take the stored vectors, or those that FAISS holds in memory."""
+        held = _held_vectors(self._index)
+        self._vectors = stored if held is None else held
+        if not self._refinement:
+            return
+        if stored is None:
+            raise ValueError(f"{self._factory} is loaded with the stored vectors")
+        if self._refinement == "half":
+            self._compared = HalfVectors(stored.read("<f2"))
+        elif self._refinement == "memory":
+            self._vectors = self._compared = stored.read()
+        else:
+            self._compared = stored
 
-def _check_loaded(index: faiss.Index, path: Path) -> None:
-    """Raise CorruptBundle unless an index is one of ours: inner products, ids of row keys."""
+
+def _check_kind(index: faiss.Index, spec: FaissSpec, path: Path) -> None:
+    """Raise CorruptBundle unless an index compares inner products and has ids of row keys."""
+    is_flat = isinstance(index, faiss.IndexFlat) and not index.ntotal
     if (
-        not isinstance(index, faiss.IndexIDMap)
-        or index.metric_type != faiss.METRIC_INNER_PRODUCT
+        index.metric_type != faiss.METRIC_INNER_PRODUCT
         or not index.is_trained
-        or index.index.ntotal != index.ntotal
-        or index.index.d != index.d
-        or index.id_map.size() != index.ntotal
+        or not (is_flat if spec.factory == _FLAT else _has_row_keys(index))
     ):
         raise CorruptBundle(f"{path} holds another kind of index than Tusou writes; index again")
 
 
+def _has_row_keys(index: faiss.Index) -> bool:
+    """Return whether the ids of an index are the positions of its vectors."""
+    while isinstance(index, faiss.IndexPreTransform):
+        index = faiss.downcast_index(index.index)
+    if not isinstance(index, faiss.IndexIVF):
+        return not isinstance(index, faiss.IndexIDMap)
+    lists: Any = index.invlists
+    known, count = np.zeros(index.ntotal, np.bool_), 0
+    for number in filter(lists.list_size, range(lists.nlist)):
+        ids = faiss.rev_swig_ptr(lists.get_ids(number), lists.list_size(number))
+        if not ((ids >= 0) & (ids < index.ntotal)).all():
+            return False
+        known[ids] = True
+        count += len(ids)
+    return count == index.ntotal and bool(known.all())
+
+
 def _held_vectors(index: faiss.Index) -> Vectors | None:
-    """Return a view of the full vectors that an index in memory holds in row key order, if any."""
-    inner = faiss.downcast_index(index.index) if isinstance(index, faiss.IndexIDMap) else index
-    if isinstance(inner, faiss.IndexRefine):
-        inner = faiss.downcast_index(inner.refine_index)
-    if not isinstance(inner, faiss.IndexFlat):
+    """Return a view of the full vectors that an exact index in memory holds."""
+    if not isinstance(index, faiss.IndexFlat):
         return None
-    view: Vectors = faiss.rev_swig_ptr(inner.get_xb(), inner.ntotal * inner.d)
-    return view.reshape(inner.ntotal, inner.d)
+    view: Vectors = faiss.rev_swig_ptr(index.get_xb(), index.ntotal * index.d)
+    return view.reshape(index.ntotal, index.d)
 
 
 def usable_device(device: str) -> str:

@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 import faiss
+import numpy as np
 
 from tusou.core.arrays import Vectors
 
@@ -13,9 +14,12 @@ _OPQ_CENTROIDS = 256  # of each part, in FAISS's own training of a rotation
 
 
 def train(index: faiss.Index, vectors: Vectors) -> None:
-    """Train an index on a sample of the vectors, (n, d); RuntimeError if FAISS cannot."""
+    """Train an index on a sample of the vectors, (n, d); RuntimeError if FAISS cannot.
+
+    The vectors may be mapped from a file: only the sample is read.
+    """
     # About 64 vectors per list, with the number of lists that FAISS advises: 4 sqrt(n).
-    sample = vectors[:: _sample_step(len(vectors))]
+    sample = np.ascontiguousarray(vectors[:: _sample_step(len(vectors))])
     for part in _parts(index):
         if hasattr(part, "do_polysemous_training"):  # minutes, for a search that is not used
             part.do_polysemous_training = False

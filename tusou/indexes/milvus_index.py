@@ -19,9 +19,11 @@ from tusou.indexes.milvus_collection import CONSISTENCY, KEY, VECTOR, Collection
 from tusou.indexes.milvus_columns import columns_of
 from tusou.indexes.milvus_filter import Expression, translate
 from tusou.indexes.milvus_server import MilvusServer
+from tusou.indexes.refined_search import rank_candidates
 from tusou.indexes.specs import MilvusSpec
-from tusou.indexes.subset_search import inner_products, search_subset
+from tusou.indexes.subset_search import search_subset
 
+_INSERTED = 10_000  # vectors of `fill` at once
 _MAX_LIMIT = 16_384  # results of one query in Milvus
 # Candidates beyond k: they show whether the last ones tie.
 _SPARE = 8
@@ -47,14 +49,15 @@ class MilvusIndex:
         return self._count
 
     @property
-    def has_row_keys(self) -> bool:
-        """Return whether the ids are the numbers below the count."""
-        return self._count == self._keys
-
-    @property
     def min_items(self) -> int:
         """The least number of vectors, one: nothing is trained."""
         return 1
+
+    def fill(self, vectors: Vectors) -> None:
+        """Store all vectors, without ids and attributes of items."""
+        for start in range(0, len(vectors), _INSERTED):
+            rows = vectors[start : start + _INSERTED]
+            self.add(np.arange(start, start + len(rows)), np.ascontiguousarray(rows))
 
     def add(
         self,
@@ -119,7 +122,7 @@ class MilvusIndex:
             limit = min(2 * limit, self._count)
             candidates = self._candidates(queries, limit, expression)
         if self._vectors is not None:
-            candidates = _scored_again(self._vectors, queries, candidates)
+            return rank_candidates(self._vectors, queries, candidates.ids, k)
         return best_first(candidates.ids, candidates.scores, k)
 
     def _candidates(self, queries: Vectors, limit: int, expression: str) -> Neighbors:
@@ -237,15 +240,3 @@ def _surely_complete(candidates: Neighbors, k: int) -> bool:
     last = candidates.scores[:, -1]
     below = last < candidates.scores[:, k - 1] - 2 * _ROUNDING
     return bool((np.isneginf(last) | below).all())  # padding: there are no others
-
-
-def _scored_again(vectors: VectorFile, queries: Vectors, candidates: Neighbors) -> Neighbors:
-    """Return the candidates with the scores of the stored vectors."""
-    keys = np.unique(candidates.ids[candidates.ids >= 0])
-    stored = vectors.rows(keys)
-    scores = np.full(candidates.scores.shape, -np.inf, np.float32)
-    for row, ids in enumerate(candidates.ids):
-        known = ids >= 0
-        positions = np.searchsorted(keys, ids[known])
-        scores[row, known] = inner_products(stored, positions, queries[row])
-    return Neighbors(candidates.ids, scores)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import faiss
 import numpy as np
@@ -11,6 +10,7 @@ import numpy.typing as npt
 from tusou.bundle.vector_file import VectorFile
 from tusou.core.arrays import Ids, Neighbors, Vectors
 from tusou.indexes.base import best_first
+from tusou.indexes.refined_search import inner_products
 
 # Vectors copied and compared at once; bounds the memory.
 _BLOCK = 8192
@@ -53,21 +53,6 @@ def search_subset(vectors: Vectors | VectorFile, queries: Vectors, k: int, keys:
     return best_first(best.ids, best.scores, k)
 
 
-def inner_products(stored: Vectors, rows: Ids, query: Vectors) -> _Scores:
-    """Return the inner product of a query (d,) with each of some rows of stored vectors.
-
-    A pair's sum is always formed in the same order, unlike in a matrix product.
-    """
-    query, rows = np.ascontiguousarray(query), np.ascontiguousarray(rows)
-    first, scores = np.zeros(len(rows), np.int64), np.empty(len(rows), np.float32)
-    as_pointer: Any = faiss.swig_ptr
-    arrays = map(as_pointer, (query, first, stored, rows, scores))
-    faiss.pairwise_indexed_inner_product(  # type: ignore[attr-defined]
-        stored.shape[1], len(rows), *arrays
-    )
-    return scores
-
-
 @contextmanager
 def faiss_threads(count: int) -> Iterator[None]:
     """Set the number of FAISS's threads for calls from this thread; 0 leaves it as it is."""
@@ -88,7 +73,8 @@ def _search_block(stored: Vectors, rows: Ids, queries: Vectors, k: int) -> Neigh
     else:
         candidates = (rows[near] for near in _near(stored, rows, queries, k))
     for number, candidate_rows in enumerate(candidates):
-        row_scores = inner_products(stored, candidate_rows, queries[number])
+        query = np.full(len(candidate_rows), number, np.int64)
+        row_scores = inner_products(stored, candidate_rows, queries, query)
         best = _best_positions(row_scores, k)
         ids[number, : len(best)] = candidate_rows[best]
         scores[number, : len(best)] = row_scores[best]

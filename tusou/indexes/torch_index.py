@@ -1,5 +1,6 @@
 """Exact search by a matrix product and top-k in torch, on a processor or a GPU."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Self
 
@@ -7,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tusou.bundle.vector_file import VectorFile
+from tusou.bundle.array_file import data_offset, save_array
+from tusou.bundle.vector_file import VECTOR_TYPE, VectorFile
 from tusou.core.arrays import Ids, Neighbors, Vectors
-from tusou.core.errors import CorruptBundle, InvalidRequest
-from tusou.core.files import DAMAGED_FILE_ERRORS, create_file
+from tusou.core.errors import InvalidRequest
 from tusou.indexes.base import best_first
 from tusou.indexes.specs import TorchSpec
 from tusou.indexes.subset_search import search_subset
@@ -19,6 +20,8 @@ from tusou.indexes.subset_search import search_subset
 _BLOCK = 1 << 20
 # Items copied and scored at once in a search among some of them.
 _SUBSET_BLOCK = 1 << 16
+# Vectors copied to the device at once.
+_COPIED = 1 << 14
 
 
 class TorchIndex:
@@ -28,26 +31,26 @@ class TorchIndex:
         del spec
         self.dim = dim
         self._device = torch.device(device)
-        self._ids = torch.empty(0, dtype=torch.int64, device=self._device)
         self._vectors = torch.empty((0, dim), device=self._device)
 
     def __len__(self) -> int:
-        return len(self._ids)
-
-    @property
-    def has_row_keys(self) -> bool:
-        """Return whether the ids are the positions of the vectors."""
-        return torch.equal(self._ids, torch.arange(len(self._ids), device=self._device))
+        return len(self._vectors)
 
     @property
     def min_items(self) -> int:
         """The least number of vectors, one: nothing is trained."""
         return 1
 
-    def add(self, ids: Ids, vectors: Vectors) -> None:
-        new = torch.tensor(ids, device=self._device), torch.tensor(vectors, device=self._device)
-        self._ids = torch.cat([self._ids, new[0]])
-        self._vectors = torch.cat([self._vectors, new[1]])
+    def fill(self, vectors: Vectors) -> None:
+        parts = (vectors[start : start + _COPIED] for start in range(0, len(vectors), _COPIED))
+        self._copy(parts, len(vectors))
+
+    def _copy(self, parts: Iterable[Vectors], count: int) -> None:
+        self._vectors = torch.empty((count, self.dim), device=self._device)
+        start = 0
+        for part in parts:
+            self._vectors[start : start + len(part)] = torch.tensor(part)
+            start += len(part)
 
     def search(self, queries: Vectors, k: int) -> Neighbors:
         scores, ids = self._top_k(torch.tensor(queries, device=self._device), k)
@@ -76,13 +79,14 @@ class TorchIndex:
     @torch.inference_mode()
     def _top_k(self, queries: Tensor, k: int) -> tuple[Tensor, Tensor]:
         """Return scores and ids of the k best items of each block, on the index's device."""
-        scores, ids = queries[:, :0], self._ids.expand(len(queries), -1)[:, :0]
+        scores = queries[:, :0]
+        ids = torch.empty((len(queries), 0), dtype=torch.int64, device=queries.device)
         for start in range(0, len(self), _BLOCK):
             rows = slice(start, start + _BLOCK)
             block = queries @ self._vectors[rows].T
             best, positions = block.topk(min(k, block.shape[1]))
             scores = torch.cat([scores, best], 1)
-            ids = torch.cat([ids, self._ids[rows][positions]], 1)
+            ids = torch.cat([ids, positions + start], 1)
         return scores, ids
 
     def tune(self, tuning: str) -> None:
@@ -90,25 +94,22 @@ class TorchIndex:
             raise InvalidRequest(f"the torch index has nothing to tune, got {tuning!r}")
 
     def save(self, path: Path) -> None:
-        with create_file(path) as file:
-            np.savez(file, ids=self._ids.cpu().numpy(), vectors=self._vectors.cpu().numpy())
+        """Write an array of no vectors: the stored ones are in a file of their own."""
+        save_array(path, np.empty((0, self.dim), VECTOR_TYPE))
 
     @classmethod
     def load(
         cls, spec: TorchSpec, path: Path, device: str = "cpu", vectors: VectorFile | None = None
     ) -> Self:
-        """Return the index that `save` wrote; `auto` puts it on a GPU if there is one."""
-        del vectors  # the index holds them
-        try:
-            with np.load(path, allow_pickle=False) as arrays:
-                ids, stored = arrays["ids"], arrays["vectors"]
-            if (ids.dtype, stored.dtype) != (np.int64, np.float32) or ids.shape != stored.shape[:1]:
-                raise ValueError("arrays of another type or shape")
-            dim = int(stored.shape[1])
-        except DAMAGED_FILE_ERRORS as error:
-            raise CorruptBundle(f"{path} is not a torch index: {str(error)[:160]}") from None
+        """Return the index of stored vectors; `auto` puts it on a GPU if there is one.
+
+        Raises CorruptBundle for a file that `save` did not write.
+        """
+        if vectors is None:
+            raise ValueError("the torch index is loaded from the stored vectors")
+        data_offset(path, VECTOR_TYPE, (0, vectors.dim))
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
-        index = cls(spec, dim, device)
-        index.add(ids, stored)
+        index = cls(spec, vectors.dim, device)
+        index._copy(vectors.blocks(), len(vectors))
         return index

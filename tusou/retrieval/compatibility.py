@@ -40,7 +40,7 @@ def check_compatibility(bundle: Bundle, index: VectorIndex, encoder: TextEncoder
     texts, expected = bundle.golden
     _ = bundle.source_files, bundle.spans, bundle.vector_file, bundle.attributes
     same_count = len(index) == len(bundle.ids) == bundle.item_count
-    if not same_count or not index.has_row_keys or index.dim != bundle.manifest.model.dim:
+    if not same_count or index.dim != bundle.manifest.model.dim:
         raise CorruptBundle(f"{bundle.folder}: index and ids do not belong together; index again")
     if encoder.dim != index.dim:
         raise IncompatibleBundle(

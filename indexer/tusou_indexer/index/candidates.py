@@ -15,6 +15,7 @@ _NPROBES = tuple(2**power for power in range(13))
 _K_FACTORS = (4, 8, 16, 32, 64)  # candidates compared exactly per requested item
 _ID_BYTES = 8
 _SCALAR_BYTES = {"SQ8": 1, "SQfp16": 2}
+_MEMORY_BYTES = {"RFile": 0}  # candidates are compared with vectors that are read from the file
 
 
 def candidate_factories(count: int, dim: int, request: IndexRequest) -> list[str]:
@@ -25,16 +26,32 @@ def candidate_factories(count: int, dim: int, request: IndexRequest) -> list[str
     if not request.auto:
         return [request.index]
     budget = request.memory
-    full, compressed = _full(count, dim, request.on_gpu), _compressed(count, dim, request.on_gpu)
+    tiers = _tiers(count, dim, request.on_gpu)
     if budget is None:
-        return full
-    for factories in (full, compressed):
+        return tiers[0]
+    for factories in tiers:
         if fitting := [each for each in factories if memory_bytes(each, count, dim) <= budget]:
             return fitting
-    least = min(memory_bytes(factory, count, dim) for factory in compressed)
+    least = min(memory_bytes(each, count, dim) for factories in tiers for each in factories)
     raise InvalidRequest(
         f"--index {request.index}: an index of {count:,} vectors takes {least / 1e6:.1f}MB or more"
     )
+
+
+def _tiers(count: int, dim: int, on_gpu: bool) -> list[list[str]]:
+    """Return indexes that hold whole vectors, and others that take less memory each time."""
+    full = _full(count, dim, on_gpu)
+    if on_gpu or dim % 8:
+        lists = f"{_lists(count)}," if count > EXACT_ITEMS else ""
+        return [full, [f"{lists}SQfp16", f"{lists}SQ8"]]
+    refined = [each for each in _refined(count, dim) if each.startswith("PCAR")]
+    return [
+        full,
+        *(
+            [each.replace("RFlat", last) for each in refined]
+            for last in ("Refine(SQfp16)", "RFile")
+        ),
+    ]
 
 
 def search_parameters(factory: str) -> tuple[list[str], list[str]]:
@@ -61,46 +78,36 @@ def bytes_read(factory: str, tuning: str, count: int, dim: int) -> float:
 
 def memory_bytes(factory: str, count: int, dim: int) -> float:
     """Estimate the bytes that an index takes in memory."""
-    ids = _ID_BYTES * (2 if "IVF" in factory else 1)
-    item = _code_bytes(factory, dim) + _refinement_bytes(factory) * dim + ids
+    refined = _MEMORY_BYTES.get(_last(factory), _refinement_bytes(factory)) * dim
+    item = _code_bytes(factory, dim) + refined + (_ID_BYTES if "IVF" in factory else 0)
     return _table_bytes(factory, dim) + count * item
 
 
 def _full(count: int, dim: int, on_gpu: bool) -> list[str]:
     """Return indexes that hold every vector in full."""
     coded = not on_gpu and not dim % 8
+    exhaustive = f"{_lists(count)},Flat" if count > EXACT_ITEMS else "Flat"
+    if not coded or (count <= EXACT_ITEMS and count * dim * 4 <= _CACHED_BYTES):
+        return [exhaustive]
+    return [*_refined(count, dim), exhaustive]
+
+
+def _refined(count: int, dim: int) -> list[str]:
+    """Return indexes of codes whose candidates are compared again with whole vectors."""
     quarter, half = dim // 4, dim // 2
     if count > EXACT_ITEMS:
         lists = _lists(count)
-        refined = [
+        return [
             f"PCAR{quarter},{lists},PQ{dim // 8}x4fs,RFlat",
             f"PCAR{quarter},{lists},PQ{quarter}x4fs,RFlat",
             f"{lists},PQ{quarter}x4fs,RFlat",
         ]
-        return [*refined, f"{lists},Flat"] if coded else [f"{lists},Flat"]
-    if not coded or count * dim * 4 <= _CACHED_BYTES:
-        return ["Flat"]
     return [
         f"PCAR{quarter},PQ{dim // 8}x4fs,RFlat",
         f"PCAR{quarter},PQ{quarter}x4fs,RFlat",
         f"PCAR{half},PQ{quarter}x4fs,RFlat",
         f"PQ{quarter}x4fs,RFlat",
         f"PQ{half}x4fs,RFlat",
-        "Flat",
-    ]
-
-
-def _compressed(count: int, dim: int, on_gpu: bool) -> list[str]:
-    """Return indexes of two bytes a dimension or fewer, whose scores are approximate."""
-    lists = f"{_lists(count)}," if count > EXACT_ITEMS else ""
-    if on_gpu or dim % 8:
-        return [f"{lists}SQfp16", f"{lists}SQ8"]
-    codes = f"PCAR{dim // 4},{lists}PQ{dim // 4}x4fs"
-    return [
-        f"{codes},Refine(SQfp16)",
-        f"{codes},Refine(SQ8)",
-        f"{lists}SQ8",
-        f"{lists}PQ{dim // 2}x4fs",
     ]
 
 
@@ -119,8 +126,12 @@ def _code_bytes(factory: str, dim: int) -> float:
 
 def _refinement_bytes(factory: str) -> int:
     """Return the bytes a dimension in which candidates are compared again; 0 if they are not."""
-    refined = re.search(r"RFlat|Refine\((\w+)\)", factory)
+    refined = re.fullmatch(r"RFlat|RFile|Refine\((\w+)\)", _last(factory))
     return _SCALAR_BYTES.get(refined[1], 4) if refined else 0
+
+
+def _last(factory: str) -> str:
+    return factory.rpartition(",")[2]
 
 
 def _table_bytes(factory: str, dim: int) -> float:

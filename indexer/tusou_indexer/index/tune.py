@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from math import inf
 
-import numpy as np
-
 from tusou.bundle.manifest import CollectionRecord, TuningTrial
 from tusou.core.arrays import Vectors
 from tusou.indexes import VectorIndex, create_index
@@ -130,7 +128,7 @@ def _recall(trial: TuningTrial) -> float:
 
 def _filled_index(vectors: Vectors, spec: IndexSpec) -> VectorIndex:
     index = create_index(spec, vectors.shape[1])
-    index.add(np.arange(len(vectors), dtype=np.int64), np.ascontiguousarray(vectors))
+    index.fill(vectors)
     return index
 
 

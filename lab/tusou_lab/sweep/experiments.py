@@ -72,7 +72,7 @@ class ExperimentRunner:
     def __init__(self, base: SweepBase, vectors: QueryVectors) -> None:
         self._base, self._vectors = base, vectors
         self._queries = vectors.encode_queries(base.queries, base.prompt, base.precision)
-        self._exact = _build_index(FaissSpec("Flat"), np.arange(len(base.pool)), base.pool)
+        self._exact = _build_index(FaissSpec("Flat"), base.pool)
 
     def compare_prompts(self, prompts: Sequence[Prompt]) -> SweepExperiment:
         """Score each prompt template."""
@@ -101,8 +101,8 @@ class ExperimentRunner:
                     f"no query has a correct image in a sample of {size} images of the {count} in "
                     "the bundle; give other --pool sizes"
                 )
-            index = _build_index(FaissSpec("Flat"), order[:size], self._base.pool)
-            results = _search(index, self._queries[rows_used])
+            asked, keys = self._queries[rows_used], np.sort(order[:size])
+            results = self._exact.search_among(asked, min(DEPTH, size), keys).ids
             judged = _judge(results, [correct[row] for row in rows_used])
             rows.append(_score(str(size), judged, {"queries": float(len(rows_used))}))
         return SweepExperiment("pool", tuple(rows))
@@ -139,11 +139,10 @@ class ExperimentRunner:
     def compare_indexes(self, specs: Sequence[FaissSpec]) -> SweepExperiment:
         """Score index types, with their recall against exact search and their speed."""
         exact = exact_neighbors(self._base.pool, self._queries, DEPTH)
-        keys = np.arange(len(self._base.pool))
         rows = []
         for spec in specs:
             started = perf_counter()
-            index = _build_index(spec, keys, self._base.pool)
+            index = _build_index(spec, self._base.pool)
             built = perf_counter() - started
             results = _search(index, self._queries)
             measured = {
@@ -208,9 +207,9 @@ def _make_row(
     )
 
 
-def _build_index(spec: FaissSpec, keys: Ids, pool: Vectors) -> VectorIndex:
+def _build_index(spec: FaissSpec, pool: Vectors) -> VectorIndex:
     index = create_index(spec, pool.shape[1])
-    index.add(keys, np.ascontiguousarray(pool[keys]))
+    index.fill(pool)
     return index
 
 

@@ -2,12 +2,15 @@
 
 from pathlib import Path
 
+import faiss
 import numpy as np
 import pytest
 import torch
 from recording import DeviceLog
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from tusou.bundle.array_file import save_array
+from tusou.bundle.vector_file import VectorFile
 from tusou.core.arrays import Neighbors, Vectors
 from tusou.core.errors import CorruptBundle, InvalidRequest
 from tusou.indexes import VectorIndex, create_index, load_index
@@ -27,6 +30,15 @@ INDEXES = [
     pytest.param(
         (FaissSpec("PCAR32,PQ16x4fs,RFlat", "k_factor_rf=16"), 0.99, True), id="projected"
     ),
+    pytest.param((FaissSpec("PQ16x4fs,RFile", "k_factor_rf=16"), 0.99, True), id="file"),
+    pytest.param(
+        (FaissSpec("IVF8,PQ16x4fs,RFile", "nprobe=8,k_factor_rf=16"), 0.99, True),
+        id="lists-and-file",
+    ),
+    pytest.param((FaissSpec("PQ16x4fs,Refine(SQfp16)", "k_factor_rf=16"), 0.99, False), id="half"),
+    pytest.param(
+        (FaissSpec("PQ16x4fs,Refine(SQ8)", "k_factor_rf=16"), 0.95, False), id="refined-by-codes"
+    ),
     pytest.param((FaissSpec("SQ8"), 0.9, False), id="faiss-quantised"),
     pytest.param((FaissSpec("PCA24,Flat"), 0.3, False), id="faiss-projected"),
 ]
@@ -38,13 +50,17 @@ def unit_vectors(count: int, seed: int) -> Vectors:
 
 
 STORED, QUERIES = unit_vectors(COUNT, seed=1), unit_vectors(40, seed=2)
-IDS = np.arange(COUNT, dtype=np.int64) * 7  # an id is not a row number
 
 
 def filled_index(spec: IndexSpec) -> VectorIndex:
     index = create_index(spec, DIM)
-    index.add(IDS, STORED)
+    index.fill(STORED)
     return index
+
+
+def stored_file(folder: Path) -> VectorFile:
+    save_array(folder / "vectors.npy", STORED)
+    return VectorFile(folder / "vectors.npy", STORED.shape)
 
 
 @pytest.fixture(scope="module", params=INDEXES)
@@ -60,7 +76,7 @@ Case = tuple[IndexSpec, VectorIndex, float, bool]
 def truth() -> Neighbors:
     scores = QUERIES @ STORED.T
     best = np.argsort(-scores, axis=1)[:, :K]
-    return Neighbors(IDS[best], np.take_along_axis(scores, best, 1))
+    return Neighbors(best, np.take_along_axis(scores, best, 1))
 
 
 def test_it_finds_the_items_of_a_brute_force_search(case: Case, truth: Neighbors) -> None:
@@ -73,7 +89,7 @@ def test_it_finds_the_items_of_a_brute_force_search(case: Case, truth: Neighbors
 def test_exact_scores_are_inner_products(case: Case) -> None:
     _, index, _, exact = case
     neighbors = index.search(QUERIES, K)
-    expected = np.einsum("qd,qkd->qk", QUERIES, STORED[neighbors.ids // 7])
+    expected = np.einsum("qd,qkd->qk", QUERIES, STORED[neighbors.ids])
     assert bool(np.abs(neighbors.scores - expected).max() < 1e-5) == exact
 
 
@@ -99,11 +115,23 @@ def test_a_saved_index_returns_the_same_results(case: Case, tmp_path: Path) -> N
     spec, index, _, _ = case
     before = index.search(QUERIES, K)
     index.save(tmp_path / "index")
-    loaded = load_index(spec, tmp_path / "index")
+    loaded = load_index(spec, tmp_path / "index", vectors=stored_file(tmp_path))
     after = loaded.search(QUERIES, K)
     np.testing.assert_array_equal(before.ids, after.ids)
     np.testing.assert_array_equal(before.scores, after.scores)
     assert (len(loaded), loaded.dim) == (COUNT, DIM)
+
+
+def test_a_file_holds_no_vector_that_is_stored_beside_it(tmp_path: Path) -> None:
+    for spec in (TorchSpec(), FaissSpec("Flat")):
+        filled_index(spec).save(tmp_path / "index")
+        assert (tmp_path / "index").stat().st_size < 200
+    sizes = set()
+    for last in ("RFlat", "Refine(Flat)", "Refine(SQfp16)", "RFile"):
+        filled_index(FaissSpec(f"PQ16x4fs,{last}")).save(tmp_path / last)
+        sizes.add((tmp_path / last).stat().st_size)
+    filled_index(FaissSpec("PQ16x4fs")).save(tmp_path / "codes")
+    assert sizes == {(tmp_path / "codes").stat().st_size}
 
 
 def test_a_projection_does_not_centre_vectors() -> None:
@@ -111,7 +139,7 @@ def test_a_projection_does_not_centre_vectors() -> None:
     vectors = STORED + 3 * STORED[0]
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     index = create_index(FaissSpec(f"PCA{DIM},Flat"), DIM)
-    index.add(IDS, vectors)
+    index.fill(vectors)
     neighbors = index.search(vectors[:40], K)
     expected = np.sort(vectors[:40] @ vectors.T, axis=1)[:, : -K - 1 : -1]
     np.testing.assert_allclose(neighbors.scores, expected, atol=1e-5)
@@ -122,7 +150,6 @@ def test_a_search_on_a_gpu_computes_on_the_gpu_alone() -> None:
     index = TorchIndex(TorchSpec(), DIM)
     with FakeTensorMode():
         index._vectors = torch.empty((COUNT, DIM), device="cuda")
-        index._ids = torch.empty(COUNT, dtype=torch.int64, device="cuda")
         queries = torch.empty((4, DIM), device="cuda")
         with DeviceLog() as devices:
             scores, ids = index._top_k(queries, K)
@@ -140,8 +167,8 @@ UNCOMPRESSED = [
 @pytest.mark.parametrize("spec", UNCOMPRESSED)
 def test_equal_scores_come_in_id_order(spec: IndexSpec) -> None:
     index = create_index(spec, DIM)
-    index.add(np.array([9, 4, 7, 1], np.int64), np.repeat(STORED[:1], 4, axis=0))
-    assert index.search(STORED[:1], 4).ids.tolist() == [[1, 4, 7, 9]]
+    index.fill(np.repeat(STORED[:1], 4, axis=0))
+    assert index.search(STORED[:1], 4).ids.tolist() == [[0, 1, 2, 3]]
 
 
 @pytest.mark.parametrize("spec", UNCOMPRESSED)
@@ -168,7 +195,7 @@ def test_the_torch_index_has_no_parameters() -> None:
 @pytest.mark.gpu
 def test_a_gpu_finds_the_items_that_the_processor_finds(tmp_path: Path, truth: Neighbors) -> None:
     filled_index(TorchSpec()).save(tmp_path / "index")
-    index = load_index(TorchSpec(), tmp_path / "index", "cuda")
+    index = load_index(TorchSpec(), tmp_path / "index", "cuda", stored_file(tmp_path))
     neighbors = index.search(QUERIES, K)
     np.testing.assert_array_equal(neighbors.ids, truth.ids)
     np.testing.assert_allclose(neighbors.scores, truth.scores, atol=1e-5)
@@ -180,6 +207,36 @@ def test_a_gpu_finds_the_items_that_the_processor_finds(tmp_path: Path, truth: N
 def test_refuses_strings_that_faiss_does_not_understand(spec: FaissSpec) -> None:
     with pytest.raises(InvalidRequest, match="FAISS"):
         create_index(spec, DIM)
+
+
+def forged(kind: str) -> tuple[FaissSpec, faiss.Index]:
+    """Return a specification and an index of inner products that does not belong to it."""
+    factory = {"list": "IVF4,Flat", "flat": "Flat"}.get(kind, "IDMap,Flat")
+    metric = faiss.METRIC_L2 if kind == "metric" else faiss.METRIC_INNER_PRODUCT
+    index = faiss.index_factory(DIM, factory, metric)
+    index.train(STORED)
+    if kind == "flat":
+        index.add(STORED)
+    else:
+        index.add_with_ids(STORED, np.arange(COUNT) + (kind == "list"))
+    return FaissSpec("IVF4,Flat" if kind == "list" else "Flat"), index
+
+
+@pytest.mark.parametrize("kind", ["list", "flat", "ids", "metric"])
+def test_refuses_an_index_of_another_kind(kind: str, tmp_path: Path) -> None:
+    spec, index = forged(kind)
+    faiss.write_index(index, str(tmp_path / "index"))
+    with pytest.raises(CorruptBundle, match="index holds another kind of index"):
+        load_index(spec, tmp_path / "index", vectors=stored_file(tmp_path))
+
+
+def test_lists_may_be_empty(tmp_path: Path) -> None:
+    spec, few = FaissSpec("IVF64,PQ16x4fs,RFile", "nprobe=64"), STORED[:70]
+    index = create_index(spec, DIM)
+    index.fill(np.repeat(few[:1], 70, axis=0))
+    index.save(tmp_path / "index")
+    loaded = load_index(spec, tmp_path / "index", vectors=stored_file(tmp_path))
+    assert len(loaded) == 70
 
 
 def test_refuses_a_file_that_is_not_an_index(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def vectors(count: int) -> Vectors:
 
 def fill(factory: str, count: int) -> None:
     index = create_index(FaissSpec(factory), DIM)
-    index.add(np.arange(count, dtype=np.int64), vectors(count))
+    index.fill(vectors(count))
 
 
 @pytest.mark.parametrize(("factory", "least"), FACTORIES)
@@ -52,8 +52,8 @@ def test_polysemous_codes_are_not_trained_and_the_codes_are_those_without_them()
     codes = []
     for factory in ("IVF4,PQ8", "IVF4,PQ8np"):
         index = create_index(FaissSpec(factory, "nprobe=4"), DIM)
-        index.add(np.arange(600, dtype=np.int64), stored)
-        inner = faiss.downcast_index(index._index.index)  # type: ignore[attr-defined]
+        index.fill(stored)
+        inner = faiss.downcast_index(index._index)  # type: ignore[attr-defined]
         assert not inner.do_polysemous_training
         codes.append(index.search(stored[:50], 10))
     np.testing.assert_array_equal(codes[0].ids, codes[1].ids)

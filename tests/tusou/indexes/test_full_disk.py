@@ -21,7 +21,7 @@ FULL = Path("/dev/full")
 def save_index(spec: IndexSpec) -> Callable[[Path], None]:
     def save(path: Path) -> None:
         index = create_index(spec, 64)
-        index.add(np.arange(len(VECTORS), dtype=np.int64), VECTORS)
+        index.fill(VECTORS)
         index.save(path)
 
     return save

@@ -25,6 +25,7 @@ INDEXES = [
     pytest.param(FaissSpec("SQ8"), id="codes"),
     pytest.param(FaissSpec("PCAR16,PQ8x4fs,RFlat", "k_factor_rf=4"), id="refined"),
     pytest.param(FaissSpec("PQ16x4fs,Refine(SQfp16)"), id="half"),
+    pytest.param(FaissSpec("PQ16x4fs,RFile"), id="file"),
 ]
 
 
@@ -63,7 +64,7 @@ def index(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     spec: IndexSpec = request.param
     folder = tmp_path_factory.mktemp("index")
     built = create_index(spec, DIM)
-    built.add(np.arange(COUNT, dtype=np.int64), STORED)
+    built.fill(STORED)
     built.save(folder / "index.bin")
     return load_index(spec, folder / "index.bin", "cpu", stored_file(folder))
 
@@ -126,17 +127,10 @@ def test_keys_of_several_blocks_are_searched_completely(
 def test_the_search_for_a_gpu_returns_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tusou.indexes.torch_index._SUBSET_BLOCK", 64)
     index, keys = TorchIndex(TorchSpec(), DIM), random_keys(333)
-    index.add(np.arange(COUNT, dtype=np.int64), STORED)
+    index.fill(STORED)
     scores, ids = index._top_k_among(torch.tensor(QUERIES), K, torch.tensor(keys))
     order = scores.argsort(dim=1, descending=True, stable=True)[:, :K]
     np.testing.assert_array_equal(ids.gather(1, order), brute_force(QUERIES, K, keys).ids)
-
-
-def test_an_index_of_codes_needs_the_stored_vectors() -> None:
-    index = create_index(FaissSpec("SQ8"), DIM)
-    index.add(np.arange(COUNT, dtype=np.int64), STORED)
-    with pytest.raises(ValueError, match="without the stored vectors"):
-        index.search_among(QUERIES, K, random_keys(5))
 
 
 @pytest.mark.parametrize("shorten", [lambda size: size - 4, lambda _: 0])

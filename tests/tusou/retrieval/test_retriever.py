@@ -31,21 +31,20 @@ def texts(count: int) -> list[str]:
     return [TEXTS[number % len(TEXTS)] + str(number) * (number % 5) for number in range(count)]
 
 
-def axes(spec: IndexSpec, keys: Sequence[int]) -> VectorIndex:
+def axes(spec: IndexSpec, count: int) -> VectorIndex:
     """Return an index of axes, in turn: a score is one number of the query, to the last bit.
 
     Every 64th item has the very same score.
     """
     index = create_index(spec, DIM)
-    index.add(np.array(keys, np.int64), np.eye(DIM, dtype=np.float32)[np.arange(len(keys)) % DIM])
+    index.fill(np.eye(DIM, dtype=np.float32)[np.arange(count) % DIM])
     return index
 
 
-def expected(keys: Sequence[int], queries: Vectors) -> list[list[int]]:
+def expected(count: int, queries: Vectors) -> list[list[int]]:
     """Return all keys of an index of axes, best first, equal scores by key."""
-    scores = queries[:, np.arange(len(keys)) % DIM]
-    order = np.lexsort((np.tile(keys, (len(queries), 1)), -scores), axis=1)
-    return np.array(keys)[order].tolist()
+    order = np.argsort(-queries[:, np.arange(count) % DIM], axis=1, kind="stable")
+    return order.tolist()
 
 
 def queries(count: int) -> Vectors:
@@ -76,9 +75,7 @@ class Counting:
         return self._index.search_among(queries, k, keys)
 
 
-APART = range(3, ITEMS, 5)  # 60 items with 60 different scores
-TIED = range(ITEMS)
-FIRST = range(60)  # different scores, too
+APART, TIED = 60, ITEMS  # items with 60 different scores, and with 64
 
 
 @pytest.mark.parametrize("spec", SPECS)
@@ -200,13 +197,13 @@ def test_an_empty_selection_is_neither_compared_nor_searched(spec: IndexSpec) ->
 @pytest.mark.usefixtures("widening")
 @pytest.mark.parametrize("spec", SPECS)
 def test_queries_without_a_filter_are_searched_as_if_alone(spec: IndexSpec) -> None:
-    index = Counting(axes(spec, FIRST))
+    index = Counting(axes(spec, APART))
     half = every(2, 60)
     first, second = queries(2)
     batch = [NeighborRequest(first, 4), NeighborRequest(second, 10, half)]
     rankings = find_neighbors(index, batch)  # type: ignore[arg-type]
     assert index.widths == [5, 32]  # 10 of a half, with room, as a power of two
-    best = expected(FIRST, np.stack([first, second]))
+    best = expected(APART, np.stack([first, second]))
     assert rankings[0].keys == best[0][:4]
     assert rankings[1].keys == [key for key in best[1] if key % 2 == 0][:10]
 
@@ -215,10 +212,10 @@ def test_queries_without_a_filter_are_searched_as_if_alone(spec: IndexSpec) -> N
 @pytest.mark.parametrize("spec", SPECS)
 def test_it_widens_until_enough_selected_items_are_certain(spec: IndexSpec) -> None:
     """Select the items that are farthest: the share of all items misleads the first width."""
-    index = Counting(axes(spec, FIRST))
+    index = Counting(axes(spec, APART))
     (vector,) = queries(1)
-    farthest = expected(FIRST, vector[None])[0][30:]
-    mask = np.isin(FIRST, farthest)
+    farthest = expected(APART, vector[None])[0][30:]
+    mask = np.isin(np.arange(APART), farthest)
     (ranking,) = find_neighbors(index, [NeighborRequest(vector, 5, Selection(mask))])  # type: ignore[arg-type]
     assert index.widths == [16, 32, 60]
     assert (ranking.keys, ranking.complete) == (farthest[:5], False)
@@ -240,10 +237,10 @@ def test_items_that_tie_at_the_end_are_seen(spec: IndexSpec) -> None:
 @pytest.mark.parametrize("spec", SPECS)
 def test_excluded_items_are_replaced(spec: IndexSpec) -> None:
     """Of 30 selected items, the first search, of 32 neighbors, sees five of the seven needed."""
-    index = Counting(axes(spec, FIRST))
+    index = Counting(axes(spec, APART))
     (vector,) = queries(1)
-    chosen = expected(FIRST, vector[None])[0][26:56]
-    selection = Selection(np.isin(FIRST, chosen))
+    chosen = expected(APART, vector[None])[0][26:56]
+    selection = Selection(np.isin(np.arange(APART), chosen))
     request = NeighborRequest(vector, 2, selection, frozenset(chosen[:5]))
     (ranking,) = find_neighbors(index, [request])  # type: ignore[arg-type]
     assert ranking.keys == chosen[5:7]
