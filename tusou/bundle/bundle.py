@@ -8,7 +8,7 @@ BUNDLE/<version>/           written once, never changed
     spans.npy               (n, 4) int64: file, byte offset, length and CRC-32 of each item
     content.npy             (n, 16) uint8 digests of the items, for later builds; optional
     files.json              the source's files by number, relative to the manifest's source
-    index.bin               the vector index
+    index.bin               the vector index, without the vectors that are in vectors.npy
     golden.json             texts and their vectors, encoded again at every start
     failures.jsonl          lines of the source that could not be used
     attributes.arrow        the items' attributes in row key order, if there are any
