@@ -58,7 +58,7 @@ class VectorIndex(Protocol):
 
 
 @runtime_checkable
-class FilteringIndex(VectorIndex, Protocol):
+class FilteringIndex(Protocol):
     """An index that stores the attributes and selects items by itself."""
 
     def search_where(self, queries: Vectors, k: int, selected: Filter) -> Neighbors:

@@ -8,6 +8,7 @@ import pytest
 from drawn_items import make_items
 from tusou_indexer.build import BuildSpec, build
 
+from tusou.attributes.filters import Filter, parse_filter
 from tusou.cli.progress import NoProgress
 from tusou.core.arrays import Ids, Neighbors, Vectors
 from tusou.core.hits import Hits
@@ -62,6 +63,7 @@ class Counting:
         self._index = index
         self.widths: list[int] = []
         self.compared: list[int] = []
+        self.selected: list[int] = []
 
     def __len__(self) -> int:
         return len(self._index)
@@ -295,3 +297,33 @@ def test_a_large_selection_is_as_exact_as_the_index(spec: IndexSpec, floor: floa
 def test_an_index_that_runs_out_of_neighbors_gives_way_to_comparing() -> None:
     """No list holds ten selected items."""
     assert best_of_fifth(FaissSpec("IVF64,Flat", "nprobe=1")) == BEST_OF_FIFTH
+
+
+class SelectsByItself(Counting):
+    """An index that knows which items pass, as Milvus does."""
+
+    def __init__(self, index: VectorIndex, passing: Ids) -> None:
+        super().__init__(index)
+        self._passing = passing
+
+    def search_where(self, queries: Vectors, k: int, selected: Filter) -> Neighbors:
+        assert selected == SHOES
+        self.selected.append(k)
+        return self._index.search_among(queries, k, self._passing)
+
+
+SHOES = parse_filter({"category": "鞋"})
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_an_index_that_selects_by_itself_is_left_to_it(spec: IndexSpec) -> None:
+    selection = Selection(np.arange(ITEMS) % 2 == 0, SHOES)
+    index = SelectsByItself(axes(spec, TIED), selection.keys)
+    vectors = queries(3)
+    batch = [NeighborRequest(vector, 7, selection) for vector in vectors[:2]]
+    rankings = find_neighbors(index, [*batch, NeighborRequest(vectors[2], 7)])  # type: ignore[arg-type]
+    best = expected(TIED, vectors)
+    even = [[key for key in keys if key % 2 == 0][:7] for keys in best[:2]]
+    assert [each.keys for each in rankings] == [*even, best[2][:7]]
+    assert index.compared == []
+    assert index.selected[0] == 8  # one more shows ties at the end
