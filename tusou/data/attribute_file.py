@@ -35,7 +35,7 @@ class FileRow(NamedTuple):
     fields: Mapping[str, object]
 
 
-class ItemAttributes(NamedTuple):
+class AttributeRow(NamedTuple):
     """The attributes of one item."""
 
     item_id: str
@@ -66,7 +66,7 @@ class AttributeFile:
             if self.schema.get(name) == "string" and (phrase := count.exceptions(self._unit))
         ]
 
-    def rows(self) -> Iterator[ItemAttributes]:
+    def rows(self) -> Iterator[AttributeRow]:
         """Yield the attributes of each row; BadDataset at the end lists all faults in the file."""
         problems: list[str] = []
         first_rows: dict[str, int] = {}
@@ -79,7 +79,7 @@ class AttributeFile:
             attributes = self._convert(row, faults)
             problems += [f"{self._unit} {row.number}: {fault}" for fault in faults]
             if item_id is not None:
-                yield ItemAttributes(item_id, attributes)
+                yield AttributeRow(item_id, attributes)
         if problems:
             raise BadDataset(f"{self.path}: {len(problems)} faults{list_problems(problems)}")
         if not first_rows or not self.schema:
@@ -106,16 +106,23 @@ class AttributeFile:
             if isinstance(row, Failure):
                 continue
             for name, value in row.fields.items():
-                if value is None or name == self.id_name or name_fault(name):
+                if value is None or name == self.id_name:
                     continue
-                if name not in counts and len(counts) == MAX_ATTRIBUTES:
-                    raise BadDataset(
-                        f"{self.path}: more than {MAX_ATTRIBUTES} attributes, of which "
-                        f"{self._unit} {row.number} has the last; leave some out"
-                    )
+                if name not in counts:
+                    if name_fault(name):
+                        continue
+                    self._check_count(len(counts), row.number)
+                    counts[name] = TypeCounts()
                 parsed = parse_cell(cast("str", value)) if self._is_table else value
-                counts.setdefault(name, TypeCounts()).add(parsed, row.number)
+                counts[name].add(parsed, row.number)
         return counts
+
+    def _check_count(self, attributes: int, number: int) -> None:
+        if attributes == MAX_ATTRIBUTES:
+            raise BadDataset(
+                f"{self.path}: more than {MAX_ATTRIBUTES} attributes, of which "
+                f"{self._unit} {number} has the last; leave some out"
+            )
 
     def _type_of(self, counts: TypeCounts) -> AttributeType | None:
         return counts.common if self._is_table else counts.most_frequent
@@ -142,10 +149,12 @@ class AttributeFile:
         for name, value in row.fields.items():
             if value is None or name == self.id_name:
                 continue
-            if fault := name_fault(name):
-                faults.append(fault)
-                continue
-            kind = self.schema.get(name, "string")
+            kind = self.schema.get(name)
+            if kind is None:
+                if fault := name_fault(name):
+                    faults.append(fault)
+                    continue
+                kind = "string"  # of which the values are not, whatever they are
             is_cell = self._is_table and kind != "string"
             try:
                 parsed = parse_cell(cast("str", value)) if is_cell else value
