@@ -14,7 +14,7 @@ PAGES += [
     ROOT / name for name in ("README.md", "README.zh-CN.md", "SECURITY.md", "CONTRIBUTING.md")
 ]
 REQUIRED = {"api", "cli", "data", "deployment", "evaluation", "glossary", "operations", "python"}
-REQUIRED |= {"walkthrough-muge", "walkthrough-flickr8k", "walkthrough-teddy"}
+REQUIRED |= {"scaling", "walkthrough-muge", "walkthrough-flickr8k", "walkthrough-teddy"}
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"`([^`]+)`")
