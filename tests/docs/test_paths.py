@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PAGES = [*sorted((ROOT / "docs").glob("**/*.md")), *sorted(ROOT.glob("*.md"))]
 PAGES.append(ROOT / "tusou/demo/README.md")
-FOLDERS = "benchmarks|clients|docs|indexer|lab|service|tests|tusou"
+FOLDERS = "benchmarks|clients|deploy|docs|indexer|lab|service|tests|tusou"
 OF_CN_CLIP = {"evaluation.py"}
 
 

@@ -9,7 +9,7 @@ from tusou_service.engine.versions import VersionFollower
 from tusou_service.settings import Settings
 
 from tests.tusou_service.tiny import TinyBundle, TinyPipeline, TinySource, make_parts
-from tusou.core.errors import CorruptBundle
+from tusou.core.errors import CorruptBundle, StoreUnreachable
 
 
 @pytest.fixture
@@ -100,6 +100,15 @@ async def test_a_version_that_fails_is_tried_once(
         source.pipeline, source.error = TinyPipeline(TinyBundle("v2")), None
         await following.until("v2")
         assert following.failed == 2
+
+
+async def test_a_version_whose_store_was_unreachable_is_tried_again(source: TinySource) -> None:
+    async with Following(0.01, source).running() as following:
+        source.pipeline, source.error = TinyPipeline(TinyBundle("v2")), StoreUnreachable()
+        await following.until_failed(3)
+        assert following.served == ["v1"]
+        source.error = None
+        await following.until("v2")
 
 
 async def test_both_bundles_of_a_split_change_or_neither(
