@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tusou.bundle.bundle import Bundle, is_version
 from tusou.bundle.content import CONTENT
-from tusou.bundle.manifest import Manifest
+from tusou.bundle.manifest import COMPACTED_FROM, Manifest
 from tusou.cli.progress import Progress
 from tusou.core.errors import ArtifactError
 from tusou.core.ids import ItemKind
@@ -17,7 +17,7 @@ from tusou_indexer.write_bundle import BundleRecipe
 # Another device computes the same vectors except for their last digits. The manifest records the
 # device that encoded them.
 _DEVICE_KEYS = ("device", "backend", "openvino")
-_INDEX_KEYS = ("index", "target_recall", "index_device", *INDEX_LIBRARIES)
+_INDEX_KEYS = ("index", "target_recall", "index_device", COMPACTED_FROM, *INDEX_LIBRARIES)
 # What else must be the same as in a version whose vectors are taken: the libraries that prepare
 # the items, and for images which of them are refused.
 _ENCODING_KEYS: Mapping[ItemKind, tuple[str, ...]] = {
