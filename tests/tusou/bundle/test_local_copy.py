@@ -88,6 +88,38 @@ def test_a_download_goes_on_where_it_was_ended(
     assert names(root) == {".lock", "CURRENT", version}
 
 
+@pytest.mark.parametrize("copied", [0, 3, 6])
+def test_a_store_that_goes_away_leaves_no_half_version(
+    address: S3Address,
+    three_bundles: list[Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    copied: int,
+) -> None:
+    push(three_bundles[0], address)
+    root = local_folder(address, tmp_path)
+    push(three_bundles[1], address)
+    copy_to, names_copied = S3Store.copy_to, list[str]()
+
+    def copy_some(store: S3Store, name: str, start: int, size: int, file: BinaryIO) -> None:
+        if len(names_copied) == copied:
+            copy_to(store, name, start, size // 2, file)
+            raise StoreUnreachable
+        names_copied.append(name)
+        copy_to(store, name, start, size, file)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(S3Store, "copy_to", copy_some)
+        with pytest.raises(StoreUnreachable):
+            local_folder(address, tmp_path)
+    first, second = (current_version(bundle) for bundle in three_bundles[:2])
+    assert names(root) == {".lock", "CURRENT", first, f".{second}.part"}
+    Bundle.open(root).verify()
+    local_folder(address, tmp_path)
+    Bundle.open(root).verify()
+    assert names(root) == {".lock", "CURRENT", first, second}
+
+
 def test_a_torn_part_is_downloaded_from_its_start(
     address: S3Address, three_bundles: list[Path], tmp_path: Path
 ) -> None:
