@@ -65,28 +65,35 @@ def find_neighbors(index: VectorIndex, requests: Sequence[NeighborRequest]) -> l
     one the index is searched for more neighbors until enough of them are selected: that is as exact
     as the index is for that many neighbors.
     """
+    unfiltered = [request for request in requests if request.selection is None]
+    rankings = _search_all(index.search, len(index), unfiltered)
+    if len(unfiltered) < len(requests):
+        rankings |= _search_selected(index, requests)
+    return [rankings[request] for request in requests]
+
+
+def _search_selected(index: VectorIndex, requests: Sequence[NeighborRequest]) -> Rankings:
+    """Return the rankings of those requests that have a selection."""
     filtering = index if isinstance(index, FilteringIndex) else None
-    unfiltered: list[NeighborRequest] = []
-    filtered: _BySelection = defaultdict(list)
+    by_index: _BySelection = defaultdict(list)
     small: _BySelection = defaultdict(list)
     large: list[NeighborRequest] = []
     for request in requests:
-        if request.selection is None:
-            unfiltered.append(request)
-        elif filtering is not None and request.selection.filter is not None:
-            filtered[request.selection].append(request)
-        elif _is_small(request.selection, _first_width(request, request.selection)):
-            small[request.selection].append(request)
+        if (selection := request.selection) is None:
+            continue
+        if filtering is not None and selection.filter is not None:
+            by_index[selection].append(request)
+        elif _is_small(selection, _first_width(request, selection)):
+            small[selection].append(request)
         else:
             large.append(request)
-    rankings = _search_all(index.search, len(index), unfiltered)
-    if filtering is not None:
-        for selection, group in filtered.items():
-            rankings |= _search_where(filtering, selection, group)
-    rankings |= _search_and_widen(index, large, small)
+    rankings = _search_and_widen(index, large, small)
     for selection, group in small.items():
         rankings |= _compare_selected(index, selection, group)
-    return [rankings[request] for request in requests]
+    if filtering is not None:
+        for selection, group in by_index.items():
+            rankings |= _search_where(filtering, selection, group)
+    return rankings
 
 
 def _search_all(search: _Search, size: int, requests: Sequence[NeighborRequest]) -> Rankings:

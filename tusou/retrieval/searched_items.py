@@ -87,15 +87,15 @@ class SearchedItems:
 
     def check(self, query: Query) -> None:
         """Raise InvalidRequest for an attribute that the items do not have."""
-        names = {name: location for location, name in _attribute_names(query)}
-        if query.filter is None and not names:
+        restricted = query.filter is not None or query.distinct is not None
+        if not (restricted or query.fields or query.facets):
             return
         schema = self.attributes.schema
         if query.filter is not None:
             check_filter(query.filter, schema)
         details = [
             ErrorDetail(location, "unknown_attribute", unknown_attribute(name, schema))
-            for name, location in names.items()
+            for location, name in _attribute_names(query)
             if name not in schema
         ]
         if details:
