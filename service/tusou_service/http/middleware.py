@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
 # A large body may arrive in chunks as small as this.
 _MIN_CHUNK_BYTES = 1024
+_LIST_PATH = "/items"  # the only call without a body that may take as long as a query
 
 
 class RequestMiddleware:
@@ -109,16 +110,13 @@ class RequestMiddleware:
         now = asyncio.get_running_loop().time()
         scope["state"]["deadline"] = now + self._timeout(headers)
         rule = self._rules.get(scope["path"]) if scope["method"] == "POST" else None
+        if rule or scope["path"] == _LIST_PATH:
+            self._limit_rate(scope, key)
         if rule is None:
             if recorder := RECORDER.get():
                 recorder.record("receive", context.started)
             await self._call_app(scope, receive, context.send)
             return
-        if self._rate_limiter:
-            address = scope["client"][0] if scope["client"] else ""
-            client = hashlib.sha256(key).hexdigest() if self._keys else address
-            self._rate_limiter.admit(client)
-            scope["state"]["charge"] = partial(self._rate_limiter.charge, client)
         _check_media_type(headers, rule)
         _check_declared_size(headers, rule)
         context.engine.admit(scope["state"]["deadline"], is_large=rule.is_large_call)
@@ -128,6 +126,14 @@ class RequestMiddleware:
                 recorder.record("receive", context.started)
             with context.cancel_on_disconnect(receive):
                 await self._app(scope, _replay(body), context.send)
+
+    def _limit_rate(self, scope: Scope, key: bytes) -> None:
+        """Charge the client for one query; routes charge for more by the state's `charge`."""
+        if self._rate_limiter:
+            address = scope["client"][0] if scope["client"] else ""
+            client = hashlib.sha256(key).hexdigest() if self._keys else address
+            self._rate_limiter.admit(client)
+            scope["state"]["charge"] = partial(self._rate_limiter.charge, client)
 
     async def _call_app(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer HEAD as GET: the server leaves the body out."""

@@ -268,6 +268,25 @@ def test_attributes_count_as_results_of_a_batch(client: TestClient) -> None:
     assert client.post("/search/batch", json={**body, "queries": ["裙"] * 10}).status_code == 200
 
 
+@pytest.mark.parametrize(("conditions", "allowed"), [(7, 5), (16, 2)])  # 1 and 3 queries each
+def test_a_large_filter_counts_as_several_queries(
+    source: TinySource, conditions: int, allowed: int
+) -> None:
+    selected = {"$or": [{"price": number} for number in range(conditions)]}
+    body = {"query": "裙", "filter": selected}
+    batch = {"queries": ["裙"], "filter": selected}
+    parameters = {"filter": json.dumps(selected)}
+    for path in ("/search", "/search/batch", "/items"):
+        with connected(source, rate_per_s=0.001, rate_burst=5) as client:
+            codes = [
+                client.get(path, params=parameters).status_code
+                if path == "/items"
+                else client.post(path, json=body if path == "/search" else batch).status_code
+                for _ in range(6)
+            ]
+        assert codes == [200] * allowed + [429] * (6 - allowed), path
+
+
 def test_the_types_of_attributes_are_in_info(client: TestClient) -> None:
     info = client.get("/info").json()
     assert info["attributes"] == SCHEMA

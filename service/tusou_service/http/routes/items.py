@@ -11,7 +11,8 @@ from fastapi.responses import Response
 
 from tusou.bundle.bundle import Bundle
 from tusou.core.errors import DeadlineExceeded, NoImage, NotReady, UnknownItem
-from tusou_service.http.dependencies import DeadlineDep, EngineDep
+from tusou_service.http.attribute_fields import filter_cost
+from tusou_service.http.dependencies import DeadlineDep, EngineDep, charge_queries
 from tusou_service.http.errors import error_responses
 from tusou_service.http.item_list import list_items
 from tusou_service.http.request_models import ItemListParameters
@@ -30,11 +31,13 @@ ItemIdParameter = Annotated[
     response_model_exclude_none=True,
 )
 async def items(
+    request: Request,
     parameters: Annotated[ItemListParameters, QueryParameter()],
     engine: EngineDep,
     deadline: DeadlineDep,
 ) -> ItemsResponse:
     """List the items that pass a filter, in the order of the pool."""
+    charge_queries(request, 1 + filter_cost(parameters.filter))
     bundle = engine.pipeline.bundle
     return await engine.source.read(lambda: list_items(bundle, parameters), deadline)
 

@@ -13,7 +13,7 @@ from tusou.core.errors import BadImage, InputError, Unavailable, UnknownItem
 from tusou.core.hits import Hits
 from tusou.retrieval.query import Query
 from tusou_service.engine.engine import SearchEngine
-from tusou_service.http.attribute_fields import attribute_options
+from tusou_service.http.attribute_fields import attribute_options, filter_cost
 from tusou_service.http.dependencies import (
     IMAGE_REQUEST_BODY,
     QUERY_ERRORS,
@@ -68,6 +68,7 @@ async def search(
 ) -> SearchResponse:
     """Find the products whose images best match a sentence, an image, an item, or a mixture."""
     started = perf_counter()
+    charge_queries(request, 1 + filter_cost(body.filter))
     await _reach_version(engine, body.index_version, deadline)
     query = await build_query(body, body.image, engine, deadline)
     return await _search_one(request, query, body.index_version, engine, deadline, started)
@@ -87,6 +88,7 @@ async def search_image(
 ) -> SearchResponse:
     """Find the products that look like the image in the body; options as for POST /search."""
     started = perf_counter()
+    charge_queries(request, 1 + filter_cost(parameters.filter))
     await _reach_version(engine, parameters.index_version, deadline)
     image = await request.body()
     query = await build_query(parameters, image, engine, deadline, "query")
@@ -107,9 +109,9 @@ async def search_batch(
 ) -> Response:
     """Answer up to 256 queries, all from one version of the index."""
     started = perf_counter()
-    charge_queries(request, len(body.queries))
+    charge_queries(request, len(body.queries) + filter_cost(body.filter))
     check_page(body.top_k, body.offset)
-    check_batch_size(len(body.queries), body.top_k, len(body.fields))
+    check_batch_size(len(body.queries), body.top_k, len(body.fields or ()))
     await _reach_version(engine, body.index_version, deadline)
     texts = normalize_each(dict(enumerate(body.queries)), "queries")
     if not body.partial:
@@ -136,7 +138,7 @@ async def search_batch(
     first = next((hits for hits in searched if isinstance(hits, Hits)), None)
     fields = _answer_fields(first.index_version if first else version, body.index_version, started)
     if first and options:
-        fields |= _filter_counts(first)  # the same for all queries
+        fields |= _filter_counts(queries[0], first)  # the same for all queries
     return await list_response(BatchResponse(results=(), **fields), "results", results)
 
 
@@ -158,7 +160,7 @@ async def _search_one(
     _log_queries(request, query.texts)
     return SearchResponse(
         **_result_fields(query, hits),
-        **_filter_counts(hits),
+        **_filter_counts(query, hits),
         **_answer_fields(hits.index_version, known_version, started),
     )
 
@@ -178,18 +180,23 @@ def _result_fields(query: Query, hits: Hits) -> dict[str, Any]:
     if query.understood:
         refused = "、".join(query.understood.refused)
         interpreted = InterpretedQuery(positive=query.understood.positive, negative=refused)
-    return {
+    fields: dict[str, Any] = {
         "item_ids": hits.item_ids,
         "scores": hits.scores,
         "truncated": hits.truncated,
         "interpreted": interpreted,
-        "attributes": hits.attributes if query.fields else None,
-        "others": hits.others if query.distinct or query.collapse else None,
     }
+    if query.fields:
+        fields["attributes"] = hits.attributes
+    if query.distinct or query.collapse:
+        fields["others"] = hits.others
+    return fields
 
 
-def _filter_counts(hits: Hits) -> dict[str, Any]:
-    """Return the fields about all items that pass the filter."""
+def _filter_counts(query: Query, hits: Hits) -> dict[str, Any]:
+    """Return the fields about all items that pass the filter, if there are any."""
+    if query.filter is None and not query.facets:
+        return {}
     facets = {
         name: [FacetValue(value=value, count=count) for value, count in counts]
         for name, counts in hits.facets.items()
