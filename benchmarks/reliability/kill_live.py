@@ -133,9 +133,8 @@ def apply(store: LiveStore, operations: Change, state: State) -> None:
 
 def change(root: Path, seed: int, out: int) -> None:
     """Change items until the process is killed; tell every change before and after it."""
-    draw = random.Random(seed)
+    store, draw = LiveStore(root, Bundle.open(root)), random.Random(seed)
     os.write(out, b"begun\n")
-    store = LiveStore(root, Bundle.open(root))
     for operations in changes(draw, 10**6):
         usable = applicable(operations, lambda item_id: store.snapshot.find(item_id) is not None)
         os.write(out, (json.dumps(usable) + "\n").encode())
