@@ -19,6 +19,7 @@ from tusou.core.ids import ItemId
 from tusou.indexes import create_index, load_index
 from tusou.indexes.specs import IndexSpec
 from tusou.retrieval.grouping import NEAR_DUPLICATE_COSINE
+from tusou.retrieval.item_view import VersionView
 from tusou.retrieval.pages import PreparedQuery
 from tusou.retrieval.query import Query
 from tusou.retrieval.searched_items import SearchedItems
@@ -91,7 +92,7 @@ def make_items(
         stored = VectorFile(folder / "vectors.npy", vectors.shape)
         index.save(folder / "index")
         loaded = load_index(spec, folder / "index", "cpu", stored)
-    return SearchedItems(DrawnBundle(stored, rows), loaded)
+    return SearchedItems(VersionView(DrawnBundle(stored, rows)), loaded)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from time import monotonic, sleep
 
 import numpy as np
 from PIL import Image
-from tusou_service.images.decode_worker import decode_query_image
+from tusou_service.images.decode_worker import decode_upload
 
 from benchmarks.record import record
 from tusou.bundle.bundle import Bundle
@@ -107,7 +107,7 @@ def crashes(count: int, generator: random.Random) -> int:
     """Decode mutated images of all formats in workers; return how many workers were lost."""
     seeds = [encoded(noise(number), form) for number, form in enumerate(FORMATS)]
     lost: list[int] = []
-    with ImageWorkers(decode_query_image, 2, on_crash=lambda: lost.append(1)) as workers:
+    with ImageWorkers(decode_upload, 2, on_crash=lambda: lost.append(1)) as workers:
         jobs = ((mutated(generator.choice(seeds), generator), 64, 64) for _ in range(count))
         for _ in workers.map(jobs):
             pass

@@ -56,7 +56,7 @@ def make_parts(settings: Settings, keys: ApiKeys | None) -> ServiceParts:
     source = BundleSource(settings.bundle, settings.model, settings)
     images = settings.image_queries
     limit = settings.max_image_megapixels
-    engine = SearchEngine(source, settings.batching(), images, None, limit)
+    engine = SearchEngine(source, settings.batching(), images, None, limit, settings.live_options())
     experiment = None
     if settings.ab_bundle:
         source = BundleSource(settings.ab_bundle, settings.ab_model, settings)

@@ -3,14 +3,15 @@
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from tusou.bundle.location import BundleLocation, parse_location
 from tusou.core.errors import InvalidRequest
 from tusou.images.preprocess import MAX_MEGAPIXELS
+from tusou_service.engine.interfaces import LiveOptions
 from tusou_service.engine.micro_batcher import BatchLimits
 from tusou_service.http.body_limits import MAX_TIMEOUT_MS
 from tusou_service.images.query_encoder import ImagePolicy
@@ -120,6 +121,15 @@ class Settings(BaseSettings):
         ge=0,
         description="Seconds between looks at the bundle's CURRENT, to change to its version; 0: "
         "change only on POST /admin/reload.",
+    )
+    live: bool = Field(
+        default=False,
+        description="Whether items can be changed while the service runs: on or off. Needs one "
+        "worker and no second bundle.",
+    )
+    compact_mb: Count = Field(
+        default=256,
+        description="Size of the log of changes beyond which they are written into a version.",
     )
     max_batch: Count = Field(default=64, description="Queries in one pass of the model.")
     queue_size: Count = Field(default=1024, description="Queries that may wait; more are refused.")
@@ -235,6 +245,20 @@ class Settings(BaseSettings):
         if any(re.search(r":[0-9]*\Z|/", host) for host in hosts):
             raise ValueError("names alone, without a scheme or a port: every port is accepted")
         return hosts
+
+    @model_validator(mode="after")
+    def _check_live(self) -> Self:
+        if self.live and (self.workers > 1 or self.ab_bundle):
+            raise ValueError("TUSOU_LIVE needs TUSOU_WORKERS=1 and no TUSOU_AB_BUNDLE")
+        if self.live and self.bundle is not None and not isinstance(self.bundle, Path):
+            raise ValueError("TUSOU_LIVE needs a bundle in a folder, where changes are logged")
+        return self
+
+    def live_options(self) -> LiveOptions | None:
+        """Return the bundle whose items can be changed while it is served, if they can."""
+        if not self.live or not isinstance(self.bundle, Path):
+            return None
+        return LiveOptions(self.bundle, self.compact_mb * 2**20)
 
     def reachable_host(self) -> str:
         """Return the host under which clients reach the service."""

@@ -32,6 +32,8 @@ from tusou.core.arrays import Pixels
 from tusou.core.errors import DeadlineExceeded, TusouError, UnknownItem
 from tusou.core.hits import Hits
 from tusou.core.ids import ItemKind
+from tusou.live.live_items import LiveItems
+from tusou.retrieval.item_view import VersionView
 from tusou.retrieval.query import ItemPart, Query, VectorPart
 from tusou.retrieval.results import SearchResults, TextEmbeddings
 
@@ -53,7 +55,8 @@ class TinyBundle(Bundle):
         manifest = Manifest.model_construct(build={"made_by": "hand"})
         super().__init__(Path("/nowhere", version), manifest)
         self.sample = PoolSample((9, 7), 0.25, 0.5)
-        self.ids = SimpleNamespace(at=int)
+        self.ids = SimpleNamespace(at=int, key=int)
+        self.spans = np.tile([0, 0, 24, 5], (POOL, 1))
 
     def key(self, item_id: str) -> int:
         return int(item_id)
@@ -93,6 +96,16 @@ class TinyPipeline:
     capacity: int | None = None  # queries that fit the memory at once
     released: int = 0
     text_seconds: float = 0.0  # the time that encoding a text takes
+
+    @property
+    def view(self) -> VersionView:
+        return VersionView(self.bundle)
+
+    def attach_live(self, live: LiveItems) -> None:
+        raise AssertionError("the small pipeline has no live changes")
+
+    def encode_items(self, texts: Sequence[str]) -> TextEmbeddings:
+        return self.encode_texts(texts)
 
     def load_image_tower(self) -> None:
         if self.tower:

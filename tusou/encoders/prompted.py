@@ -14,15 +14,15 @@ class PromptedEncoder:
     """
 
     def __init__(self, inner: TextEncoder, template: str) -> None:
-        self._inner = inner
+        self.inner = inner
         self._template = check_prompt(template)
         self.dim, self.backend, self.precision = inner.dim, inner.backend, inner.precision
 
     def prepare(self, texts: Sequence[str]) -> Tokens:
-        return self._inner.prepare([fill_prompt(self._template, text) for text in texts])
+        return self.inner.prepare([fill_prompt(self._template, text) for text in texts])
 
     def warm_up(self) -> None:
-        self._inner.warm_up()
+        self.inner.warm_up()
 
     def encode(self, tokens: Tokens) -> Vectors:
-        return self._inner.encode(tokens)
+        return self.inner.encode(tokens)

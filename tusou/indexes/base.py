@@ -10,7 +10,7 @@ from tusou.attributes.filters import Filter
 from tusou.core.arrays import Ids, Neighbors, Vectors
 
 
-class VectorIndex(Protocol):
+class SearchIndex(Protocol):
     """Nearest neighbors by inner product over unit vectors: a higher score is closer.
 
     Implementations may be approximate in *which* ids they return; the score of an id is its inner
@@ -24,6 +24,21 @@ class VectorIndex(Protocol):
 
     def __len__(self) -> int: ...
 
+    def search(self, queries: Vectors, k: int) -> Neighbors:
+        """Return the k best per query, ties by id. Safe to call from several threads."""
+        ...
+
+    def search_among(self, queries: Vectors, k: int, keys: Ids) -> Neighbors:
+        """Return the k best per query among the items of row keys, by exact search, ties by key.
+
+        `keys` (m,) ascend.
+        """
+        ...
+
+
+class VectorIndex(SearchIndex, Protocol):
+    """A search index that is filled once and saved."""
+
     @property
     def min_items(self) -> int:
         """The least number of vectors that `fill` needs."""
@@ -34,17 +49,6 @@ class VectorIndex(Protocol):
 
         They may be mapped from a file, and are read in blocks. They must not change afterwards: an
         index may read them again in a search.
-        """
-        ...
-
-    def search(self, queries: Vectors, k: int) -> Neighbors:
-        """Return the k best per query, ties by id. Safe to call from several threads."""
-        ...
-
-    def search_among(self, queries: Vectors, k: int, keys: Ids) -> Neighbors:
-        """Return the k best per query among the items of row keys, by exact search, ties by key.
-
-        `keys` (m,) ascend.
         """
         ...
 

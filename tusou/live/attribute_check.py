@@ -14,9 +14,10 @@ _LOCATION = ("body", "attributes")
 def check_attributes(
     attributes: Mapping[str, object], schema: AttributeSchema
 ) -> tuple[dict[str, AttributeValue], dict[str, AttributeType]]:
-    """Return the attributes as they are stored, and the types of names that the schema lacks.
+    """Return the attributes as they are stored, and the types of names in which the schema changes.
 
-    Integers of a new name make it a number, so that 5.5 can follow 5. Raises InvalidRequest that
+    Integers of a new name make it a number, so that 5.5 can follow 5, and a fraction turns an
+    attribute of integers into one of numbers. Raises InvalidRequest that
     names every attribute with a wrong value.
     """
     values: dict[str, AttributeValue] = {}
@@ -29,14 +30,17 @@ def check_attributes(
             )
             continue
         try:
-            kind = schema.get(name) or _first_type(value)
+            known = schema.get(name)
+            kind = known or _first_type(value)
+            if known == "integer" and isinstance(value, float):
+                kind = "number"
             values[name] = _stored(value, kind)
         except ValueError as error:
             details.append(ErrorDetail(_LOCATION, "attribute_type", f"{shown(name)} {error}."))
             continue
-        if name not in schema:
+        if kind != known:
             added[name] = kind
-    if added and len(schema) + len(added) > MAX_ATTRIBUTES:
+    if len({*schema, *added}) > max(MAX_ATTRIBUTES, len(schema)):
         message = f"There can be {MAX_ATTRIBUTES} different attributes."
         details.append(ErrorDetail(_LOCATION, "too_many", message))
     if details:

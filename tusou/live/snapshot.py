@@ -1,9 +1,7 @@
 """A bundle's version with live changes at one position: what one search or look-up sees."""
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
-from hashlib import blake2b
 from zlib import crc32
 
 import numpy as np
@@ -12,6 +10,7 @@ from tusou.attributes.filters import Filter
 from tusou.attributes.schema import Attributes, AttributeSchema, AttributeValue
 from tusou.attributes.table import FACET_VALUES
 from tusou.bundle.bundle import Bundle
+from tusou.bundle.item_etag import etag_of
 from tusou.core.arrays import Ids, Neighbors, Vectors
 from tusou.core.errors import NoImage, UnknownItem
 from tusou.core.ids import ItemId
@@ -207,9 +206,3 @@ class LiveSnapshot:
         """Return row keys and ids of the first items of a mask behind the key `after`."""
         keys = np.flatnonzero(mask[after + 1 :])[:limit] + after + 1
         return [(key, self.id_at(key)) for key in keys.tolist()]
-
-
-def etag_of(length: int, check: int, attributes: Attributes) -> str:
-    """Return the digest of a content, by its length and CRC-32, and of attributes."""
-    values = json.dumps(dict(attributes), ensure_ascii=False, sort_keys=True)
-    return blake2b(f"{length} {check} {values}".encode(), digest_size=16).hexdigest()

@@ -9,6 +9,7 @@ import numpy as np
 
 from tusou.attributes.schema import Attributes, AttributeType
 from tusou.bundle.bundle import Bundle
+from tusou.bundle.item_etag import etag_of
 from tusou.core.errors import (
     ErrorDetail,
     InputError,
@@ -20,7 +21,7 @@ from tusou.core.ids import is_canonical_integer
 from tusou.live.attribute_check import check_attributes
 from tusou.live.live_items import patched
 from tusou.live.operations import Batch, Delete, Operation, Patch, Upsert
-from tusou.live.snapshot import LiveSnapshot, etag_of
+from tusou.live.snapshot import LiveSnapshot
 
 MAX_ID_BYTES = 256
 Status: TypeAlias = Literal["created", "replaced", "patched", "deleted", "absent"]

@@ -40,6 +40,11 @@ class LiveStore:
             stack.pop_all()
 
     @property
+    def items(self) -> LiveItems:
+        """The version attached last."""
+        return self._current
+
+    @property
     def snapshot(self) -> LiveSnapshot:
         """The version attached last, with all changes."""
         return self._current.snapshot

@@ -6,7 +6,7 @@ from typing import Protocol, TypeAlias
 import numpy as np
 
 from tusou.core.arrays import Ids, Vectors
-from tusou.indexes import VectorIndex
+from tusou.indexes.base import SearchIndex
 from tusou.retrieval.retriever import NeighborRequest, find_neighbors
 from tusou.retrieval.selection import Selection
 
@@ -62,7 +62,7 @@ class ValueGroups:
 class NearDuplicates:
     """Items whose vectors nearly agree with that of a better hit."""
 
-    def __init__(self, index: VectorIndex, read_vectors: ReadVectors) -> None:
+    def __init__(self, index: SearchIndex, read_vectors: ReadVectors) -> None:
         self._index, self._read = index, read_vectors
 
     def shown(self, keys: Sequence[int], count: int) -> list[int]:

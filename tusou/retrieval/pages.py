@@ -97,7 +97,7 @@ def _hits(items: SearchedItems, page: _Page, keys: list[int], scores: list[float
         "、".join(understood.refused) if understood else None,
     )
     if query.fields:
-        hits = replace(hits, attributes=tuple(items.attributes.rows(keys, query.fields)))
+        hits = replace(hits, attributes=tuple(items.attribute_rows(keys, query.fields)))
     if page.grouping is not None:
         assert page.selection is not None  # a grouped ranking is always one of selected items
         groups = page.grouping.members(keys, page.selection)

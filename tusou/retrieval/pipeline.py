@@ -1,10 +1,12 @@
 """The search pipeline that the service runs and that evaluation measures."""
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
 from itertools import islice, pairwise
 from pathlib import Path
 from time import perf_counter
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
@@ -12,6 +14,7 @@ from tusou.bundle.bundle import Bundle
 from tusou.bundle.manifest import INDEX
 from tusou.core.arrays import Pixels, Vectors
 from tusou.core.errors import DeadlineExceeded, IncompatibleBundle, NotReady, TusouError
+from tusou.core.hits import Hits
 from tusou.core.memory_budget import check_memory, memory_shortage_named
 from tusou.encoders import (
     ImageEncoder,
@@ -22,9 +25,13 @@ from tusou.encoders import (
     release_memory,
     resolve_encoder,
 )
+from tusou.encoders.prompted import PromptedEncoder
 from tusou.indexes import load_index
+from tusou.indexes.base import SearchIndex
 from tusou.indexes.specs import index_spec
 from tusou.retrieval.compatibility import check_compatibility, find_bundle_weights
+from tusou.retrieval.item_view import ItemView, VersionView
+from tusou.retrieval.live_index import LiveIndex
 from tusou.retrieval.pages import PreparedQuery, find_pages
 from tusou.retrieval.query import ItemPart, Query, TextPart, VectorPart, combine
 from tusou.retrieval.query_cache import QueryCache, check_finite
@@ -33,6 +40,11 @@ from tusou.retrieval.retriever import NeighborRequest, find_neighbors
 from tusou.retrieval.searched_items import SearchedItems
 from tusou.text.segmentation import segment
 
+if TYPE_CHECKING:  # imports pyarrow, which only live changes and attributes need
+    from tusou.live.live_items import LiveItems
+    from tusou.live.snapshot import LiveSnapshot
+
+_CACHED_SNAPSHOTS = 4
 _WARM_UP_TEXT = "纯棉碎花吊带裙"
 _WARM_UP_BATCHES = (1, 8, 32)
 _USUAL_TOP_K = 10
@@ -57,8 +69,10 @@ class SearchPipeline:
         self.bundle = bundle
         self._weights, self._device, self._encoder = weights, device, encoder
         spec = index_spec(bundle.manifest.index)
-        index = load_index(spec, bundle.path(INDEX), device, bundle.vector_file)
-        self.items = SearchedItems(bundle, index)
+        self._index = load_index(spec, bundle.path(INDEX), device, bundle.vector_file)
+        self._live: LiveItems | None = None
+        self._version_items = SearchedItems(VersionView(bundle), self._index)
+        self._live_items = lru_cache(_CACHED_SNAPSHOTS)(partial(_live_items, self._index))
         self._cache = QueryCache(encoder, cache_size)
         self._image_options = image_options
         self._image_encoder: ImageEncoder | None = None
@@ -111,9 +125,23 @@ class SearchPipeline:
         """The backend of the text encoder: torch or openvino."""
         return self._encoder.backend
 
+    def attach_live(self, live: "LiveItems") -> None:
+        """Search the items with their live changes from the next batch on."""
+        self._live = live
+
+    @property
+    def view(self) -> ItemView:
+        """The items as they are now; any thread may read it."""
+        return self._live.snapshot if self._live else self._version_items.view
+
+    @property
+    def items(self) -> SearchedItems:
+        """The items that a search without a view of its own finds now."""
+        return self._items_of(self.view)
+
     def check(self) -> None:
         """Raise IncompatibleBundle unless index, ids and golden texts match the manifest."""
-        check_compatibility(self.bundle, self.items.index, self._encoder)
+        check_compatibility(self.bundle, self._index, self._encoder)
 
     def warm_up(self) -> None:
         """Run the first, slow calls now. The query cache stays empty."""
@@ -122,7 +150,7 @@ class SearchPipeline:
         for count in _WARM_UP_BATCHES:
             vectors = self._encoder.encode(self._encoder.prepare([_WARM_UP_TEXT] * count))
             requests = [NeighborRequest(vector, _USUAL_TOP_K) for vector in vectors]
-            find_neighbors(self.items.index, requests)
+            find_neighbors(self._index, requests)
 
     def release_memory(self) -> None:
         """Return the memory that the device's allocator holds without using it."""
@@ -175,6 +203,15 @@ class SearchPipeline:
         vectors = check_finite(self._encoder.encode(tokens))
         return TextEmbeddings(vectors, lengths, self.bundle.version)
 
+    def encode_items(self, texts: Sequence[str]) -> TextEmbeddings:
+        """Encode texts as items are encoded, without the prompt."""
+        encoder = self._encoder
+        if isinstance(encoder, PromptedEncoder):
+            encoder = encoder.inner
+        tokens = encoder.prepare(texts)
+        lengths = tuple(np.count_nonzero(tokens.ids, axis=1).tolist())
+        return TextEmbeddings(check_finite(encoder.encode(tokens)), lengths, self.bundle.version)
+
     def search(
         self, queries: Sequence[Query], still_waiting: Callable[[int], bool] = lambda _: True
     ) -> SearchResults:
@@ -190,43 +227,65 @@ class SearchPipeline:
         marks.append(perf_counter())
         vectors, cache_hits = self._cache.encode(tokens)
         texts = zip(vectors, tokens.truncated, strict=True)
-        prepared: list[PreparedQuery | TusouError] = []
+        now = self.view
+        prepared: dict[int, PreparedQuery] = {}
+        failed: dict[int, TusouError] = {}
+        batches: dict[SearchedItems, list[int]] = defaultdict(list)
         for position, query in enumerate(queries):
             encoded = list(islice(texts, len(query.texts)))
             try:
                 if not still_waiting(position):
                     raise DeadlineExceeded("The caller no longer waits for this result.")
-                prepared.append(self._prepare(query, encoded))
+                items = self._items_of(query.view or now)
+                prepared[position] = _prepare(query, encoded, items)
             except TusouError as error:
-                prepared.append(error)
+                failed[position] = error
+            else:
+                batches[items].append(position)
         marks.append(perf_counter())
-        valid = [each for each in prepared if isinstance(each, PreparedQuery)]
-        pages = iter(find_pages(self.items, valid))
-        hits = tuple(next(pages) if isinstance(each, PreparedQuery) else each for each in prepared)
+        hits: dict[int, Hits] = {}
+        for items, positions in batches.items():
+            pages = find_pages(items, [prepared[position] for position in positions])
+            hits |= zip(positions, pages, strict=True)
         marks.append(perf_counter())
         seconds = (after - before for before, after in pairwise(marks))
         times = dict(zip(("tokenise", "encode", "search"), seconds, strict=True))
-        return SearchResults(hits, times, cache_hits)
+        outcomes = (failed.get(position) or hits[position] for position in range(len(queries)))
+        return SearchResults(tuple(outcomes), times, cache_hits)
 
-    def _prepare(self, query: Query, encoded: Sequence[tuple[Vectors, bool]]) -> PreparedQuery:
-        """Combine the query's parts; `encoded` holds vector and truncation of each of its texts."""
-        self.items.check(query)
-        rows = iter(encoded)
-        vectors = [
-            next(rows)[0] if isinstance(part, TextPart) else self._stored_vector(part)
-            for part in query.parts
-        ]
-        keys = (self.items.key(item_id) for item_id in query.excluded_ids)
-        return PreparedQuery(
-            query,
-            combine(query.parts, vectors),
-            frozenset(key for key in keys if key is not None),
-            any(truncated for _, truncated in encoded),
-        )
+    def _items_of(self, view: ItemView) -> SearchedItems:
+        """Return the items of a view; of a view of another version, as they are now."""
+        if view.bundle is not self.bundle:
+            view = self.view
+        return self._version_items if self._live is None else self._live_items(view)
 
-    def _stored_vector(self, part: ItemPart | VectorPart) -> Vectors:
-        if isinstance(part, VectorPart):
-            if part.model != self.bundle.manifest.model.sha256:
-                raise NotReady("the index has just changed; send the request again")
-            return part.vector
-        return self.items.vector(part.item_id)
+
+def _live_items(index: SearchIndex, snapshot: "LiveSnapshot") -> SearchedItems:
+    return SearchedItems(snapshot, LiveIndex(index, snapshot))
+
+
+def _prepare(
+    query: Query, encoded: Sequence[tuple[Vectors, bool]], items: SearchedItems
+) -> PreparedQuery:
+    """Combine the query's parts; `encoded` holds vector and truncation of each of its texts."""
+    items.check(query)
+    rows = iter(encoded)
+    vectors = [
+        next(rows)[0] if isinstance(part, TextPart) else _stored_vector(part, items)
+        for part in query.parts
+    ]
+    keys = (items.key(item_id) for item_id in query.excluded_ids)
+    return PreparedQuery(
+        query,
+        combine(query.parts, vectors),
+        frozenset(key for key in keys if key is not None),
+        any(truncated for _, truncated in encoded),
+    )
+
+
+def _stored_vector(part: ItemPart | VectorPart, items: SearchedItems) -> Vectors:
+    if isinstance(part, VectorPart):
+        if part.model != items.view.bundle.manifest.model.sha256:
+            raise NotReady("the index has just changed; send the request again")
+        return part.vector
+    return items.vector(part.item_id)

@@ -1,8 +1,8 @@
 """Search queries: weighted texts, images and items, as parts of one vector."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Self, TypeAlias
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Self, TypeAlias
 
 import numpy as np
 
@@ -12,6 +12,9 @@ from tusou.core.errors import InvalidRequest
 from tusou.core.ids import ItemId
 from tusou.text.negation import REFUSED_WEIGHT, UnderstoodQuery, parse_negation
 from tusou.text.normalize import normalize_query
+
+if TYPE_CHECKING:
+    from tusou.retrieval.item_view import ItemView
 
 # The highest weight of a part, and the weight of negative parts unless another is given.
 MAX_WEIGHT = 10.0
@@ -66,6 +69,8 @@ class Query:
     collapse: bool = False  # one hit for several near duplicates
     fields: tuple[str, ...] = ()  # attributes to return with each hit
     facets: tuple[str, ...] = ()  # attributes whose values to count
+    # The items to search, for several batches that belong together; None: as they are then.
+    view: "ItemView | None" = field(default=None, compare=False, repr=False)
 
     @classmethod
     def of_text(

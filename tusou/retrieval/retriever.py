@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tusou.core.arrays import Ids, Neighbors, Vectors
-from tusou.indexes.base import FilteringIndex, VectorIndex
+from tusou.indexes.base import FilteringIndex, SearchIndex
 from tusou.retrieval.selection import Selection
 
 # Repeats of a search with twice the neighbors, to see all items that tie at the end.
@@ -54,7 +54,7 @@ _BySelection: TypeAlias = dict[Selection, list[NeighborRequest]]
 _Search: TypeAlias = Callable[[Vectors, int], Neighbors]
 
 
-def find_neighbors(index: VectorIndex, requests: Sequence[NeighborRequest]) -> list[Ranking]:
+def find_neighbors(index: SearchIndex, requests: Sequence[NeighborRequest]) -> list[Ranking]:
     """Return at least the `count` nearest items of each request, or all that it selects.
 
     Items that tie with the last one needed are seen: which of several equal items an index returns
@@ -72,7 +72,7 @@ def find_neighbors(index: VectorIndex, requests: Sequence[NeighborRequest]) -> l
     return [rankings[request] for request in requests]
 
 
-def _search_selected(index: VectorIndex, requests: Sequence[NeighborRequest]) -> Rankings:
+def _search_selected(index: SearchIndex, requests: Sequence[NeighborRequest]) -> Rankings:
     """Return the rankings of those requests that have a selection."""
     filtering = index if isinstance(index, FilteringIndex) else None
     by_index: _BySelection = defaultdict(list)
@@ -132,7 +132,7 @@ def _search_with_ties(
 
 
 def _compare_selected(
-    index: VectorIndex, selection: Selection, requests: Sequence[NeighborRequest]
+    index: SearchIndex, selection: Selection, requests: Sequence[NeighborRequest]
 ) -> Rankings:
     """Return exact rankings of requests with the same selection."""
     if not selection.count:
@@ -145,7 +145,7 @@ def _compare_selected(
 
 
 def _search_and_widen(
-    index: VectorIndex,
+    index: SearchIndex,
     requests: Sequence[NeighborRequest],
     small: _BySelection,
 ) -> Rankings:

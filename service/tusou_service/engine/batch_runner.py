@@ -1,6 +1,7 @@
 """Runs batches on a pipeline: queries and texts to encode, in parts if the memory is short."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from time import monotonic, perf_counter
 from typing import Generic, TypeAlias, TypeVar
 
@@ -17,8 +18,16 @@ from tusou_service.observability.metrics import Metrics
 T = TypeVar("T")
 R = TypeVar("R")
 
+
+@dataclass(frozen=True, slots=True)
+class ItemText:
+    """A text to encode as an item, without the prompt of queries."""
+
+    text: str
+
+
 # A text is a job to encode it; its result is the embedding of this one text.
-Job: TypeAlias = Query | str
+Job: TypeAlias = Query | str | ItemText
 Result: TypeAlias = Hits | TextEmbeddings
 
 
@@ -56,9 +65,13 @@ def run_batch(
     """Return the result or the error of each item, in order."""
     searches = [pending for pending in batch if isinstance(pending.item, Query)]
     texts = [pending for pending in batch if isinstance(pending.item, str)]
-    hits = iter(_search(pipeline, searches, metrics, arm) if searches else ())
-    embeddings = iter(_encode(pipeline, texts) if texts else ())
-    return [next(hits if isinstance(pending.item, Query) else embeddings) for pending in batch]
+    items = [pending for pending in batch if isinstance(pending.item, ItemText)]
+    results: dict[type, Iterator[Result | TusouError]] = {
+        Query: iter(_search(pipeline, searches, metrics, arm) if searches else ()),
+        str: iter(_encode(pipeline, texts) if texts else ()),
+        ItemText: iter(_encode_items(pipeline, items) if items else ()),
+    }
+    return [next(results[type(pending.item)]) for pending in batch]
 
 
 def _search(
@@ -82,6 +95,13 @@ def _encode(
     embedded = pipeline.encode_texts([str(pending.item) for pending in batch])
     record_stages(batch, started, (("encode", perf_counter() - started),))
     return embedded.split()
+
+
+def _encode_items(
+    pipeline: Pipeline, batch: Sequence[PendingItem[Job, Result]]
+) -> Sequence[TextEmbeddings]:
+    texts = [pending.item.text for pending in batch if isinstance(pending.item, ItemText)]
+    return pipeline.encode_items(texts).split()
 
 
 def record_stages(

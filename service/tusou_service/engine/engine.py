@@ -3,20 +3,29 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from time import perf_counter
-from typing import Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Self, TypeAlias, TypeVar
 
 import numpy as np
 
-from tusou.core.arrays import Pixels
+from tusou.core.arrays import Pixels, Vectors
 from tusou.core.errors import InputError, NotReady, TusouError
 from tusou.core.hits import Hits
 from tusou.images.preprocess import MAX_MEGAPIXELS
 from tusou.retrieval.query import Query, VectorPart
 from tusou.retrieval.results import TextEmbeddings
 from tusou_service.engine.batch_queue import PendingItem
-from tusou_service.engine.batch_runner import BatchRunner, Job, Result, record_stages, run_batch
-from tusou_service.engine.interfaces import Arm, Pipeline, PipelineSource
+from tusou_service.engine.batch_runner import (
+    BatchRunner,
+    ItemText,
+    Job,
+    Result,
+    record_stages,
+    run_batch,
+)
+from tusou_service.engine.content_encoder import encode_contents
+from tusou_service.engine.interfaces import Arm, LiveOptions, Pipeline, PipelineSource
 from tusou_service.engine.micro_batcher import BatchLimits, MicroBatcher
 from tusou_service.engine.newer_versions import NewerVersions
 from tusou_service.engine.oom_retry import is_device_lost
@@ -29,6 +38,9 @@ from tusou_service.images.query_encoder import (
 )
 from tusou_service.images.source_reader import SourceReader
 from tusou_service.observability.metrics import Metrics
+
+if TYPE_CHECKING:  # imports pyarrow, which only live changes and attributes need
+    from tusou_service.engine.live_changes import LiveChanges
 
 Outcome = TypeVar("Outcome", bound=Result | InputError)
 SearchListener: TypeAlias = Callable[[Sequence[Query], Sequence[Hits]], None]
@@ -55,13 +67,19 @@ class SearchEngine:
         images: ImagePolicy = "auto",
         partner: "SearchEngine | None" = None,
         max_megapixels: int = MAX_MEGAPIXELS,
+        live: LiveOptions | None = None,
     ) -> None:
         self.draining = False
         self.arm: Arm = "b" if partner else "a"
         self.metrics: Metrics = partner.metrics if partner else Metrics()
         self.on_searched: SearchListener | None = None
-        self.versions = BundleVersions(source, self._warm_up, self.metrics, self.arm)
+        self.live = _open_changes(live, self.metrics) if live else None
+        self.versions = BundleVersions(
+            source, self._warm_up, self.metrics, self.arm, self.live.detach if self.live else None
+        )
         self.newer_versions = NewerVersions(self.versions)
+        if self.live:
+            self.live.reload = self.versions.reload
         release_memory = self.versions.release_memory
         self._batcher = MicroBatcher[Job, Result](
             BatchRunner(self._run_batch, release_memory), limits, is_device_lost
@@ -90,11 +108,15 @@ class SearchEngine:
         await self._image_batcher.__aenter__()
         await self.images.__aenter__()
         await self.source.__aenter__()
+        if self.live:
+            await self.live.__aenter__()
         await self.versions.__aenter__()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.versions.__aexit__()
+        if self.live:
+            await self.live.__aexit__()
         await self.source.__aexit__()
         await self.images.__aexit__()
         await self._image_batcher.__aexit__()
@@ -165,6 +187,13 @@ class SearchEngine:
         tokens = tuple(part.tokens[0] for part in parts)
         return TextEmbeddings(vectors, tokens, parts[0].index_version)
 
+    async def encode_item_text(self, text: str, deadline: float) -> Vectors:
+        """Encode a text as an item of the served version, (d,)."""
+        (result,) = await self._batcher.all([ItemText(text)], deadline)
+        assert isinstance(result, TextEmbeddings)
+        vector: Vectors = result.vectors[0]
+        return vector
+
     async def _run_on_one_version(
         self,
         jobs: Sequence[Job],
@@ -172,13 +201,20 @@ class SearchEngine:
         run: Callable[[Sequence[Job], float], Awaitable[list[Outcome]]],
     ) -> list[Outcome]:
         try:
-            results = await run(jobs, deadline)
+            results = await run(self._pinned(jobs), deadline)
             while len(_versions(results)) > 1:  # reloaded in between
-                results = await run(jobs, deadline)
+                results = await run(self._pinned(jobs), deadline)
         except asyncio.CancelledError:
             self.metrics.cancelled.inc()
             raise
         return results
+
+    def _pinned(self, jobs: Sequence[Job]) -> Sequence[Job]:
+        """Return the queries of one call bound to one snapshot: a call can take several batches."""
+        if self.live is None or len(jobs) == 1:
+            return jobs
+        view = self.pipeline.view
+        return [replace(job, view=view) if isinstance(job, Query) else job for job in jobs]
 
     def _warm_up(self, pipeline: Pipeline) -> None:
         """Prepare a new pipeline, in the loader's thread."""
@@ -189,6 +225,8 @@ class SearchEngine:
         )
         if self.images.needs_tower(pipeline):
             self.images.load_tower(pipeline)
+        if self.live:  # last: changes are checked against this version from here on
+            self.live.attach(pipeline, partial(encode_contents, pipeline, self.images.load_tower))
 
     def _run_batch(self, batch: list[PendingItem[Job, Result]]) -> list[Result | TusouError]:
         """Run a batch in the batcher's thread; a reload meanwhile affects the next batch."""
@@ -199,6 +237,12 @@ class SearchEngine:
         parts = self.images.encode_batch([pending.item for pending in batch])
         record_stages(batch, started, [("encode_image", perf_counter() - started)])
         return parts
+
+
+def _open_changes(options: LiveOptions, metrics: Metrics) -> "LiveChanges":
+    from tusou_service.engine.live_changes import LiveChanges  # noqa: PLC0415 - imports pyarrow
+
+    return LiveChanges(options, metrics)
 
 
 def _versions(results: Sequence[Result | InputError]) -> set[str]:

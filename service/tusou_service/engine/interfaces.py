@@ -2,12 +2,17 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeAlias
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 from tusou.bundle.bundle import Bundle
+from tusou.retrieval.item_view import ItemView
 from tusou.retrieval.query import Query
 from tusou.retrieval.results import SearchResults, TextEmbeddings
 from tusou_service.images.query_encoder import ImagePipeline
+
+if TYPE_CHECKING:  # imports pyarrow, which only live changes and attributes need
+    from tusou.live.live_items import LiveItems
 
 Arm: TypeAlias = Literal["a", "b"]
 
@@ -23,6 +28,14 @@ class ReloadResult:
     def changed(self) -> bool:
         """Return whether the reload changed the version."""
         return self.version != self.previous
+
+
+@dataclass(frozen=True, slots=True)
+class LiveOptions:
+    """The bundle whose items can be changed, and when its changes are compacted."""
+
+    root: Path
+    max_log_bytes: int
 
 
 class Pipeline(ImagePipeline, Protocol):
@@ -57,6 +70,16 @@ class Pipeline(ImagePipeline, Protocol):
 
     def encode_texts(self, texts: Sequence[str]) -> TextEmbeddings:
         """Encode a batch of texts. The thread that calls `search` calls it."""
+
+    def encode_items(self, texts: Sequence[str]) -> TextEmbeddings:
+        """Encode a batch of texts as items, without the prompt; called as `encode_texts` is."""
+
+    @property
+    def view(self) -> ItemView:
+        """The items that are searched, as they are now: with live changes, if any are attached."""
+
+    def attach_live(self, live: "LiveItems") -> None:
+        """Search the items with their live changes from now on."""
 
     def warm_up(self) -> None:
         """Run the slow first passes."""

@@ -35,7 +35,7 @@ class BundleVersions:
 
     Entering it starts the first load. A new version is opened beside the one that serves, in a
     thread of its own; on any error the old one keeps serving. `warm_up` runs in that thread on
-    each new pipeline.
+    each new pipeline, and `on_replaced` with the version that is no longer served.
     """
 
     def __init__(
@@ -44,6 +44,7 @@ class BundleVersions:
         warm_up: Callable[[Pipeline], None],
         metrics: Metrics,
         arm: Arm,
+        on_replaced: Callable[[str], None] | None = None,
     ) -> None:
         self.load_error: Exception | None = None
         self.served: Pipeline | None = None  # of the version that is served
@@ -51,6 +52,7 @@ class BundleVersions:
         self.load_seconds = 0.0  # of the last load
         self._source, self._warm_up = source, warm_up
         self._metrics, self._arm = metrics, arm
+        self._on_replaced = on_replaced
         self._loader = ThreadPoolExecutor(1, thread_name_prefix="loader")
         self._reloading = asyncio.Lock()
         self._first_load: asyncio.Task[None] | None = None
@@ -152,6 +154,8 @@ class BundleVersions:
             loop = asyncio.get_running_loop()
             weakref.finalize(self.served, self._on_freed, loop).atexit = False
             self.served_before.append(self.served.bundle.version)
+            if self._on_replaced:
+                self._loader.submit(self._on_replaced, self.served.bundle.version)
         self.served = pipeline
         bundle = pipeline.bundle
         self._metrics.served[self._arm] = bundle.version, bundle.item_count

@@ -13,7 +13,7 @@ from tusou_service.http import errors
 from tusou_service.http.auth import ApiKeys
 from tusou_service.http.middleware import RequestMiddleware
 from tusou_service.http.openapi import complete_openapi
-from tusou_service.http.routes import embeddings, health, items, page, search
+from tusou_service.http.routes import changes, embeddings, health, items, page, search
 
 if TYPE_CHECKING:
     from tusou_service.experiment.ab_test import Experiment
@@ -61,7 +61,7 @@ def create_app(
         # FastAPI's telemetry records error messages, which may contain queries.
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
-    for module in (search, embeddings, items, health, page):
+    for module in (search, embeddings, items, changes, health, page):
         app.include_router(module.router)
     if settings.docs:
         app.include_router(page.docs_router)

@@ -15,9 +15,7 @@ from tusou.attributes.filters import (
     conditions,
     parse_filter,
 )
-from tusou.attributes.schema import AttributeSchema
 from tusou.attributes.values import MAX_NAME_CHARS
-from tusou.bundle.bundle import Bundle
 from tusou.core.errors import ErrorDetail, InvalidRequest
 from tusou_service.engine.engine import SearchEngine
 
@@ -97,11 +95,6 @@ def filter_cost(selected: Filter | None) -> int:
     return 0 if selected is None else sum(1 for _ in conditions(selected)) // _CONDITIONS_OF_A_QUERY
 
 
-def attribute_schema(bundle: Bundle) -> AttributeSchema:
-    """Return the types of a bundle's attributes; empty if it has none."""
-    return bundle.attributes.schema if bundle.attributes else {}
-
-
 def attribute_options(
     fields: AttributeFields, engine: SearchEngine, source: Literal["body", "query"]
 ) -> dict[str, Any]:
@@ -109,7 +102,7 @@ def attribute_options(
     options: dict[str, Any] = {}
     if not (fields.filter or fields.fields or fields.facets or fields.distinct or fields.collapse):
         return options
-    schema = attribute_schema(engine.pipeline.bundle)
+    schema = engine.pipeline.view.schema
     if fields.filter is not None:
         check_filter(fields.filter, schema, (source, "filter"))
         options["filter"] = fields.filter

@@ -23,11 +23,12 @@ _PUBLIC_PATHS = PROBES | {"/", "/docs"}
 _PUBLIC_PREFIX = "/static/"
 
 
-def accepted_scopes(path: str) -> frozenset[Scope]:
-    """Return the scopes, any of which admits to a path; empty if no key is needed."""
+def accepted_scopes(path: str, method: str = "GET") -> frozenset[Scope]:
+    """Return the scopes, any of which admits to a call; empty if no key is needed."""
     if path in _PUBLIC_PATHS or path.startswith(_PUBLIC_PREFIX):
         return frozenset()
-    if path.startswith("/admin/"):
+    changes_items = path.startswith("/items/") and method not in ("GET", "HEAD")
+    if path.startswith("/admin/") or changes_items:
         return frozenset({"admin"})
     if path == "/metrics":
         return frozenset({"metrics"})

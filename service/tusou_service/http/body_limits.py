@@ -65,12 +65,31 @@ class BodyRule:
         return True
 
 
-def body_rules(settings: "Settings") -> dict[str, BodyRule]:
-    """Return the rule of each path that takes a body."""
-    search, batch = settings.max_body_bytes, settings.max_batch_body_bytes
-    return {
-        "/search": BodyRule(search, search + _IMAGE_BASE64_BYTES),
-        "/search/batch": BodyRule(batch, batch, is_large_call=True),
-        "/search/image": BodyRule(MAX_UPLOAD_BYTES, MAX_UPLOAD_BYTES, _IMAGE_MEDIA),
-        "/v1/embeddings": BodyRule(batch, batch + _IMAGE_BASE64_BYTES, is_large_call=True),
-    }
+class BodyRules:
+    """The rules of the calls that take a body."""
+
+    def __init__(self, settings: "Settings") -> None:
+        search, batch = settings.max_body_bytes, settings.max_batch_body_bytes
+        changes = BodyRule(batch, batch + _IMAGE_BASE64_BYTES, is_large_call=True)
+        self._posts = {
+            "/search": BodyRule(search, search + _IMAGE_BASE64_BYTES),
+            "/search/batch": BodyRule(batch, batch, is_large_call=True),
+            "/search/image": BodyRule(MAX_UPLOAD_BYTES, MAX_UPLOAD_BYTES, _IMAGE_MEDIA),
+            "/v1/embeddings": BodyRule(batch, batch + _IMAGE_BASE64_BYTES, is_large_call=True),
+            "/items/batch": changes,
+            "/items/delete": BodyRule(search, search),
+        }
+        self._items = {
+            "PUT": BodyRule(batch, batch + _IMAGE_BASE64_BYTES),
+            "PATCH": BodyRule(search, search),
+        }
+
+    def __contains__(self, path: str) -> bool:
+        """Return whether a path takes bodies by POST."""
+        return path in self._posts
+
+    def find(self, method: str, path: str) -> BodyRule | None:
+        """Return the rule of a call; None if it takes no body."""
+        if method == "POST":
+            return self._posts.get(path)
+        return self._items.get(method) if path.startswith("/items/") else None

@@ -93,6 +93,12 @@ class HeadersTooLarge(TusouError):
     code = "headers_too_large"
 
 
+class LiveOff(TusouError):
+    """Items cannot be changed while the service runs."""
+
+    code = "live_off"
+
+
 class Internal(TusouError):
     """A bug; the log has the traceback under the request id."""
 
@@ -135,6 +141,9 @@ PROBLEM_TYPES: dict[type[TusouError], ProblemType] = {
     ),
     MethodNotAllowed: ProblemType(405, "Method not allowed", "Use a method named in Allow."),
     RequestTimeout: ProblemType(408, "Request timeout", "The body did not arrive in time.", _CLOSE),
+    LiveOff: ProblemType(
+        409, "Changes are off", "Start the service with TUSOU_LIVE=on to change items."
+    ),
     domain.ArtifactError: ProblemType(
         409, "Unusable files", "The files on the server cannot be used; its log says why."
     ),

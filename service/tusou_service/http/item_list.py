@@ -1,38 +1,43 @@
-"""Pages of a bundle's items, in the order of the pool."""
+"""Pages of items, in the order of the pool; added items come last."""
 
 import numpy as np
 
 from tusou.attributes.filters import check_filter, check_names
-from tusou.bundle.bundle import Bundle
-from tusou_service.http.attribute_fields import attribute_schema
+from tusou.core.errors import UnknownItem
+from tusou.retrieval.item_view import ItemView
 from tusou_service.http.request_models import ItemListParameters
 from tusou_service.http.schemas import ItemsResponse, ListedItem
 
 
-def list_items(bundle: Bundle, parameters: ItemListParameters) -> ItemsResponse:
+def list_items(view: ItemView, parameters: ItemListParameters) -> ItemsResponse:
     """Return the page of the items that pass a filter; InvalidRequest and UnknownItem."""
-    table, schema, limit = bundle.attributes, attribute_schema(bundle), parameters.limit
-    check_names(parameters.fields, schema, ("query", "fields"))
-    start = 0 if parameters.after is None else bundle.key(parameters.after) + 1
+    check_names(parameters.fields, view.schema, ("query", "fields"))
     if parameters.filter is not None:
-        check_filter(parameters.filter, schema, ("query", "filter"))
-    if parameters.filter is None or table is None:  # without attributes, only {} is no error
-        matched = bundle.item_count
-        keys = list(range(start, min(start + limit + 1, matched)))
-    else:
-        mask = table.mask(parameters.filter)
-        matched = int(np.count_nonzero(mask))
-        keys = (np.flatnonzero(mask[start:])[: limit + 1] + start).tolist()
-    page, has_more = keys[:limit], len(keys) > limit
-    ids = list(map(bundle.ids.at, page))
-    rows = table.rows(page, parameters.fields or None) if table else [None] * len(page)
+        check_filter(parameters.filter, view.schema, ("query", "filter"))
+    # Without attributes, only {} is no error, and all items pass it.
+    mask = view.mask(parameters.filter if view.schema else None)
+    found = view.ids(mask, _last_key(view, parameters.after), parameters.limit + 1)
+    page, has_more = found[: parameters.limit], len(found) > parameters.limit
+    keys = [key for key, _ in page]
+    has_rows = bool(view.schema)
+    rows = view.attribute_rows(keys, parameters.fields or None) if has_rows else [None] * len(page)
     items = [
-        ListedItem(item_id=item_id, attributes=row if row is None else dict(row))
-        for item_id, row in zip(ids, rows, strict=True)
+        ListedItem(item_id=item_id, attributes=None if row is None else dict(row))
+        for (_, item_id), row in zip(page, rows, strict=True)
     ]
     return ItemsResponse(
         items=tuple(items),
-        matched=matched,
-        next=ids[-1] if has_more else None,
-        index_version=bundle.version,
+        matched=int(np.count_nonzero(mask)),
+        next=page[-1][1] if has_more else None,
+        index_version=view.index_version,
     )
+
+
+def _last_key(view: ItemView, item_id: str | None) -> int:
+    """Return the row key of the last item before the page, -1 for the first page."""
+    if item_id is None:
+        return -1
+    key = view.find(item_id)
+    if key is None:
+        raise UnknownItem("the index holds no item of this id")
+    return key

@@ -21,7 +21,7 @@ from tusou_service.http.body_limits import (
     MAX_TIMEOUT_MS,
     MAX_URI_BYTES,
     BodyRule,
-    body_rules,
+    BodyRules,
 )
 from tusou_service.http.cors import CorsPolicy
 from tusou_service.http.errors import (
@@ -70,7 +70,7 @@ class RequestMiddleware:
             if settings.rate_per_s > 0
             else None
         )
-        self._rules = body_rules(settings)
+        self._rules = BodyRules(settings)
         self._cors = CorsPolicy(settings.cors_origins) if settings.cors_origins else None
         self._large_bodies = 0
         self._pending_bodies = PendingBodies(settings.max_pending_body_bytes)
@@ -106,10 +106,10 @@ class RequestMiddleware:
             await self._cors.preflight_response()(scope, receive, context.send)
             return
         key = _api_key(headers)
-        self._check_key(scope["path"], key)
+        self._check_key(scope, key)
         now = asyncio.get_running_loop().time()
         scope["state"]["deadline"] = now + self._timeout(headers)
-        rule = self._rules.get(scope["path"]) if scope["method"] == "POST" else None
+        rule = self._rules.find(scope["method"], scope["path"])
         if rule or scope["path"] == _LIST_PATH:
             self._limit_rate(scope, key)
         if rule is None:
@@ -162,8 +162,8 @@ class RequestMiddleware:
         if _without_port("".join(hosts)) not in self._settings.hosts:
             raise BadHttp
 
-    def _check_key(self, path: str, key: bytes) -> None:
-        accepted = accepted_scopes(path)
+    def _check_key(self, scope: Scope, key: bytes) -> None:
+        accepted = accepted_scopes(scope["path"], scope["method"])
         if self._keys is None or not accepted:
             return
         scopes = self._keys.scopes_of(key)

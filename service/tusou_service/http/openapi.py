@@ -8,10 +8,25 @@ from pydantic.json_schema import models_json_schema
 
 from tusou_service.http.auth import accepted_scopes
 from tusou_service.http.body_limits import MAX_TIMEOUT_MS
+from tusou_service.http.change_models import (
+    ChangesRequest,
+    DeleteRequest,
+    ItemRequest,
+    PatchRequest,
+)
 from tusou_service.http.request_models import BatchRequest, EmbeddingRequest, SearchRequest
 from tusou_service.http.schemas import Problem
 
-_MODELS = (SearchRequest, BatchRequest, EmbeddingRequest, Problem)
+_MODELS = (
+    SearchRequest,
+    BatchRequest,
+    EmbeddingRequest,
+    ItemRequest,
+    PatchRequest,
+    ChangesRequest,
+    DeleteRequest,
+    Problem,
+)
 _KEY_SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer"},
     "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
@@ -53,15 +68,15 @@ def complete_openapi(app: FastAPI) -> None:
         document["components"]["schemas"].update(models["$defs"])
         document["components"]["securitySchemes"] = _KEY_SCHEMES
         for path, operations in document["paths"].items():
-            for operation in operations.values():
-                _complete(operation, path)
+            for method, operation in operations.items():
+                _complete(operation, path, method.upper())
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]
 
 
-def _complete(operation: dict[str, Any], path: str) -> None:
-    scopes = sorted(accepted_scopes(path))
+def _complete(operation: dict[str, Any], path: str, method: str) -> None:
+    scopes = sorted(accepted_scopes(path, method))
     # Without keys, no call needs one; the scopes of schemes other than OAuth's are informative.
     operation["security"] = [{}, *({scheme: scopes} for scheme in _KEY_SCHEMES)] if scopes else []
     if "requestBody" in operation:

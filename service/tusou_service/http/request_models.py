@@ -61,7 +61,9 @@ def _refuse_token_ids(value: object) -> object:
     return value
 
 
-class _StrictModel(BaseModel):
+class StrictModel(BaseModel):
+    """A body in which every field is known and has its type; null leaves an optional one out."""
+
     # As in most JSON parsers, the last value of a duplicate key wins.
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
@@ -141,7 +143,7 @@ class QueryFields(AttributeFields, PageFields, PartFields):
     """The fields of one query, except its image."""
 
 
-class SearchRequest(_StrictModel, QueryFields):
+class SearchRequest(StrictModel, QueryFields):
     """One query: at least one of `query`, `image` and `item_id`."""
 
     model_config = ConfigDict(
@@ -191,7 +193,7 @@ class ItemListParameters(BaseModel):
     )
 
 
-class BatchRequest(_StrictModel, AttributeFields, PageFields):
+class BatchRequest(StrictModel, AttributeFields, PageFields):
     """Several queries, answered from one version of the index."""
 
     model_config = ConfigDict(
@@ -213,7 +215,7 @@ class BatchRequest(_StrictModel, AttributeFields, PageFields):
     )
 
 
-class EmbeddingRequest(_StrictModel):
+class EmbeddingRequest(StrictModel):
     """Texts and images to encode, as in OpenAI's API; fields that it may add are ignored."""
 
     model_config = ConfigDict(

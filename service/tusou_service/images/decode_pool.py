@@ -1,4 +1,4 @@
-"""Decoding of query images in worker processes, with a bounded queue."""
+"""Decoding of uploaded images in worker processes, with a bounded queue."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,9 +9,10 @@ import numpy as np
 
 from tusou.core.arrays import Pixels
 from tusou.core.errors import DeadlineExceeded, Overloaded
+from tusou.images.preparation import FOR_QUERIES, Preparation
 from tusou.images.preprocess import MAX_MEGAPIXELS
 from tusou.images.workers import ImageWorkers
-from tusou_service.images.decode_worker import decode_query_image
+from tusou_service.images.decode_worker import decode_upload
 
 
 class DecodePool:
@@ -31,15 +32,23 @@ class DecodePool:
         self._max_waiting, self._waiting = max_waiting, 0
         self._max_megapixels = max_megapixels
         self._workers = ImageWorkers(
-            decode_query_image, count, max_megapixels=max_megapixels, on_crash=on_crash
+            decode_upload, count, max_megapixels=max_megapixels, on_crash=on_crash
         )
 
     def start(self) -> None:
         """Start one process now, so that the first image does not wait for it."""
         self._workers.start()
 
-    async def decode(self, image: bytes | str, size: int, deadline: float) -> Pixels:
+    async def decode(
+        self,
+        image: bytes | str,
+        size: int,
+        deadline: float,
+        preparation: Preparation = FOR_QUERIES,
+    ) -> Pixels:
         """Return an image, given as its bytes or in base64, as (size, size, 3) RGB.
+
+        The image of a query is turned upright and put on white, as its sender sees it.
 
         At the deadline, on the event loop's clock, the process that decodes it is ended. Raises
         BadImage, DeadlineExceeded, Overloaded when too many images wait, NotReady when the pool
@@ -50,17 +59,19 @@ class DecodePool:
         self._waiting += 1
         try:
             async with asyncio.timeout_at(deadline):
-                pixels = await asyncio.wrap_future(self._submit(image, size, deadline))
+                pixels = await asyncio.wrap_future(self._submit(image, size, deadline, preparation))
         except TimeoutError:
             raise DeadlineExceeded("The time limit passed before the image was decoded.") from None
         finally:
             self._waiting -= 1
         return np.frombuffer(pixels, np.uint8).reshape(size, size, 3)
 
-    def _submit(self, image: bytes | str, size: int, deadline: float) -> Future[bytes]:
+    def _submit(
+        self, image: bytes | str, size: int, deadline: float, preparation: Preparation
+    ) -> Future[bytes]:
         left = deadline - asyncio.get_running_loop().time()
         limit = self._max_megapixels
-        return self._workers.submit(image, size, limit, deadline=monotonic() + left)
+        return self._workers.submit(image, size, limit, preparation, deadline=monotonic() + left)
 
     def close(self) -> None:
         """End the processes."""

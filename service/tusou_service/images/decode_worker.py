@@ -1,21 +1,20 @@
-"""The decoding of one query image, as a job of `ImageWorkers`."""
+"""The decoding of one uploaded image, as a job of `ImageWorkers`."""
 
 from contextlib import suppress
 
 from tusou.core.errors import BadImage
 from tusou.images.formats import decode_image, find_format
-from tusou.images.preparation import FOR_QUERIES
+from tusou.images.preparation import Preparation
 from tusou.images.preprocess import open_image, to_pixels
 
 
-def decode_query_image(image: bytes | str, size: int, max_megapixels: int) -> bytes:
-    """Return the RGB pixels, (size, size, 3), of an image file or its base64; BadImage.
-
-    The image is turned upright and put on white, as its sender sees it.
-    """
+def decode_upload(
+    image: bytes | str, size: int, max_megapixels: int, preparation: Preparation
+) -> bytes:
+    """Return the RGB pixels, (size, size, 3), of an image file or its base64; BadImage."""
     data = decode_image(image.encode()) if isinstance(image, str) else image
     if find_format(data) is None:
         # A body may also be base64; if it is not, the error is that of the bytes.
         with suppress(BadImage):
             data = decode_image(data)
-    return to_pixels(open_image(data, max_megapixels), size, FOR_QUERIES).tobytes()
+    return to_pixels(open_image(data, max_megapixels), size, preparation).tobytes()

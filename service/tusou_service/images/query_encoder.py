@@ -21,6 +21,7 @@ from tusou.core.errors import (
     TusouError,
     Unavailable,
 )
+from tusou.images.preparation import FOR_QUERIES, Preparation
 from tusou.images.preprocess import MAX_MEGAPIXELS
 from tusou.retrieval.query import VectorPart
 from tusou_service.images.decode_pool import DecodePool
@@ -140,12 +141,14 @@ class ImageQueryEncoder:
             lambda count: pipeline.encode_images(np.zeros((count, *shape), np.uint8))
         )
 
-    async def encode_image(self, image: bytes | str, deadline: float) -> VectorPart:
+    async def encode_image(
+        self, image: bytes | str, deadline: float, preparation: Preparation = FOR_QUERIES
+    ) -> VectorPart:
         """Return the vector of an image file, given as its bytes or in base64.
 
-        It is turned upright and put on white first. Raises BadImage, InvalidRequest if images are
-        off, NotReady while the tower loads or the first image takes too long, Unavailable if the
-        tower could not be loaded, and the errors of `DecodePool.decode`.
+        That of a query is turned upright and put on white first. Raises BadImage, InvalidRequest
+        if images are off, NotReady while the tower loads or the first image takes too long,
+        Unavailable if the tower could not be loaded, and the errors of `DecodePool.decode`.
         """
         if self._policy == "off":
             message = "This service takes no images; search with a text or with an indexed item."
@@ -153,7 +156,7 @@ class ImageQueryEncoder:
         self._batcher.admit(1, deadline, ahead=self._decoding)
         try:
             # Decode first, so that an invalid image never loads the image tower.
-            pixels = await self._decode(image, self._pipeline().image_size, deadline)
+            pixels = await self._decode(image, preparation, deadline)
             await self._wait_for_tower(deadline)
             part = await self._batcher(pixels, deadline)
         except DeadlineExceeded:
@@ -203,11 +206,13 @@ class ImageQueryEncoder:
                 _log.warning("cannot load the image tower: %s", error)
                 return
 
-    async def _decode(self, image: bytes | str, size: int, deadline: float) -> Pixels:
-        started = perf_counter()
+    async def _decode(
+        self, image: bytes | str, preparation: Preparation, deadline: float
+    ) -> Pixels:
+        started, size = perf_counter(), self._pipeline().image_size
         self._decoding += 1
         try:
-            pixels = await self._decoders.decode(image, size, deadline)
+            pixels = await self._decoders.decode(image, size, deadline, preparation)
         except BadImage as error:
             detail = ErrorDetail(("body",), "bad_image", str(error))
             raise BadImage(str(error), details=[detail]) from None

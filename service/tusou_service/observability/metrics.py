@@ -90,6 +90,11 @@ class Metrics:
             "Reloads by result: swapped, unchanged, failed.",
             ["result"],
         )
+        self.changes = counter(
+            "tusou_changes",
+            "Changes of items by result: applied, invalid, refused (the disk is full or failing).",
+            ["result"],
+        )
         self._queue_depth = gauge(
             "tusou_queue_depth",
             "Queries that wait for a batch.",

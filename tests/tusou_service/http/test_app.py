@@ -94,6 +94,7 @@ def test_health_and_info(client: TestClient) -> None:
             "attributes": None,
             "attribute_source": None,
             "live_position": 0,
+            "reused": [],
         },
     }
 

@@ -9,7 +9,7 @@ from typing import Literal
 import pytest
 from drawing import image_bytes
 from fastapi.testclient import TestClient
-from tusou_service.http.body_limits import LARGE_BODIES, body_rules
+from tusou_service.http.body_limits import LARGE_BODIES, BodyRules
 from tusou_service.settings import Settings
 
 from tests.tusou_service.http.test_middleware import problem_of
@@ -264,7 +264,7 @@ def test_texts_are_checked_before_an_image_is_decoded(
     assert source.pipeline.seen == []
 
 
-RULE = body_rules(Settings())["/search"]
+RULE = BodyRules(Settings()).find("POST", "/search")
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ async def healthz() -> HealthResponse:
 @router.get("/readyz", responses=error_responses(NotReady))
 async def readyz(request: Request, engine: EngineDep) -> ReadyResponse:
     """Return 200 if the service takes requests: loaded, warm, worker alive, not stopping."""
-    version = engine.pipeline.bundle.version
+    version = engine.pipeline.view.index_version
     if not (request.state.experiment or engine).ready:
         raise NotReady("The service is loading, stopping or failing.")
     return ReadyResponse(index_version=version, images=engine.images.state)
@@ -68,26 +68,28 @@ async def metrics(engine: EngineDep) -> Response:
 def info(engine: EngineDep) -> InfoResponse:  # in a thread: the first call reads a sample
     """Return the versions, model, index and item count of the service."""
     pipeline = engine.pipeline
-    bundle = pipeline.bundle
+    bundle, view = pipeline.bundle, pipeline.view
     takes_images = engine.images.state != "unavailable"
     sample = bundle.sample
     attributes = bundle.attributes
     image_score = sample.item_score if takes_images and bundle.items == "images" else None
     return InfoResponse(
         tusou_version=__version__,
-        index_version=bundle.version,
-        item_count=bundle.item_count,
+        index_version=view.index_version,
+        item_count=view.item_count,
         precision=pipeline.precision,
         backend=pipeline.backend,
         model=bundle.model_name,
         id_type=bundle.id_type,
         items=bundle.items,
         accepts=("text", "image", "item") if takes_images else ("text", "item"),
-        sample_item_ids=sample.item_ids,
+        sample_item_ids=tuple(
+            item_id for item_id in sample.item_ids if view.find(str(item_id)) is not None
+        ),
         random_scores=RandomScores(
             text=sample.text_score, image=image_score, item=sample.item_score
         ),
-        attributes=dict(attributes.schema) if attributes else {},
+        attributes=dict(view.schema),
         facets=attributes.facet_names if attributes else (),
         manifest=bundle.manifest.model_dump(mode="json", exclude=_PRIVATE_FIELDS),
     )

@@ -9,8 +9,8 @@ from fastapi import Path as PathParameter
 from fastapi import Query as QueryParameter
 from fastapi.responses import Response
 
-from tusou.bundle.bundle import Bundle
 from tusou.core.errors import DeadlineExceeded, NoImage, NotReady, UnknownItem
+from tusou.retrieval.item_view import ItemView
 from tusou_service.http.attribute_fields import filter_cost
 from tusou_service.http.dependencies import DeadlineDep, EngineDep, charge_queries
 from tusou_service.http.errors import error_responses
@@ -38,8 +38,8 @@ async def items(
 ) -> ItemsResponse:
     """List the items that pass a filter, in the order of the pool."""
     charge_queries(request, 1 + filter_cost(parameters.filter))
-    bundle = engine.pipeline.bundle
-    return await engine.source.read(lambda: list_items(bundle, parameters), deadline)
+    view = engine.pipeline.view
+    return await engine.source.read(lambda: list_items(view, parameters), deadline)
 
 
 @router.get(
@@ -58,9 +58,9 @@ async def image(
     item_id: ItemIdParameter, request: Request, engine: EngineDep, deadline: DeadlineDep
 ) -> Response:
     """Return an item's image as it is in the source."""
-    bundle = engine.pipeline.bundle
+    view = engine.pipeline.view
     data, content_type, digest = await engine.source.read(
-        lambda: _read_image(bundle, item_id), deadline
+        lambda: _read_image(view, item_id), deadline
     )
     tag = f'"{digest[:32]}"'
     headers = {"ETag": tag, "Cache-Control": "private, max-age=3600"}
@@ -74,19 +74,22 @@ async def image(
     responses=error_responses(UnknownItem, NotReady, DeadlineExceeded),
     response_model_exclude_none=True,
 )
-async def item(item_id: ItemIdParameter, engine: EngineDep, deadline: DeadlineDep) -> ItemResponse:
+async def item(
+    item_id: ItemIdParameter, engine: EngineDep, deadline: DeadlineDep, response: Response
+) -> ItemResponse:
     """Return an item's text, or the path of its image, and its attributes."""
-    bundle = engine.pipeline.bundle
-    text = await engine.source.read(lambda: bundle.text(item_id), deadline)
+    view = engine.pipeline.view
+    text = await engine.source.read(lambda: view.text(item_id), deadline)
+    response.headers["ETag"] = f'"{view.etag(item_id)}"'
     return ItemResponse(
-        item_id=int(item_id) if bundle.id_type == "int" else item_id,
+        item_id=int(item_id) if view.bundle.id_type == "int" else item_id,
         text=text,
         image=f"/items/{quote(item_id, safe='')}/image" if text is None else None,
-        attributes=dict(bundle.attributes.row(bundle.key(item_id))) if bundle.attributes else None,
+        attributes=dict(view.item_attributes(item_id)) if view.schema else None,
     )
 
 
-def _read_image(bundle: Bundle, item_id: str) -> tuple[bytes, str, str]:
+def _read_image(view: ItemView, item_id: str) -> tuple[bytes, str, str]:
     """Return the bytes, the media type and the digest of an item's image."""
-    data, content_type = bundle.image(item_id)
+    data, content_type = view.image(item_id)
     return data, content_type, hashlib.sha256(data).hexdigest()

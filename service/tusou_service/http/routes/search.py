@@ -125,7 +125,7 @@ async def search_batch(
     ]
     if options:
         queries = [replace(query, **options) for query in queries]
-    version = engine.pipeline.bundle.version
+    version = engine.pipeline.view.index_version
     searched = await engine.search_each(queries, deadline) if queries else []
     if not body.partial:
         raise_errors(searched)

@@ -1,0 +1,70 @@
+"""Search of a version's index and of live items together."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tusou.core.arrays import Ids, Neighbors, Vectors
+from tusou.indexes.base import SearchIndex, best_first
+
+if TYPE_CHECKING:  # imports pyarrow
+    from tusou.live.snapshot import LiveSnapshot
+
+# Neighbors asked for beyond k, in case removed items are among them; then twice as many.
+_SPARE = 8
+
+
+class LiveIndex:
+    """The index of a version without its removed items, and the live items of a snapshot.
+
+    Live items are compared exactly, whatever the type of the version's index. Scores and the order
+    of ties are as if all items were in one index.
+    """
+
+    def __init__(self, index: SearchIndex, snapshot: "LiveSnapshot") -> None:
+        self._index, self._snapshot = index, snapshot
+        self.dim = index.dim
+
+    def __len__(self) -> int:
+        return self._snapshot.size
+
+    def search(self, queries: Vectors, k: int) -> Neighbors:
+        """Return the k best items per query, ties by key, padded if fewer are there."""
+        of_version = self._search_version(queries, k)
+        if not len(self._snapshot.live_keys):
+            return of_version
+        return _merge(of_version, self._snapshot.search(queries, k), k)
+
+    def search_among(self, queries: Vectors, k: int, keys: Ids) -> Neighbors:
+        """Return the k best items per query among those of row keys, exactly."""
+        size = self._snapshot.version_size
+        split = int(np.searchsorted(keys, size))
+        of_version = self._index.search_among(queries, k, keys[:split])
+        if split == len(keys):
+            return of_version
+        allowed = np.zeros(self._snapshot.size, np.bool_)
+        allowed[keys[split:]] = True
+        return _merge(of_version, self._snapshot.search(queries, k, allowed), k)
+
+    def _search_version(self, queries: Vectors, k: int) -> Neighbors:
+        removed, size = self._snapshot.removed, self._snapshot.version_size
+        count = self._snapshot.removed_count
+        if not count:
+            return self._index.search(queries, min(k, size))
+        needed = min(k, size - count)
+        width = min(k + min(count, _SPARE), size)
+        while True:
+            neighbors = self._index.search(queries, width)
+            ids = np.where((neighbors.ids >= 0) & ~removed[neighbors.ids], neighbors.ids, -1)
+            complete = np.count_nonzero(ids >= 0, axis=1).min(initial=needed) >= needed
+            if complete or width == size:
+                break
+            width = min(2 * width, size)
+        scores = np.where(ids >= 0, neighbors.scores, np.float32(-np.inf))
+        return best_first(ids, scores, min(k, size))
+
+
+def _merge(first: Neighbors, second: Neighbors, k: int) -> Neighbors:
+    ids = np.concatenate([first.ids, second.ids], axis=1)
+    scores = np.concatenate([first.scores, second.scores], axis=1)
+    return best_first(ids, scores, k)
