@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -58,36 +59,52 @@ def test_a_file_that_is_there_is_not_sent_again_and_a_changed_one_is(
     S3Store(address).verify()
 
 
-@pytest.mark.parametrize("sent", [0, 3, 7, 8])
+def test_a_large_file_is_sent_in_parts_and_read_in_ranges(
+    address: S3Address, object_store: ObjectStore, tmp_path: Path
+) -> None:
+    data = b"".join(number.to_bytes(4) for number in range(10 * 2**20))  # 40 MiB
+    path, digest = tmp_path / "vectors.npy", sha256(data).hexdigest()
+    path.write_bytes(data)
+    store = S3Store(address)
+    store.upload(path, "vectors.npy", digest)
+    assert store.has("vectors.npy", len(data), digest)
+    assert not store.has("vectors.npy", len(data), "0" * 64)
+    key = f"{address.prefix}/vectors.npy"
+    tag = object_store.client().head_object(Bucket=BUCKET, Key=key)["ETag"]
+    assert tag.endswith('-3"')  # parts
+    assert b"".join(store.blocks("vectors.npy", 5, len(data))) == data[5:]
+
+
+@pytest.mark.parametrize("left", [0, 1, 2, 5])
 def test_an_interrupted_push_changes_nothing_that_current_names(
     address: S3Address,
     object_store: ObjectStore,
     three_bundles: list[Path],
     monkeypatch: pytest.MonkeyPatch,
-    sent: int,
+    left: int,
 ) -> None:
     push(three_bundles[0], address)
-    upload, count = S3Store.upload, 0
+    version = current_version(three_bundles[1])
+    upload, sent, files = S3Store.upload, 0, len(list((three_bundles[1] / version).iterdir()))
 
     def upload_some(store: S3Store, source: Path, name: str, digest: str) -> None:
-        nonlocal count
-        if count == sent:
+        nonlocal sent
+        if sent == files - left:
             raise StoreUnreachable
         upload(store, source, name, digest)
-        count += 1
+        sent += 1
 
     with monkeypatch.context() as patch:
         patch.setattr(S3Store, "upload", upload_some)
-        if sent < 8:  # files of a version
+        if left:
             with pytest.raises(StoreUnreachable):
                 push(three_bundles[1], address)
         else:
             push(three_bundles[1], address)
     named, _ = S3Store(address).verify()
-    version = current_version(three_bundles[1])
-    assert named == (version if sent == 8 else current_version(three_bundles[0]))
-    assert (version in S3Store(address).versions()) is (sent == 8)
-    assert push(three_bundles[1], address).uploaded == 8 - sent
+    assert named == (current_version(three_bundles[0]) if left else version)
+    assert (version in S3Store(address).versions()) is not bool(left)
+    assert push(three_bundles[1], address).uploaded == left
 
 
 def test_a_damaged_bundle_is_not_pushed(
@@ -117,7 +134,9 @@ def test_the_commands_read_and_write_stores(
         tusou("info", three_bundles[0], "--json").stdout
     )
     verified = tusou("verify", address)
-    assert verified.stdout.startswith(f"{address}: version {version} of images, 8 files, ")
+    files = len(list((three_bundles[0] / version).iterdir()))
+    beginning = f"{address}: version {version} of images, {files} files, "
+    assert verified.stdout.startswith(beginning)
     object_store.put(f"{address.prefix}/{version}/ids.txt", b"")
     damaged = tusou("verify", address)
     assert (damaged.returncode, damaged.stderr.split(":")[0]) == (1, "corrupt_bundle")

@@ -3,6 +3,7 @@
 Credentials, region and endpoint come from the variables and files of the AWS tools.
 """
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 # Bytes of one request, and requests at once: a reader holds their product in memory.
 _RANGE_BYTES, _RANGES = 8 * 2**20, 4
+# Bytes of a part of an upload, of which S3 takes 10,000.
+_PART_BYTES, _PARTS = 16 * 2**20, 9_000
 _CONFIG = {
     "connect_timeout": 5,
     "read_timeout": 20,
@@ -122,8 +125,15 @@ class S3Store:
 
     def upload(self, source: Path, name: str, digest: str) -> None:
         """Write a file's bytes under a name; `digest` is their SHA-256."""
+        part = max(_PART_BYTES, math.ceil(source.stat().st_size / _PARTS))
         with self._errors(name):
-            self._files.put_file(str(source), self._path(name), Metadata={_DIGEST: digest})
+            self._files.put_file(
+                str(source),
+                self._path(name),
+                chunksize=part,
+                max_concurrency=_RANGES,
+                Metadata={_DIGEST: digest},
+            )
 
     def point_current(self, version: str) -> None:
         """Let CURRENT name a version, whose files are all there."""
