@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from time import perf_counter
 
-from tusou.bundle.bundle import Bundle
+from tusou.bundle.bundle import Bundle, current_version
 from tusou.bundle.manifest import IndexRecord, Manifest
 from tusou.core.arrays import Vectors
 from tusou.core.errors import InvalidRequest
@@ -68,6 +68,7 @@ def compact(root: Path) -> CompactReport:
     damaged, and InvalidRequest when no item would be left.
     """
     started = perf_counter()
+    current_version(root)  # a folder that is no bundle gets no lock
     with lock_bundle(root):
         bundle = Bundle.open(root)
         if bundle.manifest.index.type == "milvus":

@@ -203,6 +203,12 @@ def test_a_compaction_beside_a_build_is_refused(root: Path) -> None:
         compact(root)
 
 
+def test_a_folder_that_is_no_bundle_is_left_alone(tmp_path: Path) -> None:
+    with pytest.raises(CorruptBundle, match="not a bundle"):
+        compact(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_texts_are_compacted_and_read(tmp_path: Path) -> None:
     contents = ["黑色皮鞋".encode(), "碎花连衣裙".encode()]
     root = tmp_path / "t"

@@ -27,6 +27,4 @@ def test_a_difference_is_counted(tmp_path: Path) -> None:
         run.model.items.pop("3.jpg")
         run.compare_search(None)
         run.compare_items({"3.jpg"})
-    assert {*(+run.differences)} == {"filter", "facet", "a removed item found", "item count"} or {
-        *(+run.differences)
-    } >= {"filter", "a removed item found", "item count"}
+    assert {*(+run.differences)} >= {"filter", "a removed item found", "item count"}
