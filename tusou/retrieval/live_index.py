@@ -1,8 +1,9 @@
 """Search of a version's index and of live items together."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from tusou.core.arrays import Ids, Neighbors, Vectors
 from tusou.indexes.base import SearchIndex, best_first
@@ -12,6 +13,11 @@ if TYPE_CHECKING:  # imports pyarrow
 
 # Neighbors asked for beyond k, in case removed items are among them; then twice as many.
 _SPARE = 8
+# More than the difference of two ways to compute the same inner product.
+_ROUNDING = np.float32(1e-5)
+
+Scores: TypeAlias = npt.NDArray[np.float32]
+Mask: TypeAlias = npt.NDArray[np.bool_]
 
 
 class LiveIndex:
@@ -33,7 +39,7 @@ class LiveIndex:
         of_version = self._search_version(queries, k)
         if not len(self._snapshot.live_keys):
             return of_version
-        return _merge(of_version, self._snapshot.search(queries, k), k)
+        return self._merge(queries, of_version, self._snapshot.search(queries, k), k)
 
     def search_among(self, queries: Vectors, k: int, keys: Ids) -> Neighbors:
         """Return the k best items per query among those of row keys, exactly."""
@@ -44,7 +50,7 @@ class LiveIndex:
             return of_version
         allowed = np.zeros(self._snapshot.size, np.bool_)
         allowed[keys[split:]] = True
-        return _merge(of_version, self._snapshot.search(queries, k, allowed), k)
+        return self._merge(queries, of_version, self._snapshot.search(queries, k, allowed), k)
 
     def _search_version(self, queries: Vectors, k: int) -> Neighbors:
         removed, size = self._snapshot.removed, self._snapshot.version_size
@@ -63,8 +69,25 @@ class LiveIndex:
         scores = np.where(ids >= 0, neighbors.scores, np.float32(-np.inf))
         return best_first(ids, scores, min(k, size))
 
+    def _merge(self, queries: Vectors, of_version: Neighbors, live: Neighbors, k: int) -> Neighbors:
+        scores = of_version.scores.copy()
+        for query, keys, row, others in zip(
+            queries, of_version.ids, scores, np.sort(live.scores), strict=True
+        ):
+            near = np.flatnonzero(_is_near(row, others) & (keys >= 0))
+            if len(near):
+                vectors = self._snapshot.vectors(keys[near].tolist())
+                row[near] = [np.dot(vector, query) for vector in vectors]
+        ids = np.concatenate([of_version.ids, live.ids], axis=1)
+        return best_first(ids, np.concatenate([scores, live.scores], axis=1), k)
 
-def _merge(first: Neighbors, second: Neighbors, k: int) -> Neighbors:
-    ids = np.concatenate([first.ids, second.ids], axis=1)
-    scores = np.concatenate([first.scores, second.scores], axis=1)
-    return best_first(ids, scores, k)
+
+def _is_near(scores: Scores, others: Scores) -> Mask:
+    """Return which scores could be equal to one of the others, which ascend, but for rounding.
+
+    An index rounds otherwise than the comparison of live items, so that the same vector in both
+    would not tie.
+    """
+    places = np.searchsorted(others, scores - _ROUNDING)
+    nearest = others[np.minimum(places, len(others) - 1)]
+    return (places < len(others)) & (nearest <= scores + _ROUNDING)

@@ -1,0 +1,164 @@
+"""Searches of a version's index with live changes, against comparing all items that are there."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from drawn_items import SCHEMA, draw_attributes
+
+from benchmarks.vector_bundle import MODEL, unit_vectors, write_vector_bundle
+from tusou.attributes.filters import Filter, parse_filter
+from tusou.attributes.schema import Attributes
+from tusou.bundle.manifest import VECTORS
+from tusou.core.arrays import Vectors
+from tusou.core.hits import Hits
+from tusou.indexes import create_index, load_index
+from tusou.indexes.specs import FaissSpec, IndexSpec, TorchSpec
+from tusou.live.operations import Delete, Operation, Patch, Upsert
+from tusou.live.store import LiveStore
+from tusou.retrieval import retriever
+from tusou.retrieval.live_index import LiveIndex
+from tusou.retrieval.pages import PreparedQuery, find_pages
+from tusou.retrieval.query import Query
+from tusou.retrieval.searched_items import SearchedItems
+
+COUNT = 120
+QUERIES = unit_vectors(3, 11)
+PLAIN = Query((), 10)
+# Every list is visited, so that an approximate index is exact too.
+SPECS = (FaissSpec("Flat"), FaissSpec("IVF4,Flat", "nprobe=4"), TorchSpec())
+CHEAP: tuple[object, Callable[[Attributes], bool]] = (
+    {"price": {"$lt": 250}},
+    lambda row: "price" in row and row["price"] < 250,  # type: ignore[operator]
+)
+
+
+class Changed:
+    """A version with live changes, and the same items in a plain dict."""
+
+    def __init__(self, folder: Path, spec: IndexSpec) -> None:
+        random = np.random.default_rng(3)
+        self.vectors = unit_vectors(COUNT, 1)
+        self.vectors[1::6] = self.vectors[0::6]  # ties
+        rows = draw_attributes(COUNT)
+        ids = [f"{n}.jpg#zhc#0" for n in range(COUNT)]
+        contents = [b"\xff\xd8\xff%d" % n for n in range(COUNT)]
+        bundle = write_vector_bundle(folder / "b", ids, self.vectors, contents, SCHEMA, rows)
+        filled = create_index(spec, self.vectors.shape[1])
+        filled.fill(self.vectors)
+        filled.save(folder / "index")
+        self.index = load_index(spec, folder / "index", "cpu", bundle.vector_file)
+        assert bundle.path(VECTORS).exists()
+        self.store = LiveStore(folder / "b", bundle)
+        self.items = {
+            item_id: (vector, row)
+            for item_id, vector, row in zip(ids, self.vectors, rows, strict=True)
+        }
+        self.random = random
+
+    def change(self, count: int) -> None:
+        for _ in range(count):
+            self.store.change(self._operation())
+
+    def _operation(self) -> Operation:
+        known = sorted(self.items)
+        item_id = known[int(self.random.integers(len(known)))]
+        kind = self.random.integers(4)
+        if kind == 0:
+            del self.items[item_id]
+            return Delete(item_id)
+        if kind == 1:
+            price = int(self.random.integers(1, 500))
+            vector, row = self.items[item_id]
+            self.items[item_id] = vector, {**row, "price": price}
+            return Patch(item_id, {"price": price})
+        if kind == 2:  # otherwise an item is replaced
+            item_id = f"new {self.random.integers(1000)}"
+        vector = self.vectors[int(self.random.integers(COUNT))]  # a tie with another item
+        (row,) = draw_attributes(1, int(self.random.integers(1000)))
+        self.items[item_id] = vector, row
+        return Upsert(item_id, b"\xff\xd8\xff", vector, MODEL, row)
+
+    def searched(self) -> SearchedItems:
+        snapshot = self.store.snapshot
+        return SearchedItems(snapshot, LiveIndex(self.index, snapshot))
+
+    def expected(
+        self, vector: Vectors, passes: Callable[[Attributes], bool]
+    ) -> list[tuple[str, float]]:
+        """Return all items that pass, best first, ties by row key."""
+        snapshot = self.store.snapshot
+        scored = [
+            (item_id, float(stored @ vector))
+            for item_id, (stored, row) in self.items.items()
+            if passes(row)
+        ]
+        return sorted(scored, key=lambda item: (-round(item[1], 5), snapshot.key(item[0])))
+
+
+def pages(items: SearchedItems, query: Query) -> list[Hits]:
+    return find_pages(
+        items, [PreparedQuery(query, v, frozenset(), truncated=False) for v in QUERIES]
+    )
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.factory)
+@pytest.mark.parametrize("widen", [False, True])
+@pytest.mark.parametrize("changes", [1, 30, 400])
+def test_searches_see_exactly_the_items_that_are_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spec: IndexSpec, widen: bool, changes: int
+) -> None:
+    if widen:
+        monkeypatch.setattr(retriever, "_COMPARED_ITEMS", 0)
+        monkeypatch.setattr(retriever, "_COMPARED_PER_NEIGHBOR", 0)
+    changed = Changed(tmp_path, spec)
+    changed.change(changes)
+    items = changed.searched()
+    selected: Filter = parse_filter(CHEAP[0])
+    for query, passes in ((PLAIN, lambda _: True), (replace(PLAIN, filter=selected), CHEAP[1])):
+        for top_k, offset in ((1, 0), (10, 0), (7, 14), (500, 0)):
+            found = pages(items, replace(query, top_k=top_k, offset=offset))
+            for vector, hits in zip(QUERIES, found, strict=True):
+                expected = changed.expected(vector, passes)[offset : offset + top_k]
+                assert list(hits.item_ids) == [item_id for item_id, _ in expected]
+                assert hits.scores == pytest.approx([score for _, score in expected], abs=1e-5)
+    assert items.version.endswith(f"+{changes}")
+
+
+def test_facets_products_and_attributes_are_those_of_the_items_that_are_there(
+    tmp_path: Path,
+) -> None:
+    changed = Changed(tmp_path, FaissSpec("Flat"))
+    changed.change(300)
+    items = changed.searched()
+    query = replace(
+        PLAIN, top_k=500, distinct="product_id", facets=("category",), fields=("price",)
+    )
+    for vector, hits in zip(QUERIES, pages(items, query), strict=True):
+        shown: list[str] = []
+        products: dict[object, int] = {}
+        for item_id, _ in changed.expected(vector, lambda _: True):
+            product = changed.items[item_id][1].get("product_id", ("alone", item_id))
+            if product not in products:
+                shown.append(item_id)
+            products[product] = products.get(product, 0) + 1
+        assert list(hits.item_ids) == shown
+        assert list(hits.others) == [count - 1 for count in products.values()]
+        rows = [changed.items[item_id][1] for item_id in shown]
+        assert list(hits.attributes) == [
+            {"price": row["price"]} if "price" in row else {} for row in rows
+        ]
+    categories = [row.get("category") for _, row in changed.items.values()]
+    counts = {name: categories.count(name) for name in set(categories) - {None}}
+    assert dict(hits.facets["category"]) == counts
+    assert hits.matched == len(changed.items)
+
+
+def test_a_version_of_which_everything_is_removed_finds_live_items_alone(tmp_path: Path) -> None:
+    changed = Changed(tmp_path, FaissSpec("Flat"))
+    changed.store.change(*(Delete(item_id) for item_id in sorted(changed.items)))
+    assert [len(hits) for hits in pages(changed.searched(), PLAIN)] == [0, 0, 0]
+    changed.store.change(Upsert("新", b"\xff\xd8\xff", changed.vectors[0], MODEL, {}))
+    assert [hits.item_ids for hits in pages(changed.searched(), PLAIN)] == [("新",)] * 3
