@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from typing import get_args
 
 import pytest
 from fastapi.testclient import TestClient
@@ -9,7 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.reliability.hostile_requests import MORE_REQUESTS, PUBLISHED_REQUESTS
+from tests.tusou_service.http.test_attributes import SCHEMA, TABLE
 from tests.tusou_service.tiny import TinyBundle, TinyPipeline, TinySource, connected
+from tusou.attributes.filters import Operator
 
 FEW = settings(max_examples=75, deadline=None, suppress_health_check=list(HealthCheck))
 SMALL = [
@@ -68,3 +71,36 @@ def test_hostile_bodies_with_a_few_bytes_changed(fuzzed: TestClient, data: st.Da
     for _ in range(data.draw(st.integers(1, 4))):
         body[data.draw(st.integers(0, len(body) - 1))] = data.draw(st.integers(0, 255))
     check(fuzzed, bytes(body))
+
+
+NAMES = st.sampled_from([*SCHEMA, "$and", "$or", "$not", *get_args(Operator)]) | st.text(max_size=8)
+FILTERS = st.recursive(
+    st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.just("2024-02-29"),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3),
+    max_leaves=12,
+)
+
+
+@pytest.fixture(scope="module")
+def with_attributes() -> Iterator[TestClient]:
+    bundle = TinyBundle("v1")
+    bundle.attributes = TABLE
+    with connected(TinySource(TinyPipeline(bundle))) as client:
+        yield client
+
+
+@FEW
+@given(selected=FILTERS, fields=st.lists(NAMES, max_size=3), distinct=NAMES)
+def test_any_filter(
+    with_attributes: TestClient, selected: object, fields: list[str], distinct: str
+) -> None:
+    options = {"filter": selected, "fields": fields, "facets": fields, "distinct": distinct}
+    check(with_attributes, json.dumps({"query": "裙", **options}).encode())
+    parameters = {"filter": json.dumps(selected), "limit": 3}
+    listed = with_attributes.get("/items", params=parameters)
+    body = json.dumps({"query": "裙", "filter": selected})
+    headers = {"Content-Type": "application/json"}
+    searched = with_attributes.post("/search", content=body, headers=headers)
+    assert listed.status_code in {200, 422}
+    assert searched.status_code == listed.status_code  # of one opinion about the filter
+    assert len(listed.content) <= 2048 or listed.status_code == 200
