@@ -59,8 +59,7 @@ def main() -> None:
                 **_in_process("build", folder, size, args.index),
                 **_in_process("search", folder, size, args.index),
             }
-        print(json.dumps(figures, indent=1), file=sys.stderr, flush=True)
-    record("growth", figures, "growth_" + "_".join(map(str, sizes)))
+        record("growth", figures, "growth")  # after each size: the last one takes hours
 
 
 def _in_process(step: str, folder: str, size: int, index: str) -> dict[str, object]:
