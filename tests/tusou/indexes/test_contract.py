@@ -134,6 +134,16 @@ def test_a_file_holds_no_vector_that_is_stored_beside_it(tmp_path: Path) -> None
     assert sizes == {(tmp_path / "codes").stat().st_size}
 
 
+def test_a_vector_file_that_is_truncated_fails_the_search_alone(tmp_path: Path) -> None:
+    spec = FaissSpec("PQ16x4fs,RFile", "k_factor_rf=16")
+    filled_index(spec).save(tmp_path / "index")
+    loaded = load_index(spec, tmp_path / "index", vectors=stored_file(tmp_path))
+    with (tmp_path / "vectors.npy").open("r+b") as file:
+        file.truncate(200)
+    with pytest.raises(CorruptBundle, match=r"vectors\.npy has been truncated"):
+        loaded.search(QUERIES, K)
+
+
 def test_a_projection_does_not_centre_vectors() -> None:
     """Keep the order of vectors that share a direction, as embeddings do, under a full PCA."""
     vectors = STORED + 3 * STORED[0]
