@@ -16,11 +16,12 @@ from tusou.bundle.shards import ReusedRows
 from tusou.core.errors import CorruptBundle, Locked
 from tusou.core.files import sync, write_file
 from tusou.indexes import load_index
-from tusou.indexes.specs import index_spec
+from tusou.indexes.specs import MilvusAccess, index_spec
 from tusou_indexer.version_collection import point_alias, releasing
 
 _LOCK = ".lock"
 _PROBES = 64
+_PROBE_SECONDS = 60.0  # a server may still be loading what it was given
 
 
 @contextmanager
@@ -94,7 +95,7 @@ def _put_in_place(written: Bundle, target: Path) -> None:
 
 def _test_search(bundle: Bundle, milvus_uri: str | None) -> None:
     """Open the index and search with stored vectors; CorruptBundle if items are missing."""
-    spec = index_spec(bundle.manifest.index, milvus_uri)
+    spec = index_spec(bundle.manifest.index, MilvusAccess(milvus_uri, _PROBE_SECONDS))
     index = load_index(spec, bundle.path(INDEX), vectors=bundle.vector_file)
     rows = np.linspace(0, bundle.item_count - 1, min(_PROBES, bundle.item_count)).astype(np.int64)
     probes = np.ascontiguousarray(bundle.vectors[rows])

@@ -35,6 +35,7 @@ class BundleSource:
 
         A bundle in a store is downloaded first: StoreUnreachable, StorageFull.
         """
+        from tusou.indexes.specs import MilvusAccess  # noqa: PLC0415 - likewise
         from tusou.retrieval.pipeline import SearchPipeline  # noqa: PLC0415 - imports numpy and more
 
         return SearchPipeline.open(
@@ -44,6 +45,7 @@ class BundleSource:
             precision=self.settings.precision,
             backend=self.settings.backend,
             cache_size=self.settings.cache_queries,
+            milvus=MilvusAccess(self.settings.milvus_uri, self.settings.milvus_timeout_ms / 1000),
         )
 
 

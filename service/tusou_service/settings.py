@@ -131,6 +131,14 @@ class Settings(BaseSettings):
         default=256,
         description="Size of the log of changes beyond which they are written into a version.",
     )
+    milvus_uri: str | None = Field(
+        default=None,
+        description="The Milvus server of an index on Milvus, if not the one that the bundle "
+        "names; with user and password: http://USER:PASSWORD@HOST:19530.",
+    )
+    milvus_timeout_ms: int = Field(
+        default=2000, ge=1, le=60_000, description="Time limit of a search on Milvus."
+    )
     max_batch: Count = Field(default=64, description="Queries in one pass of the model.")
     queue_size: Count = Field(default=1024, description="Queries that may wait; more are refused.")
     timeout_ms: int = Field(

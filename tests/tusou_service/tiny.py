@@ -157,6 +157,8 @@ class TinyPipeline:
         truncated = any(len(text) > 48 for text in query.texts)
         return Hits(ids, scores, truncated, self.bundle.version)
 
+    index_server = None  # this process searches
+
     def release_memory(self) -> None:
         self.released += 1
 

@@ -70,6 +70,29 @@ class FilteringIndex(Protocol):
         ...
 
 
+class IndexServer(Protocol):
+    """A server that searches an index."""
+
+    @property
+    def available(self) -> bool:
+        """Return whether it is asked: False after failures in a row."""
+        ...
+
+    def ping(self) -> None:
+        """Raise IndexUnavailable unless it answers."""
+        ...
+
+
+@runtime_checkable
+class ServedIndex(Protocol):
+    """An index that a server searches."""
+
+    @property
+    def server(self) -> IndexServer:
+        """The server of the index."""
+        ...
+
+
 def best_first(ids: Ids, scores: npt.NDArray[np.float32], k: int) -> Neighbors:
     """Return the k best of each row of candidates, equal scores by id, padded to k.
 

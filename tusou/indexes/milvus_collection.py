@@ -21,6 +21,7 @@ CONSISTENCY = "Strong"  # a search sees every change acknowledged before it
 _IDS_PROPERTY = "tusou.ids_sha256"
 _BATCH_ROWS = 1_000
 _BATCH_BYTES = 8 * 2**20  # of vectors; Milvus takes messages of 64 MiB
+_OPEN_SECONDS = 10.0
 _WRITE_SECONDS = 60.0
 _LOAD_SECONDS = 600.0
 _COUNT = "count(*)"
@@ -46,11 +47,27 @@ class Collection:
     def __init__(self, server: MilvusServer, name: str) -> None:
         self.server, self.name = server, name
 
+    @property
+    def available(self) -> bool:
+        """Return whether searches are tried: False after failures in a row."""
+        return not self.server.breaker.is_open
+
+    def ping(self) -> None:
+        """Raise IndexUnavailable unless the collection can be searched."""
+        self.server.call(
+            lambda client: client.query(
+                self.name,
+                filter=f"{KEY} == 0",
+                output_fields=[KEY],
+                consistency_level=CONSISTENCY,
+                timeout=self.server.seconds,
+            ),
+            probe=True,
+        )
+
     def exists(self) -> bool:
         return bool(
-            self.server.call(
-                lambda client: client.has_collection(self.name, timeout=self.server.seconds)
-            )
+            self.server.call(lambda client: client.has_collection(self.name, timeout=_OPEN_SECONDS))
         )
 
     def create(self, dim: int, columns: Sequence[MilvusColumn], ids_sha256: str) -> None:
@@ -133,7 +150,7 @@ class Collection:
     def ids_sha256(self) -> str | None:
         """Return the digest of the item ids that the collection was made for."""
         description = self.server.call(
-            lambda client: client.describe_collection(self.name, timeout=self.server.seconds)
+            lambda client: client.describe_collection(self.name, timeout=_OPEN_SECONDS)
         )
         digest = description.get("properties", {}).get(_IDS_PROPERTY)
         return None if digest is None else str(digest)
@@ -167,7 +184,7 @@ def named_by(server: MilvusServer, alias: str) -> str | None:
     if not Collection(server, alias).exists():
         return None
     description = server.call(
-        lambda client: client.describe_collection(alias, timeout=server.seconds)
+        lambda client: client.describe_collection(alias, timeout=_OPEN_SECONDS)
     )
     name = str(description["collection_name"])
     if name == alias:

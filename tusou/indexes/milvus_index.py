@@ -49,6 +49,11 @@ class MilvusIndex:
         return self._count
 
     @property
+    def server(self) -> Collection:
+        """The collection, which tells whether Milvus can search it."""
+        return self.collection
+
+    @property
     def min_items(self) -> int:
         """The least number of vectors, one: nothing is trained."""
         return 1

@@ -1,10 +1,11 @@
 """A Milvus server: the connection, time limits, and what to do while it does not answer."""
 
 import logging
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeAlias, TypeVar
+
+import dotenv
 
 from tusou.core.errors import IndexUnavailable
 from tusou.indexes.circuit_breaker import CircuitBreaker
@@ -14,16 +15,12 @@ from tusou.indexes.milvus_address import address_of
 @contextmanager
 def _without_dotenv() -> Iterator[None]:
     """Keep pymilvus from reading a .env file into the environment when it is imported."""
-    name = "PYTHON_DOTENV_DISABLED"
-    before = os.environ.get(name)
-    os.environ[name] = "1"
+    load = dotenv.load_dotenv
+    dotenv.load_dotenv = lambda *_, **__: False
     try:
         yield
     finally:
-        if before is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = before
+        dotenv.load_dotenv = load
 
 
 with _without_dotenv():
@@ -77,7 +74,7 @@ class MilvusServer:
                 ) from None
 
     def ping(self) -> None:
-        """Raise IndexUnavailable unless the server answers."""
+        """Raise IndexUnavailable unless the server answers at all."""
         self.call(lambda client: client.get_server_version(timeout=CONNECT_SECONDS), probe=True)
 
 

@@ -6,6 +6,8 @@ from typing import ClassVar, Literal
 from tusou.attributes.schema import AttributeType
 from tusou.bundle.manifest import IndexRecord
 
+SEARCH_SECONDS = 2.0  # the time limit of a search on a server
+
 
 @dataclass(frozen=True, slots=True)
 class FaissSpec:
@@ -26,6 +28,14 @@ class TorchSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class MilvusAccess:
+    """How a Milvus server is asked."""
+
+    uri: str | None = None  # in place of the recorded one, with user and password
+    seconds: float = SEARCH_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
 class MilvusSpec:
     """Exact search in a collection of a Milvus server."""
 
@@ -36,19 +46,18 @@ class MilvusSpec:
     collection: str
     ids_sha256: str  # digest of the item ids, in row key order
     attributes: tuple[tuple[str, AttributeType], ...] = ()  # of a new collection, by name
-    seconds: float = 2.0  # the time limit of a search
+    seconds: float = SEARCH_SECONDS
 
 
 IndexSpec = FaissSpec | TorchSpec | MilvusSpec
 
 
-def index_spec(record: IndexRecord, milvus_uri: str | None = None) -> IndexSpec:
-    """Return the specification of the index that a manifest records.
-
-    `milvus_uri` is the server to ask in place of the recorded one.
-    """
+def index_spec(record: IndexRecord, milvus: MilvusAccess | None = None) -> IndexSpec:
+    """Return the specification of the index that a manifest records."""
     if record.collection is not None:
         held = record.collection
-        return MilvusSpec(milvus_uri or held.uri, held.name, held.ids_sha256)
+        access = milvus or MilvusAccess()
+        uri = access.uri or held.uri
+        return MilvusSpec(uri, held.name, held.ids_sha256, seconds=access.seconds)
     is_faiss = record.type == "faiss"
     return FaissSpec(record.factory, record.tuning) if is_faiss else TorchSpec()

@@ -27,8 +27,8 @@ from tusou.encoders import (
 )
 from tusou.encoders.prompted import PromptedEncoder
 from tusou.indexes import load_index
-from tusou.indexes.base import SearchIndex
-from tusou.indexes.specs import index_spec
+from tusou.indexes.base import IndexServer, SearchIndex, ServedIndex
+from tusou.indexes.specs import MilvusAccess, index_spec
 from tusou.retrieval.compatibility import check_compatibility, find_bundle_weights
 from tusou.retrieval.item_view import ItemView, VersionView
 from tusou.retrieval.live_index import LiveIndex
@@ -65,10 +65,11 @@ class SearchPipeline:
         *,
         image_options: tuple[str, str],  # the requested precision and backend
         cache_size: int,
+        milvus: MilvusAccess | None = None,
     ) -> None:
         self.bundle = bundle
         self._weights, self._device, self._encoder = weights, device, encoder
-        spec = index_spec(bundle.manifest.index)
+        spec = index_spec(bundle.manifest.index, milvus)
         self._index = load_index(spec, bundle.path(INDEX), device, bundle.vector_file)
         self._live: LiveItems | None = None
         self._version_items = SearchedItems(VersionView(bundle), self._index)
@@ -88,13 +89,16 @@ class SearchPipeline:
         precision: str = "auto",
         backend: str = "auto",
         cache_size: int = 0,
+        milvus: MilvusAccess | None = None,
     ) -> Self:
         """Verify and open the version that CURRENT names.
 
         `model` is where the weights are, if not where the manifest says. `cache_size` is the
         number of texts whose vectors are cached. Raises CorruptBundle, InsufficientMemory when
         the bundle certainly does not fit, and IncompatibleBundle when the weights are not those
-        that encoded the items, or do not reproduce the vectors of the golden texts.
+        that encoded the items, or do not reproduce the vectors of the golden texts. Where the index
+        is on a server, `milvus` tells how to ask it, and IndexUnavailable is raised if it does not
+        answer.
         """
         bundle = Bundle.open(root)
         bundle.verify()
@@ -105,7 +109,13 @@ class SearchPipeline:
         encoder = open_text_encoder(resolved, manifest.prompt)
         options = precision, backend
         pipeline = cls(
-            bundle, weights, resolved.device, encoder, image_options=options, cache_size=cache_size
+            bundle,
+            weights,
+            resolved.device,
+            encoder,
+            image_options=options,
+            cache_size=cache_size,
+            milvus=milvus,
         )
         pipeline.check()
         return pipeline
@@ -124,6 +134,11 @@ class SearchPipeline:
     def backend(self) -> str:
         """The backend of the text encoder: torch or openvino."""
         return self._encoder.backend
+
+    @property
+    def index_server(self) -> IndexServer | None:
+        """The server that searches the index; None where this process does."""
+        return self._index.server if isinstance(self._index, ServedIndex) else None
 
     def attach_live(self, live: "LiveItems") -> None:
         """Search the items with their live changes from the next batch on."""

@@ -125,7 +125,15 @@ class SearchEngine:
     @property
     def ready(self) -> bool:
         """Return whether a load balancer should send requests here."""
-        return self.versions.version is not None and self._batcher.alive and not self.draining
+        served = self.versions.served
+        if served is None or not self._batcher.alive or self.draining:
+            return False
+        return served.index_server is None or served.index_server.available
+
+    async def check_index(self) -> None:
+        """Raise IndexUnavailable if the index is on a server that does not answer."""
+        if (server := self.pipeline.index_server) is not None:
+            await asyncio.to_thread(server.ping)
 
     @property
     def idle(self) -> bool:

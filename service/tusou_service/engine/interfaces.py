@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 from tusou.bundle.bundle import Bundle
+from tusou.indexes.base import IndexServer
 from tusou.retrieval.item_view import ItemView
 from tusou.retrieval.query import Query
 from tusou.retrieval.results import SearchResults, TextEmbeddings
@@ -59,6 +60,10 @@ class Pipeline(ImagePipeline, Protocol):
     @property
     def backend(self) -> str:
         """The backend that encodes queries: torch or openvino."""
+
+    @property
+    def index_server(self) -> IndexServer | None:
+        """The server that searches the index; None where this process does."""
 
     def search(
         self, queries: Sequence[Query], still_waiting: Callable[[int], bool]

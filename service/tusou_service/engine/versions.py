@@ -12,6 +12,7 @@ from typing import Self, TypeVar
 
 from tusou.core.errors import (
     CorruptBundle,
+    IndexUnavailable,
     InsufficientMemory,
     NotReady,
     StoreUnreachable,
@@ -27,6 +28,8 @@ _log = logging.getLogger(__name__)
 
 # The finalizer of a pipeline runs before its memory is free; that takes a moment.
 _FREEING_SECONDS = 0.1
+# Between attempts to open a first version whose index is on a server that does not answer.
+_INDEX_RETRY_SECONDS = 2.0
 _REMEMBERED = 100  # versions
 
 
@@ -128,10 +131,14 @@ class BundleVersions:
         return await asyncio.get_running_loop().run_in_executor(self._loader, work)
 
     async def _load_first(self) -> None:
-        try:
-            self._serve(await self.run_in_loader(self._open))
-        except Exception as error:  # noqa: BLE001 - the server ends the process with this error
-            self.load_error = error
+        while self.served is None and self.load_error is None:
+            try:
+                self._serve(await self.run_in_loader(self._open))
+            except IndexUnavailable as error:  # it serves when the index's server is back
+                _log.warning("waiting for the index: %s", error)
+                await asyncio.sleep(_INDEX_RETRY_SECONDS)
+            except Exception as error:  # noqa: BLE001 - the server ends the process with this error
+                self.load_error = error
 
     def _open(self) -> Pipeline:
         started = perf_counter()

@@ -10,6 +10,7 @@ from tusou import __version__
 from tusou.core.errors import (
     CorruptBundle,
     IncompatibleBundle,
+    IndexUnavailable,
     InsufficientMemory,
     NotReady,
     StorageFull,
@@ -32,10 +33,11 @@ if TYPE_CHECKING:
 router = APIRouter(tags=["operations"])
 
 # Paths on this machine are private; digests of files are for `tusou verify`.
-_PRIVATE_FIELDS: dict[str, bool | set[str]] = {
+_PRIVATE_FIELDS: dict[str, bool | set[str] | dict[str, set[str]]] = {
     "files": True,
     "source": {"path"},
     "model": {"location"},
+    "index": {"collection": {"uri"}},
 }
 
 
@@ -45,10 +47,14 @@ async def healthz() -> HealthResponse:
     return HealthResponse()
 
 
-@router.get("/readyz", responses=error_responses(NotReady))
+@router.get("/readyz", responses=error_responses(NotReady, IndexUnavailable))
 async def readyz(request: Request, engine: EngineDep) -> ReadyResponse:
-    """Return 200 if the service takes requests: loaded, warm, worker alive, not stopping."""
+    """Return 200 if the service takes requests: loaded, warm, worker alive, not stopping.
+
+    A server that searches the index is asked, too.
+    """
     version = engine.pipeline.view.index_version
+    await engine.check_index()
     if not (request.state.experiment or engine).ready:
         raise NotReady("The service is loading, stopping or failing.")
     return ReadyResponse(index_version=version, images=engine.images.state)
@@ -101,6 +107,7 @@ def info(engine: EngineDep) -> InfoResponse:  # in a thread: the first call read
     responses=error_responses(
         CorruptBundle,
         IncompatibleBundle,
+        IndexUnavailable,
         InsufficientMemory,
         StorageFull,
         NotReady,
