@@ -12,15 +12,17 @@ from tusou.core.arrays import Vectors
 from tusou.core.errors import InvalidRequest
 from tusou.core.files import replace_folder
 from tusou.encoders import load_text_encoder
+from tusou.indexes.milvus_address import MilvusTarget
 from tusou.live.live_items import LiveItems
 from tusou.live.log_prefix import open_prefix, trim_log
 from tusou.live.snapshot import LiveSnapshot
 from tusou_indexer.encode_contents import ContentEncoder
 from tusou_indexer.index.recall_probes import image_probes, text_probes
 from tusou_indexer.index.request import AUTO, IndexRequest
-from tusou_indexer.index.tune import TunedIndex, build_index
+from tusou_indexer.index.tune import TunedIndex
 from tusou_indexer.merge_items import write_merged
 from tusou_indexer.publish import lock_bundle, publish
+from tusou_indexer.version_collection import build_version_index
 
 _WORK = ".compact"
 
@@ -71,11 +73,6 @@ def compact(root: Path) -> CompactReport:
     current_version(root)  # a folder that is no bundle gets no lock
     with lock_bundle(root):
         bundle = Bundle.open(root)
-        if bundle.manifest.index.type == "milvus":
-            raise InvalidRequest(
-                f"{root} is searched on Milvus, where changes go into the collection: there is "
-                "nothing to compact"
-            )
         snapshot, skipped = _changed(root, bundle)
         version = bundle if snapshot is None else _publish_next(root, snapshot)
         shutil.rmtree(root / _WORK, ignore_errors=True)
@@ -115,18 +112,20 @@ def _publish_next(root: Path, snapshot: LiveSnapshot) -> Bundle:
         )
     folder = root / _WORK
     replace_folder(folder)
-    write_merged(snapshot, folder, partial(_build_index, snapshot.bundle.manifest))
+    write_merged(snapshot, folder, partial(_build_index, snapshot.bundle.manifest, folder))
     return publish(root, folder)
 
 
-def _build_index(manifest: Manifest, vectors: Vectors) -> TunedIndex:
-    """Build and tune the index that the bundle was made with, for other vectors."""
+def _build_index(manifest: Manifest, folder: Path, vectors: Vectors) -> TunedIndex:
+    """Build and tune the index that the bundle was made with, for the version in a folder."""
     build, encoder = manifest.build, ContentEncoder(manifest)
     target = str(build.get("target_recall", "default"))
+    held = manifest.index.collection
     request = IndexRequest(
         str(build.get("index", AUTO)),
         None if target == "default" else float(target),
         build.get("index_device") == "gpu",
+        None if held is None else MilvusTarget(held.uri, held.alias),
     )
 
     def probes() -> Vectors:
@@ -136,7 +135,7 @@ def _build_index(manifest: Manifest, vectors: Vectors) -> TunedIndex:
             load_text_encoder(encoder.weights, "cpu", manifest.prompt, "fp32", "torch")
         )
 
-    return build_index(vectors, request, probes)
+    return build_version_index(vectors, request, probes, folder)
 
 
 def _trim(root: Path, position: int) -> bool:

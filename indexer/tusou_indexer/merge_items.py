@@ -151,6 +151,7 @@ def _manifest(snapshot: LiveSnapshot, built: TunedIndex, folder: Path) -> Manife
         index_recall_at_10=built.index_recall,
         trials=built.trials,
         target_recall=built.target,
+        collection=built.collection,
     )
     changes = {
         "tool": f"tusou {__version__}",

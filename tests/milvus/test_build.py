@@ -4,10 +4,12 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from hashlib import sha256
+from itertools import product
 from pathlib import Path
 
 import pytest
 from tusou_indexer.build import BuildReport, BuildSpec, build
+from tusou_indexer.compact import compact
 
 from tests.milvus.lite_server import LiteServer
 from tusou.bundle.bundle import Bundle
@@ -15,9 +17,20 @@ from tusou.cli.progress import NoProgress
 from tusou.core.errors import IncompatibleBundle, IndexUnavailable, InvalidRequest
 from tusou.indexes.milvus_collection import Collection, named_by
 from tusou.indexes.milvus_server import MilvusServer
-from tusou.retrieval.local import open_bundle
+from tusou.live.operations import Delete, Patch, Upsert
+from tusou.live.store import LiveStore
+from tusou.retrieval.local import LocalHits, LocalSearchOptions, open_bundle
 
 ITEMS = 30
+OPTIONS: list[LocalSearchOptions] = [
+    {},
+    {"filter": {"price": {"$lte": 5}}, "facets": ["category"]},
+    {"filter": {"category": '"鞋"'}},
+    {"filter": {"price": {"$gt": 99}}},
+    {"distinct": "category"},
+    {"filter": {"$not": {"price": 3}}, "distinct": "category"},
+    {"collapse": "near_duplicates"},
+]
 Index = Callable[..., BuildReport]
 
 
@@ -87,11 +100,14 @@ def test_answers_are_those_of_exact_search(index: Index, spec: BuildSpec, tmp_pa
     queries = ["红色连衣裙", "第7件", "鞋"]
     with open_bundle(tmp_path / "bundle") as one, open_bundle(tmp_path / "exact") as other:
         for top_k, offset in ((5, 0), (5, 5), (100, 0)):
-            for query in queries:
-                hits = one.search(query, top_k, offset=offset)
-                expected = other.search(query, top_k, offset=offset)
+            for query, options in product(queries, OPTIONS):
+                hits = one.search(query, top_k, offset=offset, **options)
+                expected = other.search(query, top_k, offset=offset, **options)
+                assert isinstance(hits, LocalHits)
+                assert isinstance(expected, LocalHits)
                 assert hits.item_ids == expected.item_ids
                 assert hits.scores == expected.scores
+                assert (hits.facets, hits.others) == (expected.facets, expected.others)
 
 
 def test_building_again_does_nothing(index: Index, spec: BuildSpec, server: LiteServer) -> None:
@@ -195,3 +211,35 @@ def test_a_password_is_not_in_the_bundle(index: Index, server: LiteServer, tmp_p
     index(milvus_uri=server.uri.replace("//", "//root:secret@"))
     for path in (tmp_path / "bundle").rglob("*"):
         assert path.is_dir() or b"secret" not in path.read_bytes()
+
+
+def test_live_changes_go_into_the_collection_of_the_next_version(
+    index: Index, spec: BuildSpec, server: LiteServer, tmp_path: Path
+) -> None:
+    first = index().index.collection
+    root = tmp_path / "bundle"
+    bundle = Bundle.open(root)
+    store = LiveStore(root, bundle)
+    vector = bundle.vector_file.rows([3])[0]
+    model = bundle.manifest.model.sha256
+    store.change(
+        Upsert("新款#0", "新款连衣裙".encode(), vector, model, {"price": 1.5, "category": '"新"'}),
+        Patch("5.jpg#zhc#0", {"price": 999.0}),
+        Delete("0.jpg#zhc#0"),
+    )
+    store.close()
+    report = compact(root)
+    second = report.index.collection
+    assert first
+    assert second
+    assert (report.items, report.added, report.removed) == (ITEMS, 1, 1)
+    assert named_by(MilvusServer(server.uri, 5.0), second.alias) == second.name != first.name
+    with open_bundle(root) as search:
+        for chosen, ids in (
+            ({"category": '"新"'}, ("新款#0",)),
+            ({"price": {"$gt": 99}}, ("5.jpg#zhc#0",)),
+            ({"price": 0}, ()),
+        ):
+            hits = search.search("连衣裙", filter=chosen)
+            assert isinstance(hits, LocalHits)
+            assert hits.item_ids == ids
