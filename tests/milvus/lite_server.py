@@ -1,5 +1,6 @@
 """A Milvus server of milvus-lite in a process of its own, which tests kill and start again."""
 
+import os
 import signal
 import socket
 import subprocess
@@ -57,7 +58,8 @@ class LiteServer:
 
 def _free_port() -> int:
     """Return a free port below those that connections take: one of these could meet itself."""
-    for port in range(21_530, 32_000):
+    first = 20_000 + os.getpid() % 11_000  # another run of the tests has other ports
+    for port in range(first, 32_000):
         with socket.socket() as tried:
             if tried.connect_ex(("127.0.0.1", port)) == 0:
                 continue

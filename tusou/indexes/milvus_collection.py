@@ -4,8 +4,8 @@ A row has its row key, the item's id, its vector, and a field for each attribute
 of a version is filled once. It says which ids it holds in a property.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from pymilvus import DataType, MilvusClient
 
@@ -13,7 +13,9 @@ from tusou.attributes.schema import Attributes, AttributeType
 from tusou.core.arrays import Ids, Vectors
 from tusou.core.errors import InvalidRequest
 from tusou.indexes.milvus_columns import MAX_LIST, MAX_TEXT_BYTES, MilvusColumn
-from tusou.indexes.milvus_server import MilvusServer
+from tusou.indexes.milvus_server import MilvusServer, NotLoaded
+
+T = TypeVar("T")
 
 KEY, ITEM_ID, VECTOR = "row_key", "item_id", "vector"
 CONSISTENCY = "Strong"  # a search sees every change acknowledged before it
@@ -54,7 +56,7 @@ class Collection:
 
     def ping(self) -> None:
         """Raise IndexUnavailable unless the collection can be searched."""
-        self.server.call(
+        self.ask(
             lambda client: client.query(
                 self.name,
                 filter=f"{KEY} == 0",
@@ -64,6 +66,20 @@ class Collection:
             ),
             probe=True,
         )
+
+    def ask(self, ask: Callable[[MilvusClient], T], *, probe: bool = False) -> T:
+        """Return what `ask` does with the client, as `MilvusServer.call`, on the loaded collection.
+
+        Not every server loads its collections when it starts again.
+        """
+        try:
+            return self.server.call(ask, probe=probe)
+        except NotLoaded:
+            seconds = self.server.seconds
+            self.server.call(
+                lambda client: client.load_collection(self.name, timeout=seconds), probe=True
+            )
+            return self.server.call(ask, probe=probe)
 
     def exists(self) -> bool:
         return bool(
@@ -132,7 +148,7 @@ class Collection:
 
     def count(self, expression: str = "") -> int:
         """Return the number of rows, or of those that an expression selects."""
-        rows = self.server.call(
+        rows = self.ask(
             lambda client: client.query(
                 self.name,
                 filter=expression,
@@ -157,7 +173,7 @@ class Collection:
 
     def item_ids(self, keys: Ids) -> dict[int, str]:
         """Return the item ids of row keys; those of missing rows are missing."""
-        rows = self.server.call(
+        rows = self.ask(
             lambda client: client.query(
                 self.name,
                 filter=f"{KEY} in {keys.tolist()}",

@@ -143,8 +143,8 @@ class MilvusIndex:
         return best_first(ids, np.hstack([part.scores for part in parts]), limit)
 
     def _found(self, queries: Vectors, limit: int, expression: str) -> Neighbors:
-        server = self.collection.server
-        results = server.call(
+        seconds = self.collection.server.seconds
+        results = self.collection.ask(
             lambda client: client.search(
                 self.collection.name,
                 data=list(queries),
@@ -154,7 +154,7 @@ class MilvusIndex:
                 output_fields=[KEY],
                 search_params={"metric_type": "IP", "params": {}},
                 consistency_level=CONSISTENCY,
-                timeout=server.seconds,
+                timeout=seconds,
             )
         )
         neighbors = _padding(len(queries), limit)

@@ -36,11 +36,16 @@ Client: TypeAlias = MilvusClient
 
 CONNECT_SECONDS = 1.0
 _REASON_CHARS = 200
+_NOT_LOADED = 101  # code of Milvus
 _GRPC_OPTIONS = {
     # Connections that have failed are otherwise shared, and tried again only after minutes.
     "grpc.use_local_subchannel_pool": 1,
     "grpc.max_reconnect_backoff_ms": 500,
 }
+
+
+class NotLoaded(IndexUnavailable):
+    """The server has the collection, but has not loaded it since its last start."""
 
 
 class MilvusServer:
@@ -69,7 +74,8 @@ class MilvusServer:
                     )
                 return ask(self._client)
             except (MilvusException, grpc.RpcError) as error:
-                raise IndexUnavailable(
+                loaded = getattr(error, "code", None) != _NOT_LOADED
+                raise (IndexUnavailable if loaded else NotLoaded)(
                     f"Milvus at {self.address} does not answer as it should: {_reason(error)}"
                 ) from None
 
