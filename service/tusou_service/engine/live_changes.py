@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Self
 
-from tusou.core.errors import DeadlineExceeded, NotReady, Overloaded, StorageFull, TusouError
+from tusou.core.errors import DeadlineExceeded, NotReady, Overloaded, StorageFull
 from tusou.live.live_items import Encode
 from tusou.live.operations import Batch
 from tusou.live.snapshot import LiveSnapshot
@@ -144,29 +144,25 @@ class LiveChanges:
         assert self._store
         batches = [batch for change in changes for batch in change.batches]
         loop = asyncio.get_running_loop()
-        try:
-            results = await loop.run_in_executor(self._thread, self._store.change_many, batches)
-        except TusouError as error:
+        write = loop.run_in_executor(self._thread, self._store.change_many, batches)
+        await asyncio.wait([write])
+        if error := write.exception():  # the callers get it, and the writer goes on
             self._metrics.changes.labels("refused").inc(sum(change.size for change in changes))
             for change in changes:
                 _answer(change, error)
             return
-        except Exception as error:  # noqa: BLE001 - the callers get it, and the writer goes on
-            for change in changes:
-                _answer(change, error)
-            return
-        outcomes = iter(results)
+        outcomes = iter(write.result())
         for change in changes:
             _answer(change, [next(outcomes) for _ in change.batches])
-        for batch, result in zip(batches, results, strict=True):
+        for batch, result in zip(batches, write.result(), strict=True):
             applied = isinstance(result, list)
             self._metrics.changes.labels("applied" if applied else "invalid").inc(len(batch))
 
 
-def _answer(change: _PendingChange, result: list[BatchResult] | Exception) -> None:
+def _answer(change: _PendingChange, result: list[BatchResult] | BaseException) -> None:
     if change.answer.done():
         return
-    if isinstance(result, Exception):
+    if isinstance(result, BaseException):
         change.answer.set_exception(result)
         change.answer.exception()  # nobody may be waiting any more
     else:
