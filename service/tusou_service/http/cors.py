@@ -7,7 +7,7 @@ from starlette.types import Message, Scope, Send
 ANY_ORIGIN = "*"
 # `*` covers the headers that client libraries add; by definition, it excludes Authorization.
 _ALLOWED_HEADERS = (
-    "Authorization, Content-Type, If-None-Match, X-API-Key, X-Arm, X-Request-Id, "
+    "Authorization, Content-Type, If-Match, If-None-Match, X-API-Key, X-Arm, X-Request-Id, "
     "X-Request-Timeout-Ms, X-User-Key, *"
 )
 _EXPOSED_HEADERS = "ETag, Retry-After, X-Arm, X-Request-Id"
@@ -31,7 +31,7 @@ class CorsPolicy:
     def preflight_response(self) -> Response:
         """Return the answer to a preflight, apart from the headers of every response."""
         headers = {
-            "Access-Control-Allow-Methods": "GET, HEAD, POST",
+            "Access-Control-Allow-Methods": "GET, HEAD, POST, PUT, PATCH, DELETE",
             "Access-Control-Allow-Headers": _ALLOWED_HEADERS,
             "Access-Control-Max-Age": str(_PREFLIGHT_SECONDS),
         }

@@ -24,10 +24,10 @@ def shop(source: TinySource, tmp_path: Path) -> Iterator[TestClient]:
         yield client
 
 
-def preflight(client: TestClient, origin: str, path: str = "/search"):
+def preflight(client: TestClient, origin: str, path: str = "/search", method: str = "POST"):
     headers = {
         "Origin": origin,
-        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Method": method,
         "Access-Control-Request-Headers": "authorization,content-type",
     }
     return client.options(path, headers=headers)
@@ -38,10 +38,23 @@ def test_a_preflight_needs_no_key(shop: TestClient, origin: str) -> None:
     response = preflight(shop, origin)
     assert (response.status_code, response.content) == (204, b"")
     assert response.headers["access-control-allow-origin"] == origin
-    assert response.headers["access-control-allow-methods"] == "GET, HEAD, POST"
+    assert response.headers["access-control-allow-methods"] == "GET, HEAD, POST, PUT, PATCH, DELETE"
     allowed = response.headers["access-control-allow-headers"].split(", ")
     assert {"Authorization", "Content-Type", "X-API-Key", "X-Request-Timeout-Ms"} <= {*allowed}
     assert response.headers["x-request-id"]
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
+def test_pages_may_change_items_with_a_precondition(shop: TestClient, method: str) -> None:
+    response = preflight(shop, SHOP, "/items/1001", method)
+    assert response.status_code == 204
+    assert method in response.headers["access-control-allow-methods"].split(", ")
+    assert "If-Match" in response.headers["access-control-allow-headers"].split(", ")
+    assert "ETag" in shop.get("/info", headers={"Origin": SHOP}).headers[
+        "access-control-expose-headers"
+    ].split(", ")
+    refused = preflight(shop, OTHER, "/items/1001", method)
+    assert "access-control-allow-origin" not in refused.headers
 
 
 def test_a_call_needs_its_key_and_its_answer_can_be_read(shop: TestClient) -> None:
