@@ -3,13 +3,17 @@
 Tests in `tests/milvus` compare what the expressions select with the table of attributes.
 """
 
+from importlib.util import find_spec
+
 import pytest
 
 from tusou.attributes.filters import parse_filter
 from tusou.attributes.schema import AttributeSchema, AttributeValue
-from tusou.core.errors import InvalidRequest
+from tusou.core.errors import InvalidRequest, MissingDependency
+from tusou.indexes import create_index
 from tusou.indexes.milvus_columns import columns_of
 from tusou.indexes.milvus_filter import translate
+from tusou.indexes.specs import MilvusSpec
 
 SCHEMA: AttributeSchema = {
     "brand": "string",
@@ -134,3 +138,9 @@ def test_more_attributes_than_a_collection_holds_are_refused() -> None:
     assert len(columns_of({f"n{number}": "string" for number in range(61)})) == 61
     with pytest.raises(InvalidRequest, match="62 attributes"):
         columns_of({f"n{number}": "string" for number in range(62)})
+
+
+@pytest.mark.skipif(find_spec("pymilvus") is not None, reason="pymilvus is installed")
+def test_without_the_extra_the_error_names_it() -> None:
+    with pytest.raises(MissingDependency, match=r"'pymilvus': install tusou\[milvus\]"):
+        create_index(MilvusSpec("http://127.0.0.1:19530", "products", "0" * 64), 4)
