@@ -19,13 +19,13 @@ from typing import (
     Unpack,
     overload,
 )
-from urllib.parse import quote
 
 import httpx
 
-from tusou.core.hits import Hits
+from tusou.core.hits import AttributeValue, Hits
 from tusou.core.ids import ItemId
-from tusou_client import wire
+from tusou_client import change_calls, wire
+from tusou_client.change_calls import Change, ItemContent, Operation, item_path
 from tusou_client.errors import (
     ClientError,
     IndexChanged,
@@ -62,10 +62,16 @@ _LIMITS = httpx.Limits(max_connections=None, keepalive_expiry=2.0)
 # A reload verifies and warms a whole bundle.
 _RELOAD_SECONDS = 600.0
 _PAGE_SIZE = 1000  # items in a request, at most as many
+# Codes of the service for a change that it has not begun to apply, or has undone.
+_NOT_APPLIED = frozenset({"overloaded", "rate_limited", "request_timeout", "storage_full"})
 
 
 class _BaseClient(ABC, Generic[Http, Transport]):
-    """Settings, requests and retries of both clients; every request is safe to repeat."""
+    """Settings, requests and retries of both clients; every request is safe to repeat.
+
+    A conditional one may be refused then, although its first try was applied: it is only repeated
+    when the service says that it was not.
+    """
 
     _http_type: Callable[..., Http]
 
@@ -105,6 +111,8 @@ class _BaseClient(ABC, Generic[Http, Transport]):
             try:
                 return call.read(await self._send(call, attempts.timeout()), self.url)
             except ClientError as error:
+                if call.conditional and error.code not in _NOT_APPLIED:
+                    raise
                 pause = attempts.pause_after(error)
                 if self._on_retry is not None:
                     self._on_retry(error, pause)
@@ -129,6 +137,8 @@ class _BaseClient(ABC, Generic[Http, Transport]):
         headers = self._headers | {"X-Request-Timeout-Ms": str(timeout_ms)}
         if call.body is not None:
             headers["Content-Type"] = "application/json"
+        if call.if_match is not None:
+            headers["If-Match"] = wire.entity_tag(call.if_match)
         return httpx.Request(
             call.method,
             self.url + call.path,
@@ -223,8 +233,8 @@ class AsyncClient(_BaseClient[httpx.AsyncClient, httpx.AsyncBaseTransport]):
         return await self._call(wire.models())
 
     async def item(self, item_id: ItemId) -> dict[str, object]:
-        """Return an item's `item_id`, `attributes`, and `text` or the path of its `image`."""
-        return await self._call(Call("GET", f"/items/{quote(str(item_id), safe='')}", parse_fields))
+        """Return an item's `item_id`, `attributes`, `etag`, and `text` or its `image`'s path."""
+        return await self._call(change_calls.item(item_id))
 
     async def items(
         self,
@@ -257,7 +267,48 @@ class AsyncClient(_BaseClient[httpx.AsyncClient, httpx.AsyncBaseTransport]):
 
     async def item_image(self, item_id: ItemId) -> bytes:
         """Return the bytes of an item's image."""
-        return await self._call(Call("GET", f"/items/{quote(str(item_id), safe='')}/image", bytes))
+        return await self._call(Call("GET", f"{item_path(item_id)}/image", bytes))
+
+    async def put_item(
+        self, item_id: ItemId, *, if_match: str | None = None, **content: Unpack[ItemContent]
+    ) -> Change:
+        """Add an item, or replace the one with its id, by an `image` (bytes or a path) or a `text`.
+
+        `attributes` and `vector` may be given too. With `if_match`, the item must have this `etag`
+        (`*`: must exist), or ServiceError `precondition_failed` is raised.
+        """
+        return await self._call(change_calls.put_item(item_id, content, if_match))
+
+    async def patch_item(
+        self,
+        item_id: ItemId,
+        attributes: Mapping[str, AttributeValue | None],
+        *,
+        if_match: str | None = None,
+    ) -> Change:
+        """Set attributes of an item; None removes one, and those not named stay."""
+        return await self._call(change_calls.patch_item(item_id, attributes, if_match))
+
+    async def delete_item(self, item_id: ItemId, *, if_match: str | None = None) -> Change:
+        """Delete an item; the status is `absent` if there was none."""
+        return await self._call(change_calls.delete_item(item_id, if_match))
+
+    async def change_items(self, operations: Sequence[Operation]) -> list[Change | ServiceError]:
+        """Apply changes in order; one that is refused has its ServiceError in its place.
+
+        An operation is a dict of `op` (`upsert`, `patch`, `delete`), `item_id`, and the arguments
+        of the single call. More than the service takes in one request are sent as several; if one
+        of these fails, those before it have been applied, and all may be sent again.
+        """
+        outcomes: list[Change | ServiceError] = []
+        for call in change_calls.change_items(operations):
+            part = await self._call(call)
+            outcomes += part
+        return outcomes
+
+    async def delete_items(self, filter: Mapping[str, object]) -> int:  # noqa: A002
+        """Delete all items that pass a filter, together; return their number."""
+        return await self._call(change_calls.delete_items(filter))
 
     async def info(self) -> dict[str, object]:
         """Return the service's model, index, counts and versions."""
@@ -369,6 +420,11 @@ class Client(_BaseClient[httpx.Client, httpx.BaseTransport]):
     models = _blocking(AsyncClient.models)
     item = _blocking(AsyncClient.item)
     item_image = _blocking(AsyncClient.item_image)
+    put_item = _blocking(AsyncClient.put_item)
+    patch_item = _blocking(AsyncClient.patch_item)
+    delete_item = _blocking(AsyncClient.delete_item)
+    change_items = _blocking(AsyncClient.change_items)
+    delete_items = _blocking(AsyncClient.delete_items)
     items_page = _blocking(AsyncClient.items_page)
     info = _blocking(AsyncClient.info)
     metrics = _blocking(AsyncClient.metrics)
@@ -423,4 +479,10 @@ class Client(_BaseClient[httpx.Client, httpx.BaseTransport]):
 
 
 def _reply(response: httpx.Response, body: bytearray) -> Reply:
-    return Reply(response.status_code, bytes(body), response.headers.get("Retry-After"))
+    etag = response.headers.get("ETag")
+    return Reply(
+        response.status_code,
+        bytes(body),
+        response.headers.get("Retry-After"),
+        etag.removeprefix("W/").strip('"') if etag else None,
+    )

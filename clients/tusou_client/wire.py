@@ -70,6 +70,7 @@ class Reply:
     status: int
     body: bytes
     retry_after: str | None = None  # the header, as sent
+    etag: str | None = None  # without quotes
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,8 @@ class Call(Generic[T]):
     parse: Callable[[bytes], T]
     body: bytes | None = None
     timeout: float | None = None  # seconds for all tries together; None: as the policy says
+    if_match: str | None = None  # the ETag that the item must have
+    conditional: bool = False  # applied once, it would be refused again
 
     def read(self, reply: Reply, url: str) -> T:
         """Return the result; raise ServiceError for a refusal, BadReply for a wrong reply."""
@@ -105,8 +108,8 @@ def search(query: str | None, top_k: int, options: SearchOptions | None = None) 
     body: dict[str, object] = {} if query is None else {"query": query}
     body |= {"top_k": top_k, **(options or {})}
     if options and "image" in options:
-        body["image"] = _base64(options["image"])
-    return Call("POST", "/search", parse, _json(body))
+        body["image"] = encode_image(options["image"])
+    return Call("POST", "/search", parse, encode_json(body))
 
 
 def search_batches(
@@ -145,7 +148,7 @@ def embed_images(images: Sequence[ImageFile]) -> list[Call[Embeddings]]:
     batches: list[list[str]] = []
     for image in images:
         # The service reads the media type from the bytes and ignores the one of the URI.
-        uri = f"data:image/jpeg;base64,{_base64(image)}"
+        uri = f"data:image/jpeg;base64,{encode_image(image)}"
         fits = batches and len(batches[-1]) < MAX_IMAGES
         if fits and sum(map(len, batches[-1])) + len(uri) <= MAX_IMAGE_CHARS:
             batches[-1].append(uri)
@@ -174,7 +177,7 @@ def items(
 
     parameters: dict[str, object] = {"limit": limit, "fields": list(fields)}
     if selected is not None:
-        parameters["filter"] = _json(selected)
+        parameters["filter"] = encode_json(selected)
     if after is not None:
         parameters["after"] = after
     return Call("GET", f"/items?{urlencode(parameters, doseq=True)}", parse)
@@ -224,6 +227,13 @@ def headers(api_key: str | None, user_key: str | None = None) -> dict[str, str]:
     return fields
 
 
+def entity_tag(etag: str) -> str:
+    """Return an ETag as the header If-Match has it; UsageError if it cannot be one."""
+    if not etag or not all("!" <= char <= "~" and char != '"' for char in etag.strip('"')):
+        raise UsageError("An ETag is printable ASCII without spaces, or *.")
+    return etag if etag == "*" else f'"{etag.strip(chr(34))}"'
+
+
 def within_limit(part: bytes, size: int) -> bytes:
     """Return a part of a reply that already has `size` bytes, or raise BadReply over the limit."""
     if size + len(part) > MAX_REPLY_BYTES:
@@ -242,7 +252,7 @@ def _search_batch(
 ) -> Call[list[Hits | ServiceError]]:
     def parse(data: bytes) -> list[Hits | ServiceError]:
         fields = parse_fields(data)
-        results = map(read_object, _list(fields, "results", len(queries)))
+        results = map(read_object, read_list(fields, "results", len(queries)))
         return [
             read_query_problem(read_object(result["problem"]))
             if "partial" in options and "problem" in result
@@ -250,17 +260,17 @@ def _search_batch(
             for result in results
         ]
 
-    body = _json({"queries": queries, "top_k": top_k, **options})
+    body = encode_json({"queries": queries, "top_k": top_k, **options})
     return Call("POST", "/search/batch", parse, body)
 
 
 def _embeddings(inputs: list[str]) -> Call[Embeddings]:
     def parse(data: bytes) -> Embeddings:
         fields = parse_fields(data)
-        rows = map(read_object, _list(fields, "data", len(inputs)))
+        rows = map(read_object, read_list(fields, "data", len(inputs)))
         return str(fields.get("model")), [_vector(row) for row in rows]
 
-    body = _json({"input": inputs, "encoding_format": "base64"})
+    body = encode_json({"input": inputs, "encoding_format": "base64"})
     return Call("POST", "/v1/embeddings", parse, body)
 
 
@@ -278,7 +288,8 @@ def _vector(fields: dict[str, object]) -> Vector:
     return vector
 
 
-def _base64(image: ImageFile) -> str:
+def encode_image(image: ImageFile) -> str:
+    """Return an image file in base64; UsageError if it cannot be read."""
     try:
         data = image if isinstance(image, bytes) else Path(image).read_bytes()
     except OSError as error:
@@ -286,7 +297,8 @@ def _base64(image: ImageFile) -> str:
     return b64encode(data).decode()
 
 
-def _json(value: object) -> bytes:
+def encode_json(value: object) -> bytes:
+    """Return JSON in UTF-8; UsageError for text that is not Unicode."""
     try:
         return json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
     except UnicodeEncodeError:
@@ -295,7 +307,8 @@ def _json(value: object) -> bytes:
         ) from None
 
 
-def _list(fields: dict[str, object], name: str, length: int) -> list[object]:
+def read_list(fields: dict[str, object], name: str, length: int) -> list[object]:
+    """Return a list of a reply; ValueError if it has another length."""
     values = fields.get(name)
     if not isinstance(values, list):
         raise ValueError(f"`{name}` is not a list")

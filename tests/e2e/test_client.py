@@ -68,7 +68,9 @@ def test_the_other_calls(site: Site) -> None:
             "index_version": version,
             "previous_version": version,
         }
-        assert client.item(1001) == {"item_id": 1001, "image": "/items/1001/image"}
+        item = client.item(1001)
+        assert len(str(item.pop("etag"))) == 32
+        assert item == {"item_id": 1001, "image": "/items/1001/image"}
         assert client.item_image(1001) == image_bytes(1)
         assert "tusou_" in client.metrics()
         with pytest.raises(tusou.errors.TusouError) as raised:

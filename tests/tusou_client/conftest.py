@@ -52,6 +52,10 @@ class Service:
             encoded = [b64encode(struct.pack("<2f", *self.vector(x))) for x in body["input"]]
             rows = [{"index": n, "embedding": data.decode()} for n, data in enumerate(encoded)]
             return 200, {"data": rows, "model": f"model-{self.version}"}
+        if path.startswith("/items/"):
+            changed = {"item_id": 7, "status": "replaced", "etag": "e7"}
+            answer = {"results": [changed]} if path == "/items/batch" else changed
+            return 200, answer | {"index_version": f"{self.version}+1"}
         queries = body["queries"] if path == "/search/batch" else [body["query"]]
         self.query_counts.update(queries)
         if isinstance(body, dict) and body.get("partial"):
@@ -95,7 +99,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         service = self.server.service
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])) or b"null")
+        body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))) or b"null")
         with service.lock:
             service.posts.append((self.path, dict(self.headers), body))
             number = len(service.posts)
@@ -107,6 +111,8 @@ class Handler(BaseHTTPRequestHandler):
         status, answer = service.respond(self.path, body)
         media_type = "application/json" if status == 200 else "application/problem+json"
         self.reply(status, json.dumps(answer).encode(), {"Content-Type": media_type})
+
+    do_PUT = do_PATCH = do_DELETE = do_POST  # noqa: N815 (names of http.server)
 
     def reply(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
         self.send_response(status)
