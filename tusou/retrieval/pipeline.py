@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from functools import lru_cache, partial
 from itertools import islice, pairwise
 from pathlib import Path
 from time import perf_counter
@@ -13,25 +12,24 @@ import numpy as np
 from tusou.bundle.bundle import Bundle
 from tusou.bundle.manifest import INDEX
 from tusou.core.arrays import Pixels, Vectors
-from tusou.core.errors import DeadlineExceeded, IncompatibleBundle, NotReady, TusouError
+from tusou.core.errors import DeadlineExceeded, NotReady, TusouError
 from tusou.core.hits import Hits
 from tusou.core.memory_budget import check_memory, memory_shortage_named
 from tusou.encoders import (
-    ImageEncoder,
     TextEncoder,
     Weights,
-    open_image_encoder,
     open_text_encoder,
     release_memory,
     resolve_encoder,
 )
 from tusou.encoders.prompted import PromptedEncoder
 from tusou.indexes import load_index
-from tusou.indexes.base import IndexServer, SearchIndex, ServedIndex
+from tusou.indexes.base import IndexServer, ServedIndex
 from tusou.indexes.specs import MilvusAccess, index_spec
 from tusou.retrieval.compatibility import check_compatibility, find_bundle_weights
-from tusou.retrieval.item_view import ItemView, VersionView
-from tusou.retrieval.live_index import LiveIndex
+from tusou.retrieval.current_items import CurrentItems
+from tusou.retrieval.image_tower import ImageTower
+from tusou.retrieval.item_view import ItemView
 from tusou.retrieval.pages import PreparedQuery, find_pages
 from tusou.retrieval.query import ItemPart, Query, TextPart, VectorPart, combine
 from tusou.retrieval.query_cache import QueryCache, check_finite
@@ -42,9 +40,7 @@ from tusou.text.segmentation import segment
 
 if TYPE_CHECKING:  # imports pyarrow, which only live changes and attributes need
     from tusou.live.live_items import LiveItems
-    from tusou.live.snapshot import LiveSnapshot
 
-_CACHED_SNAPSHOTS = 4
 _WARM_UP_TEXT = "纯棉碎花吊带裙"
 _WARM_UP_BATCHES = (1, 8, 32)
 _USUAL_TOP_K = 10
@@ -68,15 +64,12 @@ class SearchPipeline:
         milvus: MilvusAccess | None = None,
     ) -> None:
         self.bundle = bundle
-        self._weights, self._device, self._encoder = weights, device, encoder
+        self._device, self._encoder = device, encoder
         spec = index_spec(bundle.manifest.index, milvus)
         self._index = load_index(spec, bundle.path(INDEX), device, bundle.vector_file)
-        self._live: LiveItems | None = None
-        self._version_items = SearchedItems(VersionView(bundle), self._index)
-        self._live_items = lru_cache(_CACHED_SNAPSHOTS)(partial(_live_items, self._index))
+        self._current = CurrentItems(bundle, self._index)
         self._cache = QueryCache(encoder, cache_size)
-        self._image_options = image_options
-        self._image_encoder: ImageEncoder | None = None
+        self._image_tower = ImageTower(bundle, weights, device, image_options)
 
     @classmethod
     @memory_shortage_named()
@@ -142,17 +135,17 @@ class SearchPipeline:
 
     def attach_live(self, live: "LiveItems") -> None:
         """Search the items with their live changes from the next batch on."""
-        self._live = live
+        self._current.attach_live(live)
 
     @property
     def view(self) -> ItemView:
         """The items as they are now; any thread may read it."""
-        return self._live.snapshot if self._live else self._version_items.view
+        return self._current.view
 
     @property
     def items(self) -> SearchedItems:
         """The items that a search without a view of its own finds now."""
-        return self._items_of(self.view)
+        return self._current.of(self.view)
 
     def check(self) -> None:
         """Raise IncompatibleBundle unless index, ids and golden texts match the manifest."""
@@ -179,37 +172,18 @@ class SearchPipeline:
     @property
     def image_tower_loaded(self) -> bool:
         """Return whether `encode_images` can be called."""
-        return self._image_encoder is not None
+        return self._image_tower.loaded
 
     def load_image_tower(self) -> None:
-        """Load the image encoder.
-
-        Raises IncompatibleBundle when the weights' file has changed, and InsufficientMemory when
-        the tower certainly does not fit.
-        """
-        manifest = self.bundle.manifest
-        weights = find_bundle_weights(manifest, str(self._weights.path))
-        resolved = resolve_encoder(weights, "image", self._device, *self._image_options)
-        check_memory(resolved.min_memory)
-        encoder = open_image_encoder(resolved)
-        if (encoder.dim, encoder.image_size) != (manifest.model.dim, manifest.model.image_size):
-            raise IncompatibleBundle(
-                f"{self.bundle.folder}: the image tower does not have the manifest's shape; "
-                "index again"
-            )
-        blank = np.zeros((1, encoder.image_size, encoder.image_size, 3), np.uint8)
-        encoder.encode(blank)  # the first pass is slow
-        self._image_encoder = encoder
+        """Load the image encoder; errors as for `ImageTower.load`."""
+        self._image_tower.load()
 
     def encode_images(self, pixels: Pixels) -> list[VectorPart]:
         """Encode images made by `to_pixels`, (n, size, size, 3); NotReady without the image tower.
 
         One call at a time, which may run beside the other methods.
         """
-        if self._image_encoder is None:
-            raise NotReady("the image tower is not loaded; send the image again")
-        vectors = check_finite(self._image_encoder.encode(pixels))
-        return [VectorPart(vector, self.bundle.manifest.model.sha256) for vector in vectors]
+        return self._image_tower.encode(pixels)
 
     def encode_texts(self, texts: Sequence[str]) -> TextEmbeddings:
         """Encode normalised texts as queries are encoded, prompt included."""
@@ -251,7 +225,7 @@ class SearchPipeline:
             try:
                 if not still_waiting(position):
                     raise DeadlineExceeded("The caller no longer waits for this result.")
-                items = self._items_of(query.view or now)
+                items = self._current.of(query.view or now)
                 prepared[position] = _prepare(query, encoded, items)
             except TusouError as error:
                 failed[position] = error
@@ -267,16 +241,6 @@ class SearchPipeline:
         times = dict(zip(("tokenise", "encode", "search"), seconds, strict=True))
         outcomes = (failed.get(position) or hits[position] for position in range(len(queries)))
         return SearchResults(tuple(outcomes), times, cache_hits)
-
-    def _items_of(self, view: ItemView) -> SearchedItems:
-        """Return the items of a view; of a view of another version, as they are now."""
-        if view.bundle is not self.bundle:
-            view = self.view
-        return self._version_items if self._live is None else self._live_items(view)
-
-
-def _live_items(index: SearchIndex, snapshot: "LiveSnapshot") -> SearchedItems:
-    return SearchedItems(snapshot, LiveIndex(index, snapshot))
 
 
 def _prepare(
