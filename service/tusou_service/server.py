@@ -18,6 +18,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from tusou.core.errors import InputError
+from tusou_service.blas_tuning import use_one_blas_thread
 from tusou_service.engine.engine import SearchEngine
 from tusou_service.engine.versions import VersionFollower
 from tusou_service.gc_tuning import tune_gc
@@ -215,6 +216,7 @@ async def _tune_when_loaded(engines: tuple[SearchEngine, ...]) -> None:
     for engine in engines:
         await engine.versions.loaded()
     tune_gc()
+    use_one_blas_thread()  # NumPy is loaded by now
 
 
 def leave(code: int) -> NoReturn:
