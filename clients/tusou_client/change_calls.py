@@ -31,7 +31,7 @@ ChangeStatus: TypeAlias = Literal["created", "replaced", "patched", "deleted", "
 _STATUSES = frozenset({"created", "replaced", "patched", "deleted", "absent"})
 
 
-class ItemContent(TypedDict, total=False):
+class PutOptions(TypedDict, total=False):
     """What an item holds; see docs/api.md."""
 
     image: ImageFile
@@ -81,7 +81,7 @@ def item_path(item_id: ItemId) -> str:
     return f"/items/{quote(str(item_id), safe='')}"
 
 
-def put_item(item_id: ItemId, content: ItemContent, if_match: str | None) -> Call[Change]:
+def put_item(item_id: ItemId, content: PutOptions, if_match: str | None) -> Call[Change]:
     """Return the call that adds an item, or replaces the one with its id."""
     return _one("PUT", item_id, _encode(content), if_match)
 
@@ -165,7 +165,7 @@ def _split(operations: Iterator[dict[str, object]]) -> Iterator[list[dict[str, o
         yield batch
 
 
-def _encode(content: ItemContent | Operation) -> dict[str, object]:
+def _encode(content: PutOptions | Operation) -> dict[str, object]:
     """Return the fields of a change as the service takes them."""
     fields = {name: value for name, value in content.items() if value is not None}
     if "image" in fields:

@@ -92,7 +92,7 @@ def query(
             **_parse_weights(weight or []),
         }
         options = {name: value for name, value in given.items() if value is not None}
-        with Client(url, api_key=_read_key(api_key_file)) as client:
+        with Client(url, api_key=read_key(api_key_file)) as client:
             hits = client.search(text, top_k, **cast("SearchOptions", options))
     if as_json:
         print_json(asdict(hits))
@@ -137,7 +137,7 @@ def replay(
             top_k=top_k,
             batch_size=batch_size,
             in_flight=in_flight,
-            api_key=_read_key(api_key_file),
+            api_key=read_key(api_key_file),
             patience=patience,
             interpret=not no_interpret,
             filter=_parse_filter(filter_text),
@@ -182,7 +182,7 @@ def load(
             url=url,
             timeout=timeout_ms / 1000,
             top_k=top_k,
-            api_key=_read_key(api_key_file),
+            api_key=read_key(api_key_file),
             interpret=not no_interpret,
         )
         report = run_load(texts, settings, partial(bar.move_to, "sending"))
@@ -241,7 +241,7 @@ def _print_load(report: "LoadReport") -> None:
         typer.echo("\t".join("-" if cell is None else str(cell) for cell in asdict(row).values()))
 
 
-def _read_key(path: Path | None) -> str | None:
+def read_key(path: Path | None) -> str | None:
     """Return the first key of a file, in the form of the service's own."""
     if path is None:
         return None

@@ -25,7 +25,7 @@ import httpx
 from tusou.core.hits import AttributeValue, Hits
 from tusou.core.ids import ItemId
 from tusou_client import change_calls, wire
-from tusou_client.change_calls import Change, ItemContent, Operation, item_path
+from tusou_client.change_calls import Change, Operation, PutOptions, item_path
 from tusou_client.errors import (
     ClientError,
     IndexChanged,
@@ -270,7 +270,7 @@ class AsyncClient(_BaseClient[httpx.AsyncClient, httpx.AsyncBaseTransport]):
         return await self._call(Call("GET", f"{item_path(item_id)}/image", bytes))
 
     async def put_item(
-        self, item_id: ItemId, *, if_match: str | None = None, **content: Unpack[ItemContent]
+        self, item_id: ItemId, *, if_match: str | None = None, **content: Unpack[PutOptions]
     ) -> Change:
         """Add an item, or replace the one with its id, by an `image` (bytes or a path) or a `text`.
 

@@ -41,10 +41,10 @@ class Site:
 
 
 @contextmanager
-def serving(bundle: Path, log: Path, **settings: str) -> Iterator[Site]:
-    """Serve a bundle on a free port until the block ends."""
+def serving(bundle: Path, log: Path, *, port: str = "0", **settings: str) -> Iterator[Site]:
+    """Serve a bundle until the block ends, by default on a free port."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("TUSOU_")}
-    command = [sys.executable, "-m", "tusou", "serve", str(bundle), "--port", "0"]
+    command = [sys.executable, "-m", "tusou", "serve", str(bundle), "--port", port]
     with (
         log.open("w") as out,
         subprocess.Popen(command, stderr=out, env={**inherited, **settings}) as process,

@@ -45,6 +45,10 @@ VERBS: dict[str, tuple[str, str]] = {
         "tusou_client.cli:replay",
         "Fill a query file with the results of a running service.",
     ),
+    "watch": (
+        "tusou_client.watch_cli:watch",
+        "Keep a live service in step with a folder of images.",
+    ),
     "load": ("tusou_client.cli:load", "Send queries at a fixed rate; report the latencies."),
     "evaluate": (
         "tusou_lab.evaluate.cli:evaluate",

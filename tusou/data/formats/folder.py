@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePath
 from typing import Self
 
@@ -45,17 +45,31 @@ def open_image_folder(folder: Path) -> ListedImages:
     are not entered.
     """
     files = sorted(_walk(folder))
-    names = list(filter(_is_image, files))
-    complete = _names_kept_whole(names)
-    images = (
-        ListedImage(line, name if name in complete else _without_ending(name), name)
-        for line, name in enumerate(names, start=1)
-    )
+    names = _names_by_id(files).items()
+    images = (ListedImage(line, *entry) for line, entry in enumerate(names, start=1))
     pool = ListedImages(folder, images)
     for name in files:
         if not _is_image(name):
             pool.skipped.add(_skip_reason(PurePath(name)), name)
     return pool
+
+
+def list_image_names(folder: Path) -> dict[str, str]:
+    """Return the names that `open_image_folder` lists, by item id.
+
+    Raises OSError for a folder that cannot be read.
+    """
+    return _names_by_id(sorted(_walk(folder, _raise)))
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+def _names_by_id(files: Sequence[str]) -> dict[str, str]:
+    names = list(filter(_is_image, files))
+    complete = _names_kept_whole(names)
+    return {name if name in complete else _without_ending(name): name for name in names}
 
 
 def _names_kept_whole(names: Sequence[str]) -> set[str]:
@@ -84,9 +98,9 @@ def _skip_reason(path: PurePath) -> str:
     return f"files ending in {path.suffix}" if path.suffix else "files without an ending"
 
 
-def _walk(folder: Path) -> Iterator[str]:
+def _walk(folder: Path, on_error: Callable[[OSError], None] | None = None) -> Iterator[str]:
     """Yield the paths of the files below a folder, relative to it and with slashes."""
-    for parent, folders, files in os.walk(folder):
+    for parent, folders, files in os.walk(folder, onerror=on_error):
         folders[:] = [name for name in folders if not name.startswith(".")]
         relative = Path(parent).relative_to(folder)
         yield from ((relative / name).as_posix() for name in files)
