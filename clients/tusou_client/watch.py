@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 from tusou.core.hits import Attributes
 from tusou_client.change_calls import Change, Operation
 from tusou_client.client import Client
-from tusou_client.errors import ClientError, ServiceError
+from tusou_client.errors import ClientError, ServiceError, TimedOut
 from tusou_client.retry import RetryPolicy
 from tusou_client.watch_folder import (
     MAX_IMAGE_BYTES,
@@ -25,6 +26,7 @@ _MAX_CHANGES, _MAX_BYTES = 16, 8 * 2**20
 WATCH_POLICY = RetryPolicy(timeout=30.0, deadline=60.0)
 # Statuses that are about one change, whatever else is in its request.
 _OF_ONE_CHANGE = frozenset({413, 422})
+_COUNTS = {"upsert": "put", "patch": "patched", "delete": "deleted"}
 
 Notice = Callable[[str], None]
 
@@ -70,7 +72,9 @@ class Watcher:
     ) -> None:
         self._client, self._folder, self._state = client, folder, state
         self._attributes, self._notice = attributes, notice
-        self._faults: dict[str, str] = {}
+        self._told: dict[str, str] = {}  # the last notice about each file
+        self._counts: Counter[str] = Counter()
+        self._unsaved: dict[str, SentItem | None] = {}
         self._found = self._scan()
 
     def step(self) -> WatchReport:
@@ -85,13 +89,16 @@ class Watcher:
         settled = {
             item_id: file for item_id, file in self._found.items() if before.get(item_id) == file
         }
-        counts = dict.fromkeys(("put", "patched", "deleted", "refused"), 0)
-        # Deletions come first: an image gets another id when one of the same name comes beside it.
-        for batch in _batches(self._deletions(before)):
-            self._send(batch, counts)
-        for batch in _batches(self._puts_and_patches(settled)):
-            self._send(batch, counts)
-        return WatchReport(**counts, unsettled=len(self._found) - len(settled))
+        self._counts.clear()
+        try:
+            # Deletions first: an image gets another id when one of the same name comes beside it.
+            for batch in _batches(self._deletions(before)):
+                self._send(batch)
+            for batch in _batches(self._puts_and_patches(settled)):
+                self._send(batch)
+        finally:
+            self._save()
+        return WatchReport(**self._counts, unsettled=len(self._found) - len(settled))
 
     def _scan(self) -> dict[str, FoundFile]:
         if not self._state.path.exists():  # an empty mount point is not a folder without images
@@ -100,9 +107,7 @@ class Watcher:
             )
         found, faults = find_images(self._folder)
         for name, fault in faults.items():
-            if name not in self._faults:
-                self._notice(f"{name}: {fault}")
-        self._faults = faults
+            self._tell(name, fault)
         return found
 
     def _deletions(self, before: Mapping[str, FoundFile]) -> Iterator[_PlannedChange]:
@@ -112,7 +117,7 @@ class Watcher:
             if sent.is_there:
                 yield _PlannedChange({"op": "delete", "item_id": item_id}, item_id, None)
             else:
-                self._state.save({item_id: None})
+                self._unsaved[item_id] = None
 
     def _puts_and_patches(self, settled: Mapping[str, FoundFile]) -> Iterator[_PlannedChange]:
         for item_id, file in settled.items():
@@ -143,8 +148,8 @@ class Watcher:
             return None
         try:
             data = read_unchanged(self._folder, file)
-        except OSError as error:
-            self._refuse(item_id, after, f"cannot be read: {error.strerror}")
+        except OSError as error:  # tried again at every pass, since its times would not change
+            self._tell(file.name, f"cannot be read: {error.strerror}")
             return None
         if data is None:
             return None
@@ -152,7 +157,7 @@ class Watcher:
         if sent and sent.sha256 == after.sha256:
             after = replace(after, refusal=sent.refusal)
             if sent.attributes == attributes:
-                self._state.save({item_id: after})
+                self._unsaved[item_id] = after
                 return None
             if is_there and sent.refusal is None:
                 return _patch(item_id, replace(after, attributes=sent.attributes), attributes)
@@ -164,30 +169,34 @@ class Watcher:
         }
         return _PlannedChange(operation, item_id, replace(after, is_there=True), len(data))
 
-    def _send(self, batch: Sequence[_PlannedChange], counts: dict[str, int]) -> None:
+    def _send(self, batch: Sequence[_PlannedChange]) -> None:
         for change, outcome in zip(batch, self._outcomes(batch), strict=True):
             if isinstance(outcome, Change):
-                done = {"upsert": "put", "patch": "patched", "delete": "deleted"}
-                counts[done[change.operation["op"]]] += outcome.status != "absent"
-                self._state.save({change.item_id: change.after})
-            elif (
-                outcome.code == "unknown_item"
-            ):  # another client has deleted it: the next pass puts it
-                self._state.save({change.item_id: None})
+                if outcome.status != "absent":
+                    self._counts[_COUNTS[change.operation["op"]]] += 1
+                self._unsaved[change.item_id] = change.after
+            elif outcome.code == "unknown_item":
+                self._unsaved[change.item_id] = None  # another client deleted it: put it next time
             elif outcome.status < 500 and change.after:
                 sent = self._state.items.get(change.item_id)
                 after = replace(change.after, is_there=sent is not None and sent.is_there)
                 self._refuse(change.item_id, after, str(outcome))
-                counts["refused"] += 1
+            else:
+                name = change.after.name if change.after else change.item_id
+                self._tell(name, f"{outcome}; it will be sent again")
+        self._save()
 
     def _outcomes(self, batch: Sequence[_PlannedChange]) -> list[Change | ServiceError]:
         try:
             return self._client.change_items([change.operation for change in batch])
         except ServiceError as error:
-            if error.status not in _OF_ONE_CHANGE:
-                raise
-            if len(batch) == 1:
+            if len(batch) == 1 and error.status in _OF_ONE_CHANGE:
                 return [error]
+            if len(batch) == 1 or error.status not in _OF_ONE_CHANGE | {504}:
+                raise
+        except TimedOut:
+            if len(batch) == 1:
+                raise
         return [outcome for change in batch for outcome in self._outcomes([change])]
 
     def _refuse(self, item_id: str, after: SentItem, reason: str) -> None:
@@ -195,7 +204,19 @@ class Watcher:
         sent = self._state.items.get(item_id)
         if sent is None or (sent.refusal, sent.sha256) != (reason, after.sha256):
             self._notice(f"{after.name}: {reason}")
-        self._state.save({item_id: replace(after, refusal=reason)})
+        self._counts["refused"] += 1
+        self._unsaved[item_id] = replace(after, refusal=reason)
+
+    def _tell(self, name: str, reason: str) -> None:
+        """Report what keeps a file from being sent, unless it was the last said of it."""
+        if self._told.get(name) != reason:
+            self._told[name] = reason
+            self._notice(f"{name}: {reason}")
+
+    def _save(self) -> None:
+        if self._unsaved:
+            self._state.save(self._unsaved)
+            self._unsaved = {}
 
 
 def watch(

@@ -38,10 +38,7 @@ def find_images(folder: Path) -> tuple[dict[str, FoundFile], dict[str, str]]:
         except FileNotFoundError:  # removed meanwhile, or a link to nothing
             continue
         except ValueError as error:
-            is_phrase = not isinstance(error, UnicodeError)
-            faults[os.fsencode(name).decode(errors="replace")] = (
-                str(error) if is_phrase else "the name is not UTF-8"
-            )
+            faults[os.fsencode(name).decode(errors="replace")] = str(error)
     return found, faults
 
 

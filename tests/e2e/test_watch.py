@@ -182,6 +182,18 @@ def test_what_is_refused_is_reported_once_and_sent_again_when_it_changes(
         assert ids(client) == {"坏"}
 
 
+def test_a_file_that_cannot_be_sent_is_named_once(client: Client, tmp_path: Path) -> None:
+    write(tmp_path / "大.jpg", image_bytes(1) + bytes(16 * 2**20))
+    (tmp_path / "gone.jpg").symlink_to(tmp_path / "nowhere.jpg")
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / os.fsdecode(b"\xff.jpg")).write_bytes(image_bytes(2))
+    with watching(client, tmp_path) as run:
+        assert run.settle() == WatchReport(refused=1)
+        assert run.settle() == WatchReport()
+        assert run.notices == ["\ufffd.jpg: id is not UTF-8", "大.jpg: larger than 16 MiB"]
+        assert ids(client) == set()
+
+
 def test_a_restart_sends_the_differences(client: Client, tmp_path: Path) -> None:
     for n in range(40):
         write(tmp_path / f"{n}.jpg", image_bytes(n))
