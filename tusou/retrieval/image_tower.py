@@ -12,7 +12,7 @@ from tusou.retrieval.query import VectorPart
 from tusou.retrieval.query_cache import check_finite
 
 
-class ImageTower:
+class LazyImageTower:
     """Encodes images with the model that a bundle was made with."""
 
     def __init__(

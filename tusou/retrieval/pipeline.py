@@ -28,7 +28,7 @@ from tusou.indexes.base import IndexServer, ServedIndex
 from tusou.indexes.specs import MilvusAccess, index_spec
 from tusou.retrieval.compatibility import check_compatibility, find_bundle_weights
 from tusou.retrieval.current_items import CurrentItems
-from tusou.retrieval.image_tower import ImageTower
+from tusou.retrieval.image_tower import LazyImageTower
 from tusou.retrieval.item_view import ItemView
 from tusou.retrieval.pages import PreparedQuery, find_pages
 from tusou.retrieval.query import ItemPart, Query, TextPart, VectorPart, combine
@@ -69,7 +69,7 @@ class SearchPipeline:
         self._index = load_index(spec, bundle.path(INDEX), device, bundle.vector_file)
         self._current = CurrentItems(bundle, self._index)
         self._cache = QueryCache(encoder, cache_size)
-        self._image_tower = ImageTower(bundle, weights, device, image_options)
+        self._image_tower = LazyImageTower(bundle, weights, device, image_options)
 
     @classmethod
     @memory_shortage_named()
@@ -175,7 +175,7 @@ class SearchPipeline:
         return self._image_tower.loaded
 
     def load_image_tower(self) -> None:
-        """Load the image encoder; errors as for `ImageTower.load`."""
+        """Load the image encoder; errors as for `LazyImageTower.load`."""
         self._image_tower.load()
 
     def encode_images(self, pixels: Pixels) -> list[VectorPart]:
