@@ -302,3 +302,19 @@ def test_the_command_waits_for_the_service_and_ends_with_ctrl_c(
             running.send_signal(signal.SIGINT)
             assert running.wait(timeout=30) == 130
     assert (tmp_path / "err").read_text().count("waiting") == 1
+
+
+def test_a_killed_command_goes_on_where_it_was(client: Client, tmp_path: Path) -> None:
+    for n in range(60):
+        write(tmp_path / f"{n % 3}/{n}.jpg", image_bytes(n))
+    state = tmp_path / STATE_NAME
+    command = [sys.executable, "-m", "tusou", "watch", str(tmp_path), "--url", client.url]
+    command += ["--interval", "0.1", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as running:
+        until(lambda: state.exists() and state.read_bytes().count(b"\n") > 1)
+        running.kill()
+    recorded = state.read_bytes().count(b"\n") - 1
+    assert recorded > 0
+    done = subprocess.run([*command, "--once"], capture_output=True, check=True, timeout=120)
+    assert json.loads(done.stdout)["put"] == 60 - recorded
+    assert ids(client) == {f"{n % 3}/{n}" for n in range(60)}
