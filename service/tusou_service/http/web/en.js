@@ -74,6 +74,7 @@ export default {
     bad_http: ["Host name not accepted", "Use the address from your administrator."],
     uri_too_long: ["Link too long", "Shorten the query."],
     headers_too_large: ["Request headers too large", "Clear this site's browsing data and try again."],
+    live_off: ["Changes are off", "The service runs without TUSOU_LIVE."],
     artifact_error: ["Index not usable", "See the server's log."],
     index_unavailable: ["Index unavailable", "The index's server does not answer. Try again shortly."],
     precondition_failed: ["The item has changed", "Reload the page and try again."],

@@ -71,6 +71,7 @@ export default {
     bad_http: ["不接受此主机名", "请使用管理员提供的地址访问。"],
     uri_too_long: ["链接过长", "请缩短查询内容。"],
     headers_too_large: ["请求头过大", "请清除本站的浏览数据后重试。"],
+    live_off: ["不能修改", "服务没有开启实时改动（TUSOU_LIVE）。"],
     artifact_error: ["索引不可用", "详情见服务端日志。"],
     index_unavailable: ["索引不可用", "存放索引的服务器没有响应，请稍后再试。"],
     precondition_failed: ["内容已被修改", "请刷新后重试。"],
