@@ -154,11 +154,14 @@ def build(spec: BuildSpec, out: Path, progress: Progress, *, force: bool = False
         bundle = None if force else find_equal(versions, inputs, recipe, source.sha256)
         encoded = 0
         if bundle is None or is_missing(bundle.manifest, spec.milvus_uri):
+            attributes = None if spec.attributes is None else _read_attributes(spec.attributes)
             if isinstance(source, ScannedSource):
                 replace_folder(out / WORK)
                 source = make_plan(out / WORK / "plan", inputs, source)
             reusable = _reusable(spec, source, recipe, None if force else versions, progress)
-            bundle, encoded = _build(spec, out, source, resolved, recipe, reusable, progress)
+            bundle, encoded = _build(
+                spec, out, source, resolved, recipe, attributes, reusable, progress
+            )
         else:
             if spec.strict_recall:
                 check_recall(bundle.manifest.index)
@@ -175,12 +178,12 @@ def _build(
     plan: Plan,
     resolved: ResolvedEncoder,
     recipe: BundleRecipe,
+    attributes: "ItemAttributes | None",
     reusable: Iterator[Bundle],
     progress: Progress,
 ) -> tuple[Bundle, int]:
     """Encode what is missing, write and publish a version; return it and the items encoded."""
     work = out / WORK
-    attributes = None if spec.attributes is None else _read_attributes(spec.attributes)
     if plan.kind == "texts" and (hint := hint_at_language(sample_texts(plan))):
         progress.notice(hint)
     for sentence in plan.skipped_files:

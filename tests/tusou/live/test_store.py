@@ -211,7 +211,7 @@ def test_if_match_is_compared_with_the_etag(bundle: Bundle, tmp_path: Path, stat
     ("attributes", "named"),
     [
         ({"price": "cheap"}, "“price”"),
-        ({"stock": 1.5}, "“stock”"),
+        ({"stock": "3"}, "“stock”"),
         ({"stock": True}, "“stock”"),
         ({"price": float("nan")}, "“price”"),
         ({"title": "\ud800"}, "“title”"),
@@ -231,6 +231,24 @@ def test_a_wrong_attribute_is_named_and_nothing_is_written(
         assert named in caught.value.details[0].detail
     assert store.position == 0
     store.close()
+
+
+def test_a_fraction_turns_integers_into_numbers(bundle: Bundle, tmp_path: Path) -> None:
+    store = LiveStore(tmp_path / "b", bundle)
+    etag = store.snapshot.etag("1.jpg#zhc#0")
+    assert store.snapshot.schema["stock"] == "integer"
+    store.change(Patch("10", {"stock": 2.5}))
+    snapshot = store.snapshot
+    assert snapshot.schema["stock"] == "number"
+    assert snapshot.item_attributes("10")["stock"] == 2.5
+    key = snapshot.key("10")
+    passing = snapshot.mask(parse_filter({"stock": {"$gt": 2, "$lt": 4}}))
+    assert passing[key]
+    assert passing[snapshot.key("1.jpg#zhc#0")]  # 3, as before
+    assert snapshot.etag("1.jpg#zhc#0") == etag
+    store.close()
+    again = LiveStore(tmp_path / "b", bundle).snapshot
+    assert (again.schema, again.item_attributes("10")["stock"]) == (snapshot.schema, 2.5)
 
 
 def test_the_type_of_a_new_attribute_is_that_of_its_first_value(
