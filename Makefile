@@ -19,7 +19,7 @@ BIN := .venv/bin
 
 export UV_PYTHON_DOWNLOADS = never
 
-.PHONY: help demo serve test coverage test-browser test-milvus bench bench-gate bench-gpu check audit sbom lock clean
+.PHONY: help demo serve test coverage test-browser test-milvus test-ray bench bench-gate bench-gpu check audit sbom lock clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*##/make \1\t/p' Makefile
@@ -51,6 +51,11 @@ MILVUS := .venv-milvus/.installed
 
 test-milvus: $(MILVUS)  ## run the tests of searches on Milvus against servers of milvus-lite
 	.venv-milvus/bin/pytest tests/milvus -m milvus
+
+RAY := .venv-ray/.installed
+
+test-ray: $(RAY)  ## run the tests of encoding on Ray, with two nodes on this machine
+	.venv-ray/bin/pytest tests/ray -m ray
 
 bench: $(ENV)  ## measure speed beside stock cn_clip (QUICK=--quick for three rough minutes)
 	$(BIN)/python -m benchmarks.performance $(QUICK); status=$$?; \
@@ -94,6 +99,7 @@ lock: $(filter .venv-uv/bin/uv,$(UV))  ## resolve the lock files again (UPGRADE=
 	$(SAME) --extra milvus --output-file requirements/milvus.txt
 	$(LOCK) --group milvus-server --constraints requirements/dev.txt --constraints requirements/milvus.txt \
 		--output-file requirements/milvus-server.txt
+	$(SAME) --extra ray --output-file requirements/ray.txt
 	$(SAME) --extra s3 --output-file requirements/s3.txt
 	$(SAME) --output-file requirements/client.txt
 
@@ -103,7 +109,7 @@ LOCK = $(UV) pip compile --universal --python-version 3.11 --generate-hashes --n
 SAME = $(LOCK) pyproject.toml --constraints requirements/dev.txt
 
 clean:  ## remove what make installed and what the tools cached
-	rm -rf .venv .venv-uv .venv-audit .venv-milvus build dist demo-run .mypy_cache .pytest_cache .ruff_cache .hypothesis \
+	rm -rf .venv .venv-uv .venv-audit .venv-milvus .venv-ray build dist demo-run .mypy_cache .pytest_cache .ruff_cache .hypothesis \
 		.import_linter_cache
 
 $(ENV): $(filter .venv-uv/bin/uv,$(UV)) pyproject.toml requirements/dev.txt requirements/build.txt \
@@ -122,6 +128,15 @@ $(MILVUS): $(ENV) requirements/milvus.txt requirements/milvus-server.txt
 	$(UV) pip install --quiet --python .venv-milvus/bin/python --require-hashes \
 		--requirement requirements/milvus.txt --requirement requirements/milvus-server.txt
 	$(UV) pip install --quiet --python .venv-milvus/bin/python --no-deps \
+		--build-constraints requirements/build.txt --require-build-hashes --editable .
+	touch $@
+
+$(RAY): $(ENV) requirements/ray.txt
+	$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv-ray
+	sh requirements/install.sh $(UV) .venv-ray/bin/python requirements/dev.txt $(TORCH)
+	$(UV) pip install --quiet --python .venv-ray/bin/python --require-hashes \
+		--requirement requirements/ray.txt
+	$(UV) pip install --quiet --python .venv-ray/bin/python --no-deps \
 		--build-constraints requirements/build.txt --require-build-hashes --editable .
 	touch $@
 

@@ -12,7 +12,7 @@ from tusou.bundle.manifest import Counts, IndexRecord
 from tusou.bundle.old_versions import remove_old
 from tusou.bundle.shards import ShardStore
 from tusou.cli.progress import Progress
-from tusou.core.errors import OutputExists
+from tusou.core.errors import InvalidRequest, OutputExists
 from tusou.core.files import replace_folder, sha256_of
 from tusou.core.hardware import cpu_count
 from tusou.core.lazy_import import LazyImport
@@ -56,6 +56,7 @@ from tusou_indexer.published import (
     reusable_versions,
 )
 from tusou_indexer.reuse import reuse_vectors
+from tusou_indexer.shard_worker import WorkerRecipe
 from tusou_indexer.version_collection import check_target, is_missing, releasing
 from tusou_indexer.write_bundle import BundleRecipe, write_bundle
 
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
 SHARD_ROWS = 2048
 BATCH_ROWS = 64
 
+_EMBED_ON_RAY = LazyImport("tusou_indexer.on_ray:embed_on_ray", "ray")  # imports ray
 _READ_ATTRIBUTES = LazyImport("tusou_indexer.item_attributes:read_attributes")  # imports pyarrow
 
 
@@ -91,6 +93,8 @@ class BuildSpec:
     reuse: tuple[Path, ...] = ()  # other bundles to take vectors from
     milvus_uri: str | None = None  # of the server, for the index `milvus`
     collection: str | None = None  # the alias of its collections there
+    on: str = "local"  # where items are encoded: `local`, or `ray` for a Ray cluster
+    ray_address: str | None = None  # HOST:PORT or `auto`; None: Ray is started on this machine
 
     @property
     def index_request(self) -> IndexRequest:
@@ -130,6 +134,7 @@ def build(spec: BuildSpec, out: Path, progress: Progress, *, force: bool = False
     """
     started = perf_counter()
     allowed_failures(spec.max_bad, 0)
+    _check_cluster(spec)
     if spec.prompt is not None:
         check_prompt(spec.prompt)
     Preparation.parse(spec.prepare)
@@ -195,7 +200,7 @@ def _build(
     # Measured on processors (`python -m benchmarks.batch_independence`).
     independent = plan.kind == "images" and resolved.device == "cpu"
     matched = reuse_vectors(plan, store, reusable, progress, independent=independent)
-    encoded = _embed(spec, plan, store, matched, resolved, progress)
+    encoded = _embed(spec, plan, store, matched, resolved, recipe.model, progress)
     manifest = write_bundle(plan, store, recipe, work / "version", attributes)
     check_failures(spec.max_bad, manifest.counts, work / "version")
     if spec.strict_recall:
@@ -234,6 +239,22 @@ def _recipe(spec: BuildSpec, weights: Weights, live_position: int) -> BundleReci
     )
 
 
+def _check_cluster(spec: BuildSpec) -> None:
+    """Raise InvalidRequest for options that do not fit, MissingDependency where ray is missing."""
+    if spec.on not in {"local", "ray"}:
+        raise InvalidRequest(f"--on {spec.on!r}: give local or ray")
+    if spec.on == "ray":
+        _embed_on_ray()
+        if spec.ray_address is not None and "://" in spec.ray_address:
+            raise InvalidRequest("--ray-address is HOST:PORT of the cluster's head, or auto")
+    elif spec.ray_address is not None:
+        raise InvalidRequest("--ray-address belongs to --on ray")
+
+
+def _embed_on_ray() -> "Callable[..., int]":
+    return cast("Callable[..., int]", _EMBED_ON_RAY.load())
+
+
 def _read_attributes(path: Path) -> "ItemAttributes":
     return cast("Callable[[Path], ItemAttributes]", _READ_ATTRIBUTES.load())(path)
 
@@ -254,12 +275,17 @@ def _embed(
     store: ShardStore,
     matched: Matches,
     resolved: ResolvedEncoder,
+    model: str,
     progress: Progress,
 ) -> int:
     """Encode the missing shards; return the items encoded. The encoder is freed on return."""
     if store.complete(plan.shard_count):
         progress.begin("encoding", len(plan), len(plan))
         return 0
+    if spec.on == "ray":
+        recipe = WorkerRecipe(model, resolved.backend, resolved.device, resolved.precision)
+        dim, address = resolved.shape.embed_dim, spec.ray_address
+        return _embed_on_ray()(plan, store, matched, recipe, dim, address, progress)
     if plan.kind == "texts":
         text_encoder = open_text_encoder(resolved)  # without a prompt, which is for queries
         return embed_texts(plan, store, matched, text_encoder, progress)

@@ -90,6 +90,13 @@ def index(
         list[Path] | None,
         typer.Option(help="Other bundle whose vectors to reuse; may be repeated.", exists=True),
     ] = None,
+    on: Annotated[
+        str, typer.Option(help="local, or ray: encode on the nodes of a Ray cluster.")
+    ] = "local",
+    ray_address: Annotated[
+        str | None,
+        typer.Option(help="HOST:PORT of the cluster's head, or auto; by default Ray starts here."),
+    ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Build again from the start, reusing nothing of --out.")
     ] = False,
@@ -117,6 +124,8 @@ def index(
             reuse=tuple(reuse or ()),
             milvus_uri=milvus_uri,
             collection=collection,
+            on=on,
+            ray_address=ray_address,
         )
         with progress() as bar:
             report = build(spec, out, bar, force=force)

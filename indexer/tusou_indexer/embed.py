@@ -1,16 +1,19 @@
 """Embedding of a plan's items into shards, resumable and in bounded memory."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
-from typing import TypeAlias
+from pathlib import Path
+from typing import Protocol, TypeAlias
 from zlib import crc32
 
 import numpy as np
+import numpy.typing as npt
 
 from tusou.bundle.content import content_digest, decode_content
 from tusou.bundle.item_reader import ItemReader, decode_stored_text
+from tusou.bundle.manifest import Source
 from tusou.bundle.shards import ShardStore
 from tusou.cli.progress import Progress
 from tusou.core.arrays import Ids, Vectors
@@ -18,6 +21,7 @@ from tusou.core.errors import BadDataset, BadImage
 from tusou.encoders import ImageEncoder, TextEncoder
 from tusou.images.preparation import Preparation
 from tusou.images.workers import ImageWorkers
+from tusou_indexer.build_inputs import BuildInputs
 from tusou_indexer.decode_item import decode_item, split_decoded
 from tusou_indexer.plan import Plan
 from tusou_indexer.shard_assembly import (
@@ -45,6 +49,23 @@ class EncodedBatch:
     truncated: Sequence[bool]  # of each usable row, whether the model reads only a part
 
 
+class EncodableRows(Protocol):
+    """Rows to encode: those of a plan, or those of a shard that was sent to another machine."""
+
+    @property
+    def inputs(self) -> BuildInputs: ...
+
+    @property
+    def source(self) -> Source: ...
+
+    @property
+    def paths(self) -> list[Path]: ...
+
+    def spans(self, rows: Ids) -> npt.NDArray[np.int64]:
+        """Return line, file, byte offset and length of the rows, shape (n, 4)."""
+        ...
+
+
 # Yields the encoded rows of each batch, in order.
 EncodeBatches: TypeAlias = Callable[[list[Ids]], Iterator[EncodedBatch]]
 
@@ -63,14 +84,11 @@ def embed_images(
     plan's inputs say. Raises TimeoutError when a file of the source cannot be read in time, and
     OutOfMemory when the processes are killed.
     """
-    size, max_megapixels = plan.inputs.batch_rows, plan.inputs.max_megapixels
+    max_megapixels = plan.inputs.max_megapixels
     with ImageWorkers(decode_item, workers, max_megapixels=max_megapixels) as pool:
 
         def encode(batches: list[Ids]) -> Iterator[EncodedBatch]:
-            # One stream over all batches, so that decoding runs ahead of encoding.
-            decoded = pool.map(_jobs(plan, batches, encoder.image_size))
-            for batch in batches:
-                yield _encode_images(list(islice(decoded, len(batch))), encoder, size)
+            return encode_images(plan, batches, pool, encoder)
 
         # What shares a batch does not matter, so batches are filled across shards.
         return _embed(plan, store, matched, encode, encoder.dim, progress, across_shards=True)
@@ -87,9 +105,26 @@ def embed_texts(
     with ItemReader(plan.paths) as reader:
 
         def encode(batches: list[Ids]) -> Iterator[EncodedBatch]:
-            return (_encode_texts(plan, batch, reader, encoder) for batch in batches)
+            return encode_texts(plan, batches, reader, encoder)
 
         return _embed(plan, store, matched, encode, encoder.dim, progress, across_shards=False)
+
+
+def encode_images(
+    rows: EncodableRows, batches: list[Ids], pool: ImageWorkers, encoder: ImageEncoder
+) -> Iterator[EncodedBatch]:
+    """Yield the encoded images of each batch, decoded by a pool of `decode_item`."""
+    # One stream over all batches, so that decoding runs ahead of encoding.
+    decoded = pool.map(_jobs(rows, batches, encoder.image_size))
+    for batch in batches:
+        yield _encode_images(list(islice(decoded, len(batch))), encoder, rows.inputs.batch_rows)
+
+
+def encode_texts(
+    rows: EncodableRows, batches: list[Ids], reader: ItemReader, encoder: TextEncoder
+) -> Iterator[EncodedBatch]:
+    """Yield the encoded texts of each batch."""
+    return (_encode_texts(rows, batch, reader, encoder) for batch in batches)
 
 
 def sample_texts(plan: Plan) -> Iterator[str]:
@@ -113,9 +148,11 @@ def _embed(
     missing = [number for number in range(plan.shard_count) if not store.has(number)]
     rows = [unmatched_rows(plan, number, matched.get(number, NO_MATCHES)) for number in missing]
     streams = [np.concatenate(rows)] if across_shards else rows
-    batches = [batch for stream in streams for batch in _split(stream, plan.inputs.batch_rows)]
+    batches = [
+        batch for stream in streams for batch in split_batches(stream, plan.inputs.batch_rows)
+    ]
     progress.begin("encoding", len(plan), len(plan) - sum(map(len, rows)))
-    outcomes = _outcomes(batches, encode(batches), progress)
+    outcomes = row_outcomes(batches, encode(batches), progress)
     encoded = 0
     for number in missing:
         matches = matched.get(number, NO_MATCHES)
@@ -125,12 +162,13 @@ def _embed(
     return encoded
 
 
-def _split(rows: Ids, size: int) -> Iterator[Ids]:
+def split_batches(rows: Ids, size: int) -> Iterator[Ids]:
+    """Yield the rows in batches of `size`, of which the last may be shorter."""
     return (rows[start : start + size] for start in range(0, len(rows), size))
 
 
-def _outcomes(
-    batches: list[Ids], encoded: Iterator[EncodedBatch], progress: Progress
+def row_outcomes(
+    batches: list[Ids], encoded: Iterable[EncodedBatch], progress: Progress
 ) -> Iterator[Outcome]:
     """Yield the outcome of every row of the batches, in order."""
     for batch, result in zip(batches, encoded, strict=True):
@@ -147,11 +185,11 @@ def _outcomes(
             yield row if finite else "embedding is not finite"
 
 
-def _jobs(plan: Plan, batches: list[Ids], size: int) -> Iterator[tuple[object, ...]]:
-    paths, encoding = [str(path) for path in plan.paths], plan.source.encoding
-    how = Preparation.parse(plan.inputs.prepare), plan.inputs.max_megapixels
+def _jobs(rows: EncodableRows, batches: list[Ids], size: int) -> Iterator[tuple[object, ...]]:
+    paths, encoding = [str(path) for path in rows.paths], rows.source.encoding
+    how = Preparation.parse(rows.inputs.prepare), rows.inputs.max_megapixels
     for batch in batches:
-        for _, file, offset, length in plan.spans(batch).tolist():
+        for _, file, offset, length in rows.spans(batch).tolist():
             yield paths[file], offset, length, encoding, size, *how
 
 
@@ -178,13 +216,15 @@ def _encode_images(
     return EncodedBatch(encoder.encode(pixels)[:count], outcomes, [False] * count)
 
 
-def _encode_texts(plan: Plan, batch: Ids, reader: ItemReader, encoder: TextEncoder) -> EncodedBatch:
+def _encode_texts(
+    rows: EncodableRows, batch: Ids, reader: ItemReader, encoder: TextEncoder
+) -> EncodedBatch:
     texts: list[str] = []
     outcomes: list[tuple[int, bytes] | str] = []
-    for _, *span in plan.spans(batch).tolist():
+    for _, *span in rows.spans(batch).tolist():
         stored = reader.read(*span)
         try:
-            content = decode_content(stored, "texts", plan.source.encoding)
+            content = decode_content(stored, "texts", rows.source.encoding)
         except BadDataset as error:  # the file has changed since it was scanned
             outcomes.append(str(error))
         else:

@@ -15,6 +15,7 @@ _EXTRA_OF = {
     "jinja2": "lab",
     "opentelemetry": "otel",
     "pymilvus": "milvus",
+    "ray": "ray",
     "aiohttp": "s3",
     "botocore": "s3",
     "s3fs": "s3",
