@@ -138,12 +138,11 @@ class WorkerPool:
             )
 
     def _start(self, slot: _Slot, node: dict[str, Any]) -> None:
-        count = _slots(node, self._on_gpu)
-        processors = max(1, int(node["Resources"].get("CPU", 0)) // count)
+        processors = int(node["Resources"].get("CPU", 0)) // _slots(node, self._on_gpu)
         actor = (
             ray.remote(ShardWorker)
             .options(
-                num_cpus=min(processors, node["Resources"].get("CPU", 0)),
+                num_cpus=processors,
                 num_gpus=1 if self._on_gpu else 0,
                 max_restarts=0,
                 scheduling_strategy=NodeAffinitySchedulingStrategy(slot[0], soft=False),
@@ -152,7 +151,7 @@ class WorkerPool:
         )
         worker = _NodeWorker(slot, node["NodeManagerAddress"], actor)
         self._workers[slot] = worker
-        self._calls[actor.load.remote(processors)] = worker, None
+        self._calls[actor.load.remote(max(1, processors))] = worker, None
 
     def _send(self, worker: _NodeWorker, number: int, rows: ShardRows) -> None:
         self._calls[worker.actor.encode.remote(rows)] = worker, number

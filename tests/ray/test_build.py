@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from base64 import b64encode
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from time import sleep
@@ -204,7 +205,7 @@ def test_the_command_builds_with_its_own_shards(
         command = [sys.executable, "-m", "tusou", *common, *options, "--out", name]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
-        assert "encoding 303/303" in done.stderr or "encoding 302/302" in done.stderr
+        assert "encoding 302/302" in done.stderr
     assert digests(tmp_path / "ray") == digests(tmp_path / "local")
 
 
@@ -223,7 +224,7 @@ def test_a_shard_that_always_fails_is_named(
     plan, recipe = plan_of(replace(spec, source=str(copy)), tmp_path)
     Path(copy).unlink()
     store = ShardStore(tmp_path / "shards", plan.digest)
-    message = rf"shard 0000\d\d failed 5 times, the last time on node 127\.0\.0\.[23]: .*{copy}"
+    message = rf"shard 0000\d\d failed 5 times, the last time on node 127\.0\.0\.1: .*{copy}"
     with pytest.raises(Unavailable, match=message):
         embed_on_ray(plan, store, {}, recipe, 64, cluster.address, NoProgress())
 
@@ -231,20 +232,23 @@ def test_a_shard_that_always_fails_is_named(
 def test_a_shard_whose_workers_are_always_killed_is_named(
     cluster: TwoNodes, spec: BuildSpec, tmp_path: Path
 ) -> None:
-    plan, recipe = plan_of(spec, tmp_path)
+    few = tmp_path / "MR_test_imgs.tsv"
+    few.write_bytes(b"".join(Path(spec.source).read_bytes().splitlines(keepends=True)[:20]))
+    plan, recipe = plan_of(replace(spec, source=str(few)), tmp_path)
     store = ShardStore(tmp_path / "shards", plan.digest)
     ended = threading.Event()
 
     def kill_all() -> None:
         while not ended.wait(0.01):
             for pid in cluster.worker_pids():
-                if "encode" in Path(f"/proc/{pid}/cmdline").read_text():
-                    os.kill(pid, signal.SIGKILL)
+                with suppress(OSError):  # it has ended by itself
+                    if "encode" in Path(f"/proc/{pid}/cmdline").read_text():
+                        os.kill(pid, signal.SIGKILL)
 
     killer = threading.Thread(target=kill_all)
     killer.start()
     try:
-        with pytest.raises(Unavailable, match=r"shard 0000\d\d failed 5 times, .* process ended"):
+        with pytest.raises(Unavailable, match="shard 000000 failed 5 times, .* process ended"):
             embed_on_ray(plan, store, {}, recipe, 64, cluster.address, NoProgress())
     finally:
         ended.set()
@@ -259,7 +263,7 @@ def test_a_node_with_another_model_encodes_nothing(
     model.write_bytes(model.read_bytes() + b"\0")
     store = ShardStore(tmp_path / "shards", plan.digest)
     with pytest.raises(
-        Unavailable, match=r"no worker starts on the Ray cluster: node 127\.0\.0\.2: "
+        Unavailable, match=r"no worker starts on the Ray cluster: node 127\.0\.0\.1: "
     ):
         embed_on_ray(plan, store, {}, recipe, 64, cluster.address, NoProgress())
     assert not store.has(0)

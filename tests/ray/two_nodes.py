@@ -10,15 +10,18 @@ from ray.cluster_utils import Cluster
 
 from tusou.cli.progress import NoProgress
 
-NODE = {"num_cpus": 1, "object_store_memory": 80 * 2**20, "include_dashboard": False}
-# Loopback, but not 127.0.0.1, which Ray takes for the machine's address in its network.
-FIRST, SECOND = {**NODE, "node_ip_address": "127.0.0.2"}, {**NODE, "node_ip_address": "127.0.0.3"}
+NODE = {
+    "num_cpus": 1,
+    "object_store_memory": 80 * 2**20,
+    "include_dashboard": False,
+    "node_ip_address": "127.0.0.1",
+}
 
 
 class TwoNodes:
     def __init__(self) -> None:
-        self._cluster = Cluster(initialize_head=True, head_node_args=FIRST)
-        self._second = self._cluster.add_node(**SECOND)
+        self._cluster = Cluster(initialize_head=True, head_node_args=NODE)
+        self._second = self._cluster.add_node(**NODE)
         self.address: str = self._cluster.address
 
     def worker_pids(self) -> list[int]:
@@ -38,7 +41,7 @@ class TwoNodes:
     def replace_second_node(self) -> None:
         """Kill every process of the second node, and let another join."""
         self._cluster.remove_node(self._second, allow_graceful=False)
-        self._second = self._cluster.add_node(**SECOND)
+        self._second = self._cluster.add_node(**NODE)
 
     def stop(self) -> None:
         self._cluster.shutdown()
