@@ -248,7 +248,7 @@ def test_a_shard_whose_workers_are_always_killed_is_named(
     killer = threading.Thread(target=kill_all)
     killer.start()
     try:
-        with pytest.raises(Unavailable, match="shard 000000 failed 5 times, .* process ended"):
+        with pytest.raises(Unavailable, match=r"shard 000000 failed 5 times, .* process ended"):
             embed_on_ray(plan, store, {}, recipe, 64, cluster.address, NoProgress())
     finally:
         ended.set()
