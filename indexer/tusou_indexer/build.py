@@ -1,5 +1,6 @@
 """Builds a bundle from a source and publishes it; resumes an interrupted build."""
 
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -245,7 +246,8 @@ def _check_cluster(spec: BuildSpec) -> None:
         raise InvalidRequest(f"--on {spec.on!r}: give local or ray")
     if spec.on == "ray":
         _embed_on_ray()
-        if spec.ray_address is not None and "://" in spec.ray_address:
+        address = spec.ray_address or "auto"
+        if address != "auto" and not re.fullmatch(r"[^/\s]+:\d{1,5}", address):
             raise InvalidRequest("--ray-address is HOST:PORT of the cluster's head, or auto")
     elif spec.ray_address is not None:
         raise InvalidRequest("--ray-address belongs to --on ray")

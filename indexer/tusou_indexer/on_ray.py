@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
@@ -26,6 +27,7 @@ from tusou_indexer.shard_worker import ShardRows, ShardWorker, WorkerRecipe, tak
 ATTEMPTS = 5
 # Seconds between looks for nodes that have joined or left the cluster.
 _LOOK_SECONDS = 2.0
+_CONNECT_SECONDS = 5.0
 # Looks without any worker that runs, after which the user is told.
 _PATIENT_LOOKS = 15
 
@@ -224,6 +226,8 @@ def _connection(address: str | None) -> Iterator[None]:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
     try:
+        if address is not None and address != "auto":
+            _check_port(address)
         with _signals_kept():
             ray.init(
                 address or "local",
@@ -232,7 +236,7 @@ def _connection(address: str | None) -> Iterator[None]:
                 logging_level="error",
                 **({} if address else {"_node_ip_address": "127.0.0.1"}),
             )
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, OverflowError, RuntimeError, ValueError) as error:
         where = "on this machine" if address is None else f"at {address}"
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise Unavailable(f"no Ray cluster answers {where}: {reason}") from None
@@ -240,6 +244,12 @@ def _connection(address: str | None) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _check_port(address: str) -> None:
+    """Raise OSError if nothing listens at HOST:PORT; Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    socket.create_connection((host, int(port)), _CONNECT_SECONDS).close()
 
 
 @contextmanager

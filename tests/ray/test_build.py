@@ -284,7 +284,10 @@ def test_a_cluster_that_is_not_there_is_named(spec: BuildSpec, tmp_path: Path) -
         build(there, tmp_path / "bundle", NoProgress())
 
 
-def test_an_address_of_another_protocol_is_refused(spec: BuildSpec, tmp_path: Path) -> None:
-    there = replace(spec, on="ray", ray_address="ray://127.0.0.1:10001")
+@pytest.mark.parametrize("address", ["ray://127.0.0.1:10001", "127.0.0.1", "head:"])
+def test_an_address_of_another_form_is_refused(
+    spec: BuildSpec, tmp_path: Path, address: str
+) -> None:
+    there = replace(spec, on="ray", ray_address=address)
     with pytest.raises(InvalidRequest, match="--ray-address is HOST:PORT"):
         build(there, tmp_path / "bundle", NoProgress())
