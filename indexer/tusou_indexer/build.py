@@ -95,7 +95,7 @@ class BuildSpec:
     milvus_uri: str | None = None  # of the server, for the index `milvus`
     collection: str | None = None  # the alias of its collections there
     on: str = "local"  # where items are encoded: `local`, or `ray` for a Ray cluster
-    ray_address: str | None = None  # HOST:PORT or `auto`; None: Ray is started on this machine
+    ray_address: str | None = None  # HOST:PORT; None or `auto`: the cluster of this machine
 
     @property
     def index_request(self) -> IndexRequest:
@@ -286,7 +286,7 @@ def _embed(
         return 0
     if spec.on == "ray":
         recipe = WorkerRecipe(model, resolved.backend, resolved.device, resolved.precision)
-        dim, address = resolved.shape.embed_dim, spec.ray_address
+        dim, address = resolved.shape.embed_dim, spec.ray_address or "auto"
         return _embed_on_ray()(plan, store, matched, recipe, dim, address, progress)
     if plan.kind == "texts":
         text_encoder = open_text_encoder(resolved)  # without a prompt, which is for queries

@@ -95,7 +95,9 @@ def index(
     ] = "local",
     ray_address: Annotated[
         str | None,
-        typer.Option(help="HOST:PORT of the cluster's head, or auto; by default Ray starts here."),
+        typer.Option(
+            help="HOST:PORT of the cluster's head; by default the cluster of this machine."
+        ),
     ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Build again from the start, reusing nothing of --out.")

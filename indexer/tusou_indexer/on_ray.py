@@ -40,15 +40,15 @@ def embed_on_ray(
     matched: Matches,
     recipe: WorkerRecipe,
     dim: int,
-    address: str | None,
+    address: str,
     progress: Progress,
 ) -> int:
     """Encode the items of every shard that is not stored yet; return the number encoded.
 
-    `address` is `auto` or HOST:PORT of a cluster, to which this machine belongs; None starts Ray
-    on this machine. Every node must read the source's files under the same paths. The shards are
-    stored here, as they come back. Raises Unavailable when there is no such cluster, when no node
-    can load the model, and when a shard fails five times.
+    `address` is HOST:PORT of a cluster to which this machine belongs, or `auto`. Every node must
+    read the source's files under the same paths. The shards are stored here, as they come back.
+    Raises Unavailable when there is no such cluster, when no node can load the model, and when a
+    shard fails five times.
     """
     missing = [number for number in range(plan.shard_count) if not store.has(number)]
     rows = {
@@ -217,27 +217,21 @@ def _reason(error: Exception) -> str:
 
 
 @contextmanager
-def _connection(address: str | None) -> Iterator[None]:
-    """Connect to a cluster, or start Ray here; a connection of the caller's is used and kept."""
+def _connection(address: str) -> Iterator[None]:
+    """Connect to a cluster; a connection of the caller's is used and kept."""
     if ray.is_initialized():
         yield
         return
-    # Nothing is sent to Ray's developers, and nothing listens for browsers.
+    # Nothing is sent to Ray's developers.
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
     try:
-        if address is not None and address != "auto":
+        if address != "auto":
             _check_port(address)
         with _signals_kept():
-            ray.init(
-                address or "local",
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level="error",
-                **({} if address else {"_node_ip_address": "127.0.0.1"}),
-            )
+            ray.init(address, log_to_driver=False, logging_level="error")
     except (OSError, OverflowError, RuntimeError, ValueError) as error:
-        where = "on this machine" if address is None else f"at {address}"
+        where = "on this machine" if address == "auto" else f"at {address}"
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise Unavailable(f"no Ray cluster answers {where}: {reason}") from None
     try:

@@ -269,9 +269,14 @@ def test_a_node_with_another_model_encodes_nothing(
     assert not store.has(0)
 
 
-def test_without_an_address_ray_starts_here(
-    spec: BuildSpec, expected: dict[str, str], tmp_path: Path
+def test_without_an_address_it_is_the_cluster_of_this_machine(
+    cluster: TwoNodes,
+    spec: BuildSpec,
+    expected: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", cluster.address)
     handler = signal.getsignal(signal.SIGTERM)
     build(replace(spec, on="ray"), tmp_path / "bundle", NoProgress())
     assert digests(tmp_path / "bundle") == expected
