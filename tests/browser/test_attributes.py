@@ -7,7 +7,7 @@ from typing import Literal
 from urllib.parse import quote
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 from tusou_indexer.build import BuildSpec, build
 
 from tests.browser.conftest import ITEMS
@@ -188,6 +188,27 @@ def test_a_price_has_bounds(page: Page, record: RequestRecord) -> None:
     expect(page.locator("#filters")).to_be_hidden()
 
 
+def test_a_bound_that_is_being_typed_outlives_the_results_that_arrive(page: Page) -> None:
+    search(page, "裙")
+    result_ids(page, 24)
+    held: list[Route] = []
+    page.route("**/search", lambda route: held.append(route))  # noqa: PLW0108 - Playwright marks it
+    page.locator("#query").fill("鞋")
+    page.locator("#query").press("Enter")
+    page.wait_for_timeout(100)
+    high = page.locator(".range input").nth(1)
+    high.fill("80")
+    assert len(held) == 1
+    held[0].continue_()
+    page.unroute("**/search")
+    expect(page.locator("#grid")).not_to_have_attribute("aria-busy", "true")
+    result_ids(page)
+    expect(high).to_have_value("80")
+    expect(high).to_be_focused()
+    high.press("Enter")
+    expect(page.locator("#filters .chip .name")).to_have_text("价格 ≤ 80")
+
+
 def test_nothing_that_passes_says_so(page: Page) -> None:
     page.goto(page.url + '?q=裙&filter={"price":{"$gte":9999}}')
     expect(page.locator("#notices")).to_contain_text("没有符合这些条件的商品")
@@ -278,6 +299,7 @@ def test_the_keyboard_stays_in_the_facets(page: Page) -> None:
     page.locator("#filters .chip button").first.focus()
     page.keyboard.press("Enter")
     expect(page.locator("#filters .chip")).to_have_count(1)
+    result_ids(page)
     more = page.locator('#facets section[data-name="category"] .link')
     more.focus()
     page.keyboard.press("Enter")

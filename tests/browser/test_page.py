@@ -133,9 +133,10 @@ def test_less_like_this(page: Page, record: RequestRecord) -> None:
 def test_scrolling_loads_more_results(page: Page, site: Site) -> None:
     search(page, QUERY)
     count = len(result_ids(page, 24))
-    while count < 100:
+    while count < 100:  # a wheel that turns before the new cards are laid out scrolls nothing
         page.mouse.wheel(0, 20_000)
-        count = len(result_ids(page, count + 1))
+        page.wait_for_timeout(50)
+        count = len(result_ids(page, count))
     assert result_ids(page) == site.ids(QUERY, count)
     while not page.locator("#end").inner_text():
         page.mouse.wheel(0, 20_000)

@@ -41,12 +41,25 @@ const choose = (filter) => navigate({ filter }, { top: true });
 export function showFacets() {
   const focused = panel.contains(document.activeElement) ? document.activeElement.closest("section")?.dataset.name : null;
   const sections = state.results ? [priceSection(), ...facetNames().map(valueSection)].filter(Boolean) : [];
+  const before = rangeInputs();
+  const typing = before.indexOf(document.activeElement);
   panel.hidden = !sections.length;
   panel.replaceChildren(toggle(), ...sections);
+  // Results may arrive while a bound is being typed.
+  rangeInputs().forEach((input, position) => {
+    const { value, defaultValue } = before[position] ?? input;
+    if (value !== defaultValue) input.value = value;
+  });
+  if (typing >= 0 && rangeInputs()[typing]) {
+    rangeInputs()[typing].focus({ preventScroll: true });
+    return;
+  }
   if (focused === null) return;
   const same = sections.find((section) => section.dataset.name === focused) ?? sections[0];
   same?.querySelector("button, input").focus({ preventScroll: true });
 }
+
+const rangeInputs = () => [...panel.querySelectorAll(".range input")];
 
 function toggle() {
   const { filters } = strings();
@@ -104,7 +117,7 @@ function priceSection() {
   const bounds = boundsOf(state.query.filter, name);
   const inputs = ["from", "to"].map((end, position) => {
     const input = element("input");
-    Object.assign(input, { type: "number", min: "0", step: "any", value: bounds[position] ?? "", placeholder: strings()[end] });
+    Object.assign(input, { type: "number", min: "0", step: "any", defaultValue: bounds[position] ?? "", placeholder: strings()[end] });
     input.setAttribute("aria-label", strings()[`${end}Label`](attributeName(name)));
     return input;
   });
@@ -112,6 +125,7 @@ function priceSection() {
   form.append(inputs[0], element("span", "–"), inputs[1], apply);
   form.addEventListener("submit", (event) => {
     event.preventDefault();
+    for (const input of inputs) input.defaultValue = input.value; // no longer being typed
     const [from, to] = inputs.map(({ value }) => (value === "" ? null : Number(value)));
     const sorted = from !== null && to !== null && from > to ? [to, from] : [from, to];
     choose([...without(state.query.filter, name), range(name, ...sorted)].filter(Boolean));
