@@ -19,7 +19,7 @@ BIN := .venv/bin
 
 export UV_PYTHON_DOWNLOADS = never
 
-.PHONY: help demo serve test coverage test-browser test-milvus test-ray bench bench-gate bench-gpu check audit sbom lock clean
+.PHONY: help demo serve test test-services coverage test-browser test-milvus test-ray bench bench-gate bench-gpu check audit sbom lock clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*##/make \1\t/p' Makefile
@@ -37,8 +37,12 @@ serve: $(ENV)  ## serve the demo: the search page is http://127.0.0.1:8000/
 test: $(ENV)  ## run the tests
 	$(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal
 
-coverage: $(ENV)  ## run the tests and measure branch coverage of tusou, client, indexer and service
-	$(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal --cov --cov-report=term --timeout 300
+test-services: $(ENV)  ## run the tests that start services again and again: live changes, replicas, stores
+	$(BIN)/pytest -n auto --maxprocesses 2 --dist worksteal -m services
+
+coverage: $(ENV)  ## run both and measure branch coverage of tusou, client, indexer and service
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal --cov --cov-report=term --timeout 300 \
+		-m "not (slow or weights or gpu or browser or milvus or ray)"
 
 CHROMIUM := $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
 

@@ -21,6 +21,8 @@ from tests.browser.serving import serving
 from tests.drawing import image_bytes
 from tusou.cli.progress import NoProgress
 
+pytestmark = pytest.mark.services
+
 SLOW = {"X-Request-Timeout-Ms": "30000"}
 
 

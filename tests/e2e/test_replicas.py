@@ -21,6 +21,8 @@ from tusou_indexer.push import push
 from tusou.bundle.location import S3Address
 from tusou.cli.progress import NoProgress
 
+pytestmark = pytest.mark.services
+
 # Seconds between looks at CURRENT: often, seldom, and never.
 FOLLOW = (0.2, 3, 0)
 PUBLISHED = 3  # versions after the first

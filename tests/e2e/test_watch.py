@@ -24,7 +24,7 @@ from tests.browser.serving import Site, serving
 from tusou.cli.progress import NoProgress
 from tusou.core.errors import BadDataset, InputError, Locked
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.services, pytest.mark.timeout(300)]
 BASE = {"老款/鞋", "老款/裙"}
 
 

@@ -18,6 +18,8 @@ from tests.tusou_service.test_server import run_tusou
 from tusou.bundle.bundle import current_version
 from tusou.bundle.location import S3Address
 
+pytestmark = pytest.mark.services
+
 ADDRESS = S3Address(BUCKET, "bundles/连衣裙")
 
 
