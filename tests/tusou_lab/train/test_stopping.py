@@ -22,6 +22,15 @@ from tusou.core.errors import InputError, OutputExists
 from tusou.encoders.training_record import read_record
 
 
+@pytest.fixture(autouse=True)
+def _no_descriptor_of_another_test() -> None:
+    """Keep signals from being written to a descriptor that an event loop has left set.
+
+    It may belong to the channel of pytest-xdist by now, which then loses this worker.
+    """
+    signal.set_wakeup_fd(-1)
+
+
 class KillAfter(NoProgress):
     """Interrupts the run after a number of steps."""
 
