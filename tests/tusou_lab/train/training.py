@@ -1,10 +1,14 @@
 """A small architecture and dataset for training runs, and a comparison of their weights."""
 
+import signal
 from pathlib import Path
 
 import torch
 from drawing import image_bytes
+from tusou_lab.train.run import TrainSpec, train
+from tusou_lab.train.stopping import TrainingStopped
 
+from tusou.cli.progress import NoProgress
 from tusou.encoders.checkpoint import read_tensors
 
 VISION = {
@@ -49,3 +53,31 @@ def write_flickr8k(folder: Path) -> str:
         names = "".join(f"{number}.png\n" for number in SPLITS[split])
         (folder / f"Flickr_8k.{name}Images.txt").write_text(names)
     return str(folder)
+
+
+class SignalAfter(NoProgress):
+    """Sends this process a signal after a number of steps."""
+
+    def __init__(self, number: signal.Signals, steps: int) -> None:
+        self._number, self._left, self._training = number, steps, False
+
+    def begin(self, label: str, total: int, done: int = 0) -> None:
+        self._training = label == "training"
+
+    def advance(self, steps: int = 1, note: str = "") -> None:
+        self._left -= self._training
+        if self._training and not self._left:
+            signal.raise_signal(self._number)
+
+
+def train_until_signal(
+    data: str, spec: TrainSpec, out: Path, number: signal.Signals, steps: int
+) -> str:
+    """Train, send this process a signal after some steps, and return how the training ended."""
+    handler = signal.getsignal(number)
+    try:
+        report = train(data, spec, out, device="cpu", progress=SignalAfter(number, steps))
+    except TrainingStopped as stopped:
+        assert signal.getsignal(number) is handler
+        return str(stopped)
+    return f"{report.steps} steps"
