@@ -24,7 +24,7 @@ from tusou_client.wire import (
     read_list,
 )
 
-# Of one request beside its images; the service takes 1 MiB.
+# The size of a request without its images; the service accepts 1 MiB.
 _MAX_CHARS = 2**19
 
 ChangeStatus: TypeAlias = Literal["created", "replaced", "patched", "deleted", "absent"]
@@ -32,7 +32,7 @@ _STATUSES = frozenset({"created", "replaced", "patched", "deleted", "absent"})
 
 
 class PutOptions(TypedDict, total=False):
-    """What an item holds; see docs/api.md."""
+    """The content of an item; see docs/api.md."""
 
     image: ImageFile
     text: str

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from tusou_client.client import AsyncClient
+from tusou_client.async_client import AsyncClient
 from tusou_client.errors import ClientError, LoadLimit, ServiceError
 from tusou_client.retry import RetryPolicy
 from tusou_client.wire import DEFAULT_URL

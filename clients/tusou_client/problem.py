@@ -14,7 +14,7 @@ _TRANSIENT = frozenset({408, 425, 429})
 def read_problem(
     status: int, body: bytes, url: str, retry_after: str | None = None
 ) -> ServiceError:
-    """Return the error of a refused request, whoever has sent the response.
+    """Return the error of a refused request, sent by the service or by a proxy before it.
 
     `retry_after` is the header, as sent.
     """

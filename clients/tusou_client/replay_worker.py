@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tusou.core.hits import Hits
 from tusou.core.problems import list_problems
-from tusou_client.client import AsyncClient
+from tusou_client.async_client import AsyncClient
 from tusou_client.errors import BadQueries, ClientError, IndexChanged, PoolTooSmall, ServiceError
 from tusou_client.journal import Journal
 from tusou_client.query_file import QueryRow

@@ -21,7 +21,7 @@ from tusou_client.watch_folder import (
 )
 from tusou_client.watch_state import SentItem, WatchState
 
-# Of one request: images are encoded before it is answered, within its time limit.
+# The images of one request, which must be encoded within its time limit.
 _MAX_CHANGES, _MAX_BYTES = 16, 8 * 2**20
 WATCH_POLICY = RetryPolicy(timeout=30.0, deadline=60.0)
 # Statuses that are about one change, whatever else is in its request.
@@ -33,7 +33,7 @@ Notice = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class WatchReport:
-    """What one pass has changed in the service."""
+    """The changes that one pass made in the service."""
 
     put: int = 0
     patched: int = 0
