@@ -1,7 +1,7 @@
 """Writes the files of a version that holds the items of a snapshot of live changes."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 from zlib import crc32
@@ -22,20 +22,18 @@ from tusou.bundle.manifest import (
     IDS,
     INDEX,
     LIVE_IMAGES,
-    MANIFEST,
     SPANS,
     VECTORS,
     Counts,
-    FileRecord,
-    IndexRecord,
     Manifest,
 )
 from tusou.bundle.vector_file import VECTOR_TYPE
 from tusou.core.arrays import Ids, Vectors
 from tusou.core.errors import CorruptBundle, UnknownItem
-from tusou.core.files import create_file, naming_file, sha256_of, sync, write_file
+from tusou.core.files import create_file, naming_file
 from tusou.live.snapshot import LiveSnapshot
 from tusou_indexer.index.tune import TunedIndex
+from tusou_indexer.manifest_file import file_records, write_manifest
 
 _COPIED = (FAILURES, FILES, GOLDEN)
 _BLOCK = 65_536  # vectors copied at once
@@ -68,8 +66,7 @@ def write_merged(
     with naming_file(folder / INDEX):
         built.index.save(folder / INDEX)
     manifest = _manifest(snapshot, built, folder)
-    write_file(folder / MANIFEST, manifest.model_dump_json(indent=1).encode())
-    sync(folder)
+    write_manifest(manifest, folder)
     return manifest
 
 
@@ -144,28 +141,13 @@ def _manifest(snapshot: LiveSnapshot, built: TunedIndex, folder: Path) -> Manife
         truncated=min(before.counts.truncated, embedded),  # which items they are is not recorded
         skipped=before.counts.skipped,
     )
-    index = IndexRecord(
-        type=built.spec.index_type,
-        factory=built.spec.factory,
-        tuning=built.spec.tuning,
-        index_recall_at_10=built.index_recall,
-        trials=built.trials,
-        target_recall=built.target,
-        collection=built.collection,
-    )
     changes = {
         "tool": f"tusou {__version__}",
         "counts": counts,
-        "index": index,
+        "index": built.record,
         "attributes": dict(snapshot.schema) or None,
         "live_position": snapshot.position,
         "build": {**before.build, COMPACTED_FROM: snapshot.bundle.version},
-        "files": dict(_file_records(folder)),
+        "files": file_records(folder),
     }
     return before.model_copy(update=changes)
-
-
-def _file_records(folder: Path) -> Iterator[tuple[str, FileRecord]]:
-    for path in sorted(folder.iterdir()):
-        sync(path)
-        yield path.name, FileRecord(size=path.stat().st_size, sha256=sha256_of(path))

@@ -21,12 +21,9 @@ from tusou.bundle.manifest import (
     GOLDEN,
     IDS,
     INDEX,
-    MANIFEST,
     SPANS,
     VECTORS,
     Counts,
-    FileRecord,
-    IndexRecord,
     Manifest,
     Model,
 )
@@ -34,7 +31,7 @@ from tusou.bundle.shards import Shard, ShardStore
 from tusou.bundle.vector_file import VECTOR_TYPE
 from tusou.core.arrays import Ids, Vectors
 from tusou.core.errors import BadDataset, CorruptBundle
-from tusou.core.files import create_file, naming_file, replace_folder, sha256_of, sync, write_file
+from tusou.core.files import create_file, naming_file, replace_folder
 from tusou.core.ids import is_canonical_integer
 from tusou.encoders import Weights, load_text_encoder
 from tusou_indexer.build_record import (
@@ -45,6 +42,7 @@ from tusou_indexer.build_record import (
 )
 from tusou_indexer.index.recall_probes import image_probes, text_probes
 from tusou_indexer.index.request import IndexRequest
+from tusou_indexer.manifest_file import file_records, write_manifest
 from tusou_indexer.plan import Plan
 from tusou_indexer.version_collection import build_version_index
 
@@ -146,24 +144,15 @@ def write_bundle(
             truncated=sum(shard.truncated for shard in shards),
             skipped=plan.skipped,
         ),
-        index=IndexRecord(
-            type=built.spec.index_type,
-            factory=built.spec.factory,
-            tuning=built.spec.tuning,
-            index_recall_at_10=built.index_recall,
-            trials=built.trials,
-            target_recall=built.target,
-            collection=built.collection,
-        ),
+        index=built.record,
         build=build_record(plan.inputs, recipe.index, encoding),
         reused=reused,
         live_position=recipe.live_position,
-        files={path.name: _file_record(path) for path in sorted(folder.iterdir())},
+        files=file_records(folder),
         attributes=None if attributes is None else dict(attributes.table.schema),
         attribute_source=None if attributes is None else attributes.source(plan),
     )
-    write_file(folder / MANIFEST, manifest.model_dump_json(indent=1).encode())
-    sync(folder)
+    write_manifest(manifest, folder)
     return manifest
 
 
@@ -205,8 +194,3 @@ def _write_vectors(store: ShardStore, shards: int, count: int, path: Path) -> Ve
 def _write_lines(path: Path, lines: Iterable[str]) -> None:
     with create_file(path) as file:
         file.writelines(f"{line}\n".encode() for line in lines)
-
-
-def _file_record(path: Path) -> FileRecord:
-    sync(path)
-    return FileRecord(size=path.stat().st_size, sha256=sha256_of(path))

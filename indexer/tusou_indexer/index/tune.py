@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from math import inf
 
-from tusou.bundle.manifest import CollectionRecord, TuningTrial
+from tusou.bundle.manifest import CollectionRecord, IndexRecord, TuningTrial
 from tusou.core.arrays import Vectors
 from tusou.indexes import VectorIndex, create_index
 from tusou.indexes.specs import FaissSpec, IndexSpec, TorchSpec
@@ -30,6 +30,19 @@ class TunedIndex:
     trials: tuple[TuningTrial, ...] = ()
     target: float | None = None  # of an index whose recall was measured
     collection: CollectionRecord | None = None  # of an index on Milvus
+
+    @property
+    def record(self) -> IndexRecord:
+        """The manifest's record of the index."""
+        return IndexRecord(
+            type=self.spec.index_type,
+            factory=self.spec.factory,
+            tuning=self.spec.tuning,
+            index_recall_at_10=self.index_recall,
+            trials=self.trials,
+            target_recall=self.target,
+            collection=self.collection,
+        )
 
 
 def build_index(
