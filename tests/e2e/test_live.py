@@ -120,6 +120,9 @@ def change_much(client: httpx.Client) -> None:
     assert "“price” is a text, not a number" in json.dumps(results[4], ensure_ascii=False)
     removed = client.post("/items/delete", json={"filter": {"price": {"$gte": 290, "$lt": 1000}}})
     assert removed.json()["deleted"] == 10
+    for everything in ({}, {"$or": [{"price": 1}, {}]}, {"$and": [{}]}):
+        refused = client.post("/items/delete", json={"filter": everything})
+        assert (refused.status_code, refused.json()["code"]) == (422, "invalid_request")
     gone = {1009, 1010, *range(1290, 1300)}
     for item_id in gone:
         assert client.get(f"/items/{item_id}").status_code == 404
@@ -163,6 +166,8 @@ def test_a_precondition_keeps_what_another_client_wrote(bundle: Path) -> None:
         )
         assert (second.status_code, second.json()["code"]) == (412, "precondition_failed")
         assert client.get("/items/1000").json()["attributes"]["price"] == 3
+        empty = client.delete("/items/1000", headers={"If-Match": ""})
+        assert empty.status_code == 412
         absent = client.put("/items/6000", json={"image": image(1)}, headers={"If-Match": "*"})
         assert absent.status_code == 412
 

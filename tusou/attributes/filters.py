@@ -130,6 +130,8 @@ class _Parser:
                 raise _invalid(location, "unknown_operator", f"Operators here are {known}.")
             else:
                 parts += self._conditions(name, operand, location)
+        if not parts and depth > 1:  # it would pass all items, perhaps all of a deletion
+            raise _invalid(location, "missing", "A filter inside another needs a condition.")
         return parts[0] if len(parts) == 1 else AllOf(tuple(parts))
 
     def _list(self, value: object, location: Location, depth: int) -> tuple[Filter, ...]:

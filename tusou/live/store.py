@@ -6,11 +6,12 @@ from pathlib import Path
 from threading import Lock
 from typing import TypeAlias
 
+from tusou.attributes.filters import Filter
 from tusou.bundle.bundle import Bundle
 from tusou.core.errors import IncompatibleBundle, InputError
 from tusou.live.live_items import Encode, LiveItems
 from tusou.live.log import LiveLog
-from tusou.live.operations import Batch, ContentSpan, LoggedBatch, Operation
+from tusou.live.operations import Batch, ContentSpan, Delete, LoggedBatch, Operation
 from tusou.live.snapshot import LiveSnapshot
 from tusou.live.staging import ChangeOutcome, Staging
 
@@ -124,6 +125,20 @@ class LiveStore:
             if stored:
                 self._apply(self._log.position + 1, self._log.append(stored))
             return results
+
+    def delete_where(self, selected: Filter) -> int:
+        """Delete all items that pass a filter, as one batch; return their number.
+
+        No change can come between the look and the deletion. Raises InvalidRequest as
+        `check_filter` does, and StorageFull; then nothing is deleted.
+        """
+        with self._lock:
+            snapshot = self._current.snapshot
+            found = snapshot.ids(snapshot.mask(selected), limit=snapshot.size)
+            if found:
+                batch = [Delete(str(item_id)) for _, item_id in found]
+                self._apply(self._log.position + 1, self._log.append([batch]))
+            return len(found)
 
     def _apply(self, first: int, batches: Sequence[LoggedBatch]) -> None:
         for version, items in list(self._versions.items()):

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Self
 
+from tusou.attributes.filters import Filter
 from tusou.core.errors import DeadlineExceeded, NotReady, Overloaded, StorageFull
 from tusou.live.live_items import Encode
 from tusou.live.operations import Batch
@@ -18,6 +19,7 @@ from tusou_service.observability.metrics import Metrics
 
 _log = logging.getLogger(__name__)
 
+_LOADING = "The service is loading its index; try again shortly."
 # Operations that may wait for a write, and those of one write.
 MAX_WAITING, MAX_WRITE = 4096, 1024
 
@@ -25,7 +27,6 @@ MAX_WAITING, MAX_WRITE = 4096, 1024
 @dataclass(eq=False, slots=True)
 class _PendingChange:
     batches: Sequence[Batch]
-    deadline: float  # on the event loop's clock
     answer: "asyncio.Future[list[BatchResult]]"
 
     @property
@@ -102,9 +103,9 @@ class LiveChanges:
         DeadlineExceeded; after that, a write that had begun may still be applied.
         """
         if self._store is None:
-            raise NotReady("The service is loading its index; try again shortly.")
+            raise NotReady(_LOADING)
         loop = asyncio.get_running_loop()
-        change = _PendingChange(batches, deadline, loop.create_future())
+        change = _PendingChange(batches, loop.create_future())
         if sum(each.size for each in self._waiting) + change.size > MAX_WAITING:
             raise Overloaded("Too many changes at once.")
         self._waiting.append(change)
@@ -117,6 +118,23 @@ class LiveChanges:
         finally:
             if change in self._waiting:  # its caller has left, and nothing is written
                 self._waiting.remove(change)
+
+    async def delete_where(self, selected: Filter, deadline: float) -> int:
+        """Delete all items that pass a filter, as one batch; return their number.
+
+        Raises InvalidRequest as `check_filter` does, and otherwise as `apply`.
+        """
+        if self._store is None:
+            raise NotReady(_LOADING)
+        loop = asyncio.get_running_loop()
+        deletion = loop.run_in_executor(self._thread, self._store.delete_where, selected)
+        try:
+            async with asyncio.timeout_at(deadline):
+                deleted = await asyncio.shield(deletion)
+        except TimeoutError:
+            raise DeadlineExceeded("The time limit passed before the change was stored.") from None
+        self._metrics.changes.labels("applied").inc(deleted)
+        return deleted
 
     async def _write_all(self) -> None:
         while True:

@@ -154,19 +154,7 @@ async def delete_items(
 ) -> DeletedResponse:
     """Remove all items that pass a filter, together."""
     changes = _changes(engine)
-    selected = parse_filter(body.filter)
-    snapshot = changes.snapshot
-    assert snapshot  # `_changes` has looked
-    found = await engine.source.read(
-        lambda: snapshot.ids(snapshot.mask(selected), limit=snapshot.size), deadline
-    )
-    batch: list[Operation] = [Delete(str(item_id)) for _, item_id in found]
-    if not batch:
-        return DeletedResponse(deleted=0, index_version=_version(changes))
-    (result,) = await changes.apply([batch], deadline)
-    if isinstance(result, TusouError):
-        raise result
-    deleted = sum(outcome.status == "deleted" for outcome in result)
+    deleted = await changes.delete_where(parse_filter(body.filter), deadline)
     return DeletedResponse(deleted=deleted, index_version=_version(changes))
 
 
@@ -208,4 +196,4 @@ def _version(changes: "LiveChanges") -> str:
 
 def _etag(header: str | None) -> str | None:
     """Return the ETag of an If-Match header, without quotes."""
-    return header.strip().removeprefix("W/").strip('"') if header else None
+    return header.strip().removeprefix("W/").strip('"') if header is not None else None
