@@ -1,4 +1,4 @@
-"""Whether a vector depends on what shares its batch, for every backend of a processor.
+"""Compares vectors of the same items in other batches, for every backend of a processor.
 
 python -m benchmarks.batch_independence
 

@@ -47,7 +47,7 @@ _CLOSE = 1e-5  # scores of the index and of brute force differ in their last dig
 
 @dataclass
 class Model:
-    """What the bundle should hold."""
+    """The items that the bundle should hold."""
 
     items: dict[str, tuple[Vectors, bytes, dict[str, Any]]] = field(default_factory=dict)
 

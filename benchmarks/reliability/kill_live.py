@@ -36,7 +36,7 @@ from tusou.live.snapshot import LiveSnapshot
 from tusou.live.store import LiveStore
 
 ITEMS, NAMES, DIM = 50, 120, 16
-COMPACTIONS = 8  # one kill in so many is of a compaction
+COMPACTIONS = 8  # every eighth kill is of a compaction
 VECTORS = unit_vectors(997, seed=1, dim=DIM)
 # By item id: the number of its content, and its price.
 State: TypeAlias = dict[str, tuple[int, float | None]]

@@ -90,7 +90,7 @@ def embed_images(
         def encode(batches: list[Ids]) -> Iterator[EncodedBatch]:
             return encode_images(plan, batches, pool, encoder)
 
-        # What shares a batch does not matter, so batches are filled across shards.
+        # Vectors do not depend on their batch, so batches are filled across shards.
         return _embed(plan, store, matched, encode, encoder.dim, progress, across_shards=True)
 
 

@@ -88,7 +88,7 @@ class WorkerPool:
         self._on_gpu = recipe.device.startswith("cuda")
         self._workers: dict[_Slot, _NodeWorker] = {}
         self._idle: list[_NodeWorker] = []
-        # What each worker does: the number of its shard, None while it loads the model.
+        # The shard of each worker, None while it loads the model.
         self._calls: dict[Any, tuple[_NodeWorker, int | None]] = {}
         self._failures: Counter[int] = Counter()  # by shard
         self._failed_starts: Counter[str] = Counter()  # by node

@@ -18,8 +18,8 @@ from tusou_indexer.write_bundle import BundleRecipe
 # device that encoded them.
 _DEVICE_KEYS = ("device", "backend", "openvino")
 _INDEX_KEYS = ("index", "target_recall", "index_device", COMPACTED_FROM, *INDEX_LIBRARIES)
-# What else must be the same as in a version whose vectors are taken: the libraries that prepare
-# the items, and for images which of them are refused.
+# The records that must equal those of a version whose vectors are reused: the libraries that
+# prepare the items, and for images which of them are refused.
 _ENCODING_KEYS: Mapping[ItemKind, tuple[str, ...]] = {
     "images": ("precision", "prepare", "max_megapixels", "pillow"),
     "texts": ("precision", "cn-clip"),

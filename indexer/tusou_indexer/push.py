@@ -13,7 +13,7 @@ from tusou.core.files import sha256_of
 
 @dataclass(frozen=True, slots=True)
 class PushReport:
-    """What a push has done."""
+    """The result of a push."""
 
     version: str
     previous: str | None  # the version that the store's CURRENT named before

@@ -33,7 +33,7 @@ from tusou.live.store import LiveStore
 NEW = unit_vectors(20, seed=9)
 QUERIES = unit_vectors(8, seed=4)
 JPEG = b"\xff\xd8\xff"
-STRIDE = 6  # `benchmarks.reliability.kill_live` tries every call of a compaction
+STRIDE = 6  # every call would take minutes
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ MAX_NAME_CHARS = 64
 MAX_TEXT_BYTES = 16_384  # in UTF-8
 MAX_STRINGS = 256  # of a list
 
-# What a value of each type is called in a sentence.
+# The name of each type in a sentence.
 DESCRIPTIONS: dict[AttributeType, str] = {
     "string": "a text",
     "integer": "an integer",

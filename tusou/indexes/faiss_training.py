@@ -10,7 +10,7 @@ from tusou.core.arrays import Vectors
 
 # Training uses all vectors up to the square of twice this number, and a falling share beyond it.
 _TRAINING_ROOT = 256
-# Most of the time of a build; FAISS's 25 iterations find no better lists.
+# FAISS's default is 25. Training takes most of a build; the recall that is measured includes this.
 _LIST_ITERATIONS = 10
 _OPQ_CENTROIDS = 256  # of each part, in FAISS's own training of a rotation
 

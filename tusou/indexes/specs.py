@@ -29,7 +29,7 @@ class TorchSpec:
 
 @dataclass(frozen=True, slots=True)
 class MilvusAccess:
-    """How a Milvus server is asked."""
+    """Access to a Milvus server."""
 
     uri: str | None = None  # in place of the recorded one, with user and password
     seconds: float = SEARCH_SECONDS

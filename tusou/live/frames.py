@@ -40,7 +40,7 @@ class LogHeader:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What one append has written: records of consecutive positions."""
+    """The records of one append, of consecutive positions."""
 
     first: int  # position of the first record
     count: int

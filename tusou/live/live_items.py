@@ -32,7 +32,7 @@ _LEAST_GARBAGE = 1024  # rows of removed items before the others are copied
 
 
 class LiveItems:
-    """What the records of a log change in a version. One thread changes it at a time.
+    """The changes that the records of a log make to a version. One thread applies them.
 
     `snapshot` is replaced by one assignment, so any thread may read it at any time.
     """

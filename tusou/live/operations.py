@@ -52,7 +52,7 @@ Batch: TypeAlias = Sequence[Operation]  # applied as a whole, under one position
 
 @dataclass(frozen=True, slots=True)
 class ContentSpan:
-    """Where a log holds the content of an item."""
+    """The place of an item's content in a log."""
 
     offset: int
     length: int

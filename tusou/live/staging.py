@@ -29,7 +29,7 @@ Status: TypeAlias = Literal["created", "replaced", "patched", "deleted", "absent
 
 @dataclass(frozen=True, slots=True)
 class ChangeOutcome:
-    """What one operation did. A deletion of an item that was not there is `absent`."""
+    """The outcome of one operation. A deletion of an item that was not there is `absent`."""
 
     item_id: str
     status: Status

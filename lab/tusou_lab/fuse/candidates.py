@@ -24,7 +24,7 @@ class Candidates:
 
     @property
     def returned(self) -> npt.NDArray[np.bool_]:
-        """Whether each run returns each item, (u, r)."""
+        """Return a mask of the items that each run returns, (u, r)."""
         return np.greater(self.ranks, 0)
 
 

@@ -20,7 +20,7 @@ from tusou_lab.fuse.weights import FittedWeights, Objective, fit_weights
 
 @dataclass(frozen=True, slots=True)
 class FusionSpec:
-    """How to fuse runs."""
+    """The options of a fusion."""
 
     method: Method = "rrf"
     normalisation: Normalisation = "minmax"

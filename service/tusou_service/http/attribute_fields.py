@@ -62,7 +62,7 @@ FilterParameter = Annotated[
 
 
 class AttributeFields(BaseModel):
-    """What a search asks about attributes."""
+    """The fields of a search that are about attributes."""
 
     filter: BodyFilter | None = Field(
         None, description=FILTER_DESCRIPTION, examples=[FILTER_EXAMPLE]

@@ -20,7 +20,7 @@ _EXAMPLE: JsonDict = {"title": "碎花吊带裙", "price": 129.0, "tags": ["夏�
 
 
 class ItemContent(BaseModel):
-    """What an item holds: an image or a text, its attributes, and perhaps its vector."""
+    """The content of an item: an image or a text, its attributes, and optionally its vector."""
 
     image: str | None = Field(
         None,
