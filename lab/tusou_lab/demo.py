@@ -28,9 +28,10 @@ def run_demo(folder: Path, size: ToySize, echo: Echo, *, force: bool) -> DemoRep
     claim_folder(folder, force=force)
     data, bundle, predictions = folder / "data", folder / "bundle", folder / PREDICTIONS
     images, queries = data / "MR_test_imgs.tsv", data / "MR_test_queries.jsonl"
+    attributes = "--attributes", str(data / "MR_test_attributes.jsonl")
     runner = CommandRunner(echo)
     runner.run("toy", str(data), *size.options, "--splits", "test")
-    runner.run("index", str(images), "--out", str(bundle), "--model", "demo")
+    runner.run("index", str(images), *attributes, "--out", str(bundle), "--model", "demo")
     runner.run("verify", str(bundle))
     with serving(bundle, runner) as url:
         runner.run("query", SHOWN_QUERY, "--url", url, "--top-k", "5")
