@@ -149,7 +149,7 @@ VALUES: dict[str, list[object]] = {
 ORDERED = ("上架", "price", "stock")
 FILTERS: list[object] = [
     {},
-    {"$not": {}},
+    {"$not": {"price": {"$exists": True}, "new": {"$exists": True}}},
     {"$not": {"$or": [{"new": True}, {"price": {"$lt": 1}}]}},
     {"$not": {"$and": [{"tags": {"$ne": "夏季"}}, {"stock": {"$gte": 1}}]}},
     {"$or": [{"category": {"$in": HOSTILE}}, {"tags": {"$nin": HOSTILE}}]},
