@@ -66,8 +66,8 @@ def _about_attributes(
     if "facets" in reply:
         facets = read_object(reply["facets"])
         about["facets"] = {name: _facet(values) for name, values in facets.items()}
-    if "matched" in reply:
-        about["matched"] = _count(reply["matched"])
+    if "matching_items" in reply:
+        about["matching_items"] = _count(reply["matching_items"])
     return about
 
 

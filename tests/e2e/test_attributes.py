@@ -73,7 +73,7 @@ def test_the_client_filters_as_in_process_search_does(site: Site, ids: list[int]
             assert served.item_ids == expected.item_ids
             assert served.attributes == expected.attributes
             assert served.others == expected.others
-            assert (served.facets, served.matched) == (expected.facets, len(passing))
+            assert (served.facets, served.matching_items) == (expected.facets, len(passing))
             batch = client.search_batch(QUERIES[:1] * 2, **options, **more)
             assert [hits.item_ids for hits in batch] == [served.item_ids] * 2
             assert [hits.facets for hits in batch] == [served.facets] * 2

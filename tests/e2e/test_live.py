@@ -83,7 +83,7 @@ def state(client: httpx.Client) -> dict[str, Any]:
         },
         "attributes": dict(zip(found["item_ids"], found["attributes"], strict=True)),
         "facets": facets["facets"],
-        "matched": facets["matched"],
+        "matching_items": facets["matching_items"],
     }
 
 

@@ -52,7 +52,7 @@ def test_query_as_json(run: Run, server, service) -> None:
         "attributes": [],
         "others": [],
         "facets": {},
-        "matched": None,
+        "matching_items": None,
     }
 
 

@@ -57,14 +57,14 @@ REPLY: dict[str, object] = {
     "attributes": [{"title": "裙", "price": 89.9, "new": True, "tags": ["夏季"]}, {}],
     "others": [2, 0],
     "facets": {"new": [{"value": True, "count": 7}], "color": []},
-    "matched": 9,
+    "matching_items": 9,
 }
 
 
 def test_attributes_and_counts_are_read() -> None:
     hits = wire.search("裙", 2).read(Reply(200, json.dumps(REPLY).encode()), "http://service")
     assert hits.attributes == ({"title": "裙", "price": 89.9, "new": True, "tags": ["夏季"]}, {})
-    assert (hits.others, hits.matched) == ((2, 0), 9)
+    assert (hits.others, hits.matching_items) == ((2, 0), 9)
     assert hits.facets == {"new": [(True, 7)], "color": []}
     assert hits.to_rows()[0] == {
         "rank": 1,
@@ -90,8 +90,8 @@ def test_attributes_and_counts_are_read() -> None:
         ("facets", {"new": {"value": True, "count": 1}}),
         ("facets", {"new": [{"value": None, "count": 1}]}),
         ("facets", {"new": [{"value": "红", "count": "1"}]}),
-        ("matched", "9"),
-        ("matched", None),
+        ("matching_items", "9"),
+        ("matching_items", None),
     ],
 )
 def test_garbled_attributes_are_a_bad_reply(name: str, value: object) -> None:

@@ -36,7 +36,7 @@ class Hits(Sequence[Hit]):
     others: tuple[int, ...] = ()
     # Over all items that pass the filter, not only those returned.
     facets: Facets = field(default_factory=dict, hash=False)
-    matched: int | None = None
+    matching_items: int | None = None
 
     def __len__(self) -> int:
         return len(self.item_ids)

@@ -106,6 +106,6 @@ def _hits(items: SearchedItems, page: _Page, keys: list[int], scores: list[float
         hits = replace(hits, others=tuple(map(int, others)))
     if query.filter is not None or query.facets:
         facets = {name: items.facet(name, query.filter) for name in query.facets}
-        matched = len(items) if page.selection is None else page.selection.count
-        hits = replace(hits, facets=facets, matched=matched)
+        matching_items = len(items) if page.selection is None else page.selection.count
+        hits = replace(hits, facets=facets, matching_items=matching_items)
     return hits

@@ -27,7 +27,7 @@ def list_items(view: ItemView, parameters: ItemListParameters) -> ItemsResponse:
     ]
     return ItemsResponse(
         items=tuple(items),
-        matched=int(np.count_nonzero(mask)),
+        matching_items=int(np.count_nonzero(mask)),
         next=page[-1][1] if has_more else None,
         index_version=view.index_version,
     )

@@ -87,7 +87,7 @@ class _FilterCounts(BaseModel):
     facets: dict[str, tuple[FacetValue, ...]] | None = Field(
         None, description="By attribute: the most frequent values of the items that pass."
     )
-    matched: int | None = Field(None, description="With a filter: how many items pass it.")
+    matching_items: int | None = Field(None, description="With a filter: how many items pass it.")
 
 
 class ProblemDetail(BaseModel):
@@ -192,7 +192,7 @@ class ItemsResponse(BaseModel):
     """A page of items, in the order of the pool."""
 
     items: tuple[ListedItem, ...]
-    matched: int = Field(description="How many items pass the filter, on all pages.")
+    matching_items: int = Field(description="How many items pass the filter, on all pages.")
     next: ItemId | None = Field(
         None, description="The value of `after` for the next page; absent on the last one."
     )

@@ -153,7 +153,7 @@ def test_facets_products_and_attributes_are_those_of_the_items_that_are_there(
     categories = [row.get("category") for _, row in changed.items.values()]
     counts = {name: categories.count(name) for name in set(categories) - {None}}
     assert dict(hits.facets["category"]) == counts
-    assert hits.matched == len(changed.items)
+    assert hits.matching_items == len(changed.items)
 
 
 def test_a_version_of_which_everything_is_removed_finds_live_items_alone(tmp_path: Path) -> None:

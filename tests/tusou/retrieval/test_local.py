@@ -211,7 +211,7 @@ def test_options_select_group_and_describe_items(
         if row.get("category") == "鞋" and row.get("price", 0) >= 100  # type: ignore[operator]
     ]
     keys = [int(item_id) - 1000 for item_id in hits.item_ids]
-    assert hits.matched == len(passing)
+    assert hits.matching_items == len(passing)
     assert set(keys) <= set(passing)
     assert [dict(each) for each in hits.attributes] == [
         {name: rows[key][name] for name in ("price", "product_id") if name in rows[key]}

@@ -86,7 +86,7 @@ def test_pages_are_those_of_brute_force(data: st.DataObject, spec: IndexSpec, wi
         grouped = query.distinct or query.collapse
         expected = [truth.others(query, hit, ranking) for hit in page] if grouped else []
         assert list(hits.others) == expected
-        assert hits.matched == (None if number is None else len(passing))
+        assert hits.matching_items == (None if number is None else len(passing))
 
 
 COUNT = 200
@@ -162,7 +162,7 @@ def test_facets_count_what_passes_and_not_the_page() -> None:
         )
         tags = Counter(tag for row in passing for tag in row.get("tags", ()))  # type: ignore[union-attr]
         assert dict(hits.facets["tags"]) == tags
-        assert hits.matched == len(passing)
+        assert hits.matching_items == len(passing)
 
 
 def test_facets_without_a_filter_count_all_items() -> None:
@@ -173,7 +173,7 @@ def test_facets_without_a_filter_count_all_items() -> None:
         for row in truth.rows
         if "category" in row
     )
-    assert hits.matched == COUNT
+    assert hits.matching_items == COUNT
 
 
 def test_the_fields_asked_for_come_with_each_hit() -> None:
@@ -189,7 +189,7 @@ def test_the_fields_asked_for_come_with_each_hit() -> None:
 def test_nothing_is_added_that_is_not_asked_for() -> None:
     items, _ = drawn_items()
     hits = page(items, PLAIN)
-    assert (hits.attributes, hits.others, hits.facets, hits.matched) == ((), (), {}, None)
+    assert (hits.attributes, hits.others, hits.facets, hits.matching_items) == ((), (), {}, None)
 
 
 UNKNOWN = [

@@ -68,7 +68,7 @@ class Answering(TinyPipeline):
             attributes=tuple(TABLE.rows(keys, query.fields)) if query.fields else (),
             others=(2,) * len(keys) if query.distinct else (),
             facets={name: TABLE.facet(name) for name in query.facets},
-            matched=20 if query.filter else None,
+            matching_items=20 if query.filter else None,
         )
 
 
@@ -105,7 +105,7 @@ RESULT: dict[str, Any] = {
 }
 COUNTS: dict[str, Any] = {
     "facets": {"new": [{"value": True, "count": 25}, {"value": False, "count": 24}]},
-    "matched": 20,
+    "matching_items": 20,
     "index_version": "v1",
 }
 
@@ -325,13 +325,13 @@ def test_items_are_listed_in_pages(client: TestClient) -> None:
     assert [item["item_id"] for item in first["items"]] == list(range(POOL))
     assert first["items"][7]["attributes"] == ROWS[7]
     assert first["items"][-1] == {"item_id": POOL - 1, "attributes": {}}
-    assert (first["matched"], first["index_version"]) == (POOL, "v1")
+    assert (first["matching_items"], first["index_version"]) == (POOL, "v1")
     assert "next" not in first
     selected = {"filter": json.dumps({"price": {"$lt": 20}, "new": True}), "fields": "price"}
     pages, after = [], {}
     while True:
         page = listed(client, limit=4, **selected, **after)
-        assert page["matched"] == 10
+        assert page["matching_items"] == 10
         pages.append([item["item_id"] for item in page["items"]])
         assert [item["attributes"] for item in page["items"]] == [
             {"price": number + 0.5} for number in pages[-1]
@@ -342,7 +342,7 @@ def test_items_are_listed_in_pages(client: TestClient) -> None:
     assert pages == [[0, 2, 4, 6], [8, 10, 12, 14], [16, 18]]
     assert listed(client, limit=2, filter="{}")["next"] == 1
     nothing = listed(client, filter=json.dumps({"price": {"$lt": 0}}))
-    assert nothing == {"items": [], "matched": 0, "index_version": "v1"}
+    assert nothing == {"items": [], "matching_items": 0, "index_version": "v1"}
 
 
 @pytest.mark.parametrize(

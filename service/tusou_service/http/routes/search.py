@@ -201,7 +201,7 @@ def _filter_counts(query: Query, hits: Hits) -> dict[str, Any]:
         name: [FacetValue(value=value, count=count) for value, count in counts]
         for name, counts in hits.facets.items()
     }
-    return {"facets": facets or None, "matched": hits.matched}
+    return {"facets": facets or None, "matching_items": hits.matching_items}
 
 
 def _answer_fields(version: str, known: str | None, started: float) -> dict[str, Any]:

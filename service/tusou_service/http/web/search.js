@@ -111,7 +111,7 @@ const requestFields = (offset, version) => ({
 
 function summarize(response) {
   const { index_version: version, took_ms: tookMs, truncated, interpreted, facets } = response;
-  return { version, tookMs, truncated, interpreted, facets, total: response.matched ?? state.service.item_count };
+  return { version, tookMs, truncated, interpreted, facets, total: response.matching_items ?? state.service.item_count };
 }
 
 function toHits(response) {
