@@ -1,0 +1,140 @@
+"""The command `tusou index`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tusou.cli.output import plain_errors, print_json, renamed_option
+
+
+def index(
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="Dataset of any format (DATA#SPLIT for one of its splits), or texts (.jsonl)."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="Bundle folder to write or to bring up to date.")],
+    model: Annotated[
+        str, typer.Option(help="demo, a cn_clip name such as ViT-B-16, or a checkpoint (.pt).")
+    ],
+    index_type: Annotated[
+        str,
+        typer.Option(
+            "--index",
+            help="auto, auto:2GB (chosen by recall, within memory), torch, milvus, or a FAISS "
+            "factory.",
+        ),
+    ] = "auto",
+    milvus_uri: Annotated[
+        str | None, typer.Option(help="Server of --index milvus, such as http://127.0.0.1:19530.")
+    ] = None,
+    collection: Annotated[
+        str | None, typer.Option(help="Alias in Milvus that names the current collection.")
+    ] = None,
+    target_recall: Annotated[
+        float | None,
+        typer.Option(help="Share of the true top 10 to find; 0.999, or 0.99 over 200,000 items."),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    precision: Annotated[
+        str, typer.Option(help="fp32, bf16, fp16 or int8; auto: the device's fastest, int8 aside.")
+    ] = "auto",
+    prompt: Annotated[
+        str | None, typer.Option(help="Template for queries, such as 这是一个商品搜索：{query}")
+    ] = None,
+    max_bad: Annotated[
+        str, typer.Option(help="Unusable lines to accept: a count, or a share such as 1%.")
+    ] = "1%",
+    strict_recall: Annotated[
+        bool, typer.Option("--strict-recall", help="Publish no index below the target recall.")
+    ] = False,
+    prepare: Annotated[
+        str,
+        typer.Option(help="Before encoding: upright (EXIF), white (behind transparency), or both."),
+    ] = "none",
+    max_megapixels: Annotated[
+        int, typer.Option(help="Size of an image to refuse above.", min=1, max=178)
+    ] = 64,
+    attributes: Annotated[
+        Path | None,
+        typer.Option(
+            help="Titles, prices...: JSON lines, CSV or Parquet, by item_id.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
+    reuse: Annotated[
+        list[Path] | None,
+        typer.Option(help="Other bundle whose vectors to reuse; may be repeated.", exists=True),
+    ] = None,
+    on: Annotated[
+        str, typer.Option(help="local, or ray: encode on the nodes of a Ray cluster.")
+    ] = "local",
+    ray_address: Annotated[
+        str | None,
+        typer.Option(
+            help="HOST:PORT of the cluster's head; by default the cluster of this machine."
+        ),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Build again from the start, reusing nothing of --out.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
+    _factory: Annotated[str | None, renamed_option("--factory", "--index")] = None,
+) -> None:
+    """Encode images or texts into a searchable bundle. An interrupted run is resumed."""
+    from tusou.cli.progress import progress
+    from tusou_indexer.build import BuildSpec, build
+
+    with plain_errors(resumes=True):
+        spec = BuildSpec(
+            source,
+            model,
+            index_type,
+            device,
+            prompt,
+            max_bad,
+            precision=precision,
+            target_recall=target_recall,
+            strict_recall=strict_recall,
+            prepare=prepare,
+            max_megapixels=max_megapixels,
+            attributes=attributes,
+            reuse=tuple(reuse or ()),
+            milvus_uri=milvus_uri,
+            collection=collection,
+            on=on,
+            ray_address=ray_address,
+        )
+        with progress() as bar:
+            report = build(spec, out, bar, force=force)
+    counts, chosen = report.counts, report.index
+    if chosen.missed_target:
+        typer.secho(
+            f"warning: index_recall@10 is {chosen.index_recall_at_10:.4f}, below the target of "
+            f"{chosen.target_recall:g}; choose another --index, or a lower --target-recall",
+            err=True,
+            fg="yellow",
+        )
+    if as_json:
+        print_json(
+            {
+                "bundle": str(report.bundle),
+                "version": report.version,
+                **counts.model_dump(),
+                "encoded": report.encoded,
+                "reused": report.reused,
+                "index_recall_at_10": chosen.index_recall_at_10,
+                "target_recall": chosen.target_recall,
+                "seconds": report.seconds,
+            }
+        )
+        return
+    skipped = f" + {counts.skipped} files skipped" if counts.skipped else ""
+    typer.echo(
+        f"{out}: version {report.version}, {counts.items + counts.skipped} rows read = "
+        f"{counts.embedded} indexed + {counts.failed} listed in failures.jsonl{skipped} "
+        f"({report.encoded} encoded and {report.reused} taken from before, {report.seconds:.1f} s)"
+    )
