@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tusou.cli.output import plain_errors, print_json
-from tusou.core.errors import OutputExists
+from tusou.core.errors import InvalidRequest, OutputExists
 
 if TYPE_CHECKING:
     from tusou_lab.check.run import CheckReport
@@ -17,7 +17,11 @@ _COLOURS = {"error": "red", "warning": "yellow", "note": "blue"}
 
 def check(
     data: Annotated[
-        str, typer.Argument(help="A dataset of any format; DATA#SPLIT for one split of it.")
+        str,
+        typer.Argument(
+            metavar="DATA|BUNDLE",
+            help="A dataset of any format, DATA#SPLIT for one split; or a bundle, with --queries.",
+        ),
     ],
     html: Annotated[
         Path | None, typer.Option(help="Page to write: findings, charts, images.", dir_okay=False)
@@ -26,22 +30,37 @@ def check(
         Path | None,
         typer.Option(help="Find near duplicates by this bundle's vectors.", file_okay=False),
     ] = None,
+    queries: Annotated[
+        Path | None,
+        typer.Option(
+            help="How often these queries find each item of a BUNDLE.", exists=True, dir_okay=False
+        ),
+    ] = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes; 0: one per core.")] = 0,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing page.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
 ) -> None:
-    """Report on a dataset's quality; exit 1 when something in it is an error."""
+    """Report on a dataset's quality, or a bundle's hubs; exit 1 when something is an error."""
+    from tusou.bundle.bundle import CURRENT
     from tusou.cli.progress import progress
     from tusou_lab.check.run import check as run_checks
 
+    is_bundle = (Path(data) / CURRENT).is_file()
     with plain_errors():
         if html is not None:  # before the work: the page needs packages that may be missing
             from tusou_lab.check.page import write_page
 
             if html.exists() and not force:
                 raise OutputExists(f"{html} exists; pass --force to replace it, or another --html")
+        if is_bundle != (queries is not None):
+            raise InvalidRequest("--queries belongs to a bundle: tusou check BUNDLE --queries Q")
         with progress() as bar:
-            report = run_checks(data, bar, bundle=bundle, workers=workers or None)
+            if queries is None:
+                report = run_checks(data, bar, bundle=bundle, workers=workers or None)
+            else:
+                from tusou_lab.check.hubness import check_bundle
+
+                report = check_bundle(Path(data), queries, bar)
         if html is not None:
             write_page(html, report)
     if as_json:
@@ -49,8 +68,12 @@ def check(
         findings = [asdict(finding) for finding in report.findings]
         for finding in findings:
             del finding["images"]
-        seconds = round(report.seconds, 2)
-        print_json({"source": data, "seconds": seconds, "splits": splits, "findings": findings})
+        content: dict[str, object] = {"source": data, "seconds": round(report.seconds, 2)}
+        if report.hubness is None:
+            content["splits"] = splits
+        else:
+            content["hubness"] = asdict(report.hubness)
+        print_json({**content, "findings": findings})
     else:
         _print(report)
     raise typer.Exit(1 if report.count("error") else 0)
@@ -61,6 +84,14 @@ def _print(report: "CheckReport") -> None:
         images = f"{facts.images.usable} usable images" if facts.images else "no images"
         queries = f"{facts.texts.count} queries" if facts.texts else "no queries"
         typer.echo(f"{name}: {images}, {queries}")
+    if report.hubness is not None:
+        for label, hubness in (("ranked", report.hubness.ranked), ("plain", report.hubness.plain)):
+            if hubness is not None:
+                typer.echo(
+                    f"{label}: k-occurrence@{hubness.k} of {hubness.items} items in "
+                    f"{hubness.queries} queries: skew {hubness.skew:.2f}, largest "
+                    f"{hubness.largest}, {hubness.never} items never found"
+                )
     for finding in report.findings:
         head = typer.style(f"{finding.severity:<8}", fg=_COLOURS[finding.severity])
         typer.echo(f"{head}{finding.code} ({finding.split}): {finding.message}: {finding.count}")

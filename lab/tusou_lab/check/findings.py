@@ -40,6 +40,7 @@ FindingCode: TypeAlias = Literal[
     "no_images",
     "no_queries",
     "no_tokenizer",
+    "hubs",
 ]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 

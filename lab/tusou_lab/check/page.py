@@ -1,6 +1,6 @@
 """HTML page of a check report: findings with their images, and histograms; one file."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from markupsafe import Markup
@@ -23,6 +23,9 @@ _BINS = 16
 def write_page(out: Path, report: CheckReport) -> None:
     """Write a report as an HTML file."""
     charts = {split: _charts(facts) for split, facts in report.splits.items()}
+    if report.hubness is not None:
+        counts = _binned(report.hubness.ranked.occurrences)
+        charts["hubness"] = _bar_charts([("Queries that find an item", "items", counts)])
     svgs = iter(draw_svgs([chart for group in charts.values() for _, chart in group]))
     sections = {
         split: [(heading, Markup(next(svgs))) for heading, _ in group]  # noqa: S704 - our SVG
@@ -51,7 +54,7 @@ def _thumbnail(scanned: ScannedImage) -> tuple[str, str]:
         image = open_image(decode_stored_image(stored, scanned.encoding)).convert("RGBA")
     except (BadImage, OSError):  # the file has changed since the scan
         image = Image.new("RGBA", (1, 1))
-    return data_uri(shrink(image)), f"{scanned.split} {row.item_id}"
+    return data_uri(shrink(image)), f"{scanned.split} {row.item_id}".strip()
 
 
 def _charts(facts: SplitFacts) -> list[tuple[str, Figure]]:
@@ -72,7 +75,11 @@ def _charts(facts: SplitFacts) -> list[tuple[str, Figure]]:
     if facts.relations is not None:
         positives = _binned(facts.relations.positives)
         charts.append(("Correct images of a query", "queries", positives))
-    # A single bar needs no chart: the table has its value.
+    return _bar_charts(charts)
+
+
+def _bar_charts(charts: Sequence[tuple[str, str, Mapping[str, int]]]) -> list[tuple[str, Figure]]:
+    """Return charts with their headings; a single bar needs none, as the table has its value."""
     return [
         (heading, bar_chart(unit, [ChartBar(name, n, f"{n:,}") for name, n in counts.items()]))
         for heading, unit, counts in charts

@@ -25,6 +25,7 @@ from tusou_lab.check.query_checks import QueryFacts, check_queries
 
 if TYPE_CHECKING:
     from tusou.encoders.tokenizer import ClipTokenizer
+    from tusou_lab.check.hubness import BundleHubness
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ class CheckReport:
     findings: tuple[Finding, ...]
     seconds: float
     images: tuple[ScannedImage, ...]
+    hubness: "BundleHubness | None" = None  # of a bundle, in place of splits
 
     def count(self, severity: str) -> int:
         return sum(finding.severity == severity for finding in self.findings)

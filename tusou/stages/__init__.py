@@ -1,0 +1,1 @@
+"""Stages of ranking after retrieval, one module each."""
