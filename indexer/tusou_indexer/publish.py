@@ -25,16 +25,14 @@ _PROBE_SECONDS = 60.0  # a server may still be loading what it was given
 
 
 @contextmanager
-def lock_bundle(root: Path) -> Iterator[None]:
-    """Hold the lock of a bundle's folder; Locked when another process holds it."""
+def lock_bundle(root: Path, verb: str = "tusou index") -> Iterator[None]:
+    """Hold the lock of a folder that a verb writes; Locked when another process holds it."""
     root.mkdir(parents=True, exist_ok=True)
     with (root / _LOCK).open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Locked(
-                f"another `tusou index` is writing {root}; wait until it is done"
-            ) from None
+            raise Locked(f"another `{verb}` is writing {root}; wait until it is done") from None
         yield
 
 

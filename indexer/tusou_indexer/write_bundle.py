@@ -90,7 +90,7 @@ def write_bundle(
     plan.verify()
     replace_folder(folder)
     shards = [store.read(number) for number in range(plan.shard_count)]
-    failures = _write_failures(plan, shards, folder / FAILURES)
+    failures = write_failures(plan, shards, folder / FAILURES)
     rows = np.concatenate([shard.rows for shard in shards])
     if not len(rows):
         path = folder / FAILURES
@@ -102,19 +102,19 @@ def write_bundle(
         )
     id_type = _write_ids(plan, rows, folder / IDS)
     if attributes is not None:
-        attributes.of_items(_embedded_ids(plan, rows)).write(folder / ATTRIBUTES)
+        attributes.of_items(embedded_ids(plan, rows)).write(folder / ATTRIBUTES)
     checks = np.concatenate([shard.checks for shard in shards])
     save_array(folder / SPANS, np.column_stack([plan.spans(range(len(plan)))[rows, 1:], checks]))
     save_array(folder / CONTENT, np.concatenate([shard.contents for shard in shards]))
-    _write_lines(folder / FILES, [json.dumps(plan.files)])
-    vectors = _write_vectors(store, plan.shard_count, len(rows), folder / VECTORS)
+    write_lines(folder / FILES, [json.dumps(plan.files)])
+    vectors = write_vectors(store, plan.shard_count, len(rows), folder / VECTORS)
     # The golden vectors are the reference for every precision, so they are in single precision.
     encoder = load_text_encoder(recipe.weights, "cpu", recipe.prompt, "fp32", "torch")
     golden = {
         "texts": GOLDEN_TEXTS,
         "vectors": encoder.encode(encoder.prepare(GOLDEN_TEXTS)).tolist(),
     }
-    _write_lines(folder / GOLDEN, [json.dumps(golden, ensure_ascii=False)])
+    write_lines(folder / GOLDEN, [json.dumps(golden, ensure_ascii=False)])
     # Most queries are of the other kind than the items, and their vectors lie elsewhere.
     is_images = plan.kind == "images"
     probes = partial(text_probes, encoder) if is_images else partial(image_probes, recipe.weights)
@@ -156,10 +156,11 @@ def write_bundle(
     return manifest
 
 
-def _write_failures(plan: Plan, shards: list[Shard], path: Path) -> int:
+def write_failures(plan: Plan, shards: list[Shard], path: Path) -> int:
+    """List every row that could not be used, by line; return their number."""
     failures = [*plan.failures, *chain.from_iterable(shard.failures for shard in shards)]
     failures.sort(key=lambda failure: failure.line)
-    _write_lines(path, (json.dumps(bad.record(), ensure_ascii=False) for bad in failures))
+    write_lines(path, (json.dumps(bad.record(), ensure_ascii=False) for bad in failures))
     return len(failures)
 
 
@@ -170,18 +171,18 @@ def _first_failure(path: Path) -> str:
 
 
 def _write_ids(plan: Plan, rows: Ids, path: Path) -> Literal["int", "str"]:
-    _write_lines(path, _embedded_ids(plan, rows))
-    return "int" if all(map(is_canonical_integer, _embedded_ids(plan, rows))) else "str"
+    write_lines(path, embedded_ids(plan, rows))
+    return "int" if all(map(is_canonical_integer, embedded_ids(plan, rows))) else "str"
 
 
-def _embedded_ids(plan: Plan, rows: Ids) -> Iterator[str]:
+def embedded_ids(plan: Plan, rows: Ids) -> Iterator[str]:
     """Yield the ids of these rows of the plan, in order."""
     embedded = np.zeros(len(plan), np.bool_)
     embedded[rows] = True
     return compress(plan.ids(), embedded)
 
 
-def _write_vectors(store: ShardStore, shards: int, count: int, path: Path) -> Vectors:
+def write_vectors(store: ShardStore, shards: int, count: int, path: Path) -> Vectors:
     """Concatenate the shards' vectors in one file; return them mapped from it."""
     shape = count, store.vectors(0).shape[1]
     with create_file(path) as file:
@@ -191,6 +192,7 @@ def _write_vectors(store: ShardStore, shards: int, count: int, path: Path) -> Ve
     return map_array(path, VECTOR_TYPE, shape)
 
 
-def _write_lines(path: Path, lines: Iterable[str]) -> None:
+def write_lines(path: Path, lines: Iterable[str]) -> None:
+    """Write lines durably, in UTF-8."""
     with create_file(path) as file:
         file.writelines(f"{line}\n".encode() for line in lines)

@@ -35,6 +35,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "split": ("tusou_lab.split.cli:split", "Divide a dataset into train, valid and test."),
     "train": ("tusou_lab.cli:train", "Train or fine-tune a model on images and queries."),
     "index": ("tusou_indexer.index_cli:index", "Encode images or texts into a searchable bundle."),
+    "embed": ("tusou_indexer.embed_cli:embed", "Write vectors and their ids into files."),
     "compact": ("tusou_indexer.cli:compact", "Write live changes into the next version."),
     "info": ("tusou_indexer.cli:info", "Describe a bundle, or a checkpoint and its training."),
     "verify": ("tusou_indexer.cli:verify", "Check every byte of a bundle."),
