@@ -7,8 +7,8 @@ from typing import TypeAlias, TypeVar
 
 import dotenv
 
+from tusou.core.circuit_breaker import CircuitBreaker
 from tusou.core.errors import IndexUnavailable
-from tusou.indexes.circuit_breaker import CircuitBreaker
 from tusou.indexes.milvus_address import address_of
 
 
@@ -57,7 +57,7 @@ class MilvusServer:
     def __init__(self, uri: str, seconds: float) -> None:
         self._uri, self.seconds = uri, seconds
         self.address = address_of(uri)
-        self.breaker = CircuitBreaker()
+        self.breaker = CircuitBreaker("the index's server", IndexUnavailable)
         self._client: MilvusClient | None = None
 
     def call(self, ask: Callable[[MilvusClient], T], *, probe: bool = False) -> T:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import monotonic
 
-from tusou.core.errors import IndexUnavailable
+from tusou.core.errors import Unavailable
 
 _log = logging.getLogger(__name__)
 
@@ -23,10 +23,14 @@ class CircuitBreaker:
 
     def __init__(
         self,
+        server: str,  # as the messages name it: "the index's server"
+        error: type[Unavailable] = Unavailable,
+        *,
         max_failures: int = _MAX_FAILURES,
         pause: float = _PAUSE_SECONDS,
         clock: Callable[[], float] = monotonic,
     ) -> None:
+        self._server, self._error = server, error
         self._max_failures, self._pause, self._clock = max_failures, pause, clock
         self._lock = threading.Lock()
         self._failures = 0
@@ -39,16 +43,16 @@ class CircuitBreaker:
 
     @contextmanager
     def call(self, *, probe: bool = False) -> Iterator[None]:
-        """Count the block as a call, which fails if it raises IndexUnavailable.
+        """Count the block as a call, which fails if it raises the breaker's error.
 
-        Raises IndexUnavailable, with the seconds to wait, instead of running the block while calls
-        are refused. A `probe` is always let through.
+        Raises that error, with the seconds to wait, instead of running the block while calls are
+        refused. A `probe` is always let through.
         """
         if not probe:
             self._admit()
         try:
             yield
-        except IndexUnavailable as error:
+        except self._error as error:
             self._failed(error)
             raise
         self._succeeded()
@@ -59,21 +63,21 @@ class CircuitBreaker:
                 return
             now = self._clock()
             if (wait := self._refused_until - now) > 0:
-                error = IndexUnavailable("the index's server has failed several times in a row")
+                error = self._error(f"{self._server} has failed several times in a row")
                 error.retry_after = wait
                 raise error
             self._refused_until = now + self._pause  # one call alone may try
 
-    def _failed(self, error: IndexUnavailable) -> None:
+    def _failed(self, error: Unavailable) -> None:
         with self._lock:
             self._failures += 1
             self._refused_until = self._clock() + self._pause
             if self._failures == self._max_failures:
-                _log.warning("searches are refused: %s", error)
+                _log.warning("calls to %s are refused for a while: %s", self._server, error)
         error.retry_after = self._pause
 
     def _succeeded(self) -> None:
         with self._lock:
             if self.is_open:
-                _log.warning("the index's server is back")
+                _log.warning("%s is back", self._server)
             self._failures = 0

@@ -1,9 +1,9 @@
-"""The circuit breaker of an index's server: when it refuses calls, and when it tries again."""
+"""The circuit breaker of calls to a server: when it refuses calls, and when it tries again."""
 
 import pytest
 
+from tusou.core.circuit_breaker import CircuitBreaker
 from tusou.core.errors import IndexUnavailable
-from tusou.indexes.circuit_breaker import CircuitBreaker
 
 
 class Clock:
@@ -21,7 +21,9 @@ def clock() -> Clock:
 
 @pytest.fixture
 def breaker(clock: Clock) -> CircuitBreaker:
-    return CircuitBreaker(max_failures=3, pause=2.0, clock=clock)
+    return CircuitBreaker(
+        "the index's server", IndexUnavailable, max_failures=3, pause=2.0, clock=clock
+    )
 
 
 def fail(breaker: CircuitBreaker) -> float | None:
