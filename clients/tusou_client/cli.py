@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict
+from enum import StrEnum
 from functools import partial
 from itertools import repeat
 from pathlib import Path
@@ -30,6 +31,13 @@ def _existing_data(source: str) -> str:
     return source
 
 
+class SkippedStage(StrEnum):
+    """A stage that a request may leave out."""
+
+    ADJUST = "adjust"
+    RERANK = "rerank"
+
+
 Url = Annotated[str, typer.Option(help="Address of the service.")]
 TopK = Annotated[int, typer.Option(min=1, max=1000, help="Items per query.")]
 KeyFile = Annotated[
@@ -38,6 +46,10 @@ KeyFile = Annotated[
 ]
 NoInterpret = Annotated[
     bool, typer.Option("--no-interpret", help="Search the text as written, refusals included.")
+]
+Skip = Annotated[
+    list[SkippedStage] | None,
+    typer.Option(help="A stage of the bundle to leave out; may be repeated."),
 ]
 FilterText = Annotated[
     str | None, typer.Option("--filter", help='Attributes, as JSON: {"price": {"$lte": 200}}.')
@@ -66,6 +78,10 @@ def query(
         str | None, typer.Option(help="Attributes to print, such as title,price.")
     ] = None,
     no_interpret: NoInterpret = False,
+    skip: Skip = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Print the score of each stage.")
+    ] = False,
     url: Url = DEFAULT_URL,
     top_k: TopK = 10,
     api_key_file: KeyFile = None,
@@ -87,6 +103,8 @@ def query(
             "negative": negative,
             "exclude": exclude or None,
             "interpret": False if no_interpret else None,
+            **{stage.value: False for stage in skip or ()},
+            "explain": explain or None,
             "filter": _parse_filter(filter_text),
             "fields": names or None,
             **_parse_weights(weight or []),
@@ -99,7 +117,12 @@ def query(
         return
     for hit, attributes in zip(hits, hits.attributes or repeat({}), strict=False):
         cells = [_cell(attributes.get(name)) for name in names]
+        if hits.stage_scores:
+            scores = hits.stage_scores[hit.rank - 1].items()
+            cells.append(" ".join(f"{stage} {score:.4f}" for stage, score in scores))
         typer.echo("\t".join([str(hit.rank), str(hit.item_id), f"{hit.score:.4f}", *cells]))
+    if hits.rerank in ("partial", "failed"):
+        typer.secho(f"The reranker's scores are {hits.rerank}.", err=True)
     if hits.negative:
         typer.secho(f"Understood as {hits.positive!r} without {hits.negative!r}.", err=True)
     if hits.truncated:

@@ -42,6 +42,7 @@ def read_hits(fields: dict[str, object], top_k: int, reply: dict[str, object]) -
         negative,
         changed,
         **_about_attributes(fields, reply, len(ids)),
+        **_about_stages(fields, len(ids)),
     )
 
 
@@ -69,6 +70,28 @@ def _about_attributes(
     if "matching_items" in reply:
         about["matching_items"] = _count(reply["matching_items"])
     return about
+
+
+def _about_stages(fields: dict[str, object], count: int) -> dict[str, Any]:
+    about: dict[str, Any] = {}
+    if "adjusted_scores" in fields:
+        about["adjusted_scores"] = _scores(_parallel(fields, "adjusted_scores", count))
+    if "stage_scores" in fields:
+        rows = map(read_object, _parallel(fields, "stage_scores", count))
+        about["stage_scores"] = tuple(
+            dict(zip(row, _scores(list(row.values())), strict=True)) for row in rows
+        )
+    if "rerank" in fields:
+        if fields["rerank"] not in ("complete", "partial", "failed"):
+            raise ValueError("`rerank` is not complete, partial or failed")
+        about["rerank"] = fields["rerank"]
+    return about
+
+
+def _scores(values: list[Any]) -> tuple[float, ...]:
+    if not all(map(_is_score, values)):
+        raise ValueError("a stage's score is not a finite number")
+    return tuple(map(float, values))
 
 
 def _parallel(fields: dict[str, object], name: str, count: int) -> list[object]:

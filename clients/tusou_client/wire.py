@@ -48,6 +48,9 @@ class BatchOptions(TypedDict, total=False):
     facets: Sequence[str]  # attributes whose values to count
     distinct: str  # an attribute: only the best item of each of its values
     collapse: Literal["near_duplicates"]
+    adjust: bool  # False: without hub correction and feedback
+    rerank: bool  # False: without the reranker
+    explain: bool  # return the score of each stage
 
 
 class SearchOptions(BatchOptions, total=False):
@@ -61,6 +64,8 @@ class SearchOptions(BatchOptions, total=False):
     image_weight: float
     item_weight: float
     negative_weight: float
+    like: list[ItemId]  # results that fit
+    dislike: list[ItemId]  # results that do not fit
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 from tusou.bundle.bundle import Bundle
 from tusou.bundle.manifest import Counts, IndexRecord
 from tusou.bundle.old_versions import remove_old
+from tusou.bundle.publication import lock_bundle
 from tusou.bundle.shards import ShardStore
 from tusou.cli.progress import Progress
 from tusou.core.errors import InvalidRequest, OutputExists
@@ -49,7 +50,7 @@ from tusou_indexer.build_record import reused_versions
 from tusou_indexer.embed import Matches, embed_images, embed_texts, sample_texts
 from tusou_indexer.index.request import AUTO, IndexRequest
 from tusou_indexer.plan import Plan, ScannedSource, make_plan, scan_source
-from tusou_indexer.publish import lock_bundle, publish
+from tusou_indexer.publish import publish
 from tusou_indexer.published import (
     PublishedVersions,
     find_equal,

@@ -8,6 +8,7 @@ from time import perf_counter
 
 from tusou.bundle.bundle import Bundle, current_version
 from tusou.bundle.manifest import IndexRecord, Manifest
+from tusou.bundle.publication import lock_bundle
 from tusou.core.arrays import Vectors
 from tusou.core.errors import InvalidRequest
 from tusou.core.files import replace_folder
@@ -21,7 +22,7 @@ from tusou_indexer.index.recall_probes import image_probes, text_probes
 from tusou_indexer.index.request import AUTO, IndexRequest
 from tusou_indexer.index.tune import TunedIndex
 from tusou_indexer.merge_items import write_merged
-from tusou_indexer.publish import lock_bundle, publish
+from tusou_indexer.publish import publish
 from tusou_indexer.version_collection import build_version_index
 
 _WORK = ".compact"

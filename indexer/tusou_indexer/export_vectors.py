@@ -10,6 +10,7 @@ import numpy as np
 
 from tusou.bundle.bundle import CURRENT, Bundle
 from tusou.bundle.manifest import FAILURES, IDS, VECTORS, Counts, Model
+from tusou.bundle.publication import lock_bundle
 from tusou.bundle.shards import ShardStore
 from tusou.cli.progress import Progress
 from tusou.core.errors import BadDataset, CorruptBundle, InvalidRequest
@@ -33,7 +34,6 @@ from tusou_indexer.build_record import describe_preprocessing
 from tusou_indexer.embed import embed_images, embed_texts
 from tusou_indexer.export_queries import export_queries
 from tusou_indexer.plan import Plan, make_plan, scan_source
-from tusou_indexer.publish import lock_bundle
 from tusou_indexer.vector_folder import (
     WORK,
     EmbedReport,

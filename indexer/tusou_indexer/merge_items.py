@@ -27,13 +27,13 @@ from tusou.bundle.manifest import (
     Counts,
     Manifest,
 )
+from tusou.bundle.manifest_file import file_records, write_manifest
 from tusou.bundle.vector_file import VECTOR_TYPE
 from tusou.core.arrays import Ids, Vectors
 from tusou.core.errors import CorruptBundle, UnknownItem
 from tusou.core.files import create_file, naming_file
 from tusou.live.snapshot import LiveSnapshot
 from tusou_indexer.index.tune import TunedIndex
-from tusou_indexer.manifest_file import file_records, write_manifest
 
 _COPIED = (FAILURES, FILES, GOLDEN)
 _BLOCK = 65_536  # vectors copied at once

@@ -1,39 +1,24 @@
 """Publishing of a finished version: verification, a test search, and the change of CURRENT."""
 
-import fcntl
-import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from tusou.bundle.bundle import CURRENT, Bundle
+from tusou.bundle.bundle import Bundle
 from tusou.bundle.manifest import INDEX, MANIFEST, read_manifest, version_of
 from tusou.bundle.old_versions import remove_old
+from tusou.bundle.publication import put_in_place, switch_current
 from tusou.bundle.reuse_record import write_reuse
 from tusou.bundle.shards import ReusedRows
-from tusou.core.errors import CorruptBundle, Locked
-from tusou.core.files import sync, write_file
+from tusou.core.errors import CorruptBundle
+from tusou.core.files import sync
 from tusou.indexes import load_index
 from tusou.indexes.specs import MilvusAccess, index_spec
 from tusou_indexer.version_collection import point_alias, releasing
 
-_LOCK = ".lock"
 _PROBES = 64
 _PROBE_SECONDS = 60.0  # a server may still be loading what it was given
-
-
-@contextmanager
-def lock_bundle(root: Path, verb: str = "tusou index") -> Iterator[None]:
-    """Hold the lock of a folder that a verb writes; Locked when another process holds it."""
-    root.mkdir(parents=True, exist_ok=True)
-    with (root / _LOCK).open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Locked(f"another `{verb}` is writing {root}; wait until it is done") from None
-        yield
 
 
 def publish(
@@ -57,38 +42,12 @@ def publish(
     written.verify()
     written.check_parts()
     _test_search(written, milvus_uri)
-    _put_in_place(written, root / name)
+    put_in_place(written, root / name)
     sync(root)
     remove_old(root, name, releasing(milvus_uri))
     write_reuse(root, name, reused)
     point_alias(written.manifest, milvus_uri)
-    write_file(root / CURRENT, f"{name}\n".encode())
-    return Bundle.open(root, name)
-
-
-def _put_in_place(written: Bundle, target: Path) -> None:
-    """Rename a written version's folder, or replace the damaged files of an existing one."""
-    if not target.is_dir():
-        target.unlink(missing_ok=True)
-        written.folder.rename(target)
-        return
-    existing = Bundle(target, written.manifest, written.version)
-    try:
-        existing.verify()
-    except CorruptBundle:
-        pass
-    else:
-        return
-    for path in sorted(target.iterdir()):
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        elif path.name not in {MANIFEST, *written.manifest.files}:
-            path.unlink()
-    for name in (*written.manifest.files, MANIFEST):
-        if name == MANIFEST or not existing.is_intact(name):
-            written.path(name).replace(target / name)
-    sync(target)
-    existing.verify()
+    return switch_current(root, name)
 
 
 def _test_search(bundle: Bundle, milvus_uri: str | None) -> None:

@@ -57,6 +57,8 @@ def show_bundle(location: BundleLocation, *, as_json: bool) -> None:
         "index": f"{manifest.index.factory} {manifest.index.tuning}".strip(),
         "index_recall@10": _recall_text(manifest.index),
     }
+    if manifest.stages.names:
+        rows["stages"] = ", ".join(manifest.stages.names)
     if manifest.attributes is not None:
         kinds = (f"{name} ({kind})" for name, kind in manifest.attributes.items())
         rows["attributes"] = ", ".join(kinds)

@@ -27,6 +27,7 @@ from tusou.bundle.manifest import (
     Manifest,
     Model,
 )
+from tusou.bundle.manifest_file import file_records, write_manifest
 from tusou.bundle.shards import Shard, ShardStore
 from tusou.bundle.vector_file import VECTOR_TYPE
 from tusou.core.arrays import Ids, Vectors
@@ -42,7 +43,6 @@ from tusou_indexer.build_record import (
 )
 from tusou_indexer.index.recall_probes import image_probes, text_probes
 from tusou_indexer.index.request import IndexRequest
-from tusou_indexer.manifest_file import file_records, write_manifest
 from tusou_indexer.plan import Plan
 from tusou_indexer.version_collection import build_version_index
 

@@ -10,13 +10,14 @@ import pytest
 from live_bundle import ATTRIBUTES, CONTENTS, IDS, SCHEMA, VECTORS
 from tusou_indexer.build import BuildSpec, build
 from tusou_indexer.compact import CompactReport, compact
-from tusou_indexer.publish import lock_bundle, publish
+from tusou_indexer.publish import publish
 
 from benchmarks.live_model import answers
 from benchmarks.reliability.disk_faults import Killed, disk_fault
 from benchmarks.vector_bundle import MODEL, unit_vectors, write_vector_bundle
 from tusou.bundle.bundle import Bundle, current_version
 from tusou.bundle.manifest import LIVE_IMAGES
+from tusou.bundle.publication import lock_bundle
 from tusou.cli.progress import NoProgress
 from tusou.core.errors import (
     CorruptBundle,

@@ -13,9 +13,9 @@ from drawing import image_line
 from tusou_indexer import export_vectors as export_module
 from tusou_indexer.build import BuildSpec, build
 from tusou_indexer.export_vectors import EmbedSpec, export_vectors
-from tusou_indexer.publish import lock_bundle
 
 from tusou.bundle.bundle import Bundle
+from tusou.bundle.publication import lock_bundle
 from tusou.cli.progress import NoProgress
 from tusou.core.errors import (
     BadDataset,

@@ -35,7 +35,7 @@ from tusou.core.ids import ItemKind
 from tusou.live.live_items import LiveItems
 from tusou.retrieval.item_view import VersionView
 from tusou.retrieval.query import ItemPart, Query, VectorPart
-from tusou.retrieval.results import SearchResults, TextEmbeddings
+from tusou.retrieval.results import RetrievedBatch, TextEmbeddings
 
 POOL = 50
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(24)
@@ -124,9 +124,9 @@ class TinyPipeline:
         vectors = np.tile(np.array([0.6, 0.8, 0], np.float32), (len(texts), 1))
         return TextEmbeddings(vectors, tuple(len(text) + 2 for text in texts), self.bundle.version)
 
-    def search(
+    def retrieve(
         self, queries: Sequence[Query], still_waiting: Callable[[int], bool]
-    ) -> SearchResults:
+    ) -> RetrievedBatch:
         self.queries_received.extend(queries)
         self.batches.append([" ".join(query.texts) for query in queries])
         self.started.set()
@@ -144,7 +144,7 @@ class TinyPipeline:
             else:
                 hits.append(DeadlineExceeded("no caller waits"))
         times = {"tokenise": 0.001, "encode": 0.002, "search": 0.003}
-        return SearchResults(tuple(hits), times)
+        return RetrievedBatch(tuple(hits), times)
 
     def _hits(self, query: Query) -> Hits | TusouError:
         known = range(self.first_id, self.first_id + POOL)

@@ -16,6 +16,7 @@ from pydantic import (
 
 from tusou.attributes.schema import AttributeType
 from tusou.attributes.values import name_fault
+from tusou.bundle.stages import Stages
 from tusou.core.errors import CorruptBundle, IncompatibleBundle, InvalidRequest
 from tusou.core.files import sha256_of
 from tusou.core.ids import Encoding, ItemKind
@@ -187,6 +188,7 @@ class Manifest(_Record):
     live_position: _Count = 0  # of the last live change that the version holds
     # Only where encoding the items again could give other last digits: see decision 8.
     reused: tuple[ReusedVectors, ...] = ()
+    stages: Stages = Stages()
     files: dict[str, FileRecord]
 
     @property

@@ -37,6 +37,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "index": ("tusou_indexer.index_cli:index", "Encode images or texts into a searchable bundle."),
     "embed": ("tusou_indexer.embed_cli:embed", "Write vectors and their ids into files."),
     "compact": ("tusou_indexer.cli:compact", "Write live changes into the next version."),
+    "stages": ("tusou_indexer.stages_cli:stages", "Change what happens after the index search."),
     "info": ("tusou_indexer.cli:info", "Describe a bundle, or a checkpoint and its training."),
     "verify": ("tusou_indexer.cli:verify", "Check every byte of a bundle."),
     "push": ("tusou_indexer.cli:push", "Copy a bundle into a store that speaks S3."),
@@ -64,7 +65,7 @@ VERBS: dict[str, tuple[str, str]] = {
 
 # Verbs that run without PyTorch, with the extra `data`.
 _LIGHT_VERBS = frozenset(
-    {"check", "compare", "convert", "evaluate", "fuse", "info", "push", "split", "verify"}
+    {"check", "compare", "convert", "evaluate", "fuse", "info", "push", "split", "stages", "verify"}
 )
 _EPILOGS = {"serve": "tusou_service.settings:describe_settings"}
 

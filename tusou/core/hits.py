@@ -1,14 +1,26 @@
 """The result of one query, for the client, the pipeline and in-process search."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple, Self, TypeAlias, overload
+from typing import Any, Literal, NamedTuple, Self, TypeAlias, overload
 
 from tusou.core.ids import ItemId
 
 AttributeValue: TypeAlias = str | int | float | bool | list[str]  # dates as YYYY-MM-DD
 Attributes: TypeAlias = Mapping[str, AttributeValue]  # of one item; absent names have no value
 Facets: TypeAlias = Mapping[str, Sequence[tuple[AttributeValue, int]]]  # counts, most first
+
+
+# The fields of `Hits` that are parallel to each other.
+_PARALLEL = (
+    "item_ids",
+    "scores",
+    "attributes",
+    "others",
+    "adjusted_scores",
+    "stage_scores",
+    "relevance",
+)
 
 
 class Hit(NamedTuple):
@@ -24,7 +36,7 @@ class Hits(Sequence[Hit]):
     """The items that match one query, best first; a sequence of `Hit`."""
 
     item_ids: tuple[ItemId, ...]
-    scores: tuple[float, ...]  # cosines, descending
+    scores: tuple[float, ...]  # cosines, descending unless a stage has changed the order
     truncated: bool = False  # the query was longer than the model reads
     index_version: str = ""  # the version of the index that was searched
     positive: str | None = None  # the searched part of a query that refuses something
@@ -37,6 +49,14 @@ class Hits(Sequence[Hit]):
     # Over all items that pass the filter, not only those returned.
     facets: Facets = field(default_factory=dict, hash=False)
     matching_items: int | None = None
+    # The stages after retrieval. Parallel to the item ids: the scores that an adjusted ranking is
+    # ordered by, each stage's score if they were asked for, and the relevance of each item.
+    adjusted_scores: tuple[float, ...] = ()
+    stage_scores: tuple[Mapping[str, float], ...] = field(default=(), hash=False)
+    relevance: tuple[float, ...] = ()
+    answer_relevance: float | None = None
+    matched: bool | None = None  # whether anything fits the query; None without a calibration
+    rerank: Literal["complete", "partial", "failed"] | None = None  # None: not reranked
 
     def __len__(self) -> int:
         return len(self.item_ids)
@@ -51,19 +71,28 @@ class Hits(Sequence[Hit]):
     def __getitem__(self, position: int | slice) -> Hit | Self:
         """Return the hit at a position (from 0), or the hits of a slice, ranked from 1 again."""
         if isinstance(position, slice):
-            names = ("item_ids", "scores", "attributes", "others")
-            parts: dict[str, Any] = {name: getattr(self, name)[position] for name in names}
-            return replace(self, **parts)
+            return self.take(range(len(self))[position])
         rank = range(1, len(self) + 1)[position]
         return Hit(rank, self.item_ids[position], self.scores[position])
+
+    def take(self, positions: Iterable[int]) -> Self:
+        """Return the hits at some positions (from 0), in their order."""
+        positions = list(positions)
+        parts: dict[str, Any] = {
+            name: tuple(values[position] for position in positions)
+            for name in _PARALLEL
+            if (values := getattr(self, name))
+        }
+        return replace(self, **parts)
 
     def to_rows(self) -> list[dict[str, Any]]:
         """Return a dict of `rank`, `item_id` and `score` per hit, for pandas or JSON lines.
 
-        It has `attributes` and `others` too if they were asked for.
+        It has `attributes`, `others`, `adjusted_scores`, `stage_scores` and `relevance` too if the
+        hits have them.
         """
         rows: list[dict[str, Any]] = [hit._asdict() for hit in self]
-        for name in ("attributes", "others"):
+        for name in _PARALLEL[2:]:
             for row, value in zip(rows, getattr(self, name), strict=False):
                 row[name] = value
         return rows

@@ -25,7 +25,7 @@ from tusou.indexes.subset_search import search_subset
 
 _INSERTED = 10_000  # vectors of `fill` at once
 _MAX_LIMIT = 16_384  # results of one query in Milvus
-# Candidates beyond k: they show whether the last ones tie.
+# RerankCandidates beyond k: they show whether the last ones tie.
 _SPARE = 8
 # Milvus adds in another order; inner products of unit vectors differ by less than this.
 _ROUNDING = 1e-5

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from tusou.core.arrays import Ids, Neighbors, Vectors
 from tusou.indexes.base import best_first
 
-# Candidates whose vectors are copied at once; bounds the memory.
+# RerankCandidates whose vectors are copied at once; bounds the memory.
 _BLOCK = 8192
 
 

@@ -18,6 +18,7 @@ from tusou.retrieval.query import (
     NEGATIVE_WEIGHT,
     Query,
     VectorPart,
+    feedback_parts,
     item_and_negative_parts,
     text_parts,
 )
@@ -46,6 +47,11 @@ class LocalSearchOptions(TypedDict, total=False):
     collapse: Literal["near_duplicates"]  # one hit for images that look the same
     fields: Iterable[str]  # attributes to return with each hit
     facets: Iterable[str]  # attributes whose values to count
+    like: Iterable[ItemId]  # results that fit
+    dislike: Iterable[ItemId]  # results that do not fit
+    adjust: bool  # let the bundle's stages adjust the ranking; True by default
+    rerank: bool  # let the bundle's reranker score the first items anew; True by default
+    explain: bool  # return the score of each stage
 
 
 def make_queries(
@@ -69,6 +75,11 @@ def make_queries(
     collapse: Literal["near_duplicates"] | None = None,
     fields: Iterable[str] = (),
     facets: Iterable[str] = (),
+    like: Iterable[ItemId] = (),
+    dislike: Iterable[ItemId] = (),
+    adjust: bool = True,
+    rerank: bool = True,
+    explain: bool = False,
 ) -> list[Query]:
     """Return one query per text, which is None where only an image or an item is given.
 
@@ -79,11 +90,13 @@ def make_queries(
     for weight in (query_weight, image_weight, item_weight, negative_weight):
         if not 0 < weight <= MAX_WEIGHT:
             raise InvalidRequest(f"a weight must be above 0 and at most {MAX_WEIGHT:g}")
-    if None in texts and image is None and item_id is None:
-        raise InvalidRequest("give at least one of query, image and item_id")
+    liked = list(like)
+    if None in texts and image is None and item_id is None and not liked:
+        raise InvalidRequest("give at least one of query, image, item_id and like")
     other_parts = item_and_negative_parts(
         item_id, negative, negative_item_id, item_weight, negative_weight
     )
+    other_parts += feedback_parts(liked, dislike)
     understood_texts = [
         ((), None)
         if text is None
@@ -104,6 +117,9 @@ def make_queries(
         collapse=collapse is not None,
         fields=_names(fields),
         facets=_names(facets),
+        adjust=adjust,
+        rerank=rerank,
+        explain=explain,
     )
     return [
         replace(common, parts=(*parts, *other_parts), understood=understood)

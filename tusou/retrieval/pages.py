@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -25,11 +26,21 @@ class PreparedQuery:
     vector: Vectors  # (d,)
     excluded_keys: frozenset[int]
     truncated: bool
+    moved: Vectors | None = None  # (d,): what is searched for instead of the vector
+    depth: int = 0  # hits that a reranker scores; 0 without one
 
     @property
-    def page_end(self) -> int:
-        """The number of hits from the first to the last of the page."""
-        return self.query.offset + self.query.top_k
+    def page(self) -> slice:
+        """The hits to return: the query's page, or all that a reranker may move onto it."""
+        end = self.query.offset + self.query.top_k
+        return slice(0, max(end, self.depth)) if self.depth else slice(self.query.offset, end)
+
+
+class FoundPage(NamedTuple):
+    """A page of hits, and their row keys."""
+
+    hits: Hits
+    keys: list[int]
 
 
 @dataclass(slots=True, eq=False)
@@ -40,15 +51,16 @@ class _Page:
     selection: Selection | None
     grouping: Grouping | None
     count: int  # the items of the ranking
-    hits: Hits | None = None
+    found: FoundPage | None = None
 
     def request(self) -> NeighborRequest:
-        excluded = self.prepared.excluded_keys
-        return NeighborRequest(self.prepared.vector, self.count, self.selection, excluded)
+        prepared = self.prepared
+        vector = prepared.vector if prepared.moved is None else prepared.moved
+        return NeighborRequest(vector, self.count, self.selection, prepared.excluded_keys)
 
     def cut(self, ranking: Ranking) -> tuple[list[int], list[float]] | None:
         """Return keys and scores of the page's hits; None if the ranking is too short to tell."""
-        page = slice(self.prepared.query.offset, self.prepared.page_end)
+        page = self.prepared.page
         if self.grouping is None:
             return ranking.keys[page], ranking.scores[page]
         shown = self.grouping.shown(ranking.keys, page.stop)
@@ -58,24 +70,24 @@ class _Page:
         return [ranking.keys[n] for n in shown], [ranking.scores[n] for n in shown]
 
 
-def find_pages(items: SearchedItems, prepared: Sequence[PreparedQuery]) -> list[Hits]:
+def find_pages(items: SearchedItems, prepared: Sequence[PreparedQuery]) -> list[FoundPage]:
     """Return the page of each query: a part of one ranking, ties by row key.
 
     A grouped ranking is searched for more items until the page can no longer change.
     """
     pages = [
-        _Page(each, items.selection(each.query), _grouping(items, each.query), each.page_end)
+        _Page(each, items.selection(each.query), _grouping(items, each.query), each.page.stop)
         for each in prepared
     ]
-    while pending := [page for page in pages if page.hits is None]:
+    while pending := [page for page in pages if page.found is None]:
         rankings = find_neighbors(items.index, [page.request() for page in pending])
         for page, ranking in zip(pending, rankings, strict=True):
             cut = page.cut(ranking)
             if cut is None:
                 page.count *= _MORE
             else:
-                page.hits = _hits(items, page, *cut)
-    return [page.hits for page in pages if page.hits is not None]
+                page.found = FoundPage(_hits(items, page, *cut), cut[0])
+    return [page.found for page in pages if page.found is not None]
 
 
 def _grouping(items: SearchedItems, query: Query) -> Grouping | None:
@@ -88,14 +100,19 @@ def _grouping(items: SearchedItems, query: Query) -> Grouping | None:
 
 def _hits(items: SearchedItems, page: _Page, keys: list[int], scores: list[float]) -> Hits:
     query, understood = page.prepared.query, page.prepared.query.understood
+    cosines, adjusted = _cosines(items, page.prepared, keys, scores)
     hits = Hits(
         tuple(map(items.item_id, keys)),
-        tuple(scores),
+        cosines,
         page.prepared.truncated,
         items.version,
         understood.positive if understood else None,
         "、".join(understood.refused) if understood else None,
     )
+    if adjusted:
+        hits = replace(hits, adjusted_scores=adjusted)
+    if query.explain:
+        hits = replace(hits, stage_scores=_stage_scores(cosines, adjusted))
     if query.fields:
         hits = replace(hits, attributes=tuple(items.attribute_rows(keys, query.fields)))
     if page.grouping is not None:
@@ -109,3 +126,22 @@ def _hits(items: SearchedItems, page: _Page, keys: list[int], scores: list[float
         matching_items = len(items) if page.selection is None else page.selection.count
         hits = replace(hits, facets=facets, matching_items=matching_items)
     return hits
+
+
+def _cosines(
+    items: SearchedItems, prepared: PreparedQuery, keys: list[int], scores: list[float]
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return the cosines of a page's items, and the scores of their order where those differ."""
+    if prepared.moved is None:
+        return tuple(scores), ()
+    cosines = np.einsum("nd,d->n", items.vectors(keys), prepared.vector)
+    return tuple(cosines.tolist()), tuple(scores)
+
+
+def _stage_scores(
+    cosines: tuple[float, ...], adjusted: tuple[float, ...]
+) -> tuple[dict[str, float], ...]:
+    if not adjusted:
+        return tuple({"retrieve": cosine} for cosine in cosines)
+    pairs = zip(cosines, adjusted, strict=True)
+    return tuple({"retrieve": cosine, "adjust": score} for cosine, score in pairs)

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import islice, pairwise
 from pathlib import Path
 from time import perf_counter
@@ -28,14 +29,19 @@ from tusou.indexes.base import IndexServer, ServedIndex
 from tusou.indexes.specs import MilvusAccess, index_spec
 from tusou.retrieval.compatibility import check_compatibility, find_bundle_weights
 from tusou.retrieval.current_items import CurrentItems
+from tusou.retrieval.feedback import move_queries
 from tusou.retrieval.image_tower import LazyImageTower
 from tusou.retrieval.item_view import ItemView
-from tusou.retrieval.pages import PreparedQuery, find_pages
+from tusou.retrieval.pages import FoundPage, PreparedQuery, find_pages
 from tusou.retrieval.query import ItemPart, Query, TextPart, VectorPart, combine
 from tusou.retrieval.query_cache import QueryCache, check_finite
-from tusou.retrieval.results import SearchResults, TextEmbeddings
+from tusou.retrieval.rerank_candidates import Outcome, RerankCandidates, rerank_task
+from tusou.retrieval.results import RetrievedBatch, SearchResults, TextEmbeddings
 from tusou.retrieval.retriever import NeighborRequest, find_neighbors
 from tusou.retrieval.searched_items import SearchedItems
+from tusou.stages import open_reranker
+from tusou.stages.base import StageContext
+from tusou.stages.reranking import Reranking
 from tusou.text.segmentation import segment
 
 if TYPE_CHECKING:  # imports pyarrow, which only live changes and attributes need
@@ -63,6 +69,7 @@ class SearchPipeline:
         cache_size: int,
         milvus: MilvusAccess | None = None,
     ) -> None:
+        """Errors as for `open`."""
         self.bundle = bundle
         self._device, self._encoder = device, encoder
         spec = index_spec(bundle.manifest.index, milvus)
@@ -70,6 +77,10 @@ class SearchPipeline:
         self._current = CurrentItems(bundle, self._index)
         self._cache = QueryCache(encoder, cache_size)
         self._image_tower = LazyImageTower(bundle, weights, device, image_options)
+        self._stages = bundle.manifest.stages
+        context = StageContext(bundle, weights, device, *image_options)
+        record = self._stages.rerank
+        self.reranker = None if record is None else open_reranker(context, record)
 
     @classmethod
     @memory_shortage_named()
@@ -159,6 +170,8 @@ class SearchPipeline:
             vectors = self._encoder.encode(self._encoder.prepare([_WARM_UP_TEXT] * count))
             requests = [NeighborRequest(vector, _USUAL_TOP_K) for vector in vectors]
             find_neighbors(self._index, requests)
+        if self.reranker is not None:
+            self.reranker.warm_up()
 
     def release_memory(self) -> None:
         """Return the memory that the device's allocator holds without using it."""
@@ -204,12 +217,30 @@ class SearchPipeline:
     def search(
         self, queries: Sequence[Query], still_waiting: Callable[[int], bool] = lambda _: True
     ) -> SearchResults:
+        """Retrieve the items of a batch of queries and rerank them, without a time limit.
+
+        Errors as for `retrieve`.
+        """
+        retrieved = self.retrieve(queries, still_waiting)
+        started = perf_counter()
+        hits = tuple(
+            _rerank(outcome) if isinstance(outcome, RerankCandidates) else outcome
+            for outcome in retrieved.outcomes
+        )
+        times = retrieved.times
+        if self.reranker is not None:
+            times = times | {"rerank": perf_counter() - started}
+        return SearchResults(hits, times, retrieved.cache_hits)
+
+    def retrieve(
+        self, queries: Sequence[Query], still_waiting: Callable[[int], bool] = lambda _: True
+    ) -> RetrievedBatch:
         """Search for a batch of queries; all its texts are encoded together.
 
-        A query that names an unknown item, or whose parts cancel out, has its error in the
-        results, and the other queries are searched. Before the search, `still_waiting` is called
-        once for each position in `queries`; a query without a waiting caller is not searched and
-        has DeadlineExceeded as its result.
+        A query whose hits are to be reranked has `RerankCandidates` as its outcome. A query that
+        names an unknown item, or whose parts cancel out, has its error, and the other queries are
+        searched. Before the search, `still_waiting` is called once for each position in `queries`;
+        a query without a waiting caller is not searched and has DeadlineExceeded as its outcome.
         """
         marks = [perf_counter()]
         tokens = self._encoder.prepare([text for query in queries for text in query.texts])
@@ -232,15 +263,44 @@ class SearchPipeline:
             else:
                 batches[items].append(position)
         marks.append(perf_counter())
-        hits: dict[int, Hits] = {}
+        adjusting = 0.0
+        outcomes: dict[int, Outcome] = {**failed}
         for items, positions in batches.items():
-            pages = find_pages(items, [prepared[position] for position in positions])
-            hits |= zip(positions, pages, strict=True)
+            batch = [self._ready_to_rerank(prepared[position]) for position in positions]
+            started = perf_counter()
+            batch = self._adjust(items, batch)
+            adjusting += perf_counter() - started
+            pages = find_pages(items, batch)
+            found = (
+                self._outcome(each, page, items) for each, page in zip(batch, pages, strict=True)
+            )
+            outcomes |= zip(positions, found, strict=True)
         marks.append(perf_counter())
         seconds = (after - before for before, after in pairwise(marks))
         times = dict(zip(("tokenise", "encode", "search"), seconds, strict=True))
-        outcomes = (failed.get(position) or hits[position] for position in range(len(queries)))
-        return SearchResults(tuple(outcomes), times, cache_hits)
+        if self._stages.feedback is not None:
+            times |= {"adjust": adjusting, "search": times["search"] - adjusting}
+        ordered = tuple(outcomes[position] for position in range(len(queries)))
+        return RetrievedBatch(ordered, times, cache_hits)
+
+    def _outcome(
+        self, prepared: PreparedQuery, page: FoundPage, items: SearchedItems
+    ) -> Hits | RerankCandidates:
+        hits, keys = page
+        if not prepared.depth or self.reranker is None:
+            return hits
+        query = prepared.query
+        task = rerank_task(query, prepared.vector, hits, keys, items, prepared.depth)
+        return RerankCandidates(query, hits, task, self.reranker)
+
+    def _ready_to_rerank(self, prepared: PreparedQuery) -> PreparedQuery:
+        if self.reranker is None or not prepared.query.rerank:
+            return prepared
+        return replace(prepared, depth=self.reranker.depth)
+
+    def _adjust(self, items: SearchedItems, prepared: list[PreparedQuery]) -> list[PreparedQuery]:
+        feedback = self._stages.feedback
+        return prepared if feedback is None else move_queries(items, prepared, feedback)
 
 
 def _prepare(
@@ -260,6 +320,12 @@ def _prepare(
         frozenset(key for key in keys if key is not None),
         any(truncated for _, truncated in encoded),
     )
+
+
+def _rerank(candidates: RerankCandidates) -> Hits:
+    reranking = Reranking(candidates.task)
+    reranking.run(candidates.reranker)
+    return candidates.page(reranking)
 
 
 def _stored_vector(part: ItemPart | VectorPart, items: SearchedItems) -> Vectors:

@@ -1,6 +1,6 @@
 """Search queries: weighted texts, images and items, as parts of one vector."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self, TypeAlias
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 # The highest weight of a part, and the weight of negative parts unless another is given.
 MAX_WEIGHT = 10.0
 NEGATIVE_WEIGHT = 0.5
+
+# The weights of all liked items together, and of all disliked ones, beside a text's of 1.
+LIKE_WEIGHT, DISLIKE_WEIGHT = 0.5, 0.25
 
 # A sum of parts shorter than this is rounding error: the parts have cancelled out.
 _SHORTEST_SUM = 1e-3
@@ -69,6 +72,10 @@ class Query:
     collapse: bool = False  # one hit for several near duplicates
     fields: tuple[str, ...] = ()  # attributes to return with each hit
     facets: tuple[str, ...] = ()  # attributes whose values to count
+    adjust: bool = True  # let the bundle's stages adjust the ranking
+    rerank: bool = True  # let the bundle's reranker score the first items anew
+    explain: bool = False  # return the score of each stage
+    min_relevance: float | None = None  # leave out items of less relevance
     # The items to search, for several batches that belong together; None: as they are then.
     view: "ItemView | None" = field(default=None, compare=False, repr=False)
 
@@ -127,6 +134,17 @@ def item_and_negative_parts(
         parts.append(TextPart(normalize_query(negative), less))
     if negative_item_id is not None:
         parts.append(ItemPart(str(negative_item_id), less))
+    return parts
+
+
+def feedback_parts(like: Iterable[ItemId], dislike: Iterable[ItemId]) -> list[Part]:
+    """Return the parts of items that a user liked and disliked: Rocchio's formula.
+
+    The mean of the liked items is added to the query, that of the disliked ones subtracted.
+    """
+    parts: list[Part] = []
+    for items, weight in ((list(like), LIKE_WEIGHT), (list(dislike), -DISLIKE_WEIGHT)):
+        parts += [ItemPart(str(item_id), weight / len(items)) for item_id in items]
     return parts
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from tusou.core.arrays import Vectors
 from tusou.core.errors import TusouError
 from tusou.core.hits import Hits
+from tusou.retrieval.rerank_candidates import Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,7 +13,16 @@ class SearchResults:
     """The results of a batch, in the order of its queries."""
 
     hits: tuple[Hits | TusouError, ...]  # an error for each query that failed
-    times: dict[str, float]  # seconds by stage: tokenise, encode, search
+    times: dict[str, float]  # seconds by stage: tokenise, encode, search, rerank
+    cache_hits: int = 0  # texts whose vectors were cached
+
+
+@dataclass(frozen=True, slots=True)
+class RetrievedBatch:
+    """What the index found for a batch, in the order of its queries."""
+
+    outcomes: tuple[Outcome, ...]  # `RerankCandidates` for each query whose hits are to be reranked
+    times: dict[str, float]  # seconds by stage: tokenise, encode, adjust if it is there, search
     cache_hits: int = 0  # texts whose vectors were cached
 
 

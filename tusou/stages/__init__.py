@@ -1,1 +1,19 @@
-"""Stages of ranking after retrieval, one module each."""
+"""Stages of a search after retrieval; the libraries of a stage are imported when it is opened."""
+
+from typing import Any, cast
+
+from tusou.bundle.stages import RerankRecord
+from tusou.core.lazy_import import LazyImport
+from tusou.stages.base import Reranker, StageContext
+
+_RERANKERS = {
+    "vectors": LazyImport("tusou.stages.vector_reranker:VectorReranker"),
+    "cross_encoder": LazyImport("tusou.stages.cross_encoder:CrossEncoderReranker"),
+    "endpoint": LazyImport("tusou.stages.endpoint_reranker:EndpointReranker"),
+}
+
+
+def open_reranker(context: StageContext, record: RerankRecord) -> Reranker:
+    """Open the reranker that a manifest records; errors as for `Reranker.open`."""
+    reranker_class = cast("Any", _RERANKERS[record.kind].load())
+    return cast("Reranker", reranker_class.open(context, record))

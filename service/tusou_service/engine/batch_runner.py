@@ -9,6 +9,7 @@ from tusou.core.errors import TusouError
 from tusou.core.hits import Hits
 from tusou.core.memory_budget import is_out_of_memory
 from tusou.retrieval.query import Query
+from tusou.retrieval.rerank_candidates import RerankCandidates
 from tusou.retrieval.results import TextEmbeddings
 from tusou_service.engine.batch_queue import PendingItem
 from tusou_service.engine.interfaces import Pipeline
@@ -28,7 +29,7 @@ class ItemText:
 
 # A text is a job to encode it; its result is the embedding of this one text.
 Job: TypeAlias = Query | str | ItemText
-Result: TypeAlias = Hits | TextEmbeddings
+Result: TypeAlias = Hits | RerankCandidates | TextEmbeddings
 
 
 class BatchRunner(Generic[T, R]):
@@ -76,16 +77,16 @@ def run_batch(
 
 def _search(
     pipeline: Pipeline, batch: Sequence[PendingItem[Job, Result]], metrics: Metrics, arm: str
-) -> Sequence[Hits | TusouError]:
+) -> Sequence[Hits | RerankCandidates | TusouError]:
     started = perf_counter()
     queries = [pending.item for pending in batch if isinstance(pending.item, Query)]
-    results = pipeline.search(queries, lambda position: batch[position].waits)
+    results = pipeline.retrieve(queries, lambda position: batch[position].waits)
     metrics.batch_size.labels(arm).observe(len(queries))
     metrics.cached_queries.labels(arm).inc(results.cache_hits)
     for stage, seconds in results.times.items():
         metrics.stage_seconds.labels(arm, stage).observe(seconds)
     record_stages(batch, started, tuple(results.times.items()))
-    return results.hits
+    return results.outcomes
 
 
 def _encode(

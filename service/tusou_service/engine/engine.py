@@ -29,6 +29,7 @@ from tusou_service.engine.interfaces import Arm, LiveOptions, Pipeline, Pipeline
 from tusou_service.engine.micro_batcher import BatchLimits, MicroBatcher
 from tusou_service.engine.newer_versions import NewerVersions
 from tusou_service.engine.oom_retry import is_device_lost
+from tusou_service.engine.rerank_runner import RerankRunner
 from tusou_service.engine.versions import BundleVersions
 from tusou_service.images.query_encoder import (
     MAX_IMAGE_BATCH,
@@ -98,6 +99,7 @@ class SearchEngine:
             max_megapixels,
         )
         self.source = SourceReader()
+        self._reranks = RerankRunner(self.metrics, self.arm)
         self._image_batcher = image_batcher
         self.metrics.depths[self.arm] = lambda: self._batcher.depth
         if not partner:
@@ -121,6 +123,7 @@ class SearchEngine:
         await self.images.__aexit__()
         await self._image_batcher.__aexit__()
         await self._batcher.__aexit__()
+        self._reranks.close()
 
     @property
     def ready(self) -> bool:
@@ -166,7 +169,8 @@ class SearchEngine:
 
         If queries have errors, raise the first of them.
         """
-        results = await self._run_on_one_version(queries, deadline, self._batcher.all)
+        found = await self._run_on_one_version(queries, deadline, self._batcher.all)
+        results = await self._reranks.finish(found, deadline)
         hits = [result for result in results if isinstance(result, Hits)]
         if self.on_searched:
             self.on_searched(queries, hits)
@@ -176,7 +180,8 @@ class SearchEngine:
         self, queries: Sequence[Query], deadline: float
     ) -> list[Hits | InputError]:
         """Return the results in order, all from one version, or the errors of single queries."""
-        results = await self._run_on_one_version(queries, deadline, self._batcher.each)
+        found = await self._run_on_one_version(queries, deadline, self._batcher.each)
+        results = await self._reranks.finish(found, deadline)
         outcomes = [result for result in results if isinstance(result, Hits | InputError)]
         answered = [
             (query, outcome)

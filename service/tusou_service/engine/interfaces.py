@@ -9,7 +9,7 @@ from tusou.bundle.bundle import Bundle
 from tusou.indexes.base import IndexServer
 from tusou.retrieval.item_view import ItemView
 from tusou.retrieval.query import Query
-from tusou.retrieval.results import SearchResults, TextEmbeddings
+from tusou.retrieval.results import RetrievedBatch, TextEmbeddings
 from tusou_service.images.query_encoder import ImagePipeline
 
 if TYPE_CHECKING:  # imports pyarrow, which only live changes and attributes need
@@ -65,12 +65,13 @@ class Pipeline(ImagePipeline, Protocol):
     def index_server(self) -> IndexServer | None:
         """The server that searches the index; None where this process does."""
 
-    def search(
+    def retrieve(
         self, queries: Sequence[Query], still_waiting: Callable[[int], bool]
-    ) -> SearchResults:
+    ) -> RetrievedBatch:
         """Search for a batch of queries. One thread at a time calls it.
 
         `still_waiting(position)` returns whether a client still waits for that query.
+        `RerankCandidates` among the outcomes are reranked elsewhere.
         """
 
     def encode_texts(self, texts: Sequence[str]) -> TextEmbeddings:

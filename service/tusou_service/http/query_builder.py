@@ -5,12 +5,19 @@ from dataclasses import replace
 from typing import Literal, TypeAlias
 
 from tusou.core.errors import ErrorDetail, InputError, InvalidRequest
-from tusou.retrieval.query import Part, Query, item_and_negative_parts, text_parts
+from tusou.retrieval.query import (
+    Part,
+    Query,
+    feedback_parts,
+    item_and_negative_parts,
+    text_parts,
+)
 from tusou.text.negation import UnderstoodQuery
 from tusou.text.normalize import normalize_query
 from tusou_service.engine.engine import SearchEngine
 from tusou_service.http.attribute_fields import attribute_options
 from tusou_service.http.request_models import MAX_RANK, MAX_RESULTS, QueryFields
+from tusou_service.http.stage_fields import stage_options
 
 FieldSource: TypeAlias = Literal["body", "query"]  # the JSON body or the query string
 
@@ -37,7 +44,7 @@ async def build_query(
     """
     check_page(fields.top_k, fields.offset, source)
     _check_fields(fields, image, source)
-    options = attribute_options(fields, engine, source)
+    options = attribute_options(fields, engine, source) | stage_options(fields)
     understood: UnderstoodQuery | None = None
     parts: list[Part] = []
     if fields.query is not None:
@@ -52,6 +59,7 @@ async def build_query(
         fields.item_weight,
         fields.negative_weight,
     )
+    parts += feedback_parts(fields.like, fields.dislike)
     if image is not None:
         encoded = await engine.images.encode_image(image, deadline)
         parts.append(replace(encoded, weight=fields.image_weight or 1.0))
@@ -125,8 +133,8 @@ def _check_fields(fields: QueryFields, image: str | bytes | None, source: FieldS
     given = {name for name in names if getattr(fields, name) is not None}
     if image is not None:
         given.add("image")
-    if given.isdisjoint(("query", "image", "item_id")):
-        message = "Give at least one of query, image and item_id."
+    if given.isdisjoint(("query", "image", "item_id")) and not fields.like:
+        message = "Give at least one of query, image, item_id and like."
         raise InvalidRequest(details=[ErrorDetail((source, "query"), "missing", message)])
     unused = [
         weight

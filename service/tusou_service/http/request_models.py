@@ -24,6 +24,7 @@ from tusou_service.http.attribute_fields import (
     FieldNames,
     FilterParameter,
 )
+from tusou_service.http.stage_fields import StageFields
 
 MAX_TOP_K = 1000
 MAX_QUERIES = 256
@@ -31,11 +32,13 @@ MAX_IMAGES = 16
 MAX_RANK = 10_000  # of offset + top_k
 MAX_RESULTS = 32_000  # of queries times top_k: larger responses would delay other clients
 MAX_EXCLUDED = 256
+MAX_FEEDBACK = 32  # liked items, and disliked ones
 _MAX_ID_CHARS = 256
 
 Weight = Annotated[float, Field(gt=0, le=MAX_WEIGHT, allow_inf_nan=False)]
 Texts = Annotated[list[str], Field(min_length=1, max_length=MAX_QUERIES, fail_fast=True)]
 RequestId = int | Annotated[str, Field(max_length=_MAX_ID_CHARS)]
+FeedbackIds = Annotated[list[RequestId], FailFast(), Field(max_length=MAX_FEEDBACK)]
 
 
 def _text_or_none(value: object, info: ValidationInfo) -> str | None:
@@ -77,7 +80,7 @@ class StrictModel(BaseModel):
         return value
 
 
-class PageFields(BaseModel):
+class PageFields(StageFields):
     """The options of a search: the page of its results, and how queries are read."""
 
     top_k: int = Field(
@@ -122,6 +125,17 @@ class PartFields(BaseModel):
     )
     negative_item_id: RequestId | None = Field(
         None, description="The id of an indexed item: less like it.", examples=[30000002]
+    )
+    like: FeedbackIds = Field(
+        [],
+        description="Ids of results that fit: more like their mean. They are not returned again.",
+        examples=[[30000003]],
+    )
+    dislike: FeedbackIds = Field(
+        [],
+        description="Ids of results that do not fit: less like their mean. They are not returned "
+        "again.",
+        examples=[[30000004]],
     )
     query_weight: Weight | None = Field(
         None, description="Weight of query; 1 if left out.", examples=[2]

@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field
 from tusou.attributes.schema import FEW_VALUES, AttributeType, AttributeValue
 from tusou.core.ids import ItemId, ItemKind
 from tusou_service.http.errors import PROBLEM_TYPES
+from tusou_service.http.stage_fields import StageScores
 from tusou_service.images.query_encoder import ImageState
 
 
@@ -64,11 +65,13 @@ class FacetValue(BaseModel):
     count: int
 
 
-class SearchResult(BaseModel):
+class SearchResult(StageScores):
     """One query's items, best first."""
 
     item_ids: tuple[ItemId, ...] = Field(description="Fewer than top_k when the index holds fewer.")
-    scores: tuple[float, ...] = Field(description="Cosines of the items, descending.")
+    scores: tuple[float, ...] = Field(
+        description="Cosines of the items, descending unless a stage has changed the order."
+    )
     truncated: bool = Field(description="Whether the query was longer than the model's context.")
     interpreted: InterpretedQuery | None = Field(
         None, description="Present when the query was understood to refuse something."

@@ -57,7 +57,7 @@ class Metrics:
         )
         self.stage_seconds = histogram(
             "tusou_stage_seconds",
-            "Time of a batch in a stage: tokenise, encode, search.",
+            "Time of a batch in a stage: tokenise, encode, adjust, search; of a query in rerank.",
             ["arm", "stage"],
             buckets=_STAGE_SECONDS,
         )
@@ -65,6 +65,11 @@ class Metrics:
             "tusou_cached_queries",
             "Queries, among those of tusou_batch_size, whose vector came from the cache.",
             ["arm"],
+        )
+        self.reranks = counter(
+            "tusou_reranks",
+            "Reranked queries by outcome: complete, partial (the time limit), failed.",
+            ["arm", "outcome"],
         )
         self.image_batch_size = histogram(
             "tusou_image_batch_size",

@@ -99,9 +99,8 @@ class Changed:
 
 
 def pages(items: SearchedItems, query: Query) -> list[Hits]:
-    return find_pages(
-        items, [PreparedQuery(query, v, frozenset(), truncated=False) for v in QUERIES]
-    )
+    prepared = [PreparedQuery(query, v, frozenset(), truncated=False) for v in QUERIES]
+    return [page.hits for page in find_pages(items, prepared)]
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.factory)

@@ -76,7 +76,7 @@ def test_pages_are_those_of_brute_force(data: st.DataObject, spec: IndexSpec, wi
     with pytest.MonkeyPatch.context() as patch:
         if widen:
             widen_always(patch)
-        pages = find_pages(items, [prepared for prepared, _ in batch])
+        pages = [page.hits for page in find_pages(items, [prepared for prepared, _ in batch])]
     for (prepared, number), hits in zip(batch, pages, strict=True):
         passing = [key for key in range(count) if number is None or FILTERS[number][1](rows[key])]
         ranking, query = truth.ranking(prepared, passing), prepared.query
@@ -102,7 +102,7 @@ def drawn_items(spec: IndexSpec | None = None) -> tuple[SearchedItems, BruteForc
 
 
 def page(items: SearchedItems, query: Query, excluded: frozenset[int] = frozenset()) -> Hits:
-    (hits,) = find_pages(items, [prepare(unit_vectors(1, 7)[0], query, excluded)])
+    ((hits, _),) = find_pages(items, [prepare(unit_vectors(1, 7)[0], query, excluded)])
     return hits
 
 

@@ -95,6 +95,13 @@ def test_health_and_info(client: TestClient) -> None:
             "attribute_source": None,
             "live_position": 0,
             "reused": [],
+            "stages": {
+                "hub": None,
+                "softmax": None,
+                "feedback": None,
+                "rerank": None,
+                "calibration": None,
+            },
         },
     }
 

@@ -46,6 +46,7 @@ from tusou_service.http.schemas import (
     SearchResponse,
     SearchResult,
 )
+from tusou_service.http.stage_fields import stage_options, stage_scores
 from tusou_service.logging_config import MAX_QUERY_CHARS
 
 router = APIRouter(tags=["search"])
@@ -117,7 +118,7 @@ async def search_batch(
     if not body.partial:
         raise_errors(texts.values())
     exclude = frozenset(map(str, body.exclude))
-    options = attribute_options(body, engine, "body")
+    options = attribute_options(body, engine, "body") | stage_options(body)
     queries = [
         Query.of_text(text, body.top_k, body.offset, exclude, interpret=body.interpret)
         for text in texts.values()
@@ -185,6 +186,7 @@ def _result_fields(query: Query, hits: Hits) -> dict[str, Any]:
         "scores": hits.scores,
         "truncated": hits.truncated,
         "interpreted": interpreted,
+        **stage_scores(query, hits),
     }
     if query.fields:
         fields["attributes"] = hits.attributes

@@ -1,0 +1,84 @@
+"""The command `tusou stages`."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tusou.bundle.stages import MAX_RERANK_DEPTH
+from tusou.cli.output import plain_errors, print_json
+
+_No = Annotated[list[str] | None, typer.Option("--no", help="Stage to take away, such as rerank.")]
+
+
+def stages(
+    bundle: Annotated[
+        Path,
+        typer.Argument(help="Bundle folder made by `tusou index`.", exists=True, file_okay=False),
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="Publish in this bundle's folder instead.")
+    ] = None,
+    feedback: Annotated[
+        str | None,
+        typer.Option(help="ITEMS:WEIGHT: move a query towards the first items it finds."),
+    ] = None,
+    rerank_depth: Annotated[
+        int | None, typer.Option(help="Items to score anew.", min=2, max=MAX_RERANK_DEPTH)
+    ] = None,
+    rerank_weight: Annotated[
+        float | None, typer.Option(help="Share of the reranker in the score.", min=0, max=1)
+    ] = None,
+    rerank_deadline_ms: Annotated[
+        int | None, typer.Option(help="Time limit of a query's reranking.", min=1, max=600_000)
+    ] = None,
+    no: _No = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
+) -> None:
+    """Change or show what happens to a ranking between index and answer.
+
+    The next version shares all other files with the current one.
+    """
+    from tusou.bundle.bundle import Bundle
+    from tusou.bundle.stages import Stages
+    from tusou_indexer.stage_changes import (
+        StageChange,
+        change_stages,
+        set_feedback,
+        set_rerank_limits,
+        take_away,
+    )
+
+    if unknown := set(no or ()) - set(Stages.model_fields):
+        known = ", ".join(Stages.model_fields)
+        raise typer.BadParameter(f"--no {min(unknown)}: the stages are {known}.")
+    with plain_errors():
+        opened = Bundle.open(bundle)
+        changes: list[StageChange] = []
+        if no:
+            changes.append(take_away(opened, no))
+        if feedback is not None:
+            changes.append(set_feedback(feedback))
+        record = opened.manifest.stages.rerank
+        limits = set_rerank_limits(record, rerank_depth, rerank_weight, rerank_deadline_ms)
+        if limits.stages:
+            changes.append(limits)
+        if changes or out is not None:
+            opened = change_stages(bundle, changes, out)
+    _print(str(out or bundle), opened.version, opened.manifest.stages.model_dump(), as_json=as_json)
+
+
+def _print(bundle: str, version: str, records: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print_json({"bundle": bundle, "version": version, "stages": records})
+        return
+    typer.echo(f"{bundle}: version {version}")
+    for name, record in records.items():
+        typer.echo(f"{name:<12} {_described(record)}")
+
+
+def _described(record: dict[str, Any] | None) -> str:
+    if record is None:
+        return "none"
+    known = {name: value for name, value in record.items() if value not in (None, {})}
+    return ", ".join(f"{name} {value}" for name, value in known.items())

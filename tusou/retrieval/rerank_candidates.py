@@ -1,0 +1,63 @@
+"""Rankings that a reranker may reorder before a page is cut from them."""
+
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+import numpy as np
+
+from tusou.core.arrays import Vectors
+from tusou.core.errors import TusouError
+from tusou.core.hits import Hits
+from tusou.retrieval.query import Query, TextPart
+from tusou.retrieval.searched_items import SearchedItems
+from tusou.stages.base import Reranker, RerankTask, Scores
+from tusou.stages.reranking import Reranking, rerank_order
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RerankCandidates:
+    """The first hits of a ranking, at least to the end of the query's page, and the task."""
+
+    query: Query
+    hits: Hits  # from rank 1
+    task: RerankTask  # of the first of them
+    reranker: Reranker
+
+    @property
+    def index_version(self) -> str:
+        """The version of the index that was searched."""
+        return self.hits.index_version
+
+    def page(self, reranking: Reranking) -> Hits:
+        """Return the query's page of the ranking in the order of the scores so far."""
+        scores = reranking.scores.copy()  # a reranker may still be running
+        outcome = reranking.outcome(scores)
+        order = rerank_order(self.task.cosines, scores, self.reranker.weight)
+        hits = self.hits if not self.query.explain else _explained(self.hits, scores)
+        order += range(len(order), len(hits))
+        page = slice(self.query.offset, self.query.offset + self.query.top_k)
+        return replace(hits.take(order[page]), rerank=outcome)
+
+
+Outcome: TypeAlias = Hits | RerankCandidates | TusouError
+
+
+def rerank_task(
+    query: Query, vector: Vectors, hits: Hits, keys: list[int], items: SearchedItems, depth: int
+) -> RerankTask:
+    """Return the task to score the first `depth` hits, whose row keys are given."""
+    texts = tuple(
+        part.text for part in query.parts if isinstance(part, TextPart) and part.weight > 0
+    )
+    cosines = np.array(hits.scores[:depth], np.float32)
+    return RerankTask(texts, vector, tuple(keys[:depth]), cosines, items.view)
+
+
+def _explained(hits: Hits, scores: Scores) -> Hits:
+    stage_scores = tuple(
+        {**before, "rerank": float(score)} if np.isfinite(score) else before
+        for before, score in zip(
+            hits.stage_scores, [*scores, *[np.nan] * (len(hits) - len(scores))], strict=True
+        )
+    )
+    return replace(hits, stage_scores=stage_scores)
