@@ -1,16 +1,15 @@
 """`tusou index --index milvus`: collections, the alias, and the manifest."""
 
-import json
-from collections.abc import Callable
 from dataclasses import replace
 from hashlib import sha256
 from itertools import product
 from pathlib import Path
 
 import pytest
-from tusou_indexer.build import BuildReport, BuildSpec, build
+from tusou_indexer.build import BuildSpec, build
 from tusou_indexer.compact import compact
 
+from tests.milvus.building import ITEMS, Index, write_source
 from tests.milvus.lite_server import LiteServer
 from tusou.bundle.bundle import Bundle
 from tusou.cli.progress import NoProgress
@@ -21,7 +20,6 @@ from tusou.live.operations import Delete, Patch, Upsert
 from tusou.live.store import LiveStore
 from tusou.retrieval.local import LocalHits, LocalSearchOptions, open_bundle
 
-ITEMS = 30
 OPTIONS: list[LocalSearchOptions] = [
     {},
     {"filter": {"price": {"$lte": 5}}, "facets": ["category"]},
@@ -31,47 +29,6 @@ OPTIONS: list[LocalSearchOptions] = [
     {"filter": {"$not": {"price": 3}}, "distinct": "category"},
     {"collapse": "near_duplicates"},
 ]
-Index = Callable[..., BuildReport]
-
-
-def write_source(folder: Path, count: int) -> Path:
-    path = folder / "texts.jsonl"
-    rows = [{"id": f"{n}.jpg#zhc#0", "text": f"第{n}件红色连衣裙"} for n in range(count)]
-    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
-    return path
-
-
-def write_attributes(folder: Path, count: int) -> Path:
-    path = folder / "attributes.jsonl"
-    rows = [
-        {"item_id": f"{n}.jpg#zhc#0", "price": n / 2, "category": ["连衣裙", '"鞋"'][n % 2]}
-        for n in range(count)
-    ]
-    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
-    return path
-
-
-@pytest.fixture
-def spec(server: LiteServer, tmp_path: Path, tiny_model: Path) -> BuildSpec:
-    """A build of 30 texts into collections named after the test's folder."""
-    alias = "t_" + sha256(str(tmp_path).encode()).hexdigest()[:8]
-    return BuildSpec(
-        str(write_source(tmp_path, ITEMS)),
-        str(tiny_model),
-        "milvus",
-        "cpu",
-        attributes=write_attributes(tmp_path, ITEMS),
-        milvus_uri=server.uri,
-        collection=alias,
-    )
-
-
-@pytest.fixture
-def index(spec: BuildSpec, tmp_path: Path) -> Index:
-    def run(*, force: bool = False, **changes: object) -> BuildReport:
-        return build(replace(spec, **changes), tmp_path / "bundle", NoProgress(), force=force)
-
-    return run
 
 
 def collections(server: LiteServer, alias: str | None) -> list[str]:

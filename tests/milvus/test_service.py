@@ -14,7 +14,10 @@ import pytest
 from tusou_indexer.build import BuildSpec, build
 
 from tests.milvus.lite_server import LiteServer
+from tusou.bundle.bundle import Bundle
 from tusou.cli.progress import NoProgress
+from tusou.indexes.milvus_collection import Collection
+from tusou.indexes.milvus_server import MilvusServer
 
 ITEMS = 40
 QUERIES = ("第7件", "红色连衣裙", "鞋")
@@ -49,11 +52,14 @@ def bundle(own_server: LiteServer, tmp_path: Path, tiny_model: Path) -> Path:
 
 
 @contextmanager
-def serving(bundle: Path, log: Path, milvus_ms: int = 10_000) -> Iterator[httpx.Client]:
+def serving(
+    bundle: Path, log: Path, milvus_ms: int = 10_000, *, live: bool = False
+) -> Iterator[httpx.Client]:
     """Serve a bundle on a free port until the block ends; it need not be ready."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("TUSOU_")}
     command = [sys.executable, "-m", "tusou", "serve", str(bundle), "--port", "0"]
     settings = {"TUSOU_MILVUS_TIMEOUT_MS": str(milvus_ms), "TUSOU_TIMEOUT_MS": "20000"}
+    settings["TUSOU_LIVE"] = "on" if live else "off"
     with (
         log.open("w") as out,
         subprocess.Popen(command, stderr=out, env=inherited | settings) as process,
@@ -149,3 +155,48 @@ def test_a_service_that_starts_during_an_outage_waits_for_its_end(
         own_server.start()
         wait_for(lambda: is_ready(client))
         assert len(answers(client)) == 2 * len(QUERIES)
+
+
+def unwritten(client: httpx.Client) -> int:
+    """Return how many changes the collection does not have yet."""
+    (line,) = (
+        line
+        for line in client.get("/metrics").text.splitlines()
+        if line.startswith("tusou_collection_behind ")
+    )
+    return int(float(line.split()[1]))
+
+
+def items_of_collection(bundle: Path, server: LiteServer) -> set[str]:
+    record = Bundle.open(bundle).manifest.index.collection
+    assert record
+    collection = Collection(MilvusServer(server.uri, 5.0), record.alias)
+    rows = collection.query("current == 1", ["item_id"], 1_000)
+    assert len({row["item_id"] for row in rows}) == len(rows)
+    return {row["item_id"] for row in rows}
+
+
+@pytest.mark.timeout(240)
+def test_changes_during_an_outage_are_kept_and_reach_the_collection(
+    bundle: Path, own_server: LiteServer, tmp_path: Path
+) -> None:
+    ids = {f"{n}.jpg#zhc#0" for n in range(ITEMS)}
+    with serving(bundle, tmp_path / "log", live=True) as client:
+        wait_for(lambda: is_ready(client))
+        assert client.put("/items/a", json={"text": "红色皮鞋"}).status_code == 200
+        wait_for(lambda: not unwritten(client))
+        assert items_of_collection(bundle, own_server) == ids | {"a"}
+        own_server.kill()
+        assert client.put("/items/b", json={"text": "红色皮鞋"}).status_code == 200
+        assert client.delete("/items/a").json()["status"] == "deleted"
+        assert client.delete("/items/7.jpg%23zhc%230").json()["status"] == "deleted"
+        assert_unavailable(client.post("/search", json={"query": "鞋"}))
+        assert unwritten(client) == 3
+    own_server.start()  # the service was killed with changes that Milvus does not have
+    with serving(bundle, tmp_path / "second-log", live=True) as client:
+        wait_for(lambda: is_ready(client))
+        found = client.post("/search", json={"query": "鞋", "top_k": 1000}).json()["item_ids"]
+        expected = ids - {"7.jpg#zhc#0"} | {"b"}
+        assert (set(found), len(found)) == (expected, len(expected))
+        wait_for(lambda: not unwritten(client))
+        assert items_of_collection(bundle, own_server) == expected

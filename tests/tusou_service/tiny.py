@@ -158,6 +158,7 @@ class TinyPipeline:
         return Hits(ids, scores, truncated, self.bundle.version)
 
     index_server = None  # this process searches
+    changeable_index = None
 
     def release_memory(self) -> None:
         self.released += 1

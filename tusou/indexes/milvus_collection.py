@@ -1,11 +1,13 @@
 """Collections of a Milvus server: their schema, their rows, and the alias that names the current.
 
-A row has its row key, the item's id, its vector, and a field for each attribute. The collection
-of a version is filled once. It says which ids it holds in a property.
+A row has its row key, the item's id, its vector, whether it is the item's current one, and a field
+for each attribute. The rows of a version's items have the keys from 0 on; they stay as long as the
+collection. Live changes add rows of their own (see `milvus_changes`). A property of the collection
+says which ids its version has.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from pymilvus import DataType, MilvusClient
 
@@ -16,11 +18,17 @@ from tusou.indexes.milvus_columns import MAX_LIST, MAX_TEXT_BYTES, MilvusColumn
 from tusou.indexes.milvus_server import MilvusServer, NotLoaded
 
 T = TypeVar("T")
+Row: TypeAlias = dict[str, Any]  # the values of a row, by field
 
 KEY, ITEM_ID, VECTOR = "row_key", "item_id", "vector"
+# 1; 0 for the row of a version's item that a live change has removed or replaced.
+CURRENT = "current"
 CONSISTENCY = "Strong"  # a search sees every change acknowledged before it
 
-_IDS_PROPERTY = "tusou.ids_sha256"
+_IDS_PROPERTY = "tusou.item_ids_sha256"
+# The rows of live changes have this key and those above it.
+FIRST_LIVE_KEY = 2**62
+
 _BATCH_ROWS = 1_000
 _BATCH_BYTES = 8 * 2**20  # of vectors; Milvus takes messages of 64 MiB
 _OPEN_SECONDS = 10.0
@@ -93,6 +101,7 @@ class Collection:
         schema.add_field(KEY, DataType.INT64, is_primary=True)
         schema.add_field(ITEM_ID, DataType.VARCHAR, max_length=MAX_TEXT_BYTES)
         schema.add_field(VECTOR, DataType.FLOAT_VECTOR, dim=dim)
+        schema.add_field(CURRENT, DataType.INT8)
         for column in columns:
             schema.add_field(column.field, **_FIELD_TYPES[column.type])
         indexes = MilvusClient.prepare_index_params()
@@ -122,6 +131,7 @@ class Collection:
                 KEY: key,
                 ITEM_ID: item_id,
                 VECTOR: vector,
+                CURRENT: 1,
                 **{column.field: column.stored(row.get(column.attribute)) for column in columns},
             }
             for key, item_id, vector, row in zip(
@@ -132,8 +142,33 @@ class Collection:
         for start in range(0, len(rows), size):
             self._insert_rows(rows[start : start + size])
 
-    def _insert_rows(self, rows: list[dict[str, Any]]) -> None:
+    def _insert_rows(self, rows: list[Row]) -> None:
         self.server.call(lambda client: client.insert(self.name, rows, timeout=_WRITE_SECONDS))
+
+    def upsert(self, rows: list[Row]) -> None:
+        """Add rows, or replace those of the same keys, in one call."""
+        seconds = self.server.seconds
+        self.ask(lambda client: client.upsert(self.name, rows, timeout=seconds))
+
+    def delete(self, expression: str) -> None:
+        """Delete the rows that an expression selects."""
+        seconds = self.server.seconds
+        self.ask(lambda client: client.delete(self.name, filter=expression, timeout=seconds))
+
+    def query(self, expression: str, fields: Sequence[str], limit: int) -> list[Row]:
+        """Return fields of at most `limit` rows that an expression selects."""
+        seconds = self.server.seconds
+        rows = self.ask(
+            lambda client: client.query(
+                self.name,
+                filter=expression,
+                output_fields=list(fields),
+                limit=limit,
+                consistency_level=CONSISTENCY,
+                timeout=seconds,
+            )
+        )
+        return [dict(row) for row in rows]
 
     def seal(self) -> None:
         """Make all rows durable and searchable."""
@@ -160,8 +195,9 @@ class Collection:
         return int(rows[0][_COUNT])
 
     def holds_keys(self, count: int) -> bool:
-        """Return whether the rows are those of the row keys below a count."""
-        return self.count() == count == self.count(f"{KEY} >= 0 and {KEY} < {count}")
+        """Return whether the version's rows are those of the row keys below a count."""
+        version = self.count(f"{KEY} >= 0 and {KEY} < {FIRST_LIVE_KEY}")
+        return version == count == self.count(f"{KEY} >= 0 and {KEY} < {count}")
 
     def ids_sha256(self) -> str | None:
         """Return the digest of the item ids that the collection was made for."""

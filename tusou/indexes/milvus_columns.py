@@ -19,14 +19,14 @@ from datetime import date
 from typing import Final, TypeAlias, cast
 
 from tusou.attributes.filters import shown
-from tusou.attributes.schema import AttributeSchema, AttributeType, AttributeValue
+from tusou.attributes.schema import Attributes, AttributeSchema, AttributeType, AttributeValue
 from tusou.core.errors import InvalidRequest
 
 # Limits of Milvus.
 MAX_TEXT_BYTES = 65_535  # of a VARCHAR
 MAX_LIST = 4_096  # strings of an ARRAY
 MAX_FIELDS = 64  # of a collection
-_OWN_FIELDS = 3  # row key, item id and vector
+_OWN_FIELDS = 4  # row key, item id, vector, and whether the row is current
 
 PRESENT_LIST: Final = ""  # the first string of every list
 
@@ -66,6 +66,25 @@ class MilvusColumn:
                 "least integer and float stand for no value"
             )
         return stored
+
+    def nearest(self, value: AttributeValue | None) -> Stored:
+        """Return a value as it is stored, or the one for no value if Milvus cannot hold it."""
+        if self.type == "integer" and isinstance(value, float) and not value.is_integer():
+            return ABSENT[self.type]
+        try:
+            return self.stored(value)
+        except InvalidRequest:
+            return ABSENT[self.type]
+
+
+def check_attributes(attributes: Attributes, schema: AttributeSchema) -> None:
+    """Raise InvalidRequest for attributes of which a collection could not hold each.
+
+    `schema` has all attributes of the items, these among them.
+    """
+    columns = columns_of(schema)
+    for name, value in attributes.items():
+        columns[name].stored(value)
 
 
 def store(value: AttributeValue, kind: AttributeType) -> Stored:

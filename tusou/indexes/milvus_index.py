@@ -9,14 +9,15 @@ from typing import Any, Self
 import numpy as np
 
 from tusou.attributes.filters import Filter
-from tusou.attributes.schema import Attributes
+from tusou.attributes.schema import Attributes, AttributeSchema
 from tusou.bundle.vector_file import VectorFile
 from tusou.core.arrays import Ids, Neighbors, Vectors
 from tusou.core.errors import CorruptBundle, IncompatibleBundle, IndexUnavailable, InvalidRequest
 from tusou.core.files import DAMAGED_FILE_ERRORS, create_file
 from tusou.indexes.base import best_first
+from tusou.indexes.milvus_changes import MilvusChanges
 from tusou.indexes.milvus_collection import CONSISTENCY, KEY, VECTOR, Collection
-from tusou.indexes.milvus_columns import columns_of
+from tusou.indexes.milvus_columns import check_attributes, columns_of
 from tusou.indexes.milvus_filter import Expression, translate
 from tusou.indexes.milvus_server import MilvusServer
 from tusou.indexes.refined_search import rank_candidates
@@ -52,6 +53,12 @@ class MilvusIndex:
     def server(self) -> Collection:
         """The collection, which tells whether Milvus can search it."""
         return self.collection
+
+    def check_attributes(self, attributes: Attributes, schema: AttributeSchema) -> None:
+        check_attributes(attributes, schema)
+
+    def open_changes(self) -> MilvusChanges:
+        return MilvusChanges(self._spec, self._columns, self._keys, self.dim)
 
     @property
     def min_items(self) -> int:
@@ -133,10 +140,14 @@ class MilvusIndex:
     def _candidates(self, queries: Vectors, limit: int, expression: str) -> Neighbors:
         """Return the best items per query that an expression selects, in Milvus's order."""
         if limit <= _MAX_LIMIT:
-            return self._found(queries, limit, expression)
+            return self._found(queries, limit, _within(expression, 0, self._keys))
         # Milvus returns no more for one query, so each part of the pool has a search of its own.
         parts = [
-            self._found(queries, _MAX_LIMIT, _within(expression, start, start + _MAX_LIMIT))
+            self._found(
+                queries,
+                _MAX_LIMIT,
+                _within(expression, start, min(start + _MAX_LIMIT, self._keys)),
+            )
             for start in range(0, self._keys, _MAX_LIMIT)
         ]
         ids = np.hstack([part.ids for part in parts])
@@ -173,7 +184,7 @@ class MilvusIndex:
         Raises IndexUnavailable when Milvus holds another number of rows than were added.
         """
         self.collection.seal()
-        if (stored := self.collection.count()) != self._count:
+        if (stored := self.collection.count(f"{KEY} < {self._keys}")) != self._count:
             raise IndexUnavailable(
                 f"Milvus at {self.collection.server.address} holds {stored:,} rows of "
                 f"{self._count:,}; run `tusou index` again"
@@ -236,7 +247,7 @@ def _padding(count: int, k: int) -> Neighbors:
 
 def _within(expression: str, start: int, stop: int) -> str:
     """Return the expression of the row keys from `start` to below `stop` that another selects."""
-    keys = f"{KEY} >= {start} and {KEY} < {stop}"
+    keys = f"{KEY} >= {start} and {KEY} < {stop}" if start else f"{KEY} < {stop}"
     return f"({expression}) and {keys}" if expression else keys
 
 

@@ -34,6 +34,7 @@ logging.getLogger("pymilvus").setLevel(logging.CRITICAL + 1)
 T = TypeVar("T")
 Client: TypeAlias = MilvusClient
 
+SERVER = "the index's server"  # in messages
 CONNECT_SECONDS = 1.0
 _REASON_CHARS = 200
 _NOT_LOADED = 101  # code of Milvus
@@ -54,10 +55,10 @@ class MilvusServer:
     Nothing is connected before the first call.
     """
 
-    def __init__(self, uri: str, seconds: float) -> None:
+    def __init__(self, uri: str, seconds: float, breaker: CircuitBreaker | None = None) -> None:
         self._uri, self.seconds = uri, seconds
         self.address = address_of(uri)
-        self.breaker = CircuitBreaker("the index's server", IndexUnavailable)
+        self.breaker = breaker or CircuitBreaker(SERVER, IndexUnavailable)
         self._client: MilvusClient | None = None
 
     def call(self, ask: Callable[[MilvusClient], T], *, probe: bool = False) -> T:

@@ -1,5 +1,6 @@
 """The live changes over one version of a bundle: applied in order, published as snapshots."""
 
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeAlias
 
@@ -46,6 +47,11 @@ class LiveItems:
         """
         self.bundle, self.position = bundle, bundle.manifest.live_position
         self.skipped = 0  # changes that do not fit the version: see `replay`
+        # Positions and ids of applied changes, for a collection that takes them from the left.
+        self.changed: deque[tuple[int, str]] | None = (
+            None if bundle.manifest.index.collection is None else deque()
+        )
+        self.on_published: Callable[[], None] | None = None
         self._read, self._encode = read, encode
         self._table = bundle.attributes or AttributeTable({}, {}, bundle.item_count)
         self._schema: dict[str, AttributeType] = dict(self._table.schema)
@@ -78,6 +84,8 @@ class LiveItems:
                 self._patch(operation)
             else:
                 self._delete(operation)
+        if self.changed is not None:
+            self.changed.extend((position, operation.item_id) for operation in batch)
         self.position = position
 
     def publish(self) -> None:
@@ -88,6 +96,8 @@ class LiveItems:
         if garbage > max(_LEAST_GARBAGE, len(self._current) // 2):
             self._drop_garbage()
             self.snapshot = self._snapshot()
+        if self.on_published:
+            self.on_published()
 
     def _snapshot(self) -> LiveSnapshot:
         view = AttributeView(

@@ -1,13 +1,13 @@
 """Checks of changes against a snapshot and the changes before them, ahead of the log."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 from zlib import crc32
 
 import numpy as np
 
-from tusou.attributes.schema import Attributes, AttributeType
+from tusou.attributes.schema import Attributes, AttributeSchema, AttributeType
 from tusou.bundle.bundle import Bundle
 from tusou.bundle.item_etag import etag_of
 from tusou.core.errors import (
@@ -24,6 +24,8 @@ from tusou.live.operations import Batch, Delete, Operation, Patch, Upsert
 from tusou.live.snapshot import LiveSnapshot
 
 MAX_ID_BYTES = 256
+# Raises InvalidRequest for attributes that an index on a server cannot hold; given the schema too.
+CheckAttributes: TypeAlias = Callable[[Attributes, AttributeSchema], None]
 Status: TypeAlias = Literal["created", "replaced", "patched", "deleted", "absent"]
 
 
@@ -50,8 +52,8 @@ class _StagedItem:
 class Staging:
     """The state that batches would leave, so that each is checked against those before it."""
 
-    def __init__(self, snapshot: LiveSnapshot) -> None:
-        self._snapshot = snapshot
+    def __init__(self, snapshot: LiveSnapshot, check: CheckAttributes | None = None) -> None:
+        self._snapshot, self._check_storage = snapshot, check
         self._items: dict[str, _StagedItem | None] = {}  # None: deleted
         self._schema: dict[str, AttributeType] = dict(snapshot.schema)
 
@@ -101,6 +103,8 @@ class Staging:
 
     def _check(self, attributes: Mapping[str, object]) -> Attributes:
         values, added = check_attributes(attributes, self._schema)
+        if self._check_storage:
+            self._check_storage(values, {**self._schema, **added})
         self._schema |= added
         return values
 

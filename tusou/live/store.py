@@ -13,7 +13,7 @@ from tusou.live.live_items import Encode, LiveItems
 from tusou.live.log import LiveLog
 from tusou.live.operations import Batch, ContentSpan, Delete, LoggedBatch, Operation
 from tusou.live.snapshot import LiveSnapshot
-from tusou.live.staging import ChangeOutcome, Staging
+from tusou.live.staging import ChangeOutcome, CheckAttributes, Staging
 
 # The outcomes of the operations of a batch, or the error for which it was left out.
 BatchResult: TypeAlias = list[ChangeOutcome] | InputError
@@ -26,12 +26,20 @@ class LiveStore:
     last, and is seen in all of them.
     """
 
-    def __init__(self, root: Path, bundle: Bundle, encode: Encode | None = None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        bundle: Bundle,
+        encode: Encode | None = None,
+        check: CheckAttributes | None = None,
+    ) -> None:
         """Open the log of the bundle at `root` and attach a version.
 
-        `encode` encodes the contents of items whose vectors are of another model. Raises as
-        `LiveLog` does, and IncompatibleBundle as `attach` does.
+        `encode` encodes the contents of items whose vectors are of another model. `check` refuses
+        attributes that the next version could not hold. Raises as `LiveLog` does, and
+        IncompatibleBundle as `attach` does.
         """
+        self._check = check
         self._lock, self._attaching = Lock(), Lock()
         self._log = LiveLog(root, at_least=bundle.manifest.live_position)
         self._versions: dict[str, LiveItems] = {}
@@ -110,7 +118,7 @@ class LiveStore:
         none is applied.
         """
         with self._lock:
-            staging = Staging(self._current.snapshot)
+            staging = Staging(self._current.snapshot, self._check)
             results: list[BatchResult] = []
             stored: list[Batch] = []
             for batch in batches:

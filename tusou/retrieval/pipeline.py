@@ -26,6 +26,7 @@ from tusou.encoders import (
 from tusou.encoders.prompted import PromptedEncoder
 from tusou.indexes import load_index
 from tusou.indexes.base import IndexServer, ServedIndex
+from tusou.indexes.item_changes import ChangeableIndex
 from tusou.indexes.specs import MilvusAccess, index_spec
 from tusou.retrieval.compatibility import check_compatibility, find_bundle_weights
 from tusou.retrieval.current_items import CurrentItems
@@ -143,6 +144,11 @@ class SearchPipeline:
     def index_server(self) -> IndexServer | None:
         """The server that searches the index; None where this process does."""
         return self._index.server if isinstance(self._index, ServedIndex) else None
+
+    @property
+    def changeable_index(self) -> ChangeableIndex | None:
+        """The index, if it is on a server that stores live changes too."""
+        return self._index if isinstance(self._index, ChangeableIndex) else None
 
     def attach_live(self, live: "LiveItems") -> None:
         """Search the items with their live changes from the next batch on."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 from tusou.bundle.bundle import Bundle
 from tusou.indexes.base import IndexServer
+from tusou.indexes.item_changes import ChangeableIndex
 from tusou.retrieval.item_view import ItemView
 from tusou.retrieval.query import Query
 from tusou.retrieval.results import RetrievedBatch, TextEmbeddings
@@ -64,6 +65,10 @@ class Pipeline(ImagePipeline, Protocol):
     @property
     def index_server(self) -> IndexServer | None:
         """The server that searches the index; None where this process does."""
+
+    @property
+    def changeable_index(self) -> ChangeableIndex | None:
+        """The index, if it is on a server that stores live changes too."""
 
     def retrieve(
         self, queries: Sequence[Query], still_waiting: Callable[[int], bool]

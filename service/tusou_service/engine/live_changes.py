@@ -13,6 +13,7 @@ from tusou.live.live_items import Encode
 from tusou.live.operations import Batch
 from tusou.live.snapshot import LiveSnapshot
 from tusou.live.store import BatchResult, LiveStore
+from tusou.retrieval.collection_writer import CollectionWriter
 from tusou_service.engine.compaction import Compactor
 from tusou_service.engine.interfaces import LiveOptions, Pipeline
 from tusou_service.observability.metrics import Metrics
@@ -47,6 +48,7 @@ class LiveChanges:
         self._root, self._metrics = options.root, metrics
         self._compactor = Compactor(options, self._load_compacted)
         self._store: LiveStore | None = None
+        self._index_writer: CollectionWriter | None = None
         self._waiting: list[_PendingChange] = []
         self._arrived = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="live-log")
@@ -62,6 +64,8 @@ class LiveChanges:
             await asyncio.wait([self._writer])
         await self._compactor.stop()
         self._thread.shutdown(wait=True)  # a write in progress ends
+        if self._index_writer:
+            self._index_writer.stop()
         if self._store:
             self._store.close()
 
@@ -76,8 +80,10 @@ class LiveChanges:
         `encode` encodes contents with the pipeline's model. Raises Locked when another process
         writes the log, and CorruptBundle and IncompatibleBundle as `LiveStore` does.
         """
+        index = pipeline.changeable_index
         if self._store is None:
-            self._store = LiveStore(self._root, pipeline.bundle, encode)
+            check = index.check_attributes if index else None
+            self._store = LiveStore(self._root, pipeline.bundle, encode, check)
             if self._store.torn_bytes:
                 fields = {"bytes": self._store.torn_bytes}
                 _log.warning("an incomplete record was cut from the log", extra={"fields": fields})
@@ -85,6 +91,13 @@ class LiveChanges:
         else:
             live = self._store.attach(pipeline.bundle, encode)
         pipeline.attach_live(live)
+        previous = self._index_writer
+        if previous:  # its collection, of which the alias is gone, gets no more changes
+            previous.stop()
+        self._index_writer = None
+        if index:
+            writer = CollectionWriter(live, index.open_changes(), previous)
+            self._index_writer, self._metrics.collection_behind = writer, lambda: writer.behind
 
     def detach(self, version: str) -> None:
         """Forget a version that is no longer served, and cut the log, in the loader's thread."""

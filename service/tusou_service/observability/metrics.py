@@ -111,6 +111,11 @@ class Metrics:
             "1 if /readyz returns 200, in all workers.",
             multiprocess_mode="livemin",
         )
+        self._collection_behind = gauge(
+            "tusou_collection_behind",
+            "Changes in the log that the collection of the index does not have yet.",
+            multiprocess_mode="livesum",
+        )
         self.shadowed = counter(
             "tusou_shadow_queries",
             "Queries for the shadow bundle: compared, dropped, unanswered, failed.",
@@ -122,9 +127,11 @@ class Metrics:
             buckets=_SHARES,
         )
         self._process = ProcessMetrics(registry)
-        # Read at every refresh: the queue depth of each arm, and whether the service is ready.
+        # Read at every refresh: the queue depth of each arm, whether the service is ready, and how
+        # many changes its collection lacks.
         self.depths: dict[str, Callable[[], int]] = {}
         self.is_ready: Callable[[], bool] = lambda: False
+        self.collection_behind: Callable[[], int] = lambda: 0
         self.served: dict[str, tuple[str, int]] = {}  # version and item count, by arm
         self._exposed = _registry_of_all_workers() or registry
         self._exposed.register(_ServedVersions(self.served))
@@ -134,6 +141,7 @@ class Metrics:
         for arm, depth in self.depths.items():
             self._queue_depth.labels(arm).set(depth())
         self._ready.set(self.is_ready())
+        self._collection_behind.set(self.collection_behind())
         self._process.refresh()
 
     def expose(self) -> bytes:

@@ -135,9 +135,9 @@ def test_a_value_that_a_field_cannot_hold_is_refused(name: str, value: Attribute
 
 
 def test_more_attributes_than_a_collection_holds_are_refused() -> None:
-    assert len(columns_of({f"n{number}": "string" for number in range(61)})) == 61
-    with pytest.raises(InvalidRequest, match="62 attributes"):
-        columns_of({f"n{number}": "string" for number in range(62)})
+    assert len(columns_of({f"n{number}": "string" for number in range(60)})) == 60
+    with pytest.raises(InvalidRequest, match="61 attributes"):
+        columns_of({f"n{number}": "string" for number in range(61)})
 
 
 @pytest.mark.skipif(find_spec("pymilvus") is not None, reason="pymilvus is installed")
