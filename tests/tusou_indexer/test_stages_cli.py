@@ -1,0 +1,97 @@
+"""`tusou stages`: shows and changes the stages of a bundle."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import typer
+from tusou_indexer.stages_cli import stages as change_stages
+from typer.testing import CliRunner, Result
+
+from tusou.bundle.bundle import Bundle, current_version
+from tusou.bundle.revise import revise
+from tusou.bundle.stages import RerankRecord, Stages
+from tusou.retrieval.local import open_bundle
+
+NONE = dict.fromkeys(Stages.model_fields)
+RERANK = RerankRecord(
+    kind="endpoint", model="http://127.0.0.1:1/v1", sha256=None, depth=10, deadline_ms=50, weight=1
+)
+
+
+@pytest.fixture
+def root(three_bundles: list[Path], tmp_path: Path) -> Path:
+    shutil.copytree(three_bundles[0], tmp_path / "bundle")
+    return tmp_path / "bundle"
+
+
+def run(*words: object) -> Result:
+    app = typer.Typer()
+    app.command()(change_stages)
+    return CliRunner().invoke(app, list(map(str, words)))
+
+
+def stages(*words: object) -> dict[str, object]:
+    result = run(*words, "--json")
+    assert result.exit_code == 0, result.output
+    shown: dict[str, object] = json.loads(result.stdout)["stages"]
+    return shown
+
+
+def test_without_options_it_shows_the_stages_and_publishes_nothing(root: Path) -> None:
+    before = current_version(root)
+    assert stages(root) == NONE
+    assert run(root).stdout.startswith(f"{root}: version {before}\nhub ")
+    assert current_version(root) == before
+
+
+def test_feedback_is_added_and_taken_away(root: Path) -> None:
+    before = current_version(root)
+    with open_bundle(root) as opened:
+        plain = opened.search("红色裙", 20)
+    assert stages(root, "--feedback", "3:0.5")["feedback"] == {"items": 3, "weight": 0.5}
+    with open_bundle(root) as opened:
+        moved = opened.search("红色裙", 20)
+        assert moved.adjusted_scores
+        assert opened.search("红色裙", 20, adjust=False).item_ids == plain.item_ids
+    assert stages(root, "--no", "feedback") == NONE
+    assert current_version(root) == before  # the same bytes as before, and so the same name
+
+
+def test_another_bundle_takes_them(root: Path, tmp_path: Path) -> None:
+    before = current_version(root)
+    assert stages(root, "--out", tmp_path / "other", "--feedback", "1:2")["feedback"]
+    assert current_version(root) == before
+    assert Bundle.open(tmp_path / "other").manifest.stages.names == ("feedback",)
+
+
+def test_limits_of_a_reranker_are_changed(root: Path) -> None:
+    revise(root, lambda manifest: manifest.model_copy(update={"stages": Stages(rerank=RERANK)}))
+    words = ["--rerank-depth", 20, "--rerank-weight", "0.25", "--rerank-deadline-ms", 80]
+    record = RERANK.model_copy(update={"depth": 20, "weight": 0.25, "deadline_ms": 80})
+    assert stages(root, *words)["rerank"] == record.model_dump()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--feedback", "3"], "give ITEMS:WEIGHT"),
+        (["--feedback", "0:1"], "give ITEMS:WEIGHT"),
+        (["--feedback", "3:nan"], "give ITEMS:WEIGHT"),
+        (["--feedback", "3:-1"], "give ITEMS:WEIGHT"),
+        (["--rerank-weight", "0.5"], "has no reranker"),
+    ],
+)
+def test_what_fits_no_stage_is_refused(root: Path, words: list[object], message: str) -> None:
+    before = current_version(root)
+    result = run(root, *words)
+    assert result.exit_code == 1
+    assert message in result.stderr
+    assert current_version(root) == before
+
+
+def test_an_unknown_stage_is_a_wrong_usage(root: Path) -> None:
+    result = run(root, "--no", "magic")
+    assert result.exit_code == 2
+    assert "hub, softmax, feedback, rerank" in " ".join(result.stderr.split())
