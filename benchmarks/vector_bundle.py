@@ -8,6 +8,7 @@ from typing import Any
 from zlib import crc32
 
 import numpy as np
+from tusou_indexer.hub_files import correct_hubs
 
 from tusou.attributes.schema import Attributes, AttributeSchema
 from tusou.attributes.table import AttributeTable
@@ -31,6 +32,7 @@ from tusou.core.files import sha256_of
 from tusou.core.ids import ItemKind, is_canonical_integer
 from tusou.indexes import create_index
 from tusou.indexes.specs import FaissSpec
+from tusou.stages.hub_bias import HubCorrection
 
 MODEL = "ab" * 32  # the digest of the weights that are said to have encoded the items
 
@@ -52,6 +54,7 @@ def write_vector_bundle(
     *,
     items: ItemKind = "images",
     model: str = MODEL,
+    hub: HubCorrection | None = None,
 ) -> Bundle:
     """Publish a version with an exact index; its source is one file of all contents."""
     folder, source = root / "new", root.parent / f"{root.name}-items.bin"
@@ -71,11 +74,15 @@ def write_vector_bundle(
     (folder / GOLDEN).write_text(json.dumps(golden))
     if schema:
         AttributeTable.from_rows(schema, attributes).write(folder / ATTRIBUTES)
-    index = create_index(FaissSpec("Flat"), vectors.shape[1])
-    index.fill(vectors)
+    searched = correct_hubs(vectors, hub, folder)
+    index = create_index(FaissSpec("Flat"), searched.shape[1])
+    index.fill(searched)
     index.save(folder / INDEX)
     manifest = _manifest(source, ids, vectors.shape[1], items, model)
     manifest["attributes"] = dict(schema) if schema else None
+    if hub is not None:
+        record = {"bank_sha256": "00" * 32, "bank_size": len(hub.bank), "k": hub.k}
+        manifest["stages"] = {"hub": {**record, "alpha": hub.alpha}}
     manifest["files"] = {
         path.name: {"size": path.stat().st_size, "sha256": sha256_of(path)}
         for path in sorted(folder.iterdir())

@@ -11,6 +11,7 @@ import numpy as np
 
 from tusou.attributes.schema import Attributes, AttributeSchema
 from tusou.attributes.table import AttributeTable
+from tusou.bundle.biased_vectors import Bias, BiasedVectorFile, add_bias
 from tusou.bundle.bundle import Bundle
 from tusou.bundle.manifest import Manifest
 from tusou.bundle.vector_file import VectorFile
@@ -81,18 +82,25 @@ def write_attributes(path: Path, count: int, first_id: int) -> list[Attributes]:
 
 
 def make_items(
-    spec: IndexSpec, vectors: Vectors, rows: Sequence[Attributes] | None
+    spec: IndexSpec,
+    vectors: Vectors,
+    rows: Sequence[Attributes] | None,
+    bias: Bias | None = None,
 ) -> SearchedItems:
     """Build an index and open it as a bundle's is opened."""
-    index = create_index(spec, vectors.shape[1])
-    index.fill(vectors)
+    filling = vectors if bias is None else add_bias(vectors, bias)
+    index = create_index(spec, filling.shape[1])
+    index.fill(filling)
     with TemporaryDirectory() as name:
         folder = Path(name)
         np.save(folder / "vectors.npy", vectors)
         stored = VectorFile(folder / "vectors.npy", vectors.shape)
+        searched = stored
+        if bias is not None:
+            searched = BiasedVectorFile(folder / "vectors.npy", vectors.shape, bias)
         index.save(folder / "index")
-        loaded = load_index(spec, folder / "index", "cpu", stored)
-    return SearchedItems(VersionView(DrawnBundle(stored, rows)), loaded)
+        loaded = load_index(spec, folder / "index", "cpu", searched)
+    return SearchedItems(VersionView(DrawnBundle(stored, rows)), loaded, bias)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +109,15 @@ class BruteForce:
 
     vectors: Vectors
     rows: Sequence[Attributes]
+    bias: Bias | None = None
+
+    def scores(self, prepared: PreparedQuery) -> Bias:
+        """Return what each item is ordered by, (n,)."""
+        scores: Bias = self.vectors @ prepared.vector
+        return scores - self.bias if self.bias is not None and prepared.query.adjust else scores
 
     def ranking(self, prepared: PreparedQuery, passing: Sequence[int]) -> list[int]:
-        scores = self.vectors @ prepared.vector
+        scores = self.scores(prepared)
         keys = [key for key in passing if key not in prepared.excluded_keys]
         return sorted(keys, key=lambda key: (-float(scores[key]), key))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, cast
 
+from tusou.bundle.biased_vectors import biased_dim
 from tusou.bundle.bundle import Bundle
 from tusou.bundle.manifest import Counts, IndexRecord
 from tusou.bundle.old_versions import remove_old
@@ -57,6 +58,7 @@ from tusou_indexer.published import (
     named_versions,
     reusable_versions,
 )
+from tusou_indexer.query_bank import QueryBank
 from tusou_indexer.reuse import reuse_vectors
 from tusou_indexer.shard_worker import WorkerRecipe
 from tusou_indexer.version_collection import check_target, is_missing, releasing
@@ -97,6 +99,9 @@ class BuildSpec:
     collection: str | None = None  # the alias of its collections there
     on: str = "local"  # where items are encoded: `local`, or `ray` for a Ray cluster
     ray_address: str | None = None  # HOST:PORT; None or `auto`: the cluster of this machine
+    query_bank: str | None = None  # queries by which hubs are corrected: a file, or vectors (.npy)
+    hub_k: int | None = None
+    hub_alpha: float | None = None
 
     @property
     def index_request(self) -> IndexRequest:
@@ -141,11 +146,15 @@ def build(spec: BuildSpec, out: Path, progress: Progress, *, force: bool = False
         check_prompt(spec.prompt)
     Preparation.parse(spec.prepare)
     weights = find_weights(spec.model)
+    bank = _read_bank(spec)
     check_output(out)
     with lock_bundle(out):
         tower: Tower = "text" if open_pool(spec.source).kind == "texts" else "image"
+        if bank is not None:
+            bank.check(tower)
         resolved = resolve_encoder(weights, tower, spec.device, spec.precision)
-        spec.index_request.check(resolved.shape.embed_dim)
+        dim = resolved.shape.embed_dim
+        spec.index_request.check(dim if bank is None else biased_dim(dim))
         check_target(spec.index_request.milvus)
         versions = PublishedVersions(out)
         current = versions.current()
@@ -155,7 +164,7 @@ def build(spec: BuildSpec, out: Path, progress: Progress, *, force: bool = False
                 "would lose; build into another folder, or give --force to discard them"
             )
         inputs = _inputs(spec, resolved)
-        recipe = _recipe(spec, weights, current.manifest.live_position if current else 0)
+        recipe = _recipe(spec, weights, current.manifest.live_position if current else 0, bank)
         plan = None if force else Plan.matching(out / WORK / "plan", inputs)
         source = plan or scan_source(open_source(inputs))
         bundle = None if force else find_equal(versions, inputs, recipe, source.sha256)
@@ -197,7 +206,8 @@ def _build(
         progress.notice(f"skipped {sentence}")
     for sentence in () if attributes is None else attributes.notices(plan):
         progress.notice(sentence)
-    spec.index_request.check(resolved.shape.embed_dim, len(plan))
+    dim = resolved.shape.embed_dim
+    spec.index_request.check(dim if recipe.bank is None else biased_dim(dim), len(plan))
     store = ShardStore(work / "shards", plan.digest)
     # Measured on processors (`python -m benchmarks.batch_independence`).
     independent = plan.kind == "images" and resolved.device == "cpu"
@@ -227,7 +237,17 @@ def _reusable(
     yield from named_versions(spec.reuse, plan.inputs, plan.kind, recipe, progress)
 
 
-def _recipe(spec: BuildSpec, weights: Weights, live_position: int) -> BundleRecipe:
+def _read_bank(spec: BuildSpec) -> QueryBank | None:
+    if spec.query_bank is not None:
+        return QueryBank.read(spec.query_bank, spec.hub_k, spec.hub_alpha)
+    if spec.hub_k is not None or spec.hub_alpha is not None:
+        raise InvalidRequest("--hub-k and --hub-alpha belong to --query-bank")
+    return None
+
+
+def _recipe(
+    spec: BuildSpec, weights: Weights, live_position: int, bank: QueryBank | None
+) -> BundleRecipe:
     is_name = spec.model in (*MODELS, DEMO)  # a path must be found from any folder
     location = spec.model if is_name else str(weights.path.resolve())
     return BundleRecipe(
@@ -238,6 +258,7 @@ def _recipe(spec: BuildSpec, weights: Weights, live_position: int) -> BundleReci
         image_size(weights),
         None if spec.attributes is None else sha256_of(spec.attributes),
         live_position,
+        bank,
     )
 
 
@@ -293,7 +314,6 @@ def _embed(
         text_encoder = open_text_encoder(resolved)  # without a prompt, which is for queries
         return embed_texts(plan, store, matched, text_encoder, progress)
     image_encoder = open_image_encoder(resolved)
-    spec.index_request.check(image_encoder.dim)
     workers = spec.workers or cpu_count()
     return embed_images(plan, store, matched, image_encoder, workers, progress)
 

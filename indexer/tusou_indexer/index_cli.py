@@ -78,6 +78,18 @@ def index(
             help="HOST:PORT of the cluster's head; by default the cluster of this machine."
         ),
     ] = None,
+    query_bank: Annotated[
+        str | None,
+        typer.Option(
+            help="Queries by which hubs are corrected: a file or DATA#SPLIT, or vectors (.npy)."
+        ),
+    ] = None,
+    hub_alpha: Annotated[
+        float | None, typer.Option(help="Strength of the correction; 0.75 by default.")
+    ] = None,
+    hub_k: Annotated[
+        int | None, typer.Option(help="Queries that count for an item; 128 by default.")
+    ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Build again from the start, reusing nothing of --out.")
     ] = False,
@@ -107,6 +119,9 @@ def index(
             collection=collection,
             on=on,
             ray_address=ray_address,
+            query_bank=query_bank,
+            hub_k=hub_k,
+            hub_alpha=hub_alpha,
         )
         with progress() as bar:
             report = build(spec, out, bar, force=force)

@@ -11,6 +11,7 @@ import numpy as np
 from tusou import __version__
 from tusou.attributes.table import AttributeTable
 from tusou.bundle.array_file import array_header, map_array, save_array
+from tusou.bundle.biased_vectors import biased_array
 from tusou.bundle.content import CONTENT, read_content_digests
 from tusou.bundle.item_reader import read_span
 from tusou.bundle.manifest import (
@@ -33,6 +34,8 @@ from tusou.core.arrays import Ids, Vectors
 from tusou.core.errors import CorruptBundle, UnknownItem
 from tusou.core.files import create_file, naming_file
 from tusou.live.snapshot import LiveSnapshot
+from tusou.retrieval.live_biases import LiveBiases
+from tusou_indexer.hub_files import write_hub_files
 from tusou_indexer.index.tune import TunedIndex
 
 _COPIED = (FAILURES, FILES, GOLDEN)
@@ -62,7 +65,7 @@ def write_merged(
     if snapshot.schema:
         rows = (snapshot.attributes.row(key) for key in keys.tolist())
         AttributeTable.from_rows(snapshot.schema, rows).write(folder / ATTRIBUTES)
-    built = build_index(vectors)
+    built = build_index(_add_biases(snapshot, keys, vectors, folder))
     with naming_file(folder / INDEX):
         built.index.save(folder / INDEX)
     manifest = _manifest(snapshot, built, folder)
@@ -79,6 +82,16 @@ def _write_vectors(snapshot: LiveSnapshot, keys: Ids, path: Path) -> Vectors:
             vectors = snapshot.vectors(keys[start : start + _BLOCK].tolist())
             file.write(np.ascontiguousarray(vectors, VECTOR_TYPE).data)
     return map_array(path, VECTOR_TYPE, shape)
+
+
+def _add_biases(snapshot: LiveSnapshot, keys: Ids, vectors: Vectors, folder: Path) -> Vectors:
+    """Return the vectors to fill the index with; the files of a hub correction are written."""
+    bundle = snapshot.bundle
+    if bundle.hub_bias is None:
+        return vectors
+    bias = LiveBiases(bundle).of(snapshot).by_key[keys]
+    write_hub_files(bias, bundle.query_bank, folder)
+    return biased_array(vectors, bias, folder.parent)
 
 
 def _write_contents(snapshot: LiveSnapshot, keys: Ids, folder: Path) -> None:

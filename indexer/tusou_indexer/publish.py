@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tusou.bundle.biased_vectors import as_queries
 from tusou.bundle.bundle import Bundle
 from tusou.bundle.manifest import INDEX, MANIFEST, read_manifest, version_of
 from tusou.bundle.old_versions import remove_old
@@ -53,9 +54,11 @@ def publish(
 def _test_search(bundle: Bundle, milvus_uri: str | None) -> None:
     """Open the index and search with stored vectors; CorruptBundle if items are missing."""
     spec = index_spec(bundle.manifest.index, MilvusAccess(milvus_uri, _PROBE_SECONDS))
-    index = load_index(spec, bundle.path(INDEX), vectors=bundle.vector_file)
+    index = load_index(spec, bundle.path(INDEX), vectors=bundle.index_vectors)
     rows = np.linspace(0, bundle.item_count - 1, min(_PROBES, bundle.item_count)).astype(np.int64)
     probes = np.ascontiguousarray(bundle.vectors[rows])
+    if bundle.hub_bias is not None:
+        probes = as_queries(probes, adjust=True)
     neighbors = index.search(probes, 1)
     if len(index) != bundle.item_count or (neighbors.ids < 0).any():
         raise CorruptBundle(f"{bundle.folder}: the index finds nothing; index again with --force")

@@ -86,7 +86,9 @@ def find_equal(
         inputs.split,
         source_sha256,
     )
-    return bundle if same_build and same_source and versions.is_intact(bundle) else None
+    same_bank = recipe.bank is None or manifest.stages.hub == recipe.bank.record
+    same = same_build and same_source and same_bank
+    return bundle if same and versions.is_intact(bundle) else None
 
 
 def why_not_reused(

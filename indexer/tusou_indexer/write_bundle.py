@@ -29,6 +29,7 @@ from tusou.bundle.manifest import (
 )
 from tusou.bundle.manifest_file import file_records, write_manifest
 from tusou.bundle.shards import Shard, ShardStore
+from tusou.bundle.stages import Stages
 from tusou.bundle.vector_file import VECTOR_TYPE
 from tusou.core.arrays import Ids, Vectors
 from tusou.core.errors import BadDataset, CorruptBundle
@@ -41,9 +42,11 @@ from tusou_indexer.build_record import (
     describe_reuse,
     reused_versions,
 )
+from tusou_indexer.hub_files import correct_hubs
 from tusou_indexer.index.recall_probes import image_probes, text_probes
 from tusou_indexer.index.request import IndexRequest
 from tusou_indexer.plan import Plan
+from tusou_indexer.query_bank import QueryBank
 from tusou_indexer.version_collection import build_version_index
 
 if TYPE_CHECKING:
@@ -73,6 +76,7 @@ class BundleRecipe:
     image_size: int
     attributes_sha256: str | None = None  # of the file of attributes
     live_position: int = 0  # of the last live change that is not applied to the version
+    bank: QueryBank | None = None  # by which hubs are corrected
 
 
 def write_bundle(
@@ -118,7 +122,9 @@ def write_bundle(
     # Most queries are of the other kind than the items, and their vectors lie elsewhere.
     is_images = plan.kind == "images"
     probes = partial(text_probes, encoder) if is_images else partial(image_probes, recipe.weights)
-    built = build_version_index(vectors, recipe.index, probes, folder)
+    correction = None if recipe.bank is None else recipe.bank.correction(encoder)
+    searched = correct_hubs(vectors, correction, folder)
+    built = build_version_index(searched, recipe.index, probes, folder)
     with naming_file(folder / INDEX):
         built.index.save(folder / INDEX)
     encoding, reused = describe_reuse(plan, reused_versions(shards), len(rows))
@@ -148,6 +154,7 @@ def write_bundle(
         build=build_record(plan.inputs, recipe.index, encoding),
         reused=reused,
         live_position=recipe.live_position,
+        stages=Stages(hub=None if recipe.bank is None else recipe.bank.record),
         files=file_records(folder),
         attributes=None if attributes is None else dict(attributes.table.schema),
         attribute_source=None if attributes is None else attributes.source(plan),

@@ -4,8 +4,7 @@ An item is stored as (v, bias, 0, ...) and a query as (q, -1, 0, ...), so their 
 `q v - bias`. A query (q, 0, 0, ...) gives the plain cosine.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryFile
 
@@ -35,24 +34,20 @@ def add_bias(vectors: Vectors, bias: Bias) -> Vectors:
     return biased
 
 
-def as_query(vector: Vectors, *, adjust: bool) -> Vectors:
-    """Return one query (d,) for an index of biased vectors; unless `adjust`, for plain cosines."""
-    query = np.zeros(biased_dim(len(vector)), np.float32)
-    query[: len(vector)] = vector
-    query[len(vector)] = -1 if adjust else 0
-    return query
+def as_queries(vectors: Vectors, *, adjust: bool) -> Vectors:
+    """Return queries (n, d) for an index of biased vectors; unless `adjust`, for plain cosines."""
+    return add_bias(vectors, np.full(len(vectors), -1 if adjust else 0, np.float32))
 
 
-@contextmanager
-def biased_array(vectors: Vectors, bias: Bias, folder: Path) -> Iterator[Vectors]:
-    """Yield all vectors with their biases, mapped from a file in `folder` that has no name."""
+def biased_array(vectors: Vectors, bias: Bias, folder: Path) -> Vectors:
+    """Return all vectors with their biases, mapped from a file in `folder` that has no name."""
     shape = len(vectors), biased_dim(vectors.shape[1])
     with TemporaryFile(dir=folder) as file:
         for start in range(0, len(vectors), _BLOCK):
             part = slice(start, start + _BLOCK)
             file.write(add_bias(vectors[part], bias[part]).data)
         file.flush()
-        yield np.memmap(file, VECTOR_TYPE, "r", 0, shape)
+        return np.memmap(file, VECTOR_TYPE, "r", 0, shape)
 
 
 class BiasedVectorFile(VectorFile):
@@ -66,5 +61,5 @@ class BiasedVectorFile(VectorFile):
     def dim(self) -> int:
         return biased_dim(super().dim)
 
-    def rows(self, keys: Ids | list[int]) -> Vectors:  # type: ignore[override]
+    def rows(self, keys: Ids | Sequence[int]) -> Vectors:
         return add_bias(super().rows(keys), self._bias[np.asarray(keys, np.int64)])

@@ -11,6 +11,9 @@ BUNDLE/<version>/           written once, never changed
     index.bin               the vector index, without the vectors that are in vectors.npy
     golden.json             texts and their vectors, encoded again at every start
     failures.jsonl          lines of the source that could not be used
+    query_bank.npy          (m, d) float32 unit vectors of queries, of a version with stages that
+                            need them
+    hub_bias.npy            (n, 1) float16: what the hub correction subtracts from an item's cosines
     attributes.arrow        the items' attributes in row key order, if there are any
     images.bin              contents of items that came live, in a compacted version; the file
                             number of their spans is one past those of the source
@@ -25,13 +28,15 @@ from zlib import crc32
 import numpy as np
 import numpy.typing as npt
 
-from tusou.bundle.array_file import map_array
+from tusou.bundle.array_file import load_array, map_array
+from tusou.bundle.biased_vectors import Bias, BiasedVectorFile, biased_dim
 from tusou.bundle.bundle_parts import (
     check_vectors,
     count_failures,
     read_attributes,
     read_file_names,
     read_golden,
+    read_hub_bias,
     read_spans,
 )
 from tusou.bundle.content import CONTENT, read_content_digests
@@ -54,6 +59,7 @@ from tusou.bundle.manifest import (
 )
 from tusou.bundle.pool_sample import PoolSample, draw_sample
 from tusou.bundle.refinement import vector_bytes
+from tusou.bundle.stages import HUB_BIAS, QUERY_BANK
 from tusou.bundle.vector_file import VECTOR_TYPE, VectorFile
 from tusou.core.arrays import Vectors
 from tusou.core.errors import CorruptBundle, NoImage, UnknownItem
@@ -128,7 +134,8 @@ class Bundle:
                 f"{self.folder}: {counts.embedded} items and {counts.failed} failures in the "
                 f"manifest, but {parts} and {failures} failures in the files; index again"
             )
-        _ = self.golden, self.source_files, self.attributes
+        _ = self.golden, self.source_files, self.attributes, self.hub_bias
+        check_vectors(self.path(QUERY_BANK), self.query_bank)
         if CONTENT in self.manifest.files:
             read_content_digests(self.path(CONTENT), counts.embedded)
 
@@ -148,7 +155,7 @@ class Bundle:
         """
         files = self.manifest.files
         loaded = sum(files[name].size for name in (INDEX, SPANS, ATTRIBUTES) if name in files)
-        return loaded + self.item_count * self.dim * vector_bytes(self.manifest.index)
+        return loaded + self.item_count * self.index_dim * vector_bytes(self.manifest.index)
 
     @property
     def model_name(self) -> str:
@@ -158,6 +165,11 @@ class Bundle:
     def dim(self) -> int:
         """The length of the model's vectors."""
         return self.manifest.model.dim
+
+    @property
+    def index_dim(self) -> int:
+        """The length of the vectors in the index, which may have a bias."""
+        return self.dim if self.manifest.stages.hub is None else biased_dim(self.dim)
 
     @property
     def id_type(self) -> Literal["int", "str"]:
@@ -185,6 +197,28 @@ class Bundle:
     def vector_file(self) -> VectorFile:
         """The same vectors for a service, which must survive changes to the file."""
         return VectorFile(self.path(VECTORS), self._vectors_shape)
+
+    @cached_property
+    def index_vectors(self) -> VectorFile:
+        """The vectors as they are in the index: with biases where hubs are corrected."""
+        if self.hub_bias is None:
+            return self.vector_file
+        return BiasedVectorFile(self.path(VECTORS), self._vectors_shape, self.hub_bias)
+
+    @cached_property
+    def hub_bias(self) -> Bias | None:
+        """What the hub correction subtracts from each item's cosines, (n,); None without one."""
+        if self.manifest.stages.hub is None:
+            return None
+        return read_hub_bias(self.path(HUB_BIAS), self.item_count)
+
+    @cached_property
+    def query_bank(self) -> Vectors:
+        """The vectors of the queries that stages compare items with, (m, d); (0, d) without any."""
+        hub = self.manifest.stages.hub
+        if hub is None:
+            return np.empty((0, self.dim), np.float32)
+        return load_array(self.path(QUERY_BANK), VECTOR_TYPE, (hub.bank_size, self.dim))
 
     @property
     def _vectors_shape(self) -> tuple[int, int]:

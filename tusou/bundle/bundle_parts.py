@@ -97,6 +97,14 @@ def read_attributes(path: Path, manifest: Manifest) -> "AttributeTable":
     return table
 
 
+def read_hub_bias(path: Path, count: int) -> npt.NDArray[np.float32]:
+    """Return the biases of all items, (n,)."""
+    bias = load_array(path, "<f2", (count, 1))[:, 0].astype(np.float32)
+    with damage_as_corrupt(path):
+        _require(np.isfinite(bias).all(), "a bias that is not finite")
+    return bias
+
+
 def count_failures(path: Path) -> int:
     """Return the number of rows of `failures.jsonl`, each of them a JSON object."""
     rows = 0

@@ -16,7 +16,7 @@ from pydantic import (
 
 from tusou.attributes.schema import AttributeType
 from tusou.attributes.values import name_fault
-from tusou.bundle.stages import Stages
+from tusou.bundle.stages import HUB_BIAS, QUERY_BANK, Stages
 from tusou.core.errors import CorruptBundle, IncompatibleBundle, InvalidRequest
 from tusou.core.files import sha256_of
 from tusou.core.ids import Encoding, ItemKind
@@ -204,6 +204,9 @@ class Manifest(_Record):
             raise ValueError("files are missing or have wrong names")
         if (ATTRIBUTES in names) != (self.attributes is not None):
             raise ValueError("attributes without their file, or their file without attributes")
+        hub_files = {HUB_BIAS, QUERY_BANK}
+        if (hub_files & names) != (hub_files if self.stages.hub is not None else set()):
+            raise ValueError("a hub correction without its files, or its files without it")
         return self
 
 

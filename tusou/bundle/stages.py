@@ -28,7 +28,7 @@ class HubRecord(StageRecord):
     bank_sha256: _Digest
     bank_size: _Count
     k: _Count
-    alpha: _Factor
+    alpha: Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)]
 
 
 class SoftmaxRecord(StageRecord):

@@ -70,7 +70,7 @@ class VectorFile:
 
     def read(self, dtype: str = VECTOR_TYPE) -> npt.NDArray[Any]:
         """Read all vectors into an array of a type."""
-        vectors = np.empty(self._shape, dtype)
+        vectors = np.empty((len(self), self.dim), dtype)
         start = 0
         for block in self.blocks():
             vectors[start : start + len(block)] = block

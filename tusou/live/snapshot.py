@@ -39,7 +39,7 @@ class LiveSnapshot:
         self.bundle, self.position = bundle, position
         self.removed, self.alive = removed, alive
         self.attributes = attributes
-        self._rows, self._read = rows, read
+        self.rows, self._read = rows, read
         for mask in (removed, alive):
             mask.setflags(write=False)
 
@@ -105,21 +105,28 @@ class LiveSnapshot:
         """Return the attributes of items, all of them or those of `names`."""
         return self.attributes.rows(keys, names)
 
-    def search(self, queries: Vectors, k: int, allowed: Mask | None = None) -> Neighbors:
+    def search(
+        self,
+        queries: Vectors,
+        k: int,
+        allowed: Mask | None = None,
+        vectors: Vectors | None = None,
+    ) -> Neighbors:
         """Return the k best live items per query by row key, ties by key; exact.
 
-        `allowed`, (size,), restricts them to the items of a mask.
+        `allowed`, (size,), restricts them to the items of a mask. `vectors` (m, d) are compared in
+        place of the live items' own.
         """
         chosen = self.alive
         if allowed is not None:
             chosen = chosen & allowed[self.version_size :]
-        return search_exactly(
-            self._rows.vectors(len(self.alive)), queries, k, chosen, self.version_size
-        )
+        if vectors is None:
+            vectors = self.rows.vectors(len(self.alive))
+        return search_exactly(vectors, queries, k, chosen, self.version_size)
 
     def vectors(self, keys: Sequence[int]) -> Vectors:
         """Return the vectors of items in the order of their keys, (k, d)."""
-        live = self._rows.vectors(len(self.alive))
+        live = self.rows.vectors(len(self.alive))
         n = self.version_size
         of_version = iter(self.bundle.vector_file.rows([key for key in keys if key < n]))
         return np.array(
@@ -135,7 +142,7 @@ class LiveSnapshot:
 
     def find(self, item_id: str) -> int | None:
         """Return the row key of an id given as text, or None."""
-        slot = self._rows.slot(item_id, len(self.alive))
+        slot = self.rows.slot(item_id, len(self.alive))
         if slot is not None and self.alive[slot]:
             return self.version_size + slot
         key = self.bundle.ids.key(item_id)
@@ -145,7 +152,7 @@ class LiveSnapshot:
         """Return the id of a row key, of the bundle's type."""
         if key < self.version_size:
             return self.bundle.ids.at(key)
-        item_id = self._rows.ids[key - self.version_size]
+        item_id = self.rows.ids[key - self.version_size]
         return int(item_id) if self.bundle.id_type == "int" else item_id
 
     def vector(self, item_id: str) -> Vectors:
@@ -200,7 +207,7 @@ class LiveSnapshot:
 
     def span(self, key: int) -> ContentSpan:
         """Return where the log holds the content of a live item."""
-        return self._rows.spans[key - self.version_size]
+        return self.rows.spans[key - self.version_size]
 
     def ids(self, mask: Mask, after: int = -1, limit: int = 100) -> list[tuple[int, ItemId]]:
         """Return row keys and ids of the first items of a mask behind the key `after`."""

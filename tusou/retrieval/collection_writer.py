@@ -4,8 +4,10 @@ import logging
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
+from tusou.bundle.biased_vectors import add_bias
 from tusou.core.errors import IndexUnavailable
 from tusou.indexes.item_changes import IndexedItem, ItemChange, ItemChanges
+from tusou.retrieval.live_biases import LiveBiases
 
 if TYPE_CHECKING:  # imports pyarrow
     from tusou.live.live_items import LiveItems
@@ -31,6 +33,8 @@ class CollectionWriter:
     ) -> None:
         """Start the thread; it begins when `previous`, which has been told to stop, has ended."""
         self._items, self._changes, self._previous = items, changes, previous
+        has_biases = items.bundle.hub_bias is not None
+        self._biases = LiveBiases(items.bundle) if has_biases else None
         self._position: int | None = None  # of the last change written; None: not yet known
         self._pending: dict[str, None] = {}  # ids of changed items, in the order of their changes
         self._failed = False
@@ -84,7 +88,7 @@ class CollectionWriter:
         self._collect(snapshot.position, self._position)
         while self._pending and not self._stopped.is_set():
             ids = list(self._pending)[:_ITEMS]
-            self._changes.write(_states(snapshot, ids))
+            self._changes.write(_states(snapshot, ids, self._biases))
             for item_id in ids:
                 del self._pending[item_id]
         if not self._pending and snapshot.position > self._position:
@@ -101,16 +105,21 @@ class CollectionWriter:
                 self._pending[item_id] = None
 
 
-def _states(snapshot: "LiveSnapshot", ids: list[str]) -> list[ItemChange]:
+def _states(
+    snapshot: "LiveSnapshot", ids: list[str], biases: LiveBiases | None
+) -> list[ItemChange]:
     bundle = snapshot.bundle
     keys = [snapshot.find(item_id) for item_id in ids]
     before = [bundle.ids.key(item_id) for item_id in ids]
     known = [key for key in keys if key is not None]
     replaced = [key for key in before if key is not None]
-    rows = iter(map(IndexedItem, snapshot.vectors(known), snapshot.attribute_rows(known)))
+    vectors = snapshot.vectors(known)
+    if biases is not None and known:
+        vectors = add_bias(vectors, biases.of(snapshot).by_key[known])
+    rows = iter(map(IndexedItem, vectors, snapshot.attribute_rows(known)))
     table = bundle.attributes
     old_attributes = table.rows(replaced) if table else [{} for _ in replaced]
-    old_rows = iter(map(IndexedItem, bundle.vector_file.rows(replaced), old_attributes))
+    old_rows = iter(map(IndexedItem, bundle.index_vectors.rows(replaced), old_attributes))
     return [
         ItemChange(
             item_id,

@@ -38,11 +38,11 @@ def check_compatibility(bundle: Bundle, index: VectorIndex, encoder: TextEncoder
     search. Raises CorruptBundle for a file that contradicts the manifest.
     """
     texts, expected = bundle.golden
-    _ = bundle.source_files, bundle.spans, bundle.vector_file, bundle.attributes
+    _ = bundle.source_files, bundle.spans, bundle.vector_file, bundle.attributes, bundle.query_bank
     same_count = len(index) == len(bundle.ids) == bundle.item_count
-    if not same_count or index.dim != bundle.manifest.model.dim:
+    if not same_count or index.dim != bundle.index_dim:
         raise CorruptBundle(f"{bundle.folder}: index and ids do not belong together; index again")
-    if encoder.dim != index.dim:
+    if encoder.dim != bundle.dim:
         raise IncompatibleBundle(
             f"{bundle.folder}: its vectors are not of this model's length; index again"
         )

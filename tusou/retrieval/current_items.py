@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from tusou.bundle.bundle import Bundle
 from tusou.indexes.base import SearchIndex
 from tusou.retrieval.item_view import ItemView, VersionView
+from tusou.retrieval.live_biases import LiveBiases
 from tusou.retrieval.live_index import LiveIndex
 from tusou.retrieval.searched_items import SearchedItems
 
@@ -22,9 +23,11 @@ class CurrentItems:
     def __init__(self, bundle: Bundle, index: SearchIndex) -> None:
         self._bundle = bundle
         self._live: LiveItems | None = None
-        self._of_version = SearchedItems(VersionView(bundle), index)
+        bias = bundle.hub_bias
+        biases = None if bias is None else LiveBiases(bundle)
+        self._of_version = SearchedItems(VersionView(bundle), index, bias)
         # A function of the index, not a method: a cycle would keep a replaced version in memory.
-        self._of_snapshot = lru_cache(_CACHED_SNAPSHOTS)(partial(_open_snapshot, index))
+        self._of_snapshot = lru_cache(_CACHED_SNAPSHOTS)(partial(_open_snapshot, index, biases))
 
     def attach_live(self, live: "LiveItems") -> None:
         """Show the items with their live changes from now on."""
@@ -42,5 +45,10 @@ class CurrentItems:
         return self._of_snapshot(view if view.bundle is self._bundle else self.view)
 
 
-def _open_snapshot(index: SearchIndex, snapshot: "LiveSnapshot") -> SearchedItems:
-    return SearchedItems(snapshot, LiveIndex(index, snapshot))
+def _open_snapshot(
+    index: SearchIndex, biases: LiveBiases | None, snapshot: "LiveSnapshot"
+) -> SearchedItems:
+    if biases is None:
+        return SearchedItems(snapshot, LiveIndex(index, snapshot))
+    of_snapshot = biases.of(snapshot)
+    return SearchedItems(snapshot, LiveIndex(index, snapshot, of_snapshot), of_snapshot.by_key)

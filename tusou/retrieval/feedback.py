@@ -23,7 +23,10 @@ def move_queries(
     adjusted = [each for each in prepared if each.query.adjust]
     requests = [
         NeighborRequest(
-            each.vector, feedback.items, items.selection(each.query), each.excluded_keys
+            items.as_query(each.vector, adjust=True),
+            feedback.items,
+            items.selection(each.query),
+            each.excluded_keys,
         )
         for each in adjusted
     ]

@@ -62,8 +62,11 @@ class ValueGroups:
 class NearDuplicates:
     """Items whose vectors nearly agree with that of a better hit."""
 
-    def __init__(self, index: SearchIndex, read_vectors: ReadVectors) -> None:
-        self._index, self._read = index, read_vectors
+    def __init__(
+        self, index: SearchIndex, read_vectors: ReadVectors, as_query: Callable[[Vectors], Vectors]
+    ) -> None:
+        """`as_query` returns what the index is searched with for the cosines with a vector."""
+        self._index, self._read, self._as_query = index, read_vectors, as_query
 
     def shown(self, keys: Sequence[int], count: int) -> list[int]:
         vectors = self._read(keys)
@@ -83,7 +86,9 @@ class NearDuplicates:
         members: dict[int, Ids] = {}
         pending, count = list(vectors), _FIRST_NEIGHBORS
         while pending:
-            requests = [NeighborRequest(vectors[key], count, selection) for key in pending]
+            requests = [
+                NeighborRequest(self._as_query(vectors[key]), count, selection) for key in pending
+            ]
             rankings = zip(pending, find_neighbors(self._index, requests), strict=True)
             for key, ranking in rankings:
                 if ranking.complete or ranking.scores[-1] < NEAR_DUPLICATE_COSINE - _SCORE_ERROR:

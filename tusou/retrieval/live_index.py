@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from tusou.bundle.biased_vectors import add_bias
 from tusou.core.arrays import Ids, Neighbors, Vectors
 from tusou.indexes.base import SearchIndex, best_first
+from tusou.retrieval.live_biases import SnapshotBiases
 
 if TYPE_CHECKING:  # imports pyarrow
     from tusou.live.snapshot import LiveSnapshot
@@ -27,8 +29,12 @@ class LiveIndex:
     of ties are as if all items were in one index.
     """
 
-    def __init__(self, index: SearchIndex, snapshot: "LiveSnapshot") -> None:
+    def __init__(
+        self, index: SearchIndex, snapshot: "LiveSnapshot", biases: SnapshotBiases | None = None
+    ) -> None:
+        """`biases` are those of the snapshot's items where the index has biases."""
         self._index, self._snapshot = index, snapshot
+        self._biases = biases
         self.dim = index.dim
 
     def __len__(self) -> int:
@@ -39,7 +45,7 @@ class LiveIndex:
         of_version = self._search_version(queries, k)
         if not len(self._snapshot.live_keys):
             return of_version
-        return self._merge(queries, of_version, self._snapshot.search(queries, k), k)
+        return self._merge(queries, of_version, self._search_live(queries, k), k)
 
     def search_among(self, queries: Vectors, k: int, keys: Ids) -> Neighbors:
         """Return the k best items per query among those of row keys, exactly."""
@@ -50,7 +56,11 @@ class LiveIndex:
             return of_version
         allowed = np.zeros(self._snapshot.size, np.bool_)
         allowed[keys[split:]] = True
-        return self._merge(queries, of_version, self._snapshot.search(queries, k, allowed), k)
+        return self._merge(queries, of_version, self._search_live(queries, k, allowed), k)
+
+    def _search_live(self, queries: Vectors, k: int, allowed: Mask | None = None) -> Neighbors:
+        vectors = None if self._biases is None else self._biases.live_vectors
+        return self._snapshot.search(queries, k, allowed, vectors)
 
     def _search_version(self, queries: Vectors, k: int) -> Neighbors:
         removed, size = self._snapshot.removed, self._snapshot.version_size
@@ -77,6 +87,8 @@ class LiveIndex:
             near = np.flatnonzero(_is_near(row, others) & (keys >= 0))
             if len(near):
                 vectors = self._snapshot.vectors(keys[near].tolist())
+                if self._biases is not None:
+                    vectors = add_bias(vectors, self._biases.by_key[keys[near]])
                 row[near] = [np.dot(vector, query) for vector in vectors]
         ids = np.concatenate([of_version.ids, live.ids], axis=1)
         return best_first(ids, np.concatenate([scores, live.scores], axis=1), k)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -53,10 +54,11 @@ class _Page:
     count: int  # the items of the ranking
     found: FoundPage | None = None
 
-    def request(self) -> NeighborRequest:
+    def request(self, items: SearchedItems) -> NeighborRequest:
         prepared = self.prepared
         vector = prepared.vector if prepared.moved is None else prepared.moved
-        return NeighborRequest(vector, self.count, self.selection, prepared.excluded_keys)
+        searched = items.as_query(vector, adjust=prepared.query.adjust)
+        return NeighborRequest(searched, self.count, self.selection, prepared.excluded_keys)
 
     def cut(self, ranking: Ranking) -> tuple[list[int], list[float]] | None:
         """Return keys and scores of the page's hits; None if the ranking is too short to tell."""
@@ -80,7 +82,7 @@ def find_pages(items: SearchedItems, prepared: Sequence[PreparedQuery]) -> list[
         for each in prepared
     ]
     while pending := [page for page in pages if page.found is None]:
-        rankings = find_neighbors(items.index, [page.request() for page in pending])
+        rankings = find_neighbors(items.index, [page.request(items) for page in pending])
         for page, ranking in zip(pending, rankings, strict=True):
             cut = page.cut(ranking)
             if cut is None:
@@ -94,7 +96,8 @@ def _grouping(items: SearchedItems, query: Query) -> Grouping | None:
     values = items.value_groups(query.distinct) if query.distinct is not None else None
     if not query.collapse:
         return values
-    duplicates = NearDuplicates(items.index, items.vectors)
+    plain = partial(items.as_query, adjust=False)
+    duplicates = NearDuplicates(items.index, items.vectors, plain)
     return duplicates if values is None else BothGroupings(values, duplicates)
 
 
@@ -133,7 +136,10 @@ def _cosines(
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return the cosines of a page's items, and the scores of their order where those differ."""
     if prepared.moved is None:
-        return tuple(scores), ()
+        if items.bias is None or not prepared.query.adjust:
+            return tuple(scores), ()
+        cosines = np.array(scores, np.float32) + items.bias[keys]
+        return tuple(cosines.tolist()), tuple(scores)
     cosines = np.einsum("nd,d->n", items.vectors(keys), prepared.vector)
     return tuple(cosines.tolist()), tuple(scores)
 

@@ -74,7 +74,7 @@ class SearchPipeline:
         self.bundle = bundle
         self._device, self._encoder = device, encoder
         spec = index_spec(bundle.manifest.index, milvus)
-        self._index = load_index(spec, bundle.path(INDEX), device, bundle.vector_file)
+        self._index = load_index(spec, bundle.path(INDEX), device, bundle.index_vectors)
         self._current = CurrentItems(bundle, self._index)
         self._cache = QueryCache(encoder, cache_size)
         self._image_tower = LazyImageTower(bundle, weights, device, image_options)
@@ -174,7 +174,8 @@ class SearchPipeline:
         self._encoder.warm_up()
         for count in _WARM_UP_BATCHES:
             vectors = self._encoder.encode(self._encoder.prepare([_WARM_UP_TEXT] * count))
-            requests = [NeighborRequest(vector, _USUAL_TOP_K) for vector in vectors]
+            queries = (self.items.as_query(vector, adjust=True) for vector in vectors)
+            requests = [NeighborRequest(query, _USUAL_TOP_K) for query in queries]
             find_neighbors(self._index, requests)
         if self.reranker is not None:
             self.reranker.warm_up()

@@ -3,8 +3,11 @@
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache, partial
 
+import numpy as np
+
 from tusou.attributes.filters import Filter, Location, check_filter, unknown_attribute
 from tusou.attributes.schema import Attributes, AttributeValue
+from tusou.bundle.biased_vectors import Bias, as_queries
 from tusou.core.arrays import Vectors
 from tusou.core.errors import ErrorDetail, InvalidRequest
 from tusou.core.ids import ItemId
@@ -24,8 +27,9 @@ _CACHED_FACETS = 64
 class SearchedItems:
     """The items of one view, with caches of filters and groups; not safe for concurrent calls."""
 
-    def __init__(self, view: ItemView, index: SearchIndex) -> None:
-        self.view, self.index = view, index
+    def __init__(self, view: ItemView, index: SearchIndex, bias: Bias | None = None) -> None:
+        """`bias` (size,) is that of each item by row key, where the index has biases."""
+        self.view, self.index, self.bias = view, index, bias
         # Functions of the view, not methods: a cycle would keep a replaced version in memory.
         self._select = lru_cache(_CACHED_SELECTIONS)(partial(_select, view))
         self._groups = lru_cache(_CACHED_GROUPS)(partial(_group_values, view))
@@ -55,6 +59,16 @@ class SearchedItems:
     def vector(self, item_id: str) -> Vectors:
         """Read the vector of an item, (d,); UnknownItem."""
         return self.view.vector(item_id)
+
+    def as_query(self, vector: Vectors, *, adjust: bool) -> Vectors:
+        """Return the vector that the index is searched with for a query (d,).
+
+        Scores are cosines, minus the items' biases with `adjust`.
+        """
+        if self.bias is None:
+            return vector
+        query: Vectors = as_queries(vector[np.newaxis], adjust=adjust)[0]
+        return query
 
     def attribute_rows(self, keys: Sequence[int], names: Sequence[str]) -> list[Attributes]:
         """Return the named attributes of items in the order of their keys."""

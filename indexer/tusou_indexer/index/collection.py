@@ -9,6 +9,7 @@ import numpy as np
 from tusou.attributes.schema import Attributes
 from tusou.attributes.table import AttributeTable
 from tusou.bundle.manifest import ATTRIBUTES, IDS, VECTORS, CollectionRecord
+from tusou.bundle.stages import HUB_BIAS
 from tusou.core.arrays import Vectors
 from tusou.core.files import sha256_of
 from tusou.indexes.milvus_address import MilvusTarget, address_of
@@ -75,7 +76,7 @@ def drop_collection(record: CollectionRecord, uri: str) -> None:
 def _content_digest(folder: Path) -> str:
     """Return a digest of all that the rows of a version's collection are made of."""
     content = sha256()
-    for name in (IDS, VECTORS, ATTRIBUTES):
+    for name in (IDS, VECTORS, HUB_BIAS, ATTRIBUTES):
         if (folder / name).exists():
             content.update(f"{name} {sha256_of(folder / name)}\n".encode())
     return content.hexdigest()[:16]

@@ -50,11 +50,12 @@ def build_index(
 ) -> TunedIndex:
     """Build the requested index, or for `auto` the one that suits the pool.
 
-    `vectors` (n, d) may be mapped from a file. `probes` returns query vectors of the other kind
-    than the items; it is called only if an index is measured. Among the indexes and parameters
-    that reach the target of index_recall@10, `auto` takes those whose search reads least. If none
-    does, it takes those that find most. A given factory string gets its parameters likewise.
-    Raises InvalidRequest for a target that is not a share, and when no index fits the memory.
+    `vectors` (n, d) may be mapped from a file, and have biases. `probes` returns query vectors of
+    the other kind than the items; it is called only if an index is measured. Among the indexes and
+    parameters that reach the target of index_recall@10, `auto` takes those whose search reads
+    least. If none does, it takes those that find most. A given factory string gets its parameters
+    likewise. Raises InvalidRequest for a target that is not a share, and when no index fits the
+    memory.
     """
     shape = len(vectors), vectors.shape[1]
     target = request.target(len(vectors))

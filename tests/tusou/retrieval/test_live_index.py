@@ -19,10 +19,12 @@ from tusou.indexes.specs import FaissSpec, IndexSpec, TorchSpec
 from tusou.live.operations import Delete, Operation, Patch, Upsert
 from tusou.live.store import LiveStore
 from tusou.retrieval import retriever
+from tusou.retrieval.live_biases import LiveBiases
 from tusou.retrieval.live_index import LiveIndex
 from tusou.retrieval.pages import PreparedQuery, find_pages
 from tusou.retrieval.query import Query
 from tusou.retrieval.searched_items import SearchedItems
+from tusou.stages.hub_bias import HubCorrection
 
 COUNT = 120
 QUERIES = unit_vectors(3, 11)
@@ -38,18 +40,24 @@ CHEAP: tuple[object, Callable[[Attributes], bool]] = (
 class Changed:
     """A version with live changes, and the same items in a plain dict."""
 
-    def __init__(self, folder: Path, spec: IndexSpec) -> None:
+    def __init__(self, folder: Path, spec: IndexSpec, *, hubs: bool = False) -> None:
+        """With `hubs`, the bundle corrects them, and so does the dict."""
         random = np.random.default_rng(3)
         self.vectors = unit_vectors(COUNT, 1)
         self.vectors[1::6] = self.vectors[0::6]  # ties
         rows = draw_attributes(COUNT)
         ids = [f"{n}.jpg#zhc#0" for n in range(COUNT)]
         contents = [b"\xff\xd8\xff%d" % n for n in range(COUNT)]
-        bundle = write_vector_bundle(folder / "b", ids, self.vectors, contents, SCHEMA, rows)
-        filled = create_index(spec, self.vectors.shape[1])
-        filled.fill(self.vectors)
+        self.hub = HubCorrection(unit_vectors(40, 21), k=8) if hubs else None
+        bundle = write_vector_bundle(
+            folder / "b", ids, self.vectors, contents, SCHEMA, rows, hub=self.hub
+        )
+        self.biases = LiveBiases(bundle) if hubs else None
+        filling = bundle.index_vectors.read()
+        filled = create_index(spec, filling.shape[1])
+        filled.fill(filling)
         filled.save(folder / "index")
-        self.index = load_index(spec, folder / "index", "cpu", bundle.vector_file)
+        self.index = load_index(spec, folder / "index", "cpu", bundle.index_vectors)
         assert bundle.path(VECTORS).exists()
         self.store = LiveStore(folder / "b", bundle)
         self.items = {
@@ -83,7 +91,13 @@ class Changed:
 
     def searched(self) -> SearchedItems:
         snapshot = self.store.snapshot
-        return SearchedItems(snapshot, LiveIndex(self.index, snapshot))
+        if self.biases is None:
+            return SearchedItems(snapshot, LiveIndex(self.index, snapshot))
+        biases = self.biases.of(snapshot)
+        return SearchedItems(snapshot, LiveIndex(self.index, snapshot, biases), biases.by_key)
+
+    def bias(self, stored: Vectors) -> float:
+        return 0.0 if self.hub is None else float(self.hub.bias(stored[np.newaxis])[0])
 
     def expected(
         self, vector: Vectors, passes: Callable[[Attributes], bool]
@@ -91,7 +105,7 @@ class Changed:
         """Return all items that pass, best first, ties by row key."""
         snapshot = self.store.snapshot
         scored = [
-            (item_id, float(stored @ vector))
+            (item_id, float(stored @ vector) - self.bias(stored))
             for item_id, (stored, row) in self.items.items()
             if passes(row)
         ]
@@ -106,14 +120,22 @@ def pages(items: SearchedItems, query: Query) -> list[Hits]:
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.factory)
 @pytest.mark.parametrize("widen", [False, True])
 @pytest.mark.parametrize("changes", [1, 30, 400])
+@pytest.mark.parametrize("hubs", [False, True])
 def test_searches_see_exactly_the_items_that_are_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spec: IndexSpec, widen: bool, changes: int
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    spec: IndexSpec,
+    widen: bool,
+    changes: int,
+    hubs: bool,
 ) -> None:
     if widen:
         monkeypatch.setattr(retriever, "_COMPARED_ITEMS", 0)
         monkeypatch.setattr(retriever, "_COMPARED_PER_NEIGHBOR", 0)
-    changed = Changed(tmp_path, spec)
-    changed.change(changes)
+    changed = Changed(tmp_path, spec, hubs=hubs)
+    changed.change(changes // 2)
+    changed.searched()
+    changed.change(changes - changes // 2)
     items = changed.searched()
     selected: Filter = parse_filter(CHEAP[0])
     for query, passes in ((PLAIN, lambda _: True), (replace(PLAIN, filter=selected), CHEAP[1])):
@@ -122,7 +144,8 @@ def test_searches_see_exactly_the_items_that_are_there(
             for vector, hits in zip(QUERIES, found, strict=True):
                 expected = changed.expected(vector, passes)[offset : offset + top_k]
                 assert list(hits.item_ids) == [item_id for item_id, _ in expected]
-                assert hits.scores == pytest.approx([score for _, score in expected], abs=1e-5)
+                scores = hits.adjusted_scores if hubs else hits.scores
+                assert scores == pytest.approx([score for _, score in expected], abs=1e-5)
     assert items.version.endswith(f"+{changes}")
 
 

@@ -1,0 +1,1 @@
+"""Tries stages of ranking on judged queries, and takes those that help."""
