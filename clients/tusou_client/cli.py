@@ -51,6 +51,9 @@ Skip = Annotated[
     list[SkippedStage] | None,
     typer.Option(help="A stage of the bundle to leave out; may be repeated."),
 ]
+MinRelevance = Annotated[
+    float | None, typer.Option(min=0, max=1, help="Leave out items of less relevance.")
+]
 FilterText = Annotated[
     str | None, typer.Option("--filter", help='Attributes, as JSON: {"price": {"$lte": 200}}.')
 ]
@@ -82,6 +85,7 @@ def query(
     explain: Annotated[
         bool, typer.Option("--explain", help="Print the score of each stage.")
     ] = False,
+    min_relevance: MinRelevance = None,
     url: Url = DEFAULT_URL,
     top_k: TopK = 10,
     api_key_file: KeyFile = None,
@@ -105,6 +109,7 @@ def query(
             "interpret": False if no_interpret else None,
             **{stage.value: False for stage in skip or ()},
             "explain": explain or None,
+            "min_relevance": min_relevance,
             "filter": _parse_filter(filter_text),
             "fields": names or None,
             **_parse_weights(weight or []),
@@ -117,10 +122,14 @@ def query(
         return
     for hit, attributes in zip(hits, hits.attributes or repeat({}), strict=False):
         cells = [_cell(attributes.get(name)) for name in names]
+        if hits.relevance:
+            cells.append(f"relevance {hits.relevance[hit.rank - 1]:.3f}")
         if hits.stage_scores:
             scores = hits.stage_scores[hit.rank - 1].items()
             cells.append(" ".join(f"{stage} {score:.4f}" for stage, score in scores))
         typer.echo("\t".join([str(hit.rank), str(hit.item_id), f"{hit.score:.4f}", *cells]))
+    if hits.matched is False:
+        typer.secho("Nothing fits the query well enough.", err=True)
     if hits.rerank in ("partial", "failed"):
         typer.secho(f"The reranker's scores are {hits.rerank}.", err=True)
     if hits.negative:

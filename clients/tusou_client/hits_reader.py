@@ -81,11 +81,25 @@ def _about_stages(fields: dict[str, object], count: int) -> dict[str, Any]:
         about["stage_scores"] = tuple(
             dict(zip(row, _scores(list(row.values())), strict=True)) for row in rows
         )
+    if "matched" in fields:
+        about |= _about_relevance(fields, count)
     if "rerank" in fields:
         if fields["rerank"] not in ("complete", "partial", "failed"):
             raise ValueError("`rerank` is not complete, partial or failed")
         about["rerank"] = fields["rerank"]
     return about
+
+
+def _about_relevance(fields: dict[str, object], count: int) -> dict[str, Any]:
+    answer = fields.get("answer_relevance")
+    (answer_relevance,) = _scores([answer])
+    if not isinstance(fields["matched"], bool):
+        raise ValueError("`matched` is neither true nor false")
+    return {
+        "relevance": _scores(_parallel(fields, "relevance", count)),
+        "answer_relevance": answer_relevance,
+        "matched": fields["matched"],
+    }
 
 
 def _scores(values: list[Any]) -> tuple[float, ...]:

@@ -51,6 +51,7 @@ class BatchOptions(TypedDict, total=False):
     adjust: bool  # False: without hub correction and feedback
     rerank: bool  # False: without the reranker
     explain: bool  # return the score of each stage
+    min_relevance: float  # leave out items of less relevance, 0 to 1
 
 
 class SearchOptions(BatchOptions, total=False):

@@ -15,6 +15,7 @@ BUNDLE/<version>/           written once, never changed
                             need them
     hub_bias.npy            (n, 1) float16: what the hub correction subtracts from an item's cosines
     attributes.arrow        the items' attributes in row key order, if there are any
+    calibration.json        relevance of hits as a function of their scores, optional
     images.bin              contents of items that came live, in a compacted version; the file
                             number of their spans is one past those of the source
 """
@@ -39,6 +40,7 @@ from tusou.bundle.bundle_parts import (
     read_hub_bias,
     read_spans,
 )
+from tusou.bundle.calibration_file import CalibrationFile, read_calibration
 from tusou.bundle.content import CONTENT, read_content_digests
 from tusou.bundle.item_ids import ItemIds
 from tusou.bundle.item_reader import decode_stored_image, decode_stored_text, read_span
@@ -59,7 +61,7 @@ from tusou.bundle.manifest import (
 )
 from tusou.bundle.pool_sample import PoolSample, draw_sample
 from tusou.bundle.refinement import vector_bytes
-from tusou.bundle.stages import HUB_BIAS, QUERY_BANK
+from tusou.bundle.stages import CALIBRATION, HUB_BIAS, QUERY_BANK
 from tusou.bundle.vector_file import VECTOR_TYPE, VectorFile
 from tusou.core.arrays import Vectors
 from tusou.core.errors import CorruptBundle, NoImage, UnknownItem
@@ -134,7 +136,7 @@ class Bundle:
                 f"{self.folder}: {counts.embedded} items and {counts.failed} failures in the "
                 f"manifest, but {parts} and {failures} failures in the files; index again"
             )
-        _ = self.golden, self.source_files, self.attributes, self.hub_bias
+        _ = self.golden, self.source_files, self.attributes, self.hub_bias, self.calibration
         check_vectors(self.path(QUERY_BANK), self.query_bank)
         if CONTENT in self.manifest.files:
             read_content_digests(self.path(CONTENT), counts.embedded)
@@ -246,6 +248,13 @@ class Bundle:
         if self.manifest.attributes is None:
             return None
         return read_attributes(self.path(ATTRIBUTES), self.manifest)
+
+    @cached_property
+    def calibration(self) -> CalibrationFile | None:
+        """The functions from scores to relevance, None if the version has none."""
+        if self.manifest.stages.calibration is None:
+            return None
+        return read_calibration(self.path(CALIBRATION), self.dim)
 
     @cached_property
     def source_files(self) -> list[Path]:

@@ -58,6 +58,10 @@ VERBS: dict[str, tuple[str, str]] = {
     ),
     "compare": ("tusou_lab.compare.cli:compare", "Test whether one search is better than another."),
     "fuse": ("tusou_lab.fuse.cli:fuse", "Fuse the rankings of several systems into one run."),
+    "calibrate": (
+        "tusou_lab.calibrate.cli:calibrate",
+        "Fit the relevance of hits on judged queries.",
+    ),
     "sweep": ("tusou_lab.sweep.cli:sweep", "Compare prompts, pools, depths, indexes, precisions."),
     "report": ("tusou_lab.report.cli:report", "Write a report of runs: one page to hand in."),
     "view": ("tusou_lab.view.cli:view", "Show queries with the images found, without answers."),

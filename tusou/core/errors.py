@@ -46,6 +46,12 @@ class InvalidRequest(InputError):
     code = "invalid_request"
 
 
+class NotCalibrated(InputError):
+    """The bundle has no calibration for queries of this kind."""
+
+    code = "not_calibrated"
+
+
 class EmptyQuery(InputError):
     """The query has no visible character."""
 

@@ -52,6 +52,7 @@ class LocalSearchOptions(TypedDict, total=False):
     adjust: bool  # let the bundle's stages adjust the ranking; True by default
     rerank: bool  # let the bundle's reranker score the first items anew; True by default
     explain: bool  # return the score of each stage
+    min_relevance: float  # 0 to 1: leave out hits of less relevance
 
 
 def make_queries(
@@ -80,6 +81,7 @@ def make_queries(
     adjust: bool = True,
     rerank: bool = True,
     explain: bool = False,
+    min_relevance: float | None = None,
 ) -> list[Query]:
     """Return one query per text, which is None where only an image or an item is given.
 
@@ -90,6 +92,8 @@ def make_queries(
     for weight in (query_weight, image_weight, item_weight, negative_weight):
         if not 0 < weight <= MAX_WEIGHT:
             raise InvalidRequest(f"a weight must be above 0 and at most {MAX_WEIGHT:g}")
+    if min_relevance is not None and not 0 <= min_relevance <= 1:
+        raise InvalidRequest("min_relevance must be at least 0 and at most 1")
     liked = list(like)
     if None in texts and image is None and item_id is None and not liked:
         raise InvalidRequest("give at least one of query, image, item_id and like")
@@ -120,6 +124,7 @@ def make_queries(
         adjust=adjust,
         rerank=rerank,
         explain=explain,
+        min_relevance=min_relevance,
     )
     return [
         replace(common, parts=(*parts, *other_parts), understood=understood)

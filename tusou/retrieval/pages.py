@@ -11,6 +11,7 @@ from tusou.core.arrays import Vectors
 from tusou.core.hits import Hits
 from tusou.retrieval.grouping import BothGroupings, Grouping, NearDuplicates
 from tusou.retrieval.query import Query
+from tusou.retrieval.relevance import RelevanceJudge
 from tusou.retrieval.retriever import NeighborRequest, Ranking, find_neighbors
 from tusou.retrieval.searched_items import SearchedItems
 from tusou.retrieval.selection import Selection
@@ -29,6 +30,7 @@ class PreparedQuery:
     truncated: bool
     moved: Vectors | None = None  # (d,): what is searched for instead of the vector
     depth: int = 0  # hits that a reranker scores; 0 without one
+    judge: RelevanceJudge | None = None  # None: hits have no relevance
 
     @property
     def page(self) -> slice:
@@ -61,14 +63,13 @@ class _Page:
         return NeighborRequest(searched, self.count, self.selection, prepared.excluded_keys)
 
     def cut(self, ranking: Ranking) -> tuple[list[int], list[float]] | None:
-        """Return keys and scores of the page's hits; None if the ranking is too short to tell."""
-        page = self.prepared.page
+        """Return keys and scores of the hits to the page's end; None if they cannot be told yet."""
+        end = self.prepared.page.stop
         if self.grouping is None:
-            return ranking.keys[page], ranking.scores[page]
-        shown = self.grouping.shown(ranking.keys, page.stop)
-        if len(shown) < page.stop and not ranking.complete:
+            return ranking.keys[:end], ranking.scores[:end]
+        shown = self.grouping.shown(ranking.keys, end)
+        if len(shown) < end and not ranking.complete:
             return None
-        shown = shown[page]
         return [ranking.keys[n] for n in shown], [ranking.scores[n] for n in shown]
 
 
@@ -88,7 +89,7 @@ def find_pages(items: SearchedItems, prepared: Sequence[PreparedQuery]) -> list[
             if cut is None:
                 page.count *= _MORE
             else:
-                page.found = FoundPage(_hits(items, page, *cut), cut[0])
+                page.found = _found_page(items, page, *cut)
     return [page.found for page in pages if page.found is not None]
 
 
@@ -101,9 +102,30 @@ def _grouping(items: SearchedItems, query: Query) -> Grouping | None:
     return duplicates if values is None else BothGroupings(values, duplicates)
 
 
-def _hits(items: SearchedItems, page: _Page, keys: list[int], scores: list[float]) -> Hits:
+def _found_page(
+    items: SearchedItems, page: _Page, keys: list[int], scores: list[float]
+) -> FoundPage:
+    """Return the page, from the hits to its end."""
+    prepared = page.prepared
+    shown = prepared.page
+    if prepared.judge is None or prepared.depth:  # judged when it has been reranked
+        keys, scores = keys[shown], scores[shown]
+        return FoundPage(_hits(items, page, keys, *_cosines(items, prepared, keys, scores)), keys)
+    cosines, adjusted = _cosines(items, prepared, keys, scores)
+    judged = prepared.judge.judge(cosines, adjusted)
+    shown = judged.cut(shown)
+    hits = _hits(items, page, keys[shown], cosines[shown], adjusted[shown])
+    return FoundPage(judged.add_to(hits, shown), keys[shown])
+
+
+def _hits(
+    items: SearchedItems,
+    page: _Page,
+    keys: list[int],
+    cosines: tuple[float, ...],
+    adjusted: tuple[float, ...],
+) -> Hits:
     query, understood = page.prepared.query, page.prepared.query.understood
-    cosines, adjusted = _cosines(items, page.prepared, keys, scores)
     hits = Hits(
         tuple(map(items.item_id, keys)),
         cosines,

@@ -36,12 +36,14 @@ from tusou.retrieval.item_view import ItemView
 from tusou.retrieval.pages import FoundPage, PreparedQuery, find_pages
 from tusou.retrieval.query import ItemPart, Query, TextPart, VectorPart, combine
 from tusou.retrieval.query_cache import QueryCache, check_finite
+from tusou.retrieval.relevance import open_judge
 from tusou.retrieval.rerank_candidates import Outcome, RerankCandidates, rerank_task
 from tusou.retrieval.results import RetrievedBatch, SearchResults, TextEmbeddings
 from tusou.retrieval.retriever import NeighborRequest, find_neighbors
 from tusou.retrieval.searched_items import SearchedItems
 from tusou.stages import open_reranker
 from tusou.stages.base import StageContext
+from tusou.stages.calibration import Calibration
 from tusou.stages.reranking import Reranking
 from tusou.text.segmentation import segment
 
@@ -80,6 +82,8 @@ class SearchPipeline:
         self._image_tower = LazyImageTower(bundle, weights, device, image_options)
         self._stages = bundle.manifest.stages
         context = StageContext(bundle, weights, device, *image_options)
+        content = bundle.calibration
+        self._calibration = None if content is None else Calibration(content)
         record = self._stages.rerank
         self.reranker = None if record is None else open_reranker(context, record)
 
@@ -264,7 +268,7 @@ class SearchPipeline:
                 if not still_waiting(position):
                     raise DeadlineExceeded("The caller no longer waits for this result.")
                 items = self._current.of(query.view or now)
-                prepared[position] = _prepare(query, encoded, items)
+                prepared[position] = self._judge(_prepare(query, encoded, items))
             except TusouError as error:
                 failed[position] = error
             else:
@@ -298,7 +302,11 @@ class SearchPipeline:
             return hits
         query = prepared.query
         task = rerank_task(query, prepared.vector, hits, keys, items, prepared.depth)
-        return RerankCandidates(query, hits, task, self.reranker)
+        return RerankCandidates(query, hits, task, self.reranker, prepared.judge)
+
+    def _judge(self, prepared: PreparedQuery) -> PreparedQuery:
+        judge = open_judge(self._calibration, prepared.query, prepared.vector)
+        return prepared if judge is None else replace(prepared, judge=judge)
 
     def _ready_to_rerank(self, prepared: PreparedQuery) -> PreparedQuery:
         if self.reranker is None or not prepared.query.rerank:

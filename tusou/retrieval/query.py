@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Self, TypeAlias
+from typing import TYPE_CHECKING, Literal, Self, TypeAlias
 
 import numpy as np
 
@@ -45,11 +45,12 @@ class ItemPart:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VectorPart:
-    """An image that is already encoded, and the digest of the weights that encoded it."""
+    """An image, or a text, that is already encoded, and the digest of the weights that did it."""
 
     vector: Vectors  # one unit row, (d,)
     model: str
     weight: float = 1.0
+    kind: Literal["image", "text"] = "image"
 
 
 Part: TypeAlias = TextPart | ItemPart | VectorPart
@@ -102,6 +103,17 @@ class Query:
         return self.exclude.union(part.item_id for part in self.parts if isinstance(part, ItemPart))
 
     @property
+    def kind(self) -> Literal["texts", "images"] | None:
+        """What the query asks with; None for items and mixtures. Negative parts do not count."""
+        kinds = {_kind(part) for part in self.parts if part.weight > 0}
+        return kinds.pop() if len(kinds) == 1 else None
+
+    @property
+    def refuses(self) -> bool:
+        """Whether parts of the query are negative."""
+        return any(part.weight < 0 for part in self.parts)
+
+    @property
     def texts(self) -> tuple[str, ...]:
         """The texts to encode, in the order of the parts."""
         return tuple(part.text for part in self.parts if isinstance(part, TextPart))
@@ -146,6 +158,12 @@ def feedback_parts(like: Iterable[ItemId], dislike: Iterable[ItemId]) -> list[Pa
     for items, weight in ((list(like), LIKE_WEIGHT), (list(dislike), -DISLIKE_WEIGHT)):
         parts += [ItemPart(str(item_id), weight / len(items)) for item_id in items]
     return parts
+
+
+def _kind(part: Part) -> Literal["texts", "images"] | None:
+    if isinstance(part, ItemPart):
+        return None
+    return "images" if isinstance(part, VectorPart) and part.kind == "image" else "texts"
 
 
 def combine(parts: Sequence[Part], vectors: Sequence[Vectors]) -> Vectors:

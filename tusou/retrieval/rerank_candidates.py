@@ -9,6 +9,7 @@ from tusou.core.arrays import Vectors
 from tusou.core.errors import TusouError
 from tusou.core.hits import Hits
 from tusou.retrieval.query import Query, TextPart
+from tusou.retrieval.relevance import RelevanceJudge
 from tusou.retrieval.searched_items import SearchedItems
 from tusou.stages.base import Reranker, RerankTask, Scores
 from tusou.stages.reranking import Reranking, rerank_order
@@ -22,6 +23,7 @@ class RerankCandidates:
     hits: Hits  # from rank 1
     task: RerankTask  # of the first of them
     reranker: Reranker
+    judge: RelevanceJudge | None = None  # None: hits have no relevance
 
     @property
     def index_version(self) -> str:
@@ -36,7 +38,12 @@ class RerankCandidates:
         hits = self.hits if not self.query.explain else _explained(self.hits, scores)
         order += range(len(order), len(hits))
         page = slice(self.query.offset, self.query.offset + self.query.top_k)
-        return replace(hits.take(order[page]), rerank=outcome)
+        if self.judge is None:
+            return replace(hits.take(order[page]), rerank=outcome)
+        hits = hits.take(order)
+        judged = self.judge.judge(hits.scores, hits.adjusted_scores, _pad(scores, len(hits))[order])
+        page = judged.cut(page)
+        return replace(judged.add_to(hits[page], page), rerank=outcome)
 
 
 Outcome: TypeAlias = Hits | RerankCandidates | TusouError
@@ -56,8 +63,11 @@ def rerank_task(
 def _explained(hits: Hits, scores: Scores) -> Hits:
     stage_scores = tuple(
         {**before, "rerank": float(score)} if np.isfinite(score) else before
-        for before, score in zip(
-            hits.stage_scores, [*scores, *[np.nan] * (len(hits) - len(scores))], strict=True
-        )
+        for before, score in zip(hits.stage_scores, _pad(scores, len(hits)), strict=True)
     )
     return replace(hits, stage_scores=stage_scores)
+
+
+def _pad(scores: Scores, count: int) -> Scores:
+    """Return the scores of all hits; NaN for those behind the reranker's depth."""
+    return np.concatenate([scores, np.full(count - len(scores), np.nan, np.float32)])

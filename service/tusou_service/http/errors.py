@@ -177,6 +177,11 @@ PROBLEM_TYPES: dict[type[TusouError], ProblemType] = {
     domain.InvalidRequest: ProblemType(
         422, "Invalid request", "A value has the wrong type, range or name; see errors."
     ),
+    domain.NotCalibrated: ProblemType(
+        422,
+        "Not calibrated",
+        "The index gives no relevance for this kind of query; leave min_relevance out.",
+    ),
     domain.EmptyQuery: ProblemType(
         422, "Empty query", "A query needs at least one visible character."
     ),

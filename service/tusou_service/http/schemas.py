@@ -230,6 +230,10 @@ class InfoResponse(BaseModel):
         description="At most 12 random items, the same ones while the index stays the same."
     )
     random_scores: RandomScores
+    relevance: Literal["texts", "images"] | None = Field(
+        description="The kind of queries whose results have a relevance; null without a "
+        "calibration."
+    )
     attributes: dict[str, AttributeType] = Field(
         description="The attributes of the items, and their types."
     )

@@ -21,6 +21,14 @@ class StageFields(BaseModel):
         description="Whether the index's reranker, if it has one, scores the first items anew.",
         examples=[False],
     )
+    min_relevance: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        allow_inf_nan=False,
+        description="Leave out items of less relevance; the index needs a calibration.",
+        examples=[0.5],
+    )
     explain: bool = Field(
         default=False, description="Whether to return the score of each stage.", examples=[True]
     )
@@ -39,6 +47,16 @@ class StageScores(BaseModel):
         description="Whether the reranker scored all of the first items: those without a score "
         "keep their place.",
     )
+    relevance: tuple[float, ...] | None = Field(
+        None,
+        description="Parallel to item_ids, with a calibration: the probability that the item fits.",
+    )
+    answer_relevance: float | None = Field(
+        None, description="The probability that one of the first ten items fits."
+    )
+    matched: bool | None = Field(
+        None, description="Whether anything fits; false beside items: they only come nearest."
+    )
     stage_scores: tuple[dict[str, float], ...] | None = Field(
         None,
         description="Parallel to item_ids, with explain: the item's score by stage: retrieve, "
@@ -48,8 +66,10 @@ class StageScores(BaseModel):
 
 def stage_options(fields: StageFields) -> dict[str, Any]:
     """Return the arguments of `Query` about stages, without those that have their default."""
-    options = {"adjust": fields.adjust, "rerank": fields.rerank, "explain": fields.explain}
-    return {name: value for name, value in options.items() if value != (name != "explain")}
+    names = ("adjust", "rerank", "explain", "min_relevance")
+    options = {name: getattr(fields, name) for name in names}
+    defaults = {name: StageFields.model_fields[name].default for name in names}
+    return {name: value for name, value in options.items() if value != defaults[name]}
 
 
 def stage_scores(query: Query, hits: Hits) -> dict[str, Any]:
@@ -59,6 +79,10 @@ def stage_scores(query: Query, hits: Hits) -> dict[str, Any]:
         fields["adjusted_scores"] = hits.adjusted_scores
     if hits.rerank is not None:
         fields["rerank"] = hits.rerank
+    if hits.matched is not None:
+        fields["relevance"] = hits.relevance
+        fields["answer_relevance"] = hits.answer_relevance
+        fields["matched"] = hits.matched
     if query.explain:
         fields["stage_scores"] = hits.stage_scores
     return fields

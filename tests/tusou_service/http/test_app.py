@@ -87,6 +87,7 @@ def test_health_and_info(client: TestClient) -> None:
         "accepts": ["text", "image", "item"],
         "sample_item_ids": [9, 7],
         "random_scores": {"text": 0.25, "image": 0.5, "item": 0.5},
+        "relevance": None,
         "attributes": {},
         "facets": [],
         "manifest": {

@@ -95,6 +95,7 @@ def info(engine: EngineDep) -> InfoResponse:  # in a thread: the first call read
         random_scores=RandomScores(
             text=sample.text_score, image=image_score, item=sample.item_score
         ),
+        relevance=bundle.calibration.query_kind if bundle.calibration else None,
         attributes=dict(view.schema),
         facets=attributes.facet_names if attributes else (),
         manifest=bundle.manifest.model_dump(mode="json", exclude=_PRIVATE_FIELDS),

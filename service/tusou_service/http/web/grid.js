@@ -84,7 +84,8 @@ export function card(hit, position, { onLike, onLess, onOpen, onProduct }) {
   part("offer").hidden = !others && !priceOf(hit);
   part("id").title = id;
   part("score").textContent = scoreText;
-  part("score").title = strings().score(scoreText);
+  part("score").title = [strings().score(scoreText), hit.relevance !== undefined && strings().relevance((100 * hit.relevance).toFixed(0))]
+    .filter(Boolean).join(strings().comma);
   for (const [name, action] of [["like", onLike], ["less", onLess]]) {
     const button = part(name);
     if (!action) {

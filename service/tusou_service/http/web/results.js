@@ -35,6 +35,7 @@ export function showResults(refreshIndex) {
 
 export function showEmpty() {
   grid.replaceChildren();
+  grid.classList.remove("pale");
   byId("meta").textContent = "";
   byId("end").textContent = "";
 }
@@ -42,7 +43,9 @@ export function showEmpty() {
 export function append(from) {
   const items = state.results?.items ?? [];
   const actions = itemActions();
-  const randomFrom = firstRandom(items);
+  const fitsNothing = state.results?.matched === false;
+  const randomFrom = fitsNothing ? -1 : firstRandom(items);
+  grid.classList.toggle("pale", fitsNothing);
   for (const [position, hit] of items.entries()) {
     if (position < from) continue;
     if (position === randomFrom) grid.append(element("li", position ? strings().random : strings().allRandom, "random"));
@@ -82,6 +85,7 @@ export function showNotices(refreshIndex) {
   const { query, results, imageMissing, knownId } = state;
   const { understood, literal, isLiteral, interpret, truncated, lostImage, lostRest, unshared } = strings();
   const lines = [];
+  if (results?.matched === false && results.items.length) lines.push(noneFits());
   if (knownId) lines.push(itemOffer(knownId));
   if (imageMissing && !query.image) lines.push(notice(isSearch(query) ? `${lostImage}${lostRest}` : lostImage));
   if (query.image) lines.push(notice(unshared));
@@ -100,6 +104,15 @@ export function showNotices(refreshIndex) {
     line.setAttribute("role", "alert");
     byId("more").before(line);
   }
+}
+
+// What a calibrated index says of a query that nothing fits: the items shown only come nearest.
+function noneFits() {
+  const line = notice(strings().noneFitsMore);
+  line.prepend(element("strong", strings().noneFits));
+  line.classList.add("unfit");
+  line.setAttribute("role", "status");
+  return line;
 }
 
 function itemOffer(id) {

@@ -110,8 +110,8 @@ const requestFields = (offset, version) => ({
 });
 
 function summarize(response) {
-  const { index_version: version, took_ms: tookMs, truncated, interpreted, facets } = response;
-  return { version, tookMs, truncated, interpreted, facets, total: response.matching_items ?? state.service.item_count };
+  const { index_version: version, took_ms: tookMs, truncated, interpreted, facets, matched } = response;
+  return { version, tookMs, truncated, interpreted, facets, matched, total: response.matching_items ?? state.service.item_count };
 }
 
 function toHits(response) {
@@ -120,6 +120,7 @@ function toHits(response) {
     score: response.scores[position],
     attributes: response.attributes?.[position] ?? {},
     others: response.others?.[position] ?? 0,
+    relevance: response.relevance?.[position],
   }));
 }
 

@@ -1,0 +1,1 @@
+"""Calibration: relevance that is a probability, fitted on judged queries."""

@@ -1,0 +1,138 @@
+"""Judged answers of a bundle: each query searched with its right items in the pool and without."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+import numpy as np
+
+from tusou.cli.progress import Progress
+from tusou.core.arrays import Vectors
+from tusou.core.errors import BadDataset, TusouError
+from tusou.core.hits import Hits
+from tusou.evaluation.judgments import JudgedQuery, Judgments
+from tusou.retrieval.pipeline import SearchPipeline
+from tusou.retrieval.query import Query
+from tusou.stages.calibration import RankedScores, Values
+
+_BATCH_SIZE = 256  # queries searched together
+_BLOCK_ROWS = 65_536  # vectors averaged together
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class JudgedScores:
+    """The scores of the first hits of one search, and which of them are right."""
+
+    ranked: RankedScores
+    right: Values  # (depth,): 0 or 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class JudgedAnswer:
+    """One query's answer with its right items in the pool, and with them removed."""
+
+    text: str | None  # equal texts are one query for a cross-validation
+    present: JudgedScores
+    absent: JudgedScores
+
+    @property
+    def both(self) -> tuple[JudgedScores, JudgedScores]:
+        return self.present, self.absent
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PoolMean:
+    """The mean vector of the items."""
+
+    vector: Values  # (d,)
+    items: int
+
+    def without(self, vectors: Vectors) -> Values:
+        """Return the mean of the items but those of some vectors, (c, d)."""
+        total = self.vector * self.items - vectors.sum(axis=0, dtype=np.float64)
+        mean: Values = total / max(1, self.items - len(vectors))
+        return mean
+
+
+def average_items(vectors: Vectors) -> PoolMean:
+    """Return the mean of all rows, (n, d), read in blocks."""
+    total = np.zeros(vectors.shape[1])
+    for start in range(0, len(vectors), _BLOCK_ROWS):
+        total += vectors[start : start + _BLOCK_ROWS].sum(axis=0, dtype=np.float64)
+    return PoolMean(total / len(vectors), len(vectors))
+
+
+SearchAll: TypeAlias = Callable[[Sequence[Query]], list[Hits]]
+
+
+def search_all(
+    pipeline: SearchPipeline, judgments: Judgments, queries: Sequence[Query], progress: Progress
+) -> list[Hits]:
+    """Search for the query of each row as the service would; BadDataset names a row that fails."""
+    hits: list[Hits] = []
+    for start in range(0, len(queries), _BATCH_SIZE):
+        batch = slice(start, start + _BATCH_SIZE)
+        results = pipeline.search(queries[batch]).hits
+        for row, result in zip(judgments.rows[batch], results, strict=True):
+            if isinstance(result, TusouError):
+                raise BadDataset(f"{judgments.locate(row)}: {result}")
+            hits.append(result)
+        progress.advance(len(results))
+    return hits
+
+
+def judge_answers(
+    pipeline: SearchPipeline,
+    judgments: Judgments,
+    queries: Sequence[Query],
+    vectors: Vectors,
+    mean: PoolMean,
+    progress: Progress,
+) -> list[JudgedAnswer]:
+    """Search for the query of each row twice; `vectors` are those of the queries, (n, d).
+
+    Every row has a right item in the pool.
+    """
+    ids = pipeline.bundle.ids
+    known = [
+        frozenset(item for item in map(str, row.correct) if ids.key(item) is not None)
+        for row in judgments.rows
+    ]
+    removed = [
+        replace(query, exclude=query.exclude | items)
+        for query, items in zip(queries, known, strict=True)
+    ]
+    progress.begin("searching", 2 * len(queries))
+    answers: list[JudgedAnswer] = []
+    present = search_all(pipeline, judgments, queries, progress)
+    absent = search_all(pipeline, judgments, removed, progress)
+    rows = zip(judgments.rows, queries, vectors, known, present, absent, strict=True)
+    for row, query, vector, items, with_items, without in rows:
+        keys = [key for key in map(ids.key, items) if key is not None]
+        others = mean.without(pipeline.bundle.vector_file.rows(keys))
+        answers.append(
+            JudgedAnswer(
+                row.text,
+                _judge(row, query, with_items, float(mean.vector @ vector)),
+                _judge(row, query, without, float(others @ vector)),
+            )
+        )
+    return answers
+
+
+def _judge(row: JudgedQuery, query: Query, hits: Hits, pool_cosine: float) -> JudgedScores:
+    correct = set(map(str, row.correct))
+    right = np.array([str(item) in correct for item in hits.item_ids], np.float64)
+    return JudgedScores(rank_scores(query, hits, pool_cosine), right)
+
+
+def rank_scores(query: Query, hits: Hits, pool_cosine: float) -> RankedScores:
+    """Return what a relevance depends on, from hits that explain the scores of their stages."""
+    reranked = [scores.get("rerank", np.nan) for scores in hits.stage_scores]
+    return RankedScores(
+        np.array(hits.scores, np.float64),
+        pool_cosine,
+        refuses=query.refuses,
+        adjusted=np.array(hits.adjusted_scores) if hits.adjusted_scores else None,
+        reranked=np.array(reranked) if np.isfinite(reranked).any() else None,
+    )
