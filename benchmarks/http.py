@@ -15,7 +15,9 @@ from pathlib import Path
 
 import numpy as np
 from tusou_indexer.build_inputs import BuildInputs
+from tusou_indexer.build_models import record_model
 from tusou_indexer.index.request import IndexRequest
+from tusou_indexer.model_shards import ModelShards
 from tusou_indexer.plan import make_plan, scan_source
 from tusou_indexer.publish import publish
 from tusou_indexer.write_bundle import BundleRecipe, write_bundle
@@ -27,7 +29,7 @@ from tusou.bundle.content import DIGEST_BYTES
 from tusou.bundle.manifest import VECTORS
 from tusou.bundle.shards import Shard, ShardStore
 from tusou.data.formats.image_lines import open_image_file
-from tusou.encoders import find_weights
+from tusou.encoders import find_weights, resolve_encoder
 
 ITEMS, DIM, SHARD = 30_000, 512, 2048
 # All clients are answered, however long they wait: the throughput is measured.
@@ -70,6 +72,8 @@ def make_bundle(folder: Path, model: Path) -> Path:
     image = base64.b64encode(b"an image").decode()
     pool.write_text("".join(f"{item}\t{image}\n" for item in range(ITEMS)))
     weights = find_weights(str(model))
+    tower = resolve_encoder(weights, "image", "cpu", "fp32", "torch")
+    record = record_model([str(model)], [tower], [1.0])
     inputs = BuildInputs(
         str(pool), None, "", weights.digest, "cpu", "fp32", "torch", SHARD, 64, "none", 64, {}
     )
@@ -82,7 +86,7 @@ def make_bundle(folder: Path, model: Path) -> Path:
         store.write(number, Shard(rows, np.zeros_like(rows), contents), vectors[rows])
     root.mkdir()
     write_bundle(
-        plan, store, BundleRecipe(str(model), weights, IndexRequest(), None, 224), root / "next"
+        plan, ModelShards([store]), BundleRecipe(record, (weights,), IndexRequest()), root / "next"
     )
     publish(root, root / "next")
     return root

@@ -24,7 +24,9 @@ from time import perf_counter
 import numpy as np
 from tusou_indexer.build import BATCH_ROWS, SHARD_ROWS
 from tusou_indexer.build_inputs import BuildInputs, library_versions
+from tusou_indexer.build_models import record_model
 from tusou_indexer.index.request import IndexRequest
+from tusou_indexer.model_shards import ModelShards
 from tusou_indexer.plan import Plan, make_plan, scan_source
 from tusou_indexer.publish import publish
 from tusou_indexer.write_bundle import BundleRecipe, write_bundle
@@ -154,8 +156,10 @@ def publish_stand_in(root: Path, pool: Path, model: Path) -> None:
         checks = np.array([check for check, _ in digests], np.int64)
         contents = np.frombuffer(b"".join(content for _, content in digests), np.uint8)
         store.write(number, Shard(rows, checks, contents.reshape(len(rows), -1)), vectors[rows])
-    recipe = BundleRecipe(str(model), weights, IndexRequest("Flat"), None, 224)
-    write_bundle(plan, store, recipe, root / "next")
+    recipe = BundleRecipe(
+        record_model([str(model)], [resolved], [1.0]), (weights,), IndexRequest("Flat")
+    )
+    write_bundle(plan, ModelShards([store]), recipe, root / "next")
     publish(root, root / "next")
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from drawing import image_line
 from object_store import ObjectStore, running_store
+from tiny_models import save_tiny_model
 
 # Tests run beside each other's servers: two OpenMP teams on two cores wait for each other.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -16,32 +17,13 @@ os.environ["OMP_NUM_THREADS"] = "1"
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Save a cn_clip model of two layers with random weights, in cn_clip's own format."""
-    import torch
-    from cn_clip.clip.model import CLIP
+    return save_tiny_model(tmp_path_factory.mktemp("model") / "tiny.pt")
 
-    torch.manual_seed(0)
-    model = CLIP(
-        embed_dim=64,
-        image_resolution=32,
-        vision_layers=2,
-        vision_width=64,
-        vision_patch_size=8,
-        vocab_size=21128,
-        text_attention_probs_dropout_prob=0.1,
-        text_hidden_act="gelu",
-        text_hidden_dropout_prob=0.1,
-        text_hidden_size=64,
-        text_initializer_range=0.02,
-        text_intermediate_size=128,
-        text_max_position_embeddings=64,
-        text_num_attention_heads=1,
-        text_num_hidden_layers=2,
-        text_type_vocab_size=2,
-    )
-    path = tmp_path_factory.mktemp("model") / "tiny.pt"
-    state = {f"module.{name}": tensor.half() for name, tensor in model.state_dict().items()}
-    torch.save({"epoch": 0, "step": 0, "name": "tiny", "state_dict": state}, path)
-    return path
+
+@pytest.fixture(scope="session")
+def second_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Save another one, with vectors of 48 numbers."""
+    return save_tiny_model(tmp_path_factory.mktemp("model") / "second.pt", 1, embed_dim=48)
 
 
 @pytest.fixture(scope="session")

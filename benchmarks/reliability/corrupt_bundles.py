@@ -20,8 +20,8 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
+import tusou.encoders
 import tusou.retrieval.compatibility
-import tusou.retrieval.pipeline
 from benchmarks.record import record
 from benchmarks.reliability.forgery import damage, forge
 from benchmarks.running import demo_bundle
@@ -105,7 +105,7 @@ def open_and_search(bundle: Path) -> None:
 
 def load_once() -> None:
     """Load the model once for all bundles that name the same."""
-    vars(tusou.retrieval.pipeline)["open_text_encoder"] = cache(open_text_encoder)
+    vars(tusou.encoders)["open_text_encoder"] = cache(open_text_encoder)
     vars(tusou.retrieval.compatibility)["find_weights"] = cache(find_weights)
 
 

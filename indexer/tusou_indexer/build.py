@@ -2,15 +2,18 @@
 
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
+from itertools import chain
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, cast
 
 from tusou.bundle.biased_vectors import biased_dim
 from tusou.bundle.bundle import Bundle
-from tusou.bundle.manifest import Counts, IndexRecord
+from tusou.bundle.manifest import MAX_PROMPTS, Counts, IndexRecord
+from tusou.bundle.model_record import ModelMember
 from tusou.bundle.old_versions import remove_old
 from tusou.bundle.publication import lock_bundle
 from tusou.bundle.shards import ShardStore
@@ -21,23 +24,26 @@ from tusou.core.hardware import cpu_count
 from tusou.core.lazy_import import LazyImport
 from tusou.data import open_pool, split_source
 from tusou.encoders import (
-    DEMO,
-    MODELS,
     ResolvedEncoder,
     Tower,
-    Weights,
     find_weights,
-    image_size,
+    image_part,
+    join_names,
     open_image_encoder,
     open_text_encoder,
     prepare_service,
     resolve_encoder,
+    split_names,
+    text_part,
+    with_views,
 )
 from tusou.images.preparation import Preparation
 from tusou.images.preprocess import MAX_MEGAPIXELS
+from tusou.images.views import Views
 from tusou.indexes import faiss_device
 from tusou.indexes.milvus_address import MilvusTarget
 from tusou.text.prompt import check_prompt
+from tusou.text.prompt_file import read_templates
 from tusou.text.script import hint_at_language
 from tusou_indexer.build_checks import (
     WORK,
@@ -47,26 +53,27 @@ from tusou_indexer.build_checks import (
     check_recall,
 )
 from tusou_indexer.build_inputs import BuildInputs, library_versions, open_source, source_stamp
-from tusou_indexer.build_record import reused_versions
+from tusou_indexer.build_models import record_model, scale_weights
+from tusou_indexer.build_record import merge_reused
 from tusou_indexer.embed import Matches, embed_images, embed_texts, sample_texts
 from tusou_indexer.index.request import AUTO, IndexRequest
+from tusou_indexer.model_shards import ModelShards
 from tusou_indexer.plan import Plan, ScannedSource, make_plan, scan_source
 from tusou_indexer.publish import publish
 from tusou_indexer.published import (
     PublishedVersions,
     find_equal,
+    find_model,
     named_versions,
     reusable_versions,
 )
 from tusou_indexer.query_bank import QueryBank
-from tusou_indexer.reuse import reuse_vectors
+from tusou_indexer.reuse import ReusableVersion, reuse_vectors
 from tusou_indexer.shard_worker import WorkerRecipe
 from tusou_indexer.version_collection import check_target, is_missing, releasing
-from tusou_indexer.write_bundle import BundleRecipe, write_bundle
+from tusou_indexer.write_bundle import BundleRecipe, reused_by_model, write_bundle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from tusou_indexer.item_attributes import ItemAttributes
 
 # With other sizes the last digits of the vectors would change, and so would every version.
@@ -102,6 +109,28 @@ class BuildSpec:
     query_bank: str | None = None  # queries by which hubs are corrected: a file, or vectors (.npy)
     hub_k: int | None = None
     hub_alpha: float | None = None
+    more_models: tuple[str, ...] = ()  # beside `model`, in an ensemble
+    weights: tuple[float, ...] = ()  # of each model in the score; empty: equal ones
+    prompt_file: Path | None = None  # templates, in place of `prompt`
+    views: str = "none"  # of images: `flip`, `five_crops`, or both with a comma
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The model, or those of an ensemble."""
+        return self.model, *self.more_models
+
+    def read_prompts(self) -> tuple[str, ...]:
+        """Return the templates of queries; BadDataset and InvalidRequest."""
+        if self.prompt_file is None:
+            return () if self.prompt is None else (check_prompt(self.prompt),)
+        if self.prompt is not None:
+            raise InvalidRequest("give --prompt or --prompt-file, not both")
+        templates = read_templates(self.prompt_file)
+        if len(templates) > MAX_PROMPTS:
+            raise InvalidRequest(
+                f"{self.prompt_file} has {len(templates)} templates; use at most {MAX_PROMPTS}"
+            )
+        return templates
 
     @property
     def index_request(self) -> IndexRequest:
@@ -142,19 +171,27 @@ def build(spec: BuildSpec, out: Path, progress: Progress, *, force: bool = False
     started = perf_counter()
     allowed_failures(spec.max_bad, 0)
     _check_cluster(spec)
-    if spec.prompt is not None:
-        check_prompt(spec.prompt)
+    prompts = spec.read_prompts()
     Preparation.parse(spec.prepare)
-    weights = find_weights(spec.model)
+    shares = scale_weights(spec.weights, len(spec.models))
+    precisions = split_names(spec.precision, len(spec.models))
+    found = [find_weights(model) for model in spec.models]
     bank = _read_bank(spec)
     check_output(out)
     with lock_bundle(out):
-        tower: Tower = "text" if open_pool(spec.source).kind == "texts" else "image"
+        kind = open_pool(spec.source).kind
+        if Views.parse(spec.views) and kind == "texts":
+            raise InvalidRequest("--views is for images, and the items are texts")
+        tower: Tower = "text" if kind == "texts" else "image"
         if bank is not None:
             bank.check(tower)
-        resolved = resolve_encoder(weights, tower, spec.device, spec.precision)
-        dim = resolved.shape.embed_dim
-        spec.index_request.check(dim if bank is None else biased_dim(dim))
+        towers = [
+            resolve_encoder(each, tower, spec.device, precision)
+            for each, precision in zip(found, precisions, strict=True)
+        ]
+        model = record_model(spec.models, towers, shares)
+        dim = model.dim if bank is None else biased_dim(model.dim)
+        spec.index_request.check(dim)
         check_target(spec.index_request.milvus)
         versions = PublishedVersions(out)
         current = versions.current()
@@ -163,8 +200,16 @@ def build(spec: BuildSpec, out: Path, progress: Progress, *, force: bool = False
                 f"{out} holds live changes since `tusou compact`, which a build from the source "
                 "would lose; build into another folder, or give --force to discard them"
             )
-        inputs = _inputs(spec, resolved)
-        recipe = _recipe(spec, weights, current.manifest.live_position if current else 0, bank)
+        inputs = _inputs(spec, towers, model.sha256)
+        recipe = BundleRecipe(
+            model,
+            tuple(found),
+            spec.index_request,
+            prompts,
+            None if spec.attributes is None else sha256_of(spec.attributes),
+            current.manifest.live_position if current else 0,
+            bank,
+        )
         plan = None if force else Plan.matching(out / WORK / "plan", inputs)
         source = plan or scan_source(open_source(inputs))
         bundle = None if force else find_equal(versions, inputs, recipe, source.sha256)
@@ -176,7 +221,7 @@ def build(spec: BuildSpec, out: Path, progress: Progress, *, force: bool = False
                 source = make_plan(out / WORK / "plan", inputs, source)
             reusable = _reusable(spec, source, recipe, None if force else versions, progress)
             bundle, encoded = _build(
-                spec, out, source, resolved, recipe, attributes, reusable, progress
+                spec, out, source, towers, recipe, attributes, reusable, progress
             )
         else:
             if spec.strict_recall:
@@ -192,10 +237,10 @@ def _build(
     spec: BuildSpec,
     out: Path,
     plan: Plan,
-    resolved: ResolvedEncoder,
+    towers: Sequence[ResolvedEncoder],
     recipe: BundleRecipe,
     attributes: "ItemAttributes | None",
-    reusable: Iterator[Bundle],
+    reusable: Callable[[], Sequence[Bundle]],
     progress: Progress,
 ) -> tuple[Bundle, int]:
     """Encode what is missing, write and publish a version; return it and the items encoded."""
@@ -206,20 +251,32 @@ def _build(
         progress.notice(f"skipped {sentence}")
     for sentence in () if attributes is None else attributes.notices(plan):
         progress.notice(sentence)
-    dim = resolved.shape.embed_dim
-    spec.index_request.check(dim if recipe.bank is None else biased_dim(dim), len(plan))
-    store = ShardStore(work / "shards", plan.digest)
-    # Measured on processors (`python -m benchmarks.batch_independence`).
-    independent = plan.kind == "images" and resolved.device == "cpu"
-    matched = reuse_vectors(plan, store, reusable, progress, independent=independent)
-    encoded = _embed(spec, plan, store, matched, resolved, recipe.model, progress)
+    dim = recipe.model.dim if recipe.bank is None else biased_dim(recipe.model.dim)
+    spec.index_request.check(dim, len(plan))
+    store = ModelShards(
+        [
+            ShardStore(work / (f"shards-{number}" if number else "shards"), plan.digest)
+            for number in range(len(towers))
+        ]
+    )
+    encoded = 0  # items; of several models the most
+    for number, (shards, tower) in enumerate(zip(store.stores, towers, strict=True)):
+        # Measured on processors (`python -m benchmarks.batch_independence`).
+        independent = plan.kind == "images" and tower.device == "cpu"
+        model = recipe.model.parts[number]
+        versions = _versions(reusable, plan.inputs, recipe, number)
+        matched = reuse_vectors(
+            plan, shards, versions, model.dim, progress, independent=independent
+        )
+        encoded = max(encoded, _embed(spec, plan, shards, matched, tower, model, progress))
     manifest = write_bundle(plan, store, recipe, work / "version", attributes)
     check_failures(spec.max_bad, manifest.counts, work / "version")
     if spec.strict_recall:
         check_recall(manifest.index)
-    shards = map(store.read, range(plan.shard_count))
-    bundle = publish(out, work / "version", reused_versions(shards), spec.milvus_uri)
-    prepare_service(resolved.weights, spec.device)
+    reused = merge_reused(chain.from_iterable(reused_by_model(store, plan.shard_count)))
+    bundle = publish(out, work / "version", reused, spec.milvus_uri)
+    for tower in towers:
+        prepare_service(tower.weights, spec.device)
     _remove_leftovers(work, plan.inputs)
     return bundle, encoded
 
@@ -230,11 +287,20 @@ def _reusable(
     recipe: BundleRecipe,
     versions: PublishedVersions | None,
     progress: Progress,
-) -> Iterator[Bundle]:
-    """Yield the versions to take vectors from: first those of this bundle, then the named ones."""
-    if versions is not None:
-        yield from reusable_versions(versions, plan.inputs, plan.kind, recipe)
-    yield from named_versions(spec.reuse, plan.inputs, plan.kind, recipe, progress)
+) -> Callable[[], Sequence[Bundle]]:
+    """Return a function that opens the versions to take vectors from, once.
+
+    First come those of this bundle, then the named ones.
+    """
+
+    @cache
+    def open_versions() -> Sequence[Bundle]:
+        found: list[Bundle] = []
+        if versions is not None:
+            found += reusable_versions(versions, plan.inputs, plan.kind, recipe)
+        return [*found, *named_versions(spec.reuse, plan.inputs, plan.kind, recipe, progress)]
+
+    return open_versions
 
 
 def _read_bank(spec: BuildSpec) -> QueryBank | None:
@@ -245,21 +311,18 @@ def _read_bank(spec: BuildSpec) -> QueryBank | None:
     return None
 
 
-def _recipe(
-    spec: BuildSpec, weights: Weights, live_position: int, bank: QueryBank | None
-) -> BundleRecipe:
-    is_name = spec.model in (*MODELS, DEMO)  # a path must be found from any folder
-    location = spec.model if is_name else str(weights.path.resolve())
-    return BundleRecipe(
-        location,
-        weights,
-        spec.index_request,
-        spec.prompt,
-        image_size(weights),
-        None if spec.attributes is None else sha256_of(spec.attributes),
-        live_position,
-        bank,
-    )
+def _versions(
+    reusable: Callable[[], Sequence[Bundle]],
+    inputs: BuildInputs,
+    recipe: BundleRecipe,
+    number: int,
+) -> Iterator[ReusableVersion]:
+    """Yield the versions that hold vectors of one of the models."""
+    weight = recipe.model.parts[number].weight
+    for bundle in reusable():
+        place = find_model(bundle.manifest, inputs, recipe, number)
+        if place is not None:
+            yield ReusableVersion(bundle, place, weight)
 
 
 def _check_cluster(spec: BuildSpec) -> None:
@@ -298,8 +361,8 @@ def _embed(
     plan: Plan,
     store: ShardStore,
     matched: Matches,
-    resolved: ResolvedEncoder,
-    model: str,
+    tower: ResolvedEncoder,
+    model: ModelMember,
     progress: Progress,
 ) -> int:
     """Encode the missing shards; return the items encoded. The encoder is freed on return."""
@@ -307,30 +370,40 @@ def _embed(
         progress.begin("encoding", len(plan), len(plan))
         return 0
     if spec.on == "ray":
-        recipe = WorkerRecipe(model, resolved.backend, resolved.device, resolved.precision)
-        dim, address = resolved.shape.embed_dim, spec.ray_address or "auto"
-        return _embed_on_ray()(plan, store, matched, recipe, dim, address, progress)
+        recipe = WorkerRecipe(
+            model.location,
+            model.sha256,
+            tower.backend,
+            tower.device,
+            tower.precision,
+            model.weight,
+        )
+        address = spec.ray_address or "auto"
+        return _embed_on_ray()(plan, store, matched, recipe, model.dim, address, progress)
     if plan.kind == "texts":
-        text_encoder = open_text_encoder(resolved)  # without a prompt, which is for queries
-        return embed_texts(plan, store, matched, text_encoder, progress)
-    image_encoder = open_image_encoder(resolved)
+        texts = open_text_encoder(tower)  # without a prompt, which is for queries
+        return embed_texts(plan, store, matched, text_part(texts, model.weight), progress)
+    images = with_views(open_image_encoder(tower), Views.parse(spec.views))
     workers = spec.workers or cpu_count()
-    return embed_images(plan, store, matched, image_encoder, workers, progress)
+    encoder = image_part(images, model.weight)
+    return embed_images(plan, store, matched, encoder, workers, progress)
 
 
-def _inputs(spec: BuildSpec, resolved: ResolvedEncoder) -> BuildInputs:
+def _inputs(spec: BuildSpec, towers: Sequence[ResolvedEncoder], digest: str) -> BuildInputs:
     path, split = split_source(spec.source)
+    backend = join_names([tower.backend for tower in towers])
     return BuildInputs(
         source=str(path.resolve()),
         split=split,
         stamp=source_stamp(path),
-        model_sha256=resolved.weights.digest,
+        model_sha256=digest,
         device=spec.device,
-        precision=resolved.precision,
-        backend=resolved.backend,
+        precision=join_names([tower.precision for tower in towers]),
+        backend=backend,
         shard_rows=SHARD_ROWS,
         batch_rows=BATCH_ROWS,
         prepare=str(Preparation.parse(spec.prepare)),
         max_megapixels=spec.max_megapixels,
-        libraries=library_versions(resolved.backend),
+        libraries=library_versions(backend),
+        views=str(Views.parse(spec.views)),
     )

@@ -21,13 +21,14 @@ class BuildInputs:
     stamp: str  # changes when a file of the source does
     model_sha256: str
     device: str
-    precision: str  # of the tower that encodes the items, never `auto`
+    precision: str  # of the towers that encode the items, never `auto`; a list if they differ
     backend: str  # likewise
     shard_rows: int
     batch_rows: int
     prepare: str  # steps before the resize of images, or `none`
     max_megapixels: int  # larger images are failures
     libraries: dict[str, str]
+    views: str = "none"  # of an image, whose vectors are averaged
 
 
 def open_source(inputs: BuildInputs) -> ItemPool:
@@ -35,10 +36,10 @@ def open_source(inputs: BuildInputs) -> ItemPool:
     return open_pool(inputs.source if inputs.split is None else f"{inputs.source}#{inputs.split}")
 
 
-def library_versions(backend: str) -> dict[str, str]:
+def library_versions(backends: str) -> dict[str, str]:
     """Return the versions of the libraries that a bundle's bytes depend on."""
     versions = {"tusou": __version__}
-    for name in sorted({*_LIBRARIES, backend}):
+    for name in sorted({*_LIBRARIES, *backends.split(",")}):
         try:
             versions[name] = version(name)
         except PackageNotFoundError:  # faiss-cpu or faiss-gpu, never both

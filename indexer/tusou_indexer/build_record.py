@@ -7,6 +7,7 @@ from itertools import chain
 from tusou.bundle.manifest import ReusedVectors
 from tusou.bundle.shards import ReusedRows, Shard
 from tusou.core.ids import ItemKind
+from tusou.encoders import join_names, split_names
 from tusou_indexer.build_inputs import BuildInputs
 from tusou_indexer.index.request import IndexRequest
 from tusou_indexer.plan import Plan
@@ -18,6 +19,9 @@ PREPROCESSING = {
 }
 
 Encoding = dict[str, str | int]
+
+# Settings of which each model of an ensemble may have its own.
+_MODEL_KEYS = ("device", "precision", "backend")
 
 
 def describe_preprocessing(kind: ItemKind, steps: str) -> str:
@@ -59,7 +63,7 @@ def encoding_record(inputs: BuildInputs) -> Encoding:
 
 
 def reused_versions(shards: Iterable[Shard]) -> list[ReusedRows]:
-    """Return how many rows of all shards came from each version."""
+    """Return how many rows of all shards of a model came from each version."""
     totals: dict[str, ReusedRows] = {}
     for rows in chain.from_iterable(shard.reused for shard in shards):
         so_far = totals.get(rows.version)
@@ -68,21 +72,67 @@ def reused_versions(shards: Iterable[Shard]) -> list[ReusedRows]:
     return list(totals.values())
 
 
+def merge_reused(reused: Iterable[ReusedRows]) -> list[ReusedRows]:
+    """Return each version once, with the most items of which a model's vectors came from it."""
+    most: dict[str, ReusedRows] = {}
+    for rows in reused:
+        if rows.version not in most or most[rows.version].items < rows.items:
+            most[rows.version] = rows
+    return list(most.values())
+
+
+def model_encoding(encoding: Encoding, number: int, count: int) -> Encoding:
+    """Return how one of `count` models encoded, from the record of all of them."""
+    alone = {name: split_names(str(encoding[name]), count)[number] for name in _MODEL_KEYS}
+    unused = set() if alone["backend"] == "openvino" else {"openvino"}
+    return {name: alone.get(name, value) for name, value in encoding.items() if name not in unused}
+
+
 def describe_reuse(
-    plan: Plan, reused: Sequence[ReusedRows], embedded: int
+    plan: Plan, reused: Sequence[Sequence[ReusedRows]], embedded: int
 ) -> tuple[Encoding, tuple[ReusedVectors, ...]]:
     """Return the encoding to record, and the versions whose vectors may differ in last digits.
 
-    Vectors that encoding the items again would give must leave no trace: the bundle is then byte
-    for byte that of a build without reuse. If all vectors come from one version, they are recorded
-    as that version encoded them.
+    `reused` are the rows of each model that came from other versions. Vectors that encoding the
+    items again would give must leave no trace: the bundle is then byte for byte that of a build
+    without reuse. If all vectors of a model come from one version, they are recorded as that
+    version encoded them.
     """
-    ours = encoding_record(plan.inputs)
-    if len(reused) == 1 and reused[0].items == embedded:
-        ours, differing = reused[0].encoding, [rows for rows in reused if not rows.exact]
-    else:
-        images = plan.kind == "images"
-        differing = [
-            rows for rows in reused if not (images and rows.exact and rows.encoding == ours)
-        ]
-    return ours, tuple(ReusedVectors(version=rows.version, items=rows.items) for rows in differing)
+    ours, count = encoding_record(plan.inputs), len(reused)
+    own = [model_encoding(ours, number, count) for number in range(count)]
+    theirs = [_only_encoding(rows, embedded) for rows in reused]
+    encodings = [found or alone for found, alone in zip(theirs, own, strict=True)]
+    joined = ours if encodings == own else _join_encodings(encodings)
+    if joined is None:  # versions with several libraries cannot be recorded as one
+        joined, encodings = ours, own
+    differing = [
+        rows
+        for encoding, of_model in zip(encodings, reused, strict=True)
+        for rows in of_model
+        if not (
+            rows.exact
+            and rows.encoding == encoding
+            and (plan.kind == "images" or rows.items == embedded)
+        )
+    ]
+    named = [
+        ReusedVectors(version=each.version, items=each.items) for each in merge_reused(differing)
+    ]
+    return joined, tuple(named)
+
+
+def _only_encoding(reused: Sequence[ReusedRows], embedded: int) -> Encoding | None:
+    """Return how the one version encoded that all vectors come from; None if there are others."""
+    alone = len(reused) == 1 and reused[0].items == embedded
+    return reused[0].encoding if alone else None
+
+
+def _join_encodings(encodings: Sequence[Encoding]) -> Encoding | None:
+    """Return the record of several models; None if they had different libraries or settings."""
+    joined = dict(encodings[0])
+    for encoding in encodings[1:]:
+        for name, value in encoding.items():
+            if joined.setdefault(name, value) != value and name not in _MODEL_KEYS:
+                return None
+    names = {key: join_names([str(each[key]) for each in encodings]) for key in _MODEL_KEYS}
+    return {**joined, **names}

@@ -12,7 +12,6 @@ from tusou.bundle.publication import lock_bundle
 from tusou.core.arrays import Vectors
 from tusou.core.errors import InvalidRequest
 from tusou.core.files import replace_folder
-from tusou.encoders import load_text_encoder
 from tusou.indexes.milvus_address import MilvusTarget
 from tusou.live.live_items import LiveItems
 from tusou.live.log_prefix import open_prefix, trim_log
@@ -24,6 +23,7 @@ from tusou_indexer.index.tune import TunedIndex
 from tusou_indexer.merge_items import write_merged
 from tusou_indexer.publish import publish
 from tusou_indexer.version_collection import build_version_index
+from tusou_indexer.write_bundle import load_reference_encoder
 
 _WORK = ".compact"
 
@@ -130,10 +130,11 @@ def _build_index(manifest: Manifest, folder: Path, vectors: Vectors) -> TunedInd
     )
 
     def probes() -> Vectors:
+        found = encoder.weights
         if manifest.items == "texts":
-            return image_probes(encoder.weights)
+            return image_probes(found.members, found.weights)
         return text_probes(
-            load_text_encoder(encoder.weights, "cpu", manifest.prompt, "fp32", "torch")
+            load_reference_encoder(found.members, manifest.model, manifest.templates)
         )
 
     return build_version_index(vectors, request, probes, folder)

@@ -8,17 +8,17 @@ import numpy as np
 from tusou.bundle.item_reader import decode_stored_text
 from tusou.bundle.manifest import Manifest
 from tusou.core.arrays import Vectors
-from tusou.core.errors import IncompatibleBundle
 from tusou.encoders import (
+    ModelWeights,
     Tower,
-    Weights,
-    find_weights,
-    open_image_encoder,
-    open_text_encoder,
-    resolve_encoder,
+    open_image_model,
+    open_text_model,
+    resolve_model,
 )
 from tusou.images.preparation import Preparation
 from tusou.images.preprocess import MAX_MEGAPIXELS, open_image, to_pixels
+from tusou.images.views import Views
+from tusou.retrieval.compatibility import find_bundle_weights
 
 
 class ContentEncoder:
@@ -28,26 +28,19 @@ class ContentEncoder:
         self._manifest = manifest
 
     @cached_property
-    def weights(self) -> Weights:
+    def weights(self) -> ModelWeights:
         """The bundle's weights; IncompatibleBundle when others are found in their place."""
-        model = self._manifest.model
-        weights = find_weights(model.location)
-        if weights.digest != model.sha256:
-            raise IncompatibleBundle(
-                f"the weights at {model.location} are not those that encoded the bundle; put them "
-                "back, or index again"
-            )
-        return weights
+        return find_bundle_weights(self._manifest)
 
     def encode(self, contents: Sequence[bytes]) -> Vectors:
         """Return the vectors of contents, (n, d); BadImage and BadDataset."""
         build = self._manifest.build
         tower: Tower = "text" if self._manifest.items == "texts" else "image"
-        resolved = resolve_encoder(self.weights, tower, "auto", str(build.get("precision", "fp32")))
+        resolved = resolve_model(self.weights, tower, "auto", str(build.get("precision", "fp32")))
         if tower == "text":
-            texts = open_text_encoder(resolved)  # without a prompt, which is for queries
+            texts = open_text_model(resolved)  # without a prompt, which is for queries
             return texts.encode(texts.prepare([decode_stored_text(c, "raw") for c in contents]))
-        images = open_image_encoder(resolved)
+        images = open_image_model(resolved, Views.parse(self._manifest.views))
         steps = Preparation.parse(str(build.get("prepare", "none")))
         limit = int(build.get("max_megapixels", MAX_MEGAPIXELS))
         size = images.image_size

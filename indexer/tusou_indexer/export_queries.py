@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from tusou.bundle.array_file import save_array
-from tusou.bundle.manifest import FAILURES, IDS, VECTORS, Counts, Model
+from tusou.bundle.manifest import FAILURES, IDS, VECTORS, Counts
+from tusou.bundle.model_record import Model
 from tusou.cli.progress import Progress
 from tusou.core.arrays import Vectors
 from tusou.core.errors import BadDataset, InputError
@@ -72,7 +73,9 @@ def export_queries(
     )
     manifest = pipeline.bundle.manifest
     origin = {
-        **origin_record("queries", str(Path(source).resolve()), manifest.model, manifest.prompt),
+        **origin_record(
+            "queries", str(Path(source).resolve()), manifest.model, manifest.prompt_text
+        ),
         "version": pipeline.bundle.version,
         "interpret": interpret,
         "precision": pipeline.precision,

@@ -9,7 +9,8 @@ from time import perf_counter
 import numpy as np
 
 from tusou.bundle.bundle import CURRENT, Bundle
-from tusou.bundle.manifest import FAILURES, IDS, VECTORS, Counts, Model
+from tusou.bundle.manifest import FAILURES, IDS, VECTORS, Counts
+from tusou.bundle.model_record import Model
 from tusou.bundle.publication import lock_bundle
 from tusou.bundle.shards import ShardStore
 from tusou.cli.progress import Progress
@@ -33,6 +34,7 @@ from tusou_indexer.build_inputs import BuildInputs, library_versions, open_sourc
 from tusou_indexer.build_record import describe_preprocessing
 from tusou_indexer.embed import embed_images, embed_texts
 from tusou_indexer.export_queries import export_queries
+from tusou_indexer.model_shards import ModelShards
 from tusou_indexer.plan import Plan, make_plan, scan_source
 from tusou_indexer.vector_folder import (
     WORK,
@@ -200,7 +202,7 @@ def _join_shards(plan: Plan, store: ShardStore, out: Path) -> Counts:
     if not len(rows):
         raise BadDataset(f"no row can be used; the reasons are in {out / FAILURES}")
     write_lines(out / IDS, embedded_ids(plan, rows))
-    write_vectors(store, plan.shard_count, len(rows), out / VECTORS)
+    write_vectors(ModelShards([store]), plan.shard_count, len(rows), out / VECTORS)
     return Counts(
         items=len(rows) + failed,
         embedded=len(rows),

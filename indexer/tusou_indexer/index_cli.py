@@ -17,8 +17,16 @@ def index(
     ],
     out: Annotated[Path, typer.Option(help="Bundle folder to write or to bring up to date.")],
     model: Annotated[
-        str, typer.Option(help="demo, a cn_clip name such as ViT-B-16, or a checkpoint (.pt).")
+        list[str],
+        typer.Option(
+            help="demo, a cn_clip name such as ViT-B-16, or a checkpoint (.pt); several for an "
+            "ensemble."
+        ),
     ],
+    weights: Annotated[
+        str | None,
+        typer.Option(help="Weights of several models in the score, such as 0.6,0.4; else equal."),
+    ] = None,
     index_type: Annotated[
         str,
         typer.Option(
@@ -44,6 +52,20 @@ def index(
     prompt: Annotated[
         str | None, typer.Option(help="Template for queries, such as 这是一个商品搜索：{query}")
     ] = None,
+    prompt_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="A template per line: a query's vector is the mean over them.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
+    views: Annotated[
+        str,
+        typer.Option(
+            help="Average an image's vector over views: flip, five_crops, or both with a comma."
+        ),
+    ] = "none",
     max_bad: Annotated[
         str, typer.Option(help="Unusable lines to accept: a count, or a share such as 1%.")
     ] = "1%",
@@ -99,11 +121,12 @@ def index(
     """Encode images or texts into a searchable bundle. An interrupted run is resumed."""
     from tusou.cli.progress import progress
     from tusou_indexer.build import BuildSpec, build
+    from tusou_indexer.build_models import parse_weights
 
     with plain_errors(resumes=True):
         spec = BuildSpec(
             source,
-            model,
+            model[0],
             index_type,
             device,
             prompt,
@@ -122,6 +145,10 @@ def index(
             query_bank=query_bank,
             hub_k=hub_k,
             hub_alpha=hub_alpha,
+            more_models=tuple(model[1:]),
+            weights=() if weights is None else parse_weights(weights),
+            prompt_file=prompt_file,
+            views=views,
         )
         with progress() as bar:
             report = build(spec, out, bar, force=force)

@@ -10,6 +10,7 @@ from tusou.bundle.manifest import COMPACTED_FROM, Manifest
 from tusou.cli.progress import Progress
 from tusou.core.errors import ArtifactError
 from tusou.core.ids import ItemKind
+from tusou.encoders import split_names
 from tusou_indexer.build_inputs import BuildInputs
 from tusou_indexer.build_record import INDEX_LIBRARIES, build_record, describe_preprocessing
 from tusou_indexer.write_bundle import BundleRecipe
@@ -18,11 +19,11 @@ from tusou_indexer.write_bundle import BundleRecipe
 # device that encoded them.
 _DEVICE_KEYS = ("device", "backend", "openvino")
 _INDEX_KEYS = ("index", "target_recall", "index_device", COMPACTED_FROM, *INDEX_LIBRARIES)
-# The records that must equal those of a version whose vectors are reused: the libraries that
-# prepare the items, and for images which of them are refused.
+# The records that must equal those of a version whose vectors are reused, beside the precision of
+# each model: the libraries that prepare the items, and for images which of them are refused.
 _ENCODING_KEYS: Mapping[ItemKind, tuple[str, ...]] = {
-    "images": ("precision", "prepare", "max_megapixels", "pillow"),
-    "texts": ("precision", "cn-clip"),
+    "images": ("prepare", "max_megapixels", "pillow"),
+    "texts": ("cn-clip",),
 }
 
 
@@ -75,9 +76,9 @@ def find_equal(
     manifest, source = bundle.manifest, bundle.manifest.source
     record = _without(manifest.build, _DEVICE_KEYS)
     attributes = manifest.attribute_source and manifest.attribute_source.sha256
-    same_build = (manifest.model.sha256, manifest.prompt, attributes, record) == (
-        recipe.weights.digest,
-        recipe.prompt,
+    queries = manifest.model.sha256, manifest.templates, manifest.views
+    same_build = (queries, attributes, record) == (
+        (recipe.model.sha256, recipe.prompts, inputs.views),
         recipe.attributes_sha256,
         _without(build_record(inputs, recipe.index), _DEVICE_KEYS),
     )
@@ -97,19 +98,27 @@ def why_not_reused(
     """Return why no vector of a version can stand in a build, in a short phrase; None if some can.
 
     Weights, preprocessing and precision must be the same; source, index, prompt and device may
-    differ.
+    differ. Of an ensemble, one model is enough.
     """
     if manifest.items != kind:
         return f"its items are {manifest.items}"
-    if manifest.model.sha256 != recipe.weights.digest:
+    digests = {model.sha256 for model in recipe.model.parts}
+    if digests.isdisjoint(model.sha256 for model in manifest.model.parts):
         return "it has another model"
     if CONTENT not in manifest.files:
         return "it does not say what its items contained"
     ours = build_record(inputs, recipe.index)
     keys = _ENCODING_KEYS[kind]
-    differing = [key for key in keys if manifest.build.get(key) != ours.get(key)]
+    count = len(recipe.model.parts)
+    has_model = any(
+        find_model(manifest, inputs, recipe, number) is not None for number in range(count)
+    )
+    differing = [] if has_model else ["precision"]
+    differing += [key for key in keys if manifest.build.get(key) != ours.get(key)]
     if manifest.preprocessing != describe_preprocessing(kind, inputs.prepare):
         differing.append("preprocessing")
+    if manifest.views != inputs.views:
+        differing.append("views")
     return f"it has another {', '.join(differing)}" if differing else None
 
 
@@ -143,6 +152,19 @@ def named_versions(
         bundle.verify()
         bundle.check_parts()
         yield bundle
+
+
+def find_model(
+    manifest: Manifest, inputs: BuildInputs, recipe: BundleRecipe, number: int
+) -> int | None:
+    """Return which model of a version is that of a build, in the same precision, None for none."""
+    ours, theirs = recipe.model.parts, manifest.model.parts
+    precision = split_names(inputs.precision, len(ours))[number]
+    precisions = split_names(str(manifest.build.get("precision")), len(theirs))
+    for place, model in enumerate(theirs):
+        if model.sha256 == ours[number].sha256 and precisions[place] == precision:
+            return place
+    return None
 
 
 def encoding_of(manifest: Manifest) -> dict[str, str | int]:

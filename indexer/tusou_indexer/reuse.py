@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import cache
 from zlib import crc32
 
@@ -18,12 +19,13 @@ from tusou.bundle.content import (
     read_content_digests,
 )
 from tusou.bundle.item_reader import ItemReader
-from tusou.bundle.manifest import Manifest
 from tusou.bundle.shards import ReusedRows, ShardStore
 from tusou.cli.progress import Progress
-from tusou.core.arrays import Ids
+from tusou.core.arrays import Ids, Vectors
 from tusou.core.errors import BadDataset, BadImage
+from tusou.core.unit_vectors import part_scale
 from tusou.encoders.tokenizer import ClipTokenizer
+from tusou_indexer.build_record import model_encoding
 from tusou_indexer.plan import Plan
 from tusou_indexer.published import encoding_of
 from tusou_indexer.shard_assembly import MatchedRows, assemble_shard, unmatched_rows
@@ -31,17 +33,41 @@ from tusou_indexer.shard_assembly import MatchedRows, assemble_shard, unmatched_
 _Digests = npt.NDArray[np.bytes_]  # (n,), as numpy can sort them
 
 
+@dataclass(frozen=True, slots=True)
+class ModelVectors:
+    """The vectors of one model in a version, scaled as the build's own."""
+
+    stored: Vectors  # of all models of the version, (n, d)
+    columns: slice
+    factor: np.float32 | None  # None: they are as the build needs them
+
+    def __getitem__(self, keys: Ids) -> Vectors:
+        """Return the vectors of row keys."""
+        vectors = self.stored[keys, self.columns]
+        return vectors if self.factor is None else vectors * self.factor
+
+
 class ReusableVersion:
-    """The vectors of an intact version, by the content of their items.
+    """The vectors of one model in an intact version, by the content of their items.
 
     Opens the files now, so that they can be read when another build has deleted the version.
     """
 
-    def __init__(self, bundle: Bundle) -> None:
+    def __init__(self, bundle: Bundle, number: int, weight: float) -> None:
+        """`number` is the model in the version, `weight` its weight in the build."""
         digests = _sortable(read_content_digests(bundle.path(CONTENT), bundle.item_count))
         self._order = np.argsort(digests, kind="stable")  # of equal items the first is taken
         self._digests = digests[self._order]
-        self.name, self.vectors, self.manifest = bundle.version, bundle.vectors, bundle.manifest
+        self.name, self.manifest = bundle.version, bundle.manifest
+        models = bundle.manifest.model.parts
+        start, model = sum(each.dim for each in models[:number]), models[number]
+        factor = None
+        if model.weight != weight:
+            factor = part_scale(weight) / part_scale(model.weight)
+        self.vectors = ModelVectors(bundle.vectors, slice(start, start + model.dim), factor)
+        self.encoding = model_encoding(encoding_of(bundle.manifest), number, len(models))
+        # Scaling anew rounds, except from the vectors of a model alone, which are not scaled.
+        self.same_digits = not bundle.manifest.reused and model.weight in {weight, 1.0}
 
     def find(self, digests: _Digests) -> Ids:
         """Return the row keys of the items with these digests, -1 where there is none."""
@@ -52,24 +78,25 @@ class ReusableVersion:
 def reuse_vectors(
     plan: Plan,
     store: ShardStore,
-    bundles: Iterable[Bundle],
+    found: Iterable[ReusableVersion],
+    dim: int,
     progress: Progress,
     *,
     independent: bool,
 ) -> Mapping[int, MatchedRows]:
     """Store each shard whose items published versions hold; return what they hold of the others.
 
-    All `bundles` are intact and encoded as the plan's build does; where several hold an item, the
-    first is taken. `independent`: vectors do not depend on what shares their batch. Items that
-    could not be used then are left to be encoded.
+    All versions in `found` are intact and encoded as the plan's build does, with one model whose
+    vectors have `dim` numbers; where several hold an item, the first is taken. `independent`:
+    vectors do not depend on what shares their batch. Items that could not be used then are left to
+    be encoded.
     """
     partial: dict[int, MatchedRows] = {}
     missing = [number for number in range(plan.shard_count) if not store.has(number)]
-    versions = [ReusableVersion(bundle) for bundle in bundles] if missing else []
+    versions = list(found) if missing else []
     if not versions:
         return partial
     progress.begin("comparing", sum(len(plan.shard(number)) for number in missing))
-    dim = versions[0].manifest.model.dim
     with ItemReader(plan.paths) as reader:
         for number in missing:
             matched = _match(plan, number, reader, versions, independent=independent)
@@ -97,9 +124,8 @@ def _match(
         mine = np.flatnonzero(owners[rows] == position)
         if len(mine):
             vectors.append((mine, version.vectors, keys[rows[mine]]))
-            exact = _is_exact(version.manifest, plan, independent=independent)
-            encoding = encoding_of(version.manifest)
-            reused.append(ReusedRows(version.name, len(mine), encoding, exact))
+            exact = _is_exact(version, plan, independent=independent)
+            reused.append(ReusedRows(version.name, len(mine), version.encoding, exact))
     truncated = _count_truncated([texts[row] for row in rows.tolist()]) if texts else 0
     start = plan.shard(number).start
     return MatchedRows(rows + start, checks[rows], contents[rows], vectors, reused, truncated)
@@ -135,10 +161,10 @@ def _read_shard(
     return checks, contents, texts
 
 
-def _is_exact(manifest: Manifest, plan: Plan, *, independent: bool) -> bool:
+def _is_exact(version: ReusableVersion, plan: Plan, *, independent: bool) -> bool:
     """Return whether encoding the items again as a version did would give the same bytes."""
-    same_source = manifest.source.sha256 == plan.source.sha256
-    return not manifest.reused and (independent or same_source)
+    same_source = version.manifest.source.sha256 == plan.source.sha256
+    return version.same_digits and (independent or same_source)
 
 
 def _count_truncated(texts: Sequence[str]) -> int:

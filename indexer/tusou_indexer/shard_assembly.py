@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,12 @@ class EncodedRow:
 Outcome: TypeAlias = EncodedRow | str
 
 
+class StoredVectors(Protocol):
+    """The vectors of a version's items, (n, d), by row key."""
+
+    def __getitem__(self, keys: Ids, /) -> Vectors: ...
+
+
 @dataclass(frozen=True, slots=True)
 class MatchedRows:
     """The rows of one shard whose vectors published versions hold."""
@@ -35,9 +41,8 @@ class MatchedRows:
     rows: Ids  # (n,) positions in the plan, ascending
     checks: Ids  # (n,) CRC-32 of the stored bytes
     contents: ContentDigests  # (n, 16)
-    vectors: Sequence[
-        tuple[Ids, Vectors, Ids]
-    ] = ()  # positions in `rows`, a version's vectors, keys
+    # positions in `rows`, a version's vectors, keys
+    vectors: Sequence[tuple[Ids, StoredVectors, Ids]] = ()
     reused: Sequence[ReusedRows] = ()
     truncated: int = 0
 

@@ -15,10 +15,14 @@ from tusou.encoders import (
     ImageEncoder,
     TextEncoder,
     find_weights,
+    image_part,
     open_image_encoder,
     open_text_encoder,
     resolve_encoder,
+    text_part,
+    with_views,
 )
+from tusou.images.views import Views
 from tusou.images.workers import ImageWorkers
 from tusou_indexer.build_inputs import BuildInputs, library_versions
 from tusou_indexer.decode_item import decode_item
@@ -31,9 +35,11 @@ class WorkerRecipe:
     """The encoder that every worker loads, with nothing left to choose."""
 
     model: str  # a name, or a path that every machine can read
+    sha256: str
     backend: str
     device: str
     precision: str
+    weight: float = 1.0  # of the model in an ensemble
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +85,18 @@ class ShardWorker:
         model is another one, and what loading an encoder raises.
         """
         recipe = self._recipe
-        _check_libraries(recipe.backend, self._inputs.libraries)
+        _check_libraries(self._inputs.backend, self._inputs.libraries)
         weights = find_weights(recipe.model)
-        if weights.digest != self._inputs.model_sha256:
+        if weights.digest != recipe.sha256:
             raise BadModel(f"{weights.path} is not the model of the build; copy it from there")
         device = recipe.device.partition(":")[0]  # Ray gives each worker a GPU of its own
         options = device, recipe.precision, recipe.backend
         if self._kind == "texts":
-            self._texts = open_text_encoder(resolve_encoder(weights, "text", *options))
+            texts = open_text_encoder(resolve_encoder(weights, "text", *options))
+            self._texts = text_part(texts, recipe.weight)
             return
-        encoder = open_image_encoder(resolve_encoder(weights, "image", *options))
+        images = open_image_encoder(resolve_encoder(weights, "image", *options))
+        encoder = image_part(with_views(images, Views.parse(self._inputs.views)), recipe.weight)
         limit = self._inputs.max_megapixels
         self._images = encoder, ImageWorkers(decode_item, workers, max_megapixels=limit)
 

@@ -53,10 +53,17 @@ def show_bundle(location: BundleLocation, *, as_json: bool) -> None:
         "model": f"{model.name} (sha256 {model.sha256[:12]}, {model.dim} dimensions)",
         "precision": str(manifest.build.get("precision", "fp32")),
         "preprocessing": manifest.preprocessing,
-        "prompt": manifest.prompt or "none",
+        "prompt": manifest.prompt_text or "none",
         "index": f"{manifest.index.factory} {manifest.index.tuning}".strip(),
         "index_recall@10": _recall_text(manifest.index),
     }
+    for number, member in enumerate(model.members, start=1):
+        rows[f"model {number}"] = (
+            f"{member.name}, weight {member.weight:.4g} (sha256 {member.sha256[:12]}, {member.dim} "
+            f"dimensions, {member.location})"
+        )
+    if manifest.views != "none":
+        rows["views"] = f"{manifest.views}: an image's vector is the mean over them"
     if manifest.stages.names:
         rows["stages"] = ", ".join(manifest.stages.names)
     if manifest.attributes is not None:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tusou import __version__
-from tusou.bundle.manifest import FAILURES, IDS, VECTORS, Counts, Model
+from tusou.bundle.manifest import FAILURES, IDS, VECTORS, Counts
+from tusou.bundle.model_record import Model
 from tusou.core.errors import OutputExists
 from tusou.core.files import sha256_of, write_file
 
@@ -55,7 +56,7 @@ def origin_record(kind: str, source: str, model: Model, prompt: str | None) -> d
         "tool": f"tusou {__version__}",
         "kind": kind,
         "source": source,
-        "model": model.model_dump(exclude={"location"}),
+        "model": model.model_dump(exclude={"location": True, "members": {"__all__": {"location"}}}),
         "prompt": prompt,
     }
 

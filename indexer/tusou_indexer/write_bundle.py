@@ -1,7 +1,7 @@
 """Writes one version of a bundle from finished shards."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, compress
@@ -25,17 +25,17 @@ from tusou.bundle.manifest import (
     VECTORS,
     Counts,
     Manifest,
-    Model,
 )
 from tusou.bundle.manifest_file import file_records, write_manifest
-from tusou.bundle.shards import Shard, ShardStore
+from tusou.bundle.model_record import Model
+from tusou.bundle.shards import ReusedRows, Shard
 from tusou.bundle.stages import Stages
 from tusou.bundle.vector_file import VECTOR_TYPE
 from tusou.core.arrays import Ids, Vectors
 from tusou.core.errors import BadDataset, CorruptBundle
 from tusou.core.files import create_file, naming_file, replace_folder
 from tusou.core.ids import is_canonical_integer
-from tusou.encoders import Weights, load_text_encoder
+from tusou.encoders import TextEncoder, Weights, combine_text_encoders, load_text_encoder
 from tusou_indexer.build_record import (
     build_record,
     describe_preprocessing,
@@ -45,6 +45,7 @@ from tusou_indexer.build_record import (
 from tusou_indexer.hub_files import correct_hubs
 from tusou_indexer.index.recall_probes import image_probes, text_probes
 from tusou_indexer.index.request import IndexRequest
+from tusou_indexer.model_shards import ModelShards
 from tusou_indexer.plan import Plan
 from tusou_indexer.query_bank import QueryBank
 from tusou_indexer.version_collection import build_version_index
@@ -69,11 +70,10 @@ GOLDEN_TEXTS = (
 class BundleRecipe:
     """Everything beside the shards that the bytes of a version depend on."""
 
-    model: str  # a name or path from which the weights are found again
-    weights: Weights
+    model: Model
+    weights: tuple[Weights, ...]  # of each model, one or those of an ensemble
     index: IndexRequest
-    prompt: str | None
-    image_size: int
+    prompts: tuple[str, ...] = ()
     attributes_sha256: str | None = None  # of the file of attributes
     live_position: int = 0  # of the last live change that is not applied to the version
     bank: QueryBank | None = None  # by which hubs are corrected
@@ -81,7 +81,7 @@ class BundleRecipe:
 
 def write_bundle(
     plan: Plan,
-    store: ShardStore,
+    store: ModelShards,
     recipe: BundleRecipe,
     folder: Path,
     attributes: "ItemAttributes | None" = None,
@@ -113,7 +113,7 @@ def write_bundle(
     write_lines(folder / FILES, [json.dumps(plan.files)])
     vectors = write_vectors(store, plan.shard_count, len(rows), folder / VECTORS)
     # The golden vectors are the reference for every precision, so they are in single precision.
-    encoder = load_text_encoder(recipe.weights, "cpu", recipe.prompt, "fp32", "torch")
+    encoder = load_reference_encoder(recipe.weights, recipe.model, recipe.prompts)
     golden = {
         "texts": GOLDEN_TEXTS,
         "vectors": encoder.encode(encoder.prepare(GOLDEN_TEXTS)).tolist(),
@@ -121,27 +121,28 @@ def write_bundle(
     write_lines(folder / GOLDEN, [json.dumps(golden, ensure_ascii=False)])
     # Most queries are of the other kind than the items, and their vectors lie elsewhere.
     is_images = plan.kind == "images"
-    probes = partial(text_probes, encoder) if is_images else partial(image_probes, recipe.weights)
+    probes = (
+        partial(text_probes, encoder)
+        if is_images
+        else partial(image_probes, recipe.weights, [model.weight for model in recipe.model.parts])
+    )
     correction = None if recipe.bank is None else recipe.bank.correction(encoder)
     searched = correct_hubs(vectors, correction, folder)
     built = build_version_index(searched, recipe.index, probes, folder)
     with naming_file(folder / INDEX):
         built.index.save(folder / INDEX)
-    encoding, reused = describe_reuse(plan, reused_versions(shards), len(rows))
+    reused_rows = reused_by_model(store, plan.shard_count)
+    encoding, reused = describe_reuse(plan, reused_rows, len(rows))
     manifest = Manifest(
         format=FORMAT,
         tool=f"tusou {__version__}",
         items=plan.kind,
         source=plan.source,
-        model=Model(
-            name=recipe.weights.name,
-            location=recipe.model,
-            sha256=recipe.weights.digest,
-            dim=vectors.shape[1],
-            image_size=recipe.image_size,
-        ),
+        model=recipe.model,
         preprocessing=describe_preprocessing(plan.kind, plan.inputs.prepare),
-        prompt=recipe.prompt,
+        prompt=recipe.prompts[0] if len(recipe.prompts) == 1 else None,
+        prompts=recipe.prompts if len(recipe.prompts) > 1 else (),
+        views=plan.inputs.views,
         id_type=id_type,
         counts=Counts(
             items=len(rows) + failures,
@@ -161,6 +162,19 @@ def write_bundle(
     )
     write_manifest(manifest, folder)
     return manifest
+
+
+def load_reference_encoder(
+    weights: Sequence[Weights], model: Model, prompts: Sequence[str]
+) -> TextEncoder:
+    """Load the text towers on the CPU in single precision, in which golden vectors are."""
+    towers = [load_text_encoder(each, "cpu", None, "fp32", "torch") for each in weights]
+    return combine_text_encoders(towers, [part.weight for part in model.parts], prompts)
+
+
+def reused_by_model(store: ModelShards, shards: int) -> list[list[ReusedRows]]:
+    """Return what each model's vectors were taken from, of the first `shards` shards."""
+    return [reused_versions(map(each.read, range(shards))) for each in store.stores]
 
 
 def write_failures(plan: Plan, shards: list[Shard], path: Path) -> int:
@@ -189,7 +203,7 @@ def embedded_ids(plan: Plan, rows: Ids) -> Iterator[str]:
     return compress(plan.ids(), embedded)
 
 
-def write_vectors(store: ShardStore, shards: int, count: int, path: Path) -> Vectors:
+def write_vectors(store: ModelShards, shards: int, count: int, path: Path) -> Vectors:
     """Concatenate the shards' vectors in one file; return them mapped from it."""
     shape = count, store.vectors(0).shape[1]
     with create_file(path) as file:

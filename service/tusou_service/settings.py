@@ -73,7 +73,7 @@ class Settings(BaseSettings):
     model: str | None = Field(
         default=None,
         description="A model to use instead of the one that the bundle names; its weights must "
-        "be the same.",
+        "be the same. Of an ensemble, the models that have moved, with commas.",
     )
 
     image_queries: ImagePolicy = Field(

@@ -214,7 +214,9 @@ def plan_of(spec: BuildSpec, folder: Path) -> tuple[Plan, WorkerRecipe]:
     resolved = build_module.resolve_encoder(weights, "image", "cpu")
     inputs = build_module._inputs(spec, resolved)
     plan = make_plan(folder / "plan", inputs, scan_source(open_source(inputs)))
-    return plan, WorkerRecipe(spec.model, resolved.backend, "cpu", resolved.precision)
+    return plan, WorkerRecipe(
+        spec.model, weights.digest, resolved.backend, "cpu", resolved.precision
+    )
 
 
 def test_a_shard_that_always_fails_is_named(

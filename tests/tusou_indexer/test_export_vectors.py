@@ -94,7 +94,7 @@ def test_images_have_the_vectors_of_a_bundle_and_every_row_is_accounted_for(
         "truncated": 0,
         "skipped": 0,
     }
-    assert record["model"] == indexed.manifest.model.model_dump(exclude={"location"})
+    assert record["model"] == indexed.manifest.model.model_dump(mode="json", exclude={"location"})
     assert (record["kind"], record["prompt"]) == ("images", None)
     assert record["source_sha256"] == indexed.manifest.source.sha256
     assert record["preprocessing"] == indexed.manifest.preprocessing

@@ -98,7 +98,7 @@ def test_texts_are_searched_by_text_and_measured_with_images(
     pipeline = SearchPipeline.open(tmp_path / "b")
     assert pipeline.search([Query.of_text(TEXTS[9], 1)]).hits[0].item_ids == (509,)
     pipeline.load_image_tower()
-    probes = image_probes(find_weights(spec.model))
+    probes = image_probes([find_weights(spec.model)])
     assert probes.shape == (200, 64)
     np.testing.assert_allclose(np.linalg.norm(probes, axis=1), 1, atol=1e-5)
     assert len({row.tobytes() for row in probes}) == 200

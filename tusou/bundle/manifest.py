@@ -7,8 +7,6 @@ from typing import Annotated, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     ValidationError,
     model_validator,
@@ -16,10 +14,13 @@ from pydantic import (
 
 from tusou.attributes.schema import AttributeType
 from tusou.attributes.values import name_fault
+from tusou.bundle.model_record import Model
+from tusou.bundle.record import Count, Digest, Record, RecordedPath, Share
 from tusou.bundle.stages import HUB_BIAS, QUERY_BANK, Stages
 from tusou.core.errors import CorruptBundle, IncompatibleBundle, InvalidRequest
 from tusou.core.files import sha256_of
 from tusou.core.ids import Encoding, ItemKind
+from tusou.images.views import Views
 from tusou.text.prompt import check_prompt
 
 FORMAT = 4
@@ -31,8 +32,8 @@ COMPACTED_FROM = "compacted_from"  # in `build`: the version before, of a compac
 ATTRIBUTES, LIVE_IMAGES = "attributes.arrow", "images.bin"  # not in every version
 PARTS = (IDS, VECTORS, SPANS, FILES, INDEX, GOLDEN, FAILURES)
 
+MAX_PROMPTS = 100
 MAX_MANIFEST_BYTES = 64 * 2**20
-_MAX_DIM = 65_536  # of a vector, and pixels of an image side
 _FILE_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,100}")
 
 
@@ -43,68 +44,59 @@ def _check_prompt(prompt: str | None) -> str | None:
         raise ValueError(str(error)) from None
 
 
+def _check_prompts(prompts: tuple[str, ...]) -> tuple[str, ...]:
+    if len(prompts) == 1 or len(prompts) > MAX_PROMPTS:
+        raise ValueError("a mean of prompts has several")
+    for prompt in prompts:
+        _check_prompt(prompt)
+    return prompts
+
+
+def _check_views(views: str) -> str:
+    try:
+        return str(Views.parse(views))
+    except InvalidRequest as error:
+        raise ValueError(str(error)) from None
+
+
 def _check_attribute_name(name: str) -> str:
     if fault := name_fault(name):
         raise ValueError(fault)
     return name
 
 
-def _check_path(path: str) -> str:
-    if not path or "\0" in path:
-        raise ValueError("not a path")
-    return path
-
-
-_Count = Annotated[int, Field(ge=0, lt=2**62)]
-_Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-_Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-_Path = Annotated[str, AfterValidator(_check_path)]
 _AttributeName = Annotated[str, AfterValidator(_check_attribute_name)]
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class Source(_Record):
+class Source(Record):
     """The data that a bundle was made from."""
 
-    path: _Path  # absolute; the names in `files.json` are relative to it
+    path: RecordedPath  # absolute; the names in `files.json` are relative to it
     split: str | None  # the split of a dataset that has several
     encoding: Encoding
-    files: _Count
-    size: _Count  # of all files together
-    sha256: _Digest
+    files: Count
+    size: Count  # of all files together
+    sha256: Digest
 
 
-class Model(_Record):
-    """The weights that encoded the images, and must encode the queries."""
-
-    name: str
-    location: _Path  # where the weights are found: a published name, `demo` or a path
-    sha256: _Digest
-    dim: Annotated[int, Field(ge=1, le=_MAX_DIM)]
-    image_size: Annotated[int, Field(ge=1, le=_MAX_DIM)]
-
-
-class AttributeSource(_Record):
+class AttributeSource(Record):
     """The file of the attributes."""
 
     name: str  # without its folder
-    size: _Count
-    sha256: _Digest
-    rows: _Count
-    unknown: _Count  # rows of items that the source does not have
+    size: Count
+    sha256: Digest
+    rows: Count
+    unknown: Count  # rows of items that the source does not have
 
 
-class Counts(_Record):
+class Counts(Record):
     """`items == embedded + failed`, always: every row of the source that should be an item."""
 
-    items: _Count
-    embedded: Annotated[_Count, Field(ge=1)]
-    failed: _Count
-    truncated: _Count  # embedded texts longer than the model reads
-    skipped: _Count = 0  # files of the source that are not items
+    items: Count
+    embedded: Annotated[Count, Field(ge=1)]
+    failed: Count
+    truncated: Count  # embedded texts longer than the model reads
+    skipped: Count = 0  # files of the source that are not items
 
     @model_validator(mode="after")
     def _add_up(self) -> Self:
@@ -113,32 +105,32 @@ class Counts(_Record):
         return self
 
 
-class TuningTrial(_Record):
+class TuningTrial(Record):
     """One measured index with one setting of its search parameters."""
 
     factory: str
     tuning: str
-    index_recall_at_10: _Share
+    index_recall_at_10: Share
 
 
-class CollectionRecord(_Record):
+class CollectionRecord(Record):
     """The collection of a Milvus server that holds the vectors of a version."""
 
-    uri: _Path  # of the server, without user and password
-    name: _Path
-    alias: _Path  # names the collection of the published version
-    ids_sha256: _Digest  # of the item ids; the collection has the same
+    uri: RecordedPath  # of the server, without user and password
+    name: RecordedPath
+    alias: RecordedPath  # names the collection of the published version
+    ids_sha256: Digest  # of the item ids; the collection has the same
 
 
-class IndexRecord(_Record):
+class IndexRecord(Record):
     """The index: type, factory string, search parameters, and the measurements behind them."""
 
     type: Literal["faiss", "torch", "milvus"]
     factory: str
     tuning: str
-    index_recall_at_10: _Share | None
+    index_recall_at_10: Share | None
     trials: tuple[TuningTrial, ...] = ()  # all measurements, in order
-    target_recall: _Share | None = None  # of an index whose recall was measured
+    target_recall: Share | None = None  # of an index whose recall was measured
     collection: CollectionRecord | None = None  # of type milvus
 
     @model_validator(mode="after")
@@ -155,21 +147,21 @@ class IndexRecord(_Record):
         return self.index_recall_at_10 < self.target_recall
 
 
-class ReusedVectors(_Record):
+class ReusedVectors(Record):
     """Vectors that were taken from another version, and not encoded for this one."""
 
     version: str
-    items: _Count
+    items: Count
 
 
-class FileRecord(_Record):
+class FileRecord(Record):
     """Size and digest of one file."""
 
-    size: _Count
-    sha256: _Digest
+    size: Count
+    sha256: Digest
 
 
-class Manifest(_Record):
+class Manifest(Record):
     """The content of `manifest.json`."""
 
     format: int
@@ -179,13 +171,17 @@ class Manifest(_Record):
     model: Model
     preprocessing: str
     prompt: Annotated[str | None, AfterValidator(_check_prompt)]
+    # Instead of one prompt: a query's vector is the mean over these.
+    prompts: Annotated[tuple[str, ...], AfterValidator(_check_prompts)] = ()
+    # Of images: a vector is the mean over these views of it; `none` is the image alone.
+    views: Annotated[str, AfterValidator(_check_views)] = "none"
     id_type: Literal["int", "str"]
     counts: Counts
     index: IndexRecord
     build: dict[str, str | int]
     attributes: dict[_AttributeName, AttributeType] | None = None  # None without their file
     attribute_source: AttributeSource | None = None
-    live_position: _Count = 0  # of the last live change that the version holds
+    live_position: Count = 0  # of the last live change that the version holds
     # Only where encoding the items again could give other last digits: see decision 8.
     reused: tuple[ReusedVectors, ...] = ()
     stages: Stages = Stages()
@@ -195,6 +191,16 @@ class Manifest(_Record):
     def is_compacted(self) -> bool:
         """Return whether live changes are in the version, which its source lacks."""
         return COMPACTED_FROM in self.build
+
+    @property
+    def templates(self) -> tuple[str, ...]:
+        """The templates that a query is put into; several give the mean of their vectors."""
+        return self.prompts or (() if self.prompt is None else (self.prompt,))
+
+    @property
+    def prompt_text(self) -> str | None:
+        """The templates in one line, None without any."""
+        return " | ".join(self.templates) or None
 
     @model_validator(mode="after")
     def _name_every_part(self) -> Self:
@@ -207,6 +213,8 @@ class Manifest(_Record):
         hub_files = {HUB_BIAS, QUERY_BANK}
         if (hub_files & names) != (hub_files if self.stages.hub is not None else set()):
             raise ValueError("a hub correction without its files, or its files without it")
+        if self.prompt is not None and self.prompts:
+            raise ValueError("a prompt beside several prompts")
         return self
 
 

@@ -1,13 +1,23 @@
 """Text and image encoders by name; torch and OpenVINO are imported when one is loaded."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import cast
 
 from tusou.core.lazy_import import LazyImport
 from tusou.encoders.architecture import Tower
 from tusou.encoders.base import ImageEncoder, TextEncoder, Tokens, Weights
 from tusou.encoders.devices import release_memory
+from tusou.encoders.ensemble import (
+    EnsembleImageEncoder,
+    combine_text_encoders,
+    image_part,
+    join_names,
+    text_part,
+    without_prompt,
+)
+from tusou.encoders.image_views import ViewsEncoder
 from tusou.encoders.prompted import PromptedEncoder
+from tusou.encoders.resolved_model import ModelWeights, ResolvedModel, resolve_model, split_names
 from tusou.encoders.select_backend import (
     BACKENDS,
     ResolvedEncoder,
@@ -15,26 +25,39 @@ from tusou.encoders.select_backend import (
     resolve_encoder,
 )
 from tusou.encoders.weights import DEMO, MODELS, find_weights
+from tusou.images.views import Views
 
 __all__ = [
     "BACKENDS",
     "DEMO",
     "MODELS",
     "ImageEncoder",
+    "ModelWeights",
     "ResolvedEncoder",
+    "ResolvedModel",
     "TextEncoder",
     "Tokens",
     "Tower",
     "Weights",
+    "combine_text_encoders",
     "find_weights",
+    "image_part",
     "image_size",
+    "join_names",
     "load_image_encoder",
     "load_text_encoder",
     "open_image_encoder",
+    "open_image_model",
     "open_text_encoder",
+    "open_text_model",
     "prepare_service",
     "release_memory",
     "resolve_encoder",
+    "resolve_model",
+    "split_names",
+    "text_part",
+    "with_views",
+    "without_prompt",
 ]
 
 _CONVERT = LazyImport("tusou.encoders.openvino.encoders:convert_to_cache")
@@ -64,6 +87,26 @@ def open_image_encoder(resolved: ResolvedEncoder) -> ImageEncoder:
         "Callable[[ResolvedEncoder], ImageEncoder]", _ENCODERS[resolved.backend, "image"].load()
     )
     return load(resolved)
+
+
+def open_text_model(resolved: ResolvedModel, prompts: Sequence[str] = ()) -> TextEncoder:
+    """Load the text towers of a model; every text is first put into the templates, if any.
+
+    Errors as for `open_text_encoder`.
+    """
+    towers = [open_text_encoder(member) for member in resolved.members]
+    return combine_text_encoders(towers, resolved.weights, prompts)
+
+
+def open_image_model(resolved: ResolvedModel, views: Views) -> ImageEncoder:
+    """Load the image towers of a model, whose vectors are means over the views of an image."""
+    encoders = [with_views(open_image_encoder(member), views) for member in resolved.members]
+    return encoders[0] if len(encoders) == 1 else EnsembleImageEncoder(encoders, resolved.weights)
+
+
+def with_views(encoder: ImageEncoder, views: Views) -> ImageEncoder:
+    """Return the encoder, or one that averages over views of each image if there are any."""
+    return ViewsEncoder(encoder, views) if views else encoder
 
 
 def load_text_encoder(

@@ -1,34 +1,65 @@
 """Checks that a bundle, its index and the model's weights belong together."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from tusou.bundle.bundle import Bundle
 from tusou.bundle.manifest import Manifest
+from tusou.bundle.model_record import ModelMember
+from tusou.core.arrays import Vectors
 from tusou.core.errors import CorruptBundle, IncompatibleBundle, InvalidRequest
-from tusou.encoders import TextEncoder, Weights, find_weights
+from tusou.encoders import ModelWeights, TextEncoder, Weights, find_weights
 from tusou.indexes import VectorIndex
 
 # Another precision or processor stays above this cosine; another model is far below.
 _GOLDEN_COSINE = 0.99
 
 
-def find_bundle_weights(manifest: Manifest, location: str) -> Weights:
-    """Return the weights at a location; IncompatibleBundle unless they made the bundle."""
-    model = manifest.model
+def find_bundle_weights(manifest: Manifest, locations: Sequence[str] = ()) -> ModelWeights:
+    """Return the weights that made a bundle; IncompatibleBundle if any are missing or others.
+
+    Each is one of those at `locations`, in any order, or else where the manifest says.
+    """
+    parts = manifest.model.parts
+    given = {weights.digest: weights for weights in (_find(parts, text) for text in locations)}
+    for weights in given.values():
+        _check_made(parts, weights)
+    found = []
+    for part in parts:
+        weights = given.get(part.sha256) or _find((part,), part.location)
+        _check_made((part,), weights)
+        found.append(weights)
+    return ModelWeights(tuple(found), tuple(part.weight for part in parts))
+
+
+def split_locations(manifest: Manifest, model: str | None) -> list[str]:
+    """Return the locations that an option names: several, with commas, for an ensemble alone."""
+    if model is None:
+        return []
+    return model.split(",") if manifest.model.members else [model]
+
+
+def _find(parts: Sequence[ModelMember], location: str) -> Weights:
     try:
-        weights = find_weights(location)
+        return find_weights(location)
     except InvalidRequest as error:
         raise IncompatibleBundle(
-            f"the weights that made the bundle ({model.name}, sha256 {model.sha256[:12]}) are not "
-            f"where they were; give their path with --model. {error}"
+            f"the weights that made the bundle ({_names(parts)}) are not where they were; give "
+            f"their path with --model. {error}"
         ) from None
-    if weights.digest != model.sha256:
+
+
+def _check_made(parts: Sequence[ModelMember], weights: Weights) -> None:
+    if all(weights.digest != part.sha256 for part in parts):
         raise IncompatibleBundle(
-            f"the bundle was made with weights {model.name} ({model.sha256[:12]}), found "
-            f"{weights.name} ({weights.digest[:12]}); give the right model with --model, "
-            "or index again"
+            f"the bundle was made with weights {_names(parts)}, found {weights.name} (sha256 "
+            f"{weights.digest[:12]}); give the right model with --model, or index again"
         )
-    return weights
+
+
+def _names(parts: Sequence[ModelMember]) -> str:
+    return ", ".join(f"{part.name}, sha256 {part.sha256[:12]}" for part in parts)
 
 
 def check_compatibility(bundle: Bundle, index: VectorIndex, encoder: TextEncoder) -> None:
@@ -47,9 +78,18 @@ def check_compatibility(bundle: Bundle, index: VectorIndex, encoder: TextEncoder
             f"{bundle.folder}: its vectors are not of this model's length; index again"
         )
     vectors = encoder.encode(encoder.prepare(texts))
-    lowest = float(np.einsum("nd,nd->n", vectors, expected).min())
+    lowest = _lowest_cosine(bundle.manifest.model.parts, vectors, expected)
     if not lowest >= _GOLDEN_COSINE:
         raise IncompatibleBundle(
             f"this machine encodes the bundle's golden texts differently (cosine {lowest:.4f}); "
             "check the installed torch, openvino and cn_clip, or index again"
         )
+
+
+def _lowest_cosine(parts: Sequence[ModelMember], vectors: Vectors, expected: Vectors) -> float:
+    """Return the lowest cosine of equal rows, for the model where it is lowest."""
+    products, lowest, start = vectors * expected, np.inf, 0
+    for part in parts:
+        cosines = products[:, start : start + part.dim].sum(axis=1) / part.weight
+        lowest, start = min(lowest, float(cosines.min())), start + part.dim
+    return lowest

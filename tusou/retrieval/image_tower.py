@@ -6,17 +6,18 @@ from tusou.bundle.bundle import Bundle
 from tusou.core.arrays import Pixels
 from tusou.core.errors import IncompatibleBundle, NotReady
 from tusou.core.memory_budget import check_memory
-from tusou.encoders import ImageEncoder, Weights, open_image_encoder, resolve_encoder
+from tusou.encoders import ImageEncoder, ModelWeights, open_image_model, resolve_model
+from tusou.images.views import Views
 from tusou.retrieval.compatibility import find_bundle_weights
 from tusou.retrieval.query import VectorPart
 from tusou.retrieval.query_cache import check_finite
 
 
 class LazyImageTower:
-    """Encodes images with the model that a bundle was made with."""
+    """Encodes images as the images of a bundle were encoded, or would be, views included."""
 
     def __init__(
-        self, bundle: Bundle, weights: Weights, device: str, options: tuple[str, str]
+        self, bundle: Bundle, weights: ModelWeights, device: str, options: tuple[str, str]
     ) -> None:
         """`options` are the requested precision and backend."""
         self._bundle, self._weights = bundle, weights
@@ -35,11 +36,12 @@ class LazyImageTower:
         the tower certainly does not fit.
         """
         model = self._bundle.manifest.model
-        weights = find_bundle_weights(self._bundle.manifest, str(self._weights.path))
-        resolved = resolve_encoder(weights, "image", self._device, *self._options)
+        views = Views.parse(self._bundle.manifest.views)
+        weights = find_bundle_weights(self._bundle.manifest, self._weights.locations)
+        resolved = resolve_model(weights, "image", self._device, *self._options)
         check_memory(resolved.min_memory)
-        encoder = open_image_encoder(resolved)
-        if (encoder.dim, encoder.image_size) != (model.dim, model.image_size):
+        encoder = open_image_model(resolved, views)
+        if (encoder.dim, encoder.image_size) != (model.dim, views.decoded_size(model.image_size)):
             raise IncompatibleBundle(
                 f"{self._bundle.folder}: the image tower does not have the manifest's shape; "
                 "index again"

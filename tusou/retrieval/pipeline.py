@@ -17,18 +17,23 @@ from tusou.core.errors import DeadlineExceeded, NotReady, TusouError
 from tusou.core.hits import Hits
 from tusou.core.memory_budget import check_memory, memory_shortage_named
 from tusou.encoders import (
+    ModelWeights,
     TextEncoder,
-    Weights,
-    open_text_encoder,
+    open_text_model,
     release_memory,
-    resolve_encoder,
+    resolve_model,
+    without_prompt,
 )
-from tusou.encoders.prompted import PromptedEncoder
+from tusou.images.views import Views
 from tusou.indexes import load_index
 from tusou.indexes.base import IndexServer, ServedIndex
 from tusou.indexes.item_changes import ChangeableIndex
 from tusou.indexes.specs import MilvusAccess, index_spec
-from tusou.retrieval.compatibility import check_compatibility, find_bundle_weights
+from tusou.retrieval.compatibility import (
+    check_compatibility,
+    find_bundle_weights,
+    split_locations,
+)
 from tusou.retrieval.current_items import CurrentItems
 from tusou.retrieval.feedback import move_queries
 from tusou.retrieval.image_tower import LazyImageTower
@@ -64,7 +69,7 @@ class SearchPipeline:
     def __init__(
         self,
         bundle: Bundle,
-        weights: Weights,
+        weights: ModelWeights,
         device: str,
         encoder: TextEncoder,
         *,
@@ -102,20 +107,20 @@ class SearchPipeline:
     ) -> Self:
         """Verify and open the version that CURRENT names.
 
-        `model` is where the weights are, if not where the manifest says. `cache_size` is the
-        number of texts whose vectors are cached. Raises CorruptBundle, InsufficientMemory when
-        the bundle certainly does not fit, and IncompatibleBundle when the weights are not those
-        that encoded the items, or do not reproduce the vectors of the golden texts. Where the index
-        is on a server, `milvus` tells how to ask it, and IndexUnavailable is raised if it does not
-        answer.
+        `model` is where the weights are, if not where the manifest says; those of an ensemble with
+        commas between them, any of which may be left out. `cache_size` is the number of texts whose
+        vectors are cached. Raises CorruptBundle, InsufficientMemory when the bundle certainly does
+        not fit, and IncompatibleBundle when the weights are not those that encoded the items, or
+        do not reproduce the vectors of the golden texts. Where the index is on a server, `milvus`
+        tells how to ask it, and IndexUnavailable is raised if it does not answer.
         """
         bundle = Bundle.open(root)
         bundle.verify()
         manifest = bundle.manifest
-        weights = find_bundle_weights(manifest, model or manifest.model.location)
-        resolved = resolve_encoder(weights, "text", device, precision, backend)
+        weights = find_bundle_weights(manifest, split_locations(manifest, model))
+        resolved = resolve_model(weights, "text", device, precision, backend)
         check_memory(bundle.least_memory + resolved.min_memory)
-        encoder = open_text_encoder(resolved, manifest.prompt)
+        encoder = open_text_model(resolved, manifest.templates)
         options = precision, backend
         pipeline = cls(
             bundle,
@@ -136,12 +141,12 @@ class SearchPipeline:
 
     @property
     def precision(self) -> str:
-        """The precision of the text encoder: fp32, bf16, fp16 or int8."""
+        """The precision of the text encoder: fp32, bf16, fp16 or int8; a list if models differ."""
         return self._encoder.precision
 
     @property
     def backend(self) -> str:
-        """The backend of the text encoder: torch or openvino."""
+        """The backend of the text encoder: torch or openvino; a list if models differ."""
         return self._encoder.backend
 
     @property
@@ -191,7 +196,8 @@ class SearchPipeline:
     @property
     def image_size(self) -> int:
         """The side, in pixels, of the images that `encode_images` takes."""
-        return self.bundle.manifest.model.image_size
+        manifest = self.bundle.manifest
+        return Views.parse(manifest.views).decoded_size(manifest.model.image_size)
 
     @property
     def image_tower_loaded(self) -> bool:
@@ -218,9 +224,7 @@ class SearchPipeline:
 
     def encode_items(self, texts: Sequence[str]) -> TextEmbeddings:
         """Encode texts as items are encoded, without the prompt."""
-        encoder = self._encoder
-        if isinstance(encoder, PromptedEncoder):
-            encoder = encoder.inner
+        encoder = without_prompt(self._encoder)
         tokens = encoder.prepare(texts)
         lengths = tuple(np.count_nonzero(tokens.ids, axis=1).tolist())
         return TextEmbeddings(check_finite(encoder.encode(tokens)), lengths, self.bundle.version)

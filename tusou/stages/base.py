@@ -12,7 +12,7 @@ from tusou.bundle.bundle import Bundle
 from tusou.bundle.stages import RerankRecord
 from tusou.core.arrays import Vectors
 from tusou.core.ids import ItemId
-from tusou.encoders import Weights
+from tusou.encoders import ModelWeights
 
 # Positions in the ranking, and their scores.
 ScoredPart: TypeAlias = tuple[Sequence[int], Sequence[float]]
@@ -60,7 +60,7 @@ class StageContext:
     """What a stage opens its model with."""
 
     bundle: Bundle
-    weights: Weights  # of the bundle's model
+    weights: ModelWeights  # of the bundle's model, or of the models of an ensemble
     device: str
     precision: str  # as requested, such as "auto"
     backend: str

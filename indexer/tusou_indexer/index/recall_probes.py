@@ -1,9 +1,12 @@
 """Probe queries that measure the recall of an index."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from tusou.bundle.biased_vectors import as_queries
 from tusou.core.arrays import Pixels, Vectors
+from tusou.core.unit_vectors import join_parts
 from tusou.encoders import TextEncoder, Weights, load_image_encoder
 from tusou.evaluation.index_recall import exact_neighbors, index_recall
 from tusou.indexes import VectorIndex
@@ -57,12 +60,19 @@ def text_probes(encoder: TextEncoder) -> Vectors:
     return np.concatenate([encoder.encode(encoder.prepare(batch)) for batch in batches])
 
 
-def image_probes(weights: Weights) -> Vectors:
-    """Draw probe images and encode them on the CPU in single precision, (n, dim)."""
-    encoder = load_image_encoder(weights, "cpu", "fp32", "torch")
+def image_probes(models: Sequence[Weights], weights: Sequence[float] = (1.0,)) -> Vectors:
+    """Draw probe images and encode them on the CPU in single precision, (n, dim).
+
+    `models` are the checkpoints, `weights` those of an ensemble in the score.
+    """
+    encoders = (load_image_encoder(each, "cpu", "fp32", "torch") for each in models)
+    parts = [encoder.encode(_draw_images(encoder.image_size)) for encoder in encoders]
+    return parts[0] if len(parts) == 1 else join_parts(parts, weights)
+
+
+def _draw_images(size: int) -> Pixels:
     random = np.random.default_rng(_SEED)
-    images = [_draw_image(encoder.image_size, random) for _ in range(_DRAWN_IMAGES)]
-    return encoder.encode(np.stack(images))
+    return np.stack([_draw_image(size, random) for _ in range(_DRAWN_IMAGES)])
 
 
 def _draw_image(size: int, random: np.random.Generator) -> Pixels:

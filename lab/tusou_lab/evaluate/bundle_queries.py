@@ -56,7 +56,7 @@ def encode_text_queries(
     texts = list(dict.fromkeys(text for query in queries for text in query.texts))
     rows = EmbeddingCache(cache, progress).embed(
         texts,
-        conditions(model, manifest.prompt, pipeline.precision),
+        conditions(model, manifest.prompt_text, pipeline.precision),
         lambda missing: pipeline.encode_texts(missing).vectors,
     )
     vectors = dict(zip(texts, rows, strict=True))

@@ -148,7 +148,7 @@ def _header(
             "top_k": spec.top_k or DEPTH,
             **({"interpret": spec.interpret} if is_text else {}),
             **({} if spec.filter is None else {"filter": spec.filter}),
-            "prompt": manifest.prompt,
+            "prompt": manifest.prompt_text,
             "precision": pipeline.precision,
         },
         made={

@@ -8,7 +8,7 @@ import numpy as np
 from tusou.bundle.bundle import Bundle
 from tusou.core.errors import InputError, TusouError
 from tusou.core.ids import ItemId
-from tusou.encoders import load_text_encoder
+from tusou.encoders import open_text_model, resolve_model
 from tusou.evaluation.judgments import JudgedQuery
 from tusou.retrieval.compatibility import find_bundle_weights
 from tusou.retrieval.query import Query, combine
@@ -65,8 +65,8 @@ def exact_ranks(run: ReportRun, missed: Sequence[QueryOutcome]) -> dict[int, int
     if bundle is None or not missed:
         return {}
     try:
-        weights = find_bundle_weights(bundle.manifest, bundle.manifest.model.location)
-        encoder = load_text_encoder(weights, "auto", bundle.manifest.prompt)
+        model = resolve_model(find_bundle_weights(bundle.manifest), "text")
+        encoder = open_text_model(model, bundle.manifest.templates)
     except TusouError:
         return {}
     vectors = np.asarray(bundle.vectors)

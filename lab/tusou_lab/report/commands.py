@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from shlex import quote
 
@@ -9,6 +10,8 @@ from tusou.bundle.bundle import Bundle
 from tusou.data import split_source
 from tusou_lab.report.inputs import ReportData, ReportRun, ReportSpec
 from tusou_lab.sweep.run import SweepResult
+
+_PROMPTS = "templates.txt"
 
 
 class CommandWriter:
@@ -23,6 +26,9 @@ class CommandWriter:
         """Yield every command, in the order to run them."""
         places = {bundle.version: path for path, bundle in data.bundles.items()}
         for path, bundle in data.bundles.items():
+            if prompts := bundle.manifest.prompts:
+                lines = " ".join(map(quote, prompts))
+                yield f"printf '%s\\n' {lines} > {_PROMPTS}"
             yield self._index(bundle, path)
         for run in data.runs:
             yield from self._search(run, places)
@@ -34,17 +40,24 @@ class CommandWriter:
 
     def _index(self, bundle: Bundle, path: Path) -> str:
         manifest = bundle.manifest
-        source, model = manifest.source, manifest.model.location
+        source, models = manifest.source, manifest.model.parts
+        weights = ",".join(f"{model.weight:g}" for model in models)
         split = f"#{source.split}" if source.split else ""
         index = str(manifest.build.get("index", "auto"))
         return _command(
             "index",
             self._path(Path(source.path)) + split,
             *("--out", self._path(path)),
-            *("--model", self._path(Path(model)) if Path(model).is_file() else model),
+            *chain.from_iterable(("--model", self._model(model.location)) for model in models),
+            *(("--weights", weights) if manifest.model.members else ()),
             *(("--index", index) if index != "auto" else ()),
             *(("--prompt", manifest.prompt) if manifest.prompt else ()),
+            *(("--prompt-file", _PROMPTS) if manifest.prompts else ()),
+            *(("--views", manifest.views) if manifest.views != "none" else ()),
         )
+
+    def _model(self, location: str) -> str:
+        return self._path(Path(location)) if Path(location).is_file() else location
 
     def _search(self, run: ReportRun, places: dict[str, Path]) -> Iterator[str]:
         if run.bundle is None or run.path.is_dir():

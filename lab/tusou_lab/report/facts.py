@@ -87,7 +87,7 @@ def setting_facts(run: ReportRun, words: Strings) -> Facts:
             "dim": str(manifest.model.dim),
             "image_size": str(manifest.model.image_size),
             "preprocessing": manifest.preprocessing,
-            "prompt": manifest.prompt or words["none"],
+            "prompt": manifest.prompt_text or words["none"],
             "index": f"{manifest.index.factory} {manifest.index.tuning}".strip(),
             "bundle": bundle.version,
             "build": ", ".join(f"{name} {value}" for name, value in manifest.build.items()),

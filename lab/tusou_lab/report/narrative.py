@@ -8,7 +8,7 @@ from tusou_lab.evaluate.scoring import Evaluation, SliceScore
 from tusou_lab.report.analysis import QueryOutcome
 from tusou_lab.report.inputs import ReportRun
 from tusou_lab.report.metric_names import metric_name
-from tusou_lab.report.training import training_record
+from tusou_lab.report.training import training_records
 from tusou_lab.strings import Strings
 from tusou_lab.sweep.experiments import HEADLINE
 from tusou_lab.sweep.run import SweepResult
@@ -193,10 +193,10 @@ def improvements(
             yield place + words["improve_english"]
     if sweep and (prompt := best_prompt(sweep)) and prompt[0] != "ensemble":
         yield words["improve_prompt"].format(prompt=prompt[0], gain=prompt[1])
-    records = [training_record(finding.run) for finding in findings]
-    if not any(records):
+    records = [record for finding in findings for record in training_records(finding.run).values()]
+    if not records:
         yield words["improve_train"]
-    elif any(record and record.best_epoch == len(record.epochs) for record in records):
+    elif any(record.best_epoch == len(record.epochs) for record in records):
         yield words["improve_epochs"]
     else:
         yield words["improve_overfit"]

@@ -73,7 +73,9 @@ def method(runs: Sequence[ReportRun], words: Strings) -> Iterator[ReportPart]:
     side = manifest.model.image_size if manifest else None
     from_text = run.direction == "text_to_image"
     images, texts = (items, queries) if from_text else (queries, items)
-    template = manifest.prompt if manifest else header.settings.get("prompt") if header else None
+    template = (
+        manifest.prompt_text if manifest else header.settings.get("prompt") if header else None
+    )
     prompt = _shorten(str(template or words["none"]))
     chart = flow_chart(
         (

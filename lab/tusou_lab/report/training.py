@@ -1,6 +1,7 @@
 """The section of a report about the training of its models."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from tusou.core.errors import BadModel
@@ -13,24 +14,22 @@ from tusou_lab.strings import Strings
 from tusou_lab.sweep.tables import ResultTable
 
 
-def training_record(run: ReportRun) -> TrainingRecord | None:
-    """Return the record of the model that a run's bundle was made with, if it is still there."""
-    if run.bundle is None:
-        return None
-    model = run.bundle.manifest.model
-    try:
-        record = read_record(Path(model.location))
-    except BadModel:
-        return None
-    return record if record and record.checkpoint_sha256 == model.sha256 else None
+def training_records(run: ReportRun) -> dict[str, TrainingRecord]:
+    """Return name and record of each model that a run's bundle was made with, if still there."""
+    records: dict[str, TrainingRecord] = {}
+    for model in run.bundle.manifest.model.parts if run.bundle else ():
+        with suppress(BadModel):
+            record = read_record(Path(model.location))
+            if record and record.checkpoint_sha256 == model.sha256:
+                records[model.name] = record
+    return records
 
 
 def training(runs: Sequence[ReportRun], words: Strings) -> Iterator[ReportPart]:
     """Describe how each model was trained: settings, data, losses and scores."""
     records: dict[str, tuple[str, TrainingRecord]] = {}
     for run in runs:
-        if run.bundle is not None and (record := training_record(run)):
-            name = run.bundle.manifest.model.name
+        for name, record in training_records(run).items():
             records.setdefault(record.checkpoint_sha256, (name, record))
     for number, (name, record) in enumerate(records.values(), start=1):
         heading = name if len(records) > 1 else ""

@@ -39,9 +39,9 @@ def sweep(
 ) -> None:
     """Compare prompts, pool sizes, top-k, index types and precisions: a table and a curve each."""
     from tusou.cli.progress import progress
+    from tusou.text.prompt_file import read_templates
     from tusou_lab.strings import strings_in
     from tusou_lab.sweep.output import PAGE, prepare_folder, write_sweep
-    from tusou_lab.sweep.prompts import read_templates
     from tusou_lab.sweep.run import DEPTHS, PRECISIONS, SweepSpec
     from tusou_lab.sweep.run import sweep as run_sweep
     from tusou_lab.sweep.tables import experiment_tables

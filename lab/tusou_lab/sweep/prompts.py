@@ -8,10 +8,10 @@ import numpy as np
 
 from tusou.cli.progress import Progress
 from tusou.core.arrays import Vectors
-from tusou.core.errors import BadDataset, InvalidRequest
-from tusou.encoders import TextEncoder, Weights, load_text_encoder
+from tusou.core.unit_vectors import join_parts, mean_of_units
+from tusou.encoders import ModelWeights, TextEncoder, Weights, load_text_encoder
 from tusou.retrieval.query import Query, combine
-from tusou.text.prompt import check_prompt, fill_prompt
+from tusou.text.prompt import fill_prompt
 from tusou_lab.embedding_cache import EmbeddingCache, conditions
 
 PLACEHOLDER = "{query}"
@@ -47,9 +47,10 @@ class Prompt:
     templates: tuple[str, ...]
 
     @classmethod
-    def of(cls, template: str | None) -> "Prompt":
-        """Return the prompt of one template; None leaves the query as it is."""
-        return cls(template or PLACEHOLDER, (template or PLACEHOLDER,))
+    def of(cls, *templates: str) -> "Prompt":
+        """Return the prompt of a bundle's templates; without any, the query stays as it is."""
+        used = templates or (PLACEHOLDER,)
+        return cls(used[0] if len(used) == 1 else ENSEMBLE, used)
 
 
 def with_ensemble(templates: tuple[str, ...]) -> tuple[Prompt, ...]:
@@ -58,42 +59,13 @@ def with_ensemble(templates: tuple[str, ...]) -> tuple[Prompt, ...]:
     return (*map(Prompt.of, templates), *mean)
 
 
-def read_templates(path: Path) -> tuple[str, ...]:
-    """Read a file with a template per line; the query follows a line without `{query}`.
-
-    A line `{query}` is the query as it is; blank lines and repeats are skipped. Raises BadDataset
-    with every line that holds `{query}` twice.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise BadDataset(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8") from None
-    templates: dict[str, None] = {}
-    problems = []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        template = line if PLACEHOLDER in line else line + PLACEHOLDER
-        try:
-            templates[check_prompt(template)] = None
-        except InvalidRequest as error:
-            problems.append(f"{path}:{number}: {error}")
-    if problems:
-        raise BadDataset("\n  ".join([f"unusable templates: {len(problems)}", *problems]))
-    if not templates:
-        raise BadDataset(
-            f"{path}: no templates; write one per line, for example {PHOTO_PROMPTS[1]}"
-        )
-    return tuple(templates)
-
-
 class QueryVectors:
     """Encodes queries under prompts; the folder caches the vectors of texts between runs."""
 
-    def __init__(self, folder: Path, weights: Weights, progress: Progress | None = None) -> None:
+    def __init__(self, folder: Path, model: ModelWeights, progress: Progress | None = None) -> None:
         self.cache = EmbeddingCache(folder, progress)
-        self._weights = weights
-        self._encoders: dict[str, TextEncoder] = {}
+        self._model = model
+        self._encoders: dict[tuple[str, str], TextEncoder] = {}  # by digest and precision
 
     def encode_queries(self, queries: Sequence[Query], prompt: Prompt, precision: str) -> Vectors:
         """Return one unit row per query (n, d): the weighted sum of its texts' vectors."""
@@ -105,22 +77,24 @@ class QueryVectors:
 
     def encode_texts(self, texts: Sequence[str], prompt: Prompt, precision: str) -> Vectors:
         """Return one unit row per text (n, d): the mean over the prompt's templates."""
-        by_template = [self._encode(texts, name, precision) for name in prompt.templates]
-        if len(by_template) == 1:
-            return by_template[0]
-        mean = np.mean(by_template, axis=0)
-        unit: Vectors = (mean / np.linalg.norm(mean, axis=1, keepdims=True)).astype(np.float32)
-        return unit
+        parts = [
+            mean_of_units([self._encode(texts, one, name, precision) for name in prompt.templates])
+            for one in self._model.members
+        ]
+        return parts[0] if len(parts) == 1 else join_parts(parts, self._model.weights)
 
-    def _encode(self, texts: Sequence[str], template: str, precision: str) -> Vectors:
+    def _encode(
+        self, texts: Sequence[str], weights: Weights, template: str, precision: str
+    ) -> Vectors:
+        key = weights.digest, precision
+
         def encode(missing: Sequence[str]) -> Vectors:
-            if precision not in self._encoders:
-                encoder = load_text_encoder(self._weights, "auto", None, precision)
-                self._encoders[precision] = encoder
-            encoder = self._encoders[precision]
+            if key not in self._encoders:
+                self._encoders[key] = load_text_encoder(weights, "auto", None, precision)
+            encoder = self._encoders[key]
             return encoder.encode(
                 encoder.prepare([fill_prompt(template, text) for text in missing])
             )
 
-        about = conditions(self._weights.digest, template, precision)
+        about = conditions(weights.digest, template, precision)
         return self.cache.embed(texts, about, encode)

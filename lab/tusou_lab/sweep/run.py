@@ -70,7 +70,7 @@ def sweep(
     """
     bundle = Bundle.open(root)
     judgments = read_judgments(answers)
-    weights = find_bundle_weights(bundle.manifest, bundle.manifest.model.location)
+    weights = find_bundle_weights(bundle.manifest)
     vectors = QueryVectors(cache, weights, progress=progress)
     base = _make_base(bundle, judgments, spec)
     runner = ExperimentRunner(base, vectors)
@@ -135,5 +135,5 @@ def _make_base(bundle: Bundle, judgments: Judgments, spec: SweepSpec) -> SweepBa
         keys = {bundle.ids.key(str(item)) for item in items}
         correct.append(frozenset(key for key in keys if key is not None))
     raise_problems(problems, "searched")
-    prompt = Prompt.of(bundle.manifest.prompt)
+    prompt = Prompt.of(*bundle.manifest.templates)
     return SweepBase(queries, correct, bundle.vectors, prompt, spec.precisions[0], outside)

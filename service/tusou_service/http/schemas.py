@@ -219,7 +219,8 @@ class InfoResponse(BaseModel):
     index_version: str
     item_count: int
     precision: str = Field(
-        description="Of the model that encodes queries: fp32, bf16, fp16 or int8."
+        description="Of the model that encodes queries: fp32, bf16, fp16 or int8; of models that "
+        "differ, a list with commas."
     )
     backend: str = Field(description="What computes that model: torch or openvino.")
     model: str

@@ -130,7 +130,7 @@ def test_a_bundle_that_does_not_fit_is_not_loaded(
     with pytest.raises(InsufficientMemory):
         opened.load_image_tower()
     free = loaded + text - 1
-    monkeypatch.setattr("tusou.retrieval.pipeline.open_text_encoder", None)
+    monkeypatch.setattr("tusou.retrieval.pipeline.open_text_model", None)
     with pytest.raises(InsufficientMemory):
         SearchPipeline.open(bundle)
 

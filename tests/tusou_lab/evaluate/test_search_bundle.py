@@ -149,8 +149,8 @@ def test_embeddings_cached_by_a_sweep_are_reused(
     bundle: Path, pipeline: SearchPipeline, tmp_path: Path
 ) -> None:
     manifest = pipeline.bundle.manifest
-    vectors = QueryVectors(tmp_path, find_bundle_weights(manifest, manifest.model.location))
-    swept = vectors.encode_texts(["红色连衣裙"], Prompt.of(manifest.prompt), pipeline.precision)
+    vectors = QueryVectors(tmp_path, find_bundle_weights(manifest))
+    swept = vectors.encode_texts(["红色连衣裙"], Prompt.of(*manifest.templates), pipeline.precision)
     (path,) = tmp_path.iterdir()
     before = path.stat()
     run = search_bundle(bundle, judgments_of("红色连衣裙"), BundleSearchSpec(1, cache=tmp_path)).run

@@ -7,12 +7,19 @@ import numpy as np
 import pytest
 from tusou_lab.sweep.prompts import ENSEMBLE, Prompt, QueryVectors
 
-from tusou.encoders import TextEncoder, Tokens, Weights, find_weights, load_text_encoder
+from tusou.encoders import (
+    ModelWeights,
+    TextEncoder,
+    Tokens,
+    Weights,
+    find_weights,
+    load_text_encoder,
+)
 from tusou.retrieval.query import Query
 from tusou.text.negation import REFUSED_WEIGHT
 
 TEXTS = ["红色连衣裙", "男士黑色皮鞋", "红色连衣裙", "手机壳"]
-PLAIN, SHOP = Prompt.of(None), Prompt.of("这是一个商品搜索：{query}")
+PLAIN, SHOP = Prompt.of(), Prompt.of("这是一个商品搜索：{query}")
 BOTH = Prompt(ENSEMBLE, (*PLAIN.templates, *SHOP.templates))
 
 
@@ -46,11 +53,11 @@ def test_no_text_is_encoded_twice(
 ) -> None:
     weights = find_weights(str(tiny_model))
     for _ in range(2):  # the second round reads the files of the first
-        vectors = QueryVectors(tmp_path, weights)
+        vectors = QueryVectors(tmp_path, ModelWeights((weights,)))
         for prompt in (PLAIN, SHOP, BOTH, PLAIN):
             vectors.encode_texts(TEXTS, prompt, "fp32")
         vectors.encode_texts(TEXTS, PLAIN, "bf16")
-    QueryVectors(tmp_path, weights).encode_texts([*TEXTS, "雨伞"], PLAIN, "fp32")
+    QueryVectors(tmp_path, ModelWeights((weights,))).encode_texts([*TEXTS, "雨伞"], PLAIN, "fp32")
     assert len(counting.encoded) == len(set(counting.encoded)) == 3 * 3 + 1
     assert counting.encoded[-1] == ("fp32", "雨伞")
     assert (vectors.cache.encoded, vectors.cache.cached) == (0, 6 * len(TEXTS))
@@ -58,7 +65,7 @@ def test_no_text_is_encoded_twice(
 
 def test_the_vector_of_a_query_combines_its_parts(tmp_path: Path, tiny_model: Path) -> None:
     weights = find_weights(str(tiny_model))
-    vectors = QueryVectors(tmp_path, weights)
+    vectors = QueryVectors(tmp_path, ModelWeights((weights,)))
     queries = [Query.of_text(text, 10) for text in ("不带碎花的裙子", "红色连衣裙")]
     positive, refused, plain = vectors.encode_texts(["裙子", "碎花", "红色连衣裙"], BOTH, "fp32")
     combined = positive - REFUSED_WEIGHT * refused
@@ -68,8 +75,8 @@ def test_the_vector_of_a_query_combines_its_parts(tmp_path: Path, tiny_model: Pa
 
 def test_another_model_has_its_own_vectors(tmp_path: Path, tiny_model: Path) -> None:
     weights = find_weights(str(tiny_model))
-    QueryVectors(tmp_path, weights).encode_texts(TEXTS, PLAIN, "fp32")
-    other = QueryVectors(tmp_path, Weights(weights.path, weights.name, "0" * 64))
+    QueryVectors(tmp_path, ModelWeights((weights,))).encode_texts(TEXTS, PLAIN, "fp32")
+    other = QueryVectors(tmp_path, ModelWeights((Weights(weights.path, weights.name, "0" * 64),)))
     other.encode_texts(TEXTS, PLAIN, "fp32")
     assert other.cache.encoded == 3
 
@@ -80,7 +87,7 @@ def test_vectors_equal_those_of_the_encoder(tmp_path: Path, tiny_model: Path) ->
     shop = load_text_encoder(weights, "cpu", SHOP.templates[0], "fp32")
     by_plain, by_shop = plain.encode(plain.prepare(TEXTS)), shop.encode(shop.prepare(TEXTS))
     mean = (by_plain + by_shop) / np.linalg.norm(by_plain + by_shop, axis=1, keepdims=True)
-    vectors = QueryVectors(tmp_path, weights)
+    vectors = QueryVectors(tmp_path, ModelWeights((weights,)))
     for _ in range(2):
         for prompt, expected in ((PLAIN, by_plain), (SHOP, by_shop), (BOTH, mean)):
             result = vectors.encode_texts(TEXTS, prompt, "fp32")

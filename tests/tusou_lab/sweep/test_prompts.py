@@ -9,11 +9,11 @@ from tusou_lab.sweep.prompts import (
     SHOP_PROMPTS,
     Prompt,
     prompts_for,
-    read_templates,
     with_ensemble,
 )
 
 from tusou.core.errors import BadDataset
+from tusou.text.prompt_file import read_templates
 
 
 def test_a_line_without_a_placeholder_precedes_the_query(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """GET /healthz, /readyz, /metrics and /info, and POST /admin/reload."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
 router = APIRouter(tags=["operations"])
 
 # Paths on this machine are private; digests of files are for `tusou verify`.
-_PRIVATE_FIELDS: dict[str, bool | set[str] | dict[str, set[str]]] = {
+_PRIVATE_FIELDS: dict[str, Any] = {
     "files": True,
     "source": {"path"},
-    "model": {"location"},
+    "model": {"location": True, "members": {"__all__": {"location"}}},
     "index": {"collection": {"uri"}},
 }
 

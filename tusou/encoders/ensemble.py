@@ -1,0 +1,71 @@
+"""Encoders of several models, whose vectors stand side by side: see `core.unit_vectors`."""
+
+from collections.abc import Sequence
+
+from tusou.core.arrays import Pixels, Vectors
+from tusou.core.unit_vectors import join_parts
+from tusou.encoders.base import ImageEncoder, TextEncoder, Tokens
+from tusou.encoders.prompted import PromptedEncoder
+
+
+def join_names(names: Sequence[str]) -> str:
+    """Return the common name of the models' backends or precisions: all of them if they differ."""
+    return names[0] if len(set(names)) == 1 else ",".join(names)
+
+
+class EnsembleTextEncoder:
+    """Encodes texts with several text towers, which share one vocabulary."""
+
+    def __init__(self, members: Sequence[TextEncoder], weights: Sequence[float]) -> None:
+        self.members, self.weights = tuple(members), tuple(weights)
+        self.dim = sum(member.dim for member in members)
+        self.backend = join_names([member.backend for member in members])
+        self.precision = join_names([member.precision for member in members])
+
+    def prepare(self, texts: Sequence[str]) -> Tokens:
+        return self.members[0].prepare(texts)
+
+    def warm_up(self) -> None:
+        for member in self.members:
+            member.warm_up()
+
+    def encode(self, tokens: Tokens) -> Vectors:
+        return join_parts([member.encode(tokens) for member in self.members], self.weights)
+
+
+class EnsembleImageEncoder:
+    """Encodes images with several image towers, all of which take images of one size."""
+
+    def __init__(self, members: Sequence[ImageEncoder], weights: Sequence[float]) -> None:
+        self._members, self._weights = tuple(members), tuple(weights)
+        self.dim = sum(member.dim for member in members)
+        self.precision = join_names([member.precision for member in members])
+        (self.image_size,) = {member.image_size for member in members}
+
+    def encode(self, pixels: Pixels) -> Vectors:
+        return join_parts([member.encode(pixels) for member in self._members], self._weights)
+
+
+def combine_text_encoders(
+    towers: Sequence[TextEncoder], weights: Sequence[float], prompts: Sequence[str]
+) -> TextEncoder:
+    """Return the text encoder of a model, of one tower or several; InvalidRequest for a prompt."""
+    encoders = [PromptedEncoder(tower, *prompts) if prompts else tower for tower in towers]
+    return encoders[0] if len(encoders) == 1 else EnsembleTextEncoder(encoders, weights)
+
+
+def text_part(encoder: TextEncoder, weight: float) -> TextEncoder:
+    """Return an encoder of one model's part of the vectors; 1 is the weight of a model alone."""
+    return encoder if weight == 1 else EnsembleTextEncoder([encoder], [weight])
+
+
+def image_part(encoder: ImageEncoder, weight: float) -> ImageEncoder:
+    """Return an encoder of one model's part of the vectors, as for texts."""
+    return encoder if weight == 1 else EnsembleImageEncoder([encoder], [weight])
+
+
+def without_prompt(encoder: TextEncoder) -> TextEncoder:
+    """Return the encoder of texts that are items, which have no prompt."""
+    if isinstance(encoder, EnsembleTextEncoder):
+        return EnsembleTextEncoder(list(map(without_prompt, encoder.members)), encoder.weights)
+    return encoder.inner if isinstance(encoder, PromptedEncoder) else encoder
