@@ -7,23 +7,17 @@ from pathlib import Path
 from time import perf_counter
 
 from tusou.bundle.bundle import Bundle, current_version
-from tusou.bundle.manifest import IndexRecord, Manifest
+from tusou.bundle.manifest import IndexRecord
 from tusou.bundle.publication import lock_bundle
-from tusou.core.arrays import Vectors
 from tusou.core.errors import InvalidRequest
 from tusou.core.files import replace_folder
-from tusou.indexes.milvus_address import MilvusTarget
 from tusou.live.live_items import LiveItems
 from tusou.live.log_prefix import open_prefix, trim_log
 from tusou.live.snapshot import LiveSnapshot
 from tusou_indexer.encode_contents import ContentEncoder
-from tusou_indexer.index.recall_probes import image_probes, text_probes
-from tusou_indexer.index.request import AUTO, IndexRequest
-from tusou_indexer.index.tune import TunedIndex
 from tusou_indexer.merge_items import write_merged
 from tusou_indexer.publish import publish
-from tusou_indexer.version_collection import build_version_index
-from tusou_indexer.write_bundle import load_reference_encoder
+from tusou_indexer.rebuild_index import rebuild_index
 
 _WORK = ".compact"
 
@@ -113,31 +107,8 @@ def _publish_next(root: Path, snapshot: LiveSnapshot) -> Bundle:
         )
     folder = root / _WORK
     replace_folder(folder)
-    write_merged(snapshot, folder, partial(_build_index, snapshot.bundle.manifest, folder))
+    write_merged(snapshot, folder, partial(rebuild_index, snapshot.bundle.manifest, folder))
     return publish(root, folder)
-
-
-def _build_index(manifest: Manifest, folder: Path, vectors: Vectors) -> TunedIndex:
-    """Build and tune the index that the bundle was made with, for the version in a folder."""
-    build, encoder = manifest.build, ContentEncoder(manifest)
-    target = str(build.get("target_recall", "default"))
-    held = manifest.index.collection
-    request = IndexRequest(
-        str(build.get("index", AUTO)),
-        None if target == "default" else float(target),
-        build.get("index_device") == "gpu",
-        None if held is None else MilvusTarget(held.uri, held.alias),
-    )
-
-    def probes() -> Vectors:
-        found = encoder.weights
-        if manifest.items == "texts":
-            return image_probes(found.members, found.weights)
-        return text_probes(
-            load_reference_encoder(found.members, manifest.model, manifest.templates)
-        )
-
-    return build_version_index(vectors, request, probes, folder)
 
 
 def _trim(root: Path, position: int) -> bool:

@@ -22,7 +22,12 @@ class StageChange:
     drop: frozenset[str] = frozenset()
 
 
-def change_stages(root: Path, changes: Iterable[StageChange], out: Path | None = None) -> Bundle:
+def change_stages(
+    root: Path,
+    changes: Iterable[StageChange],
+    out: Path | None = None,
+    version: str | None = None,
+) -> Bundle:
     """Publish a version with other stages; errors as for `revise`."""
     stages: dict[str, Any] = {}
     fields: dict[str, Any] = {}
@@ -38,7 +43,7 @@ def change_stages(root: Path, changes: Iterable[StageChange], out: Path | None =
         update = {**fields, "stages": manifest.stages.model_copy(update=stages)}
         return manifest.model_copy(update=update)
 
-    return revise(root, changed, out=out, add=add, drop=drop)
+    return revise(root, changed, out=out, version=version, add=add, drop=drop)
 
 
 def set_feedback(text: str) -> StageChange:

@@ -23,6 +23,16 @@ def stages(
         str | None,
         typer.Option(help="ITEMS:WEIGHT: move a query towards the first items it finds."),
     ] = None,
+    query_bank: Annotated[
+        str | None,
+        typer.Option(help="Correct hubs by these queries: a file, DATA#SPLIT, or vectors (.npy)."),
+    ] = None,
+    hub_alpha: Annotated[
+        float | None, typer.Option(help="Strength of the hub correction; 0.75 by default.")
+    ] = None,
+    hub_k: Annotated[
+        int | None, typer.Option(help="Queries that count for an item; 128 by default.")
+    ] = None,
     rerank_depth: Annotated[
         int | None, typer.Option(help="Items to score anew.", min=2, max=MAX_RERANK_DEPTH)
     ] = None,
@@ -39,6 +49,9 @@ def stages(
 
     The next version shares all other files with the current one.
     """
+    from contextlib import ExitStack
+    from tempfile import TemporaryDirectory
+
     from tusou.bundle.bundle import Bundle
     from tusou.bundle.stages import Stages
     from tusou_indexer.stage_changes import (
@@ -52,11 +65,20 @@ def stages(
     if unknown := set(no or ()) - set(Stages.model_fields):
         known = ", ".join(Stages.model_fields)
         raise typer.BadParameter(f"--no {min(unknown)}: the stages are {known}.")
-    with plain_errors():
+    with plain_errors(), ExitStack() as stack:
         opened = Bundle.open(bundle)
         changes: list[StageChange] = []
         if no:
             changes.append(take_away(opened, no))
+        corrects = not {query_bank, hub_alpha, hub_k} <= {None}
+        if corrects or "hub" in (no or ()):
+            from tusou_indexer.hub_changes import remove_hub, set_hub
+
+            work = Path(stack.enter_context(TemporaryDirectory(dir=bundle, prefix=".stages-")))
+            if corrects:
+                changes.append(set_hub(opened, work, query_bank, hub_k, hub_alpha))
+            else:
+                changes.append(remove_hub(opened, work))
         if feedback is not None:
             changes.append(set_feedback(feedback))
         record = opened.manifest.stages.rerank
@@ -64,7 +86,7 @@ def stages(
         if limits.stages:
             changes.append(limits)
         if changes or out is not None:
-            opened = change_stages(bundle, changes, out)
+            opened = change_stages(bundle, changes, out, opened.version)
     _print(str(out or bundle), opened.version, opened.manifest.stages.model_dump(), as_json=as_json)
 
 

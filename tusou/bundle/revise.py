@@ -47,6 +47,7 @@ def revise(
             sync(folder / name)
             size, digest = path.stat().st_size, sha256_of(folder / name)
             records[name] = FileRecord(size=size, sha256=digest)
+        records = dict(sorted(records.items()))  # as builds write them
         manifest = change(before.manifest)
         write_manifest(manifest.model_copy(update={"files": records}), folder)
         name = version_of(folder / MANIFEST)

@@ -103,13 +103,21 @@ def skewness(values: npt.NDArray[np.int64]) -> float:
 def _measure(
     pipeline: SearchPipeline, queries: Sequence[Query], progress: Progress
 ) -> BundleHubness:
+    ranked = _search(pipeline, queries, progress)
+    if not pipeline.bundle.manifest.stages.names:
+        return BundleHubness(ranked, None)
+    unranked = [replace(query, adjust=False, rerank=False) for query in queries]
+    return BundleHubness(ranked, _search(pipeline, unranked, progress))
+
+
+def _search(pipeline: SearchPipeline, queries: Sequence[Query], progress: Progress) -> Hubness:
     progress.begin("searching", len(queries))
     occurrences = np.zeros(pipeline.bundle.item_count, np.int64)
     for start in range(0, len(queries), _BATCH_SIZE):
         batch = queries[start : start + _BATCH_SIZE]
         _count(pipeline, batch, occurrences)
         progress.advance(len(batch))
-    return BundleHubness(_named(pipeline, occurrences, len(queries)), None)
+    return _named(pipeline, occurrences, len(queries))
 
 
 def _count(pipeline: SearchPipeline, queries: Sequence[Query], occurrences: Ids) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from tusou import __version__
 from tusou.attributes.filters import Filter, parse_filter
+from tusou.bundle.biased_vectors import add_bias, as_queries
 from tusou.cli.progress import NoProgress, Progress
 from tusou.core.arrays import Ids, Vectors
 from tusou.core.errors import BadDataset, InvalidRequest, TusouError
@@ -163,12 +164,20 @@ def _header(
 def _index_recall(
     pipeline: SearchPipeline, queries: Sequence[Query], hits: Sequence[Hits], pool_keys: Ids
 ) -> dict[str, float] | None:
-    """Return the share of the pool's nearest items, by exact search, that the search returned."""
-    if pipeline.bundle.manifest.index.factory in {"", "Flat"}:
+    """Return the share of the pool's nearest items, by exact search, that the search returned.
+
+    None for an exact index, and where stages have reordered what the index returned.
+    """
+    manifest = pipeline.bundle.manifest
+    reordered = {*manifest.stages.names} & {"softmax", "feedback", "rerank"}
+    if reordered or manifest.index.factory in {"", "Flat"}:
         return None
     depth, bundle = len(hits[0].item_ids), pipeline.bundle
     pool = bundle.vectors if len(pool_keys) == bundle.item_count else bundle.vectors[pool_keys]
     vectors = np.stack([_vector(query) for query in queries])
+    if bundle.hub_bias is not None:
+        pool = add_bias(pool, bundle.hub_bias[pool_keys])
+        vectors = as_queries(vectors, adjust=True)
     exact = exact_neighbors(pool, vectors, depth)
     retrieved = np.full((len(hits), depth), -1, np.int64)
     for row, result in zip(retrieved, hits, strict=True):
