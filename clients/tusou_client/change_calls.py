@@ -1,7 +1,5 @@
 """The calls that change items of a live service, and what their replies mean."""
 
-import struct
-from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, TypedDict, cast
@@ -9,7 +7,7 @@ from urllib.parse import quote
 
 from tusou.core.hits import AttributeValue
 from tusou.core.ids import ItemId, is_id
-from tusou_client.errors import ServiceError, UsageError
+from tusou_client.errors import ServiceError
 from tusou_client.hits_reader import read_object
 from tusou_client.problem import read_query_problem
 from tusou_client.wire import (
@@ -20,6 +18,7 @@ from tusou_client.wire import (
     Reply,
     encode_image,
     encode_json,
+    encode_vector,
     parse_fields,
     read_list,
 )
@@ -171,12 +170,7 @@ def _encode(content: PutOptions | Operation) -> dict[str, object]:
     if "image" in fields:
         fields["image"] = encode_image(cast("ImageFile", fields["image"]))
     if "vector" in fields:
-        numbers = cast("Sequence[float]", fields["vector"])
-        try:
-            data = struct.pack(f"<{len(numbers)}f", *numbers)
-        except (struct.error, OverflowError, TypeError):
-            raise UsageError("A vector is a sequence of numbers.") from None
-        fields["vector"] = b64encode(data).decode()
+        fields["vector"] = encode_vector(cast("Sequence[float]", fields["vector"]))
     return fields
 
 

@@ -58,7 +58,7 @@ FilterText = Annotated[
     str | None, typer.Option("--filter", help='Attributes, as JSON: {"price": {"$lte": 200}}.')
 ]
 Json = Annotated[bool, typer.Option("--json", help="Report as JSON.")]
-_PARTS = ("query", "image", "item", "negative")
+_PARTS = ("query", "image", "item", "vector", "negative")
 _QUERIES = "Query file in MUGE's JSONL, or DATA#SPLIT."
 
 
@@ -69,9 +69,14 @@ def query(
         Path | None, typer.Option(help="An image to search for.", exists=True, dir_okay=False)
     ] = None,
     item: Annotated[str | None, typer.Option(help="An item's id: more like it.")] = None,
+    vector: Annotated[
+        Path | None,
+        typer.Option(help="A vector of the index's space (.npy).", exists=True, dir_okay=False),
+    ] = None,
     negative: Annotated[str | None, typer.Option(help="A text: less like it.")] = None,
     weight: Annotated[
-        list[str] | None, typer.Option(help="Weight of a part: query=2, image=, item=, negative=.")
+        list[str] | None,
+        typer.Option(help="Weight of a part: query=2, image=, item=, vector=, negative=."),
     ] = None,
     exclude: Annotated[
         list[str] | None, typer.Option(help="An item to leave out; may be repeated.")
@@ -91,19 +96,21 @@ def query(
     api_key_file: KeyFile = None,
     as_json: Json = False,
 ) -> None:
-    """Search a running service for a text, an image, an item, or a mixture of them.
+    """Search a running service for a text, an image, an item, a vector, or a mixture of them.
 
     Prints rank, item id, score and the attributes of --fields.
     """
     from tusou_client.client import Client
+    from tusou_client.vector_file import read_vector
 
-    if text is None and image is None and item is None:
-        raise typer.BadParameter("Give a text, --image or --item.")
+    if text is None and image is None and item is None and vector is None:
+        raise typer.BadParameter("Give a text, --image, --item or --vector.")
     names = fields.split(",") if fields else []
     with plain_errors():
         given: dict[str, object] = {
             "image": image,
             "item_id": item,
+            "vector": None if vector is None else read_vector(vector),
             "negative": negative,
             "exclude": exclude or None,
             "interpret": False if no_interpret else None,

@@ -59,11 +59,13 @@ class SearchOptions(BatchOptions, total=False):
 
     image: ImageFile
     item_id: ItemId
+    vector: Sequence[float]  # of the index's space, a list or an array
     negative: str
     negative_item_id: ItemId
     query_weight: float
     image_weight: float
     item_weight: float
+    vector_weight: float
     negative_weight: float
     like: list[ItemId]  # results that fit
     dislike: list[ItemId]  # results that do not fit
@@ -115,6 +117,8 @@ def search(query: str | None, top_k: int, options: SearchOptions | None = None) 
     body |= {"top_k": top_k, **(options or {})}
     if options and "image" in options:
         body["image"] = encode_image(options["image"])
+    if options and "vector" in options:
+        body["vector"] = encode_vector(options["vector"])
     return Call("POST", "/search", parse, encode_json(body))
 
 
@@ -300,6 +304,15 @@ def encode_image(image: ImageFile) -> str:
         data = image if isinstance(image, bytes) else Path(image).read_bytes()
     except OSError as error:
         raise UsageError(f"The image {image!r} cannot be read: {error.strerror}.") from None
+    return b64encode(data).decode()
+
+
+def encode_vector(numbers: Sequence[float]) -> str:
+    """Return numbers as little-endian float32 in base64; UsageError."""
+    try:
+        data = struct.pack(f"<{len(numbers)}f", *numbers)
+    except (struct.error, OverflowError, TypeError):
+        raise UsageError("A vector is a sequence of numbers.") from None
     return b64encode(data).decode()
 
 

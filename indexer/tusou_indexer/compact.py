@@ -92,6 +92,11 @@ def _changed(root: Path, bundle: Bundle) -> tuple[LiveSnapshot | None, int]:
     prefix = open_prefix(root, before)
     if prefix is None or prefix[1] <= before:
         return None, 0
+    if not bundle.manifest.has_encoder:
+        raise InvalidRequest(
+            f"{root} holds vectors without a model that could encode live items; index the vectors "
+            "with --model"
+        )
     bundle.verify()
     log, until = prefix
     items = LiveItems(bundle, log.read, ContentEncoder(bundle.manifest).encode)

@@ -10,22 +10,36 @@ from tusou.cli.output import plain_errors, print_json, renamed_option
 
 def index(
     source: Annotated[
-        str,
+        str | None,
         typer.Argument(
             help="Dataset of any format (DATA#SPLIT for one of its splits), or texts (.jsonl)."
         ),
-    ],
+    ] = None,
+    *,
     out: Annotated[Path, typer.Option(help="Bundle folder to write or to bring up to date.")],
     model: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option(
             help="demo, a cn_clip name such as ViT-B-16, or a checkpoint (.pt); several for an "
             "ensemble."
         ),
-    ],
+    ] = None,
     weights: Annotated[
         str | None,
         typer.Option(help="Weights of several models in the score, such as 0.6,0.4; else equal."),
+    ] = None,
+    vectors: Annotated[
+        Path | None,
+        typer.Option(
+            help="NumPy array of the items' vectors, which are then not encoded; SOURCE and "
+            "--model may be left out.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
+    ids: Annotated[
+        Path | None,
+        typer.Option(help="With --vectors: ids, one a line.", exists=True, dir_okay=False),
     ] = None,
     index_type: Annotated[
         str,
@@ -121,12 +135,34 @@ def index(
     """Encode images or texts into a searchable bundle. An interrupted run is resumed."""
     from tusou.cli.progress import progress
     from tusou_indexer.build import BuildSpec, build
+    from tusou_indexer.build_from_vectors import VectorBuildSpec, build_from_vectors
     from tusou_indexer.build_models import parse_weights
 
+    if (vectors is None) != (ids is None):
+        raise typer.BadParameter("give --vectors and --ids together.")
+    if vectors is None and (source is None or not model):
+        raise typer.BadParameter("give SOURCE and --model, or --vectors and --ids.")
+    unused = {
+        "--precision": precision != "auto",
+        "--prepare": prepare != "none",
+        "--max-megapixels": max_megapixels != 64,
+        "--reuse": bool(reuse),
+        "--on": on != "local",
+        "--views": views != "none",
+        "--prompt-file": prompt_file is not None,
+        "--query-bank": query_bank is not None,
+        "--weights": weights is not None,
+    }
+    models = model or []
+    if vectors is not None and any(unused.values()):
+        names = ", ".join(name for name, given in unused.items() if given)
+        raise typer.BadParameter(f"{names}: with --vectors nothing is encoded.")
+    if vectors is not None and len(models) > 1:
+        raise typer.BadParameter("--model: with --vectors, one model at most encodes queries.")
     with plain_errors(resumes=True):
         spec = BuildSpec(
-            source,
-            model[0],
+            source or "",
+            models[0] if models else "",
             index_type,
             device,
             prompt,
@@ -145,13 +181,17 @@ def index(
             query_bank=query_bank,
             hub_k=hub_k,
             hub_alpha=hub_alpha,
-            more_models=tuple(model[1:]),
+            more_models=tuple(models[1:]),
             weights=() if weights is None else parse_weights(weights),
             prompt_file=prompt_file,
             views=views,
         )
         with progress() as bar:
-            report = build(spec, out, bar, force=force)
+            if vectors is None or ids is None:
+                report = build(spec, out, bar, force=force)
+            else:
+                given = VectorBuildSpec.of(spec, vectors, ids)
+                report = build_from_vectors(given, out, bar, force=force)
     counts, chosen = report.counts, report.index
     if chosen.missed_target:
         typer.secho(
@@ -175,8 +215,11 @@ def index(
         )
         return
     skipped = f" + {counts.skipped} files skipped" if counts.skipped else ""
+    origin = f"{report.encoded} encoded and {report.reused} taken from before"
+    if vectors is not None:
+        origin = f"vectors of {vectors}"
     typer.echo(
         f"{out}: version {report.version}, {counts.items + counts.skipped} rows read = "
         f"{counts.embedded} indexed + {counts.failed} listed in failures.jsonl{skipped} "
-        f"({report.encoded} encoded and {report.reused} taken from before, {report.seconds:.1f} s)"
+        f"({origin}, {report.seconds:.1f} s)"
     )

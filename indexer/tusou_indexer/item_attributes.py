@@ -1,8 +1,9 @@
 """Attributes of a file, joined to the items of a build."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -11,9 +12,20 @@ from tusou.attributes.table import AttributeTable
 from tusou.bundle.manifest import AttributeSource
 from tusou.core.errors import BadDataset
 from tusou.core.files import sha256_of
+from tusou.core.ids import Failure
 from tusou.core.problems import list_problems
 from tusou.data.attribute_file import AttributeFile
-from tusou_indexer.plan import Plan
+
+
+class IdentifiedRows(Protocol):
+    """The rows of a source: those that can be items, and those that cannot."""
+
+    @property
+    def failures(self) -> Sequence[Failure]: ...
+
+    def ids(self) -> Iterator[str]:
+        """Yield the item id of every row, in order."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +43,7 @@ class ItemAttributes:
         """Return the attributes of items, in their order; items without a row have none."""
         return self.table.take(np.array([self.rows.get(each, -1) for each in item_ids], np.int64))
 
-    def unknown(self, plan: Plan) -> list[str]:
+    def unknown(self, plan: IdentifiedRows) -> list[str]:
         """Return the ids that no item of the source has; BadDataset if these are all."""
         known = {*plan.ids(), *(failure.item_id for failure in plan.failures)}
         unknown = [item_id for item_id in self.rows if item_id not in known]
@@ -42,7 +54,7 @@ class ItemAttributes:
             )
         return unknown
 
-    def notices(self, plan: Plan) -> Iterator[str]:
+    def notices(self, plan: IdentifiedRows) -> Iterator[str]:
         """Yield sentences that the user should read; BadDataset if all items are unknown."""
         yield from self.type_notices
         if unknown := self.unknown(plan):
@@ -51,7 +63,7 @@ class ItemAttributes:
                 f"source does not have{list_problems(unknown)}"
             )
 
-    def source(self, plan: Plan) -> AttributeSource:
+    def source(self, plan: IdentifiedRows) -> AttributeSource:
         """Return the manifest's record of the file."""
         return AttributeSource(
             name=self.path.name,

@@ -51,7 +51,7 @@ def show_bundle(location: BundleLocation, *, as_json: bool) -> None:
         f"{counts.failed:,} failed, {counts.skipped:,} other files skipped",
         "ids": "integers" if manifest.id_type == "int" else "strings",
         "model": f"{model.name} (sha256 {model.sha256[:12]}, {model.dim} dimensions)",
-        "precision": str(manifest.build.get("precision", "fp32")),
+        "precision": str(manifest.build.get("precision", "unknown")),
         "preprocessing": manifest.preprocessing,
         "prompt": manifest.prompt_text or "none",
         "index": f"{manifest.index.factory} {manifest.index.tuning}".strip(),
@@ -66,6 +66,13 @@ def show_bundle(location: BundleLocation, *, as_json: bool) -> None:
         rows["views"] = f"{manifest.views}: an image's vector is the mean over them"
     if manifest.stages.names:
         rows["stages"] = ", ".join(manifest.stages.names)
+    if (given := manifest.vector_source) is not None:
+        rows["vectors of"] = (
+            f"{given.name} ({given.dtype}, {given.size:,} bytes, sha256 {given.sha256[:12]}, "
+            f"{given.scaled:,} scaled)"
+        )
+        if not given.encoder:
+            rows["model"] = f"none: queries are vectors of {model.dim} dimensions, or items"
     if manifest.attributes is not None:
         kinds = (f"{name} ({kind})" for name, kind in manifest.attributes.items())
         rows["attributes"] = ", ".join(kinds)

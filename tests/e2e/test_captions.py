@@ -39,7 +39,7 @@ def test_an_image_finds_its_captions(drawn: Path, site: Site) -> None:
     assert (info["items"], info["id_type"], info["accepts"]) == (
         "texts",
         "int",
-        ["text", "image", "item"],
+        ["text", "image", "item", "vector"],
     )
     correct = {
         row["image_id"]: row["text_ids"] for row in rows(drawn / "MR_test_captions.tr.jsonl")

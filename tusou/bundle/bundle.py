@@ -5,7 +5,8 @@ BUNDLE/<version>/           written once, never changed
     manifest.json           how it was made; size and SHA-256 of every other file
     ids.txt                 item ids, one a line; the line number is the row key
     vectors.npy             (n, d) float32 unit vectors, row key order
-    spans.npy               (n, 4) int64: file, byte offset, length and CRC-32 of each item
+    spans.npy               (n, 4) int64: file, byte offset, length and CRC-32 of each item; zeros
+                            for one that is known by its vector alone
     content.npy             (n, 16) uint8 digests of the items, for later builds; optional
     files.json              the source's files by number, relative to the manifest's source
     index.bin               the vector index, without the vectors that are in vectors.npy
@@ -266,7 +267,7 @@ class Bundle:
         """Read an item's image from the source: its bytes and media type.
 
         Raises UnknownItem when there is no such id, or when the source's file is missing or has
-        changed, and NoImage when the items are texts.
+        changed, and NoImage when the items are texts, or the item was indexed by its vector alone.
         """
         if self.items == "texts":
             raise NoImage("the items of this index are texts and have no images")
@@ -274,7 +275,10 @@ class Bundle:
         return data, content_type(data)
 
     def text(self, item_id: str) -> str | None:
-        """Read an item's text from the source, None where items are images; UnknownItem."""
+        """Read an item's text from the source, None where items are images.
+
+        Raises UnknownItem, and NoImage as `image` does.
+        """
         if self.items == "texts":
             return decode_stored_text(*self._read_stored(item_id))
         self.key(item_id)
@@ -283,6 +287,8 @@ class Bundle:
     def _read_stored(self, item_id: str) -> tuple[bytes, Encoding]:
         """Read an item's bytes; UnknownItem unless they have the checksum of the indexing."""
         file, offset, length, check = self.spans[self.key(item_id)].tolist()
+        if not length:
+            raise NoImage("the item was indexed by its vector alone and has no content")
         was_live = file == self.manifest.source.files
         path = self.path(LIVE_IMAGES) if was_live else self.source_files[file]
         try:

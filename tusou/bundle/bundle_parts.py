@@ -44,8 +44,9 @@ def read_golden(path: Path, manifest: Manifest) -> tuple[list[str], Vectors]:
     with damage_as_corrupt(path):
         stored = json.loads(path.read_bytes())
         texts: list[str] = stored["texts"]
-        vectors = np.array(stored["vectors"], np.float32)
-        _require(isinstance(texts, list) and texts, "no golden texts")
+        vectors = np.array(stored["vectors"], np.float32).reshape(-1, manifest.model.dim)
+        _require(isinstance(texts, list), "no golden texts")
+        _require(bool(texts) == manifest.has_encoder, "golden texts without a model, or none")
         _require(all(isinstance(text, str) for text in texts), "a golden text is not a text")
         for text in texts:
             text.encode()

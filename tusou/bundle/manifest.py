@@ -89,6 +89,18 @@ class AttributeSource(Record):
     unknown: Count  # rows of items that the source does not have
 
 
+class VectorSource(Record):
+    """The file of vectors that a bundle was made from, where its items were not encoded."""
+
+    name: str  # without its folder
+    size: Count
+    sha256: Digest
+    ids_sha256: Digest  # of the file of ids
+    dtype: str  # of the numbers in the file
+    scaled: Count  # vectors that were not of unit length
+    encoder: bool  # False: `model` stands for the vectors, and no text can be encoded
+
+
 class Counts(Record):
     """`items == embedded + failed`, always: every row of the source that should be an item."""
 
@@ -181,6 +193,7 @@ class Manifest(Record):
     build: dict[str, str | int]
     attributes: dict[_AttributeName, AttributeType] | None = None  # None without their file
     attribute_source: AttributeSource | None = None
+    vector_source: VectorSource | None = None  # None where the items were encoded
     live_position: Count = 0  # of the last live change that the version holds
     # Only where encoding the items again could give other last digits: see decision 8.
     reused: tuple[ReusedVectors, ...] = ()
@@ -201,6 +214,11 @@ class Manifest(Record):
     def prompt_text(self) -> str | None:
         """The templates in one line, None without any."""
         return " | ".join(self.templates) or None
+
+    @property
+    def has_encoder(self) -> bool:
+        """Return whether there is a model that encodes queries."""
+        return self.vector_source is None or self.vector_source.encoder
 
     @model_validator(mode="after")
     def _name_every_part(self) -> Self:

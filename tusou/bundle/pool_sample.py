@@ -24,7 +24,7 @@ class PoolSample:
     """
 
     item_ids: tuple[ItemId, ...]  # at most 12, in random order
-    text_score: float  # of pairs of a general product query and an item
+    text_score: float | None  # of pairs of a general product query and an item; None without them
     item_score: float | None  # of pairs of two items; None in a pool of one
 
 
@@ -33,7 +33,7 @@ def draw_sample(
 ) -> PoolSample:
     """Sample the items' vectors; `query_vectors`, (m, d), are those of general queries.
 
-    `id_of` returns the item id of a row.
+    `id_of` returns the item id of a row. Without queries there is no score of texts.
     Reads at most 1,000 rows.
     """
     count = min(_SAMPLE_ROWS, len(vectors))
@@ -42,6 +42,6 @@ def draw_sample(
     pairs = (rows @ rows.T)[~np.eye(count, dtype=bool)]
     return PoolSample(
         tuple(map(id_of, keys[:_SHOWN_ROWS].tolist())),
-        float(np.quantile(query_vectors @ rows.T, _QUANTILE)),
+        float(np.quantile(query_vectors @ rows.T, _QUANTILE)) if len(query_vectors) else None,
         float(np.quantile(pairs, _QUANTILE)) if count > 1 else None,
     )

@@ -64,6 +64,12 @@ class QueryTooLong(InputError):
     code = "query_too_long"
 
 
+class NoEncoder(InputError):
+    """The bundle holds vectors alone: no model encodes texts or images for it."""
+
+    code = "no_encoder"
+
+
 class BadImage(InputError):
     """The bytes are not an image that can be used."""
 

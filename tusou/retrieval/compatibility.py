@@ -77,6 +77,8 @@ def check_compatibility(bundle: Bundle, index: VectorIndex, encoder: TextEncoder
         raise IncompatibleBundle(
             f"{bundle.folder}: its vectors are not of this model's length; index again"
         )
+    if not texts:  # there is no model
+        return
     vectors = encoder.encode(encoder.prepare(texts))
     lowest = _lowest_cosine(bundle.manifest.model.parts, vectors, expected)
     if not lowest >= _GOLDEN_COSINE:

@@ -17,9 +17,9 @@ class LazyImageTower:
     """Encodes images as the images of a bundle were encoded, or would be, views included."""
 
     def __init__(
-        self, bundle: Bundle, weights: ModelWeights, device: str, options: tuple[str, str]
+        self, bundle: Bundle, weights: ModelWeights | None, device: str, options: tuple[str, str]
     ) -> None:
-        """`options` are the requested precision and backend."""
+        """`options` are the requested precision and backend; `load` needs the weights."""
         self._bundle, self._weights = bundle, weights
         self._device, self._options = device, options
         self._encoder: ImageEncoder | None = None
@@ -36,6 +36,7 @@ class LazyImageTower:
         the tower certainly does not fit.
         """
         model = self._bundle.manifest.model
+        assert self._weights is not None
         views = Views.parse(self._bundle.manifest.views)
         weights = find_bundle_weights(self._bundle.manifest, self._weights.locations)
         resolved = resolve_model(weights, "image", self._device, *self._options)

@@ -75,10 +75,11 @@ class LocalSearch:
         top_k: int = 10,
         **options: Unpack[LocalSearchOptions],
     ) -> LocalHits | list[LocalHits]:
-        """Return the items that match a text, an image, an item or a mixture of them, best first.
+        """Return the items that match a text, image, item, vector or a mixture, best first.
 
         A list of texts gives a list of hits; the options then apply to each text. Raises
-        InvalidRequest, EmptyQuery, QueryTooLong, BadImage and UnknownItem.
+        InvalidRequest, EmptyQuery, QueryTooLong, BadImage, UnknownItem, and NoEncoder where the
+        bundle holds vectors alone.
         """
         if isinstance(query, str) or query is None:
             (hits,) = self._search(self._queries([query], top_k, options))

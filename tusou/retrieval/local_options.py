@@ -6,6 +6,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Literal, TypeAlias, TypedDict
 
+from numpy.typing import ArrayLike
 from PIL import Image
 
 from tusou.attributes.filters import parse_filter
@@ -19,6 +20,7 @@ from tusou.retrieval.query import (
     Query,
     VectorPart,
     feedback_parts,
+    given_vector,
     item_and_negative_parts,
     text_parts,
 )
@@ -33,11 +35,13 @@ class LocalSearchOptions(TypedDict, total=False):
 
     image: ImageInput
     item_id: ItemId
+    vector: ArrayLike  # (d,), from elsewhere: of the bundle's space
     negative: str
     negative_item_id: ItemId
     query_weight: float  # weights: above 0, at most 10; 1 by default
     image_weight: float
     item_weight: float
+    vector_weight: float
     negative_weight: float  # 0.5 by default
     offset: int
     exclude: Iterable[ItemId]
@@ -62,11 +66,13 @@ def make_queries(
     *,
     image: ImageInput | None = None,
     item_id: ItemId | None = None,
+    vector: ArrayLike | None = None,
     negative: str | None = None,
     negative_item_id: ItemId | None = None,
     query_weight: float = 1.0,
     image_weight: float = 1.0,
     item_weight: float = 1.0,
+    vector_weight: float = 1.0,
     negative_weight: float = NEGATIVE_WEIGHT,
     offset: int = 0,
     exclude: Iterable[ItemId] = (),
@@ -89,14 +95,14 @@ def make_queries(
     """
     if top_k < 1 or offset < 0:
         raise InvalidRequest("top_k must be at least 1, and offset at least 0")
-    for weight in (query_weight, image_weight, item_weight, negative_weight):
+    for weight in (query_weight, image_weight, item_weight, vector_weight, negative_weight):
         if not 0 < weight <= MAX_WEIGHT:
             raise InvalidRequest(f"a weight must be above 0 and at most {MAX_WEIGHT:g}")
     if min_relevance is not None and not 0 <= min_relevance <= 1:
         raise InvalidRequest("min_relevance must be at least 0 and at most 1")
     liked = list(like)
-    if None in texts and image is None and item_id is None and not liked:
-        raise InvalidRequest("give at least one of query, image, item_id and like")
+    if None in texts and image is None and item_id is None and vector is None and not liked:
+        raise InvalidRequest("give at least one of query, image, item_id, vector and like")
     other_parts = item_and_negative_parts(
         item_id, negative, negative_item_id, item_weight, negative_weight
     )
@@ -107,6 +113,8 @@ def make_queries(
         else text_parts(normalize_query(text), query_weight, interpret=interpret)
         for text in texts
     ]
+    if vector is not None:
+        other_parts.append(given_vector(vector, vector_weight))
     if image is not None:
         other_parts.append(replace(encode_image(image), weight=image_weight))
     if collapse not in (None, "near_duplicates"):

@@ -13,7 +13,13 @@ import numpy as np
 from tusou.bundle.bundle import Bundle
 from tusou.bundle.manifest import INDEX
 from tusou.core.arrays import Pixels, Vectors
-from tusou.core.errors import DeadlineExceeded, NotReady, TusouError
+from tusou.core.errors import (
+    DeadlineExceeded,
+    ErrorDetail,
+    InvalidRequest,
+    NotReady,
+    TusouError,
+)
 from tusou.core.hits import Hits
 from tusou.core.memory_budget import check_memory, memory_shortage_named
 from tusou.encoders import (
@@ -24,6 +30,7 @@ from tusou.encoders import (
     resolve_model,
     without_prompt,
 )
+from tusou.encoders.devices import pick_device
 from tusou.images.views import Views
 from tusou.indexes import load_index
 from tusou.indexes.base import IndexServer, ServedIndex
@@ -38,6 +45,7 @@ from tusou.retrieval.current_items import CurrentItems
 from tusou.retrieval.feedback import move_queries
 from tusou.retrieval.image_tower import LazyImageTower
 from tusou.retrieval.item_view import ItemView
+from tusou.retrieval.no_encoder import NoTextEncoder, require_encoder
 from tusou.retrieval.pages import FoundPage, PreparedQuery, find_pages
 from tusou.retrieval.query import ItemPart, Query, TextPart, VectorPart, combine
 from tusou.retrieval.query_cache import QueryCache, check_finite
@@ -69,7 +77,7 @@ class SearchPipeline:
     def __init__(
         self,
         bundle: Bundle,
-        weights: ModelWeights,
+        weights: ModelWeights | None,  # None for a bundle of vectors alone
         device: str,
         encoder: TextEncoder,
         *,
@@ -86,11 +94,13 @@ class SearchPipeline:
         self._cache = QueryCache(encoder, cache_size)
         self._image_tower = LazyImageTower(bundle, weights, device, image_options)
         self._stages = bundle.manifest.stages
-        context = StageContext(bundle, weights, device, *image_options)
         content = bundle.calibration
         self._calibration = None if content is None else Calibration(content)
         record = self._stages.rerank
-        self.reranker = None if record is None else open_reranker(context, record)
+        self.reranker = None
+        if record is not None and weights is not None:  # a ranking of vectors alone has no texts
+            context = StageContext(bundle, weights, device, *image_options)
+            self.reranker = open_reranker(context, record)
 
     @classmethod
     @memory_shortage_named()
@@ -117,11 +127,13 @@ class SearchPipeline:
         bundle = Bundle.open(root)
         bundle.verify()
         manifest = bundle.manifest
+        options = precision, backend
+        if not manifest.has_encoder:
+            return cls._open_vectors(bundle, pick_device(device), options, milvus)
         weights = find_bundle_weights(manifest, split_locations(manifest, model))
         resolved = resolve_model(weights, "text", device, precision, backend)
         check_memory(bundle.least_memory + resolved.min_memory)
         encoder = open_text_model(resolved, manifest.templates)
-        options = precision, backend
         pipeline = cls(
             bundle,
             weights,
@@ -130,6 +142,19 @@ class SearchPipeline:
             image_options=options,
             cache_size=cache_size,
             milvus=milvus,
+        )
+        pipeline.check()
+        return pipeline
+
+    @classmethod
+    def _open_vectors(
+        cls, bundle: Bundle, device: str, options: tuple[str, str], milvus: MilvusAccess | None
+    ) -> Self:
+        """Open a bundle of vectors alone."""
+        check_memory(bundle.least_memory)
+        encoder = NoTextEncoder(bundle.dim)
+        pipeline = cls(
+            bundle, None, device, encoder, image_options=options, cache_size=0, milvus=milvus
         )
         pipeline.check()
         return pipeline
@@ -205,7 +230,8 @@ class SearchPipeline:
         return self._image_tower.loaded
 
     def load_image_tower(self) -> None:
-        """Load the image encoder; errors as for `LazyImageTower.load`."""
+        """Load the image encoder; errors as for `LazyImageTower.load`, and NoEncoder."""
+        require_encoder(self.bundle.manifest)
         self._image_tower.load()
 
     def encode_images(self, pixels: Pixels) -> list[VectorPart]:
@@ -216,14 +242,16 @@ class SearchPipeline:
         return self._image_tower.encode(pixels)
 
     def encode_texts(self, texts: Sequence[str]) -> TextEmbeddings:
-        """Encode normalised texts as queries are encoded, prompt included."""
+        """Encode normalised texts as queries are encoded, prompt included; NoEncoder."""
+        require_encoder(self.bundle.manifest)
         tokens = self._encoder.prepare(texts)
         lengths = tuple(np.count_nonzero(tokens.ids, axis=1).tolist())
         vectors = check_finite(self._encoder.encode(tokens))
         return TextEmbeddings(vectors, lengths, self.bundle.version)
 
     def encode_items(self, texts: Sequence[str]) -> TextEmbeddings:
-        """Encode texts as items are encoded, without the prompt."""
+        """Encode texts as items are encoded, without the prompt; NoEncoder."""
+        require_encoder(self.bundle.manifest)
         encoder = without_prompt(self._encoder)
         tokens = encoder.prepare(texts)
         lengths = tuple(np.count_nonzero(tokens.ids, axis=1).tolist())
@@ -349,7 +377,16 @@ def _rerank(candidates: RerankCandidates) -> Hits:
 
 def _stored_vector(part: ItemPart | VectorPart, items: SearchedItems) -> Vectors:
     if isinstance(part, VectorPart):
+        if part.model is None:
+            return _of_dim(part.vector, items.view.bundle.dim)
         if part.model != items.view.bundle.manifest.model.sha256:
             raise NotReady("the index has just changed; send the request again")
         return part.vector
     return items.vector(part.item_id)
+
+
+def _of_dim(vector: Vectors, dim: int) -> Vectors:
+    if len(vector) != dim:
+        message = f"A query vector of this index has {dim} numbers."
+        raise InvalidRequest(message, details=[ErrorDetail(("body", "vector"), "vector", message)])
+    return vector

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Self, TypeAlias
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tusou.attributes.filters import Filter
 from tusou.core.arrays import Vectors
@@ -25,6 +26,10 @@ LIKE_WEIGHT, DISLIKE_WEIGHT = 0.5, 0.25
 
 # A sum of parts shorter than this is rounding error: the parts have cancelled out.
 _SHORTEST_SUM = 1e-3
+# Shorter vectors have no direction.
+_SHORTEST_VECTOR = 1e-30
+# Of the length 1: such a vector keeps its numbers.
+_ROUNDING = 1e-5
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +50,10 @@ class ItemPart:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VectorPart:
-    """An image, or a text, that is already encoded, and the digest of the weights that did it."""
+    """A vector, and the digest of the weights that encoded it; None where the caller gave it."""
 
     vector: Vectors  # one unit row, (d,)
-    model: str
+    model: str | None
     weight: float = 1.0
     kind: Literal["image", "text"] = "image"
 
@@ -128,6 +133,23 @@ def text_parts(
         return (TextPart(text, weight),), None
     refused = (TextPart(thing, -weight * REFUSED_WEIGHT) for thing in understood.refused)
     return (TextPart(understood.positive, weight), *refused), understood
+
+
+def given_vector(values: ArrayLike, weight: float = 1.0) -> VectorPart:
+    """Return the part of a vector that a caller gives, scaled to unit length.
+
+    Raises InvalidRequest unless it has one dimension, finite numbers, and a direction.
+    """
+    try:
+        vector = np.asarray(values, np.float64)
+    except (TypeError, ValueError, OverflowError):
+        vector = np.empty(0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        length = float(np.linalg.norm(vector)) if vector.ndim == 1 else 0.0
+    if not _SHORTEST_VECTOR < length < np.inf:  # False for NaN
+        raise InvalidRequest("a query vector is a list of finite numbers, not all of them zero")
+    unit = vector if abs(length - 1) < _ROUNDING else vector / length
+    return VectorPart(unit.astype(np.float32), None, weight)
 
 
 def item_and_negative_parts(

@@ -14,6 +14,7 @@ from tusou.core.ids import ItemId
 from tusou.indexes.base import SearchIndex
 from tusou.retrieval.grouping import ValueGroups
 from tusou.retrieval.item_view import ItemView, no_attributes
+from tusou.retrieval.no_encoder import require_encoder
 from tusou.retrieval.query import Query
 from tusou.retrieval.selection import Selection
 
@@ -89,7 +90,9 @@ class SearchedItems:
         return self._count(name, selected)
 
     def check(self, query: Query) -> None:
-        """Raise InvalidRequest for an attribute that the items do not have."""
+        """Raise InvalidRequest for an attribute that the items do not have, and NoEncoder."""
+        if query.texts:
+            require_encoder(self.view.bundle.manifest)
         restricted = query.filter is not None or query.distinct is not None
         if not (restricted or query.fields or query.facets):
             return

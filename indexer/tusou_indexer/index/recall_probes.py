@@ -31,8 +31,8 @@ class RecallProbes:
 
     Texts and images lie apart in the vector space, so there are two sets of probes: midpoints of
     stored vectors, and vectors of the other kind than the items (product texts for images, drawn
-    images for texts). Where vectors have biases, each set is searched with and without them. The
-    lowest of the recalls counts.
+    images for texts; none without a model). Where vectors have biases, each set is searched with
+    and without them. The lowest of the recalls counts.
     """
 
     def __init__(self, vectors: Vectors, other_kind: Vectors) -> None:
@@ -43,7 +43,9 @@ class RecallProbes:
             sets = [
                 as_queries(probes, adjust=adjust) for probes in sets for adjust in (True, False)
             ]
-        self._sets = [(probes, exact_neighbors(vectors, probes, K)) for probes in sets]
+        self._sets = [
+            (probes, exact_neighbors(vectors, probes, K)) for probes in sets if len(probes)
+        ]
 
     def recall(self, index: VectorIndex) -> float:
         """Return index_recall@10 on the set of probes where it is lowest."""

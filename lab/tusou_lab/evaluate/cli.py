@@ -57,6 +57,22 @@ def evaluate(
         typer.Option("--no-interpret", help="For a bundle: do not look for refusals in texts."),
     ] = False,
     filter_text: FilterText = None,
+    query_vectors: Annotated[
+        Path | None,
+        typer.Option(
+            help="For a bundle: NumPy array of the queries' vectors, instead of encoding them.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
+    query_ids: Annotated[
+        Path | None,
+        typer.Option(
+            help="The query id of each vector, one a line; by default, in the answers' order.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
     cache: CacheFolder = None,
     by_slice: Annotated[
         bool, typer.Option("--slices", help="Show the scores of each kind of query as well.")
@@ -77,7 +93,9 @@ def evaluate(
 
     with plain_errors(), progress() as bar:
         check_outputs(save or [], force=force)
-        spec = BundleSearchSpec(top_k, not no_interpret, cache, pool, filter_text)
+        spec = BundleSearchSpec(
+            top_k, not no_interpret, cache, pool, filter_text, query_vectors, query_ids
+        )
         if check:
             loaded = load(source, answers, spec, submission=True, progress=bar)
             for path in save or []:

@@ -37,6 +37,8 @@ def load(
     correct items, and the file must follow the rules of its contest. Raises BadDataset with every
     problem of all files, each with file and line, and InvalidRequest for a filter of a file.
     """
+    if spec.query_ids is not None and spec.query_vectors is None:
+        raise InvalidRequest("--query-ids belongs to --query-vectors")
     if source.is_dir():
         bundle = Bundle.open(source)
         texts = bundle.items == "texts"
@@ -50,6 +52,8 @@ def load(
         return search_bundle(source, judgments, spec, progress)
     if spec.filter is not None:
         raise InvalidRequest(f"--filter is for bundles, and {source} is a file of rankings")
+    if spec.query_vectors is not None:
+        raise InvalidRequest(f"--query-vectors is for bundles, and {source} is a file of rankings")
     run = read_run(source, spec.top_k or DEPTH)
     problems = [f"{source}:{line}: {problem}" for line, problem in run.problems]
     judgments = Judgments(Path(answers), ())

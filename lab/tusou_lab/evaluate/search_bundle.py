@@ -29,6 +29,7 @@ from tusou_lab.evaluate.bundle_queries import (
     encode_text_queries,
     read_text_queries,
 )
+from tusou_lab.evaluate.vector_queries import read_vector_queries
 
 # Items per query of a search and of a file of predictions, unless `top_k` is given.
 DEPTH = 10
@@ -45,6 +46,8 @@ class BundleSearchSpec:
     cache: Path | None = None  # folder of the queries' embeddings
     pool: Path | None = None  # what a file's search ran over; a text bundle's query images
     filter: str | None = None  # JSON; only items of a bundle that pass are found
+    query_vectors: Path | None = None  # of the queries, which are then not encoded
+    query_ids: Path | None = None  # the query id of each of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +79,14 @@ def search_bundle(
     top_k = spec.top_k or DEPTH
     selected = None if spec.filter is None else read_filter(spec.filter)
     is_text = judgments.direction == "text_to_image"
-    queries = read_text_queries(judgments, top_k, interpret=spec.interpret) if is_text else []
+    encodes = spec.query_vectors is None
+    queries: list[Query] = []
+    if is_text and encodes:
+        queries = read_text_queries(judgments, top_k, interpret=spec.interpret)
     if hint := hint_at_language(row.text for row in judgments.rows if row.text is not None):
         progress.notice(hint)
     pipeline = SearchPipeline.open(root)
-    if is_text and pipeline.bundle.items != "images":
+    if is_text and encodes and pipeline.bundle.items != "images":
         raise BadDataset(f"{judgments.path} asks for images, and the bundle holds texts")
     keys = _pool_keys(pipeline, selected)
     if top_k > len(keys):
@@ -88,7 +94,10 @@ def search_bundle(
         raise InvalidRequest(
             f"{root} holds {len(keys)} items{passing}; give --top-k that number or less"
         )
-    if is_text:
+    if spec.query_vectors is not None:
+        dim = pipeline.bundle.dim
+        queries = read_vector_queries(judgments, spec.query_vectors, spec.query_ids, dim, top_k)
+    elif is_text:
         queries = encode_text_queries(pipeline, queries, spec.cache, progress)
     else:
         source = str(spec.pool or judgments.path)
@@ -147,7 +156,8 @@ def _header(
         direction=judgments.direction,
         settings={
             "top_k": spec.top_k or DEPTH,
-            **({"interpret": spec.interpret} if is_text else {}),
+            **({"interpret": spec.interpret} if is_text and spec.query_vectors is None else {}),
+            **({} if spec.query_vectors is None else {"query_vectors": spec.query_vectors.name}),
             **({} if spec.filter is None else {"filter": spec.filter}),
             "prompt": manifest.prompt_text,
             "precision": pipeline.precision,

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Self, TypeAlias, TypeVar
 import numpy as np
 
 from tusou.core.arrays import Pixels, Vectors
-from tusou.core.errors import InputError, NotReady, TusouError
+from tusou.core.errors import IncompatibleBundle, InputError, NotReady, TusouError
 from tusou.core.hits import Hits
 from tusou.images.preprocess import MAX_MEGAPIXELS
-from tusou.retrieval.query import Query, VectorPart
+from tusou.retrieval.no_encoder import require_encoder
+from tusou.retrieval.query import Query, VectorPart, given_vector
 from tusou.retrieval.results import TextEmbeddings
 from tusou_service.engine.batch_queue import PendingItem
 from tusou_service.engine.batch_runner import (
@@ -46,6 +47,7 @@ if TYPE_CHECKING:  # imports pyarrow, which only live changes and attributes nee
 Outcome = TypeVar("Outcome", bound=Result | InputError)
 SearchListener: TypeAlias = Callable[[Sequence[Query], Sequence[Hits]], None]
 
+_USUAL_TOP_K = 10
 _SHORT_TEXT = "红色碎花连衣裙"
 # Texts of the model's full length; several at once, because the cores share a batch.
 _LONG_TEXTS = ["纯棉碎花吊带裙" * 10] * 4
@@ -193,7 +195,8 @@ class SearchEngine:
         return outcomes
 
     async def encode_texts(self, texts: Sequence[str], deadline: float) -> TextEmbeddings:
-        """Encode normalised texts in order, all by the model of one version."""
+        """Encode normalised texts in order, all by the model of one version; NoEncoder."""
+        require_encoder(self.pipeline.bundle.manifest)
         results = await self._run_on_one_version(texts, deadline, self._batcher.all)
         parts = [result for result in results if isinstance(result, TextEmbeddings)]
         vectors = np.concatenate([part.vectors for part in parts])
@@ -232,6 +235,9 @@ class SearchEngine:
     def _warm_up(self, pipeline: Pipeline) -> None:
         """Prepare a new pipeline, in the loader's thread."""
         pipeline.warm_up()
+        if not pipeline.bundle.manifest.has_encoder:
+            self._warm_up_vectors(pipeline)
+            return
         self._batcher.measure_times(
             lambda count: pipeline.encode_texts([_SHORT_TEXT] * count),
             _measure_text_time(pipeline),
@@ -240,6 +246,19 @@ class SearchEngine:
             self.images.load_tower(pipeline)
         if self.live:  # last: changes are checked against this version from here on
             self.live.attach(pipeline, partial(encode_contents, pipeline, self.images.load_tower))
+
+    def _warm_up_vectors(self, pipeline: Pipeline) -> None:
+        """Prepare the pipeline of a bundle of vectors alone."""
+        if self.live:
+            raise IncompatibleBundle(
+                "the bundle holds vectors without a model that could encode new items: serve it "
+                "with TUSOU_LIVE=off, or index the vectors with --model"
+            )
+        part = given_vector(pipeline.bundle.vectors[0])
+        queries = [Query((part,), _USUAL_TOP_K)]
+        self._batcher.measure_times(
+            lambda count: pipeline.retrieve(queries * count, lambda _: True)
+        )
 
     def _run_batch(self, batch: list[PendingItem[Job, Result]]) -> list[Result | TusouError]:
         """Run a batch in the batcher's thread; a reload meanwhile affects the next batch."""

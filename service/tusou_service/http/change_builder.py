@@ -47,7 +47,7 @@ async def build_upsert(
         vector = await engine.encode_item_text(stored.decode(), deadline)
     else:
         part = await engine.images.encode_image(stored, deadline, _preparation(bundle))
-        vector, model = part.vector, part.model
+        vector, model = part.vector, part.model or model
     return Upsert(item_id, stored, vector, model, content.attributes, if_match)
 
 

@@ -137,7 +137,9 @@ PROBLEM_TYPES: dict[type[TusouError], ProblemType] = {
     NotFound: ProblemType(404, "Not found", "Unknown path; GET /docs lists the calls."),
     domain.UnknownItem: ProblemType(404, "Unknown item", "The index holds no item of that id."),
     domain.NoImage: ProblemType(
-        404, "No image", "The items of this index are texts; see GET /items/{item_id}."
+        404,
+        "No image",
+        "The item is a text, or was indexed by its vector; see GET /items/{item_id}.",
     ),
     MethodNotAllowed: ProblemType(405, "Method not allowed", "Use a method named in Allow."),
     RequestTimeout: ProblemType(408, "Request timeout", "The body did not arrive in time.", _CLOSE),
@@ -187,6 +189,11 @@ PROBLEM_TYPES: dict[type[TusouError], ProblemType] = {
     ),
     domain.QueryTooLong: ProblemType(
         422, "Query too long", "A query has at most 512 characters and 2048 bytes of UTF-8."
+    ),
+    domain.NoEncoder: ProblemType(
+        422,
+        "No encoder",
+        "This index holds vectors alone: search with an item or a vector, not a text or an image.",
     ),
     domain.BadImage: ProblemType(
         422,

@@ -1,14 +1,19 @@
 """Builds queries from the fields of a request."""
 
+from base64 import b64decode
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Literal, TypeAlias
+
+import numpy as np
 
 from tusou.core.errors import ErrorDetail, InputError, InvalidRequest
 from tusou.retrieval.query import (
     Part,
     Query,
+    VectorPart,
     feedback_parts,
+    given_vector,
     item_and_negative_parts,
     text_parts,
 )
@@ -16,7 +21,7 @@ from tusou.text.negation import UnderstoodQuery
 from tusou.text.normalize import normalize_query
 from tusou_service.engine.engine import SearchEngine
 from tusou_service.http.attribute_fields import attribute_options
-from tusou_service.http.request_models import MAX_RANK, MAX_RESULTS, QueryFields
+from tusou_service.http.request_models import MAX_RANK, MAX_RESULTS, QueryFields, SearchRequest
 from tusou_service.http.stage_fields import stage_options
 
 FieldSource: TypeAlias = Literal["body", "query"]  # the JSON body or the query string
@@ -26,6 +31,7 @@ _WEIGHTED_FIELDS = {
     "query_weight": {"query"},
     "image_weight": {"image"},
     "item_weight": {"item_id"},
+    "vector_weight": {"vector"},
     "negative_weight": {"negative", "negative_item_id"},
 }
 
@@ -39,11 +45,12 @@ async def build_query(
 ) -> Query:
     """Return the query of a request; `image` is in base64 or the bytes of a file.
 
-    Raises InvalidRequest, EmptyQuery, QueryTooLong, and the errors of
+    Raises InvalidRequest, EmptyQuery, QueryTooLong, NoEncoder, and the errors of
     `ImageQueryEncoder.encode_image`. Texts are checked before the image is decoded.
     """
     check_page(fields.top_k, fields.offset, source)
     _check_fields(fields, image, source)
+    vector = _vector_part(fields) if isinstance(fields, SearchRequest) else None
     options = attribute_options(fields, engine, source) | stage_options(fields)
     understood: UnderstoodQuery | None = None
     parts: list[Part] = []
@@ -60,11 +67,28 @@ async def build_query(
         fields.negative_weight,
     )
     parts += feedback_parts(fields.like, fields.dislike)
+    if vector is not None:
+        parts.append(vector)
     if image is not None:
         encoded = await engine.images.encode_image(image, deadline)
         parts.append(replace(encoded, weight=fields.image_weight or 1.0))
     exclude = frozenset(map(str, fields.exclude))
     return Query(tuple(parts), fields.top_k, fields.offset, exclude, understood, **options)
+
+
+def _vector_part(fields: SearchRequest) -> VectorPart | None:
+    if fields.vector is None:
+        return None
+    weight = fields.vector_weight or 1.0
+    try:
+        if isinstance(fields.vector, str):
+            numbers = np.frombuffer(b64decode(fields.vector, validate=True), "<f4")
+            return given_vector(numbers, weight)
+        return given_vector(fields.vector, weight)
+    except (InvalidRequest, ValueError):  # binascii.Error is a ValueError
+        message = "A vector is finite numbers, not all zero, or float32 in base64."
+        detail = ErrorDetail(("body", "vector"), "vector", message)
+        raise InvalidRequest(details=[detail]) from None
 
 
 def check_page(top_k: int, offset: int, source: FieldSource = "body") -> None:
@@ -129,17 +153,17 @@ def _no_text(loc: tuple[str | int, ...]) -> InvalidRequest:
 
 
 def _check_fields(fields: QueryFields, image: str | bytes | None, source: FieldSource) -> None:
-    names = ("query", "item_id", "negative", "negative_item_id")
-    given = {name for name in names if getattr(fields, name) is not None}
+    names = ("query", "item_id", "negative", "negative_item_id", "vector")
+    given = {name for name in names if getattr(fields, name, None) is not None}
     if image is not None:
         given.add("image")
-    if given.isdisjoint(("query", "image", "item_id")) and not fields.like:
-        message = "Give at least one of query, image, item_id and like."
+    if given.isdisjoint(("query", "image", "item_id", "vector")) and not fields.like:
+        message = "Give at least one of query, image, item_id, vector and like."
         raise InvalidRequest(details=[ErrorDetail((source, "query"), "missing", message)])
     unused = [
         weight
         for weight, weighted in _WEIGHTED_FIELDS.items()
-        if getattr(fields, weight) is not None and given.isdisjoint(weighted)
+        if getattr(fields, weight, None) is not None and given.isdisjoint(weighted)
     ]
     if unused:
         message = "A weight needs the part that it weighs."

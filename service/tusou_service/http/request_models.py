@@ -158,7 +158,7 @@ class QueryFields(AttributeFields, PageFields, PartFields):
 
 
 class SearchRequest(StrictModel, QueryFields):
-    """One query: at least one of `query`, `image` and `item_id`."""
+    """One query: at least one of `query`, `image`, `item_id` and `vector`."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"query": "纯棉碎花吊带裙", "top_k": 3}]}
@@ -168,6 +168,15 @@ class SearchRequest(StrictModel, QueryFields):
         None,
         description="An image file in base64, or as a data URI.",
         examples=["data:image/jpeg;base64,/9j/4AAQSkZJRg..."],
+    )
+    vector: list[float] | str | None = Field(
+        None,
+        description="A vector of the index's space, of any length but zero: numbers, or "
+        "little-endian float32 in base64.",
+        examples=[[0.1, -0.2, 0.3]],
+    )
+    vector_weight: Weight | None = Field(
+        None, description="Weight of vector; 1 if left out.", examples=[0.5]
     )
 
 

@@ -205,7 +205,9 @@ class ItemsResponse(BaseModel):
 class RandomScores(BaseModel):
     """The score that one in a hundred random pairs of a query and an item reaches."""
 
-    text: float = Field(description="For a query of one text without a refusal.")
+    text: float | None = Field(
+        description="For a query of one text without a refusal; null where none can be encoded."
+    )
     image: float | None = Field(
         description="For a query of one image; null where that is not known."
     )

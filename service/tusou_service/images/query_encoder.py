@@ -23,6 +23,7 @@ from tusou.core.errors import (
 )
 from tusou.images.preparation import FOR_QUERIES, Preparation
 from tusou.images.preprocess import MAX_MEGAPIXELS
+from tusou.retrieval.no_encoder import require_encoder
 from tusou.retrieval.query import VectorPart
 from tusou_service.images.decode_pool import DecodePool
 from tusou_service.observability.metrics import Metrics
@@ -120,6 +121,8 @@ class ImageQueryEncoder:
             pipeline = self._pipeline()
         except NotReady:
             return "absent"
+        if not pipeline.bundle.manifest.has_encoder:
+            return "unavailable"
         if self._policy == "off" or self._failed() is pipeline:
             return "unavailable"
         if pipeline.image_tower_loaded:
@@ -128,6 +131,8 @@ class ImageQueryEncoder:
 
     def needs_tower(self, pipeline: ImagePipeline) -> bool:
         """Return whether a new pipeline should be opened with its image tower."""
+        if not pipeline.bundle.manifest.has_encoder:
+            return False
         if self._policy == "auto" and pipeline.bundle.items == "texts":
             return True
         return self._policy == "on" or self.state == "ready"
@@ -146,13 +151,15 @@ class ImageQueryEncoder:
     ) -> VectorPart:
         """Return the vector of an image file, given as its bytes or in base64.
 
-        That of a query is turned upright and put on white first. Raises BadImage, InvalidRequest
-        if images are off, NotReady while the tower loads or the first image takes too long,
-        Unavailable if the tower could not be loaded, and the errors of `DecodePool.decode`.
+        That of a query is turned upright and put on white first. Raises BadImage, NoEncoder for a
+        bundle of vectors alone, InvalidRequest if images are off, NotReady while the tower loads
+        or the first image takes too long, Unavailable if the tower could not be loaded, and the
+        errors of `DecodePool.decode`.
         """
         if self._policy == "off":
             message = "This service takes no images; search with a text or with an indexed item."
             raise InvalidRequest(details=[ErrorDetail(("body",), "images_off", message)])
+        require_encoder(self._pipeline().bundle.manifest)
         self._batcher.admit(1, deadline, ahead=self._decoding)
         try:
             # Decode first, so that an invalid image never loads the image tower.

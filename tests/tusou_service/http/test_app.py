@@ -84,7 +84,7 @@ def test_health_and_info(client: TestClient) -> None:
         "model": "tiny",
         "id_type": "int",
         "items": "images",
-        "accepts": ["text", "image", "item"],
+        "accepts": ["text", "image", "item", "vector"],
         "sample_item_ids": [9, 7],
         "random_scores": {"text": 0.25, "image": 0.5, "item": 0.5},
         "relevance": None,
@@ -94,6 +94,7 @@ def test_health_and_info(client: TestClient) -> None:
             "build": {"made_by": "hand"},
             "attributes": None,
             "attribute_source": None,
+            "vector_source": None,
             "live_position": 0,
             "reused": [],
             "stages": {

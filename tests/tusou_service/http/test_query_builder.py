@@ -238,7 +238,7 @@ def test_images_can_be_off_or_loaded_at_the_start(source: TinySource) -> None:
     with connected(source, image_queries="off") as client:
         response = client.post("/search", json={"image": BASE64})
         assert problem_of(response)["errors"][0]["type"] == "images_off"  # type: ignore[index]
-        assert client.get("/info").json()["accepts"] == ["text", "item"]
+        assert client.get("/info").json()["accepts"] == ["text", "item", "vector"]
         assert client.post("/search", json={"item_id": 3}).status_code == 200
     with connected(source, image_queries="on") as client:
         assert client.get("/readyz").json()["images"] == "ready"

@@ -7,6 +7,7 @@ from fastapi.responses import Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from tusou import __version__
+from tusou.bundle.bundle import Bundle
 from tusou.core.errors import (
     CorruptBundle,
     IncompatibleBundle,
@@ -88,7 +89,7 @@ def info(engine: EngineDep) -> InfoResponse:  # in a thread: the first call read
         model=bundle.model_name,
         id_type=bundle.id_type,
         items=bundle.items,
-        accepts=("text", "image", "item") if takes_images else ("text", "item"),
+        accepts=_accepted_parts(bundle, takes_images=takes_images),
         sample_item_ids=tuple(
             item_id for item_id in sample.item_ids if view.find(str(item_id)) is not None
         ),
@@ -100,6 +101,12 @@ def info(engine: EngineDep) -> InfoResponse:  # in a thread: the first call read
         facets=attributes.facet_names if attributes else (),
         manifest=bundle.manifest.model_dump(mode="json", exclude=_PRIVATE_FIELDS),
     )
+
+
+def _accepted_parts(bundle: Bundle, *, takes_images: bool) -> tuple[str, ...]:
+    if not bundle.manifest.has_encoder:
+        return "item", "vector"
+    return ("text", "image", "item", "vector") if takes_images else ("text", "item", "vector")
 
 
 @router.post(

@@ -5,7 +5,7 @@ import { showFilters } from "./facets.js";
 import { element, showItem } from "./grid.js";
 import { navigate } from "./history.js";
 import { EMPTY_QUERY, isSearch, isWeighted } from "./query.js";
-import { byId, itemsAreTexts, state } from "./state.js";
+import { accepts, byId, itemsAreTexts, state } from "./state.js";
 import { strings } from "./strings.js";
 
 const input = byId("query");
@@ -32,7 +32,7 @@ function showChips({ image, like, less }) {
     less && ["less", lessItem(less), less],
   ].filter(Boolean);
   byId("chips").replaceChildren(...chips.map(chip));
-  input.placeholder = chips.length ? strings().queryHintMore : strings().queryHint;
+  input.placeholder = !accepts("text") ? strings().noTexts : chips.length ? strings().queryHintMore : strings().queryHint;
 }
 
 function chip([field, label, id]) {

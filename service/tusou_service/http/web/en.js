@@ -47,7 +47,7 @@ export default {
   noneFits: "Nothing similar enough", noneFitsMore: "These come nearest, and probably do not fit.",
   relevance: (percent) => `relevance ${percent}%`, comma: ", ",
   stale: "These are the earlier results",
-  noImages: "Image search is off on this service.", notImage: "No image file was found.",
+  noImages: "Image search is off on this service.", noTexts: "Items only: this index encodes no texts", notImage: "No image file was found.",
   retryIn: (s) => `Retrying in ${s} s`, retry: "Retry now", keyLabel: "API key", keySend: "OK",
   keyNote: "The key is kept in this tab only.", requestId: (id) => `request ${id}`, status: (n) => `status ${n}`,
   codes: {
@@ -63,6 +63,7 @@ export default {
     empty_query: ["Nothing to search for", "Enter some words, or upload an image."],
     not_calibrated: ["No relevance", "The index has no calibration for this kind of query."],
     query_too_long: ["Query too long", "At most 512 characters; shorten it and try again."],
+    no_encoder: ["No search by text or image", "This index holds vectors without their model. Start from one of its items."],
     bad_image: ["Cannot read this image", "Try another image, for example a JPEG or PNG file."],
     unknown_item: ["No such item", "It may no longer be in the index."],
     no_image: ["No image", "The items of this index are texts."],

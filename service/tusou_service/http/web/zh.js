@@ -44,7 +44,7 @@ export default {
   noneFits: "没有足够相似的商品", noneFitsMore: "以下是最接近的结果，可能都不符合。",
   relevance: (percent) => `相关度 ${percent}%`, comma: "，",
   stale: "以下是之前的结果",
-  noImages: "此服务未开启以图搜索。", notImage: "没有识别到图片文件。",
+  noImages: "此服务未开启以图搜索。", noTexts: "此索引不支持文字，只能找相似款", notImage: "没有识别到图片文件。",
   retryIn: (s) => `${s} 秒后自动重试`, retry: "立即重试", keyLabel: "访问密钥", keySend: "确定",
   keyNote: "密钥只保存在当前标签页。", requestId: (id) => `请求编号 ${id}`, status: (n) => `状态码 ${n}`,
   codes: {
@@ -60,6 +60,7 @@ export default {
     empty_query: ["请输入搜索内容", "输入文字，或上传一张图片。"],
     not_calibrated: ["没有相关度", "这个索引没有针对这类查询的校准。"],
     query_too_long: ["查询过长", "最多 512 个字符，请缩短后重试。"],
+    no_encoder: ["不支持以文字或图片搜索", "此索引只有向量，没有对应的模型。请从索引中的商品开始，找相似款。"],
     bad_image: ["无法识别这张图片", "请换一张图片，例如 JPEG 或 PNG 格式的。"],
     unknown_item: ["商品不存在", "该商品可能已不在当前索引中。"],
     no_image: ["没有图片", "此处搜索的是文字。"],
