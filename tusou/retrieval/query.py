@@ -183,7 +183,7 @@ def feedback_parts(like: Iterable[ItemId], dislike: Iterable[ItemId]) -> list[Pa
 
 
 def _kind(part: Part) -> Literal["texts", "images"] | None:
-    if isinstance(part, ItemPart):
+    if isinstance(part, ItemPart) or (isinstance(part, VectorPart) and part.model is None):
         return None
     return "images" if isinstance(part, VectorPart) and part.kind == "image" else "texts"
 
