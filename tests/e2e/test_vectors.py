@@ -163,10 +163,10 @@ def test_with_the_model_live_items_join_the_vectors_and_are_compacted(
         ) as live,
         tusou.Client(live.url) as client,
     ):
-        client.put_item(5, image=image_bytes(5))
+        client.put_item(5, image=image_bytes(999))
         client.delete_item(1007)
         before = client.search("红色碎花吊带裙", top_k=20)
-        assert client.search(image=image_bytes(5), top_k=1).item_ids == (5,)
+        assert client.search(image=image_bytes(999), top_k=1).item_ids == (5,)
     report = json.loads(run("compact", tmp_path / "b", "--json").stdout)
     assert (report["items"], report["added"], report["removed"]) == (300, 1, 1)
     with tusou.open_bundle(tmp_path / "b") as local:
