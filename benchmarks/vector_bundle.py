@@ -55,8 +55,12 @@ def write_vector_bundle(
     items: ItemKind = "images",
     model: str = MODEL,
     hub: HubCorrection | None = None,
+    collection: Mapping[str, str] | None = None,
 ) -> Bundle:
-    """Publish a version with an exact index; its source is one file of all contents."""
+    """Publish a version with an exact index; its source is one file of all contents.
+
+    With a `collection` the manifest says that the index is on Milvus.
+    """
     folder, source = root / "new", root.parent / f"{root.name}-items.bin"
     root.mkdir(parents=True, exist_ok=True)
     folder.mkdir()
@@ -83,6 +87,8 @@ def write_vector_bundle(
     if hub is not None:
         record = {"bank_sha256": "00" * 32, "bank_size": len(hub.bank), "k": hub.k}
         manifest["stages"] = {"hub": {**record, "alpha": hub.alpha}}
+    if collection:
+        manifest["index"] |= {"type": "milvus", "factory": "milvus", "collection": dict(collection)}
     manifest["files"] = {
         path.name: {"size": path.stat().st_size, "sha256": sha256_of(path)}
         for path in sorted(folder.iterdir())

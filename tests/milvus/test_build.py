@@ -1,34 +1,21 @@
 """`tusou index --index milvus`: collections, the alias, and the manifest."""
 
-from dataclasses import replace
 from hashlib import sha256
-from itertools import product
 from pathlib import Path
 
 import pytest
-from tusou_indexer.build import BuildSpec, build
+from tusou_indexer.build import BuildSpec
 from tusou_indexer.compact import compact
 
 from tests.milvus.building import ITEMS, Index, write_source
 from tests.milvus.lite_server import LiteServer
 from tusou.bundle.bundle import Bundle
-from tusou.cli.progress import NoProgress
 from tusou.core.errors import IncompatibleBundle, IndexUnavailable, InvalidRequest
 from tusou.indexes.milvus_collection import Collection, named_by
 from tusou.indexes.milvus_server import MilvusServer
 from tusou.live.operations import Delete, Patch, Upsert
 from tusou.live.store import LiveStore
-from tusou.retrieval.local import LocalHits, LocalSearchOptions, open_bundle
-
-OPTIONS: list[LocalSearchOptions] = [
-    {},
-    {"filter": {"price": {"$lte": 5}}, "facets": ["category"]},
-    {"filter": {"category": '"鞋"'}},
-    {"filter": {"price": {"$gt": 99}}},
-    {"distinct": "category"},
-    {"filter": {"$not": {"price": 3}}, "distinct": "category"},
-    {"collapse": "near_duplicates"},
-]
+from tusou.retrieval.local import LocalHits, open_bundle
 
 
 def collections(server: LiteServer, alias: str | None) -> list[str]:
@@ -48,23 +35,6 @@ def test_the_manifest_names_the_collection_that_the_alias_names(
     assert (record.uri, record.alias) == (server.uri, spec.collection)
     assert named_by(MilvusServer(server.uri, 5.0), record.alias) == record.name
     assert collections(server, spec.collection) == [record.name]
-
-
-def test_answers_are_those_of_exact_search(index: Index, spec: BuildSpec, tmp_path: Path) -> None:
-    index()
-    exact = replace(spec, index="Flat", milvus_uri=None, collection=None)
-    build(exact, tmp_path / "exact", NoProgress())
-    queries = ["红色连衣裙", "第7件", "鞋"]
-    with open_bundle(tmp_path / "bundle") as one, open_bundle(tmp_path / "exact") as other:
-        for top_k, offset in ((5, 0), (5, 5), (100, 0)):
-            for query, options in product(queries, OPTIONS):
-                hits = one.search(query, top_k, offset=offset, **options)
-                expected = other.search(query, top_k, offset=offset, **options)
-                assert isinstance(hits, LocalHits)
-                assert isinstance(expected, LocalHits)
-                assert hits.item_ids == expected.item_ids
-                assert hits.scores == expected.scores
-                assert (hits.facets, hits.others) == (expected.facets, expected.others)
 
 
 def test_building_again_does_nothing(index: Index, spec: BuildSpec, server: LiteServer) -> None:

@@ -57,11 +57,15 @@ class AttributeView:
         """
         check_filter(selected, self.schema)
         mask = np.zeros(size, np.bool_)
-        mask[: len(self._table)] = self._table.mask(_within(selected, self._table.schema))
+        mask[: len(self._table)] = self._table.mask(self.of_version(selected))
         for part, table in self._rows.blocks(self.schema, len(self._current)):
             current = self._current[part]
             mask[self._owners[part][current]] = table.mask(selected)[current]
         return mask
+
+    def of_version(self, selected: Filter) -> Filter:
+        """Return a filter of the version's attributes for the items whose have not changed."""
+        return _within(selected, self._table.schema)
 
     def facet(
         self, name: str, mask: Mask, limit: int = FACET_VALUES

@@ -35,6 +35,8 @@ class CollectionWriter:
         self._items, self._changes, self._previous = items, changes, previous
         has_biases = items.bundle.hub_bias is not None
         self._biases = LiveBiases(items.bundle) if has_biases else None
+        bundle = items.bundle
+        self._biases = None if bundle.hub_bias is None else LiveBiases(bundle)
         self._position: int | None = None  # of the last change written; None: not yet known
         self._pending: dict[str, None] = {}  # ids of changed items, in the order of their changes
         self._failed = False
@@ -114,7 +116,7 @@ def _states(
     known = [key for key in keys if key is not None]
     replaced = [key for key in before if key is not None]
     vectors = snapshot.vectors(known)
-    if biases is not None and known:
+    if biases is not None:
         vectors = add_bias(vectors, biases.of(snapshot).by_key[known])
     rows = iter(map(IndexedItem, vectors, snapshot.attribute_rows(known)))
     table = bundle.attributes

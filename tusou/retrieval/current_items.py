@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 from tusou.bundle.bundle import Bundle
 from tusou.indexes.base import SearchIndex
+from tusou.retrieval.filtering_live_index import open_live_index
 from tusou.retrieval.item_view import ItemView, VersionView
 from tusou.retrieval.live_biases import LiveBiases
-from tusou.retrieval.live_index import LiveIndex
 from tusou.retrieval.searched_items import SearchedItems
 
 if TYPE_CHECKING:  # imports pyarrow, which only live changes and attributes need
@@ -49,6 +49,7 @@ def _open_snapshot(
     index: SearchIndex, biases: LiveBiases | None, snapshot: "LiveSnapshot"
 ) -> SearchedItems:
     if biases is None:
-        return SearchedItems(snapshot, LiveIndex(index, snapshot))
+        return SearchedItems(snapshot, open_live_index(index, snapshot))
     of_snapshot = biases.of(snapshot)
-    return SearchedItems(snapshot, LiveIndex(index, snapshot, of_snapshot), of_snapshot.by_key)
+    live_index = open_live_index(index, snapshot, of_snapshot)
+    return SearchedItems(snapshot, live_index, of_snapshot.by_key)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # imports pyarrow
     from tusou.live.snapshot import LiveSnapshot
 
 # Neighbors asked for beyond k, in case removed items are among them; then twice as many.
-_SPARE = 8
+SPARE = 8
 # More than the difference of two ways to compute the same inner product.
 _ROUNDING = np.float32(1e-5)
 
@@ -44,6 +44,8 @@ class LiveIndex:
         """Return the k best items per query, ties by key, padded if fewer are there."""
         of_version = self._search_version(queries, k)
         if not len(self._snapshot.live_keys):
+            if of_version.ids.shape[1] < k:  # removed live items count in the length
+                return best_first(of_version.ids, of_version.scores, k)
             return of_version
         return self._merge(queries, of_version, self._search_live(queries, k), k)
 
@@ -68,7 +70,7 @@ class LiveIndex:
         if not count:
             return self._index.search(queries, min(k, size))
         needed = min(k, size - count)
-        width = min(k + min(count, _SPARE), size)
+        width = min(k + min(count, SPARE), size)
         while True:
             neighbors = self._index.search(queries, width)
             ids = np.where((neighbors.ids >= 0) & ~removed[neighbors.ids], neighbors.ids, -1)

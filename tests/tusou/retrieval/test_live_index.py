@@ -1,4 +1,4 @@
-"""Searches of a version's index with live changes, against comparing all items that are there."""
+"""Searches with live changes and hub correction, against comparing all items that are there."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -38,21 +38,20 @@ CHEAP: tuple[object, Callable[[Attributes], bool]] = (
 
 
 class Changed:
-    """A version with live changes, and the same items in a plain dict."""
+    """A version with live changes that corrects hubs, and the same items in a plain dict."""
 
-    def __init__(self, folder: Path, spec: IndexSpec, *, hubs: bool = False) -> None:
-        """With `hubs`, the bundle corrects them, and so does the dict."""
+    def __init__(self, folder: Path, spec: IndexSpec) -> None:
         random = np.random.default_rng(3)
         self.vectors = unit_vectors(COUNT, 1)
         self.vectors[1::6] = self.vectors[0::6]  # ties
         rows = draw_attributes(COUNT)
         ids = [f"{n}.jpg#zhc#0" for n in range(COUNT)]
         contents = [b"\xff\xd8\xff%d" % n for n in range(COUNT)]
-        self.hub = HubCorrection(unit_vectors(40, 21), k=8) if hubs else None
+        self.hub = HubCorrection(unit_vectors(40, 21), k=8)
         bundle = write_vector_bundle(
             folder / "b", ids, self.vectors, contents, SCHEMA, rows, hub=self.hub
         )
-        self.biases = LiveBiases(bundle) if hubs else None
+        self.biases = LiveBiases(bundle)
         filling = bundle.index_vectors.read()
         filled = create_index(spec, filling.shape[1])
         filled.fill(filling)
@@ -91,13 +90,11 @@ class Changed:
 
     def searched(self) -> SearchedItems:
         snapshot = self.store.snapshot
-        if self.biases is None:
-            return SearchedItems(snapshot, LiveIndex(self.index, snapshot))
         biases = self.biases.of(snapshot)
         return SearchedItems(snapshot, LiveIndex(self.index, snapshot, biases), biases.by_key)
 
     def bias(self, stored: Vectors) -> float:
-        return 0.0 if self.hub is None else float(self.hub.bias(stored[np.newaxis])[0])
+        return float(self.hub.bias(stored[np.newaxis])[0])
 
     def expected(
         self, vector: Vectors, passes: Callable[[Attributes], bool]
@@ -120,19 +117,17 @@ def pages(items: SearchedItems, query: Query) -> list[Hits]:
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.factory)
 @pytest.mark.parametrize("widen", [False, True])
 @pytest.mark.parametrize("changes", [1, 30, 400])
-@pytest.mark.parametrize("hubs", [False, True])
 def test_searches_see_exactly_the_items_that_are_there(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     spec: IndexSpec,
     widen: bool,
     changes: int,
-    hubs: bool,
 ) -> None:
     if widen:
         monkeypatch.setattr(retriever, "_COMPARED_ITEMS", 0)
         monkeypatch.setattr(retriever, "_COMPARED_PER_NEIGHBOR", 0)
-    changed = Changed(tmp_path, spec, hubs=hubs)
+    changed = Changed(tmp_path, spec)
     changed.change(changes // 2)
     changed.searched()
     changed.change(changes - changes // 2)
@@ -144,43 +139,7 @@ def test_searches_see_exactly_the_items_that_are_there(
             for vector, hits in zip(QUERIES, found, strict=True):
                 expected = changed.expected(vector, passes)[offset : offset + top_k]
                 assert list(hits.item_ids) == [item_id for item_id, _ in expected]
-                scores = hits.adjusted_scores if hubs else hits.scores
-                assert scores == pytest.approx([score for _, score in expected], abs=1e-5)
+                assert hits.adjusted_scores == pytest.approx(
+                    [score for _, score in expected], abs=1e-5
+                )
     assert items.version.endswith(f"+{changes}")
-
-
-def test_facets_products_and_attributes_are_those_of_the_items_that_are_there(
-    tmp_path: Path,
-) -> None:
-    changed = Changed(tmp_path, FaissSpec("Flat"))
-    changed.change(300)
-    items = changed.searched()
-    query = replace(
-        PLAIN, top_k=500, distinct="product_id", facets=("category",), fields=("price",)
-    )
-    for vector, hits in zip(QUERIES, pages(items, query), strict=True):
-        shown: list[str] = []
-        products: dict[object, int] = {}
-        for item_id, _ in changed.expected(vector, lambda _: True):
-            product = changed.items[item_id][1].get("product_id", ("alone", item_id))
-            if product not in products:
-                shown.append(item_id)
-            products[product] = products.get(product, 0) + 1
-        assert list(hits.item_ids) == shown
-        assert list(hits.others) == [count - 1 for count in products.values()]
-        rows = [changed.items[item_id][1] for item_id in shown]
-        assert list(hits.attributes) == [
-            {"price": row["price"]} if "price" in row else {} for row in rows
-        ]
-    categories = [row.get("category") for _, row in changed.items.values()]
-    counts = {name: categories.count(name) for name in set(categories) - {None}}
-    assert dict(hits.facets["category"]) == counts
-    assert hits.matching_items == len(changed.items)
-
-
-def test_a_version_of_which_everything_is_removed_finds_live_items_alone(tmp_path: Path) -> None:
-    changed = Changed(tmp_path, FaissSpec("Flat"))
-    changed.store.change(*(Delete(item_id) for item_id in sorted(changed.items)))
-    assert [len(hits) for hits in pages(changed.searched(), PLAIN)] == [0, 0, 0]
-    changed.store.change(Upsert("新", b"\xff\xd8\xff", changed.vectors[0], MODEL, {}))
-    assert [hits.item_ids for hits in pages(changed.searched(), PLAIN)] == [("新",)] * 3
