@@ -19,7 +19,7 @@ BIN := .venv/bin
 
 export UV_PYTHON_DOWNLOADS = never
 
-.PHONY: help demo serve test test-services coverage test-browser test-milvus test-ray bench bench-gate bench-gpu check audit sbom lock clean
+.PHONY: help demo serve test test-services coverage test-browser test-milvus test-ray test-llm bench bench-gate bench-gpu check audit sbom lock clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*##/make \1\t/p' Makefile
@@ -42,7 +42,7 @@ test-services: $(ENV)  ## run the tests that start services again and again: liv
 
 coverage: $(ENV)  ## run both and measure branch coverage of tusou, client, indexer and service
 	$(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal --cov --cov-report=term --timeout 300 \
-		-m "not (slow or weights or gpu or browser or milvus or ray)"
+		-m "not (slow or weights or gpu or browser or milvus or ray or llm)"
 
 CHROMIUM := $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
 
@@ -60,6 +60,11 @@ RAY := .venv-ray/.installed
 
 test-ray: $(RAY)  ## run the tests of encoding on Ray, with two nodes on this machine
 	.venv-ray/bin/pytest tests/ray -m ray
+
+LLM := .venv-llm/.installed
+
+test-llm: $(LLM)  ## run the tests of reranking against a server of a small vision language model
+	.venv-llm/bin/pytest tests/llm -m llm
 
 bench: $(ENV)  ## measure speed beside stock cn_clip (QUICK=--quick for three rough minutes)
 	$(BIN)/python -m benchmarks.performance $(QUICK); status=$$?; \
@@ -104,6 +109,7 @@ lock: $(filter .venv-uv/bin/uv,$(UV))  ## resolve the lock files again (UPGRADE=
 	$(LOCK) --group milvus-server --constraints requirements/dev.txt --constraints requirements/milvus.txt \
 		--output-file requirements/milvus-server.txt
 	$(SAME) --extra ray --output-file requirements/ray.txt
+	$(SAME) --extra llm --output-file requirements/llm.txt
 	$(SAME) --extra s3 --output-file requirements/s3.txt
 	$(SAME) --output-file requirements/client.txt
 
@@ -113,7 +119,7 @@ LOCK = $(UV) pip compile --universal --python-version 3.11 --generate-hashes --n
 SAME = $(LOCK) pyproject.toml --constraints requirements/dev.txt
 
 clean:  ## remove what make installed and what the tools cached
-	rm -rf .venv .venv-uv .venv-audit .venv-milvus .venv-ray build dist demo-run .mypy_cache .pytest_cache .ruff_cache .hypothesis \
+	rm -rf .venv .venv-uv .venv-audit .venv-milvus .venv-ray .venv-llm build dist demo-run .mypy_cache .pytest_cache .ruff_cache .hypothesis \
 		.import_linter_cache
 
 $(ENV): $(filter .venv-uv/bin/uv,$(UV)) pyproject.toml requirements/dev.txt requirements/build.txt \
@@ -141,6 +147,15 @@ $(RAY): $(ENV) requirements/ray.txt
 	$(UV) pip install --quiet --python .venv-ray/bin/python --require-hashes \
 		--requirement requirements/ray.txt
 	$(UV) pip install --quiet --python .venv-ray/bin/python --no-deps \
+		--build-constraints requirements/build.txt --require-build-hashes --editable .
+	touch $@
+
+$(LLM): $(ENV) requirements/llm.txt
+	$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv-llm
+	sh requirements/install.sh $(UV) .venv-llm/bin/python requirements/dev.txt $(TORCH)
+	$(UV) pip install --quiet --python .venv-llm/bin/python --require-hashes \
+		--requirement requirements/llm.txt
+	$(UV) pip install --quiet --python .venv-llm/bin/python --no-deps \
 		--build-constraints requirements/build.txt --require-build-hashes --editable .
 	touch $@
 

@@ -29,6 +29,8 @@ from tusou.bundle.manifest import (
     Manifest,
 )
 from tusou.bundle.manifest_file import file_records, write_manifest
+from tusou.bundle.rerank_vectors import open_rerank_vectors
+from tusou.bundle.stages import RERANK_VECTORS
 from tusou.bundle.vector_file import VECTOR_TYPE
 from tusou.core.arrays import Ids, Vectors
 from tusou.core.errors import CorruptBundle, UnknownItem
@@ -62,6 +64,8 @@ def write_merged(
     _write_contents(snapshot, keys, folder)
     if CONTENT in bundle.manifest.files:
         _write_digests(snapshot, keys, folder / CONTENT)
+    if RERANK_VECTORS in bundle.manifest.files:
+        _write_rerank_vectors(snapshot, keys, folder / RERANK_VECTORS)
     if snapshot.schema:
         rows = (snapshot.attributes.row(key) for key in keys.tolist())
         AttributeTable.from_rows(snapshot.schema, rows).write(folder / ATTRIBUTES)
@@ -122,6 +126,17 @@ def _write_digests(snapshot: LiveSnapshot, keys: Ids, path: Path) -> None:
     digests = np.zeros((len(keys), before.shape[1]), before.dtype)
     digests[: len(kept)] = before[kept]
     save_array(path, digests)
+
+
+def _write_rerank_vectors(snapshot: LiveSnapshot, keys: Ids, path: Path) -> None:
+    """Write a larger model's vectors; zeros for live items, which it has not encoded."""
+    before = open_rerank_vectors(snapshot.bundle)
+    kept = keys[keys < snapshot.version_size]
+    with create_file(path) as file:
+        file.write(array_header(VECTOR_TYPE, (len(keys), before.dim)))
+        for start in range(0, len(kept), _BLOCK):
+            file.write(before.rows(kept[start : start + _BLOCK]).data)
+        file.write(bytes((len(keys) - len(kept)) * before.dim * np.dtype(VECTOR_TYPE).itemsize))
 
 
 def _append(file: BinaryIO, content: bytes) -> tuple[int, int, int]:

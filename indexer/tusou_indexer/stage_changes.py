@@ -8,8 +8,11 @@ from typing import Any
 from tusou.bundle.bundle import Bundle
 from tusou.bundle.manifest import Manifest
 from tusou.bundle.revise import revise
-from tusou.bundle.stages import CALIBRATION, FeedbackRecord, RerankRecord
+from tusou.bundle.stages import CALIBRATION, RERANK_VECTORS, FeedbackRecord, RerankRecord
 from tusou.core.errors import InvalidRequest
+
+# The files that only one stage needs.
+_FILES = {"calibration": (CALIBRATION,), "rerank": (RERANK_VECTORS,)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,5 +78,5 @@ def set_rerank_limits(
 def take_away(bundle: Bundle, names: Iterable[str]) -> StageChange:
     """Return the change that takes stages away, with the files that only they need."""
     names = set(names)
-    files = {CALIBRATION} if "calibration" in names else set()
+    files = {file for name in names for file in _FILES.get(name, ())}
     return StageChange(dict.fromkeys(names), drop=frozenset(files & set(bundle.manifest.files)))

@@ -1,12 +1,15 @@
 """The command `tusou stages`."""
 
+from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import typer
 
 from tusou.bundle.stages import MAX_RERANK_DEPTH
 from tusou.cli.output import plain_errors, print_json
+from tusou.stages.endpoint_prompt import RerankMode
 
 _No = Annotated[list[str] | None, typer.Option("--no", help="Stage to take away, such as rerank.")]
 
@@ -33,6 +36,28 @@ def stages(
     hub_k: Annotated[
         int | None, typer.Option(help="Queries that count for an item; 128 by default.")
     ] = None,
+    rerank: Annotated[
+        str | None,
+        typer.Option(
+            help="vectors:OTHER: score by the vectors of another bundle, of a larger model."
+        ),
+    ] = None,
+    rerank_url: Annotated[
+        str | None,
+        typer.Option(
+            help="Score by a vision language model behind an endpoint with OpenAI's interface, "
+            "such as http://127.0.0.1:8001/v1."
+        ),
+    ] = None,
+    rerank_model: Annotated[
+        str | None, typer.Option(help="The model's name at the endpoint.")
+    ] = None,
+    rerank_mode: Annotated[
+        RerankMode, typer.Option(help="Ask about several candidates at once, or about each alone.")
+    ] = "listwise",
+    rerank_fields: Annotated[
+        str, typer.Option(help="Attributes that the model is shown, such as title,price.")
+    ] = "",
     rerank_depth: Annotated[
         int | None, typer.Option(help="Items to score anew.", min=2, max=MAX_RERANK_DEPTH)
     ] = None,
@@ -49,11 +74,9 @@ def stages(
 
     The next version shares all other files with the current one.
     """
-    from contextlib import ExitStack
-    from tempfile import TemporaryDirectory
-
     from tusou.bundle.bundle import Bundle
     from tusou.bundle.stages import Stages
+    from tusou_indexer.rerank_changes import set_endpoint, set_reranker
     from tusou_indexer.stage_changes import (
         StageChange,
         change_stages,
@@ -65,6 +88,8 @@ def stages(
     if unknown := set(no or ()) - set(Stages.model_fields):
         known = ", ".join(Stages.model_fields)
         raise typer.BadParameter(f"--no {min(unknown)}: the stages are {known}.")
+    if rerank is not None and rerank_url is not None:
+        raise typer.BadParameter("Give --rerank or --rerank-url: a bundle has one reranker.")
     with plain_errors(), ExitStack() as stack:
         opened = Bundle.open(bundle)
         changes: list[StageChange] = []
@@ -81,7 +106,15 @@ def stages(
                 changes.append(remove_hub(opened, work))
         if feedback is not None:
             changes.append(set_feedback(feedback))
+        if rerank_url is not None:
+            names = [name.strip() for name in rerank_fields.split(",") if name.strip()]
+            changes.append(set_endpoint(opened, rerank_url, rerank_model, rerank_mode, names))
+        if rerank is not None:
+            folder = stack.enter_context(TemporaryDirectory(prefix=".stages-", dir=bundle))
+            changes.append(set_reranker(opened, rerank, Path(folder)))
         record = opened.manifest.stages.rerank
+        for change in changes:
+            record = change.stages.get("rerank", record)
         limits = set_rerank_limits(record, rerank_depth, rerank_weight, rerank_deadline_ms)
         if limits.stages:
             changes.append(limits)

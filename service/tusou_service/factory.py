@@ -37,6 +37,7 @@ class BundleSource:
         """
         from tusou.indexes.specs import MilvusAccess  # noqa: PLC0415 - likewise
         from tusou.retrieval.pipeline import SearchPipeline  # noqa: PLC0415 - imports numpy and more
+        from tusou.stages.endpoint_spec import EndpointAccess  # noqa: PLC0415 - likewise
 
         return SearchPipeline.open(
             local_folder(self.location, self.settings.cache_dir),
@@ -46,6 +47,9 @@ class BundleSource:
             backend=self.settings.backend,
             cache_size=self.settings.cache_queries,
             milvus=MilvusAccess(self.settings.milvus_uri, self.settings.milvus_timeout_ms / 1000),
+            endpoint=EndpointAccess(
+                self.settings.rerank_url, self.settings.rerank_key_file, self.settings.cache_dir
+            ),
         )
 
 

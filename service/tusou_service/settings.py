@@ -139,6 +139,14 @@ class Settings(BaseSettings):
     milvus_timeout_ms: int = Field(
         default=2000, ge=1, le=60_000, description="Time limit of a search on Milvus."
     )
+    rerank_url: str | None = Field(
+        default=None,
+        description="The endpoint of a bundle that a vision language model reranks, if not the one "
+        "that the bundle names, such as http://127.0.0.1:8001/v1.",
+    )
+    rerank_key_file: Path | None = Field(
+        default=None, description="A file with the API key of that endpoint in its first line."
+    )
     max_batch: Count = Field(default=64, description="Queries in one pass of the model.")
     queue_size: Count = Field(default=1024, description="Queries that may wait; more are refused.")
     timeout_ms: int = Field(

@@ -49,6 +49,7 @@ def test_there_is_a_lock_for_each_way_to_install() -> None:
         "gpu",
         "installer",
         "lab",
+        "llm",
         "milvus-server",
         "milvus",
         "otel",
@@ -77,7 +78,7 @@ def test_what_is_installed_is_what_is_tested(platform: dict[str, str]) -> None:
     assert pins(ROOT / "requirements/lab.txt", platform).items() <= tested.items()
     assert pins(ROOT / "requirements/otel.txt", platform).items() <= tested.items()
     assert pins(ROOT / "requirements/s3.txt", platform).items() <= tested.items()
-    for lock in ("gpu", "milvus", "milvus-server", "ray"):
+    for lock in ("gpu", "llm", "milvus", "milvus-server", "ray"):
         pinned = pins(ROOT / f"requirements/{lock}.txt", platform)
         assert {
             name: tested[name] for name in pinned.keys() & tested.keys()

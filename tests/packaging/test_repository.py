@@ -23,7 +23,7 @@ def test_the_licence_is_the_whole_apache_2() -> None:
 def test_make_has_the_documented_targets() -> None:
     targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
     documented = ["help", "demo", "serve", "test", "test-services", "coverage", "test-browser"]
-    documented += ["test-milvus", "test-ray", "bench"]
+    documented += ["test-milvus", "test-ray", "test-llm", "bench"]
     documented += ["bench-gate", "bench-gpu", "check", "audit", "sbom", "lock", "clean"]
     assert targets == documented
 

@@ -12,6 +12,7 @@ _Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 _Factor = Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)]
 
 QUERY_BANK, HUB_BIAS, CALIBRATION = "query_bank.npy", "hub_bias.npy", "calibration.json"
+RERANK_VECTORS = "rerank_vectors.npy"  # (n, e) unit vectors of a larger model; zeros: none
 
 
 class StageRecord(BaseModel):

@@ -50,13 +50,19 @@ from tusou.retrieval.pages import FoundPage, PreparedQuery, find_pages
 from tusou.retrieval.query import ItemPart, Query, TextPart, VectorPart, combine
 from tusou.retrieval.query_cache import QueryCache, check_finite
 from tusou.retrieval.relevance import open_judge
-from tusou.retrieval.rerank_candidates import Outcome, RerankCandidates, rerank_task
+from tusou.retrieval.rerank_candidates import (
+    Outcome,
+    RerankCandidates,
+    positive_texts,
+    rerank_task,
+)
 from tusou.retrieval.results import RetrievedBatch, SearchResults, TextEmbeddings
 from tusou.retrieval.retriever import NeighborRequest, find_neighbors
 from tusou.retrieval.searched_items import SearchedItems
 from tusou.stages import open_reranker
 from tusou.stages.base import StageContext
 from tusou.stages.calibration import Calibration
+from tusou.stages.endpoint_spec import BUNDLE_ENDPOINT, EndpointAccess
 from tusou.stages.reranking import Reranking
 from tusou.text.segmentation import segment
 
@@ -84,6 +90,7 @@ class SearchPipeline:
         image_options: tuple[str, str],  # the requested precision and backend
         cache_size: int,
         milvus: MilvusAccess | None = None,
+        endpoint: EndpointAccess = BUNDLE_ENDPOINT,
     ) -> None:
         """Errors as for `open`."""
         self.bundle = bundle
@@ -99,7 +106,7 @@ class SearchPipeline:
         record = self._stages.rerank
         self.reranker = None
         if record is not None and weights is not None:  # a ranking of vectors alone has no texts
-            context = StageContext(bundle, weights, device, *image_options)
+            context = StageContext(bundle, weights, device, *image_options, endpoint)
             self.reranker = open_reranker(context, record)
 
     @classmethod
@@ -114,6 +121,7 @@ class SearchPipeline:
         backend: str = "auto",
         cache_size: int = 0,
         milvus: MilvusAccess | None = None,
+        endpoint: EndpointAccess = BUNDLE_ENDPOINT,
     ) -> Self:
         """Verify and open the version that CURRENT names.
 
@@ -122,7 +130,8 @@ class SearchPipeline:
         vectors are cached. Raises CorruptBundle, InsufficientMemory when the bundle certainly does
         not fit, and IncompatibleBundle when the weights are not those that encoded the items, or
         do not reproduce the vectors of the golden texts. Where the index is on a server, `milvus`
-        tells how to ask it, and IndexUnavailable is raised if it does not answer.
+        tells how to ask it, and IndexUnavailable is raised if it does not answer. `endpoint` tells
+        how to ask a reranker that is behind one.
         """
         bundle = Bundle.open(root)
         bundle.verify()
@@ -142,6 +151,7 @@ class SearchPipeline:
             image_options=options,
             cache_size=cache_size,
             milvus=milvus,
+            endpoint=endpoint,
         )
         pipeline.check()
         return pipeline
@@ -341,7 +351,9 @@ class SearchPipeline:
         return prepared if judge is None else replace(prepared, judge=judge)
 
     def _ready_to_rerank(self, prepared: PreparedQuery) -> PreparedQuery:
-        if self.reranker is None or not prepared.query.rerank:
+        query = prepared.query
+        # A reranker reads what is searched for: an image or an item has no text.
+        if self.reranker is None or not query.rerank or not positive_texts(query):
             return prepared
         return replace(prepared, depth=self.reranker.depth)
 

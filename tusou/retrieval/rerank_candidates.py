@@ -49,15 +49,19 @@ class RerankCandidates:
 Outcome: TypeAlias = Hits | RerankCandidates | TusouError
 
 
+def positive_texts(query: Query) -> tuple[str, ...]:
+    """Return the texts that a query searches for, without those that it refuses."""
+    return tuple(
+        part.text for part in query.parts if isinstance(part, TextPart) and part.weight > 0
+    )
+
+
 def rerank_task(
     query: Query, vector: Vectors, hits: Hits, keys: list[int], items: SearchedItems, depth: int
 ) -> RerankTask:
     """Return the task to score the first `depth` hits, whose row keys are given."""
-    texts = tuple(
-        part.text for part in query.parts if isinstance(part, TextPart) and part.weight > 0
-    )
     cosines = np.array(hits.scores[:depth], np.float32)
-    return RerankTask(texts, vector, tuple(keys[:depth]), cosines, items.view)
+    return RerankTask(positive_texts(query), vector, tuple(keys[:depth]), cosines, items.view)
 
 
 def _explained(hits: Hits, scores: Scores) -> Hits:

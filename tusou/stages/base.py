@@ -13,6 +13,7 @@ from tusou.bundle.stages import RerankRecord
 from tusou.core.arrays import Vectors
 from tusou.core.ids import ItemId
 from tusou.encoders import ModelWeights
+from tusou.stages.endpoint_spec import BUNDLE_ENDPOINT, EndpointAccess
 
 # Positions in the ranking, and their scores.
 ScoredPart: TypeAlias = tuple[Sequence[int], Sequence[float]]
@@ -64,6 +65,7 @@ class StageContext:
     device: str
     precision: str  # as requested, such as "auto"
     backend: str
+    endpoint: EndpointAccess = BUNDLE_ENDPOINT
 
 
 class Reranker(Protocol):
