@@ -61,20 +61,13 @@ def record_model(
         return Model(**members[0].model_dump(exclude={"weight"}))
     if len({member.sha256 for member in members}) < len(members):
         raise InvalidRequest("--model: the same weights twice; give each model once")
-    sizes = {member.name: member.image_size for member in members}
-    if len(set(sizes.values())) > 1:
-        listed = ", ".join(f"{name} {size}" for name, size in sizes.items())
-        raise InvalidRequest(
-            f"the models of an ensemble take images of one size, and these take {listed} pixels; "
-            "index with each of them, and use `tusou fuse` for their runs"
-        )
     name = "+".join(f"{member.weight:.3g}*{member.name}" for member in members)
     return Model(
         name=name,
         location=name,
         sha256=ensemble_digest((member.sha256, member.weight) for member in members),
         dim=sum(member.dim for member in members),
-        image_size=members[0].image_size,
+        image_size=max(member.image_size for member in members),
         members=tuple(members),
     )
 

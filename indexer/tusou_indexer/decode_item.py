@@ -10,7 +10,7 @@ from tusou.bundle.item_reader import decode_stored_image, read_span
 from tusou.core.arrays import Pixels
 from tusou.core.ids import Encoding
 from tusou.images.preparation import Preparation
-from tusou.images.preprocess import open_image, to_pixels
+from tusou.images.preprocess import ImageSize, open_image, pixel_shape, to_pixels
 
 _CHECKSUM_BYTES = 4
 _HEAD_BYTES = _CHECKSUM_BYTES + DIGEST_BYTES
@@ -21,7 +21,7 @@ def decode_item(
     offset: int,
     length: int,
     encoding: Encoding,
-    size: int,
+    size: ImageSize,
     preparation: Preparation,
     max_megapixels: int,
 ) -> bytes:
@@ -36,8 +36,8 @@ def decode_item(
     return check + content_digest(content) + pixels.tobytes()
 
 
-def split_decoded(result: bytes, size: int) -> tuple[int, bytes, Pixels]:
-    """Return checksum, digest and pixels, (size, size, 3), of a result of `decode_item`."""
-    pixels = np.frombuffer(result, np.uint8, offset=_HEAD_BYTES).reshape(size, size, 3)
+def split_decoded(result: bytes, size: ImageSize) -> tuple[int, bytes, Pixels]:
+    """Return checksum, digest and pixels, of `pixel_shape`, of a result of `decode_item`."""
+    pixels = np.frombuffer(result, np.uint8, offset=_HEAD_BYTES).reshape(pixel_shape(size))
     check = int.from_bytes(result[:_CHECKSUM_BYTES], "little")
     return check, result[_CHECKSUM_BYTES:_HEAD_BYTES], pixels

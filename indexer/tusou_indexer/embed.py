@@ -20,6 +20,7 @@ from tusou.core.arrays import Ids, Vectors
 from tusou.core.errors import BadDataset, BadImage
 from tusou.encoders import ImageEncoder, TextEncoder
 from tusou.images.preparation import Preparation
+from tusou.images.preprocess import ImageSize, pixel_shape
 from tusou.images.workers import ImageWorkers
 from tusou_indexer.build_inputs import BuildInputs
 from tusou_indexer.decode_item import decode_item, split_decoded
@@ -185,7 +186,7 @@ def row_outcomes(
             yield row if finite else "embedding is not finite"
 
 
-def _jobs(rows: EncodableRows, batches: list[Ids], size: int) -> Iterator[tuple[object, ...]]:
+def _jobs(rows: EncodableRows, batches: list[Ids], size: ImageSize) -> Iterator[tuple[object, ...]]:
     paths, encoding = [str(path) for path in rows.paths], rows.source.encoding
     how = Preparation.parse(rows.inputs.prepare), rows.inputs.max_megapixels
     for batch in batches:
@@ -203,7 +204,7 @@ def _encode_images(
     """
     outcomes: list[tuple[int, bytes] | str] = []
     size, count = encoder.image_size, 0
-    pixels = np.zeros((batch_rows, size, size, 3), np.uint8)
+    pixels = np.zeros((batch_rows, *pixel_shape(size)), np.uint8)
     for result in decoded:
         if isinstance(result, BadImage):
             outcomes.append(str(result))

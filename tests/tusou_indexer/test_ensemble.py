@@ -10,8 +10,10 @@ from drawing import image_bytes
 from tiny_models import save_tiny_model
 from tusou_indexer.build import BuildReport, BuildSpec, build
 from tusou_indexer.build_models import parse_weights
+from tusou_indexer.encode_contents import ContentEncoder
 
 from tests.tusou_indexer.test_image_reuse import Recorder
+from tusou import open_bundle
 from tusou.bundle.bundle import Bundle
 from tusou.cli.progress import NoProgress
 from tusou.core.arrays import Vectors
@@ -166,12 +168,32 @@ def test_weights_are_numbers(text: str) -> None:
         parse_weights(text)
 
 
-def test_models_that_do_not_fit_together_are_refused(spec: BuildSpec, tmp_path: Path) -> None:
+def test_a_model_is_given_once(spec: BuildSpec, tmp_path: Path) -> None:
     with pytest.raises(InvalidRequest, match="the same weights twice"):
         run(replace(spec, more_models=(spec.model,)), tmp_path / "b")
+
+
+def test_models_of_different_sizes_of_images_get_each_its_own(
+    spec: BuildSpec, tmp_path: Path
+) -> None:
     large = save_tiny_model(tmp_path / "large.pt", 2, image_resolution=48)
-    with pytest.raises(InvalidRequest, match=r"tiny\.pt 32, large\.pt 48 pixels"):
-        run(replace(spec, more_models=(str(large),)), tmp_path / "b")
+    both = replace(spec, more_models=(str(large),), views="flip")
+    run(both, tmp_path / "b")
+    manifest = Bundle.open(tmp_path / "b").manifest
+    assert (manifest.model.image_size, manifest.image_size) == (48, (32, 48))
+    parts = []
+    for model, side, weight in ((spec.model, 32, 0.6), (str(large), 48, 0.4)):
+        encoder = load_image_encoder(find_weights(model), "cpu", "fp32", "torch")
+        pixels = to_pixels(open_image(image_bytes(7)), side)
+        mean = encoder.encode(np.ascontiguousarray([pixels, pixels[:, ::-1]])).mean(axis=0)
+        parts.append(np.sqrt(weight) * mean / np.linalg.norm(mean))
+    expected = np.concatenate(parts)
+    np.testing.assert_allclose(vectors(tmp_path / "b")[7], expected, atol=1e-5)
+    with open_bundle(tmp_path / "b") as opened:
+        np.testing.assert_allclose(opened.encode_images([image_bytes(7)])[0], expected, atol=1e-5)
+        np.testing.assert_allclose(
+            ContentEncoder(manifest).encode([image_bytes(7)])[0], expected, atol=1e-5
+        )
 
 
 def test_a_manifest_whose_members_do_not_make_the_model_is_refused(

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from tusou.core.arrays import Pixels, Vectors
 from tusou.encoders.checkpoint_file import CheckpointFile
+from tusou.images.preprocess import ImageSize
 
 CONTEXT = 52  # tokens a text may have, [CLS] and [SEP] included
 
@@ -58,7 +59,10 @@ class ImageEncoder(Protocol):
 
     dim: int
     precision: str
-    image_size: int
+
+    @property
+    def image_size(self) -> ImageSize:
+        """The size that `images.preprocess.to_pixels` gives the images."""
 
     def encode(self, pixels: Pixels) -> Vectors:
-        """Return one unit row per image made by `images.preprocess.to_pixels`: (n, dim) float32."""
+        """Return one unit row per image made by `to_pixels`: (n, dim) float32."""

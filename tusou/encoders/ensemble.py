@@ -6,6 +6,7 @@ from tusou.core.arrays import Pixels, Vectors
 from tusou.core.unit_vectors import join_parts
 from tusou.encoders.base import ImageEncoder, TextEncoder, Tokens
 from tusou.encoders.prompted import PromptedEncoder
+from tusou.images.preprocess import as_sides, join_sides, split_sizes
 
 
 def join_names(names: Sequence[str]) -> str:
@@ -34,16 +35,20 @@ class EnsembleTextEncoder:
 
 
 class EnsembleImageEncoder:
-    """Encodes images with several image towers, all of which take images of one size."""
+    """Encodes images with several image towers, each of which has its size of images."""
 
     def __init__(self, members: Sequence[ImageEncoder], weights: Sequence[float]) -> None:
         self._members, self._weights = tuple(members), tuple(weights)
         self.dim = sum(member.dim for member in members)
         self.precision = join_names([member.precision for member in members])
-        (self.image_size,) = {member.image_size for member in members}
+        self._sides = [side for member in members for side in as_sides(member.image_size)]
+        self.image_size = join_sides(self._sides)
 
     def encode(self, pixels: Pixels) -> Vectors:
-        return join_parts([member.encode(pixels) for member in self._members], self._weights)
+        by_side = split_sizes(pixels, self.image_size)
+        members = zip(self._members, self._sides, strict=True)
+        parts = [member.encode(by_side[side]) for member, side in members]
+        return join_parts(parts, self._weights)
 
 
 def combine_text_encoders(

@@ -7,6 +7,7 @@ from tusou.core.arrays import Pixels
 from tusou.core.errors import IncompatibleBundle, NotReady
 from tusou.core.memory_budget import check_memory
 from tusou.encoders import ImageEncoder, ModelWeights, open_image_model, resolve_model
+from tusou.images.preprocess import pixel_shape
 from tusou.images.views import Views
 from tusou.retrieval.compatibility import find_bundle_weights
 from tusou.retrieval.query import VectorPart
@@ -35,24 +36,24 @@ class LazyImageTower:
         Raises IncompatibleBundle when the weights' file has changed, and InsufficientMemory when
         the tower certainly does not fit.
         """
-        model = self._bundle.manifest.model
+        manifest = self._bundle.manifest
+        model, views = manifest.model, Views.parse(manifest.views)
         assert self._weights is not None
-        views = Views.parse(self._bundle.manifest.views)
-        weights = find_bundle_weights(self._bundle.manifest, self._weights.locations)
+        weights = find_bundle_weights(manifest, self._weights.locations)
         resolved = resolve_model(weights, "image", self._device, *self._options)
         check_memory(resolved.min_memory)
         encoder = open_image_model(resolved, views)
-        if (encoder.dim, encoder.image_size) != (model.dim, views.decoded_size(model.image_size)):
+        if (encoder.dim, encoder.image_size) != (model.dim, manifest.image_size):
             raise IncompatibleBundle(
                 f"{self._bundle.folder}: the image tower does not have the manifest's shape; "
                 "index again"
             )
-        blank = np.zeros((1, encoder.image_size, encoder.image_size, 3), np.uint8)
+        blank = np.zeros((1, *pixel_shape(encoder.image_size)), np.uint8)
         encoder.encode(blank)  # the first pass is slow
         self._encoder = encoder
 
     def encode(self, pixels: Pixels) -> list[VectorPart]:
-        """Encode images made by `to_pixels`, (n, size, size, 3); NotReady before `load`."""
+        """Encode images made by `to_pixels`, of `pixel_shape`; NotReady before `load`."""
         if self._encoder is None:
             raise NotReady("the image tower is not loaded; send the image again")
         vectors = check_finite(self._encoder.encode(pixels))

@@ -31,7 +31,7 @@ from tusou.encoders import (
     without_prompt,
 )
 from tusou.encoders.devices import pick_device
-from tusou.images.views import Views
+from tusou.images.preprocess import ImageSize
 from tusou.indexes import load_index
 from tusou.indexes.base import IndexServer, ServedIndex
 from tusou.indexes.item_changes import ChangeableIndex
@@ -229,10 +229,9 @@ class SearchPipeline:
         release_memory(self._device)
 
     @property
-    def image_size(self) -> int:
-        """The side, in pixels, of the images that `encode_images` takes."""
-        manifest = self.bundle.manifest
-        return Views.parse(manifest.views).decoded_size(manifest.model.image_size)
+    def image_size(self) -> ImageSize:
+        """The size of the images that `encode_images` takes, as `to_pixels` makes them."""
+        return self.bundle.manifest.image_size
 
     @property
     def image_tower_loaded(self) -> bool:
@@ -245,7 +244,7 @@ class SearchPipeline:
         self._image_tower.load()
 
     def encode_images(self, pixels: Pixels) -> list[VectorPart]:
-        """Encode images made by `to_pixels`, (n, size, size, 3); NotReady without the image tower.
+        """Encode images made by `to_pixels` in `image_size`; NotReady without the image tower.
 
         One call at a time, which may run beside the other methods.
         """

@@ -9,6 +9,7 @@ from tusou.core.arrays import Pixels, Vectors
 from tusou.core.unit_vectors import join_parts
 from tusou.encoders import TextEncoder, Weights, load_image_encoder
 from tusou.evaluation.index_recall import exact_neighbors, index_recall
+from tusou.images.preprocess import as_sides
 from tusou.indexes import VectorIndex
 
 K = 10
@@ -68,7 +69,7 @@ def image_probes(models: Sequence[Weights], weights: Sequence[float] = (1.0,)) -
     `models` are the checkpoints, `weights` those of an ensemble in the score.
     """
     encoders = (load_image_encoder(each, "cpu", "fp32", "torch") for each in models)
-    parts = [encoder.encode(_draw_images(encoder.image_size)) for encoder in encoders]
+    parts = [encoder.encode(_draw_images(*as_sides(encoder.image_size))) for encoder in encoders]
     return parts[0] if len(parts) == 1 else join_parts(parts, weights)
 
 

@@ -9,7 +9,7 @@ from tusou.bundle.bundle import Bundle
 from tusou.core.arrays import Pixels, Vectors
 from tusou.core.errors import BadImage
 from tusou.images.preparation import Preparation
-from tusou.images.preprocess import MAX_MEGAPIXELS
+from tusou.images.preprocess import MAX_MEGAPIXELS, ImageSize, pixel_shape
 from tusou.images.workers import ImageWorkers
 from tusou_service.engine.interfaces import Pipeline
 from tusou_service.images.decode_worker import decode_upload
@@ -36,7 +36,9 @@ def encode_contents(
     return vectors
 
 
-def _decode(bundle: Bundle, size: int, contents: Sequence[bytes]) -> Iterator[tuple[int, Pixels]]:
+def _decode(
+    bundle: Bundle, size: ImageSize, contents: Sequence[bytes]
+) -> Iterator[tuple[int, Pixels]]:
     steps = Preparation.parse(str(bundle.manifest.build.get("prepare", "none")))
     jobs = ((content, size, MAX_MEGAPIXELS, steps) for content in contents)
     with ImageWorkers(decode_upload, 1, max_megapixels=MAX_MEGAPIXELS) as workers:
@@ -44,4 +46,4 @@ def _decode(bundle: Bundle, size: int, contents: Sequence[bytes]) -> Iterator[tu
             if isinstance(decoded, BadImage):
                 _log.warning("a live item's image cannot be decoded: %s", decoded)
             else:
-                yield position, np.frombuffer(decoded, np.uint8).reshape(size, size, 3)
+                yield position, np.frombuffer(decoded, np.uint8).reshape(pixel_shape(size))

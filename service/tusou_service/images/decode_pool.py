@@ -10,7 +10,7 @@ import numpy as np
 from tusou.core.arrays import Pixels
 from tusou.core.errors import DeadlineExceeded, Overloaded
 from tusou.images.preparation import FOR_QUERIES, Preparation
-from tusou.images.preprocess import MAX_MEGAPIXELS
+from tusou.images.preprocess import MAX_MEGAPIXELS, ImageSize, pixel_shape
 from tusou.images.workers import ImageWorkers
 from tusou_service.images.decode_worker import decode_upload
 
@@ -42,11 +42,11 @@ class DecodePool:
     async def decode(
         self,
         image: bytes | str,
-        size: int,
+        size: ImageSize,
         deadline: float,
         preparation: Preparation = FOR_QUERIES,
     ) -> Pixels:
-        """Return an image, given as its bytes or in base64, as (size, size, 3) RGB.
+        """Return an image, given as its bytes or in base64, as RGB of `pixel_shape`.
 
         The image of a query is turned upright and put on white, as its sender sees it.
 
@@ -64,10 +64,10 @@ class DecodePool:
             raise DeadlineExceeded("The time limit passed before the image was decoded.") from None
         finally:
             self._waiting -= 1
-        return np.frombuffer(pixels, np.uint8).reshape(size, size, 3)
+        return np.frombuffer(pixels, np.uint8).reshape(pixel_shape(size))
 
     def _submit(
-        self, image: bytes | str, size: int, deadline: float, preparation: Preparation
+        self, image: bytes | str, size: ImageSize, deadline: float, preparation: Preparation
     ) -> Future[bytes]:
         left = deadline - asyncio.get_running_loop().time()
         limit = self._max_megapixels

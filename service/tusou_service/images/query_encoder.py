@@ -22,7 +22,7 @@ from tusou.core.errors import (
     Unavailable,
 )
 from tusou.images.preparation import FOR_QUERIES, Preparation
-from tusou.images.preprocess import MAX_MEGAPIXELS
+from tusou.images.preprocess import MAX_MEGAPIXELS, ImageSize, pixel_shape
 from tusou.retrieval.no_encoder import require_encoder
 from tusou.retrieval.query import VectorPart
 from tusou_service.images.decode_pool import DecodePool
@@ -48,8 +48,8 @@ class ImagePipeline(Protocol):
         """The bundle that is searched."""
 
     @property
-    def image_size(self) -> int:
-        """The side, in pixels, of the images that `encode_images` takes."""
+    def image_size(self) -> ImageSize:
+        """The size of the images that `encode_images` takes, as `to_pixels` makes them."""
 
     @property
     def image_tower_loaded(self) -> bool:
@@ -59,7 +59,7 @@ class ImagePipeline(Protocol):
         """Load the image tower; IncompatibleBundle, InsufficientMemory."""
 
     def encode_images(self, pixels: Pixels) -> list[VectorPart]:
-        """Encode a batch of images, (n, size, size, 3) RGB. One thread at a time calls it."""
+        """Encode a batch of images, RGB. One thread at a time calls it."""
 
     def release_memory(self) -> None:
         """Return the memory that the device's allocator keeps for later use."""
@@ -140,7 +140,7 @@ class ImageQueryEncoder:
     def load_tower(self, pipeline: ImagePipeline) -> None:
         """Load a pipeline's image tower and measure its speed, in the loader's thread."""
         pipeline.load_image_tower()
-        shape = (pipeline.image_size, pipeline.image_size, 3)
+        shape = pixel_shape(pipeline.image_size)
         pipeline.encode_images(np.zeros((1, *shape), np.uint8))
         self._batcher.measure_times(
             lambda count: pipeline.encode_images(np.zeros((count, *shape), np.uint8))
@@ -177,7 +177,7 @@ class ImageQueryEncoder:
         """Encode images of the pipeline's size, in the batcher's thread."""
         started = perf_counter()
         pipeline = self._pipeline()
-        if any(len(image) != pipeline.image_size for image in images):
+        if any(image.shape != pixel_shape(pipeline.image_size) for image in images):
             raise NotReady("the index has just changed; send the image again")
         parts = pipeline.encode_images(np.stack(images))
         seconds = perf_counter() - started
