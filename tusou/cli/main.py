@@ -63,6 +63,7 @@ VERBS: dict[str, tuple[str, str]] = {
         "Fit the relevance of hits on judged queries.",
     ),
     "sweep": ("tusou_lab.sweep.cli:sweep", "Compare prompts, pools, depths, indexes, precisions."),
+    "improve": ("tusou_lab.improve.cli:improve", "Try stages, and take those that help."),
     "report": ("tusou_lab.report.cli:report", "Write a report of runs: one page to hand in."),
     "view": ("tusou_lab.view.cli:view", "Show queries with the images found, without answers."),
 }

@@ -1,1 +1,1 @@
-"""Tries stages of ranking on judged queries, and takes those that help."""
+"""Finds out which stages help on judged queries, and makes the bundle that has them."""

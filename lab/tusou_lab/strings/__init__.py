@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
 from tusou_lab.strings.facts import FACTS
+from tusou_lab.strings.ladder import LADDER
 from tusou_lab.strings.method import METHOD
 from tusou_lab.strings.narrative import NARRATIVE
 from tusou_lab.strings.sections import SECTIONS
@@ -13,7 +14,7 @@ Language: TypeAlias = Literal["zh", "en"]
 Strings: TypeAlias = Mapping[str, str]
 
 # Pairs of Chinese and English texts; each key stands in one table.
-TABLES = (SWEEP, SECTIONS, METHOD, NARRATIVE, FACTS)
+TABLES = (SWEEP, SECTIONS, METHOD, NARRATIVE, FACTS, LADDER)
 
 
 def strings_in(language: Language) -> Strings:

@@ -1,0 +1,121 @@
+"""The ladder: what each rung gains and costs, and whether it is taken.
+
+FOLDER/ladder.json                all results; `tusou report --ladder FOLDER` reads it
+FOLDER/ladder.md                  the tables
+FOLDER/bundle/                    the best bundle, ready to serve
+FOLDER/answers/{choosing,confirming}.jsonl        the halves of the answers
+FOLDER/runs/{choosing,confirming}/RUNG.jsonl      what each rung returns, for `tusou compare`
+FOLDER/commands.txt               the commands that made the bundles
+FOLDER/work/                      trials and bundles; a second run continues from them
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from pydantic import TypeAdapter, ValidationError
+
+from tusou.core.errors import BadDataset
+from tusou.core.files import write_file
+
+LADDER, PAGE, BUNDLE, RUNS, ANSWERS = "ladder.json", "ladder.md", "bundle", "runs", "answers"
+CHOOSING, CONFIRMING = "choosing", "confirming"
+
+# `no_gain`: no setting is better than none on the choosing half, so that nothing is confirmed.
+Verdict: TypeAlias = Literal["taken", "no_gain", "holds_zero", "worse"]
+
+
+@dataclass(frozen=True, slots=True)
+class Gain:
+    """One metric on the confirming half before and after, in percent; the interval is paired."""
+
+    before: float
+    after: float
+    gain: float
+    low: float  # 95 %
+    high: float
+    p: float  # of the permutation test
+
+
+@dataclass(frozen=True, slots=True)
+class RungCost:
+    """The cost of a bundle and, measured in turn with it, of the plain one."""
+
+    ms: float  # a query, searched alone: the fastest of several rounds
+    plain_ms: float
+    disk_mb: float  # files of the version
+    plain_disk_mb: float
+    memory_mb: float  # the most that a process which searches the bundle takes
+    plain_memory_mb: float
+
+
+@dataclass(frozen=True, slots=True)
+class LadderRung:
+    """A stage with the settings that the choosing half chose."""
+
+    name: str
+    above: tuple[str, ...]  # the rungs it was tried on top of; empty: alone
+    settings: str  # options of `tusou stages` or `tusou index`; empty: none helped
+    chosen_gain: float  # of mean_recall on the choosing half, percent; flatters the rung
+    gains: dict[str, Gain]  # by metric, on the confirming half; empty: not confirmed
+    p_holm: float | None  # of mean_recall, corrected for all rungs that were confirmed
+    cost: RungCost | None
+    verdict: Verdict
+    run: str | None  # name of its files in `runs`
+
+
+@dataclass(frozen=True, slots=True)
+class BestBundle:
+    """The plain bundle with all rungs that were taken."""
+
+    version: str
+    rungs: tuple[str, ...]
+    settings: str
+    gains: dict[str, Gain]  # over the plain bundle, on the confirming half
+    cost: RungCost | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ladder:
+    """All rungs, alone and on top of each other, and what they were measured on."""
+
+    bundle: str  # version
+    model: str
+    items: int
+    answers: str
+    seed: int
+    choosing: int  # queries
+    confirming: int
+    plain: dict[str, float]  # metric -> percent, on the confirming half
+    alone: tuple[LadderRung, ...]
+    together: tuple[LadderRung, ...]  # in the order in which they were put on top
+    best: BestBundle
+    tests: int  # confirmations: what p values are corrected for
+    notes: dict[str, dict[str, int]]  # a code, with the numbers of its sentence
+    machine: str
+    date: str
+    seconds: float
+
+
+_LADDER_TYPE = TypeAdapter(Ladder)
+
+
+def write_ladder(folder: Path, ladder: Ladder) -> None:
+    """Write the data of a ladder."""
+    text = json.dumps({"tusou_ladder": 1, **asdict(ladder)}, ensure_ascii=False, indent=1)
+    write_file(folder / LADDER, f"{text}\n".encode())
+
+
+def read_ladder(folder: Path) -> Ladder:
+    """Read the data of a ladder; raise BadDataset when the folder holds none."""
+    path = folder / LADDER
+    try:
+        stored = json.loads(path.read_bytes())
+        if stored.pop("tusou_ladder") != 1:
+            raise ValueError("another format")
+        return _LADDER_TYPE.validate_python(stored)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, ValidationError):
+        raise BadDataset(
+            f"{path} was not written by this version of `tusou improve --out`; run it again"
+        ) from None
