@@ -10,6 +10,7 @@ FOLDER/work/                      trials and bundles; a second run continues fro
 """
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -84,6 +85,7 @@ class Ladder:
     model: str
     items: int
     answers: str
+    options: tuple[str, ...]  # of `tusou improve`, beside the answers
     seed: int
     choosing: int  # queries
     confirming: int
@@ -119,3 +121,13 @@ def read_ladder(folder: Path) -> Ladder:
         raise BadDataset(
             f"{path} was not written by this version of `tusou improve --out`; run it again"
         ) from None
+
+
+def find_ladder(runs: Iterable[Path]) -> Path | None:
+    """Return the folder of the ladder that one of the runs belongs to, or lies beside."""
+    for run in runs:
+        path = run.resolve()
+        for folder in (*path.parents[:3], path.parent / "ladder"):
+            if (folder / LADDER).is_file():
+                return folder
+    return None

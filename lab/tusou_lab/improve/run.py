@@ -49,6 +49,11 @@ class ImproveSpec:
     options: TryOptions = field(default_factory=TryOptions)
     seed: int = 0
 
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The options of the command line, without answers and output."""
+        return ("--try", ",".join(self.rungs), *self.options.words, "--seed", str(self.seed))
+
 
 def improve(
     root: Path, spec: ImproveSpec, out: Path, progress: Progress, *, force: bool = False
@@ -80,6 +85,7 @@ def improve(
         model=bundle.model_name,
         items=bundle.item_count,
         answers=spec.answers,
+        options=spec.words,
         seed=spec.seed,
         choosing=len(halves.choosing),
         confirming=len(halves.confirming),

@@ -17,6 +17,17 @@ class TryOptions:
     query_bank: str | None = None
     prompt_file: Path | None = None
 
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The options of the command line."""
+        given = {"--query-bank": self.query_bank, "--prompt-file": self.prompt_file}
+        return tuple(
+            word
+            for name, value in given.items()
+            if value is not None
+            for word in (name, str(value))
+        )
+
 
 def parse_try_list(texts: Sequence[str], options: TryOptions) -> list[Rung]:
     """Return the rungs in their order; InvalidRequest for an unknown name or a missing file."""

@@ -28,6 +28,14 @@ def report(
         Path | None,
         typer.Option(help="Folder written by `tusou sweep`.", exists=True, file_okay=False),
     ] = None,
+    ladder: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder written by `tusou improve`; found by itself beside its runs.",
+            exists=True,
+            file_okay=False,
+        ),
+    ] = None,
     title: Annotated[str | None, typer.Option(help="Heading of the page.")] = None,
     lang: Annotated[Literal["zh", "en"], typer.Option(help="Language of the page.")] = "zh",
     examples: Annotated[
@@ -51,6 +59,7 @@ def report(
             tuple(answers),
             tuple(bundle or ()),
             sweep,
+            ladder,
             title,
             lang,
             examples,

@@ -8,6 +8,7 @@ from shlex import quote
 
 from tusou.bundle.bundle import Bundle
 from tusou.data import split_source
+from tusou_lab.improve.ladder import Ladder
 from tusou_lab.report.inputs import ReportData, ReportRun, ReportSpec
 from tusou_lab.sweep.run import SweepResult
 
@@ -21,7 +22,12 @@ class CommandWriter:
         self._folder = folder.resolve()
 
     def commands(
-        self, spec: ReportSpec, data: ReportData, sweep: SweepResult | None, out: Path
+        self,
+        spec: ReportSpec,
+        data: ReportData,
+        sweep: SweepResult | None,
+        ladder: Ladder | None,
+        out: Path,
     ) -> Iterator[str]:
         """Yield every command, in the order to run them."""
         places = {bundle.version: path for path, bundle in data.bundles.items()}
@@ -36,6 +42,10 @@ class CommandWriter:
             words = [self._path(places[sweep.bundle]), "--answers", self._data(spec.answers[0])]
             words += [] if sweep.base["interpret"] else ["--no-interpret"]
             yield _command("sweep", *words, "--out", self._path(spec.sweep), "--force")
+        if spec.ladder and ladder and ladder.bundle in places:
+            words = [self._path(places[ladder.bundle]), "--answers", self._data(ladder.answers)]
+            words += [*ladder.options, "--out", self._path(spec.ladder), "--force"]
+            yield _command("improve", *words)
         yield self._report(spec, out)
 
     def _index(self, bundle: Bundle, path: Path) -> str:
@@ -79,7 +89,8 @@ class CommandWriter:
             words += ["--answers", self._data(answers)]
         for path in spec.bundles:
             words += ["--bundle", self._path(path)]
-        for option, file in (("--sweep", spec.sweep), ("--notes", spec.notes)):
+        files = {"--sweep": spec.sweep, "--ladder": spec.ladder, "--notes": spec.notes}
+        for option, file in files.items():
             words += [option, self._path(file)] if file else []
         words += ["--title", spec.title] if spec.title else []
         words += ["--lang", spec.language, "--examples", str(spec.examples)]

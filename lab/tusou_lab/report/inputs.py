@@ -24,6 +24,7 @@ class ReportSpec:
     answers: tuple[str, ...]  # files, or datasets (DATA#SPLIT), which serve both directions
     bundles: tuple[Path, ...] = ()
     sweep: Path | None = None
+    ladder: Path | None = None
     title: str | None = None
     language: Language = "zh"
     examples: int = 5  # rows of images under each heading

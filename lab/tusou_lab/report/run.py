@@ -1,6 +1,7 @@
 """Makes a report from files, with the commands that generate it again."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache, partial
 from importlib.resources import files
@@ -10,6 +11,8 @@ from time import perf_counter
 from tusou import __version__
 from tusou.cli.progress import Progress
 from tusou.core.hardware import describe_machine
+from tusou_lab.improve.ladder import Ladder, find_ladder, read_ladder
+from tusou_lab.improve.tables import ladder_parts
 from tusou_lab.report import sections
 from tusou_lab.report.analysis import outcomes
 from tusou_lab.report.commands import CommandWriter
@@ -34,15 +37,18 @@ def make_report(
 ) -> dict[str, str | float]:
     """Write the page, its Markdown and its images; return the paths and the seconds it took.
 
-    Raises OutputExists without `force`, and what `read_report_data` and `read_sweep` raise.
+    Raises OutputExists without `force`, and what `read_report_data`, `read_sweep` and
+    `read_ladder` raise.
     """
     started = perf_counter()
     check_output(out, force=force)
     sweep = read_sweep(spec.sweep) if spec.sweep else None
+    spec = replace(spec, ladder=spec.ladder or find_ladder(spec.runs))
+    ladder = read_ladder(spec.ladder) if spec.ladder else None
     data = read_report_data(spec, progress)
     notes = read_notes(spec.notes) if spec.notes else []
-    commands = list(CommandWriter(out.parent).commands(spec, data, sweep, out))
-    write_report(out, _build_report(data, spec, sweep, notes, commands))
+    commands = list(CommandWriter(out.parent).commands(spec, data, sweep, ladder, out))
+    write_report(out, _build_report(data, spec, sweep, ladder, notes, commands))
     page, markdown, _ = output_paths(out)
     seconds = round(perf_counter() - started, 2)
     return {"page": str(page), "markdown": str(markdown), "seconds": seconds}
@@ -52,6 +58,7 @@ def _build_report(
     data: ReportData,
     spec: ReportSpec,
     sweep: SweepResult | None,
+    ladder: Ladder | None,
     notes: list[ReportPart],
     commands: Sequence[str],
 ) -> Report:
@@ -70,6 +77,7 @@ def _build_report(
         "comparison": [*compare_runs(runs, words)],
         **_example_sections(data, findings, spec, words),
         "curves": [*_curves(sweep, words)] if sweep else [],
+        "ladder": [*_ladder(ladder, words)] if ladder else [],
         "improve": [ReportPart(points=tuple(improvements(findings, sweep, words)))],
         "notes": notes,
         "code": [ReportPart(text=words["code_text"], code=key_code())],
@@ -134,3 +142,9 @@ def _curves(sweep: SweepResult, words: Strings) -> Iterator[ReportPart]:
         yield ReportPart(name, about, figure=figure)
         tables = experiment_tables(experiment, words, shown)
         yield from (ReportPart(table=table) for table in tables)
+
+
+def _ladder(ladder: Ladder, words: Strings) -> Iterator[ReportPart]:
+    for part in ladder_parts(ladder, words, partial(metric_name, words=words)):
+        yield ReportPart(part.heading, part.text, points=part.points)
+        yield from (ReportPart(table=table) for table in part.tables)

@@ -4,11 +4,11 @@ LADDER = {
     "ladder": ("逐级提升", "The ladder"),
     "ladder_text": (
         (
-            "以模型 {model} 的普通索引包（{items} 张图片）为起点，逐项尝试各个环节。"
+            "以模型 {model} 的普通索引包（{items} 张图片）为起点，逐项尝试各个阶段。"
             "查询按编号的哈希分成两半（种子 {seed}，文本相同的查询在同一半）："
             "{choosing} 条只用来选参数，{confirming} 条只用来确认。"
             "表中的得分与区间都来自用于确认的一半；区间为配对 95% 置信区间，"
-            "{metric} 的区间包含 0 的环节不采用。"
+            "{metric} 的区间包含 0 的阶段不采用。"
             "p 值经 Holm 法校正，共 {tests} 次检验。"
         ),
         (
@@ -30,18 +30,18 @@ LADDER = {
     ),
     "ladder_alone": ("单独尝试", "Each rung alone"),
     "ladder_alone_text": (
-        "每个环节单独加在普通索引包上。",
+        "每个阶段单独加在普通索引包上。",
         "Each stage by itself on the plain bundle.",
     ),
     "ladder_together": ("逐级叠加", "On top of each other"),
     "ladder_together_text": (
-        "把单独有效的环节依次叠加（按选参一半上的提升从大到小），每一级都在已采用的各级之上重新选参并确认。",
+        "把单独有效的阶段依次叠加（按选参一半上的提升从大到小），每一级都在已采用的各级之上重新选参并确认。",
         (
             "The rungs that help alone, best first by the choosing half. Each is fitted again and "
             "confirmed on top of those taken before it."
         ),
     ),
-    "ladder_rung": ("环节", "rung"),
+    "ladder_rung": ("阶段", "rung"),
     "ladder_gain": ("提升", "gain"),
     "ladder_chosen_gain": ("选参一半上的提升", "gain where chosen"),
     "ladder_settings": ("参数", "settings"),
@@ -64,7 +64,7 @@ LADDER = {
         "{ms} ms per query; memory {memory} MB and disk {disk} MB beside the plain bundle.",
     ),
     "ladder_best_plain": (
-        "没有一个环节得到确认，最佳索引包就是普通索引包。",
+        "没有一个阶段得到确认，最佳索引包就是普通索引包。",
         "No rung was confirmed: the best bundle is the plain one.",
     ),
 }

@@ -49,7 +49,8 @@ def write_answers(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -
                 break
             effects = {item: recall(after, item) - recall(plain, item) for item in plain[:300]}
             item = (max if helps[number] else min)(effects, key=effects.__getitem__)
-            assert (effects[item] > 0) == helps[number] and effects[item] != 0
+            assert effects[item] != 0
+            assert (effects[item] > 0) == helps[number]
             lines.append({"query_id": f"q{number}.{text}", "query_text": text, "item_ids": [item]})
         path.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
         return path

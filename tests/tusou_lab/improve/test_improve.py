@@ -58,7 +58,7 @@ def test_a_gain_is_that_of_tusou_compare_on_the_confirming_half(
     change, gain = compared.metrics["mean_recall"], ladder.alone[0].gains["mean_recall"]
     assert compared.queries == ladder.confirming == QUERIES // 2
     assert (gain.before, gain.after) == (change.a, change.b)
-    assert (gain.low, gain.high) == change.interval
+    assert (gain.low, gain.high) == pytest.approx(change.interval)
     assert gain.p == change.p
 
 
@@ -176,3 +176,37 @@ def test_refuses_a_folder_with_other_files(
     with pytest.raises(OutputExists, match="holds other files"):
         run(tiny_bundle, helped[0], tmp_path)
     assert (tmp_path / "notes.txt").read_text() == "不要删除"
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_a_report_shows_the_ladder_that_its_runs_belong_to(
+    language: Language, helped: tuple[Path, Path, Ladder], tiny_bundle: Path, tmp_path: Path
+) -> None:
+    _, out, ladder = helped
+    spec = ReportSpec(
+        (out / "runs" / "confirming" / "plain.jsonl",),
+        (str(out / "answers" / "confirming.jsonl"),),
+        (tiny_bundle,),
+        language=language,
+        examples=0,
+    )
+    make_report(spec, tmp_path / "report.html")
+    text = (tmp_path / "report.md").read_text("utf-8")
+    words, gain = strings_in(language), ladder.alone[0].gains["mean_recall"]
+    assert f" {words['ladder']}\n" in text
+    assert f"| {gain.gain:+.2f} | \\[{gain.low:+.2f}, {gain.high:+.2f}] |" in text.replace(
+        "| [", "| \\["
+    )
+    assert words["ladder_taken"] in text
+    assert words["ladder_note_few_queries"].format(queries=30) in text
+    assert "tusou improve" in text  # among the commands to reproduce
+
+
+def test_a_report_of_other_runs_has_no_ladder(tmp_path: Path) -> None:
+    assert find_ladder((tmp_path / "runs" / "a.jsonl", tmp_path / "b.jsonl")) is None
+
+
+def test_a_ladder_of_another_program_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "ladder.json").write_text('{"tusou_ladder": 2}')
+    with pytest.raises(BadDataset, match="was not written by this version"):
+        read_ladder(tmp_path)
