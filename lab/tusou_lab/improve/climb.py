@@ -31,6 +31,7 @@ class Climb:
     together: tuple[LadderRung, ...]
     top: Standing
     taken: tuple[str, ...]
+    cost: RungCost | None  # of the top
     tests: int
 
 
@@ -50,7 +51,7 @@ def climb(
     confirmed = [tried for tried in alone if tried.result.verdict == "taken"]
     confirmed.sort(key=lambda tried: -tried.result.chosen_gain)
     together: list[TriedRung] = []
-    top, taken = plain, list[str]()
+    top, taken, top_cost = plain, list[str](), None
     progress.begin("putting rungs on top of each other", len(confirmed))
     for helpful in confirmed:
         tried = helpful
@@ -58,13 +59,15 @@ def climb(
             tried = try_rung(helpful.rung, top, tuple(taken), tools, cost)
         together.append(tried)
         if tried.standing is not None and tried.result.verdict == "taken":
-            top = tried.standing
+            top, top_cost = tried.standing, tried.result.cost
             taken.append(tried.rung.name)
         progress.advance(note=tried.rung.name)
     corrected, tests = _correct([*alone, *together[1:]])
     count = len(alone)
     first = [result for result in corrected[:count] if together and _is_first(result, together)]
-    return Climb(tuple(corrected[:count]), (*first, *corrected[count:]), top, tuple(taken), tests)
+    return Climb(
+        tuple(corrected[:count]), (*first, *corrected[count:]), top, tuple(taken), top_cost, tests
+    )
 
 
 def try_rung(

@@ -27,7 +27,7 @@ from tusou_lab.improve.command_log import log_commands
 from tusou_lab.improve.cost import measure_cost
 from tusou_lab.improve.gains import METRICS, measure_gains
 from tusou_lab.improve.halves import split_halves
-from tusou_lab.improve.ladder import BUNDLE, LADDER, BestBundle, Ladder, RungCost, write_ladder
+from tusou_lab.improve.ladder import BUNDLE, LADDER, BestBundle, Ladder, write_ladder
 from tusou_lab.improve.recipes import BundleMaker, Recipe
 from tusou_lab.improve.run_folder import PLAIN, RunFolder
 from tusou_lab.improve.rungs import Standing, Tools
@@ -48,6 +48,7 @@ class ImproveSpec:
     rungs: tuple[str, ...]  # as `--try` gives them
     options: TryOptions = field(default_factory=TryOptions)
     seed: int = 0
+    costs: bool = True  # measure milliseconds and memory, which takes half a minute a rung
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -77,9 +78,9 @@ def improve(
     plain = Standing(Recipe(), root, trials.search(root, PLAIN))
     runs.save(PLAIN, plain.trial.run)
     texts = [row.text for row in judgments.rows if row.text is not None]
-    cost = partial(measure_cost, root, texts=texts)
+    cost = partial(measure_cost, root, texts=texts) if spec.costs else _no_cost
     climbed = climb(plain, rungs, Tools(maker, trials, runs), cost, progress)
-    best = _write_best(out, plain, climbed, maker, runs, cost)
+    best = _write_best(out, plain, climbed, maker, runs)
     ladder = Ladder(
         bundle=bundle.version,
         model=bundle.model_name,
@@ -155,7 +156,6 @@ def _write_best(
     climbed: Climb,
     maker: BundleMaker,
     runs: RunFolder,
-    cost: "partial[RungCost]",
 ) -> BestBundle:
     root = maker.make(climbed.top.recipe, out / BUNDLE)
     positions = runs.halves.confirming
@@ -164,8 +164,12 @@ def _write_best(
         rungs=climbed.taken,
         settings=climbed.top.recipe.text,
         gains=measure_gains(plain.trial.values, climbed.top.trial.values, positions),
-        cost=cost(root) if climbed.taken else None,
+        cost=climbed.cost,
     )
+
+
+def _no_cost(_root: Path) -> None:
+    return None
 
 
 def _notes(confirming: int) -> dict[str, dict[str, int]]:

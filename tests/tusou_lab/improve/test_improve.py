@@ -18,11 +18,12 @@ from tusou.core.errors import BadDataset, InvalidRequest, OutputExists
 from tusou.evaluation.judgments import read_judgments
 
 QUERIES = 60
+pytestmark = pytest.mark.timeout(600)  # runs commands as processes
 
 
-def run(bundle: Path, answers: Path, out: Path, *rungs: str, force: bool = False) -> Ladder:
-    spec = ImproveSpec(str(answers), rungs or ("feedback",))
-    return improve(bundle, spec, out, NoProgress(), force=force)
+def run(bundle: Path, answers: Path, out: Path, *rungs: str, costs: bool = False) -> Ladder:
+    spec = ImproveSpec(str(answers), rungs or ("feedback",), costs=costs)
+    return improve(bundle, spec, out, NoProgress())
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +33,8 @@ def helped(
     """Climb on queries that feedback helps; return answers, folder and ladder."""
     folder = tmp_path_factory.mktemp("helped")
     answers = write_answers(folder / "valid.jsonl", [True] * QUERIES)
-    return answers, folder / "ladder", run(tiny_bundle, answers, folder / "ladder")
+    ladder = run(tiny_bundle, answers, folder / "ladder", costs=True)
+    return answers, folder / "ladder", ladder
 
 
 def test_a_stage_that_helps_is_taken(helped: tuple[Path, Path, Ladder]) -> None:
