@@ -8,6 +8,7 @@ import numpy as np
 from tusou.bundle.array_file import array_header
 from tusou.bundle.bundle import Bundle
 from tusou.bundle.manifest import IDS, VECTORS
+from tusou.bundle.rerank_vectors import QueryModel
 from tusou.bundle.stages import RERANK_VECTORS, RerankRecord
 from tusou.bundle.vector_file import VECTOR_TYPE
 from tusou.core.arrays import Ids
@@ -66,19 +67,15 @@ def set_vectors(bundle: Bundle, other: Path, folder: Path) -> StageChange:
         raise CorruptBundle(f"{larger.path(damaged[0])} is damaged; index again with --force")
     if larger.items != bundle.items:
         raise InvalidRequest(f"the items of {other} are {larger.items}, not {bundle.items}")
+    if not larger.manifest.has_encoder:
+        raise InvalidRequest(f"{other} holds vectors alone, and no model that encodes queries")
     keys = _matching_keys(bundle, larger)
     if not (keys >= 0).any():
         raise InvalidRequest(f"{other} has no item with the id of one of this bundle's")
     path = folder / RERANK_VECTORS
     _copy_vectors(larger, keys, path)
     model = larger.manifest.model
-    options: dict[str, str | int | float] = {
-        "name": model.name,
-        "dim": model.dim,
-        "items": int((keys >= 0).sum()),
-    }
-    if larger.manifest.prompt is not None:
-        options["prompt"] = larger.manifest.prompt
+    queries = QueryModel(model, larger.manifest.templates)
     record = RerankRecord(
         kind="vectors",
         model=model.location,
@@ -86,7 +83,7 @@ def set_vectors(bundle: Bundle, other: Path, folder: Path) -> StageChange:
         depth=_VECTORS_DEPTH,
         deadline_ms=_VECTORS_MS,
         weight=_WEIGHT,
-        options=options,
+        options=queries.options | {"items": int((keys >= 0).sum())},
     )
     return StageChange({"rerank": record}, add={RERANK_VECTORS: path})
 

@@ -1,6 +1,8 @@
 """Small images for requests to a model: JPEG in a data URI."""
 
+import threading
 from base64 import b64encode
+from collections import OrderedDict
 from io import BytesIO
 
 from PIL import Image
@@ -9,6 +11,31 @@ from tusou.images.preparation import put_on_white, turn_upright
 from tusou.images.preprocess import open_image
 
 _QUALITY = 85
+
+
+class ImageCache:
+    """Data URIs of the images used last, at most `max_bytes` of them; safe to use from threads."""
+
+    def __init__(self, side: int, max_bytes: int) -> None:
+        self._side, self._left = side, max_bytes
+        self._lock = threading.Lock()
+        self._uris: OrderedDict[bytes, str] = OrderedDict()
+
+    def uri(self, digest: bytes, data: bytes) -> str:
+        """Return the data URI of an image, which its digest identifies; BadImage."""
+        with self._lock:
+            if digest in self._uris:
+                self._uris.move_to_end(digest)
+                return self._uris[digest]
+        uri = to_data_uri(data, self._side)
+        with self._lock:
+            if digest not in self._uris:
+                self._uris[digest] = uri
+                self._left -= len(uri)
+            while self._left < 0:
+                _, oldest = self._uris.popitem(last=False)
+                self._left += len(oldest)
+        return uri
 
 
 def to_data_uri(data: bytes, side: int) -> str:

@@ -4,7 +4,7 @@ import asyncio
 import json
 import math
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -21,7 +21,7 @@ from tusou.stages.endpoint_cache import KEY_BYTES, GradeCache
 from tusou.stages.endpoint_cache_file import GRADE_FILE, GradeFile
 from tusou.stages.endpoint_client import ChatClient
 from tusou.stages.endpoint_grades import parse_grades
-from tusou.stages.endpoint_image import to_data_uri
+from tusou.stages.endpoint_image import ImageCache
 from tusou.stages.endpoint_prompt import (
     ShownCandidate,
     answer_schema,
@@ -32,7 +32,9 @@ from tusou.stages.endpoint_prompt import (
 from tusou.stages.endpoint_spec import EndpointSpec
 from tusou.stages.loop_thread import LoopThread
 
-_CACHE_BYTES = 32 * 2**20
+_CACHE_BYTES, _IMAGE_BYTES = 32 * 2**20, 64 * 2**20
+# Preparing an image is work for a processor, which other searches need as well.
+_IMAGE_THREADS = 2
 _QUESTION_SECONDS = 120.0  # of one question, where a search has no deadline
 
 
@@ -41,6 +43,7 @@ class _Candidate:
     position: int  # in the ranking
     key: bytes  # in the cache
     image: bytes
+    digest: bytes  # of the image
     fields: Attributes
 
 
@@ -54,6 +57,8 @@ class EndpointReranker:
     late, cut off or wrong. Only where no question was answered is that an error.
     """
 
+    threads = 32  # a call waits for answers most of its time
+
     def __init__(
         self,
         spec: EndpointSpec,
@@ -65,11 +70,12 @@ class EndpointReranker:
         cache: GradeCache | None = None,
     ) -> None:
         self.depth, self.seconds, self.weight = depth, seconds, weight
-        self.threads = spec.connections
         self._spec = spec
         self._cache = GradeCache(_CACHE_BYTES) if cache is None else cache
         self._cache_seed = f"{spec.model}\0{prompt_digest(spec.mode)}\0{spec.image_side}".encode()
         self._client = ChatClient(spec.url, spec.model, key, patience=seconds / 2)
+        self._images = ImageCache(spec.image_side, _IMAGE_BYTES)
+        self._image_threads = ThreadPoolExecutor(_IMAGE_THREADS, "rerank-image")
         self._slots = asyncio.Semaphore(spec.connections)
         self._thread = LoopThread("rerank-endpoint", self._client.aclose)
 
@@ -96,6 +102,7 @@ class EndpointReranker:
     def close(self) -> None:
         """End the questions in flight, and close connections and cache."""
         self._thread.close()
+        self._image_threads.shutdown()
         self._cache.close()
 
     def score(self, task: RerankTask, deadline: float) -> Iterator[ScoredPart]:
@@ -142,7 +149,8 @@ class EndpointReranker:
         """Ask one question; the candidates without a usable grade are left out."""
         async with self._slots:
             deadline = min(deadline, monotonic() + _QUESTION_SECONDS)
-            shown = await asyncio.to_thread(self._show, group)
+            loop = asyncio.get_running_loop()
+            shown = await loop.run_in_executor(self._image_threads, self._show, group, deadline)
             if not shown:
                 return []
             mode = self._spec.mode
@@ -156,12 +164,16 @@ class EndpointReranker:
         grades = parse_grades(answer, len(shown), whole_list=whole_list)
         return [(shown[number][0], grade) for number, grade in grades.items()]
 
-    def _show(self, group: Sequence[_Candidate]) -> list[tuple[_Candidate, ShownCandidate]]:
+    def _show(
+        self, group: Sequence[_Candidate], deadline: float
+    ) -> list[tuple[_Candidate, ShownCandidate]]:
         """Prepare the images, in an order that tells nothing about the ranking."""
         shown = []
         for each in sorted(group, key=lambda candidate: candidate.key):
+            if monotonic() >= deadline:
+                return []
             with suppress(BadImage):
-                image = to_data_uri(each.image, self._spec.image_side)
+                image = self._images.uri(each.digest, each.image)
                 shown.append((each, ShownCandidate(image, each.fields)))
         return shown
 
@@ -176,9 +188,10 @@ class EndpointReranker:
             with suppress(TusouError, OSError):  # such as a source that is no longer there
                 image, _ = items.image(str(items.id_at(key)))
                 fields = self._fields(items, key)
-                digest = seed.copy()
-                digest.update(content_digest(image) + _as_json(fields))
-                candidates.append(_Candidate(position, digest.digest(), image, fields))
+                digest = content_digest(image)
+                hashed = seed.copy()
+                hashed.update(digest + _as_json(fields))
+                candidates.append(_Candidate(position, hashed.digest(), image, digest, fields))
         return candidates
 
     def _fields(self, items: CandidateItems, key: int) -> Attributes:

@@ -6,18 +6,19 @@ from typing import Self
 
 import numpy as np
 
-from tusou.bundle.rerank_vectors import open_rerank_vectors
+from tusou.bundle.model_record import Model
+from tusou.bundle.rerank_vectors import QueryModel, open_rerank_vectors
 from tusou.bundle.stages import RerankRecord
 from tusou.bundle.vector_file import VectorFile
 from tusou.core.arrays import Vectors
 from tusou.core.errors import IncompatibleBundle, InvalidRequest
 from tusou.core.memory_budget import check_memory
 from tusou.encoders import (
+    ModelWeights,
     TextEncoder,
-    Weights,
     find_weights,
-    open_text_encoder,
-    resolve_encoder,
+    open_text_model,
+    resolve_model,
 )
 from tusou.stages.base import RerankTask, ScoredPart, StageContext
 
@@ -45,13 +46,15 @@ class VectorReranker:
     @classmethod
     def open(cls, context: StageContext, record: RerankRecord) -> Self:
         """Load the text tower; IncompatibleBundle, CorruptBundle, InsufficientMemory."""
-        weights = _find_weights(record)
-        resolved = resolve_encoder(
-            weights, "text", context.device, context.precision, context.backend
-        )
+        queries = QueryModel.of_record(record)
+        weights = _find_weights(queries.model)
+        # Lists are for the models of the bundle, which may be several.
+        names = [
+            name if "," not in name else "auto" for name in (context.precision, context.backend)
+        ]
+        resolved = resolve_model(weights, "text", context.device, *names)
         check_memory(resolved.min_memory)
-        prompt = record.options.get("prompt")
-        encoder = open_text_encoder(resolved, None if prompt is None else str(prompt))
+        encoder = open_text_model(resolved, queries.prompts)
         vectors = open_rerank_vectors(context.bundle)
         if encoder.dim != vectors.dim:
             raise IncompatibleBundle("the vectors for reranking are not of this model's length")
@@ -74,19 +77,23 @@ class VectorReranker:
         yield positions[present].tolist(), scores.tolist()
 
 
-def _find_weights(record: RerankRecord) -> Weights:
-    try:
-        weights = find_weights(record.model)
-    except InvalidRequest as error:
-        raise IncompatibleBundle(
-            f"the weights that rerank are not where they were. {error}"
-        ) from None
-    if weights.digest != record.sha256:
-        raise IncompatibleBundle(
-            f"the weights at {record.model} are not those that made the vectors for reranking; "
-            "put them back, or give the vectors anew with tusou stages --rerank"
-        )
-    return weights
+def _find_weights(model: Model) -> ModelWeights:
+    """Find the weights of a model; IncompatibleBundle unless they made the vectors."""
+    found = []
+    for part in model.parts:
+        try:
+            weights = find_weights(part.location)
+        except InvalidRequest as error:
+            raise IncompatibleBundle(
+                f"the weights for reranking ({part.name}) are not where they were. {error}"
+            ) from None
+        if weights.digest != part.sha256:
+            raise IncompatibleBundle(
+                f"the weights at {part.location} are not those that made the vectors for "
+                "reranking; put them back, or give the vectors anew with tusou stages --rerank"
+            )
+        found.append(weights)
+    return ModelWeights(tuple(found), tuple(part.weight for part in model.parts))
 
 
 def _encode(encoder: TextEncoder, texts: tuple[str, ...]) -> Vectors:

@@ -8,7 +8,7 @@ from drawing import image_bytes
 from PIL import Image
 
 from tusou.core.errors import BadImage
-from tusou.stages.endpoint_image import to_data_uri
+from tusou.stages.endpoint_image import ImageCache, to_data_uri
 
 
 def opened(uri: str) -> Image.Image:
@@ -61,3 +61,15 @@ def test_a_turned_photo_is_upright_and_loses_its_comment() -> None:
 def test_a_broken_image_is_refused() -> None:
     with pytest.raises(BadImage):
         to_data_uri(image_bytes(1)[:200], 100)
+
+
+def test_the_images_used_last_stay_in_the_cache() -> None:
+    images = [image_bytes(seed) for seed in range(3)]
+    uris = [to_data_uri(data, 40) for data in images]
+    cache = ImageCache(40, len(uris[0]) + max(len(uris[1]), len(uris[2])))
+    assert [cache.uri(b"0", images[0]), cache.uri(b"1", images[1])] == uris[:2]
+    assert cache.uri(b"0", b"not read again") == uris[0]
+    assert cache.uri(b"2", images[2]) == uris[2]  # in place of 1
+    assert cache.uri(b"0", b"not read again") == uris[0]
+    with pytest.raises(BadImage):
+        cache.uri(b"1", b"gone")
