@@ -1,5 +1,6 @@
 """The file of a calibration: functions from the scores of a hit to its relevance."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeAlias
 
@@ -12,6 +13,12 @@ Feature: TypeAlias = Literal["score", "margin", "best", "refused", "hub_bias", "
 QueryKind: TypeAlias = Literal["texts", "images"]
 # The stages that have scored a hit; "retrieve" is the index alone.
 StageNames: TypeAlias = Literal["retrieve", "adjust", "rerank", "adjust+rerank"]
+STAGE_NAMES: Mapping[tuple[bool, bool], StageNames] = {  # by whether it was adjusted, and reranked
+    (False, False): "retrieve",
+    (True, False): "adjust",
+    (False, True): "rerank",
+    (True, True): "adjust+rerank",
+}
 
 MAX_CALIBRATION_BYTES = 16 * 2**20
 _Number = Annotated[float, Field(allow_inf_nan=False)]

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tusou.bundle.calibration_file import (
+    STAGE_NAMES,
     CalibrationFile,
     Curve,
     Feature,
@@ -67,10 +68,10 @@ def apply_curves(curves: Mapping[StageNames, RelevanceCurves], ranked: RankedSco
     if not len(ranked.cosines):
         return Relevances(np.empty(0), 0.0, fits=False)
     table = feature_table(ranked)
-    retrieved: StageNames = "retrieve" if ranked.adjusted is None else "adjust"
-    chosen = curves.get(retrieved, curves["retrieve"])
+    is_adjusted = ranked.adjusted is not None
+    chosen = curves.get(STAGE_NAMES[is_adjusted, False], curves["retrieve"])
     hits, answer = probabilities(chosen.hit, table), probabilities(chosen.answer, table)
-    rescored = curves.get("rerank" if ranked.adjusted is None else "adjust+rerank")
+    rescored = curves.get(STAGE_NAMES[is_adjusted, True])
     if ranked.reranked is not None and rescored is not None:
         scored = np.isfinite(ranked.reranked)
         part: FeatureTable = {name: values[scored] for name, values in table.items()}

@@ -1,10 +1,11 @@
 """Relevances of answers by curves that were fitted on other answers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from tusou.bundle.calibration_file import RelevanceCurves, StageNames
 from tusou.evaluation.reliability import Table
@@ -13,7 +14,6 @@ from tusou_lab.calibrate.fit import Kind, fit_curve
 from tusou_lab.calibrate.samples import JudgedAnswer
 
 KindChoice: TypeAlias = Literal["auto", "logistic", "isotonic"]
-Curves: TypeAlias = dict[StageNames, RelevanceCurves]
 
 FOLDS = 5
 KEPT = 0.95  # answers with a right item whose relevance reaches the threshold
@@ -22,7 +22,10 @@ _SEED = 20_261
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Predictions:
-    """Relevances of all answers, each by curves that its query did not fit."""
+    """Relevances of all answers, each by curves that its query did not fit.
+
+    An answer with fewer hits than others has wrong ones of no relevance in their place.
+    """
 
     hits: Table  # (queries, 2 * depth): with the right items, then without
     right: Table
@@ -35,17 +38,89 @@ class Predictions:
         relevances = self.answers[self.found > 0]
         return float(np.quantile(relevances, 1 - KEPT, method="lower"))
 
+    @property
+    def brier_score(self) -> float:
+        """The mean squared error of the relevances of hits, and of answers, added."""
+        hits = np.mean((self.hits - self.right) ** 2)
+        return float(hits + np.mean((self.answers - self.found) ** 2))
+
 
 def fit_curves(
     answers: Sequence[JudgedAnswer], kind: Kind, threshold: float = 0.0
 ) -> RelevanceCurves:
     """Fit the relevance of hits and answers, with right items in the pool and without alike."""
-    samples = [sample for answer in answers for sample in answer.both]
+    samples = [sample for answer in answers for sample in answer.both if len(sample.right)]
     tables = [feature_table(sample.ranked) for sample in samples]
-    hits = fit_curve(_stack(tables), np.concatenate([sample.right for sample in samples]), kind)
+    right = np.concatenate([sample.right for sample in samples])
+    hits = _stack(tables)
+    known = np.all([np.isfinite(values) for values in hits.values()], axis=0)
+    known_hits: FeatureTable = {name: values[known] for name, values in hits.items()}
     firsts = _stack([_of_first(table) for table in tables])
     found = np.array([sample.right.any() for sample in samples], np.float64)
-    return RelevanceCurves(hit=hits, answer=fit_curve(firsts, found, kind), threshold=threshold)
+    return RelevanceCurves(
+        hit=fit_curve(known_hits, right[known], kind),
+        answer=fit_curve(firsts, found, kind),
+        threshold=threshold,
+    )
+
+
+def cross_fit(
+    judged: Mapping[StageNames, Sequence[JudgedAnswer]], choice: KindChoice
+) -> dict[StageNames, Predictions]:
+    """Return the relevances of each fifth of the queries by curves fitted on the other four.
+
+    `judged` has the answers of the same queries after different stages, those served last.
+    """
+    texts = [answer.text for answer in next(iter(judged.values()))]
+    folds = _folds(texts)
+    predicted: dict[StageNames, dict[int, tuple[Relevances, Relevances]]] = {
+        stages: {} for stages in judged
+    }
+    for fold in range(int(folds.max()) + 1):
+        seen = {
+            stages: [answers[position] for position in np.flatnonzero(folds != fold).tolist()]
+            for stages, answers in judged.items()
+        }
+        kind = choose_kind(seen, choice)
+        curves = {stages: fit_curves(answers, kind) for stages, answers in seen.items()}
+        for stages, answers in judged.items():
+            for position in np.flatnonzero(folds == fold).tolist():
+                present, absent = answers[position].both
+                pair = apply_curves(curves, present.ranked), apply_curves(curves, absent.ranked)
+                predicted[stages][position] = pair
+    return {
+        stages: _predictions(answers, [predicted[stages][n] for n in range(len(answers))])
+        for stages, answers in judged.items()
+    }
+
+
+def choose_kind(judged: Mapping[StageNames, Sequence[JudgedAnswer]], choice: KindChoice) -> Kind:
+    """Return the kind of curve with the smaller Brier score on answers that did not fit it."""
+    if choice != "auto":
+        return choice
+    served, answers = list(judged.items())[-1]
+    both = {"retrieve": judged["retrieve"], served: answers}
+    kinds: tuple[Kind, ...] = ("logistic", "isotonic")
+    scores = {kind: cross_fit(both, kind)[served].brier_score for kind in kinds}
+    return min(scores, key=scores.__getitem__)
+
+
+def _predictions(
+    answers: Sequence[JudgedAnswer], pairs: Sequence[tuple[Relevances, Relevances]]
+) -> Predictions:
+    depth = max(len(sample.right) for answer in answers for sample in answer.both)
+    return Predictions(
+        np.array([np.concatenate([_pad(one.hits, depth) for one in pair]) for pair in pairs]),
+        np.array(
+            [np.concatenate([_pad(one.right, depth) for one in answer.both]) for answer in answers]
+        ),
+        np.array([[one.answer for one in pair] for pair in pairs]),
+        np.array([[float(one.right.any()) for one in answer.both] for answer in answers]),
+    )
+
+
+def _pad(values: Values, depth: int) -> Values:
+    return np.pad(values, (0, depth - len(values)))
 
 
 def _of_first(table: FeatureTable) -> FeatureTable:
@@ -53,59 +128,13 @@ def _of_first(table: FeatureTable) -> FeatureTable:
     return {name: values[:1] for name, values in table.items() if name != "best"}
 
 
-def cross_fit(answers: Sequence[JudgedAnswer], choice: KindChoice) -> Predictions:
-    """Return the relevances of each fifth of the queries by curves fitted on the other four."""
-    predicted: list[tuple[Relevances, Relevances] | None] = [None] * len(answers)
-    folds = _folds(answers)
-    for fold in range(int(folds.max()) + 1):
-        seen = [answer for answer, number in zip(answers, folds, strict=True) if number != fold]
-        curves: Curves = {"retrieve": fit_curves(seen, choose_kind(seen, choice))}
-        for position in np.flatnonzero(folds == fold).tolist():
-            present, absent = answers[position].both
-            predicted[position] = (
-                apply_curves(curves, present.ranked),
-                apply_curves(curves, absent.ranked),
-            )
-    pairs = [pair for pair in predicted if pair is not None]
-    right = [(answer.present.right, answer.absent.right) for answer in answers]
-    return Predictions(
-        np.array([np.concatenate([one.hits for one in pair]) for pair in pairs]),
-        np.array([np.concatenate(pair) for pair in right]),
-        np.array([[one.answer for one in pair] for pair in pairs]),
-        np.array([[float(one.any()) for one in pair] for pair in right]),
-    )
-
-
-def choose_kind(answers: Sequence[JudgedAnswer], choice: KindChoice) -> Kind:
-    """Return the kind of curve with the smaller Brier score on answers that did not fit it."""
-    if choice != "auto":
-        return choice
-    scores: dict[Kind, float] = {
-        kind: _brier_score(cross_fit(answers, kind)) for kind in ("logistic", "isotonic")
-    }
-    return min(scores, key=scores.__getitem__)
-
-
-def _brier_score(predictions: Predictions) -> float:
-    """Return the mean squared error of the relevances of hits, and of answers, added."""
-    hits = np.mean((predictions.hits - predictions.right) ** 2)
-    return float(hits + np.mean((predictions.answers - predictions.found) ** 2))
-
-
-def _folds(answers: Sequence[JudgedAnswer]) -> Values:
-    """Return a fold for each answer; those of equal texts share one."""
-    texts = {
-        answer.text if answer.text is not None else position: 0
-        for position, answer in enumerate(answers)
-    }
-    numbers = np.random.default_rng(_SEED).permutation(len(texts)) % min(FOLDS, len(texts))
-    folds = dict(zip(texts, numbers, strict=True))
-    return np.array(
-        [
-            folds[answer.text if answer.text is not None else position]
-            for position, answer in enumerate(answers)
-        ]
-    )
+def _folds(texts: Sequence[str | None]) -> npt.NDArray[np.int64]:
+    """Return a fold for each query; those of equal texts share one."""
+    names = [position if text is None else text for position, text in enumerate(texts)]
+    different = list(dict.fromkeys(names))
+    numbers = np.random.default_rng(_SEED).permutation(len(different)) % FOLDS
+    folds = dict(zip(different, numbers.tolist(), strict=True))
+    return np.array([folds[name] for name in names])
 
 
 def _stack(tables: Sequence[FeatureTable]) -> FeatureTable:

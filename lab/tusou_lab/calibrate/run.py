@@ -39,7 +39,7 @@ from tusou_lab.calibrate.cross_fit import (
     fit_curves,
 )
 from tusou_lab.calibrate.fit import Kind
-from tusou_lab.calibrate.samples import average_items, judge_answers
+from tusou_lab.calibrate.samples import JudgedAnswer, average_items, judge_stages
 from tusou_lab.evaluate.bundle_queries import encode_image_queries, read_text_queries
 
 DEPTH = 10  # hits of each answer to fit on
@@ -115,24 +115,32 @@ def fit_calibration(
     else:
         source = str(pool or judgments.path)
         queries = encode_image_queries(pipeline, judgments, source, depth, progress)
-    queries = [replace(query, explain=True) for query in queries]
     mean = average_items(pipeline.bundle.vectors)
     vectors = _encode(pipeline, queries)
-    judged = judge_answers(pipeline, judgments, queries, vectors, mean, progress)
-    if not any(answer.present.right.any() for answer in judged):
+    judged = judge_stages(pipeline, judgments, queries, vectors, mean, progress)
+    if not all(map(_has_right_hits, judged.values())):
         raise BadDataset(
             f"{judgments.path}: no answer has a right item among its first {depth} hits, so there "
             "is nothing to fit"
         )
     predictions, chosen = cross_fit(judged, kind), choose_kind(judged, kind)
+    served = list(predictions)[-1]
     content = CalibrationFile(
         query_kind=query_kind,
         depth=depth,
         mean=tuple(mean.vector.tolist()),
-        curves={"retrieve": fit_curves(judged, chosen, predictions.threshold)},
-        figures=_measure(predictions),
+        curves={
+            stages: fit_curves(answers, chosen, predictions[stages].threshold)
+            for stages, answers in judged.items()
+        },
+        figures=_measure(predictions[served]),
     )
-    return FittedCalibration(content, chosen, pipeline.bundle.version, len(judged), skipped)
+    count = len(judgments.rows)
+    return FittedCalibration(content, chosen, pipeline.bundle.version, count, skipped)
+
+
+def _has_right_hits(answers: Sequence[JudgedAnswer]) -> bool:
+    return any(answer.present.right.any() for answer in answers)
 
 
 def _with_right_items(pipeline: SearchPipeline, answers: Path | str) -> tuple[Judgments, int]:

@@ -1,14 +1,15 @@
 """Judged answers of a bundle: each query searched with its right items in the pool and without."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from itertools import product
 
 import numpy as np
 
+from tusou.bundle.calibration_file import STAGE_NAMES, StageNames
 from tusou.cli.progress import Progress
 from tusou.core.arrays import Vectors
-from tusou.core.errors import BadDataset, TusouError
+from tusou.core.errors import BadDataset, InvalidRequest, TusouError
 from tusou.core.hits import Hits
 from tusou.evaluation.judgments import JudgedQuery, Judgments
 from tusou.retrieval.pipeline import SearchPipeline
@@ -62,7 +63,25 @@ def average_items(vectors: Vectors) -> PoolMean:
     return PoolMean(total / len(vectors), len(vectors))
 
 
-SearchAll: TypeAlias = Callable[[Sequence[Query]], list[Hits]]
+def judge_stages(
+    pipeline: SearchPipeline,
+    judgments: Judgments,
+    queries: Sequence[Query],
+    vectors: Vectors,
+    mean: PoolMean,
+    progress: Progress,
+) -> dict[StageNames, list[JudgedAnswer]]:
+    """Return the answers after each choice of the bundle's stages, all of them last."""
+    stages = pipeline.bundle.manifest.stages
+    adjusts = stages.hub is not None or stages.softmax is not None or stages.feedback is not None
+    judged: dict[StageNames, list[JudgedAnswer]] = {}
+    for rerank, adjust in product((False, True), (False, True)):
+        if (rerank and stages.rerank is None) or (adjust and not adjusts):
+            continue
+        name = STAGE_NAMES[adjust, rerank]
+        chosen = [replace(query, adjust=adjust, rerank=rerank, explain=True) for query in queries]
+        judged[name] = judge_answers(pipeline, judgments, chosen, vectors, mean, progress)
+    return judged
 
 
 def search_all(
@@ -76,6 +95,11 @@ def search_all(
         for row, result in zip(judgments.rows[batch], results, strict=True):
             if isinstance(result, TusouError):
                 raise BadDataset(f"{judgments.locate(row)}: {result}")
+            if result.rerank in ("partial", "failed"):
+                raise InvalidRequest(
+                    f"{judgments.locate(row)}: the reranker's scores are {result.rerank}; "
+                    "calibrate again when it works"
+                )
             hits.append(result)
         progress.advance(len(results))
     return hits
@@ -127,12 +151,15 @@ def _judge(row: JudgedQuery, query: Query, hits: Hits, pool_cosine: float) -> Ju
 
 
 def rank_scores(query: Query, hits: Hits, pool_cosine: float) -> RankedScores:
-    """Return what a relevance depends on, from hits that explain the scores of their stages."""
+    """Return what a relevance depends on, from hits that explain the scores of their stages.
+
+    A query that is to be adjusted is one of a bundle that does so.
+    """
     reranked = [scores.get("rerank", np.nan) for scores in hits.stage_scores]
     return RankedScores(
         np.array(hits.scores, np.float64),
         pool_cosine,
         refuses=query.refuses,
-        adjusted=np.array(hits.adjusted_scores) if hits.adjusted_scores else None,
-        reranked=np.array(reranked) if np.isfinite(reranked).any() else None,
+        adjusted=np.array(hits.adjusted_scores or hits.scores) if query.adjust else None,
+        reranked=np.array(reranked, np.float64) if hits.rerank is not None else None,
     )
