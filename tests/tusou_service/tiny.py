@@ -194,7 +194,7 @@ class TinySource:
 
 @contextmanager
 def connected(
-    source: TinySource,
+    source: PipelineSource,
     keys: ApiKeys | None = None,
     other: PipelineSource | None = None,
     **settings: object,

@@ -13,11 +13,27 @@ from fastapi.testclient import TestClient
 
 from tests.tusou_service.http.test_middleware import problem_of
 from tests.tusou_service.tiny import connected
+from tusou.bundle.bundle import current_version
 from tusou.core.hits import Hits
 from tusou.retrieval.pipeline import SearchPipeline
 from tusou.retrieval.query import Query
 
 TEXT, CENTER = "红色连衣裙", 0.1
+
+
+class BundleSource:
+    """Opens a bundle as the service does."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def current_version(self) -> str:
+        return current_version(self.root)
+
+    def open(self) -> SearchPipeline:
+        return SearchPipeline.open(self.root)
+
+
 FIELDS = {"relevance", "answer_relevance", "matched"}
 
 
@@ -34,7 +50,7 @@ def root(three_bundles: list[Path], tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture(scope="module")
 def client(root: Path) -> Iterator[TestClient]:
-    with connected(lambda: SearchPipeline.open(root)) as client:
+    with connected(BundleSource(root), image_queries="on") as client:
         yield client
 
 
@@ -81,7 +97,7 @@ def test_queries_that_are_not_calibrated_have_none_and_cannot_be_cut(client: Tes
 
 
 def test_a_bundle_without_a_calibration_says_so(three_bundles: list[Path]) -> None:
-    with connected(lambda: SearchPipeline.open(three_bundles[0])) as client:
+    with connected(BundleSource(three_bundles[0])) as client:
         assert client.get("/info").json()["relevance"] is None
         assert not FIELDS & post(client, query=TEXT).keys()
         response = client.post("/search", json={"query": TEXT, "min_relevance": 0})
