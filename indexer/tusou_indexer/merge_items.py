@@ -30,7 +30,7 @@ from tusou.bundle.manifest import (
 )
 from tusou.bundle.manifest_file import file_records, write_manifest
 from tusou.bundle.rerank_vectors import open_rerank_vectors
-from tusou.bundle.stages import RERANK_VECTORS
+from tusou.bundle.stages import CALIBRATION, RERANK_VECTORS
 from tusou.bundle.vector_file import VECTOR_TYPE
 from tusou.core.arrays import Ids, Vectors
 from tusou.core.errors import CorruptBundle, UnknownItem
@@ -54,7 +54,7 @@ def write_merged(
     live item is not in the log.
     """
     bundle = snapshot.bundle
-    for name in _COPIED:
+    for name in [*_COPIED, *({CALIBRATION} & bundle.manifest.files.keys())]:
         with naming_file(folder / name):
             shutil.copyfile(bundle.path(name), folder / name)
     keys = np.flatnonzero(snapshot.visible)

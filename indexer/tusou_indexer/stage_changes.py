@@ -31,7 +31,10 @@ def change_stages(
     out: Path | None = None,
     version: str | None = None,
 ) -> Bundle:
-    """Publish a version with other stages; errors as for `revise`."""
+    """Publish a version with other stages; errors as for `revise`.
+
+    A calibration belongs to the stages that it was fitted with: a change of others takes it away.
+    """
     stages: dict[str, Any] = {}
     fields: dict[str, Any] = {}
     add: dict[str, Path] = {}
@@ -41,6 +44,9 @@ def change_stages(
         fields |= change.manifest
         add |= change.add
         drop |= change.drop
+    if stages.keys() - {"calibration"}:
+        removed = take_away(Bundle.open(root), ["calibration"])
+        stages, drop = {**stages, **removed.stages}, drop | removed.drop
 
     def changed(manifest: Manifest) -> Manifest:
         update = {**fields, "stages": manifest.stages.model_copy(update=stages)}

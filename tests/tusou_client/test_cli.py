@@ -72,7 +72,7 @@ def test_query_sends_every_option(run: Run, server, service, tmp_path: Path) -> 
     image = tmp_path / "shoe.jpg"
     image.write_bytes(b"an image")
     words = ["--image", image, "--item", "30002946", "--negative", "碎花", "--no-interpret"]
-    words += ["--skip", "adjust", "--skip", "rerank", "--explain"]
+    words += ["--skip", "adjust", "--skip", "rerank", "--explain", "--min-relevance", "0.25"]
     words += ["--weight", "query=2", "--weight", "image=.5", "--weight", "item=1e-1"]
     words += ["--weight", "negative=10", "--exclude", "7", "--exclude", "8"]
     assert run("query", "裙", "--url", server.url, *words).exit_code == 0
@@ -87,6 +87,7 @@ def test_query_sends_every_option(run: Run, server, service, tmp_path: Path) -> 
         "adjust": False,
         "rerank": False,
         "explain": True,
+        "min_relevance": 0.25,
         "query_weight": 2.0,
         "image_weight": 0.5,
         "item_weight": 0.1,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from calibrated import add_calibration, make_calibration
 from live_bundle import ATTRIBUTES, CONTENTS, IDS, SCHEMA, VECTORS
 from tusou_indexer.build import BuildSpec, build
 from tusou_indexer.compact import CompactReport, compact
@@ -98,6 +99,18 @@ def test_the_log_is_cut_and_positions_go_on(root: Path) -> None:
     store.change(upsert("a", 3))
     assert store.position == 4
     store.close()
+
+
+def test_a_calibration_stays_as_it_is(root: Path, tmp_path: Path) -> None:
+    before = add_calibration(root, make_calibration(VECTORS.shape[1]), tmp_path)
+    change(root)
+    compact(root)
+    after = Bundle.open(root)
+    after.verify()
+    after.check_parts()
+    assert after.version != before.version
+    assert after.calibration == before.calibration
+    assert after.manifest.stages == before.manifest.stages
 
 
 def test_a_compacted_version_is_compacted_again(root: Path) -> None:

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 import typer
+from calibrated import add_calibration, make_calibration
 from tusou_indexer.stages_cli import stages as change_stages
 from typer.testing import CliRunner, Result
 
 from tusou.bundle.bundle import Bundle, current_version
 from tusou.bundle.revise import revise
-from tusou.bundle.stages import RerankRecord, Stages
+from tusou.bundle.stages import CALIBRATION, RerankRecord, Stages
 from tusou.retrieval.local import open_bundle
 
 NONE = dict.fromkeys(Stages.model_fields)
@@ -57,6 +58,21 @@ def test_feedback_is_added_and_taken_away(root: Path) -> None:
         assert opened.search("红色裙", 20, adjust=False).item_ids == plain.item_ids
     assert stages(root, "--no", "feedback") == NONE
     assert current_version(root) == before  # the same bytes as before, and so the same name
+
+
+def test_a_calibration_is_taken_away_with_the_stages_that_it_was_fitted_with(
+    root: Path, tmp_path: Path
+) -> None:
+    content = make_calibration(Bundle.open(root).dim)
+    add_calibration(root, content, tmp_path)
+    assert stages(root)["calibration"] is not None
+    assert stages(root, "--feedback", "2:0.5")["calibration"] is None
+    assert CALIBRATION not in Bundle.open(root).manifest.files
+    add_calibration(root, content, tmp_path)
+    assert stages(root, "--no", "calibration")["feedback"] is not None
+    opened = Bundle.open(root)
+    assert (opened.manifest.stages.names, opened.calibration) == (("feedback",), None)
+    opened.verify()
 
 
 def test_another_bundle_takes_them(root: Path, tmp_path: Path) -> None:
