@@ -125,9 +125,39 @@ def test_less_like_this(page: Page, record: RequestRecord) -> None:
     wait_until(page, "id => document.querySelector('#grid .id')?.textContent !== id", item_id)
     assert item_id not in result_ids(page, 24)
     request = record.searches[-1]
-    assert (request["query"], request["negative_item_id"]) == (QUERY, int(item_id))
+    assert (request["query"], request["dislike"]) == (QUERY, [item_id])
     page.locator(".chip.less button").click()
     expect(page.locator("#grid .id").first).to_have_text(item_id)
+
+
+def test_liked_and_disliked_results_add_up(page: Page, record: RequestRecord) -> None:
+    search(page, QUERY)
+    chosen: list[str] = []
+    for action in ("fits", "less", "fits"):
+        item_id = result_ids(page, 24)[0]
+        page.locator(f"#grid .{action}").first.click()
+        expect(page.locator(f".chip.{action}", has_text=item_id)).to_be_visible()
+        wait_until(
+            page,
+            "id => [...document.querySelectorAll('#grid .id')].every(e => e.textContent !== id)",
+            item_id,
+        )
+        chosen.append(item_id)
+    first, second, third = chosen
+    request = record.searches[-1]
+    assert (request["query"], request["like"], request["dislike"]) == (
+        QUERY,
+        [first, third],
+        [second],
+    )
+    assert page.url.endswith(f"&fits={first}&fits={third}&less={second}")
+    page.reload()
+    expect(page.locator(".chip")).to_have_count(3)
+    assert {first, second, third}.isdisjoint(result_ids(page, 24))
+    page.locator(".chip.fits button").first.click()
+    expect(page.locator(".chip")).to_have_count(2)
+    result_ids(page, 24)
+    assert record.searches[-1]["like"] == [third]
 
 
 def test_scrolling_loads_more_results(page: Page, site: Site) -> None:

@@ -24,12 +24,13 @@ export function showQuery() {
   showMix();
 }
 
-function showChips({ image, like, less }) {
-  const { uploaded, likeItem, lessItem } = strings();
+function showChips({ image, like, fits, less }) {
+  const { uploaded, likeItem, fitsItem, lessItem } = strings();
   const chips = [
     image && ["image", uploaded, null],
     like && ["like", likeItem(like), like],
-    less && ["less", lessItem(less), less],
+    ...fits.map((id) => ["fits", fitsItem(id), id]),
+    ...less.map((id) => ["less", lessItem(id), id]),
   ].filter(Boolean);
   byId("chips").replaceChildren(...chips.map(chip));
   input.placeholder = !accepts("text") ? strings().noTexts : chips.length ? strings().queryHintMore : strings().queryHint;
@@ -40,8 +41,7 @@ function chip([field, label, id]) {
   const name = element("span", label, "name");
   if (id && itemsAreTexts()) {
     thumb.hidden = true;
-    const { likeItem, lessItem } = strings();
-    fetchText(id).then((text) => { name.textContent = (field === "like" ? likeItem : lessItem)(text); }, () => {});
+    fetchText(id).then((text) => { name.textContent = strings()[`${field}Item`](text); }, () => {});
   } else if (id) {
     showItem(id, thumb, { eager: true });
   } else {
@@ -53,7 +53,9 @@ function chip([field, label, id]) {
   remove.type = "button";
   remove.setAttribute("aria-label", strings().remove(label));
   remove.addEventListener("click", () => {
-    navigate({ [field]: EMPTY_QUERY[field], text: input.value });
+    const value = state.query[field];
+    const left = Array.isArray(value) ? value.filter((each) => each !== id) : EMPTY_QUERY[field];
+    navigate({ [field]: left, text: input.value });
     input.focus();
   });
   const result = element("span", "", `chip ${field}`);

@@ -68,7 +68,7 @@ function showMissing(container) {
   container.replaceChildren(element("span", strings().noImage, "missing"));
 }
 
-export function card(hit, position, { onLike, onLess, onOpen, onProduct }) {
+export function card(hit, position, { onLike, onFits, onLess, onOpen, onProduct }) {
   const { id, score, others } = hit;
   const item = document.getElementById("card").content.firstElementChild.cloneNode(true);
   const part = (name) => item.querySelector(`.${name}`);
@@ -86,7 +86,7 @@ export function card(hit, position, { onLike, onLess, onOpen, onProduct }) {
   part("score").textContent = scoreText;
   part("score").title = [strings().score(scoreText), hit.relevance !== undefined && strings().relevance((100 * hit.relevance).toFixed(0))]
     .filter(Boolean).join(strings().comma);
-  for (const [name, action] of [["like", onLike], ["less", onLess]]) {
+  for (const [name, action] of [["like", onLike], ["fits", onFits], ["less", onLess]]) {
     const button = part(name);
     if (!action) {
       button.remove();

@@ -1,14 +1,17 @@
 // A query, its URL, and its request.
 //
 // `image` is an uploaded image ({ id, base64, preview }). It is not written into the URL, which only
-// says that there was one. `filter` is a list of conditions, see filter.js.
+// says that there was one. `like` is the item to search for; `fits` and `less` are results that the
+// user liked and disliked. `filter` is a list of conditions, see filter.js.
 
 import { parseFilter, toFilter } from "./filter.js";
 
 export const PAGE_SIZE = 24;
 export const MAX_RESULTS = 10000; // the service limits offset + top_k to this
 
-export const EMPTY_QUERY = { text: "", image: null, like: "", less: "", weight: 50, literal: false, filter: [] };
+const MAX_FEEDBACK = 32; // the service takes as many liked items, and as many disliked ones
+
+export const EMPTY_QUERY = { text: "", image: null, like: "", fits: [], less: [], weight: 50, literal: false, filter: [] };
 
 export function parseUrl(search) {
   const parameters = new URLSearchParams(search);
@@ -18,7 +21,8 @@ export function parseUrl(search) {
       ...EMPTY_QUERY,
       text: parameters.get("q") ?? "",
       like: parameters.get("like") ?? "",
-      less: parameters.get("less") ?? "",
+      fits: parameters.getAll("fits").slice(0, MAX_FEEDBACK),
+      less: parameters.getAll("less").slice(0, MAX_FEEDBACK),
       weight: weight >= 5 && weight <= 95 ? weight : 50,
       literal: parameters.get("literal") === "1",
       filter: parseFilter(parameters.get("filter")),
@@ -32,7 +36,7 @@ export function toUrl(query) {
   if (query.text) parameters.set("q", query.text);
   if (query.image) parameters.set("image", "1");
   if (query.like) parameters.set("like", query.like);
-  if (query.less) parameters.set("less", query.less);
+  for (const field of ["fits", "less"]) for (const id of query[field]) parameters.append(field, id);
   if (isWeighted(query) && query.weight !== 50) parameters.set("w", query.weight);
   if (query.literal) parameters.set("literal", "1");
   if (query.filter.length) parameters.set("filter", JSON.stringify(toFilter(query.filter)));
@@ -44,9 +48,16 @@ export const isSearch = (query) => Boolean(query.text.trim() || query.image || q
 export const isWeighted = (query) => Boolean(query.text.trim() && (query.image || query.like));
 
 // Returns the kind of a query of one part: "text", "image" or "item"; "" for a mixture.
-export function scoredAs({ text, image, like, less }) {
+export function scoredAs({ text, image, like, fits, less }) {
   const kinds = [text.trim() && "text", image ? "image" : like && "item"].filter(Boolean);
-  return kinds.length === 1 && !less ? kinds[0] : "";
+  return kinds.length === 1 && !fits.length && !less.length ? kinds[0] : "";
+}
+
+// Returns the changes to the query after the user liked ("fits") or disliked ("less") a result.
+export function judged(query, field, id) {
+  const other = field === "fits" ? "less" : "fits";
+  const without = (ids) => ids.filter((each) => each !== id);
+  return { [field]: [...without(query[field]), id].slice(-MAX_FEEDBACK), [other]: without(query[other]) };
 }
 
 // Whether the text may be an item's id: a number, or ASCII without spaces where ids are texts.
@@ -61,7 +72,8 @@ export function toFields(query, offset, version) {
   if (query.text.trim()) fields.query = query.text;
   if (query.image) fields.image = query.image.base64;
   else if (query.like) fields.item_id = query.like;
-  if (query.less) fields.negative_item_id = query.less;
+  if (query.fits.length) fields.like = query.fits;
+  if (query.less.length) fields.dislike = query.less;
   if (isWeighted(query) && query.weight !== 50) {
     fields.query_weight = (100 - query.weight) / 50;
     fields[query.image ? "image_weight" : "item_weight"] = query.weight / 50;

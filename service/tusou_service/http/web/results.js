@@ -4,7 +4,7 @@ import { attributeOf, productOf } from "./attributes.js";
 import { clearButton, showFacets } from "./facets.js";
 import { card, element } from "./grid.js";
 import { navigate, view } from "./history.js";
-import { EMPTY_QUERY, MAX_RESULTS, isSearch, scoredAs } from "./query.js";
+import { EMPTY_QUERY, MAX_RESULTS, isSearch, judged, scoredAs } from "./query.js";
 import { accepts, byId, state } from "./state.js";
 import { strings } from "./strings.js";
 
@@ -12,10 +12,13 @@ const grid = byId("grid");
 
 export const itemActions = () => ({
   onLike: accepts("item") ? (id) => navigate({ ...EMPTY_QUERY, filter: state.query.filter, like: id }, { top: true }) : null,
-  onLess: accepts("item") ? (id) => navigate({ less: id }, { top: true }) : null,
+  onFits: accepts("item") && isSearch(state.query) ? judge("fits") : null,
+  onLess: accepts("item") ? judge("less") : null,
   onOpen: view,
   onProduct,
 });
+
+const judge = (field) => (id) => navigate(judged(state.query, field, String(id)), { top: true });
 
 // Returns what shows all items of a hit's product; null if the page does not know its id.
 function onProduct(hit) {
@@ -72,7 +75,7 @@ export function showSummary(refreshIndex) {
       ? `${pool(service.item_count)} · ${version(service.index_version.slice(0, 8))}`
       : "";
   byId("meta").title = results?.version ?? "";
-  const excluded = [query.like && !query.image, query.less].filter(Boolean).length;
+  const excluded = Number(Boolean(query.like && !query.image)) + query.fits.length + query.less.length;
   const reached = (results?.items ?? []).reduce((sum, { others }) => sum + 1 + others, 0);
   const isEnd = results?.ended || count >= MAX_RESULTS;
   byId("more").hidden = !results || isEnd || results.changed;
