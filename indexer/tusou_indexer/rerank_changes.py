@@ -1,4 +1,4 @@
-"""Changes that give a bundle a reranker: an endpoint, or the vectors of a larger model."""
+"""Changes that give a bundle a reranker: an endpoint, a larger model's vectors, a cross-encoder."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,13 +9,15 @@ from tusou.bundle.array_file import array_header
 from tusou.bundle.bundle import Bundle
 from tusou.bundle.manifest import IDS, VECTORS
 from tusou.bundle.rerank_vectors import QueryModel
-from tusou.bundle.stages import RERANK_VECTORS, RerankRecord
+from tusou.bundle.stages import RERANK_FILES, RERANK_VECTORS, RerankRecord
 from tusou.bundle.vector_file import VECTOR_TYPE
+from tusou.cli.progress import Progress
 from tusou.core.arrays import Ids
 from tusou.core.errors import CorruptBundle, InvalidRequest
 from tusou.core.files import create_file
 from tusou.stages.endpoint_prompt import RerankMode
 from tusou.stages.endpoint_spec import EndpointSpec
+from tusou_indexer.cross_encoder_stage import set_cross_encoder
 from tusou_indexer.stage_changes import StageChange
 
 _ENDPOINT_DEPTH, _ENDPOINT_MS = 20, 3000
@@ -48,12 +50,22 @@ def set_endpoint(
     return StageChange({"rerank": record}, drop=_files(bundle))
 
 
-def set_reranker(bundle: Bundle, text: str, folder: Path) -> StageChange:
-    """Return the change for `vectors:OTHER`; its files are put in `folder`. InvalidRequest."""
+def set_reranker(
+    bundle: Bundle, text: str, folder: Path, progress: Progress, *, store_tokens: bool
+) -> StageChange:
+    """Return the change for `vectors:OTHER` or `cross:FILE`; its files are put in `folder`.
+
+    Raises InvalidRequest, and the errors of `set_vectors` and `set_cross_encoder`.
+    """
     kind, _, source = text.partition(":")
-    if kind != "vectors" or not source:
-        raise InvalidRequest("--rerank: give vectors:OTHER, with the folder of another bundle")
-    return set_vectors(bundle, Path(source), folder)
+    if kind == "vectors" and source:
+        return set_vectors(bundle, Path(source), folder)
+    if kind == "cross" and Path(source).is_file():
+        return set_cross_encoder(bundle, Path(source), folder, progress, store=store_tokens)
+    raise InvalidRequest(
+        "--rerank: give vectors:OTHER, with the folder of another bundle, or cross:FILE, with a "
+        "file of `tusou train --task rerank`"
+    )
 
 
 def set_vectors(bundle: Bundle, other: Path, folder: Path) -> StageChange:
@@ -85,7 +97,7 @@ def set_vectors(bundle: Bundle, other: Path, folder: Path) -> StageChange:
         weight=_WEIGHT,
         options=queries.options | {"items": int((keys >= 0).sum())},
     )
-    return StageChange({"rerank": record}, add={RERANK_VECTORS: path})
+    return StageChange({"rerank": record}, add={RERANK_VECTORS: path}, drop=_files(bundle))
 
 
 def _matching_keys(bundle: Bundle, larger: Bundle) -> Ids:
@@ -107,4 +119,4 @@ def _copy_vectors(larger: Bundle, keys: Ids, path: Path) -> None:
 
 def _files(bundle: Bundle) -> frozenset[str]:
     """Return the files of the reranker that the bundle has now."""
-    return frozenset({RERANK_VECTORS} & set(bundle.manifest.files))
+    return frozenset(RERANK_FILES).intersection(bundle.manifest.files)

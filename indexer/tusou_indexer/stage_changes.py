@@ -8,11 +8,11 @@ from typing import Any
 from tusou.bundle.bundle import Bundle
 from tusou.bundle.manifest import Manifest
 from tusou.bundle.revise import revise
-from tusou.bundle.stages import CALIBRATION, RERANK_VECTORS, FeedbackRecord, RerankRecord
+from tusou.bundle.stages import CALIBRATION, RERANK_FILES, FeedbackRecord, RerankRecord
 from tusou.core.errors import InvalidRequest
 
 # The files that only one stage needs.
-_FILES = {"calibration": (CALIBRATION,), "rerank": (RERANK_VECTORS,)}
+_FILES = {"calibration": (CALIBRATION,), "rerank": RERANK_FILES}
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -39,9 +39,14 @@ def stages(
     rerank: Annotated[
         str | None,
         typer.Option(
-            help="vectors:OTHER: score by the vectors of another bundle, of a larger model."
+            help="vectors:OTHER: score by the vectors of another bundle, of a larger model; "
+            "cross:FILE: by a cross-encoder of `tusou train --task rerank`."
         ),
     ] = None,
+    tokens: Annotated[
+        Literal["stored", "computed"],
+        typer.Option(help="Store a cross-encoder's tokens of images, or compute them at search."),
+    ] = "stored",
     rerank_url: Annotated[
         str | None,
         typer.Option(
@@ -76,6 +81,7 @@ def stages(
     """
     from tusou.bundle.bundle import Bundle
     from tusou.bundle.stages import Stages
+    from tusou.cli.progress import progress
     from tusou_indexer.rerank_changes import set_endpoint, set_reranker
     from tusou_indexer.stage_changes import (
         StageChange,
@@ -111,7 +117,10 @@ def stages(
             changes.append(set_endpoint(opened, rerank_url, rerank_model, rerank_mode, names))
         if rerank is not None:
             folder = stack.enter_context(TemporaryDirectory(prefix=".stages-", dir=bundle))
-            changes.append(set_reranker(opened, rerank, Path(folder)))
+            bar = stack.enter_context(progress())
+            store = tokens == "stored"
+            change = set_reranker(opened, rerank, Path(folder), bar, store_tokens=store)
+            changes.append(change)
         record = opened.manifest.stages.rerank
         for change in changes:
             record = change.stages.get("rerank", record)

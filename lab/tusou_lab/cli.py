@@ -1,9 +1,9 @@
-"""Lab commands: toy, train, demo."""
+"""Lab commands: toy, demo."""
 
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -75,62 +75,6 @@ def toy(
             f"{report.answers / max(report.queries, 1):.1f} correct items a query, "
             f"{report.captions} captions"
         )
-
-
-def train(
-    data: Annotated[
-        str,
-        typer.Argument(help="Dataset with a train and a valid split, or DATA#SPLIT to train on."),
-    ],
-    valid: Annotated[
-        str | None,
-        typer.Argument(help="DATA#SPLIT to validate on; the valid split of DATA by default."),
-    ] = None,
-    *,
-    model: Annotated[
-        str,
-        typer.Option(
-            help="demo, a cn_clip name or .pt to fine-tune; a .json to train from scratch."
-        ),
-    ],
-    out: Annotated[Path, typer.Option(help="Checkpoint to write: the best epoch on valid.")],
-    epochs: Annotated[int, typer.Option(min=1)] = 3,
-    batch_size: Annotated[int, typer.Option(min=2, help="Pairs contrasted at once.")] = 128,
-    lr: Annotated[float, typer.Option(min=0.0, help="Peak learning rate.")] = 5e-5,
-    weight_decay: Annotated[float, typer.Option(min=0.0)] = 0.001,
-    precision: Annotated[
-        Literal["fp32", "bf16"], typer.Option(help="Precision of the towers.")
-    ] = "fp32",
-    seed: Annotated[int, typer.Option(min=0)] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    force: Annotated[bool, typer.Option("--force", help="Start over, replacing OUT.")] = False,
-) -> None:
-    """Train or fine-tune a model; run it again after a kill to resume."""
-    import os
-
-    # Waiting threads yield their core: on a busy machine, spinning makes a step several times as
-    # long. OpenMP reads this once, when torch is loaded below.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    from tusou.cli.progress import progress
-    from tusou_lab.train.run import TrainSpec
-    from tusou_lab.train.run import train as run_training
-    from tusou_lab.train.stopping import TrainingStopped
-
-    spec = TrainSpec(model, epochs, batch_size, lr, weight_decay, seed, precision)
-    try:
-        with plain_errors(), progress() as bar:
-            report = run_training(
-                data, spec, out, valid=valid, device=device, force=force, progress=bar
-            )
-    except TrainingStopped as stopped:
-        typer.secho(f"interrupted: {stopped}", err=True, fg="red")
-        raise typer.Exit(128 + stopped.signal_number) from None
-    if report.note:
-        typer.secho(f"note: {report.note}", err=True, fg="yellow")
-    typer.echo(
-        f"{report.checkpoint}: mean_recall {report.best_mean_recall:.2f} on valid after epoch "
-        f"{report.best_epoch}, {report.steps} steps in {report.seconds:.0f} s"
-    )
 
 
 def demo(

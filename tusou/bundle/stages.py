@@ -13,6 +13,8 @@ _Factor = Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)]
 
 QUERY_BANK, HUB_BIAS, CALIBRATION = "query_bank.npy", "hub_bias.npy", "calibration.json"
 RERANK_VECTORS = "rerank_vectors.npy"  # (n, e) unit vectors of a larger model; zeros: none
+CROSS_ENCODER, IMAGE_TOKENS = "reranker.pt", "image_tokens.npy"
+RERANK_FILES = (RERANK_VECTORS, CROSS_ENCODER, IMAGE_TOKENS)
 
 
 class StageRecord(BaseModel):

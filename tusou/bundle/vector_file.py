@@ -18,15 +18,15 @@ _BLOCK = 1 << 14
 
 
 class VectorFile:
-    """Vectors by row key, (n, d), which can be read after the file's name is gone.
+    """Rows of numbers by row key, (n, d), which can be read after the file's name is gone.
 
     A service reads them from here, because truncating a mapped file would end the process (SIGBUS).
     Raises CorruptBundle instead.
     """
 
-    def __init__(self, path: Path, shape: tuple[int, int]) -> None:
-        self._path, self._shape = path, shape
-        self._start = data_offset(path, VECTOR_TYPE, shape)
+    def __init__(self, path: Path, shape: tuple[int, int], dtype: str = VECTOR_TYPE) -> None:
+        self._path, self._shape, self._dtype = path, shape, dtype
+        self._start = data_offset(path, dtype, shape)
         self._descriptor = os.open(path, os.O_RDONLY)
         weakref.finalize(self, os.close, self._descriptor)
 
@@ -45,7 +45,7 @@ class VectorFile:
         disk reads them together instead of one after the other.
         """
         keys = np.asarray(keys, np.int64)
-        rows = np.empty((len(keys), self._shape[1]), VECTOR_TYPE)
+        rows = np.empty((len(keys), self._shape[1]), self._dtype)
         buffer, size = rows.reshape(-1).view(np.uint8).data, rows.strides[0]
         stops = [*(np.flatnonzero(np.diff(keys) != 1) + 1).tolist(), len(keys)]
         if len(stops) > 1 and hasattr(os, "posix_fadvise"):

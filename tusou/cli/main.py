@@ -33,7 +33,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "check": ("tusou_lab.check.cli:check", "Report on the quality of a dataset."),
     "convert": ("tusou_lab.convert.cli:convert", "Write a dataset in another format."),
     "split": ("tusou_lab.split.cli:split", "Divide a dataset into train, valid and test."),
-    "train": ("tusou_lab.cli:train", "Train or fine-tune a model on images and queries."),
+    "train": ("tusou_lab.train.cli:train", "Train or fine-tune a model on images and queries."),
     "index": ("tusou_indexer.index_cli:index", "Encode images or texts into a searchable bundle."),
     "embed": ("tusou_indexer.embed_cli:embed", "Write vectors and their ids into files."),
     "compact": ("tusou_indexer.cli:compact", "Write live changes into the next version."),

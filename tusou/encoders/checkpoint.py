@@ -3,6 +3,7 @@
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,11 +21,19 @@ def read_tensors(path: Path, name: str | None = None) -> dict[str, Tensor]:
     `name` is the file's name in messages, if the path is another one.
     """
     name = name or path.name
+    tensors = model_tensors(load_checkpoint(path, name), Tensor)
+    if tensors is None:
+        raise BadModel(f"{name} is not a cn_clip checkpoint: it holds no state dict")
+    return tensors
+
+
+def load_checkpoint(path: Path, name: str) -> Any:
+    """Return what a file of `torch.save` holds; BadModel, which calls it `name`, for any other."""
     try:
         # Mapped, so that an optimizer or the other tower in the file takes no memory. Files
         # written before torch 1.6 are not zip archives and cannot be mapped.
         mapped = zipfile.is_zipfile(path)
-        loaded = torch.load(path, weights_only=True, map_location="cpu", mmap=mapped)
+        return torch.load(path, weights_only=True, map_location="cpu", mmap=mapped)
     except OSError as error:
         raise BadModel(f"cannot read {name}: {error.strerror or error}") from error
     except Exception as error:  # torch's unpickler raises any exception on foreign bytes
@@ -35,10 +44,6 @@ def read_tensors(path: Path, name: str | None = None) -> dict[str, Tensor]:
             else f"{name} is not a PyTorch checkpoint of plain tensors: export it again with "
             'torch.save({"state_dict": model.state_dict()}, path)'
         ) from error
-    tensors = model_tensors(loaded, Tensor)
-    if tensors is None:
-        raise BadModel(f"{name} is not a cn_clip checkpoint: it holds no state dict")
-    return tensors
 
 
 def read_weights(weights: Weights) -> dict[str, Tensor]:

@@ -56,6 +56,7 @@ class VectorPart:
     model: str | None
     weight: float = 1.0
     kind: Literal["image", "text"] = "image"
+    text: str | None = None  # which rerankers read
 
 
 Part: TypeAlias = TextPart | ItemPart | VectorPart

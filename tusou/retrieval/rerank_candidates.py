@@ -8,7 +8,7 @@ import numpy as np
 from tusou.core.arrays import Vectors
 from tusou.core.errors import TusouError
 from tusou.core.hits import Hits
-from tusou.retrieval.query import Query, TextPart
+from tusou.retrieval.query import ItemPart, Query
 from tusou.retrieval.relevance import RelevanceJudge
 from tusou.retrieval.searched_items import SearchedItems
 from tusou.stages.base import Reranker, RerankTask, Scores
@@ -51,9 +51,8 @@ Outcome: TypeAlias = Hits | RerankCandidates | TusouError
 
 def positive_texts(query: Query) -> tuple[str, ...]:
     """Return the texts that a query searches for, without those that it refuses."""
-    return tuple(
-        part.text for part in query.parts if isinstance(part, TextPart) and part.weight > 0
-    )
+    wanted = (part for part in query.parts if part.weight > 0 and not isinstance(part, ItemPart))
+    return tuple(part.text for part in wanted if part.text is not None)
 
 
 def rerank_task(

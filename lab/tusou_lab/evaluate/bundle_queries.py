@@ -64,7 +64,7 @@ def encode_text_queries(
         replace(
             query,
             parts=tuple(
-                VectorPart(vectors[part.text], model, part.weight, "text")
+                VectorPart(vectors[part.text], model, part.weight, "text", part.text)
                 for part in query.parts
                 if isinstance(part, TextPart)
             ),

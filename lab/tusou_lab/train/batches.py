@@ -1,6 +1,6 @@
 """Training batches of query-image pairs, reproducible from the seed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,50 +19,86 @@ class TrainingBatch:
     correct: NDArray[np.bool_]  # (n, n): is the column's image correct for the row's query
 
 
-class BatchSampler:
-    """Draws the batches of each epoch; the same seed gives the same batches.
+@dataclass(frozen=True, slots=True)
+class DrawnPairs:
+    """Positions of queries and of their images, and the random numbers of the batch."""
 
-    An epoch visits every query once, paired with one of its correct images at random. Where the
-    split has more images than queries, it visits every image that is correct for a query once
-    instead, paired with one of those queries.
+    queries: NDArray[np.int64]  # (n,)
+    images: NDArray[np.int64]  # (n,)
+    rng: np.random.Generator
+
+
+class PairSampler:
+    """Draws the pairs of a query and a correct image of each epoch; the same seed draws the same.
+
+    An epoch visits every query once, paired with one of its correct images at random. Where there
+    are more images than queries, it visits every image that is correct for a query once instead,
+    paired with one of those queries.
     """
 
-    def __init__(self, split: TrainingSplit, size: int, seed: int) -> None:
-        self._split, self._seed = split, seed
-        queries_of_images = split.queries_of_images()
+    def __init__(
+        self,
+        correct: Sequence[NDArray[np.int64]],
+        queries_of_images: Sequence[NDArray[np.int64]],
+        size: int,
+        seed: int,
+    ) -> None:
+        """Take the correct images of each query, the queries of each image, and a batch's size."""
         images = np.array([row for row, queries in enumerate(queries_of_images) if len(queries)])
-        self._by_image = len(images) > len(split.correct)
-        self._partners = queries_of_images if self._by_image else split.correct
-        self._visited = images if self._by_image else np.arange(len(split.correct))
+        self._seed = seed
+        self._by_image = len(images) > len(correct)
+        self._partners = queries_of_images if self._by_image else correct
+        self._visited = images if self._by_image else np.arange(len(correct))
         self._size = min(size, len(self._visited))
 
     def __len__(self) -> int:
         """Count the batches of an epoch; an incomplete last batch is dropped."""
         return len(self._visited) // self._size
 
-    def epoch(self, number: int, start: int = 0) -> Iterator[TrainingBatch]:
-        """Yield the batches of epoch `number`, beginning with batch `start`."""
+    def epoch(self, number: int, start: int = 0) -> Iterator[DrawnPairs]:
+        """Yield the pairs of epoch `number`, beginning with batch `start`."""
         rng = np.random.default_rng([self._seed, number])
         order = rng.permutation(self._visited)
         draws = rng.random(len(order))
         for index in range(start, len(self)):
             rows = slice(index * self._size, (index + 1) * self._size)
             batch_rng = np.random.default_rng([self._seed, number, index])
-            yield self._batch(order[rows], draws[rows], batch_rng)
+            visited, partners = order[rows], self._draw_partners(order[rows], draws[rows])
+            queries, images = (partners, visited) if self._by_image else (visited, partners)
+            yield DrawnPairs(queries, images, batch_rng)
 
-    def _batch(
-        self, visited: NDArray[np.int64], draws: NDArray[np.float64], rng: np.random.Generator
-    ) -> TrainingBatch:
-        partners = np.array(
+    def _draw_partners(
+        self, visited: NDArray[np.int64], draws: NDArray[np.float64]
+    ) -> NDArray[np.int64]:
+        return np.array(
             [
                 self._partners[row][int(draw * len(self._partners[row]))]
                 for row, draw in zip(visited.tolist(), draws.tolist(), strict=True)
             ]
         )
-        queries, images = (partners, visited) if self._by_image else (visited, partners)
-        tokens = self._split.tokens[queries]
-        correct = np.array([np.isin(images, self._split.correct[query]) for query in queries])
-        pixels = augment(self._split.pixels[images], rng)
+
+
+class BatchSampler:
+    """The batches of each epoch: the pairs of `PairSampler`, with their pixels and tokens."""
+
+    def __init__(self, split: TrainingSplit, size: int, seed: int) -> None:
+        self._split = split
+        self._pairs = PairSampler(split.correct, split.queries_of_images(), size, seed)
+
+    def __len__(self) -> int:
+        """Count the batches of an epoch; an incomplete last batch is dropped."""
+        return len(self._pairs)
+
+    def epoch(self, number: int, start: int = 0) -> Iterator[TrainingBatch]:
+        """Yield the batches of epoch `number`, beginning with batch `start`."""
+        return map(self._batch, self._pairs.epoch(number, start))
+
+    def _batch(self, pairs: DrawnPairs) -> TrainingBatch:
+        tokens = self._split.tokens[pairs.queries]
+        correct = np.array(
+            [np.isin(pairs.images, self._split.correct[query]) for query in pairs.queries]
+        )
+        pixels = augment(self._split.pixels[pairs.images], pairs.rng)
         return TrainingBatch(pixels, tokens[:, : (tokens != 0).any(axis=0).sum()], correct)
 
 

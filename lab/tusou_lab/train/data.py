@@ -14,7 +14,7 @@ from tusou.bundle.item_reader import ItemReader, decode_stored_image
 from tusou.cli.progress import Progress
 from tusou.core.arrays import Pixels
 from tusou.core.errors import BadDataset, BadImage
-from tusou.data import Dataset, ItemPool, ItemRow
+from tusou.data import Dataset, ItemPool, ItemRow, open_dataset
 from tusou.encoders.tokenizer import ClipTokenizer
 from tusou.encoders.training_record import SplitRecord
 from tusou.evaluation.metrics import KS
@@ -29,6 +29,7 @@ class TrainingSplit:
     """One split with ids replaced by positions; only the pixels stay on disk."""
 
     pixels: Pixels  # (images, size, size, 3), mapped from the cache
+    texts: tuple[str, ...]  # of the queries
     tokens: NDArray[np.int64]  # (queries, width), padded with 0
     correct: tuple[NDArray[np.int64], ...]  # per query: positions of its correct images, ascending
     record: SplitRecord
@@ -40,6 +41,23 @@ class TrainingSplit:
         order = np.argsort(images, kind="stable")
         ends = np.cumsum(np.bincount(images, minlength=len(self.pixels)))
         return tuple(np.split(queries[order], ends[:-1]))
+
+
+def load_splits(
+    data: str, valid: str | None, size: int, cache: Path, progress: Progress
+) -> tuple[TrainingSplit, TrainingSplit]:
+    """Load the split to train on and the one to validate on; see `load_split`.
+
+    `data` is a dataset, of which the split `train` is used unless it names another (`DATA#SPLIT`).
+    `valid` names the data to validate on; without it, the split `valid`, `dev` or `val` of `data`.
+    """
+    dataset = open_dataset(data)
+    valid_dataset = dataset if valid is None else open_dataset(valid)
+    train_name = _find_split(dataset, dataset.only or "train")
+    valid_name = _find_split(valid_dataset, "valid") if valid is None else valid_dataset.split()
+    # The smaller split first, so that a problem in it shows before the long decoding.
+    valid_split = load_split(valid_dataset, valid_name, size, cache, progress)
+    return load_split(dataset, train_name, size, cache, progress), valid_split
 
 
 def load_split(
@@ -83,7 +101,18 @@ def load_split(
         sha256=_digest(pool, ids, texts, [correct[number] for number in usable]),
     )
     tokens = ClipTokenizer().prepare(texts)
-    return TrainingSplit(pixels, tokens.ids, tuple(correct[number] for number in usable), record)
+    images = tuple(correct[number] for number in usable)
+    return TrainingSplit(pixels, tuple(texts), tokens.ids, images, record)
+
+
+def _find_split(dataset: Dataset, name: str) -> str:
+    """Return the reader's name of a split; BadDataset says how to make it."""
+    try:
+        return dataset.split(name)
+    except BadDataset as error:
+        source = f"{dataset.path}#{dataset.reader.splits()[0]}"
+        advice = f"or make splits with `tusou split {source} --out FOLDER`"
+        raise BadDataset(f"{error}, {advice}") from None
 
 
 def _digest(

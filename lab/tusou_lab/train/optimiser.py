@@ -1,9 +1,15 @@
 """The optimiser settings of cn_clip: AdamW, no decay on norms and biases, cosine with warm-up."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from math import cos, pi
 
-from torch import nn
-from torch.optim import AdamW
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.optim import AdamW, Optimizer
+
+_MAX_GRADIENT = 1.0
 
 
 def make_optimiser(model: nn.Module, lr: float, weight_decay: float, *, transformer: bool) -> AdamW:
@@ -31,3 +37,20 @@ def learning_rate(step: int, steps: int, peak: float) -> float:
     if step < warmup:
         return peak * (step + 1) / warmup
     return 0.5 * peak * (1 + cos(pi * (step - warmup) / (steps - warmup)))
+
+
+@contextmanager
+def training_precision(device: torch.device, precision: str) -> Iterator[None]:
+    """Compute a forward pass in `fp32` or `bf16`, with the faster attention for its backward."""
+    # On a CPU the backward pass of fused attention is slower than plain matrix products.
+    kernel = sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()
+    with kernel, torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+        yield
+
+
+def update(model: nn.Module, optimiser: Optimizer, loss: Tensor) -> None:
+    """Take one step of the optimiser with clipped gradients."""
+    optimiser.zero_grad(set_to_none=True)
+    torch.autograd.backward(loss)
+    torch.nn.utils.clip_grad_norm_(model.parameters(), _MAX_GRADIENT)
+    optimiser.step()

@@ -17,7 +17,8 @@ def split(queries: tuple[tuple[int, ...], ...], images: int = 6, side: int = 4) 
         tokens[row, : 2 + row % 3] = 100 + row
     correct = tuple(np.array(images) for images in queries)
     record = SplitRecord(source="x#train", images=len(pixels), queries=len(correct), sha256="")
-    return TrainingSplit(pixels, tokens, correct, record)
+    texts = tuple(f"{row}号连衣裙" for row in range(len(queries)))
+    return TrainingSplit(pixels, texts, tokens, correct, record)
 
 
 def pairs(batches: BatchSampler, epoch: int) -> list[tuple[int, int]]:

@@ -15,7 +15,7 @@ import pytest
 import torch
 from drawing import image_bytes
 from tusou_lab.toy.dataset import SplitSize, write_toy
-from tusou_lab.train import run
+from tusou_lab.train import loop
 from tusou_lab.train.run import TrainReport, TrainSpec, train
 
 from tests.tusou_lab.train.training import (
@@ -55,7 +55,7 @@ def test_a_killed_run_resumes_to_the_same_weights(
     monkeypatch: pytest.MonkeyPatch,
     steps: int,
 ) -> None:
-    monkeypatch.setattr(run, "_SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(loop, "_SAVE_SECONDS", 0.0)
     out = tmp_path / "model.pt"
     with pytest.raises(KeyboardInterrupt):
         train(data, spec, out, device="cpu", progress=KillAfter(steps))

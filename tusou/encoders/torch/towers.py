@@ -86,17 +86,28 @@ class TextTower:
 
     def __call__(self, texts: PackedTexts) -> Tensor:
         """Return float32 features, one row per text in packed order."""
-        mask = None if texts.real is None else self._mask(texts.real)
+        rows = self._run(self._blocks[-1], self.tokens(texts), texts, texts.starts)
+        return self._projection(rows).float()
+
+    def tokens(self, texts: PackedTexts) -> Tensor:
+        """Return what the last layer takes: float32 (tokens, width) in packed order."""
         words = functional.embedding(texts.ids, self._words).float()
         rows = self._norm(words + functional.embedding(texts.positions, self._positions))
-        for block in self._blocks:
-            query, key, value = block.qkv(rows).to(self._attention_dtype).chunk(3, dim=1)
-            if block is self._blocks[-1]:
-                query, rows = query[texts.starts], rows[texts.starts]
-            mixed = _attend_in_groups(query, key, value, texts.groups, self._heads, mask)
-            rows = block.attention_norm(rows + block.out(mixed))
-            rows = block.mlp_norm(rows + block.down(block.up(rows)))
-        return self._projection(rows).float()
+        for block in self._blocks[:-1]:
+            rows = self._run(block, rows, texts)
+        return rows
+
+    def _run(
+        self, block: Block, rows: Tensor, texts: PackedTexts, selected: Tensor | None = None
+    ) -> Tensor:
+        """Compute a layer for all rows, or for the selected ones alone."""
+        mask = None if texts.real is None else self._mask(texts.real)
+        query, key, value = block.qkv(rows).to(self._attention_dtype).chunk(3, dim=1)
+        if selected is not None:
+            query, rows = query[selected], rows[selected]
+        mixed = _attend_in_groups(query, key, value, texts.groups, self._heads, mask)
+        rows = block.attention_norm(rows + block.out(mixed))
+        return block.mlp_norm(rows + block.down(block.up(rows)))
 
     def _mask(self, real: Tensor) -> Tensor:
         """Return what is added to the scores of each key: 0, or minus infinity for padding."""
@@ -157,16 +168,24 @@ class ImageTower:
 
     def __call__(self, images: Tensor) -> Tensor:
         """Return float32 features; the last layer is computed for the class token alone."""
+        rows = self._run(self._blocks[-1], self.tokens(images), queries=1)
+        return self._project(self._norm_after(rows[:, 0])).float()
+
+    def tokens(self, images: Tensor) -> Tensor:
+        """Return what the last layer takes: (n, 1 + patches, width), the class token first."""
         patches = self._embed(self._patches(images))
         class_token = self._class_token.expand(images.shape[0], 1, -1)
         rows = self._norm_before(torch.cat([class_token, patches + self._positions], dim=1))
-        for block in self._blocks:
-            query, key, value = block.qkv(block.attention_norm(rows)).chunk(3, dim=2)
-            if block is self._blocks[-1]:
-                query, rows = query[:, :1], rows[:, :1]
-            rows = rows + block.out(attend(query, key, value, self._heads))
-            rows = rows + block.down(block.up(block.mlp_norm(rows)))
-        return self._project(self._norm_after(rows[:, 0])).float()
+        for block in self._blocks[:-1]:
+            rows = self._run(block, rows)
+        return rows
+
+    def _run(self, block: Block, rows: Tensor, queries: int | None = None) -> Tensor:
+        """Compute a layer for the first `queries` rows of each image, or for all."""
+        query, key, value = block.qkv(block.attention_norm(rows)).chunk(3, dim=2)
+        query, rows = query[:, :queries], rows[:, :queries]
+        rows = rows + block.out(attend(query, key, value, self._heads))
+        return rows + block.down(block.up(block.mlp_norm(rows)))
 
     def _patches(self, images: Tensor) -> Tensor:
         """Return one row per patch, its numbers in the order of the convolution's weights."""

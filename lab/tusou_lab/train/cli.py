@@ -1,0 +1,82 @@
+"""Command-line interface: train."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from tusou.cli.output import plain_errors
+
+
+def train(
+    data: Annotated[
+        str,
+        typer.Argument(help="Dataset with a train and a valid split, or DATA#SPLIT to train on."),
+    ],
+    valid: Annotated[
+        str | None,
+        typer.Argument(help="DATA#SPLIT to validate on; the valid split of DATA by default."),
+    ] = None,
+    *,
+    out: Annotated[Path, typer.Option(help="Checkpoint to write: the best epoch on valid.")],
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="demo, a cn_clip name or .pt to fine-tune; a .json to train from scratch."
+        ),
+    ] = None,
+    task: Annotated[
+        Literal["contrastive", "rerank"],
+        typer.Option(help="Towers, or a cross-encoder that orders a bundle's results again."),
+    ] = "contrastive",
+    bundle: Annotated[
+        Path | None,
+        typer.Option("--from", help="Bundle to order again.", exists=True, file_okay=False),
+    ] = None,
+    layers: Annotated[
+        int | None, typer.Option(min=1, max=12, help="Layers of a cross-encoder; 2 by default.")
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="3 by default; at most, with `--task rerank`, 8.")
+    ] = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(min=2, help="Pairs contrasted at once, 128; queries of a rerank step, 32."),
+    ] = None,
+    lr: Annotated[
+        float | None, typer.Option(min=0.0, help="Peak learning rate; 5e-5, or 1e-3 for rerank.")
+    ] = None,
+    weight_decay: Annotated[
+        float | None, typer.Option(min=0.0, help="0.001, or 0.01 for rerank.")
+    ] = None,
+    precision: Annotated[
+        Literal["fp32", "bf16"], typer.Option(help="Precision of what is trained.")
+    ] = "fp32",
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    force: Annotated[bool, typer.Option("--force", help="Start over, replacing OUT.")] = False,
+) -> None:
+    """Train or fine-tune a model, or train a reranker; run it again after a kill to resume."""
+    import os
+
+    # Waiting threads yield their core: on a busy machine, spinning makes a step several times as
+    # long. OpenMP reads this once, when torch is loaded below.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    from tusou.cli.progress import progress
+    from tusou_lab.train.options import GivenOptions, run_task
+    from tusou_lab.train.stopping import TrainingStopped
+
+    given = GivenOptions(
+        task, model, bundle, layers, epochs, batch_size, lr, weight_decay, seed, precision
+    )
+    try:
+        with plain_errors(), progress() as bar:
+            result = run_task(
+                data, given, out, valid=valid, device=device, force=force, progress=bar
+            )
+    except TrainingStopped as stopped:
+        typer.secho(f"interrupted: {stopped}", err=True, fg="red")
+        raise typer.Exit(128 + stopped.signal_number) from None
+    for note in result.notes:
+        typer.secho(f"note: {note}", err=True, fg="yellow")
+    typer.echo(result.summary)

@@ -1,0 +1,217 @@
+"""The loop of a training: resumed at any step, stopped by a signal, its best epoch saved."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from time import monotonic
+from typing import Generic, Protocol, TypeVar
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from tusou import __version__
+from tusou.cli.progress import Progress
+from tusou.core.errors import InputError, OutputExists
+from tusou.core.files import sha256_of
+from tusou.core.hardware import describe_machine
+from tusou.encoders.training_record import SplitRecord, TrainingRecord, write_record
+from tusou_lab.train.history import TrainingHistory
+from tusou_lab.train.model import save_torch
+from tusou_lab.train.optimiser import learning_rate
+from tusou_lab.train.stopping import StopRequest, TrainingStopped
+
+_SAVE_SECONDS = 120.0
+
+B = TypeVar("B")
+B_co = TypeVar("B_co", covariant=True)
+
+
+class EpochBatches(Protocol[B_co]):
+    """The batches of each epoch, reproducible from a seed."""
+
+    def __len__(self) -> int: ...
+
+    def epoch(self, number: int, start: int = 0) -> Iterator[B_co]:
+        """Yield the batches of epoch `number`, beginning with batch `start`."""
+        ...
+
+
+class TrainingTask(Protocol[B]):
+    """A model with its batches, and what a step, a validation and a file of it are."""
+
+    @property
+    def model(self) -> nn.Module: ...
+
+    @property
+    def optimiser(self) -> Optimizer: ...
+
+    @property
+    def batches(self) -> EpochBatches[B]: ...
+
+    @property
+    def records(self) -> Mapping[str, SplitRecord]:
+        """The records of the splits `train` and `valid`."""
+        ...
+
+    def train_step(self, batch: B) -> float:
+        """Update the model once, and return the loss."""
+        ...
+
+    def validate(self) -> dict[str, float]:
+        """Return the scores on valid in percent, `mean_recall` among them."""
+        ...
+
+    def save(self, path: Path, epoch: int, step: int, percent: Mapping[str, float]) -> None:
+        """Write the model's checkpoint, replacing `path` in one step."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LoopSettings:
+    """Settings of a loop, and the rest that a state shares with the run that resumes it."""
+
+    spec: dict[str, str | int | float]
+    epochs: int
+    lr: float
+    seed: int
+    patience: int | None = None  # epochs without a better score after which the run ends
+
+
+class TrainingLoop(Generic[B]):
+    """The progress of a task, restored from the state file beside the checkpoint."""
+
+    def __init__(
+        self,
+        task: TrainingTask[B],
+        settings: LoopSettings,
+        out: Path,
+        device: torch.device,
+    ) -> None:
+        self._task: TrainingTask[B] = task
+        self._settings, self._out, self._device = settings, out, device
+        self._state = _state_path(out)
+        self.step, self.best, self.best_epoch = 0, -1.0, 0
+        self.history = TrainingHistory()
+        self.steps = settings.epochs * len(task.batches)
+
+    def resume_or_start(self, *, force: bool) -> None:
+        """Restore the saved state, or save the state of a new run."""
+        if force or not self._state.exists():
+            self._out.parent.mkdir(parents=True, exist_ok=True)
+            self._save()
+            return
+        state = torch.load(self._state, map_location=self._device, weights_only=True)
+        for name, value in self._identity().items():
+            if state.get(name) != value:
+                inputs = "settings" if name == "spec" else "data"
+                raise InputError(
+                    f"{self._state} belongs to a run with other {inputs}; "
+                    f"repeat its {inputs}, or pass --force to start over"
+                )
+        self._task.model.load_state_dict(state["model"])
+        self._task.optimiser.load_state_dict(state["optimiser"])
+        self.step, self.best, self.best_epoch = state["step"], state["best"], state["best_epoch"]
+        self.history = TrainingHistory.restore(state["history"])
+
+    def _identity(self) -> dict[str, object]:
+        """Return the values that a state must share with the run that resumes it."""
+        data = {name: record.sha256 for name, record in self._task.records.items()}
+        return {"spec": self._settings.spec, "data": data}
+
+    def _save(self) -> None:
+        state = {
+            **self._identity(),
+            "history": self.history.state(),
+            "model": self._task.model.state_dict(),
+            "optimiser": self._task.optimiser.state_dict(),
+            "step": self.step,
+            "best": self.best,
+            "best_epoch": self.best_epoch,
+        }
+        save_torch(state, self._state)
+
+    def finish(self, progress: Progress, stop: StopRequest) -> None:
+        """Train the remaining steps, write the record, and delete the state file."""
+        saved = monotonic()
+        per_epoch = len(self._task.batches)
+        progress.begin("training", self.steps, self.step)
+        while not self._is_over():
+            epoch, start = divmod(self.step, per_epoch)
+            for batch in self._task.batches.epoch(epoch, start):
+                loss = self._train_step(batch)
+                best = f"  best {self.best:.2f}" if self.best_epoch else ""
+                progress.advance(note=f"loss {loss:.3f}{best}")
+                if monotonic() - saved > _SAVE_SECONDS and self.step % per_epoch:
+                    self._save()
+                    saved = monotonic()
+                self._stop_if_requested(stop)
+            self._end_epoch(epoch + 1)
+            self._save()
+            self._stop_if_requested(stop)
+        write_record(self._out, self._record())
+        self._state.unlink()
+
+    def _is_over(self) -> bool:
+        patience = self._settings.patience
+        waited = len(self.history.epochs) - self.best_epoch
+        return self.step == self.steps or (patience is not None and waited >= patience)
+
+    def _train_step(self, batch: B) -> float:
+        # Dropout draws from a seed of its own per step, so a resumed run repeats the same draws.
+        torch.manual_seed(self._settings.seed * 1_000_003 + self.step)
+        for group in self._task.optimiser.param_groups:
+            group["lr"] = learning_rate(self.step, self.steps, self._settings.lr)
+        loss = self._task.train_step(batch)
+        self.history.losses.append(loss)
+        self.step += 1
+        return loss
+
+    def _end_epoch(self, epoch: int) -> None:
+        percent = self._task.validate()
+        self.history.end_epoch(len(self._task.batches), percent)
+        recall = percent["mean_recall"]
+        if recall >= self.best:  # on a tie the later epoch wins: it has trained on more pairs
+            self.best, self.best_epoch = recall, epoch
+            self._task.save(self._out, epoch, self.step, percent)
+
+    def _stop_if_requested(self, stop: StopRequest) -> None:
+        """Save and raise TrainingStopped, unless the epoch is unscored or the run is over."""
+        unscored = self.step == len(self._task.batches) * (len(self.history.epochs) + 1)
+        if stop.number is None or unscored or self._is_over():
+            return
+        self._save()
+        raise TrainingStopped(
+            f"{stop.number.name} at step {self.step} of {self.steps}; the state is saved in "
+            f"{self._state}: run the same command again to go on from there",
+            stop.number,
+        )
+
+    def _record(self) -> TrainingRecord:
+        settings = self._settings.spec | {"device": str(self._device)}
+        return TrainingRecord(
+            tool=f"tusou {__version__}",
+            checkpoint_sha256=sha256_of(self._out),
+            settings=settings | {"threads": torch.get_num_threads()},
+            train=self._task.records["train"],
+            valid=self._task.records["valid"],
+            steps=self.step,
+            losses=tuple(self.history.curve()),
+            epochs=tuple(self.history.epochs),
+            best_epoch=self.best_epoch,
+            best_mean_recall=self.best,
+            seconds=round(self.history.seconds, 3),
+            machine=describe_machine(),
+            date=datetime.now(UTC).strftime("%Y-%m-%d"),
+        )
+
+
+def check_output(out: Path, *, force: bool) -> None:
+    """Raise OutputExists if `out` exists, unless it is replaced or of a run to resume."""
+    if out.exists() and not _state_path(out).exists() and not force:
+        raise OutputExists(f"{out} exists: choose another --out or pass --force")
+
+
+def _state_path(out: Path) -> Path:
+    return out.with_name(out.name + ".state")

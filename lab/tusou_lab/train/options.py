@@ -1,0 +1,117 @@
+"""The options of `tusou train`, with the defaults of each task."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from tusou.cli.progress import Progress
+from tusou.core.errors import InvalidRequest
+from tusou_lab.train.rerank.run import RerankReport, RerankSpec, train_reranker
+from tusou_lab.train.run import TrainReport, TrainSpec, train
+
+
+@dataclass(frozen=True, slots=True)
+class GivenOptions:
+    """Options as they were given; None stands for the default of the task."""
+
+    task: Literal["contrastive", "rerank"]
+    model: str | None
+    bundle: Path | None
+    layers: int | None
+    epochs: int | None
+    batch_size: int | None
+    lr: float | None
+    weight_decay: float | None
+    seed: int
+    precision: str
+
+    def contrastive(self) -> TrainSpec:
+        """Return the settings of a contrastive training; InvalidRequest for another's options."""
+        if self.model is None:
+            raise InvalidRequest("Say what to train with --model.")
+        if self.bundle is not None or self.layers is not None:
+            raise InvalidRequest("--from and --layers are options of --task rerank.")
+        return TrainSpec(
+            self.model,
+            self.epochs or 3,
+            self.batch_size or 128,
+            5e-5 if self.lr is None else self.lr,
+            0.001 if self.weight_decay is None else self.weight_decay,
+            self.seed,
+            self.precision,
+        )
+
+    def rerank(self) -> tuple[RerankSpec, Path]:
+        """Return the settings of a cross-encoder, and its bundle; InvalidRequest."""
+        if self.bundle is None:
+            raise InvalidRequest("Say whose results to order again with --from BUNDLE.")
+        if self.model is not None:
+            raise InvalidRequest("--task rerank uses the model of its bundle: leave out --model.")
+        spec = RerankSpec(
+            epochs=self.epochs or 8,
+            batch_size=self.batch_size or 32,
+            lr=1e-3 if self.lr is None else self.lr,
+            weight_decay=0.01 if self.weight_decay is None else self.weight_decay,
+            seed=self.seed,
+            precision=self.precision,
+            layers=self.layers or 2,
+        )
+        return spec, self.bundle
+
+
+@dataclass(frozen=True, slots=True)
+class TaskResult:
+    """What the command prints: a line, and notes on it."""
+
+    summary: str
+    notes: tuple[str, ...]
+
+
+def run_task(
+    data: str,
+    given: GivenOptions,
+    out: Path,
+    *,
+    valid: str | None,
+    device: str,
+    force: bool,
+    progress: Progress,
+) -> TaskResult:
+    """Train what the options say; arguments and errors are those of `train`."""
+    if given.task == "contrastive":
+        report = train(
+            data,
+            given.contrastive(),
+            out,
+            valid=valid,
+            device=device,
+            force=force,
+            progress=progress,
+        )
+        return _contrastive_result(report)
+    spec, bundle = given.rerank()
+    return _rerank_result(
+        train_reranker(
+            data, spec, bundle, out, valid=valid, device=device, force=force, progress=progress
+        )
+    )
+
+
+def _contrastive_result(report: TrainReport) -> TaskResult:
+    summary = (
+        f"{report.checkpoint}: mean_recall {report.best_mean_recall:.2f} on valid after epoch "
+        f"{report.best_epoch}, {report.steps} steps in {report.seconds:.0f} s"
+    )
+    return TaskResult(summary, (report.note,) if report.note else ())
+
+
+def _rerank_result(report: RerankReport) -> TaskResult:
+    summary = (
+        f"{report.checkpoint}: mean_recall {report.best_mean_recall:.2f} on valid after epoch "
+        f"{report.best_epoch}, {report.base_mean_recall:.2f} without it, {report.steps} steps in "
+        f"{report.seconds:.0f} s"
+    )
+    notes = [report.note] if report.note else []
+    if report.best_mean_recall <= report.base_mean_recall:
+        notes.append("it does not help on valid: do not use it")
+    return TaskResult(summary, tuple(notes))

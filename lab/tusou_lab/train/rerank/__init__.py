@@ -1,0 +1,1 @@
+"""Trains a cross-encoder that orders a bundle's best items again."""

@@ -1,0 +1,1 @@
+"""Cross-encoder: scores a text and an image by their tokens, over the towers of a checkpoint."""
