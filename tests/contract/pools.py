@@ -18,12 +18,14 @@ from tusou.indexes import VectorIndex, create_index, load_index
 from tusou.indexes.specs import FaissSpec, IndexSpec, TorchSpec
 from tusou.live.operations import Delete, Operation, Patch, Upsert
 from tusou.live.store import LiveStore
+from tusou.retrieval.collection_writer import CollectionWriter
 from tusou.retrieval.filtering_live_index import open_live_index
 from tusou.retrieval.grouping import NEAR_DUPLICATE_COSINE
 from tusou.retrieval.item_view import VersionView
 from tusou.retrieval.pages import PreparedQuery, find_pages
 from tusou.retrieval.query import Query
 from tusou.retrieval.searched_items import SearchedItems
+from tusou.stages.hub_bias import HubCorrection
 
 COUNT = 120
 QUERIES = unit_vectors(3, 11)
@@ -61,6 +63,7 @@ class Pool:
     def __init__(self, bundle: Bundle, root: Path, index: VectorIndex, *, live: bool) -> None:
         self.index, self._bundle = index, bundle
         self.store = LiveStore(root, bundle) if live else None
+        self.writer: CollectionWriter | None = None  # of an index on a server
         rows = draw_attributes(COUNT)
         self.items: dict[str, Row] = {
             item_id_of(key): (vector, row)
@@ -161,13 +164,15 @@ def score(one: Vectors, other: Vectors) -> float:
     return float(one.astype(np.float64) @ other.astype(np.float64))
 
 
-def write_bundle(root: Path, collection: dict[str, str] | None = None) -> Bundle:
+def write_bundle(
+    root: Path, collection: dict[str, str] | None = None, hub: HubCorrection | None = None
+) -> Bundle:
     """Publish a version of the items as they are before any change."""
     ids = [item_id_of(key) for key in range(COUNT)]
     contents = [b"\xff\xd8\xff%d" % key for key in range(COUNT)]
     rows = draw_attributes(COUNT)
     return write_vector_bundle(
-        root, ids, drawn_vectors(), contents, SCHEMA, rows, collection=collection
+        root, ids, drawn_vectors(), contents, SCHEMA, rows, collection=collection, hub=hub
     )
 
 

@@ -15,14 +15,18 @@ from tusou_indexer.build import BuildSpec
 from tusou_indexer.compact import compact
 
 from benchmarks.vector_bundle import unit_vectors
+from tests.contract.on_milvus import milvus_pool
+from tests.contract.pools import item_id_of
 from tests.milvus.building import ITEMS, Index, builder, spec_of
 from tests.milvus.lite_server import LiteServer
 from tusou.attributes.filters import parse_filter
 from tusou.attributes.schema import Attributes
+from tusou.bundle.biased_vectors import add_bias
 from tusou.bundle.bundle import Bundle
 from tusou.core.errors import IndexUnavailable, InvalidRequest
 from tusou.core.hits import Hits
 from tusou.indexes.milvus_collection import FIRST_LIVE_KEY, Collection
+from tusou.indexes.milvus_index import MilvusIndex
 from tusou.indexes.milvus_server import MilvusServer
 from tusou.live.operations import Delete, Operation, Patch, Upsert
 from tusou.live.store import LiveStore
@@ -30,6 +34,7 @@ from tusou.retrieval.collection_writer import CollectionWriter
 from tusou.retrieval.local import LocalHits, open_bundle
 from tusou.retrieval.pipeline import SearchPipeline
 from tusou.retrieval.query import Query, TextPart
+from tusou.stages.hub_bias import HubCorrection
 
 DIM = 64
 VECTORS = unit_vectors(40, 5, DIM)
@@ -302,3 +307,21 @@ def test_values_that_the_fields_do_not_hold_wait_for_the_next_version(
         hits = search.search("裙", filter={"颜色": "红"})
         assert isinstance(hits, LocalHits)
         assert hits.item_ids == (NEW,)
+
+
+def test_rows_of_live_items_have_the_biases_of_a_hub_correction(
+    server: LiteServer, tmp_path: Path
+) -> None:
+    hub = HubCorrection(unit_vectors(40, 21), k=8)
+    with milvus_pool(tmp_path, server.uri, live=True, hub=hub) as pool:
+        assert isinstance(pool.index, MilvusIndex)
+        assert pool.writer
+        pool.change(pool.upsert(NEW, 5), pool.upsert(item_id_of(3), 7))
+        wait_until_written(pool.writer)
+        fields, ids = ["item_id", "vector"], [NEW, item_id_of(3)]
+        rows = pool.index.collection.query("current == 1", fields, 1_000)
+        stored = {row["item_id"]: np.float32(row["vector"]) for row in rows}
+        vectors = np.stack([pool.items[item_id][0] for item_id in ids])
+        expected = add_bias(vectors, hub.bias(vectors))
+        np.testing.assert_array_equal([stored[item_id] for item_id in ids], expected)
+        assert len(stored) == len(pool.items)
