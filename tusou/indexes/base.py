@@ -1,13 +1,16 @@
 """The interface of vector indexes, and the order of their results."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
 from tusou.attributes.filters import Filter
 from tusou.core.arrays import Ids, Neighbors, Vectors
+
+Mask: TypeAlias = npt.NDArray[np.bool_]
 
 
 class SearchIndex(Protocol):
@@ -67,6 +70,27 @@ class FilteringIndex(Protocol):
 
     def search_where(self, queries: Vectors, k: int, selected: Filter) -> Neighbors:
         """Return the k best per query of the items that pass a filter, ties by id."""
+        ...
+
+
+@runtime_checkable
+class SelectingIndex(Protocol):
+    """An index that finds candidates by their codes, and compares those that are selected."""
+
+    @property
+    def compares_candidates(self) -> bool:
+        """Whether it searches so: `search_selected` may be called."""
+        ...
+
+    def search_selected(
+        self, queries: Vectors, counts: Sequence[int], width: int, masks: Sequence[Mask]
+    ) -> list[Neighbors | None]:
+        """Return the best selected items of each query, (1, m), from a search for `width` items.
+
+        `masks` (n,) are by row key. There are at least `counts[i]` for the i-th query, the best of
+        as many candidates as a search without a mask compares; None if the search sees too few, or
+        items may be missing that tie with the last one of these.
+        """
         ...
 
 

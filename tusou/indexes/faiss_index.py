@@ -4,6 +4,7 @@ import math
 import re
 import sys
 import threading
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Self
@@ -16,7 +17,7 @@ from tusou.bundle.vector_file import VectorFile
 from tusou.core.arrays import Ids, Neighbors, Vectors
 from tusou.core.errors import CorruptBundle, InvalidRequest
 from tusou.core.files import create_file
-from tusou.indexes.base import best_first
+from tusou.indexes.base import Mask, best_first
 from tusou.indexes.faiss_training import min_items, train
 from tusou.indexes.refined_search import HalfVectors, VectorRows, rank_candidates
 from tusou.indexes.specs import FaissSpec
@@ -129,6 +130,33 @@ class FaissIndex:
             return Neighbors(ids[:, :k], scores[:, :k])
         scores[ids < 0] = -np.inf
         return best_first(ids, scores, k)  # FAISS returns ties in any order
+
+    @property
+    def compares_candidates(self) -> bool:
+        return self._compared is not None
+
+    def search_selected(
+        self, queries: Vectors, counts: Sequence[int], width: int, masks: Sequence[Mask]
+    ) -> list[Neighbors | None]:
+        with self._lock, faiss_threads(1 if self._is_short(queries) else 0):
+            depth = max(min(width, self._max_k), self._min_k)
+            found = self._index.search(queries, depth * self._k_factor)[1]
+            return [
+                self._best_selected(queries[row : row + 1], keys[keys >= 0], counts[row], mask)
+                for row, (keys, mask) in enumerate(zip(found, masks, strict=True))
+            ]
+
+    def _best_selected(
+        self, query: Vectors, candidates: Ids, count: int, mask: Mask
+    ) -> Neighbors | None:
+        """Rank the selected candidates of a query (1, d), if they are enough."""
+        assert self._compared is not None
+        candidates = candidates[mask[candidates]]
+        if len(candidates) < max(count, self._min_k) * self._k_factor:
+            return None
+        best = rank_candidates(self._compared, query, candidates[np.newaxis], len(candidates))
+        # Equal vectors have equal codes: those that were not found tie with the last one alone.
+        return best if best.scores[0, count - 1] > best.scores[0, -1] else None
 
     def search_among(self, queries: Vectors, k: int, keys: Ids) -> Neighbors:
         vectors = np.empty((0, self.dim), np.float32) if self._vectors is None else self._vectors

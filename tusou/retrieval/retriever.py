@@ -1,7 +1,7 @@
 """Nearest neighbors of query vectors among the items that a query may return, ties included."""
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import compress
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tusou.core.arrays import Ids, Neighbors, Vectors
-from tusou.indexes.base import FilteringIndex, SearchIndex
+from tusou.indexes.base import FilteringIndex, SearchIndex, SelectingIndex
 from tusou.retrieval.selection import Selection
 
 # Repeats of a search with twice the neighbors, to see all items that tie at the end.
@@ -75,6 +75,7 @@ def find_neighbors(index: SearchIndex, requests: Sequence[NeighborRequest]) -> l
 def _search_selected(index: SearchIndex, requests: Sequence[NeighborRequest]) -> Rankings:
     """Return the rankings of those requests that have a selection."""
     filtering = index if isinstance(index, FilteringIndex) else None
+    border = _border(index)
     by_index: _BySelection = defaultdict(list)
     small: _BySelection = defaultdict(list)
     large: list[NeighborRequest] = []
@@ -83,11 +84,11 @@ def _search_selected(index: SearchIndex, requests: Sequence[NeighborRequest]) ->
             continue
         if filtering is not None and selection.filter is not None:
             by_index[selection].append(request)
-        elif _is_small(selection, _first_width(request, selection)):
+        elif _is_small(selection, _first_width(request, selection), border):
             small[selection].append(request)
         else:
             large.append(request)
-    rankings = _search_and_widen(index, large, small)
+    rankings = _search_and_widen(index, large, small, border)
     for selection, group in small.items():
         rankings |= _compare_selected(index, selection, group)
     if filtering is not None:
@@ -148,6 +149,7 @@ def _search_and_widen(
     index: SearchIndex,
     requests: Sequence[NeighborRequest],
     small: _BySelection,
+    border: int,
 ) -> Rankings:
     """Return the rankings of requests that a search for enough neighbors decides.
 
@@ -161,18 +163,43 @@ def _search_and_widen(
     while pending:
         width = min(pending)
         group = pending.pop(width)
-        neighbors = index.search(_stack(group), min(width, len(index)))
-        for request, keys, scores in zip(group, neighbors.ids, neighbors.scores, strict=True):
+        for request, (ranking, exhausted) in zip(
+            group, _search_group(index, group, min(width, len(index))), strict=True
+        ):
             selection = request.selection
             assert selection is not None
-            ranking = _selected_ranking(request, selection, keys, scores)
             if ranking is not None:
                 rankings[request] = ranking
-            elif keys[-1] < 0 or width >= len(index) or _is_small(selection, 2 * width):
+            elif exhausted or width >= len(index) or _is_small(selection, 2 * width, border):
                 small[selection].append(request)
             else:
                 pending[2 * width].append(request)
     return rankings
+
+
+def _search_group(
+    index: SearchIndex, requests: Sequence[NeighborRequest], width: int
+) -> Iterator[tuple[Ranking | None, bool]]:
+    """Yield the ranking of each request, None if a search of this width does not decide it.
+
+    And whether a wider search would find no more.
+    """
+    selections = [request.selection for request in requests if request.selection is not None]
+    if (selecting := _selecting(index)) is not None:
+        counts = [request.needed for request in requests]
+        masks = [selection.mask for selection in selections]
+        found = selecting.search_selected(_stack(requests), counts, width, masks)
+        for request, selection, best in zip(requests, selections, found, strict=True):
+            if best is None:
+                yield None, False
+            else:
+                keys, best_scores = best.ids[0].tolist(), best.scores[0].tolist()
+                yield _ranking(request, keys, best_scores, selection.count), False
+        return
+    neighbors = index.search(_stack(requests), width)
+    rows = zip(requests, selections, neighbors.ids, neighbors.scores, strict=True)
+    for request, selection, row, scores in rows:
+        yield _selected_ranking(request, selection, row, scores), bool(row[-1] < 0)
 
 
 def _selected_ranking(
@@ -202,15 +229,28 @@ def _ranking(request: NeighborRequest, keys: list[int], scores: list[float], siz
 
 
 def _first_width(request: NeighborRequest, selection: Selection) -> int:
-    """Return the number of neighbors, a power of 2, that should hold the items needed."""
+    """Return the number of neighbors that should hold the items needed, of two digits in binary.
+
+    Requests with nearly the same number are searched together.
+    """
     share = selection.count / len(selection.mask)
-    expected = _ROOM * request.needed / share if share else len(selection.mask)
-    return 1 << int(expected).bit_length()
+    expected = int(_ROOM * request.needed / share) if share else len(selection.mask)
+    unit = max(1 << expected.bit_length() >> 3, 1)
+    return (expected // unit + 1) * unit
 
 
-def _is_small(selection: Selection, width: int) -> bool:
+def _is_small(selection: Selection, width: int, border: int) -> bool:
     """Return whether comparing all selected items is cheaper than a search of this width."""
-    return selection.count <= max(_COMPARED_ITEMS, _COMPARED_PER_NEIGHBOR * width)
+    return selection.count <= max(_COMPARED_ITEMS, border * width)
+
+
+def _border(index: SearchIndex) -> int:
+    """Return how many comparisons take as long as a neighbor of a wider search."""
+    return _COMPARED_PER_NEIGHBOR // (2 if _selecting(index) else 1)
+
+
+def _selecting(index: SearchIndex) -> SelectingIndex | None:
+    return index if isinstance(index, SelectingIndex) and index.compares_candidates else None
 
 
 def _stack(requests: Sequence[NeighborRequest]) -> Vectors:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from tusou.cli.progress import NoProgress
 from tusou.core.arrays import Ids, Neighbors, Vectors
 from tusou.core.hits import Hits
 from tusou.indexes import VectorIndex, create_index
+from tusou.indexes.refined_search import rank_candidates
 from tusou.indexes.specs import FaissSpec, IndexSpec, TorchSpec
 from tusou.retrieval import retriever
 from tusou.retrieval.pipeline import SearchPipeline
@@ -204,7 +206,7 @@ def test_queries_without_a_filter_are_searched_as_if_alone(spec: IndexSpec) -> N
     first, second = queries(2)
     batch = [NeighborRequest(first, 4), NeighborRequest(second, 10, half)]
     rankings = find_neighbors(index, batch)  # type: ignore[arg-type]
-    assert index.widths == [5, 32]  # 10 of a half, with room, as a power of two
+    assert index.widths == [5, 28]  # 10 of a half, with room
     best = expected(APART, np.stack([first, second]))
     assert rankings[0].keys == best[0][:4]
     assert rankings[1].keys == [key for key in best[1] if key % 2 == 0][:10]
@@ -219,7 +221,7 @@ def test_it_widens_until_enough_selected_items_are_certain(spec: IndexSpec) -> N
     farthest = expected(APART, vector[None])[0][30:]
     mask = np.isin(np.arange(APART), farthest)
     (ranking,) = find_neighbors(index, [NeighborRequest(vector, 5, Selection(mask))])  # type: ignore[arg-type]
-    assert index.widths == [16, 32, 60]
+    assert index.widths == [14, 28, 56]
     assert (ranking.keys, ranking.complete) == (farthest[:5], False)
 
 
@@ -238,15 +240,15 @@ def test_items_that_tie_at_the_end_are_seen(spec: IndexSpec) -> None:
 @pytest.mark.usefixtures("widening")
 @pytest.mark.parametrize("spec", SPECS)
 def test_excluded_items_are_replaced(spec: IndexSpec) -> None:
-    """Of 30 selected items, the first search, of 32 neighbors, sees five of the seven needed."""
+    """Of 30 selected items, the first search, of 20 neighbors, sees five of the seven needed."""
     index = Counting(axes(spec, APART))
     (vector,) = queries(1)
-    chosen = expected(APART, vector[None])[0][26:56]
+    chosen = expected(APART, vector[None])[0][14:44]
     selection = Selection(np.isin(np.arange(APART), chosen))
     request = NeighborRequest(vector, 2, selection, frozenset(chosen[:5]))
     (ranking,) = find_neighbors(index, [request])  # type: ignore[arg-type]
     assert ranking.keys == chosen[5:7]
-    assert index.widths == [32, 60]
+    assert index.widths == [20, 40]
 
 
 # Index types and tunings, and the share of the true top 10 under a filter that widening must find.
@@ -291,6 +293,35 @@ def test_a_large_selection_is_as_exact_as_the_index(spec: IndexSpec, floor: floa
     assert {len(keys) for keys in rankings} == {10}
     pairs = zip(rankings, BEST_OF_FIFTH, strict=True)
     assert np.mean([len(set(keys) & set(best)) for keys, best in pairs]) / 10 >= floor
+
+
+SIXTEENFOLD = FaissSpec("PQ16x4fs,RFlat", "k_factor_rf=16")
+
+
+@pytest.mark.usefixtures("widening")
+def test_candidates_that_are_not_selected_are_not_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compare as many selected candidates as a search without a filter: 10 x 16, and some more."""
+    compared: list[int] = []
+
+    def count_and_rank(stored: Any, queries: Vectors, candidates: Ids, k: int) -> Neighbors:
+        compared.append(candidates.size)
+        return rank_candidates(stored, queries, candidates, k)
+
+    monkeypatch.setattr("tusou.indexes.faiss_index.rank_candidates", count_and_rank)
+    rankings = best_of_fifth(SIXTEENFOLD)
+    assert all(160 <= count <= FIFTH.count for count in compared)
+    assert len(compared) == len(rankings)
+
+
+@pytest.mark.usefixtures("widening")
+def test_more_equal_items_than_candidates_are_all_seen() -> None:
+    stored = STORED.copy()
+    stored[300:] = stored[5]
+    index = make_items(SIXTEENFOLD, stored, None).index
+    selection = Selection(np.arange(1000) % 2 == 1)
+    for count in (3, 10, 40):
+        (ranking,) = find_neighbors(index, [NeighborRequest(stored[5], count, selection)])
+        assert ranking.keys == [5, *range(301, 1000, 2)][:count]
 
 
 @pytest.mark.usefixtures("widening")
