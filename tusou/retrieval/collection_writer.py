@@ -5,7 +5,7 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 from tusou.bundle.biased_vectors import add_bias
-from tusou.core.errors import IndexUnavailable
+from tusou.core.errors import TusouError
 from tusou.indexes.item_changes import IndexedItem, ItemChange, ItemChanges
 from tusou.retrieval.live_biases import LiveBiases
 
@@ -70,9 +70,9 @@ class CollectionWriter:
                 return
             try:
                 self._write()
-            except IndexUnavailable as error:
+            except (TusouError, OSError) as error:  # the server, or a file of the bundle
                 if not self._failed:
-                    _log.warning("live changes wait for the index's server: %s", error)
+                    _log.warning("live changes wait in the log: %s", error)
                 self._failed = True
                 self._stopped.wait(_PAUSE_SECONDS)
                 continue
