@@ -32,6 +32,7 @@ from tusou.data.formats.image_lines import open_image_file
 from tusou.encoders import find_weights, resolve_encoder
 
 ITEMS, DIM, SHARD = 30_000, 512, 2048
+DISTINCT_TEXTS = 2000
 # All clients are answered, however long they wait: the throughput is measured.
 ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "TUSOU_TARGET_MS": "30000"}
 
@@ -101,9 +102,12 @@ def plain_service(model: Path, vectors: Path) -> AbstractContextManager[Service]
     return started(command, port, environment)
 
 
-def drive(target: Service, clients: int, seconds: float) -> dict[str, float]:
-    """Run the clients in a separate process and return their figures."""
+def drive(
+    target: Service, clients: int, seconds: float, texts: int = DISTINCT_TEXTS
+) -> dict[str, float]:
+    """Run the clients, with that many texts, in a separate process and return their figures."""
     command = [sys.executable, "-m", "benchmarks.http", target.url, str(clients), str(seconds)]
+    command.append(str(texts))
     return dict(json.loads(subprocess.check_output(command, text=True)))
 
 
@@ -133,10 +137,12 @@ async def send_queries(host: str, port: int, texts: "itertools.cycle[str]", run:
     writer.close()
 
 
-async def run_clients(url: str, clients: int, seconds: float) -> dict[str, float]:
+async def run_clients(
+    url: str, clients: int, seconds: float, distinct: int = DISTINCT_TEXTS
+) -> dict[str, float]:
     """Run that many clients at once and return their figures; no percentiles of fewer than two."""
     host, port = url.removeprefix("http://").split(":")
-    texts = itertools.cycle(queries(2000))
+    texts = itertools.cycle(queries(distinct))
     await asyncio.gather(
         *(send_queries(host, int(port), texts, LoadRun(0)) for _ in range(clients))
     )
@@ -155,4 +161,6 @@ async def run_clients(url: str, clients: int, seconds: float) -> dict[str, float
 
 
 if __name__ == "__main__":
-    print(json.dumps(asyncio.run(run_clients(sys.argv[1], int(sys.argv[2]), float(sys.argv[3])))))
+    address, number, duration, distinct = sys.argv[1:]
+    figures = asyncio.run(run_clients(address, int(number), float(duration), int(distinct)))
+    print(json.dumps(figures))

@@ -35,6 +35,8 @@ from tusou.stages.loop_thread import LoopThread
 _CACHE_BYTES, _IMAGE_BYTES = 32 * 2**20, 64 * 2**20
 # Preparing an image is work for a processor, which other searches need as well.
 _IMAGE_THREADS = 2
+# An answer that is later than a shorter limit of time is no sign that the endpoint is away.
+_PATIENCE = 1.0
 _QUESTION_SECONDS = 120.0  # of one question, where a search has no deadline
 
 
@@ -73,7 +75,7 @@ class EndpointReranker:
         self._spec = spec
         self._cache = GradeCache(_CACHE_BYTES) if cache is None else cache
         self._cache_seed = f"{spec.model}\0{prompt_digest(spec.mode)}\0{spec.image_side}".encode()
-        self._client = ChatClient(spec.url, spec.model, key, patience=seconds / 2)
+        self._client = ChatClient(spec.url, spec.model, key, max(seconds / 2, _PATIENCE))
         self._images = ImageCache(spec.image_side, _IMAGE_BYTES)
         self._image_threads = ThreadPoolExecutor(_IMAGE_THREADS, "rerank-image")
         self._slots = asyncio.Semaphore(spec.connections)

@@ -13,8 +13,8 @@ from tusou.stages.base import Reranker, RerankTask, Scores
 
 RerankOutcome: TypeAlias = Literal["complete", "partial", "failed"]
 
-# What a model, a library or an endpoint raises when it fails.
-_FAILURES = (TusouError, ArithmeticError, LookupError, OSError, RuntimeError, TypeError, ValueError)
+# What a bug in a reranker, or in its library, raises.
+_FAILURES = (ArithmeticError, LookupError, OSError, RuntimeError, TypeError, ValueError)
 
 _log = logging.getLogger(__name__)
 
@@ -44,6 +44,9 @@ class Reranking:
                 self.scores[list(positions)] = np.where(np.isfinite(values), values, np.nan)
                 if self._is_over(deadline):
                     break
+        except TusouError as error:
+            _log.info("the reranker failed: %s", error)  # for each query while a server is away
+            self.failed = True
         except _FAILURES:
             _log.exception("the reranker failed")
             self.failed = True

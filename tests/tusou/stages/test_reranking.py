@@ -91,7 +91,7 @@ def test_a_failure_keeps_the_scores_before_it(
             raise error
 
     reranker.before_part = fail_at_the_second
-    with caplog.at_level(logging.ERROR):
+    with caplog.at_level(logging.INFO):
         reranking.run(reranker)
     assert np.isfinite(reranking.scores).tolist() == [True, True, *[False] * 4]
     assert reranking.outcome(reranking.scores) == "failed"
