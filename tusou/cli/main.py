@@ -28,6 +28,10 @@ VERBS: dict[str, tuple[str, str]] = {
         "tusou_lab.walkthrough.cli:walkthrough",
         "Do a complete exercise on drawn data or your own, up to the files to hand in.",
     ),
+    "reproduce": (
+        "tusou_lab.reproduce.cli:reproduce",
+        "Measure a model on MUGE's files, beside the published figures.",
+    ),
     "doctor": ("tusou.cli.doctor:doctor", "Check this machine, and say what to do."),
     "toy": ("tusou_lab.cli:toy", "Draw product images and their Chinese queries."),
     "check": ("tusou_lab.check.cli:check", "Report on the quality of a dataset."),

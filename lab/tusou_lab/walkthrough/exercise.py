@@ -56,7 +56,7 @@ def run_exercise(
     BadDataset for data of another kind, CommandFailed when a step fails.
     """
     if inputs.data is not None:
-        _check_apart(folder, split_source(inputs.data)[0])
+        check_apart(folder, split_source(inputs.data)[0])
         find_dataset(inputs.data)
     claim_folder(folder, force=force)
     runner = CommandRunner(echo)
@@ -64,7 +64,7 @@ def run_exercise(
     return ExerciseReport(metrics, tuple(map(str, made)), runner.seconds)
 
 
-def _check_apart(folder: Path, data: Path) -> None:
+def check_apart(folder: Path, data: Path) -> None:
     """Raise InvalidRequest if emptying the working folder would delete the data."""
     if data.resolve().is_relative_to(folder.resolve()):
         raise InvalidRequest(

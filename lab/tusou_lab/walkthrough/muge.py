@@ -22,7 +22,7 @@ def run(
     """
     sealed = folder / "sealed_answers.jsonl"
     data = inputs.data or _draw(folder, sealed, inputs, runner)
-    splits = _split_sources(data, drawn=inputs.data is None)
+    splits = split_sources(data, drawn=inputs.data is None)
     metrics: Metrics = {}
     if "valid" in splits:
         pool, queries = splits["valid"]
@@ -56,7 +56,7 @@ def _draw(folder: Path, sealed: Path, inputs: ExerciseInputs, runner: CommandRun
     return str(data)
 
 
-def _split_sources(data: str, *, drawn: bool) -> dict[str, tuple[str, str]]:
+def split_sources(data: str, *, drawn: bool) -> dict[str, tuple[str, str]]:
     """Return the pool and the queries of each split; BadDataset if there is no valid and no test.
 
     The contest's files are named one by one, data of other formats as `DATA#SPLIT`.

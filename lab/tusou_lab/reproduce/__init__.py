@@ -1,0 +1,1 @@
+"""Published results measured again, from their data to a report."""
