@@ -43,7 +43,7 @@ def reproduce(
 
     Run it again after a kill: what is finished is kept.
     """
-    from tusou_lab.reproduce.page import ladder_rows, table_rows, verdict_sentence
+    from tusou_lab.reproduce.page import LADDER_HEAD, ladder_rows, table_rows, verdict_sentence
     from tusou_lab.reproduce.published import METRICS
     from tusou_lab.reproduce.run import PAGE, ReproduceSpec
     from tusou_lab.reproduce.run import reproduce as run_reproduction
@@ -61,7 +61,7 @@ def reproduce(
     typer.echo(verdict_sentence(report))
     if report.ladder:
         typer.echo("\nThe ladder: gains of mean_recall on queries that chose nothing")
-        _print_table(ladder_rows(report))
+        _print_table([LADDER_HEAD, *ladder_rows(report)])
     typer.echo(f"report: {out / PAGE}")
 
 

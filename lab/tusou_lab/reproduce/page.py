@@ -6,6 +6,8 @@ from tusou_lab.markdown import escape_inline
 from tusou_lab.reproduce.published import METRICS
 from tusou_lab.reproduce.report import LadderLine, Reproduction
 
+LADDER_HEAD = ("rung", "gain", "95 % interval", "ms a query", "verdict")
+
 _VERDICTS = {
     "reproduced": "The published figures are reproduced, to their last digit or next to it.",
     "differs": "The figures differ from the published ones by more than rounding.",
@@ -40,10 +42,11 @@ def verdict_sentence(report: Reproduction) -> str:
 
 
 def ladder_rows(report: Reproduction) -> Iterator[tuple[str, ...]]:
-    """Yield the cells of each rung: its name, its gain with the interval, and the verdict."""
+    """Yield the cells of each rung: name, gain with its interval, milliseconds, verdict."""
     for line in report.ladder:
         name = " + ".join((*line.above, line.name))
-        yield name, *_gain(line), line.verdict
+        cost = "-" if line.ms is None else f"{line.ms:.1f}"
+        yield name, *_gain(line), cost, line.verdict
 
 
 def _gain(line: LadderLine) -> tuple[str, str]:
@@ -58,7 +61,7 @@ def write_page(report: Reproduction) -> str:
     lines += _table(("", *METRICS), table_rows(report))
     if report.ladder:
         lines += ["", "## Ladder", "", "Gains of mean_recall on queries that chose nothing.", ""]
-        lines += _table(("rung", "gain", "95 % interval", "verdict"), ladder_rows(report))
+        lines += _table(LADDER_HEAD, ladder_rows(report))
     facts = {
         "model": f"{report.model}, sha256 {report.model_sha256}",
         "data": f"{report.size.queries:,} queries, {report.size.images:,} images, of which "

@@ -24,6 +24,7 @@ class LadderLine:
     gain: float | None  # None where nothing was confirmed
     low: float | None  # 95 %, paired
     high: float | None
+    ms: float | None  # a query, searched alone
     verdict: str
 
     @classmethod
@@ -31,7 +32,8 @@ class LadderLine:
         """Return the line of a rung of `tusou improve --json`."""
         gain = rung["gains"].get("mean_recall") or {}
         gained, low, high = (gain.get(name) for name in ("gain", "low", "high"))
-        return cls(rung["name"], tuple(rung["above"]), gained, low, high, rung["verdict"])
+        ms = (rung["cost"] or {}).get("ms")
+        return cls(rung["name"], tuple(rung["above"]), gained, low, high, ms, rung["verdict"])
 
 
 @dataclass(frozen=True, slots=True)

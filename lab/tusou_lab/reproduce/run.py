@@ -20,6 +20,7 @@ from tusou.core.files import replace_folder, write_file
 from tusou.core.hardware import describe_machine
 from tusou.data import split_source
 from tusou.encoders import find_weights
+from tusou_lab.improve.ladder import LADDER as LADDER_FILE
 from tusou_lab.reproduce.page import write_page
 from tusou_lab.reproduce.published import (
     METRICS,
@@ -117,7 +118,9 @@ def _climb(
     """Try stages with `tusou improve` on the same answers, and return a line for each rung."""
     if not rungs:
         return ()
-    words = ["--answers", queries, "--try", ",".join(rungs), "--out", str(folder), "--force"]
+    words = ["--answers", queries, "--try", ",".join(rungs), "--out", str(folder)]
+    if (folder / LADDER_FILE).exists():  # finished, and not to be continued
+        words.append("--force")
     ladder: dict[str, Any] = json.loads(
         runner.run("improve", str(bundle), *words, "--json", quiet=True)
     )

@@ -106,7 +106,9 @@ def test_differences_are_measured_less_published() -> None:
 
 def test_a_rung_that_was_not_confirmed_has_no_gain() -> None:
     gains = {"mean_recall": {"before": 60.0, "after": 61.5, "gain": 1.5, "low": 0.5, "high": 2.5}}
-    rung = {"name": "hub", "above": ["feedback"], "gains": gains, "verdict": "taken"}
-    assert LadderLine.of(rung) == LadderLine("hub", ("feedback",), 1.5, 0.5, 2.5, "taken")
-    rung = {"name": "hub", "above": [], "gains": {}, "verdict": "no_gain"}
-    assert LadderLine.of(rung) == LadderLine("hub", (), None, None, None, "no_gain")
+    taken = {"name": "hub", "above": ["feedback"], "gains": gains, "cost": {"ms": 4.0}}
+    assert LadderLine.of({**taken, "verdict": "taken"}) == LadderLine(
+        "hub", ("feedback",), 1.5, 0.5, 2.5, 4.0, "taken"
+    )
+    useless = {"name": "hub", "above": [], "gains": {}, "cost": None, "verdict": "no_gain"}
+    assert LadderLine.of(useless) == LadderLine("hub", (), None, None, None, None, "no_gain")

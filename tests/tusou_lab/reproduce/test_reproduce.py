@@ -86,6 +86,19 @@ def test_a_second_run_encodes_nothing_again(out: Path, home: Path, data: Path) -
     assert report["percent"] == json.loads((out / "reproduction.json").read_text())["percent"]
 
 
+def test_a_ladder_has_a_line_for_every_rung(out: Path, home: Path, data: Path) -> None:
+    words = ["reproduce", "muge", "--data", data, "--model", "ViT-B-16", "--out", out]
+    printed = run(home, *words, "--ladder", "--try", "feedback").stdout
+    report = json.loads((out / "reproduction.json").read_text("utf-8"))
+    ladder = json.loads((out / "ladder" / "ladder.json").read_text("utf-8"))
+    rungs = [*ladder["alone"], *ladder["together"]]
+    assert [line["name"] for line in report["ladder"]] == [rung["name"] for rung in rungs]
+    assert report["ladder"][0]["name"] == "feedback"
+    assert report["ladder"][0]["verdict"] == rungs[0]["verdict"]
+    assert "The ladder: gains of mean_recall on queries that chose nothing" in printed
+    assert "## Ladder" in (out / "reproduction.md").read_text("utf-8")
+
+
 @pytest.mark.parametrize(
     ("spoil", "code"),
     [
