@@ -179,7 +179,7 @@ def test_other_arrays_are_refused(
         ({"hub_k": 41}, "--hub-k 41: give 1 to 40"),
         ({"hub_alpha": 3.0}, "--hub-alpha 3"),
         ({"query_bank": None}, "belong to --query-bank"),
-        ({"index": "PQ65"}, "not a FAISS factory for 72 dimensions"),
+        ({"index": "PQ65"}, "not a FAISS factory for 80 dimensions"),
     ],
 )
 def test_settings_are_refused_before_anything_is_encoded(

@@ -14,8 +14,9 @@ import numpy.typing as npt
 from tusou.bundle.vector_file import VECTOR_TYPE, VectorFile
 from tusou.core.arrays import Ids, Vectors
 
-# The length is a multiple of this, because codes of several dimensions must fill it.
-_MULTIPLE = 8
+# The length is a multiple of this: rows of other lengths do not begin at a cache line, and take up
+# to a quarter longer to compare. Codes of several dimensions must fill it, too.
+_MULTIPLE = 16
 _BLOCK = 1 << 14
 
 Bias = npt.NDArray[np.float32]  # (n,)

@@ -16,7 +16,7 @@ from tusou.retrieval import retriever
 from tusou.retrieval.pages import PreparedQuery, find_pages
 from tusou.retrieval.query import Query, TextPart
 from tusou.retrieval.searched_items import SearchedItems
-from tusou.stages.hub_bias import as_bias
+from tusou.stages.hub_bias import HubCorrection, as_bias
 
 DIM, COUNT = 24, 400
 PLAIN = Query((TextPart("裙"),), 10)
@@ -131,3 +131,21 @@ def test_half_precision_holds_biases_exactly() -> None:
         np.testing.assert_allclose(
             hits.adjusted_scores, halves[ranking] @ prepared.vector - BIAS[ranking], atol=1e-6
         )
+
+
+def test_planted_hubs_lose_their_places() -> None:
+    """All queries lean to one direction, as texts of one kind do; five items lie in it."""
+    rng = np.random.default_rng(8)
+    direction = unit_vectors(1, 5)
+    items = unit_vectors(605, 6)
+    items[:5] = direction + 0.1 * unit_vectors(5, 7)
+    asked = items[rng.integers(5, 605, 400)] + direction + 0.5 * unit_vectors(400, 9)
+    items, asked = (v / np.linalg.norm(v, axis=1, keepdims=True) for v in (items, asked))
+    searched = make_items(FaissSpec("Flat"), items, None, HubCorrection(asked[:200]).bias(items))
+    largest = []
+    for adjust in (False, True):
+        batch = [prepare(vector, replace(PLAIN, adjust=adjust)) for vector in asked[200:]]
+        found = [keys_of(searched, hits.item_ids) for hits in search(searched, batch)]
+        largest.append(int(np.bincount(np.concatenate(found)).max()))
+    assert largest[0] > 190  # of 200 queries
+    assert 10 * largest[1] <= largest[0]
