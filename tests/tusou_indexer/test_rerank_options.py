@@ -122,7 +122,7 @@ def test_a_search_is_reranked_by_the_endpoint(bundle: Path, tmp_path: Path) -> N
         chat.answer = lambda _: Reply(status=500)
         (again,) = pipeline.search([text]).hits
         assert again.item_ids == hits.item_ids  # from the cache
-        pipeline.reranker.close()  # type: ignore[union-attr]
+        pipeline.stages.reranker.close()  # type: ignore[union-attr]
     assert (tmp_path / "cache" / "rerank-grades.sqlite").is_file()
 
 
@@ -134,7 +134,7 @@ def test_a_search_whose_endpoint_is_away_has_the_order_of_the_index(bundle: Path
     (hits,) = pipeline.search([query]).hits
     assert hits.rerank == "failed"
     assert (hits.item_ids, hits.scores) == (plain.item_ids, plain.scores)
-    pipeline.reranker.close()  # type: ignore[union-attr]
+    pipeline.stages.reranker.close()  # type: ignore[union-attr]
 
 
 def last_first(chat: ChatServer, pipeline: SearchPipeline, item_id: object) -> None:

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from functools import partial
 from itertools import islice, pairwise
 from pathlib import Path
 from time import perf_counter
@@ -12,15 +12,8 @@ import numpy as np
 
 from tusou.bundle.bundle import Bundle
 from tusou.bundle.manifest import INDEX
-from tusou.core.arrays import Pixels, Vectors
-from tusou.core.errors import (
-    DeadlineExceeded,
-    ErrorDetail,
-    InvalidRequest,
-    NotReady,
-    TusouError,
-)
-from tusou.core.hits import Hits
+from tusou.core.arrays import Pixels
+from tusou.core.errors import DeadlineExceeded, TusouError
 from tusou.core.memory_budget import check_memory, memory_shortage_named
 from tusou.encoders import (
     ModelWeights,
@@ -42,28 +35,20 @@ from tusou.retrieval.compatibility import (
     split_locations,
 )
 from tusou.retrieval.current_items import CurrentItems
-from tusou.retrieval.feedback import move_queries
 from tusou.retrieval.image_tower import LazyImageTower
 from tusou.retrieval.item_view import ItemView
 from tusou.retrieval.no_encoder import NoTextEncoder, require_encoder
-from tusou.retrieval.pages import FoundPage, PreparedQuery, find_pages
-from tusou.retrieval.query import ItemPart, Query, TextPart, VectorPart, combine
+from tusou.retrieval.pages import PreparedQuery, find_pages
+from tusou.retrieval.prepare_query import prepare_query
+from tusou.retrieval.query import Query, VectorPart
 from tusou.retrieval.query_cache import QueryCache, check_finite
-from tusou.retrieval.relevance import open_judge
-from tusou.retrieval.rerank_candidates import (
-    Outcome,
-    RerankCandidates,
-    positive_texts,
-    rerank_task,
-)
+from tusou.retrieval.rerank_candidates import Outcome, RerankCandidates
 from tusou.retrieval.results import RetrievedBatch, SearchResults, TextEmbeddings
 from tusou.retrieval.retriever import NeighborRequest, find_neighbors
 from tusou.retrieval.searched_items import SearchedItems
-from tusou.stages import open_reranker
+from tusou.retrieval.stage_runner import StageRunner
 from tusou.stages.base import StageContext
-from tusou.stages.calibration import Calibration
 from tusou.stages.endpoint_spec import BUNDLE_ENDPOINT, EndpointAccess
-from tusou.stages.reranking import Reranking
 from tusou.text.segmentation import segment
 
 if TYPE_CHECKING:  # imports pyarrow, which only live changes and attributes need
@@ -100,14 +85,10 @@ class SearchPipeline:
         self._current = CurrentItems(bundle, self._index)
         self._cache = QueryCache(encoder, cache_size)
         self._image_tower = LazyImageTower(bundle, weights, device, image_options)
-        self._stages = bundle.manifest.stages
-        content = bundle.calibration
-        self._calibration = None if content is None else Calibration(content)
-        record = self._stages.rerank
-        self.reranker = None
-        if record is not None and weights is not None:  # a ranking of vectors alone has no texts
+        context = None  # a bundle of vectors alone has no texts to rerank by
+        if weights is not None:
             context = StageContext(bundle, weights, device, *image_options, endpoint)
-            self.reranker = open_reranker(context, record)
+        self.stages = StageRunner(bundle, context)
 
     @classmethod
     @memory_shortage_named()
@@ -221,8 +202,7 @@ class SearchPipeline:
             queries = (self.items.as_query(vector, adjust=True) for vector in vectors)
             requests = [NeighborRequest(query, _USUAL_TOP_K) for query in queries]
             find_neighbors(self._index, requests)
-        if self.reranker is not None:
-            self.reranker.warm_up()
+        self.stages.warm_up()
 
     def release_memory(self) -> None:
         """Return the memory that the device's allocator holds without using it."""
@@ -276,11 +256,11 @@ class SearchPipeline:
         retrieved = self.retrieve(queries, still_waiting)
         started = perf_counter()
         hits = tuple(
-            _rerank(outcome) if isinstance(outcome, RerankCandidates) else outcome
+            outcome.reranked() if isinstance(outcome, RerankCandidates) else outcome
             for outcome in retrieved.outcomes
         )
         times = retrieved.times
-        if self.reranker is not None:
+        if self.stages.reranker is not None:
             times = times | {"rerank": perf_counter() - started}
         return SearchResults(hits, times, retrieved.cache_hits)
 
@@ -309,7 +289,7 @@ class SearchPipeline:
                 if not still_waiting(position):
                     raise DeadlineExceeded("The caller no longer waits for this result.")
                 items = self._current.of(query.view or now)
-                prepared[position] = self._judge(_prepare(query, encoded, items))
+                prepared[position] = self.stages.prepare(prepare_query(query, encoded, items))
             except TusouError as error:
                 failed[position] = error
             else:
@@ -318,86 +298,16 @@ class SearchPipeline:
         adjusting = 0.0
         outcomes: dict[int, Outcome] = {**failed}
         for items, positions in batches.items():
-            batch = [self._ready_to_rerank(prepared[position]) for position in positions]
             started = perf_counter()
-            batch = self._adjust(items, batch)
+            batch = self.stages.adjust(items, [prepared[position] for position in positions])
             adjusting += perf_counter() - started
             pages = find_pages(items, batch)
-            found = (
-                self._outcome(each, page, items) for each, page in zip(batch, pages, strict=True)
-            )
+            found = map(partial(self.stages.outcome, items), batch, pages)
             outcomes |= zip(positions, found, strict=True)
         marks.append(perf_counter())
         seconds = (after - before for before, after in pairwise(marks))
         times = dict(zip(("tokenise", "encode", "search"), seconds, strict=True))
-        if self._stages.feedback is not None:
+        if self.stages.has_feedback:
             times |= {"adjust": adjusting, "search": times["search"] - adjusting}
         ordered = tuple(outcomes[position] for position in range(len(queries)))
         return RetrievedBatch(ordered, times, cache_hits)
-
-    def _outcome(
-        self, prepared: PreparedQuery, page: FoundPage, items: SearchedItems
-    ) -> Hits | RerankCandidates:
-        hits, keys = page
-        if not prepared.depth or self.reranker is None:
-            return hits
-        query = prepared.query
-        task = rerank_task(query, prepared.vector, hits, keys, items, prepared.depth)
-        return RerankCandidates(query, hits, task, self.reranker, prepared.judge)
-
-    def _judge(self, prepared: PreparedQuery) -> PreparedQuery:
-        judge = open_judge(self._calibration, prepared.query, prepared.vector)
-        return prepared if judge is None else replace(prepared, judge=judge)
-
-    def _ready_to_rerank(self, prepared: PreparedQuery) -> PreparedQuery:
-        query = prepared.query
-        # A reranker reads what is searched for: an image or an item has no text.
-        if self.reranker is None or not query.rerank or not positive_texts(query):
-            return prepared
-        return replace(prepared, depth=self.reranker.depth)
-
-    def _adjust(self, items: SearchedItems, prepared: list[PreparedQuery]) -> list[PreparedQuery]:
-        feedback = self._stages.feedback
-        return prepared if feedback is None else move_queries(items, prepared, feedback)
-
-
-def _prepare(
-    query: Query, encoded: Sequence[tuple[Vectors, bool]], items: SearchedItems
-) -> PreparedQuery:
-    """Combine the query's parts; `encoded` holds vector and truncation of each of its texts."""
-    items.check(query)
-    rows = iter(encoded)
-    vectors = [
-        next(rows)[0] if isinstance(part, TextPart) else _stored_vector(part, items)
-        for part in query.parts
-    ]
-    keys = (items.key(item_id) for item_id in query.excluded_ids)
-    return PreparedQuery(
-        query,
-        combine(query.parts, vectors),
-        frozenset(key for key in keys if key is not None),
-        any(truncated for _, truncated in encoded),
-    )
-
-
-def _rerank(candidates: RerankCandidates) -> Hits:
-    reranking = Reranking(candidates.task)
-    reranking.run(candidates.reranker)
-    return candidates.page(reranking)
-
-
-def _stored_vector(part: ItemPart | VectorPart, items: SearchedItems) -> Vectors:
-    if isinstance(part, VectorPart):
-        if part.model is None:
-            return _of_dim(part.vector, items.view.bundle.dim)
-        if part.model != items.view.bundle.manifest.model.sha256:
-            raise NotReady("the index has just changed; send the request again")
-        return part.vector
-    return items.vector(part.item_id)
-
-
-def _of_dim(vector: Vectors, dim: int) -> Vectors:
-    if len(vector) != dim:
-        message = f"A query vector of this index has {dim} numbers."
-        raise InvalidRequest(message, details=[ErrorDetail(("body", "vector"), "vector", message)])
-    return vector

@@ -30,6 +30,12 @@ class RerankCandidates:
         """The version of the index that was searched."""
         return self.hits.index_version
 
+    def reranked(self) -> Hits:
+        """Rerank the hits, without a time limit, and return the query's page."""
+        reranking = Reranking(self.task)
+        reranking.run(self.reranker)
+        return self.page(reranking)
+
     def page(self, reranking: Reranking) -> Hits:
         """Return the query's page of the ranking in the order of the scores so far."""
         scores = reranking.scores.copy()  # a reranker may still be running

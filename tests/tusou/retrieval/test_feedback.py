@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tusou.bundle.stages import FeedbackRecord, Stages
+from tusou.bundle.stages import FeedbackRecord
 from tusou.core.hits import Hits
 from tusou.retrieval.pipeline import SearchPipeline
 from tusou.retrieval.query import DISLIKE_WEIGHT, LIKE_WEIGHT, Query, feedback_parts
@@ -17,7 +17,7 @@ FEEDBACK = FeedbackRecord(items=4, weight=0.7)
 @pytest.fixture(scope="module")
 def pipeline(bundle: Path) -> SearchPipeline:
     opened = SearchPipeline.open(bundle)
-    opened._stages = Stages(feedback=FEEDBACK)
+    opened.stages._feedback = FEEDBACK
     return opened
 
 

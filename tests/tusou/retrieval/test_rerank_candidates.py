@@ -25,7 +25,7 @@ def reranker() -> ChosenScores:
 @pytest.fixture
 def pipeline(bundle: Path, reranker: ChosenScores) -> SearchPipeline:
     opened = SearchPipeline.open(bundle)
-    opened.reranker = reranker
+    opened.stages.reranker = reranker
     return opened
 
 
@@ -61,8 +61,11 @@ def test_pages_join_to_the_reordered_ranking(pipeline: SearchPipeline, size: int
 def test_the_reranker_sees_the_texts_that_are_searched_for(
     pipeline: SearchPipeline, reranker: ChosenScores
 ) -> None:
-    pipeline.search([Query.of_text("不要红色的连衣裙", 3), Query((ItemPart("1003"),), 3)])
-    assert [task.texts for task in reranker.tasks] == [("连衣裙",), ()]
+    of_item = Query((ItemPart("1003"),), 3)  # it has no text: nothing is reranked
+    _, hits = pipeline.search([Query.of_text("不要红色的连衣裙", 3), of_item]).hits
+    assert isinstance(hits, Hits)
+    assert hits.rerank is None
+    assert [task.texts for task in reranker.tasks] == [("连衣裙",)]
     first = reranker.tasks[0]
     assert len(first.keys) == len(first.cosines) == DEPTH
     assert first.items.id_at(first.keys[0]) == 1000 + first.keys[0]
@@ -107,6 +110,6 @@ def test_a_pool_smaller_than_the_depth_is_reranked_whole(
     three_bundles: list[Path],
 ) -> None:
     pipeline = SearchPipeline.open(three_bundles[0])
-    pipeline.reranker = ChosenScores(scramble, 100)
+    pipeline.stages.reranker = ChosenScores(scramble, 100)
     hits = search(pipeline, Query.of_text("裙", 50))
     assert list(hits.item_ids) == sorted(range(100, 140), key=lambda n: -scramble(n - 100))
