@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import typer
 from tusou_indexer.build import BuildSpec, build
+from tusou_indexer.rerank_changes import set_vectors
 from tusou_indexer.stage_changes import change_stages, set_feedback
 from tusou_lab.calibrate.cli import calibrate as command
 from tusou_lab.calibrate.run import calibrate, fit_calibration
@@ -21,6 +22,7 @@ from tusou.bundle.stages import CALIBRATION
 from tusou.cli.progress import NoProgress
 from tusou.core.errors import BadDataset
 from tusou.core.hits import Hits
+from tusou.encoders import DEMO
 from tusou.evaluation.judgments import read_judgments
 from tusou.retrieval.pipeline import SearchPipeline
 from tusou.retrieval.query import Query
@@ -126,6 +128,31 @@ def test_a_bundle_that_adjusts_has_curves_for_both(bundle: Path, answers: Path) 
     fitted, published = calibrate(bundle, answers)
     assert list(fitted.content.curves) == ["retrieve", "adjust"]
     assert published.manifest.stages.names == ("feedback", "calibration")
+
+
+def test_a_bundle_that_reranks_has_curves_for_reranked_hits(
+    bundle: Path, answers: Path, pool: Path, tmp_path: Path
+) -> None:
+    build(BuildSpec(str(pool), DEMO, workers=1), tmp_path / "larger", NoProgress())
+    (tmp_path / "vectors").mkdir()
+    change = set_vectors(Bundle.open(bundle), tmp_path / "larger", tmp_path / "vectors")
+    change_stages(bundle, [change])
+    fitted, published = calibrate(bundle, answers)
+    assert list(fitted.content.curves) == ["retrieve", "rerank"]
+    assert published.manifest.stages.names == ("rerank", "calibration")
+    pipeline = SearchPipeline.open(bundle)
+    query = Query.of_text(TEXTS[2], 10)
+    reranked, plain = pipeline.search([query, replace(query, rerank=False)]).hits
+    assert isinstance(reranked, Hits)
+    assert isinstance(plain, Hits)
+    assert (reranked.rerank, plain.rerank) == ("complete", None)
+    for hits in (reranked, plain):
+        assert len(hits.relevance) == 10
+        assert list(hits.relevance) == sorted(hits.relevance, reverse=True)
+    cut = replace(query, min_relevance=reranked.relevance[4])
+    (shorter,) = pipeline.search([cut]).hits
+    count = sum(relevance >= reranked.relevance[4] for relevance in reranked.relevance)
+    assert shorter.item_ids[:10] == reranked.item_ids[:count]  # type: ignore[union-attr]
 
 
 def test_images_calibrate_a_bundle_of_texts(tiny_model: Path, pool: Path, tmp_path: Path) -> None:
