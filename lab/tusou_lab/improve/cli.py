@@ -18,9 +18,20 @@ def improve(
     ],
     rungs: Annotated[
         list[str],
-        typer.Option("--try", help="Stages to try, with commas or repeated, such as feedback."),
+        typer.Option("--try", help="Stages to try, with commas or repeated, such as feedback,hub."),
     ],
     out: Annotated[Path, typer.Option(help="Folder for the ladder, its runs and the best bundle.")],
+    query_bank: Annotated[
+        str | None,
+        typer.Option(help="For hub: a file of queries or DATA#SPLIT, such as those of train."),
+    ] = None,
+    prompt_file: Annotated[
+        Path | None,
+        typer.Option(help="For prompts: a template per line.", exists=True, dir_okay=False),
+    ] = None,
+    rerank_model: Annotated[
+        str | None, typer.Option(help="For rerank:URL: the model's name at the endpoint.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Divides the queries into halves.")] = 0,
     force: Annotated[bool, typer.Option("--force", help="Replace what OUT holds.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
@@ -39,7 +50,8 @@ def improve(
     from tusou_lab.strings import strings_in
 
     with plain_errors(resumes=True), progress() as bar:
-        spec = ImproveSpec(answers, tuple(rungs), TryOptions(), seed)
+        options = TryOptions(query_bank, prompt_file, rerank_model)
+        spec = ImproveSpec(answers, tuple(rungs), options, seed)
         ladder = run_improve(bundle, spec, out, bar, force=force)
     if as_json:
         print_json(asdict(ladder))

@@ -16,6 +16,8 @@ from tusou_lab.run_commands import CommandRunner
 
 Options = tuple[tuple[str, str], ...]  # (option, value)
 
+_PROMPTS = ("--prompt", "--prompt-file")
+
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
@@ -29,9 +31,26 @@ class Recipe:
         kept = tuple(pair for pair in self.stages if pair[0] not in options)
         return replace(self, stages=(*kept, *options.items()))
 
+    def without(self, prefix: str) -> "Recipe":
+        """Return the recipe without the options of `tusou stages` that begin so."""
+        kept = tuple(pair for pair in self.stages if not pair[0].startswith(prefix))
+        return replace(self, stages=kept)
+
     def with_index(self, options: Options) -> "Recipe":
-        """Return the recipe with further options of `tusou index`."""
-        return replace(self, index=(*self.index, *options))
+        """Return the recipe with these options; only `--model` may stand there several times."""
+        names = {name for name, _ in options} - {"--model"}
+        kept = tuple(pair for pair in self.index if pair[0] not in names)
+        return replace(self, index=(*kept, *options))
+
+    def without_prompt_of(self, other: "Recipe") -> "Recipe":
+        """Return the recipe without its prompt if another one has its own."""
+        if all(other.option(name) is None for name in _PROMPTS):
+            return self
+        return replace(self, index=tuple(pair for pair in self.index if pair[0] not in _PROMPTS))
+
+    def option(self, name: str) -> str | None:
+        """Return the value of an option of `tusou index`, None without it."""
+        return dict(self.index).get(name)
 
     @property
     def words(self) -> list[str]:
@@ -56,11 +75,16 @@ class BundleMaker:
     plain: Path
     folder: Path
     runner: CommandRunner
-    index_words: tuple[str, ...] = ()  # `tusou index` as it made the plain bundle
+    index_source: str = ""
+    index_options: Options = ()  # of `tusou index`, as it made the plain bundle
     _trial: Path = field(init=False)
 
     def __post_init__(self) -> None:
         self._trial = self.folder / "trial"
+
+    def plain_of(self, recipe: Recipe) -> Path:
+        """Return the bundle of a recipe without its stages."""
+        return self._index(recipe)
 
     def make(self, recipe: Recipe, out: Path | None = None) -> Path:
         """Return the folder of a recipe's bundle; CommandFailed when a verb refuses an option."""
@@ -78,16 +102,20 @@ class BundleMaker:
             return self.plain
         target = self.folder / Recipe(recipe.index).key
         if not (target / CURRENT).exists():
-            words = [word for pair in recipe.index for word in pair]
-            source, *rest = self.index_words
-            self.runner.run("index", source, "--out", str(target), *rest, *words, quiet=True)
+            options = Recipe(self.index_options).without_prompt_of(recipe).with_index(recipe.index)
+            if options.option("--views") in (None, "none"):
+                options = options.with_index((("--reuse", str(self.plain)),))
+            self.runner.run(
+                "index", self.index_source, "--out", str(target), *options.words, quiet=True
+            )
         return target
 
     def vary(self, root: Path, records: Mapping[str, StageRecord | None]) -> Path:
         """Return a bundle with other records of stages, until the next call."""
 
         def changed(manifest: Manifest) -> Manifest:
-            stages = manifest.stages.model_copy(update=dict(records))
+            update = {**records, "calibration": None}  # which is of another ranking
+            stages = manifest.stages.model_copy(update=update)
             return manifest.model_copy(update={"stages": stages})
 
         shutil.rmtree(self._trial, ignore_errors=True)

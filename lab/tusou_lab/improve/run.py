@@ -27,13 +27,15 @@ from tusou_lab.improve.command_log import log_commands
 from tusou_lab.improve.cost import measure_cost
 from tusou_lab.improve.gains import METRICS, measure_gains
 from tusou_lab.improve.halves import split_halves
+from tusou_lab.improve.index_rungs import index_command
 from tusou_lab.improve.ladder import BUNDLE, LADDER, BestBundle, Ladder, write_ladder
+from tusou_lab.improve.query_bank import count_shared
 from tusou_lab.improve.recipes import BundleMaker, Recipe
 from tusou_lab.improve.run_folder import PLAIN, RunFolder
 from tusou_lab.improve.rungs import Standing, Tools
 from tusou_lab.improve.tables import write_page
 from tusou_lab.improve.trials import TrialRunner
-from tusou_lab.improve.try_list import TryOptions, parse_try_list
+from tusou_lab.improve.try_list import TryOptions, needs_source, parse_try_list
 from tusou_lab.run_commands import CommandRunner
 
 FEW_QUERIES = 100  # of a half: below, only large gains can be confirmed
@@ -69,9 +71,13 @@ def improve(
     bundle = Bundle.open(root)
     judgments = _read_answers(bundle, spec.answers, root)
     halves = split_halves(judgments, spec.seed)
-    rungs = parse_try_list(spec.rungs, spec.options)
+    rungs = parse_try_list(spec.rungs, spec.options, bundle)
+    source, options = index_command(bundle, root) if needs_source(rungs) else ("", ())
+    notes = _notes(spec, judgments, len(halves.confirming))
     _claim(out, _inputs(bundle, spec, judgments), force=force)
-    maker = BundleMaker(root, out / _WORK / "bundles", CommandRunner(log_commands(out)))
+    maker = BundleMaker(
+        root, out / _WORK / "bundles", CommandRunner(log_commands(out)), source, options
+    )
     trials = TrialRunner(out / _WORK, spec.answers, judgments, halves)
     runs = RunFolder(out, judgments, halves)
     runs.write_answers()
@@ -98,7 +104,7 @@ def improve(
         together=climbed.together,
         best=best,
         tests=climbed.tests,
-        notes=_notes(len(halves.confirming)),
+        notes=notes,
         machine=describe_machine(),
         date=datetime.now(UTC).strftime("%Y-%m-%d"),
         seconds=round(perf_counter() - started, 1),
@@ -172,5 +178,10 @@ def _no_cost(_root: Path) -> None:
     return None
 
 
-def _notes(confirming: int) -> dict[str, dict[str, int]]:
-    return {"few_queries": {"queries": confirming}} if confirming < FEW_QUERIES else {}
+def _notes(spec: ImproveSpec, judgments: Judgments, confirming: int) -> dict[str, dict[str, int]]:
+    notes = {"few_queries": {"queries": confirming}} if confirming < FEW_QUERIES else {}
+    if spec.options.query_bank is not None:
+        shared, bank = count_shared(spec.options.query_bank, judgments)
+        if shared:
+            notes["bank_overlap"] = {"shared": shared, "bank": bank}
+    return notes

@@ -6,13 +6,12 @@ from itertools import product
 from pathlib import Path
 from typing import Protocol
 
-from tusou.bundle.stages import FeedbackRecord, SoftmaxRecord, StageRecord
+from tusou.bundle.stages import FeedbackRecord, StageRecord
 from tusou_lab.improve.recipes import BundleMaker, Recipe
 from tusou_lab.improve.run_folder import RunFolder
 from tusou_lab.improve.trials import ScoredTrial, TrialRunner
 
 FEEDBACK_ITEMS, FEEDBACK_WEIGHTS = (1, 3, 10), (0.1, 0.25, 0.5)
-SOFTMAX_DEPTH, SOFTMAX_BETAS = 100, (5.0, 10.0, 20.0, 40.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,19 +87,5 @@ def feedback_rung() -> SettingGrid:
                 {"feedback": FeedbackRecord(items=items, weight=weight)},
             )
             for items, weight in grid
-        ],
-    )
-
-
-def softmax_rung() -> SettingGrid:
-    """Return inverted softmax over the first items with a few temperatures."""
-    return SettingGrid(
-        "softmax",
-        [
-            StageSetting(
-                {"--softmax": f"{SOFTMAX_DEPTH}:{beta:g}"},
-                {"softmax": SoftmaxRecord(depth=SOFTMAX_DEPTH, beta=beta)},
-            )
-            for beta in SOFTMAX_BETAS
         ],
     )

@@ -31,15 +31,16 @@ class TrialRunner:
 
     def __init__(self, folder: Path, answers: str, judgments: Judgments, halves: Halves) -> None:
         self.judgments, self.halves = judgments, halves
-        self._folder, self._answers = folder, answers
+        self.folder, self._answers = folder, answers
+        self.cache = folder / "embeddings"  # of the queries
 
     def search(self, root: Path, key: str) -> ScoredTrial:
         """Search a bundle for every query, or read what an earlier trial of that key returned."""
-        path = self._folder / "trials" / f"{key}.jsonl"
+        path = self.folder / "trials" / f"{key}.jsonl"
         if path.exists():
             run = load(path, self._answers, BundleSearchSpec(DEPTH)).run
         else:
-            spec = BundleSearchSpec(DEPTH, cache=self._folder / "embeddings")
+            spec = BundleSearchSpec(DEPTH, cache=self.cache)
             run = search_bundle(root, self.judgments, spec).run
             path.parent.mkdir(parents=True, exist_ok=True)
             save(path, run, self.judgments)
