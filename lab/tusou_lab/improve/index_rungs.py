@@ -9,6 +9,7 @@ from tusou.core.errors import InvalidRequest
 from tusou_lab.improve.recipes import Options, Recipe
 from tusou_lab.improve.rungs import Standing, Tools
 
+_NO_TEMPLATE = "{query}"
 VIEWS = ("flip", "five_crops")
 MODEL_WEIGHTS = (0.3, 0.5, 0.7)  # of the further model
 
@@ -63,9 +64,13 @@ def views_rung() -> IndexGrid:
 
 
 def prompts_rung(file: Path, templates: Sequence[str]) -> IndexGrid:
-    """Return each template of a file alone, and the mean of all of them."""
-    alone: list[Options] = [(("--prompt", template),) for template in templates]
-    return IndexGrid("prompts", [*alone, (("--prompt-file", str(file)),)] if alone[1:] else alone)
+    """Return each template of a file alone, and the mean of all of them if there are several."""
+    settings: list[Options] = [
+        (("--prompt", template),) for template in templates if template != _NO_TEMPLATE
+    ]
+    if len(templates) > 1:
+        settings.append((("--prompt-file", str(file)),))
+    return IndexGrid("prompts", settings)
 
 
 def find_model(other: str) -> str:
