@@ -54,7 +54,7 @@ test-browser: $(ENV)  ## run the search page's tests in Chromium (SCREENSHOTS=do
 MILVUS := .venv-milvus/.installed
 
 test-milvus: $(MILVUS)  ## run the tests of searches on Milvus against servers of milvus-lite
-	.venv-milvus/bin/pytest tests/milvus tests/contract -m milvus
+	.venv-milvus/bin/pytest -n 2 --dist loadfile tests/milvus tests/contract -m milvus
 
 RAY := .venv-ray/.installed
 
