@@ -51,7 +51,7 @@ MOST_OPTIONS = {
     "stages": 22,
     "query": 16,
     "replay": 11,
-    "evaluate": 13,
+    "evaluate": 14,
     "train": 13,
 }
 

@@ -9,6 +9,7 @@ from tusou_indexer import stages_cli
 from typer import Typer
 from typer.testing import CliRunner
 
+import tusou
 from tusou.bundle.bundle import Bundle
 from tusou.core.errors import InvalidRequest
 from tusou.retrieval.pipeline import SearchPipeline
@@ -122,6 +123,9 @@ def test_a_search_is_reranked_by_the_endpoint(bundle: Path, tmp_path: Path) -> N
         chat.answer = lambda _: Reply(status=500)
         (again,) = pipeline.search([text]).hits
         assert again.item_ids == hits.item_ids  # from the cache
+        cache = tmp_path / "cache"
+        with tusou.open_bundle(bundle, rerank_url=chat.url, cache_dir=cache) as local:
+            assert local.search("红色连衣裙", top_k=5).item_ids == hits.item_ids  # from the file
         pipeline.stages.reranker.close()  # type: ignore[union-attr]
     assert (tmp_path / "cache" / "rerank-grades.sqlite").is_file()
 

@@ -29,6 +29,7 @@ from tusou.retrieval.query import (
     Query,
     VectorPart,
 )
+from tusou.stages.endpoint_spec import EndpointAccess
 from tusou.text.normalize import normalize_query
 
 _TEXTS_PER_BATCH, _IMAGES_PER_BATCH = 256, 32
@@ -171,18 +172,29 @@ def open_bundle(
     precision: str = "auto",
     backend: str = "auto",
     cache_dir: str | PathLike[str] | None = None,
+    rerank_url: str | None = None,
+    rerank_key_file: str | PathLike[str] | None = None,
 ) -> LocalSearch:
     """Open the current version of a bundle for search in this process.
 
     `path` is the bundle's folder, or `s3://BUCKET/PREFIX`, which is downloaded into `cache_dir`
     (`~/.cache/tusou`) unless it is there. Every byte of it is verified first. `model` says where
-    the weights are, if they are no longer where the bundle was made. Raises CorruptBundle,
-    IncompatibleBundle, InsufficientMemory, StorageFull, StoreUnreachable and
+    the weights are, if they are no longer where the bundle was made. A bundle that is reranked
+    behind an endpoint asks the one at `rerank_url`, or else the one that it names, with the key in
+    the first line of `rerank_key_file`, and keeps the grades in `cache_dir` if that is given.
+    Raises CorruptBundle, IncompatibleBundle, InsufficientMemory, StorageFull, StoreUnreachable and
     MissingDependency.
     """
-    root = local_folder(parse_location(fspath(path)), Path(cache_dir) if cache_dir else None)
+    cache = Path(cache_dir) if cache_dir else None
+    root = local_folder(parse_location(fspath(path)), cache)
+    key_file = Path(rerank_key_file) if rerank_key_file else None
     pipeline = SearchPipeline.open(
-        root, device=device, model=model, precision=precision, backend=backend
+        root,
+        device=device,
+        model=model,
+        precision=precision,
+        backend=backend,
+        endpoint=EndpointAccess(rerank_url, key_file, cache),
     )
     return LocalSearch(pipeline)
 

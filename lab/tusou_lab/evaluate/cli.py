@@ -57,6 +57,14 @@ def evaluate(
         typer.Option("--no-interpret", help="For a bundle: do not look for refusals in texts."),
     ] = False,
     filter_text: FilterText = None,
+    rerank_key_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="For a bundle: file with the API key of the endpoint that reranks it.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
     query_vectors: Annotated[
         Path | None,
         typer.Option(
@@ -94,7 +102,14 @@ def evaluate(
     with plain_errors(), progress() as bar:
         check_outputs(save or [], force=force)
         spec = BundleSearchSpec(
-            top_k, not no_interpret, cache, pool, filter_text, query_vectors, query_ids
+            top_k,
+            not no_interpret,
+            cache,
+            pool,
+            filter_text,
+            query_vectors,
+            query_ids,
+            rerank_key_file,
         )
         if check:
             loaded = load(source, answers, spec, submission=True, progress=bar)

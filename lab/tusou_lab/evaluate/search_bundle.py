@@ -23,6 +23,7 @@ from tusou.evaluation.judgments import Judgments
 from tusou.evaluation.runs import Run, RunHeader
 from tusou.retrieval.pipeline import SearchPipeline
 from tusou.retrieval.query import Query, VectorPart, combine
+from tusou.stages.endpoint_spec import EndpointAccess
 from tusou.text.script import hint_at_language
 from tusou_lab.evaluate.bundle_queries import (
     encode_image_queries,
@@ -48,6 +49,7 @@ class BundleSearchSpec:
     filter: str | None = None  # JSON; only items of a bundle that pass are found
     query_vectors: Path | None = None  # of the queries, which are then not encoded
     query_ids: Path | None = None  # the query id of each of them
+    rerank_key_file: Path | None = None  # of the endpoint that reranks a bundle
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,8 @@ def search_bundle(
         queries = read_text_queries(judgments, top_k, interpret=spec.interpret)
     if hint := hint_at_language(row.text for row in judgments.rows if row.text is not None):
         progress.notice(hint)
-    pipeline = SearchPipeline.open(root)
+    access = EndpointAccess(key_file=spec.rerank_key_file, cache_folder=spec.cache)
+    pipeline = SearchPipeline.open(root, endpoint=access)
     if is_text and encodes and pipeline.bundle.items != "images":
         raise BadDataset(f"{judgments.path} asks for images, and the bundle holds texts")
     keys = _pool_keys(pipeline, selected)
