@@ -91,6 +91,8 @@ def test_health_and_info(client: TestClient) -> None:
         "attributes": {},
         "facets": [],
         "manifest": {
+            "prompts": [],
+            "views": "none",
             "build": {"made_by": "hand"},
             "attributes": None,
             "attribute_source": None,
