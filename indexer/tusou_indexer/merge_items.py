@@ -94,7 +94,11 @@ def _add_biases(snapshot: LiveSnapshot, keys: Ids, vectors: Vectors, folder: Pat
     if bundle.hub_bias is None:
         return vectors
     bias = LiveBiases(bundle).of(snapshot).by_key[keys]
-    write_hub_files(bias, bundle.query_bank, folder)
+    nearest = None
+    if bundle.nearest_items is not None:
+        added = np.zeros(snapshot.size - snapshot.version_size, np.bool_)
+        nearest = np.concatenate([bundle.nearest_items, added])[keys]
+    write_hub_files(bias, bundle.query_bank, folder, nearest)
     return biased_array(vectors, bias, folder.parent)
 
 

@@ -36,6 +36,18 @@ def stages(
     hub_k: Annotated[
         int | None, typer.Option(help="Queries that count for an item; 128 by default.")
     ] = None,
+    softmax_depth: Annotated[
+        int | None,
+        typer.Option(
+            help="Order that many first items by inverted softmax over the query bank.",
+            min=1,
+            max=MAX_RERANK_DEPTH,
+        ),
+    ] = None,
+    softmax_beta: Annotated[
+        float | None,
+        typer.Option(help="Its inverse temperature; 20 by default.", min=0.1, max=1000),
+    ] = None,
     rerank: Annotated[
         str | None,
         typer.Option(
@@ -101,13 +113,17 @@ def stages(
         changes: list[StageChange] = []
         if no:
             changes.append(take_away(opened, no))
-        corrects = not {query_bank, hub_alpha, hub_k} <= {None}
-        if corrects or "hub" in (no or ()):
-            from tusou_indexer.hub_changes import remove_hub, set_hub
+        softens = not {softmax_depth, softmax_beta} <= {None}
+        hardens = "softmax" in (no or ()) and opened.manifest.stages.softmax is not None
+        corrects = softens or not {query_bank, hub_alpha, hub_k} <= {None}
+        if corrects or hardens or "hub" in (no or ()):
+            from tusou_indexer.hub_changes import remove_hub, set_hub, softmax_record
 
             work = Path(stack.enter_context(TemporaryDirectory(dir=bundle, prefix=".stages-")))
-            if corrects:
-                changes.append(set_hub(opened, work, query_bank, hub_k, hub_alpha))
+            if corrects or "hub" not in (no or ()):
+                softmax = softmax_record(opened, softmax_depth, softmax_beta)
+                softmax = softmax if softens or not hardens else None
+                changes.append(set_hub(opened, work, query_bank, hub_k, hub_alpha, softmax))
             else:
                 changes.append(remove_hub(opened, work))
         if feedback is not None:

@@ -15,6 +15,7 @@ from tusou.bundle.bundle import Bundle, current_version
 from tusou.bundle.manifest import INDEX, VECTORS
 from tusou.cli.progress import NoProgress
 from tusou.retrieval.local import open_bundle
+from tusou.stages.inverted_softmax import soft_mean_cosines
 
 TEXTS = ("红色连衣裙", "3号红色碎花吊带裙", "皮鞋")
 app = typer.Typer()
@@ -104,7 +105,7 @@ def test_an_alpha_of_zero_changes_no_ranking(root: Path, queries: Path) -> None:
 def test_settings_without_a_bank_are_refused(root: Path) -> None:
     result = run(root, "--hub-k", 5)
     assert result.exit_code == 1
-    assert "belong to --query-bank" in result.output
+    assert "has no query bank" in result.output
     assert run(root, "--no", "hub").exit_code == 0  # nothing to take away
 
 
@@ -118,3 +119,44 @@ def test_a_damaged_index_is_not_taken_over(root: Path, queries: Path) -> None:
     assert (result.exit_code, "vectors.npy is damaged" in result.output) == (1, True)
     assert current_version(root) == version
     assert Bundle.open(root).path(INDEX).exists()
+
+
+def test_an_inverted_softmax_orders_the_first_items(root: Path, queries: Path) -> None:
+    assert (
+        run(root, "--query-bank", queries, "--hub-alpha", 0, "--softmax-depth", 15).exit_code == 0
+    )
+    bundle = Bundle.open(root)
+    bundle.verify()
+    bundle.check_parts()
+    record, nearest = bundle.manifest.stages.softmax, bundle.nearest_items
+    assert record is not None
+    assert nearest is not None
+    assert (record.depth, record.beta) == (15, 20)
+    vectors, bank = np.asarray(bundle.vectors), bundle.query_bank
+    np.testing.assert_array_equal(np.flatnonzero(nearest), np.unique((bank @ vectors.T).argmax(1)))
+    with open_bundle(root) as opened:
+        for text in TEXTS:
+            cosines = vectors @ opened.encode_texts([text])[0]
+            ranking = np.argsort(-cosines, kind="stable")[:20]
+            softened = bool(nearest[ranking[0]])
+            adjusted = cosines - soft_mean_cosines(vectors, bank, 20.0)
+            if softened:
+                first = ranking[:15]
+                ranking[:15] = first[np.argsort(-adjusted[first], kind="stable")]
+            found = opened.search(text, top_k=20)
+            assert list(found.item_ids) == [bundle.ids.at(int(key)) for key in ranking]
+            np.testing.assert_allclose(found.scores, cosines[ranking], atol=1e-6)
+            shown = adjusted if softened else cosines  # an alpha of 0 subtracts nothing
+            np.testing.assert_allclose(found.adjusted_scores, shown[ranking], atol=1e-5)
+            pages = [opened.search(text, 5, offset=start).item_ids for start in (0, 5, 10, 15)]
+            assert tuple(item for page in pages for item in page) == found.item_ids
+            plain = opened.search(text, 20, adjust=False).item_ids
+            assert set(plain[:15]) == set(found.item_ids[:15])
+    assert run(root, "--no", "softmax").exit_code == 0
+    assert Bundle.open(root).manifest.stages.softmax is None
+    assert Bundle.open(root).manifest.stages.hub is not None
+
+
+def test_a_softmax_needs_a_bank(root: Path) -> None:
+    result = run(root, "--softmax-depth", 5)
+    assert (result.exit_code, "has no query bank" in result.output) == (1, True)

@@ -14,7 +14,9 @@ BUNDLE/<version>/           written once, never changed
     failures.jsonl          lines of the source that could not be used
     query_bank.npy          (m, d) float32 unit vectors of queries, of a version with stages that
                             need them
-    hub_bias.npy            (n, 1) float16: what the hub correction subtracts from an item's cosines
+    hub_bias.npy            (n, 1) float16: what the hub correction subtracts from an item's
+                            cosines; (n, 2) with an inverted softmax: 1 for an item that is the
+                            nearest of a query of the bank
     attributes.arrow        the items' attributes in row key order, if there are any
     calibration.json        relevance of hits as a function of their scores, optional
     images.bin              contents of items that came live, in a compacted version; the file
@@ -211,9 +213,22 @@ class Bundle:
     @cached_property
     def hub_bias(self) -> Bias | None:
         """What the hub correction subtracts from each item's cosines, (n,); None without one."""
-        if self.manifest.stages.hub is None:
+        columns = self._hub_columns
+        return None if columns is None else columns[:, 0]
+
+    @cached_property
+    def nearest_items(self) -> npt.NDArray[np.bool_] | None:
+        """Which items are the nearest of a query of the bank, (n,); None without a softmax."""
+        columns = self._hub_columns
+        return None if columns is None or columns.shape[1] < 2 else columns[:, 1] > 0
+
+    @cached_property
+    def _hub_columns(self) -> npt.NDArray[np.float32] | None:
+        stages = self.manifest.stages
+        if stages.hub is None:
             return None
-        return read_hub_bias(self.path(HUB_BIAS), self.item_count)
+        columns = 1 if stages.softmax is None else 2
+        return read_hub_bias(self.path(HUB_BIAS), (self.item_count, columns))
 
     @cached_property
     def query_bank(self) -> Vectors:

@@ -98,9 +98,9 @@ def read_attributes(path: Path, manifest: Manifest) -> "AttributeTable":
     return table
 
 
-def read_hub_bias(path: Path, count: int) -> npt.NDArray[np.float32]:
-    """Return the biases of all items, (n,)."""
-    bias = load_array(path, "<f2", (count, 1))[:, 0].astype(np.float32)
+def read_hub_bias(path: Path, shape: tuple[int, int]) -> npt.NDArray[np.float32]:
+    """Return the bias of each item, and what else is stored beside it, (n, columns)."""
+    bias = load_array(path, "<f2", shape).astype(np.float32)
     with damage_as_corrupt(path):
         _require(np.isfinite(bias).all(), "a bias that is not finite")
     return bias

@@ -238,6 +238,8 @@ class Manifest(Record):
         hub_files = {HUB_BIAS, QUERY_BANK}
         if (hub_files & names) != (hub_files if self.stages.hub is not None else set()):
             raise ValueError("a hub correction without its files, or its files without it")
+        if self.stages.softmax is not None and self.stages.hub is None:
+            raise ValueError("an inverted softmax without a query bank")
         if self.prompt is not None and self.prompts:
             raise ValueError("a prompt beside several prompts")
         return self

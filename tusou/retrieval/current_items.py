@@ -9,6 +9,7 @@ from tusou.retrieval.filtering_live_index import open_live_index
 from tusou.retrieval.item_view import ItemView, VersionView
 from tusou.retrieval.live_biases import LiveBiases
 from tusou.retrieval.searched_items import SearchedItems
+from tusou.stages.softmax_stage import SoftmaxStage
 
 if TYPE_CHECKING:  # imports pyarrow, which only live changes and attributes need
     from tusou.live.live_items import LiveItems
@@ -25,9 +26,15 @@ class CurrentItems:
         self._live: LiveItems | None = None
         bias = bundle.hub_bias
         biases = None if bias is None else LiveBiases(bundle)
-        self._of_version = SearchedItems(VersionView(bundle), index, bias)
+        record, nearest = bundle.manifest.stages.softmax, bundle.nearest_items
+        softmax = None
+        if record is not None and nearest is not None:
+            softmax = SoftmaxStage(record, bundle.query_bank, nearest)
+        self._of_version = SearchedItems(VersionView(bundle), index, bias, softmax)
         # A function of the index, not a method: a cycle would keep a replaced version in memory.
-        self._of_snapshot = lru_cache(_CACHED_SNAPSHOTS)(partial(_open_snapshot, index, biases))
+        self._of_snapshot = lru_cache(_CACHED_SNAPSHOTS)(
+            partial(_open_snapshot, index, biases, softmax)
+        )
 
     def attach_live(self, live: "LiveItems") -> None:
         """Show the items with their live changes from now on."""
@@ -46,10 +53,13 @@ class CurrentItems:
 
 
 def _open_snapshot(
-    index: SearchIndex, biases: LiveBiases | None, snapshot: "LiveSnapshot"
+    index: SearchIndex,
+    biases: LiveBiases | None,
+    softmax: SoftmaxStage | None,
+    snapshot: "LiveSnapshot",
 ) -> SearchedItems:
     if biases is None:
         return SearchedItems(snapshot, open_live_index(index, snapshot))
     of_snapshot = biases.of(snapshot)
     live_index = open_live_index(index, snapshot, of_snapshot)
-    return SearchedItems(snapshot, live_index, of_snapshot.by_key)
+    return SearchedItems(snapshot, live_index, of_snapshot.by_key, softmax)

@@ -55,6 +55,7 @@ class _Page:
     grouping: Grouping | None
     count: int  # the items of the ranking
     found: FoundPage | None = None
+    softened: bool = False  # whether an inverted softmax has reordered the ranking
 
     def request(self, items: SearchedItems) -> NeighborRequest:
         prepared = self.prepared
@@ -78,19 +79,44 @@ def find_pages(items: SearchedItems, prepared: Sequence[PreparedQuery]) -> list[
 
     A grouped ranking is searched for more items until the page can no longer change.
     """
+    depth = items.softmax.depth if items.softmax is not None else 0
     pages = [
-        _Page(each, items.selection(each.query), _grouping(items, each.query), each.page.stop)
+        _Page(
+            each,
+            items.selection(each.query),
+            _grouping(items, each.query),
+            max(each.page.stop, depth if each.query.adjust else 0),
+        )
         for each in prepared
     ]
     while pending := [page for page in pages if page.found is None]:
         rankings = find_neighbors(items.index, [page.request(items) for page in pending])
         for page, ranking in zip(pending, rankings, strict=True):
-            cut = page.cut(ranking)
+            cut = page.cut(_soften(items, page, ranking))
             if cut is None:
                 page.count *= _MORE
             else:
                 page.found = _found_page(items, page, *cut)
     return [page.found for page in pages if page.found is not None]
+
+
+def _soften(items: SearchedItems, page: _Page, ranking: Ranking) -> Ranking:
+    """Return a ranking whose first items are ordered by inverted softmax, if there is one.
+
+    The others keep their order, and all have the scores of one kind.
+    """
+    stage, prepared = items.softmax, page.prepared
+    if stage is None or not prepared.query.adjust or not stage.applies(ranking.keys):
+        return ranking
+    page.softened = True
+    vectors = items.vectors(ranking.keys)
+    cosines = np.einsum("nd,d->n", vectors, prepared.vector)
+    scores = stage.scores(ranking.keys, vectors, cosines)
+    order = np.arange(len(scores))
+    first = np.array(ranking.keys[: stage.depth])
+    order[: len(first)] = np.lexsort((first, -scores[: len(first)]))
+    keys = [ranking.keys[position] for position in order]
+    return ranking._replace(keys=keys, scores=scores[order].tolist())
 
 
 def _grouping(items: SearchedItems, query: Query) -> Grouping | None:
@@ -110,8 +136,8 @@ def _found_page(
     shown = prepared.page
     if prepared.judge is None or prepared.depth:  # judged when it has been reranked
         keys, scores = keys[shown], scores[shown]
-        return FoundPage(_hits(items, page, keys, *_cosines(items, prepared, keys, scores)), keys)
-    cosines, adjusted = _cosines(items, prepared, keys, scores)
+        return FoundPage(_hits(items, page, keys, *_cosines(items, page, keys, scores)), keys)
+    cosines, adjusted = _cosines(items, page, keys, scores)
     judged = prepared.judge.judge(cosines, adjusted)
     shown = judged.cut(shown)
     hits = _hits(items, page, keys[shown], cosines[shown], adjusted[shown])
@@ -154,10 +180,11 @@ def _hits(
 
 
 def _cosines(
-    items: SearchedItems, prepared: PreparedQuery, keys: list[int], scores: list[float]
+    items: SearchedItems, page: _Page, keys: list[int], scores: list[float]
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return the cosines of a page's items, and the scores of their order where those differ."""
-    if prepared.moved is None:
+    prepared = page.prepared
+    if prepared.moved is None and not page.softened:
         if items.bias is None or not prepared.query.adjust:
             return tuple(scores), ()
         cosines = np.array(scores, np.float32) + items.bias[keys]

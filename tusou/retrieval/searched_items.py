@@ -17,6 +17,7 @@ from tusou.retrieval.item_view import ItemView, no_attributes
 from tusou.retrieval.no_encoder import require_encoder
 from tusou.retrieval.query import Query
 from tusou.retrieval.selection import Selection
+from tusou.stages.softmax_stage import SoftmaxStage
 
 # Each has a byte per item, and up to eight more for the row keys of a small selection.
 _CACHED_SELECTIONS = 16
@@ -28,9 +29,15 @@ _CACHED_FACETS = 64
 class SearchedItems:
     """The items of one view, with caches of filters and groups; not safe for concurrent calls."""
 
-    def __init__(self, view: ItemView, index: SearchIndex, bias: Bias | None = None) -> None:
+    def __init__(
+        self,
+        view: ItemView,
+        index: SearchIndex,
+        bias: Bias | None = None,
+        softmax: SoftmaxStage | None = None,
+    ) -> None:
         """`bias` (size,) is that of each item by row key, where the index has biases."""
-        self.view, self.index, self.bias = view, index, bias
+        self.view, self.index, self.bias, self.softmax = view, index, bias, softmax
         # Functions of the view, not methods: a cycle would keep a replaced version in memory.
         self._select = lru_cache(_CACHED_SELECTIONS)(partial(_select, view))
         self._groups = lru_cache(_CACHED_GROUPS)(partial(_group_values, view))
