@@ -59,8 +59,6 @@ class EndpointReranker:
     late, cut off or wrong. Only where no question was answered is that an error.
     """
 
-    threads = 32  # a call waits for answers most of its time
-
     def __init__(
         self,
         spec: EndpointSpec,
@@ -72,6 +70,8 @@ class EndpointReranker:
         cache: GradeCache | None = None,
     ) -> None:
         self.depth, self.seconds, self.weight = depth, seconds, weight
+        # More calls would only read images for questions that find no place.
+        self.threads = spec.connections
         self._spec = spec
         self._cache = GradeCache(_CACHE_BYTES) if cache is None else cache
         self._cache_seed = f"{spec.model}\0{prompt_digest(spec.mode)}\0{spec.image_side}".encode()
