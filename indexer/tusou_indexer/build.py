@@ -2,9 +2,7 @@
 
 import re
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Callable, Sequence
 from itertools import chain
 from pathlib import Path
 from time import perf_counter
@@ -12,7 +10,6 @@ from typing import TYPE_CHECKING, cast
 
 from tusou.bundle.biased_vectors import biased_dim
 from tusou.bundle.bundle import Bundle
-from tusou.bundle.manifest import MAX_PROMPTS, Counts, IndexRecord
 from tusou.bundle.model_record import ModelMember
 from tusou.bundle.old_versions import remove_old
 from tusou.bundle.publication import lock_bundle
@@ -38,12 +35,7 @@ from tusou.encoders import (
     with_views,
 )
 from tusou.images.preparation import Preparation
-from tusou.images.preprocess import MAX_MEGAPIXELS
 from tusou.images.views import Views
-from tusou.indexes import faiss_device
-from tusou.indexes.milvus_address import MilvusTarget
-from tusou.text.prompt import check_prompt
-from tusou.text.prompt_file import read_templates
 from tusou.text.script import hint_at_language
 from tusou_indexer.build_checks import (
     WORK,
@@ -55,20 +47,18 @@ from tusou_indexer.build_checks import (
 from tusou_indexer.build_inputs import BuildInputs, library_versions, open_source, source_stamp
 from tusou_indexer.build_models import record_model, scale_weights
 from tusou_indexer.build_record import merge_reused
+from tusou_indexer.build_spec import BuildReport, BuildSpec
 from tusou_indexer.embed import Matches, embed_images, embed_texts, sample_texts
-from tusou_indexer.index.request import AUTO, IndexRequest
 from tusou_indexer.model_shards import ModelShards
 from tusou_indexer.plan import Plan, ScannedSource, make_plan, scan_source
 from tusou_indexer.publish import publish
 from tusou_indexer.published import (
     PublishedVersions,
     find_equal,
-    find_model,
-    named_versions,
-    reusable_versions,
+    open_once,
 )
 from tusou_indexer.query_bank import QueryBank
-from tusou_indexer.reuse import ReusableVersion, reuse_vectors
+from tusou_indexer.reuse import reuse_vectors, versions_with
 from tusou_indexer.shard_worker import WorkerRecipe
 from tusou_indexer.version_collection import check_target, is_missing, releasing
 from tusou_indexer.write_bundle import BundleRecipe, reused_by_model, write_bundle
@@ -76,87 +66,14 @@ from tusou_indexer.write_bundle import BundleRecipe, reused_by_model, write_bund
 if TYPE_CHECKING:
     from tusou_indexer.item_attributes import ItemAttributes
 
+__all__ = ["BuildReport", "BuildSpec", "build"]
+
 # With other sizes the last digits of the vectors would change, and so would every version.
 SHARD_ROWS = 2048
 BATCH_ROWS = 64
 
 _EMBED_ON_RAY = LazyImport("tusou_indexer.on_ray:embed_on_ray", "ray")  # imports ray
 _READ_ATTRIBUTES = LazyImport("tusou_indexer.item_attributes:read_attributes")  # imports pyarrow
-
-
-@dataclass(frozen=True, slots=True)
-class BuildSpec:
-    """The source, the model and the options of a build."""
-
-    source: str  # a path, with `#split` for one of several splits
-    model: str
-    index: str = AUTO  # `auto`, `auto:2GB`, `torch` or a FAISS factory string
-    device: str = "auto"
-    prompt: str | None = None
-    max_bad: str = "1%"  # unusable lines to accept: a count, or a share
-    workers: int | None = None  # decoding processes; None: one per core
-    precision: str = "auto"
-    target_recall: float | None = None
-    strict_recall: bool = False  # publish no index below the target recall
-    prepare: str = "none"  # `upright`, `white`, or both with a comma
-    max_megapixels: int = MAX_MEGAPIXELS  # larger images are unusable
-    attributes: Path | None = None  # a file of attributes of the items
-    reuse: tuple[Path, ...] = ()  # other bundles to take vectors from
-    milvus_uri: str | None = None  # of the server, for the index `milvus`
-    collection: str | None = None  # the alias of its collections there
-    on: str = "local"  # where items are encoded: `local`, or `ray` for a Ray cluster
-    ray_address: str | None = None  # HOST:PORT; None or `auto`: the cluster of this machine
-    query_bank: str | None = None  # queries by which hubs are corrected: a file, or vectors (.npy)
-    hub_k: int | None = None
-    hub_alpha: float | None = None
-    more_models: tuple[str, ...] = ()  # beside `model`, in an ensemble
-    weights: tuple[float, ...] = ()  # of each model in the score; empty: equal ones
-    prompt_file: Path | None = None  # templates, in place of `prompt`
-    views: str = "none"  # of images: `flip`, `five_crops`, or both with a comma
-
-    @property
-    def models(self) -> tuple[str, ...]:
-        """The model, or those of an ensemble."""
-        return self.model, *self.more_models
-
-    def read_prompts(self) -> tuple[str, ...]:
-        """Return the templates of queries; BadDataset and InvalidRequest."""
-        if self.prompt_file is None:
-            return () if self.prompt is None else (check_prompt(self.prompt),)
-        if self.prompt is not None:
-            raise InvalidRequest("give --prompt or --prompt-file, not both")
-        templates = read_templates(self.prompt_file)
-        if len(templates) > MAX_PROMPTS:
-            raise InvalidRequest(
-                f"{self.prompt_file} has {len(templates)} templates; use at most {MAX_PROMPTS}"
-            )
-        return templates
-
-    @property
-    def index_request(self) -> IndexRequest:
-        """The index to build, for the device where the service will search it."""
-        target = None
-        if self.milvus_uri is not None or self.collection is not None:
-            target = MilvusTarget(self.milvus_uri or "", self.collection or "")
-        on_gpu = faiss_device(self.device) != "cpu"
-        return IndexRequest(self.index, self.target_recall, on_gpu, target)
-
-
-@dataclass(frozen=True, slots=True)
-class BuildReport:
-    """The result of a build."""
-
-    bundle: Path
-    version: str
-    counts: Counts
-    index: IndexRecord
-    encoded: int  # items that this run encoded itself
-    seconds: float
-
-    @property
-    def reused(self) -> int:
-        """The items whose vectors an earlier run had encoded."""
-        return self.counts.embedded - self.encoded
 
 
 def build(spec: BuildSpec, out: Path, progress: Progress, *, force: bool = False) -> BuildReport:
@@ -219,7 +136,9 @@ def build(spec: BuildSpec, out: Path, progress: Progress, *, force: bool = False
             if isinstance(source, ScannedSource):
                 replace_folder(out / WORK)
                 source = make_plan(out / WORK / "plan", inputs, source)
-            reusable = _reusable(spec, source, recipe, None if force else versions, progress)
+            reusable = open_once(
+                None if force else versions, spec.reuse, inputs, source.kind, recipe, progress
+            )
             bundle, encoded = _build(
                 spec, out, source, towers, recipe, attributes, reusable, progress
             )
@@ -264,7 +183,7 @@ def _build(
         # Measured on processors (`python -m benchmarks.batch_independence`).
         independent = plan.kind == "images" and tower.device == "cpu"
         model = recipe.model.parts[number]
-        versions = _versions(reusable, plan.inputs, recipe, number)
+        versions = versions_with(reusable, plan.inputs, recipe, number)
         matched = reuse_vectors(
             plan, shards, versions, model.dim, progress, independent=independent
         )
@@ -281,48 +200,12 @@ def _build(
     return bundle, encoded
 
 
-def _reusable(
-    spec: BuildSpec,
-    plan: Plan,
-    recipe: BundleRecipe,
-    versions: PublishedVersions | None,
-    progress: Progress,
-) -> Callable[[], Sequence[Bundle]]:
-    """Return a function that opens the versions to take vectors from, once.
-
-    First come those of this bundle, then the named ones.
-    """
-
-    @cache
-    def open_versions() -> Sequence[Bundle]:
-        found: list[Bundle] = []
-        if versions is not None:
-            found += reusable_versions(versions, plan.inputs, plan.kind, recipe)
-        return [*found, *named_versions(spec.reuse, plan.inputs, plan.kind, recipe, progress)]
-
-    return open_versions
-
-
 def _read_bank(spec: BuildSpec) -> QueryBank | None:
     if spec.query_bank is not None:
         return QueryBank.read(spec.query_bank, spec.hub_k, spec.hub_alpha)
     if spec.hub_k is not None or spec.hub_alpha is not None:
         raise InvalidRequest("--hub-k and --hub-alpha belong to --query-bank")
     return None
-
-
-def _versions(
-    reusable: Callable[[], Sequence[Bundle]],
-    inputs: BuildInputs,
-    recipe: BundleRecipe,
-    number: int,
-) -> Iterator[ReusableVersion]:
-    """Yield the versions that hold vectors of one of the models."""
-    weight = recipe.model.parts[number].weight
-    for bundle in reusable():
-        place = find_model(bundle.manifest, inputs, recipe, number)
-        if place is not None:
-            yield ReusableVersion(bundle, place, weight)
 
 
 def _check_cluster(spec: BuildSpec) -> None:

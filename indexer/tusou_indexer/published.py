@@ -1,7 +1,8 @@
 """Published versions: one that equals a build, and those whose vectors it can take."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 from tusou.bundle.bundle import Bundle, is_version
@@ -152,6 +153,29 @@ def named_versions(
         bundle.verify()
         bundle.check_parts()
         yield bundle
+
+
+def open_once(
+    versions: PublishedVersions | None,
+    named: Iterable[Path],
+    inputs: BuildInputs,
+    kind: ItemKind,
+    recipe: BundleRecipe,
+    progress: Progress,
+) -> Callable[[], Sequence[Bundle]]:
+    """Return a function that opens the versions to take vectors from, at its first call.
+
+    First come those of the bundle itself, unless they are None, then the named bundles.
+    """
+
+    @cache
+    def open_versions() -> Sequence[Bundle]:
+        found: list[Bundle] = []
+        if versions is not None:
+            found += reusable_versions(versions, inputs, kind, recipe)
+        return [*found, *named_versions(named, inputs, kind, recipe, progress)]
+
+    return open_versions
 
 
 def find_model(

@@ -1,6 +1,6 @@
 """Finds the items of a source whose vectors published versions hold, by their content."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -25,10 +25,12 @@ from tusou.core.arrays import Ids, Vectors
 from tusou.core.errors import BadDataset, BadImage
 from tusou.core.unit_vectors import part_scale
 from tusou.encoders.tokenizer import ClipTokenizer
+from tusou_indexer.build_inputs import BuildInputs
 from tusou_indexer.build_record import model_encoding
 from tusou_indexer.plan import Plan
-from tusou_indexer.published import encoding_of
+from tusou_indexer.published import encoding_of, find_model
 from tusou_indexer.shard_assembly import MatchedRows, assemble_shard, unmatched_rows
+from tusou_indexer.write_bundle import BundleRecipe
 
 _Digests = npt.NDArray[np.bytes_]  # (n,), as numpy can sort them
 
@@ -73,6 +75,17 @@ class ReusableVersion:
         """Return the row keys of the items with these digests, -1 where there is none."""
         places = np.minimum(np.searchsorted(self._digests, digests), len(self._digests) - 1)
         return np.where(self._digests[places] == digests, self._order[places], -1)
+
+
+def versions_with(
+    bundles: Callable[[], Sequence[Bundle]], inputs: BuildInputs, recipe: BundleRecipe, number: int
+) -> Iterator[ReusableVersion]:
+    """Yield the versions that hold vectors of one of the models of a build."""
+    weight = recipe.model.parts[number].weight
+    for bundle in bundles():
+        place = find_model(bundle.manifest, inputs, recipe, number)
+        if place is not None:
+            yield ReusableVersion(bundle, place, weight)
 
 
 def reuse_vectors(

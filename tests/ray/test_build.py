@@ -212,7 +212,7 @@ def test_the_command_builds_with_its_own_shards(
 def plan_of(spec: BuildSpec, folder: Path) -> tuple[Plan, WorkerRecipe]:
     weights = build_module.find_weights(spec.model)
     resolved = build_module.resolve_encoder(weights, "image", "cpu")
-    inputs = build_module._inputs(spec, resolved)
+    inputs = build_module._inputs(spec, [resolved], weights.digest)
     plan = make_plan(folder / "plan", inputs, scan_source(open_source(inputs)))
     return plan, WorkerRecipe(
         spec.model, weights.digest, resolved.backend, "cpu", resolved.precision
@@ -298,3 +298,13 @@ def test_an_address_of_another_form_is_refused(
     there = replace(spec, on="ray", ray_address=address)
     with pytest.raises(InvalidRequest, match="--ray-address is HOST:PORT"):
         build(there, tmp_path / "bundle", NoProgress())
+
+
+def test_the_models_of_an_ensemble_encode_one_after_the_other(
+    cluster: TwoNodes, spec: BuildSpec, second_model: Path, tmp_path: Path
+) -> None:
+    both = replace(spec, more_models=(str(second_model),), weights=(0.7, 0.3), views="flip")
+    build(both, tmp_path / "local", NoProgress())
+    report = build_on(cluster, both, tmp_path / "bundle")
+    assert (report.encoded, report.counts.failed) == (300, BAD_LINES)
+    assert digests(tmp_path / "bundle") == digests(tmp_path / "local")

@@ -8,9 +8,13 @@ import numpy as np
 import pytest
 from drawing import image_bytes
 from tiny_models import save_tiny_model
+from tusou_indexer import build as build_module
 from tusou_indexer.build import BuildReport, BuildSpec, build
+from tusou_indexer.build_inputs import open_source
 from tusou_indexer.build_models import parse_weights
 from tusou_indexer.encode_contents import ContentEncoder
+from tusou_indexer.plan import make_plan, scan_source
+from tusou_indexer.shard_worker import ShardWorker, WorkerRecipe, take_rows
 
 from tests.tusou_indexer.test_image_reuse import Recorder
 from tusou import open_bundle
@@ -18,7 +22,7 @@ from tusou.bundle.bundle import Bundle
 from tusou.cli.progress import NoProgress
 from tusou.core.arrays import Vectors
 from tusou.core.errors import BadDataset, CorruptBundle, InvalidRequest
-from tusou.encoders import find_weights, load_image_encoder, load_text_encoder
+from tusou.encoders import find_weights, load_image_encoder, load_text_encoder, resolve_encoder
 from tusou.images.preprocess import open_image, to_pixels
 
 pytestmark = pytest.mark.usefixtures("quick_builds")
@@ -135,6 +139,34 @@ def test_a_stopped_build_goes_on_with_the_model_that_was_encoding(
     report = build(spec, tmp_path / "b", resumed)
     assert resumed.stages == [("encoding", 22, 22), ("encoding", 22, 8)]
     assert report.version == run(spec, tmp_path / "new").version
+
+
+def test_a_worker_elsewhere_encodes_the_part_of_its_model(spec: BuildSpec, tmp_path: Path) -> None:
+    spec = replace(spec, views="flip")
+    run(spec, tmp_path / "b")
+    manifest, expected = Bundle.open(tmp_path / "b").manifest, vectors(tmp_path / "b")
+    weights = [find_weights(model) for model in spec.models]
+    towers = [resolve_encoder(each, "image", "cpu") for each in weights]
+    inputs = build_module._inputs(spec, towers, manifest.model.sha256)
+    plan = make_plan(tmp_path / "plan", inputs, scan_source(open_source(inputs)))
+    good = np.setdiff1d(np.arange(len(plan)), [20])  # the image that is none
+    parts = []
+    for member, tower in zip(manifest.model.members, towers, strict=True):
+        recipe = WorkerRecipe(
+            member.location,
+            member.sha256,
+            tower.backend,
+            "cpu",
+            tower.precision,
+            member.weight,
+        )
+        worker = ShardWorker(recipe, inputs, "images")
+        worker.load(1)
+        batches = worker.encode(take_rows(plan, good))
+        assert worker._images is not None
+        worker._images[1].close()
+        parts.append(np.concatenate([batch.vectors for batch in batches]))
+    np.testing.assert_array_equal(np.concatenate(parts, axis=1), expected)
 
 
 @pytest.mark.parametrize(
