@@ -12,8 +12,8 @@ import pytest
 from tusou_indexer import build as build_module
 from tusou_indexer.build import BuildSpec, build
 
+import tusou.encoders
 import tusou.retrieval.compatibility
-import tusou.retrieval.pipeline
 from benchmarks.reliability.forgery import damage, forge, reseal, version_folder, write_manifest
 from tusou.bundle.bundle import Bundle
 from tusou.cli.progress import NoProgress
@@ -29,9 +29,7 @@ QUERY = Query((TextPart("红色连衣裙"),), 10, 0)
 def one_model(monkeypatch: pytest.MonkeyPatch) -> None:
     """Load the model of `quick_builds` once for all pipelines."""
     monkeypatch.setattr(tusou.retrieval.compatibility, "find_weights", build_module.find_weights)
-    monkeypatch.setattr(
-        tusou.retrieval.pipeline, "open_text_encoder", build_module.open_text_encoder
-    )
+    monkeypatch.setattr(tusou.encoders, "open_text_encoder", build_module.open_text_encoder)
 
 
 @pytest.fixture
