@@ -12,7 +12,6 @@ import numpy.typing as npt
 
 from tusou.core.arrays import Ids, Vectors
 from tusou.core.errors import InvalidRequest
-from tusou.indexes.refined_search import inner_products
 
 # The authors' general recommendation.
 HUB_K, HUB_ALPHA = 128, 0.75
@@ -81,6 +80,8 @@ def _best_cosines(block: Vectors, bank: Vectors, k: int) -> npt.NDArray[np.float
     The product finds them; they are computed again one by one, because the product of a matrix
     rounds otherwise with other rows beside.
     """
+    from tusou.indexes.refined_search import inner_products  # noqa: PLC0415 - imports faiss
+
     cosines = block @ bank.T
     last = len(bank) - k
     least = np.partition(cosines, last, axis=1)[:, last, None] - _ROUNDING
