@@ -22,7 +22,7 @@ from tusou_lab.improve.ladder import RungCost
 _TOP_K = 10
 _TEXT = "红色连衣裙"
 _QUERIES = 20  # of a round
-_ROUNDS = 7
+_ROUNDS = 20
 _SECONDS = 30.0  # no further round begins after that
 
 
@@ -35,21 +35,20 @@ def measure_cost(plain: Path, root: Path, texts: Sequence[str]) -> RungCost:
 
 
 def _milliseconds(pipelines: Sequence[SearchPipeline], texts: Sequence[str]) -> list[float]:
-    """Return the time of a query for each pipeline: that of its fastest round."""
+    """Return the mean over the queries, for each pipeline, of a query's fastest search."""
     queries = [Query.of_text(text, _TOP_K) for text in texts]
-    fastest = [math.inf] * len(pipelines)
+    fastest = [[math.inf] * len(queries) for _ in pipelines]
     end = perf_counter() + _SECONDS
     for number in range(1 + _ROUNDS):  # the first warms up
         if number > 1 and perf_counter() > end:
             break
-        for place, pipeline in enumerate(pipelines):
-            started = perf_counter()
-            for query in queries:
+        for place, query in enumerate(queries):
+            for pipeline, times in zip(pipelines, fastest, strict=True):
+                started = perf_counter()
                 pipeline.search([query])
-            if number:
-                seconds = perf_counter() - started
-                fastest[place] = min(fastest[place], 1000 * seconds / len(queries))
-    return fastest
+                if number:
+                    times[place] = min(times[place], perf_counter() - started)
+    return [1000 * sum(times) / len(queries) for times in fastest]
 
 
 def disk_mb(root: Path) -> float:

@@ -43,7 +43,7 @@ class Gain:
 class RungCost:
     """The cost of a bundle and, measured in turn with it, of the plain one."""
 
-    ms: float  # a query, searched alone: the fastest of several rounds
+    ms: float  # a query, searched alone: the mean of the fastest search of each
     plain_ms: float
     disk_mb: float  # files of the version
     plain_disk_mb: float
