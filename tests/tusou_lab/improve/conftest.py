@@ -1,11 +1,10 @@
 """Judged queries of which it is known what feedback does to them."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from tests.tusou_lab.improve.planted import WriteAnswers, plant, rank_all
+from tests.tusou_lab.improve.planted import Effects, WriteAnswers, plant, rank_all
 from tusou.bundle.revise import revise
 from tusou.bundle.stages import FeedbackRecord
 
@@ -24,7 +23,7 @@ def write_answers(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -
     revise(tiny_bundle, with_feedback, out=moved)
     plain, after = rank_all(tiny_bundle), rank_all(moved)
 
-    def write(path: Path, helps: Sequence[bool]) -> Path:
+    def write(path: Path, helps: Effects) -> Path:
         return plant(path, plain, after, helps)
 
     return write

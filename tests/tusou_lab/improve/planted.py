@@ -16,8 +16,9 @@ KS = (1, 5, 10)
 ITEMS = 300
 
 Rankings = Sequence[Sequence[ItemId]]
-# Writes queries whose correct items feedback moves up (True) or down (False), one for each.
-WriteAnswers = Callable[[Path, Sequence[bool]], Path]
+# Writes queries whose correct items feedback moves up (True), down (False) or not (None).
+Effects = Sequence[bool | None]
+WriteAnswers = Callable[[Path, Effects], Path]
 
 
 def rank_all(root: Path) -> Rankings:
@@ -27,7 +28,7 @@ def rank_all(root: Path) -> Rankings:
     return [hits.item_ids for hits in SearchPipeline.open(root).search(queries).hits]
 
 
-def plant(path: Path, plain: Rankings, after: Rankings, helps: Sequence[bool]) -> Path:
+def plant(path: Path, plain: Rankings, after: Rankings, helps: Effects) -> Path:
     """Write a query for each of `helps`, with the item on which a ranking has most effect."""
     lines = []
     for number, better in enumerate(helps):
@@ -35,9 +36,12 @@ def plant(path: Path, plain: Rankings, after: Rankings, helps: Sequence[bool]) -
             item: _recall(after[number], item) - _recall(plain[number], item)
             for item in plain[number]
         }
-        item = (max if better else min)(effects, key=effects.__getitem__)
-        assert effects[item] != 0
-        assert (effects[item] > 0) == better
+        if better is None:  # the last item of both, or nearly
+            item = next(item for item in reversed(plain[number]) if effects[item] == 0)
+        else:
+            item = (max if better else min)(effects, key=effects.__getitem__)
+            assert effects[item] != 0
+            assert (effects[item] > 0) == better
         row = {"query_id": f"q{number}.jpg", "query_text": TEXTS[number], "item_ids": [item]}
         lines.append(json.dumps(row, ensure_ascii=False) + "\n")
     path.write_text("".join(lines))

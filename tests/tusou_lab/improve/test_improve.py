@@ -132,15 +132,19 @@ def test_a_stage_that_helps_where_it_was_chosen_only_is_not_taken(
     assert rung.gains["mean_recall"].gain < 0
 
 
-def test_a_stage_that_helps_half_of_the_confirming_queries_is_not_taken(
+def test_a_stage_that_helps_one_confirming_query_is_not_taken(
     tiny_bundle: Path, write_answers: WriteAnswers, tmp_path: Path
 ) -> None:
     answers = write_answers(tmp_path / "valid.jsonl", [True] * QUERIES)
     halves = split_halves(read_judgments(answers), 0)
-    helped = {*halves.choosing.tolist(), *halves.confirming[::2].tolist()}
-    answers = write_answers(answers, [number in helped for number in range(QUERIES)])
+    effects: list[bool | None] = [None] * QUERIES
+    for position in (*halves.choosing.tolist(), int(halves.confirming[0])):
+        effects[position] = True
+    answers = write_answers(answers, effects)
     ladder = run(tiny_bundle, answers, tmp_path / "ladder")
+    gain = ladder.alone[0].gains["mean_recall"]
     assert ladder.alone[0].verdict == "holds_zero"
+    assert gain.low == 0
     assert ladder.best.rungs == ()
 
 
