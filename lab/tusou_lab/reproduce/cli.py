@@ -34,8 +34,13 @@ def reproduce(
         bool, typer.Option("--ladder", help="Try stages as well, with tusou improve.")
     ] = False,
     rungs: Annotated[
-        str, typer.Option("--try", help="With --ladder: the stages to try, with commas.")
-    ] = "feedback",
+        str | None,
+        typer.Option(
+            "--try",
+            help="With --ladder: the stages, with commas; feedback, and hub where train has "
+            "queries.",
+        ),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Start over in an emptied OUT.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -48,10 +53,10 @@ def reproduce(
     from tusou_lab.reproduce.run import PAGE, ReproduceSpec
     from tusou_lab.reproduce.run import reproduce as run_reproduction
 
-    tried = tuple(rungs.split(",")) if ladder else ()
+    tried = tuple(rungs.split(",")) if rungs else ()
     training: Literal["zero-shot", "fine-tuned"] = "fine-tuned" if fine_tuned else "zero-shot"
     with plain_errors(resumes=True):
-        spec = ReproduceSpec(data, model, training, device, tried)
+        spec = ReproduceSpec(data, model, training, device, ladder, tried)
         echo = partial(echo_command, err=as_json)
         report = run_reproduction(spec, out, echo, force=force)
     if as_json:

@@ -8,7 +8,6 @@ OUT/reproduction.md         the report, to read
 """
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,7 +31,7 @@ from tusou_lab.reproduce.published import (
 )
 from tusou_lab.reproduce.report import LadderLine, Reproduction
 from tusou_lab.run_commands import CommandRunner, Echo, serving
-from tusou_lab.walkthrough.exercise import check_apart
+from tusou_lab.walkthrough.exercise import check_apart, find_dataset
 from tusou_lab.walkthrough.muge import split_sources
 
 BUNDLE, PREDICTIONS, LADDER = "bundle", "valid_pred.jsonl", "ladder"
@@ -48,7 +47,8 @@ class ReproduceSpec:
     model: str
     training: Training = "zero-shot"  # of the published row to compare with
     device: str = "auto"
-    rungs: tuple[str, ...] = ()  # to try with `tusou improve`; none: no ladder
+    ladder: bool = False  # try stages with `tusou improve`
+    rungs: tuple[str, ...] = ()  # to try; by default feedback, and hub with queries of train
 
 
 def reproduce(spec: ReproduceSpec, out: Path, echo: Echo, *, force: bool = False) -> Reproduction:
@@ -75,7 +75,7 @@ def reproduce(spec: ReproduceSpec, out: Path, echo: Echo, *, force: bool = False
         runner.run("replay", queries, "--out", str(predictions), "--url", url, *as_published)
     scored = runner.run_evaluate(predictions, "--answers", queries, "--pool", pool)
     manifest: dict[str, Any] = json.loads(runner.run("info", str(bundle), "--json", quiet=True))
-    ladder = _climb(spec.rungs, bundle, queries, out / LADDER, runner)
+    ladder = _climb(spec, bundle, queries, out / LADDER, runner) if spec.ladder else ()
     family = family_of(weights)
     report = Reproduction(
         model=manifest["model"]["name"],
@@ -112,13 +112,23 @@ def _claim(out: Path, *, force: bool) -> None:
     (out / _MARKER).touch()
 
 
+def _train_queries(data: str) -> str | None:
+    """Return the queries of train, if the data has them: those of valid would fit themselves."""
+    path, dataset = find_dataset(data)
+    file = Path(path) / "MR_train_queries.jsonl"
+    if file.exists():
+        return str(file)
+    return f"{path}#train" if "train" in dataset.splits() else None
+
+
 def _climb(
-    rungs: Sequence[str], bundle: Path, queries: str, folder: Path, runner: CommandRunner
+    spec: ReproduceSpec, bundle: Path, queries: str, folder: Path, runner: CommandRunner
 ) -> tuple[LadderLine, ...]:
     """Try stages with `tusou improve` on the same answers, and return a line for each rung."""
-    if not rungs:
-        return ()
+    bank = _train_queries(spec.data)
+    rungs = spec.rungs or (("feedback", "hub") if bank else ("feedback",))
     words = ["--answers", queries, "--try", ",".join(rungs), "--out", str(folder)]
+    words += ["--query-bank", bank] if bank else []
     if (folder / LADDER_FILE).exists():  # finished, and not to be continued
         words.append("--force")
     ladder: dict[str, Any] = json.loads(
