@@ -109,7 +109,7 @@ def test_a_filter_that_is_no_json_object_is_an_error(
 def test_query_needs_a_text_an_image_or_an_item(run: Run) -> None:
     result = run("query", "--negative", "碎花")
     assert result.exit_code == 2
-    assert "Give a text, --image or --item." in result.stderr
+    assert "Give a text, --image, --item" in result.stderr
 
 
 @pytest.mark.parametrize("weight", ["query", "query=", "query=0", "query=nan", "query=11", "x=1"])

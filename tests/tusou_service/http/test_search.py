@@ -58,7 +58,8 @@ def post_image(client: TestClient, **options: object) -> dict[str, object]:
 
 def test_the_image_call_has_every_option_of_search() -> None:
     fields = SearchRequest.model_fields.keys()
-    assert fields - {"image"} == ImageSearchParameters.model_fields.keys()
+    in_body = {"image", "vector", "vector_weight"}
+    assert fields - in_body == ImageSearchParameters.model_fields.keys()
     assert BatchRequest.model_fields.keys() - {"queries", "partial"} < fields
 
 
