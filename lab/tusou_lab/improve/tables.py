@@ -41,7 +41,7 @@ def ladder_parts(
         words["ladder_alone"], words["ladder_alone_text"], _tables(ladder.alone, words, metric_name)
     )
     if ladder.together:
-        tables = _tables(ladder.together, words, metric_name)
+        tables = _tables(ladder.together, words, metric_name, on_top=True)
         yield LadderPart(words["ladder_together"], words["ladder_together_text"], tables)
     yield _best(ladder.best, words, metric_name)
 
@@ -75,7 +75,7 @@ def text_table(table: ResultTable) -> str:
 
 
 def _tables(
-    rungs: Sequence[LadderRung], words: Strings, metric_name: MetricName
+    rungs: Sequence[LadderRung], words: Strings, metric_name: MetricName, *, on_top: bool = False
 ) -> tuple[ResultTable, ...]:
     head = (
         words["ladder_rung"],
@@ -88,7 +88,7 @@ def _tables(
         words["ladder_disk"],
         words["ladder_verdict"],
     )
-    gains = ResultTable(head, tuple(_row(rung, words) for rung in rungs))
+    gains = ResultTable(head, tuple(_row(rung, words, on_top=on_top) for rung in rungs))
     names = tuple(metric_name(name) for name in METRICS[1:])
     others = ResultTable(
         (words["ladder_rung"], words["ladder_chosen_gain"], *names, words["ladder_settings"]),
@@ -105,8 +105,9 @@ def _tables(
     return gains, others
 
 
-def _row(rung: LadderRung, words: Strings) -> tuple[str, ...]:
-    verdict = words[f"ladder_{rung.verdict}"]
+def _row(rung: LadderRung, words: Strings, *, on_top: bool) -> tuple[str, ...]:
+    helps_alone = rung.verdict == "taken" and not (rung.above or on_top)
+    verdict = words["ladder_helps" if helps_alone else f"ladder_{rung.verdict}"]
     gain = rung.gains.get(METRIC)
     if gain is None:
         return (_name(rung), *["–"] * 7, verdict)

@@ -49,6 +49,7 @@ LADDER = {
     "ladder_memory": ("内存（MB）", "memory (MB)"),
     "ladder_disk": ("磁盘（MB）", "disk (MB)"),
     "ladder_verdict": ("结论", "verdict"),
+    "ladder_helps": ("有效", "helps"),
     "ladder_taken": ("采用", "taken"),
     "ladder_no_gain": ("不采用：选参时没有任何参数优于不加", "not taken: no setting helps"),
     "ladder_holds_zero": ("不采用：区间包含 0", "not taken: holds 0"),
