@@ -9,7 +9,6 @@ import resource
 import subprocess
 import sys
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 from time import perf_counter
 
@@ -56,7 +55,6 @@ def disk_mb(root: Path) -> float:
     return sum(record.size for record in Bundle.open(root).manifest.files.values()) / 1e6
 
 
-@cache
 def memory_mb(root: Path) -> float:
     """Return the most memory that a process takes which searches the bundle; TusouError."""
     command = [sys.executable, "-m", "tusou_lab.improve.cost", str(root)]
