@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from drawing import image_bytes
 from tusou_indexer import build as build_module
-from tusou_indexer import cli
+from tusou_indexer import index_cli
 from tusou_indexer.build import BuildSpec, build
 from typer import Typer
 from typer.testing import CliRunner
@@ -44,7 +44,7 @@ def test_an_index_that_the_pool_cannot_have_is_refused_before_anything_is_encode
 
 def run(spec: BuildSpec, out: Path, *options: str) -> tuple[int, str, str]:
     app = Typer()
-    app.command()(cli.index)
+    app.command()(index_cli.index)
     words = [spec.source, "--out", str(out), "--model", spec.model, "--max-bad", "2", *options]
     result = CliRunner().invoke(app, words)
     return result.exit_code, result.stdout, result.stderr

@@ -23,7 +23,7 @@ from tusou_service.settings import Settings
 from tests.tusou_service.tiny import TinyBundle, TinyPipeline, TinySource, make_parts
 from tusou.core.errors import CorruptBundle, IncompatibleBundle
 from tusou.retrieval.query import Query
-from tusou.retrieval.results import SearchResults
+from tusou.retrieval.results import RetrievedBatch
 
 ERRORS = {
     "corrupt": CorruptBundle("vectors.npy differs"),
@@ -41,9 +41,9 @@ class HangingBundle(TinyBundle):
 
 
 class Moody(TinyPipeline):
-    def search(
+    def retrieve(
         self, queries: Sequence[Query], still_waiting: Callable[[int], bool]
-    ) -> SearchResults:
+    ) -> RetrievedBatch:
         texts = [text for query in queries for text in query.texts]
         if "slow" in texts:
             time.sleep(0.6)
@@ -54,7 +54,7 @@ class Moody(TinyPipeline):
             raise RuntimeError("CUDA error: device-side assert triggered")
         if "bug" in texts:
             raise ZeroDivisionError("a bug")
-        return super().search(queries, still_waiting)
+        return super().retrieve(queries, still_waiting)
 
 
 class Flipping(TinySource):

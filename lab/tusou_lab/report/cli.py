@@ -59,11 +59,11 @@ def report(
             tuple(answers),
             tuple(bundle or ()),
             sweep,
-            ladder,
             title,
             lang,
             examples,
             notes,
+            ladder,
         )
         written = make_report(spec, out, bar, force=force)
     if as_json:

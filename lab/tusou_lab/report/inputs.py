@@ -24,11 +24,11 @@ class ReportSpec:
     answers: tuple[str, ...]  # files, or datasets (DATA#SPLIT), which serve both directions
     bundles: tuple[Path, ...] = ()
     sweep: Path | None = None
-    ladder: Path | None = None
     title: str | None = None
     language: Language = "zh"
     examples: int = 5  # rows of images under each heading
     notes: Path | None = None  # text of the author
+    ladder: Path | None = None  # what `tusou improve` wrote
 
 
 @dataclass(frozen=True, slots=True)
