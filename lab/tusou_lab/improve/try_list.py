@@ -17,10 +17,12 @@ from tusou_lab.improve.index_rungs import (
 )
 from tusou_lab.improve.rerank_rung import RerankRung
 from tusou_lab.improve.rungs import Rung, feedback_rung
+from tusou_lab.improve.softmax_rung import SoftmaxRung
 
 NAMES = (
     "feedback",
     "hub",
+    "softmax",
     "prompts",
     "views",
     "model:OTHER",
@@ -74,10 +76,10 @@ def _parse(name: str, options: TryOptions, bundle: Bundle) -> Rung:
     kind, _, value = name.partition(":")
     if name == "feedback":
         return feedback_rung()
-    if name == "hub":
+    if name in ("hub", "softmax"):
         if options.query_bank is None:
-            raise InvalidRequest("--try hub needs --query-bank, such as the queries of train")
-        return HubRung(options.query_bank)
+            raise InvalidRequest(f"--try {name} needs --query-bank, such as the queries of train")
+        return (HubRung if name == "hub" else SoftmaxRung)(options.query_bank)
     if name == "prompts":
         if options.prompt_file is None:
             raise InvalidRequest("--try prompts needs --prompt-file, with a template per line")

@@ -14,6 +14,7 @@ from tusou_lab.improve.query_bank import count_shared
 from tusou_lab.improve.recipes import Recipe
 from tusou_lab.improve.rerank_rung import RerankRung, RerankScores
 from tusou_lab.improve.run import ImproveSpec, improve
+from tusou_lab.improve.softmax_rung import SOFTMAX_BETAS
 from tusou_lab.improve.try_list import TryOptions, parse_try_list
 
 from tests.tusou_lab.improve.planted import TEXTS, plant, rank_all
@@ -65,7 +66,7 @@ def ladder(tiny_bundle: Path, other: Path, bank: Path, folder: Path) -> Ladder:
     answers = plant(folder / "valid.jsonl", plain, after, [True] * QUERIES)
     spec = ImproveSpec(
         str(answers),
-        (f"hub,rerank:vectors:{other}", f"model:{other}"),
+        (f"hub,rerank:vectors:{other}", f"model:{other}", "softmax"),
         TryOptions(query_bank=str(bank)),
         costs=False,
     )
@@ -73,13 +74,21 @@ def ladder(tiny_bundle: Path, other: Path, bank: Path, folder: Path) -> Ladder:
 
 
 def test_the_vectors_of_a_better_model_are_taken(ladder: Ladder, other: Path, folder: Path) -> None:
-    hub, rerank, model = ladder.alone
+    hub, rerank, model, _ = ladder.alone
     assert rerank.verdict == "taken"
     assert rerank.gains["mean_recall"].low > 0
     assert hub.verdict in {"no_gain", "holds_zero"}
     record = Bundle.open(folder / "ladder" / "bundle").manifest.stages.rerank
     assert model.name == f"model:{other}"
     assert record is not None or f"rerank:vectors:{other}" not in ladder.best.rungs
+
+
+def test_every_temperature_of_inverted_softmax_is_tried(ladder: Ladder, folder: Path) -> None:
+    commands = (folder / "ladder" / "commands.txt").read_text("utf-8")
+    for beta in SOFTMAX_BETAS:
+        assert f"--hub-alpha 0 --softmax-depth 100 --softmax-beta {beta}" in commands
+    softmax = ladder.alone[3]
+    assert (softmax.name, bool(softmax.gains)) == ("softmax", softmax.verdict != "no_gain")
 
 
 def test_a_rung_on_top_of_others_says_so(ladder: Ladder) -> None:
@@ -136,7 +145,8 @@ def test_scores_that_are_missing_keep_their_place() -> None:
         ("rerank:vectors:nowhere", "give rerank:vectors: with the folder of a bundle"),
         ("rerank:cross:nowhere.pt", "rerank:cross: with a file"),
         ("rerank:http://127.0.0.1:1/v1", "needs --rerank-model"),
-        ("softmax:3", "the rungs are feedback, hub, prompts"),
+        ("softmax", "--try softmax needs --query-bank"),
+        ("softmax:3", "the rungs are feedback, hub, softmax, prompts"),
     ],
 )
 def test_refuses_a_rung_without_what_it_needs(rung: str, message: str, tiny_bundle: Path) -> None:
