@@ -37,7 +37,7 @@ serve: $(ENV)  ## serve the demo: the search page is http://127.0.0.1:8000/
 test: $(ENV)  ## run the tests
 	$(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal
 
-test-services: $(ENV)  ## run the tests that start services again and again: live changes, replicas, stores
+test-services: $(ENV)  ## run the tests that start services and commands again and again: live changes, replicas, ladders
 	$(BIN)/pytest -n auto --maxprocesses 2 --dist worksteal -m services
 
 coverage: $(ENV)  ## run both and measure branch coverage of tusou, client, indexer and service

@@ -15,7 +15,7 @@ from drawing import image_bytes
 import tusou
 from tests.browser.serving import Site, serving
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.services, pytest.mark.timeout(300)]
 
 
 def run(*words: object, check: bool = True) -> subprocess.CompletedProcess[str]:

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic, sleep
@@ -266,6 +266,15 @@ def until(condition: Callable[[], bool]) -> None:
         sleep(0.05)
 
 
+def interrupted(running: "subprocess.Popen[bytes]") -> int:
+    """Press Ctrl-C, and once more: Python loses an interrupt that meets a destructor."""
+    for _ in range(2):
+        running.send_signal(signal.SIGINT)
+        with suppress(subprocess.TimeoutExpired):
+            return running.wait(timeout=15)
+    raise AssertionError("it does not end")
+
+
 def test_the_command_waits_for_the_service_and_ends_with_ctrl_c(
     bundle: Path, client: Client, tmp_path: Path
 ) -> None:
@@ -299,8 +308,7 @@ def test_the_command_waits_for_the_service_and_ends_with_ctrl_c(
             until(lambda: (tmp_path / "out").read_text().count("1 put") == 2)
             with Client(site.url) as again:
                 assert ids(again) == {"a", "b"}
-            running.send_signal(signal.SIGINT)
-            assert running.wait(timeout=30) == 130
+            assert interrupted(running) == 130
     assert (tmp_path / "err").read_text().count("waiting") == 1
 
 

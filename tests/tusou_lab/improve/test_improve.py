@@ -18,7 +18,7 @@ from tusou.core.errors import BadDataset, InvalidRequest, OutputExists
 from tusou.evaluation.judgments import read_judgments
 
 QUERIES = 60
-pytestmark = pytest.mark.timeout(600)  # runs commands as processes
+pytestmark = [pytest.mark.services, pytest.mark.timeout(600)]  # runs commands as processes
 
 
 def run(bundle: Path, answers: Path, out: Path, *rungs: str, costs: bool = False) -> Ladder:

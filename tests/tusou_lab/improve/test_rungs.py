@@ -25,7 +25,7 @@ from tusou.core.ids import ItemId
 from tusou.evaluation.judgments import read_judgments
 from tusou.evaluation.runs import read_run
 
-pytestmark = pytest.mark.timeout(600)  # runs commands as processes
+pytestmark = [pytest.mark.services, pytest.mark.timeout(600)]  # runs commands as processes
 QUERIES = 60
 
 
