@@ -161,4 +161,7 @@ def _described(record: dict[str, Any] | None) -> str:
     if record is None:
         return "none"
     known = {name: value for name, value in record.items() if value not in (None, {})}
-    return ", ".join(f"{name} {value}" for name, value in known.items())
+    return ", ".join(
+        f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in known.items()
+    )
