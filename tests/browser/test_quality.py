@@ -13,7 +13,10 @@ from tests.browser.serving import Site
 
 QUERY = "红色碎花吊带裙"
 MAX_BYTES = 40_000  # as sent, compressed
-WINDOW: ViewportSize = {"width": 1060, "height": 780}  # two rows of five results
+WINDOW: ViewportSize = {
+    "width": 1060,
+    "height": 780,
+}  # with the filters, and a row and a half of results
 DEMO_ITEMS, DEMO_SEED = 3000, 2024  # the defaults of `tusou demo`
 README_QUERY = "不要条纹的衬衫"
 
