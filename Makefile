@@ -132,32 +132,25 @@ $(ENV): $(filter .venv-uv/bin/uv,$(UV)) pyproject.toml requirements/dev.txt requ
 		--build-constraints requirements/build.txt --require-build-hashes --editable .
 	touch $@
 
-$(MILVUS): $(ENV) requirements/milvus.txt requirements/milvus-server.txt
-	$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv-milvus
-	sh requirements/install.sh $(UV) .venv-milvus/bin/python requirements/dev.txt $(TORCH)
-	$(UV) pip install --quiet --python .venv-milvus/bin/python --require-hashes \
-		--requirement requirements/milvus.txt --requirement requirements/milvus-server.txt
-	$(UV) pip install --quiet --python .venv-milvus/bin/python --no-deps \
+# An environment with the packages of an extra beside those of the tests.
+define EXTRA_ENV
+	$(UV) venv --quiet --allow-existing --python $(PYTHON) $(@D)
+	sh requirements/install.sh $(UV) $(@D)/bin/python requirements/dev.txt $(TORCH)
+	$(UV) pip install --quiet --python $(@D)/bin/python --require-hashes \
+		$(patsubst %,--requirement %,$(filter requirements/%,$^))
+	$(UV) pip install --quiet --python $(@D)/bin/python --no-deps \
 		--build-constraints requirements/build.txt --require-build-hashes --editable .
 	touch $@
+endef
+
+$(MILVUS): $(ENV) requirements/milvus.txt requirements/milvus-server.txt
+	$(EXTRA_ENV)
 
 $(RAY): $(ENV) requirements/ray.txt
-	$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv-ray
-	sh requirements/install.sh $(UV) .venv-ray/bin/python requirements/dev.txt $(TORCH)
-	$(UV) pip install --quiet --python .venv-ray/bin/python --require-hashes \
-		--requirement requirements/ray.txt
-	$(UV) pip install --quiet --python .venv-ray/bin/python --no-deps \
-		--build-constraints requirements/build.txt --require-build-hashes --editable .
-	touch $@
+	$(EXTRA_ENV)
 
 $(LLM): $(ENV) requirements/llm.txt
-	$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv-llm
-	sh requirements/install.sh $(UV) .venv-llm/bin/python requirements/dev.txt $(TORCH)
-	$(UV) pip install --quiet --python .venv-llm/bin/python --require-hashes \
-		--requirement requirements/llm.txt
-	$(UV) pip install --quiet --python .venv-llm/bin/python --no-deps \
-		--build-constraints requirements/build.txt --require-build-hashes --editable .
-	touch $@
+	$(EXTRA_ENV)
 
 $(AUDIT): $(filter .venv-uv/bin/uv,$(UV)) requirements/audit.txt
 	$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv-audit

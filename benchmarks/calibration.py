@@ -1,4 +1,4 @@
-"""How right the relevance of hits is, and what it costs a search.
+"""The accuracy of the relevance of hits, and its cost for a search.
 
     python -m benchmarks.calibration DATA --model demo --name toy [--split test]
 

@@ -47,6 +47,7 @@ TERMS = (
 _CLAUSE = re.compile(
     r"(What|Whether|How|Where|When|Who|Whose|Which|Why|That|As|If|Whatever|Whoever)\b|From .* to "
 )
+_DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def modules() -> list[Path]:
@@ -79,12 +80,22 @@ def repeated_classes() -> dict[str, list[str]]:
 
 
 def clause_docstrings() -> list[str]:
-    """Return the modules whose docstring is missing or is a clause without a subject."""
-    return [
-        str(path.relative_to(ROOT))
-        for path in modules()
-        if not (text := ast.get_docstring(_parse(path))) or _CLAUSE.match(text)
-    ]
+    """Return the modules, classes and functions whose docstring is a clause without a subject.
+
+    A module without a docstring counts, too.
+    """
+    places: list[str] = []
+    for path in modules():
+        tree = _parse(path)
+        name = str(path.relative_to(ROOT))
+        if not ast.get_docstring(tree):
+            places.append(name)
+        for node in ast.walk(tree):
+            if not isinstance(node, _DOCUMENTED):
+                continue
+            if (text := ast.get_docstring(node)) and _CLAUSE.match(text):
+                places.append(f"{name}:{getattr(node, 'lineno', 1)}")
+    return places
 
 
 def broad_excepts() -> list[str]:
@@ -224,7 +235,7 @@ def main() -> None:
     clauses, excepts = clause_docstrings(), broad_excepts()
     print(f"terms that lead to a file: {len(TERMS) - len(missing)} of {len(TERMS)}")
     print(f"class names in two or more modules: {len(repeated)}")
-    print(f"module docstrings that are a clause: {len(clauses)} of {len(modules())}")
+    print(f"docstrings that are a clause: {len(clauses)}")
     print(f"production lines: {production_lines():,}")
     print(f"broad excepts: {len(excepts)}")
     if options.list:

@@ -2,10 +2,8 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Self
 
-from tusou.bundle.stages import RerankRecord
-from tusou.stages.base import RerankTask, ScoredPart, StageContext
+from tusou.stages.base import RerankTask, ScoredPart
 
 
 @dataclass(eq=False)
@@ -20,10 +18,6 @@ class ChosenScores:
     threads: int = 1
     before_part: Callable[[], object] = lambda: None
     tasks: list[RerankTask] = field(default_factory=list)
-
-    @classmethod
-    def open(cls, context: StageContext, record: RerankRecord) -> Self:
-        raise NotImplementedError
 
     def score(self, task: RerankTask, deadline: float) -> Iterator[ScoredPart]:
         self.tasks.append(task)

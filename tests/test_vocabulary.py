@@ -26,7 +26,7 @@ def test_a_class_name_stands_in_one_module() -> None:
     assert repeated_classes() == {}
 
 
-def test_every_module_docstring_is_a_noun_phrase_or_a_verb() -> None:
+def test_every_docstring_is_a_noun_phrase_or_a_verb() -> None:
     assert clause_docstrings() == []
 
 

@@ -12,10 +12,10 @@ from tusou.bundle.biased_vectors import biased_dim
 from tusou.bundle.bundle import Bundle
 from tusou.bundle.model_record import ModelMember
 from tusou.bundle.old_versions import remove_old
-from tusou.bundle.publication import lock_bundle
+from tusou.bundle.publication import WORK, check_output, lock_bundle
 from tusou.bundle.shards import ShardStore
 from tusou.cli.progress import Progress
-from tusou.core.errors import InvalidRequest, OutputExists
+from tusou.core.errors import InvalidRequest
 from tusou.core.files import replace_folder, sha256_of
 from tusou.core.hardware import cpu_count
 from tusou.core.lazy_import import LazyImport
@@ -38,11 +38,11 @@ from tusou.images.preparation import Preparation
 from tusou.images.views import Views
 from tusou.text.script import hint_at_language
 from tusou_indexer.build_checks import (
-    WORK,
     allowed_failures,
     check_failures,
-    check_output,
+    check_live_changes,
     check_recall,
+    notice_stages,
 )
 from tusou_indexer.build_inputs import BuildInputs, library_versions, open_source, source_stamp
 from tusou_indexer.build_models import record_model, scale_weights
@@ -112,11 +112,8 @@ def build(spec: BuildSpec, out: Path, progress: Progress, *, force: bool = False
         check_target(spec.index_request.milvus)
         versions = PublishedVersions(out)
         current = versions.current()
-        if current is not None and current.manifest.is_compacted and not force:
-            raise OutputExists(
-                f"{out} holds live changes since `tusou compact`, which a build from the source "
-                "would lose; build into another folder, or give --force to discard them"
-            )
+        if not force:
+            check_live_changes(current, out)
         inputs = _inputs(spec, towers, model.sha256)
         recipe = BundleRecipe(
             model,
@@ -142,6 +139,7 @@ def build(spec: BuildSpec, out: Path, progress: Progress, *, force: bool = False
             bundle, encoded = _build(
                 spec, out, source, towers, recipe, attributes, reusable, progress
             )
+            notice_stages(current, bundle, progress)
         else:
             if spec.strict_recall:
                 check_recall(bundle.manifest.index)

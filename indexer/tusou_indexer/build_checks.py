@@ -1,23 +1,34 @@
-"""Checks of a build: its output folder, its unusable lines and the recall of its index."""
+"""Checks of a build: what it would lose, its unusable lines and the recall of its index."""
 
 import math
 from pathlib import Path
 
-from tusou.bundle.bundle import CURRENT
+from tusou.bundle.bundle import Bundle
 from tusou.bundle.manifest import FAILURES, Counts, IndexRecord
+from tusou.cli.progress import Progress
 from tusou.core.errors import BadDataset, InvalidRequest, OutputExists
 
-WORK = ".build"
+
+def check_live_changes(current: Bundle | None, out: Path) -> None:
+    """Raise OutputExists if the version before holds live changes, which a build would lose."""
+    if current is not None and current.manifest.is_compacted:
+        raise OutputExists(
+            f"{out} holds live changes since `tusou compact`, which a build would lose; build into "
+            "another folder, or give --force to discard them"
+        )
 
 
-def check_output(out: Path) -> None:
-    """Raise OutputExists if the output is a file, or a folder of something else."""
-    if out.is_file():
-        raise OutputExists(f"{out} is a file; give the folder of a bundle to --out")
-    if out.is_dir() and any(out.iterdir()):
-        is_bundle = any((out / name).exists() for name in (CURRENT, WORK, ".lock"))
-        if not is_bundle:
-            raise OutputExists(f"{out} holds something else than a bundle; give another --out")
+def notice_stages(before: Bundle | None, bundle: Bundle, progress: Progress) -> None:
+    """Tell which stages of the version before a new version has no longer."""
+    if before is None:
+        return
+    kept = bundle.manifest.stages.names
+    lost = [name for name in before.manifest.stages.names if name not in kept]
+    if lost:
+        progress.notice(
+            f"the version before had stages that this one has not: {', '.join(lost)}; "
+            "`tusou stages` and `tusou calibrate` make them"
+        )
 
 
 def check_failures(max_bad: str, counts: Counts, folder: Path) -> None:

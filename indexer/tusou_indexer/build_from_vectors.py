@@ -33,11 +33,11 @@ from tusou.bundle.manifest import (
 )
 from tusou.bundle.manifest_file import file_records, write_manifest
 from tusou.bundle.model_record import Model
-from tusou.bundle.publication import lock_bundle
+from tusou.bundle.publication import WORK, check_output, lock_bundle
 from tusou.bundle.vector_file import VECTOR_TYPE
 from tusou.cli.progress import Progress
 from tusou.core.arrays import Vectors
-from tusou.core.errors import BadDataset, InvalidRequest, OutputExists
+from tusou.core.errors import BadDataset, InvalidRequest
 from tusou.core.files import create_file, naming_file, replace_folder, sha256_of
 from tusou.core.ids import Failure, is_canonical_integer
 from tusou.core.lazy_import import LazyImport
@@ -56,11 +56,11 @@ from tusou.text.prompt import check_prompt
 from tusou_indexer.attached_items import AttachedItems, attach_items, no_items
 from tusou_indexer.build import BuildReport, BuildSpec
 from tusou_indexer.build_checks import (
-    WORK,
     allowed_failures,
     check_failures,
-    check_output,
+    check_live_changes,
     check_recall,
+    notice_stages,
 )
 from tusou_indexer.build_inputs import library_versions
 from tusou_indexer.build_record import INDEX_LIBRARIES
@@ -154,17 +154,15 @@ def build_from_vectors(
         check_target(spec.index.milvus)
         versions = PublishedVersions(out)
         current = versions.current()
-        if current is not None and current.manifest.is_compacted and not force:
-            raise OutputExists(
-                f"{out} holds live changes since `tusou compact`, which a build would lose; build "
-                "into another folder, or give --force to discard them"
-            )
+        if not force:
+            check_live_changes(current, out)
         inputs = _read_inputs(spec, vectors, weights, progress)
         described = _describe(spec, inputs)
         bundle = None if force or current is None else _unless_new(versions, current, described)
         if bundle is None or is_missing(bundle.manifest, spec.milvus_uri):
             live_position = current.manifest.live_position if current else 0
             bundle = _build(spec, inputs, described | {"live_position": live_position}, out)
+            notice_stages(current, bundle, progress)
         elif spec.strict_recall:
             check_recall(bundle.manifest.index)
     manifest, seconds = bundle.manifest, perf_counter() - started

@@ -51,7 +51,7 @@ _SHARD_ROWS, _BATCH_ROWS = 2048, 64  # as at indexing: the vectors are those of 
 
 @dataclass(frozen=True, slots=True)
 class EmbedSpec:
-    """What to encode, and how."""
+    """The source, the model and the options of an export."""
 
     source: str  # a dataset, texts, a query file or a bundle
     model: str | None = None  # None for a bundle, which names its model

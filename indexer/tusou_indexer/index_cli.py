@@ -148,15 +148,18 @@ def index(
         "--max-megapixels": max_megapixels != 64,
         "--reuse": bool(reuse),
         "--on": on != "local",
+        "--ray-address": ray_address is not None,
         "--views": views != "none",
         "--prompt-file": prompt_file is not None,
         "--query-bank": query_bank is not None,
+        "--hub-alpha": hub_alpha is not None,
+        "--hub-k": hub_k is not None,
         "--weights": weights is not None,
     }
     models = model or []
     if vectors is not None and any(unused.values()):
         names = ", ".join(name for name, given in unused.items() if given)
-        raise typer.BadParameter(f"{names}: with --vectors nothing is encoded.")
+        raise typer.BadParameter(f"{names}: not with --vectors, which are indexed as they are.")
     if vectors is not None and len(models) > 1:
         raise typer.BadParameter("--model: with --vectors, one model at most encodes queries.")
     with plain_errors(resumes=True):

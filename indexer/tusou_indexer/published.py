@@ -67,9 +67,10 @@ class PublishedVersions:
 def find_equal(
     versions: PublishedVersions, inputs: BuildInputs, recipe: BundleRecipe, source_sha256: str
 ) -> Bundle | None:
-    """Return the current version if building again would give the same bytes.
+    """Return the current version if building again would give the same bytes, but for stages.
 
-    The device that encoded the vectors, and the name of the file of attributes, may be other ones.
+    A query bank that is asked for must be its own. The device that encoded the vectors, and the
+    name of the file of attributes, may be other ones.
     """
     bundle = versions.current()
     if bundle is None:

@@ -2,11 +2,14 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import typer
 from calibrated import add_calibration, make_calibration
+from drawing import image_line
 from tusou_indexer.stages_cli import stages as change_stages
 from typer.testing import CliRunner, Result
 
@@ -111,3 +114,18 @@ def test_an_unknown_stage_is_a_wrong_usage(root: Path) -> None:
     result = run(root, "--no", "magic")
     assert result.exit_code == 2
     assert "hub, softmax, feedback, rerank" in " ".join(result.stderr.split())
+
+
+def test_a_build_says_which_stages_it_does_not_make(
+    root: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    run(root, "--feedback", "3:0.5")
+    pool = tmp_path / "pool.tsv"
+    pool.write_bytes(b"".join(image_line(n, n) for n in range(40)))
+    command = [sys.executable, "-m", "tusou", "index", str(pool), "--out", str(root)]
+    command += ["--model", str(tiny_model), "--device", "cpu"]
+    first = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "had stages that this one has not: feedback" in first.stderr
+    assert stages(root) == NONE
+    again = subprocess.run([*command, "--force"], capture_output=True, text=True, check=True)
+    assert "stages" not in again.stderr

@@ -76,6 +76,7 @@ if TYPE_CHECKING:
     from tusou.attributes.table import AttributeTable
 
 CURRENT = "CURRENT"
+LIVE = "live"  # beside the versions: the log of live changes
 
 _MAX_FAULTS = 20  # files that one message names
 _VERSION = re.compile(r"[0-9a-f]{16}")
@@ -212,13 +213,13 @@ class Bundle:
 
     @cached_property
     def hub_bias(self) -> Bias | None:
-        """What the hub correction subtracts from each item's cosines, (n,); None without one."""
+        """The biases of the hub correction by row key, (n,); None without one."""
         columns = self._hub_columns
         return None if columns is None else columns[:, 0]
 
     @cached_property
     def nearest_items(self) -> npt.NDArray[np.bool_] | None:
-        """Which items are the nearest of a query of the bank, (n,); None without a softmax."""
+        """A mask of the items nearest to a query of the bank, (n,); None without a softmax."""
         columns = self._hub_columns
         return None if columns is None or columns.shape[1] < 2 else columns[:, 1] > 0
 

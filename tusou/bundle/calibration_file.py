@@ -73,7 +73,7 @@ class FittedBin(_CalibrationPart):
 
 
 class FittedFigures(_CalibrationPart):
-    """How far the relevances are right, measured on queries that fitted nothing."""
+    """The accuracy of the relevances, measured on queries that fitted nothing."""
 
     hit_ece: FittedFigure
     answer_ece: FittedFigure

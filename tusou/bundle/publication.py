@@ -1,4 +1,4 @@
-"""The steps of publishing a version: the lock of its bundle, its place, the change of CURRENT."""
+"""The steps of publishing a version: its bundle's folder and lock, its place, CURRENT."""
 
 import fcntl
 import shutil
@@ -8,10 +8,21 @@ from pathlib import Path
 
 from tusou.bundle.bundle import CURRENT, Bundle
 from tusou.bundle.manifest import MANIFEST
-from tusou.core.errors import CorruptBundle, Locked
+from tusou.core.errors import CorruptBundle, Locked, OutputExists
 from tusou.core.files import sync, write_file
 
 _LOCK = ".lock"
+WORK = ".build"  # what an interrupted build continues from
+
+
+def check_output(out: Path) -> None:
+    """Raise OutputExists if the output is a file, or a folder of something else than a bundle."""
+    if out.is_file():
+        raise OutputExists(f"{out} is a file; give the folder of a bundle to --out")
+    if out.is_dir() and any(out.iterdir()):
+        is_bundle = any((out / name).exists() for name in (CURRENT, WORK, _LOCK))
+        if not is_bundle:
+            raise OutputExists(f"{out} holds something else than a bundle; give another --out")
 
 
 @contextmanager

@@ -5,12 +5,17 @@ import shutil
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from tusou.bundle.bundle import Bundle
+from tusou.bundle.bundle import LIVE, Bundle
 from tusou.bundle.manifest import MANIFEST, FileRecord, Manifest, read_manifest, version_of
 from tusou.bundle.manifest_file import write_manifest
 from tusou.bundle.old_versions import remove_old
-from tusou.bundle.publication import lock_bundle, put_in_place, switch_current
-from tusou.core.errors import CorruptBundle, InvalidRequest
+from tusou.bundle.publication import (
+    check_output,
+    lock_bundle,
+    put_in_place,
+    switch_current,
+)
+from tusou.core.errors import CorruptBundle, InvalidRequest, OutputExists
 from tusou.core.files import replace_folder, sha256_of, sync
 
 _WORK = ".revise"
@@ -31,10 +36,13 @@ def revise(
     under their name in the version, in place of one of that name, and `drop` names of files to
     leave out. All others are hard links, or copies on another disk. With `out`, the version is
     published in that bundle's folder instead. `version` is the version that the caller has read.
-    Raises InvalidRequest when that is not the current one any more, Locked, and CorruptBundle when
-    a file of the version is damaged.
+    Raises InvalidRequest when that is not the current one any more, OutputExists when `out` holds
+    something else or live changes, Locked, and CorruptBundle when a file of the version is damaged.
     """
     target = root if out is None else out
+    check_output(target)
+    if out is not None and (out / LIVE).exists():
+        raise OutputExists(f"{out} has live changes of its own; give another --out")
     with lock_bundle(target):
         before = Bundle.open(root)
         if version not in (None, before.version):

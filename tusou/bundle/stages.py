@@ -70,7 +70,7 @@ class CalibrationRecord(StageRecord):
 
 
 class Stages(StageRecord):
-    """What happens to the items of a ranking between index and answer; None: no such stage."""
+    """The stages between index and answer; None stands for a stage that is not there."""
 
     hub: HubRecord | None = None
     softmax: SoftmaxRecord | None = None

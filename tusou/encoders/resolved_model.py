@@ -17,7 +17,7 @@ class ModelWeights:
 
     @property
     def locations(self) -> tuple[str, ...]:
-        """Where the checkpoints were found."""
+        """The paths of the checkpoints."""
         return tuple(str(member.path) for member in self.members)
 
 

@@ -79,7 +79,7 @@ class SelectingIndex(Protocol):
 
     @property
     def compares_candidates(self) -> bool:
-        """Whether it searches so: `search_selected` may be called."""
+        """Return whether `search_selected` may be called."""
         ...
 
     def search_selected(

@@ -9,10 +9,11 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from time import monotonic, sleep
 
+from tusou.bundle.bundle import LIVE
 from tusou.core.errors import Locked, StorageFull
 from tusou.core.files import create_file, sync, temporary_of, write_file
 from tusou.live.frames import HEADER_BYTES, LogHeader, pack_frame, pack_header
-from tusou.live.log_file import LIVE, LOCK, LogFile, log_path, write_mark
+from tusou.live.log_file import LOCK, LogFile, log_path, write_mark
 from tusou.live.operations import (
     Batch,
     ContentSpan,

@@ -7,12 +7,13 @@ import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
+from tusou.bundle.bundle import LIVE
 from tusou.bundle.bundle_parts import damage_as_corrupt
 from tusou.core.errors import IncompatibleBundle
 from tusou.live.frames import HEADER_BYTES, LogScan
 from tusou.live.operations import ContentSpan, LoggedBatch, decode_batches
 
-LIVE, LOG, LOCK = "live", "log", "lock"
+LOG, LOCK = "log", "lock"
 
 _MARK = re.compile(rb"[0-9]{20}\n")
 

@@ -80,7 +80,7 @@ class LiveSnapshot:
 
     @cached_property
     def visible(self) -> Mask:
-        """Which row keys have an item, (size,)."""
+        """A mask of the row keys that have an item, (size,)."""
         return np.concatenate([~self.removed, self.alive])
 
     def mask(self, selected: Filter | None = None) -> Mask:

@@ -110,13 +110,13 @@ class Query:
 
     @property
     def kind(self) -> Literal["texts", "images"] | None:
-        """What the query asks with; None for items and mixtures. Negative parts do not count."""
+        """The kind of the positive parts, texts or images; None for items and mixtures."""
         kinds = {_kind(part) for part in self.parts if part.weight > 0}
         return kinds.pop() if len(kinds) == 1 else None
 
     @property
     def refuses(self) -> bool:
-        """Whether parts of the query are negative."""
+        """Return whether parts of the query are negative."""
         return any(part.weight < 0 for part in self.parts)
 
     @property

@@ -19,7 +19,7 @@ class SearchResults:
 
 @dataclass(frozen=True, slots=True)
 class RetrievedBatch:
-    """What the index found for a batch, in the order of its queries."""
+    """The outcomes of a batch before reranking, in the order of its queries."""
 
     outcomes: tuple[Outcome, ...]  # `RerankCandidates` for each query whose hits are to be reranked
     times: dict[str, float]  # seconds by stage: tokenise, encode, adjust if it is there, search

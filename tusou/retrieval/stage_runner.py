@@ -20,7 +20,7 @@ class StageRunner:
     """Runs the stages that a bundle's manifest names."""
 
     def __init__(self, bundle: Bundle, context: StageContext | None) -> None:
-        """Open the models of the stages, with errors as for `Reranker.open`.
+        """Open the models of the stages, with errors as for `open_reranker`.
 
         Without a context, for a bundle without an encoder, nothing is reranked.
         """

@@ -14,6 +14,10 @@ _RERANKERS = {
 
 
 def open_reranker(context: StageContext, record: RerankRecord) -> Reranker:
-    """Open the reranker that a manifest records; errors as for `Reranker.open`."""
+    """Load the reranker that a manifest records.
+
+    Its class has `open(context, record)`. Raises CorruptBundle, IncompatibleBundle and
+    InsufficientMemory.
+    """
     reranker_class = cast("Any", _RERANKERS[record.kind].load())
     return cast("Reranker", reranker_class.open(context, record))

@@ -2,14 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, Self, TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from tusou.attributes.schema import Attributes
 from tusou.bundle.bundle import Bundle
-from tusou.bundle.stages import RerankRecord
 from tusou.core.arrays import Vectors
 from tusou.core.ids import ItemId
 from tusou.encoders import ModelWeights
@@ -58,7 +57,7 @@ class RerankTask:
 
 @dataclass(frozen=True, slots=True)
 class StageContext:
-    """What a stage opens its model with."""
+    """The bundle, the weights and the options that a stage opens its model with."""
 
     bundle: Bundle
     weights: ModelWeights  # of the bundle's model, or of the models of an ensemble
@@ -75,11 +74,6 @@ class Reranker(Protocol):
     seconds: float  # the time limit of one query in a service
     weight: float  # items are ordered by (1 - weight) * cosine + weight * score
     threads: int  # calls that may run at once; 1 for computation
-
-    @classmethod
-    def open(cls, context: StageContext, record: RerankRecord) -> Self:
-        """Load the model; CorruptBundle, IncompatibleBundle, InsufficientMemory."""
-        ...
 
     def score(self, task: RerankTask, deadline: float) -> Iterator[ScoredPart]:
         """Yield positions in the ranking with their scores, as they become known.

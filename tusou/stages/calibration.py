@@ -25,7 +25,7 @@ FeatureTable: TypeAlias = dict[Feature, Values]  # a value per hit, (m,)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RankedScores:
-    """What the stages know about the first hits of one ranking, best first."""
+    """The scores of the stages for the first hits of one ranking, best first."""
 
     cosines: Values  # (m,)
     pool_cosine: float  # mean cosine of the query with the items of the pool

@@ -45,7 +45,7 @@ _END: dict[RerankMode, str] = {
 
 @dataclass(frozen=True, slots=True)
 class ShownCandidate:
-    """What the model sees of a candidate: a small image, and attributes if it has any."""
+    """A candidate as the model sees it: a small image, and attributes if it has any."""
 
     image: str  # a data URI
     fields: Mapping[str, object]

@@ -16,7 +16,7 @@ _MAX_COUNT = 10_000
 
 @dataclass(frozen=True, slots=True)
 class EndpointAccess:
-    """What a process knows about an endpoint that the bundle does not say."""
+    """The address and the key of an endpoint, as a process is told them."""
 
     url: str | None = None  # instead of the bundle's
     key_file: Path | None = None  # its first line is sent as a bearer token

@@ -9,16 +9,14 @@ FOLDER/commands.txt               the commands that made the bundles
 FOLDER/work/                      trials and bundles; a second run continues from them
 """
 
-import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
-from tusou.core.errors import BadDataset
-from tusou.core.files import write_file
+from tusou_lab.stored_result import read_result, write_result
 
 LADDER, PAGE, BUNDLE, RUNS, ANSWERS = "ladder.json", "ladder.md", "bundle", "runs", "answers"
 CHOOSING, CONFIRMING = "choosing", "confirming"
@@ -100,27 +98,18 @@ class Ladder:
     seconds: float
 
 
+_FORMAT = 1
 _LADDER_TYPE = TypeAdapter(Ladder)
 
 
 def write_ladder(folder: Path, ladder: Ladder) -> None:
     """Write the data of a ladder."""
-    text = json.dumps({"tusou_ladder": 1, **asdict(ladder)}, ensure_ascii=False, indent=1)
-    write_file(folder / LADDER, f"{text}\n".encode())
+    write_result(folder / LADDER, "tusou_ladder", _FORMAT, asdict(ladder))
 
 
 def read_ladder(folder: Path) -> Ladder:
     """Read the data of a ladder; raise BadDataset when the folder holds none."""
-    path = folder / LADDER
-    try:
-        stored = json.loads(path.read_bytes())
-        if stored.pop("tusou_ladder") != 1:
-            raise ValueError("another format")
-        return _LADDER_TYPE.validate_python(stored)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, ValidationError):
-        raise BadDataset(
-            f"{path} was not written by this version of `tusou improve --out`; run it again"
-        ) from None
+    return read_result(folder / LADDER, "tusou_ladder", _FORMAT, _LADDER_TYPE, "tusou improve")
 
 
 def find_ladder(runs: Iterable[Path]) -> Path | None:

@@ -44,7 +44,7 @@ _WORK, _INPUTS = "work", "inputs.json"
 
 @dataclass(frozen=True, slots=True)
 class ImproveSpec:
-    """What to try on which queries."""
+    """The rungs to try, and the answers to try them on."""
 
     answers: str
     rungs: tuple[str, ...]  # as `--try` gives them

@@ -25,7 +25,7 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What a rung tries its settings with."""
+    """The means of a rung: it makes bundles, searches them, and keeps their runs."""
 
     maker: BundleMaker
     trials: TrialRunner

@@ -16,7 +16,7 @@ from tusou_lab.improve.halves import Halves, Positions
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScoredTrial:
-    """What a bundle returns, and the metrics of each query."""
+    """The run of a bundle, and the metrics of each query."""
 
     run: Run
     values: Mapping[str, Values]  # by metric, in the order of the judgments

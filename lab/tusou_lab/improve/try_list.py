@@ -35,7 +35,7 @@ _ENDPOINT_DEPTHS = (10, 20)  # a model behind an endpoint takes seconds for more
 
 @dataclass(frozen=True, slots=True)
 class TryOptions:
-    """What some rungs need."""
+    """The files and names that some rungs need."""
 
     query_bank: str | None = None
     prompt_file: Path | None = None

@@ -21,7 +21,7 @@ _PERCENT = {
     "ViT-L-14-336": ((59.0, 81.4, 87.8, 76.1), (65.3, 86.7, 92.1, 81.3)),
     "ViT-H-14": ((63.0, 84.1, 89.2, 78.8), (68.9, 88.7, 93.1, 83.6)),
 }
-# Of the image towers: length of the vectors, side of the images, depth, width.
+# Length of the vectors; and side of the images, depth and width of the image tower.
 _SHAPES: Mapping[tuple[int, int, int | tuple[int, ...], int], str] = {
     (1024, 224, (3, 4, 6, 3), 64): "RN50",
     (512, 224, 12, 768): "ViT-B-16",

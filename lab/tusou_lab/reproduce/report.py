@@ -38,7 +38,7 @@ class LadderLine:
 
 @dataclass(frozen=True, slots=True)
 class Reproduction:
-    """What was measured, on what, and what is published about it."""
+    """The measured figures, the data and the machine, and the published figures."""
 
     model: str
     model_sha256: str
@@ -73,7 +73,7 @@ class Reproduction:
 
     @property
     def verdict(self) -> Verdict:
-        """Whether the published figures were measured again."""
+        """Return whether the published figures were measured again."""
         if self.row is None:
             return "no_row"
         if self.size != self.official:

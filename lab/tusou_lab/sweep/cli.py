@@ -41,7 +41,7 @@ def sweep(
     from tusou.cli.progress import progress
     from tusou.text.prompt_file import read_templates
     from tusou_lab.strings import strings_in
-    from tusou_lab.sweep.output import PAGE, prepare_folder, write_sweep
+    from tusou_lab.sweep.output import PAGE, prepare_folder, result_json, write_sweep
     from tusou_lab.sweep.run import DEPTHS, PRECISIONS, SweepSpec
     from tusou_lab.sweep.run import sweep as run_sweep
     from tusou_lab.sweep.tables import experiment_tables
@@ -60,7 +60,7 @@ def sweep(
     if result.answers_outside_pool:
         warn_outside(result.answers_outside_pool, result.correct_items)
     if as_json:
-        print_json(result.as_json())
+        print_json(result_json(result))
         return
     for experiment in result.experiments:
         for table in experiment_tables(experiment, strings_in("en")):

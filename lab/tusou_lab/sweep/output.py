@@ -6,21 +6,23 @@ FOLDER/prompt.svg ...       a curve per experiment
 FOLDER/embeddings/          of queries; the next sweep into this folder encodes only new ones
 """
 
-import json
+from dataclasses import asdict
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
-from tusou.core.errors import BadDataset, OutputExists
+from tusou.core.errors import OutputExists
 from tusou.core.files import write_file
 from tusou_lab.charts.plots import draw_svgs
 from tusou_lab.markdown import escape_text
+from tusou_lab.stored_result import read_result, tagged, write_result
 from tusou_lab.strings import strings_in
 from tusou_lab.sweep.run import SweepResult
 from tusou_lab.sweep.tables import experiment_chart, experiment_tables
 
 RESULT, PAGE, EMBEDDINGS = "sweep.json", "sweep.md", "embeddings"
 
+_FORMAT = "tusou_sweep", 2
 _RESULT_TYPE = TypeAdapter(SweepResult)
 
 
@@ -50,19 +52,14 @@ def write_sweep(folder: Path, result: SweepResult) -> None:
         page += [f"## {name}", about, f"![{name}]({experiment.name}.svg)"]
         page += [table.markdown() for table in experiment_tables(experiment, words)]
     write_file(folder / PAGE, ("\n\n".join(page) + "\n").encode())
-    text = json.dumps(result.as_json(), ensure_ascii=False, indent=1)
-    write_file(folder / RESULT, f"{text}\n".encode())
+    write_result(folder / RESULT, *_FORMAT, asdict(result))
 
 
 def read_sweep(folder: Path) -> SweepResult:
     """Read the data of a sweep; raise BadDataset when the folder holds none."""
-    path = folder / RESULT
-    try:
-        stored = json.loads(path.read_bytes())
-        if stored.pop("tusou_sweep") != 2:
-            raise ValueError("another format")
-        return _RESULT_TYPE.validate_python(stored)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, ValidationError):
-        raise BadDataset(
-            f"{path} was not written by this version of `tusou sweep --out`; sweep again"
-        ) from None
+    return read_result(folder / RESULT, *_FORMAT, _RESULT_TYPE, "tusou sweep")
+
+
+def result_json(result: SweepResult) -> dict[str, object]:
+    """Return the content of `sweep.json`."""
+    return tagged(*_FORMAT, asdict(result))

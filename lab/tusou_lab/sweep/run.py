@@ -1,6 +1,6 @@
 """Runs all experiments of a sweep over a bundle and a query file."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from math import sqrt
 from pathlib import Path
 
@@ -53,10 +53,6 @@ class SweepResult:
     cached: int  # texts whose vectors were on disk
     experiments: tuple[SweepExperiment, ...]
     correct_items: int = 0  # different ones, over all queries
-
-    def as_json(self) -> dict[str, object]:
-        """Return the content of `sweep.json`."""
-        return {"tusou_sweep": 2, **asdict(self)}
 
 
 def sweep(

@@ -61,7 +61,7 @@ class GivenOptions:
 
 @dataclass(frozen=True, slots=True)
 class TaskResult:
-    """What the command prints: a line, and notes on it."""
+    """The output of the command: a line, and notes on it."""
 
     summary: str
     notes: tuple[str, ...]

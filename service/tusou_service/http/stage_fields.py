@@ -35,7 +35,7 @@ class StageFields(BaseModel):
 
 
 class StageScores(BaseModel):
-    """What the stages made of one query's items; each field is there if its stage ran."""
+    """The scores of the stages for one query's items; a field is there if its stage ran."""
 
     adjusted_scores: tuple[float, ...] | None = Field(
         None,

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tusou.bundle.bundle import Bundle, current_version
+from tusou.bundle.bundle import LIVE, Bundle, current_version
 from tusou.bundle.manifest import Manifest
 from tusou.bundle.publication import lock_bundle
 from tusou.bundle.revise import revise
 from tusou.bundle.stages import CALIBRATION, FeedbackRecord, Stages
-from tusou.core.errors import CorruptBundle, InvalidRequest, Locked
+from tusou.core.errors import CorruptBundle, InvalidRequest, Locked, OutputExists
 
 
 @pytest.fixture
@@ -64,6 +64,21 @@ def test_another_bundle_takes_the_version(root: Path, tmp_path: Path) -> None:
     assert current_version(tmp_path / "new" / "bundle") == revised.version
     shutil.rmtree(root)
     revised.verify()
+
+
+def test_another_folder_must_be_a_bundle_without_live_changes(root: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    (folder / "a.jpg").write_bytes(b"a photo")
+    with pytest.raises(OutputExists, match="something else than a bundle"):
+        revise(root, with_feedback, out=folder)
+    assert [path.name for path in folder.iterdir()] == ["a.jpg"]
+    other = tmp_path / "other"
+    before = revise(root, with_feedback, out=other).version
+    (other / LIVE).mkdir()
+    with pytest.raises(OutputExists, match="live changes of its own"):
+        revise(root, lambda manifest: manifest, out=other)
+    assert current_version(other) == before
 
 
 def test_a_damaged_file_is_not_published_again(root: Path) -> None:

@@ -10,7 +10,7 @@ from tusou_lab.evaluate.scoring import evaluate
 from tusou_lab.evaluate.search_bundle import BundleSearchSpec
 from tusou_lab.sweep.cli import sweep as command
 from tusou_lab.sweep.experiments import SweepExperiment
-from tusou_lab.sweep.output import read_sweep
+from tusou_lab.sweep.output import read_sweep, result_json
 from tusou_lab.sweep.run import SweepResult, SweepSpec, default_factories, sweep
 from typer.testing import CliRunner
 
@@ -165,7 +165,7 @@ def test_the_command_writes_a_folder_that_can_be_read(
     assert done.exit_code == 0, done.output
     stored = read_sweep(tmp_path / "out")
     assert isinstance(stored, SweepResult)
-    assert json.loads(done.stdout) == json.loads(json.dumps(stored.as_json()))
+    assert json.loads(done.stdout) == json.loads(json.dumps(result_json(stored)))
     names = {path.name for path in (tmp_path / "out").iterdir()}
     curves = {f"{name}.svg" for name in ("prompt", "pool", "top_k", "index", "precision")}
     assert names == {"sweep.json", "sweep.md", "embeddings", *curves}
@@ -180,5 +180,5 @@ def test_the_command_writes_a_folder_that_can_be_read(
 
 def test_another_format_is_refused(tmp_path: Path) -> None:
     (tmp_path / "sweep.json").write_text('{"tusou_sweep": 1}')
-    with pytest.raises(BadDataset, match="sweep again"):
+    with pytest.raises(BadDataset, match="run it again"):
         read_sweep(tmp_path)
