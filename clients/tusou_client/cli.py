@@ -183,6 +183,14 @@ def replay(
         )
         listener = ReplayListener(partial(bar.move_to, "replaying"), bar.notice)
         report = run_replay(queries, out, settings, force=force, listener=listener)
+    if report.not_reranked:
+        typer.secho(
+            f"warning: {report.not_reranked} rows are not fully reranked: the time limit passed, "
+            "the reranker failed, or it has no score for some items. Give the bundle a longer "
+            "--rerank-deadline-ms, or a lower --in-flight",
+            err=True,
+            fg="yellow",
+        )
     if as_json:
         print_json(asdict(report) | {"out": str(report.out)})
         return

@@ -30,6 +30,7 @@ class ReplayReport:
     index_version: str
     interpret: bool  # whether what a query refuses was subtracted
     seconds: float
+    not_reranked: int = 0  # rows of this run whose reranking was cut off or failed
 
 
 def replay(
@@ -63,10 +64,12 @@ def replay(
     }
     with Journal(out.with_name(f"{out.name}.partial")) as journal:
         version, done = _resume(journal, identity, rows, settings, force=force)
+        not_reranked = 0
         if done < len(rows):
             worker = ReplayWorker(rows, journal, identity, settings, listener)
             try:
                 version = asyncio.run(worker.run(version, done))
+                not_reranked = worker.not_reranked
             except (ClientError, KeyboardInterrupt):
                 if journal.path.exists() and (count := len(journal.read()[1])):
                     listener.notice(
@@ -77,7 +80,9 @@ def replay(
         write_file(out, format_output(out.suffix, rows, journal.read()[1]))
         journal.discard()
     seconds = time.monotonic() - started
-    return ReplayReport(out, len(rows), done, str(version), settings.interpret, seconds)
+    return ReplayReport(
+        out, len(rows), done, str(version), settings.interpret, seconds, not_reranked
+    )
 
 
 def _check_output(queries: Path, out: Path, *, force: bool) -> None:

@@ -171,6 +171,7 @@ def test_replay_as_json(run: Run, server, queries: Path, tmp_path: Path) -> None
         "resumed": 0,
         "index_version": "v1",
         "interpret": True,
+        "not_reranked": 0,
     }
 
 

@@ -34,6 +34,26 @@ def test_fills_every_row_in_order(server, service, queries: Path, tmp_path: Path
     assert {path for path, _, _ in service.posts} == {"/search/batch"}
 
 
+def test_rows_that_were_not_reranked_are_counted(
+    server, service, monkeypatch: pytest.MonkeyPatch, queries: Path, tmp_path: Path
+) -> None:
+    rerank = {"0": "partial", "1": "failed", "2": "complete"}
+    outcomes: list[str | None] = []
+    hits = service.hits
+
+    def reranked(query: str, top_k: int) -> dict[str, object]:
+        outcome = rerank.get(str(len(outcomes) % 4))
+        outcomes.append(outcome)
+        return hits(query, top_k) | ({} if outcome is None else {"rerank": outcome})
+
+    monkeypatch.setattr(service, "hits", reranked)
+    report = replay(queries, tmp_path / "pred.jsonl", settings(server))
+    assert report.rows == len(outcomes)
+    assert report.not_reranked == sum(outcome in ("partial", "failed") for outcome in outcomes) > 0
+    monkeypatch.setattr(service, "hits", hits)
+    assert replay(queries, tmp_path / "again.jsonl", settings(server)).not_reranked == 0
+
+
 def test_survives_a_service_that_fails_one_time_in_five(
     server, service, faults, queries: Path, tmp_path: Path
 ) -> None:

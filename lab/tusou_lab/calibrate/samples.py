@@ -9,14 +9,14 @@ import numpy as np
 from tusou.bundle.calibration_file import STAGE_NAMES, StageNames
 from tusou.cli.progress import Progress
 from tusou.core.arrays import Vectors
-from tusou.core.errors import BadDataset, InvalidRequest, TusouError
+from tusou.core.errors import InvalidRequest
 from tusou.core.hits import Hits
 from tusou.evaluation.judgments import JudgedQuery, Judgments
 from tusou.retrieval.pipeline import SearchPipeline
 from tusou.retrieval.query import Query
 from tusou.stages.calibration import RankedScores, Values
+from tusou_lab.evaluate.search_queries import search_queries
 
-_BATCH_SIZE = 256  # queries searched together
 _BLOCK_ROWS = 65_536  # vectors averaged together
 
 
@@ -87,22 +87,15 @@ def judge_stages(
 def search_all(
     pipeline: SearchPipeline, judgments: Judgments, queries: Sequence[Query], progress: Progress
 ) -> list[Hits]:
-    """Search for the query of each row as the service would; BadDataset names a row that fails."""
-    hits: list[Hits] = []
-    for start in range(0, len(queries), _BATCH_SIZE):
-        batch = slice(start, start + _BATCH_SIZE)
-        results = pipeline.search(queries[batch]).hits
-        for row, result in zip(judgments.rows[batch], results, strict=True):
-            if isinstance(result, TusouError):
-                raise BadDataset(f"{judgments.locate(row)}: {result}")
-            if result.rerank in ("partial", "failed"):
-                raise InvalidRequest(
-                    f"{judgments.locate(row)}: the reranker's scores are {result.rerank}; "
-                    "calibrate again when it works"
-                )
-            hits.append(result)
-        progress.advance(len(results))
-    return hits
+    """Search for the query of each row, as `search_queries` does, with all scores of a reranker."""
+    found = search_queries(pipeline, judgments, queries, progress)
+    for row, hits in zip(judgments.rows, found, strict=True):
+        if hits.rerank == "partial":
+            raise InvalidRequest(
+                f"{judgments.locate(row)}: the reranker's scores are partial; calibrate again when "
+                "it works"
+            )
+    return found
 
 
 def judge_answers(

@@ -16,7 +16,7 @@ from tusou.bundle.bundle import Bundle
 from tusou.bundle.manifest import LIVE_IMAGES
 from tusou.cli.progress import Progress
 from tusou.core.arrays import Ids
-from tusou.core.errors import BadDataset, BadImage, TusouError
+from tusou.core.errors import BadDataset, BadImage, InvalidRequest, TusouError
 from tusou.core.ids import ItemId
 from tusou.data import ItemRow
 from tusou.evaluation.judgments import read_judgments
@@ -124,6 +124,8 @@ def _count(pipeline: SearchPipeline, queries: Sequence[Query], occurrences: Ids)
     for hits in pipeline.search(queries).hits:
         if isinstance(hits, TusouError):
             raise hits
+        if hits.rerank == "failed":
+            raise InvalidRequest("the bundle's reranker failed; the log says why")
         keys = [pipeline.bundle.key(str(item_id)) for item_id in hits.item_ids]
         occurrences[keys] += 1
 

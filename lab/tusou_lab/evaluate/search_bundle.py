@@ -13,7 +13,7 @@ from tusou.attributes.filters import Filter, parse_filter
 from tusou.bundle.biased_vectors import add_bias, as_queries
 from tusou.cli.progress import NoProgress, Progress
 from tusou.core.arrays import Ids, Vectors
-from tusou.core.errors import BadDataset, InvalidRequest, TusouError
+from tusou.core.errors import BadDataset, InvalidRequest
 from tusou.core.hardware import describe_machine
 from tusou.core.hits import Hits
 from tusou.core.ids import ItemId
@@ -30,11 +30,11 @@ from tusou_lab.evaluate.bundle_queries import (
     encode_text_queries,
     read_text_queries,
 )
+from tusou_lab.evaluate.search_queries import ordering_scores, search_queries
 from tusou_lab.evaluate.vector_queries import read_vector_queries
 
 # Items per query of a search and of a file of predictions, unless `top_k` is given.
 DEPTH = 10
-_BATCH_SIZE = 256  # queries searched together
 _INDEX_KS = (1, 10, 100)
 
 
@@ -107,21 +107,21 @@ def search_bundle(
         queries = encode_image_queries(pipeline, judgments, source, top_k, progress)
     queries = [replace(query, filter=selected) for query in queries]
     progress.begin("searching", len(queries))
-    hits: list[Hits] = []
-    for start in range(0, len(queries), _BATCH_SIZE):
-        batch = slice(start, start + _BATCH_SIZE)
-        results = pipeline.search(queries[batch]).hits
-        for row, result in zip(judgments.rows[batch], results, strict=True):
-            if isinstance(result, TusouError):
-                raise BadDataset(f"{judgments.locate(row)}: {result}")
-            hits.append(result)
-        progress.advance(len(results))
+    hits = search_queries(pipeline, judgments, queries, progress)
+    if incomplete := sum(each.rerank == "partial" for each in hits):
+        progress.notice(
+            f"{incomplete} of {len(hits)} queries have candidates that the reranker gave no score"
+        )
     header = _header(pipeline, judgments, spec, perf_counter() - started)
     by_row = list(zip(judgments.rows, hits, strict=True))
     run = Run(
         {row.query_id: row.line for row in judgments.rows},
         {row.query_id: result.item_ids for row, result in by_row},
-        scores={row.query_id: result.scores for row, result in by_row},
+        scores={
+            row.query_id: scores
+            for row, result in by_row
+            if (scores := ordering_scores(result)) is not None
+        },
         header=header,
     )
     ids = pipeline.bundle.ids
@@ -163,6 +163,7 @@ def _header(
             **({} if spec.query_vectors is None else {"query_vectors": spec.query_vectors.name}),
             **({} if spec.filter is None else {"filter": spec.filter}),
             "prompt": manifest.prompt_text,
+            **({"stages": ", ".join(manifest.stages.names)} if manifest.stages.names else {}),
             "precision": pipeline.precision,
         },
         made={

@@ -1,7 +1,6 @@
 """The rung of a reranker: its scores are computed once, depth and weight are chosen from them."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -9,21 +8,20 @@ from pathlib import Path
 import numpy as np
 
 from tusou.bundle.bundle import Bundle
-from tusou.core.errors import TusouError
+from tusou.cli.progress import NoProgress
 from tusou.core.files import write_file
 from tusou.core.hits import Hits
 from tusou.core.ids import ItemId
 from tusou.evaluation.runs import Run
 from tusou.retrieval.pipeline import SearchPipeline
-from tusou.retrieval.query import Query
 from tusou.stages.reranking import rerank_order
 from tusou_lab.evaluate.bundle_queries import read_text_queries
 from tusou_lab.evaluate.search_bundle import DEPTH
+from tusou_lab.evaluate.search_queries import search_queries
 from tusou_lab.improve.recipes import Options, Recipe
 from tusou_lab.improve.rungs import Standing, Tools
 
 DEPTHS, WEIGHTS = (20, 50, 100), (0.1, 0.2, 0.3, 0.5, 0.7, 0.9, 1.0)
-_BATCH = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,25 +79,15 @@ def _score(root: Path, tools: Tools, depth: int, path: Path) -> list[RerankScore
     judgments = tools.trials.judgments
     pipeline = SearchPipeline.open(root)
     queries = read_text_queries(judgments, depth, interpret=True)
-    ranked: list[RerankScores] = []
-    for start in range(0, len(queries), _BATCH):
-        batch = queries[start : start + _BATCH]
-        plain = _search(pipeline, [replace(query, rerank=False) for query in batch])
-        scored = _search(pipeline, [replace(query, explain=True) for query in batch])
-        ranked += [_pair(*hits) for hits in zip(plain, scored, strict=True)]
+    unranked = [replace(query, rerank=False) for query in queries]
+    explained = [replace(query, explain=True) for query in queries]
+    plain = search_queries(pipeline, judgments, unranked, NoProgress())
+    scored = search_queries(pipeline, judgments, explained, NoProgress())
+    ranked = [_pair(*hits) for hits in zip(plain, scored, strict=True)]
     path.parent.mkdir(parents=True, exist_ok=True)
     rows = [[each.items, each.cosines, each.scores] for each in ranked]
     write_file(path, json.dumps(rows, ensure_ascii=False).encode())
     return ranked
-
-
-def _search(pipeline: SearchPipeline, queries: Sequence[Query]) -> list[Hits]:
-    found: list[Hits] = []
-    for hits in pipeline.search(queries).hits:
-        if isinstance(hits, TusouError):
-            raise hits
-        found.append(hits)
-    return found
 
 
 def _pair(plain: Hits, scored: Hits) -> RerankScores:
