@@ -12,6 +12,8 @@ from time import monotonic, sleep
 import pytest
 from drawing import image_line
 
+pytestmark = pytest.mark.services
+
 ROWS = 2500  # more than one shard
 
 

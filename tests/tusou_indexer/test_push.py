@@ -16,6 +16,8 @@ from tusou.bundle.location import S3Address
 from tusou.bundle.s3_store import S3Store
 from tusou.core.errors import CorruptBundle, StoreUnreachable
 
+pytestmark = pytest.mark.services
+
 
 @pytest.fixture
 def address(object_store: ObjectStore, request: pytest.FixtureRequest) -> S3Address:

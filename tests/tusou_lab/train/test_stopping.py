@@ -27,6 +27,8 @@ from tusou.cli.progress import NoProgress
 from tusou.core.errors import InputError, OutputExists
 from tusou.encoders.training_record import read_record
 
+pytestmark = pytest.mark.services
+
 
 class KillAfter(NoProgress):
     """Interrupts the run after a number of steps."""

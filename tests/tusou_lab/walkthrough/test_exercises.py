@@ -20,6 +20,8 @@ from tusou.cli.main import VERBS
 from tusou.core.errors import BadDataset, InvalidRequest
 from tusou.core.lazy_import import LazyImport
 
+pytestmark = pytest.mark.services
+
 DOCS = Path(__file__).parents[3] / "docs"
 SIZE = ToySize(items=80, queries=15, seed=5)
 DRAWN = ExerciseInputs(SIZE)
