@@ -19,7 +19,7 @@ BIN := .venv/bin
 
 export UV_PYTHON_DOWNLOADS = never
 
-.PHONY: help demo serve test test-services coverage test-browser test-milvus test-ray test-llm bench bench-gate bench-gpu check audit sbom lock clean
+.PHONY: help demo serve test test-services coverage test-browser test-milvus test-ray test-llm test-models bench bench-gate bench-gpu check audit sbom lock clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*##/make \1\t/p' Makefile
@@ -42,7 +42,7 @@ test-services: $(ENV)  ## run the tests that start services and commands again a
 
 coverage: $(ENV)  ## run both and measure branch coverage of tusou, client, indexer and service
 	$(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal --cov --cov-report=term --timeout 300 \
-		-m "not (slow or weights or gpu or browser or milvus or ray or llm)"
+		-m "not (slow or weights or gpu or browser or milvus or ray or llm or models)"
 
 CHROMIUM := $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
 
@@ -65,6 +65,11 @@ LLM := .venv-llm/.installed
 
 test-llm: $(LLM)  ## run the tests of reranking against a server of a small vision language model
 	.venv-llm/bin/pytest tests/llm -m llm
+
+MODELS := .venv-models/.installed
+
+test-models: $(MODELS)  ## run the tests of models beside their own libraries, transformers and open_clip, and of ONNX
+	.venv-models/bin/pytest -n 2 --dist worksteal tests/models -m models
 
 bench: $(ENV)  ## measure speed beside stock cn_clip (QUICK=--quick for three rough minutes)
 	$(BIN)/python -m benchmarks.performance $(QUICK); status=$$?; \
@@ -110,6 +115,7 @@ lock: $(filter .venv-uv/bin/uv,$(UV))  ## resolve the lock files again (UPGRADE=
 		--output-file requirements/milvus-server.txt
 	$(SAME) --extra ray --output-file requirements/ray.txt
 	$(SAME) --extra llm --output-file requirements/llm.txt
+	$(SAME) --extra models --output-file requirements/models.txt
 	$(SAME) --extra s3 --output-file requirements/s3.txt
 	$(SAME) --output-file requirements/client.txt
 
@@ -119,7 +125,7 @@ LOCK = $(UV) pip compile --universal --python-version 3.11 --generate-hashes --n
 SAME = $(LOCK) pyproject.toml --constraints requirements/dev.txt
 
 clean:  ## remove what make installed and what the tools cached
-	rm -rf .venv .venv-uv .venv-audit .venv-milvus .venv-ray .venv-llm build dist demo-run .mypy_cache .pytest_cache .ruff_cache .hypothesis \
+	rm -rf .venv .venv-uv .venv-audit .venv-milvus .venv-ray .venv-llm .venv-models build dist demo-run .mypy_cache .pytest_cache .ruff_cache .hypothesis \
 		.import_linter_cache
 
 $(ENV): $(filter .venv-uv/bin/uv,$(UV)) pyproject.toml requirements/dev.txt requirements/build.txt \
@@ -150,6 +156,9 @@ $(RAY): $(ENV) requirements/ray.txt
 	$(EXTRA_ENV)
 
 $(LLM): $(ENV) requirements/llm.txt
+	$(EXTRA_ENV)
+
+$(MODELS): $(ENV) requirements/models.txt
 	$(EXTRA_ENV)
 
 $(AUDIT): $(filter .venv-uv/bin/uv,$(UV)) requirements/audit.txt

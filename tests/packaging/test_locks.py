@@ -52,6 +52,7 @@ def test_there_is_a_lock_for_each_way_to_install() -> None:
         "llm",
         "milvus-server",
         "milvus",
+        "models",
         "otel",
         "ray",
         "s3",
@@ -78,7 +79,7 @@ def test_what_is_installed_is_what_is_tested(platform: dict[str, str]) -> None:
     assert pins(ROOT / "requirements/lab.txt", platform).items() <= tested.items()
     assert pins(ROOT / "requirements/otel.txt", platform).items() <= tested.items()
     assert pins(ROOT / "requirements/s3.txt", platform).items() <= tested.items()
-    for lock in ("gpu", "llm", "milvus", "milvus-server", "ray"):
+    for lock in ("gpu", "llm", "milvus", "milvus-server", "models", "ray"):
         pinned = pins(ROOT / f"requirements/{lock}.txt", platform)
         assert {
             name: tested[name] for name in pinned.keys() & tested.keys()
