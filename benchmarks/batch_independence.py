@@ -28,7 +28,7 @@ from tusou.encoders import (
     load_image_encoder,
     load_text_encoder,
 )
-from tusou.images.preprocess import as_sides
+from tusou.images.transform import as_transforms
 
 _BACKENDS = [
     ("torch", "fp32"),
@@ -80,7 +80,8 @@ def measure(weights: Weights, batch: int) -> dict[str, object]:
 
 def measure_images(encoder: ImageEncoder, batch: int) -> dict[str, object]:
     """Return how many vectors change with the neighbours, and with the number of images."""
-    (size,) = as_sides(encoder.image_size)
+    (transform,) = as_transforms(encoder.transform)
+    size = transform.side
     random = np.random.default_rng(1)
     blocks = random.integers(0, 256, (batch, 4, 4, 3), np.uint8)
     pixels = blocks.repeat(size // 4, axis=1).repeat(size // 4, axis=2)

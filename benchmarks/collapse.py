@@ -54,7 +54,7 @@ class ModelVectors:
         parts = []
         for start in range(0, len(files), _BATCH):
             images = [open_image(data) for data in files[start : start + _BATCH]]
-            pixels = [to_pixels(image, self._encoder.image_size) for image in images]
+            pixels = [to_pixels(image, self._encoder.transform) for image in images]
             parts.append(self._encoder.encode(np.stack(pixels)))
         return np.concatenate(parts)
 

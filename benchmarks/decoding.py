@@ -20,8 +20,9 @@ from tusou_service.images.decode_pool import DecodePool
 from benchmarks.record import record
 from benchmarks.running import demo_bundle, service
 from tusou.images.preprocess import open_image, to_pixels
+from tusou.images.transform import ImageTransform
 
-SIZE, ROUNDS = 224, 60
+TRANSFORM, ROUNDS = ImageTransform(224), 60
 
 
 def main() -> None:
@@ -56,16 +57,16 @@ async def compare_decoding(image: bytes, rounds: int) -> dict[str, float]:
     """Return the median milliseconds of both, which alternate, and those of the first image."""
     pool = DecodePool(1, 4, lambda: None)
     started = perf_counter()
-    await pool.decode(image, SIZE, asyncio.get_running_loop().time() + 60)
+    await pool.decode(image, TRANSFORM, asyncio.get_running_loop().time() + 60)
     first = perf_counter() - started
     in_thread: list[float] = []
     in_process: list[float] = []
     for _ in range(rounds):
         started = perf_counter()
-        await asyncio.to_thread(lambda: to_pixels(open_image(image), SIZE))
+        await asyncio.to_thread(lambda: to_pixels(open_image(image), TRANSFORM))
         in_thread.append(perf_counter() - started)
         started = perf_counter()
-        await pool.decode(image, SIZE, asyncio.get_running_loop().time() + 60)
+        await pool.decode(image, TRANSFORM, asyncio.get_running_loop().time() + 60)
         in_process.append(perf_counter() - started)
     pool.close()
     return {

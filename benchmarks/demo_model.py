@@ -83,7 +83,7 @@ def encode_pool(weights: Weights, images: Path) -> tuple[list[int], Vectors]:
     with ItemReader(source.files) as files:
         stored = (files.read(row.file, row.offset, row.length) for row in rows)
         decoded = (open_image(decode_stored_image(data, source.encoding)) for data in stored)
-        pixels = (to_pixels(image, encoder.image_size) for image in decoded)
+        pixels = (to_pixels(image, encoder.transform) for image in decoded)
         vectors = np.concatenate([encoder.encode(image[None]) for image in pixels])
     return [int(row.item_id) for row in rows], vectors
 

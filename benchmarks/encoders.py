@@ -85,7 +85,7 @@ def our_texts(encoder: TextEncoder, texts: list[str]) -> Vectors:
 
 def our_images(encoder: ImageEncoder, files: list[bytes]) -> Vectors:
     """Decode, resize and encode."""
-    size = encoder.image_size
+    size = encoder.transform
     return encoder.encode(np.stack([to_pixels(open_image(data), size) for data in files]))
 
 

@@ -47,7 +47,7 @@ from tusou.encoders import (
     TextEncoder,
     Weights,
     find_weights,
-    image_size,
+    image_transform,
     load_text_encoder,
     prepare_service,
     resolve_encoder,
@@ -268,7 +268,7 @@ def _model(spec: VectorBuildSpec, source: VectorSource, inputs: _Inputs) -> Mode
         location=spec.model if is_name else str(weights.path.resolve()),
         sha256=weights.digest,
         dim=dim,
-        image_size=image_size(weights),
+        image_size=image_transform(weights).side,
     )
 
 

@@ -5,7 +5,7 @@ from math import isfinite
 
 from tusou.bundle.model_record import Model, ModelMember, ensemble_digest
 from tusou.core.errors import InvalidRequest
-from tusou.encoders import DEMO, MODELS, ResolvedEncoder, Weights, image_size
+from tusou.encoders import DEMO, MODELS, ResolvedEncoder, Weights
 
 _LEAST_WEIGHT = 1e-6  # of a model, when they add up to 1
 
@@ -52,7 +52,9 @@ def record_model(
             location=_location(name, tower.weights),
             sha256=tower.weights.digest,
             dim=tower.shape.embed_dim,
-            image_size=image_size(tower.weights),
+            image_size=tower.transform.side,
+            encoder=tower.record,
+            source=tower.weights.source,
             weight=weight,
         )
         for name, tower, weight in zip(names, towers, weights, strict=True)

@@ -12,6 +12,7 @@ from tusou.core.arrays import Pixels
 from tusou.core.errors import BadDataset, InvalidRequest, UnknownItem
 from tusou.core.files import sha256_of
 from tusou.encoders.cross.base import CrossEncoder, open_cross_encoder
+from tusou.images.transform import ImageTransform
 from tusou.retrieval.compatibility import find_bundle_weights
 from tusou.stages.item_tokens import read_pixels
 from tusou_indexer.stage_changes import StageChange
@@ -61,14 +62,14 @@ def _store_tokens(bundle: Bundle, encoder: CrossEncoder, path: Path, progress: P
     progress.begin("encoding image tokens", count)
     for start in range(0, count, _BATCH):
         keys = range(start, min(start + _BATCH, count))
-        pixels = np.stack([_pixels(bundle, key, encoder.image_size) for key in keys])
+        pixels = np.stack([_pixels(bundle, key, encoder.transform) for key in keys])
         tokens[start : start + len(keys)] = encoder.encode_images(pixels)
         progress.advance(len(keys))
     tokens.flush()
 
 
-def _pixels(bundle: Bundle, key: int, size: int) -> Pixels:
+def _pixels(bundle: Bundle, key: int, transform: ImageTransform) -> Pixels:
     try:
-        return read_pixels(bundle, bundle.image(str(bundle.ids.at(key)))[0], size)
+        return read_pixels(bundle, bundle.image(str(bundle.ids.at(key)))[0], transform)
     except UnknownItem as error:
         raise BadDataset(f"{bundle.manifest.source.path}: {error}; index again") from None

@@ -10,7 +10,8 @@ from tusou.bundle.item_reader import decode_stored_image, read_span
 from tusou.core.arrays import Pixels
 from tusou.core.ids import Encoding
 from tusou.images.preparation import Preparation
-from tusou.images.preprocess import ImageSize, open_image, pixel_shape, to_pixels
+from tusou.images.preprocess import open_image, to_pixels
+from tusou.images.transform import Transforms, pixel_shape
 
 _CHECKSUM_BYTES = 4
 _HEAD_BYTES = _CHECKSUM_BYTES + DIGEST_BYTES
@@ -21,7 +22,7 @@ def decode_item(
     offset: int,
     length: int,
     encoding: Encoding,
-    size: ImageSize,
+    transform: Transforms,
     preparation: Preparation,
     max_megapixels: int,
 ) -> bytes:
@@ -31,13 +32,13 @@ def decode_item(
     """
     stored = read_span(Path(path), offset, length)
     content = decode_stored_image(stored, encoding)
-    pixels = to_pixels(open_image(content, max_megapixels), size, preparation)
+    pixels = to_pixels(open_image(content, max_megapixels), transform, preparation)
     check = crc32(stored).to_bytes(_CHECKSUM_BYTES, "little")
     return check + content_digest(content) + pixels.tobytes()
 
 
-def split_decoded(result: bytes, size: ImageSize) -> tuple[int, bytes, Pixels]:
+def split_decoded(result: bytes, transform: Transforms) -> tuple[int, bytes, Pixels]:
     """Return checksum, digest and pixels, of `pixel_shape`, of a result of `decode_item`."""
-    pixels = np.frombuffer(result, np.uint8, offset=_HEAD_BYTES).reshape(pixel_shape(size))
+    pixels = np.frombuffer(result, np.uint8, offset=_HEAD_BYTES).reshape(pixel_shape(transform))
     check = int.from_bytes(result[:_CHECKSUM_BYTES], "little")
     return check, result[_CHECKSUM_BYTES:_HEAD_BYTES], pixels

@@ -20,7 +20,7 @@ from tusou.core.arrays import Ids, Vectors
 from tusou.core.errors import BadDataset, BadImage
 from tusou.encoders import ImageEncoder, TextEncoder
 from tusou.images.preparation import Preparation
-from tusou.images.preprocess import ImageSize, pixel_shape
+from tusou.images.transform import Transforms, pixel_shape
 from tusou.images.workers import ImageWorkers
 from tusou_indexer.build_inputs import BuildInputs
 from tusou_indexer.decode_item import decode_item, split_decoded
@@ -116,7 +116,7 @@ def encode_images(
 ) -> Iterator[EncodedBatch]:
     """Yield the encoded images of each batch, decoded by a pool of `decode_item`."""
     # One stream over all batches, so that decoding runs ahead of encoding.
-    decoded = pool.map(_jobs(rows, batches, encoder.image_size))
+    decoded = pool.map(_jobs(rows, batches, encoder.transform))
     for batch in batches:
         yield _encode_images(list(islice(decoded, len(batch))), encoder, rows.inputs.batch_rows)
 
@@ -186,12 +186,14 @@ def row_outcomes(
             yield row if finite else "embedding is not finite"
 
 
-def _jobs(rows: EncodableRows, batches: list[Ids], size: ImageSize) -> Iterator[tuple[object, ...]]:
+def _jobs(
+    rows: EncodableRows, batches: list[Ids], transform: Transforms
+) -> Iterator[tuple[object, ...]]:
     paths, encoding = [str(path) for path in rows.paths], rows.source.encoding
     how = Preparation.parse(rows.inputs.prepare), rows.inputs.max_megapixels
     for batch in batches:
         for _, file, offset, length in rows.spans(batch).tolist():
-            yield paths[file], offset, length, encoding, size, *how
+            yield paths[file], offset, length, encoding, transform, *how
 
 
 def _encode_images(
@@ -203,13 +205,13 @@ def _encode_images(
     (`python -m benchmarks.batch_independence`). So every image has the vector of any other build.
     """
     outcomes: list[tuple[int, bytes] | str] = []
-    size, count = encoder.image_size, 0
-    pixels = np.zeros((batch_rows, *pixel_shape(size)), np.uint8)
+    transform, count = encoder.transform, 0
+    pixels = np.zeros((batch_rows, *pixel_shape(transform)), np.uint8)
     for result in decoded:
         if isinstance(result, BadImage):
             outcomes.append(str(result))
             continue
-        check, content, pixels[count] = split_decoded(result, size)
+        check, content, pixels[count] = split_decoded(result, transform)
         outcomes.append((check, content))
         count += 1
     if not count:

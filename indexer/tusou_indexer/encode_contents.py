@@ -43,7 +43,7 @@ class ContentEncoder:
         images = open_image_model(resolved, Views.parse(self._manifest.views))
         steps = Preparation.parse(str(build.get("prepare", "none")))
         limit = int(build.get("max_megapixels", MAX_MEGAPIXELS))
-        size = images.image_size
+        transform = images.transform
         return images.encode(
-            np.stack([to_pixels(open_image(data, limit), size, steps) for data in contents])
+            np.stack([to_pixels(open_image(data, limit), transform, steps) for data in contents])
         )

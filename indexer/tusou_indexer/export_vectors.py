@@ -22,7 +22,7 @@ from tusou.encoders import (
     ResolvedEncoder,
     Tower,
     find_weights,
-    image_size,
+    image_transform,
     open_image_encoder,
     open_text_encoder,
     resolve_encoder,
@@ -238,5 +238,5 @@ def _model(location: str, resolved: ResolvedEncoder) -> Model:
         location=location,
         sha256=weights.digest,
         dim=resolved.shape.embed_dim,
-        image_size=image_size(weights),
+        image_size=image_transform(weights).side,
     )

@@ -70,7 +70,7 @@ def test_every_item_gets_the_vector_of_its_own_image(spec: BuildSpec, tmp_path: 
     encoder = load_image_encoder(find_weights(spec.model))
     for key in (0, 63, 64, 299):
         form = "PNG" if key % 3 == 0 else "JPEG"
-        pixels = to_pixels(open_image(image_bytes(key, form=form)), encoder.image_size)
+        pixels = to_pixels(open_image(image_bytes(key, form=form)), encoder.transform)
         alone = encoder.encode(pixels[None])[0]
         assert bundle.ids.at(key) == 1000 + key
         assert float(alone @ bundle.vectors[key]) > 0.99999
@@ -223,7 +223,7 @@ def test_a_resumed_build_with_openvino_gives_the_same_bytes(
     record = Bundle.open(tmp_path / "whole").manifest.build
     assert (record["backend"], record["openvino"]) == ("openvino", version("openvino"))
     encoder = load_image_encoder(find_weights(str(tiny_model)), backend="torch")
-    pixels = to_pixels(open_image(image_bytes(63, form="PNG")), encoder.image_size)
+    pixels = to_pixels(open_image(image_bytes(63, form="PNG")), encoder.transform)
     vectors = Bundle.open(tmp_path / "whole").vectors
     assert float(encoder.encode(pixels[None])[0] @ vectors[63]) > 0.99999
 

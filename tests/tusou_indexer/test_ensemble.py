@@ -24,6 +24,7 @@ from tusou.core.arrays import Vectors
 from tusou.core.errors import BadDataset, CorruptBundle, InvalidRequest
 from tusou.encoders import find_weights, load_image_encoder, load_text_encoder, resolve_encoder
 from tusou.images.preprocess import open_image, to_pixels
+from tusou.images.transform import ImageTransform
 
 pytestmark = pytest.mark.usefixtures("quick_builds")
 
@@ -212,11 +213,14 @@ def test_models_of_different_sizes_of_images_get_each_its_own(
     both = replace(spec, more_models=(str(large),), views="flip")
     run(both, tmp_path / "b")
     manifest = Bundle.open(tmp_path / "b").manifest
-    assert (manifest.model.image_size, manifest.image_size) == (48, (32, 48))
+    assert (manifest.model.image_size, manifest.transform) == (
+        48,
+        (ImageTransform(32), ImageTransform(48)),
+    )
     parts = []
     for model, side, weight in ((spec.model, 32, 0.6), (str(large), 48, 0.4)):
         encoder = load_image_encoder(find_weights(model), "cpu", "fp32", "torch")
-        pixels = to_pixels(open_image(image_bytes(7)), side)
+        pixels = to_pixels(open_image(image_bytes(7)), ImageTransform(side))
         mean = encoder.encode(np.ascontiguousarray([pixels, pixels[:, ::-1]])).mean(axis=0)
         parts.append(np.sqrt(weight) * mean / np.linalg.norm(mean))
     expected = np.concatenate(parts)
@@ -283,7 +287,7 @@ def test_an_image_vector_is_the_mean_over_its_views(
     assert Bundle.open(tmp_path / "b").manifest.views == views
     encoder = load_image_encoder(find_weights(spec.model), "cpu", "fp32", "torch")
     side = 37 if "five_crops" in views else 32
-    image = to_pixels(open_image(image_bytes(7)), side)
+    image = to_pixels(open_image(image_bytes(7)), ImageTransform(side))
     corners = [(0, 0), (0, 5), (5, 0), (5, 5), (2, 2)] if side == 37 else [(0, 0)]
     crops = [image[top : top + 32, left : left + 32] for top, left in corners]
     crops += [crop[:, ::-1] for crop in crops] if "flip" in views else []

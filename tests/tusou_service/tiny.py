@@ -32,6 +32,7 @@ from tusou.core.arrays import Pixels
 from tusou.core.errors import DeadlineExceeded, TusouError, UnknownItem
 from tusou.core.hits import Hits
 from tusou.core.ids import ItemKind
+from tusou.images.transform import ImageTransform
 from tusou.live.live_items import LiveItems
 from tusou.retrieval.item_view import VersionView
 from tusou.retrieval.query import ItemPart, Query, VectorPart
@@ -87,7 +88,7 @@ class TinyPipeline:
     precision: str = "fp32"
     backend: str = "torch"
     image_tower_loaded: bool = False
-    image_size: int = 8
+    transform: ImageTransform = field(default=ImageTransform(8))
     tower: threading.Event | None = None  # the image tower's loading waits for it
     tower_error: Exception | None = None
     queries_received: list[Query] = field(default_factory=list)

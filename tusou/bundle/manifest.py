@@ -20,7 +20,7 @@ from tusou.bundle.stages import HUB_BIAS, QUERY_BANK, Stages
 from tusou.core.errors import CorruptBundle, IncompatibleBundle, InvalidRequest
 from tusou.core.files import sha256_of
 from tusou.core.ids import Encoding, ItemKind
-from tusou.images.preprocess import ImageSize, join_sides
+from tusou.images.transform import Transforms, join_transforms
 from tusou.images.views import Views
 from tusou.text.prompt import check_prompt
 
@@ -212,10 +212,13 @@ class Manifest(Record):
         return self.prompts or (() if self.prompt is None else (self.prompt,))
 
     @property
-    def image_size(self) -> ImageSize:
-        """The size of images that the models read, larger where views are cut from them."""
+    def transform(self) -> Transforms:
+        """The transform of the models' images, to larger ones where views are cut from them."""
         views = Views.parse(self.views)
-        return join_sides([views.decoded_size(part.image_size) for part in self.model.parts])
+        transforms = [part.transform for part in self.model.parts]
+        return join_transforms(
+            [transform.resized(views.decoded_size(transform.side)) for transform in transforms]
+        )
 
     @property
     def prompt_text(self) -> str | None:

@@ -3,42 +3,105 @@
 from collections.abc import Iterable
 from hashlib import sha256
 from math import isclose
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from tusou.bundle.record import Digest, Dimension, Record, RecordedPath
+from tusou.images.transform import Fit, ImageTransform, Interpolation
 
 
-class ModelMember(Record):
-    """One model of an ensemble."""
+class ModelSource(Record):
+    """The hub that a model was downloaded from, pinned to a revision."""
 
+    hub: Literal["huggingface", "modelscope"]
+    id: RecordedPath  # such as OFA-Sys/chinese-clip-vit-base-patch16
+    revision: RecordedPath  # the commit
+
+
+class TransformRecord(Record):
+    """The fields of an `ImageTransform`."""
+
+    side: Dimension
+    fit: Fit
+    shorter_side: Dimension | None
+    interpolation: Interpolation
+    rgb_first: bool
+
+    @property
+    def as_transform(self) -> ImageTransform:
+        """The transform of these fields."""
+        return ImageTransform(**self.model_dump())
+
+
+class EncoderRecord(Record):
+    """The settings of a model of another family than Chinese-CLIP, for texts and images.
+
+    Its weights do not show them, and vectors that were made with others would differ.
+    """
+
+    family: RecordedPath  # such as clip or siglip
+    library: Literal["tusou", "transformers", "open_clip"]  # that defines it
+    architecture: RecordedPath  # the library's name: CLIPModel, xlm-roberta-base-ViT-B-32
+    tokenizer: RecordedPath  # its kind, as the library names it
+    tokenizer_sha256: Digest  # of its files
+    context_length: Dimension  # tokens a text may have, the marks of its ends included
+    padding: Literal["longest", "max_length"]  # what texts are padded to
+    lower_case: bool  # whether texts are put into lower case first
+    template: str | None  # that the model was trained with; used if no other prompt is given
+    transform: TransformRecord
+    mean: tuple[float, float, float]  # of the channels, on the scale from 0 to 1
+    std: tuple[float, float, float]
+    normalized: bool  # whether vectors are scaled to unit length
+    logit_scale: float  # of a cosine, as exp of the stored parameter
+    logit_bias: float
+    license: str | None  # as its files name it, None if they do not
+
+    @property
+    def is_non_commercial(self) -> bool:
+        """Return whether the licence forbids commercial use."""
+        name = (self.license or "").lower()
+        return "-nc" in name or "non-commercial" in name or "noncommercial" in name
+
+
+class _OneModel(Record):
     name: str
     location: RecordedPath  # where the weights are found: a published name, `demo` or a path
     sha256: Digest
     dim: Dimension
     image_size: Dimension
+    encoder: EncoderRecord | None = None  # None: Chinese-CLIP, as cn_clip runs it
+    source: ModelSource | None = None
+
+    @property
+    def transform(self) -> ImageTransform:
+        """The transform of the images."""
+        if self.encoder is None:
+            return ImageTransform(self.image_size)
+        return self.encoder.transform.as_transform
+
+
+class ModelMember(_OneModel):
+    """One model of an ensemble."""
+
     weight: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]  # of its cosine in the score
 
 
-class Model(Record):
+class Model(_OneModel):
     """The weights that encoded the images, and must encode the queries.
 
     The vectors of an ensemble are those of its members side by side, each scaled by the square
     root of the member's weight: the score is the weighted sum of the members' cosines.
     """
 
-    name: str
-    location: RecordedPath  # as of a member; of an ensemble the name, for its members have theirs
-    sha256: Digest  # of an ensemble: `ensemble_digest`
-    dim: Dimension
-    image_size: Dimension  # of an ensemble: the largest of its members
+    # Of an ensemble, `location` is the name, `sha256` is `ensemble_digest`, and `image_size` the
+    # largest of its members.
     members: tuple[ModelMember, ...] = ()  # of an ensemble, in the order of the vectors' parts
 
     @property
     def parts(self) -> tuple[ModelMember, ...]:
         """The members, or the model itself as the only one."""
-        alone = self.model_dump(exclude={"members"})
+        alone = {name: getattr(self, name) for name in _OneModel.model_fields}
         return self.members or (ModelMember(**alone, weight=1.0),)
 
     @model_validator(mode="after")

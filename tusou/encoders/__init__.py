@@ -21,7 +21,7 @@ from tusou.encoders.resolved_model import ModelWeights, ResolvedModel, resolve_m
 from tusou.encoders.select_backend import (
     BACKENDS,
     ResolvedEncoder,
-    image_size,
+    image_transform,
     resolve_encoder,
 )
 from tusou.encoders.weights import DEMO, MODELS, find_weights
@@ -42,7 +42,7 @@ __all__ = [
     "combine_text_encoders",
     "find_weights",
     "image_part",
-    "image_size",
+    "image_transform",
     "join_names",
     "load_image_encoder",
     "load_text_encoder",
@@ -64,6 +64,10 @@ _CONVERT = LazyImport("tusou.encoders.openvino.encoders:convert_to_cache")
 _ENCODERS = {
     ("torch", "text"): LazyImport("tusou.encoders.torch.encoder:ClipTextEncoder"),
     ("torch", "image"): LazyImport("tusou.encoders.torch.encoder:ClipImageEncoder"),
+    ("transformers", "text"): LazyImport("tusou.encoders.library.encoders:LibraryTextEncoder"),
+    ("transformers", "image"): LazyImport("tusou.encoders.library.encoders:LibraryImageEncoder"),
+    ("open_clip", "text"): LazyImport("tusou.encoders.library.encoders:LibraryTextEncoder"),
+    ("open_clip", "image"): LazyImport("tusou.encoders.library.encoders:LibraryImageEncoder"),
     ("openvino", "text"): LazyImport("tusou.encoders.openvino.encoders:OpenVinoTextEncoder"),
     ("openvino", "image"): LazyImport("tusou.encoders.openvino.encoders:OpenVinoImageEncoder"),
 }

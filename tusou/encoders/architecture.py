@@ -40,6 +40,7 @@ class TextShape:
     text_intermediate_size: int
     text_max_position_embeddings: int
     text_type_vocab_size: int
+    tower: ClassVar[Literal["text"]] = "text"
     is_transformer: ClassVar[bool] = True
 
     @property
@@ -58,6 +59,7 @@ class ImageShape:
     vision_width: int
     vision_patch_size: int | None  # None for a ResNet
     vision_head_width: int
+    tower: ClassVar[Literal["image"]] = "image"
 
     @property
     def is_transformer(self) -> bool:
@@ -72,7 +74,20 @@ class ImageShape:
 
 
 Tower: TypeAlias = Literal["text", "image"]
-TowerShape: TypeAlias = TextShape | ImageShape
+
+
+@dataclass(frozen=True, slots=True)
+class LibraryShape:
+    """A tower that its library runs, whatever its shape."""
+
+    embed_dim: int
+    tower: Tower
+    library: str  # the backend: transformers or open_clip
+    heavy: ClassVar[bool] = True
+    is_transformer: ClassVar[bool] = True
+
+
+TowerShape: TypeAlias = TextShape | ImageShape | LibraryShape
 
 # The tensors of each tower begin with one of these.
 PREFIXES: dict[Tower, tuple[str, ...]] = {

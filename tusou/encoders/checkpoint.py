@@ -13,6 +13,8 @@ from tusou.core.file_kinds import CHECKPOINT, describe_foreign_file
 from tusou.encoders.architecture import PREFIXES, Tower
 from tusou.encoders.base import Weights
 from tusou.encoders.checkpoint_shapes import model_tensors
+from tusou.encoders.families import find_family
+from tusou.encoders.model_folder import ModelFolder
 
 
 def read_tensors(path: Path, name: str | None = None) -> dict[str, Tensor]:
@@ -52,6 +54,8 @@ def read_weights(weights: Weights) -> dict[str, Tensor]:
     Raises BadModel if the file holds no model, or was written to since its digest was computed.
     """
     file = weights.file
+    if isinstance(file, ModelFolder):
+        return dict(find_family(weights).read_tensors(weights))
     if file is None:
         return read_tensors(weights.path)
     file.check_unchanged()

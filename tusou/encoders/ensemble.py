@@ -6,7 +6,7 @@ from tusou.core.arrays import Pixels, Vectors
 from tusou.core.unit_vectors import join_parts
 from tusou.encoders.base import ImageEncoder, TextEncoder, Tokens
 from tusou.encoders.prompted import PromptedEncoder
-from tusou.images.preprocess import as_sides, join_sides, split_sizes
+from tusou.images.transform import as_transforms, join_transforms, split_pixels
 
 
 def join_names(names: Sequence[str]) -> str:
@@ -35,19 +35,19 @@ class EnsembleTextEncoder:
 
 
 class EnsembleImageEncoder:
-    """Encodes images with several image towers, each of which has its size of images."""
+    """Encodes images with several image towers, each of which has its transform of images."""
 
     def __init__(self, members: Sequence[ImageEncoder], weights: Sequence[float]) -> None:
         self._members, self._weights = tuple(members), tuple(weights)
         self.dim = sum(member.dim for member in members)
         self.precision = join_names([member.precision for member in members])
-        self._sides = [side for member in members for side in as_sides(member.image_size)]
-        self.image_size = join_sides(self._sides)
+        self._transforms = [each for member in members for each in as_transforms(member.transform)]
+        self.transform = join_transforms(self._transforms)
 
     def encode(self, pixels: Pixels) -> Vectors:
-        by_side = split_sizes(pixels, self.image_size)
-        members = zip(self._members, self._sides, strict=True)
-        parts = [member.encode(by_side[side]) for member, side in members]
+        images = split_pixels(pixels, self.transform)
+        members = zip(self._members, self._transforms, strict=True)
+        parts = [member.encode(images[transform]) for member, transform in members]
         return join_parts(parts, self._weights)
 
 

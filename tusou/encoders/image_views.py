@@ -3,7 +3,7 @@
 from tusou.core.arrays import Pixels, Vectors
 from tusou.core.unit_vectors import mean_of_units
 from tusou.encoders.base import ImageEncoder
-from tusou.images.preprocess import as_sides
+from tusou.images.transform import as_transforms
 from tusou.images.views import Views
 
 
@@ -12,9 +12,10 @@ class ViewsEncoder:
 
     def __init__(self, inner: ImageEncoder, views: Views) -> None:
         self._inner, self._views = inner, views
-        (self._side,) = as_sides(inner.image_size)
+        (transform,) = as_transforms(inner.transform)
+        self._side = transform.side
         self.dim, self.precision = inner.dim, inner.precision
-        self.image_size = views.decoded_size(self._side)
+        self.transform = transform.resized(views.decoded_size(self._side))
 
     def encode(self, pixels: Pixels) -> Vectors:
         views = self._views.cut(pixels, self._side)

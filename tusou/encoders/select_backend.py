@@ -1,34 +1,22 @@
 """Selection of the backend, device and precision that compute a tower, before it is loaded."""
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
-from math import prod
-from typing import cast
 
+from tusou.bundle.model_record import EncoderRecord
 from tusou.core.errors import InvalidRequest, MissingDependency, TusouError
 from tusou.core.hardware import is_x86
-from tusou.core.lazy_import import LazyImport
-from tusou.encoders.architecture import (
-    PREFIXES,
-    Shaped,
-    TextShape,
-    Tower,
-    TowerShape,
-    read_image_shape,
-    read_text_shape,
-)
+from tusou.encoders.architecture import ImageShape, Tower, TowerShape
 from tusou.encoders.base import Weights
-from tusou.encoders.checkpoint_shapes import TensorShape, read_shapes
 from tusou.encoders.devices import pick_device, pick_precision
+from tusou.encoders.families import find_family
+from tusou.images.transform import ImageTransform
 
 BACKENDS = ("auto", "torch", "openvino")
 
 _OPENVINO_PRECISIONS = ("fp32", "bf16", "int8")
 _RESNET_PRECISIONS = ("fp32", "fp16")
 _BYTES_PER_PARAMETER = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 1}
-
-_READ_TENSORS = LazyImport("tusou.encoders.checkpoint:read_weights")  # imports torch
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +26,20 @@ class ResolvedEncoder:
     weights: Weights
     shape: TowerShape
     parameter_count: int
-    backend: str  # torch or openvino
+    backend: str  # torch, openvino, or the library that runs it: transformers, open_clip
     device: str  # cpu, cuda or cuda:N
     precision: str  # fp32, bf16, fp16 or int8
+    record: EncoderRecord | None = None  # None: Chinese-CLIP, as cn_clip runs it
 
     @property
     def tower(self) -> Tower:
-        """Return which of the checkpoint's two towers this is."""
-        return "text" if isinstance(self.shape, TextShape) else "image"
+        """Return which of the model's two towers this is."""
+        return self.shape.tower
+
+    @property
+    def transform(self) -> ImageTransform:
+        """The transform of the model's images."""
+        return image_transform(self.weights)
 
     @property
     def min_memory(self) -> int:
@@ -69,12 +63,15 @@ def resolve_encoder(
     fp32. Backend is `torch`, `openvino` (processors only; the first load converts the weights and
     stores the result beside them), or `auto`, the fastest that is installed.
 
-    Raises BadModel for a file that is not a cn_clip checkpoint, InvalidRequest for arguments that
+    A model that is not of Chinese-CLIP's or CLIP's shape is run by its library: the backend is its
+    name.
+
+    Raises BadModel for files that are not a model, InvalidRequest for arguments that
     are unknown or exclude each other, and MissingDependency when OpenVINO is needed and not
     installed.
     """
-    tensors = _read_shapes(weights)
-    shape = read_text_shape(tensors) if tower == "text" else read_image_shape(tensors)
+    family = find_family(weights)
+    shape = family.read_shape(weights, tower)
     if backend not in BACKENDS:
         raise InvalidRequest(f"No backend {backend!r}: use {', '.join(BACKENDS)}.")
     device = pick_device(device)
@@ -84,16 +81,23 @@ def resolve_encoder(
     return ResolvedEncoder(
         weights,
         shape,
-        sum(prod(t.shape) for name, t in tensors.items() if name.startswith(PREFIXES[tower])),
+        family.count_parameters(weights, tower),
         _pick_backend(backend, shape, device, precision),
         device,
         precision,
+        family.describe(weights),
     )
 
 
-def image_size(weights: Weights) -> int:
-    """Return the side in pixels of the images that the image tower takes, without loading it."""
-    return read_image_shape(_read_shapes(weights)).image_resolution
+def image_transform(weights: Weights) -> ImageTransform:
+    """Return the transform of the images that the image tower takes, without loading it."""
+    family = find_family(weights)
+    record = family.describe(weights)
+    if record is not None:
+        return record.transform.as_transform
+    shape = family.read_shape(weights, "image")
+    assert isinstance(shape, ImageShape)
+    return ImageTransform(shape.image_resolution)
 
 
 def _pick_backend(backend: str, shape: TowerShape, device: str, precision: str) -> str:
@@ -138,14 +142,3 @@ def _openvino_error(shape: TowerShape, device: str, precision: str) -> TusouErro
         needs = "precision int8 needs OpenVINO, which" if precision == "int8" else "OpenVINO"
         return MissingDependency(f"{needs} is not installed: install tusou[cpu]")
     return None
-
-
-def _read_shapes(weights: Weights) -> Mapping[str, Shaped]:
-    file = weights.file
-    shapes = read_shapes(weights.path) if file is None else file.shapes
-    if shapes is None:
-        read = cast("Callable[[Weights], Mapping[str, Shaped]]", _READ_TENSORS.load())
-        shapes = {name: TensorShape(tuple(t.shape)) for name, t in read(weights).items()}
-        if file is not None:
-            file.shapes = shapes  # torch need not read them again
-    return shapes

@@ -8,6 +8,7 @@ from tusou.core.errors import BadModel, InvalidRequest
 from tusou.core.lazy_import import LazyImport
 from tusou.encoders.base import Weights
 from tusou.encoders.checkpoint_file import CheckpointFile
+from tusou.encoders.model_folder import ModelFolder, is_model_folder
 
 # The published models and their files in cn_clip's cache.
 MODELS = {
@@ -34,15 +35,15 @@ def find_weights(model: str, cache: Path | None = None) -> Weights:
         path = _cached(model, (cache or _CACHE).expanduser())
     else:
         path = _DEMO_FILE if model == DEMO else Path(model).expanduser()
-        if not path.is_file():
+        if not (path.is_file() or is_model_folder(path)):
             raise InvalidRequest(
                 f"No model {model!r}: use `{DEMO}`, one of {', '.join(MODELS)}, "
-                "or the path of a cn_clip checkpoint (.pt)."
+                "or the path of a cn_clip checkpoint (.pt) or of a transformers folder."
             )
     name = model if model in MODELS or model == DEMO else path.name
     try:
-        file = CheckpointFile(path)
-        return Weights(path, name, file.digest, file)
+        file = ModelFolder(path) if path.is_dir() else CheckpointFile(path)
+        return Weights(path, name, file.digest, file=file)
     except OSError as error:
         raise BadModel(f"cannot read {path}: {error.strerror}") from error
 

@@ -2,10 +2,7 @@
 
 import math
 import re
-from collections.abc import Sequence
 from io import BytesIO
-from itertools import accumulate
-from typing import TypeAlias
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -16,13 +13,11 @@ from tusou.images.color_modes import to_eight_bits
 from tusou.images.formats import HEIC, JPEG_XL, ImageFormat, check_image_size, find_format
 from tusou.images.part_limits import check_parts
 from tusou.images.preparation import AS_STORED, Preparation, put_on_white, turn_upright
+from tusou.images.transform import ImageTransform, Transforms, pixel_shape
 
 # cn_clip's normalisation of each channel, on the scale from 0 to 1.
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
-
-# The side of the square image that a model reads; of several models, their different sides.
-ImageSize: TypeAlias = int | tuple[int, ...]
 
 MEGAPIXEL = 1_000_000
 MAX_MEGAPIXELS = 64
@@ -92,54 +87,53 @@ def _too_many_pixels(pixels: int, max_megapixels: int) -> BadImage:
     return BadImage(f"image of {megapixels:.1f} megapixels, over the limit of {max_megapixels}")
 
 
-def join_sides(sides: Sequence[int]) -> ImageSize:
-    """Return the size of images for models that read squares of these sides."""
-    different = tuple(dict.fromkeys(sides))
-    return different[0] if len(different) == 1 else different
+def to_pixels(
+    image: Image.Image, transforms: Transforms, preparation: Preparation = AS_STORED
+) -> Pixels:
+    """Transform an image to RGB of `pixel_shape`.
 
-
-def as_sides(size: ImageSize) -> tuple[int, ...]:
-    """Return the different sides of a size."""
-    return (size,) if isinstance(size, int) else size
-
-
-def pixel_shape(size: ImageSize) -> tuple[int, int, int]:
-    """Return the shape of one image of that size: height, width and 3."""
-    return (size, size, 3) if isinstance(size, int) else (max(size), sum(size), 3)
-
-
-def split_sizes(pixels: Pixels, size: ImageSize) -> dict[int, Pixels]:
-    """Return the images of `to_pixels` for each side, (n, side, side, 3), by side."""
-    if isinstance(size, int):
-        return {size: pixels}
-    starts = accumulate(size, initial=0)
-    return {
-        side: np.ascontiguousarray(pixels[:, :side, start : start + side])
-        for side, start in zip(size, starts, strict=False)
-    }
-
-
-def to_pixels(image: Image.Image, size: ImageSize, preparation: Preparation = AS_STORED) -> Pixels:
-    """Resize an image to (size, size, 3) RGB, bit for bit as cn_clip's own transform.
-
-    For several sides, the result holds an image of each, side by side. The bicubic resize comes
-    before the RGB conversion, so palette images are resized by nearest neighbour and fully
-    transparent pixels turn black, as in the training of the published models.
+    cn_clip's transform is its own bit for bit: the bicubic resize comes before the RGB conversion,
+    so palette images are resized by nearest neighbour and fully transparent pixels turn black, as
+    in the training of the published models.
     A preparation changes images that are turned or transparent, and no others.
     """
-    if not isinstance(size, int):
-        pixels = np.zeros(pixel_shape(size), np.uint8)
-        for side, start in zip(size, accumulate(size, initial=0), strict=False):
-            pixels[:side, start : start + side] = to_pixels(image, side, preparation)
-        return pixels
+    if isinstance(transforms, ImageTransform):
+        return _transform(image, transforms, preparation)
+    pixels = np.zeros(pixel_shape(transforms), np.uint8)
+    start = 0
+    for transform in transforms:
+        end = start + transform.side
+        pixels[: transform.side, start:end] = _transform(image, transform, preparation)
+        start = end
+    return pixels
+
+
+def _transform(image: Image.Image, transform: ImageTransform, preparation: Preparation) -> Pixels:
     if preparation.upright:
         image = turn_upright(image)
     transparent = preparation.white and image.has_transparency_data
     if transparent:
         image = image.convert("RGBA")
-    squared = image.resize((size, size), Image.Resampling.BICUBIC)
+    elif transform.rgb_first:
+        image = _to_rgb(image)
+    image = _resize(image, transform)
     if transparent:
-        squared = put_on_white(squared)
-    # Without this entry Pillow drops a palette's alpha without a warning.
-    squared.info.pop("transparency", None)
-    return np.array(squared.convert("RGB"))
+        image = put_on_white(image)
+    return np.array(_to_rgb(image))
+
+
+def _resize(image: Image.Image, transform: ImageTransform) -> Image.Image:
+    """Resize an image, and cut the square out of its middle if the transform crops."""
+    size, side = transform.scaled_size(*image.size), transform.side
+    image = image.resize(size, Image.Resampling[transform.interpolation.upper()])
+    if size == (side, side):
+        return image
+    left, top = (size[0] - side) // 2, (size[1] - side) // 2
+    return image.crop((left, top, left + side, top + side))
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if "transparency" in image.info:  # without this entry Pillow drops alpha without a warning
+        image = image.copy()
+        del image.info["transparency"]
+    return image.convert("RGB")

@@ -7,7 +7,7 @@ from tusou.core.arrays import Pixels
 from tusou.core.errors import IncompatibleBundle, NotReady
 from tusou.core.memory_budget import check_memory
 from tusou.encoders import ImageEncoder, ModelWeights, open_image_model, resolve_model
-from tusou.images.preprocess import pixel_shape
+from tusou.images.transform import pixel_shape
 from tusou.images.views import Views
 from tusou.retrieval.compatibility import find_bundle_weights
 from tusou.retrieval.query import VectorPart
@@ -43,12 +43,12 @@ class LazyImageTower:
         resolved = resolve_model(weights, "image", self._device, *self._options)
         check_memory(resolved.min_memory)
         encoder = open_image_model(resolved, views)
-        if (encoder.dim, encoder.image_size) != (model.dim, manifest.image_size):
+        if (encoder.dim, encoder.transform) != (model.dim, manifest.transform):
             raise IncompatibleBundle(
                 f"{self._bundle.folder}: the image tower does not have the manifest's shape; "
                 "index again"
             )
-        blank = np.zeros((1, *pixel_shape(encoder.image_size)), np.uint8)
+        blank = np.zeros((1, *pixel_shape(encoder.transform)), np.uint8)
         encoder.encode(blank)  # the first pass is slow
         self._encoder = encoder
 

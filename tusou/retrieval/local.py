@@ -152,8 +152,8 @@ class LocalSearch:
         with self._lock:
             pipeline = self._pipeline
             for batch in _batches(images, _IMAGES_PER_BATCH):
-                size = pipeline.image_size
-                pixels = [to_pixels(read_image(image), size, FOR_QUERIES) for image in batch]
+                transform = pipeline.transform
+                pixels = [to_pixels(read_image(image), transform, FOR_QUERIES) for image in batch]
                 if not pipeline.image_tower_loaded:
                     pipeline.load_image_tower()
                 vectors += pipeline.encode_images(np.stack(pixels))

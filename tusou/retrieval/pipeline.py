@@ -24,7 +24,7 @@ from tusou.encoders import (
     without_prompt,
 )
 from tusou.encoders.devices import pick_device
-from tusou.images.preprocess import ImageSize
+from tusou.images.transform import Transforms
 from tusou.indexes import load_index
 from tusou.indexes.base import IndexServer, ServedIndex
 from tusou.indexes.item_changes import ChangeableIndex
@@ -209,9 +209,9 @@ class SearchPipeline:
         release_memory(self._device)
 
     @property
-    def image_size(self) -> ImageSize:
-        """The size of the images that `encode_images` takes, as `to_pixels` makes them."""
-        return self.bundle.manifest.image_size
+    def transform(self) -> Transforms:
+        """The transform that `to_pixels` makes the images of `encode_images` with."""
+        return self.bundle.manifest.transform
 
     @property
     def image_tower_loaded(self) -> bool:
@@ -224,7 +224,7 @@ class SearchPipeline:
         self._image_tower.load()
 
     def encode_images(self, pixels: Pixels) -> list[VectorPart]:
-        """Encode images made by `to_pixels` in `image_size`; NotReady without the image tower.
+        """Encode images made by `to_pixels` with `transform`; NotReady without the image tower.
 
         One call at a time, which may run beside the other methods.
         """

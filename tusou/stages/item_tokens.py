@@ -12,6 +12,7 @@ from tusou.core.errors import TusouError
 from tusou.encoders.cross.base import CrossEncoder, TokenRows
 from tusou.images.preparation import Preparation
 from tusou.images.preprocess import open_image, to_pixels
+from tusou.images.transform import ImageTransform
 from tusou.stages.base import CandidateItems
 
 HALF_TYPE = "<f2"
@@ -53,7 +54,7 @@ class ItemTokens:
         for key in keys:
             try:
                 pixels[key] = read_pixels(
-                    items.bundle, items.image(str(items.id_at(key)))[0], self._encoder.image_size
+                    items.bundle, items.image(str(items.id_at(key)))[0], self._encoder.transform
                 )
             except TusouError:
                 continue  # the item keeps its place
@@ -66,7 +67,7 @@ class ItemTokens:
             self._computed.popitem(last=False)
 
 
-def read_pixels(bundle: Bundle, image: bytes, size: int) -> Pixels:
-    """Return an image's pixels, (size, size, 3), as the bundle's items were prepared; BadImage."""
+def read_pixels(bundle: Bundle, image: bytes, transform: ImageTransform) -> Pixels:
+    """Return an image's pixels, (side, side, 3), as the bundle's items were prepared; BadImage."""
     steps = Preparation.parse(str(bundle.manifest.build.get("prepare", "none")))
-    return to_pixels(open_image(image), size, steps)
+    return to_pixels(open_image(image), transform, steps)

@@ -9,7 +9,7 @@ from tusou.core.arrays import Pixels, Vectors
 from tusou.core.unit_vectors import join_parts
 from tusou.encoders import TextEncoder, Weights, load_image_encoder
 from tusou.evaluation.index_recall import exact_neighbors, index_recall
-from tusou.images.preprocess import as_sides
+from tusou.images.transform import as_transforms
 from tusou.indexes import VectorIndex
 
 K = 10
@@ -69,7 +69,11 @@ def image_probes(models: Sequence[Weights], weights: Sequence[float] = (1.0,)) -
     `models` are the checkpoints, `weights` those of an ensemble in the score.
     """
     encoders = (load_image_encoder(each, "cpu", "fp32", "torch") for each in models)
-    parts = [encoder.encode(_draw_images(*as_sides(encoder.image_size))) for encoder in encoders]
+    parts = [
+        encoder.encode(_draw_images(transform.side))
+        for encoder in encoders
+        for transform in as_transforms(encoder.transform)
+    ]
     return parts[0] if len(parts) == 1 else join_parts(parts, weights)
 
 

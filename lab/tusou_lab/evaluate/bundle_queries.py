@@ -15,7 +15,8 @@ from tusou.core.problems import list_problems
 from tusou.data import ItemPool, ItemRow, open_pool
 from tusou.evaluation.judgments import Judgments
 from tusou.images.preparation import FOR_QUERIES
-from tusou.images.preprocess import ImageSize, open_image, pixel_shape, to_pixels
+from tusou.images.preprocess import open_image, to_pixels
+from tusou.images.transform import Transforms, pixel_shape
 from tusou.retrieval.pipeline import SearchPipeline
 from tusou.retrieval.query import Query, TextPart, VectorPart
 from tusou.text.normalize import normalize_query
@@ -93,7 +94,7 @@ def encode_image_queries(
     encoded: dict[int, VectorPart] = {}
     progress.begin("encoding images", len(rows))
     pipeline.load_image_tower()
-    decoded = _decode_images(pool, rows, pipeline.image_size, problems)
+    decoded = _decode_images(pool, rows, pipeline.transform, problems)
     while batch := list(islice(decoded, _BATCH_SIZE)):
         numbers, pixels = zip(*batch, strict=True)
         encoded |= zip(numbers, pipeline.encode_images(np.stack(pixels)), strict=True)
@@ -104,7 +105,7 @@ def encode_image_queries(
     unreadable = [f"{located[number]}: {problems[number]}" for number in sorted(problems)]
     raise_problems(absent if encoded else unreadable + absent, "searched")
     if unreadable:
-        blank = np.full((1, *pixel_shape(pipeline.image_size)), 255, np.uint8)
+        blank = np.full((1, *pixel_shape(pipeline.transform)), 255, np.uint8)
         encoded |= dict.fromkeys(problems, pipeline.encode_images(blank)[0])
         listed = list_problems(unreadable)
         progress.notice(f"images searched for as blank ones, since they cannot be read:{listed}")
@@ -112,7 +113,7 @@ def encode_image_queries(
 
 
 def _decode_images(
-    pool: ItemPool, rows: dict[str, int], size: ImageSize, problems: dict[int, str]
+    pool: ItemPool, rows: dict[str, int], transform: Transforms, problems: dict[int, str]
 ) -> Iterator[tuple[int, Pixels]]:
     """Yield row numbers and their pixels in the pool's order; of equal ids the first counts."""
     remaining = dict(rows)
@@ -127,6 +128,6 @@ def _decode_images(
             stored = reader.read(row.file, row.offset, row.length)
             try:
                 image = open_image(decode_stored_image(stored, pool.encoding))
-                yield number, to_pixels(image, size, FOR_QUERIES)
+                yield number, to_pixels(image, transform, FOR_QUERIES)
             except BadImage as error:
                 problems[number] = str(error)

@@ -20,6 +20,7 @@ from tusou.encoders.training_record import SplitRecord
 from tusou.evaluation.metrics import KS
 from tusou.evaluation.pool_coverage import count_outside
 from tusou.images.preprocess import open_image, to_pixels
+from tusou.images.transform import ImageTransform, pixel_shape
 
 _LEAST_PAIRS = 2
 
@@ -44,7 +45,7 @@ class TrainingSplit:
 
 
 def load_splits(
-    data: str, valid: str | None, size: int, cache: Path, progress: Progress
+    data: str, valid: str | None, transform: ImageTransform, cache: Path, progress: Progress
 ) -> tuple[TrainingSplit, TrainingSplit]:
     """Load the split to train on and the one to validate on; see `load_split`.
 
@@ -56,21 +57,21 @@ def load_splits(
     train_name = _find_split(dataset, dataset.only or "train")
     valid_name = _find_split(valid_dataset, "valid") if valid is None else valid_dataset.split()
     # The smaller split first, so that a problem in it shows before the long decoding.
-    valid_split = load_split(valid_dataset, valid_name, size, cache, progress)
-    return load_split(dataset, train_name, size, cache, progress), valid_split
+    valid_split = load_split(valid_dataset, valid_name, transform, cache, progress)
+    return load_split(dataset, train_name, transform, cache, progress), valid_split
 
 
 def load_split(
-    dataset: Dataset, split: str, size: int, cache: Path, progress: Progress
+    dataset: Dataset, split: str, transform: ImageTransform, cache: Path, progress: Progress
 ) -> TrainingSplit:
-    """Load a split of a dataset in any format, with its images as squares of `size` pixels.
+    """Load a split of a dataset in any format, with its images transformed.
 
     The folder `cache` keeps the decoded images, so later runs over the same data decode nothing.
     Images that cannot be decoded are skipped, and so are queries without a usable correct image.
     Raises BadDataset when the split has no images or no queries, or when no query is left.
     """
     pool, queries = dataset.images(split), dataset.queries(split)
-    pool_ids, ids, pixels = _load_images(pool, split, size, cache, progress)
+    pool_ids, ids, pixels = _load_images(pool, split, transform, cache, progress)
     positions = {item_id: position for position, item_id in enumerate(ids)}
     source = f"{dataset.path}#{split}"
     answers = {item_id for query in queries for item_id in query.item_ids or ()}
@@ -154,7 +155,7 @@ def check_splits(train: TrainingSplit, valid: TrainingSplit) -> str:
 
 
 def _load_images(
-    pool: ItemPool, split: str, size: int, cache: Path, progress: Progress
+    pool: ItemPool, split: str, transform: ImageTransform, cache: Path, progress: Progress
 ) -> tuple[set[str], list[str], Pixels]:
     """Return all ids, then the ids and pixels of the images that can be decoded, in pool order.
 
@@ -169,14 +170,14 @@ def _load_images(
             rows.append(row)
     for sentence in pool.skipped.sentences():
         progress.notice(f"{split}: skipped {sentence}")
-    key = blake2b(f"{pool.sha256} {size}".encode(), digest_size=12)
+    key = blake2b(f"{pool.sha256} {transform}".encode(), digest_size=12)
     for row in rows:
         key.update(f"\0{row.item_id}".encode())
     index, array = (cache / f"{split}-{key.hexdigest()}.{ending}" for ending in ("json", "npy"))
     if not index.exists():
         cache.mkdir(parents=True, exist_ok=True)
         ids: list[str] = []
-        decoded = open_memmap(array, "w+", np.uint8, (len(rows), size, size, 3))
+        decoded = open_memmap(array, "w+", np.uint8, (len(rows), *pixel_shape(transform)))
         progress.begin(f"decoding {split}", len(rows))
         with ItemReader(pool.files) as reader:
             for row in rows:
@@ -186,7 +187,7 @@ def _load_images(
                     image = open_image(decode_stored_image(stored, pool.encoding))
                 except BadImage:
                     continue
-                decoded[len(ids)] = to_pixels(image, size)
+                decoded[len(ids)] = to_pixels(image, transform)
                 ids.append(row.item_id)
         decoded.flush()
         index.write_text(json.dumps(ids))  # written last: it marks the array as complete

@@ -14,6 +14,7 @@ from tusou.core.files import write_file
 from tusou.encoders import find_weights
 from tusou.encoders.architecture import read_image_shape, read_text_shape
 from tusou.encoders.checkpoint import read_weights
+from tusou.images.transform import ImageTransform
 
 # Settings that the tensors of a checkpoint do not show; the same in every published model.
 _TEXT_DEFAULTS = {
@@ -45,9 +46,9 @@ def open_model(model: str) -> CLIP:
     return restored
 
 
-def image_size(model: CLIP) -> int:
-    """Return the side of the model's square input images, in pixels."""
-    return read_image_shape(model.state_dict()).image_resolution
+def image_transform(model: CLIP) -> ImageTransform:
+    """Return the transform of the model's images."""
+    return ImageTransform(read_image_shape(model.state_dict()).image_resolution)
 
 
 def is_transformer(model: CLIP) -> bool:

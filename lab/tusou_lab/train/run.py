@@ -15,7 +15,7 @@ from tusou_lab.train.batches import BatchSampler, TrainingBatch
 from tusou_lab.train.data import check_splits, load_splits
 from tusou_lab.train.loop import LoopSettings, TrainingLoop, check_output
 from tusou_lab.train.loss import contrastive_loss
-from tusou_lab.train.model import image_size, is_transformer, open_model, save_checkpoint
+from tusou_lab.train.model import image_transform, is_transformer, open_model, save_checkpoint
 from tusou_lab.train.optimiser import make_optimiser, training_precision, update
 from tusou_lab.train.stopping import stop_request
 from tusou_lab.train.validate import validate
@@ -100,8 +100,8 @@ class _ContrastiveTask:
         self.optimiser = make_optimiser(
             self.model, spec.lr, spec.weight_decay, transformer=is_transformer(self.model)
         )
-        size, cache = image_size(self.model), out.parent / ".pixels"
-        train_split, self._valid = load_splits(data, valid, size, cache, progress)
+        transform, cache = image_transform(self.model), out.parent / ".pixels"
+        train_split, self._valid = load_splits(data, valid, transform, cache, progress)
         self.records = {"train": train_split.record, "valid": self._valid.record}
         self.note = check_splits(train_split, self._valid)
         self.batches = BatchSampler(train_split, spec.batch_size, spec.seed)

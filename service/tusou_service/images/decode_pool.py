@@ -10,7 +10,8 @@ import numpy as np
 from tusou.core.arrays import Pixels
 from tusou.core.errors import DeadlineExceeded, Overloaded
 from tusou.images.preparation import FOR_QUERIES, Preparation
-from tusou.images.preprocess import MAX_MEGAPIXELS, ImageSize, pixel_shape
+from tusou.images.preprocess import MAX_MEGAPIXELS
+from tusou.images.transform import Transforms, pixel_shape
 from tusou.images.workers import ImageWorkers
 from tusou_service.images.decode_worker import decode_upload
 
@@ -42,7 +43,7 @@ class DecodePool:
     async def decode(
         self,
         image: bytes | str,
-        size: ImageSize,
+        transform: Transforms,
         deadline: float,
         preparation: Preparation = FOR_QUERIES,
     ) -> Pixels:
@@ -59,19 +60,23 @@ class DecodePool:
         self._waiting += 1
         try:
             async with asyncio.timeout_at(deadline):
-                pixels = await asyncio.wrap_future(self._submit(image, size, deadline, preparation))
+                pixels = await asyncio.wrap_future(
+                    self._submit(image, transform, deadline, preparation)
+                )
         except TimeoutError:
             raise DeadlineExceeded("The time limit passed before the image was decoded.") from None
         finally:
             self._waiting -= 1
-        return np.frombuffer(pixels, np.uint8).reshape(pixel_shape(size))
+        return np.frombuffer(pixels, np.uint8).reshape(pixel_shape(transform))
 
     def _submit(
-        self, image: bytes | str, size: ImageSize, deadline: float, preparation: Preparation
+        self, image: bytes | str, transform: Transforms, deadline: float, preparation: Preparation
     ) -> Future[bytes]:
         left = deadline - asyncio.get_running_loop().time()
         limit = self._max_megapixels
-        return self._workers.submit(image, size, limit, preparation, deadline=monotonic() + left)
+        return self._workers.submit(
+            image, transform, limit, preparation, deadline=monotonic() + left
+        )
 
     def close(self) -> None:
         """End the processes."""

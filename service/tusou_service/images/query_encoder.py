@@ -22,7 +22,8 @@ from tusou.core.errors import (
     Unavailable,
 )
 from tusou.images.preparation import FOR_QUERIES, Preparation
-from tusou.images.preprocess import MAX_MEGAPIXELS, ImageSize, pixel_shape
+from tusou.images.preprocess import MAX_MEGAPIXELS
+from tusou.images.transform import Transforms, pixel_shape
 from tusou.retrieval.no_encoder import require_encoder
 from tusou.retrieval.query import VectorPart
 from tusou_service.images.decode_pool import DecodePool
@@ -48,8 +49,8 @@ class ImagePipeline(Protocol):
         """The bundle that is searched."""
 
     @property
-    def image_size(self) -> ImageSize:
-        """The size of the images that `encode_images` takes, as `to_pixels` makes them."""
+    def transform(self) -> Transforms:
+        """The transform that `to_pixels` makes the images of `encode_images` with."""
 
     @property
     def image_tower_loaded(self) -> bool:
@@ -140,7 +141,7 @@ class ImageQueryEncoder:
     def load_tower(self, pipeline: ImagePipeline) -> None:
         """Load a pipeline's image tower and measure its speed, in the loader's thread."""
         pipeline.load_image_tower()
-        shape = pixel_shape(pipeline.image_size)
+        shape = pixel_shape(pipeline.transform)
         pipeline.encode_images(np.zeros((1, *shape), np.uint8))
         self._batcher.measure_times(
             lambda count: pipeline.encode_images(np.zeros((count, *shape), np.uint8))
@@ -177,7 +178,7 @@ class ImageQueryEncoder:
         """Encode images of the pipeline's size, in the batcher's thread."""
         started = perf_counter()
         pipeline = self._pipeline()
-        if any(image.shape != pixel_shape(pipeline.image_size) for image in images):
+        if any(image.shape != pixel_shape(pipeline.transform) for image in images):
             raise NotReady("the index has just changed; send the image again")
         parts = pipeline.encode_images(np.stack(images))
         seconds = perf_counter() - started
@@ -216,10 +217,10 @@ class ImageQueryEncoder:
     async def _decode(
         self, image: bytes | str, preparation: Preparation, deadline: float
     ) -> Pixels:
-        started, size = perf_counter(), self._pipeline().image_size
+        started, transform = perf_counter(), self._pipeline().transform
         self._decoding += 1
         try:
-            pixels = await self._decoders.decode(image, size, deadline, preparation)
+            pixels = await self._decoders.decode(image, transform, deadline, preparation)
         except BadImage as error:
             detail = ErrorDetail(("body",), "bad_image", str(error))
             raise BadImage(str(error), details=[detail]) from None

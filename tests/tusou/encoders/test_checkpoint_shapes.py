@@ -70,9 +70,9 @@ def test_torch_is_not_imported(tiny: "Sample") -> None:
     code = """
 import sys
 from pathlib import Path
-from tusou.encoders import find_weights, image_size
+from tusou.encoders import find_weights, image_transform
 from tusou.encoders.checkpoint_shapes import read_shapes
-assert read_shapes(Path(sys.argv[1])) and image_size(find_weights(sys.argv[1])) == 64
+assert read_shapes(Path(sys.argv[1])) and image_transform(find_weights(sys.argv[1])).side == 64
 assert "torch" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code, str(tiny.path)], check=True, timeout=60)

@@ -22,6 +22,7 @@ from tusou.encoders.devices import has_int8
 from tusou.encoders.torch.cpu_threads import CpuThreads
 from tusou.encoders.torch.encoder import to_input
 from tusou.images.preprocess import to_pixels
+from tusou.images.transform import ImageTransform
 
 if TYPE_CHECKING:
     from tests.tusou.encoders.conftest import Sample
@@ -94,7 +95,7 @@ def test_images_agree_with_stock(sample: "Sample", backend: str) -> None:
         pytest.skip("OpenVINO is refused for a ResNet")
     encoder = load_image_encoder(weights_of(sample), "cpu", "fp32", backend)
     images = [noise((300, 200), 1), noise((50, 90), 2), Image.new("RGB", (9, 9), "red")]
-    pixels = np.stack([to_pixels(image, encoder.image_size) for image in images])
+    pixels = np.stack([to_pixels(image, encoder.transform) for image in images])
     vectors = encoder.encode(pixels)
     assert_unit_rows(vectors, (3, encoder.dim))
     assert_same(vectors, stock_images(sample, images))
@@ -141,7 +142,7 @@ def test_lower_precisions_stay_close(sample: "Sample", backend: str, precision: 
         return
     image_encoder = load_image_encoder(weights_of(sample), "cpu", precision, backend)
     image = noise((300, 200), 1)
-    vectors = image_encoder.encode(to_pixels(image, image_encoder.image_size)[None])
+    vectors = image_encoder.encode(to_pixels(image, image_encoder.transform)[None])
     least = least_cosine(precision, len(sample.stock.visual.transformer.resblocks))
     assert cosines(vectors, stock_images(sample, [image])).min() >= least
 
@@ -164,7 +165,9 @@ def test_the_code_path_of_a_gpu_agrees_on_a_cpu(tiny: "Sample") -> None:
     assert cosines(vectors, stock_texts(tiny, TEXTS)).min() >= 0.99999
     image_encoder = load_image_encoder(weights_of(tiny), "cpu", precision="fp16")
     images = [noise((300, 200), 1), noise((50, 90), 2)]
-    vectors = image_encoder.encode(np.stack([to_pixels(image, 64) for image in images]))
+    vectors = image_encoder.encode(
+        np.stack([to_pixels(image, ImageTransform(64)) for image in images])
+    )
     assert cosines(vectors, stock_images(tiny, images)).min() >= 0.99999
 
 
@@ -191,7 +194,7 @@ def test_concurrent_calls_get_their_own_vectors(encoder: TextEncoder) -> None:
 
 def test_many_images_keep_their_order(tiny: "Sample", backend: str) -> None:
     encoder = load_image_encoder(weights_of(tiny), "cpu", backend=backend)
-    pixels = np.stack([to_pixels(noise((64, 64), seed), 64) for seed in range(70)])
+    pixels = np.stack([to_pixels(noise((64, 64), seed), ImageTransform(64)) for seed in range(70)])
     alone = np.concatenate([encoder.encode(pixels[i : i + 1]) for i in range(70)])
     assert cosines(encoder.encode(pixels), alone).min() > 0.999999
 
@@ -227,13 +230,13 @@ def test_a_gpu_in_half_precision_agrees_with_stock(sample: "Sample") -> None:
     assert cosines(vectors, stock_texts(sample, TEXTS)).min() >= 0.999
     image_encoder = load_image_encoder(weights_of(sample), "cuda")
     image = noise((300, 200), 1)
-    vectors = image_encoder.encode(to_pixels(image, image_encoder.image_size)[None])
+    vectors = image_encoder.encode(to_pixels(image, image_encoder.transform)[None])
     assert cosines(vectors, stock_images(sample, [image])).min() >= 0.999
 
 
 def test_normalisation_equals_torchvision_bit_for_bit() -> None:
     image = Image.fromarray(np.arange(256, dtype=np.uint8).repeat(3).reshape(16, 16, 3))
-    ours = to_input(torch.from_numpy(to_pixels(image, 16))[None])[0]
+    ours = to_input(torch.from_numpy(to_pixels(image, ImageTransform(16)))[None])[0]
     torch.testing.assert_close(ours, image_transform(16)(image), rtol=0, atol=0)
 
 

@@ -107,7 +107,7 @@ def test_the_published_weights_give_the_published_probabilities() -> None:
     texts = load_text_encoder(weights, "cpu", precision="fp32")
     images = load_image_encoder(weights, "cpu", "fp32")
     with Image.open(KNOWN_ANSWERS / expected["image"]) as image:
-        pixels = to_pixels(image, images.image_size)[None]
+        pixels = to_pixels(image, images.transform)[None]
     cosine = texts.encode(texts.prepare(expected["texts"])) @ images.encode(pixels)[0]
     likelihoods = np.exp(expected["logit_scale_exp"] * cosine)
     for published in expected["expected_probs"]:

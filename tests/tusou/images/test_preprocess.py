@@ -20,6 +20,7 @@ from tusou.images.formats import MAX_IMAGE_BYTES
 from tusou.images.part_limits import MAX_CHUNKS, MAX_SCANS
 from tusou.images.preparation import AS_STORED, Preparation, is_transparent
 from tusou.images.preprocess import open_image, to_pixels
+from tusou.images.transform import ImageTransform
 
 
 def drawn(mode: str, width: int, height: int) -> Image.Image:
@@ -133,13 +134,15 @@ def test_pixels_are_bit_equal_to_cn_clips(name: str, size: int) -> None:
     expected = Image.open(io.BytesIO(data))
     for step in squash_to_rgb:
         expected = step(expected)
-    pixels = to_pixels(open_image(data), size)
+    pixels = to_pixels(open_image(data), ImageTransform(size))
     assert pixels.dtype == np.uint8
     np.testing.assert_array_equal(pixels, np.asarray(expected))
 
 
 def test_a_palette_with_alpha_is_converted_without_a_warning() -> None:
-    to_pixels(open_image(IMAGES["png-palette-alpha"]()), 64)  # a warning would be an error here
+    to_pixels(
+        open_image(IMAGES["png-palette-alpha"]()), ImageTransform(64)
+    )  # a warning would be an error here
 
 
 @pytest.mark.parametrize(
@@ -231,7 +234,7 @@ def test_mutated_images_are_decoded_or_refused() -> None:
         for _ in range(generator.randint(1, 8)):
             data[min(int(generator.expovariate(0.01)), len(data) - 1)] = generator.randrange(256)
         try:
-            pixels = to_pixels(open_image(bytes(data)), 32)
+            pixels = to_pixels(open_image(bytes(data)), ImageTransform(32))
         except BadImage:
             continue
         assert pixels.shape == (32, 32, 3)
@@ -241,16 +244,18 @@ CASES = Path(__file__).parents[2] / "cases"
 
 
 def case(name: str, preparation: Preparation = AS_STORED) -> np.ndarray:
-    return to_pixels(open_image((CASES / name).read_bytes()), 64, preparation).astype(int)
+    return to_pixels(
+        open_image((CASES / name).read_bytes()), ImageTransform(64), preparation
+    ).astype(int)
 
 
 @pytest.mark.parametrize("file_format", ["PNG", "TIFF", "JPEG2000"])
 def test_grey_of_16_bits_is_scaled_to_8(file_format: str) -> None:
     grey = drawn("L", 301, 199)
     wide = Image.fromarray(np.asarray(grey).astype(np.uint16) * 257)
-    expected = to_pixels(open_image(encoded(grey, "PNG")), 64)
+    expected = to_pixels(open_image(encoded(grey, "PNG")), ImageTransform(64))
     data = encoded(wide, file_format)
-    np.testing.assert_array_equal(to_pixels(open_image(data), 64), expected)
+    np.testing.assert_array_equal(to_pixels(open_image(data), ImageTransform(64)), expected)
 
 
 def test_grey_of_12_bits_and_of_16_inverted_bits_is_scaled_to_8() -> None:
@@ -291,7 +296,8 @@ def test_a_turned_and_a_transparent_image_are_prepared_as_they_are_seen() -> Non
 def test_a_preparation_changes_only_turned_and_transparent_images(name: str) -> None:
     image = open_image(IMAGES[name]())
     same = np.array_equal(
-        to_pixels(image, 64), to_pixels(image, 64, Preparation(upright=True, white=True))
+        to_pixels(image, ImageTransform(64)),
+        to_pixels(image, ImageTransform(64), Preparation(upright=True, white=True)),
     )
     assert same != (name == "jpeg-exif-turned" or is_transparent(image))
 
@@ -303,8 +309,10 @@ def test_every_orientation_is_undone(orientation: int) -> None:
     exif[0x0112] = orientation
     stored = seen.transpose(UNDONE[orientation]) if orientation > 1 else seen
     turned = open_image(encoded(stored, "PNG", exif=exif))
-    expected = to_pixels(seen, 32)
-    np.testing.assert_array_equal(to_pixels(turned, 32, Preparation(upright=True)), expected)
+    expected = to_pixels(seen, ImageTransform(32))
+    np.testing.assert_array_equal(
+        to_pixels(turned, ImageTransform(32), Preparation(upright=True)), expected
+    )
 
 
 # The transposition that each EXIF orientation stands for; `upright` reverses it.
@@ -323,7 +331,7 @@ def test_broken_exif_is_no_orientation() -> None:
     data = encoded(drawn("RGB", 60, 40), "PNG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        to_pixels(open_image(data), 32, Preparation(upright=True))
+        to_pixels(open_image(data), ImageTransform(32), Preparation(upright=True))
 
 
 def test_heic_is_read_with_its_extra_and_named_without(monkeypatch) -> None:
@@ -333,7 +341,8 @@ def test_heic_is_read_with_its_extra_and_named_without(monkeypatch) -> None:
     data = encoded(drawn("RGB", 64, 48), "HEIF", quality=95)
     assert (
         abs(
-            to_pixels(open_image(data), 32).astype(int) - to_pixels(drawn("RGB", 64, 48), 32)
+            to_pixels(open_image(data), ImageTransform(32)).astype(int)
+            - to_pixels(drawn("RGB", 64, 48), ImageTransform(32))
         ).mean()
         < 8
     )
@@ -355,7 +364,7 @@ def test_of_many_frames_only_the_first_is_decoded(file_format: str) -> None:
     options = {"lossless": True} if file_format == "WEBP" else {}
     frames = [frame.resize((40, 40)) for frame in others]
     data = bytearray(encoded(first, file_format, save_all=True, append_images=frames, **options))
-    expected = to_pixels(open_image(bytes(data)), 32)
+    expected = to_pixels(open_image(bytes(data)), ImageTransform(32))
     middle = len(data) // 2
     data[middle : middle + 200] = b"\xaa" * 200  # of a later frame
-    np.testing.assert_array_equal(to_pixels(open_image(bytes(data)), 32), expected)
+    np.testing.assert_array_equal(to_pixels(open_image(bytes(data)), ImageTransform(32)), expected)

@@ -5,7 +5,8 @@ import pytest
 from drawing import image_bytes
 
 from tusou.core.errors import InvalidRequest
-from tusou.images.preprocess import open_image, pixel_shape, split_sizes, to_pixels
+from tusou.images.preprocess import open_image, to_pixels
+from tusou.images.transform import ImageTransform, pixel_shape, split_pixels
 from tusou.images.views import Views
 
 
@@ -42,11 +43,11 @@ def test_views_are_cut_from_the_decoded_image() -> None:
 
 
 def test_several_sizes_stand_side_by_side_each_as_it_is_alone() -> None:
-    image, size = open_image(image_bytes(3, side=90)), (32, 48, 20)
+    image, size = open_image(image_bytes(3, side=90)), tuple(map(ImageTransform, (32, 48, 20)))
     pixels = to_pixels(image, size)
     assert pixels.shape == pixel_shape(size) == (48, 100, 3)
-    by_side = split_sizes(pixels[None], size)
-    assert list(by_side) == [32, 48, 20]
-    for side, alone in by_side.items():
-        np.testing.assert_array_equal(alone[0], to_pixels(image, side))
+    by_transform = split_pixels(pixels[None], size)
+    assert tuple(by_transform) == size
+    for transform, alone in by_transform.items():
+        np.testing.assert_array_equal(alone[0], to_pixels(image, transform))
         assert alone.flags.c_contiguous

@@ -17,6 +17,7 @@ from drawing import image_bytes
 
 from tusou.core.errors import BadImage, DeadlineExceeded, NotReady, OutOfMemory, Unavailable
 from tusou.images.preprocess import open_image, to_pixels
+from tusou.images.transform import ImageTransform
 from tusou.images.worker_process import BAD_IMAGE, READY, REPLY, REQUEST
 from tusou.images.workers import ImageWorkers
 
@@ -24,7 +25,7 @@ SIZE = 16
 
 
 def decode(data: bytes, size: int) -> bytes:
-    return to_pixels(open_image(data), size).tobytes()
+    return to_pixels(open_image(data), ImageTransform(size)).tobytes()
 
 
 def misbehave(action: str) -> bytes:

@@ -205,7 +205,7 @@ def test_an_image_finds_its_own_item(bundle: Path, pool: Path) -> None:
         opened.encode_images(np.zeros((1, 32, 32, 3), np.uint8))
     opened.load_image_tower()
     data, _ = opened.bundle.image("1042")
-    (part,) = opened.encode_images(to_pixels(open_image(data), opened.image_size)[None])
+    (part,) = opened.encode_images(to_pixels(open_image(data), opened.transform)[None])
     hits = page(opened, Query((part,), 1))
     assert hits.item_ids == (1042,)
     assert hits.scores[0] == pytest.approx(1, abs=1e-3)
@@ -230,7 +230,7 @@ def test_both_backends_find_the_same_items(
         pipeline.warm_up()
         pipeline.load_image_tower()
         assert pipeline.backend == backend
-        (part,) = pipeline.encode_images(to_pixels(open_image(data), pipeline.image_size)[None])
+        (part,) = pipeline.encode_images(to_pixels(open_image(data), pipeline.transform)[None])
         assert page(pipeline, Query((part,), 1)).item_ids == (1042,)
 
 

@@ -174,7 +174,7 @@ def test_other_queries_have_none_and_cannot_be_cut(calibrated: Path) -> None:
     pipeline = SearchPipeline.open(calibrated)
     pipeline.load_image_tower()
     image = open_image(image_bytes(7))
-    (part,) = pipeline.encode_images(to_pixels(image, pipeline.image_size)[None])
+    (part,) = pipeline.encode_images(to_pixels(image, pipeline.transform)[None])
     for parts in ((part,), (ItemPart("1007"),), (TextPart("裙"), ItemPart("1007"))):
         plain, cut = outcomes(pipeline, [Query(parts, 5), Query(parts, 5, min_relevance=0.1)])
         assert isinstance(plain, Hits)

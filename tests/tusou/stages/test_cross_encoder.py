@@ -24,6 +24,7 @@ from tusou.encoders.cross.checkpoint import read_cross, save_cross
 from tusou.encoders.cross.network import CrossNetwork
 from tusou.encoders.cross.towers import ImageTokens, TextTokens, new_shape
 from tusou.images.preprocess import open_image, to_pixels
+from tusou.images.transform import ImageTransform
 from tusou.retrieval.compatibility import find_bundle_weights
 from tusou.retrieval.item_view import VersionView
 from tusou.retrieval.pipeline import SearchPipeline
@@ -108,7 +109,10 @@ def test_scores_are_those_of_the_network(reranked: Path, file: Path, tiny_model:
     scores = scores_of(open_stage(reranked).score(task, inf))
     weights = find_weights(str(tiny_model))
     network = read_cross(file).network
-    pixels = [to_pixels(open_image(task.items.image(f"包-{n}")[0]), 32) for n in range(PHOTOS)]
+    pixels = [
+        to_pixels(open_image(task.items.image(f"包-{n}")[0]), ImageTransform(32))
+        for n in range(PHOTOS)
+    ]
     images = ImageTokens(weights, network.shape.pool, "cpu").encode(np.stack(pixels))
     (text,) = TextTokens(weights, "cpu").encode([TEXT])
     ids = [str(task.items.id_at(key)) for key in task.keys]

@@ -103,7 +103,7 @@ def test_vectors_are_equal_in_every_format(tmp_path: Path, tiny_model: Path) -> 
 
     def encode(source: object) -> np.ndarray:
         ordered = sorted(read_images(source).items(), key=lambda image: image[0])
-        pixels = [to_pixels(open_image(data), encoder.image_size) for _, data in ordered]
+        pixels = [to_pixels(open_image(data), encoder.transform) for _, data in ordered]
         return encoder.encode(np.stack(pixels))
 
     expected = encode(source)

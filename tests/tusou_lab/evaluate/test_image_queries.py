@@ -39,7 +39,7 @@ def test_results_are_those_of_the_pipeline(bundle: Path, pool: Path, tmp_path: P
     pipeline = SearchPipeline.open(bundle)
     pipeline.load_image_tower()
     image = open_image(image_bytes(104))
-    [part] = pipeline.encode_images(to_pixels(image, pipeline.image_size)[None])
+    [part] = pipeline.encode_images(to_pixels(image, pipeline.transform)[None])
     [hits] = pipeline.search([Query((part,), 5)]).hits
     assert run.rankings[1104] == hits.item_ids  # type: ignore[union-attr]
     assert list(run.rankings) == [1104, 1001, 1250]

@@ -228,7 +228,7 @@ def test_images_of_a_dataset_search_a_bundle_of_texts(flickr: Path, texts_bundle
     pipeline = SearchPipeline.open(texts_bundle)
     pipeline.load_image_tower()
     data = (flickr / "images" / "7.png").read_bytes()
-    (part,) = pipeline.encode_images(to_pixels(open_image(data), pipeline.image_size)[None])
+    (part,) = pipeline.encode_images(to_pixels(open_image(data), pipeline.transform)[None])
     best = np.argsort(-(np.asarray(pipeline.bundle.vectors) @ part.vector), kind="stable")
     ids = [pipeline.bundle.ids.at(key) for key in best.tolist()]
     assert scored.run.rankings["7.png"] == tuple(ids)

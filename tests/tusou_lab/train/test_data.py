@@ -16,6 +16,7 @@ from tests.tusou_lab.train.training import SPLITS, assert_same_weights, write_fl
 from tusou.cli.progress import NoProgress
 from tusou.core.errors import BadDataset
 from tusou.data import open_dataset
+from tusou.images.transform import ImageTransform
 
 
 def test_nothing_is_learnt_from_a_pair_nor_measured_with_one_image(
@@ -53,11 +54,15 @@ def test_skips_images_that_cannot_be_decoded(data: str, spec: TrainSpec, tmp_pat
     report = train(str(tmp_path), spec, tmp_path / "out" / "model.pt", device="cpu")
     assert report.steps == 9
     progress = Notices()
-    split = load_split(open_dataset(str(tmp_path)), "valid", 32, tmp_path / "cache", progress)
+    split = load_split(
+        open_dataset(str(tmp_path)), "valid", ImageTransform(32), tmp_path / "cache", progress
+    )
     assert not progress.messages
     lines = images.read_bytes().splitlines(keepends=True)
     images.write_bytes(b"".join(lines[:3]))  # one correct image is left
-    fewer = load_split(open_dataset(str(tmp_path)), "valid", 32, tmp_path / "cache", progress)
+    fewer = load_split(
+        open_dataset(str(tmp_path)), "valid", ImageTransform(32), tmp_path / "cache", progress
+    )
     assert len(fewer.correct) < len(split.correct)
     (message,) = progress.messages
     assert message.startswith(f"warning: 4 of 5 correct images of {tmp_path}#valid are missing")

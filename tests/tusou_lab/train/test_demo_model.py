@@ -6,7 +6,7 @@ import pytest
 import torch
 from tusou_lab.toy.dataset import SplitSize, write_toy
 from tusou_lab.train.data import load_split
-from tusou_lab.train.model import image_size, open_model
+from tusou_lab.train.model import image_transform, open_model
 from tusou_lab.train.validate import validate
 
 from tusou import demo
@@ -31,5 +31,5 @@ def test_finds_images_it_was_not_trained_on(tmp_path: Path) -> None:
     write_toy(tmp_path, [SplitSize("test", 3000, 300)], seed=11, workers=2)
     model = open_model("demo")
     dataset = open_dataset(str(tmp_path))
-    split = load_split(dataset, "test", image_size(model), tmp_path / "cache", NoProgress())
+    split = load_split(dataset, "test", image_transform(model), tmp_path / "cache", NoProgress())
     assert validate(model, split, torch.device("cpu"))["mean_recall"] >= 85

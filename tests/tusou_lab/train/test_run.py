@@ -59,7 +59,7 @@ def test_fine_tunes_a_checkpoint(data: str, tiny_model: Path, tmp_path: Path) ->
     before, after = read_tensors(tiny_model), read_tensors(report.checkpoint)
     assert {name: t.shape for name, t in before.items()} == {n: t.shape for n, t in after.items()}
     assert not torch.equal(before["visual.proj"], after["visual.proj"])
-    assert load_image_encoder(find_weights(str(report.checkpoint)), "cpu").image_size == 32
+    assert load_image_encoder(find_weights(str(report.checkpoint)), "cpu").transform.side == 32
 
 
 def test_refuses_an_incomplete_checkpoint(data: str, tiny_model: Path, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from tusou.bundle.bundle import Bundle
 from tusou.cli.progress import NoProgress
 from tusou.encoders import find_weights, load_image_encoder
 from tusou.images.preprocess import open_image, to_pixels
+from tusou.images.transform import ImageTransform
 from tusou.retrieval.pipeline import SearchPipeline
 from tusou.retrieval.query import Query
 
@@ -109,7 +110,7 @@ def test_an_added_image_is_encoded_as_an_indexed_one(
     start = 0
     for model, side, weight in ((tiny_model, 32, 0.25), (large_model, 48, 0.75)):
         encoder = load_image_encoder(find_weights(str(model)), "cpu", "fp32", "torch")
-        pixels = to_pixels(open_image(NEW), side)
+        pixels = to_pixels(open_image(NEW), ImageTransform(side))
         mean = encoder.encode(np.ascontiguousarray([pixels, pixels[:, ::-1]])).mean(axis=0)
         expected = np.sqrt(weight) * mean / np.linalg.norm(mean)
         part = vector[start : start + encoder.dim]

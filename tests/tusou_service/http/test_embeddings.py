@@ -135,7 +135,7 @@ def _encode_directly(model: Path, texts: list[str]) -> Vectors:
     weights = find_weights(str(model))
     text_encoder, image_encoder = load_text_encoder(weights), load_image_encoder(weights)
     first, second = text_encoder.encode(text_encoder.prepare(texts))
-    pixels = to_pixels(open_image(IMAGE), image_encoder.image_size)
+    pixels = to_pixels(open_image(IMAGE), image_encoder.transform)
     (image,) = image_encoder.encode(pixels[None])
     return np.stack([first, image, second])
 

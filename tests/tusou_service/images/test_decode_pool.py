@@ -22,6 +22,7 @@ from tests.tusou_service.tiny import TinySource, running
 from tusou.core.errors import BadImage, DeadlineExceeded, NotReady, Overloaded, Unavailable
 from tusou.images.formats import content_type
 from tusou.images.preprocess import open_image, to_pixels
+from tusou.images.transform import ImageTransform
 
 SIZE = 32
 CASES = Path(__file__).parents[2] / "cases"
@@ -44,12 +45,14 @@ def pid_of(decoders: DecodePool) -> int:
     return process._process.pid
 
 
-async def decode(decoders: DecodePool, image: bytes | str, size: int = SIZE) -> np.ndarray:
-    return await decoders.decode(image, size, asyncio.get_running_loop().time() + 60)
+async def decode(decoders: DecodePool, image: bytes | str, side: int = SIZE) -> np.ndarray:
+    return await decoders.decode(
+        image, ImageTransform(side), asyncio.get_running_loop().time() + 60
+    )
 
 
 async def good(decoders: DecodePool, seed: int = 1) -> None:
-    expected = to_pixels(open_image(image_bytes(seed)), SIZE)
+    expected = to_pixels(open_image(image_bytes(seed)), ImageTransform(SIZE))
     np.testing.assert_array_equal(await decode(decoders, image_bytes(seed)), expected)
 
 
@@ -118,8 +121,12 @@ async def test_a_process_that_is_killed_costs_no_request(
     while decoders._workers._idle:  # noqa: ASYNC110 - the thread says nothing when it has begun
         await asyncio.sleep(0.005)
     os.kill(first, signal.SIGKILL)
-    np.testing.assert_array_equal(await stuck, to_pixels(open_image(image_bytes(1)), SIZE))
-    np.testing.assert_array_equal(await waiting, to_pixels(open_image(image_bytes(2)), SIZE))
+    np.testing.assert_array_equal(
+        await stuck, to_pixels(open_image(image_bytes(1)), ImageTransform(SIZE))
+    )
+    np.testing.assert_array_equal(
+        await waiting, to_pixels(open_image(image_bytes(2)), ImageTransform(SIZE))
+    )
     assert len(crashes) == 1
     assert pid_of(decoders) != first
 
@@ -130,7 +137,9 @@ async def test_a_process_is_ended_at_the_deadline_of_its_request(
     await good(decoders)
     os.kill(pid_of(decoders), signal.SIGSTOP)
     with pytest.raises(DeadlineExceeded):
-        await decoders.decode(image_bytes(1), SIZE, asyncio.get_running_loop().time() + 0.1)
+        await decoders.decode(
+            image_bytes(1), ImageTransform(SIZE), asyncio.get_running_loop().time() + 0.1
+        )
     await good(decoders)
     assert len(crashes) == 1
 

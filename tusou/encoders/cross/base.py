@@ -11,6 +11,7 @@ from tusou.core.arrays import Pixels
 from tusou.core.lazy_import import LazyImport
 from tusou.encoders.base import Weights
 from tusou.encoders.cross.shape import CrossShape
+from tusou.images.transform import ImageTransform
 
 # (n, tokens * width): the tokens of an item, as the cross-encoder takes them, in one row.
 TokenRows: TypeAlias = npt.NDArray[np.float16]
@@ -25,8 +26,8 @@ class CrossEncoder(Protocol):
     def shape(self) -> CrossShape: ...
 
     @property
-    def image_size(self) -> int:
-        """The side of the images that `encode_images` takes, in pixels."""
+    def transform(self) -> ImageTransform:
+        """The transform that `to_pixels` makes the images of `encode_images` with."""
         ...
 
     @property

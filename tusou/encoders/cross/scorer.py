@@ -15,7 +15,7 @@ from tusou.encoders.cross.checkpoint import read_cross
 from tusou.encoders.cross.shape import CrossShape
 from tusou.encoders.cross.towers import ImageTokens, TextTokens, half
 from tusou.encoders.devices import pick_device
-from tusou.encoders.select_backend import image_size
+from tusou.encoders.select_backend import image_transform
 from tusou.encoders.torch.cpu_threads import CpuThreads, on_one_core
 
 _PASS = 8  # candidates that one core scores at once
@@ -35,7 +35,7 @@ class CrossScorer:
         checkpoint = read_cross(path, [weights.digest for weights in models])
         (weights, *_) = (each for each in models if each.digest == checkpoint.towers)
         self._weights, self._device = weights, pick_device(device)
-        self.image_size = image_size(weights)
+        self.transform = image_transform(weights)
         self._network = checkpoint.network.to(self._device)
         with on_one_core():
             self._texts = TextTokens(weights, self._device)

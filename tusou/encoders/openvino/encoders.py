@@ -82,7 +82,7 @@ class OpenVinoImageEncoder:
         assert isinstance(shape, ImageShape)
         model, _ = _load_converted(resolved.weights, "image", self.precision)
         self._model = CompiledModel(model)
-        self.dim, self.image_size = shape.embed_dim, shape.image_resolution
+        self.dim, self.transform = shape.embed_dim, resolved.transform
 
     def encode(self, pixels: Pixels) -> Vectors:
         share = -(-len(pixels) // self._model.parallel)

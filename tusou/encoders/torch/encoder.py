@@ -132,11 +132,11 @@ class ClipImageEncoder:
                 resnet = cast("Callable[..., Callable[[Tensor], Tensor]]", _RESNET.load())
                 self._tower = resnet(tensors, shape, self._device, dtype)
         self._threads = CpuThreads(self._device, heavy=shape.heavy)
-        self.dim, self.image_size = shape.embed_dim, shape.image_resolution
+        self.dim, self.transform = shape.embed_dim, resolved.transform
         self._transfer = None
         if self._device.type == "cuda":
             self._transfer = ImageTransfer(
-                self._run_pass, self.dim, self.image_size, _PASS_IMAGES["cuda"], self._device
+                self._run_pass, self.dim, self.transform.side, _PASS_IMAGES["cuda"], self._device
             )
 
     def encode(self, pixels: Pixels) -> Vectors:

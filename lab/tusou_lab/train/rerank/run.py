@@ -12,7 +12,7 @@ import torch
 from tusou import __version__
 from tusou.cli.progress import NoProgress, Progress
 from tusou.core.errors import InvalidRequest
-from tusou.encoders import image_size
+from tusou.encoders import image_transform
 from tusou.encoders.base import Weights
 from tusou.encoders.cross.checkpoint import save_cross
 from tusou.encoders.cross.network import CrossNetwork
@@ -131,7 +131,7 @@ class _RerankTask:
         self.model = CrossNetwork(shape, _DROPOUT).to(device)
         self.optimiser = make_optimiser(self.model, spec.lr, spec.weight_decay, transformer=True)
         cache = out.parent / ".pixels"
-        train, held_out = load_splits(data, valid, image_size(self.weights), cache, progress)
+        train, held_out = load_splits(data, valid, image_transform(self.weights), cache, progress)
         self.records = {"train": train.record, "valid": held_out.record}
         self.note = check_splits(train, held_out)
         loader = RerankSplitLoader(pipeline, self.weights, shape, cache)
@@ -187,7 +187,7 @@ class _RerankTask:
 def _one_model(pipeline: SearchPipeline) -> Weights:
     """Return the weights of the bundle's only model; InvalidRequest."""
     members = find_bundle_weights(pipeline.bundle.manifest).members
-    if len(members) > 1 or image_size(members[0]) != pipeline.image_size:
+    if len(members) > 1 or image_transform(members[0]) != pipeline.transform:
         raise InvalidRequest(
             "--from takes a bundle of one model, without crops among its views: a cross-encoder is "
             "trained over the tokens of one tower"

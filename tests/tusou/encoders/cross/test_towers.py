@@ -16,6 +16,7 @@ from tusou.encoders.cross.shape import shape_over
 from tusou.encoders.cross.towers import ImageTokens, TextTokens, new_shape
 from tusou.encoders.torch.encoder import to_input
 from tusou.images.preprocess import open_image, to_pixels
+from tusou.images.transform import ImageTransform
 
 TEXTS = ["红色碎花吊带裙", "裙", "男士黑色皮鞋，2023 新款 😀"]
 
@@ -41,7 +42,9 @@ def test_text_tokens_are_those_of_stock_cn_clip(tiny_model: Path) -> None:
 def test_image_tokens_are_those_of_stock_cn_clip(tiny_model: Path) -> None:
     stock = open_model(str(tiny_model)).eval()
     taken = hidden_before(stock.visual.transformer.resblocks[-1])
-    pixels = np.stack([to_pixels(open_image(image_bytes(seed)), 32) for seed in range(3)])
+    pixels = np.stack(
+        [to_pixels(open_image(image_bytes(seed)), ImageTransform(32)) for seed in range(3)]
+    )
     with torch.inference_mode():
         stock.encode_image(to_input(torch.from_numpy(pixels)))
     tokens = ImageTokens(find_weights(str(tiny_model)), 1, "cpu").encode(pixels)

@@ -1,0 +1,22 @@
+"""Families of models: how their files are recognised, and what they say about the encoders."""
+
+from tusou.core.errors import BadModel
+from tusou.encoders.base import Weights
+from tusou.encoders.families.base import Family
+from tusou.encoders.families.chinese_clip import ChineseClip
+from tusou.encoders.model_folder import ModelFolder
+
+# In the order in which they are asked; the last takes every file, and says what is wrong with it.
+FAMILIES: tuple[Family, ...] = (ChineseClip(),)
+
+
+def find_family(weights: Weights) -> Family:
+    """Return the family of a model; BadModel for a folder of none of them."""
+    for family in FAMILIES:
+        if family.matches(weights):
+            return family
+    assert isinstance(weights.file, ModelFolder)
+    raise BadModel(
+        f"{weights.name} is a model of type {weights.file.model_type!r}, which is of no family "
+        "that Tusou encodes with: see docs/models.md"
+    )
