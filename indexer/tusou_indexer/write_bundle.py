@@ -169,7 +169,9 @@ def load_reference_encoder(
 ) -> TextEncoder:
     """Load the text towers on the CPU in single precision, in which golden vectors are."""
     towers = [load_text_encoder(each, "cpu", None, "fp32", "torch") for each in weights]
-    return combine_text_encoders(towers, [part.weight for part in model.parts], prompts)
+    parts = model.parts
+    records = [part.encoder for part in parts]
+    return combine_text_encoders(towers, [part.weight for part in parts], prompts, records)
 
 
 def reused_by_model(store: ModelShards, shards: int) -> list[list[ReusedRows]]:

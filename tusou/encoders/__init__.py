@@ -99,7 +99,8 @@ def open_text_model(resolved: ResolvedModel, prompts: Sequence[str] = ()) -> Tex
     Errors as for `open_text_encoder`.
     """
     towers = [open_text_encoder(member) for member in resolved.members]
-    return combine_text_encoders(towers, resolved.weights, prompts)
+    records = [member.record for member in resolved.members]
+    return combine_text_encoders(towers, resolved.weights, prompts, records)
 
 
 def open_image_model(resolved: ResolvedModel, views: Views) -> ImageEncoder:

@@ -39,6 +39,39 @@ class Tokens:
 
     ids: npt.NDArray[np.int64]  # (n, width), padded with 0 to the longest text of the batch
     truncated: tuple[bool, ...]  # whether a text was cut to the model's context
+    # Columns of each part of the rows, if several tokenizers made them; () for a single part.
+    widths: tuple[int, ...] = ()
+
+    @property
+    def parts(self) -> "tuple[Tokens, ...]":
+        """The tokens of each tokenizer."""
+        if not self.widths:
+            return (self,)
+        columns = np.split(self.ids, np.cumsum(self.widths[:-1]), axis=1)
+        return tuple(Tokens(ids, self.truncated) for ids in columns)
+
+    def take(self, rows: Sequence[int]) -> "Tokens":
+        """Return some of the texts."""
+        truncated = tuple(self.truncated[row] for row in rows)
+        return Tokens(self.ids[rows], truncated, self.widths)
+
+    def keys(self) -> list[bytes]:
+        """Return a key for each text: equal tokens have equal keys, whatever their padding."""
+        rows = zip(*(part.ids for part in self.parts), strict=True)
+        # An id takes 8 bytes and is not 0, so the separator cannot be part of one.
+        return [bytes(8).join(part[part != 0].tobytes() for part in row) for row in rows]
+
+
+def join_tokens(parts: Sequence[Tokens]) -> Tokens:
+    """Return the tokens of the same texts by several tokenizers, side by side.
+
+    A text is truncated if one of them truncated it.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    truncated = tuple(map(any, zip(*(part.truncated for part in parts), strict=True)))
+    widths = tuple(part.ids.shape[1] for part in parts)
+    return Tokens(np.concatenate([part.ids for part in parts], axis=1), truncated, widths)
 
 
 class TextEncoder(Protocol):

@@ -1,10 +1,11 @@
 """Encoders of several models, whose vectors stand side by side: see `core.unit_vectors`."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
+from tusou.bundle.model_record import EncoderRecord
 from tusou.core.arrays import Pixels, Vectors
 from tusou.core.unit_vectors import join_parts
-from tusou.encoders.base import ImageEncoder, TextEncoder, Tokens
+from tusou.encoders.base import ImageEncoder, TextEncoder, Tokens, join_tokens
 from tusou.encoders.prompted import PromptedEncoder
 from tusou.images.transform import as_transforms, join_transforms, split_pixels
 
@@ -14,24 +15,46 @@ def join_names(names: Sequence[str]) -> str:
     return names[0] if len(set(names)) == 1 else ",".join(names)
 
 
-class EnsembleTextEncoder:
-    """Encodes texts with several text towers, which share one vocabulary."""
+def tokenizer_key(record: EncoderRecord | None) -> Hashable:
+    """Return a key of what a model makes tokens with; models of equal keys can share tokens."""
+    if record is None:
+        return "cn_clip"
+    return record.tokenizer_sha256, record.context_length, record.padding, record.lower_case
 
-    def __init__(self, members: Sequence[TextEncoder], weights: Sequence[float]) -> None:
+
+class EnsembleTextEncoder:
+    """Encodes texts with several text towers.
+
+    Towers with equal `tokenizers` keys read the same tokens. The tokens of different tokenizers
+    stand side by side.
+    """
+
+    def __init__(
+        self,
+        members: Sequence[TextEncoder],
+        weights: Sequence[float],
+        tokenizers: Sequence[Hashable] | None = None,
+    ) -> None:
         self.members, self.weights = tuple(members), tuple(weights)
+        self.tokenizers = tuple(range(len(members)) if tokenizers is None else tokenizers)
+        different = list(dict.fromkeys(self.tokenizers))
+        self._parts = [different.index(key) for key in self.tokenizers]  # of the rows of tokens
+        self._readers = [members[self._parts.index(part)] for part in range(len(different))]
         self.dim = sum(member.dim for member in members)
         self.backend = join_names([member.backend for member in members])
         self.precision = join_names([member.precision for member in members])
 
     def prepare(self, texts: Sequence[str]) -> Tokens:
-        return self.members[0].prepare(texts)
+        return join_tokens([reader.prepare(texts) for reader in self._readers])
 
     def warm_up(self) -> None:
         for member in self.members:
             member.warm_up()
 
     def encode(self, tokens: Tokens) -> Vectors:
-        return join_parts([member.encode(tokens) for member in self.members], self.weights)
+        parts = tokens.parts
+        members = zip(self.members, self._parts, strict=True)
+        return join_parts([member.encode(parts[part]) for member, part in members], self.weights)
 
 
 class EnsembleImageEncoder:
@@ -52,11 +75,16 @@ class EnsembleImageEncoder:
 
 
 def combine_text_encoders(
-    towers: Sequence[TextEncoder], weights: Sequence[float], prompts: Sequence[str]
+    towers: Sequence[TextEncoder],
+    weights: Sequence[float],
+    prompts: Sequence[str],
+    records: Sequence[EncoderRecord | None],
 ) -> TextEncoder:
     """Return the text encoder of a model, of one tower or several; InvalidRequest for a prompt."""
     encoders = [PromptedEncoder(tower, *prompts) if prompts else tower for tower in towers]
-    return encoders[0] if len(encoders) == 1 else EnsembleTextEncoder(encoders, weights)
+    if len(encoders) == 1:
+        return encoders[0]
+    return EnsembleTextEncoder(encoders, weights, list(map(tokenizer_key, records)))
 
 
 def text_part(encoder: TextEncoder, weight: float) -> TextEncoder:
@@ -72,5 +100,6 @@ def image_part(encoder: ImageEncoder, weight: float) -> ImageEncoder:
 def without_prompt(encoder: TextEncoder) -> TextEncoder:
     """Return the encoder of texts that are items, which have no prompt."""
     if isinstance(encoder, EnsembleTextEncoder):
-        return EnsembleTextEncoder(list(map(without_prompt, encoder.members)), encoder.weights)
+        members = list(map(without_prompt, encoder.members))
+        return EnsembleTextEncoder(members, encoder.weights, encoder.tokenizers)
     return encoder.inner if isinstance(encoder, PromptedEncoder) else encoder

@@ -31,7 +31,7 @@ class QueryCache:
         """
         if not self._capacity:
             return check_finite(self._encoder.encode(tokens)), 0
-        keys = [row[row != 0].tobytes() for row in tokens.ids]
+        keys = tokens.keys()
         missing = [row for row, key in enumerate(keys) if key not in self._cached]
         vectors = np.empty((len(keys), self._encoder.dim), np.float32)
         for row, key in enumerate(keys):
@@ -40,8 +40,7 @@ class QueryCache:
                 vectors[row] = self._cached[key]
         if missing:
             if len(missing) < len(keys):
-                truncated = tuple(tokens.truncated[row] for row in missing)
-                tokens = Tokens(tokens.ids[missing], truncated)
+                tokens = tokens.take(missing)
             vectors[missing] = check_finite(self._encoder.encode(tokens))
             for row in missing:
                 self._cached[keys[row]] = vectors[row].copy()
