@@ -74,7 +74,7 @@ def make_bundle(folder: Path, model: Path) -> Path:
     pool.write_text("".join(f"{item}\t{image}\n" for item in range(ITEMS)))
     weights = find_weights(str(model))
     tower = resolve_encoder(weights, "image", "cpu", "fp32", "torch")
-    record = record_model([str(model)], [tower], [1.0])
+    record = record_model([tower], [1.0])
     inputs = BuildInputs(
         str(pool), None, "", weights.digest, "cpu", "fp32", "torch", SHARD, 64, "none", 64, {}
     )

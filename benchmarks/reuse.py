@@ -156,9 +156,7 @@ def publish_stand_in(root: Path, pool: Path, model: Path) -> None:
         checks = np.array([check for check, _ in digests], np.int64)
         contents = np.frombuffer(b"".join(content for _, content in digests), np.uint8)
         store.write(number, Shard(rows, checks, contents.reshape(len(rows), -1)), vectors[rows])
-    recipe = BundleRecipe(
-        record_model([str(model)], [resolved], [1.0]), (weights,), IndexRequest("Flat")
-    )
+    recipe = BundleRecipe(record_model([resolved], [1.0]), (weights,), IndexRequest("Flat"))
     write_bundle(plan, ModelShards([store]), recipe, root / "next")
     publish(root, root / "next")
 

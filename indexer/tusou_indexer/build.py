@@ -106,7 +106,7 @@ def build(spec: BuildSpec, out: Path, progress: Progress, *, force: bool = False
             resolve_encoder(each, tower, spec.device, precision)
             for each, precision in zip(found, precisions, strict=True)
         ]
-        model = record_model(spec.models, towers, shares)
+        model = record_model(towers, shares)
         dim = model.dim if bank is None else biased_dim(model.dim)
         spec.index_request.check(dim)
         check_target(spec.index_request.milvus)

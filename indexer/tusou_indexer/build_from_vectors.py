@@ -42,8 +42,6 @@ from tusou.core.files import create_file, naming_file, replace_folder, sha256_of
 from tusou.core.ids import Failure, is_canonical_integer
 from tusou.core.lazy_import import LazyImport
 from tusou.encoders import (
-    DEMO,
-    MODELS,
     TextEncoder,
     Weights,
     find_weights,
@@ -262,13 +260,13 @@ def _model(spec: VectorBuildSpec, source: VectorSource, inputs: _Inputs) -> Mode
         return Model(
             name=source.name, location=source.name, sha256=source.sha256, dim=dim, image_size=1
         )
-    is_name = spec.model in (*MODELS, DEMO)  # a path must be found from any folder
     return Model(
         name=weights.name,
-        location=spec.model if is_name else str(weights.path.resolve()),
+        location=weights.location,
         sha256=weights.digest,
         dim=dim,
         image_size=image_transform(weights).side,
+        source=weights.source,
     )
 
 

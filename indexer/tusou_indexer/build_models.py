@@ -5,7 +5,7 @@ from math import isfinite
 
 from tusou.bundle.model_record import Model, ModelMember, ensemble_digest
 from tusou.core.errors import InvalidRequest
-from tusou.encoders import DEMO, MODELS, ResolvedEncoder, Weights
+from tusou.encoders import ResolvedEncoder
 
 _LEAST_WEIGHT = 1e-6  # of a model, when they add up to 1
 
@@ -39,17 +39,15 @@ def scale_weights(weights: Sequence[float], count: int) -> tuple[float, ...]:
     return scaled
 
 
-def record_model(
-    names: Sequence[str], towers: Sequence[ResolvedEncoder], weights: Sequence[float]
-) -> Model:
-    """Return the manifest's record of the models; `names` are as given, `towers` as resolved.
+def record_model(towers: Sequence[ResolvedEncoder], weights: Sequence[float]) -> Model:
+    """Return the manifest's record of the models.
 
     Raises InvalidRequest for models that do not fit together.
     """
     members = [
         ModelMember(
             name=tower.weights.name,
-            location=_location(name, tower.weights),
+            location=tower.weights.location,
             sha256=tower.weights.digest,
             dim=tower.shape.embed_dim,
             image_size=tower.transform.side,
@@ -57,7 +55,7 @@ def record_model(
             source=tower.weights.source,
             weight=weight,
         )
-        for name, tower, weight in zip(names, towers, weights, strict=True)
+        for tower, weight in zip(towers, weights, strict=True)
     ]
     if len(members) == 1:
         return Model(**members[0].model_dump(exclude={"weight"}))
@@ -72,8 +70,3 @@ def record_model(
         image_size=max(member.image_size for member in members),
         members=tuple(members),
     )
-
-
-def _location(name: str, weights: Weights) -> str:
-    """Return where the weights are found again; a path from any folder."""
-    return name if name in (*MODELS, DEMO) else str(weights.path.resolve())

@@ -125,7 +125,7 @@ def _export_source(
     _encode_missing(spec, plan, store, resolved, progress)
     counts = _join_shards(plan, store, out)
     kind = "queries" if of_queries else plan.kind
-    model = _model(spec.model, resolved)
+    model = _model(resolved)
     path, split = split_source(spec.source)
     origin = {
         **origin_record(kind, str(path.resolve()), model, spec.prompt),
@@ -231,12 +231,13 @@ def _export_bundle(root: Path, out: Path) -> tuple[str, Model, Counts]:
     return manifest.items, manifest.model, manifest.counts
 
 
-def _model(location: str, resolved: ResolvedEncoder) -> Model:
+def _model(resolved: ResolvedEncoder) -> Model:
     weights = resolved.weights
     return Model(
         name=weights.name,
-        location=location,
+        location=weights.location,
         sha256=weights.digest,
         dim=resolved.shape.embed_dim,
         image_size=image_transform(weights).side,
+        source=weights.source,
     )

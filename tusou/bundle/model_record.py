@@ -3,18 +3,20 @@
 from collections.abc import Iterable
 from hashlib import sha256
 from math import isclose
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import Field, model_validator
 
 from tusou.bundle.record import Digest, Dimension, Record, RecordedPath
 from tusou.images.transform import Fit, ImageTransform, Interpolation
 
+HubName: TypeAlias = Literal["huggingface", "modelscope"]
+
 
 class ModelSource(Record):
     """The hub that a model was downloaded from, pinned to a revision."""
 
-    hub: Literal["huggingface", "modelscope"]
+    hub: HubName
     id: RecordedPath  # such as OFA-Sys/chinese-clip-vit-base-patch16
     revision: RecordedPath  # the commit
 
@@ -66,7 +68,8 @@ class EncoderRecord(Record):
 
 class _OneModel(Record):
     name: str
-    location: RecordedPath  # where the weights are found: a published name, `demo` or a path
+    # Where the weights are found: a published name, `demo`, a hub's id at its commit, or a path.
+    location: RecordedPath
     sha256: Digest
     dim: Dimension
     image_size: Dimension

@@ -16,6 +16,7 @@ from tusou.encoders.ensemble import (
     without_prompt,
 )
 from tusou.encoders.image_views import ViewsEncoder
+from tusou.encoders.model_name import DEMO, MODELS
 from tusou.encoders.prompted import PromptedEncoder
 from tusou.encoders.resolved_model import ModelWeights, ResolvedModel, resolve_model, split_names
 from tusou.encoders.select_backend import (
@@ -24,7 +25,7 @@ from tusou.encoders.select_backend import (
     image_transform,
     resolve_encoder,
 )
-from tusou.encoders.weights import DEMO, MODELS, find_weights
+from tusou.encoders.weights import find_weights
 from tusou.images.views import Views
 
 __all__ = [

@@ -25,6 +25,9 @@ class Weights:
     name: str  # as the manifest records it: a published name, "demo", a hub's id or the file's name
     digest: str  # SHA-256 in hex: of the file, or of the names and digests of a folder's files
     source: ModelSource | None = None  # the hub that they were downloaded from
+    open_clip: str | None = None  # of a checkpoint of open_clip: its architecture, by its name
+    # What `find_weights` finds them by again, from any folder.
+    location: str = field(default="", compare=False)
     # Kept open, if it is a file.
     file: CheckpointFile | ModelFolder | None = field(default=None, compare=False, repr=False)
 

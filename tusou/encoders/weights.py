@@ -1,24 +1,22 @@
-"""Finds a checkpoint by name or path, and computes its digest."""
+"""Finds the files of a model by its name or path, and computes their digest."""
 
 from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
+from tusou.bundle.model_record import ModelSource
 from tusou.core.errors import BadModel, InvalidRequest
 from tusou.core.lazy_import import LazyImport
 from tusou.encoders.base import Weights
 from tusou.encoders.checkpoint_file import CheckpointFile
 from tusou.encoders.model_folder import ModelFolder, is_model_folder
-
-# The published models and their files in cn_clip's cache.
-MODELS = {
-    "ViT-B-16": "clip_cn_vit-b-16.pt",
-    "ViT-L-14": "clip_cn_vit-l-14.pt",
-    "ViT-L-14-336": "clip_cn_vit-l-14-336.pt",
-    "ViT-H-14": "clip_cn_vit-h-14.pt",
-    "RN50": "clip_cn_rn50.pt",
-}
-DEMO = "demo"
+from tusou.encoders.model_name import (
+    DEMO,
+    MODELS,
+    OpenClipModel,
+    PublishedModel,
+    parse_model,
+)
 
 _CACHE = Path("~/.cache/clip")  # as cn_clip
 _DEMO_FILE = Path(__file__).parent.parent / "demo" / "tusou-demo.pt"
@@ -26,24 +24,38 @@ _DOWNLOAD = LazyImport("cn_clip.clip.utils:_download")
 
 
 def find_weights(model: str, cache: Path | None = None) -> Weights:
-    """Find the checkpoint of a published name (downloaded once), of `demo`, or at a path.
+    """Find the files of a published name (downloaded once), of `demo`, or at a path.
 
     The cache is cn_clip's own, `~/.cache/clip`, unless given. Raises InvalidRequest for any
     other name or a proxy that cannot be used, BadModel when a file cannot be downloaded or read.
     """
-    if model in MODELS:
-        path = _cached(model, (cache or _CACHE).expanduser())
-    else:
-        path = _DEMO_FILE if model == DEMO else Path(model).expanduser()
-        if not (path.is_file() or is_model_folder(path)):
+    if model == DEMO:
+        return _open(_DEMO_FILE, DEMO, DEMO)
+    match parse_model(model):
+        case PublishedModel(name):
+            return _open(_cached(name, (cache or _CACHE).expanduser()), name, name)
+        case OpenClipModel(architecture, Path() as path) if path.is_file():
+            location = f"open_clip:{architecture}@{path.resolve()}"
+            return _open(path, path.name, location, open_clip=architecture)
+        case Path() as path if path.is_file() or is_model_folder(path):
+            return _open(path, path.name, str(path.resolve()))
+        case _:
             raise InvalidRequest(
                 f"No model {model!r}: use `{DEMO}`, one of {', '.join(MODELS)}, "
                 "or the path of a cn_clip checkpoint (.pt) or of a transformers folder."
             )
-    name = model if model in MODELS or model == DEMO else path.name
+
+
+def _open(
+    path: Path,
+    name: str,
+    location: str,
+    source: ModelSource | None = None,
+    open_clip: str | None = None,
+) -> Weights:
     try:
         file = ModelFolder(path) if path.is_dir() else CheckpointFile(path)
-        return Weights(path, name, file.digest, file=file)
+        return Weights(path, name, file.digest, source, open_clip, location, file)
     except OSError as error:
         raise BadModel(f"cannot read {path}: {error.strerror}") from error
 

@@ -15,7 +15,8 @@ def find_family(weights: Weights) -> Family:
     for family in FAMILIES:
         if family.matches(weights):
             return family
-    assert isinstance(weights.file, ModelFolder)
+    if not isinstance(weights.file, ModelFolder):
+        raise BadModel(f"{weights.name} is not a checkpoint of open_clip that Tusou encodes with")
     raise BadModel(
         f"{weights.name} is a model of type {weights.file.model_type!r}, which is of no family "
         "that Tusou encodes with: see docs/models.md"

@@ -30,7 +30,7 @@ class ChineseClip:
     name = "chinese-clip"
 
     def matches(self, weights: Weights) -> bool:
-        return not isinstance(weights.file, ModelFolder)
+        return not isinstance(weights.file, ModelFolder) and weights.open_clip is None
 
     def describe(self, _: Weights) -> EncoderRecord | None:
         return None
