@@ -69,6 +69,10 @@ class CommandRunner:
         self._echo = echo
         self.seconds = defaultdict[str, float](float)
 
+    def note(self, text: str) -> None:
+        """Echo a remark as a shell's comment."""
+        self._echo(f"# {text}")
+
     def command(self, verb: str, *arguments: str) -> list[str]:
         """Echo a command as it would be typed, and return the arguments that run it."""
         self._echo(" ".join(["$ tusou", verb, *map(_quote, arguments)]))

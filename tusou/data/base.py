@@ -136,6 +136,10 @@ class DatasetReader(ABC):
         """Return the names of the splits, at least one."""
         return [ONLY_SPLIT]
 
+    def describe(self) -> str | None:
+        """Describe what the files were taken for; None where their names say it."""
+        return None
+
     def images(self, split: str) -> ItemPool | None:  # noqa: ARG002
         """Return the images of a split; None if the format has none."""
         return None

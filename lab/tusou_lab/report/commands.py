@@ -67,7 +67,7 @@ class CommandWriter:
         )
 
     def _model(self, location: str) -> str:
-        return self._path(Path(location)) if Path(location).is_file() else location
+        return self._path(Path(location)) if Path(location).exists() else location
 
     def _search(self, run: ReportRun, places: dict[str, Path]) -> Iterator[str]:
         if run.bundle is None or run.path.is_dir():

@@ -6,6 +6,7 @@ from pathlib import Path
 from statistics import median
 
 from tusou.bundle.bundle import Bundle
+from tusou.bundle.model_record import EncoderRecord
 from tusou.core.errors import TusouError
 from tusou.data import open_dataset, split_source
 from tusou_lab.report.inputs import ReportRun
@@ -86,6 +87,7 @@ def setting_facts(run: ReportRun, words: Strings) -> Facts:
             "weights": manifest.model.sha256[:16],
             "dim": str(manifest.model.dim),
             "image_size": str(manifest.model.image_size),
+            **_encoder_facts(manifest.model.encoder, words),
             "preprocessing": manifest.preprocessing,
             "prompt": manifest.prompt_text or words["none"],
             "index": f"{manifest.index.factory} {manifest.index.tuning}".strip(),
@@ -93,6 +95,18 @@ def setting_facts(run: ReportRun, words: Strings) -> Facts:
             "build": ", ".join(f"{name} {value}" for name, value in manifest.build.items()),
         }
     return facts
+
+
+def _encoder_facts(encoder: EncoderRecord | None, words: Strings) -> Facts:
+    """Describe a model of another family than Chinese-CLIP."""
+    if encoder is None:
+        return {}
+    return {
+        "architecture": encoder.architecture,
+        "tokenizer": encoder.tokenizer,
+        "context_length": str(encoder.context_length),
+        "fit": words[encoder.transform.fit],
+    }
 
 
 def machine_facts(run: ReportRun) -> Facts:

@@ -52,6 +52,12 @@ class ReportRun:
         header = self.scored.run.header
         return header is None or header.settings.get("interpret") is not False
 
+    @property
+    def is_chinese_clip(self) -> bool:
+        """Return whether the model is a Chinese-CLIP, as far as the bundle tells."""
+        parts = self.bundle.manifest.model.parts if self.bundle else ()
+        return all(part.encoder is None for part in parts)
+
     def rankings(self) -> Iterator[tuple[JudgedQuery, tuple[ItemId, ...]]]:
         """Yield every query with its ranked items."""
         for query in self.scored.judgments.rows:

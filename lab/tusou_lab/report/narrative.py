@@ -137,7 +137,7 @@ def english_warning(run: ReportRun, words: Strings) -> str:
     """Return a sentence if most queries are in Latin letters, which the models hardly know."""
     texts = [row.text for row in run.scored.judgments.rows if row.text]
     latin = sum(text.isascii() and any(map(str.isalpha, text)) for text in texts)
-    if not texts or latin / len(texts) <= _MOSTLY:
+    if not texts or latin / len(texts) <= _MOSTLY or not run.is_chinese_clip:
         return ""
     return words["english_warning"].format(share=100 * latin / len(texts))
 
@@ -200,4 +200,5 @@ def improvements(
         yield words["improve_epochs"]
     else:
         yield words["improve_overfit"]
-    yield words["improve_model"]
+    is_chinese_clip = all(finding.run.is_chinese_clip for finding in findings)
+    yield words["improve_model" if is_chinese_clip else "improve_model_other"]

@@ -11,6 +11,7 @@ from time import perf_counter
 from tusou import __version__
 from tusou.cli.progress import Progress
 from tusou.core.hardware import describe_machine
+from tusou.text.script import common_language
 from tusou_lab.improve.ladder import Ladder, find_ladder, read_ladder
 from tusou_lab.improve.tables import ladder_parts
 from tusou_lab.report import sections
@@ -19,14 +20,14 @@ from tusou_lab.report.commands import CommandWriter
 from tusou_lab.report.comparison import compare_runs
 from tusou_lab.report.examples import ExampleBuilder, make_thumbnail
 from tusou_lab.report.facts import facts_part, machine_facts, setting_facts
-from tusou_lab.report.inputs import ReportData, ReportSpec, read_report_data
+from tusou_lab.report.inputs import ReportData, ReportRun, ReportSpec, read_report_data
 from tusou_lab.report.metric_names import metric_name
 from tusou_lab.report.model import Report, ReportFigure, ReportPart, ReportSection
 from tusou_lab.report.narrative import RunFindings, abstract, exploration, improvements
 from tusou_lab.report.notes import read_notes
 from tusou_lab.report.page import check_output, output_paths, write_report
 from tusou_lab.report.training import training
-from tusou_lab.strings import Strings, strings_in
+from tusou_lab.strings import Strings, strings_about, strings_in
 from tusou_lab.sweep.output import read_sweep
 from tusou_lab.sweep.run import SweepResult
 from tusou_lab.sweep.tables import experiment_chart, experiment_tables
@@ -63,7 +64,8 @@ def _build_report(
     commands: Sequence[str],
 ) -> Report:
     started = perf_counter()
-    words, runs = strings_in(spec.language), data.runs
+    runs = data.runs
+    words = strings_about(strings_in(spec.language), common_language(data.texts.values()))
     findings = [RunFindings(run, outcomes(run)) for run in runs]
     settings = facts_part(runs, (setting_facts(run, words) for run in runs), words)
     parts = {
@@ -71,7 +73,7 @@ def _build_report(
         "task": [*sections.task(runs, words)],
         "method": [*sections.method(runs, words)],
         "data": [*sections.data(runs, words)],
-        "settings": [ReportPart(text=words["settings_text"]), settings],
+        "settings": [ReportPart(text=words[_settings_text(runs)]), settings],
         "training": [*training(runs, words)],
         "results": [*sections.results(runs, words)],
         "comparison": [*compare_runs(runs, words)],
@@ -97,6 +99,12 @@ def _build_report(
         tuple(ReportSection(key, words[key], tuple(parts[key])) for key in parts if parts[key]),
         words["generated_by"].format(version=__version__, date=date),
     )
+
+
+def _settings_text(runs: Sequence[ReportRun]) -> str:
+    """Return the key of the text about preprocessing."""
+    is_chinese_clip = all(run.is_chinese_clip for run in runs)
+    return "settings_text" if is_chinese_clip else "settings_text_other"
 
 
 def key_code() -> str:

@@ -92,7 +92,9 @@ def method(runs: Sequence[ReportRun], words: Strings) -> Iterator[ReportPart]:
         ),
         (words["flow_search"].format(index=_shorten(index)), words["flow_score"]),
     )
-    yield ReportPart(words["method_space"], words["method_space_text"])
+    tower = words["text_tower_chinese_clip" if run.is_chinese_clip else "text_tower_other"]
+    space = words["method_space_text"].format(text_tower=tower)
+    yield ReportPart(words["method_space"], space)
     yield ReportPart(words["method_contrastive"], words["method_contrastive_text"])
     text = words["method_text"]
     yield ReportPart(words["method_search"], text, figure=ReportFigure("method", text, chart))

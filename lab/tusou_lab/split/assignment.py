@@ -5,7 +5,7 @@ from hashlib import blake2b
 
 from tusou.core.errors import BadDataset
 
-# Images go to the first of these splits that can still take them, else to the last.
+# Images go to the first of these splits that can still take them.
 SPLIT_ORDER = ("test", "valid", "train")
 
 
@@ -30,30 +30,37 @@ def merge_groups(count: int, groups: Iterable[Sequence[int]]) -> list[list[int]]
 
 
 def assign_splits(
-    ids: Sequence[str], groups: Iterable[Sequence[int]], shares: Mapping[str, float], seed: int
-) -> list[str]:
-    """Return the split of each image; `shares` has those of valid and test.
+    ids: Sequence[str], groups: Iterable[Sequence[int]], sizes: Mapping[str, float], seed: int
+) -> list[str | None]:
+    """Return the split of each image, None for one that is left out.
 
-    The order is that of digests of the seed and an id, so it does not depend on the order of the
-    source. Raises BadDataset if a split with a share would be empty.
+    `sizes` has those of valid and test: a share of the images below 1, a number of images from
+    1 on. It may have the number of images of train, which takes all that remain otherwise. The
+    order is that of digests of the seed and an id, so it does not depend on the order of the
+    source. Raises BadDataset if a split with a size would be empty.
     """
-    rooms = {name: round(share * len(ids)) for name, share in shares.items()}
+    rooms = {
+        name: round(size * len(ids)) if size < 1 else int(size) for name, size in sizes.items()
+    }
     merged = merge_groups(len(ids), groups)
 
     def digest(group: Sequence[int]) -> bytes:
         name = min(ids[position] for position in group)
         return blake2b(f"{seed}\n{name}".encode(), digest_size=16).digest()
 
-    splits = ["train"] * len(ids)
+    splits = list[str | None]([None] * len(ids))
     for group in sorted(merged, key=digest):
         for name in SPLIT_ORDER:
-            if name == "train" or rooms[name] >= len(group):
+            room = rooms.get(name)
+            if room is None or room >= len(group):
                 break
-        if name != "train":
-            rooms[name] -= len(group)
+        else:
+            continue
+        if room is not None:
+            rooms[name] = room - len(group)
         for position in group:
             splits[position] = name
-    empty = [name for name in SPLIT_ORDER if shares.get(name, 1) > 0 and name not in splits]
+    empty = [name for name in SPLIT_ORDER if sizes.get(name, 1) > 0 and name not in splits]
     if empty:
         raise BadDataset(
             f"{len(ids)} images in {len(merged)} groups that stay together are too few: "

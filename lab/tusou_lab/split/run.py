@@ -46,7 +46,8 @@ class SplitReport:
     splits: tuple[WrittenSplit, ...]
     near_duplicates: int  # images that stay beside one with the same bytes or the same look
     divided_queries: int  # queries whose correct images are in several splits: each has its part
-    queries_left_out: int  # queries without a correct image that could be read
+    queries_left_out: int  # queries without a correct image in a split
+    images_left_out: int  # images beyond the number that train may have
     notes: tuple[str, ...]
     failed: int  # images that could not be read
     failures: tuple[dict[str, object], ...]  # the first thousand
@@ -55,7 +56,7 @@ class SplitReport:
 def split(
     source: str,
     out: Path,
-    shares: Mapping[str, float],
+    sizes: Mapping[str, float],
     seed: int,
     progress: Progress,
     *,
@@ -63,7 +64,7 @@ def split(
     workers: int | None = None,
     force: bool = False,
 ) -> SplitReport:
-    """Divide the dataset at `source` into train and the splits of `shares`, valid and test.
+    """Divide the dataset at `source` into train, valid and test of the sizes of `assign_splits`.
 
     Images with the same bytes or the same look are in one split. A query is in each split that has
     a correct image of it, with the correct images there. Raises OutputExists if `out` exists,
@@ -81,7 +82,8 @@ def split(
         prints = [image.fingerprint for image in images]
         groups = [*group_same_bytes(prints), *group_near_duplicates(prints)]
         ids = [image.row.item_id for image in images]
-        split_of = dict(zip(ids, assign_splits(ids, groups, shares, seed), strict=True))
+        assigned = zip(ids, assign_splits(ids, groups, sizes, seed), strict=True)
+        split_of = {item_id: name for item_id, name in assigned if name is not None}
         parts = {
             name: _make_part(name, images, queries, split_of, progress)
             for name in NAMES
@@ -102,6 +104,7 @@ def split(
             near_duplicates=len({position for group in groups for position in group}),
             divided_queries=sum(count > 1 for count in spread),
             queries_left_out=spread.count(0),
+            images_left_out=len(ids) - len(split_of),
             notes=(
                 *(f"{number} {note}" for note, number in notes.items() if number),
                 *(f"skipped {note}" for note in pool.skipped.sentences()),
@@ -143,7 +146,7 @@ def _make_part(
     progress: Progress,
 ) -> SourceSplit:
     """Return one split to write; its images are read as they are written."""
-    members = [image for image in images if split_of[image.row.item_id] == name]
+    members = [image for image in images if split_of.get(image.row.item_id) == name]
     own = None
     if queries is not None:
         own = [

@@ -35,6 +35,12 @@ FACTS = {
         "This report was generated on {machine}; the analysis took {seconds:.1f} s.",
     ),
     "build": ("建库", "build"),
+    "architecture": ("架构", "architecture"),
+    "tokenizer": ("分词器", "tokenizer"),
+    "context_length": ("文本最长（词元）", "longest text (tokens)"),
+    "fit": ("图片适配", "image fit"),
+    "squash": ("缩放为正方形", "resized to a square"),
+    "crop": ("按短边缩放后居中裁剪", "resized by the shorter side, middle cut out"),
     "image_size": ("输入边长（像素）", "input size (pixels)"),
     # Labels of slices, as tusou.evaluation.slices names them
     "Chinese": ("中文", "Chinese"),

@@ -3,21 +3,24 @@
 METHOD = {
     "task": ("检索任务", "Task"),
     "task_text_to_image": (
-        ("用 {queries} 条中文查询在{pool}中检索相符的图片，每条查询返回相似度最高的 {depth} 张。"),
         (
-            "For each of {queries} Chinese queries, find matching images among {pool}; the "
+            "用 {queries} 条{language}查询在{pool}中检索相符的图片，"
+            "每条查询返回最相似的 {depth} 张。"
+        ),
+        (
+            "For each of {queries} {language}queries, find matching images among {pool}; the "
             "{depth} most similar images are returned."
         ),
     ),
     "task_image_to_text": (
         "用 {queries} 张图片在{pool}中检索描述它的文本，每张图片返回相似度最高的 {depth} 条。",
         (
-            "For each of {queries} images, find the Chinese texts that describe it among {pool}; "
-            "the {depth} most similar texts are returned."
+            "For each of {queries} images, find the {language}texts that describe it among "
+            "{pool}; the {depth} most similar texts are returned."
         ),
     ),
     "pool_text_to_image": (" {items} 张图片", "{items} images"),
-    "pool_image_to_text": (" {items} 条中文文本", "{items} texts"),
+    "pool_image_to_text": (" {items} 条{language}文本", "{items} texts"),
     "unknown_pool_text_to_image": ("图库", "the images of the pool"),
     "unknown_pool_image_to_text": ("文本库", "the texts of the pool"),
     "metric_definitions": (
@@ -56,19 +59,21 @@ METHOD = {
     "method_space_text": (
         (
             "模型由图像塔和文本塔组成。"
-            "图像塔（ViT 或 ResNet）把图片编码为向量，文本塔（中文 RoBERTa）"
+            "图像塔（ViT 或 ResNet）把图片编码为向量，文本塔（{text_tower}）"
             "把文本编码为同样维数的向量；"
             "两个向量都除以自身的长度（L2 归一化），落在同一个单位球面上。"
             "相符的图片和文本方向相近，所以可以直接用内积比较图片与文本。"
         ),
         (
             "The model has two towers. The image tower (a ViT or ResNet) encodes an image as a "
-            "vector, the text tower (a Chinese RoBERTa) encodes a text as a vector of the same "
+            "vector, the text tower ({text_tower}) encodes a text as a vector of the same "
             "dimension, and both are divided by their length (L2 normalisation), so that they lie "
             "on one unit sphere. An image and a text that fit point in similar directions and can "
             "be compared by their inner product."
         ),
     ),
+    "text_tower_chinese_clip": ("中文 RoBERTa", "a Chinese RoBERTa"),
+    "text_tower_other": ("Transformer", "a transformer"),
     "method_contrastive": ("对比学习", "Contrastive learning"),
     "method_contrastive_text": (
         (

@@ -5,10 +5,10 @@ NARRATIVE = {
     "abstract_scale": ("1", "4"),  # English takes about four times the characters
     "abstract_model": ("图文模型", "an image-text model"),
     "abstract_method": (
-        "本实验用 {model} 把图片与文本编码到同一向量空间，按余弦相似度做中文图文检索。",
+        "本实验用 {model} 把图片与文本编码到同一向量空间，按余弦相似度做{language}图文检索。",
         (
-            "Images and Chinese texts are encoded by {model} into one vector space and searched by "
-            "cosine similarity. "
+            "Images and {language}texts are encoded by {model} into one vector space and searched "
+            "by cosine similarity. "
         ),
     ),
     "abstract_pool": ("在 {items} 个条目中，", "Among {items} items, "),
@@ -164,6 +164,10 @@ NARRATIVE = {
     "improve_model": (
         "换用更大的模型（如 ViT-L-14、ViT-H-14）通常能提高召回率，代价是编码更慢。",
         "A larger model (ViT-L-14, ViT-H-14) usually finds more and encodes more slowly.",
+    ),
+    "improve_model_other": (
+        "换用同系列更大的模型通常能提高召回率，代价是编码更慢。",
+        "A larger model of the same family usually finds more and encodes more slowly.",
     ),
     "explored": ("自主探索：", "Own exploration: "),
     "explored_prompt": (

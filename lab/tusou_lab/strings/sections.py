@@ -1,7 +1,10 @@
 """Strings of sections: headings, their introductions, and charts."""
 
 SECTIONS = {
-    "title": ("中文图文检索实验报告", "Chinese image retrieval report"),
+    "title": ("{language}图文检索实验报告", "Report on {language}image retrieval"),
+    "language_Chinese": ("中文", "Chinese "),
+    "language_English": ("英文", "English "),
+    "language_other": ("", ""),
     "contents": ("目录", "Contents"),
     "data": ("数据与划分", "Data and split"),
     "settings_text": (
@@ -15,6 +18,19 @@ SECTIONS = {
             "texts are lower-cased, their quotes unified, and tokenised. All vectors are L2 "
             "normalised. Image vectors are computed once and kept in the bundle; query vectors are "
             "cached, so that no text is encoded twice."
+        ),
+    ),
+    "settings_text_other": (
+        (
+            "图片按模型自己的方式缩放、裁剪和标准化，文本用模型自己的分词器切分，见下表。"
+            "所有向量都做 L2 归一化。图片向量建库时计算一次，存入索引包，之后的查询不再编码图片；"
+            "查询向量也会缓存，同样的文本只编码一次。"
+        ),
+        (
+            "Images are resized, cropped and standardised, and texts tokenised, as the model's own "
+            "files say; see the table. All vectors are L2 normalised. Image vectors are computed "
+            "once and kept in the bundle; query vectors are cached, so that no text is encoded "
+            "twice."
         ),
     ),
     "training": ("训练", "Training"),

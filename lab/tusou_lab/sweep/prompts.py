@@ -1,6 +1,6 @@
 """Prompts to compare (templates and their ensemble), and the vectors of queries under them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from tusou.core.unit_vectors import join_parts, mean_of_units
 from tusou.encoders import ModelWeights, TextEncoder, Weights, load_text_encoder
 from tusou.retrieval.query import Query, combine
 from tusou.text.prompt import fill_prompt
+from tusou.text.script import common_language
 from tusou_lab.embedding_cache import EmbeddingCache, conditions
 
 PLACEHOLDER = "{query}"
@@ -33,8 +34,22 @@ PHOTO_PROMPTS = (
 )
 
 
-def prompts_for(pool: Path) -> tuple[str, ...]:
-    """Return prompts that suit a pool: those for shops if it is one of MUGE's files or folders."""
+# For texts in English: as in CLIP's zero-shot templates.
+ENGLISH_PROMPTS = (
+    PLACEHOLDER,
+    "a photo of {query}",
+    "a picture of {query}",
+    "an image that shows {query}",
+)
+
+
+def prompts_for(pool: Path, texts: Iterable[str]) -> tuple[str, ...]:
+    """Return prompts that suit the language of the queries and the pool.
+
+    A pool is a shop's if it is one of MUGE's files or folders.
+    """
+    if common_language(texts) == "English":
+        return ENGLISH_PROMPTS
     is_shop = pool.name.startswith("MR_") or (pool.is_dir() and any(pool.glob("MR_*_imgs.tsv")))
     return SHOP_PROMPTS if is_shop else PHOTO_PROMPTS
 

@@ -71,7 +71,8 @@ def sweep(
     base = _make_base(bundle, judgments, spec)
     runner = ExperimentRunner(base, vectors)
     factories = spec.factories or default_factories(bundle.item_count)
-    templates = spec.templates or prompts_for(Path(bundle.manifest.source.path))
+    asked = [row.text for row in judgments.rows if row.text is not None]
+    templates = spec.templates or prompts_for(Path(bundle.manifest.source.path), asked)
     # A factory string, and the tuning that may follow it after a space.
     split = [factory.strip().partition(" ") for factory in factories]
     experiments = (

@@ -21,6 +21,9 @@ def walkthrough(
         str | None,
         typer.Option(help="MODEL; demo for drawn data, ViT-B-16 for --data."),
     ] = None,
+    epochs: Annotated[
+        int, typer.Option(min=0, help="With flickr8k: epochs to fine-tune on train as well.")
+    ] = 0,
     items: Annotated[int, typer.Option(min=50, help="Images to draw in a split.")] = 1000,
     queries: Annotated[int, typer.Option(min=10, help="Queries to draw in a split.")] = 200,
     seed: Seed = 2024,
@@ -32,10 +35,12 @@ def walkthrough(
     from tusou_lab.walkthrough import flickr8k, muge, teddy
     from tusou_lab.walkthrough.exercise import ExerciseInputs, run_exercise
 
+    if epochs and exercise != "flickr8k":
+        raise typer.BadParameter("only flickr8k trains", param_hint="--epochs")
     with plain_errors():
         run = {"muge": muge, "flickr8k": flickr8k, "teddy": teddy}[exercise].run
         size, echo = ToySize(items, queries, seed), partial(echo_command, err=as_json)
-        inputs = ExerciseInputs(size, data, model or ("ViT-B-16" if data else "demo"))
+        inputs = ExerciseInputs(size, data, model or ("ViT-B-16" if data else "demo"), epochs)
         report = run_exercise(run, folder, inputs, echo, force=force)
     if as_json:
         print_json(asdict(report))

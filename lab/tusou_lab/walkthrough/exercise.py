@@ -24,6 +24,7 @@ class ExerciseInputs:
     size: ToySize
     data: str | None = None  # a folder, or DATA#SPLIT
     model: str = "demo"
+    epochs: int = 0  # of a fine-tuning on train, where the exercise has one
 
     @property
     def index_options(self) -> list[str]:

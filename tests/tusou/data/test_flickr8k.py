@@ -36,6 +36,20 @@ SAME = [("1.jpg#0", "一只狗", ("1.jpg",)), ("1.jpg#1", "狗,在跑", ("1.jpg"
         pytest.param(
             "captions.json", '[{"image": "1.jpg", "captions": ["一只狗", "狗,在跑"]}]', id="json"
         ),
+        pytest.param("captions.json", '{"1.jpg": ["一只狗", "狗,在跑"]}', id="object"),
+        pytest.param("captions.json", '{"images/1": ["一只狗", "狗,在跑"]}', id="object-of-paths"),
+        pytest.param(
+            "captions.json",
+            '[{"image": "1.jpg", "caption": "一只狗"}, {"image": "1.jpg", "caption": "狗,在跑"}]',
+            id="rows",
+        ),
+        pytest.param(
+            "dataset_flickr8k.json",
+            '{"images": [{"filename": "1.jpg", "imgid": 0, "sentences": [{"raw": "一只狗"}, '
+            '{"tokens": ["狗"], "raw": "狗,在跑"}]}], "dataset": "flickr8k"}',
+            id="karpathy",
+        ),
+        pytest.param("captions.csv", "image,caption\n1.jpg,一只狗\n1.jpg,狗,在跑\n", id="csv"),
         pytest.param("Flickr8k.token.txt", "1.jpg#0\t一只狗\n1.jpg#1\t狗,在跑\n", id="token"),
         pytest.param(
             "Flickr8k.token.txt", "1.jpg#0\t一只狗\r\n1.jpg#1\t狗,在跑".encode("gbk"), id="gbk"
@@ -111,7 +125,7 @@ def test_ids_written_by_convert_are_read(tmp_path: Path) -> None:
 
 
 def test_unusable_entries_are_named(tmp_path: Path) -> None:
-    rows = [{"image": 1, "captions": []}, {"image": "1.jpg", "captions": "狗"}, 3]
+    rows = [{"image": 1, "captions": []}, {"image": "1.jpg", "captions": 7}, 3]
     assert read_queries(flickr(tmp_path, captions__json=json.dumps(rows))) == [
         (1, 'not an object with "image" and "captions"'),
         (2, '"captions" is not a list of texts'),
@@ -136,3 +150,45 @@ def test_an_invalid_caption_file_is_refused(
 ) -> None:
     with pytest.raises(BadDataset, match=message):
         read_queries(flickr(tmp_path, captions__json=content))
+
+
+def test_karpathys_file_divides_its_images(tmp_path: Path) -> None:
+    images = [
+        {"filename": f"{n}.jpg", "split": split, "sentences": [{"raw": f"狗 {n}"}]}
+        for n, split in ((2, "test"), (1, "train"), (3, "train"))
+    ]
+    root = flickr(tmp_path, dataset_flickr8k__json=json.dumps({"images": images}))
+    assert open_dataset(str(root)).splits() == ["train", "test"]
+    assert [item[0] for item in read_items(f"{root}#train")] == ["1.jpg", "3.jpg"]
+    assert read_queries(f"{root}#test") == [("2.jpg#0", "狗 2", ("2.jpg",))]
+    del images[1]["split"]
+    root = flickr(tmp_path / "b", dataset_flickr8k__json=json.dumps({"images": images}))
+    assert open_dataset(str(root)).splits() == ["all"]
+
+
+def test_cocos_annotations_keep_their_ids(tmp_path: Path) -> None:
+    content = {
+        "images": [{"id": 17, "file_name": "1.jpg"}],
+        "annotations": [
+            {"id": 5, "image_id": 17, "caption": "一只狗"},
+            {"id": 6, "image_id": 18, "caption": "没有这张"},
+        ],
+    }
+    assert read_queries(flickr(tmp_path, captions__json=json.dumps(content))) == [
+        (2, "an annotation without an image of the file"),
+        (5, "一只狗", ("1.jpg",)),
+    ]
+
+
+def test_a_reader_says_what_it_understood(tmp_path: Path) -> None:
+    content = {"1.jpg": ["a dog", "a dog runs"], "9.jpg": ["absent"]}
+    reader = open_dataset(str(flickr(tmp_path / "a", captions__json=json.dumps(content)))).reader
+    assert reader.describe() == (
+        "captions.json: an object of images, each with its captions; 3 captions of 2 images, "
+        "1 of which are not in images; no splits"
+    )
+    reader = open_dataset(str(listed(flickr(tmp_path / "b", Flickr8k__token__txt=TOKENS)))).reader
+    assert reader.describe() == (
+        "Flickr8k.token.txt: a line for each caption; 4 captions of 3 images, "
+        "1 of which are not in images; lists of splits"
+    )

@@ -196,6 +196,23 @@ def test_a_large_group_goes_to_train() -> None:
     assert (splits.count("valid"), splits.count("test")) == (4, 2)
 
 
+def test_numbers_of_images_are_kept_exactly() -> None:
+    sizes = {"valid": 10, "test": 10, "train": 60}
+    splits = assign_splits([str(n) for n in range(81)], [[0, 1], [2, 3, 4]], sizes, 0)
+    assert {name: splits.count(name) for name in sizes} == sizes
+    assert splits.count(None) == 1
+    with pytest.raises(BadDataset, match=r"too few: valid and train would be empty"):
+        assign_splits([str(n) for n in range(8)], [], sizes, 0)
+
+
+def test_what_train_does_not_take_is_left_out_with_its_queries(tmp_path: Path) -> None:
+    source, sizes = flickr8k(tmp_path / "source"), {"valid": 5, "test": 5, "train": 28}
+    report = split(str(source), tmp_path / "out", sizes, 1, NoProgress(), workers=1)
+    counts = {part.split: (part.items, part.queries) for part in report.splits}
+    assert counts == {"train": (28, 140), "valid": (5, 25), "test": (5, 25)}
+    assert (report.images_left_out, report.queries_left_out) == (2, 10)
+
+
 def test_images_that_cannot_be_read_are_counted(tmp_path: Path) -> None:
     source = muge(tmp_path / "source", **{"500": b"no image"})
     report = divide(source, tmp_path / "out")
@@ -265,3 +282,8 @@ def test_the_command_prints_each_split(tmp_path: Path) -> None:
     assert json.loads((out / "split.json").read_text("utf-8")) == report
     wrong = [str(source), "--out", str(out), "--valid", "0.6", "--test", "0.4"]
     assert CliRunner().invoke(app, wrong).exit_code == 2
+    assert CliRunner().invoke(app, [*wrong[:3], "--valid", "1.5"]).exit_code == 2
+    words = [str(source), "--out", str(out), "--workers", "1", "--force", "--train", "20"]
+    done = CliRunner().invoke(app, [*words, "--valid", "8", "--test", "4"])
+    assert done.stdout.splitlines()[0].startswith("train: 20 images")
+    assert "8 images are in no split" in done.stderr

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from tusou_lab.sweep.prompts import (
+    ENGLISH_PROMPTS,
     ENSEMBLE,
     PHOTO_PROMPTS,
     SHOP_PROMPTS,
@@ -50,9 +51,14 @@ def test_only_several_templates_have_an_ensemble() -> None:
     assert with_ensemble(("{query}",)) == (Prompt("{query}", ("{query}",)),)
 
 
+CHINESE = ["碎花吊带裙", "two 连衣裙"]
+
+
 def test_prompts_of_shops_are_for_the_pools_of_shops(tmp_path: Path) -> None:
-    assert prompts_for(tmp_path / "MR_test_imgs.tsv") == SHOP_PROMPTS
-    assert prompts_for(tmp_path) == PHOTO_PROMPTS
+    assert prompts_for(tmp_path / "MR_test_imgs.tsv", CHINESE) == SHOP_PROMPTS
+    assert prompts_for(tmp_path, CHINESE) == PHOTO_PROMPTS
     assert not [prompt for prompt in PHOTO_PROMPTS if "商品" in prompt or "搜索" in prompt]
     (tmp_path / "MR_valid_imgs.tsv").touch()
-    assert prompts_for(tmp_path) == SHOP_PROMPTS
+    assert prompts_for(tmp_path, CHINESE) == SHOP_PROMPTS
+    english = ["A dog runs in the snow .", "Two men on bikes", "nike"]
+    assert prompts_for(tmp_path, english) == ENGLISH_PROMPTS

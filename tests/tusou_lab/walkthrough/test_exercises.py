@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -19,6 +20,7 @@ from typer.testing import CliRunner
 from tusou.cli.main import VERBS
 from tusou.core.errors import BadDataset, InvalidRequest
 from tusou.core.lazy_import import LazyImport
+from tusou.data import open_dataset
 
 pytestmark = pytest.mark.services
 
@@ -168,6 +170,80 @@ def test_the_files_of_flickr8k_cn_in_one_command(tmp_path: Path, tiny_model: Pat
     assert all(".jpg#zhc#" in json.dumps(row) for row in ranked)
     assert made[0].exists()
     assert "toy" not in verbs("\n".join(runner.lines))
+
+
+def write_undivided(root: Path, *, count: int = 40) -> None:
+    """Write English captions without lists, an absent image, and a GIF called .jpg."""
+    (root / "images").mkdir(parents=True)
+    captions = {}
+    for number in range(count):
+        name = f"{1000268201 + number}_{number:x}93b08cb0e.jpg"
+        captions[name] = [f"A child in a pink dress is on stair {number}-{n} ." for n in range(5)]
+        if number != ABSENT:
+            form = "GIF" if number == GIF else "JPEG"
+            (root / "images" / name).write_bytes(image_bytes(number, form=form))
+    (root / "captions.json").write_text(json.dumps(captions))
+
+
+@pytest.mark.timeout(300)
+def test_files_without_splits_and_in_english(tmp_path: Path, tiny_model: Path) -> None:
+    write_undivided(tmp_path / "own" / "flickr8k")
+    runner = InProcessRunner()
+    (tmp_path / "run").mkdir()
+    inputs = own(tmp_path / "own", tiny_model)
+    metrics, (_, twin) = flickr8k.run(tmp_path / "run", inputs, runner)
+    assert runner.lines[0] == (
+        "# captions.json: an object of images, each with its captions; 200 captions of 40 images, "
+        "1 of which are not in images; no splits"
+    )
+    split = json.loads((tmp_path / "run" / "split" / "split.json").read_text())
+    assert [(part["items"], part["queries"]) for part in split["splits"]] == [
+        (29, 145),
+        (5, 25),
+        (5, 25),
+    ]
+    assert (split["seed"], split["failed"], split["queries_left_out"]) == (5, 0, 5)
+    assert metrics.keys() == {"text_to_image", "image_to_text"}
+    report = twin.read_text("utf-8")
+    assert report.startswith("# 英文图文检索实验报告")
+    assert "25 条英文查询" in report
+    assert "商品" not in report
+    assert "a photo of {query}" in report
+    assert verbs("\n".join(runner.lines))[:3] == ["split", "convert", "index"]
+
+
+@pytest.mark.timeout(300)
+def test_fine_tuning_is_measured_beside_the_given_model(tmp_path: Path, tiny_model: Path) -> None:
+    write_undivided(tmp_path / "own")
+    runner = InProcessRunner()
+    (tmp_path / "run").mkdir()
+    inputs = replace(own(tmp_path / "own", tiny_model), epochs=1)
+    metrics, (_, twin) = flickr8k.run(tmp_path / "run", inputs, runner)
+    assert list(metrics) == [
+        "text_to_image",
+        "image_to_text",
+        "text_to_image_tuned",
+        "image_to_text_tuned",
+    ]
+    report = twin.read_text("utf-8")
+    assert "text_to_image（A）与 text_to_image_tuned（B）" in report
+    assert "在 145 条查询上训练 1 轮" in report
+    assert verbs("\n".join(runner.lines)).count("train") == 1
+
+
+def test_flickr8k_is_divided_as_its_authors_did(tmp_path: Path) -> None:
+    rows = [{"image": f"{n}.jpg", "caption": "A dog ."} for n in range(8000)]
+    (tmp_path / "images").mkdir()
+    (tmp_path / "captions.json").write_text(json.dumps(rows))
+    dataset = open_dataset(str(tmp_path))
+    assert flickr8k.split_sizes(dataset) == [
+        *("--train", "6000"),
+        *("--valid", "1000"),
+        *("--test", "1000"),
+    ]
+    (tmp_path / "captions.json").write_text(json.dumps(rows[1:]))
+    dataset = open_dataset(str(tmp_path))
+    assert flickr8k.split_sizes(dataset) == ["--valid", "0.125", "--test", "0.125"]
 
 
 @pytest.mark.timeout(300)

@@ -1,6 +1,5 @@
 """Flickr8k and its Chinese captions: a folder of images, a file of captions, lists of splits."""
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -8,20 +7,20 @@ from functools import cached_property
 from pathlib import Path
 from typing import Self
 
-from tusou.core.errors import BadDataset
-from tusou.core.ids import Failure, ItemId, is_id
+from tusou.core.ids import Failure, ItemId
 from tusou.data.base import ONLY_SPLIT, DatasetQuery, DatasetReader, ItemPool, sort_splits
 from tusou.data.captions import Caption, caption_queries
 from tusou.data.csv_reader import TableRow, read_table, read_text_lines
+from tusou.data.formats.caption_json import CaptionJson, read_caption_json
 from tusou.data.listed_images import ListedImage, ListedImages, list_folder, list_image
-from tusou.data.text_file import read_text_bytes
 
 # In order of preference: Chinese captions before English ones.
 _CAPTION_FILES = (
     re.compile(r"captions\.json"),
     re.compile(r"flickr8kzhc\.captions?\.txt"),
     re.compile(r"flickr8kzh\w+\.captions?\.txt"),
-    re.compile(r"captions\.txt"),
+    re.compile(r"dataset_flickr8k\w*\.json"),
+    re.compile(r"captions\.(txt|csv)"),
     re.compile(r"Flickr8k\.token\.txt"),
     re.compile(r"flickr8ken\w*\.captions?\.txt"),
 )
@@ -65,8 +64,20 @@ class Flickr8k(DatasetReader):
         return cls(root, captions[0], images) if captions and images else None
 
     def splits(self) -> Sequence[str]:
-        """Return the splits that have a list, or `all`."""
-        return sort_splits(self._lists) or [ONLY_SPLIT]
+        """Return the splits that have a list, or that the captions name, or `all`."""
+        return sort_splits(self._lists or self._json_splits) or [ONLY_SPLIT]
+
+    def describe(self) -> str:
+        """Describe the files: the shape of the captions, and what divides them into splits."""
+        shape = self._json.shape if self._json else _TEXT_SHAPES[_read_as_table(self._captions)]
+        captions = [row for row in self._read_captions() if isinstance(row, Caption)]
+        named = {self._complete_name(str(caption.item_id)) for caption in captions}
+        counts = f"{len(captions):,} captions of {len(named):,} images"
+        missing = len(named - self._names)
+        absent = f", {missing:,} of which are not in {self._images.name}" if missing else ""
+        splits = "lists of splits" if self._lists else "splits in the captions"
+        divided = splits if self._lists or self._json_splits else "no splits"
+        return f"{self._captions.name}: {shape}; {counts}{absent}; {divided}"
 
     def images(self, split: str) -> ItemPool:
         return ListedImages(self._images, self._list_images(split))
@@ -77,17 +88,30 @@ class Flickr8k(DatasetReader):
 
     def _captions_of(self, split: str) -> Iterator[Caption | Failure]:
         names = {row.name for row in self._list_images(split) if isinstance(row, ListedImage)}
-        for caption in _read_captions(self._captions):
+        for caption in self._read_captions():
             if isinstance(caption, Failure):
                 yield caption
                 continue
             name = self._complete_name(str(caption.item_id))
-            if name in names or split not in self._lists:
+            if name in names or split == ONLY_SPLIT:
                 yield replace(caption, item_id=self._ids.get(name, name))
+
+    def _read_captions(self) -> Iterator[Caption | Failure]:
+        """Yield the captions of the file; `item_id` is the image's name."""
+        if self._json is None:
+            yield from _read_text_file(self._captions)
+            return
+        for entry in self._json.entries:
+            if isinstance(entry, Failure):
+                yield entry
+            else:
+                yield from entry.captions()
 
     def _list_images(self, split: str) -> Iterator[ListedImage | Failure]:
         if split not in self._lists:
-            for number, name in enumerate(sorted(self._names), start=1):
+            in_split = self._json_splits.get(split)
+            names = sorted(self._names) if in_split is None else in_split
+            for number, name in enumerate(names, start=1):
                 yield list_image(number, name, self._ids.get(name))
             return
         for line in read_text_lines(self._lists[split]):
@@ -98,61 +122,49 @@ class Flickr8k(DatasetReader):
                 yield list_image(line[0], name, self._ids.get(name))
 
     def _complete_name(self, name: str) -> str:
-        """Return a file name with its ending, which Flickr8k-CN leaves out."""
-        return name if name in self._names or f"{name}.jpg" not in self._names else f"{name}.jpg"
+        """Return a file name with its ending and without a folder, as it is among the images."""
+        if name in self._names:
+            return name
+        *folders, last = re.split(r"[/\\]", name)
+        if ".." in folders:
+            return name
+        return next((each for each in (last, f"{last}.jpg") if each in self._names), name)
 
     @cached_property
     def _names(self) -> frozenset[str]:
         return frozenset(path.name for path in self._images.iterdir() if path.name[0] != ".")
 
     @cached_property
-    def _ids(self) -> dict[str, ItemId]:
-        """Item ids that differ from the file names, by file name; only `captions.json` has any."""
-        if self._captions.suffix != ".json":
+    def _json(self) -> CaptionJson | None:
+        return read_caption_json(self._captions) if self._captions.suffix == ".json" else None
+
+    @cached_property
+    def _json_splits(self) -> dict[str, list[str]]:
+        """The names of the images of each split, if the captions say so and no lists do."""
+        if self._json is None or self._lists:
             return {}
-        entries = (entry for entry in _load_entries(self._captions) if isinstance(entry, dict))
         return {
-            str(entry["image"]): entry["item_id"]
-            for entry in entries
-            if "image" in entry and is_id(entry.get("item_id"))
+            split: list(dict.fromkeys(self._complete_name(image.name) for image in images))
+            for split, images in self._json.splits.items()
         }
 
-
-def _read_captions(path: Path) -> Iterator[Caption | Failure]:
-    """Yield the captions of a file, whose name tells its format; `item_id` is the image's name."""
-    if path.suffix == ".json":
-        return _read_json(path)
-    if path.name == "captions.txt" and _is_table(path):
-        return _read_csv(path)
-    return _read_tokens(path)
+    @cached_property
+    def _ids(self) -> dict[str, ItemId]:
+        """Item ids that differ from the file names, by file name; only `captions.json` has any."""
+        images = self._json.images if self._json else ()
+        return {image.name: image.item_id for image in images if image.item_id is not None}
 
 
-def _read_json(path: Path) -> Iterator[Caption | Failure]:
-    for number, entry in enumerate(_load_entries(path), start=1):
-        if not isinstance(entry, dict) or not isinstance(name := entry.get("image"), str):
-            yield Failure(number, None, 'not an object with "image" and "captions"')
-            continue
-        texts, ids = entry.get("captions"), entry.get("caption_ids")
-        if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-            yield Failure(number, name, '"captions" is not a list of texts')
-            continue
-        text_ids = ids if isinstance(ids, list) and len(ids) == len(texts) else [None] * len(texts)
-        for text, text_id in zip(texts, text_ids, strict=True):
-            yield Caption(number, text, name, text_id if is_id(text_id) else None)
+# By whether a text file is a table.
+_TEXT_SHAPES = {True: "a table of images and captions", False: "a line for each caption"}
 
 
-def _load_entries(path: Path) -> list[object]:
-    try:
-        entries = json.loads(read_text_bytes(path).decode())
-    except UnicodeDecodeError as error:
-        raise BadDataset(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8") from None
-    except json.JSONDecodeError as error:
-        raise BadDataset(f"{path}:{error.lineno}: not JSON ({error.msg})") from None
-    except RecursionError:
-        raise BadDataset(f"{path}: not JSON (nested too deeply)") from None
-    if not isinstance(entries, list):
-        raise BadDataset(f'{path}: not a list of {{"image", "captions"}}')
-    return entries
+def _read_text_file(path: Path) -> Iterator[Caption | Failure]:
+    return _read_csv(path) if _read_as_table(path) else _read_tokens(path)
+
+
+def _read_as_table(path: Path) -> bool:
+    return path.name in {"captions.txt", "captions.csv"} and _is_table(path)
 
 
 def _is_table(path: Path) -> bool:
