@@ -1,6 +1,6 @@
 """Judgments: queries with their correct items, from query files, captions, datasets or qrels."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -17,6 +17,8 @@ from tusou.data.text_file import read_text_bytes
 from tusou.evaluation import trec
 from tusou.evaluation.metrics import JudgedRanking
 from tusou.evaluation.runs import Run, quote_id, split_row
+from tusou.evaluation.sampled import SampledRanking
+from tusou.evaluation.trec import TrecJudgment
 
 T = TypeVar("T")
 
@@ -30,6 +32,8 @@ class JudgedQuery:
     text: str | None  # None for an image, and for a TREC topic
     grades: Mapping[ItemId, int] | None
     category: str | None = None
+    # Of each judged item, that it was drawn; None where all of a pool was judged.
+    probabilities: Mapping[ItemId, float] | None = None
 
     @property
     def correct(self) -> list[ItemId]:
@@ -58,7 +62,7 @@ class Judgments:
 
 
 def read_judgments(source: Path | str, direction: Direction | None = None) -> Judgments:
-    """Read a query file, `{"image_id" or "item_id", "text_ids"}` rows, or TREC judgments.
+    """Read a query file, `{"image_id" or "item_id", "text_ids"}` rows, or TREC qrels or prels.
 
     `source` may also be a dataset of another format, `DATA#SPLIT`: its texts are the queries and
     its images the items, or the other way round for the `direction` image_to_text. Raises
@@ -70,7 +74,9 @@ def read_judgments(source: Path | str, direction: Direction | None = None) -> Ju
     lines = split_lines(read_text_bytes(path))
     first_line = lines[0] if lines else b""
     if trec.is_qrels(first_line):
-        return _read_qrels(path, lines)
+        return _read_trec(path, lines, trec.parse_qrels_row)
+    if trec.is_prels(first_line):
+        return _read_trec(path, lines, trec.parse_prels_row)
     if b'"text_ids"' in first_line:
         return _read_image_queries(path, lines)
     return Judgments(path, tuple(map(_judge_query, read_queries(path))))
@@ -85,6 +91,7 @@ def unify_id_types(run: Run, judgments: Judgments) -> tuple[Run, Judgments]:
             row,
             query_id=str(row.query_id),
             grades=None if row.grades is None else _string_keys(row.grades),
+            probabilities=None if row.probabilities is None else _string_keys(row.probabilities),
         )
         for row in judgments.rows
     )
@@ -103,6 +110,15 @@ def unify_id_types(run: Run, judgments: Judgments) -> tuple[Run, Judgments]:
 def judge_run(run: Run, judgments: Judgments) -> list[JudgedRanking]:
     """Return each query's ranking with its correct items, in the order of the judgments."""
     return [JudgedRanking(run.rankings[row.query_id], row.grades or {}) for row in judgments.rows]
+
+
+def sample_run(run: Run, judgments: Judgments) -> list[SampledRanking]:
+    """Return each query's ranking with its drawn judgments; nothing unless they were drawn."""
+    return [
+        SampledRanking(run.rankings[row.query_id], row.grades or {}, row.probabilities)
+        for row in judgments.rows
+        if row.probabilities is not None
+    ]
 
 
 def _read_dataset(source: str, direction: Direction) -> Judgments:
@@ -151,17 +167,24 @@ def _parse_image_query(line: bytes) -> tuple[ItemId, list[ItemId]]:
     return image_id, text_ids
 
 
-def _read_qrels(path: Path, lines: list[bytes]) -> Judgments:
+def _read_trec(path: Path, lines: list[bytes], parse: Callable[[bytes], TrecJudgment]) -> Judgments:
     first_lines: dict[ItemId, int] = {}
     grades: dict[ItemId, dict[ItemId, int]] = {}
+    probabilities: dict[ItemId, dict[ItemId, float]] = {}
     problems: list[LineProblem] = []
-    for line, (topic, item, grade) in parse_lines(lines, trec.parse_qrels_row, problems):
+    for line, judgment in parse_lines(lines, parse, problems):
+        topic, item = judgment.topic, judgment.item
         first_lines.setdefault(topic, line)
         if item in grades.setdefault(topic, {}):
             problems.append((line, f"item {item} of topic {topic} is judged twice"))
-        grades[topic][item] = grade
+        grades[topic][item] = judgment.grade
+        if judgment.probability is not None:
+            probabilities.setdefault(topic, {})[item] = judgment.probability
     _raise_problems(path, problems)
-    rows = (JudgedQuery(line, topic, None, grades[topic]) for topic, line in first_lines.items())
+    rows = (
+        JudgedQuery(line, topic, None, grades[topic], probabilities=probabilities.get(topic))
+        for topic, line in first_lines.items()
+    )
     return Judgments(path, tuple(rows), string_ids=True, positives_only=True)
 
 

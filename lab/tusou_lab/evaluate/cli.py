@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 # Options that `tusou compare` has too.
 Answers = Annotated[
-    str, typer.Option(help="Query file with the correct items, TREC qrels, or DATA#SPLIT.")
+    str, typer.Option(help="Query file with the correct items, TREC qrels or prels, or DATA#SPLIT.")
 ]
 TopK = Annotated[
     int | None,
@@ -50,7 +50,9 @@ def evaluate(
     top_k: TopK = None,
     save: Annotated[
         list[Path] | None,
-        typer.Option(help="File to write: .jsonl (a run), .trec, .qrels; .zip or .csv to submit."),
+        typer.Option(
+            help="File to write: .jsonl (a run), .trec, .qrels, .prels; .zip or .csv to submit."
+        ),
     ] = None,
     no_interpret: Annotated[
         bool,
@@ -155,9 +157,10 @@ def _warn(evaluation: "Evaluation") -> None:
 
 
 def _print_table(evaluation: "Evaluation") -> None:
+    width = max(13, *map(len, evaluation.percent)) + 1
     for name, percent in evaluation.percent.items():
         low, high = evaluation.interval[name]
-        typer.echo(f"{name:<14}{percent:7.2f} %   {low:6.2f} .. {high:6.2f}")
+        typer.echo(f"{name:<{width}}{percent:7.2f} %   {low:6.2f} .. {high:6.2f}")
     typer.echo(f"{evaluation.queries} queries, {evaluation.without_answer} without a correct item")
     if evaluation.index_recall:
         typer.echo("\nThe approximate index compared with exact search:")

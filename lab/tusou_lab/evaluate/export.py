@@ -14,6 +14,7 @@ _FORMATS = {
     ".jsonl": "a run file",
     ".trec": "a TREC run",
     ".qrels": "the answers as TREC judgments",
+    ".prels": "judgments of items drawn at random",
     ".zip": "a MUGE submission",
     ".csv": "Teddy Cup's table",
 }
@@ -43,5 +44,19 @@ def save(path: Path, run: Run, judgments: Judgments) -> None:
     elif path.suffix == ".trec":
         text = trec.format_run(rankings, run.scores, header.bundle or "tusou")
     else:
-        text = trec.format_qrels({query.query_id: query.grades or {} for query in judgments.rows})
+        text = _format_judgments(path, judgments)
     write_file(path, text.encode())
+
+
+def _format_judgments(path: Path, judgments: Judgments) -> str:
+    grades = {query.query_id: query.grades or {} for query in judgments.rows}
+    drawn = {query.query_id: query.probabilities or {} for query in judgments.rows}
+    if path.suffix == ".prels":
+        if not all(drawn.values()):
+            raise InvalidRequest(f"--save {path}: the judgments were not drawn; save .qrels")
+        return trec.format_prels(grades, drawn, "tusou")
+    if any(drawn.values()):
+        raise InvalidRequest(
+            f"--save {path}: qrels cannot hold the probabilities of the judgments; save .prels"
+        )
+    return trec.format_qrels(grades)

@@ -8,9 +8,11 @@ from typing import Any
 from tusou.cli.progress import Progress
 from tusou.data.submission import Direction
 from tusou.evaluation.bootstrap import intervals
-from tusou.evaluation.judgments import Judgments, judge_run
+from tusou.evaluation.incomplete import has_incorrect, incomplete_metrics
+from tusou.evaluation.judgments import Judgments, judge_run, sample_run
 from tusou.evaluation.metrics import Values, means, per_query
 from tusou.evaluation.runs import Run
+from tusou.evaluation.sampled import estimate_metrics
 from tusou.evaluation.slices import QuerySlice, slice_queries
 from tusou_lab.evaluate.loading import load
 from tusou_lab.evaluate.search_bundle import BundleSearchSpec
@@ -69,7 +71,11 @@ def evaluate(
     depth = min(spec.top_k or loaded.depth, loaded.depth)
     run, judgments, in_pool = loaded.run, loaded.judgments, loaded.pool_ids
     correct = judgments.correct
-    values = per_query(judge_run(run, judgments), depth)
+    rankings = judge_run(run, judgments)
+    values = per_query(rankings, depth)
+    if has_incorrect(rankings):
+        values |= incomplete_metrics(rankings, depth)
+    estimates = estimate_metrics(sample_run(run, judgments), depth)
     evaluation = Evaluation(
         queries=len(judgments.rows),
         without_answer=sum(not row.correct for row in judgments.rows),
@@ -77,8 +83,9 @@ def evaluate(
         answers_outside_pool=None if in_pool is None else len(correct - in_pool),
         top_k=depth,
         direction=judgments.direction,
-        percent=_to_percent(means(values)),
-        interval=_percent_intervals(values),
+        percent=_to_percent(means(values) | {k: each.value for k, each in estimates.items()}),
+        interval=_percent_intervals(values)
+        | _scale_intervals({name: each.interval for name, each in estimates.items()}),
         index_recall=_to_percent(loaded.index_recall) if loaded.index_recall else None,
         run=run.header.model_dump() if run.header else None,
         slices=tuple(_score_slice(part, values) for part in slice_queries(judgments)),
@@ -97,4 +104,8 @@ def _to_percent(shares: Mapping[str, float]) -> dict[str, float]:
 
 
 def _percent_intervals(values: Mapping[str, Values]) -> dict[str, tuple[float, float]]:
-    return {name: (100 * low, 100 * high) for name, (low, high) in intervals(values).items()}
+    return _scale_intervals(intervals(values))
+
+
+def _scale_intervals(by_name: Mapping[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
+    return {name: (100 * low, 100 * high) for name, (low, high) in by_name.items()}

@@ -78,3 +78,26 @@ def test_written_files_are_read_back(tmp_path: Path) -> None:
 def test_an_id_with_a_blank_cannot_be_written() -> None:
     with pytest.raises(InvalidRequest, match=r"'a b\.jpg' has blanks"):
         trec.format_qrels({1: {"a b.jpg": 1}})
+
+
+def test_prels_have_the_probability_of_each_item(tmp_path: Path) -> None:
+    (tmp_path / "prels").write_text("包 a.jpg 2 srs 0.25\n包 b.jpg 0 srs 1\n7 a.jpg -1 srs 1e-3\n")
+    rows = read_judgments(tmp_path / "prels").rows
+    assert [(row.query_id, row.grades, row.probabilities) for row in rows] == [
+        ("包", {"a.jpg": 2, "b.jpg": 0}, {"a.jpg": 0.25, "b.jpg": 1.0}),
+        ("7", {"a.jpg": -1}, {"a.jpg": 0.001}),
+    ]
+
+
+def test_every_problem_of_prels_has_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "prels"
+    path.write_text("7 a 2 srs 0.5\n7 a 1 srs 0.5\n7 b 1 srs 0\n7 b 1 srs nan\n7 b 1 srs\n")
+    with pytest.raises(BadDataset) as raised:
+        read_judgments(path)
+    assert str(raised.value).replace(str(path), "prels").split("\n  ") == [
+        "unusable lines: 4",
+        "prels:2: item a of topic 7 is judged twice",
+        "prels:3: the probability must be above 0 and at most 1",
+        "prels:4: the probability must be above 0 and at most 1",
+        "prels:5: expected `topic item grade method probability`",
+    ]

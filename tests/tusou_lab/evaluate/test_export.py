@@ -81,3 +81,32 @@ def test_existing_files_are_replaced_only_with_force(folder: Path) -> None:
 def test_an_unknown_format_is_refused_before_any_work(folder: Path) -> None:
     refused = run(folder, "@pred.jsonl", "--answers", "@answers.jsonl", "--save", "@run.txt")
     assert refused.stderr.startswith("invalid_request: --save ")
+
+
+def test_drawn_judgments_are_scored_and_saved_with_their_probabilities(folder: Path) -> None:
+    drawn = "1 5 1 srs 0.5\n1 6 0 srs 0.5\n1 99 1 srs 0.25\n2 9 2 srs 1.0\n"
+    (folder / "drawn.prels").write_text(drawn)
+    words = ("@pred.jsonl", "--answers", "@drawn.prels", "--top-k", "2", "--json")
+    done = run(folder, *words, "--save", "@again.prels")
+    assert done.exit_code == 0, done.output
+    percent = json.loads(done.output)["percent"]
+    # Found: 1/0.5 = 2 of 6 for query 1, 1 of 1 for query 2.
+    assert percent["estimated_recall@1"] == pytest.approx(100 * 3 / 7)
+    assert percent["estimated_precision@1"] == pytest.approx(150)
+    assert percent["judged@1"] == 100
+    saved = (folder / "again.prels").read_text()
+    assert saved == drawn.replace(" srs ", " tusou ")
+    refused = run(folder, *words, "--save", "@lost.qrels")
+    assert refused.exit_code == 1
+    assert "cannot hold the probabilities" in refused.output
+    assert not (folder / "lost.qrels").exists()
+
+
+def test_judgments_with_incorrect_items_show_how_much_was_judged(folder: Path) -> None:
+    (folder / "graded.qrels").write_text("1 0 5 0\n1 0 7 2\n2 0 9 1\n")
+    done = run(folder, "@pred.jsonl", "--answers", "@graded.qrels", "--top-k", "2", "--json")
+    percent = json.loads(done.output)["percent"]
+    assert (percent["judged@1"], percent["condensed_precision@1"]) == (100, 50)
+    assert (percent["bpref"], percent["inf_ap"]) == (50, 50)
+    plain = run(folder, "@pred.jsonl", "--answers", "@answers.jsonl", "--top-k", "2", "--json")
+    assert "judged@1" not in json.loads(plain.output)["percent"]
