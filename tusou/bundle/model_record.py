@@ -29,6 +29,7 @@ class TransformRecord(Record):
     shorter_side: Dimension | None
     interpolation: Interpolation
     rgb_first: bool
+    round_crop: bool = False
 
     @property
     def as_transform(self) -> ImageTransform:

@@ -128,7 +128,7 @@ def _resize(image: Image.Image, transform: ImageTransform) -> Image.Image:
     image = image.resize(size, Image.Resampling[transform.interpolation.upper()])
     if size == (side, side):
         return image
-    left, top = (size[0] - side) // 2, (size[1] - side) // 2
+    left, top = map(transform.crop_start, size)
     return image.crop((left, top, left + side, top + side))
 
 

@@ -25,8 +25,11 @@ class ImageTransform:
     fit: Fit = "squash"
     shorter_side: int | None = None  # of `crop`, where it is not `side`
     interpolation: Interpolation = "bicubic"
-    # cn_clip resizes before the conversion to RGB, the other libraries after it.
+    # cn_clip and open_clip resize before the conversion to RGB, transformers after it.
     rgb_first: bool = False
+    # Half a pixel of margin before a crop: open_clip rounds it to the even number, and
+    # transformers drops it.
+    round_crop: bool = False
 
     def resized(self, side: int) -> Self:
         """Return the same transform to another side, with a margin in proportion."""
@@ -41,6 +44,11 @@ class ImageTransform:
         if width <= height:
             return shorter, int(shorter * height / width)
         return int(shorter * width / height), shorter
+
+    def crop_start(self, length: int) -> int:
+        """Return where the crop begins along a side of this many pixels."""
+        margin = (length - self.side) / 2
+        return round(margin) if self.round_crop else int(margin)
 
 
 # The transform of a model's images; of several models, their different transforms.
