@@ -52,7 +52,7 @@ MOST_OPTIONS = {
     "query": 16,
     "replay": 11,
     "evaluate": 14,
-    "train": 13,
+    "train": 17,
 }
 
 

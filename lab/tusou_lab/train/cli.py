@@ -44,7 +44,8 @@ def train(
         typer.Option(min=2, help="Pairs contrasted at once, 128; queries of a rerank step, 32."),
     ] = None,
     lr: Annotated[
-        float | None, typer.Option(min=0.0, help="Peak learning rate; 5e-5, or 1e-3 for rerank.")
+        float | None,
+        typer.Option(min=0.0, help="Peak learning rate; 5e-5, 5e-4 with --lora, 1e-3 for rerank."),
     ] = None,
     weight_decay: Annotated[
         float | None, typer.Option(min=0.0, help="0.001, or 0.01 for rerank.")
@@ -52,6 +53,23 @@ def train(
     precision: Annotated[
         Literal["fp32", "bf16"], typer.Option(help="Precision of what is trained.")
     ] = "fp32",
+    freeze: Annotated[
+        Literal["none", "vision", "text"], typer.Option(help="Tower that stays as it is.")
+    ] = "none",
+    lora: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Train adapters of this rank, merged into the weights at the end."
+        ),
+    ] = None,
+    lora_alpha: Annotated[
+        float | None,
+        typer.Option(min=0.0, help="The adapters are scaled by this / rank; 2 x rank by default."),
+    ] = None,
+    lora_target: Annotated[
+        Literal["attention", "all"] | None,
+        typer.Option(help="Linear layers that get an adapter; attention by default."),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     force: Annotated[bool, typer.Option("--force", help="Start over, replacing OUT.")] = False,
@@ -67,7 +85,20 @@ def train(
     from tusou_lab.train.stopping import TrainingStopped
 
     given = GivenOptions(
-        task, model, bundle, layers, epochs, batch_size, lr, weight_decay, seed, precision
+        task,
+        model,
+        bundle,
+        layers,
+        epochs,
+        batch_size,
+        lr,
+        weight_decay,
+        seed,
+        precision,
+        freeze,
+        lora,
+        lora_alpha,
+        lora_target,
     )
     try:
         with plain_errors(), progress() as bar:

@@ -1,7 +1,7 @@
 """A split to train on: decoded images, tokenised queries, and the correct images of each query."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b, sha256
 from pathlib import Path
@@ -15,7 +15,7 @@ from tusou.cli.progress import Progress
 from tusou.core.arrays import Pixels
 from tusou.core.errors import BadDataset, BadImage
 from tusou.data import Dataset, ItemPool, ItemRow, open_dataset
-from tusou.encoders.tokenizer import ClipTokenizer
+from tusou.encoders.base import Tokens
 from tusou.encoders.training_record import SplitRecord
 from tusou.evaluation.metrics import KS
 from tusou.evaluation.pool_coverage import count_outside
@@ -23,6 +23,14 @@ from tusou.images.preprocess import open_image, to_pixels
 from tusou.images.transform import ImageTransform, pixel_shape
 
 _LEAST_PAIRS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class SplitEncoder:
+    """The transform and the tokenizer of a model."""
+
+    transform: ImageTransform
+    tokenize: Callable[[Sequence[str]], Tokens]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +53,7 @@ class TrainingSplit:
 
 
 def load_splits(
-    data: str, valid: str | None, transform: ImageTransform, cache: Path, progress: Progress
+    data: str, valid: str | None, encoder: SplitEncoder, cache: Path, progress: Progress
 ) -> tuple[TrainingSplit, TrainingSplit]:
     """Load the split to train on and the one to validate on; see `load_split`.
 
@@ -57,21 +65,21 @@ def load_splits(
     train_name = _find_split(dataset, dataset.only or "train")
     valid_name = _find_split(valid_dataset, "valid") if valid is None else valid_dataset.split()
     # The smaller split first, so that a problem in it shows before the long decoding.
-    valid_split = load_split(valid_dataset, valid_name, transform, cache, progress)
-    return load_split(dataset, train_name, transform, cache, progress), valid_split
+    valid_split = load_split(valid_dataset, valid_name, encoder, cache, progress)
+    return load_split(dataset, train_name, encoder, cache, progress), valid_split
 
 
 def load_split(
-    dataset: Dataset, split: str, transform: ImageTransform, cache: Path, progress: Progress
+    dataset: Dataset, split: str, encoder: SplitEncoder, cache: Path, progress: Progress
 ) -> TrainingSplit:
-    """Load a split of a dataset in any format, with its images transformed.
+    """Load a split of a dataset in any format, with its images transformed and its texts tokenised.
 
     The folder `cache` keeps the decoded images, so later runs over the same data decode nothing.
     Images that cannot be decoded are skipped, and so are queries without a usable correct image.
     Raises BadDataset when the split has no images or no queries, or when no query is left.
     """
     pool, queries = dataset.images(split), dataset.queries(split)
-    pool_ids, ids, pixels = _load_images(pool, split, transform, cache, progress)
+    pool_ids, ids, pixels = _load_images(pool, split, encoder.transform, cache, progress)
     positions = {item_id: position for position, item_id in enumerate(ids)}
     source = f"{dataset.path}#{split}"
     answers = {item_id for query in queries for item_id in query.item_ids or ()}
@@ -101,7 +109,7 @@ def load_split(
         queries=len(usable),
         sha256=_digest(pool, ids, texts, [correct[number] for number in usable]),
     )
-    tokens = ClipTokenizer().prepare(texts)
+    tokens = encoder.tokenize(texts)
     images = tuple(correct[number] for number in usable)
     return TrainingSplit(pixels, tuple(texts), tokens.ids, images, record)
 

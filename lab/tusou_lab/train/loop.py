@@ -17,8 +17,8 @@ from tusou.core.errors import InputError, OutputExists
 from tusou.core.files import sha256_of
 from tusou.core.hardware import describe_machine
 from tusou.encoders.training_record import SplitRecord, TrainingRecord, write_record
+from tusou_lab.train.files import save_torch
 from tusou_lab.train.history import TrainingHistory
-from tusou_lab.train.model import save_torch
 from tusou_lab.train.optimiser import learning_rate
 from tusou_lab.train.stopping import StopRequest, TrainingStopped
 

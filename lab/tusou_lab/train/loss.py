@@ -1,7 +1,17 @@
-"""The contrastive loss of cn_clip without its false negatives."""
+"""The losses of a batch of pairs: cn_clip's without its false negatives, and SigLIP's."""
 
 from torch import Tensor
-from torch.nn.functional import cross_entropy, normalize
+from torch.nn.functional import cross_entropy, logsigmoid, normalize
+
+from tusou_lab.train.models import Features, Loss
+
+
+def pair_loss(features: Features, correct: Tensor, loss: Loss) -> Tensor:
+    """Return the loss of a batch; `correct` is that of `contrastive_loss`."""
+    images, texts = features.images.float(), features.texts.float()
+    if loss == "softmax":
+        return contrastive_loss(images, texts, features.scale, correct)
+    return sigmoid_loss(images, texts, features.scale, features.bias, correct)
 
 
 def contrastive_loss(
@@ -18,3 +28,22 @@ def contrastive_loss(
     to_images = cross_entropy(per_text, normalize(describes, p=1, dim=1))
     to_texts = cross_entropy(per_text.t(), normalize(describes.t(), p=1, dim=1))
     return (to_images + to_texts) / 2
+
+
+def sigmoid_loss(
+    image_features: Tensor,
+    text_features: Tensor,
+    scale: Tensor,
+    bias: Tensor | None,
+    correct: Tensor,
+) -> Tensor:
+    """Return the binary cross entropy of all pairs, summed over a row and averaged over rows.
+
+    Arguments are those of `contrastive_loss`; the bias is added to the scaled cosine. With only the
+    diagonal set, this is the loss of SigLIP.
+    """
+    logits = scale * text_features @ image_features.t()
+    if bias is not None:
+        logits = logits + bias
+    signs = 2 * correct.float() - 1
+    return -logsigmoid(signs * logits).sum(dim=1).mean()

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from tusou.cli.progress import Progress
 from tusou.core.errors import InvalidRequest
@@ -24,6 +24,10 @@ class GivenOptions:
     weight_decay: float | None
     seed: int
     precision: str
+    freeze: str = "none"
+    lora: int | None = None
+    lora_alpha: float | None = None
+    lora_target: str | None = None
 
     def contrastive(self) -> TrainSpec:
         """Return the settings of a contrastive training; InvalidRequest for another's options."""
@@ -31,15 +35,30 @@ class GivenOptions:
             raise InvalidRequest("Say what to train with --model.")
         if self.bundle is not None or self.layers is not None:
             raise InvalidRequest("--from and --layers are options of --task rerank.")
+        lr = 5e-4 if self.lora else 5e-5
         return TrainSpec(
             self.model,
             self.epochs or 3,
             self.batch_size or 128,
-            5e-5 if self.lr is None else self.lr,
+            lr if self.lr is None else self.lr,
             0.001 if self.weight_decay is None else self.weight_decay,
             self.seed,
             self.precision,
+            self.freeze,
+            **self._lora(),
         )
+
+    def _lora(self) -> dict[str, Any]:
+        if self.lora is None:
+            if self.lora_alpha is not None or self.lora_target is not None:
+                raise InvalidRequest("--lora-alpha and --lora-target need --lora.")
+            return {}
+        alpha = 2.0 * self.lora if self.lora_alpha is None else self.lora_alpha
+        return {
+            "lora": self.lora,
+            "lora_alpha": alpha,
+            "lora_target": self.lora_target or "attention",
+        }
 
     def rerank(self) -> tuple[RerankSpec, Path]:
         """Return the settings of a cross-encoder, and its bundle; InvalidRequest."""
@@ -47,6 +66,9 @@ class GivenOptions:
             raise InvalidRequest("Say whose results to order again with --from BUNDLE.")
         if self.model is not None:
             raise InvalidRequest("--task rerank uses the model of its bundle: leave out --model.")
+        if self.freeze != "none" or self.lora is not None:
+            raise InvalidRequest("--freeze and --lora are options of --task contrastive.")
+        self._lora()
         spec = RerankSpec(
             epochs=self.epochs or 8,
             batch_size=self.batch_size or 32,

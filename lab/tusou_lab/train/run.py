@@ -4,23 +4,20 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
-from cn_clip.clip.model import CLIP
 
 from tusou.cli.progress import NoProgress, Progress
 from tusou.encoders.devices import pick_device
-from tusou.encoders.torch.encoder import to_input
 from tusou_lab.train.batches import BatchSampler, TrainingBatch
-from tusou_lab.train.data import check_splits, load_splits
+from tusou_lab.train.data import SplitEncoder, check_splits, load_splits
 from tusou_lab.train.loop import LoopSettings, TrainingLoop, check_output
-from tusou_lab.train.loss import contrastive_loss
-from tusou_lab.train.model import image_transform, is_transformer, open_model, save_checkpoint
+from tusou_lab.train.lora import LoraSettings
+from tusou_lab.train.loss import pair_loss
+from tusou_lab.train.models import open_trainable
 from tusou_lab.train.optimiser import make_optimiser, training_precision, update
 from tusou_lab.train.stopping import stop_request
+from tusou_lab.train.trained import TrainedShare
 from tusou_lab.train.validate import validate
-
-_MAX_LOG_SCALE = float(np.log(100))  # cn_clip's limit for the learned scale
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +31,17 @@ class TrainSpec:
     weight_decay: float
     seed: int
     precision: str  # fp32, or bf16 for matrix products in the towers
+    freeze: str = "none"  # the tower that stays as it is: vision, text or none
+    lora: int = 0  # the rank of adapters that are trained in place of the weights; 0: none
+    lora_alpha: float = 0.0  # the adapters are scaled by alpha / rank
+    lora_target: str = "attention"  # the layers that get one: attention, or all
+
+    @property
+    def lora_settings(self) -> LoraSettings | None:
+        """The settings of the adapters, None without."""
+        if not self.lora:
+            return None
+        return LoraSettings(self.lora, self.lora_alpha, self.lora_target)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +82,7 @@ def train(
     check_output(out, force=force)
     target = torch.device(pick_device(device))
     task = _ContrastiveTask(spec, out, data, valid, target, progress)
-    settings = LoopSettings(asdict(spec), spec.epochs, spec.lr, spec.seed)
+    settings = LoopSettings(asdict(spec) | task.settings, spec.epochs, spec.lr, spec.seed)
     loop = TrainingLoop(task, settings, out, target)
     loop.resume_or_start(force=force)
     with stop_request() as stop:
@@ -96,31 +104,43 @@ class _ContrastiveTask:
     ) -> None:
         torch.manual_seed(spec.seed)
         self._spec, self._device = spec, device
-        self.model: CLIP = open_model(spec.model).to(device)
+        self._model = open_trainable(spec.model)
+        traits = self._model.traits
+        self._share = TrainedShare(self._model, spec.freeze, spec.lora_settings)
+        self._model.network.to(device)
+        self.model = self._share.module.to(device)
+        self.settings = {
+            "model_sha256": traits.digest,
+            "loss": traits.loss,
+            "trained_parameters": self._share.parameter_count,
+        }
         self.optimiser = make_optimiser(
-            self.model, spec.lr, spec.weight_decay, transformer=is_transformer(self.model)
+            self.model, spec.lr, spec.weight_decay, transformer=traits.has_vit
         )
-        transform, cache = image_transform(self.model), out.parent / ".pixels"
-        train_split, self._valid = load_splits(data, valid, transform, cache, progress)
+        encoder = SplitEncoder(traits.transform, self._model.tokenize)
+        train_split, self._valid = load_splits(
+            data, valid, encoder, out.parent / ".pixels", progress
+        )
         self.records = {"train": train_split.record, "valid": self._valid.record}
         self.note = check_splits(train_split, self._valid)
         self.batches = BatchSampler(train_split, spec.batch_size, spec.seed)
 
     def validate(self) -> dict[str, float]:
-        return validate(self.model, self._valid, self._device)
+        with self._share.merged():
+            return validate(self._model, self._valid, self._device)
 
     def save(self, path: Path, epoch: int, step: int, _: Mapping[str, float]) -> None:
-        save_checkpoint(self.model, path, path.stem, epoch, step)
+        with self._share.merged():
+            self._model.save(path, epoch, step)
 
     def train_step(self, batch: TrainingBatch) -> float:
-        self.model.train()
-        images = to_input(torch.from_numpy(batch.pixels).to(self._device))
+        self._share.set_training_mode()
+        pixels = torch.from_numpy(batch.pixels).to(self._device)
         tokens = torch.from_numpy(batch.tokens).to(self._device)
         correct = torch.from_numpy(batch.correct).to(self._device)
         with training_precision(self._device, self._spec.precision):
-            image_features, text_features, scale = self.model(images, tokens)
-        loss = contrastive_loss(image_features.float(), text_features.float(), scale, correct)
+            features = self._model.forward(pixels, tokens)
+        loss = pair_loss(features, correct, self._model.traits.loss)
         update(self.model, self.optimiser, loss)
-        with torch.no_grad():
-            self.model.logit_scale.clamp_(0, _MAX_LOG_SCALE)
+        self._model.limit_scale()
         return float(loss.detach())

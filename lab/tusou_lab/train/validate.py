@@ -4,31 +4,27 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from cn_clip.clip.model import CLIP
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from tusou.encoders.torch.encoder import to_input
 from tusou.evaluation.metrics import KS, JudgedRanking, score
 from tusou_lab.train.data import TrainingSplit
+from tusou_lab.train.models import TrainableModel
 
 METRICS = ("hit@1", "hit@5", "hit@10", "mean_recall")
 _BATCH_SIZE = 256
 
 
-def validate(model: CLIP, split: TrainingSplit, device: torch.device) -> dict[str, float]:
+def validate(model: TrainableModel, split: TrainingSplit, device: torch.device) -> dict[str, float]:
     """Return hit@1, hit@5, hit@10 and their mean by exact search over the split, in percent."""
-    model.eval()
+    model.network.eval()
     with torch.inference_mode():
         images = torch.cat(
-            [
-                normalize(model.encode_image(to_input(rows.to(device))))
-                for rows in _batches(split.pixels)
-            ]
+            [normalize(model.encode_images(rows.to(device))) for rows in _batches(split.pixels)]
         )
         queries = torch.cat(
-            [normalize(model.encode_text(rows.to(device))) for rows in _batches(split.tokens)]
+            [normalize(model.encode_texts(rows.to(device))) for rows in _batches(split.tokens)]
         )
         best = (queries @ images.t()).topk(min(KS[-1], len(images))).indices
     judged = [

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 from drawing import image_bytes, image_line
-from tusou_lab.train.data import load_split
+from tusou_lab.train.data import SplitEncoder, load_split
 from tusou_lab.train.run import TrainSpec, train
 
 from tests.tusou_lab.train.training import SPLITS, assert_same_weights, write_flickr8k
 from tusou.cli.progress import NoProgress
 from tusou.core.errors import BadDataset
 from tusou.data import open_dataset
+from tusou.encoders.tokenizer import ClipTokenizer
 from tusou.images.transform import ImageTransform
 
 
@@ -54,15 +55,13 @@ def test_skips_images_that_cannot_be_decoded(data: str, spec: TrainSpec, tmp_pat
     report = train(str(tmp_path), spec, tmp_path / "out" / "model.pt", device="cpu")
     assert report.steps == 9
     progress = Notices()
-    split = load_split(
-        open_dataset(str(tmp_path)), "valid", ImageTransform(32), tmp_path / "cache", progress
-    )
+    encoder = SplitEncoder(ImageTransform(32), ClipTokenizer().prepare)
+    cache = tmp_path / "cache"
+    split = load_split(open_dataset(str(tmp_path)), "valid", encoder, cache, progress)
     assert not progress.messages
     lines = images.read_bytes().splitlines(keepends=True)
     images.write_bytes(b"".join(lines[:3]))  # one correct image is left
-    fewer = load_split(
-        open_dataset(str(tmp_path)), "valid", ImageTransform(32), tmp_path / "cache", progress
-    )
+    fewer = load_split(open_dataset(str(tmp_path)), "valid", encoder, cache, progress)
     assert len(fewer.correct) < len(split.correct)
     (message,) = progress.messages
     assert message.startswith(f"warning: 4 of 5 correct images of {tmp_path}#valid are missing")

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 from tusou_lab.toy.dataset import SplitSize, write_toy
-from tusou_lab.train.data import load_split
-from tusou_lab.train.model import image_transform, open_model
+from tusou_lab.train.data import SplitEncoder, load_split
+from tusou_lab.train.models.cn_clip import CnClipModel
 from tusou_lab.train.validate import validate
 
 from tusou import demo
@@ -21,15 +21,19 @@ def test_is_at_most_ten_megabytes() -> None:
 
 
 def test_has_the_architecture_of_its_json() -> None:
-    described, shipped = open_model(str(FOLDER / "tusou-demo.json")), open_model("demo")
-    shapes = {name: tensor.shape for name, tensor in described.state_dict().items()}
-    assert {name: tensor.shape for name, tensor in shipped.state_dict().items()} == shapes
+    described, shipped = (
+        CnClipModel.open(model).network.state_dict()
+        for model in (str(FOLDER / "tusou-demo.json"), "demo")
+    )
+    shapes = {name: tensor.shape for name, tensor in described.items()}
+    assert {name: tensor.shape for name, tensor in shipped.items()} == shapes
 
 
 @pytest.mark.slow
 def test_finds_images_it_was_not_trained_on(tmp_path: Path) -> None:
     write_toy(tmp_path, [SplitSize("test", 3000, 300)], seed=11, workers=2)
-    model = open_model("demo")
+    model = CnClipModel.open("demo")
     dataset = open_dataset(str(tmp_path))
-    split = load_split(dataset, "test", image_transform(model), tmp_path / "cache", NoProgress())
+    encoder = SplitEncoder(model.traits.transform, model.tokenize)
+    split = load_split(dataset, "test", encoder, tmp_path / "cache", NoProgress())
     assert validate(model, split, torch.device("cpu"))["mean_recall"] >= 85

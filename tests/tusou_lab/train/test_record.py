@@ -10,6 +10,7 @@ import torch
 import typer
 from tusou_indexer.cli import info
 from tusou_lab.train.history import thin_out
+from tusou_lab.train.models.cn_clip import new_network
 from tusou_lab.train.run import TrainReport, TrainSpec
 from typer.testing import CliRunner
 
@@ -24,7 +25,13 @@ def test_settings_data_and_losses_are_kept_beside_the_checkpoint(
     record = read_record(uninterrupted.checkpoint)
     assert record
     assert record.checkpoint_sha256 == sha256_of(uninterrupted.checkpoint)
-    settings = {"device": "cpu", "threads": torch.get_num_threads()}
+    settings = {
+        "model_sha256": sha256_of(Path(spec.model)),
+        "loss": "softmax",
+        "trained_parameters": sum(p.numel() for p in new_network(Path(spec.model)).parameters()),
+        "device": "cpu",
+        "threads": torch.get_num_threads(),
+    }
     assert record.settings == asdict(spec) | settings
     assert record.train.source == f"{data}#train"
     assert (record.train.images, record.train.queries) == (24, 24)

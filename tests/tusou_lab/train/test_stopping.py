@@ -19,33 +19,15 @@ from tusou_lab.train import loop
 from tusou_lab.train.run import TrainReport, TrainSpec, train
 
 from tests.tusou_lab.train.training import (
+    KillAfter,
     assert_same_weights,
     train_until_signal,
     write_flickr8k,
 )
-from tusou.cli.progress import NoProgress
 from tusou.core.errors import InputError, OutputExists
 from tusou.encoders.training_record import read_record
 
 pytestmark = pytest.mark.services
-
-
-class KillAfter(NoProgress):
-    """Interrupts the run after a number of steps."""
-
-    def __init__(self, steps: int) -> None:
-        self._left: int | None = None
-        self._steps = steps
-
-    def begin(self, label: str, total: int, done: int = 0) -> None:
-        if label == "training":
-            self._left = self._steps
-
-    def advance(self, note: str = "") -> None:
-        if self._left is not None:
-            self._left -= 1
-            if not self._left:
-                raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize("steps", [4, 9])

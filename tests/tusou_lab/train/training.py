@@ -55,6 +55,24 @@ def write_flickr8k(folder: Path) -> str:
     return str(folder)
 
 
+class KillAfter(NoProgress):
+    """Interrupts the run after a number of steps."""
+
+    def __init__(self, steps: int) -> None:
+        self._left: int | None = None
+        self._steps = steps
+
+    def begin(self, label: str, total: int, done: int = 0) -> None:
+        if label == "training":
+            self._left = self._steps
+
+    def advance(self, note: str = "") -> None:
+        if self._left is not None:
+            self._left -= 1
+            if not self._left:
+                raise KeyboardInterrupt
+
+
 class SignalAfter(NoProgress):
     """Sends this process a signal after a number of steps."""
 

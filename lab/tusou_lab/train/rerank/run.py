@@ -18,9 +18,10 @@ from tusou.encoders.cross.checkpoint import save_cross
 from tusou.encoders.cross.network import CrossNetwork
 from tusou.encoders.cross.towers import new_shape
 from tusou.encoders.devices import pick_device
+from tusou.encoders.tokenizer import ClipTokenizer
 from tusou.retrieval.compatibility import find_bundle_weights
 from tusou.retrieval.pipeline import SearchPipeline
-from tusou_lab.train.data import check_splits, load_splits
+from tusou_lab.train.data import SplitEncoder, check_splits, load_splits
 from tusou_lab.train.loop import LoopSettings, TrainingLoop, check_output
 from tusou_lab.train.optimiser import make_optimiser, training_precision, update
 from tusou_lab.train.rerank.batches import GroupSampler, RerankBatch
@@ -131,7 +132,8 @@ class _RerankTask:
         self.model = CrossNetwork(shape, _DROPOUT).to(device)
         self.optimiser = make_optimiser(self.model, spec.lr, spec.weight_decay, transformer=True)
         cache = out.parent / ".pixels"
-        train, held_out = load_splits(data, valid, image_transform(self.weights), cache, progress)
+        encoder = SplitEncoder(image_transform(self.weights), ClipTokenizer().prepare)
+        train, held_out = load_splits(data, valid, encoder, cache, progress)
         self.records = {"train": train.record, "valid": held_out.record}
         self.note = check_splits(train, held_out)
         loader = RerankSplitLoader(pipeline, self.weights, shape, cache)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from cn_clip.clip import tokenize
 from drawing import image_bytes
-from tusou_lab.train.model import open_model
+from tusou_lab.train.models.cn_clip import restore_network
 
 from tusou.core.errors import InvalidRequest
 from tusou.encoders import find_weights
@@ -29,7 +29,7 @@ def hidden_before(layer: torch.nn.Module) -> list[torch.Tensor]:
 
 
 def test_text_tokens_are_those_of_stock_cn_clip(tiny_model: Path) -> None:
-    stock = open_model(str(tiny_model)).eval()
+    stock = restore_network(find_weights(str(tiny_model))).eval()
     taken = hidden_before(stock.bert.encoder.layer[-1])
     with torch.inference_mode():
         stock.encode_text(tokenize(TEXTS))
@@ -40,7 +40,7 @@ def test_text_tokens_are_those_of_stock_cn_clip(tiny_model: Path) -> None:
 
 
 def test_image_tokens_are_those_of_stock_cn_clip(tiny_model: Path) -> None:
-    stock = open_model(str(tiny_model)).eval()
+    stock = restore_network(find_weights(str(tiny_model))).eval()
     taken = hidden_before(stock.visual.transformer.resblocks[-1])
     pixels = np.stack(
         [to_pixels(open_image(image_bytes(seed)), ImageTransform(32)) for seed in range(3)]

@@ -1,0 +1,122 @@
+"""Chinese-CLIP as cn_clip defines it, from a checkpoint or a `.json` architecture."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from math import log
+from pathlib import Path
+from typing import Self
+
+import torch
+from cn_clip.clip.model import CLIP
+from torch import Tensor, nn
+
+from tusou.core.errors import BadModel, InputError
+from tusou.core.files import sha256_of
+from tusou.encoders import find_weights
+from tusou.encoders.architecture import read_image_shape, read_text_shape
+from tusou.encoders.base import Tokens, Weights
+from tusou.encoders.checkpoint import read_weights
+from tusou.encoders.tokenizer import ClipTokenizer
+from tusou.encoders.torch.encoder import to_input
+from tusou.images.transform import ImageTransform
+from tusou_lab.train.files import save_torch
+from tusou_lab.train.models.base import Features, Part, Traits
+
+# Settings that the tensors of a checkpoint do not show; the same in every published model.
+_TEXT_DEFAULTS = {
+    "text_attention_probs_dropout_prob": 0.1,
+    "text_hidden_act": "gelu",
+    "text_hidden_dropout_prob": 0.1,
+    "text_initializer_range": 0.02,
+}
+# The projections: of a ViT, of a ResNet's pooling, and of the texts.
+_HEAD = ("visual.proj", "visual.attnpool.c_proj", "text_projection", "logit_scale")
+_MAX_LOG_SCALE = log(100)  # cn_clip's limit for the learned scale
+
+
+class CnClipModel:
+    """A `CLIP` of cn_clip; it is saved as a checkpoint."""
+
+    def __init__(self, network: CLIP, digest: str) -> None:
+        self.network: nn.Module = network
+        self._network = network
+        shape = read_image_shape(network.state_dict())
+        self.traits = Traits(
+            digest,
+            ImageTransform(shape.image_resolution),
+            loss="softmax",
+            has_vit=isinstance(shape.vision_layers, int),
+        )
+        self._tokenizer = ClipTokenizer()
+
+    @classmethod
+    def open(cls, model: str) -> Self:
+        """Build the architecture of a `.json` file, or restore a checkpoint."""
+        if model.endswith(".json"):
+            network = new_network(Path(model))
+            return cls(network, sha256_of(Path(model)))
+        weights = find_weights(model)
+        return cls(restore_network(weights), weights.digest)
+
+    def tokenize(self, texts: Sequence[str]) -> Tokens:
+        return self._tokenizer.prepare(texts)
+
+    def forward(self, pixels: Tensor, tokens: Tensor) -> Features:
+        images, texts, scale = self._network(to_input(pixels), tokens)
+        return Features(images, texts, scale, None)
+
+    def encode_images(self, pixels: Tensor) -> Tensor:
+        vectors: Tensor = self._network.encode_image(to_input(pixels))
+        return vectors
+
+    def encode_texts(self, tokens: Tensor) -> Tensor:
+        vectors: Tensor = self._network.encode_text(tokens)
+        return vectors
+
+    def part_of(self, name: str) -> Part:
+        if name.startswith(_HEAD):
+            return "head"
+        return "vision" if name.startswith("visual") else "text"
+
+    def limit_scale(self) -> None:
+        with torch.no_grad():
+            self._network.logit_scale.clamp_(0, _MAX_LOG_SCALE)
+
+    def save(self, path: Path, epoch: int, step: int) -> None:
+        save_checkpoint(self._network, path, path.stem, epoch, step)
+
+
+def new_network(architecture: Path) -> CLIP:
+    """Return a new network for a `.json` file; InputError if it cannot be built.
+
+    The file holds the arguments of cn_clip's `CLIP`, vision and text in one object.
+    """
+    try:
+        return CLIP(**json.loads(architecture.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(f"{architecture} is not a cn_clip architecture: {error}") from None
+
+
+def restore_network(weights: Weights) -> CLIP:
+    """Return the network of a Chinese-CLIP in any form; BadModel if it is incomplete."""
+    tensors = read_weights(weights)
+    shape = asdict(read_image_shape(tensors)) | asdict(read_text_shape(tensors)) | _TEXT_DEFAULTS
+    restored = CLIP(**shape)
+    try:
+        restored.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+    except RuntimeError as error:
+        raise BadModel(f"not a complete cn_clip checkpoint: {str(error).strip()[:500]}") from None
+    return restored
+
+
+def save_checkpoint(network: nn.Module, path: Path, name: str, epoch: int, step: int) -> None:
+    """Write a half-precision checkpoint that cn_clip and Tusou can load, atomically."""
+    state = {
+        f"module.{key}": tensor.detach().to("cpu", torch.float16)
+        if tensor.is_floating_point()
+        else tensor.cpu()
+        for key, tensor in network.state_dict().items()
+        if not key.startswith("bert.pooler")
+    }
+    save_torch({"epoch": epoch, "step": step, "name": name, "state_dict": state}, path)

@@ -1,0 +1,55 @@
+"""The share of a model that is trained: all of it, without a frozen tower, or adapters alone."""
+
+from contextlib import AbstractContextManager, nullcontext
+
+from torch import nn
+
+from tusou.core.errors import InvalidRequest
+from tusou_lab.train.lora import Adapters, LoraSettings
+from tusou_lab.train.models import TrainableModel
+
+
+class TrainedShare:
+    """The parameters that are trained, and the modes of the network's modules.
+
+    With adapters, these alone are trained, and parameters that no training has touched yet. In a
+    frozen tower dropout is off, and statistics of batches do not change; they do not change beside
+    adapters either, which are all that is saved. Frozen parameters take no gradients.
+    """
+
+    def __init__(self, model: TrainableModel, freeze: str, lora: LoraSettings | None) -> None:
+        """Take `vision`, `text` or `none` to freeze; InvalidRequest if nothing would be trained."""
+        self._network, self._adapters = model.network, None
+        names = [name for name, _ in model.network.named_parameters()]
+        frozen = {name for name in names if model.part_of(name) == freeze}
+        if freeze != "none" and not frozen:
+            raise InvalidRequest(f"The model has no {freeze} tower of its own to freeze.")
+        self._still = [
+            module
+            for name, module in model.network.named_modules()
+            if (name and model.part_of(name) == freeze) or (lora and hasattr(module, "running_var"))
+        ]
+        # What is trained, and saved for a run that resumes.
+        self.module: nn.Module = model.network
+        if lora is None:
+            for name, parameter in model.network.named_parameters():
+                parameter.requires_grad_(name not in frozen)
+        else:
+            self.module = self._adapters = Adapters(
+                model.network, lora, frozen, model.traits.fresh - frozen
+            )
+
+    @property
+    def parameter_count(self) -> int:
+        """Count the numbers that are trained."""
+        return sum(p.numel() for p in self.module.parameters() if p.requires_grad)
+
+    def set_training_mode(self) -> None:
+        """Put the network into training mode, except for what stands still."""
+        self._network.train()
+        for module in self._still:
+            module.training = False
+
+    def merged(self) -> AbstractContextManager[None]:
+        """Let the network have the weights that it is saved with, in the block."""
+        return nullcontext() if self._adapters is None else self._adapters.merged()

@@ -1,0 +1,48 @@
+"""Options of `tusou train` that exclude each other, and their defaults."""
+
+from pathlib import Path
+
+import pytest
+import typer
+from tusou_lab.train.cli import train
+from tusou_lab.train.options import GivenOptions
+from typer.testing import CliRunner
+
+app = typer.Typer()
+app.command()(train)
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "message"),
+    [
+        pytest.param(["--model", "demo", "--lora", "0"], 2, "--lora", id="rank 0"),
+        pytest.param(["--model", "demo", "--freeze", "images"], 2, "--freeze", id="no such tower"),
+        pytest.param(
+            ["--model", "demo", "--lora-alpha", "8"], 1, "need --lora", id="alpha without a rank"
+        ),
+        pytest.param(
+            ["--task", "rerank", "--from", ".", "--lora", "4"], 1, "contrastive", id="reranker"
+        ),
+        pytest.param(
+            ["--task", "rerank", "--from", ".", "--freeze", "text"], 1, "contrastive", id="frozen"
+        ),
+    ],
+)
+def test_refuses(tmp_path: Path, options: list[str], code: int, message: str) -> None:
+    done = CliRunner().invoke(app, [str(tmp_path), "--out", str(tmp_path / "out.pt"), *options])
+    assert done.exit_code == code
+    assert message in done.stderr
+
+
+def given(**options: object) -> GivenOptions:
+    nothing = dict.fromkeys(["bundle", "layers", "epochs", "batch_size", "lr", "weight_decay"])
+    fixed = {"task": "contrastive", "model": "demo", "seed": 0, "precision": "fp32"}
+    return GivenOptions(**nothing | fixed | options)  # type: ignore[arg-type]
+
+
+def test_adapters_have_defaults_of_their_own() -> None:
+    whole, adapters = given().contrastive(), given(lora=8).contrastive()
+    assert (whole.lr, whole.lora, whole.lora_settings) == (5e-5, 0, None)
+    assert (adapters.lr, adapters.lora, adapters.lora_alpha) == (5e-4, 8, 16.0)
+    assert adapters.lora_target == "attention"
+    assert given(lora=8, lr=1e-4).contrastive().lr == 1e-4
