@@ -77,6 +77,19 @@ def join_tokens(parts: Sequence[Tokens]) -> Tokens:
     return Tokens(np.concatenate([part.ids for part in parts], axis=1), truncated, widths)
 
 
+class Tokenizer(Protocol):
+    """The tokenizer of a text tower; thread-safe."""
+
+    vocab_size: int  # ids are below it
+    context: int  # tokens a text may have, the marks of its ends included
+
+    def prepare(self, texts: Sequence[str]) -> Tokens:
+        """Tokenise a batch of any strings; texts that are too long are cut."""
+
+    def unknown_share(self, texts: Sequence[str]) -> list[float]:
+        """Return the share of each text's tokens that stand for nothing in the vocabulary."""
+
+
 class TextEncoder(Protocol):
     """Texts to unit vectors in two stages: `prepare` on any CPU, `encode` on the device.
 
@@ -90,6 +103,12 @@ class TextEncoder(Protocol):
 
     def prepare(self, texts: Sequence[str]) -> Tokens:
         """Tokenise a batch."""
+
+    def unknown_share(self, texts: Sequence[str]) -> list[float]:
+        """Return the share of each text's tokens that the model's vocabulary has no piece for.
+
+        It is near 1 in a language that the text tower does not know, whatever its vectors say.
+        """
 
     def warm_up(self) -> None:
         """Compile or record in advance what would make the first calls slow."""

@@ -47,6 +47,12 @@ class EnsembleTextEncoder:
     def prepare(self, texts: Sequence[str]) -> Tokens:
         return join_tokens([reader.prepare(texts) for reader in self._readers])
 
+    def unknown_share(self, texts: Sequence[str]) -> list[float]:
+        """Return the largest share of any member."""
+        return list(
+            map(max, zip(*(each.unknown_share(texts) for each in self.members), strict=True))
+        )
+
     def warm_up(self) -> None:
         for member in self.members:
             member.warm_up()

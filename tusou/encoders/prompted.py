@@ -29,6 +29,9 @@ class PromptedEncoder:
         truncated = tuple(any(cut[start : start + each]) for start in range(0, len(cut), each))
         return Tokens(tokens.ids.reshape(len(texts), each * tokens.ids.shape[1]), truncated)
 
+    def unknown_share(self, texts: Sequence[str]) -> list[float]:
+        return self.inner.unknown_share(texts)  # of the text itself, whatever the prompt says
+
     def warm_up(self) -> None:
         self.inner.warm_up()
 

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 
 from tusou.bundle.model_record import EncoderRecord
-from tusou.core.errors import InvalidRequest, MissingDependency, TusouError
+from tusou.core.errors import BadModel, InvalidRequest, MissingDependency, TusouError
 from tusou.core.hardware import is_x86
-from tusou.encoders.architecture import ImageShape, Tower, TowerShape
-from tusou.encoders.base import Weights
+from tusou.encoders.architecture import ImageShape, TextShape, Tower, TowerShape
+from tusou.encoders.base import Tokenizer, Weights
 from tusou.encoders.devices import pick_device, pick_precision
 from tusou.encoders.families import find_family
 from tusou.images.transform import ImageTransform
@@ -40,6 +40,13 @@ class ResolvedEncoder:
     def transform(self) -> ImageTransform:
         """The transform of the model's images."""
         return image_transform(self.weights)
+
+    def open_tokenizer(self) -> Tokenizer:
+        """Open the tokenizer of a text tower; BadModel if the tower has no room for its tokens."""
+        tokenizer = find_family(self.weights).open_tokenizer(self.weights)
+        if isinstance(self.shape, TextShape):
+            _check_fit(self.shape, tokenizer)
+        return tokenizer
 
     @property
     def min_memory(self) -> int:
@@ -87,6 +94,18 @@ def resolve_encoder(
         precision,
         family.describe(weights),
     )
+
+
+def _check_fit(shape: TextShape, tokenizer: Tokenizer) -> None:
+    """Raise BadModel for a tower with fewer tokens or positions than its tokenizer uses."""
+    if shape.vocab_size < tokenizer.vocab_size:
+        raise BadModel(
+            f"the model has {shape.vocab_size} tokens; its vocabulary has {tokenizer.vocab_size}"
+        )
+    if shape.text_max_position_embeddings < tokenizer.context:
+        raise BadModel(
+            f"the model has fewer than the {tokenizer.context} text positions that are needed"
+        )
 
 
 def image_transform(weights: Weights) -> ImageTransform:

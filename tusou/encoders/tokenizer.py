@@ -9,8 +9,6 @@ from types import ModuleType
 import cn_clip
 import numpy as np
 
-from tusou.core.errors import BadModel
-from tusou.encoders.architecture import TextShape
 from tusou.encoders.base import CONTEXT, Tokens
 
 _LONGEST_WORD = 200  # characters; a longer word is [UNK]
@@ -25,6 +23,8 @@ class ClipTokenizer:
     It returns the same ids for any string in a fraction of the time: cn_clip classifies every
     character several times, and here the results are cached. Tests compare the two.
     """
+
+    context = CONTEXT
 
     def __init__(self) -> None:
         module = _import_tokenizer()
@@ -45,6 +45,11 @@ class ClipTokenizer:
         padded = [row + [0] * (width - len(row)) for row in rows]
         ids = np.array(padded, dtype=np.int64).reshape(len(rows), width)
         return Tokens(ids, tuple(len(row) > CONTEXT - 2 for row in pieces))
+
+    def unknown_share(self, texts: Sequence[str]) -> list[float]:
+        """Return the share of each text's tokens that are [UNK]."""
+        pieces = (self._pieces(text.lower()) for text in texts)
+        return [row.count(self._unknown) / max(len(row), 1) for row in pieces]
 
     def _pieces(self, text: str) -> list[int]:
         spaced = text.translate(self._spaced)
@@ -76,16 +81,6 @@ class ClipTokenizer:
             else:
                 return [self._unknown]
         return ids or [self._unknown]
-
-
-def check_tokens_fit(shape: TextShape, vocab_size: int) -> None:
-    """Raise BadModel for a tower with fewer tokens or positions than the tokenizer uses."""
-    if shape.vocab_size < vocab_size:
-        raise BadModel(
-            f"the model has {shape.vocab_size} tokens; cn_clip's vocabulary has {vocab_size}"
-        )
-    if shape.text_max_position_embeddings < CONTEXT:
-        raise BadModel(f"the model has fewer than the {CONTEXT} text positions that are needed")
 
 
 class _Spaced(dict[int, str]):

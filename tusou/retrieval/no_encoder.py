@@ -25,6 +25,9 @@ class NoTextEncoder:
     def prepare(self, texts: Sequence[str]) -> Tokens:
         return Tokens(np.zeros((len(texts), 1), np.int64), (False,) * len(texts))
 
+    def unknown_share(self, texts: Sequence[str]) -> list[float]:
+        return [0.0] * len(texts)
+
     def warm_up(self) -> None: ...
 
     def encode(self, tokens: Tokens) -> Vectors:

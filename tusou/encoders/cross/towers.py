@@ -15,7 +15,6 @@ from tusou.encoders.checkpoint import TensorReader, read_weights
 from tusou.encoders.cross.network import pool_tokens
 from tusou.encoders.cross.shape import CrossShape, shape_over
 from tusou.encoders.select_backend import resolve_encoder
-from tusou.encoders.tokenizer import ClipTokenizer, check_tokens_fit
 from tusou.encoders.torch.encoder import to_input
 from tusou.encoders.torch.towers import ImageTower, TextTower, pack_texts
 
@@ -38,8 +37,7 @@ class TextTokens:
         resolved = resolve_encoder(weights, "text", device, backend="torch")
         assert isinstance(resolved.shape, TextShape)
         self._device = torch.device(resolved.device)
-        self._tokenizer = ClipTokenizer()
-        check_tokens_fit(resolved.shape, self._tokenizer.vocab_size)
+        self._tokenizer = resolved.open_tokenizer()
         reader = TensorReader(read_weights(weights), "text", self._device)
         self._tower = TextTower(reader, resolved.shape, _DTYPES[resolved.precision])
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from tusou.bundle.model_record import EncoderRecord
 from tusou.encoders.architecture import Tower, TowerShape
-from tusou.encoders.base import Weights
+from tusou.encoders.base import Tokenizer, Weights
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,6 +32,9 @@ class Family(Protocol):
 
     def count_parameters(self, weights: Weights, tower: Tower) -> int:
         """Return the number of a tower's parameters."""
+
+    def open_tokenizer(self, weights: Weights, /) -> Tokenizer:
+        """Open the tokenizer of the texts; MissingDependency without its library."""
 
     def read_tensors(self, weights: Weights) -> "Mapping[str, Tensor]":
         """Return all tensors by the names that Tusou's own towers have for them.

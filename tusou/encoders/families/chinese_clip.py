@@ -14,7 +14,7 @@ from tusou.encoders.architecture import (
     read_image_shape,
     read_text_shape,
 )
-from tusou.encoders.base import Weights
+from tusou.encoders.base import Tokenizer, Weights
 from tusou.encoders.checkpoint_shapes import TensorShape, read_shapes
 from tusou.encoders.model_folder import ModelFolder
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _READ_TENSORS = LazyImport("tusou.encoders.checkpoint:read_weights")  # imports torch
+_TOKENIZER = LazyImport("tusou.encoders.tokenizer:ClipTokenizer")  # imports cn_clip
 
 
 class ChineseClip:
@@ -42,6 +43,9 @@ class ChineseClip:
     def count_parameters(self, weights: Weights, tower: Tower) -> int:
         tensors = _read_shapes(weights).items()
         return sum(prod(each.shape) for name, each in tensors if name.startswith(PREFIXES[tower]))
+
+    def open_tokenizer(self, _: Weights) -> Tokenizer:
+        return cast("Callable[[], Tokenizer]", _TOKENIZER.load())()
 
     def read_tensors(self, weights: Weights) -> "Mapping[str, Tensor]":
         read = cast("Callable[[Weights], Mapping[str, Tensor]]", _READ_TENSORS.load())

@@ -19,7 +19,6 @@ from tusou.encoders.openvino.cache import GRAPH, WORDS, ConvertedTower, can_stor
 from tusou.encoders.openvino.runtime import Arrays, CompiledModel
 from tusou.encoders.packing import PASS_TOKENS, USUAL_TOKENS, pack, round_up_count, split_batch
 from tusou.encoders.select_backend import ResolvedEncoder
-from tusou.encoders.tokenizer import ClipTokenizer, check_tokens_fit
 
 _CONVERSION = "tusou.encoders.openvino.convert"  # imports torch
 
@@ -35,10 +34,9 @@ class OpenVinoTextEncoder:
 
     def __init__(self, resolved: ResolvedEncoder) -> None:
         self.precision = resolved.precision
-        self._tokenizer = ClipTokenizer()
+        self._tokenizer = resolved.open_tokenizer()
         shape = resolved.shape
         assert isinstance(shape, TextShape)
-        check_tokens_fit(shape, self._tokenizer.vocab_size)
         model, words = _load_converted(resolved.weights, "text", self.precision)
         assert words is not None
         self._words, self._model = words, CompiledModel(model)
@@ -53,6 +51,9 @@ class OpenVinoTextEncoder:
 
     def prepare(self, texts: Sequence[str]) -> Tokens:
         return self._tokenizer.prepare(texts)
+
+    def unknown_share(self, texts: Sequence[str]) -> list[float]:
+        return self._tokenizer.unknown_share(texts)
 
     def encode(self, tokens: Tokens) -> Vectors:
         """Encode in packed passes of texts of similar length."""

@@ -21,7 +21,6 @@ from tusou.encoders.cuda.image_transfer import ImageTransfer
 from tusou.encoders.cuda.text_graphs import Record, TextGraphs
 from tusou.encoders.packing import MIN_PASS_TOKENS, PASS_TOKENS, USUAL_TOKENS, split_batch
 from tusou.encoders.select_backend import ResolvedEncoder
-from tusou.encoders.tokenizer import ClipTokenizer, check_tokens_fit
 from tusou.encoders.torch.cpu_threads import CpuThreads, on_one_core
 from tusou.encoders.torch.layers import avoid_cudnn_attention
 from tusou.encoders.torch.towers import ImageTower, TextTower, pack_padded, pack_texts
@@ -48,8 +47,7 @@ class ClipTextEncoder:
         avoid_cudnn_attention(self._device)
         shape = resolved.shape
         assert isinstance(shape, TextShape)
-        self._tokenizer = ClipTokenizer()
-        check_tokens_fit(shape, self._tokenizer.vocab_size)
+        self._tokenizer = resolved.open_tokenizer()
         tensors = read_weights(resolved.weights)
         reader = TensorReader(tensors, "text", self._device)
         with on_one_core():
@@ -89,6 +87,9 @@ class ClipTextEncoder:
 
     def prepare(self, texts: Sequence[str]) -> Tokens:
         return self._tokenizer.prepare(texts)
+
+    def unknown_share(self, texts: Sequence[str]) -> list[float]:
+        return self._tokenizer.unknown_share(texts)
 
     def encode(self, tokens: Tokens) -> Vectors:
         """Encode by recorded passes, or in packed passes of texts of similar length."""
