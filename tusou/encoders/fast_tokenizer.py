@@ -75,7 +75,7 @@ class FastTokenizer:
 
 
 class _UnknownPieces(dict[int, bool]):
-    """Whether an id of the vocabulary stands for no text, found out when it is first asked for."""
+    """Tells of each id of the vocabulary if it stands for no text; computed once, when asked."""
 
     def __init__(self, tokenizer: "Tokenizer") -> None:
         super().__init__()
