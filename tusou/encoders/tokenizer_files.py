@@ -56,7 +56,7 @@ def open_tokenizer(folder: ModelFolder) -> "Tokenizer":
             return _open_clip(folder)
         if "vocab.txt" in names:
             return _open_bert(folder)
-    except Exception as error:  # the library raises nothing more special
+    except Exception as error:  # the library raises plain Exception, whatever is wrong
         raise BadModel(f"the tokenizer of {folder.path.name} cannot be read: {error}") from error
     raise BadModel(
         f"{folder.path.name} has no tokenizer: it needs tokenizer.json, or vocab.json and "
