@@ -37,6 +37,11 @@ class ClipTokenizer:
             self._vocabulary[name] for name in ("[CLS]", "[SEP]", "[UNK]")
         )
 
+    @property
+    def vocabulary(self) -> dict[str, int]:
+        """The pieces of words and their ids, in the order of the ids."""
+        return dict(self._vocabulary)
+
     def prepare(self, texts: Sequence[str]) -> Tokens:
         """Tokenise a batch; texts are padded (0) to its longest, not to the whole context."""
         pieces = [self._pieces(text.lower()) for text in texts]

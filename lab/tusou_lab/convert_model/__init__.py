@@ -1,0 +1,1 @@
+"""The command `tusou convert-model`."""

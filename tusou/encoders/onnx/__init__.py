@@ -1,0 +1,1 @@
+"""The towers as ONNX graphs, for runtimes other than Tusou's own."""
