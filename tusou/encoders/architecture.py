@@ -96,8 +96,11 @@ PREFIXES: dict[Tower, tuple[str, ...]] = {
 }
 
 
-def read_text_shape(tensors: Mapping[str, Shaped]) -> TextShape:
-    """Return the text tower's shape; BadModel when a tensor is missing or has another rank."""
+def read_text_shape(tensors: Mapping[str, Shaped], heads: int | None = None) -> TextShape:
+    """Return the text tower's shape; BadModel when a tensor is missing or has another rank.
+
+    The number of attention heads is that of the published models of this width, unless given.
+    """
     vocab, hidden = _shape(tensors, "bert.embeddings.word_embeddings.weight", 2)
     positions, _ = _shape(tensors, "bert.embeddings.position_embeddings.weight", 2)
     types, _ = _shape(tensors, "bert.embeddings.token_type_embeddings.weight", 2)
@@ -108,25 +111,25 @@ def read_text_shape(tensors: Mapping[str, Shaped]) -> TextShape:
         vocab_size=vocab,
         text_hidden_size=hidden,
         text_num_hidden_layers=_depth(tensors, "bert.encoder.layer"),
-        text_num_attention_heads=_heads(hidden, _HEAD_WIDTH),
+        text_num_attention_heads=heads or _heads(hidden, _HEAD_WIDTH),
         text_intermediate_size=intermediate,
         text_max_position_embeddings=positions,
         text_type_vocab_size=types,
     )
 
 
-def read_image_shape(tensors: Mapping[str, Shaped]) -> ImageShape:
+def read_image_shape(tensors: Mapping[str, Shaped], heads: int | None = None) -> ImageShape:
     """Return the image tower's shape, transformer or ResNet; BadModel as for the text tower."""
     if "visual.attnpool.positional_embedding" in tensors:
         return _read_resnet(tensors)
-    return _read_transformer(tensors)
+    return _read_transformer(tensors, heads)
 
 
-def _read_transformer(tensors: Mapping[str, Shaped]) -> ImageShape:
+def _read_transformer(tensors: Mapping[str, Shaped], heads: int | None) -> ImageShape:
     width, _, _, patch = _shape(tensors, "visual.conv1.weight", 4)
     positions, _ = _shape(tensors, "visual.positional_embedding", 2)
     _, dim = _shape(tensors, "visual.proj", 2)
-    head_width = _WIDE_HEADS.get(width, _HEAD_WIDTH)
+    head_width = width // heads if heads else _WIDE_HEADS.get(width, _HEAD_WIDTH)
     _heads(width, head_width)
     return ImageShape(
         embed_dim=dim,

@@ -1,7 +1,7 @@
 """Reads the tensors of cn_clip checkpoints, published or fine-tuned, without running their code."""
 
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,24 @@ from tusou.core.errors import BadModel
 from tusou.core.file_kinds import CHECKPOINT, describe_foreign_file
 from tusou.encoders.architecture import PREFIXES, Tower
 from tusou.encoders.base import Weights
-from tusou.encoders.checkpoint_shapes import model_tensors
+from tusou.encoders.checkpoint_shapes import stored_tensors
 from tusou.encoders.families import find_family
+from tusou.encoders.forms.checkpoint_names import plain_names
+from tusou.encoders.forms.layouts import Layouts
 from tusou.encoders.model_folder import ModelFolder
+
+
+def _join(parts: Sequence[Tensor]) -> Tensor:
+    if any(part.shape != parts[0].shape or not part.ndim for part in parts):
+        raise BadModel("the queries, keys and values of a layer have different shapes")
+    return torch.cat(list(parts))
+
+
+TENSORS: Layouts[Tensor] = Layouts(
+    transpose=lambda tensor: tensor.T if tensor.ndim == 2 else tensor,
+    join=_join,
+    split=lambda tensor: tensor.tensor_split(3) if tensor.ndim else (tensor,) * 3,
+)
 
 
 def read_tensors(path: Path, name: str | None = None) -> dict[str, Tensor]:
@@ -22,8 +37,12 @@ def read_tensors(path: Path, name: str | None = None) -> dict[str, Tensor]:
 
     `name` is the file's name in messages, if the path is another one.
     """
-    name = name or path.name
-    tensors = model_tensors(load_checkpoint(path, name), Tensor)
+    return plain_names(read_stored_tensors(path, name or path.name), TENSORS)
+
+
+def read_stored_tensors(path: Path, name: str) -> dict[str, Tensor]:
+    """Map the names in the file to the model's tensors; otherwise as `read_tensors`."""
+    tensors = stored_tensors(load_checkpoint(path, name), Tensor)
     if tensors is None:
         raise BadModel(f"{name} is not a cn_clip checkpoint: it holds no state dict")
     return tensors
@@ -48,14 +67,16 @@ def load_checkpoint(path: Path, name: str) -> Any:
         ) from error
 
 
-def read_weights(weights: Weights) -> dict[str, Tensor]:
+def read_weights(weights: Weights) -> Mapping[str, Tensor]:
     """Read the tensors of the weights' open file, even if another file has taken its name.
+
+    Tensors of a folder are read when they are asked for.
 
     Raises BadModel if the file holds no model, or was written to since its digest was computed.
     """
     file = weights.file
     if isinstance(file, ModelFolder):
-        return dict(find_family(weights).read_tensors(weights))
+        return find_family(weights).read_tensors(weights)
     if file is None:
         return read_tensors(weights.path)
     file.check_unchanged()
@@ -69,12 +90,14 @@ class TensorReader:
     """
 
     def __init__(self, tensors: Mapping[str, Tensor], tower: Tower, device: torch.device) -> None:
-        self._unread = {k: v for k, v in tensors.items() if k.startswith(PREFIXES[tower])}
+        self._tensors = tensors
+        self._unread = {name for name in tensors if name.startswith(PREFIXES[tower])}
         self._device = device
 
     def take(self, name: str, *shape: int) -> Tensor:
         """Copy a tensor to the device as stored; BadModel if it is missing or of another shape."""
-        tensor = self._unread.pop(name, None)
+        tensor = self._tensors[name] if name in self._unread else None
+        self._unread.discard(name)
         if tensor is None or tuple(tensor.shape) != shape:
             actual = "missing" if tensor is None else f"{tuple(tensor.shape)}"
             raise BadModel(f"incomplete cn_clip checkpoint: {name!r} is {actual}, not {shape}")

@@ -3,21 +3,17 @@
 import pickle
 import zipfile
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
 from tusou.core.files import DAMAGED_FILE_ERRORS
+from tusou.encoders.forms.checkpoint_names import find_state, plain_names, tensors_in
+from tusou.encoders.forms.layouts import SHAPES, TensorShape
+
+__all__ = ["TensorShape", "read_shapes", "read_stored_shapes", "stored_tensors"]
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class TensorShape:
-    """The shape of a tensor whose numbers were not read."""
-
-    shape: tuple[int, ...]
 
 
 def read_shapes(source: Path | BinaryIO) -> dict[str, TensorShape] | None:
@@ -25,30 +21,29 @@ def read_shapes(source: Path | BinaryIO) -> dict[str, TensorShape] | None:
 
     No code in the file is run: only a few known names are resolved, and any other ends the reading.
     """
+    shapes = read_stored_shapes(source)
+    return None if shapes is None else plain_names(shapes, SHAPES)
+
+
+def read_stored_shapes(source: Path | BinaryIO) -> dict[str, TensorShape] | None:
+    """Read the shapes by the names in the file; None as for `read_shapes`."""
     try:
         with zipfile.ZipFile(source) as archive:
             (index,) = (name for name in archive.namelist() if name.endswith("/data.pkl"))
             with archive.open(index) as file:
-                return model_tensors(_ShapeUnpickler(file).load(), TensorShape)
+                return stored_tensors(_ShapeUnpickler(file).load(), TensorShape)
     except DAMAGED_FILE_ERRORS:  # torch reports the reason
         return None
 
 
-def model_tensors(loaded: object, kind: type[T]) -> dict[str, T] | None:
-    """Return a cn_clip model's tensors, of type `kind`, from the object that a checkpoint holds.
+def stored_tensors(loaded: object, kind: type[T]) -> dict[str, T] | None:
+    """Return a model's tensors, of type `kind`, from the object that a checkpoint holds.
 
-    That is a training checkpoint (`state_dict` beside epoch, step and optimizer) or a bare state
-    dict, with or without the `module.` prefix and the unused pooler; None for anything else.
+    That is a training checkpoint (the model's state dict beside epoch, step and optimizer) or a
+    bare state dict; None for anything else.
     """
-    state = loaded.get("state_dict", loaded) if isinstance(loaded, Mapping) else None
-    if not isinstance(state, Mapping):
-        return None
-    return {
-        name: tensor
-        for key, tensor in state.items()
-        if isinstance(key, str) and isinstance(tensor, kind)
-        if not (name := key.removeprefix("module.")).startswith("bert.pooler")
-    }
+    state = find_state(loaded)
+    return None if state is None else tensors_in(state, kind)
 
 
 class _ShapeUnpickler(pickle.Unpickler):

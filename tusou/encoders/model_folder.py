@@ -7,22 +7,39 @@ from pathlib import Path
 from typing import Any
 
 from tusou.core.errors import BadModel
-from tusou.core.files import sha256_of
-from tusou.encoders.checkpoint_shapes import TensorShape
+from tusou.encoders.checkpoint_shapes import read_stored_shapes
+from tusou.encoders.forms.layouts import TensorShape
+from tusou.encoders.open_file import OpenFile
+from tusou.encoders.safetensors_header import read_safetensors_shapes
 
 CONFIG = "config.json"
-_TENSORS = ".safetensors"
-# Files that say what the model computes; others, such as README.md, may change.
-_ENDINGS = (".json", ".txt", ".model", ".safetensors", ".bin", ".pt", ".py")
+SAFETENSORS = ".safetensors"
+# Files that say what the model computes, beside its tensors; others, such as README.md, may change.
+_ENDINGS = (".json", ".txt", ".model", ".py")
+_MAX_JSON = 64 * 1024**2  # bytes; the largest tokenizers have 35 MB
+
+# In the order in which transformers takes them, each also as shards that an index lists.
+_TENSORS = ("model.safetensors", "pytorch_model.bin")
+_INDEX = ".index.json"
 
 
 class ModelFolder:
-    """A folder with a model. Its files are read as they are needed; BadModel if one is wrong."""
+    """A folder with a model, whose files are opened once; BadModel if one is missing or wrong.
+
+    Bytes are read as they are needed, of the files that were in the folder when it was opened.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         if not is_model_folder(path):
             raise BadModel(f"{path} holds no model: it has no {CONFIG}")
+        try:
+            names = sorted(entry.name for entry in path.iterdir())
+            self._files = {name: self._open(name) for name in names if name.endswith(_ENDINGS)}
+            self._tensor_names = self._find_tensors(names)
+            self._files |= {name: self._open(name) for name in self._tensor_names}
+        except OSError as error:
+            raise BadModel(f"cannot read {error.filename or path}: {error.strerror}") from error
 
     @cached_property
     def config(self) -> dict[str, Any]:
@@ -37,39 +54,105 @@ class ModelFolder:
     @cached_property
     def digest(self) -> str:
         """The SHA-256 over the names and digests of the files that the model is made of."""
-        lines = (f"{sha256_of(path)} {path.name}\n" for path in self.files())
+        lines = (f"{file.digest} {name}\n" for name, file in sorted(self._files.items()))
         return sha256("".join(lines).encode()).hexdigest()
 
     @cached_property
     def shapes(self) -> dict[str, TensorShape]:
-        """The shapes of all tensors, by the library's names."""
-        from safetensors import safe_open  # noqa: PLC0415 - of folders alone
+        """The shapes of all tensors, by the library's names.
 
-        shapes = {}
-        for path in self.tensor_files():
-            with safe_open(path, framework="numpy") as file:
-                for name in file.keys():  # noqa: SIM118 - not a dict, and not iterable
-                    shapes[name] = TensorShape(tuple(file.get_slice(name).get_shape()))
+        Raises MissingDependency where only torch can read them and is not installed.
+        """
+        shapes: dict[str, TensorShape] = {}
+        for file in self.open_tensor_files():
+            shapes |= _read_shapes(file)
         return shapes
 
     def files(self) -> list[Path]:
         """Return the files that the model is made of, in order of their names."""
-        found = (path for path in self.path.iterdir() if path.suffix in _ENDINGS)
-        return sorted(path for path in found if path.is_file())
+        return [self.path / name for name in sorted(self._files)]
 
     def tensor_files(self) -> list[Path]:
         """Return the files of tensors."""
-        return [path for path in self.files() if path.suffix == _TENSORS]
+        return [self.path / name for name in self._tensor_names]
+
+    def open_tensor_files(self) -> list[OpenFile]:
+        """Return the files of tensors as they were when the folder was opened."""
+        return [self._files[name] for name in self._tensor_names]
+
+    def __contains__(self, name: str) -> bool:
+        """Return whether a file of this name was there when the folder was opened."""
+        return name in self._files
+
+    def read_bytes(self, name: str) -> bytes:
+        """Return the content of a file of text; BadModel if there is none, or it is too large."""
+        file = self._files.get(name)
+        if file is None:
+            raise BadModel(f"{self.path} has no {name}: download it again")
+        if file.size > _MAX_JSON:
+            raise BadModel(f"{self.path / name} has {file.size:,} bytes: this is not such a file")
+        with file.open() as opened:
+            return opened.read()
 
     def read_json(self, name: str) -> dict[str, Any]:
         """Return the object in a JSON file of the folder; BadModel if there is none."""
         try:
-            value = json.loads((self.path / name).read_bytes())
-        except (OSError, ValueError):
+            value = json.loads(self.read_bytes(name))
+        except (ValueError, RecursionError):
             value = None
         if not isinstance(value, dict):
             raise BadModel(f"{self.path / name} is not a JSON object")
         return value
+
+    def check_unchanged(self, *, in_place: bool = False) -> None:
+        """Raise BadModel if a file was written to since the folder was opened.
+
+        With `in_place`, also if another file took its name: for a library that reads by names.
+        """
+        for name, file in self._files.items():
+            file.check_unchanged()
+            if in_place and not file.is_in_place():
+                raise BadModel(f"{name} changed while it was read: start again")
+
+    def _open(self, name: str) -> OpenFile:
+        path = self.path / name
+        if path.is_symlink() and not path.exists():
+            raise BadModel(f"{path} is a link to a file that is not there: download it again")
+        return OpenFile(path)
+
+    def _find_tensors(self, names: list[str]) -> list[str]:
+        """Return the names of the files of tensors; BadModel for shards that are missing."""
+        for name in _TENSORS:
+            if name in names:
+                return [name]
+            if name + _INDEX in self._files:
+                return self._read_index(name + _INDEX, names)
+        return [name for name in names if name.endswith(SAFETENSORS)]
+
+    def _read_index(self, index: str, names: list[str]) -> list[str]:
+        shards = self.read_json(index).get("weight_map")
+        if not isinstance(shards, dict) or not all(
+            isinstance(each, str) for each in shards.values()
+        ):
+            raise BadModel(f"{self.path / index} lists no tensors")
+        # Only names of files beside the index: it may come from anywhere.
+        missing = sorted(set(shards.values()) - set(names))
+        if missing:
+            raise BadModel(
+                f"{self.path} lacks {len(missing)} of its {len(set(shards.values()))} files of "
+                f"tensors, such as {missing[0]}: download it again"
+            )
+        return sorted(set(shards.values()))
+
+
+def _read_shapes(file: OpenFile) -> dict[str, TensorShape]:
+    with file.open() as opened:
+        if file.path.suffix == SAFETENSORS:
+            return read_safetensors_shapes(opened, file.size, file.path.name)
+        shapes = read_stored_shapes(opened)
+    if shapes is None:
+        raise BadModel(f"{file.path.name} is not a PyTorch checkpoint of plain tensors")
+    return shapes
 
 
 def is_model_folder(path: Path) -> bool:

@@ -1,27 +1,38 @@
-"""Chinese-CLIP, as a checkpoint of cn_clip."""
+"""Chinese-CLIP: a checkpoint of cn_clip, a folder of transformers, or one of ModelScope."""
 
 from collections.abc import Callable, Mapping
-from math import prod
+from math import exp, prod
 from typing import TYPE_CHECKING, cast
 
-from tusou.bundle.model_record import EncoderRecord
+from tusou.bundle.model_record import EncoderRecord, TransformRecord
 from tusou.core.lazy_import import LazyImport
 from tusou.encoders.architecture import (
     PREFIXES,
+    ImageShape,
     Shaped,
     Tower,
     TowerShape,
     read_image_shape,
     read_text_shape,
 )
-from tusou.encoders.base import Tokenizer, Weights
+from tusou.encoders.base import CONTEXT, Tokenizer, Weights
 from tusou.encoders.checkpoint_shapes import TensorShape, read_shapes
+from tusou.encoders.forms.folder_settings import read_heads, read_transform
+from tusou.encoders.forms.layouts import SHAPES
+from tusou.encoders.forms.transformers_names import cn_clip_names
+from tusou.encoders.forms.vocabulary import check_vocabulary, vocabulary_digest
 from tusou.encoders.model_folder import ModelFolder
+from tusou.images.preprocess import MEAN, STD
+from tusou.images.transform import ImageTransform
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-_READ_TENSORS = LazyImport("tusou.encoders.checkpoint:read_weights")  # imports torch
+_TYPE = "chinese_clip"  # as config.json names it
+
+# These import torch.
+_READ_TENSORS = LazyImport("tusou.encoders.checkpoint:read_weights")
+_READ_FOLDER = LazyImport("tusou.encoders.folder_tensors:read_chinese_clip")
 _TOKENIZER = LazyImport("tusou.encoders.tokenizer:ClipTokenizer")  # imports cn_clip
 
 
@@ -31,14 +42,48 @@ class ChineseClip:
     name = "chinese-clip"
 
     def matches(self, weights: Weights) -> bool:
-        return not isinstance(weights.file, ModelFolder) and weights.open_clip is None
+        file = weights.file
+        if isinstance(file, ModelFolder):
+            return file.model_type == _TYPE
+        return weights.open_clip is None
 
-    def describe(self, _: Weights) -> EncoderRecord | None:
-        return None
+    def describe(self, weights: Weights) -> EncoderRecord | None:
+        """Return None for cn_clip's own transform of images, which the published folders name."""
+        folder = weights.file
+        if not isinstance(folder, ModelFolder):
+            return None
+        shape = self.read_shape(weights, "image")
+        assert isinstance(shape, ImageShape)
+        transform = read_transform(folder, shape.image_resolution)
+        if transform == ImageTransform(shape.image_resolution):
+            return None
+        return EncoderRecord(
+            family=self.name,
+            library="transformers",
+            architecture="ChineseCLIPModel",
+            tokenizer="BertTokenizer",
+            tokenizer_sha256=vocabulary_digest(),
+            context_length=CONTEXT,
+            padding="longest",
+            lower_case=True,
+            template=None,
+            transform=TransformRecord.model_validate(transform, from_attributes=True),
+            mean=MEAN,
+            std=STD,
+            normalized=True,
+            logit_scale=exp(self.read_tensors(weights)["logit_scale"].item()),
+            logit_bias=0.0,
+            license=None,
+        )
 
     def read_shape(self, weights: Weights, tower: Tower) -> TowerShape:
-        tensors = _read_shapes(weights)
-        return read_text_shape(tensors) if tower == "text" else read_image_shape(tensors)
+        tensors, folder = _read_shapes(weights), weights.file
+        heads = read_heads(folder, tower) if isinstance(folder, ModelFolder) else None
+        if tower == "image":
+            return read_image_shape(tensors, heads)
+        if isinstance(folder, ModelFolder):
+            check_vocabulary(folder)
+        return read_text_shape(tensors, heads)
 
     def count_parameters(self, weights: Weights, tower: Tower) -> int:
         tensors = _read_shapes(weights).items()
@@ -48,13 +93,17 @@ class ChineseClip:
         return cast("Callable[[], Tokenizer]", _TOKENIZER.load())()
 
     def read_tensors(self, weights: Weights) -> "Mapping[str, Tensor]":
+        if isinstance(weights.file, ModelFolder):
+            read_folder = cast("Callable[..., Mapping[str, Tensor]]", _READ_FOLDER.load())
+            return read_folder(weights.file)
         read = cast("Callable[[Weights], Mapping[str, Tensor]]", _READ_TENSORS.load())
         return read(weights)
 
 
 def _read_shapes(weights: Weights) -> Mapping[str, Shaped]:
     file = weights.file
-    assert not isinstance(file, ModelFolder)
+    if isinstance(file, ModelFolder):
+        return cn_clip_names(file.shapes, SHAPES)
     shapes = read_shapes(weights.path) if file is None else file.shapes
     if shapes is None:
         read = cast("Callable[[Weights], Mapping[str, Shaped]]", _READ_TENSORS.load())

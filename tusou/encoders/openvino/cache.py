@@ -5,6 +5,8 @@
         words.npy               a text tower's word embeddings, looked up before the graph runs
         digests.json            the SHA-256 of each file
 
+A folder of weights has its cache inside, `tusou.openvino/`.
+
 A start that finds its tower here needs neither torch nor the tensors of the checkpoint.
 """
 
@@ -91,7 +93,8 @@ def can_store(weights: Weights) -> bool:
 
 
 def _home(weights: Weights) -> Path:
-    return weights.path.with_name(f"{weights.path.name}.openvino")
+    path = weights.path
+    return path / "tusou.openvino" if path.is_dir() else path.with_name(f"{path.name}.openvino")
 
 
 def _folder(weights: Weights, tower: Tower, precision: str) -> Path:

@@ -15,9 +15,12 @@ import torch
 from tusou.bundle.array_file import save_array
 from tusou.core.errors import BadModel, TusouError
 from tusou.core.files import sha256_of
-from tusou.encoders.architecture import Tower, read_image_shape, read_text_shape
+from tusou.encoders.architecture import ImageShape, TextShape, Tower
 from tusou.encoders.base import Weights
 from tusou.encoders.checkpoint import TensorReader, read_weights
+from tusou.encoders.checkpoint_file import CheckpointFile
+from tusou.encoders.families import find_family
+from tusou.encoders.model_folder import ModelFolder
 from tusou.encoders.openvino.cache import GRAPH, WORDS, ConvertedTower, store
 from tusou.encoders.openvino.image_graph import image_graph
 from tusou.encoders.openvino.text_graph import text_graph
@@ -29,12 +32,13 @@ def convert(weights: Weights, tower: Tower, precision: str) -> ConvertedTower:
     Raises BadModel when a tensor is missing or wrong, or the file has changed since its digest was
     computed.
     """
-    tensors, words = read_weights(weights), None
-    reader = TensorReader(tensors, tower, torch.device("cpu"))
-    if tower == "text":
-        model, words = text_graph(reader, read_text_shape(tensors), precision)
+    reader, words = TensorReader(read_weights(weights), tower, torch.device("cpu")), None
+    shape = find_family(weights).read_shape(weights, tower)
+    if isinstance(shape, TextShape):
+        model, words = text_graph(reader, shape, precision)
     else:
-        model = image_graph(reader, read_image_shape(tensors), precision)
+        assert isinstance(shape, ImageShape)
+        model = image_graph(reader, shape, precision)
 
     def write(folder: Path) -> None:
         try:
@@ -55,7 +59,14 @@ def main() -> None:
     """Convert the tower that the command line names."""
     path, digest, tower, precision = sys.argv[1:]
     with suppress(TusouError):  # the calling process repeats the conversion and reports the error
-        convert(Weights(Path(path), Path(path).name, digest), cast("Tower", tower), precision)
+        convert(_open(Path(path), digest), cast("Tower", tower), precision)
+
+
+def _open(path: Path, digest: str) -> Weights:
+    file = ModelFolder(path) if path.is_dir() else CheckpointFile(path)
+    if file.digest != digest:
+        raise BadModel(f"{path.name} changed while it was read: start again")
+    return Weights(path, path.name, digest, file=file)
 
 
 if __name__ == "__main__":
