@@ -36,6 +36,10 @@ VERBS: dict[str, tuple[str, str]] = {
     "toy": ("tusou_lab.cli:toy", "Draw product images and their Chinese queries."),
     "check": ("tusou_lab.check.cli:check", "Report on the quality of a dataset."),
     "convert": ("tusou_lab.convert.cli:convert", "Write a dataset in another format."),
+    "convert-model": (
+        "tusou_lab.convert_model.cli:convert_model",
+        "Write a model in the form of another library.",
+    ),
     "split": ("tusou_lab.split.cli:split", "Divide a dataset into train, valid and test."),
     "train": ("tusou_lab.train.cli:train", "Train or fine-tune a model on images and queries."),
     "index": ("tusou_indexer.index_cli:index", "Encode images or texts into a searchable bundle."),
