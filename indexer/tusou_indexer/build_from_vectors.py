@@ -46,7 +46,7 @@ from tusou.encoders import (
     Weights,
     find_weights,
     image_transform,
-    load_text_encoder,
+    load_reference_text_encoder,
     prepare_service,
     resolve_encoder,
 )
@@ -310,7 +310,7 @@ def _write_version(
     vectors = _write_vectors(inputs, folder / VECTORS)
     encoder = None
     if inputs.weights is not None:
-        encoder = load_text_encoder(inputs.weights, "cpu", spec.prompt, "fp32", "torch")
+        encoder = load_reference_text_encoder(inputs.weights, spec.prompt)
     write_lines(folder / GOLDEN, [json.dumps(_golden(encoder), ensure_ascii=False)])
     probes = partial(_probes, inputs, encoder)
     built = build_version_index(vectors, spec.index, probes, folder)

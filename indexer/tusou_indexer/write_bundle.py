@@ -35,7 +35,7 @@ from tusou.core.arrays import Ids, Vectors
 from tusou.core.errors import BadDataset, CorruptBundle
 from tusou.core.files import create_file, naming_file, replace_folder
 from tusou.core.ids import is_canonical_integer
-from tusou.encoders import TextEncoder, Weights, combine_text_encoders, load_text_encoder
+from tusou.encoders import TextEncoder, Weights, combine_text_encoders, load_reference_text_encoder
 from tusou_indexer.build_record import (
     build_record,
     describe_preprocessing,
@@ -168,7 +168,7 @@ def load_reference_encoder(
     weights: Sequence[Weights], model: Model, prompts: Sequence[str]
 ) -> TextEncoder:
     """Load the text towers on the CPU in single precision, in which golden vectors are."""
-    towers = [load_text_encoder(each, "cpu", None, "fp32", "torch") for each in weights]
+    towers = [load_reference_text_encoder(each) for each in weights]
     parts = model.parts
     records = [part.encoder for part in parts]
     return combine_text_encoders(towers, [part.weight for part in parts], prompts, records)

@@ -11,7 +11,7 @@ from tusou_indexer.build import BuildSpec
 
 from tusou.encoders import (
     find_weights,
-    load_text_encoder,
+    load_reference_text_encoder,
     open_image_encoder,
     open_text_encoder,
 )
@@ -19,7 +19,10 @@ from tusou.encoders import (
 TEXT_ITEMS = 20
 
 _find_weights, _open_text_encoder = cache(find_weights), cache(open_text_encoder)
-_load_text_encoder, _open_image_encoder = cache(load_text_encoder), cache(open_image_encoder)
+_load_text_encoder, _open_image_encoder = (
+    cache(load_reference_text_encoder),
+    cache(open_image_encoder),
+)
 
 
 @pytest.fixture
@@ -37,7 +40,7 @@ def quick_builds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(build_module, "find_weights", _find_weights)
     monkeypatch.setattr(build_module, "open_text_encoder", _open_text_encoder)
     monkeypatch.setattr(build_module, "open_image_encoder", _open_image_encoder)
-    monkeypatch.setattr(write_bundle_module, "load_text_encoder", _load_text_encoder)
+    monkeypatch.setattr(write_bundle_module, "load_reference_text_encoder", _load_text_encoder)
 
 
 @pytest.fixture(scope="session")

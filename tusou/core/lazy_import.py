@@ -19,6 +19,11 @@ _EXTRA_OF = {
     "aiohttp": "s3",
     "botocore": "s3",
     "s3fs": "s3",
+    "transformers": "models",
+    "open_clip": "models",
+    "onnx": "models",
+    "onnxruntime": "models",
+    "onnxscript": "models",
 }
 
 

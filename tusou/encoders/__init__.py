@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import cast
 
 from tusou.core.lazy_import import LazyImport
-from tusou.encoders.architecture import Tower
+from tusou.encoders.architecture import LibraryShape, Tower
 from tusou.encoders.base import ImageEncoder, TextEncoder, Tokens, Weights
 from tusou.encoders.devices import release_memory
 from tusou.encoders.ensemble import (
@@ -15,6 +15,7 @@ from tusou.encoders.ensemble import (
     text_part,
     without_prompt,
 )
+from tusou.encoders.families import find_family
 from tusou.encoders.image_views import ViewsEncoder
 from tusou.encoders.model_name import DEMO, MODELS
 from tusou.encoders.prompted import PromptedEncoder
@@ -46,6 +47,8 @@ __all__ = [
     "image_transform",
     "join_names",
     "load_image_encoder",
+    "load_reference_image_encoder",
+    "load_reference_text_encoder",
     "load_text_encoder",
     "open_image_encoder",
     "open_image_model",
@@ -136,6 +139,16 @@ def load_image_encoder(
     return open_image_encoder(resolve_encoder(weights, "image", device, precision, backend))
 
 
+def load_reference_text_encoder(weights: Weights, prompt: str | None = None) -> TextEncoder:
+    """Load the text tower on the processor in single precision: in torch, or by its library."""
+    return load_text_encoder(weights, "cpu", prompt, "fp32", _reference_backend(weights, "text"))
+
+
+def load_reference_image_encoder(weights: Weights) -> ImageEncoder:
+    """Load the image tower likewise."""
+    return load_image_encoder(weights, "cpu", "fp32", _reference_backend(weights, "image"))
+
+
 def prepare_service(weights: Weights, device: str = "auto") -> None:
     """Convert the weights now if a service on this device would convert them at its first start.
 
@@ -147,3 +160,8 @@ def prepare_service(weights: Weights, device: str = "auto") -> None:
         if resolved.backend == "openvino":
             convert = cast("Callable[[Weights, Tower, str], object]", _CONVERT.load())
             convert(weights, tower, resolved.precision)
+
+
+def _reference_backend(weights: Weights, tower: Tower) -> str:
+    shape = find_family(weights).read_shape(weights, tower)
+    return shape.library if isinstance(shape, LibraryShape) else "torch"

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from tusou.bundle.model_record import EncoderRecord
 from tusou.core.errors import BadModel, InvalidRequest, MissingDependency, TusouError
 from tusou.core.hardware import is_x86
-from tusou.encoders.architecture import ImageShape, TextShape, Tower, TowerShape
+from tusou.encoders.architecture import ImageShape, LibraryShape, TextShape, Tower, TowerShape
 from tusou.encoders.base import Tokenizer, Weights
 from tusou.encoders.devices import pick_device, pick_precision
 from tusou.encoders.families import find_family
@@ -16,6 +16,7 @@ BACKENDS = ("auto", "torch", "openvino")
 
 _OPENVINO_PRECISIONS = ("fp32", "bf16", "int8")
 _RESNET_PRECISIONS = ("fp32", "fp16")
+_LIBRARY_PRECISIONS = ("fp32", "bf16", "fp16")
 _BYTES_PER_PARAMETER = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 1}
 
 
@@ -79,7 +80,8 @@ def resolve_encoder(
     """
     family = find_family(weights)
     shape = family.read_shape(weights, tower)
-    if backend not in BACKENDS:
+    library = shape.library if isinstance(shape, LibraryShape) else None
+    if backend not in {*BACKENDS, library}:
         raise InvalidRequest(f"No backend {backend!r}: use {', '.join(BACKENDS)}.")
     device = pick_device(device)
     # The convolutions of a ResNet have no bf16 code path.
@@ -120,6 +122,8 @@ def image_transform(weights: Weights) -> ImageTransform:
 
 
 def _pick_backend(backend: str, shape: TowerShape, device: str, precision: str) -> str:
+    if isinstance(shape, LibraryShape):
+        return _check_library(backend, shape.library, precision)
     if not shape.is_transformer and precision not in _RESNET_PRECISIONS:
         allowed = ", ".join(_RESNET_PRECISIONS)
         raise InvalidRequest(
@@ -139,6 +143,24 @@ def _pick_backend(backend: str, shape: TowerShape, device: str, precision: str) 
     # Where OpenVINO is the faster: see docs/performance.md.
     openvino_is_faster = is_x86() and shape.heavy and not openvino_error
     return "openvino" if backend == "auto" and openvino_is_faster else "torch"
+
+
+def _check_library(backend: str, library: str, precision: str) -> str:
+    """Return the library that runs a tower as its backend; InvalidRequest, MissingDependency."""
+    if backend not in {"auto", library}:
+        raise InvalidRequest(
+            f"This model is computed by {library}, not by {backend}: use the backend auto."
+        )
+    if precision not in _LIBRARY_PRECISIONS:
+        allowed = ", ".join(_LIBRARY_PRECISIONS)
+        raise InvalidRequest(
+            f"{library} computes in {allowed}, not {precision}: use one of these, or auto."
+        )
+    if find_spec(library) is None:
+        raise MissingDependency(
+            f"this model is computed by {library}, which is not installed: install tusou[models]"
+        )
+    return library
 
 
 def _openvino_error(shape: TowerShape, device: str, precision: str) -> TusouError | None:

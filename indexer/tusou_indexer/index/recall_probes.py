@@ -7,7 +7,7 @@ import numpy as np
 from tusou.bundle.biased_vectors import as_queries
 from tusou.core.arrays import Pixels, Vectors
 from tusou.core.unit_vectors import join_parts
-from tusou.encoders import TextEncoder, Weights, load_image_encoder
+from tusou.encoders import TextEncoder, Weights, load_reference_image_encoder
 from tusou.evaluation.index_recall import exact_neighbors, index_recall
 from tusou.images.transform import as_transforms
 from tusou.indexes import VectorIndex
@@ -68,7 +68,7 @@ def image_probes(models: Sequence[Weights], weights: Sequence[float] = (1.0,)) -
 
     `models` are the checkpoints, `weights` those of an ensemble in the score.
     """
-    encoders = (load_image_encoder(each, "cpu", "fp32", "torch") for each in models)
+    encoders = map(load_reference_image_encoder, models)
     parts = [
         encoder.encode(_draw_images(transform.side))
         for encoder in encoders

@@ -4,10 +4,11 @@ from tusou.core.errors import BadModel
 from tusou.encoders.base import Weights
 from tusou.encoders.families.base import Family
 from tusou.encoders.families.chinese_clip import ChineseClip
+from tusou.encoders.families.siglip import Siglip
 from tusou.encoders.model_folder import ModelFolder
 
-# In the order in which they are asked; the last takes every file, and says what is wrong with it.
-FAMILIES: tuple[Family, ...] = (ChineseClip(),)
+# In the order in which they are asked.
+FAMILIES: tuple[Family, ...] = (ChineseClip(), Siglip())
 
 
 def find_family(weights: Weights) -> Family:

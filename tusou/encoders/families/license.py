@@ -1,0 +1,35 @@
+"""The licence that a model's files name."""
+
+from tusou.encoders.model_folder import ModelFolder
+
+_CARD = "README.md"
+_FENCE = "---"
+_OTHER = "other"  # the hubs' name for a licence that the card names elsewhere
+
+
+def read_license(folder: ModelFolder) -> str | None:
+    """Return the licence in the front matter of the model's card, or in its configuration."""
+    card = _read_front_matter(folder)
+    name = card.get("license") or folder.config.get("license")
+    if name in {None, _OTHER}:
+        name = card.get("license_name") or name
+    return name if isinstance(name, str) else None
+
+
+def _read_front_matter(folder: ModelFolder) -> dict[str, str]:
+    """Return the plain values of the YAML at the head of the card; other kinds are left out."""
+    try:
+        text = (folder.path / _CARD).read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        return {}
+    head, *lines = text.split("\n")
+    if head.strip() != _FENCE:
+        return {}
+    values = {}
+    for line in lines:
+        if line.strip() == _FENCE:
+            break
+        name, colon, value = line.partition(":")
+        if colon and not name.startswith((" ", "-")):
+            values[name.strip()] = value.strip().strip("\"'")
+    return values

@@ -1,0 +1,38 @@
+"""Single numbers among the tensors of a folder, read without torch."""
+
+import json
+import struct
+from pathlib import Path
+
+import numpy as np
+
+from tusou.core.errors import BadModel
+from tusou.encoders.model_folder import ModelFolder
+
+_DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2"}
+
+
+def read_scalar(folder: ModelFolder, name: str) -> float:
+    """Return the only number of a tensor; BadModel if there is none, or if it has more."""
+    for path in folder.tensor_files():
+        value = _read(path, name)
+        if value is not None:
+            return value
+    raise BadModel(f"{folder.path} has no number {name!r}: it is damaged or incomplete")
+
+
+def _read(path: Path, name: str) -> float | None:
+    """Return a number in a safetensors file; None if it is not there."""
+    with path.open("rb") as file:
+        (size,) = struct.unpack("<Q", file.read(8))
+        entry = json.loads(file.read(size)).get(name)
+        if entry is None:
+            return None
+        start, end = entry["data_offsets"]
+        file.seek(8 + size + start)
+        data = file.read(end - start)
+    if entry["dtype"] == "BF16":  # numpy has no such type: the upper half of a single
+        data, dtype = b"\0\0" + data, "<f4"
+    else:
+        dtype = _DTYPES[entry["dtype"]]
+    return float(np.frombuffer(data, dtype).item())

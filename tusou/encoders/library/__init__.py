@@ -1,0 +1,1 @@
+"""Towers that another library runs: whatever is neither BERT- nor CLIP-shaped."""
