@@ -15,6 +15,7 @@ from tests.models.family_checks import (
     check_parity,
 )
 from tests.models.tiny import CONTEXT, save_tiny_siglip, save_tiny_siglip2
+from tusou.encoders import find_weights, load_text_encoder
 
 pytestmark = pytest.mark.models
 
@@ -66,3 +67,9 @@ def test_a_vector_does_not_depend_on_its_batch(model: Path) -> None:
 @pytest.mark.timeout(400)
 def test_it_is_indexed_evaluated_and_served(model: Path, tmp_path: Path) -> None:
     check_commands(model, tmp_path)
+
+
+def test_the_share_of_unknown_tokens_is_that_of_the_vocabulary(model: Path) -> None:
+    encoder = load_text_encoder(find_weights(str(model)), "cpu", None, "fp32")
+    known, foreign, mixed = encoder.unknown_share(["纯棉碎花吊带裙", "ಕನ್ನಡ", "red ಕ"])
+    assert (known, foreign > 0.5, 0 < mixed < 1) == (0.0, True, True)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from tusou.bundle.model_record import EncoderRecord
 from tusou.core.errors import BadModel
 from tusou.encoders.architecture import LibraryShape, Tower
-from tusou.encoders.base import Weights
+from tusou.encoders.base import Tokenizer, Weights
+from tusou.encoders.families.by_library import open_by_library, refuse_tensors
 from tusou.encoders.families.license import read_license
 from tusou.encoders.families.preprocessing import (
     read_image_settings,
@@ -52,7 +53,7 @@ class Siglip:
         file = weights.file
         return isinstance(file, ModelFolder) and file.model_type in {"siglip", "siglip2"}
 
-    def describe(self, weights: Weights) -> EncoderRecord | None:
+    def describe(self, weights: Weights) -> EncoderRecord:
         folder = _folder(weights)
         images = read_image_settings(folder, _IMAGE_DEFAULTS)
         settings = read_tokenizer_settings(folder)
@@ -85,8 +86,11 @@ class Siglip:
         shapes = _folder(weights).shapes.items()
         return sum(prod(each.shape) for name, each in shapes if name.startswith(_PREFIXES[tower]))
 
+    def open_tokenizer(self, weights: Weights) -> Tokenizer:
+        return open_by_library(weights, self.describe(weights))
+
     def read_tensors(self, weights: Weights) -> "Mapping[str, Tensor]":
-        raise BadModel(f"{weights.name} is run by transformers, and not by Tusou's own towers")
+        refuse_tensors(weights)
 
 
 def _folder(weights: Weights) -> ModelFolder:

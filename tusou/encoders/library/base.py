@@ -17,12 +17,16 @@ BOTH: tuple[Tower, ...] = ("text", "image")
 class LibraryTokenizer(Protocol):
     """A library's tokenizer. Call it from one thread at a time."""
 
+    vocab_size: int
     pad_id: int
     pads_left: bool  # whether padding stands before the text
     masks_padding: bool  # whether the model is told which tokens are padding, and ignores them
 
     def tokenize(self, texts: Sequence[str]) -> tuple[list[list[int]], list[bool]]:
         """Return the ids of each text, without padding, and whether it was cut to the context."""
+
+    def is_unknown(self, token: int) -> bool:
+        """Return whether a token stands for nothing in the vocabulary, or for a single byte."""
 
 
 class LibraryModel(Protocol):

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from itertools import pairwise
 from math import ceil
-from threading import Lock
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +12,8 @@ from torch.nn.functional import normalize
 
 from tusou.core.arrays import Ids, Pixels, Vectors
 from tusou.encoders.base import Tokens
-from tusou.encoders.library.base import open_library_model, open_library_tokenizer
+from tusou.encoders.library.base import open_library_model
+from tusou.encoders.library.tokenizer import LibraryTextTokenizer
 from tusou.encoders.select_backend import ResolvedEncoder
 from tusou.encoders.torch.cpu_threads import CpuThreads
 from tusou.encoders.torch.layers import avoid_cudnn_attention
@@ -36,22 +36,16 @@ class LibraryTextEncoder:
         self.dim = resolved.shape.embed_dim
         self._device = torch.device(resolved.device)
         avoid_cudnn_attention(self._device)
-        self._tokenizer = open_library_tokenizer(resolved.weights, record)
-        self._tokenizing = Lock()  # not all tokenizers can be called by several threads
-        self._lower = record.lower_case
-        self._width = record.context_length if record.padding == "max_length" else 0
+        self._tokenizer = LibraryTextTokenizer(resolved.weights, record)
         dtype = _DTYPES[self.precision]
         self._model = open_library_model(resolved.weights, record, ("text",), dtype, self._device)
         self._threads = CpuThreads(self._device, heavy=resolved.shape.heavy)
 
     def prepare(self, texts: Sequence[str]) -> Tokens:
-        with self._tokenizing:
-            rows, truncated = self._tokenizer.tokenize([self._clean(text) for text in texts])
-        ids = np.zeros((len(rows), max(map(len, rows), default=0)), np.int64)
-        for row, values in zip(ids, rows, strict=True):
-            row[: len(values)] = values
-            row[: len(values)] += 1  # 0 is padding
-        return Tokens(ids, tuple(truncated))
+        return self._tokenizer.prepare(texts)
+
+    def unknown_share(self, texts: Sequence[str]) -> list[float]:
+        return self._tokenizer.unknown_share(texts)
 
     def warm_up(self) -> None:
         """Run the slow first pass."""
@@ -70,27 +64,12 @@ class LibraryTextEncoder:
         self._threads.run(run_pass, [order[start:end] for start, end in _parts(len(ids), size)])
         return vectors
 
-    def _clean(self, text: str) -> str:
-        text = text.encode("utf-8", "replace").decode()  # a lone surrogate is not tokenised
-        return text.lower() if self._lower else text
-
     @torch.inference_mode()
     def _run_pass(self, ids: npt.NDArray[np.int64]) -> Vectors:
-        padded, mask = self._pad(ids)
-        present = mask if self._tokenizer.masks_padding else None
-        return _finish(self._model.encode_text(padded, present))
-
-    def _pad(self, ids: npt.NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        """Return the library's ids, padded as it pads them, and where the tokens are."""
-        lengths = np.count_nonzero(ids, axis=1)
-        width = self._width or int(lengths.max(initial=1))
-        position = np.arange(width)
-        starts = (width - lengths if self._tokenizer.pads_left else 0 * lengths)[:, None]
-        present = (position >= starts) & (position < starts + lengths[:, None])
-        padded = np.full((len(ids), width), self._tokenizer.pad_id, np.int64)
-        padded[present] = ids[ids > 0] - 1
-        mask = torch.from_numpy(present.astype(np.int64))
-        return torch.from_numpy(padded).to(self._device), mask.to(self._device)
+        padded, mask = self._tokenizer.pad(ids)
+        present = None if mask is None else torch.from_numpy(mask).to(self._device)
+        tokens = torch.from_numpy(padded).to(self._device)
+        return _finish(self._model.encode_text(tokens, present))
 
 
 class LibraryImageEncoder:

@@ -1,5 +1,6 @@
 """Models and tokenizers in the classes of transformers, from local files alone."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
@@ -17,6 +18,7 @@ from tusou.encoders.library.base import BOTH
 
 # The parts of a model that only one of its towers needs begin with these.
 _PREFIXES = {"text": ("text",), "image": ("vision", "visual")}
+_ONE_BYTE = re.compile(r"<0x[0-9A-F]{2}>")  # as SentencePiece writes a byte of an unknown character
 
 
 class TransformersModel:
@@ -41,6 +43,7 @@ class TransformersTokenizer:
 
     def __init__(self, tokenizer: Any, context: int) -> None:
         self._tokenizer, self._context = tokenizer, context
+        self.vocab_size: int = len(tokenizer)
         self.pad_id: int = 0 if tokenizer.pad_token_id is None else tokenizer.pad_token_id
         self.pads_left: bool = tokenizer.padding_side == "left"
         self.masks_padding: bool = "attention_mask" in tokenizer.model_input_names
@@ -53,6 +56,10 @@ class TransformersTokenizer:
                 options = {"truncation": True, "max_length": self._context}
                 (rows[number],) = self._ids([texts[number]], **options)
         return rows, truncated
+
+    def is_unknown(self, token: int) -> bool:
+        piece = str(self._tokenizer.convert_ids_to_tokens(token))
+        return token == self._tokenizer.unk_token_id or bool(_ONE_BYTE.fullmatch(piece))
 
     def _ids(self, texts: Sequence[str], **options: object) -> list[list[int]]:
         if not texts:
