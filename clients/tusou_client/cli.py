@@ -141,6 +141,9 @@ def query(
         typer.secho(f"The reranker's scores are {hits.rerank}.", err=True)
     if hits.negative:
         typer.secho(f"Understood as {hits.positive!r} without {hits.negative!r}.", err=True)
+    if hits.is_unknown_language:
+        text = "The query is most likely in a language that the model does not know."
+        typer.secho(text, err=True)
     if hits.truncated:
         typer.secho("The query was longer than the model reads; its end was ignored.", err=True)
 
@@ -188,6 +191,13 @@ def replay(
             f"warning: {report.not_reranked} rows are not fully reranked: the time limit passed, "
             "the reranker failed, or it has no score for some items. Give the bundle a longer "
             "--rerank-deadline-ms, or a lower --in-flight",
+            err=True,
+            fg="yellow",
+        )
+    if report.unknown_language:
+        typer.secho(
+            f"warning: {report.unknown_language} queries are in a language that the model does "
+            "not know, and their results mean little",
             err=True,
             fg="yellow",
         )

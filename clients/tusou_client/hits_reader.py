@@ -41,6 +41,7 @@ def read_hits(fields: dict[str, object], top_k: int, reply: dict[str, object]) -
         positive,
         negative,
         changed,
+        unknown_share=_share(fields),
         **_about_attributes(fields, reply, len(ids)),
         **_about_stages(fields, len(ids)),
     )
@@ -143,6 +144,14 @@ def _interpreted(fields: dict[str, object]) -> tuple[str | None, str | None]:
     if not isinstance(positive, str) or not isinstance(negative, str):
         raise ValueError("`interpreted` has no `positive` and `negative` texts")
     return positive, negative
+
+
+def _share(fields: dict[str, object]) -> float:
+    """Read the share of a query that the model does not know; absent from older services."""
+    share = fields.get("unknown_share", 0.0)
+    if not _is_score(share) or not 0 <= share <= 1:  # type: ignore[operator]
+        raise ValueError("`unknown_share` is not a share")
+    return float(share)  # type: ignore[arg-type]
 
 
 def _is_score(value: object) -> bool:

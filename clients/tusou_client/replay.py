@@ -31,6 +31,7 @@ class ReplayReport:
     interpret: bool  # whether what a query refuses was subtracted
     seconds: float
     not_reranked: int = 0  # rows of this run whose reranking was cut off or failed
+    unknown_language: int = 0  # rows of this run in a language that the model does not know
 
 
 def replay(
@@ -64,12 +65,13 @@ def replay(
     }
     with Journal(out.with_name(f"{out.name}.partial")) as journal:
         version, done = _resume(journal, identity, rows, settings, force=force)
-        not_reranked = 0
+        not_reranked = unknown_language = 0
         if done < len(rows):
             worker = ReplayWorker(rows, journal, identity, settings, listener)
             try:
                 version = asyncio.run(worker.run(version, done))
                 not_reranked = worker.not_reranked
+                unknown_language = worker.unknown_language
             except (ClientError, KeyboardInterrupt):
                 if journal.path.exists() and (count := len(journal.read()[1])):
                     listener.notice(
@@ -81,7 +83,14 @@ def replay(
         journal.discard()
     seconds = time.monotonic() - started
     return ReplayReport(
-        out, len(rows), done, str(version), settings.interpret, seconds, not_reranked
+        out,
+        len(rows),
+        done,
+        str(version),
+        settings.interpret,
+        seconds,
+        not_reranked,
+        unknown_language,
     )
 
 

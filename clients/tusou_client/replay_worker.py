@@ -71,6 +71,7 @@ class ReplayWorker:
         self._rows, self._journal, self._identity = rows, journal, identity
         self._settings, self._listener = settings, listener
         self.not_reranked = 0  # rows whose reranking was cut off or failed
+        self.unknown_language = 0  # rows in a language that the model does not know
 
     async def run(self, version: str | None, done: int) -> str:
         """Search for all rows from number `done` on; return the index version of all rows."""
@@ -88,7 +89,7 @@ class ReplayWorker:
         settings = self._settings
         self._version, self._done = version, done
         self._refused: list[tuple[QueryRow, ServiceError]] = []
-        self.not_reranked = 0
+        self.not_reranked = self.unknown_language = 0
         self._listener.progress(done, len(self._rows))
         # Retry each batch until `patience` runs out.
         policy = RetryPolicy(
@@ -164,6 +165,7 @@ class ReplayWorker:
             row.format(self._exactly_k(row, hits)) for row, hits in zip(batch, results, strict=True)
         )
         self.not_reranked += sum(hits.rerank in ("partial", "failed") for hits in results)
+        self.unknown_language += sum(hits.is_unknown_language for hits in results)
         self._done += len(batch)
         self._listener.progress(self._done, len(self._rows))
 

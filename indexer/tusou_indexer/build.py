@@ -36,7 +36,6 @@ from tusou.encoders import (
 )
 from tusou.images.preparation import Preparation
 from tusou.images.views import Views
-from tusou.text.script import hint_at_language
 from tusou_indexer.build_checks import (
     allowed_failures,
     check_failures,
@@ -48,7 +47,7 @@ from tusou_indexer.build_inputs import BuildInputs, library_versions, open_sourc
 from tusou_indexer.build_models import record_model, scale_weights
 from tusou_indexer.build_record import merge_reused
 from tusou_indexer.build_spec import BuildReport, BuildSpec
-from tusou_indexer.embed import Matches, embed_images, embed_texts, sample_texts
+from tusou_indexer.embed import Matches, embed_images, embed_texts
 from tusou_indexer.model_shards import ModelShards
 from tusou_indexer.plan import Plan, ScannedSource, make_plan, scan_source
 from tusou_indexer.publish import publish
@@ -162,8 +161,6 @@ def _build(
 ) -> tuple[Bundle, int]:
     """Encode what is missing, write and publish a version; return it and the items encoded."""
     work = out / WORK
-    if plan.kind == "texts" and (hint := hint_at_language(sample_texts(plan))):
-        progress.notice(hint)
     for sentence in plan.skipped_files:
         progress.notice(f"skipped {sentence}")
     for sentence in () if attributes is None else attributes.notices(plan):

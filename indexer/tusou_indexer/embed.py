@@ -19,6 +19,7 @@ from tusou.cli.progress import Progress
 from tusou.core.arrays import Ids, Vectors
 from tusou.core.errors import BadDataset, BadImage
 from tusou.encoders import ImageEncoder, TextEncoder
+from tusou.encoders.unknown_language import warn_of_language
 from tusou.images.preparation import Preparation
 from tusou.images.transform import Transforms, pixel_shape
 from tusou.images.workers import ImageWorkers
@@ -103,6 +104,8 @@ def embed_texts(
     `matched` are rows that need no encoding. The encoder must not use a prompt: prompts are for
     queries.
     """
+    if warning := warn_of_language(list(sample_texts(plan)), encoder.unknown_share):
+        progress.notice(warning)
     with ItemReader(plan.paths) as reader:
 
         def encode(batches: list[Ids]) -> Iterator[EncodedBatch]:

@@ -172,6 +172,7 @@ def test_replay_as_json(run: Run, server, queries: Path, tmp_path: Path) -> None
         "index_version": "v1",
         "interpret": True,
         "not_reranked": 0,
+        "unknown_language": 0,
     }
 
 

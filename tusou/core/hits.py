@@ -11,6 +11,9 @@ Attributes: TypeAlias = Mapping[str, AttributeValue]  # of one item; absent name
 Facets: TypeAlias = Mapping[str, Sequence[tuple[AttributeValue, int]]]  # counts, most first
 
 
+# From this `unknown_share` on, a query is taken for one in a language that the model does not know.
+UNKNOWN_LANGUAGE = 0.5
+
 # The fields of `Hits` that are parallel to each other.
 _PARALLEL = (
     "item_ids",
@@ -57,6 +60,12 @@ class Hits(Sequence[Hit]):
     answer_relevance: float | None = None
     matched: bool | None = None  # whether anything fits the query; None without a calibration
     rerank: Literal["complete", "partial", "failed"] | None = None  # None: not reranked
+    unknown_share: float = 0.0  # the share of the query's text that the text tower does not know
+
+    @property
+    def is_unknown_language(self) -> bool:
+        """Return whether the query is most likely in a language that the model does not know."""
+        return self.unknown_share >= UNKNOWN_LANGUAGE
 
     def __len__(self) -> int:
         return len(self.item_ids)

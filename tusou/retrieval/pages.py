@@ -31,6 +31,7 @@ class PreparedQuery:
     moved: Vectors | None = None  # (d,): what is searched for instead of the vector
     depth: int = 0  # hits that a reranker scores; 0 without one
     judge: RelevanceJudge | None = None  # None: hits have no relevance
+    unknown_share: float = 0.0
 
     @property
     def page(self) -> slice:
@@ -159,6 +160,7 @@ def _hits(
         items.version,
         understood.positive if understood else None,
         "、".join(understood.refused) if understood else None,
+        unknown_share=page.prepared.unknown_share,
     )
     if adjusted:
         hits = replace(hits, adjusted_scores=adjusted)

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import islice, pairwise
 from pathlib import Path
@@ -238,6 +239,10 @@ class SearchPipeline:
         vectors = check_finite(self._encoder.encode(tokens))
         return TextEmbeddings(vectors, lengths, self.bundle.version)
 
+    def unknown_share(self, texts: Sequence[str]) -> list[float]:
+        """Return the share of each text that the text tower does not know."""
+        return self._encoder.unknown_share(texts)
+
     def encode_items(self, texts: Sequence[str]) -> TextEmbeddings:
         """Encode texts as items are encoded, without the prompt; NoEncoder."""
         require_encoder(self.bundle.manifest)
@@ -275,7 +280,9 @@ class SearchPipeline:
         a query without a waiting caller is not searched and has DeadlineExceeded as its outcome.
         """
         marks = [perf_counter()]
-        tokens = self._encoder.prepare([text for query in queries for text in query.texts])
+        asked = [text for query in queries for text in query.texts]
+        tokens = self._encoder.prepare(asked)
+        unknown = iter(self._encoder.unknown_share(asked))
         marks.append(perf_counter())
         vectors, cache_hits = self._cache.encode(tokens)
         texts = zip(vectors, tokens.truncated, strict=True)
@@ -285,11 +292,13 @@ class SearchPipeline:
         batches: dict[SearchedItems, list[int]] = defaultdict(list)
         for position, query in enumerate(queries):
             encoded = list(islice(texts, len(query.texts)))
+            share = max(islice(unknown, len(query.texts)), default=0.0)
             try:
                 if not still_waiting(position):
                     raise DeadlineExceeded("The caller no longer waits for this result.")
                 items = self._current.of(query.view or now)
-                prepared[position] = self.stages.prepare(prepare_query(query, encoded, items))
+                each = replace(prepare_query(query, encoded, items), unknown_share=share)
+                prepared[position] = self.stages.prepare(each)
             except TusouError as error:
                 failed[position] = error
             else:

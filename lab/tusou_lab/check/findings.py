@@ -30,6 +30,7 @@ FindingCode: TypeAlias = Literal[
     "beyond_tokens",
     "unknown_characters",
     "without_chinese",
+    "unknown_language",
     "shared_queries",
     "shared_images",
     "shared_looks",

@@ -6,18 +6,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tusou.core.errors import EmptyQuery, QueryTooLong
+from tusou.core.hits import UNKNOWN_LANGUAGE
 from tusou.data import DatasetQuery
 from tusou.encoders.base import CONTEXT
+from tusou.text.foreign import foreign_share
 from tusou.text.negation import parse_negation
 from tusou.text.normalize import normalize_query
 from tusou.text.script import is_without_chinese
 from tusou.text.segmentation import segment
-from tusou_lab.check.findings import Findings
+from tusou_lab.check.findings import Findings, Severity
 
 if TYPE_CHECKING:
     from tusou.encoders.tokenizer import ClipTokenizer
 
 _MAX_WORDS = 30
+_MANY = 0.05  # of the queries: more than a log of Chinese queries has
 _UNKNOWN_ID = 100  # [UNK] in the vocabulary that all Chinese-CLIP models share
 
 
@@ -48,10 +51,7 @@ def check_queries(
     else:
         message = "cn_clip is not installed: tokens and unknown characters were not checked"
         findings.add("note", "no_tokenizer", split, ["install tusou[cpu]"], message)
-    foreign = [query.text for query in usable if is_without_chinese(query.text)]
-    if 2 * len(foreign) > len(usable):
-        message = "queries without a Chinese character, though the models read Chinese"
-        findings.add("warning", "without_chinese", split, foreign, message)
+    _check_language(split, usable, findings)
     texts = Counter(normalize_for_comparison(query.text) for query in usable)
     repeated = [f"{text} ({count} times)" for text, count in texts.most_common() if count > 1]
     findings.add("warning", "repeated_queries", split, repeated, "texts that several queries have")
@@ -62,6 +62,18 @@ def check_queries(
     lengths = Counter(len(query.text.strip()) for query in queries)
     words = count_words(query.text for query in queries)
     return QueryFacts(len(queries), dict(sorted(lengths.items())), words, len(negated))
+
+
+def _check_language(split: str, queries: Sequence[DatasetQuery], findings: Findings) -> None:
+    latin = [query.text for query in queries if is_without_chinese(query.text)]
+    if 2 * len(latin) > len(queries):
+        message = "queries without a Chinese character, though cn_clip's models read Chinese"
+        findings.add("warning", "without_chinese", split, latin, message)
+        return
+    unknown = [query.text for query in queries if foreign_share(query.text) >= UNKNOWN_LANGUAGE]
+    severity: Severity = "warning" if len(unknown) >= _MANY * len(queries) else "note"
+    message = "queries in a language that cn_clip's models do not know"
+    findings.add(severity, "unknown_language", split, unknown, message)
 
 
 def _check_usable(

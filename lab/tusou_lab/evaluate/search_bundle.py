@@ -18,13 +18,13 @@ from tusou.core.hardware import describe_machine
 from tusou.core.hits import Hits
 from tusou.core.ids import ItemId
 from tusou.core.json_objects import parse_object
+from tusou.encoders.unknown_language import warn_of_language
 from tusou.evaluation.index_recall import exact_neighbors, index_recall
 from tusou.evaluation.judgments import Judgments
 from tusou.evaluation.runs import Run, RunHeader
 from tusou.retrieval.pipeline import SearchPipeline
 from tusou.retrieval.query import Query, VectorPart, combine
 from tusou.stages.endpoint_spec import EndpointAccess
-from tusou.text.script import hint_at_language
 from tusou_lab.evaluate.bundle_queries import (
     encode_image_queries,
     encode_text_queries,
@@ -85,12 +85,13 @@ def search_bundle(
     queries: list[Query] = []
     if is_text and encodes:
         queries = read_text_queries(judgments, top_k, interpret=spec.interpret)
-    if hint := hint_at_language(row.text for row in judgments.rows if row.text is not None):
-        progress.notice(hint)
     access = EndpointAccess(key_file=spec.rerank_key_file, cache_folder=spec.cache)
     pipeline = SearchPipeline.open(root, endpoint=access)
     if is_text and encodes and pipeline.bundle.items != "images":
         raise BadDataset(f"{judgments.path} asks for images, and the bundle holds texts")
+    asked = [row.text for row in judgments.rows if row.text is not None]
+    if is_text and encodes and (warning := warn_of_language(asked, pipeline.unknown_share)):
+        progress.notice(warning)
     keys = _pool_keys(pipeline, selected)
     if top_k > len(keys):
         passing = "" if selected is None else " that pass the filter"

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from tusou.attributes.schema import FEW_VALUES, AttributeType, AttributeValue
+from tusou.core.hits import UNKNOWN_LANGUAGE
 from tusou.core.ids import ItemId, ItemKind
 from tusou_service.http.errors import PROBLEM_TYPES
 from tusou_service.http.stage_fields import StageScores
@@ -75,6 +76,12 @@ class SearchResult(StageScores):
     truncated: bool = Field(description="Whether the query was longer than the model's context.")
     interpreted: InterpretedQuery | None = Field(
         None, description="Present when the query was understood to refuse something."
+    )
+    unknown_share: float | None = Field(
+        None,
+        description="Present above 0: the share of the query's text that the text tower does not "
+        f"know. From {UNKNOWN_LANGUAGE} on the query is most likely in a language that it does not "
+        "read, and the hits mean little.",
     )
     attributes: tuple[dict[str, AttributeValue], ...] | None = Field(
         None, description="Parallel to item_ids: the attributes named in fields."

@@ -144,7 +144,7 @@ def test_english_queries_and_texts_are_pointed_out(
         _app("evaluate"), ["evaluate", str(tiny_bundle), "--answers", str(answers)]
     )
     assert done.exit_code == 0
-    sentence = "warning: 3 of 3 texts have no Chinese character"
+    sentence = "warning: 3 of 3 texts are in a language that the model does not know"
     assert sentence in " ".join(done.stderr.split())
     words = ["index", str(answers), "--out", str(tmp_path / "b"), "--model", str(tiny_model)]
     assert sentence in " ".join(CliRunner().invoke(_app("index"), words).stderr.split())

@@ -186,6 +186,7 @@ def _result_fields(query: Query, hits: Hits) -> dict[str, Any]:
         "scores": hits.scores,
         "truncated": hits.truncated,
         "interpreted": interpreted,
+        "unknown_share": round(hits.unknown_share, 2) or None,
         **stage_scores(query, hits),
     }
     if query.fields:
