@@ -59,7 +59,21 @@ def test_query_as_json(run: Run, server, service) -> None:
         "answer_relevance": None,
         "matched": None,
         "rerank": None,
+        "unknown_share": 0.0,
     }
+
+
+def test_a_query_in_an_unknown_language_is_pointed_out(
+    run: Run, server, service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hits = service.hits
+    shares = {"A dog in the snow": 1.0, "红裙 α": 0.33}
+    monkeypatch.setattr(
+        service, "hits", lambda query, k: hits(query, k) | {"unknown_share": shares[query]}
+    )
+    told = [run("query", query, "--url", server.url).stderr for query in shares]
+    sentence = "The query is most likely in a language that the model does not know.\n"
+    assert told == [sentence, ""]
 
 
 def test_query_warns_of_a_cut_query_beside_the_result(run: Run, server) -> None:

@@ -54,6 +54,19 @@ def test_rows_that_were_not_reranked_are_counted(
     assert replay(queries, tmp_path / "again.jsonl", settings(server)).not_reranked == 0
 
 
+def test_queries_in_an_unknown_language_are_counted(
+    server, service, monkeypatch: pytest.MonkeyPatch, queries: Path, tmp_path: Path
+) -> None:
+    hits, shares = service.hits, [1.0, 0.49, 0.5]
+
+    def half_known(query: str, top_k: int) -> dict[str, object]:
+        share = {"unknown_share": shares.pop()} if shares else {}
+        return hits(query, top_k) | share
+
+    monkeypatch.setattr(service, "hits", half_known)
+    assert replay(queries, tmp_path / "pred.jsonl", settings(server)).unknown_language == 2
+
+
 def test_survives_a_service_that_fails_one_time_in_five(
     server, service, faults, queries: Path, tmp_path: Path
 ) -> None:

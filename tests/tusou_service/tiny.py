@@ -37,6 +37,7 @@ from tusou.live.live_items import LiveItems
 from tusou.retrieval.item_view import VersionView
 from tusou.retrieval.query import ItemPart, Query, VectorPart
 from tusou.retrieval.results import RetrievedBatch, TextEmbeddings
+from tusou.text.foreign import foreign_share
 
 POOL = 50
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(24)
@@ -156,7 +157,8 @@ class TinyPipeline:
         ids = tuple(left[query.offset : query.offset + query.top_k])
         scores = tuple(1 - (item - self.first_id) / 64 for item in ids)
         truncated = any(len(text) > 48 for text in query.texts)
-        return Hits(ids, scores, truncated, self.bundle.version)
+        share = max(map(foreign_share, query.texts), default=0.0)
+        return Hits(ids, scores, truncated, self.bundle.version, unknown_share=share)
 
     index_server = None  # this process searches
     changeable_index = None

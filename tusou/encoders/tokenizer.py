@@ -10,6 +10,7 @@ import cn_clip
 import numpy as np
 
 from tusou.encoders.base import CONTEXT, Tokens
+from tusou.text.foreign import foreign_share
 
 _LONGEST_WORD = 200  # characters; a longer word is [UNK]
 _MAX_CACHED = 30_000  # characters: more than any language needs, in bounded memory
@@ -52,9 +53,13 @@ class ClipTokenizer:
         return Tokens(ids, tuple(len(row) > CONTEXT - 2 for row in pieces))
 
     def unknown_share(self, texts: Sequence[str]) -> list[float]:
-        """Return the share of each text's tokens that are [UNK]."""
-        pieces = (self._pieces(text.lower()) for text in texts)
-        return [row.count(self._unknown) / max(len(row), 1) for row in pieces]
+        """Return the share of each text's tokens that are [UNK], or that of its foreign letters.
+
+        The vocabulary has pieces for words of most languages, and the tower knows none of them.
+        """
+        rows = (self._pieces(text.lower()) for text in texts)
+        unknown = (row.count(self._unknown) / max(len(row), 1) for row in rows)
+        return list(map(max, unknown, map(foreign_share, texts)))
 
     def _pieces(self, text: str) -> list[int]:
         spaced = text.translate(self._spaced)

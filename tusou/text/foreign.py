@@ -21,16 +21,17 @@ _LATIN_WORDS = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 _LEAST_KANA, _KANA_SHARE = 2, 0.25
 # A clause has four words and one of these at least; brand names and titles of products are shorter.
 _LEAST_WORDS, _LEAST_LONG_WORDS = 4, 2
-_FUNCTION_WORDS = frozenset(
-    # English; French; German; Spanish, Portuguese and Italian; Dutch and Nordic; Vietnamese; Turkish
-    "a an the of in on at is are and with for to by from his her its their "
-    "un une le la les des du de dans avec pour et sur au aux est "
-    "ein eine einen der die das dem den mit im für auf ist von "
-    "el los las con por para en y del es um uma os as com na no do da di il lo gli che per "
-    "een het van op met och med på som og "
-    "một có và của cho trong với người "
-    "bir ve için ile".split()
-)
+# English; French; German; Spanish, Portuguese, Italian; Dutch, Nordic; Vietnamese; Turkish.
+_WORDS = """
+a an the of in on at is are and with for to by from his her its their
+un une le la les des du de dans avec pour et sur au aux est
+ein eine einen der die das dem den mit im für auf ist von
+el los las con por para en y del es um uma os as com na no do da di il lo gli che per
+een het van op met och med på som og
+một có và của cho trong với người
+bir ve için ile
+"""
+_FUNCTION_WORDS = frozenset(_WORDS.split())
 
 
 def foreign_share(text: str) -> float:

@@ -53,6 +53,12 @@ def test_a_top_k_larger_than_the_index_returns_every_item(pipeline: SearchPipeli
     assert sorted(hits.item_ids, key=int) == list(range(1000, 1300))
 
 
+def test_a_query_in_another_language_is_marked(pipeline: SearchPipeline) -> None:
+    texts = ["nike 连衣裙", "A dog runs in the snow", "개가 눈 속을 달린다", "红裙 αβ"]
+    results = search_texts(pipeline, texts, 1)
+    assert [hits.unknown_share for hits in results.hits] == [0.0, 1.0, 1.0, 0.5]
+
+
 def test_a_query_longer_than_the_model_reads_is_marked(pipeline: SearchPipeline) -> None:
     results = search_texts(pipeline, ["裙" * 50, "裙" * 51], 1)
     assert [hits.truncated for hits in results.hits] == [False, True]

@@ -38,6 +38,12 @@ def test_search_reports_a_truncated_query(client: TestClient) -> None:
     assert client.post("/search", json={"query": "裙" * 60}).json()["truncated"] is True
 
 
+def test_search_tells_what_the_model_does_not_know_of_a_query(client: TestClient) -> None:
+    queries = ["Собака бежит по снегу", "红裙 αβ", "nike 红裙"]
+    results = client.post("/search/batch", json={"queries": queries}).json()["results"]
+    assert [result.get("unknown_share") for result in results] == [1.0, 0.5, None]
+
+
 def test_batch(client: TestClient) -> None:
     response = client.post("/search/batch", json={"queries": ["红裙", "裙" * 60], "top_k": 2})
     assert without_time(response.json()) == {
