@@ -48,6 +48,7 @@ from tusou_indexer.build_models import record_model, scale_weights
 from tusou_indexer.build_record import merge_reused
 from tusou_indexer.build_spec import BuildReport, BuildSpec
 from tusou_indexer.embed import Matches, embed_images, embed_texts
+from tusou_indexer.model_notices import choose_prompts, notice_licenses
 from tusou_indexer.model_shards import ModelShards
 from tusou_indexer.plan import Plan, ScannedSource, make_plan, scan_source
 from tusou_indexer.publish import publish
@@ -106,6 +107,8 @@ def build(spec: BuildSpec, out: Path, progress: Progress, *, force: bool = False
             for each, precision in zip(found, precisions, strict=True)
         ]
         model = record_model(towers, shares)
+        notice_licenses(model, progress)
+        prompts = choose_prompts(prompts, model, progress)
         dim = model.dim if bank is None else biased_dim(model.dim)
         spec.index_request.check(dim)
         check_target(spec.index_request.milvus)
@@ -255,6 +258,7 @@ def _embed(
             tower.device,
             tower.precision,
             model.weight,
+            tower.record,
         )
         address = spec.ray_address or "auto"
         return _embed_on_ray()(plan, store, matched, recipe, model.dim, address, progress)

@@ -8,6 +8,7 @@ from pathlib import Path
 from tusou.bundle.bundle import Bundle, is_version
 from tusou.bundle.content import CONTENT
 from tusou.bundle.manifest import COMPACTED_FROM, Manifest
+from tusou.bundle.model_record import differing_fields
 from tusou.cli.progress import Progress
 from tusou.core.errors import ArtifactError
 from tusou.core.ids import ItemKind
@@ -79,7 +80,11 @@ def find_equal(
     record = _without(manifest.build, _DEVICE_KEYS)
     attributes = manifest.attribute_source and manifest.attribute_source.sha256
     queries = manifest.model.sha256, manifest.templates, manifest.views
-    same_build = (queries, attributes, record) == (
+    same_models = not any(
+        differing_fields(theirs.encoder, ours.encoder)
+        for theirs, ours in zip(manifest.model.parts, recipe.model.parts, strict=False)
+    )
+    same_build = same_models and (queries, attributes, record) == (
         (recipe.model.sha256, recipe.prompts, inputs.views),
         recipe.attributes_sha256,
         _without(build_record(inputs, recipe.index), _DEVICE_KEYS),
@@ -104,9 +109,13 @@ def why_not_reused(
     """
     if manifest.items != kind:
         return f"its items are {manifest.items}"
-    digests = {model.sha256 for model in recipe.model.parts}
-    if digests.isdisjoint(model.sha256 for model in manifest.model.parts):
+    digests = {model.sha256: model.encoder for model in recipe.model.parts}
+    same = [model for model in manifest.model.parts if model.sha256 in digests]
+    if not same:
         return "it has another model"
+    settings = [differing_fields(model.encoder, digests[model.sha256]) for model in same]
+    if all(settings):
+        return f"its model was read with other settings: {'; '.join(settings[0])}"
     if CONTENT not in manifest.files:
         return "it does not say what its items contained"
     ours = build_record(inputs, recipe.index)
@@ -187,7 +196,8 @@ def find_model(
     precision = split_names(inputs.precision, len(ours))[number]
     precisions = split_names(str(manifest.build.get("precision")), len(theirs))
     for place, model in enumerate(theirs):
-        if model.sha256 == ours[number].sha256 and precisions[place] == precision:
+        same = model.sha256 == ours[number].sha256 and precisions[place] == precision
+        if same and not differing_fields(model.encoder, ours[number].encoder):
             return place
     return None
 

@@ -8,12 +8,14 @@ import numpy.typing as npt
 
 from tusou.bundle.item_reader import ItemReader
 from tusou.bundle.manifest import Source
+from tusou.bundle.model_record import EncoderRecord, differing_fields
 from tusou.core.arrays import Ids
 from tusou.core.errors import BadModel, MissingDependency
 from tusou.core.ids import ItemKind
 from tusou.encoders import (
     ImageEncoder,
     TextEncoder,
+    describe_encoder,
     find_weights,
     image_part,
     open_image_encoder,
@@ -40,6 +42,7 @@ class WorkerRecipe:
     device: str
     precision: str
     weight: float = 1.0  # of the model in an ensemble
+    record: EncoderRecord | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,9 @@ class ShardWorker:
         weights = find_weights(recipe.model)
         if weights.digest != recipe.sha256:
             raise BadModel(f"{weights.path} is not the model of the build; copy it from there")
+        differing = differing_fields(recipe.record, describe_encoder(weights))
+        if differing:
+            raise BadModel(f"{weights.path} is read with other settings: {'; '.join(differing)}")
         device = recipe.device.partition(":")[0]  # Ray gives each worker a GPU of its own
         options = device, recipe.precision, recipe.backend
         if self._kind == "texts":

@@ -8,6 +8,7 @@ import typer
 from tusou.bundle.bundle import Bundle
 from tusou.bundle.location import BundleLocation
 from tusou.bundle.manifest import IndexRecord, Manifest
+from tusou.bundle.model_record import Model
 from tusou.bundle.reuse_record import read_reuse
 from tusou.cli.output import print_json
 from tusou.encoders.checkpoint_info import describe_checkpoint
@@ -51,6 +52,7 @@ def show_bundle(location: BundleLocation, *, as_json: bool) -> None:
         f"{counts.failed:,} failed, {counts.skipped:,} other files skipped",
         "ids": "integers" if manifest.id_type == "int" else "strings",
         "model": f"{model.name} (sha256 {model.sha256[:12]}, {model.dim} dimensions)",
+        **_family_rows(model),
         "precision": str(manifest.build.get("precision", "unknown")),
         "preprocessing": manifest.preprocessing,
         "prompt": manifest.prompt_text or "none",
@@ -88,6 +90,19 @@ def show_bundle(location: BundleLocation, *, as_json: bool) -> None:
     if manifest.items == "texts":
         rows["truncated"] = f"{counts.truncated:,} texts longer than the model reads"
     _print_rows(rows)
+
+
+def _family_rows(model: Model) -> dict[str, str]:
+    """Return what is worth knowing of models of other families than Chinese-CLIP."""
+    parts = [part for part in model.parts if part.encoder is not None]
+    rows = {}
+    for part in parts:
+        warning = ", which forbids commercial use" if part.is_non_commercial else ""
+        name = "family" if len(model.parts) == 1 else f"family of {part.name}"
+        rows[name] = f"{part.family}, licence {part.license or 'not named'}{warning}"
+        if part.source is not None:
+            rows[f"{name} from"] = f"{part.source.hub}: {part.source.id}@{part.source.revision}"
+    return rows
 
 
 def _print_rows(rows: Mapping[str, str]) -> None:

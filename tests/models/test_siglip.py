@@ -17,7 +17,7 @@ from tests.models.family_checks import (
 from tests.models.tiny import CONTEXT, save_tiny_siglip, save_tiny_siglip2
 from tusou.encoders import find_weights, load_text_encoder
 
-pytestmark = pytest.mark.models
+pytestmark = [pytest.mark.models, pytest.mark.timeout(500)]
 
 SAVED = {"siglip": save_tiny_siglip, "siglip2": save_tiny_siglip2}
 
@@ -64,7 +64,6 @@ def test_a_vector_does_not_depend_on_its_batch(model: Path) -> None:
     check_invariance(model)
 
 
-@pytest.mark.timeout(400)
 def test_it_is_indexed_evaluated_and_served(model: Path, tmp_path: Path) -> None:
     check_commands(model, tmp_path)
 

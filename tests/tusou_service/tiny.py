@@ -27,6 +27,7 @@ from tusou_service.settings import Settings
 from tusou.attributes.table import AttributeTable
 from tusou.bundle.bundle import Bundle
 from tusou.bundle.manifest import Manifest
+from tusou.bundle.model_record import ModelMember
 from tusou.bundle.pool_sample import PoolSample
 from tusou.core.arrays import Pixels
 from tusou.core.errors import DeadlineExceeded, TusouError, UnknownItem
@@ -48,6 +49,7 @@ class TinyBundle(Bundle):
 
     item_count: int = POOL
     model_name: str = "tiny"
+    models: tuple[ModelMember, ...] = ()
     dim: int = 3
     id_type: Literal["int", "str"] = "int"
     items: ItemKind = "images"

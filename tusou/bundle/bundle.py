@@ -62,6 +62,7 @@ from tusou.bundle.manifest import (
     read_manifest,
     version_of,
 )
+from tusou.bundle.model_record import ModelMember
 from tusou.bundle.pool_sample import PoolSample, draw_sample
 from tusou.bundle.refinement import vector_bytes
 from tusou.bundle.stages import CALIBRATION, HUB_BIAS, QUERY_BANK
@@ -166,6 +167,11 @@ class Bundle:
     @property
     def model_name(self) -> str:
         return self.manifest.model.name
+
+    @property
+    def models(self) -> tuple[ModelMember, ...]:
+        """The models that encode queries; none where the bundle has no encoder."""
+        return self.manifest.model.parts if self.manifest.has_encoder else ()
 
     @property
     def dim(self) -> int:

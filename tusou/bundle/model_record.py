@@ -13,6 +13,9 @@ from tusou.images.transform import Fit, ImageTransform, Interpolation
 HubName: TypeAlias = Literal["huggingface", "modelscope"]
 
 
+CHINESE_CLIP = "chinese-clip"  # the family of a model without an `EncoderRecord`
+
+
 class ModelSource(Record):
     """The hub that a model was downloaded from, pinned to a revision."""
 
@@ -67,6 +70,28 @@ class EncoderRecord(Record):
         return "-nc" in name or "non-commercial" in name or "noncommercial" in name
 
 
+# Says nothing about the vectors, and may be missing in a copy of the files.
+_ONLY_SHOWN = {"license"}
+
+
+def differing_fields(recorded: EncoderRecord | None, found: EncoderRecord | None) -> list[str]:
+    """Return the settings that differ, each with both values; [] for encoders that agree."""
+    ours, theirs = _flat(recorded), _flat(found)
+    return [
+        f"{name} is {theirs.get(name)}, not {ours.get(name)}"
+        for name in {**ours, **theirs}
+        if ours.get(name) != theirs.get(name)
+    ]
+
+
+def _flat(record: EncoderRecord | None) -> dict[str, object]:
+    if record is None:
+        return {"family": CHINESE_CLIP}
+    fields = record.model_dump(exclude=_ONLY_SHOWN)
+    transform = fields.pop("transform")
+    return {**fields, **{f"transform.{name}": value for name, value in transform.items()}}
+
+
 class _OneModel(Record):
     name: str
     # Where the weights are found: a published name, `demo`, a hub's id at its commit, or a path.
@@ -76,6 +101,21 @@ class _OneModel(Record):
     image_size: Dimension
     encoder: EncoderRecord | None = None  # None: Chinese-CLIP, as cn_clip runs it
     source: ModelSource | None = None
+
+    @property
+    def family(self) -> str:
+        """The family of the model, such as chinese-clip or siglip."""
+        return CHINESE_CLIP if self.encoder is None else self.encoder.family
+
+    @property
+    def license(self) -> str | None:
+        """The licence that the model's files name, None if they do not."""
+        return None if self.encoder is None else self.encoder.license
+
+    @property
+    def is_non_commercial(self) -> bool:
+        """Return whether the licence forbids commercial use."""
+        return self.encoder is not None and self.encoder.is_non_commercial
 
     @property
     def transform(self) -> ImageTransform:

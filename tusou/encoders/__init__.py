@@ -23,6 +23,7 @@ from tusou.encoders.resolved_model import ModelWeights, ResolvedModel, resolve_m
 from tusou.encoders.select_backend import (
     BACKENDS,
     ResolvedEncoder,
+    describe_encoder,
     image_transform,
     resolve_encoder,
 )
@@ -42,6 +43,7 @@ __all__ = [
     "Tower",
     "Weights",
     "combine_text_encoders",
+    "describe_encoder",
     "find_weights",
     "image_part",
     "image_transform",

@@ -110,6 +110,11 @@ def _check_fit(shape: TextShape, tokenizer: Tokenizer) -> None:
         )
 
 
+def describe_encoder(weights: Weights) -> EncoderRecord | None:
+    """Return the settings of a model that its weights do not show; None for Chinese-CLIP."""
+    return find_family(weights).describe(weights)
+
+
 def image_transform(weights: Weights) -> ImageTransform:
     """Return the transform of the images that the image tower takes, without loading it."""
     family = find_family(weights)

@@ -6,10 +6,10 @@ import numpy as np
 
 from tusou.bundle.bundle import Bundle
 from tusou.bundle.manifest import Manifest
-from tusou.bundle.model_record import ModelMember
+from tusou.bundle.model_record import EncoderRecord, ModelMember, differing_fields
 from tusou.core.arrays import Vectors
-from tusou.core.errors import CorruptBundle, IncompatibleBundle, InvalidRequest
-from tusou.encoders import ModelWeights, TextEncoder, Weights, find_weights
+from tusou.core.errors import BadModel, CorruptBundle, IncompatibleBundle, InvalidRequest
+from tusou.encoders import ModelWeights, TextEncoder, Weights, describe_encoder, find_weights
 from tusou.indexes import VectorIndex
 
 # Another precision or processor stays above this cosine; another model is far below.
@@ -51,11 +51,28 @@ def _find(parts: Sequence[ModelMember], location: str) -> Weights:
 
 
 def _check_made(parts: Sequence[ModelMember], weights: Weights) -> None:
-    if all(weights.digest != part.sha256 for part in parts):
+    """Raise IncompatibleBundle unless the weights are those of a part, and encode as it did."""
+    made = next((part for part in parts if part.sha256 == weights.digest), None)
+    differing = _differing((made or parts[0]).encoder, weights)
+    if made is None:
+        others = f" ({'; '.join(differing)})" if differing else ""
         raise IncompatibleBundle(
             f"the bundle was made with weights {_names(parts)}, found {weights.name} (sha256 "
-            f"{weights.digest[:12]}); give the right model with --model, or index again"
+            f"{weights.digest[:12]}){others}; give the right model with --model, or index again"
         )
+    if differing:
+        raise IncompatibleBundle(
+            f"the bundle was made with other settings of {weights.name}: {'; '.join(differing)}; "
+            "put them back, or index again"
+        )
+
+
+def _differing(recorded: EncoderRecord | None, weights: Weights) -> list[str]:
+    """Return the settings of the encoder that differ from the recorded ones."""
+    try:
+        return differing_fields(recorded, describe_encoder(weights))
+    except BadModel as error:
+        return [str(error)]
 
 
 def _names(parts: Sequence[ModelMember]) -> str:

@@ -6,7 +6,7 @@ from typing import Self
 
 import numpy as np
 
-from tusou.bundle.model_record import Model
+from tusou.bundle.model_record import Model, differing_fields
 from tusou.bundle.rerank_vectors import QueryModel, open_rerank_vectors
 from tusou.bundle.stages import RerankRecord
 from tusou.bundle.vector_file import VectorFile
@@ -16,6 +16,7 @@ from tusou.core.memory_budget import check_memory
 from tusou.encoders import (
     ModelWeights,
     TextEncoder,
+    describe_encoder,
     find_weights,
     open_text_model,
     resolve_model,
@@ -91,6 +92,11 @@ def _find_weights(model: Model) -> ModelWeights:
             raise IncompatibleBundle(
                 f"the weights at {part.location} are not those that made the vectors for "
                 "reranking; put them back, or give the vectors anew with tusou stages --rerank"
+            )
+        differing = differing_fields(part.encoder, describe_encoder(weights))
+        if differing:
+            raise IncompatibleBundle(
+                f"the settings of {part.name}, for reranking, are others: {'; '.join(differing)}"
             )
         found.append(weights)
     return ModelWeights(tuple(found), tuple(part.weight for part in model.parts))

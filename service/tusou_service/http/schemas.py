@@ -221,6 +221,17 @@ class RandomScores(BaseModel):
     item: float | None = Field(description="For a query of one item; null in a pool of one.")
 
 
+class ModelInfo(BaseModel):
+    """A model whose vectors are served."""
+
+    name: str
+    family: str = Field(description="Such as chinese-clip, clip or siglip.")
+    license: str | None = Field(
+        description="The licence that the model's files name; null if they do not."
+    )
+    non_commercial: bool = Field(description="Whether that licence forbids commercial use.")
+
+
 class InfoResponse(BaseModel):
     """The bundle and model that are served."""
 
@@ -231,8 +242,13 @@ class InfoResponse(BaseModel):
         description="Of the model that encodes queries: fp32, bf16, fp16 or int8; of models that "
         "differ, a list with commas."
     )
-    backend: str = Field(description="What computes that model: torch or openvino.")
+    backend: str = Field(
+        description="What computes that model: torch, openvino, transformers or open_clip."
+    )
     model: str
+    models: tuple[ModelInfo, ...] = Field(
+        description="The model, or those of an ensemble; none without an encoder."
+    )
     id_type: Literal["int", "str"]
     items: ItemKind = Field(description="The kind of the items: images or texts.")
     accepts: tuple[str, ...] = Field(description="The kinds of parts that a query may have.")

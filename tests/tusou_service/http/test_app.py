@@ -88,6 +88,7 @@ def test_health_and_info(client: TestClient) -> None:
         "precision": "fp32",
         "backend": "torch",
         "model": "tiny",
+        "models": [],
         "id_type": "int",
         "items": "images",
         "accepts": ["text", "image", "item", "vector"],

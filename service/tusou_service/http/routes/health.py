@@ -23,6 +23,7 @@ from tusou_service.http.errors import error_responses
 from tusou_service.http.schemas import (
     HealthResponse,
     InfoResponse,
+    ModelInfo,
     RandomScores,
     ReadyResponse,
     ReloadResponse,
@@ -87,6 +88,7 @@ def info(engine: EngineDep) -> InfoResponse:  # in a thread: the first call read
         precision=pipeline.precision,
         backend=pipeline.backend,
         model=bundle.model_name,
+        models=_describe_models(bundle),
         id_type=bundle.id_type,
         items=bundle.items,
         accepts=_accepted_parts(bundle, takes_images=takes_images),
@@ -100,6 +102,18 @@ def info(engine: EngineDep) -> InfoResponse:  # in a thread: the first call read
         attributes=dict(view.schema),
         facets=attributes.facet_names if attributes else (),
         manifest=bundle.manifest.model_dump(mode="json", exclude=_PRIVATE_FIELDS),
+    )
+
+
+def _describe_models(bundle: Bundle) -> tuple[ModelInfo, ...]:
+    return tuple(
+        ModelInfo(
+            name=model.name,
+            family=model.family,
+            license=model.license,
+            non_commercial=model.is_non_commercial,
+        )
+        for model in bundle.models
     )
 
 

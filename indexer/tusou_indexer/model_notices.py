@@ -1,0 +1,33 @@
+"""What a build says about its models: a template that it takes, and licences."""
+
+from tusou.bundle.model_record import Model
+from tusou.cli.progress import Progress
+
+
+def choose_prompts(given: tuple[str, ...], model: Model, progress: Progress) -> tuple[str, ...]:
+    """Return the templates that are given, or else the one that the model was trained with."""
+    templates = {part.encoder.template if part.encoder else None for part in model.parts}
+    if given or templates == {None}:
+        return given
+    if len(templates) > 1:
+        progress.notice(
+            "the models were trained with different templates of queries, and none is used; "
+            "--prompt gives one"
+        )
+        return ()
+    (template,) = templates
+    assert template is not None
+    progress.notice(
+        f"queries are put into the template that {model.name} was trained with, {template!r}; "
+        "--prompt gives another, and --prompt '{query}' leaves them as they are"
+    )
+    return (template,)
+
+
+def notice_licenses(model: Model, progress: Progress) -> None:
+    """Tell which models must not be used commercially."""
+    for part in model.parts:
+        if part.is_non_commercial:
+            progress.notice(
+                f"the licence of {part.name} is {part.license}, which forbids commercial use"
+            )
