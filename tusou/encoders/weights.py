@@ -1,18 +1,21 @@
 """Finds the files of a model by its name or path, and computes their digest."""
 
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import cast
 
 from tusou.bundle.model_record import ModelSource
 from tusou.core.errors import BadModel, InvalidRequest
-from tusou.core.lazy_import import LazyImport
 from tusou.encoders.base import Weights
 from tusou.encoders.checkpoint_file import CheckpointFile
+from tusou.encoders.hubs.fetch import Fetcher
+from tusou.encoders.hubs.local_models import read_source
+from tusou.encoders.hubs.progress import DownloadProgress, LoggedProgress
+from tusou.encoders.hubs.select_files import Form
 from tusou.encoders.model_folder import ModelFolder, is_model_folder
 from tusou.encoders.model_name import (
     DEMO,
     MODELS,
+    HubModel,
     OpenClipModel,
     PublishedModel,
     parse_model,
@@ -20,70 +23,73 @@ from tusou.encoders.model_name import (
 
 _CACHE = Path("~/.cache/clip")  # as cn_clip
 _DEMO_FILE = Path(__file__).parent.parent / "demo" / "tusou-demo.pt"
-_DOWNLOAD = LazyImport("cn_clip.clip.utils:_download")
 
 
-def find_weights(model: str, cache: Path | None = None) -> Weights:
-    """Find the files of a published name (downloaded once), of `demo`, or at a path.
+def find_weights(
+    model: str,
+    cache: Path | None = None,
+    *,
+    progress: DownloadProgress | None = None,
+    source: ModelSource | None = None,
+) -> Weights:
+    """Find the files of a model, which are downloaded if it is of a hub and not here yet.
 
-    The cache is cn_clip's own, `~/.cache/clip`, unless given. Raises InvalidRequest for any
-    other name or a proxy that cannot be used, BadModel when a file cannot be downloaded or read.
+    The cache of published models is cn_clip's own, `~/.cache/clip`, unless given. Their `source`
+    is the one that a bundle names. Raises InvalidRequest for a name of no model, or a proxy that
+    cannot be used, BadModel when a file cannot be downloaded or read.
     """
     if model == DEMO:
         return _open(_DEMO_FILE, DEMO, DEMO)
+    fetcher = Fetcher(progress=progress or LoggedProgress())
     match parse_model(model):
-        case PublishedModel(name):
-            return _open(_cached(name, (cache or _CACHE).expanduser()), name, name)
+        case PublishedModel(name) as published:
+            path = _find_published(published, cache or _CACHE, fetcher, source)
+            weights = _open(path, name, name)
+            return replace(weights, source=read_source(path, weights.digest))
+        case HubModel() as of_hub:
+            return _open_fetched(fetcher, of_hub, "model")
+        case OpenClipModel(architecture, HubModel() as checkpoint):
+            weights = _open_fetched(fetcher, checkpoint, "open_clip")
+            return _of_open_clip(weights, architecture)
         case OpenClipModel(architecture, Path() as path) if path.is_file():
-            location = f"open_clip:{architecture}@{path.resolve()}"
-            return _open(path, path.name, location, open_clip=architecture)
+            return _of_open_clip(_open(path, path.name, str(path.resolve())), architecture)
         case Path() as path if path.is_file() or is_model_folder(path):
             return _open(path, path.name, str(path.resolve()))
         case _:
             raise InvalidRequest(
-                f"No model {model!r}: use `{DEMO}`, one of {', '.join(MODELS)}, "
-                "or the path of a cn_clip checkpoint (.pt) or of a transformers folder."
+                f"No model {model!r}: use `{DEMO}`, one of {', '.join(MODELS)}, the path of a "
+                "checkpoint (.pt) or of a transformers folder, or the id of a model on a hub, "
+                "OWNER/NAME."
             )
 
 
-def _open(
-    path: Path,
-    name: str,
-    location: str,
-    source: ModelSource | None = None,
-    open_clip: str | None = None,
-) -> Weights:
+def _find_published(
+    model: PublishedModel, cache: Path, fetcher: Fetcher, source: ModelSource | None
+) -> Path:
+    """Return the path of a published model, downloaded if it is in neither of its folders."""
+    folders = [fetcher.settings.published_folder, cache.expanduser()]
+    paths = [folder / MODELS[model.name] for folder in folders if folder is not None]
+    for path in paths:
+        if path.is_file():
+            return path
+    fetcher.fetch_published(model, paths[0], source)
+    return paths[0]
+
+
+def _open_fetched(fetcher: Fetcher, model: HubModel, form: Form) -> Weights:
+    path, source = fetcher.fetch(model, form)
+    location = HubModel(source.id, source.hub, source.revision)
+    return _open(path, source.id, str(location), source)
+
+
+def _of_open_clip(weights: Weights, architecture: str) -> Weights:
+    location = f"open_clip:{architecture}@{weights.location}"
+    return replace(weights, open_clip=architecture, location=location)
+
+
+def _open(path: Path, name: str, location: str, source: ModelSource | None = None) -> Weights:
     try:
         file = ModelFolder(path) if path.is_dir() else CheckpointFile(path)
-        return Weights(path, name, file.digest, source, open_clip, location, file)
+        return Weights(path, name, file.digest, source, location=location, file=file)
     except OSError as error:
         raise BadModel(f"cannot read {path}: {error.strerror}") from error
-
-
-def _cached(name: str, cache: Path) -> Path:
-    path = cache / MODELS[name]
-    if path.is_file():
-        return path
-    _check_proxies()
-    download = cast("Callable[[str, str], str]", _DOWNLOAD.load())
-    try:
-        return Path(download(name, str(cache)))
-    except (OSError, RuntimeError, ValueError) as error:  # network, checksum, hub client
-        raise BadModel(
-            f"could not download {name} ({type(error).__name__}): try again with a network, "
-            f"or copy {path.name} into {cache}"
-        ) from error
-
-
-def _check_proxies() -> None:
-    """Raise InvalidRequest if the environment names proxies that the HTTP clients cannot use."""
-    import httpx  # noqa: PLC0415 - slow to import, and needed for a download alone
-
-    try:
-        httpx.Client(verify=False).close()  # noqa: S501 - sends nothing
-    except (ImportError, ValueError, httpx.InvalidURL) as error:
-        cause = str(error).partition(". ")[0]
-        raise InvalidRequest(
-            f"the proxy variables of the environment cannot be used ({cause}): correct or unset "
-            "http_proxy, https_proxy, all_proxy and no_proxy, in capitals too"
-        ) from None

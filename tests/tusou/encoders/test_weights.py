@@ -2,22 +2,25 @@
 
 import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NoReturn
 
 import cn_clip.clip.utils
 import numpy as np
 import pytest
 from cn_clip.clip.utils import available_models
+from hub_server import HubServer, Repository
 from PIL import Image
 
-from tusou.core.errors import BadModel, InvalidRequest
+from tusou.bundle.model_record import ModelSource
+from tusou.core.errors import InvalidRequest
 from tusou.encoders import MODELS, Weights, find_weights, load_image_encoder, load_text_encoder
 from tusou.images.preprocess import to_pixels
 
 KNOWN_ANSWERS = Path(__file__).parents[4] / "shared/data/known_answers"
 
 CONTENT = b"weights"
+COMMIT, OLD_COMMIT = "a" * 40, "b" * 40
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
 
 
@@ -42,28 +45,68 @@ def test_the_default_cache_is_that_of_cn_clip(
     assert find_weights("RN50").path == cached
 
 
-def test_a_model_missing_in_the_cache_is_downloaded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def download(name: str, root: str) -> str:
-        target = Path(root, MODELS[name])
-        target.write_bytes(CONTENT)
-        return str(target)
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HubServer]:
+    files = {"clip_cn_rn50.pt": CONTENT, "config.json": b"{}", "model.safetensors": CONTENT}
+    old = {**files, "clip_cn_rn50.pt": b"old weights"}
+    repository = Repository({COMMIT: files, OLD_COMMIT: old})
+    ids = "OFA-Sys/chinese-clip-rn50", "AI-ModelScope/chinese-clip-rn50"
+    with HubServer(dict.fromkeys(ids, repository)).running() as server:
+        monkeypatch.setenv("HF_ENDPOINT", server.url)
+        monkeypatch.setenv("MODELSCOPE_ENDPOINT", server.url)
+        monkeypatch.setenv("TUSOU_MODELS", str(tmp_path / "models"))
+        yield server
 
-    monkeypatch.setattr(cn_clip.clip.utils, "_download", download)
+
+@pytest.mark.parametrize("name", ["huggingface", "modelscope"])
+def test_a_published_model_is_downloaded_once(
+    hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("TUSOU_HUB", name)
     weights = find_weights("RN50", tmp_path)
-    assert weights == Weights(tmp_path / "clip_cn_rn50.pt", "RN50", DIGEST)
+    owner = {"huggingface": "OFA-Sys", "modelscope": "AI-ModelScope"}[name]
+    source = ModelSource.model_validate(
+        {"hub": name, "id": f"{owner}/chinese-clip-rn50", "revision": COMMIT}
+    )
+    assert weights == Weights(tmp_path / "models/clip_cn_rn50.pt", "RN50", DIGEST, source)
+    assert weights.location == "RN50"
+    hub.requests.clear()
+    assert find_weights("RN50", tmp_path) == weights
+    assert hub.requests == []
 
 
-def test_the_error_of_a_failed_download_names_a_remedy(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_cache_of_cn_clip_takes_downloads_by_default(
+    hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def download(name: str, root: str) -> NoReturn:
-        raise ConnectionError
+    monkeypatch.delenv("TUSOU_MODELS")
+    assert find_weights("RN50", tmp_path).path == tmp_path / "clip_cn_rn50.pt"
 
-    monkeypatch.setattr(cn_clip.clip.utils, "_download", download)
-    with pytest.raises(BadModel, match=r"ConnectionError.*copy clip_cn_vit-b-16\.pt into"):
-        find_weights("ViT-B-16", tmp_path)
+
+def test_a_bundle_names_the_commit_of_a_published_model(hub: HubServer, tmp_path: Path) -> None:
+    source = ModelSource(hub="huggingface", id="OFA-Sys/chinese-clip-rn50", revision=OLD_COMMIT)
+    weights = find_weights("RN50", tmp_path, source=source)
+    assert weights.path.read_bytes() == b"old weights"
+    assert weights.source == source
+
+
+def test_an_id_of_a_hub_is_found_again_at_its_commit(hub: HubServer, tmp_path: Path) -> None:
+    weights = find_weights("OFA-Sys/chinese-clip-rn50")
+    assert weights.name == "OFA-Sys/chinese-clip-rn50"
+    assert weights.location == f"huggingface:OFA-Sys/chinese-clip-rn50@{COMMIT}"
+    assert weights.path.is_dir()
+    assert find_weights(weights.location) == weights
+
+
+def test_a_checkpoint_of_open_clip_has_its_architecture(hub: HubServer, tmp_path: Path) -> None:
+    (tmp_path / "a.pt").write_bytes(CONTENT)
+    weights = find_weights(f"open_clip:ViT-B-32@{tmp_path}/a.pt")
+    assert weights == Weights(tmp_path / "a.pt", "a.pt", DIGEST, open_clip="ViT-B-32")
+    assert find_weights(weights.location) == weights
+    files = {"open_clip_pytorch_model.bin": CONTENT, "open_clip_config.json": b"{}"}
+    hub.repositories["laion/x"] = Repository({COMMIT: files})
+    of_hub = find_weights("open_clip:ViT-B-32@laion/x")
+    assert of_hub.location == f"open_clip:ViT-B-32@huggingface:laion/x@{COMMIT}"
+    assert (of_hub.open_clip, of_hub.digest) == ("ViT-B-32", DIGEST)
 
 
 @pytest.mark.parametrize(

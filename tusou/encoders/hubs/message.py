@@ -1,0 +1,41 @@
+"""The message for a model that could not be downloaded: how to get it by other means."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tusou.encoders.hubs.base import Hub, HubError
+from tusou.encoders.hubs.published import id_on
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is downloaded, and where it belongs."""
+
+    model_id: str
+    file_name: str | None  # None: the files of the model
+    folder: Path
+    sha256: str | None = None
+
+    @property
+    def label(self) -> str:
+        """The file, or the model's id."""
+        return self.file_name or self.model_id
+
+
+def describe_failure(wanted: Wanted, hubs: Sequence[Hub], error: HubError) -> str:
+    """Return what failed and what to do; the first hub is the one that was asked."""
+    asked, other = hubs[0], hubs[1]
+    pages = " or ".join(hub.page_url(id_on(hub.name, wanted.model_id)) for hub in hubs)
+    name = wanted.file_name
+    folder = wanted.folder
+    what = name or "its files (config.json, the tokenizer's, the tensors)"
+    use = f"into {folder}" if name else f"into a folder such as {folder}, and give it to --model"
+    digest = f"is {wanted.sha256}" if wanted.sha256 else "must be the one on its page there"
+    path = folder / name if name else "FOLDER"
+    return (
+        f"could not download {wanted.label} from {asked.endpoint}: {error}. Try --hub "
+        f"{other.name}, or for huggingface a mirror (HF_ENDPOINT); or, with another machine, "
+        f"download {what} from {pages} {use}. To check: the SHA-256 (sha256sum) {digest}, and "
+        f"`tusou info {path}` reads it"
+    )

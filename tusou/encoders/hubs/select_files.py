@@ -1,0 +1,65 @@
+"""Selects the files of a hub's model that are needed to run it."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from tusou.encoders.hubs.base import HubError
+from tusou.encoders.model_folder import CONFIG
+
+# What is taken of a model: as its library stores it, or the checkpoint of open_clip.
+Form: TypeAlias = Literal["model", "open_clip"]
+
+# Configuration, tokenizer, preprocessing, the licence, and code of the model's own.
+_BESIDE = re.compile(
+    r"(open_clip_|text_|vision_|tokenizer_|preprocessor_|processor_)?config\.json"
+    r"|(preprocessor|configuration|special_tokens_map|added_tokens|tokenizer|vocab)\.json"
+    r"|vocab\.txt|merges\.txt|[\w.-]+\.model|[\w.-]+\.py|README\.md|LICENSE[\w.]*",
+    re.ASCII,
+)
+# The tensors as transformers stores them, the better first: whole, or in parts beside an index.
+_TENSORS = (
+    re.compile(r"model\.safetensors"),
+    re.compile(r"model-\d+-of-\d+\.safetensors|model\.safetensors\.index\.json"),
+    re.compile(r"pytorch_model\.bin"),
+    re.compile(r"pytorch_model-\d+-of-\d+\.bin|pytorch_model\.bin\.index\.json"),
+)
+_OPEN_CLIP = (
+    re.compile(r"open_clip_model\.safetensors"),
+    re.compile(r"open_clip_pytorch_model\.bin"),
+    re.compile(r"[\w.-]+\.pt"),
+)
+# Checkpoints of cn_clip, and of ModelScope's own models.
+_CHECKPOINTS = (
+    re.compile(r"clip_cn_[\w.-]+\.pt"),
+    re.compile(r"[\w.-]+\.pt"),
+    re.compile(r"pytorch_model\.bin"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The files of a model that are needed."""
+
+    names: tuple[str, ...]  # those of tensors last
+    checkpoint: str | None  # the one that is the model; None: the folder of all is
+
+
+def select_files(names: Sequence[str], form: Form) -> Selection:
+    """Select among the files of a model; HubError if none holds tensors that Tusou reads."""
+    beside = tuple(name for name in names if _BESIDE.fullmatch(name))
+    if form == "model" and CONFIG in names:
+        for kind in _TENSORS:
+            if tensors := _matching(names, kind):
+                return Selection(beside + tensors, None)
+    for kind in _OPEN_CLIP if form == "open_clip" else _CHECKPOINTS:
+        if tensors := _matching(names, kind):
+            if len(tensors) > 1:
+                raise HubError(f"it has several checkpoints ({', '.join(tensors)}): download one")
+            return Selection(beside + tensors, tensors[0])
+    raise HubError("the model has no tensors in a form that Tusou reads (.safetensors, .bin, .pt)")
+
+
+def _matching(names: Iterable[str], kind: re.Pattern[str]) -> tuple[str, ...]:
+    return tuple(name for name in names if kind.fullmatch(name))
