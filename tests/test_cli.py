@@ -87,7 +87,7 @@ def test_help_imports_nothing_heavy() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     for verb in VERBS:
-        assert re.search(rf"\b{verb}\b", done.stdout)
+        assert re.search(rf"\b{verb.partition(' ')[0]}\b", done.stdout)
 
 
 @pytest.mark.parametrize("words", [["-h"], ["info", "-h"]])

@@ -18,7 +18,8 @@ from tusou.core.errors import InsufficientMemory, MissingDependency
 from tusou.core.lazy_import import LazyImport, extras_named
 from tusou.core.memory_budget import memory_shortage_named
 
-# verb -> (its function, its help text): `tusou --help` imports no verb.
+# verb -> (its function, its help text): `tusou --help` imports no verb. A verb of two words belongs
+# to the group that the first one names.
 VERBS: dict[str, tuple[str, str]] = {
     "demo": (
         "tusou_lab.cli:demo",
@@ -70,11 +71,29 @@ VERBS: dict[str, tuple[str, str]] = {
         "tusou_lab.calibrate.cli:calibrate",
         "Fit the relevance of hits on judged queries.",
     ),
+    "evalset plan": (
+        "tusou_lab.evalset.cli:plan",
+        "Draw queries from a description of the domain, and from a log.",
+    ),
+    "evalset pool": (
+        "tusou_lab.evalset.cli:pool",
+        "Pool the results of several systems, and draw the pairs to judge.",
+    ),
+    "evalset judge": (
+        "tusou_lab.evalset.cli:judge",
+        "Grade the drawn pairs; goes on where it was stopped.",
+    ),
+    "evalset build": (
+        "tusou_lab.evalset.cli:build",
+        "Write the files of a judged set, and a card that says how it was made.",
+    ),
     "sweep": ("tusou_lab.sweep.cli:sweep", "Compare prompts, pools, depths, indexes, precisions."),
     "improve": ("tusou_lab.improve.cli:improve", "Try stages, and take those that help."),
     "report": ("tusou_lab.report.cli:report", "Write a report of runs: one page to hand in."),
     "view": ("tusou_lab.view.cli:view", "Show queries with the images found, without answers."),
 }
+
+GROUPS = {"evalset": "Build an evaluation set for a domain of one's own."}
 
 # Verbs that run without PyTorch, with the extra `data`.
 _LIGHT_VERBS = frozenset(
@@ -89,7 +108,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _terminate)
     # Warnings would break progress bars; `tusou check` reports the images that libraries warn of.
     warnings.filterwarnings("ignore", module=r"PIL\.")
-    verb = next((word for word in _words()[1:] if not word.startswith("-")), None)
+    verb = _called_verb([word for word in _words()[1:] if not word.startswith("-")])
     try:
         # Verbs import what they need when they run.
         with extras_named("cpu"), memory_shortage_named():
@@ -100,6 +119,11 @@ def main() -> None:
     except OSError as error:  # results cannot be printed: stdout is a file on a full disk
         print_io_error(error)
         sys.exit(1)
+
+
+def _called_verb(words: list[str]) -> str | None:
+    """Return the verb that the words of a command line name; of a group, with its second word."""
+    return " ".join(words[: 2 if words[0] in GROUPS else 1]) if words else None
 
 
 def _words() -> list[str]:
@@ -116,10 +140,18 @@ def _app(called: str | None) -> typer.Typer:
     names = {"help_option_names": ["-h", "--help"]}
     app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, context_settings=names)
     app.callback(help="Find product images with Chinese queries (图搜).")(_options)
+    groups = {
+        name: typer.Typer(no_args_is_help=True, context_settings=names, help=summary)
+        for name, summary in GROUPS.items()
+    }
     for verb, (target, summary) in VERBS.items():
         function = LazyImport(target).load() if verb == called else _listed(summary)
         epilog = _epilog(verb) if verb == called else None
-        app.command(name=verb, epilog=epilog)(with_verbosity(function))  # type: ignore[arg-type]
+        group, _, name = verb.rpartition(" ")
+        parent = groups[group] if group else app
+        parent.command(name=name, epilog=epilog)(with_verbosity(function))  # type: ignore[arg-type]
+    for name, group_app in groups.items():
+        app.add_typer(group_app, name=name)
     return app
 
 

@@ -15,6 +15,7 @@ from tusou.data.jsonl import LineProblem, parse_lines, split_lines
 from tusou.data.submission import Direction
 from tusou.data.text_file import read_text_bytes
 from tusou.evaluation import trec
+from tusou.evaluation.judged_set import PRELS, QUERIES, is_judged_set, read_prels
 from tusou.evaluation.metrics import JudgedRanking
 from tusou.evaluation.runs import Run, quote_id, split_row
 from tusou.evaluation.sampled import SampledRanking
@@ -62,13 +63,15 @@ class Judgments:
 
 
 def read_judgments(source: Path | str, direction: Direction | None = None) -> Judgments:
-    """Read a query file, `{"image_id" or "item_id", "text_ids"}` rows, or TREC qrels or prels.
+    """Read a query file, rows of `{"image_id" or "item_id", "text_ids"}`, or TREC judgments.
 
     `source` may also be a dataset of another format, `DATA#SPLIT`: its texts are the queries and
-    its images the items, or the other way round for the `direction` image_to_text. Raises
-    BadDataset with every unusable line.
+    its images the items, or the other way round for the `direction` image_to_text; or the folder
+    of a judged set. Raises BadDataset with every unusable line.
     """
     path = Path(source)
+    if is_judged_set(path):
+        return _read_judged_set(path)
     if may_be_dataset(path):
         return _read_dataset(str(source), direction or "text_to_image")
     lines = split_lines(read_text_bytes(path))
@@ -132,6 +135,23 @@ def _read_dataset(source: str, direction: Direction) -> Judgments:
             for query in dataset.image_queries()
         ]
     return Judgments(Path(source), tuple(rows), direction)
+
+
+def _read_judged_set(folder: Path) -> Judgments:
+    topics = read_prels(folder / PRELS)
+    rows = [
+        JudgedQuery(
+            query.line,
+            query.query_id,
+            query.text,
+            {item: each.grade for item, each in judged.items()},
+            query.category,
+            {item: each.probability for item, each in judged.items() if each.probability},
+        )
+        for query in read_queries(folder / QUERIES)
+        if (judged := topics.get(str(query.query_id), {}))
+    ]
+    return Judgments(folder, tuple(rows))
 
 
 def _judge_query(query: DatasetQuery) -> JudgedQuery:

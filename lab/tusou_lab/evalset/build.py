@@ -1,0 +1,159 @@
+"""Builds the files of a judged set: queries, judgments, images, and a card that says how."""
+
+import json
+from base64 import b64encode
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tusou import __version__
+from tusou.bundle.bundle import Bundle
+from tusou.cli.progress import Progress
+from tusou.core.errors import OutputExists
+from tusou.core.files import write_file
+from tusou.core.ids import ItemId
+from tusou.evaluation import trec
+from tusou.evaluation.judged_set import PRELS, QUERIES
+from tusou_lab.evalset.final_grades import Pair, final_grades
+from tusou_lab.evalset.judge import JUDGMENTS, PAIRS
+from tusou_lab.evalset.plan import PlannedQuery
+from tusou_lab.evalset.set_folder import SetFolder
+
+CARD = "README.md"
+IMAGES, QRELS = "MR_test_imgs.tsv", "judgments.qrels"
+_METHOD = "tusou"
+
+
+@dataclass(frozen=True, slots=True)
+class SetReport:
+    """The counts of a built set."""
+
+    queries: int  # with a judged pair
+    pairs: int
+    correct: int
+    without_correct: int  # queries for which no correct item was judged
+    unjudged: int  # drawn pairs without a grade
+    images: int
+
+
+def build_set(
+    folder: SetFolder,
+    out: Path,
+    progress: Progress,
+    *,
+    judge: str | None = None,
+    correct_from: int = 2,
+    images: bool = True,
+    force: bool = False,
+) -> SetReport:
+    """Write MUGE's files, TREC's judgments and the card of a judged set.
+
+    Items of grade `correct_from` and above are correct. Raises OutputExists for a folder that
+    holds a set, unless forced, and BadDataset when nothing is judged.
+    """
+    if (out / CARD).exists() and not force:
+        raise OutputExists(f"{out} holds a set: choose another --out or pass --force")
+    design = folder.pool()
+    pairs = folder.pairs(PAIRS)
+    grades = final_grades(folder.judgments(JUDGMENTS), judge)
+    by_query: dict[ItemId, dict[ItemId, int]] = {}
+    shares: dict[ItemId, dict[ItemId, float]] = {}
+    for pair in pairs:
+        if (grade := grades.get((pair.query_id, pair.item_id))) is not None:
+            # Correct from 1, as everywhere else; the steps above it stay apart.
+            by_query.setdefault(pair.query_id, {})[pair.item_id] = max(0, grade - correct_from + 1)
+            shares.setdefault(pair.query_id, {})[pair.item_id] = pair.probability
+    queries = [each for each in folder.queries() if each.query_id in by_query]
+    correct = {
+        query_id: [item for item, grade in judged.items() if grade > 0]
+        for query_id, judged in by_query.items()
+    }
+    judged_pairs = sum(map(len, by_query.values()))
+    out.mkdir(parents=True, exist_ok=True)
+    write_file(out / PRELS, trec.format_prels(by_query, shares, _METHOD).encode())
+    write_file(out / QRELS, trec.format_qrels(by_query).encode())
+    write_file(out / QUERIES, "".join(_query_rows(queries, correct)).encode())
+    count = _write_images(out / IMAGES, Path(design["bundle"]), progress) if images else 0
+    report = SetReport(
+        len(queries),
+        judged_pairs,
+        sum(map(len, correct.values())),
+        sum(not items for items in correct.values()),
+        len(pairs) - judged_pairs,
+        count,
+    )
+    card = format_card(folder.plan(), design, grades, report, correct_from)
+    write_file(out / CARD, card.encode())  # written last: it marks the set as whole
+    return report
+
+
+def _query_rows(
+    queries: list[PlannedQuery], correct: Mapping[ItemId, list[ItemId]]
+) -> Iterator[str]:
+    for query in queries:
+        row: dict[str, Any] = {
+            "query_id": query.query_id,
+            "query_text": query.text,
+            "item_ids": correct[query.query_id],
+        }
+        if query.concept is not None:
+            row["category"] = query.concept
+        yield json.dumps(row, ensure_ascii=False) + "\n"
+
+
+def _write_images(path: Path, root: Path, progress: Progress) -> int:
+    """Write every image of the pool as a row of base64, and return their number."""
+    bundle = Bundle.open(root)
+    temporary = path.with_name(f"{path.name}.part")
+    progress.begin("copying images", len(bundle.ids))
+    with temporary.open("w", encoding="utf-8", newline="\n") as file:
+        for key in range(len(bundle.ids)):
+            item = bundle.ids.at(key)
+            data, _ = bundle.image(str(item))
+            file.write(f"{item}\t{b64encode(data).decode()}\n")
+            progress.advance()
+    temporary.replace(path)
+    return len(bundle.ids)
+
+
+def format_card(
+    plan: Mapping[str, Any],
+    design: Mapping[str, Any],
+    grades: Mapping[Pair, int],
+    report: SetReport,
+    correct_from: int,
+) -> str:
+    """Return the card: how the set was made, and what it does not hold."""
+    counts = Counter(grades.values())
+    levels = ", ".join(f"{counts[grade]:,} of grade {grade}" for grade in range(3, -1, -1))
+    images = (
+        f"\n| `{IMAGES}` | the {report.images:,} images of the pool, in base64 |"
+        if report.images
+        else ""
+    )
+    return f"""\
+# {plan["domain"]["name"]}
+
+An evaluation set made by `tusou evalset` (Tusou {__version__}).
+
+* **Queries.** {report.queries}, drawn with seed {plan["seed"]}. {report.without_correct} of them
+  have no correct item among the judged ones.
+* **Pool.** {design["items"]:,} images: version {design["version"]} of a bundle. Systems:
+  {", ".join(design["systems"])}. The first {design["certain"]} results of each were judged for
+  certain; of their results down to rank {design["depth"]} about {design["ranked"]:g} a query, and
+  of all other images about {design["unranked"]:g} a query, each with a known probability.
+* **Judgments.** {report.pairs:,} pairs: {levels}. Grade {correct_from} and above is correct.
+* **Not judged.** {report.unjudged:,} drawn pairs have no grade, and no pair that was not drawn has
+  one. Plain metrics count those as incorrect: read `judged@k` beside them, and estimates for the
+  whole pool as `estimated_precision@k` and `estimated_recall@k`.
+
+| file | holds |
+|---|---|
+| `{QUERIES}` | the queries with their correct items among the judged ones |{images}
+| `{PRELS}` | all judgments, with the probability that each pair was drawn |
+| `{QRELS}` | the same without probabilities, for other tools |
+
+`tusou evaluate BUNDLE --answers FOLDER` reads this folder.
+"""

@@ -1,0 +1,176 @@
+"""`tusou evalset`: builds an evaluation set for a domain of one's own, step by step."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from tusou.cli.output import plain_errors, print_json
+
+SetPath = Annotated[Path, typer.Argument(help="Folder of the set.", exists=True, file_okay=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="Report as JSON.")]
+
+
+def plan(
+    domain: Annotated[
+        Path, typer.Argument(help="Description of the domain, YAML or JSON.", dir_okay=False)
+    ],
+    out: Annotated[Path, typer.Option(help="Folder of the set.", file_okay=False)],
+    bundle: Annotated[
+        Path | None,
+        typer.Option(help="Bundle of the pool, whose attributes decide.", exists=True),
+    ] = None,
+    queries: Annotated[
+        str | None, typer.Option(help="Log of queries: a query file, lines of text, DATA#SPLIT.")
+    ] = None,
+    log_share: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the budget that comes from the log.")
+    ] = 0.5,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same queries.")] = 0,
+    force: Annotated[bool, typer.Option("--force", help="Replace a plan without judgments.")] = (
+        False
+    ),
+    as_json: AsJson = False,
+) -> None:
+    """Draw the queries of a set from a domain's terms, and from a log of queries."""
+    from collections import Counter
+
+    from tusou.bundle.bundle import Bundle
+    from tusou.data import open_dataset
+    from tusou_lab.evalset.domain import read_domain
+    from tusou_lab.evalset.plan import plan_queries
+    from tusou_lab.evalset.set_folder import SetFolder
+
+    with plain_errors():
+        described = read_domain(domain)
+        table = None if bundle is None else Bundle.open(bundle).attributes
+        log = [] if queries is None else [each.text for each in open_dataset(queries).queries()]
+        planned = plan_queries(described, table, seed, list(dict.fromkeys(log)), log_share)
+        facts: dict[str, Any] = {
+            "domain": described.model_dump(),
+            "seed": seed,
+            "queries": len(planned.queries),
+            "styles": dict(Counter(each.style for each in planned.queries)),
+            "decided": sum(each.wanted is not None for each in planned.queries),
+            "left_out": dict(planned.left_out),
+        }
+        SetFolder(out).create(facts, planned.queries, force=force)
+    if as_json:
+        print_json({name: value for name, value in facts.items() if name != "domain"})
+        return
+    styles = ", ".join(f"{count} {style}" for style, count in facts["styles"].items())
+    typer.echo(f"{out}: {len(planned.queries)} queries: {styles}")
+    typer.echo(f"attributes decide the items of {facts['decided']}")
+    for reason, count in planned.left_out.items():
+        typer.echo(f"left out: {count}, {reason}")
+    for each in planned.queries[:5]:
+        typer.echo(f"  {each.text}")
+
+
+def pool(
+    folder: SetPath,
+    bundle: Annotated[Path, typer.Option(help="Bundle of all items of the pool.", exists=True)],
+    systems: Annotated[
+        list[Path],
+        typer.Option(help="Bundle, run file or TREC run of a system; repeatable.", exists=True),
+    ],
+    depth: Annotated[int, typer.Option(min=1, max=1000, help="Ranks of each in the pool.")] = 50,
+    certain: Annotated[
+        int, typer.Option(min=0, help="First ranks that are judged for certain.")
+    ] = 10,
+    ranked: Annotated[
+        float, typer.Option(min=0, help="Expected pairs a query of the ranks below.")
+    ] = 15,
+    unranked: Annotated[
+        float, typer.Option(min=0, help="Expected pairs a query that nobody found.")
+    ] = 10,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same pairs.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Pool the results of several systems, and draw the pairs to judge.
+
+    Drawn again with another system, the set keeps the pairs that were drawn before.
+    """
+    from tusou.cli.progress import progress
+    from tusou_lab.evalset.drawing import Drawing
+    from tusou_lab.evalset.pool import pool_systems
+    from tusou_lab.evalset.set_folder import SetFolder
+
+    with plain_errors(), progress() as bar:
+        drawing = Drawing(depth, min(certain, depth), ranked, unranked, seed)
+        report = pool_systems(SetFolder(folder), bundle, systems, drawing, bar)
+    if as_json:
+        print_json(asdict(report))
+        return
+    typer.echo(
+        f"{report.pairs:,} pairs of {report.queries} queries and {report.items:,} items to judge"
+    )
+    for name, count in report.found_by_one.items():
+        typer.echo(f"found by {name} alone: {count}")
+
+
+def judge(
+    folder: SetPath,
+    judge_name: Annotated[Literal["attributes"], typer.Option("--judge", help="Who judges.")],
+    as_json: AsJson = False,
+) -> None:
+    """Grade the drawn pairs from 0 to 3; goes on where it was stopped."""
+    from tusou.bundle.bundle import Bundle
+    from tusou.cli.progress import progress
+    from tusou_lab.evalset.attribute_judge import AttributeJudge
+    from tusou_lab.evalset.judge import judge_set
+    from tusou_lab.evalset.set_folder import SetFolder
+
+    with plain_errors(), progress() as bar:
+        opened = SetFolder(folder)
+        chosen = AttributeJudge(Bundle.open(Path(opened.pool()["bundle"])))
+        report = judge_set(opened, chosen, 1, bar)
+    if as_json:
+        print_json(asdict(report))
+        return
+    grades = ", ".join(f"{count} of grade {grade}" for grade, count in report.grades.items())
+    typer.echo(f"{report.judged} judged now, {report.known} before; {grades or 'no grade'}")
+    if missing := report.pairs - report.judged - report.known:
+        typer.echo(f"{missing} of {report.pairs} pairs cannot be judged by {judge_name}")
+
+
+def build(
+    folder: SetPath,
+    out: Annotated[Path, typer.Option(help="Folder of the files.", file_okay=False)],
+    judge_name: Annotated[
+        str | None, typer.Option("--judge", help="Whose grades count where no person's do.")
+    ] = None,
+    correct_from: Annotated[
+        int, typer.Option(min=1, max=3, help="Least grade of a correct item.")
+    ] = 2,
+    no_images: Annotated[
+        bool, typer.Option("--no-images", help="Leave out the images of the pool.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace the files in OUT.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write the queries, judgments and images of a set, and its card."""
+    from tusou.cli.progress import progress
+    from tusou_lab.evalset.build import build_set
+    from tusou_lab.evalset.set_folder import SetFolder
+
+    with plain_errors(), progress() as bar:
+        report = build_set(
+            SetFolder(folder),
+            out,
+            bar,
+            judge=judge_name,
+            correct_from=correct_from,
+            images=not no_images,
+            force=force,
+        )
+    if as_json:
+        print_json(asdict(report))
+        return
+    typer.echo(
+        f"{out}: {report.queries} queries, {report.pairs:,} judged pairs, {report.correct:,} of "
+        f"them correct; {report.without_correct} queries without a correct item"
+    )
+    if report.unjudged:
+        typer.echo(f"{report.unjudged} drawn pairs have no grade")

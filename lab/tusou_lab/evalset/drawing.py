@@ -1,0 +1,82 @@
+"""The drawing of the pairs to judge: every item of the pool has a known probability.
+
+The first results of every system are judged for certain. Below, the probability falls with the
+rank, and every other item of the pool has a small one, so that what no system found can be
+estimated. Each pair is drawn by the digest of the seed, the query and the item (Poisson sampling
+with permanent random numbers): another system or a larger budget keeps the pairs drawn before.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+
+import numpy as np
+import numpy.typing as npt
+
+from tusou.core.arrays import Ids
+
+Shares = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """The numbers of items to judge for a query, and which of them for certain."""
+
+    depth: int  # ranks of each system that belong to the pool
+    certain: int  # first ranks of each system that are judged for certain
+    ranked: float  # expected number below them, of the pool
+    unranked: float  # expected number of all other items
+    seed: int
+
+
+def best_ranks(rankings: Sequence[Ids], depth: int) -> dict[int, int]:
+    """Return the best rank, from 1, of every row key among the first `depth` of the systems."""
+    best: dict[int, int] = {}
+    for keys in rankings:
+        for rank, key in enumerate(keys[:depth].tolist(), 1):
+            best[key] = min(rank, best.get(key, rank))
+    return best
+
+
+def probabilities(drawing: Drawing, best: Mapping[int, int], count: int) -> Shares:
+    """Return the probability of each of `count` items, given the best ranks of those pooled."""
+    shares = np.zeros(count)
+    rest = count - len(best)
+    if rest:
+        shares[:] = min(1.0, drawing.unranked / rest)
+    keys = np.fromiter(best, np.int64, len(best))
+    ranks = np.fromiter(best.values(), np.float64, len(best))
+    below = ranks > drawing.certain
+    shares[keys] = 1.0
+    shares[keys[below]] = _in_proportion(1 / ranks[below], drawing.ranked)
+    return shares
+
+
+def draw(drawing: Drawing, query: str, ids: Sequence[str], shares: Shares) -> Ids:
+    """Return the row keys that are drawn for a query; `ids` are those of all items."""
+    certain = np.flatnonzero(shares >= 1)
+    possible = np.flatnonzero((shares > 0) & (shares < 1))
+    chosen = [
+        key for key in possible.tolist() if _number(drawing.seed, query, ids[key]) < shares[key]
+    ]
+    return np.union1d(certain, np.array(chosen, np.int64))
+
+
+def _in_proportion(weights: Shares, expected: float) -> Shares:
+    """Return probabilities in proportion to weights that add up to `expected`, at most 1 each."""
+    shares = np.ones(len(weights))
+    free = np.ones(len(weights), np.bool_)
+    while free.any():
+        left = expected - (len(weights) - free.sum())
+        scaled = weights[free] * max(left, 0.0) / weights[free].sum()
+        if (scaled <= 1).all():
+            shares[free] = scaled
+            break
+        free[np.flatnonzero(free)[scaled > 1]] = False
+    return shares
+
+
+def _number(seed: int, query: str, item: str) -> float:
+    """Return the random number of a pair, in [0, 1)."""
+    digest = blake2b(f"{seed}\0{query}\0{item}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") / 2**64

@@ -1,0 +1,52 @@
+"""The grade that counts for each pair: people's before a model's, the middle one of several."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+
+from tusou.core.errors import BadDataset, InvalidRequest
+from tusou.core.ids import ItemId
+from tusou_lab.evalset.judgment import Judgment
+
+PERSON = "person:"  # begins the name of a judge who is a person
+
+Pair = tuple[int, ItemId]
+
+
+def final_grades(judgments: Iterable[Judgment], judge: str | None) -> dict[Pair, int]:
+    """Return the grade of every pair that has one.
+
+    Where people graded a pair, theirs count. Elsewhere those of `judge` do, or of the only judge
+    that is not a person. Raises InvalidRequest where several could be meant, and BadDataset
+    without any grade.
+    """
+    graded = [each for each in judgments if each.grade is not None]
+    machine = _pick_judge({each.judge for each in graded}, judge)
+    by_people: dict[Pair, list[int]] = defaultdict(list)
+    by_judge: dict[Pair, list[int]] = defaultdict(list)
+    for each in graded:
+        assert each.grade is not None
+        pair = each.query_id, each.item_id
+        if each.judge.startswith(PERSON):
+            by_people[pair].append(each.grade)
+        elif each.judge == machine:
+            by_judge[pair].append(each.grade)
+    grades = _middles(by_judge) | _middles(by_people)
+    if not grades:
+        raise BadDataset("nothing is judged yet: run `tusou evalset judge` or `review`")
+    return grades
+
+
+def _pick_judge(names: set[str], judge: str | None) -> str | None:
+    machines = sorted(name for name in names if not name.startswith(PERSON))
+    if judge is not None:
+        if judge not in names:
+            raise InvalidRequest(f"--judge {judge}: it gave no grade; there are {sorted(names)}")
+        return judge
+    if len(machines) > 1:
+        raise InvalidRequest(f"several judges gave grades: choose one with --judge: {machines}")
+    return machines[0] if machines else None
+
+
+def _middles(grades: Mapping[Pair, list[int]]) -> dict[Pair, int]:
+    """Return the median of each list, the lower of two."""
+    return {pair: sorted(values)[(len(values) - 1) // 2] for pair, values in grades.items()}

@@ -1,0 +1,160 @@
+"""The folder of an evaluation set: what it holds, and how its files are written and read.
+
+    plan.json          the domain, the seed and the counts of the plan
+    queries.jsonl      the planned queries
+    pool.json          the systems and the design of the drawing
+    pool.jsonl         the drawn pairs of a query and an item, with their probabilities
+    judgments.jsonl    a line for each judgment, in the order in which they were made
+
+Files are replaced as a whole, except the judgments: these are appended, and a line that a kill cut
+off is dropped when they are read.
+"""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from tusou.core.errors import BadDataset, InputError, OutputExists
+from tusou.core.files import write_file
+from tusou_lab.evalset.plan import PlannedQuery
+
+FORMAT = 1
+_PLAN, _QUERIES, _POOL, _PAIRS, _JUDGMENTS = (
+    "plan.json", "queries.jsonl", "pool.json", "pool.jsonl", "judgments.jsonl",
+)  # fmt: skip
+_LOCK = ".lock"
+
+T = TypeVar("T")
+
+
+class SetFolder:
+    """An evaluation set on disk."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def create(
+        self, plan: Mapping[str, Any], queries: Iterable[PlannedQuery], *, force: bool
+    ) -> None:
+        """Write the plan and its queries; OutputExists if there is a plan, unless forced.
+
+        A plan with judgments is never replaced.
+        """
+        if (self.path / _JUDGMENTS).exists():
+            raise OutputExists(f"{self.path} holds judgments: choose another --out")
+        if (self.path / _PLAN).exists() and not force:
+            raise OutputExists(f"{self.path} holds a plan: choose another --out or pass --force")
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._write_rows(_QUERIES, map(asdict, queries))
+        self._write(_PLAN, {"evalset": FORMAT, **plan})
+
+    def plan(self) -> dict[str, Any]:
+        """Return the plan; BadDataset if the folder is no evaluation set."""
+        return self._read(_PLAN, "tusou evalset plan")
+
+    def queries(self) -> list[PlannedQuery]:
+        """Return the planned queries."""
+        self.plan()
+        return self._read_rows(_QUERIES, TypeAdapter(PlannedQuery))
+
+    def write_pool(self, design: Mapping[str, Any], pairs: Iterable[Mapping[str, Any]]) -> None:
+        """Write the drawn pairs and the design of the drawing."""
+        self._write_rows(_PAIRS, pairs)
+        self._write(_POOL, design)
+
+    def pool(self) -> dict[str, Any]:
+        """Return the design of the drawing; BadDataset before `tusou evalset pool`."""
+        return self._read(_POOL, "tusou evalset pool")
+
+    def pairs(self, adapter: TypeAdapter[T]) -> list[T]:
+        """Return the drawn pairs."""
+        self.pool()
+        return self._read_rows(_PAIRS, adapter)
+
+    def judgments(self, adapter: TypeAdapter[T]) -> list[T]:
+        """Return all judgments, in the order in which they were made."""
+        path = self.path / _JUDGMENTS
+        return self._read_rows(_JUDGMENTS, adapter, torn=True) if path.exists() else []
+
+    @contextmanager
+    def writing(self) -> Iterator["JudgmentFile"]:
+        """Open the judgments to append to them; InputError while another process does."""
+        self.plan()
+        with (self.path / _LOCK).open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise InputError(f"another process judges {self.path}; wait for its end") from None
+            file = JudgmentFile(self.path / _JUDGMENTS)
+            try:
+                yield file
+            finally:
+                file.close()
+
+    def _write(self, name: str, value: Mapping[str, Any]) -> None:
+        text = json.dumps(value, ensure_ascii=False, indent=1)
+        write_file(self.path / name, f"{text}\n".encode())
+
+    def _write_rows(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
+        lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        write_file(self.path / name, "".join(lines).encode())
+
+    def _read(self, name: str, verb: str) -> dict[str, Any]:
+        try:
+            value = json.loads((self.path / name).read_bytes())
+        except (OSError, ValueError):
+            value = None
+        if not isinstance(value, dict):
+            raise BadDataset(f"{self.path} has no readable {name}: run `{verb}` first")
+        if name == _PLAN and value.get("evalset") != FORMAT:
+            raise BadDataset(f"{self.path} was made by another version of `tusou evalset`")
+        return value
+
+    def _read_rows(self, name: str, adapter: TypeAdapter[T], *, torn: bool = False) -> list[T]:
+        path = self.path / name
+        try:
+            lines = path.read_bytes().split(b"\n")
+        except OSError as error:
+            raise BadDataset(f"cannot read {path}: {error.strerror}") from None
+        last = lines.pop()
+        if last and not torn:
+            raise BadDataset(f"{path} is cut off after line {len(lines)}")
+        rows = []
+        for number, line in enumerate(lines, 1):
+            try:
+                rows.append(adapter.validate_json(line))
+            except ValidationError as error:
+                where = ".".join(map(str, error.errors()[0]["loc"]))
+                raise BadDataset(f"{path}:{number}: wrong value at {where or 'the top'}") from None
+        return rows
+
+
+class JudgmentFile:
+    """The file of judgments, open to append; every line is on disk when `append` returns."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("a+b")
+        self._file.seek(0)
+        data = self._file.read()
+        whole = data.rfind(b"\n") + 1
+        if whole < len(data):  # a kill cut the last line off
+            self._file.truncate(whole)
+        self._file.seek(0, os.SEEK_END)
+
+    def append(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Add judgments, and wait until they are on disk."""
+        lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        self._file.write("".join(lines).encode())
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
