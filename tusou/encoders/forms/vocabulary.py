@@ -54,4 +54,6 @@ def _read_pieces(folder: ModelFolder) -> tuple[str, ...] | None:
 
 
 def _lines(data: bytes) -> tuple[str, ...]:
-    return tuple(line.strip() for line in data.decode("utf-8", "replace").splitlines())
+    # Two pieces have a separator of lines, U+2028, which BERT's own reader strips as well.
+    lines = data.decode("utf-8", "replace").removesuffix("\n").split("\n")
+    return tuple(line.strip() for line in lines)
