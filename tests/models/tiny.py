@@ -92,7 +92,7 @@ def _save_siglip(folder: Path, seed: int, tokens: int, *, pad_token_id: int, res
             vision_config=tower | {"image_size": SIDE, "patch_size": 8},
         )
     )
-    _spread(model)
+    spread(model)
     model.save_pretrained(folder)
     size = {"height": SIDE, "width": SIDE}
     SiglipImageProcessorPil(size=size, resample=resample).save_pretrained(folder)
@@ -105,7 +105,7 @@ def write_card(folder: Path, name: str) -> None:
     (folder / "README.md").write_text(card, encoding="utf-8")
 
 
-def _spread(model: object, scale: float = 0.25) -> None:
+def spread(model: object, scale: float = 0.25) -> None:
     """Enlarge random weights, so that different inputs have clearly different vectors."""
     import torch
 

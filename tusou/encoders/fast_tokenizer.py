@@ -85,7 +85,7 @@ class _UnknownPieces(dict[int, bool]):
 
     def __missing__(self, number: int) -> bool:
         piece = self._tokenizer.id_to_token(number) or ""
-        fragment = self._of_bytes and not _is_text(piece.removesuffix(WORD_END))
+        fragment = self._of_bytes and is_fragment(piece)
         unknown = piece in {self._mark, "<unk>", "[UNK]"}
         self[number] = unknown or fragment or bool(_ONE_BYTE.fullmatch(piece))
         return self[number]
@@ -97,15 +97,15 @@ def _trailing_marks(tokenizer: "Tokenizer") -> int:
     return mask[::-1].index(0) if 0 in mask else 0
 
 
-def _is_text(piece: str) -> bool:
-    """Return whether the bytes that the characters of a piece stand for are whole characters."""
+def is_fragment(piece: str) -> bool:
+    """Return whether the bytes that a piece's characters stand for are no whole characters."""
     try:
-        bytes(BYTE_OF[character] for character in piece).decode()
+        bytes(BYTE_OF[character] for character in piece.removesuffix(WORD_END)).decode()
     except UnicodeDecodeError:
-        return False
-    except KeyError:  # a mark such as the end of a text
         return True
-    return True
+    except KeyError:  # a mark such as the end of a text
+        return False
+    return False
 
 
 def _byte_characters() -> dict[str, int]:

@@ -13,6 +13,7 @@ from tusou.encoders.open_file import OpenFile
 from tusou.encoders.safetensors_header import read_safetensors_shapes
 
 CONFIG = "config.json"
+OPEN_CLIP_CONFIG = "open_clip_config.json"
 SAFETENSORS = ".safetensors"
 # Files that say what the model computes, beside its tensors; others, such as README.md, may change.
 _ENDINGS = (".json", ".txt", ".model", ".py")
@@ -21,6 +22,14 @@ _MAX_JSON = 64 * 1024**2  # bytes; the largest tokenizers have 35 MB
 # In the order in which transformers takes them, each also as shards that an index lists.
 _TENSORS = ("model.safetensors", "pytorch_model.bin")
 _INDEX = ".index.json"
+
+# In the order in which open_clip takes them.
+_OPEN_CLIP_TENSORS = (
+    "open_clip_model.safetensors",
+    "open_clip_pytorch_model.safetensors",
+    "open_clip_pytorch_model.bin",
+    "open_clip_pytorch_model.pth",
+)
 
 
 class ModelFolder:
@@ -38,13 +47,16 @@ class ModelFolder:
             self._files = {name: self._open(name) for name in names if name.endswith(_ENDINGS)}
             self._tensor_names = self._find_tensors(names)
             self._files |= {name: self._open(name) for name in self._tensor_names}
+            if OPEN_CLIP_CONFIG in names:  # transformers' files may be beside open_clip's
+                found = [name for name in _OPEN_CLIP_TENSORS if name in names][:1]
+                self._files |= {name: self._open(name) for name in found}
         except OSError as error:
             raise BadModel(f"cannot read {error.filename or path}: {error.strerror}") from error
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        """The content of `config.json`."""
-        return self.read_json(CONFIG)
+        """The content of `config.json`; empty for a folder of open_clip, which has none."""
+        return self.read_json(CONFIG) if (self.path / CONFIG).is_file() else {}
 
     @property
     def model_type(self) -> str:
@@ -157,4 +169,4 @@ def _read_shapes(file: OpenFile) -> dict[str, TensorShape]:
 
 def is_model_folder(path: Path) -> bool:
     """Return whether a folder holds a model."""
-    return (path / CONFIG).is_file()
+    return (path / CONFIG).is_file() or (path / OPEN_CLIP_CONFIG).is_file()

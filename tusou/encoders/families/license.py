@@ -1,5 +1,7 @@
 """The licence that a model's files name."""
 
+from pathlib import Path
+
 from tusou.encoders.model_folder import ModelFolder
 
 _CARD = "README.md"
@@ -9,17 +11,22 @@ _OTHER = "other"  # the hubs' name for a licence that the card names elsewhere
 
 def read_license(folder: ModelFolder) -> str | None:
     """Return the licence in the front matter of the model's card, or in its configuration."""
+    return read_card_license(folder.path, folder.config.get("license"))
+
+
+def read_card_license(folder: Path, default: object = None) -> str | None:
+    """Return the licence in the front matter of the card in a folder, or else the default."""
     card = _read_front_matter(folder)
-    name = card.get("license") or folder.config.get("license")
+    name = card.get("license") or default
     if name in {None, _OTHER}:
         name = card.get("license_name") or name
     return name if isinstance(name, str) else None
 
 
-def _read_front_matter(folder: ModelFolder) -> dict[str, str]:
+def _read_front_matter(folder: Path) -> dict[str, str]:
     """Return the plain values of the YAML at the head of the card; other kinds are left out."""
     try:
-        text = (folder.path / _CARD).read_text("utf-8")
+        text = (folder / _CARD).read_text("utf-8")
     except (OSError, UnicodeDecodeError):
         return {}
     head, *lines = text.split("\n")

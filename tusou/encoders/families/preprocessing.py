@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from math import isclose
+from pathlib import Path
 from typing import Any
 
 from tusou.bundle.model_record import TransformRecord
@@ -127,10 +128,15 @@ def read_tokenizer_settings(folder: ModelFolder) -> dict[str, Any]:
 
 def tokenizer_digest(folder: ModelFolder) -> str:
     """Return the SHA-256 over the names and digests of a tokenizer's files; BadModel without."""
-    files = [folder.path / name for name in _TOKENIZER_FILES if (folder.path / name).is_file()]
+    return digest_tokenizer(folder.path)
+
+
+def digest_tokenizer(folder: Path) -> str:
+    """Return that digest of the tokenizer in any folder; BadModel without one."""
+    files = [folder / name for name in _TOKENIZER_FILES if (folder / name).is_file()]
     if not files:
         raise BadModel(
-            f"{folder.path} has no tokenizer: copy the model's tokenizer.json, or the vocabulary "
+            f"{folder} has no tokenizer: copy the model's tokenizer.json, or the vocabulary "
             "that it has instead, beside its config.json"
         )
     lines = (f"{sha256_of(path)} {path.name}\n" for path in files)

@@ -3,6 +3,7 @@
 import json
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,16 +13,25 @@ from tusou.encoders.model_folder import ModelFolder
 _DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2"}
 
 
+def read_header(path: Path) -> dict[str, Any]:
+    """Return the header of a safetensors file: the shapes and types of its tensors by name."""
+    with path.open("rb") as file:
+        (size,) = struct.unpack("<Q", file.read(8))
+        header: dict[str, Any] = json.loads(file.read(size))
+    header.pop("__metadata__", None)
+    return header
+
+
 def read_scalar(folder: ModelFolder, name: str) -> float:
     """Return the only number of a tensor; BadModel if there is none, or if it has more."""
     for path in folder.tensor_files():
-        value = _read(path, name)
+        value = read_number(path, name)
         if value is not None:
             return value
     raise BadModel(f"{folder.path} has no number {name!r}: it is damaged or incomplete")
 
 
-def _read(path: Path, name: str) -> float | None:
+def read_number(path: Path, name: str) -> float | None:
     """Return a number in a safetensors file; None if it is not there."""
     with path.open("rb") as file:
         (size,) = struct.unpack("<Q", file.read(8))

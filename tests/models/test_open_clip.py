@@ -1,0 +1,160 @@
+"""Models of open_clip, XLM-R's and NLLB's among them, beside open_clip itself."""
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.models.family_checks import (
+    LibraryVectors,
+    check_commands,
+    check_invariance,
+    check_parity,
+    encode_texts,
+)
+from tests.models.tiny import CONTEXT, SIDE, TEXTS
+from tests.models.tiny_multilingual import (
+    save_tiny_nllb_clip,
+    save_tiny_open_clip,
+    save_tiny_xlm_roberta_clip,
+)
+from tusou.core.errors import BadModel, MissingDependency
+from tusou.encoders import find_weights, resolve_encoder
+
+pytestmark = pytest.mark.models
+
+SAVED = {
+    "nllb": save_tiny_nllb_clip,
+    "open_clip": save_tiny_open_clip,
+    "xlm_roberta": save_tiny_xlm_roberta_clip,
+}
+
+
+@pytest.fixture(scope="module", params=sorted(SAVED))
+def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return SAVED[request.param](tmp_path_factory.mktemp(request.param) / "model")
+
+
+def library_of(folder: Path) -> LibraryVectors:
+    """Return the vectors of open_clip, by its own functions for a local folder."""
+    import open_clip
+    import torch
+
+    name = f"local-dir:{folder}"
+    module, preprocess = open_clip.create_model_from_pretrained(name)
+    module.eval()
+    tokenizer = open_clip.get_tokenizer(name)
+
+    def texts(texts: Sequence[str]) -> np.ndarray[Any, Any]:
+        with torch.inference_mode():
+            vectors: np.ndarray[Any, Any] = module.encode_text(tokenizer(list(texts))).numpy()
+        return vectors
+
+    def images(images: Sequence[Image.Image]) -> np.ndarray[Any, Any]:
+        pixels = torch.stack([preprocess(image) for image in images])
+        with torch.inference_mode():
+            vectors: np.ndarray[Any, Any] = module.encode_image(pixels).numpy()
+        return vectors
+
+    return LibraryVectors(texts, images)
+
+
+def test_vectors_are_those_of_open_clip(model: Path) -> None:
+    check_parity(model, library_of(model))
+
+
+def test_a_vector_does_not_depend_on_its_batch(model: Path) -> None:
+    check_invariance(model)
+
+
+@pytest.mark.timeout(400)
+def test_it_is_indexed_evaluated_and_served(model: Path, tmp_path: Path) -> None:
+    check_commands(model, tmp_path)
+
+
+def test_the_record_says_what_the_weights_do_not_show(tmp_path: Path) -> None:
+    model = save_tiny_xlm_roberta_clip(tmp_path / "model")
+    record = resolve_encoder(find_weights(str(model)), "text", "cpu").record
+    assert record is not None
+    fields = record.model_dump(exclude={"tokenizer_sha256", "mean", "std", "transform"})
+    assert fields == {
+        "family": "open_clip",
+        "library": "open_clip",
+        "architecture": "CustomTextCLIP",
+        "tokenizer": "XLMRobertaTokenizer",
+        "context_length": CONTEXT,
+        "padding": "longest",
+        "lower_case": False,
+        "template": None,
+        "normalized": True,
+        "logit_scale": pytest.approx(1 / 0.07, rel=1e-5),
+        "logit_bias": 0.0,
+        "license": "mit",
+    }
+    assert record.transform.model_dump() == {
+        "side": SIDE,
+        "fit": "squash",
+        "shorter_side": None,
+        "interpolation": "bicubic",
+        "rgb_first": False,
+        "round_crop": True,
+    }
+
+
+def test_a_name_of_open_clip_with_its_checkpoint_is_the_folder_of_that_architecture(
+    tmp_path: Path,
+) -> None:
+    """The smallest architecture of the library, in each format of its checkpoints."""
+    import open_clip
+    import torch
+    from safetensors.torch import save_file
+
+    torch.manual_seed(0)
+    module = open_clip.create_model("ViT-S-32-alt", load_weights=False).eval()
+    path = tmp_path / "epoch_1.pt"
+    state = {f"module.{name}": tensor for name, tensor in module.state_dict().items()}
+    torch.save({"epoch": 1, "state_dict": state}, path)
+    save_file(module.state_dict(), tmp_path / "open_clip_model.safetensors")
+    config = {"model_cfg": open_clip.get_model_config("ViT-S-32-alt"), "preprocess_cfg": {}}
+    (tmp_path / "open_clip_config.json").write_text(json.dumps(config))
+    with torch.inference_mode():
+        expected = module.encode_text(open_clip.get_tokenizer("ViT-S-32-alt")(TEXTS)).numpy()
+    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+    parameters = sum(
+        tensor.numel()
+        for name, tensor in module.named_parameters()
+        if not name.startswith(("visual.", "logit_scale"))
+    )
+    for place in (f"open_clip:ViT-S-32-alt@{path}", str(tmp_path)):
+        weights = find_weights(place)
+        resolved = resolve_encoder(weights, "text", "cpu")
+        assert resolved.record is not None
+        assert resolved.record.context_length == 77
+        assert resolved.parameter_count == parameters
+        vectors = encode_texts(Path(place), TEXTS)
+        assert (vectors * expected).sum(axis=1).min() >= 0.99999
+
+
+def test_what_is_missing_is_named(tmp_path: Path) -> None:
+    model = save_tiny_open_clip(tmp_path / "model")
+    shutil.copytree(model, tmp_path / "timm")
+    config = json.loads((model / "open_clip_config.json").read_text())
+    config["model_cfg"]["vision_cfg"]["timm_model_name"] = "vit_base_patch16_224"
+    (tmp_path / "timm" / "open_clip_config.json").write_text(json.dumps(config))
+    with pytest.raises(MissingDependency, match="pip install timm"):
+        resolve_encoder(find_weights(str(tmp_path / "timm")), "text", "cpu")
+    (model / "open_clip_model.safetensors").unlink()
+    with pytest.raises(BadModel, match=r"no weights: copy open_clip_model\.safetensors"):
+        resolve_encoder(find_weights(str(model)), "text", "cpu")
+
+
+def test_a_text_model_that_is_not_known_must_have_its_configuration(tmp_path: Path) -> None:
+    model = save_tiny_xlm_roberta_clip(tmp_path / "model")
+    shutil.rmtree(model / "text")
+    with pytest.raises(BadModel, match=r"copy its config\.json to"):
+        encode_texts(model, TEXTS)

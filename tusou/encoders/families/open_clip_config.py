@@ -1,0 +1,181 @@
+"""The configuration of an open_clip model: in its folder, or by the name of its architecture."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, cast
+
+from tusou.core.errors import BadModel, MissingDependency
+from tusou.encoders.base import Weights
+from tusou.encoders.model_folder import OPEN_CLIP_CONFIG, ModelFolder
+from tusou.images.preprocess import MEAN, STD
+
+CONTEXT = 77  # where the configuration names none
+
+# The files of weights in a folder, in the order in which open_clip prefers them.
+_CHECKPOINTS = (
+    "open_clip_model.safetensors",
+    "open_clip_pytorch_model.safetensors",
+    "open_clip_pytorch_model.bin",
+    "open_clip_pytorch_model.pth",
+    "model.safetensors",
+    "pytorch_model.bin",
+    "pytorch_model.pth",
+    "model.pth",
+)
+# The defaults of open_clip's PreprocessCfg.
+_PREPROCESSING = {
+    "mean": MEAN,
+    "std": STD,
+    "interpolation": "bicubic",
+    "resize_mode": "shortest",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class OpenClipConfig:
+    """An architecture, its weights, and the folder with the files of its tokenizer."""
+
+    architecture: str  # open_clip's name, or the class of a model whose name is not known
+    checkpoint: Path
+    folder: Path
+    model: Mapping[str, Any]  # `model_cfg`
+    preprocessing: Mapping[str, Any]  # `preprocess_cfg`, with the defaults
+
+    @property
+    def text(self) -> Mapping[str, Any]:
+        """The settings of the text tower."""
+        return cast("Mapping[str, Any]", self.model["text_cfg"])
+
+    @property
+    def vision(self) -> Mapping[str, Any]:
+        """The settings of the image tower."""
+        return cast("Mapping[str, Any]", self.model["vision_cfg"])
+
+    @property
+    def dim(self) -> int:
+        """The length of the vectors."""
+        return int(self.model["embed_dim"])
+
+    @property
+    def context(self) -> int:
+        """The tokens that a text may have."""
+        return int(self.text.get("context_length", CONTEXT))
+
+    @property
+    def side(self) -> int:
+        """The side of the square images, in pixels; BadModel if they are not square."""
+        size = self.vision.get("image_size", 224)
+        sides = set(size) if isinstance(size, list) else {size}
+        if len(sides) != 1:
+            raise BadModel(f"{self.architecture} takes images of {size}, which are not squares")
+        return int(sides.pop())
+
+    @property
+    def text_model(self) -> str | None:
+        """The name of the transformers model that is the text tower; None for open_clip's own."""
+        return self.text.get("hf_model_name") or None
+
+    @property
+    def has_library_tokenizer(self) -> bool:
+        """Return whether transformers tokenises, and not open_clip's copy of OpenAI's tokenizer."""
+        return bool(self.text.get("hf_tokenizer_name"))
+
+    @property
+    def tokenizer_class(self) -> str:
+        """The class of transformers' tokenizer in the folder, or open_clip's own for any."""
+        path = self.folder / "tokenizer_config.json"
+        settings = _read_json(path) if path.is_file() else {}
+        return str(settings.get("tokenizer_class", "HFTokenizer"))
+
+    @property
+    def library_class(self) -> str:
+        """The class of the model in open_clip."""
+        if "multimodal_cfg" in self.model:
+            return "CoCa"
+        custom = self.model.get("custom_text", False) or self.text_model is not None
+        return "CustomTextCLIP" if custom else "CLIP"
+
+    def check_image_tower(self) -> None:
+        """Raise MissingDependency for an image tower of timm, unless that is installed."""
+        if self.vision.get("timm_model_name") and find_spec("timm") is None:
+            raise MissingDependency(
+                f"the image tower of {self.architecture} is one of timm, which is not installed: "
+                "pip install timm"
+            )
+
+
+def is_open_clip(weights: Weights) -> bool:
+    """Return whether weights are open_clip's: a checkpoint by a name of it, or its folder."""
+    if weights.open_clip is not None:
+        return True
+    return isinstance(weights.file, ModelFolder) and (weights.path / OPEN_CLIP_CONFIG).is_file()
+
+
+def read_config(weights: Weights) -> OpenClipConfig:
+    """Return the configuration of an open_clip model; BadModel, MissingDependency."""
+    path = weights.path
+    checkpoint, folder = (_find_checkpoint(path), path) if path.is_dir() else (path, path.parent)
+    if weights.open_clip is not None:
+        model = _read_architecture(weights.open_clip)
+        return _checked(weights.open_clip, checkpoint, folder, model, _PREPROCESSING)
+    content = _read_json(folder / OPEN_CLIP_CONFIG)
+    given: object = content.get("preprocess_cfg") or {}
+    model = content.get("model_cfg", {})
+    if not isinstance(given, dict) or not isinstance(model, dict):
+        raise BadModel(f"{folder / OPEN_CLIP_CONFIG} has no `model_cfg` as open_clip writes it")
+    chosen = {name: given[name] for name in _PREPROCESSING if given.get(name) is not None}
+    return _checked("", checkpoint, folder, model, {**_PREPROCESSING, **chosen})
+
+
+def _find_checkpoint(folder: Path) -> Path:
+    for name in _CHECKPOINTS:
+        if (folder / name).is_file():
+            return folder / name
+    raise BadModel(f"{folder} has no weights: copy {_CHECKPOINTS[0]} of the model into it")
+
+
+def _checked(
+    name: str,
+    checkpoint: Path,
+    folder: Path,
+    model: Mapping[str, Any],
+    preprocessing: Mapping[str, Any],
+) -> OpenClipConfig:
+    parts = [model.get("text_cfg"), model.get("vision_cfg")]
+    if not all(isinstance(part, dict) for part in parts) or "embed_dim" not in model:
+        raise BadModel(
+            f"{folder / OPEN_CLIP_CONFIG} does not describe two towers as open_clip does"
+        )
+    config = OpenClipConfig(name, checkpoint, folder, model, preprocessing)
+    if name:
+        return config
+    return OpenClipConfig(config.library_class, checkpoint, folder, model, preprocessing)
+
+
+def _read_architecture(name: str) -> dict[str, Any]:
+    """Return the `model_cfg` that open_clip has for a name, without importing it."""
+    library = find_spec("open_clip")
+    if library is None or not library.submodule_search_locations:
+        raise MissingDependency(
+            "a model by its open_clip name needs open_clip, which is not installed: install "
+            "tusou[models]"
+        )
+    configs = Path(library.submodule_search_locations[0], "model_configs")
+    path = configs / f"{name}.json"
+    if path not in configs.glob("*.json"):
+        raise BadModel("this open_clip has no architecture of that name: see open_clip.list_models")
+    return _read_json(path)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    value: object
+    try:
+        value = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        value = None
+    if not isinstance(value, dict):
+        raise BadModel(f"{path} is not a JSON object")
+    return value
