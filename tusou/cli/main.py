@@ -83,6 +83,10 @@ VERBS: dict[str, tuple[str, str]] = {
         "tusou_lab.evalset.cli:judge",
         "Grade the drawn pairs; goes on where it was stopped.",
     ),
+    "evalset agree": (
+        "tusou_lab.evalset.cli:agree",
+        "Compare the judges of a set with each other and with themselves.",
+    ),
     "evalset build": (
         "tusou_lab.evalset.cli:build",
         "Write the files of a judged set, and a card that says how it was made.",

@@ -135,6 +135,42 @@ def judge(
         typer.echo(f"{missing} of {report.pairs} pairs cannot be judged by {judge_name}")
 
 
+def agree(
+    folder: SetPath,
+    correct_from: Annotated[
+        int, typer.Option(min=1, max=3, help="Least grade of a correct item.")
+    ] = 2,
+    as_json: AsJson = False,
+) -> None:
+    """Compare the grades of the judges of a set, and of the repeats of each."""
+    from tusou_lab.evalset.agree import compare_judges
+    from tusou_lab.evalset.judge import JUDGMENTS, PAIRS
+    from tusou_lab.evalset.set_folder import SetFolder
+
+    with plain_errors():
+        opened = SetFolder(folder)
+        compared = compare_judges(
+            opened.queries(), opened.pairs(PAIRS), opened.judgments(JUDGMENTS), correct_from
+        )
+    if as_json:
+        print_json([asdict(each) for each in compared])
+        return
+    for each in compared:
+        figures = each.agreement
+        low, high = figures.equal_interval
+        tau = "" if each.tau is None else f", Kendall's tau of the systems {each.tau:.2f}"
+        typer.echo(f"{each.first} and {each.second}: {figures.pairs} pairs{tau}")
+        typer.echo(
+            f"  equal grades {100 * figures.equal:.1f} % ({100 * low:.1f} .. {100 * high:.1f})"
+        )
+        typer.echo(
+            f"  kappa {figures.kappa:.3f}, weighted {figures.weighted_kappa:.3f}, of correct and "
+            f"incorrect {figures.binary_kappa:.3f}; AC1 {figures.ac1:.3f}"
+        )
+        for style, part in each.by_style.items():
+            typer.echo(f"  {style}: {part.pairs} pairs, kappa {part.kappa:.3f}")
+
+
 def build(
     folder: SetPath,
     out: Annotated[Path, typer.Option(help="Folder of the files.", file_okay=False)],
