@@ -1,11 +1,15 @@
-"""Files that a training writes: states and models."""
+"""Files that a training writes: states and models, each replaced in one step."""
 
+import shutil
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 
 import torch
 
-from tusou.core.files import write_file
+from tusou.core.errors import OutputExists
+from tusou.core.files import sync, temporary_of, write_file
+from tusou.encoders.model_folder import is_model_folder
 
 
 def save_torch(value: object, path: Path) -> None:
@@ -13,3 +17,26 @@ def save_torch(value: object, path: Path) -> None:
     data = BytesIO()
     torch.save(value, data)
     write_file(path, data.getvalue())
+
+
+def replace_model_folder(path: Path, write: Callable[[Path], None]) -> None:
+    """Let `write` fill a new folder, and put it in the place of a model, if there is one.
+
+    A crash leaves the old model, the new one, or for a moment neither; the state of the training,
+    which is saved afterwards, then writes it again. Raises OutputExists if `path` is something else
+    than a model.
+    """
+    if path.exists() and not (is_model_folder(path) or (path.is_dir() and not any(path.iterdir()))):
+        raise OutputExists(f"{path} exists and is no folder of a model: choose another --out")
+    new, old = temporary_of(path), path.with_name(f".{path.name}.old")
+    for left in (new, old):
+        shutil.rmtree(left, ignore_errors=True)
+    new.mkdir(parents=True)
+    write(new)
+    for file in (*(file for file in new.rglob("*") if file.is_file()), new):
+        sync(file)
+    if path.exists():
+        path.rename(old)
+    new.rename(path)
+    sync(path.parent)
+    shutil.rmtree(old, ignore_errors=True)

@@ -16,6 +16,7 @@ from tusou.cli.progress import Progress
 from tusou.core.errors import InputError, OutputExists
 from tusou.core.files import sha256_of
 from tusou.core.hardware import describe_machine
+from tusou.encoders.model_folder import ModelFolder
 from tusou.encoders.training_record import SplitRecord, TrainingRecord, write_record
 from tusou_lab.train.files import save_torch
 from tusou_lab.train.history import TrainingHistory
@@ -192,7 +193,7 @@ class TrainingLoop(Generic[B]):
         settings = self._settings.spec | {"device": str(self._device)}
         return TrainingRecord(
             tool=f"tusou {__version__}",
-            checkpoint_sha256=sha256_of(self._out),
+            checkpoint_sha256=_digest(self._out),
             settings=settings | {"threads": torch.get_num_threads()},
             train=self._task.records["train"],
             valid=self._task.records["valid"],
@@ -215,3 +216,7 @@ def check_output(out: Path, *, force: bool) -> None:
 
 def _state_path(out: Path) -> Path:
     return out.with_name(out.name + ".state")
+
+
+def _digest(out: Path) -> str:
+    return ModelFolder(out).digest if out.is_dir() else sha256_of(out)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from tusou_lab.toy.dataset import SplitSize, write_toy
 from tusou_lab.train.data import SplitEncoder, load_split
-from tusou_lab.train.models.cn_clip import CnClipModel
+from tusou_lab.train.models import open_trainable
 from tusou_lab.train.validate import validate
 
 from tusou import demo
@@ -22,7 +22,7 @@ def test_is_at_most_ten_megabytes() -> None:
 
 def test_has_the_architecture_of_its_json() -> None:
     described, shipped = (
-        CnClipModel.open(model).network.state_dict()
+        open_trainable(model).network.state_dict()
         for model in (str(FOLDER / "tusou-demo.json"), "demo")
     )
     shapes = {name: tensor.shape for name, tensor in described.items()}
@@ -32,7 +32,7 @@ def test_has_the_architecture_of_its_json() -> None:
 @pytest.mark.slow
 def test_finds_images_it_was_not_trained_on(tmp_path: Path) -> None:
     write_toy(tmp_path, [SplitSize("test", 3000, 300)], seed=11, workers=2)
-    model = CnClipModel.open("demo")
+    model = open_trainable("demo")
     dataset = open_dataset(str(tmp_path))
     encoder = SplitEncoder(model.traits.transform, model.tokenize)
     split = load_split(dataset, "test", encoder, tmp_path / "cache", NoProgress())

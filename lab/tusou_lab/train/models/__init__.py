@@ -1,7 +1,13 @@
 """Models that can be trained, by the form of their files."""
 
+from pathlib import Path
+
+from tusou.encoders import find_weights
+from tusou.encoders.families import find_family
+from tusou.encoders.families.chinese_clip import ChineseClip
 from tusou_lab.train.models.base import Features, Loss, Part, TrainableModel, Traits
 from tusou_lab.train.models.cn_clip import CnClipModel
+from tusou_lab.train.models.library import LibraryTrainable
 
 __all__ = ["Features", "Loss", "Part", "TrainableModel", "Traits", "open_trainable"]
 
@@ -10,6 +16,14 @@ def open_trainable(model: str) -> TrainableModel:
     """Return a new model for a `.json` architecture, or a restored one to fine-tune.
 
     `model` is a MODEL of the command line. Raises InputError for an architecture that cannot be
-    built, InvalidRequest for an unknown name and BadModel for files that cannot be used.
+    built, InvalidRequest for an unknown name, BadModel for files that cannot be used, and
+    MissingDependency without the library of the model.
     """
-    return CnClipModel.open(model)
+    if model.endswith(".json"):
+        return CnClipModel.new(Path(model))
+    weights = find_weights(model)
+    family = find_family(weights)
+    record = family.describe(weights)
+    if family.name == ChineseClip.name or record is None:
+        return CnClipModel.restore(weights)
+    return LibraryTrainable(weights, record)

@@ -3,6 +3,8 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
+from inspect import signature
 from math import log
 from pathlib import Path
 from typing import Self
@@ -13,15 +15,18 @@ from torch import Tensor, nn
 
 from tusou.core.errors import BadModel, InputError
 from tusou.core.files import sha256_of
-from tusou.encoders import find_weights
+from tusou.encoders import image_transform
 from tusou.encoders.architecture import read_image_shape, read_text_shape
 from tusou.encoders.base import Tokens, Weights
-from tusou.encoders.checkpoint import read_weights
+from tusou.encoders.checkpoint import TENSORS, read_weights
+from tusou.encoders.forms.transformers_names import to_transformers
+from tusou.encoders.model_folder import ModelFolder
 from tusou.encoders.tokenizer import ClipTokenizer
 from tusou.encoders.torch.encoder import to_input
 from tusou.images.transform import ImageTransform
-from tusou_lab.train.files import save_torch
+from tusou_lab.train.files import replace_model_folder, save_torch
 from tusou_lab.train.models.base import Features, Part, Traits
+from tusou_lab.train.models.folder import copy_settings, match_precision, save_tensors
 
 # Settings that the tensors of a checkpoint do not show; the same in every published model.
 _TEXT_DEFAULTS = {
@@ -36,28 +41,31 @@ _MAX_LOG_SCALE = log(100)  # cn_clip's limit for the learned scale
 
 
 class CnClipModel:
-    """A `CLIP` of cn_clip; it is saved as a checkpoint."""
+    """A `CLIP` of cn_clip; it is saved as a checkpoint, or as a folder of transformers."""
 
-    def __init__(self, network: CLIP, digest: str) -> None:
+    def __init__(self, network: CLIP, digest: str, folder: Weights | None = None) -> None:
+        """Take the network, the digest of its files, and the folder that they are in, if any."""
         self.network: nn.Module = network
-        self._network = network
+        self._network, self._folder = network, folder
         shape = read_image_shape(network.state_dict())
         self.traits = Traits(
             digest,
-            ImageTransform(shape.image_resolution),
+            image_transform(folder) if folder else ImageTransform(shape.image_resolution),
             loss="softmax",
             has_vit=isinstance(shape.vision_layers, int),
         )
         self._tokenizer = ClipTokenizer()
 
     @classmethod
-    def open(cls, model: str) -> Self:
-        """Build the architecture of a `.json` file, or restore a checkpoint."""
-        if model.endswith(".json"):
-            network = new_network(Path(model))
-            return cls(network, sha256_of(Path(model)))
-        weights = find_weights(model)
-        return cls(restore_network(weights), weights.digest)
+    def new(cls, architecture: Path) -> Self:
+        """Build the architecture of a `.json` file; InputError if that is impossible."""
+        return cls(new_network(architecture), sha256_of(architecture))
+
+    @classmethod
+    def restore(cls, weights: Weights) -> Self:
+        """Open a Chinese-CLIP in any form; BadModel if it is incomplete."""
+        folder = weights if isinstance(weights.file, ModelFolder) else None
+        return cls(restore_network(weights), weights.digest, folder)
 
     def tokenize(self, texts: Sequence[str]) -> Tokens:
         return self._tokenizer.prepare(texts)
@@ -84,7 +92,10 @@ class CnClipModel:
             self._network.logit_scale.clamp_(0, _MAX_LOG_SCALE)
 
     def save(self, path: Path, epoch: int, step: int) -> None:
-        save_checkpoint(self._network, path, path.stem, epoch, step)
+        if self._folder is None:
+            save_checkpoint(self._network, path, path.stem, epoch, step)
+            return
+        replace_model_folder(path, partial(_write_folder, self._network, self._folder.path))
 
 
 def new_network(architecture: Path) -> CLIP:
@@ -102,7 +113,8 @@ def restore_network(weights: Weights) -> CLIP:
     """Return the network of a Chinese-CLIP in any form; BadModel if it is incomplete."""
     tensors = read_weights(weights)
     shape = asdict(read_image_shape(tensors)) | asdict(read_text_shape(tensors)) | _TEXT_DEFAULTS
-    restored = CLIP(**shape)
+    known = signature(CLIP).parameters
+    restored = CLIP(**{name: value for name, value in shape.items() if name in known})
     try:
         restored.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
     except RuntimeError as error:
@@ -120,3 +132,10 @@ def save_checkpoint(network: nn.Module, path: Path, name: str, epoch: int, step:
         if not key.startswith("bert.pooler")
     }
     save_torch({"epoch": epoch, "step": step, "name": name, "state_dict": state}, path)
+
+
+def _write_folder(network: nn.Module, source: Path, out: Path) -> None:
+    """Write what transformers reads into an empty folder."""
+    copy_settings(source, out)
+    named = match_precision(out, to_transformers(network.state_dict(), TENSORS))
+    save_tensors(named, out / "model.safetensors")
