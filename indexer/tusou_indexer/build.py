@@ -23,6 +23,7 @@ from tusou.data import open_pool, split_source
 from tusou.encoders import (
     ResolvedEncoder,
     Tower,
+    Weights,
     find_weights,
     image_part,
     join_names,
@@ -34,6 +35,7 @@ from tusou.encoders import (
     text_part,
     with_views,
 )
+from tusou.encoders.families.dual_encoder import untrained_note
 from tusou.images.preparation import Preparation
 from tusou.images.views import Views
 from tusou_indexer.build_checks import (
@@ -92,7 +94,7 @@ def build(spec: BuildSpec, out: Path, progress: Progress, *, force: bool = False
     Preparation.parse(spec.prepare)
     shares = scale_weights(spec.weights, len(spec.models))
     precisions = split_names(spec.precision, len(spec.models))
-    found = [find_weights(model) for model in spec.models]
+    found = _find_models(spec.models, progress)
     bank = _read_bank(spec)
     check_output(out)
     with lock_bundle(out):
@@ -150,6 +152,14 @@ def build(spec: BuildSpec, out: Path, progress: Progress, *, force: bool = False
     seconds = perf_counter() - started
     manifest = bundle.manifest
     return BuildReport(out, bundle.version, manifest.counts, manifest.index, encoded, seconds)
+
+
+def _find_models(names: Sequence[str], progress: Progress) -> list[Weights]:
+    """Find the models, and tell of those whose scores mean nothing yet."""
+    found = [find_weights(name) for name in names]
+    for note in filter(None, map(untrained_note, found)):
+        progress.notice(note)
+    return found
 
 
 def _build(

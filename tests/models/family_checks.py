@@ -98,7 +98,7 @@ def check_commands(model: Path, folder: Path, *options: str, **settings: str) ->
 
     `options` go to `tusou index`, `settings` to the environment of the service.
     """
-    pool, queries = _write_data(folder)
+    pool, queries = write_data(folder)
     bundle = folder / "bundle"
     words = ("--out", str(bundle), "--model", str(model), "--precision", "fp32", *options)
     tusou("index", str(pool), *words, "--device", "cpu")
@@ -138,7 +138,7 @@ def _images() -> list[bytes]:
     return [image_bytes(seed, 48, "PNG" if seed % 3 == 0 else "JPEG") for seed in range(ITEMS)]
 
 
-def _write_data(folder: Path) -> tuple[Path, Path]:
+def write_data(folder: Path) -> tuple[Path, Path]:
     """Write a pool, and queries of which the first item is said to be right for the first."""
     pool, queries = folder / "MR_test_imgs.tsv", folder / "MR_test_queries.jsonl"
     lines = [image_line(f"{seed}.jpg", seed, 48) for seed in range(ITEMS)]

@@ -1,6 +1,7 @@
 """Exported towers, run by ONNX Runtime, give the vectors of our own encoders."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from tests.drawing import image_bytes
 from tests.tusou.encoders.conftest import TINY, published_config, sample_of
 from tusou.core.arrays import Pixels, Vectors
 from tusou.core.errors import OutputExists
@@ -22,6 +24,7 @@ from tusou.encoders import (
     load_image_encoder,
     load_text_encoder,
 )
+from tusou.images.preprocess import open_image, to_pixels
 
 pytestmark = pytest.mark.models
 
@@ -91,7 +94,7 @@ def export(checkpoint: Path, is_tiny: bool) -> Exported:
     from tusou_lab.convert_model.onnx_export import export_onnx
 
     folder = checkpoint.with_suffix(".onnx")
-    export_onnx(find_weights(str(checkpoint)), folder)
+    export_onnx(str(checkpoint), folder)
     return Exported(checkpoint, folder, is_tiny)
 
 
@@ -192,9 +195,7 @@ def test_other_tokenizers_read_the_vocabulary(tiny: Exported) -> None:
 def test_constants_lie_beside_a_graph_that_is_too_large(tiny: Exported, tmp_path: Path) -> None:
     from tusou_lab.convert_model.onnx_export import export_onnx
 
-    report = export_onnx(
-        find_weights(str(tiny.checkpoint)), tmp_path / "large", max_file_bytes=1 << 20
-    )
+    report = export_onnx(str(tiny.checkpoint), tmp_path / "large", max_file_bytes=1 << 20)
     assert report.files["text.onnx"] < 1 << 20 < report.files["text.onnx.data"]
     for tower, batch in ("text", draw_ids(2, 9)), ("image", draw_pixels(2, 64)):
         vectors = tiny.run(tower, batch, tmp_path / "large")
@@ -204,13 +205,37 @@ def test_constants_lie_beside_a_graph_that_is_too_large(tiny: Exported, tmp_path
 def test_a_folder_is_replaced_only_if_it_was_made_here(tiny: Exported, tmp_path: Path) -> None:
     from tusou_lab.convert_model.onnx_export import export_onnx
 
-    weights = find_weights(str(tiny.checkpoint))
     (tmp_path / "mine").mkdir()
     with pytest.raises(OutputExists):
-        export_onnx(weights, tmp_path / "mine", force=True)
+        export_onnx(str(tiny.checkpoint), tmp_path / "mine", force=True)
     with pytest.raises(OutputExists):
-        export_onnx(weights, tiny.folder)
-    export_onnx(weights, tmp_path / "again")
+        export_onnx(str(tiny.checkpoint), tiny.folder)
+    export_onnx(str(tiny.checkpoint), tmp_path / "again")
     (tmp_path / "again" / "text.onnx").unlink()
-    report = export_onnx(weights, tmp_path / "again", force=True)
+    report = export_onnx(str(tiny.checkpoint), tmp_path / "again", force=True)
     assert report.files == {path.name: path.stat().st_size for path in tiny.folder.iterdir()}
+
+
+@pytest.mark.parametrize("page", ["onnx.md", "zh/onnx.md"])
+def test_the_example_of_the_pages_runs_without_us(
+    page: str, tiny: Exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (Path(__file__).parents[2] / "docs" / page).read_text("utf-8")
+    (code,) = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    assert "tusou" not in code.replace("`tusou convert-model", "")
+    (tmp_path / "m").symlink_to(tiny.folder)
+    for number in (1, 2, 3):
+        (tmp_path / f"{number}.jpg").write_bytes(image_bytes(number, 90))
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(code, names)
+    encoder, images = tiny.texts(), tiny.images()
+    queries = ["红色碎花吊带裙", "男士 “真皮” 皮鞋"]
+    assert all(query in code for query in queries)
+    expected = encoder.encode(encoder.prepare(queries))
+    np.testing.assert_allclose(names["texts"], expected, atol=CLOSE)
+    pixels = [to_pixels(open_image(image_bytes(n, 90)), images.transform) for n in (1, 2, 3)]
+    np.testing.assert_allclose(names["images"], images.encode(np.stack(pixels)), atol=CLOSE)
+    assert names["scores"].shape == (2, 3)
+    plain = [text for text in TEXTS if "😀" not in text]
+    np.testing.assert_array_equal(names["tokenize"](plain), encoder.prepare(plain).ids)

@@ -39,7 +39,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "convert": ("tusou_lab.convert.cli:convert", "Write a dataset in another format."),
     "convert-model": (
         "tusou_lab.convert_model.cli:convert_model",
-        "Write a model in the form of another library.",
+        "Write a model in another form, or put two towers together.",
     ),
     "split": ("tusou_lab.split.cli:split", "Divide a dataset into train, valid and test."),
     "train": ("tusou_lab.train.cli:train", "Train or fine-tune a model on images and queries."),

@@ -1,5 +1,6 @@
 """The command `tusou convert-model`."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -9,18 +10,65 @@ from tusou.cli.output import plain_errors, print_json
 
 
 def convert_model(
-    model: Annotated[str, typer.Argument(help="MODEL: a name, a checkpoint or a folder.")],
-    to: Annotated[
-        Literal["cnclip", "transformers"],
-        typer.Option(help="A checkpoint of cn_clip, or a folder of transformers."),
-    ],
     out: Annotated[Path, typer.Option(help="Checkpoint (.pt) or folder to write.")],
+    model: Annotated[
+        str | None, typer.Argument(help="MODEL: a name, a checkpoint or a folder.")
+    ] = None,
+    to: Annotated[
+        Literal["cnclip", "transformers", "onnx"] | None,
+        typer.Option(help="A checkpoint of cn_clip, or a folder of transformers or of ONNX."),
+    ] = None,
+    text: Annotated[
+        str | None, typer.Option(help="Pretrained text tower: a folder of transformers.")
+    ] = None,
+    image: Annotated[
+        str | None,
+        typer.Option(help="Pretrained image tower: a folder, or torchvision's state dict."),
+    ] = None,
+    dim: Annotated[int, typer.Option(min=1, help="Length of the vectors of both.")] = 512,
+    seed: Annotated[int, typer.Option(min=0, help="Draws the new projections.")] = 0,
+    pooling: Annotated[
+        Literal["first", "mean"] | None,
+        typer.Option(help="Vector of a text: its first token, or the mean. Default: as trained."),
+    ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Replace an output of this command.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
 ) -> None:
-    """Write a model in another form; its numbers stay the same."""
+    """Write a model in another form, or put a text and an image tower together into a new one."""
+    if text is not None and image is not None and model is None and to is None:
+        _join(text, image, dim, out, seed, pooling, force=force, as_json=as_json)
+    elif model is not None and to is not None and text is None and image is None:
+        _convert(model, to, out, force=force, as_json=as_json)
+    else:
+        raise typer.BadParameter("give MODEL with --to, or --text with --image")
+
+
+def _convert(
+    model: str,
+    to: Literal["cnclip", "transformers", "onnx"],
+    out: Path,
+    *,
+    force: bool,
+    as_json: bool,
+) -> None:
+    from tusou.core.lazy_import import extras_named
+
+    if to == "onnx":
+        with plain_errors(), extras_named("models"):
+            from tusou_lab.convert_model.onnx_export import export_onnx
+
+            report = export_onnx(model, out, force=force)
+        if as_json:
+            print_json(asdict(report))
+            return
+        size = sum(report.files.values())
+        typer.echo(
+            f"{out}: both towers as ONNX, opset {report.opset}, vectors of {report.dim}, "
+            f"{size:,} bytes; {out / 'model.json'} describes them"
+        )
+        return
     from tusou_lab.convert_model.run import convert_model as run_conversion
 
     with plain_errors():
@@ -29,3 +77,30 @@ def convert_model(
         print_json(record.model_dump())
         return
     typer.echo(f"{out}: {record.form} of {record.source}, sha256 {record.sha256}")
+
+
+def _join(
+    text: str,
+    image: str,
+    dim: int,
+    out: Path,
+    seed: int,
+    pooling: Literal["first", "mean"] | None,
+    *,
+    force: bool,
+    as_json: bool,
+) -> None:
+    from tusou.core.lazy_import import extras_named
+
+    with plain_errors(), extras_named("models"):
+        from tusou_lab.convert_model.join_towers import join_towers
+
+        report = join_towers(text, image, dim, out, seed=seed, pooling=pooling, force=force)
+    if as_json:
+        print_json(asdict(report))
+        return
+    typer.echo(
+        f"{out}: {report.text} and {report.image}, vectors of {report.dim}, texts of up to "
+        f"{report.context_length} tokens ({report.pooling}), licence {report.license or 'unknown'}"
+    )
+    typer.secho(report.note, err=True)

@@ -9,7 +9,7 @@ import onnx
 import torch
 
 from tusou.core.errors import BadModel
-from tusou.encoders import Weights, image_transform
+from tusou.encoders import Weights, find_weights, image_transform
 from tusou.encoders.architecture import ImageShape, TextShape, Tower
 from tusou.encoders.checkpoint import TensorReader, read_weights
 from tusou.encoders.families import find_family
@@ -39,7 +39,7 @@ class OnnxReport:
 
 
 def export_onnx(
-    weights: Weights, out: Path, *, force: bool = False, max_file_bytes: int = MAX_FILE_BYTES
+    model: str, out: Path, *, force: bool = False, max_file_bytes: int = MAX_FILE_BYTES
 ) -> OnnxReport:
     """Write `text.onnx`, `image.onnx`, the vocabulary and `model.json` into the new folder `out`.
 
@@ -47,6 +47,7 @@ def export_onnx(
     model that is not computed by Tusou's own towers, and OutputExists if `out` exists, unless this
     made it and `force` is set.
     """
+    weights = find_weights(model)
     with output_folder(out, RECORD, "convert-model", force=force) as folder:
         dims = [_write_tower(weights, tower, folder, max_file_bytes) for tower in _FILES]
         record = _describe(weights, dims[0], write_vocabulary(weights, folder))

@@ -5,13 +5,21 @@ from tusou.encoders.base import Weights
 from tusou.encoders.families.alt_clip import AltClip
 from tusou.encoders.families.base import Family
 from tusou.encoders.families.chinese_clip import ChineseClip
+from tusou.encoders.families.dual_encoder import DualEncoder
 from tusou.encoders.families.metaclip2 import MetaClip2
 from tusou.encoders.families.open_clip import OpenClip
 from tusou.encoders.families.siglip import Siglip
 from tusou.encoders.model_folder import ModelFolder
 
 # In the order in which they are asked.
-FAMILIES: tuple[Family, ...] = (ChineseClip(), Siglip(), AltClip(), MetaClip2(), OpenClip())
+FAMILIES: tuple[Family, ...] = (
+    ChineseClip(),
+    Siglip(),
+    AltClip(),
+    MetaClip2(),
+    DualEncoder(),
+    OpenClip(),
+)
 
 
 def find_family(weights: Weights) -> Family:

@@ -49,7 +49,9 @@ OpenModel: TypeAlias = Callable[
 ]
 OpenTokenizer: TypeAlias = Callable[[Weights, EncoderRecord], LibraryTokenizer]
 
+# By the name of a family, or else of its library.
 _MODELS = {
+    "dual-encoder": LazyImport("tusou.encoders.library.dual_encoder:open_model"),
     "transformers": LazyImport("tusou.encoders.library.transformers_model:open_model"),
     "open_clip": LazyImport("tusou.encoders.library.open_clip_model:open_model"),
 }
@@ -67,7 +69,8 @@ def open_library_model(
     device: torch.device = torch.device("cpu"),  # noqa: B008 - a constant
 ) -> LibraryModel:
     """Load towers of a model by its library, without network; BadModel, MissingDependency."""
-    load = cast("OpenModel", _MODELS[record.library].load())
+    opener = _MODELS.get(record.family) or _MODELS[record.library]
+    load = cast("OpenModel", opener.load())
     return load(weights, record, towers, dtype, device)
 
 

@@ -76,7 +76,7 @@ def open_model(
     device: torch.device,
 ) -> TransformersModel:
     """Load a folder's model, and keep the towers that are asked for; BadModel."""
-    with _loading(weights):
+    with loading(weights.name):
         module, report = AutoModel.from_pretrained(
             weights.path, local_files_only=True, dtype=dtype, output_loading_info=True
         )
@@ -91,7 +91,7 @@ def open_model(
 
 def open_tokenizer(weights: Weights, record: EncoderRecord) -> TransformersTokenizer:
     """Load a folder's tokenizer; BadModel."""
-    with _loading(weights):
+    with loading(weights.name):
         tokenizer = AutoTokenizer.from_pretrained(weights.path, local_files_only=True)
     return TransformersTokenizer(tokenizer, record.context_length)
 
@@ -110,8 +110,11 @@ def _drop_tower(module: nn.Module, tower: Tower) -> None:
 
 
 @contextmanager
-def _loading(weights: Weights) -> Iterator[None]:
-    """Turn what transformers raises for wrong files into BadModel; keep it quiet meanwhile."""
+def loading(name: str) -> Iterator[None]:
+    """Turn what transformers raises for wrong files into BadModel; keep it quiet meanwhile.
+
+    `name` is that of the model in the message.
+    """
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
@@ -119,7 +122,7 @@ def _loading(weights: Weights) -> Iterator[None]:
         yield
     except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError) as error:
         reason = str(error).partition("\n")[0]
-        raise BadModel(f"transformers cannot load {weights.name}: {reason}") from error
+        raise BadModel(f"transformers cannot load {name}: {reason}") from error
     finally:
         logging.set_verbosity(verbosity)
         if bars:

@@ -24,7 +24,7 @@ _IR_VERSION = 8  # the file format that came with it
 _FLOAT = TensorProto.FLOAT
 
 
-class GraphBuilder:
+class OnnxGraph:
     """Collects the nodes and constants of one graph, all in float32."""
 
     def __init__(self) -> None:
@@ -134,9 +134,7 @@ def image_input(side: int) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info("images", TensorProto.UINT8, ["batch", side, side, 3])
 
 
-def normalised_images(
-    builder: GraphBuilder, mean: tuple[float, ...], std: tuple[float, ...]
-) -> Node:
+def normalised_images(builder: OnnxGraph, mean: tuple[float, ...], std: tuple[float, ...]) -> Node:
     """Return (batch, 3, side, side) from the input `images`; mean and std are of 0 to 1."""
     scale, shift = (builder.constant(255 * np.array(values)) for values in (std, mean))
     floats = builder.add("Cast", "images", to=_FLOAT)

@@ -4,7 +4,7 @@ import onnx
 
 from tusou.encoders.architecture import IMAGE_EPS, ImageShape
 from tusou.encoders.checkpoint import TensorReader
-from tusou.encoders.onnx.graph_builder import GraphBuilder, Node, image_input, normalised_images
+from tusou.encoders.onnx.graph_builder import Node, OnnxGraph, image_input, normalised_images
 from tusou.encoders.tower_weights import read_image_block, read_image_embeddings
 
 
@@ -18,7 +18,7 @@ def image_graph(
 
     `mean` and `std` of the channels are on the scale from 0 to 1.
     """
-    builder, width = GraphBuilder(), shape.vision_width
+    builder, width = OnnxGraph(), shape.vision_width
     assert isinstance(shape.vision_layers, int)
     rows = _embed(builder, tensors, shape, normalised_images(builder, mean, std))
     for layer in range(shape.vision_layers):
@@ -40,7 +40,7 @@ def image_graph(
     return builder.model([image_input(shape.image_resolution)], vectors, shape.embed_dim)
 
 
-def _embed(builder: GraphBuilder, tensors: TensorReader, shape: ImageShape, images: Node) -> Node:
+def _embed(builder: OnnxGraph, tensors: TensorReader, shape: ImageShape, images: Node) -> Node:
     conv, class_token, positions, norm = read_image_embeddings(tensors, shape)
     width, patch = shape.vision_width, shape.vision_patch_size
     patches = builder.add("Conv", images, builder.constant(conv), strides=[patch, patch])

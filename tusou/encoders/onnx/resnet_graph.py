@@ -5,7 +5,7 @@ import torch
 
 from tusou.encoders.architecture import ImageShape
 from tusou.encoders.checkpoint import TensorReader
-from tusou.encoders.onnx.graph_builder import GraphBuilder, Node, image_input, normalised_images
+from tusou.encoders.onnx.graph_builder import Node, OnnxGraph, image_input, normalised_images
 
 _EPS = 1e-5  # added to the variance in batch norms
 _GROWTH = 4  # a block's channels, as a multiple of those of its middle convolution
@@ -40,7 +40,7 @@ class _ResNetGraph:
     """The layers of cn_clip's ModifiedResNet; batch norms are multiplied into convolutions."""
 
     def __init__(self, tensors: TensorReader) -> None:
-        self.builder, self._tensors = GraphBuilder(), tensors
+        self.builder, self._tensors = OnnxGraph(), tensors
 
     def stem(self, images: Node, width: int) -> Node:
         """Return the images at a quarter of their side."""

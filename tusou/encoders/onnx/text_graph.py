@@ -6,7 +6,7 @@ from onnx import TensorProto, helper
 
 from tusou.encoders.architecture import TEXT_EPS, TextShape
 from tusou.encoders.checkpoint import TensorReader
-from tusou.encoders.onnx.graph_builder import GraphBuilder, Node
+from tusou.encoders.onnx.graph_builder import Node, OnnxGraph
 from tusou.encoders.tower_weights import read_text_block, read_text_embeddings
 
 _MASKED = -1e4  # the score of padding: its exponential is zero, in float16 too
@@ -14,7 +14,7 @@ _MASKED = -1e4  # the score of padding: its exponential is zero, in float16 too
 
 def text_graph(tensors: TensorReader, shape: TextShape) -> onnx.ModelProto:
     """Return a model from `ids`, (batch, length) int64 padded with 0, to unit `vectors`."""
-    builder, width = GraphBuilder(), shape.text_hidden_size
+    builder, width = OnnxGraph(), shape.text_hidden_size
     heads = shape.text_num_attention_heads
     rows = _embed(builder, tensors, shape)
     mask = _mask(builder)
@@ -36,7 +36,7 @@ def text_graph(tensors: TensorReader, shape: TextShape) -> onnx.ModelProto:
     return builder.model([ids], vectors, shape.embed_dim)
 
 
-def _embed(builder: GraphBuilder, tensors: TensorReader, shape: TextShape) -> Node:
+def _embed(builder: OnnxGraph, tensors: TensorReader, shape: TextShape) -> Node:
     words, table, norm = read_text_embeddings(tensors, shape)
     length = builder.add("Shape", "ids", start=1, end=2)
     first = builder.ints(0)
@@ -45,7 +45,7 @@ def _embed(builder: GraphBuilder, tensors: TensorReader, shape: TextShape) -> No
     return builder.norm(builder.add("Add", rows, positions), norm, TEXT_EPS)
 
 
-def _mask(builder: GraphBuilder) -> Node:
+def _mask(builder: OnnxGraph) -> Node:
     """Return (batch, 1, 1, length), which is added to the scores of each key."""
     padding = builder.add("Equal", "ids", builder.constant(np.array(0, np.int64)))
     added = builder.add("Where", padding, builder.constant(_MASKED), builder.constant(0.0))
