@@ -15,6 +15,7 @@ from benchmarks.stock import queries
 from benchmarks.timing import repeated
 from tusou.core.arrays import Pixels
 from tusou.encoders import ImageEncoder, find_weights, load_image_encoder, resolve_encoder
+from tusou.encoders.base import CONTEXT
 from tusou.encoders.cuda.text_graphs import GraphShape, plan_passes
 from tusou.encoders.torch.encoder import ClipTextEncoder
 
@@ -89,7 +90,7 @@ def _shapes_of(encoder: ClipTextEncoder, batches: tuple[int, ...]) -> list[Graph
     shapes: set[GraphShape] = set()
     for batch in batches:
         lengths = np.count_nonzero(encoder.prepare(queries(max(_TEXTS))[:batch]).ids, axis=1)
-        shapes |= {shape for _, shape in plan_passes(lengths)}
+        shapes |= {shape for _, shape in plan_passes(lengths, CONTEXT)}
     return sorted(shapes, key=lambda shape: shape.tokens, reverse=True)
 
 

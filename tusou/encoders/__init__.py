@@ -160,8 +160,8 @@ def prepare_service(weights: Weights, device: str = "auto") -> None:
     for tower in towers:
         resolved = resolve_encoder(weights, tower, device)
         if resolved.backend == "openvino":
-            convert = cast("Callable[[Weights, Tower, str], object]", _CONVERT.load())
-            convert(weights, tower, resolved.precision)
+            convert = cast("Callable[[ResolvedEncoder], object]", _CONVERT.load())
+            convert(resolved)
 
 
 def _reference_backend(weights: Weights, tower: Tower) -> str:

@@ -1,15 +1,15 @@
-"""Shapes of cn_clip's towers, derived from the tensors of a checkpoint."""
+"""Shapes of the towers; those of cn_clip's are derived from the tensors of a checkpoint."""
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from math import isqrt
-from typing import ClassVar, Literal, Protocol, TypeAlias
+from typing import Any, ClassVar, Literal, Protocol, TypeAlias
 
 from tusou.core.errors import BadModel
 
 TEXT_EPS, IMAGE_EPS = 1e-12, 1e-5  # added to the variance in layer norms
-QUICK_GELU = 1.702  # cn_clip's image towers compute gelu as x * sigmoid(1.702 x)
+QUICK_GELU = 1.702  # OpenAI's and cn_clip's image towers compute gelu as x * sigmoid(1.702 x)
 
 # The width of a head cannot be read from the tensors. It is 64 in every published tower except
 # ViT-H's image tower, which is 1,280 wide and has heads of 80.
@@ -21,6 +21,10 @@ _WIDE_HEADS = {1280: 80}
 _HEAVY = 10_000_000
 
 
+# The function between the two linear layers of a transformer layer.
+TowerActivation: TypeAlias = Literal["gelu", "quick_gelu", "gelu_tanh"]
+
+
 class Shaped(Protocol):
     """Anything with the shape of a tensor, such as a torch.Tensor."""
 
@@ -30,7 +34,13 @@ class Shaped(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TextShape:
-    """The shape of a text tower, by the names of cn_clip's configuration files."""
+    """The shape of a text tower, by the names of cn_clip's configuration files.
+
+    Fields with defaults tell other towers from cn_clip's. A BERT (`bert`) normalises the sums, and
+    its tokens see the whole text; the text tower of OpenAI's CLIP (`clip`) normalises before each
+    part of a layer, and its tokens see what stands before them. A text's vector is made of its
+    first token, its last, or the mean of all.
+    """
 
     embed_dim: int
     vocab_size: int
@@ -39,7 +49,16 @@ class TextShape:
     text_num_attention_heads: int
     text_intermediate_size: int
     text_max_position_embeddings: int
-    text_type_vocab_size: int
+    text_type_vocab_size: int  # 0: there are no types
+    layout: Literal["bert", "clip"] = "bert"
+    activation: TowerActivation = "gelu"
+    eps: float = TEXT_EPS
+    pooling: Literal["first", "last", "mean"] = "first"
+    first_id: int = 0  # what `Tokens` has for the vocabulary's 0; 1 unless that is padding
+    position_offset: int = 0  # rows of the table of positions that precede a text's first token
+    final_norm: bool = False  # `ln_final`, between the pooled token and the projection
+    projection_hidden: int = 0  # width of the hidden layer of a projection of two layers
+    projection_bias: bool = False
     tower: ClassVar[Literal["text"]] = "text"
     is_transformer: ClassVar[bool] = True
 
@@ -48,10 +67,18 @@ class TextShape:
         """Return whether matrix products take most of the time."""
         return self.text_num_hidden_layers * self.text_hidden_size**2 * 12 >= _HEAVY
 
+    @property
+    def positions(self) -> int:
+        """The most tokens that a text can have."""
+        return self.text_max_position_embeddings - self.position_offset
+
 
 @dataclass(frozen=True, slots=True)
 class ImageShape:
-    """The shape of an image tower, by the names of cn_clip's configuration files."""
+    """The shape of an image tower, by the names of cn_clip's configuration files.
+
+    Fields with defaults tell the vision transformers of other models from cn_clip's.
+    """
 
     embed_dim: int
     image_resolution: int
@@ -59,12 +86,22 @@ class ImageShape:
     vision_width: int
     vision_patch_size: int | None  # None for a ResNet
     vision_head_width: int
+    vision_intermediate_size: int | None = None  # None: four times the width
+    activation: TowerActivation = "quick_gelu"
+    eps: float = IMAGE_EPS
+    patch_bias: bool = False
+    first_norm: bool = True  # `visual.ln_pre`, before the first layer
     tower: ClassVar[Literal["image"]] = "image"
 
     @property
     def is_transformer(self) -> bool:
         """Return whether the tower is a vision transformer and not a ResNet."""
         return isinstance(self.vision_layers, int)
+
+    @property
+    def inner_width(self) -> int:
+        """The width between the two linear layers of a transformer layer."""
+        return self.vision_intermediate_size or 4 * self.vision_width
 
     @property
     def heavy(self) -> bool:
@@ -89,11 +126,27 @@ class LibraryShape:
 
 TowerShape: TypeAlias = TextShape | ImageShape | LibraryShape
 
-# The tensors of each tower begin with one of these.
+_CN_CLIP_FIELDS = ("embed_dim", "image_", "vision_", "vocab_size", "text_")
+
+# The tensors of each tower begin with one of these; a text tower has those of BERT or of CLIP.
 PREFIXES: dict[Tower, tuple[str, ...]] = {
-    "text": ("bert.", "text_projection"),
+    "text": (
+        "bert.",
+        "text_projection",
+        "ln_final.",
+        "token_embedding.",
+        "positional_embedding",
+        "transformer.",
+    ),
     "image": ("visual.",),
 }
+
+
+def cn_clip_config(image: ImageShape, text: TextShape) -> dict[str, Any]:
+    """Return what cn_clip's configuration files say of two of its towers."""
+    fields = {**asdict(image), **asdict(text)}
+    del fields["vision_intermediate_size"]
+    return {name: value for name, value in fields.items() if name.startswith(_CN_CLIP_FIELDS)}
 
 
 def read_text_shape(tensors: Mapping[str, Shaped], heads: int | None = None) -> TextShape:

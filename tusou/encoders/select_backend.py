@@ -1,6 +1,7 @@
 """Selection of the backend, device and precision that compute a tower, before it is loaded."""
 
 from dataclasses import dataclass
+from hashlib import sha256
 from importlib.util import find_spec
 
 from tusou.bundle.model_record import EncoderRecord
@@ -10,6 +11,7 @@ from tusou.encoders.architecture import ImageShape, LibraryShape, TextShape, Tow
 from tusou.encoders.base import Tokenizer, Weights
 from tusou.encoders.devices import pick_device, pick_precision
 from tusou.encoders.families import find_family
+from tusou.images.preprocess import MEAN, STD, Channels
 from tusou.images.transform import ImageTransform
 
 BACKENDS = ("auto", "torch", "openvino")
@@ -41,6 +43,22 @@ class ResolvedEncoder:
     def transform(self) -> ImageTransform:
         """The transform of the model's images."""
         return image_transform(self.weights)
+
+    @property
+    def mean(self) -> Channels:
+        """The mean of each channel that is subtracted, on the scale from 0 to 1."""
+        return self.record.mean if self.record else MEAN
+
+    @property
+    def std(self) -> Channels:
+        """The deviation of each channel that it is divided by."""
+        return self.record.std if self.record else STD
+
+    @property
+    def variant(self) -> str:
+        """A digest of what the tower computes beyond its weights; empty for Chinese-CLIP."""
+        settings = repr((self.shape, self.mean, self.std)).encode()
+        return sha256(settings).hexdigest()[:8] if self.record else ""
 
     def open_tokenizer(self) -> Tokenizer:
         """Open the tokenizer of a text tower; BadModel if the tower has no room for its tokens."""
@@ -104,7 +122,7 @@ def _check_fit(shape: TextShape, tokenizer: Tokenizer) -> None:
         raise BadModel(
             f"the model has {shape.vocab_size} tokens; its vocabulary has {tokenizer.vocab_size}"
         )
-    if shape.text_max_position_embeddings < tokenizer.context:
+    if shape.positions < tokenizer.context:
         raise BadModel(
             f"the model has fewer than the {tokenizer.context} text positions that are needed"
         )

@@ -3,6 +3,7 @@
 import math
 import re
 from io import BytesIO
+from typing import TypeAlias
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -15,9 +16,11 @@ from tusou.images.part_limits import check_parts
 from tusou.images.preparation import AS_STORED, Preparation, put_on_white, turn_upright
 from tusou.images.transform import ImageTransform, Transforms, pixel_shape
 
+Channels: TypeAlias = tuple[float, float, float]
+
 # cn_clip's normalisation of each channel, on the scale from 0 to 1.
-MEAN = (0.48145466, 0.4578275, 0.40821073)
-STD = (0.26862954, 0.26130258, 0.27577711)
+MEAN: Channels = (0.48145466, 0.4578275, 0.40821073)
+STD: Channels = (0.26862954, 0.26130258, 0.27577711)
 
 MEGAPIXEL = 1_000_000
 MAX_MEGAPIXELS = 64

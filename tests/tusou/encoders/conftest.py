@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import torch
 from cn_clip.clip.model import CLIP, convert_weights
 
 from tusou.encoders import find_weights
-from tusou.encoders.architecture import read_image_shape, read_text_shape
+from tusou.encoders.architecture import cn_clip_config, read_image_shape, read_text_shape
 from tusou.encoders.checkpoint import read_tensors
 
 CONFIGS = Path(cn_clip.clip.__file__).parent / "model_configs"
@@ -95,7 +95,7 @@ def demo_sample(folder: Path) -> Sample:
     shutil.copy(find_weights("demo").path, path)
     tensors = read_tensors(path)
     image, text = read_image_shape(tensors), read_text_shape(tensors)
-    stock = CLIP(**TINY | asdict(image) | asdict(text))
+    stock = CLIP(**TINY | cn_clip_config(image, text))
     stock.load_state_dict(tensors)
     return Sample(path, stock.float().eval(), image.image_resolution)
 

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from tusou.core.arrays import Ids, Vectors
-from tusou.encoders.base import CONTEXT
 from tusou.encoders.cuda.streams import current_device, host_buffer, overlap
 
-# Texts are padded to one of these. GPUs read attention masks 8 numbers at a time.
-_LENGTHS = (8, 16, 24, 32, CONTEXT)
+# Texts are padded to one of these below the model's context, or to that. GPUs read attention masks
+# 8 numbers at a time.
+_LENGTHS = (8, 16, 24, 32, 52, 80, 128, 256)
 # A pass of this many tokens fills a large device; all graphs share the memory of the largest.
 _MAX_TOKENS, _MAX_TEXTS = 4096, 256
 # Passes under way: one is computed, the next is ready to follow, the host fills and reads others.
@@ -52,20 +52,29 @@ class TextGraphs:
     the vectors only once they are copied. Rows and tokens that pad a pass to its shape are computed
     and never read. Thread-safe; calls run one at a time.
 
-    `forward` maps (texts, length) ids on the device to unit rows. Raises RuntimeError when it
-    cannot be recorded.
+    `forward` maps (texts, length) ids on the device, below `vocab_size`, to unit rows. Texts have
+    at most `context` tokens. Raises RuntimeError when it cannot be recorded.
     """
 
     def __init__(
-        self, forward: Callable[[Tensor], Tensor], dim: int, device: torch.device, record: Record
+        self,
+        forward: Callable[[Tensor], Tensor],
+        dim: int,
+        device: torch.device,
+        record: Record,
+        *,
+        context: int,
+        vocab_size: int,
     ) -> None:
         self._forward, self._dim, self._device = forward, dim, device
+        self._context, self._vocab_size = context, vocab_size
         self._lock = threading.Lock()
         self._ids = torch.full((_MAX_TOKENS,), _ANY_TOKEN, device=device)
         self._vectors = torch.empty((_MAX_TEXTS, dim), device=device)
         with current_device(device), torch.inference_mode():
             self._slots = [_TextSlot(dim, device) for _ in range(_SLOTS)]
-            self._replays = {shape: record(partial(self._work, shape)) for shape in graph_shapes()}
+            shapes = graph_shapes(context)
+            self._replays = {shape: record(partial(self._work, shape)) for shape in shapes}
 
     def encode(self, ids: npt.NDArray[np.int64]) -> Vectors:
         """Return one unit row per row of ids, which are padded with 0 as `Tokens` are."""
@@ -84,14 +93,15 @@ class TextGraphs:
             slot.done.record()
 
         with self._lock, current_device(self._device), torch.inference_mode():
-            for slot, (rows, _) in overlap(self._slots, plan_passes(_lengths(ids)), start):
+            passes = plan_passes(_lengths(ids), self._context)
+            for slot, (rows, _) in overlap(self._slots, passes, start):
                 vectors[rows] = slot.vectors[: len(rows)]
         return vectors
 
     def check(self, encode: Callable[[npt.NDArray[np.int64]], Vectors]) -> None:
         """Raise RuntimeError unless every graph gives the vectors that `encode` gives."""
         for shape in self._replays:
-            ids = _sample(shape)
+            ids = _sample(shape, self._vocab_size)
             rows = slice(None, None, ceil(shape.texts / _COMPARED))
             cosines = np.einsum("nd,nd->n", self.encode(ids)[rows], encode(ids[rows]))
             if not cosines.min() >= _MIN_COSINE:
@@ -113,10 +123,15 @@ class _TextSlot:
         self.done = torch.get_device_module(device).Event()
 
 
-def graph_shapes() -> list[GraphShape]:
+def _padded_lengths(context: int) -> tuple[int, ...]:
+    return (*(length for length in _LENGTHS if length < context), context)
+
+
+def graph_shapes(context: int) -> list[GraphShape]:
     """Return every shape that is recorded, the largest first: the others reuse its memory."""
     counts = [2**power for power in range(_MAX_TEXTS.bit_length())]
-    shapes = (GraphShape(texts, length) for length in _LENGTHS for texts in counts)
+    lengths = _padded_lengths(context)
+    shapes = (GraphShape(texts, length) for length in lengths for texts in counts)
     return sorted(
         (shape for shape in shapes if shape.tokens <= _MAX_TOKENS),
         key=lambda shape: shape.tokens,
@@ -124,11 +139,12 @@ def graph_shapes() -> list[GraphShape]:
     )
 
 
-def plan_passes(lengths: Ids) -> Iterator[tuple[Ids, GraphShape]]:
+def plan_passes(lengths: Ids, context: int) -> Iterator[tuple[Ids, GraphShape]]:
     """Divide texts of these lengths into passes, the longest first: rows, and their shape."""
     order = np.argsort(-lengths, kind="stable")
     while len(order):
-        length = next(padded for padded in _LENGTHS if padded >= lengths[order[0]])
+        longest = lengths[order[0]]
+        length = next(padded for padded in _padded_lengths(context) if padded >= longest)
         max_texts = min(_MAX_TEXTS, 1 << ((_MAX_TOKENS // length).bit_length() - 1))
         rows, order = order[:max_texts], order[max_texts:]
         yield rows, GraphShape(1 << (len(rows) - 1).bit_length(), length)
@@ -140,8 +156,10 @@ def _lengths(ids: npt.NDArray[np.int64]) -> Ids:
     return lengths
 
 
-def _sample(shape: GraphShape) -> npt.NDArray[np.int64]:
+def _sample(shape: GraphShape, vocab_size: int) -> npt.NDArray[np.int64]:
     """Draw texts that need this very shape: the first as long as it allows, the others shorter."""
     lengths = np.linspace(shape.length, 2, shape.texts).astype(np.int64)
-    tokens = np.random.default_rng(shape.tokens).integers(100, 1000, (shape.texts, shape.length))
+    low, high = (100, 1000) if vocab_size > 1000 else (1, vocab_size)
+    shape_of_ids = shape.texts, shape.length
+    tokens = np.random.default_rng(shape.tokens).integers(low, high, shape_of_ids)
     return np.where(np.arange(shape.length) < lengths[:, None], tokens, 0)

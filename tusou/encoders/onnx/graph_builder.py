@@ -67,11 +67,17 @@ class OnnxGraph:
         return self.activate(self.add("Add", product, self.constant(bias)), activation)
 
     def activate(self, rows: Node, activation: Activation) -> Node:
-        """Apply an activation; the gelu is the exact one, in the order that runtimes fuse."""
+        """Apply an activation; the exact gelu has the order that runtimes fuse."""
         if activation == "none":
             return rows
         if activation == "swish":
             return self.add("Mul", rows, self.add("Sigmoid", rows))
+        if activation == "gelu_tanh":
+            cube = self.add("Mul", self.add("Mul", rows, rows), rows)
+            inner = self.add("Add", rows, self.add("Mul", cube, self.constant(0.044715)))
+            bent = self.add("Tanh", self.add("Mul", inner, self.constant((2 / np.pi) ** 0.5)))
+            half = self.add("Mul", rows, self.constant(0.5))
+            return self.add("Mul", half, self.add("Add", bent, self.constant(1.0)))
         error = self.add("Erf", self.add("Div", rows, self.constant(2**0.5)))
         product = self.add("Mul", rows, self.add("Add", error, self.constant(1.0)))
         return self.add("Mul", product, self.constant(0.5))

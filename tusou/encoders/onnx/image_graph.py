@@ -2,7 +2,7 @@
 
 import onnx
 
-from tusou.encoders.architecture import IMAGE_EPS, ImageShape
+from tusou.encoders.architecture import ImageShape
 from tusou.encoders.checkpoint import TensorReader
 from tusou.encoders.onnx.graph_builder import Node, OnnxGraph, image_input, normalised_images
 from tusou.encoders.tower_weights import read_image_block, read_image_embeddings
@@ -23,17 +23,17 @@ def image_graph(
     rows = _embed(builder, tensors, shape, normalised_images(builder, mean, std))
     for layer in range(shape.vision_layers):
         block = read_image_block(tensors, shape, layer)
-        normed = builder.norm(rows, block.attention_norm, IMAGE_EPS)
+        normed = builder.norm(rows, block.attention_norm, shape.eps)
         query, key, value = builder.heads(normed, block.qkv, width // shape.vision_head_width)
         if layer == shape.vision_layers - 1:  # only for the class token
             rows, query = builder.first(rows, 1), builder.first(query, 2)
         mixed = builder.attend([query, key, value], width)
         rows = builder.add("Add", rows, builder.linear(mixed, block.out))
-        hidden = builder.norm(rows, block.mlp_norm, IMAGE_EPS)
-        hidden = builder.linear(builder.linear(hidden, block.up, "swish"), block.down)
+        hidden = builder.norm(rows, block.mlp_norm, shape.eps)
+        hidden = builder.linear(builder.linear(hidden, block.up, block.activation), block.down)
         rows = builder.add("Add", rows, hidden)
     rows = builder.add("Squeeze", rows, builder.ints(1))
-    rows = builder.norm(rows, tensors.norm("visual.ln_post", width), IMAGE_EPS)
+    rows = builder.norm(rows, tensors.norm("visual.ln_post", width), shape.eps)
     projection = tensors.floats("visual.proj", width, shape.embed_dim)
     tensors.finish()
     vectors = builder.unit_vectors(builder.add("MatMul", rows, builder.constant(projection)))
@@ -50,4 +50,5 @@ def _embed(builder: OnnxGraph, tensors: TensorReader, shape: ImageShape, images:
     count = builder.add("Shape", "images", start=0, end=1)
     target = builder.add("Concat", count, builder.ints(1, width), axis=0)
     class_tokens = builder.add("Expand", builder.constant(class_token), target)
-    return builder.norm(builder.add("Concat", class_tokens, patches, axis=1), norm, IMAGE_EPS)
+    rows = builder.add("Concat", class_tokens, patches, axis=1)
+    return builder.norm(rows, norm, shape.eps) if norm else rows

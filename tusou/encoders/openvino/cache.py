@@ -1,6 +1,6 @@
 """Cache of towers converted for OpenVINO, in a folder beside the weights.
 
-    clip_cn_vit-b-16.pt.openvino/text-bf16-2-<digest of the weights>/
+    clip_cn_vit-b-16.pt.openvino/text-bf16-2-<digest of the weights>[-<of other settings>]/
         graph.xml, graph.bin    the graph, and its constants
         words.npy               a text tower's word embeddings, looked up before the graph runs
         digests.json            the SHA-256 of each file
@@ -39,9 +39,12 @@ _log = logging.getLogger(__name__)
 ConvertedTower: TypeAlias = tuple[Any, npt.NDArray[np.float16 | np.float32] | None]
 
 
-def find_cached(weights: Weights, tower: Tower, precision: str) -> Path | None:
-    """Return the folder of a converted tower; None if it is missing or damaged."""
-    folder = _folder(weights, tower, precision)
+def find_cached(weights: Weights, tower: Tower, precision: str, variant: str = "") -> Path | None:
+    """Return the folder of a converted tower; None if it is missing or damaged.
+
+    `variant` is that of a `ResolvedEncoder`.
+    """
+    folder = _folder(weights, tower, precision, variant)
     if not folder.is_dir():
         return None
     digests = _read_digests(folder)
@@ -54,18 +57,24 @@ def find_cached(weights: Weights, tower: Tower, precision: str) -> Path | None:
     return folder
 
 
-def store(weights: Weights, tower: Tower, precision: str, write: Callable[[Path], None]) -> None:
+def store(
+    weights: Weights,
+    tower: Tower,
+    precision: str,
+    write: Callable[[Path], None],
+    variant: str = "",
+) -> None:
     """Store the files that `write` creates in a folder, in place of those of earlier weights.
 
     One process writes at a time, and others see a complete folder or none. If nothing can be
     written, the log says so and the conversion is repeated at every start.
     """
-    home, folder = _home(weights), _folder(weights, tower, precision)
+    home, folder = _home(weights), _folder(weights, tower, precision, variant)
     try:
         home.mkdir(exist_ok=True)
         with (home / _LOCK).open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            if find_cached(weights, tower, precision):  # another process was faster
+            if find_cached(weights, tower, precision, variant):  # another process was faster
                 return
             for old in (home / _NEW, *home.glob(f"{tower}-{precision}-*")):
                 shutil.rmtree(old, ignore_errors=True)
@@ -97,8 +106,9 @@ def _home(weights: Weights) -> Path:
     return path / "tusou.openvino" if path.is_dir() else path.with_name(f"{path.name}.openvino")
 
 
-def _folder(weights: Weights, tower: Tower, precision: str) -> Path:
-    return _home(weights) / f"{tower}-{precision}-{_LAYOUT}-{weights.digest[:16]}"
+def _folder(weights: Weights, tower: Tower, precision: str, variant: str) -> Path:
+    key = f"{tower}-{precision}-{_LAYOUT}-{weights.digest[:16]}"
+    return _home(weights) / (f"{key}-{variant}" if variant else key)
 
 
 def _read_digests(folder: Path) -> dict[str, str] | None:

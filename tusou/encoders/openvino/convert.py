@@ -19,26 +19,26 @@ from tusou.encoders.architecture import ImageShape, TextShape, Tower
 from tusou.encoders.base import Weights
 from tusou.encoders.checkpoint import TensorReader, read_weights
 from tusou.encoders.checkpoint_file import CheckpointFile
-from tusou.encoders.families import find_family
 from tusou.encoders.model_folder import ModelFolder
 from tusou.encoders.openvino.cache import GRAPH, WORDS, ConvertedTower, store
 from tusou.encoders.openvino.image_graph import image_graph
 from tusou.encoders.openvino.text_graph import text_graph
+from tusou.encoders.select_backend import ResolvedEncoder, resolve_encoder
 
 
-def convert(weights: Weights, tower: Tower, precision: str) -> ConvertedTower:
+def convert(resolved: ResolvedEncoder) -> ConvertedTower:
     """Read the checkpoint, build the tower's graph and store it.
 
     Raises BadModel when a tensor is missing or wrong, or the file has changed since its digest was
     computed.
     """
-    reader, words = TensorReader(read_weights(weights), tower, torch.device("cpu")), None
-    shape = find_family(weights).read_shape(weights, tower)
+    weights, shape, precision = resolved.weights, resolved.shape, resolved.precision
+    reader, words = TensorReader(read_weights(weights), shape.tower, torch.device("cpu")), None
     if isinstance(shape, TextShape):
         model, words = text_graph(reader, shape, precision)
     else:
         assert isinstance(shape, ImageShape)
-        model = image_graph(reader, shape, precision)
+        model = image_graph(reader, shape, precision, resolved.mean, resolved.std)
 
     def write(folder: Path) -> None:
         try:
@@ -51,7 +51,7 @@ def convert(weights: Weights, tower: Tower, precision: str) -> ConvertedTower:
     # The cache is keyed by the digest; an open file was compared when its tensors were read.
     if weights.file is None and sha256_of(weights.path) != weights.digest:
         raise BadModel(f"{weights.path.name} changed while it was read: start again")
-    store(weights, tower, precision, write)
+    store(weights, shape.tower, precision, write, resolved.variant)
     return model, words
 
 
@@ -59,7 +59,8 @@ def main() -> None:
     """Convert the tower that the command line names."""
     path, digest, tower, precision = sys.argv[1:]
     with suppress(TusouError):  # the calling process repeats the conversion and reports the error
-        convert(_open(Path(path), digest), cast("Tower", tower), precision)
+        weights = _open(Path(path), digest)
+        convert(resolve_encoder(weights, cast("Tower", tower), "cpu", precision, "openvino"))
 
 
 def _open(path: Path, digest: str) -> Weights:

@@ -13,8 +13,8 @@ import openvino
 
 from tusou.core.arrays import Pixels, Vectors
 from tusou.core.lazy_import import LazyImport
-from tusou.encoders.architecture import ImageShape, TextShape, Tower
-from tusou.encoders.base import Tokens, Weights
+from tusou.encoders.architecture import ImageShape, TextShape
+from tusou.encoders.base import Tokens
 from tusou.encoders.openvino.cache import GRAPH, WORDS, ConvertedTower, can_store, find_cached
 from tusou.encoders.openvino.runtime import Arrays, CompiledModel
 from tusou.encoders.packing import PASS_TOKENS, USUAL_TOKENS, pack, round_up_count, split_batch
@@ -37,10 +37,10 @@ class OpenVinoTextEncoder:
         self._tokenizer = resolved.open_tokenizer()
         shape = resolved.shape
         assert isinstance(shape, TextShape)
-        model, words = _load_converted(resolved.weights, "text", self.precision)
+        model, words = _load_converted(resolved)
         assert words is not None
         self._words, self._model = words, CompiledModel(model)
-        self.dim = shape.embed_dim
+        self.dim, self._takes_last = shape.embed_dim, shape.pooling == "last"
 
     def warm_up(self) -> None:
         """Compile the kernels of single queries, and the model for parallel passes."""
@@ -69,8 +69,9 @@ class OpenVinoTextEncoder:
         packed, count = pack(ids), len(ids)
         filler = len(packed.ids) - int(packed.lengths.sum())
         texts = np.repeat(np.append(np.arange(count), -1), np.append(packed.lengths, filler))
-        starts = np.pad(packed.starts, (0, round_up_count(count) - count))
-        indices = (array.astype(np.int32) for array in (packed.positions, texts, starts))
+        taken = packed.starts + packed.lengths - 1 if self._takes_last else packed.starts
+        taken = np.pad(taken, (0, round_up_count(count) - count))
+        indices = (array.astype(np.int32) for array in (packed.positions, texts, taken))
         return [self._words[packed.ids].astype(np.float32), *indices]
 
 
@@ -81,7 +82,7 @@ class OpenVinoImageEncoder:
         self.precision = resolved.precision
         shape = resolved.shape
         assert isinstance(shape, ImageShape)
-        model, _ = _load_converted(resolved.weights, "image", self.precision)
+        model, _ = _load_converted(resolved)
         self._model = CompiledModel(model)
         self.dim, self.transform = shape.embed_dim, resolved.transform
 
@@ -92,33 +93,37 @@ class OpenVinoImageEncoder:
         return np.concatenate([np.empty((0, self.dim), np.float32), *results])
 
 
-def convert_to_cache(weights: Weights, tower: Tower, precision: str) -> Path | None:
+def convert_to_cache(resolved: ResolvedEncoder) -> Path | None:
     """Return the cached folder of a tower, converting it if necessary; None if it is not stored.
 
     It is not stored where nothing may be written beside the weights, or the conversion fails.
     """
-    cached = find_cached(weights, tower, precision)
+    weights, tower = resolved.weights, resolved.tower
+    key = weights, tower, resolved.precision, resolved.variant
+    cached = find_cached(*key)
     if cached is None and can_store(weights):
         _log.info("converting the %s tower of %s for OpenVINO, once", tower, weights.name)
-        _run_converter(weights, tower, precision)
-        cached = find_cached(weights, tower, precision)
+        _run_converter(resolved)
+        cached = find_cached(*key)
     return cached
 
 
-def _load_converted(weights: Weights, tower: Tower, precision: str) -> ConvertedTower:
-    cached = convert_to_cache(weights, tower, precision)
+def _load_converted(resolved: ResolvedEncoder) -> ConvertedTower:
+    cached = convert_to_cache(resolved)
     if cached is None:
         convert = cast("Callable[..., ConvertedTower]", LazyImport(f"{_CONVERSION}:convert").load())
-        return convert(weights, tower, precision)
-    words = np.load(cached / WORDS, mmap_mode="r") if tower == "text" else None
+        return convert(resolved)
+    words = np.load(cached / WORDS, mmap_mode="r") if resolved.tower == "text" else None
     return openvino.Core().read_model(cached / GRAPH), words
 
 
-def _run_converter(weights: Weights, tower: Tower, precision: str) -> None:
+def _run_converter(resolved: ResolvedEncoder) -> None:
     """Convert in another process: torch and several copies of the tensors would stay in this one.
 
     Its errors are ignored: the caller converts again in this process, and raises them.
     """
-    arguments = str(weights.path.absolute()), weights.digest, tower, precision
+    weights = resolved.weights
+    path = str(weights.path.absolute())
+    arguments = path, weights.digest, resolved.tower, resolved.precision
     command = [sys.executable, "-Pm", _CONVERSION, *arguments]
     subprocess.run(command, check=False, stderr=subprocess.DEVNULL)  # noqa: S603

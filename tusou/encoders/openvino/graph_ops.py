@@ -19,6 +19,7 @@ from tusou.encoders.tower_weights import Affine
 
 Node: TypeAlias = Any  # openvino's own types are not for mypy
 
+_GELUS = {"gelu": "erf", "gelu_tanh": "tanh"}
 _MAX_BYTE = 127  # the largest signed byte whose negative is one, too
 _TINY = 1e-12  # prevents division by zero
 _ONE = torch.tensor(1.0)
@@ -40,8 +41,8 @@ class GraphBuilder:
         weight, bias = linear
         product = ops.matmul(self.cast(rows), self._weight(weight), False, True)  # noqa: FBT003
         result = ops.add(product, self._constant(bias))
-        if activation == "gelu":
-            return ops.gelu(result, "erf")
+        if activation in _GELUS:
+            return ops.gelu(result, _GELUS[activation])
         return ops.swish(result, self._constant(_ONE)) if activation == "swish" else result
 
     def heads(self, rows: Node, qkv: Affine, heads: int, leading: list[int]) -> list[Node]:
@@ -105,11 +106,18 @@ def take(rows: Node, indices: Node, axis: int = 0) -> Node:
     return ops.gather(rows, indices, integer(axis))
 
 
-def unit_vectors(rows: Node, projection: Tensor) -> Node:
+def unit_vectors(rows: Node, projection: Tensor, bias: Tensor | None = None) -> Node:
     """Multiply rows by a projection (width, dim), and scale them to length one."""
-    projected = ops.matmul(rows, ops.constant(projection.numpy()), False, False)  # noqa: FBT003
+    projected = project(rows, projection)
+    if bias is not None:
+        projected = ops.add(projected, ops.constant(bias.numpy()))
     length = ops.reduce_l2(projected, ints(1), keep_dims=True)
     return ops.divide(projected, ops.maximum(length, number(_TINY)))
+
+
+def project(rows: Node, projection: Tensor) -> Node:
+    """Multiply rows by a matrix (width, dim) in float32."""
+    return ops.matmul(rows, ops.constant(projection.numpy()), False, False)  # noqa: FBT003
 
 
 def number(value: float) -> Node:

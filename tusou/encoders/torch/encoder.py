@@ -24,7 +24,7 @@ from tusou.encoders.select_backend import ResolvedEncoder
 from tusou.encoders.torch.cpu_threads import CpuThreads, on_one_core
 from tusou.encoders.torch.layers import avoid_cudnn_attention
 from tusou.encoders.torch.towers import ImageTower, TextTower, pack_padded, pack_texts
-from tusou.images.preprocess import MEAN, STD
+from tusou.images.preprocess import MEAN, STD, Channels
 
 # Tokens or images of a pass: enough to fill a core or a GPU, few enough to stay in its cache.
 _PASS_TOKENS = {"cpu": PASS_TOKENS, "cuda": 16_384}
@@ -78,7 +78,14 @@ class ClipTextEncoder:
     def record(self, record: Record) -> None:
         """Use recorded passes from now on, if recording works and gives the same vectors."""
         try:
-            graphs = TextGraphs(self._padded_pass, self.dim, self._device, record)
+            graphs = TextGraphs(
+                self._padded_pass,
+                self.dim,
+                self._device,
+                record,
+                context=self._tokenizer.context,
+                vocab_size=self._tokenizer.vocab_size,
+            )
             graphs.check(self._encode)
         except RuntimeError as error:
             _log.warning("texts are encoded without CUDA graphs, which is slower: %s", error)
@@ -134,6 +141,7 @@ class ClipImageEncoder:
                 self._tower = resnet(tensors, shape, self._device, dtype)
         self._threads = CpuThreads(self._device, heavy=shape.heavy)
         self.dim, self.transform = shape.embed_dim, resolved.transform
+        self._mean, self._std = resolved.mean, resolved.std
         self._transfer = None
         if self._device.type == "cuda":
             self._transfer = ImageTransfer(
@@ -155,21 +163,23 @@ class ClipImageEncoder:
         return vectors
 
     def _run_pass(self, pixels: Tensor) -> Tensor:
-        return normalize(self._tower(to_input(pixels)))
+        return normalize(self._tower(to_input(pixels, self._mean, self._std)))
 
 
-def to_input(pixels: Tensor) -> Tensor:
+def to_input(pixels: Tensor, mean: Channels = MEAN, std: Channels = STD) -> Tensor:
     """Convert (n, size, size, 3) uint8 to normalised (n, 3, size, size) float32.
 
     The result equals that of torchvision's ToTensor and Normalize bit for bit, on any device.
     """
-    mean, std = _mean_and_std(pixels.device)
-    return pixels.permute(0, 3, 1, 2).contiguous().float().div_(255).sub_(mean).div_(std)
+    means, deviations = _on_device(pixels.device, mean, std)
+    return pixels.permute(0, 3, 1, 2).contiguous().float().div_(255).sub_(means).div_(deviations)
 
 
 @cache
-def _mean_and_std(device: torch.device) -> tuple[Tensor, Tensor]:
+def _on_device(device: torch.device, mean: Channels, std: Channels) -> tuple[Tensor, Tensor]:
     """Return (3, 1, 1) tensors; copying them to a GPU each time would wait for its queue."""
     with torch.inference_mode(mode=False):  # training may use the cached tensors later
-        mean, std = (torch.tensor(values, device=device).view(3, 1, 1) for values in (MEAN, STD))
-    return mean, std
+        means, deviations = (
+            torch.tensor(values, device=device).view(3, 1, 1) for values in (mean, std)
+        )
+    return means, deviations

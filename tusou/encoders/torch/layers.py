@@ -8,6 +8,7 @@ pyproject.toml pins torch, and where the operators are missing torch's own is us
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, TypeAlias
 
 import torch
@@ -16,13 +17,25 @@ from torch.nn import functional
 
 from tusou.core.hardware import is_x86
 
-# oneDNN's names of activations computed within a linear layer; swish(x) = x * sigmoid(x).
-Activation = Literal["none", "gelu", "swish"]
+# Activations computed within a linear layer; swish(x) = x * sigmoid(x), and gelu is the exact one.
+Activation = Literal["none", "gelu", "gelu_tanh", "swish"]
 
 # Not public, and without a public equivalent; torch's compiler generates calls of these.
 _ONEDNN = torch.ops.mkldnn
 
-_ACTIVATIONS = {"none": None, "gelu": functional.gelu, "swish": functional.silu}
+_ACTIVATIONS = {
+    "none": None,
+    "gelu": functional.gelu,
+    "gelu_tanh": partial(functional.gelu, approximate="tanh"),
+    "swish": functional.silu,
+}
+# oneDNN's names of them, and of the algorithm that its gelu requires; "none" is the exact one.
+_ONEDNN_ACTIVATIONS = {
+    "none": ("none", ""),
+    "gelu": ("gelu", "none"),
+    "gelu_tanh": ("gelu", "tanh"),
+    "swish": ("swish", ""),
+}
 
 # The row count that oneDNN packs the weights for; other counts are as fast with that packing.
 _USUAL_ROWS = 64
@@ -56,9 +69,7 @@ class _PackedLinear:
         self._dtype = weight.dtype
         self._weight = _ONEDNN._reorder_linear_weight(weight, _USUAL_ROWS)  # noqa: SLF001
         self._bias = bias
-        # oneDNN's gelu requires an algorithm; "none" is the exact algorithm, by erf.
-        self._activation = activation
-        self._algorithm = "none" if activation == "gelu" else ""
+        self._activation, self._algorithm = _ONEDNN_ACTIVATIONS[activation]
 
     def __call__(self, rows: Tensor) -> Tensor:
         result: Tensor = _ONEDNN._linear_pointwise(  # noqa: SLF001
@@ -104,17 +115,26 @@ class Block:
 
 
 def attend(
-    query: Tensor, key: Tensor, value: Tensor, heads: int, mask: Tensor | None = None
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    heads: int,
+    mask: Tensor | None = None,
+    *,
+    causal: bool = False,
 ) -> Tensor:
     """Return the attention of (n, q, width) queries to (n, m, width) keys and values, per item.
 
-    A mask (n, 1, 1, m) is added to the scores.
+    A mask (n, 1, 1, m) is added to the scores. If `causal`, which takes no mask, each query attends
+    to the keys up to its own position.
     """
 
     def split(rows: Tensor) -> Tensor:
         return rows.reshape(*rows.shape[:2], heads, -1).transpose(1, 2)
 
-    mixed = functional.scaled_dot_product_attention(split(query), split(key), split(value), mask)
+    mixed = functional.scaled_dot_product_attention(
+        split(query), split(key), split(value), mask, is_causal=causal
+    )
     return mixed.transpose(1, 2).flatten(2)
 
 

@@ -1,4 +1,4 @@
-"""Forward passes of cn_clip's towers, without padding and without unused rows."""
+"""Forward passes of the towers, without padding and without unused rows."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from tusou.encoders.architecture import IMAGE_EPS, TEXT_EPS, ImageShape, TextShape
+from tusou.encoders.architecture import ImageShape, TextShape
 from tusou.encoders.checkpoint import TensorReader
 from tusou.encoders.packing import pack
 from tusou.encoders.torch.layers import (
@@ -21,10 +21,12 @@ from tusou.encoders.torch.layers import (
 )
 from tusou.encoders.tower_weights import (
     BlockWeights,
+    TextHead,
     read_image_block,
     read_image_embeddings,
     read_text_block,
     read_text_embeddings,
+    read_text_head,
 )
 
 
@@ -37,6 +39,15 @@ class PackedTexts:
     starts: Tensor  # (texts,) int64, index of each text's [CLS]
     groups: tuple[tuple[int, int], ...]  # (texts, tokens of each) in order, then filler tokens
     real: Tensor | None = None  # (tokens,) bool, False for padding; None: there is no padding
+
+    def ends(self) -> Tensor:
+        """Return the index of each text's last token, (texts,)."""
+        if self.real is not None:
+            texts, width = self.groups[0]
+            index = torch.arange(width, device=self.real.device)
+            return self.starts + (self.real.view(texts, width) * index).amax(1)
+        total = sum(texts * length for texts, length in self.groups)
+        return functional.pad(self.starts[1:], (0, 1), value=total) - 1
 
 
 def pack_texts(ids: npt.NDArray[np.int64], device: torch.device) -> PackedTexts:
@@ -67,32 +78,45 @@ def pack_padded(ids: Tensor) -> PackedTexts:
 
 
 class TextTower:
-    """Packed texts to features (texts, dim): cn_clip's BERT, its last layer for [CLS] alone."""
+    """Packed texts to features (texts, dim).
+
+    The last layer is computed for the tokens that the features are made of alone.
+    """
 
     def __init__(self, tensors: TensorReader, shape: TextShape, precision: torch.dtype) -> None:
         self._words, self._positions, norm = read_text_embeddings(tensors, shape)
-        self._norm = LayerNorm(*norm, TEXT_EPS)
-        self._heads = shape.text_num_attention_heads
+        self._norm = LayerNorm(*norm, shape.eps) if norm else None
+        self._heads, self._pooling = shape.text_num_attention_heads, shape.pooling
+        self._is_clip = shape.layout == "clip"
         # On a processor attention over a few tokens is faster in float32.
         on_cpu = self._words.device.type == "cpu"
         self._attention_dtype = torch.float32 if on_cpu else precision
         self._blocks = [
-            _block(read_text_block(tensors, shape, layer), TEXT_EPS, precision, "gelu")
+            _block(read_text_block(tensors, shape, layer), shape.eps, precision)
             for layer in range(shape.text_num_hidden_layers)
         ]
-        projection = tensors.floats("text_projection", shape.text_hidden_size, shape.embed_dim)
-        self._projection = _layer(projection.T, torch.zeros(shape.embed_dim), precision)
+        head = read_text_head(tensors, shape)
+        self._final_norm = LayerNorm(*head.norm, shape.eps) if head.norm else None
+        self._projection = _projection(head, precision)
         tensors.finish()
 
     def __call__(self, texts: PackedTexts) -> Tensor:
         """Return float32 features, one row per text in packed order."""
-        rows = self._run(self._blocks[-1], self.tokens(texts), texts, texts.starts)
+        rows = self.tokens(texts)
+        if self._pooling == "mean":
+            rows = _means(self._run(self._blocks[-1], rows, texts), texts)
+        else:
+            selected = texts.starts if self._pooling == "first" else texts.ends()
+            rows = self._run(self._blocks[-1], rows, texts, selected)
+        if self._final_norm:
+            rows = self._final_norm(rows)
         return self._projection(rows).float()
 
     def tokens(self, texts: PackedTexts) -> Tensor:
         """Return what the last layer takes: float32 (tokens, width) in packed order."""
         words = functional.embedding(texts.ids, self._words).float()
-        rows = self._norm(words + functional.embedding(texts.positions, self._positions))
+        rows = words + functional.embedding(texts.positions, self._positions)
+        rows = self._norm(rows) if self._norm else rows
         for block in self._blocks[:-1]:
             rows = self._run(block, rows, texts)
         return rows
@@ -101,12 +125,19 @@ class TextTower:
         self, block: Block, rows: Tensor, texts: PackedTexts, selected: Tensor | None = None
     ) -> Tensor:
         """Compute a layer for all rows, or for the selected ones alone."""
-        mask = None if texts.real is None else self._mask(texts.real)
-        query, key, value = block.qkv(rows).to(self._attention_dtype).chunk(3, dim=1)
+        normed = block.attention_norm(rows) if self._is_clip else rows
+        query, key, value = block.qkv(normed).to(self._attention_dtype).chunk(3, dim=1)
+        # A selected token is a text's last wherever tokens see only what stands before them. To the
+        # tokens before it, the padding is the future.
+        causal = self._is_clip and selected is None
+        mask = None if causal or texts.real is None else self._mask(texts.real)
         if selected is not None:
             query, rows = query[selected], rows[selected]
-        mixed = _attend_in_groups(query, key, value, texts.groups, self._heads, mask)
-        rows = block.attention_norm(rows + block.out(mixed))
+        mixed = _attend_in_groups(query, key, value, texts.groups, self._heads, mask, causal=causal)
+        rows = rows + block.out(mixed)
+        if self._is_clip:
+            return rows + block.down(block.up(block.mlp_norm(rows)))
+        rows = block.attention_norm(rows)
         return block.mlp_norm(rows + block.down(block.up(rows)))
 
     def _mask(self, real: Tensor) -> Tensor:
@@ -121,8 +152,10 @@ def _attend_in_groups(
     groups: tuple[tuple[int, int], ...],
     heads: int,
     mask: Tensor | None,
+    *,
+    causal: bool,
 ) -> Tensor:
-    """Attend within each text; queries belong to all its tokens, or to its [CLS] token alone.
+    """Attend within each text; queries belong to all its tokens, or to one of them alone.
 
     Filler tokens, which belong to no text, are returned unchanged.
     """
@@ -139,14 +172,30 @@ def _attend_in_groups(
             value[keys].reshape(texts, length, width),
             heads,
             None if mask is None else mask[keys].reshape(texts, 1, 1, length),
+            causal=causal,
         )
         mixed.append(group.flatten(0, 1))
     filler = query[first_query:]
     return torch.cat([*mixed, filler]) if len(mixed) > 1 or len(filler) else mixed[0]
 
 
+def _means(rows: Tensor, texts: PackedTexts) -> Tensor:
+    """Return the mean of each text's rows, (texts, width) float32; padding does not count."""
+    means, start = [], 0
+    for count, length in texts.groups:
+        stop = start + count * length
+        group = rows[start:stop].view(count, length, -1)
+        if texts.real is None:
+            means.append(group.mean(1))
+        else:
+            real = texts.real.view(count, length, 1)
+            means.append((group * real).sum(1) / real.sum(1))
+        start = stop
+    return torch.cat(means)
+
+
 class ImageTower:
-    """Normalised images (n, 3, size, size) to features (n, dim): cn_clip's vision transformer."""
+    """Normalised images (n, 3, size, size) to features (n, dim), by a vision transformer."""
 
     def __init__(self, tensors: TensorReader, shape: ImageShape, precision: torch.dtype) -> None:
         width, patch = shape.vision_width, shape.vision_patch_size
@@ -156,12 +205,12 @@ class ImageTower:
         self._grid = shape.image_resolution // patch
         conv, self._class_token, self._positions, norm = read_image_embeddings(tensors, shape)
         self._embed = _layer(conv.flatten(1), torch.zeros(width), precision)
-        self._norm_before = LayerNorm(*norm, IMAGE_EPS)
+        self._norm_before = LayerNorm(*norm, shape.eps) if norm else None
         self._blocks = [
-            _block(read_image_block(tensors, shape, layer), IMAGE_EPS, precision, "swish")
+            _block(read_image_block(tensors, shape, layer), shape.eps, precision)
             for layer in range(shape.vision_layers)
         ]
-        self._norm_after = LayerNorm(*tensors.norm("visual.ln_post", width), IMAGE_EPS)
+        self._norm_after = LayerNorm(*tensors.norm("visual.ln_post", width), shape.eps)
         projection = tensors.floats("visual.proj", width, shape.embed_dim)
         self._project = _layer(projection.T, torch.zeros(shape.embed_dim), precision)
         tensors.finish()
@@ -175,7 +224,8 @@ class ImageTower:
         """Return what the last layer takes: (n, 1 + patches, width), the class token first."""
         patches = self._embed(self._patches(images))
         class_token = self._class_token.expand(images.shape[0], 1, -1)
-        rows = self._norm_before(torch.cat([class_token, patches + self._positions], dim=1))
+        rows = torch.cat([class_token, patches + self._positions], dim=1)
+        rows = self._norm_before(rows) if self._norm_before else rows
         for block in self._blocks[:-1]:
             rows = self._run(block, rows)
         return rows
@@ -194,15 +244,25 @@ class ImageTower:
         return grid.permute(0, 2, 4, 1, 3, 5).reshape(-1, side * side, 3 * patch * patch)
 
 
-def _block(weights: BlockWeights, eps: float, precision: torch.dtype, act: Activation) -> Block:
+def _block(weights: BlockWeights, eps: float, precision: torch.dtype) -> Block:
     return Block(
         qkv=_layer(*weights.qkv, precision),
         out=_layer(*weights.out, precision),
         attention_norm=LayerNorm(*weights.attention_norm, eps),
-        up=_layer(*weights.up, precision, act),
+        up=_layer(*weights.up, precision, weights.activation),
         down=_layer(*weights.down, precision),
         mlp_norm=LayerNorm(*weights.mlp_norm, eps),
     )
+
+
+def _projection(head: TextHead, precision: torch.dtype) -> LinearLayer:
+    """Return the projection of pooled tokens, of one layer or of two."""
+    bias = torch.zeros(head.projection.shape[1]) if head.bias is None else head.bias
+    out = _layer(head.projection.T, bias, precision)
+    if head.hidden is None:
+        return out
+    hidden = _layer(head.hidden.T, torch.zeros(head.hidden.shape[1]), precision, "gelu")
+    return lambda rows: out(hidden(rows))
 
 
 def _layer(

@@ -2,9 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from functools import partial
-from inspect import signature
 from math import log
 from pathlib import Path
 from typing import Self
@@ -16,7 +14,7 @@ from torch import Tensor, nn
 from tusou.core.errors import BadModel, InputError
 from tusou.core.files import sha256_of
 from tusou.encoders import image_transform
-from tusou.encoders.architecture import read_image_shape, read_text_shape
+from tusou.encoders.architecture import cn_clip_config, read_image_shape, read_text_shape
 from tusou.encoders.base import Tokens, Weights
 from tusou.encoders.checkpoint import TENSORS, read_weights
 from tusou.encoders.forms.transformers_names import to_transformers
@@ -112,9 +110,8 @@ def new_network(architecture: Path) -> CLIP:
 def restore_network(weights: Weights) -> CLIP:
     """Return the network of a Chinese-CLIP in any form; BadModel if it is incomplete."""
     tensors = read_weights(weights)
-    shape = asdict(read_image_shape(tensors)) | asdict(read_text_shape(tensors)) | _TEXT_DEFAULTS
-    known = signature(CLIP).parameters
-    restored = CLIP(**{name: value for name, value in shape.items() if name in known})
+    shape = cn_clip_config(read_image_shape(tensors), read_text_shape(tensors)) | _TEXT_DEFAULTS
+    restored = CLIP(**shape)
     try:
         restored.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
     except RuntimeError as error:

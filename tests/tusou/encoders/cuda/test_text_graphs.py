@@ -20,7 +20,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from tusou.core.arrays import Vectors
 from tusou.encoders import find_weights, load_text_encoder, resolve_encoder
 from tusou.encoders.architecture import read_text_shape
-from tusou.encoders.base import Tokens
+from tusou.encoders.base import CONTEXT, Tokens
 from tusou.encoders.checkpoint import TensorReader, read_tensors
 from tusou.encoders.cuda.text_graphs import GraphShape, graph_shapes, plan_passes
 from tusou.encoders.torch.encoder import ClipTextEncoder
@@ -76,7 +76,7 @@ def test_texts_of_many_passes_keep_their_order(
     plain: ClipTextEncoder, recorded: ClipTextEncoder
 ) -> None:
     texts = [TEXTS[number % len(TEXTS)] + str(number) for number in range(1500)]
-    assert len(list(plan_passes(np.full(1500, 52)))) > 4
+    assert len(list(plan_passes(np.full(1500, 52), CONTEXT))) > 4
     np.testing.assert_allclose(vectors_of(recorded, texts), vectors_of(plain, texts), atol=1e-6)
 
 
@@ -112,8 +112,8 @@ def test_each_shape_is_recorded_once_the_largest_first(tiny: "Sample") -> None:
 
     encoder = encoder_of(tiny)
     encoder.record(record)
-    tokens = [shape.tokens for shape in graph_shapes()]
-    assert len(recordings) == len(set(graph_shapes()))
+    tokens = [shape.tokens for shape in graph_shapes(CONTEXT)]
+    assert len(recordings) == len(set(graph_shapes(CONTEXT)))
     assert tokens == sorted(tokens, reverse=True)
     assert (tokens[0], tokens[-1]) == (4096, 8)
     before = [recording.replays for recording in recordings]
@@ -173,18 +173,19 @@ def test_texts_go_into_the_smallest_shape(
     lengths: list[int], passes: list[tuple[list[int], GraphShape]]
 ) -> None:
     planned = [
-        (rows.tolist(), shape) for rows, shape in plan_passes(np.array(lengths, dtype=np.int64))
+        (rows.tolist(), shape)
+        for rows, shape in plan_passes(np.array(lengths, dtype=np.int64), CONTEXT)
     ]
     assert planned == passes
 
 
 @given(st.lists(st.integers(1, 52), max_size=700))
 def test_every_text_goes_into_one_pass_that_was_recorded(lengths: list[int]) -> None:
-    passes = list(plan_passes(np.array(lengths, dtype=np.int64)))
+    passes = list(plan_passes(np.array(lengths, dtype=np.int64), CONTEXT))
     planned = [row for rows, _ in passes for row in rows.tolist()]
     assert sorted(planned) == list(range(len(lengths)))
     for rows, shape in passes:
-        assert shape in graph_shapes()
+        assert shape in graph_shapes(CONTEXT)
         assert len(rows) <= shape.texts < 2 * len(rows)
         assert max(lengths[row] for row in rows) <= shape.length
 
