@@ -1,7 +1,8 @@
 """Converts a tower of a checkpoint to an OpenVINO graph and stores it in the cache.
 
-`python -m tusou.encoders.openvino.convert PATH DIGEST TOWER PRECISION` runs the conversion in a
-process of its own, which frees torch and the checkpoint's tensors when it ends.
+`python -m tusou.encoders.openvino.convert PATH DIGEST TOWER PRECISION [ARCHITECTURE]` runs the
+conversion in a process of its own, which frees torch and the checkpoint's tensors when it ends.
+ARCHITECTURE is open_clip's name of a checkpoint's.
 """
 
 import sys
@@ -57,17 +58,17 @@ def convert(resolved: ResolvedEncoder) -> ConvertedTower:
 
 def main() -> None:
     """Convert the tower that the command line names."""
-    path, digest, tower, precision = sys.argv[1:]
+    path, digest, tower, precision, *architecture = sys.argv[1:]
     with suppress(TusouError):  # the calling process repeats the conversion and reports the error
-        weights = _open(Path(path), digest)
+        weights = _open(Path(path), digest, *architecture)
         convert(resolve_encoder(weights, cast("Tower", tower), "cpu", precision, "openvino"))
 
 
-def _open(path: Path, digest: str) -> Weights:
+def _open(path: Path, digest: str, open_clip: str | None = None) -> Weights:
     file = ModelFolder(path) if path.is_dir() else CheckpointFile(path)
     if file.digest != digest:
         raise BadModel(f"{path.name} changed while it was read: start again")
-    return Weights(path, path.name, digest, file=file)
+    return Weights(path, path.name, digest, open_clip=open_clip, file=file)
 
 
 if __name__ == "__main__":

@@ -125,5 +125,6 @@ def _run_converter(resolved: ResolvedEncoder) -> None:
     weights = resolved.weights
     path = str(weights.path.absolute())
     arguments = path, weights.digest, resolved.tower, resolved.precision
-    command = [sys.executable, "-Pm", _CONVERSION, *arguments]
+    architecture = [weights.open_clip] if weights.open_clip else []
+    command = [sys.executable, "-Pm", _CONVERSION, *arguments, *architecture]
     subprocess.run(command, check=False, stderr=subprocess.DEVNULL)  # noqa: S603
