@@ -154,16 +154,16 @@ def read_text_shape(tensors: Mapping[str, Shaped], heads: int | None = None) -> 
 
     The number of attention heads is that of the published models of this width, unless given.
     """
-    vocab, hidden = _shape(tensors, "bert.embeddings.word_embeddings.weight", 2)
-    positions, _ = _shape(tensors, "bert.embeddings.position_embeddings.weight", 2)
-    types, _ = _shape(tensors, "bert.embeddings.token_type_embeddings.weight", 2)
-    intermediate, _ = _shape(tensors, "bert.encoder.layer.0.intermediate.dense.weight", 2)
-    _, dim = _shape(tensors, "text_projection", 2)
+    vocab, hidden = shape_of(tensors, "bert.embeddings.word_embeddings.weight", 2)
+    positions, _ = shape_of(tensors, "bert.embeddings.position_embeddings.weight", 2)
+    types, _ = shape_of(tensors, "bert.embeddings.token_type_embeddings.weight", 2)
+    intermediate, _ = shape_of(tensors, "bert.encoder.layer.0.intermediate.dense.weight", 2)
+    _, dim = shape_of(tensors, "text_projection", 2)
     return TextShape(
         embed_dim=dim,
         vocab_size=vocab,
         text_hidden_size=hidden,
-        text_num_hidden_layers=_depth(tensors, "bert.encoder.layer"),
+        text_num_hidden_layers=depth_of(tensors, "bert.encoder.layer"),
         text_num_attention_heads=heads or _heads(hidden, _HEAD_WIDTH),
         text_intermediate_size=intermediate,
         text_max_position_embeddings=positions,
@@ -179,15 +179,15 @@ def read_image_shape(tensors: Mapping[str, Shaped], heads: int | None = None) ->
 
 
 def _read_transformer(tensors: Mapping[str, Shaped], heads: int | None) -> ImageShape:
-    width, _, _, patch = _shape(tensors, "visual.conv1.weight", 4)
-    positions, _ = _shape(tensors, "visual.positional_embedding", 2)
-    _, dim = _shape(tensors, "visual.proj", 2)
+    width, _, _, patch = shape_of(tensors, "visual.conv1.weight", 4)
+    positions, _ = shape_of(tensors, "visual.positional_embedding", 2)
+    _, dim = shape_of(tensors, "visual.proj", 2)
     head_width = width // heads if heads else _WIDE_HEADS.get(width, _HEAD_WIDTH)
     _heads(width, head_width)
     return ImageShape(
         embed_dim=dim,
         image_resolution=_grid(positions) * patch,
-        vision_layers=_depth(tensors, "visual.transformer.resblocks"),
+        vision_layers=depth_of(tensors, "visual.transformer.resblocks"),
         vision_width=width,
         vision_patch_size=patch,
         vision_head_width=head_width,
@@ -195,28 +195,30 @@ def _read_transformer(tensors: Mapping[str, Shaped], heads: int | None) -> Image
 
 
 def _read_resnet(tensors: Mapping[str, Shaped]) -> ImageShape:
-    width, *_ = _shape(tensors, "visual.layer1.0.conv1.weight", 4)
-    positions, pooled = _shape(tensors, "visual.attnpool.positional_embedding", 2)
-    dim, _ = _shape(tensors, "visual.attnpool.c_proj.weight", 2)
+    width, *_ = shape_of(tensors, "visual.layer1.0.conv1.weight", 4)
+    positions, pooled = shape_of(tensors, "visual.attnpool.positional_embedding", 2)
+    dim, _ = shape_of(tensors, "visual.attnpool.c_proj.weight", 2)
     _heads(pooled, _HEAD_WIDTH)
     return ImageShape(
         embed_dim=dim,
         image_resolution=_grid(positions) * 32,  # a ResNet halves the image five times
-        vision_layers=tuple(_depth(tensors, f"visual.layer{stage}") for stage in (1, 2, 3, 4)),
+        vision_layers=tuple(depth_of(tensors, f"visual.layer{stage}") for stage in (1, 2, 3, 4)),
         vision_width=width,
         vision_patch_size=None,
         vision_head_width=_HEAD_WIDTH,
     )
 
 
-def _shape(tensors: Mapping[str, Shaped], name: str, rank: int) -> tuple[int, ...]:
+def shape_of(tensors: Mapping[str, Shaped], name: str, rank: int) -> tuple[int, ...]:
+    """Return the shape of a tensor; BadModel if it is missing or of another rank."""
     tensor = tensors.get(name)
     if tensor is None or len(tensor.shape) != rank:
         raise BadModel(f"not a cn_clip checkpoint: it has no tensor {name!r} of rank {rank}")
     return tuple(tensor.shape)
 
 
-def _depth(tensors: Mapping[str, Shaped], prefix: str) -> int:
+def depth_of(tensors: Mapping[str, Shaped], prefix: str) -> int:
+    """Return the number of layers of this prefix; BadModel if there are none."""
     numbered = re.compile(re.escape(prefix) + r"\.(\d+)\.")
     numbers = {int(match[1]) for name in tensors if (match := numbered.match(name))}
     if not numbers:

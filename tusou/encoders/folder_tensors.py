@@ -8,6 +8,7 @@ from torch import Tensor
 
 from tusou.core.errors import BadModel
 from tusou.encoders.checkpoint import TENSORS, read_stored_tensors
+from tusou.encoders.forms.clip_names import openai_names
 from tusou.encoders.forms.layouts import Layouts
 from tusou.encoders.forms.transformers_names import cn_clip_names
 from tusou.encoders.model_folder import SAFETENSORS, ModelFolder
@@ -43,9 +44,17 @@ def read_folder(folder: ModelFolder) -> LazyTensors:
 
 def read_chinese_clip(folder: ModelFolder) -> LazyTensors:
     """Return all tensors of a folder of transformers' Chinese-CLIP by cn_clip's names."""
+    return LazyTensors(cn_clip_names(_readers(folder), _LAZY))
+
+
+def read_clip(folder: ModelFolder) -> LazyTensors:
+    """Return all tensors of a folder of transformers' CLIP by OpenAI's names."""
+    return LazyTensors(openai_names(_readers(folder), _LAZY))
+
+
+def _readers(folder: ModelFolder) -> dict[str, _Read]:
     tensors = read_folder(folder)
-    readers = {name: _reader(tensors, name) for name in tensors}
-    return LazyTensors(cn_clip_names(readers, _LAZY))
+    return {name: _reader(tensors, name) for name in tensors}
 
 
 _LAZY: Layouts[_Read] = Layouts(

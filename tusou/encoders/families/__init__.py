@@ -5,6 +5,7 @@ from tusou.encoders.base import Weights
 from tusou.encoders.families.alt_clip import AltClip
 from tusou.encoders.families.base import Family
 from tusou.encoders.families.chinese_clip import ChineseClip
+from tusou.encoders.families.clip import Clip
 from tusou.encoders.families.dual_encoder import DualEncoder
 from tusou.encoders.families.metaclip2 import MetaClip2
 from tusou.encoders.families.open_clip import OpenClip
@@ -13,6 +14,7 @@ from tusou.encoders.model_folder import ModelFolder
 
 # In the order in which they are asked.
 FAMILIES: tuple[Family, ...] = (
+    Clip(),
     ChineseClip(),
     Siglip(),
     AltClip(),

@@ -83,6 +83,8 @@ def _read_processor(folder: ModelFolder) -> dict[str, Any]:
 def _transform(folder: ModelFolder, settings: Mapping[str, Any]) -> TransformRecord:
     size, crop = _sides(settings["size"]), None
     if settings.get("do_center_crop"):
+        if isinstance(settings["size"], int):  # as in the files of 2021
+            size = {"shortest_edge": settings["size"]}
         crop = _sides(settings.get("crop_size") or settings["size"])
     interpolation = _INTERPOLATIONS.get(settings["resample"])
     shorter = size.get("shortest_edge")
