@@ -41,14 +41,32 @@ class _Reply:
     retry_after: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """The text of a completion, "" where there is none, and the tokens that it cost."""
+
+    text: str
+    tokens: int = 0  # of question and answer, as the server counts them
+
+
 class ChatClient:
     """Asks one model; safe for concurrent calls in one event loop.
 
     Failures in a row open a circuit breaker, and a Retry-After holds for all calls.
     """
 
-    def __init__(self, url: str, model: str, key: str | None, patience: float) -> None:
-        """Timeouts count as failures of the server where it had at least `patience` seconds."""
+    def __init__(
+        self,
+        url: str,
+        model: str,
+        key: str | None,
+        patience: float,
+        server: str = "the rerank endpoint",
+    ) -> None:
+        """Timeouts count as failures of the server where it had at least `patience` seconds.
+
+        `server` names it in messages.
+        """
         self._url = f"{url.rstrip('/')}/chat/completions"
         self._model, self._patience = model, patience
         headers = {"Authorization": f"Bearer {key}"} if key else {}
@@ -59,7 +77,8 @@ class ChatClient:
             trust_env=False,
             verify=ssl.create_default_context(),
         )
-        self._breaker = CircuitBreaker("the rerank endpoint", EndpointUnavailable)
+        self._breaker = CircuitBreaker(server, EndpointUnavailable)
+        self._server = server
         self._form = 0
         self._refused_until = 0.0
 
@@ -73,8 +92,8 @@ class ChatClient:
         schema: Mapping[str, Any],
         max_tokens: int,
         deadline: float,
-    ) -> str:
-        """Return the text of a completion; "" where there is none.
+    ) -> Completion:
+        """Return a completion.
 
         Tries again while there is time. Raises EndpointUnavailable, and DeadlineExceeded at
         `deadline`, in seconds of `time.monotonic`.
@@ -99,7 +118,7 @@ class ChatClient:
                     raise EndpointUnavailable(f"no answer within {seconds:.2g} seconds") from None
                 raise DeadlineExceeded("no answer within the time that was left") from None
 
-    async def _complete(self, body: dict[str, Any], deadline: float) -> str:
+    async def _complete(self, body: dict[str, Any], deadline: float) -> Completion:
         pause = _FIRST_PAUSE
         for number in range(_MAX_TRIES):
             wait = self._refused_until - monotonic()
@@ -121,17 +140,17 @@ class ChatClient:
             raise EndpointUnavailable(message)
         await asyncio.sleep(seconds)
 
-    async def _try(self, body: dict[str, Any]) -> str:
+    async def _try(self, body: dict[str, Any]) -> Completion:
         for form in range(self._form, len(_OPTIONAL)):
             left_out = {*_OPTIONAL[0]}.difference(_OPTIONAL[form])
             reply = await self._post({k: v for k, v in body.items() if k not in left_out})
             if reply.status in _MISUNDERSTOOD and form < len(_OPTIONAL) - 1:
                 continue
-            text = self._read(reply)
+            completion = self._read(reply)
             if form > self._form:
-                _log.info("the rerank endpoint accepts requests without %s", sorted(left_out))
+                _log.info("%s accepts requests without %s", self._server, sorted(left_out))
                 self._form = form
-            return text
+            return completion
         raise AssertionError("unreachable")
 
     async def _post(self, body: Mapping[str, Any]) -> _Reply:
@@ -146,7 +165,7 @@ class ChatClient:
         retry_after = _seconds(response.headers.get("Retry-After"))
         return _Reply(response.status_code, bytes(received), retry_after)
 
-    def _read(self, reply: _Reply) -> str:
+    def _read(self, reply: _Reply) -> Completion:
         message = f"the endpoint answered with status {reply.status}"
         if reply.status in _RETRIED:
             if reply.retry_after is not None:
@@ -155,10 +174,11 @@ class ChatClient:
         if reply.status != httpx.codes.OK:
             raise EndpointUnavailable(message)
         try:
-            content = json.loads(reply.body)["choices"][0]["message"]["content"]
+            body = json.loads(reply.body)
+            content = body["choices"][0]["message"]["content"]
         except (ValueError, LookupError, TypeError, RecursionError):
             raise EndpointUnavailable("the endpoint's answer is no chat completion") from None
-        return _text(content)
+        return Completion(_text(content), _tokens(body.get("usage")))
 
 
 class _TryAgain(Exception):
@@ -171,6 +191,11 @@ def _text(content: object) -> str:
         parts = (part.get("text") for part in content if isinstance(part, dict))
         return "".join(part for part in parts if isinstance(part, str))
     return content if isinstance(content, str) else ""
+
+
+def _tokens(usage: object) -> int:
+    total = usage.get("total_tokens") if isinstance(usage, dict) else None
+    return total if isinstance(total, int) and total >= 0 else 0
 
 
 def _seconds(retry_after: str | None) -> float | None:

@@ -156,14 +156,14 @@ class EndpointReranker:
             if not shown:
                 return []
             mode = self._spec.mode
-            answer = await self._client.complete(
+            completion = await self._client.complete(
                 build_messages(texts, [each for _, each in shown], mode),
                 answer_schema(mode),
                 answer_tokens(len(shown)),
                 deadline,
             )
         whole_list = whole and len(shown) == len(group)
-        grades = parse_grades(answer, len(shown), whole_list=whole_list)
+        grades = parse_grades(completion.text, len(shown), whole_list=whole_list)
         return [(shown[number][0], grade) for number, grade in grades.items()]
 
     def _show(

@@ -112,7 +112,27 @@ def pool(
 
 def judge(
     folder: SetPath,
-    judge_name: Annotated[Literal["attributes"], typer.Option("--judge", help="Who judges.")],
+    judge_name: Annotated[
+        Literal["attributes", "llm"], typer.Option("--judge", help="Who judges.")
+    ] = "llm",
+    url: Annotated[
+        str | None, typer.Option("--llm", help="Server of a vision language model: http://.../v1.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Name of the model there.")] = None,
+    key_file: Annotated[
+        Path | None,
+        typer.Option(help="File with the server's API key.", exists=True, dir_okay=False),
+    ] = None,
+    repeats: Annotated[int, typer.Option(min=1, max=10, help="Grades of each pair.")] = 1,
+    in_flight: Annotated[
+        int, typer.Option(min=1, max=512, help="Questions at the same time.")
+    ] = 16,
+    image_side: Annotated[
+        int, typer.Option(min=32, max=4096, help="Longer side of the images that are sent.")
+    ] = 448,
+    patience: Annotated[
+        float, typer.Option(min=0, help="Seconds without an answer after which judging ends.")
+    ] = 60,
     as_json: AsJson = False,
 ) -> None:
     """Grade the drawn pairs from 0 to 3; goes on where it was stopped."""
@@ -120,18 +140,36 @@ def judge(
     from tusou.cli.progress import progress
     from tusou_lab.evalset.attribute_judge import AttributeJudge
     from tusou_lab.evalset.judge import judge_set
+    from tusou_lab.evalset.llm_judge import LlmJudge, LlmSpec
+    from tusou_lab.evalset.open_judge import open_llm_judge
     from tusou_lab.evalset.set_folder import SetFolder
 
+    if judge_name == "llm" and (url is None or model is None):
+        raise typer.BadParameter("give --llm URL and --model NAME, or --judge attributes")
+    if judge_name == "attributes" and (url or model or repeats > 1):
+        raise typer.BadParameter("attributes ask no model, and give the same grade every time")
     with plain_errors(), progress() as bar:
         opened = SetFolder(folder)
-        chosen = AttributeJudge(Bundle.open(Path(opened.pool()["bundle"])))
-        report = judge_set(opened, chosen, 1, bar)
+        bundle = Bundle.open(Path(opened.pool()["bundle"]))
+        chosen: AttributeJudge | LlmJudge
+        if url is None or model is None:
+            chosen = AttributeJudge(bundle)
+        else:
+            spec = LlmSpec(url, model, None, in_flight, image_side, patience)
+            chosen = open_llm_judge(opened, bundle, spec, key_file)
+        report = judge_set(opened, chosen, repeats, bar)
+    cost = asdict(chosen.cost) if isinstance(chosen, LlmJudge) else {}
     if as_json:
-        print_json(asdict(report))
+        print_json({**asdict(report), **cost})
         return
     grades = ", ".join(f"{count} of grade {grade}" for grade, count in report.grades.items())
     typer.echo(f"{report.judged} judged now, {report.known} before; {grades or 'no grade'}")
-    if missing := report.pairs - report.judged - report.known:
+    if cost:
+        typer.echo(
+            f"{cost['questions']} questions, {cost['tokens']:,} tokens; {cost['reused']} judgments "
+            f"of equal images reused, {cost['refused']} answers without a grade"
+        )
+    if missing := repeats * report.pairs - report.judged - report.known:
         typer.echo(f"{missing} of {report.pairs} pairs cannot be judged by {judge_name}")
 
 

@@ -21,6 +21,8 @@ class Judgment:
     grade: Grade | None
     reason: str = ""
     repeat: int = 0  # of the same judge, from 0
+    content: str = ""  # digest of the image, of a judge that asks about equal images once
+    tokens: int = 0  # that the judgment cost
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,11 @@
     queries.jsonl      the planned queries
     pool.json          the systems and the design of the drawing
     pool.jsonl         the drawn pairs of a query and an item, with their probabilities
+    guidelines.jsonl   what a model wrote about each query before it graded
     judgments.jsonl    a line for each judgment, in the order in which they were made
 
-Files are replaced as a whole, except the judgments: these are appended, and a line that a kill cut
-off is dropped when they are read.
+Guidelines and judgments are appended, and a line that a kill cut off is dropped when they are read;
+the other files are replaced as a whole.
 """
 
 import fcntl
@@ -15,7 +16,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,7 +30,7 @@ FORMAT = 1
 _PLAN, _QUERIES, _POOL, _PAIRS, _JUDGMENTS = (
     "plan.json", "queries.jsonl", "pool.json", "pool.jsonl", "judgments.jsonl",
 )  # fmt: skip
-_LOCK = ".lock"
+_GUIDELINES, _LOCK = "guidelines.jsonl", ".lock"
 
 T = TypeVar("T")
 
@@ -82,6 +83,19 @@ class SetFolder:
         """Return all judgments, in the order in which they were made."""
         path = self.path / _JUDGMENTS
         return self._read_rows(_JUDGMENTS, adapter, torn=True) if path.exists() else []
+
+    def guidelines(self, judge: str) -> dict[int, str]:
+        """Return the guidelines that a judge wrote, by query."""
+        path = self.path / _GUIDELINES
+        adapter = TypeAdapter(Guideline)
+        rows = self._read_rows(_GUIDELINES, adapter, torn=True) if path.exists() else []
+        return {each.query_id: each.text for each in rows if each.judge == judge}
+
+    def keep_guideline(self, guideline: "Guideline") -> None:
+        """Add a guideline, and wait until it is on disk."""
+        file = JudgmentFile(self.path / _GUIDELINES)
+        file.append([asdict(guideline)])
+        file.close()
 
     @contextmanager
     def writing(self) -> Iterator["JudgmentFile"]:
@@ -136,8 +150,17 @@ class SetFolder:
         return rows
 
 
+@dataclass(frozen=True, slots=True)
+class Guideline:
+    """What a judge wrote about a query."""
+
+    query_id: int
+    judge: str
+    text: str
+
+
 class JudgmentFile:
-    """The file of judgments, open to append; every line is on disk when `append` returns."""
+    """A file of lines, open to append; every line is on disk when `append` returns."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("a+b")

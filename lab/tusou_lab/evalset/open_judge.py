@@ -1,0 +1,30 @@
+"""Opens a model as the judge of a set, with what it has written and graded before."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from tusou.bundle.bundle import Bundle
+from tusou.core.errors import BadDataset
+from tusou.core.key_file import read_key_lines
+from tusou_lab.evalset.judge import JUDGMENTS
+from tusou_lab.evalset.llm_judge import LlmJudge, LlmSpec, judge_name
+from tusou_lab.evalset.set_folder import Guideline, SetFolder
+
+
+def open_llm_judge(
+    folder: SetFolder, bundle: Bundle, spec: LlmSpec, key_file: Path | None
+) -> LlmJudge:
+    """Return the judge; BadDataset for a pool of texts, InputError for an unreadable key."""
+    if bundle.items != "images":
+        raise BadDataset("a vision language model judges images, and the pool holds texts")
+    keys = read_key_lines(key_file) if key_file else []
+    spec = replace(spec, key=keys[0].key if keys else None)
+    guideline = folder.plan()["domain"].get("guideline")
+    name = judge_name(spec.model, guideline)
+
+    def keep(query_id: int, text: str) -> None:
+        folder.keep_guideline(Guideline(query_id, name, text))
+
+    return LlmJudge(
+        spec, bundle, guideline, folder.guidelines(name), folder.judgments(JUDGMENTS), keep
+    )
