@@ -14,9 +14,15 @@ from torch import Tensor, nn
 from tusou.core.errors import BadModel, InputError
 from tusou.core.files import sha256_of
 from tusou.encoders import image_transform
-from tusou.encoders.architecture import cn_clip_config, read_image_shape, read_text_shape
+from tusou.encoders.architecture import (
+    ImageShape,
+    TextShape,
+    cn_clip_config,
+    read_image_shape,
+)
 from tusou.encoders.base import Tokens, Weights
 from tusou.encoders.checkpoint import TENSORS, read_weights
+from tusou.encoders.families import find_family
 from tusou.encoders.forms.transformers_names import to_transformers
 from tusou.encoders.model_folder import ModelFolder
 from tusou.encoders.tokenizer import ClipTokenizer
@@ -109,9 +115,11 @@ def new_network(architecture: Path) -> CLIP:
 
 def restore_network(weights: Weights) -> CLIP:
     """Return the network of a Chinese-CLIP in any form; BadModel if it is incomplete."""
-    tensors = read_weights(weights)
-    shape = cn_clip_config(read_image_shape(tensors), read_text_shape(tensors)) | _TEXT_DEFAULTS
-    restored = CLIP(**shape)
+    family, tensors = find_family(weights), read_weights(weights)
+    image, text = (family.read_shape(weights, tower) for tower in ("image", "text"))
+    assert isinstance(image, ImageShape)
+    assert isinstance(text, TextShape)
+    restored = CLIP(**cn_clip_config(image, text) | _TEXT_DEFAULTS)
     try:
         restored.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
     except RuntimeError as error:
