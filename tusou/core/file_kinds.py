@@ -23,6 +23,7 @@ _SIGNATURES = (
     (b"ARROW1", "is an Arrow file; export its columns as text"),
     (b"\xd0\xcf\x11\xe0", "is an old Office document; save its table as CSV in UTF-8"),
     (b"%PDF", "is a PDF document"),
+    (b"GGUF", "is a GGUF file, for llama.cpp"),
     (b"\x93NUMPY", "is a NumPy array"),
     (b"\x89HDF", "is an HDF5 file; export its data"),
     (b"\xff\xd8\xff", "is a JPEG image"),

@@ -7,7 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from tusou.core.errors import BadModel
+from tusou.core.file_kinds import CHECKPOINT, describe_foreign_file
 from tusou.encoders.checkpoint_shapes import read_stored_shapes
+from tusou.encoders.forms.foreign_folders import (
+    describe_foreign_folder,
+    describe_missing_tensors,
+)
 from tusou.encoders.forms.layouts import TensorShape
 from tusou.encoders.open_file import OpenFile
 from tusou.encoders.safetensors_header import read_safetensors_shapes
@@ -40,10 +45,11 @@ class ModelFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        if not is_model_folder(path):
-            raise BadModel(f"{path} holds no model: it has no {CONFIG}")
         try:
             names = sorted(entry.name for entry in path.iterdir())
+            if CONFIG not in names:
+                kind = describe_foreign_folder(path) or f"holds no model: it has no {CONFIG}"
+                raise BadModel(f"{path} {kind}")
             self._files = {name: self._open(name) for name in names if name.endswith(_ENDINGS)}
             self._tensor_names = self._find_tensors(names)
             self._files |= {name: self._open(name) for name in self._tensor_names}
@@ -89,7 +95,13 @@ class ModelFolder:
         return [self.path / name for name in self._tensor_names]
 
     def open_tensor_files(self) -> list[OpenFile]:
-        """Return the files of tensors as they were when the folder was opened."""
+        """Return the files of tensors as they were when the folder was opened.
+
+        Raises BadModel if there are none, with what the folder has instead.
+        """
+        if not self._tensor_names:
+            names = sorted(entry.name for entry in self.path.iterdir())
+            raise BadModel(f"{self.path} {describe_missing_tensors(names)}")
         return [self._files[name] for name in self._tensor_names]
 
     def __contains__(self, name: str) -> bool:
@@ -103,6 +115,7 @@ class ModelFolder:
             raise BadModel(f"{self.path} has no {name}: download it again")
         if file.size > _MAX_JSON:
             raise BadModel(f"{self.path / name} has {file.size:,} bytes: this is not such a file")
+        _refuse_foreign(file)
         with file.open() as opened:
             return opened.read()
 
@@ -139,7 +152,7 @@ class ModelFolder:
                 return [name]
             if name + _INDEX in self._files:
                 return self._read_index(name + _INDEX, names)
-        return [name for name in names if name.endswith(SAFETENSORS)]
+        return [name for name in names if name.endswith(SAFETENSORS) and not _is_adapter(name)]
 
     def _read_index(self, index: str, names: list[str]) -> list[str]:
         shards = self.read_json(index).get("weight_map")
@@ -157,7 +170,18 @@ class ModelFolder:
         return sorted(set(shards.values()))
 
 
+def _is_adapter(name: str) -> bool:
+    return name.startswith("adapter_")
+
+
+def _refuse_foreign(file: OpenFile) -> None:
+    kind = describe_foreign_file(file.readable_path)
+    if kind and kind != CHECKPOINT:
+        raise BadModel(f"{file.path} {kind}")
+
+
 def _read_shapes(file: OpenFile) -> dict[str, TensorShape]:
+    _refuse_foreign(file)
     with file.open() as opened:
         if file.path.suffix == SAFETENSORS:
             return read_safetensors_shapes(opened, file.size, file.path.name)

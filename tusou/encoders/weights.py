@@ -7,6 +7,7 @@ from tusou.bundle.model_record import ModelSource
 from tusou.core.errors import BadModel, InvalidRequest
 from tusou.encoders.base import Weights
 from tusou.encoders.checkpoint_file import CheckpointFile
+from tusou.encoders.forms.foreign_folders import describe_foreign_folder
 from tusou.encoders.hubs.fetch import Fetcher
 from tusou.encoders.hubs.local_models import read_source
 from tusou.encoders.hubs.progress import DownloadProgress, LoggedProgress
@@ -55,6 +56,8 @@ def find_weights(
             return _of_open_clip(_open(path, path.name, str(path.resolve())), architecture)
         case Path() as path if path.is_file() or is_model_folder(path):
             return _open(path, path.name, str(path.resolve()))
+        case Path() as path if path.is_dir() and (kind := describe_foreign_folder(path)):
+            raise BadModel(f"{path} {kind}")
         case _:
             raise InvalidRequest(
                 f"No model {model!r}: use `{DEMO}`, one of {', '.join(MODELS)}, the path of a "

@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
+from cn_clip.clip.model import CLIP, convert_weights
 
+from tests.tusou.encoders.conftest import TINY
 from tusou.core.arrays import Vectors
 from tusou.core.errors import BadModel
 from tusou.encoders import find_weights, load_image_encoder, load_text_encoder
 from tusou.encoders.checkpoint import read_tensors
+from tusou.encoders.checkpoint_shapes import read_shapes
+from tusou.encoders.tokenizer import ClipTokenizer
 
 if TYPE_CHECKING:
     from tests.tusou.encoders.conftest import Sample
@@ -39,12 +43,48 @@ def prefixed(state: State) -> State:
     return {f"module.{name}": tensor for name, tensor in state.items()}
 
 
+def compiled(state: State) -> State:
+    return {f"_orig_mod.{name}": tensor for name, tensor in state.items()}
+
+
+def flash(state: State) -> State:
+    """Give a state dict the names that cn_clip's `--use-flash-attention` has in memory."""
+    renamed: State = {}
+    for name, tensor in state.items():
+        for part in ("query", "key", "value"):
+            if f"attention.self.{part}." in name:
+                whole = name.replace(f"self.{part}.", "self.Wqkv.")
+                renamed[whole] = torch.cat([renamed[whole], tensor]) if part != "query" else tensor
+                break
+        else:
+            whole = name.replace("attn.in_proj_", "attn.Wqkv.")
+            renamed[whole.replace("attention.output.dense.", "attention.self.out_proj.")] = tensor
+    return renamed
+
+
 LAYOUTS: dict[str, Callable[[State], object]] = {
     "bare": lambda state: state,
     "bare-prefixed": prefixed,
     "inside-a-dict": lambda state: {"state_dict": state},
     "pooler": lambda state: {"state_dict": with_pooler(state)},
     "pooler-prefixed": lambda state: {"state_dict": prefixed(with_pooler(state))},
+    "compiled": compiled,
+    "compiled-in-parallel": lambda state: {"state_dict": prefixed(compiled(state))},
+    "parallel-then-compiled": lambda state: {"model": compiled(prefixed(state)), "epoch": 3},
+    "model": lambda state: {"model": state, "optimizer": {}, "args": {"lr": 1e-5}},
+    "model-state-dict": lambda state: {"model_state_dict": prefixed(state), "loss": 0.5},
+    "lightning": lambda state: {
+        "state_dict": {f"model.{name}": tensor for name, tensor in state.items()},
+        "pytorch-lightning_version": "2.5.0",
+        "callbacks": {},
+    },
+    "deepspeed": lambda state: {"module": prefixed(state), "global_steps": 7},
+    "modelscope": lambda state: {
+        "state_dict": {f"module.clip_model.{name}": tensor for name, tensor in state.items()}
+    },
+    "nested": lambda state: {"model": {"state_dict": prefixed(state)}},
+    "flash-attention": lambda state: {"state_dict": prefixed(flash(state))},
+    "flash-attention-bare": flash,
     "fine-tuned-with-optimizer": lambda state: {
         "epoch": 1,
         "step": 2,
@@ -65,6 +105,84 @@ def test_every_layout_gives_the_same_vectors(
     torch.save(saved, path, _use_new_zipfile_serialization=not legacy)
     np.testing.assert_array_equal(text_vectors(path), text_vectors(tiny.path))
     np.testing.assert_array_equal(image_vectors(path), image_vectors(tiny.path))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_the_shapes_of_every_layout_are_read_without_torch(
+    tiny: "Sample", tmp_path: Path, layout: str
+) -> None:
+    state = dict(tiny.stock.state_dict())
+    torch.save(LAYOUTS[layout](state), tmp_path / "model.pt")
+    shapes = read_shapes(tmp_path / "model.pt")
+    assert shapes is not None
+    assert {name: shape.shape for name, shape in shapes.items()} == {
+        name: tuple(tensor.shape) for name, tensor in state.items()
+    }
+
+
+def test_a_checkpoint_of_two_models_is_refused(tiny: "Sample", tmp_path: Path) -> None:
+    state = dict(tiny.stock.state_dict())
+    torch.save({"state_dict": prefixed(state) | state}, tmp_path / "model.pt")
+    with pytest.raises(BadModel, match=r"has the tensor .* twice"):
+        text_vectors(tmp_path / "model.pt")
+
+
+def train_as_cn_clip(
+    path: Path, *, freeze: bool, mask_ratio: float, half: bool, resumed: bool
+) -> CLIP:
+    """Take a step, or two in two processes, as cn_clip's `main.py` does, and save as it does."""
+    torch.manual_seed(1)
+    model = CLIP(**TINY)
+    optimizer = None
+    for step in range(1 + resumed):
+        if freeze:
+            for parameter in model.visual.parameters():
+                parameter.requires_grad = False
+        trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        optimizer = torch.optim.AdamW(trained, lr=1e-3)
+        if step:
+            saved = torch.load(path, weights_only=True)
+            state = {name[len("module.") :]: value for name, value in saved["state_dict"].items()}
+            model.load_state_dict(state)
+            optimizer.load_state_dict(saved["optimizer"])
+        tokens = torch.tensor([[101, 5273, 102, 0], [101, 7946, 102, 0]])
+        images, texts, scale = model(torch.randn(2, 3, 64, 64), tokens, mask_ratio)
+        (-scale * (images * texts).sum()).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        if half:
+            convert_weights(model)
+        state = {f"module.{name}": tensor for name, tensor in model.state_dict().items()}
+        header = {"epoch": step + 1, "step": step + 1, "name": "muge_finetune"}
+        torch.save(header | {"state_dict": state, "optimizer": optimizer.state_dict()}, path)
+    return model.float().eval()
+
+
+@pytest.mark.parametrize(
+    ("freeze", "mask_ratio", "half", "resumed"),
+    [
+        pytest.param(False, 0, False, False, id="fp32"),
+        pytest.param(False, 0, True, False, id="fp16"),
+        pytest.param(False, 0.5, False, False, id="flip"),
+        pytest.param(True, 0, False, False, id="frozen-vision"),
+        pytest.param(True, 0.5, False, True, id="frozen-vision-flip-resumed"),
+    ],
+)
+def test_what_cn_clips_training_leaves_is_read(
+    tmp_path: Path, freeze: bool, mask_ratio: float, half: bool, resumed: bool
+) -> None:
+    path = tmp_path / "epoch_latest.pt"
+    options = {"freeze": freeze, "half": half, "resumed": resumed}
+    model = train_as_cn_clip(path, mask_ratio=mask_ratio, **options)
+    assert read_shapes(path) is not None
+    tensors = read_tensors(path)
+    assert set(tensors) == set(model.state_dict())
+    for name, tensor in model.state_dict().items():
+        torch.testing.assert_close(tensors[name].float(), tensor, rtol=0, atol=0)
+    ids = torch.from_numpy(ClipTokenizer().prepare(["红色碎花吊带裙", "男士黑色皮鞋"]).ids)
+    with torch.inference_mode():
+        expected = torch.nn.functional.normalize(model.encode_text(ids)).numpy()
+    assert (text_vectors(path) * expected).sum(axis=1).min() > 0.99999
 
 
 def test_tensors_in_half_precision_are_read(tiny: "Sample", tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from tusou.encoders.families.dual_encoder import DualEncoder
 from tusou.encoders.families.metaclip2 import MetaClip2
 from tusou.encoders.families.open_clip import OpenClip
 from tusou.encoders.families.siglip import Siglip
+from tusou.encoders.forms.foreign_folders import describe_type
 from tusou.encoders.model_folder import ModelFolder
 
 # In the order in which they are asked.
@@ -31,7 +32,4 @@ def find_family(weights: Weights) -> Family:
             return family
     if not isinstance(weights.file, ModelFolder):
         raise BadModel(f"{weights.name} is not a checkpoint of open_clip that Tusou encodes with")
-    raise BadModel(
-        f"{weights.name} is a model of type {weights.file.model_type!r}, which is of no family "
-        "that Tusou encodes with: see docs/models.md"
-    )
+    raise BadModel(f"{weights.name} {describe_type(weights.file.config)}")

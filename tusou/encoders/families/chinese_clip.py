@@ -5,6 +5,8 @@ from math import exp, prod
 from typing import TYPE_CHECKING, cast
 
 from tusou.bundle.model_record import EncoderRecord, TransformRecord
+from tusou.core.errors import BadModel
+from tusou.core.file_kinds import CHECKPOINT, describe_foreign_file
 from tusou.core.lazy_import import LazyImport
 from tusou.encoders.architecture import (
     PREFIXES,
@@ -18,6 +20,7 @@ from tusou.encoders.architecture import (
 from tusou.encoders.base import CONTEXT, Tokenizer, Weights
 from tusou.encoders.checkpoint_shapes import TensorShape, read_shapes
 from tusou.encoders.forms.folder_settings import read_heads, read_transform
+from tusou.encoders.forms.foreign_tensors import describe_tensors
 from tusou.encoders.forms.layouts import SHAPES
 from tusou.encoders.forms.transformers_names import cn_clip_names
 from tusou.encoders.forms.vocabulary import check_vocabulary, vocabulary_digest
@@ -78,6 +81,7 @@ class ChineseClip:
 
     def read_shape(self, weights: Weights, tower: Tower) -> TowerShape:
         tensors, folder = _read_shapes(weights), weights.file
+        _refuse_other_models(tensors, weights.name)
         heads = read_heads(folder, tower) if isinstance(folder, ModelFolder) else None
         if tower == "image":
             return read_image_shape(tensors, heads)
@@ -100,12 +104,23 @@ class ChineseClip:
         return read(weights)
 
 
+def _refuse_other_models(tensors: Mapping[str, Shaped], name: str) -> None:
+    if any(each.startswith(("bert.", "visual.")) for each in tensors):
+        return  # what is wrong with it is told by the shapes
+    kind = describe_tensors(tensors)
+    if kind is not None:
+        raise BadModel(f"{name} is not a cn_clip checkpoint, but {kind}")
+
+
 def _read_shapes(weights: Weights) -> Mapping[str, Shaped]:
     file = weights.file
     if isinstance(file, ModelFolder):
         return cn_clip_names(file.shapes, SHAPES)
     shapes = read_shapes(weights.path) if file is None else file.shapes
     if shapes is None:
+        kind = describe_foreign_file(file.readable_path if file else weights.path)
+        if kind and kind != CHECKPOINT:
+            raise BadModel(f"{weights.path.name} {kind}")
         read = cast("Callable[[Weights], Mapping[str, Shaped]]", _READ_TENSORS.load())
         shapes = {name: TensorShape(tuple(t.shape)) for name, t in read(weights).items()}
         if file is not None:

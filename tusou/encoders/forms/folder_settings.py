@@ -11,7 +11,8 @@ from tusou.images.transform import ImageTransform
 
 # The files in which transformers, in its versions, keeps the settings of images.
 _IMAGE_FILES = ("preprocessor_config.json", "processor_config.json")
-_BICUBIC = 3
+_NORMALISATION = (("image_mean", MEAN), ("image_std", STD))
+_RESIZING = (("do_resize", True), ("resample", 3))  # 3 is Pillow's number of bicubic
 _SECTIONS: dict[Tower, str] = {"text": "text_config", "image": "vision_config"}
 
 # What the towers compute, by the names of config.json; a setting that is not there has this value.
@@ -57,26 +58,18 @@ def read_transform(folder: ModelFolder, side: int) -> ImageTransform:
     settings = _image_settings(folder)
     if settings is None:
         return ImageTransform(side)
-    if (
-        tuple(settings.get("image_mean", MEAN)) != MEAN
-        or tuple(settings.get("image_std", STD)) != STD
-    ):
+    if any(settings.get(name, list(usual)) != list(usual) for name, usual in _NORMALISATION):
         raise BadModel(f"{folder.path.name} has another mean or std of images than Chinese-CLIP")
-    if (
-        settings.get("resample", _BICUBIC) != _BICUBIC
-        or settings.get("do_resize", True) is not True
-    ):
+    if any(settings.get(name, usual) != usual for name, usual in _RESIZING):
         raise BadModel(f"{folder.path.name} resizes images in another way than bicubic")
-    size = settings.get("size", {})
-    if isinstance(size, int):
-        size = {"shortest_edge": size}
-    crop = settings.get("do_center_crop", True)
-    if not crop and (size.get("height"), size.get("width")) == (side, side):
+    size, crop = settings.get("size"), settings.get("do_center_crop", True)
+    if crop is False and _is_square(size, side):
         return ImageTransform(side)
-    cropped = settings.get("crop_size", {"height": side, "width": side})
-    shortest = size.get("shortest_edge", side)
-    if crop and _is_square(cropped, side) and type(shortest) is int and shortest >= side:
-        return ImageTransform(side, "crop", shortest, rgb_first=True)
+    shortest = size.get("shortest_edge") if isinstance(size, dict) else size
+    if crop is True and _is_square(settings.get("crop_size", side), side):
+        shortest = side if shortest is None else shortest
+        if type(shortest) is int and shortest >= side:
+            return ImageTransform(side, "crop", shortest, rgb_first=True)
     raise BadModel(f"{folder.path.name} does not make images squares of {side} pixels")
 
 
