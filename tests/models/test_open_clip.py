@@ -147,7 +147,7 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
     config["model_cfg"]["vision_cfg"]["timm_model_name"] = "vit_base_patch16_224"
     (tmp_path / "timm" / "open_clip_config.json").write_text(json.dumps(config))
     with pytest.raises(MissingDependency, match="pip install timm"):
-        resolve_encoder(find_weights(str(tmp_path / "timm")), "text", "cpu")
+        resolve_encoder(find_weights(str(tmp_path / "timm")), "image", "cpu")
     (model / "open_clip_model.safetensors").unlink()
     with pytest.raises(BadModel, match=r"no weights: copy open_clip_model\.safetensors"):
         resolve_encoder(find_weights(str(model)), "text", "cpu")

@@ -75,7 +75,7 @@ def read_weights(weights: Weights) -> Mapping[str, Tensor]:
     Raises BadModel if the file holds no model, or was written to since its digest was computed.
     """
     file = weights.file
-    if isinstance(file, ModelFolder):
+    if isinstance(file, ModelFolder) or weights.open_clip is not None:
         return find_family(weights).read_tensors(weights)
     if file is None:
         return read_tensors(weights.path)

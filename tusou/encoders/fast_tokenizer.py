@@ -20,7 +20,8 @@ class FastTokenizer:
 
     `first_id` is what the vocabulary's 0 becomes in `Tokens`: 0 if it is padding, else 1. Texts are
     cut to `context` tokens, and keep the mark at their end, as transformers does it. `ends_once`
-    drops what follows the first such mark: a text may spell it. `clean` is applied to a text first.
+    drops what follows the first such mark: a text may spell it. So it may spell padding, which is
+    dropped if its id is `pad_id`. `clean` is applied to a text first.
     """
 
     def __init__(
@@ -30,6 +31,7 @@ class FastTokenizer:
         first_id: int = 1,
         *,
         ends_once: bool = False,
+        pad_id: int | None = None,
         clean: Callable[[str], str] | None = None,
     ) -> None:
         # A tokenizer's file may hold the length and the padding of the program that wrote it.
@@ -37,6 +39,7 @@ class FastTokenizer:
         tokenizer.no_padding()
         self._tokenizer, self.context, self._first_id = tokenizer, context, first_id
         self._ends_once, self._clean = ends_once, clean
+        self._pad_id = pad_id if first_id else 0
         self.vocab_size = tokenizer.get_vocab_size() + first_id
         self._marks = _trailing_marks(tokenizer)
         self._unknown = _UnknownPieces(tokenizer)
@@ -66,7 +69,7 @@ class FastTokenizer:
         text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         text = self._clean(text) if self._clean else text
         ids: list[int] = self._tokenizer.encode(text, add_special_tokens=marks).ids
-        return ids if self._first_id else [number for number in ids if number]
+        return ids if self._pad_id is None else [each for each in ids if each != self._pad_id]
 
     def _cut(self, row: list[int]) -> list[int]:
         if len(row) > self.context:

@@ -8,8 +8,10 @@ from torch import Tensor
 
 from tusou.core.errors import BadModel
 from tusou.encoders.checkpoint import TENSORS, read_stored_tensors
+from tusou.encoders.forms.alt_clip_names import alt_clip_names
 from tusou.encoders.forms.clip_names import openai_names
 from tusou.encoders.forms.layouts import Layouts
+from tusou.encoders.forms.open_clip_names import open_clip_names
 from tusou.encoders.forms.transformers_names import cn_clip_names
 from tusou.encoders.model_folder import SAFETENSORS, ModelFolder
 from tusou.encoders.open_file import OpenFile
@@ -50,6 +52,26 @@ def read_chinese_clip(folder: ModelFolder) -> LazyTensors:
 def read_clip(folder: ModelFolder) -> LazyTensors:
     """Return all tensors of a folder of transformers' CLIP by OpenAI's names."""
     return LazyTensors(openai_names(_readers(folder), _LAZY))
+
+
+def read_alt_clip(folder: ModelFolder) -> LazyTensors:
+    """Return all tensors of a folder of transformers' AltCLIP by the names of Tusou's towers."""
+    return LazyTensors(alt_clip_names(_readers(folder), _LAZY, _compose))
+
+
+def read_open_clip(file: OpenFile, *, has_bert: bool) -> LazyTensors:
+    """Return all tensors of a checkpoint of open_clip by the names of Tusou's towers."""
+    file.check_unchanged()
+    read = _safetensors(file) if file.path.suffix == SAFETENSORS else _pickled(file)
+    return LazyTensors(open_clip_names(read, _LAZY, has_bert=has_bert))
+
+
+def _compose(weight: _Read, bias: _Read, following: _Read) -> tuple[_Read, _Read]:
+    """Return two linear layers in one: weight (in, out) and bias."""
+    return (
+        lambda: weight().float().T @ following().float().T,
+        lambda: following().float() @ bias().float(),
+    )
 
 
 def _readers(folder: ModelFolder) -> dict[str, _Read]:

@@ -104,6 +104,12 @@ class ModelFolder:
             raise BadModel(f"{self.path} {describe_missing_tensors(names)}")
         return [self._files[name] for name in self._tensor_names]
 
+    def open_file(self, name: str) -> OpenFile:
+        """Return a file as it was when the folder was opened; BadModel if it was not there."""
+        if name not in self._files:
+            raise BadModel(f"{self.path} has no {name}: download it again")
+        return self._files[name]
+
     def __contains__(self, name: str) -> bool:
         """Return whether a file of this name was there when the folder was opened."""
         return name in self._files

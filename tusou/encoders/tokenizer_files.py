@@ -64,6 +64,16 @@ def open_tokenizer(folder: ModelFolder) -> "Tokenizer":
     )
 
 
+def open_tokenizer_file(folder: Path) -> "Tokenizer":
+    """Open the `tokenizer.json` of a folder; BadModel, MissingDependency."""
+    with extras_named(EXTRA):
+        from tokenizers import Tokenizer  # noqa: PLC0415 - an extra
+    try:
+        return Tokenizer.from_file(str(folder / "tokenizer.json"))
+    except Exception as error:  # the library raises plain Exception, whatever is wrong
+        raise BadModel(f"the tokenizer of {folder.name} cannot be read: {error}") from error
+
+
 def tokenizer_files(folder: ModelFolder) -> list[Path]:
     """Return the files that the folder's tokenizer is made of."""
     return [folder.path / name for name in _FILES if (folder.path / name).is_file()]
@@ -147,13 +157,17 @@ def _open_bert(folder: ModelFolder) -> "Tokenizer":
     return Tokenizer.from_str(tokenizer.to_str())
 
 
-def clean_as_openai() -> Callable[[str], str]:
-    """Return the clean-up that OpenAI's CLIP and open_clip do: broken encodings, HTML, spaces."""
+def clean_as_openai(*, lower: bool = True) -> Callable[[str], str]:
+    """Return the clean-up that OpenAI's CLIP and open_clip do: broken encodings, HTML, spaces.
+
+    open_clip does all but the lower case for the tokenizers of transformers.
+    """
     with extras_named(EXTRA):
         import ftfy  # noqa: PLC0415 - an extra
 
     def clean(text: str) -> str:
         text = html.unescape(html.unescape(ftfy.fix_text(text)))
-        return " ".join(text.split()).lower()
+        text = " ".join(text.split())
+        return text.lower() if lower else text
 
     return clean

@@ -10,14 +10,30 @@ from typing import TYPE_CHECKING, Literal, cast
 from tusou.bundle.model_record import EncoderRecord, TransformRecord
 from tusou.core.errors import BadModel
 from tusou.core.lazy_import import LazyImport
-from tusou.encoders.architecture import LibraryShape, Tower
+from tusou.encoders.architecture import LibraryShape, TextShape, Tower, TowerShape
 from tusou.encoders.base import Tokenizer, Weights
-from tusou.encoders.families.by_library import open_by_library, refuse_tensors
+from tusou.encoders.families.by_library import open_by_library
 from tusou.encoders.families.license import read_card_license
 from tusou.encoders.families.open_clip_config import OpenClipConfig, is_open_clip, read_config
+from tusou.encoders.families.open_clip_towers import (
+    find_image_shape,
+    find_text_shape,
+    read_padding,
+)
 from tusou.encoders.families.preprocessing import digest_tokenizer
-from tusou.encoders.families.scalars import read_header, read_number
-from tusou.encoders.tokenizer_files import BPE_SHA256
+from tusou.encoders.families.scalars import read_number
+from tusou.encoders.fast_tokenizer import FastTokenizer
+from tusou.encoders.forms.layouts import SHAPES, TensorShape
+from tusou.encoders.forms.open_clip_names import open_clip_names
+from tusou.encoders.model_folder import SAFETENSORS, ModelFolder
+from tusou.encoders.open_file import OpenFile
+from tusou.encoders.safetensors_header import read_safetensors_shapes
+from tusou.encoders.tokenizer_files import (
+    BPE_SHA256,
+    clean_as_openai,
+    open_openai_tokenizer,
+    open_tokenizer_file,
+)
 from tusou.images.transform import Fit
 
 if TYPE_CHECKING:
@@ -28,12 +44,12 @@ _FITS: dict[str, Fit] = {"shortest": "crop", "squash": "squash"}
 _IMAGE_TOWER = "visual."
 _SCALE, _BIAS = "logit_scale", "logit_bias"
 _OF_NO_TOWER = (_SCALE, _BIAS, "text_decoder.")
-_SAFETENSORS = ".safetensors"
+_READ_OPEN_CLIP = LazyImport("tusou.encoders.folder_tensors:read_open_clip")  # imports torch
 _READ_TENSORS = LazyImport("tusou.encoders.checkpoint:read_tensors")  # imports torch
 
 
 class OpenClip:
-    """Models in open_clip's own format, of any text tower that it knows."""
+    """Models in open_clip's own format; Tusou computes the towers of CLIP's and BERT's shape."""
 
     name = "open_clip"
 
@@ -46,6 +62,8 @@ class OpenClip:
         scalars = _read_checkpoint(config.checkpoint, weights.digest).scalars
         red, green, blue = config.preprocessing["mean"]
         deviations = config.preprocessing["std"]
+        # In open_clip, its own text towers take texts of the whole context alone.
+        any_length = config.text_model is not None or _text_shape(weights, config) is not None
         return EncoderRecord(
             family=self.name,
             library=_LIBRARY,
@@ -53,8 +71,7 @@ class OpenClip:
             tokenizer=kind,
             tokenizer_sha256=digest,
             context_length=config.context,
-            # open_clip's own text towers take texts of the whole context alone.
-            padding="longest" if config.text_model else "max_length",
+            padding="longest" if any_length else "max_length",
             lower_case=False,  # where texts are put into lower case, the tokenizer does it
             template=None,
             transform=_describe_transform(config),
@@ -66,48 +83,84 @@ class OpenClip:
             license=read_card_license(config.folder),
         )
 
-    def read_shape(self, weights: Weights, tower: Tower) -> LibraryShape:
+    def read_shape(self, weights: Weights, tower: Tower) -> TowerShape:
         config = read_config(weights)
+        if tower == "text":
+            shape: TowerShape | None = _text_shape(weights, config)
+        else:
+            shape = find_image_shape(config, _shapes(weights, config))
+        if shape is not None:
+            return shape
         config.check_image_tower()
         return LibraryShape(config.dim, tower, _LIBRARY)
 
     def count_parameters(self, weights: Weights, tower: Tower) -> int:
-        sizes = _read_checkpoint(read_config(weights).checkpoint, weights.digest).sizes
+        config = read_config(weights)
+        tensors = _read_checkpoint(config.checkpoint, weights.digest).shapes
         return sum(
-            size
-            for name, size in sizes.items()
+            prod(tensor.shape)
+            for name, tensor in tensors.items()
             if not name.startswith(_OF_NO_TOWER)
             if name.startswith(_IMAGE_TOWER) == (tower == "image")
         )
 
     def open_tokenizer(self, weights: Weights) -> Tokenizer:
-        return open_by_library(weights, self.describe(weights))
+        config = read_config(weights)
+        if _text_shape(weights, config) is None:
+            return open_by_library(weights, self.describe(weights))
+        if not config.has_library_tokenizer:
+            clean = clean_as_openai()
+            return FastTokenizer(
+                open_openai_tokenizer(), config.context, ends_once=True, clean=clean
+            )
+        opened, clean = open_tokenizer_file(config.folder), clean_as_openai(lower=False)
+        if config.text_model is None:
+            return FastTokenizer(opened, config.context, ends_once=True, clean=clean)
+        return FastTokenizer(opened, config.context, pad_id=read_padding(config), clean=clean)
 
     def read_tensors(self, weights: Weights) -> "Mapping[str, Tensor]":
-        refuse_tensors(weights)
+        config = read_config(weights)
+        opened = weights.file
+        if isinstance(opened, ModelFolder):
+            file: OpenFile = opened.open_file(config.checkpoint.name)
+        else:
+            file = opened or OpenFile(config.checkpoint)
+        read = cast("Callable[..., Mapping[str, Tensor]]", _READ_OPEN_CLIP.load())
+        return read(file, has_bert=config.text_model is not None)
 
 
 @dataclass(frozen=True, slots=True)
 class _Checkpoint:
-    """The numbers of a checkpoint's tensors, and the tensors of one number."""
+    """The shapes of a checkpoint's tensors, and the tensors of one number."""
 
-    sizes: Mapping[str, int]
+    shapes: Mapping[str, TensorShape]
     scalars: Mapping[str, float]
 
 
 @lru_cache(maxsize=4)
 def _read_checkpoint(path: Path, _: str) -> _Checkpoint:
     """Read a checkpoint, without torch if it is of safetensors; the digest is part of the key."""
-    if path.suffix == _SAFETENSORS:
-        shapes = {name: entry["shape"] for name, entry in read_header(path).items()}
+    if path.suffix == SAFETENSORS:
+        with path.open("rb") as file:
+            shapes = read_safetensors_shapes(file, path.stat().st_size, path.name)
         numbers = {name: read_number(path, name) for name in (_SCALE, _BIAS)}
     else:
         read = cast("Callable[[Path], Mapping[str, Tensor]]", _READ_TENSORS.load())
         tensors = read(path)
-        shapes = {name: list(tensor.shape) for name, tensor in tensors.items()}
+        shapes = {name: TensorShape(tuple(tensor.shape)) for name, tensor in tensors.items()}
         numbers = {name: float(tensors[name]) for name in (_SCALE, _BIAS) if name in tensors}
     known = {name: value for name, value in numbers.items() if value is not None}
-    return _Checkpoint({name: prod(shape) for name, shape in shapes.items()}, known)
+    return _Checkpoint(shapes, known)
+
+
+def _shapes(weights: Weights, config: OpenClipConfig) -> dict[str, TensorShape]:
+    """Return the shapes of the tensors by the names of Tusou's towers."""
+    shapes = _read_checkpoint(config.checkpoint, weights.digest).shapes
+    return open_clip_names(shapes, SHAPES, has_bert=config.text_model is not None)
+
+
+def _text_shape(weights: Weights, config: OpenClipConfig) -> TextShape | None:
+    return find_text_shape(config, _shapes(weights, config))
 
 
 def _describe_tokenizer(config: OpenClipConfig) -> tuple[str, str]:
