@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from tusou.encoders.hubs.base import HubError
-from tusou.encoders.model_folder import CONFIG
+from tusou.encoders.model_folder import CONFIG, OPEN_CLIP_CONFIG
 
 # What is taken of a model: as its library stores it, or the checkpoint of open_clip.
 Form: TypeAlias = Literal["model", "open_clip"]
@@ -25,11 +25,12 @@ _TENSORS = (
     re.compile(r"pytorch_model\.bin"),
     re.compile(r"pytorch_model-\d+-of-\d+\.bin|pytorch_model\.bin\.index\.json"),
 )
-_OPEN_CLIP = (
+# A folder of open_clip, with its configuration; beside a name of open_clip any checkpoint does.
+_OPEN_CLIP_FOLDER = (
     re.compile(r"open_clip_model\.safetensors"),
     re.compile(r"open_clip_pytorch_model\.bin"),
-    re.compile(r"[\w.-]+\.pt"),
 )
+_OPEN_CLIP = (*_OPEN_CLIP_FOLDER, re.compile(r"[\w.-]+\.pt"))
 # Checkpoints of cn_clip, and of ModelScope's own models.
 _CHECKPOINTS = (
     re.compile(r"clip_cn_[\w.-]+\.pt"),
@@ -51,6 +52,10 @@ def select_files(names: Sequence[str], form: Form) -> Selection:
     beside = tuple(name for name in names if _BESIDE.fullmatch(name))
     if form == "model" and CONFIG in names:
         for kind in _TENSORS:
+            if tensors := _matching(names, kind):
+                return Selection(beside + tensors, None)
+    if form == "model" and OPEN_CLIP_CONFIG in names:
+        for kind in _OPEN_CLIP_FOLDER:
             if tensors := _matching(names, kind):
                 return Selection(beside + tensors, None)
     for kind in _OPEN_CLIP if form == "open_clip" else _CHECKPOINTS:

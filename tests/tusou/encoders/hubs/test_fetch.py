@@ -133,6 +133,14 @@ BESIDE = ["config.json", "special_tokens_map.json", "spiece.model", "tokenizer.j
             [*BESIDE, "model.safetensors", "modeling_x.py", "LICENSE"],
             ["model.onnx", "training_args.bin", "trainer_state.json", "optimizer.pt"],
         ),
+        (
+            ["open_clip_config.json", "open_clip_model.safetensors", "tokenizer.json"],
+            ["open_clip_pytorch_model.bin", "epoch_1.pt"],
+        ),
+        (
+            ["config.json", "open_clip_config.json", "open_clip_pytorch_model.bin"],
+            ["epoch_1.pt"],
+        ),
     ],
 )
 def test_a_folder_is_taken_in_its_best_form(
