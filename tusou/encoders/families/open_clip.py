@@ -62,7 +62,7 @@ class OpenClip:
         scalars = _read_checkpoint(config.checkpoint, weights.digest).scalars
         red, green, blue = config.preprocessing["mean"]
         deviations = config.preprocessing["std"]
-        # In open_clip, its own text towers take texts of the whole context alone.
+        # Where Tusou computes the tower, what follows a text does not change its vector.
         any_length = config.text_model is not None or _text_shape(weights, config) is not None
         return EncoderRecord(
             family=self.name,

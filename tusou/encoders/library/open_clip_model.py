@@ -14,6 +14,7 @@ from open_clip.coca_model import CoCa
 from open_clip.factory import load_checkpoint
 from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from tusou.bundle.model_record import EncoderRecord
 from tusou.core.errors import BadModel
@@ -44,12 +45,15 @@ _COMPUTED = {"text.transformer.embed_positions.weights"}
 class OpenClipModule:
     """A model with `encode_text` and `encode_image`."""
 
-    def __init__(self, module: nn.Module) -> None:
-        self.module = module
+    def __init__(self, module: nn.Module, context: int | None) -> None:
+        """Take a model, and the length that its text tower's rows must have, if any."""
+        self.module, self._context = module, context
         self._text = cast("Callable[[Tensor], Tensor]", module.encode_text)
         self._image = cast("Callable[[Tensor], Tensor]", module.encode_image)
 
     def encode_text(self, ids: Tensor, _: Tensor | None) -> Tensor:
+        if self._context is not None:
+            ids = pad(ids, (0, self._context - ids.shape[1]), value=0)
         return self._text(ids)  # it finds the padding by its id, where that matters
 
     def encode_image(self, pixels: Tensor) -> Tensor:
@@ -109,7 +113,9 @@ def open_model(
     for tower, parts in _PARTS.items():
         if tower not in towers:
             _drop(module, parts)
-    return OpenClipModule(module.eval().to(device=device, dtype=dtype))
+    # open_clip's own text towers add the positions of the whole context.
+    context = None if config.text_model else config.context
+    return OpenClipModule(module.eval().to(device=device, dtype=dtype), context)
 
 
 def build_module(config: OpenClipConfig) -> nn.Module:
