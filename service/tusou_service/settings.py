@@ -76,6 +76,12 @@ class Settings(BaseSettings):
         "be the same. Of an ensemble, the models that have moved, with commas.",
     )
 
+    trust_remote_code: bool = Field(
+        default=False,
+        description="Whether the code in a model's own folder may run, with the rights of the "
+        "service.",
+    )
+
     image_queries: ImagePolicy = Field(
         default="auto",
         description="Queries with images: off, lazy (the first one loads the image tower), on; "

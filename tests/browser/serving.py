@@ -41,7 +41,14 @@ class Site:
 
 
 @contextmanager
-def serving(bundle: Path, log: Path, *, port: str = "0", **settings: str) -> Iterator[Site]:
+def serving(
+    bundle: Path,
+    log: Path,
+    *,
+    port: str = "0",
+    start_seconds: float = _START_SECONDS,
+    **settings: str,
+) -> Iterator[Site]:
     """Serve a bundle until the block ends, by default on a free port."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("TUSOU_")}
     command = [sys.executable, "-m", "tusou", "serve", str(bundle), "--port", port]
@@ -51,14 +58,18 @@ def serving(bundle: Path, log: Path, *, port: str = "0", **settings: str) -> Ite
     ):
         try:
             site = Site(f"http://127.0.0.1:{_port(process, log)}", bundle)
-            _wait(process, lambda: _is_ready(site))
+            _wait(process, lambda: _is_ready(site), start_seconds)
             yield site
         finally:
             process.kill()  # no request is in flight
 
 
-def _wait(process: subprocess.Popen[bytes], done: Callable[[], object]) -> None:
-    until = monotonic() + _START_SECONDS
+def _wait(
+    process: subprocess.Popen[bytes],
+    done: Callable[[], object],
+    seconds: float = _START_SECONDS,
+) -> None:
+    until = monotonic() + seconds
     while not done():
         assert process.poll() is None, "the service ended"
         assert monotonic() < until, "the service did not start"

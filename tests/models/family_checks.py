@@ -22,6 +22,7 @@ from tusou.images.preprocess import open_image, to_pixels
 
 LEAST_COSINE = 0.99999
 ITEMS = 40
+START_SECONDS = 300.0  # of a service: the libraries are imported slowly where cores are shared
 # Batches are summed in another order than single texts: single precision leaves this.
 ROUNDING = 2e-6
 
@@ -110,7 +111,9 @@ def check_commands(model: Path, folder: Path, *options: str, **settings: str) ->
     assert percent["hit@1"] == round(100 * sum(hits) / len(hits), 2)
     options_of_service = {"TUSOU_DEVICE": "cpu", "TUSOU_PRECISION": "fp32", **settings}
     with (
-        serving(bundle, folder / "service.log", **options_of_service) as site,
+        serving(
+            bundle, folder / "service.log", start_seconds=START_SECONDS, **options_of_service
+        ) as site,
         httpx.Client(
             base_url=site.url, timeout=60, headers={"X-Request-Timeout-Ms": "30000"}
         ) as client,

@@ -12,6 +12,7 @@ from typing import Annotated, NoReturn, cast
 import typer
 
 from tusou import __version__
+from tusou.cli.model_options import MODEL_VERBS, with_model_options
 from tusou.cli.output import Terminated, print_io_error
 from tusou.cli.verbosity import with_verbosity
 from tusou.core.errors import InsufficientMemory, MissingDependency
@@ -150,6 +151,8 @@ def _app(called: str | None) -> typer.Typer:
     }
     for verb, (target, summary) in VERBS.items():
         function = LazyImport(target).load() if verb == called else _listed(summary)
+        if verb == called and verb in MODEL_VERBS:
+            function = with_model_options(cast("Callable[..., None]", function))
         epilog = _epilog(verb) if verb == called else None
         group, _, name = verb.rpartition(" ")
         parent = groups[group] if group else app

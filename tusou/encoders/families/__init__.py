@@ -9,11 +9,12 @@ from tusou.encoders.families.clip import Clip
 from tusou.encoders.families.dual_encoder import DualEncoder
 from tusou.encoders.families.metaclip2 import MetaClip2
 from tusou.encoders.families.open_clip import OpenClip
+from tusou.encoders.families.remote import Remote
 from tusou.encoders.families.siglip import Siglip
 from tusou.encoders.forms.foreign_folders import describe_type
 from tusou.encoders.model_folder import ModelFolder
 
-# In the order in which they are asked.
+# In the order in which they are asked; a model's own code is the last resort.
 FAMILIES: tuple[Family, ...] = (
     Clip(),
     ChineseClip(),
@@ -22,6 +23,7 @@ FAMILIES: tuple[Family, ...] = (
     MetaClip2(),
     DualEncoder(),
     OpenClip(),
+    Remote(),
 )
 
 

@@ -53,7 +53,7 @@ def read_image_settings(folder: ModelFolder, defaults: Mapping[str, Any]) -> Ima
 
     `defaults` are those of the processor's class, for what its file leaves out.
     """
-    settings = {**defaults, **_read_processor(folder)}
+    settings = {**defaults, **read_processor(folder)}
     if not settings["do_resize"]:
         raise BadModel(f"{folder.path}: its images are not resized, and must be of one size")
     scale = settings["rescale_factor"] if settings["do_rescale"] else 1.0
@@ -67,7 +67,8 @@ def read_image_settings(folder: ModelFolder, defaults: Mapping[str, Any]) -> Ima
     )
 
 
-def _read_processor(folder: ModelFolder) -> dict[str, Any]:
+def read_processor(folder: ModelFolder) -> dict[str, Any]:
+    """Return the content of the file about the image processor; BadModel without one."""
     if (folder.path / _IMAGES).is_file():
         return folder.read_json(_IMAGES)
     if (folder.path / _BOTH).is_file():

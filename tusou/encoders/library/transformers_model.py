@@ -8,13 +8,16 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 from transformers import AutoModel, AutoTokenizer
+from transformers.dynamic_module_utils import get_class_from_dynamic_module
 from transformers.utils import logging
 
 from tusou.bundle.model_record import EncoderRecord
-from tusou.core.errors import BadModel
+from tusou.core.errors import BadModel, MissingDependency
 from tusou.encoders.architecture import Tower
 from tusou.encoders.base import Weights
+from tusou.encoders.families.remote import REMOTE, config_class, model_class
 from tusou.encoders.library.base import BOTH
+from tusou.encoders.model_folder import ModelFolder
 
 # The parts of a model that only one of its towers needs begin with these.
 _PREFIXES = {"text": ("text",), "image": ("vision", "visual")}
@@ -70,16 +73,19 @@ class TransformersTokenizer:
 
 def open_model(
     weights: Weights,
-    _: EncoderRecord,
+    record: EncoderRecord,
     towers: Sequence[Tower],
     dtype: torch.dtype,
     device: torch.device,
 ) -> TransformersModel:
     """Load a folder's model, and keep the towers that are asked for; BadModel."""
     with loading(weights.name):
-        module, report = AutoModel.from_pretrained(
-            weights.path, local_files_only=True, dtype=dtype, output_loading_info=True
+        loader, options = _loader(weights, record)
+        module, report = loader.from_pretrained(
+            weights.path, local_files_only=True, dtype=dtype, output_loading_info=True, **options
         )
+        for name in ("get_text_features", "get_image_features"):
+            getattr(module, name)
     missing = sorted(report["missing_keys"])
     if missing:
         raise BadModel(f"{weights.name} has no tensor {missing[0]!r}: it is damaged or incomplete")
@@ -92,8 +98,21 @@ def open_model(
 def open_tokenizer(weights: Weights, record: EncoderRecord) -> TransformersTokenizer:
     """Load a folder's tokenizer; BadModel."""
     with loading(weights.name):
-        tokenizer = AutoTokenizer.from_pretrained(weights.path, local_files_only=True)
+        _, options = _loader(weights, record)
+        tokenizer = AutoTokenizer.from_pretrained(weights.path, local_files_only=True, **options)
     return TransformersTokenizer(tokenizer, record.context_length)
+
+
+def _loader(weights: Weights, record: EncoderRecord) -> tuple[Any, dict[str, object]]:
+    """Return the class that loads a model, and the options for its code, if it has any."""
+    if record.family != REMOTE:
+        return AutoModel, {"trust_remote_code": False}
+    folder = weights.file
+    assert isinstance(folder, ModelFolder)
+    path = str(folder.path)
+    config = get_class_from_dynamic_module(config_class(folder), path, local_files_only=True)
+    options = {"config": config.from_pretrained(path), "trust_remote_code": True}
+    return get_class_from_dynamic_module(model_class(folder), path, local_files_only=True), options
 
 
 def _features(output: object) -> Tensor:
@@ -120,6 +139,9 @@ def loading(name: str) -> Iterator[None]:
     logging.disable_progress_bar()
     try:
         yield
+    except ImportError as error:  # of packages that a model's code needs
+        reason = " ".join(str(error).split())
+        raise MissingDependency(f"the code of {name} cannot run here: {reason}") from error
     except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError) as error:
         reason = str(error).partition("\n")[0]
         raise BadModel(f"transformers cannot load {name}: {reason}") from error
