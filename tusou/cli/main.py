@@ -84,6 +84,10 @@ VERBS: dict[str, tuple[str, str]] = {
         "tusou_lab.evalset.cli:judge",
         "Grade the drawn pairs; goes on where it was stopped.",
     ),
+    "evalset review": (
+        "tusou_lab.evalset.cli:review",
+        "Let people check a sample, on a page that needs no network.",
+    ),
     "evalset agree": (
         "tusou_lab.evalset.cli:agree",
         "Compare the judges of a set with each other and with themselves.",

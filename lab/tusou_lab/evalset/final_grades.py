@@ -15,11 +15,11 @@ Pair = tuple[int, ItemId]
 def final_grades(judgments: Iterable[Judgment], judge: str | None) -> dict[Pair, int]:
     """Return the grade of every pair that has one.
 
-    Where people graded a pair, theirs count. Elsewhere those of `judge` do, or of the only judge
-    that is not a person. Raises InvalidRequest where several could be meant, and BadDataset
-    without any grade.
+    Where people graded a pair, the last grade of each counts. Elsewhere those of `judge` do, or of
+    the only judge that is not a person. Raises InvalidRequest where several could be meant, and
+    BadDataset without any grade.
     """
-    graded = [each for each in judgments if each.grade is not None]
+    graded = _last_of_people(each for each in judgments if each.grade is not None)
     machine = _pick_judge({each.judge for each in graded}, judge)
     by_people: dict[Pair, list[int]] = defaultdict(list)
     by_judge: dict[Pair, list[int]] = defaultdict(list)
@@ -34,6 +34,15 @@ def final_grades(judgments: Iterable[Judgment], judge: str | None) -> dict[Pair,
     if not grades:
         raise BadDataset("nothing is judged yet: run `tusou evalset judge` or `review`")
     return grades
+
+
+def _last_of_people(judgments: Iterable[Judgment]) -> list[Judgment]:
+    """Return the judgments with the last one alone of each person and pair."""
+    last: dict[tuple[object, ...], Judgment] = {}
+    for each in judgments:
+        repeat = 0 if each.judge.startswith(PERSON) else each.repeat
+        last[each.judge, each.query_id, each.item_id, repeat] = each
+    return list(last.values())
 
 
 def _pick_judge(names: set[str], judge: str | None) -> str | None:
