@@ -67,21 +67,22 @@ def info(
     path: Annotated[
         str,
         typer.Argument(
-            metavar="BUNDLE|CHECKPOINT",
-            help="Bundle folder or s3://BUCKET/PREFIX, or a checkpoint (.pt).",
+            metavar="BUNDLE|MODEL",
+            help="Bundle folder or s3://BUCKET/PREFIX; a checkpoint, a model folder, or demo.",
         ),
     ],
     as_json: _Json = False,
 ) -> None:
-    """Show what a bundle holds, or how a checkpoint is built and was trained."""
-    from tusou_indexer.show import show_bundle, show_checkpoint
+    """Show what a bundle holds, or what a model is and how it was trained."""
+    from tusou_indexer.show import is_model, show_bundle, show_model
 
+    if is_model(path):
+        with plain_errors():
+            show_model(path, as_json=as_json)
+        return
     location = _location(path)
     with plain_errors():
-        if isinstance(location, Path) and location.is_file():
-            show_checkpoint(location, as_json=as_json)
-        else:
-            show_bundle(location, as_json=as_json)
+        show_bundle(location, as_json=as_json)
 
 
 def verify(

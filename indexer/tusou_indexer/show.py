@@ -1,22 +1,35 @@
-"""The output of `tusou info`: what a bundle holds, or how a checkpoint was trained."""
+"""The output of `tusou info`: what a bundle holds, or what a model is."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
 import typer
 
-from tusou.bundle.bundle import Bundle
+from tusou.bundle.bundle import CURRENT, Bundle
 from tusou.bundle.location import BundleLocation
 from tusou.bundle.manifest import IndexRecord, Manifest
 from tusou.bundle.model_record import Model
 from tusou.bundle.reuse_record import read_reuse
 from tusou.cli.output import print_json
-from tusou.encoders.checkpoint_info import describe_checkpoint
+from tusou.encoders import DEMO
+from tusou.encoders.forms.foreign_folders import describe_foreign_folder
+from tusou.encoders.model_folder import is_model_folder
+from tusou.encoders.model_info import describe_model
 
 
-def show_checkpoint(path: Path, *, as_json: bool) -> None:
-    """Print how a checkpoint is built and was trained; BadModel."""
-    described = describe_checkpoint(path)
+def is_model(text: str) -> bool:
+    """Return whether the argument is a model on this machine, or something in place of one."""
+    path = Path(text).expanduser()
+    if text == DEMO or path.is_file():
+        return True
+    if not path.is_dir() or (path / CURRENT).exists():
+        return False
+    return is_model_folder(path) or describe_foreign_folder(path) is not None
+
+
+def show_model(model: str, *, as_json: bool) -> None:
+    """Print how a model is built, and what it was converted from and trained on; BadModel."""
+    described = describe_model(model)
     if as_json:
         print_json(described.as_json())
     else:

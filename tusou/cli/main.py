@@ -48,7 +48,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "embed": ("tusou_indexer.embed_cli:embed", "Write vectors and their ids into files."),
     "compact": ("tusou_indexer.cli:compact", "Write live changes into the next version."),
     "stages": ("tusou_indexer.stages_cli:stages", "Change what happens after the index search."),
-    "info": ("tusou_indexer.cli:info", "Describe a bundle, or a checkpoint and its training."),
+    "info": ("tusou_indexer.cli:info", "Describe a bundle, or a model and its training."),
     "verify": ("tusou_indexer.cli:verify", "Check every byte of a bundle."),
     "push": ("tusou_indexer.cli:push", "Copy a bundle into a store that speaks S3."),
     "serve": ("tusou_service.cli:serve", "Answer queries over HTTP."),

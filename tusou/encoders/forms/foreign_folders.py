@@ -77,7 +77,9 @@ _WITHOUT_CONFIG = (
 
 _TEXT_ALONE = "a text tower alone"
 _IMAGE_ALONE = "an image tower alone"
-_TOGETHER = "put it together with a tower of the other kind"
+_TOGETHER = (
+    "put it together with one of the other kind, `tusou convert-model --text DIR --image DIR`"
+)
 # Of config.json's model_type; each begins with one of these.
 _TYPES = {
     "chinese_clip_text": _TEXT_ALONE,
