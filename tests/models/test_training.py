@@ -1,14 +1,27 @@
 """Models of other families are fine-tuned by ten steps from a tiny one, in each mode."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
+from tiny_models import save_tiny_model
+from tusou_lab.convert_model.run import convert_model
+from tusou_lab.reproduce.published import family_of
 
-from tests.models import test_siglip
+from tests.models import test_multilingual, test_open_clip, test_siglip
 from tests.models.family_checks import LibraryVectors
 from tests.models.tiny import save_tiny_siglip, save_tiny_siglip2
+from tests.models.tiny_multilingual import (
+    save_tiny_alt_clip,
+    save_tiny_metaclip2,
+    save_tiny_nllb_clip,
+    save_tiny_open_clip,
+    save_tiny_xlm_roberta_clip,
+)
 from tests.models.training_checks import (
     check_adapters,
     check_forward,
@@ -16,6 +29,9 @@ from tests.models.training_checks import (
     check_resumption,
     check_training,
 )
+from tusou.core.errors import InvalidRequest
+from tusou.encoders import find_weights
+from tusou.encoders.cross.towers import new_shape
 
 pytestmark = [pytest.mark.models, pytest.mark.timeout(600)]
 
@@ -29,8 +45,47 @@ class TrainedFamily:
     loss: str
 
 
+def save_tiny_chinese_clip_folder(folder: Path) -> Path:
+    """Save a Chinese-CLIP as transformers has it; it is trained through cn_clip's network."""
+    checkpoint = folder.with_suffix(".pt")
+    convert_model(str(save_tiny_model(checkpoint)), "transformers", folder)
+    return folder
+
+
+def chinese_clip_of(folder: Path) -> LibraryVectors:
+    """Return the vectors of transformers' ChineseCLIPModel."""
+    import torch
+    from transformers import AutoModel, AutoTokenizer, ChineseCLIPImageProcessorPil
+
+    module = AutoModel.from_pretrained(folder).eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    processor = ChineseCLIPImageProcessorPil.from_pretrained(folder)
+
+    def texts(texts: Sequence[str]) -> np.ndarray[Any, Any]:
+        tokens = tokenizer(
+            list(texts), padding=True, truncation=True, max_length=52, return_tensors="pt"
+        )
+        with torch.inference_mode():
+            vectors = module.get_text_features(**tokens)
+        return getattr(vectors, "pooler_output", vectors).numpy()
+
+    def images(images: Sequence[Image.Image]) -> np.ndarray[Any, Any]:
+        pixels = processor(images=list(images), return_tensors="pt")
+        with torch.inference_mode():
+            vectors = module.get_image_features(**pixels)
+        return getattr(vectors, "pooler_output", vectors).numpy()
+
+    return LibraryVectors(texts, images)
+
+
 FAMILIES = {
     "siglip": TrainedFamily(save_tiny_siglip, test_siglip.library_of, "sigmoid"),
+    "alt_clip": TrainedFamily(save_tiny_alt_clip, test_multilingual.library_of, "softmax"),
+    "chinese_clip": TrainedFamily(save_tiny_chinese_clip_folder, chinese_clip_of, "softmax"),
+    "metaclip2": TrainedFamily(save_tiny_metaclip2, test_multilingual.library_of, "softmax"),
+    "nllb_clip": TrainedFamily(save_tiny_nllb_clip, test_open_clip.library_of, "softmax"),
+    "open_clip": TrainedFamily(save_tiny_open_clip, test_open_clip.library_of, "softmax"),
+    "xlm_r_clip": TrainedFamily(save_tiny_xlm_roberta_clip, test_open_clip.library_of, "softmax"),
     "siglip2": TrainedFamily(save_tiny_siglip2, test_siglip.library_of, "sigmoid"),
 }
 
@@ -72,3 +127,10 @@ def test_a_killed_run_resumes_to_the_same_weights(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: dict[str, object]
 ) -> None:
     check_resumption(model, tmp_path, monkeypatch, **mode)
+
+
+def test_what_is_for_chinese_clip_alone_is_refused(tmp_path: Path) -> None:
+    weights = find_weights(str(save_tiny_siglip(tmp_path / "siglip")))
+    assert family_of(weights) is None
+    with pytest.raises(InvalidRequest, match="towers of Chinese-CLIP"):
+        new_shape(weights, 2)

@@ -67,8 +67,7 @@ def check_training(
     check_parity(out, library_of(out))
     before, after = encode_texts(model, TEXTS), encode_texts(out, TEXTS)
     assert (before * after).sum(axis=1).min() < 0.999
-    kept = {path.name for path in out.iterdir()}
-    assert kept == {path.name for path in model.iterdir()}
+    assert {path.name for path in out.iterdir()} == {path.name for path in model.iterdir()}
     pool, bundle = toy_data() / "MR_valid_imgs.tsv", folder / "bundle"
     tusou("index", str(pool), "--out", str(bundle), "--model", str(out), "--device", "cpu")
     manifest = Bundle.open(bundle).manifest

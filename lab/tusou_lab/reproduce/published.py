@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias
 
 from tusou.encoders import MODELS, Weights, resolve_encoder
 from tusou.encoders.architecture import ImageShape
+from tusou.encoders.families.chinese_clip import ChineseClip
 
 Training: TypeAlias = Literal["zero-shot", "fine-tuned"]
 
@@ -66,8 +67,11 @@ def family_of(weights: Weights) -> str | None:
     """Return the published architecture that a checkpoint has, by name or by shape."""
     if weights.name in MODELS:
         return weights.name
-    shape = resolve_encoder(weights, "image", "cpu").shape
-    assert isinstance(shape, ImageShape)
+    resolved = resolve_encoder(weights, "image", "cpu")
+    shape, record = resolved.shape, resolved.record
+    # CLIP's towers have the shapes of Chinese-CLIP's.
+    if not isinstance(shape, ImageShape) or (record and record.family != ChineseClip.name):
+        return None
     return _SHAPES.get(_key(shape))
 
 

@@ -18,11 +18,13 @@ def train(
         typer.Argument(help="DATA#SPLIT to validate on; the valid split of DATA by default."),
     ] = None,
     *,
-    out: Annotated[Path, typer.Option(help="Checkpoint to write: the best epoch on valid.")],
+    out: Annotated[
+        Path, typer.Option(help="Checkpoint or folder to write: the best epoch on valid.")
+    ],
     model: Annotated[
         str | None,
         typer.Option(
-            help="demo, a cn_clip name or .pt to fine-tune; a .json to train from scratch."
+            help="MODEL of any family to fine-tune; a .json of cn_clip to train from scratch."
         ),
     ] = None,
     task: Annotated[

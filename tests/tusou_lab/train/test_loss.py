@@ -1,8 +1,11 @@
-"""The training loss: equal to that of cn_clip unless pairs share a correct image."""
+"""The losses: that of cn_clip unless pairs share a correct image, and that of SigLIP."""
 
+from math import exp, log1p
+
+import pytest
 import torch
 from torch.nn.functional import cross_entropy, normalize
-from tusou_lab.train.loss import contrastive_loss
+from tusou_lab.train.loss import contrastive_loss, sigmoid_loss
 
 SCALE = torch.tensor(14.3)
 
@@ -43,3 +46,17 @@ def test_gradient_of_a_perfect_batch_is_zero_only_with_shared_targets() -> None:
     texts = torch.eye(16)[[0, 0]] + torch.eye(16)[[2, 2]]
     contrastive_loss(images, texts, SCALE, torch.ones(2, 2, dtype=torch.bool)).backward()
     torch.testing.assert_close(images.grad, torch.zeros(2, 16))
+
+
+def test_sigmoid_loss_is_the_cross_entropy_of_every_pair() -> None:
+    images, texts = torch.eye(2), torch.tensor([[1.0, 0.0], [0.6, 0.8]])
+    correct = torch.eye(2, dtype=torch.bool)
+    loss = sigmoid_loss(images, texts, torch.tensor(2.0), torch.tensor([-1.0]), correct)
+    # The logits are 2 * cosine - 1; a pair that is not correct counts with the opposite sign.
+    right, wrong = (1.0, 0.6), (-1.0, 0.2)
+    expected = sum(log1p(exp(-z)) for z in right) + sum(log1p(exp(z)) for z in wrong)
+    assert loss.item() == pytest.approx(expected / 2, rel=1e-6)
+    everything = torch.ones(2, 2, dtype=torch.bool)
+    unbiased = sigmoid_loss(images, texts, torch.tensor(2.0), None, everything)
+    cosines = (1.0, 0.0, 0.6, 0.8)
+    assert unbiased.item() == pytest.approx(sum(log1p(exp(-2 * c)) for c in cosines) / 2, rel=1e-6)

@@ -14,6 +14,8 @@ from tusou.encoders.base import Weights
 from tusou.encoders.checkpoint import TensorReader, read_weights
 from tusou.encoders.cross.network import pool_tokens
 from tusou.encoders.cross.shape import CrossShape, shape_over
+from tusou.encoders.families import find_family
+from tusou.encoders.families.chinese_clip import ChineseClip
 from tusou.encoders.select_backend import resolve_encoder
 from tusou.encoders.torch.encoder import to_input
 from tusou.encoders.torch.towers import ImageTower, TextTower, pack_texts
@@ -22,9 +24,14 @@ _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def new_shape(weights: Weights, layers: int) -> CrossShape:
-    """Return the shape of a new cross-encoder over the towers of a checkpoint."""
-    text = resolve_encoder(weights, "text", "cpu").shape
-    image = resolve_encoder(weights, "image", "cpu").shape
+    """Return the shape of a new cross-encoder; InvalidRequest for another family's towers."""
+    family = find_family(weights)
+    if family.name != ChineseClip.name:
+        raise InvalidRequest(
+            "A cross-encoder is trained over the towers of Chinese-CLIP, and the bundle's model is "
+            f"of the family {family.name}."
+        )
+    text, image = family.read_shape(weights, "text"), family.read_shape(weights, "image")
     assert isinstance(text, TextShape)
     assert isinstance(image, ImageShape)
     return shape_over(text, image, layers)

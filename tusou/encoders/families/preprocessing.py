@@ -17,7 +17,7 @@ _IMAGES = "preprocessor_config.json"
 _BOTH = "processor_config.json"  # since version 5 with the settings of images inside
 _TOKENIZER = "tokenizer_config.json"
 # The files of tokenizers, of all kinds.
-_TOKENIZER_FILES = (
+TOKENIZER_FILES = (
     "added_tokens.json",
     "merges.txt",
     "sentencepiece.bpe.model",
@@ -136,7 +136,7 @@ def tokenizer_digest(folder: ModelFolder) -> str:
 
 def digest_tokenizer(folder: Path) -> str:
     """Return that digest of the tokenizer in any folder; BadModel without one."""
-    files = [folder / name for name in _TOKENIZER_FILES if (folder / name).is_file()]
+    files = [folder / name for name in TOKENIZER_FILES if (folder / name).is_file()]
     if not files:
         raise BadModel(
             f"{folder} has no tokenizer: copy the model's tokenizer.json, or the vocabulary "

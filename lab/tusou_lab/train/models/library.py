@@ -38,6 +38,7 @@ WriteModel: TypeAlias = Callable[[Weights, nn.Module, Path], None]
 
 _WRITERS = {
     "transformers": LazyImport("tusou_lab.train.models.transformers_folder:write_transformers"),
+    "open_clip": LazyImport("tusou_lab.train.models.open_clip_folder:write_open_clip"),
 }
 
 
