@@ -13,6 +13,7 @@ from torch.nn.functional import normalize
 from tusou.bundle.model_record import EncoderRecord
 from tusou.core.lazy_import import LazyImport
 from tusou.encoders.base import Tokens, Weights
+from tusou.encoders.families.dual_encoder import PROJECTIONS, untrained_note
 from tusou.encoders.library.base import open_library_model
 from tusou.encoders.library.tokenizer import LibraryTextTokenizer
 from tusou_lab.train.files import replace_model_folder
@@ -32,6 +33,8 @@ _HEAD = (
     "text.proj",
     "text.text_projection",
 )
+# The random parameters of a model that was put together of two towers.
+_FRESH = frozenset({*PROJECTIONS, "logit_scale"})
 
 # Writes a network into an empty folder, with what else is in the folder or beside the checkpoint.
 WriteModel: TypeAlias = Callable[[Weights, nn.Module, Path], None]
@@ -59,6 +62,7 @@ class LibraryTrainable:
             # Only a model for the sigmoid loss has a bias.
             loss="softmax" if self._bias is None else "sigmoid",
             has_vit=not any(isinstance(part, nn.BatchNorm2d) for part in self.network.modules()),
+            fresh=_FRESH if untrained_note(weights) else frozenset(),
         )
         self._limit = _MAX_LOG_SCALE
         if self._scale is not None:
