@@ -18,6 +18,12 @@ _BATCH_SIZE = 256
 
 def validate(model: TrainableModel, split: TrainingSplit, device: torch.device) -> dict[str, float]:
     """Return hit@1, hit@5, hit@10 and their mean by exact search over the split, in percent."""
+    scores = score(rank(model, split, device))
+    return {name: 100 * scores[name] for name in METRICS}
+
+
+def rank(model: TrainableModel, split: TrainingSplit, device: torch.device) -> list[JudgedRanking]:
+    """Return the ten best images of each query, by exact search over the split."""
     model.network.eval()
     with torch.inference_mode():
         images = torch.cat(
@@ -27,12 +33,10 @@ def validate(model: TrainableModel, split: TrainingSplit, device: torch.device) 
             [normalize(model.encode_texts(rows.to(device))) for rows in _batches(split.tokens)]
         )
         best = (queries @ images.t()).topk(min(KS[-1], len(images))).indices
-    judged = [
+    return [
         JudgedRanking(ranked, correct.tolist())
         for ranked, correct in zip(best.tolist(), split.correct, strict=True)
     ]
-    scores = score(judged)
-    return {name: 100 * scores[name] for name in METRICS}
 
 
 def _batches(rows: NDArray[np.uint8] | NDArray[np.int64]) -> Iterator[Tensor]:
