@@ -13,6 +13,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ def _measure_gain(folder: Path, pairs: int, epochs: int) -> dict[str, object]:
     sizes = {"train": (pairs, pairs), "valid": (500, 250), "test": (2000, 1000)}
     splits = [SplitSize(name, *size) for name, size in sizes.items()]
     write_toy(data, splits, 3, workers=2, difficulty=HARD)
-    figures: dict[str, object] = {"before": _in_process(lambda: _search("demo", data))}
+    figures: dict[str, object] = {"before": _in_process(partial(_search, "demo", data))}
 
     def run(out: Path, mode: dict[str, Any]) -> dict[str, object]:
         # Ten times the default suits a model of this size; adapters take ten times more.
@@ -73,7 +74,7 @@ def _measure_gain(folder: Path, pairs: int, epochs: int) -> dict[str, object]:
 
     for number, (name, mode) in enumerate(_MODES.items()):
         out = folder / f"{number}.pt"
-        figures[name] = _in_process(lambda out=out, mode=mode: run(out, mode))
+        figures[name] = _in_process(partial(run, out, mode))
     return figures
 
 
@@ -81,13 +82,18 @@ def _measure_cost(folder: Path, steps: int) -> dict[str, object]:
     data, model = folder / "steps", folder / "vit-b-16.pt"
     pairs = steps * _STEP_PAIRS
     write_toy(data, [SplitSize("train", pairs, pairs), SplitSize("valid", 12, 4)], 3)
-    _in_process(lambda: {"": save_random_model(model)})
+    _in_process(partial(_save_model, model))
     figures: dict[str, object] = {"steps": steps, "pairs of a step": _STEP_PAIRS}
     for number, (name, mode) in enumerate(_MODES.items()):
         spec = TrainSpec(str(model), 1, _STEP_PAIRS, 5e-5, 0.001, 0, "fp32", **mode)
         out = folder / f"steps-{number}.pt"
-        figures[name] = _in_process(lambda spec=spec, out=out: _train(data, spec, out))
+        figures[name] = _in_process(partial(_train, data, spec, out))
     return figures
+
+
+def _save_model(path: Path) -> dict[str, object]:
+    save_random_model(path)
+    return {}
 
 
 def _train(data: Path, spec: TrainSpec, out: Path) -> dict[str, object]:
