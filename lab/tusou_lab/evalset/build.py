@@ -3,7 +3,7 @@
 import json
 from base64 import b64encode
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from tusou.evaluation.judged_set import PRELS, QUERIES
 from tusou_lab.evalset.final_grades import Pair, final_grades
 from tusou_lab.evalset.judge import JUDGMENTS, PAIRS
 from tusou_lab.evalset.plan import PlannedQuery
+from tusou_lab.evalset.pool_bias import DEPTH, SystemBias, measure_bias
 from tusou_lab.evalset.set_folder import SetFolder
 
 CARD = "README.md"
@@ -36,6 +37,7 @@ class SetReport:
     without_correct: int  # queries for which no correct item was judged
     unjudged: int  # drawn pairs without a grade
     images: int
+    bias: tuple[SystemBias, ...]  # of each pooled system
 
 
 def build_set(
@@ -83,6 +85,7 @@ def build_set(
         sum(not items for items in correct.values()),
         len(pairs) - judged_pairs,
         count,
+        tuple(measure_bias(pairs, grades, correct_from)),
     )
     card = format_card(folder.plan(), design, grades, report, correct_from)
     write_file(out / CARD, card.encode())  # written last: it marks the set as whole
@@ -149,6 +152,9 @@ An evaluation set made by `tusou evalset` (Tusou {__version__}).
   one. Plain metrics count those as incorrect: read `judged@k` beside them, and estimates for the
   whole pool as `estimated_precision@k` and `estimated_recall@k`.
 
+| system | precision@{DEPTH} | if it had not been pooled |
+|---|---:|---:|
+{_bias_rows(report.bias)}
 | file | holds |
 |---|---|
 | `{QUERIES}` | the queries with their correct items among the judged ones |{images}
@@ -157,3 +163,11 @@ An evaluation set made by `tusou evalset` (Tusou {__version__}).
 
 `tusou evaluate BUNDLE --answers FOLDER` reads this folder.
 """
+
+
+def _bias_rows(bias: Iterable[SystemBias]) -> str:
+    rows = (
+        f"| {each.system} | {100 * each.precision:.2f} % | {100 * each.left_out:.2f} % |\n"
+        for each in bias
+    )
+    return "".join(rows)

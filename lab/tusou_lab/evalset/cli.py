@@ -292,3 +292,8 @@ def build(
     )
     if report.unjudged:
         typer.echo(f"{report.unjudged} drawn pairs have no grade")
+    for each in report.bias:
+        typer.echo(
+            f"{each.system}: precision@10 {100 * each.precision:.2f} %, "
+            f"{100 * each.left_out:.2f} % if it had not been pooled"
+        )

@@ -1,6 +1,7 @@
 """A set from its plan to its files, on drawn products whose attributes are the truth."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,7 @@ def test_the_files_say_how_they_were_made(folder: SetFolder, bundle: Path, tmp_p
     assert "# 服饰" in card
     assert "300 images" in card
     assert "MR_test_imgs.tsv" not in card
+    assert re.search(r"^\| bundle \| \d+\.\d\d % \| \d+\.\d\d % \|$", card, re.MULTILINE)
     rows = [
         json.loads(line)
         for line in (tmp_path / "out" / "MR_test_queries.jsonl").read_text().splitlines()

@@ -1,0 +1,49 @@
+"""The bias of a pool: what a system would lose if it had not been pooled itself."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tusou_lab.evalset.final_grades import Pair
+from tusou_lab.evalset.pool import PooledPair
+
+DEPTH = 10
+
+
+@dataclass(frozen=True, slots=True)
+class SystemBias:
+    """The precision@10 of a system with all judgments, and without those that it alone brought."""
+
+    system: str
+    precision: float
+    left_out: float
+
+    @property
+    def lost(self) -> float:
+        """The precision that a system like it, which was not pooled, would seem to lack."""
+        return self.precision - self.left_out
+
+
+def measure_bias(
+    pairs: Sequence[PooledPair], grades: Mapping[Pair, int], correct_from: int
+) -> list[SystemBias]:
+    """Leave every system out of the pool in turn; an item without a judgment counts as incorrect.
+
+    Pairs that were drawn without any system stay, as do those that another system found.
+    """
+    queries = {pair.query_id for pair in pairs}
+    found: dict[str, int] = defaultdict(int)
+    alone: dict[str, int] = defaultdict(int)
+    for pair in pairs:
+        if grades.get((pair.query_id, pair.item_id), 0) < correct_from:
+            continue
+        for system, rank in pair.ranks.items():
+            if rank <= DEPTH:
+                found[system] += 1
+                alone[system] += len(pair.ranks) == 1
+    total = DEPTH * len(queries)
+    systems = sorted({system for pair in pairs for system in pair.ranks})
+    return [
+        SystemBias(system, found[system] / total, (found[system] - alone[system]) / total)
+        for system in systems
+    ]
