@@ -192,9 +192,7 @@ def _build(
         independent = plan.kind == "images" and tower.device == "cpu"
         model = recipe.model.parts[number]
         versions = versions_with(reusable, plan.inputs, recipe, number)
-        matched = reuse_vectors(
-            plan, shards, versions, model.dim, progress, independent=independent
-        )
+        matched = reuse_vectors(plan, shards, versions, tower, progress, independent=independent)
         encoded = max(encoded, _embed(spec, plan, shards, matched, tower, model, progress))
     manifest = write_bundle(plan, store, recipe, work / "version", attributes)
     check_failures(spec.max_bad, manifest.counts, work / "version")

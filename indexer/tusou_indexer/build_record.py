@@ -5,6 +5,7 @@ from dataclasses import replace
 from itertools import chain
 
 from tusou.bundle.manifest import ReusedVectors
+from tusou.bundle.model_record import EncoderRecord
 from tusou.bundle.shards import ReusedRows, Shard
 from tusou.core.ids import ItemKind
 from tusou.encoders import join_names, split_names
@@ -24,10 +25,29 @@ Encoding = dict[str, str | int]
 _MODEL_KEYS = ("device", "precision", "backend")
 
 
-def describe_preprocessing(kind: ItemKind, steps: str) -> str:
-    """Return the manifest's record of the preprocessing of items."""
+def describe_preprocessing(
+    kind: ItemKind, steps: str, encoders: Iterable[EncoderRecord | None]
+) -> str:
+    """Return the manifest's record of the preprocessing of items, by one model or several."""
     before = "" if kind == "texts" or steps == "none" else f"{steps}; "
-    return before + PREPROCESSING[kind]
+    describe = _describe_texts if kind == "texts" else _describe_images
+    by_model = (describe(record) if record else PREPROCESSING[kind] for record in encoders)
+    return before + "; ".join(dict.fromkeys(by_model))
+
+
+def _describe_texts(record: EncoderRecord) -> str:
+    case = ", lower case" if record.lower_case else ""
+    return f"{record.family}: {record.tokenizer}{case}, {record.context_length} tokens"
+
+
+def _describe_images(record: EncoderRecord) -> str:
+    transform = record.transform
+    resize = f"square {transform.interpolation} resize"
+    if transform.fit == "crop":
+        shorter = transform.shorter_side or transform.side
+        resize = f"{transform.interpolation} resize of the shorter side to {shorter}, crop"
+    steps = ("RGB", resize) if transform.rgb_first else (resize, "RGB")
+    return f"{record.family}: {', then '.join(steps)}"
 
 
 def build_record(

@@ -131,7 +131,7 @@ def _export_source(
         **origin_record(kind, str(path.resolve()), model, spec.prompt),
         "split": split,
         "source_sha256": plan.sha256,
-        "preprocessing": describe_preprocessing(plan.kind, spec.prepare),
+        "preprocessing": describe_preprocessing(plan.kind, spec.prepare, [model.encoder]),
         "precision": resolved.precision,
         "backend": resolved.backend,
         "libraries": plan.inputs.libraries,

@@ -126,7 +126,8 @@ def why_not_reused(
     )
     differing = [] if has_model else ["precision"]
     differing += [key for key in keys if manifest.build.get(key) != ours.get(key)]
-    if manifest.preprocessing != describe_preprocessing(kind, inputs.prepare):
+    encoders = [model.encoder for model in manifest.model.parts]
+    if manifest.preprocessing != describe_preprocessing(kind, inputs.prepare, encoders):
         differing.append("preprocessing")
     if manifest.views != inputs.views:
         differing.append("views")

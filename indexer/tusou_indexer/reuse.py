@@ -24,7 +24,8 @@ from tusou.cli.progress import Progress
 from tusou.core.arrays import Ids, Vectors
 from tusou.core.errors import BadDataset, BadImage
 from tusou.core.unit_vectors import part_scale
-from tusou.encoders.tokenizer import ClipTokenizer
+from tusou.encoders import ResolvedEncoder
+from tusou.encoders.base import Tokenizer
 from tusou_indexer.build_inputs import BuildInputs
 from tusou_indexer.build_record import model_encoding
 from tusou_indexer.plan import Plan
@@ -92,15 +93,15 @@ def reuse_vectors(
     plan: Plan,
     store: ShardStore,
     found: Iterable[ReusableVersion],
-    dim: int,
+    encoder: ResolvedEncoder,
     progress: Progress,
     *,
     independent: bool,
 ) -> Mapping[int, MatchedRows]:
     """Store each shard whose items published versions hold; return what they hold of the others.
 
-    All versions in `found` are intact and encoded as the plan's build does, with one model whose
-    vectors have `dim` numbers; where several hold an item, the first is taken. `independent`:
+    All versions in `found` are intact and encoded as the plan's build does, with the model of
+    `encoder`; where several hold an item, the first is taken. `independent`:
     vectors do not depend on what shares their batch. Items that could not be used then are left to
     be encoded.
     """
@@ -109,10 +110,12 @@ def reuse_vectors(
     versions = list(found) if missing else []
     if not versions:
         return partial
+    tokenizer = cache(encoder.open_tokenizer)
+    dim = encoder.shape.embed_dim
     progress.begin("comparing", sum(len(plan.shard(number)) for number in missing))
     with ItemReader(plan.paths) as reader:
         for number in missing:
-            matched = _match(plan, number, reader, versions, independent=independent)
+            matched = _match(plan, number, reader, versions, tokenizer, independent=independent)
             if len(unmatched_rows(plan, number, matched)):
                 partial[number] = matched
             else:
@@ -126,6 +129,7 @@ def _match(
     number: int,
     reader: ItemReader,
     versions: Sequence[ReusableVersion],
+    tokenizer: Callable[[], Tokenizer],
     *,
     independent: bool,
 ) -> MatchedRows:
@@ -139,7 +143,8 @@ def _match(
             vectors.append((mine, version.vectors, keys[rows[mine]]))
             exact = _is_exact(version, plan, independent=independent)
             reused.append(ReusedRows(version.name, len(mine), version.encoding, exact))
-    truncated = _count_truncated([texts[row] for row in rows.tolist()]) if texts else 0
+    known = [texts[row] for row in rows.tolist()] if texts else []
+    truncated = sum(tokenizer().prepare(known).truncated) if known else 0
     start = plan.shard(number).start
     return MatchedRows(rows + start, checks[rows], contents[rows], vectors, reused, truncated)
 
@@ -178,15 +183,6 @@ def _is_exact(version: ReusableVersion, plan: Plan, *, independent: bool) -> boo
     """Return whether encoding the items again as a version did would give the same bytes."""
     same_source = version.manifest.source.sha256 == plan.source.sha256
     return version.same_digits and (independent or same_source)
-
-
-def _count_truncated(texts: Sequence[str]) -> int:
-    return sum(_tokenizer().prepare(texts).truncated)
-
-
-@cache
-def _tokenizer() -> ClipTokenizer:
-    return ClipTokenizer()
 
 
 def _sortable(contents: ContentDigests) -> _Digests:

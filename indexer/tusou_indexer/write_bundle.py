@@ -139,7 +139,9 @@ def write_bundle(
         items=plan.kind,
         source=plan.source,
         model=recipe.model,
-        preprocessing=describe_preprocessing(plan.kind, plan.inputs.prepare),
+        preprocessing=describe_preprocessing(
+            plan.kind, plan.inputs.prepare, [part.encoder for part in recipe.model.parts]
+        ),
         prompt=recipe.prompts[0] if len(recipe.prompts) == 1 else None,
         prompts=recipe.prompts if len(recipe.prompts) > 1 else (),
         views=plan.inputs.views,
