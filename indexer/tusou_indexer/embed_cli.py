@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from tusou.cli.hub_option import Hub, name_model
 from tusou.cli.output import plain_errors, print_json
 
 
@@ -20,8 +21,9 @@ def embed(
     out: Annotated[Path, typer.Option(help="Folder to write vectors.npy and ids.txt into.")],
     model: Annotated[
         str | None,
-        typer.Option(help="demo, a cn_clip name or a checkpoint (.pt); not for a bundle."),
+        typer.Option(help="MODEL: a name, a checkpoint, a folder...; not for a bundle."),
     ] = None,
+    hub: Hub = None,
     queries: Annotated[
         str | None,
         typer.Option(help="With a bundle: encode this query file as its service does."),
@@ -48,17 +50,17 @@ def embed(
     from tusou.cli.progress import progress
     from tusou_indexer.export_vectors import EmbedSpec, export_vectors
 
-    spec = EmbedSpec(
-        source,
-        model,
-        queries,
-        prompt,
-        device,
-        precision,
-        prepare,
-        interpret=not no_interpret,
-    )
     with plain_errors(resumes=True), progress() as bar:
+        spec = EmbedSpec(
+            source,
+            model and name_model(model, hub),
+            queries,
+            prompt,
+            device,
+            precision,
+            prepare,
+            interpret=not no_interpret,
+        )
         report = export_vectors(spec, out, bar, force=force)
     counts = report.counts
     if as_json:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from tusou.cli.hub_option import Hub, name_model
 from tusou.cli.output import plain_errors, print_json, renamed_option
 
 
@@ -20,10 +21,11 @@ def index(
     model: Annotated[
         list[str] | None,
         typer.Option(
-            help="demo, a cn_clip name such as ViT-B-16, or a checkpoint (.pt); several for an "
-            "ensemble."
+            help="MODEL: demo, a cn_clip name such as ViT-B-16, a checkpoint, a folder, or "
+            "OWNER/NAME of a hub; several for an ensemble."
         ),
     ] = None,
+    hub: Hub = None,
     weights: Annotated[
         str | None,
         typer.Option(help="Weights of several models in the score, such as 0.6,0.4; else equal."),
@@ -156,13 +158,13 @@ def index(
         "--hub-k": hub_k is not None,
         "--weights": weights is not None,
     }
-    models = model or []
     if vectors is not None and any(unused.values()):
         names = ", ".join(name for name, given in unused.items() if given)
         raise typer.BadParameter(f"{names}: not with --vectors, which are indexed as they are.")
-    if vectors is not None and len(models) > 1:
+    if vectors is not None and len(model or ()) > 1:
         raise typer.BadParameter("--model: with --vectors, one model at most encodes queries.")
     with plain_errors(resumes=True):
+        models = [name_model(each, hub) for each in model or ()]
         spec = BuildSpec(
             source or "",
             models[0] if models else "",

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from tusou.cli.hub_option import Hub
 from tusou.cli.output import plain_errors
 from tusou.cli.verbosity import verbosity
 
@@ -32,6 +33,7 @@ def serve(
     model: Annotated[
         str | None, typer.Option(help="The bundle's weights, if not where the bundle says.")
     ] = None,
+    hub: Hub = None,
     api_keys: Annotated[Path | None, typer.Option(help="File of API keys, one a line.")] = None,
     max_batch: Annotated[int | None, typer.Option(help="Queries in one pass.")] = None,
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
@@ -44,7 +46,12 @@ def serve(
 
     from tusou_service import factory, logging_config, server, supervisor
     from tusou_service.http.auth import ApiKeys, is_loopback
-    from tusou_service.settings import Settings, renamed_variables, unknown_variables
+    from tusou_service.settings import (
+        Settings,
+        choose_hub,
+        renamed_variables,
+        unknown_variables,
+    )
 
     if renamed := renamed_variables():
         for name, new_name in renamed.items():
@@ -64,6 +71,7 @@ def serve(
     log = logging.getLogger(__name__)
     for name in unknown_variables():
         log.warning("%s is not a setting and has no effect", name)
+    choose_hub(settings.hub)
     with plain_errors():
         keys = ApiKeys.read(settings.api_keys) if settings.api_keys else None
         code = supervisor.run(settings, partial(factory.make_parts, keys=keys))

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from tusou.bundle.location import BundleLocation, parse_location
+from tusou.bundle.model_record import HubName
 from tusou.core.errors import InvalidRequest
 from tusou.images.preprocess import MAX_MEGAPIXELS
 from tusou_service.engine.interfaces import LiveOptions
@@ -74,6 +75,16 @@ class Settings(BaseSettings):
         default=None,
         description="A model to use instead of the one that the bundle names; its weights must "
         "be the same. Of an ensemble, the models that have moved, with commas.",
+    )
+    hub: HubName | None = Field(
+        default=None,
+        description="The hub of models that are not on this machine, huggingface or modelscope; "
+        "empty: the one that the bundle's model is from, or huggingface.",
+    )
+    models: Path | None = Field(
+        default=None,
+        description="The folder for models that are downloaded; empty: ~/.cache/tusou/models, and "
+        "~/.cache/clip for the published ones.",
     )
 
     trust_remote_code: bool = Field(
@@ -330,6 +341,12 @@ def unknown_variables() -> list[str]:
 def isolate_processes() -> None:
     """Let the processes started from now on import nothing from the current folder."""
     os.environ["PYTHONSAFEPATH"] = "1"
+
+
+def choose_hub(hub: HubName | None) -> None:
+    """Let this process, and those started from now on, download models from a hub."""
+    if hub is not None:
+        os.environ["TUSOU_HUB"] = hub
 
 
 def share_metrics(folder: str) -> None:

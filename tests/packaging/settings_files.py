@@ -10,9 +10,9 @@ from tusou_service.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 # The container fixes these, or docker-compose.yml names them elsewhere.
-SET_ELSEWHERE = frozenset({"bundle", "host", "port", "publish", "api_keys"})
+SET_ELSEWHERE = frozenset({"bundle", "host", "port", "publish", "api_keys", "models"})
 # Explained by hand in .env.example.
-EXPLAINED = frozenset({"model", "open"})
+EXPLAINED = frozenset({"model", "hub", "open"})
 BLOCK = re.compile(r"(?<=# settings\n).*?(?=^ *# end of settings$)", re.MULTILINE | re.DOTALL)
 
 

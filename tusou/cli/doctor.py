@@ -20,7 +20,7 @@ def doctor(
     ] = Path(),
     as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
 ) -> None:
-    """Check this machine: Python, packages, processor, GPU, weights, disk, locale, proxies.
+    """Check this machine: Python, packages, processor, GPU, weights, hubs, disk, locale, proxies.
 
     Each problem is listed with what to do. Exits with 1 if one of them keeps Tusou from working.
     """

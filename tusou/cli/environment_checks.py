@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
-from typing import Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 from urllib.request import getproxies_environment
 
 from tusou import __version__
@@ -18,6 +18,9 @@ from tusou.core.errors import TusouError
 from tusou.core.hardware import cpu_features, describe_machine, is_x86
 from tusou.core.lazy_import import LazyImport
 from tusou.core.memory_budget import available_memory
+
+if TYPE_CHECKING:
+    from tusou.encoders.hubs.settings import HubSettings
 
 State = Literal["ok", "warning", "error"]
 
@@ -27,6 +30,7 @@ _MIN_DISK = 2 * _GIB  # the weights of ViT-B/16, converted, and a bundle
 _MIN_FILES = 4096  # for TUSOU_MAX_CONNECTIONS
 _PINNED = re.compile(r"([A-Za-z0-9._-]+)==([^ ;,]+)")
 
+_READ_HUBS = LazyImport("tusou.encoders.hubs.settings:read_settings")
 _PICK_DEVICE = LazyImport("tusou.encoders.devices:pick_device")
 _IMPORTED = {  # what loads native code: package -> a module of ours that imports it
     "PyTorch": LazyImport("tusou.encoders.torch.encoder:ClipTextEncoder"),
@@ -135,12 +139,29 @@ def _weights(_: Path) -> Iterator[EnvironmentFinding]:
     folder = Path("~/.cache/clip").expanduser()
     files = sorted(folder.glob("*.pt")) if folder.is_dir() else []
     names = ", ".join(f"{path.name} ({path.stat().st_size / 1e6:,.0f} MB)" for path in files)
-    remedy = f"`--model ViT-B-16` downloads it; without a network, copy it into {folder}"
+    remedy = (
+        "`--model ViT-B-16` downloads it, with `--hub modelscope` where huggingface.co cannot be "
+        f"reached; without a network, copy it into {folder}"
+    )
     yield (
         EnvironmentFinding("ok", "weights", names)
         if files
         else EnvironmentFinding("ok", "weights", "only the demo model", remedy)
     )
+
+
+def _hubs(_: Path) -> Iterator[EnvironmentFinding]:
+    """Show where models are downloaded from; nothing is sent."""
+    settings = cast("Callable[[], HubSettings]", _READ_HUBS.load())()
+    addresses = (f"{name} at {hub.endpoint}" for name, hub in settings.hubs.items())
+    chosen = f"{settings.default} unless --hub says otherwise ({', '.join(addresses)})"
+    downloaded = len(list(settings.folder.glob("*/*/*/CURRENT")))
+    yield EnvironmentFinding(
+        "ok", "hubs", f"{chosen}; {downloaded} models downloaded into {settings.folder}"
+    )
+    if settings.offline:
+        remedy = "unset HF_HUB_OFFLINE to download models"
+        yield EnvironmentFinding("warning", "hubs", "HF_HUB_OFFLINE forbids downloads", remedy)
 
 
 def _disk(folder: Path) -> Iterator[EnvironmentFinding]:
@@ -208,6 +229,7 @@ CHECKS: tuple[Check, ...] = (
     _memory,
     _gpu,
     _weights,
+    _hubs,
     _disk,
     _write_rights,
     _locale,

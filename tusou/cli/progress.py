@@ -18,25 +18,20 @@ from rich.progress import (
 from rich.progress import Progress as RichProgress
 
 from tusou.cli.verbosity import verbosity
+from tusou.core.progress import Progress, showing
+
+__all__ = [
+    "HiddenProgress",
+    "NoProgress",
+    "Progress",
+    "ProgressBars",
+    "ProgressDisplay",
+    "ProgressLines",
+    "progress",
+]
 
 # Seconds between two lines of a stage, where no bar can be drawn.
 _LINE_SECONDS = 15.0
-
-
-class Progress(Protocol):
-    """Receives the progress of long work, one stage after another."""
-
-    def begin(self, label: str, total: int, done: int = 0) -> None:
-        """Start a stage of `total` steps (0: unknown), of which `done` are already finished."""
-        ...
-
-    def advance(self, steps: int = 1, note: str = "") -> None:
-        """Count finished steps of the current stage; `note` stands beside the bar."""
-        ...
-
-    def notice(self, message: str) -> None:
-        """Print a message that does not belong to a stage."""
-        ...
 
 
 class NoProgress:
@@ -200,6 +195,7 @@ def progress() -> Iterator[ProgressDisplay]:
     else:
         display = ProgressLines()
     try:
-        yield display
+        with showing(display):
+            yield display
     finally:
         display.close()

@@ -17,8 +17,10 @@ class ModelWeights:
 
     @property
     def locations(self) -> tuple[str, ...]:
-        """The paths of the checkpoints."""
-        return tuple(str(member.path) for member in self.members)
+        """What finds the files that are here: their paths, and open_clip's names of theirs."""
+        return tuple(
+            member.location if member.open_clip else str(member.path) for member in self.members
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,6 @@ from tusou.encoders.checkpoint_file import CheckpointFile
 from tusou.encoders.forms.foreign_folders import describe_foreign_folder
 from tusou.encoders.hubs.fetch import Fetcher
 from tusou.encoders.hubs.local_models import read_source
-from tusou.encoders.hubs.progress import DownloadProgress, LoggedProgress
 from tusou.encoders.hubs.select_files import Form
 from tusou.encoders.model_folder import ModelFolder, is_model_folder
 from tusou.encoders.model_name import (
@@ -30,7 +29,6 @@ def find_weights(
     model: str,
     cache: Path | None = None,
     *,
-    progress: DownloadProgress | None = None,
     source: ModelSource | None = None,
 ) -> Weights:
     """Find the files of a model, which are downloaded if it is of a hub and not here yet.
@@ -41,7 +39,7 @@ def find_weights(
     """
     if model == DEMO:
         return _open(_DEMO_FILE, DEMO, DEMO)
-    fetcher = Fetcher(progress=progress or LoggedProgress())
+    fetcher = Fetcher()
     match parse_model(model):
         case PublishedModel(name) as published:
             path = _find_published(published, cache or _CACHE, fetcher, source)

@@ -42,7 +42,7 @@ def split_locations(manifest: Manifest, model: str | None) -> list[str]:
 
 def _find(parts: Sequence[ModelMember], location: str) -> Weights:
     try:
-        return find_weights(location)
+        return find_weights(location, source=parts[0].source if len(parts) == 1 else None)
     except InvalidRequest as error:
         raise IncompatibleBundle(
             f"the weights that made the bundle ({_names(parts)}) are not where they were; give "

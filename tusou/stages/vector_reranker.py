@@ -83,7 +83,7 @@ def _find_weights(model: Model) -> ModelWeights:
     found = []
     for part in model.parts:
         try:
-            weights = find_weights(part.location)
+            weights = find_weights(part.location, source=part.source)
         except InvalidRequest as error:
             raise IncompatibleBundle(
                 f"the weights for reranking ({part.name}) are not where they were. {error}"

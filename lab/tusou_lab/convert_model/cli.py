@@ -6,7 +6,9 @@ from typing import Annotated, Literal
 
 import typer
 
+from tusou.cli.hub_option import Hub, name_model
 from tusou.cli.output import plain_errors, print_json
+from tusou.cli.progress import progress
 
 
 def convert_model(
@@ -14,6 +16,7 @@ def convert_model(
     model: Annotated[
         str | None, typer.Argument(help="MODEL: a name, a checkpoint or a folder.")
     ] = None,
+    hub: Hub = None,
     to: Annotated[
         Literal["cnclip", "transformers", "onnx"] | None,
         typer.Option(help="A checkpoint of cn_clip, or a folder of transformers or of ONNX."),
@@ -40,7 +43,9 @@ def convert_model(
     if text is not None and image is not None and model is None and to is None:
         _join(text, image, dim, out, seed, pooling, force=force, as_json=as_json)
     elif model is not None and to is not None and text is None and image is None:
-        _convert(model, to, out, force=force, as_json=as_json)
+        with plain_errors():
+            named = name_model(model, hub)
+        _convert(named, to, out, force=force, as_json=as_json)
     else:
         raise typer.BadParameter("give MODEL with --to, or --text with --image")
 
@@ -56,7 +61,7 @@ def _convert(
     from tusou.core.lazy_import import extras_named
 
     if to == "onnx":
-        with plain_errors(), extras_named("models"):
+        with plain_errors(), extras_named("models"), progress():
             from tusou_lab.convert_model.onnx_export import export_onnx
 
             report = export_onnx(model, out, force=force)
@@ -71,7 +76,7 @@ def _convert(
         return
     from tusou_lab.convert_model.run import convert_model as run_conversion
 
-    with plain_errors():
+    with plain_errors(), progress():
         record = run_conversion(model, to, out, force=force)
     if as_json:
         print_json(record.model_dump())

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from tusou.cli.hub_option import Hub, name_model
 from tusou.cli.output import plain_errors, print_json
 from tusou_lab.cli import AsJson, echo_command
 
@@ -20,8 +21,9 @@ def reproduce(
         str, typer.Option(help="Folder with the official files, MR_valid_* among them.")
     ],
     model: Annotated[
-        str, typer.Option(help="A cn_clip name such as ViT-B-16, or a checkpoint (.pt).")
+        str, typer.Option(help="MODEL: a name such as ViT-B-16, a checkpoint, a folder...")
     ] = "ViT-B-16",
+    hub: Hub = None,
     out: Annotated[
         Path, typer.Option(help="Folder for the index, the results and the report.")
     ] = Path("reproduction"),
@@ -56,7 +58,7 @@ def reproduce(
     tried = tuple(rungs.split(",")) if rungs else ()
     training: Literal["zero-shot", "fine-tuned"] = "fine-tuned" if fine_tuned else "zero-shot"
     with plain_errors(resumes=True):
-        spec = ReproduceSpec(data, model, training, device, ladder, tried)
+        spec = ReproduceSpec(data, name_model(model, hub), training, device, ladder, tried)
         echo = partial(echo_command, err=as_json)
         report = run_reproduction(spec, out, echo, force=force)
     if as_json:

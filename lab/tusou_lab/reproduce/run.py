@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tusou import __version__
+from tusou.cli.progress import progress
 from tusou.core.errors import BadDataset, OutputExists
 from tusou.core.files import replace_folder, write_file
 from tusou.core.hardware import describe_machine
@@ -62,7 +63,8 @@ def reproduce(spec: ReproduceSpec, out: Path, echo: Echo, *, force: bool = False
     sources = split_sources(spec.data, drawn=False)
     if "valid" not in sources:
         raise BadDataset(f"{spec.data} has no split valid, on which the figures are published")
-    weights = find_weights(spec.model)
+    with progress():  # a download, if the model is not here; each command shows its own
+        weights = find_weights(spec.model)
     _claim(out, force=force)
     pool, queries = sources["valid"]
     runner = CommandRunner(echo)

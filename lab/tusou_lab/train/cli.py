@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from tusou.cli.hub_option import Hub, name_model
 from tusou.cli.output import plain_errors
 
 
@@ -27,6 +28,7 @@ def train(
             help="MODEL of any family to fine-tune; a .json of cn_clip to train from scratch."
         ),
     ] = None,
+    hub: Hub = None,
     task: Annotated[
         Literal["contrastive", "rerank"],
         typer.Option(help="Towers, or a cross-encoder that orders a bundle's results again."),
@@ -86,24 +88,24 @@ def train(
     from tusou_lab.train.options import GivenOptions, run_task
     from tusou_lab.train.stopping import TrainingStopped
 
-    given = GivenOptions(
-        task,
-        model,
-        bundle,
-        layers,
-        epochs,
-        batch_size,
-        lr,
-        weight_decay,
-        seed,
-        precision,
-        freeze,
-        lora,
-        lora_alpha,
-        lora_target,
-    )
     try:
         with plain_errors(), progress() as bar:
+            given = GivenOptions(
+                task,
+                model and name_model(model, hub),
+                bundle,
+                layers,
+                epochs,
+                batch_size,
+                lr,
+                weight_decay,
+                seed,
+                precision,
+                freeze,
+                lora,
+                lora_alpha,
+                lora_target,
+            )
             result = run_task(
                 data, given, out, valid=valid, device=device, force=force, progress=bar
             )

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from tusou.cli.hub_option import Hub, name_model
 from tusou.cli.output import plain_errors, print_json
 from tusou_lab.cli import AsJson, ForceFolder, Seed, WorkFolder, echo_command
 
@@ -21,6 +22,7 @@ def walkthrough(
         str | None,
         typer.Option(help="MODEL; demo for drawn data, ViT-B-16 for --data."),
     ] = None,
+    hub: Hub = None,
     epochs: Annotated[
         int, typer.Option(min=0, help="With flickr8k: epochs to fine-tune on train as well.")
     ] = 0,
@@ -40,7 +42,8 @@ def walkthrough(
     with plain_errors():
         run = {"muge": muge, "flickr8k": flickr8k, "teddy": teddy}[exercise].run
         size, echo = ToySize(items, queries, seed), partial(echo_command, err=as_json)
-        inputs = ExerciseInputs(size, data, model or ("ViT-B-16" if data else "demo"), epochs)
+        named = name_model(model or ("ViT-B-16" if data else "demo"), hub)
+        inputs = ExerciseInputs(size, data, named, epochs)
         report = run_exercise(run, folder, inputs, echo, force=force)
     if as_json:
         print_json(asdict(report))

@@ -26,7 +26,16 @@ def findings(name: str, folder: Path) -> list[EnvironmentFinding]:
 def test_this_environment_is_right(tmp_path: Path) -> None:
     done = examine(tmp_path)
     assert done.exit_code == 0
-    for subject in ("Python", "PyTorch", "FAISS", "processor", "weights", "locale", "proxies"):
+    for subject in (
+        "Python",
+        "PyTorch",
+        "FAISS",
+        "processor",
+        "weights",
+        "hubs",
+        "locale",
+        "proxies",
+    ):
         assert f"{subject}: " in done.stdout
     rows = json.loads(examine(tmp_path, "--json").stdout)
     assert {row["state"] for row in rows} <= {"ok", "warning"}

@@ -114,17 +114,21 @@ class HubConnection:
         def send() -> None:
             try:
                 answer.set_result(self._client.send(request, stream=True))
-            except BaseException as error:  # noqa: BLE001 - the thread that waits raises it
+            except (httpx.HTTPError, httpx.InvalidURL) as error:
                 answer.set_exception(error)
             finally:
+                answer.cancel()  # changes nothing, unless a fault of ours ends this thread
                 connected.set()
 
         request.extensions["trace"] = trace
         Thread(target=send, daemon=True).start()
+        late = HubError(f"it cannot be reached within {self.patience.contact:g} s")
         if not connected.wait(self.patience.contact):
-            raise HubError(f"it cannot be reached within {self.patience.contact:g} s")
+            raise late
         try:
             return answer.result()
+        except httpx.ConnectTimeout:
+            raise late from None
         except httpx.TransportError as error:
             raise HubError(f"it cannot be reached ({_name(error)})") from error
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from tusou.bundle.model_record import ModelSource
 from tusou.core.errors import BadModel
 from tusou.core.files import sha256_of
+from tusou.core.progress import Progress
 from tusou.encoders.hubs.base import Hub, HubError, HubFile, Listing
 from tusou.encoders.hubs.connection import HubConnection, Patience
 from tusou.encoders.hubs.download import PART, download, part_of
@@ -22,7 +23,7 @@ from tusou.encoders.hubs.local_models import (
     set_current,
 )
 from tusou.encoders.hubs.message import Wanted, describe_failure
-from tusou.encoders.hubs.progress import ByteProgress, DownloadProgress, LoggedProgress
+from tusou.encoders.hubs.progress import ByteProgress, default_progress
 from tusou.encoders.hubs.published import id_on, published_id
 from tusou.encoders.hubs.select_files import Form, select_files
 from tusou.encoders.hubs.settings import HubSettings, read_settings
@@ -36,7 +37,7 @@ class Fetcher:
     """Finds models here, or downloads them. Raises BadModel for one that cannot be got."""
 
     settings: HubSettings = field(default_factory=read_settings)
-    progress: DownloadProgress = field(default_factory=LoggedProgress)
+    progress: Progress = field(default_factory=default_progress)
     patience: Patience = field(default_factory=Patience)
 
     def fetch(self, model: HubModel, form: Form = "model") -> tuple[Path, ModelSource]:
@@ -64,7 +65,8 @@ class Fetcher:
 
         With the source that a bundle names, its commit is taken, if the hub is the same.
         """
-        name = model.hub or (source.hub if source else None) or self.settings.default
+        chosen = model.hub or self.settings.chosen
+        name = chosen or (source.hub if source else self.settings.default)
         hub = self.settings.hubs[name]
         pinned = source.revision if source and source.hub == name else None
         wanted = Wanted(published_id(model.name, name), MODELS[model.name], target.parent)

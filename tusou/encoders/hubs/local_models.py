@@ -11,8 +11,8 @@ from pydantic import ValidationError
 
 from tusou.bundle.model_record import ModelSource
 from tusou.core.files import write_file
+from tusou.core.progress import Progress
 from tusou.encoders.hubs.base import HubError
-from tusou.encoders.hubs.progress import DownloadProgress
 from tusou.encoders.hubs.select_files import Form, select_files
 
 _CURRENT = "CURRENT"  # names the commit that a model without a revision stands for
@@ -74,7 +74,7 @@ def read_source(path: Path, sha256: str) -> ModelSource | None:
 
 
 @contextmanager
-def locked(path: Path, progress: DownloadProgress) -> Iterator[None]:
+def locked(path: Path, progress: Progress) -> Iterator[None]:
     """Hold a lock file, after other processes that download the same have ended."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as lock:

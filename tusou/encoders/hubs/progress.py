@@ -1,26 +1,14 @@
-"""The protocol by which downloads report their progress, in megabytes."""
+"""Progress of downloads, in megabytes."""
 
 import logging
 from time import monotonic
-from typing import Protocol
+
+from tusou.core.progress import Progress, shown_progress
 
 _MEGABYTE = 1_000_000
 _LINE_SECONDS = 15.0
 
 log = logging.getLogger(__name__)
-
-
-class DownloadProgress(Protocol):
-    """Receives the progress of downloads; `tusou.cli.progress.Progress` is one."""
-
-    def begin(self, label: str, total: int, done: int = 0) -> None:
-        """Start a download of `total` megabytes (0: unknown), of which `done` are here."""
-
-    def advance(self, steps: int = 1, note: str = "") -> None:
-        """Count megabytes that arrived."""
-
-    def notice(self, message: str) -> None:
-        """Print a message."""
 
 
 class LoggedProgress:
@@ -46,7 +34,7 @@ class LoggedProgress:
 class ByteProgress:
     """Counts bytes for a progress that counts megabytes."""
 
-    def __init__(self, progress: DownloadProgress, label: str, total: int) -> None:
+    def __init__(self, progress: Progress, label: str, total: int) -> None:
         self._progress, self._bytes = progress, 0
         progress.begin(label, -(-total // _MEGABYTE))
 
@@ -59,3 +47,8 @@ class ByteProgress:
     def notice(self, message: str) -> None:
         """Print a message."""
         self._progress.notice(message)
+
+
+def default_progress() -> Progress:
+    """Return the display of the running command, or else the log."""
+    return shown_progress() or LoggedProgress()

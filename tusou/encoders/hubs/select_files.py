@@ -40,29 +40,29 @@ _CHECKPOINTS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
+class SelectedFiles:
     """The files of a model that are needed."""
 
     names: tuple[str, ...]  # those of tensors last
     checkpoint: str | None  # the one that is the model; None: the folder of all is
 
 
-def select_files(names: Sequence[str], form: Form) -> Selection:
+def select_files(names: Sequence[str], form: Form) -> SelectedFiles:
     """Select among the files of a model; HubError if none holds tensors that Tusou reads."""
     beside = tuple(name for name in names if _BESIDE.fullmatch(name))
     if form == "model" and CONFIG in names:
         for kind in _TENSORS:
             if tensors := _matching(names, kind):
-                return Selection(beside + tensors, None)
+                return SelectedFiles(beside + tensors, None)
     if form == "model" and OPEN_CLIP_CONFIG in names:
         for kind in _OPEN_CLIP_FOLDER:
             if tensors := _matching(names, kind):
-                return Selection(beside + tensors, None)
+                return SelectedFiles(beside + tensors, None)
     for kind in _OPEN_CLIP if form == "open_clip" else _CHECKPOINTS:
         if tensors := _matching(names, kind):
             if len(tensors) > 1:
                 raise HubError(f"it has several checkpoints ({', '.join(tensors)}): download one")
-            return Selection(beside + tensors, tensors[0])
+            return SelectedFiles(beside + tensors, tensors[0])
     raise HubError("the model has no tensors in a form that Tusou reads (.safetensors, .bin, .pt)")
 
 

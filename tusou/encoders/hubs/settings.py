@@ -31,10 +31,15 @@ class HubSettings:
     """What the environment says of downloads."""
 
     hubs: Mapping[HubName, Hub]
-    default: HubName
+    chosen: HubName | None
     folder: Path  # of the models of hubs
     published_folder: Path | None  # of the published models; None: cn_clip's own cache
     offline: bool
+
+    @property
+    def default(self) -> HubName:
+        """The hub of models that name none."""
+        return self.chosen or HUB_NAMES[0]
 
     def with_first(self, first: Hub) -> list[Hub]:
         """Return the hubs, the given one first."""
@@ -43,8 +48,8 @@ class HubSettings:
 
 def read_settings(environment: Mapping[str, str] = os.environ) -> HubSettings:
     """Read the settings; InvalidRequest for a hub that does not exist."""
-    name = environment.get("TUSOU_HUB") or HUB_NAMES[0]
-    if name not in HUB_NAMES:
+    name = environment.get("TUSOU_HUB") or None
+    if name not in {None, *HUB_NAMES}:
         raise InvalidRequest(f"TUSOU_HUB={name!r}: give {' or '.join(HUB_NAMES)}")
     folder = environment.get("TUSOU_MODELS")
     own = None if not folder else Path(folder).expanduser()
