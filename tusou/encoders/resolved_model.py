@@ -17,7 +17,7 @@ class ModelWeights:
 
     @property
     def locations(self) -> tuple[str, ...]:
-        """What finds the files that are here: their paths, and open_clip's names of theirs."""
+        """The names that find the files here again: paths, and open_clip's names."""
         return tuple(
             member.location if member.open_clip else str(member.path) for member in self.members
         )

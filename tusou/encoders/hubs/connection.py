@@ -23,7 +23,7 @@ _RESET = re.compile(r"\bt\s*=\s*(\d+)")  # seconds, in the header RateLimit of h
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long a download waits and how often it tries."""
+    """Time limits of a download, and the number of its attempts."""
 
     contact: float = 3.5  # seconds until the first connection must be there
     silence: float = 30.0  # seconds without a byte, after which a connection is made anew

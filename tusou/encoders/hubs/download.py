@@ -139,7 +139,7 @@ class _PartFile:
 
     @property
     def _is_git(self) -> bool:
-        """Whether git's digest is the one to compare: it begins with the size."""
+        """Return whether git's digest is the one to compare: it begins with the size."""
         return self.file.sha256 is None and self.file.size is not None
 
     def _new_digest(self) -> "hashlib._Hash":

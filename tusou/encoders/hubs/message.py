@@ -10,7 +10,7 @@ from tusou.encoders.hubs.published import id_on
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is downloaded, and where it belongs."""
+    """A file or a model that is to be downloaded, and the folder that it belongs in."""
 
     model_id: str
     file_name: str | None  # None: the files of the model

@@ -28,7 +28,7 @@ _YES = {"1", "on", "true", "yes"}
 
 @dataclass(frozen=True, slots=True)
 class HubSettings:
-    """What the environment says of downloads."""
+    """The settings of downloads."""
 
     hubs: Mapping[HubName, Hub]
     chosen: HubName | None
