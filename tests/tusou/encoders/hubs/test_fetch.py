@@ -99,17 +99,20 @@ def test_a_published_checkpoint_is_one_file_with_its_source(
     assert read_source(target, "0" * 64) is None  # the file was replaced since
 
 
-def test_the_commit_of_a_bundle_is_taken_of_its_hub_alone(
+def test_the_commit_that_a_bundle_names_is_taken_unless_another_hub_is_chosen(
     hub: HubServer, tmp_path: Path, progress: RecordedProgress
 ) -> None:
-    fetcher = make_fetcher(hub, tmp_path, progress, TUSOU_HUB="modelscope")
-    source = ModelSource(hub="huggingface", id=ID, revision=OLD_COMMIT)
+    source = ModelSource(hub="modelscope", id=ID, revision=OLD_COMMIT)
+    fetcher = make_fetcher(hub, tmp_path, progress)
     fetcher.fetch_published(PublishedModel("ViT-B-16"), tmp_path / "a.pt", source)
-    assert hub.paths(OLD_COMMIT) != []
-    hub.requests.clear()
-    model = PublishedModel("ViT-B-16", "modelscope")
-    fetcher.fetch_published(model, tmp_path / "b.pt", source)
-    assert hub.paths(OLD_COMMIT) == hub.paths("/api/models/") == []
+    assert hub.paths(f"Revision={OLD_COMMIT}") != []
+    for number, model in enumerate((PublishedModel("ViT-B-16", "huggingface"), None)):
+        hub.requests.clear()
+        fetcher = make_fetcher(hub, tmp_path, progress, TUSOU_HUB="" if model else "huggingface")
+        target = tmp_path / f"{number}.pt"
+        fetcher.fetch_published(model or PublishedModel("ViT-B-16"), target, source)
+        assert hub.paths(f"/api/models/{ID}/revision/main") != []
+        assert hub.paths(OLD_COMMIT) == hub.paths("/api/v1/models/") == []
 
 
 SHARDS = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
