@@ -1,6 +1,7 @@
 """A model as a folder, as transformers stores it: `config.json` beside the files of tensors."""
 
 import json
+from collections.abc import Collection
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
@@ -20,6 +21,8 @@ from tusou.encoders.safetensors_header import read_safetensors_shapes
 CONFIG = "config.json"
 OPEN_CLIP_CONFIG = "open_clip_config.json"
 SAFETENSORS = ".safetensors"
+# In place of config.json, in the folders of Chinese-CLIP in ModelScope's own layout.
+_MODELSCOPE = ("vision_model_config.json", "text_model_config.json")
 # Files that say what the model computes, beside its tensors; others, such as README.md, may change.
 _ENDINGS = (".json", ".txt", ".model", ".py")
 _MAX_JSON = 64 * 1024**2  # bytes; the largest tokenizers have 35 MB
@@ -47,7 +50,7 @@ class ModelFolder:
         self.path = path
         try:
             names = sorted(entry.name for entry in path.iterdir())
-            if CONFIG not in names:
+            if not _is_model(names):
                 kind = describe_foreign_folder(path) or f"holds no model: it has no {CONFIG}"
                 raise BadModel(f"{path} {kind}")
             self._files = {name: self._open(name) for name in names if name.endswith(_ENDINGS)}
@@ -62,7 +65,9 @@ class ModelFolder:
     @cached_property
     def config(self) -> dict[str, Any]:
         """The content of `config.json`; empty for a folder of open_clip, which has none."""
-        return self.read_json(CONFIG) if (self.path / CONFIG).is_file() else {}
+        if CONFIG in self:
+            return self.read_json(CONFIG)
+        return {"model_type": "chinese_clip"} if _MODELSCOPE[0] in self else {}
 
     @property
     def model_type(self) -> str:
@@ -199,4 +204,8 @@ def _read_shapes(file: OpenFile) -> dict[str, TensorShape]:
 
 def is_model_folder(path: Path) -> bool:
     """Return whether a folder holds a model."""
-    return (path / CONFIG).is_file() or (path / OPEN_CLIP_CONFIG).is_file()
+    return path.is_dir() and _is_model([entry.name for entry in path.iterdir()])
+
+
+def _is_model(names: Collection[str]) -> bool:
+    return CONFIG in names or OPEN_CLIP_CONFIG in names or set(_MODELSCOPE) <= set(names)

@@ -12,7 +12,7 @@ from torch import Tensor
 from tusou import __version__
 from tusou.core.errors import BadModel, OutputExists
 from tusou.core.files import temporary_of
-from tusou.encoders import Weights, find_weights
+from tusou.encoders import Weights, find_weights, image_transform
 from tusou.encoders.checkpoint import read_weights
 from tusou.encoders.conversion_record import (
     ConversionRecord,
@@ -24,6 +24,8 @@ from tusou.encoders.families import find_family
 from tusou.encoders.training_record import read_record
 from tusou_lab.convert_model.cn_clip_form import write_checkpoint
 from tusou_lab.convert_model.transformers_form import write_folder
+
+_FAMILY = "chinese-clip"
 
 Form: TypeAlias = Literal["cnclip", "transformers"]
 
@@ -48,7 +50,7 @@ def convert_model(model: str, to: Form, out: Path, *, force: bool = False) -> Co
     out.parent.mkdir(parents=True, exist_ok=True)
     try:
         WRITERS[to](weights, tensors, temporary)
-        digest = _check_written(temporary, tensors)
+        digest = _check_written(temporary, weights, tensors)
         _remove(out)
         temporary.rename(out)
     finally:
@@ -66,22 +68,28 @@ def _check_output(out: Path, *, force: bool) -> None:
 
 def _check_family(weights: Weights) -> None:
     family = find_family(weights)
-    if family.name != "chinese-clip":
-        raise BadModel(f"{weights.name} is a model of the family {family.name}: only Chinese-CLIP")
-    if family.describe(weights) is not None:
-        raise BadModel(f"{weights.name} crops images: cn_clip cannot")
+    if family.name != _FAMILY:
+        raise BadModel(
+            f"{weights.name} is of the family {family.name}: only Chinese-CLIP has these forms"
+        )
 
 
-def _check_written(path: Path, tensors: Mapping[str, Tensor]) -> str:
-    """Return the digest of the model that was written; BadModel if it has other numbers."""
+def _check_written(path: Path, source: Weights, tensors: Mapping[str, Tensor]) -> str:
+    """Return the digest of the model that was written; BadModel if it computes something else."""
     weights = find_weights(str(path))
     written = read_weights(weights)
     same = written.keys() == tensors.keys() and all(
         torch.equal(written[name].float(), tensors[name].float()) for name in tensors
     )
-    if not same:
-        raise BadModel("the model that was written is not the one that was read")
+    if not (same and _settings(weights) == _settings(source)):
+        raise BadModel(f"{source.name} cannot be written in this form: it would compute otherwise")
     return weights.digest
+
+
+def _settings(weights: Weights) -> tuple[object, ...]:
+    family = find_family(weights)
+    shapes = (family.read_shape(weights, tower) for tower in ("text", "image"))
+    return (*shapes, image_transform(weights))
 
 
 def _record(model: str, weights: Weights, form: Form, digest: str) -> ConversionRecord:

@@ -11,13 +11,14 @@ from torch import Tensor
 
 from tusou.core.errors import BadModel
 from tusou.core.files import sync
-from tusou.encoders import Weights
+from tusou.encoders import Weights, image_transform
 from tusou.encoders.architecture import IMAGE_EPS, TEXT_EPS, ImageShape, TextShape
 from tusou.encoders.checkpoint import TENSORS
 from tusou.encoders.families import find_family
 from tusou.encoders.forms.transformers_names import to_transformers
 from tusou.encoders.forms.vocabulary import vocabulary_path
 from tusou.images.preprocess import MEAN, STD
+from tusou.images.transform import ImageTransform
 
 
 def write_folder(weights: Weights, tensors: Mapping[str, Tensor], out: Path) -> None:
@@ -38,7 +39,7 @@ def write_folder(weights: Weights, tensors: Mapping[str, Tensor], out: Path) -> 
     named = {name: tensor.float().contiguous() for name, tensor in named.items()}
     out.mkdir()
     _write_json(out / "config.json", model_config(image, text))
-    _write_json(out / "preprocessor_config.json", image_config(image.image_resolution))
+    _write_json(out / "preprocessor_config.json", image_config(image_transform(weights)))
     _write_json(out / "tokenizer_config.json", _TOKENIZER)
     shutil.copyfile(vocabulary_path(), out / "vocab.txt")
     save_file(named, out / "model.safetensors", metadata={"format": "pt"})
@@ -83,15 +84,18 @@ def model_config(image: ImageShape, text: TextShape) -> dict[str, object]:
     }
 
 
-def image_config(side: int) -> dict[str, object]:
+def image_config(transform: ImageTransform) -> dict[str, object]:
     """Return the content of `preprocessor_config.json`, as in the published folders."""
+    side, crops = transform.side, transform.fit == "crop"
+    square = {"height": side, "width": side}
     return {
         "image_processor_type": "ChineseCLIPImageProcessor",
         "do_convert_rgb": True,
         "do_resize": True,
-        "size": {"height": side, "width": side},
+        "size": {"shortest_edge": transform.shorter_side or side} if crops else square,
         "resample": 3,
-        "do_center_crop": False,
+        "do_center_crop": crops,
+        "crop_size": square,
         "do_rescale": True,
         "rescale_factor": 1 / 255,
         "do_normalize": True,

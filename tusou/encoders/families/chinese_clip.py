@@ -33,6 +33,16 @@ if TYPE_CHECKING:
 
 _TYPE = "chinese_clip"  # as config.json names it
 
+# Formats that their first bytes do not tell.
+_PART = "is a part of a model folder: give the folder, with its config.json"
+_OTHER_FORMATS = {
+    ".safetensors": _PART,
+    ".json": _PART,
+    ".onnx": "is an ONNX graph: give the model that it was made of",
+    ".msgpack": "has weights for Flax: give a folder with model.safetensors",
+    ".h5": "has weights for TensorFlow: give a folder with model.safetensors",
+}
+
 # These import torch.
 _READ_TENSORS = LazyImport("tusou.encoders.checkpoint:read_weights")
 _READ_FOLDER = LazyImport("tusou.encoders.folder_tensors:read_chinese_clip")
@@ -118,7 +128,8 @@ def _read_shapes(weights: Weights) -> Mapping[str, Shaped]:
         return cn_clip_names(file.shapes, SHAPES)
     shapes = read_shapes(weights.path) if file is None else file.shapes
     if shapes is None:
-        kind = describe_foreign_file(file.readable_path if file else weights.path)
+        path = file.readable_path if file else weights.path
+        kind = _OTHER_FORMATS.get(weights.path.suffix) or describe_foreign_file(path)
         if kind and kind != CHECKPOINT:
             raise BadModel(f"{weights.path.name} {kind}")
         read = cast("Callable[[Weights], Mapping[str, Shaped]]", _READ_TENSORS.load())

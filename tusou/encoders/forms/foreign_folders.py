@@ -32,13 +32,6 @@ _KINDS = (
     ),
     ("snapshots", "is a hub's cache: give one of the folders in its snapshots/"),
     ("CURRENT", "is a bundle: give the model that it was made with, see `tusou info`"),
-    (
-        "open_clip_config.json",
-        (
-            "is a folder of open_clip: give its architecture and checkpoint, as "
-            "in open_clip:ViT-B-32@/path/to/checkpoint.pt"
-        ),
-    ),
     ("*.gguf", f"has its weights as GGUF, for llama.cpp: {_SAFE}"),
     ("tf_model.h5", _TENSORFLOW),
     ("*.ckpt.index", _TENSORFLOW),

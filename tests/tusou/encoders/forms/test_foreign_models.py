@@ -91,6 +91,23 @@ def test_checkpoints_of_other_architectures(tmp_path: Path, tensor: str, problem
         open_both(tmp_path / "model.pt")
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("model.safetensors", b"\x40\0\0\0\0\0\0\0{", "is a part of a model folder: give the"),
+        ("config.json", b'{"model_type": "chinese_clip"}', "is a part of a model folder"),
+        ("vit-b-16.img.fp32.onnx", b"\x08\x07", "is an ONNX graph"),
+        ("flax_model.msgpack", b"\x84", "has weights for Flax"),
+        ("tf_model.h5", b"\x89HDF\r\n\x1a\n", "has weights for TensorFlow"),
+        ("m-q4_k.gguf", b"GGUF\x03\0\0\0", "is a GGUF file"),
+    ],
+)
+def test_files_of_other_formats(tmp_path: Path, name: str, content: bytes, problem: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(BadModel, match=f"{name} {problem}"):
+        open_both(tmp_path / name)
+
+
 def remove_shard(folder: Path) -> None:
     (folder / "model.safetensors").rename(folder / "model-00001-of-00002.safetensors")
     listed = {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}
