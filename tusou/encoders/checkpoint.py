@@ -14,9 +14,11 @@ from tusou.encoders.architecture import PREFIXES, Tower
 from tusou.encoders.base import Weights
 from tusou.encoders.checkpoint_shapes import stored_tensors
 from tusou.encoders.families import find_family
+from tusou.encoders.families.openai_clip import OpenAiClip
 from tusou.encoders.forms.checkpoint_names import plain_names
 from tusou.encoders.forms.layouts import Layouts
 from tusou.encoders.model_folder import ModelFolder
+from tusou.encoders.script_archive import StoredArray
 
 
 def _join(parts: Sequence[Tensor]) -> Tensor:
@@ -67,6 +69,11 @@ def load_checkpoint(path: Path, name: str) -> Any:
         ) from error
 
 
+def as_tensors(arrays: Mapping[str, StoredArray]) -> dict[str, Tensor]:
+    """Read arrays that were left in their file."""
+    return {name: torch.from_numpy(array.read()) for name, array in arrays.items()}
+
+
 def read_weights(weights: Weights) -> Mapping[str, Tensor]:
     """Read the tensors of the weights' open file, even if another file has taken its name.
 
@@ -79,6 +86,9 @@ def read_weights(weights: Weights) -> Mapping[str, Tensor]:
         return find_family(weights).read_tensors(weights)
     if file is None:
         return read_tensors(weights.path)
+    family = find_family(weights)
+    if isinstance(family, OpenAiClip):
+        return family.read_tensors(weights)
     file.check_unchanged()
     return read_tensors(file.readable_path, weights.path.name)
 

@@ -1,6 +1,5 @@
 """Shapes of the published models, read from their tensors."""
 
-from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -9,7 +8,7 @@ from cn_clip.clip.model import CLIP
 from torch import Tensor
 
 from tusou.core.errors import BadModel
-from tusou.encoders.architecture import read_image_shape, read_text_shape
+from tusou.encoders.architecture import cn_clip_config, read_image_shape, read_text_shape
 from tusou.encoders.checkpoint import TensorReader
 from tusou.encoders.torch.resnet import ResNetTower
 from tusou.encoders.torch.towers import ImageTower, TextTower
@@ -30,7 +29,7 @@ def stock(config: dict[str, Any]) -> CLIP:
 
 def test_shapes_equal_the_published_configuration(published: dict[str, Any]) -> None:
     tensors = stock(published).state_dict()
-    read = asdict(read_text_shape(tensors)) | asdict(read_image_shape(tensors))
+    read = cn_clip_config(read_image_shape(tensors), read_text_shape(tensors))
     expected = {"vision_head_width": 64} | published
     if isinstance(expected["vision_layers"], list):
         expected["vision_layers"] = tuple(expected["vision_layers"])

@@ -9,6 +9,7 @@ from tusou.encoders.families.clip import Clip
 from tusou.encoders.families.dual_encoder import DualEncoder
 from tusou.encoders.families.metaclip2 import MetaClip2
 from tusou.encoders.families.open_clip import OpenClip
+from tusou.encoders.families.openai_clip import OpenAiClip
 from tusou.encoders.families.remote import Remote
 from tusou.encoders.families.siglip import Siglip
 from tusou.encoders.forms.foreign_folders import describe_type
@@ -17,6 +18,7 @@ from tusou.encoders.model_folder import ModelFolder
 # In the order in which they are asked; a model's own code is the last resort.
 FAMILIES: tuple[Family, ...] = (
     Clip(),
+    OpenAiClip(),
     ChineseClip(),
     Siglip(),
     AltClip(),
