@@ -1,4 +1,4 @@
-"""What a build says about its models: a template that it takes, and licences."""
+"""Notices of a build about its models: a template that it takes, and licences."""
 
 from tusou.bundle.model_record import Model
 from tusou.cli.progress import Progress

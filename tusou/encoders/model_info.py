@@ -17,7 +17,7 @@ _CN_CLIP = "cn_clip's"  # what is described by no record of its own
 
 
 @dataclass(frozen=True, slots=True)
-class ModelInfo:
+class ModelFacts:
     """The digest of a model, the shapes of its towers, and the records about it."""
 
     weights: Weights
@@ -92,7 +92,7 @@ class ModelInfo:
         return f"{pixels}{depth}, {shape.vision_width} wide"
 
 
-def describe_model(model: str) -> ModelInfo:
+def describe_model(model: str) -> ModelFacts:
     """Read what a model's files and the records beside it say; errors as for `find_weights`."""
     weights = find_weights(model)
     family = find_family(weights)
@@ -105,7 +105,7 @@ def describe_model(model: str) -> ModelInfo:
         training = conversion.training
     record, folder = family.describe(weights), weights.file
     named = read_license(folder) if isinstance(folder, ModelFolder) else None
-    return ModelInfo(
+    return ModelFacts(
         weights,
         family.name,
         {tower: family.read_shape(weights, tower) for tower in towers},

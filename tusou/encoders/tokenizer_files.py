@@ -46,18 +46,13 @@ def open_tokenizer(folder: ModelFolder) -> "Tokenizer":
 
     Raises BadModel if there is none or it is damaged, and MissingDependency without the library.
     """
-    with extras_named(EXTRA):
-        from tokenizers import Tokenizer  # noqa: PLC0415 - an extra
     names = {path.name for path in tokenizer_files(folder)}
-    try:
-        if "tokenizer.json" in names:
-            return Tokenizer.from_file(str(folder.path / "tokenizer.json"))
-        if {"vocab.json", "merges.txt"} <= names:
-            return _open_clip(folder)
-        if "vocab.txt" in names:
-            return _open_bert(folder)
-    except Exception as error:  # the library raises plain Exception, whatever is wrong
-        raise BadModel(f"the tokenizer of {folder.path.name} cannot be read: {error}") from error
+    if "tokenizer.json" in names:
+        return open_tokenizer_file(folder.path)
+    if {"vocab.json", "merges.txt"} <= names:
+        return _build(folder.path.name, lambda: _open_clip(folder))
+    if "vocab.txt" in names:
+        return _build(folder.path.name, lambda: _open_bert(folder))
     raise BadModel(
         f"{folder.path.name} has no tokenizer: it needs tokenizer.json, or vocab.json and "
         "merges.txt, or vocab.txt, as its publisher has them"
@@ -68,10 +63,17 @@ def open_tokenizer_file(folder: Path) -> "Tokenizer":
     """Open the `tokenizer.json` of a folder; BadModel, MissingDependency."""
     with extras_named(EXTRA):
         from tokenizers import Tokenizer  # noqa: PLC0415 - an extra
+    return _build(folder.name, lambda: Tokenizer.from_file(str(folder / "tokenizer.json")))
+
+
+def _build(name: str, build: "Callable[[], Tokenizer]") -> "Tokenizer":
+    """Return what `build` does; BadModel, which names the folder, for files that are damaged."""
+    with extras_named(EXTRA):
+        import tokenizers  # noqa: F401, PLC0415 - an extra, whose absence is no fault of the files
     try:
-        return Tokenizer.from_file(str(folder / "tokenizer.json"))
+        return build()
     except Exception as error:  # the library raises plain Exception, whatever is wrong
-        raise BadModel(f"the tokenizer of {folder.name} cannot be read: {error}") from error
+        raise BadModel(f"the tokenizer of {name} cannot be read: {error}") from error
 
 
 def tokenizer_files(folder: ModelFolder) -> list[Path]:

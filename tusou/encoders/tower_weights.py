@@ -28,7 +28,7 @@ class BlockWeights:
 
 @dataclass(frozen=True, slots=True)
 class TextHead:
-    """What makes a vector of a pooled token: a norm, a hidden layer with gelu, a projection."""
+    """The layers that follow the pooled token: a norm, a hidden one with gelu, a projection."""
 
     norm: Affine | None
     hidden: Tensor | None  # (width, hidden)

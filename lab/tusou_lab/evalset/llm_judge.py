@@ -52,7 +52,7 @@ class LlmSpec:
 
 @dataclass(slots=True)
 class LlmCost:
-    """What was asked so far."""
+    """Counts of the questions so far."""
 
     questions: int = 0
     tokens: int = 0

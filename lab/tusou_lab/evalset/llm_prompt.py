@@ -1,4 +1,4 @@
-"""What a vision language model is told: to write a guideline for a query, and to grade an image."""
+"""Prompts of a vision language model: for the guideline of a query, and the grade of an image."""
 
 import json
 from collections.abc import Sequence

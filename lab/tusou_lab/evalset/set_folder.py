@@ -152,7 +152,7 @@ class SetFolder:
 
 @dataclass(frozen=True, slots=True)
 class Guideline:
-    """What a judge wrote about a query."""
+    """The guideline of a query, written by a judge."""
 
     query_id: int
     judge: str

@@ -1,4 +1,4 @@
-"""What the families have in common whose towers a library runs."""
+"""Common parts of the families whose towers a library runs."""
 
 from collections.abc import Callable
 from typing import NoReturn, cast

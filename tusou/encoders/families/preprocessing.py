@@ -41,7 +41,7 @@ Channels = tuple[float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class ImageSettings:
-    """What an image processor does: resize, crop, scale to 0..1, normalise."""
+    """The settings of an image processor: resize, crop, scale to 0..1, normalise."""
 
     transform: TransformRecord
     mean: Channels
