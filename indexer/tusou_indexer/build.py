@@ -19,6 +19,7 @@ from tusou.core.errors import InvalidRequest
 from tusou.core.files import replace_folder, sha256_of
 from tusou.core.hardware import cpu_count
 from tusou.core.lazy_import import LazyImport
+from tusou.core.remote_code import is_code_trusted
 from tusou.data import open_pool, split_source
 from tusou.encoders import (
     ResolvedEncoder,
@@ -267,6 +268,7 @@ def _embed(
             tower.precision,
             model.weight,
             tower.record,
+            is_code_trusted(),
         )
         address = spec.ray_address or "auto"
         return _embed_on_ray()(plan, store, matched, recipe, model.dim, address, progress)

@@ -12,6 +12,7 @@ from tusou.bundle.model_record import EncoderRecord, differing_fields
 from tusou.core.arrays import Ids
 from tusou.core.errors import BadModel, MissingDependency
 from tusou.core.ids import ItemKind
+from tusou.core.remote_code import trust_code
 from tusou.encoders import (
     ImageEncoder,
     TextEncoder,
@@ -43,6 +44,7 @@ class WorkerRecipe:
     precision: str
     weight: float = 1.0  # of the model in an ensemble
     record: EncoderRecord | None = None
+    code_trusted: bool = False  # whether the model's own code may run
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,8 @@ class ShardWorker:
         model is another one, and what loading an encoder raises.
         """
         recipe = self._recipe
+        if recipe.code_trusted:
+            trust_code()
         _check_libraries(self._inputs.backend, self._inputs.libraries)
         weights = find_weights(recipe.model)
         if weights.digest != recipe.sha256:

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -138,3 +140,21 @@ def test_the_service_tells_the_licence(
     assert info["models"] == [
         {"name": "siglip", "family": "siglip", "license": "cc-by-nc-4.0", "non_commercial": True}
     ]
+
+
+def test_a_service_does_not_start_with_another_revision(
+    original: tuple[Path, Path, list[str]], tmp_path: Path
+) -> None:
+    bundle, model, _ = original
+    other = Path(shutil.copytree(model, tmp_path / "siglip"))
+    edit(other / "preprocessor_config.json", lambda fields: fields.update(resample=2))
+    command = [sys.executable, "-m", "tusou", "serve", str(bundle), "--port", "0"]
+    done = subprocess.run(
+        [*command, "--model", str(other), "--device", "cpu"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 78  # no restart can help
+    assert "incompatible_bundle" in done.stderr
+    assert "transform.interpolation is bilinear, not bicubic" in done.stderr

@@ -87,6 +87,8 @@ def _transform(folder: ModelFolder, settings: Mapping[str, Any]) -> TransformRec
         if isinstance(settings["size"], int):  # as in the files of 2021
             size = {"shortest_edge": settings["size"]}
         crop = _sides(settings.get("crop_size") or settings["size"])
+        if crop == size and "height" in size:  # it is that square already
+            crop = None
     interpolation = _INTERPOLATIONS.get(settings["resample"])
     shorter = size.get("shortest_edge")
     square = crop or size

@@ -2,13 +2,20 @@
 
 import json
 import struct
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from tusou.core.errors import BadModel
-from tusou.encoders.model_folder import ModelFolder
+from tusou.core.lazy_import import LazyImport
+from tusou.encoders.model_folder import SAFETENSORS, ModelFolder
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_READ_TENSORS = LazyImport("tusou.encoders.checkpoint:read_stored_tensors")  # imports torch
 
 _DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2"}
 
@@ -25,10 +32,18 @@ def read_header(path: Path) -> dict[str, Any]:
 def read_scalar(folder: ModelFolder, name: str) -> float:
     """Return the only number of a tensor; BadModel if there is none, or if it has more."""
     for path in folder.tensor_files():
-        value = read_number(path, name)
+        read = read_number if path.suffix == SAFETENSORS else _read_stored_number
+        value = read(path, name)
         if value is not None:
             return value
     raise BadModel(f"{folder.path} has no number {name!r}: it is damaged or incomplete")
+
+
+def _read_stored_number(path: Path, name: str) -> float | None:
+    """Return a number in a file of torch; None if it is not there."""
+    read = cast("Callable[[Path, str], Mapping[str, Tensor]]", _READ_TENSORS.load())
+    tensor = read(path, path.name).get(name)
+    return None if tensor is None else float(tensor.item())
 
 
 def read_number(path: Path, name: str) -> float | None:
