@@ -134,7 +134,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._send_json({}, 404)
 
     def _list(
-        self, describe: Callable[[str, dict[str, bytes]], Any], model_id: str, revision: str
+        self, describe: Callable[[str, str, dict[str, bytes]], Any], model_id: str, revision: str
     ) -> None:
         if self.server_hub.list_faults:
             self._send_fault(self.server_hub.list_faults.pop(0))
@@ -144,9 +144,9 @@ class _Handler(BaseHTTPRequestHandler):
         if repository is None or commit is None:
             self._send_json({"error": "Not Found", "Code": 10010205001}, 404)
             return
-        self._send_json(describe(commit, repository.commits[commit]))
+        self._send_json(describe(model_id, commit, repository.commits[commit]))
 
-    def _huggingface_list(self, commit: str, files: dict[str, bytes]) -> Any:
+    def _huggingface_list(self, model_id: str, commit: str, files: dict[str, bytes]) -> Any:
         siblings = []
         for name, data in files.items():
             sibling: dict[str, Any] = {"rfilename": name, "size": len(data)}
@@ -155,13 +155,13 @@ class _Handler(BaseHTTPRequestHandler):
                 sha256 = hashlib.sha256(data).hexdigest()
                 sibling["lfs"] = {"sha256": sha256, "size": len(data), "pointerSize": 134}
             siblings.append(sibling)
-        return {"sha": commit, "siblings": siblings}
+        return {"id": model_id, "sha": commit, "siblings": siblings}
 
-    def _commits(self, commit: str, _: dict[str, bytes]) -> Any:
+    def _commits(self, _model: str, commit: str, _: dict[str, bytes]) -> Any:
         described = {"Id": commit, "ShortId": commit[:8], "Title": "upload"}
         return {"Code": 200, "Success": True, "Data": {"Commit": [described]}, "TotalCount": 1}
 
-    def _modelscope_list(self, commit: str, files: dict[str, bytes]) -> Any:
+    def _modelscope_list(self, _model: str, commit: str, files: dict[str, bytes]) -> Any:
         blobs = [
             {
                 "Name": name,

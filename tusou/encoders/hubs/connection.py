@@ -25,7 +25,7 @@ _RESET = re.compile(r"\bt\s*=\s*(\d+)")  # seconds, in the header RateLimit of h
 class Patience:
     """Time limits of a download, and the number of its attempts."""
 
-    contact: float = 3.5  # seconds until the first connection must be there
+    contact: float = 3.0  # seconds until the first connection must be there
     silence: float = 30.0  # seconds without a byte, after which a connection is made anew
     list_attempts: int = 3  # for a list of files
     attempts: int = 5  # for a file's bytes, without one in between

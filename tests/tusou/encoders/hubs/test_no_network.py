@@ -86,7 +86,7 @@ def test_a_name_that_is_never_resolved_is_given_up(
 
 
 def test_the_limit_leaves_time_for_the_command() -> None:
-    assert Patience().contact <= 3.5  # of 5 seconds
+    assert Patience().contact <= 3  # of 5 seconds
 
 
 def test_the_message_says_which_file_from_where_into_which_folder(
