@@ -78,6 +78,15 @@ def projections(model: Path) -> list[np.ndarray[Any, Any]]:
     return [tensors[f"{tower}_projection.weight"] for tower in ("text", "visual")]
 
 
+def scale_projection(model: Path) -> None:
+    """Change a projection, as training does."""
+    from safetensors.numpy import load_file, save_file
+
+    path, name = model / "model.safetensors", "text_projection.weight"
+    tensors = load_file(path)
+    save_file(tensors | {name: tensors[name] * 1.5}, path)
+
+
 def library_of(folder: Path) -> LibraryVectors:
     """Return the libraries' own vectors, multiplied by the projections that the model has."""
     text_projection, image_projection = projections(folder / "joined")
@@ -173,15 +182,9 @@ def test_a_seed_draws_the_same_projections(bert_and_vit: Path, tmp_path: Path) -
 
 
 def test_it_knows_that_it_is_untrained_until_it_is_not(bert_and_vit: Path, tmp_path: Path) -> None:
-    from safetensors.numpy import load_file, save_file
-
     joined = join(bert_and_vit / "text", bert_and_vit / "image", tmp_path / "joined")
     assert "scores mean nothing" in (untrained_note(find_weights(str(joined))) or "")
-    tensors = load_file(joined / "model.safetensors")
-    save_file(
-        tensors | {"text_projection.weight": tensors["text_projection.weight"] * 1.5},
-        joined / "model.safetensors",
-    )
+    scale_projection(joined)
     assert untrained_note(find_weights(str(joined))) is None
 
 
@@ -239,6 +242,20 @@ def test_only_a_model_of_this_command_is_replaced(bert_and_vit: Path, tmp_path: 
     with pytest.raises(OutputExists, match="--force"):
         join(text, image, tmp_path / "out")
     join(text, image, tmp_path / "out", force=True)
+
+
+def test_a_trained_model_is_not_replaced(bert_and_vit: Path, tmp_path: Path) -> None:
+    text, image = bert_and_vit / "text", bert_and_vit / "image"
+    scale_projection(join(text, image, tmp_path / "out"))
+    with pytest.raises(OutputExists, match="was trained"):
+        join(text, image, tmp_path / "out", force=True)
+
+
+def test_new_projections_are_trained_whole_beside_adapters(bert_and_vit: Path) -> None:
+    from tusou_lab.train.models import open_trainable
+
+    traits = open_trainable(str(bert_and_vit / "joined")).traits
+    assert traits.fresh > {"text_projection.weight", "visual_projection.weight"}
 
 
 def test_the_command_says_that_scores_mean_nothing_yet(bert_and_vit: Path, tmp_path: Path) -> None:

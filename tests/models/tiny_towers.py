@@ -12,13 +12,13 @@ SIDE = 32
 
 
 def save_tiny_bert(folder: Path, license: str = "apache-2.0") -> Path:  # noqa: A002 - its name
-    """Save a BERT of two layers with a vocabulary of words and Chinese characters."""
+    """Save a BERT of two layers with a vocabulary of English words and Chinese characters."""
     from transformers import BertConfig, BertModel, BertTokenizer
 
     folder.mkdir(parents=True)
     marks = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     words = sorted({word for text in CORPUS for word in text.lower().split() if word.isascii()})
-    characters = sorted({char for text in CORPUS for char in text if not char.isascii()})
+    characters = map(chr, range(0x4E00, 0x9FA6))  # all of Chinese
     vocabulary = [*marks, *"abcdefghijklmnopqrstuvwxyz.", *words, *characters]
     (folder / "vocab.txt").write_text("\n".join(dict.fromkeys(vocabulary)) + "\n", "utf-8")
     tokenizer = BertTokenizer(str(folder / "vocab.txt"), model_max_length=POSITIONS)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from tusou.core.errors import OutputExists
 from tusou.encoders import find_weights
 from tusou.encoders.families.dual_encoder import MODEL_TYPE, digest_projections, untrained_note
 from tusou.encoders.library.dual_encoder import DualEncoderNetwork, image_width
@@ -57,8 +58,10 @@ def join_towers(
     `text` is a folder of transformers or sentence-transformers, `image` a folder of transformers or
     a state dict of torchvision. The same seed draws the same projections. Without `pooling`, it is
     what the text tower was trained with, as far as its folder tells. Raises BadModel for what is
-    not such a tower, and OutputExists if `out` exists, unless this made it and `force` is set.
+    not such a tower, and OutputExists if `out` exists, unless this made it, it was not trained
+    since, and `force` is set.
     """
+    _check_untrained(out)
     with output_folder(out, MARK, "convert-model", force=force) as folder:
         texts, images = read_text_source(text, pooling), read_image_source(image)
         config = _describe(texts, images, dim)
@@ -82,6 +85,12 @@ def join_towers(
         config["license"],
         untrained_note(find_weights(str(out))) or "",
     )
+
+
+def _check_untrained(out: Path) -> None:
+    """Raise OutputExists for a model that was trained, which a mistake would cost dearly."""
+    if (out / MARK).is_file() and untrained_note(find_weights(str(out))) is None:
+        raise OutputExists(f"{out} was trained since its towers were put together: choose another")
 
 
 def _describe(texts: TextSource, images: ImageSource, dim: int) -> dict[str, Any]:
