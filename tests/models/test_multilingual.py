@@ -1,5 +1,7 @@
-"""AltCLIP and MetaCLIP 2 through transformers, beside transformers itself."""
+"""AltCLIP and MetaCLIP 2 by Tusou's own towers, beside transformers itself."""
 
+import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from tests.models.family_checks import (
 )
 from tests.models.tiny import CONTEXT, SIDE
 from tests.models.tiny_multilingual import save_tiny_alt_clip, save_tiny_metaclip2
+from tusou.core.errors import BadModel
 from tusou.encoders import find_weights, resolve_encoder
 
 pytestmark = pytest.mark.models
@@ -90,3 +93,15 @@ def test_the_record_says_what_the_weights_do_not_show(
     assert record.logit_scale == pytest.approx(np.exp(2.6592), rel=1e-6)
     transform = record.transform
     assert (transform.side, transform.fit, transform.rgb_first) == (SIDE, "crop", True)
+
+
+def test_images_of_another_size_than_the_tower_takes_are_refused(
+    model: Path, tmp_path: Path
+) -> None:
+    changed = tmp_path / "changed"
+    shutil.copytree(model, changed)
+    settings = json.loads((changed / "preprocessor_config.json").read_text())
+    settings |= {"size": {"shortest_edge": 48}, "crop_size": {"height": 48, "width": 48}}
+    (changed / "preprocessor_config.json").write_text(json.dumps(settings))
+    with pytest.raises(BadModel, match="prepares images of 48 pixels for a tower that takes 32"):
+        resolve_encoder(find_weights(str(changed)), "text", "cpu")

@@ -158,3 +158,24 @@ def test_a_text_model_that_is_not_known_must_have_its_configuration(tmp_path: Pa
     shutil.rmtree(model / "text")
     with pytest.raises(BadModel, match=r"copy its config\.json to"):
         encode_texts(model, TEXTS)
+
+
+def test_images_that_are_padded_to_squares_are_refused(tmp_path: Path) -> None:
+    model = save_tiny_open_clip(tmp_path / "model")
+    path = model / "open_clip_config.json"
+    config = json.loads(path.read_text())
+    config["preprocess_cfg"]["resize_mode"] = "longest"
+    path.write_text(json.dumps(config))
+    with pytest.raises(BadModel, match=r"pads its images \(resize mode longest\)"):
+        resolve_encoder(find_weights(str(model)), "image", "cpu")
+
+
+def test_a_checkpoint_of_another_architecture_is_refused(tmp_path: Path) -> None:
+    """Its towers are Tusou's own, which name the tensor that does not fit."""
+    model = save_tiny_open_clip(tmp_path / "model")
+    path = model / "open_clip_config.json"
+    config = json.loads(path.read_text())
+    config["model_cfg"]["text_cfg"]["hf_model_name"] = "xlm-roberta-base"
+    path.write_text(json.dumps(config))
+    with pytest.raises(BadModel, match="has no tensor"):
+        encode_texts(model, TEXTS)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from math import exp, prod
-from typing import TYPE_CHECKING, Any, cast, get_args
+from typing import TYPE_CHECKING, cast
 
 from tusou.bundle.model_record import EncoderRecord
 from tusou.core.errors import BadModel
@@ -21,19 +21,23 @@ from tusou.encoders.architecture import (
     shape_of,
 )
 from tusou.encoders.base import Tokenizer, Weights
+from tusou.encoders.families.clip_settings import (
+    IMAGE_DEFAULTS,
+    check_side,
+    read_activation,
+    read_scale,
+)
 from tusou.encoders.families.license import read_license
 from tusou.encoders.families.preprocessing import (
     read_image_settings,
     read_tokenizer_settings,
     tokenizer_digest,
 )
-from tusou.encoders.families.scalars import read_scalar
 from tusou.encoders.fast_tokenizer import FastTokenizer
 from tusou.encoders.forms.clip_names import openai_names
 from tusou.encoders.forms.layouts import SHAPES
-from tusou.encoders.model_folder import SAFETENSORS, ModelFolder
+from tusou.encoders.model_folder import ModelFolder
 from tusou.encoders.tokenizer_files import open_tokenizer
-from tusou.images.preprocess import MEAN, STD
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,22 +46,7 @@ _TYPE = "clip"  # as config.json names it
 _SECTIONS: dict[Tower, str] = {"text": "text_config", "image": "vision_config"}
 _HEADS: dict[Tower, int] = {"text": 8, "image": 12}  # the defaults of transformers
 _EPS = 1e-5
-_SCALE = "logit_scale"
 _HEAD_WIDTH = 64  # of every text tower of OpenAI's and open_clip's
-
-# The defaults of CLIPImageProcessor.
-_IMAGE_DEFAULTS: dict[str, Any] = {
-    "do_resize": True,
-    "size": {"shortest_edge": 224},
-    "resample": 3,
-    "do_center_crop": True,
-    "crop_size": {"height": 224, "width": 224},
-    "do_rescale": True,
-    "rescale_factor": 1 / 255,
-    "do_normalize": True,
-    "image_mean": MEAN,
-    "image_std": STD,
-}
 
 _READ_FOLDER = LazyImport("tusou.encoders.folder_tensors:read_clip")  # imports torch
 
@@ -72,14 +61,10 @@ class Clip:
 
     def describe(self, weights: Weights) -> EncoderRecord:
         folder = _folder(weights)
-        images = read_image_settings(folder, _IMAGE_DEFAULTS)
+        images = read_image_settings(folder, IMAGE_DEFAULTS)
         image = self.read_shape(weights, "image")
         assert isinstance(image, ImageShape)
-        if images.transform.side != image.image_resolution:
-            raise BadModel(
-                f"{folder.path} prepares images of {images.transform.side} pixels for a tower that "
-                f"takes {image.image_resolution}"
-            )
+        check_side(folder, images.transform.side, image.image_resolution)
         settings = read_tokenizer_settings(folder)
         return EncoderRecord(
             family=self.name,
@@ -95,7 +80,7 @@ class Clip:
             mean=images.mean,
             std=images.std,
             normalized=True,
-            logit_scale=exp(self._read_scale(weights)),
+            logit_scale=exp(read_scale(folder, lambda: self.read_tensors(weights))),
             logit_bias=0.0,
             license=read_license(folder),
         )
@@ -104,7 +89,7 @@ class Clip:
         folder, tensors = _folder(weights), _shapes(weights)
         section = folder.config.get(_SECTIONS[tower]) or {}
         heads = section.get("num_attention_heads", _HEADS[tower])
-        activation = _activation(folder, section.get("hidden_act", "quick_gelu"))
+        activation = read_activation(folder, section.get("hidden_act", "quick_gelu"))
         eps = float(section.get("layer_norm_eps", _EPS))
         if tower == "text":
             return read_clip_text_shape(tensors, heads, activation, eps)
@@ -121,12 +106,6 @@ class Clip:
     def read_tensors(self, weights: Weights) -> "Mapping[str, Tensor]":
         read = cast("Callable[[ModelFolder], Mapping[str, Tensor]]", _READ_FOLDER.load())
         return read(_folder(weights))
-
-    def _read_scale(self, weights: Weights) -> float:
-        folder = _folder(weights)
-        if all(path.suffix == SAFETENSORS for path in folder.tensor_files()):
-            return read_scalar(folder, _SCALE)
-        return self.read_tensors(weights)[_SCALE].item()
 
 
 def read_clip_text_shape(
@@ -176,14 +155,6 @@ def read_clip_image_shape(
         return shape
     inner, _ = shape_of(tensors, "visual.transformer.resblocks.0.mlp.c_fc.weight", 2)
     return replace(shape, vision_intermediate_size=inner, activation=activation, eps=eps)
-
-
-def _activation(folder: ModelFolder, name: str) -> TowerActivation:
-    """Return the activation that transformers calls by this name; BadModel for another kind."""
-    known = {"gelu_pytorch_tanh": "gelu_tanh", "gelu_new": "gelu_tanh"}.get(name, name)
-    if known not in get_args(TowerActivation):
-        raise BadModel(f"{folder.path} has the activation {name!r}, which Tusou does not compute")
-    return cast("TowerActivation", known)
 
 
 def _context(weights: Weights) -> int:
