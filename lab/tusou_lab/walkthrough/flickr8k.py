@@ -6,6 +6,7 @@ from pathlib import Path
 from tusou.bundle.bundle import Bundle
 from tusou.data import Dataset, open_dataset, split_source
 from tusou.data.base import ONLY_SPLIT
+from tusou_lab.evaluate.search_bundle import DEPTH
 from tusou_lab.run_commands import CommandRunner
 from tusou_lab.walkthrough.exercise import (
     ExerciseInputs,
@@ -83,9 +84,15 @@ class _Exercise:
             ("image_to_text", captions, ["--answers", str(self.image_queries), "--pool", pool]),
         ):
             name = f"{direction}{suffix}"
-            saved = ["--save", str(self.folder / f"{name}.jsonl")]
-            metrics[name] = self.runner.run_evaluate(bundle, *answers, *saved)["percent"]
+            options = ["--save", str(self.folder / f"{name}.jsonl"), *_depth(bundle)]
+            metrics[name] = self.runner.run_evaluate(bundle, *answers, *options)["percent"]
         return metrics
+
+
+def _depth(bundle: Path) -> list[str]:
+    """Return the option for the results of a query, where the bundle has fewer items than usual."""
+    count = Bundle.open(bundle).item_count
+    return ["--top-k", str(count)] if count < DEPTH else []
 
 
 def _own(folder: Path, inputs: ExerciseInputs, runner: CommandRunner) -> str:
