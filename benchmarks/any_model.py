@@ -14,6 +14,7 @@ from typing import Any
 
 import cn_clip
 import torch
+import transformers
 from transformers import (
     AutoTokenizer,
     BertTokenizer,
@@ -52,7 +53,11 @@ def measure_texts(rounds: int, seconds: float) -> dict[str, object]:
             weights = find_weights(str(folder))
         ours = load_text_encoder(weights, "cpu")
         exact = load_text_encoder(weights, "cpu", precision="fp32")
-        figures: dict[str, object] = {"backend": ours.backend, "precision": ours.precision}
+        figures: dict[str, object] = {
+            "transformers": transformers.__version__,
+            "backend": ours.backend,
+            "precision": ours.precision,
+        }
         for batch in _BATCHES:
             texts = queries(batch)
             variants: dict[str, Callable[[], Vectors]] = {

@@ -58,6 +58,28 @@ _TOKENS = """\
 (`pytest -m slow tests/tusou/encoders/test_tokenizer.py`).
 """
 
+_ANY_MODEL = """\
+## Models as transformers hands them out
+
+A folder of Chinese-CLIP ViT-B/16 with random weights, texts of 8 tokens on average, through Tusou
+({backend}, {precision}) and through transformers {transformers} itself, in turn in one process
+(`python -m benchmarks.any_model`, {date}, {machine}, which was shared: ratios of the fastest
+rounds). Transformers pads to the longest text of a batch, as its examples do, or to the 52 tokens
+that cn_clip pads to. The columns say how many times faster Tusou is.
+
+| texts | padded to the longest | padded to 52 | the same in fp32 | | lowest cosine | goal |
+|---|---|---|---|---|---|---|
+{rows}
+"""
+
+_EXTRA_MODELS = """\
+**The extra `models`** costs a service on a bundle of Chinese-CLIP nothing: it imports none of its
+libraries. With it installed the fastest start took {start} of the time without it
+({with_seconds} and {without_seconds} s on a shared machine), the memory was {memory} of that
+without ({with_mb} and {without_mb} MB; `python -m benchmarks.extra_models`, {date}, {runs} starts
+of each in turn).
+"""
+
 _GOAL = 0.99
 
 Part = dict[str, Any]
@@ -65,7 +87,13 @@ Part = dict[str, Any]
 
 def encoder_sections() -> str:
     """Return every section whose figures have been recorded."""
-    sections = {"fidelity": _precisions, "backends": _backends, "tokens": _tokens}
+    sections = {
+        "fidelity": _precisions,
+        "backends": _backends,
+        "any_model": _any_model,
+        "extra_models": _extra_models,
+        "tokens": _tokens,
+    }
     return "\n".join(
         write(json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8")))
         for name, write in sections.items()
@@ -125,6 +153,41 @@ def _tokens(result: Part) -> str:
         stock_one=1000 * alone["cn_clip"]["ms_each"],
         stock_many=1000 * batched["cn_clip"]["ms_each"],
         date=result["date"],
+    )
+
+
+def _any_model(result: Part) -> str:
+    figures: Part = result["figures"]
+    rows = []
+    for name, part in figures.items():
+        if not isinstance(part, dict):
+            continue
+        ratios = part["fastest rounds"]
+        cells = [
+            ratios[f"{ours}: times faster than transformers, padded to {other}"]
+            for ours in ("tusou", "tusou, fp32")
+            for other in ("the longest", "52")
+        ]
+        lowest = part["lowest cosine"]["tusou"]
+        rows.append(f"| {name} | {' | '.join(map(str, cells))} | {lowest} | {part['goal']} |")
+    about = {key: figures[key] for key in ("transformers", "backend", "precision")}
+    return _ANY_MODEL.format(
+        date=result["date"], machine=result["machine"], rows="\n".join(rows), **about
+    )
+
+
+def _extra_models(result: Part) -> str:
+    figures: Part = result["figures"]
+    with_extra, without = figures["with the extra"], figures["without the extra"]
+    return _EXTRA_MODELS.format(
+        date=result["date"],
+        runs=figures["runs"],
+        start=figures["with the extra to without, fastest start"],
+        memory=figures["with the extra to without, memory"],
+        with_seconds=with_extra["start to ready, s, fastest"],
+        without_seconds=without["start to ready, s, fastest"],
+        with_mb=with_extra["idle memory, MB, median"],
+        without_mb=without["idle memory, MB, median"],
     )
 
 
