@@ -23,6 +23,7 @@ from transformers import (
 )
 from transformers import ChineseCLIPImageProcessorPil as ImageProcessor
 
+from benchmarks.encoders import our_texts
 from benchmarks.record import record
 from benchmarks.stock import queries
 from benchmarks.timing import compare
@@ -67,8 +68,8 @@ def measure_texts(rounds: int, seconds: float) -> dict[str, object]:
                 "transformers, padded to the longest": partial(
                     on_all_cores, partial(_encode, library, tokenizer, texts, pad_all=False)
                 ),
-                "tusou": lambda texts=texts: ours.encode(ours.prepare(texts)),
-                "tusou, fp32": lambda texts=texts: exact.encode(exact.prepare(texts)),
+                "tusou": partial(our_texts, ours, texts),
+                "tusou, fp32": partial(our_texts, exact, texts),
             }
             figures[f"batch {batch}"] = _compare(variants, batch, rounds, seconds)
     return figures
