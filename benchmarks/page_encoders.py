@@ -64,9 +64,10 @@ _ANY_MODEL = """\
 A folder of Chinese-CLIP ViT-B/16 with random weights, texts of 8 tokens on average, through Tusou
 ({backend}, {precision}) and through transformers {transformers} itself, in turn in one process
 (`python -m benchmarks.any_model`, {date}, {machine}). Other work kept the machine busy: the
-columns are ratios of the fastest rounds, and a single text gains less on a quiet one. Transformers pads to the longest text of a batch, as its examples do, or to the 52 tokens
-that cn_clip pads to. The columns say how many times faster Tusou is; the goal for a batch is met
-where texts are padded as the model was trained, and missed where they are padded less.
+columns are ratios of the fastest rounds, and a single text gains less on a quiet one. Transformers
+pads to the longest text of a batch, as its examples do, or to the 52 tokens that cn_clip pads to.
+The columns say how many times faster Tusou is; the goal for a batch is met where texts are padded
+as the model was trained, and missed where they are padded less.
 
 | texts | padded to the longest | padded to 52 | the same in fp32 | | lowest cosine | goal |
 |---|---|---|---|---|---|---|
