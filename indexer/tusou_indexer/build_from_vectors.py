@@ -4,7 +4,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -44,6 +44,7 @@ from tusou.core.lazy_import import LazyImport
 from tusou.encoders import (
     TextEncoder,
     Weights,
+    describe_encoder,
     find_weights,
     image_transform,
     load_reference_text_encoder,
@@ -65,6 +66,7 @@ from tusou_indexer.build_record import INDEX_LIBRARIES
 from tusou_indexer.check_vectors import CheckedVectors, check_vectors
 from tusou_indexer.index.recall_probes import image_probes, text_probes
 from tusou_indexer.index.request import IndexRequest
+from tusou_indexer.model_notices import choose_prompts, notice_licenses
 from tusou_indexer.publish import publish
 from tusou_indexer.published import PublishedVersions
 from tusou_indexer.version_collection import build_version_index, check_target, is_missing
@@ -155,7 +157,9 @@ def build_from_vectors(
         if not force:
             check_live_changes(current, out)
         inputs = _read_inputs(spec, vectors, weights, progress)
+        spec = _with_template(spec, weights, progress)
         described = _describe(spec, inputs)
+        notice_licenses(described["model"], progress)
         bundle = None if force or current is None else _unless_new(versions, current, described)
         if bundle is None or is_missing(bundle.manifest, spec.milvus_uri):
             live_position = current.manifest.live_position if current else 0
@@ -185,6 +189,17 @@ def _check_encoder(spec: VectorBuildSpec, dim: int) -> Weights | None:
             f"{spec.vectors} have {dim}; give the model that encoded them"
         )
     return weights
+
+
+def _with_template(
+    spec: VectorBuildSpec, weights: Weights | None, progress: Progress
+) -> VectorBuildSpec:
+    """Return the options with the encoder's own template, if it has one and none is given."""
+    if weights is None:
+        return spec
+    given = () if spec.prompt is None else (spec.prompt,)
+    prompts = choose_prompts(given, _encoder_model(weights, 1), progress)
+    return replace(spec, prompt=prompts[0] if prompts else None)
 
 
 def _read_inputs(
@@ -237,7 +252,7 @@ def _describe(spec: VectorBuildSpec, inputs: _Inputs) -> dict[str, Any]:
         "tool": f"tusou {__version__}",
         "items": inputs.items.kind,
         "source": inputs.items.source,
-        "model": _model(spec, source, inputs),
+        "model": _model(source, inputs),
         "preprocessing": _PREPROCESSING,
         "prompt": spec.prompt,
         "id_type": "int" if all(map(is_canonical_integer, checked.ids)) else "str",
@@ -254,18 +269,23 @@ def _describe(spec: VectorBuildSpec, inputs: _Inputs) -> dict[str, Any]:
     }
 
 
-def _model(spec: VectorBuildSpec, source: VectorSource, inputs: _Inputs) -> Model:
+def _model(source: VectorSource, inputs: _Inputs) -> Model:
     dim, weights = inputs.vectors.dim, inputs.weights
-    if weights is None or spec.model is None:  # what is in the manifest stands for the vectors
+    if weights is None:  # what is in the manifest stands for the vectors
         return Model(
             name=source.name, location=source.name, sha256=source.sha256, dim=dim, image_size=1
         )
+    return _encoder_model(weights, dim)
+
+
+def _encoder_model(weights: Weights, dim: int) -> Model:
     return Model(
         name=weights.name,
         location=weights.location,
         sha256=weights.digest,
         dim=dim,
         image_size=image_transform(weights).side,
+        encoder=describe_encoder(weights),
         source=weights.source,
     )
 

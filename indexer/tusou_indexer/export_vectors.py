@@ -239,5 +239,6 @@ def _model(resolved: ResolvedEncoder) -> Model:
         sha256=weights.digest,
         dim=resolved.shape.embed_dim,
         image_size=image_transform(weights).side,
+        encoder=resolved.record,
         source=weights.source,
     )

@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from tusou_indexer.build import BuildSpec, build
+from tusou_indexer.build_from_vectors import VectorBuildSpec, build_from_vectors
+from tusou_indexer.index.request import IndexRequest
 
 from tests.browser.serving import serving
 from tests.drawing import image_line
@@ -158,3 +161,23 @@ def test_a_service_does_not_start_with_another_revision(
     assert done.returncode == 78  # no restart can help
     assert "incompatible_bundle" in done.stderr
     assert "transform.interpolation is bilinear, not bicubic" in done.stderr
+
+
+def test_a_bundle_of_vectors_records_the_encoder_of_its_queries(
+    original: tuple[Path, Path, list[str]], tmp_path: Path
+) -> None:
+    _, model, _ = original
+    vectors = np.random.default_rng(0).normal(size=(30, 32)).astype(np.float32)
+    np.save(tmp_path / "vectors.npy", vectors)
+    (tmp_path / "ids.txt").write_text("".join(f"{n}.jpg\n" for n in range(30)))
+    spec = VectorBuildSpec(
+        *(tmp_path / "vectors.npy", tmp_path / "ids.txt", IndexRequest("Flat", None)),
+        model=str(model),
+        device="cpu",
+    )
+    notices = Notices()
+    build_from_vectors(spec, tmp_path / "bundle", notices)
+    assert Bundle.open(tmp_path / "bundle").models[0].family == "siglip"
+    assert "which forbids commercial use" in notices.sentences[-1]
+    with open_bundle(tmp_path / "bundle", device="cpu") as search:
+        assert len(search.search("红色碎花裙", 5).item_ids) == 5
