@@ -16,6 +16,7 @@ from transformers import BertTokenizer, ChineseCLIPImageProcessor, ChineseCLIPMo
 from tusou_lab.convert_model.run import convert_model
 from tusou_lab.train.models.cn_clip import restore_network
 
+from tests.models.family_checks import check_commands
 from tests.models.tiny_chinese_clip import B16, TINY, LibraryModel, save_chinese_clip
 from tests.tusou.encoders.conftest import published_config, random_model, training_checkpoint
 from tusou.core.arrays import Vectors
@@ -237,6 +238,11 @@ def test_images_are_prepared_as_cn_clip_does_whatever_their_mode(tiny: LibraryMo
     assert not encoder.transform.rgb_first
     pixels = to_input(torch.from_numpy(to_pixels(palette, encoder.transform)[None]))[0]
     np.testing.assert_allclose(pixels, image_transform(32)(palette), atol=1e-6)
+
+
+@pytest.mark.timeout(500)
+def test_a_folder_is_indexed_evaluated_and_served(tmp_path: Path) -> None:
+    check_commands(save_chinese_clip(tmp_path / "m", TINY).folder, tmp_path)
 
 
 def test_training_begins_with_the_weights_of_a_folder(tiny: LibraryModel) -> None:

@@ -1,14 +1,16 @@
 """A model as a folder, as transformers stores it: `config.json` beside the files of tensors."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from tusou.core.errors import BadModel
 from tusou.core.file_kinds import CHECKPOINT, describe_foreign_file
+from tusou.core.lazy_import import LazyImport
+from tusou.encoders.architecture import Shaped
 from tusou.encoders.checkpoint_shapes import read_stored_shapes
 from tusou.encoders.forms.foreign_folders import (
     describe_foreign_folder,
@@ -23,6 +25,7 @@ OPEN_CLIP_CONFIG = "open_clip_config.json"
 SAFETENSORS = ".safetensors"
 # In place of config.json, in the folders of Chinese-CLIP in ModelScope's own layout.
 _MODELSCOPE = ("vision_model_config.json", "text_model_config.json")
+_READ_TENSORS = LazyImport("tusou.encoders.checkpoint:read_stored_tensors")  # imports torch
 # Files that say what the model computes, beside its tensors; others, such as README.md, may change.
 _ENDINGS = (".json", ".txt", ".model", ".py")
 _MAX_JSON = 64 * 1024**2  # bytes; the largest tokenizers have 35 MB
@@ -197,8 +200,10 @@ def _read_shapes(file: OpenFile) -> dict[str, TensorShape]:
         if file.path.suffix == SAFETENSORS:
             return read_safetensors_shapes(opened, file.size, file.path.name)
         shapes = read_stored_shapes(opened)
-    if shapes is None:
-        raise BadModel(f"{file.path.name} is not a PyTorch checkpoint of plain tensors")
+    if shapes is None:  # in a format that only torch reads
+        read = cast("Callable[..., Mapping[str, Shaped]]", _READ_TENSORS.load())
+        tensors = read(file.readable_path, file.path.name)
+        shapes = {name: TensorShape(tuple(tensor.shape)) for name, tensor in tensors.items()}
     return shapes
 
 

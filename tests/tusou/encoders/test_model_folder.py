@@ -322,6 +322,15 @@ def test_code_in_pickled_tensors_is_not_run(model: Path, tmp_path: Path) -> None
     assert not (tmp_path / "created").exists()
 
 
+def test_pytorch_files_of_before_torch_1_6_are_read(model: Path) -> None:
+    expected = vectors(find_weights(str(model)))
+    tensors = load_file(model / "model.safetensors")
+    (model / "model.safetensors").unlink()
+    path = model / "pytorch_model.bin"
+    torch.save(tensors, path, _use_new_zipfile_serialization=False)
+    np.testing.assert_array_equal(vectors(find_weights(str(model))), expected)
+
+
 def test_a_folder_that_crops_is_computed_so_and_recorded(model: Path) -> None:
     """The defaults of transformers' class: its own training prepares images in this way."""
     change_json(model / "preprocessor_config.json", size={"shortest_edge": 40}, do_center_crop=True,
