@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pytest
 
 from tests.drawing import image_bytes
+from tests.models.tiny_clip import save_tiny_clip
 from tests.tusou.encoders.conftest import TINY, published_config, sample_of
 from tusou.core.arrays import Pixels, Vectors
 from tusou.core.errors import OutputExists
@@ -239,3 +240,23 @@ def test_the_example_of_the_pages_runs_without_us(
     assert names["scores"].shape == (2, 3)
     plain = [text for text in TEXTS if "😀" not in text]
     np.testing.assert_array_equal(names["tokenize"](plain), encoder.prepare(plain).ids)
+
+
+def test_a_clip_is_exported_with_its_tokenizer(tmp_path: Path) -> None:
+    from tokenizers import Tokenizer
+
+    checkpoint = save_tiny_clip(tmp_path / "clip")
+    exported = export(checkpoint, is_tiny=True)
+    record = exported.record["text"]["tokenizer"]
+    tokenizer = Tokenizer.from_file(str(exported.folder / record["tokenizers"]))
+    encoder, images = exported.texts(), exported.images()
+    for text in ("a photo of two dogs", "two dogs, running"):
+        ids = np.array([tokenizer.encode(text).ids]) + record["first_id"]
+        tokens = encoder.prepare([text])
+        np.testing.assert_array_equal(ids, tokens.ids)
+        padded = np.pad(ids, ((0, 0), (0, 3)))
+        for batch in (ids, padded):
+            difference = exported.run("text", batch) - encoder.encode(tokens)
+            assert np.abs(difference).max() <= CLOSE
+    pixels = draw_pixels(3, exported.record["image"]["transform"]["side"])
+    assert np.abs(exported.run("image", pixels) - images.encode(pixels)).max() <= CLOSE

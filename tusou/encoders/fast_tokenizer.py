@@ -37,7 +37,7 @@ class FastTokenizer:
         # A tokenizer's file may hold the length and the padding of the program that wrote it.
         tokenizer.no_truncation()
         tokenizer.no_padding()
-        self._tokenizer, self.context, self._first_id = tokenizer, context, first_id
+        self._tokenizer, self.context, self.first_id = tokenizer, context, first_id
         self._ends_once, self._clean = ends_once, clean
         self._pad_id = pad_id if first_id else 0
         self.vocab_size = tokenizer.get_vocab_size() + first_id
@@ -51,7 +51,7 @@ class FastTokenizer:
         ids = np.zeros((len(rows), max(map(len, kept), default=0)), np.int64)
         for padded, row in zip(ids, kept, strict=True):
             padded[: len(row)] = row
-            padded[: len(row)] += self._first_id
+            padded[: len(row)] += self.first_id
         return Tokens(ids, tuple(len(row) > self.context for row in rows))
 
     def unknown_share(self, texts: Sequence[str]) -> list[float]:
@@ -63,6 +63,16 @@ class FastTokenizer:
         """
         rows = [self._encode(text, marks=False) for text in texts]
         return [sum(map(self._unknown.__getitem__, row)) / max(len(row), 1) for row in rows]
+
+    @property
+    def is_cleaning(self) -> bool:
+        """Return whether texts are changed before the library's tokenizer reads them."""
+        return self._clean is not None
+
+    def to_json(self) -> str:
+        """Return the library's tokenizer as its file `tokenizer.json`."""
+        text: str = self._tokenizer.to_str()
+        return text
 
     def _encode(self, text: str, *, marks: bool = True) -> list[int]:
         """Return the vocabulary's ids of a whole text, with or without the marks of its ends."""

@@ -66,7 +66,7 @@ def _write_tower(weights: Weights, tower: Tower, folder: Path, max_file_bytes: i
         model = text_graph(reader, shape)
     elif isinstance(shape, ImageShape):
         build = image_graph if shape.is_transformer else resnet_graph
-        model = build(reader, shape, MEAN, STD)
+        model = build(reader, shape, *_channels(weights))
     else:
         raise BadModel(
             f"{weights.name} is computed by {shape.library}, and not by Tusou's own towers, which "
@@ -80,10 +80,17 @@ def _write_tower(weights: Weights, tower: Tower, folder: Path, max_file_bytes: i
     return shape.embed_dim
 
 
+def _channels(weights: Weights) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return the mean and the deviation of each channel, on the scale from 0 to 1."""
+    record = find_family(weights).describe(weights)
+    return (MEAN, STD) if record is None else (record.mean, record.std)
+
+
 def _describe(weights: Weights, dim: int, tokenizer: dict[str, Any]) -> dict[str, Any]:
     """Return what a program needs to know to prepare texts and images, and to use the vectors."""
     transform = image_transform(weights)
     side, batch = transform.side, "batch"
+    mean, std = _channels(weights)
     return {
         "model": weights.name,
         "sha256": weights.digest,
@@ -102,8 +109,8 @@ def _describe(weights: Weights, dim: int, tokenizer: dict[str, Any]) -> dict[str
             "output": {"name": "vectors", "type": "float32", "shape": [batch, dim]},
             "channels": "RGB",
             "transform": asdict(transform),
-            "mean": MEAN,
-            "std": STD,
+            "mean": mean,
+            "std": std,
             "normalization": "inside the graph",
         },
     }

@@ -4,16 +4,34 @@ import json
 from pathlib import Path
 from typing import Any
 
+from tusou.core.errors import BadModel
 from tusou.encoders import Weights
 from tusou.encoders.base import CONTEXT
+from tusou.encoders.families import find_family
+from tusou.encoders.fast_tokenizer import FastTokenizer
 from tusou.encoders.tokenizer import ClipTokenizer
 
 _LINES, _JSON = "vocab.txt", "tokenizer.json"
 
 
-def write_vocabulary(_: Weights, folder: Path) -> dict[str, Any]:
-    """Write the vocabulary of Chinese-CLIP; return the record of the tokenizer."""
-    vocabulary = ClipTokenizer().vocabulary
+def write_vocabulary(weights: Weights, folder: Path) -> dict[str, Any]:
+    """Write a model's tokenizer; return its record. BadModel if it has no such form."""
+    family = find_family(weights)
+    tokenizer, record = family.open_tokenizer(weights), family.describe(weights)
+    if isinstance(tokenizer, FastTokenizer) and record is not None:
+        (folder / _JSON).write_text(tokenizer.to_json(), encoding="utf-8")
+        return {
+            "kind": record.tokenizer,
+            "tokenizers": _JSON,
+            "context": tokenizer.context,
+            "lower_case": record.lower_case,
+            "cleaned_as_openai": tokenizer.is_cleaning,  # with ftfy and html.unescape
+            "padding": 0,
+            "first_id": tokenizer.first_id,  # to add to each id of the library: 0 is padding
+        }
+    if not isinstance(tokenizer, ClipTokenizer):
+        raise BadModel(f"{weights.name} has a tokenizer that is not exported")
+    vocabulary = tokenizer.vocabulary
     (folder / _LINES).write_text("\n".join(vocabulary) + "\n", encoding="utf-8")
     text = json.dumps(_wordpiece(vocabulary), ensure_ascii=False, separators=(",", ":"))
     (folder / _JSON).write_text(text, encoding="utf-8")
@@ -25,6 +43,7 @@ def write_vocabulary(_: Weights, folder: Path) -> dict[str, Any]:
         "lower_case": True,
         "replace": {"“": '"', "”": '"'},
         "padding": 0,
+        "first_id": 0,
         "unknown": vocabulary["[UNK]"],
         "first": vocabulary["[CLS]"],
         "last": vocabulary["[SEP]"],
