@@ -19,6 +19,7 @@ from tusou.encoders.architecture import (
 )
 from tusou.encoders.base import CONTEXT, Tokenizer, Weights
 from tusou.encoders.checkpoint_shapes import TensorShape, read_shapes
+from tusou.encoders.families.license import read_license
 from tusou.encoders.forms.folder_settings import read_heads, read_transform
 from tusou.encoders.forms.foreign_tensors import describe_tensors
 from tusou.encoders.forms.layouts import SHAPES
@@ -86,7 +87,7 @@ class ChineseClip:
             normalized=True,
             logit_scale=exp(self.read_tensors(weights)["logit_scale"].item()),
             logit_bias=0.0,
-            license=None,
+            license=read_license(folder),
         )
 
     def read_shape(self, weights: Weights, tower: Tower) -> TowerShape:
