@@ -46,16 +46,16 @@ _STEP_PAIRS = 8
 def main() -> None:
     """Measure every mode and record the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pairs", type=int, default=4000, help="drawn pairs to train on")
+    parser.add_argument("--pairs", type=int, default=4000, help="drawn pairs to train on; 0: measure the cost alone")
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--steps", type=int, default=4, help="of a ViT-B/16")
     parser.add_argument("--save", action="store_true", help="write the result file")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        figures: dict[str, object] = {
-            "gain": _measure_gain(Path(folder), arguments.pairs, arguments.epochs),
-            "cost of a ViT-B/16": _measure_cost(Path(folder), arguments.steps),
-        }
+        figures: dict[str, object] = {}
+        if arguments.pairs:
+            figures["gain"] = _measure_gain(Path(folder), arguments.pairs, arguments.epochs)
+        figures["cost of a ViT-B/16"] = _measure_cost(Path(folder), arguments.steps)
     record("lora", figures, save=arguments.save)
 
 
