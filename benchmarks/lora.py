@@ -46,7 +46,7 @@ _STEP_PAIRS = 8
 def main() -> None:
     """Measure every mode and record the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pairs", type=int, default=4000, help="drawn pairs to train on; 0: measure the cost alone")
+    parser.add_argument("--pairs", type=int, default=4000, help="to train on; 0: cost alone")
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--steps", type=int, default=4, help="of a ViT-B/16")
     parser.add_argument("--save", action="store_true", help="write the result file")

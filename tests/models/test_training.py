@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from tiny_models import save_tiny_model
 from tusou_lab.convert_model.join_towers import join_towers
@@ -56,8 +57,13 @@ class TrainedFamily:
 
 def save_tiny_chinese_clip_folder(folder: Path) -> Path:
     """Save a Chinese-CLIP as transformers has it; it is trained through cn_clip's network."""
-    checkpoint = folder.with_suffix(".pt")
-    convert_model(str(save_tiny_model(checkpoint)), "transformers", folder)
+    checkpoint = save_tiny_model(folder.with_suffix(".pt"))
+    saved = torch.load(checkpoint, weights_only=True)
+    for name, tensor in saved["state_dict"].items():
+        if tensor.ndim > 1:  # so that texts have clearly different vectors
+            tensor.normal_(0, 0.15, generator=torch.Generator().manual_seed(len(name)))
+    torch.save(saved, checkpoint)
+    convert_model(str(checkpoint), "transformers", folder)
     return folder
 
 
@@ -70,7 +76,6 @@ def save_tiny_dual_encoder(folder: Path) -> Path:
 
 def dual_encoder_of(folder: Path) -> LibraryVectors:
     """Return the vectors of transformers' towers with the tensors of a model of two."""
-    import torch
     from safetensors.torch import load_file
     from transformers import AutoConfig, AutoModel, AutoTokenizer
 
@@ -108,7 +113,6 @@ def dual_encoder_of(folder: Path) -> LibraryVectors:
 
 def chinese_clip_of(folder: Path) -> LibraryVectors:
     """Return the vectors of transformers' ChineseCLIPModel."""
-    import torch
     from transformers import AutoModel, AutoTokenizer, ChineseCLIPImageProcessorPil
 
     module = AutoModel.from_pretrained(folder).eval()

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from tusou.core.errors import InvalidRequest
 from tusou.encoders import find_weights
 from tusou.encoders.families import find_family
 from tusou.encoders.families.chinese_clip import ChineseClip
@@ -26,4 +27,9 @@ def open_trainable(model: str) -> TrainableModel:
     record = family.describe(weights)
     if family.name == ChineseClip.name or record is None:
         return CnClipModel.restore(weights)
+    if weights.path.is_file() and weights.open_clip is None:
+        raise InvalidRequest(
+            f"{weights.name} does not say how it is built: train it by its name in open_clip, as "
+            "in --model open_clip:ViT-B-32-quickgelu@FILE"
+        )
     return LibraryTrainable(weights, record)
