@@ -82,6 +82,22 @@ without ({with_mb} and {without_mb} MB; `python -m benchmarks.extra_models`, {da
 of each in turn).
 """
 
+_LIBRARY = """\
+## Models that run through their library
+
+A CLIP with ViT-B/16's geometry by Tusou's own towers, as all models with the text tower of BERT or
+CLIP are, the same model through transformers {transformers} in Tusou's batches, and a SigLIP of the
+same widths, which only its library computes: its text tower is wider than CLIP's, its texts are
+padded to 64 tokens, and its image tower has a head that attends. Random weights, in turn in one
+process; how many times as long as Tusou's own towers the fastest call takes
+(`python -m benchmarks.library_models`, {date}, {machine}). Other work kept the machine busy, which
+hides most of the difference in long calls.
+
+| task | CLIP, transformers | SigLIP, transformers |
+|---|---|---|
+{rows}
+"""
+
 _GOAL = 0.99
 
 Part = dict[str, Any]
@@ -94,6 +110,7 @@ def encoder_sections() -> str:
         "backends": _backends,
         "any_model": _any_model,
         "extra_models": _extra_models,
+        "library_models": _library,
         "tokens": _tokens,
     }
     return "\n".join(
@@ -203,3 +220,19 @@ def _counts(figures: Part) -> dict[str, int]:
 
 def _percent(ranks: Part | None) -> str:
     return f"{100 * ranks['top-10 overlap']:.1f} %" if ranks else ""
+
+
+def _library(result: Part) -> str:
+    figures: Part = result["figures"]
+    rows = []
+    for task, each in figures.items():
+        if isinstance(each, dict):
+            own, *others = each.values()
+            times = (f"{milliseconds / own:.2f}" for milliseconds in others)
+            rows.append(f"| {task} | {' | '.join(times)} |")
+    return _LIBRARY.format(
+        transformers=figures["transformers"],
+        date=result["date"],
+        machine=result["machine"],
+        rows="\n".join(rows),
+    )
