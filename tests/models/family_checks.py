@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import numpy as np
+import pytest
 from PIL import Image
 
 from tests.browser.serving import serving
@@ -108,7 +109,7 @@ def check_commands(model: Path, folder: Path, *options: str, **settings: str) ->
     expected = encode_texts(model, TEXTS[:3]) @ encode_images(model, _images()).T
     ranked = np.argsort(-expected, axis=1, kind="stable")[:, :10]
     hits = [row[0] == number for number, row in enumerate(ranked)]
-    assert percent["hit@1"] == round(100 * sum(hits) / len(hits), 2)
+    assert percent["hit@1"] == pytest.approx(100 * sum(hits) / len(hits))
     options_of_service = {"TUSOU_DEVICE": "cpu", "TUSOU_PRECISION": "fp32", **settings}
     with (
         serving(
