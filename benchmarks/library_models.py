@@ -27,10 +27,10 @@ from transformers import (
     SiglipModel,
 )
 
+from benchmarks.clip_vocabulary import clip_vocabulary
 from benchmarks.record import record
 from benchmarks.stock import jpegs
 from benchmarks.timing import Work, fastest_in_turn
-from tests.models.tiny_clip import clip_vocabulary
 from tusou.core.arrays import Pixels, Vectors
 from tusou.encoders import (
     ImageEncoder,

@@ -58,6 +58,17 @@ _TOKENS = """\
 (`pytest -m slow tests/tusou/encoders/test_tokenizer.py`).
 """
 
+_ONNX = """\
+An [exported model](onnx.md), which pads a batch to its longest text, beside Tusou's own encoders
+(`python -m benchmarks.onnx_runtime`, {date}, ONNX Runtime {onnxruntime}, ViT-B/16 with random
+weights, in turn in one process). How many times faster than ONNX Runtime the fastest round was,
+while other work kept both cores busy, so that the figures are rough:
+
+| backend | text, 1 | texts, 32 | image, 1 | images, 4 |
+|---|---|---|---|---|
+{rows}
+"""
+
 _ANY_MODEL = """\
 ## Models as transformers hands them out
 
@@ -108,6 +119,7 @@ def encoder_sections() -> str:
     sections = {
         "fidelity": _precisions,
         "backends": _backends,
+        "onnx_runtime": _onnx,
         "any_model": _any_model,
         "extra_models": _extra_models,
         "library_models": _library,
@@ -172,6 +184,23 @@ def _tokens(result: Part) -> str:
         stock_one=1000 * alone["cn_clip"]["ms_each"],
         stock_many=1000 * batched["cn_clip"]["ms_each"],
         date=result["date"],
+    )
+
+
+def _onnx(result: Part) -> str:
+    figures: Part = result["figures"]
+    tasks = [figures[name] for name in ("1 texts", "32 texts", "1 images", "4 images")]
+    backends = [name for name in tasks[0] if not name.startswith("ONNX")]
+    rows = [
+        f"| {name} | "
+        + " | ".join(f"{task[name]['times faster than ONNX Runtime']:.1f}" for task in tasks)
+        + " |"
+        for name in backends
+    ]
+    return _ONNX.format(
+        date=result["date"],
+        onnxruntime=figures["versions"]["onnxruntime"],
+        rows="\n".join(rows),
     )
 
 

@@ -16,6 +16,8 @@ from hub_server import Fault, HubServer, Repository
 from tusou.bundle.bundle import Bundle
 from tusou.retrieval.compatibility import find_bundle_weights
 
+pytestmark = pytest.mark.services
+
 ROOT = Path(__file__).parents[2]
 DEMO = (ROOT / "tusou/demo/tusou-demo.pt").read_bytes()
 COMMIT, NEWER = "a" * 40, "b" * 40

@@ -15,12 +15,12 @@ METHOD = {
     "task_image_to_text": (
         "用 {queries} 张图片在{pool}中检索描述它的文本，每张图片返回相似度最高的 {depth} 条。",
         (
-            "For each of {queries} images, find the {language}texts that describe it among "
+            "For each of {queries} images, find the texts that describe it among "
             "{pool}; the {depth} most similar texts are returned."
         ),
     ),
     "pool_text_to_image": (" {items} 张图片", "{items} images"),
-    "pool_image_to_text": (" {items} 条{language}文本", "{items} texts"),
+    "pool_image_to_text": (" {items} 条{language}文本", "{items} {language}texts"),
     "unknown_pool_text_to_image": ("图库", "the images of the pool"),
     "unknown_pool_image_to_text": ("文本库", "the texts of the pool"),
     "metric_definitions": (

@@ -108,6 +108,7 @@ def test_links_into_a_hubs_cache_are_followed(model: Path, tmp_path: Path) -> No
     np.testing.assert_array_equal(vectors(linked), vectors(plain))
 
 
+@pytest.mark.services
 def test_converted_weights_are_kept_inside(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("openvino")
     weights = find_weights(str(model))

@@ -55,7 +55,7 @@ def test_info_shows_the_training_of_a_checkpoint(
     app.command()(info)
     path = uninterrupted.checkpoint
     shown = CliRunner().invoke(app, [str(path)]).stdout
-    assert "image tower  32 pixels, 1 layers, 64 wide\n" in shown
+    assert "image tower  32 pixels, 1 layers, 64 wide, " in shown
     assert "epochs 3, batch_size 8, lr 0.001" in shown
     assert re.findall(r"^epoch (\d) +loss \d", shown, re.M) == ["1", "2", "3"]
     assert shown.count("(kept)") == 1
@@ -66,7 +66,7 @@ def test_info_shows_the_training_of_a_checkpoint(
     copy.write_bytes(tiny_model.read_bytes())
     assert "not recorded" in CliRunner().invoke(app, [str(copy)]).stdout
     (tmp_path / "model.pt.json").write_bytes(record_path(path).read_bytes())
-    assert "is about another checkpoint" in CliRunner().invoke(app, [str(copy)]).stdout
+    assert "is about another model" in CliRunner().invoke(app, [str(copy)]).stdout
     (tmp_path / "model.pt.json").write_text("{}")
     refused = CliRunner().invoke(app, [str(copy)])
     assert (refused.exit_code, refused.stderr.split(":")[0]) == (1, "bad_model")

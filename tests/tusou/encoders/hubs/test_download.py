@@ -265,6 +265,7 @@ print(Fetcher(settings).fetch(HubModel(sys.argv[3]))[0])
 """
 
 
+@pytest.mark.services
 def test_two_processes_download_a_model_once(hub: HubServer, tmp_path: Path) -> None:
     hub.faults = [Fault(pause=0.3)] * 5
     command = [sys.executable, "-c", _COMMAND, hub.url, str(tmp_path), ID]
@@ -276,6 +277,7 @@ def test_two_processes_download_a_model_once(hub: HubServer, tmp_path: Path) -> 
     assert len(ranges(hub)) == 1
 
 
+@pytest.mark.services
 def test_a_killed_download_is_continued_by_the_next(hub: HubServer, tmp_path: Path) -> None:
     hub.faults = [*[Fault()] * 4, Fault(stall_after=1_100_000)]
     command = [sys.executable, "-c", _COMMAND, hub.url, str(tmp_path), ID]

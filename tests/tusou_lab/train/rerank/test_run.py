@@ -51,6 +51,7 @@ def test_the_file_tells_its_towers_and_its_training(
     assert checkpoint.network.shape.image_tokens == 5
 
 
+@pytest.mark.services
 def test_a_killed_run_resumes_to_the_same_weights(
     planted: str,
     bundle: Path,
