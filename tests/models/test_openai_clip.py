@@ -1,6 +1,7 @@
 """OpenAI's archives of CLIP by Tusou's own towers, beside open_clip, which loads them itself."""
 
 import json
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,9 @@ def model(request: pytest.FixtureRequest, library: Any, tmp_path_factory: Any) -
         torch.save(state | {k: torch.tensor(v) for k, v in numbers.items()}, path)
         return path
     example = torch.zeros(1, 3, 64, 64), torch.full((1, CONTEXT), 49407)
-    torch.jit.save(torch.jit.trace(library, example, check_trace=False), path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # tracing is deprecated, and warns of what it records
+        torch.jit.save(torch.jit.trace(library, example, check_trace=False), path)
     return path
 
 

@@ -128,7 +128,9 @@ def test_a_licence_that_forbids_commerce_is_said(original: tuple[Path, Path, lis
 def test_a_folder_that_does_not_describe_its_images_is_refused(model: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(model, tmp_path / "siglip"))
     (copy / "preprocessor_config.json").unlink()
-    spec = BuildSpec(str(tmp_path), str(copy), device="cpu")
+    pool = tmp_path / "MR_test_imgs.tsv"
+    pool.write_bytes(image_line("1.jpg", 1))
+    spec = BuildSpec(str(pool), str(copy), device="cpu")
     with pytest.raises(BadModel, match=r"copy preprocessor_config\.json"):
         build(spec, tmp_path / "bundle", NoProgress())
 

@@ -154,17 +154,18 @@ def _save_text_config(folder: Path, config: dict[str, Any]) -> None:
 
 
 def _save_xlm_roberta_tokenizer(folder: Path) -> int:
-    """Save a tokenizer with <s> as token 0 and <pad> as token 1; return its size."""
-    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+    """Save a tokenizer with <s> as token 0 and <pad> as token 1; return its size.
+
+    Its pieces are the words and characters of the texts: the library's own trainer finds others in
+    every process.
+    """
     from transformers import XLMRobertaTokenizer
 
-    trained = Tokenizer(models.Unigram())
-    trained.pre_tokenizer = pre_tokenizers.Metaspace()
-    trainer = trainers.UnigramTrainer(
-        vocab_size=300, special_tokens=[*_SPECIAL], unk_token="<unk>", show_progress=False
-    )
-    trained.train_from_iterator(CORPUS, trainer)
-    vocab = [(piece, score) for piece, score in json.loads(trained.to_str())["model"]["vocab"]]
+    words = {f"▁{word}" for text in CORPUS for word in text.split()}
+    characters = {character for word in words for character in word}
+    vocab = [(piece, 0.0) for piece in _SPECIAL]
+    vocab += [(piece, -len(piece) / 10) for piece in sorted(words)]
+    vocab += [(piece, -8.0) for piece in sorted(characters - words)]
     return _save(XLMRobertaTokenizer(vocab=vocab, model_max_length=CONTEXT), folder)
 
 
