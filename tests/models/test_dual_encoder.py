@@ -28,7 +28,7 @@ from tests.models.tiny_towers import (
     save_torchvision_vit,
 )
 from tusou.core.errors import BadModel, InvalidRequest, OutputExists
-from tusou.encoders import find_weights
+from tusou.encoders import find_weights, resolve_encoder
 from tusou.encoders.families import find_family
 from tusou.encoders.families.dual_encoder import untrained_note
 
@@ -267,3 +267,10 @@ def test_the_command_says_that_scores_mean_nothing_yet(bert_and_vit: Path, tmp_p
     words = ("--out", str(tmp_path / "bundle"), "--model", str(tmp_path / "m"))
     done = tusou("index", str(tmp_path / "MR_test_imgs.tsv"), *words, "--device", "cpu")
     assert "scores mean nothing" in done.stderr
+
+
+def test_texts_run_through_our_own_towers(pair: Path) -> None:
+    weights = find_weights(str(pair / "joined"))
+    text, image = (resolve_encoder(weights, tower, "cpu") for tower in ("text", "image"))
+    assert text.backend in {"torch", "openvino"}
+    assert image.backend == "transformers"

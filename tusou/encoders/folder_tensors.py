@@ -10,6 +10,7 @@ from tusou.core.errors import BadModel
 from tusou.encoders.checkpoint import TENSORS, read_stored_tensors
 from tusou.encoders.forms.alt_clip_names import alt_clip_names
 from tusou.encoders.forms.clip_names import openai_names
+from tusou.encoders.forms.dual_encoder_names import dual_text_names
 from tusou.encoders.forms.layouts import Layouts
 from tusou.encoders.forms.open_clip_names import open_clip_names
 from tusou.encoders.forms.transformers_names import cn_clip_names
@@ -57,6 +58,11 @@ def read_clip(folder: ModelFolder) -> LazyTensors:
 def read_alt_clip(folder: ModelFolder) -> LazyTensors:
     """Return all tensors of a folder of transformers' AltCLIP by the names of Tusou's towers."""
     return LazyTensors(alt_clip_names(_readers(folder), _LAZY, _compose))
+
+
+def read_dual_text(folder: ModelFolder) -> LazyTensors:
+    """Return the text tower of two towers put together by the names of Tusou's towers."""
+    return LazyTensors(dual_text_names(_readers(folder), _LAZY))
 
 
 def read_open_clip(file: OpenFile, *, has_bert: bool) -> LazyTensors:

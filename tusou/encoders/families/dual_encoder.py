@@ -1,17 +1,27 @@
 """Models put together of two pretrained towers by `tusou convert-model --text --image`."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from hashlib import sha256
 from math import exp, prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from tusou.bundle.model_record import EncoderRecord
 from tusou.core.errors import BadModel
-from tusou.encoders.architecture import LibraryShape, Tower
+from tusou.core.lazy_import import LazyImport
+from tusou.encoders.architecture import (
+    LibraryShape,
+    TextShape,
+    Tower,
+    TowerShape,
+    read_text_shape,
+)
 from tusou.encoders.base import Tokenizer, Weights
 from tusou.encoders.families.by_library import open_by_library, refuse_tensors
 from tusou.encoders.families.preprocessing import read_tokenizer_settings, tokenizer_digest
 from tusou.encoders.families.scalars import read_scalar
+from tusou.encoders.forms.dual_encoder_names import dual_text_names
+from tusou.encoders.forms.layouts import SHAPES
 from tusou.encoders.model_folder import ModelFolder
 
 if TYPE_CHECKING:
@@ -22,11 +32,13 @@ _PREFIXES: dict[Tower, tuple[str, str]] = {
     "text": ("text_model.", "text_projection."),
     "image": ("vision_model.", "visual_projection."),
 }
+_OWN_TYPES = ("bert", "roberta", "xlm-roberta")
+_READ_TEXT = LazyImport("tusou.encoders.folder_tensors:read_dual_text")  # imports torch
 PROJECTIONS = ("text_projection.weight", "visual_projection.weight")
 
 
 class DualEncoder:
-    """Towers that transformers or torchvision computes, with projections into one space."""
+    """Towers with projections into one space; transformers computes images, and other texts."""
 
     name = "dual-encoder"
 
@@ -59,8 +71,10 @@ class DualEncoder:
         except (KeyError, TypeError, ValueError) as error:
             raise BadModel(f"{weights.name}: its config.json is damaged ({error})") from error
 
-    def read_shape(self, weights: Weights, tower: Tower) -> LibraryShape:
-        return LibraryShape(int(_folder(weights).config["projection_dim"]), tower, "transformers")
+    def read_shape(self, weights: Weights, tower: Tower) -> TowerShape:
+        own = _own_text_shape(_folder(weights)) if tower == "text" else None
+        dim = int(_folder(weights).config["projection_dim"])
+        return own or LibraryShape(dim, tower, "transformers")
 
     def count_parameters(self, weights: Weights, tower: Tower) -> int:
         shapes = _folder(weights).shapes.items()
@@ -70,7 +84,32 @@ class DualEncoder:
         return open_by_library(weights, self.describe(weights))
 
     def read_tensors(self, weights: Weights) -> "Mapping[str, Tensor]":
-        refuse_tensors(weights)
+        if _own_text_shape(_folder(weights)) is None:
+            refuse_tensors(weights)
+        read = cast("Callable[[ModelFolder], Mapping[str, Tensor]]", _READ_TEXT.load())
+        return read(_folder(weights))
+
+
+def _own_text_shape(folder: ModelFolder) -> TextShape | None:
+    """Return the shape of a text tower that Tusou's own computes; None if transformers runs it."""
+    part = folder.config["text"]
+    config: Mapping[str, Any] = part["config"]
+    kind = config.get("model_type")
+    plain = config.get("position_embedding_type", "absolute") == "absolute"
+    if kind not in _OWN_TYPES or not plain or config.get("hidden_act", "gelu") != "gelu":
+        return None
+    shapes = dual_text_names(folder.shapes, SHAPES)
+    shape = read_text_shape(shapes, int(config["num_attention_heads"]))
+    # RoBERTa counts positions from the number after that of padding.
+    offset = 0 if kind == "bert" else int(config.get("pad_token_id", 1)) + 1
+    return replace(
+        shape,
+        vocab_size=shape.vocab_size + 1,
+        eps=float(config.get("layer_norm_eps", 1e-12)),
+        pooling="mean" if part["pooling"] == "mean" else "first",
+        first_id=1,
+        position_offset=offset,
+    )
 
 
 def untrained_note(weights: Weights) -> str | None:
