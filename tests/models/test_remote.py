@@ -20,6 +20,7 @@ from tests.models.family_checks import (
 )
 from tests.models.tiny import CONTEXT, SIDE
 from tests.models.tiny_remote import PROMPT, save_tiny_remote
+from tests.models.training_checks import check_training
 from tusou import open_bundle
 from tusou.bundle.bundle import Bundle
 from tusou.cli.progress import NoProgress
@@ -156,3 +157,8 @@ def test_the_models_own_prompt_is_taken_unless_another_is_given(tmp_path: Path) 
         build(spec, tmp_path / f"bundle-{number}", NoProgress())
         prompts.append(Bundle.open(tmp_path / f"bundle-{number}").manifest.templates)
     assert prompts == [(f"{PROMPT}{{query}}",), ("{query}",)]
+
+
+@pytest.mark.usefixtures("_trusted")
+def test_it_is_trained_where_it_is_trusted(model: Path, tmp_path: Path) -> None:
+    check_training(model, tmp_path, library_of, "softmax", falls=False)
