@@ -271,7 +271,7 @@ def interrupted(running: "subprocess.Popen[bytes]") -> int:
     for _ in range(2):
         running.send_signal(signal.SIGINT)
         with suppress(subprocess.TimeoutExpired):
-            return running.wait(timeout=15)
+            return running.wait(timeout=30)
     raise AssertionError("it does not end")
 
 

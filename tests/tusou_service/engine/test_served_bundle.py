@@ -17,6 +17,7 @@ from tusou_service.settings import Settings
 
 from tests.tusou_service.test_server import run_tusou
 from tusou.cli.progress import NoProgress
+from tusou.core.files import write_file
 from tusou.retrieval.pipeline import SearchPipeline
 from tusou.retrieval.query import Query
 
@@ -137,7 +138,7 @@ def test_info_shows_how_the_index_was_made(real: TestClient) -> None:
 
 def test_reloads_the_version_of_current(real: TestClient, two_versions: tuple[Path, ...]) -> None:
     root, first, second = two_versions
-    (root / "CURRENT").write_text(second.name)
+    write_file(root / "CURRENT", second.name.encode())
     result = real.post("/admin/reload").json()
     assert result == {
         "status": "swapped",
@@ -155,7 +156,7 @@ def test_a_damaged_version_is_not_served(
     root, first, second = two_versions
     file, copy = second / name, tmp_path / name
     shutil.copy(file, copy)
-    (root / "CURRENT").write_text(second.name)
+    write_file(root / "CURRENT", second.name.encode())
     data = bytearray(file.read_bytes())
     data[len(data) // 2] ^= 1
     file.write_bytes(data)
@@ -198,10 +199,10 @@ def test_follows_current(two_versions: tuple[Path, ...], bundle: Path) -> None:
             return 'tusou_reloads_total{result="failed"} 1.0' in client.get("/metrics").text
 
         assert served() == first.name
-        (root / "CURRENT").write_text(second.name)
+        write_file(root / "CURRENT", second.name.encode())
         while served() != second.name:
             sleep(0.01)
-        (root / "CURRENT").write_text("0" * 16)
+        write_file(root / "CURRENT", b"0" * 16)
         while not failed():
             sleep(0.01)
         sleep(0.2)  # ten periods
