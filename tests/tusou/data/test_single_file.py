@@ -46,7 +46,8 @@ def slow_oracle(content: bytes) -> list[tuple[int, bytes, bytes] | int]:
 @given(st.lists(LINE, max_size=8).map(b"\n".join), st.sampled_from([b"", b"\n"]))
 def test_every_line_is_an_item_or_a_failure(body: bytes, end: bytes) -> None:
     content = body + end
-    assume(content.strip())  # an empty file is refused
+    assume(content.strip())  # an empty file is refused, and one in UTF-16
+    assume(not content.lstrip().startswith((b"\xfe\xff", b"\xff\xfe")))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "imgs.tsv"
         path.write_bytes(content)
