@@ -1,4 +1,4 @@
-"""A transformers folder of Chinese-CLIP through Tusou beside transformers itself, in turn.
+"""Speed of a transformers folder of Chinese-CLIP in Tusou and in transformers, by turns.
 
 python -m benchmarks.any_model
 

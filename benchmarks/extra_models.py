@@ -1,4 +1,4 @@
-"""What the extra `models` costs a service that does not need it: start and memory, in turn.
+"""Start time and memory of a service with the extra `models` that it does not need, and without.
 
 python -m benchmarks.extra_models --without PYTHON --with PYTHON
 

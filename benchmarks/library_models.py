@@ -47,7 +47,7 @@ from tusou.images.preprocess import open_image, to_pixels
 _VOCABULARY = 49408
 _TOWER = {"hidden_size": 768, "intermediate_size": 3072, "num_attention_heads": 12}
 _CLIP_TEXT = {"hidden_size": 512, "intermediate_size": 2048, "num_attention_heads": 8}
-_QUERY = "red dress dog running dress {}"  # 9 or 10 tokens, with the marks of its ends
+_QUERY = "red dress dog running dress {}"  # 9 or 10 tokens, start and end included
 _IMAGES = 4
 
 
@@ -69,7 +69,7 @@ def main() -> None:
 
 
 def tasks(folder: Path) -> Iterator[tuple[str, dict[str, Work]]]:
-    """Yield the tasks, texts before images; what one of them loads is freed before the next."""
+    """Yield the tasks, texts before images; the models of a task are freed before the next."""
     texts = dict(_each(folder, "text", open_text_encoder))
     for count in (1, 32):
         queries = [_QUERY.format(number) for number in range(count)]

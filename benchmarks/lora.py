@@ -2,7 +2,7 @@
 
 python -m benchmarks.lora [--pairs N] [--epochs N] [--steps N] [--save]
 
-Gain: the demo model is fine-tuned on hard drawn products and searches others, never seen, with a
+Gain: the demo model is fine-tuned on hard drawn products and searches unseen ones, with a
 95 % interval over the queries. Cost: steps of a ViT-B/16 with random weights, since memory and time
 do not depend on them. Every training is a process of its own, forked after the imports, whose peak
 of resident memory counts.

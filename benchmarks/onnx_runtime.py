@@ -3,7 +3,7 @@
 python -m benchmarks.onnx_runtime     (in an environment with the extra `models`)
 
 Texts are tokenised and images are decoded beforehand; all take turns in one process and may use all
-cores. ONNX Runtime pads a batch to its longest text, as whoever runs the exported model would.
+cores. ONNX Runtime pads a batch to its longest text, as a user of the exported model would.
 """
 
 import tempfile
@@ -89,7 +89,7 @@ def _open(path: Path) -> Callable[[Any], Vectors]:
 
 
 def _measure(works: dict[str, Work]) -> dict[str, object]:
-    """Return the fastest round of each, and how many times ONNX Runtime takes as long."""
+    """Return the fastest round of each, and how many times as long ONNX Runtime takes."""
     exact = works["torch, fp32"]()
     seconds = fastest_in_turn(works, _ROUNDS)
     return {

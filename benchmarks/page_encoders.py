@@ -70,7 +70,7 @@ while other work kept both cores busy, so that the figures are rough:
 """
 
 _ANY_MODEL = """\
-## Models as transformers hands them out
+## Chinese-CLIP from a transformers folder
 
 A folder of Chinese-CLIP ViT-B/16 with random weights, texts of 8 tokens on average, through Tusou
 ({backend}, {precision}) and through transformers {transformers} itself, in turn in one process
@@ -96,11 +96,12 @@ of each in turn).
 _LIBRARY = """\
 ## Models that run through their library
 
-A CLIP with ViT-B/16's geometry by Tusou's own towers, as all models with the text tower of BERT or
-CLIP are, the same model through transformers {transformers} in Tusou's batches, and a SigLIP of the
-same widths, which only its library computes: its text tower is wider than CLIP's, its texts are
-padded to 64 tokens, and its image tower has a head that attends. Random weights, in turn in one
-process; how many times as long as Tusou's own towers the fastest call takes
+The table compares two cases with a CLIP of ViT-B/16's geometry in Tusou's own towers, which run
+all models whose text tower has the shape of BERT's or CLIP's: the same CLIP through transformers
+{transformers} in Tusou's batches, and a SigLIP of the same widths, which only its library computes.
+SigLIP's text tower is wider than CLIP's, its texts are padded to 64 tokens, and its image tower
+ends in an attention layer. The figures say how many times as long as in Tusou's own towers the
+fastest call takes, with random weights, by turns in one process
 (`python -m benchmarks.library_models`, {date}, {machine}). Other work kept the machine busy, which
 hides most of the difference in long calls.
 

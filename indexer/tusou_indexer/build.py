@@ -156,7 +156,7 @@ def build(spec: BuildSpec, out: Path, progress: Progress, *, force: bool = False
 
 
 def _find_models(names: Sequence[str], progress: Progress) -> list[Weights]:
-    """Find the models, and tell of those whose scores mean nothing yet."""
+    """Find the models, and report those whose scores mean nothing yet."""
     found = [find_weights(name) for name in names]
     for note in filter(None, map(untrained_note, found)):
         progress.notice(note)

@@ -19,14 +19,14 @@ def check_live_changes(current: Bundle | None, out: Path) -> None:
 
 
 def notice_stages(before: Bundle | None, bundle: Bundle, progress: Progress) -> None:
-    """Tell which stages of the version before a new version has no longer."""
+    """Name the stages of the previous version that the new one lacks."""
     if before is None:
         return
     kept = bundle.manifest.stages.names
     lost = [name for name in before.manifest.stages.names if name not in kept]
     if lost:
         progress.notice(
-            f"the version before had stages that this one has not: {', '.join(lost)}; "
+            f"the previous version had stages that this one lacks: {', '.join(lost)}; "
             "`tusou stages` and `tusou calibrate` make them"
         )
 

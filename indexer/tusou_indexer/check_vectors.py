@@ -19,7 +19,7 @@ _MAX_LINE_BYTES = 2**16  # of ids
 
 @dataclass(frozen=True, slots=True)
 class CheckedVectors:
-    """The rows of a file of vectors that can be items, and the reasons against the others."""
+    """The usable rows of a file of vectors, and the reasons against the others."""
 
     ids: tuple[str, ...]  # of the usable rows
     rows: Ids  # their positions in the file, ascending

@@ -25,7 +25,7 @@ def choose_prompts(given: tuple[str, ...], model: Model, progress: Progress) -> 
 
 
 def notice_licenses(model: Model, progress: Progress) -> None:
-    """Tell which models must not be used commercially."""
+    """Report the models whose licence forbids commercial use."""
     for part in model.parts:
         if part.is_non_commercial:
             progress.notice(

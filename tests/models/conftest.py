@@ -2,5 +2,5 @@
 
 from importlib.util import find_spec
 
-# Without the packages that the tests import, there are none.
+# Without the packages that the tests import, none is collected.
 collect_ignore_glob = [] if find_spec("transformers") else ["test_*.py"]

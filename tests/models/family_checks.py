@@ -1,4 +1,4 @@
-"""What every family of models must pass: the same vectors as its library, and the main commands."""
+"""Checks of every family of models: the same vectors as its library, and the main commands."""
 
 import json
 import subprocess
@@ -24,7 +24,7 @@ from tusou.images.preprocess import open_image, to_pixels
 LEAST_COSINE = 0.99999
 ITEMS = 40
 START_SECONDS = 300.0  # of a service: the libraries are imported slowly where cores are shared
-# Batches are summed in another order than single texts: single precision leaves this.
+# The tolerance of single precision: batches are summed in another order than single texts.
 ROUNDING = 2e-6
 
 

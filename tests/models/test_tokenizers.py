@@ -94,7 +94,7 @@ def test_bytes_that_are_part_of_a_character_are_unknown(tmp_path: Path) -> None:
     save_clip_vocabulary(tmp_path)
     tokenizer = FastTokenizer(open_tokenizer(folder_of(tmp_path)), CLIP_CONTEXT)
     texts = ["red dress", "红色", "车", "red 红", "", "xyz é"]
-    # Of é's two bytes neither is a character; the three bytes of 红 stand beside one word.
+    # Neither of é's two bytes is a character; the three bytes of 红 stand beside one word.
     assert tokenizer.unknown_share(texts) == [0, 1, 0, 0.75, 0, 0.4]
 
 

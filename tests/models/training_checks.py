@@ -1,4 +1,4 @@
-"""What training must do for every family: learn, save what the library reads, resume the same."""
+"""Checks of training for every family: it learns, the library reads the result, runs resume."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -125,7 +125,7 @@ def test_a_build_says_which_stages_it_does_not_make(
     command = [sys.executable, "-m", "tusou", "index", str(pool), "--out", str(root)]
     command += ["--model", str(tiny_model), "--device", "cpu"]
     first = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert "had stages that this one has not: feedback" in first.stderr
+    assert "had stages that this one lacks: feedback" in first.stderr
     assert stages(root) == NONE
     again = subprocess.run([*command, "--force"], capture_output=True, text=True, check=True)
     assert "stages" not in again.stderr

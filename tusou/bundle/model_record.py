@@ -51,7 +51,7 @@ class EncoderRecord(Record):
     architecture: RecordedPath  # the library's name: CLIPModel, xlm-roberta-base-ViT-B-32
     tokenizer: RecordedPath  # its kind, as the library names it
     tokenizer_sha256: Digest  # of its files
-    context_length: Dimension  # tokens a text may have, the marks of its ends included
+    context_length: Dimension  # tokens a text may have, start and end included
     padding: Literal["longest", "max_length"]  # what texts are padded to
     lower_case: bool  # whether texts are put into lower case first
     template: str | None  # that the model was trained with; used if no other prompt is given

@@ -82,7 +82,7 @@ VERBS: dict[str, tuple[str, str]] = {
     ),
     "evalset judge": (
         "tusou_lab.evalset.cli:judge",
-        "Grade the drawn pairs; goes on where it was stopped.",
+        "Grade the drawn pairs; resumes where it was stopped.",
     ),
     "evalset review": (
         "tusou_lab.evalset.cli:review",
@@ -102,7 +102,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "view": ("tusou_lab.view.cli:view", "Show queries with the images found, without answers."),
 }
 
-GROUPS = {"evalset": "Build an evaluation set for a domain of one's own."}
+GROUPS = {"evalset": "Build an evaluation set for your own domain."}
 
 # Verbs that run without PyTorch, with the extra `data`.
 _LIGHT_VERBS = frozenset(

@@ -11,7 +11,7 @@ Attributes: TypeAlias = Mapping[str, AttributeValue]  # of one item; absent name
 Facets: TypeAlias = Mapping[str, Sequence[tuple[AttributeValue, int]]]  # counts, most first
 
 
-# From this `unknown_share` on, a query is taken for one in a language that the model does not know.
+# The least `unknown_share` of a query that is most likely in a language unknown to the model.
 UNKNOWN_LANGUAGE = 0.5
 
 # The fields of `Hits` that are parallel to each other.

@@ -35,7 +35,7 @@ def shown_progress() -> Progress | None:
 
 @contextmanager
 def showing(progress: Progress) -> Iterator[None]:
-    """Make a display that of the running command, until the block ends."""
+    """Use a display for the running command within the block."""
     token = _shown.set(progress)
     try:
         yield

@@ -37,8 +37,8 @@ class TextShape:
     """The shape of a text tower, by the names of cn_clip's configuration files.
 
     Fields with defaults tell other towers from cn_clip's. A BERT (`bert`) normalises the sums, and
-    its tokens see the whole text; the text tower of OpenAI's CLIP (`clip`) normalises before each
-    part of a layer, and its tokens see what stands before them. A text's vector is made of its
+    its tokens attend to the whole text; the text tower of OpenAI's CLIP (`clip`) normalises before
+    each part of a layer, and its tokens attend to those before them. A text's vector is made of its
     first token, its last, or the mean of all.
     """
 

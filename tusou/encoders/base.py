@@ -26,7 +26,7 @@ class Weights:
     digest: str  # SHA-256 in hex: of the file, or of the names and digests of a folder's files
     source: ModelSource | None = None  # the hub that they were downloaded from
     open_clip: str | None = None  # of a checkpoint of open_clip: its architecture, by its name
-    # What `find_weights` finds them by again, from any folder.
+    # The name by which `find_weights` finds them again, from any folder.
     location: str = field(default="", compare=False)
     # Kept open, if it is a file.
     file: CheckpointFile | ModelFolder | None = field(default=None, compare=False, repr=False)
@@ -81,13 +81,13 @@ class Tokenizer(Protocol):
     """The tokenizer of a text tower; thread-safe."""
 
     vocab_size: int  # ids are below it
-    context: int  # tokens a text may have, the marks of its ends included
+    context: int  # tokens a text may have, start and end included
 
     def prepare(self, texts: Sequence[str]) -> Tokens:
         """Tokenise a batch of any strings; texts that are too long are cut."""
 
     def unknown_share(self, texts: Sequence[str]) -> list[float]:
-        """Return the share of each text's tokens that stand for nothing in the vocabulary."""
+        """Return the share of each text's tokens that the vocabulary has no piece for."""
 
 
 class TextEncoder(Protocol):

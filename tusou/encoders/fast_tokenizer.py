@@ -16,7 +16,7 @@ WORD_END = "</w>"  # ends CLIP's pieces that end a word
 
 
 class FastTokenizer:
-    """A tokenizer of the library, whose calls any thread may make.
+    """A tokenizer of the library; thread-safe.
 
     `first_id` is what the vocabulary's 0 becomes in `Tokens`: 0 if it is padding, else 1. Texts are
     cut to `context` tokens, and keep the mark at their end, as transformers does it. `ends_once`
@@ -55,7 +55,7 @@ class FastTokenizer:
         return Tokens(ids, tuple(len(row) > self.context for row in rows))
 
     def unknown_share(self, texts: Sequence[str]) -> list[float]:
-        """Return the share of each text's tokens that stand for nothing in the vocabulary.
+        """Return the share of each text's tokens that the vocabulary has no piece for.
 
         Those are the mark of unknown text, and bytes that are only a part of a character: a
         vocabulary with all bytes has an id for any text, also in languages that it knows no word
@@ -75,7 +75,7 @@ class FastTokenizer:
         return text
 
     def _encode(self, text: str, *, marks: bool = True) -> list[int]:
-        """Return the vocabulary's ids of a whole text, with or without the marks of its ends."""
+        """Return the vocabulary's ids of a whole text, with or without start and end."""
         text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         text = self._clean(text) if self._clean else text
         ids: list[int] = self._tokenizer.encode(text, add_special_tokens=marks).ids
@@ -88,7 +88,7 @@ class FastTokenizer:
 
 
 class _UnknownPieces(dict[int, bool]):
-    """Tells of each id of the vocabulary if it stands for no text; computed once, when asked."""
+    """Maps each id of the vocabulary to True if it stands for no text; computed on first use."""
 
     def __init__(self, tokenizer: "Tokenizer") -> None:
         super().__init__()
@@ -105,13 +105,13 @@ class _UnknownPieces(dict[int, bool]):
 
 
 def _trailing_marks(tokenizer: "Tokenizer") -> int:
-    """Count the marks that the tokenizer puts at the end of each text."""
+    """Count the special tokens that the tokenizer puts at the end of each text."""
     mask: list[int] = tokenizer.encode("a").special_tokens_mask
     return mask[::-1].index(0) if 0 in mask else 0
 
 
 def is_fragment(piece: str) -> bool:
-    """Return whether the bytes that a piece's characters stand for are no whole characters."""
+    """Return whether the bytes that a piece's characters stand for are not whole characters."""
     try:
         bytes(BYTE_OF[character] for character in piece.removesuffix(WORD_END)).decode()
     except UnicodeDecodeError:

@@ -13,7 +13,7 @@ from tusou.encoders.select_backend import image_transform
 from tusou.encoders.training_record import TrainingRecord, read_record
 from tusou.encoders.weights import find_weights
 
-_CN_CLIP = "cn_clip's"  # what is described by no record of its own
+_CN_CLIP = "cn_clip's"  # settings without a record in the model
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ DEMO = "demo"
 _OPEN_CLIP = "open_clip:"
 _HUB = re.compile(r"(?:(huggingface|modelscope):)?(.*)", re.DOTALL)
 _ID = re.compile(r"([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@([\w./-]+))?", re.ASCII)
-# What ends like a file is a path that is missing, not a model of a hub.
+# Names that end like a file are paths, not models of a hub.
 _FILES = (".pt", ".pth", ".bin", ".safetensors", ".json", ".onnx")
 
 

@@ -15,7 +15,7 @@ _ENGLISH = "A dog runs through the snow with a ball in its mouth"
 def warn_of_language(texts: Sequence[str], unknown_share: UnknownShare) -> str | None:
     """Return a sentence if many texts are in a language that the text tower does not know.
 
-    Single words in Latin letters may be names, and are no language. If most texts are such words
+    Single words in Latin letters may be names, and are not counted. If most texts are such words
     and the tower does not read English, they are pointed out as well.
     """
     if not texts:

@@ -60,7 +60,7 @@ def condense(query: JudgedRanking) -> JudgedRanking:
 
 
 def bpref(query: JudgedRanking) -> float:
-    """Return how seldom incorrect items stand above correct ones, among judged items alone."""
+    """Return bpref, which falls with each judged incorrect item above a correct one."""
     judged = _judgments(query)
     correct = sum(grade > 0 for grade in judged.values())
     incorrect = sum(grade == 0 for grade in judged.values())

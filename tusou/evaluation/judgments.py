@@ -33,7 +33,7 @@ class JudgedQuery:
     text: str | None  # None for an image, and for a TREC topic
     grades: Mapping[ItemId, int] | None
     category: str | None = None
-    # Of each judged item, that it was drawn; None where all of a pool was judged.
+    # The drawing of each judged item; None where all of a pool was judged.
     probabilities: Mapping[ItemId, float] | None = None
 
     @property

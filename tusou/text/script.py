@@ -1,10 +1,10 @@
-"""The script of texts, and the language that most of a collection are in."""
+"""The script of texts, and the main language of a collection."""
 
 import re
 from collections.abc import Iterable
 from typing import Literal, TypeAlias
 
-# What most texts of a collection are in.
+# The language of more than half of a collection's texts.
 CommonLanguage: TypeAlias = Literal["Chinese", "English", "other"]
 
 HAN = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]")

@@ -40,7 +40,7 @@ class JoinedModel:
     pooling: Pooling
     context_length: int
     license: str | None
-    note: str  # what it is good for
+    note: str  # on its use
 
 
 def join_towers(
@@ -88,7 +88,7 @@ def join_towers(
 
 
 def _check_untrained(out: Path) -> None:
-    """Raise OutputExists for a model that was trained, which a mistake would cost dearly."""
+    """Raise OutputExists for a trained model, which must not be lost by mistake."""
     if (out / MARK).is_file() and untrained_note(find_weights(str(out))) is None:
         raise OutputExists(f"{out} was trained since its towers were put together: choose another")
 
@@ -141,7 +141,7 @@ def _join_licenses(text: str | None, image: str | None) -> str | None:
 
 
 def _copy_licenses(texts: TextSource, images: ImageSource, folder: Path) -> None:
-    """Copy the towers' cards and licences under names that tell which is whose."""
+    """Copy the cards and licences of the towers, each under a name with its tower."""
     for tower, source in ("text", texts.folder), ("image", images.folder):
         for path in sorted(source.path.iterdir()) if source else ():
             if path.is_file() and path.name.startswith((_CARD, *_LICENSES)):

@@ -1,4 +1,4 @@
-"""Writes a model in another form, reads it back, and records what it was made of."""
+"""Writes a model in another form, reads it back, and records its source."""
 
 import shutil
 from collections.abc import Callable, Mapping
@@ -82,7 +82,7 @@ def _check_written(path: Path, source: Weights, tensors: Mapping[str, Tensor]) -
         torch.equal(written[name].float(), tensors[name].float()) for name in tensors
     )
     if not (same and _settings(weights) == _settings(source)):
-        raise BadModel(f"{source.name} cannot be written in this form: it would compute otherwise")
+        raise BadModel(f"{source.name} cannot be written in this form: its vectors would change")
     return weights.digest
 
 

@@ -13,7 +13,7 @@ from tusou.images.transform import Interpolation
 _PROCESSOR = "preprocessor_config.json"
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _HALF = (0.5, 0.5, 0.5)
-# What the processors of vision transformers do where their file does not say it.
+# Settings of a vision transformer's image processor that its file may leave out.
 _DEFAULTS: dict[str, Any] = {
     "do_resize": True,
     "size": {"height": 224, "width": 224},
@@ -32,7 +32,7 @@ _INTERPOLATIONS: dict[int, Interpolation] = {
 }
 # ConvNeXt's processor, which ResNets have too, crops images that are smaller than this.
 _CONVNEXT_CROPS_BELOW = 384
-# Of torchvision's training: images of 224 are cut out of those whose shorter side is 256.
+# torchvision resizes the shorter side to 256 and crops 224 from the middle.
 _TORCHVISION_SIDE, _TORCHVISION_SHORTER = 224, 256
 
 Channels = tuple[float, float, float]

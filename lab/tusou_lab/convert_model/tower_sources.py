@@ -1,4 +1,4 @@
-"""Reads the pretrained towers that a model is put together from, and refuses what is none."""
+"""Reads the pretrained towers that a model is put together from; other files are refused."""
 
 import json
 from collections.abc import Mapping

@@ -1,1 +1,1 @@
-"""Evaluation sets for one's own domain: queries, pooled items, and judgments with their worth."""
+"""Evaluation sets for a user's own domain: queries, pooled items and judgments."""

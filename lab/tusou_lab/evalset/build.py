@@ -88,7 +88,7 @@ def build_set(
         tuple(measure_bias(pairs, grades, correct_from)),
     )
     card = format_card(folder.plan(), design, grades, report, correct_from)
-    write_file(out / CARD, card.encode())  # written last: it marks the set as whole
+    write_file(out / CARD, card.encode())  # written last: it marks the set as complete
     return report
 
 

@@ -1,4 +1,4 @@
-"""`tusou evalset`: builds an evaluation set for a domain of one's own, step by step."""
+"""`tusou evalset`: builds an evaluation set for a user's own domain, step by step."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -25,7 +25,7 @@ def plan(
         str | None, typer.Option(help="Log of queries: a query file, lines of text, DATA#SPLIT.")
     ] = None,
     log_share: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of the budget that comes from the log.")
+        float, typer.Option(min=0, max=1, help="Share of the queries taken from the log.")
     ] = 0.5,
     seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same queries.")] = 0,
     force: Annotated[bool, typer.Option("--force", help="Replace a plan without judgments.")] = (
@@ -80,10 +80,10 @@ def pool(
         int, typer.Option(min=0, help="First ranks that are judged for certain.")
     ] = 10,
     ranked: Annotated[
-        float, typer.Option(min=0, help="Expected pairs a query of the ranks below.")
+        float, typer.Option(min=0, help="Expected pairs per query from lower ranks.")
     ] = 15,
     unranked: Annotated[
-        float, typer.Option(min=0, help="Expected pairs a query that nobody found.")
+        float, typer.Option(min=0, help="Expected pairs per query, found by no system.")
     ] = 10,
     seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same pairs.")] = 0,
     as_json: AsJson = False,
@@ -118,15 +118,13 @@ def judge(
     url: Annotated[
         str | None, typer.Option("--llm", help="Server of a vision language model: http://.../v1.")
     ] = None,
-    model: Annotated[str | None, typer.Option(help="Name of the model there.")] = None,
+    model: Annotated[str | None, typer.Option(help="Name of the model on the server.")] = None,
     key_file: Annotated[
         Path | None,
         typer.Option(help="File with the server's API key.", exists=True, dir_okay=False),
     ] = None,
     repeats: Annotated[int, typer.Option(min=1, max=10, help="Grades of each pair.")] = 1,
-    in_flight: Annotated[
-        int, typer.Option(min=1, max=512, help="Questions at the same time.")
-    ] = 16,
+    in_flight: Annotated[int, typer.Option(min=1, max=512, help="Questions asked at once.")] = 16,
     image_side: Annotated[
         int, typer.Option(min=32, max=4096, help="Longer side of the images that are sent.")
     ] = 448,
@@ -135,7 +133,7 @@ def judge(
     ] = 60,
     as_json: AsJson = False,
 ) -> None:
-    """Grade the drawn pairs from 0 to 3; goes on where it was stopped."""
+    """Grade the drawn pairs from 0 to 3; resumes where it was stopped."""
     from tusou.bundle.bundle import Bundle
     from tusou.cli.progress import progress
     from tusou_lab.evalset.attribute_judge import AttributeJudge
@@ -179,16 +177,16 @@ def review(
         Path | None,
         typer.Option(help="File to write: .html (a page), .json (Label Studio) or .csv."),
     ] = None,
-    person: Annotated[str | None, typer.Option(help="Name of who grades.")] = None,
+    person: Annotated[str | None, typer.Option(help="Name of the person who grades.")] = None,
     sample: Annotated[int, typer.Option(min=1, help="Pairs to check.")] = 200,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same pairs.")] = 0,
     graded: Annotated[
         list[Path] | None,
-        typer.Option("--import", help="Grades to take in: .json or .csv; repeatable.", exists=True),
+        typer.Option("--import", help="Grades to import: .json or .csv; repeatable.", exists=True),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Let people check a sample: write a page or a file for it, or take their grades in."""
+    """Let people check a sample: write a page or a file for it, or import their grades."""
     from tusou.bundle.bundle import Bundle
     from tusou_lab.evalset.judge import JUDGMENTS, PAIRS
     from tusou_lab.evalset.review import import_reviews, write_sample
@@ -201,11 +199,11 @@ def review(
         if graded is not None:
             taken = import_reviews(opened, graded, person)
             facts: dict[str, Any] = {"taken": taken}
-            line = f"{taken} grades taken into {folder}"
+            line = f"{taken} grades imported into {folder}"
         else:
             assert out is not None
             if person is None:
-                raise typer.BadParameter("give --person: whose page it is")
+                raise typer.BadParameter("give --person, the name of the person who grades")
             bundle = Bundle.open(Path(opened.pool()["bundle"]))
             pairs, judgments = opened.pairs(PAIRS), opened.judgments(JUDGMENTS)
             written = write_sample(opened, bundle, pairs, judgments, out, person, sample, seed)
@@ -257,7 +255,7 @@ def build(
     folder: SetPath,
     out: Annotated[Path, typer.Option(help="Folder of the files.", file_okay=False)],
     judge_name: Annotated[
-        str | None, typer.Option("--judge", help="Whose grades count where no person's do.")
+        str | None, typer.Option("--judge", help="Judge whose grades count where no person graded.")
     ] = None,
     correct_from: Annotated[
         int, typer.Option(min=1, max=3, help="Least grade of a correct item.")

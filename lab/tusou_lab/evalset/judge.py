@@ -1,4 +1,4 @@
-"""Judges the drawn pairs of a set; a kill at any moment loses nothing and repeats nothing."""
+"""Judges the drawn pairs of a set; a killed run resumes without losing or repeating any."""
 
 from collections import Counter
 from dataclasses import asdict, dataclass

@@ -42,5 +42,5 @@ class Judge(Protocol):
         ...
 
     def judge(self, pairs: Sequence[PairToJudge], repeat: int) -> Iterator[list[Judgment]]:
-        """Yield the judgments as they are made, some at a time, in any order."""
+        """Yield batches of judgments as they are made, in any order."""
         ...

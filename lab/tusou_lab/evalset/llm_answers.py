@@ -1,4 +1,4 @@
-"""Reads guidelines and grades from the answers of a language model, which are JSON at best."""
+"""Reads guidelines and grades from the answers of a language model, in JSON or prose."""
 
 import json
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class ReadGrade:
 def read_grade(answer: str) -> ReadGrade:
     """Return the grade in an answer, which may stand in prose or a code fence.
 
-    A grade that is not a whole number from 0 to 3 is none.
+    Only whole numbers from 0 to 3 are grades.
     """
     value = parse_grades(answer, 1, whole_list=False).get(0)
     grade = None if value is None else value * MAX_GRADE

@@ -131,7 +131,7 @@ class LlmJudge:
     def _run(
         self, ask: Callable[[T], Coroutine[Any, Any, R]], items: Sequence[T]
     ) -> Iterator[list[R]]:
-        """Yield the results of questions as they are answered, so many at the same time."""
+        """Ask up to `in_flight` questions at once, and yield their results as they arrive."""
         waiting = iter(items)
         running: set[Future[R]] = set()
         try:

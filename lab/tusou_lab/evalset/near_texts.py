@@ -1,4 +1,4 @@
-"""Recognises queries that say the same as an earlier one."""
+"""Recognises queries that nearly repeat an earlier one."""
 
 from collections import defaultdict
 

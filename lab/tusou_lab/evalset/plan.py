@@ -18,7 +18,7 @@ from tusou_lab.evalset.query_texts import write_text
 
 _TRIES = 40  # texts that are drawn for each query of the budget
 _ATTRIBUTE_COUNTS = (0.15, 0.45, 0.3, 0.1)  # shares of texts that name 0, 1, 2 and 3 attributes
-LOG = "log"  # the style and author of a query that somebody sent
+LOG = "log"  # the style and author of a query from the log
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ class _Planner:
             self._take(text, None, LOG, LOG, None)
 
     def draw(self, count: int) -> None:
-        """Draw so many texts of the domain, styles in their shares."""
+        """Draw `count` texts of the domain, in the shares of its styles."""
         wanted = len(self.plan.queries) + count
         for _ in range(_TRIES * count):
             if len(self.plan.queries) >= wanted:

@@ -27,7 +27,7 @@ class PooledPair:
     query_id: int
     item_id: ItemId
     probability: float
-    ranks: dict[str, int]  # by system, of those that returned it; none for an item found by nobody
+    ranks: dict[str, int]  # by system, of those that returned it; empty if no system did
 
 
 @dataclass(frozen=True, slots=True)

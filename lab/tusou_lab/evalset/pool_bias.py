@@ -1,4 +1,4 @@
-"""The bias of a pool: what a system would lose if it had not been pooled itself."""
+"""The bias of a pool: the precision that a system would lose if it had not been pooled."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ DEPTH = 10
 
 @dataclass(frozen=True, slots=True)
 class SystemBias:
-    """The precision@10 of a system with all judgments, and without those that it alone brought."""
+    """The precision@10 of a system with all judgments, and without those that only it brought."""
 
     system: str
     precision: float
@@ -20,7 +20,7 @@ class SystemBias:
 
     @property
     def lost(self) -> float:
-        """The precision that a system like it, which was not pooled, would seem to lack."""
+        """The precision that a similar system would seem to lack, had it not been pooled."""
         return self.precision - self.left_out
 
 

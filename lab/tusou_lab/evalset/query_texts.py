@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from tusou_lab.evalset.domain import Style
 
-# How a text is put together from the words of the attributes, then the word of the concept.
+# Templates of texts from the words of the attributes and the word of the concept.
 _SHORT = ("{attributes}{concept}", "{concept} {spaced}", "{spaced} {concept}")
 _SENTENCE = (
     "有没有{attributes}的{concept}",

@@ -1,4 +1,4 @@
-"""Reviews by people: a sample is written for them, and their grades are taken into the set."""
+"""Reviews by people: a sample is written for them, and their grades are imported."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict

@@ -37,7 +37,7 @@ def read_reviews(path: Path, pairs: Iterable[PooledPair], person: str | None) ->
         if (query, item) not in drawn:
             raise BadDataset(f"{place}: the pair of query {query} and item {item} was not drawn")
         if grade not in _GRADES:
-            raise BadDataset(f"{place}: {grade[:20]!r} is no grade from 0 to 3")
+            raise BadDataset(f"{place}: {grade[:20]!r} is not a grade from 0 to 3")
         if not (name or person):
             raise BadDataset(f"{path} does not say who graded: give --person")
         pair = drawn[query, item]

@@ -57,7 +57,7 @@ class SetFolder:
         self._write(_PLAN, {"evalset": FORMAT, **plan})
 
     def plan(self) -> dict[str, Any]:
-        """Return the plan; BadDataset if the folder is no evaluation set."""
+        """Return the plan; BadDataset if the folder is not an evaluation set."""
         return self._read(_PLAN, "tusou evalset plan")
 
     def queries(self) -> list[PlannedQuery]:

@@ -20,14 +20,14 @@ def save_torch(value: object, path: Path) -> None:
 
 
 def replace_model_folder(path: Path, write: Callable[[Path], None]) -> None:
-    """Let `write` fill a new folder, and put it in the place of a model, if there is one.
+    """Fill a new folder by `write`, and replace the model at `path` with it, if there is one.
 
     A crash leaves the old model, the new one, or for a moment neither; the state of the training,
     which is saved afterwards, then writes it again. Raises OutputExists if `path` is something else
     than a model.
     """
     if path.exists() and not (is_model_folder(path) or (path.is_dir() and not any(path.iterdir()))):
-        raise OutputExists(f"{path} exists and is no folder of a model: choose another --out")
+        raise OutputExists(f"{path} exists and is not a model folder: choose another --out")
     new, old = temporary_of(path), path.with_name(f".{path.name}.old")
     for left in (new, old):
         shutil.rmtree(left, ignore_errors=True)

@@ -113,7 +113,7 @@ class Adapters(nn.Module):
 
     @contextmanager
     def merged(self) -> Iterator[None]:
-        """Let the network have the merged weights in the block, and its own again afterwards."""
+        """Give the network the merged weights within the block, and restore its own afterwards."""
         own = [target.weight.data for target in self._targets]
         self._active = False
         try:

@@ -29,7 +29,7 @@ class TrainedShare:
             for name, module in model.network.named_modules()
             if (name and model.part_of(name) == freeze) or (lora and hasattr(module, "running_var"))
         ]
-        # What is trained, and saved for a run that resumes.
+        # The trained parameters, which a run that resumes needs.
         self.module: nn.Module = model.network
         if lora is None:
             for name, parameter in model.network.named_parameters():
@@ -45,11 +45,11 @@ class TrainedShare:
         return sum(p.numel() for p in self.module.parameters() if p.requires_grad)
 
     def set_training_mode(self) -> None:
-        """Put the network into training mode, except for what stands still."""
+        """Put the network into training mode, except for its frozen parts."""
         self._network.train()
         for module in self._still:
             module.training = False
 
     def merged(self) -> AbstractContextManager[None]:
-        """Let the network have the weights that it is saved with, in the block."""
+        """Give the network the weights that are saved, within the block."""
         return nullcontext() if self._adapters is None else self._adapters.merged()

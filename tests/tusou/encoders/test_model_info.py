@@ -1,4 +1,4 @@
-"""What `tusou info` says of a model, from its files and the records beside it."""
+"""The output of `tusou info` for a model, from its files and the records beside it."""
 
 import json
 import subprocess

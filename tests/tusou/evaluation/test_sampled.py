@@ -1,4 +1,4 @@
-"""Estimates from drawn judgments, held against worlds whose truth is known."""
+"""Estimates from drawn judgments, compared with simulated data whose true values are known."""
 
 import random
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""A model judges a set through a server that is slow, away, over its limit, or talks nonsense."""
+"""A model judges a set through a server that is slow, away, over its limit, or returns nonsense."""
 
 import json
 import threading

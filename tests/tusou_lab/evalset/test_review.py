@@ -125,7 +125,7 @@ def test_grades_come_back_from_the_page_label_studio_and_a_table(tmp_path: Path)
         ("a.json", "[{}]", "was not exported by Label Studio"),
         ("a.json", "grade", "neither JSON nor a table"),
         ("a.csv", "query,grade\n1,2\n", "has no column item_id"),
-        ("a.csv", "query_id,item_id,grade\n1,0.jpg,4\n", "'4' is no grade from 0 to 3"),
+        ("a.csv", "query_id,item_id,grade\n1,0.jpg,4\n", "'4' is not a grade from 0 to 3"),
         ("a.csv", "query_id,item_id,grade\n99,0.jpg,3\n", "was not drawn"),
         ("a.csv", "query_id,item_id,grade\n1,0.jpg,3\n", "give --person"),
     ],

@@ -1,4 +1,4 @@
-"""JSON files of captions, in the shapes that Flickr8k and datasets like it are passed on in."""
+"""JSON files of captions, in the shapes in which Flickr8k and similar datasets circulate."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence

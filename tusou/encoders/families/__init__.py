@@ -15,7 +15,7 @@ from tusou.encoders.families.siglip import Siglip
 from tusou.encoders.forms.foreign_folders import describe_type
 from tusou.encoders.model_folder import ModelFolder
 
-# In the order in which they are asked; a model's own code is the last resort.
+# Tried in this order; a model's own code is the last resort.
 FAMILIES: tuple[Family, ...] = (
     Clip(),
     OpenAiClip(),

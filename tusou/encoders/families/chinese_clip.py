@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 _TYPE = "chinese_clip"  # as config.json names it
 
-# Formats that their first bytes do not tell.
+# Formats that cannot be recognised by their first bytes.
 _PART = "is a part of a model folder: give the folder, with its config.json"
 _OTHER_FORMATS = {
     ".safetensors": _PART,
@@ -51,7 +51,7 @@ _TOKENIZER = LazyImport("tusou.encoders.tokenizer:ClipTokenizer")  # imports cn_
 
 
 class ChineseClip:
-    """The heart and the default: what every checkpoint file is taken for."""
+    """The default family: every checkpoint file is taken for one of it."""
 
     name = "chinese-clip"
 

@@ -12,9 +12,9 @@ T = TypeVar("T")
 # Where a training keeps the model's tensors: cn_clip, Lightning and ModelScope, DINO and timm,
 # PyTorch's tutorials, DeepSpeed.
 _STATES = ("state_dict", "model", "model_state_dict", "module")
-# Of DistributedDataParallel, torch.compile, Lightning and other trainers, ModelScope's fine-tuning.
+# Prefixes: DistributedDataParallel, torch.compile, Lightning and others, ModelScope's fine-tuning.
 _WRAPPER = re.compile(r"^(?:module\.|_orig_mod\.|model\.|clip_model\.)+")
-_POOLER = "bert.pooler."  # of no use for a vector
+_POOLER = "bert.pooler."  # not needed for vectors
 
 _IMAGE_QKV = re.compile(r"(visual\.transformer\.resblocks\.\d+\.attn)\.Wqkv\.(weight|bias)")
 _TEXT_QKV = re.compile(r"(bert\.encoder\.layer\.\d+\.attention)\.self\.Wqkv\.(weight|bias)")

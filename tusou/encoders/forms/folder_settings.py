@@ -15,7 +15,7 @@ _NORMALISATION = (("image_mean", MEAN), ("image_std", STD))
 _RESIZING = (("do_resize", True), ("resample", 3))  # 3 is Pillow's number of bicubic
 _SECTIONS: dict[Tower, str] = {"text": "text_config", "image": "vision_config"}
 
-# What the towers compute, by the names of config.json; a setting that is not there has this value.
+# Settings that the towers compute with, by their names in config.json; also the defaults.
 _COMPUTED: dict[Tower, dict[str, object]] = {
     "text": {
         "hidden_act": "gelu",

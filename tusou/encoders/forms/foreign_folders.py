@@ -1,4 +1,4 @@
-"""Names what a folder is that holds no model of ours, by its files, and says what to do."""
+"""Identifies folders without a supported model by their files, and says what to do."""
 
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatch
@@ -73,7 +73,7 @@ _IMAGE_ALONE = "an image tower alone"
 _TOGETHER = (
     "put it together with one of the other kind, `tusou convert-model --text DIR --image DIR`"
 )
-# Of config.json's model_type; each begins with one of these.
+# Prefixes of the model_type in config.json.
 _TYPES = {
     "chinese_clip_text": _TEXT_ALONE,
     "chinese_clip_vision": _IMAGE_ALONE,

@@ -1,9 +1,9 @@
-"""Names what a checkpoint is that is no model of ours, by the names of its tensors."""
+"""Identifies checkpoints without a supported model by the names of their tensors."""
 
 import re
 from collections.abc import Iterable
 
-# A tensor of each kind, and what a file with it is; names have lost the prefixes of wrappers.
+# A typical tensor of each kind, its name without wrapper prefixes, and what the file is.
 _KINDS = (
     (r".*lora_(A|B|up|down)\b.*", "an adapter (LoRA), not a model: merge it into its base model"),
     (

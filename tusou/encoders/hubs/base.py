@@ -55,7 +55,7 @@ class Hub(Protocol):
 
 
 class HubError(Exception):
-    """A hub does not give what was asked of it: the message says why.
+    """A request to a hub failed; the message says why.
 
     `may_pass` tells that the same request may succeed later, after `wait` seconds if that is known.
     """

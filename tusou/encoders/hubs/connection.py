@@ -1,4 +1,4 @@
-"""HTTP to a hub: a first contact with a deadline, and errors that say what to do."""
+"""HTTP requests to a hub, with a deadline to connect and errors that say what to do."""
 
 import re
 import time
@@ -33,7 +33,7 @@ class Patience:
     longest_wait: float = 60.0  # seconds that a hub may ask to wait
 
     def after(self, failures: int, error: HubError, attempts: int) -> float:
-        """Return the seconds to wait after so many failures, or raise the error of the last."""
+        """Return the seconds to wait after the last of the failures, or raise its error."""
         wait = self.pause * 2 ** (failures - 1) if error.wait is None else error.wait
         if not error.may_pass or failures >= attempts or wait > self.longest_wait:
             raise error
@@ -41,7 +41,7 @@ class Patience:
 
 
 class HubConnection:
-    """Requests to one hub. Every method raises HubError for what does not succeed."""
+    """Requests to one hub. Every method raises HubError on failure."""
 
     def __init__(self, hub: Hub, patience: Patience) -> None:
         self.patience = patience
@@ -101,7 +101,7 @@ class HubConnection:
         return self._client.send(request, stream=True)
 
     def _reach(self, request: "httpx.Request") -> "httpx.Response":
-        """Send the first request. Looking up a name has no time limit of its own: a thread does."""
+        """Send the first request in a thread: looking up a host name has no time limit."""
         import httpx  # noqa: PLC0415 - see above
 
         connected, answer = Event(), Future["httpx.Response"]()
@@ -117,7 +117,7 @@ class HubConnection:
             except (httpx.HTTPError, httpx.InvalidURL) as error:
                 answer.set_exception(error)
             finally:
-                answer.cancel()  # changes nothing, unless a fault of ours ends this thread
+                answer.cancel()  # no effect on an answer; ends the wait after any other exception
                 connected.set()
 
         request.extensions["trace"] = trace
@@ -139,7 +139,7 @@ def _make_client(hub: Hub, patience: Patience) -> "httpx.Client":
 
     headers = {
         "User-Agent": f"tusou/{__version__}",
-        "Accept-Encoding": "identity",  # the lengths of a range are those of the file
+        "Accept-Encoding": "identity",  # so that ranges count the bytes of the file
         **hub.headers(),
     }
     timeout = httpx.Timeout(patience.silence, connect=patience.contact)

@@ -1,4 +1,4 @@
-"""Downloads of single files: resumed where they broke off, and checked before they have a name."""
+"""Downloads of single files, resumed where they broke off and checked before they are renamed."""
 
 import hashlib
 import os
@@ -44,7 +44,9 @@ def download(
             _receive_all(connection, url, arriving, progress)
         if not arriving.is_right():
             arriving.restart()
-            raise HubError(f"what arrived as {file.name} has not the digest that the hub lists")
+            raise HubError(
+                f"what arrived as {file.name} does not have the digest that the hub lists"
+            )
         arriving.flush()
     part.replace(target)
     sync(target.parent)
@@ -94,7 +96,7 @@ class _PartFile:
 
     @property
     def is_complete(self) -> bool:
-        """Return whether no more bytes are to come."""
+        """Return whether all bytes have arrived."""
         return self._ended if self.file.size is None else self.size >= self.file.size
 
     def receive(self, response: "httpx.Response") -> None:
@@ -127,7 +129,7 @@ class _PartFile:
         return right_size and expected in {None, self._digest.hexdigest()}
 
     def flush(self) -> None:
-        """Put the bytes on the disk."""
+        """Flush the bytes to the disk."""
         with naming_file(self._path):
             self._stream.flush()
             os.fsync(self._stream.fileno())
@@ -139,7 +141,7 @@ class _PartFile:
 
     @property
     def _is_git(self) -> bool:
-        """Return whether git's digest is the one to compare: it begins with the size."""
+        """Return whether git's digest is compared, which needs the size."""
         return self.file.sha256 is None and self.file.size is not None
 
     def _new_digest(self) -> "hashlib._Hash":

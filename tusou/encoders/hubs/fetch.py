@@ -34,7 +34,7 @@ _GB = 1e9
 
 @dataclass(frozen=True, slots=True)
 class Fetcher:
-    """Finds models here, or downloads them. Raises BadModel for one that cannot be got."""
+    """Finds models here, or downloads them. Raises BadModel if that fails."""
 
     settings: HubSettings = field(default_factory=read_settings)
     progress: Progress = field(default_factory=default_progress)
@@ -78,7 +78,7 @@ class Fetcher:
     def _download_model(
         self, hub: Hub, model_id: str, revision: str | None, form: Form, root: Path
     ) -> Path:
-        """Return the folder of a revision, whose files are here now."""
+        """Return the folder of a revision after downloading the files that are not here."""
         with self._connect(hub) as connection:
             listing = _list(connection, hub, model_id, revision)
             folder = folder_of(root, listing.revision, form)
@@ -155,7 +155,7 @@ def _list(connection: HubConnection, hub: Hub, model_id: str, revision: str | No
 
 
 def _check_space(files: Iterable[Path], total: int) -> None:
-    """Raise BadModel if the disk has too little space for what is to come."""
+    """Raise BadModel if the disk has too little space for the download."""
     parts = [part_of(path) for path in files]
     if not parts:
         return

@@ -13,7 +13,10 @@ DEFAULT_ENDPOINT = "https://huggingface.co"
 
 @dataclass(frozen=True, slots=True)
 class HuggingFace:
-    """Not `huggingface_hub`, which retries a dead network for a minute and checks no digest."""
+    """huggingface.co by its HTTP API.
+
+    `huggingface_hub` is not used: it retries a dead network for a minute and checks no digest.
+    """
 
     endpoint: str = DEFAULT_ENDPOINT
     token: str | None = field(default=None, repr=False)

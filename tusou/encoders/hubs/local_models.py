@@ -42,7 +42,7 @@ def find_local(root: Path, revision: str | None, form: Form) -> Path | None:
 
 
 def set_current(root: Path, revision: str | None, commit: str) -> None:
-    """Let a commit stand for the model, if it is the default branch's or the first one here."""
+    """Record the commit of a model without a revision: the default branch's or the first here."""
     if revision in _DEFAULT_BRANCHES or not (root / _CURRENT).exists():
         write_file(root / _CURRENT, f"{commit}\n".encode())
 
@@ -52,7 +52,7 @@ def model_path(folder: Path, form: Form) -> Path:
     names = sorted(path.name for path in folder.iterdir())
     try:
         checkpoint = select_files(names, form).checkpoint
-    except HubError:  # somebody took the tensors away; the reader says so
+    except HubError:  # the tensors were deleted; the reader reports it
         checkpoint = None
     return folder if checkpoint is None else folder / checkpoint
 
@@ -75,7 +75,7 @@ def read_source(path: Path, sha256: str) -> ModelSource | None:
 
 @contextmanager
 def locked(path: Path, progress: Progress) -> Iterator[None]:
-    """Hold a lock file, after other processes that download the same have ended."""
+    """Hold a lock file; waits for other processes that download the same model."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as lock:
         try:

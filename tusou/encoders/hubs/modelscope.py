@@ -14,7 +14,10 @@ _BRANCH = "master"
 
 @dataclass(frozen=True, slots=True)
 class ModelScope:
-    """Its package is not used: it brings dozens of others, and retries for minutes."""
+    """modelscope.cn by its HTTP API.
+
+    The package `modelscope` is not used: it brings dozens of others and retries for minutes.
+    """
 
     endpoint: str = DEFAULT_ENDPOINT
     token: str | None = field(default=None, repr=False)

@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 from tusou.encoders.hubs.base import HubError
 from tusou.encoders.model_folder import CONFIG, OPEN_CLIP_CONFIG
 
-# What is taken of a model: as its library stores it, or the checkpoint of open_clip.
+# The form of a model to download: as its library stores it, or the checkpoint of open_clip.
 Form: TypeAlias = Literal["model", "open_clip"]
 
 # Configuration, tokenizer, preprocessing, the licence, and code of the model's own.

@@ -11,7 +11,7 @@ from tusou.encoders.hubs import huggingface, modelscope
 from tusou.encoders.hubs.base import Hub
 
 HUB_NAMES: tuple[HubName, ...] = ("huggingface", "modelscope")
-# The variables that count, those of the hubs' own tools included.
+# The variables that are read, those of the hubs' own tools included.
 VARIABLES = (
     "TUSOU_HUB",
     "TUSOU_MODELS",

@@ -1,1 +1,1 @@
-"""Towers that another library runs: whatever is neither BERT- nor CLIP-shaped."""
+"""Towers that another library runs: those of neither BERT's nor CLIP's shape."""

@@ -26,7 +26,7 @@ class LibraryTokenizer(Protocol):
         """Return the ids of each text, without padding, and whether it was cut to the context."""
 
     def is_unknown(self, token: int) -> bool:
-        """Return whether a token stands for nothing in the vocabulary, or for a single byte."""
+        """Return whether a token is that of unknown text, or stands for a single byte."""
 
 
 class LibraryModel(Protocol):

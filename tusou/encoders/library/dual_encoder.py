@@ -21,7 +21,7 @@ TENSORS = "model.safetensors"
 # Text models of transformers that give a vector for each token, and have no layer after the last
 # one if it is left out.
 TEXT_TYPES = frozenset({"bert", "roberta", "xlm-roberta", "camembert", "ernie", "mpnet"})
-# Image models of transformers: the vector is that of the first token, or the mean of all places.
+# Image models of transformers: the vector is that of the first token, or the mean of all positions.
 FIRST_TOKEN_TYPES = frozenset({"vit", "deit", "dinov2"})
 POOLED_TYPES = frozenset({"resnet", "regnet", "convnext", "convnextv2"})
 IMAGE_TYPES = FIRST_TOKEN_TYPES | POOLED_TYPES

@@ -66,6 +66,6 @@ class LibraryTextTokenizer:
             return self._library.tokenize([text.lower() if self._lower else text for text in clean])
 
     def _marks(self) -> int:
-        """Count the marks at a text's ends, which are all that an empty one has."""
+        """Count the start and end tokens, the only ones of an empty text."""
         ((row,), _) = self._tokenize([""])
         return len(row)

@@ -55,7 +55,7 @@ class TransformersTokenizer:
         rows = self._ids(texts)
         truncated = [len(row) > self._context for row in rows]
         for number, long in enumerate(truncated):
-            if long:  # the marks at the ends stay
+            if long:  # start and end stay
                 options = {"truncation": True, "max_length": self._context}
                 (rows[number],) = self._ids([texts[number]], **options)
         return rows, truncated

@@ -67,7 +67,7 @@ class _ResNetGraph:
         return self.builder.add(relu, self.builder.add("Add", hidden, images))
 
     def pool(self, images: Node, width: int, shape: ImageShape) -> Node:
-        """Return unit vectors: attention of the mean over all places to it and to each of them."""
+        """Return unit vectors: attention of the mean of all positions to itself and to each."""
         builder, name = self.builder, "visual.attnpool"
         places = (shape.image_resolution // 32) ** 2
         rows = builder.add("Reshape", images, builder.ints(0, width, places))

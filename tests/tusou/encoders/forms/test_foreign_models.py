@@ -1,4 +1,4 @@
-"""Files and folders that hold no model of ours are called what they are, with what to do."""
+"""Files and folders without a supported model are identified, with what to do."""
 
 import json
 import struct

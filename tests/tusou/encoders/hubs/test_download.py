@@ -133,7 +133,7 @@ def test_other_bytes_never_take_the_name(
     fetcher: Fetcher, hub: HubServer, target: Path, change: object
 ) -> None:
     hub.faults = [Fault(change=change)] * 9  # type: ignore[arg-type]
-    with pytest.raises(BadModel, match=r"has not the digest|ended too early"):
+    with pytest.raises(BadModel, match=r"does not have the digest|ended too early"):
         fetcher.fetch_published(MODEL, target)
     assert not target.exists()
     assert part_of(target).stat().st_size == 0
@@ -143,7 +143,7 @@ def test_a_changed_small_file_is_found_by_the_digest_of_git(
     fetcher: Fetcher, hub: HubServer
 ) -> None:
     hub.faults = [Fault(change=bytes.swapcase)]
-    with pytest.raises(BadModel, match=r"README\.md has not the digest"):
+    with pytest.raises(BadModel, match=r"README\.md does not have the digest"):
         fetcher.fetch(HubModel(ID))
 
 

@@ -1,4 +1,4 @@
-"""Hubs that cannot be reached: refused, silent, or behind a name that nobody resolves."""
+"""Hubs that cannot be reached: refused, silent, or behind a host name that does not resolve."""
 
 import hashlib
 import socket
