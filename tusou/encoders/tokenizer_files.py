@@ -3,7 +3,6 @@
 import gzip
 import html
 from collections.abc import Callable
-from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -79,12 +78,6 @@ def _build(name: str, build: "Callable[[], Tokenizer]") -> "Tokenizer":
 def tokenizer_files(folder: ModelFolder) -> list[Path]:
     """Return the files that the folder's tokenizer is made of."""
     return [folder.path / name for name in _FILES if (folder.path / name).is_file()]
-
-
-def tokenizer_digest(folder: ModelFolder) -> str:
-    """Return the SHA-256 over the names and digests of the tokenizer's files."""
-    lines = (f"{sha256_of(path)} {path.name}\n" for path in tokenizer_files(folder))
-    return sha256("".join(lines).encode()).hexdigest()
 
 
 def open_openai_tokenizer() -> "Tokenizer":

@@ -51,7 +51,10 @@ def estimate_metrics(
         ratios[f"estimated_precision@{k}"] = _Ratio(found / k, np.ones(len(queries)))
         ratios[f"estimated_recall@{k}"] = _Ratio(found, correct)
     bounds = intervals({name: ratio.linear_terms for name, ratio in ratios.items()})
-    return {name: EstimatedShare(ratio.value, bounds[name]) for name, ratio in ratios.items()}
+    return {
+        name: EstimatedShare(ratio.value, (max(bounds[name][0], 0.0), bounds[name][1]))
+        for name, ratio in ratios.items()
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import json
 from base64 import b64encode
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -152,10 +152,7 @@ An evaluation set made by `tusou evalset` (Tusou {__version__}).
   one. Plain metrics count those as incorrect: read `judged@k` beside them, and estimates for the
   whole pool as `estimated_precision@k` and `estimated_recall@k`.
 
-| system | precision@{DEPTH} | if it had not been pooled |
-|---|---:|---:|
-{_bias_rows(report.bias)}
-| file | holds |
+{_bias_table(report.bias)}| file | holds |
 |---|---|
 | `{QUERIES}` | the queries with their correct items among the judged ones |{images}
 | `{PRELS}` | all judgments, with the probability that each pair was drawn |
@@ -165,9 +162,12 @@ An evaluation set made by `tusou evalset` (Tusou {__version__}).
 """
 
 
-def _bias_rows(bias: Iterable[SystemBias]) -> str:
+def _bias_table(bias: Sequence[SystemBias]) -> str:
+    if not bias:
+        return ""
+    head = f"| system | precision@{DEPTH} | if it had not been pooled |\n|---|---:|---:|\n"
     rows = (
         f"| {each.system} | {100 * each.precision:.2f} % | {100 * each.left_out:.2f} % |\n"
         for each in bias
     )
-    return "".join(rows)
+    return head + "".join(rows) + "\n"

@@ -29,7 +29,8 @@ def measure_bias(
 ) -> list[SystemBias]:
     """Leave every system out of the pool in turn; an item without a judgment counts as incorrect.
 
-    Pairs that were drawn without any system stay, as do those that another system found.
+    Pairs that were drawn without any system stay, as do those that another system found. Of a
+    pool of one system nothing would be left: the list is empty.
     """
     queries = {pair.query_id for pair in pairs}
     found: dict[str, int] = defaultdict(int)
@@ -43,6 +44,8 @@ def measure_bias(
                 alone[system] += len(pair.ranks) == 1
     total = DEPTH * len(queries)
     systems = sorted({system for pair in pairs for system in pair.ranks})
+    if len(systems) < 2:
+        return []
     return [
         SystemBias(system, found[system] / total, (found[system] - alone[system]) / total)
         for system in systems

@@ -102,6 +102,15 @@ def test_a_drawn_item_stands_for_the_reciprocal_of_its_probability() -> None:
     assert "estimated_precision@10" not in estimates
 
 
+def test_an_interval_does_not_begin_below_zero() -> None:
+    """A few drawn items that stand for thousands make the interval of a recall wide."""
+    found = SampledRanking(["a"], {"a": 1}, {"a": 1.0})
+    missed = SampledRanking(["b"], {"b": 1, "z": 1}, {"b": 1.0, "z": 0.003})
+    estimates = estimate_metrics([found] * 19 + [missed], 1)
+    low, high = estimates["estimated_recall@1"].interval
+    assert low == 0 < estimates["estimated_recall@1"].value < high
+
+
 def test_nothing_correct_and_no_queries_are_no_error() -> None:
     assert estimate_metrics([], 10) == {}
     nothing = SampledRanking(["a"], {"a": 0}, {"a": 0.5})

@@ -20,5 +20,6 @@ def test_each_system_is_left_out_in_turn() -> None:
     assert clip == SystemBias("clip", 1 / 20, 1 / 20)
     assert literal == SystemBias("字面", 2 / 20, 1 / 20)
     assert (clip.lost, literal.lost) == (0, pytest.approx(1 / 20))
+    assert measure_bias([pair for pair in PAIRS if "clip" not in pair.ranks], GRADES, 2) == []
     (_, strict) = measure_bias(PAIRS, GRADES, 3)
     assert strict.lost == 0

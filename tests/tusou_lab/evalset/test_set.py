@@ -49,8 +49,8 @@ def folder(tmp_path: Path, bundle: Path) -> SetFolder:
     return created
 
 
-def judged(folder: SetFolder, bundle: Path) -> SetFolder:
-    pool_systems(folder, bundle, [bundle], DRAWING, NoProgress())
+def judged(folder: SetFolder, bundle: Path, *others: Path) -> SetFolder:
+    pool_systems(folder, bundle, [bundle, *others], DRAWING, NoProgress())
     judge_set(folder, AttributeJudge(Bundle.open(bundle)), 1, NoProgress())
     return folder
 
@@ -86,7 +86,11 @@ def test_estimates_of_a_built_set_are_near_the_truth(
 
 
 def test_the_files_say_how_they_were_made(folder: SetFolder, bundle: Path, tmp_path: Path) -> None:
-    judged(folder, bundle)
+    queries = folder.queries()
+    other = tmp_path / "other.trec"
+    items = [(each.query_id, 30_000_000 + n, n) for each in queries for n in range(20)]
+    other.write_text("".join(f"{query} Q0 {item} {n} {-n} x\n" for query, item, n in items))
+    judged(folder, bundle, other)
     build_set(folder, tmp_path / "out", NoProgress(), correct_from=3, images=False)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "MR_test_queries.jsonl",
