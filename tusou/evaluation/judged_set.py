@@ -1,8 +1,7 @@
 """The files of an evaluation set: queries with their texts beside judgments with probabilities."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TypeVar
 
 from tusou.core.errors import BadDataset
 from tusou.core.ids import ItemId, is_canonical_integer
@@ -12,19 +11,17 @@ from tusou.evaluation import trec
 
 QUERIES, PRELS = "MR_test_queries.jsonl", "judgments.prels"
 
-T = TypeVar("T")
-
 
 def is_judged_set(path: Path) -> bool:
     """Return whether a folder is a set that `tusou evalset build` wrote."""
     return (path / PRELS).is_file() and (path / QUERIES).is_file()
 
 
-def read_prels(path: Path) -> dict[str, dict[ItemId, trec.TrecJudgment]]:
+def read_prels(path: Path, known: Iterable[ItemId]) -> dict[str, dict[ItemId, trec.TrecJudgment]]:
     """Return the judgments of each topic by item, in file order.
 
-    Items are integers if all of them look like one, as in bundles. Raises BadDataset for the first
-    line that is malformed or repeats a pair.
+    Items have the type of those that are `known`, or of what all of them look like if none is.
+    Raises BadDataset for the first line that is malformed or repeats a pair.
     """
     problems: list[tuple[int, str]] = []
     topics: dict[str, dict[str, trec.TrecJudgment]] = {}
@@ -37,12 +34,10 @@ def read_prels(path: Path) -> dict[str, dict[ItemId, trec.TrecJudgment]]:
     if problems:
         line, problem = problems[0]
         raise BadDataset(f"{path}:{line}: {problem}")
-    return _with_item_ids(topics)
-
-
-def _with_item_ids(topics: Mapping[str, Mapping[str, T]]) -> dict[str, dict[ItemId, T]]:
-    items: Iterable[str] = (item for judged in topics.values() for item in judged)
-    make: Callable[[str], ItemId] = int if all(map(is_canonical_integer, items)) else str
+    kinds = {type(item) for item in known}
+    texts = (item for judged in topics.values() for item in judged)
+    are_integers = kinds == {int} if kinds else all(map(is_canonical_integer, texts))
+    make: Callable[[str], ItemId] = int if are_integers else str
     return {
         topic: {make(item): each for item, each in judged.items()}
         for topic, judged in topics.items()

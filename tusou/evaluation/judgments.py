@@ -138,7 +138,9 @@ def _read_dataset(source: str, direction: Direction) -> Judgments:
 
 
 def _read_judged_set(folder: Path) -> Judgments:
-    topics = read_prels(folder / PRELS)
+    queries = read_queries(folder / QUERIES)
+    known = (item for query in queries for item in query.item_ids or ())
+    topics = read_prels(folder / PRELS, known)
     rows = [
         JudgedQuery(
             query.line,
@@ -148,7 +150,7 @@ def _read_judged_set(folder: Path) -> Judgments:
             query.category,
             {item: each.probability for item, each in judged.items() if each.probability},
         )
-        for query in read_queries(folder / QUERIES)
+        for query in queries
         if (judged := topics.get(str(query.query_id), {}))
     ]
     return Judgments(folder, tuple(rows))

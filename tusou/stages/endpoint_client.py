@@ -74,6 +74,7 @@ class ChatClient:
         self._http = httpx.AsyncClient(
             headers=headers,
             timeout=_SILENT_SECONDS,
+            limits=httpx.Limits(max_connections=None),  # the callers limit the calls in flight
             trust_env=False,
             verify=ssl.create_default_context(),
         )

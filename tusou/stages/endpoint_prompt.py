@@ -58,14 +58,14 @@ def build_messages(
 
     Texts and fields are quoted as JSON, so that none of them can end its own quotation.
     """
-    content: list[Message] = [_text(_QUERY.format(query=_quote("；".join(texts))))]
+    content: list[Message] = [text_part(_QUERY.format(query=quote("；".join(texts))))]
     for number, candidate in enumerate(candidates, 1):
         line = _CANDIDATE.format(number=number)
         if candidate.fields:
-            line += _TITLE.format(title=_quote(dict(candidate.fields)))
-        content.append(_text(line))
+            line += _TITLE.format(title=quote(dict(candidate.fields)))
+        content.append(text_part(line))
         content.append({"type": "image_url", "image_url": {"url": candidate.image}})
-    content.append(_text(_END[mode].format(count=len(candidates))))
+    content.append(text_part(_END[mode].format(count=len(candidates))))
     return [
         {"role": "system", "content": _SYSTEM[mode]},
         {"role": "user", "content": content},
@@ -76,9 +76,9 @@ def answer_schema(mode: RerankMode) -> dict[str, Any]:
     """Return the JSON schema of an answer, for servers that decode by one."""
     grade = {"type": "integer", "enum": [0, 1, 2, 3]}
     if mode == "pointwise":
-        return _object(grade=grade)
-    numbered = _object(number={"type": "integer"}, grade=grade)
-    return _object(grades={"type": "array", "items": numbered})
+        return object_schema(grade=grade)
+    numbered = object_schema(number={"type": "integer"}, grade=grade)
+    return object_schema(grades={"type": "array", "items": numbered})
 
 
 def answer_tokens(count: int) -> int:
@@ -92,15 +92,18 @@ def prompt_digest(mode: RerankMode) -> str:
     return sha256(json.dumps(parts, ensure_ascii=False).encode()).hexdigest()
 
 
-def _text(text: str) -> Message:
+def text_part(text: str) -> Message:
+    """Return a part of a message that is text."""
     return {"type": "text", "text": text}
 
 
-def _quote(value: object) -> str:
+def quote(value: object) -> str:
+    """Return a value as JSON, which cannot end its own quotation."""
     return json.dumps(value, ensure_ascii=False, default=str)
 
 
-def _object(**properties: object) -> dict[str, Any]:
+def object_schema(**properties: object) -> dict[str, Any]:
+    """Return the JSON schema of an object that has all of these properties and no others."""
     return {
         "type": "object",
         "properties": properties,

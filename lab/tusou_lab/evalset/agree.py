@@ -9,7 +9,7 @@ from tusou.core.errors import BadDataset
 from tusou.core.ids import ItemId
 from tusou.evaluation.agreement import Agreement, kendall_tau, measure_agreement
 from tusou.evaluation.metrics import JudgedRanking, score
-from tusou_lab.evalset.final_grades import Pair
+from tusou_lab.evalset.final_grades import PERSON, Pair, last_of_people
 from tusou_lab.evalset.judgment import Judgment
 from tusou_lab.evalset.plan import PlannedQuery
 from tusou_lab.evalset.pool import PooledPair
@@ -52,11 +52,12 @@ def compare_judges(
 
 
 def _by_judge(judgments: Iterable[Judgment]) -> dict[str, dict[Pair, int]]:
-    """Return the grades of each judge; a repeat counts as a judge of its own."""
+    """Return the grades of each judge, of people the last; a model's repeat counts as a judge."""
     graded: dict[str, dict[Pair, int]] = defaultdict(dict)
-    for each in judgments:
+    for each in last_of_people(judgments):
         if each.grade is not None:
-            name = f"{each.judge}#{each.repeat + 1}" if each.repeat else each.judge
+            is_repeat = each.repeat and not each.judge.startswith(PERSON)
+            name = f"{each.judge}#{each.repeat + 1}" if is_repeat else each.judge
             graded[name][each.query_id, each.item_id] = each.grade
     return graded
 

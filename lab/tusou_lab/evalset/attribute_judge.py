@@ -13,9 +13,9 @@ _BATCH = 1000
 
 
 class AttributeJudge:
-    """Grades 3 if an item passes all of a query's filter, 1 if only its first part, else 0.
+    """Grades 3 if an item passes a query's whole filter, 1 if only its concept's part, else 0.
 
-    The first part is the concept. Queries without a filter get no judgment.
+    Queries without a filter get no judgment.
     """
 
     name = "attributes"
@@ -25,7 +25,7 @@ class AttributeJudge:
         if bundle.attributes is None:
             raise BadDataset("--judge attributes: the pool has no attributes")
         self._table: AttributeTable = bundle.attributes
-        self._keys = {bundle.ids.at(key): key for key in range(len(bundle.ids))}
+        self._bundle = bundle
 
     def judge(self, pairs: Sequence[PairToJudge], repeat: int) -> Iterator[list[Judgment]]:
         decided = [each for each in pairs if each.query.wanted is not None]
@@ -33,19 +33,13 @@ class AttributeJudge:
             yield [self._judge(each, repeat) for each in decided[start : start + _BATCH]]
 
     def _judge(self, each: PairToJudge, repeat: int) -> Judgment:
-        wanted, key = each.query.wanted, self._keys[each.pair.item_id]
-        assert wanted is not None
-        grade: Grade = 3 if self._passes(wanted, key) else 0
-        if not grade and self._passes(_concept_of(wanted), key):
+        query, key = each.query, self._bundle.key(str(each.pair.item_id))
+        assert query.wanted is not None
+        grade: Grade = 3 if self._passes(query.wanted, key) else 0
+        if not grade and query.concept_filter and self._passes(query.concept_filter, key):
             grade = 1
         pair = each.pair
         return Judgment(pair.query_id, pair.item_id, self.name, grade, repeat=repeat)
 
     def _passes(self, wanted: dict[str, Any], key: int) -> bool:
         return bool(self._table.mask(parse_filter(wanted))[key])
-
-
-def _concept_of(wanted: dict[str, Any]) -> dict[str, Any]:
-    parts = wanted.get("$and")
-    concept: dict[str, Any] = parts[0] if parts else wanted
-    return concept

@@ -11,14 +11,16 @@ from typing import Any
 from tusou import __version__
 from tusou.bundle.bundle import Bundle
 from tusou.cli.progress import Progress
-from tusou.core.errors import OutputExists
+from tusou.core.errors import BadDataset, OutputExists
 from tusou.core.files import write_file
 from tusou.core.ids import ItemId
 from tusou.evaluation import trec
 from tusou.evaluation.judged_set import PRELS, QUERIES
+from tusou_lab.evalset.answered import answered_probabilities
 from tusou_lab.evalset.final_grades import Pair, final_grades
 from tusou_lab.evalset.judge import JUDGMENTS, PAIRS
 from tusou_lab.evalset.plan import PlannedQuery
+from tusou_lab.evalset.pool import open_pool
 from tusou_lab.evalset.pool_bias import DEPTH, SystemBias, measure_bias
 from tusou_lab.evalset.set_folder import SetFolder
 
@@ -59,14 +61,19 @@ def build_set(
         raise OutputExists(f"{out} holds a set: choose another --out or pass --force")
     design = folder.pool()
     pairs = folder.pairs(PAIRS)
-    grades = final_grades(folder.judgments(JUDGMENTS), judge)
+    bundle = open_pool(folder) if images else None
+    drawn = {(pair.query_id, pair.item_id) for pair in pairs}
+    judged = final_grades(folder.judgments(JUDGMENTS), judge)
+    grades = {pair: grade for pair, grade in judged.items() if pair in drawn}
+    if not grades:
+        raise BadDataset("no pair that is drawn now has a grade: run `tusou evalset judge`")
     by_query: dict[ItemId, dict[ItemId, int]] = {}
     shares: dict[ItemId, dict[ItemId, float]] = {}
-    for pair in pairs:
-        if (grade := grades.get((pair.query_id, pair.item_id))) is not None:
-            # Correct from 1, as everywhere else; the steps above it stay apart.
-            by_query.setdefault(pair.query_id, {})[pair.item_id] = max(0, grade - correct_from + 1)
-            shares.setdefault(pair.query_id, {})[pair.item_id] = pair.probability
+    for (query_id, item_id), share in answered_probabilities(pairs, grades).items():
+        # Correct from 1, as everywhere else; the steps above it stay apart.
+        grade = max(0, grades[query_id, item_id] - correct_from + 1)
+        by_query.setdefault(query_id, {})[item_id] = grade
+        shares.setdefault(query_id, {})[item_id] = share
     queries = [each for each in folder.queries() if each.query_id in by_query]
     correct = {
         query_id: [item for item, grade in judged.items() if grade > 0]
@@ -74,10 +81,12 @@ def build_set(
     }
     judged_pairs = sum(map(len, by_query.values()))
     out.mkdir(parents=True, exist_ok=True)
+    for name in (CARD, IMAGES):  # of a set that is replaced
+        (out / name).unlink(missing_ok=True)
     write_file(out / PRELS, trec.format_prels(by_query, shares, _METHOD).encode())
     write_file(out / QRELS, trec.format_qrels(by_query).encode())
     write_file(out / QUERIES, "".join(_query_rows(queries, correct)).encode())
-    count = _write_images(out / IMAGES, Path(design["bundle"]), progress) if images else 0
+    count = 0 if bundle is None else _write_images(out / IMAGES, bundle, progress)
     report = SetReport(
         len(queries),
         judged_pairs,
@@ -85,7 +94,7 @@ def build_set(
         sum(not items for items in correct.values()),
         len(pairs) - judged_pairs,
         count,
-        tuple(measure_bias(pairs, grades, correct_from)),
+        tuple(measure_bias(pairs, grades, correct_from, design["certain"])),
     )
     card = format_card(folder.plan(), design, grades, report, correct_from)
     write_file(out / CARD, card.encode())  # written last: it marks the set as complete
@@ -106,9 +115,8 @@ def _query_rows(
         yield json.dumps(row, ensure_ascii=False) + "\n"
 
 
-def _write_images(path: Path, root: Path, progress: Progress) -> int:
+def _write_images(path: Path, bundle: Bundle, progress: Progress) -> int:
     """Write every image of the pool as a row of base64, and return their number."""
-    bundle = Bundle.open(root)
     temporary = path.with_name(f"{path.name}.part")
     progress.begin("copying images", len(bundle.ids))
     with temporary.open("w", encoding="utf-8", newline="\n") as file:
@@ -148,9 +156,10 @@ An evaluation set made by `tusou evalset` (Tusou {__version__}).
   certain; of their results down to rank {design["depth"]} about {design["ranked"]:g} a query, and
   of all other images about {design["unranked"]:g} a query, each with a known probability.
 * **Judgments.** {report.pairs:,} pairs: {levels}. Grade {correct_from} and above is correct.
-* **Not judged.** {report.unjudged:,} drawn pairs have no grade, and no pair that was not drawn has
-  one. Plain metrics count those as incorrect: read `judged@k` beside them, and estimates for the
-  whole pool as `estimated_precision@k` and `estimated_recall@k`.
+* **Not judged.** {report.unjudged:,} drawn pairs have no grade, and are taken for similar to the
+  graded ones of their kind; no pair that was not drawn has one. Plain metrics count all of these as
+  incorrect: read `judged@k` beside them, and estimates for the whole pool as
+  `estimated_precision@k` and `estimated_recall@k`.
 
 {_bias_table(report.bias)}| file | holds |
 |---|---|

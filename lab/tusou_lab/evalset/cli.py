@@ -90,7 +90,7 @@ def pool(
 ) -> None:
     """Pool the results of several systems, and draw the pairs to judge.
 
-    Drawn again with another system, the set keeps the pairs that were drawn before.
+    Drawn again with a larger budget, the set keeps the pairs that were drawn before.
     """
     from tusou.cli.progress import progress
     from tusou_lab.evalset.drawing import Drawing
@@ -106,6 +106,8 @@ def pool(
     typer.echo(
         f"{report.pairs:,} pairs of {report.queries} queries and {report.items:,} items to judge"
     )
+    if report.no_longer_drawn:
+        typer.echo(f"{report.no_longer_drawn} graded pairs are no longer drawn: raise the budget")
     for name, count in report.found_by_one.items():
         typer.echo(f"found by {name} alone: {count}")
 
@@ -134,12 +136,12 @@ def judge(
     as_json: AsJson = False,
 ) -> None:
     """Grade the drawn pairs from 0 to 3; resumes where it was stopped."""
-    from tusou.bundle.bundle import Bundle
     from tusou.cli.progress import progress
     from tusou_lab.evalset.attribute_judge import AttributeJudge
     from tusou_lab.evalset.judge import judge_set
     from tusou_lab.evalset.llm_judge import LlmJudge, LlmSpec
     from tusou_lab.evalset.open_judge import open_llm_judge
+    from tusou_lab.evalset.pool import open_pool
     from tusou_lab.evalset.set_folder import SetFolder
 
     if judge_name == "llm" and (url is None or model is None):
@@ -148,7 +150,7 @@ def judge(
         raise typer.BadParameter("attributes ask no model, and give the same grade every time")
     with plain_errors(), progress() as bar:
         opened = SetFolder(folder)
-        bundle = Bundle.open(Path(opened.pool()["bundle"]))
+        bundle = open_pool(opened)
         chosen: AttributeJudge | LlmJudge
         if url is None or model is None:
             chosen = AttributeJudge(bundle)
@@ -187,8 +189,8 @@ def review(
     as_json: AsJson = False,
 ) -> None:
     """Let people check a sample: write a page or a file for it, or import their grades."""
-    from tusou.bundle.bundle import Bundle
     from tusou_lab.evalset.judge import JUDGMENTS, PAIRS
+    from tusou_lab.evalset.pool import open_pool
     from tusou_lab.evalset.review import import_reviews, write_sample
     from tusou_lab.evalset.set_folder import SetFolder
 
@@ -204,7 +206,7 @@ def review(
             assert out is not None
             if person is None:
                 raise typer.BadParameter("give --person, the name of the person who grades")
-            bundle = Bundle.open(Path(opened.pool()["bundle"]))
+            bundle = open_pool(opened)
             pairs, judgments = opened.pairs(PAIRS), opened.judgments(JUDGMENTS)
             written = write_sample(opened, bundle, pairs, judgments, out, person, sample, seed)
             facts = {"pairs": written}

@@ -3,7 +3,8 @@
 The first results of every system are judged for certain. Below, the probability falls with the
 rank, and every other item of the pool has a small one, so that what no system found can be
 estimated. Each pair is drawn by the digest of the seed, the query and the item (Poisson sampling
-with permanent random numbers): another system or a larger budget keeps the pairs drawn before.
+with permanent random numbers): a pair stays drawn unless its probability falls. A larger budget
+keeps all pairs; another system at the same budget shares it, and some are no longer drawn.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tusou.core.arrays import Ids
+from tusou.core.errors import InvalidRequest
 
 Shares = npt.NDArray[np.float64]
 
@@ -27,6 +29,14 @@ class Drawing:
     ranked: float  # expected number below them, of the pool
     unranked: float  # expected number of all other items
     seed: int
+
+    def __post_init__(self) -> None:
+        """Raise InvalidRequest where an item could not be drawn: nothing could be estimated."""
+        if not self.unranked > 0 or not (self.ranked > 0 or self.certain >= self.depth):
+            raise InvalidRequest(
+                "--ranked and --unranked must be above 0: items that are never drawn cannot be "
+                "estimated"
+            )
 
 
 def best_ranks(rankings: Sequence[Ids], depth: int) -> dict[int, int]:

@@ -19,7 +19,7 @@ def final_grades(judgments: Iterable[Judgment], judge: str | None) -> dict[Pair,
     the only judge that is not a person. Raises InvalidRequest where several could be meant, and
     BadDataset without any grade.
     """
-    graded = _last_of_people(each for each in judgments if each.grade is not None)
+    graded = last_of_people(each for each in judgments if each.grade is not None)
     machine = _pick_judge({each.judge for each in graded}, judge)
     by_people: dict[Pair, list[int]] = defaultdict(list)
     by_judge: dict[Pair, list[int]] = defaultdict(list)
@@ -36,7 +36,7 @@ def final_grades(judgments: Iterable[Judgment], judge: str | None) -> dict[Pair,
     return grades
 
 
-def _last_of_people(judgments: Iterable[Judgment]) -> list[Judgment]:
+def last_of_people(judgments: Iterable[Judgment]) -> list[Judgment]:
     """Return the judgments with the last one alone of each person and pair."""
     last: dict[tuple[object, ...], Judgment] = {}
     for each in judgments:

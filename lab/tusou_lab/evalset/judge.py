@@ -31,7 +31,14 @@ def judge_set(folder: SetFolder, judge: Judge, repeats: int, progress: Progress)
     queries = {query.query_id: query for query in folder.queries()}
     pairs = [PairToJudge(queries[pair.query_id], pair) for pair in folder.pairs(PAIRS)]
     with folder.writing() as file:
-        stored = [each for each in folder.judgments(JUDGMENTS) if each.judge == judge.name]
+        drawn = {(each.pair.query_id, each.pair.item_id) for each in pairs}
+        stored = [
+            each
+            for each in folder.judgments(JUDGMENTS)
+            if each.judge == judge.name
+            and each.repeat < repeats
+            and (each.query_id, each.item_id) in drawn
+        ]
         known = {(each.query_id, each.item_id, each.repeat) for each in stored}
         made: list[Judgment] = []
         progress.begin("judging", repeats * len(pairs), len(known))

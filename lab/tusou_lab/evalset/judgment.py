@@ -17,7 +17,7 @@ class Judgment:
 
     query_id: int
     item_id: ItemId
-    judge: str  # attributes, clip, the model and the digest of its prompt, or a person
+    judge: str  # attributes, a model with the digest of its prompts, or a person
     grade: Grade | None
     reason: str = ""
     repeat: int = 0  # of the same judge, from 0

@@ -8,8 +8,13 @@ from time import monotonic
 from typing import Any, TypeVar
 
 from tusou.bundle.bundle import Bundle
-from tusou.bundle.content import content_digest
-from tusou.core.errors import BadImage, DeadlineExceeded, TusouError
+from tusou.bundle.content import (
+    CONTENT,
+    ContentDigests,
+    content_digest,
+    read_content_digests,
+)
+from tusou.core.errors import BadImage, DeadlineExceeded, NoImage
 from tusou.stages.endpoint_client import ChatClient, Completion, EndpointUnavailable
 from tusou.stages.endpoint_image import to_data_uri
 from tusou.stages.endpoint_prompt import Message
@@ -34,7 +39,7 @@ _LONGEST_PAUSE = 5.0  # seconds between tries while the server is away
 T = TypeVar("T")
 R = TypeVar("R")
 
-# A pair's query, the SHA-256 of its image, and the repeat.
+# A pair's query, the digest of its image, and the repeat.
 _Content = tuple[int, str, int]
 
 
@@ -60,9 +65,9 @@ class LlmCost:
     refused: int = 0  # answers without a grade
 
 
-def judge_name(model: str, domain_guideline: str | None) -> str:
-    """Return the name of a model as a judge: with the digest of what it is told."""
-    return f"{model}@{prompt_digest(domain_guideline)}"
+def judge_name(spec: LlmSpec, domain_guideline: str | None) -> str:
+    """Return the name of a model as a judge: with the digest of the prompts and the image size."""
+    return f"{spec.model}@{prompt_digest(domain_guideline, spec.image_side)}"
 
 
 class LlmJudge:
@@ -83,9 +88,12 @@ class LlmJudge:
         keep_guideline: Callable[[int, str], None],
     ) -> None:
         """`guidelines` are those written before, by query; `keep_guideline` stores a new one."""
-        self.name = judge_name(spec.model, domain_guideline)
+        self.name = judge_name(spec, domain_guideline)
         self.cost = LlmCost()
         self._spec, self._bundle, self._domain = spec, bundle, domain_guideline
+        self._digests: ContentDigests | None = None
+        if CONTENT in bundle.manifest.files:
+            self._digests = read_content_digests(bundle.path(CONTENT), bundle.item_count)
         self._guidelines = dict(guidelines)
         self._keep = keep_guideline
         self._known: dict[_Content, Judgment] = {
@@ -106,7 +114,6 @@ class LlmJudge:
     def judge(self, pairs: Sequence[PairToJudge], repeat: int) -> Iterator[list[Judgment]]:
         queries = {each.query.query_id: each.query for each in pairs}
         missing = [query for key, query in queries.items() if key not in self._guidelines]
-        self._answered_at = monotonic()
         for written in self._run(self._write_guideline, missing):
             for query_id, guideline in written:
                 self._guidelines[query_id] = guideline
@@ -133,6 +140,7 @@ class LlmJudge:
     ) -> Iterator[list[R]]:
         """Ask up to `in_flight` questions at once, and yield their results as they arrive."""
         waiting = iter(items)
+        self._answered_at = monotonic()
         running: set[Future[R]] = set()
         try:
             while True:
@@ -166,7 +174,7 @@ class LlmJudge:
         try:
             data, _ = self._bundle.image(str(pair.item_id))
             image = await asyncio.to_thread(to_data_uri, data, self._spec.image_side)
-        except (BadImage, TusouError) as error:
+        except (BadImage, NoImage) as error:
             reason = f"the image cannot be sent: {error}"
             return Judgment(pair.query_id, pair.item_id, self.name, None, reason, repeat, content)
         messages = grade_messages(query.text, self._guidelines[query.query_id], image)
@@ -203,10 +211,13 @@ class LlmJudge:
             return completion
 
     def _content(self, each: PairToJudge, repeat: int) -> _Content:
+        item = str(each.pair.item_id)
+        if self._digests is not None:
+            return each.pair.query_id, self._digests[self._bundle.key(item)].tobytes().hex(), repeat
         try:
-            data, _ = self._bundle.image(str(each.pair.item_id))
-        except TusouError:
-            return each.pair.query_id, f"item {each.pair.item_id}", repeat
+            data, _ = self._bundle.image(item)
+        except (BadImage, NoImage):
+            return each.pair.query_id, f"item {item}", repeat
         return each.pair.query_id, content_digest(data).hex(), repeat
 
     def _copy(self, each: PairToJudge, judged: Judgment) -> Judgment:

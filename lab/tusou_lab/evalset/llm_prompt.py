@@ -5,7 +5,14 @@ from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any
 
-from tusou.stages.endpoint_prompt import CAUTION, GRADES, Message
+from tusou.stages.endpoint_prompt import (
+    CAUTION,
+    GRADES,
+    Message,
+    object_schema,
+    quote,
+    text_part,
+)
 
 GUIDELINE_TOKENS, GRADE_TOKENS = 400, 300
 
@@ -26,17 +33,18 @@ _GRADE_SYSTEM = f"""\
 _DOMAIN, _QUERY, _GUIDELINE = "领域说明：{domain}", "查询：{query}", "标注说明：{guideline}"
 
 
-def prompt_digest(domain_guideline: str | None) -> str:
-    """Return a digest of everything that is said beside the query, its guideline and the image."""
-    parts = (_GUIDELINE_SYSTEM, _GRADE_SYSTEM, _DOMAIN, _QUERY, _GUIDELINE, domain_guideline)
+def prompt_digest(domain_guideline: str | None, image_side: int) -> str:
+    """Return a digest of the prompts, and of the size in which images are sent."""
+    prompts = (_GUIDELINE_SYSTEM, _GRADE_SYSTEM, _DOMAIN, _QUERY, _GUIDELINE)
+    parts = (*prompts, domain_guideline, image_side)
     return sha256(json.dumps(parts, ensure_ascii=False).encode()).hexdigest()[:12]
 
 
 def guideline_messages(query: str, domain_guideline: str | None) -> list[Message]:
     """Return the messages that ask for the guideline of a query."""
-    lines = [_DOMAIN.format(domain=_quote(domain_guideline))] if domain_guideline else []
-    lines.append(_QUERY.format(query=_quote(query)))
-    return _messages(_GUIDELINE_SYSTEM, [_text(line) for line in lines])
+    lines = [_DOMAIN.format(domain=quote(domain_guideline))] if domain_guideline else []
+    lines.append(_QUERY.format(query=quote(query)))
+    return _messages(_GUIDELINE_SYSTEM, [text_part(line) for line in lines])
 
 
 def grade_messages(query: str, guideline: str, image: str) -> list[Message]:
@@ -44,8 +52,8 @@ def grade_messages(query: str, guideline: str, image: str) -> list[Message]:
     return _messages(
         _GRADE_SYSTEM,
         [
-            _text(_QUERY.format(query=_quote(query))),
-            _text(_GUIDELINE.format(guideline=_quote(guideline))),
+            text_part(_QUERY.format(query=quote(query))),
+            text_part(_GUIDELINE.format(guideline=quote(guideline))),
             {"type": "image_url", "image_url": {"url": image}},
         ],
     )
@@ -53,30 +61,13 @@ def grade_messages(query: str, guideline: str, image: str) -> list[Message]:
 
 def guideline_schema() -> dict[str, Any]:
     """Return the JSON schema of a guideline."""
-    return _object(guideline={"type": "string"})
+    return object_schema(guideline={"type": "string"})
 
 
 def grade_schema() -> dict[str, Any]:
     """Return the JSON schema of a grade with its reason."""
-    return _object(reason={"type": "string"}, grade={"type": "integer", "enum": [0, 1, 2, 3]})
+    return object_schema(reason={"type": "string"}, grade={"type": "integer", "enum": [0, 1, 2, 3]})
 
 
 def _messages(system: str, content: Sequence[Message]) -> list[Message]:
     return [{"role": "system", "content": system}, {"role": "user", "content": list(content)}]
-
-
-def _text(text: str) -> Message:
-    return {"type": "text", "text": text}
-
-
-def _quote(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False)
-
-
-def _object(**properties: object) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-    }

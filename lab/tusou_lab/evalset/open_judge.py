@@ -20,7 +20,7 @@ def open_llm_judge(
     keys = read_key_lines(key_file) if key_file else []
     spec = replace(spec, key=keys[0].key if keys else None)
     guideline = folder.plan()["domain"].get("guideline")
-    name = judge_name(spec.model, guideline)
+    name = judge_name(spec, guideline)
 
     def keep(query_id: int, text: str) -> None:
         folder.keep_guideline(Guideline(query_id, name, text))

@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,8 +29,9 @@ class PlannedQuery:
     text: str
     concept: str | None  # None for a query of a log
     style: str
-    author: str  # template, log, or the model and the digest of its prompt
+    author: str  # template or log
     wanted: dict[str, Any] | None = None
+    concept_filter: dict[str, Any] | None = None  # the part of it that is the concept's
 
 
 @dataclass(slots=True)
@@ -118,7 +119,7 @@ class _Planner:
         for text in self._draw.sample(log, len(log)):
             if len(self.plan.queries) == count:
                 return
-            self._take(text, None, LOG, LOG, None)
+            self._take(text, None, LOG, LOG)
 
     def draw(self, count: int) -> None:
         """Draw `count` texts of the domain, in the shares of its styles."""
@@ -144,7 +145,7 @@ class _Planner:
         refused_word = self._draw.choice(refused.all_words) if refused else None
         concept_word = self._draw.choice(concept.all_words)
         text = write_text(self._draw, style, concept_word, words, refused_word)
-        self._take(text, concept.name, style, "template", filter_)
+        self._take(text, concept, style, "template", filter_)
 
     def _draw_refused(self, concept: Term) -> Term | None:
         """Draw a value that an item of the concept has; None if there is none to refuse."""
@@ -168,7 +169,12 @@ class _Planner:
         return self._table is None or bool(np.any(self._table.mask(parse_filter(wanted))))
 
     def _take(
-        self, text: str, concept: str | None, style: str, author: str, wanted: dict[str, Any] | None
+        self,
+        text: str,
+        concept: Term | None,
+        style: str,
+        author: str,
+        wanted: dict[str, Any] | None = None,
     ) -> None:
         try:
             text = normalize_query(text)
@@ -179,7 +185,11 @@ class _Planner:
             self.plan.left_out["said already"] += 1
             return
         number = len(self.plan.queries) + 1
-        self.plan.queries.append(PlannedQuery(number, text, concept, style, author, wanted))
+        name = concept.name if concept else None
+        concept_filter = concept.where if concept and wanted is not None else None
+        self.plan.queries.append(
+            PlannedQuery(number, text, name, style, author, wanted, concept_filter)
+        )
 
 
 def _joined(concept: Term, stated: Sequence[Term], refused: Term | None) -> dict[str, Any] | None:
@@ -191,8 +201,3 @@ def _joined(concept: Term, stated: Sequence[Term], refused: Term | None) -> dict
     if refused is not None and refused.where is not None:
         parts.append({"$not": refused.where})
     return parts[0] if len(parts) == 1 else {"$and": parts}
-
-
-def read_log(texts: Iterator[str]) -> list[str]:
-    """Return the texts of a log in their order, each once."""
-    return list(dict.fromkeys(texts))

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from tusou.bundle.bundle import CURRENT, Bundle
 from tusou.cli.progress import Progress
 from tusou.core.arrays import Ids
-from tusou.core.errors import BadDataset
+from tusou.core.errors import BadDataset, CorruptBundle
 from tusou.core.ids import ItemId
 from tusou.evaluation.judgments import JudgedQuery, Judgments
 from tusou.evaluation.runs import Run, read_run
@@ -18,6 +19,15 @@ from tusou_lab.evalset.drawing import Drawing, best_ranks, draw, probabilities
 from tusou_lab.evalset.plan import PlannedQuery
 from tusou_lab.evalset.set_folder import SetFolder
 from tusou_lab.evaluate.search_bundle import BundleSearchSpec, search_bundle
+
+
+@dataclass(frozen=True, slots=True)
+class _JudgedPair:
+    query_id: int
+    item_id: ItemId
+
+
+_JUDGED = TypeAdapter(_JudgedPair)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +49,19 @@ class PoolReport:
     systems: tuple[str, ...]
     pairs: int  # to judge
     found_by_one: dict[str, int]  # pairs that only this system returned
+    no_longer_drawn: int  # pairs that have a grade, which counts no more
+
+
+def open_pool(folder: SetFolder) -> Bundle:
+    """Open the version of the bundle that was pooled; BadDataset if it is gone."""
+    design = folder.pool()
+    try:
+        return Bundle.open(Path(design["bundle"]), design["version"])
+    except CorruptBundle:
+        raise BadDataset(
+            f"{design['bundle']} no longer has the version {design['version']} that was pooled: "
+            "restore it, or run `tusou evalset pool` into a new set"
+        ) from None
 
 
 def pool_systems(
@@ -51,18 +74,26 @@ def pool_systems(
     """Search with every system, draw the pairs, and write them into the set.
 
     A system is a bundle of the same items, or a run file or TREC run of the set's queries. The
-    items of `bundle` are the whole pool. Raises BadDataset for a system that is not of this pool.
+    items of `bundle` are the whole pool. Raises BadDataset for a system that is not of this pool,
+    ids that TREC's files cannot hold, and another version of the bundle than was judged.
     """
     queries = folder.queries()
     opened = Bundle.open(bundle)
+    judged = {(each.query_id, each.item_id) for each in folder.judgments(_JUDGED)}
+    if judged and folder.pool()["version"] != opened.version:
+        raise BadDataset(
+            f"{folder.path} holds judgments of version {folder.pool()['version']}, and {bundle} is "
+            f"at {opened.version}: pool it into a new set"
+        )
     ids = [opened.ids.at(key) for key in range(len(opened.ids))]
-    positions = {item: key for key, item in enumerate(ids)}
+    if blank := next((each for each in map(str, ids) if each.split() != [each]), None):
+        raise BadDataset(f"the id {blank!r} has blanks in it, which TREC's files cannot hold")
     names = _name_systems(systems)
     runs = {
         name: _read_system(path, queries, folder.path, drawing.depth, progress)
         for name, path in zip(names, systems, strict=True)
     }
-    rankings = {name: _positions_of(name, run, positions) for name, run in runs.items()}
+    rankings = {name: _positions_of(name, run, opened) for name, run in runs.items()}
     pairs = list(_draw_pairs(queries, rankings, ids, drawing))
     design: dict[str, Any] = {
         **asdict(drawing),
@@ -72,8 +103,9 @@ def pool_systems(
         "systems": {name: str(path) for name, path in zip(names, systems, strict=True)},
     }
     folder.write_pool(design, map(asdict, pairs))
+    drawn = {(pair.query_id, pair.item_id) for pair in pairs}
     alone = {name: sum(list(pair.ranks) == [name] for pair in pairs) for name in names}
-    return PoolReport(len(queries), len(ids), tuple(names), len(pairs), alone)
+    return PoolReport(len(queries), len(ids), tuple(names), len(pairs), alone, len(judged - drawn))
 
 
 def _name_systems(systems: Sequence[Path]) -> list[str]:
@@ -103,17 +135,16 @@ def _read_system(
     return run
 
 
-def _positions_of(name: str, run: Run, positions: Mapping[ItemId, int]) -> Callable[[int], Ids]:
+def _positions_of(name: str, run: Run, bundle: Bundle) -> Callable[[int], Ids]:
     """Return a function from a query to the row keys that a run has for it.
 
     Raises BadDataset for an item that is not in the pool.
     """
-    by_text = {str(item): key for item, key in positions.items()}
     rankings: dict[str, Ids] = {}
     for query_id, items in run.rankings.items():
-        keys = [by_text.get(str(item), -1) for item in items]
-        if -1 in keys:
-            item = items[keys.index(-1)]
+        keys = [bundle.ids.key(str(item)) for item in items]
+        if None in keys:
+            item = items[keys.index(None)]
             raise BadDataset(f"{name}: the item {item} of query {query_id} is not in the pool")
         rankings[str(query_id)] = np.array(keys, np.int64)
 

@@ -25,14 +25,15 @@ class SystemBias:
 
 
 def measure_bias(
-    pairs: Sequence[PooledPair], grades: Mapping[Pair, int], correct_from: int
+    pairs: Sequence[PooledPair], grades: Mapping[Pair, int], correct_from: int, certain: int
 ) -> list[SystemBias]:
     """Leave every system out of the pool in turn; an item without a judgment counts as incorrect.
 
-    Pairs that were drawn without any system stay, as do those that another system found. Of a
-    pool of one system nothing would be left: the list is empty.
+    A pair stays if another system has it among the first `certain`, which are judged for certain;
+    lower ones might not have been drawn. Queries without a grade do not count. Of a pool of one
+    system nothing would be left: the list is empty.
     """
-    queries = {pair.query_id for pair in pairs}
+    queries = {query for query, _ in grades}
     found: dict[str, int] = defaultdict(int)
     alone: dict[str, int] = defaultdict(int)
     for pair in pairs:
@@ -41,7 +42,8 @@ def measure_bias(
         for system, rank in pair.ranks.items():
             if rank <= DEPTH:
                 found[system] += 1
-                alone[system] += len(pair.ranks) == 1
+                others = (rank for name, rank in pair.ranks.items() if name != system)
+                alone[system] += min(others, default=certain + 1) > certain
     total = DEPTH * len(queries)
     systems = sorted({system for pair in pairs for system in pair.ranks})
     if len(systems) < 2:

@@ -36,7 +36,7 @@ def write_sample(
     drawn = [PairToJudge(queries[pair.query_id], pair) for pair in pairs]
     chosen = sample_pairs(drawn, _machine_grades(judgments), count, seed)
     judges = sorted({each.judge for each in judgments if not each.judge.startswith(PERSON)})
-    guidelines = folder.guidelines(judges[-1]) if judges else {}
+    guidelines = {query: text for name in judges for query, text in folder.guidelines(name).items()}
     shown = show_pairs(chosen, guidelines, bundle)
     if not shown:
         raise BadDataset("no image of the drawn pairs can be read: is the source still there?")

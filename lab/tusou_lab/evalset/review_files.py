@@ -8,7 +8,7 @@ from io import StringIO
 from pathlib import Path
 
 from tusou.bundle.bundle import Bundle
-from tusou.core.errors import BadImage, InvalidRequest, TusouError
+from tusou.core.errors import BadImage, InvalidRequest, NoImage
 from tusou.stages.endpoint_image import to_data_uri
 from tusou_lab.evalset.judgment import PairToJudge
 from tusou_lab.html_page import open_templates, render_page
@@ -29,7 +29,7 @@ def show_pairs(
         try:
             data, _ = bundle.image(str(each.pair.item_id))
             image = to_data_uri(data, _IMAGE_SIDE)
-        except (BadImage, TusouError):
+        except (BadImage, NoImage):
             continue
         shown.append(
             {

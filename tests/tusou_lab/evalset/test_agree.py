@@ -1,6 +1,7 @@
 """Judges of a set are compared where they graded the same pairs."""
 
 import random
+from dataclasses import replace
 
 import pytest
 from tusou_lab.evalset.agree import compare_judges
@@ -78,3 +79,10 @@ def test_judges_who_disagree_turn_the_systems_around() -> None:
 def test_nothing_to_compare_is_said() -> None:
     with pytest.raises(BadDataset, match="nothing to compare"):
         compare_judges(QUERIES, pooled(), judged("clip"), 2)
+
+
+def test_a_grade_that_a_person_changed_counts_last() -> None:
+    first = [replace(each, grade=0) for each in judged("person:李")]
+    changed = [replace(each, repeat=1) for each in judged("person:李")]
+    (compared,) = compare_judges(QUERIES, pooled(), [*judged("clip"), *first, *changed], 2)
+    assert (compared.second, compared.agreement.equal) == ("person:李", 1)

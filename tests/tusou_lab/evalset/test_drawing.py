@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from tusou_lab.evalset.drawing import Drawing, best_ranks, draw, probabilities
 
+from tusou.core.errors import InvalidRequest
+
 ITEMS = [f"{number}.jpg#zhc#0" for number in range(2000)]
 DRAWING = Drawing(depth=50, certain=10, ranked=15, unranked=20, seed=7)
 
@@ -32,8 +34,6 @@ def test_probabilities_add_up_to_the_expected_numbers() -> None:
 def test_more_than_there_is_takes_everything() -> None:
     plenty = Drawing(depth=50, certain=0, ranked=90, unranked=5000, seed=1)
     assert (probabilities(plenty, best_ranks(ranks(0), 50), 100) == 1).all()
-    nothing = Drawing(depth=50, certain=0, ranked=0, unranked=0, seed=1)
-    assert draw(nothing, "裙", ITEMS, probabilities(nothing, {3: 1}, len(ITEMS))).tolist() == []
 
 
 def test_a_pair_is_drawn_as_often_as_its_probability_says() -> None:
@@ -48,13 +48,28 @@ def test_a_pair_is_drawn_as_often_as_its_probability_says() -> None:
     assert drawn[50:].sum() == pytest.approx(20, rel=0.03)
 
 
-def test_another_system_keeps_the_pairs_drawn_before() -> None:
-    alone = probabilities(DRAWING, best_ranks(ranks(0), 50), len(ITEMS))
-    more = Drawing(50, 10, 40, 40, 7)
-    both = probabilities(more, best_ranks(ranks(0, 20), 50), len(ITEMS))
-    before = set(draw(DRAWING, "裙", ITEMS, alone).tolist())
-    after = set(draw(more, "裙", ITEMS, both).tolist())
-    kept = {key for key in before if both[key] >= alone[key]}
-    assert kept <= after
-    assert len(kept) > 0.9 * len(before)
-    assert draw(DRAWING, "鞋", ITEMS, alone).tolist() != sorted(before)
+def drawn(drawing: Drawing, best: dict[int, int], query: str) -> set[int]:
+    shares = probabilities(drawing, best, len(ITEMS))
+    return set(draw(drawing, query, ITEMS, shares).tolist())
+
+
+def test_a_larger_budget_keeps_every_pair_and_another_system_shares_the_budget() -> None:
+    first, both = best_ranks(ranks(0), 50), best_ranks(ranks(0, 20), 50)
+    more, lost = Drawing(50, 10, 30, 40, 7), 0
+    before = probabilities(DRAWING, first, len(ITEMS))
+    after = probabilities(DRAWING, both, len(ITEMS))
+    for query in ("裙", "鞋", "包", "帽", "袜"):
+        alone, shared = drawn(DRAWING, first, query), drawn(DRAWING, both, query)
+        assert alone <= drawn(more, first, query)
+        assert {key for key in alone if after[key] >= before[key]} <= shared
+        lost += len(alone - shared)
+    assert lost > 0
+    assert drawn(DRAWING, first, "裙") != drawn(DRAWING, first, "鞋")
+
+
+@pytest.mark.parametrize(("certain", "ranked", "unranked"), [(10, 15, 0), (10, 0, 5), (50, 0, 0)])
+def test_an_item_that_is_never_drawn_cannot_be_estimated(
+    certain: int, ranked: float, unranked: float
+) -> None:
+    with pytest.raises(InvalidRequest, match="must be above 0"):
+        Drawing(50, certain, ranked, unranked, 1)

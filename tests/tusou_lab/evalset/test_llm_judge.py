@@ -25,7 +25,7 @@ from tusou.cli.progress import NoProgress
 from tusou.core.errors import Unavailable
 
 ITEMS = 12
-EVERYTHING = Drawing(depth=ITEMS, certain=ITEMS, ranked=0, unranked=0, seed=1)
+EVERYTHING = Drawing(depth=ITEMS, certain=ITEMS, ranked=0, unranked=1, seed=1)
 
 
 @pytest.fixture(scope="module")

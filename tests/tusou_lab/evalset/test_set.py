@@ -1,7 +1,10 @@
 """A set from its plan to its files, on drawn products whose attributes are the truth."""
 
 import json
+import random
 import re
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +17,7 @@ from tusou_lab.evalset.final_grades import final_grades
 from tusou_lab.evalset.judge import JUDGMENTS, PAIRS, judge_set
 from tusou_lab.evalset.judgment import Judgment
 from tusou_lab.evalset.plan import plan_queries
-from tusou_lab.evalset.pool import pool_systems
+from tusou_lab.evalset.pool import open_pool, pool_systems
 from tusou_lab.evalset.set_folder import SetFolder
 from tusou_lab.evaluate.scoring import evaluate
 from tusou_lab.evaluate.search_bundle import BundleSearchSpec
@@ -22,6 +25,7 @@ from tusou_lab.toy.dataset import SplitSize, write_toy
 
 from tusou.attributes.filters import parse_filter
 from tusou.bundle.bundle import Bundle
+from tusou.bundle.revise import revise
 from tusou.cli.progress import NoProgress
 from tusou.core.errors import BadDataset, InputError, InvalidRequest, OutputExists
 
@@ -166,3 +170,49 @@ def test_people_count_before_a_judge_and_the_middle_one_of_several() -> None:
     assert final_grades(two, "clip")[1, "b.jpg"] == 0
     with pytest.raises(BadDataset, match="nothing is judged yet"):
         final_grades(judgments[2:3], None)
+
+
+def test_pairs_without_a_grade_are_taken_for_the_others_of_their_kind(
+    folder: SetFolder, bundle: Path, tmp_path: Path
+) -> None:
+    judged(folder, bundle)
+    build_set(folder, tmp_path / "all", NoProgress(), correct_from=3, images=False)
+    whole = evaluate(bundle, tmp_path / "all", BundleSearchSpec(top_k=10)).evaluation.percent
+    path = folder.path / "judgments.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    draw = random.Random(3)
+    path.write_bytes(b"".join(draw.sample(lines, 2 * len(lines) // 3)))
+    report = build_set(folder, tmp_path / "some", NoProgress(), correct_from=3, images=False)
+    assert report.unjudged == len(lines) - 2 * len(lines) // 3
+    some = evaluate(bundle, tmp_path / "some", BundleSearchSpec(top_k=10)).evaluation
+    low, high = some.interval["estimated_precision@10"]
+    assert low <= whole["estimated_precision@10"] <= high
+    assert some.percent["estimated_precision@10"] == pytest.approx(
+        whole["estimated_precision@10"], rel=0.15
+    )
+
+
+def test_counts_are_of_the_pairs_that_are_drawn_now(folder: SetFolder, bundle: Path) -> None:
+    judged(folder, bundle)
+    smaller = replace(DRAWING, ranked=2, unranked=3)
+    report = pool_systems(folder, bundle, [bundle], smaller, NoProgress())
+    assert report.no_longer_drawn > 100
+    again = judge_set(folder, AttributeJudge(Bundle.open(bundle)), 1, NoProgress())
+    assert (again.pairs, again.known, again.judged) == (report.pairs, report.pairs, 0)
+
+
+def test_another_version_of_the_bundle_is_not_judged(
+    folder: SetFolder, bundle: Path, tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(bundle, tmp_path / "bundle"))
+    pool_systems(folder, copy, [copy], DRAWING, NoProgress())
+    version = Bundle.open(copy).version
+    revise(copy, lambda manifest: manifest.model_copy(update={"tool": "another"}))
+    assert Bundle.open(copy).version != version
+    assert open_pool(folder).version == version
+    judge_set(folder, AttributeJudge(open_pool(folder)), 1, NoProgress())
+    with pytest.raises(BadDataset, match="holds judgments of version"):
+        pool_systems(folder, copy, [copy], DRAWING, NoProgress())
+    shutil.rmtree(copy / version)
+    with pytest.raises(BadDataset, match="no longer has the version"):
+        open_pool(folder)
