@@ -258,5 +258,11 @@ def test_a_clip_is_exported_with_its_tokenizer(tmp_path: Path) -> None:
         for batch in (ids, padded):
             difference = exported.run("text", batch) - encoder.encode(tokens)
             assert np.abs(difference).max() <= CLOSE
+    longest = "two dogs " * 60
+    for text in (*TEXTS, longest):
+        ids = np.array([tokenizer.encode(text).ids]) + record["first_id"]
+        tokens = encoder.prepare([text])
+        assert np.abs(exported.run("text", ids) - encoder.encode(tokens)).max() <= CLOSE
+    assert (ids.shape[1], tokens.truncated) == (record["context"], (True,))
     pixels = draw_pixels(3, exported.record["image"]["transform"]["side"])
     assert np.abs(exported.run("image", pixels) - images.encode(pixels)).max() <= CLOSE

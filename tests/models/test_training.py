@@ -53,7 +53,7 @@ class TrainedFamily:
     save: Callable[[Path], Path]
     library_of: Callable[[Path], LibraryVectors]
     loss: str
-    falls: bool = True  # whether ten steps lower the loss of the random model by a twentieth
+    falls: bool = True  # whether ten steps lower the loss of the random model
 
 
 def save_tiny_chinese_clip_folder(folder: Path) -> Path:

@@ -70,8 +70,11 @@ class FastTokenizer:
         return self._clean is not None
 
     def to_json(self) -> str:
-        """Return the library's tokenizer as its file `tokenizer.json`."""
-        text: str = self._tokenizer.to_str()
+        """Return the library's tokenizer as its file `tokenizer.json`, which cuts texts as here."""
+        whole = self._tokenizer.to_str()
+        tokenizer = type(self._tokenizer).from_str(whole)
+        tokenizer.enable_truncation(self.context)
+        text: str = tokenizer.to_str()
         return text
 
     def _encode(self, text: str, *, marks: bool = True) -> list[int]:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from tusou import __version__
+from tusou.bundle.model_record import CHINESE_CLIP
 from tusou.core.errors import BadModel, OutputExists
 from tusou.core.files import temporary_of
 from tusou.encoders import Weights, find_weights, image_transform
@@ -24,8 +25,6 @@ from tusou.encoders.families import find_family
 from tusou.encoders.training_record import read_record
 from tusou_lab.convert_model.cn_clip_form import write_checkpoint
 from tusou_lab.convert_model.transformers_form import write_folder
-
-_FAMILY = "chinese-clip"
 
 Form: TypeAlias = Literal["cnclip", "transformers"]
 
@@ -68,7 +67,7 @@ def _check_output(out: Path, *, force: bool) -> None:
 
 def _check_family(weights: Weights) -> None:
     family = find_family(weights)
-    if family.name != _FAMILY:
+    if family.name != CHINESE_CLIP:
         raise BadModel(
             f"{weights.name} is of the family {family.name}: only Chinese-CLIP has these forms"
         )

@@ -15,12 +15,13 @@ from tusou.encoders import find_weights
 from tusou.encoders.checkpoint import TENSORS, load_checkpoint
 from tusou.encoders.checkpoint_shapes import stored_tensors
 from tusou.encoders.families.license import read_license
+from tusou.encoders.families.preprocessing import ImageSettings
 from tusou.encoders.forms.checkpoint_names import plain_names
 from tusou.encoders.library.dual_encoder import IMAGE_TYPES, TEXT_TYPES, pooler_option
 from tusou.encoders.library.torchvision_towers import CLASSIFIERS, build_tower, read_architecture
 from tusou.encoders.library.transformers_model import loading
 from tusou.encoders.model_folder import ModelFolder, is_model_folder
-from tusou_lab.convert_model.tower_images import TowerImages, read_images, torchvision_images
+from tusou_lab.convert_model.tower_images import read_images, torchvision_images
 
 Pooling: TypeAlias = Literal["first", "mean"]
 
@@ -55,7 +56,7 @@ class ImageSource:
     module: nn.Module
     library: Literal["transformers", "torchvision"]
     config: dict[str, Any]
-    images: TowerImages
+    images: ImageSettings
     digest: str  # SHA-256 of the files that it was read from
     folder: ModelFolder | None  # None: a checkpoint of torchvision
     license: str | None

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tusou.bundle.bundle import Bundle
+from tusou.bundle.model_record import CHINESE_CLIP
 from tusou.cli.progress import Progress
 from tusou.core.errors import BadDataset, InvalidRequest, UnknownItem
 from tusou.core.ids import ItemId
@@ -54,9 +55,17 @@ class ReportRun:
 
     @property
     def is_chinese_clip(self) -> bool:
-        """Return whether the model is a Chinese-CLIP, as far as the bundle tells."""
-        parts = self.bundle.manifest.model.parts if self.bundle else ()
-        return all(part.encoder is None for part in parts)
+        """Return whether the bundle is of a Chinese-CLIP; False without a bundle."""
+        if self.bundle is None:
+            return False
+        return all(part.family == CHINESE_CLIP for part in self.bundle.manifest.model.parts)
+
+    @property
+    def prepares_as_cn_clip(self) -> bool:
+        """Return whether the bundle's images were resized whole; False without a bundle."""
+        if self.bundle is None:
+            return False
+        return all(part.encoder is None for part in self.bundle.manifest.model.parts)
 
     def rankings(self) -> Iterator[tuple[JudgedQuery, tuple[ItemId, ...]]]:
         """Yield every query with its ranked items."""

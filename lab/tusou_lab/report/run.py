@@ -103,8 +103,8 @@ def _build_report(
 
 def _settings_text(runs: Sequence[ReportRun]) -> str:
     """Return the key of the text about preprocessing."""
-    is_chinese_clip = all(run.is_chinese_clip for run in runs)
-    return "settings_text" if is_chinese_clip else "settings_text_other"
+    as_cn_clip = all(run.prepares_as_cn_clip for run in runs)
+    return "settings_text" if as_cn_clip else "settings_text_other"
 
 
 def key_code() -> str:

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
+from typing import Literal
 
 import torch
 
@@ -19,6 +20,17 @@ def save_torch(value: object, path: Path) -> None:
     write_file(path, data.getvalue())
 
 
+def check_kind(path: Path, kind: Literal["file", "folder"]) -> None:
+    """Raise OutputExists if `path` cannot be replaced by a file, or by a model's folder."""
+    if not path.exists():
+        return
+    if kind == "file":
+        if path.is_dir():
+            raise OutputExists(f"{path} is a folder, and a file is written: choose another --out")
+    elif not (is_model_folder(path) or (path.is_dir() and not any(path.iterdir()))):
+        raise OutputExists(f"{path} exists and is not a model folder: choose another --out")
+
+
 def replace_model_folder(path: Path, write: Callable[[Path], None]) -> None:
     """Fill a new folder by `write`, and replace the model at `path` with it, if there is one.
 
@@ -26,8 +38,7 @@ def replace_model_folder(path: Path, write: Callable[[Path], None]) -> None:
     which is saved afterwards, then writes it again. Raises OutputExists if `path` is something else
     than a model.
     """
-    if path.exists() and not (is_model_folder(path) or (path.is_dir() and not any(path.iterdir()))):
-        raise OutputExists(f"{path} exists and is not a model folder: choose another --out")
+    check_kind(path, "folder")
     new, old = temporary_of(path), path.with_name(f".{path.name}.old")
     for left in (new, old):
         shutil.rmtree(left, ignore_errors=True)

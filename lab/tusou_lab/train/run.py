@@ -7,13 +7,15 @@ from pathlib import Path
 import torch
 
 from tusou.cli.progress import NoProgress, Progress
+from tusou.core.errors import InvalidRequest
 from tusou.encoders.devices import pick_device
 from tusou_lab.train.batches import BatchSampler, TrainingBatch
 from tusou_lab.train.data import SplitEncoder, check_splits, load_splits
+from tusou_lab.train.files import check_kind
 from tusou_lab.train.loop import LoopSettings, TrainingLoop, check_output
 from tusou_lab.train.lora import LoraSettings
 from tusou_lab.train.loss import pair_loss
-from tusou_lab.train.models import open_trainable
+from tusou_lab.train.models import ARCHITECTURE, open_trainable
 from tusou_lab.train.optimiser import make_optimiser, training_precision, update
 from tusou_lab.train.stopping import stop_request
 from tusou_lab.train.trained import TrainedShare
@@ -75,11 +77,17 @@ def train(
     Called again with the same arguments after a kill, it resumes from the last saved state and
     ends with the same weights. SIGINT and SIGTERM end the current step, save the state and raise
     TrainingStopped. Settings, data, losses and scores are kept in the checkpoint's record. Raises
-    OutputExists when `out` exists, InputError when the state of a run with other settings or
-    other data exists, and BadDataset for data it cannot train on.
+    OutputExists when `out` exists or is of another kind than the model, InvalidRequest for adapters
+    of random weights, InputError when the state of a run with other settings or other data exists,
+    and BadDataset for data it cannot train on.
     """
     progress = progress or NoProgress()
     check_output(out, force=force)
+    if spec.lora and spec.model.endswith(ARCHITECTURE):
+        raise InvalidRequest(
+            f"{spec.model} is an architecture with random weights, which adapters alone would "
+            "leave random: leave out --lora, or give a trained model"
+        )
     target = torch.device(pick_device(device))
     task = _ContrastiveTask(spec, out, data, valid, target, progress)
     settings = LoopSettings(asdict(spec) | task.settings, spec.epochs, spec.lr, spec.seed)
@@ -106,6 +114,7 @@ class _ContrastiveTask:
         self._spec, self._device = spec, device
         self._model = open_trainable(spec.model)
         traits = self._model.traits
+        check_kind(out, traits.saved_as)
         self._share = TrainedShare(self._model, spec.freeze, spec.lora_settings)
         self._model.network.to(device)
         self.model = self._share.module.to(device)

@@ -124,6 +124,25 @@ def test_ids_written_by_convert_are_read(tmp_path: Path) -> None:
     assert [item[0] for item in read_items(root)] == ["7", "8", "3.jpg"]
 
 
+def test_ids_of_images_that_are_named_by_their_path_are_read(tmp_path: Path) -> None:
+    rows = [
+        {"image": "images/1.jpg", "item_id": "item1", "captions": ["狗"]},
+        {"image": "2", "item_id": "item2", "captions": ["猫"]},
+    ]
+    root = flickr(tmp_path, captions__json=json.dumps(rows))
+    assert [query[2] for query in read_queries(root)] == [("item1",), ("item2",)]
+    assert [item[0] for item in read_items(root)] == ["item1", "item2", "3.jpg"]
+
+
+def test_a_number_is_no_name_where_a_file_name_stands_beside_it(tmp_path: Path) -> None:
+    rows = [
+        {"image_id": 1, "file_name": "2.jpg", "caption": "猫"},
+        {"image": None, "image_id": "3.jpg", "caption": "狗"},
+    ]
+    root = flickr(tmp_path, captions__json=json.dumps(rows))
+    assert [query[1:] for query in read_queries(root)] == [("猫", ("2.jpg",)), ("狗", ("3.jpg",))]
+
+
 def test_unusable_entries_are_named(tmp_path: Path) -> None:
     rows = [{"image": 1, "captions": []}, {"image": "1.jpg", "captions": 7}, 3]
     assert read_queries(flickr(tmp_path, captions__json=json.dumps(rows))) == [

@@ -5,6 +5,7 @@ import os
 import re
 import shlex
 from base64 import b64decode
+from dataclasses import replace
 from html.parser import HTMLParser
 from io import BytesIO
 from pathlib import Path
@@ -18,6 +19,7 @@ from fontTools.ttLib import TTFont
 from markdown_it import MarkdownIt
 from PIL import Image
 from tusou_indexer.build import BuildSpec, build
+from tusou_lab.convert_model.run import convert_model
 from tusou_lab.evaluate.export import save
 from tusou_lab.evaluate.scoring import evaluate
 from tusou_lab.evaluate.search_bundle import BundleSearchSpec
@@ -255,14 +257,42 @@ def test_sentences_say_which_queries_fall_behind(tmp_path: Path) -> None:
     assert "100% 的正确结果已在前五名" in markdown
 
 
-def test_english_captions_are_pointed_out(tmp_path: Path) -> None:
-    row = {"query_id": 1, "query_text": "A dog runs on the beach .", "item_ids": [1]}
+def test_english_captions_are_pointed_out(tiny_bundle: Path, tmp_path: Path) -> None:
+    row = {"query_id": 1, "query_text": "A dog runs on the beach .", "item_ids": [1000]}
     (tmp_path / "answers.jsonl").write_text(json.dumps(row) + "\n")
-    run = json.dumps(row | {"item_ids": list(range(10))})
+    run = json.dumps(row | {"item_ids": list(range(1000, 1010))})
     (tmp_path / "run.jsonl").write_text(run + "\n")
-    spec = ReportSpec((tmp_path / "run.jsonl",), (str(tmp_path / "answers.jsonl"),))
+    spec = ReportSpec((tmp_path / "run.jsonl",), (str(tmp_path / "answers.jsonl"),), (tiny_bundle,))
     make_report(spec, tmp_path / "page.html")
-    assert "**注意：100% 的查询是英文" in (tmp_path / "page.md").read_text("utf-8")
+    markdown = (tmp_path / "page.md").read_text("utf-8")
+    assert "**注意：100% 的查询是英文" in markdown
+    assert "中文 RoBERTa" in markdown
+    make_report(replace(spec, bundles=()), tmp_path / "alone.html")  # of an unknown model
+    markdown = (tmp_path / "alone.md").read_text("utf-8")
+    assert "**注意：100% 的查询是英文" not in markdown
+    assert "RoBERTa" not in markdown
+    assert "ViT-L-14" not in markdown
+
+
+def test_a_chinese_clip_that_crops_is_called_one(
+    tiny_bundle: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    convert_model(str(tiny_model), "transformers", tmp_path / "model")
+    settings = tmp_path / "model" / "preprocessor_config.json"
+    crop = {"size": {"shortest_edge": 40}, "do_center_crop": True}
+    settings.write_text(json.dumps(json.loads(settings.read_bytes()) | crop))
+    images = tmp_path / "MR_test_imgs.tsv"
+    images.write_bytes(b"".join(image_line(number, number) for number in range(12)))
+    spec = BuildSpec(str(images), str(tmp_path / "model"), workers=1)
+    build(spec, tmp_path / "bundle", NoProgress())
+    row = {"query_id": 1, "query_text": "红裙", "item_ids": [1]}
+    (tmp_path / "answers.jsonl").write_text(json.dumps(row) + "\n")
+    spec_of_report = ReportSpec((tmp_path / "bundle",), (str(tmp_path / "answers.jsonl"),))
+    make_report(spec_of_report, tmp_path / "page.html")
+    markdown = (tmp_path / "page.md").read_text("utf-8")
+    assert "中文 RoBERTa" in markdown
+    assert "图片缩放为正方形" not in markdown
+    assert "图片按模型自己的方式缩放、裁剪" in markdown
 
 
 def test_own_words_and_exploration_are_shown(markdown: str, html: str) -> None:

@@ -3,16 +3,19 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from shutil import copyfile
 
 import pytest
 import torch
 from cn_clip.clip import utils as cn_clip_utils
+from tusou_lab.convert_model.run import convert_model
 from tusou_lab.train.run import TrainReport, TrainSpec, train
 
 from tests.tusou_lab.train.training import TEXT, VISION
-from tusou.core.errors import BadModel, InputError
+from tusou.core.errors import BadModel, InputError, InvalidRequest, OutputExists
 from tusou.encoders import find_weights, load_image_encoder, load_text_encoder
 from tusou.encoders.checkpoint import read_tensors
+from tusou.encoders.forms.vocabulary import vocabulary_path
 
 
 def test_only_the_best_checkpoint_and_the_cache_remain(uninterrupted: TrainReport) -> None:
@@ -69,6 +72,52 @@ def test_refuses_an_incomplete_checkpoint(data: str, tiny_model: Path, tmp_path:
     torch.save(tensors, path)
     with pytest.raises(BadModel, match="ln_post"):
         train(data, TrainSpec(str(path), 1, 8, 1e-4, 0.0, 0, "fp32"), tmp_path / "x.pt")
+
+
+def test_a_folder_in_modelscopes_layout_is_saved_as_a_checkpoint(
+    data: str, tiny_model: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "multi-modal_clip"
+    folder.mkdir()
+    tensors = {f"clip_model.{name}": t for name, t in read_tensors(tiny_model).items()}
+    torch.save({"state_dict": tensors}, folder / "pytorch_model.bin")
+    for name in ("configuration", "vision_model_config", "text_model_config"):
+        (folder / f"{name}.json").write_text("{}")
+    copyfile(vocabulary_path(), folder / "vocab.txt")
+    spec = TrainSpec(str(folder), 1, 8, 1e-4, 0.001, 0, "fp32")
+    report = train(data, spec, tmp_path / "tuned.pt", device="cpu")
+    before, after = read_tensors(tiny_model), read_tensors(report.checkpoint)
+    assert {name: t.shape for name, t in before.items()} == {n: t.shape for n, t in after.items()}
+    assert not torch.equal(before["visual.proj"], after["visual.proj"])
+    (folder / "preprocessor_config.json").write_text('{"size": 40, "crop_size": 32}')
+    with pytest.raises(BadModel, match="crops images, which a checkpoint does not say"):
+        train(data, spec, tmp_path / "cropped.pt", device="cpu")
+
+
+def test_an_output_of_another_kind_is_refused_before_the_data_is_read(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    spec = TrainSpec(str(tiny_model), 1, 8, 1e-4, 0.0, 0, "fp32")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OutputExists, match="is a folder, and a file is written"):
+        train("no data", spec, tmp_path / "folder", device="cpu", force=True)
+    convert_model(str(tiny_model), "transformers", tmp_path / "model")
+    (tmp_path / "file.pt").write_bytes(b"mine")
+    with pytest.raises(OutputExists, match="is not a model folder"):
+        train(
+            "no data",
+            replace(spec, model=str(tmp_path / "model")),
+            tmp_path / "file.pt",
+            device="cpu",
+            force=True,
+        )
+    assert (tmp_path / "file.pt").read_bytes() == b"mine"
+
+
+def test_adapters_of_random_towers_are_refused(data: str, spec: TrainSpec, tmp_path: Path) -> None:
+    assert spec.model.endswith(".json")
+    with pytest.raises(InvalidRequest, match="random weights"):
+        train(data, replace(spec, lora=2, lora_alpha=4.0), tmp_path / "model.pt", device="cpu")
 
 
 @pytest.mark.parametrize("content", ["{", "{}", "[]"])

@@ -94,8 +94,8 @@ def _load(path: Path) -> object:
 
 def _read_rows(rows: Sequence[object]) -> Iterator[CaptionedImage | Failure]:
     for number, row in enumerate(rows, start=1):
-        name = _first(row, _NAMES)
-        if not isinstance(row, dict) or not isinstance(name, str):
+        name = _first_text(row, _NAMES)
+        if not isinstance(row, dict) or name is None:
             yield Failure(number, None, _NO_ENTRY)
             continue
         texts, ids = _texts(_first(row, _TEXTS)), row.get("caption_ids")
@@ -119,10 +119,12 @@ def _read_annotations(
     images: Sequence[object], annotations: Sequence[object]
 ) -> Iterator[CaptionedImage | Failure]:
     """Yield an image for each annotation; the annotation's id is the caption's."""
-    names = {str(row.get("id")): _first(row, _NAMES[2:]) for row in images if isinstance(row, dict)}
+    names = {
+        str(row.get("id")): _first_text(row, _NAMES[2:]) for row in images if isinstance(row, dict)
+    }
     for number, row in enumerate(annotations, start=1):
         name = names.get(str(row.get("image_id"))) if isinstance(row, dict) else None
-        if not isinstance(row, dict) or not isinstance(name, str):
+        if not isinstance(row, dict) or name is None:
             yield Failure(number, None, "an annotation without an image of the file")
         elif (texts := _texts(_first(row, _TEXTS))) is None or len(texts) != 1:
             yield Failure(number, name, '"caption" is not a text')
@@ -136,6 +138,12 @@ def _first(row: object, names: Sequence[str]) -> object:
     if not isinstance(row, Mapping):
         return None
     return next((row[name] for name in names if name in row), None)
+
+
+def _first_text(row: object, names: Sequence[str]) -> str | None:
+    """Return the first field that is a text: an `image_id` may be a number beside a file name."""
+    fields = (row.get(name) for name in names) if isinstance(row, Mapping) else ()
+    return next((field for field in fields if isinstance(field, str)), None)
 
 
 def _texts(value: object) -> tuple[str, ...] | None:

@@ -152,7 +152,11 @@ class Flickr8k(DatasetReader):
     def _ids(self) -> dict[str, ItemId]:
         """Item ids that differ from the file names, by file name; only `captions.json` has any."""
         images = self._json.images if self._json else ()
-        return {image.name: image.item_id for image in images if image.item_id is not None}
+        return {
+            self._complete_name(image.name): image.item_id
+            for image in images
+            if image.item_id is not None
+        }
 
 
 # By whether a text file is a table.

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from math import exp, prod
 from typing import TYPE_CHECKING, cast
 
-from tusou.bundle.model_record import EncoderRecord, TransformRecord
+from tusou.bundle.model_record import CHINESE_CLIP, EncoderRecord, TransformRecord
 from tusou.core.errors import BadModel
 from tusou.core.file_kinds import CHECKPOINT, describe_foreign_file
 from tusou.core.lazy_import import LazyImport
@@ -53,7 +53,7 @@ _TOKENIZER = LazyImport("tusou.encoders.tokenizer:ClipTokenizer")  # imports cn_
 class ChineseClip:
     """The default family: every checkpoint file is taken for one of it."""
 
-    name = "chinese-clip"
+    name = CHINESE_CLIP
 
     def matches(self, weights: Weights) -> bool:
         file = weights.file

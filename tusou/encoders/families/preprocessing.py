@@ -29,7 +29,8 @@ TOKENIZER_FILES = (
     "vocab.json",
     "vocab.txt",
 )
-_INTERPOLATIONS: dict[int, Interpolation] = {
+# Pillow's filters by the number that `resample` is stored as.
+INTERPOLATIONS: Mapping[int, Interpolation] = {
     0: "nearest",
     1: "lanczos",
     2: "bilinear",
@@ -89,7 +90,7 @@ def _transform(folder: ModelFolder, settings: Mapping[str, Any]) -> TransformRec
         crop = _sides(settings.get("crop_size") or settings["size"])
         if crop == size and "height" in size:  # it is that square already
             crop = None
-    interpolation = _INTERPOLATIONS.get(settings["resample"])
+    interpolation = INTERPOLATIONS.get(settings["resample"])
     shorter = size.get("shortest_edge")
     square = crop or size
     side = square.get("height", square.get("shortest_edge"))

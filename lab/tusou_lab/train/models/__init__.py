@@ -10,7 +10,9 @@ from tusou_lab.train.models.base import Features, Loss, Part, TrainableModel, Tr
 from tusou_lab.train.models.cn_clip import CnClipModel
 from tusou_lab.train.models.library import LibraryTrainable
 
-__all__ = ["Features", "Loss", "Part", "TrainableModel", "Traits", "open_trainable"]
+ARCHITECTURE = ".json"  # ends the name of a file that a new network is built from
+
+__all__ = ["ARCHITECTURE", "Features", "Loss", "Part", "TrainableModel", "Traits", "open_trainable"]
 
 
 def open_trainable(model: str) -> TrainableModel:
@@ -20,7 +22,7 @@ def open_trainable(model: str) -> TrainableModel:
     built, InvalidRequest for an unknown name, BadModel for files that cannot be used, and
     MissingDependency without the library of the model.
     """
-    if model.endswith(".json"):
+    if model.endswith(ARCHITECTURE):
         return CnClipModel.new(Path(model))
     weights = find_weights(model)
     family = find_family(weights)

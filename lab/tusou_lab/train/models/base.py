@@ -23,6 +23,7 @@ class Traits:
     digest: str  # SHA-256 of the files that the model was opened from
     transform: ImageTransform
     loss: Loss  # that the family was trained with
+    saved_as: Literal["file", "folder"]
     has_vit: bool  # cn_clip trains a ViT with other settings of the optimiser than a ResNet
     fresh: frozenset[str] = frozenset()  # parameters that no training has touched yet
 

@@ -24,7 +24,7 @@ from tusou.encoders.base import Tokens, Weights
 from tusou.encoders.checkpoint import TENSORS, read_weights
 from tusou.encoders.families import find_family
 from tusou.encoders.forms.transformers_names import to_transformers
-from tusou.encoders.model_folder import ModelFolder
+from tusou.encoders.model_folder import CONFIG, ModelFolder
 from tusou.encoders.tokenizer import ClipTokenizer
 from tusou.encoders.torch.encoder import to_input
 from tusou.images.transform import ImageTransform
@@ -45,7 +45,10 @@ _MAX_LOG_SCALE = log(100)  # cn_clip's limit for the learned scale
 
 
 class CnClipModel:
-    """A `CLIP` of cn_clip; it is saved as a checkpoint, or as a folder of transformers."""
+    """A `CLIP` of cn_clip; it is saved as a checkpoint, or as the folder of transformers it was.
+
+    A folder in ModelScope's layout has the tensors of a checkpoint, and is saved as one.
+    """
 
     def __init__(self, network: CLIP, digest: str, folder: Weights | None = None) -> None:
         """Take the network, the digest of its files, and the folder that they are in, if any."""
@@ -57,6 +60,7 @@ class CnClipModel:
             image_transform(folder) if folder else ImageTransform(shape.image_resolution),
             loss="softmax",
             has_vit=isinstance(shape.vision_layers, int),
+            saved_as="file" if folder is None else "folder",
         )
         self._tokenizer = ClipTokenizer()
 
@@ -68,7 +72,13 @@ class CnClipModel:
     @classmethod
     def restore(cls, weights: Weights) -> Self:
         """Open a Chinese-CLIP in any form; BadModel if it is incomplete."""
-        folder = weights if isinstance(weights.file, ModelFolder) else None
+        file = weights.file
+        folder = weights if isinstance(file, ModelFolder) and CONFIG in file else None
+        if folder is None and image_transform(weights).fit == "crop":
+            raise BadModel(
+                f"{weights.name} crops images, which a checkpoint does not say: convert it with "
+                "tusou convert-model --to transformers first"
+            )
         return cls(restore_network(weights), weights.digest, folder)
 
     def tokenize(self, texts: Sequence[str]) -> Tokens:

@@ -61,6 +61,7 @@ class LibraryTrainable:
             record.transform.as_transform,
             # Only a model for the sigmoid loss has a bias.
             loss="softmax" if self._bias is None else "sigmoid",
+            saved_as="folder",
             has_vit=not any(isinstance(part, nn.BatchNorm2d) for part in self.network.modules()),
             fresh=_FRESH if untrained_note(weights) else frozenset(),
         )

@@ -22,6 +22,7 @@ from tusou.encoders.tokenizer import ClipTokenizer
 from tusou.retrieval.compatibility import find_bundle_weights
 from tusou.retrieval.pipeline import SearchPipeline
 from tusou_lab.train.data import SplitEncoder, check_splits, load_splits
+from tusou_lab.train.files import check_kind
 from tusou_lab.train.loop import LoopSettings, TrainingLoop, check_output
 from tusou_lab.train.optimiser import make_optimiser, training_precision, update
 from tusou_lab.train.rerank.batches import GroupSampler, RerankBatch
@@ -87,6 +88,7 @@ def train_reranker(
     """
     progress = progress or NoProgress()
     check_output(out, force=force)
+    check_kind(out, "file")
     target = torch.device(pick_device(device))
     task = _RerankTask(data, valid, spec, bundle, out, target, progress)
     settings = LoopSettings(
