@@ -8,13 +8,13 @@ import pytest
 
 from tests.models.tiny_clip import CLIP_CONTEXT, clip_vocabulary, save_clip_vocabulary
 from tusou.core.errors import BadModel
+from tusou.encoders.families.preprocessing import tokenizer_digest
 from tusou.encoders.fast_tokenizer import FastTokenizer
 from tusou.encoders.model_folder import ModelFolder
 from tusou.encoders.tokenizer_files import (
     clean_as_openai,
     open_openai_tokenizer,
     open_tokenizer,
-    tokenizer_digest,
 )
 
 pytestmark = pytest.mark.models
