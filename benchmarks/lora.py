@@ -23,7 +23,8 @@ from tusou_lab.toy.dataset import SplitSize, write_toy
 from tusou_lab.toy.difficulty import HARD
 from tusou_lab.train.data import SplitEncoder, load_split
 from tusou_lab.train.models import open_trainable
-from tusou_lab.train.run import TrainSpec, train
+from tusou_lab.train.run import train
+from tusou_lab.train.spec import TrainSpec
 from tusou_lab.train.validate import rank
 
 from benchmarks.record import record

@@ -13,9 +13,10 @@ from safetensors.torch import load_file
 from tusou_lab.toy.dataset import SplitSize, write_toy
 from tusou_lab.train.data import SplitEncoder, load_split
 from tusou_lab.train.lora import LoraSettings
-from tusou_lab.train.loss import pair_loss
+from tusou_lab.train.losses import BatchTargets, LossSpec, make_loss
 from tusou_lab.train.models import open_trainable
-from tusou_lab.train.run import TrainSpec, train
+from tusou_lab.train.run import train
+from tusou_lab.train.spec import TrainSpec
 from tusou_lab.train.trained import TrainedShare
 
 from tests.models.family_checks import (
@@ -85,7 +86,10 @@ def loss_without_noise(model: Path) -> float:
         features = opened.forward(
             torch.from_numpy(split.pixels[images]), torch.from_numpy(split.tokens)
         )
-        return float(pair_loss(features, torch.from_numpy(correct), opened.traits.loss))
+        targets = BatchTargets(
+            torch.from_numpy(correct), torch.arange(len(images)), torch.from_numpy(images)
+        )
+        return float(make_loss(LossSpec(), opened.traits)(features, targets))
 
 
 def check_training(

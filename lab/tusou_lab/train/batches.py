@@ -17,6 +17,8 @@ class TrainingBatch:
     pixels: Pixels  # (n, size, size, 3)
     tokens: NDArray[np.int64]  # (n, width), padded to the longest of the batch
     correct: NDArray[np.bool_]  # (n, n): is the column's image correct for the row's query
+    queries: NDArray[np.int64]  # (n,) positions of the queries in the split
+    images: NDArray[np.int64]  # (n,) positions of the images in the split
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,8 @@ class BatchSampler:
             [np.isin(pairs.images, self._split.correct[query]) for query in pairs.queries]
         )
         pixels = augment(self._split.pixels[pairs.images], pairs.rng)
-        return TrainingBatch(pixels, tokens[:, : (tokens != 0).any(axis=0).sum()], correct)
+        width = (tokens != 0).any(axis=0).sum()
+        return TrainingBatch(pixels, tokens[:, :width], correct, pairs.queries, pairs.images)
 
 
 def augment(pixels: Pixels, rng: np.random.Generator) -> Pixels:

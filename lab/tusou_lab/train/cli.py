@@ -74,6 +74,10 @@ def train(
         Literal["attention", "all"] | None,
         typer.Option(help="Linear layers that get an adapter; attention by default."),
     ] = None,
+    loss: Annotated[
+        Literal["family", "cn_clip", "multi-positive", "sigmoid"],
+        typer.Option(help="Loss; `family`: the one that the model was trained with."),
+    ] = "family",
     seed: Annotated[int, typer.Option(min=0)] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     force: Annotated[bool, typer.Option("--force", help="Start over, replacing OUT.")] = False,
@@ -85,6 +89,7 @@ def train(
     # long. OpenMP reads this once, when torch is loaded below.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     from tusou.cli.progress import progress
+    from tusou_lab.train.losses import LossSpec
     from tusou_lab.train.options import GivenOptions, run_task
     from tusou_lab.train.stopping import TrainingStopped
 
@@ -105,6 +110,7 @@ def train(
                 lora,
                 lora_alpha,
                 lora_target,
+                LossSpec(loss),
             )
             result = run_task(
                 data, given, out, valid=valid, device=device, force=force, progress=bar

@@ -1,13 +1,15 @@
 """The options of `tusou train`, with the defaults of each task."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from tusou.cli.progress import Progress
 from tusou.core.errors import InvalidRequest
+from tusou_lab.train.losses import LossSpec
 from tusou_lab.train.rerank.run import RerankReport, RerankSpec, train_reranker
-from tusou_lab.train.run import TrainReport, TrainSpec, train
+from tusou_lab.train.run import TrainReport, train
+from tusou_lab.train.spec import TrainSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,7 @@ class GivenOptions:
     lora: int | None = None
     lora_alpha: float | None = None
     lora_target: str | None = None
+    losses: LossSpec = field(default_factory=LossSpec)
 
     def contrastive(self) -> TrainSpec:
         """Return the settings of a contrastive training; InvalidRequest for another's options."""
@@ -45,6 +48,7 @@ class GivenOptions:
             self.seed,
             self.precision,
             self.freeze,
+            losses=self.losses,
             **self._lora(),
         )
 
@@ -66,8 +70,8 @@ class GivenOptions:
             raise InvalidRequest("Say whose results to order again with --from BUNDLE.")
         if self.model is not None:
             raise InvalidRequest("--task rerank uses the model of its bundle: leave out --model.")
-        if self.freeze != "none" or self.lora is not None:
-            raise InvalidRequest("--freeze and --lora are options of --task contrastive.")
+        if self.freeze != "none" or self.lora is not None or self.losses != LossSpec():
+            raise InvalidRequest("--freeze, --lora and --loss are options of --task contrastive.")
         self._lora()
         spec = RerankSpec(
             epochs=self.epochs or 8,

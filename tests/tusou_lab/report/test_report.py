@@ -30,8 +30,9 @@ from tusou_lab.report.run import make_report
 from tusou_lab.sweep.output import prepare_folder, write_sweep
 from tusou_lab.sweep.run import SweepSpec, sweep
 from tusou_lab.toy.dataset import SplitSize, write_toy
-from tusou_lab.train.loss import contrastive_loss
-from tusou_lab.train.run import TrainSpec, train
+from tusou_lab.train.losses.softmax import contrastive_loss
+from tusou_lab.train.run import train
+from tusou_lab.train.spec import TrainSpec
 from typer.testing import CliRunner
 
 from tusou.cli.progress import NoProgress

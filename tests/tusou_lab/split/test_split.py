@@ -20,7 +20,8 @@ from tusou_lab.convert.run import WRITERS
 from tusou_lab.split import cli
 from tusou_lab.split.assignment import assign_splits, merge_groups
 from tusou_lab.split.run import SplitReport, split
-from tusou_lab.train.run import TrainSpec, train
+from tusou_lab.train.run import train
+from tusou_lab.train.spec import TrainSpec
 from typer.testing import CliRunner
 
 from tusou.bundle.item_reader import ItemReader, decode_stored_image

@@ -4,7 +4,8 @@ import json
 
 import pytest
 from tusou_lab.toy.dataset import SplitSize, write_toy
-from tusou_lab.train.run import TrainReport, TrainSpec, train
+from tusou_lab.train.run import TrainReport, train
+from tusou_lab.train.spec import TrainSpec
 
 from tests.tusou_lab.train.training import TEXT, VISION
 

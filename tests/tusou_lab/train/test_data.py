@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from drawing import image_bytes, image_line
 from tusou_lab.train.data import SplitEncoder, load_split
-from tusou_lab.train.run import TrainSpec, train
+from tusou_lab.train.run import train
+from tusou_lab.train.spec import TrainSpec
 
 from tests.tusou_lab.train.training import SPLITS, assert_same_weights, write_flickr8k
 from tusou.cli.progress import NoProgress

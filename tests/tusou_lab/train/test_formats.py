@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 from drawing import image_bytes
-from tusou_lab.train.run import TrainSpec, train
+from tusou_lab.train.run import train
+from tusou_lab.train.spec import TrainSpec
 
 SPLITS = {"train": range(8), "val": range(8, 12)}
 

@@ -2,7 +2,6 @@
 
 import json
 import re
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,8 @@ import typer
 from tusou_indexer.cli import info
 from tusou_lab.train.history import thin_out
 from tusou_lab.train.models.cn_clip import new_network
-from tusou_lab.train.run import TrainReport, TrainSpec
+from tusou_lab.train.run import TrainReport
+from tusou_lab.train.spec import TrainSpec
 from typer.testing import CliRunner
 
 from tusou.core.files import sha256_of
@@ -27,12 +27,12 @@ def test_settings_data_and_losses_are_kept_beside_the_checkpoint(
     assert record.checkpoint_sha256 == sha256_of(uninterrupted.checkpoint)
     settings = {
         "model_sha256": sha256_of(Path(spec.model)),
-        "loss": "softmax",
+        "loss": "multi-positive",
         "trained_parameters": sum(p.numel() for p in new_network(Path(spec.model)).parameters()),
         "device": "cpu",
         "threads": torch.get_num_threads(),
     }
-    assert record.settings == asdict(spec) | settings
+    assert record.settings == spec.flat() | settings
     assert record.train.source == f"{data}#train"
     assert (record.train.images, record.train.queries) == (24, 24)
     assert (record.valid.images, record.valid.queries) == (20, 6)

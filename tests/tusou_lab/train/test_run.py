@@ -9,7 +9,8 @@ import pytest
 import torch
 from cn_clip.clip import utils as cn_clip_utils
 from tusou_lab.convert_model.run import convert_model
-from tusou_lab.train.run import TrainReport, TrainSpec, train
+from tusou_lab.train.run import TrainReport, train
+from tusou_lab.train.spec import TrainSpec
 
 from tests.tusou_lab.train.training import TEXT, VISION
 from tusou.core.errors import BadModel, InputError, InvalidRequest, OutputExists

@@ -16,7 +16,8 @@ import torch
 from drawing import image_bytes
 from tusou_lab.toy.dataset import SplitSize, write_toy
 from tusou_lab.train import loop
-from tusou_lab.train.run import TrainReport, TrainSpec, train
+from tusou_lab.train.run import TrainReport, train
+from tusou_lab.train.spec import TrainSpec
 
 from tests.tusou_lab.train.training import (
     KillAfter,

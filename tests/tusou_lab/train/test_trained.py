@@ -9,7 +9,8 @@ from tiny_models import save_tiny_model
 from tusou_lab.train import loop
 from tusou_lab.train.lora import Adapters, LoraSettings, LowRankPair
 from tusou_lab.train.models import open_trainable
-from tusou_lab.train.run import TrainSpec, train
+from tusou_lab.train.run import train
+from tusou_lab.train.spec import TrainSpec
 from tusou_lab.train.trained import TrainedShare
 
 from tests.tusou_lab.train.training import KillAfter, assert_same_weights

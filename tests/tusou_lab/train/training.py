@@ -5,7 +5,8 @@ from pathlib import Path
 
 import torch
 from drawing import image_bytes
-from tusou_lab.train.run import TrainSpec, train
+from tusou_lab.train.run import train
+from tusou_lab.train.spec import TrainSpec
 from tusou_lab.train.stopping import TrainingStopped
 
 from tusou.cli.progress import NoProgress

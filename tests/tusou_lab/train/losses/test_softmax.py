@@ -1,11 +1,11 @@
-"""The losses: that of cn_clip unless pairs share a correct image, and that of SigLIP."""
+"""Losses by softmax: that of cn_clip unless pairs share a correct image."""
 
-from math import exp, log1p
-
-import pytest
 import torch
 from torch.nn.functional import cross_entropy, normalize
-from tusou_lab.train.loss import contrastive_loss, sigmoid_loss
+from tusou_lab.train.losses import BatchTargets
+from tusou_lab.train.losses.softmax import cn_clip_loss as our_cn_clip_loss
+from tusou_lab.train.losses.softmax import contrastive_loss
+from tusou_lab.train.models import Features
 
 SCALE = torch.tensor(14.3)
 
@@ -48,15 +48,18 @@ def test_gradient_of_a_perfect_batch_is_zero_only_with_shared_targets() -> None:
     torch.testing.assert_close(images.grad, torch.zeros(2, 16))
 
 
-def test_sigmoid_loss_is_the_cross_entropy_of_every_pair() -> None:
-    images, texts = torch.eye(2), torch.tensor([[1.0, 0.0], [0.6, 0.8]])
-    correct = torch.eye(2, dtype=torch.bool)
-    loss = sigmoid_loss(images, texts, torch.tensor(2.0), torch.tensor([-1.0]), correct)
-    # The logits are 2 * cosine - 1; a pair that is not correct counts with the opposite sign.
-    right, wrong = (1.0, 0.6), (-1.0, 0.2)
-    expected = sum(log1p(exp(-z)) for z in right) + sum(log1p(exp(z)) for z in wrong)
-    assert loss.item() == pytest.approx(expected / 2, rel=1e-6)
-    everything = torch.ones(2, 2, dtype=torch.bool)
-    unbiased = sigmoid_loss(images, texts, torch.tensor(2.0), None, everything)
-    cosines = (1.0, 0.0, 0.6, 0.8)
-    assert unbiased.item() == pytest.approx(sum(log1p(exp(-2 * c)) for c in cosines) / 2, rel=1e-6)
+def test_the_loss_of_cn_clip_knows_no_other_correct_images() -> None:
+    images, texts = unit_rows(1), unit_rows(2)
+    rows = torch.arange(6)
+    targets = BatchTargets(torch.ones(6, 6, dtype=torch.bool), rows, rows)
+    loss = our_cn_clip_loss(Features(images, texts, SCALE, None), targets)
+    torch.testing.assert_close(loss, cn_clip_loss(images, texts), rtol=1e-6, atol=0)
+
+
+def test_images_without_a_text_are_wrong_ones_to_the_texts() -> None:
+    images, texts = unit_rows(1, 9), unit_rows(2)
+    correct = torch.eye(6, 9, dtype=torch.bool)
+    per_text = SCALE * texts @ images.t()
+    truth = torch.arange(6)
+    expected = (cross_entropy(per_text, truth) + cross_entropy(per_text.t()[:6], truth)) / 2
+    torch.testing.assert_close(contrastive_loss(images, texts, SCALE, correct), expected)

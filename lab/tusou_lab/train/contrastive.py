@@ -1,0 +1,70 @@
+"""The task of a contrastive training: a model, its loss, its optimiser and its data."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+from tusou.cli.progress import Progress
+from tusou_lab.train.batches import BatchSampler, TrainingBatch
+from tusou_lab.train.data import SplitEncoder, check_splits, load_splits
+from tusou_lab.train.files import check_kind
+from tusou_lab.train.losses import make_loss, resolve_loss
+from tusou_lab.train.models import open_trainable
+from tusou_lab.train.optimiser import make_optimiser
+from tusou_lab.train.spec import TrainSpec
+from tusou_lab.train.step import StepInputs, TrainingStep
+from tusou_lab.train.trained import TrainedShare
+from tusou_lab.train.validate import validate
+
+
+class ContrastiveTask:
+    """The model with its loss, its optimiser and its two splits."""
+
+    def __init__(
+        self,
+        spec: TrainSpec,
+        out: Path,
+        data: str,
+        valid: str | None,
+        device: torch.device,
+        progress: Progress,
+    ) -> None:
+        torch.manual_seed(spec.seed)
+        self._device = device
+        self._model = open_trainable(spec.model)
+        traits = self._model.traits
+        check_kind(out, traits.saved_as)
+        self._share = TrainedShare(self._model, spec.freeze, spec.lora_settings)
+        self._model.network.to(device)
+        self.model = self._share.module.to(device)
+        self.settings: dict[str, str | int | float] = {
+            "model_sha256": traits.digest,
+            "loss": resolve_loss(spec.losses.loss, traits),
+            "trained_parameters": self._share.parameter_count,
+        }
+        self.optimiser = make_optimiser(
+            self.model, spec.lr, spec.weight_decay, transformer=traits.has_vit
+        )
+        self._step = TrainingStep(
+            self._model, make_loss(spec.losses, traits), self.model, self.optimiser, spec.precision
+        )
+        encoder = SplitEncoder(traits.transform, self._model.tokenize)
+        train_split, self._valid = load_splits(
+            data, valid, encoder, out.parent / ".pixels", progress
+        )
+        self.records = {"train": train_split.record, "valid": self._valid.record}
+        self.note = check_splits(train_split, self._valid)
+        self.batches = BatchSampler(train_split, spec.batch_size, spec.seed)
+
+    def validate(self) -> dict[str, float]:
+        with self._share.merged():
+            return validate(self._model, self._valid, self._device)
+
+    def save(self, path: Path, epoch: int, step: int, _: Mapping[str, float]) -> None:
+        with self._share.merged():
+            self._model.save(path, epoch, step)
+
+    def train_step(self, batch: TrainingBatch) -> float:
+        self._share.set_training_mode()
+        return self._step(StepInputs.move(batch, self._device))

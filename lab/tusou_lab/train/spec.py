@@ -1,0 +1,38 @@
+"""The settings of a contrastive training, in sections."""
+
+from dataclasses import asdict, dataclass, field
+
+from tusou_lab.train.lora import LoraSettings
+from tusou_lab.train.losses import LossSpec
+
+
+@dataclass(frozen=True, slots=True)
+class TrainSpec:
+    """The settings that determine the result of a run."""
+
+    model: str
+    epochs: int
+    batch_size: int
+    lr: float
+    weight_decay: float
+    seed: int
+    precision: str  # fp32, or bf16 for matrix products in the towers
+    freeze: str = "none"  # the tower that stays as it is: vision, text or none
+    lora: int = 0  # the rank of adapters that are trained in place of the weights; 0: none
+    lora_alpha: float = 0.0  # the adapters are scaled by alpha / rank
+    lora_target: str = "attention"  # the layers that get one: attention, or all
+    losses: LossSpec = field(default_factory=LossSpec)
+
+    @property
+    def lora_settings(self) -> LoraSettings | None:
+        """The settings of the adapters, None without."""
+        if not self.lora:
+            return None
+        return LoraSettings(self.lora, self.lora_alpha, self.lora_target)
+
+    def flat(self) -> dict[str, str | int | float]:
+        """Return all settings by name, those of the sections among the others."""
+        flat: dict[str, str | int | float] = {}
+        for name, value in asdict(self).items():
+            flat.update(value if isinstance(value, dict) else {name: value})
+        return flat
