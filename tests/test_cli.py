@@ -53,7 +53,7 @@ MOST_OPTIONS = {
     "query": 16,
     "replay": 11,
     "evaluate": 14,
-    "train": 18,
+    "train": 50,
 }
 
 
