@@ -72,9 +72,13 @@ def pool(
     folder: SetPath,
     bundle: Annotated[Path, typer.Option(help="Bundle of all items of the pool.", exists=True)],
     systems: Annotated[
-        list[Path],
+        list[Path] | None,
         typer.Option(help="Bundle, run file or TREC run of a system; repeatable.", exists=True),
-    ],
+    ] = None,
+    lexical: Annotated[
+        list[str] | None,
+        typer.Option(help="Attribute to search lexically, such as title; repeatable."),
+    ] = None,
     depth: Annotated[int, typer.Option(min=1, max=1000, help="Ranks of each in the pool.")] = 50,
     certain: Annotated[
         int, typer.Option(min=0, help="First ranks that are judged for certain.")
@@ -99,7 +103,7 @@ def pool(
 
     with plain_errors(), progress() as bar:
         drawing = Drawing(depth, min(certain, depth), ranked, unranked, seed)
-        report = pool_systems(SetFolder(folder), bundle, systems, drawing, bar)
+        report = pool_systems(SetFolder(folder), bundle, systems or [], drawing, bar, lexical or [])
     if as_json:
         print_json(asdict(report))
         return
