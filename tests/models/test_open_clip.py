@@ -140,6 +140,30 @@ def test_a_name_of_open_clip_with_its_checkpoint_is_the_folder_of_that_architect
         assert (vectors * expected).sum(axis=1).min() >= 0.99999
 
 
+@pytest.mark.parametrize("part", ["text", "image", "tokenizer"])
+def test_files_that_change_before_the_library_reads_them_are_refused(
+    tmp_path: Path, part: str
+) -> None:
+    """Its library opens them by their names, after their digest was computed."""
+    from tusou.encoders.library.base import open_library_model, open_library_tokenizer
+
+    model = save_tiny_nllb_clip(tmp_path / "model")
+    other = save_tiny_nllb_clip(tmp_path / "other", seed=1)
+    weights = find_weights(str(model))
+    record = resolve_encoder(weights, "text", "cpu").record
+    assert record is not None
+    name = "tokenizer.json" if part == "tokenizer" else "open_clip_model.safetensors"
+    (other / name).replace(model / name)
+
+    def load() -> object:
+        if part == "tokenizer":
+            return open_library_tokenizer(weights, record)
+        return open_library_model(weights, record, ("text",) if part == "text" else ("image",))
+
+    with pytest.raises(BadModel, match=f"{name} changed while it was read"):
+        load()
+
+
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
     model = save_tiny_open_clip(tmp_path / "model")
     shutil.copytree(model, tmp_path / "timm")

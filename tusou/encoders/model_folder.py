@@ -40,6 +40,9 @@ _OPEN_CLIP_TENSORS = (
     "open_clip_pytorch_model.safetensors",
     "open_clip_pytorch_model.bin",
     "open_clip_pytorch_model.pth",
+    *_TENSORS,
+    "pytorch_model.pth",
+    "model.pth",
 )
 
 
@@ -60,8 +63,8 @@ class ModelFolder:
             self._tensor_names = self._find_tensors(names)
             self._files |= {name: self._open(name) for name in self._tensor_names}
             if OPEN_CLIP_CONFIG in names:  # transformers' files may be beside open_clip's
-                found = [name for name in _OPEN_CLIP_TENSORS if name in names][:1]
-                self._files |= {name: self._open(name) for name in found}
+                name = next((name for name in _OPEN_CLIP_TENSORS if name in names), None)
+                self._files |= {name: self._open(name)} if name else {}
         except OSError as error:
             raise BadModel(f"cannot read {error.filename or path}: {error.strerror}") from error
 
@@ -112,11 +115,14 @@ class ModelFolder:
             raise BadModel(f"{self.path} {describe_missing_tensors(names)}")
         return [self._files[name] for name in self._tensor_names]
 
-    def open_file(self, name: str) -> OpenFile:
-        """Return a file as it was when the folder was opened; BadModel if it was not there."""
-        if name not in self._files:
-            raise BadModel(f"{self.path} has no {name}: download it again")
-        return self._files[name]
+    def open_clip_file(self) -> OpenFile:
+        """Return the file of tensors that open_clip takes; BadModel if there is none."""
+        for name in _OPEN_CLIP_TENSORS:
+            if name in self._files:
+                return self._files[name]
+        raise BadModel(
+            f"{self.path} has no weights: copy {_OPEN_CLIP_TENSORS[0]} of the model into it"
+        )
 
     def __contains__(self, name: str) -> bool:
         """Return whether a file of this name was there when the folder was opened."""
@@ -148,10 +154,8 @@ class ModelFolder:
 
         With `in_place`, also if another file took its name: for a library that reads by names.
         """
-        for name, file in self._files.items():
-            file.check_unchanged()
-            if in_place and not file.is_in_place():
-                raise BadModel(f"{name} changed while it was read: start again")
+        for file in self._files.values():
+            file.check_unchanged(in_place=in_place)
 
     def _open(self, name: str) -> OpenFile:
         path = self.path / name

@@ -46,17 +46,13 @@ class OpenFile:
         link = Path(f"/proc/self/fd/{self._descriptor}")
         return link if link.exists() else self.path
 
-    def check_unchanged(self) -> None:
-        """Raise BadModel if the file was written to since it was opened."""
-        if self._stat() != self._state:
-            raise BadModel(f"{self.path.name} changed while it was read: start again")
+    def check_unchanged(self, *, in_place: bool = False) -> None:
+        """Raise BadModel if the file was written to since it was opened.
 
-    def is_in_place(self) -> bool:
-        """Return whether the file is still the one of its name."""
-        try:
-            return os.path.samestat(self.path.stat(), os.fstat(self._descriptor))
-        except OSError:
-            return False
+        With `in_place`, also if another file took its name: for a library that reads by names.
+        """
+        if self._stat() != self._state or (in_place and not self._is_in_place()):
+            raise BadModel(f"{self.path.name} changed while it was read: start again")
 
     @contextmanager
     def open(self) -> Iterator[BufferedReader]:
@@ -64,6 +60,13 @@ class OpenFile:
         with os.fdopen(self._descriptor, "rb", closefd=False) as file:
             file.seek(0)
             yield file
+
+    def _is_in_place(self) -> bool:
+        """Return whether the file is still the one of its name."""
+        try:
+            return os.path.samestat(self.path.stat(), os.fstat(self._descriptor))
+        except OSError:
+            return False
 
     def _stat(self) -> tuple[int, int]:
         state = os.fstat(self._descriptor)

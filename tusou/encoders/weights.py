@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tusou.bundle.model_record import ModelSource
 from tusou.core.errors import BadModel, InvalidRequest
-from tusou.encoders.base import Weights
+from tusou.encoders.base import Weights, with_architecture
 from tusou.encoders.checkpoint_file import CheckpointFile
 from tusou.encoders.forms.foreign_folders import describe_foreign_folder
 from tusou.encoders.hubs.fetch import Fetcher
@@ -49,9 +49,9 @@ def find_weights(
             return _open_fetched(fetcher, of_hub, "model")
         case OpenClipModel(architecture, HubModel() as checkpoint):
             weights = _open_fetched(fetcher, checkpoint, "open_clip")
-            return _of_open_clip(weights, architecture)
+            return with_architecture(weights, architecture)
         case OpenClipModel(architecture, Path() as path) if path.is_file():
-            return _of_open_clip(_open(path, path.name, str(path.resolve())), architecture)
+            return with_architecture(_open(path, path.name, str(path.resolve())), architecture)
         case Path() as path if path.is_file() or is_model_folder(path):
             return _open(path, path.name, str(path.resolve()))
         case Path() as path if path.is_dir() and (kind := describe_foreign_folder(path)):
@@ -81,11 +81,6 @@ def _open_fetched(fetcher: Fetcher, model: HubModel, form: Form) -> Weights:
     path, source = fetcher.fetch(model, form)
     location = HubModel(source.id, source.hub, source.revision)
     return _open(path, source.id, str(location), source)
-
-
-def _of_open_clip(weights: Weights, architecture: str) -> Weights:
-    location = f"open_clip:{architecture}@{weights.location}"
-    return replace(weights, open_clip=architecture, location=location)
 
 
 def _open(path: Path, name: str, location: str, source: ModelSource | None = None) -> Weights:

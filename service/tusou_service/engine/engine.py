@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self, TypeAlias, TypeVar
 
 import numpy as np
 
-from tusou.core.arrays import Pixels, Vectors
+from tusou.core.arrays import Vectors
 from tusou.core.errors import IncompatibleBundle, InputError, NotReady, TusouError
 from tusou.core.hits import Hits
 from tusou.images.preprocess import MAX_MEGAPIXELS
@@ -37,6 +37,7 @@ from tusou_service.images.query_encoder import (
     MAX_WAITING_IMAGES,
     ImagePolicy,
     ImageQueryEncoder,
+    PreparedImage,
 )
 from tusou_service.images.source_reader import SourceReader
 from tusou_service.observability.metrics import Metrics
@@ -87,7 +88,7 @@ class SearchEngine:
         self._batcher = MicroBatcher[Job, Result](
             BatchRunner(self._run_batch, release_memory), limits, is_device_lost
         )
-        image_batcher = MicroBatcher[Pixels, VectorPart](
+        image_batcher = MicroBatcher[PreparedImage, VectorPart](
             BatchRunner(self._run_image_batch, release_memory),
             replace(limits, max_batch=MAX_IMAGE_BATCH, max_waiting=MAX_WAITING_IMAGES),
             is_device_lost,
@@ -264,7 +265,9 @@ class SearchEngine:
         """Run a batch in the batcher's thread; a reload meanwhile affects the next batch."""
         return run_batch(self.pipeline, batch, self.metrics, self.arm)
 
-    def _run_image_batch(self, batch: list[PendingItem[Pixels, VectorPart]]) -> list[VectorPart]:
+    def _run_image_batch(
+        self, batch: list[PendingItem[PreparedImage, VectorPart]]
+    ) -> list[VectorPart]:
         started = perf_counter()
         parts = self.images.encode_batch([pending.item for pending in batch])
         record_stages(batch, started, [("encode_image", perf_counter() - started)])

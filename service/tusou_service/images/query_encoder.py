@@ -4,6 +4,7 @@ import asyncio
 import logging
 import weakref
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
 from typing import Literal, Protocol, Self, TypeAlias
@@ -41,6 +42,14 @@ MAX_IMAGE_BATCH, MAX_WAITING_IMAGES = 8, 64
 _DECODERS = 2
 
 
+@dataclass(frozen=True, slots=True)
+class PreparedImage:
+    """The pixels of a decoded image, and the transform that they were made with."""
+
+    pixels: Pixels
+    transform: Transforms
+
+
 class ImagePipeline(Protocol):
     """The part of a search pipeline that encodes images."""
 
@@ -69,7 +78,7 @@ class ImagePipeline(Protocol):
 class ImageBatcher(Protocol):
     """Collects concurrent images into batches: `tusou_service.engine.micro_batcher`."""
 
-    async def __call__(self, item: Pixels, deadline: float) -> VectorPart: ...
+    async def __call__(self, item: PreparedImage, deadline: float) -> VectorPart: ...
 
     def admit(self, count: int, deadline: float, *, ahead: int = 0) -> None: ...
 
@@ -164,9 +173,9 @@ class ImageQueryEncoder:
         self._batcher.admit(1, deadline, ahead=self._decoding)
         try:
             # Decode first, so that an invalid image never loads the image tower.
-            pixels = await self._decode(image, preparation, deadline)
+            prepared = await self._decode(image, preparation, deadline)
             await self._wait_for_tower(deadline)
-            part = await self._batcher(pixels, deadline)
+            part = await self._batcher(prepared, deadline)
         except DeadlineExceeded:
             if self._is_warm:
                 raise
@@ -174,13 +183,16 @@ class ImageQueryEncoder:
         self._is_warm = True
         return part
 
-    def encode_batch(self, images: list[Pixels]) -> list[VectorPart]:
-        """Encode images of the pipeline's size, in the batcher's thread."""
+    def encode_batch(self, images: list[PreparedImage]) -> list[VectorPart]:
+        """Encode images in the batcher's thread; NotReady if one was prepared for another model.
+
+        A reload between decoding and encoding may bring a model with another transform.
+        """
         started = perf_counter()
         pipeline = self._pipeline()
-        if any(image.shape != pixel_shape(pipeline.transform) for image in images):
+        if any(image.transform != pipeline.transform for image in images):
             raise NotReady("the index has just changed; send the image again")
-        parts = pipeline.encode_images(np.stack(images))
+        parts = pipeline.encode_images(np.stack([image.pixels for image in images]))
         seconds = perf_counter() - started
         self._metrics.image_batch_size.observe(len(parts))
         self._metrics.image_seconds.labels("encode").observe(seconds)
@@ -216,7 +228,7 @@ class ImageQueryEncoder:
 
     async def _decode(
         self, image: bytes | str, preparation: Preparation, deadline: float
-    ) -> Pixels:
+    ) -> PreparedImage:
         started, transform = perf_counter(), self._pipeline().transform
         self._decoding += 1
         try:
@@ -229,4 +241,4 @@ class ImageQueryEncoder:
         if recorder := RECORDER.get():
             recorder.record("decode", started)
         self._metrics.image_seconds.labels("decode").observe(perf_counter() - started)
-        return pixels
+        return PreparedImage(pixels, transform)

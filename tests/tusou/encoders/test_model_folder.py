@@ -59,6 +59,19 @@ def test_a_folder_equals_the_checkpoint_that_it_was_made_of(original: Path) -> N
     np.testing.assert_array_equal(vectors(find_weights(str(original))), vectors(checkpoint))
 
 
+@pytest.mark.parametrize(
+    "name", ["open_clip_pytorch_model.pth", "pytorch_model.pth", "model.pth", "model.safetensors"]
+)
+def test_the_file_that_open_clip_opens_is_part_of_the_digest(tmp_path: Path, name: str) -> None:
+    (tmp_path / "open_clip_config.json").write_text("{}")
+    (tmp_path / name).write_bytes(b"tensors")
+    folder = ModelFolder(tmp_path)
+    assert folder.open_clip_file().path == tmp_path / name
+    digest = folder.digest
+    (tmp_path / name).write_bytes(b"others!")
+    assert ModelFolder(tmp_path).digest != digest
+
+
 def test_digest_shapes_and_tensors_are_of_the_same_files(model: Path, tmp_path: Path) -> None:
     weights = find_weights(str(model))
     expected, digest = vectors(weights), weights.digest

@@ -15,6 +15,7 @@ from PIL import Image
 from tusou.bundle.model_record import ModelSource
 from tusou.core.errors import InvalidRequest
 from tusou.encoders import MODELS, Weights, find_weights, load_image_encoder, load_text_encoder
+from tusou.encoders.base import with_architecture
 from tusou.images.preprocess import to_pixels
 
 KNOWN_ANSWERS = Path(__file__).parents[4] / "shared/data/known_answers"
@@ -100,13 +101,23 @@ def test_an_id_of_a_hub_is_found_again_at_its_commit(hub: HubServer, tmp_path: P
 def test_a_checkpoint_of_open_clip_has_its_architecture(hub: HubServer, tmp_path: Path) -> None:
     (tmp_path / "a.pt").write_bytes(CONTENT)
     weights = find_weights(f"open_clip:ViT-B-32@{tmp_path}/a.pt")
-    assert weights == Weights(tmp_path / "a.pt", "a.pt", DIGEST, open_clip="ViT-B-32")
+    plain = Weights(tmp_path / "a.pt", "a.pt", DIGEST)
+    assert weights == with_architecture(plain, "ViT-B-32")
+    assert (weights.path, weights.name, weights.open_clip) == (plain.path, "a.pt", "ViT-B-32")
     assert find_weights(weights.location) == weights
     files = {"open_clip_pytorch_model.bin": CONTENT, "open_clip_config.json": b"{}"}
     hub.repositories["laion/x"] = Repository({COMMIT: files})
     of_hub = find_weights("open_clip:ViT-B-32@laion/x")
     assert of_hub.location == f"open_clip:ViT-B-32@huggingface:laion/x@{COMMIT}"
-    assert (of_hub.open_clip, of_hub.digest) == ("ViT-B-32", DIGEST)
+    assert (of_hub.open_clip, of_hub.digest) == ("ViT-B-32", weights.digest)
+
+
+def test_each_architecture_over_one_file_is_a_model_of_its_own(tmp_path: Path) -> None:
+    """The tensors of ViT-B-32 and ViT-B-32-quickgelu are the same; their vectors are not."""
+    (tmp_path / "a.pt").write_bytes(CONTENT)
+    names = ["ViT-B-32", "ViT-B-32-quickgelu"]
+    digests = {find_weights(f"open_clip:{name}@{tmp_path}/a.pt").digest for name in names}
+    assert len(digests | {DIGEST}) == 3
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from tusou.encoders.families.scalars import read_number
 from tusou.encoders.fast_tokenizer import FastTokenizer
 from tusou.encoders.forms.layouts import SHAPES, TensorShape
 from tusou.encoders.forms.open_clip_names import open_clip_names
-from tusou.encoders.model_folder import SAFETENSORS, ModelFolder
+from tusou.encoders.model_folder import SAFETENSORS
 from tusou.encoders.open_file import OpenFile
 from tusou.encoders.safetensors_header import read_safetensors_shapes
 from tusou.encoders.tokenizer_files import (
@@ -59,11 +59,11 @@ class OpenClip:
     def describe(self, weights: Weights) -> EncoderRecord:
         config = read_config(weights)
         kind, digest = _describe_tokenizer(config)
-        scalars = _read_checkpoint(config.checkpoint, weights.digest).scalars
+        scalars = _read_checkpoint(config.checkpoint).scalars
         red, green, blue = config.preprocessing["mean"]
         deviations = config.preprocessing["std"]
         # Where Tusou computes the tower, what follows a text does not change its vector.
-        any_length = config.text_model is not None or _text_shape(weights, config) is not None
+        any_length = config.text_model is not None or _text_shape(config) is not None
         return EncoderRecord(
             family=self.name,
             library=_LIBRARY,
@@ -86,9 +86,9 @@ class OpenClip:
     def read_shape(self, weights: Weights, tower: Tower) -> TowerShape:
         config = read_config(weights)
         if tower == "text":
-            shape: TowerShape | None = _text_shape(weights, config)
+            shape: TowerShape | None = _text_shape(config)
         else:
-            shape = find_image_shape(config, _shapes(weights, config))
+            shape = find_image_shape(config, _shapes(config))
         if shape is not None:
             return shape
         config.check_image_tower()
@@ -96,7 +96,7 @@ class OpenClip:
 
     def count_parameters(self, weights: Weights, tower: Tower) -> int:
         config = read_config(weights)
-        tensors = _read_checkpoint(config.checkpoint, weights.digest).shapes
+        tensors = _read_checkpoint(config.checkpoint).shapes
         return sum(
             prod(tensor.shape)
             for name, tensor in tensors.items()
@@ -106,7 +106,7 @@ class OpenClip:
 
     def open_tokenizer(self, weights: Weights) -> Tokenizer:
         config = read_config(weights)
-        if _text_shape(weights, config) is None:
+        if _text_shape(config) is None:
             return open_by_library(weights, self.describe(weights))
         if not config.has_library_tokenizer:
             clean = clean_as_openai()
@@ -120,13 +120,8 @@ class OpenClip:
 
     def read_tensors(self, weights: Weights) -> "Mapping[str, Tensor]":
         config = read_config(weights)
-        opened = weights.file
-        if isinstance(opened, ModelFolder):
-            file: OpenFile = opened.open_file(config.checkpoint.name)
-        else:
-            file = opened or OpenFile(config.checkpoint)
         read = cast("Callable[..., Mapping[str, Tensor]]", _READ_OPEN_CLIP.load())
-        return read(file, has_bert=config.text_model is not None)
+        return read(config.checkpoint, has_bert=config.text_model is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,30 +132,36 @@ class _Checkpoint:
     scalars: Mapping[str, float]
 
 
+def _read_checkpoint(file: OpenFile) -> _Checkpoint:
+    """Read a checkpoint, without torch if it is of safetensors; BadModel if it was written to."""
+    file.check_unchanged()
+    if file.path.suffix == SAFETENSORS:
+        with file.open() as opened:
+            shapes = read_safetensors_shapes(opened, file.size, file.path.name)
+        numbers = {name: read_number(file, name) for name in (_SCALE, _BIAS)}
+        known = {name: value for name, value in numbers.items() if value is not None}
+        return _Checkpoint(shapes, known)
+    return _read_by_torch(file.readable_path, file.path.name, file.digest)
+
+
 @lru_cache(maxsize=4)
-def _read_checkpoint(path: Path, _: str) -> _Checkpoint:
-    """Read a checkpoint, without torch if it is of safetensors; the digest is part of the key."""
-    if path.suffix == SAFETENSORS:
-        with path.open("rb") as file:
-            shapes = read_safetensors_shapes(file, path.stat().st_size, path.name)
-        numbers = {name: read_number(path, name) for name in (_SCALE, _BIAS)}
-    else:
-        read = cast("Callable[[Path], Mapping[str, Tensor]]", _READ_TENSORS.load())
-        tensors = read(path)
-        shapes = {name: TensorShape(tuple(tensor.shape)) for name, tensor in tensors.items()}
-        numbers = {name: float(tensors[name]) for name in (_SCALE, _BIAS) if name in tensors}
-    known = {name: value for name, value in numbers.items() if value is not None}
-    return _Checkpoint(shapes, known)
+def _read_by_torch(path: Path, name: str, _: str) -> _Checkpoint:
+    """Read a checkpoint of torch; the digest is part of the key."""
+    read = cast("Callable[[Path, str], Mapping[str, Tensor]]", _READ_TENSORS.load())
+    tensors = read(path, name)
+    shapes = {name: TensorShape(tuple(tensor.shape)) for name, tensor in tensors.items()}
+    scalars = {name: float(tensors[name]) for name in (_SCALE, _BIAS) if name in tensors}
+    return _Checkpoint(shapes, scalars)
 
 
-def _shapes(weights: Weights, config: OpenClipConfig) -> dict[str, TensorShape]:
+def _shapes(config: OpenClipConfig) -> dict[str, TensorShape]:
     """Return the shapes of the tensors by the names of Tusou's towers."""
-    shapes = _read_checkpoint(config.checkpoint, weights.digest).shapes
+    shapes = _read_checkpoint(config.checkpoint).shapes
     return open_clip_names(shapes, SHAPES, has_bert=config.text_model is not None)
 
 
-def _text_shape(weights: Weights, config: OpenClipConfig) -> TextShape | None:
-    return find_text_shape(config, _shapes(weights, config))
+def _text_shape(config: OpenClipConfig) -> TextShape | None:
+    return find_text_shape(config, _shapes(config))
 
 
 def _describe_tokenizer(config: OpenClipConfig) -> tuple[str, str]:

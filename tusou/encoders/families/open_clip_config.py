@@ -10,21 +10,11 @@ from typing import Any, cast
 from tusou.core.errors import BadModel, MissingDependency
 from tusou.encoders.base import Weights
 from tusou.encoders.model_folder import OPEN_CLIP_CONFIG, ModelFolder
+from tusou.encoders.open_file import OpenFile
 from tusou.images.preprocess import MEAN, STD
 
 CONTEXT = 77  # where the configuration names none
 
-# The files of weights in a folder, in the order in which open_clip prefers them.
-_CHECKPOINTS = (
-    "open_clip_model.safetensors",
-    "open_clip_pytorch_model.safetensors",
-    "open_clip_pytorch_model.bin",
-    "open_clip_pytorch_model.pth",
-    "model.safetensors",
-    "pytorch_model.bin",
-    "pytorch_model.pth",
-    "model.pth",
-)
 # The defaults of open_clip's PreprocessCfg.
 _PREPROCESSING = {
     "mean": MEAN,
@@ -39,7 +29,7 @@ class OpenClipConfig:
     """An architecture, its weights, and the folder with the files of its tokenizer."""
 
     architecture: str  # open_clip's name, or the class of a model whose name is not known
-    checkpoint: Path
+    checkpoint: OpenFile
     folder: Path
     model: Mapping[str, Any]  # `model_cfg`
     preprocessing: Mapping[str, Any]  # `preprocess_cfg`, with the defaults
@@ -111,35 +101,35 @@ def is_open_clip(weights: Weights) -> bool:
     """Return whether weights are open_clip's: a checkpoint by a name of it, or its folder."""
     if weights.open_clip is not None:
         return True
-    return isinstance(weights.file, ModelFolder) and (weights.path / OPEN_CLIP_CONFIG).is_file()
+    return isinstance(weights.file, ModelFolder) and OPEN_CLIP_CONFIG in weights.file
 
 
 def read_config(weights: Weights) -> OpenClipConfig:
     """Return the configuration of an open_clip model; BadModel, MissingDependency."""
-    path = weights.path
-    checkpoint, folder = (_find_checkpoint(path), path) if path.is_dir() else (path, path.parent)
-    if weights.open_clip is not None:
-        model = _read_architecture(weights.open_clip)
-        return _checked(weights.open_clip, checkpoint, folder, model, _PREPROCESSING)
-    content = _read_json(folder / OPEN_CLIP_CONFIG)
+    path, file = weights.path, weights.file
+    if isinstance(file, ModelFolder):
+        return _read_folder(file)
+    assert weights.open_clip is not None
+    model = _read_architecture(weights.open_clip)
+    checkpoint = file or OpenFile(path)
+    return _checked(weights.open_clip, checkpoint, path.parent, model, _PREPROCESSING)
+
+
+def _read_folder(folder: ModelFolder) -> OpenClipConfig:
+    checkpoint, content = folder.open_clip_file(), folder.read_json(OPEN_CLIP_CONFIG)
     given: object = content.get("preprocess_cfg") or {}
     model = content.get("model_cfg", {})
     if not isinstance(given, dict) or not isinstance(model, dict):
-        raise BadModel(f"{folder / OPEN_CLIP_CONFIG} has no `model_cfg` as open_clip writes it")
+        raise BadModel(
+            f"{folder.path / OPEN_CLIP_CONFIG} has no `model_cfg` as open_clip writes it"
+        )
     chosen = {name: given[name] for name in _PREPROCESSING if given.get(name) is not None}
-    return _checked("", checkpoint, folder, model, {**_PREPROCESSING, **chosen})
-
-
-def _find_checkpoint(folder: Path) -> Path:
-    for name in _CHECKPOINTS:
-        if (folder / name).is_file():
-            return folder / name
-    raise BadModel(f"{folder} has no weights: copy {_CHECKPOINTS[0]} of the model into it")
+    return _checked("", checkpoint, folder.path, model, {**_PREPROCESSING, **chosen})
 
 
 def _checked(
     name: str,
-    checkpoint: Path,
+    checkpoint: OpenFile,
     folder: Path,
     model: Mapping[str, Any],
     preprocessing: Mapping[str, Any],

@@ -1,16 +1,17 @@
 """Single numbers among the tensors of a folder, read without torch."""
 
 import json
-import struct
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from tusou.core.errors import BadModel
 from tusou.core.lazy_import import LazyImport
 from tusou.encoders.model_folder import SAFETENSORS, ModelFolder
+from tusou.encoders.open_file import OpenFile
+from tusou.encoders.safetensors_header import read_safetensors_shapes
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,46 +19,53 @@ if TYPE_CHECKING:
 _READ_TENSORS = LazyImport("tusou.encoders.checkpoint:read_stored_tensors")  # imports torch
 
 _DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2"}
-
-
-def read_header(path: Path) -> dict[str, Any]:
-    """Return the header of a safetensors file: the shapes and types of its tensors by name."""
-    with path.open("rb") as file:
-        (size,) = struct.unpack("<Q", file.read(8))
-        header: dict[str, Any] = json.loads(file.read(size))
-    header.pop("__metadata__", None)
-    return header
+_LENGTH_BYTES = 8  # before the header
 
 
 def read_scalar(folder: ModelFolder, name: str) -> float:
     """Return the only number of a tensor; BadModel if there is none, or if it has more."""
-    for path in folder.tensor_files():
-        read = read_number if path.suffix == SAFETENSORS else _read_stored_number
-        value = read(path, name)
+    for file in folder.open_tensor_files():
+        file.check_unchanged()
+        read = read_number if file.path.suffix == SAFETENSORS else _read_stored_number
+        value = read(file, name)
         if value is not None:
             return value
     raise BadModel(f"{folder.path} has no number {name!r}: it is damaged or incomplete")
 
 
-def _read_stored_number(path: Path, name: str) -> float | None:
+def _read_stored_number(file: OpenFile, name: str) -> float | None:
     """Return a number in a file of torch; None if it is not there."""
     read = cast("Callable[[Path, str], Mapping[str, Tensor]]", _READ_TENSORS.load())
-    tensor = read(path, path.name).get(name)
-    return None if tensor is None else float(tensor.item())
+    tensor = read(file.readable_path, file.path.name).get(name)
+    if tensor is None:
+        return None
+    if tensor.numel() != 1:
+        raise _bad_number(file, name, f"{tensor.numel():,} numbers")
+    return float(tensor.item())
 
 
-def read_number(path: Path, name: str) -> float | None:
-    """Return a number in a safetensors file; None if it is not there."""
-    with path.open("rb") as file:
-        (size,) = struct.unpack("<Q", file.read(8))
-        entry = json.loads(file.read(size)).get(name)
-        if entry is None:
+def read_number(file: OpenFile, name: str) -> float | None:
+    """Return a number in a safetensors file; None if it is not there.
+
+    Raises BadModel for a damaged file, and a tensor of several numbers or of another type.
+    """
+    with file.open() as opened:
+        if name not in read_safetensors_shapes(opened, file.size, file.path.name):
             return None
+        opened.seek(0)
+        length = int.from_bytes(opened.read(_LENGTH_BYTES), "little")
+        entry = json.loads(opened.read(length))[name]
         start, end = entry["data_offsets"]
-        file.seek(8 + size + start)
-        data = file.read(end - start)
+        opened.seek(_LENGTH_BYTES + length + start)
+        data = opened.read(end - start)
+    if not set(entry["shape"]) <= {1}:
+        raise _bad_number(file, name, f"the shape {entry['shape']}")
     if entry["dtype"] == "BF16":  # numpy has no such type: the upper half of a single
-        data, dtype = b"\0\0" + data, "<f4"
-    else:
-        dtype = _DTYPES[entry["dtype"]]
-    return float(np.frombuffer(data, dtype).item())
+        return float(np.frombuffer(b"\0\0" + data, "<f4").item())
+    if entry["dtype"] not in _DTYPES:
+        raise _bad_number(file, name, f"the type {entry['dtype']}")
+    return float(np.frombuffer(data, _DTYPES[entry["dtype"]]).item())
+
+
+def _bad_number(file: OpenFile, name: str, kind: str) -> BadModel:
+    return BadModel(f"{name!r} in {file.path} has {kind}, where one floating-point number is due")

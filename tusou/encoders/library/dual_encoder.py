@@ -123,6 +123,7 @@ def open_model(
         names = model.state_dict().keys()
         tensors = load_file(folder.path / TENSORS)
         model.load_state_dict({name: tensor for name, tensor in tensors.items() if name in names})
+    weights.check_in_place()
     return model.eval().to(device, dtype)
 
 

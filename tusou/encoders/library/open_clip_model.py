@@ -108,7 +108,8 @@ def open_model(
     config.check_image_tower()
     with _loading(weights):
         module = build_module(config)
-        report = load_checkpoint(module, str(config.checkpoint), strict=False)
+        report = load_checkpoint(module, str(config.checkpoint.path), strict=False)
+    weights.check_in_place()
     _check_complete(weights, report)
     for tower, parts in _PARTS.items():
         if tower not in towers:
@@ -150,6 +151,7 @@ def open_tokenizer(weights: Weights, _: EncoderRecord) -> OpenClipTokenizer:
             local_files_only=True,
             **options,
         )
+    weights.check_in_place()
     inner = TransformersTokenizer(tokenizer.tokenizer, config.context)
     return OpenClipTokenizer(
         tokenizer, config.context, inner.vocab_size, inner.pad_id, inner.is_unknown

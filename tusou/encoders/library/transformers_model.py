@@ -86,7 +86,7 @@ def open_model(
         )
         for name in ("get_text_features", "get_image_features"):
             getattr(module, name)
-    _check_unchanged(weights)
+    weights.check_in_place()
     missing = sorted(report["missing_keys"])
     if missing:
         raise BadModel(f"{weights.name} has no tensor {missing[0]!r}: it is damaged or incomplete")
@@ -101,7 +101,7 @@ def open_tokenizer(weights: Weights, record: EncoderRecord) -> TransformersToken
     with loading(weights.name):
         _, options = _loader(weights, record)
         tokenizer = AutoTokenizer.from_pretrained(weights.path, local_files_only=True, **options)
-    _check_unchanged(weights)
+    weights.check_in_place()
     return TransformersTokenizer(tokenizer, record.context_length)
 
 
@@ -115,12 +115,6 @@ def _loader(weights: Weights, record: EncoderRecord) -> tuple[Any, dict[str, obj
     config = get_class_from_dynamic_module(config_class(folder), path, local_files_only=True)
     options = {"config": config.from_pretrained(path), "trust_remote_code": True}
     return get_class_from_dynamic_module(model_class(folder), path, local_files_only=True), options
-
-
-def _check_unchanged(weights: Weights) -> None:
-    """Raise BadModel if the files, which transformers reads by names, are no longer the same."""
-    if isinstance(weights.file, ModelFolder):
-        weights.file.check_unchanged(in_place=True)
 
 
 def _features(output: object) -> Tensor:

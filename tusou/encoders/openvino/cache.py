@@ -5,7 +5,8 @@
         words.npy               a text tower's word embeddings, looked up before the graph runs
         digests.json            the SHA-256 of each file
 
-A folder of weights has its cache inside, `tusou.openvino/`.
+A folder of weights has its cache inside, `tusou.openvino/`. That of a checkpoint of open_clip has
+the name of the architecture, as in `epoch_9.pt.ViT-B-32.openvino/`.
 
 A start that finds its tower here needs neither torch nor the tensors of the checkpoint.
 """
@@ -103,7 +104,10 @@ def can_store(weights: Weights) -> bool:
 
 def _home(weights: Weights) -> Path:
     path = weights.path
-    return path / "tusou.openvino" if path.is_dir() else path.with_name(f"{path.name}.openvino")
+    if path.is_dir():
+        return path / "tusou.openvino"
+    name = f"{path.name}.{weights.open_clip}" if weights.open_clip else path.name
+    return path.with_name(f"{name}.openvino")
 
 
 def _folder(weights: Weights, tower: Tower, precision: str, variant: str) -> Path:

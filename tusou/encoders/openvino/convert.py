@@ -17,7 +17,7 @@ from tusou.bundle.array_file import save_array
 from tusou.core.errors import BadModel, TusouError
 from tusou.core.files import sha256_of
 from tusou.encoders.architecture import ImageShape, TextShape, Tower
-from tusou.encoders.base import Weights
+from tusou.encoders.base import Weights, with_architecture
 from tusou.encoders.checkpoint import TensorReader, read_weights
 from tusou.encoders.checkpoint_file import CheckpointFile
 from tusou.encoders.model_folder import ModelFolder
@@ -66,9 +66,12 @@ def main() -> None:
 
 def _open(path: Path, digest: str, open_clip: str | None = None) -> Weights:
     file = ModelFolder(path) if path.is_dir() else CheckpointFile(path)
-    if file.digest != digest:
+    weights = Weights(path, path.name, file.digest, file=file)
+    if open_clip is not None:
+        weights = with_architecture(weights, open_clip)
+    if weights.digest != digest:
         raise BadModel(f"{path.name} changed while it was read: start again")
-    return Weights(path, path.name, digest, open_clip=open_clip, file=file)
+    return weights
 
 
 if __name__ == "__main__":

@@ -101,6 +101,33 @@ def test_numbers_are_read_in_every_type(tmp_path: Path, dtype: torch.dtype) -> N
     assert describe(folder).logit_bias == -0.75
 
 
+@pytest.mark.parametrize(
+    ("bias", "fault"),
+    [
+        pytest.param(torch.tensor([1]), "has the type I64", id="integer"),
+        pytest.param(torch.tensor([True]), "has the type BOOL", id="boolean"),
+        pytest.param(torch.zeros(2), r"has the shape \[2\]", id="two"),
+        pytest.param(torch.zeros(2).bfloat16(), r"has the shape \[2\]", id="two-of-bf16"),
+        pytest.param(torch.zeros(0), r"has the shape \[0\]", id="none"),
+    ],
+)
+def test_what_is_not_one_number_is_refused(tmp_path: Path, bias: torch.Tensor, fault: str) -> None:
+    folder = write_siglip(tmp_path / "m")
+    tensors = load_file(folder / "model.safetensors") | {"logit_bias": bias}
+    save_file(tensors, folder / "model.safetensors")
+    with pytest.raises(BadModel, match=f"'logit_bias' in .*model.safetensors {fault}"):
+        describe(folder)
+
+
+def test_two_numbers_in_a_file_of_torch_are_refused(tmp_path: Path) -> None:
+    folder = write_siglip(tmp_path / "m")
+    tensors = load_file(folder / "model.safetensors") | {"logit_bias": torch.zeros(2)}
+    torch.save(tensors, folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(BadModel, match="has 2 numbers"):
+        describe(folder)
+
+
 def test_a_folder_with_tensors_of_torch_alone_is_described(tmp_path: Path) -> None:
     folder = write_siglip(tmp_path / "m")
     expected = describe(folder)

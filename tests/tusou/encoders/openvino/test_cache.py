@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tusou.encoders import Weights
+from tusou.encoders.base import with_architecture
 from tusou.encoders.openvino.cache import find_cached, store
 
 
@@ -51,6 +52,15 @@ def test_other_weights_in_the_same_file_replace_the_stored_tower(
     assert constants(find_cached(trained, "text", "bf16")) == b"new"
     assert find_cached(weights, "text", "bf16") is None
     assert constants(find_cached(weights, "image", "bf16")) == b"images"
+
+
+def test_each_architecture_over_one_file_has_its_own_tower(weights: Weights) -> None:
+    models = [with_architecture(weights, name) for name in ("ViT-B-32", "ViT-B-32-quickgelu")]
+    for model in models:
+        assert find_cached(model, "text", "bf16") is None
+        store(model, "text", "bf16", writing(f"{model.open_clip}".encode()))
+    for model in models:
+        assert constants(find_cached(model, "text", "bf16")) == f"{model.open_clip}".encode()
 
 
 @pytest.mark.parametrize(
