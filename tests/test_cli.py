@@ -53,6 +53,7 @@ MOST_OPTIONS = {
     "query": 16,
     "replay": 11,
     "evaluate": 14,
+    "evalset judge": 11,
     "train": 50,
 }
 

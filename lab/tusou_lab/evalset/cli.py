@@ -119,7 +119,7 @@ def pool(
 def judge(
     folder: SetPath,
     judge_name: Annotated[
-        Literal["attributes", "llm"], typer.Option("--judge", help="Who judges.")
+        Literal["attributes", "clip", "llm"], typer.Option("--judge", help="Who judges.")
     ] = "llm",
     url: Annotated[
         str | None, typer.Option("--llm", help="Server of a vision language model: http://.../v1.")
@@ -129,6 +129,13 @@ def judge(
         Path | None,
         typer.Option(help="File with the server's API key.", exists=True, dir_okay=False),
     ] = None,
+    bundle: Annotated[
+        Path | None,
+        typer.Option(help="For clip: a calibrated bundle; the pooled one by default.", exists=True),
+    ] = None,
+    thresholds: Annotated[
+        str, typer.Option(help="For clip: the least relevance of grades 1, 2 and 3.")
+    ] = "0.25,0.5,0.75",
     repeats: Annotated[int, typer.Option(min=1, max=10, help="Grades of each pair.")] = 1,
     in_flight: Annotated[int, typer.Option(min=1, max=512, help="Questions asked at once.")] = 16,
     image_side: Annotated[
@@ -142,29 +149,44 @@ def judge(
     """Grade the drawn pairs from 0 to 3; resumes where it was stopped."""
     from tusou.cli.progress import progress
     from tusou_lab.evalset.attribute_judge import AttributeJudge
+    from tusou_lab.evalset.clip_judge import ClipJudge, parse_thresholds
     from tusou_lab.evalset.judge import judge_set
     from tusou_lab.evalset.llm_judge import LlmJudge, LlmSpec
-    from tusou_lab.evalset.open_judge import open_llm_judge
+    from tusou_lab.evalset.open_judge import favoured_systems, open_clip_judge, open_llm_judge
     from tusou_lab.evalset.pool import open_pool
     from tusou_lab.evalset.set_folder import SetFolder
 
     if judge_name == "llm" and (url is None or model is None):
-        raise typer.BadParameter("give --llm URL and --model NAME, or --judge attributes")
-    if judge_name == "attributes" and (url or model or repeats > 1):
-        raise typer.BadParameter("attributes ask no model, and give the same grade every time")
+        raise typer.BadParameter("give --llm URL and --model NAME, or another --judge")
+    if judge_name != "llm" and (url or model or repeats > 1):
+        raise typer.BadParameter(f"{judge_name} asks no server, and gives the same grade each time")
+    if judge_name != "clip" and bundle is not None:
+        raise typer.BadParameter("--bundle is for --judge clip")
+    favoured: list[str] = []
     with plain_errors(), progress() as bar:
         opened = SetFolder(folder)
-        bundle = open_pool(opened)
-        chosen: AttributeJudge | LlmJudge
-        if url is None or model is None:
-            chosen = AttributeJudge(bundle)
+        pooled = open_pool(opened)
+        chosen: AttributeJudge | ClipJudge | LlmJudge
+        if judge_name == "clip":
+            chosen = open_clip_judge(opened, pooled, bundle, parse_thresholds(thresholds))
+            favoured = favoured_systems(opened, chosen)
+        elif url is None or model is None:
+            chosen = AttributeJudge(pooled)
         else:
             spec = LlmSpec(url, model, None, in_flight, image_side, patience)
-            chosen = open_llm_judge(opened, bundle, spec, key_file)
+            chosen = open_llm_judge(opened, pooled, spec, key_file)
         report = judge_set(opened, chosen, repeats, bar)
+    if favoured:
+        typer.secho(
+            f"note: {', '.join(favoured)} have a model of this judge, which favours what they "
+            "find: compare systems by the grades of another judge or of people",
+            err=True,
+            fg="yellow",
+        )
     cost = asdict(chosen.cost) if isinstance(chosen, LlmJudge) else {}
     if as_json:
-        print_json({**asdict(report), **cost})
+        facts = {"favoured": favoured} if judge_name == "clip" else cost
+        print_json({**asdict(report), **facts})
         return
     grades = ", ".join(f"{count} of grade {grade}" for grade, count in report.grades.items())
     typer.echo(f"{report.judged} judged now, {report.known} before; {grades or 'no grade'}")

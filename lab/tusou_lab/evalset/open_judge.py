@@ -1,4 +1,4 @@
-"""Opens a model as the judge of a set, with what it has written and graded before."""
+"""Opens the judges of a set that are models, and names the systems that a judge favours."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 from tusou.bundle.bundle import Bundle
 from tusou.core.errors import BadDataset
 from tusou.core.key_file import read_key_lines
+from tusou_lab.evalset.clip_judge import ClipJudge, Thresholds
 from tusou_lab.evalset.judge import JUDGMENTS
 from tusou_lab.evalset.llm_judge import LlmJudge, LlmSpec, judge_name
 from tusou_lab.evalset.set_folder import Guideline, SetFolder
@@ -28,3 +29,18 @@ def open_llm_judge(
     return LlmJudge(
         spec, bundle, guideline, folder.guidelines(name), folder.judgments(JUDGMENTS), keep
     )
+
+
+def open_clip_judge(
+    folder: SetFolder, bundle: Bundle, root: Path | None, thresholds: Thresholds
+) -> ClipJudge:
+    """Return the judge by a bundle, the pooled one if not given; errors as for `ClipJudge`."""
+    if bundle.items != "images":
+        raise BadDataset("--judge clip judges images, and the pool holds texts")
+    return ClipJudge(root or Path(folder.pool()["bundle"]), thresholds)
+
+
+def favoured_systems(folder: SetFolder, judge: ClipJudge) -> list[str]:
+    """Return the pooled systems that have a model of the judge, which favours their results."""
+    models = folder.pool().get("models", {})
+    return [name for name, digests in models.items() if judge.models.intersection(digests)]
