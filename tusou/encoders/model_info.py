@@ -10,6 +10,7 @@ from tusou.encoders.families import find_family
 from tusou.encoders.families.license import read_license
 from tusou.encoders.model_folder import ModelFolder
 from tusou.encoders.select_backend import image_transform
+from tusou.encoders.soup_record import SoupRecord, read_soup
 from tusou.encoders.training_record import TrainingRecord, read_record
 from tusou.encoders.weights import find_weights
 
@@ -29,6 +30,7 @@ class ModelFacts:
     encoder: EncoderRecord | None  # None: Chinese-CLIP, as cn_clip runs it
     conversion: ConversionRecord | None
     training: TrainingRecord | None
+    soup: SoupRecord | None
 
     @property
     def changed(self) -> bool:
@@ -57,6 +59,7 @@ class ModelFacts:
             "conversion": self.conversion.model_dump() if self.conversion else None,
             "changed_since_training": self.changed,
             "training": self.training.model_dump() if self.training else None,
+            "soup": self.soup.model_dump() if self.soup else None,
         }
 
     def rows(self) -> dict[str, str]:
@@ -75,6 +78,8 @@ class ModelFacts:
             rows["converted from"] = (
                 f"{made.source} (sha256 {made.source_sha256[:12]}) by {made.tool} on {made.date}"
             )
+        if self.soup is not None:
+            rows["soup"] = _describe_soup(self.soup)
         if self.training is None:
             return rows | {"training": "not recorded: no file beside the model"}
         if self.changed:
@@ -100,6 +105,7 @@ def describe_model(model: str) -> ModelFacts:
     conversion = read_conversion(weights.path)
     if conversion is not None and conversion.sha256 != weights.digest:
         conversion = None
+    soup = read_soup(weights.path)
     training = read_record(weights.path)
     if training is None and conversion is not None:
         training = conversion.training
@@ -115,7 +121,15 @@ def describe_model(model: str) -> ModelFacts:
         record,
         conversion,
         training,
+        soup if soup and soup.sha256 == weights.digest else None,
     )
+
+
+def _describe_soup(soup: SoupRecord) -> str:
+    members = ", ".join(f"{each.share:.3g} x {each.model}" for each in soup.members if each.share)
+    if soup.valid is None:
+        return members
+    return f"{members}; mean_recall {soup.mean_recall:.2f} on {soup.valid.source}"
 
 
 def _encoder_rows(record: EncoderRecord | None) -> dict[str, str]:

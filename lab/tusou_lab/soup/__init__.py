@@ -1,0 +1,1 @@
+"""Averages of models that were trained from one start."""
