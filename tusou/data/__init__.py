@@ -1,6 +1,6 @@
 """Datasets of products and queries in many formats, each detected from its files."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import cast
 
@@ -30,9 +30,18 @@ __all__ = [
 ]
 
 
-# Tried in order: more specific formats first. The class of each is in tusou.data.formats.
-_FORMATS = {
-    "MUGE's MR_*_imgs.tsv or cn_clip's *_imgs.tsv": "split_files:SplitFileReader",
+_SPLIT_FILES = {"MUGE's MR_*_imgs.tsv or cn_clip's *_imgs.tsv": "split_files:SplitFileReader"}
+# Published datasets, known by the names of their files. A folder holds one of them.
+_PUBLISHED = {
+    "COCO-CN's captions": "coco_cn:CocoCn",
+    "Flickr30k-CN's folders of TextData": "flickr30k_cn:Flickr30kCn",
+    "Flickr30k-CNA's texts": "flickr30k_cn:Flickr30kCna",
+    "Zero's pairs": "zero:Zero",
+    "Wukong's tables": "wukong:Wukong",
+    "TaiSu's tars and captions": "taisu:TaiSu",
+}
+# Tried in order: more specific formats first.
+_OTHERS = {
     "Flickr8k's captions beside a folder of images": "flickr8k:Flickr8k",
     "Teddy Cup's tables": "teddycup:TeddyCup",
     "WebDataset tars": "webdataset:WebDataset",
@@ -57,7 +66,8 @@ def split_source(source: str) -> tuple[Path, str | None]:
 
 def may_be_dataset(path: Path) -> bool:
     """Return whether a path may be a dataset (captions, a tar) and not a file of queries."""
-    return not path.is_file() or path.suffix in {".json", ".tar", ".txt"}
+    dataset_file = path.suffix in {".json", ".tar", ".txt"} or path.name == "wukong_test.csv"
+    return not path.is_file() or dataset_file
 
 
 def open_dataset(source: str) -> Dataset:
@@ -70,15 +80,33 @@ def open_dataset(source: str) -> Dataset:
         raise BadDataset(f"{path} does not exist; give a file or folder of data")
     if not path.is_file() and not path.is_dir():
         raise BadDataset(f"{path} is a FIFO, socket or device; write it to a file first")
-    for target in _FORMATS.values():
-        reader = cast(
-            "type[DatasetReader]", LazyImport(f"tusou.data.formats.{target}").load()
-        ).find(path)
-        if reader is not None:
-            dataset = Dataset(path, reader, split)
-            dataset.splits()
-            return dataset
-    raise BadDataset(f"{path}: no known format; looked for {'; '.join(_FORMATS)}")
+    reader = _find_reader(path)
+    if reader is None:
+        formats = "; ".join(_SPLIT_FILES | _PUBLISHED | _OTHERS)
+        raise BadDataset(f"{path}: no known format; looked for {formats}")
+    dataset = Dataset(path, reader, split)
+    dataset.splits()
+    return dataset
+
+
+def _find_reader(path: Path) -> DatasetReader | None:
+    """Return the reader of a path; BadDataset for a folder that holds two published datasets."""
+    if readers := list(_try_formats(path, _SPLIT_FILES)):
+        return readers[0][1]
+    published = list(_try_formats(path, _PUBLISHED))
+    if len(published) > 1:
+        names = " and ".join(name for name, _ in published)
+        raise BadDataset(f"{path} holds {names}; give the folder or a file of one of them")
+    return next((reader for _, reader in (published or _try_formats(path, _OTHERS))), None)
+
+
+def _try_formats(path: Path, formats: Mapping[str, str]) -> Iterator[tuple[str, DatasetReader]]:
+    """Yield the name and the reader of each format, in order, that a path has."""
+    for name, target in formats.items():
+        # The class of each is in tusou.data.formats.
+        reader_type = LazyImport(f"tusou.data.formats.{target}").load()
+        if (reader := cast("type[DatasetReader]", reader_type).find(path)) is not None:
+            yield name, reader
 
 
 def open_pool(source: str) -> ItemPool:

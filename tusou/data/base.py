@@ -7,11 +7,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 from tusou.core.errors import BadDataset
 from tusou.core.ids import Encoding, Failure, ItemId, ItemKind
 from tusou.core.problems import list_problems
+from tusou.data.labelled_pairs import LabelledPair
 from tusou.data.scan_deadline import SCAN_SECONDS, iterate_in_time
 
 MAX_ID_BYTES = 256
@@ -20,6 +21,8 @@ MAX_ID_BYTES = 256
 SPLITS = ("train", "dev", "val", "valid", "test")
 # The split of a dataset that is not divided.
 ONLY_SPLIT = "all"
+Row = TypeVar("Row")
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
@@ -148,6 +151,10 @@ class DatasetReader(ABC):
         """Yield each query, or a Failure for an unusable line; None if the format has none."""
         return None
 
+    def scan_pairs(self, split: str) -> Iterator[LabelledPair | Failure] | None:  # noqa: ARG002
+        """Yield each labelled pair of a text and an image; None if the format has none."""
+        return None
+
     def query_file(self, split: str) -> Path | None:  # noqa: ARG002
         """Return the query file of a split; None if the format has no query files."""
         return None
@@ -185,9 +192,9 @@ def sort_splits(splits: Iterable[str]) -> list[str]:
     return sorted(set(splits), key=lambda split: (ranks.get(split, len(ranks)), split))
 
 
-def require_all(path: Path, rows: Iterable[DatasetQuery | Failure]) -> list[DatasetQuery]:
-    """Return all queries; BadDataset lists every unusable line, and an empty file is an error."""
-    queries: list[DatasetQuery] = []
+def require_all(path: Path, rows: Iterable[Row | Failure], kind: str = "queries") -> list[Row]:
+    """Return all rows; BadDataset lists every unusable line, and an empty file is an error."""
+    queries: list[Row] = []
     problems: list[str] = []
     for row in rows:
         if isinstance(row, Failure):
@@ -198,5 +205,5 @@ def require_all(path: Path, rows: Iterable[DatasetQuery | Failure]) -> list[Data
     if problems:
         raise BadDataset(f"{path}: {len(problems)} unusable lines{list_problems(problems)}")
     if not queries:
-        raise BadDataset(f"{path}: no queries in the file")
+        raise BadDataset(f"{path}: no {kind} in the file")
     return queries

@@ -15,6 +15,7 @@ from tusou.data.base import (
     MissingPart,
     require_all,
 )
+from tusou.data.labelled_pairs import LabelledPair
 from tusou.data.query_lines import read_query_lines
 
 # Names for the same split: MUGE says valid, Flickr8k dev, Flickr8k-CN val.
@@ -67,6 +68,19 @@ class Dataset:
     def queries(self, split: str | None = None) -> list[DatasetQuery]:
         """Return the text queries of a split; BadDataset lists every unusable line."""
         return require_all(self.path, self.scan_queries(split))
+
+    def pairs(self, split: str | None = None) -> list[LabelledPair]:
+        """Return the labelled pairs of a split; MissingPart when it has none.
+
+        BadDataset lists every unusable line.
+        """
+        rows = self.reader.scan_pairs(self.split(split))
+        if rows is None:
+            raise MissingPart(
+                f"{self.path} holds no labelled pairs; give Zero's ICM or IQM, or JSON lines of "
+                "text, item_id and label"
+            )
+        return require_all(self.path, rows, "pairs")
 
     def query_lines(self, split: str | None = None) -> bytes:
         """Return a split's queries as the content of a query file: its own, or rows made of them.

@@ -75,6 +75,13 @@ def list_folder(folder: Path) -> tuple[list[Path], list[Path]]:
     return folders, [folder / name for name, is_folder in entries if not is_folder]
 
 
+def list_files(folders: Iterable[Path]) -> Iterator[Path]:
+    """Yield the files in each of the folders that exists, sorted."""
+    for folder in folders:
+        if folder.is_dir():
+            yield from list_folder(folder)[1]
+
+
 def list_image(line: int, name: str, item_id: ItemId | None = None) -> ListedImage | Failure:
     """Return an entry of a list, its name being the id unless `item_id` is given.
 

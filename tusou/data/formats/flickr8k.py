@@ -12,6 +12,7 @@ from tusou.data.base import ONLY_SPLIT, DatasetQuery, DatasetReader, ItemPool, s
 from tusou.data.captions import Caption, caption_queries
 from tusou.data.csv_reader import TableRow, read_table, read_text_lines
 from tusou.data.formats.caption_json import CaptionJson, read_caption_json
+from tusou.data.formats.image_folders import find_image_folder
 from tusou.data.listed_images import ListedImage, ListedImages, list_folder, list_image
 
 # In order of preference: Chinese captions before English ones.
@@ -60,7 +61,7 @@ class Flickr8k(DatasetReader):
         captions = [
             file for pattern in _CAPTION_FILES for file in files if pattern.fullmatch(file.name)
         ]
-        images = _find_images(root) or _find_images(root.parent)
+        images = find_image_folder((root, root.parent), _IMAGE_FOLDERS)
         return cls(root, captions[0], images) if captions and images else None
 
     def splits(self) -> Sequence[str]:
@@ -206,12 +207,3 @@ def _list_files(root: Path) -> Iterator[Path]:
     for folder in folders:
         if folder.name.lower() not in _IMAGE_FOLDERS:
             yield from list_folder(folder)[1]
-
-
-def _find_images(root: Path) -> Path | None:
-    """Return the folder of images, one or two levels below: some archives nest it in another."""
-    for folder in list_folder(root)[0]:
-        if folder.name.lower() in _IMAGE_FOLDERS:
-            inner = (path for path in list_folder(folder)[0] if path.name.lower() in _IMAGE_FOLDERS)
-            return next(inner, folder)
-    return None

@@ -8,6 +8,7 @@ from tusou.core.ids import Failure
 from tusou.data.base import DatasetQuery, DatasetReader, ItemPool
 from tusou.data.formats.image_lines import open_image_file
 from tusou.data.formats.muge import scan_queries
+from tusou.data.labelled_pairs import LabelledPair, scan_pairs
 from tusou.data.query_lines import query_suffix
 
 
@@ -43,6 +44,9 @@ class SingleQueryFile(DatasetReader):
 
     def scan_queries(self, split: str) -> Iterator[DatasetQuery | Failure]:  # noqa: ARG002
         return scan_queries(self._path)
+
+    def scan_pairs(self, split: str) -> Iterator[LabelledPair | Failure]:  # noqa: ARG002
+        return scan_pairs(self._path)
 
     def query_file(self, split: str) -> Path:  # noqa: ARG002
         return self._path

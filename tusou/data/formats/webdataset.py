@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -59,6 +59,13 @@ class WebDataset(DatasetReader):
 class TarImages(ItemPool):
     """A pool of the images in tars, read in place; `sha256` covers the digests of the tars."""
 
+    def __init__(
+        self, tars: Sequence[Path], name_sample: Callable[[TarSample], ItemId] | None = None
+    ) -> None:
+        """`name_sample` returns the id of a sample; by default its key, or that of its JSON."""
+        super().__init__(tars)
+        self._name_sample = name_sample or _item_id
+
     def scan(self) -> Iterator[ItemRow | Failure]:
         """Yield an item or a Failure for every sample with an image, in order."""
         for path in self.files:
@@ -73,7 +80,8 @@ class TarImages(ItemPool):
                 yield sample
                 continue
             images, tar = sample.choose_images(), self.files[sample.tar].name
-            for ending, item_id in zip(images, _item_ids(sample), strict=True):
+            item_ids = _item_ids(sample, self._name_sample(sample))
+            for ending, item_id in zip(images, item_ids, strict=True):
                 yield _make_row(sample, item_id, tar, *images[ending])
             self._skip_others(sample, images)
 
@@ -104,9 +112,9 @@ def _make_row(
     return ItemRow(sample.number, parsed_id, sample.tar, offset, length)
 
 
-def _item_ids(sample: TarSample) -> list[ItemId]:
+def _item_ids(sample: TarSample, item_id: ItemId) -> list[ItemId]:
     """Return the ids of a sample's images; they keep the endings if there are several."""
-    endings, item_id = list(sample.choose_images()), _item_id(sample)
+    endings = list(sample.choose_images())
     return [item_id] if len(endings) == 1 else [f"{item_id}.{ending}" for ending in endings]
 
 
@@ -144,6 +152,6 @@ def _parse_captions(sample: TarSample) -> Iterator[Caption | Failure]:
     text_ids = ids if isinstance(ids, list) and len(ids) == len(texts) else [None] * len(texts)
     for number, (text, text_id) in enumerate(zip(texts, text_ids, strict=True)):
         caption_id = text_id if is_id(text_id) else f"{_item_id(sample)}#{number}"
-        item_ids: list[ItemId | None] = [*_item_ids(sample)]
+        item_ids: list[ItemId | None] = [*_item_ids(sample, _item_id(sample))]
         for item_id in item_ids or [None]:
             yield Caption(sample.number, text, item_id, caption_id)
