@@ -52,7 +52,7 @@ MOST_OPTIONS = {
     "stages": 22,
     "query": 16,
     "replay": 11,
-    "evaluate": 14,
+    "evaluate": 16,  # rankings, and labelled pairs
     "evalset judge": 11,
     "train": 50,
 }

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TypeAlias
 
@@ -16,6 +17,7 @@ from tusou.core.ids import Failure, is_canonical_integer
 from tusou.data import Dataset, DatasetQuery, ItemPool, ItemRow, MissingPart, open_dataset
 from tusou.data.base import scan_unique
 from tusou.data.formats.split_files import CN_CLIP, MUGE
+from tusou.data.labelled_pairs import LabelledPair
 from tusou_lab.convert.flickr8k import write_flickr8k
 from tusou_lab.convert.folder import write_folder
 from tusou_lab.convert.output_folder import output_folder
@@ -75,6 +77,7 @@ def convert(
     with output_folder(out, MARK, "convert", force=force) as folder:
         dataset = open_dataset(source)
         WRITERS[to](folder, _read_splits(dataset, counts, failures, progress), notes)
+        notes["pairs that do not match (label 0) left out"] += _count_unmatched(dataset)
         _refuse_unusable(source, counts, failures)
         sentences = describe_notes(notes, counts)
         records = tuple(failure.record() for failure in failures[:MAX_FAILURES])
@@ -90,6 +93,12 @@ def describe_notes(notes: Counter[str], counts: Iterable[ConvertedSplit]) -> tup
         *(f"{number} {note}" for note, number in notes.items() if number),
         *(f"{count.split}: skipped {note}" for count in counts for note in count.skipped),
     )
+
+
+def _count_unmatched(dataset: Dataset) -> int:
+    """Return how many labelled pairs are not those of a query and a correct image."""
+    pairs = chain.from_iterable(dataset.reader.scan_pairs(name) or () for name in dataset.splits())
+    return sum(isinstance(pair, LabelledPair) and not pair.matches for pair in pairs)
 
 
 def _refuse_unusable(

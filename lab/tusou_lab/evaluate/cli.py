@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tusou.cli.output import plain_errors, print_json, warn_outside
+from tusou.core.errors import InvalidRequest
 
 if TYPE_CHECKING:
     from tusou_lab.evaluate.scoring import Evaluation
@@ -38,7 +39,18 @@ def evaluate(
             help="Predictions, a run file or a TREC run; or a bundle to search.", exists=True
         ),
     ],
-    answers: Answers,
+    answers: Annotated[
+        str | None,
+        typer.Option(help="Query file with the correct items, TREC qrels or prels, or DATA#SPLIT."),
+    ] = None,
+    pairs: Annotated[
+        str | None,
+        typer.Option(help="For a bundle: DATA#SPLIT of labelled pairs, in place of --answers."),
+    ] = None,
+    threshold_from: Annotated[
+        str | None,
+        typer.Option(help="With --pairs: other pairs, DATA#SPLIT, to choose the threshold on."),
+    ] = None,
     pool: Annotated[
         Path | None,
         typer.Option(
@@ -98,10 +110,32 @@ def evaluate(
     from tusou_lab.evaluate.export import check_outputs
     from tusou_lab.evaluate.export import save as save_as
     from tusou_lab.evaluate.loading import load
+    from tusou_lab.evaluate.match_pairs import PairSpec
+    from tusou_lab.evaluate.pair_output import report_pairs
     from tusou_lab.evaluate.scoring import evaluate as score
     from tusou_lab.evaluate.search_bundle import BundleSearchSpec
 
+    if pairs is not None:
+        rankings_only = {
+            "--answers": answers,
+            "--pool": pool,
+            "--top-k": top_k,
+            "--save": save,
+            "--filter": filter_text,
+            "--rerank-key-file": rerank_key_file,
+            "--query-vectors": query_vectors,
+            "--query-ids": query_ids,
+            "--slices": by_slice,
+            "--check": check,
+        }
+        pair_spec = PairSpec(pairs, threshold_from, not no_interpret, cache)
+        report_pairs(source, pair_spec, rankings_only, as_json=as_json)
+        return
     with plain_errors(), progress() as bar:
+        if answers is None:
+            raise InvalidRequest("give --answers, the correct items, or --pairs, labelled pairs")
+        if threshold_from is not None:
+            raise InvalidRequest("--threshold-from belongs to --pairs")
         check_outputs(save or [], force=force)
         spec = BundleSearchSpec(
             top_k,

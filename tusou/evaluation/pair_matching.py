@@ -1,0 +1,101 @@
+"""Matching of labelled pairs of texts and images by their scores: AUC, and accuracy at a threshold.
+
+The AUC is the share of pairs of a matching and another pair in which the matching one has the
+higher score (H. B. Mann, D. R. Whitney, 1947); ties count half. Intervals resample images, since
+the pairs of one image depend on each other; the threshold is fixed meanwhile.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tusou.evaluation.metrics import Values
+from tusou.evaluation.reliability import Estimate, area_under_curve
+
+FOLDS = 5
+_MARGIN = 1e-6
+_RESAMPLES = 1000
+_SEED = 20243
+_TAILS = (2.5, 97.5)
+
+Labels = npt.NDArray[np.bool_]
+Groups = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScoredPairs:
+    """The score of each pair, whether it matches, and the number of its image from 0."""
+
+    scores: Values  # (pairs,)
+    matches: Labels  # (pairs,)
+    images: Groups  # (pairs,)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MatchEstimates:
+    """The figures of scored pairs; accuracy is that of given decisions."""
+
+    auc: Estimate
+    accuracy: Estimate
+
+
+def choose_threshold(scores: Values, matches: Labels) -> float:
+    """Return a threshold of the highest accuracy, where a pair matches from it on.
+
+    It lies between two scores, or outside all of them; of several, the one in the middle of the
+    longest range of scores that decides as well.
+    """
+    order = np.argsort(scores, kind="stable")
+    ordered, found = scores[order], matches[order]
+    # Correct decisions if all pairs from a position on match.
+    correct = np.concatenate([[0], np.cumsum(~found)]) + np.concatenate(
+        [np.cumsum(found[::-1])[::-1], [0]]
+    )
+    edges = np.concatenate([[-np.inf], ordered, [np.inf]])
+    possible = edges[:-1] < edges[1:]  # equal scores are decided alike
+    best = np.flatnonzero(possible & (correct == correct[possible].max()))
+    # Narrow outside the scores: a threshold between two of them is preferred.
+    finite = np.clip(edges, ordered[0] - _MARGIN, ordered[-1] + _MARGIN)
+    widest = best[np.argmax(finite[best + 1] - finite[best])]
+    return float((finite[widest] + finite[widest + 1]) / 2)
+
+
+def cross_fit_decisions(pairs: ScoredPairs) -> tuple[Labels, list[float]]:
+    """Decide on each fifth of the images by the threshold of the others; return all thresholds.
+
+    Fewer images than fifths, but at least two, are each a part of their own.
+    """
+    count = int(pairs.images.max()) + 1
+    parts = min(FOLDS, count)
+    folds = (np.random.default_rng(_SEED).permutation(count) % parts)[pairs.images]
+    decisions = np.zeros(len(pairs.scores), np.bool_)
+    thresholds = []
+    for fold in range(parts):
+        held_out = folds == fold
+        threshold = choose_threshold(pairs.scores[~held_out], pairs.matches[~held_out])
+        decisions[held_out] = pairs.scores[held_out] >= threshold
+        thresholds.append(threshold)
+    return decisions, thresholds
+
+
+def estimate_matching(pairs: ScoredPairs, decisions: Labels) -> MatchEstimates:
+    """Return AUC and accuracy with their 95 % intervals; there are pairs of both labels."""
+    values, codes = np.unique(pairs.scores, return_inverse=True)
+    codes, outcomes = codes.reshape(-1, 1), pairs.matches.astype(np.float64).reshape(-1, 1)
+    correct = (decisions == pairs.matches).astype(np.float64)
+    auc = area_under_curve(codes, outcomes, np.ones(len(correct)), len(values))
+    count = int(pairs.images.max()) + 1
+    random = np.random.default_rng(_SEED)
+    areas, accuracies = np.empty(_RESAMPLES), np.empty(_RESAMPLES)
+    for number in range(_RESAMPLES):
+        draws = np.bincount(random.integers(0, count, count), minlength=count)
+        weights = draws[pairs.images].astype(np.float64)
+        areas[number] = area_under_curve(codes, outcomes, weights, len(values))
+        accuracies[number] = weights @ correct / weights.sum()
+    return MatchEstimates(_estimate(auc, areas), _estimate(float(correct.mean()), accuracies))
+
+
+def _estimate(value: float, resampled: Values) -> Estimate:
+    low, high = np.nanpercentile(resampled, _TAILS)
+    return Estimate(value, float(low), float(high))
