@@ -8,12 +8,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from tusou.attributes.filters import parse_filter
 from tusou.core.errors import BadDataset, InvalidRequest, MissingDependency
+from tusou.text.normalize import MAX_QUERY_CHARS
 
 Style: TypeAlias = Literal["short", "sentence", "refusal", "typo"]
 _MAX_BYTES = 2**20
 _DEFAULT_STYLES: dict[Style, float] = {"short": 0.55, "sentence": 0.25, "refusal": 0.1, "typo": 0.1}
 
 Word = Annotated[str, Field(min_length=1, max_length=40)]
+_Count = Annotated[int, Field(ge=0, le=1000)]
 
 
 class _Part(BaseModel):
@@ -26,6 +28,7 @@ class Term(_Part):
     name: Word
     words: tuple[Word, ...] = ()  # other ways to say it
     where: dict[str, Any] | None = None  # a filter over attributes; None: they do not decide it
+    source: str | None = None  # pool, titles, or the model that proposed it; None: given
 
     @property
     def all_words(self) -> tuple[str, ...]:
@@ -35,12 +38,7 @@ class Term(_Part):
     @field_validator("where")
     @classmethod
     def _check_where(cls, where: dict[str, Any] | None) -> dict[str, Any] | None:
-        if where is not None:
-            try:
-                parse_filter(where)
-            except InvalidRequest as error:
-                raise ValueError(str(error)) from None
-        return where
+        return _check_filter(where)
 
 
 class AttributeTerms(_Part):
@@ -59,13 +57,49 @@ class PoolTerms(_Part):
     least_items: Annotated[int, Field(ge=1)] = 5  # of a value, to become a term
 
 
+class TitleTerms(_Part):
+    """An attribute of the pool that holds titles, whose words become concepts and values."""
+
+    attribute: Word = "title"
+    concepts: _Count = 20
+    values: _Count = 30
+    least_items: Annotated[int, Field(ge=1)] = 5  # whose titles have the word
+
+
+class ProposedTerms(_Part):
+    """The most concepts, attributes and values of each that a language model proposes."""
+
+    concepts: Annotated[int, Field(ge=1, le=100)] = 12
+    attributes: Annotated[int, Field(ge=0, le=20)] = 5
+    values: Annotated[int, Field(ge=1, le=50)] = 8
+
+
+class WrittenQuery(_Part):
+    """A query that a person wrote."""
+
+    text: Annotated[str, Field(min_length=1, max_length=MAX_QUERY_CHARS)]
+    person: Word
+    concept: Word | None = None
+    style: Style = "short"
+    where: dict[str, Any] | None = None  # a filter that decides which items are correct
+
+    @field_validator("where")
+    @classmethod
+    def _check_where(cls, where: dict[str, Any] | None) -> dict[str, Any] | None:
+        return _check_filter(where)
+
+
 class Domain(_Part):
-    """The terms of a domain, given or taken from the pool, and how many queries to draw."""
+    """The terms of a domain and where more come from, and how many queries to plan."""
 
     name: Word
+    about: Annotated[str, Field(max_length=2000)] | None = None  # what a language model is told
     concepts: tuple[Term, ...] = ()
     attributes: tuple[AttributeTerms, ...] = ()
     from_pool: PoolTerms | None = None
+    from_titles: TitleTerms | None = None
+    propose: ProposedTerms | None = None
+    queries: tuple[WrittenQuery, ...] = ()
     styles: dict[Style, Annotated[float, Field(ge=0)]] = _DEFAULT_STYLES
     budget: Annotated[int, Field(ge=1, le=100_000)] = 200
     guideline: str | None = None  # what judges are told besides the grades
@@ -76,6 +110,26 @@ class Domain(_Part):
         if not sum(styles.values()) > 0:
             raise ValueError("one of the styles must be above 0")
         return styles
+
+
+def format_domain(domain: Domain) -> str:
+    """Return a domain as YAML that `read_domain` reads, with a line for each term."""
+    values = domain.model_dump(exclude_defaults=True)
+    lines = []
+    for name, value in values.items():
+        if name == "attributes":
+            lines.append("attributes:")
+            for attribute in value:
+                terms = attribute.pop("values")
+                lines.append(f'  - {_flow(attribute)[:-1]}, "values": [')
+                lines += (f"      {_flow(term)}," for term in terms)
+                lines.append("    ]}")
+        elif name in {"concepts", "queries"}:
+            lines.append(f"{name}:")
+            lines += (f"  - {_flow(each)}" for each in value)
+        else:
+            lines.append(f"{name}: {_flow(value)}")
+    return "".join(f"{line}\n" for line in lines)
 
 
 def read_domain(path: Path) -> Domain:
@@ -96,6 +150,19 @@ def read_domain(path: Path) -> Domain:
         where = ".".join(map(str, first["loc"]))
         message = str(first["msg"]).removeprefix("Value error, ")
         raise BadDataset(f"{path}: {where or 'the top'}: {message}") from None
+
+
+def _check_filter(where: dict[str, Any] | None) -> dict[str, Any] | None:
+    if where is not None:
+        try:
+            parse_filter(where)
+        except InvalidRequest as error:
+            raise ValueError(str(error)) from None
+    return where
+
+
+def _flow(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _parse(path: Path, data: bytes) -> object:

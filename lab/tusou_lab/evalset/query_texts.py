@@ -1,9 +1,11 @@
 """Texts of queries as shoppers write them: short, in a sentence, with a refusal, mistyped."""
 
 import random
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 
 from tusou_lab.evalset.domain import Style
+from tusou_lab.evalset.drawn_text import DrawnText, WrittenText
 
 # Templates of texts from the words of the attributes and the word of the concept.
 _SHORT = ("{attributes}{concept}", "{concept} {spaced}", "{spaced} {concept}")
@@ -22,6 +24,28 @@ _CONFUSED = {
     "色": "se", "花": "化", "棉": "绵", "长": "常", "短": "段", "红": "洪", "白": "百",
     "黑": "嘿", "蓝": "兰", "绿": "录", "黄": "皇", "灰": "恢", "的": "得", "格": "革",
 }  # fmt: skip
+
+
+class TemplateWriter:
+    """Writes each text from a template."""
+
+    author = "template"
+    batch_size = 1
+    attempts = 40
+
+    def __init__(self, draw: random.Random) -> None:
+        self._draw = draw
+
+    def write(
+        self,
+        batch: Sequence[DrawnText],
+        left_out: Counter[str],  # noqa: ARG002 - a template fails nowhere
+    ) -> Iterator[Iterator[WrittenText]]:
+        for each in batch:
+            text = write_text(
+                self._draw, each.style, each.concept_word, each.words, each.refused_word
+            )
+            yield iter([WrittenText(text)])
 
 
 def write_text(

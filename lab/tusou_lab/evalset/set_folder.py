@@ -1,14 +1,17 @@
 """The folder of an evaluation set: what it holds, and how its files are written and read.
 
     plan.json          the domain, the seed and the counts of the plan
+    plan.md            the card of the plan
+    domain.yaml        the domain with all its terms, to edit and plan again
+    answers.jsonl      what a model answered while it proposed terms and wrote queries
     queries.jsonl      the planned queries
     pool.json          the systems and the design of the drawing
     pool.jsonl         the drawn pairs of a query and an item, with their probabilities
     guidelines.jsonl   what a model wrote about each query before it graded
     judgments.jsonl    a line for each judgment, in the order in which they were made
 
-Guidelines and judgments are appended, and a line that a kill cut off is dropped when they are read;
-the other files are replaced as a whole.
+Answers, guidelines and judgments are appended, and a line that a kill cut off is dropped when they
+are read; the other files are replaced as a whole.
 """
 
 import fcntl
@@ -41,18 +44,31 @@ class SetFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def create(
-        self, plan: Mapping[str, Any], queries: Iterable[PlannedQuery], *, force: bool
-    ) -> None:
-        """Write the plan and its queries; OutputExists if there is a plan, unless forced.
-
-        A plan with judgments is never replaced.
-        """
+    def check_new(self, *, force: bool) -> None:
+        """Raise OutputExists if there is a plan, unless forced, and if there are judgments."""
         if (self.path / _JUDGMENTS).exists():
             raise OutputExists(f"{self.path} holds judgments: choose another --out")
         if (self.path / _PLAN).exists() and not force:
             raise OutputExists(f"{self.path} holds a plan: choose another --out or pass --force")
+
+    def create(
+        self,
+        plan: Mapping[str, Any],
+        queries: Iterable[PlannedQuery],
+        texts: Mapping[str, str] = {},
+        *,
+        force: bool,
+    ) -> None:
+        """Write the plan, its queries and further files, by name; errors as for `check_new`.
+
+        The drawing and the guidelines of a plan that is replaced are removed.
+        """
+        self.check_new(force=force)
         self.path.mkdir(parents=True, exist_ok=True)
+        for name in (_POOL, _PAIRS, _GUIDELINES):
+            (self.path / name).unlink(missing_ok=True)
+        for name, text in texts.items():
+            write_file(self.path / name, text.encode())
         self._write_rows(_QUERIES, map(asdict, queries))
         self._write(_PLAN, {"evalset": FORMAT, **plan})
 

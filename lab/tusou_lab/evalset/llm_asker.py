@@ -1,0 +1,196 @@
+"""Questions to a language model whose answers are kept, so that none is asked twice."""
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from pathlib import Path
+from time import monotonic
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from tusou.cli.progress import Progress
+from tusou.core.errors import BadDataset, DeadlineExceeded
+from tusou.stages.endpoint_client import ChatClient, Completion, EndpointUnavailable
+from tusou.stages.endpoint_prompt import Message
+from tusou_lab.evalset.set_folder import JudgmentFile
+
+ANSWERS = "answers.jsonl"  # in the folder of a set
+
+_QUESTION_SECONDS = 120.0
+_TRIES = 3  # of a question whose answer cannot be used
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 5.0  # seconds between tries while the server is away
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class AskSpec:
+    """The server, the model, and how it is asked."""
+
+    url: str
+    model: str
+    key: str | None = None
+    in_flight: int = 8  # questions at the same time
+    patience: float = 30.0  # seconds without any answer after which asking ends
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question, the schema of its answer, and the most tokens of it."""
+
+    messages: tuple[Message, ...]
+    schema: Mapping[str, Any]
+    max_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeptAnswer:
+    """The last answer to a question, whether it can be used or not."""
+
+    key: str  # digest of the model and the question
+    answer: str
+    tokens: int = 0  # of all tries
+
+
+@dataclass(slots=True)
+class AskCost:
+    """Counts of a run."""
+
+    questions: int = 0  # asked now, repeated ones included
+    tokens: int = 0
+    kept: int = 0  # answers of earlier runs that were used again
+    unusable: int = 0  # questions without a usable answer after all tries
+
+
+class LlmAsker:
+    """Asks one model; answers are on disk as they come, so a stopped run goes on with the next."""
+
+    def __init__(self, spec: AskSpec, folder: Path) -> None:
+        """`folder` keeps the answers; BadDataset for a file of them that cannot be read."""
+        self.cost = AskCost()
+        self._spec, self._path = spec, folder / ANSWERS
+        self._answers = _read_answers(self._path)
+        self._before = frozenset(self._answers)
+        self._used: dict[str, bool] = {}  # keys, and whether the answer can be used
+        self._answered_at = monotonic()
+
+    @property
+    def model(self) -> str:
+        """The name of the model on its server."""
+        return self._spec.model
+
+    def ask(
+        self,
+        questions: Sequence[Question],
+        read: Callable[[str], T | None],
+        label: str,
+        progress: Progress,
+    ) -> list[T | None]:
+        """Return what `read` makes of the answer to each question; None where it cannot be used.
+
+        Raises EndpointUnavailable when the server gives no answer for the time of the patience.
+        """
+        keys = [self._key(question) for question in questions]
+        missing = {
+            key: question
+            for key, question in zip(keys, questions, strict=True)
+            if key not in self._answers
+        }
+        progress.begin(label, len(set(keys)), len(set(keys)) - len(missing))
+        if missing:
+            asyncio.run(self._ask_all(missing, read, progress))
+        found = {key: read(self._answers[key].answer) for key in dict.fromkeys(keys)}
+        self._used |= {key: value is not None for key, value in found.items()}
+        self.cost.kept = len(self._before & self._used.keys())
+        self.cost.unusable = sum(not usable for usable in self._used.values())
+        return [found[key] for key in keys]
+
+    async def _ask_all(
+        self,
+        missing: Mapping[str, Question],
+        read: Callable[[str], object],
+        progress: Progress,
+    ) -> None:
+        spec = self._spec
+        client = ChatClient(spec.url, spec.model, spec.key, _QUESTION_SECONDS, "the model's server")
+        places = asyncio.Semaphore(spec.in_flight)
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        file = JudgmentFile(self._path)
+        self._answered_at = monotonic()
+
+        async def ask(key: str, question: Question) -> None:
+            async with places:
+                kept = await self._ask(client, key, question, read)
+            self._answers[key] = kept
+            file.append([asdict(kept)])
+            progress.advance()
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for key, question in missing.items():
+                    group.create_task(ask(key, question))
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+        finally:
+            file.close()
+            await client.aclose()
+
+    async def _ask(
+        self,
+        client: ChatClient,
+        key: str,
+        question: Question,
+        read: Callable[[str], object],
+    ) -> KeptAnswer:
+        """Ask until the answer can be used, a few times at most."""
+        tokens = 0
+        for _ in range(_TRIES):
+            completion = await self._complete(client, question)
+            tokens += completion.tokens
+            if read(completion.text) is not None:
+                break
+        return KeptAnswer(key, completion.text, tokens)
+
+    async def _complete(self, client: ChatClient, question: Question) -> Completion:
+        """Ask until there is an answer, or the server was away for too long."""
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                deadline = monotonic() + _QUESTION_SECONDS
+                completion = await client.complete(
+                    question.messages, question.schema, question.max_tokens, deadline
+                )
+            except (EndpointUnavailable, DeadlineExceeded):
+                if monotonic() - self._answered_at > self._spec.patience:
+                    raise
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
+                continue
+            self._answered_at = monotonic()
+            self.cost.questions += 1
+            self.cost.tokens += completion.tokens
+            return completion
+
+    def _key(self, question: Question) -> str:
+        parts = (self._spec.model, question.messages, question.schema)
+        return sha256(json.dumps(parts, ensure_ascii=False).encode()).hexdigest()
+
+
+def _read_answers(path: Path) -> dict[str, KeptAnswer]:
+    """Return the answers of a file; a line that a kill cut off is dropped."""
+    if not path.exists():
+        return {}
+    adapter = TypeAdapter(KeptAnswer)
+    answers: dict[str, KeptAnswer] = {}
+    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], 1):
+        try:
+            kept = adapter.validate_json(line)
+        except ValidationError:
+            raise BadDataset(
+                f"{path}:{number}: is not an answer of a model; delete the file to ask again"
+            ) from None
+        answers[kept.key] = kept
+    return answers
