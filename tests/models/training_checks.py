@@ -28,7 +28,7 @@ from tests.models.family_checks import (
     tusou,
 )
 from tests.models.tiny import TEXTS
-from tests.tusou_lab.train.training import KillAfter
+from tests.tusou_lab.train.training import BEST_EPOCH, KillAfter
 from tusou.bundle.bundle import Bundle
 from tusou.cli.progress import NoProgress
 from tusou.data import open_dataset
@@ -62,7 +62,7 @@ def toy_data() -> Path:
 
 
 def ten_steps(model: Path, **changes: object) -> TrainSpec:
-    spec = TrainSpec(str(model), STEPS, 8, 2e-3, 0.001, 7, "fp32")
+    spec = TrainSpec(str(model), STEPS, 8, 2e-3, 0.001, 7, "fp32", stopping=BEST_EPOCH)
     return replace(spec, **changes)  # type: ignore[arg-type]
 
 

@@ -162,6 +162,9 @@ def _training_rows(record: TrainingRecord) -> dict[str, str]:
     for name, split in (("train", record.train), ("valid", record.valid)):
         counts = f"{split.images:,} images, {split.queries:,} queries"
         rows[name] = f"{split.source}: {counts} (sha256 {split.sha256[:12]})"
+    if record.start is not None:
+        scores = "  ".join(f"{name} {value:.2f}" for name, value in record.start.items())
+        rows["start"] = f"{scores}{'' if record.best_epoch else '  (kept)'}"
     for epoch in record.epochs:
         scores = "  ".join(f"{name} {value:.2f}" for name, value in epoch.percent.items())
         best = "  (kept)" if epoch.epoch == record.best_epoch else ""

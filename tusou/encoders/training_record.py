@@ -40,8 +40,9 @@ class TrainingRecord(_TrainingData):
     valid: SplitRecord
     steps: int
     losses: tuple[tuple[int, float], ...]  # the last step of an interval, its mean loss
+    start: dict[str, float] | None = None  # metric -> percent on valid, before the first step
     epochs: tuple[EpochRecord, ...]
-    best_epoch: int
+    best_epoch: int  # 0: no epoch was better than the start, whose weights were kept
     best_mean_recall: float
     seconds: float  # of all processes, if the run was resumed
     machine: str

@@ -15,6 +15,7 @@ _MOST_POINTS = 200  # of the loss curve
 class TrainingHistory:
     """The losses of all steps and the epochs so far; `seconds` counts earlier processes too."""
 
+    start: dict[str, float] | None = None  # scores before the first step; None if not measured
     losses: list[float] = field(default_factory=list)
     epochs: list[EpochRecord] = field(default_factory=list)
     _seconds: float = 0.0
@@ -44,13 +45,18 @@ class TrainingHistory:
     def state(self) -> dict[str, Any]:
         """Return the state that `restore` reads, as plain values."""
         epochs = [epoch.model_dump() for epoch in self.epochs]
-        return {"losses": self.losses, "epochs": epochs, "seconds": self.seconds}
+        return {
+            "start": self.start,
+            "losses": self.losses,
+            "epochs": epochs,
+            "seconds": self.seconds,
+        }
 
     @classmethod
     def restore(cls, state: dict[str, Any]) -> "TrainingHistory":
         """Return the history of a run that is resumed."""
         epochs = [EpochRecord.model_validate(epoch) for epoch in state["epochs"]]
-        return cls(list(state["losses"]), epochs, state["seconds"])
+        return cls(state["start"], list(state["losses"]), epochs, state["seconds"])
 
 
 def thin_out(values: Sequence[float], most: int) -> list[tuple[int, float]]:

@@ -18,6 +18,7 @@ from tusou.core.files import sha256_of
 from tusou.core.hardware import describe_machine
 from tusou.encoders.model_folder import ModelFolder
 from tusou.encoders.training_record import SplitRecord, TrainingRecord, write_record
+from tusou_lab.train.early_stopping import EarlyStopping
 from tusou_lab.train.files import save_torch
 from tusou_lab.train.history import TrainingHistory
 from tusou_lab.train.optimiser import learning_rate
@@ -77,7 +78,7 @@ class LoopSettings:
     epochs: int
     lr: float
     seed: int
-    patience: int | None = None  # epochs without a better score after which the run ends
+    stopping: EarlyStopping
 
 
 class TrainingLoop(Generic[B]):
@@ -134,7 +135,14 @@ class TrainingLoop(Generic[B]):
         save_torch(state, self._state)
 
     def finish(self, progress: Progress, stop: StopRequest) -> None:
-        """Train the remaining steps, write the record, and delete the state file."""
+        """Train the remaining steps, write the record, and delete the state file.
+
+        The untrained model is scored and saved first, unless the settings say otherwise: an epoch
+        replaces it only by a higher mean_recall.
+        """
+        if self._settings.stopping.keep_start and self.history.start is None:
+            self._score_start(progress)
+            self._stop_if_requested(stop)
         saved = monotonic()
         per_epoch = len(self._task.batches)
         progress.begin("training", self.steps, self.step)
@@ -142,7 +150,7 @@ class TrainingLoop(Generic[B]):
             epoch, start = divmod(self.step, per_epoch)
             for batch in self._task.batches.epoch(epoch, start):
                 loss = self._train_step(batch)
-                best = f"  best {self.best:.2f}" if self.best_epoch else ""
+                best = f"  best {self.best:.2f}" if self.best >= 0 else ""
                 progress.advance(note=f"loss {loss:.3f}{best}")
                 if monotonic() - saved > _SAVE_SECONDS and self.step % per_epoch:
                     self._save()
@@ -155,9 +163,16 @@ class TrainingLoop(Generic[B]):
         self._state.unlink()
 
     def _is_over(self) -> bool:
-        patience = self._settings.patience
+        patience = self._settings.stopping.patience
         waited = len(self.history.epochs) - self.best_epoch
-        return self.step == self.steps or (patience is not None and waited >= patience)
+        return self.step == self.steps or 0 < patience <= waited
+
+    def _score_start(self, progress: Progress) -> None:
+        progress.begin("scoring the model before training", 0)
+        percent = self._task.validate()
+        self.history.start, self.best = percent, percent["mean_recall"]
+        self._task.save(self._out, 0, 0, percent)
+        self._save()
 
     def _train_step(self, batch: B) -> float:
         # Dropout draws from a seed of its own per step, so a resumed run repeats the same draws.
@@ -173,7 +188,9 @@ class TrainingLoop(Generic[B]):
         percent = self._task.validate()
         self.history.end_epoch(len(self._task.batches), percent)
         recall = percent["mean_recall"]
-        if recall >= self.best:  # on a tie the later epoch wins: it has trained on more pairs
+        # On a tie the later epoch wins, since it has trained on more pairs, but never over the
+        # start, which lost nothing yet.
+        if recall > self.best or (recall == self.best and self.best_epoch):
             self.best, self.best_epoch = recall, epoch
             self._task.save(self._out, epoch, self.step, percent)
 
@@ -199,6 +216,7 @@ class TrainingLoop(Generic[B]):
             valid=self._task.records["valid"],
             steps=self.step,
             losses=tuple(self.history.curve()),
+            start=self.history.start,
             epochs=tuple(self.history.epochs),
             best_epoch=self.best_epoch,
             best_mean_recall=self.best,

@@ -124,11 +124,22 @@ def run_task(
 
 
 def _contrastive_result(report: TrainReport) -> TaskResult:
+    start, best = report.start_mean_recall, report.best_mean_recall
+    after = f"after epoch {report.best_epoch}"
+    if start is not None:
+        after += f", {start:.2f} before"
+    notes = [report.note] if report.note else []
+    if not report.best_epoch:
+        after = "before training"
+        notes.append(
+            "no epoch was better than the model at the start, whose weights are kept unchanged in "
+            f"{report.checkpoint}"
+        )
     summary = (
-        f"{report.checkpoint}: mean_recall {report.best_mean_recall:.2f} on valid after epoch "
-        f"{report.best_epoch}, {report.steps} steps in {report.seconds:.0f} s"
+        f"{report.checkpoint}: mean_recall {best:.2f} on valid {after}, {report.steps} steps in "
+        f"{report.seconds:.0f} s"
     )
-    return TaskResult(summary, (report.note,) if report.note else ())
+    return TaskResult(summary, tuple(notes))
 
 
 def _rerank_result(report: RerankReport) -> TaskResult:

@@ -20,8 +20,10 @@ class TrainReport:
     """The result of a finished run."""
 
     checkpoint: Path
-    best_epoch: int
-    best_mean_recall: float  # on valid, percent
+    # Of the model before its training, on valid, percent; None if it was not measured.
+    start_mean_recall: float | None
+    best_epoch: int  # 0: no epoch was better than the start, and the checkpoint has its weights
+    best_mean_recall: float
     steps: int
     seconds: float  # of all processes, if the run was resumed
     note: str = ""  # a limit on what the figure means
@@ -38,6 +40,9 @@ def train(
     progress: Progress | None = None,
 ) -> TrainReport:
     """Train on a dataset and save the checkpoint with the best mean_recall on a valid split.
+
+    The model is scored before its first step, too. If no epoch is better, the checkpoint has the
+    weights that it started with.
 
     `data` is a dataset in any format, and its split `train` is used unless it names another
     (`DATA#SPLIT`). `valid` names the data to validate on; without it, the split `valid`, `dev` or
@@ -59,9 +64,19 @@ def train(
         )
     target = torch.device(pick_device(device))
     task = ContrastiveTask(spec, out, data, valid, target, progress)
-    settings = LoopSettings(spec.flat() | task.settings, spec.epochs, spec.lr, spec.seed)
+    settings = LoopSettings(
+        spec.flat() | task.settings, spec.epochs, spec.lr, spec.seed, spec.stopping
+    )
     loop = TrainingLoop(task, settings, out, target)
     loop.resume_or_start(force=force)
     with stop_request() as stop:
         loop.finish(progress, stop)
-    return TrainReport(out, loop.best_epoch, loop.best, loop.step, loop.history.seconds, task.note)
+    return TrainReport(
+        checkpoint=out,
+        start_mean_recall=loop.history.start and loop.history.start["mean_recall"],
+        best_epoch=loop.best_epoch,
+        best_mean_recall=loop.best,
+        steps=loop.step,
+        seconds=loop.history.seconds,
+        note=task.note,
+    )

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict, dataclass, field
 
+from tusou_lab.train.early_stopping import EarlyStopping
 from tusou_lab.train.lora import LoraSettings
 from tusou_lab.train.losses import LossSpec
 
@@ -22,6 +23,7 @@ class TrainSpec:
     lora_alpha: float = 0.0  # the adapters are scaled by alpha / rank
     lora_target: str = "attention"  # the layers that get one: attention, or all
     losses: LossSpec = field(default_factory=LossSpec)
+    stopping: EarlyStopping = field(default_factory=EarlyStopping)
 
     @property
     def lora_settings(self) -> LoraSettings | None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tusou_lab.train.early_stopping import EarlyStopping
 from tusou_lab.train.loop import LoopSettings, TrainingLoop
 from tusou_lab.train.stopping import StopRequest
 
@@ -51,9 +52,11 @@ class LineTask:
 @pytest.mark.parametrize(
     ("scores", "epochs", "kept"),
     [
-        pytest.param([50, 60, 60, 55, 54, 53, 99], 6, "3 6 60", id="three without a better one"),
-        pytest.param([50, 49, 48, 51, 50, 49, 52], 7, "7 14 52", id="the last is the best"),
-        pytest.param([50, 49, 48, 47, 99, 99, 99], 4, "1 2 50", id="the first is the best"),
+        pytest.param([9, 50, 60, 60, 55, 54, 53, 99], 6, "3 6 60", id="three without a better one"),
+        pytest.param([9, 50, 49, 48, 51, 50, 49, 52], 7, "7 14 52", id="the last is the best"),
+        pytest.param([9, 50, 49, 48, 47, 99, 99, 99], 4, "1 2 50", id="the first is the best"),
+        pytest.param([50, 49, 48, 47, 99, 99, 99, 99], 3, "0 0 50", id="none is better"),
+        pytest.param([50, 50, 50, 50, 50, 50, 50, 50], 3, "0 0 50", id="all are as good"),
     ],
 )
 def test_a_run_ends_when_the_score_does_not_rise(
@@ -61,20 +64,25 @@ def test_a_run_ends_when_the_score_does_not_rise(
 ) -> None:
     out = tmp_path / "line.pt"
     loop = TrainingLoop(
-        LineTask(scores), LoopSettings({"lr": 0.1}, 7, 0.1, 0, patience=3), out, torch.device("cpu")
+        LineTask(scores),
+        LoopSettings({"lr": 0.1}, 7, 0.1, 0, EarlyStopping(3)),
+        out,
+        torch.device("cpu"),
     )
     loop.resume_or_start(force=False)
     loop.finish(NoProgress(), StopRequest())
     record = read_record(out)
     assert record is not None
     assert (len(record.epochs), record.steps) == (epochs, 2 * epochs)
+    assert record.start == {"mean_recall": scores[0]}
     assert out.read_text() == kept
     assert not out.with_name("line.pt.state").exists()
 
 
 def test_without_patience_every_epoch_runs(tmp_path: Path) -> None:
     task = LineTask([9, 8, 7, 6, 5])
-    loop = TrainingLoop(task, LoopSettings({}, 5, 0.1, 0), tmp_path / "x", torch.device("cpu"))
+    settings = LoopSettings({}, 5, 0.1, 0, EarlyStopping(keep_start=False))
+    loop = TrainingLoop(task, settings, tmp_path / "x", torch.device("cpu"))
     loop.resume_or_start(force=False)
     loop.finish(NoProgress(), StopRequest())
     assert (len(loop.history.epochs), loop.best_epoch) == (5, 1)

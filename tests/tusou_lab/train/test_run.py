@@ -12,7 +12,7 @@ from tusou_lab.convert_model.run import convert_model
 from tusou_lab.train.run import TrainReport, train
 from tusou_lab.train.spec import TrainSpec
 
-from tests.tusou_lab.train.training import TEXT, VISION
+from tests.tusou_lab.train.training import BEST_EPOCH, TEXT, VISION
 from tusou.core.errors import BadModel, InputError, InvalidRequest, OutputExists
 from tusou.encoders import find_weights, load_image_encoder, load_text_encoder
 from tusou.encoders.checkpoint import read_tensors
@@ -58,7 +58,7 @@ def test_stock_cn_clip_loads_the_checkpoint(
 
 
 def test_fine_tunes_a_checkpoint(data: str, tiny_model: Path, tmp_path: Path) -> None:
-    spec = TrainSpec(str(tiny_model), 1, 8, 1e-4, 0.001, 0, "bf16")
+    spec = TrainSpec(str(tiny_model), 1, 8, 1e-4, 0.001, 0, "bf16", stopping=BEST_EPOCH)
     report = train(data, spec, tmp_path / "tuned.pt", device="cpu")
     before, after = read_tensors(tiny_model), read_tensors(report.checkpoint)
     assert {name: t.shape for name, t in before.items()} == {n: t.shape for n, t in after.items()}
@@ -85,7 +85,7 @@ def test_a_folder_in_modelscopes_layout_is_saved_as_a_checkpoint(
     for name in ("configuration", "vision_model_config", "text_model_config"):
         (folder / f"{name}.json").write_text("{}")
     copyfile(vocabulary_path(), folder / "vocab.txt")
-    spec = TrainSpec(str(folder), 1, 8, 1e-4, 0.001, 0, "fp32")
+    spec = TrainSpec(str(folder), 1, 8, 1e-4, 0.001, 0, "fp32", stopping=BEST_EPOCH)
     report = train(data, spec, tmp_path / "tuned.pt", device="cpu")
     before, after = read_tensors(tiny_model), read_tensors(report.checkpoint)
     assert {name: t.shape for name, t in before.items()} == {n: t.shape for n, t in after.items()}
@@ -98,7 +98,7 @@ def test_a_folder_in_modelscopes_layout_is_saved_as_a_checkpoint(
 def test_an_output_of_another_kind_is_refused_before_the_data_is_read(
     tiny_model: Path, tmp_path: Path
 ) -> None:
-    spec = TrainSpec(str(tiny_model), 1, 8, 1e-4, 0.0, 0, "fp32")
+    spec = TrainSpec(str(tiny_model), 1, 8, 1e-4, 0.0, 0, "fp32", stopping=BEST_EPOCH)
     (tmp_path / "folder").mkdir()
     with pytest.raises(OutputExists, match="is a folder, and a file is written"):
         train("no data", spec, tmp_path / "folder", device="cpu", force=True)

@@ -13,7 +13,7 @@ from tusou_lab.train.run import train
 from tusou_lab.train.spec import TrainSpec
 from tusou_lab.train.trained import TrainedShare
 
-from tests.tusou_lab.train.training import KillAfter, assert_same_weights
+from tests.tusou_lab.train.training import BEST_EPOCH, KillAfter, assert_same_weights
 from tusou.core.errors import InputError, InvalidRequest
 from tusou.encoders.checkpoint import read_tensors
 from tusou.encoders.training_record import read_record
@@ -38,7 +38,7 @@ def resnet(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def tuning(tiny_model: Path) -> TrainSpec:
-    return TrainSpec(str(tiny_model), 2, 8, 1e-3, 0.05, 7, "fp32")
+    return TrainSpec(str(tiny_model), 2, 8, 1e-3, 0.05, 7, "fp32", stopping=BEST_EPOCH)
 
 
 def changed(before: Path, after: Path) -> set[str]:
@@ -61,7 +61,7 @@ def test_a_frozen_tower_keeps_its_weights_and_the_rest_is_trained(
 
 
 def test_the_statistics_of_a_frozen_resnet_stay(data: str, resnet: Path, tmp_path: Path) -> None:
-    spec = TrainSpec(str(resnet), 1, 8, 1e-3, 0.05, 7, "fp32", freeze="vision")
+    spec = TrainSpec(str(resnet), 1, 8, 1e-3, 0.05, 7, "fp32", stopping=BEST_EPOCH, freeze="vision")
     report = train(data, spec, tmp_path / "out.pt", device="cpu")
     differ = {name for name in changed(resnet, report.checkpoint) if name.startswith("visual")}
     assert differ == {"visual.attnpool.c_proj.weight", "visual.attnpool.c_proj.bias"}

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 from drawing import image_bytes
+from tusou_lab.train.early_stopping import EarlyStopping
 from tusou_lab.train.run import train
 from tusou_lab.train.spec import TrainSpec
 from tusou_lab.train.stopping import TrainingStopped
@@ -32,6 +33,8 @@ TEXT = {
     "text_num_hidden_layers": 1,
     "text_type_vocab_size": 2,
 }
+# The best epoch is kept, even if the start was better: a few steps need not improve a tiny model.
+BEST_EPOCH = EarlyStopping(keep_start=False)
 
 
 def assert_same_weights(a: Path, b: Path) -> None:

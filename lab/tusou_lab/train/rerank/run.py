@@ -22,6 +22,7 @@ from tusou.encoders.tokenizer import ClipTokenizer
 from tusou.retrieval.compatibility import find_bundle_weights
 from tusou.retrieval.pipeline import SearchPipeline
 from tusou_lab.train.data import SplitEncoder, check_splits, load_splits
+from tusou_lab.train.early_stopping import EarlyStopping
 from tusou_lab.train.files import check_kind
 from tusou_lab.train.loop import LoopSettings, TrainingLoop, check_output
 from tusou_lab.train.optimiser import make_optimiser, training_precision, update
@@ -96,7 +97,8 @@ def train_reranker(
         spec.epochs,
         spec.lr,
         spec.seed,
-        _PATIENCE,
+        # The start is a random network; the report compares with the cosines instead.
+        EarlyStopping(_PATIENCE, keep_start=False),
     )
     loop = TrainingLoop(task, settings, out, target)
     loop.resume_or_start(force=force)
