@@ -71,9 +71,10 @@ def train(
     loop.resume_or_start(force=force)
     with stop_request() as stop:
         loop.finish(progress, stop)
+    start = loop.history.start
     return TrainReport(
         checkpoint=out,
-        start_mean_recall=loop.history.start and loop.history.start["mean_recall"],
+        start_mean_recall=None if start is None else start["mean_recall"],
         best_epoch=loop.best_epoch,
         best_mean_recall=loop.best,
         steps=loop.step,
