@@ -140,6 +140,69 @@ def test_a_name_of_open_clip_with_its_checkpoint_is_the_folder_of_that_architect
         assert (vectors * expected).sum(axis=1).min() >= 0.99999
 
 
+@pytest.mark.parametrize(
+    ("mark", "options"),
+    [
+        pytest.param("</s>", {}, id="padding-is-the-end"),  # as in SigLIP
+        pytest.param("<pad>", {}, id="padding-of-its-own"),
+        pytest.param("<pad>", {"strip_sep_token": True}, id="end-is-removed"),  # as in CLIPA
+        pytest.param("<pad>", {"clean": "canonicalize"}, id="cleaned"),
+    ],
+)
+def test_texts_that_are_cut_are_told_whatever_the_padding_is(
+    tmp_path: Path, mark: str, options: dict[str, object]
+) -> None:
+    from transformers import AutoTokenizer
+
+    from tusou.encoders.library.base import open_library_tokenizer
+
+    model = save_tiny_xlm_roberta_clip(tmp_path / "model")
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    tokenizer.pad_token = mark
+    tokenizer.save_pretrained(model)
+    path = model / "open_clip_config.json"
+    config = json.loads(path.read_text())
+    config["model_cfg"]["text_cfg"]["tokenizer_kwargs"] = options
+    path.write_text(json.dumps(config))
+    weights = find_weights(str(model))
+    record = resolve_encoder(weights, "text", "cpu").record
+    assert record is not None
+    opened = open_library_tokenizer(weights, record)
+    words = ["red", "dress", "car", "dogs"]
+    texts = [" ".join((words * CONTEXT)[:count]) for count in range(CONTEXT * 2)]
+    _, truncated = opened.tokenize(texts)
+    assert truncated == [len(tokenizer(text)["input_ids"]) > CONTEXT for text in texts]
+    assert truncated == sorted(truncated)
+    assert set(truncated) == {False, True}
+
+
+def test_a_text_of_the_token_that_pads_may_be_cut_too(tmp_path: Path) -> None:
+    """In OpenAI's vocabulary token 0 is the exclamation mark."""
+    from tusou.encoders.library.base import open_library_tokenizer
+
+    weights = find_weights(str(save_tiny_open_clip(tmp_path / "model")))
+    record = resolve_encoder(weights, "text", "cpu").record
+    assert record is not None
+    tokenizer = open_library_tokenizer(weights, record)
+    room = record.context_length - 2
+    texts = [" ".join("!" * count) for count in (room - 1, room, room + 1, room + 9)]
+    assert tokenizer.tokenize(texts)[1] == [False, False, True, True]
+
+
+def test_the_options_of_a_tokenizer_are_part_of_its_digest(tmp_path: Path) -> None:
+    model = save_tiny_open_clip(tmp_path / "model")
+    path = model / "open_clip_config.json"
+    digests = set()
+    for options in ({}, {"clean": "canonicalize"}, {"clean": "whitespace"}):
+        config = json.loads(path.read_text())
+        config["model_cfg"]["text_cfg"]["tokenizer_kwargs"] = options
+        path.write_text(json.dumps(config))
+        record = resolve_encoder(find_weights(str(model)), "text", "cpu").record
+        assert record is not None
+        digests.add(record.tokenizer_sha256)
+    assert len(digests) == 3
+
+
 @pytest.mark.parametrize("part", ["text", "image", "tokenizer"])
 def test_files_that_change_before_the_library_reads_them_are_refused(
     tmp_path: Path, part: str

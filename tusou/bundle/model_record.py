@@ -72,16 +72,28 @@ class EncoderRecord(Record):
 
 # Says nothing about the vectors, and may be missing in a copy of the files.
 _ONLY_SHOWN = {"license"}
+_ROUNDING = 1e-6
 
 
 def differing_fields(recorded: EncoderRecord | None, found: EncoderRecord | None) -> list[str]:
-    """Return the settings that differ, each with both values; [] for encoders that agree."""
+    """Return the settings that differ, each with both values; [] for encoders that agree.
+
+    Numbers agree up to the rounding of single precision: they may be written with fewer digits.
+    """
     ours, theirs = _flat(recorded), _flat(found)
     return [
         f"{name} is {theirs.get(name)}, not {ours.get(name)}"
         for name in {**ours, **theirs}
-        if ours.get(name) != theirs.get(name)
+        if not _agree(ours.get(name), theirs.get(name))
     ]
+
+
+def _agree(ours: object, theirs: object) -> bool:
+    if isinstance(ours, float) and isinstance(theirs, float):
+        return isclose(ours, theirs, rel_tol=_ROUNDING, abs_tol=_ROUNDING)
+    if isinstance(ours, tuple) and isinstance(theirs, tuple):
+        return len(ours) == len(theirs) and all(map(_agree, ours, theirs))
+    return ours == theirs
 
 
 def _flat(record: EncoderRecord | None) -> dict[str, object]:

@@ -2,10 +2,11 @@
 
 from collections.abc import Hashable, Sequence
 
-from tusou.bundle.model_record import EncoderRecord
+from tusou.bundle.model_record import CHINESE_CLIP, EncoderRecord
 from tusou.core.arrays import Pixels, Vectors
 from tusou.core.unit_vectors import join_parts
 from tusou.encoders.base import ImageEncoder, TextEncoder, Tokens, join_tokens
+from tusou.encoders.families.remote import REMOTE
 from tusou.encoders.prompted import PromptedEncoder
 from tusou.images.transform import as_transforms, join_transforms, split_pixels
 
@@ -17,9 +18,19 @@ def join_names(names: Sequence[str]) -> str:
 
 def tokenizer_key(record: EncoderRecord | None) -> Hashable:
     """Return a key of what a model makes tokens with; models of equal keys can share tokens."""
-    if record is None:
-        return "cn_clip"
-    return record.tokenizer_sha256, record.context_length, record.padding, record.lower_case
+    if record is None or record.family == CHINESE_CLIP:
+        return CHINESE_CLIP
+    # Families clean texts in their own ways before the same files of a tokenizer read them, and so
+    # does the code of a model's own, which its architecture names.
+    return (
+        record.family,
+        record.architecture if record.family == REMOTE else None,
+        record.tokenizer,
+        record.tokenizer_sha256,
+        record.context_length,
+        record.padding,
+        record.lower_case,
+    )
 
 
 class EnsembleTextEncoder:

@@ -47,7 +47,7 @@ class FastTokenizer:
     def prepare(self, texts: Sequence[str]) -> Tokens:
         """Tokenise a batch; texts are padded (0) to its longest, not to the whole context."""
         rows = [self._encode(text) for text in texts]
-        kept = [self._cut(row) for row in rows]
+        kept = [self._without_padding(self._cut(row)) for row in rows]
         ids = np.zeros((len(rows), max(map(len, kept), default=0)), np.int64)
         for padded, row in zip(ids, kept, strict=True):
             padded[: len(row)] = row
@@ -82,7 +82,10 @@ class FastTokenizer:
         text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         text = self._clean(text) if self._clean else text
         ids: list[int] = self._tokenizer.encode(text, add_special_tokens=marks).ids
-        return ids if self._pad_id is None else [each for each in ids if each != self._pad_id]
+        return ids
+
+    def _without_padding(self, row: list[int]) -> list[int]:
+        return row if self._pad_id is None else [each for each in row if each != self._pad_id]
 
     def _cut(self, row: list[int]) -> list[int]:
         if len(row) > self.context:

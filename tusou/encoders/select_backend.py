@@ -42,6 +42,10 @@ class ResolvedEncoder:
     @property
     def transform(self) -> ImageTransform:
         """The transform of the model's images."""
+        if self.record is not None:
+            return self.record.transform.as_transform
+        if isinstance(self.shape, ImageShape):
+            return ImageTransform(self.shape.image_resolution)
         return image_transform(self.weights)
 
     @property

@@ -25,6 +25,8 @@ STD: Channels = (0.26862954, 0.26130258, 0.27577711)
 MEGAPIXEL = 1_000_000
 MAX_MEGAPIXELS = 64
 MAX_IMAGE_SIDE = 65_535  # as in JPEG; a long image costs no more than a square one
+# Pixels that an image is resized to before its middle is cut out. A longer strip is cut out first.
+_MAX_RESIZED = 16 * MEGAPIXEL
 
 
 def open_image(data: bytes, max_megapixels: int = MAX_MEGAPIXELS) -> Image.Image:
@@ -128,11 +130,23 @@ def _transform(image: Image.Image, transform: ImageTransform, preparation: Prepa
 def _resize(image: Image.Image, transform: ImageTransform) -> Image.Image:
     """Resize an image, and cut the square out of its middle if the transform crops."""
     size, side = transform.scaled_size(*image.size), transform.side
-    image = image.resize(size, Image.Resampling[transform.interpolation.upper()])
+    filter_ = Image.Resampling[transform.interpolation.upper()]
     if size == (side, side):
-        return image
+        return image.resize(size, filter_)
     left, top = map(transform.crop_start, size)
-    return image.crop((left, top, left + side, top + side))
+    square = left, top, left + side, top + side
+    if math.prod(size) > _MAX_RESIZED:  # the same pixels, up to rounding
+        return image.resize((side, side), filter_, _in_source(square, size, image.size))
+    return image.resize(size, filter_).crop(square)
+
+
+def _in_source(
+    box: tuple[int, int, int, int], resized: tuple[int, int], size: tuple[int, int]
+) -> tuple[float, float, float, float]:
+    """Return the part of an image of `size` that becomes a box of the resized image."""
+    scales = [given / made for given, made in zip(size, resized, strict=True)]
+    left, top, right, bottom = (side * scales[number % 2] for number, side in enumerate(box))
+    return left, top, min(right, size[0]), min(bottom, size[1])
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

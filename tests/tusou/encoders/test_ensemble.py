@@ -6,11 +6,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.tusou.encoders.families.folders import write_siglip
 from tusou.core.arrays import Vectors
 from tusou.core.unit_vectors import join_parts
-from tusou.encoders import TextEncoder, Tokens, find_weights, load_text_encoder, without_prompt
+from tusou.encoders import (
+    TextEncoder,
+    Tokens,
+    describe_encoder,
+    find_weights,
+    load_text_encoder,
+    without_prompt,
+)
 from tusou.encoders.base import join_tokens
-from tusou.encoders.ensemble import EnsembleTextEncoder
+from tusou.encoders.ensemble import EnsembleTextEncoder, tokenizer_key
 from tusou.encoders.prompted import PromptedEncoder
 from tusou.retrieval.query_cache import QueryCache
 
@@ -83,6 +91,25 @@ def test_cached_and_new_texts_of_a_batch_have_their_own_vectors(towers: list[Tex
     assert cache_hits == 2
     np.testing.assert_allclose(vectors[1:], both.encode(both.prepare(TEXTS)), atol=1e-6)
     np.testing.assert_array_equal(vectors[0], vectors[4])
+
+
+def test_models_share_tokens_only_if_they_clean_texts_alike(tmp_path: Path) -> None:
+    record = describe_encoder(find_weights(str(write_siglip(tmp_path / "m"))))
+    assert record is not None
+    key = tokenizer_key(record)
+    assert tokenizer_key(record.model_copy(update={"license": "mit", "logit_scale": 2.0})) == key
+    for field, value in {
+        "family": "open_clip",
+        "tokenizer": "T5Tokenizer",
+        "tokenizer_sha256": "0" * 64,
+        "context_length": 64,
+        "padding": "longest",
+        "lower_case": False,
+    }.items():
+        assert tokenizer_key(record.model_copy(update={field: value})) != key
+    assert tokenizer_key(record.model_copy(update={"family": "chinese-clip"})) == tokenizer_key(
+        None
+    )
 
 
 def test_a_key_tells_the_tokenizers_apart_and_ignores_padding() -> None:

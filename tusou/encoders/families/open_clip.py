@@ -1,8 +1,10 @@
 """Models of open_clip: XLM-R, NLLB and other CLIPs, by name and checkpoint or as a folder."""
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from hashlib import sha256
 from math import exp, prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
@@ -43,6 +45,7 @@ _LIBRARY: Literal["open_clip"] = "open_clip"
 _FITS: dict[str, Fit] = {"shortest": "crop", "squash": "squash"}
 _IMAGE_TOWER = "visual."
 _SCALE, _BIAS = "logit_scale", "logit_bias"
+_TOKENIZER_OPTIONS = ("tokenizer_kwargs", "tokenizer_mode")  # how texts are cleaned and marked
 _OF_NO_TOWER = (_SCALE, _BIAS, "text_decoder.")
 _READ_OPEN_CLIP = LazyImport("tusou.encoders.folder_tensors:read_open_clip")  # imports torch
 _READ_TENSORS = LazyImport("tusou.encoders.checkpoint:read_tensors")  # imports torch
@@ -165,10 +168,15 @@ def _text_shape(config: OpenClipConfig) -> TextShape | None:
 
 
 def _describe_tokenizer(config: OpenClipConfig) -> tuple[str, str]:
-    """Return the kind of a tokenizer, and the digest of its files; BadModel without them."""
+    """Return the kind of a tokenizer, and the digest of its files and options; BadModel without."""
     if config.has_library_tokenizer:
-        return config.tokenizer_class, digest_tokenizer(config.folder)
-    return "SimpleTokenizer", BPE_SHA256
+        kind, digest = config.tokenizer_class, digest_tokenizer(config.folder)
+    else:
+        kind, digest = "SimpleTokenizer", BPE_SHA256
+    options = {name: config.text[name] for name in _TOKENIZER_OPTIONS if config.text.get(name)}
+    if options:
+        digest = sha256(f"{digest} {json.dumps(options, sort_keys=True)}".encode()).hexdigest()
+    return kind, digest
 
 
 def _describe_transform(config: OpenClipConfig) -> TransformRecord:

@@ -38,6 +38,8 @@ _PARTS: dict[Tower, tuple[str, ...]] = {
         "text_projection",
     ),
 }
+_MARKS = 2  # start and end
+_CLIPS_MARKS = 3  # start, end, and the class at the end of the row
 # Older versions of transformers saved the positions of NLLB, which are computed.
 _COMPUTED = {"text.transformer.embed_positions.weights"}
 
@@ -68,20 +70,22 @@ class OpenClipTokenizer:
     def __init__(
         self,
         tokenize: Callable[[list[str], int], Tensor],
+        count: Callable[[list[str]], list[int]],
         context: int,
         vocab_size: int,
         pad_id: int,
         is_unknown: Callable[[int], bool],
     ) -> None:
-        self._tokenize, self._context = tokenize, context
+        """`count` returns the tokens that texts have before they are cut, marks included."""
+        self._tokenize, self._count, self._context = tokenize, count, context
         self.vocab_size, self.pad_id, self.is_unknown = vocab_size, pad_id, is_unknown
 
     def tokenize(self, texts: Sequence[str]) -> tuple[list[list[int]], list[bool]]:
         if not texts:
             return [], []
         rows = [self._strip(row) for row in self._tokenize(list(texts), self._context).tolist()]
-        full = [len(row) == self._context for row in rows]
-        return rows, [full[n] and self._is_longer(text) for n, text in enumerate(texts)]
+        # The rows do not tell: padding may be the mark at the end of a text too, or a token in it.
+        return rows, [count > self._context for count in self._count(list(texts))]
 
     def _strip(self, row: list[int]) -> list[int]:
         """Remove the padding at the end; some tokenizers put it before their last token."""
@@ -89,11 +93,6 @@ class OpenClipTokenizer:
         while end and row[end - 1] == self.pad_id:
             end -= 1
         return row[:end]
-
-    def _is_longer(self, text: str) -> bool:
-        row: list[int]
-        (row,) = self._tokenize([text], self._context + 1).tolist()
-        return sum(token != self.pad_id for token in row) > self._context
 
 
 def open_model(
@@ -140,8 +139,17 @@ def open_tokenizer(weights: Weights, _: EncoderRecord) -> OpenClipTokenizer:
     if not config.has_library_tokenizer:
         simple = SimpleTokenizer(context_length=config.context, **options)
         pieces = simple.decoder
+
+        def count(texts: list[str]) -> list[int]:
+            return [len(simple.encode(text)) + _MARKS for text in texts]
+
         return OpenClipTokenizer(
-            simple, config.context, simple.vocab_size, 0, lambda token: is_fragment(pieces[token])
+            simple,
+            count,
+            config.context,
+            simple.vocab_size,
+            0,
+            lambda token: is_fragment(pieces[token]),
         )
     with _loading(weights):
         tokenizer = HFTokenizer(
@@ -154,8 +162,21 @@ def open_tokenizer(weights: Weights, _: EncoderRecord) -> OpenClipTokenizer:
     weights.check_in_place()
     inner = TransformersTokenizer(tokenizer.tokenizer, config.context)
     return OpenClipTokenizer(
-        tokenizer, config.context, inner.vocab_size, inner.pad_id, inner.is_unknown
+        tokenizer,
+        lambda texts: _count(tokenizer, texts),
+        config.context,
+        inner.vocab_size,
+        inner.pad_id,
+        inner.is_unknown,
     )
+
+
+def _count(tokenizer: HFTokenizer, texts: list[str]) -> list[int]:
+    """Return how many tokens each text has before it is cut, marks included."""
+    clean = [tokenizer.clean_fn(text) for text in texts]
+    has_own_marks = tokenizer.tokenizer_mode == "clips"
+    rows = tokenizer.tokenizer(clean, add_special_tokens=not has_own_marks, verbose=False)
+    return [len(row) + has_own_marks * _CLIPS_MARKS for row in rows["input_ids"]]
 
 
 def _check_complete(weights: Weights, report: Any) -> None:

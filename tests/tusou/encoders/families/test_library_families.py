@@ -149,6 +149,16 @@ def test_a_library_is_the_only_backend(tmp_path: Path, monkeypatch: pytest.Monke
         resolve_encoder(weights, "image", "cpu", "int8")
 
 
+def test_a_resolved_encoder_does_not_describe_its_model_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = find_weights(str(write_siglip(tmp_path / "m")))
+    monkeypatch.setattr("tusou.encoders.select_backend.find_spec", lambda name: name)
+    resolved = resolve_encoder(weights, "image", "cpu", "fp32")
+    monkeypatch.setattr("tusou.encoders.select_backend.find_family", None)
+    assert resolved.transform.side == 48
+
+
 def test_a_library_that_is_missing_is_named_with_its_extra(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -219,3 +229,14 @@ def test_each_setting_that_differs_is_named(tmp_path: Path) -> None:
     assert differing_fields(record, record) == []
     assert differing_fields(record, other) == ["lower_case is False, not True"]
     assert "family is chinese-clip, not siglip" in differing_fields(record, None)
+
+
+def test_numbers_agree_up_to_rounding(tmp_path: Path) -> None:
+    record = describe(write_siglip(tmp_path / "m"))
+    rounded = {"mean": (0.5, 0.5 + 1e-8, 0.5), "logit_scale": record.logit_scale * (1 + 1e-7)}
+    assert differing_fields(record, record.model_copy(update=rounded)) == []
+    other = record.model_copy(update={"std": (0.5, 0.5, 0.501), "logit_scale": 10.1})
+    assert [each.partition(" is ")[0] for each in differing_fields(record, other)] == [
+        "std",
+        "logit_scale",
+    ]
