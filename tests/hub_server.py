@@ -162,6 +162,8 @@ class _Handler(BaseHTTPRequestHandler):
         return {"Code": 200, "Success": True, "Data": {"Commit": [described]}, "TotalCount": 1}
 
     def _modelscope_list(self, _model: str, commit: str, files: dict[str, bytes]) -> Any:
+        query = parse_qs(urlsplit(self.path).query)
+        is_recursive = query.get("Recursive") == ["True"]
         blobs = [
             {
                 "Name": name,
@@ -172,6 +174,7 @@ class _Handler(BaseHTTPRequestHandler):
                 "Revision": commit,
             }
             for name, data in files.items()
+            if is_recursive or "/" not in name
         ]
         tree = {"Name": "assets", "Path": "assets", "Type": "tree", "Size": 0, "Sha256": ""}
         return {"Code": 200, "Success": True, "Data": {"Files": [*blobs, tree]}}

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hub_server import HubServer, Repository
 from PIL import Image
 
 from tests.models.family_checks import (
@@ -167,6 +168,78 @@ def test_pooling_is_what_the_sentences_were_trained_with(pair: Path) -> None:
     averaged = (pair / "text/1_Pooling").exists()
     assert config["text"]["pooling"] == ("mean" if averaged else "first")
     assert config["context_length"] == (16 if averaged else 24)
+
+
+@pytest.mark.parametrize("name", ["huggingface", "modelscope"])
+def test_towers_of_a_hub_are_joined_as_their_folders_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """The pooling of the texts lies in a folder of its own there."""
+    folders = {
+        "owner/text": save_tiny_sentences(tmp_path / "text"),
+        "owner/image": save_tiny_vit(tmp_path / "image"),
+    }
+    expected = join(*folders.values(), tmp_path / "expected")
+    repositories = {model_id: repository_of(folder) for model_id, folder in folders.items()}
+    for variable in ("HF_ENDPOINT", "MODELSCOPE_ENDPOINT"):  # only the hub that is asked answers
+        monkeypatch.setenv(variable, "http://127.0.0.1:9")
+    monkeypatch.setenv("TUSOU_MODELS", str(tmp_path / "models"))
+    endpoint = {"huggingface": "HF_ENDPOINT", "modelscope": "MODELSCOPE_ENDPOINT"}[name]
+    words = ("--text", "owner/text", "--image", "owner/image", "--hub", name, "--dim", str(DIM))
+    with HubServer(repositories).running() as server:
+        monkeypatch.setenv(endpoint, server.url)
+        tusou("convert-model", *words, "--out", str(tmp_path / "joined"))
+    assert find_weights(str(tmp_path / "joined")).digest == find_weights(str(expected)).digest
+    config = json.loads((tmp_path / "joined/config.json").read_text())
+    assert (config["text"]["pooling"], config["context_length"]) == ("mean", 16)
+
+
+def repository_of(folder: Path) -> Repository:
+    files = {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+    return Repository({"a" * 40: files})
+
+
+@pytest.mark.parametrize(
+    ("settings", "pooling"),
+    [
+        ({"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False}, "first"),
+        ({"pooling_mode_mean_sqrt_len_tokens": True}, "mean"),
+        ({"pooling_mode": "cls"}, "first"),
+        ({"pooling_mode": "mean"}, "mean"),
+        ({"pooling_mode_max_tokens": True}, None),
+        ({"pooling_mode_lasttoken": True}, None),
+        ({"pooling_mode_mean_tokens": True, "pooling_mode_cls_token": True}, None),
+        ({"pooling_mode": ["cls", "mean"]}, None),
+        ({"pooling_mode": "weightedmean"}, None),
+        ({}, None),
+    ],
+)
+def test_a_pooling_that_tusou_does_not_do_is_refused(
+    tmp_path: Path, settings: dict[str, object], pooling: str | None
+) -> None:
+    text = save_tiny_sentences(tmp_path / "text")
+    (text / "1_Pooling/config.json").write_text(json.dumps(settings))
+    image = save_tiny_vit(tmp_path / "image")
+    if pooling is None:
+        with pytest.raises(BadModel, match=r"1_Pooling/config\.json.*--pooling mean"):
+            join(text, image, tmp_path / "joined")
+    joined = join(text, image, tmp_path / "joined", pooling=None if pooling else "first")
+    config = json.loads((joined / "config.json").read_text())
+    assert config["text"]["pooling"] == (pooling or "first")
+
+
+def test_another_pooling_in_the_configuration_is_refused(tmp_path: Path) -> None:
+    text, image = save_tiny_bert(tmp_path / "text"), save_tiny_vit(tmp_path / "image")
+    path = join(text, image, tmp_path / "joined") / "config.json"
+    config = json.loads(path.read_text())
+    config["text"]["pooling"] = "max"
+    path.write_text(json.dumps(config))
+    with pytest.raises(BadModel, match="pooling of the text tower is 'max'"):
+        resolve_encoder(find_weights(str(path.parent)), "text", "cpu")
 
 
 def test_a_seed_draws_the_same_projections(bert_and_vit: Path, tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ from tusou.cli.hub_option import Hub, name_model
 from tusou.cli.output import plain_errors, print_json
 from tusou.cli.progress import progress
 
+_DIM = 512
+
 
 def convert_model(
     out: Annotated[Path, typer.Option(help="Checkpoint (.pt) or folder to write.")],
@@ -28,8 +30,13 @@ def convert_model(
         str | None,
         typer.Option(help="Pretrained image tower: a folder, or torchvision's state dict."),
     ] = None,
-    dim: Annotated[int, typer.Option(min=1, help="Length of the vectors of both.")] = 512,
-    seed: Annotated[int, typer.Option(min=0, help="Draws the new projections.")] = 0,
+    dim: Annotated[
+        int | None,
+        typer.Option(min=1, show_default=f"{_DIM}", help="Length of the vectors of both."),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, show_default="0", help="Draws the new projections.")
+    ] = None,
     pooling: Annotated[
         Literal["first", "mean"] | None,
         typer.Option(help="Vector of a text: its first token, or the mean. Default: as trained."),
@@ -41,8 +48,14 @@ def convert_model(
 ) -> None:
     """Write a model in another form, or put a text and an image tower together into a new one."""
     if text is not None and image is not None and model is None and to is None:
-        _join(text, image, dim, out, seed, pooling, force=force, as_json=as_json)
+        with plain_errors():
+            towers = name_model(text, hub), name_model(image, hub)
+        drawn = _DIM if dim is None else dim, seed or 0
+        _join(*towers, *drawn, out, pooling, force=force, as_json=as_json)
     elif model is not None and to is not None and text is None and image is None:
+        given = {"--dim": dim, "--seed": seed, "--pooling": pooling}
+        if ignored := [name for name, value in given.items() if value is not None]:
+            raise typer.BadParameter(f"{', '.join(ignored)}: of --text with --image alone")
         with plain_errors():
             named = name_model(model, hub)
         _convert(named, to, out, force=force, as_json=as_json)
@@ -88,8 +101,8 @@ def _join(
     text: str,
     image: str,
     dim: int,
-    out: Path,
     seed: int,
+    out: Path,
     pooling: Literal["first", "mean"] | None,
     *,
     force: bool,

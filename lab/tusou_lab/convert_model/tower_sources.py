@@ -27,6 +27,19 @@ Pooling: TypeAlias = Literal["first", "mean"]
 
 _MODULES = "modules.json"  # of a folder that sentence-transformers saved
 _SENTENCES = "sentence_bert_config.json"
+# The names of sentence-transformers for what makes a text's vector of its tokens'. The mean by the
+# root of their number has the direction of the mean: the vectors are scaled to unit length later.
+_POOLINGS = {
+    "cls": "first",
+    "pooling_mode_cls_token": "first",
+    "mean": "mean",
+    "pooling_mode_mean_tokens": "mean",
+    "mean_sqrt_len_tokens": "mean",
+    "pooling_mode_mean_sqrt_len_tokens": "mean",
+    "pooling_mode_max_tokens": "max",
+    "pooling_mode_weightedmean_tokens": "weightedmean",
+    "pooling_mode_lasttoken": "lasttoken",
+}
 # Models whose positions are counted from the id of the padding plus one.
 _SHIFTED = ("roberta", "xlm-roberta", "camembert", "mpnet")
 
@@ -69,7 +82,8 @@ def read_text_source(model: str, pooling: Pooling | None) -> TextSource:
     model, and InvalidRequest if there is none.
     """
     root = Path(model).expanduser()
-    folder = _open_folder(str(_first_module(root)), "--text")
+    folder = _open_folder(str(_first_module(root)) if root.is_dir() else model, "--text")
+    described = root if root.is_dir() else folder.path  # of a hub, the downloaded folder
     _check_type(folder, TEXT_TYPES, IMAGE_TYPES, "--text", "--image")
     module = _load(folder)
     with loading(str(folder.path)):
@@ -81,7 +95,7 @@ def read_text_source(model: str, pooling: Pooling | None) -> TextSource:
         _config_of(module),
         tokenizer,
         _context(folder, tokenizer),
-        pooling or _read_pooling(root),
+        pooling or _read_pooling(described),
         folder,
         read_license(folder),
     )
@@ -134,8 +148,11 @@ def _first_module(root: Path) -> Path:
     """Return the folder of the transformer in a folder of sentence-transformers."""
     if is_model_folder(root) or not (root / _MODULES).is_file():
         return root
-    modules = json.loads((root / _MODULES).read_text(encoding="utf-8"))
-    return root / str(modules[0]["path"])
+    path = root / _MODULES
+    try:
+        return root / str(_read_json(path)[0]["path"])
+    except (LookupError, TypeError):
+        raise BadModel(f"{path} does not name the folder of a transformer") from None
 
 
 def _check_type(
@@ -191,8 +208,34 @@ def _context(folder: ModelFolder, tokenizer: Any) -> int:
 
 
 def _read_pooling(root: Path) -> Pooling:
-    """Return the pooling that sentence-transformers trained with; `first` if it did not."""
+    """Return the pooling that sentence-transformers trained with; `first` if it did not.
+
+    Raises BadModel for another one than the first token's vector or the mean.
+    """
     for path in sorted(root.glob("*_Pooling/config.json")):
-        if json.loads(path.read_text(encoding="utf-8")).get("pooling_mode_mean_tokens"):
+        settings = _read_json(path)
+        if not isinstance(settings, dict):
+            raise BadModel(f"{path} is not a JSON object")
+        mode = settings.get("pooling_mode")  # in place of a field for each, since version 5
+        modes = [mode] if isinstance(mode, str) else mode or []
+        modes += [
+            name for name, is_used in settings.items() if name in _POOLINGS and is_used is True
+        ]
+        known = {_POOLINGS.get(str(name), str(name)) for name in modes}
+        if known == {"first"}:
+            return "first"
+        if known == {"mean"}:
             return "mean"
+        raise BadModel(
+            f"{path}: the texts' vectors are made by {', '.join(sorted(known)) or 'no pooling'}, "
+            "which Tusou does not do. Give --pooling first or --pooling mean, which the training "
+            "of the new model then has to make up for, or take another text tower"
+        )
     return "first"
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        raise BadModel(f"{path} is not a JSON file: download it again") from None

@@ -33,6 +33,16 @@ def test_a_half_request_is_refused(words: list[str], tmp_path: Path) -> None:
     assert "--text with --image" in result.output
 
 
+@pytest.mark.parametrize("option", [("--dim", "64"), ("--seed", "0"), ("--pooling", "mean")])
+def test_an_option_of_the_other_use_is_refused(option: tuple[str, str], tmp_path: Path) -> None:
+    checkpoint = save_tiny_model(tmp_path / "a.pt")
+    words = (checkpoint, "--to", "transformers", *option, "--out", tmp_path / "out")
+    result = run_command(*words)
+    assert result.exit_code == 2
+    assert option[0] in result.output
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.skipif(find_spec("onnx") is not None, reason="the extra is installed")
 def test_the_extra_is_named(tmp_path: Path) -> None:
     checkpoint = str(save_tiny_model(tmp_path / "a.pt"))

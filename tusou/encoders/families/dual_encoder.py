@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from hashlib import sha256
 from math import exp, prod
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from tusou.bundle.model_record import EncoderRecord
 from tusou.core.errors import BadModel
@@ -106,10 +106,20 @@ def _own_text_shape(folder: ModelFolder) -> TextShape | None:
         shape,
         vocab_size=shape.vocab_size + 1,
         eps=float(config.get("layer_norm_eps", 1e-12)),
-        pooling="mean" if part["pooling"] == "mean" else "first",
+        pooling=read_pooling(folder.config),
         first_id=1,
         position_offset=offset,
     )
+
+
+def read_pooling(config: Mapping[str, Any]) -> Literal["first", "mean"]:
+    """Return what makes a text's vector, by the model's `config.json`; BadModel for another."""
+    pooling = config["text"]["pooling"]
+    if pooling not in {"first", "mean"}:
+        raise BadModel(
+            f"config.json: the pooling of the text tower is {pooling!r}, not first or mean"
+        )
+    return cast("Literal['first', 'mean']", pooling)
 
 
 def untrained_note(weights: Weights) -> str | None:

@@ -88,6 +88,8 @@ class Fetcher:
                 part = folder.with_name(f"{folder.name}{PART}")
                 part.mkdir(exist_ok=True)
                 files = {part / name: by_name[name] for name in names}
+                for path in files:
+                    path.parent.mkdir(exist_ok=True)
                 self._download_files(connection, hub, model_id, listing.revision, files)
                 part.rename(folder)
         set_current(root, revision, listing.revision)

@@ -35,7 +35,7 @@ class ModelScope:
         try:
             (commit, *_) = _read_data(read_json(f"{commits}?{page}"))["Commit"]
             revision = str(commit["Id"])
-            query = urlencode({"Revision": revision, "Recursive": "False"})
+            query = urlencode({"Revision": revision, "Recursive": "True"})
             data = _read_data(read_json(f"{self._model(model_id)}/repo/files?{query}"))
             files = [file for file in data["Files"] if file["Type"] != "tree"]
             return Listing(revision, tuple(map(_read_file, files)))

@@ -11,10 +11,13 @@ from tusou.encoders.model_folder import CONFIG, OPEN_CLIP_CONFIG
 # The form of a model to download: as its library stores it, or the checkpoint of open_clip.
 Form: TypeAlias = Literal["model", "open_clip"]
 
-# Configuration, tokenizer, preprocessing, the licence, and code of the model's own.
+# Configuration, tokenizer, preprocessing, the licence, code of the model's own, and how
+# sentence-transformers makes a vector of its tokens.
 _BESIDE = re.compile(
     r"(open_clip_|text_|vision_|tokenizer_|preprocessor_|processor_)?config\.json"
     r"|(preprocessor|configuration|special_tokens_map|added_tokens|tokenizer|vocab)\.json"
+    r"|modules\.json|sentence_bert_config\.json|config_sentence_transformers\.json"
+    r"|\d+_Pooling/config\.json"
     r"|vocab\.txt|merges\.txt|[\w.-]+\.model|[\w.-]+\.py|README\.md|LICENSE[\w.]*",
     re.ASCII,
 )

@@ -12,6 +12,7 @@ from transformers import AutoConfig, AutoModel
 from tusou.bundle.model_record import EncoderRecord
 from tusou.encoders.architecture import Tower
 from tusou.encoders.base import Weights
+from tusou.encoders.families.dual_encoder import read_pooling
 from tusou.encoders.library.torchvision_towers import build_tower, output_width
 from tusou.encoders.library.transformers_model import loading
 from tusou.encoders.model_folder import ModelFolder
@@ -40,7 +41,7 @@ class DualEncoderNetwork(nn.Module):
     def __init__(self, config: Mapping[str, Any], towers: Sequence[Tower]) -> None:
         super().__init__()
         dim = int(config["projection_dim"])
-        self._pooling = str(config["text"]["pooling"])
+        self._pooling = read_pooling(config)
         self._is_pooled = False
         if "text" in towers:
             text = config["text"]["config"]

@@ -47,6 +47,24 @@ def test_the_needed_files_of_a_model_come_with_its_commit(
     assert progress.megabytes == 3  # of 3.0002
 
 
+def test_the_settings_of_sentence_transformers_are_needed_too(
+    fetcher: Fetcher, hub: HubServer
+) -> None:
+    needed = [
+        "1_Pooling/config.json",
+        "config.json",
+        "config_sentence_transformers.json",
+        "model.safetensors",
+        "modules.json",
+        "sentence_bert_config.json",
+    ]
+    others = ["2_Dense/model.safetensors", "onnx/model.onnx", "onnx/config.json"]
+    hub.repositories["owner/sentences"] = repository_of([*needed, *others])
+    path, _ = fetcher.fetch(HubModel("owner/sentences"))
+    names = [str(file.relative_to(path)) for file in path.rglob("*") if file.is_file()]
+    assert sorted(names) == needed
+
+
 def test_what_is_here_is_not_asked_for(fetcher: Fetcher, hub: HubServer) -> None:
     first = fetcher.fetch(HubModel(ID))
     hub.requests.clear()
