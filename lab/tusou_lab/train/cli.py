@@ -75,9 +75,48 @@ def train(
         typer.Option(help="Linear layers that get an adapter; attention by default."),
     ] = None,
     loss: Annotated[
-        Literal["family", "cn_clip", "multi-positive", "sigmoid"],
+        Literal["family", "cn_clip", "multi-positive", "sigmoid", "triplet", "arcface"],
         typer.Option(help="Loss; `family`: the one that the model was trained with."),
     ] = "family",
+    margin: Annotated[
+        float | None,
+        typer.Option(min=0.0, help="Of triplet, a cosine; of arcface, an angle; 0.2 by default."),
+    ] = None,
+    duplicates: Annotated[
+        Literal["near", "exact", "none"],
+        typer.Option(help="Images that are correct wherever one of them is."),
+    ] = "near",
+    hard_negatives: Annotated[
+        int | None,
+        typer.Option(min=1, max=100, help="Wrong images near to each query that a batch adds."),
+    ] = None,
+    mine_every: Annotated[
+        int | None,
+        typer.Option(min=1, help="Steps between two searches for them; an epoch by default."),
+    ] = None,
+    mine_by: Annotated[
+        str | None, typer.Option(help="Near by what: score, words, look; all by default.")
+    ] = None,
+    negative_ceiling: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0, max=1.0, help="Their highest score, as a share of the correct image's; 0.95."
+        ),
+    ] = None,
+    augment_images: Annotated[
+        str | None,
+        typer.Option(
+            help="crop, shift, flip, colour, cut-out, with commas, or none; shift,flip by default."
+        ),
+    ] = None,
+    augment_text: Annotated[
+        str | None,
+        typer.Option(help="order, synonyms, drop, templates, with commas; none by default."),
+    ] = None,
+    prompt: Annotated[
+        str | None,
+        typer.Option(help="Template for all texts, such as 这是一个商品搜索：{query}"),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     force: Annotated[bool, typer.Option("--force", help="Start over, replacing OUT.")] = False,
@@ -89,6 +128,8 @@ def train(
     # long. OpenMP reads this once, when torch is loaded below.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     from tusou.cli.progress import progress
+    from tusou_lab.train.augment import AugmentSpec
+    from tusou_lab.train.hard_negatives import NegativesSpec
     from tusou_lab.train.losses import LossSpec
     from tusou_lab.train.options import GivenOptions, run_task
     from tusou_lab.train.stopping import TrainingStopped
@@ -110,7 +151,10 @@ def train(
                 lora,
                 lora_alpha,
                 lora_target,
-                LossSpec(loss),
+                LossSpec(loss, margin, duplicates),
+                NegativesSpec.parse(hard_negatives, mine_every, mine_by, negative_ceiling),
+                AugmentSpec.parse(augment_images, augment_text),
+                prompt,
             )
             result = run_task(
                 data, given, out, valid=valid, device=device, force=force, progress=bar

@@ -6,6 +6,9 @@ from typing import Any, Literal
 
 from tusou.cli.progress import Progress
 from tusou.core.errors import InvalidRequest
+from tusou.text.prompt import check_prompt
+from tusou_lab.train.augment import AugmentSpec
+from tusou_lab.train.hard_negatives import NegativesSpec
 from tusou_lab.train.losses import LossSpec
 from tusou_lab.train.rerank.run import RerankReport, RerankSpec, train_reranker
 from tusou_lab.train.run import TrainReport, train
@@ -31,6 +34,9 @@ class GivenOptions:
     lora_alpha: float | None = None
     lora_target: str | None = None
     losses: LossSpec = field(default_factory=LossSpec)
+    negatives: NegativesSpec = field(default_factory=NegativesSpec)
+    augment: AugmentSpec = field(default_factory=AugmentSpec)
+    prompt: str | None = None
 
     def contrastive(self) -> TrainSpec:
         """Return the settings of a contrastive training; InvalidRequest for another's options."""
@@ -38,6 +44,7 @@ class GivenOptions:
             raise InvalidRequest("Say what to train with --model.")
         if self.bundle is not None or self.layers is not None:
             raise InvalidRequest("--from and --layers are options of --task rerank.")
+        self.losses.check()
         lr = 5e-4 if self.lora else 5e-5
         return TrainSpec(
             self.model,
@@ -49,6 +56,9 @@ class GivenOptions:
             self.precision,
             self.freeze,
             losses=self.losses,
+            negatives=self.negatives,
+            augment=self.augment,
+            prompt=check_prompt(self.prompt) if self.prompt is not None else "",
             **self._lora(),
         )
 
@@ -72,6 +82,11 @@ class GivenOptions:
             raise InvalidRequest("--task rerank uses the model of its bundle: leave out --model.")
         if self.freeze != "none" or self.lora is not None or self.losses != LossSpec():
             raise InvalidRequest("--freeze, --lora and --loss are options of --task contrastive.")
+        if self.negatives != NegativesSpec() or self.augment != AugmentSpec() or self.prompt:
+            raise InvalidRequest(
+                "--hard-negatives, --augment-images, --augment-text and --prompt are options of "
+                "--task contrastive."
+            )
         self._lora()
         spec = RerankSpec(
             epochs=self.epochs or 8,

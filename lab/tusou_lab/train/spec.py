@@ -1,8 +1,11 @@
 """The settings of a contrastive training, in sections."""
 
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
+from tusou_lab.train.augment import AugmentSpec
 from tusou_lab.train.early_stopping import EarlyStopping
+from tusou_lab.train.hard_negatives import NegativesSpec
 from tusou_lab.train.lora import LoraSettings
 from tusou_lab.train.losses import LossSpec
 
@@ -24,6 +27,9 @@ class TrainSpec:
     lora_target: str = "attention"  # the layers that get one: attention, or all
     losses: LossSpec = field(default_factory=LossSpec)
     stopping: EarlyStopping = field(default_factory=EarlyStopping)
+    negatives: NegativesSpec = field(default_factory=NegativesSpec)
+    augment: AugmentSpec = field(default_factory=AugmentSpec)
+    prompt: str = ""  # a template with {query} that all texts are put into; empty: none
 
     @property
     def lora_settings(self) -> LoraSettings | None:
@@ -33,8 +39,15 @@ class TrainSpec:
         return LoraSettings(self.lora, self.lora_alpha, self.lora_target)
 
     def flat(self) -> dict[str, str | int | float]:
-        """Return all settings by name, those of the sections among the others."""
-        flat: dict[str, str | int | float] = {}
+        """Return all settings by name, those of the sections among the others.
+
+        Names of a tuple have commas between them; settings that are None are left out.
+        """
+        flat: dict[str, Any] = {}
         for name, value in asdict(self).items():
             flat.update(value if isinstance(value, dict) else {name: value})
-        return flat
+        return {
+            name: ",".join(value) if isinstance(value, tuple) else value
+            for name, value in flat.items()
+            if value is not None
+        }

@@ -1,7 +1,8 @@
 """Training batches: reproducible from the seed, known correct images are never negatives."""
 
 import numpy as np
-from tusou_lab.train.batches import BatchSampler, augment
+from tusou_lab.train.augment.images import augment_images
+from tusou_lab.train.batches import BatchSampler
 from tusou_lab.train.data import TrainingSplit
 
 from tusou.encoders.training_record import SplitRecord
@@ -73,7 +74,7 @@ def test_tokens_are_padded_to_the_longest_of_the_batch() -> None:
 def test_augmentation_shifts_and_mirrors_whole_images() -> None:
     ramp = np.broadcast_to(np.arange(32, dtype=np.uint8)[:, None], (32, 32, 3)[:2])
     images = np.repeat(np.stack([ramp.T] * 64)[..., None], 3, axis=3)
-    augmented = augment(images, np.random.default_rng(0))
+    augmented = augment_images(images, np.random.default_rng(0), ("shift", "flip"))
     steps = {tuple(np.unique(np.diff(row.astype(int)))) for row in augmented[:, 0, :, 0]}
     assert steps <= {(0, 1), (-1, 0), (1,), (-1,)}
     assert any(-1 in step for step in steps)

@@ -1,6 +1,5 @@
 """A split to train a cross-encoder on: frozen tokens, cosines, and the candidates of each query."""
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from tusou.retrieval.pipeline import SearchPipeline
 from tusou.retrieval.query import Query, combine
 from tusou.text.normalize import normalize_query
 from tusou_lab.train.data import TrainingSplit
+from tusou_lab.train.identities import unite_same_texts
 
 MINED_DEPTH = 100  # the best items of each query, among which are the hard negatives
 _BATCH = 64
@@ -140,14 +140,6 @@ def pad_texts(tokens: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     padded = torch.nn.utils.rnn.pad_sequence([part.float() for part in tokens], batch_first=True)
     lengths = torch.tensor([len(part) for part in tokens], device=padded.device)
     return padded, torch.arange(padded.shape[1], device=padded.device) < lengths[:, None]
-
-
-def unite_same_texts(texts: Sequence[str], correct: Sequence[Positions]) -> tuple[Positions, ...]:
-    """Give queries with the same text the same correct images."""
-    united: dict[str, Positions] = defaultdict(lambda: np.empty(0, np.int64))
-    for text, images in zip(texts, correct, strict=True):
-        united[text] = np.union1d(united[text], images)
-    return tuple(united[text] for text in texts)
 
 
 def _nearest(queries: Vectors, images: Vectors, depth: int) -> Positions:

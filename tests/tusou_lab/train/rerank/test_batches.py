@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from tusou_lab.train.identities import unite_same_texts
 from tusou_lab.train.rerank.batches import HARD, RANDOM, GroupSampler
-from tusou_lab.train.rerank.data import RerankSplit, unite_same_texts
+from tusou_lab.train.rerank.data import RerankSplit
 
 from tusou.encoders.training_record import SplitRecord
 

@@ -1,0 +1,67 @@
+"""The loss of a run and its hard negatives, with what the state of the run holds of them."""
+
+import numpy as np
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from tusou_lab.train.batches import BatchSampler, TrainingBatch
+from tusou_lab.train.data import TrainingSplit
+from tusou_lab.train.hard_negatives import HardNegatives, NegativeMiner
+from tusou_lab.train.identities import PairIdentities
+from tusou_lab.train.losses import ArcFaceLoss, make_loss
+from tusou_lab.train.models import TrainableModel
+from tusou_lab.train.spec import TrainSpec
+from tusou_lab.train.split_vectors import encode_images
+
+
+class Objective:
+    """Computes the loss, and brings it and a batch up to date with the model before a step."""
+
+    def __init__(
+        self,
+        spec: TrainSpec,
+        model: TrainableModel,
+        split: TrainingSplit,
+        identities: PairIdentities,
+        batches: BatchSampler,
+        device: torch.device,
+    ) -> None:
+        self._model, self._split, self._batches, self._device = model, split, batches, device
+        dim = encode_images(model, split.pixels, np.zeros(1, np.int64), device).shape[1]
+        items, correct = identities.items, identities.correct
+        self.loss = make_loss(spec.losses, model.traits, items, correct, dim)
+        if isinstance(self.loss, nn.Module):
+            self.loss.to(device)
+        self._every = spec.negatives.mine_every or len(batches)
+        self._negatives = None
+        if spec.negatives.hard_negatives:
+            size = len(split.texts), spec.negatives.hard_negatives
+            self._negatives = HardNegatives(*size).to(device)
+            self._miner = NegativeMiner(model, split, identities, spec.negatives, spec.seed, device)
+
+    def join(self, trained: nn.Module, optimiser: Optimizer) -> nn.Module:
+        """Return a module of all that is trained or restored; add the loss to the optimiser."""
+        parts = {"loss": self.loss, "negatives": self._negatives}
+        modules = {name: part for name, part in parts.items() if isinstance(part, nn.Module)}
+        if not modules:
+            return trained
+        if parameters := [p for module in modules.values() for p in module.parameters()]:
+            optimiser.add_param_group({"params": parameters, "weight_decay": 0.0})
+        return nn.ModuleDict({"trained": trained, **modules})
+
+    def prepare(self, batch: TrainingBatch) -> TrainingBatch:
+        """Return the batch of the next step with its hard negatives, mined if that is due.
+
+        The network may be left in eval mode.
+        """
+        if isinstance(self.loss, ArcFaceLoss) and self.loss.needs_start:
+            images = np.arange(len(self._split.pixels))
+            self.loss.start(encode_images(self._model, self._split.pixels, images, self._device))
+        if self._negatives is None:
+            return batch
+        if self._negatives.is_due(batch.step, self._every):
+            first = batch.step - batch.step % self._every
+            queries = self._batches.queries_of(first, self._every)
+            self._negatives.replace(queries, self._miner.mine(queries, first), first)
+        return self._batches.with_negatives(batch, self._negatives.of(batch.queries))
