@@ -55,7 +55,7 @@ class ArcFaceLoss(nn.Module):
 
     @property
     def needs_start(self) -> bool:
-        """Whether the prototypes are still zeros."""
+        """True while the prototypes are zeros."""
         return not self.get_buffer("is_started")
 
     def forward(self, features: Features, targets: BatchTargets) -> Tensor:
