@@ -9,7 +9,8 @@ from tusou.core.files import write_file
 
 
 class _TrainingData(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # A loss can be NaN, which JSON has no number for.
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 
 
 class SplitRecord(_TrainingData):
@@ -28,6 +29,10 @@ class EpochRecord(_TrainingData):
     loss: float  # mean over the steps
     percent: dict[str, float]  # metric -> percent, on valid
     seconds: float  # with the validation
+    step: int | None = None  # steps of the run up to the end of the epoch
+    learning_rate: float | None = None  # of the epoch's last step
+    pairs_per_second: float | None = None  # without the validation
+    temperature: float | None = None  # that the cosines are divided by
 
 
 class TrainingRecord(_TrainingData):

@@ -66,11 +66,11 @@ class PairSampler:
         self._by_image = len(images) > len(correct)
         self._partners = queries_of_images if self._by_image else correct
         self._visited = images if self._by_image else np.arange(len(correct))
-        self._size = min(size, len(self._visited))
+        self.size = min(size, len(self._visited))  # the pairs of a batch
 
     def __len__(self) -> int:
         """Count the batches of an epoch; an incomplete last batch is dropped."""
-        return len(self._visited) // self._size
+        return len(self._visited) // self.size
 
     def epoch(self, number: int, start: int = 0) -> Iterator[DrawnPairs]:
         """Yield the pairs of epoch `number`, beginning with batch `start`."""
@@ -78,7 +78,7 @@ class PairSampler:
         order = rng.permutation(self._visited)
         draws = rng.random(len(order))
         for index in range(start, len(self)):
-            rows = slice(index * self._size, (index + 1) * self._size)
+            rows = slice(index * self.size, (index + 1) * self.size)
             batch_rng = np.random.default_rng([self._seed, number, index])
             visited, partners = order[rows], self._draw_partners(order[rows], draws[rows])
             queries, images = (partners, visited) if self._by_image else (visited, partners)
@@ -111,6 +111,7 @@ class BatchSampler:
         """Take the policies that change images and texts, and what tokenises changed texts."""
         self._split, self._seed = split, seed
         self._pairs = PairSampler(split.correct, split.queries_of_images(), size, seed)
+        self.size = self._pairs.size  # the pairs of a batch
         self._identities = identities or PairIdentities.of(split)
         self._augment = augment or AugmentSpec()
         self._prepare_texts = prepare_texts

@@ -73,6 +73,11 @@ class ContrastiveTask:
         self._step = TrainingStep(
             self._model, self._objective.loss, self.model, self.optimiser, spec.precision
         )
+        self.pairs_per_step = self.batches.size
+
+    @property
+    def temperature(self) -> float | None:
+        return 1 / self._model.scale
 
     def validate(self) -> dict[str, float]:
         with self._share.merged():

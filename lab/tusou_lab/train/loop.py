@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from math import isfinite
 from pathlib import Path
 from time import monotonic
 from typing import Generic, Protocol, TypeVar
@@ -13,14 +14,14 @@ from torch.optim import Optimizer
 
 from tusou import __version__
 from tusou.cli.progress import Progress
-from tusou.core.errors import InputError, OutputExists
+from tusou.core.errors import InputError, InvalidRequest, OutputExists
 from tusou.core.files import sha256_of
 from tusou.core.hardware import describe_machine
 from tusou.encoders.model_folder import ModelFolder
 from tusou.encoders.training_record import SplitRecord, TrainingRecord, write_record
 from tusou_lab.train.early_stopping import EarlyStopping
 from tusou_lab.train.files import save_torch
-from tusou_lab.train.history import TrainingHistory
+from tusou_lab.train.history import TrainingHistory, describe_epoch, history_path
 from tusou_lab.train.optimiser import learning_rate
 from tusou_lab.train.stopping import StopRequest, TrainingStopped
 
@@ -51,6 +52,16 @@ class TrainingTask(Protocol[B]):
 
     @property
     def batches(self) -> EpochBatches[B]: ...
+
+    @property
+    def pairs_per_step(self) -> int:
+        """The pairs of a step, for the rate of the training."""
+        ...
+
+    @property
+    def temperature(self) -> float | None:
+        """The number that cosines are divided by at this moment, if there is one."""
+        ...
 
     @property
     def records(self) -> Mapping[str, SplitRecord]:
@@ -94,9 +105,19 @@ class TrainingLoop(Generic[B]):
         self._task: TrainingTask[B] = task
         self._settings, self._out, self._device = settings, out, device
         self._state = _state_path(out)
-        self.step, self.best, self.best_epoch = 0, -1.0, 0
+        self.step = 0
         self.history = TrainingHistory()
         self.steps = settings.epochs * len(task.batches)
+
+    @property
+    def best(self) -> float:
+        """The best mean_recall so far, -1 before the first score."""
+        return self.history.best()[1]
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch with the best mean_recall so far; 0: the start."""
+        return self.history.best()[0]
 
     def resume_or_start(self, *, force: bool) -> None:
         """Restore the saved state, or save the state of a new run."""
@@ -114,7 +135,7 @@ class TrainingLoop(Generic[B]):
                 )
         self._task.model.load_state_dict(state["model"])
         self._task.optimiser.load_state_dict(state["optimiser"])
-        self.step, self.best, self.best_epoch = state["step"], state["best"], state["best_epoch"]
+        self.step = state["step"]
         self.history = TrainingHistory.restore(state["history"])
 
     def _identity(self) -> dict[str, object]:
@@ -129,8 +150,6 @@ class TrainingLoop(Generic[B]):
             "model": self._task.model.state_dict(),
             "optimiser": self._task.optimiser.state_dict(),
             "step": self.step,
-            "best": self.best,
-            "best_epoch": self.best_epoch,
         }
         save_torch(state, self._state)
 
@@ -148,6 +167,7 @@ class TrainingLoop(Generic[B]):
         progress.begin("training", self.steps, self.step)
         while not self._is_over():
             epoch, start = divmod(self.step, per_epoch)
+            began = monotonic()
             for batch in self._task.batches.epoch(epoch, start):
                 loss = self._train_step(batch)
                 best = f"  best {self.best:.2f}" if self.best >= 0 else ""
@@ -155,23 +175,37 @@ class TrainingLoop(Generic[B]):
                 if monotonic() - saved > _SAVE_SECONDS and self.step % per_epoch:
                     self._save()
                     saved = monotonic()
+                if not isfinite(loss) and not self._is_finite():
+                    break
                 self._stop_if_requested(stop)
-            self._end_epoch(epoch + 1)
+            rate = (self.step - epoch * per_epoch - start) / (monotonic() - began)
+            self._end_epoch(epoch + 1, rate * self._task.pairs_per_step, progress)
             self._save()
             self._stop_if_requested(stop)
+        if self.best < 0:
+            raise InvalidRequest(
+                f"nothing was saved, since the weights became infinite or NaN at step {self.step}: "
+                "repeat the command with a smaller --lr and --force"
+            )
         write_record(self._out, self._record())
         self._state.unlink()
 
     def _is_over(self) -> bool:
         patience = self._settings.stopping.patience
         waited = len(self.history.epochs) - self.best_epoch
-        return self.step == self.steps or 0 < patience <= waited
+        return self.step == self.steps or 0 < patience <= waited or self.history.diverged
+
+    def _is_finite(self) -> bool:
+        """Return whether all weights are; if not, no later step can make them so."""
+        weights = self._task.model.parameters()
+        self.history.diverged = not all(bool(tensor.isfinite().all()) for tensor in weights)
+        return not self.history.diverged
 
     def _score_start(self, progress: Progress) -> None:
         progress.begin("scoring the model before training", 0)
-        percent = self._task.validate()
-        self.history.start, self.best = percent, percent["mean_recall"]
-        self._task.save(self._out, 0, 0, percent)
+        self.history.start = self._task.validate()
+        self._task.save(self._out, 0, 0, self.history.start)
+        self.history.write(history_path(self._out))
         self._save()
 
     def _train_step(self, batch: B) -> float:
@@ -184,15 +218,25 @@ class TrainingLoop(Generic[B]):
         self.step += 1
         return loss
 
-    def _end_epoch(self, epoch: int) -> None:
+    def _end_epoch(self, epoch: int, pairs_per_second: float, progress: Progress) -> None:
+        if self.history.diverged or not self._is_finite():
+            progress.notice(
+                f"warning: the weights became infinite or NaN at step {self.step}, and the "
+                "training ends"
+            )
+            return
         percent = self._task.validate()
-        self.history.end_epoch(len(self._task.batches), percent)
-        recall = percent["mean_recall"]
-        # On a tie the later epoch wins, since it has trained on more pairs, but never over the
-        # start, which lost nothing yet.
-        if recall > self.best or (recall == self.best and self.best_epoch):
-            self.best, self.best_epoch = recall, epoch
+        record = self.history.end_epoch(
+            len(self._task.batches),
+            percent,
+            learning_rate=self._task.optimiser.param_groups[0]["lr"],
+            pairs_per_second=pairs_per_second,
+            temperature=self._task.temperature,
+        )
+        if self.best_epoch == epoch:
             self._task.save(self._out, epoch, self.step, percent)
+        self.history.write(history_path(self._out))
+        progress.notice(describe_epoch(record, self._settings.epochs, self.history.best()))
 
     def _stop_if_requested(self, stop: StopRequest) -> None:
         """Save and raise TrainingStopped, unless the epoch is unscored or the run is over."""

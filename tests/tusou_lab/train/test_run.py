@@ -24,6 +24,7 @@ def test_only_the_best_checkpoint_and_the_cache_remain(uninterrupted: TrainRepor
     assert sorted(path.name for path in folder.iterdir()) == [
         ".pixels",
         "model.pt",
+        "model.pt.history.jsonl",
         "model.pt.json",
     ]
     saved = torch.load(uninterrupted.checkpoint, weights_only=True)

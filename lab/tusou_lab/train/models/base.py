@@ -51,6 +51,16 @@ class TrainableModel(Protocol):
     @property
     def traits(self) -> Traits: ...
 
+    @property
+    def scale(self) -> float:
+        """The scale of a cosine at this moment, the reciprocal of the temperature."""
+        ...
+
+    @property
+    def largest_scale(self) -> float | None:
+        """The limit that `limit_scale` keeps the scale below, if the family has one."""
+        ...
+
     def tokenize(self, texts: Sequence[str]) -> Tokens:
         """Tokenise texts as the model's encoder does."""
         ...

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from functools import partial
-from math import log
+from math import exp, log
 from pathlib import Path
 from typing import Self
 
@@ -80,6 +80,14 @@ class CnClipModel:
                 "tusou convert-model --to transformers first"
             )
         return cls(restore_network(weights), weights.digest, folder)
+
+    @property
+    def scale(self) -> float:
+        return float(self._network.logit_scale.detach().exp())
+
+    @property
+    def largest_scale(self) -> float | None:
+        return exp(_MAX_LOG_SCALE)
 
     def tokenize(self, texts: Sequence[str]) -> Tokens:
         return self._tokenizer.prepare(texts)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from math import log
+from math import exp, log
 from pathlib import Path
 from typing import TypeAlias, cast
 
@@ -71,6 +71,14 @@ class LibraryTrainable:
         self._mean, self._std = (
             torch.tensor(values).view(3, 1, 1) for values in (record.mean, record.std)
         )
+
+    @property
+    def scale(self) -> float:
+        return 1.0 if self._scale is None else float(self._scale.detach().exp())
+
+    @property
+    def largest_scale(self) -> float | None:
+        return exp(self._limit) if self._scale is not None and self._bias is None else None
 
     def tokenize(self, texts: Sequence[str]) -> Tokens:
         return self._tokenizer.prepare(texts)

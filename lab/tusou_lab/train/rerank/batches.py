@@ -39,6 +39,7 @@ class GroupSampler:
     ) -> None:
         self._split = split
         self._pairs = PairSampler(split.correct, queries_of_images, size, seed)
+        self.size = self._pairs.size  # the queries of a batch
         self._hard = [split.hard_negatives(query) for query in range(len(split.correct))]
 
     def __len__(self) -> int:

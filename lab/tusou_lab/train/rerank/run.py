@@ -148,7 +148,12 @@ class _RerankTask:
         self.batches = GroupSampler(
             self._train, train.queries_of_images(), spec.batch_size, spec.seed
         )
+        self.pairs_per_step = self.batches.size
         self._start_from_cosines()
+
+    @property
+    def temperature(self) -> float | None:
+        return 1 / self.model.scale.item()
 
     def _start_from_cosines(self) -> None:
         first = list(islice(self.batches.epoch(0), _FIRST_BATCHES))
