@@ -21,6 +21,7 @@ from tusou_lab.check.findings import Finding, Findings
 from tusou_lab.check.image_checks import ImageFacts, check_duplicates, check_images
 from tusou_lab.check.image_scan import ScannedImage, fingerprint_item, scan_images
 from tusou_lab.check.near_duplicates import Groups, group_near_duplicates, group_same_bytes
+from tusou_lab.check.pair_checks import check_pairs
 from tusou_lab.check.query_checks import QueryFacts, check_queries
 
 if TYPE_CHECKING:
@@ -134,6 +135,7 @@ def _read_queries(dataset: Dataset, findings: Findings) -> dict[str, list[Datase
             bad = [f"line {row.line}: {row.reason}" for row in rows if isinstance(row, Failure)]
             findings.add("error", "unusable_lines", split, bad, "unusable lines of the query file")
             queries[split] = [row for row in rows if isinstance(row, DatasetQuery)]
+            check_pairs(split, dataset.reader.scan_pairs(split) or (), findings)
     return queries
 
 
