@@ -96,7 +96,8 @@ def build_set(
         count,
         tuple(measure_bias(pairs, grades, correct_from, design["certain"])),
     )
-    card = format_card(folder.plan(), design, grades, report, correct_from)
+    authors = Counter(each.author for each in queries)
+    card = format_card(folder.plan(), design, grades, report, correct_from, authors)
     write_file(out / CARD, card.encode())  # written last: it marks the set as complete
     return report
 
@@ -135,6 +136,7 @@ def format_card(
     grades: Mapping[Pair, int],
     report: SetReport,
     correct_from: int,
+    authors: Mapping[str, int],
 ) -> str:
     """Return the card: how the set was made, and what it does not hold."""
     counts = Counter(grades.values())
@@ -150,7 +152,8 @@ def format_card(
 An evaluation set made by `tusou evalset` (Tusou {__version__}).
 
 * **Queries.** {report.queries}, drawn with seed {plan["seed"]}. {report.without_correct} of them
-  have no correct item among the judged ones.
+  have no correct item among the judged ones. By author:
+  {", ".join(f"{author} {count}" for author, count in sorted(authors.items()))}.
 * **Pool.** {design["items"]:,} images: version {design["version"]} of a bundle. Systems:
   {", ".join(design["systems"])}. The first {design["certain"]} results of each were judged for
   certain; of their results down to rank {design["depth"]} about {design["ranked"]:g} a query, and

@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from tusou.cli.progress import Progress
-from tusou.core.errors import BadDataset, DeadlineExceeded
-from tusou.stages.endpoint_client import ChatClient, Completion, EndpointUnavailable
+from tusou.core.errors import BadDataset, Unavailable
+from tusou.stages.endpoint_client import ChatClient, Completion
 from tusou.stages.endpoint_prompt import Message
 from tusou_lab.evalset.set_folder import JudgmentFile
 
@@ -91,7 +91,7 @@ class LlmAsker:
     ) -> list[T | None]:
         """Return what `read` makes of the answer to each question; None where it cannot be used.
 
-        Raises EndpointUnavailable when the server gives no answer for the time of the patience.
+        Raises Unavailable when the server gives no answer for the time of the patience.
         """
         keys = [self._key(question) for question in questions]
         missing = {
@@ -163,7 +163,7 @@ class LlmAsker:
                 completion = await client.complete(
                     question.messages, question.schema, question.max_tokens, deadline
                 )
-            except (EndpointUnavailable, DeadlineExceeded):
+            except Unavailable:
                 if monotonic() - self._answered_at > self._spec.patience:
                     raise
                 await asyncio.sleep(pause)

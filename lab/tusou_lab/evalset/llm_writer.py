@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from tusou.cli.progress import Progress
 from tusou_lab.evalset.domain import Domain, Style, Term
@@ -13,20 +13,27 @@ from tusou_lab.evalset.writing_prompt import write_digest, write_question
 
 NO_ANSWER = "no usable answer of the model"
 NONSENSE, TOO_LONG = "not a text that people type", "too long for its style"
-NO_REFUSAL, NO_TYPO = "does not name what it refuses", "has no typing error"
+OFF_TOPIC = "shares nothing with its terms"
+NO_REFUSAL, NO_TYPO = "does not refuse what it should", "has no typing error"
 
 _LONGEST: dict[Style, int] = {"short": 25, "typo": 25, "sentence": 60, "refusal": 60}  # characters
+_REFUSES = re.compile("[不别没无除非勿免忌拒]")
+_ADDS_REFUSAL = re.compile("不要|不带|不含|不想|别要|除了|拒绝")
 _MARKUP = re.compile(r"[{}\[\]<>`\n\r\\]|https?:|json|[查询]{2}[:：]", re.IGNORECASE)
 
 
 class LlmWriter:
-    """Writes several texts for each choice of terms and style, with one question."""
+    """Writes several texts for each choice of terms and style, with one question.
+
+    A text keeps the filter of its terms only if it names each of them and no other value.
+    """
 
     batch_size = 1_000
     attempts = 3
 
     def __init__(self, asker: LlmAsker, domain: Domain, progress: Progress) -> None:
         self._asker, self._domain, self._progress = asker, domain, progress
+        self._values = [term for attribute in domain.attributes for term in attribute.values]
         self.author = f"{asker.model}@{write_digest(domain)}"
         self._unused: dict[str, Iterator[str]] = {}  # by question: equal ones share the texts
 
@@ -39,7 +46,17 @@ class LlmWriter:
             if texts is None:
                 left_out[NO_ANSWER] += 1
             unused = self._unused.setdefault(_key(question), iter(texts or ()))
-            yield _usable_texts(each, unused, left_out)
+            yield self._usable_texts(each, unused, left_out)
+
+    def _usable_texts(
+        self, drawn: DrawnText, texts: Iterator[str], left_out: Counter[str]
+    ) -> Iterator[WrittenText]:
+        for text in texts:
+            if fault := find_fault(text, drawn):
+                left_out[fault] += 1
+                continue
+            asks_exactly = names_terms(text, drawn) and not adds_terms(text, drawn, self._values)
+            yield WrittenText(text, asks_exactly)
 
 
 def read_texts(answer: str) -> list[str] | None:
@@ -54,7 +71,10 @@ def find_fault(text: str, drawn: DrawnText) -> str | None:
         return NONSENSE
     if len(text) > _LONGEST[drawn.style]:
         return TOO_LONG
-    if drawn.refused is not None and not _names(text, drawn.refused):
+    if not any(char in text for term in _terms(drawn) for char in "".join(term.all_words)):
+        return OFF_TOPIC
+    refused = drawn.refused
+    if refused is not None and not (_names(text, refused) and _REFUSES.search(text)):
         return NO_REFUSAL
     if drawn.style == "typo" and _count_missing(text, drawn) == 0:
         return NO_TYPO
@@ -75,25 +95,34 @@ def names_terms(text: str, drawn: DrawnText) -> bool:
     )
 
 
-def _usable_texts(
-    drawn: DrawnText, texts: Iterator[str], left_out: Counter[str]
-) -> Iterator[WrittenText]:
-    for text in texts:
-        if fault := find_fault(text, drawn):
-            left_out[fault] += 1
-        else:
-            yield WrittenText(text, names_terms(text, drawn))
+def adds_terms(text: str, drawn: DrawnText, values: Iterable[Term]) -> bool:
+    """Return whether a text also names another of the domain's values, or refuses something."""
+    if drawn.refused is None and _ADDS_REFUSAL.search(text):
+        return True
+    rest = _plain(text)
+    words = [word for term in _terms(drawn) for word in term.all_words]
+    for word in sorted(map(_plain, words), key=len, reverse=True):
+        rest = rest.replace(word, " ")
+    return any(len(word) > 1 and _plain(word) in rest for term in values for word in term.all_words)
+
+
+def _terms(drawn: DrawnText) -> tuple[Term, ...]:
+    refused = () if drawn.refused is None else (drawn.refused,)
+    return (drawn.concept, *drawn.stated, *refused)
 
 
 def _count_missing(text: str, drawn: DrawnText) -> int:
     """Return how many terms a text does not name."""
-    refused = () if drawn.refused is None else (drawn.refused,)
-    return sum(not _names(text, term) for term in (drawn.concept, *drawn.stated, *refused))
+    return sum(not _names(text, term) for term in _terms(drawn))
 
 
 def _names(text: str, term: Term) -> bool:
-    plain = text.casefold().replace(" ", "")
-    return any(word.casefold().replace(" ", "") in plain for word in term.all_words)
+    plain = _plain(text)
+    return any(_plain(word) in plain for word in term.all_words)
+
+
+def _plain(text: str) -> str:
+    return text.casefold().replace(" ", "")
 
 
 def _key(question: Question) -> str:

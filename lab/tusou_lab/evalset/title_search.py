@@ -24,9 +24,9 @@ class TitleIndex:
     """Ranks texts by BM25; equal scores in the order of the texts."""
 
     def __init__(self, texts: Iterable[str]) -> None:
-        self._keys: dict[str, array[int]] = defaultdict(lambda: array("q"))
-        self._counts: dict[str, array[int]] = defaultdict(lambda: array("l"))
-        lengths = array("l")
+        self._keys: dict[str, array[int]] = defaultdict(lambda: array("i"))
+        self._counts: dict[str, array[int]] = defaultdict(lambda: array("i"))
+        lengths = array("i")
         for key, text in enumerate(texts):
             tokens = Counter(tokenize(text))
             lengths.append(sum(tokens.values()))
@@ -43,8 +43,8 @@ class TitleIndex:
         for token in dict.fromkeys(tokenize(text)):
             if token not in self._keys:
                 continue
-            keys = np.array(self._keys[token], np.int64)
-            counts = np.array(self._counts[token], np.float64)
+            keys = np.frombuffer(self._keys[token], np.intc)
+            counts = np.frombuffer(self._counts[token], np.intc)
             rarity = np.log1p((len(scores) - len(keys) + 0.5) / (len(keys) + 0.5))
             scores[keys] += rarity * counts * (_SATURATION + 1) / (counts + self._norms[keys])
         matching: Ids = np.flatnonzero(scores)

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from tusou.text.normalize import without_controls
-from tusou.text.segmentation import Word, segment
+from tusou.text.segmentation import Word, is_word, segment
 from tusou_lab.evalset.domain import AttributeTerms, Term, TitleTerms
 
 TITLES = "titles"  # the source of a term
@@ -56,6 +56,7 @@ def find_title_terms(
             nouns.update(word.text for word in phrase if word.tag.startswith(_HEAD_TAGS))
         having.update(words)
     frequent = [word for word, count in having.most_common() if count >= spec.least_items]
+    frequent = _without_wrong_cuts(frequent)
     is_head = {
         word: word in nouns and heads[word] / (heads[word] + inside[word]) > _LEAST_HEADS
         for word in frequent
@@ -65,6 +66,18 @@ def find_title_terms(
     described = tuple(map(_term, values))
     attributes = (AttributeTerms(name=ATTRIBUTE, values=described),) if described else ()
     return tuple(map(_term, concepts)), attributes
+
+
+def _without_wrong_cuts(words: list[str]) -> list[str]:
+    """Return words, most frequent first, without those that hold part of a neighbour: 韩版纯.
+
+    The dictionary does not have them, and they contain a more frequent word.
+    """
+    return [
+        word
+        for place, word in enumerate(words)
+        if is_word(word) or not any(other in word for other in words[:place])
+    ]
 
 
 def _term(word: str) -> Term:

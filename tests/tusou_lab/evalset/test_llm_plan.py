@@ -14,7 +14,7 @@ from tusou_lab.evalset.domain import Domain, Term, read_domain
 from tusou_lab.evalset.drawn_text import DrawnText
 from tusou_lab.evalset.llm_asker import ANSWERS, AskSpec
 from tusou_lab.evalset.llm_json import read_object
-from tusou_lab.evalset.llm_writer import find_fault, names_terms, read_texts
+from tusou_lab.evalset.llm_writer import adds_terms, find_fault, names_terms, read_texts
 from tusou_lab.evalset.plan_set import PlanReport, plan_set
 from tusou_lab.evalset.set_folder import SetFolder
 from typer.testing import CliRunner, Result
@@ -350,7 +350,9 @@ def drawn(style: str, *stated: str, refused: str | None = None) -> DrawnText:
         ("好看的裙子", drawn("short", "红色"), None, False),
         ("红" * 26, drawn("short"), "too long for its style", False),
         ("裙子，不要碎花的", drawn("refusal", refused="碎花"), None, True),
-        ("素色裙子", drawn("refusal", refused="碎花"), "does not name what it refuses", False),
+        ("素色裙子", drawn("refusal", refused="碎花"), "does not refuse what it should", False),
+        ("碎花裙子", drawn("refusal", refused="碎花"), "does not refuse what it should", True),
+        ("抱歉，我不能回答", drawn("short", "红色"), "shares nothing with its terms", False),
         ("红色连一裙", drawn("typo", "红色"), None, True),
         ("洪涩连一群", drawn("typo", "红色"), None, False),
         ("红色连衣裙", drawn("typo", "红色"), "has no typing error", True),
@@ -361,6 +363,22 @@ def drawn(style: str, *stated: str, refused: str | None = None) -> DrawnText:
 def test_texts_are_checked(text: str, asked: DrawnText, fault: str | None, named: bool) -> None:
     assert find_fault(text, asked) == fault
     assert names_terms(text, asked) == named
+
+
+@pytest.mark.parametrize(
+    ("text", "asked", "adds"),
+    [
+        ("红色裙子", drawn("short", "红色"), False),
+        ("红色纯棉裙子", drawn("short", "红色"), True),
+        ("深红色裙子", drawn("short", "深红色"), False),
+        ("红色裙子，不要碎花", drawn("sentence", "红色"), True),
+        ("裙子，不要红色的", drawn("refusal", refused="红色"), False),
+        ("有没有红色的裙子", drawn("sentence", "红色"), False),
+    ],
+)
+def test_a_text_that_asks_for_more_is_not_decided(text: str, asked: DrawnText, adds: bool) -> None:
+    values = [Term(name=name) for name in ("红色", "深红色", "纯棉", "裙")]
+    assert adds_terms(text, asked, values) == adds
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,7 @@ def test_the_files_say_how_they_were_made(folder: SetFolder, bundle: Path, tmp_p
     card = (tmp_path / "out" / "README.md").read_text()
     assert "# 服饰" in card
     assert "300 images" in card
+    assert "By author:\n  template 25." in card
     assert "MR_test_imgs.tsv" not in card
     assert re.search(r"^\| bundle \| \d+\.\d\d % \| \d+\.\d\d % \|$", card, re.MULTILINE)
     rows = [
