@@ -45,6 +45,7 @@ from tusou.encoders import (
     TextEncoder,
     Weights,
     describe_encoder,
+    find_license,
     find_weights,
     image_transform,
     load_reference_text_encoder,
@@ -279,14 +280,16 @@ def _model(source: VectorSource, inputs: _Inputs) -> Model:
 
 
 def _encoder_model(weights: Weights, dim: int) -> Model:
+    record = describe_encoder(weights)
     return Model(
         name=weights.name,
         location=weights.location,
         sha256=weights.digest,
         dim=dim,
         image_size=image_transform(weights).side,
-        encoder=describe_encoder(weights),
+        encoder=record,
         source=weights.source,
+        named_license=None if record else find_license(weights),
     )
 
 

@@ -5,7 +5,7 @@ from math import isfinite
 
 from tusou.bundle.model_record import Model, ModelMember, ensemble_digest
 from tusou.core.errors import InvalidRequest
-from tusou.encoders import ResolvedEncoder
+from tusou.encoders import ResolvedEncoder, find_license
 
 _LEAST_WEIGHT = 1e-6  # of a model, when they add up to 1
 
@@ -53,6 +53,7 @@ def record_model(towers: Sequence[ResolvedEncoder], weights: Sequence[float]) ->
             image_size=tower.transform.side,
             encoder=tower.record,
             source=tower.weights.source,
+            named_license=None if tower.record else find_license(tower.weights),
             weight=weight,
         )
         for tower, weight in zip(towers, weights, strict=True)

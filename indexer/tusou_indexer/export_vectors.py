@@ -21,6 +21,7 @@ from tusou.data import MissingPart, open_dataset, open_pool, split_source
 from tusou.encoders import (
     ResolvedEncoder,
     Tower,
+    find_license,
     find_weights,
     image_transform,
     open_image_encoder,
@@ -241,4 +242,5 @@ def _model(resolved: ResolvedEncoder) -> Model:
         image_size=image_transform(weights).side,
         encoder=resolved.record,
         source=weights.source,
+        named_license=None if resolved.record else find_license(weights),
     )

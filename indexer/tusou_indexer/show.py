@@ -106,8 +106,8 @@ def show_bundle(location: BundleLocation, *, as_json: bool) -> None:
 
 
 def _family_rows(model: Model) -> dict[str, str]:
-    """Return what is worth knowing of models of other families than Chinese-CLIP."""
-    parts = [part for part in model.parts if part.encoder is not None]
+    """Return what is worth knowing of models of other families, and the licences of all."""
+    parts = [part for part in model.parts if part.encoder is not None or part.license]
     rows = {}
     for part in parts:
         warning = ", which forbids commercial use" if part.is_non_commercial else ""

@@ -66,8 +66,13 @@ class EncoderRecord(Record):
     @property
     def is_non_commercial(self) -> bool:
         """Return whether the licence forbids commercial use."""
-        name = (self.license or "").lower()
-        return "-nc" in name or "non-commercial" in name or "noncommercial" in name
+        return forbids_commercial_use(self.license)
+
+
+def forbids_commercial_use(license: str | None) -> bool:  # noqa: A002 - its name
+    """Return whether the name of a licence says that it forbids commercial use."""
+    name = (license or "").lower()
+    return "-nc" in name or "non-commercial" in name or "noncommercial" in name
 
 
 # Says nothing about the vectors, and may be missing in a copy of the files.
@@ -113,6 +118,7 @@ class _OneModel(Record):
     image_size: Dimension
     encoder: EncoderRecord | None = None  # None: Chinese-CLIP, as cn_clip runs it
     source: ModelSource | None = None
+    named_license: str | None = None  # of a model without `encoder`, as its files name it
 
     @property
     def family(self) -> str:
@@ -122,12 +128,12 @@ class _OneModel(Record):
     @property
     def license(self) -> str | None:
         """The licence that the model's files name, None if they do not."""
-        return None if self.encoder is None else self.encoder.license
+        return self.named_license if self.encoder is None else self.encoder.license
 
     @property
     def is_non_commercial(self) -> bool:
         """Return whether the licence forbids commercial use."""
-        return self.encoder is not None and self.encoder.is_non_commercial
+        return forbids_commercial_use(self.license)
 
     @property
     def transform(self) -> ImageTransform:

@@ -16,6 +16,7 @@ from tusou.encoders.ensemble import (
     without_prompt,
 )
 from tusou.encoders.families import find_family
+from tusou.encoders.families.license import find_license
 from tusou.encoders.image_views import ViewsEncoder
 from tusou.encoders.model_name import DEMO, MODELS
 from tusou.encoders.prompted import PromptedEncoder
@@ -44,6 +45,7 @@ __all__ = [
     "Weights",
     "combine_text_encoders",
     "describe_encoder",
+    "find_license",
     "find_weights",
     "image_part",
     "image_transform",

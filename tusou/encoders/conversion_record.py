@@ -22,6 +22,7 @@ class ConversionRecord(BaseModel):
     source_sha256: str
     sha256: str  # of the model that was written
     training: TrainingRecord | None  # of the source, if Tusou trained it
+    license: str | None = None  # of the source, as its files name it
 
 
 def conversion_path(model: Path) -> Path:

@@ -2,13 +2,12 @@
 
 from dataclasses import dataclass
 
-from tusou.bundle.model_record import EncoderRecord
+from tusou.bundle.model_record import EncoderRecord, forbids_commercial_use
 from tusou.encoders.architecture import ImageShape, TextShape, Tower, TowerShape
 from tusou.encoders.base import Weights
 from tusou.encoders.conversion_record import ConversionRecord, read_conversion
 from tusou.encoders.families import find_family
-from tusou.encoders.families.license import read_license
-from tusou.encoders.model_folder import ModelFolder
+from tusou.encoders.families.license import find_license
 from tusou.encoders.select_backend import image_transform
 from tusou.encoders.soup_record import SoupRecord, read_soup
 from tusou.encoders.training_record import TrainingRecord, read_record
@@ -74,6 +73,8 @@ class ModelFacts:
             rows[f"{tower} tower"] = f"{self._describe(self.towers[tower])}, {size}"
         rows["licence"] = self.license or "not named in its files"
         rows |= _encoder_rows(self.encoder)
+        if forbids_commercial_use(self.license):
+            rows["warning"] = "the licence forbids commercial use"
         if (made := self.conversion) is not None:
             rows["converted from"] = (
                 f"{made.source} (sha256 {made.source_sha256[:12]}) by {made.tool} on {made.date}"
@@ -109,15 +110,14 @@ def describe_model(model: str) -> ModelFacts:
     training = read_record(weights.path)
     if training is None and conversion is not None:
         training = conversion.training
-    record, folder = family.describe(weights), weights.file
-    named = read_license(folder) if isinstance(folder, ModelFolder) else None
+    record = family.describe(weights)
     return ModelFacts(
         weights,
         family.name,
         {tower: family.read_shape(weights, tower) for tower in towers},
         {tower: family.count_parameters(weights, tower) for tower in towers},
         image_transform(weights).side,
-        record.license if record else named,
+        record.license if record else find_license(weights),
         record,
         conversion,
         training,
@@ -149,8 +149,6 @@ def _encoder_rows(record: EncoderRecord | None) -> dict[str, str]:
     }
     if record.template is not None:
         rows["template"] = record.template
-    if record.is_non_commercial:
-        rows["warning"] = "the licence forbids commercial use"
     return rows
 
 

@@ -20,9 +20,14 @@ DEMO = "demo"
 
 _OPEN_CLIP = "open_clip:"
 _HUB = re.compile(r"(?:(huggingface|modelscope):)?(.*)", re.DOTALL)
-_ID = re.compile(r"([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@([\w./-]+))?", re.ASCII)
+# No hub has longer names, and no system stores names of over 255 characters.
+_ID = re.compile(r"([A-Za-z0-9][\w.-]{0,127}/[A-Za-z0-9][\w.-]{0,127})(?:@([\w./-]+))?", re.ASCII)
 # Names that end like a file are paths, not models of a hub.
-_FILES = (".pt", ".pth", ".bin", ".safetensors", ".json", ".onnx")
+_FILES = (
+    *(".pt", ".pth", ".ckpt", ".tar", ".bin", ".safetensors"),
+    *(".json", ".onnx", ".h5", ".msgpack", ".zip"),
+)
+_LONGEST_SHOWN = 200  # characters of a name in a message
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +65,8 @@ ModelName: TypeAlias = PublishedModel | HubModel | OpenClipModel | Path
 def parse_model(text: str) -> ModelName:
     """Parse the value of `--model`; what names no model of a hub is a path, which may be missing.
 
-    Raises InvalidRequest for a name of open_clip without its checkpoint. `demo` is the path of the
+    Raises InvalidRequest for a name of open_clip without its checkpoint, and for a path that the
+    system cannot look up. `demo` is the path of the
     demo model's name alone: the caller knows its file.
     """
     if text.startswith(_OPEN_CLIP):
@@ -95,9 +101,22 @@ def on_hub(text: str, hub: HubName | None) -> str:
 def _parse_place(text: str) -> HubModel | Path:
     match = _HUB.fullmatch(text)
     assert match
-    path = Path(text).expanduser()
+    path, exists = _look_up(text)
     parts = _ID.fullmatch(match[2])
-    is_path = match[1] is None and (path.exists() or text.endswith(_FILES))
+    is_path = match[1] is None and (exists or text.endswith(_FILES))
     if parts is None or is_path:
         return path
     return HubModel(parts[1], match[1], parts[2])  # type: ignore[arg-type]
+
+
+def _look_up(text: str) -> tuple[Path, bool]:
+    """Return a path with the home folder in place of `~`, and whether it exists; InvalidRequest."""
+    shown = text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
+    try:
+        path = Path(text).expanduser()
+        return path, path.exists()
+    except RuntimeError:
+        user = text.partition("/")[0]
+        raise InvalidRequest(f"No model {shown!r}: there is no user {user[1:]!r} here.") from None
+    except OSError as error:
+        raise InvalidRequest(f"No model {shown!r}: {error.strerror}.") from None

@@ -1,7 +1,6 @@
 """Puts a pretrained text tower and a pretrained image tower together into one model."""
 
 import json
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,10 +21,9 @@ from tusou_lab.convert_model.tower_sources import (
     read_image_source,
     read_text_source,
 )
+from tusou_lab.license_files import copy_licenses
 
 MARK = "towers.json"  # written last: where the towers come from
-_CARD = "README.md"
-_LICENSES = ("LICENSE", "LICENCE", "NOTICE", "COPYING")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,10 +140,9 @@ def _join_licenses(text: str | None, image: str | None) -> str | None:
 
 def _copy_licenses(texts: TextSource, images: ImageSource, folder: Path) -> None:
     """Copy the cards and licences of the towers, each under a name with its tower."""
-    for tower, source in ("text", texts.folder), ("image", images.folder):
-        for path in sorted(source.path.iterdir()) if source else ():
-            if path.is_file() and path.name.startswith((_CARD, *_LICENSES)):
-                shutil.copyfile(path, folder / f"{tower}-{path.name}")
+    copy_licenses(texts.folder.path, folder, "text-")
+    if images.folder is not None:
+        copy_licenses(images.folder.path, folder, "image-")
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:

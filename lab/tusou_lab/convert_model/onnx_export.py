@@ -9,7 +9,7 @@ import onnx
 import torch
 
 from tusou.core.errors import BadModel
-from tusou.encoders import Weights, find_weights, image_transform
+from tusou.encoders import Weights, find_license, find_weights, image_transform
 from tusou.encoders.architecture import ImageShape, TextShape, Tower
 from tusou.encoders.checkpoint import TensorReader, read_weights
 from tusou.encoders.families import find_family
@@ -20,6 +20,7 @@ from tusou.encoders.onnx.text_graph import text_graph
 from tusou.images.preprocess import MEAN, STD
 from tusou_lab.convert.output_folder import output_folder
 from tusou_lab.convert_model.vocabulary import write_vocabulary
+from tusou_lab.license_files import write_licenses
 
 RECORD = "model.json"  # written last
 
@@ -51,6 +52,7 @@ def export_onnx(
     with output_folder(out, RECORD, "convert-model", force=force) as folder:
         dims = [_write_tower(weights, tower, folder, max_file_bytes) for tower in _FILES]
         record = _describe(weights, dims[0], write_vocabulary(weights, folder))
+        write_licenses(weights, folder)
         text = json.dumps(record, ensure_ascii=False, indent=2) + "\n"
         (folder / RECORD).write_text(text, encoding="utf-8")
     sizes = {path.name: path.stat().st_size for path in sorted(out.iterdir())}
@@ -91,9 +93,11 @@ def _describe(weights: Weights, dim: int, tokenizer: dict[str, Any]) -> dict[str
     transform = image_transform(weights)
     side, batch = transform.side, "batch"
     mean, std = _channels(weights)
+    described = find_family(weights).describe(weights)
     return {
         "model": weights.name,
         "sha256": weights.digest,
+        "license": described.license if described else find_license(weights),
         "opset": OPSET,
         "dim": dim,
         "vectors": {"normalized": True, "score": "inner product"},

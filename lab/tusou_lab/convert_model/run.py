@@ -13,7 +13,7 @@ from tusou import __version__
 from tusou.bundle.model_record import CHINESE_CLIP
 from tusou.core.errors import BadModel, OutputExists
 from tusou.core.files import temporary_of
-from tusou.encoders import Weights, find_weights, image_transform
+from tusou.encoders import Weights, find_license, find_weights, image_transform
 from tusou.encoders.checkpoint import read_weights
 from tusou.encoders.conversion_record import (
     ConversionRecord,
@@ -106,6 +106,7 @@ def _record(model: str, weights: Weights, form: Form, digest: str) -> Conversion
         source_sha256=weights.digest,
         sha256=digest,
         training=training,
+        license=find_license(weights),
     )
 
 

@@ -21,6 +21,7 @@ from tusou.encoders.library.dual_encoder import IMAGE_TYPES, TEXT_TYPES, pooler_
 from tusou.encoders.library.torchvision_towers import CLASSIFIERS, build_tower, read_architecture
 from tusou.encoders.library.transformers_model import loading
 from tusou.encoders.model_folder import ModelFolder, is_model_folder
+from tusou.encoders.model_name import parse_model
 from tusou_lab.convert_model.tower_images import read_images, torchvision_images
 
 Pooling: TypeAlias = Literal["first", "mean"]
@@ -81,9 +82,12 @@ def read_text_source(model: str, pooling: Pooling | None) -> TextSource:
     Without `pooling`, it is what the folder says, else `first`. Raises BadModel for another kind of
     model, and InvalidRequest if there is none.
     """
-    root = Path(model).expanduser()
-    folder = _open_folder(str(_first_module(root)) if root.is_dir() else model, "--text")
-    described = root if root.is_dir() else folder.path  # of a hub, the downloaded folder
+    root = parse_model(model)
+    if isinstance(root, Path):
+        folder = _open_folder(str(_first_module(root)), "--text")
+    else:
+        folder = _open_folder(model, "--text")
+        root = folder.path
     _check_type(folder, TEXT_TYPES, IMAGE_TYPES, "--text", "--image")
     module = _load(folder)
     with loading(str(folder.path)):
@@ -95,7 +99,7 @@ def read_text_source(model: str, pooling: Pooling | None) -> TextSource:
         _config_of(module),
         tokenizer,
         _context(folder, tokenizer),
-        pooling or _read_pooling(described),
+        pooling or _read_pooling(root),
         folder,
         read_license(folder),
     )
@@ -106,8 +110,8 @@ def read_image_source(model: str) -> ImageSource:
 
     Errors as for `read_text_source`.
     """
-    path = Path(model).expanduser()
-    if path.is_file():
+    path = parse_model(model)
+    if isinstance(path, Path) and path.is_file():
         return _read_torchvision(path)
     folder = _open_folder(model, "--image")
     _check_type(folder, IMAGE_TYPES, TEXT_TYPES, "--image", "--text")

@@ -19,6 +19,7 @@ from tusou.encoders.forms.transformers_names import to_transformers
 from tusou.encoders.forms.vocabulary import vocabulary_path
 from tusou.images.preprocess import MEAN, STD
 from tusou.images.transform import ImageTransform
+from tusou_lab.license_files import write_licenses
 
 
 def write_folder(weights: Weights, tensors: Mapping[str, Tensor], out: Path) -> None:
@@ -42,6 +43,7 @@ def write_folder(weights: Weights, tensors: Mapping[str, Tensor], out: Path) -> 
     _write_json(out / "preprocessor_config.json", image_config(image_transform(weights)))
     _write_json(out / "tokenizer_config.json", _TOKENIZER)
     shutil.copyfile(vocabulary_path(), out / "vocab.txt")
+    write_licenses(weights, out)
     save_file(named, out / "model.safetensors", metadata={"format": "pt"})
     for path in (*out.iterdir(), out):
         sync(path)

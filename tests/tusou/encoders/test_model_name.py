@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tusou.core.errors import InvalidRequest
+from tusou.encoders import find_weights
 from tusou.encoders.model_name import (
     MODELS,
     HubModel,
@@ -46,6 +47,34 @@ def test_an_id_of_a_hub_may_have_a_hub_and_a_revision(text: str, model: HubModel
 )
 def test_everything_else_is_a_path(text: str) -> None:
     assert parse_model(text) == Path(text)
+
+
+@pytest.mark.parametrize("ending", [".ckpt", ".pth.tar", ".h5", ".msgpack", ".zip", ".safetensors"])
+def test_a_name_that_ends_like_a_file_is_a_path(ending: str) -> None:
+    assert parse_model(f"runs/best{ending}") == Path(f"runs/best{ending}")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("~nouser/model.pt", "no user 'nouser' here"),
+        ("open_clip:ViT-B-32@~nouser/model.pt", "no user 'nouser' here"),
+        ("a" * 300, "File name too long"),
+        ("a/" * 3000, "File name too long"),
+    ],
+)
+def test_a_path_that_cannot_be_looked_up_is_refused(text: str, message: str) -> None:
+    with pytest.raises(InvalidRequest, match=message) as raised:
+        parse_model(text)
+    assert len(str(raised.value)) < 300
+
+
+def test_a_name_that_is_too_long_for_a_hub_is_a_path() -> None:
+    text = "owner/" + "a" * 300
+    assert parse_model(text) == Path(text)
+    assert parse_model(f"huggingface:{text}") == Path(f"huggingface:{text}")
+    with pytest.raises(InvalidRequest, match="No model"):
+        find_weights(text)
 
 
 def test_a_folder_that_exists_is_no_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,10 +10,11 @@ from tusou_lab.convert_model.run import convert_model
 
 from tests.tiny_models import save_tiny_model
 from tusou.core.errors import BadModel, OutputExists
-from tusou.encoders import find_weights, image_transform
+from tusou.encoders import find_license, find_weights, image_transform
 from tusou.encoders.checkpoint import read_weights
 from tusou.encoders.conversion_record import read_conversion
 from tusou.encoders.forms.vocabulary import vocabulary_path
+from tusou.encoders.model_info import describe_model
 from tusou.images.transform import ImageTransform
 
 
@@ -40,6 +41,27 @@ def test_a_folder_is_complete(tmp_path: Path) -> None:
     config = json.loads((tmp_path / "folder/config.json").read_bytes())
     assert config["vision_config"]["num_attention_heads"] == 1
     assert config["vision_config"]["image_size"] == 32
+
+
+def test_the_licence_goes_with_the_model(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    convert_model(str(save_tiny_model(tmp_path / "a.pt")), "transformers", source)
+    assert find_license(find_weights(str(source))) is None
+    (source / "README.md").write_text("---\nlicense: cc-by-nc-4.0\n---\n# Tiny\n")
+    (source / "LICENSE.txt").write_text("All of it.")
+    folder, checkpoint = tmp_path / "folder", tmp_path / "b.pt"
+    convert_model(str(source), "transformers", folder)
+    assert (folder / "LICENSE.txt").read_text() == "All of it."
+    assert (folder / "README.md").read_bytes() == (source / "README.md").read_bytes()
+    assert convert_model(str(folder), "cnclip", checkpoint).license == "cc-by-nc-4.0"
+    convert_model(str(checkpoint), "transformers", tmp_path / "again")
+    for model in (folder, checkpoint, tmp_path / "again"):
+        assert find_license(find_weights(str(model))) == "cc-by-nc-4.0"
+        rows = describe_model(str(model)).rows()
+        assert (rows["licence"], rows["warning"]) == (
+            "cc-by-nc-4.0",
+            "the licence forbids commercial use",
+        )
 
 
 def test_a_resnet_has_no_folder(tmp_path: Path) -> None:

@@ -2,11 +2,24 @@
 
 from pathlib import Path
 
+from tusou.encoders.base import Weights
+from tusou.encoders.conversion_record import read_conversion
 from tusou.encoders.model_folder import ModelFolder
 
 _CARD = "README.md"
 _FENCE = "---"
 _OTHER = "other"  # the hubs' name for a licence that the card names elsewhere
+
+
+def find_license(weights: Weights) -> str | None:
+    """Return the licence that a folder's files name, or the record of a checkpoint's conversion.
+
+    Raises BadModel for a damaged record.
+    """
+    if isinstance(weights.file, ModelFolder):
+        return read_license(weights.file)
+    made = read_conversion(weights.path)
+    return made.license if made is not None and made.sha256 == weights.digest else None
 
 
 def read_license(folder: ModelFolder) -> str | None:

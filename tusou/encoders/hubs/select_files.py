@@ -18,7 +18,7 @@ _BESIDE = re.compile(
     r"|(preprocessor|configuration|special_tokens_map|added_tokens|tokenizer|vocab)\.json"
     r"|modules\.json|sentence_bert_config\.json|config_sentence_transformers\.json"
     r"|\d+_Pooling/config\.json"
-    r"|vocab\.txt|merges\.txt|[\w.-]+\.model|[\w.-]+\.py|README\.md|LICENSE[\w.]*",
+    r"|vocab\.txt|merges\.txt|[\w.-]+\.model|[\w.-]+\.py|README\.md|(LICEN[SC]E|NOTICE|COPYING)[\w.-]*",
     re.ASCII,
 )
 # The tensors as transformers stores them, the better first: whole, or in parts beside an index.

@@ -10,6 +10,7 @@ from tusou.encoders.base import Weights
 from tusou.encoders.families.open_clip_config import read_config
 from tusou.encoders.families.preprocessing import TOKENIZER_FILES
 from tusou.encoders.model_folder import OPEN_CLIP_CONFIG
+from tusou_lab.license_files import copy_licenses
 from tusou_lab.train.models.folder import copy_settings, save_tensors
 
 
@@ -30,6 +31,7 @@ def _write_settings(weights: Weights, out: Path) -> None:
     config = read_config(weights)
     settings = {"model_cfg": dict(config.model), "preprocess_cfg": dict(config.preprocessing)}
     (out / OPEN_CLIP_CONFIG).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+    copy_licenses(config.folder, out)
     names = (*TOKENIZER_FILES, "config.json") if config.has_library_tokenizer else ()
     for name in names:
         if (config.folder / name).is_file():
