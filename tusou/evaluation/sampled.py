@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tusou.core.ids import ItemId
-from tusou.evaluation.bootstrap import intervals
+from tusou.evaluation.drawn_intervals import mean_interval, share_interval
 from tusou.evaluation.metrics import DEEPER_KS, KS, Values
 
 
@@ -44,43 +44,56 @@ def estimate_metrics(
     """
     if not queries:
         return {}
-    correct = np.array([_weigh(query, query.grades) for query in queries])
-    ratios: dict[str, _Ratio] = {}
+    correct = np.array([_count_correct(query) for query in queries])
+    rarest = min((p for query in queries for p in query.probabilities.values()), default=1.0)
+    table = _WeightTable.of(queries, depth)
+    estimates: dict[str, EstimatedShare] = {}
     for k in (k for k in KS + DEEPER_KS if k <= depth):
-        found = np.array([_weigh(query, query.ranked[:k]) for query in queries])
-        ratios[f"estimated_precision@{k}"] = _Ratio(found / k, np.ones(len(queries)))
-        ratios[f"estimated_recall@{k}"] = _Ratio(found, correct)
-    bounds = intervals({name: ratio.linear_terms for name, ratio in ratios.items()})
-    return {
-        name: EstimatedShare(ratio.value, (max(bounds[name][0], 0.0), bounds[name][1]))
-        for name, ratio in ratios.items()
-    }
+        found = table.correct[:, :k].sum(axis=1)
+        unseen = table.unseen_weight(k, 1 / rarest - 1)
+        precision = mean_interval(found / k, unseen / k)
+        estimates[f"estimated_precision@{k}"] = EstimatedShare(float(found.mean()) / k, precision)
+        recall = share_interval(found, np.maximum(correct - found, 0.0), unseen, 1 / rarest - 1)
+        total = float(correct.sum())
+        share = float(found.sum()) / total if total else 0.0
+        estimates[f"estimated_recall@{k}"] = EstimatedShare(share, recall)
+    return estimates
 
 
-@dataclass(frozen=True, slots=True)
-class _Ratio:
-    """The ratio of two sums over the queries, 0 where the second is 0."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _WeightTable:
+    """What the judged items at each rank of n lists stand for, (n, depth) each; 0 elsewhere."""
 
-    parts: Values
-    wholes: Values
+    correct: Values  # the weight of a correct item
+    others: Values  # items without a judgment that a judged one stands for: its weight less 1
+    unjudged: Values  # 1 for an item without a judgment
 
-    @property
-    def value(self) -> float:
-        total = float(self.wholes.sum())
-        return float(self.parts.sum()) / total if total else 0.0
+    @classmethod
+    def of(cls, queries: Sequence[SampledRanking], depth: int) -> "_WeightTable":
+        correct, others, unjudged = np.zeros((3, len(queries), depth))
+        for row, query in enumerate(queries):
+            for rank, item in enumerate(query.ranked[:depth]):
+                probability = query.probabilities.get(item)
+                if probability is None:
+                    unjudged[row, rank] = 1
+                    continue
+                others[row, rank] = 1 / probability - 1
+                if query.grades.get(item, 0) > 0:
+                    correct[row, rank] = 1 / probability
+        return cls(correct, others, unjudged)
 
-    @property
-    def linear_terms(self) -> Values:
-        """The ratio as a mean over the queries, to the first order: its interval is that mean's."""
-        total = float(self.wholes.sum())
-        if not total:
-            return np.zeros(len(self.parts))
-        linear: Values = self.value + (self.parts - self.value * self.wholes) * (
-            len(self.parts) / total
-        )
-        return linear
+    def unseen_weight(self, k: int, largest: float) -> float:
+        """Return what an item among the first k may have stood for, had it been drawn.
+
+        The judged items stand for about as many others as there are. Where they stand for fewer,
+        none of the items with small probabilities was drawn, which stand for up to `largest`.
+        """
+        unjudged = float(self.unjudged[:, :k].sum())
+        others = self.others[:, :k]
+        unexplained = unjudged - float(others.sum())
+        return min(2 * unjudged, max(float(others.max()), min(largest, unexplained)))
 
 
-def _weigh(query: SampledRanking, items: Sequence[ItemId] | Mapping[ItemId, int]) -> float:
-    """Return the estimated number of correct items among `items`."""
-    return sum(1 / query.probabilities[item] for item in items if query.grades.get(item, 0) > 0)
+def _count_correct(query: SampledRanking) -> float:
+    """Return the estimated number of correct items of a query, in its list or not."""
+    return sum(1 / query.probabilities[item] for item, grade in query.grades.items() if grade > 0)
