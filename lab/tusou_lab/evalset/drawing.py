@@ -66,10 +66,8 @@ def draw(drawing: Drawing, query: str, ids: Sequence[str], shares: Shares) -> Id
     """Return the row keys that are drawn for a query; `ids` are those of all items."""
     certain = np.flatnonzero(shares >= 1)
     possible = np.flatnonzero((shares > 0) & (shares < 1))
-    chosen = [
-        key for key in possible.tolist() if _number(drawing.seed, query, ids[key]) < shares[key]
-    ]
-    return np.union1d(certain, np.array(chosen, np.int64))
+    numbers = _numbers(drawing.seed, query, [ids[key] for key in possible.tolist()])
+    return np.union1d(certain, possible[numbers < shares[possible]])
 
 
 def _in_proportion(weights: Shares, expected: float) -> Shares:
@@ -86,7 +84,12 @@ def _in_proportion(weights: Shares, expected: float) -> Shares:
     return shares
 
 
-def _number(seed: int, query: str, item: str) -> float:
-    """Return the random number of a pair, in [0, 1)."""
-    digest = blake2b(f"{seed}\0{query}\0{item}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") / 2**64
+def _numbers(seed: int, query: str, items: Sequence[str]) -> Shares:
+    """Return the random numbers of a query's pairs, in [0, 1)."""
+    begun = blake2b(f"{seed}\0{query}\0".encode(), digest_size=8)
+    numbers = np.empty(len(items))
+    for place, item in enumerate(items):
+        digest = begun.copy()
+        digest.update(item.encode())
+        numbers[place] = int.from_bytes(digest.digest(), "big") / 2**64
+    return numbers
