@@ -62,9 +62,9 @@ def estimate_metrics(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _WeightTable:
-    """What the judged items at each rank of n lists stand for, (n, depth) each; 0 elsewhere."""
+    """Weights of the judged items at each rank of n lists, (n, depth) each; 0 elsewhere."""
 
-    correct: Values  # the weight of a correct item
+    correct: Values  # of the correct items
     others: Values  # items without a judgment that a judged one stands for: its weight less 1
     unjudged: Values  # 1 for an item without a judgment
 
