@@ -52,19 +52,19 @@ def add_terms(
     domain: Domain, concepts: Sequence[Term], attributes: Sequence[AttributeTerms]
 ) -> Domain:
     """Return the domain with more terms, without those that it names already."""
-    named = {word for term in domain.concepts for word in term.all_words}
+    values = [term for attribute in domain.attributes for term in attribute.values]
+    named = {word for term in (*domain.concepts, *values) for word in term.all_words}
     fresh = []
     for term in concepts:
         if term.name not in named:
             fresh.append(term)
             named.add(term.name)
-    named |= {word for each in domain.attributes for term in each.values for word in term.all_words}
     groups = []
     for attribute in attributes:
-        values = tuple(term for term in attribute.values if term.name not in named)
-        named |= {term.name for term in values}
-        if values:
-            groups.append(attribute.model_copy(update={"values": values}))
+        new = tuple(term for term in attribute.values if term.name not in named)
+        named |= {term.name for term in new}
+        if new:
+            groups.append(attribute.model_copy(update={"values": new}))
     update = {
         "concepts": (*domain.concepts, *fresh),
         "attributes": (*domain.attributes, *groups),

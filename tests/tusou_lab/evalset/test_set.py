@@ -18,7 +18,7 @@ from tusou_lab.evalset.judge import JUDGMENTS, PAIRS, judge_set
 from tusou_lab.evalset.judgment import Judgment
 from tusou_lab.evalset.plan import plan_queries
 from tusou_lab.evalset.pool import open_pool, pool_systems
-from tusou_lab.evalset.set_folder import SetFolder
+from tusou_lab.evalset.set_folder import Guideline, SetFolder
 from tusou_lab.evaluate.scoring import evaluate
 from tusou_lab.evaluate.search_bundle import BundleSearchSpec
 from tusou_lab.toy.dataset import SplitSize, write_toy
@@ -153,6 +153,19 @@ def test_a_plan_with_judgments_is_never_replaced(folder: SetFolder, bundle: Path
     judged(folder, bundle)
     with pytest.raises(OutputExists, match="holds judgments"):
         folder.create({}, [], force=True)
+
+
+def test_a_plan_that_is_replaced_takes_its_drawing_along(folder: SetFolder, bundle: Path) -> None:
+    pool_systems(folder, bundle, [bundle], DRAWING, NoProgress())
+    folder.keep_guideline(Guideline(1, "小模型@0", "颜色要对"))
+    queries = folder.queries()
+    with pytest.raises(OutputExists, match="pass --force"):
+        folder.create(folder.plan(), queries, force=False)
+    folder.create(folder.plan(), queries[:3], force=True)
+    assert len(folder.queries()) == 3
+    assert folder.guidelines("小模型@0") == {}
+    with pytest.raises(BadDataset, match="run `tusou evalset pool` first"):
+        folder.pairs(PAIRS)
 
 
 def test_people_count_before_a_judge_and_the_middle_one_of_several() -> None:
