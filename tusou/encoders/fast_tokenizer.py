@@ -11,7 +11,7 @@ from tusou.encoders.base import Tokens
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-_ONE_BYTE = re.compile(r"<0x[0-9A-F]{2}>")  # as SentencePiece writes a byte of an unknown character
+_ONE_BYTE = re.compile(r"<0x[0-9A-F]{2}>")
 WORD_END = "</w>"  # ends CLIP's pieces that end a word
 
 
@@ -79,7 +79,7 @@ class FastTokenizer:
 
     def _encode(self, text: str, *, marks: bool = True) -> list[int]:
         """Return the vocabulary's ids of a whole text, with or without start and end."""
-        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        text = replace_surrogates(text)
         text = self._clean(text) if self._clean else text
         ids: list[int] = self._tokenizer.encode(text, add_special_tokens=marks).ids
         return ids
@@ -106,7 +106,7 @@ class _UnknownPieces(dict[int, bool]):
         piece = self._tokenizer.id_to_token(number) or ""
         fragment = self._of_bytes and is_fragment(piece)
         unknown = piece in {self._mark, "<unk>", "[UNK]"}
-        self[number] = unknown or fragment or bool(_ONE_BYTE.fullmatch(piece))
+        self[number] = unknown or fragment or is_one_byte(piece)
         return self[number]
 
 
@@ -114,6 +114,16 @@ def _trailing_marks(tokenizer: "Tokenizer") -> int:
     """Count the special tokens that the tokenizer puts at the end of each text."""
     mask: list[int] = tokenizer.encode("a").special_tokens_mask
     return mask[::-1].index(0) if 0 in mask else 0
+
+
+def replace_surrogates(text: str) -> str:
+    """Return a text that a library takes: none takes a lone surrogate."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def is_one_byte(piece: str) -> bool:
+    """Return whether a piece of SentencePiece stands for a byte of an unknown character."""
+    return _ONE_BYTE.fullmatch(piece) is not None
 
 
 def is_fragment(piece: str) -> bool:

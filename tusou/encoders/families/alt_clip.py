@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from math import exp, prod
+from math import exp
 from typing import TYPE_CHECKING, Any, cast
 
 from tusou.bundle.model_record import EncoderRecord
@@ -17,6 +17,7 @@ from tusou.encoders.architecture import (
     read_text_shape,
 )
 from tusou.encoders.base import Tokenizer, Weights
+from tusou.encoders.families.base import count_numbers, folder_of
 from tusou.encoders.families.clip import read_clip_image_shape
 from tusou.encoders.families.clip_settings import (
     IMAGE_DEFAULTS,
@@ -57,7 +58,7 @@ class AltClip:
         return isinstance(file, ModelFolder) and file.model_type == _TYPE
 
     def describe(self, weights: Weights) -> EncoderRecord:
-        folder = _folder(weights)
+        folder = folder_of(weights)
         images = read_image_settings(folder, IMAGE_DEFAULTS)
         check_side(folder, images.transform.side, _image_shape(weights).image_resolution)
         settings = read_tokenizer_settings(folder)
@@ -84,16 +85,15 @@ class AltClip:
         return _text_shape(weights) if tower == "text" else _image_shape(weights)
 
     def count_parameters(self, weights: Weights, tower: Tower) -> int:
-        shapes = _shapes(weights).items()
-        return sum(prod(each.shape) for name, each in shapes if name.startswith(PREFIXES[tower]))
+        return count_numbers(_shapes(weights), PREFIXES[tower])
 
     def open_tokenizer(self, weights: Weights) -> Tokenizer:
-        opened = open_tokenizer(_folder(weights))
+        opened = open_tokenizer(folder_of(weights))
         return FastTokenizer(opened, _context(weights), pad_id=_PAD)
 
     def read_tensors(self, weights: Weights) -> "Mapping[str, Tensor]":
         read = cast("Callable[[ModelFolder], Mapping[str, Tensor]]", _READ_FOLDER.load())
-        return read(_folder(weights))
+        return read(folder_of(weights))
 
 
 def _text_shape(weights: Weights) -> TextShape:
@@ -115,7 +115,7 @@ def _text_shape(weights: Weights) -> TextShape:
 
 def _image_shape(weights: Weights) -> ImageShape:
     section = _section(weights, "image")
-    activation = read_activation(_folder(weights), section.get("hidden_act", "quick_gelu"))
+    activation = read_activation(folder_of(weights), section.get("hidden_act", "quick_gelu"))
     heads = int(section.get("num_attention_heads", _HEADS["image"]))
     eps = float(section.get("layer_norm_eps", _EPS))
     return read_clip_image_shape(_shapes(weights), heads, activation, eps)
@@ -125,25 +125,21 @@ def _context(weights: Weights) -> int:
     """Return the tokens that a text may have: by the tokenizer's settings, and the positions."""
     positions = _text_shape(weights).positions
     return min(
-        positions, int(read_tokenizer_settings(_folder(weights)).get("model_max_length", positions))
+        positions,
+        int(read_tokenizer_settings(folder_of(weights)).get("model_max_length", positions)),
     )
 
 
 def _section(weights: Weights, tower: Tower) -> dict[str, Any]:
     name = "text_config" if tower == "text" else "vision_config"
-    return dict(_folder(weights).config.get(name) or {})
+    return dict(folder_of(weights).config.get(name) or {})
 
 
 def _shapes(weights: Weights) -> Mapping[str, TensorShape]:
-    folder = _folder(weights)
+    folder = folder_of(weights)
     try:
         return alt_clip_names(folder.shapes, SHAPES, compose_shapes)
     except KeyError as error:
         raise BadModel(
             f"{folder.path} has no tensor {error}: it is damaged or incomplete"
         ) from None
-
-
-def _folder(weights: Weights) -> ModelFolder:
-    assert isinstance(weights.file, ModelFolder)
-    return weights.file

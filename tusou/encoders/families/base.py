@@ -1,11 +1,13 @@
 """The protocol of a family of models."""
 
 from collections.abc import Mapping
+from math import prod
 from typing import TYPE_CHECKING, Protocol
 
 from tusou.bundle.model_record import EncoderRecord
-from tusou.encoders.architecture import Tower, TowerShape
+from tusou.encoders.architecture import Shaped, Tower, TowerShape
 from tusou.encoders.base import Tokenizer, Weights
+from tusou.encoders.model_folder import ModelFolder
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,3 +44,15 @@ class Family(Protocol):
         BERT-shaped text towers and all image towers have the names of cn_clip, CLIP-shaped text
         towers those of OpenAI's CLIP. A family that a library runs raises BadModel.
         """
+
+
+def folder_of(weights: Weights) -> ModelFolder:
+    """Return the open folder of a model that is one."""
+    assert isinstance(weights.file, ModelFolder)
+    return weights.file
+
+
+def count_numbers(tensors: Mapping[str, Shaped], prefixes: str | tuple[str, ...]) -> int:
+    """Return how many numbers the tensors of these prefixes hold."""
+    named = tensors.items()
+    return sum(prod(tensor.shape) for name, tensor in named if name.startswith(prefixes))

@@ -1,7 +1,7 @@
 """Chinese-CLIP: a checkpoint of cn_clip, a folder of transformers, or one of ModelScope."""
 
 from collections.abc import Callable, Mapping
-from math import exp, prod
+from math import exp
 from typing import TYPE_CHECKING, cast
 
 from tusou.bundle.model_record import CHINESE_CLIP, EncoderRecord, TransformRecord
@@ -19,6 +19,7 @@ from tusou.encoders.architecture import (
 )
 from tusou.encoders.base import CONTEXT, Tokenizer, Weights
 from tusou.encoders.checkpoint_shapes import TensorShape, read_shapes
+from tusou.encoders.families.base import count_numbers
 from tusou.encoders.families.license import read_license
 from tusou.encoders.forms.folder_settings import read_heads, read_transform
 from tusou.encoders.forms.foreign_tensors import describe_tensors
@@ -101,8 +102,7 @@ class ChineseClip:
         return read_text_shape(tensors, heads)
 
     def count_parameters(self, weights: Weights, tower: Tower) -> int:
-        tensors = _read_shapes(weights).items()
-        return sum(prod(each.shape) for name, each in tensors if name.startswith(PREFIXES[tower]))
+        return count_numbers(_read_shapes(weights), PREFIXES[tower])
 
     def open_tokenizer(self, _: Weights) -> Tokenizer:
         return cast("Callable[[], Tokenizer]", _TOKENIZER.load())()

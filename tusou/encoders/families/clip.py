@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from math import exp, prod
+from math import exp
 from typing import TYPE_CHECKING, cast
 
 from tusou.bundle.model_record import EncoderRecord
@@ -21,6 +21,7 @@ from tusou.encoders.architecture import (
     shape_of,
 )
 from tusou.encoders.base import Tokenizer, Weights
+from tusou.encoders.families.base import count_numbers, folder_of
 from tusou.encoders.families.clip_settings import (
     IMAGE_DEFAULTS,
     check_side,
@@ -60,7 +61,7 @@ class Clip:
         return isinstance(weights.file, ModelFolder) and weights.file.model_type == _TYPE
 
     def describe(self, weights: Weights) -> EncoderRecord:
-        folder = _folder(weights)
+        folder = folder_of(weights)
         images = read_image_settings(folder, IMAGE_DEFAULTS)
         image = self.read_shape(weights, "image")
         assert isinstance(image, ImageShape)
@@ -86,7 +87,7 @@ class Clip:
         )
 
     def read_shape(self, weights: Weights, tower: Tower) -> TowerShape:
-        folder, tensors = _folder(weights), _shapes(weights)
+        folder, tensors = folder_of(weights), _shapes(weights)
         section = folder.config.get(_SECTIONS[tower]) or {}
         heads = section.get("num_attention_heads", _HEADS[tower])
         activation = read_activation(folder, section.get("hidden_act", "quick_gelu"))
@@ -96,16 +97,15 @@ class Clip:
         return read_clip_image_shape(tensors, heads, activation, eps)
 
     def count_parameters(self, weights: Weights, tower: Tower) -> int:
-        shapes = _shapes(weights).items()
-        return sum(prod(each.shape) for name, each in shapes if name.startswith(PREFIXES[tower]))
+        return count_numbers(_shapes(weights), PREFIXES[tower])
 
     def open_tokenizer(self, weights: Weights) -> Tokenizer:
-        opened = open_tokenizer(_folder(weights))
+        opened = open_tokenizer(folder_of(weights))
         return FastTokenizer(opened, _context(weights), ends_once=True)
 
     def read_tensors(self, weights: Weights) -> "Mapping[str, Tensor]":
         read = cast("Callable[[ModelFolder], Mapping[str, Tensor]]", _READ_FOLDER.load())
-        return read(_folder(weights))
+        return read(folder_of(weights))
 
 
 def read_clip_text_shape(
@@ -162,10 +162,5 @@ def _context(weights: Weights) -> int:
     return positions
 
 
-def _folder(weights: Weights) -> ModelFolder:
-    assert isinstance(weights.file, ModelFolder)
-    return weights.file
-
-
 def _shapes(weights: Weights) -> Mapping[str, Shaped]:
-    return openai_names(_folder(weights).shapes, SHAPES)
+    return openai_names(folder_of(weights).shapes, SHAPES)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from hashlib import sha256
-from math import exp, prod
+from math import exp
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from tusou.bundle.model_record import EncoderRecord
@@ -17,6 +17,7 @@ from tusou.encoders.architecture import (
     read_text_shape,
 )
 from tusou.encoders.base import Tokenizer, Weights
+from tusou.encoders.families.base import count_numbers, folder_of
 from tusou.encoders.families.by_library import open_by_library, refuse_tensors
 from tusou.encoders.families.preprocessing import read_tokenizer_settings, tokenizer_digest
 from tusou.encoders.families.scalars import read_scalar
@@ -47,7 +48,7 @@ class DualEncoder:
         return isinstance(file, ModelFolder) and file.model_type == MODEL_TYPE
 
     def describe(self, weights: Weights) -> EncoderRecord:
-        folder = _folder(weights)
+        folder = folder_of(weights)
         config = folder.config
         try:
             return EncoderRecord(
@@ -72,22 +73,21 @@ class DualEncoder:
             raise BadModel(f"{weights.name}: its config.json is damaged ({error})") from error
 
     def read_shape(self, weights: Weights, tower: Tower) -> TowerShape:
-        own = _own_text_shape(_folder(weights)) if tower == "text" else None
-        dim = int(_folder(weights).config["projection_dim"])
+        own = _own_text_shape(folder_of(weights)) if tower == "text" else None
+        dim = int(folder_of(weights).config["projection_dim"])
         return own or LibraryShape(dim, tower, "transformers")
 
     def count_parameters(self, weights: Weights, tower: Tower) -> int:
-        shapes = _folder(weights).shapes.items()
-        return sum(prod(each.shape) for name, each in shapes if name.startswith(_PREFIXES[tower]))
+        return count_numbers(folder_of(weights).shapes, _PREFIXES[tower])
 
     def open_tokenizer(self, weights: Weights) -> Tokenizer:
         return open_by_library(weights, self.describe(weights))
 
     def read_tensors(self, weights: Weights) -> "Mapping[str, Tensor]":
-        if _own_text_shape(_folder(weights)) is None:
+        if _own_text_shape(folder_of(weights)) is None:
             refuse_tensors(weights)
         read = cast("Callable[[ModelFolder], Mapping[str, Tensor]]", _READ_TEXT.load())
-        return read(_folder(weights))
+        return read(folder_of(weights))
 
 
 def _own_text_shape(folder: ModelFolder) -> TextShape | None:
@@ -145,12 +145,6 @@ def digest_projections(folder: ModelFolder) -> str:
             for name in sorted(set(PROJECTIONS) & set(file.keys())):
                 digest.update(file.get_tensor(name).astype("<f4").tobytes())
     return digest.hexdigest()
-
-
-def _folder(weights: Weights) -> ModelFolder:
-    folder = weights.file
-    assert isinstance(folder, ModelFolder)
-    return folder
 
 
 def _kind(part: Mapping[str, Any]) -> str:

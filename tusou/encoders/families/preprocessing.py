@@ -16,6 +16,8 @@ from tusou.images.transform import Interpolation
 _IMAGES = "preprocessor_config.json"
 _BOTH = "processor_config.json"  # since version 5 with the settings of images inside
 _TOKENIZER = "tokenizer_config.json"
+# Tokenizers of SigLIP 2, which was trained on texts in lower case. Gemma's leaves them as they are.
+SIGLIP2_TOKENIZERS = ("Gemma", "Siglip2")
 # The files of tokenizers, of all kinds.
 TOKENIZER_FILES = (
     "added_tokens.json",

@@ -1,7 +1,7 @@
 """Models that bring code of their own, such as jina-clip and FG-CLIP, run by transformers."""
 
 from collections.abc import Mapping, Sequence
-from math import exp, prod
+from math import exp
 from typing import TYPE_CHECKING, Any, Literal
 
 from tusou.bundle.model_record import EncoderRecord, TransformRecord
@@ -9,9 +9,11 @@ from tusou.core.errors import BadModel, InvalidRequest
 from tusou.core.remote_code import TRUST_VARIABLE, is_code_trusted
 from tusou.encoders.architecture import LibraryShape, Tower
 from tusou.encoders.base import Tokenizer, Weights
+from tusou.encoders.families.base import count_numbers
 from tusou.encoders.families.by_library import open_by_library, refuse_tensors
 from tusou.encoders.families.license import read_license
 from tusou.encoders.families.preprocessing import (
+    SIGLIP2_TOKENIZERS,
     ImageSettings,
     read_image_settings,
     read_processor,
@@ -30,8 +32,6 @@ REMOTE = "remote"
 _LIBRARY: Literal["transformers"] = "transformers"
 _PROMPTS = "config_sentence_transformers.json"
 _MAX_CONTEXT = 8192
-# Tokenizers of SigLIP 2, which read lower case.
-_LOWER_CASE = ("Gemma", "Siglip2")
 _IMAGE_DEFAULTS: Mapping[str, Any] = {
     "do_resize": True,
     "size": {"shortest_edge": 224},
@@ -75,7 +75,7 @@ class Remote:
             context_length=_context(folder, tokenizer),
             # Without a mask the tower reads the padding, which then must always be the same.
             padding="longest" if masked else "max_length",
-            lower_case=name.startswith(_LOWER_CASE) or bool(tokenizer.get("do_lower_case")),
+            lower_case=name.startswith(SIGLIP2_TOKENIZERS) or bool(tokenizer.get("do_lower_case")),
             template=_template(folder),
             transform=images.transform,
             mean=images.mean,
@@ -91,8 +91,7 @@ class Remote:
         return LibraryShape(_dim(folder, tower), tower, _LIBRARY)
 
     def count_parameters(self, weights: Weights, tower: Tower) -> int:
-        shapes = _trusted(weights).shapes.items()
-        return sum(prod(each.shape) for name, each in shapes if name.startswith(_PREFIXES[tower]))
+        return count_numbers(_trusted(weights).shapes, _PREFIXES[tower])
 
     def open_tokenizer(self, weights: Weights) -> Tokenizer:
         return open_by_library(weights, self.describe(weights))

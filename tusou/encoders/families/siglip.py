@@ -1,16 +1,18 @@
 """SigLIP and SigLIP 2 of fixed resolution, as transformers folders, run by transformers."""
 
 from collections.abc import Mapping
-from math import exp, prod
+from math import exp
 from typing import TYPE_CHECKING, Any, Literal
 
 from tusou.bundle.model_record import EncoderRecord
 from tusou.core.errors import BadModel
 from tusou.encoders.architecture import LibraryShape, Tower
 from tusou.encoders.base import Tokenizer, Weights
+from tusou.encoders.families.base import count_numbers
 from tusou.encoders.families.by_library import open_by_library, refuse_tensors
 from tusou.encoders.families.license import read_license
 from tusou.encoders.families.preprocessing import (
+    SIGLIP2_TOKENIZERS,
     read_image_settings,
     read_tokenizer_settings,
     tokenizer_digest,
@@ -40,8 +42,6 @@ _LAST: dict[Tower, str] = {
     "image": "vision_model.head.mlp.fc2.bias",
 }
 _POSITIONS = "text_model.embeddings.position_embedding.weight"
-# Tokenizers of SigLIP 2, which was trained on texts in lower case. Gemma's leaves them as they are.
-_SECOND = ("Gemma", "Siglip2")
 
 
 class Siglip:
@@ -58,7 +58,7 @@ class Siglip:
         images = read_image_settings(folder, _IMAGE_DEFAULTS)
         settings = read_tokenizer_settings(folder)
         tokenizer = str(settings.get("tokenizer_class", "SiglipTokenizer"))
-        second = tokenizer.startswith(_SECOND)
+        second = tokenizer.startswith(SIGLIP2_TOKENIZERS)
         return EncoderRecord(
             family="siglip2" if second else self.name,
             library=_LIBRARY,
@@ -83,8 +83,7 @@ class Siglip:
         return LibraryShape(dim, tower, _LIBRARY)
 
     def count_parameters(self, weights: Weights, tower: Tower) -> int:
-        shapes = _folder(weights).shapes.items()
-        return sum(prod(each.shape) for name, each in shapes if name.startswith(_PREFIXES[tower]))
+        return count_numbers(_folder(weights).shapes, _PREFIXES[tower])
 
     def open_tokenizer(self, weights: Weights) -> Tokenizer:
         return open_by_library(weights, self.describe(weights))

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from tusou.bundle.model_record import EncoderRecord
 from tusou.encoders.base import Tokens, Weights
+from tusou.encoders.fast_tokenizer import replace_surrogates
 from tusou.encoders.library.base import open_library_tokenizer
 
 _CACHED_PIECES = 65_536
@@ -58,10 +59,7 @@ class LibraryTextTokenizer:
         return padded, present.astype(np.int64) if self._library.masks_padding else None
 
     def _tokenize(self, texts: Sequence[str]) -> tuple[list[list[int]], list[bool]]:
-        # Libraries refuse a lone surrogate.
-        clean = [
-            text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") for text in texts
-        ]
+        clean = list(map(replace_surrogates, texts))
         with self._lock:
             return self._library.tokenize([text.lower() if self._lower else text for text in clean])
 

@@ -1,6 +1,5 @@
 """Models and tokenizers in the classes of transformers, from local files alone."""
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
@@ -16,12 +15,12 @@ from tusou.core.errors import BadModel, MissingDependency
 from tusou.encoders.architecture import Tower
 from tusou.encoders.base import Weights
 from tusou.encoders.families.remote import REMOTE, config_class, model_class
+from tusou.encoders.fast_tokenizer import is_one_byte
 from tusou.encoders.library.base import BOTH
 from tusou.encoders.model_folder import ModelFolder
 
 # The parts of a model that only one of its towers needs begin with these.
 _PREFIXES = {"text": ("text",), "image": ("vision", "visual")}
-_ONE_BYTE = re.compile(r"<0x[0-9A-F]{2}>")  # as SentencePiece writes a byte of an unknown character
 
 
 class TransformersModel:
@@ -62,7 +61,7 @@ class TransformersTokenizer:
 
     def is_unknown(self, token: int) -> bool:
         piece = str(self._tokenizer.convert_ids_to_tokens(token))
-        return token == self._tokenizer.unk_token_id or bool(_ONE_BYTE.fullmatch(piece))
+        return token == self._tokenizer.unk_token_id or is_one_byte(piece)
 
     def _ids(self, texts: Sequence[str], **options: object) -> list[list[int]]:
         if not texts:
