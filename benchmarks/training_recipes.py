@@ -188,8 +188,8 @@ class RecipeBenchmark:
         loaded = load_split(dataset, dataset.split(), encoder, cache, NoProgress())
         hits = per_query(rank(model, loaded, torch.device("cpu")))
         values = 100 * np.mean([hits[f"hit@{k}"] for k in (1, 5, 10)], axis=0)
-        for file in (out, out.with_name(out.name + ".json")):
-            file.unlink(missing_ok=True)
+        for file in self._folder.glob(f"{out.name}*"):  # the record and the history, too
+            file.unlink()
         return {
             "fold": report.best_mean_recall,
             "hits": values.tolist(),
