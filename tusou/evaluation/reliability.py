@@ -67,7 +67,7 @@ def auroc(probabilities: Table, outcomes: Table) -> Estimate:
     values, codes = np.unique(probabilities, return_inverse=True)
     codes = codes.reshape(probabilities.shape)
     draws = np.concatenate([np.ones((1, len(codes))), _draws(len(codes))])
-    areas = np.array([area_under_curve(codes, outcomes, weights, len(values)) for weights in draws])
+    areas = np.array([_area(codes, outcomes, weights, len(values)) for weights in draws])
     low, high = np.nanpercentile(areas[1:], _TAILS)
     return Estimate(float(areas[0]), float(low), float(high))
 
@@ -88,13 +88,8 @@ def _mean_gap(sums: npt.NDArray[np.float64]) -> Table:
     return gap
 
 
-def area_under_curve(
-    codes: npt.NDArray[np.int64], outcomes: Table, weights: Table, size: int
-) -> float:
-    """Return the area under the curve, each row counted `weights` times; NaN without pairs.
-
-    `codes` are the ranks, below `size`, of the values, equal ones alike.
-    """
+def _area(codes: npt.NDArray[np.int64], outcomes: Table, weights: Table, size: int) -> float:
+    """Return the area under the curve, each row counted `weights` times; NaN without pairs."""
     repeated = np.broadcast_to(weights[:, None], codes.shape)
     true = np.bincount(codes.ravel(), (repeated * outcomes).ravel(), size)
     untrue = np.bincount(codes.ravel(), (repeated * (1 - outcomes)).ravel(), size)

@@ -22,7 +22,7 @@ from tusou.evaluation.pair_matching import (
 from tusou.evaluation.reliability import Estimate
 from tusou.retrieval.pipeline import SearchPipeline
 from tusou.retrieval.query import Query, VectorPart, combine
-from tusou.text.normalize import normalize_query
+from tusou.text.normalize import MAX_QUERY_CHARS, normalize_query
 from tusou_lab.evaluate.bundle_queries import encode_text_queries
 from tusou_lab.evaluate.validate import raise_problems
 
@@ -60,7 +60,7 @@ def evaluate_pairs(root: Path, spec: PairSpec, progress: Progress | None = None)
 
     Pairs whose image the bundle does not hold are left out, and a notice lists them. Raises
     InvalidRequest for a threshold from the pairs that are scored, and BadDataset for pairs of one
-    label, for texts that the service would refuse, and if no image is in the bundle.
+    label, for empty texts, and if no image is in the bundle.
     """
     progress = progress or NoProgress()
     pairs = open_dataset(spec.pairs).pairs()
@@ -164,14 +164,17 @@ def _score(
 
 
 def _read_texts(source: str, pairs: Sequence[LabelledPair], *, interpret: bool) -> dict[str, Query]:
-    """Return the query of each different text; BadDataset lists those the service would refuse."""
+    """Return the query of each different text; BadDataset lists those without visible characters.
+
+    A caption may be longer than a query of the service.
+    """
     queries: dict[str, Query] = {}
     problems: list[str] = []
     for pair in pairs:
         if pair.text in queries:
             continue
         try:
-            text = normalize_query(pair.text)
+            text = normalize_query(pair.text[:MAX_QUERY_CHARS])  # the model reads less than that
             queries[pair.text] = Query.of_text(text, 1, interpret=interpret)
         except InputError as error:
             problems.append(f"{source}: line {pair.line}: {error}")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from reading import read_items, read_queries, write_file
 
-from tusou.data import ImageQuery, open_dataset
+from tusou.data import ImageQuery, MissingPart, open_dataset
 
 
 def photos(folder: Path) -> None:
@@ -53,6 +53,15 @@ def test_captions_by_people_are_preferred_and_a_folder_can_be_given(tmp_path: Pa
     machine = root / "flickr30kzhbbosontest"
     assert read_queries(machine) == [("1000092795#zhb#0", "两人", (1000092795,))]
     assert read_items(machine) == [("1000092795", b"1000092795")]
+
+
+def test_images_are_found_beside_the_folder_of_folders(tmp_path: Path) -> None:
+    root = segmented(tmp_path / "flickr30k-cn")
+    photos(tmp_path / "images")  # perhaps of another dataset
+    with pytest.raises(MissingPart, match="its images are missing"):
+        open_dataset(f"{root}#train").images()
+    photos(tmp_path / "flickr30k-images")
+    assert read_items(f"{root}#train") == [("36979", b"36979")]
 
 
 def test_a_file_of_captions_can_be_given(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from reading import read_items, read_queries, write_file
 
 from tusou.core.errors import BadDataset
 from tusou.data import ImageQuery, MissingPart, open_dataset
+from tusou.evaluation.judgments import read_judgments
 
 HEADER = "dir,text,token,url\n"
 TABLE = (
@@ -67,3 +68,11 @@ def test_the_training_split_has_texts_and_no_images(tmp_path: Path) -> None:
     ]
     with pytest.raises(MissingPart, match="addresses, no images; download them with img2dataset"):
         open_dataset(f"{tmp_path}#train").images()
+
+
+def test_a_table_is_read_as_judgments_of_both_directions(tmp_path: Path) -> None:
+    table = write_file(tmp_path / "wukong_test.csv", "dir,text,token,url\n1.jpg,裙,[],http://a\n")
+    [row] = read_judgments(str(table)).rows
+    assert (row.query_id, row.text, row.correct) == ("1.jpg#0", "裙", ["1.jpg"])
+    [row] = read_judgments(str(table), "image_to_text").rows
+    assert (row.query_id, row.correct) == ("1.jpg", ["1.jpg#0"])

@@ -147,6 +147,13 @@ def test_pairs_of_a_plain_file_name_items(bundle: Path, tmp_path: Path) -> None:
     assert evaluate(bundle, "--pairs", path)["pairs"] == 8
 
 
+def test_a_caption_longer_than_a_query_is_scored(bundle: Path, tmp_path: Path) -> None:
+    rows = [pair(n, "红色连衣裙" * 200 + str(n), n % 2) for n in range(8)]
+    assert (
+        evaluate(bundle, "--pairs", write_pairs(tmp_path / "long_itm_val.json", rows))["pairs"] == 8
+    )
+
+
 def test_what_cannot_be_scored_is_refused(zero: Path, bundle: Path, tmp_path: Path) -> None:
     val = f"{zero / 'ICM'}#val"
     same = write_pairs(tmp_path / "a" / "long_itm_val.json", [pair(1, "裙", 1), pair(2, "鞋", 1)])

@@ -8,7 +8,8 @@ https://github.com/yuxie11/R2D2. Flickr30k-CN as cn_clip gives it out is in cn_c
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection
+from itertools import chain
 from pathlib import Path
 from typing import Self
 
@@ -16,8 +17,9 @@ from tusou.data.formats.captioned_splits import CaptionedSplit, CaptionedSplits,
 from tusou.data.formats.image_folders import find_image_folder
 from tusou.data.listed_images import list_files, list_folder
 
-_IMAGE_FOLDERS = {"flickr30k-images", "flickr30k_images", "images", "imagedata"}
-_IMAGE_FOLDERS |= {"flicker8k_dataset", "flickr8k_dataset"}
+_FLICKR_FOLDERS = {"flickr30k-images", "flickr30k_images"}
+_FLICKR_FOLDERS |= {"flicker8k_dataset", "flickr8k_dataset"}
+_IMAGE_FOLDERS = _FLICKR_FOLDERS | {"images", "imagedata"}
 _SEGMENTED = re.compile(
     r"(?P<seg>seg\.)?(?P<name>flickr(8|30)k(?P<kind>zh[mcbg]?)\w*?(?P<split>train|val|test))"
     r"\.captions?\.txt"
@@ -75,9 +77,13 @@ class Flickr30kCna(CaptionedSplits):
         return cls(splits, *_locate(splits.values())) if splits else None
 
 
-def _locate(splits: Iterable[CaptionedSplit]) -> tuple[ImageLocation | None, str]:
-    """Return where the images are, at most two folders above the captions, or should be."""
+def _locate(splits: Collection[CaptionedSplit]) -> tuple[ImageLocation | None, str]:
+    """Return where the images are, up to three folders above the captions, or should be."""
     above = [folder for split in splits for folder in split.captions.parents[:3]]
-    folder = find_image_folder(dict.fromkeys(above), _IMAGE_FOLDERS)
+    # Further above, an `images` may be that of another dataset.
+    highest = [split.captions.parents[3:4] for split in splits]
+    folder = find_image_folder(dict.fromkeys(above), _IMAGE_FOLDERS) or find_image_folder(
+        dict.fromkeys(chain.from_iterable(highest)), _FLICKR_FOLDERS
+    )
     advice = str(above[0] / "flickr30k-images")
     return None if folder is None else ImageLocation(folder, "{}.jpg".format), advice
