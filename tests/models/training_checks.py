@@ -28,7 +28,7 @@ from tests.models.family_checks import (
     tusou,
 )
 from tests.models.tiny import TEXTS
-from tests.tusou_lab.train.training import BEST_EPOCH, KillAfter
+from tests.tusou_lab.train.training import BEST_EPOCH, KillAfter, pair_features
 from tusou.bundle.bundle import Bundle
 from tusou.cli.progress import NoProgress
 from tusou.data import open_dataset
@@ -83,8 +83,8 @@ def loss_without_noise(model: Path) -> float:
     images = np.array([rows[0] for rows in split.correct])
     correct = np.array([np.isin(images, rows) for rows in split.correct])
     with torch.inference_mode():
-        features = opened.forward(
-            torch.from_numpy(split.pixels[images]), torch.from_numpy(split.tokens)
+        features = pair_features(
+            opened, torch.from_numpy(split.pixels[images]), torch.from_numpy(split.tokens)
         )
         targets = BatchTargets(
             torch.from_numpy(correct), torch.arange(len(images)), torch.from_numpy(images)

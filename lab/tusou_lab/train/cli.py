@@ -55,10 +55,10 @@ def train(
         float | None, typer.Option(min=0.0, help="0.001, or 0.01 for rerank.")
     ] = None,
     precision: Annotated[
-        Literal["fp32", "bf16"], typer.Option(help="Precision of what is trained.")
+        Literal["fp32", "bf16", "fp16"], typer.Option(help="Precision of what is trained.")
     ] = "fp32",
     freeze: Annotated[
-        Literal["none", "vision", "text"], typer.Option(help="Tower that stays as it is.")
+        str, typer.Option(help="What stays as it is: none, vision, text or layers:N of each tower.")
     ] = "none",
     lora: Annotated[
         int | None,
@@ -117,6 +117,26 @@ def train(
         str | None,
         typer.Option(help="Template for all texts, such as 这是一个商品搜索：{query}"),
     ] = None,
+    grad_cache: Annotated[
+        int, typer.Option(min=0, help="Rows that a tower encodes at once; 0: the whole batch.")
+    ] = 0,
+    accumulate: Annotated[
+        int, typer.Option(min=1, help="Batches whose gradients are averaged for an update.")
+    ] = 1,
+    checkpointing: Annotated[
+        bool,
+        typer.Option("--checkpointing", help="Compute layers again instead of keeping them."),
+    ] = False,
+    mask_patches: Annotated[
+        float, typer.Option(min=0, max=0.9, help="Share of an image's patches to leave out.")
+    ] = 0.0,
+    layer_decay: Annotated[
+        float,
+        typer.Option(min=0.01, max=1, help="Factor of the rate from layer to layer, downwards."),
+    ] = 1.0,
+    ema: Annotated[
+        float, typer.Option(min=0, max=0.99999, help="Decay of averaged weights, which are saved.")
+    ] = 0.0,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     force: Annotated[bool, typer.Option("--force", help="Start over, replacing OUT.")] = False,
@@ -132,6 +152,7 @@ def train(
     from tusou_lab.train.hard_negatives import NegativesSpec
     from tusou_lab.train.losses import LossSpec
     from tusou_lab.train.options import GivenOptions, run_task
+    from tusou_lab.train.step_spec import StepSpec
     from tusou_lab.train.stopping import TrainingStopped
 
     try:
@@ -155,6 +176,7 @@ def train(
                 NegativesSpec.parse(hard_negatives, mine_every, mine_by, negative_ceiling),
                 AugmentSpec.parse(augment_images, augment_text),
                 prompt,
+                StepSpec(grad_cache, accumulate, checkpointing, mask_patches, layer_decay, ema),
             )
             result = run_task(
                 data, given, out, valid=valid, device=device, force=force, progress=bar
@@ -162,6 +184,8 @@ def train(
     except TrainingStopped as stopped:
         typer.secho(f"interrupted: {stopped}", err=True, fg="red")
         raise typer.Exit(128 + stopped.signal_number) from None
+    if int(os.environ.get("RANK", "0")):  # of torchrun: the first process reports
+        return
     for note in result.notes:
         typer.secho(f"note: {note}", err=True, fg="yellow")
     typer.echo(result.summary)

@@ -1,14 +1,19 @@
 """The task of a contrastive training: a model, its loss, its optimiser and its data."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from tusou.cli.progress import Progress
+from tusou_lab.train.accumulation import AccumulatedBatches
 from tusou_lab.train.batches import BatchSampler, TrainingBatch
+from tusou_lab.train.checkpointing import checkpoint_layers
 from tusou_lab.train.data import SplitEncoder, check_splits, load_splits
 from tusou_lab.train.duplicates import find_duplicates
+from tusou_lab.train.depth import layer_factor
 from tusou_lab.train.files import check_kind
 from tusou_lab.train.identities import PairIdentities
 from tusou_lab.train.losses import resolve_loss
@@ -16,10 +21,13 @@ from tusou_lab.train.models import open_trainable
 from tusou_lab.train.objective import Objective
 from tusou_lab.train.optimiser import make_optimiser
 from tusou_lab.train.prompted import PromptedTokenizer
+from tusou_lab.train.processes import Processes
 from tusou_lab.train.spec import TrainSpec
 from tusou_lab.train.step import StepInputs, TrainingStep
 from tusou_lab.train.trained import TrainedShare
+from tusou_lab.train.updater import LossScale, Updater
 from tusou_lab.train.validate import validate
+from tusou_lab.train.weight_average import WeightAverage
 
 
 class ContrastiveTask:
@@ -33,12 +41,14 @@ class ContrastiveTask:
         valid: str | None,
         device: torch.device,
         progress: Progress,
+        processes: Processes,
     ) -> None:
         torch.manual_seed(spec.seed)
         self._device = device
         self._model = open_trainable(spec.model)
         traits = self._model.traits
         check_kind(out, traits.saved_as)
+        spec.step.check(self._model, lora=bool(spec.lora))
         self._share = TrainedShare(self._model, spec.freeze, spec.lora_settings)
         self._model.network.to(device)
         trained = self._share.module.to(device)
@@ -48,17 +58,24 @@ class ContrastiveTask:
             "trained_parameters": self._share.parameter_count,
         }
         self.optimiser = make_optimiser(
-            trained, spec.lr, spec.weight_decay, transformer=traits.has_vit
+            trained,
+            spec.lr,
+            spec.weight_decay,
+            transformer=traits.has_vit,
+            lr_factor=layer_factor(self._model, spec.step.layer_decay),
         )
+        if spec.step.checkpointing:
+            checkpoint_layers(self._model.network, device)
         cache = out.parent / ".pixels"
         tokenize = PromptedTokenizer(self._model.tokenize, spec.prompt)
         encoder = SplitEncoder(traits.transform, tokenize)
-        train_split, self._valid = load_splits(data, valid, encoder, cache, progress)
+        with processes.first_alone():
+            train_split, self._valid = load_splits(data, valid, encoder, cache, progress)
+            groups = find_duplicates(train_split, spec.losses.duplicates, cache, progress)
         self.records = {"train": train_split.record, "valid": self._valid.record}
         self.note = check_splits(train_split, self._valid)
-        groups = find_duplicates(train_split, spec.losses.duplicates, cache, progress)
         identities = PairIdentities.of(train_split, groups)
-        self.batches = BatchSampler(
+        sampler = BatchSampler(
             train_split,
             spec.batch_size,
             spec.seed,
@@ -66,28 +83,45 @@ class ContrastiveTask:
             augment=spec.augment,
             prepare_texts=lambda texts: tokenize(texts).ids,
         )
-        self._objective = Objective(
-            spec, self._model, train_split, identities, self.batches, device
-        )
-        self.model = self._objective.join(trained, self.optimiser)
+        self.batches = AccumulatedBatches(sampler, spec.step.accumulate)
+        self.pairs_per_step = sampler.size * spec.step.accumulate
+        self._objective = Objective(spec, self._model, train_split, identities, sampler, device)
+        scale = LossScale(device, enabled=spec.precision == "fp16")
+        self._average = WeightAverage(trained, spec.step.ema) if spec.step.ema else None
+        joined = self._objective.join(trained, self.optimiser)
+        parts: dict[str, nn.Module] = {"trained": joined, "loss_scale": scale}
+        if self._average is not None:
+            parts["average"] = self._average
+        self.model = nn.ModuleDict(parts)
         self._step = TrainingStep(
-            self._model, self._objective.loss, self.model, self.optimiser, spec.precision
+            self._model,
+            self._objective.loss,
+            Updater(joined, self.optimiser, scale, self._average, processes),
+            spec.step,
+            spec.precision,
+            processes,
         )
-        self.pairs_per_step = self.batches.size
 
     @property
     def temperature(self) -> float | None:
         return 1 / self._model.scale
 
     def validate(self) -> dict[str, float]:
-        with self._share.merged():
+        with self._saved_weights():
             return validate(self._model, self._valid, self._device)
 
     def save(self, path: Path, epoch: int, step: int, _: Mapping[str, float]) -> None:
-        with self._share.merged():
+        with self._saved_weights():
             self._model.save(path, epoch, step)
 
-    def train_step(self, batch: TrainingBatch) -> float:
-        batch = self._objective.prepare(batch)
+    @contextmanager
+    def _saved_weights(self) -> Iterator[None]:
+        """Give the network the weights that are validated and saved, within the block."""
+        average = nullcontext() if self._average is None else self._average.applied()
+        with average, self._share.merged():
+            yield
+
+    def train_step(self, batches: Sequence[TrainingBatch]) -> float:
+        prepared = [self._objective.prepare(batch) for batch in batches]
         self._share.set_training_mode()
-        return self._step(StepInputs.move(batch, self._device))
+        return self._step([StepInputs.move(batch, self._device) for batch in prepared])

@@ -1,5 +1,6 @@
 """The loop of a training: resumed at any step, stopped by a signal, its best epoch saved."""
 
+import signal
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,7 +23,8 @@ from tusou.encoders.training_record import SplitRecord, TrainingRecord, write_re
 from tusou_lab.train.early_stopping import EarlyStopping
 from tusou_lab.train.files import save_torch
 from tusou_lab.train.history import TrainingHistory, describe_epoch, history_path
-from tusou_lab.train.optimiser import learning_rate
+from tusou_lab.train.optimiser import learning_rate, set_learning_rate
+from tusou_lab.train.processes import Processes
 from tusou_lab.train.stopping import StopRequest, TrainingStopped
 
 _SAVE_SECONDS = 120.0
@@ -101,8 +103,10 @@ class TrainingLoop(Generic[B]):
         settings: LoopSettings,
         out: Path,
         device: torch.device,
+        processes: Processes = Processes(),  # noqa: B008 - a constant
     ) -> None:
         self._task: TrainingTask[B] = task
+        self._processes = processes
         self._settings, self._out, self._device = settings, out, device
         self._state = _state_path(out)
         self.step = 0
@@ -121,7 +125,9 @@ class TrainingLoop(Generic[B]):
 
     def resume_or_start(self, *, force: bool) -> None:
         """Restore the saved state, or save the state of a new run."""
-        if force or not self._state.exists():
+        fresh = force or not self._state.exists()
+        self._processes.wait()  # until every process has looked, before one writes
+        if fresh:
             self._out.parent.mkdir(parents=True, exist_ok=True)
             self._save()
             return
@@ -144,6 +150,8 @@ class TrainingLoop(Generic[B]):
         return {"spec": self._settings.spec, "data": data}
 
     def _save(self) -> None:
+        if not self._processes.is_first:
+            return
         state = {
             **self._identity(),
             "history": self.history.state(),
@@ -187,8 +195,9 @@ class TrainingLoop(Generic[B]):
                 f"nothing was saved, since the weights became infinite or NaN at step {self.step}: "
                 "repeat the command with a smaller --lr and --force"
             )
-        write_record(self._out, self._record())
-        self._state.unlink()
+        if self._processes.is_first:
+            write_record(self._out, self._record())
+            self._state.unlink()
 
     def _is_over(self) -> bool:
         patience = self._settings.stopping.patience
@@ -204,15 +213,15 @@ class TrainingLoop(Generic[B]):
     def _score_start(self, progress: Progress) -> None:
         progress.begin("scoring the model before training", 0)
         self.history.start = self._task.validate()
-        self._task.save(self._out, 0, 0, self.history.start)
-        self.history.write(history_path(self._out))
+        self._save_model(0, self.history.start)
+        self._write_history()
         self._save()
 
     def _train_step(self, batch: B) -> float:
         # Dropout draws from a seed of its own per step, so a resumed run repeats the same draws.
         torch.manual_seed(self._settings.seed * 1_000_003 + self.step)
-        for group in self._task.optimiser.param_groups:
-            group["lr"] = learning_rate(self.step, self.steps, self._settings.lr)
+        rate = learning_rate(self.step, self.steps, self._settings.lr)
+        set_learning_rate(self._task.optimiser, rate)
         loss = self._task.train_step(batch)
         self.history.losses.append(loss)
         self.step += 1
@@ -229,25 +238,35 @@ class TrainingLoop(Generic[B]):
         record = self.history.end_epoch(
             len(self._task.batches),
             percent,
-            learning_rate=self._task.optimiser.param_groups[0]["lr"],
+            learning_rate=learning_rate(self.step - 1, self.steps, self._settings.lr),
             pairs_per_second=pairs_per_second,
             temperature=self._task.temperature,
         )
         if self.best_epoch == epoch:
-            self._task.save(self._out, epoch, self.step, percent)
-        self.history.write(history_path(self._out))
+            self._save_model(epoch, percent)
+        self._write_history()
         progress.notice(describe_epoch(record, self._settings.epochs, self.history.best()))
+
+    def _save_model(self, epoch: int, percent: Mapping[str, float]) -> None:
+        if self._processes.is_first:
+            self._task.save(self._out, epoch, self.step, percent)
+
+    def _write_history(self) -> None:
+        if self._processes.is_first:
+            self.history.write(history_path(self._out))
 
     def _stop_if_requested(self, stop: StopRequest) -> None:
         """Save and raise TrainingStopped, unless the epoch is unscored or the run is over."""
         unscored = self.step == len(self._task.batches) * (len(self.history.epochs) + 1)
-        if stop.number is None or unscored or self._is_over():
+        number = self._processes.any(stop.number or 0)  # they stop after the same step
+        if not number or unscored or self._is_over():
             return
         self._save()
+        requested = signal.Signals(number)
         raise TrainingStopped(
-            f"{stop.number.name} at step {self.step} of {self.steps}; the state is saved in "
+            f"{requested.name} at step {self.step} of {self.steps}; the state is saved in "
             f"{self._state}: run the same command again to go on from there",
-            stop.number,
+            requested,
         )
 
     def _record(self) -> TrainingRecord:

@@ -1,7 +1,7 @@
 """The optimiser settings of cn_clip: AdamW, no decay on norms and biases, cosine with warm-up."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from math import cos, pi
 
 import torch
@@ -9,21 +9,42 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.optim import AdamW, Optimizer
 
-_MAX_GRADIENT = 1.0
+MAX_GRADIENT = 1.0
 
 
-def make_optimiser(model: nn.Module, lr: float, weight_decay: float, *, transformer: bool) -> AdamW:
-    """Return AdamW with cn_clip's settings for a ViT (`transformer`) or a ResNet."""
-    parameters = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for name, p in parameters if _is_undecayed(name, p)], "weight_decay": 0.0},
-        {
-            "params": [p for name, p in parameters if not _is_undecayed(name, p)],
-            "weight_decay": weight_decay,
-        },
-    ]
+def make_optimiser(
+    model: nn.Module,
+    lr: float,
+    weight_decay: float,
+    *,
+    transformer: bool,
+    lr_factor: Callable[[str], float] = lambda _: 1.0,
+) -> AdamW:
+    """Return AdamW with cn_clip's settings for a ViT (`transformer`) or a ResNet.
+
+    `lr_factor` takes the name of a parameter; each group keeps its factor as `lr_factor`.
+    """
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            decay = 0.0 if _is_undecayed(name, parameter) else weight_decay
+            groups.setdefault((decay, lr_factor(name)), []).append(parameter)
     betas, eps = ((0.9, 0.98), 1e-6) if transformer else ((0.9, 0.999), 1e-8)
-    return AdamW(groups, lr=lr, betas=betas, eps=eps)
+    return AdamW(
+        [
+            {"params": parameters, "weight_decay": decay, "lr_factor": factor}
+            for (decay, factor), parameters in groups.items()
+        ],
+        lr=lr,
+        betas=betas,
+        eps=eps,
+    )
+
+
+def set_learning_rate(optimiser: Optimizer, lr: float) -> None:
+    """Set the rate of a step, times the factor of each group."""
+    for group in optimiser.param_groups:
+        group["lr"] = lr * group.get("lr_factor", 1.0)
 
 
 def _is_undecayed(name: str, parameter: nn.Parameter) -> bool:
@@ -41,16 +62,25 @@ def learning_rate(step: int, steps: int, peak: float) -> float:
 
 @contextmanager
 def training_precision(device: torch.device, precision: str) -> Iterator[None]:
-    """Compute a forward pass in `fp32` or `bf16`, with the faster attention for its backward."""
-    # On a CPU the backward pass of fused attention is slower than plain matrix products.
-    kernel = sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()
-    with kernel, torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+    """Compute a forward pass in `fp32`, `bf16` or `fp16`; its attention is fast backward too."""
+    dtype = torch.float16 if precision == "fp16" else torch.bfloat16
+    with (
+        training_attention(device),
+        torch.autocast(device.type, dtype, enabled=precision != "fp32"),
+    ):
         yield
+
+
+def training_attention(device: torch.device) -> AbstractContextManager[None]:
+    """Choose the attention whose backward pass is fast, within the block."""
+    # On a CPU the backward pass of fused attention is slower than plain matrix products.
+    kernel: AbstractContextManager[None] = sdpa_kernel(SDPBackend.MATH)
+    return kernel if device.type == "cpu" else nullcontext()
 
 
 def update(model: nn.Module, optimiser: Optimizer, loss: Tensor) -> None:
     """Take one step of the optimiser with clipped gradients."""
     optimiser.zero_grad(set_to_none=True)
     torch.autograd.backward(loss)
-    torch.nn.utils.clip_grad_norm_(model.parameters(), _MAX_GRADIENT)
+    torch.nn.utils.clip_grad_norm_(model.parameters(), MAX_GRADIENT)
     optimiser.step()

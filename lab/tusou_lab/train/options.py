@@ -13,6 +13,8 @@ from tusou_lab.train.losses import LossSpec
 from tusou_lab.train.rerank.run import RerankReport, RerankSpec, train_reranker
 from tusou_lab.train.run import TrainReport, train
 from tusou_lab.train.spec import TrainSpec
+from tusou_lab.train.step_spec import StepSpec
+from tusou_lab.train.trained import FROZEN, LAYERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,7 @@ class GivenOptions:
     negatives: NegativesSpec = field(default_factory=NegativesSpec)
     augment: AugmentSpec = field(default_factory=AugmentSpec)
     prompt: str | None = None
+    step: StepSpec = field(default_factory=StepSpec)
 
     def contrastive(self) -> TrainSpec:
         """Return the settings of a contrastive training; InvalidRequest for another's options."""
@@ -45,6 +48,8 @@ class GivenOptions:
         if self.bundle is not None or self.layers is not None:
             raise InvalidRequest("--from and --layers are options of --task rerank.")
         self.losses.check()
+        if self.freeze not in FROZEN and not LAYERS.fullmatch(self.freeze):
+            raise InvalidRequest(f"--freeze {self.freeze}: give none, vision, text or layers:N")
         lr = 5e-4 if self.lora else 5e-5
         return TrainSpec(
             self.model,
@@ -59,6 +64,7 @@ class GivenOptions:
             negatives=self.negatives,
             augment=self.augment,
             prompt=check_prompt(self.prompt) if self.prompt is not None else "",
+            step=self.step,
             **self._lora(),
         )
 
@@ -87,6 +93,14 @@ class GivenOptions:
                 "--hard-negatives, --augment-images, --augment-text and --prompt are options of "
                 "--task contrastive."
             )
+        plain = (self.losses, self.step) == (LossSpec(), StepSpec())
+        if self.freeze != "none" or self.lora is not None or not plain:
+            raise InvalidRequest(
+                "--freeze, --lora, and the options of the loss and of the step are options of "
+                "--task contrastive."
+            )
+        if self.precision == "fp16":
+            raise InvalidRequest("--task rerank is trained in fp32 or bf16.")
         self._lora()
         spec = RerankSpec(
             epochs=self.epochs or 8,

@@ -11,6 +11,7 @@ from tusou.encoders.devices import pick_device
 from tusou_lab.train.contrastive import ContrastiveTask
 from tusou_lab.train.loop import LoopSettings, TrainingLoop, check_output
 from tusou_lab.train.models import ARCHITECTURE
+from tusou_lab.train.processes import joined_processes
 from tusou_lab.train.spec import TrainSpec
 from tusou_lab.train.stopping import stop_request
 
@@ -48,6 +49,8 @@ def train(
     (`DATA#SPLIT`). `valid` names the data to validate on; without it, the split `valid`, `dev` or
     `val` of the same dataset.
 
+    Started by `torchrun`, several processes share each batch and train one model.
+
     Called again with the same arguments after a kill, it resumes from the last saved state and
     ends with the same weights. SIGINT and SIGTERM end the current step, save the state and raise
     TrainingStopped. Settings, data, losses and scores are kept in the checkpoint's record. Raises
@@ -55,22 +58,23 @@ def train(
     of random weights, InputError when the state of a run with other settings or other data exists,
     and BadDataset for data it cannot train on.
     """
-    progress = progress or NoProgress()
     check_output(out, force=force)
     if spec.lora and spec.model.endswith(ARCHITECTURE):
         raise InvalidRequest(
             f"{spec.model} is an architecture with random weights, which adapters alone would "
             "leave random: leave out --lora, or give a trained model"
         )
-    target = torch.device(pick_device(device))
-    task = ContrastiveTask(spec, out, data, valid, target, progress)
-    settings = LoopSettings(
-        spec.flat() | task.settings, spec.epochs, spec.lr, spec.seed, spec.stopping
-    )
-    loop = TrainingLoop(task, settings, out, target)
-    loop.resume_or_start(force=force)
-    with stop_request() as stop:
-        loop.finish(progress, stop)
+    with joined_processes() as processes:
+        bar = progress if progress and processes.is_first else NoProgress()
+        target = torch.device(pick_device(device))
+        task = ContrastiveTask(spec, out, data, valid, target, bar, processes)
+        settings = LoopSettings(
+            spec.flat() | task.settings, spec.epochs, spec.lr, spec.seed, spec.stopping
+        )
+        loop = TrainingLoop(task, settings, out, target, processes)
+        loop.resume_or_start(force=force)
+        with stop_request() as stop:
+            loop.finish(bar, stop)
     start = loop.history.start
     return TrainReport(
         checkpoint=out,

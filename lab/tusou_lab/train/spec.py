@@ -8,6 +8,7 @@ from tusou_lab.train.early_stopping import EarlyStopping
 from tusou_lab.train.hard_negatives import NegativesSpec
 from tusou_lab.train.lora import LoraSettings
 from tusou_lab.train.losses import LossSpec
+from tusou_lab.train.step_spec import StepSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +21,8 @@ class TrainSpec:
     lr: float
     weight_decay: float
     seed: int
-    precision: str  # fp32, or bf16 for matrix products in the towers
-    freeze: str = "none"  # the tower that stays as it is: vision, text or none
+    precision: str  # fp32, or bf16 or fp16 for matrix products in the towers
+    freeze: str = "none"  # what stays as it is: vision, text, layers:N or none
     lora: int = 0  # the rank of adapters that are trained in place of the weights; 0: none
     lora_alpha: float = 0.0  # the adapters are scaled by alpha / rank
     lora_target: str = "attention"  # the layers that get one: attention, or all
@@ -30,6 +31,7 @@ class TrainSpec:
     negatives: NegativesSpec = field(default_factory=NegativesSpec)
     augment: AugmentSpec = field(default_factory=AugmentSpec)
     prompt: str = ""  # a template with {query} that all texts are put into; empty: none
+    step: StepSpec = field(default_factory=StepSpec)
 
     @property
     def lora_settings(self) -> LoraSettings | None:

@@ -1,12 +1,17 @@
 """The share of a model that is trained: all of it, without a frozen tower, or adapters alone."""
 
+import re
 from contextlib import AbstractContextManager, nullcontext
 
 from torch import nn
 
 from tusou.core.errors import InvalidRequest
+from tusou_lab.train.depth import layer_of
 from tusou_lab.train.lora import Adapters, LoraSettings
 from tusou_lab.train.models import TrainableModel
+
+FROZEN = ("none", "vision", "text")
+LAYERS = re.compile(r"layers:(\d+)")  # the first layers of both towers
 
 
 class TrainedShare:
@@ -18,16 +23,17 @@ class TrainedShare:
     """
 
     def __init__(self, model: TrainableModel, freeze: str, lora: LoraSettings | None) -> None:
-        """Take `vision`, `text` or `none` to freeze; InvalidRequest if nothing would be trained."""
+        """Take what to freeze, as `is_frozen` does; InvalidRequest if nothing would be trained."""
         self._network, self._adapters = model.network, None
         names = [name for name, _ in model.network.named_parameters()]
-        frozen = {name for name in names if model.part_of(name) == freeze}
+        frozen = {name for name in names if is_frozen(model, freeze, name)}
         if freeze != "none" and not frozen:
-            raise InvalidRequest(f"The model has no {freeze} tower of its own to freeze.")
+            raise InvalidRequest(f"The model has nothing that --freeze {freeze} would freeze.")
         self._still = [
             module
             for name, module in model.network.named_modules()
-            if (name and model.part_of(name) == freeze) or (lora and hasattr(module, "running_var"))
+            if (name and is_frozen(model, freeze, f"{name}."))
+            or (lora and hasattr(module, "running_var"))
         ]
         # The trained parameters, which a run that resumes needs.
         self.module: nn.Module = model.network
@@ -53,3 +59,16 @@ class TrainedShare:
     def merged(self) -> AbstractContextManager[None]:
         """Give the network the weights that are saved, within the block."""
         return nullcontext() if self._adapters is None else self._adapters.merged()
+
+
+def is_frozen(model: TrainableModel, freeze: str, name: str) -> bool:
+    """Return whether `freeze` names a parameter, or a module if the name ends with a dot.
+
+    It is `vision`, `text`, `none`, or `layers:N`: what comes before the first layer of each tower,
+    and its first N layers.
+    """
+    layers = LAYERS.fullmatch(freeze)
+    if layers is None:
+        return model.part_of(name) == freeze
+    layer = layer_of(model, name)
+    return layer is not None and layer <= int(layers.group(1))

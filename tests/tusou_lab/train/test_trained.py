@@ -11,9 +11,10 @@ from tusou_lab.train.lora import Adapters, LoraSettings, LowRankPair
 from tusou_lab.train.models import open_trainable
 from tusou_lab.train.run import train
 from tusou_lab.train.spec import TrainSpec
+from tusou_lab.train.step_spec import StepSpec
 from tusou_lab.train.trained import TrainedShare
 
-from tests.tusou_lab.train.training import BEST_EPOCH, KillAfter, assert_same_weights
+from tests.tusou_lab.train.training import BEST_EPOCH, KillAfter, assert_same_weights, pair_features
 from tusou.core.errors import InputError, InvalidRequest
 from tusou.encoders.checkpoint import read_tensors
 from tusou.encoders.training_record import read_record
@@ -26,6 +27,17 @@ MODES = [
     pytest.param(
         {"freeze": "vision", "lora": 3, "lora_alpha": 3.0, "lora_target": "all"},
         id="adapters of the text tower",
+    ),
+    pytest.param({"freeze": "layers:0"}, id="frozen embeddings"),
+    pytest.param({"precision": "fp16"}, id="fp16"),
+    pytest.param({"step": StepSpec(grad_cache=3, mask_patches=0.5)}, id="cached gradients"),
+    pytest.param({"batch_size": 4, "step": StepSpec(accumulate=2)}, id="accumulated"),
+    pytest.param(
+        {"step": StepSpec(checkpointing=True, layer_decay=0.5, ema=0.9)}, id="averaged weights"
+    ),
+    pytest.param(
+        {"lora": 2, "lora_alpha": 4.0, "step": StepSpec(checkpointing=True, ema=0.9)},
+        id="averaged adapters",
     ),
 ]
 
@@ -94,7 +106,7 @@ def trained_adapters(model_path: Path, target: str) -> tuple[TrainedShare, float
     model.network.eval()
     optimiser = torch.optim.AdamW(share.module.parameters(), 0.01)
     for _ in range(3):
-        features = model.forward(pixels, tokens)
+        features = pair_features(model, pixels, tokens)
         optimiser.zero_grad()
         (features.images * features.texts).sum().backward()
         optimiser.step()
@@ -144,21 +156,23 @@ def test_adapters_are_few_and_their_rank_sets_their_size(tiny_model: Path) -> No
 
 
 @pytest.mark.parametrize("mode", MODES)
+@pytest.mark.services
 def test_a_killed_run_resumes_to_the_same_weights_in_each_mode(
     data: str,
     tuning: TrainSpec,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    mode: dict[str, str | int],
+    mode: dict[str, object],
 ) -> None:
-    spec = replace(tuning, **mode)
+    spec = replace(tuning, **mode)  # type: ignore[arg-type]
     whole = train(data, spec, tmp_path / "whole.pt", device="cpu")
     monkeypatch.setattr(loop, "_SAVE_SECONDS", 0.0)
     out = tmp_path / "killed.pt"
     with pytest.raises(KeyboardInterrupt):
         train(data, spec, out, device="cpu", progress=KillAfter(5))
     state = torch.load(tmp_path / "killed.pt.state", weights_only=True)
-    assert all(name.startswith("pairs.") for name in state["model"]) == bool(spec.lora)
+    weights = [name for name in state["model"] if name.startswith("trained.")]
+    assert all(name.startswith("trained.pairs.") for name in weights) == bool(spec.lora)
     resumed = train(data, spec, out, device="cpu")
     assert_same_weights(out, whole.checkpoint)
     assert resumed.best_mean_recall == whole.best_mean_recall

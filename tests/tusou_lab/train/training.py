@@ -5,7 +5,9 @@ from pathlib import Path
 
 import torch
 from drawing import image_bytes
+from torch.nn.functional import normalize
 from tusou_lab.train.early_stopping import EarlyStopping
+from tusou_lab.train.models import Features, TrainableModel
 from tusou_lab.train.run import train
 from tusou_lab.train.spec import TrainSpec
 from tusou_lab.train.stopping import TrainingStopped
@@ -41,6 +43,12 @@ def assert_same_weights(a: Path, b: Path) -> None:
     ours, theirs = read_tensors(a), read_tensors(b)
     assert ours.keys() == theirs.keys()
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def pair_features(model: TrainableModel, pixels: torch.Tensor, tokens: torch.Tensor) -> Features:
+    """Return what a loss is given, with gradients."""
+    vectors = model.encode_images(pixels), model.encode_texts(tokens)
+    return Features(normalize(vectors[0]), normalize(vectors[1]), *model.scale_and_bias())
 
 
 SPLITS = {"train": range(16), "valid": range(16, 24)}

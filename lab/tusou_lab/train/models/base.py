@@ -25,6 +25,7 @@ class Traits:
     loss: Loss  # that the family was trained with
     saved_as: Literal["file", "folder"]
     has_vit: bool  # cn_clip trains a ViT with other settings of the optimiser than a ResNet
+    can_mask: bool = False  # patches of an image can be left out
     fresh: frozenset[str] = frozenset()  # parameters that no training has touched yet
 
 
@@ -65,16 +66,20 @@ class TrainableModel(Protocol):
         """Tokenise texts as the model's encoder does."""
         ...
 
-    def forward(self, pixels: Tensor, tokens: Tensor) -> Features:
-        """Encode pairs of an image and a text."""
-        ...
+    def encode_images(self, pixels: Tensor, mask: float = 0.0) -> Tensor:
+        """Return the vectors (n, d) of images, of any length.
 
-    def encode_images(self, pixels: Tensor) -> Tensor:
-        """Return the vectors (n, d) of images, of any length."""
+        `mask` leaves out this share of an image's patches, drawn at random; `can_mask` says whether
+        the model can.
+        """
         ...
 
     def encode_texts(self, tokens: Tensor) -> Tensor:
         """Return the vectors (n, d) of texts, of any length."""
+        ...
+
+    def scale_and_bias(self) -> tuple[Tensor, Tensor | None]:
+        """Return the scale of a cosine, and the bias of the scaled one for the sigmoid loss."""
         ...
 
     def part_of(self, name: str) -> Part:

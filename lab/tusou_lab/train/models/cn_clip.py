@@ -29,7 +29,7 @@ from tusou.encoders.tokenizer import ClipTokenizer
 from tusou.encoders.torch.encoder import to_input
 from tusou.images.transform import ImageTransform
 from tusou_lab.train.files import replace_model_folder, save_torch
-from tusou_lab.train.models.base import Features, Part, Traits
+from tusou_lab.train.models.base import Part, Traits
 from tusou_lab.train.models.folder import copy_settings, match_precision, save_tensors
 
 # Settings that the tensors of a checkpoint do not show; the same in every published model.
@@ -60,6 +60,7 @@ class CnClipModel:
             image_transform(folder) if folder else ImageTransform(shape.image_resolution),
             loss="softmax",
             has_vit=isinstance(shape.vision_layers, int),
+            can_mask=isinstance(shape.vision_layers, int),
             saved_as="file" if folder is None else "folder",
         )
         self._tokenizer = ClipTokenizer()
@@ -92,17 +93,16 @@ class CnClipModel:
     def tokenize(self, texts: Sequence[str]) -> Tokens:
         return self._tokenizer.prepare(texts)
 
-    def forward(self, pixels: Tensor, tokens: Tensor) -> Features:
-        images, texts, scale = self._network(to_input(pixels), tokens)
-        return Features(images, texts, scale, None)
-
-    def encode_images(self, pixels: Tensor) -> Tensor:
-        vectors: Tensor = self._network.encode_image(to_input(pixels))
+    def encode_images(self, pixels: Tensor, mask: float = 0.0) -> Tensor:
+        vectors: Tensor = self._network.encode_image(to_input(pixels), mask)
         return vectors
 
     def encode_texts(self, tokens: Tensor) -> Tensor:
         vectors: Tensor = self._network.encode_text(tokens)
         return vectors
+
+    def scale_and_bias(self) -> tuple[Tensor, None]:
+        return self._network.logit_scale.exp(), None
 
     def part_of(self, name: str) -> Part:
         if name.startswith(_HEAD):

@@ -8,7 +8,6 @@ from typing import TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import normalize
 
 from tusou.bundle.model_record import EncoderRecord
 from tusou.core.lazy_import import LazyImport
@@ -17,7 +16,7 @@ from tusou.encoders.families.dual_encoder import PROJECTIONS, untrained_note
 from tusou.encoders.library.base import open_library_model
 from tusou.encoders.library.tokenizer import LibraryTextTokenizer
 from tusou_lab.train.files import replace_model_folder
-from tusou_lab.train.models.base import Features, Part, Traits
+from tusou_lab.train.models.base import Part, Traits
 
 _MAX_LOG_SCALE = log(100)  # of CLIP, and of open_clip's own training
 # Projections into the common space, by the names of either library.
@@ -83,12 +82,8 @@ class LibraryTrainable:
     def tokenize(self, texts: Sequence[str]) -> Tokens:
         return self._tokenizer.prepare(texts)
 
-    def forward(self, pixels: Tensor, tokens: Tensor) -> Features:
-        images, texts = self.encode_images(pixels), self.encode_texts(tokens)
-        scale = torch.ones((), device=pixels.device) if self._scale is None else self._scale.exp()
-        return Features(normalize(images.float()), normalize(texts.float()), scale, self._bias)
-
-    def encode_images(self, pixels: Tensor) -> Tensor:
+    def encode_images(self, pixels: Tensor, mask: float = 0.0) -> Tensor:
+        assert not mask
         mean, std = self._mean.to(pixels.device), self._std.to(pixels.device)
         images = pixels.permute(0, 3, 1, 2).float().div_(255).sub_(mean).div_(std)
         return self._model.encode_image(images.contiguous())
@@ -97,6 +92,11 @@ class LibraryTrainable:
         ids, mask = self._tokenizer.pad(tokens.cpu().numpy())
         present = None if mask is None else torch.from_numpy(mask).to(tokens.device)
         return self._model.encode_text(torch.from_numpy(ids).to(tokens.device), present)
+
+    def scale_and_bias(self) -> tuple[Tensor, Tensor | None]:
+        if self._scale is None:
+            return torch.ones((), device=next(self.network.parameters()).device), self._bias
+        return self._scale.exp(), self._bias
 
     def part_of(self, name: str) -> Part:
         if name.startswith(_HEAD):

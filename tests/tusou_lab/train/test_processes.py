@@ -1,0 +1,71 @@
+"""Two processes of torchrun train what one process does."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.tusou_lab.train.training import TEXT, VISION
+from tusou.encoders.checkpoint import read_tensors
+from tusou.encoders.training_record import TrainingRecord, read_record
+
+pytestmark = pytest.mark.services
+
+
+def start(arguments: list[str], processes: int) -> subprocess.CompletedProcess[str]:
+    several = [
+        "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes),
+    ]  # fmt: skip
+    command = [sys.executable, *(several if processes > 1 else []), "-m", "tusou", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+
+
+def record_of(out: Path) -> TrainingRecord:
+    record = read_record(out)
+    assert record is not None
+    return record
+
+
+@pytest.fixture
+def arguments(data: str, tmp_path: Path) -> list[str]:
+    """A training without dropout, which each process would draw otherwise."""
+    still = {"text_attention_probs_dropout_prob": 0.0, "text_hidden_dropout_prob": 0.0}
+    (tmp_path / "tiny.json").write_text(json.dumps(VISION | TEXT | still))
+    return [
+        "train", data, "--model", str(tmp_path / "tiny.json"), "--epochs", "2",
+        "--batch-size", "9", "--lr", "1e-3", "--device", "cpu",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("options", [[], ["--grad-cache", "2", "--accumulate", "2"]])
+def test_two_processes_have_the_losses_of_one(
+    arguments: list[str], tmp_path: Path, options: list[str]
+) -> None:
+    records, outputs = [], []
+    for processes in (1, 2):
+        out = tmp_path / f"{processes}.pt"
+        done = start([*arguments, *options, "--out", str(out)], processes)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("mean_recall") == 1  # one process reports
+        records.append(record_of(out))
+        outputs.append(read_tensors(out))
+        assert not out.with_name(f"{processes}.pt.state").exists()
+    one, two = records
+    assert [loss for _, loss in two.losses] == pytest.approx(
+        [loss for _, loss in one.losses], abs=1e-5
+    )
+    assert two.epochs[-1].percent == one.epochs[-1].percent
+    for name, tensor in outputs[0].items():
+        torch.testing.assert_close(outputs[1][name], tensor, rtol=1e-3, atol=2e-4)
+
+
+def test_a_batch_smaller_than_the_processes_is_refused(
+    arguments: list[str], tmp_path: Path
+) -> None:
+    arguments[arguments.index("--batch-size") + 1] = "2"
+    done = start([*arguments, "--out", str(tmp_path / "x.pt")], 3)
+    assert done.returncode != 0
+    assert "a batch of 2 pairs is too small for 3 processes" in done.stderr
