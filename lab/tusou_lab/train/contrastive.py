@@ -12,16 +12,16 @@ from tusou_lab.train.accumulation import AccumulatedBatches
 from tusou_lab.train.batches import BatchSampler, TrainingBatch
 from tusou_lab.train.checkpointing import checkpoint_layers
 from tusou_lab.train.data import SplitEncoder, check_splits, load_splits
-from tusou_lab.train.duplicates import find_duplicates
 from tusou_lab.train.depth import layer_factor
+from tusou_lab.train.duplicates import find_duplicates
 from tusou_lab.train.files import check_kind
 from tusou_lab.train.identities import PairIdentities
 from tusou_lab.train.losses import resolve_loss
 from tusou_lab.train.models import open_trainable
 from tusou_lab.train.objective import Objective
 from tusou_lab.train.optimiser import make_optimiser
-from tusou_lab.train.prompted import PromptedTokenizer
 from tusou_lab.train.processes import Processes
+from tusou_lab.train.prompted import PromptedTokenizer
 from tusou_lab.train.spec import TrainSpec
 from tusou_lab.train.step import StepInputs, TrainingStep
 from tusou_lab.train.trained import TrainedShare

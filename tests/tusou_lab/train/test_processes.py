@@ -20,7 +20,7 @@ def start(arguments: list[str], processes: int) -> subprocess.CompletedProcess[s
         "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes),
     ]  # fmt: skip
     command = [sys.executable, *(several if processes > 1 else []), "-m", "tusou", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=500, check=False)
 
 
 def record_of(out: Path) -> TrainingRecord:
@@ -36,18 +36,16 @@ def arguments(data: str, tmp_path: Path) -> list[str]:
     (tmp_path / "tiny.json").write_text(json.dumps(VISION | TEXT | still))
     return [
         "train", data, "--model", str(tmp_path / "tiny.json"), "--epochs", "2",
-        "--batch-size", "9", "--lr", "1e-3", "--device", "cpu",
+        "--batch-size", "9", "--lr", "1e-3", "--grad-cache", "2", "--device", "cpu",
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("options", [[], ["--grad-cache", "2", "--accumulate", "2"]])
-def test_two_processes_have_the_losses_of_one(
-    arguments: list[str], tmp_path: Path, options: list[str]
-) -> None:
+@pytest.mark.timeout(600)  # five processes load torch
+def test_two_processes_have_the_losses_of_one(arguments: list[str], tmp_path: Path) -> None:
     records, outputs = [], []
     for processes in (1, 2):
         out = tmp_path / f"{processes}.pt"
-        done = start([*arguments, *options, "--out", str(out)], processes)
+        done = start([*arguments, "--out", str(out)], processes)
         assert done.returncode == 0, done.stderr
         assert done.stdout.count("mean_recall") == 1  # one process reports
         records.append(record_of(out))
@@ -60,12 +58,3 @@ def test_two_processes_have_the_losses_of_one(
     assert two.epochs[-1].percent == one.epochs[-1].percent
     for name, tensor in outputs[0].items():
         torch.testing.assert_close(outputs[1][name], tensor, rtol=1e-3, atol=2e-4)
-
-
-def test_a_batch_smaller_than_the_processes_is_refused(
-    arguments: list[str], tmp_path: Path
-) -> None:
-    arguments[arguments.index("--batch-size") + 1] = "2"
-    done = start([*arguments, "--out", str(tmp_path / "x.pt")], 3)
-    assert done.returncode != 0
-    assert "a batch of 2 pairs is too small for 3 processes" in done.stderr

@@ -12,8 +12,7 @@ from torch import nn
 from tusou_lab.train import updater as updater_module
 from tusou_lab.train.batches import TrainingBatch
 from tusou_lab.train.checkpointing import checkpoint_layers
-from tusou_lab.train.losses import LossSpec, make_loss
-from tusou_lab.train.losses.softmax import contrastive_loss
+from tusou_lab.train.losses.softmax import contrastive_loss, multi_positive_loss
 from tusou_lab.train.models import TrainableModel, open_trainable
 from tusou_lab.train.optimiser import make_optimiser, training_precision
 from tusou_lab.train.processes import Processes
@@ -49,7 +48,7 @@ def batch(model: TrainableModel, rows: int = 10, extra: int = 0) -> StepInputs:
     images = np.arange(rows + extra)
     correct = np.eye(rows, rows + extra, dtype=bool)
     correct[0, 1] = True
-    return StepInputs.move(TrainingBatch(pixels, tokens, correct, np.arange(rows), images), CPU)
+    return StepInputs.move(TrainingBatch(pixels, tokens, correct, np.arange(rows), images, 0), CPU)
 
 
 def gradients(
@@ -60,9 +59,7 @@ def gradients(
     optimiser = make_optimiser(model.network, 0.0, 0.0, transformer=True)
     scale = LossScale(CPU, enabled=precision == "fp16")
     updater = Updater(model.network, optimiser, scale, None, Processes())
-    step = TrainingStep(
-        model, make_loss(LossSpec(), model.traits), updater, spec, precision, Processes()
-    )
+    step = TrainingStep(model, multi_positive_loss, updater, spec, precision, Processes())
     loss = step(inputs)
     taken = {
         name: p.grad.clone() for name, p in model.network.named_parameters() if p.grad is not None
@@ -207,8 +204,19 @@ def test_batch_statistics_are_not_cut_into_chunks(tmp_path: Path) -> None:
     TrainedShare(model, "vision", None)
     optimiser = make_optimiser(model.network, 0.1, 0.0, transformer=False)
     updater = Updater(model.network, optimiser, LossScale(CPU, enabled=False), None, Processes())
-    loss = make_loss(LossSpec(), model.traits)
-    TrainingStep(model, loss, updater, StepSpec(grad_cache=2), "fp32", Processes())
+    TrainingStep(model, multi_positive_loss, updater, StepSpec(grad_cache=2), "fp32", Processes())
+
+
+def test_a_batch_smaller_than_the_processes_is_refused(model: TrainableModel) -> None:
+    optimiser = make_optimiser(model.network, 0.0, 0.0, transformer=True)
+    processes = Processes(0, 3)
+    updater = Updater(model.network, optimiser, LossScale(CPU, enabled=False), None, processes)
+    step = TrainingStep(model, multi_positive_loss, updater, StepSpec(), "fp32", processes)
+    with pytest.raises(InvalidRequest, match="a batch of 2 pairs is too small for 3 processes"):
+        step([batch(model, 2)])
+    assert [Processes(rank, 3).own_rows(8) for rank in range(3)] == [
+        slice(0, 2), slice(2, 5), slice(5, 8),
+    ]  # fmt: skip
 
 
 def test_masked_patches_are_other_ones_each_time(model: TrainableModel) -> None:
