@@ -16,7 +16,7 @@ app.command()(train)
     ("options", "code", "message"),
     [
         pytest.param(["--model", "demo", "--lora", "0"], 2, "--lora", id="rank 0"),
-        pytest.param(["--model", "demo", "--freeze", "images"], 2, "--freeze", id="no such tower"),
+        pytest.param(["--model", "demo", "--freeze", "images"], 1, "layers:N", id="no such tower"),
         pytest.param(
             ["--model", "demo", "--lora-alpha", "8"], 1, "need --lora", id="alpha without a rank"
         ),
