@@ -115,8 +115,8 @@ def _open_tokenizer() -> "ClipTokenizer | None":
 def _open_pool(dataset: Dataset, split: str, findings: Findings) -> ItemPool | None:
     try:
         return dataset.images(split)
-    except MissingPart:
-        findings.add("note", "no_images", split, [split], "the split has no images")
+    except MissingPart as error:
+        findings.add("note", "no_images", split, [str(error)], "the split has no images")
     except BadDataset as error:
         findings.add("error", "unreadable", split, [str(error)], "the images cannot be listed")
     return None

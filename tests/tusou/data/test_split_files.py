@@ -43,6 +43,21 @@ def test_queries_in_both_directions(tmp_path: Path, make) -> None:
     ]
 
 
+def test_flickr30k_cn_as_cn_clip_gives_it_out(tmp_path: Path) -> None:
+    """Three splits of a table and a file of texts, beside what its programs make of them."""
+    for split in ("train", "valid", "test"):
+        write_file(tmp_path / f"{split}_imgs.tsv", "1007129816\tQUJD\n")
+        write_file(tmp_path / f"._{split}_imgs.tsv", b"\x00\xa2\xb0Mac OS X")
+        text = '{"text_id": 1, "text": "一个戴啤酒罐帽子的男人", "image_ids": [1007129816]}\n'
+        write_file(tmp_path / f"{split}_texts.jsonl", text)
+        write_file(tmp_path / f"{split}_texts.tr.jsonl", '{"image_id": 1, "text_ids": [1]}\n')
+        write_file(tmp_path / "lmdb" / split / "imgs" / "data.mdb", b"\x00")
+    assert open_dataset(str(tmp_path)).splits() == ["train", "valid", "test"]
+    query = (1, "一个戴啤酒罐帽子的男人", (1007129816,))
+    assert read_queries(f"{tmp_path}#test") == [query]
+    assert read_items(f"{tmp_path}#val") == [("1007129816", b"QUJD")]
+
+
 def test_a_missing_file_is_an_error_only_when_it_is_read(tmp_path: Path) -> None:
     data = open_dataset(str(muge(tmp_path)))
     assert data.splits() == ["valid", "test"]

@@ -46,7 +46,8 @@ class SplitFileReader(DatasetReader):
 
     def splits(self) -> Sequence[str]:
         """Return the splits that have either file."""
-        names = [path.name for path in self._folder.iterdir()]
+        # macOS leaves `._train_imgs.tsv` beside a file in an archive.
+        names = [path.name for path in self._folder.iterdir() if path.name[0] != "."]
         patterns = (self._naming.images, self._naming.queries)
         return sort_splits(
             name.removeprefix(before).removesuffix(after)
