@@ -1,12 +1,13 @@
 """Notices of a build about its models: a template that it takes, and licences."""
 
-from tusou.bundle.model_record import Model
+from tusou.bundle.model_record import Model, ModelMember
 from tusou.cli.progress import Progress
+from tusou_indexer.training_prompt import training_prompt
 
 
 def choose_prompts(given: tuple[str, ...], model: Model, progress: Progress) -> tuple[str, ...]:
     """Return the templates that are given, or else the one that the model was trained with."""
-    templates = {part.encoder.template if part.encoder else None for part in model.parts}
+    templates = {_template(part) for part in model.parts}
     if given or templates == {None}:
         return given
     if len(templates) > 1:
@@ -22,6 +23,10 @@ def choose_prompts(given: tuple[str, ...], model: Model, progress: Progress) -> 
         "--prompt gives another, and --prompt '{query}' leaves them as they are"
     )
     return (template,)
+
+
+def _template(part: ModelMember) -> str | None:
+    return training_prompt(part) or (part.encoder.template if part.encoder else None)
 
 
 def notice_licenses(model: Model, progress: Progress) -> None:

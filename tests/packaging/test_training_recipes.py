@@ -62,10 +62,12 @@ def test_the_fold_chooses_and_the_report_does_not(
         }
 
     monkeypatch.setattr(bench, "_run", run)
+    monkeypatch.setattr(bench, "_score", lambda *_: np.full(4, 40.0))
     figures = bench.measure(list(fold))
     chosen = figures["chosen"]
     assert isinstance(chosen, dict)
     assert chosen["recipe"] == ["prompt", "hard negatives"]
+    assert figures["before training"] == {"fold": 40, "mean_recall": 40}
     assert (chosen["fold"], chosen["gain"], chosen["interval"]) == (53, 0, [0, 0])
     added = figures["added"]
     assert isinstance(added, list)

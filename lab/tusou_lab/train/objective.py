@@ -33,6 +33,7 @@ class Objective:
         self.loss = make_loss(spec.losses, model.traits, items, correct, dim)
         if isinstance(self.loss, nn.Module):
             self.loss.to(device)
+        self._steps = spec.epochs * len(batches)
         self._every = spec.negatives.mine_every or len(batches)
         self._negatives = None
         if spec.negatives.hard_negatives:
@@ -62,6 +63,6 @@ class Objective:
             return batch
         if self._negatives.is_due(batch.step, self._every):
             first = batch.step - batch.step % self._every
-            queries = self._batches.queries_of(first, self._every)
+            queries = self._batches.queries_of(first, min(self._every, self._steps - first))
             self._negatives.replace(queries, self._miner.mine(queries, first), first)
         return self._batches.with_negatives(batch, self._negatives.of(batch.queries))

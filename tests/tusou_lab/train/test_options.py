@@ -26,6 +26,30 @@ app.command()(train)
         pytest.param(
             ["--task", "rerank", "--from", ".", "--freeze", "text"], 1, "contrastive", id="frozen"
         ),
+        pytest.param(
+            ["--task", "rerank", "--from", ".", "--hard-negatives", "2"],
+            1,
+            "contrastive",
+            id="negatives",
+        ),
+        pytest.param(
+            ["--model", "demo", "--loss", "sigmoid", "--margin", "0.1"],
+            1,
+            "not of sigmoid",
+            id="margin of no loss",
+        ),
+        pytest.param(
+            ["--model", "demo", "--mine-every", "5"], 1, "--hard-negatives", id="nothing to mine"
+        ),
+        pytest.param(
+            ["--model", "demo", "--augment-text", "shuffle"],
+            1,
+            "'shuffle' is not one of order",
+            id="no such policy",
+        ),
+        pytest.param(
+            ["--model", "demo", "--prompt", "一张照片"], 1, "exactly once", id="no {query}"
+        ),
     ],
 )
 def test_refuses(tmp_path: Path, options: list[str], code: int, message: str) -> None:
