@@ -3,9 +3,10 @@
     python -m benchmarks.judged_set
 
 On toy products whose attributes say of every pair whether it is correct: in each repeat, pairs are
-drawn as `tusou evalset pool` does, two of five systems being pooled, and precision@10 and
-recall@100 of all five are estimated from the drawn pairs alone. `new queries` draws the queries of
-a repeat too, from all planned ones, whose value is the truth; `same queries` keeps them.
+drawn with the probabilities of `tusou evalset pool`, two of five systems being pooled, and
+precision@10 and recall@100 of all five are estimated from the drawn pairs alone. `new queries`
+draws the queries of a repeat too, from all planned ones, whose value is the truth; `same queries`
+keeps them.
 """
 
 import argparse
@@ -13,7 +14,6 @@ import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
 from functools import partial
 from itertools import chain
 from multiprocessing import get_context
@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from tusou_lab.evalset.drawing import Drawing, best_ranks, draw, probabilities
+from tusou_lab.evalset.drawing import Drawing, best_ranks, probabilities
 
 from benchmarks.judged_world import DEPTH, ToyWorld, make_world
 from benchmarks.record import record
@@ -59,9 +59,8 @@ def main() -> None:
         shares = draw_probabilities(world, drawing)
         for fresh in (True, False) if name == "a tenth" else (True,):
             label = f"{name}, {'new' if fresh else 'same'} queries"
-            repeats[label] = repeat(
-                world, drawing, shares, options.queries, options.repeats, fresh=fresh
-            )
+            print(label, flush=True)
+            repeats[label] = repeat(world, shares, options.queries, options.repeats, fresh=fresh)
     counts = world.correct.sum(axis=1)
     figures: dict[str, object] = {
         "items": options.items,
@@ -87,11 +86,11 @@ def draw_probabilities(world: ToyWorld, drawing: Drawing) -> Shares:
 
 
 def repeat(
-    world: ToyWorld, drawing: Drawing, shares: Shares, queries: int, repeats: int, *, fresh: bool
+    world: ToyWorld, shares: Shares, queries: int, repeats: int, *, fresh: bool
 ) -> dict[str, object]:
     """Return the shares of intervals that hold the truth, and Kendall's tau of the systems."""
     workers = os.cpu_count() or 1
-    make = partial(make_sets, world, drawing, shares, queries, fresh)
+    make = partial(make_sets, world, shares, queries, fresh)
     with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
         sets = chain.from_iterable(
             pool.map(make, [range(n, repeats, workers) for n in range(workers)])
@@ -116,7 +115,7 @@ def repeat(
 
 
 def make_sets(
-    world: ToyWorld, drawing: Drawing, shares: Shares, queries: int, fresh: bool, seeds: range
+    world: ToyWorld, shares: Shares, queries: int, fresh: bool, seeds: range
 ) -> list[tuple[int, Estimates]]:
     """Return the number of judged pairs and the estimates of a set of each seed."""
     everything = np.arange(len(world.texts))
@@ -124,8 +123,8 @@ def make_sets(
     for seed in seeds:
         random = np.random.default_rng([seed, 7])
         rows = random.choice(everything, queries, replace=False) if fresh else everything[:queries]
-        drawn = replace(drawing, seed=seed)
-        keys = [draw(drawn, world.texts[n], world.item_ids, shares[n]) for n in rows.tolist()]
+        drawn = random.random((queries, shares.shape[1])) < shares[rows]
+        keys = [np.flatnonzero(each) for each in drawn]
         estimated = {}
         for system in world.rankings:
             estimates = estimate(world, system, rows, keys, shares)

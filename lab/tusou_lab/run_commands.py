@@ -76,7 +76,7 @@ class CommandRunner:
     def command(self, verb: str, *arguments: str) -> list[str]:
         """Echo a command as it would be typed, and return the arguments that run it."""
         self._echo(" ".join(["$ tusou", verb, *map(_quote, arguments)]))
-        return [sys.executable, "-m", "tusou", verb, *arguments]
+        return [sys.executable, "-m", "tusou", *verb.split(), *arguments]
 
     def run(self, verb: str, *arguments: str, quiet: bool = False) -> str:
         """Run a command and return its output, echoed unless `quiet`; CommandFailed."""

@@ -15,6 +15,7 @@ PAGES += [
 ]
 REQUIRED = {"api", "cli", "data", "deployment", "evaluation", "glossary", "operations", "python"}
 REQUIRED |= {"scaling", "walkthrough-muge", "walkthrough-flickr8k", "walkthrough-teddy"}
+REQUIRED |= {"evalset", "walkthrough-evalset"}
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"`([^`]+)`")

@@ -12,7 +12,9 @@ from tusou_lab.cli import AsJson, ForceFolder, Seed, WorkFolder, echo_command
 
 
 def walkthrough(
-    exercise: Annotated[Literal["muge", "flickr8k", "teddy"], typer.Argument(help="The exercise.")],
+    exercise: Annotated[
+        Literal["muge", "flickr8k", "teddy", "evalset"], typer.Argument(help="The exercise.")
+    ],
     folder: WorkFolder,
     data: Annotated[
         str | None,
@@ -34,13 +36,17 @@ def walkthrough(
 ) -> None:
     """Do a complete exercise on drawn data or your own, from its files to those to hand in."""
     from tusou_lab.run_commands import ToySize
-    from tusou_lab.walkthrough import flickr8k, muge, teddy
+    from tusou_lab.walkthrough import evalset, flickr8k, muge, teddy
     from tusou_lab.walkthrough.exercise import ExerciseInputs, run_exercise
 
     if epochs and exercise != "flickr8k":
         raise typer.BadParameter("only flickr8k trains", param_hint="--epochs")
+    if data is not None and exercise == "evalset":
+        message = "the truth of your own data is not known; evalset draws its data"
+        raise typer.BadParameter(message, param_hint="--data")
     with plain_errors():
-        run = {"muge": muge, "flickr8k": flickr8k, "teddy": teddy}[exercise].run
+        exercises = {"muge": muge, "flickr8k": flickr8k, "teddy": teddy, "evalset": evalset}
+        run = exercises[exercise].run
         size, echo = ToySize(items, queries, seed), partial(echo_command, err=as_json)
         named = name_model(model or ("ViT-B-16" if data else "demo"), hub)
         inputs = ExerciseInputs(size, data, named, epochs)

@@ -12,7 +12,7 @@ import typer
 from drawing import image_bytes, image_line
 from reading import write_file
 from tusou_lab.run_commands import CommandRunner, ToySize
-from tusou_lab.walkthrough import flickr8k, muge, teddy
+from tusou_lab.walkthrough import evalset, flickr8k, muge, teddy
 from tusou_lab.walkthrough.cli import walkthrough as command
 from tusou_lab.walkthrough.exercise import ExerciseInputs, choose_split, find_dataset, run_exercise
 from typer.testing import CliRunner
@@ -42,6 +42,8 @@ class InProcessRunner(CommandRunner):
         app.command()(LazyImport(VERBS[verb][0]).load())  # type: ignore[type-var]
         done = CliRunner().invoke(app, list(arguments))
         assert done.exit_code == 0, done.output
+        if not quiet:
+            self.lines.append(done.stdout)
         return done.stdout
 
 
@@ -121,6 +123,40 @@ def test_teddy_writes_the_tables_of_both_tasks(tmp_path: Path) -> None:
         assert [row[1] for row in task[1:]] == ["1", "2", "3", "4", "5"] * SIZE.queries
     assert [path.name for path in made] == ["result1.csv", "result2.csv"]
     assert documented("teddy") == verbs("\n".join(runner.lines))
+
+
+@pytest.mark.timeout(300)
+def test_estimates_of_a_judged_set_stand_beside_the_truth(tmp_path: Path) -> None:
+    runner = InProcessRunner()
+    metrics, (table, card, page) = evalset.run(tmp_path, DRAWN, runner)
+    assert metrics.keys() == {"plain", "prompted"}
+    for values in metrics.values():
+        names = [name for name in values if f"{name}_low" in values]
+        assert names == ["estimated_precision@10", "estimated_recall@10"]  # of 80 images
+        for name in names:
+            truth = values[name.removeprefix("estimated_")]
+            assert values[f"{name}_low"] <= truth <= values[f"{name}_high"]
+    assert 5 < metrics["prompted"]["precision@10"] < metrics["plain"]["precision@10"]
+    lines = table.read_text("utf-8").splitlines()
+    assert lines[2].startswith("| plain | precision@10 | ")
+    assert len(lines) == 6
+    assert "# 商品" in card.read_text("utf-8")
+    assert "李雷" in page.read_text("utf-8")
+    echoed = "\n".join(runner.lines)
+    assert "attributes and clip:" in echoed
+    page_of_docs = (DOCS / "walkthrough-evalset.md").read_text("utf-8")
+    steps = re.findall(r"`tusou ((?:evalset )?\w+) evalset/", page_of_docs)
+    assert steps == re.findall(r"^\$ tusou ((?:evalset )?\w+)", echoed, re.MULTILINE)
+
+
+def test_own_data_has_no_known_truth(tmp_path: Path) -> None:
+    (tmp_path / "kept.txt").touch()
+    app = typer.Typer()
+    app.command()(command)
+    done = CliRunner().invoke(app, ["evalset", "--dir", str(tmp_path), "--data", "own", "--force"])
+    assert done.exit_code == 2
+    assert "truth of your own data" in done.output
+    assert (tmp_path / "kept.txt").exists()
 
 
 # Layouts as the downloads have them; the images are drawn, and names are those of the originals.
