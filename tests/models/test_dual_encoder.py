@@ -232,6 +232,31 @@ def test_a_pooling_that_tusou_does_not_do_is_refused(
     assert config["text"]["pooling"] == (pooling or "first")
 
 
+@pytest.mark.parametrize(
+    ("kind", "is_refused"),
+    [
+        ("sentence_transformers.models.Normalize", False),
+        ("sentence_transformers.models.Dense", True),
+        ("sentence_transformers.sentence_transformer.modules.dense.Dense", True),
+        ("custom.Head", True),
+    ],
+)
+def test_a_layer_behind_the_pooling_is_not_left_out_without_a_word(
+    tmp_path: Path, kind: str, *, is_refused: bool
+) -> None:
+    text, image = save_tiny_sentences(tmp_path / "text"), save_tiny_vit(tmp_path / "image")
+    modules = json.loads((text / "modules.json").read_text())
+    modules.append({"idx": 2, "name": "2", "path": "2_Last", "type": kind})
+    (text / "modules.json").write_text(json.dumps(modules))
+    if is_refused:
+        name = kind.rpartition(".")[2]
+        with pytest.raises(BadModel, match=rf"modules\.json.* {name} .*--pooling mean"):
+            join(text, image, tmp_path / "joined")
+        assert not (tmp_path / "joined").exists()
+    joined = join(text, image, tmp_path / "joined", pooling="mean" if is_refused else None)
+    assert json.loads((joined / "config.json").read_text())["text"]["pooling"] == "mean"
+
+
 def test_another_pooling_in_the_configuration_is_refused(tmp_path: Path) -> None:
     text, image = save_tiny_bert(tmp_path / "text"), save_tiny_vit(tmp_path / "image")
     path = join(text, image, tmp_path / "joined") / "config.json"

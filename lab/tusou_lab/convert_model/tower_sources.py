@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 from torch import Tensor, nn
 from transformers import AutoModel, AutoTokenizer
@@ -20,27 +20,16 @@ from tusou.encoders.forms.checkpoint_names import plain_names
 from tusou.encoders.library.dual_encoder import IMAGE_TYPES, TEXT_TYPES, pooler_option
 from tusou.encoders.library.torchvision_towers import CLASSIFIERS, build_tower, read_architecture
 from tusou.encoders.library.transformers_model import loading
-from tusou.encoders.model_folder import ModelFolder, is_model_folder
+from tusou.encoders.model_folder import ModelFolder
 from tusou.encoders.model_name import parse_model
+from tusou_lab.convert_model.sentence_modules import (
+    SENTENCES,
+    Pooling,
+    first_module,
+    read_pooling,
+)
 from tusou_lab.convert_model.tower_images import read_images, torchvision_images
 
-Pooling: TypeAlias = Literal["first", "mean"]
-
-_MODULES = "modules.json"  # of a folder that sentence-transformers saved
-_SENTENCES = "sentence_bert_config.json"
-# The names of sentence-transformers for what makes a text's vector of its tokens'. The mean by the
-# root of their number has the direction of the mean: the vectors are scaled to unit length later.
-_POOLINGS = {
-    "cls": "first",
-    "pooling_mode_cls_token": "first",
-    "mean": "mean",
-    "pooling_mode_mean_tokens": "mean",
-    "mean_sqrt_len_tokens": "mean",
-    "pooling_mode_mean_sqrt_len_tokens": "mean",
-    "pooling_mode_max_tokens": "max",
-    "pooling_mode_weightedmean_tokens": "weightedmean",
-    "pooling_mode_lasttoken": "lasttoken",
-}
 # Models whose positions are counted from the id of the padding plus one.
 _SHIFTED = ("roberta", "xlm-roberta", "camembert", "mpnet")
 
@@ -84,7 +73,7 @@ def read_text_source(model: str, pooling: Pooling | None) -> TextSource:
     """
     root = parse_model(model)
     if isinstance(root, Path):
-        folder = _open_folder(str(_first_module(root)), "--text")
+        folder = _open_folder(str(first_module(root)), "--text")
     else:
         folder = _open_folder(model, "--text")
         root = folder.path
@@ -99,7 +88,7 @@ def read_text_source(model: str, pooling: Pooling | None) -> TextSource:
         _config_of(module),
         tokenizer,
         _context(folder, tokenizer),
-        pooling or _read_pooling(root),
+        pooling or read_pooling(root),
         folder,
         read_license(folder),
     )
@@ -146,17 +135,6 @@ def _open_folder(model: str, option: str) -> ModelFolder:
     if not isinstance(file, ModelFolder):
         raise InvalidRequest(f"{option} takes a folder of transformers; {model} is a file")
     return file
-
-
-def _first_module(root: Path) -> Path:
-    """Return the folder of the transformer in a folder of sentence-transformers."""
-    if is_model_folder(root) or not (root / _MODULES).is_file():
-        return root
-    path = root / _MODULES
-    try:
-        return root / str(_read_json(path)[0]["path"])
-    except (LookupError, TypeError):
-        raise BadModel(f"{path} does not name the folder of a transformer") from None
 
 
 def _check_type(
@@ -206,40 +184,6 @@ def _context(folder: ModelFolder, tokenizer: Any) -> int:
     if folder.model_type in _SHIFTED:
         positions -= int(config.get("pad_token_id", 1)) + 1
     limits = [positions, int(tokenizer.model_max_length)]
-    if (folder.path / _SENTENCES).is_file():
-        limits.append(folder.read_json(_SENTENCES).get("max_seq_length") or positions)
+    if (folder.path / SENTENCES).is_file():
+        limits.append(folder.read_json(SENTENCES).get("max_seq_length") or positions)
     return min(limits)
-
-
-def _read_pooling(root: Path) -> Pooling:
-    """Return the pooling that sentence-transformers trained with; `first` if it did not.
-
-    Raises BadModel for another one than the first token's vector or the mean.
-    """
-    for path in sorted(root.glob("*_Pooling/config.json")):
-        settings = _read_json(path)
-        if not isinstance(settings, dict):
-            raise BadModel(f"{path} is not a JSON object")
-        mode = settings.get("pooling_mode")  # in place of a field for each, since version 5
-        modes = [mode] if isinstance(mode, str) else mode or []
-        modes += [
-            name for name, is_used in settings.items() if name in _POOLINGS and is_used is True
-        ]
-        known = {_POOLINGS.get(str(name), str(name)) for name in modes}
-        if known == {"first"}:
-            return "first"
-        if known == {"mean"}:
-            return "mean"
-        raise BadModel(
-            f"{path}: the texts' vectors are made by {', '.join(sorted(known)) or 'no pooling'}, "
-            "which Tusou does not do. Give --pooling first or --pooling mean, which the training "
-            "of the new model then has to make up for, or take another text tower"
-        )
-    return "first"
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        raise BadModel(f"{path} is not a JSON file: download it again") from None
