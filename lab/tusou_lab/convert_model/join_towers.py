@@ -14,9 +14,9 @@ from tusou.encoders.families.dual_encoder import MODEL_TYPE, digest_projections,
 from tusou.encoders.library.dual_encoder import DualEncoderNetwork, image_width
 from tusou.encoders.model_folder import CONFIG, ModelFolder
 from tusou_lab.convert.output_folder import output_folder
+from tusou_lab.convert_model.sentence_modules import Pooling
 from tusou_lab.convert_model.tower_sources import (
     ImageSource,
-    Pooling,
     TextSource,
     read_image_source,
     read_text_source,
