@@ -1,5 +1,7 @@
 """Datasets of products and queries in many formats, each detected from its files."""
 
+import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import cast
@@ -40,6 +42,12 @@ _PUBLISHED = {
     "Wukong's tables": "wukong:Wukong",
     "TaiSu's tars and captions": "taisu:TaiSu",
 }
+# Beginnings of the names in a folder of a published dataset. A folder of a million images is listed
+# once for them, not once for each format.
+_PUBLISHED_NAMES = re.compile(
+    r"imageid\.|coco-cn|TextData$|flickr\d+k|(train|val|test)$|I[CQ][MR]$|(long|short)_it[mr]_"
+    r"|wukong_|baidu_images"
+)
 # Tried in order: more specific formats first.
 _OTHERS = {
     "Flickr8k's captions beside a folder of images": "flickr8k:Flickr8k",
@@ -93,11 +101,18 @@ def _find_reader(path: Path) -> DatasetReader | None:
     """Return the reader of a path; BadDataset for a folder that holds two published datasets."""
     if readers := list(_try_formats(path, _SPLIT_FILES)):
         return readers[0][1]
-    published = list(_try_formats(path, _PUBLISHED))
+    published: list[tuple[str, DatasetReader]] = []
+    if path.is_file() or _may_be_published(path):
+        published = list(_try_formats(path, _PUBLISHED))
     if len(published) > 1:
         names = " and ".join(name for name, _ in published)
         raise BadDataset(f"{path} holds {names}; give the folder or a file of one of them")
     return next((reader for _, reader in (published or _try_formats(path, _OTHERS))), None)
+
+
+def _may_be_published(folder: Path) -> bool:
+    with os.scandir(folder) as entries:
+        return any(_PUBLISHED_NAMES.match(entry.name) for entry in entries)
 
 
 def _try_formats(path: Path, formats: Mapping[str, str]) -> Iterator[tuple[str, DatasetReader]]:

@@ -34,7 +34,10 @@ class CocoCn(CaptionedSplits):
         if path.is_file():
             captions = path if _CAPTIONS.fullmatch(path.name) else None
         else:
-            folders = [path, *(each for each in list_folder(path)[0] if "coco-cn" in each.name)]
+            folders = [
+                path,
+                *(each for each in list_folder(path)[0] if each.name.startswith("coco-cn")),
+            ]
             files = (folder / name for folder in folders for name in _WRITTEN)
             captions = next((file for file in files if file.is_file()), None)
         if captions is None:
