@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tests.llm.model_server import ModelServer
+    from benchmarks.model_server import ModelServer
 
 # Without the package that the tests import, there are none.
 collect_ignore_glob = [] if find_spec("transformers") else ["test_*.py"]
@@ -35,7 +35,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator["ModelServer"]:
     """A server that tests may end, if they start it again."""
-    from tests.llm.model_server import ModelServer
+    from benchmarks.model_server import ModelServer
 
     server = ModelServer(tmp_path_factory.mktemp("server"))
     server.start()

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from tusou_indexer.build import BuildSpec, build
 
-from tests.llm.model_server import ModelServer
+from benchmarks.model_server import ModelServer
 from tusou.bundle.bundle import Bundle
 from tusou.cli.progress import NoProgress
 from tusou.core.errors import Unavailable
