@@ -1,6 +1,5 @@
 """The network of the toy judge: the demo model's image tower, and a small Llama."""
 
-import torch
 from torch import Tensor
 from transformers import (
     CLIPVisionConfig,
@@ -14,7 +13,7 @@ from benchmarks.toy_judge.processor import IMAGE, IMAGE_TOKENS, PATCH, SIDE
 from tusou.encoders import find_weights
 from tusou.encoders.checkpoint import read_weights
 
-_WIDTH, _LAYERS = 128, 4
+_WIDTH, _LAYERS = 128, 3
 
 
 def make_network(processor: LlavaProcessor, layers: int = _LAYERS) -> LlavaForConditionalGeneration:
@@ -26,7 +25,7 @@ def make_network(processor: LlavaProcessor, layers: int = _LAYERS) -> LlavaForCo
         hidden_act="quick_gelu",
     )  # fmt: skip
     text = LlamaConfig(
-        vocab_size=len(tokenizer), hidden_size=_WIDTH, intermediate_size=3 * _WIDTH,
+        vocab_size=len(tokenizer), hidden_size=_WIDTH, intermediate_size=2 * _WIDTH,
         num_hidden_layers=layers, num_attention_heads=4, max_position_embeddings=1024,
         pad_token_id=tokenizer.pad_token_id, bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id, tie_word_embeddings=True,
@@ -43,7 +42,7 @@ def make_network(processor: LlavaProcessor, layers: int = _LAYERS) -> LlavaForCo
         )
     )
     network.model.vision_tower.load_state_dict(_demo_tower(), strict=False)
-    network.model.vision_tower.requires_grad_(False)
+    network.model.vision_tower.requires_grad_(requires_grad=False)
     network.generation_config.eos_token_id = tokenizer.eos_token_id
     network.generation_config.pad_token_id = tokenizer.pad_token_id
     return network
@@ -68,7 +67,8 @@ def _demo_tower() -> dict[str, Tensor]:
     for layer in range(layers):
         ours, theirs = f"encoder.layers.{layer}", f"transformer.resblocks.{layer}"
         norms |= {f"{ours}.layer_norm1": f"{theirs}.ln_1", f"{ours}.layer_norm2": f"{theirs}.ln_2"}
-        norms |= {f"{ours}.mlp.fc1": f"{theirs}.mlp.c_fc", f"{ours}.mlp.fc2": f"{theirs}.mlp.c_proj"}
+        norms[f"{ours}.mlp.fc1"] = f"{theirs}.mlp.c_fc"
+        norms[f"{ours}.mlp.fc2"] = f"{theirs}.mlp.c_proj"
         norms[f"{ours}.self_attn.out_proj"] = f"{theirs}.attn.out_proj"
         for kind in ("weight", "bias"):
             joined = tensors[f"{theirs}.attn.in_proj_{kind}"]

@@ -4,7 +4,6 @@ import asyncio
 import json
 import logging
 import random
-import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from time import monotonic
@@ -14,15 +13,18 @@ import httpx
 
 from tusou.core.circuit_breaker import CircuitBreaker
 from tusou.core.errors import DeadlineExceeded, Unavailable
+from tusou.stages.endpoint_http import EndpointConnections, EndpointUnavailable, Reply
 from tusou.stages.endpoint_prompt import Message
 
-_MAX_REPLY_BYTES = 2**20
+__all__ = ["ChatClient", "Completion", "EndpointUnavailable", "QuestionRefused"]
+
 _MAX_TRIES = 6
-_SILENT_SECONDS = 120.0  # between parts of a reply; the deadline comes first
+_SHOWN = 200  # characters of an endpoint's error message
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0  # seconds between tries; each pause is up to twice as long
 _LONGEST_REFUSAL = 60.0  # seconds of a Retry-After that are believed
 _RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
 _MISUNDERSTOOD = frozenset({400, 422})
+_REFUSED = _MISUNDERSTOOD | {413, 415}  # for what a question holds, such as its image
 # Forms of a request, tried in order until the server understands one: many know no schema, and
 # some models accept neither temperature nor the old name of the token limit.
 _OPTIONAL = (("temperature", "max_tokens", "response_format"), ("temperature", "max_tokens"), ())
@@ -30,15 +32,8 @@ _OPTIONAL = (("temperature", "max_tokens", "response_format"), ("temperature", "
 _log = logging.getLogger(__name__)
 
 
-class EndpointUnavailable(Unavailable):
-    """The endpoint does not answer, or answers with an error."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Reply:
-    status: int
-    body: bytes
-    retry_after: float | None
+class QuestionRefused(Unavailable):
+    """The endpoint answers, but not this question: another may have an answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +42,7 @@ class Completion:
 
     text: str
     tokens: int = 0  # of question and answer, as the server counts them
+    answer_tokens: int = 0  # those of the answer alone
 
 
 class ChatClient:
@@ -62,22 +58,18 @@ class ChatClient:
         key: str | None,
         patience: float,
         server: str = "the rerank endpoint",
+        *,
+        temperature: float = 0,
+        longest_refusal: float = _LONGEST_REFUSAL,
     ) -> None:
         """Timeouts count as failures of the server where it had at least `patience` seconds.
 
-        `server` names it in messages.
+        `server` names it in messages; `longest_refusal` are the seconds of a Retry-After that are
+        believed.
         """
-        self._url = f"{url.rstrip('/')}/chat/completions"
         self._model, self._patience = model, patience
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
-        # Not those of the environment: ~/.netrc would replace the key.
-        self._http = httpx.AsyncClient(
-            headers=headers,
-            timeout=_SILENT_SECONDS,
-            limits=httpx.Limits(max_connections=None),  # the callers limit the calls in flight
-            trust_env=False,
-            verify=ssl.create_default_context(),
-        )
+        self._temperature, self._longest_refusal = temperature, longest_refusal
+        self._http = EndpointConnections(f"{url.rstrip('/')}/chat/completions", key)
         self._breaker = CircuitBreaker(server, EndpointUnavailable)
         self._server = server
         self._form = 0
@@ -86,6 +78,11 @@ class ChatClient:
     async def aclose(self) -> None:
         """Close all connections."""
         await self._http.aclose()
+
+    @property
+    def refused_for(self) -> float:
+        """The seconds for which a Retry-After still forbids requests."""
+        return max(0.0, self._refused_until - monotonic())
 
     async def complete(
         self,
@@ -96,13 +93,13 @@ class ChatClient:
     ) -> Completion:
         """Return a completion.
 
-        Tries again while there is time. Raises EndpointUnavailable, and DeadlineExceeded at
-        `deadline`, in seconds of `time.monotonic`.
+        Tries again while there is time. Raises EndpointUnavailable, QuestionRefused, and
+        DeadlineExceeded at `deadline`, in seconds of `time.monotonic`.
         """
         body = {
             "model": self._model,
             "messages": messages,
-            "temperature": 0,
+            "temperature": self._temperature,
             "max_tokens": max_tokens,
             "response_format": {
                 "type": "json_schema",
@@ -122,8 +119,7 @@ class ChatClient:
     async def _complete(self, body: dict[str, Any], deadline: float) -> Completion:
         pause = _FIRST_PAUSE
         for number in range(_MAX_TRIES):
-            wait = self._refused_until - monotonic()
-            if wait > 0:
+            if (wait := self.refused_for) > 0:
                 await self._sleep(wait, deadline, "the endpoint refuses requests for now")
             try:
                 return await self._try(body)
@@ -144,7 +140,9 @@ class ChatClient:
     async def _try(self, body: dict[str, Any]) -> Completion:
         for form in range(self._form, len(_OPTIONAL)):
             left_out = {*_OPTIONAL[0]}.difference(_OPTIONAL[form])
-            reply = await self._post({k: v for k, v in body.items() if k not in left_out})
+            asked = {name: value for name, value in body.items() if name not in left_out}
+            data = json.dumps(asked, ensure_ascii=False).encode(errors="replace")
+            reply = await self._http.post(data)
             if reply.status in _MISUNDERSTOOD and form < len(_OPTIONAL) - 1:
                 continue
             completion = self._read(reply)
@@ -154,32 +152,27 @@ class ChatClient:
             return completion
         raise AssertionError("unreachable")
 
-    async def _post(self, body: Mapping[str, Any]) -> _Reply:
-        data = json.dumps(body, ensure_ascii=False).encode(errors="replace")
-        headers = {"Content-Type": "application/json"}
-        async with self._http.stream("POST", self._url, content=data, headers=headers) as response:
-            received = bytearray()
-            async for part in response.aiter_bytes():
-                received += part
-                if len(received) > _MAX_REPLY_BYTES:
-                    raise EndpointUnavailable("the endpoint answered with more than 1 MiB")
-        retry_after = _seconds(response.headers.get("Retry-After"))
-        return _Reply(response.status_code, bytes(received), retry_after)
-
-    def _read(self, reply: _Reply) -> Completion:
-        message = f"the endpoint answered with status {reply.status}"
+    def _read(self, reply: Reply) -> Completion:
+        message = f"the endpoint answered with status {reply.status}{_error(reply.body)}"
         if reply.status in _RETRIED:
             if reply.retry_after is not None:
-                self._refused_until = monotonic() + min(reply.retry_after, _LONGEST_REFUSAL)
+                refused = min(reply.retry_after, self._longest_refusal)
+                self._refused_until = max(self._refused_until, monotonic() + refused)
             raise _TryAgain(message)
+        if reply.status in _REFUSED:
+            raise QuestionRefused(message)
         if reply.status != httpx.codes.OK:
             raise EndpointUnavailable(message)
         try:
             body = json.loads(reply.body)
-            content = body["choices"][0]["message"]["content"]
-        except (ValueError, LookupError, TypeError, RecursionError):
+            message = body["choices"][0]["message"]
+            content = message["content"] or message.get("refusal")
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
             raise EndpointUnavailable("the endpoint's answer is no chat completion") from None
-        return Completion(_text(content), _tokens(body.get("usage")))
+        usage = body.get("usage")
+        return Completion(
+            _text(content), _count(usage, "total_tokens"), _count(usage, "completion_tokens")
+        )
 
 
 class _TryAgain(Exception):
@@ -194,15 +187,17 @@ def _text(content: object) -> str:
     return content if isinstance(content, str) else ""
 
 
-def _tokens(usage: object) -> int:
-    total = usage.get("total_tokens") if isinstance(usage, dict) else None
-    return total if isinstance(total, int) and total >= 0 else 0
+def _count(usage: object, name: str) -> int:
+    count = usage.get(name) if isinstance(usage, dict) else None
+    return count if isinstance(count, int) and count >= 0 else 0
 
 
-def _seconds(retry_after: str | None) -> float | None:
-    """Read a Retry-After in seconds; its form with a date is not used by such servers."""
-    return (
-        float(retry_after)
-        if retry_after and retry_after.isascii() and retry_after.isdigit()
-        else None
-    )
+def _error(body: bytes) -> str:
+    """Return the message in the body of an error, shortened, behind a colon; "" without one."""
+    try:
+        value: Any = json.loads(body)
+    except (ValueError, RecursionError):
+        return ""
+    for name in ("error", "message", "detail"):
+        value = value.get(name, value) if isinstance(value, dict) else value
+    return f": {value[:_SHOWN]}" if isinstance(value, str) else ""
