@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from tusou_lab.evalset.domain import AttributeTerms, Domain, Term
 from tusou_lab.toy.attributes import draw_attributes
-from tusou_lab.toy.catalogue import CATEGORIES, COLOURS, PATTERNS
+from tusou_lab.toy.catalogue import CATEGORIES, COLOURS, PATTERNS, ToyProduct
 from tusou_lab.toy.products import draw_facts
 from tusou_lab.toy.scene import draw_image
 
@@ -55,7 +55,8 @@ def draw_items(
 ) -> Sequence[ToyItem]:
     """Draw images of products; of the first categories alone if their number is given."""
     chosen = CATEGORIES[:categories]
-    products, images = [], []
+    products: list[ToyProduct] = []
+    images: list[bytes] = []
     index = 0
     while len(products) < count:
         product, rng = draw_facts(seed, split, index)

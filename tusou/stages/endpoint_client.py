@@ -13,10 +13,15 @@ import httpx
 
 from tusou.core.circuit_breaker import CircuitBreaker
 from tusou.core.errors import DeadlineExceeded, Unavailable
-from tusou.stages.endpoint_http import EndpointConnections, EndpointUnavailable, Reply
+from tusou.stages.endpoint_http import (
+    EndpointConnections,
+    EndpointUnavailable,
+    QuestionFailed,
+    Reply,
+)
 from tusou.stages.endpoint_prompt import Message
 
-__all__ = ["ChatClient", "Completion", "EndpointUnavailable", "QuestionRefused"]
+__all__ = ["ChatClient", "Completion", "EndpointUnavailable", "QuestionFailed", "QuestionRefused"]
 
 _MAX_TRIES = 6
 _SHOWN = 200  # characters of an endpoint's error message
@@ -113,7 +118,7 @@ class ChatClient:
                     return await self._complete(body, deadline)
             except TimeoutError:
                 if seconds >= self._patience:
-                    raise EndpointUnavailable(f"no answer within {seconds:.2g} seconds") from None
+                    raise QuestionFailed(f"no answer within {seconds:.2g} seconds") from None
                 raise DeadlineExceeded("no answer within the time that was left") from None
 
     async def _complete(self, body: dict[str, Any], deadline: float) -> Completion:
@@ -126,6 +131,8 @@ class ChatClient:
             except (httpx.HTTPError, _TryAgain) as error:
                 message = str(error) if isinstance(error, _TryAgain) else type(error).__name__
                 if number == _MAX_TRIES - 1:
+                    if isinstance(error, _BROKEN_OFF):
+                        raise QuestionFailed(message) from None
                     break
             await self._sleep(random.uniform(pause / 2, pause), deadline, message)  # noqa: S311
             pause = min(2 * pause, _LONGEST_PAUSE)
@@ -158,7 +165,8 @@ class ChatClient:
             if reply.retry_after is not None:
                 refused = min(reply.retry_after, self._longest_refusal)
                 self._refused_until = max(self._refused_until, monotonic() + refused)
-            raise _TryAgain(message)
+            failed = reply.status == httpx.codes.INTERNAL_SERVER_ERROR
+            raise (_TryFailed if failed else _TryAgain)(message)
         if reply.status in _REFUSED:
             raise QuestionRefused(message)
         if reply.status != httpx.codes.OK:
@@ -168,7 +176,7 @@ class ChatClient:
             message = body["choices"][0]["message"]
             content = message["content"] or message.get("refusal")
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-            raise EndpointUnavailable("the endpoint's answer is no chat completion") from None
+            raise QuestionFailed("the endpoint's answer is no chat completion") from None
         usage = body.get("usage")
         return Completion(
             _text(content), _count(usage, "total_tokens"), _count(usage, "completion_tokens")
@@ -177,6 +185,13 @@ class ChatClient:
 
 class _TryAgain(Exception):
     """A later try may succeed."""
+
+
+class _TryFailed(_TryAgain):
+    """The server failed; if it does every time, that may be due to the question."""
+
+
+_BROKEN_OFF = (_TryFailed, httpx.ReadError, httpx.RemoteProtocolError)
 
 
 def _text(content: object) -> str:

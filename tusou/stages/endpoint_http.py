@@ -16,6 +16,10 @@ class EndpointUnavailable(Unavailable):
     """The endpoint does not answer, or answers with an error."""
 
 
+class QuestionFailed(EndpointUnavailable):
+    """The endpoint failed at a question in a way that may be due to the question."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
     """The status, the body, and for how many seconds the endpoint refuses further requests."""
@@ -49,7 +53,7 @@ class EndpointConnections:
     async def post(self, body: bytes) -> Reply:
         """Send a body and return the whole reply; the caller limits the time.
 
-        Raises httpx.HTTPError, and EndpointUnavailable for a reply of more than 1 MiB.
+        Raises httpx.HTTPError, and QuestionFailed for a reply of more than 1 MiB.
         """
         transport = self._idle.pop() if self._idle else self._open()
         try:
@@ -60,7 +64,7 @@ class EndpointConnections:
                 async for part in response.aiter_bytes():
                     received += part
                     if len(received) > _MAX_REPLY_BYTES:
-                        raise EndpointUnavailable("the endpoint answered with more than 1 MiB")
+                        raise QuestionFailed("the endpoint answered with more than 1 MiB")
             finally:
                 await response.aclose()
         finally:

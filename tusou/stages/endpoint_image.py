@@ -21,12 +21,17 @@ class ImageCache:
         self._lock = threading.Lock()
         self._uris: OrderedDict[bytes, str] = OrderedDict()
 
-    def uri(self, digest: bytes, data: bytes) -> str:
-        """Return the data URI of an image, which its digest identifies; BadImage."""
+    def get(self, digest: bytes) -> str | None:
+        """Return the data URI of an image, if it is kept."""
         with self._lock:
             if digest in self._uris:
                 self._uris.move_to_end(digest)
-                return self._uris[digest]
+            return self._uris.get(digest)
+
+    def uri(self, digest: bytes, data: bytes) -> str:
+        """Return the data URI of an image, which its digest identifies; BadImage."""
+        if (kept := self.get(digest)) is not None:
+            return kept
         uri = to_data_uri(data, self._side)
         with self._lock:
             if digest not in self._uris:

@@ -173,6 +173,16 @@ def judge(
     patience: Annotated[
         float, typer.Option(min=0, help="Seconds without an answer after which judging ends.")
     ] = 60,
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds for one answer.")] = 120,
+    temperature: Annotated[
+        float, typer.Option(min=0, max=2, help="Of the model's answers; 0: the likeliest.")
+    ] = 0,
+    price_in: Annotated[
+        float | None, typer.Option(min=0, help="Price of a million tokens of questions.")
+    ] = None,
+    price_out: Annotated[
+        float | None, typer.Option(min=0, help="Price of a million tokens of answers.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Grade the drawn pairs from 0 to 3; resumes where it was stopped."""
@@ -180,6 +190,7 @@ def judge(
     from tusou_lab.evalset.attribute_judge import AttributeJudge
     from tusou_lab.evalset.clip_judge import ClipJudge, parse_thresholds
     from tusou_lab.evalset.judge import judge_set
+    from tusou_lab.evalset.llm_cost import TokenPrices
     from tusou_lab.evalset.llm_judge import LlmJudge, LlmSpec
     from tusou_lab.evalset.open_judge import favoured_systems, open_clip_judge, open_llm_judge
     from tusou_lab.evalset.pool import open_pool
@@ -193,6 +204,7 @@ def judge(
         raise typer.BadParameter("--bundle is for --judge clip")
     favoured: list[str] = []
     with plain_errors(), progress() as bar:
+        prices = TokenPrices.of(price_in, price_out)
         opened = SetFolder(folder)
         pooled = open_pool(opened)
         chosen: AttributeJudge | ClipJudge | LlmJudge
@@ -202,7 +214,7 @@ def judge(
         elif url is None or model is None:
             chosen = AttributeJudge(pooled)
         else:
-            spec = LlmSpec(url, model, None, in_flight, image_side, patience)
+            spec = LlmSpec(url, model, None, in_flight, image_side, patience, temperature, timeout)
             chosen = open_llm_judge(opened, pooled, spec, key_file)
         report = judge_set(opened, chosen, repeats, bar)
     if favoured:
@@ -213,19 +225,27 @@ def judge(
             fg="yellow",
         )
     cost = asdict(chosen.cost) if isinstance(chosen, LlmJudge) else {}
+    if prices is not None:
+        cost |= prices.figures(chosen.cost, report) if isinstance(chosen, LlmJudge) else {}
     if as_json:
         facts = {"favoured": favoured} if judge_name == "clip" else cost
         print_json({**asdict(report), **facts})
         return
     grades = ", ".join(f"{count} of grade {grade}" for grade, count in report.grades.items())
     typer.echo(f"{report.judged} judged now, {report.known} before; {grades or 'no grade'}")
+    _print_cost(cost)
+    if missing := repeats * report.pairs - report.judged - report.known:
+        typer.echo(f"{missing} of {report.pairs} pairs cannot be judged by {judge_name}")
+
+
+def _print_cost(cost: dict[str, Any]) -> None:
     if cost:
         typer.echo(
             f"{cost['questions']} questions, {cost['tokens']:,} tokens; {cost['reused']} judgments "
             f"of equal images reused, {cost['refused']} answers without a grade"
         )
-    if missing := repeats * report.pairs - report.judged - report.known:
-        typer.echo(f"{missing} of {report.pairs} pairs cannot be judged by {judge_name}")
+    if "price" in cost:
+        typer.echo(f"price {cost['price']:.4f} now, {cost['price_in_all']:.4f} in all")
 
 
 def review(

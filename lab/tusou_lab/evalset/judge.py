@@ -24,6 +24,8 @@ class JudgeReport:
     judged: int
     without_grade: int
     grades: dict[str, int]  # grade -> number, of all judgments of this judge
+    tokens_in_all: int = 0  # of its guidelines and judgments, also of earlier runs
+    answer_tokens_in_all: int = 0  # those that it wrote
 
 
 def judge_set(folder: SetFolder, judge: Judge, repeats: int, progress: Progress) -> JudgeReport:
@@ -53,6 +55,9 @@ def judge_set(folder: SetFolder, judge: Judge, repeats: int, progress: Progress)
                 made += judgments
                 progress.advance(len(judgments))
     everything = [*stored, *made]
+    guidelines = folder.written_guidelines(judge.name)
+    spent = [(each.tokens, each.answer_tokens) for each in everything]
+    spent += [(each.tokens, each.answer_tokens) for each in guidelines]
     counts = Counter(str(each.grade) for each in everything if each.grade is not None)
     return JudgeReport(
         judge.name,
@@ -61,4 +66,6 @@ def judge_set(folder: SetFolder, judge: Judge, repeats: int, progress: Progress)
         len(made),
         sum(each.grade is None for each in everything),
         dict(sorted(counts.items())),
+        sum(tokens for tokens, _ in spent),
+        sum(tokens for _, tokens in spent),
     )

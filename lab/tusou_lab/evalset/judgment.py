@@ -23,6 +23,7 @@ class Judgment:
     repeat: int = 0  # of the same judge, from 0
     content: str = ""  # digest of the image, of a judge that asks about equal images once
     tokens: int = 0  # that the judgment cost
+    answer_tokens: int = 0  # those of them that the judge wrote
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,26 +1,20 @@
 """A judge that asks a vision language model, by the interface of OpenAI's chat completions."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from time import monotonic
-from typing import Any, TypeVar
 
 from tusou.bundle.bundle import Bundle
-from tusou.bundle.content import (
-    CONTENT,
-    ContentDigests,
-    content_digest,
-    read_content_digests,
-)
-from tusou.core.errors import BadImage, DeadlineExceeded, NoImage
-from tusou.stages.endpoint_client import ChatClient, Completion, EndpointUnavailable
-from tusou.stages.endpoint_image import to_data_uri
-from tusou.stages.endpoint_prompt import Message
+from tusou.core.errors import BadImage, NoImage
+from tusou.stages.endpoint_client import ChatClient, QuestionRefused
+from tusou.stages.endpoint_image import ImageCache
+from tusou.stages.endpoint_spec import check_url
 from tusou.stages.loop_thread import LoopThread
+from tusou_lab.evalset.image_contents import ImageContents
+from tusou_lab.evalset.in_flight import ask_in_flight
 from tusou_lab.evalset.judgment import Judgment, PairToJudge
-from tusou_lab.evalset.llm_answers import read_grade, read_guideline
+from tusou_lab.evalset.llm_answers import ReadGrade, read_grade, read_guideline
+from tusou_lab.evalset.llm_cost import LlmCost
 from tusou_lab.evalset.llm_prompt import (
     GRADE_TOKENS,
     GUIDELINE_TOKENS,
@@ -30,14 +24,12 @@ from tusou_lab.evalset.llm_prompt import (
     guideline_schema,
     prompt_digest,
 )
+from tusou_lab.evalset.patient_client import LONGEST_REFUSAL, PatientClient
 from tusou_lab.evalset.plan import PlannedQuery
+from tusou_lab.evalset.set_folder import Guideline
 
-_QUESTION_SECONDS = 120.0
 _TRIES = 3  # of a question whose answer holds no grade
-_LONGEST_PAUSE = 5.0  # seconds between tries while the server is away
-
-T = TypeVar("T")
-R = TypeVar("R")
+_IMAGE_BYTES = 256 * 2**20  # of images as they are sent, kept for further queries
 
 # A pair's query, the digest of its image, and the repeat.
 _Content = tuple[int, str, int]
@@ -53,21 +45,18 @@ class LlmSpec:
     in_flight: int = 16  # questions at the same time
     image_side: int = 448  # of the images that are sent, pixels
     patience: float = 60.0  # seconds without any answer after which judging ends
+    temperature: float = 0.0
+    timeout: float = 120.0  # seconds for one answer, with its retries
 
-
-@dataclass(slots=True)
-class LlmCost:
-    """Counts of the questions so far."""
-
-    questions: int = 0
-    tokens: int = 0
-    reused: int = 0  # judgments of equal images, which were not asked again
-    refused: int = 0  # answers without a grade
+    def __post_init__(self) -> None:
+        check_url(self.url)
 
 
 def judge_name(spec: LlmSpec, domain_guideline: str | None) -> str:
     """Return the name of a model as a judge: with the digest of the prompts and the image size."""
-    return f"{spec.model}@{prompt_digest(domain_guideline, spec.image_side)}"
+    digest = prompt_digest(domain_guideline, spec.image_side)
+    temperature = f"@t{spec.temperature:g}" if spec.temperature else ""
+    return f"{spec.model}@{digest}{temperature}"
 
 
 class LlmJudge:
@@ -85,49 +74,55 @@ class LlmJudge:
         domain_guideline: str | None,
         guidelines: Mapping[int, str],
         known: Sequence[Judgment],
-        keep_guideline: Callable[[int, str], None],
+        keep_guideline: Callable[[Guideline], None],
     ) -> None:
         """`guidelines` are those written before, by query; `keep_guideline` stores a new one."""
         self.name = judge_name(spec, domain_guideline)
         self.cost = LlmCost()
         self._spec, self._bundle, self._domain = spec, bundle, domain_guideline
-        self._digests: ContentDigests | None = None
-        if CONTENT in bundle.manifest.files:
-            self._digests = read_content_digests(bundle.path(CONTENT), bundle.item_count)
+        self._contents = ImageContents(bundle)
         self._guidelines = dict(guidelines)
         self._keep = keep_guideline
+        ours = [each for each in known if each.judge == self.name]
         self._known: dict[_Content, Judgment] = {
-            (each.query_id, each.content, each.repeat): each
-            for each in known
-            if each.judge == self.name and each.content
+            (each.query_id, each.content, each.repeat): each for each in ours if each.content
         }
-        self._client = ChatClient(
-            spec.url, spec.model, spec.key, _QUESTION_SECONDS, "the model's server"
-        )
+        self._images = ImageCache(spec.image_side, _IMAGE_BYTES)
+        # A model that has graded before is set up rightly, and refuses questions for what they are.
+        worked = any(each.grade is not None for each in ours)
+        self._client = PatientClient(
+            ChatClient(
+                spec.url, spec.model, spec.key, spec.timeout, "the model's server",
+                temperature=spec.temperature, longest_refusal=LONGEST_REFUSAL,
+            ),
+            spec.timeout, spec.patience, self.cost, worked=worked,
+        )  # fmt: skip
         self._thread = LoopThread("evalset-judge", self._client.aclose)
-        self._answered_at = monotonic()
 
     def close(self) -> None:
         """Close all connections."""
         self._thread.close()
 
     def judge(self, pairs: Sequence[PairToJudge], repeat: int) -> Iterator[list[Judgment]]:
+        self._client.start_waiting()
         queries = {each.query.query_id: each.query for each in pairs}
         missing = [query for key, query in queries.items() if key not in self._guidelines]
-        for written in self._run(self._write_guideline, missing):
-            for query_id, guideline in written:
-                self._guidelines[query_id] = guideline
-                self._keep(query_id, guideline)
-        contents = [(each, self._content(each, repeat)) for each in pairs]
+        limit = self._spec.in_flight
+        for written in ask_in_flight(self._thread, self._write_guideline, missing, limit):
+            for guideline in written:
+                self._guidelines[guideline.query_id] = guideline.text
+                self._keep(guideline)
         first: dict[_Content, PairToJudge] = {}
         again: list[tuple[PairToJudge, _Content]] = []
-        for each, content in contents:
+        for each in pairs:
+            digest = self._contents.of(str(each.pair.item_id))
+            content = (each.pair.query_id, digest, repeat)
             if content in self._known or content in first:
                 again.append((each, content))
             else:
                 first[content] = each
         asked = [(each, content) for content, each in first.items()]
-        for judged in self._run(self._grade, asked):
+        for judged in ask_in_flight(self._thread, self._grade, asked, limit):
             for judgment in judged:
                 self._known[judgment.query_id, judgment.content, repeat] = judgment
             yield judged
@@ -135,90 +130,56 @@ class LlmJudge:
         if again:
             yield [self._copy(each, self._known[content]) for each, content in again]
 
-    def _run(
-        self, ask: Callable[[T], Coroutine[Any, Any, R]], items: Sequence[T]
-    ) -> Iterator[list[R]]:
-        """Ask up to `in_flight` questions at once, and yield their results as they arrive."""
-        waiting = iter(items)
-        self._answered_at = monotonic()
-        running: set[Future[R]] = set()
-        try:
-            while True:
-                for item in waiting:
-                    running.add(self._thread.submit(ask(item)))
-                    if len(running) >= self._spec.in_flight:
-                        break
-                if not running:
-                    return
-                done, running = wait(running, return_when=FIRST_COMPLETED)
-                errors = [error for future in done if (error := future.exception())]
-                yield [future.result() for future in done if not future.exception()]
-                if errors:  # what was answered is kept first
-                    raise errors[0]
-        finally:
-            for future in running:
-                future.cancel()
-
-    async def _write_guideline(self, query: PlannedQuery) -> tuple[int, str]:
+    async def _write_guideline(self, query: PlannedQuery) -> Guideline:
         messages = guideline_messages(query.text, self._domain)
+        text, tokens, answer_tokens = "", 0, 0
         for _ in range(_TRIES):
-            completion = await self._ask(messages, guideline_schema(), GUIDELINE_TOKENS)
+            try:
+                completion = await self._client.ask(messages, guideline_schema(), GUIDELINE_TOKENS)
+            except QuestionRefused:
+                break
+            tokens += completion.tokens
+            answer_tokens += completion.answer_tokens
             if guideline := read_guideline(completion.text):
-                return query.query_id, guideline
-        return query.query_id, ""  # the grades of the scale alone
+                text = guideline
+                break
+        # Without a guideline, the grades of the scale alone are what the model is told.
+        return Guideline(query.query_id, self.name, text, tokens, answer_tokens)
 
     async def _grade(self, asked: tuple[PairToJudge, _Content]) -> Judgment:
-        each, (_, content, repeat) = asked
-        pair, query = each.pair, each.query
-        tokens = 0
+        each, (query_id, content, repeat) = asked
+        tokens = answer_tokens = 0
+        read = ReadGrade(None, "")
         try:
-            data, _ = self._bundle.image(str(pair.item_id))
-            image = await asyncio.to_thread(to_data_uri, data, self._spec.image_side)
+            image = await self._image(str(each.pair.item_id), content)
+            messages = grade_messages(each.query.text, self._guidelines[query_id], image)
+            for _ in range(_TRIES):
+                completion = await self._client.ask(messages, grade_schema(), GRADE_TOKENS)
+                tokens += completion.tokens
+                answer_tokens += completion.answer_tokens
+                read = read_grade(completion.text)
+                if read.grade is not None:
+                    break
         except (BadImage, NoImage) as error:
-            reason = f"the image cannot be sent: {error}"
-            return Judgment(pair.query_id, pair.item_id, self.name, None, reason, repeat, content)
-        messages = grade_messages(query.text, self._guidelines[query.query_id], image)
-        for _ in range(_TRIES):
-            completion = await self._ask(messages, grade_schema(), GRADE_TOKENS)
-            tokens += completion.tokens
-            read = read_grade(completion.text)
-            if read.grade is not None:
-                break
-        else:
-            self.cost.refused += 1
+            read = ReadGrade(None, f"the image cannot be sent: {error}")
+        except QuestionRefused as error:
+            read = ReadGrade(None, f"the question has no answer: {error}")
+        self.cost.refused += read.grade is None
         return Judgment(
-            pair.query_id, pair.item_id, self.name, read.grade, read.reason, repeat, content, tokens
-        )
+            query_id, each.pair.item_id, self.name, read.grade, read.reason, repeat, content,
+            tokens, answer_tokens,
+        )  # fmt: skip
 
-    async def _ask(
-        self, messages: list[Message], schema: dict[str, object], tokens: int
-    ) -> Completion:
-        """Ask until there is an answer, or the server was away for too long."""
-        pause = 0.5
-        while True:
-            try:
-                deadline = monotonic() + _QUESTION_SECONDS
-                completion = await self._client.complete(messages, schema, tokens, deadline)
-            except (EndpointUnavailable, DeadlineExceeded):
-                if monotonic() - self._answered_at > self._spec.patience:
-                    raise
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, _LONGEST_PAUSE)
-                continue
-            self._answered_at = monotonic()
-            self.cost.questions += 1
-            self.cost.tokens += completion.tokens
-            return completion
+    async def _image(self, item: str, content: str) -> str:
+        """Return an image as it is sent; BadImage, NoImage. Each is prepared once."""
+        key = content.encode()
+        if (kept := self._images.get(key)) is not None:
+            return kept
+        return await asyncio.to_thread(self._prepare, item, key)
 
-    def _content(self, each: PairToJudge, repeat: int) -> _Content:
-        item = str(each.pair.item_id)
-        if self._digests is not None:
-            return each.pair.query_id, self._digests[self._bundle.key(item)].tobytes().hex(), repeat
-        try:
-            data, _ = self._bundle.image(item)
-        except (BadImage, NoImage):
-            return each.pair.query_id, f"item {item}", repeat
-        return each.pair.query_id, content_digest(data).hex(), repeat
+    def _prepare(self, item: str, key: bytes) -> str:
+        data, _ = self._bundle.image(item)
+        return self._images.uri(key, data)
 
     def _copy(self, each: PairToJudge, judged: Judgment) -> Judgment:
-        return replace(judged, item_id=each.pair.item_id, tokens=0)
+        return replace(judged, item_id=each.pair.item_id, tokens=0, answer_tokens=0)

@@ -9,7 +9,7 @@ from tusou.core.key_file import read_key_lines
 from tusou_lab.evalset.clip_judge import ClipJudge, Thresholds
 from tusou_lab.evalset.judge import JUDGMENTS
 from tusou_lab.evalset.llm_judge import LlmJudge, LlmSpec, judge_name
-from tusou_lab.evalset.set_folder import Guideline, SetFolder
+from tusou_lab.evalset.set_folder import SetFolder
 
 
 def open_llm_judge(
@@ -22,12 +22,13 @@ def open_llm_judge(
     spec = replace(spec, key=keys[0].key if keys else None)
     guideline = folder.plan()["domain"].get("guideline")
     name = judge_name(spec, guideline)
-
-    def keep(query_id: int, text: str) -> None:
-        folder.keep_guideline(Guideline(query_id, name, text))
-
     return LlmJudge(
-        spec, bundle, guideline, folder.guidelines(name), folder.judgments(JUDGMENTS), keep
+        spec,
+        bundle,
+        guideline,
+        folder.guidelines(name),
+        folder.judgments(JUDGMENTS),
+        folder.keep_guideline,
     )
 
 

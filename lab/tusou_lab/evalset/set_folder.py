@@ -102,10 +102,14 @@ class SetFolder:
 
     def guidelines(self, judge: str) -> dict[int, str]:
         """Return the guidelines that a judge wrote, by query."""
+        return {each.query_id: each.text for each in self.written_guidelines(judge)}
+
+    def written_guidelines(self, judge: str) -> "list[Guideline]":
+        """Return the guidelines that a judge wrote, with what they cost."""
         path = self.path / _GUIDELINES
         adapter = TypeAdapter(Guideline)
         rows = self._read_rows(_GUIDELINES, adapter, torn=True) if path.exists() else []
-        return {each.query_id: each.text for each in rows if each.judge == judge}
+        return [each for each in rows if each.judge == judge]
 
     def keep_guideline(self, guideline: "Guideline") -> None:
         """Add a guideline, and wait until it is on disk."""
@@ -173,6 +177,8 @@ class Guideline:
     query_id: int
     judge: str
     text: str
+    tokens: int = 0  # that it cost
+    answer_tokens: int = 0
 
 
 class JudgmentFile:

@@ -8,9 +8,11 @@ from pathlib import Path
 from threading import Lock
 
 import pytest
+import typer
 from chat_server import ChatServer, Received, Reply, running_chat_server
 from drawing import image_bytes
 from tusou_indexer.build import BuildSpec, build
+from tusou_lab.evalset.cli import judge as judge_command
 from tusou_lab.evalset.drawing import Drawing
 from tusou_lab.evalset.judge import JUDGMENTS, judge_set
 from tusou_lab.evalset.llm_answers import read_grade, read_guideline
@@ -19,6 +21,7 @@ from tusou_lab.evalset.open_judge import open_llm_judge
 from tusou_lab.evalset.plan import PlannedQuery
 from tusou_lab.evalset.pool import pool_systems
 from tusou_lab.evalset.set_folder import SetFolder
+from typer.testing import CliRunner
 
 from tusou.bundle.bundle import Bundle
 from tusou.cli.progress import NoProgress
@@ -143,6 +146,29 @@ def test_the_tokens_that_a_judgment_cost_are_kept(
     tokens = Counter(each.tokens for each in folder.judgments(JUDGMENTS))
     assert tokens == {311: 2 * (ITEMS - 1), 0: 2}
     assert chosen.cost.tokens == 311 * 2 * ITEMS
+    app = typer.Typer()
+    app.command()(judge_command)
+    arguments = [str(folder.path), "--llm", server.url, "--model", "小模型"]
+    prices = ["--price-in", "2.5", "--price-out", "10", "--json"]
+    again = CliRunner().invoke(app, [*arguments, *prices])
+    assert again.exit_code == 0, again.output
+    report = json.loads(again.stdout)
+    assert (report["known"], report["judged"], report["questions"]) == (2 * ITEMS, 0, 0)
+    assert report["tokens_in_all"] == 311 * 2 * ITEMS
+    assert report["price"] == 0
+    assert report["price_in_all"] == pytest.approx(2 * ITEMS * (300 * 2.5 + 11 * 10) / 1e6)
+    refused = CliRunner().invoke(app, [*arguments, "--price-in", "2.5"])
+    assert refused.exit_code == 1
+    assert "--price-out" in refused.output
+
+
+def test_another_temperature_is_another_judge(
+    folder: SetFolder, bundle: Path, server: ChatServer
+) -> None:
+    names = [judge(folder, bundle, server, temperature=each).name for each in (0, 0.7)]
+    assert names[1] == f"{names[0]}@t0.7"
+    temperatures = Counter(request.body["temperature"] for request in server.received)
+    assert temperatures == {0: 2 * ITEMS, 0.7: 2 * ITEMS}
 
 
 def test_nonsense_is_asked_again_then_recorded_without_a_grade(
