@@ -5,7 +5,7 @@ import json
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from time import monotonic
@@ -38,7 +38,7 @@ class FaultProxy:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection, request after request."""
-        with suppress(OSError, asyncio.IncompleteReadError):
+        with suppress(OSError, asyncio.IncompleteReadError), closing(writer):
             while True:
                 head, body = await _read_message(reader)
                 self.arrivals.append(monotonic())
@@ -52,7 +52,6 @@ class FaultProxy:
                 self.spoiled[body] += 1
                 if not await self._spoil(fault, head + body, writer):
                     break
-        writer.close()
 
     async def _spoil(self, fault: Fault, request: bytes, writer: asyncio.StreamWriter) -> bool:
         """Send the spoiled reply; return whether the connection goes on."""
@@ -83,9 +82,9 @@ class FaultProxy:
     async def _ask(self, request: bytes) -> bytes:
         parts = urlsplit(self.target)
         reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
-        writer.write(request)
-        head, body = await _read_message(reader)
-        writer.close()
+        with closing(writer):
+            writer.write(request)
+            head, body = await _read_message(reader)
         return head + body
 
 
@@ -130,5 +129,5 @@ def _run(loop: asyncio.AbstractEventLoop, proxy: FaultProxy, ready: threading.Ev
     for task in tasks:
         task.cancel()
     loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
-    loop.run_until_complete(loop.shutdown_asyncgens())
+    loop.run_until_complete(asyncio.sleep(0.05))  # transports close in a later turn
     loop.close()

@@ -35,6 +35,7 @@ def test_reads_a_retry_after_with_a_date() -> None:
 
 async def test_connections_are_used_again_also_after_a_cut() -> None:
     opened, closed, replies = 0, 0, 0
+    ended = asyncio.Event()
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal opened, closed, replies
@@ -54,6 +55,8 @@ async def test_connections_are_used_again_also_after_a_cut() -> None:
             writer.write(b"ok")
         writer.close()
         closed += 1
+        if closed == 4:
+            ended.set()
 
     async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
@@ -67,5 +70,4 @@ async def test_connections_are_used_again_also_after_a_cut() -> None:
         assert (await connections.post(b"{}")).body == b"ok"
         assert opened == 4
         await connections.aclose()
-        while closed < opened:
-            await asyncio.sleep(0.01)
+        await ended.wait()
