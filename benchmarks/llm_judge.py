@@ -20,8 +20,8 @@ from tusou_lab.evalset.open_judge import open_llm_judge
 from tusou_lab.evalset.set_folder import SetFolder
 
 from benchmarks.grading_server import counts, grading_server
-from benchmarks.set_to_judge import draw_pool, write_set
 from benchmarks.record import record
+from benchmarks.set_to_judge import draw_pool, write_set
 from tusou.bundle.bundle import Bundle
 from tusou.cli.progress import NoProgress
 
