@@ -53,7 +53,7 @@ MOST_OPTIONS = {
     "query": 16,
     "replay": 11,
     "evaluate": 16,  # rankings, and labelled pairs
-    "evalset judge": 11,
+    "evalset judge": 15,
     "train": 50,
 }
 
