@@ -4,7 +4,8 @@ The whole way is the one of a user: a set is planned and pooled, and judged by t
 through the server of `transformers serve`.
 """
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from time import perf_counter
@@ -20,11 +21,10 @@ from tusou_lab.evalset.open_judge import open_llm_judge
 from tusou_lab.evalset.plan import plan_queries
 from tusou_lab.evalset.pool import pool_systems
 from tusou_lab.evalset.set_folder import SetFolder
-from tusou_lab.toy.dataset import SplitSize, write_toy
-from tusou_lab.toy.products import draw_facts, is_held_out, item_id
 from tusou_lab.toy.queries import is_reserved
 
 from benchmarks.model_server import ModelServer
+from benchmarks.toy_judge.world import ToyItem, draw_items
 from tusou.bundle.bundle import Bundle
 from tusou.cli.progress import NoProgress
 from tusou.evaluation.agreement import measure_agreement
@@ -34,9 +34,12 @@ _DRAWING = Drawing(depth=20, certain=5, ranked=4, unranked=5, seed=1)
 _IN_FLIGHT = 4
 
 
-def measure(model: Path, domain: Domain, images: int, folder: Path) -> dict[str, Any]:
+def measure(
+    model: Path, domain: Domain, images: int, folder: Path, categories: int | None = None
+) -> dict[str, Any]:
     """Judge a set over `images` new images; return the counts and the agreement."""
-    set_folder = write_set(folder, domain, images)
+    items = draw_items(images, _SPLIT, _SEED, categories)
+    set_folder = write_set(folder, domain, items)
     bundle = Bundle.open(folder / "bundle")
     judge_set(set_folder, AttributeJudge(bundle), 1, NoProgress())
     server = ModelServer(folder)
@@ -56,17 +59,22 @@ def measure(model: Path, domain: Domain, images: int, folder: Path) -> dict[str,
         "without_grade": report.without_grade,
         "tokens": report.tokens_in_all,
         "seconds_of_judging": round(seconds, 1),
-        **agreements(set_folder, judge.name, images),
+        **agreements(set_folder, judge.name, items),
     }
 
 
-def write_set(folder: Path, domain: Domain, images: int) -> SetFolder:
-    """Draw a pool of the split `test`, index it with the demo model, plan queries and pool them."""
-    write_toy(folder, [SplitSize(_SPLIT, images, 1)], _SEED)
-    pool = folder / f"MR_{_SPLIT}_imgs.tsv"
-    attributes = folder / f"MR_{_SPLIT}_attributes.jsonl"
+def write_set(folder: Path, domain: Domain, items: Sequence[ToyItem]) -> SetFolder:
+    """Index images with the demo model, plan queries and pool them."""
+    images, attributes = folder / "images", folder / "attributes.jsonl"
+    images.mkdir()
+    rows = []
+    for number, item in enumerate(items):
+        (images / f"{number}.jpg").write_bytes(item.image)
+        row = {"item_id": str(number), "category": item.category, "tags": item.tags}
+        rows.append(json.dumps(row, ensure_ascii=False))
+    attributes.write_text("\n".join(rows) + "\n", encoding="utf-8")
     build(
-        BuildSpec(str(pool), "demo", attributes=attributes, workers=1),
+        BuildSpec(str(images), "demo", attributes=attributes, workers=1),
         folder / "bundle",
         NoProgress(),
     )
@@ -78,7 +86,7 @@ def write_set(folder: Path, domain: Domain, images: int) -> SetFolder:
     return created
 
 
-def agreements(folder: SetFolder, judge: str, images: int) -> dict[str, Any]:
+def agreements(folder: SetFolder, judge: str, items: Sequence[ToyItem]) -> dict[str, Any]:
     """Return the agreement with the truth: of all pairs, and of the hardest to foresee."""
     graded: dict[tuple[int, str], dict[str, int]] = {}
     for each in folder.judgments(JUDGMENTS):
@@ -87,11 +95,7 @@ def agreements(folder: SetFolder, judge: str, images: int) -> dict[str, Any]:
             graded.setdefault(pair, {})[each.judge] = each.grade
     both = {pair: grades for pair, grades in graded.items() if len(grades) == 2}
     texts = {query.query_id: query.text for query in folder.queries()}
-    held_out = {
-        str(item_id(_SPLIT, index))
-        for index in range(images)
-        if is_held_out(draw_facts(_SEED, _SPLIT, index)[0])
-    }
+    held_out = {str(number) for number, item in enumerate(items) if item.held_out}
     slices = {
         "all": both,
         "wordings_kept_from_training": {

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from tusou_lab.evalset.domain import AttributeTerms, Domain, Term
 from tusou_lab.toy.attributes import draw_attributes
 from tusou_lab.toy.catalogue import CATEGORIES, COLOURS, PATTERNS, ToyProduct
-from tusou_lab.toy.products import draw_facts
+from tusou_lab.toy.products import draw_facts, is_held_out
 from tusou_lab.toy.scene import draw_image
 
 NAME = "图搜演示商品"
@@ -19,6 +19,7 @@ class ToyItem:
     image: bytes
     category: str
     tags: tuple[str, ...]
+    held_out: bool = False  # whether no product of its kind is trained on
 
 
 def toy_domain(budget: int, categories: int | None = None) -> Domain:
@@ -66,6 +67,11 @@ def draw_items(
             images.append(draw_image([product], rng))
     rows = draw_attributes(products, split, seed)
     return [
-        ToyItem(image, str(row["category"]), tuple(row["tags"]))  # type: ignore[arg-type]
-        for image, row in zip(images, rows, strict=True)
+        ToyItem(
+            image,
+            str(row["category"]),
+            tuple(row["tags"]),  # type: ignore[arg-type]
+            is_held_out(product),
+        )
+        for image, row, product in zip(images, rows, products, strict=True)
     ]
