@@ -9,7 +9,7 @@ from time import monotonic, sleep
 
 import httpx
 
-_START_SECONDS = 120
+_START_SECONDS = 300
 
 
 class ModelServer:
