@@ -15,9 +15,9 @@ from tusou.core.circuit_breaker import CircuitBreaker
 from tusou.core.errors import DeadlineExceeded, Unavailable
 from tusou.stages.endpoint_http import (
     EndpointConnections,
+    EndpointReply,
     EndpointUnavailable,
     QuestionFailed,
-    Reply,
 )
 from tusou.stages.endpoint_prompt import Message
 
@@ -159,7 +159,7 @@ class ChatClient:
             return completion
         raise AssertionError("unreachable")
 
-    def _read(self, reply: Reply) -> Completion:
+    def _read(self, reply: EndpointReply) -> Completion:
         message = f"the endpoint answered with status {reply.status}{_error(reply.body)}"
         if reply.status in _RETRIED:
             if reply.retry_after is not None:

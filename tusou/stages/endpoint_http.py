@@ -21,7 +21,7 @@ class QuestionFailed(EndpointUnavailable):
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class EndpointReply:
     """The status, the body, and for how many seconds the endpoint refuses further requests."""
 
     status: int
@@ -30,7 +30,7 @@ class Reply:
 
 
 class EndpointConnections:
-    """As many connections as there are requests at once; for use in one event loop.
+    """Connections for as many requests as there are at once; for use in one event loop.
 
     Each has a transport of its own: a shared pool looks through all of its connections at every
     request, which takes most of the processor's time when there are 64.
@@ -50,7 +50,7 @@ class EndpointConnections:
         for transport in self._all:
             await transport.aclose()
 
-    async def post(self, body: bytes) -> Reply:
+    async def post(self, body: bytes) -> EndpointReply:
         """Send a body and return the whole reply; the caller limits the time.
 
         Raises httpx.HTTPError, and QuestionFailed for a reply of more than 1 MiB.
@@ -69,7 +69,9 @@ class EndpointConnections:
                 await response.aclose()
         finally:
             self._idle.append(transport)
-        return Reply(response.status_code, bytes(received), _read_retry_after(response.headers))
+        return EndpointReply(
+            response.status_code, bytes(received), _read_retry_after(response.headers)
+        )
 
     def _open(self) -> httpx.AsyncHTTPTransport:
         # Without the environment: ~/.netrc would replace the key.
