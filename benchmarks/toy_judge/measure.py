@@ -43,8 +43,8 @@ def measure(
     bundle = Bundle.open(folder / "bundle")
     judge_set(set_folder, AttributeJudge(bundle), 1, NoProgress())
     server = ModelServer(folder)
-    server.start()
     try:
+        server.start()
         began = perf_counter()
         spec = LlmSpec(server.url, str(model), in_flight=_IN_FLIGHT, timeout=300, patience=300)
         judge = open_llm_judge(set_folder, bundle, spec, None)
