@@ -12,6 +12,7 @@ import pytest
 from tests.tusou.encoders.conftest import Sample
 from tusou.core.errors import BadModel
 from tusou.encoders import Weights, find_weights, load_image_encoder, load_text_encoder
+from tusou.encoders.devices import has_int8
 from tusou.encoders.openvino.cache import find_cached
 
 pytest.importorskip("openvino")
@@ -115,7 +116,16 @@ def test_a_missing_tensor_is_named(tiny: Sample, tmp_path: Path, backend: str) -
 
 
 @pytest.mark.usefixtures("converts_here")
-@pytest.mark.parametrize("precision", ["fp32", "bf16", "int8"])
+@pytest.mark.parametrize(
+    "precision",
+    [
+        "fp32",
+        "bf16",
+        pytest.param(
+            "int8", marks=pytest.mark.skipif(not has_int8(), reason="the processor has no VNNI")
+        ),
+    ],
+)
 def test_equal_images_give_equal_bytes(weights: Weights, precision: str) -> None:
     """A resumed build must have the bytes of an uninterrupted one."""
     pixels = np.random.default_rng(1).integers(0, 256, (6, 64, 64, 3), np.uint8)
