@@ -14,6 +14,7 @@ from tusou_lab.train.augment.sides import names_side
 from tusou_lab.train.augment.texts import augment_text
 from tusou_lab.train.data import TrainingSplit
 from tusou_lab.train.identities import PairIdentities
+from tusou_lab.train.sources import SourceRange
 
 # Returns the tokens (n, width) of texts, padded with 0.
 PrepareTexts: TypeAlias = Callable[[Sequence[str]], NDArray[np.int64]]
@@ -45,12 +46,35 @@ class DrawnPairs:
     rng: np.random.Generator
 
 
+@dataclass(frozen=True, slots=True)
+class _Visits:
+    """The queries or images of a source that epochs visit."""
+
+    positions: NDArray[np.int64]
+    by_image: bool  # images, with a query each, in place of queries with an image each
+    weight: float
+
+    @property
+    def count(self) -> int:
+        """The visits of an epoch; at least one."""
+        return max(1, round(self.weight * len(self.positions)))
+
+    def draw(self, rng: np.random.Generator) -> NDArray[np.int64]:
+        """Return the positions of an epoch: all as often as the weight says, and some at random."""
+        times, rest = divmod(self.count, len(self.positions))
+        drawn = [self.positions] * times
+        if rest:
+            drawn.append(rng.permutation(self.positions)[:rest])
+        return np.concatenate(drawn)
+
+
 class PairSampler:
     """Draws the pairs of a query and a correct image of each epoch; the same seed draws the same.
 
     An epoch visits every query once, paired with one of its correct images at random. Where there
     are more images than queries, it visits every image that is correct for a query once instead,
-    paired with one of those queries.
+    paired with one of those queries. This holds for each source of a mixture, whose weight says how
+    often its pairs are visited.
     """
 
     def __init__(
@@ -59,40 +83,57 @@ class PairSampler:
         queries_of_images: Sequence[NDArray[np.int64]],
         size: int,
         seed: int,
+        sources: Sequence[SourceRange] = (),
     ) -> None:
         """Take the correct images of each query, the queries of each image, and a batch's size."""
-        images = np.array([row for row, queries in enumerate(queries_of_images) if len(queries)])
-        self._seed = seed
-        self._by_image = len(images) > len(correct)
-        self._partners = queries_of_images if self._by_image else correct
-        self._visited = images if self._by_image else np.arange(len(correct))
-        self.size = min(size, len(self._visited))  # the pairs of a batch
+        self._seed, self._correct, self._queries_of_images = seed, correct, queries_of_images
+        whole = SourceRange(len(correct), len(queries_of_images), 1.0)
+        self._visits: list[_Visits] = []
+        query = image = 0
+        for source in sources or (whole,):
+            owned = queries_of_images[image : image + source.images]
+            images = np.array([n for n, queries in enumerate(owned, image) if len(queries)])
+            queries = np.arange(query, query + source.queries)
+            by_image = len(images) > len(queries)
+            self._visits.append(_Visits(images if by_image else queries, by_image, source.weight))
+            query, image = query + source.queries, image + source.images
+        self.pairs = sum(visits.count for visits in self._visits)  # of an epoch
+        self.size = min(size, self.pairs)  # the pairs of a batch
 
     def __len__(self) -> int:
         """Count the batches of an epoch; an incomplete last batch is dropped."""
-        return len(self._visited) // self.size
+        return self.pairs // self.size
 
     def epoch(self, number: int, start: int = 0) -> Iterator[DrawnPairs]:
         """Yield the pairs of epoch `number`, beginning with batch `start`."""
         rng = np.random.default_rng([self._seed, number])
-        order = rng.permutation(self._visited)
-        draws = rng.random(len(order))
+        visited = np.concatenate([visits.draw(rng) for visits in self._visits])
+        by_image = np.repeat(
+            [visits.by_image for visits in self._visits], [visits.count for visits in self._visits]
+        )
+        order = rng.permutation(self.pairs)
+        visited, by_image = visited[order], by_image[order]
+        draws = rng.random(self.pairs)
         for index in range(start, len(self)):
             rows = slice(index * self.size, (index + 1) * self.size)
             batch_rng = np.random.default_rng([self._seed, number, index])
-            visited, partners = order[rows], self._draw_partners(order[rows], draws[rows])
-            queries, images = (partners, visited) if self._by_image else (visited, partners)
+            partners = self._draw_partners(visited[rows], by_image[rows], draws[rows])
+            queries = np.where(by_image[rows], partners, visited[rows])
+            images = np.where(by_image[rows], visited[rows], partners)
             yield DrawnPairs(queries, images, batch_rng)
 
     def _draw_partners(
-        self, visited: NDArray[np.int64], draws: NDArray[np.float64]
+        self,
+        visited: NDArray[np.int64],
+        by_image: NDArray[np.bool_],
+        draws: NDArray[np.float64],
     ) -> NDArray[np.int64]:
-        return np.array(
-            [
-                self._partners[row][int(draw * len(self._partners[row]))]
-                for row, draw in zip(visited.tolist(), draws.tolist(), strict=True)
-            ]
-        )
+        partners = []
+        triples = zip(visited.tolist(), by_image.tolist(), draws.tolist(), strict=True)
+        for row, is_image, draw in triples:
+            choices = (self._queries_of_images if is_image else self._correct)[row]
+            partners.append(choices[int(draw * len(choices))])
+        return np.array(partners)
 
 
 class BatchSampler:
@@ -110,7 +151,9 @@ class BatchSampler:
     ) -> None:
         """Take the policies that change images and texts, and what tokenises changed texts."""
         self._split, self._seed = split, seed
-        self._pairs = PairSampler(split.correct, split.queries_of_images(), size, seed)
+        self._pairs = PairSampler(
+            split.correct, split.queries_of_images(), size, seed, split.sources
+        )
         self.size = self._pairs.size  # the pairs of a batch
         self._identities = identities or PairIdentities.of(split)
         self._augment = augment or AugmentSpec()

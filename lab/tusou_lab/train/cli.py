@@ -19,6 +19,12 @@ def train(
         typer.Argument(help="DATA#SPLIT to validate on; the valid split of DATA by default."),
     ] = None,
     *,
+    further: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--data", help="Further DATA to train on; DATA:0.3 for three tenths of its pairs."
+        ),
+    ] = None,
     out: Annotated[
         Path, typer.Option(help="Checkpoint or folder to write: the best epoch on valid.")
     ],
@@ -40,19 +46,29 @@ def train(
     layers: Annotated[
         int | None, typer.Option(min=1, max=12, help="Layers of a cross-encoder; 2 by default.")
     ] = None,
+    recipe: Annotated[
+        Literal["small", "medium", "large"] | None,
+        typer.Option(help="Settings that are not given; by the number of pairs by default."),
+    ] = None,
     epochs: Annotated[
-        int | None, typer.Option(min=1, help="3 by default; at most, with `--task rerank`, 8.")
+        int | None, typer.Option(min=1, help="At most; by the recipe, or 8 for rerank.")
+    ] = None,
+    patience: Annotated[
+        int | None,
+        typer.Option(min=0, help="Epochs without a better one that end the run; 0: none does."),
     ] = None,
     batch_size: Annotated[
         int | None,
-        typer.Option(min=2, help="Pairs contrasted at once, 128; queries of a rerank step, 32."),
+        typer.Option(
+            min=2, help="Pairs contrasted at once, by the recipe; queries of a rerank step, 32."
+        ),
     ] = None,
     lr: Annotated[
         float | None,
-        typer.Option(min=0.0, help="Peak learning rate; 5e-5, 5e-4 with --lora, 1e-3 for rerank."),
+        typer.Option(min=0.0, help="Peak learning rate; by the recipe, or 1e-3 for rerank."),
     ] = None,
     weight_decay: Annotated[
-        float | None, typer.Option(min=0.0, help="0.001, or 0.01 for rerank.")
+        float | None, typer.Option(min=0.0, help="By the recipe, or 0.01 for rerank.")
     ] = None,
     precision: Annotated[
         Literal["fp32", "bf16", "fp16"], typer.Option(help="Precision of what is trained.")
@@ -137,6 +153,15 @@ def train(
     ema: Annotated[
         float, typer.Option(min=0, max=0.99999, help="Decay of averaged weights, which are saved.")
     ] = 0.0,
+    why: Annotated[
+        bool, typer.Option("--why", help="Say what may hinder the training, of a finished one too.")
+    ] = False,
+    tensorboard: Annotated[
+        Path | None, typer.Option(help="Folder to write TensorBoard's files to.", file_okay=False)
+    ] = None,
+    workers: Annotated[
+        int, typer.Option(min=0, help="Processes that decode images; 0: one per core.")
+    ] = 0,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     force: Annotated[bool, typer.Option("--force", help="Start over, replacing OUT.")] = False,
@@ -177,9 +202,21 @@ def train(
                 AugmentSpec.parse(augment_images, augment_text),
                 prompt,
                 StepSpec(grad_cache, accumulate, checkpointing, mask_patches, layer_decay, ema),
+                tuple(further or ()),
+                recipe,
+                patience,
             )
             result = run_task(
-                data, given, out, valid=valid, device=device, force=force, progress=bar
+                data,
+                given,
+                out,
+                valid=valid,
+                device=device,
+                force=force,
+                progress=bar,
+                workers=workers,
+                tensorboard=tensorboard,
+                why=why,
             )
     except TrainingStopped as stopped:
         typer.secho(f"interrupted: {stopped}", err=True, fg="red")

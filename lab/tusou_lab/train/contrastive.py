@@ -13,8 +13,10 @@ from tusou_lab.train.batches import BatchSampler, TrainingBatch
 from tusou_lab.train.checkpointing import checkpoint_layers
 from tusou_lab.train.data import SplitEncoder, check_splits, load_splits
 from tusou_lab.train.depth import layer_factor
+from tusou_lab.train.diagnosis import Finding, RunFacts, diagnose
 from tusou_lab.train.duplicates import find_duplicates
 from tusou_lab.train.files import check_kind
+from tusou_lab.train.history import TrainingHistory
 from tusou_lab.train.identities import PairIdentities
 from tusou_lab.train.losses import resolve_loss
 from tusou_lab.train.models import open_trainable
@@ -22,6 +24,8 @@ from tusou_lab.train.objective import Objective
 from tusou_lab.train.optimiser import make_optimiser
 from tusou_lab.train.processes import Processes
 from tusou_lab.train.prompted import PromptedTokenizer
+from tusou_lab.train.recipes import usual_rate
+from tusou_lab.train.sources import TrainingSource
 from tusou_lab.train.spec import TrainSpec
 from tusou_lab.train.step import StepInputs, TrainingStep
 from tusou_lab.train.trained import TrainedShare
@@ -37,11 +41,12 @@ class ContrastiveTask:
         self,
         spec: TrainSpec,
         out: Path,
-        data: str,
+        data: str | Sequence[TrainingSource],
         valid: str | None,
         device: torch.device,
         progress: Progress,
         processes: Processes,
+        workers: int = 0,
     ) -> None:
         torch.manual_seed(spec.seed)
         self._device = device
@@ -70,8 +75,9 @@ class ContrastiveTask:
         tokenize = PromptedTokenizer(self._model.tokenize, spec.prompt)
         encoder = SplitEncoder(traits.transform, tokenize)
         with processes.first_alone():
-            train_split, self._valid = load_splits(data, valid, encoder, cache, progress)
+            train_split, self._valid = load_splits(data, valid, encoder, cache, progress, workers)
             groups = find_duplicates(train_split, spec.losses.duplicates, cache, progress)
+        self._spec, self._train, self._cache = spec, train_split, cache
         self.records = {"train": train_split.record, "valid": self._valid.record}
         self.note = check_splits(train_split, self._valid)
         identities = PairIdentities.of(train_split, groups)
@@ -105,6 +111,23 @@ class ContrastiveTask:
     @property
     def temperature(self) -> float | None:
         return 1 / self._model.scale
+
+    def diagnose(self, history: TrainingHistory, progress: Progress) -> list[Finding]:
+        """Return what may have hindered a run of this task."""
+        spec, model = self._spec, self._model
+        kind = "exact" if spec.losses.duplicates == "none" else spec.losses.duplicates
+        return diagnose(
+            RunFacts(
+                history=history,
+                split=self._train,
+                duplicates=find_duplicates(self._train, kind, self._cache, progress),
+                batch_size=spec.batch_size,
+                pairs_per_step=self.pairs_per_step,
+                lr=spec.lr,
+                usual_lr=usual_rate(spec.model, adapters=bool(spec.lora)),
+                largest_scale=model.largest_scale,
+            )
+        )
 
     def validate(self) -> dict[str, float]:
         with self._saved_weights():

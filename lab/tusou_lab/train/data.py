@@ -3,24 +3,23 @@
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b, sha256
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
-from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
-from tusou.bundle.item_reader import ItemReader, decode_stored_image
 from tusou.cli.progress import Progress
-from tusou.core.arrays import Pixels
-from tusou.core.errors import BadDataset, BadImage
-from tusou.data import Dataset, ItemPool, ItemRow, open_dataset
+from tusou.core.errors import BadDataset
+from tusou.data import Dataset, ItemPool, open_dataset
 from tusou.encoders.base import Tokens
 from tusou.encoders.training_record import SplitRecord
 from tusou.evaluation.metrics import KS
 from tusou.evaluation.pool_coverage import count_outside
-from tusou.images.preprocess import open_image, to_pixels
-from tusou.images.transform import ImageTransform, pixel_shape
+from tusou.images.transform import ImageTransform
+from tusou_lab.train.pixel_cache import load_images
+from tusou_lab.train.pixel_stack import PixelStack
+from tusou_lab.train.sources import SourceRange, TrainingSource
 
 _LEAST_PAIRS = 2
 
@@ -34,14 +33,35 @@ class SplitEncoder:
 
 
 @dataclass(frozen=True, slots=True)
+class DataFaults:
+    """What a split lost, and what its texts lost."""
+
+    undecodable: int = 0  # images that cannot be decoded
+    named: int = 0  # correct images that the queries name
+    missing: int = 0  # of these, images that are absent or cannot be decoded
+    truncated: int = 0  # queries that are longer than the model's context
+
+    def __add__(self, other: "DataFaults") -> "DataFaults":
+        """Add up the faults of two splits."""
+        return DataFaults(
+            self.undecodable + other.undecodable,
+            self.named + other.named,
+            self.missing + other.missing,
+            self.truncated + other.truncated,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class TrainingSplit:
     """One split with ids replaced by positions; only the pixels stay on disk."""
 
-    pixels: Pixels  # (images, size, size, 3), mapped from the cache
+    pixels: PixelStack  # (images, size, size, 3), mapped from the cache
     texts: tuple[str, ...]  # of the queries
     tokens: NDArray[np.int64]  # (queries, width), padded with 0
     correct: tuple[NDArray[np.int64], ...]  # per query: positions of its correct images, ascending
     record: SplitRecord
+    faults: DataFaults = DataFaults()
+    sources: tuple[SourceRange, ...] = ()  # if there are several, or one with a weight
 
     def queries_of_images(self) -> tuple[NDArray[np.int64], ...]:
         """Return, for each image, the positions of the queries it is correct for."""
@@ -53,34 +73,91 @@ class TrainingSplit:
 
 
 def load_splits(
-    data: str, valid: str | None, encoder: SplitEncoder, cache: Path, progress: Progress
+    data: str | Sequence[TrainingSource],
+    valid: str | None,
+    encoder: SplitEncoder,
+    cache: Path,
+    progress: Progress,
+    workers: int = 0,
 ) -> tuple[TrainingSplit, TrainingSplit]:
     """Load the split to train on and the one to validate on; see `load_split`.
 
-    `data` is a dataset, of which the split `train` is used unless it names another (`DATA#SPLIT`).
-    `valid` names the data to validate on; without it, the split `valid`, `dev` or `val` of `data`.
+    `data` is a dataset, of which the split `train` is used unless it names another (`DATA#SPLIT`),
+    or several such sources. `valid` names the data to validate on; without it, the split `valid`,
+    `dev` or `val` of the first source.
     """
-    dataset = open_dataset(data)
-    valid_dataset = dataset if valid is None else open_dataset(valid)
-    train_name = _find_split(dataset, dataset.only or "train")
-    valid_name = _find_split(valid_dataset, "valid") if valid is None else valid_dataset.split()
+    sources = [TrainingSource(data)] if isinstance(data, str) else data
+    opened = [open_dataset(source.data) for source in sources]
+    names = [find_split(dataset, dataset.only or "train") for dataset in opened]
+    valid_dataset = opened[0] if valid is None else open_dataset(valid)
+    valid_name = find_split(valid_dataset, "valid") if valid is None else valid_dataset.split()
     # The smaller split first, so that a problem in it shows before the long decoding.
-    valid_split = load_split(valid_dataset, valid_name, encoder, cache, progress)
-    return load_split(dataset, train_name, encoder, cache, progress), valid_split
+    valid_split = load_split(valid_dataset, valid_name, encoder, cache, progress, workers)
+    splits = [
+        load_split(dataset, name, encoder, cache, progress, workers)
+        for dataset, name in zip(opened, names, strict=True)
+    ]
+    return join_splits(splits, sources), valid_split
+
+
+def join_splits(
+    splits: Sequence[TrainingSplit], sources: Sequence[TrainingSource]
+) -> TrainingSplit:
+    """Return the splits of several sources as one, in which each source has its weight."""
+    if len(splits) == 1 and sources[0].weight == 1:
+        return splits[0]
+    width = max(split.tokens.shape[1] for split in splits)
+    first = np.cumsum([0, *(len(split.pixels) for split in splits)]).tolist()
+    names = [source.name(s.record.source) for source, s in zip(sources, splits, strict=True)]
+    digests = [
+        f"{split.record.sha256} {s.weight}" for split, s in zip(splits, sources, strict=True)
+    ]
+    faults = DataFaults()
+    for split in splits:
+        faults += split.faults
+    return TrainingSplit(
+        pixels=PixelStack([part for split in splits for part in split.pixels.parts]),
+        texts=tuple(text for split in splits for text in split.texts),
+        tokens=np.concatenate(
+            [np.pad(s.tokens, ((0, 0), (0, width - s.tokens.shape[1]))) for s in splits]
+        ),
+        correct=tuple(
+            images + start
+            for split, start in zip(splits, first[:-1], strict=True)
+            for images in split.correct
+        ),
+        record=SplitRecord(
+            source=" + ".join(names),
+            images=first[-1],
+            queries=sum(split.record.queries for split in splits),
+            sha256=sha256("\n".join(digests).encode()).hexdigest(),
+        ),
+        faults=faults,
+        sources=tuple(
+            SourceRange(len(split.texts), len(split.pixels), source.weight)
+            for split, source in zip(splits, sources, strict=True)
+        ),
+    )
 
 
 def load_split(
-    dataset: Dataset, split: str, encoder: SplitEncoder, cache: Path, progress: Progress
+    dataset: Dataset,
+    split: str,
+    encoder: SplitEncoder,
+    cache: Path,
+    progress: Progress,
+    workers: int = 0,
 ) -> TrainingSplit:
     """Load a split of a dataset in any format, with its images transformed and its texts tokenised.
 
-    The folder `cache` keeps the decoded images, so later runs over the same data decode nothing.
+    The folder `cache` keeps the decoded images, so later runs over the same data decode nothing;
+    `workers` processes decode them, 0: one for each core.
     Images that cannot be decoded are skipped, and so are queries without a usable correct image.
     Raises BadDataset when the split has no images or no queries, or when no query is left.
     """
     pool, queries = dataset.images(split), dataset.queries(split)
-    pool_ids, ids, pixels = _load_images(pool, split, encoder.transform, cache, progress)
-    positions = {item_id: position for position, item_id in enumerate(ids)}
+    images = load_images(pool, split, encoder.transform, cache, progress, workers)
+    positions = {item_id: position for position, item_id in enumerate(images.ids)}
     source = f"{dataset.path}#{split}"
     answers = {item_id for query in queries for item_id in query.item_ids or ()}
     if not answers:
@@ -88,7 +165,7 @@ def load_split(
             f"{source}: no query names a correct image; training needs queries with item_ids"
         )
     names = set(map(str, answers))
-    count_outside(names, pool_ids, f"the queries of {source}", "its images")
+    count_outside(names, images.pool_ids, f"the queries of {source}", "its images")
     missing = len(names - positions.keys())
     if missing:
         progress.notice(
@@ -105,16 +182,22 @@ def load_split(
     texts = [queries[number].text for number in usable]
     record = SplitRecord(
         source=source,
-        images=len(ids),
+        images=len(images.ids),
         queries=len(usable),
-        sha256=_digest(pool, ids, texts, [correct[number] for number in usable]),
+        sha256=_digest(pool, images.ids, texts, [correct[number] for number in usable]),
     )
     tokens = encoder.tokenize(texts)
-    images = tuple(correct[number] for number in usable)
-    return TrainingSplit(pixels, tuple(texts), tokens.ids, images, record)
+    return TrainingSplit(
+        PixelStack([images.pixels]),
+        tuple(texts),
+        tokens.ids,
+        tuple(correct[number] for number in usable),
+        record,
+        DataFaults(images.undecodable, len(names), missing, sum(tokens.truncated)),
+    )
 
 
-def _find_split(dataset: Dataset, name: str) -> str:
+def find_split(dataset: Dataset, name: str) -> str:
     """Return the reader's name of a split; BadDataset says how to make it."""
     try:
         return dataset.split(name)
@@ -160,45 +243,3 @@ def check_splits(train: TrainingSplit, valid: TrainingSplit) -> str:
         f"{valid.record.source} has {images} images, so hit@{KS[-1]} is 100 for every model and "
         "mean_recall says little; validate on more images"
     )
-
-
-def _load_images(
-    pool: ItemPool, split: str, transform: ImageTransform, cache: Path, progress: Progress
-) -> tuple[set[str], list[str], Pixels]:
-    """Return all ids, then the ids and pixels of the images that can be decoded, in pool order.
-
-    The cache key is a digest of the images' bytes and ids: data that changed is decoded again,
-    wherever it lies.
-    """
-    progress.begin(f"reading {split}", 0)
-    rows = []
-    for row in pool.scan_in_time():
-        progress.advance()
-        if isinstance(row, ItemRow):
-            rows.append(row)
-    for sentence in pool.skipped.sentences():
-        progress.notice(f"{split}: skipped {sentence}")
-    key = blake2b(f"{pool.sha256} {transform}".encode(), digest_size=12)
-    for row in rows:
-        key.update(f"\0{row.item_id}".encode())
-    index, array = (cache / f"{split}-{key.hexdigest()}.{ending}" for ending in ("json", "npy"))
-    if not index.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        ids: list[str] = []
-        decoded = open_memmap(array, "w+", np.uint8, (len(rows), *pixel_shape(transform)))
-        progress.begin(f"decoding {split}", len(rows))
-        with ItemReader(pool.files) as reader:
-            for row in rows:
-                progress.advance()
-                stored = reader.read(row.file, row.offset, row.length)
-                try:
-                    image = open_image(decode_stored_image(stored, pool.encoding))
-                except BadImage:
-                    continue
-                decoded[len(ids)] = to_pixels(image, transform)
-                ids.append(row.item_id)
-        decoded.flush()
-        index.write_text(json.dumps(ids))  # written last: it marks the array as complete
-    ids = json.loads(index.read_text())
-    pool_ids = {row.item_id for row in rows}
-    return pool_ids, ids, np.load(array, mmap_mode="r")[: len(ids)]

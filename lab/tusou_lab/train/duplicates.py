@@ -14,6 +14,7 @@ from tusou_lab.check.fingerprint import THUMBNAIL_SIDE, ImageFingerprint
 from tusou_lab.check.near_duplicates import Groups, group_near_duplicates, group_same_bytes
 from tusou_lab.train.data import TrainingSplit
 from tusou_lab.train.losses.base import Duplicates
+from tusou_lab.train.pixel_stack import PixelStack
 
 _DIGEST_BYTES = 16
 _REDUCED_SIDE = 128  # as for the thumbnails of `tusou check`
@@ -40,7 +41,7 @@ def find_duplicates(
     return stored
 
 
-def _compare(pixels: Pixels, kind: Duplicates, progress: Progress) -> Groups:
+def _compare(pixels: PixelStack, kind: Duplicates, progress: Progress) -> Groups:
     progress.begin("comparing images", len(pixels))
     fingerprints = []
     for image in pixels:

@@ -10,7 +10,7 @@ from time import monotonic
 from typing import Any
 
 from tusou.core.files import write_file
-from tusou.encoders.training_record import EpochRecord
+from tusou.encoders.training_record import EpochRecord, TrainingRecord
 
 _MOST_POINTS = 200  # of the loss curve
 
@@ -108,6 +108,15 @@ class TrainingHistory:
         epochs = [EpochRecord.model_validate(epoch) for epoch in state["epochs"]]
         losses, seconds = list(state["losses"]), state["seconds"]
         return cls(state["start"], losses, epochs, state["diverged"], seconds)
+
+    @classmethod
+    def of_record(cls, record: TrainingRecord) -> "TrainingHistory":
+        """Return the history of a finished run, with the mean of an interval for each of its steps."""
+        losses: list[float] = []
+        for end, loss in record.losses:
+            losses += [loss] * (end - len(losses))
+        diverged = not all(map(isfinite, losses))
+        return cls(record.start, losses, list(record.epochs), diverged, record.seconds)
 
 
 def history_path(out: Path) -> Path:

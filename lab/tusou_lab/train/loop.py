@@ -23,6 +23,7 @@ from tusou.encoders.training_record import SplitRecord, TrainingRecord, write_re
 from tusou_lab.train.early_stopping import EarlyStopping
 from tusou_lab.train.files import save_torch
 from tusou_lab.train.history import TrainingHistory, describe_epoch, history_path
+from tusou_lab.train.monitor import NoMonitor, TrainingMonitor
 from tusou_lab.train.optimiser import learning_rate, set_learning_rate
 from tusou_lab.train.processes import Processes
 from tusou_lab.train.stopping import StopRequest, TrainingStopped
@@ -104,12 +105,13 @@ class TrainingLoop(Generic[B]):
         out: Path,
         device: torch.device,
         processes: Processes = Processes(),  # noqa: B008 - a constant
+        monitor: TrainingMonitor | None = None,
     ) -> None:
         self._task: TrainingTask[B] = task
         self._processes = processes
         self._settings, self._out, self._device = settings, out, device
-        self._state = _state_path(out)
-        self.step = 0
+        self._state, self._monitor = _state_path(out), monitor or NoMonitor()
+        self.step, self._learning_rate = 0, 0.0
         self.history = TrainingHistory()
         self.steps = settings.epochs * len(task.batches)
 
@@ -167,6 +169,13 @@ class TrainingLoop(Generic[B]):
         The untrained model is scored and saved first, unless the settings say otherwise: an epoch
         replaces it only by a higher mean_recall.
         """
+        self._monitor.begin(self.step)
+        try:
+            self._finish(progress, stop)
+        finally:
+            self._monitor.close()
+
+    def _finish(self, progress: Progress, stop: StopRequest) -> None:
         if self._settings.stopping.keep_start and self.history.start is None:
             self._score_start(progress)
             self._stop_if_requested(stop)
@@ -215,16 +224,18 @@ class TrainingLoop(Generic[B]):
         self.history.start = self._task.validate()
         self._save_model(0, self.history.start)
         self._write_history()
+        self._monitor.start(self.history.start)
         self._save()
 
     def _train_step(self, batch: B) -> float:
         # Dropout draws from a seed of its own per step, so a resumed run repeats the same draws.
         torch.manual_seed(self._settings.seed * 1_000_003 + self.step)
-        rate = learning_rate(self.step, self.steps, self._settings.lr)
-        set_learning_rate(self._task.optimiser, rate)
+        self._learning_rate = learning_rate(self.step, self.steps, self._settings.lr)
+        set_learning_rate(self._task.optimiser, self._learning_rate)
         loss = self._task.train_step(batch)
         self.history.losses.append(loss)
         self.step += 1
+        self._monitor.step(self.step, loss, self._learning_rate)
         return loss
 
     def _end_epoch(self, epoch: int, pairs_per_second: float, progress: Progress) -> None:
@@ -238,13 +249,14 @@ class TrainingLoop(Generic[B]):
         record = self.history.end_epoch(
             len(self._task.batches),
             percent,
-            learning_rate=learning_rate(self.step - 1, self.steps, self._settings.lr),
+            learning_rate=self._learning_rate,
             pairs_per_second=pairs_per_second,
             temperature=self._task.temperature,
         )
         if self.best_epoch == epoch:
             self._save_model(epoch, percent)
         self._write_history()
+        self._monitor.epoch(record)
         progress.notice(describe_epoch(record, self._settings.epochs, self.history.best()))
 
     def _save_model(self, epoch: int, percent: Mapping[str, float]) -> None:
@@ -293,6 +305,11 @@ def check_output(out: Path, *, force: bool) -> None:
     """Raise OutputExists if `out` exists, unless it is replaced or of a run to resume."""
     if out.exists() and not _state_path(out).exists() and not force:
         raise OutputExists(f"{out} exists: choose another --out or pass --force")
+
+
+def is_unfinished(out: Path) -> bool:
+    """Return whether there is the state of a run to resume."""
+    return _state_path(out).exists()
 
 
 def _state_path(out: Path) -> Path:

@@ -8,10 +8,20 @@ from tusou.cli.progress import Progress
 from tusou.core.errors import InvalidRequest
 from tusou.text.prompt import check_prompt
 from tusou_lab.train.augment import AugmentSpec
+from tusou_lab.train.early_stopping import EarlyStopping
 from tusou_lab.train.hard_negatives import NegativesSpec
+from tusou_lab.train.loop import check_output
 from tusou_lab.train.losses import LossSpec
+from tusou_lab.train.recipes import (
+    Recipe,
+    RecipeName,
+    choose_recipe,
+    default_patience,
+    measure,
+)
 from tusou_lab.train.rerank.run import RerankReport, RerankSpec, train_reranker
 from tusou_lab.train.run import TrainReport, train
+from tusou_lab.train.sources import parse_sources
 from tusou_lab.train.spec import TrainSpec
 from tusou_lab.train.step_spec import StepSpec
 from tusou_lab.train.trained import FROZEN, LAYERS
@@ -40,8 +50,29 @@ class GivenOptions:
     augment: AugmentSpec = field(default_factory=AugmentSpec)
     prompt: str | None = None
     step: StepSpec = field(default_factory=StepSpec)
+    further: tuple[str, ...] = ()  # sources beside the first one
+    recipe: RecipeName | None = None
+    patience: int | None = None
 
-    def contrastive(self) -> TrainSpec:
+    def take_recipe(self, data: str) -> Recipe:
+        """Return the recipe for the data and the model; InvalidRequest, and errors of `measure`."""
+        if self.model is None:
+            raise InvalidRequest("Say what to train with --model.")
+        size = measure(parse_sources(data, self.further), self.model)
+        return choose_recipe(size, self.recipe, adapters=bool(self.lora))
+
+    def describe(self, recipe: Recipe) -> str:
+        """Return the line about what a recipe chose; empty if every setting was given."""
+        chosen = {
+            f"lr {recipe.lr:g}": self.lr,
+            f"{recipe.epochs} epochs": self.epochs,
+            f"batches of {recipe.batch_size}": self.batch_size,
+            f"weight decay {recipe.weight_decay:g}": self.weight_decay,
+        }
+        missing = ", ".join(text for text, given in chosen.items() if given is None)
+        return f"recipe {recipe.name} ({recipe.reason}): {missing}" if missing else ""
+
+    def contrastive(self, recipe: Recipe) -> TrainSpec:
         """Return the settings of a contrastive training; InvalidRequest for another's options."""
         if self.model is None:
             raise InvalidRequest("Say what to train with --model.")
@@ -50,17 +81,20 @@ class GivenOptions:
         self.losses.check()
         if self.freeze not in FROZEN and not LAYERS.fullmatch(self.freeze):
             raise InvalidRequest(f"--freeze {self.freeze}: give none, vision, text or layers:N")
-        lr = 5e-4 if self.lora else 5e-5
+        epochs = self.epochs or recipe.epochs
+        patience = default_patience(epochs) if self.patience is None else self.patience
         return TrainSpec(
             self.model,
-            self.epochs or 3,
-            self.batch_size or 128,
-            lr if self.lr is None else self.lr,
-            0.001 if self.weight_decay is None else self.weight_decay,
+            epochs,
+            self.batch_size or recipe.batch_size,
+            recipe.lr if self.lr is None else self.lr,
+            recipe.weight_decay if self.weight_decay is None else self.weight_decay,
             self.seed,
             self.precision,
             self.freeze,
             losses=self.losses,
+            stopping=EarlyStopping(patience),
+            recipe=recipe.name,
             negatives=self.negatives,
             augment=self.augment,
             prompt=check_prompt(self.prompt) if self.prompt is not None else "",
@@ -101,6 +135,10 @@ class GivenOptions:
             )
         if self.precision == "fp16":
             raise InvalidRequest("--task rerank is trained in fp32 or bf16.")
+        if self.further or self.recipe or self.patience is not None:
+            raise InvalidRequest(
+                "--data, --recipe and --patience are options of --task contrastive."
+            )
         self._lora()
         spec = RerankSpec(
             epochs=self.epochs or 8,
@@ -131,23 +169,45 @@ def run_task(
     device: str,
     force: bool,
     progress: Progress,
+    workers: int = 0,
+    tensorboard: Path | None = None,
+    why: bool = False,
 ) -> TaskResult:
     """Train what the options say; arguments and errors are those of `train`."""
     if given.task == "contrastive":
+        if not why:
+            check_output(out, force=force)
+        recipe = given.take_recipe(data)
+        spec = given.contrastive(recipe)
+        if line := given.describe(recipe):
+            progress.notice(line)
         report = train(
             data,
-            given.contrastive(),
+            spec,
             out,
             valid=valid,
             device=device,
             force=force,
             progress=progress,
+            further=given.further,
+            workers=workers,
+            tensorboard=tensorboard,
+            why=why,
         )
         return _contrastive_result(report)
-    spec, bundle = given.rerank()
+    if tensorboard or why:
+        raise InvalidRequest("--tensorboard and --why are options of --task contrastive.")
+    rerank_spec, bundle = given.rerank()
     return _rerank_result(
         train_reranker(
-            data, spec, bundle, out, valid=valid, device=device, force=force, progress=progress
+            data,
+            rerank_spec,
+            bundle,
+            out,
+            valid=valid,
+            device=device,
+            force=force,
+            progress=progress,
         )
     )
 
@@ -164,6 +224,7 @@ def _contrastive_result(report: TrainReport) -> TaskResult:
             "no epoch was better than the model at the start, whose weights are kept unchanged in "
             f"{report.checkpoint}"
         )
+    notes += report.findings
     summary = (
         f"{report.checkpoint}: mean_recall {best:.2f} on valid {after}, {report.steps} steps in "
         f"{report.seconds:.0f} s"

@@ -30,6 +30,7 @@ class TrainSpec:
     stopping: EarlyStopping = field(default_factory=EarlyStopping)
     negatives: NegativesSpec = field(default_factory=NegativesSpec)
     augment: AugmentSpec = field(default_factory=AugmentSpec)
+    recipe: str = ""  # that settings were taken from where none was given; empty: none
     prompt: str = ""  # a template with {query} that all texts are put into; empty: none
     step: StepSpec = field(default_factory=StepSpec)
 

@@ -6,14 +6,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from tusou.core.arrays import Pixels
 from tusou_lab.train.models import TrainableModel
+from tusou_lab.train.pixel_stack import PixelStack
 
 _BATCH = 256
 
 
 def encode_images(
-    model: TrainableModel, pixels: Pixels, positions: NDArray[np.int64], device: torch.device
+    model: TrainableModel, pixels: PixelStack, positions: NDArray[np.int64], device: torch.device
 ) -> Tensor:
     """Return the unit vectors (n, d) of images by their positions; the network is left in eval."""
     model.network.eval()

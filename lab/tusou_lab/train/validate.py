@@ -11,6 +11,7 @@ from torch.nn.functional import normalize
 from tusou.evaluation.metrics import KS, JudgedRanking, score
 from tusou_lab.train.data import TrainingSplit
 from tusou_lab.train.models import TrainableModel
+from tusou_lab.train.pixel_stack import PixelStack
 
 METRICS = ("hit@1", "hit@5", "hit@10", "mean_recall")
 _BATCH_SIZE = 256
@@ -39,6 +40,6 @@ def rank(model: TrainableModel, split: TrainingSplit, device: torch.device) -> l
     ]
 
 
-def _batches(rows: NDArray[np.uint8] | NDArray[np.int64]) -> Iterator[Tensor]:
+def _batches(rows: PixelStack | NDArray[np.int64]) -> Iterator[Tensor]:
     for start in range(0, len(rows), _BATCH_SIZE):
         yield torch.from_numpy(np.array(rows[start : start + _BATCH_SIZE]))

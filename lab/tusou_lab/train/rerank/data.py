@@ -21,6 +21,7 @@ from tusou.retrieval.query import Query, combine
 from tusou.text.normalize import normalize_query
 from tusou_lab.train.data import TrainingSplit
 from tusou_lab.train.identities import unite_same_texts
+from tusou_lab.train.pixel_stack import PixelStack
 
 MINED_DEPTH = 100  # the best items of each query, among which are the hard negatives
 _BATCH = 64
@@ -83,7 +84,7 @@ class RerankSplitLoader:
             split.record,
         )
 
-    def _encode_images(self, pixels: Pixels, progress: Progress) -> Vectors:
+    def _encode_images(self, pixels: PixelStack, progress: Progress) -> Vectors:
         if not self._pipeline.image_tower_loaded:
             self._pipeline.load_image_tower()
         progress.begin("encoding images", len(pixels))
@@ -151,6 +152,6 @@ def _nearest(queries: Vectors, images: Vectors, depth: int) -> Positions:
     return np.concatenate(nearest)
 
 
-def _batches(pixels: Pixels) -> Iterator[Pixels]:
+def _batches(pixels: PixelStack) -> Iterator[Pixels]:
     for start in range(0, len(pixels), _BATCH):
         yield np.array(pixels[start : start + _BATCH])
