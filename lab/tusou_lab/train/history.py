@@ -111,7 +111,7 @@ class TrainingHistory:
 
     @classmethod
     def of_record(cls, record: TrainingRecord) -> "TrainingHistory":
-        """Return the history of a finished run, with the mean of an interval for each of its steps."""
+        """Return the history of a finished run; each loss is the mean of its interval."""
         losses: list[float] = []
         for end, loss in record.losses:
             losses += [loss] * (end - len(losses))

@@ -56,9 +56,7 @@ class GivenOptions:
 
     def take_recipe(self, data: str) -> Recipe:
         """Return the recipe for the data and the model; InvalidRequest, and errors of `measure`."""
-        if self.model is None:
-            raise InvalidRequest("Say what to train with --model.")
-        size = measure(parse_sources(data, self.further), self.model)
+        size = measure(parse_sources(data, self.further), self._check_contrastive())
         return choose_recipe(size, self.recipe, adapters=bool(self.lora))
 
     def describe(self, recipe: Recipe) -> str:
@@ -74,17 +72,11 @@ class GivenOptions:
 
     def contrastive(self, recipe: Recipe) -> TrainSpec:
         """Return the settings of a contrastive training; InvalidRequest for another's options."""
-        if self.model is None:
-            raise InvalidRequest("Say what to train with --model.")
-        if self.bundle is not None or self.layers is not None:
-            raise InvalidRequest("--from and --layers are options of --task rerank.")
-        self.losses.check()
-        if self.freeze not in FROZEN and not LAYERS.fullmatch(self.freeze):
-            raise InvalidRequest(f"--freeze {self.freeze}: give none, vision, text or layers:N")
+        model = self._check_contrastive()
         epochs = self.epochs or recipe.epochs
         patience = default_patience(epochs) if self.patience is None else self.patience
         return TrainSpec(
-            self.model,
+            model,
             epochs,
             self.batch_size or recipe.batch_size,
             recipe.lr if self.lr is None else self.lr,
@@ -101,6 +93,20 @@ class GivenOptions:
             step=self.step,
             **self._lora(),
         )
+
+    def _check_contrastive(self) -> str:
+        """Return the model; InvalidRequest for options that are missing or of another task."""
+        if self.model is None:
+            raise InvalidRequest("Say what to train with --model.")
+        if self.bundle is not None or self.layers is not None:
+            raise InvalidRequest("--from and --layers are options of --task rerank.")
+        self.losses.check()
+        if self.freeze not in FROZEN and not LAYERS.fullmatch(self.freeze):
+            raise InvalidRequest(f"--freeze {self.freeze}: give none, vision, text or layers:N")
+        self._lora()
+        if self.prompt is not None:
+            check_prompt(self.prompt)
+        return self.model
 
     def _lora(self) -> dict[str, Any]:
         if self.lora is None:

@@ -36,7 +36,7 @@ class SourceRange:
 def parse_source(text: str) -> TrainingSource:
     """Read DATA or DATA:WEIGHT; InvalidRequest for a weight that is not a positive number."""
     data, colon, weight = text.rpartition(":")
-    if not colon or not data or Path(text.partition("#")[0]).exists():
+    if not colon or not data or ("#" not in text and Path(text).exists()):
         return TrainingSource(text)
     try:
         number = float(weight)

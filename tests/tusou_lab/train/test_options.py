@@ -6,6 +6,8 @@ import pytest
 import typer
 from tusou_lab.train.cli import train
 from tusou_lab.train.options import GivenOptions
+from tusou_lab.train.recipes import TrainingSize, choose_recipe
+from tusou_lab.train.spec import TrainSpec
 from typer.testing import CliRunner
 
 app = typer.Typer()
@@ -50,6 +52,13 @@ app.command()(train)
         pytest.param(
             ["--model", "demo", "--prompt", "一张照片"], 1, "exactly once", id="no {query}"
         ),
+        pytest.param(
+            ["--task", "rerank", "--from", ".", "--data", "b"], 1, "contrastive", id="mixture"
+        ),
+        pytest.param(
+            ["--task", "rerank", "--from", ".", "--patience", "2"], 1, "contrastive", id="patience"
+        ),
+        pytest.param(["--task", "rerank", "--from", ".", "--why"], 1, "contrastive", id="why"),
     ],
 )
 def test_refuses(tmp_path: Path, options: list[str], code: int, message: str) -> None:
@@ -64,9 +73,15 @@ def given(**options: object) -> GivenOptions:
     return GivenOptions(**nothing | fixed | options)  # type: ignore[arg-type]
 
 
+def contrastive(**options: object) -> TrainSpec:
+    chosen = given(**options)
+    recipe = choose_recipe(TrainingSize(3_000, 4_000_000), None, adapters=bool(chosen.lora))
+    return chosen.contrastive(recipe)
+
+
 def test_adapters_have_defaults_of_their_own() -> None:
-    whole, adapters = given().contrastive(), given(lora=8).contrastive()
+    whole, adapters = contrastive(), contrastive(lora=8)
     assert (whole.lr, whole.lora, whole.lora_settings) == (5e-5, 0, None)
     assert (adapters.lr, adapters.lora, adapters.lora_alpha) == (5e-4, 8, 16.0)
     assert adapters.lora_target == "attention"
-    assert given(lora=8, lr=1e-4).contrastive().lr == 1e-4
+    assert contrastive(lora=8, lr=1e-4).lr == 1e-4
