@@ -214,6 +214,7 @@ def run_task(
             device=device,
             force=force,
             progress=progress,
+            workers=workers,
         )
     )
 

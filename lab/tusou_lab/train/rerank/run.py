@@ -78,6 +78,7 @@ def train_reranker(
     device: str = "auto",
     force: bool = False,
     progress: Progress | None = None,
+    workers: int = 0,
 ) -> RerankReport:
     """Train a cross-encoder for a bundle, and save the epoch with the best mean_recall on valid.
 
@@ -91,7 +92,7 @@ def train_reranker(
     check_output(out, force=force)
     check_kind(out, "file")
     target = torch.device(pick_device(device))
-    task = _RerankTask(data, valid, spec, bundle, out, target, progress)
+    task = _RerankTask(data, valid, spec, bundle, out, target, progress, workers)
     settings = LoopSettings(
         {"task": "rerank", "model": task.weights.name, **asdict(spec)},
         spec.epochs,
@@ -127,6 +128,7 @@ class _RerankTask:
         out: Path,
         device: torch.device,
         progress: Progress,
+        workers: int,
     ) -> None:
         pipeline = SearchPipeline.open(bundle, device=str(device))
         self.weights = _one_model(pipeline)
@@ -137,7 +139,7 @@ class _RerankTask:
         self.optimiser = make_optimiser(self.model, spec.lr, spec.weight_decay, transformer=True)
         cache = out.parent / ".pixels"
         encoder = SplitEncoder(image_transform(self.weights), ClipTokenizer().prepare)
-        train, held_out = load_splits(data, valid, encoder, cache, progress)
+        train, held_out = load_splits(data, valid, encoder, cache, progress, workers)
         self.records = {"train": train.record, "valid": held_out.record}
         self.note = check_splits(train, held_out)
         loader = RerankSplitLoader(pipeline, self.weights, shape, cache)
