@@ -13,7 +13,7 @@ from tusou_lab.train.batches import BatchSampler, TrainingBatch
 from tusou_lab.train.checkpointing import checkpoint_layers
 from tusou_lab.train.data import SplitEncoder, check_splits, load_splits
 from tusou_lab.train.depth import layer_factor
-from tusou_lab.train.diagnosis import Finding, RunFacts, diagnose
+from tusou_lab.train.diagnosis import RunFacts, TrainingFinding, diagnose
 from tusou_lab.train.duplicates import find_duplicates
 from tusou_lab.train.files import check_kind
 from tusou_lab.train.history import TrainingHistory
@@ -112,7 +112,7 @@ class ContrastiveTask:
     def temperature(self) -> float | None:
         return 1 / self._model.scale
 
-    def diagnose(self, history: TrainingHistory, progress: Progress) -> list[Finding]:
+    def diagnose(self, history: TrainingHistory, progress: Progress) -> list[TrainingFinding]:
         """Return what may have hindered a run of this task."""
         spec, model = self._spec, self._model
         kind = "exact" if spec.losses.duplicates == "none" else spec.losses.duplicates

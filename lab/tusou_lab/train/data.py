@@ -34,7 +34,7 @@ class SplitEncoder:
 
 @dataclass(frozen=True, slots=True)
 class DataFaults:
-    """What a split lost, and what its texts lost."""
+    """Counts of the images that a split lacks, and of the texts that were cut."""
 
     undecodable: int = 0  # images that cannot be decoded
     named: int = 0  # correct images that the queries name

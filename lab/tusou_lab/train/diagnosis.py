@@ -22,7 +22,7 @@ _FALL = 0.99  # of the first losses, which the last ones are below if the loss f
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class TrainingFinding:
     """A cause by its name, and a sentence with its number and what to do."""
 
     cause: str
@@ -31,7 +31,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """What is known of a finished run."""
+    """A finished run: its history, its data and its settings."""
 
     history: TrainingHistory
     split: TrainingSplit
@@ -51,7 +51,7 @@ def loss_fell(losses: Sequence[float]) -> bool:
     return len(losses) > count and fmean(losses[-count:]) < _FALL * fmean(losses[:count])
 
 
-def diagnose(facts: RunFacts) -> list[Finding]:
+def diagnose(facts: RunFacts) -> list[TrainingFinding]:
     """Return the causes that apply, the most likely ones first."""
     return [
         *_rate(facts),
@@ -64,22 +64,22 @@ def diagnose(facts: RunFacts) -> list[Finding]:
     ]
 
 
-def _rate(facts: RunFacts) -> Iterator[Finding]:
+def _rate(facts: RunFacts) -> Iterator[TrainingFinding]:
     history = facts.history
     factor = facts.lr / facts.usual_lr
     outcome = _describe_recall(history)
     if history.diverged:
         outcome = f"the weights became infinite or NaN at step {len(history.losses)}"
     if factor >= _RATE_FACTOR:
-        yield Finding(
+        yield TrainingFinding(
             "rate_too_high",
             f"the learning rate {facts.lr:g} is {factor:.0f} times the {facts.usual_lr:g} that "
             f"suits this model, and {outcome}: repeat with --lr {facts.usual_lr:g}",
         )
     elif history.diverged:
-        yield Finding("rate_too_high", f"{outcome}: repeat with --lr {facts.lr / 10:g}")
+        yield TrainingFinding("rate_too_high", f"{outcome}: repeat with --lr {facts.lr / 10:g}")
     elif factor <= 1 / 100:
-        yield Finding(
+        yield TrainingFinding(
             "rate_too_low",
             f"the learning rate {facts.lr:g} is far below the {facts.usual_lr:g} that suits this "
             f"model: repeat with --lr {facts.usual_lr:g}",
@@ -93,13 +93,13 @@ def _describe_recall(history: TrainingHistory) -> str:
     return f"mean_recall on valid went from {start:.2f} to {last:.2f}"
 
 
-def _labels(facts: RunFacts) -> Iterator[Finding]:
+def _labels(facts: RunFacts) -> Iterator[TrainingFinding]:
     split = facts.split
     share = shared_labels(split)
     if share < _SHARED:
         return
     texts = len(set(split.texts))
-    yield Finding(
+    yield TrainingFinding(
         "shared_labels",
         f"{100 * share:.0f} % of the other images of a batch are correct for a query as well "
         f"({len(split.texts):,} queries have {texts:,} different texts), and no loss can tell "
@@ -133,48 +133,48 @@ def _with_other_images(
     return sampled[:, 0], sampled[:, 1]
 
 
-def _repeated_images(facts: RunFacts) -> Iterator[Finding]:
+def _repeated_images(facts: RunFacts) -> Iterator[TrainingFinding]:
     images = len(facts.split.pixels)
     repeated = len({image for group in facts.duplicates for image in group[1:]})
     if repeated / images >= _REPEATED:
-        yield Finding(
+        yield TrainingFinding(
             "duplicates",
             f"{repeated:,} of the {images:,} images repeat another one, so nothing distinguishes "
             "their queries: `tusou check DATA` lists them; keep one of each",
         )
 
 
-def _batch(facts: RunFacts) -> Iterator[Finding]:
+def _batch(facts: RunFacts) -> Iterator[TrainingFinding]:
     pairs, asked, steps = facts.pairs_per_step, facts.batch_size, len(facts.history.losses)
     if pairs < asked:
-        yield Finding(
+        yield TrainingFinding(
             "batch_larger_than_data",
             f"the batch of {asked} is larger than the data, so that an epoch is one step of "
             f"{pairs} pairs: repeat with --batch-size {max(2, pairs // 8)}, or train on more pairs",
         )
     elif pairs < _SMALL_BATCH:
-        yield Finding(
+        yield TrainingFinding(
             "batch_too_small",
             f"a batch of {pairs} pairs contrasts each with {pairs - 1} others, of which guessing "
             f"has a loss of {log(pairs):.2f}: repeat with --batch-size {2 * _SMALL_BATCH} or more",
         )
     if steps < _FEW_STEPS and not facts.history.diverged:
-        yield Finding(
+        yield TrainingFinding(
             "few_steps",
             f"the training took {steps} steps: repeat with more --epochs or a smaller --batch-size",
         )
 
 
-def _data_faults(facts: RunFacts) -> Iterator[Finding]:
+def _data_faults(facts: RunFacts) -> Iterator[TrainingFinding]:
     faults, split = facts.split.faults, facts.split
     if faults.missing or faults.undecodable:
-        yield Finding(
+        yield TrainingFinding(
             "undecodable_images",
             f"{faults.missing:,} of the {faults.named:,} correct images are missing or cannot be "
             f"decoded, {faults.undecodable:,} images in all cannot: `tusou check DATA` lists them",
         )
     if faults.truncated:
-        yield Finding(
+        yield TrainingFinding(
             "long_queries",
             f"{faults.truncated:,} of the {len(split.texts):,} queries are longer than the "
             f"{split.tokens.shape[1]} tokens that the model reads, and were cut: put what "
@@ -182,11 +182,11 @@ def _data_faults(facts: RunFacts) -> Iterator[Finding]:
         )
 
 
-def _overfitting(facts: RunFacts) -> Iterator[Finding]:
+def _overfitting(facts: RunFacts) -> Iterator[TrainingFinding]:
     history = facts.history
     if history.start is None or history.best()[0] or not loss_fell(history.losses):
         return
-    yield Finding(
+    yield TrainingFinding(
         "overfitting",
         f"the loss fell from {history.epochs[0].loss:.3f} to {history.epochs[-1].loss:.3f} without "
         "a better mean_recall on valid: train on more pairs or on pairs like those of valid, with "
@@ -194,13 +194,13 @@ def _overfitting(facts: RunFacts) -> Iterator[Finding]:
     )
 
 
-def _temperature(facts: RunFacts) -> Iterator[Finding]:
+def _temperature(facts: RunFacts) -> Iterator[TrainingFinding]:
     limit, epochs = facts.largest_scale, facts.history.epochs
     if limit is None or not epochs or epochs[-1].temperature is None:
         return
     temperature = epochs[-1].temperature
     if temperature <= 1.001 / limit:
-        yield Finding(
+        yield TrainingFinding(
             "temperature_at_limit",
             f"the temperature is {temperature:.4f}, the least that the model allows. Published "
             "models begin there; otherwise it is a sign of overfitting: fewer --epochs, or a "

@@ -13,8 +13,8 @@ from tusou_lab.train.hard_negatives import NegativesSpec
 from tusou_lab.train.loop import check_output
 from tusou_lab.train.losses import LossSpec
 from tusou_lab.train.recipes import (
-    Recipe,
     RecipeName,
+    TrainingRecipe,
     choose_recipe,
     default_patience,
     measure,
@@ -54,12 +54,12 @@ class GivenOptions:
     recipe: RecipeName | None = None
     patience: int | None = None
 
-    def take_recipe(self, data: str) -> Recipe:
+    def take_recipe(self, data: str) -> TrainingRecipe:
         """Return the recipe for the data and the model; InvalidRequest, and errors of `measure`."""
         size = measure(parse_sources(data, self.further), self._check_contrastive())
         return choose_recipe(size, self.recipe, adapters=bool(self.lora))
 
-    def describe(self, recipe: Recipe) -> str:
+    def describe(self, recipe: TrainingRecipe) -> str:
         """Return the line about what a recipe chose; empty if every setting was given."""
         chosen = {
             f"lr {recipe.lr:g}": self.lr,
@@ -70,7 +70,7 @@ class GivenOptions:
         missing = ", ".join(text for text, given in chosen.items() if given is None)
         return f"recipe {recipe.name} ({recipe.reason}): {missing}" if missing else ""
 
-    def contrastive(self, recipe: Recipe) -> TrainSpec:
+    def contrastive(self, recipe: TrainingRecipe) -> TrainSpec:
         """Return the settings of a contrastive training; InvalidRequest for another's options."""
         model = self._check_contrastive()
         epochs = self.epochs or recipe.epochs

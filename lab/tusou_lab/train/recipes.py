@@ -34,7 +34,7 @@ _LEAST_BATCHES = 8  # of an epoch, where the batch is not given
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class TrainingRecipe:
     """The settings that are used where none is given."""
 
     name: RecipeName
@@ -52,7 +52,7 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class TrainingSize:
-    """What a recipe is chosen by."""
+    """The size of the data and of the model, which a recipe is chosen by."""
 
     pairs: int  # of an epoch
     parameters: int | None  # of both towers; None for an architecture with random weights
@@ -84,7 +84,7 @@ def measure(sources: Sequence[TrainingSource], model: str) -> TrainingSize:
     return TrainingSize(pairs, _count_parameters(model))
 
 
-def choose_recipe(size: TrainingSize, name: RecipeName | None, *, adapters: bool) -> Recipe:
+def choose_recipe(size: TrainingSize, name: RecipeName | None, *, adapters: bool) -> TrainingRecipe:
     """Return a recipe for data and a model of a size, the one that `name` names if it is given."""
     by_pairs = (recipe for most, recipe in _PAIRS if size.pairs < most)
     chosen = next(by_pairs) if name is None else name
@@ -95,7 +95,7 @@ def choose_recipe(size: TrainingSize, name: RecipeName | None, *, adapters: bool
     else:
         model = f"{size.parameters / 1e6:.1f} million parameters"
     batch = max(2, min(batch, max(8, size.pairs // _LEAST_BATCHES)))
-    return Recipe(chosen, lr, epochs, decay, batch, f"{size.pairs:,} pairs, {model}")
+    return TrainingRecipe(chosen, lr, epochs, decay, batch, f"{size.pairs:,} pairs, {model}")
 
 
 def usual_rate(model: str, *, adapters: bool) -> float:
