@@ -6,22 +6,21 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
-from time import monotonic
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from tusou.cli.progress import Progress
-from tusou.core.errors import BadDataset, Unavailable
-from tusou.stages.endpoint_client import ChatClient, Completion
+from tusou.core.errors import BadDataset
+from tusou.stages.endpoint_client import ChatClient, QuestionRefused
 from tusou.stages.endpoint_prompt import Message
+from tusou_lab.evalset.llm_cost import LlmCost
+from tusou_lab.evalset.patient_client import LONGEST_REFUSAL, PatientClient
 from tusou_lab.evalset.set_folder import JudgmentFile
 
 ANSWERS = "answers.jsonl"  # in the folder of a set
 
-_QUESTION_SECONDS = 120.0
 _TRIES = 3  # of a question whose answer cannot be used
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 5.0  # seconds between tries while the server is away
 
 T = TypeVar("T")
 
@@ -35,6 +34,7 @@ class AskSpec:
     key: str | None = None
     in_flight: int = 8  # questions at the same time
     patience: float = 30.0  # seconds without any answer after which asking ends
+    timeout: float = 120.0  # seconds for one answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Question:
     """A question, the schema of its answer, and the most tokens of it."""
 
     messages: tuple[Message, ...]
-    schema: Mapping[str, Any]
+    schema: dict[str, Any]
     max_tokens: int
 
 
@@ -59,7 +59,7 @@ class KeptAnswer:
 class AskCost:
     """Counts of a run."""
 
-    questions: int = 0  # asked now, repeated ones included
+    questions: int = 0  # answered now, repeated ones included
     tokens: int = 0
     kept: int = 0  # answers of earlier runs that were used again
     unusable: int = 0  # questions without a usable answer after all tries
@@ -75,7 +75,7 @@ class LlmAsker:
         self._answers = _read_answers(self._path)
         self._before = frozenset(self._answers)
         self._used: dict[str, bool] = {}  # keys, and whether the answer can be used
-        self._answered_at = monotonic()
+        self._spent = LlmCost()
 
     @property
     def model(self) -> str:
@@ -91,7 +91,7 @@ class LlmAsker:
     ) -> list[T | None]:
         """Return what `read` makes of the answer to each question; None where it cannot be used.
 
-        Raises Unavailable when the server gives no answer for the time of the patience.
+        Raises EndpointUnavailable when the server gives no answer for the time of the patience.
         """
         keys = [self._key(question) for question in questions]
         missing = {
@@ -115,11 +115,16 @@ class LlmAsker:
         progress: Progress,
     ) -> None:
         spec = self._spec
-        client = ChatClient(spec.url, spec.model, spec.key, _QUESTION_SECONDS, "the model's server")
+        client = PatientClient(
+            ChatClient(
+                spec.url, spec.model, spec.key, spec.timeout, "the model's server",
+                longest_refusal=LONGEST_REFUSAL,
+            ),
+            spec.timeout, spec.patience, self._spent, worked=bool(self._answers),
+        )  # fmt: skip
         places = asyncio.Semaphore(spec.in_flight)
         self._path.parent.mkdir(parents=True, exist_ok=True)
         file = JudgmentFile(self._path)
-        self._answered_at = monotonic()
 
         async def ask(key: str, question: Question) -> None:
             async with places:
@@ -135,44 +140,30 @@ class LlmAsker:
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from None
         finally:
+            self.cost.questions, self.cost.tokens = self._spent.questions, self._spent.tokens
             file.close()
             await client.aclose()
 
     async def _ask(
         self,
-        client: ChatClient,
+        client: PatientClient,
         key: str,
         question: Question,
         read: Callable[[str], object],
     ) -> KeptAnswer:
-        """Ask until the answer can be used, a few times at most."""
-        tokens = 0
+        """Ask until the answer can be used, a few times at most; "" for a refused question."""
+        answer, tokens = "", 0
         for _ in range(_TRIES):
-            completion = await self._complete(client, question)
-            tokens += completion.tokens
-            if read(completion.text) is not None:
-                break
-        return KeptAnswer(key, completion.text, tokens)
-
-    async def _complete(self, client: ChatClient, question: Question) -> Completion:
-        """Ask until there is an answer, or the server was away for too long."""
-        pause = _FIRST_PAUSE
-        while True:
             try:
-                deadline = monotonic() + _QUESTION_SECONDS
-                completion = await client.complete(
-                    question.messages, question.schema, question.max_tokens, deadline
+                completion = await client.ask(
+                    question.messages, question.schema, question.max_tokens
                 )
-            except Unavailable:
-                if monotonic() - self._answered_at > self._spec.patience:
-                    raise
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, _LONGEST_PAUSE)
-                continue
-            self._answered_at = monotonic()
-            self.cost.questions += 1
-            self.cost.tokens += completion.tokens
-            return completion
+            except QuestionRefused:
+                break
+            answer, tokens = completion.text, tokens + completion.tokens
+            if read(answer) is not None:
+                break
+        return KeptAnswer(key, answer, tokens)
 
     def _key(self, question: Question) -> str:
         parts = (self._spec.model, question.messages, question.schema)

@@ -94,9 +94,7 @@ def _array(items: Mapping[str, Any]) -> dict[str, Any]:
     return {"type": "array", "items": items}
 
 
-def _question(
-    system: str, lines: Sequence[str], schema: Mapping[str, Any], tokens: int
-) -> Question:
+def _question(system: str, lines: Sequence[str], schema: dict[str, Any], tokens: int) -> Question:
     user = {"role": "user", "content": [text_part("\n".join(lines))]}
     return Question(({"role": "system", "content": system}, user), schema, tokens)
 

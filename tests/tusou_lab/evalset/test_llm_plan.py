@@ -215,6 +215,25 @@ def test_limits_and_errors_of_the_server_lose_nothing(
     assert plan(folder, server, table).counts.queries == 20
 
 
+def test_a_question_that_the_server_refuses_stops_no_other(
+    folder: SetFolder, server: ChatServer, table: AttributeTable
+) -> None:
+    def refusing(request: Received) -> Reply:
+        if '"帆布鞋"' in request.text and "写法：整句" in request.text:
+            return Reply(status=413, body=b'{"error": {"message": "no"}}')
+        return answer(request)
+
+    server.answer = refusing
+    report = plan(folder, server, table, {**DOMAIN, "budget": 30})
+    assert report.cost is not None
+    assert report.cost.unusable >= 1
+    assert report.counts.left_out["no usable answer of the model"] >= 1
+    asked = [each for each in report.plan.queries if each.style == "sentence"]
+    assert asked
+    assert not any(each.concept == "帆布鞋" for each in asked)
+    assert report.counts.queries == 30
+
+
 def test_refusals_and_nonsense_are_asked_again_then_counted(
     folder: SetFolder, server: ChatServer, table: AttributeTable
 ) -> None:
