@@ -50,11 +50,13 @@ MOST_OPTIONS = {
     "index": 31,
     "embed": 11,
     "stages": 22,
-    "query": 16,
-    "replay": 11,
-    "evaluate": 16,  # rankings, and labelled pairs
+    "query": 17,
+    "replay": 12,
+    "evaluate": 17,  # rankings, and labelled pairs
     "evalset judge": 15,
     "train": 50,
+    "distil": 12,
+    "serve": 11,
 }
 
 

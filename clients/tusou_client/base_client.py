@@ -11,7 +11,15 @@ import httpx
 from tusou_client import wire
 from tusou_client.errors import ClientError, IndexChanged, TimedOut, Unreachable, UsageError
 from tusou_client.retry import Attempts, RetryBudget, RetryPolicy
-from tusou_client.wire import DEFAULT_URL, MAX_TIMEOUT_MS, Call, Embeddings, Reply, Vector
+from tusou_client.wire import (
+    DEFAULT_URL,
+    MAX_TIMEOUT_MS,
+    Call,
+    Embeddings,
+    QueryEncoder,
+    Reply,
+    Vector,
+)
 
 T = TypeVar("T")
 Http = TypeVar("Http")
@@ -41,12 +49,13 @@ class BaseClient(ABC, Generic[Http, Transport]):
         *,
         api_key: str | None = None,
         user_key: str | None = None,
+        query_encoder: QueryEncoder | None = None,
         policy: RetryPolicy | None = None,
         on_retry: OnRetry | None = None,
         transport: Transport | None = None,
     ) -> None:
         self.url = wire.check_url(url)
-        self._headers = wire.headers(api_key, user_key)
+        self._headers = wire.headers(api_key, user_key, query_encoder)
         self._policy = policy or RetryPolicy()
         self._budget = RetryBudget(self._policy.budget)
         self._on_retry = on_retry

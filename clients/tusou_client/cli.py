@@ -9,7 +9,7 @@ from enum import StrEnum
 from functools import partial
 from itertools import repeat
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
@@ -57,6 +57,10 @@ MinRelevance = Annotated[
 FilterText = Annotated[
     str | None, typer.Option("--filter", help='Attributes, as JSON: {"price": {"$lte": 200}}.')
 ]
+Encoder = Annotated[
+    Literal["teacher", "student"] | None,
+    typer.Option(help="What encodes the query, where the service has both."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Report as JSON.")]
 _PARTS = ("query", "image", "item", "vector", "negative")
 _QUERIES = "Query file in MUGE's JSONL, or DATA#SPLIT."
@@ -91,6 +95,7 @@ def query(
         bool, typer.Option("--explain", help="Print the score of each stage.")
     ] = False,
     min_relevance: MinRelevance = None,
+    query_encoder: Encoder = None,
     url: Url = DEFAULT_URL,
     top_k: TopK = 10,
     api_key_file: KeyFile = None,
@@ -122,7 +127,7 @@ def query(
             **_parse_weights(weight or []),
         }
         options = {name: value for name, value in given.items() if value is not None}
-        with Client(url, api_key=read_key(api_key_file)) as client:
+        with Client(url, api_key=read_key(api_key_file), query_encoder=query_encoder) as client:
             hits = client.search(text, top_k, **cast("SearchOptions", options))
     if as_json:
         print_json(asdict(hits))
@@ -155,6 +160,7 @@ def replay(
         Path,
         typer.Option(help="File to write; .zip for MUGE, .csv for Teddy Cup.", dir_okay=False),
     ],
+    query_encoder: Encoder = None,
     url: Url = DEFAULT_URL,
     top_k: TopK = 10,
     filter_text: FilterText = None,
@@ -183,6 +189,7 @@ def replay(
             patience=patience,
             interpret=not no_interpret,
             filter=_parse_filter(filter_text),
+            query_encoder=query_encoder,
         )
         listener = ReplayListener(partial(bar.move_to, "replaying"), bar.notice)
         report = run_replay(queries, out, settings, force=force, listener=listener)

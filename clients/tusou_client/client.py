@@ -54,7 +54,8 @@ class Client(BaseClient[httpx.Client, httpx.BaseTransport]):
     """A blocking client; safe to share between threads, close it or use it in a `with`.
 
     `api_key` is sent as `Authorization: Bearer KEY`, `user_key` as `X-User-Key`: a service of two
-    bundles answers one user from one of them. Calls raise ClientError: its `code` is the
+    bundles answers one user from one of them. `query_encoder`, as `X-Query-Encoder`, asks a service
+    that has both for the model (teacher) or its student. Calls raise ClientError: its `code` is the
     service's own, or `unreachable`, `timeout` or `bad_reply`. Proxy settings of the environment
     are not used; give a `transport` for those.
     """

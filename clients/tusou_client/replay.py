@@ -62,6 +62,7 @@ def replay(
         "top_k": settings.top_k,
         "interpret": settings.interpret,
         "filter": settings.filter,
+        "query_encoder": settings.query_encoder,
     }
     with Journal(out.with_name(f"{out.name}.partial")) as journal:
         version, done = _resume(journal, identity, rows, settings, force=force)
@@ -122,8 +123,8 @@ def _resume(
         if lines and not force:
             raise UnfinishedRun(
                 f"{journal.path} is the progress of a run over other queries or with other options "
-                "(--top-k, --no-interpret, --filter). Finish that run, or give --force to drop its "
-                "progress."
+                "(--top-k, --no-interpret, --filter, --query-encoder). Finish that run, or give "
+                "--force to drop its progress."
             )
         journal.clear()
         return None, 0

@@ -11,7 +11,7 @@ from tusou_client.errors import BadQueries, ClientError, IndexChanged, PoolTooSm
 from tusou_client.journal import Journal
 from tusou_client.query_file import QueryRow
 from tusou_client.retry import RetryPolicy
-from tusou_client.wire import DEFAULT_URL, BatchOptions, max_queries
+from tusou_client.wire import DEFAULT_URL, BatchOptions, QueryEncoder, max_queries
 
 # An index that is replaced more often than this during one run never lets it finish.
 _MAX_RESTARTS = 5
@@ -20,7 +20,7 @@ _DATA_ERRORS = (400, 422)
 
 @dataclass(frozen=True, slots=True)
 class ReplaySettings:
-    """The service and the load on it; only `top_k`, `interpret` and `filter` shape the output."""
+    """The service and the load on it; the output depends on the last fields, and `top_k`."""
 
     url: str = DEFAULT_URL
     top_k: int = 10
@@ -30,6 +30,7 @@ class ReplaySettings:
     patience: float = 300.0  # seconds to retry one batch, for example while the service restarts
     interpret: bool = True  # subtract what a query refuses
     filter: Mapping[str, object] | None = None  # over attributes, as in the HTTP API
+    query_encoder: QueryEncoder | None = None  # of a service that has both
 
     @property
     def options(self) -> BatchOptions:
@@ -96,7 +97,11 @@ class ReplayWorker:
             timeout=30.0, deadline=settings.patience, tries=None, bad_replies=8, budget=None
         )
         async with AsyncClient(
-            settings.url, api_key=settings.api_key, policy=policy, on_retry=self._report_retry
+            settings.url,
+            api_key=settings.api_key,
+            query_encoder=settings.query_encoder,
+            policy=policy,
+            on_retry=self._report_retry,
         ) as client:
             await client.info()  # waits once for a service that is starting; a wrong key fails here
             await self._search_all(client)

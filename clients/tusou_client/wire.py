@@ -28,6 +28,7 @@ MAX_RESULTS = 32_000  # of one batch: queries times top_k times (1 + the number 
 
 T = TypeVar("T")
 # The bytes of an image file, or its path.
+QueryEncoder: TypeAlias = Literal["teacher", "student"]  # of a service that has both
 ImageFile: TypeAlias = bytes | str | PathLike[str]
 Vector: TypeAlias = tuple[float, ...]
 # The model of one request, and its vectors in order.
@@ -225,12 +226,20 @@ def check_url(url: str) -> str:
     return url.rstrip("/")
 
 
-def headers(api_key: str | None, user_key: str | None = None) -> dict[str, str]:
+def headers(
+    api_key: str | None,
+    user_key: str | None = None,
+    query_encoder: QueryEncoder | None = None,
+) -> dict[str, str]:
     """Return the headers of every request; raise UsageError for a key that is no header value."""
     fields = {"Accept": "*/*", "User-Agent": "tusou-client"}
     if user_key is not None:
         _check_key(user_key, "A user key", ", for example the hash of a name")
         fields["X-User-Key"] = user_key
+    if query_encoder is not None:
+        if query_encoder not in ("teacher", "student"):
+            raise UsageError(f"{query_encoder!r} is no query encoder; give teacher or student.")
+        fields["X-Query-Encoder"] = query_encoder
     if api_key is not None:
         _check_key(api_key, "An API key", "; check the key or its file")
         fields["Authorization"] = f"Bearer {api_key}"

@@ -33,6 +33,9 @@ def serve(
     model: Annotated[
         str | None, typer.Option(help="The bundle's weights, if not where the bundle says.")
     ] = None,
+    query_encoder: Annotated[
+        Path | None, typer.Option(help="A student that encodes queries, from `tusou distil`.")
+    ] = None,
     hub: Hub = None,
     api_keys: Annotated[Path | None, typer.Option(help="File of API keys, one a line.")] = None,
     max_batch: Annotated[int | None, typer.Option(help="Queries in one pass.")] = None,

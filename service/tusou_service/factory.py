@@ -1,6 +1,7 @@
 """Builds the parts of the service from its settings."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tusou.bundle.local_copy import current_version_of, local_folder
@@ -8,7 +9,7 @@ from tusou.bundle.location import BundleLocation
 from tusou.core.errors import InputError
 from tusou.core.lazy_import import extras_named
 from tusou_service.engine.engine import SearchEngine
-from tusou_service.engine.interfaces import Pipeline
+from tusou_service.engine.interfaces import EncoderKind, Pipeline
 from tusou_service.experiment.ab_test import Experiment, ExperimentPlan
 from tusou_service.http.auth import ApiKeys
 from tusou_service.server import ServiceParts
@@ -24,7 +25,13 @@ class BundleSource:
 
     location: BundleLocation
     model: str | None
+    query_encoder: Path | None  # the folder of a student
     settings: Settings
+
+    @property
+    def encoder_kind(self) -> EncoderKind:
+        """Return whether the bundle's model or a student encodes queries."""
+        return "student" if self.query_encoder else "teacher"
 
     def current_version(self) -> str:
         """Read CURRENT; CorruptBundle, StoreUnreachable."""
@@ -33,8 +40,10 @@ class BundleSource:
     def open(self) -> Pipeline:
         """Verify and load the current version; CorruptBundle, IncompatibleBundle.
 
-        A bundle in a store is downloaded first: StoreUnreachable, StorageFull.
+        A bundle in a store is downloaded first: StoreUnreachable, StorageFull. Raises
+        InvalidRequest or BadModel for a query encoder that is no student.
         """
+        from tusou.encoders.student.folder import open_student  # noqa: PLC0415 - likewise
         from tusou.indexes.specs import MilvusAccess  # noqa: PLC0415 - likewise
         from tusou.retrieval.pipeline import SearchPipeline  # noqa: PLC0415 - imports numpy and more
         from tusou.stages.endpoint_spec import EndpointAccess  # noqa: PLC0415 - likewise
@@ -50,6 +59,7 @@ class BundleSource:
             endpoint=EndpointAccess(
                 self.settings.rerank_url, self.settings.rerank_key_file, self.settings.cache_dir
             ),
+            student=open_student(self.query_encoder) if self.query_encoder else None,
         )
 
 
@@ -59,14 +69,30 @@ def make_parts(settings: Settings, keys: ApiKeys | None) -> ServiceParts:
         raise InputError(
             "No bundle to serve: pass its folder or s3:// address, or set TUSOU_BUNDLE."
         )
-    source = BundleSource(settings.bundle, settings.model, settings)
+    source = BundleSource(settings.bundle, settings.model, settings.query_encoder, settings)
     images = settings.image_queries
     limit = settings.max_image_megapixels
-    engine = SearchEngine(source, settings.batching(), images, None, limit, settings.live_options())
+    engine = SearchEngine(
+        source,
+        settings.batching(),
+        images,
+        None,
+        limit,
+        settings.live_options(),
+        source.encoder_kind,
+    )
     experiment = None
-    if settings.ab_bundle:
-        source = BundleSource(settings.ab_bundle, settings.ab_model, settings)
-        second = SearchEngine(source, settings.batching(), images, engine, limit)
+    if settings.second_bundle:
+        model = settings.ab_model or (None if settings.ab_bundle else settings.model)
+        source = BundleSource(settings.second_bundle, model, settings.ab_query_encoder, settings)
+        second = SearchEngine(
+            source,
+            settings.batching(),
+            images,
+            engine,
+            limit,
+            query_encoder=source.encoder_kind,
+        )
         plan = ExperimentPlan(settings.ab_mode, settings.ab_share, settings.ab_name or "")
         experiment = Experiment(engine, second, plan)
     return ServiceParts(engine, keys, make_tracer(settings), experiment)

@@ -76,6 +76,11 @@ class Settings(BaseSettings):
         description="A model to use instead of the one that the bundle names; its weights must "
         "be the same. Of an ensemble, the models that have moved, with commas.",
     )
+    query_encoder: Path | None = Field(
+        default=None,
+        description="The folder of a student that encodes the texts of queries in place of the "
+        "bundle's model, which must be its teacher.",
+    )
     hub: HubName | None = Field(
         default=None,
         description="The hub of models that are not on this machine, huggingface or modelscope; "
@@ -109,6 +114,11 @@ class Settings(BaseSettings):
     ab_bundle: Location | None = Field(default=None, description="A second bundle, to compare.")
     ab_model: str | None = Field(
         default=None, description="The second bundle's weights, if not where the bundle says."
+    )
+    ab_query_encoder: Path | None = Field(
+        default=None,
+        description="A student that encodes the queries of the second bundle, which is the first "
+        "one again if TUSOU_AB_BUNDLE is empty.",
     )
     ab_mode: Literal["split", "shadow"] = Field(
         default="split",
@@ -281,11 +291,18 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _check_live(self) -> Self:
-        if self.live and (self.workers > 1 or self.ab_bundle):
-            raise ValueError("TUSOU_LIVE needs TUSOU_WORKERS=1 and no TUSOU_AB_BUNDLE")
+        if self.live and (self.workers > 1 or self.second_bundle):
+            raise ValueError(
+                "TUSOU_LIVE needs TUSOU_WORKERS=1 and no TUSOU_AB_BUNDLE or TUSOU_AB_QUERY_ENCODER"
+            )
         if self.live and self.bundle is not None and not isinstance(self.bundle, Path):
             raise ValueError("TUSOU_LIVE needs a bundle in a folder, where changes are logged")
         return self
+
+    @property
+    def second_bundle(self) -> BundleLocation | None:
+        """The second bundle: the one named, or the first again with another query encoder."""
+        return self.ab_bundle or (self.bundle if self.ab_query_encoder else None)
 
     def live_options(self) -> LiveOptions | None:
         """Return the bundle whose items can be changed while it is served, if they can."""

@@ -33,6 +33,7 @@ from tusou.core.arrays import Pixels
 from tusou.core.errors import DeadlineExceeded, TusouError, UnknownItem
 from tusou.core.hits import Hits
 from tusou.core.ids import ItemKind
+from tusou.encoders.student.folder import Student
 from tusou.images.transform import ImageTransform
 from tusou.live.live_items import LiveItems
 from tusou.retrieval.item_view import VersionView
@@ -90,6 +91,8 @@ class TinyPipeline:
     device: str = "cpu"
     precision: str = "fp32"
     backend: str = "torch"
+    student: Student | None = None
+    encoder_name: str = "tiny"
     image_tower_loaded: bool = False
     transform: ImageTransform = field(default=ImageTransform(8))
     tower: threading.Event | None = None  # the image tower's loading waits for it

@@ -45,6 +45,10 @@ VERBS: dict[str, tuple[str, str]] = {
     "split": ("tusou_lab.split.cli:split", "Divide a dataset into train, valid and test."),
     "train": ("tusou_lab.train.cli:train", "Train or fine-tune a model on images and queries."),
     "soup": ("tusou_lab.soup.cli:soup", "Average models that were trained from one start."),
+    "distil": (
+        "tusou_lab.distil.cli:distil",
+        "Train a small query encoder that gives the vectors of a bundle's model.",
+    ),
     "index": ("tusou_indexer.index_cli:index", "Encode images or texts into a searchable bundle."),
     "embed": ("tusou_indexer.embed_cli:embed", "Write vectors and their ids into files."),
     "compact": ("tusou_indexer.cli:compact", "Write live changes into the next version."),

@@ -16,6 +16,7 @@ MODEL_VERBS = frozenset(
         "check",
         "compact",
         "convert-model",
+        "distil",
         "embed",
         "evalset pool",
         "evaluate",

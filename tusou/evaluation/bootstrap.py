@@ -43,6 +43,19 @@ def intervals(columns: Mapping[str, Values]) -> dict[str, tuple[float, float]]:
     }
 
 
+def ratio_interval(part: Values, whole: Values) -> tuple[float, float]:
+    """Return the interval of the ratio of two means over the same queries, of which one is not 0.
+
+    By percentiles, since a ratio has no closed form of the acceleration.
+    """
+    resampled = _resample_means(np.column_stack([part, whole]))
+    positive = resampled[:, 1] > 0
+    low, high = np.quantile(
+        resampled[positive, 0] / resampled[positive, 1], [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
+    )
+    return float(low), float(high)
+
+
 def _resample_means(table: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Return the means of `RESAMPLES` draws of the rows with replacement, (resamples, columns)."""
     count = len(table)

@@ -10,7 +10,9 @@ from tusou.bundle.model_record import EncoderRecord, ModelMember, differing_fiel
 from tusou.core.arrays import Vectors
 from tusou.core.errors import BadModel, CorruptBundle, IncompatibleBundle, InvalidRequest
 from tusou.encoders import ModelWeights, TextEncoder, Weights, describe_encoder, find_weights
+from tusou.encoders.student.folder import Student
 from tusou.indexes import VectorIndex
+from tusou.retrieval.students import check_golden
 
 # Another precision or processor stays above this cosine; another model is far below.
 _GOLDEN_COSINE = 0.99
@@ -79,8 +81,12 @@ def _names(parts: Sequence[ModelMember]) -> str:
     return ", ".join(f"{part.name}, sha256 {part.sha256[:12]}" for part in parts)
 
 
-def check_compatibility(bundle: Bundle, index: VectorIndex, encoder: TextEncoder) -> None:
+def check_compatibility(
+    bundle: Bundle, index: VectorIndex, encoder: TextEncoder, student: Student | None = None
+) -> None:
     """Raise IncompatibleBundle unless index, ids and golden texts match the manifest.
+
+    A student, whose encoder it is then, has golden texts of its own.
 
     Every file is read or opened now, because the version's folder may be deleted before the first
     search. Raises CorruptBundle for a file that contradicts the manifest.
@@ -95,6 +101,9 @@ def check_compatibility(bundle: Bundle, index: VectorIndex, encoder: TextEncoder
             f"{bundle.folder}: its vectors are not of this model's length; index again"
         )
     if not texts:  # there is no model
+        return
+    if student is not None:
+        check_golden(student, encoder)
         return
     vectors = encoder.encode(encoder.prepare(texts))
     lowest = _lowest_cosine(bundle.manifest.model.parts, vectors, expected)

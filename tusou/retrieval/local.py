@@ -15,6 +15,7 @@ from tusou.bundle.location import parse_location
 from tusou.core.arrays import Vectors
 from tusou.core.errors import NotReady, TusouError
 from tusou.core.hits import Hits
+from tusou.encoders.student.folder import open_student
 from tusou.images.preparation import FOR_QUERIES
 from tusou.images.preprocess import to_pixels
 from tusou.retrieval.local_options import (
@@ -174,6 +175,7 @@ def open_bundle(
     cache_dir: str | PathLike[str] | None = None,
     rerank_url: str | None = None,
     rerank_key_file: str | PathLike[str] | None = None,
+    query_encoder: str | PathLike[str] | None = None,
 ) -> LocalSearch:
     """Open the current version of a bundle for search in this process.
 
@@ -182,6 +184,7 @@ def open_bundle(
     the weights are, if they are no longer where the bundle was made. A bundle that is reranked
     behind an endpoint asks the one at `rerank_url`, or else the one that it names, with the key in
     the first line of `rerank_key_file`, and keeps the grades in `cache_dir` if that is given.
+    `query_encoder` is the folder of a student that encodes the queries in place of the model.
     Raises CorruptBundle, IncompatibleBundle, InsufficientMemory, StorageFull, StoreUnreachable and
     MissingDependency.
     """
@@ -195,6 +198,7 @@ def open_bundle(
         precision=precision,
         backend=backend,
         endpoint=EndpointAccess(rerank_url, key_file, cache),
+        student=open_student(Path(query_encoder)) if query_encoder else None,
     )
     return LocalSearch(pipeline)
 

@@ -25,6 +25,7 @@ from tusou.encoders import (
     without_prompt,
 )
 from tusou.encoders.devices import pick_device
+from tusou.encoders.student.folder import Student
 from tusou.images.transform import Transforms
 from tusou.indexes import load_index
 from tusou.indexes.base import IndexServer, ServedIndex
@@ -48,6 +49,8 @@ from tusou.retrieval.results import RetrievedBatch, SearchResults, TextEmbedding
 from tusou.retrieval.retriever import NeighborRequest, find_neighbors
 from tusou.retrieval.searched_items import SearchedItems
 from tusou.retrieval.stage_runner import StageRunner
+from tusou.retrieval.students import check_student, tuned_for
+from tusou.retrieval.taught_encoder import TaughtEncoder
 from tusou.stages.base import StageContext
 from tusou.stages.endpoint_spec import BUNDLE_ENDPOINT, EndpointAccess
 from tusou.text.segmentation import segment
@@ -75,13 +78,17 @@ class SearchPipeline:
         *,
         image_options: tuple[str, str],  # the requested precision and backend
         cache_size: int,
+        student: TaughtEncoder | None = None,  # if a student encodes the queries
         milvus: MilvusAccess | None = None,
         endpoint: EndpointAccess = BUNDLE_ENDPOINT,
     ) -> None:
         """Errors as for `open`."""
         self.bundle = bundle
-        self._device, self._encoder = device, encoder
+        self._device, self._encoder, self._taught = device, encoder, student
         spec = index_spec(bundle.manifest.index, milvus)
+        if student is not None:
+            spec = tuned_for(student.student, spec, bundle.manifest)
+        self.index_tuning = spec.tuning  # the search parameters of the index
         self._index = load_index(spec, bundle.path(INDEX), device, bundle.index_vectors)
         self._current = CurrentItems(bundle, self._index)
         self._cache = QueryCache(encoder, cache_size)
@@ -89,7 +96,7 @@ class SearchPipeline:
         context = None  # a bundle of vectors alone has no texts to rerank by
         if weights is not None:
             context = StageContext(bundle, weights, device, *image_options, endpoint)
-        self.stages = StageRunner(bundle, context)
+        self.stages = StageRunner(bundle, context, self.student)
 
     @classmethod
     @memory_shortage_named()
@@ -104,6 +111,7 @@ class SearchPipeline:
         cache_size: int = 0,
         milvus: MilvusAccess | None = None,
         endpoint: EndpointAccess = BUNDLE_ENDPOINT,
+        student: Student | None = None,
     ) -> Self:
         """Verify and open the version that CURRENT names.
 
@@ -113,18 +121,22 @@ class SearchPipeline:
         not fit, and IncompatibleBundle when the weights are not those that encoded the items, or
         do not reproduce the vectors of the golden texts. Where the index is on a server, `milvus`
         tells how to ask it, and IndexUnavailable is raised if it does not answer. `endpoint` tells
-        how to ask a reranker that is behind one.
+        how to ask a reranker that is behind one. A `student` encodes the queries in place of the
+        model, which must be its teacher: else IncompatibleBundle.
         """
         bundle = Bundle.open(root)
         bundle.verify()
         manifest = bundle.manifest
         options = precision, backend
+        if student is not None:
+            check_student(manifest, student)
         if not manifest.has_encoder:
             return cls._open_vectors(bundle, pick_device(device), options, milvus)
         weights = find_bundle_weights(manifest, split_locations(manifest, model))
         resolved = resolve_model(weights, "text", device, precision, backend)
-        check_memory(bundle.least_memory + resolved.min_memory)
-        encoder = open_text_model(resolved, manifest.templates)
+        taught = None if student is None else TaughtEncoder(student, resolved)
+        check_memory(bundle.least_memory + (0 if taught else resolved.min_memory))
+        encoder = taught.open(*options) if taught else open_text_model(resolved, manifest.templates)
         pipeline = cls(
             bundle,
             weights,
@@ -134,6 +146,7 @@ class SearchPipeline:
             cache_size=cache_size,
             milvus=milvus,
             endpoint=endpoint,
+            student=taught,
         )
         pipeline.check()
         return pipeline
@@ -167,6 +180,16 @@ class SearchPipeline:
         return self._encoder.backend
 
     @property
+    def student(self) -> Student | None:
+        """The student that encodes queries; None where the bundle's model does."""
+        return None if self._taught is None else self._taught.student
+
+    @property
+    def encoder_name(self) -> str:
+        """The name of what encodes queries: of the model, or of its student."""
+        return self.bundle.model_name if self.student is None else self.student.name
+
+    @property
     def index_server(self) -> IndexServer | None:
         """The server that searches the index; None where this process does."""
         return self._index.server if isinstance(self._index, ServedIndex) else None
@@ -192,7 +215,7 @@ class SearchPipeline:
 
     def check(self) -> None:
         """Raise IncompatibleBundle unless index, ids and golden texts match the manifest."""
-        check_compatibility(self.bundle, self._index, self._encoder)
+        check_compatibility(self.bundle, self._index, self._encoder, self.student)
 
     def warm_up(self) -> None:
         """Run the first, slow calls now. The query cache stays empty."""
@@ -244,9 +267,10 @@ class SearchPipeline:
         return self._encoder.unknown_share(texts)
 
     def encode_items(self, texts: Sequence[str]) -> TextEmbeddings:
-        """Encode texts as items are encoded, without the prompt; NoEncoder."""
+        """Encode texts as items are encoded: by the model, without the prompt; NoEncoder."""
         require_encoder(self.bundle.manifest)
-        encoder = without_prompt(self._encoder)
+        taught = self._taught
+        encoder = without_prompt(self._encoder) if taught is None else taught.model
         tokens = encoder.prepare(texts)
         lengths = tuple(np.count_nonzero(tokens.ids, axis=1).tolist())
         return TextEmbeddings(check_finite(encoder.encode(tokens)), lengths, self.bundle.version)

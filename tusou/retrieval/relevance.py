@@ -8,6 +8,7 @@ import numpy as np
 from tusou.core.arrays import Vectors
 from tusou.core.errors import ErrorDetail, NotCalibrated
 from tusou.core.hits import Hits
+from tusou.encoders.student.folder import Student
 from tusou.retrieval.query import Query
 from tusou.stages.base import Scores
 from tusou.stages.calibration import Calibration, RankedScores, Relevances
@@ -67,18 +68,24 @@ class RankingRelevance:
 
 
 def open_judge(
-    calibration: Calibration | None, query: Query, vector: Vectors
+    calibration: Calibration | None, query: Query, vector: Vectors, student: Student | None = None
 ) -> RelevanceJudge | None:
     """Return what judges the hits of a query; None without a calibration for its kind.
 
+    There is none for texts that a student encodes: it was fitted on the scores of its teacher.
+
     Raises NotCalibrated for a query that then asks for a least relevance.
     """
-    if calibration is not None and query.kind == calibration.query_kind:
+    taught = student is not None and (query.kind == "texts" or bool(query.texts))
+    if calibration is not None and query.kind == calibration.query_kind and not taught:
         return RelevanceJudge(calibration, query, calibration.pool_cosine(vector))
     if query.min_relevance is not None:
         message = (
             "The index has no calibration; run tusou calibrate."
             if calibration is None
+            else f"The calibration of the index is for queries that {student.record.teacher.name} "
+            f"encodes, and {student.name} encodes these; ask the teacher."
+            if student is not None and taught
             else f"The calibration of the index is for queries of {calibration.query_kind} alone."
         )
         raise NotCalibrated(

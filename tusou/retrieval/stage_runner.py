@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from tusou.bundle.bundle import Bundle
 from tusou.core.hits import Hits
+from tusou.encoders.student.folder import Student
 from tusou.retrieval.feedback import move_queries
 from tusou.retrieval.pages import FoundPage, PreparedQuery
 from tusou.retrieval.query import Query
@@ -19,13 +20,16 @@ from tusou.stages.calibration import Calibration
 class StageRunner:
     """Runs the stages that a bundle's manifest names."""
 
-    def __init__(self, bundle: Bundle, context: StageContext | None) -> None:
+    def __init__(
+        self, bundle: Bundle, context: StageContext | None, student: Student | None = None
+    ) -> None:
         """Open the models of the stages, with errors as for `open_reranker`.
 
-        Without a context, for a bundle without an encoder, nothing is reranked.
+        Without a context, for a bundle without an encoder, nothing is reranked. A calibration was
+        fitted on the model's scores: those of a student's texts get no relevance.
         """
         stages, content = bundle.manifest.stages, bundle.calibration
-        self._feedback = stages.feedback
+        self._feedback, self._student = stages.feedback, student
         self._calibration = None if content is None else Calibration(content)
         self.reranker: Reranker | None = None
         if stages.rerank is not None and context is not None:
@@ -43,7 +47,7 @@ class StageRunner:
 
     def prepare(self, prepared: PreparedQuery) -> PreparedQuery:
         """Return a query with what the later stages need; NotCalibrated."""
-        judge = open_judge(self._calibration, prepared.query, prepared.vector)
+        judge = open_judge(self._calibration, prepared.query, prepared.vector, self._student)
         return replace(prepared, judge=judge, depth=self._depth(prepared.query))
 
     def adjust(

@@ -54,10 +54,11 @@ def encode_text_queries(
     """
     manifest = pipeline.bundle.manifest
     model = manifest.model.sha256
+    encoder = model if pipeline.student is None else pipeline.student.sha256
     texts = list(dict.fromkeys(text for query in queries for text in query.texts))
     rows = EmbeddingCache(cache, progress).embed(
         texts,
-        conditions(model, manifest.prompt_text, pipeline.precision),
+        conditions(encoder, manifest.prompt_text, pipeline.precision),
         lambda missing: pipeline.encode_texts(missing).vectors,
     )
     vectors = dict(zip(texts, rows, strict=True))

@@ -95,6 +95,12 @@ def evaluate(
             dir_okay=False,
         ),
     ] = None,
+    query_encoder: Annotated[
+        Path | None,
+        typer.Option(
+            help="For a bundle: student that encodes the queries.", exists=True, file_okay=False
+        ),
+    ] = None,
     cache: CacheFolder = None,
     by_slice: Annotated[
         bool, typer.Option("--slices", help="Show the scores of each kind of query as well.")
@@ -146,6 +152,7 @@ def evaluate(
             query_vectors,
             query_ids,
             rerank_key_file,
+            query_encoder,
         )
         if check:
             loaded = load(source, answers, spec, submission=True, progress=bar)

@@ -37,8 +37,7 @@ def load(
     correct items, and the file must follow the rules of its contest. Raises BadDataset with every
     problem of all files, each with file and line, and InvalidRequest for a filter of a file.
     """
-    if spec.query_ids is not None and spec.query_vectors is None:
-        raise InvalidRequest("--query-ids belongs to --query-vectors")
+    _check_spec(source, spec)
     if source.is_dir():
         bundle = Bundle.open(source)
         texts = bundle.items == "texts"
@@ -50,10 +49,6 @@ def load(
             if judgments.direction == direction:
                 check_coverage(judgments, list_ids(bundle), source)
         return search_bundle(source, judgments, spec, progress)
-    if spec.filter is not None:
-        raise InvalidRequest(f"--filter is for bundles, and {source} is a file of rankings")
-    if spec.query_vectors is not None:
-        raise InvalidRequest(f"--query-vectors is for bundles, and {source} is a file of rankings")
     run = read_run(source, spec.top_k or DEPTH)
     problems = [f"{source}:{line}: {problem}" for line, problem in run.problems]
     judgments = Judgments(Path(answers), ())
@@ -78,3 +73,21 @@ def load(
     problems += find_wrong_items(run, source, judgments.correct, pool_ids)
     raise_problems(problems, cause=find_cause(run, source, judgments, pool_ids))
     return Loaded(run, judgments, pool_ids)
+
+
+def _check_spec(source: Path, spec: BundleSearchSpec) -> None:
+    """Raise InvalidRequest for options of a bundle with a file, and for two that exclude."""
+    if spec.query_ids is not None and spec.query_vectors is None:
+        raise InvalidRequest("--query-ids belongs to --query-vectors")
+    if spec.query_encoder is not None and spec.query_vectors is not None:
+        raise InvalidRequest("give --query-encoder or --query-vectors, not both")
+    if source.is_dir():
+        return
+    given = {
+        "--filter": spec.filter,
+        "--query-vectors": spec.query_vectors,
+        "--query-encoder": spec.query_encoder,
+    }
+    for option, value in given.items():
+        if value is not None:
+            raise InvalidRequest(f"{option} is for bundles, and {source} is a file of rankings")

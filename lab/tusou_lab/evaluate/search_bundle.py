@@ -18,6 +18,7 @@ from tusou.core.hardware import describe_machine
 from tusou.core.hits import Hits
 from tusou.core.ids import ItemId
 from tusou.core.json_objects import parse_object
+from tusou.encoders.student.folder import open_student
 from tusou.encoders.unknown_language import warn_of_language
 from tusou.evaluation.index_recall import exact_neighbors, index_recall
 from tusou.evaluation.judgments import Judgments
@@ -50,6 +51,7 @@ class BundleSearchSpec:
     query_vectors: Path | None = None  # of the queries, which are then not encoded
     query_ids: Path | None = None  # the query id of each of them
     rerank_key_file: Path | None = None  # of the endpoint that reranks a bundle
+    query_encoder: Path | None = None  # a student that encodes the queries of a bundle
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,8 @@ def search_bundle(
     if is_text and encodes:
         queries = read_text_queries(judgments, top_k, interpret=spec.interpret)
     access = EndpointAccess(key_file=spec.rerank_key_file, cache_folder=spec.cache)
-    pipeline = SearchPipeline.open(root, endpoint=access)
+    student = None if spec.query_encoder is None else open_student(spec.query_encoder)
+    pipeline = SearchPipeline.open(root, endpoint=access, student=student)
     if is_text and encodes and pipeline.bundle.items != "images":
         raise BadDataset(f"{judgments.path} asks for images, and the bundle holds texts")
     asked = [row.text for row in judgments.rows if row.text is not None]
@@ -156,13 +159,14 @@ def _header(
     return RunHeader(
         bundle=pipeline.bundle.version,
         model=manifest.model.name,
-        index=f"{manifest.index.factory} {manifest.index.tuning}".strip(),
+        index=f"{manifest.index.factory} {pipeline.index_tuning}".strip(),
         direction=judgments.direction,
         settings={
             "top_k": spec.top_k or DEPTH,
             **({"interpret": spec.interpret} if is_text and spec.query_vectors is None else {}),
             **({} if spec.query_vectors is None else {"query_vectors": spec.query_vectors.name}),
             **({} if spec.filter is None else {"filter": spec.filter}),
+            **({} if pipeline.student is None else {"query_encoder": pipeline.student.label}),
             "prompt": manifest.prompt_text,
             **({"stages": ", ".join(manifest.stages.names)} if manifest.stages.names else {}),
             "precision": pipeline.precision,

@@ -26,7 +26,13 @@ from tusou_service.engine.batch_runner import (
     run_batch,
 )
 from tusou_service.engine.content_encoder import encode_contents
-from tusou_service.engine.interfaces import Arm, LiveOptions, Pipeline, PipelineSource
+from tusou_service.engine.interfaces import (
+    Arm,
+    EncoderKind,
+    LiveOptions,
+    Pipeline,
+    PipelineSource,
+)
 from tusou_service.engine.micro_batcher import BatchLimits, MicroBatcher
 from tusou_service.engine.newer_versions import NewerVersions
 from tusou_service.engine.oom_retry import is_device_lost
@@ -72,8 +78,10 @@ class SearchEngine:
         partner: "SearchEngine | None" = None,
         max_megapixels: int = MAX_MEGAPIXELS,
         live: LiveOptions | None = None,
+        query_encoder: EncoderKind = "teacher",
     ) -> None:
         self.draining = False
+        self.query_encoder: EncoderKind = query_encoder
         self.arm: Arm = "b" if partner else "a"
         self.metrics: Metrics = partner.metrics if partner else Metrics()
         self.on_searched: SearchListener | None = None

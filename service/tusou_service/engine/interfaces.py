@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 from tusou.bundle.bundle import Bundle
+from tusou.encoders.student.folder import Student
 from tusou.indexes.base import IndexServer
 from tusou.indexes.item_changes import ChangeableIndex
 from tusou.retrieval.item_view import ItemView
@@ -17,6 +18,7 @@ if TYPE_CHECKING:  # imports pyarrow, which only live changes and attributes nee
     from tusou.live.live_items import LiveItems
 
 Arm: TypeAlias = Literal["a", "b"]
+EncoderKind: TypeAlias = Literal["teacher", "student"]  # the bundle's model, or a student of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,14 @@ class Pipeline(ImagePipeline, Protocol):
     @property
     def backend(self) -> str:
         """The backend that encodes queries: torch or openvino."""
+
+    @property
+    def student(self) -> Student | None:
+        """The student that encodes queries; None where the bundle's model does."""
+
+    @property
+    def encoder_name(self) -> str:
+        """The name of what encodes queries."""
 
     @property
     def index_server(self) -> IndexServer | None:

@@ -20,7 +20,7 @@ from tusou.core.errors import (
 )
 from tusou.core.memory_budget import is_out_of_memory
 from tusou_service.engine.interfaces import Arm, Pipeline, PipelineSource, ReloadResult
-from tusou_service.observability.metrics import Metrics
+from tusou_service.observability.metrics import Metrics, ServedVersion
 
 T = TypeVar("T")
 
@@ -165,11 +165,14 @@ class BundleVersions:
                 self._loader.submit(self._on_replaced, self.served.bundle.version)
         self.served = pipeline
         bundle = pipeline.bundle
-        self._metrics.served[self._arm] = bundle.version, bundle.item_count
+        self._metrics.served[self._arm] = ServedVersion(
+            bundle.version, bundle.item_count, pipeline.encoder_name
+        )
         fields = {
             "index_version": bundle.version,
             "arm": self._arm,
             "model": bundle.model_name,
+            "query_encoder": pipeline.encoder_name,
             "items": bundle.item_count,
             "device": pipeline.device,
             "precision": pipeline.precision,

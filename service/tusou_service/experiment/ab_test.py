@@ -81,6 +81,11 @@ class Experiment:
         """The engines whose failure ends the process: not the shadow's."""
         return (self._first,) if self._plan.mode == "shadow" else self.engines
 
+    @property
+    def answering(self) -> tuple[SearchEngine, ...]:
+        """The engines that answer clients: not the shadow's."""
+        return self.vital
+
     def engine_for(self, headers: Mapping[str, str]) -> SearchEngine:
         """Return the engine that answers a request with these headers."""
         return self._second if self._plan.arm_of(headers) == "b" else self._first

@@ -7,10 +7,10 @@ from starlette.types import Message, Scope, Send
 ANY_ORIGIN = "*"
 # `*` covers the headers that client libraries add; by definition, it excludes Authorization.
 _ALLOWED_HEADERS = (
-    "Authorization, Content-Type, If-Match, If-None-Match, X-API-Key, X-Arm, X-Request-Id, "
-    "X-Request-Timeout-Ms, X-User-Key, *"
+    "Authorization, Content-Type, If-Match, If-None-Match, X-API-Key, X-Arm, "
+    "X-Query-Encoder, X-Request-Id, X-Request-Timeout-Ms, X-User-Key, *"
 )
-_EXPOSED_HEADERS = "ETag, Retry-After, X-Arm, X-Request-Id"
+_EXPOSED_HEADERS = "ETag, Retry-After, X-Arm, X-Query-Encoder, X-Request-Id"
 _PREFLIGHT_SECONDS = 600
 
 

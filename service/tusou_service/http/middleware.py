@@ -107,6 +107,8 @@ class RequestMiddleware:
             return
         key = _api_key(headers)
         self._check_key(scope, key)
+        if context.refusal and scope["path"] not in PROBES:
+            raise context.refusal
         now = asyncio.get_running_loop().time()
         scope["state"]["deadline"] = now + self._timeout(headers)
         rule = self._rules.find(scope["method"], scope["path"])

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Scope, Send
 
-from tusou.core.errors import TusouError
+from tusou.core.errors import InvalidRequest, TusouError
 from tusou_service.engine.engine import SearchEngine
+from tusou_service.http.encoder_header import with_encoder
 from tusou_service.http.errors import Internal, problem_response, problem_type
 
 if TYPE_CHECKING:
@@ -58,9 +59,14 @@ class RequestContext:
         headers = Headers(scope=scope)
         state, self._scope, self._send = scope["state"], scope, send
         experiment: Experiment | None = state["experiment"]
-        if experiment:
-            state["engine"] = experiment.engine_for(headers)
-        self.engine: SearchEngine = state["engine"]
+        chosen: SearchEngine = experiment.engine_for(headers) if experiment else state["engine"]
+        others = experiment.answering if experiment else ()
+        self.refusal: InvalidRequest | None = None  # of headers that no engine can follow
+        try:
+            self.engine = state["engine"] = with_encoder(headers, chosen, others)
+        except InvalidRequest as error:
+            self.engine, self.refusal = chosen, error
+            state["engine"] = chosen
         self._arm = self.engine.arm if experiment else None
         client_id = headers.get("x-request-id", "")
         self.id = client_id if _REQUEST_ID.fullmatch(client_id) else uuid.uuid4().hex
@@ -74,6 +80,8 @@ class RequestContext:
             self.status = message["status"]
             request_id = (b"x-request-id", self.id.encode())
             arm = [(b"x-arm", self._arm.encode())] if self._arm else []
+            if self.engine.query_encoder == "student":
+                arm.append((b"x-query-encoder", b"student"))
             # The client opens its next connection to another server, before this port closes.
             close = [(b"connection", b"close")] if self.engine.draining else []
             headers = message.get("headers", [])

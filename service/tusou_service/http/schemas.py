@@ -232,6 +232,18 @@ class ModelInfo(BaseModel):
     non_commercial: bool = Field(description="Whether that licence forbids commercial use.")
 
 
+class StudentInfo(BaseModel):
+    """A student that encodes the texts of queries in place of the model."""
+
+    name: str
+    size: Literal["table", "small", "medium"]
+    sha256: str = Field(description="The digest of its record.")
+    teacher: str = Field(description="The model whose vectors it gives.")
+    retention: dict[str, object] | None = Field(
+        description="What it retained of the teacher's results where it was made."
+    )
+
+
 class InfoResponse(BaseModel):
     """The bundle and model that are served."""
 
@@ -248,6 +260,9 @@ class InfoResponse(BaseModel):
     model: str
     models: tuple[ModelInfo, ...] = Field(
         description="The model, or those of an ensemble; none without an encoder."
+    )
+    query_encoder: StudentInfo | None = Field(
+        description="The student that encodes the texts of queries; null where the model does."
     )
     id_type: Literal["int", "str"]
     items: ItemKind = Field(description="The kind of the items: images or texts.")

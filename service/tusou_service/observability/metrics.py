@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
@@ -14,6 +15,14 @@ _REQUEST_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 
 _STAGE_SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2)
 _SHARES = (0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1)
 _BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+
+
+class ServedVersion(NamedTuple):
+    """A bundle version that is served, and what encodes its queries."""
+
+    version: str
+    item_count: int
+    query_encoder: str
 
 
 class Metrics:
@@ -132,7 +141,7 @@ class Metrics:
         self.depths: dict[str, Callable[[], int]] = {}
         self.is_ready: Callable[[], bool] = lambda: False
         self.collection_behind: Callable[[], int] = lambda: 0
-        self.served: dict[str, tuple[str, int]] = {}  # version and item count, by arm
+        self.served: dict[str, ServedVersion] = {}  # by arm
         self._exposed = _registry_of_all_workers() or registry
         self._exposed.register(_ServedVersions(self.served))
 
@@ -153,7 +162,7 @@ class Metrics:
 class _ServedVersions(Collector):
     """The bundle versions of the worker that answers the scrape."""
 
-    def __init__(self, served: dict[str, tuple[str, int]]) -> None:
+    def __init__(self, served: dict[str, ServedVersion]) -> None:
         self._served = served
 
     def collect(self) -> Iterator[Metric]:
@@ -161,11 +170,18 @@ class _ServedVersions(Collector):
             "tusou_index_info", "The bundle version served.", labels=["arm", "version"]
         )
         items = GaugeMetricFamily("tusou_items", "Items in the index.", labels=["arm"])
-        for arm, (version, count) in self._served.items():
-            index.add_metric([arm, version], 1)
-            items.add_metric([arm], count)
+        encoders = GaugeMetricFamily(
+            "tusou_query_encoder_info",
+            "What encodes the texts of queries: the bundle's model, or a student of it.",
+            labels=["arm", "encoder"],
+        )
+        for arm, served in self._served.items():
+            index.add_metric([arm, served.version], 1)
+            items.add_metric([arm], served.item_count)
+            encoders.add_metric([arm, served.query_encoder], 1)
         yield index
         yield items
+        yield encoders
 
 
 def _registry_of_all_workers() -> CollectorRegistry | None:

@@ -89,6 +89,7 @@ def test_health_and_info(client: TestClient) -> None:
         "backend": "torch",
         "model": "tiny",
         "models": [],
+        "query_encoder": None,
         "id_type": "int",
         "items": "images",
         "accepts": ["text", "image", "item", "vector"],

@@ -65,7 +65,7 @@ async def embeddings(
         for n, vector in enumerate(vectors)
     )
     usage = TokenUsage(prompt_tokens=tokens, total_tokens=tokens)
-    outer = EmbeddingResponse(data=[], model=bundle.model_name, usage=usage)
+    outer = EmbeddingResponse(data=[], model=engine.pipeline.encoder_name, usage=usage)
     return await list_response(outer, "data", items)
 
 
@@ -79,13 +79,13 @@ def _encode_vector(vector: Vectors, encoding: str) -> list[float] | str:
 @router.get("/v1/models", responses=error_responses(NotReady))
 async def models(engine: EngineDep) -> ModelList:
     """Return the model that encodes queries, in OpenAI's format."""
-    return ModelList(data=[ModelCard(id=engine.pipeline.bundle.model_name)])
+    return ModelList(data=[ModelCard(id=engine.pipeline.encoder_name)])
 
 
 @router.get("/v1/models/{model_id:path}", responses=error_responses(NotReady, NotFound))
 async def model(model_id: ModelIdParameter, engine: EngineDep) -> ModelCard:
     """Return the model of that name, if it is the one that encodes queries."""
-    if model_id != engine.pipeline.bundle.model_name:
+    if model_id != engine.pipeline.encoder_name:
         message = "Another model is served; GET /v1/models names it."
         raise NotFound(details=[ErrorDetail(("path", "model_id"), "unknown_model", message)])
     return ModelCard(id=model_id)

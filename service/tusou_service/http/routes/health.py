@@ -8,6 +8,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from tusou import __version__
 from tusou.bundle.bundle import Bundle
+from tusou.bundle.calibration_file import QueryKind
 from tusou.core.errors import (
     CorruptBundle,
     IncompatibleBundle,
@@ -17,7 +18,8 @@ from tusou.core.errors import (
     StorageFull,
     StoreUnreachable,
 )
-from tusou_service.engine.interfaces import ReloadResult
+from tusou.encoders.student.folder import Student
+from tusou_service.engine.interfaces import Pipeline, ReloadResult
 from tusou_service.http.dependencies import EngineDep
 from tusou_service.http.errors import error_responses
 from tusou_service.http.schemas import (
@@ -27,6 +29,7 @@ from tusou_service.http.schemas import (
     RandomScores,
     ReadyResponse,
     ReloadResponse,
+    StudentInfo,
 )
 
 if TYPE_CHECKING:
@@ -89,6 +92,7 @@ def info(engine: EngineDep) -> InfoResponse:  # in a thread: the first call read
         backend=pipeline.backend,
         model=bundle.model_name,
         models=_describe_models(bundle),
+        query_encoder=_describe_student(pipeline.student),
         id_type=bundle.id_type,
         items=bundle.items,
         accepts=_accepted_parts(bundle, takes_images=takes_images),
@@ -98,10 +102,23 @@ def info(engine: EngineDep) -> InfoResponse:  # in a thread: the first call read
         random_scores=RandomScores(
             text=sample.text_score, image=image_score, item=sample.item_score
         ),
-        relevance=bundle.calibration.query_kind if bundle.calibration else None,
+        relevance=_relevance_kind(pipeline),
         attributes=dict(view.schema),
         facets=attributes.facet_names if attributes else (),
         manifest=bundle.manifest.model_dump(mode="json", exclude=_PRIVATE_FIELDS),
+    )
+
+
+def _describe_student(student: Student | None) -> StudentInfo | None:
+    if student is None:
+        return None
+    retention = student.record.retention
+    return StudentInfo(
+        name=student.name,
+        size=student.record.size,
+        sha256=student.sha256,
+        teacher=student.record.teacher.name,
+        retention=None if retention is None else retention.model_dump(mode="json"),
     )
 
 
@@ -115,6 +132,14 @@ def _describe_models(bundle: Bundle) -> tuple[ModelInfo, ...]:
         )
         for model in bundle.models
     )
+
+
+def _relevance_kind(pipeline: Pipeline) -> QueryKind | None:
+    """Return the kind of queries whose hits get a relevance: no texts that a student encodes."""
+    calibration = pipeline.bundle.calibration
+    if calibration is None or (pipeline.student and calibration.query_kind == "texts"):
+        return None
+    return calibration.query_kind
 
 
 def _accepted_parts(bundle: Bundle, *, takes_images: bool) -> tuple[str, ...]:
