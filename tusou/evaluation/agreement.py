@@ -83,6 +83,12 @@ def kendall_tau(first: Sequence[float], second: Sequence[float]) -> float:
     return float((ours * theirs).sum()) / float(np.sqrt(untied)) if untied else 0.0
 
 
+def changed_orders(first: Sequence[float], second: Sequence[float]) -> float:
+    """Return the share of the pairs of entries that both lists of scores order the opposite way."""
+    ours, theirs = (_directions(np.asarray(scores, np.float64)) for scores in (first, second))
+    return float((ours * theirs < 0).mean()) if len(ours) else 0.0
+
+
 def _directions(scores: Values) -> Values:
     """Return whether each of two different scores is the larger (1), the smaller (-1) or equal."""
     rows, columns = np.triu_indices(len(scores), 1)

@@ -1,13 +1,18 @@
 """Agreement of the judges of a set: with each other, with themselves, and about the systems."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 from tusou.core.errors import BadDataset
 from tusou.core.ids import ItemId
-from tusou.evaluation.agreement import Agreement, kendall_tau, measure_agreement
+from tusou.evaluation.agreement import (
+    Agreement,
+    changed_orders,
+    kendall_tau,
+    measure_agreement,
+)
 from tusou.evaluation.metrics import JudgedRanking, score
 from tusou_lab.evalset.final_grades import PERSON, Pair, last_of_people
 from tusou_lab.evalset.judgment import Judgment
@@ -26,7 +31,9 @@ class JudgePair:
     second: str
     agreement: Agreement
     by_style: dict[str, Agreement]  # of the queries' styles with enough pairs
+    by_concept: dict[str, Agreement]  # of their concepts with enough pairs
     tau: float | None  # of the systems' nDCG@10 by either; None for fewer than two systems
+    changed: float | None  # share of the pairs of systems that they order the opposite way
 
 
 def compare_judges(
@@ -39,10 +46,10 @@ def compare_judges(
 
     Raises BadDataset when no pair has two grades.
     """
-    styles = {query.query_id: query.style for query in queries}
+    by_id = {query.query_id: query for query in queries}
     by_judge = _by_judge(judgments)
     compared = [
-        _compare(first, second, by_judge[first], by_judge[second], pairs, styles, correct_from)
+        _compare(first, second, by_judge[first], by_judge[second], pairs, by_id, correct_from)
         for first, second in combinations(sorted(by_judge), 2)
         if by_judge[first].keys() & by_judge[second].keys()
     ]
@@ -68,40 +75,55 @@ def _compare(
     ours: Mapping[Pair, int],
     theirs: Mapping[Pair, int],
     pairs: Sequence[PooledPair],
-    styles: Mapping[int, str],
+    queries: Mapping[int, PlannedQuery],
     correct_from: int,
 ) -> JudgePair:
     common = [pair for pair in ours if pair in theirs]
-    slices: dict[str, list[Pair]] = defaultdict(list)
-    for pair in common:
-        slices[styles[pair[0]]].append(pair)
 
     def measure(selected: Sequence[Pair]) -> Agreement:
         left, right = ([grades[pair] for pair in selected] for grades in (ours, theirs))
         return measure_agreement(left, right, correct_from)
 
-    by_style = {
-        style: measure(selected)
-        for style, selected in sorted(slices.items())
-        if len(selected) >= LEAST_PAIRS
-    }
-    return JudgePair(first, second, measure(common), by_style, _tau(common, ours, theirs, pairs))
+    def measure_slices(name_of: Callable[[PlannedQuery], str | None]) -> dict[str, Agreement]:
+        slices: dict[str, list[Pair]] = defaultdict(list)
+        for pair in common:
+            if (name := name_of(queries[pair[0]])) is not None:
+                slices[name].append(pair)
+        return {
+            name: measure(selected)
+            for name, selected in sorted(slices.items())
+            if len(selected) >= LEAST_PAIRS
+        }
+
+    scores = _score_systems(common, ours, theirs, pairs)
+    return JudgePair(
+        first,
+        second,
+        measure(common),
+        measure_slices(lambda query: query.style),
+        measure_slices(lambda query: query.concept),
+        kendall_tau(*scores) if scores else None,
+        changed_orders(*scores) if scores else None,
+    )
 
 
-def _tau(
+def _score_systems(
     common: Sequence[Pair],
     ours: Mapping[Pair, int],
     theirs: Mapping[Pair, int],
     pairs: Sequence[PooledPair],
-) -> float | None:
-    """Return Kendall's tau of the systems' scores, over the pairs that both judged."""
+) -> tuple[list[float], list[float]] | None:
+    """Return the systems' scores by either judge, over the pairs that both judged.
+
+    None for fewer than two systems.
+    """
     rankings = _rankings(pairs, set(common))
     if len(rankings) < 2:
         return None
     left, right = (
         [_ndcg(ranking, grades) for ranking in rankings.values()] for grades in (ours, theirs)
     )
-    return kendall_tau(left, right)
+    return left, right
 
 
 def _rankings(pairs: Sequence[PooledPair], common: set[Pair]) -> dict[str, dict[int, list[ItemId]]]:

@@ -3,12 +3,10 @@
 import json
 from base64 import b64encode
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tusou import __version__
 from tusou.bundle.bundle import Bundle
 from tusou.cli.progress import Progress
 from tusou.core.errors import BadDataset, OutputExists
@@ -17,29 +15,24 @@ from tusou.core.ids import ItemId
 from tusou.evaluation import trec
 from tusou.evaluation.judged_set import PRELS, QUERIES
 from tusou_lab.evalset.answered import answered_probabilities
-from tusou_lab.evalset.final_grades import Pair, final_grades
+from tusou_lab.evalset.final_grades import final_grades
 from tusou_lab.evalset.judge import JUDGMENTS, PAIRS
 from tusou_lab.evalset.plan import PlannedQuery
 from tusou_lab.evalset.pool import open_pool
-from tusou_lab.evalset.pool_bias import DEPTH, SystemBias, measure_bias
+from tusou_lab.evalset.pool_bias import measure_bias
+from tusou_lab.evalset.set_card import (
+    CARD,
+    IMAGES,
+    QRELS,
+    CardFacts,
+    SetReport,
+    compare_if_any,
+    count_judged,
+    format_card,
+)
 from tusou_lab.evalset.set_folder import SetFolder
 
-CARD = "README.md"
-IMAGES, QRELS = "MR_test_imgs.tsv", "judgments.qrels"
 _METHOD = "tusou"
-
-
-@dataclass(frozen=True, slots=True)
-class SetReport:
-    """The counts of a built set."""
-
-    queries: int  # with a judged pair
-    pairs: int
-    correct: int
-    without_correct: int  # queries for which no correct item was judged
-    unjudged: int  # drawn pairs without a grade
-    images: int
-    bias: tuple[SystemBias, ...]  # of each pooled system
 
 
 def build_set(
@@ -50,6 +43,7 @@ def build_set(
     judge: str | None = None,
     correct_from: int = 2,
     images: bool = True,
+    licence: str | None = None,
     force: bool = False,
 ) -> SetReport:
     """Write MUGE's files, TREC's judgments and the card of a judged set.
@@ -63,7 +57,8 @@ def build_set(
     pairs = folder.pairs(PAIRS)
     bundle = open_pool(folder) if images else None
     drawn = {(pair.query_id, pair.item_id) for pair in pairs}
-    judged = final_grades(folder.judgments(JUDGMENTS), judge)
+    judgments = folder.judgments(JUDGMENTS)
+    judged = final_grades(judgments, judge)
     grades = {pair: grade for pair, grade in judged.items() if pair in drawn}
     if not grades:
         raise BadDataset("no pair that is drawn now has a grade: run `tusou evalset judge`")
@@ -96,8 +91,18 @@ def build_set(
         count,
         tuple(measure_bias(pairs, grades, correct_from, design["certain"])),
     )
-    authors = Counter(each.author for each in queries)
-    card = format_card(folder.plan(), design, grades, report, correct_from, authors)
+    counted = [each for each in judgments if (each.query_id, each.item_id) in drawn]
+    facts = CardFacts(
+        folder.plan(),
+        design,
+        Counter(grades.values()),
+        correct_from,
+        Counter(each.author for each in queries),
+        count_judged(counted),
+        compare_if_any(folder.queries(), pairs, counted, correct_from),
+        licence,
+    )
+    card = format_card(facts, report)
     write_file(out / CARD, card.encode())  # written last: it marks the set as complete
     return report
 
@@ -128,58 +133,3 @@ def _write_images(path: Path, bundle: Bundle, progress: Progress) -> int:
             progress.advance()
     temporary.replace(path)
     return len(bundle.ids)
-
-
-def format_card(
-    plan: Mapping[str, Any],
-    design: Mapping[str, Any],
-    grades: Mapping[Pair, int],
-    report: SetReport,
-    correct_from: int,
-    authors: Mapping[str, int],
-) -> str:
-    """Return the card: how the set was made, and what it does not hold."""
-    counts = Counter(grades.values())
-    levels = ", ".join(f"{counts[grade]:,} of grade {grade}" for grade in range(3, -1, -1))
-    images = (
-        f"\n| `{IMAGES}` | the {report.images:,} images of the pool, in base64 |"
-        if report.images
-        else ""
-    )
-    return f"""\
-# {plan["domain"]["name"]}
-
-An evaluation set made by `tusou evalset` (Tusou {__version__}).
-
-* **Queries.** {report.queries}, drawn with seed {plan["seed"]}. {report.without_correct} of them
-  have no correct item among the judged ones. By author:
-  {", ".join(f"{author} {count}" for author, count in sorted(authors.items()))}.
-* **Pool.** {design["items"]:,} images: version {design["version"]} of a bundle. Systems:
-  {", ".join(design["systems"])}. The first {design["certain"]} results of each were judged for
-  certain; of their results down to rank {design["depth"]} about {design["ranked"]:g} a query, and
-  of all other images about {design["unranked"]:g} a query, each with a known probability.
-* **Judgments.** {report.pairs:,} pairs: {levels}. Grade {correct_from} and above is correct.
-* **Not judged.** {report.unjudged:,} drawn pairs have no grade, and are taken for similar to the
-  graded ones of their kind; no pair that was not drawn has one. Plain metrics count all of these as
-  incorrect: read `judged@k` beside them, and estimates for the whole pool as
-  `estimated_precision@k` and `estimated_recall@k`.
-
-{_bias_table(report.bias)}| file | holds |
-|---|---|
-| `{QUERIES}` | the queries with their correct items among the judged ones |{images}
-| `{PRELS}` | all judgments, with the probability that each pair was drawn |
-| `{QRELS}` | the same without probabilities, for other tools |
-
-`tusou evaluate BUNDLE --answers FOLDER` reads this folder.
-"""
-
-
-def _bias_table(bias: Sequence[SystemBias]) -> str:
-    if not bias:
-        return ""
-    head = f"| system | precision@{DEPTH} | if it had not been pooled |\n|---|---:|---:|\n"
-    rows = (
-        f"| {each.system} | {100 * each.precision:.2f} % | {100 * each.left_out:.2f} % |\n"
-        for each in bias
-    )
-    return head + "".join(rows) + "\n"

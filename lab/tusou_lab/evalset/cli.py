@@ -315,8 +315,7 @@ def agree(
     for each in compared:
         figures = each.agreement
         low, high = figures.equal_interval
-        tau = "" if each.tau is None else f", Kendall's tau of the systems {each.tau:.2f}"
-        typer.echo(f"{each.first} and {each.second}: {figures.pairs} pairs{tau}")
+        typer.echo(f"{each.first} and {each.second}: {figures.pairs} pairs")
         typer.echo(
             f"  equal grades {100 * figures.equal:.1f} % ({100 * low:.1f} .. {100 * high:.1f})"
         )
@@ -324,8 +323,16 @@ def agree(
             f"  kappa {figures.kappa:.3f}, weighted {figures.weighted_kappa:.3f}, of correct and "
             f"incorrect {figures.binary_kappa:.3f}; AC1 {figures.ac1:.3f}"
         )
-        for style, part in each.by_style.items():
-            typer.echo(f"  {style}: {part.pairs} pairs, kappa {part.kappa:.3f}")
+        if each.tau is not None and each.changed is not None:
+            typer.echo(
+                f"  systems: Kendall's tau {each.tau:.2f}; {100 * each.changed:.0f} % of the pairs "
+                "of systems change their order"
+            )
+        typer.echo(f"  grades of {each.first} down, of {each.second} across, 0 to 3:")
+        for grade, row in enumerate(figures.confusion):
+            typer.echo(f"  {grade}  " + "".join(f"{count:>7}" for count in row))
+        for name, part in (each.by_style | each.by_concept).items():
+            typer.echo(f"  {name}: {part.pairs} pairs, kappa {part.kappa:.3f}")
 
 
 def build(
@@ -340,6 +347,9 @@ def build(
     no_images: Annotated[
         bool, typer.Option("--no-images", help="Leave out the images of the pool.")
     ] = False,
+    licence: Annotated[
+        str | None, typer.Option(help="Licences of the images and the texts, for the card.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the files in OUT.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -356,6 +366,7 @@ def build(
             judge=judge_name,
             correct_from=correct_from,
             images=not no_images,
+            licence=licence,
             force=force,
         )
     if as_json:

@@ -73,9 +73,10 @@ def evaluate(
     correct = judgments.correct
     rankings = judge_run(run, judgments)
     values = per_query(rankings, depth)
-    if has_incorrect(rankings):
+    drawn = sample_run(run, judgments)
+    if drawn or has_incorrect(rankings):
         values |= incomplete_metrics(rankings, depth)
-    estimates = estimate_metrics(sample_run(run, judgments), depth)
+    estimates = estimate_metrics(drawn, depth)
     evaluation = Evaluation(
         queries=len(judgments.rows),
         without_answer=sum(not row.correct for row in judgments.rows),

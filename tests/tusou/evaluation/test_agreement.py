@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tusou.evaluation.agreement import (
+    changed_orders,
     cohen_kappa,
     confusion_table,
     gwet_ac1,
@@ -59,3 +60,11 @@ def test_tau_counts_the_pairs_of_systems_in_the_same_order() -> None:
     # A tie in one list: 5 untied pairs of 6.
     assert kendall_tau([1, 2, 3, 3], [1, 2, 3, 4]) == pytest.approx(5 / np.sqrt(5 * 6))
     assert kendall_tau([1, 1, 1], [1, 2, 3]) == 0
+
+
+def test_orders_that_change_are_counted_by_pairs_and_ties_change_nothing() -> None:
+    assert changed_orders([1, 2, 3], [1, 2, 3]) == 0
+    assert changed_orders([1, 2, 3], [3, 2, 1]) == 1
+    assert changed_orders([1, 2, 3], [2, 1, 3]) == pytest.approx(1 / 3)
+    assert changed_orders([1, 2, 3], [2, 2, 3]) == 0
+    assert changed_orders([1], [2]) == 0

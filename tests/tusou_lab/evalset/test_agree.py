@@ -63,6 +63,8 @@ def test_two_judges_and_a_repeat_are_compared() -> None:
     assert people.tau == 1
     assert list(people.by_style) == ["short"]  # 18 pairs of slips are too few
     assert people.by_style["short"].pairs == 42
+    assert people.by_concept["款"].confusion == people.agreement.confusion
+    assert people.changed == 0
 
 
 def test_judges_who_disagree_turn_the_systems_around() -> None:
@@ -74,6 +76,8 @@ def test_judges_who_disagree_turn_the_systems_around() -> None:
     assert compared.agreement.weighted_kappa < 0
     assert compared.tau is not None
     assert compared.tau < 1
+    assert compared.changed is not None
+    assert 0 < compared.changed <= 1
 
 
 def test_nothing_to_compare_is_said() -> None:

@@ -4,7 +4,7 @@ import json
 import random
 import re
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,7 @@ from tusou_lab.evalset.judge import JUDGMENTS, PAIRS, judge_set
 from tusou_lab.evalset.judgment import Judgment
 from tusou_lab.evalset.plan import plan_queries
 from tusou_lab.evalset.pool import open_pool, pool_systems
+from tusou_lab.evalset.set_card import CARD
 from tusou_lab.evalset.set_folder import Guideline, SetFolder
 from tusou_lab.evaluate.scoring import evaluate
 from tusou_lab.evaluate.search_bundle import BundleSearchSpec
@@ -115,6 +116,44 @@ def test_the_files_say_how_they_were_made(folder: SetFolder, bundle: Path, tmp_p
     assert {row["query_id"] for row in rows} == set(range(1, 26))
     with pytest.raises(OutputExists):
         build_set(folder, tmp_path / "out", NoProgress())
+
+
+def test_the_card_names_the_judges_their_agreement_and_the_licences(
+    folder: SetFolder, bundle: Path, tmp_path: Path
+) -> None:
+    judged(folder, bundle)
+    build_set(folder, tmp_path / "one", NoProgress(), correct_from=3, images=False)
+    card = (tmp_path / "one" / CARD).read_text()
+    count = len(folder.pairs(PAIRS))
+    assert f"`attributes` {count:,} pairs" in card
+    assert "No pair was graded twice" in card
+    assert "**Licences.** Not stated." in card
+    by_person = [
+        replace(each, judge="person:李")
+        for each in folder.judgments(JUDGMENTS)
+        if each.query_id < 4
+    ]
+    with folder.writing() as file:
+        file.append(map(asdict, by_person))
+    options = {"correct_from": 3, "images": False, "licence": "图片 CC0，文本 CC BY 4.0"}
+    build_set(folder, tmp_path / "two", NoProgress(), **options)
+    card = (tmp_path / "two" / CARD).read_text()
+    assert f"`person:李` {len(by_person)} pairs" in card
+    row = f"| attributes, person:李 | {len(by_person)} | 100.0 % | 1.000 | 1.000 | 1.000 |"
+    assert row in card
+    assert "**Licences.** 图片 CC0，文本 CC BY 4.0" in card
+
+
+def test_judged_shares_stand_beside_the_metrics_where_all_drawn_items_are_correct(
+    folder: SetFolder, bundle: Path, tmp_path: Path
+) -> None:
+    judged(folder, bundle)
+    path = folder.path / "judgments.jsonl"
+    lines = [line for line in path.read_text().splitlines(keepends=True) if '"grade": 3' in line]
+    path.write_text("".join(lines))
+    build_set(folder, tmp_path / "out", NoProgress(), correct_from=3, images=False)
+    percent = evaluate(bundle, tmp_path / "out", BundleSearchSpec(top_k=10)).evaluation.percent
+    assert 0 < percent["judged@10"] < 100
 
 
 def test_judging_goes_on_and_repeats_nothing_after_a_kill(folder: SetFolder, bundle: Path) -> None:
