@@ -196,7 +196,7 @@ def improvements(
     records = [record for finding in findings for record in training_records(finding.run).values()]
     if not records:
         yield words["improve_train"]
-    elif any(record.best_epoch == len(record.epochs) for record in records):
+    elif any(0 < record.best_epoch == len(record.epochs) for record in records):
         yield words["improve_epochs"]
     else:
         yield words["improve_overfit"]

@@ -39,15 +39,21 @@ def training(runs: Sequence[ReportRun], words: Strings) -> Iterator[ReportPart]:
 
 
 def _summary(name: str, record: TrainingRecord, words: Strings) -> str:
+    kept_start = not record.best_epoch or not record.epochs
+    facts = {
+        "name": name,
+        "base": record.settings.get("model", ""),
+        "pairs": f"{record.train.queries:,}",
+        "epochs": len(record.epochs),
+        "recall": record.best_mean_recall,
+    }
+    if kept_start:
+        return words["training_kept_start"].format(**facts)
     return words["training_text"].format(
-        name=name,
-        base=record.settings.get("model", ""),
-        pairs=f"{record.train.queries:,}",
-        epochs=len(record.epochs),
+        **facts,
         first=record.epochs[0].loss,
         last=record.epochs[-1].loss,
         best=record.best_epoch,
-        recall=record.best_mean_recall,
     )
 
 
@@ -72,26 +78,49 @@ def _curves(name: str, record: TrainingRecord, words: Strings) -> Iterator[Repor
         lines = {words["loss"]: [(loss, loss, loss) for _, loss in record.losses]}
         chart = line_chart(words["step"], words["loss"], steps, lines, linear=True)
         yield ReportPart(figure=ReportFigure(f"{name}_loss", words["loss_curve"], chart))
-    if len(record.epochs) > 1:
-        epochs = [float(epoch.epoch) for epoch in record.epochs]
+    scored = _scored(record)
+    if len(scored) > 1:
+        epochs = [float(epoch) for epoch in scored]
         scores = {
-            metric_name(metric, words): [(epoch.percent[metric],) * 3 for epoch in record.epochs]
-            for metric in record.epochs[0].percent
+            metric_name(metric, words): [(percent[metric],) * 3 for percent in scored.values()]
+            for metric in next(iter(scored.values()))
         }
         chart = line_chart(words["epoch"], words["percent"], epochs, scores, linear=True)
         yield ReportPart(figure=ReportFigure(f"{name}_recall", words["recall_curve"], chart))
+    temperatures = {e.epoch: e.temperature for e in record.epochs if e.temperature is not None}
+    if len(temperatures) > 1:
+        epochs = [float(epoch) for epoch in temperatures]
+        curve = {words["temperature"]: [(value,) * 3 for value in temperatures.values()]}
+        chart = line_chart(words["epoch"], words["temperature"], epochs, curve, linear=True)
+        figure = ReportFigure(f"{name}_temperature", words["temperature_curve"], chart)
+        yield ReportPart(figure=figure)
+
+
+def _scored(record: TrainingRecord) -> dict[int, dict[str, float]]:
+    """Return the scores of each epoch, those of the start as epoch 0."""
+    start = {} if record.start is None else {0: record.start}
+    return start | {epoch.epoch: epoch.percent for epoch in record.epochs}
 
 
 def _epochs(record: TrainingRecord, words: Strings) -> ResultTable:
-    names = list(record.epochs[0].percent)
-    head = (words["epoch"], words["loss"], *(metric_name(name, words) for name in names), "s")
-    rows = (
-        (
-            f"{epoch.epoch}{' ✓' if epoch.epoch == record.best_epoch else ''}",
-            f"{epoch.loss:.4f}",
-            *(f"{epoch.percent[name]:.2f}" for name in names),
-            f"{epoch.seconds:.1f}",
-        )
-        for epoch in record.epochs
-    )
-    return ResultTable(head, tuple(rows))
+    """Return a row for the start, as epoch 0, and for each epoch; the kept one has a tick."""
+    scored = _scored(record)
+    names = list(next(iter(scored.values()))) if scored else []
+    course = ("learning_rate", "temperature", "pairs_per_second")
+    head = [words["epoch"], words["loss"], *(metric_name(name, words) for name in names)]
+    head += [*(words[name] for name in course), "s"]
+    epochs = {epoch.epoch: epoch for epoch in record.epochs}
+    rows = []
+    for number, percent in scored.items():
+        row = [f"{number}{' ✓' if number == record.best_epoch else ''}"]
+        epoch = epochs.get(number)
+        row.append("–" if epoch is None else f"{epoch.loss:.4f}")
+        row += [f"{percent[name]:.2f}" for name in names]
+        row += [_value(getattr(epoch, name, None)) for name in course]
+        row.append("–" if epoch is None else f"{epoch.seconds:.1f}")
+        rows.append(tuple(row))
+    return ResultTable(tuple(head), tuple(rows))
+
+
+def _value(number: float | None) -> str:
+    return "–" if number is None else f"{number:.3g}"

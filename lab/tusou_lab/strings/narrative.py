@@ -57,13 +57,24 @@ NARRATIVE = {
     "training_text": (
         (
             "{name} 由 {base} 在 {pairs} 条查询上训练 {epochs} 轮而来："
-            "损失从 {first:.3f} 降到 {last:.3f}，"
+            "损失从 {first:.3f} 变为 {last:.3f}，"
             "第 {best} 轮在验证集上最好，平均召回率 {recall:.2f}%，保存的是这一轮。"
         ),
         (
             "{name} was trained from {base} on {pairs} queries for {epochs} epochs: the loss went "
             "from {first:.3f} to {last:.3f}. Epoch {best} is the best on valid, with a mean recall "
             "of {recall:.2f} %, and was kept."
+        ),
+    ),
+    "training_kept_start": (
+        (
+            "{name} 由 {base} 在 {pairs} 条查询上训练 {epochs} 轮，没有一轮在验证集上胜过原模型"
+            "（平均召回率 {recall:.2f}%），保存的是训练前的权重。"
+        ),
+        (
+            "{name} was trained from {base} on {pairs} queries for {epochs} epochs, none of which "
+            "was better on valid than the model at the start, with a mean recall of {recall:.2f} "
+            "%. Its weights were kept."
         ),
     ),
     "comparing": ("{a}（A）与 {b}（B）", "{a} (A) and {b} (B)"),

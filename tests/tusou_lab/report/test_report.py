@@ -221,10 +221,24 @@ def test_training_is_shown_with_its_curves(tiny_model: Path, tmp_path: Path) -> 
     assert "| batch_size | 8 |" in section
     assert "training_1_loss.svg" in section
     assert "training_1_recall.svg" in section
+    assert "training_1_temperature.svg" in section
     assert re.search(r"^\| [12] ✓ \| \d", section, re.M)
+    assert re.search(r"^\| 0 \| – \| \d", section, re.M)
     assert "| train | 24 |" in markdown  # the sizes of the splits
     assert "--model tuned.pt" in markdown
     assert "tusou train" not in markdown[markdown.index("改进方向") :]
+
+
+def test_a_training_that_kept_its_start_is_described(tiny_model: Path, tmp_path: Path) -> None:
+    data, out = tmp_path / "data", tmp_path / "tuned.pt"
+    write_toy(data, [SplitSize("train", 8, 8), SplitSize("valid", 20, 12)], seed=1)
+    train(str(data), TrainSpec(str(tiny_model), 1, 8, 0.0, 0.0, 0, "fp32"), out, device="cpu")
+    build(BuildSpec(f"{data}#valid", str(out), workers=1), tmp_path / "bundle", NoProgress())
+    spec = ReportSpec((tmp_path / "bundle",), (f"{data}#valid",), examples=1)
+    make_report(spec, tmp_path / "page.html")
+    markdown = (tmp_path / "page.md").read_text("utf-8")
+    assert "没有一轮在验证集上胜过原模型" in markdown
+    assert re.search(r"^\| 0 ✓ \| – \| \d", markdown, re.M)
 
 
 def test_sentences_say_which_queries_fall_behind(tmp_path: Path) -> None:
