@@ -1,14 +1,13 @@
 """Trainings with planted faults on real photos: scores at the start and of OUT, causes named.
 
-    python -m benchmarks.training_faults DATA [--model demo] [--pairs 640]
+    python -m benchmarks.training_faults DATA [--model demo] [--pairs 256] [--epochs 1]
 
-DATA holds MUGE files with a train and a valid split. Each case runs `tusou train` and scores the
-model that it wrote again, beside the model at the start.
+DATA holds MUGE files with a train and a valid split. Each case trains with the recipe of its data,
+for --epochs, and scores the model that was written again, beside the model at the start.
 """
 
 import argparse
 import json
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -18,12 +17,19 @@ from pathlib import Path
 import torch
 from tusou_lab.train.data import SplitEncoder, load_split
 from tusou_lab.train.models import open_trainable
+from tusou_lab.train.recipes import choose_recipe
+from tusou_lab.train.recipes import measure as measure_size
+from tusou_lab.train.run import train
+from tusou_lab.train.sources import TrainingSource
+from tusou_lab.train.spec import TrainSpec
 from tusou_lab.train.validate import validate
 
 from benchmarks.record import record
 from tusou.cli.progress import NoProgress
+from tusou.core.errors import BadDataset
 from tusou.data import open_dataset
 from tusou.data.formats.muge import read_queries
+from tusou.encoders.training_record import read_record
 
 Line = tuple[str, str]  # an item's id, and its image in base64
 Row = dict[str, object]
@@ -31,12 +37,13 @@ Row = dict[str, object]
 
 @dataclass(frozen=True, slots=True)
 class FaultyTraining:
-    """A train split with a fault, or options that are one."""
+    """A train split with a fault, or settings that are one."""
 
     name: str
     lines: Sequence[Line]
     rows: Sequence[Row]
-    options: tuple[str, ...] = ()
+    lr: float | None = None
+    batch_size: int | None = None
 
 
 def main() -> None:
@@ -44,13 +51,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("--model", default="demo")
-    parser.add_argument("--pairs", type=int, default=640)
+    parser.add_argument("--pairs", type=int, default=256)
+    parser.add_argument("--epochs", type=int, default=1)
     arguments = parser.parse_args()
-    figures: dict[str, object] = {"model": arguments.model}
+    figures: dict[str, object] = {"model": arguments.model, "epochs": arguments.epochs}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for case in faults(arguments.data, arguments.pairs):
-            figures[case.name] = measure(case, arguments.data, arguments.model, folder)
+            figures[case.name] = measure(case, arguments, folder)
             print(case.name, json.dumps(figures[case.name], ensure_ascii=False), file=sys.stderr)
     record("training_faults", figures)
 
@@ -71,41 +79,49 @@ def faults(data: Path, pairs: int) -> list[FaultyTraining]:
     pair = {**most, "item_ids": _items(most)[:1]}
     return [
         FaultyTraining("as it is", lines, rows),
-        FaultyTraining("rate of 1e-2", lines, rows, ("--lr", "1e-2")),
-        FaultyTraining("batch larger than the data", lines, rows, ("--batch-size", str(2 * pairs))),
+        FaultyTraining("rate of 1e-2", lines, rows, lr=1e-2),
+        FaultyTraining("batch larger than the data", lines, rows, batch_size=2 * pairs),
         FaultyTraining("all duplicates", one_image, rows),
         FaultyTraining("one class", of_class, [most, {**most, "query_id": 0}]),
         FaultyTraining("one pair", of_class[:1], [pair]),
     ]
 
 
-def measure(case: FaultyTraining, data: Path, model: str, folder: Path) -> dict[str, object]:
-    """Return the scores on valid before and after, what the command said, and how it ended."""
-    source, out = folder / case.name / "data", folder / case.name / "out.pt"
-    source.mkdir(parents=True)
+def measure(case: FaultyTraining, arguments: argparse.Namespace, folder: Path) -> dict[str, object]:
+    """Return the scores on valid before and after, and the causes that were named."""
+    data, model = arguments.data, arguments.model
+    source, out = folder / case.name, folder / "out" / f"{case.name}.pt"
+    source.mkdir()
     text = "".join(f"{item}\t{image}\n" for item, image in case.lines)
     (source / "MR_train_imgs.tsv").write_text(text)
     queries = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in case.rows)
     (source / "MR_train_queries.jsonl").write_text(queries)
-    command = [sys.executable, "-m", "tusou", "train", str(source), f"{data}#valid"]
-    command += ["--model", model, "--out", str(out), "--epochs", "2", "--why", *case.options]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    said = [line for line in done.stderr.splitlines() if line.startswith("note: ")]
-    figures: dict[str, object] = {
-        "exit_code": done.returncode,
-        "images": len(case.lines),
-        "start": score(model, data, folder),
-        "causes": [line.removeprefix("note: ").replace(str(out), out.name) for line in said],
-    }
-    if done.returncode:
-        error = done.stderr.splitlines()[-1].replace(str(source), "DATA")
-        return {**figures, "refused": error}
-    rows = [json.loads(line) for line in out.with_name("out.pt.history.jsonl").open()]
+    size = measure_size([TrainingSource(str(source))], model)
+    recipe = choose_recipe(size, None, adapters=False)
+    spec = TrainSpec(
+        model,
+        arguments.epochs,
+        case.batch_size or recipe.batch_size,
+        recipe.lr if case.lr is None else case.lr,
+        recipe.weight_decay,
+        0,
+        "fp32",
+        recipe=recipe.name,
+    )
+    figures: dict[str, object] = {"images": len(case.lines), "queries": len(case.rows)}
+    try:
+        report = train(str(source), spec, out, valid=f"{data}#valid", device="cpu", why=True)
+    except BadDataset as error:
+        return {**figures, "refused": str(error).replace(str(source), "DATA")}
+    record_of = read_record(out)
+    assert record_of is not None
     return {
         **figures,
-        "epochs": [round(row["mean_recall"], 2) for row in rows[1:]],
-        "kept_epoch": rows[-1]["best_epoch"],
-        "out": score(str(out), data, folder),
+        "start": score(model, data, folder / "out"),
+        "after": [round(epoch.percent["mean_recall"], 2) for epoch in record_of.epochs],
+        "kept_epoch": report.best_epoch,
+        "out": score(str(out), data, folder / "out"),
+        "causes": list(report.findings),
     }
 
 
@@ -113,7 +129,8 @@ def score(model: str, data: Path, folder: Path) -> float:
     """Return the mean_recall of a model on the valid split, in percent."""
     trained = open_trainable(model)
     encoder = SplitEncoder(trained.traits.transform, trained.tokenize)
-    split = load_split(open_dataset(str(data)), "valid", encoder, folder / "valid", NoProgress())
+    cache = folder / ".pixels"  # of the trainings
+    split = load_split(open_dataset(str(data)), "valid", encoder, cache, NoProgress())
     return round(validate(trained, split, torch.device("cpu"))["mean_recall"], 2)
 
 
