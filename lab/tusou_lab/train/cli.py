@@ -162,6 +162,17 @@ def train(
     workers: Annotated[
         int, typer.Option(min=0, help="Processes that decode images; 0: one per core.")
     ] = 0,
+    teacher: Annotated[
+        str | None, typer.Option(help="MODEL whose vectors, or scores, the trained one follows.")
+    ] = None,
+    distil: Annotated[
+        Literal["features", "relations"] | None,
+        typer.Option(help="Its vectors, or its scores within a batch; relations by default."),
+    ] = None,
+    distil_weight: Annotated[
+        float | None,
+        typer.Option(min=0.0, max=1.0, help="Its share of the loss; 0.5 by default."),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     force: Annotated[bool, typer.Option("--force", help="Start over, replacing OUT.")] = False,
@@ -174,6 +185,7 @@ def train(
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     from tusou.cli.progress import progress
     from tusou_lab.train.augment import AugmentSpec
+    from tusou_lab.train.distillation_spec import DistillationSpec
     from tusou_lab.train.hard_negatives import NegativesSpec
     from tusou_lab.train.losses import LossSpec
     from tusou_lab.train.options import GivenOptions, run_task
@@ -205,6 +217,7 @@ def train(
                 tuple(further or ()),
                 recipe,
                 patience,
+                DistillationSpec.parse(teacher and name_model(teacher, hub), distil, distil_weight),
             )
             result = run_task(
                 data,

@@ -28,6 +28,7 @@ from tusou_lab.train.recipes import usual_rate
 from tusou_lab.train.sources import TrainingSource
 from tusou_lab.train.spec import TrainSpec
 from tusou_lab.train.step import StepInputs, TrainingStep
+from tusou_lab.train.teacher import TeacherVectors, teacher_digest
 from tusou_lab.train.trained import TrainedShare
 from tusou_lab.train.updater import LossScale, Updater
 from tusou_lab.train.validate import validate
@@ -62,6 +63,9 @@ class ContrastiveTask:
             "loss": resolve_loss(spec.losses.loss, traits),
             "trained_parameters": self._share.parameter_count,
         }
+        name = spec.distillation.teacher
+        if name is not None:
+            self.settings["teacher_sha256"] = teacher_digest(name)
         self.optimiser = make_optimiser(
             trained,
             spec.lr,
@@ -74,9 +78,19 @@ class ContrastiveTask:
         cache = out.parent / ".pixels"
         tokenize = PromptedTokenizer(self._model.tokenize, spec.prompt)
         encoder = SplitEncoder(traits.transform, tokenize)
+        teacher: TeacherVectors | None = None
         with processes.first_alone():
             train_split, self._valid = load_splits(data, valid, encoder, cache, progress, workers)
             groups = find_duplicates(train_split, spec.losses.duplicates, cache, progress)
+            if name is not None:
+                teacher = TeacherVectors.load(
+                    name,
+                    train_split,
+                    lambda encoder, bar: load_splits(data, valid, encoder, cache, bar, workers)[0],
+                    cache,
+                    device,
+                    progress,
+                )
         self._spec, self._train, self._cache = spec, train_split, cache
         self.records = {"train": train_split.record, "valid": self._valid.record}
         self.note = check_splits(train_split, self._valid)
@@ -91,7 +105,9 @@ class ContrastiveTask:
         )
         self.batches = AccumulatedBatches(sampler, spec.step.accumulate)
         self.pairs_per_step = sampler.size * spec.step.accumulate
-        self._objective = Objective(spec, self._model, train_split, identities, sampler, device)
+        self._objective = Objective(
+            spec, self._model, train_split, identities, sampler, device, teacher
+        )
         scale = LossScale(device, enabled=spec.precision == "fp16")
         self._average = WeightAverage(trained, spec.step.ema) if spec.step.ema else None
         joined = self._objective.join(trained, self.optimiser)

@@ -91,9 +91,7 @@ class DistilledLoss(nn.Module):
 def divergence(ours: Tensor, theirs: Tensor) -> Tensor:
     """Return the mean Kullback-Leibler divergence of scores (n, m) over rows and over columns."""
     by_text, by_image = (
-        kl_div(
-            log_softmax(ours, dim), log_softmax(theirs, dim), reduction="sum", log_target=True
-        )
+        kl_div(log_softmax(ours, dim), log_softmax(theirs, dim), reduction="sum", log_target=True)
         / ours.shape[1 - dim]
         for dim in (1, 0)
     )

@@ -8,6 +8,7 @@ from tusou.cli.progress import Progress
 from tusou.core.errors import InvalidRequest
 from tusou.text.prompt import check_prompt
 from tusou_lab.train.augment import AugmentSpec
+from tusou_lab.train.distillation_spec import DistillationSpec
 from tusou_lab.train.early_stopping import EarlyStopping
 from tusou_lab.train.hard_negatives import NegativesSpec
 from tusou_lab.train.loop import check_output
@@ -53,6 +54,7 @@ class GivenOptions:
     further: tuple[str, ...] = ()  # sources beside the first one
     recipe: RecipeName | None = None
     patience: int | None = None
+    distillation: DistillationSpec = field(default_factory=DistillationSpec)
 
     def take_recipe(self, data: str) -> TrainingRecipe:
         """Return the recipe for the data and the model; InvalidRequest, and errors of `measure`."""
@@ -91,6 +93,7 @@ class GivenOptions:
             augment=self.augment,
             prompt=check_prompt(self.prompt) if self.prompt is not None else "",
             step=self.step,
+            distillation=self.distillation,
             **self._lora(),
         )
 
@@ -101,6 +104,7 @@ class GivenOptions:
         if self.bundle is not None or self.layers is not None:
             raise InvalidRequest("--from and --layers are options of --task rerank.")
         self.losses.check()
+        self.distillation.check(self.losses)
         if self.freeze not in FROZEN and not LAYERS.fullmatch(self.freeze):
             raise InvalidRequest(f"--freeze {self.freeze}: give none, vision, text or layers:N")
         self._lora()
@@ -139,6 +143,8 @@ class GivenOptions:
                 "--freeze, --lora, and the options of the loss and of the step are options of "
                 "--task contrastive."
             )
+        if self.distillation.teacher is not None:
+            raise InvalidRequest("--teacher is an option of --task contrastive.")
         if self.precision == "fp16":
             raise InvalidRequest("--task rerank is trained in fp32 or bf16.")
         if self.further or self.recipe or self.patience is not None:

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from tusou_lab.train.augment import AugmentSpec
+from tusou_lab.train.distillation_spec import DistillationSpec
 from tusou_lab.train.early_stopping import EarlyStopping
 from tusou_lab.train.hard_negatives import NegativesSpec
 from tusou_lab.train.lora import LoraSettings
@@ -33,6 +34,7 @@ class TrainSpec:
     recipe: str = ""  # that settings were taken from where none was given; empty: none
     prompt: str = ""  # a template with {query} that all texts are put into; empty: none
     step: StepSpec = field(default_factory=StepSpec)
+    distillation: DistillationSpec = field(default_factory=DistillationSpec)
 
     @property
     def lora_settings(self) -> LoraSettings | None:

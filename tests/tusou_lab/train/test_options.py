@@ -23,6 +23,15 @@ app.command()(train)
             ["--model", "demo", "--lora-alpha", "8"], 1, "need --lora", id="alpha without a rank"
         ),
         pytest.param(
+            ["--model", "demo", "--distil", "features"], 1, "need --teacher", id="no teacher"
+        ),
+        pytest.param(
+            ["--task", "rerank", "--from", ".", "--teacher", "demo"],
+            1,
+            "--task contrastive",
+            id="reranker's teacher",
+        ),
+        pytest.param(
             ["--task", "rerank", "--from", ".", "--lora", "4"], 1, "contrastive", id="reranker"
         ),
         pytest.param(
