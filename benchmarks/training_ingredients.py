@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tusou_lab.train.augment import AugmentSpec
+from tusou_lab.train.distillation_spec import DistillationSpec
 from tusou_lab.train.hard_negatives import NegativesSpec
 from tusou_lab.train.losses import LossSpec
 from tusou_lab.train.spec import TrainSpec
@@ -37,6 +38,19 @@ INGREDIENTS: dict[str, Ingredient] = {
     ),
     "no image changes": Ingredient("images", {"augment": AugmentSpec(())}),
     "prompt": Ingredient("prompt", {"prompt": "一张{query}的照片"}),
+    # The demo model's own start, where the demo model is what is trained.
+    "teacher's relations": Ingredient(
+        "teacher", {"distillation": DistillationSpec("demo", "relations", 0.5)}
+    ),
+    "teacher's relations alone": Ingredient(
+        "teacher", {"distillation": DistillationSpec("demo", "relations", 1.0)}
+    ),
+    "teacher's features": Ingredient(
+        "teacher", {"distillation": DistillationSpec("demo", "features", 0.5)}
+    ),
+    "teacher's features alone": Ingredient(
+        "teacher", {"distillation": DistillationSpec("demo", "features", 1.0)}
+    ),
     "twice the epochs": Ingredient("length", {"epochs": 2}),
     "half the rate": Ingredient("rate", {"lr": 0.5}),
     "twice the rate": Ingredient("rate", {"lr": 2.0}),
