@@ -78,7 +78,7 @@ class KillAfter(NoProgress):
         if label == "training":
             self._left = self._steps
 
-    def advance(self, note: str = "") -> None:
+    def advance(self, steps: int = 1, note: str = "") -> None:
         if self._left is not None:
             self._left -= 1
             if not self._left:
