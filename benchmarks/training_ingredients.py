@@ -1,7 +1,7 @@
 """The ingredients of training recipes: each is a change of the plain recipe's settings."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from tusou_lab.train.augment import AugmentSpec
@@ -9,6 +9,7 @@ from tusou_lab.train.distillation_spec import DistillationSpec
 from tusou_lab.train.hard_negatives import NegativesSpec
 from tusou_lab.train.losses import LossSpec
 from tusou_lab.train.spec import TrainSpec
+from tusou_lab.train.step_spec import StepSpec
 
 PLAIN: tuple[str, ...] = ()
 
@@ -54,6 +55,9 @@ INGREDIENTS: dict[str, Ingredient] = {
     "twice the epochs": Ingredient("length", {"epochs": 2}),
     "half the rate": Ingredient("rate", {"lr": 0.5}),
     "twice the rate": Ingredient("rate", {"lr": 2.0}),
+    "average of weights": Ingredient("average", {"step": StepSpec(ema=0.95)}),
+    "layer decay": Ingredient("decay", {"step": StepSpec(layer_decay=0.7)}),
+    "masked patches": Ingredient("mask", {"step": StepSpec(mask_patches=0.3)}),
     "LoRA 8": Ingredient("trained", {"lora": 8, "lora_alpha": 16.0, "lr": 10.0}),
 }
 _FACTORS = ("epochs", "lr")  # numbers of an ingredient that multiply those of the plain recipe
@@ -69,8 +73,16 @@ def make_spec(plain: TrainSpec, recipe: Sequence[str]) -> TrainSpec:
                 changes[field] = type(getattr(spec, field))(getattr(spec, field) * changes[field])
         if "augment" in changes:
             changes["augment"] = _join(spec.augment, changes["augment"])
+        if "step" in changes:
+            changes["step"] = _add(spec.step, changes["step"])
         spec = replace(spec, **changes)
     return spec
+
+
+def _add(current: StepSpec, added: StepSpec) -> StepSpec:
+    """Return a step's settings with those of another that differ from the default."""
+    default, settings = asdict(StepSpec()), asdict(added)
+    return replace(current, **{n: value for n, value in settings.items() if value != default[n]})
 
 
 def _join(current: AugmentSpec, added: AugmentSpec) -> AugmentSpec:

@@ -25,6 +25,8 @@ def test_ingredients_change_the_plain_settings_and_add_up() -> None:
     )
     assert (spec.lr, spec.epochs, spec.lora) == (pytest.approx(1e-2), 3, 8)
     assert make_spec(PLAIN, ("twice the epochs",)) == replace(PLAIN, epochs=6)
+    step = make_spec(PLAIN, ("average of weights", "masked patches")).step
+    assert (step.ema, step.mask_patches, step.layer_decay) == (0.95, 0.3, 1.0)
     assert not fits("sigmoid loss", ("triplet loss", "prompt"))
     assert fits("prompt", ("triplet loss",))
 
