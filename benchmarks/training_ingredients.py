@@ -56,7 +56,7 @@ INGREDIENTS: dict[str, Ingredient] = {
     "half the rate": Ingredient("rate", {"lr": 0.5}),
     "twice the rate": Ingredient("rate", {"lr": 2.0}),
     "average of weights": Ingredient("average", {"step": StepSpec(ema=0.95)}),
-    "layer decay": Ingredient("decay", {"step": StepSpec(layer_decay=0.7)}),
+    "layer decay": Ingredient("trained", {"step": StepSpec(layer_decay=0.7)}),
     "masked patches": Ingredient("mask", {"step": StepSpec(mask_patches=0.3)}),
     "LoRA 8": Ingredient("trained", {"lora": 8, "lora_alpha": 16.0, "lr": 10.0}),
 }
