@@ -1,0 +1,75 @@
+"""Search parameters for a student's queries: raised until enough is found, and used to serve."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tusou_indexer.build import BuildSpec, build
+from tusou_lab.distil.tuning import tune_index
+
+from tusou.bundle.bundle import Bundle
+from tusou.cli.progress import NoProgress
+from tusou.encoders.student.folder import Student
+from tusou.encoders.student.record import StudentTuning
+from tusou.retrieval.pipeline import SearchPipeline
+
+
+@pytest.fixture(scope="module")
+def approximate(pool: Path, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Index the pool in four lists, with the least parameters that the build can choose."""
+    root = tmp_path_factory.mktemp("approximate") / "b"
+    spec = BuildSpec(str(pool), str(tiny_model), workers=1, index="IVF4,Flat", target_recall=0.01)
+    build(spec, root, NoProgress())
+    return root
+
+
+def test_parameters_rise_until_the_target_is_found(approximate: Path) -> None:
+    bundle = Bundle.open(approximate)
+    assert bundle.manifest.index.tuning == "nprobe=1"
+    record = bundle.manifest.index.model_copy(update={"target_recall": 0.999})
+    bundle.manifest = bundle.manifest.model_copy(update={"index": record})
+    drawn = np.random.default_rng(0).normal(size=(200, bundle.dim)).astype(np.float32)
+    queries = drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
+    tuning = tune_index(bundle, queries)
+    assert tuning is not None
+    assert tuning.before < 0.999 <= tuning.index_recall_at_10
+    assert tuning.tuning in {"nprobe=2", "nprobe=4"}
+    assert (tuning.factory, tuning.queries) == ("IVF4,Flat", 200)
+
+
+def test_an_index_that_finds_enough_keeps_its_parameters(approximate: Path) -> None:
+    bundle = Bundle.open(approximate)
+    tuning = tune_index(bundle, np.asarray(bundle.vectors[:20]))
+    assert tuning is not None
+    assert (tuning.tuning, tuning.before) == ("nprobe=1", tuning.index_recall_at_10)
+
+
+def test_an_exact_index_needs_nothing(tiny_bundle: Path) -> None:
+    bundle = Bundle.open(tiny_bundle)
+    assert tune_index(bundle, np.asarray(bundle.vectors[:20])) is None
+
+
+def test_the_parameters_are_used_where_the_student_serves(
+    approximate: Path, table: Student
+) -> None:
+    bundle = Bundle.open(approximate)
+    tuning = StudentTuning(
+        index_sha256=bundle.manifest.files["index.bin"].sha256,
+        factory="IVF4,Flat",
+        tuning="nprobe=4",
+        index_recall_at_10=1.0,
+        before=0.5,
+        target_recall=0.99,
+        queries=10,
+    )
+    tuned = replace(table, record=table.record.model_copy(update={"tuning": tuning}))
+    assert SearchPipeline.open(approximate, student=tuned).index_tuning == "nprobe=4"
+    assert SearchPipeline.open(approximate, student=table).index_tuning == "nprobe=1"
+    other = replace(
+        table,
+        record=table.record.model_copy(
+            update={"tuning": tuning.model_copy(update={"factory": "IVF8,Flat"})}
+        ),
+    )
+    assert SearchPipeline.open(approximate, student=other).index_tuning == "nprobe=1"
