@@ -183,7 +183,8 @@ def measure_retention(arguments: argparse.Namespace) -> dict[str, object]:
             )
             figures[size] = {key: made[key] for key in ("training", "retention")}
             if arguments.other:
-                figures[f"{size} elsewhere"] = _compare(*arguments.other, student)
+                bundle, answers = arguments.other
+                figures[f"{size} elsewhere"] = _compare(bundle, answers, student)
     return figures
 
 
