@@ -66,13 +66,14 @@ def test_parameters_of_a_loss_are_trained_and_in_the_state(
     with pytest.raises(KeyboardInterrupt):
         train(data, spec, out, device="cpu", progress=KillAfter(4))
     state = torch.load(tmp_path / "model.pt.state", weights_only=True)
-    prototypes = state["model"]["loss.prototypes"]
+    saved = {name.removeprefix("trained."): part for name, part in state["model"].items()}
+    prototypes = saved["loss.prototypes"]
     assert prototypes.shape == (24, 64)
     # Its own group of the optimiser has moments of it after the first epoch.
     moments = [entry["exp_avg"].shape for entry in state["optimiser"]["state"].values()]
     assert prototypes.shape in moments
-    assert int(state["model"]["negatives.mined_at"]) == 2
-    assert (state["model"]["negatives.table"] >= 0).any()
+    assert int(saved["negatives.mined_at"]) == 2
+    assert (saved["negatives.table"] >= 0).any()
 
 
 def test_settings_are_recorded_and_the_saved_model_has_no_part_of_the_loss(
