@@ -40,12 +40,21 @@ def arguments(data: str, tmp_path: Path) -> list[str]:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param([], id="labels"),
+        pytest.param(["--teacher", "demo", "--distil", "features"], id="a projection to a teacher"),
+    ],
+)
 @pytest.mark.timeout(600)  # five processes load torch
-def test_two_processes_have_the_losses_of_one(arguments: list[str], tmp_path: Path) -> None:
+def test_two_processes_have_the_losses_of_one(
+    arguments: list[str], tmp_path: Path, options: list[str]
+) -> None:
     records, outputs = [], []
     for processes in (1, 2):
         out = tmp_path / f"{processes}.pt"
-        done = start([*arguments, "--out", str(out)], processes)
+        done = start([*arguments, *options, "--out", str(out)], processes)
         assert done.returncode == 0, done.stderr
         assert done.stdout.count("mean_recall") == 1  # one process reports
         records.append(record_of(out))
