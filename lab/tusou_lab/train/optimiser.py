@@ -24,6 +24,7 @@ def make_optimiser(
 
     `lr_factor` takes the name of a parameter; each group keeps its factor as `lr_factor`.
     """
+    on_cpu = all(parameter.device.type == "cpu" for parameter in model.parameters())
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
@@ -38,6 +39,8 @@ def make_optimiser(
         lr=lr,
         betas=betas,
         eps=eps,
+        # One pass over the weights; torch's default on a CPU takes one for each operation.
+        fused=True if on_cpu else None,
     )
 
 

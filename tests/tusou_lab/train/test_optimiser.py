@@ -36,3 +36,28 @@ def test_learning_rate_warms_up_and_falls_along_a_cosine() -> None:
     assert rates[52] == pytest.approx(0.5, abs=0.02)
     assert rates[100] == 0.0
     assert rates[5:] == sorted(rates[5:], reverse=True)
+
+
+def test_the_fused_update_is_that_of_separate_operations() -> None:
+    """On a CPU the weights are updated in one pass, to the same values."""
+    torch.manual_seed(1)
+    ours, plain = Small(), Small()
+    plain.load_state_dict(ours.state_dict())
+    fused = make_optimiser(ours, 1e-3, 0.2, transformer=True)
+    assert all(group["fused"] for group in fused.param_groups)
+    groups = make_optimiser(plain, 1e-3, 0.2, transformer=True).param_groups
+    separate = torch.optim.AdamW(
+        [{"params": group["params"], "weight_decay": group["weight_decay"]} for group in groups],
+        lr=1e-3,
+        betas=(0.9, 0.98),
+        eps=1e-6,
+    )
+    for step in range(5):
+        for pair in zip(ours.parameters(), plain.parameters(), strict=True):
+            gradient = torch.randn_like(pair[0]) * (step + 1)
+            for parameter in pair:
+                parameter.grad = gradient.clone()
+        fused.step()
+        separate.step()
+    for mine, other in zip(ours.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(mine, other, rtol=1e-6, atol=1e-7)
