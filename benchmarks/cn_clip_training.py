@@ -7,6 +7,7 @@ a module to CUDA leaves it where it is. It needs `lmdb` and `timm`, which Tusou 
 
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -65,13 +66,17 @@ def one_process() -> Iterator[None]:
     def stay(moved: object, *_: object, **__: object) -> object:
         return moved
 
-    store = dist.TCPStore("127.0.0.1", 0, is_master=True)
-    dist.init_process_group("gloo", store=store, rank=0, world_size=1)
-    try:
-        with mock.patch.object(Tensor, "cuda", stay), mock.patch.object(nn.Module, "cuda", stay):
-            yield
-    finally:
-        dist.destroy_process_group()
+    with tempfile.TemporaryDirectory() as folder:
+        group = f"file://{folder}/group"
+        dist.init_process_group("gloo", init_method=group, rank=0, world_size=1)
+        try:
+            with (
+                mock.patch.object(Tensor, "cuda", stay),
+                mock.patch.object(nn.Module, "cuda", stay),
+            ):
+                yield
+        finally:
+            dist.destroy_process_group()
 
 
 class CnClipTraining:
