@@ -9,10 +9,7 @@ of resident memory counts.
 """
 
 import argparse
-import json
-import os
 import tempfile
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,6 +24,7 @@ from tusou_lab.train.run import train
 from tusou_lab.train.spec import TrainSpec
 from tusou_lab.train.validate import rank
 
+from benchmarks.forked import measure_in_process
 from benchmarks.record import record
 from benchmarks.stock import save_random_model
 from tusou.cli.progress import NoProgress
@@ -65,7 +63,7 @@ def _measure_gain(folder: Path, pairs: int, epochs: int) -> dict[str, object]:
     sizes = {"train": (pairs, pairs), "valid": (500, 250), "test": (2000, 1000)}
     splits = [SplitSize(name, *size) for name, size in sizes.items()]
     write_toy(data, splits, 3, workers=2, difficulty=HARD)
-    figures: dict[str, object] = {"before": _in_process(partial(_search, "demo", data))}
+    figures: dict[str, object] = {"before": measure_in_process(partial(_search, "demo", data))}
 
     def run(out: Path, mode: dict[str, Any]) -> dict[str, object]:
         # Ten times the default suits a model of this size; adapters take ten times more.
@@ -75,7 +73,7 @@ def _measure_gain(folder: Path, pairs: int, epochs: int) -> dict[str, object]:
 
     for number, (name, mode) in enumerate(_MODES.items()):
         out = folder / f"{number}.pt"
-        figures[name] = _in_process(partial(run, out, mode))
+        figures[name] = measure_in_process(partial(run, out, mode))
     return figures
 
 
@@ -83,12 +81,12 @@ def _measure_cost(folder: Path, steps: int) -> dict[str, object]:
     data, model = folder / "steps", folder / "vit-b-16.pt"
     pairs = steps * _STEP_PAIRS
     write_toy(data, [SplitSize("train", pairs, pairs), SplitSize("valid", 12, 4)], 3)
-    _in_process(partial(_save_model, model))
+    measure_in_process(partial(_save_model, model))
     figures: dict[str, object] = {"steps": steps, "pairs of a step": _STEP_PAIRS}
     for number, (name, mode) in enumerate(_MODES.items()):
         spec = TrainSpec(str(model), 1, _STEP_PAIRS, 5e-5, 0.001, 0, "fp32", **mode)
         out = folder / f"steps-{number}.pt"
-        figures[name] = _in_process(partial(_train, data, spec, out))
+        figures[name] = measure_in_process(partial(_train, data, spec, out))
     return figures
 
 
@@ -118,29 +116,6 @@ def _search(model: str, data: Path) -> dict[str, object]:
     return {
         "mean_recall": round(100 * float(values.mean()), 2),
         "interval": [round(100 * end, 2) for end in interval],
-    }
-
-
-def _in_process(measure: Callable[[], dict[str, object]]) -> dict[str, object]:
-    """Run a function in a fork, and return its figures with the processor time and memory."""
-    with tempfile.TemporaryFile("w+") as file:
-        child = os.fork()
-        if child == 0:
-            status = 1
-            try:
-                json.dump(measure(), file)
-                file.flush()
-                status = 0
-            finally:
-                os._exit(status)
-        _, status, usage = os.wait4(child, 0)
-        if status:
-            raise SystemExit("a measurement failed: see above")
-        file.seek(0)
-        figures: dict[str, object] = json.load(file)
-    return figures | {
-        "processor minutes": round((usage.ru_utime + usage.ru_stime) / 60, 2),
-        "peak memory in MB": round(usage.ru_maxrss / 1024),
     }
 
 
