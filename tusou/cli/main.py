@@ -78,27 +78,27 @@ VERBS: dict[str, tuple[str, str]] = {
         "Fit the relevance of hits on judged queries.",
     ),
     "evalset plan": (
-        "tusou_lab.evalset.cli:plan",
+        "tusou_lab.evalset.cli.plan:plan",
         "Draw queries from a description of the domain, and from a log.",
     ),
     "evalset pool": (
-        "tusou_lab.evalset.cli:pool",
+        "tusou_lab.evalset.cli.pool:pool",
         "Pool the results of several systems, and draw the pairs to judge.",
     ),
     "evalset judge": (
-        "tusou_lab.evalset.cli:judge",
+        "tusou_lab.evalset.cli.judge:judge",
         "Grade the drawn pairs; resumes where it was stopped.",
     ),
     "evalset review": (
-        "tusou_lab.evalset.cli:review",
+        "tusou_lab.evalset.cli.review:review",
         "Let people check a sample, on a page that needs no network.",
     ),
     "evalset agree": (
-        "tusou_lab.evalset.cli:agree",
+        "tusou_lab.evalset.cli.agree:agree",
         "Compare the judges of a set with each other and with themselves.",
     ),
     "evalset build": (
-        "tusou_lab.evalset.cli:build",
+        "tusou_lab.evalset.cli.build:build",
         "Write the files of a judged set, and a card that says how it was made.",
     ),
     "sweep": ("tusou_lab.sweep.cli:sweep", "Compare prompts, pools, depths, indexes, precisions."),

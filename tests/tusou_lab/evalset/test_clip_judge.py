@@ -8,7 +8,7 @@ import pytest
 import typer
 from tusou_indexer.build import BuildSpec, build
 from tusou_lab.calibrate.run import calibrate
-from tusou_lab.evalset.cli import judge as command
+from tusou_lab.evalset.cli.judge import judge as command
 from tusou_lab.evalset.clip_judge import ClipJudge, parse_thresholds
 from tusou_lab.evalset.drawing import Drawing
 from tusou_lab.evalset.judge import JUDGMENTS, PAIRS, judge_set

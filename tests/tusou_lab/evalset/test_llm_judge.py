@@ -12,7 +12,7 @@ import typer
 from chat_server import ChatServer, Received, Reply, running_chat_server
 from drawing import image_bytes
 from tusou_indexer.build import BuildSpec, build
-from tusou_lab.evalset.cli import judge as judge_command
+from tusou_lab.evalset.cli.judge import judge as judge_command
 from tusou_lab.evalset.drawing import Drawing
 from tusou_lab.evalset.judge import JUDGMENTS, judge_set
 from tusou_lab.evalset.llm_answers import read_grade, read_guideline

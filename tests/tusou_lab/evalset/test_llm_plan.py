@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import typer
 from chat_server import ChatServer, Received, Reply, running_chat_server
-from tusou_lab.evalset.cli import plan as command
+from tusou_lab.evalset.cli.plan import plan as command
 from tusou_lab.evalset.domain import Domain, Term, read_domain
 from tusou_lab.evalset.drawn_text import DrawnText
 from tusou_lab.evalset.llm_asker import ANSWERS, AskSpec
