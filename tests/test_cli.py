@@ -165,6 +165,7 @@ main()
 """
 
 
+@pytest.mark.services
 @pytest.mark.parametrize(
     ("number", "codes"),
     # Python ends itself by SIGINT if that arrived within `exec`; a shell shows 130 for both.

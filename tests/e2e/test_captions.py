@@ -11,6 +11,8 @@ import pytest
 
 from tests.browser.serving import Site, run_tusou, serving
 
+pytestmark = pytest.mark.services
+
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:

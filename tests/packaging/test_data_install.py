@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.services
+
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "tusou" / "demo" / "tusou-demo.pt"
 # Packages of the other extras: an import of one fails as if it were not installed.

@@ -247,6 +247,7 @@ def test_the_journal_names_its_run(server, service, queries: Path, tmp_path: Pat
         "top_k",
         "interpret",
         "filter",
+        "query_encoder",
         "index_version",
     ]
     assert (header["top_k"], header["interpret"], header["index_version"]) == (10, True, "v1")

@@ -32,6 +32,8 @@ from tusou.live.log_file import log_path
 from tusou.live.operations import Delete, Patch, Upsert
 from tusou.live.store import LiveStore
 
+pytestmark = pytest.mark.services
+
 NEW = unit_vectors(20, seed=9)
 QUERIES = unit_vectors(8, seed=4)
 JPEG = b"\xff\xd8\xff"

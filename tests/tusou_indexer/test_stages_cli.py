@@ -18,6 +18,8 @@ from tusou.bundle.revise import revise
 from tusou.bundle.stages import CALIBRATION, RerankRecord, Stages
 from tusou.retrieval.local import open_bundle
 
+pytestmark = pytest.mark.services
+
 NONE = dict.fromkeys(Stages.model_fields)
 RERANK = RerankRecord(
     kind="endpoint", model="http://127.0.0.1:1/v1", sha256=None, depth=10, deadline_ms=50, weight=1

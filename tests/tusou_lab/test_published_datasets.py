@@ -20,6 +20,8 @@ from tusou.cli.main import VERBS
 from tusou.core.lazy_import import LazyImport
 from tusou.data import open_dataset
 
+pytestmark = pytest.mark.services
+
 COUNT = 6  # images of the split that is searched; the last one has no file
 TEXTS = ["红色,连衣裙", "１路“公交车”", "一只\t猫", "桌上的 iPhone 6", "两个人。", "没有这张图"]
 

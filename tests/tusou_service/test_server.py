@@ -18,6 +18,8 @@ import httpx
 import pytest
 from tusou_service import healthcheck
 
+pytestmark = pytest.mark.services
+
 KEY = "a-key-of-at-least-16-characters"
 WORKERS = pytest.mark.parametrize("workers", [1, 2])
 

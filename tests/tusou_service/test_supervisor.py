@@ -25,6 +25,8 @@ from tusou_service.supervisor import Supervisor
 from tests.tusou_service.test_server import Process, process
 from tests.tusou_service.tiny_server import make_mood_parts
 
+pytestmark = pytest.mark.services
+
 
 def until(condition: Callable[[], bool]) -> None:
     """Wait for a condition; the time limit of the test ends the wait."""

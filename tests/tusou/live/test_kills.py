@@ -2,7 +2,11 @@
 
 from pathlib import Path
 
+import pytest
+
 from benchmarks.reliability import kill_live
+
+pytestmark = pytest.mark.services
 
 
 def test_no_acknowledged_change_is_lost_and_no_removed_item_comes_back(tmp_path: Path) -> None:

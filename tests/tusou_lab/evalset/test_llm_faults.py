@@ -24,6 +24,8 @@ from tusou.bundle.bundle import Bundle
 from tusou.cli.progress import NoProgress
 from tusou.core.errors import InvalidRequest, Unavailable
 
+pytestmark = pytest.mark.services
+
 ITEMS = 10
 EVERYTHING = Drawing(depth=ITEMS, certain=ITEMS, ranked=0, unranked=1, seed=1)
 REFUSAL = "抱歉，我不能评价这张图片。"

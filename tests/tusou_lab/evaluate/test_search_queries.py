@@ -16,6 +16,8 @@ from tusou.evaluation.judgments import read_judgments
 from tusou.evaluation.runs import read_run
 from tusou.stages.endpoint_spec import EndpointSpec
 
+pytestmark = pytest.mark.services
+
 
 def with_stage(bundle: Path, out: Path, name: str, record: StageRecord) -> Path:
     def changed(manifest: Manifest) -> Manifest:

@@ -41,6 +41,8 @@ from tusou.evaluation.metrics import GainTable, JudgedRanking, hit
 from tusou.retrieval.pipeline import SearchPipeline
 from tusou.retrieval.query import Query
 
+pytestmark = pytest.mark.services
+
 TITLE = "<b>实验</b> & 报告"
 
 

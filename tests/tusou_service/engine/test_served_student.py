@@ -21,6 +21,8 @@ from tusou.cli.progress import NoProgress
 from tusou.core.errors import IncompatibleBundle
 from tusou.encoders.student.folder import Student
 
+pytestmark = pytest.mark.services
+
 QUERY = {"query": "新款红色沙发", "top_k": 5}
 TIMEOUT = {"X-Request-Timeout-Ms": "20000"}
 

@@ -101,7 +101,7 @@ def test_an_invalid_input_is_refused(client: TestClient, value: object) -> None:
 
 async def test_openais_official_client_works(tiny_model: Path, pool: Path, tmp_path: Path) -> None:
     build(BuildSpec(str(pool), str(tiny_model), workers=1), tmp_path / "bundle", NoProgress())
-    source = BundleSource(tmp_path / "bundle", None, Settings(device="cpu", cache_queries=0))
+    source = BundleSource(tmp_path / "bundle", None, None, Settings(device="cpu", cache_queries=0))
     texts = ["红色连衣裙", LONG]
     expected = await asyncio.to_thread(_encode_directly, tiny_model, texts)
     async with (
