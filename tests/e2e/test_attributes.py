@@ -15,7 +15,7 @@ import tusou
 from tests.browser.serving import Site, serving
 from tusou.cli.progress import NoProgress
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.services, pytest.mark.timeout(300)]
 QUERIES = ["红色连衣裙", "不带拉链的包", "鞋"]
 FILTER = {"price": {"$lte": 20}, "$or": [{"brand": "甲"}, {"tags": "清仓"}]}
 

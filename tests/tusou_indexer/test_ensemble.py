@@ -26,7 +26,7 @@ from tusou.encoders import find_weights, load_image_encoder, load_text_encoder, 
 from tusou.images.preprocess import open_image, to_pixels
 from tusou.images.transform import ImageTransform
 
-pytestmark = pytest.mark.usefixtures("quick_builds")
+pytestmark = [pytest.mark.services, pytest.mark.usefixtures("quick_builds")]
 
 WEIGHTS = (0.6, 0.4)
 SCALES = np.sqrt(np.array(WEIGHTS, np.float32))
