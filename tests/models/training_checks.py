@@ -89,7 +89,11 @@ def loss_without_noise(model: Path) -> float:
         targets = BatchTargets(
             torch.from_numpy(correct), torch.arange(len(images)), torch.from_numpy(images)
         )
-        return float(make_loss(LossSpec(), opened.traits)(features, targets))
+        shape = features.images.shape[1]
+        loss = make_loss(
+            LossSpec(), opened.traits, np.arange(len(split.pixels)), split.correct, shape
+        )
+        return float(loss(features, targets))
 
 
 def check_training(
@@ -126,7 +130,7 @@ def check_forward(model: Path) -> None:
     pixels = np.stack([to_pixels(open_image(data), opened.traits.transform) for data in drawn])
     tokens = torch.from_numpy(opened.tokenize(TEXTS[:4]).ids)
     with torch.inference_mode():
-        features = opened.forward(torch.from_numpy(pixels), tokens)
+        features = pair_features(opened, torch.from_numpy(pixels), tokens)
     np.testing.assert_allclose(features.texts.numpy(), encode_texts(model, TEXTS[:4]), atol=1e-5)
     np.testing.assert_allclose(features.images.numpy(), encode_images(model, drawn), atol=1e-5)
 
@@ -140,7 +144,7 @@ def check_adapters(model: Path) -> None:
     optimiser = torch.optim.AdamW(share.module.parameters(), 0.01)
     opened.network.eval()
     for _ in range(2):
-        features = opened.forward(pixels, tokens)
+        features = pair_features(opened, pixels, tokens)
         optimiser.zero_grad()
         (features.images * features.texts).sum().backward()
         optimiser.step()
@@ -148,9 +152,9 @@ def check_adapters(model: Path) -> None:
     assert len(ups) >= 4  # a ResNet has no attention, and gets none
     assert all(up.abs().max() > 0 for up in ups)
     with torch.inference_mode():
-        live = opened.forward(pixels, tokens)
+        live = pair_features(opened, pixels, tokens)
         with share.merged():
-            merged = opened.forward(pixels, tokens)
+            merged = pair_features(opened, pixels, tokens)
     torch.testing.assert_close(live.images, merged.images, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(live.texts, merged.texts, rtol=1e-5, atol=1e-5)
 
