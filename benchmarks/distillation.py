@@ -11,6 +11,7 @@ drawn split test. Gains, intervals and kept runs are those of `benchmarks.traini
 import argparse
 import json
 from pathlib import Path
+from tempfile import gettempdir
 from time import monotonic
 
 import torch
@@ -52,7 +53,7 @@ _STUDENT = {
 def main() -> None:
     """Train what is missing, and record the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--folder", type=Path, default=Path("/tmp/tusou-distillation"))
+    parser.add_argument("--folder", type=Path, default=Path(gettempdir()) / "tusou-distillation")
     parser.add_argument("--pairs", type=int, default=1000, help="of the drawn split train")
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--batch-size", type=int, default=64)

@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
+from tempfile import gettempdir
 from time import monotonic, process_time
 from typing import Any
 
@@ -73,7 +74,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", choices=("clothing", "hard"))
     parser.add_argument("--clothing", type=Path, help="dataset of photos with train and valid")
-    parser.add_argument("--folder", type=Path, default=Path("/tmp/tusou-training-recipes"))
+    parser.add_argument(
+        "--folder", type=Path, default=Path(gettempdir()) / "tusou-training-recipes"
+    )
     parser.add_argument("--ingredients", default=",".join(INGREDIENTS), help="with commas between")
     parser.add_argument("--pairs", type=int, default=1000, help="of the drawn split train")
     parser.add_argument("--epochs", type=int, default=3)

@@ -16,7 +16,7 @@ _K = 10
 _TARGET = 0.99  # where the bundle records none
 _DOUBLINGS = 8
 _MOST = {"k_factor_rf": 64, "efSearch": 4096}  # of IVF's nprobe, the lists
-# What an index searches with where its parameters are not set.
+# Search parameters of an index whose own are not set.
 _DEFAULTS = {"IVF": "nprobe=1", "HNSW": "efSearch=16"}
 
 

@@ -8,7 +8,7 @@ from tusou_lab.train.models import TrainableModel
 # Layers of transformers, cn_clip, open_clip and timm; a ResNet has stages named layer1 to layer4.
 _LAYER = re.compile(r"\.(?:layers?|resblocks|blocks)\.(\d+)\.")
 _STAGE = re.compile(r"\.layer(\d)\.")
-# What comes before the first layer: embeddings, and the convolutions of a ResNet's stem.
+# Modules before the first layer: embeddings, and the convolutions of a ResNet's stem.
 _FIRST = re.compile(
     r"embed|\.conv\d|\.bn\d|patch_|ln_pre|pre_?layrnorm|cls_token|pos_|token_type", re.IGNORECASE
 )

@@ -14,7 +14,7 @@ from tusou_lab.train.sources import TrainingSource
 
 RecipeName: TypeAlias = Literal["small", "medium", "large"]
 
-# From how few pairs on a recipe is taken by itself.
+# Each recipe is chosen by default for fewer pairs than this.
 _PAIRS: tuple[tuple[float, RecipeName], ...] = (
     (10_000, "small"),
     (100_000, "medium"),

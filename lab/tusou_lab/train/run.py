@@ -27,8 +27,7 @@ class TrainReport:
     """The result of a finished run."""
 
     checkpoint: Path
-    # Of the model before its training, on valid, percent; None if it was not measured.
-    start_mean_recall: float | None
+    start_mean_recall: float | None  # before training, on valid, percent; None: not measured
     best_epoch: int  # 0: no epoch was better than the start, and the checkpoint has its weights
     best_mean_recall: float
     steps: int

@@ -15,7 +15,7 @@ LossName: TypeAlias = Literal[
 # Images that count as one: near duplicates, those with the same pixels, or each for itself.
 Duplicates: TypeAlias = Literal["near", "exact", "none"]
 
-# Of a cosine for the triplet loss, of an angle in radians for ArcFace.
+# The triplet loss takes a difference of cosines, ArcFace an angle in radians.
 DEFAULT_MARGINS: dict[str, float] = {"triplet": 0.2, "arcface": 0.2}
 
 
