@@ -25,6 +25,7 @@ from tusou_lab.train.optimiser import make_optimiser
 from tusou_lab.train.processes import Processes
 from tusou_lab.train.prompted import PromptedTokenizer
 from tusou_lab.train.recipes import usual_rate
+from tusou_lab.train.rounding import rounded_weights
 from tusou_lab.train.sources import TrainingSource
 from tusou_lab.train.spec import TrainSpec
 from tusou_lab.train.step import StepInputs, TrainingStep
@@ -157,7 +158,7 @@ class ContrastiveTask:
     def _saved_weights(self) -> Iterator[None]:
         """Give the network the weights that are validated and saved, within the block."""
         average = nullcontext() if self._average is None else self._average.applied()
-        with average, self._share.merged():
+        with average, self._share.merged(), rounded_weights(self._model):
             yield
 
     def train_step(self, batches: Sequence[TrainingBatch]) -> float:

@@ -2,21 +2,27 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 import typer
 from safetensors.torch import load_file
 from tusou_lab.convert_model.run import convert_model
+from tusou_lab.train import contrastive
 from tusou_lab.train.cli import train as command
+from tusou_lab.train.contrastive import ContrastiveTask
 from tusou_lab.train.data import SplitEncoder, load_split
-from tusou_lab.train.models import open_trainable
+from tusou_lab.train.models import TrainableModel, open_trainable
+from tusou_lab.train.processes import Processes
+from tusou_lab.train.rounding import rounded_weights
 from tusou_lab.train.run import TrainReport, train
 from tusou_lab.train.spec import TrainSpec
+from tusou_lab.train.step_spec import StepSpec
 from tusou_lab.train.validate import validate
 from typer.testing import CliRunner
 
-from tests.tusou_lab.train.training import KillAfter, assert_same_weights
+from tests.tusou_lab.train.training import BEST_EPOCH, KillAfter, assert_same_weights
 from tusou.cli.progress import NoProgress
 from tusou.data import open_dataset
 from tusou.encoders.training_record import read_record
@@ -119,3 +125,72 @@ def test_the_command_says_that_the_start_is_kept(
     assert done.exit_code == 0
     assert "on valid before training, 3 steps" in done.stdout
     assert "no epoch was better than the model at the start" in done.stderr
+
+
+def test_a_model_in_single_precision_is_kept_to_the_last_digit(
+    data: str, still: TrainSpec, tiny_model: Path, tmp_path: Path
+) -> None:
+    source = tmp_path / "single.pt"
+    checkpoint = torch.load(tiny_model, weights_only=True)
+    state = checkpoint["state_dict"]
+    for name, tensor in state.items():
+        if tensor.is_floating_point() and "visual" in name:  # the rest stays in half precision
+            state[name] = tensor.float() * (1 + 2**-20)
+    torch.save(checkpoint, source)
+    train(data, replace(still, model=str(source), epochs=1), tmp_path / "out.pt", device="cpu")
+    assert_same_weights(tmp_path / "out.pt", source)
+
+
+def test_rounded_weights_are_those_of_the_file(tiny_model: Path, tmp_path: Path) -> None:
+    model = open_trainable(str(tiny_model))
+    with torch.no_grad():
+        for parameter in model.network.parameters():
+            parameter.mul_(1 + 2**-13)  # between two numbers of half precision
+    own = weights_of(model)
+    model.save(tmp_path / "saved.pt", 0, 0)
+    saved = open_trainable(str(tmp_path / "saved.pt")).network.state_dict()
+    name = "visual.proj"
+    assert not torch.equal(own[name], saved[name])
+    with rounded_weights(model):
+        inside = weights_of(model)
+    assert all(torch.equal(inside[name], saved[name]) for name in saved if "pooler" not in name)
+    assert all(torch.equal(own[name], each) for name, each in model.network.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param({}, id="all weights"),
+        pytest.param({"lora": 2, "lora_alpha": 4.0}, id="adapters"),
+        pytest.param({"step": StepSpec(ema=0.9)}, id="average"),
+    ],
+)
+def test_the_best_score_is_that_of_the_file(
+    data: str,
+    tiny_model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: dict[str, Any],
+) -> None:
+    spec = TrainSpec(str(tiny_model), 1, 8, 1e-3, 0.0, 7, "fp32", stopping=BEST_EPOCH)
+    task = ContrastiveTask(
+        replace(spec, **options),
+        tmp_path / "out.pt",
+        data,
+        None,
+        torch.device("cpu"),
+        NoProgress(),
+        Processes(),
+    )
+    for batch in task.batches.epoch(0):
+        task.train_step(batch)
+    validated: dict[str, torch.Tensor] = {}
+    monkeypatch.setattr(contrastive, "validate", lambda m, *_: validated.update(weights_of(m)))
+    task.validate()
+    task.save(tmp_path / "out.pt", 1, 3, {})
+    saved = weights_of(open_trainable(str(tmp_path / "out.pt")))
+    assert all(torch.equal(validated[name], saved[name]) for name in saved if "pooler" not in name)
+
+
+def weights_of(model: TrainableModel) -> dict[str, torch.Tensor]:
+    return {name: tensor.clone() for name, tensor in model.network.state_dict().items()}

@@ -27,13 +27,14 @@ class Traits:
     has_vit: bool  # cn_clip trains a ViT with other settings of the optimiser than a ResNet
     can_mask: bool = False  # patches of an image can be left out
     fresh: frozenset[str] = frozenset()  # parameters that no training has touched yet
+    half: frozenset[str] = frozenset()  # tensors that are saved in half precision
 
 
 @dataclass(frozen=True, slots=True)
 class Features:
     """The result of a forward pass over a batch of pairs."""
 
-    images: Tensor  # (n, d) unit rows
+    images: Tensor  # (m, d) unit rows
     texts: Tensor  # (n, d) unit rows
     scale: Tensor  # of a cosine
     bias: Tensor | None  # of a scaled cosine, for the sigmoid loss

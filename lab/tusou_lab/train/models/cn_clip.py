@@ -1,7 +1,7 @@
 """Chinese-CLIP as cn_clip defines it, from a checkpoint or a `.json` architecture."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from math import exp, log
 from pathlib import Path
@@ -30,7 +30,12 @@ from tusou.encoders.torch.encoder import to_input
 from tusou.images.transform import ImageTransform
 from tusou_lab.train.files import replace_model_folder, save_torch
 from tusou_lab.train.models.base import Part, Traits
-from tusou_lab.train.models.folder import copy_settings, match_precision, save_tensors
+from tusou_lab.train.models.folder import (
+    copy_settings,
+    is_half,
+    match_precision,
+    save_tensors,
+)
 
 # Settings that the tensors of a checkpoint do not show; the same in every published model.
 _TEXT_DEFAULTS = {
@@ -50,8 +55,13 @@ class CnClipModel:
     A folder in ModelScope's layout has the tensors of a checkpoint, and is saved as one.
     """
 
-    def __init__(self, network: CLIP, digest: str, folder: Weights | None = None) -> None:
-        """Take the network, the digest of its files, and the folder that they are in, if any."""
+    def __init__(
+        self, network: CLIP, digest: str, half: Collection[str], folder: Weights | None = None
+    ) -> None:
+        """Take the network, the digest of its files, and the folder that they are in, if any.
+
+        `half` names the tensors that are saved in half precision.
+        """
         self.network: nn.Module = network
         self._network, self._folder = network, folder
         shape = read_image_shape(network.state_dict())
@@ -62,13 +72,18 @@ class CnClipModel:
             has_vit=isinstance(shape.vision_layers, int),
             can_mask=isinstance(shape.vision_layers, int),
             saved_as="file" if folder is None else "folder",
+            half=frozenset(half),
         )
         self._tokenizer = ClipTokenizer()
 
     @classmethod
     def new(cls, architecture: Path) -> Self:
-        """Build the architecture of a `.json` file; InputError if that is impossible."""
-        return cls(new_network(architecture), sha256_of(architecture))
+        """Build the architecture of a `.json` file; InputError if that is impossible.
+
+        It is saved in half precision, as cn_clip's own checkpoints are published.
+        """
+        network = new_network(architecture)
+        return cls(network, sha256_of(architecture), network.state_dict())
 
     @classmethod
     def restore(cls, weights: Weights) -> Self:
@@ -80,7 +95,10 @@ class CnClipModel:
                 f"{weights.name} crops images, which a checkpoint does not say: convert it with "
                 "tusou convert-model --to transformers first"
             )
-        return cls(restore_network(weights), weights.digest, folder)
+        network, half = _restore(weights)
+        if folder is not None:
+            half = set(network.state_dict()) if is_half(folder.path) else set()
+        return cls(network, weights.digest, half, folder)
 
     @property
     def scale(self) -> float:
@@ -115,7 +133,7 @@ class CnClipModel:
 
     def save(self, path: Path, epoch: int, step: int) -> None:
         if self._folder is None:
-            save_checkpoint(self._network, path, path.stem, epoch, step)
+            save_checkpoint(self._network, path, path.stem, epoch, step, half=self.traits.half)
             return
         replace_model_folder(path, partial(_write_folder, self._network, self._folder.path))
 
@@ -133,6 +151,11 @@ def new_network(architecture: Path) -> CLIP:
 
 def restore_network(weights: Weights) -> CLIP:
     """Return the network of a Chinese-CLIP in any form; BadModel if it is incomplete."""
+    return _restore(weights)[0]
+
+
+def _restore(weights: Weights) -> tuple[CLIP, set[str]]:
+    """Return the network, and the names of its tensors that are stored in half precision."""
     family, tensors = find_family(weights), read_weights(weights)
     image, text = (family.read_shape(weights, tower) for tower in ("image", "text"))
     assert isinstance(image, ImageShape)
@@ -142,15 +165,26 @@ def restore_network(weights: Weights) -> CLIP:
         restored.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
     except RuntimeError as error:
         raise BadModel(f"not a complete cn_clip checkpoint: {str(error).strip()[:500]}") from None
-    return restored
+    return restored, {name for name, tensor in tensors.items() if tensor.dtype == torch.float16}
 
 
-def save_checkpoint(network: nn.Module, path: Path, name: str, epoch: int, step: int) -> None:
-    """Write a half-precision checkpoint that cn_clip and Tusou can load, atomically."""
+def save_checkpoint(
+    network: nn.Module,
+    path: Path,
+    name: str,
+    epoch: int,
+    step: int,
+    *,
+    half: Collection[str] | None = None,
+) -> None:
+    """Write a checkpoint that cn_clip and Tusou can load, atomically.
+
+    Tensors that `half` names are written in half precision; by default all are.
+    """
     state = {
         f"module.{key}": tensor.detach().to("cpu", torch.float16)
-        if tensor.is_floating_point()
-        else tensor.cpu()
+        if tensor.is_floating_point() and (half is None or key in half)
+        else tensor.detach().cpu()
         for key, tensor in network.state_dict().items()
         if not key.startswith("bert.pooler")
     }

@@ -28,13 +28,19 @@ def match_precision(out: Path, tensors: Mapping[str, Tensor]) -> dict[str, Tenso
     A bfloat16 number is too coarse for the small steps of a fine-tuning: float32 takes its place,
     in the configuration too.
     """
+    if is_half(out):
+        return {name: t.half() if t.is_floating_point() else t for name, t in tensors.items()}
     path = out / "config.json"
     settings = json.loads(path.read_bytes())
-    if any(settings.get(name) == "float16" for name in _DTYPES):
-        return {name: t.half() if t.is_floating_point() else t for name, t in tensors.items()}
     _name_float32(settings)
     path.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
     return dict(tensors)
+
+
+def is_half(folder: Path) -> bool:
+    """Return whether the configuration of a folder says that its numbers are float16."""
+    settings = json.loads((folder / "config.json").read_bytes())
+    return any(settings.get(name) == "float16" for name in _DTYPES)
 
 
 def save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:

@@ -17,6 +17,7 @@ from tusou.encoders.library.base import open_library_model
 from tusou.encoders.library.tokenizer import LibraryTextTokenizer
 from tusou_lab.train.files import replace_model_folder
 from tusou_lab.train.models.base import Part, Traits
+from tusou_lab.train.models.folder import is_half
 
 _MAX_LOG_SCALE = log(100)  # of CLIP, and of open_clip's own training
 # Projections into the common space, by the names of either library.
@@ -63,6 +64,7 @@ class LibraryTrainable:
             saved_as="folder",
             has_vit=not any(isinstance(part, nn.BatchNorm2d) for part in self.network.modules()),
             fresh=_FRESH if untrained_note(weights) else frozenset(),
+            half=frozenset(self.network.state_dict() if _is_saved_in_half(weights, record) else ()),
         )
         self._limit = _MAX_LOG_SCALE
         if self._scale is not None:
@@ -111,3 +113,7 @@ class LibraryTrainable:
     def save(self, path: Path, _epoch: int, _step: int) -> None:
         write = cast("WriteModel", _WRITERS[self._record.library].load())
         replace_model_folder(path, partial(write, self._weights, self.network))
+
+
+def _is_saved_in_half(weights: Weights, record: EncoderRecord) -> bool:
+    return record.library == "transformers" and is_half(weights.path)
