@@ -134,7 +134,7 @@ def evaluate(
             "--slices": by_slice,
             "--check": check,
         }
-        pair_spec = PairSpec(pairs, threshold_from, not no_interpret, cache)
+        pair_spec = PairSpec(pairs, threshold_from, not no_interpret, cache, query_encoder)
         report_pairs(source, pair_spec, rankings_only, as_json=as_json)
         return
     with plain_errors(), progress() as bar:

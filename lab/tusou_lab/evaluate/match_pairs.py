@@ -12,6 +12,7 @@ from tusou.core.errors import BadDataset, InputError, InvalidRequest
 from tusou.core.problems import list_problems
 from tusou.data import open_dataset
 from tusou.data.labelled_pairs import LabelledPair
+from tusou.encoders.student.folder import open_student
 from tusou.evaluation.pair_matching import (
     Labels,
     ScoredPairs,
@@ -37,6 +38,7 @@ class PairSpec:
     threshold_from: str | None = None  # other pairs; None: each fifth of the images by the others
     interpret: bool = True  # subtract what a text refuses, as the service does by default
     cache: Path | None = None  # folder of the texts' embeddings
+    query_encoder: Path | None = None  # a student that encodes the texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +68,9 @@ def evaluate_pairs(root: Path, spec: PairSpec, progress: Progress | None = None)
     pairs = open_dataset(spec.pairs).pairs()
     others = None if spec.threshold_from is None else open_dataset(spec.threshold_from).pairs()
     if others is not None:
-        _refuse_same(pairs, others, spec, progress)
-    pipeline = SearchPipeline.open(root)
+        others = _leave_out_same(pairs, others, spec, progress)
+    student = None if spec.query_encoder is None else open_student(spec.query_encoder)
+    pipeline = SearchPipeline.open(root, student=student)
     if pipeline.bundle.items != "images":
         raise BadDataset(f"{spec.pairs} holds pairs with images, and the bundle holds texts")
     known, scored = _score(pipeline, spec.pairs, pairs, spec, progress)
@@ -93,22 +96,27 @@ def _percent_interval(estimate: Estimate) -> tuple[float, float]:
     return 100 * estimate.low, 100 * estimate.high
 
 
-def _refuse_same(
+def _leave_out_same(
     pairs: Sequence[LabelledPair], others: Sequence[LabelledPair], spec: PairSpec, bar: Progress
-) -> None:
-    """Raise InvalidRequest where a threshold would be chosen on the pairs that it decides on."""
+) -> list[LabelledPair]:
+    """Return the pairs to choose a threshold on, without those that it decides on.
+
+    Raises InvalidRequest if there are no others.
+    """
     keys = {_key(pair) for pair in pairs}
-    shared = len(keys & {_key(pair) for pair in others})
-    if shared == len(keys):
+    different = [pair for pair in others if _key(pair) not in keys]
+    if not different:
         raise InvalidRequest(
-            f"--threshold-from {spec.threshold_from} holds the pairs of {spec.pairs}: the accuracy "
-            "at a threshold chosen on the same pairs says nothing about others. Give other pairs, "
-            "or leave the option out"
+            f"all pairs of --threshold-from {spec.threshold_from} are among those of {spec.pairs}: "
+            "the accuracy at a threshold chosen on the same pairs says nothing about others. Give "
+            "other pairs, or leave the option out"
         )
-    if shared:
+    if shared := len(others) - len(different):
         bar.notice(
-            f"{shared} of {len(keys)} pairs are also among those that the threshold is chosen on"
+            f"{shared} of {len(others)} pairs of {spec.threshold_from} are also in {spec.pairs}: "
+            "the threshold is chosen on the others"
         )
+    return different
 
 
 def _key(pair: LabelledPair) -> tuple[str, str]:

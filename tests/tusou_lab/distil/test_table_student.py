@@ -11,6 +11,7 @@ from calibrated import add_calibration, make_calibration
 from tusou_indexer.build import BuildSpec, build
 from tusou_lab.distil.run import DistilSpec, distil
 from tusou_lab.distil.texts import read_texts
+from tusou_lab.evaluate.match_pairs import PairSpec, evaluate_pairs
 from tusou_lab.evaluate.scoring import evaluate
 from tusou_lab.evaluate.search_bundle import BundleSearchSpec
 
@@ -203,3 +204,15 @@ def test_texts_of_a_student_get_no_relevance(
     assert (plain.relevance, plain.matched) == ((), None)
     assert isinstance(refused, NotCalibrated)
     assert "tiny.pt-student-table encodes these" in str(refused)
+
+
+def test_pairs_are_scored_by_the_student(table: Student, tiny_bundle: Path, tmp_path: Path) -> None:
+    ids = Bundle.open(tiny_bundle).ids
+    texts = ["新款红色沙发", "紫色雨伞", "雨伞", "沙发"]
+    rows = [{"text": text, "item_id": ids.at(n), "label": n % 2} for n, text in enumerate(texts)]
+    path = tmp_path / "pairs.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    spec = PairSpec(str(path))
+    teacher = evaluate_pairs(tiny_bundle, spec)
+    student = evaluate_pairs(tiny_bundle, replace(spec, query_encoder=table.path))
+    assert student.thresholds != teacher.thresholds

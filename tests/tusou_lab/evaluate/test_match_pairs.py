@@ -137,8 +137,26 @@ def test_shared_and_contradictory_pairs_are_counted(
     other = write_pairs(tmp_path / "long_itm_test.json", rows)
     result = invoke(bundle, "--pairs", other, "--threshold-from", f"{zero / 'ICM'}#val")
     assert result.exit_code == 0
-    assert "1 of 25 pairs are also among those that the threshold is chosen on" in result.output
+    assert f"1 of 48 pairs of {zero / 'ICM'}#val are also in {other}" in result.output
     assert "1 pairs of a text and an image are labelled both ways" in result.output
+
+
+def test_a_threshold_is_not_chosen_on_pairs_that_are_scored_too(
+    zero: Path, bundle: Path, tmp_path: Path
+) -> None:
+    # Of these scores, the highest threshold is best; of all train pairs, another one.
+    scores, _ = scores_of(bundle, VAL[:4])
+    others = [
+        {**row, "label": int(score == scores.max())}
+        for row, score in zip(VAL[:4], scores, strict=True)
+    ]
+    alone = write_pairs(tmp_path / "alone" / "long_itm_val.json", others)
+    mixed = write_pairs(tmp_path / "mixed" / "long_itm_val.json", [*TRAIN, *others])
+    scored = ("--pairs", f"{zero / 'ICM'}#train", "--threshold-from")
+    report = evaluate(bundle, *scored, mixed)
+    assert report["thresholds"] == evaluate(bundle, *scored, alone)["thresholds"]
+    every_pair = choose_threshold(*scores_of(bundle, [*TRAIN, *others]))
+    assert report["thresholds"] != [pytest.approx(every_pair, abs=1e-4)]
 
 
 def test_pairs_of_a_plain_file_name_items(bundle: Path, tmp_path: Path) -> None:
