@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from reading import read_items, read_queries, write_file
 
+from tusou.core.errors import BadDataset
 from tusou.data import ImageQuery, MissingPart, open_dataset
 
 # As in the archive: human-written captions have a tab, translations a blank.
@@ -101,3 +102,19 @@ def test_captions_without_images_say_where_to_put_them(tmp_path: Path) -> None:
     assert len(read_queries(tmp_path)) == 4
     with pytest.raises(MissingPart, match=r"images are missing; put them in .*train2014 and "):
         open_dataset(str(tmp_path)).images()
+
+
+def test_two_versions_in_a_folder_are_ambiguous(tmp_path: Path) -> None:
+    coco(tmp_path)
+    write_file(tmp_path / "coco-cn-version1805" / "imageid.caption.txt", WRITTEN)
+    with pytest.raises(
+        BadDataset, match=r"several versions of COCO-CN; give one: .*1805, .*v1\.1$"
+    ):
+        open_dataset(str(tmp_path))
+    assert len(read_queries(tmp_path / "coco-cn-version1805")) == 4
+
+
+def test_endings_of_a_list_may_be_capital(tmp_path: Path) -> None:
+    write_file(tmp_path / "imageid.human-written-caption.txt", f"{CAT}#0\t猫\n")
+    write_file(tmp_path / "coco-cn_test.txt", f"{CAT}.JPG\n")
+    assert read_queries(tmp_path) == [(f"{CAT}#0", "猫", (CAT,))]

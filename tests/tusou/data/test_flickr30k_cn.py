@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from reading import read_items, read_queries, write_file
 
+from tusou.core.errors import BadDataset
 from tusou.data import ImageQuery, MissingPart, open_dataset
 
 
@@ -104,3 +105,22 @@ def test_a_table_of_the_same_name_is_read(tmp_path: Path, encoding: str) -> None
         ("65567#0", "狗,和猫", (65567,)),
     ]
     assert [item[0] for item in read_items(tmp_path)] == ["36979", "65567"]
+
+
+def test_the_columns_of_a_table_may_be_in_any_order(tmp_path: Path) -> None:
+    path = write_file(tmp_path / "flickr30k_cn_test.txt", "caption,image\n狗,7.JPG\n猫,\n")
+    assert read_queries(path) == [(3, "empty id"), ("7#0", "狗", (7,))]
+
+
+def test_a_header_with_tabs_is_no_caption(tmp_path: Path) -> None:
+    path = write_file(tmp_path / "flickr30k_cn_test.txt", "Caption\timage\n狗\t7.jpg\n")
+    with pytest.raises(BadDataset, match="line 1: expected IMAGE#NUMBER"):
+        open_dataset(str(path)).queries()
+
+
+def test_flickr8k_beside_flickr30k_is_ambiguous(tmp_path: Path) -> None:
+    root, name = segmented(tmp_path), "flickr8kzhcbosontrain"
+    write_file(root / name / "TextData" / f"seg.{name}.caption.txt", "1_a#zhc#0 猫:n\n")
+    with pytest.raises(BadDataset, match="holds Flickr8k-CN and Flickr30k-CN; give a folder"):
+        open_dataset(str(root))
+    assert read_queries(root / name) == [("1_a#zhc#0", "猫", ("1_a",))]

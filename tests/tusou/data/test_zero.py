@@ -123,3 +123,17 @@ def test_two_published_datasets_in_a_folder_are_ambiguous(tmp_path: Path) -> Non
     write_file(tmp_path / "imageid.caption.txt", "COCO_val2014_000000000042#0\t猫\n")
     with pytest.raises(BadDataset, match="holds COCO-CN's captions and Zero's pairs; give"):
         open_dataset(str(tmp_path))
+
+
+def test_images_of_one_id_are_refused(tmp_path: Path) -> None:
+    pairs = row("裙", "a.jpg", label=1) + row("鞋", "a.gif", label=0)
+    path = write_file(tmp_path / "long_itm_val.json", pairs)
+    with pytest.raises(BadDataset, match=r"line 2: a\.gif and a\.jpg have the same id"):
+        open_dataset(str(path)).pairs()
+
+
+def test_a_split_in_two_folders_is_ambiguous(tmp_path: Path) -> None:
+    root = zero(tmp_path) / "ICM"
+    write_file(root / "long_itm_val.json", row("裙", "a.jpg", label=1))
+    with pytest.raises(BadDataset, match=r"itm_val\.json and .* are the same split; give one"):
+        open_dataset(str(root))

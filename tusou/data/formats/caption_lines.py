@@ -10,7 +10,8 @@ from tusou.data.csv_reader import TableRow, read_table, read_text_lines
 
 _LINE = re.compile(r"(?P<key>\S+)[\t ]+(?P<text>.+)", re.DOTALL)
 _TAGGED_WORD = re.compile(r"(?P<word>.+):[A-Za-z]+")
-_ENDING = ".jpg"
+_ENDING = re.compile(r"\.jpg$", re.IGNORECASE)
+_COLUMNS = {"image", "caption"}
 _EXPECTED = "expected IMAGE#NUMBER, a tab or blank, and the caption"
 
 
@@ -18,8 +19,9 @@ def read_captions(path: Path, *, segmented: bool = False) -> Iterator[Caption | 
     """Yield the captions of a file; `item_id` is the image's id as the dataset writes it.
 
     The first word of a line is the text id: `1.jpg#0`, `36979#zhm#3`, `36979`. Without a `#`, as
-    in Flickr30k-CNA, the text has no id of its own. A file whose first line is `image,caption` is
-    a table. Captions of a `segmented` file are joined to sentences.
+    in Flickr30k-CNA, the text has no id of its own. A file whose first line names the columns
+    `image` and `caption` is a table; a header with tabs is a Failure. Captions of a `segmented`
+    file are joined to sentences.
     """
     for caption in _read_table(path) if _is_table(path) else _read_lines(path):
         if segmented and isinstance(caption, Caption):
@@ -35,7 +37,7 @@ def read_image_ids(path: Path) -> Iterator[tuple[int, str] | Failure]:
         if isinstance(line, Failure):
             yield line
         else:
-            yield line[0], line[1].strip().removesuffix(_ENDING)
+            yield line[0], _remove_ending(line[1].strip())
 
 
 def item_id_of(image_id: str) -> ItemId:
@@ -71,23 +73,28 @@ def _read_lines(path: Path) -> Iterator[Caption | Failure]:
             continue
         match = _LINE.fullmatch(line[1].strip())
         name, mark, _ = match["key"].partition("#") if match else ("", "", "")
-        if match is None or not name:
+        if match is None or not name or {name.lower(), match["text"].lower()} == _COLUMNS:
             yield Failure(line[0], None, _EXPECTED)
         else:
             text_id = match["key"] if mark else None
-            item_id = item_id_of(name.removesuffix(_ENDING))
+            item_id = item_id_of(_remove_ending(name))
             yield Caption(line[0], match["text"], item_id, text_id)
 
 
 def _read_table(path: Path) -> Iterator[Caption | Failure]:
     for row in read_table(path, ("image", "caption")):
-        if isinstance(row, TableRow):
-            name = row.cells["image"].strip().removesuffix(_ENDING)
+        if not isinstance(row, TableRow):
+            yield row
+        elif name := _remove_ending(row.cells["image"].strip()):
             yield Caption(row.line, row.cells["caption"], item_id_of(name))
         else:
-            yield row
+            yield Failure(row.line, None, "empty id")
 
 
 def _is_table(path: Path) -> bool:
     first = next(read_text_lines(path), None)
-    return isinstance(first, tuple) and first[1].replace(" ", "").lower().startswith("image,")
+    return isinstance(first, tuple) and {*first[1].replace(" ", "").lower().split(",")} >= _COLUMNS
+
+
+def _remove_ending(name: str) -> str:
+    return _ENDING.sub("", name)

@@ -5,9 +5,11 @@ The form is that of the archive `coco-cn-version1805v1.1.tar.gz`, documented by 
 """
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
+from tusou.core.errors import BadDataset
 from tusou.data.base import ONLY_SPLIT
 from tusou.data.formats.captioned_splits import CaptionedSplit, CaptionedSplits, ImageLocation
 from tusou.data.listed_images import list_folder
@@ -38,8 +40,7 @@ class CocoCn(CaptionedSplits):
                 path,
                 *(each for each in list_folder(path)[0] if each.name.startswith("coco-cn")),
             ]
-            files = (folder / name for folder in folders for name in _WRITTEN)
-            captions = next((file for file in files if file.is_file()), None)
+            captions = _choose_captions(folders)
         if captions is None:
             return None
         match, root = _CAPTIONS.fullmatch(captions.name), captions.parent
@@ -53,6 +54,19 @@ class CocoCn(CaptionedSplits):
             split: CaptionedSplit(captions, file, segmented) for split, file in lists.items()
         } or {ONLY_SPLIT: CaptionedSplit(captions, None, segmented)}
         return cls(splits, _find_images(root), f"{root / 'train2014'} and {root / 'val2014'}")
+
+
+def _choose_captions(folders: Sequence[Path]) -> Path | None:
+    """Return the captions in the first folder, or else in one other; BadDataset for several."""
+    files = [file for folder in folders if (file := _find_written(folder)) is not None]
+    if len(files) > 1 and files[0].parent != folders[0]:
+        names = ", ".join(str(file.parent) for file in files)
+        raise BadDataset(f"{folders[0]} holds several versions of COCO-CN; give one: {names}")
+    return files[0] if files else None
+
+
+def _find_written(folder: Path) -> Path | None:
+    return next((file for name in _WRITTEN if (file := folder / name).is_file()), None)
 
 
 def _find_images(root: Path) -> ImageLocation | None:

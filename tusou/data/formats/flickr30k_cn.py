@@ -13,6 +13,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Self
 
+from tusou.core.errors import BadDataset
 from tusou.data.formats.captioned_splits import CaptionedSplit, CaptionedSplits, ImageLocation
 from tusou.data.formats.image_folders import find_image_folder
 from tusou.data.listed_images import list_files, list_folder
@@ -21,7 +22,7 @@ _FLICKR_FOLDERS = {"flickr30k-images", "flickr30k_images"}
 _FLICKR_FOLDERS |= {"flicker8k_dataset", "flickr8k_dataset"}
 _IMAGE_FOLDERS = _FLICKR_FOLDERS | {"images", "imagedata"}
 _SEGMENTED = re.compile(
-    r"(?P<seg>seg\.)?(?P<name>flickr(8|30)k(?P<kind>zh[mcbg]?)\w*?(?P<split>train|val|test))"
+    r"(?P<seg>seg\.)?(?P<name>flickr(?P<size>8|30)k(?P<kind>zh[mcbg]?)\w*?(?P<split>train|val|test))"
     r"\.captions?\.txt"
 )
 _ANNOTATED = re.compile(r"flickr30k_cna?_(?P<split>train|val|test)\.(txt|token)")
@@ -37,7 +38,10 @@ class Flickr30kCn(CaptionedSplits):
 
     @classmethod
     def find(cls, path: Path) -> Self | None:
-        """Open the folder of a split, a folder of such folders, or a file of captions."""
+        """Open the folder of a split, a folder of such folders, or a file of captions.
+
+        Raises BadDataset for a folder of Flickr8k's and Flickr30k's.
+        """
         if path.is_file():
             match = _SEGMENTED.fullmatch(path.name)
             files = [path] if match and path.parent.name == "TextData" else []
@@ -49,6 +53,8 @@ class Flickr30kCn(CaptionedSplits):
                 for file in list_folder(folder / "TextData")[1]
             ]
         matches = [(match, file) for file in files if (match := _SEGMENTED.fullmatch(file.name))]
+        if len({match["size"] for match, _ in matches}) > 1:
+            raise BadDataset(f"{path} holds Flickr8k-CN and Flickr30k-CN; give a folder of one")
         matches.sort(key=lambda each: (_KINDS.index(each[0]["kind"]), each[0]["seg"] is not None))
         splits: dict[str, CaptionedSplit] = {}
         for match, file in matches:

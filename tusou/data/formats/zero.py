@@ -8,6 +8,7 @@ https://zero.so.com/detail.html and by the loaders of https://github.com/yuxie11
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Self
 
@@ -47,7 +48,9 @@ class Zero(DatasetReader):
         tasks: dict[str, dict[str, Path]] = {}
         for file in [path] if path.is_file() else list_files(_folders(path)):
             if match := _FILE.fullmatch(file.name):
-                tasks.setdefault(match["task"], {}).setdefault(match["split"], file)
+                first = tasks.setdefault(match["task"], {}).setdefault(match["split"], file)
+                if first != file:
+                    raise BadDataset(f"{first} and {file} are the same split; give one of them")
         if len(tasks) > 1:
             names = ", ".join(_TASKS[task] for task in sorted(tasks))
             firsts = ", ".join(str(next(iter(files.values()))) for files in tasks.values())
@@ -92,12 +95,16 @@ class Zero(DatasetReader):
                 yield list_image(*row, PurePosixPath(row[1]).stem)
 
     def _read(self, split: str) -> Iterator[LabelledPair | Failure]:
-        return parse_rows(self._files[split], self._parse)
+        return parse_rows(self._files[split], partial(self._parse, {}))
 
-    def _parse(self, row: dict[str, object], number: int) -> LabelledPair:
+    def _parse(self, names: dict[str, str], row: dict[str, object], number: int) -> LabelledPair:
+        """Return a pair; `names` holds the file name of each id before it, for others to differ."""
         if not isinstance(text := row.get("text"), str):
             raise ValueError("text missing or not a string")
-        item_id = PurePosixPath(_file_name(row)).stem
+        name = _file_name(row)
+        item_id = PurePosixPath(name).stem
+        if (first := names.setdefault(item_id, name)) != name:
+            raise ValueError(f"{name} and {first} have the same id; rename one of the files")
         matches = parse_label(row.get("label")) if self._labelled else True
         return LabelledPair(number, text, item_id, matches)
 
