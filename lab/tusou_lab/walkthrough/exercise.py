@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from tusou.core.errors import BadDataset, InvalidRequest
 from tusou.data import Dataset, open_dataset, split_source
-from tusou.data.listed_images import list_folder
+from tusou.data.listed_images import list_folders
 from tusou_lab.run_commands import CommandRunner, Echo, ToySize, claim_folder
 
 # By task or split: metric -> percent.
@@ -83,7 +83,7 @@ def find_dataset(source: str, *preferred: str) -> tuple[str, Dataset]:
     path, split = split_source(source)
     if not path.exists():
         raise BadDataset(f"{path} does not exist; give a folder of data")
-    folders = [path, *(list_folder(path)[0] if path.is_dir() else ())]
+    folders = [path, *(list_folders(path) if path.is_dir() else ())]
     datasets = list[tuple[str, Dataset]]()
     for folder in folders:
         try:

@@ -12,7 +12,7 @@ from typing import Self
 from tusou.core.errors import BadDataset
 from tusou.data.base import ONLY_SPLIT
 from tusou.data.formats.captioned_splits import CaptionedSplit, CaptionedSplits, ImageLocation
-from tusou.data.listed_images import list_folder
+from tusou.data.listed_images import list_folder, list_folders
 
 # In order of preference; version 1805 left out `human-written-`.
 _WRITTEN = ("imageid.human-written-caption.txt", "imageid.caption.txt")
@@ -38,7 +38,7 @@ class CocoCn(CaptionedSplits):
         else:
             folders = [
                 path,
-                *(each for each in list_folder(path)[0] if each.name.startswith("coco-cn")),
+                *(each for each in list_folders(path) if each.name.startswith("coco-cn")),
             ]
             captions = _choose_captions(folders)
         if captions is None:

@@ -16,7 +16,7 @@ from typing import Self
 from tusou.core.errors import BadDataset
 from tusou.data.formats.captioned_splits import CaptionedSplit, CaptionedSplits, ImageLocation
 from tusou.data.formats.image_folders import find_image_folder
-from tusou.data.listed_images import list_files, list_folder
+from tusou.data.listed_images import list_files, list_folder, list_folders
 
 _FLICKR_FOLDERS = {"flickr30k-images", "flickr30k_images"}
 _FLICKR_FOLDERS |= {"flicker8k_dataset", "flickr8k_dataset"}
@@ -48,7 +48,7 @@ class Flickr30kCn(CaptionedSplits):
         else:
             files = [
                 file
-                for folder in (path, *list_folder(path)[0])
+                for folder in (path, *list_folders(path))
                 if (folder / "TextData").is_dir()
                 for file in list_folder(folder / "TextData")[1]
             ]

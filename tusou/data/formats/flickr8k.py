@@ -29,6 +29,7 @@ _SPLIT_FILES = (
     re.compile(r"Flickr_8k\.(?P<split>\w+)Images\.txt"),
     re.compile(r"flickr8k(?P<split>train|val|test)\.txt"),
 )
+_ENDINGS = (".json", ".txt", ".csv")  # of all of these
 _IMAGE_FOLDERS = {
     "images",
     "flicker8k_dataset",
@@ -201,9 +202,9 @@ def _read_tokens(path: Path) -> Iterator[Caption | Failure]:
 
 
 def _list_files(root: Path) -> Iterator[Path]:
-    """Yield the files in a folder, then those in its subfolders that do not hold images."""
-    folders, files = list_folder(root)
+    """Yield the texts in a folder, then those in its subfolders that do not hold images."""
+    folders, files = list_folder(root, _ENDINGS)
     yield from files
     for folder in folders:
         if folder.name.lower() not in _IMAGE_FOLDERS:
-            yield from list_folder(folder)[1]
+            yield from list_folder(folder, _ENDINGS)[1]

@@ -22,12 +22,10 @@ class ImageFolders(DatasetReader):
         """Open any folder with an image somewhere below it."""
         if not path.is_dir():
             return None
-        children = {path / name.partition("/")[0] for name in filter(_is_image, _walk(path))}
+        children = {name.partition("/")[0] for name in filter(_is_image, _walk(path))}
         if not children:
             return None
-        splits = {
-            child.name: child for child in children if child.is_dir() and child.name in SPLITS
-        }
+        splits = {name: path / name for name in children & {*SPLITS} if (path / name).is_dir()}
         return cls(splits if len(splits) == len(children) else {ONLY_SPLIT: path})
 
     def splits(self) -> Sequence[str]:
@@ -88,8 +86,8 @@ def _without_ending(name: str) -> str:
 
 
 def _is_image(name: str) -> bool:
-    path = PurePath(name)
-    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
+    ending = name[name.rfind(".") :]  # a PurePath for each of a million names would take long
+    return ending.lower() in IMAGE_SUFFIXES and not name.rpartition("/")[2].startswith(".")
 
 
 def _skip_reason(path: PurePath) -> str:
@@ -102,5 +100,5 @@ def _walk(folder: Path, on_error: Callable[[OSError], None] | None = None) -> It
     """Yield the paths of the files below a folder, relative to it and with slashes."""
     for parent, folders, files in os.walk(folder, onerror=on_error):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        relative = Path(parent).relative_to(folder)
-        yield from ((relative / name).as_posix() for name in files)
+        relative = Path(parent).relative_to(folder).as_posix()
+        yield from files if relative == "." else (f"{relative}/{name}" for name in files)

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from tusou.data.listed_images import list_folder
+from tusou.data.listed_images import list_folders
 
 
 def find_image_folder(roots: Iterable[Path], names: Collection[str]) -> Path | None:
@@ -12,8 +12,8 @@ def find_image_folder(roots: Iterable[Path], names: Collection[str]) -> Path | N
     Some archives nest the folder in another of such a name; then it is the inner one.
     """
     for root in roots:
-        for folder in list_folder(root)[0]:
+        for folder in list_folders(root):
             if folder.name.lower() in names:
-                inner = (path for path in list_folder(folder)[0] if path.name.lower() in names)
+                inner = (path for path in list_folders(folder) if path.name.lower() in names)
                 return next(inner, folder)
     return None

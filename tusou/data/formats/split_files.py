@@ -1,5 +1,6 @@
 """Folders with an image file and a query file per split, named as MUGE or cn_clip names them."""
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,7 +48,8 @@ class SplitFileReader(DatasetReader):
     def splits(self) -> Sequence[str]:
         """Return the splits that have either file."""
         # macOS leaves `._train_imgs.tsv` beside a file in an archive.
-        names = [path.name for path in self._folder.iterdir() if path.name[0] != "."]
+        with os.scandir(self._folder) as entries:
+            names = [entry.name for entry in entries if entry.name[0] != "."]
         patterns = (self._naming.images, self._naming.queries)
         return sort_splits(
             name.removeprefix(before).removesuffix(after)

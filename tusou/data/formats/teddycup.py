@@ -9,7 +9,7 @@ from tusou.core.ids import Failure
 from tusou.data.base import DatasetQuery, DatasetReader, ItemPool, require_file, sort_splits
 from tusou.data.captions import Caption, caption_queries
 from tusou.data.csv_reader import TableRow, read_table
-from tusou.data.listed_images import ListedImage, ListedImages, list_folder, list_image
+from tusou.data.listed_images import ListedImage, ListedImages, list_folders, list_image
 
 IMAGES = "ImageData"
 _IMAGE, _TEXT, _CAPTION = "image_id", "text_id", "caption"
@@ -96,7 +96,7 @@ def _parse_caption(row: TableRow) -> Caption | Failure:
 
 def _subfolders(root: Path) -> Iterator[Path]:
     """Yield the folders one and two levels below, except the image folders."""
-    children = [path for path in list_folder(root)[0] if path.name != IMAGES]
+    children = [path for path in list_folders(root) if path.name != IMAGES]
     yield from children
     for folder in children:
-        yield from list_folder(folder)[0]
+        yield from list_folders(folder)
