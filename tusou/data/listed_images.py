@@ -87,11 +87,11 @@ def list_folders(folder: Path) -> list[Path]:
     return list_folder(folder, ())[0]
 
 
-def list_files(folders: Iterable[Path]) -> Iterator[Path]:
-    """Yield the files in each of the folders that exists, sorted."""
+def list_files(folders: Iterable[Path], endings: tuple[str, ...]) -> Iterator[Path]:
+    """Yield the files with one of the endings in each of the folders that exists, sorted."""
     for folder in folders:
         if folder.is_dir():
-            yield from list_folder(folder)[1]
+            yield from list_folder(folder, endings)[1]
 
 
 def list_image(line: int, name: str, item_id: ItemId | None = None) -> ListedImage | Failure:

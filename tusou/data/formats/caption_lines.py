@@ -23,12 +23,19 @@ def read_captions(path: Path, *, segmented: bool = False) -> Iterator[Caption | 
     `image` and `caption` is a table; a header with tabs is a Failure. Captions of a `segmented`
     file are joined to sentences.
     """
-    for caption in _read_table(path) if _is_table(path) else _read_lines(path):
+    for caption in _read_table(path) if is_table(path) else _read_lines(path):
         if segmented and isinstance(caption, Caption):
             text = join_words(caption.text)
             yield Caption(caption.line, text, caption.item_id, caption.text_id)
         else:
             yield caption
+
+
+def is_table(path: Path) -> bool:
+    """Return whether the first line names a column `image` among others, with commas."""
+    first = next(read_text_lines(path), None)
+    cells = first[1].replace(" ", "").lower().split(",") if isinstance(first, tuple) else []
+    return len(cells) > 1 and "image" in cells
 
 
 def read_image_ids(path: Path) -> Iterator[tuple[int, str] | Failure]:
@@ -89,11 +96,6 @@ def _read_table(path: Path) -> Iterator[Caption | Failure]:
             yield Caption(row.line, row.cells["caption"], item_id_of(name))
         else:
             yield Failure(row.line, None, "empty id")
-
-
-def _is_table(path: Path) -> bool:
-    first = next(read_text_lines(path), None)
-    return isinstance(first, tuple) and {*first[1].replace(" ", "").lower().split(",")} >= _COLUMNS
 
 
 def _remove_ending(name: str) -> str:

@@ -47,7 +47,7 @@ class CocoCn(CaptionedSplits):
         segmented = match is not None and match["segmented"] is not None
         lists = {
             each["split"]: file
-            for file in list_folder(root)[1]
+            for file in list_folder(root, (".txt",))[1]
             if (each := _LIST.fullmatch(file.name)) and not captions.name.startswith("coco-cn_ext")
         }
         splits = {

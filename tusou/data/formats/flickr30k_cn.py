@@ -75,7 +75,7 @@ class Flickr30kCna(CaptionedSplits):
     def find(cls, path: Path) -> Self | None:
         """Open a folder of the texts or of the folders `train`, `val` and `test`; or one text."""
         folders = [path, *(path / split for split in ("train", "val", "test"))]
-        files = [path] if path.is_file() else list_files(folders)
+        files = [path] if path.is_file() else list_files(folders, (".txt", ".token"))
         splits: dict[str, CaptionedSplit] = {}
         for file in files:
             if match := _ANNOTATED.fullmatch(file.name):

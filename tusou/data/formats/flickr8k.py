@@ -12,6 +12,7 @@ from tusou.data.base import ONLY_SPLIT, DatasetQuery, DatasetReader, ItemPool, s
 from tusou.data.captions import Caption, caption_queries
 from tusou.data.csv_reader import TableRow, read_table, read_text_lines
 from tusou.data.formats.caption_json import CaptionJson, read_caption_json
+from tusou.data.formats.caption_lines import is_table
 from tusou.data.formats.image_folders import find_image_folder
 from tusou.data.listed_images import ListedImage, ListedImages, list_folder, list_image
 
@@ -170,12 +171,7 @@ def _read_text_file(path: Path) -> Iterator[Caption | Failure]:
 
 
 def _read_as_table(path: Path) -> bool:
-    return path.name in {"captions.txt", "captions.csv"} and _is_table(path)
-
-
-def _is_table(path: Path) -> bool:
-    first = next(read_text_lines(path), None)
-    return isinstance(first, tuple) and first[1].replace(" ", "").lower().startswith("image,")
+    return path.name in {"captions.txt", "captions.csv"} and is_table(path)
 
 
 def _read_csv(path: Path) -> Iterator[Caption | Failure]:

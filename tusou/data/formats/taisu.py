@@ -43,7 +43,7 @@ class TaiSu(DatasetReader):
         Raises BadDataset for tars that are packed.
         """
         root = path.parent if path.is_file() else path
-        files = list_folder(root)[1]
+        files = list_folder(root, (".tar", ".tgz", ".txt"))[1]
         tars = [file for file in files if _TARS.fullmatch(file.name)]
         if not tars:
             return None

@@ -38,7 +38,7 @@ class Wukong(DatasetReader):
     @classmethod
     def find(cls, path: Path) -> Self | None:
         """Open a folder that holds any of the tables, or one of the tables."""
-        files = [path] if path.is_file() else list_folder(path)[1]
+        files = [path] if path.is_file() else list_folder(path, (".csv",))[1]
         test = next((file for file in files if file.name == TEST_TABLE), None)
         numbers = {
             file: int(match["number"])

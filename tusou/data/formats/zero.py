@@ -46,7 +46,7 @@ class Zero(DatasetReader):
         Raises BadDataset for a folder that holds several tasks.
         """
         tasks: dict[str, dict[str, Path]] = {}
-        for file in [path] if path.is_file() else list_files(_folders(path)):
+        for file in [path] if path.is_file() else list_files(_folders(path), (".json",)):
             if match := _FILE.fullmatch(file.name):
                 first = tasks.setdefault(match["task"], {}).setdefault(match["split"], file)
                 if first != file:
