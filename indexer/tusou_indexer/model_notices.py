@@ -1,8 +1,10 @@
 """Notices of a build about its models: a template that it takes, and licences."""
 
+from pathlib import Path
+
 from tusou.bundle.model_record import Model, ModelMember
 from tusou.cli.progress import Progress
-from tusou_indexer.training_prompt import training_prompt
+from tusou.encoders.training_prompt import training_prompt
 
 
 def choose_prompts(given: tuple[str, ...], model: Model, progress: Progress) -> tuple[str, ...]:
@@ -26,7 +28,8 @@ def choose_prompts(given: tuple[str, ...], model: Model, progress: Progress) -> 
 
 
 def _template(part: ModelMember) -> str | None:
-    return training_prompt(part) or (part.encoder.template if part.encoder else None)
+    trained = training_prompt(Path(part.location), part.sha256)
+    return trained or (part.encoder.template if part.encoder else None)
 
 
 def notice_licenses(model: Model, progress: Progress) -> None:

@@ -7,7 +7,14 @@ from tusou_indexer.model_notices import choose_prompts
 
 from tusou.bundle.model_record import Model
 from tusou.cli.progress import NoProgress
-from tusou.encoders.training_record import SplitRecord, TrainingRecord, record_path, write_record
+from tusou.encoders.conversion_record import ConversionRecord, write_conversion
+from tusou.encoders.training_record import (
+    SplitRecord,
+    TrainingRecord,
+    read_record,
+    record_path,
+    write_record,
+)
 
 PROMPT = "一张{query}的照片"
 
@@ -58,3 +65,18 @@ def test_a_record_of_other_weights_or_a_damaged_one_says_nothing(checkpoint: Pat
     model = trained(checkpoint, PROMPT)
     record_path(checkpoint).write_text("{}")
     assert choose_prompts((), model, Notices()) == ()
+
+
+@pytest.mark.parametrize(("digest", "prompts"), [("0" * 64, (PROMPT,)), ("1" * 64, ())])
+def test_a_converted_model_keeps_the_prompt(
+    checkpoint: Path, digest: str, prompts: tuple[str, ...]
+) -> None:
+    trained(checkpoint, PROMPT, "a" * 64)
+    converted = checkpoint.with_name("converted")
+    conversion = ConversionRecord(
+        tool="tusou", date="", form="transformers", source=str(checkpoint),
+        source_sha256="a" * 64, sha256=digest, training=read_record(checkpoint),
+    )  # fmt: skip
+    write_conversion(converted, conversion)
+    model = Model(name="x", location=str(converted), sha256="0" * 64, dim=64, image_size=32)
+    assert choose_prompts((), model, Notices()) == prompts

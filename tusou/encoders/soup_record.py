@@ -33,6 +33,7 @@ class SoupRecord(BaseModel):
     members: tuple[SoupMember, ...]
     valid: SplitRecord | None  # the data that the members and their shares were chosen on
     mean_recall: float | None  # of the average, on `valid`, in percent
+    prompt: str = ""  # the template of the queries of its members' trainings; empty: none
 
 
 def soup_path(model: Path) -> Path:

@@ -4,7 +4,7 @@ Model soups: M. Wortsman et al., 2022 (arXiv 2203.05482). Blending a fine-tuned 
 start: WiSE-FT, M. Wortsman et al., 2021 (arXiv 2109.01903).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +18,7 @@ from tusou import __version__
 from tusou.cli.progress import NoProgress, Progress
 from tusou.core.errors import InvalidRequest, OutputExists
 from tusou.core.files import sha256_of
-from tusou.encoders import find_weights
+from tusou.encoders import Weights, find_weights
 from tusou.encoders.devices import pick_device
 from tusou.encoders.model_folder import ModelFolder
 from tusou.encoders.soup_record import SoupMember, SoupRecord, write_soup
@@ -27,6 +27,7 @@ from tusou.evaluation.metrics import Values
 from tusou_lab.soup.average import State, check_same_shape, weighted_sum
 from tusou_lab.soup.blend import SHARES, Blend
 from tusou_lab.soup.scorer import SoupScorer
+from tusou_lab.soup.settings import check_same_settings, shared_prompt
 from tusou_lab.train.files import check_kind
 from tusou_lab.train.models import ARCHITECTURE, TrainableModel, open_trainable
 
@@ -57,19 +58,24 @@ def make_soup(
 
     `uniform` takes all of them; `greedy` begins with the best on `data` and adds each next one that
     does not lower mean_recall. `data` is scored on its split `valid` unless it names another.
-    Raises InvalidRequest for models that cannot be averaged and for a choice without data, and
-    OutputExists.
+    Queries are put into the prompt that the models were trained with. Raises InvalidRequest for
+    models that cannot be averaged and for a choice without data, and OutputExists.
     """
     _check(models, out, method, data, blend, force=force)
     bar = progress or NoProgress()
     first = open_trainable(models[0])
     check_kind(out, first.traits.saved_as)
+    names = [*models, *([blend.model] if blend else [])]
+    weights = {name: find_weights(name) for name in names}
+    for name in names[1:]:
+        check_same_settings(weights[names[0]], weights[name])
+    prompt = shared_prompt(weights, blend.model if blend else None)
     target = torch.device(pick_device(device))
     scorer = None
     if data is not None:
-        scorer = SoupScorer(data, first, out.parent / ".pixels", target, bar)
-    soup = _Soup(first.network.state_dict(), scorer, bar)
-    soup.read([*models, *([blend.model] if blend else [])])
+        scorer = SoupScorer(data, first, prompt, out.parent / ".pixels", target, bar)
+    soup = _Soup(first.network.state_dict(), scorer, prompt, bar)
+    soup.read(weights)
     shares = soup.greedy(models) if method == "greedy" else dict.fromkeys(models, 1 / len(models))
     if blend is not None:
         shares = soup.blend(shares, blend)
@@ -82,20 +88,21 @@ def make_soup(
 class _Soup:
     """The members with their scores, and the averages of them."""
 
-    def __init__(self, first: State, scorer: SoupScorer | None, bar: Progress) -> None:
-        self._first, self._scorer, self._bar = first, scorer, bar
+    def __init__(self, first: State, scorer: SoupScorer | None, prompt: str, bar: Progress) -> None:
+        self._first, self._scorer, self._prompt, self._bar = first, scorer, prompt, bar
         self._digests: dict[str, str] = {}
         self._alone: dict[str, Values] = {}
 
-    def read(self, names: Sequence[str]) -> None:
+    def read(self, models: Mapping[str, Weights]) -> None:
         """Score each model alone, if there is data."""
-        self._bar.begin("scoring models", len(names))
-        for name in names:
-            self._digests[name] = find_weights(name).digest
+        self._bar.begin("scoring models", len(models))
+        first = next(iter(models))
+        for name, weights in models.items():
+            self._digests[name] = weights.digest
             if self._scorer is not None:
                 state = _state(name)
-                check_same_shape(names[0], self._first, name, state)
-                self._alone[name] = self._scorer.score(state)
+                check_same_shape(first, self._first, name, state)
+                self._alone[name] = self._scorer.score(state, as_saved=False)
             self._bar.advance()
 
     def average(self, shares: dict[str, float]) -> dict[str, Tensor]:
@@ -103,12 +110,9 @@ class _Soup:
         return weighted_sum(_states(shares))
 
     def score(self, shares: dict[str, float]) -> Values:
-        """Return each query's mean of hit@1, 5 and 10 with an average."""
+        """Return each query's mean of hit@1, 5 and 10 with an average, as it is saved."""
         assert self._scorer is not None
-        alone = [name for name, share in shares.items() if share]
-        return (
-            self._alone[alone[0]] if len(alone) == 1 else self._scorer.score(self.average(shares))
-        )
+        return self._scorer.score(self.average(shares), as_saved=True)
 
     def greedy(self, names: Sequence[str]) -> dict[str, float]:
         """Return the shares of a greedy soup; a single model is one without being scored."""
@@ -160,6 +164,7 @@ class _Soup:
             members=members,
             valid=self._scorer.record if self._scorer else None,
             mean_recall=_percent(values),
+            prompt=self._prompt,
         )
         write_soup(out, record)
         if values is None:

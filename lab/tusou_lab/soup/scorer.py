@@ -1,5 +1,6 @@
 """Scores of models with given weights on the split that a soup is chosen on."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -12,6 +13,8 @@ from tusou.evaluation.metrics import Values, per_query
 from tusou_lab.soup.average import State
 from tusou_lab.train.data import SplitEncoder, load_split
 from tusou_lab.train.models import TrainableModel
+from tusou_lab.train.prompted import PromptedTokenizer
+from tusou_lab.train.rounding import rounded_weights
 from tusou_lab.train.validate import rank
 
 
@@ -19,11 +22,20 @@ class SoupScorer:
     """Ranks the images of a split for its queries, with the weights that it is given."""
 
     def __init__(
-        self, data: str, model: TrainableModel, cache: Path, device: torch.device, bar: Progress
+        self,
+        data: str,
+        model: TrainableModel,
+        prompt: str,
+        cache: Path,
+        device: torch.device,
+        bar: Progress,
     ) -> None:
-        """Take a dataset, of which the split `valid` is used unless it names another."""
+        """Take a dataset, of which the split `valid` is used unless it names another.
+
+        `prompt` is the template that queries are put into, empty for none.
+        """
         dataset = open_dataset(data)
-        encoder = SplitEncoder(model.traits.transform, model.tokenize)
+        encoder = SplitEncoder(model.traits.transform, PromptedTokenizer(model.tokenize, prompt))
         split = dataset.split(dataset.only or "valid")
         self._split = load_split(dataset, split, encoder, cache, bar)
         if self._split.record.images < 2:
@@ -35,10 +47,14 @@ class SoupScorer:
         """The data that is scored."""
         return self._split.record
 
-    def score(self, state: State) -> Values:
-        """Return the mean of hit@1, hit@5 and hit@10 of each query, with these weights."""
+    def score(self, state: State, *, as_saved: bool) -> Values:
+        """Return the mean of hit@1, hit@5 and hit@10 of each query, with these weights.
+
+        With `as_saved`, they are rounded first to the digits that the model is saved with.
+        """
         self._model.network.load_state_dict(dict(state))
         self._model.network.to(self._device)
-        values = per_query(rank(self._model, self._split, self._device))
+        with rounded_weights(self._model) if as_saved else nullcontext():
+            values = per_query(rank(self._model, self._split, self._device))
         mean: Values = (values["hit@1"] + values["hit@5"] + values["hit@10"]) / 3
         return mean

@@ -2,17 +2,22 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 import typer
+from tusou_lab.convert_model.run import convert_model
+from tusou_lab.soup import scorer
 from tusou_lab.soup.blend import Blend, read_blend
 from tusou_lab.soup.cli import soup
 from tusou_lab.soup.run import SoupReport, make_soup
 from tusou_lab.toy.dataset import SplitSize, write_toy
+from tusou_lab.train.models import TrainableModel
 from tusou_lab.train.models.cn_clip import new_network, save_checkpoint
 from tusou_lab.train.run import train
 from tusou_lab.train.spec import TrainSpec
+from tusou_lab.train.validate import rank
 from typer.testing import CliRunner
 
 from tests.tusou_lab.train.training import TEXT, VISION
@@ -20,6 +25,9 @@ from tusou.core.errors import InputError, InvalidRequest, OutputExists
 from tusou.encoders.checkpoint import read_tensors
 from tusou.encoders.model_info import describe_model
 from tusou.encoders.soup_record import read_soup
+from tusou.encoders.training_prompt import training_prompt
+from tusou.encoders.training_record import read_record
+from tusou.evaluation.metrics import JudgedRanking
 
 app = typer.Typer()
 app.command()(soup)
@@ -91,15 +99,67 @@ def test_a_greedy_soup_is_not_worse_than_its_best_member(
     assert_is_average(out, shares)
 
 
-def test_the_written_model_has_the_score_that_is_reported(
-    folder: Path, models: list[str], tmp_path: Path
+def test_the_score_is_that_of_the_written_model(
+    folder: Path, models: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first, again = tmp_path / "soup.pt", tmp_path / "again.pt"
+    out, scored = tmp_path / "soup.pt", []
+
+    def record(model: TrainableModel, *arguments: Any) -> list[JudgedRanking]:
+        scored.append({name: each.clone() for name, each in model.network.state_dict().items()})
+        return rank(model, *arguments)
+
+    monkeypatch.setattr(scorer, "rank", record)
     data = str(folder / "data")
-    report = make_soup(models, first, method="uniform", data=data, device="cpu")
-    alone = make_soup([str(first)], again, data=data, blend=Blend(models[0], 0.0), device="cpu")
-    # Half precision may move a score by the place of one image.
-    assert recall_of(alone) == pytest.approx(recall_of(report), abs=100 / 12)
+    report = make_soup(models, out, method="uniform", data=data, device="cpu")
+    written = read_tensors(out)
+    assert all(torch.equal(scored[-1][name], each.float()) for name, each in written.items())
+    again = tmp_path / "again.pt"
+    alone = make_soup([str(out)], again, data=data, blend=Blend(models[0], 0.0), device="cpu")
+    assert recall_of(alone) == recall_of(report)
+
+
+PROMPT = "一张{query}的照片"
+
+
+@pytest.fixture(scope="module")
+def prompted(folder: Path) -> str:
+    spec = TrainSpec(str(folder / "start.pt"), 1, 8, 1e-3, 0.05, 0, "fp32", prompt=PROMPT)
+    train(str(folder / "data"), spec, folder / "prompted.pt", device="cpu")
+    return str(folder / "prompted.pt")
+
+
+def test_a_soup_has_the_prompt_of_its_members(folder: Path, prompted: str, tmp_path: Path) -> None:
+    out, data = tmp_path / "soup.pt", str(folder / "data")
+    start = Blend(str(folder / "start.pt"), 0.0)
+    report = make_soup([prompted], out, data=data, blend=start, device="cpu")
+    assert report.record.prompt == PROMPT
+    assert training_prompt(out, report.record.sha256) == PROMPT
+    trained = read_record(Path(prompted))
+    assert trained is not None
+    assert recall_of(report) == pytest.approx(trained.best_mean_recall, abs=1e-3)
+
+
+def test_models_of_other_prompts_are_refused(
+    models: list[str], prompted: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InvalidRequest, match=rf"different prompts.*0\.pt with ''.*{PROMPT}"):
+        make_soup([models[0], prompted], tmp_path / "x.pt", method="uniform", device="cpu")
+    with pytest.raises(InvalidRequest, match="different prompts"):
+        make_soup(models[:1], tmp_path / "x.pt", blend=Blend(prompted, 0.5), device="cpu")
+
+
+def test_models_that_read_images_in_other_ways_are_refused(tmp_path: Path, folder: Path) -> None:
+    plain, cropped = tmp_path / "plain", tmp_path / "cropped"
+    for path in (plain, cropped):
+        convert_model(str(folder / "start.pt"), "transformers", path)
+    settings = json.loads((cropped / "preprocessor_config.json").read_bytes())
+    settings |= {"do_center_crop": True, "crop_size": {"height": 32, "width": 32}}
+    settings["size"] = {"shortest_edge": 32}
+    (cropped / "preprocessor_config.json").write_text(json.dumps(settings))
+    with pytest.raises(
+        InvalidRequest, match=r"cannot be averaged: .* read images and texts in the"
+    ):
+        make_soup([str(plain), str(cropped)], tmp_path / "x", method="uniform", device="cpu")
 
 
 def test_start_is_the_model_of_the_records(folder: Path, models: list[str], tmp_path: Path) -> None:
