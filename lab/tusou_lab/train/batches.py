@@ -34,7 +34,7 @@ class TrainingBatch:
     correct: NDArray[np.bool_]  # (n, m): is the column's image correct for the row's query
     queries: NDArray[np.int64]  # (n,) positions of the queries in the split
     images: NDArray[np.int64]  # (m,) positions of the images in the split
-    step: int  # of the run, from 0
+    number: int  # in the run, from 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,13 +171,13 @@ class BatchSampler:
         for index, pairs in enumerate(self._pairs.epoch(number, start), start):
             yield self._batch(pairs, number * len(self) + index)
 
-    def queries_of(self, step: int, steps: int) -> NDArray[np.int64]:
-        """Return the queries of the batches of `steps` steps from `step` on, ascending."""
+    def queries_of(self, first: int, count: int) -> NDArray[np.int64]:
+        """Return the queries of `count` batches of the run from number `first` on, ascending."""
         queries: list[NDArray[np.int64]] = []
-        while len(queries) < steps:
-            epoch, start = divmod(step + len(queries), len(self))
+        while len(queries) < count:
+            epoch, start = divmod(first + len(queries), len(self))
             of_epoch = [pairs.queries for pairs in self._pairs.epoch(epoch, start)]
-            queries += of_epoch[: steps - len(queries)]
+            queries += of_epoch[: count - len(queries)]
         return np.unique(np.concatenate(queries))
 
     def with_negatives(self, batch: TrainingBatch, negatives: NDArray[np.int64]) -> TrainingBatch:
@@ -188,7 +188,7 @@ class BatchSampler:
         # A mirrored image may become correct for a text that says left or right.
         sides = any(names_side(self._split.texts[query]) for query in batch.queries.tolist())
         may_flip = self._may_flip[further] & (not sides)
-        rng = np.random.default_rng([self._seed, batch.step, _NEGATIVES])
+        rng = np.random.default_rng([self._seed, batch.number, _NEGATIVES])
         policies = self._augment.augment_images
         pixels = augment_images(self._split.pixels[further], rng, policies, may_flip)
         images = np.concatenate([batch.images, further])
@@ -199,7 +199,7 @@ class BatchSampler:
             correct=self._identities.are_correct(batch.queries, images),
         )
 
-    def _batch(self, pairs: DrawnPairs, step: int) -> TrainingBatch:
+    def _batch(self, pairs: DrawnPairs, number: int) -> TrainingBatch:
         pixels = augment_images(
             self._split.pixels[pairs.images],
             pairs.rng,
@@ -209,7 +209,9 @@ class BatchSampler:
         tokens = self._tokens(pairs)
         width = (tokens != 0).any(axis=0).sum()
         correct = self._identities.are_correct(pairs.queries, pairs.images)
-        return TrainingBatch(pixels, tokens[:, :width], correct, pairs.queries, pairs.images, step)
+        return TrainingBatch(
+            pixels, tokens[:, :width], correct, pairs.queries, pairs.images, number
+        )
 
     def _tokens(self, pairs: DrawnPairs) -> NDArray[np.int64]:
         policies = self._augment.augment_texts

@@ -105,6 +105,7 @@ class ContrastiveTask:
             prepare_texts=lambda texts: tokenize(texts).ids,
         )
         self.batches = AccumulatedBatches(sampler, spec.step.accumulate)
+        self._batch_pairs = sampler.size
         self.pairs_per_step = sampler.size * spec.step.accumulate
         self._objective = Objective(
             spec, self._model, train_split, identities, sampler, device, teacher
@@ -139,7 +140,7 @@ class ContrastiveTask:
                 split=self._train,
                 duplicates=find_duplicates(self._train, kind, self._cache, progress),
                 batch_size=spec.batch_size,
-                pairs_per_step=self.pairs_per_step,
+                batch_pairs=self._batch_pairs,
                 lr=spec.lr,
                 usual_lr=usual_rate(spec.model, adapters=bool(spec.lora)),
                 largest_scale=model.largest_scale,

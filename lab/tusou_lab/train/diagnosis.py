@@ -37,7 +37,7 @@ class RunFacts:
     split: TrainingSplit
     duplicates: Groups
     batch_size: int  # as it was asked for
-    pairs_per_step: int
+    batch_pairs: int  # as many as the data has
     lr: float
     usual_lr: float
     largest_scale: float | None
@@ -145,7 +145,7 @@ def _repeated_images(facts: RunFacts) -> Iterator[TrainingFinding]:
 
 
 def _batch(facts: RunFacts) -> Iterator[TrainingFinding]:
-    pairs, asked, steps = facts.pairs_per_step, facts.batch_size, len(facts.history.losses)
+    pairs, asked, steps = facts.batch_pairs, facts.batch_size, len(facts.history.losses)
     if pairs < asked:
         yield TrainingFinding(
             "batch_larger_than_data",
@@ -184,7 +184,9 @@ def _data_faults(facts: RunFacts) -> Iterator[TrainingFinding]:
 
 def _overfitting(facts: RunFacts) -> Iterator[TrainingFinding]:
     history = facts.history
-    if history.start is None or history.best()[0] or not loss_fell(history.losses):
+    if history.start is None or not history.epochs or history.best()[0]:
+        return
+    if not loss_fell(history.losses):
         return
     yield TrainingFinding(
         "overfitting",

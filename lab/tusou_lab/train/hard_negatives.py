@@ -28,7 +28,7 @@ class NegativesSpec:
     """The settings of hard negatives."""
 
     hard_negatives: int = 0  # images for each query of a batch
-    mine_every: int = 0  # steps; 0: an epoch
+    mine_every: int = 0  # steps of the optimiser; 0: an epoch
     mine_by: tuple[str, ...] = SOURCES
     negative_ceiling: float = 0.95  # of the score of the query's correct image
 
@@ -62,18 +62,18 @@ class HardNegatives(nn.Module):
         self.register_buffer("table", torch.full((queries, count), -1, dtype=torch.int32))
         self.register_buffer("mined_at", torch.full((), -1, dtype=torch.int64))
 
-    def is_due(self, step: int, every: int) -> bool:
-        """Return whether the table of a step has still to be mined."""
-        return int(self.get_buffer("mined_at")) != step - step % every
+    def is_due(self, batch: int, every: int) -> bool:
+        """Return whether the table of a batch, by its number in the run, has yet to be mined."""
+        return int(self.get_buffer("mined_at")) != batch - batch % every
 
-    def replace(self, queries: Positions, images: Positions, step: int) -> None:
-        """Set the images of some queries (n, k), mined before a step, and forget all others."""
+    def replace(self, queries: Positions, images: Positions, batch: int) -> None:
+        """Set the images of some queries (n, k), mined before a batch, and forget all others."""
         table = self.get_buffer("table")
         table.fill_(-1)
         table[torch.from_numpy(queries)] = torch.from_numpy(images.astype(np.int32)).to(
             table.device
         )
-        self.get_buffer("mined_at").fill_(step)
+        self.get_buffer("mined_at").fill_(batch)
 
     def of(self, queries: Positions) -> Positions:
         """Return the images of some queries, ascending, each once."""
@@ -104,9 +104,12 @@ class NegativeMiner:
         if "words" in spec.mine_by:
             self._words = SharedWords(split.texts, split.correct)
 
-    def mine(self, queries: Positions, step: int) -> Positions:
-        """Return the negatives of queries, (n, k), -1 where there are fewer."""
-        images = self._choose_images(queries, step)
+    def mine(self, queries: Positions, batch: int) -> Positions:
+        """Return the negatives of queries, (n, k), -1 where there are fewer.
+
+        Another number of a batch samples other images of a large split.
+        """
+        images = self._choose_images(queries, batch)
         vectors = encode_images(self._model, self._split.pixels, images, self._device)
         texts = encode_texts(self._model, self._split.tokens[queries], self._device)
         mined = np.full((len(queries), self._spec.hard_negatives), -1, np.int64)
@@ -118,12 +121,12 @@ class NegativeMiner:
                 mined[row, : len(found)] = images[found]
         return mined
 
-    def _choose_images(self, queries: Positions, step: int) -> Positions:
+    def _choose_images(self, queries: Positions, batch: int) -> Positions:
         """Return the images to search: all, or a sample, and a correct one of each query."""
         count = len(self._split.pixels)
         if count <= _MAX_IMAGES:
             return np.arange(count)
-        rng = np.random.default_rng([self._seed, step])
+        rng = np.random.default_rng([self._seed, batch])
         sample = rng.choice(count, _MAX_IMAGES, replace=False)
         own = [self._split.correct[query][0] for query in queries.tolist()]
         return np.union1d(sample, own)

@@ -28,6 +28,7 @@ from tusou_lab.train.optimiser import learning_rate, set_learning_rate
 from tusou_lab.train.processes import Processes
 from tusou_lab.train.stopping import StopRequest, TrainingStopped
 
+OF_THE_MACHINE = ("device", "threads")  # settings of a record that no option of a run is
 _SAVE_SECONDS = 120.0
 
 B = TypeVar("B")
@@ -169,7 +170,7 @@ class TrainingLoop(Generic[B]):
         The untrained model is scored and saved first, unless the settings say otherwise: an epoch
         replaces it only by a higher mean_recall.
         """
-        self._monitor.begin(self.step)
+        self._monitor.begin(0 if self.history.start is None and not self.step else self.step + 1)
         try:
             self._finish(progress, stop)
         finally:
@@ -282,11 +283,12 @@ class TrainingLoop(Generic[B]):
         )
 
     def _record(self) -> TrainingRecord:
-        settings = self._settings.spec | {"device": str(self._device)}
+        of_the_machine = (str(self._device), torch.get_num_threads())
+        settings = self._settings.spec | dict(zip(OF_THE_MACHINE, of_the_machine, strict=True))
         return TrainingRecord(
             tool=f"tusou {__version__}",
             checkpoint_sha256=_digest(self._out),
-            settings=settings | {"threads": torch.get_num_threads()},
+            settings=settings,
             train=self._task.records["train"],
             valid=self._task.records["valid"],
             steps=self.step,

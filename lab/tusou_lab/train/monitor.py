@@ -11,8 +11,11 @@ from tusou.encoders.training_record import EpochRecord
 class TrainingMonitor(Protocol):
     """Follows a training as it runs."""
 
-    def begin(self, step: int) -> None:
-        """Follow a run from a step on; what was written about later ones is void."""
+    def begin(self, first: int) -> None:
+        """Follow a run whose next step is `first`; what was written from there on is void.
+
+        Scores before the training are those of step 0.
+        """
         ...
 
     def start(self, percent: Mapping[str, float]) -> None:
@@ -35,7 +38,7 @@ class TrainingMonitor(Protocol):
 class NoMonitor:
     """Writes nothing."""
 
-    def begin(self, step: int) -> None: ...
+    def begin(self, first: int) -> None: ...
 
     def start(self, percent: Mapping[str, float]) -> None: ...
 
@@ -60,10 +63,9 @@ class TensorBoardMonitor:
         self._folder, self._make = folder, SummaryWriter
         self._writer: Any = None
 
-    def begin(self, step: int) -> None:
+    def begin(self, first: int) -> None:
         # A resumed run repeats steps that the killed one had written already.
-        void = step + 1 if step else None
-        self._writer = self._make(str(self._folder), purge_step=void)
+        self._writer = self._make(str(self._folder), purge_step=first)
 
     def start(self, percent: Mapping[str, float]) -> None:
         self._add_scores(percent, 0)

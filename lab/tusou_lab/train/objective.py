@@ -45,8 +45,9 @@ class Objective:
         self._seed = spec.seed
         if isinstance(self.loss, nn.Module):
             self.loss.to(device)
-        self._steps = spec.epochs * len(batches)
-        self._every = spec.negatives.mine_every or len(batches)
+        self._last = spec.epochs * len(batches)  # of the run's batches
+        # In batches, of which a step may have several.
+        self._every = spec.negatives.mine_every * spec.step.accumulate or len(batches)
         self._negatives = None
         if spec.negatives.hard_negatives:
             size = len(split.texts), spec.negatives.hard_negatives
@@ -75,9 +76,9 @@ class Objective:
             self._start_distillation(self._distilled)
         if self._negatives is None:
             return batch
-        if self._negatives.is_due(batch.step, self._every):
-            first = batch.step - batch.step % self._every
-            queries = self._batches.queries_of(first, min(self._every, self._steps - first))
+        if self._negatives.is_due(batch.number, self._every):
+            first = batch.number - batch.number % self._every
+            queries = self._batches.queries_of(first, min(self._every, self._last - first))
             self._negatives.replace(queries, self._miner.mine(queries, first), first)
         return self._batches.with_negatives(batch, self._negatives.of(batch.queries))
 

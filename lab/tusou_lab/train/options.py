@@ -130,8 +130,6 @@ class GivenOptions:
             raise InvalidRequest("Say whose results to order again with --from BUNDLE.")
         if self.model is not None:
             raise InvalidRequest("--task rerank uses the model of its bundle: leave out --model.")
-        if self.freeze != "none" or self.lora is not None or self.losses != LossSpec():
-            raise InvalidRequest("--freeze, --lora and --loss are options of --task contrastive.")
         if self.negatives != NegativesSpec() or self.augment != AugmentSpec() or self.prompt:
             raise InvalidRequest(
                 "--hard-negatives, --augment-images, --augment-text and --prompt are options of "

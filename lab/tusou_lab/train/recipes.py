@@ -44,11 +44,6 @@ class TrainingRecipe:
     batch_size: int
     reason: str  # what it was chosen by
 
-    @property
-    def patience(self) -> int:
-        """The epochs without a better score after which the run ends."""
-        return default_patience(self.epochs)
-
 
 @dataclass(frozen=True, slots=True)
 class TrainingSize:

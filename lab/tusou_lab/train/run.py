@@ -13,7 +13,13 @@ from tusou.encoders.training_record import TrainingRecord, read_record
 from tusou_lab.train.contrastive import ContrastiveTask
 from tusou_lab.train.diagnosis import loss_fell
 from tusou_lab.train.history import TrainingHistory
-from tusou_lab.train.loop import LoopSettings, TrainingLoop, check_output, is_unfinished
+from tusou_lab.train.loop import (
+    OF_THE_MACHINE,
+    LoopSettings,
+    TrainingLoop,
+    check_output,
+    is_unfinished,
+)
 from tusou_lab.train.models import ARCHITECTURE
 from tusou_lab.train.monitor import open_monitor
 from tusou_lab.train.processes import joined_processes
@@ -113,7 +119,8 @@ def _explain(
     progress: Progress,
 ) -> TrainReport:
     """Report on a finished run; InputError if it had other settings or other data."""
-    same_settings = all(record.settings.get(name) == value for name, value in settings.spec.items())
+    recorded = {name: each for name, each in record.settings.items() if name not in OF_THE_MACHINE}
+    same_settings = recorded == settings.spec
     if not same_settings or task.records != {"train": record.train, "valid": record.valid}:
         inputs = "data" if same_settings else "settings"
         raise InputError(

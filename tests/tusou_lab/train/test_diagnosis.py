@@ -10,11 +10,15 @@ import torch
 import typer
 from drawing import image_line
 from tusou_lab.train.cli import train as command
-from tusou_lab.train.diagnosis import loss_fell
+from tusou_lab.train.diagnosis import RunFacts, diagnose, loss_fell
+from tusou_lab.train.history import TrainingHistory
+from tusou_lab.train.losses import LossSpec
 from tusou_lab.train.run import train
 from tusou_lab.train.spec import TrainSpec
+from tusou_lab.train.step_spec import StepSpec
 from typer.testing import CliRunner
 
+from tests.tusou_lab.train import test_batches
 from tests.tusou_lab.train.test_start import score_of
 from tusou.core.errors import BadDataset, InputError
 from tusou.encoders.checkpoint import read_tensors
@@ -116,6 +120,21 @@ def test_a_small_batch(tuning: TrainSpec, tmp_path: Path) -> None:
     assert "a loss of 1.39" in said
 
 
+def test_accumulated_batches_contrast_as_little_as_one(tuning: TrainSpec, tmp_path: Path) -> None:
+    data = write(tmp_path / "data", TITLES)
+    spec = replace(tuning, batch_size=4, epochs=1, step=StepSpec(accumulate=6))
+    assert "a batch of 4 pairs contrasts each with 3 others" in findings(data, spec, tmp_path)
+
+
+def test_weights_that_are_lost_in_the_last_step_of_the_first_epoch() -> None:
+    history = TrainingHistory({"mean_recall": 50.0}, [2.0, 1.0], diverged=True)
+    facts = RunFacts(
+        history, test_batches.split(test_batches.QUERIES), [], batch_size=16, batch_pairs=16, lr=1e-4, usual_lr=1e-4,
+        largest_scale=100.0,
+    )  # fmt: skip
+    assert [finding.cause for finding in diagnose(facts)] == ["rate_too_high", "shared_labels"]
+
+
 def test_all_duplicates(tuning: TrainSpec, tmp_path: Path) -> None:
     data = write(tmp_path / "data", TITLES, seed_of=lambda _: 3)
     said = findings(data, tuning, tmp_path)
@@ -160,6 +179,16 @@ def test_the_command_says_why_by_itself_and_of_a_finished_run(
     assert out.read_bytes() == before
     other = CliRunner().invoke(app, [*words[:-1], "1e-5", "--why"])
     assert (other.exit_code, "trained with other settings" in other.stderr) == (1, True)
+
+
+def test_a_setting_of_a_finished_run_that_is_left_out_is_another(
+    tuning: TrainSpec, tmp_path: Path
+) -> None:
+    data, out = write(tmp_path / "data", TITLES), tmp_path / "out.pt"
+    spec = replace(tuning, epochs=1, losses=LossSpec("triplet", 0.3))
+    train(data, spec, out, device="cpu")
+    with pytest.raises(InputError, match="other settings"):
+        train(data, replace(spec, losses=LossSpec("triplet")), out, device="cpu", why=True)
 
 
 def test_the_data_of_a_finished_run_is_checked(tuning: TrainSpec, tmp_path: Path) -> None:

@@ -23,17 +23,24 @@ def test_the_package_is_named_before_anything_is_read(
     assert not list(tmp_path.iterdir())
 
 
-def test_curves_are_whole_after_a_kill(
-    data: str, spec: TrainSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("steps", [2, 5])
+def test_curves_are_whole_after_a_kill_and_when_a_run_starts_over(
+    data: str, spec: TrainSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: int
 ) -> None:
     pytest.importorskip("tensorboard", reason="needs tusou[tensorboard]")
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
     monkeypatch.setattr(loop, "_SAVE_SECONDS", 1e9)  # the state is that of the last epoch
     spec, out, folder = replace(spec, epochs=2), tmp_path / "model.pt", tmp_path / "board"
     with pytest.raises(KeyboardInterrupt):
-        train(data, spec, out, device="cpu", tensorboard=folder, progress=KillAfter(5))
+        train(data, spec, out, device="cpu", tensorboard=folder, progress=KillAfter(steps))
     train(data, spec, out, device="cpu", tensorboard=folder)
+    assert_whole(folder)
+    train(data, spec, out, device="cpu", tensorboard=folder, force=True)
+    assert_whole(folder)
+
+
+def assert_whole(folder: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
     curves = EventAccumulator(str(folder))
     curves.Reload()
     assert [event.step for event in curves.Scalars("train/loss")] == [1, 2, 3, 4, 5, 6]

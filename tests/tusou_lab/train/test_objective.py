@@ -8,10 +8,12 @@ import pytest
 import torch
 from tusou_lab.train import loop
 from tusou_lab.train.augment import AugmentSpec
-from tusou_lab.train.hard_negatives import NegativesSpec
+from tusou_lab.train.hard_negatives import NegativeMiner, NegativesSpec
+from tusou_lab.train.identities import Positions
 from tusou_lab.train.losses import LossSpec
 from tusou_lab.train.run import train
 from tusou_lab.train.spec import TrainSpec
+from tusou_lab.train.step_spec import StepSpec
 
 from tests.tusou_lab.train.training import KillAfter, assert_same_weights
 from tusou.core.errors import InvalidRequest
@@ -90,6 +92,23 @@ def test_settings_are_recorded_and_the_saved_model_has_no_part_of_the_loss(
     }  # fmt: skip
     assert expected.items() <= record.settings.items()
     assert not any("prototypes" in name or "table" in name for name in read_tensors(out))
+
+
+def test_negatives_are_mined_by_steps_of_several_batches(
+    data: str, spec: TrainSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mined: list[tuple[int, int]] = []
+    mine = NegativeMiner.mine
+
+    def record(miner: NegativeMiner, queries: Positions, batch: int) -> Positions:
+        mined.append((batch, len(queries)))
+        return mine(miner, queries, batch)
+
+    monkeypatch.setattr(NegativeMiner, "mine", record)
+    mode: dict[str, Any] = {"negatives": NegativesSpec(1, 2), "step": StepSpec(accumulate=2)}
+    settings = replace(spec, epochs=1, batch_size=3, **mode)
+    train(data, settings, tmp_path / "model.pt", device="cpu")  # 8 batches in 4 steps
+    assert mined == [(0, 12), (4, 12)]
 
 
 def test_a_prompt_is_part_of_the_texts(data: str, spec: TrainSpec, tmp_path: Path) -> None:
