@@ -129,8 +129,8 @@ def test_accumulated_batches_contrast_as_little_as_one(tuning: TrainSpec, tmp_pa
 def test_weights_that_are_lost_in_the_last_step_of_the_first_epoch() -> None:
     history = TrainingHistory({"mean_recall": 50.0}, [2.0, 1.0], diverged=True)
     facts = RunFacts(
-        history, test_batches.split(test_batches.QUERIES), [], batch_size=16, batch_pairs=16, lr=1e-4, usual_lr=1e-4,
-        largest_scale=100.0,
+        history, test_batches.split(test_batches.QUERIES), [], batch_size=16, batch_pairs=16,
+        lr=1e-4, usual_lr=1e-4, largest_scale=100.0,
     )  # fmt: skip
     assert [finding.cause for finding in diagnose(facts)] == ["rate_too_high", "shared_labels"]
 
