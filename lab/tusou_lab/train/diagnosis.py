@@ -45,10 +45,16 @@ class RunFacts:
 
 def loss_fell(losses: Sequence[float]) -> bool:
     """Return whether the last tenth of the losses is below the first one."""
-    if not losses or not isfinite(losses[-1]):
+    if len(losses) < 2 or not isfinite(losses[-1]):
         return False
+    first, last = _ends(losses)
+    return last < _FALL * first
+
+
+def _ends(losses: Sequence[float]) -> tuple[float, float]:
+    """Return the mean loss of the first and of the last tenth of the steps."""
     count = max(1, len(losses) // 10)
-    return len(losses) > count and fmean(losses[-count:]) < _FALL * fmean(losses[:count])
+    return fmean(losses[:count]), fmean(losses[-count:])
 
 
 def diagnose(facts: RunFacts) -> list[TrainingFinding]:
@@ -59,7 +65,7 @@ def diagnose(facts: RunFacts) -> list[TrainingFinding]:
         *_repeated_images(facts),
         *_batch(facts),
         *_data_faults(facts),
-        *_overfitting(facts),
+        *find_overfitting(facts.history),
         *_temperature(facts),
     ]
 
@@ -182,17 +188,18 @@ def _data_faults(facts: RunFacts) -> Iterator[TrainingFinding]:
         )
 
 
-def _overfitting(facts: RunFacts) -> Iterator[TrainingFinding]:
-    history = facts.history
+def find_overfitting(history: TrainingHistory) -> Iterator[TrainingFinding]:
+    """Yield a finding if the losses of the steps fell and no epoch is better than the start."""
     if history.start is None or not history.epochs or history.best()[0]:
         return
     if not loss_fell(history.losses):
         return
+    first, last = _ends(history.losses)
     yield TrainingFinding(
         "overfitting",
-        f"the loss fell from {history.epochs[0].loss:.3f} to {history.epochs[-1].loss:.3f} without "
-        "a better mean_recall on valid: train on more pairs or on pairs like those of valid, with "
-        "a smaller --lr, or with --lora or --freeze vision",
+        f"the loss fell from {first:.3f} to {last:.3f} without a better mean_recall on valid: "
+        "train on more pairs or on pairs like those of valid, with a smaller --lr, or with --lora "
+        "or --freeze vision",
     )
 
 

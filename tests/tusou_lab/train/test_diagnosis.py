@@ -10,7 +10,7 @@ import torch
 import typer
 from drawing import image_line
 from tusou_lab.train.cli import train as command
-from tusou_lab.train.diagnosis import RunFacts, diagnose, loss_fell
+from tusou_lab.train.diagnosis import RunFacts, diagnose, find_overfitting, loss_fell
 from tusou_lab.train.history import TrainingHistory
 from tusou_lab.train.losses import LossSpec
 from tusou_lab.train.run import train
@@ -212,3 +212,12 @@ def test_the_data_of_a_finished_run_is_checked(tuning: TrainSpec, tmp_path: Path
 )
 def test_a_loss_falls_if_its_last_tenth_is_below_its_first(losses: list[float], fell: bool) -> None:
     assert loss_fell(losses) is fell
+
+
+def test_the_fall_within_a_single_epoch_is_told() -> None:
+    history = TrainingHistory(start={"mean_recall": 98.0}, losses=[0.5, 0.4, 0.3])
+    history.end_epoch(
+        3, {"mean_recall": 97.0}, learning_rate=1e-5, pairs_per_second=1.0, temperature=None
+    )
+    [finding] = find_overfitting(history)
+    assert "the loss fell from 0.500 to 0.300 without a better mean_recall" in finding.text
