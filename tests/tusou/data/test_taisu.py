@@ -75,3 +75,24 @@ def test_packed_tars_are_to_be_unpacked(tmp_path: Path) -> None:
     write_file(root / "baidu_images2.tgz", "")
     with pytest.raises(BadDataset, match=r"read in place: pigz -d baidu_images2\.tgz"):
         open_dataset(str(root))
+
+
+def test_a_tar_alone_has_its_captions(tmp_path: Path) -> None:
+    tar = taisu(tmp_path) / "baidu_images1.tar"
+    assert [item[0] for item in read_items(tar)] == ["img0baiducomitu3932&", "img2baiducomitu1111"]
+    assert [query[0] for query in read_queries(tar)] == [6, "img0baiducomitu3932&#web"]
+
+
+def test_several_texts_of_captions_are_ambiguous(tmp_path: Path) -> None:
+    root = taisu(tmp_path)
+    other = write_file(root / "more.txt", "img2baiducomitu1111*****猫*****None\n")
+    with pytest.raises(BadDataset, match=r"several texts of captions; give one: .*more\.txt"):
+        open_dataset(str(root))
+    assert read_queries(other) == [("img2baiducomitu1111#web", "猫", ("img2baiducomitu1111",))]
+
+
+def test_captions_of_other_images_alone_are_refused(tmp_path: Path) -> None:
+    write_file(tmp_path / "captions.txt", "a1.jpg*****猫*****None\n")
+    write_tar(tmp_path / "baidu_images0.tar", "a1.jpg")
+    with pytest.raises(BadDataset, match=r"its ids are such as a1\.jpg, .* such as a1$"):
+        read_queries(tmp_path)

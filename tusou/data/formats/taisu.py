@@ -38,22 +38,27 @@ class TaiSu(DatasetReader):
 
     @classmethod
     def find(cls, path: Path) -> Self | None:
-        """Open a folder that holds tars of TaiSu and its captions, or a text of captions there.
+        """Open a folder that holds tars of TaiSu and its captions, or a tar or a text there.
 
-        Raises BadDataset for tars that are packed.
+        Raises BadDataset for several texts of captions, and for tars that are packed.
         """
         root = path.parent if path.is_file() else path
         files = list_folder(root, (".tar", ".tgz", ".txt"))[1]
         tars = [file for file in files if _TARS.fullmatch(file.name)]
         if not tars:
             return None
-        texts = [path] if path.is_file() else files
-        captions = next((file for file in texts if _holds_captions(file)), None)
-        if captions is None:
+        if path in tars:
+            tars = [path]
+        texts = [path] if path.is_file() and path not in tars else files
+        captions = [file for file in texts if _holds_captions(file)]
+        if not captions:
             return None
+        if len(captions) > 1:
+            names = ", ".join(str(file) for file in captions)
+            raise BadDataset(f"{root} holds several texts of captions; give one: {names}")
         if packed := next((file for file in tars if file.suffix == ".tgz"), None):
             raise BadDataset(f"{packed} is packed; images are read in place: pigz -d {packed.name}")
-        return cls(captions, tars)
+        return cls(captions[0], tars)
 
     def images(self, split: str) -> ItemPool:  # noqa: ARG002
         return TarImages(self._tars, name_sample=_id_of)
@@ -72,6 +77,9 @@ class TaiSu(DatasetReader):
         )
 
     def _read_captions(self) -> Iterator[Caption | Failure]:
+        """Yield the captions of the images; BadDataset if no line is of one of them."""
+        others: list[str] = []
+        named = False
         for line in read_text_lines(self._captions):
             if isinstance(line, Failure):
                 yield line
@@ -81,10 +89,18 @@ class TaiSu(DatasetReader):
             web, second, generated = rest.rpartition(_SEPARATOR)
             if not (image_id and first and second):
                 yield Failure(number, None, "expected ID*****CAPTION*****CAPTION")
-            elif image_id in self._ids:
+            elif image_id not in self._ids:
+                others = others or [image_id]
+            else:
+                named = True
                 for kind, text in (("web", web), ("generated", generated)):
                     if text.strip() not in _EMPTY:
                         yield Caption(number, text.strip(), image_id, f"{image_id}#{kind}")
+        if others and not named:
+            raise BadDataset(
+                f"{self._captions} has no caption of an image in the tars: its ids are such as "
+                f"{others[0]}, those of the images such as {min(self._ids, default='(no image)')}"
+            )
 
     @cached_property
     def _ids(self) -> frozenset[str]:
