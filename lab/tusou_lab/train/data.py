@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tusou.cli.progress import Progress
-from tusou.core.errors import BadDataset
+from tusou.core.errors import BadDataset, InvalidRequest
 from tusou.data import Dataset, ItemPool, open_dataset
 from tusou.encoders.base import Tokens
 from tusou.encoders.training_record import SplitRecord
@@ -84,7 +84,7 @@ def load_splits(
 
     `data` is a dataset, of which the split `train` is used unless it names another (`DATA#SPLIT`),
     or several such sources. `valid` names the data to validate on; without it, the split `valid`,
-    `dev` or `val` of the first source.
+    `dev` or `val` of the first source. Raises InvalidRequest if two sources are the same data.
     """
     sources = [TrainingSource(data)] if isinstance(data, str) else data
     opened = [open_dataset(source.data) for source in sources]
@@ -97,7 +97,27 @@ def load_splits(
         load_split(dataset, name, encoder, cache, progress, workers)
         for dataset, name in zip(opened, names, strict=True)
     ]
+    _check_same_data(splits, valid_split, progress)
     return join_splits(splits, sources), valid_split
+
+
+def _check_same_data(
+    train: Sequence[TrainingSplit], valid: TrainingSplit, progress: Progress
+) -> None:
+    """Raise InvalidRequest if data is named twice; warn if valid is among what is trained on."""
+    names: dict[str, str] = {}
+    for record in (split.record for split in train):
+        if record.sha256 in names:
+            raise InvalidRequest(
+                f"{names[record.sha256]} and {record.source} are the same data: name it once, with "
+                f"the weight 2 (DATA:2) to visit its pairs twice"
+            )
+        names[record.sha256] = record.source
+    if valid.record.sha256 in names:
+        progress.notice(
+            f"warning: {valid.record.source} is trained on as well, so its mean_recall says how "
+            "well it is remembered; validate on other data"
+        )
 
 
 def join_splits(

@@ -17,8 +17,10 @@ from tusou.core.arrays import Vectors
 from tusou.core.errors import BadDataset, InvalidRequest
 from tusou.core.files import write_file
 from tusou.encoders import find_weights
+from tusou.encoders.training_prompt import training_prompt
 from tusou_lab.train.data import SplitEncoder, TrainingSplit
 from tusou_lab.train.models import ARCHITECTURE, TrainableModel, open_trainable
+from tusou_lab.train.prompted import PromptedTokenizer
 from tusou_lab.train.split_vectors import encode_images, encode_texts
 
 # Loads the split that is trained on, with the transform and the tokenizer of another model.
@@ -46,18 +48,21 @@ class TeacherVectors:
     ) -> Self:
         """Read the vectors from the folder `cache`, or encode the split with the teacher first.
 
-        Images are encoded as they are, without augmentation, and texts without a prompt. The key is
-        a digest of the model's files and of the data. Raises InvalidRequest for a model that was
-        not trained, and the errors of `open_trainable`.
+        Images are encoded as they are, without augmentation, and texts in the prompt that the
+        teacher was trained with, if any. The key is a digest of the model's files, of the prompt
+        and of the data. Raises InvalidRequest for a model that was not trained, and the errors of
+        `open_trainable`.
         """
         digest = teacher_digest(model)
-        key = blake2b(f"{digest} {split.record.sha256}".encode(), digest_size=12).hexdigest()
+        prompt = training_prompt(find_weights(model).path, digest) or ""
+        identity = f"{digest} {split.record.sha256} {prompt}".rstrip()
+        key = blake2b(identity.encode(), digest_size=12).hexdigest()
         arrays = [cache / f"teacher-{key}-{part}.npy" for part in ("images", "texts")]
         index = cache / f"teacher-{key}.json"
         if not index.exists():
             cache.mkdir(parents=True, exist_ok=True)
             teacher = _open(model)
-            own = _load_same(split, teacher, load_split, progress)
+            own = _load_same(split, teacher, prompt, load_split, progress)
             _encode(teacher, own, arrays, device, progress)
             # Written last: it marks the arrays as complete.
             write_file(index, json.dumps({"scale": teacher.scale}).encode())
@@ -94,9 +99,14 @@ def _open(model: str) -> TrainableModel:
 
 
 def _load_same(
-    split: TrainingSplit, teacher: TrainableModel, load_split: LoadSplit, progress: Progress
+    split: TrainingSplit,
+    teacher: TrainableModel,
+    prompt: str,
+    load_split: LoadSplit,
+    progress: Progress,
 ) -> TrainingSplit:
-    encoder = SplitEncoder(teacher.traits.transform, teacher.tokenize)
+    tokenize = PromptedTokenizer(teacher.tokenize, prompt)
+    encoder = SplitEncoder(teacher.traits.transform, tokenize)
     own = load_split(encoder, _WithoutNotices(progress))
     if own.record.sha256 != split.record.sha256:
         raise BadDataset(

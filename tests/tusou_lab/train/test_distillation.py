@@ -11,8 +11,10 @@ from tiny_models import save_tiny_model
 from torch.nn.functional import normalize
 from tusou_lab.train import loop
 from tusou_lab.train import teacher as teacher_module
+from tusou_lab.train.data import SplitEncoder, TrainingSplit, load_split
 from tusou_lab.train.distillation import DistilledLoss, divergence
 from tusou_lab.train.distillation_spec import DistillationSpec
+from tusou_lab.train.early_stopping import EarlyStopping
 from tusou_lab.train.hard_negatives import NegativesSpec
 from tusou_lab.train.losses import BatchTargets, LossSpec
 from tusou_lab.train.models import Features, open_trainable
@@ -22,7 +24,9 @@ from tusou_lab.train.step_spec import StepSpec
 from tusou_lab.train.teacher import TeacherVectors
 
 from tests.tusou_lab.train.training import KillAfter, assert_same_weights
+from tusou.cli.progress import NoProgress, Progress
 from tusou.core.errors import BadModel, InputError, InvalidRequest
+from tusou.data import open_dataset
 from tusou.encoders import find_weights
 from tusou.encoders.checkpoint import read_tensors
 from tusou.encoders.training_record import read_record
@@ -294,3 +298,26 @@ def test_options_say_what_is_distilled() -> None:
         DistillationSpec.parse("demo", None, 0.0)
     with pytest.raises(InvalidRequest, match="leaves no share to --loss triplet"):
         DistillationSpec.parse("demo", "features", 1.0).check(LossSpec("triplet"))
+
+
+def test_a_teacher_reads_texts_in_the_prompt_of_its_training(
+    data: str, spec: TrainSpec, tmp_path: Path
+) -> None:
+    own, prompt = tmp_path / "teacher.pt", "一张{query}的照片"
+    trained = replace(spec, epochs=1, prompt=prompt, stopping=EarlyStopping(keep_start=False))
+    train(data, trained, own, device="cpu")
+    model, dataset = open_trainable(str(own)), open_dataset(data)
+
+    def load_train(encoder: SplitEncoder, bar: Progress) -> TrainingSplit:
+        return load_split(dataset, "train", encoder, tmp_path / "cache", bar)
+
+    split = load_train(SplitEncoder(model.traits.transform, model.tokenize), NoProgress())
+    vectors = TeacherVectors.load(
+        str(own), split, load_train, tmp_path / "cache", torch.device("cpu"), NoProgress()
+    )
+    model.network.eval()
+    with torch.no_grad():
+        ids = model.tokenize([prompt.replace("{query}", text) for text in split.texts]).ids
+        expected = normalize(model.encode_texts(torch.from_numpy(ids)))
+    ours = vectors.of_texts(torch.arange(len(split.texts)))
+    torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-5)

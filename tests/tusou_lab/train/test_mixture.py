@@ -14,6 +14,7 @@ from tusou_lab.train.run import train
 from tusou_lab.train.sources import SourceRange, TrainingSource, parse_source
 from tusou_lab.train.spec import TrainSpec
 
+from tests.tusou_lab.train.test_loop import Notices
 from tests.tusou_lab.train.training import BEST_EPOCH, KillAfter, assert_same_weights
 from tusou.core.errors import InputError, InvalidRequest
 from tusou.encoders.training_record import read_record
@@ -105,3 +106,17 @@ def test_a_mixture_resumes_to_the_same_weights_and_its_weights_are_part_of_it(
         train(data, spec, out, further=[other], device="cpu")
     train(data, spec, out, further=[second], device="cpu")
     assert_same_weights(out, whole.checkpoint)
+
+
+def test_the_same_data_twice_is_refused(data: str, spec: TrainSpec, tmp_path: Path) -> None:
+    with pytest.raises(InvalidRequest, match=r"are the same data: name it once, .* \(DATA:2\)"):
+        train(data, spec, tmp_path / "x.pt", device="cpu", further=[f"{data}#train:0.5"])
+
+
+def test_a_model_that_is_validated_on_its_training_is_told_so(
+    data: str, spec: TrainSpec, tmp_path: Path
+) -> None:
+    notices = Notices()
+    settings = replace(spec, epochs=1, batch_size=4)
+    train(f"{data}#valid", settings, tmp_path / "x.pt", device="cpu", progress=notices)
+    assert any("#valid is trained on as well" in message for message in notices.messages)
