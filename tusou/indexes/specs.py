@@ -1,5 +1,7 @@
 """Index specifications: index type, factory string and search parameters."""
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -50,6 +52,16 @@ class MilvusSpec:
 
 
 IndexSpec = FaissSpec | TorchSpec | MilvusSpec
+
+
+def parse_tuning(tuning: str) -> dict[str, int]:
+    """Return the search parameters of a ParameterSpace string by name."""
+    return {name: int(value) for name, value in re.findall(r"(\w+)=(\d+)", tuning)}
+
+
+def format_tuning(parameters: Mapping[str, int]) -> str:
+    """Return the ParameterSpace string of search parameters."""
+    return ",".join(f"{name}={value}" for name, value in parameters.items())
 
 
 def index_spec(record: IndexRecord, milvus: MilvusAccess | None = None) -> IndexSpec:

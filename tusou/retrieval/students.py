@@ -7,7 +7,7 @@ from tusou.bundle.manifest import INDEX, Manifest
 from tusou.core.errors import IncompatibleBundle
 from tusou.encoders import TextEncoder
 from tusou.encoders.student.folder import Student
-from tusou.indexes.specs import FaissSpec, IndexSpec
+from tusou.indexes.specs import FaissSpec, IndexSpec, format_tuning, parse_tuning
 
 _log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ def tuned_for(student: Student, spec: IndexSpec, manifest: Manifest) -> IndexSpe
     """Return the index's specification with the search parameters that the student's record has.
 
     They are used for later versions with the same type of index, too, and a warning says that they
-    were not measured there.
+    were not measured there. A parameter for which such a version has a larger value keeps it.
     """
     tuning = student.record.tuning
     if tuning is None or not isinstance(spec, FaissSpec) or spec.factory != tuning.factory:
@@ -63,4 +63,7 @@ def tuned_for(student: Student, spec: IndexSpec, manifest: Manifest) -> IndexSpe
         return spec
     if tuning.index_sha256 != manifest.files[INDEX].sha256:
         _log.warning("%s was tuned for another version of the index", student.path)
-    return replace(spec, tuning=tuning.tuning)
+    raised = parse_tuning(spec.tuning)
+    for name, value in parse_tuning(tuning.tuning).items():
+        raised[name] = max(value, raised.get(name, value))
+    return replace(spec, tuning=format_tuning(raised))

@@ -22,11 +22,6 @@ class DistillationTexts:
     trained: tuple[str, ...]
     held_out: tuple[str, ...]
 
-    @property
-    def sha256(self) -> str:
-        """The digest of the texts that are trained on."""
-        return digest_of(self.trained)
-
 
 def read_texts(
     sources: Sequence[str], judged: Iterable[str], rng: np.random.Generator

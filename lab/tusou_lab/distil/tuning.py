@@ -10,7 +10,7 @@ from tusou.core.arrays import Vectors
 from tusou.encoders.student.record import StudentTuning
 from tusou.evaluation.index_recall import exact_neighbors, index_recall
 from tusou.indexes import load_index
-from tusou.indexes.specs import FaissSpec, index_spec
+from tusou.indexes.specs import FaissSpec, format_tuning, index_spec, parse_tuning
 
 _K = 10
 _TARGET = 0.99  # where the bundle records none
@@ -59,7 +59,7 @@ def _tunings(spec: FaissSpec) -> Iterator[str]:
     yield spec.tuning
     defaults = [text for kind, text in _DEFAULTS.items() if kind in spec.factory]
     written = spec.tuning or ",".join(defaults)
-    numbers = {name: int(value) for name, value in re.findall(r"(\w+)=(\d+)", written)}
+    numbers = parse_tuning(written)
     lists = re.search(r"IVF(\d+)", spec.factory)
     most = _MOST | {"nprobe": int(lists[1]) if lists else 1}
     before = dict(numbers)
@@ -71,4 +71,4 @@ def _tunings(spec: FaissSpec) -> Iterator[str]:
         if raised == before:
             return
         before = raised
-        yield ",".join(f"{name}={value}" for name, value in raised.items())
+        yield format_tuning(raised)

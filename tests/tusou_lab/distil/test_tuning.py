@@ -12,7 +12,9 @@ from tusou.bundle.bundle import Bundle
 from tusou.cli.progress import NoProgress
 from tusou.encoders.student.folder import Student
 from tusou.encoders.student.record import StudentTuning
+from tusou.indexes.specs import index_spec
 from tusou.retrieval.pipeline import SearchPipeline
+from tusou.retrieval.students import tuned_for
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +68,11 @@ def test_the_parameters_are_used_where_the_student_serves(
     tuned = replace(table, record=table.record.model_copy(update={"tuning": tuning}))
     assert SearchPipeline.open(approximate, student=tuned).index_tuning == "nprobe=4"
     assert SearchPipeline.open(approximate, student=table).index_tuning == "nprobe=1"
+    low = tuning.model_copy(update={"tuning": "nprobe=2"})
+    lower = replace(table, record=table.record.model_copy(update={"tuning": low}))
+    later = bundle.manifest.index.model_copy(update={"tuning": "nprobe=3"})
+    manifest = bundle.manifest.model_copy(update={"index": later})
+    assert tuned_for(lower, index_spec(later), manifest).tuning == "nprobe=3"
     other = replace(
         table,
         record=table.record.model_copy(

@@ -112,7 +112,16 @@ class TableEncoder:
         return self._tokenizer.prepare(texts)
 
     def unknown_share(self, texts: Sequence[str]) -> list[float]:
-        return self._tokenizer.unknown_share(texts)
+        """Return the share of each text's tokens that the table or the tokenizer does not know.
+
+        A text of such tokens alone has the vector of every other text of them.
+        """
+        shares = map(self._lacking_share, self._tokenizer.prepare(texts).ids.tolist())
+        return list(map(max, shares, self._tokenizer.unknown_share(texts)))
+
+    def _lacking_share(self, padded: list[int]) -> float:
+        ids = [token for token in padded if token and token not in self._ends]
+        return sum(token not in self._of_token for token in ids) / max(len(ids), 1)
 
     def warm_up(self) -> None: ...
 

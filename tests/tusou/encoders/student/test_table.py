@@ -58,6 +58,12 @@ def test_unknown_tokens_give_the_direction_of_the_bias(table: TokenTable) -> Non
     np.testing.assert_allclose(vectors, np.full((3, DIM), DIM**-0.5), atol=1e-6)
 
 
+def test_tokens_without_a_row_are_unknown(table: TokenTable) -> None:
+    encoder = TableEncoder(table, TOKENIZER)
+    shares = encoder.unknown_share(["红色连衣裙", "red dress", "红色鱻鱻", "", "Привет"])
+    assert shares == [0, 1, 0.5, 0, 1]
+
+
 def test_the_order_of_tokens_matters(table: TokenTable) -> None:
     encoder = TableEncoder(table, TOKENIZER)
     one, other = encoder.encode(encoder.prepare(["连衣裙", "裙衣连"]))
