@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tusou.core.errors import OutputExists
@@ -13,11 +13,11 @@ from tusou_client.errors import ClientError, UnfinishedRun, UsageError
 from tusou_client.journal import Journal
 from tusou_client.output_formats import check_depth, format_output
 from tusou_client.query_file import QueryRow, read_queries, read_source
-from tusou_client.replay_worker import ReplayListener, ReplaySettings, ReplayWorker
+from tusou_client.replay_worker import ReplayListener, ReplaySettings, ReplayWorker, RowOrigin
 
 __all__ = ["ReplayListener", "ReplayReport", "ReplaySettings", "replay"]
 
-_FORMAT = 3  # of the journal's header
+_FORMAT = 4  # of the journal's header
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +65,12 @@ def replay(
         "query_encoder": settings.query_encoder,
     }
     with Journal(out.with_name(f"{out.name}.partial")) as journal:
-        version, done = _resume(journal, identity, rows, settings, force=force)
+        origin, done = _resume(journal, identity, rows, settings, force=force)
         not_reranked = unknown_language = 0
         if done < len(rows):
             worker = ReplayWorker(rows, journal, identity, settings, listener)
             try:
-                version = asyncio.run(worker.run(version, done))
+                origin = asyncio.run(worker.run(origin, done))
                 not_reranked = worker.not_reranked
                 unknown_language = worker.unknown_language
             except (ClientError, KeyboardInterrupt):
@@ -87,7 +87,7 @@ def replay(
         out,
         len(rows),
         done,
-        str(version),
+        origin.index_version if origin else "",
         settings.interpret,
         seconds,
         not_reranked,
@@ -111,8 +111,8 @@ def _resume(
     settings: ReplaySettings,
     *,
     force: bool,
-) -> tuple[str | None, int]:
-    """Return the index version of the finished rows, and their number.
+) -> tuple[RowOrigin | None, int]:
+    """Return the index and the encoder of the finished rows, and their number.
 
     With `force` the rows of another run are dropped, else they raise UnfinishedRun.
     """
@@ -132,9 +132,9 @@ def _resume(
     if done < len(rows):
         # Whole batches only, so that the service sees the same batches as without the break.
         done -= done % settings.request_size
-    version = str(header.get("index_version"))
-    journal.start(identity | {"index_version": version}, lines[:done])
-    return version, done
+    origin = RowOrigin(str(header.get("index_version")), str(header.get("encoder")))
+    journal.start(identity | asdict(origin), lines[:done])
+    return origin, done
 
 
 def _count_valid(rows: list[QueryRow], lines: list[bytes], top_k: int) -> int:

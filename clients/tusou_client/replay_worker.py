@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from tusou.core.hits import Hits
 from tusou.core.problems import list_problems
@@ -54,12 +54,20 @@ class ReplayListener:
     notice: Callable[[str], None] = lambda _: None
 
 
+@dataclass(frozen=True, slots=True)
+class RowOrigin:
+    """The index and the query encoder that all rows of one file come from."""
+
+    index_version: str
+    encoder: str  # "model", or the digest of the student
+
+
 class _IndexReplaced(Exception):
-    """The service answers from another index than for the rows so far."""
+    """The service answers from another index, or encodes otherwise, than for the rows so far."""
 
 
 class ReplayWorker:
-    """One run over the rows; all that it writes comes from one index version."""
+    """One run over the rows; all that it writes comes from one index version and one encoder."""
 
     def __init__(
         self,
@@ -74,21 +82,21 @@ class ReplayWorker:
         self.not_reranked = 0  # rows whose reranking was cut off or failed
         self.unknown_language = 0  # rows in a language that the model does not know
 
-    async def run(self, version: str | None, done: int) -> str:
-        """Search for all rows from number `done` on; return the index version of all rows."""
+    async def run(self, origin: RowOrigin | None, done: int) -> RowOrigin:
+        """Search for all rows from number `done` on; return the origin of all rows."""
         for _ in range(_MAX_RESTARTS + 1):
             try:
-                return await self._run_once(version, done)
+                return await self._run_once(origin, done)
             except _IndexReplaced as error:
                 self._listener.notice(f"{error} Starting again from the first row.")
-                version, done = None, 0
+                origin, done = None, 0
         raise IndexChanged(
             "The service changed its index again and again; replay once it has settled."
         )
 
-    async def _run_once(self, version: str | None, done: int) -> str:
+    async def _run_once(self, origin: RowOrigin | None, done: int) -> RowOrigin:
         settings = self._settings
-        self._version, self._done = version, done
+        self._origin, self._done = origin, done
         self._refused: list[tuple[QueryRow, ServiceError]] = []
         self.not_reranked = self.unknown_language = 0
         self._listener.progress(done, len(self._rows))
@@ -103,12 +111,17 @@ class ReplayWorker:
             policy=policy,
             on_retry=self._report_retry,
         ) as client:
-            await client.info()  # waits once for a service that is starting; a wrong key fails here
+            # Waits once for a service that is starting; a wrong key fails here.
+            self._encoder = _name_encoder(await client.info())
+            self._check_encoder(origin)
             await self._search_all(client)
+            self._encoder = _name_encoder(await client.info())
+            self._check_encoder(self._origin)
         if self._refused:
             self._journal.discard()  # its query file has to be changed
             raise _refused_queries(self._refused)
-        return str(self._version)
+        assert self._origin is not None  # of the last batch
+        return self._origin
 
     def _report_retry(self, error: ClientError, _: float) -> None:
         self._listener.notice(f"{error.code}: {error} Still trying.")
@@ -158,13 +171,13 @@ class ReplayWorker:
 
     def _accept(self, batch: list[QueryRow], results: list[Hits]) -> None:
         version = results[0].index_version
-        if self._version is None:
-            self._version = version
-            self._journal.start(self._identity | {"index_version": version})
-        elif version != self._version:
+        if self._origin is None:
+            self._origin = RowOrigin(version, self._encoder)
+            self._journal.start(self._identity | asdict(self._origin))
+        elif version != self._origin.index_version:
             raise _IndexReplaced(
                 f"The service now serves index {version}; the rows so far came from "
-                f"{self._version}, and one file must not mix two."
+                f"{self._origin.index_version}, and one file must not mix two."
             )
         self._journal.append(
             row.format(self._exactly_k(row, hits)) for row, hits in zip(batch, results, strict=True)
@@ -173,6 +186,14 @@ class ReplayWorker:
         self.unknown_language += sum(hits.is_unknown_language for hits in results)
         self._done += len(batch)
         self._listener.progress(self._done, len(self._rows))
+
+    def _check_encoder(self, origin: RowOrigin | None) -> None:
+        """Raise _IndexReplaced if the service was started again with another query encoder."""
+        if origin is not None and self._encoder != origin.encoder:
+            raise _IndexReplaced(
+                "The service now encodes queries with another model or student than for the rows "
+                "so far, and one file must not mix two."
+            )
 
     @property
     def _or_filter(self) -> str:
@@ -187,6 +208,11 @@ class ReplayWorker:
                 f"{self._or_filter}, or give --top-k {max(len(hits), 1)}."
             )
         return hits.item_ids
+
+
+def _name_encoder(info: Mapping[str, object]) -> str:
+    student = info.get("query_encoder")
+    return str(student.get("sha256")) if isinstance(student, dict) else "model"
 
 
 def _refused_queries(refused: list[tuple[QueryRow, ServiceError]]) -> BadQueries:

@@ -27,8 +27,8 @@ MAX_TEXTS, MAX_IMAGES, MAX_IMAGE_CHARS = 256, 16, 16 * 2**20
 MAX_RESULTS = 32_000  # of one batch: queries times top_k times (1 + the number of fields)
 
 T = TypeVar("T")
-# The bytes of an image file, or its path.
 QueryEncoder: TypeAlias = Literal["teacher", "student"]  # of a service that has both
+# The bytes of an image file, or its path.
 ImageFile: TypeAlias = bytes | str | PathLike[str]
 Vector: TypeAlias = tuple[float, ...]
 # The model of one request, and its vectors in order.

@@ -24,6 +24,7 @@ class Service:
 
     def __init__(self) -> None:
         self.version = "v1"
+        self.student: str | None = None  # the digest of one that encodes queries
         self.pool = 1000
         self.faults: list[Fault] = []  # each spoils one POST, in order
         self.refuses: dict[str, str] = {}  # query -> problem code
@@ -33,7 +34,8 @@ class Service:
         self.lock = threading.Lock()
 
     def hits(self, query: str, top_k: int) -> dict[str, object]:
-        seed = int.from_bytes(hashlib.sha256(f"{self.version}{query}".encode()).digest()[:4])
+        origin = f"{self.version}{self.student or ''}"
+        seed = int.from_bytes(hashlib.sha256(f"{origin}{query}".encode()).digest()[:4])
         count = min(top_k, self.pool)
         ids = [(seed + 7 * rank) % self.pool for rank in range(count)]
         return {
@@ -87,7 +89,8 @@ class Service:
             return b'{"object": "list", "data": [{"id": "ViT-B-16", "object": "model"}]}'
         if path.startswith("/items/"):
             return json.dumps({"item_id": 7, "image": f"{path}/image"}).encode()
-        return json.dumps({"index_version": self.version}).encode()
+        student = None if self.student is None else {"sha256": self.student}
+        return json.dumps({"index_version": self.version, "query_encoder": student}).encode()
 
 
 class Handler(BaseHTTPRequestHandler):

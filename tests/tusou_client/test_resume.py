@@ -127,6 +127,34 @@ def test_a_new_index_in_the_middle_of_a_run_starts_again(
     assert out.read_bytes() == expected(service, queries)
 
 
+def test_another_query_encoder_between_two_runs_starts_again(
+    server, service, queries: Path, tmp_path: Path
+) -> None:
+    out, notices = tmp_path / "pred.jsonl", []
+    partial_run(service, server, queries, out, batches=3)
+    service.student = "abc"
+    listener = ReplayListener(notice=notices.append)
+    report = replay(queries, out, settings(server), listener=listener)
+    [message] = notices
+    assert "another model or student" in message
+    assert report.index_version == "v1"
+    assert out.read_bytes() == expected(service, queries)
+
+
+def test_another_query_encoder_in_the_middle_of_a_run_starts_again(
+    server, service, queries: Path, tmp_path: Path
+) -> None:
+    def swap(number: int) -> None:
+        if number == 7:
+            service.student = "abc"
+
+    service.on_post = swap
+    out, notices = tmp_path / "pred.jsonl", []
+    replay(queries, out, settings(server), listener=ReplayListener(notice=notices.append))
+    assert len(notices) == 1
+    assert out.read_bytes() == expected(service, queries)
+
+
 def test_an_index_that_keeps_changing_is_an_error(
     server, service, queries: Path, tmp_path: Path
 ) -> None:

@@ -24,13 +24,19 @@ class ExperimentPlan:
     share: float
     name: str = ""
 
+    def named_arm(self, headers: Mapping[str, str]) -> Arm | None:
+        """Return the arm that the headers name; none in the shadow, where only a answers."""
+        named = headers.get(ARM_HEADER)
+        if self.mode == "shadow" or named not in {"a", "b"}:
+            return None
+        return "b" if named == "b" else "a"
+
     def arm_of(self, headers: Mapping[str, str]) -> Arm:
         """Return the arm that the headers name, else the arm of the user's key, else a."""
+        if named := self.named_arm(headers):
+            return named
         if self.mode == "shadow":
             return "a"
-        named = headers.get(ARM_HEADER)
-        if named in {"a", "b"}:
-            return "b" if named == "b" else "a"
         key = headers.get(USER_HEADER)
         return "b" if key and self._in_share(key) else "a"
 
@@ -81,14 +87,14 @@ class Experiment:
         """The engines whose failure ends the process: not the shadow's."""
         return (self._first,) if self._plan.mode == "shadow" else self.engines
 
-    @property
-    def answering(self) -> tuple[SearchEngine, ...]:
-        """The engines that answer clients: not the shadow's."""
-        return self.vital
+    def engines_for(self, headers: Mapping[str, str]) -> tuple[SearchEngine, ...]:
+        """Return the engines that may answer a request: that of its arm first.
 
-    def engine_for(self, headers: Mapping[str, str]) -> SearchEngine:
-        """Return the engine that answers a request with these headers."""
-        return self._second if self._plan.arm_of(headers) == "b" else self._first
+        A request that names its arm gets no other.
+        """
+        chosen = self._second if self._plan.arm_of(headers) == "b" else self._first
+        others = () if self._plan.named_arm(headers) else self.vital
+        return chosen, *(engine for engine in others if engine is not chosen)
 
     async def reload(self) -> tuple[ReloadResult, ReloadResult | None]:
         """Change both engines to their current versions, or neither; shadow: each on its own.

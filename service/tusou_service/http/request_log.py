@@ -59,14 +59,15 @@ class RequestContext:
         headers = Headers(scope=scope)
         state, self._scope, self._send = scope["state"], scope, send
         experiment: Experiment | None = state["experiment"]
-        chosen: SearchEngine = experiment.engine_for(headers) if experiment else state["engine"]
-        others = experiment.answering if experiment else ()
-        self.refusal: InvalidRequest | None = None  # of headers that no engine can follow
+        engines: tuple[SearchEngine, ...] = (
+            experiment.engines_for(headers) if experiment else (state["engine"],)
+        )
+        self.engine, self.refusal = engines[0], None
         try:
-            self.engine = state["engine"] = with_encoder(headers, chosen, others)
-        except InvalidRequest as error:
-            self.engine, self.refusal = chosen, error
-            state["engine"] = chosen
+            self.engine = with_encoder(headers, engines)
+        except InvalidRequest as error:  # no engine can follow the headers
+            self.refusal: InvalidRequest | None = error
+        state["engine"] = self.engine
         self._arm = self.engine.arm if experiment else None
         client_id = headers.get("x-request-id", "")
         self.id = client_id if _REQUEST_ID.fullmatch(client_id) else uuid.uuid4().hex

@@ -92,6 +92,11 @@ def test_a_request_names_its_encoder(bundle: Path, student: Student) -> None:
             info = client.get("/info", headers={"X-Query-Encoder": kind}).json()
             assert (info["query_encoder"] is None) is (kind == "teacher")
         unnamed = client.post("/search", json=QUERY)
+        for arm, kind in (("a", "student"), ("b", "teacher")):
+            other = {"X-Arm": arm, "X-Query-Encoder": kind}
+            assert client.post("/search", json=QUERY, headers=other).status_code == 422
+        both = {"X-Arm": "b", "X-Query-Encoder": "student"}
+        assert client.post("/search", json=QUERY, headers=both).status_code == 200
         wrong = client.post("/search", json=QUERY, headers={"X-Query-Encoder": "model"})
     assert scores["teacher"] != scores["student"]
     assert unnamed.json()["scores"] == scores["teacher"]
