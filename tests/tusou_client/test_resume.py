@@ -277,6 +277,7 @@ def test_the_journal_names_its_run(server, service, queries: Path, tmp_path: Pat
         "filter",
         "query_encoder",
         "index_version",
+        "encoder",
     ]
     assert (header["top_k"], header["interpret"], header["index_version"]) == (10, True, "v1")
     assert b"".join(rows) == b"".join(expected(service, queries).splitlines(keepends=True)[:8])
