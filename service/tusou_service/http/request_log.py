@@ -62,11 +62,12 @@ class RequestContext:
         engines: tuple[SearchEngine, ...] = (
             experiment.engines_for(headers) if experiment else (state["engine"],)
         )
-        self.engine, self.refusal = engines[0], None
+        self.engine = engines[0]
+        self.refusal: InvalidRequest | None = None  # of headers that no engine can follow
         try:
             self.engine = with_encoder(headers, engines)
-        except InvalidRequest as error:  # no engine can follow the headers
-            self.refusal: InvalidRequest | None = error
+        except InvalidRequest as error:
+            self.refusal = error
         state["engine"] = self.engine
         self._arm = self.engine.arm if experiment else None
         client_id = headers.get("x-request-id", "")
