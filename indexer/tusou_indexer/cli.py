@@ -68,12 +68,12 @@ def info(
         str,
         typer.Argument(
             metavar="BUNDLE|MODEL",
-            help="Bundle folder or s3://BUCKET/PREFIX; a checkpoint, a model folder, or demo.",
+            help="Bundle folder or s3://BUCKET/PREFIX; a model or its folder, a student, or demo.",
         ),
     ],
     as_json: _Json = False,
 ) -> None:
-    """Show what a bundle holds, or what a model is and how it was trained."""
+    """Show what a bundle holds, or what a model or a student is and how it was trained."""
     from tusou_indexer.show import is_model, show_bundle, show_model
 
     if is_model(path):

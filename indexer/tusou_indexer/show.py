@@ -1,4 +1,4 @@
-"""The output of `tusou info`: what a bundle holds, or what a model is."""
+"""The output of `tusou info`: what a bundle holds, or what a model or a student is."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +15,8 @@ from tusou.encoders import DEMO
 from tusou.encoders.forms.foreign_folders import describe_foreign_folder
 from tusou.encoders.model_folder import is_model_folder
 from tusou.encoders.model_info import describe_model
+from tusou.encoders.student.folder import open_student
+from tusou_indexer.show_student import is_student, student_rows
 
 
 def is_model(text: str) -> bool:
@@ -24,11 +26,26 @@ def is_model(text: str) -> bool:
         return True
     if not path.is_dir() or (path / CURRENT).exists():
         return False
+    if is_student(path):
+        return True
     return is_model_folder(path) or describe_foreign_folder(path) is not None
 
 
 def show_model(model: str, *, as_json: bool) -> None:
-    """Print how a model is built, and what it was converted from and trained on; BadModel."""
+    """Print how a model is built, and what it was converted from and trained on; BadModel.
+
+    A student is shown with its teacher, and with what it retains of its results.
+    """
+    path = Path(model).expanduser()
+    if is_student(path):
+        student = open_student(path)
+        if as_json:
+            print_json(
+                {"name": student.name, "sha256": student.sha256, **student.record.model_dump()}
+            )
+        else:
+            _print_rows(student_rows(student))
+        return
     described = describe_model(model)
     if as_json:
         print_json(described.as_json())

@@ -105,8 +105,16 @@ def check_compatibility(
     if student is not None:
         check_golden(student, encoder)
         return
+    check_golden_texts(bundle.manifest.model.parts, (texts, expected), encoder)
+
+
+def check_golden_texts(
+    parts: Sequence[ModelMember], golden: tuple[Sequence[str], Vectors], encoder: TextEncoder
+) -> None:
+    """Raise IncompatibleBundle unless the bundle's model gives its golden texts their vectors."""
+    texts, expected = golden
     vectors = encoder.encode(encoder.prepare(texts))
-    lowest = _lowest_cosine(bundle.manifest.model.parts, vectors, expected)
+    lowest = _lowest_cosine(parts, vectors, expected)
     if not lowest >= _GOLDEN_COSINE:
         raise IncompatibleBundle(
             f"this machine encodes the bundle's golden texts differently (cosine {lowest:.4f}); "

@@ -134,7 +134,7 @@ class SearchPipeline:
             return cls._open_vectors(bundle, pick_device(device), options, milvus)
         weights = find_bundle_weights(manifest, split_locations(manifest, model))
         resolved = resolve_model(weights, "text", device, precision, backend)
-        taught = None if student is None else TaughtEncoder(student, resolved)
+        taught = None if student is None else TaughtEncoder(student, resolved, bundle)
         check_memory(bundle.least_memory + (0 if taught else resolved.min_memory))
         encoder = taught.open(*options) if taught else open_text_model(resolved, manifest.templates)
         pipeline = cls(

@@ -184,6 +184,20 @@ def test_an_answer_is_that_of_the_pipeline(table: Student, tiny_bundle: Path) ->
     assert (pipeline.backend, pipeline.encoder_name) == ("numpy", "tiny.pt-student-table")
 
 
+def test_texts_that_are_items_need_the_golden_texts_of_the_teacher(
+    table: Student, tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = ["红色皮鞋"]
+    expected = SearchPipeline.open(tiny_bundle).encode_items(texts).vectors
+    pipeline = SearchPipeline.open(tiny_bundle, student=table)
+    np.testing.assert_allclose(pipeline.encode_items(texts).vectors, expected, atol=1e-5)
+    golden = Bundle.open(tiny_bundle).golden
+    monkeypatch.setattr(Bundle, "golden", (golden[0], -golden[1]))  # as of another machine
+    pipeline = SearchPipeline.open(tiny_bundle, student=table)
+    with pytest.raises(IncompatibleBundle, match="golden texts"):
+        pipeline.encode_items(texts)
+
+
 def test_the_record_is_one_json_document(table: Student) -> None:
     assert json.loads((table.path / RECORD).read_text())["size"] == "table"
 
