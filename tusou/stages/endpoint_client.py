@@ -6,17 +6,18 @@ import logging
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from time import monotonic
 from typing import Any
-
-import httpx
 
 from tusou.core.circuit_breaker import CircuitBreaker
 from tusou.core.errors import DeadlineExceeded, Unavailable
 from tusou.stages.endpoint_http import (
+    BrokenOff,
     EndpointConnections,
     EndpointReply,
     EndpointUnavailable,
+    NotConnected,
     QuestionFailed,
 )
 from tusou.stages.endpoint_prompt import Message
@@ -128,10 +129,10 @@ class ChatClient:
                 await self._sleep(wait, deadline, "the endpoint refuses requests for now")
             try:
                 return await self._try(body)
-            except (httpx.HTTPError, _TryAgain) as error:
-                message = str(error) if isinstance(error, _TryAgain) else type(error).__name__
+            except (NotConnected, BrokenOff, _TryAgain) as error:
+                message = str(error)
                 if number == _MAX_TRIES - 1:
-                    if isinstance(error, _BROKEN_OFF):
+                    if isinstance(error, (_TryFailed, BrokenOff)):
                         raise QuestionFailed(message) from None
                     break
             await self._sleep(random.uniform(pause / 2, pause), deadline, message)  # noqa: S311
@@ -165,11 +166,11 @@ class ChatClient:
             if reply.retry_after is not None:
                 refused = min(reply.retry_after, self._longest_refusal)
                 self._refused_until = max(self._refused_until, monotonic() + refused)
-            failed = reply.status == httpx.codes.INTERNAL_SERVER_ERROR
+            failed = reply.status == HTTPStatus.INTERNAL_SERVER_ERROR
             raise (_TryFailed if failed else _TryAgain)(message)
         if reply.status in _REFUSED:
             raise QuestionRefused(message)
-        if reply.status != httpx.codes.OK:
+        if reply.status != HTTPStatus.OK:
             raise EndpointUnavailable(message)
         try:
             body = json.loads(reply.body)
@@ -189,9 +190,6 @@ class _TryAgain(Exception):
 
 class _TryFailed(_TryAgain):
     """The server failed; if it does every time, that may be due to the question."""
-
-
-_BROKEN_OFF = (_TryFailed, httpx.ReadError, httpx.RemoteProtocolError)
 
 
 def _text(content: object) -> str:
