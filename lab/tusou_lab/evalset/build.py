@@ -15,7 +15,7 @@ from tusou.core.ids import ItemId
 from tusou.evaluation import trec
 from tusou.evaluation.judged_set import PRELS, QUERIES
 from tusou_lab.evalset.answered import answered_probabilities
-from tusou_lab.evalset.final_grades import final_grades
+from tusou_lab.evalset.final_grades import final_grades, pick_judge
 from tusou_lab.evalset.judge import JUDGMENTS, PAIRS
 from tusou_lab.evalset.plan import PlannedQuery
 from tusou_lab.evalset.pool import open_pool
@@ -99,6 +99,7 @@ def build_set(
         correct_from,
         Counter(each.author for each in queries),
         count_judged(counted),
+        pick_judge(judgments, judge),
         compare_if_any(folder.queries(), pairs, counted, correct_from),
         licence,
     )

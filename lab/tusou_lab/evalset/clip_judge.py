@@ -51,19 +51,19 @@ class ClipJudge:
     def __init__(self, root: Path, thresholds: Thresholds = DEFAULT_THRESHOLDS) -> None:
         """Raises InvalidRequest for a bundle without a calibration of queries that are texts."""
         self._pipeline = SearchPipeline.open(root)
-        self._bundle, self._root, self._thresholds = self._pipeline.bundle, root, thresholds
-        content = self._bundle.calibration
+        self.bundle, self._root, self._thresholds = self._pipeline.bundle, root, thresholds
+        content = self.bundle.calibration
         self._calibration = Calibration(_check(content, root))
-        manifest = self._bundle.manifest
+        manifest = self.bundle.manifest
         files = [manifest.files[name].sha256 for name in (CALIBRATION, VECTORS)]
-        told = [model_digests(self._bundle), manifest.templates, files, thresholds]
+        told = [model_digests(self.bundle), manifest.templates, files, thresholds]
         digest = sha256(json.dumps(told, ensure_ascii=False).encode()).hexdigest()[:12]
-        self.name = f"clip:{self._bundle.model_name}@{digest}"
+        self.name = f"clip:{self.bundle.model_name}@{digest}"
 
     @property
     def models(self) -> frozenset[str]:
         """The digests and the name of the models that judge."""
-        return frozenset((*model_digests(self._bundle), self._bundle.model_name))
+        return frozenset((*model_digests(self.bundle), self.bundle.model_name))
 
     def judge(self, pairs: Sequence[PairToJudge], repeat: int) -> Iterator[list[Judgment]]:
         keys = self._find_keys(pairs)
@@ -82,9 +82,9 @@ class ClipJudge:
 
     def _find_keys(self, pairs: Sequence[PairToJudge]) -> list[int]:
         try:
-            return [self._bundle.key(str(each.pair.item_id)) for each in pairs]
+            return [self.bundle.key(str(each.pair.item_id)) for each in pairs]
         except UnknownItem:
-            ids = self._bundle.ids
+            ids = self.bundle.ids
             items = (each.pair.item_id for each in pairs)
             missing = next(item for item in items if ids.key(str(item)) is None)
             raise BadDataset(
@@ -115,7 +115,7 @@ class ClipJudge:
 
     def _cosines(self, vectors: Vectors) -> Vectors:
         """Return the cosines of queries, (q, d), with all items, (q, n), read in blocks."""
-        items = self._bundle.vectors
+        items = self.bundle.vectors
         starts = range(0, len(items), _BLOCK_ROWS)
         blocks = [vectors @ items[start : start + _BLOCK_ROWS].T for start in starts]
         return np.concatenate(blocks, axis=1)

@@ -1,7 +1,7 @@
 """The grade that counts for each pair: people's before a model's, the middle one of several."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from tusou.core.errors import BadDataset, InvalidRequest
 from tusou.core.ids import ItemId
@@ -12,15 +12,35 @@ PERSON = "person:"  # begins the name of a judge who is a person
 Pair = tuple[int, ItemId]
 
 
-def final_grades(judgments: Iterable[Judgment], judge: str | None) -> dict[Pair, int]:
-    """Return the grade of every pair that has one.
+def pick_judge(judgments: Iterable[Judgment], judge: str | None) -> str | None:
+    """Return the judge whose grades count where no person graded; None if only people did.
 
-    Where people graded a pair, the last grade of each counts. Elsewhere those of `judge` do, or of
-    the only judge that is not a person. Raises InvalidRequest where several could be meant, and
-    BadDataset without any grade.
+    That is `judge`, or the only one that is not a person. Raises InvalidRequest where several could
+    be meant, for a person, whose grades count in any case, and for a judge that gave no grade.
     """
+    names = {each.judge for each in judgments if each.grade is not None}
+    machines = sorted(name for name in names if not name.startswith(PERSON))
+    if judge is None:
+        if len(machines) > 1:
+            raise InvalidRequest(f"several judges gave grades: choose one with --judge: {machines}")
+        return machines[0] if machines else None
+    if judge.startswith(PERSON):
+        raise InvalidRequest(
+            f"--judge {judge}: the grades of all people count in any case; name the judge of the "
+            f"other pairs, or none if there is none: {machines}"
+        )
+    if judge not in machines:
+        raise InvalidRequest(f"--judge {judge}: it gave no grade; there are {machines}")
+    return judge
+
+
+def final_grades(judgments: Sequence[Judgment], judge: str | None) -> dict[Pair, int]:
+    """Return the grade of every pair that has one; BadDataset without any, else as `pick_judge`.
+
+    Where people graded a pair, the last grade of each counts, elsewhere those of the judge.
+    """
+    judge = pick_judge(judgments, judge)
     graded = last_of_people(each for each in judgments if each.grade is not None)
-    machine = _pick_judge({each.judge for each in graded}, judge)
     by_people: dict[Pair, list[int]] = defaultdict(list)
     by_judge: dict[Pair, list[int]] = defaultdict(list)
     for each in graded:
@@ -28,7 +48,7 @@ def final_grades(judgments: Iterable[Judgment], judge: str | None) -> dict[Pair,
         pair = each.query_id, each.item_id
         if each.judge.startswith(PERSON):
             by_people[pair].append(each.grade)
-        elif each.judge == machine:
+        elif each.judge == judge:
             by_judge[pair].append(each.grade)
     grades = _middles(by_judge) | _middles(by_people)
     if not grades:
@@ -43,17 +63,6 @@ def last_of_people(judgments: Iterable[Judgment]) -> list[Judgment]:
         repeat = 0 if each.judge.startswith(PERSON) else each.repeat
         last[each.judge, each.query_id, each.item_id, repeat] = each
     return list(last.values())
-
-
-def _pick_judge(names: set[str], judge: str | None) -> str | None:
-    machines = sorted(name for name in names if not name.startswith(PERSON))
-    if judge is not None:
-        if judge not in names:
-            raise InvalidRequest(f"--judge {judge}: it gave no grade; there are {sorted(names)}")
-        return judge
-    if len(machines) > 1:
-        raise InvalidRequest(f"several judges gave grades: choose one with --judge: {machines}")
-    return machines[0] if machines else None
 
 
 def _middles(grades: Mapping[Pair, list[int]]) -> dict[Pair, int]:

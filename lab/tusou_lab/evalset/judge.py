@@ -24,7 +24,9 @@ class JudgeReport:
     judged: int
     without_grade: int
     grades: dict[str, int]  # grade -> number, of all judgments of this judge
-    tokens_in_all: int = 0  # of its guidelines and judgments, also of earlier runs
+    # Of its guidelines and judgments, also of earlier runs, further repeats and pairs that are no
+    # longer drawn.
+    tokens_in_all: int = 0
     answer_tokens_in_all: int = 0  # those that it wrote
 
 
@@ -34,12 +36,11 @@ def judge_set(folder: SetFolder, judge: Judge, repeats: int, progress: Progress)
     pairs = [PairToJudge(queries[pair.query_id], pair) for pair in folder.pairs(PAIRS)]
     with folder.writing() as file:
         drawn = {(each.pair.query_id, each.pair.item_id) for each in pairs}
+        earlier = [each for each in folder.judgments(JUDGMENTS) if each.judge == judge.name]
         stored = [
             each
-            for each in folder.judgments(JUDGMENTS)
-            if each.judge == judge.name
-            and each.repeat < repeats
-            and (each.query_id, each.item_id) in drawn
+            for each in earlier
+            if each.repeat < repeats and (each.query_id, each.item_id) in drawn
         ]
         known = {(each.query_id, each.item_id, each.repeat) for each in stored}
         made: list[Judgment] = []
@@ -56,7 +57,7 @@ def judge_set(folder: SetFolder, judge: Judge, repeats: int, progress: Progress)
                 progress.advance(len(judgments))
     everything = [*stored, *made]
     guidelines = folder.written_guidelines(judge.name)
-    spent = [(each.tokens, each.answer_tokens) for each in everything]
+    spent = [(each.tokens, each.answer_tokens) for each in [*earlier, *made]]
     spent += [(each.tokens, each.answer_tokens) for each in guidelines]
     counts = Counter(str(each.grade) for each in everything if each.grade is not None)
     return JudgeReport(

@@ -7,7 +7,8 @@ from tusou.bundle.bundle import Bundle
 from tusou.core.errors import BadDataset
 from tusou.core.key_file import read_key_lines
 from tusou_lab.evalset.clip_judge import ClipJudge, Thresholds
-from tusou_lab.evalset.judge import JUDGMENTS
+from tusou_lab.evalset.image_contents import find_other_image
+from tusou_lab.evalset.judge import JUDGMENTS, PAIRS
 from tusou_lab.evalset.llm_judge import LlmJudge, LlmSpec, judge_name
 from tusou_lab.evalset.set_folder import SetFolder
 
@@ -35,10 +36,21 @@ def open_llm_judge(
 def open_clip_judge(
     folder: SetFolder, bundle: Bundle, root: Path | None, thresholds: Thresholds
 ) -> ClipJudge:
-    """Return the judge by a bundle, the pooled one if not given; errors as for `ClipJudge`."""
+    """Return the judge by a bundle, the pooled one if not given; errors as for `ClipJudge`.
+
+    Raises BadDataset also for a bundle with other images under the ids of the pool.
+    """
     if bundle.items != "images":
         raise BadDataset("--judge clip judges images, and the pool holds texts")
-    return ClipJudge(root or Path(folder.pool()["bundle"]), thresholds)
+    root = root or Path(folder.pool()["bundle"])
+    judge = ClipJudge(root, thresholds)
+    items = dict.fromkeys(pair.item_id for pair in folder.pairs(PAIRS))
+    if (item := find_other_image(bundle, judge.bundle, items)) is not None:
+        raise BadDataset(
+            f"{root} has another image for the item {item} than the pool: judge with a bundle of "
+            "the same images"
+        )
+    return judge
 
 
 def favoured_systems(folder: SetFolder, judge: ClipJudge) -> list[str]:

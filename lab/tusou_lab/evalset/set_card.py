@@ -46,6 +46,7 @@ class CardFacts:
     correct_from: int
     authors: Mapping[str, int]  # of the queries
     judges: Mapping[str, int]  # pairs that each graded
+    judge: str | None  # whose grades count where no person graded
     agreement: Sequence[JudgePair]
     licence: str | None
 
@@ -128,9 +129,10 @@ def _judges(facts: CardFacts) -> str:
     counts = ", ".join(f"`{name}` {count:,} pairs" for name, count in sorted(facts.judges.items()))
     guideline = facts.plan["domain"].get("guideline")
     stated = f" Guideline: {guideline}" if guideline else ""
+    others = f", then those of `{facts.judge}` alone" if facts.judge else ""
     return (
-        f"* **Judges.** {counts}. The grades of people count first. The name of a model ends with\n"
-        f"  the digest of its instructions.{stated}"
+        f"* **Judges.** {counts}. The grades of people count first{others}. The name of a model\n"
+        f"  ends with the digest of its instructions.{stated}"
     )
 
 

@@ -111,6 +111,21 @@ def test_a_bundle_of_other_items_is_refused(
     assert not folder.judgments(JUDGMENTS)
 
 
+def test_a_bundle_of_other_images_under_the_same_ids_is_refused(
+    folder: SetFolder, bundles: Path, tmp_path: Path
+) -> None:
+    lines = (bundles / "MR_test_imgs.tsv").read_text().splitlines()
+    ids, images = zip(*(line.split("\t") for line in lines), strict=True)
+    rows = zip(ids, (*images[1:], images[0]), strict=True)
+    (tmp_path / "moved.tsv").write_text("".join(f"{item}\t{image}\n" for item, image in rows))
+    build(BuildSpec(str(tmp_path / "moved.tsv"), "demo", workers=1), tmp_path / "b", NoProgress())
+    calibrate(tmp_path / "b", bundles / "MR_test_queries.jsonl")
+    refused = run(folder.path, "--judge", "clip", "--bundle", tmp_path / "b")
+    assert refused.exit_code == 1
+    assert "b has another image for the item" in refused.stderr.replace("\n", " ")
+    assert not folder.judgments(JUDGMENTS)
+
+
 def test_the_command_names_the_systems_that_have_its_model(
     folder: SetFolder, bundles: Path
 ) -> None:

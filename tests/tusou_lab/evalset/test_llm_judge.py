@@ -157,6 +157,10 @@ def test_the_tokens_that_a_judgment_cost_are_kept(
     assert report["tokens_in_all"] == 311 * 2 * ITEMS
     assert report["price"] == 0
     assert report["price_in_all"] == pytest.approx(2 * ITEMS * (300 * 2.5 + 11 * 10) / 1e6)
+    judge(folder, bundle, server, repeats=2)
+    later = json.loads(CliRunner().invoke(app, [*arguments, *prices]).stdout)
+    assert (later["known"], later["questions"]) == (2 * ITEMS, 0)
+    assert later["tokens_in_all"] == 311 * (2 * ITEMS + 2 * (ITEMS - 1))  # also of the repeats
     refused = CliRunner().invoke(app, [*arguments, "--price-in", "2.5"])
     assert refused.exit_code == 1
     assert "--price-out" in refused.output

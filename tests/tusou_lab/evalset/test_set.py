@@ -133,12 +133,19 @@ def test_the_card_names_the_judges_their_agreement_and_the_licences(
         for each in folder.judgments(JUDGMENTS)
         if each.query_id < 4
     ]
+    by_clip = [replace(each, judge="clip", grade=0) for each in by_person]
     with folder.writing() as file:
-        file.append(map(asdict, by_person))
-    options = {"correct_from": 3, "images": False, "licence": "图片 CC0，文本 CC BY 4.0"}
+        file.append(map(asdict, [*by_person, *by_clip]))
+    options = {
+        "judge": "attributes",
+        "correct_from": 3,
+        "images": False,
+        "licence": "图片 CC0，文本 CC BY 4.0",
+    }
     build_set(folder, tmp_path / "two", NoProgress(), **options)
     card = (tmp_path / "two" / CARD).read_text()
     assert f"`person:李` {len(by_person)} pairs" in card
+    assert "The grades of people count first, then those of `attributes` alone." in card
     row = f"| attributes, person:李 | {len(by_person)} | 100.0 % | 1.000 | 1.000 | 1.000 |"
     assert row in card
     assert "**Licences.** 图片 CC0，文本 CC BY 4.0" in card
@@ -221,6 +228,8 @@ def test_people_count_before_a_judge_and_the_middle_one_of_several() -> None:
     with pytest.raises(InvalidRequest, match="choose one with --judge"):
         final_grades(two, None)
     assert final_grades(two, "clip")[1, "b.jpg"] == 0
+    with pytest.raises(InvalidRequest, match="people count in any case; name the judge"):
+        final_grades(two, "person:李")
     with pytest.raises(BadDataset, match="nothing is judged yet"):
         final_grades(judgments[2:3], None)
 
