@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 @dataclass(frozen=True)
 class Fault:
-    """What is done to a reply: the connection is cut, the reply is late, or replaced."""
+    """A fault in a reply: the connection is cut, or the reply comes late or is replaced."""
 
     kind: str  # cut, slow, status, or content
     seconds: float = 0  # a slow reply is late, or a Retry-After
@@ -26,7 +26,7 @@ class Fault:
 
 @dataclass
 class FaultProxy:
-    """Decides by the body of a request what becomes of its reply, and keeps what happened."""
+    """Chooses a fault for each reply by the body of its request, and records what happened."""
 
     target: str
     choose: Callable[[dict[str, Any]], Fault | None]

@@ -120,7 +120,7 @@ class Trainer:
                 row = torch.cat([row[:place], next(shown), row[place + 1 :]])
                 ignored = torch.full((tokens,), _IGNORED)
                 label = torch.cat([label[:place], ignored, label[place + 1 :]])
-                # What comes behind the image stands as far away as behind all of its tokens.
+                # Positions after the image count all of its tokens, although fewer are trained on.
                 behind = torch.arange(place + IMAGE_TOKENS, len(ids) - 1 + IMAGE_TOKENS)
                 position = torch.cat([position[:place], place + torch.arange(tokens), behind])
             rows.append(row)

@@ -117,7 +117,7 @@ class EndpointConnections:
 
 
 class _Connection:
-    """One connection."""
+    """A connection with the state of its protocol."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer

@@ -113,7 +113,7 @@ def test_a_few_items_that_stand_for_thousands_make_the_interval_wide() -> None:
 
 
 def test_no_drawn_correct_item_below_the_list_is_no_proof_that_there_is_none() -> None:
-    """Of 300 items below each list one was judged: about 3.6 such items may be correct."""
+    """One item in 300 below each list was judged: about 3.6 of them may be correct."""
     grades = {f"{number}.jpg": 1 for number in range(10)}
     query = SampledRanking(
         list(grades), {**grades, "x": 0}, {**dict.fromkeys(grades, 1.0), "x": 1 / 300}
