@@ -125,7 +125,7 @@ class _Connection:
 
     @property
     def is_reusable(self) -> bool:
-        """Whether another request may follow: the server has not closed, or announced it."""
+        """The connection is idle, and the server neither closed it nor said that it would."""
         if self._reader.at_eof() or self._writer.is_closing():
             return False
         return self._http.our_state is self._http.their_state is h11.IDLE
