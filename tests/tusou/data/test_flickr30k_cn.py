@@ -124,3 +124,12 @@ def test_flickr8k_beside_flickr30k_is_ambiguous(tmp_path: Path) -> None:
     with pytest.raises(BadDataset, match="holds Flickr8k-CN and Flickr30k-CN; give a folder"):
         open_dataset(str(root))
     assert read_queries(root / name) == [("1_a#zhc#0", "猫", ("1_a",))]
+
+
+def test_captions_of_all_of_flickr8k_come_before_those_of_a_split(tmp_path: Path) -> None:
+    name = "flickr8kzhmbosontest"
+    write_file(tmp_path / name / "TextData" / f"seg.{name}.caption.txt", "1_a#zhm#0 狗:n\n")
+    write_file(tmp_path / "Images" / "1_a.jpg", "a")
+    write_file(tmp_path / "flickr8kzhc.caption.txt", "1_a.jpg#zhc#0 猫\n")
+    assert read_queries(tmp_path) == [("1_a.jpg#zhc#0", "猫", ("1_a.jpg",))]
+    assert read_queries(tmp_path / name) == [("1_a#zhm#0", "狗", ("1_a",))]

@@ -53,8 +53,11 @@ class Flickr30kCn(CaptionedSplits):
                 for file in list_folder(folder / "TextData")[1]
             ]
         matches = [(match, file) for file in files if (match := _SEGMENTED.fullmatch(file.name))]
-        if len({match["size"] for match, _ in matches}) > 1:
+        sizes = {match["size"] for match, _ in matches}
+        if len(sizes) > 1:
             raise BadDataset(f"{path} holds Flickr8k-CN and Flickr30k-CN; give a folder of one")
+        if sizes == {"8"} and path.is_dir() and next(path.glob("flickr8kzh*.txt"), None):
+            return None  # the reader of Flickr8k takes the captions of all splits
         matches.sort(key=lambda each: (_KINDS.index(each[0]["kind"]), each[0]["seg"] is not None))
         splits: dict[str, CaptionedSplit] = {}
         for match, file in matches:
