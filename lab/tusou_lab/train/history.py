@@ -115,7 +115,9 @@ class TrainingHistory:
         losses: list[float] = []
         for end, loss in record.losses:
             losses += [loss] * (end - len(losses))
-        diverged = not all(map(isfinite, losses))
+        # Only such a run ends within an epoch, or after one without scores.
+        scored = record.epochs[-1].step if record.epochs else 0
+        diverged = scored is not None and scored != record.steps
         return cls(record.start, losses, list(record.epochs), diverged, record.seconds)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from tusou_lab.train.early_stopping import EarlyStopping
+from tusou_lab.train.history import TrainingHistory
 from tusou_lab.train.loop import LoopSettings, TrainingLoop
 from tusou_lab.train.stopping import StopRequest
 
@@ -82,6 +83,7 @@ def test_a_run_ends_when_the_score_does_not_rise(
     assert record is not None
     assert (len(record.epochs), record.steps) == (epochs, 2 * epochs)
     assert record.start == {"mean_recall": scores[0]}
+    assert not TrainingHistory.of_record(record).diverged
     assert out.read_text() == kept
     assert not out.with_name("line.pt.state").exists()
 
@@ -154,6 +156,7 @@ def test_weights_that_are_not_finite_end_the_run_and_are_never_kept(
     assert record is not None
     assert len(record.losses) == steps
     assert loop.history.diverged
+    assert TrainingHistory.of_record(record).diverged
 
 
 def test_a_run_that_has_nothing_to_keep_is_an_error(tmp_path: Path) -> None:
