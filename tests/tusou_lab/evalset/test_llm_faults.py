@@ -8,19 +8,16 @@ from typing import Any
 
 import pytest
 from chat_server import ChatServer, Received, Reply, running_chat_server
-from drawing import image_bytes
 from fault_proxy import Fault, running_proxy
-from tusou_indexer.build import BuildSpec, build
+from photo_sets import build_photos, judge
 from tusou_lab.evalset.drawing import Drawing
-from tusou_lab.evalset.judge import JUDGMENTS, judge_set
+from tusou_lab.evalset.judge import JUDGMENTS
 from tusou_lab.evalset.judgment import Judgment
-from tusou_lab.evalset.llm_judge import LlmJudge, LlmSpec
-from tusou_lab.evalset.open_judge import open_llm_judge
+from tusou_lab.evalset.llm_judge import LlmSpec
 from tusou_lab.evalset.plan import PlannedQuery
 from tusou_lab.evalset.pool import pool_systems
 from tusou_lab.evalset.set_folder import SetFolder
 
-from tusou.bundle.bundle import Bundle
 from tusou.cli.progress import NoProgress
 from tusou.core.errors import InvalidRequest, Unavailable
 
@@ -33,12 +30,7 @@ REFUSAL = "抱歉，我不能评价这张图片。"
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("photos")
-    (folder / "images").mkdir()
-    for number in range(ITEMS):
-        (folder / "images" / f"{number}.jpg").write_bytes(image_bytes(number, side=40))
-    build(BuildSpec(str(folder / "images"), "demo", workers=1), folder / "bundle", NoProgress())
-    return folder / "bundle"
+    return build_photos(tmp_path_factory.mktemp("photos"), range(ITEMS))
 
 
 @pytest.fixture
@@ -73,16 +65,6 @@ def grade_of(body: dict[str, Any]) -> int:
 def image_of(body: dict[str, Any]) -> str:
     parts = body["messages"][-1]["content"]
     return "".join(part["image_url"]["url"] for part in parts if part["type"] == "image_url")
-
-
-def judge(folder: SetFolder, bundle: Path, url: str, **options: float) -> LlmJudge:
-    spec = LlmSpec(url, "小模型", in_flight=4, **options)  # type: ignore[arg-type]
-    chosen = open_llm_judge(folder, Bundle.open(bundle), spec, None)
-    try:
-        judge_set(folder, chosen, 1, NoProgress())
-    finally:
-        chosen.close()
-    return chosen
 
 
 def judged_once(folder: SetFolder) -> list[Judgment]:

@@ -10,20 +10,16 @@ from threading import Lock
 import pytest
 import typer
 from chat_server import ChatServer, Received, Reply, running_chat_server
-from drawing import image_bytes
-from tusou_indexer.build import BuildSpec, build
+from photo_sets import build_photos, judge
 from tusou_lab.evalset.cli.judge import judge as judge_command
 from tusou_lab.evalset.drawing import Drawing
-from tusou_lab.evalset.judge import JUDGMENTS, judge_set
+from tusou_lab.evalset.judge import JUDGMENTS
 from tusou_lab.evalset.llm_answers import read_grade, read_guideline
-from tusou_lab.evalset.llm_judge import LlmJudge, LlmSpec
-from tusou_lab.evalset.open_judge import open_llm_judge
 from tusou_lab.evalset.plan import PlannedQuery
 from tusou_lab.evalset.pool import pool_systems
 from tusou_lab.evalset.set_folder import SetFolder
 from typer.testing import CliRunner
 
-from tusou.bundle.bundle import Bundle
 from tusou.cli.progress import NoProgress
 from tusou.core.errors import Unavailable
 
@@ -34,13 +30,7 @@ EVERYTHING = Drawing(depth=ITEMS, certain=ITEMS, ranked=0, unranked=1, seed=1)
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build a bundle of photos, of which two have the same bytes."""
-    folder = tmp_path_factory.mktemp("photos")
-    (folder / "images").mkdir()
-    for number in range(ITEMS):
-        seed = 0 if number == ITEMS - 1 else number
-        (folder / "images" / f"包-{number}.jpg").write_bytes(image_bytes(seed, side=40))
-    build(BuildSpec(str(folder / "images"), "demo", workers=1), folder / "bundle", NoProgress())
-    return folder / "bundle"
+    return build_photos(tmp_path_factory.mktemp("photos"), [*range(ITEMS - 1), 0])
 
 
 @pytest.fixture
@@ -75,22 +65,10 @@ def answer(request: Received) -> Reply:
     return Reply(json.dumps({"reason": f"长度 {grade}", "grade": grade}, ensure_ascii=False))
 
 
-def judge(
-    folder: SetFolder, bundle: Path, server: ChatServer, repeats: int = 1, **options: float
-) -> LlmJudge:
-    spec = LlmSpec(server.url, "小模型", in_flight=4, **options)  # type: ignore[arg-type]
-    chosen = open_llm_judge(folder, Bundle.open(bundle), spec, None)
-    try:
-        judge_set(folder, chosen, repeats, NoProgress())
-    finally:
-        chosen.close()
-    return chosen
-
-
 def test_every_pair_is_graded_by_a_guideline_that_was_written_first(
     folder: SetFolder, bundle: Path, server: ChatServer
 ) -> None:
-    chosen = judge(folder, bundle, server)
+    chosen = judge(folder, bundle, server.url)
     judgments = folder.judgments(JUDGMENTS)
     assert len({(each.query_id, each.item_id) for each in judgments}) == 2 * ITEMS
     assert all(each.grade in range(4) and each.reason.startswith("长度") for each in judgments)
@@ -106,7 +84,7 @@ def test_every_pair_is_graded_by_a_guideline_that_was_written_first(
 def test_equal_images_are_asked_about_once(
     folder: SetFolder, bundle: Path, server: ChatServer
 ) -> None:
-    chosen = judge(folder, bundle, server)
+    chosen = judge(folder, bundle, server.url)
     asked = Counter(
         (request.text, request.images[0]) for request in server.received if is_grade(request)
     )
@@ -122,11 +100,11 @@ def test_equal_images_are_asked_about_once(
 def test_a_second_run_asks_nothing_and_a_repeat_asks_again(
     folder: SetFolder, bundle: Path, server: ChatServer
 ) -> None:
-    judge(folder, bundle, server)
+    judge(folder, bundle, server.url)
     asked = len(server.received)
-    judge(folder, bundle, server)
+    judge(folder, bundle, server.url)
     assert len(server.received) == asked
-    judge(folder, bundle, server, repeats=2)
+    judge(folder, bundle, server.url, repeats=2)
     assert len(server.received) == asked + 2 * (ITEMS - 1)
     repeats = Counter(each.repeat for each in folder.judgments(JUDGMENTS))
     assert repeats == {0: 2 * ITEMS, 1: 2 * ITEMS}
@@ -142,7 +120,7 @@ def test_the_tokens_that_a_judgment_cost_are_kept(
         return Reply(body=json.dumps(body).encode())
 
     server.answer = with_usage
-    chosen = judge(folder, bundle, server)
+    chosen = judge(folder, bundle, server.url)
     tokens = Counter(each.tokens for each in folder.judgments(JUDGMENTS))
     assert tokens == {311: 2 * (ITEMS - 1), 0: 2}
     assert chosen.cost.tokens == 311 * 2 * ITEMS
@@ -157,7 +135,7 @@ def test_the_tokens_that_a_judgment_cost_are_kept(
     assert report["tokens_in_all"] == 311 * 2 * ITEMS
     assert report["price"] == 0
     assert report["price_in_all"] == pytest.approx(2 * ITEMS * (300 * 2.5 + 11 * 10) / 1e6)
-    judge(folder, bundle, server, repeats=2)
+    judge(folder, bundle, server.url, repeats=2)
     later = json.loads(CliRunner().invoke(app, [*arguments, *prices]).stdout)
     assert (later["known"], later["questions"]) == (2 * ITEMS, 0)
     assert later["tokens_in_all"] == 311 * (2 * ITEMS + 2 * (ITEMS - 1))  # also of the repeats
@@ -169,7 +147,7 @@ def test_the_tokens_that_a_judgment_cost_are_kept(
 def test_another_temperature_is_another_judge(
     folder: SetFolder, bundle: Path, server: ChatServer
 ) -> None:
-    names = [judge(folder, bundle, server, temperature=each).name for each in (0, 0.7)]
+    names = [judge(folder, bundle, server.url, temperature=each).name for each in (0, 0.7)]
     assert names[1] == f"{names[0]}@t0.7"
     temperatures = Counter(request.body["temperature"] for request in server.received)
     assert temperatures == {0: 2 * ITEMS, 0.7: 2 * ITEMS}
@@ -191,7 +169,7 @@ def test_nonsense_is_asked_again_then_recorded_without_a_grade(
         return Reply('{"grade": 7}' if count < 3 else '{"reason": "可以", "grade": 2}')
 
     server.answer = sometimes
-    chosen = judge(folder, bundle, server)
+    chosen = judge(folder, bundle, server.url)
     by_query = {1: set(), 2: set()}
     for each in folder.judgments(JUDGMENTS):
         by_query[each.query_id].add((each.grade, each.reason))
@@ -217,7 +195,7 @@ def test_a_limit_of_requests_and_errors_of_the_server_lose_nothing(
         return answer(request)
 
     server.answer = moody
-    judge(folder, bundle, server)
+    judge(folder, bundle, server.url)
     judgments = folder.judgments(JUDGMENTS)
     assert len(judgments) == len({(each.query_id, each.item_id) for each in judgments}) == 24
     assert all(each.grade is not None for each in judgments)
@@ -235,12 +213,12 @@ def test_a_server_that_goes_away_ends_the_run_which_goes_on_later(
 
     server.answer = leaving
     with pytest.raises(Unavailable):
-        judge(folder, bundle, server, patience=0.2)
+        judge(folder, bundle, server.url, patience=0.2)
     kept = {(each.query_id, each.item_id) for each in folder.judgments(JUDGMENTS)}
     assert 1 <= len(kept) <= 7
     server.answer = answer
     server.received.clear()
-    judge(folder, bundle, server)
+    judge(folder, bundle, server.url)
     judgments = folder.judgments(JUDGMENTS)
     assert len(judgments) == len({(each.query_id, each.item_id) for each in judgments}) == 24
     assert not [request for request in server.received if not is_grade(request)]
