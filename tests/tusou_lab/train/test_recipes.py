@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import typer
+from tusou_lab.toy.dataset import SplitSize, write_toy
 from tusou_lab.train.cli import train
 from tusou_lab.train.recipes import TrainingSize, choose_recipe, default_patience, measure
 from tusou_lab.train.sources import TrainingSource
@@ -64,9 +65,10 @@ def run(data: str, *options: str) -> str:
 def test_the_command_says_what_was_chosen_and_given_options_win(
     data: str, tiny_model: Path, tmp_path: Path
 ) -> None:
-    out = tmp_path / "out.pt"
+    more, out = tmp_path / "more", tmp_path / "out.pt"
+    write_toy(more, [SplitSize("train", 24, 24)], seed=2)
     options = ["--model", str(tiny_model), "--out", str(out), "--epochs", "1"]
-    said = run(data, *options, "--data", f"{data}:0.5", "--recipe", "medium", "--lr", "1e-4")
+    said = run(data, *options, "--data", f"{more}:0.5", "--recipe", "medium", "--lr", "1e-4")
     chosen = next(line for line in said.splitlines() if line.startswith("recipe"))
     assert chosen.startswith("recipe medium (36 pairs, ")
     assert chosen.endswith("batches of 8, weight decay 0.005")
