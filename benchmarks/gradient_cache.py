@@ -3,19 +3,24 @@
 python -m benchmarks.gradient_cache [--gigabytes N] [--times N] [--save]
 
 Each step runs in a process of its own, forked after the imports, whose peak of resident memory
-counts. The weights are random, since memory does not depend on them. The plain batch grows until it
-no longer fits; with cached gradients a batch `--times` as large is encoded in parts of the plain
-size. The gradients of both are compared at a batch that fits either way.
+counts. The weights are random, since memory does not depend on them; the pairs are drawn products.
+The plain batch grows until it no longer fits; with cached gradients a batch `--times` as large is
+encoded in parts of 2. The gradients of both are compared at a batch that fits either way.
 """
 
 import argparse
 from collections.abc import Callable
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
+from PIL import Image
+from tusou_lab.toy.products import draw_scene
+from tusou_lab.toy.queries import write_captions
+from tusou_lab.toy.scene import draw_image
 from tusou_lab.train.batches import TrainingBatch
 from tusou_lab.train.losses.softmax import multi_positive_loss
 from tusou_lab.train.models import TrainableModel, open_trainable
@@ -30,7 +35,8 @@ from benchmarks.record import record
 from benchmarks.stock import save_random_model
 
 _CPU = torch.device("cpu")
-_TEXT = "2023新款纯棉碎花吊带连衣裙女夏季收腰显瘦"
+_PARTS = 2
+_SEED = 1
 
 
 def main() -> None:
@@ -65,11 +71,12 @@ def _compare_batches(model: Path, gigabytes: float, times: int) -> dict[str, obj
         largest = size
     if not largest:
         raise SystemExit(f"a batch of 2 takes more than {gigabytes} GB")
-    cached = measure_in_process(partial(_step, model, times * largest, largest))
+    cached = measure_in_process(partial(_step, model, times * largest, _PARTS))
     return {
         "plain, by batch": plain,
         "largest plain batch": largest,
         "cached batch": times * largest,
+        "in parts of": _PARTS,
         "cached": cached,
         "fits": float(str(cached[PEAK])) <= 1024 * gigabytes,
     }
@@ -85,7 +92,7 @@ def _step(model: Path, size: int, chunk: int) -> dict[str, object]:
 def _compare_gradients(model: Path) -> dict[str, object]:
     """Return the largest difference of a gradient, as a share of the largest gradient."""
     taken = []
-    for chunk in (0, 3):
+    for chunk in (0, _PARTS):
         opened, step = _open(model, chunk, still=True)
         step([_inputs(opened, 8)])
         taken.append([p.grad for p in opened.network.parameters() if p.grad is not None])
@@ -108,9 +115,12 @@ def _open(
 
 
 def _inputs(model: TrainableModel, size: int) -> StepInputs:
+    scenes = [draw_scene(_SEED, "train", index) for index in range(size)]
+    images = [Image.open(BytesIO(draw_image(products, rng))) for products, rng in scenes]
     side = model.traits.transform.side
-    pixels = np.random.default_rng(0).integers(0, 256, (size, side, side, 3), np.uint8)
-    tokens = model.tokenize([f"{_TEXT}{number}" for number in range(size)]).ids
+    pixels = np.stack([np.asarray(image.convert("RGB").resize((side, side))) for image in images])
+    captions = write_captions([products for products, _ in scenes], "train", _SEED)
+    tokens = model.tokenize([caption.text for caption in captions[:size]]).ids
     rows = np.arange(size)
     correct = np.eye(size, dtype=np.bool_)
     return StepInputs.move(TrainingBatch(pixels, tokens, correct, rows, rows, 0), _CPU)
