@@ -47,7 +47,7 @@ from tusou.evaluation.metrics import per_query
 Recipe = tuple[str, ...]
 _RESAMPLES = 4000
 _FOLD = 0.2  # of the items of train
-_DRAWN = {"valid": (600, 500), "test": (600, 500)}  # items, queries
+_DRAWN = {"valid": (600, 500), "test": (1500, 2000)}  # items, queries
 _DRAWN_SEED = 17
 
 

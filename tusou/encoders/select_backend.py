@@ -168,7 +168,7 @@ def _pick_backend(backend: str, shape: TowerShape, device: str, precision: str) 
             raise openvino_error
         return "openvino"
     # Where OpenVINO is the faster: see docs/performance.md.
-    openvino_is_faster = is_x86() and shape.heavy and not openvino_error
+    openvino_is_faster = is_x86() and shape.gains_from_compiling and not openvino_error
     return "openvino" if backend == "auto" and openvino_is_faster else "torch"
 
 
