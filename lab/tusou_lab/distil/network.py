@@ -9,12 +9,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from cn_clip.clip.configuration_bert import BertConfig
-from cn_clip.clip.modeling_bert import BertModel
+from cn_clip.clip.modeling_bert import BertLayer, BertModel
 from torch import Tensor, nn
+from torch.nn import functional
 
 from tusou.encoders.architecture import TextShape
 from tusou.encoders.base import CONTEXT
 from tusou.encoders.student.record import CHECKPOINT
+from tusou.encoders.torch.layers import attend
 from tusou_lab.train.files import save_torch
 
 _HEAD_WIDTH = 64  # Tusou reads the number of heads from the width
@@ -52,7 +54,7 @@ class StudentNetwork(nn.Module):
             num_hidden_layers=shape.layers,
             num_attention_heads=shape.width // _HEAD_WIDTH,
             intermediate_size=4 * shape.width,
-            hidden_act="gelu",
+            hidden_act=functional.gelu,
             hidden_dropout_prob=_DROPOUT,
             attention_probs_dropout_prob=_DROPOUT,
             max_position_embeddings=CONTEXT,
@@ -65,8 +67,12 @@ class StudentNetwork(nn.Module):
 
     def forward(self, ids: Tensor) -> Tensor:
         """Return the unit vectors of texts (n, dim); `ids` are the network's own, padded with 0."""
-        rows: Tensor = self.bert(ids, attention_mask=ids.ne(0).float())[0]
-        return nn.functional.normalize(rows[:, 0] @ self.text_projection)
+        rows, mask = self.bert.embeddings(ids), ids.ne(0)[:, None, None]
+        *layers, last = self.bert.encoder.layer
+        for layer in layers:
+            rows = _run_layer(layer, rows, rows, mask)
+        first = _run_layer(last, rows[:, :1], rows, mask)  # no vector is made of the others
+        return functional.normalize(first[:, 0] @ self.text_projection)
 
     def number(self, ids: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Return the network's own ids of the tokenizer's."""
@@ -119,3 +125,18 @@ class StudentNetwork(nn.Module):
         state[_EMBEDDINGS] = every
         halves = {name: tensor.half().contiguous() for name, tensor in state.items()}
         save_torch({"name": "student", "state_dict": halves}, folder / CHECKPOINT)
+
+
+def _run_layer(layer: BertLayer, rows: Tensor, keys: Tensor, mask: Tensor) -> Tensor:
+    """Return a layer's output for rows (n, q, width) that attend to keys (n, m, width)."""
+    attention = layer.attention.self
+    mixed = attend(
+        attention.query(rows),
+        attention.key(keys),
+        attention.value(keys),
+        attention.num_attention_heads,
+        mask,
+    )
+    rows = layer.attention.output(mixed, rows)
+    output: Tensor = layer.output(layer.intermediate(rows), rows)
+    return output

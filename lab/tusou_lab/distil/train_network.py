@@ -1,9 +1,11 @@
 """Trains the network of a student: on the teacher's vectors, and on its ranking of the items."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -11,7 +13,7 @@ from torch.nn import functional
 from tusou.bundle.bundle import Bundle
 from tusou.bundle.model_record import CHINESE_CLIP
 from tusou.cli.progress import Progress
-from tusou.core.arrays import Vectors
+from tusou.core.arrays import Ids, Vectors
 from tusou.encoders import find_weights
 from tusou.encoders.architecture import TextShape
 from tusou.encoders.base import Tokenizer
@@ -24,6 +26,7 @@ from tusou_lab.train.optimiser import learning_rate, make_optimiser, training_pr
 
 STEPS = 3000
 _BATCH = 128
+_SORTED = 16  # batches whose texts are sorted by length together
 _ITEMS = 512  # drawn for each step
 _TEMPERATURE = 0.02  # of a cosine, in the ranking of the items
 _RANKING = 0.5  # weight of the ranking in the loss
@@ -60,10 +63,10 @@ def train_network(
     optimiser = make_optimiser(network, shape.lr, _WEIGHT_DECAY, transformer=True)
     progress.begin("training the student", steps)
     losses: list[float] = []
-    for step in range(steps):
+    batches = draw_batches(np.count_nonzero(ids, axis=1), rng)
+    for step, rows in zip(range(steps), batches, strict=False):
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(step, steps, shape.lr)
-        rows = rng.integers(0, len(ids), _BATCH)
         batch = numbers[rows]
         width = int((batch != 0).sum(axis=1).max())
         tokens = torch.from_numpy(np.ascontiguousarray(batch[:, :width])).to(target)
@@ -89,6 +92,17 @@ def train_network(
         "started_from": began,
     }
     return TrainingResult(steps, float(np.mean(losses[-_REPORTED:])), settings)
+
+
+def draw_batches(lengths: npt.NDArray[np.int64], rng: np.random.Generator) -> Iterator[Ids]:
+    """Yield batches of random texts without end, those of a batch of similar length.
+
+    So less of a batch is padding. `lengths` are those of all texts, in tokens.
+    """
+    while True:
+        rows = rng.integers(0, len(lengths), _SORTED * _BATCH)
+        rows = rows[np.argsort(lengths[rows], kind="stable")]
+        yield from rng.permutation(rows.reshape(_SORTED, _BATCH))
 
 
 def distillation_loss(student: Tensor, teacher: Tensor, items: Tensor) -> Tensor:

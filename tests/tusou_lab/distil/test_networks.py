@@ -1,12 +1,13 @@
 """Networks of students: what they begin with, what they write, and which backends run them."""
 
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from tusou_lab.distil.network import NetworkShape, StudentNetwork
-from tusou_lab.distil.train_network import distillation_loss
+from tusou_lab.distil.train_network import distillation_loss, draw_batches
 
 from tusou.encoders import find_weights, load_text_encoder
 from tusou.encoders.architecture import TextShape
@@ -65,3 +66,16 @@ def test_the_loss_is_zero_for_the_teacher_itself() -> None:
     items = torch.nn.functional.normalize(torch.randn(20, 16, generator=torch.manual_seed(2)))
     assert float(distillation_loss(drawn, drawn, items)) == pytest.approx(0, abs=1e-5)
     assert float(distillation_loss(-drawn, drawn, items)) > 2
+
+
+def test_batches_hold_texts_of_similar_length_and_all_of_them() -> None:
+    rng = np.random.default_rng(3)
+    lengths = rng.integers(3, 30, 500)
+    batches = list(islice(draw_batches(lengths, rng), 64))
+    spread = [np.ptp(lengths[rows]) for rows in batches]
+    assert np.mean(spread) < 4 < np.ptp(lengths)
+    counts = np.bincount(np.concatenate(batches), minlength=len(lengths))
+    assert counts.min() > 0
+    # Not from the shortest to the longest.
+    means = [lengths[rows].mean() for rows in batches[:16]]
+    assert means != sorted(means)
