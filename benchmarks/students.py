@@ -2,11 +2,13 @@
 
     python -m benchmarks.students speed
     python -m benchmarks.students http
-    python -m benchmarks.students retention BUNDLE QUERIES ANSWERS --other BUNDLE ANSWERS
+    python -m benchmarks.students retention BUNDLE QUERIES ANSWERS --other BUNDLE ANSWERS \
+        [--log QUERIES]
 
 The teacher of `speed` and `http` is a ViT-B/16 with random weights: speed does not depend on them.
 `retention` takes any bundle, the queries to learn from, and judged ones; --other is a second bundle
-of the same teacher, whose queries the student has not seen either.
+of the same teacher, whose queries the student has not seen either; with --log, its log, they are
+learnt as well.
 """
 
 import argparse
@@ -53,6 +55,7 @@ def main() -> None:
     retention.add_argument("queries", type=Path)
     retention.add_argument("answers", type=Path)
     retention.add_argument("--other", type=Path, nargs=2)
+    retention.add_argument("--log", type=Path)
     retention.add_argument("--sizes", nargs="+", default=["table", "small"])
     retention.add_argument("--steps", type=int, default=3000)
     arguments = parser.parse_args()
@@ -62,7 +65,8 @@ def main() -> None:
         "retention": lambda: measure_retention(arguments),
     }
     figures = measures[arguments.command]()
-    record("students", figures, file_name=f"students_{arguments.command}")
+    suffix = "_with_log" if vars(arguments).get("log") else ""
+    record("students", figures, file_name=f"students_{arguments.command}{suffix}")
 
 
 def measure_speed() -> dict[str, object]:
@@ -178,6 +182,7 @@ def measure_retention(arguments: argparse.Namespace) -> dict[str, object]:
             steps = [] if size == "table" else ["--steps", arguments.steps]
             made = _tusou(
                 *("distil", arguments.bundle, "--queries", arguments.queries),
+                *(["--queries", arguments.log] if arguments.log else []),
                 *("--answers", arguments.answers, "--size", size, "--out", student, *steps),
                 *("--cache", folder / "cache", "--json"),
             )
