@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from tusou_indexer.build import BuildSpec, build
 
+from tests.drawing import image_line
 from tests.models.family_checks import (
     LibraryVectors,
     check_commands,
@@ -23,7 +25,9 @@ from tests.models.tiny_multilingual import (
     save_tiny_open_clip,
     save_tiny_xlm_roberta_clip,
 )
-from tusou.core.errors import BadModel, MissingDependency
+from tusou import open_bundle
+from tusou.cli.progress import NoProgress
+from tusou.core.errors import BadModel, IncompatibleBundle, MissingDependency
 from tusou.encoders import find_weights, resolve_encoder
 
 pytestmark = pytest.mark.models
@@ -245,6 +249,71 @@ def test_a_text_model_that_is_not_known_must_have_its_configuration(tmp_path: Pa
     shutil.rmtree(model / "text")
     with pytest.raises(BadModel, match=r"copy its config\.json to"):
         encode_texts(model, TEXTS)
+
+
+def build_bundle(model: str, folder: Path) -> Path:
+    pool = folder / "MR_test_imgs.tsv"
+    pool.write_bytes(b"".join(image_line(f"{number}.jpg", number) for number in range(3)))
+    spec = BuildSpec(str(pool), model, workers=1, device="cpu", precision="fp32")
+    build(spec, folder / "bundle", NoProgress())
+    return folder / "bundle"
+
+
+def test_another_configuration_of_the_text_tower_is_another_model(tmp_path: Path) -> None:
+    """It lies in a folder of its own, and the vectors depend on it."""
+    model = save_tiny_xlm_roberta_clip(tmp_path / "model")
+    edit_config(model, "open_clip_config.json", "model_cfg", "text_cfg", hf_model_name="text")
+    bundle = build_bundle(str(model), tmp_path)
+    same, other = (
+        Path(shutil.copytree(model, tmp_path / name / "model")) for name in ("same", "other")
+    )
+    edit_config(other, "text/config.json", layer_norm_eps=0.1)
+    before, after = encode_texts(same, TEXTS), encode_texts(other, TEXTS)
+    assert (before * after).sum(axis=1).min() < 0.9999
+    with open_bundle(bundle, model=str(same), device="cpu") as search:
+        assert len(search.search("红色碎花裙", 3).item_ids) == 3
+    with pytest.raises(IncompatibleBundle, match=r"found model \(sha256 .*; give the right model"):
+        open_bundle(bundle, model=str(other), device="cpu")
+
+
+def test_a_configuration_of_the_text_tower_that_changes_while_it_is_read_is_refused(
+    tmp_path: Path,
+) -> None:
+    from tusou.encoders.library.base import open_library_model
+
+    model = save_tiny_nllb_clip(tmp_path / "model")
+    weights = find_weights(str(model))
+    record = resolve_encoder(weights, "text", "cpu").record
+    assert record is not None
+    path = model / "text/config.json"
+    shutil.copyfile(path, tmp_path / "config.json")
+    (tmp_path / "config.json").replace(path)
+    with pytest.raises(BadModel, match=r"config\.json changed while it was read"):
+        open_library_model(weights, record)
+
+
+def test_the_configuration_beside_a_checkpoint_is_part_of_its_digest(tmp_path: Path) -> None:
+    (tmp_path / "model.pt").write_bytes(b"tensors")
+    name = f"open_clip:roberta-ViT-B-32@{tmp_path}/model.pt"
+    digests = [find_weights(name).digest]
+    path = tmp_path / "roberta-base" / "config.json"
+    path.parent.mkdir()
+    for eps in (1e-5, 1e-12):
+        path.write_text(json.dumps({"model_type": "roberta", "layer_norm_eps": eps}))
+        digests.append(find_weights(name).digest)
+    assert len(set(digests)) == 3
+    path.unlink()
+    assert find_weights(name).digest == digests[0]
+
+
+def edit_config(model: Path, name: str, *keys: str, **fields: object) -> None:
+    """Change fields of a JSON file of a model, in the object that the keys lead to."""
+    config = json.loads((model / name).read_text())
+    inner = config
+    for key in keys:
+        inner = inner[key]
+    inner.update(fields)
+    (model / name).write_text(json.dumps(config))
 
 
 def test_images_that_are_padded_to_squares_are_refused(tmp_path: Path) -> None:

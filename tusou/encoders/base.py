@@ -1,8 +1,7 @@
 """Protocols of text and image encoders, and the values they take."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from hashlib import sha256
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -25,7 +24,7 @@ class Weights:
     path: Path
     name: str  # as the manifest records it: a published name, "demo", a hub's id or the file's name
     # SHA-256 in hex: of the file, or of the names and digests of a folder's files; the name of an
-    # architecture in `open_clip` is part of what is hashed.
+    # architecture in `open_clip` is part of what is hashed, and what configures its text tower.
     digest: str
     source: ModelSource | None = None  # the hub that they were downloaded from
     open_clip: str | None = None  # of a checkpoint of open_clip: its architecture, by its name
@@ -41,16 +40,6 @@ class Weights:
         """
         if self.file is not None:
             self.file.check_unchanged(in_place=True)
-
-
-def with_architecture(weights: Weights, architecture: str) -> Weights:
-    """Return a checkpoint as one of an architecture of open_clip, by its name.
-
-    The same tensors in another architecture are another model, with a digest of its own.
-    """
-    digest = sha256(f"{weights.digest} open_clip:{architecture}\n".encode()).hexdigest()
-    location = f"open_clip:{architecture}@{weights.location}"
-    return replace(weights, digest=digest, open_clip=architecture, location=location)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from tusou.encoders.forms.foreign_folders import (
     describe_missing_tensors,
 )
 from tusou.encoders.forms.layouts import TensorShape
+from tusou.encoders.forms.open_clip_text import text_config_name
 from tusou.encoders.open_file import OpenFile
 from tusou.encoders.safetensors_header import read_safetensors_shapes
 
@@ -65,6 +66,7 @@ class ModelFolder:
             if OPEN_CLIP_CONFIG in names:  # transformers' files may be beside open_clip's
                 name = next((name for name in _OPEN_CLIP_TENSORS if name in names), None)
                 self._files |= {name: self._open(name)} if name else {}
+                self._files |= self._open_text_config()
         except OSError as error:
             raise BadModel(f"cannot read {error.filename or path}: {error.strerror}") from error
 
@@ -162,6 +164,11 @@ class ModelFolder:
         if path.is_symlink() and not path.exists():
             raise BadModel(f"{path} is a link to a file that is not there: download it again")
         return OpenFile(path)
+
+    def _open_text_config(self) -> dict[str, OpenFile]:
+        """Open the configuration of open_clip's text tower, which lies in a folder of its own."""
+        name = text_config_name(self.read_json(OPEN_CLIP_CONFIG).get("model_cfg"))
+        return {name: self._open(name)} if name and (self.path / name).is_file() else {}
 
     def _find_tensors(self, names: list[str]) -> list[str]:
         """Return the names of the files of tensors; BadModel for shards that are missing."""

@@ -26,17 +26,19 @@ _BPE_MERGES = 49152 - 256 - 2  # the lines after the first that the vocabulary i
 CLIP_START, CLIP_END = "<|startoftext|>", "<|endoftext|>"
 _CLIP_WORDS = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 
-# The files of a tokenizer; those that are there decide what it does.
-_FILES = (
-    "tokenizer.json",
-    "vocab.json",
-    "merges.txt",
-    "vocab.txt",
-    "sentencepiece.bpe.model",
-    "spiece.model",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
+# The files of tokenizers, of all kinds; those that are there decide what a tokenizer does.
+# Digests are of the files in this order.
+TOKENIZER_FILES = (
     "added_tokens.json",
+    "merges.txt",
+    "sentencepiece.bpe.model",
+    "special_tokens_map.json",
+    "spiece.model",
+    "tokenizer.json",
+    "tokenizer.model",
+    "tokenizer_config.json",
+    "vocab.json",
+    "vocab.txt",
 )
 
 
@@ -45,7 +47,7 @@ def open_tokenizer(folder: ModelFolder) -> "Tokenizer":
 
     Raises BadModel if there is none or it is damaged, and MissingDependency without the library.
     """
-    names = {path.name for path in tokenizer_files(folder)}
+    names = {path.name for path in tokenizer_files(folder.path)}
     if "tokenizer.json" in names:
         return open_tokenizer_file(folder.path)
     if {"vocab.json", "merges.txt"} <= names:
@@ -75,9 +77,9 @@ def _build(name: str, build: "Callable[[], Tokenizer]") -> "Tokenizer":
         raise BadModel(f"the tokenizer of {name} cannot be read: {error}") from error
 
 
-def tokenizer_files(folder: ModelFolder) -> list[Path]:
+def tokenizer_files(folder: Path) -> list[Path]:
     """Return the files that the folder's tokenizer is made of."""
-    return [folder.path / name for name in _FILES if (folder.path / name).is_file()]
+    return [folder / name for name in TOKENIZER_FILES if (folder / name).is_file()]
 
 
 def open_openai_tokenizer() -> "Tokenizer":
@@ -141,7 +143,7 @@ def _open_bert(folder: ModelFolder) -> "Tokenizer":
     """Return the tokenizer that transformers makes of BERT's `vocab.txt`."""
     from tokenizers import BertWordPieceTokenizer, Tokenizer  # noqa: PLC0415 - an extra
 
-    names = {path.name for path in tokenizer_files(folder)}
+    names = {path.name for path in tokenizer_files(folder.path)}
     config = folder.read_json("tokenizer_config.json") if "tokenizer_config.json" in names else {}
     tokenizer = BertWordPieceTokenizer(
         str(folder.path / "vocab.txt"),

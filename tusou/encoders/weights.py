@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tusou.bundle.model_record import ModelSource
 from tusou.core.errors import BadModel, InvalidRequest
-from tusou.encoders.base import Weights, with_architecture
+from tusou.encoders.base import Weights
 from tusou.encoders.checkpoint_file import CheckpointFile
 from tusou.encoders.forms.foreign_folders import describe_foreign_folder
 from tusou.encoders.hubs.fetch import Fetcher
@@ -20,6 +20,7 @@ from tusou.encoders.model_name import (
     PublishedModel,
     parse_model,
 )
+from tusou.encoders.open_clip_architecture import with_architecture
 
 _CACHE = Path("~/.cache/clip")  # as cn_clip
 _DEMO_FILE = Path(__file__).parent.parent / "demo" / "tusou-demo.pt"

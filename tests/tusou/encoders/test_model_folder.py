@@ -72,6 +72,26 @@ def test_the_file_that_open_clip_opens_is_part_of_the_digest(tmp_path: Path, nam
     assert ModelFolder(tmp_path).digest != digest
 
 
+@pytest.mark.parametrize("place", ["text", "FacebookAI/xlm-roberta-base", "absolute"])
+def test_what_configures_open_clips_text_tower_is_part_of_the_digest(
+    tmp_path: Path, place: str
+) -> None:
+    model = tmp_path / "model"
+    model.mkdir()
+    name = str(tmp_path / "elsewhere") if place == "absolute" else place
+    settings = {"model_cfg": {"text_cfg": {"hf_model_name": name}}}
+    (model / "open_clip_config.json").write_text(json.dumps(settings))
+    (model / "model.safetensors").write_bytes(b"tensors")
+    digests = [ModelFolder(model).digest]
+    (model / name).mkdir(parents=True)
+    for text in ("{}", '{"layer_norm_eps": 0.1}'):
+        (model / name / "config.json").write_text(text)
+        digests.append(ModelFolder(model).digest)
+    assert len(set(digests)) == 3
+    (model / name / "other.json").write_text("{}")
+    assert ModelFolder(model).digest == digests[-1]
+
+
 def test_digest_shapes_and_tensors_are_of_the_same_files(model: Path, tmp_path: Path) -> None:
     weights = find_weights(str(model))
     expected, digest = vectors(weights), weights.digest

@@ -15,7 +15,7 @@ from PIL import Image
 from tusou.bundle.model_record import ModelSource
 from tusou.core.errors import InvalidRequest
 from tusou.encoders import MODELS, Weights, find_weights, load_image_encoder, load_text_encoder
-from tusou.encoders.base import with_architecture
+from tusou.encoders.open_clip_architecture import with_architecture
 from tusou.images.preprocess import to_pixels
 
 KNOWN_ANSWERS = Path(__file__).parents[4] / "shared/data/known_answers"

@@ -1,15 +1,17 @@
 """The configuration of an open_clip model: in its folder, or by the name of its architecture."""
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
 
 from tusou.core.errors import BadModel, MissingDependency
 from tusou.encoders.base import Weights
+from tusou.encoders.families.published_text_models import published_text_config
+from tusou.encoders.forms.open_clip_text import text_config_name
 from tusou.encoders.model_folder import OPEN_CLIP_CONFIG, ModelFolder
+from tusou.encoders.open_clip_architecture import read_architecture, read_json_object
 from tusou.encoders.open_file import OpenFile
 from tusou.images.preprocess import MEAN, STD
 
@@ -33,6 +35,7 @@ class OpenClipConfig:
     folder: Path
     model: Mapping[str, Any]  # `model_cfg`
     preprocessing: Mapping[str, Any]  # `preprocess_cfg`, with the defaults
+    files: ModelFolder | None = None  # None: a checkpoint by the name of its architecture
 
     @property
     def text(self) -> Mapping[str, Any]:
@@ -69,6 +72,28 @@ class OpenClipConfig:
         return self.text.get("hf_model_name") or None
 
     @property
+    def text_config_file(self) -> Path | None:
+        """The file that configures the text tower of transformers, if the model has its own."""
+        name = text_config_name(self.model)
+        if name is None:
+            return None
+        path = self.folder / name  # of an absolute name, which open_clip takes too, that path
+        is_there = path.is_file() if self.files is None else name in self.files
+        return path if is_there else None
+
+    def read_text_model(self) -> dict[str, Any]:
+        """Return the configuration of the text tower of transformers: the model's, or as published.
+
+        Raises BadModel for a text tower that has neither.
+        """
+        name = text_config_name(self.model)
+        assert name is not None
+        path = self.text_config_file
+        if path is None:
+            return published_text_config(str(self.text_model), self.folder / name)
+        return self.files.read_json(name) if self.files else read_json_object(path)
+
+    @property
     def has_library_tokenizer(self) -> bool:
         """Return whether transformers tokenises, and not open_clip's copy of OpenAI's tokenizer."""
         return bool(self.text.get("hf_tokenizer_name"))
@@ -77,7 +102,7 @@ class OpenClipConfig:
     def tokenizer_class(self) -> str:
         """The class of transformers' tokenizer in the folder, or open_clip's own for any."""
         path = self.folder / "tokenizer_config.json"
-        settings = _read_json(path) if path.is_file() else {}
+        settings = read_json_object(path) if path.is_file() else {}
         return str(settings.get("tokenizer_class", "HFTokenizer"))
 
     @property
@@ -110,7 +135,7 @@ def read_config(weights: Weights) -> OpenClipConfig:
     if isinstance(file, ModelFolder):
         return _read_folder(file)
     assert weights.open_clip is not None
-    model = _read_architecture(weights.open_clip)
+    model = read_architecture(weights.open_clip)
     checkpoint = file or OpenFile(path)
     return _checked(weights.open_clip, checkpoint, path.parent, model, _PREPROCESSING)
 
@@ -124,7 +149,8 @@ def _read_folder(folder: ModelFolder) -> OpenClipConfig:
             f"{folder.path / OPEN_CLIP_CONFIG} has no `model_cfg` as open_clip writes it"
         )
     chosen = {name: given[name] for name in _PREPROCESSING if given.get(name) is not None}
-    return _checked("", checkpoint, folder.path, model, {**_PREPROCESSING, **chosen})
+    preprocessing = {**_PREPROCESSING, **chosen}
+    return _checked("", checkpoint, folder.path, model, preprocessing, folder)
 
 
 def _checked(
@@ -133,39 +159,12 @@ def _checked(
     folder: Path,
     model: Mapping[str, Any],
     preprocessing: Mapping[str, Any],
+    files: ModelFolder | None = None,
 ) -> OpenClipConfig:
     parts = [model.get("text_cfg"), model.get("vision_cfg")]
     if not all(isinstance(part, dict) for part in parts) or "embed_dim" not in model:
         raise BadModel(
             f"{folder / OPEN_CLIP_CONFIG} does not describe two towers as open_clip does"
         )
-    config = OpenClipConfig(name, checkpoint, folder, model, preprocessing)
-    if name:
-        return config
-    return OpenClipConfig(config.library_class, checkpoint, folder, model, preprocessing)
-
-
-def _read_architecture(name: str) -> dict[str, Any]:
-    """Return the `model_cfg` that open_clip has for a name, without importing it."""
-    library = find_spec("open_clip")
-    if library is None or not library.submodule_search_locations:
-        raise MissingDependency(
-            "a model by its open_clip name needs open_clip, which is not installed: install "
-            "tusou[models]"
-        )
-    configs = Path(library.submodule_search_locations[0], "model_configs")
-    path = configs / f"{name}.json"
-    if path not in configs.glob("*.json"):
-        raise BadModel("this open_clip has no architecture of that name: see open_clip.list_models")
-    return _read_json(path)
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    value: object
-    try:
-        value = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        value = None
-    if not isinstance(value, dict):
-        raise BadModel(f"{path} is not a JSON object")
-    return value
+    config = OpenClipConfig(name, checkpoint, folder, model, preprocessing, files)
+    return config if name else replace(config, architecture=config.library_class)

@@ -7,7 +7,6 @@ from typing import Any
 from tusou.encoders.architecture import ImageShape, TextShape, TowerActivation, read_text_shape
 from tusou.encoders.families.clip import read_clip_image_shape, read_clip_text_shape
 from tusou.encoders.families.open_clip_config import OpenClipConfig
-from tusou.encoders.families.published_text_models import read_text_config
 from tusou.encoders.forms.layouts import TensorShape
 
 _EPS = 1e-5
@@ -83,8 +82,7 @@ def find_image_shape(
 
 def read_padding(config: OpenClipConfig) -> int:
     """Return the id of padding in the vocabulary of a text tower of transformers."""
-    assert config.text_model is not None
-    return int(read_text_config(config.text_model, config.folder).get("pad_token_id", 1))
+    return int(config.read_text_model().get("pad_token_id", 1))
 
 
 def _is_plain(settings: Mapping[str, Any], plain: Mapping[str, Any]) -> bool:
@@ -109,8 +107,7 @@ def _clip(config: OpenClipConfig, tensors: Mapping[str, TensorShape]) -> TextSha
 
 def _roberta(config: OpenClipConfig, tensors: Mapping[str, TensorShape]) -> TextShape | None:
     """Return the shape of a RoBERTa; its hidden layer of a projection has open_clip's gelu."""
-    assert config.text_model is not None
-    settings = read_text_config(config.text_model, config.folder)
+    settings = config.read_text_model()
     pooling = config.text.get("hf_pooler_type", _MEAN)
     known = settings.get("model_type") in _ROBERTA and pooling in {_MEAN, _FIRST}
     if (

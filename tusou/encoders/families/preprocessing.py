@@ -11,6 +11,7 @@ from tusou.bundle.model_record import TransformRecord
 from tusou.core.errors import BadModel
 from tusou.core.files import sha256_of
 from tusou.encoders.model_folder import ModelFolder
+from tusou.encoders.tokenizer_files import tokenizer_files
 from tusou.images.transform import Interpolation
 
 _IMAGES = "preprocessor_config.json"
@@ -18,19 +19,6 @@ _BOTH = "processor_config.json"  # since version 5 with the settings of images i
 _TOKENIZER = "tokenizer_config.json"
 # Tokenizers of SigLIP 2, which was trained on texts in lower case. Gemma's leaves them as they are.
 SIGLIP2_TOKENIZERS = ("Gemma", "Siglip2")
-# The files of tokenizers, of all kinds.
-TOKENIZER_FILES = (
-    "added_tokens.json",
-    "merges.txt",
-    "sentencepiece.bpe.model",
-    "special_tokens_map.json",
-    "spiece.model",
-    "tokenizer.json",
-    "tokenizer.model",
-    _TOKENIZER,
-    "vocab.json",
-    "vocab.txt",
-)
 # Pillow's filters by the number that `resample` is stored as.
 INTERPOLATIONS: Mapping[int, Interpolation] = {
     0: "nearest",
@@ -141,7 +129,7 @@ def tokenizer_digest(folder: ModelFolder) -> str:
 
 def digest_tokenizer(folder: Path) -> str:
     """Return that digest of the tokenizer in any folder; BadModel without one."""
-    files = [folder / name for name in TOKENIZER_FILES if (folder / name).is_file()]
+    files = tokenizer_files(folder)
     if not files:
         raise BadModel(
             f"{folder} has no tokenizer: copy the model's tokenizer.json, or the vocabulary "

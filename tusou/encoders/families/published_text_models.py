@@ -3,14 +3,11 @@
 Their folders hold the weights and a tokenizer, and open_clip would download the configuration.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from tusou.core.errors import BadModel
-
-_CONFIG = "config.json"
 
 _ROBERTA: dict[str, Any] = {
     "hidden_size": 768,
@@ -79,22 +76,13 @@ _PUBLISHED: Mapping[str, dict[str, Any]] = {
 }
 
 
-def read_text_config(name: str, folder: Path) -> dict[str, Any]:
-    """Return the configuration of a text model: of a folder beside the weights, or as published.
+def published_text_config(name: str, path: Path) -> dict[str, Any]:
+    """Return the configuration that a text model was published with; BadModel for another one.
 
-    Raises BadModel for a model that is neither.
+    `path` is where the file of another one belongs.
     """
-    path = folder / name / _CONFIG  # of an absolute name, which open_clip takes too, that folder
-    if path.is_file():
-        try:
-            config = json.loads(path.read_bytes())
-        except (OSError, ValueError):
-            config = None
-        if not isinstance(config, dict):
-            raise BadModel(f"{path} is not a JSON object")
-        return config
     # The old names of the FacebookAI organisation have no owner.
     published = _PUBLISHED.get(name.removeprefix("FacebookAI/"))
     if published is None:
-        raise BadModel(f"the text tower is a {name!r}: copy its {_CONFIG} to {path}")
+        raise BadModel(f"the text tower is a {name!r}: copy its {path.name} to {path}")
     return dict(published)

@@ -21,7 +21,6 @@ from tusou.core.errors import BadModel
 from tusou.encoders.architecture import Tower
 from tusou.encoders.base import Weights
 from tusou.encoders.families.open_clip_config import OpenClipConfig, read_config
-from tusou.encoders.families.published_text_models import read_text_config
 from tusou.encoders.fast_tokenizer import is_fragment
 from tusou.encoders.library.transformers_model import TransformersTokenizer
 
@@ -125,7 +124,7 @@ def build_module(config: OpenClipConfig) -> nn.Module:
     build = cast("Callable[..., nn.Module]", _CLASSES[config.library_class])
     with TemporaryDirectory() as folder:
         if config.text_model is not None:
-            text = read_text_config(config.text_model, config.folder)
+            text = config.read_text_model()
             Path(folder, "config.json").write_text(json.dumps(text), encoding="utf-8")
             settings["text_cfg"] |= {"hf_model_name": folder, "hf_model_pretrained": False}
         return build(**settings)

@@ -17,10 +17,11 @@ from tusou.bundle.array_file import save_array
 from tusou.core.errors import BadModel, TusouError
 from tusou.core.files import sha256_of
 from tusou.encoders.architecture import ImageShape, TextShape, Tower
-from tusou.encoders.base import Weights, with_architecture
+from tusou.encoders.base import Weights
 from tusou.encoders.checkpoint import TensorReader, read_weights
 from tusou.encoders.checkpoint_file import CheckpointFile
 from tusou.encoders.model_folder import ModelFolder
+from tusou.encoders.open_clip_architecture import with_architecture
 from tusou.encoders.openvino.cache import GRAPH, WORDS, ConvertedTower, store
 from tusou.encoders.openvino.image_graph import image_graph
 from tusou.encoders.openvino.text_graph import text_graph

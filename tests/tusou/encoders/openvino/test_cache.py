@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tusou.encoders import Weights
-from tusou.encoders.base import with_architecture
+from tusou.encoders.open_clip_architecture import with_architecture
 from tusou.encoders.openvino.cache import find_cached, store
 
 
