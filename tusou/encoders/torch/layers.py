@@ -125,8 +125,8 @@ def attend(
 ) -> Tensor:
     """Return the attention of (n, q, width) queries to (n, m, width) keys and values, per item.
 
-    A mask (n, 1, 1, m) is added to the scores, or tells which keys count if it is of bool. If `causal`, which takes no mask, each query attends
-    to the keys up to its own position.
+    A mask (n, 1, 1, m) is added to the scores, or tells which keys count if it is of bool. If
+    `causal`, which takes no mask, each query attends to the keys up to its own position.
     """
 
     def split(rows: Tensor) -> Tensor:
