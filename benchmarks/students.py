@@ -34,7 +34,7 @@ from benchmarks.stock import queries, save_random_model
 from benchmarks.text_projection import fit_text_projection
 from tusou.encoders import TextEncoder, find_weights, load_text_encoder
 from tusou.encoders.student.folder import open_tokenizer
-from tusou.encoders.student.record import CHECKPOINT
+from tusou.encoders.student.record import CHECKPOINT, RECORD
 from tusou.encoders.student.table import TableEncoder, TokenTable, end_tokens, pair_keys
 
 TUSOU = [sys.executable, "-m", "tusou"]
@@ -58,6 +58,7 @@ def main() -> None:
     retention.add_argument("--log", type=Path)
     retention.add_argument("--sizes", nargs="+", default=["table", "small"])
     retention.add_argument("--steps", type=int, default=3000)
+    retention.add_argument("--folder", type=Path, help="keeps the students; not distilled again")
     arguments = parser.parse_args()
     measures: dict[str, Callable[[], dict[str, object]]] = {
         "speed": measure_speed,
@@ -176,16 +177,18 @@ def measure_retention(arguments: argparse.Namespace) -> dict[str, object]:
     """Distil each size, and measure it on both bundles."""
     figures: dict[str, object] = {}
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+        folder = arguments.folder or Path(name)
         for size in arguments.sizes:
             student = folder / size
-            steps = [] if size == "table" else ["--steps", arguments.steps]
-            made = _tusou(
-                *("distil", arguments.bundle, "--queries", arguments.queries),
-                *(["--queries", arguments.log] if arguments.log else []),
-                *("--answers", arguments.answers, "--size", size, "--out", student, *steps),
-                *("--cache", folder / "cache", "--json"),
-            )
+            if not student.exists():
+                steps = [] if size == "table" else ["--steps", arguments.steps]
+                _tusou(
+                    *("distil", arguments.bundle, "--queries", arguments.queries),
+                    *(["--queries", arguments.log] if arguments.log else []),
+                    *("--answers", arguments.answers, "--size", size, "--out", student, *steps),
+                    *("--cache", folder / "cache", "--json"),
+                )
+            made = json.loads((student / RECORD).read_text())
             figures[size] = {key: made[key] for key in ("training", "retention")}
             if arguments.other:
                 bundle, answers = arguments.other
