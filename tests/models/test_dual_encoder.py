@@ -1,6 +1,7 @@
 """Models put together of two pretrained towers, beside the libraries that the towers come from."""
 
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,7 @@ PAIRS: dict[str, tuple[Saver, Saver]] = {
 }
 
 
-def join(text: Path, image: Path, out: Path, **options: Any) -> Path:
+def join(text: Path | str, image: Path, out: Path, **options: Any) -> Path:
     from tusou_lab.convert_model.join_towers import join_towers
 
     join_towers(str(text), str(image), DIM, out, **options)
@@ -192,6 +193,41 @@ def test_towers_of_a_hub_are_joined_as_their_folders_are(
     assert find_weights(str(tmp_path / "joined")).digest == find_weights(str(expected)).digest
     config = json.loads((tmp_path / "joined/config.json").read_text())
     assert (config["text"]["pooling"], config["context_length"]) == ("mean", 16)
+
+
+def test_the_pooling_that_an_earlier_release_did_not_download_is_not_guessed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text, image = save_tiny_sentences(tmp_path / "text"), save_tiny_vit(tmp_path / "image")
+    expected = join(text, image, tmp_path / "expected")
+    monkeypatch.setenv("TUSOU_MODELS", str(tmp_path / "models"))
+    with HubServer({"owner/text": repository_of(text)}).running() as server:
+        monkeypatch.setenv("HF_ENDPOINT", server.url)
+        folder = find_weights("owner/text").path
+        for name in ("modules.json", "sentence_bert_config.json", f"../{folder.name}.files.json"):
+            (folder / name).unlink()
+        shutil.rmtree(folder / "1_Pooling")
+        monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+        with pytest.raises(BadModel, match=r"1_Pooling/config\.json.*give the folder to --text"):
+            join("owner/text", image, tmp_path / "joined")
+        assert not (tmp_path / "joined").exists()
+        monkeypatch.delenv("HF_HUB_OFFLINE")
+        join("owner/text", image, tmp_path / "joined")
+    assert find_weights(str(tmp_path / "joined")).digest == find_weights(str(expected)).digest
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")  # all of it is here now
+    join("owner/text", image, tmp_path / "again")
+
+
+@pytest.mark.parametrize("lost", ["1_Pooling", "1_Pooling and modules.json"])
+def test_a_folder_that_lost_its_pooling_is_refused(tmp_path: Path, lost: str) -> None:
+    text, image = save_tiny_sentences(tmp_path / "text"), save_tiny_vit(tmp_path / "image")
+    shutil.rmtree(text / "1_Pooling")
+    if "modules.json" in lost:
+        (text / "modules.json").unlink()
+    with pytest.raises(BadModel, match=r"lacks the folder of the pooling.*--pooling mean"):
+        join(text, image, tmp_path / "joined")
+    joined = join(text, image, tmp_path / "joined", pooling="mean")
+    assert json.loads((joined / "config.json").read_text())["text"]["pooling"] == "mean"
 
 
 def repository_of(folder: Path) -> Repository:

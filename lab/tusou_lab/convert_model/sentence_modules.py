@@ -11,6 +11,7 @@ Pooling: TypeAlias = Literal["first", "mean"]
 
 _MODULES = "modules.json"  # lists the modules of a model, in the order in which a text takes them
 SENTENCES = "sentence_bert_config.json"
+_SIGNS = (_MODULES, SENTENCES, "config_sentence_transformers.json")
 # The names of sentence-transformers for what makes a text's vector of its tokens'. The mean by the
 # root of their number has the direction of the mean: the vectors are scaled to unit length later.
 _POOLINGS = {
@@ -46,8 +47,8 @@ def first_module(root: Path) -> Path:
 def read_pooling(root: Path) -> Pooling:
     """Return the pooling that sentence-transformers trained with; `first` if it did not.
 
-    Raises BadModel for another one than the first token's vector or the mean, and for a module
-    after it, such as a dense layer.
+    Raises BadModel for another one than the first token's vector or the mean, for a module after
+    it, such as a dense layer, and for a folder of sentence-transformers that lacks its pooling.
     """
     _check_modules(root)
     for path in sorted(root.glob("*_Pooling/config.json")):
@@ -67,6 +68,12 @@ def read_pooling(root: Path) -> Pooling:
         raise BadModel(
             f"{path}: the texts' vectors are made by {', '.join(sorted(known)) or 'no pooling'}, "
             f"which Tusou does not do. {_WITHOUT}"
+        )
+    if signs := [name for name in _SIGNS if (root / name).is_file()]:
+        raise BadModel(
+            f"{root} is of sentence-transformers (it has {signs[0]}) and does not say how its "
+            "texts' vectors are made: it lacks the folder of the pooling, such as "
+            f"1_Pooling/config.json. Give the whole folder as its publisher has it. {_WITHOUT}"
         )
     return "first"
 

@@ -11,12 +11,13 @@ from transformers import AutoModel, AutoTokenizer
 
 from tusou.core.errors import BadModel, InvalidRequest
 from tusou.core.files import sha256_of
-from tusou.encoders import find_weights
+from tusou.encoders import Weights, find_weights
 from tusou.encoders.checkpoint import TENSORS, load_checkpoint
 from tusou.encoders.checkpoint_shapes import stored_tensors
 from tusou.encoders.families.license import read_license
 from tusou.encoders.families.preprocessing import ImageSettings
 from tusou.encoders.forms.checkpoint_names import plain_names
+from tusou.encoders.hubs.fetch import Fetcher
 from tusou.encoders.library.dual_encoder import IMAGE_TYPES, TEXT_TYPES, pooler_option
 from tusou.encoders.library.torchvision_towers import CLASSIFIERS, build_tower, read_architecture
 from tusou.encoders.library.transformers_model import loading
@@ -75,6 +76,7 @@ def read_text_source(model: str, pooling: Pooling | None) -> TextSource:
     if isinstance(root, Path):
         folder = _open_folder(str(first_module(root)), "--text")
     else:
+        _complete(find_weights(model))
         folder = _open_folder(model, "--text")
         root = folder.path
     _check_type(folder, TEXT_TYPES, IMAGE_TYPES, "--text", "--image")
@@ -128,6 +130,21 @@ def _read_torchvision(path: Path) -> ImageSource:
     images = torchvision_images(config.get("image_size"))
     digest = sha256_of(path)
     return ImageSource(module.eval(), "torchvision", config, images, digest, None, None)
+
+
+def _complete(weights: Weights) -> None:
+    """Download what an earlier release left out of a hub's model; BadModel if that fails."""
+    if weights.source is None or weights.path.is_file():
+        return
+    try:
+        Fetcher().complete(weights.source)
+    except BadModel as error:
+        raise BadModel(
+            f"{weights.path} may lack files that say how the texts' vectors are made (modules.json "
+            "and 1_Pooling/config.json of sentence-transformers), which earlier releases of Tusou "
+            f"did not download: {error}. If the model has no such files, or the folder has them, "
+            "give the folder to --text"
+        ) from error
 
 
 def _open_folder(model: str, option: str) -> ModelFolder:

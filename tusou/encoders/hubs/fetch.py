@@ -17,8 +17,10 @@ from tusou.encoders.hubs.local_models import (
     find_local,
     folder_of,
     is_commit,
+    is_complete,
     locked,
     model_path,
+    record_listing,
     record_source,
     set_current,
 )
@@ -58,6 +60,25 @@ class Fetcher:
         commit = folder.name.partition("-")[0]
         return model_path(folder, form), ModelSource(hub=hub.name, id=model_id, revision=commit)
 
+    def complete(self, source: ModelSource) -> None:
+        """Download what a hub's model that is here lacks, because an earlier release left it out.
+
+        A hub is asked only if that is not known from the download.
+        """
+        hub, commit = self.settings.hubs[source.hub], source.revision
+        root = self.settings.folder / source.hub / source.id
+        if is_complete(root, commit, "model"):
+            return
+        wanted = Wanted(source.id, None, folder_of(root, commit, "model"))
+        with (
+            self._failures_told(hub, wanted),
+            locked(root / ".lock", self.progress),
+            self._connect(hub) as connection,
+        ):
+            listing = _list(connection, hub, source.id, commit)
+            self._download_needed(connection, hub, source.id, listing, wanted.folder, "model")
+            record_listing(root, commit, [file.name for file in listing.files])
+
     def fetch_published(
         self, model: PublishedModel, target: Path, source: ModelSource | None = None
     ) -> None:
@@ -83,17 +104,30 @@ class Fetcher:
             listing = _list(connection, hub, model_id, revision)
             folder = folder_of(root, listing.revision, form)
             if not folder.is_dir():
-                by_name = {file.name: file for file in listing.files}
-                names = select_files(list(by_name), form).names
                 part = folder.with_name(f"{folder.name}{PART}")
                 part.mkdir(exist_ok=True)
-                files = {part / name: by_name[name] for name in names}
-                for path in files:
-                    path.parent.mkdir(exist_ok=True)
-                self._download_files(connection, hub, model_id, listing.revision, files)
+                self._download_needed(connection, hub, model_id, listing, part, form)
+                record_listing(root, listing.revision, [file.name for file in listing.files])
                 part.rename(folder)
         set_current(root, revision, listing.revision)
         return folder
+
+    def _download_needed(
+        self,
+        connection: HubConnection,
+        hub: Hub,
+        model_id: str,
+        listing: Listing,
+        folder: Path,
+        form: Form,
+    ) -> None:
+        """Download the needed files that are not in a folder yet."""
+        by_name = {file.name: file for file in listing.files}
+        names = select_files(list(by_name), form).names
+        files = {folder / name: by_name[name] for name in names}
+        for path in files:
+            path.parent.mkdir(exist_ok=True)
+        self._download_files(connection, hub, model_id, listing.revision, files)
 
     def _download_published(
         self, hub: Hub, wanted: Wanted, revision: str | None, target: Path

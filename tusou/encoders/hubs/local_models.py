@@ -3,7 +3,7 @@
 import fcntl
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -57,6 +57,24 @@ def model_path(folder: Path, form: Form) -> Path:
     return folder if checkpoint is None else folder / checkpoint
 
 
+def is_complete(root: Path, commit: str, form: Form) -> bool:
+    """Return whether every needed file of a model is here; False where its files are not known.
+
+    An earlier release may have needed fewer of them.
+    """
+    folder = folder_of(root, commit, form)
+    try:
+        names = json.loads(_listing_of(root, commit).read_bytes())
+        return all((folder / name).is_file() for name in select_files(names, form).names)
+    except (OSError, ValueError, TypeError, HubError):
+        return False
+
+
+def record_listing(root: Path, commit: str, names: Sequence[str]) -> None:
+    """Record the names of all files that a hub has of a model at a commit."""
+    write_file(_listing_of(root, commit), json.dumps(sorted(names), indent=0).encode())
+
+
 def record_source(path: Path, source: ModelSource, sha256: str) -> None:
     """Record beside a file which commit of which hub it is from."""
     record = {**source.model_dump(), "sha256": sha256}
@@ -84,6 +102,10 @@ def locked(path: Path, progress: Progress) -> Iterator[None]:
             progress.notice("another process downloads the same model: waiting for it")
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def _listing_of(root: Path, commit: str) -> Path:
+    return root / f"{commit}.files.json"
 
 
 def _source_of(path: Path) -> Path:

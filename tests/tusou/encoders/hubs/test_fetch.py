@@ -1,6 +1,7 @@
 """Models of both hubs: which files are taken, where they lie, and what is asked again."""
 
 import hashlib
+import shutil
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,54 @@ def test_the_settings_of_sentence_transformers_are_needed_too(
     path, _ = fetcher.fetch(HubModel("owner/sentences"))
     names = [str(file.relative_to(path)) for file in path.rglob("*") if file.is_file()]
     assert sorted(names) == needed
+
+
+SENTENCES = ["1_Pooling/config.json", "config.json", "model.safetensors", "modules.json"]
+
+
+def forget_sentences(folder: Path) -> None:
+    """Leave of a download what releases left that knew nothing of sentence-transformers."""
+    (folder / "modules.json").unlink()
+    shutil.rmtree(folder / "1_Pooling")
+    folder.with_name(f"{folder.name}.files.json").unlink()
+
+
+def test_what_an_earlier_release_left_out_is_completed(fetcher: Fetcher, hub: HubServer) -> None:
+    hub.repositories["owner/sentences"] = repository_of(SENTENCES)
+    path, source = fetcher.fetch(HubModel("owner/sentences"))
+    kept = (path / "model.safetensors").stat()
+    forget_sentences(path)
+    assert fetcher.fetch(HubModel("owner/sentences")) == (path, source)
+    assert not (path / "modules.json").exists()
+    hub.requests.clear()
+    fetcher.complete(source)
+    assert {name: (path / name).read_text() for name in SENTENCES} == dict(
+        zip(SENTENCES, SENTENCES, strict=True)
+    )
+    assert (path / "model.safetensors").stat() == kept
+    assert hub.paths("model.safetensors") == []
+    hub.requests.clear()
+    fetcher.complete(source)
+    assert hub.requests == []  # that it is whole is known now
+
+
+def test_a_whole_download_is_complete_without_the_hub(fetcher: Fetcher, hub: HubServer) -> None:
+    _, source = fetcher.fetch(HubModel(ID))
+    hub.requests.clear()
+    fetcher.complete(source)
+    assert hub.requests == []
+
+
+def test_a_completion_that_breaks_off_is_tried_again(fetcher: Fetcher, hub: HubServer) -> None:
+    hub.repositories["owner/sentences"] = repository_of(SENTENCES)
+    path, source = fetcher.fetch(HubModel("owner/sentences"))
+    forget_sentences(path)
+    repository = hub.repositories.pop("owner/sentences")
+    with pytest.raises(BadModel, match=r"could not download owner/sentences .*HTTP 404"):
+        fetcher.complete(source)
+    hub.repositories["owner/sentences"] = repository
+    fetcher.complete(source)
+    assert (path / "1_Pooling/config.json").is_file()
 
 
 def test_what_is_here_is_not_asked_for(fetcher: Fetcher, hub: HubServer) -> None:
